@@ -1,0 +1,3 @@
+if (import.meta.main) {
+  console.log(Deno.version.deno); // deno-lint-ignore no-console
+}
