@@ -1,0 +1,38 @@
+/** The label that marks a Docker object as part of a topology; its value is the topology's id. */
+export const topologyLabel = "decnet.topology.id";
+
+/** A network that exists in the engine. */
+export interface NetworkFact {
+  readonly name: string;
+  readonly driver: string;
+  readonly internal: boolean;
+  /** CIDR of each address pool. */
+  readonly subnets: readonly string[];
+  readonly labels: ReadonlyMap<string, string>;
+}
+
+/** A container that exists in the engine, running or not. */
+export interface ContainerFact {
+  readonly id: string;
+  readonly name: string;
+  /** The engine's word: created, running, paused, restarting, exited, removing or dead. */
+  readonly state: string;
+  /** Its health check fails. */
+  readonly unhealthy: boolean;
+  readonly labels: ReadonlyMap<string, string>;
+  /** `container:<id>` for one that shares another's network. */
+  readonly networkMode: string;
+  /** Network name → IPv4 address; the address is empty while the container does not run. */
+  readonly addressByNetwork: ReadonlyMap<string, string>;
+}
+
+/** What of ours exists in the engine: by label or by name. */
+export interface Inventory {
+  readonly networks: readonly NetworkFact[];
+  readonly containers: readonly ContainerFact[];
+}
+
+/** Whether Docker counts the container as running: what `docker ps` lists. */
+export function isRunning({ state }: ContainerFact): boolean {
+  return state === "running" || state === "paused" || state === "restarting";
+}

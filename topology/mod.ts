@@ -1,0 +1,13 @@
+/** What a topology is: its document, version hash, plan and drift. Pure, no I/O. */
+export { readTopology, type Topology } from "./document.ts";
+export { type Difference, type Drift, driftKinds, findDrift } from "./drift.ts";
+export { canonicalForm, versionHash } from "./hash.ts";
+export {
+  type ContainerFact,
+  type Inventory,
+  isRunning,
+  type NetworkFact,
+  topologyLabel,
+} from "./inventory.ts";
+export { compareCodePoints, type Json, NumberToken, parseJson, writeJson } from "./json.ts";
+export { type Plan, planTopology } from "./plan.ts";
