@@ -1,0 +1,237 @@
+import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import { parseJson, writeJson } from "../topology/mod.ts";
+import { createSchema } from "./schema.ts";
+
+/** How long a statement waits for a lock held by another process, in milliseconds. */
+const busyTimeoutMs = 5_000;
+/** How much of an error is kept, in characters. */
+const maximumErrorLength = 500;
+/** A document of which nothing is known. */
+export const unknownDocument = "{}";
+
+const selectNewest = `
+  SELECT topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error
+  FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 2`;
+const upsert = `
+  INSERT INTO applied_topology VALUES (?, ?, ?, ?, NULL)
+  ON CONFLICT (topology_id) DO UPDATE SET applied_version_hash = excluded.applied_version_hash,
+    hydrated_blob_json = excluded.hydrated_blob_json, applied_at = excluded.applied_at,
+    last_error = NULL`;
+const insertMarker = "INSERT INTO applied_topology VALUES (?, '', ?, 0, ?)";
+const updateError = `
+  UPDATE applied_topology SET last_error = ?,
+    hydrated_blob_json = iif(hydrated_blob_json = '{}', ?, hydrated_blob_json)
+  WHERE topology_id = ?`;
+const deleteRow = "DELETE FROM applied_topology WHERE topology_id = ?";
+
+/** What was applied last. */
+export interface AppliedTopology {
+  readonly topologyId: string;
+  /** Empty when nothing was applied yet and only an error is recorded. */
+  readonly versionHash: string;
+  /** JSON text, keys sorted; `{}` when unknown. */
+  readonly document: string;
+  /** Unix time in seconds; 0 when nothing was applied yet. */
+  readonly appliedAt: number;
+  /** Null when the last apply succeeded. */
+  readonly lastError: string | null;
+  /** The file holds further rows, which are ignored: an older agent could be made to write them. */
+  readonly hasOlderRows: boolean;
+}
+
+/** The agent has one topology and is asked to keep another. */
+export class AlreadyApplied extends Error {
+  override readonly name = "AlreadyApplied";
+
+  constructor(readonly appliedId: string, refusedId: string) {
+    super(
+      `agent already has topology '${appliedId}'; cannot apply '${refusedId}'`,
+    );
+  }
+}
+
+/** How to open a store. */
+export interface StoreOptions {
+  /** Never writes, and treats an absent file as an empty store. */
+  readonly readOnly?: boolean;
+  /** The time, in milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/**
+ * The cache of the topology applied last: one row in an SQLite file. What runs, Docker knows; what
+ * should run, the master.
+ *
+ * Every method throws what SQLite says when the file cannot be read or written.
+ */
+export class TopologyStore implements Disposable {
+  readonly #database: DatabaseSync | null;
+  readonly #now: () => number;
+
+  private constructor(database: DatabaseSync | null, now: () => number) {
+    this.#database = database;
+    this.#now = now;
+  }
+
+  /**
+   * Opens the file at `path`. When it may write, it creates file and folder for the owner alone, as
+   * a document can carry passwords; an existing file is not written until something changes.
+   */
+  static open(path: string, options: StoreOptions = {}): TopologyStore {
+    const { readOnly = false, now = Date.now } = options;
+    if (readOnly) {
+      const database = exists(path)
+        ? new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs })
+        : null;
+      return new TopologyStore(database, now);
+    }
+    createPrivately(path);
+    const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
+    database.exec("PRAGMA synchronous = FULL");
+    return new TopologyStore(database, now);
+  }
+
+  /** The topology applied last, or null when the host is idle. */
+  current(): AppliedTopology | null {
+    if (!this.#database || !this.#hasTable()) return null;
+    const [newest, older] = this.#database.prepare(selectNewest).all();
+    return newest ? readRow(newest, older !== undefined) : null;
+  }
+
+  /**
+   * Keeps `document`, a JSON text, as applied now under `versionHash`.
+   * Throws `AlreadyApplied` when another topology is there, and then changes nothing.
+   */
+  put(topologyId: string, versionHash: string, document: string): void {
+    const sorted = sortKeys(document);
+    this.#change(topologyId, (database) => {
+      const appliedAt = Math.floor(this.#now() / 1000);
+      database.prepare(upsert).run(topologyId, versionHash, sorted, appliedAt);
+    });
+  }
+
+  /**
+   * Keeps the first 500 characters of what went wrong with a topology; hash and time stay. The
+   * document is kept only where none is known yet, so that a teardown can find what a partial apply
+   * left behind. Throws `AlreadyApplied` when another topology is there, and then changes nothing.
+   */
+  recordError(
+    topologyId: string,
+    message: string,
+    document: string = unknownDocument,
+  ): void {
+    const error = message.slice(0, maximumErrorLength).toWellFormed();
+    const sorted = sortKeys(document);
+    this.#change(topologyId, (database) => {
+      const { changes } = database.prepare(updateError).run(
+        error,
+        sorted,
+        topologyId,
+      );
+      if (changes === 0) {
+        database.prepare(insertMarker).run(topologyId, sorted, error);
+      }
+    });
+  }
+
+  /** Forgets a topology; forgetting one that is not there changes nothing. */
+  clear(topologyId: string): void {
+    if (this.#hasTable()) this.#writable().prepare(deleteRow).run(topologyId);
+  }
+
+  /** Closes the file. */
+  close(): void {
+    this.#database?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #change(topologyId: string, change: (database: DatabaseSync) => void): void {
+    const database = this.#writable();
+    // A file in WAL mode could not be read from a read-only folder.
+    database.exec("PRAGMA journal_mode = DELETE");
+    // Taking the write lock before reading keeps another process from changing the row in between.
+    database.exec("BEGIN IMMEDIATE");
+    try {
+      createSchema(database);
+      const other = this.current();
+      if (other && other.topologyId !== topologyId) {
+        throw new AlreadyApplied(other.topologyId, topologyId);
+      }
+      change(database);
+      database.exec("COMMIT");
+    } catch (error) {
+      if (database.isTransaction) database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  #hasTable(): boolean {
+    const query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'applied_topology'";
+    return this.#database?.prepare(query).get() !== undefined;
+  }
+
+  #writable(): DatabaseSync {
+    if (this.#database) return this.#database;
+    throw new Error(
+      "Cannot write the store: it was opened for reading, and there is no file",
+    );
+  }
+}
+
+/** SQLite lets a column hold any type: what another program wrote is checked here. */
+function readRow(
+  row: Record<string, SQLOutputValue>,
+  hasOlderRows: boolean,
+): AppliedTopology {
+  return {
+    topologyId: text(row, "topology_id"),
+    versionHash: text(row, "applied_version_hash"),
+    document: text(row, "hydrated_blob_json"),
+    appliedAt: integer(row, "applied_at"),
+    lastError: row.last_error === null ? null : text(row, "last_error"),
+    hasOlderRows,
+  };
+}
+
+function text(row: Record<string, SQLOutputValue>, column: string): string {
+  const value = row[column];
+  if (typeof value === "string") return value;
+  throw new TypeError(`column ${column} holds no text`);
+}
+
+function integer(row: Record<string, SQLOutputValue>, column: string): number {
+  const value = row[column];
+  if (typeof value === "number" && Number.isSafeInteger(value)) return value;
+  throw new TypeError(`column ${column} holds no whole number`);
+}
+
+function sortKeys(document: string): string {
+  return writeJson(parseJson(document));
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function createPrivately(path: string): void {
+  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", {
+    recursive: true,
+    mode: 0o700,
+  });
+  try {
+    // SQLite would create the file readable by others, and give its journal the same mode.
+    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    if ((Deno.statSync(path).mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
+  }
+}
