@@ -1,0 +1,95 @@
+import type { ContainerFact, NetworkFact } from "../topology/mod.ts";
+
+type Fields = Record<string, unknown>;
+
+/** Reads the engine's answer to `GET /networks`. Throws `TypeError` when it is of another shape. */
+export function readNetworks(answer: unknown): NetworkFact[] {
+  return items(answer, "networks").map((item, index) => {
+    const network = fields(item, `network ${index}`);
+    const pools = fields(network.IPAM ?? {}, `network ${index}: IPAM`).Config ??
+      [];
+    return {
+      name: text(network.Name, `network ${index}: Name`),
+      driver: text(network.Driver, `network ${index}: Driver`),
+      internal: network.Internal === true,
+      subnets: items(pools, `network ${index}: IPAM.Config`).map((pool) =>
+        text(
+          fields(pool, `network ${index}: IPAM.Config`).Subnet ?? "",
+          `network ${index}: Subnet`,
+        )
+      ),
+      labels: texts(network.Labels, `network ${index}: Labels`),
+    };
+  });
+}
+
+/**
+ * Reads the engine's answer to `GET /containers/json`. Throws `TypeError` when it is of another
+ * shape.
+ */
+export function readContainers(answer: unknown): ContainerFact[] {
+  return items(answer, "containers").map((item, index) => {
+    const place = `container ${index}`;
+    const container = fields(item, place);
+    const networks = fields(container.NetworkSettings ?? {}, place).Networks ??
+      {};
+    const hostConfig = fields(
+      container.HostConfig ?? {},
+      `${place}: HostConfig`,
+    );
+    return {
+      id: text(container.Id, `${place}: Id`),
+      name: ownName(items(container.Names, `${place}: Names`), place),
+      state: text(container.State, `${place}: State`),
+      unhealthy: text(container.Status ?? "", `${place}: Status`).includes(
+        "(unhealthy)",
+      ),
+      labels: texts(container.Labels, `${place}: Labels`),
+      networkMode: text(hostConfig.NetworkMode ?? "", `${place}: NetworkMode`),
+      addressByNetwork: new Map(
+        Object.entries(fields(networks, `${place}: Networks`)).map((
+          [name, endpoint],
+        ) => [
+          name,
+          text(
+            fields(endpoint ?? {}, place).IPAddress ?? "",
+            `${place}: IPAddress`,
+          ),
+        ]),
+      ),
+    };
+  });
+}
+
+/** A container has a name of its own and one for each legacy link to it, `/other/alias`. */
+function ownName(names: unknown[], place: string): string {
+  const own = names.map((name) => text(name, `${place}: Names`).replace(/^\//, ""))
+    .find((name) => !name.includes("/"));
+  if (own === undefined) throw new TypeError(`${place} has no name`);
+  return own;
+}
+
+function texts(value: unknown, place: string): Map<string, string> {
+  return new Map(
+    Object.entries(fields(value ?? {}, place)).map((
+      [key, item],
+    ) => [key, text(item, place)]),
+  );
+}
+
+function items(value: unknown, place: string): unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new TypeError(`${place}: not a list`);
+}
+
+function fields(value: unknown, place: string): Fields {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Fields;
+  }
+  throw new TypeError(`${place}: not an object`);
+}
+
+function text(value: unknown, place: string): string {
+  if (typeof value === "string") return value;
+  throw new TypeError(`${place}: not a text`);
+}

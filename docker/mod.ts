@@ -1,0 +1,3 @@
+/** What the engine runs, asked over its unix socket. */
+export { type EngineVersion, type Observation, observe, type ObserveOptions } from "./observe.ts";
+export { findSocket, socketPath } from "./socket.ts";

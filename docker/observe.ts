@@ -1,0 +1,146 @@
+import {
+  compareCodePoints,
+  type ContainerFact,
+  type Inventory,
+  isRunning,
+  type NetworkFact,
+  topologyLabel,
+} from "../topology/mod.ts";
+import { EngineConnection } from "./connection.ts";
+import { Deadline } from "./deadline.ts";
+import { readContainers, readNetworks } from "./lists.ts";
+import type { EngineResponse } from "./response_reader.ts";
+
+/** Which engine to ask, which of its objects are ours, and how long it may take. */
+export interface ObserveOptions {
+  /** The path of the engine's socket. */
+  readonly socket: string;
+  readonly networkPrefixes: readonly string[];
+  readonly containerPrefixes: readonly string[];
+  /** Bound on each call. */
+  readonly callTimeoutMs?: number;
+  /** Bound on the whole observation. */
+  readonly timeoutMs?: number;
+}
+
+/** What the engine says of itself in the headers of an answer. */
+export interface EngineVersion {
+  readonly version: string | null;
+  readonly apiVersion: string | null;
+  /** The time that both lists took, in milliseconds. */
+  readonly latencyMs: number;
+}
+
+/** What runs on the host; both lists are sorted by code point. */
+export interface Observation {
+  /** Names of our bridge networks. */
+  readonly bridges: readonly string[];
+  /** Names of our containers that run. */
+  readonly containers: readonly string[];
+  readonly inventory: Inventory;
+  readonly engine: EngineVersion;
+}
+
+/**
+ * Asks the engine for its networks and its containers, both on one connection, and nothing else: to
+ * inspect each object would race with what changes meanwhile.
+ * Throws `Error`, whose message is fit for an operator, when any of it fails.
+ */
+export async function observe(
+  signal: AbortSignal,
+  options: ObserveOptions,
+): Promise<Observation> {
+  const { callTimeoutMs = 5_000, timeoutMs = 8_000 } = options;
+  const startedAt = performance.now();
+  const deadline = new Deadline(signal);
+  try {
+    deadline.set(callTimeoutMs);
+    const connection = await EngineConnection.open(options.socket, deadline.signal);
+    try {
+      await connection.sendGets(["/networks", "/containers/json?all=1"]);
+      const networkAnswer = await connection.receive();
+      const networks = readNetworks(parseBody(networkAnswer, "GET /networks"));
+      deadline.set(
+        Math.min(callTimeoutMs, startedAt + timeoutMs - performance.now()),
+      );
+      const containers = readContainers(
+        parseBody(await connection.receive(), "GET /containers/json"),
+      );
+      return {
+        ...select(networks, containers, options),
+        engine: {
+          version: /^[^/]+\/(\S+)/.exec(networkAnswer.headers.get("server") ?? "")
+            ?.[1] ?? null,
+          apiVersion: networkAnswer.headers.get("api-version") ?? null,
+          latencyMs: performance.now() - startedAt,
+        },
+      };
+    } finally {
+      connection.close();
+    }
+  } catch (error) {
+    const cause = deadline.signal.aborted ? deadline.signal.reason : error;
+    throw new Error(`Cannot observe Docker at ${options.socket}: ${explain(cause)}`, { cause });
+  } finally {
+    deadline.clear();
+  }
+}
+
+function parseBody({ status, body }: EngineResponse, call: string): unknown {
+  const text = new TextDecoder().decode(body);
+  if (status !== 200) {
+    throw new Error(`${call} was answered with ${status}${reason(text)}`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${call} was answered with something that is not JSON`);
+  }
+}
+
+/** The engine's own words for a failure: `{"message": …}`. */
+function reason(text: string): string {
+  try {
+    const { message } = JSON.parse(text);
+    return typeof message === "string" ? ` (${message.trim().slice(0, 120).toWellFormed()})` : "";
+  } catch {
+    return "";
+  }
+}
+
+function select(
+  networks: readonly NetworkFact[],
+  containers: readonly ContainerFact[],
+  { networkPrefixes, containerPrefixes }: ObserveOptions,
+): Omit<Observation, "engine"> {
+  const labelled = ({ labels }: NetworkFact | ContainerFact) => labels.has(topologyLabel);
+  const named = (name: string, prefixes: readonly string[]) =>
+    prefixes.some((prefix) => name.startsWith(prefix));
+  const inventory = {
+    networks: networks.filter((it) => labelled(it) || named(it.name, networkPrefixes)),
+    containers: containers.filter((it) => labelled(it) || named(it.name, containerPrefixes)),
+  };
+  const bridges = inventory.networks.filter((it) => labelled(it) || it.driver === "bridge");
+  return {
+    bridges: sortedNames(bridges),
+    containers: sortedNames(inventory.containers.filter(isRunning)),
+    inventory,
+  };
+}
+
+function sortedNames(facts: readonly { readonly name: string }[]): string[] {
+  return [...new Set(facts.map(({ name }) => name))].sort(compareCodePoints);
+}
+
+function explain(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) {
+    return "no such socket; is the engine installed?";
+  }
+  if (error instanceof Deno.errors.ConnectionRefused) {
+    return "nobody listens; start the engine";
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "permission denied; run as root, or as a member of the socket's group";
+  }
+  return error instanceof Error ? error.message : String(error);
+}
