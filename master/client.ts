@@ -1,0 +1,209 @@
+import type * as Https from "node:https";
+import type * as Net from "node:net";
+import type * as Tls from "node:tls";
+import type { Certificates } from "./certificates.ts";
+import { explainFailure } from "./failure.ts";
+
+const maximumReplyBytes = 64 * 1024;
+/** How much of a reply is kept, in characters. */
+const keptReplyLength = 200;
+/** The connection is made anew after so many failures in a row. */
+const failuresToReconnect = 2;
+
+/** The master and how it proves itself. */
+export interface MasterAddress {
+  readonly host: string;
+  readonly port: number;
+  /** The name its certificate must bear. */
+  readonly name: string;
+  /** SHA-256 of its certificate, lower-case hex; null accepts every one that the authority signed. */
+  readonly fingerprint: string | null;
+}
+
+/** What the master answered. */
+export interface MasterReply {
+  readonly status: number;
+  /** The header as it came, or null. */
+  readonly retryAfter: string | null;
+  /** The beginning of the body. */
+  readonly text: string;
+}
+
+/** Bounds of one request, in milliseconds. */
+export interface SendOptions {
+  /** Until the TCP connection stands, name resolution included. */
+  readonly connectTimeoutMs?: number;
+  /** For all of it. */
+  readonly timeoutMs?: number;
+}
+
+interface Modules {
+  readonly https: typeof Https;
+  readonly net: typeof Net;
+  readonly tls: typeof Tls;
+}
+
+/** Sends JSON to the master over mutual TLS, on one connection that is kept between requests. */
+export class MasterClient {
+  readonly #modules: Modules;
+  readonly #address: MasterAddress;
+  readonly #headers: Record<string, string>;
+  #agent: Https.Agent;
+  #certificates: Certificates | null = null;
+  #failures = 0;
+
+  private constructor(modules: Modules, address: MasterAddress, userAgent: string) {
+    this.#modules = modules;
+    this.#address = address;
+    this.#headers = { "content-type": "application/json", "user-agent": userAgent };
+    this.#agent = this.#newAgent();
+  }
+
+  /** Loads TLS, which a host without a master starts faster without; connects to nothing yet. */
+  static async create(address: MasterAddress, userAgent: string): Promise<MasterClient> {
+    const [https, net, tls] = await Promise.all([
+      import("node:https"),
+      import("node:net"),
+      import("node:tls"),
+    ]);
+    return new MasterClient({ https, net, tls }, address, userAgent);
+  }
+
+  /**
+   * Posts `body` and answers the reply, whatever its status. Throws `Error`, whose message is fit
+   * for an operator, when no reply comes.
+   */
+  async post(
+    path: string,
+    body: string,
+    certificates: Certificates,
+    signal: AbortSignal,
+    options: SendOptions = {},
+  ): Promise<MasterReply> {
+    if (certificates !== this.#certificates) this.#reconnect();
+    this.#certificates = certificates;
+    try {
+      const reply = await this.#exchange(path, body, certificates, signal, options)
+        .catch((error) => {
+          // The master or a firewall dropped the idle connection, which says nothing of the master.
+          if (!(error instanceof StaleConnection)) throw error;
+          return this.#exchange(path, body, certificates, signal, options);
+        });
+      this.#count(reply.status >= 200 && reply.status < 300);
+      return reply;
+    } catch (cause) {
+      this.#count(false);
+      const { host, port } = this.#address;
+      throw new Error(`Cannot reach the master at ${host}:${port}: ${explainFailure(cause)}`, {
+        cause,
+      });
+    }
+  }
+
+  /** Closes the connection. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #count(success: boolean): void {
+    this.#failures = success ? 0 : this.#failures + 1;
+    if (this.#failures % failuresToReconnect === 0 && !success) this.#reconnect();
+  }
+
+  #reconnect(): void {
+    this.#agent.destroy();
+    this.#agent = this.#newAgent();
+  }
+
+  #newAgent(): Https.Agent {
+    return new this.#modules.https.Agent({ keepAlive: true, maxSockets: 1 });
+  }
+
+  #exchange(
+    path: string,
+    body: string,
+    { authority, certificate, key }: Certificates,
+    signal: AbortSignal,
+    { connectTimeoutMs = 5_000, timeoutMs = 10_000 }: SendOptions,
+  ): Promise<MasterReply> {
+    const { host, port, name } = this.#address;
+    const { promise, resolve, reject } = Promise.withResolvers<MasterReply>();
+    const sent = this.#modules.https.request({
+      host,
+      port,
+      path,
+      method: "POST",
+      headers: {
+        ...this.#headers,
+        "content-length": String(new TextEncoder().encode(body).length),
+      },
+      agent: this.#agent,
+      ca: authority,
+      cert: certificate,
+      key,
+      // An address cannot be asked for by SNI, only checked.
+      servername: this.#modules.net.isIP(name) ? "" : name,
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.2",
+      checkServerIdentity: (_host, peer) => this.#checkPeer(peer),
+    }, (response) => {
+      let text = "";
+      let length = 0;
+      const finish = () => {
+        const retryAfter = response.headers["retry-after"] ?? null;
+        const kept = text.slice(0, keptReplyLength).toWellFormed();
+        resolve({ status: response.statusCode ?? 0, retryAfter, text: kept });
+      };
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        if (text.length < keptReplyLength) text += chunk;
+        length += chunk.length;
+        if (length <= maximumReplyBytes) return;
+        finish();
+        sent.destroy();
+      });
+      response.on("end", finish);
+      response.on("error", reject);
+    });
+    const fail = (error: Error) => {
+      reject(error);
+      sent.destroy();
+    };
+    const abort = () => fail(signal.reason);
+    const within = (ms: number, what: string) =>
+      setTimeout(() => fail(new Error(`${what} within ${ms / 1000} s`)), ms);
+    const connecting = within(connectTimeoutMs, "no connection");
+    const answering = within(timeoutMs, "no answer");
+    signal.addEventListener("abort", abort, { once: true });
+    sent.on("socket", (socket) => {
+      if (!socket.connecting) clearTimeout(connecting);
+      socket.once("connect", () => clearTimeout(connecting));
+    });
+    sent.on("error", (error: Error & { code?: string }) => {
+      const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
+      reject(stale ? new StaleConnection() : error);
+    });
+    sent.on("close", () => reject(new Error("the master closed the connection")));
+    if (signal.aborted) abort();
+    else sent.end(body);
+    return promise.finally(() => {
+      clearTimeout(connecting);
+      clearTimeout(answering);
+      signal.removeEventListener("abort", abort);
+    });
+  }
+
+  /** Runs after the chain was verified; an error that it answers refuses the master. */
+  #checkPeer(peer: Tls.PeerCertificate): Error | undefined {
+    const wrongName = this.#modules.tls.checkServerIdentity(this.#address.name, peer);
+    if (wrongName) return wrongName;
+    const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
+    if (this.#address.fingerprint === null || this.#address.fingerprint === fingerprint) return;
+    return new Error(
+      `its certificate is not the pinned one, but has the fingerprint ${fingerprint}`,
+    );
+  }
+}
+
+/** A kept connection turned out to be dead before an answer came. */
+class StaleConnection extends Error {}
