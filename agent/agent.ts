@@ -1,0 +1,132 @@
+import {
+  CertificateFolder,
+  type Certificates,
+  type MasterAddress,
+  MasterClient,
+  parseRetryAfter,
+} from "../master/mod.ts";
+import { type BeatBody, beatBody } from "./beat.ts";
+import { type Delivery, refusal } from "./delivery.ts";
+import { type Stock, type StockOptions, takeStock } from "./stock.ts";
+
+const beatPath = "/swarm/heartbeat";
+/** From so long before a certificate expires there is a warning, in milliseconds. */
+const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;
+
+/** Who the agent is, where it looks and to whom it reports. */
+export interface AgentOptions extends StockOptions {
+  readonly agentVersion: string;
+  readonly hostUuid: string | null;
+  /** Null: beats are made and not sent. */
+  readonly master: MasterAddress | null;
+  /** The folder of the certificates. */
+  readonly agentDirectory: string;
+}
+
+/** What is known of the certificates. */
+export interface CertificateReport {
+  /** When the first of them expires, in milliseconds since 1970; null when none can be used. */
+  readonly expiresAt: number | null;
+  /** What an operator must mend, or null. */
+  readonly problem: string | null;
+}
+
+/** One beat: what was seen, what was made of it, and how sending it ended. */
+export interface Beat {
+  readonly stock: Stock;
+  readonly body: BeatBody;
+  readonly delivery: Delivery;
+  /** Null without a master. */
+  readonly certificates: CertificateReport | null;
+  /** When it was made, in milliseconds since 1970. */
+  readonly checkedAt: number;
+}
+
+/** Makes beats. The loop and the health check both do nothing else. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #certificates: CertificateFolder;
+  #client: MasterClient | null = null;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#certificates = new CertificateFolder(options.agentDirectory);
+  }
+
+  /** Looks at the host and reports to the master. What fails becomes part of the beat. */
+  async beat(signal: AbortSignal, { dryRun = false } = {}): Promise<Beat> {
+    const { hostUuid, agentVersion, master } = this.#options;
+    const checkedAt = Date.now();
+    const stock = await takeStock(signal, this.#options);
+    const body = beatBody(stock, hostUuid, agentVersion);
+    const beat = { stock, body, checkedAt };
+    if (!master) return { ...beat, delivery: { result: "not_configured" }, certificates: null };
+    const url = `https://${bracketed(master.host)}:${master.port}${beatPath}`;
+    try {
+      const { certificates, problem } = await this.#certificates.load();
+      return {
+        ...beat,
+        certificates: {
+          expiresAt: certificates.expiresAt,
+          problem: problem ?? expiryProblem(certificates.expiresAt, checkedAt),
+        },
+        delivery: dryRun
+          ? { result: "dry_run", url }
+          : await this.#send(url, JSON.stringify(body), master, certificates, signal),
+      };
+    } catch (error) {
+      const problem = (error as Error).message;
+      const certificates = { expiresAt: null, problem };
+      return { ...beat, delivery: notSent(url, problem), certificates };
+    }
+  }
+
+  /** Closes the connection to the master. */
+  close(): void {
+    this.#client?.close();
+  }
+
+  async #send(
+    url: string,
+    body: string,
+    master: MasterAddress,
+    certificates: Certificates,
+    signal: AbortSignal,
+  ): Promise<Delivery> {
+    this.#client ??= await MasterClient.create(
+      master,
+      `decnet-agent/${this.#options.agentVersion}`,
+    );
+    const startedAt = performance.now();
+    try {
+      const reply = await this.#client.post(beatPath, body, certificates, signal);
+      const error = refusal(reply);
+      return {
+        result: error === null ? "delivered" : "rejected",
+        url,
+        httpStatus: reply.status,
+        latencyMs: performance.now() - startedAt,
+        retryAfterMs: error === null ? null : parseRetryAfter(reply.retryAfter, Date.now()),
+        error,
+      };
+    } catch (error) {
+      const latencyMs = performance.now() - startedAt;
+      return { ...notSent(url, (error as Error).message), latencyMs };
+    }
+  }
+}
+
+function notSent(url: string, error: string) {
+  const nothing = { httpStatus: null, latencyMs: null, retryAfterMs: null };
+  return { result: "unreachable", url, ...nothing, error } as const;
+}
+
+function expiryProblem(expiresAt: number, now: number): string | null {
+  if (expiresAt - now > expiryWarningMs) return null;
+  const date = new Date(expiresAt).toISOString().slice(0, 10);
+  return `a certificate ${expiresAt > now ? "expires" : "has expired"} on ${date}`;
+}
+
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}

@@ -1,0 +1,72 @@
+import type { Log } from "../host/mod.ts";
+import { driftKinds } from "../topology/mod.ts";
+import type { Beat } from "./agent.ts";
+import type { KnownDrift } from "./stock.ts";
+
+/** How many names of a drift are written out in one line. */
+const namesShown = 3;
+
+/**
+ * Logs what changes from beat to beat, and nothing while all stays as it is. A master that fails is
+ * logged at its 1st, 2nd, 4th, 8th … failure, and once when it is back.
+ */
+export class Diary {
+  readonly #log: Log;
+  readonly #problems = new Map<string, string>();
+  #masterFailures = 0;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Compares a beat with the ones before it. */
+  note({ stock, body, delivery, certificates }: Beat): void {
+    this.#compare("store", body.store.detail ?? null);
+    this.#compare("docker", "error" in stock.observed ? stock.observed.error : null);
+    this.#compare("certificates", certificates?.problem ?? null);
+    this.#compare("topology", body.topology?.last_error ?? null);
+    // While Docker or the store is silent, nothing is known of the drift: its last state stands.
+    if (stock.engine && body.topology) this.#compare("drift", describeDrift(stock.drift));
+    if (delivery.result === "delivered") this.#masterAnswered();
+    else if ("error" in delivery && delivery.latencyMs !== null) {
+      this.#masterFailed(delivery.error!);
+    }
+  }
+
+  #compare(subject: string, problem: string | null): void {
+    const before = this.#problems.get(subject);
+    if (problem === null && before !== undefined) {
+      this.#problems.delete(subject);
+      this.#log("info", `${subject} is well again`);
+    } else if (problem !== null && problem !== before) {
+      this.#problems.set(subject, problem);
+      this.#log("warn", problem, { subject });
+    }
+  }
+
+  #masterFailed(error: string): void {
+    const failures = ++this.#masterFailures;
+    const isPowerOfTwo = (failures & (failures - 1)) === 0;
+    if (isPowerOfTwo) this.#log("warn", error, { subject: "master", failures });
+  }
+
+  #masterAnswered(): void {
+    if (this.#masterFailures > 0) {
+      this.#log("info", "the master accepts beats again", { failures: this.#masterFailures });
+    }
+    this.#masterFailures = 0;
+  }
+}
+
+/** The drift in one line, or null when there is none: `missing decnet_t_…; stopped …`. */
+export function describeDrift(drift: KnownDrift): string | null {
+  if (drift.state === "unknown") return `drift unknown: ${drift.detail}`;
+  if (drift.state === "consistent") return null;
+  return driftKinds.filter((kind) => drift[kind].length > 0).map((kind) => {
+    const names = drift[kind].slice(0, namesShown).map(({ name, detail }) =>
+      detail === "" ? name : `${name} (${detail})`
+    );
+    const more = drift[kind].length - names.length;
+    return `${kind} ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  }).join("; ");
+}

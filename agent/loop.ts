@@ -1,0 +1,54 @@
+import type { Log } from "../host/mod.ts";
+import type { Agent, Beat } from "./agent.ts";
+import { wantsBackoff } from "./delivery.ts";
+import { Diary } from "./diary.ts";
+import { firstDelayMs, nextDelayMs } from "./schedule.ts";
+
+/** What the loop needs besides the agent. */
+export interface LoopOptions {
+  readonly intervalMs: number;
+  readonly log: Log;
+  /** Takes each beat. */
+  readonly onBeat?: (beat: Beat) => void;
+  /** A number in [0, 1). */
+  readonly random?: () => number;
+}
+
+/** Beats until `signal` is aborted. Nothing that a beat meets ends the loop. */
+export async function runLoop(
+  agent: Agent,
+  signal: AbortSignal,
+  { intervalMs, log, onBeat = () => {}, random = Math.random }: LoopOptions,
+): Promise<void> {
+  const diary = new Diary(log);
+  let failures = 0;
+  let delayMs = firstDelayMs(intervalMs, random());
+  while (await pause(delayMs, signal)) {
+    const startedAt = performance.now();
+    const beat = await agent.beat(signal);
+    // A beat that was cut short by the stop says nothing about the host.
+    if (signal.aborted) break;
+    diary.note(beat);
+    onBeat(beat);
+    const { delivery } = beat;
+    failures = wantsBackoff(delivery) ? failures + 1 : 0;
+    const retryAfterMs = "retryAfterMs" in delivery ? delivery.retryAfterMs : null;
+    delayMs = nextDelayMs({ intervalMs, failures, retryAfterMs }, random());
+    // The pace is from beat to beat; after a failure the master gets the whole pause.
+    if (failures === 0) delayMs = Math.max(0, delayMs - (performance.now() - startedAt));
+  }
+}
+
+/** Waits; answers false when the wait was cut short by `signal`. */
+function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const end = () => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
+    resolve(!signal.aborted);
+  };
+  const timer = setTimeout(end, ms);
+  signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) end();
+  return promise;
+}

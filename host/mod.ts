@@ -1,0 +1,2 @@
+/** The machine around the agent. */
+export { createLog, type Level, type Log } from "./log.ts";
