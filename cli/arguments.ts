@@ -1,0 +1,89 @@
+import { type KeyName, keyNames } from "./keys.ts";
+
+/** What the agent can be asked to do. */
+export type Command =
+  | { readonly name: "loop" }
+  | { readonly name: "once"; readonly dryRun: boolean }
+  | { readonly name: "state" }
+  | { readonly name: "hash"; readonly file: string }
+  | { readonly name: "version" }
+  | { readonly name: "help" };
+
+/** A command line, taken apart. */
+export interface Arguments {
+  readonly command: Command;
+  readonly json: boolean;
+  /** Another ini file than the default. */
+  readonly config: string | null;
+  /** Values of configuration keys, as they were given. */
+  readonly values: ReadonlyMap<KeyName, string>;
+}
+
+/** The command line, the environment or the ini file says something that cannot be. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+const switches = ["once", "json", "dry-run", "version", "help"] as const;
+type Switch = (typeof switches)[number];
+
+/** Takes a command line apart. Throws `UsageError` for anything that it does not know. */
+export function parseArguments(args: readonly string[]): Arguments {
+  const on = new Set<Switch>();
+  const values = new Map<KeyName, string>();
+  const operands: string[] = [];
+  let config: string | null = null;
+  for (let index = 0; index < args.length; index++) {
+    const [, name, inline] = /^--([^=]+)(?:=(.*))?$/s.exec(expand(args[index]!)) ?? [];
+    if (name === undefined) {
+      operands.push(args[index]!);
+    } else if (isOneOf(switches, name)) {
+      if (inline !== undefined) throw new UsageError(`--${name} takes no value`);
+      on.add(name);
+    } else {
+      if (name !== "config" && !isOneOf(keyNames, name)) {
+        throw new UsageError(`--${name} is not a flag; --help lists them`);
+      }
+      const value = inline ?? args[++index];
+      const isMissing = value === undefined || value === "" ||
+        (inline === undefined && value.startsWith("--"));
+      if (isMissing) throw new UsageError(`--${name} needs a value`);
+      if (name === "config") config = value;
+      else values.set(name, value);
+    }
+  }
+  return { command: chooseCommand(operands, on), json: on.has("json"), config, values };
+}
+
+function chooseCommand([first, ...rest]: readonly string[], on: ReadonlySet<Switch>): Command {
+  if (on.has("help")) return { name: "help" };
+  if (on.has("version")) return { name: "version" };
+  if (on.has("dry-run") && !on.has("once")) throw new UsageError("--dry-run goes with --once");
+  if (on.has("once") && first !== undefined) {
+    throw new UsageError(`--once is a command of its own; it does not go with '${first}'`);
+  }
+  if (on.has("once")) return { name: "once", dryRun: on.has("dry-run") };
+  if (on.has("json") && first === undefined) {
+    throw new UsageError("--json goes with --once, state, hash and --version");
+  }
+  switch (first) {
+    case undefined:
+      return { name: "loop" };
+    case "state":
+      if (rest.length > 0) throw new UsageError("state takes no operand");
+      return { name: "state" };
+    case "hash":
+      if (rest.length !== 1) throw new UsageError("hash takes one file, or - for standard input");
+      return { name: "hash", file: rest[0]! };
+    default:
+      throw new UsageError(`'${first}' is not a command; --help lists them`);
+  }
+}
+
+function expand(argument: string): string {
+  return argument === "-h" ? "--help" : argument;
+}
+
+function isOneOf<T extends string>(list: readonly T[], text: string): text is T {
+  return (list as readonly string[]).includes(text);
+}

@@ -1,0 +1,154 @@
+import type { AgentOptions } from "../agent/mod.ts";
+import { UsageError } from "./arguments.ts";
+import { readSection } from "./ini.ts";
+import { type KeyName, keyNames, keys, variableOf } from "./keys.ts";
+
+const defaultFile = "/etc/decnet/decnet.ini";
+const section = "agent";
+
+/** What the agent runs with. */
+export interface Configuration {
+  readonly agent: Omit<AgentOptions, "agentVersion">;
+  readonly intervalMs: number;
+  /** What an operator should look at, though it stops nothing. */
+  readonly warnings: readonly string[];
+}
+
+/** The machine as far as the defaults depend on it. */
+export interface Surroundings {
+  /** The value of an environment variable. */
+  readonly variable: (name: string) => string | undefined;
+  /** The content of a file, or null when it does not exist. */
+  readonly readFile: (path: string) => string | null;
+  readonly exists: (path: string) => boolean;
+  readonly isRoot: boolean;
+}
+
+interface Source {
+  readonly value: string;
+  /** Where it comes from, for messages. */
+  readonly origin: string;
+}
+
+type Value<Name extends KeyName> = NonNullable<ReturnType<(typeof keys)[Name]["parse"]>>;
+
+/**
+ * Puts the configuration together: the first of flag, variable, ini file and default wins.
+ * Throws `UsageError`, which names the key, the value and what is allowed.
+ */
+export function configure(
+  flags: ReadonlyMap<KeyName, string>,
+  configFile: string | null,
+  surroundings: Surroundings,
+): Configuration {
+  const warnings: string[] = [];
+  const ini = readIni(configFile, surroundings, warnings);
+  const get = <Name extends KeyName>(name: Name): Value<Name> | null => {
+    const source = flagSource(flags, name) ?? variableSource(surroundings, variableOf(name)) ??
+      ini.get(name);
+    return source ? parse(name, source) : null;
+  };
+
+  const masterHost = get("master-host");
+  const port = get("swarmctl-port") ?? 8770;
+  const masterName = get("master-name");
+  const fingerprint = get("master-fingerprint");
+  const hostUuid = get("host-uuid");
+  if (masterHost !== null && hostUuid === null) {
+    throw new UsageError("host-uuid: required with master-host, but not set");
+  }
+  return {
+    agent: {
+      hostUuid,
+      master: masterHost === null ? null : {
+        host: masterHost,
+        port,
+        name: masterName ?? masterHost,
+        fingerprint,
+      },
+      agentDirectory: get("agent-dir") ?? defaultAgentDirectory(surroundings),
+      storePath: `${get("state-dir") ?? defaultStateDirectory(surroundings)}/topology.db`,
+      sockets: dockerSockets(get("docker-host"), surroundings),
+      networkPrefixes: get("network-prefix") ?? ["decnet-topology-", "decnet_t_"],
+      containerPrefixes: get("container-prefix") ?? ["decnet-", "decnet_t_"],
+    },
+    intervalMs: get("interval") ?? 30_000,
+    warnings,
+  };
+}
+
+function parse<Name extends KeyName>(name: Name, { value, origin }: Source): Value<Name> {
+  const { parse, allowed } = keys[name];
+  const parsed = parse(value);
+  if (parsed !== null) return parsed as Value<Name>;
+  throw new UsageError(`${name}: '${value}' (from ${origin}) must be ${allowed}`);
+}
+
+function flagSource(flags: ReadonlyMap<KeyName, string>, name: KeyName): Source | undefined {
+  const value = flags.get(name);
+  return value === undefined ? undefined : { value, origin: `--${name}` };
+}
+
+/** An empty variable counts as unset, as in a unit file that lists what can be set. */
+function variableSource({ variable }: Surroundings, name: string): Source | undefined {
+  const value = variable(name);
+  return value ? { value, origin: `$${name}` } : undefined;
+}
+
+function readIni(
+  configFile: string | null,
+  { readFile }: Surroundings,
+  warnings: string[],
+): Map<KeyName, Source> {
+  const path = configFile ?? defaultFile;
+  let text: string | null;
+  try {
+    text = readFile(path);
+  } catch (cause) {
+    throw new UsageError(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+  if (text === null && configFile !== null) {
+    throw new UsageError(`Cannot read ${path}: no such file`);
+  }
+  const sources = new Map<KeyName, Source>();
+  try {
+    for (const { key, value, line } of readSection(text ?? "", section)) {
+      const name = keyNames.find((name) => name === key);
+      if (name === undefined) {
+        warnings.push(`${path} line ${line}: unknown key '${key}' is ignored`);
+      } else if (value !== "") sources.set(name, { value, origin: `${path} line ${line}` });
+    }
+  } catch (cause) {
+    throw new UsageError(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+  return sources;
+}
+
+function defaultAgentDirectory({ exists, variable }: Surroundings): string {
+  const system = "/etc/decnet/agent";
+  return exists(system) ? system : `${variable("HOME") ?? ""}/.decnet/agent`;
+}
+
+function defaultStateDirectory({ exists, isRoot, variable }: Surroundings): string {
+  // systemd lists several, separated by colons, when a unit asks for several.
+  const granted = variable("STATE_DIRECTORY")?.split(":")[0];
+  if (granted) return granted;
+  const system = "/var/lib/decnet-agent";
+  if (isRoot || exists(system)) return system;
+  const home = variable("XDG_STATE_HOME") || `${variable("HOME") ?? ""}/.local/state`;
+  return `${home}/decnet-agent`;
+}
+
+function dockerSockets(configured: string | null, surroundings: Surroundings): readonly string[] {
+  if (configured !== null) return [configured];
+  const fromDocker = variableSource(surroundings, "DOCKER_HOST");
+  if (fromDocker) return [parse("docker-host", fromDocker)];
+  const runtimeDirectory = surroundings.variable("XDG_RUNTIME_DIR");
+  const ofUser = (name: string) => runtimeDirectory ? [`${runtimeDirectory}/${name}`] : [];
+  return [
+    "/var/run/docker.sock",
+    ...ofUser("docker.sock"),
+    "/run/podman/podman.sock",
+    ...ofUser("podman/podman.sock"),
+  ];
+}

@@ -1,0 +1,147 @@
+import { socketPath } from "../docker/mod.ts";
+
+/**
+ * A configuration key. `master-host` is set by the flag `--master-host`, the variable
+ * `DECNET_MASTER_HOST` or the line `master-host = …` of the ini file, in this order.
+ */
+export interface Key<T> {
+  /** What stands for the value in the help. */
+  readonly placeholder: string;
+  /** One line for the help. */
+  readonly summary: string;
+  /** The default, in words for the help. */
+  readonly fallback: string;
+  /** What a value may be, in words; it completes "must be …". */
+  readonly allowed: string;
+  /** The value, or null when `text` is none. */
+  readonly parse: (text: string) => T | null;
+}
+
+const key = <T>(it: Key<T>): Key<T> => it;
+
+/** All configuration keys, in the order of the help. */
+export const keys = {
+  "master-host": key({
+    placeholder: "HOST",
+    summary: "the master to report to",
+    fallback: "none: beats are printed, not sent",
+    allowed: "a host name or an IP address",
+    parse: parseHost,
+  }),
+  "swarmctl-port": key({
+    placeholder: "PORT",
+    summary: "the master's port",
+    fallback: "8770",
+    allowed: "a number from 1 to 65535",
+    parse: (text) => wholeNumber(text, 1, 65535),
+  }),
+  "master-name": key({
+    placeholder: "NAME",
+    summary: "the name that the master's certificate must bear",
+    fallback: "the value of master-host",
+    allowed: "a host name or an IP address",
+    parse: parseHost,
+  }),
+  "master-fingerprint": key({
+    placeholder: "HEX",
+    summary: "SHA-256 of the master's certificate; no other is accepted",
+    fallback: "none",
+    allowed: "64 hex digits, colons between them or not",
+    parse: (text) => matching(text.replaceAll(":", "").toLowerCase(), /^[0-9a-f]{64}$/),
+  }),
+  "host-uuid": key({
+    placeholder: "UUID",
+    summary: "this host's id at the master; required with master-host",
+    fallback: "none",
+    allowed: "up to 64 letters, digits, dots, dashes and underscores",
+    parse: (text) => matching(text, /^[\w.-]{1,64}$/),
+  }),
+  "agent-dir": key({
+    placeholder: "DIR",
+    summary: "the folder of ca.crt, worker.crt and worker.key",
+    fallback: "/etc/decnet/agent if it exists, else ~/.decnet/agent",
+    allowed: "a path",
+    parse: parsePath,
+  }),
+  "state-dir": key({
+    placeholder: "DIR",
+    summary: "the folder of topology.db",
+    fallback: "$STATE_DIRECTORY, else /var/lib/decnet-agent, " +
+      "else (not root) $XDG_STATE_HOME/decnet-agent",
+    allowed: "a path",
+    parse: parsePath,
+  }),
+  "docker-host": key({
+    placeholder: "unix://PATH",
+    summary: "the engine's socket",
+    fallback: "$DOCKER_HOST, else the first socket of Docker or Podman that exists",
+    allowed: "unix:// and an absolute path; the agent speaks to the engine of its own host only",
+    parse: socketPath,
+  }),
+  "interval": key({
+    placeholder: "TIME",
+    summary: "the time between two beats",
+    fallback: "30s",
+    allowed: "a time from 5s to 1h, such as 30s, 5m or 1h",
+    parse: parseInterval,
+  }),
+  "network-prefix": key({
+    placeholder: "LIST",
+    summary: "how the names of our networks begin",
+    fallback: "decnet-topology-,decnet_t_",
+    allowed: "comma-separated beginnings of names: letters, digits, dots, dashes and underscores",
+    parse: parsePrefixes,
+  }),
+  "container-prefix": key({
+    placeholder: "LIST",
+    summary: "how the names of our containers begin",
+    fallback: "decnet-,decnet_t_",
+    allowed: "comma-separated beginnings of names: letters, digits, dots, dashes and underscores",
+    parse: parsePrefixes,
+  }),
+} as const;
+
+/** The name of a configuration key. */
+export type KeyName = keyof typeof keys;
+
+/** The names of all keys. */
+export const keyNames = Object.keys(keys) as KeyName[];
+
+/** The environment variable of a key. */
+export function variableOf(name: KeyName): string {
+  return `DECNET_${name.toUpperCase().replaceAll("-", "_")}`;
+}
+
+function matching(text: string, pattern: RegExp): string | null {
+  return pattern.test(text) ? text : null;
+}
+
+function wholeNumber(text: string, least: number, most: number): number | null {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  return value >= least && value <= most ? value : null;
+}
+
+function parseHost(text: string): string | null {
+  // Names, IPv4, and IPv6 with its colons; what is no host at all fails when it is resolved.
+  return matching(
+    text,
+    /^(?=.{1,253}$)(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/,
+  );
+}
+
+function parsePath(text: string): string | null {
+  // SQLite, the engine and the log would each make something else of a control character.
+  // deno-lint-ignore no-control-regex
+  return matching(text.replace(/(?<=.)\/+$/, ""), /^[^\x00-\x1f]+$/);
+}
+
+function parseInterval(text: string): number | null {
+  const [, amount, unit] = /^(\d{1,6})(s|m|h)$/.exec(text) ?? [];
+  const ms = Number(amount) * ({ s: 1, m: 60, h: 3600 }[unit ?? ""] ?? NaN) * 1000;
+  return ms >= 5_000 && ms <= 3_600_000 ? ms : null;
+}
+
+function parsePrefixes(text: string): readonly string[] | null {
+  const prefixes = text.split(",").map((prefix) => prefix.trim());
+  return prefixes.every((prefix) => /^[A-Za-z0-9][\w.-]*$/.test(prefix)) ? prefixes : null;
+}
