@@ -1,0 +1,127 @@
+/** Throw-away certificates for the tests and the demo: EC P-256, made in memory. */
+
+// One of the dependencies refuses to load without it.
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+
+const HOUR_MS = 3_600_000;
+const YEAR_MS = 365 * 24 * HOUR_MS;
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+
+/** What a certificate is to say; the validity is from one hour ago for one year unless told. */
+export interface IssueOptions {
+  commonName: string;
+  dnsNames?: string[];
+  ipAddresses?: string[];
+  notBefore?: Date;
+  notAfter?: Date;
+  /** Which side of a connection may use it; default `both`. */
+  usage?: "server" | "client" | "both";
+}
+
+/** A certificate with its key (PEM, key in PKCS8) and the SHA-256 of its DER in lower-case hex. */
+export interface IssuedCertificate {
+  certificatePem: string;
+  keyPem: string;
+  fingerprint: string;
+}
+
+/** A certificate authority that can issue any number of certificates. */
+export interface Authority {
+  certificatePem: string;
+  issue(options: IssueOptions): Promise<IssuedCertificate>;
+}
+
+/** Makes a self-signed authority, valid for ten years to either side of now. */
+export async function createAuthority(name: string): Promise<Authority> {
+  const keys = await crypto.subtle.generateKey(ALGORITHM, true, [
+    "sign",
+    "verify",
+  ]);
+  const usages = x509.KeyUsageFlags;
+  const root = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: randomSerial(),
+    name: [{ CN: [name] }],
+    // Wide, so that a leaf made to be expired or not yet valid is refused for its own dates.
+    notBefore: new Date(Date.now() - 10 * YEAR_MS),
+    notAfter: new Date(Date.now() + 10 * YEAR_MS),
+    signingAlgorithm: ALGORITHM,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(usages.keyCertSign | usages.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+
+  async function issue(options: IssueOptions): Promise<IssuedCertificate> {
+    const { commonName, dnsNames = [], ipAddresses = [], usage = "both" } = options;
+    const leafKeys = await crypto.subtle.generateKey(ALGORITHM, true, [
+      "sign",
+      "verify",
+    ]);
+    const purposes = [
+      ...(usage === "client" ? [] : [x509.ExtendedKeyUsage.serverAuth]),
+      ...(usage === "server" ? [] : [x509.ExtendedKeyUsage.clientAuth]),
+    ];
+    const alternatives = [
+      ...dnsNames.map((value) => ({ type: "dns" as const, value })),
+      ...ipAddresses.map((value) => ({ type: "ip" as const, value })),
+    ];
+    const leaf = await x509.X509CertificateGenerator.create({
+      serialNumber: randomSerial(),
+      subject: [{ CN: [commonName] }],
+      issuer: root.subjectName,
+      notBefore: options.notBefore ?? new Date(Date.now() - HOUR_MS),
+      notAfter: options.notAfter ?? new Date(Date.now() - HOUR_MS + YEAR_MS),
+      signingAlgorithm: ALGORITHM,
+      publicKey: leafKeys.publicKey,
+      signingKey: keys.privateKey,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(usages.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension(purposes),
+        // An empty list of names would be malformed DER.
+        ...(alternatives.length > 0
+          ? [new x509.SubjectAlternativeNameExtension(alternatives)]
+          : []),
+        await x509.SubjectKeyIdentifierExtension.create(leafKeys.publicKey),
+        await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey),
+      ],
+    });
+    const pkcs8 = await crypto.subtle.exportKey("pkcs8", leafKeys.privateKey);
+    return {
+      certificatePem: leaf.toString("pem") + "\n",
+      keyPem: x509.PemConverter.encode(pkcs8, "PRIVATE KEY") + "\n",
+      fingerprint: toHex(await crypto.subtle.digest("SHA-256", leaf.rawData)),
+    };
+  }
+
+  return { certificatePem: root.toString("pem") + "\n", issue };
+}
+
+/** Writes `ca.crt`, `worker.crt` and `worker.key` (mode 0600) into an existing directory. */
+export async function writeAgentDirectory(
+  directory: string,
+  authority: Pick<Authority, "certificatePem">,
+  worker: IssuedCertificate,
+): Promise<void> {
+  await Deno.writeTextFile(`${directory}/ca.crt`, authority.certificatePem);
+  await Deno.writeTextFile(`${directory}/worker.crt`, worker.certificatePem);
+  await Deno.writeTextFile(`${directory}/worker.key`, worker.keyPem, {
+    mode: 0o600,
+  });
+  // The mode above counts only for a new file.
+  await Deno.chmod(`${directory}/worker.key`, 0o600);
+}
+
+/** A positive serial number of 16 bytes, in hex. */
+function randomSerial(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[0] = (bytes[0] ?? 0) & 0x3f | 0x40;
+  return toHex(bytes.buffer);
+}
+
+function toHex(buffer: ArrayBuffer): string {
+  return new Uint8Array(buffer).toHex();
+}
