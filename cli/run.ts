@@ -88,7 +88,7 @@ async function check(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const agent = new Agent({ ...options, agentVersion });
-  const beat = await agent.beat(deadline(), { dryRun });
+  const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs), { dryRun });
   const findings = findingsOf(beat);
   if (json) printJson(terminal, onceJson(beat, findings, options.storePath));
   else terminal.stdout(`${onceText(beat, findings)}\n`);
@@ -103,7 +103,7 @@ async function printState(
 ): Promise<ExitCode> {
   // What GET /topology/state would answer does not concern the master.
   const agent = new Agent({ ...options, agentVersion, master: null });
-  const beat = await agent.beat(deadline());
+  const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs));
   if (json) printJson(terminal, beat.body.topology);
   else terminal.stdout(stateText(beat));
   const findings = findingsOf(beat);
@@ -148,12 +148,4 @@ function beatLine(body: BeatBody): string {
 
 function printJson(terminal: Terminal, value: unknown): void {
   terminal.stdout(`${JSON.stringify(value, null, 2)}\n`);
-}
-
-function deadline(): AbortSignal {
-  const controller = new AbortController();
-  const error = new Error(`not done within ${onceTimeoutMs / 1000} s`);
-  // Not AbortSignal.timeout, whose error would say less; the process ends before an idle timer does.
-  Deno.unrefTimer(Number(setTimeout(() => controller.abort(error), onceTimeoutMs)));
-  return controller.signal;
 }

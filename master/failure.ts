@@ -1,6 +1,7 @@
 /** What a failed connection to the master means, in words for an operator. */
 export function explainFailure(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
+  const { name, code, message } = error as { name?: string; code?: string; message?: string };
+  if (name === "TimeoutError") return "no answer in time";
   switch (code) {
     case "ENOTFOUND":
     case "EAI_AGAIN":
