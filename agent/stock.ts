@@ -65,9 +65,14 @@ export async function takeStock(signal: AbortSignal, options: StockOptions): Pro
 
 function readStore(path: string): StoreStock {
   try {
-    using store = TopologyStore.open(path, { readOnly: true });
-    const applied = store.current();
-    return applied ? { state: "ok", applied } : { state: "idle" };
+    // Not `using`: the bundler's minifier loses it, and the file would stay open.
+    const store = TopologyStore.open(path, { readOnly: true });
+    try {
+      const applied = store.current();
+      return applied ? { state: "ok", applied } : { state: "idle" };
+    } finally {
+      store.close();
+    }
   } catch (error) {
     return { state: "unreadable", detail: `Cannot read the store ${path}: ${messageOf(error)}` };
   }
