@@ -1,0 +1,134 @@
+import { dirname, join } from "node:path";
+
+import { run } from "./command.ts";
+
+type Environment = Readonly<Record<string, string>>;
+
+/** What the executable is made for, and from which runtime. */
+export interface BuildOptions {
+  readonly target: string;
+  /** The runtime base, already checked. */
+  readonly base: Uint8Array;
+  readonly env: Environment;
+  /** The program, from the root; main.ts if not given. */
+  readonly entry?: string;
+}
+
+/** The one name of ours that the executable embeds, seen in its stack traces. */
+const SCRIPT = "decnet-agent.js";
+
+/** All that `deno compile` needs; any other variable could go into the result. */
+const COMPILE_ENV = ["HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME", "DENO_DIR"];
+
+/**
+ * Builds the executable of the work tree in `root`, the same bytes for the same tree.
+ *
+ * Neither folder names nor the time of the build nor other variables of the
+ * environment go in. The output appears by a rename when it is complete.
+ */
+export async function build(
+  root: string,
+  output: string,
+  { target, base, env, entry = "main.ts" }: BuildOptions,
+): Promise<void> {
+  // Beside the output, so that the rename stays within one file system.
+  const scratch = await Deno.makeTempDir({
+    dir: dirname(output),
+    prefix: ".compile-",
+  });
+  try {
+    await Deno.writeFile(join(scratch, "denort"), base, { mode: 0o755 });
+    await writeConfig(root, join(scratch, "deno.json"));
+    await bundle(root, { entry, path: join(scratch, SCRIPT), env });
+    const time = await sourceTime(root, env);
+    await Deno.utime(join(scratch, SCRIPT), time, time);
+    await compile(scratch, target, env);
+    await Deno.rename(join(scratch, "decnet-agent"), output);
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+}
+
+/** The project's own would bring in the import map of its tests, and its path. */
+async function writeConfig(root: string, path: string): Promise<void> {
+  const config = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+  const { version, unstable, permissions } = config;
+  await Deno.writeTextFile(
+    path,
+    JSON.stringify({ version, unstable, permissions }),
+  );
+}
+
+/** `deno compile --bundle` would embed a file of a random name. */
+async function bundle(
+  root: string,
+  { entry, path, env }: { entry: string; path: string; env: Environment },
+) {
+  // It may have to download packages, for which proxies and certificates are set in
+  // many ways; what is left out here decides which file of a package is taken.
+  const { DENO_CONDITIONS: _, ...bundleEnv } = env;
+  await run(
+    Deno.execPath(),
+    ["bundle", "--minify", "--platform", "deno", "--output", path, entry],
+    { cwd: root, env: { ...bundleEnv, NO_COLOR: "1" } },
+  );
+}
+
+async function compile(scratch: string, target: string, env: Environment) {
+  const compileEnv = Object.fromEntries(
+    Object.entries(env).filter(([name]) => COMPILE_ENV.includes(name)),
+  );
+  await run(
+    Deno.execPath(),
+    [
+      "compile",
+      "--config=deno.json",
+      "--no-lock",
+      "--permission-set=agent",
+      "--no-prompt",
+      // It would be kept in /tmp under a name that anyone can take first.
+      "--no-code-cache",
+      // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small
+      // nursery: it would grow with the number of beats, for nothing (bench/transport.ts).
+      "--v8-flags=--jitless,--max-semi-space-size=1",
+      "--app-name=decnet-agent",
+      `--target=${target}`,
+      "--output=decnet-agent",
+      SCRIPT,
+    ],
+    {
+      cwd: scratch,
+      env: {
+        ...compileEnv,
+        NO_COLOR: "1",
+        DENORT_BIN: join(scratch, "denort"),
+      },
+    },
+  );
+}
+
+/**
+ * Returns the time the work tree is from, in seconds since 1970: it goes in as the
+ * modification time of the bundle.
+ *
+ * That is `SOURCE_DATE_EPOCH`, or else the time of the last commit, or else 0.
+ */
+export async function sourceTime(
+  root: string,
+  env: Environment,
+): Promise<number> {
+  const given = env.SOURCE_DATE_EPOCH;
+  if (given !== undefined) {
+    if (/^\d{1,10}$/.test(given)) return Number(given);
+    throw new Error(
+      `Cannot use SOURCE_DATE_EPOCH: it is ${given}, expected whole seconds`,
+    );
+  }
+  const repository = join(root, ".git");
+  const log = ["--git-dir", repository, "log", "-1", "--format=%ct"];
+  try {
+    return Number(await run("git", log));
+  } catch {
+    return 0; // An unpacked archive, or no git here: still the same each time.
+  }
+}

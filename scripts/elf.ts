@@ -1,0 +1,149 @@
+/** Field offsets of the ELF64 format: header, program header, section header. */
+const HEADER = {
+  programTable: 32,
+  sectionTable: 40,
+  programCount: 56,
+  sectionCount: 60,
+  nameSection: 62,
+};
+const PROGRAM = { offset: 8, fileSize: 32, length: 56 };
+const SECTION = { type: 4, offset: 24, size: 32, length: 64 };
+const PT_PHDR = 6;
+const SHT_NOBITS = 8;
+const HEADER_LENGTH = 64;
+
+/** What `deno compile` adds to its base: the program, and a longer program table. */
+const ADDED_SECTIONS = [".note.sui", ".sui.phdrs"];
+
+/**
+ * Takes back what `deno compile` did to the runtime base inside a compiled program.
+ *
+ * It moved the program table, added two sections and wrote a new section table at
+ * the end; the original tables still stand where they were. So the header is turned
+ * back to them and the rest cut off. Throws an Error if the input is no such program.
+ * Whether the result is the base can only be told by its hash.
+ */
+export function recoverBase(program: Uint8Array): Uint8Array {
+  const view = openElf(program);
+  const sections = readSections(view);
+  const added = sections.filter((s) => ADDED_SECTIONS.includes(s.name));
+  if (added.length !== ADDED_SECTIONS.length) {
+    throw failed(`no sections ${ADDED_SECTIONS.join(" and ")} in it`);
+  }
+
+  const addedAt = Math.min(...added.map((section) => section.offset));
+  const contentEnd = Math.max(
+    HEADER_LENGTH,
+    ...sections
+      .filter((s) => s.type !== SHT_NOBITS && s.offset < addedAt)
+      .map((s) => s.offset + s.size),
+  );
+  const table = findOriginalTable(program, sections, contentEnd, addedAt);
+  const count = sections.length - ADDED_SECTIONS.length;
+  const end = table + count * SECTION.length;
+  if (end > addedAt) throw failed("the original section table is cut short");
+
+  // Not slice(): a Buffer's shares the memory, and starts in the midst of it.
+  const base = new Uint8Array(program.subarray(0, end));
+  const header = new DataView(base.buffer);
+  header.setBigUint64(HEADER.programTable, BigInt(HEADER_LENGTH), true);
+  header.setUint16(HEADER.programCount, originalProgramCount(view), true);
+  header.setBigUint64(HEADER.sectionTable, BigInt(table), true);
+  header.setUint16(HEADER.sectionCount, count, true);
+  return base;
+}
+
+function openElf(program: Uint8Array): DataView {
+  const magic = [0x7f, 0x45, 0x4c, 0x46, /* 64-bit */ 2, /* little-endian */ 1];
+  if (
+    program.length < HEADER_LENGTH + PROGRAM.length ||
+    magic.some((byte, index) => program[index] !== byte)
+  ) {
+    throw failed("the carrier is not a 64-bit little-endian ELF program");
+  }
+  return new DataView(program.buffer, program.byteOffset, program.byteLength);
+}
+
+interface Section {
+  readonly name: string;
+  readonly type: number;
+  readonly offset: number;
+  readonly size: number;
+  /** Where its header stands. */
+  readonly header: number;
+}
+
+function readSections(view: DataView): Section[] {
+  const table = Number(view.getBigUint64(HEADER.sectionTable, true));
+  const count = view.getUint16(HEADER.sectionCount, true);
+  const end = table + count * SECTION.length;
+  if (end > view.byteLength) {
+    throw failed(
+      `the carrier is cut short: its section table ends at byte ${end}, ` +
+        `the file at byte ${view.byteLength}`,
+    );
+  }
+  const nameSection = view.getUint16(HEADER.nameSection, true);
+  if (nameSection >= count) throw failed("the carrier has no section names");
+  const field = (index: number, offset: number) =>
+    Number(view.getBigUint64(table + index * SECTION.length + offset, true));
+  const names = field(nameSection, SECTION.offset);
+  return Array.from({ length: count }, (_, index) => {
+    const header = table + index * SECTION.length;
+    return {
+      name: readName(view, names + view.getUint32(header, true)),
+      type: view.getUint32(header + SECTION.type, true),
+      offset: field(index, SECTION.offset),
+      size: field(index, SECTION.size),
+      header,
+    };
+  });
+}
+
+function readName(view: DataView, start: number): string {
+  let name = "";
+  const end = Math.min(start + 32, view.byteLength);
+  for (let at = start; at < end && view.getUint8(at) !== 0; at++) {
+    name += String.fromCharCode(view.getUint8(at));
+  }
+  return name;
+}
+
+/** A section table starts with an empty entry, then the first real section's. */
+function findOriginalTable(
+  program: Uint8Array,
+  sections: readonly Section[],
+  from: number,
+  to: number,
+): number {
+  const first = sections[1]!.header;
+  // The name's index is left out: it counts in a string table that was rewritten.
+  const wanted = program.subarray(first + SECTION.type, first + SECTION.length);
+  const last = Math.min(to, program.length) - 2 * SECTION.length;
+  for (let at = Math.ceil(from / 8) * 8; at <= last; at += 8) {
+    const second = at + SECTION.length;
+    if (
+      program.subarray(at, second).every((byte) => byte === 0) &&
+      wanted.every((byte, i) => program[second + SECTION.type + i] === byte)
+    ) return at;
+  }
+  throw failed("no original section table in it");
+}
+
+/** The first original entry describes the program table itself, thus its length. */
+function originalProgramCount(view: DataView): number {
+  const first = HEADER_LENGTH;
+  const offset = Number(view.getBigUint64(first + PROGRAM.offset, true));
+  const size = Number(view.getBigUint64(first + PROGRAM.fileSize, true));
+  if (
+    view.getUint32(first, true) !== PT_PHDR || offset !== HEADER_LENGTH ||
+    size === 0 || size % PROGRAM.length !== 0
+  ) {
+    throw failed(`no original program table at byte ${HEADER_LENGTH}`);
+  }
+  return size / PROGRAM.length;
+}
+
+function failed(why: string): Error {
+  return new Error(`Cannot recover the runtime base: ${why}`);
+}
