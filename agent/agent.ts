@@ -1,3 +1,4 @@
+import { Timers } from "../docker/mod.ts";
 import {
   CertificateFolder,
   type Certificates,
@@ -5,6 +6,7 @@ import {
   MasterClient,
   parseRetryAfter,
 } from "../master/mod.ts";
+import { StoreReader } from "../store/mod.ts";
 import { type BeatBody, beatBody } from "./beat.ts";
 import { type Delivery, refusal } from "./delivery.ts";
 import { type Stock, type StockOptions, takeStock } from "./stock.ts";
@@ -14,7 +16,9 @@ const beatPath = "/swarm/heartbeat";
 const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;
 
 /** Who the agent is, where it looks and to whom it reports. */
-export interface AgentOptions extends StockOptions {
+export interface AgentOptions extends Omit<StockOptions, "store" | "timers"> {
+  /** The SQLite file of the store. */
+  readonly storePath: string;
   readonly agentVersion: string;
   readonly hostUuid: string | null;
   /** Null: beats are made and not sent. */
@@ -46,10 +50,13 @@ export interface Beat {
 export class Agent {
   readonly #options: AgentOptions;
   readonly #certificates: CertificateFolder;
+  readonly #store: StoreReader;
+  readonly #timers = new Timers();
   #client: MasterClient | null = null;
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#store = new StoreReader(options.storePath);
     this.#certificates = new CertificateFolder(options.agentDirectory);
   }
 
@@ -57,7 +64,11 @@ export class Agent {
   async beat(signal: AbortSignal, { dryRun = false } = {}): Promise<Beat> {
     const { hostUuid, agentVersion, master } = this.#options;
     const checkedAt = Date.now();
-    const stock = await takeStock(signal, this.#options);
+    const stock = await takeStock(signal, {
+      ...this.#options,
+      store: this.#store,
+      timers: this.#timers,
+    });
     const body = beatBody(stock, hostUuid, agentVersion);
     const beat = { stock, body, checkedAt };
     if (!master) return { ...beat, delivery: { result: "not_configured" }, certificates: null };
@@ -81,8 +92,9 @@ export class Agent {
     }
   }
 
-  /** Closes the connection to the master. */
+  /** Closes the store and the connection to the master. */
   close(): void {
+    this.#store.close();
     this.#client?.close();
   }
 

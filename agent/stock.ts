@@ -1,5 +1,5 @@
 import { type EngineVersion, findSocket, observe, type ObserveOptions } from "../docker/mod.ts";
-import { type AppliedTopology, TopologyStore, unknownDocument } from "../store/mod.ts";
+import { type AppliedTopology, type StoreReader, unknownDocument } from "../store/mod.ts";
 import {
   type Drift,
   findDrift,
@@ -41,13 +41,12 @@ export interface Stock {
 export interface StockOptions extends Omit<ObserveOptions, "socket"> {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
-  /** The SQLite file. */
-  readonly storePath: string;
+  readonly store: StoreReader;
 }
 
 /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
 export async function takeStock(signal: AbortSignal, options: StockOptions): Promise<Stock> {
-  const store = readStore(options.storePath);
+  const store = readStore(options.store);
   let socket: string | null = null;
   try {
     socket = findSocket(options.sockets);
@@ -63,18 +62,12 @@ export async function takeStock(signal: AbortSignal, options: StockOptions): Pro
   }
 }
 
-function readStore(path: string): StoreStock {
+function readStore(store: StoreReader): StoreStock {
   try {
-    // Not `using`: the bundler's minifier loses it, and the file would stay open.
-    const store = TopologyStore.open(path, { readOnly: true });
-    try {
-      const applied = store.current();
-      return applied ? { state: "ok", applied } : { state: "idle" };
-    } finally {
-      store.close();
-    }
+    const applied = store.current();
+    return applied ? { state: "ok", applied } : { state: "idle" };
   } catch (error) {
-    return { state: "unreadable", detail: `Cannot read the store ${path}: ${messageOf(error)}` };
+    return { state: "unreadable", detail: `Cannot read the store: ${messageOf(error)}` };
   }
 }
 

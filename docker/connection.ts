@@ -11,43 +11,25 @@ const maximumBodyBytes = 32 * 2 ** 20;
 export class EngineConnection {
   readonly #connection: Deno.Conn;
   readonly #reader: ResponseReader;
+  readonly #signal: AbortSignal;
   readonly #onAbort = () => this.close();
-  #deadline: AbortSignal;
 
-  private constructor(connection: Deno.Conn, deadline: AbortSignal) {
+  private constructor(connection: Deno.Conn, signal: AbortSignal) {
     this.#connection = connection;
     this.#reader = new ResponseReader((into) => connection.read(into), maximumBodyBytes);
-    this.#deadline = deadline;
-    this.setDeadline(deadline);
-  }
-
-  /** Connects to the socket at `path`; for the `deadline` see `setDeadline`. */
-  static async open(path: string, deadline: AbortSignal): Promise<EngineConnection> {
-    deadline.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const abort = () => aborted.reject(deadline.reason);
-    deadline.addEventListener("abort", abort, { once: true });
-    const connecting = Deno.connect({ transport: "unix", path });
-    try {
-      return new EngineConnection(await Promise.race([connecting, aborted.promise]), deadline);
-    } catch (error) {
-      // A socket whose queue is full keeps the connect waiting: close what may still come of it.
-      connecting.then((connection) => connection.close(), () => {});
-      throw error;
-    } finally {
-      deadline.removeEventListener("abort", abort);
-    }
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal.aborted) this.close();
   }
 
   /**
-   * From now on this signal, and no longer the one before, closes the connection; what waits for an
-   * answer then fails.
+   * Connects to the socket at `path`. When `signal` is aborted, now or later, the connection is
+   * closed, and what waits for an answer fails.
    */
-  setDeadline(deadline: AbortSignal): void {
-    this.#deadline.removeEventListener("abort", this.#onAbort);
-    this.#deadline = deadline;
-    deadline.addEventListener("abort", this.#onAbort, { once: true });
-    if (deadline.aborted) this.close();
+  static async open(path: string, signal: AbortSignal): Promise<EngineConnection> {
+    signal.throwIfAborted();
+    // This never waits: a unix socket whose queue is full refuses.
+    return new EngineConnection(await Deno.connect({ transport: "unix", path }), signal);
   }
 
   /** Sends GET requests without waiting for their answers. */
@@ -64,7 +46,7 @@ export class EngineConnection {
 
   /** Closes the connection; closing it again does nothing. */
   close(): void {
-    this.#deadline.removeEventListener("abort", this.#onAbort);
+    this.#signal.removeEventListener("abort", this.#onAbort);
     try {
       this.#connection.close();
     } catch (error) {

@@ -1,3 +1,4 @@
 /** What the engine runs, asked over its unix socket. */
 export { type EngineVersion, type Observation, observe, type ObserveOptions } from "./observe.ts";
 export { findSocket, socketPath } from "./socket.ts";
+export { Timers } from "./timers.ts";

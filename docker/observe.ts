@@ -9,6 +9,7 @@ import {
 import { EngineConnection } from "./connection.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 import type { EngineResponse } from "./response_reader.ts";
+import { Timers } from "./timers.ts";
 
 /** Which engine to ask, which of its objects are ours, and how long it may take. */
 export interface ObserveOptions {
@@ -16,6 +17,8 @@ export interface ObserveOptions {
   readonly socket: string;
   readonly networkPrefixes: readonly string[];
   readonly containerPrefixes: readonly string[];
+  /** Shared by observations that follow one another fast, so that their timers do not pile up. */
+  readonly timers?: Timers;
   /** Bound on each call. */
   readonly callTimeoutMs?: number;
   /** Bound on the whole observation. */
@@ -46,24 +49,28 @@ export interface Observation {
  * Throws `Error`, whose message is fit for an operator, when any of it fails.
  */
 export async function observe(signal: AbortSignal, options: ObserveOptions): Promise<Observation> {
-  const { socket, callTimeoutMs = 5_000, timeoutMs = 8_000 } = options;
+  const { socket, timers = new Timers(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = options;
   const startedAt = performance.now();
-  let limitMs = 0;
-  let deadline = signal;
+  const limit = new AbortController();
+  const onAbort = () => limit.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  let stopTimer = () => {};
   const startCall = () => {
-    limitMs = Math.max(0, Math.min(callTimeoutMs, startedAt + timeoutMs - performance.now()));
-    // Not setTimeout: its first call costs 6 ms of start-up (bench/startup).
-    deadline = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
-    return deadline;
+    stopTimer();
+    const ms = Math.min(callTimeoutMs, startedAt + timeoutMs - performance.now());
+    const seconds = Math.round(ms / 100) / 10;
+    stopTimer = timers.start(ms, () => limit.abort(new Error(`no answer within ${seconds} s`)));
   };
   try {
-    const connection = await EngineConnection.open(socket, startCall());
+    startCall();
+    const connection = await EngineConnection.open(socket, limit.signal);
     try {
       await connection.sendGets(["/networks", "/containers/json?all=1"]);
       const networkAnswer = await connection.receive();
-      const networks = readNetworks(parseBody(networkAnswer, "GET /networks"));
-      connection.setDeadline(startCall());
+      startCall();
       const containerAnswer = await connection.receive();
+      const networks = readNetworks(parseBody(networkAnswer, "GET /networks"));
       const containers = readContainers(parseBody(containerAnswer, "GET /containers/json"));
       return {
         ...select(networks, containers, options),
@@ -77,11 +84,11 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
       connection.close();
     }
   } catch (error) {
-    const cause = deadline.aborted ? deadline.reason : error;
-    const why = deadline.aborted && !signal.aborted
-      ? `no answer within ${Math.round(limitMs / 100) / 10} s`
-      : explain(cause);
-    throw new Error(`Cannot observe Docker at ${socket}: ${why}`, { cause });
+    const cause = limit.signal.aborted ? limit.signal.reason : error;
+    throw new Error(`Cannot observe Docker at ${socket}: ${explain(cause)}`, { cause });
+  } finally {
+    stopTimer();
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -101,7 +108,8 @@ function parseBody({ status, body }: EngineResponse, call: string): unknown {
 function reason(text: string): string {
   try {
     const { message } = JSON.parse(text);
-    return typeof message === "string" ? ` (${message.trim().slice(0, 120).toWellFormed()})` : "";
+    const words = typeof message === "string" ? message.trim() : "";
+    return words && ` (${words.slice(0, 120).toWellFormed()})`;
   } catch {
     return "";
   }
@@ -140,6 +148,12 @@ function explain(error: unknown): string {
   }
   if (error instanceof Deno.errors.PermissionDenied) {
     return "permission denied; run as root, or as a member of the socket's group";
+  }
+  if (error instanceof Deno.errors.WouldBlock) {
+    return "its queue is full; the engine hangs, restart it";
+  }
+  if (error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe) {
+    return "the engine cut the connection";
   }
   return error instanceof Error ? error.message : String(error);
 }

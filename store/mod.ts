@@ -1,4 +1,5 @@
 /** The one-row cache of the topology applied last. */
+export { StoreReader } from "./store_reader.ts";
 export {
   AlreadyApplied,
   type AppliedTopology,

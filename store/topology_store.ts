@@ -1,23 +1,25 @@
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { parseJson, writeJson } from "../topology/mod.ts";
+import { openForReading, openForWriting } from "./file.ts";
 import { createSchema } from "./schema.ts";
 
-/** How long a statement waits for a lock held by another process, in milliseconds. */
-const busyTimeoutMs = 5_000;
 /** How much of an error is kept, in characters. */
 const maximumErrorLength = 500;
 /** A document of which nothing is known. */
 export const unknownDocument = "{}";
 
+const columns = "topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error";
+const selectTable = `
+  SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'applied_topology'`;
 const selectNewest = `
-  SELECT topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error
+  SELECT ${columns}
   FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 2`;
 const upsert = `
-  INSERT INTO applied_topology VALUES (?, ?, ?, ?, NULL)
+  INSERT INTO applied_topology (${columns}) VALUES (?, ?, ?, ?, NULL)
   ON CONFLICT (topology_id) DO UPDATE SET applied_version_hash = excluded.applied_version_hash,
     hydrated_blob_json = excluded.hydrated_blob_json, applied_at = excluded.applied_at,
     last_error = NULL`;
-const insertMarker = "INSERT INTO applied_topology VALUES (?, '', ?, 0, ?)";
+const insertMarker = `INSERT INTO applied_topology (${columns}) VALUES (?, '', ?, 0, ?)`;
 const updateError = `
   UPDATE applied_topology SET last_error = ?,
     hydrated_blob_json = iif(hydrated_blob_json = '{}', ?, hydrated_blob_json)
@@ -67,6 +69,9 @@ export interface StoreOptions {
 export class TopologyStore implements Disposable {
   readonly #database: DatabaseSync | null;
   readonly #now: () => number;
+  /** Kept: a statement that is prepared anew each time stays in memory for long. */
+  #tableStatement: StatementSync | null = null;
+  #newestStatement: StatementSync | null = null;
 
   private constructor(database: DatabaseSync | null, now: () => number) {
     this.#database = database;
@@ -79,22 +84,14 @@ export class TopologyStore implements Disposable {
    */
   static open(path: string, options: StoreOptions = {}): TopologyStore {
     const { readOnly = false, now = Date.now } = options;
-    if (readOnly) {
-      const database = exists(path)
-        ? new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs })
-        : null;
-      return new TopologyStore(database, now);
-    }
-    createPrivately(path);
-    const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
-    database.exec("PRAGMA synchronous = FULL");
-    return new TopologyStore(database, now);
+    return new TopologyStore(readOnly ? openForReading(path) : openForWriting(path), now);
   }
 
   /** The topology applied last, or null when the host is idle. */
   current(): AppliedTopology | null {
     if (!this.#database || !this.#hasTable()) return null;
-    const [newest, older] = this.#database.prepare(selectNewest).all();
+    this.#newestStatement ??= this.#database.prepare(selectNewest);
+    const [newest, older] = this.#newestStatement.all();
     return newest ? readRow(newest, older !== undefined) : null;
   }
 
@@ -120,7 +117,7 @@ export class TopologyStore implements Disposable {
     message: string,
     document: string = unknownDocument,
   ): void {
-    const error = message.slice(0, maximumErrorLength).toWellFormed();
+    const error = firstCharacters(message, maximumErrorLength);
     const sorted = sortKeys(document);
     this.#change(topologyId, (database) => {
       const { changes } = database.prepare(updateError).run(
@@ -169,8 +166,9 @@ export class TopologyStore implements Disposable {
   }
 
   #hasTable(): boolean {
-    const query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'applied_topology'";
-    return this.#database?.prepare(query).get() !== undefined;
+    if (!this.#database) return false;
+    this.#tableStatement ??= this.#database.prepare(selectTable);
+    return this.#tableStatement.get() !== undefined;
   }
 
   #writable(): DatabaseSync {
@@ -212,26 +210,7 @@ function sortKeys(document: string): string {
   return writeJson(parseJson(document));
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-function createPrivately(path: string): void {
-  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", {
-    recursive: true,
-    mode: 0o700,
-  });
-  try {
-    // SQLite would create the file readable by others, and give its journal the same mode.
-    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    if ((Deno.statSync(path).mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
-  }
+/** Characters are code points, as in the first agent: a pair of surrogates is one. */
+function firstCharacters(text: string, count: number): string {
+  return [...text.slice(0, 2 * count)].slice(0, count).join("").toWellFormed();
 }

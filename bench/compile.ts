@@ -1,0 +1,40 @@
+import { build } from "../scripts/build.ts";
+import { findRuntimeBase } from "../scripts/runtime_base.ts";
+
+const target = "x86_64-unknown-linux-gnu";
+
+/** Compiles a program of this repository as the agent itself is compiled. */
+export async function compileProgram(entry: string, output: string): Promise<void> {
+  const root = new URL("..", import.meta.url).pathname;
+  const env = Deno.env.toObject();
+  const { bytes } = await findRuntimeBase(target, { env });
+  await build(root, output, { target, base: bytes, env, entry });
+}
+
+/** Starts the stand-in engine in a process of its own; ready when its socket is there. */
+export async function startEngine(socket: string): Promise<Deno.ChildProcess> {
+  const entry = new URL("programs/engine.ts", import.meta.url).pathname;
+  const engine = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", entry, socket],
+    stdin: "null",
+    stdout: "null",
+  }).spawn();
+  for (let attempt = 0; attempt < 500; attempt++) {
+    try {
+      await Deno.stat(socket);
+      return engine;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  throw new Error("The stand-in engine did not start within 10 s");
+}
+
+/** Rows as a table with a heading, columns padded. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) =>
+    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ") + "\n"
+  )
+    .join("");
+}

@@ -1,0 +1,87 @@
+/**
+ * Makes many beats with one transport and reports the resident memory: TRANSPORT SOCKET BEATS.
+ * `agent` is the agent's own beat, store and drift included; the others only make the two list calls.
+ */
+import { Agent } from "../../agent/mod.ts";
+import { observe, Timers } from "../../docker/mod.ts";
+
+const [transport, socket, count] = Deno.args as [string, string, string];
+const prefixes = { networkPrefixes: ["decnet_t_"], containerPrefixes: ["decnet_t_"] };
+const paths = ["/networks", "/containers/json?all=1"];
+
+async function fetchLists(client: Deno.HttpClient): Promise<void> {
+  for (const path of paths) {
+    await (await fetch(`http://localhost${path}`, { client })).json();
+  }
+}
+
+const proxy = { transport: "unix", path: socket } as const;
+
+const transports: Record<string, () => Promise<() => Promise<unknown>>> = {
+  agent: () => {
+    const agent = new Agent({
+      agentVersion: "0",
+      hostUuid: null,
+      master: null,
+      agentDirectory: "",
+      storePath: `${socket}.db`,
+      sockets: [socket],
+      ...prefixes,
+    });
+    const { signal } = new AbortController();
+    return Promise.resolve(async () => {
+      const { stock } = await agent.beat(signal);
+      if (stock.drift.state !== "consistent") throw new Error(JSON.stringify(stock));
+    });
+  },
+  socket: () => {
+    const { signal } = new AbortController();
+    const timers = new Timers();
+    return Promise.resolve(() => observe(signal, { socket, timers, ...prefixes }));
+  },
+  "fetch, one client": () => {
+    const client = Deno.createHttpClient({ proxy });
+    return Promise.resolve(() => fetchLists(client));
+  },
+  "fetch, one client without idle connections": () => {
+    const client = Deno.createHttpClient({ proxy, poolMaxIdlePerHost: 0 });
+    return Promise.resolve(() => fetchLists(client));
+  },
+  "fetch, a client a beat": () =>
+    Promise.resolve(async () => {
+      const client = Deno.createHttpClient({ proxy });
+      await fetchLists(client);
+      client.close();
+    }),
+  "node:http": async () => {
+    const { request } = await import("node:http");
+    const get = (path: string) =>
+      new Promise((resolve, reject) => {
+        request({ socketPath: socket, path }, (response) => {
+          const chunks: string[] = [];
+          response.setEncoding("utf8").on("data", (chunk: string) => chunks.push(chunk));
+          response.on("end", () => resolve(JSON.parse(chunks.join("")))).on("error", reject);
+        }).on("error", reject).end();
+      });
+    return async () => {
+      for (const path of paths) await get(path);
+    };
+  },
+};
+
+function residentMiB(): string {
+  return (Deno.memoryUsage().rss / 2 ** 20).toFixed(1);
+}
+
+const beat = await transports[transport]!();
+const total = Number(count);
+const startedAt = performance.now();
+const result: Record<string, string> = {};
+for (let done = 1; done <= total; done++) {
+  await beat();
+  if (done === Math.ceil(total / 10)) result.early = residentMiB();
+}
+result.late = residentMiB();
+result.msPerBeat = ((performance.now() - startedAt) / total).toFixed(2);
+Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(result)));
+Deno.exit(0);

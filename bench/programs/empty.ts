@@ -1,0 +1,1 @@
+// The floor: what the runtime itself costs.

@@ -1,0 +1,24 @@
+/** The stand-in engine in a process of its own: SOCKET. It runs the topology of three LANs. */
+import { TopologyStore } from "../../store/mod.ts";
+import { container, FakeEngine, network } from "../../tests/engine/mod.ts";
+import { planTopology, readTopology } from "../../topology/mod.ts";
+
+const [socket] = Deno.args as [string];
+const file = new URL("../../tests/data/topology-three-lans.json", import.meta.url);
+const document = await Deno.readTextFile(file);
+const topology = readTopology(document);
+const plan = planTopology(topology);
+
+const store = TopologyStore.open(`${socket}.db`);
+store.put(topology.id, "bench", document);
+store.close();
+
+const engine = await FakeEngine.start(socket);
+engine.networks = plan.networks.map(({ name, subnet, internal }) =>
+  network({ name, subnet, internal })
+);
+engine.containers = plan.containers.map(({ name, base, addressByNetwork }) =>
+  base === null
+    ? container({ name, addresses: Object.fromEntries(addressByNetwork) })
+    : container({ name, networkMode: `container:${base}` })
+);
