@@ -1,5 +1,5 @@
-import { build } from "../scripts/build.ts";
-import { findRuntimeBase } from "../scripts/runtime_base.ts";
+import { build } from "../scripts/compile/build.ts";
+import { findRuntimeBase } from "../scripts/compile/runtime_base.ts";
 
 const target = "x86_64-unknown-linux-gnu";
 

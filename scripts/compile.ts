@@ -9,8 +9,8 @@ import { createHash } from "node:crypto";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
-import { build } from "./build.ts";
-import { findRuntimeBase } from "./runtime_base.ts";
+import { build } from "./compile/build.ts";
+import { findRuntimeBase } from "./compile/runtime_base.ts";
 
 const ROOT = resolve(import.meta.dirname!, "..");
 

@@ -1,6 +1,6 @@
 /** The real agent at work among stand-ins: `deno task demo`. */
 
-import { Narrator } from "./demo/narrator.ts";
+import { Narrator, wrap } from "./demo/narrator.ts";
 import { Stage } from "./demo/stage.ts";
 import { StandInHost } from "./demo/stand_in_host.ts";
 import { tellRealStory, tellStory } from "./demo/story.ts";
@@ -59,27 +59,34 @@ async function perform(isReal: boolean, ending: AbortController): Promise<void> 
     coloured: Deno.stdout.isTerminal() && !Deno.noColor,
   });
   const folder = await Deno.makeTempDir({ prefix: "decnet-demo-" });
-  {
-    await using stack = new AsyncDisposableStack();
-    stack.defer(() => Deno.remove(folder, { recursive: true }));
-    introduce(narrator, isReal, folder);
-    const host = isReal ? null : stack.use(await StandInHost.open(folder));
-    const stage = stack.use(
-      await Stage.open({
-        folder,
-        narrator,
-        signal: ending.signal,
-        onError: (error) => ending.abort(error),
-        socket: host?.socket ?? null,
-      }),
-    );
-    await (host ? tellStory(stage, host) : tellRealStory(stage));
-    ending.signal.throwIfAborted();
-  }
-  const seconds = (performance.now() / 1000).toFixed(1);
+  await play(narrator, folder, isReal, ending);
   narrator.tell("");
-  narrator.tell(`Done in ${seconds} s; ${folder} is removed.`);
+  narrator.tell(`Done in ${narrator.elapsed}; ${folder} is removed.`);
   if (!isReal) narrator.tell("To look at this machine's own engine: deno task demo --docker");
+}
+
+/** Whatever comes of it, at the end all that it has started is stopped and the folder is gone. */
+async function play(
+  narrator: Narrator,
+  folder: string,
+  isReal: boolean,
+  ending: AbortController,
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  introduce(narrator, isReal, folder);
+  const host = isReal ? null : stack.use(await StandInHost.open(folder));
+  const stage = stack.use(
+    await Stage.open({
+      folder,
+      narrator,
+      signal: ending.signal,
+      onError: (error) => ending.abort(error),
+      socket: host?.socket ?? null,
+    }),
+  );
+  await (host ? tellStory(stage, host) : tellRealStory(stage));
+  ending.signal.throwIfAborted();
 }
 
 function introduce(narrator: Narrator, isReal: boolean, folder: string): void {
@@ -104,7 +111,8 @@ function report(error: unknown): void {
   // Who reads has gone, as `head` does, which is no failure to talk about.
   if (error instanceof Deno.errors.BrokenPipe) return;
   try {
-    write(Deno.stderr, `\ndemo: ${error instanceof Error ? error.message : error}\n`);
+    const message = `demo: ${error instanceof Error ? error.message : error}`;
+    write(Deno.stderr, `\n${wrap(message, width()).join("\n")}\n`);
   } catch {
     // The terminal has been closed: there is nobody left to tell.
   }

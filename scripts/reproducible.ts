@@ -10,8 +10,8 @@ import { createHash } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { sourceTime } from "./build.ts";
-import { run } from "./command.ts";
+import { sourceTime } from "./compile/build.ts";
+import { run } from "./compile/command.ts";
 
 const ROOT = resolve(import.meta.dirname!, "..");
 

@@ -1,4 +1,4 @@
-import { printable } from "../../cli/state_text.ts";
+import { printable } from "../../host/mod.ts";
 
 /** Who a line is about. */
 export type Speaker = "host" | "agent" | "master";
@@ -21,12 +21,18 @@ const dim = 2;
 const margin = 19;
 const labelWidth = 12;
 
-/** Prints what happens, as it happens, with the time since the program's start. */
+/** Prints what happens, as it happens, with the time since it began to. */
 export class Narrator {
   readonly #options: NarratorOptions;
+  readonly #startedAt = performance.now();
 
   constructor(options: NarratorOptions) {
     this.#options = options;
+  }
+
+  /** The time since the beginning, e.g. `1.2 s`. */
+  get elapsed(): string {
+    return `${((performance.now() - this.#startedAt) / 1000).toFixed(1)} s`;
   }
 
   /** Text without a speaker. */
@@ -54,7 +60,7 @@ export class Narrator {
 
   /** Something that happens now. */
   say(speaker: Speaker, text: string, details: readonly Detail[] = []): void {
-    const time = `${(performance.now() / 1000).toFixed(1)} s`.padStart(9);
+    const time = this.elapsed.padStart(9);
     const width = this.#options.width - margin;
     const [first, ...more] = wrap(text, width);
     const below = details.flatMap(([label, value]) => {

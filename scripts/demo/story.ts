@@ -29,26 +29,26 @@ export async function tellStory(stage: Stage, host: StandInHost): Promise<void> 
 
   const victim = containers.at(-1)!.Names[0]!.slice(1);
   narrator.title("2. A container dies");
-  narrator.say("host", `container ${victim} exits`);
   host.setState(victim, "exited");
+  narrator.say("host", `container ${victim} exits`);
   await showBeat(stage, `a beat that calls ${victim} stopped`, ({ body }) => {
     const drift = body.topology?.drift;
     return drift?.state === "drifted" && drift.stopped.some(({ name }) => name === victim);
   });
 
   narrator.title("3. It comes back");
-  narrator.say("host", `container ${victim} runs again`);
   host.setState(victim, "running");
+  narrator.say("host", `container ${victim} runs again`);
   await showBeat(stage, "a beat without drift", isWell);
 
   narrator.title("4. The engine is gone: the beat still comes, and says what is wrong");
-  narrator.say("host", "the engine stops");
   await host.stop();
+  narrator.say("host", "the engine has stopped");
   await showBeat(stage, "a beat with the engine's error", ({ body }) => {
     return body.topology?.topology_id === topology.id && "error" in body.topology.observed;
   });
-  narrator.say("host", "the engine runs again");
   await host.start();
+  narrator.say("host", "the engine runs again");
   await showBeat(stage, "a beat without drift", isWell);
 
   narrator.title("5. The master is gone: the agent tries until it is back");
@@ -84,8 +84,8 @@ export async function tellRealStory(stage: Stage): Promise<void> {
 
 async function loseMaster(stage: Stage, what: string, matches: Matches): Promise<void> {
   const { narrator, master, agent } = stage;
-  narrator.say("master", `is gone: nobody listens on port ${master.port}`);
   await master.stop();
+  narrator.say("master", `is gone: nobody listens on port ${master.port}`);
   const failedAt = await agent.hasFailed();
   await master.start();
   narrator.say("master", "is back; the agent pauses before it tries again, for 5 s or longer");
