@@ -1,4 +1,3 @@
-import { Timers } from "../docker/mod.ts";
 import {
   CertificateFolder,
   type Certificates,
@@ -6,19 +5,16 @@ import {
   MasterClient,
   parseRetryAfter,
 } from "../master/mod.ts";
-import { StoreReader } from "../store/mod.ts";
 import { type BeatBody, beatBody } from "./beat.ts";
 import { type Delivery, refusal } from "./delivery.ts";
-import { type Stock, type StockOptions, takeStock } from "./stock.ts";
+import { type Stock, type StockOptions, Stocktaker } from "./stock.ts";
 
 const beatPath = "/swarm/heartbeat";
 /** From so long before a certificate expires there is a warning, in milliseconds. */
 const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;
 
 /** Who the agent is, where it looks and to whom it reports. */
-export interface AgentOptions extends Omit<StockOptions, "store" | "timers"> {
-  /** The SQLite file of the store. */
-  readonly storePath: string;
+export interface AgentOptions extends StockOptions {
   readonly agentVersion: string;
   readonly hostUuid: string | null;
   /** Null: beats are made and not sent. */
@@ -50,13 +46,12 @@ export interface Beat {
 export class Agent {
   readonly #options: AgentOptions;
   readonly #certificates: CertificateFolder;
-  readonly #store: StoreReader;
-  readonly #timers = new Timers();
+  readonly #stocktaker: Stocktaker;
   #client: MasterClient | null = null;
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#store = new StoreReader(options.storePath);
+    this.#stocktaker = new Stocktaker(options);
     this.#certificates = new CertificateFolder(options.agentDirectory);
   }
 
@@ -64,11 +59,7 @@ export class Agent {
   async beat(signal: AbortSignal, { dryRun = false } = {}): Promise<Beat> {
     const { hostUuid, agentVersion, master } = this.#options;
     const checkedAt = Date.now();
-    const stock = await takeStock(signal, {
-      ...this.#options,
-      store: this.#store,
-      timers: this.#timers,
-    });
+    const stock = await this.#stocktaker.take(signal);
     const body = beatBody(stock, hostUuid, agentVersion);
     const beat = { stock, body, checkedAt };
     if (!master) return { ...beat, delivery: { result: "not_configured" }, certificates: null };
@@ -94,7 +85,7 @@ export class Agent {
 
   /** Closes the store and the connection to the master. */
   close(): void {
-    this.#store.close();
+    this.#stocktaker.close();
     this.#client?.close();
   }
 

@@ -1,4 +1,3 @@
-import type { MasterReply } from "../master/mod.ts";
 import type { KnownDrift, Observed, Stock } from "./stock.ts";
 
 /** What the master learns of the topology of this host; null fields where the host is idle. */
@@ -60,21 +59,3 @@ function topologyReport({ store, observed, drift }: Stock): TopologyReport | nul
     drift,
   };
 }
-
-/** What an answer means: any 2xx accepts the beat; a redirect is not followed. */
-export function judgeReply(
-  { status, text }: MasterReply,
-): { accepted: boolean; error: string | null } {
-  if (status >= 200 && status < 300) return { accepted: true, error: null };
-  const meaning = meaningByStatus.get(status);
-  const words = text.replace(/\s+/g, " ").trim();
-  const parts = [`the master answered ${status}`, meaning, words && `"${words}"`];
-  return { accepted: false, error: parts.filter((part) => part).join(": ") };
-}
-
-const meaningByStatus = new Map([
-  [400, "it does not understand the beat"],
-  [403, "worker.crt is not the certificate pinned to this host-uuid"],
-  [404, "it does not know this host-uuid"],
-  [422, "it does not understand the beat"],
-]);

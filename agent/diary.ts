@@ -3,6 +3,17 @@ import { driftKinds } from "../topology/mod.ts";
 import type { Beat } from "./agent.ts";
 import type { KnownDrift } from "./stock.ts";
 
+/** What is said of each subject when its problem has gone. */
+const mended = {
+  store: "the store can be read again",
+  docker: "Docker answers again",
+  certificates: "the certificates are in order again",
+  topology: "the recorded error is gone",
+  drift: "Docker runs what was applied again",
+} as const;
+
+type Subject = keyof typeof mended;
+
 /** How many names of a drift are written out in one line. */
 const namesShown = 3;
 
@@ -12,7 +23,7 @@ const namesShown = 3;
  */
 export class Diary {
   readonly #log: Log;
-  readonly #problems = new Map<string, string>();
+  readonly #problems = new Map<Subject, string>();
   #masterFailures = 0;
 
   constructor(log: Log) {
@@ -33,11 +44,11 @@ export class Diary {
     }
   }
 
-  #compare(subject: string, problem: string | null): void {
+  #compare(subject: Subject, problem: string | null): void {
     const before = this.#problems.get(subject);
     if (problem === null && before !== undefined) {
       this.#problems.delete(subject);
-      this.#log("info", `${subject} is well again`);
+      this.#log("info", mended[subject]);
     } else if (problem !== null && problem !== before) {
       this.#problems.set(subject, problem);
       this.#log("warn", problem, { subject });

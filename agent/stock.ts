@@ -1,5 +1,11 @@
-import { type EngineVersion, findSocket, observe, type ObserveOptions } from "../docker/mod.ts";
-import { type AppliedTopology, type StoreReader, unknownDocument } from "../store/mod.ts";
+import {
+  type EngineVersion,
+  findSocket,
+  observe,
+  type ObserveOptions,
+  Timers,
+} from "../docker/mod.ts";
+import { type AppliedTopology, StoreReader, unknownDocument } from "../store/mod.ts";
 import {
   type Drift,
   findDrift,
@@ -38,52 +44,73 @@ export interface Stock {
 }
 
 /** Where to look. */
-export interface StockOptions extends Omit<ObserveOptions, "socket"> {
+export interface StockOptions extends Omit<ObserveOptions, "socket" | "timers"> {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
-  readonly store: StoreReader;
+  /** The SQLite file of the store. */
+  readonly storePath: string;
 }
 
-/** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
-export async function takeStock(signal: AbortSignal, options: StockOptions): Promise<Stock> {
-  const store = readStore(options.store);
-  let socket: string | null = null;
-  try {
-    socket = findSocket(options.sockets);
-    const { inventory, engine, ...observed } = await observe(signal, {
-      ...options,
-      socket,
-    });
-    return { store, observed, socket, engine, drift: compare(store, inventory) };
-  } catch (error) {
-    const detail = messageOf(error);
-    const observed = { error: detail.slice(0, maximumErrorLength).toWellFormed() };
-    return { store, observed, socket, engine: null, drift: unknown("Docker did not answer") };
-  }
-}
+/** Takes stock again and again; keeps what need not be made anew each time. */
+export class Stocktaker {
+  readonly #options: StockOptions;
+  readonly #store: StoreReader;
+  readonly #timers = new Timers();
+  /** The plan of the document that was seen last. */
+  #planned: { readonly document: string; readonly plan: Plan } | null = null;
 
-function readStore(store: StoreReader): StoreStock {
-  try {
-    const applied = store.current();
-    return applied ? { state: "ok", applied } : { state: "idle" };
-  } catch (error) {
-    return { state: "unreadable", detail: `Cannot read the store: ${messageOf(error)}` };
+  constructor(options: StockOptions) {
+    this.#options = options;
+    this.#store = new StoreReader(options.storePath);
   }
-}
 
-function compare(store: StoreStock, inventory: Inventory): KnownDrift {
-  if (store.state === "unreadable") return unknown("the store is unreadable");
-  if (store.state === "idle") return findDrift(null, inventory);
-  if (store.applied.document === unknownDocument) {
-    return unknown("the store holds no document");
+  /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
+  async take(signal: AbortSignal): Promise<Stock> {
+    const store = this.#readStore();
+    let socket: string | null = null;
+    try {
+      socket = findSocket(this.#options.sockets);
+      const options = { ...this.#options, socket, timers: this.#timers };
+      const { inventory, engine, ...observed } = await observe(signal, options);
+      return { store, observed, socket, engine, drift: this.#compare(store, inventory) };
+    } catch (error) {
+      const observed = { error: messageOf(error).slice(0, maximumErrorLength).toWellFormed() };
+      return { store, observed, socket, engine: null, drift: unknown("Docker did not answer") };
+    }
   }
-  let plan: Plan;
-  try {
-    plan = planTopology(readTopology(store.applied.document));
-  } catch (error) {
-    return unknown(messageOf(error));
+
+  /** Closes the store. */
+  close(): void {
+    this.#store.close();
   }
-  return findDrift(plan, inventory);
+
+  #readStore(): StoreStock {
+    try {
+      const applied = this.#store.current();
+      return applied ? { state: "ok", applied } : { state: "idle" };
+    } catch (error) {
+      const { storePath } = this.#options;
+      return {
+        state: "unreadable",
+        detail: `Cannot read the store ${storePath}: ${messageOf(error)}`,
+      };
+    }
+  }
+
+  #compare(store: StoreStock, inventory: Inventory): KnownDrift {
+    if (store.state === "unreadable") return unknown("the store is unreadable");
+    if (store.state === "idle") return findDrift(null, inventory);
+    const { document } = store.applied;
+    if (document === unknownDocument) return unknown("the store holds no document");
+    try {
+      if (this.#planned?.document !== document) {
+        this.#planned = { document, plan: planTopology(readTopology(document)) };
+      }
+    } catch (error) {
+      return unknown(messageOf(error));
+    }
+    return findDrift(this.#planned.plan, inventory);
+  }
 }
 
 function unknown(detail: string): KnownDrift {

@@ -1,14 +1,16 @@
 import type { Beat } from "../agent/mod.ts";
+import { printable } from "../host/mod.ts";
 import { driftKinds } from "../topology/mod.ts";
 import { type Finding, statusWords, worst } from "./exit.ts";
-import { printable } from "./state_text.ts";
 
 /**
  * The result of a check as one line in the form of monitoring plugins: status, text, and behind `|`
  * the performance data.
  */
 export function onceText(beat: Beat, findings: readonly Finding[]): string {
-  return `DECNET ${statusWords[worst(findings)]} - ${summary(beat, findings)} | ${perfdata(beat)}`;
+  const data = perfdata(beat);
+  const line = `DECNET ${statusWords[worst(findings)]} - ${summary(beat, findings)}`;
+  return data === "" ? line : `${line} | ${data}`;
 }
 
 /** The same line for a failure that came before anything could be checked. */

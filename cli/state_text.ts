@@ -1,4 +1,5 @@
 import type { Beat } from "../agent/mod.ts";
+import { printable } from "../host/mod.ts";
 import { driftKinds } from "../topology/mod.ts";
 
 /** What the store says, what runs, and how the two differ, for people to read. */
@@ -33,10 +34,4 @@ export function stateText({ stock: { observed, drift }, body }: Beat): string {
 function timeText(seconds: number): string {
   const date = new Date(seconds * 1000);
   return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
-}
-
-/** Text from outside must not move the cursor or colour the terminal. */
-export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, " ");
 }

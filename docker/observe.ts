@@ -141,7 +141,7 @@ function sortedNames(facts: readonly { readonly name: string }[]): string[] {
 
 function explain(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) {
-    return "no such socket; is the engine installed?";
+    return "no such socket; is the engine installed, and running?";
   }
   if (error instanceof Deno.errors.ConnectionRefused) {
     return "nobody listens; start the engine";

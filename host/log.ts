@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts";
+
 /** How grave a line is. */
 export type Level = "info" | "warn" | "error";
 
@@ -12,7 +14,10 @@ export type Log = (level: Level, message: string, fields?: Record<string, string
 export function createLog(write: (line: string) => void): Log {
   return (level, message, fields = {}) => {
     const pairs = Object.entries({ level, msg: message, ...fields });
-    write(pairs.map(([key, value]) => `${key}=${quoteIfNeeded(String(value))}`).join(" ") + "\n");
+    write(
+      pairs.map(([key, value]) => `${key}=${quoteIfNeeded(printable(String(value)))}`).join(" ") +
+        "\n",
+    );
   };
 }
 

@@ -13,18 +13,19 @@ export class StoreReader {
     this.#path = path;
   }
 
-  /** As `TopologyStore.current()`, of the file that is at the path now. Never writes. */
+  /** As `TopologyStore.current()`, of the file that is at the path now. Changes nothing in it. */
   current(): AppliedTopology | null {
+    const file = identity(this.#path);
+    if (file !== this.#file) this.close();
+    this.#file = file;
     try {
-      const file = identity(this.#path);
-      if (file !== this.#file) this.close();
-      this.#store ??= TopologyStore.open(this.#path, { readOnly: true });
-      this.#file = file;
-      return this.#store.current();
-    } catch (error) {
-      this.close();
-      throw error;
+      if (this.#store) return this.#store.current();
+    } catch {
+      // What a crash of a writer left behind is seen and mended by opening the file anew.
     }
+    this.close();
+    this.#store = TopologyStore.open(this.#path, { readOnly: true });
+    return this.#store.current();
   }
 
   /** Closes the file; the next reading opens it again. */

@@ -26,6 +26,9 @@ const updateError = `
   WHERE topology_id = ?`;
 const deleteRow = "DELETE FROM applied_topology WHERE topology_id = ?";
 
+/** A method that the types of node:sqlite do not know yet. */
+type ArrayStatement = StatementSync & { setReturnArrays(enabled: boolean): void };
+
 /** What was applied last. */
 export interface AppliedTopology {
   readonly topologyId: string;
@@ -70,7 +73,6 @@ export class TopologyStore implements Disposable {
   readonly #database: DatabaseSync | null;
   readonly #now: () => number;
   /** Kept: a statement that is prepared anew each time stays in memory for long. */
-  #tableStatement: StatementSync | null = null;
   #newestStatement: StatementSync | null = null;
 
   private constructor(database: DatabaseSync | null, now: () => number) {
@@ -89,9 +91,13 @@ export class TopologyStore implements Disposable {
 
   /** The topology applied last, or null when the host is idle. */
   current(): AppliedTopology | null {
-    if (!this.#database || !this.#hasTable()) return null;
-    this.#newestStatement ??= this.#database.prepare(selectNewest);
-    const [newest, older] = this.#newestStatement.all();
+    if (!this.#newestStatement) {
+      if (!this.#database || !this.#hasTable()) return null;
+      this.#newestStatement = this.#database.prepare(selectNewest);
+      // An object for each row would bring a hidden class of its own, which stays for long too.
+      (this.#newestStatement as ArrayStatement).setReturnArrays(true);
+    }
+    const [newest, older] = this.#newestStatement.all() as unknown as SQLOutputValue[][];
     return newest ? readRow(newest, older !== undefined) : null;
   }
 
@@ -166,9 +172,7 @@ export class TopologyStore implements Disposable {
   }
 
   #hasTable(): boolean {
-    if (!this.#database) return false;
-    this.#tableStatement ??= this.#database.prepare(selectTable);
-    return this.#tableStatement.get() !== undefined;
+    return this.#database?.prepare(selectTable).get() !== undefined;
   }
 
   #writable(): DatabaseSync {
@@ -181,27 +185,25 @@ export class TopologyStore implements Disposable {
 
 /** SQLite lets a column hold any type: what another program wrote is checked here. */
 function readRow(
-  row: Record<string, SQLOutputValue>,
+  [topologyId, versionHash, document, appliedAt, lastError]: SQLOutputValue[],
   hasOlderRows: boolean,
 ): AppliedTopology {
   return {
-    topologyId: text(row, "topology_id"),
-    versionHash: text(row, "applied_version_hash"),
-    document: text(row, "hydrated_blob_json"),
-    appliedAt: integer(row, "applied_at"),
-    lastError: row.last_error === null ? null : text(row, "last_error"),
+    topologyId: text(topologyId, "topology_id"),
+    versionHash: text(versionHash, "applied_version_hash"),
+    document: text(document, "hydrated_blob_json"),
+    appliedAt: integer(appliedAt, "applied_at"),
+    lastError: lastError === null ? null : text(lastError, "last_error"),
     hasOlderRows,
   };
 }
 
-function text(row: Record<string, SQLOutputValue>, column: string): string {
-  const value = row[column];
+function text(value: SQLOutputValue | undefined, column: string): string {
   if (typeof value === "string") return value;
   throw new TypeError(`column ${column} holds no text`);
 }
 
-function integer(row: Record<string, SQLOutputValue>, column: string): number {
-  const value = row[column];
+function integer(value: SQLOutputValue | undefined, column: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value)) return value;
   throw new TypeError(`column ${column} holds no whole number`);
 }

@@ -27,7 +27,7 @@ export interface Topology {
  * has the wrong shape. The shape is in docs/protocol.md.
  */
 export function readTopology(text: string): Topology {
-  const root = record(JSON.parse(text), "document");
+  const root = record(parse(text), "document");
   return {
     id: string(record(root.topology, "topology").id, "topology.id"),
     lans: list(root.lans, "lans").map((item, index) => {
@@ -43,6 +43,15 @@ export function readTopology(text: string): Topology {
       readDecky(item, `deckies[${index}]`)
     ),
   };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's own words quote the document, which may hold passwords.
+    throw new SyntaxError("Cannot read the topology: it is not JSON");
+  }
 }
 
 function readDecky(item: unknown, place: string): Decky {
@@ -81,8 +90,13 @@ function string(value: unknown, place: string): string {
 }
 
 function wrongShape(place: string, wanted: string, value: unknown): TypeError {
-  const found = value === undefined ? "missing" : value === null ? "null" : typeof value;
   return new TypeError(
-    `Cannot read the topology: ${place} must be ${wanted}, but is ${found}`,
+    `Cannot read the topology: ${place} must be ${wanted}, but is ${nameOf(value)}`,
   );
+}
+
+function nameOf(value: unknown): string {
+  if (value === undefined) return "missing";
+  if (value === null) return "null";
+  return Array.isArray(value) ? "a list" : typeof value;
 }
