@@ -3,7 +3,7 @@
  * What a health check costs as a whole process: `deno task bench:startup [RUNS]`. The commands run in
  * turn, so that a machine which slows down slows them all; the ratio is that of the medians.
  */
-import { compileProgram, startEngine, table } from "./compile.ts";
+import { compileProgram, startStandIn, table } from "./harness.ts";
 
 const runs = Number(Deno.args[0] ?? 30);
 const folder = await Deno.makeTempDir({ prefix: "decnet-bench-" });
@@ -30,7 +30,7 @@ function median(values: readonly number[]): number {
 }
 
 const engineSocket = `${folder}/docker.sock`;
-const engine = await startEngine(engineSocket);
+const engine = await startStandIn("engine", [engineSocket], engineSocket);
 try {
   await Deno.mkdir(`${folder}/state`);
   await Deno.rename(`${engineSocket}.db`, `${folder}/state/topology.db`);

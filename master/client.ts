@@ -1,6 +1,6 @@
 import type * as Https from "node:https";
-import type * as Net from "node:net";
 import type * as Tls from "node:tls";
+import { createAgent, type TlsModules } from "./agent.ts";
 import type { Certificates } from "./certificates.ts";
 import { explainFailure } from "./failure.ts";
 
@@ -37,26 +37,30 @@ export interface SendOptions {
   readonly timeoutMs?: number;
 }
 
-interface Modules {
-  readonly https: typeof Https;
-  readonly net: typeof Net;
-  readonly tls: typeof Tls;
+/** One request, sent again unchanged when the kept connection turns out to be dead. */
+interface Exchange extends Required<SendOptions> {
+  readonly path: string;
+  readonly body: string;
+  readonly certificates: Certificates;
+  readonly signal: AbortSignal;
+  /** From when the bounds count, on the clock of `performance.now()`. */
+  readonly startedAt: number;
 }
 
 /** Sends JSON to the master over mutual TLS, on one connection that is kept between requests. */
 export class MasterClient {
-  readonly #modules: Modules;
+  readonly #modules: TlsModules;
   readonly #address: MasterAddress;
   readonly #headers: Record<string, string>;
   #agent: Https.Agent;
   #certificates: Certificates | null = null;
   #failures = 0;
 
-  private constructor(modules: Modules, address: MasterAddress, userAgent: string) {
+  private constructor(modules: TlsModules, address: MasterAddress, userAgent: string) {
     this.#modules = modules;
     this.#address = address;
     this.#headers = { "content-type": "application/json", "user-agent": userAgent };
-    this.#agent = this.#newAgent();
+    this.#agent = createAgent(this.#modules);
   }
 
   /** Loads TLS, which a host without a master starts faster without; connects to nothing yet. */
@@ -78,17 +82,18 @@ export class MasterClient {
     body: string,
     certificates: Certificates,
     signal: AbortSignal,
-    options: SendOptions = {},
+    { connectTimeoutMs = 5_000, timeoutMs = 10_000 }: SendOptions = {},
   ): Promise<MasterReply> {
+    const startedAt = performance.now();
+    const exchange = { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs };
     if (certificates !== this.#certificates) this.#reconnect();
     this.#certificates = certificates;
     try {
-      const reply = await this.#exchange(path, body, certificates, signal, options)
-        .catch((error) => {
-          // The master or a firewall dropped the idle connection, which says nothing of the master.
-          if (!(error instanceof StaleConnection)) throw error;
-          return this.#exchange(path, body, certificates, signal, options);
-        });
+      const reply = await this.#exchange(exchange).catch((error) => {
+        // The master or a firewall dropped the idle connection, which says nothing of the master.
+        if (!(error instanceof StaleConnection)) throw error;
+        return this.#exchange(exchange);
+      });
       this.#count(reply.status >= 200 && reply.status < 300);
       return reply;
     } catch (cause) {
@@ -112,21 +117,15 @@ export class MasterClient {
 
   #reconnect(): void {
     this.#agent.destroy();
-    this.#agent = this.#newAgent();
-  }
-
-  #newAgent(): Https.Agent {
-    return new this.#modules.https.Agent({ keepAlive: true, maxSockets: 1 });
+    this.#agent = createAgent(this.#modules);
   }
 
   #exchange(
-    path: string,
-    body: string,
-    { authority, certificate, key }: Certificates,
-    signal: AbortSignal,
-    { connectTimeoutMs = 5_000, timeoutMs = 10_000 }: SendOptions,
+    { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs }: Exchange,
   ): Promise<MasterReply> {
     const { host, port, name } = this.#address;
+    const { authority, certificate, key } = certificates;
+    const elapsedMs = performance.now() - startedAt;
     const { promise, resolve, reject } = Promise.withResolvers<MasterReply>();
     const sent = this.#modules.https.request({
       host,
@@ -171,13 +170,13 @@ export class MasterClient {
     };
     const abort = () => fail(signal.reason);
     const within = (ms: number, what: string) =>
-      setTimeout(() => fail(new Error(`${what} within ${ms / 1000} s`)), ms);
+      setTimeout(() => fail(new Error(`${what} within ${ms / 1000} s`)), ms - elapsedMs);
     const connecting = within(connectTimeoutMs, "no connection");
     const answering = within(timeoutMs, "no answer");
     signal.addEventListener("abort", abort, { once: true });
     sent.on("socket", (socket) => {
-      if (!socket.connecting) clearTimeout(connecting);
-      socket.once("connect", () => clearTimeout(connecting));
+      if (socket.connecting) socket.once("connect", () => clearTimeout(connecting));
+      else clearTimeout(connecting);
     });
     sent.on("error", (error: Error & { code?: string }) => {
       const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");

@@ -1,11 +1,13 @@
 /**
- * Makes many beats with one transport and reports the resident memory: TRANSPORT SOCKET BEATS.
+ * Makes many beats in one way and reports the resident memory: WAY SOCKET BEATS MASTER_PORT.
  * `agent` is the agent's own beat, store and drift included; the others only make the two list calls.
  */
+import { dirname } from "node:path";
 import { Agent } from "../../agent/mod.ts";
 import { observe, Timers } from "../../docker/mod.ts";
 
-const [transport, socket, count] = Deno.args as [string, string, string];
+const [transport, socket, count, port] = Deno.args as [string, string, string, string];
+const masterPort = Number(port);
 const prefixes = { networkPrefixes: ["decnet_t_"], containerPrefixes: ["decnet_t_"] };
 const paths = ["/networks", "/containers/json?all=1"];
 
@@ -15,25 +17,32 @@ async function fetchLists(client: Deno.HttpClient): Promise<void> {
   }
 }
 
+function beatsOfAgent(port: number | null, wanted: string) {
+  const agent = new Agent({
+    agentVersion: "0",
+    hostUuid: "bench",
+    master: port === null
+      ? null
+      : { host: "127.0.0.1", port, name: "master.test", fingerprint: null },
+    agentDirectory: dirname(socket),
+    storePath: `${socket}.db`,
+    sockets: [socket],
+    ...prefixes,
+  });
+  const { signal } = new AbortController();
+  return Promise.resolve(async () => {
+    const { stock, delivery } = await agent.beat(signal);
+    if (stock.drift.state === "consistent" && delivery.result === wanted) return;
+    throw new Error(`${stock.drift.state}, ${delivery.result}`);
+  });
+}
+
 const proxy = { transport: "unix", path: socket } as const;
 
 const transports: Record<string, () => Promise<() => Promise<unknown>>> = {
-  agent: () => {
-    const agent = new Agent({
-      agentVersion: "0",
-      hostUuid: null,
-      master: null,
-      agentDirectory: "",
-      storePath: `${socket}.db`,
-      sockets: [socket],
-      ...prefixes,
-    });
-    const { signal } = new AbortController();
-    return Promise.resolve(async () => {
-      const { stock } = await agent.beat(signal);
-      if (stock.drift.state !== "consistent") throw new Error(JSON.stringify(stock));
-    });
-  },
+  agent: () => beatsOfAgent(null, "not_configured"),
+  "agent, with a master": () => beatsOfAgent(masterPort, "delivered"),
+  "agent, its master absent": () => beatsOfAgent(1, "unreachable"),
   socket: () => {
     const { signal } = new AbortController();
     const timers = new Timers();

@@ -11,23 +11,24 @@ export async function compileProgram(entry: string, output: string): Promise<voi
   await build(root, output, { target, base: bytes, env, entry });
 }
 
-/** Starts the stand-in engine in a process of its own; ready when its socket is there. */
-export async function startEngine(socket: string): Promise<Deno.ChildProcess> {
-  const entry = new URL("programs/engine.ts", import.meta.url).pathname;
-  const engine = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", entry, socket],
+/** Starts a stand-in in a process of its own; it is ready when it has made the file `ready`. */
+export async function startStandIn(
+  name: "engine" | "master",
+  args: readonly string[],
+  ready: string,
+): Promise<Deno.ChildProcess> {
+  const entry = new URL(`programs/${name}.ts`, import.meta.url).pathname;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", entry, ...args],
     stdin: "null",
     stdout: "null",
   }).spawn();
   for (let attempt = 0; attempt < 500; attempt++) {
-    try {
-      await Deno.stat(socket);
-      return engine;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    if (await Deno.stat(ready).then(() => true, () => false)) return child;
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error("The stand-in engine did not start within 10 s");
+  child.kill();
+  throw new Error(`The stand-in ${name} did not start within 10 s`);
 }
 
 /** Rows as a table with a heading, columns padded. */

@@ -1,0 +1,46 @@
+import type { RequestOptions } from "node:https";
+import type { Duplex } from "node:stream";
+import type * as Https from "node:https";
+import type * as Net from "node:net";
+import type * as Tls from "node:tls";
+
+/** What TLS is made of; loaded late, as a host without a master starts faster without it. */
+export interface TlsModules {
+  readonly https: typeof Https;
+  readonly net: typeof Net;
+  readonly tls: typeof Tls;
+}
+
+type CreateConnection = (
+  options: RequestOptions,
+  callback: (error: Error | null, socket: Duplex) => void,
+) => void;
+
+/** A TCP connection that takes longer is given up; the request itself has given up by then. */
+const connectTimeoutMs = 5_000;
+
+/**
+ * An agent that keeps one connection, which starts as TCP alone. A TLS socket whose TCP connection
+ * fails is never freed by the runtime, 20 KB at a time: a master that is down for a month would cost
+ * hundreds of MB (bench/transport.ts).
+ */
+export function createAgent({ https, net, tls }: TlsModules): Https.Agent {
+  // Without `proxyEnv` a proxy would be taken from the environment, whatever the permissions are.
+  const options = { keepAlive: true, maxSockets: 1, proxyEnv: {} };
+  const agent = new https.Agent(options);
+  const connect: CreateConnection = (options, callback) => {
+    const { host, port } = options as Net.TcpNetConnectOpts;
+    const tcp = net.connect({ host: host!, port });
+    tcp.setTimeout(connectTimeoutMs, () => tcp.destroy(new Error("no connection")));
+    const fail = (error: Error) => callback(error, tcp);
+    tcp.once("error", fail);
+    tcp.once("connect", () => {
+      tcp.setTimeout(0);
+      tcp.off("error", fail);
+      callback(null, tls.connect({ ...(options as Tls.ConnectionOptions), socket: tcp }));
+    });
+  };
+  // The types do not know that the socket may come later, by the callback.
+  agent.createConnection = connect as unknown as typeof agent.createConnection;
+  return agent;
+}
