@@ -1,4 +1,4 @@
-import { run, type Terminal } from "./cli/run.ts";
+import { run, type Terminal } from "./cli/mod.ts";
 
 const terminal: Terminal = {
   stdout: (text) => write(Deno.stdout, text),

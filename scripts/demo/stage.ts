@@ -1,6 +1,6 @@
 import { parseArguments } from "../../cli/arguments.ts";
 import { configure } from "../../cli/configuration.ts";
-import { run, type Terminal } from "../../cli/run.ts";
+import { run, type Terminal } from "../../cli/mod.ts";
 import { agentVersion } from "../../cli/version.ts";
 import { createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
 import { topologyLabel } from "../../topology/mod.ts";

@@ -1,0 +1,5 @@
+/** The command line: from arguments to an exit code. */
+export { parseArguments } from "./arguments.ts";
+export { type Configuration, configure, type Surroundings } from "./configuration.ts";
+export { run } from "./run.ts";
+export type { Terminal } from "./terminal.ts";
