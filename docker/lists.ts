@@ -31,15 +31,15 @@ export function readContainers(answer: unknown): ContainerFact[] {
   return items(answer, "containers").map((item, index) => {
     const place = `container ${index}`;
     const container = fields(item, place);
-    const networks = fields(container.NetworkSettings ?? {}, place).Networks ??
-      {};
+    const networks = fields(container.NetworkSettings ?? {}, `${place}: NetworkSettings`)
+      .Networks ?? {};
     const hostConfig = fields(
       container.HostConfig ?? {},
       `${place}: HostConfig`,
     );
     return {
       id: text(container.Id, `${place}: Id`),
-      name: ownName(items(container.Names, `${place}: Names`), place),
+      name: ownName(container, place),
       state: text(container.State, `${place}: State`),
       unhealthy: text(container.Status ?? "", `${place}: Status`).includes(
         "(unhealthy)",
@@ -52,7 +52,7 @@ export function readContainers(answer: unknown): ContainerFact[] {
         ) => [
           name,
           text(
-            fields(endpoint ?? {}, place).IPAddress ?? "",
+            fields(endpoint ?? {}, `${place}: Networks`).IPAddress ?? "",
             `${place}: IPAddress`,
           ),
         ]),
@@ -61,12 +61,15 @@ export function readContainers(answer: unknown): ContainerFact[] {
   });
 }
 
-/** A container has a name of its own and one for each legacy link to it, `/other/alias`. */
-function ownName(names: unknown[], place: string): string {
-  const own = names.map((name) => text(name, `${place}: Names`).replace(/^\//, ""))
+/**
+ * A container has a name of its own and one for each legacy link to it, `/other/alias`. A dead one,
+ * whose removal failed, may have lost them all: it goes by its short id.
+ */
+function ownName({ Names, Id }: Fields, place: string): string {
+  const own = items(Names ?? [], `${place}: Names`)
+    .map((name) => text(name, `${place}: Names`).replace(/^\//, ""))
     .find((name) => !name.includes("/"));
-  if (own === undefined) throw new TypeError(`${place} has no name`);
-  return own;
+  return own ?? text(Id, `${place}: Id`).slice(0, 12);
 }
 
 function texts(value: unknown, place: string): Map<string, string> {

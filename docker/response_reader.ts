@@ -1,4 +1,5 @@
 const decoder = new TextDecoder();
+const protocol = "HTTP/1.";
 const maximumHeadBytes = 32 * 1024;
 /** A chunk's size line: 8 hex digits, and room for the extensions that nobody sends. */
 const maximumLineBytes = 1024;
@@ -31,16 +32,27 @@ export class ResponseReader {
 
   /** The next answer. Throws `Error` when it is not HTTP, is cut short, or passes a limit. */
   async next(): Promise<EngineResponse> {
+    await this.#expectProtocol();
     const [statusLine, ...headerLines] = (await this.#until("\r\n\r\n", maximumHeadBytes))
       .split("\r\n");
     const status = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/.exec(statusLine!)?.[1];
-    if (status === undefined) throw new Error("the answer is not HTTP");
+    if (status === undefined) throw notHttp();
     const headers = new Map(headerLines.map(parseHeader));
     return {
       status: Number(status),
       headers,
       body: await this.#body(Number(status), headers),
     };
+  }
+
+  /** Judges the first bytes as they come: of what is not HTTP, a head's end may never come. */
+  async #expectProtocol(): Promise<void> {
+    for (let index = 0; index < protocol.length; index++) {
+      while (this.#start + index === this.#end) {
+        if (!await this.#fill()) throw cutShort();
+      }
+      if (this.#buffer[this.#start + index] !== protocol.charCodeAt(index)) throw notHttp();
+    }
   }
 
   async #body(
@@ -110,11 +122,8 @@ export class ResponseReader {
   /** The text before `mark`, which is consumed too. */
   async #until(mark: "\r\n" | "\r\n\r\n", limit: number): Promise<string> {
     for (let searched = 0;;) {
-      for (
-        let at = this.#start + searched;
-        at + mark.length <= this.#end;
-        at++
-      ) {
+      const last = Math.min(this.#end - mark.length, this.#start + limit);
+      for (let at = this.#start + searched; at <= last; at++) {
         if (!this.#isAt(mark, at)) continue;
         const text = decoder.decode(this.#buffer.subarray(this.#start, at));
         this.#start = at + mark.length;
@@ -184,6 +193,10 @@ function parseHeader(line: string): [string, string] {
   const colon = line.indexOf(":");
   if (colon < 1) throw new Error("a header without a name");
   return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+}
+
+function notHttp(): Error {
+  return new Error("the answer is not HTTP");
 }
 
 function cutShort(): Error {

@@ -1,9 +1,14 @@
+/** The longest path that the kernel takes for a socket, in bytes. */
+const maximumPathBytes = 107;
+
 /**
- * The path of a `unix://` address, or null for every other one: the agent speaks to the engine of
- * its own host only.
+ * The path of a `unix://` address, or null for every other one, as the agent speaks to the engine of
+ * its own host only, and for a path that is too long for a socket.
  */
 export function socketPath(address: string): string | null {
-  return /^unix:\/\/(\/[^\0]+)$/.exec(address)?.[1] ?? null;
+  const path = /^unix:\/\/(\/[^\0]+)$/.exec(address)?.[1];
+  if (path === undefined || new TextEncoder().encode(path).length > maximumPathBytes) return null;
+  return path;
 }
 
 /** The first of `paths` that exists. Throws `Error`, naming them all, when none does. */

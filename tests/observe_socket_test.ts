@@ -44,6 +44,15 @@ Deno.test("observe() rejects at once when its signal is aborted, with the reason
     await assertHealthy(engine.socketPath);
   }));
 
+Deno.test("observe() rejects at once when its signal is aborted while it connects", () =>
+  withEngine(async (engine) => {
+    engine.fault = { kind: "hang" };
+    const stop = new AbortController();
+    const failing = failure(engine.socketPath, { callTimeoutMs: 60_000 }, stop.signal);
+    stop.abort(new Error("told to stop"));
+    assert.equal(await failing, "told to stop");
+  }));
+
 Deno.test("observe() does not even connect when its signal is aborted already", () =>
   withEngine(async (engine) => {
     const message = await failure(engine.socketPath, {}, AbortSignal.abort(new Error("too late")));
@@ -58,7 +67,10 @@ Deno.test("observe() says what is wrong with a socket that cannot be used", () =
   withEngine(async ({ socketPath }) => {
     const missing = `${socketPath}.missing`;
     assert.equal(await failure(missing), "no such socket; is the engine installed, and running?");
-    assert.equal(await failure(`${missing}/x`), "no such socket; is the engine installed, and running?");
+    assert.equal(
+      await failure(`${missing}/x`),
+      "no such socket; is the engine installed, and running?",
+    );
 
     const plainFile = `${socketPath}.txt`;
     await Deno.writeTextFile(plainFile, "");

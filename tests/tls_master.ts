@@ -3,32 +3,15 @@
 import { type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import { type AddressInfo, type Socket } from "node:net";
-import { pipeline, Readable } from "node:stream";
 import { type TLSSocket } from "node:tls";
 import type { Authority, IssuedCertificate } from "./certificates.ts";
+import { giveAnswer, type MasterAnswer, refuse } from "./master_answers.ts";
+
+export type { MasterAnswer } from "./master_answers.ts";
+export { listenPlainTcp } from "./plain_tcp.ts";
 
 const BEAT_PATH = "/swarm/heartbeat";
 const BEATS_KEPT = 1000;
-const CHUNK_BYTES = 65_536;
-
-/**
- * How the master answers a beat: with a status; never (`hang`); never, and no longer reading
- * either, not even the client's goodbye (`half-open`); with a head and then an endless body at so
- * many bytes a second (`drip`); with a body of so many bytes (`huge`); or by cutting the
- * connection (`reset`).
- */
-export type MasterAnswer =
-  | {
-    kind?: never;
-    status: number;
-    headers?: Record<string, string>;
-    body?: string;
-  }
-  | { kind: "hang" }
-  | { kind: "half-open" }
-  | { kind: "drip"; bytesPerSecond: number }
-  | { kind: "huge"; bytes: number }
-  | { kind: "reset" };
 
 /** One received beat; `receivedAt` is in milliseconds since 1970. */
 export interface ReceivedBeat {
@@ -65,7 +48,6 @@ export class TlsMaster implements AsyncDisposable {
 
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #timers = new Set<ReturnType<typeof setInterval>>();
   #waiting: ((beat: ReceivedBeat) => void)[] = [];
 
   private constructor(server: Server) {
@@ -125,7 +107,6 @@ export class TlsMaster implements AsyncDisposable {
 
   /** Closes the port and every connection at once. */
   async stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.#sockets) socket.destroy();
     await closed;
@@ -163,7 +144,7 @@ export class TlsMaster implements AsyncDisposable {
       clientCommonName: commonNameOf(request.socket as TLSSocket),
       receivedAt: Date.now(),
     });
-    this.#reply(this.#nextAnswer(), request, response);
+    giveAnswer(this.#nextAnswer(), request, response);
   }
 
   #record(beat: ReceivedBeat): void {
@@ -182,74 +163,6 @@ export class TlsMaster implements AsyncDisposable {
     }
     return this.answer;
   }
-
-  #reply(
-    answer: MasterAnswer,
-    request: IncomingMessage,
-    response: ServerResponse,
-  ): void {
-    switch (answer.kind) {
-      case undefined:
-        response.writeHead(answer.status, answer.headers);
-        response.end(answer.body);
-        break;
-      case "hang":
-        break;
-      case "half-open":
-        request.socket.pause();
-        break;
-      case "drip":
-        this.#drip(response, answer.bytesPerSecond);
-        break;
-      case "huge":
-        response.writeHead(200, {
-          "content-type": "application/json",
-          "content-length": answer.bytes,
-        });
-        // A client that stops reading in the middle is what this is for.
-        pipeline(Readable.from(hugeBody(answer.bytes)), response, () => {});
-        break;
-      case "reset":
-        request.socket.destroy();
-        break;
-    }
-  }
-
-  #drip(response: ServerResponse, bytesPerSecond: number): void {
-    response.writeHead(200, { "content-type": "application/json" });
-    const timer = setInterval(() => response.write(" "), 1000 / bytesPerSecond);
-    this.#timers.add(timer);
-    response.on("close", () => {
-      clearInterval(timer);
-      this.#timers.delete(timer);
-    });
-  }
-}
-
-/** Listens on 127.0.0.1 and accepts, but never says a word: a TLS handshake with it hangs. */
-export function listenPlainTcp(
-  port = 0,
-): { port: number; stop(): void } & Disposable {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port });
-  const connections: Deno.Conn[] = [];
-  const accept = async () => {
-    for await (const connection of listener) connections.push(connection);
-  };
-  accept();
-  const stop = () => {
-    listener.close();
-    for (const connection of connections) connection.close();
-  };
-  return { port: listener.addr.port, stop, [Symbol.dispose]: stop };
-}
-
-function refuse(
-  response: ServerResponse,
-  status: number,
-  detail: string,
-): void {
-  response.writeHead(status, { "content-type": "application/json" });
-  response.end(JSON.stringify({ detail }));
 }
 
 /** The parsed body, or undefined when it is not JSON or does not say so. */
@@ -267,14 +180,4 @@ function parseBody(request: IncomingMessage, text: string): unknown {
 function commonNameOf(socket: TLSSocket): string {
   const name = socket.getPeerCertificate().subject?.CN;
   return Array.isArray(name) ? name.join(" ") : name ?? "";
-}
-
-/** A JSON string of `bytes` bytes, of which never more than one chunk is held. */
-function* hugeBody(bytes: number): Generator<string> {
-  const filler = "a".repeat(CHUNK_BYTES);
-  yield '"';
-  for (let left = bytes - 2; left > 0; left -= CHUNK_BYTES) {
-    yield filler.slice(0, left);
-  }
-  yield '"';
 }

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import type { ContainerFact, NetworkFact } from "../topology/mod.ts";
+import { readContainers, readNetworks } from "./lists.ts";
+
+type Change = Record<string, unknown>;
+
+const id = "0123456789abcdef".repeat(4);
+const networkItem = {
+  Name: "decnet_t_1_lan",
+  Id: "ab12",
+  Driver: "bridge",
+  Internal: true,
+  IPAM: { Driver: "default", Options: null, Config: [{ Subnet: "10.0.0.0/24" }] },
+  Labels: { "decnet.topology.id": "1" },
+};
+const network: NetworkFact = {
+  name: "decnet_t_1_lan",
+  driver: "bridge",
+  internal: true,
+  subnets: ["10.0.0.0/24"],
+  labels: new Map([["decnet.topology.id", "1"]]),
+};
+const containerItem = {
+  Id: id,
+  Names: ["/decnet_t_1_web"],
+  State: "running",
+  Status: "Up 2 minutes",
+  Labels: { "decnet.topology.id": "1", empty: "" },
+  HostConfig: { NetworkMode: "decnet_t_1_lan" },
+  NetworkSettings: { Networks: { decnet_t_1_lan: { IPAddress: "10.0.0.5" } } },
+};
+const container: ContainerFact = {
+  id,
+  name: "decnet_t_1_web",
+  state: "running",
+  unhealthy: false,
+  labels: new Map([["decnet.topology.id", "1"], ["empty", ""]]),
+  networkMode: "decnet_t_1_lan",
+  addressByNetwork: new Map([["decnet_t_1_lan", "10.0.0.5"]]),
+};
+
+const networks: [name: string, change: Change, expected: Partial<NetworkFact>][] = [
+  ["all fields", {}, {}],
+  ["unknown fields", { Peers: [{ IP: 1 }], ConfigOnly: "?" }, {}],
+  ["no labels", { Labels: undefined }, { labels: new Map() }],
+  ["labels of null", { Labels: null }, { labels: new Map() }],
+  ["no IPAM", { IPAM: undefined }, { subnets: [] }],
+  ["an IPAM of null", { IPAM: null }, { subnets: [] }],
+  ["pools of null", { IPAM: { Driver: "default", Config: null } }, { subnets: [] }],
+  ["a pool without a subnet", { IPAM: { Config: [{ Gateway: "10.0.0.1" }] } }, { subnets: [""] }],
+  ["two pools", { IPAM: { Config: [{ Subnet: "10.0.0.0/24" }, { Subnet: "fd00::/64" }] } }, {
+    subnets: ["10.0.0.0/24", "fd00::/64"],
+  }],
+  ["no word on being internal", { Internal: undefined }, { internal: false }],
+  ["another driver", { Driver: "macvlan" }, { driver: "macvlan" }],
+  ["a label like a built-in property", { Labels: JSON.parse('{"__proto__":"x"}') }, {
+    labels: new Map([["__proto__", "x"]]),
+  }],
+];
+for (const [name, change, expected] of networks) {
+  Deno.test(`readNetworks() reads a network with ${name}`, () => {
+    assert.deepEqual(readNetworks([{ ...networkItem, ...change }]), [{ ...network, ...expected }]);
+  });
+}
+
+const containers: [name: string, change: Change, expected: Partial<ContainerFact>][] = [
+  ["all fields", {}, {}],
+  ["unknown fields", { Ports: null, Health: { Status: "healthy" }, Mounts: 7 }, {}],
+  ["a legacy link before its name", { Names: ["/other/alias", "/web"] }, { name: "web" }],
+  ["a legacy link after its name", { Names: ["/web", "/other/alias"] }, { name: "web" }],
+  ["a name without a slash", { Names: ["web"] }, { name: "web" }],
+  ["no name, as it is dead", { Names: [], State: "dead" }, { name: "0123456789ab", state: "dead" }],
+  ["names of null", { Names: null }, { name: "0123456789ab" }],
+  ["no labels", { Labels: undefined }, { labels: new Map() }],
+  ["labels of null", { Labels: null }, { labels: new Map() }],
+  ["no host configuration, as of Podman", { HostConfig: undefined }, { networkMode: "" }],
+  ["an empty host configuration", { HostConfig: {} }, { networkMode: "" }],
+  ["another's network", { HostConfig: { NetworkMode: `container:${id}` } }, {
+    networkMode: `container:${id}`,
+  }],
+  ["no network settings", { NetworkSettings: undefined }, { addressByNetwork: new Map() }],
+  ["network settings of null", { NetworkSettings: null }, { addressByNetwork: new Map() }],
+  ["networks of null", { NetworkSettings: { Networks: null } }, { addressByNetwork: new Map() }],
+  ["an endpoint of null", { NetworkSettings: { Networks: { lan: null } } }, {
+    addressByNetwork: new Map([["lan", ""]]),
+  }],
+  ["an endpoint without an address", { NetworkSettings: { Networks: { lan: {} } } }, {
+    addressByNetwork: new Map([["lan", ""]]),
+  }],
+  ["no status", { Status: undefined }, {}],
+  ["a health check that passes", { Status: "Up 2 minutes (healthy)" }, {}],
+  ["a health check that starts", { Status: "Up 2 seconds (health: starting)" }, {}],
+  ["a health check that fails", { Status: "Up 2 minutes (unhealthy)" }, { unhealthy: true }],
+];
+for (const [name, change, expected] of containers) {
+  Deno.test(`readContainers() reads a container with ${name}`, () => {
+    assert.deepEqual(readContainers([{ ...containerItem, ...change }]), [
+      { ...container, ...expected },
+    ]);
+  });
+}
+
+Deno.test("readNetworks() and readContainers() keep the order, and read empty lists", () => {
+  const names = ["b", "a", "b"];
+  const networkItems = names.map((Name) => ({ ...networkItem, Name }));
+  const containerItems = names.map((name) => ({ ...containerItem, Names: [`/${name}`] }));
+  assert.deepEqual(readNetworks(networkItems).map(({ name }) => name), names);
+  assert.deepEqual(readContainers(containerItems).map(({ name }) => name), names);
+  assert.deepEqual([readNetworks([]), readContainers([])], [[], []]);
+});
+
+const notLists: unknown[] = [null, undefined, {}, { message: "no" }, "[]", 7, true];
+Deno.test("readNetworks() and readContainers() refuse an answer that is no list", () => {
+  for (const answer of notLists) {
+    assert.throws(() => readNetworks(answer), new TypeError("networks: not a list"));
+    assert.throws(() => readContainers(answer), new TypeError("containers: not a list"));
+  }
+});
+
+const wrongNetworks: [change: Change, message: string][] = [
+  [{ Name: undefined }, "network 1: Name: not a text"],
+  [{ Name: null }, "network 1: Name: not a text"],
+  [{ Name: 7 }, "network 1: Name: not a text"],
+  [{ Driver: undefined }, "network 1: Driver: not a text"],
+  [{ Driver: ["bridge"] }, "network 1: Driver: not a text"],
+  [{ IPAM: [] }, "network 1: IPAM: not an object"],
+  [{ IPAM: "x" }, "network 1: IPAM: not an object"],
+  [{ IPAM: { Config: {} } }, "network 1: IPAM.Config: not a list"],
+  [{ IPAM: { Config: ["10.0.0.0/24"] } }, "network 1: IPAM.Config: not an object"],
+  [{ IPAM: { Config: [null] } }, "network 1: IPAM.Config: not an object"],
+  [{ IPAM: { Config: [{ Subnet: 10 }] } }, "network 1: Subnet: not a text"],
+  [{ Labels: ["a=b"] }, "network 1: Labels: not an object"],
+  [{ Labels: { a: 1 } }, "network 1: Labels: not a text"],
+];
+const wrongContainers: [change: Change, message: string][] = [
+  [{ Id: undefined }, "container 1: Id: not a text"],
+  [{ Id: 7, Names: [] }, "container 1: Id: not a text"],
+  [{ Names: "web" }, "container 1: Names: not a list"],
+  [{ Names: [7] }, "container 1: Names: not a text"],
+  [{ State: undefined }, "container 1: State: not a text"],
+  [{ State: { Status: "running" } }, "container 1: State: not a text"],
+  [{ Status: 7 }, "container 1: Status: not a text"],
+  [{ Labels: "a=b" }, "container 1: Labels: not an object"],
+  [{ Labels: { a: null } }, "container 1: Labels: not a text"],
+  [{ HostConfig: "x" }, "container 1: HostConfig: not an object"],
+  [{ HostConfig: { NetworkMode: 7 } }, "container 1: NetworkMode: not a text"],
+  [{ NetworkSettings: [] }, "container 1: NetworkSettings: not an object"],
+  [{ NetworkSettings: { Networks: [] } }, "container 1: Networks: not an object"],
+  [{ NetworkSettings: { Networks: { lan: "x" } } }, "container 1: Networks: not an object"],
+  [
+    { NetworkSettings: { Networks: { lan: { IPAddress: 7 } } } },
+    "container 1: IPAddress: not a text",
+  ],
+];
+for (const [change, message] of wrongNetworks) {
+  Deno.test(`readNetworks() refuses ${show(change)}`, () => {
+    const items = [networkItem, { ...networkItem, ...change }];
+    assert.throws(() => readNetworks(items), new TypeError(message));
+  });
+}
+for (const [change, message] of wrongContainers) {
+  Deno.test(`readContainers() refuses ${show(change)}`, () => {
+    const items = [containerItem, { ...containerItem, ...change }];
+    assert.throws(() => readContainers(items), new TypeError(message));
+  });
+}
+
+Deno.test("readNetworks() and readContainers() refuse items that are no objects", () => {
+  for (const item of [null, "web", 7, []]) {
+    assert.throws(() => readNetworks([item]), new TypeError("network 0: not an object"));
+    assert.throws(() => readContainers([item]), new TypeError("container 0: not an object"));
+  }
+});
+
+function show(change: Change): string {
+  return JSON.stringify(change, (_, value) => value === undefined ? "(missing)" : value);
+}

@@ -1,0 +1,12 @@
+/** A stand-in for the Docker engine: HTTP/1.1 on a unix socket, down to faults in single bytes. */
+export { FakeEngine, type ReceivedRequest } from "./fake_engine.ts";
+export type { Fault } from "./faults.ts";
+export {
+  container,
+  type ContainerItem,
+  type ContainerState,
+  network,
+  type NetworkItem,
+} from "./items.ts";
+export { listenWithoutAccepting } from "./silent.ts";
+export { withEngine } from "./with_engine.ts";
