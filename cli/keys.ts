@@ -75,7 +75,8 @@ export const keys = {
     placeholder: "unix://PATH",
     summary: "the engine's socket",
     fallback: "$DOCKER_HOST, else the first socket of Docker or Podman that exists",
-    allowed: "unix:// and an absolute path; the agent speaks to the engine of its own host only",
+    allowed:
+      "unix:// and an absolute path of at most 107 bytes; the agent speaks to the engine of its own host only",
     parse: socketPath,
   }),
   "interval": key({
@@ -122,10 +123,11 @@ function wholeNumber(text: string, least: number, most: number): number | null {
 }
 
 function parseHost(text: string): string | null {
-  // Names, IPv4, and IPv6 with its colons; what is no host at all fails when it is resolved.
+  // Names, IPv4, and IPv6 with two colons at least, as one would part a port from a host; what is
+  // no host at all fails when it is resolved.
   return matching(
     text,
-    /^(?=.{1,253}$)(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/,
+    /^(?=.{1,253}$)(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|[0-9A-Fa-f.]*(?::[0-9A-Fa-f.]*){2,8})$/,
   );
 }
 

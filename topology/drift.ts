@@ -149,8 +149,9 @@ function baseChange(
   fact: ContainerFact,
   base: ContainerFact | undefined,
 ): string | null {
-  // A base that is absent is reported itself, as missing.
-  if (!base || fact.networkMode === `container:${base.id}`) return null;
+  // A base that is absent is reported itself, as missing; Podman's list does not tell the mode.
+  if (!base || fact.networkMode === "") return null;
+  if (fact.networkMode === `container:${base.id}`) return null;
   if (fact.networkMode === `container:${base.name}`) return null;
   return `does not share the network of ${base.name}`;
 }

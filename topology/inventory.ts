@@ -20,7 +20,7 @@ export interface ContainerFact {
   /** Its health check fails. */
   readonly unhealthy: boolean;
   readonly labels: ReadonlyMap<string, string>;
-  /** `container:<id>` for one that shares another's network. */
+  /** `container:<id>` for one that shares another's network; empty where Podman does not tell. */
   readonly networkMode: string;
   /** Network name → IPv4 address; the address is empty while the container does not run. */
   readonly addressByNetwork: ReadonlyMap<string, string>;
