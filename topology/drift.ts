@@ -41,39 +41,27 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
   };
   const networks = Map.groupBy(inventory.networks, ({ name }) => name);
   for (const planned of plan?.networks ?? []) {
-    const difference = compareNetwork(planned, networks.get(planned.name)?.[0]);
-    if (difference) {
-      found[difference.kind].push({ type: "network", ...difference.seen });
-    }
-    networks.delete(planned.name);
+    // Docker lets several networks have one name; the first is the one that containers get.
+    const [first, ...others] = networks.get(planned.name) ?? [];
+    const difference = compareNetwork(planned, first);
+    if (difference) found[difference.kind].push({ type: "network", ...difference.seen });
+    networks.set(planned.name, others);
   }
-  const containers = new Map(
-    inventory.containers.map((container) => [container.name, container]),
-  );
+  const containers = new Map(inventory.containers.map((container) => [container.name, container]));
   const unplanned = new Set(containers.keys());
   for (const planned of plan?.containers ?? []) {
     const base = planned.base === null ? undefined : containers.get(planned.base);
-    const difference = compareContainer(
-      planned,
-      containers.get(planned.name),
-      base,
-    );
-    if (difference) {
-      found[difference.kind].push({ type: "container", ...difference.seen });
-    }
+    const difference = compareContainer(planned, containers.get(planned.name), base);
+    if (difference) found[difference.kind].push({ type: "container", ...difference.seen });
     unplanned.delete(planned.name);
   }
-  for (const [name, [network]] of networks) {
-    found.unexpected.push({ type: "network", name, detail: origin(network!) });
+  for (const network of [...networks.values()].flat()) {
+    found.unexpected.push({ type: "network", name: network.name, detail: origin(network) });
   }
   for (const name of unplanned) {
     const container = containers.get(name)!;
-    found.unexpected.push({
-      type: "container",
-      name,
-      detail: [container.state, origin(container)].filter((part) => part !== "")
-        .join(", "),
-    });
+    const detail = [container.state, origin(container)].filter((part) => part !== "").join(", ");
+    found.unexpected.push({ type: "container", name, detail });
   }
   for (const kind of driftKinds) {
     found[kind].sort((a, b) => compareCodePoints(a.name, b.name));
