@@ -114,11 +114,14 @@ Deno.test("TopologyStore says what is wrong with a file that is no database, and
   for (const [bytes, message] of cases) {
     Deno.writeFileSync(path, bytes);
     for (const readOnly of [true, false]) {
-      using store = TopologyStore.open(path, { readOnly });
-      assert.throws(() => store.current(), message);
-      assert.throws(() => store.put("A", "h1", "{}"), message);
-      assert.throws(() => store.recordError("A", "boom"), message);
-      assert.throws(() => store.clear("A"), message);
+      const attempt = (use: (store: TopologyStore) => void) => () => {
+        using store = TopologyStore.open(path, { readOnly });
+        use(store);
+      };
+      assert.throws(attempt((store) => store.current()), message);
+      assert.throws(attempt((store) => store.put("A", "h1", "{}")), message);
+      assert.throws(attempt((store) => store.recordError("A", "boom")), message);
+      assert.throws(attempt((store) => store.clear("A")), message);
     }
     assert.deepEqual(Deno.readFileSync(path), bytes);
   }

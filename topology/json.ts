@@ -3,44 +3,16 @@
  * thirty digits stays whole. The version hash and the stored document both depend on it.
  */
 
-/** A number exactly as it stood in the document. */
-export class NumberToken {
-  constructor(readonly text: string) {}
-}
+import { type Json, JsonReader, maximumDepth, NumberToken, tooDeep } from "./json_reader.ts";
 
-/** A parsed document. */
-export type Json = null | boolean | string | NumberToken | Json[] | {
-  [key: string]: Json;
-};
-
-/** How deep a document may nest; a topology needs about eight levels, an attacker wants thousands. */
-export const maximumDepth = 256;
-
-type Reviver = (
-  key: string,
-  value: unknown,
-  context: { source?: string },
-) => unknown;
-/** TypeScript's library does not know the third argument of a reviver yet. */
-const parseWithSource = JSON.parse as (
-  text: string,
-  reviver: Reviver,
-) => unknown;
+export { type Json, maximumDepth, NumberToken };
 
 /**
  * Parses a document, keeping the text of each number. Of two equal keys the last one wins.
- * Throws `SyntaxError` when it is not JSON or nests so deep that it cannot be read.
+ * Throws `SyntaxError` when it is not JSON or nests deeper than `maximumDepth`.
  */
 export function parseJson(text: string): Json {
-  try {
-    return parseWithSource(
-      text,
-      (_key, value, { source }) => typeof value === "number" ? new NumberToken(source!) : value,
-    ) as Json;
-  } catch (error) {
-    if (error instanceof RangeError) throw tooDeep();
-    throw error;
-  }
+  return new JsonReader(text).read();
 }
 
 /** How `writeJson` writes a document; by default every key and the numbers' own text. */
@@ -97,11 +69,5 @@ function quote(text: string): string {
   return JSON.stringify(text).replace(
     /[\x7f-\uffff]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
-
-function tooDeep(): SyntaxError {
-  return new SyntaxError(
-    `Cannot read the document: it nests deeper than ${maximumDepth} levels`,
   );
 }
