@@ -35,8 +35,8 @@ export class Diary {
     this.#compare("store", body.store.detail ?? null);
     this.#compare("docker", "error" in stock.observed ? stock.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null);
-    this.#compare("topology", body.topology?.last_error ?? null);
-    // While Docker or the store is silent, nothing is known of the drift: its last state stands.
+    // While Docker or the store is silent, nothing is known of these: their last state stands.
+    if (body.topology) this.#compare("topology", body.topology.last_error);
     if (stock.engine && body.topology) this.#compare("drift", describeDrift(stock.drift));
     if (delivery.result === "delivered") this.#masterAnswered();
     else if ("error" in delivery && delivery.latencyMs !== null) {

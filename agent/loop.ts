@@ -12,18 +12,20 @@ export interface LoopOptions {
   readonly onBeat?: (beat: Beat) => void;
   /** A number in [0, 1). */
   readonly random?: () => number;
+  /** Waits so many milliseconds; answers false when the wait was cut short by the signal. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<boolean>;
 }
 
 /** Beats until `signal` is aborted. Nothing that a beat meets ends the loop. */
 export async function runLoop(
   agent: Agent,
   signal: AbortSignal,
-  { intervalMs, log, onBeat = () => {}, random = Math.random }: LoopOptions,
+  { intervalMs, log, onBeat = () => {}, random = Math.random, wait = pause }: LoopOptions,
 ): Promise<void> {
   const diary = new Diary(log);
   let failures = 0;
   let delayMs = firstDelayMs(intervalMs, random());
-  while (await pause(delayMs, signal)) {
+  while (await wait(delayMs, signal)) {
     const startedAt = performance.now();
     const beat = await agent.beat(signal);
     // A beat that was cut short by the stop says nothing about the host.
@@ -39,7 +41,6 @@ export async function runLoop(
   }
 }
 
-/** Waits; answers false when the wait was cut short by `signal`. */
 function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const end = () => {

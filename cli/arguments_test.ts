@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { type Arguments, type Command, parseArguments, UsageError } from "./arguments.ts";
+import { keyNames } from "./keys.ts";
+
+Deno.test("parseArguments() chooses the command", () => {
+  const cases: [line: string, command: Command][] = [
+    ["", { name: "loop" }],
+    ["--once", { name: "once", dryRun: false }],
+    ["--once --dry-run", { name: "once", dryRun: true }],
+    ["--dry-run --once --json", { name: "once", dryRun: true }],
+    ["state", { name: "state" }],
+    ["state --json", { name: "state" }],
+    ["--json state", { name: "state" }],
+    ["hash topology.json", { name: "hash", file: "topology.json" }],
+    ["hash -", { name: "hash", file: "-" }],
+    ["--json hash -", { name: "hash", file: "-" }],
+    ["--version", { name: "version" }],
+    ["--version --json", { name: "version" }],
+    ["--help", { name: "help" }],
+    ["-h", { name: "help" }],
+    ["state --help", { name: "help" }],
+    ["--help --version nonsense", { name: "help" }],
+    ["--once --version", { name: "version" }],
+  ];
+  for (const [line, command] of cases) {
+    const parsed = parseArguments(line.split(" ").filter((word) => word !== ""));
+    assert.deepEqual(parsed.command, command, line);
+    assert.equal(parsed.json, line.includes("--json"));
+  }
+});
+
+Deno.test("parseArguments() takes the value of each key, in both ways of writing", () => {
+  for (const name of keyNames) {
+    for (const args of [[`--${name}`, "a value"], [`--${name}=a value`]]) {
+      const expected: Arguments = {
+        command: { name: "loop" },
+        json: false,
+        config: null,
+        values: new Map([[name, "a value"]]),
+      };
+      assert.deepEqual(parseArguments(args), expected);
+    }
+  }
+});
+
+Deno.test("parseArguments() leaves a value as it is", () => {
+  const valueOf = (...args: string[]) => parseArguments(args).values.get("master-host");
+  assert.equal(valueOf("--master-host=a=b"), "a=b");
+  assert.equal(valueOf("--master-host", "a=b"), "a=b");
+  assert.equal(valueOf("--master-host=--json"), "--json");
+  assert.equal(valueOf("--master-host", "-1"), "-1");
+  assert.equal(valueOf("--master-host=a\nb "), "a\nb ");
+  assert.equal(valueOf("--master-host", "a", "--once", "--master-host", "b"), "b");
+});
+
+Deno.test("parseArguments() takes another ini file", () => {
+  assert.equal(parseArguments(["--config", "/a b"]).config, "/a b");
+  assert.equal(parseArguments(["--config=x.ini", "state"]).config, "x.ini");
+});
+
+Deno.test("parseArguments() refuses what it does not know, and names it", () => {
+  const cases: [args: string[], message: string][] = [
+    [["--nonsense"], "--nonsense is not a flag; --help lists them"],
+    [["--Once"], "--Once is not a flag; --help lists them"],
+    [["--master_host", "a"], "--master_host is not a flag; --help lists them"],
+    [["--=a"], "'--=a' is not a command; --help lists them"],
+    [["--"], "'--' is not a command; --help lists them"],
+    [["-x"], "'-x' is not a command; --help lists them"],
+    [["stat"], "'stat' is not a command; --help lists them"],
+    [["toString"], "'toString' is not a command; --help lists them"],
+    [["--toString=1"], "--toString is not a flag; --help lists them"],
+    [["--once=1"], "--once takes no value"],
+    [["--json=true", "state"], "--json takes no value"],
+    [["--help="], "--help takes no value"],
+    [["--config"], "--config needs a value"],
+    [["--config", "--once"], "--config needs a value"],
+    [["--master-host"], "--master-host needs a value"],
+    [["--master-host", "--once"], "--master-host needs a value"],
+    [["--master-host="], "--master-host needs a value"],
+    [["--master-host", ""], "--master-host needs a value"],
+    [["--dry-run"], "--dry-run goes with --once"],
+    [["state", "--dry-run"], "--dry-run goes with --once"],
+    [["--json"], "--json goes with --once, state, hash and --version"],
+    [["--once", "state"], "--once is a command of its own; it does not go with 'state'"],
+    [["state", "x"], "state takes no operand"],
+    [["hash"], "hash takes one file, or - for standard input"],
+    [["hash", "a", "b"], "hash takes one file, or - for standard input"],
+    [[""], "'' is not a command; --help lists them"],
+  ];
+  for (const [args, message] of cases) {
+    assert.throws(() => parseArguments(args), { name: "UsageError", message }, args.join(" "));
+    assert.throws(() => parseArguments(args), UsageError);
+  }
+});
