@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { TopologyStore } from "../store/mod.ts";
+import type { StoreOrder } from "./store_worker.ts";
+import { TemporaryFolder } from "./temporary_folder.ts";
+
+/** Another process, as far as SQLite is concerned. */
+class StoreWorker implements Disposable {
+  readonly #worker = new Worker(new URL("./store_worker.ts", import.meta.url), { type: "module" });
+
+  /** The answer to one order. */
+  async answer(order?: StoreOrder): Promise<string | null> {
+    const { promise, resolve, reject } = Promise.withResolvers<string | null>();
+    this.#worker.onmessage = ({ data }) => resolve(data);
+    this.#worker.onerror = ({ message }) => reject(new Error(message));
+    if (order) this.#worker.postMessage(order);
+    return await promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#worker.terminate();
+  }
+}
+
+function newStore(folder: TemporaryFolder): { path: string; store: TopologyStore } {
+  const path = `${folder.path}/topology.db`;
+  const store = TopologyStore.open(path);
+  store.put("A", "h1", "{}");
+  return { path, store };
+}
+
+Deno.test("TopologyStore waits for another process to be done with the file", async () => {
+  using folder = new TemporaryFolder();
+  const { path, store } = newStore(folder);
+  using other = new StoreWorker();
+  for (const use of [() => store.current(), () => store.put("A", "h2", "{}")]) {
+    const free = new Int32Array(new SharedArrayBuffer(4));
+    assert.equal(await other.answer({ lock: path, free, ms: 300 }), "locked");
+    const freed = other.answer();
+    use();
+    assert.equal(Atomics.load(free, 0), 1, "nothing was waited for");
+    assert.equal(await freed, "free");
+  }
+  assert.equal(store.current()?.versionHash, "h2");
+  store.close();
+});
+
+Deno.test("TopologyStore gives up on a locked file after 5 s and leaves it as it is", async () => {
+  using folder = new TemporaryFolder();
+  const { path, store } = newStore(folder);
+  using other = new StoreWorker();
+  const free = new Int32Array(new SharedArrayBuffer(4));
+  await other.answer({ lock: path, free, ms: 60_000 });
+  const startedAt = performance.now();
+  assert.throws(() => store.put("A", "h2", "{}"), /database is locked/);
+  assert.ok(performance.now() - startedAt > 4_000);
+  const freed = other.answer();
+  Atomics.notify(free, 0);
+  await freed;
+  assert.equal(store.current()?.versionHash, "h1");
+  store.close();
+});
+
+Deno.test("TopologyStore.put() lets one of several processes win that put at the same time", async () => {
+  using folder = new TemporaryFolder();
+  for (let round = 0; round < 5; round++) {
+    const path = `${folder.path}/${round}.db`;
+    const workers = Array.from({ length: 4 }, () => new StoreWorker());
+    try {
+      const results = await Promise.all(
+        workers.map((worker, index) => worker.answer({ put: path, id: `topology ${index}` })),
+      );
+      using store = TopologyStore.open(path, { readOnly: true });
+      const winner = results.indexOf(null);
+      assert.equal(store.current()?.topologyId, `topology ${winner}`);
+      assert.equal(store.current()?.hasOlderRows, false);
+      const expected = results.map((_, index) => index === winner ? null : "AlreadyApplied");
+      assert.deepEqual(results, expected);
+    } finally {
+      for (const worker of workers) worker[Symbol.dispose]();
+    }
+  }
+});
