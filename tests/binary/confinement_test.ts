@@ -49,22 +49,27 @@ Deno.test({
   },
 });
 
+/** The system calls of one `--once` without a master, as strace writes them. */
+async function trace(filter: string): Promise<{ calls: string[]; socket: string }> {
+  await using host = await Host.create();
+  await host.startEngine();
+  const log = `${host.socket}.strace`;
+  const wrapper = ["strace", "-f", "-e", `trace=${filter}`, "-o", log];
+  const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
+  assert.equal(code, 0, stdout);
+  return { calls: (await Deno.readTextFile(log)).split("\n"), socket: host.socket };
+}
+
 Deno.test({
   name: `decnet-agent --once without a master connects to the engine alone${strace.suffix}`,
   ignore: strace.ignore,
   fn: async () => {
     strace.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    const log = `${host.socket}.strace`;
-    const wrapper = ["strace", "-f", "-e", "trace=network", "-o", log];
-    const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
-    assert.equal(code, 0, stdout);
-    const calls = (await Deno.readTextFile(log)).split("\n");
+    const { calls, socket } = await trace("network");
     const connects = calls.filter((line) => /\b(connect|sendto|bind)\(/.test(line));
     assert.ok(connects.length > 0);
     for (const line of connects) {
-      assert.ok(line.includes(`"${host.socket}"`) || / sendto\(\d+, "(GET|HTTP)/.test(line), line);
+      assert.ok(line.includes(`"${socket}"`) || / sendto\(\d+, "(GET|HTTP)/.test(line), line);
     }
   },
 });
@@ -74,20 +79,7 @@ Deno.test({
   ignore: strace.ignore,
   fn: async () => {
     strace.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    const log = `${host.socket}.strace`;
-    const wrapper = [
-      "strace",
-      "-f",
-      "-e",
-      "trace=openat,open,creat,mkdir,rename,unlink",
-      "-o",
-      log,
-    ];
-    const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
-    assert.equal(code, 0, stdout);
-    const calls = (await Deno.readTextFile(log)).split("\n");
+    const { calls } = await trace("openat,open,creat,mkdir,rename,unlink");
     const writes = calls.filter((line) =>
       /O_WRONLY|O_RDWR|O_CREAT|\b(creat|mkdir|rename|unlink)\(/.test(line) &&
       !line.includes('"/dev/null"')
