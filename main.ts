@@ -1,50 +1,30 @@
-import { run, type Terminal } from "./cli/mod.ts";
+import { run } from "./cli/mod.ts";
+import { exists, readConfigFile, readInput, stopSignal, writeText } from "./host/mod.ts";
 
-const terminal: Terminal = {
-  stdout: (text) => write(Deno.stdout, text),
-  stderr: (text) => write(Deno.stderr, text),
-  readInput: (path) => path === "-" ? readAll(Deno.stdin.readable) : Deno.readFile(path),
-  stopSignal,
-  variable: (name) => Deno.env.get(name),
-  readFile: (path) => absentAsNull(() => Deno.readTextFileSync(path)),
-  exists: (path) => absentAsNull(() => Deno.statSync(path)) !== null,
-  get isRoot() {
-    return Deno.uid() === 0;
-  },
-};
-
-function write(stream: typeof Deno.stdout | typeof Deno.stderr, text: string): void {
-  try {
-    let bytes = new TextEncoder().encode(text);
-    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
-  } catch (error) {
-    // Who reads has gone, as `head` does: there is nobody left to tell.
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-  }
-}
-
-async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    Deno.addSignalListener(signal, () => controller.abort(new Error("the agent is stopping")));
-  }
-  return controller.signal;
-}
-
-function absentAsNull<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+/** Runs the command line of this process; the answer is the exit code. */
+async function main(): Promise<number> {
+  let isOutputLost = false;
+  let isLoop = false;
+  const code = await run(Deno.args, {
+    stdout: (text) => {
+      if (writeText(Deno.stdout, text) === "lost") isOutputLost = true;
+    },
+    stderr: (text) => writeText(Deno.stderr, text),
+    variable: (name) => Deno.env.get(name),
+    isRoot: Deno.uid() === 0,
+    readFile: readConfigFile,
+    readInput,
+    exists,
+    stopSignal: () => {
+      isLoop = true;
+      return stopSignal();
+    },
+  });
+  // Whoever waits for an answer must not take silence for a good one; nobody waits for the loop.
+  return isOutputLost && !isLoop && code === 0 ? 3 : code;
 }
 
 if (import.meta.main) {
   // Not waiting for what still lingers, such as an idle connection, is what makes the end quick.
-  Deno.exit(await run(Deno.args, terminal));
+  Deno.exit(await main());
 }

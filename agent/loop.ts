@@ -27,17 +27,25 @@ export async function runLoop(
   let delayMs = firstDelayMs(intervalMs, random());
   while (await wait(delayMs, signal)) {
     const startedAt = performance.now();
-    const beat = await agent.beat(signal);
-    // A beat that was cut short by the stop says nothing about the host.
-    if (signal.aborted) break;
-    diary.note(beat);
-    onBeat(beat);
-    const { delivery } = beat;
-    failures = wantsBackoff(delivery) ? failures + 1 : 0;
-    const retryAfterMs = "retryAfterMs" in delivery ? delivery.retryAfterMs : null;
+    let retryAfterMs: number | null = null;
+    try {
+      const beat = await agent.beat(signal);
+      // A beat that was cut short by the stop says nothing about the host.
+      if (signal.aborted) break;
+      diary.note(beat);
+      onBeat(beat);
+      failures = wantsBackoff(beat.delivery) ? failures + 1 : 0;
+      if ("retryAfterMs" in beat.delivery) retryAfterMs = beat.delivery.retryAfterMs;
+    } catch (error) {
+      // Nothing is known to lead here; should something, the host must still be heard of.
+      log("error", `the beat failed: ${error instanceof Error ? error.message : error}`);
+      failures++;
+    }
     delayMs = nextDelayMs({ intervalMs, failures, retryAfterMs }, random());
-    // The pace is from beat to beat; after a failure the master gets the whole pause.
-    if (failures === 0) delayMs = Math.max(0, delayMs - (performance.now() - startedAt));
+    // The pace is from beat to beat; when the master asked for a pause it gets the whole of it.
+    if (failures === 0 && retryAfterMs === null) {
+      delayMs = Math.max(0, delayMs - (performance.now() - startedAt));
+    }
   }
 }
 

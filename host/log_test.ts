@@ -37,10 +37,21 @@ Deno.test("createLog() quotes what would be taken for something else", () => {
 Deno.test("createLog() keeps to one line without control characters, whatever a value holds", () => {
   const controls = Array.from({ length: 0xa0 }, (_, code) => String.fromCharCode(code))
     .filter((it) => it < " " || it >= "\x7f");
-  for (const control of [...controls, "\r\n", "\u2028", "\u2029", "\x1b[31m"]) {
+  for (
+    const control of [
+      ...controls,
+      "\r\n",
+      "\u2028",
+      "\u2029",
+      "\u202e",
+      "\u2066",
+      "\u2069",
+      "\x1b[31m",
+    ]
+  ) {
     const line = lineOf("info", `a${control}b`, { key: `c${control}level=error` });
     // deno-lint-ignore no-control-regex
-    assert.doesNotMatch(line.slice(0, -1), /[\x00-\x1f\x7f-\x9f\u2028\u2029]/);
+    assert.doesNotMatch(line.slice(0, -1), /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/);
     assert.match(line, /^level=info msg="a.*b" key="c.*level=error"\n$/);
   }
 });

@@ -1,3 +1,5 @@
 /** The machine around the agent. */
+export { exists, readConfigFile, readInput } from "./files.ts";
 export { createLog, type Level, type Log } from "./log.ts";
 export { printable } from "./printable.ts";
+export { stopSignal, writeText } from "./process.ts";

@@ -54,7 +54,10 @@ Deno.test("runLoop() stops at once in a beat that hangs at the engine, and says 
 Deno.test("runLoop() makes no beat when it was stopped before it began", async () => {
   await using setup = await AgentSetup.create();
   const agent = setup.newAgent();
-  await runLoop(agent, AbortSignal.abort(), { intervalMs: 1, log: () => {} });
+  const startedAt = performance.now();
+  const options = { intervalMs: 8_000, log: () => {}, random: () => 0.5 };
+  await runLoop(agent, AbortSignal.abort(), options);
+  assert.ok(performance.now() - startedAt < 2_000);
   agent.close();
   assert.equal(setup.engine.requestCount, 0);
 });

@@ -20,10 +20,12 @@ interface Course {
 async function runBeats(
   setup: AgentSetup,
   count: number,
-  { random = 0.5, before = () => {} }: {
+  { random = 0.5, before = () => {}, onBeat = () => {} }: {
     readonly random?: number;
     /** Runs before each beat, which is counted from 1. */
     readonly before?: (beat: number) => void | Promise<void>;
+    /** Takes each beat, as the loop's own. */
+    readonly onBeat?: () => void;
   } = {},
 ): Promise<Course> {
   const course: Course = { waitsMs: [], lines: [], beats: [] };
@@ -32,7 +34,10 @@ async function runBeats(
     await runLoop(agent, new AbortController().signal, {
       intervalMs,
       log: createLog((line) => course.lines.push(line.trimEnd())),
-      onBeat: (beat) => course.beats.push(beat),
+      onBeat: (beat) => {
+        course.beats.push(beat);
+        onBeat();
+      },
       random: () => random,
       wait: async (ms) => {
         course.waitsMs.push(Math.round(ms));
@@ -128,6 +133,32 @@ Deno.test("runLoop() waits as long as the master asks, within 5 s and 1 h", asyn
   }));
   const { waitsMs } = await runBeats(setup, asked.length, { random: 0 });
   assert.deepEqual(waitsMs.slice(1), [7_000, 5_000, 3_600_000, 60_000, 5_000]);
+});
+
+Deno.test("runLoop() takes nothing off the pause that the master asks for", async () => {
+  await using setup = await AgentSetup.create();
+  setup.engine.fault = { kind: "slow", bytesPerSecond: 4_000, path: "/containers" };
+  setup.apply();
+  const headers = { "retry-after": "7" };
+  setup.master.answer = [{ status: 403, headers }, { status: 503, headers }];
+  const { waitsMs } = await runBeats(setup, 2);
+  assert.deepEqual(waitsMs.slice(1), [7_000, 7_000]);
+});
+
+Deno.test("runLoop() says that a beat failed in a way that nobody foresaw, and backs off", async () => {
+  await using setup = await AgentSetup.create();
+  const thrown = [new Error("boom"), "bang"];
+  const onBeat = () => {
+    if (thrown.length > 0) throw thrown.shift();
+  };
+  const { waitsMs, lines } = await runBeats(setup, 4, { random: almostOne, onBeat });
+  assert.deepEqual(lines, [
+    'level=error msg="the beat failed: boom"',
+    'level=error msg="the beat failed: bang"',
+  ]);
+  assert.deepEqual(waitsMs.slice(1, 3), [10_000, 20_000]);
+  assert.ok(waitsMs.slice(3).every((ms) => isPaced(ms, 36_000)), waitsMs.join(" "));
+  assert.equal(setup.master.beatCount, 4);
 });
 
 Deno.test("runLoop() goes on at its pace after each refusal", async () => {

@@ -1,32 +1,21 @@
 import assert from "node:assert/strict";
-import { Host, spawn } from "./host.ts";
+import { Host } from "./host.ts";
+import { RunningAgent } from "./running_agent.ts";
 
 /** The beats of these tests are 5 s apart, the least that can be configured. */
 const interval = "--interval=5s";
-
-async function stop(agent: Deno.ChildProcess, signal: Deno.Signal) {
-  const startedAt = performance.now();
-  agent.kill(signal);
-  const { code, stderr } = await agent.output();
-  return { code, stderr: new TextDecoder().decode(stderr), ms: performance.now() - startedAt };
-}
-
-async function openFiles(agent: Deno.ChildProcess): Promise<number> {
-  return (await Array.fromAsync(Deno.readDir(`/proc/${agent.pid}/fd`))).length;
-}
 
 Deno.test("decnet-agent beats until SIGTERM, logs nothing meanwhile, and opens nothing more", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
-  const agent = spawn([interval, ...host.flags(master)]);
-  await master.nextBeat(10_000);
-  await master.nextBeat(10_000);
-  const filesBefore = await openFiles(agent);
-  await master.nextBeat(10_000);
-  assert.equal(await openFiles(agent), filesBefore);
+  await using agent = new RunningAgent([interval, ...host.flags(master)]);
+  await agent.until(() => master.beatCount >= 2);
+  const filesBefore = agent.openFiles().length;
+  await agent.until(() => master.beatCount >= 3);
+  assert.equal(agent.openFiles().length, filesBefore);
   assert.equal(master.connectionCount, 1);
-  const { code, stderr, ms } = await stop(agent, "SIGTERM");
+  const { code, stderr, ms } = await agent.stop("SIGTERM");
   assert.equal(code, 0);
   assert.ok(ms < 2_000, `${ms} ms`);
   assert.deepEqual(stderr.match(/msg=\S+/g), ["msg=started", "msg=stopped"], stderr);
@@ -36,9 +25,9 @@ Deno.test("decnet-agent stops within 2 s while the engine hangs", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.fault = { kind: "hang" };
-  const agent = spawn([interval, ...host.flags()]);
-  while (engine.requestCount === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-  const { code, ms } = await stop(agent, "SIGINT");
+  await using agent = new RunningAgent([interval, ...host.flags()]);
+  await agent.until(() => engine.requestCount > 0);
+  const { code, ms } = await agent.stop("SIGINT");
   assert.equal(code, 0);
   assert.ok(ms < 2_000, `${ms} ms`);
 });
@@ -46,11 +35,10 @@ Deno.test("decnet-agent stops within 2 s while the engine hangs", async () => {
 Deno.test("decnet-agent without a master prints its beats, each change once", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
-  const agent = spawn([interval, ...host.flags()]);
-  while (engine.requestCount < 4) await new Promise((resolve) => setTimeout(resolve, 20));
-  agent.kill("SIGTERM");
-  const { stdout } = await agent.output();
-  const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+  await using agent = new RunningAgent([interval, ...host.flags()]);
+  await agent.until(() => engine.requestCount >= 4);
+  const { stdout } = await agent.stop("SIGTERM");
+  const lines = stdout.trimEnd().split("\n");
   assert.equal(lines.length, 1);
   assert.deepEqual(JSON.parse(lines[0]!).topology.observed, { bridges: [], containers: [] });
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { keyNames } from "../../cli/keys.ts";
 import { TopologyStore } from "../../store/mod.ts";
 import { container, listenWithoutAccepting, network } from "../engine/mod.ts";
 import { execute, Host } from "./host.ts";
@@ -29,7 +30,8 @@ Deno.test("decnet-agent --version names the agent, Deno and SQLite", async () =>
 Deno.test("decnet-agent --help lists every command and flag", async () => {
   const { code, stdout } = await execute(["--help"]);
   assert.equal(code, 0);
-  for (const word of ["--once", "state", "hash", "--master-host", "--container-prefix"]) {
+  const commands = ["--once", "state", "hash", "--json", "--dry-run", "--config", "--version"];
+  for (const word of [...commands, ...keyNames.map((name) => `  --${name} `)]) {
     assert.ok(stdout.includes(word), word);
   }
 });

@@ -1,0 +1,40 @@
+const maximumConfigBytes = 2 ** 20;
+const maximumInputBytes = 64 * 2 ** 20;
+
+/**
+ * The text of a configuration file, or null when it does not exist. Throws `Error` for what is no
+ * regular file of at most 1 MiB: a pipe or a device could keep the agent reading for ever.
+ */
+export function readConfigFile(path: string): string | null {
+  try {
+    const { isFile, size } = Deno.statSync(path);
+    if (isFile && size <= maximumConfigBytes) return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+  throw new Error("it is not a regular file of at most 1 MiB");
+}
+
+/** The bytes of a file, or of standard input for `-`. Throws `Error` past 64 MiB. */
+export async function readInput(path: string): Promise<Uint8Array> {
+  const stream = path === "-" ? Deno.stdin.readable : (await Deno.open(path)).readable;
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    length += chunk.length;
+    if (length > maximumInputBytes) throw new Error("it is larger than 64 MiB");
+    chunks.push(chunk);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
+/** Whether there is something at `path`; what may not be looked at is there. */
+export function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Writes text to standard output or error; answers whether somebody who wants it may have missed it.
+ * Never throws: a full disk or a reader that has gone must not end a loop that runs for months.
+ */
+export function writeText(
+  stream: { writeSync(bytes: Uint8Array): number },
+  text: string,
+): "written" | "lost" {
+  try {
+    let bytes = new TextEncoder().encode(text);
+    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+    return "written";
+  } catch (error) {
+    // Who reads has gone of his own will, as `head` does.
+    return error instanceof Deno.errors.BrokenPipe ? "written" : "lost";
+  }
+}
+
+/** A signal that SIGTERM and SIGINT abort; from now on they do not kill the process. */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => controller.abort(new Error("the agent is stopping")));
+  }
+  return controller.signal;
+}

@@ -1,0 +1,89 @@
+import { spawn } from "./host.ts";
+
+/** How long the agent may take for what a test waits for, and to end when it is told to. */
+const patienceMs = 20_000;
+
+/** How a loop ended that was told to. */
+export interface Stopped {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** From the signal to the end. */
+  readonly ms: number;
+}
+
+/** The executable's loop in a process of its own; it is killed when the test is over. */
+export class RunningAgent implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #done: Promise<unknown>;
+  #stdout = "";
+  #stderr = "";
+  #code: number | null = null;
+
+  constructor(args: readonly string[], options: { wrapper?: readonly string[] } = {}) {
+    this.#process = spawn(args, options);
+    this.#done = Promise.all([
+      collect(this.#process.stdout, (text) => this.#stdout += text),
+      collect(this.#process.stderr, (text) => this.#stderr += text),
+      this.#process.status,
+    ]).then(([, , { code }]) => this.#code = code);
+  }
+
+  /** What it has written to standard error until now. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** The targets of its open file descriptors. Throws `Error`, with its stderr, when it has ended. */
+  openFiles(): string[] {
+    this.#mustRun();
+    const folder = `/proc/${this.#process.pid}/fd`;
+    return [...Deno.readDirSync(folder)].map(({ name }) => {
+      try {
+        return Deno.readLinkSync(`${folder}/${name}`);
+      } catch {
+        return "closed meanwhile";
+      }
+    });
+  }
+
+  /** Waits until something has happened. Throws `Error`, with its stderr, when it ends before. */
+  async until(condition: () => boolean): Promise<void> {
+    const startedAt = performance.now();
+    while (!condition()) {
+      this.#mustRun();
+      if (performance.now() - startedAt > patienceMs) {
+        throw new Error(`In vain waited ${patienceMs} ms for ${condition}: ${this.stderr}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Ends it by a signal. Throws `Error`, with its stderr, when it has ended already. */
+  async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<Stopped> {
+    this.#mustRun();
+    const startedAt = performance.now();
+    this.#process.kill(signal);
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), patienceMs);
+    await this.#done;
+    clearTimeout(timer);
+    const ms = performance.now() - startedAt;
+    return { code: this.#code!, stdout: this.#stdout, stderr: this.#stderr, ms };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#code === null) this.#process.kill("SIGKILL");
+    await this.#done;
+  }
+
+  #mustRun(): void {
+    if (this.#code !== null) throw new Error(`The agent ended with ${this.#code}: ${this.stderr}`);
+  }
+}
+
+async function collect(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  add: (text: string) => void,
+): Promise<void> {
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) add(text);
+}
