@@ -1,24 +1,32 @@
 import { DatabaseSync } from "node:sqlite";
 
-/** How long a statement waits for a lock held by another process, in milliseconds. */
-const busyTimeoutMs = 5_000;
-
-/** Opens the file at `path` so that nothing in it can be changed; null when there is none. */
-export function openForReading(path: string): DatabaseSync | null {
+/**
+ * Opens the file at `path` so that nothing in it can be changed; null when there is none. A statement
+ * waits up to `busyTimeoutMs` for a lock held by another process, and blocks this one meanwhile.
+ */
+export function openForReading(path: string, busyTimeoutMs: number): DatabaseSync | null {
   if (!exists(path)) return null;
+  // A pipe would keep SQLite, and so the process, waiting for ever.
+  if (!Deno.statSync(path).isFile) throw new Error("it is not a regular file");
   // What a crash left half-written is undone with the journal, and only a writer may do that.
   const readOnly = !exists(`${path}-journal`);
-  const database = new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs });
-  database.exec("PRAGMA query_only = ON");
+  const database = new DatabaseSync(path, { readOnly });
+  // Not by the option `timeout`, which the runtime passes over when it opens for reading.
+  database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA query_only = ON`);
   return database;
 }
 
 /** Opens the file at `path`; it and its folder are created for the owner alone. */
-export function openForWriting(path: string): DatabaseSync {
+export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
   createPrivately(path);
   const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
   database.exec("PRAGMA synchronous = FULL");
   return database;
+}
+
+/** Whether another process holds a lock: node:sqlite tells by its message only. */
+export function isLocked(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("database is locked");
 }
 
 function exists(path: string): boolean {

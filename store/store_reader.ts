@@ -1,4 +1,10 @@
-import { type AppliedTopology, TopologyStore } from "./topology_store.ts";
+import { isLocked } from "./file.ts";
+import type { AppliedTopology } from "./row.ts";
+import { TopologyStore } from "./topology_store.ts";
+
+/** How long to wait for a lock held by another process, in milliseconds, and between two tries. */
+const lockTimeoutMs = 5_000;
+const lockPauseMs = 50;
 
 /**
  * Reads a store again and again while others may write, replace or remove its file. The file stays
@@ -13,25 +19,42 @@ export class StoreReader {
     this.#path = path;
   }
 
-  /** As `TopologyStore.current()`, of the file that is at the path now. Changes nothing in it. */
-  current(): AppliedTopology | null {
-    const file = identity(this.#path);
-    if (file !== this.#file) this.close();
-    this.#file = file;
-    try {
-      if (this.#store) return this.#store.current();
-    } catch {
-      // What a crash of a writer left behind is seen and mended by opening the file anew.
+  /**
+   * As `TopologyStore.current()`, of the file that is at the path now. Changes nothing in it. Waits up
+   * to 5 s for another process that holds it locked, or until `signal` is aborted.
+   */
+  async current(signal: AbortSignal): Promise<AppliedTopology | null> {
+    for (const startedAt = performance.now();;) {
+      try {
+        return this.#read();
+      } catch (error) {
+        const isPatient = !signal.aborted && performance.now() - startedAt < lockTimeoutMs;
+        if (!isLocked(error) || !isPatient) throw error;
+      }
+      // SQLite's own waiting would keep the whole process from stopping.
+      await new Promise((resolve) => setTimeout(resolve, lockPauseMs));
     }
-    this.close();
-    this.#store = TopologyStore.open(this.#path, { readOnly: true });
-    return this.#store.current();
   }
 
   /** Closes the file; the next reading opens it again. */
   close(): void {
     this.#store?.close();
     this.#store = null;
+  }
+
+  #read(): AppliedTopology | null {
+    const file = identity(this.#path);
+    if (file !== this.#file) this.close();
+    this.#file = file;
+    try {
+      if (this.#store) return this.#store.current();
+    } catch (error) {
+      if (isLocked(error)) throw error;
+      // What a crash of a writer left behind is seen and mended by opening the file anew.
+    }
+    this.close();
+    this.#store = TopologyStore.open(this.#path, { readOnly: true, busyTimeoutMs: 0 });
+    return this.#store.current();
   }
 }
 

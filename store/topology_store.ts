@@ -1,19 +1,35 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { parseJson, writeJson } from "../topology/mod.ts";
 import { openForReading, openForWriting } from "./file.ts";
+import {
+  type AppliedTopology,
+  checkLengths,
+  firstCharacters,
+  maximumDocumentBytes,
+  maximumErrorLength,
+  maximumIdBytes,
+  readRow,
+} from "./row.ts";
 import { createSchema } from "./schema.ts";
 
-/** How much of an error is kept, in characters. */
-const maximumErrorLength = 500;
 /** A document of which nothing is known. */
 export const unknownDocument = "{}";
 
 const columns = "topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error";
 const selectTable = `
   SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'applied_topology'`;
+/** The runtime ends the process when it is handed a text of more than 512 MiB. */
 const selectNewest = `
-  SELECT ${columns}
+  SELECT iif(octet_length(topology_id) <= ${maximumIdBytes}, topology_id, NULL),
+    iif(octet_length(applied_version_hash) <= ${maximumIdBytes}, applied_version_hash, NULL),
+    iif(octet_length(hydrated_blob_json) <= ${maximumDocumentBytes}, hydrated_blob_json, NULL),
+    iif(typeof(applied_at) = 'integer', applied_at, NULL),
+    iif(typeof(last_error) = 'text', substr(last_error, 1, ${maximumErrorLength}), last_error)
   FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 2`;
+const selectNewestId = `
+  SELECT iif(typeof(topology_id) = 'text' AND octet_length(topology_id) <= ${maximumIdBytes},
+    topology_id, '(unreadable)') AS id
+  FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1`;
 const upsert = `
   INSERT INTO applied_topology (${columns}) VALUES (?, ?, ?, ?, NULL)
   ON CONFLICT (topology_id) DO UPDATE SET applied_version_hash = excluded.applied_version_hash,
@@ -28,21 +44,6 @@ const deleteRow = "DELETE FROM applied_topology WHERE topology_id = ?";
 
 /** A method that the types of node:sqlite do not know yet. */
 type ArrayStatement = StatementSync & { setReturnArrays(enabled: boolean): void };
-
-/** What was applied last. */
-export interface AppliedTopology {
-  readonly topologyId: string;
-  /** Empty when nothing was applied yet and only an error is recorded. */
-  readonly versionHash: string;
-  /** JSON text, keys sorted; `{}` when unknown. */
-  readonly document: string;
-  /** Unix time in seconds; 0 when nothing was applied yet. */
-  readonly appliedAt: number;
-  /** Null when the last apply succeeded. */
-  readonly lastError: string | null;
-  /** The file holds further rows, which are ignored: an older agent could be made to write them. */
-  readonly hasOlderRows: boolean;
-}
 
 /** The agent has one topology and is asked to keep another. */
 export class AlreadyApplied extends Error {
@@ -59,6 +60,8 @@ export class AlreadyApplied extends Error {
 export interface StoreOptions {
   /** Never writes, and treats an absent file as an empty store. */
   readonly readOnly?: boolean;
+  /** How long to wait for another process that holds the file locked, in milliseconds. */
+  readonly busyTimeoutMs?: number;
   /** The time, in milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -85,8 +88,9 @@ export class TopologyStore implements Disposable {
    * a document can carry passwords; an existing file is not written until something changes.
    */
   static open(path: string, options: StoreOptions = {}): TopologyStore {
-    const { readOnly = false, now = Date.now } = options;
-    return new TopologyStore(readOnly ? openForReading(path) : openForWriting(path), now);
+    const { readOnly = false, busyTimeoutMs = 5_000, now = Date.now } = options;
+    const open = readOnly ? openForReading : openForWriting;
+    return new TopologyStore(open(path, busyTimeoutMs), now);
   }
 
   /** The topology applied last, or null when the host is idle. */
@@ -107,6 +111,7 @@ export class TopologyStore implements Disposable {
    */
   put(topologyId: string, versionHash: string, document: string): void {
     const sorted = sortKeys(document);
+    checkLengths(topologyId, versionHash, sorted);
     this.#change(topologyId, (database) => {
       const appliedAt = Math.floor(this.#now() / 1000);
       database.prepare(upsert).run(topologyId, versionHash, sorted, appliedAt);
@@ -125,6 +130,7 @@ export class TopologyStore implements Disposable {
   ): void {
     const error = firstCharacters(message, maximumErrorLength);
     const sorted = sortKeys(document);
+    checkLengths(topologyId, "", sorted);
     this.#change(topologyId, (database) => {
       const { changes } = database.prepare(updateError).run(
         error,
@@ -159,9 +165,9 @@ export class TopologyStore implements Disposable {
     database.exec("BEGIN IMMEDIATE");
     try {
       createSchema(database);
-      const other = this.current();
-      if (other && other.topologyId !== topologyId) {
-        throw new AlreadyApplied(other.topologyId, topologyId);
+      const other = database.prepare(selectNewestId).get()?.id;
+      if (other !== undefined && other !== topologyId) {
+        throw new AlreadyApplied(String(other), topologyId);
       }
       change(database);
       database.exec("COMMIT");
@@ -183,36 +189,6 @@ export class TopologyStore implements Disposable {
   }
 }
 
-/** SQLite lets a column hold any type: what another program wrote is checked here. */
-function readRow(
-  [topologyId, versionHash, document, appliedAt, lastError]: SQLOutputValue[],
-  hasOlderRows: boolean,
-): AppliedTopology {
-  return {
-    topologyId: text(topologyId, "topology_id"),
-    versionHash: text(versionHash, "applied_version_hash"),
-    document: text(document, "hydrated_blob_json"),
-    appliedAt: integer(appliedAt, "applied_at"),
-    lastError: lastError === null ? null : text(lastError, "last_error"),
-    hasOlderRows,
-  };
-}
-
-function text(value: SQLOutputValue | undefined, column: string): string {
-  if (typeof value === "string") return value;
-  throw new TypeError(`column ${column} holds no text`);
-}
-
-function integer(value: SQLOutputValue | undefined, column: string): number {
-  if (typeof value === "number" && Number.isSafeInteger(value)) return value;
-  throw new TypeError(`column ${column} holds no whole number`);
-}
-
 function sortKeys(document: string): string {
   return writeJson(parseJson(document));
-}
-
-/** Characters are code points, as in the first agent: a pair of surrogates is one. */
-function firstCharacters(text: string, count: number): string {
-  return [...text.slice(0, 2 * count)].slice(0, count).join("").toWellFormed();
 }
