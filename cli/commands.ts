@@ -1,5 +1,6 @@
 import { Agent, type Beat, runLoop } from "../agent/mod.ts";
 import { createLog } from "../host/mod.ts";
+import { hostAndPort } from "../master/mod.ts";
 import { parseJson, versionHash } from "../topology/mod.ts";
 import type { Configuration } from "./configuration.ts";
 import { type ExitCode, worst } from "./exit.ts";
@@ -12,6 +13,8 @@ import { agentVersion, versions } from "./version.ts";
 
 /** A check ends within 10 s, whatever happens; this leaves room for start and end. */
 const onceTimeoutMs = 9_500;
+/** The part of it for the store and Docker; the rest is the master's. */
+const stockTimeoutMs = 7_500;
 
 /** `--version`. */
 export function printVersion(json: boolean, terminal: Terminal): ExitCode {
@@ -41,13 +44,13 @@ export async function printHash(
 
 /** `--once`: one beat, as a line or as JSON; the exit code tells the worst of what was found. */
 export async function check(
-  { agent: options }: Configuration,
+  { agent: options, warnings }: Configuration,
   { dryRun, json }: { dryRun: boolean; json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
   const agent = new Agent({ ...options, agentVersion });
-  const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs), { dryRun });
-  const findings = findingsOf(beat);
+  const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs), { dryRun, stockTimeoutMs });
+  const findings = findingsOf(beat, warnings);
   if (json) printJson(terminal, onceJson(beat, findings, options.storePath));
   else terminal.stdout(`${onceText(beat, findings)}\n`);
   agent.close();
@@ -81,7 +84,7 @@ export async function loop(configuration: Configuration, terminal: Terminal): Pr
   const { master, storePath, sockets, hostUuid } = options;
   log("info", "started", {
     version: agentVersion,
-    master: master ? `${master.host}:${master.port}` : "none",
+    master: master ? hostAndPort(master) : "none",
     ...(hostUuid === null ? {} : { host: hostUuid }),
     interval: `${intervalMs / 1000}s`,
     store: storePath,
@@ -99,7 +102,7 @@ export async function loop(configuration: Configuration, terminal: Terminal): Pr
 function printChanges(terminal: Terminal): (beat: Beat) => void {
   let printed = "";
   return ({ body }) => {
-    const line = `${JSON.stringify(body)}\n`;
+    const line = `${escapeControls(JSON.stringify(body))}\n`;
     if (line !== printed) terminal.stdout(line);
     printed = line;
   };
@@ -107,5 +110,13 @@ function printChanges(terminal: Terminal): (beat: Beat) => void {
 
 /** Prints a value as JSON for people. */
 export function printJson(terminal: Terminal, value: unknown): void {
-  terminal.stdout(`${JSON.stringify(value, null, 2)}\n`);
+  terminal.stdout(`${escapeControls(JSON.stringify(value, null, 2))}\n`);
+}
+
+/** `JSON.stringify` leaves some characters as they are that a terminal obeys. */
+function escapeControls(json: string): string {
+  return json.replace(
+    /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

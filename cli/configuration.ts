@@ -1,6 +1,6 @@
 import type { AgentOptions } from "../agent/mod.ts";
 import { UsageError } from "./arguments.ts";
-import { readSection } from "./ini.ts";
+import { type IniEntry, readSection } from "./ini.ts";
 import { type KeyName, keyNames, keys, variableOf } from "./keys.ts";
 
 const defaultFile = "/etc/decnet/decnet.ini";
@@ -101,27 +101,29 @@ function readIni(
   warnings: string[],
 ): Map<KeyName, Source> {
   const path = configFile ?? defaultFile;
-  let text: string | null;
-  try {
-    text = readFile(path);
-  } catch (cause) {
-    throw new UsageError(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
-  }
-  if (text === null && configFile !== null) {
-    throw new UsageError(`Cannot read ${path}: no such file`);
-  }
   const sources = new Map<KeyName, Source>();
-  try {
-    for (const { key, value, line } of readSection(text ?? "", section)) {
-      const name = keyNames.find((name) => name === key);
-      if (name === undefined) {
-        warnings.push(`${path} line ${line}: unknown key '${key}' is ignored`);
-      } else if (value !== "") sources.set(name, { value, origin: `${path} line ${line}` });
-    }
-  } catch (cause) {
-    throw new UsageError(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
+  for (const { key, value, line } of readEntries(path, readFile, configFile !== null)) {
+    const name = keyNames.find((name) => name === key);
+    if (name === undefined) warnings.push(`${path} line ${line}: unknown key '${key}' is ignored`);
+    else if (value !== "") sources.set(name, { value, origin: `${path} line ${line}` });
   }
   return sources;
+}
+
+function readEntries(
+  path: string,
+  readFile: Surroundings["readFile"],
+  isRequired: boolean,
+): IniEntry[] {
+  try {
+    const text = readFile(path);
+    if (text === null && isRequired) throw new Error("no such file");
+    const entries = readSection(text ?? "", section);
+    if (entries === null && isRequired) throw new Error(`no section [${section}] in it`);
+    return entries ?? [];
+  } catch (cause) {
+    throw new UsageError(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function defaultAgentDirectory({ exists, variable }: Surroundings): string {

@@ -70,6 +70,18 @@ Deno.test("findingsOf() gives each finding its code", () => {
   }
 });
 
+Deno.test("findingsOf() tells warnings of the configuration after those of the beat", () => {
+  const warned = (sample: Sample) =>
+    findingsOf(beatWith(sample), ["key a", "key b"]).map(({ code, text }) => [code, text]);
+  assert.deepEqual(warned({}), [[1, "key a"], [1, "key b"]]);
+  assert.deepEqual(warned({ delivery: deliveries.rejected, stock: { drift: drifted } }), [
+    [2, "the master said no"],
+    [1, "stopped c (exited)"],
+    [1, "key a"],
+    [1, "key b"],
+  ]);
+});
+
 Deno.test("findingsOf() puts the worst first, and worst() is its code", () => {
   const all = findingsOf(beatWith({
     stock: { ...dockerDown, store: store({ lastError: "boom", hasOlderRows: true }) },

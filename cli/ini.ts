@@ -7,25 +7,38 @@ export interface IniEntry {
 }
 
 /**
- * The entries of one section, in order. Comments are lines that begin with `#` or `;`; keys are
- * compared ignoring case, as the first agent did; other sections are not looked into.
- * Throws `SyntaxError`, which names the line, when the section holds something else.
+ * The entries of one section, in order, or null when there is no such section. Comments are lines
+ * that begin with `#` or `;`; names of sections and keys are compared ignoring case, and in keys `_`
+ * is the same as `-`; other sections are not looked into.
+ * Throws `SyntaxError`, which names the line, when the section holds something else, or a key twice:
+ * a line that is passed over in silence would leave a host unheard of.
  */
-export function readSection(text: string, section: string): IniEntry[] {
-  const entries: IniEntry[] = [];
-  let inSection = false;
-  for (const [index, raw] of text.replace(/^\ufeff/, "").split(/\r?\n/).entries()) {
+export function readSection(text: string, section: string): IniEntry[] | null {
+  let entries: IniEntry[] | null = null;
+  let current: string | null = null;
+  for (const [index, raw] of text.split(/\r\n|\n|\r/).entries()) {
+    // This takes off a byte order mark, too.
     const content = raw.trim();
     if (content === "" || content.startsWith("#") || content.startsWith(";")) continue;
-    const header = /^\[([^\]]*)\]$/.exec(content)?.[1];
+    // deno-lint-ignore no-control-regex
+    if (/[\x00-\x08\ufffd]/.test(content)) throw new SyntaxError(`line ${index + 1} is not text`);
+    const header = /^\[([^\]]*)\]\s*(?:[#;].*)?$/.exec(content)?.[1];
     if (header !== undefined) {
-      inSection = header.trim() === section;
+      current = header.trim().toLowerCase();
+      if (current === section) entries ??= [];
       continue;
     }
-    if (!inSection) continue;
-    const [, key, value] = /^([^=:]*?)\s*[=:]\s*(.*)$/.exec(content) ?? [];
-    if (!key) throw new SyntaxError(`line ${index + 1} is neither "key = value" nor a comment`);
-    entries.push({ key: key.toLowerCase(), value: value!, line: index + 1 });
+    if (current === null || raw.startsWith("[")) {
+      throw new SyntaxError(`line ${index + 1} is neither a [section] nor in one`);
+    }
+    if (current !== section || !entries) continue;
+    const [, written, value] = /^([^=:]*?)\s*[=:]\s*(.*)$/.exec(content) ?? [];
+    if (!written) throw new SyntaxError(`line ${index + 1} is neither "key = value" nor a comment`);
+    const key = written.toLowerCase().replaceAll("_", "-");
+    if (entries.some((entry) => entry.key === key)) {
+      throw new SyntaxError(`line ${index + 1} sets '${key}' for the second time`);
+    }
+    entries.push({ key, value: value!, line: index + 1 });
   }
   return entries;
 }

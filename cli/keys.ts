@@ -126,7 +126,7 @@ function parseHost(text: string): string | null {
   // Names, IPv4, and IPv6 with two colons at least, as one would part a port from a host; what is
   // no host at all fails when it is resolved.
   return matching(
-    text,
+    text.replace(/^\[(.*:.*)\]$/, "$1"),
     /^(?=.{1,253}$)(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|[0-9A-Fa-f.]*(?::[0-9A-Fa-f.]*){2,8})$/,
   );
 }

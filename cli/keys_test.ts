@@ -5,15 +5,11 @@ import { type KeyName, keyNames, keys, variableOf } from "./keys.ts";
 /** For each key what it takes, with the value that comes of it, and what it refuses. */
 const cases: Record<KeyName, { taken: [text: string, value: unknown][]; refused: string[] }> = {
   "master-host": {
-    taken: same(
-      "master",
-      "a.b-c.example",
-      "10.0.0.1",
-      "::1",
-      "fd00::1",
-      "MASTER.example.",
-      "a_b.c",
-    ),
+    taken: [
+      ...same("master", "a.b-c.example", "10.0.0.1", "::1", "fd00::1", "MASTER.example.", "a_b.c"),
+      ["[::1]", "::1"],
+      ["[fd00::1]", "fd00::1"],
+    ],
     refused: [
       "",
       " ",
@@ -21,7 +17,15 @@ const cases: Record<KeyName, { taken: [text: string, value: unknown][]; refused:
       "a/b",
       "https://a",
       "a:8770",
-      "[::1]",
+      "[::1",
+      "::1]",
+      "[[::1]]",
+      "[::1]:8770",
+      "[a]",
+      "[10.0.0.1]",
+      "[10.0.0.1:8770]",
+      "[:]",
+      "[]",
       "-a",
       ".a",
       "a..b",
@@ -36,7 +40,7 @@ const cases: Record<KeyName, { taken: [text: string, value: unknown][]; refused:
       .concat("1".repeat(10)),
   },
   "master-name": {
-    taken: same("master.example", "10.0.0.1", "::1"),
+    taken: [...same("master.example", "10.0.0.1", "::1"), ["[::1]", "::1"]],
     refused: ["", "*.example", "a b", "CN=a"],
   },
   "master-fingerprint": {

@@ -49,7 +49,7 @@ const rows: Row[] = [
   {
     what: "a certificate is about to expire",
     code: 1,
-    says: /^a certificate expires on \d{4}-\d\d-\d\d$/,
+    says: /^worker\.crt expires on \d{4}-\d\d-\d\d$/,
     prepare: (setup) => setup.writeCertificates("worker-1", inDays(29)),
   },
   {
@@ -79,7 +79,7 @@ const rows: Row[] = [
   {
     what: "the master is another",
     code: 2,
-    says: /master-name tells/,
+    says: /does not bear the name x\.test, but DNS:master\.test, .*; master-name tells the name$/,
     flags: ["--master-name=x.test"],
   },
   {

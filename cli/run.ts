@@ -1,3 +1,4 @@
+import { printable } from "../host/mod.ts";
 import { type Arguments, parseArguments } from "./arguments.ts";
 import { check, loop, printHash, printJson, printState, printVersion } from "./commands.ts";
 import { configure } from "./configuration.ts";
@@ -13,9 +14,9 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     return await runCommand(parseArguments(args), terminal);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    terminal.stderr(`decnet-agent: ${message}\n`);
+    terminal.stderr(`decnet-agent: ${printable(message)}\n`);
     // Monitoring reads standard output only, and must see why there was no check.
-    if (!args.includes("--once")) return 3;
+    if (!args.some((argument) => argument.split("=")[0] === "--once")) return 3;
     if (args.includes("--json")) printJson(terminal, statusJson(3, message));
     else terminal.stdout(`${failureText(message)}\n`);
     return 3;
@@ -34,7 +35,9 @@ async function runCommand(args: Arguments, terminal: Terminal): Promise<ExitCode
       return await printHash(command.file, json, terminal);
   }
   const configuration = configure(args.values, args.config, terminal);
-  for (const warning of configuration.warnings) terminal.stderr(`decnet-agent: ${warning}\n`);
+  for (const warning of configuration.warnings) {
+    terminal.stderr(`decnet-agent: ${printable(warning)}\n`);
+  }
   switch (command.name) {
     case "loop":
       return await loop(configuration, terminal);

@@ -104,14 +104,21 @@ Deno.test("run() says what is wrong with its use or configuration and ends with 
 
 Deno.test("run() writes warnings of the configuration beside the result", async () => {
   await using setup = await AgentSetup.create();
-  const readFile = () => "[agent]\ncolour = red";
-  const ended = await runOn(["--once", ...flagsOf(setup, { master: false })], { readFile });
-  assert.equal(ended.code, 0);
-  assert.equal(
-    ended.stderr,
-    "decnet-agent: /etc/decnet/decnet.ini line 2: unknown key 'colour' is ignored\n",
-  );
-  assert.match(ended.stdout, /^DECNET OK - /);
+  const readFile = () => "[agent]\ncolour = red\n\x1b[31msize\u202e = 1";
+  const flags = flagsOf(setup, { master: false });
+  const warnings = [
+    "/etc/decnet/decnet.ini line 2: unknown key 'colour' is ignored",
+    "/etc/decnet/decnet.ini line 3: unknown key ' [31msize ' is ignored",
+  ];
+  const stderr = warnings.map((warning) => `decnet-agent: ${warning}\n`).join("");
+  const once = await runOn(["--once", ...flags], { readFile });
+  assert.deepEqual([once.code, once.stderr], [1, stderr]);
+  // Monitoring reads standard output only, and a key that is misspelt is not in force.
+  assert.ok(once.stdout.startsWith(`DECNET WARNING - ${warnings.join("; ")} | `), once.stdout);
+  const json = await runOn(["--once", "--json", ...flags], { readFile });
+  assert.deepEqual([json.code, JSON.parse(json.stdout).status], [1, "WARNING"]);
+  const state = await runOn(["state", ...flags], { readFile });
+  assert.deepEqual([state.code, state.stderr], [0, stderr]);
 });
 
 Deno.test("run() says that it started and stopped when the loop is stopped", async () => {
