@@ -1,6 +1,7 @@
 import {
   CertificateFolder,
   type Certificates,
+  hostAndPort,
   type MasterAddress,
   MasterClient,
   parseRetryAfter,
@@ -42,6 +43,14 @@ export interface Beat {
   readonly checkedAt: number;
 }
 
+/** How a beat is made. */
+export interface BeatOptions {
+  /** Whether not to send it. */
+  readonly dryRun?: boolean;
+  /** After this time the beat goes out with what is known, so that there is time left to send it. */
+  readonly stockTimeoutMs?: number;
+}
+
 /** Makes beats. The loop and the health check both do nothing else. */
 export class Agent {
   readonly #options: AgentOptions;
@@ -56,21 +65,28 @@ export class Agent {
   }
 
   /** Looks at the host and reports to the master. What fails becomes part of the beat. */
-  async beat(signal: AbortSignal, { dryRun = false } = {}): Promise<Beat> {
+  async beat(
+    signal: AbortSignal,
+    { dryRun = false, stockTimeoutMs }: BeatOptions = {},
+  ): Promise<Beat> {
     const { hostUuid, agentVersion, master } = this.#options;
     const checkedAt = Date.now();
-    const stock = await this.#stocktaker.take(signal);
+    const stock = await this.#stocktaker.take(
+      stockTimeoutMs === undefined
+        ? signal
+        : AbortSignal.any([signal, AbortSignal.timeout(stockTimeoutMs)]),
+    );
     const body = beatBody(stock, hostUuid, agentVersion);
     const beat = { stock, body, checkedAt };
     if (!master) return { ...beat, delivery: { result: "not_configured" }, certificates: null };
-    const url = `https://${bracketed(master.host)}:${master.port}${beatPath}`;
+    const url = `https://${hostAndPort(master)}${beatPath}`;
     try {
       const { certificates, problem } = await this.#certificates.load();
       return {
         ...beat,
         certificates: {
-          expiresAt: certificates.expiresAt,
-          problem: problem ?? expiryProblem(certificates.expiresAt, checkedAt),
+          expiresAt: certificates.validTo.at,
+          problem: problem ?? validityProblem(certificates, checkedAt),
         },
         delivery: dryRun
           ? { result: "dry_run", url }
@@ -100,6 +116,7 @@ export class Agent {
       master,
       `decnet-agent/${this.#options.agentVersion}`,
     );
+    if (signal.aborted) return notSent(url, "no time was left to send the beat");
     const startedAt = performance.now();
     try {
       const reply = await this.#client.post(beatPath, body, certificates, signal);
@@ -124,12 +141,15 @@ function notSent(url: string, error: string) {
   return { result: "unreachable", url, ...nothing, error } as const;
 }
 
-function expiryProblem(expiresAt: number, now: number): string | null {
-  if (expiresAt - now > expiryWarningMs) return null;
-  const date = new Date(expiresAt).toISOString().slice(0, 10);
-  return `a certificate ${expiresAt > now ? "expires" : "has expired"} on ${date}`;
+function validityProblem({ validFrom, validTo }: Certificates, now: number): string | null {
+  if (validFrom.at > now) {
+    return `${validFrom.file} is not valid before ${dateOf(validFrom.at)}, and this host's clock ` +
+      `says ${dateOf(now)}`;
+  }
+  if (validTo.at - now > expiryWarningMs) return null;
+  return `${validTo.file} ${validTo.at > now ? "expires" : "has expired"} on ${dateOf(validTo.at)}`;
 }
 
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
+function dateOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
 }

@@ -35,7 +35,13 @@ export function wantsBackoff(delivery: Delivery): boolean {
   return delivery.httpStatus === 429 || delivery.httpStatus! >= 500;
 }
 
+const redirected = "redirects are not followed";
 const meanings: ReadonlyMap<number, string> = new Map([
+  [301, redirected],
+  [302, redirected],
+  [303, redirected],
+  [307, redirected],
+  [308, redirected],
   [400, "it does not understand the beat"],
   [403, "worker.crt is not the certificate pinned to this host-uuid"],
   [404, "it does not know this host-uuid"],

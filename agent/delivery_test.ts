@@ -7,7 +7,12 @@ Deno.test("refusal() takes each 2xx for accepted, and says what other answers me
     [204, "", null],
     [299, "", null],
     [100, "", "the master answered 100"],
-    [302, "", "the master answered 302"],
+    [304, "", "the master answered 304"],
+    ...[301, 302, 303, 307, 308].map((status): [number, string, string] => [
+      status,
+      "",
+      `the master answered ${status}: redirects are not followed`,
+    ]),
     [400, "", "the master answered 400: it does not understand the beat"],
     [
       403,

@@ -66,7 +66,7 @@ export class Stocktaker {
 
   /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
   async take(signal: AbortSignal): Promise<Stock> {
-    const store = this.#readStore();
+    const store = await this.#readStore(signal);
     let socket: string | null = null;
     try {
       socket = findSocket(this.#options.sockets);
@@ -84,9 +84,9 @@ export class Stocktaker {
     this.#store.close();
   }
 
-  #readStore(): StoreStock {
+  async #readStore(signal: AbortSignal): Promise<StoreStock> {
     try {
-      const applied = this.#store.current();
+      const applied = await this.#store.current(signal);
       return applied ? { state: "ok", applied } : { state: "idle" };
     } catch (error) {
       const { storePath } = this.#options;

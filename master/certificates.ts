@@ -8,8 +8,15 @@ export interface Certificates {
   readonly certificate: string;
   /** PEM, PKCS8. */
   readonly key: string;
-  /** When the first of them expires, in milliseconds since 1970. */
-  readonly expiresAt: number;
+  /** How long they can be used, each by the first or last of them, in milliseconds since 1970. */
+  readonly validFrom: Bound;
+  readonly validTo: Bound;
+}
+
+/** A time, and the file whose certificate sets it. */
+export interface Bound {
+  readonly at: number;
+  readonly file: string;
 }
 
 /** The certificates to use now, and what is wrong with newer ones on the disk. */
@@ -19,13 +26,13 @@ export interface LoadedCertificates {
   readonly problem: string | null;
 }
 
+const maximumFileBytes = 2 ** 20;
 const fileNames = ["ca.crt", "worker.crt", "worker.key"] as const;
 
 /** The folder that holds `ca.crt`, `worker.crt` and `worker.key`. */
 export class CertificateFolder {
   readonly #path: string;
   #loaded: Certificates | null = null;
-  #loadedState = "";
 
   constructor(path: string) {
     this.#path = path;
@@ -39,33 +46,46 @@ export class CertificateFolder {
     // Loaded only when a beat is to be sent: a host without a master starts faster without it.
     const crypto = await import("node:crypto");
     try {
-      const state = fileNames.map((name) => this.#read(name, fileState)).join();
-      if (!this.#loaded || state !== this.#loadedState) {
-        this.#loaded = this.#parse(crypto);
-        this.#loadedState = state;
+      const [authority, certificate, key] = fileNames.map((name) =>
+        this.#check(name, () => readFile(`${this.#path}/${name}`))
+      ) as [string, string, string];
+      const { authority: a, certificate: c, key: k } = this.#loaded ?? {};
+      // Not by the times of the files, which two changes within a millisecond share.
+      if (authority !== a || certificate !== c || key !== k) {
+        this.#loaded = this.#parse({ authority, certificate, key }, crypto);
       }
-      return { certificates: this.#loaded, problem: null };
+      return { certificates: this.#loaded!, problem: null };
     } catch (error) {
       if (!this.#loaded) throw error;
       return { certificates: this.#loaded, problem: (error as Error).message };
     }
   }
 
-  #parse({ createPrivateKey, X509Certificate }: typeof Crypto): Certificates {
+  #parse(
+    { authority, certificate, key }: Pick<Certificates, "authority" | "certificate" | "key">,
+    { createPrivateKey, X509Certificate }: typeof Crypto,
+  ): Certificates {
     const parseChain = (pem: string) => splitChain(pem).map((block) => new X509Certificate(block));
-    const [authority, certificate, key] = fileNames.map((name) =>
-      this.#read(name, Deno.readTextFileSync)
-    ) as [string, string, string];
     const authorities = this.#check("ca.crt", () => parseChain(authority));
     const chain = this.#check("worker.crt", () => parseChain(certificate));
-    const fits = this.#check("worker.key", () => chain[0]!.checkPrivateKey(createPrivateKey(key)));
+    const fits = this.#check("worker.key", () => {
+      if (key.includes("ENCRYPTED")) throw new EncryptedKey();
+      return chain[0]!.checkPrivateKey(createPrivateKey(key));
+    });
     if (!fits) throw new Error(`Cannot use ${this.#path}: worker.key does not fit worker.crt`);
-    const expiries = [...authorities, ...chain].map(({ validTo }) => Date.parse(validTo));
-    return { authority, certificate, key, expiresAt: Math.min(...expiries) };
-  }
-
-  #read<T>(name: string, read: (path: string) => T): T {
-    return this.#check(name, () => read(`${this.#path}/${name}`));
+    const bounds = [
+      ...authorities.map((it) => ({ file: "ca.crt", ...validity(it) })),
+      ...chain.map((it) => ({ file: "worker.crt", ...validity(it) })),
+    ];
+    const last = bounds.reduce((a, b) => b.from > a.from ? b : a);
+    const first = bounds.reduce((a, b) => b.to < a.to ? b : a);
+    return {
+      authority,
+      certificate,
+      key,
+      validFrom: { at: last.from, file: last.file },
+      validTo: { at: first.to, file: first.file },
+    };
   }
 
   #check<T>(name: string, check: () => T): T {
@@ -77,22 +97,35 @@ export class CertificateFolder {
   }
 }
 
+class EncryptedKey extends Error {}
+
+function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: number; to: number } {
+  return { from: Date.parse(validFrom), to: Date.parse(validTo) };
+}
+
 function splitChain(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  if (!blocks) throw new Error("no PEM certificate in it");
+  if (!blocks) throw new Error("no certificate");
   return blocks;
 }
 
-/** Differs when the file was written, replaced or given another mode. */
-function fileState(path: string): string {
-  const { mtime, ctime, ino, size } = Deno.statSync(path);
-  return [mtime?.getTime(), ctime?.getTime(), ino, size].join();
+class NotRegular extends Error {}
+
+function readFile(path: string): string {
+  const { size, isFile } = Deno.statSync(path);
+  // A pipe or a device could keep the agent reading for ever.
+  if (!isFile || size > maximumFileBytes) throw new NotRegular();
+  return Deno.readTextFileSync(path);
 }
 
 function explain(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof EncryptedKey) {
+    return "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
+  }
+  if (error instanceof NotRegular) return "not a regular file of at most 1 MiB";
+  if (error instanceof Deno.errors.NotADirectory) return "a part of its path is not a folder";
   // The parsers' own words may quote what they met, and in a key that must not be repeated.
-  if (error instanceof Error && error.message === "no PEM certificate in it") return error.message;
-  return "not valid PEM";
+  return "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it";
 }

@@ -9,8 +9,11 @@ import { CertificateFolder } from "./certificates.ts";
 
 const authority = await createAuthority("test authority");
 const soon = new Date(Date.UTC(2035, 0, 2, 3, 4, 5));
-const first = await authority.issue({ commonName: "first", notAfter: soon });
+const lately = new Date(Date.UTC(2026, 0, 2, 3, 4, 5));
+const first = await authority.issue({ commonName: "first", notBefore: lately, notAfter: soon });
 const second = await authority.issue({ commonName: "second" });
+
+const notRegular = "not a regular file of at most 1 MiB";
 
 /** Runs a test on a folder that holds the first certificate, and on its path. */
 async function withFolder(
@@ -21,34 +24,41 @@ async function withFolder(
   await test(new CertificateFolder(temporary.path), temporary.path);
 }
 
-Deno.test("CertificateFolder.load() answers the files and when the first of them expires", async () => {
+Deno.test("CertificateFolder.load() answers the files and how long they can be used", async () => {
   await withFolder(async (folder) => {
     assert.deepEqual(await folder.load(), {
       certificates: {
         authority: authority.certificatePem,
         certificate: first.certificatePem,
         key: first.keyPem,
-        expiresAt: soon.getTime(),
+        validFrom: { at: lately.getTime(), file: "worker.crt" },
+        validTo: { at: soon.getTime(), file: "worker.crt" },
       },
       problem: null,
     });
   });
 });
 
-Deno.test("CertificateFolder.load() looks at each certificate of a chain for the expiry", async () => {
+Deno.test("CertificateFolder.load() looks at each certificate of a chain, and names its file", async () => {
   const early = await authority.issue({
     commonName: "other",
+    notBefore: new Date(Date.UTC(2030, 0)),
     notAfter: new Date(Date.UTC(2034, 0)),
   });
   await withFolder(async (folder, path) => {
     await Deno.writeTextFile(`${path}/worker.crt`, first.certificatePem + early.certificatePem);
-    assert.equal((await folder.load()).certificates.expiresAt, Date.UTC(2034, 0));
+    const { validFrom, validTo } = (await folder.load()).certificates;
+    assert.deepEqual(validFrom, { at: Date.UTC(2030, 0), file: "worker.crt" });
+    assert.deepEqual(validTo, { at: Date.UTC(2034, 0), file: "worker.crt" });
     const earlier = await authority.issue({
       commonName: "ca",
-      notAfter: new Date(Date.UTC(2020, 0)),
+      notBefore: new Date(Date.UTC(2031, 0)),
+      notAfter: new Date(Date.UTC(2033, 0)),
     });
     await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem + earlier.certificatePem);
-    assert.equal((await folder.load()).certificates.expiresAt, Date.UTC(2020, 0));
+    const { certificates } = await folder.load();
+    assert.deepEqual(certificates.validFrom, { at: Date.UTC(2031, 0), file: "ca.crt" });
+    assert.deepEqual(certificates.validTo, { at: Date.UTC(2033, 0), file: "ca.crt" });
   });
 });
 
@@ -70,19 +80,26 @@ Deno.test("CertificateFolder.load() answers the same object while nothing has ch
 Deno.test("CertificateFolder.load() names the file that is of no use, and quotes nothing of it", async () => {
   const garbage = "-----BEGIN CERTIFICATE-----\nAAAAsecret\n-----END CERTIFICATE-----\n";
   const key = first.keyPem.replace(/[A-Z]{2}/, "secret");
+  const noPem = "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it";
+  const encrypted = "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
+  const traditional = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" +
+    "DEK-Info: AES-256-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
   const cases: [name: string, content: string | null, why: string][] = [
     ["ca.crt", null, "no such file"],
     ["worker.crt", null, "no such file"],
     ["worker.key", null, "no such file"],
-    ["ca.crt", "", "no PEM certificate in it"],
-    ["ca.crt", first.keyPem, "no PEM certificate in it"],
-    ["worker.crt", "secret", "no PEM certificate in it"],
-    ["ca.crt", garbage, "not valid PEM"],
-    ["worker.crt", garbage, "not valid PEM"],
-    ["worker.crt", first.certificatePem + garbage, "not valid PEM"],
-    ["worker.key", "", "not valid PEM"],
-    ["worker.key", key, "not valid PEM"],
-    ["worker.key", first.certificatePem, "not valid PEM"],
+    ["ca.crt", "", noPem],
+    ["ca.crt", first.keyPem, noPem],
+    ["worker.crt", "secret", noPem],
+    ["ca.crt", garbage, noPem],
+    ["worker.crt", garbage, noPem],
+    ["worker.crt", first.certificatePem + garbage, noPem],
+    ["worker.key", "", noPem],
+    ["worker.key", key, noPem],
+    ["worker.key", first.certificatePem, noPem],
+    ["worker.key", first.keyPem.replaceAll("PRIVATE", "ENCRYPTED PRIVATE"), encrypted],
+    ["worker.key", traditional, encrypted],
+    ["ca.crt", " ".repeat(2 ** 20) + authority.certificatePem, notRegular],
   ];
   for (const [name, content, why] of cases) {
     await withFolder(async (folder, path) => {
@@ -93,15 +110,41 @@ Deno.test("CertificateFolder.load() names the file that is of no use, and quotes
   }
 });
 
-Deno.test("CertificateFolder.load() refuses a folder that is absent, and a folder in place of a file", async () => {
+Deno.test("CertificateFolder.load() takes a file of 1 MiB", async () => {
+  await withFolder(async (folder, path) => {
+    await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem.padStart(2 ** 20));
+    assert.equal((await folder.load()).problem, null);
+  });
+});
+
+Deno.test("CertificateFolder.load() refuses a folder that is absent, and what is no folder", async () => {
   await assert.rejects(new CertificateFolder("/nowhere").load(), {
     message: "Cannot use /nowhere/ca.crt: no such file",
   });
-  await withFolder(async (folder, path) => {
-    await Deno.remove(`${path}/worker.key`);
-    await Deno.mkdir(`${path}/worker.key`);
-    await assert.rejects(folder.load(), /worker\.key: /);
+  await withFolder(async (_folder, path) => {
+    await assert.rejects(new CertificateFolder(`${path}/ca.crt`).load(), {
+      message: `Cannot use ${path}/ca.crt/ca.crt: a part of its path is not a folder`,
+    });
   });
+});
+
+Deno.test("CertificateFolder.load() refuses a folder, a device or a pipe in place of a file", async () => {
+  const kinds: [name: string, make: (path: string) => void][] = [
+    ["worker.key", (path) => Deno.mkdirSync(path)],
+    ["ca.crt", (path) => Deno.symlinkSync("/dev/zero", path)],
+    // Opening it would wait for somebody who writes.
+    [
+      "worker.crt",
+      (path) => assert.ok(new Deno.Command("mkfifo", { args: [path] }).outputSync().success),
+    ],
+  ];
+  for (const [name, make] of kinds) {
+    await withFolder(async (folder, path) => {
+      await Deno.remove(`${path}/${name}`);
+      make(`${path}/${name}`);
+      await assert.rejects(folder.load(), { message: `Cannot use ${path}/${name}: ${notRegular}` });
+    });
+  }
 });
 
 Deno.test("CertificateFolder.load() refuses a key that does not fit the certificate", async () => {
@@ -134,9 +177,9 @@ Deno.test("CertificateFolder.load() takes up a new pair when both halves have co
 Deno.test("CertificateFolder.load() keeps the old ones while a file is absent or cut off", async () => {
   const breaks: [why: RegExp, harm: (path: string) => Promise<void>][] = [
     [/worker\.key: no such file$/, (path) => Deno.remove(`${path}/worker.key`)],
-    [/ca\.crt: no PEM/, (path) => Deno.writeTextFile(`${path}/ca.crt`, "")],
+    [/ca\.crt: not valid PEM; /, (path) => Deno.writeTextFile(`${path}/ca.crt`, "")],
     [
-      /worker\.crt: no PEM/,
+      /worker\.crt: not valid PEM; /,
       (path) => Deno.writeTextFile(`${path}/worker.crt`, first.certificatePem.slice(0, 99)),
     ],
   ];

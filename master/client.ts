@@ -4,7 +4,7 @@ import { createAgent, type TlsModules } from "./agent.ts";
 import type { Certificates } from "./certificates.ts";
 import { explainFailure } from "./failure.ts";
 
-const maximumReplyBytes = 64 * 1024;
+const maximumReplyLength = 64 * 1024;
 /** How much of a reply is kept, in characters. */
 const keptReplyLength = 200;
 /** The connection is made anew after so many failures in a row. */
@@ -18,6 +18,11 @@ export interface MasterAddress {
   readonly name: string;
   /** SHA-256 of its certificate, lower-case hex; null accepts every one that the authority signed. */
   readonly fingerprint: string | null;
+}
+
+/** The master's address as it stands in a URL. */
+export function hostAndPort({ host, port }: MasterAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** What the master answered. */
@@ -98,10 +103,8 @@ export class MasterClient {
       return reply;
     } catch (cause) {
       this.#count(false);
-      const { host, port } = this.#address;
-      throw new Error(`Cannot reach the master at ${host}:${port}: ${explainFailure(cause)}`, {
-        cause,
-      });
+      const message = `Cannot reach the master at ${hostAndPort(this.#address)}`;
+      throw new Error(`${message}: ${explainFailure(cause)}`, { cause });
     }
   }
 
@@ -127,6 +130,8 @@ export class MasterClient {
     const { authority, certificate, key } = certificates;
     const elapsedMs = performance.now() - startedAt;
     const { promise, resolve, reject } = Promise.withResolvers<MasterReply>();
+    // Once the head of the answer is here its status counts, however the rest of it ends.
+    let finish: (() => void) | null = null;
     const sent = this.#modules.https.request({
       host,
       port,
@@ -148,7 +153,7 @@ export class MasterClient {
     }, (response) => {
       let text = "";
       let length = 0;
-      const finish = () => {
+      const keep = finish = () => {
         const retryAfter = response.headers["retry-after"] ?? null;
         const kept = text.slice(0, keptReplyLength).toWellFormed();
         resolve({ status: response.statusCode ?? 0, retryAfter, text: kept });
@@ -157,12 +162,12 @@ export class MasterClient {
       response.on("data", (chunk: string) => {
         if (text.length < keptReplyLength) text += chunk;
         length += chunk.length;
-        if (length <= maximumReplyBytes) return;
-        finish();
+        if (length <= maximumReplyLength) return;
+        keep();
         sent.destroy();
       });
-      response.on("end", finish);
-      response.on("error", reject);
+      response.on("end", keep);
+      response.on("error", keep);
     });
     const fail = (error: Error) => {
       reject(error);
@@ -179,10 +184,14 @@ export class MasterClient {
       else clearTimeout(connecting);
     });
     sent.on("error", (error: Error & { code?: string }) => {
+      finish?.();
       const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
       reject(stale ? new StaleConnection() : error);
     });
-    sent.on("close", () => reject(new Error("the master closed the connection")));
+    sent.on("close", () => {
+      finish?.();
+      reject(new Error("it closed the connection before it answered"));
+    });
     if (signal.aborted) abort();
     else sent.end(body);
     return promise.finally(() => {
@@ -194,8 +203,13 @@ export class MasterClient {
 
   /** Runs after the chain was verified; an error that it answers refuses the master. */
   #checkPeer(peer: Tls.PeerCertificate): Error | undefined {
-    const wrongName = this.#modules.tls.checkServerIdentity(this.#address.name, peer);
-    if (wrongName) return wrongName;
+    const { name } = this.#address;
+    if (this.#modules.tls.checkServerIdentity(name, peer)) {
+      const borne = peer.subjectaltname || `CN:${peer.subject?.CN}`;
+      return new Error(
+        `its certificate does not bear the name ${name}, but ${borne}; master-name tells the name`,
+      );
+    }
     const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
     if (this.#address.fingerprint === null || this.#address.fingerprint === fingerprint) return;
     return new Error(
@@ -205,4 +219,6 @@ export class MasterClient {
 }
 
 /** A kept connection turned out to be dead before an answer came. */
-class StaleConnection extends Error {}
+class StaleConnection extends Error {
+  override readonly message = "it closed the connection";
+}

@@ -2,6 +2,9 @@
 export function explainFailure(error: unknown): string {
   const { name, code, message } = error as { name?: string; code?: string; message?: string };
   if (name === "TimeoutError") return "no answer in time";
+  if (message?.includes("InvalidContentType")) return "it does not speak TLS there";
+  if (code?.includes("PROTOCOL_VERSION")) return "it speaks neither TLS 1.2 nor anything newer";
+  if (code?.includes("_ALERT_")) return `it refuses worker.crt: ${message} (${code})`;
   switch (code) {
     case "ENOTFOUND":
     case "EAI_AGAIN":
@@ -15,11 +18,7 @@ export function explainFailure(error: unknown): string {
       return "there is no way to that address";
     case "ECONNRESET":
     case "EPIPE":
-      return "it closed the connection; it may not accept worker.crt";
-    case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return `${message}; master-name tells which name to expect`;
-    case "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED":
-      return "it did not receive worker.crt";
+      return "it closed the connection before it answered; it may not accept worker.crt";
     case "CERT_HAS_EXPIRED":
     case "CERT_NOT_YET_VALID":
     case "DEPTH_ZERO_SELF_SIGNED_CERT":

@@ -6,8 +6,17 @@ Deno.test("explainFailure() says what an operator can mend", () => {
     ["ENOTFOUND", /^its name cannot be resolved$/],
     ["ECONNREFUSED", /^nobody listens there$/],
     ["EHOSTUNREACH", /^there is no way to that address$/],
-    ["ECONNRESET", /worker\.crt/],
-    ["ERR_TLS_CERT_ALTNAME_INVALID", /^the message; master-name tells/],
+    ...["ECONNRESET", "EPIPE"].map((code): [string, RegExp] => [
+      code,
+      /^it closed the connection before it answered; it may not accept worker\.crt$/,
+    ]),
+    [
+      "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
+      /^it refuses worker\.crt: the message \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\)$/,
+    ],
+    ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", /^it refuses worker\.crt: the message \(.*UNKNOWN_CA\)$/],
+    // An alert, too, but no word on the certificate.
+    ["ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", /^it speaks neither TLS 1\.2 nor anything newer$/],
     ["CERT_HAS_EXPIRED", /not valid now, which is \d{4}-\d\d-\d\dT.*\(CERT_HAS_EXPIRED\)$/],
     ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", /not signed by ca\.crt/],
     ["EOTHER", /^the message \(EOTHER\)$/],
@@ -15,6 +24,14 @@ Deno.test("explainFailure() says what an operator can mend", () => {
   for (const [code, words] of cases) {
     assert.match(explainFailure(Object.assign(new Error("the message"), { code })), words);
   }
+});
+
+Deno.test("explainFailure() knows a port without TLS by the message, and a timeout by its name", () => {
+  const code = "ERR_SSL_OTHER";
+  const noTls = Object.assign(new Error("received corrupt message: InvalidContentType"), { code });
+  assert.equal(explainFailure(noTls), "it does not speak TLS there");
+  const timeout = new DOMException("Signal timed out.", "TimeoutError");
+  assert.equal(explainFailure(timeout), "no answer in time");
 });
 
 Deno.test("explainFailure() leaves other errors their own words", () => {

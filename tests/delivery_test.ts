@@ -46,7 +46,7 @@ Deno.test("Agent.beat() tells why the master rejects it, and goes on", async () 
       [429, /^the master answered 429/, "7", 7_000],
       [503, /^the master answered 503/, "soon"],
       [500, /^the master answered 500: "why"$/],
-      [302, /^the master answered 302/],
+      [302, /^the master answered 302: redirects are not followed: "why"$/],
     ];
     for (const [status, error, retryAfter, retryAfterMs = null] of cases) {
       const headers: Record<string, string> = retryAfter ? { "retry-after": retryAfter } : {};
@@ -141,9 +141,19 @@ Deno.test("Agent.beat() sends nothing without certificates, and does when they h
   });
 });
 
+Deno.test("Agent.beat() goes out in time with what is known when the host takes too long", async () => {
+  await withAgent(async (setup, agent) => {
+    setup.engine.fault = { kind: "hang" };
+    const { delivery, stock } = await agent.beat(never, { stockTimeoutMs: 200 });
+    assert.equal(delivery.result, "delivered");
+    assert.ok("error" in stock.observed);
+    assert.match(stock.observed.error, /^Cannot observe Docker at .*: no answer in time$/);
+  });
+});
+
 Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", async () => {
   await withAgent(async (setup, agent) => {
-    const abortWhen = async (hangs: () => Promise<unknown>) => {
+    const abortWhen = async (hangs: () => Promise<unknown>, expected: RegExp) => {
       const controller = new AbortController();
       const beat = agent.beat(controller.signal);
       await hangs();
@@ -152,17 +162,21 @@ Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", asy
       const { delivery } = await beat;
       assert.ok(performance.now() - startedAt < 2_000);
       assert.ok("error" in delivery);
-      assert.match(delivery.error ?? "", /: the agent is stopping$/);
+      assert.match(delivery.error ?? "", expected);
+      return delivery;
     };
     setup.master.answer = { kind: "hang" };
-    await abortWhen(() => setup.master.nextBeat());
+    const sent = await abortWhen(() => setup.master.nextBeat(), /: the agent is stopping$/);
+    assert.notEqual(sent.latencyMs, null);
     setup.engine.fault = { kind: "hang" };
     const { requestCount } = setup.engine;
-    await abortWhen(async () => {
+    const notSent = await abortWhen(async () => {
       while (setup.engine.requestCount === requestCount) {
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
-    });
+    }, /^no time was left to send the beat$/);
+    // So the master is not blamed for what it never got.
+    assert.equal(notSent.latencyMs, null);
     assert.equal(setup.master.beatCount, 1);
   });
 });

@@ -6,8 +6,8 @@ const chunkBytes = 65_536;
 /**
  * How the master answers a beat: with a status; never (`hang`); never, and no longer reading
  * either, not even the client's goodbye (`half-open`); with a head and then an endless body at so
- * many bytes a second (`drip`); with a body of so many bytes (`huge`); or by cutting the
- * connection (`reset`).
+ * many bytes a second (`drip`); with a body of so many bytes (`huge`); by cutting the connection
+ * (`reset`), or by cutting it in the middle of the body (`cut`).
  */
 export type MasterAnswer =
   | {
@@ -20,7 +20,8 @@ export type MasterAnswer =
   | { kind: "half-open" }
   | { kind: "drip"; bytesPerSecond: number }
   | { kind: "huge"; bytes: number }
-  | { kind: "reset" };
+  | { kind: "reset" }
+  | { kind: "cut"; status: number };
 
 /** Answers a beat. */
 export function giveAnswer(
@@ -51,6 +52,10 @@ export function giveAnswer(
       break;
     case "reset":
       request.socket.destroy();
+      break;
+    case "cut":
+      response.writeHead(answer.status, { "content-length": 1_000, "retry-after": "7" });
+      response.write("half", () => request.socket.destroy());
       break;
   }
 }

@@ -132,15 +132,33 @@ Deno.test("MasterClient.post() gives up on a port that speaks something else", a
     () => new Response(),
   );
   using client = await TestClient.to(server.addr);
-  await assert.rejects(client.post(), /^Error: Cannot reach the master at 127\.0\.0\.1:/);
+  await assert.rejects(client.post(), {
+    message:
+      `Cannot reach the master at 127.0.0.1:${server.addr.port}: it does not speak TLS there`,
+  });
 });
 
 Deno.test("MasterClient.post() says that the master cut the connection", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
   master.answer = { kind: "reset" };
-  await assert.rejects(client.post(), /: it closed the connection/);
+  await assert.rejects(
+    client.post(),
+    /: it closed the connection before it answered; it may not accept worker\.crt$/,
+  );
   assert.equal(master.beatCount, 1);
+});
+
+Deno.test("MasterClient.post() takes the status for the answer when the rest of it is cut off", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  // On a kept connection first, and then on new ones.
+  for (const status of [204, 503, 200, 403]) {
+    master.answer = status === 204 ? { status } : { kind: "cut", status };
+    const { status: seen, retryAfter } = await client.post();
+    assert.deepEqual([seen, retryAfter], [status, status === 204 ? null : "7"]);
+  }
+  assert.equal(master.beatCount, 4);
 });
 
 for (const kind of ["hang", "half-open"] as const) {

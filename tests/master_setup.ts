@@ -15,7 +15,13 @@ export async function certificatesOf(
 ): Promise<Certificates> {
   const { certificatePem, keyPem } = await issuer.issue({ commonName, usage: "client" });
   const { certificatePem: trusted } = authority;
-  return { authority: trusted, certificate: certificatePem, key: keyPem, expiresAt: Infinity };
+  return {
+    authority: trusted,
+    certificate: certificatePem,
+    key: keyPem,
+    validFrom: { at: 0, file: "" },
+    validTo: { at: Infinity, file: "" },
+  };
 }
 
 const worker = await certificatesOf("worker-1");
