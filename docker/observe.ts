@@ -58,9 +58,11 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
   let stopTimer = () => {};
   const startCall = () => {
     stopTimer();
-    const ms = Math.min(callTimeoutMs, startedAt + timeoutMs - performance.now());
-    const seconds = Math.round(ms / 100) / 10;
-    stopTimer = timers.start(ms, () => limit.abort(new Error(`no answer within ${seconds} s`)));
+    const leftMs = startedAt + timeoutMs - performance.now();
+    const seconds = (leftMs < callTimeoutMs ? timeoutMs : callTimeoutMs) / 1000;
+    stopTimer = timers.start(Math.min(callTimeoutMs, leftMs), () => {
+      limit.abort(new Error(`no answer within ${seconds} s`));
+    });
   };
   try {
     startCall();
@@ -155,5 +157,6 @@ function explain(error: unknown): string {
   if (error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe) {
     return "the engine cut the connection";
   }
+  if (error instanceof DOMException && error.name === "TimeoutError") return "no answer in time";
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,5 @@
+import { NumberToken, parseJson } from "./json.ts";
+
 /** A LAN as the plan needs it. */
 export interface Lan {
   readonly name: string;
@@ -27,7 +29,7 @@ export interface Topology {
  * has the wrong shape. The shape is in docs/protocol.md.
  */
 export function readTopology(text: string): Topology {
-  const root = record(parse(text), "document");
+  const root = record(parseJson(text), "document");
   return {
     id: string(record(root.topology, "topology").id, "topology.id"),
     lans: list(root.lans, "lans").map((item, index) => {
@@ -43,15 +45,6 @@ export function readTopology(text: string): Topology {
       readDecky(item, `deckies[${index}]`)
     ),
   };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The parser's own words quote the document, which may hold passwords.
-    throw new SyntaxError("Cannot read the topology: it is not JSON");
-  }
 }
 
 function readDecky(item: unknown, place: string): Decky {
@@ -73,9 +66,9 @@ function readDecky(item: unknown, place: string): Decky {
 }
 
 function record(value: unknown, place: string): Record<string, unknown> {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !(value instanceof NumberToken);
+  if (isObject) return value as Record<string, unknown>;
   throw wrongShape(place, "an object", value);
 }
 
@@ -98,5 +91,6 @@ function wrongShape(place: string, wanted: string, value: unknown): TypeError {
 function nameOf(value: unknown): string {
   if (value === undefined) return "missing";
   if (value === null) return "null";
+  if (value instanceof NumberToken) return "a number";
   return Array.isArray(value) ? "a list" : typeof value;
 }

@@ -44,7 +44,9 @@ Deno.test("readTopology() names the place of a wrong field and what is there", (
   const cases: [place: string, value: unknown, message: string][] = [
     ["topology", undefined, "topology must be an object, but is missing"],
     ["topology", [], "topology must be an object, but is a list"],
-    ["topology.id", 7, "topology.id must be a text, but is number"],
+    ["topology.id", 7, "topology.id must be a text, but is a number"],
+    ["topology", 7, "topology must be an object, but is a number"],
+    ["lans", 1.5, "lans must be a list, but is a number"],
     ["lans", null, "lans must be a list, but is null"],
     ["lans", {}, "lans must be a list, but is object"],
     ["lans.0", "LAN-00", "lans[0] must be an object, but is string"],
@@ -54,7 +56,7 @@ Deno.test("readTopology() names the place of a wrong field and what is there", (
     ["deckies.0", null, "deckies[0] must be an object, but is null"],
     ["deckies.0.name", {}, "deckies[0].name must be a text, but is object"],
     ["deckies.0.services", "ssh", "deckies[0].services must be a list, but is string"],
-    ["deckies.0.services.0", 22, "deckies[0].services[0] must be a text, but is number"],
+    ["deckies.0.services.0", 22, "deckies[0].services[0] must be a text, but is a number"],
     [
       "deckies.0.decky_config",
       undefined,
@@ -86,5 +88,6 @@ Deno.test("readTopology() refuses a document that is no object, or no JSON", () 
       message: /: document must be an/,
     });
   }
+  assert.throws(() => readTopology("7"), /document must be an object, but is a number$/);
   assert.throws(() => readTopology("{"), SyntaxError);
 });

@@ -20,6 +20,7 @@ export interface PlannedContainer {
 
 /** What a topology is in Docker. */
 export interface Plan {
+  readonly topologyId: string;
   readonly networks: readonly PlannedNetwork[];
   readonly containers: readonly PlannedContainer[];
 }
@@ -29,6 +30,7 @@ export function planTopology(topology: Topology): Plan {
   const prefix = `decnet_t_${topology.id.slice(0, 8)}_`;
   const networkName = (lan: string) => prefix + lan.toLowerCase();
   return {
+    topologyId: topology.id,
     networks: topology.lans.map(({ name, subnet, isDmz }) => ({
       name: networkName(name),
       subnet,

@@ -9,6 +9,7 @@ const planOf = (name: string) =>
 
 Deno.test("planTopology() plans one LAN", () => {
   assert.deepEqual(planOf("topology-one-lan.json"), {
+    topologyId: "11111111-2222-3333-4444-555555555555",
     networks: [{ name: "decnet_t_11111111_lan-00", subnet: "10.0.0.0/24", internal: false }],
     containers: [
       {
@@ -82,6 +83,7 @@ Deno.test("planTopology() takes a short id as it is, and nothing from an empty t
     "decnet_t_abc_a",
   );
   assert.deepEqual(planTopology({ id: "abc", lans: [], deckies: [] }), {
+    topologyId: "abc",
     networks: [],
     containers: [],
   });

@@ -1,0 +1,76 @@
+import { type ContainerFact, isRunning, type NetworkFact, topologyLabel } from "./inventory.ts";
+import type { PlannedContainer, PlannedNetwork } from "./plan.ts";
+
+/** How one object that was planned differs, and what was seen, in words for an operator. */
+export interface Deviation {
+  readonly kind: "missing" | "stopped" | "unhealthy" | "changed";
+  readonly detail: string;
+}
+
+const missing: Deviation = { kind: "missing", detail: "" };
+
+/** Compares a network of topology `id` with the one that bears its name. */
+export function compareNetwork(
+  planned: PlannedNetwork,
+  fact: NetworkFact | undefined,
+  id: string,
+): Deviation | null {
+  if (!fact) return missing;
+  const change = foreign(fact, id) ?? networkChange(planned, fact);
+  return change === null ? null : { kind: "changed", detail: change };
+}
+
+/** Compares a container of topology `id` with the one that bears its name, and that one's base. */
+export function compareContainer(
+  planned: PlannedContainer,
+  fact: ContainerFact | undefined,
+  { base, id }: { base: ContainerFact | undefined; id: string },
+): Deviation | null {
+  if (!fact) return missing;
+  if (!isRunning(fact)) return { kind: "stopped", detail: fact.state };
+  if (fact.state !== "running") return { kind: "unhealthy", detail: fact.state };
+  const change = foreign(fact, id) ??
+    (planned.base === null ? addressChange(planned, fact) : baseChange(fact, base));
+  if (change !== null) return { kind: "changed", detail: change };
+  return fact.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
+}
+
+/** The topology that an object says it is part of, in words; empty when it says nothing. */
+export function origin({ labels }: NetworkFact | ContainerFact): string {
+  const id = labels.get(topologyLabel);
+  return id === undefined ? "" : `of topology ${id}`;
+}
+
+/** An object without the label may be one that another program made for the same topology. */
+function foreign(fact: NetworkFact | ContainerFact, id: string): string | null {
+  return (fact.labels.get(topologyLabel) ?? id) === id ? null : origin(fact);
+}
+
+function networkChange(planned: PlannedNetwork, fact: NetworkFact): string | null {
+  if (fact.driver !== "bridge") return `driver ${fact.driver}, not bridge`;
+  if (fact.subnets.length !== 1 || fact.subnets[0] !== planned.subnet) {
+    return `subnet ${fact.subnets.join(" ") || "none"}, not ${planned.subnet}`;
+  }
+  if (fact.internal === planned.internal) return null;
+  return planned.internal ? "not internal" : "internal";
+}
+
+function addressChange(planned: PlannedContainer, fact: ContainerFact): string | null {
+  for (const [network, address] of planned.addressByNetwork) {
+    const actual = fact.addressByNetwork.get(network);
+    if (actual === undefined) return `not attached to ${network}`;
+    if (actual !== address) return `address ${actual || "none"} on ${network}, not ${address}`;
+  }
+  for (const network of fact.addressByNetwork.keys()) {
+    if (!planned.addressByNetwork.has(network)) return `attached to ${network}`;
+  }
+  return null;
+}
+
+function baseChange(fact: ContainerFact, base: ContainerFact | undefined): string | null {
+  // A base that is absent is reported itself, as missing; Podman's list does not tell the mode.
+  if (!base || fact.networkMode === "") return null;
+  if (fact.networkMode === `container:${base.id}`) return null;
+  if (fact.networkMode === `container:${base.name}`) return null;
+  return `does not share the network of ${base.name}`;
+}
