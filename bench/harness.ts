@@ -23,12 +23,14 @@ export async function startStandIn(
     stdin: "null",
     stdout: "null",
   }).spawn();
-  for (let attempt = 0; attempt < 500; attempt++) {
+  let hasEnded = false;
+  child.status.then(() => hasEnded = true);
+  for (let attempt = 0; attempt < 500 && !hasEnded; attempt++) {
     if (await Deno.stat(ready).then(() => true, () => false)) return child;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  child.kill();
-  throw new Error(`The stand-in ${name} did not start within 10 s`);
+  await child[Symbol.asyncDispose]();
+  throw new Error(`The stand-in ${name} ended at once, or did not start within 10 s`);
 }
 
 /** Rows as a table with a heading, columns padded. */

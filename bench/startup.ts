@@ -30,8 +30,8 @@ function median(values: readonly number[]): number {
 }
 
 const engineSocket = `${folder}/docker.sock`;
-const engine = await startStandIn("engine", [engineSocket], engineSocket);
 try {
+  await using _engine = await startStandIn("engine", [engineSocket], engineSocket);
   await Deno.mkdir(`${folder}/state`);
   await Deno.rename(`${engineSocket}.db`, `${folder}/state/topology.db`);
   await compileProgram("bench/programs/empty.ts", `${folder}/empty`);
@@ -61,7 +61,5 @@ try {
   }
   console.log(table(rows));
 } finally {
-  engine.kill();
-  await engine.status;
   await Deno.remove(folder, { recursive: true });
 }

@@ -1,7 +1,8 @@
 // deno-lint-ignore-file no-console
 /**
  * Which way to the engine costs what over many beats: `deno task bench:transport [BEATS]`. Each way
- * runs in a program of its own, compiled as the agent is, against the same stand-in engine.
+ * runs in a program of its own, compiled as the agent is, against the same stand-in engine. Exits 1
+ * when the agent's memory grows meanwhile.
  */
 import { compileProgram, startStandIn, table } from "./harness.ts";
 
@@ -16,16 +17,19 @@ const transports = [
   "node:http",
 ];
 
+/** More than garbage that waits for its collection makes up, in MiB. */
+const allowedGrowth = 15;
 const beats = Deno.args[0] ?? "20000";
-const folder = await Deno.makeTempDir({ prefix: "decnet-bench-" });
-const socket = `${folder}/docker.sock`;
-const program = `${folder}/beats`;
-await compileProgram("bench/programs/beats.ts", program);
-const engine = await startStandIn("engine", [socket], socket);
-const masterPort = "18770";
-const master = await startStandIn("master", [folder, masterPort], `${folder}/worker.key`);
 const rows = [["transport", `MiB at ${Number(beats) / 10}`, `MiB at ${beats}`, "ms a beat"]];
+const growing: string[] = [];
+const folder = await Deno.makeTempDir({ prefix: "decnet-bench-" });
 try {
+  const program = `${folder}/beats`;
+  await compileProgram("bench/programs/beats.ts", program);
+  const socket = `${folder}/docker.sock`;
+  await using _engine = await startStandIn("engine", [socket], socket);
+  await using _master = await startStandIn("master", [folder], `${folder}/worker.key`);
+  const masterPort = await Deno.readTextFile(`${folder}/port`);
   for (const transport of transports) {
     const { success, stdout, stderr } = await new Deno.Command(program, {
       args: [transport, socket, beats, masterPort],
@@ -34,12 +38,14 @@ try {
     const { early, late, msPerBeat } = JSON.parse(new TextDecoder().decode(stdout));
     rows.push([transport, early, late, msPerBeat]);
     console.log(rows.at(-1)!.join("  "));
+    const isAgent = transport.startsWith("agent");
+    if (isAgent && Number(late) - Number(early) > allowedGrowth) growing.push(transport);
   }
 } finally {
-  for (const standIn of [engine, master]) {
-    standIn.kill();
-    await standIn.status;
-  }
   await Deno.remove(folder, { recursive: true });
 }
 console.log(`\n${table(rows)}`);
+if (growing.length > 0) {
+  console.error(`More than ${allowedGrowth} MiB were added by: ${growing.join("; ")}`);
+  Deno.exit(1);
+}

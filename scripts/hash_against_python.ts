@@ -58,12 +58,20 @@ async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGen
   }
 }
 
+/** Ends the process with 2 unless `text` is a whole number. */
+function wholeNumber(option: string, text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  // deno-lint-ignore no-console
+  console.error(`--${option}: '${text}' must be a whole number`);
+  Deno.exit(2);
+}
+
 if (import.meta.main) {
   const { values } = parseArgs({
     options: { count: { type: "string", default: "20000" }, seed: { type: "string" } },
   });
-  const count = Number(values.count);
-  const seed = Number(values.seed ?? randomInt(2 ** 32));
+  const count = wholeNumber("count", values.count);
+  const seed = values.seed === undefined ? randomInt(2 ** 32) : wholeNumber("seed", values.seed);
   const difference = await firstDifference(count, seed);
   const verdict = difference === null ? "no difference" : `they differ on\n${difference}`;
   // deno-lint-ignore no-console

@@ -1,11 +1,15 @@
-/** The stand-in master in a process of its own: FOLDER PORT. It writes certificates for a host. */
+/**
+ * The stand-in master in a process of its own: FOLDER. It writes its port to FOLDER/port, and then
+ * certificates for a host.
+ */
 import { createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
 import { TlsMaster } from "../../tests/tls_master.ts";
 
-const [folder, port] = Deno.args as [string, string];
+const [folder] = Deno.args as [string];
 const authority = await createAuthority("bench");
 const names = { commonName: "master", dnsNames: ["master.test"] };
 const certificate = await authority.issue({ ...names, usage: "server" });
-await TlsMaster.start({ authority, certificate, port: Number(port) });
+const { port } = await TlsMaster.start({ authority, certificate });
+await Deno.writeTextFile(`${folder}/port`, String(port));
 const worker = await authority.issue({ commonName: "bench", usage: "client" });
 await writeAgentDirectory(folder, authority, worker);
