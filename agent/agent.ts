@@ -57,6 +57,8 @@ export class Agent {
   readonly #certificates: CertificateFolder;
   readonly #stocktaker: Stocktaker;
   #client: MasterClient | null = null;
+  /** The body of the last beat, as JSON. */
+  #lastBody = "";
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -69,14 +71,15 @@ export class Agent {
     signal: AbortSignal,
     { dryRun = false, stockTimeoutMs }: BeatOptions = {},
   ): Promise<Beat> {
-    const { hostUuid, agentVersion, master } = this.#options;
+    const { master } = this.#options;
     const checkedAt = Date.now();
     const stock = await this.#stocktaker.take(
       stockTimeoutMs === undefined
         ? signal
         : AbortSignal.any([signal, AbortSignal.timeout(stockTimeoutMs)]),
     );
-    const body = beatBody(stock, hostUuid, agentVersion);
+    const body = this.#bodyOf(stock);
+    const json = this.#lastBody = JSON.stringify(body);
     const beat = { stock, body, checkedAt };
     if (!master) return { ...beat, delivery: { result: "not_configured" }, certificates: null };
     const url = `https://${hostAndPort(master)}${beatPath}`;
@@ -90,7 +93,7 @@ export class Agent {
         },
         delivery: dryRun
           ? { result: "dry_run", url }
-          : await this.#send(url, JSON.stringify(body), master, certificates, signal),
+          : await this.#send(url, json, master, certificates, signal),
       };
     } catch (error) {
       const problem = (error as Error).message;
@@ -99,10 +102,21 @@ export class Agent {
     }
   }
 
+  /** Looks at the host; answers whether a beat would now say something else than the last one. */
+  async hasNews(signal: AbortSignal): Promise<boolean> {
+    const stock = await this.#stocktaker.take(signal);
+    return JSON.stringify(this.#bodyOf(stock)) !== this.#lastBody;
+  }
+
   /** Closes the store and the connection to the master. */
   close(): void {
     this.#stocktaker.close();
     this.#client?.close();
+  }
+
+  #bodyOf(stock: Stock): BeatBody {
+    const { hostUuid, agentVersion } = this.#options;
+    return beatBody(stock, hostUuid, agentVersion);
   }
 
   async #send(

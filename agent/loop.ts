@@ -12,6 +12,8 @@ export interface LoopOptions {
   readonly onBeat?: (beat: Beat) => void;
   /** A number in [0, 1). */
   readonly random?: () => number;
+  /** How often to look at the host between two beats, in milliseconds. */
+  readonly lookIntervalMs?: number;
   /** Waits so many milliseconds; answers false when the wait was cut short by the signal. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<boolean>;
 }
@@ -20,12 +22,25 @@ export interface LoopOptions {
 export async function runLoop(
   agent: Agent,
   signal: AbortSignal,
-  { intervalMs, log, onBeat = () => {}, random = Math.random, wait = pause }: LoopOptions,
+  options: LoopOptions,
 ): Promise<void> {
+  const { intervalMs, log, onBeat = () => {}, random = Math.random, wait = pause } = options;
+  const { lookIntervalMs = 5_000 } = options;
   const diary = new Diary(log);
   let failures = 0;
   let delayMs = firstDelayMs(intervalMs, random());
-  while (await wait(delayMs, signal)) {
+  let isWatching = false;
+  /** Ends when the next beat is due, or there is news for it; false when the loop is to stop. */
+  const isDue = async () => {
+    for (let leftMs = delayMs;;) {
+      if (!isWatching || leftMs <= lookIntervalMs) return await wait(leftMs, signal);
+      if (!await wait(lookIntervalMs, signal)) return false;
+      const startedAt = performance.now();
+      if (await agent.hasNews(signal)) return !signal.aborted;
+      leftMs = Math.max(0, leftMs - lookIntervalMs - (performance.now() - startedAt));
+    }
+  };
+  while (await isDue()) {
     const startedAt = performance.now();
     let retryAfterMs: number | null = null;
     try {
@@ -42,8 +57,9 @@ export async function runLoop(
       failures++;
     }
     delayMs = nextDelayMs({ intervalMs, failures, retryAfterMs }, random());
-    // The pace is from beat to beat; when the master asked for a pause it gets the whole of it.
-    if (failures === 0 && retryAfterMs === null) {
+    // The pace is from beat to beat; a master that fails or asked for a pause gets the whole of it.
+    isWatching = failures === 0 && retryAfterMs === null;
+    if (isWatching) {
       delayMs = Math.max(0, delayMs - (performance.now() - startedAt));
     }
   }

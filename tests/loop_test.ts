@@ -39,6 +39,7 @@ async function runBeats(
         onBeat();
       },
       random: () => random,
+      lookIntervalMs: Infinity,
       wait: async (ms) => {
         course.waitsMs.push(Math.round(ms));
         if (course.waitsMs.length > count) return false;
