@@ -9,7 +9,7 @@ const mended = {
   docker: "Docker answers again",
   certificates: "the certificates are in order again",
   topology: "the recorded error is gone",
-  drift: "Docker runs what was applied again",
+  drift: "there is no drift any more",
 } as const;
 
 type Subject = keyof typeof mended;
