@@ -1,6 +1,7 @@
 import type * as Https from "node:https";
 import type * as Tls from "node:tls";
-import { createAgent, type TlsModules } from "./agent.ts";
+import { hostAndPort, type MasterAddress } from "./address.ts";
+import { createAgent, type TlsModules } from "./https_agent.ts";
 import type { Certificates } from "./certificates.ts";
 import { explainFailure } from "./failure.ts";
 
@@ -9,21 +10,6 @@ const maximumReplyLength = 64 * 1024;
 const keptReplyLength = 200;
 /** The connection is made anew after so many failures in a row. */
 const failuresToReconnect = 2;
-
-/** The master and how it proves itself. */
-export interface MasterAddress {
-  readonly host: string;
-  readonly port: number;
-  /** The name its certificate must bear. */
-  readonly name: string;
-  /** SHA-256 of its certificate, lower-case hex; null accepts every one that the authority signed. */
-  readonly fingerprint: string | null;
-}
-
-/** The master's address as it stands in a URL. */
-export function hostAndPort({ host, port }: MasterAddress): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 /** What the master answered. */
 export interface MasterReply {

@@ -1,4 +1,5 @@
 /** The way to the master: certificates and mutual TLS. */
+export { hostAndPort, type MasterAddress } from "./address.ts";
 export { CertificateFolder, type Certificates, type LoadedCertificates } from "./certificates.ts";
-export { hostAndPort, type MasterAddress, MasterClient, type MasterReply } from "./client.ts";
+export { MasterClient, type MasterReply } from "./client.ts";
 export { parseRetryAfter } from "./retry_after.ts";
