@@ -1,6 +1,6 @@
 /** What the agent does: it looks at its host and reports to the master, once or for ever. */
 export { Agent, type AgentOptions, type Beat, type CertificateReport } from "./agent.ts";
-export type { BeatBody, StoreReport, TopologyReport } from "./beat.ts";
+export type { BeatBody } from "./beat.ts";
 export type { Delivery } from "./delivery.ts";
 export { describeDrift } from "./diary.ts";
 export { runLoop } from "./loop.ts";

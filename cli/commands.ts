@@ -1,5 +1,5 @@
 import { Agent, type Beat, runLoop } from "../agent/mod.ts";
-import { createLog } from "../host/mod.ts";
+import { createLog, printable } from "../host/mod.ts";
 import { hostAndPort } from "../master/mod.ts";
 import { parseJson, versionHash } from "../topology/mod.ts";
 import type { Configuration } from "./configuration.ts";
@@ -70,7 +70,7 @@ export async function printState(
   if (!json) terminal.stdout(stateText(beat));
   else {
     printJson(terminal, topology);
-    if (!topology) terminal.stderr(`decnet-agent: ${store.detail}\n`);
+    if (!topology) terminal.stderr(`decnet-agent: ${printable(store.detail ?? "")}\n`);
   }
   agent.close();
   return worst(findingsOf(beat));

@@ -1,5 +1,5 @@
 import type { Beat } from "../agent/mod.ts";
-import { type Finding, statusWords, worst } from "./exit.ts";
+import { type ExitCode, type Finding, statusWords, worst } from "./exit.ts";
 import { summary } from "./once_text.ts";
 
 /** The result of a check as an object for `--json` (docs/protocol.md). */
@@ -25,7 +25,7 @@ export function onceJson(beat: Beat, findings: readonly Finding[], storePath: st
 }
 
 /** The first fields of every result. */
-export function statusJson(code: 0 | 1 | 2 | 3, summary: string) {
+export function statusJson(code: ExitCode, summary: string) {
   return { status: statusWords[code], exit_code: code, summary };
 }
 

@@ -5,11 +5,12 @@ import { DatabaseSync } from "node:sqlite";
  * waits up to `busyTimeoutMs` for a lock held by another process, and blocks this one meanwhile.
  */
 export function openForReading(path: string, busyTimeoutMs: number): DatabaseSync | null {
-  if (!exists(path)) return null;
+  const file = look(path);
+  if (!file) return null;
   // A pipe would keep SQLite, and so the process, waiting for ever.
-  if (!Deno.statSync(path).isFile) throw new Error("it is not a regular file");
+  if (!file.isFile) throw new Error("it is not a regular file");
   // What a crash left half-written is undone with the journal, and only a writer may do that.
-  const readOnly = !exists(`${path}-journal`);
+  const readOnly = !look(`${path}-journal`);
   const database = new DatabaseSync(path, { readOnly });
   // Not by the option `timeout`, which the runtime passes over when it opens for reading.
   database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA query_only = ON`);
@@ -29,12 +30,12 @@ export function isLocked(error: unknown): boolean {
   return error instanceof Error && error.message.includes("database is locked");
 }
 
-function exists(path: string): boolean {
+/** What is at `path`, or null when there is nothing. */
+export function look(path: string): Deno.FileInfo | null {
   try {
-    Deno.statSync(path);
-    return true;
+    return Deno.statSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { isLocked } from "./file.ts";
+import { isLocked, look } from "./file.ts";
 import type { AppliedTopology } from "./row.ts";
 import { TopologyStore } from "./topology_store.ts";
 
@@ -60,11 +60,6 @@ export class StoreReader {
 
 /** Differs when another file has taken the place of one. */
 function identity(path: string): string {
-  try {
-    const { dev, ino } = Deno.statSync(path);
-    return `${dev} ${ino}`;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "absent";
-    throw error;
-  }
+  const file = look(path);
+  return file ? `${file.dev} ${file.ino}` : "absent";
 }

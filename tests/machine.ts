@@ -1,4 +1,4 @@
-import { type Configuration, configure, type Surroundings } from "../cli/configuration.ts";
+import { type Configuration, configure, type Surroundings } from "../cli/mod.ts";
 import type { KeyName } from "../cli/keys.ts";
 
 /** A machine as far as the configuration looks at it. */

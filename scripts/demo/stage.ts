@@ -1,6 +1,4 @@
-import { parseArguments } from "../../cli/arguments.ts";
-import { configure } from "../../cli/configuration.ts";
-import { run, type Terminal } from "../../cli/mod.ts";
+import { configure, parseArguments, run, type Terminal } from "../../cli/mod.ts";
 import { agentVersion } from "../../cli/version.ts";
 import { createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
 import { topologyLabel } from "../../topology/mod.ts";
