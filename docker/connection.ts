@@ -3,6 +3,15 @@ import { type EngineResponse, ResponseReader } from "./response_reader.ts";
 /** A larger body is refused, in bytes. Ten thousand containers make 15 to 30 MB. */
 const maximumBodyBytes = 32 * 2 ** 20;
 
+/** A call to the engine. */
+export interface EngineRequest {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** With the query, escaped where need be. */
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+}
+
 /**
  * One HTTP/1.1 connection to the engine's unix socket. Requests may be sent before the answers to
  * earlier ones have come; answers come in order. After an error it is of no further use.
@@ -32,10 +41,9 @@ export class EngineConnection {
     return new EngineConnection(await Deno.connect({ transport: "unix", path }), signal);
   }
 
-  /** Sends GET requests without waiting for their answers. */
-  async sendGets(paths: readonly string[]): Promise<void> {
-    const text = paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: docker\r\n\r\n`).join("");
-    let bytes = new TextEncoder().encode(text);
+  /** Sends requests without waiting for their answers. */
+  async send(requests: readonly EngineRequest[]): Promise<void> {
+    let bytes = new TextEncoder().encode(requests.map(textOf).join(""));
     while (bytes.length > 0) bytes = bytes.subarray(await this.#connection.write(bytes));
   }
 
@@ -53,4 +61,12 @@ export class EngineConnection {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
   }
+}
+
+function textOf({ method, path, body }: EngineRequest): string {
+  const head = `${method} ${path} HTTP/1.1\r\nHost: docker\r\n`;
+  if (method === "GET") return `${head}\r\n`;
+  const json = body === undefined ? "" : JSON.stringify(body);
+  const length = new TextEncoder().encode(json).length;
+  return `${head}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${json}`;
 }

@@ -9,6 +9,7 @@ export function readNetworks(answer: unknown): NetworkFact[] {
     const pools = fields(network.IPAM ?? {}, `network ${index}: IPAM`).Config ??
       [];
     return {
+      id: text(network.Id, `network ${index}: Id`),
       name: text(network.Name, `network ${index}: Name`),
       driver: text(network.Driver, `network ${index}: Driver`),
       internal: network.Internal === true,
@@ -59,6 +60,11 @@ export function readContainers(answer: unknown): ContainerFact[] {
       ),
     };
   });
+}
+
+/** The id in an answer about one object. Throws `TypeError` when there is none. */
+export function readId(answer: unknown, what: string): string {
+  return text(fields(answer, what).Id, `${what}: Id`);
 }
 
 /**

@@ -14,6 +14,7 @@ const networkItem = {
   Labels: { "decnet.topology.id": "1" },
 };
 const network: NetworkFact = {
+  id: "ab12",
   name: "decnet_t_1_lan",
   driver: "bridge",
   internal: true,

@@ -7,9 +7,13 @@ import {
   topologyLabel,
 } from "../topology/mod.ts";
 import { EngineConnection } from "./connection.ts";
+import { explain, parseAnswer } from "./failure.ts";
 import { readContainers, readNetworks } from "./lists.ts";
-import type { EngineResponse } from "./response_reader.ts";
 import { Timers } from "./timers.ts";
+
+/** The two calls by which everything is seen. */
+export const networksCall = { method: "GET", path: "/networks" } as const;
+export const containersCall = { method: "GET", path: "/containers/json?all=1" } as const;
 
 /** Which engine to ask, which of its objects are ours, and how long it may take. */
 export interface ObserveOptions {
@@ -68,12 +72,12 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
     startCall();
     const connection = await EngineConnection.open(socket, limit.signal);
     try {
-      await connection.sendGets(["/networks", "/containers/json?all=1"]);
+      await connection.send([networksCall, containersCall]);
       const networkAnswer = await connection.receive();
       startCall();
       const containerAnswer = await connection.receive();
-      const networks = readNetworks(parseBody(networkAnswer, "GET /networks"));
-      const containers = readContainers(parseBody(containerAnswer, "GET /containers/json"));
+      const networks = readNetworks(parseAnswer(networkAnswer, "GET /networks"));
+      const containers = readContainers(parseAnswer(containerAnswer, "GET /containers/json"));
       return {
         ...select(networks, containers, options),
         engine: {
@@ -91,29 +95,6 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
   } finally {
     stopTimer();
     signal.removeEventListener("abort", onAbort);
-  }
-}
-
-function parseBody({ status, body }: EngineResponse, call: string): unknown {
-  const text = new TextDecoder().decode(body);
-  if (status !== 200) {
-    throw new Error(`${call} was answered with ${status}${reason(text)}`);
-  }
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Error(`${call} was answered with something that is not JSON`);
-  }
-}
-
-/** The engine's own words for a failure: `{"message": …}`. */
-function reason(text: string): string {
-  try {
-    const { message } = JSON.parse(text);
-    const words = typeof message === "string" ? message.trim() : "";
-    return words && ` (${words.slice(0, 120).toWellFormed()})`;
-  } catch {
-    return "";
   }
 }
 
@@ -139,24 +120,4 @@ function select(
 
 function sortedNames(facts: readonly { readonly name: string }[]): string[] {
   return [...new Set(facts.map(({ name }) => name))].sort(compareCodePoints);
-}
-
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) {
-    return "no such socket; is the engine installed, and running?";
-  }
-  if (error instanceof Deno.errors.ConnectionRefused) {
-    return "nobody listens; start the engine";
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "permission denied; run as root, or as a member of the socket's group";
-  }
-  if (error instanceof Deno.errors.WouldBlock) {
-    return "its queue is full; the engine hangs, restart it";
-  }
-  if (error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe) {
-    return "the engine cut the connection";
-  }
-  if (error instanceof DOMException && error.name === "TimeoutError") return "no answer in time";
-  return error instanceof Error ? error.message : String(error);
 }

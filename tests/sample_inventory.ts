@@ -8,11 +8,15 @@ import {
   type NetworkFact,
   topologyLabel,
 } from "../topology/inventory.ts";
-import { type Plan, planTopology } from "../topology/plan.ts";
+import { parseJson } from "../topology/json.ts";
+import { defaultImages, type Plan, planTopology } from "../topology/plan.ts";
 
 const file = new URL("./data/topology-one-lan.json", import.meta.url);
 /** What the document of one LAN with one decky is in Docker. */
-export const plan: Plan = planTopology(readTopology(Deno.readTextFileSync(file)));
+export const plan: Plan = await planTopology(
+  readTopology(parseJson(Deno.readTextFileSync(file))),
+  defaultImages,
+);
 /** The names of its objects. */
 export const lan = "decnet_t_11111111_lan-00";
 export const base = "decnet_t_11111111_decky-001";
@@ -21,6 +25,7 @@ export const service = "decnet_t_11111111_decky-001-ssh";
 const labels = new Map([[topologyLabel, "11111111-2222-3333-4444-555555555555"]]);
 /** What exists when all is as applied. */
 export const network: NetworkFact = {
+  id: "a".repeat(64),
   name: lan,
   driver: "bridge",
   internal: false,

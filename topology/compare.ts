@@ -1,4 +1,10 @@
-import { type ContainerFact, isRunning, type NetworkFact, topologyLabel } from "./inventory.ts";
+import {
+  type ContainerFact,
+  isRunning,
+  type NetworkFact,
+  specLabel,
+  topologyLabel,
+} from "./inventory.ts";
 import type { PlannedContainer, PlannedNetwork } from "./plan.ts";
 
 /** How one object that was planned differs, and what was seen, in words for an operator. */
@@ -29,8 +35,7 @@ export function compareContainer(
   if (!fact) return missing;
   if (!isRunning(fact)) return { kind: "stopped", detail: fact.state };
   if (fact.state !== "running") return { kind: "unhealthy", detail: fact.state };
-  const change = foreign(fact, id) ??
-    (planned.base === null ? addressChange(planned, fact) : baseChange(fact, base));
+  const change = foreign(fact, id) ?? containerChange(planned, fact, base);
   if (change !== null) return { kind: "changed", detail: change };
   return fact.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
@@ -41,25 +46,49 @@ export function origin({ labels }: NetworkFact | ContainerFact): string {
   return id === undefined ? "" : `of topology ${id}`;
 }
 
+/** How a network is not as planned, in words, or null. */
+export function networkChange(planned: PlannedNetwork, fact: NetworkFact): string | null {
+  if (fact.driver !== "bridge") return `driver ${fact.driver}, not bridge`;
+  if (fact.subnets.length !== 1 || fact.subnets[0] !== planned.subnet) {
+    return `subnet ${fact.subnets.join(" ") || "none"}, not ${planned.subnet}`;
+  }
+  if (fact.internal !== planned.internal) return planned.internal ? "not internal" : "internal";
+  return specChange(planned, fact);
+}
+
+/** How a container is not as planned, whether it runs or not, in words, or null. */
+export function containerChange(
+  planned: PlannedContainer,
+  fact: ContainerFact,
+  base: ContainerFact | undefined,
+): string | null {
+  const change = planned.base === null ? addressChange(planned, fact) : baseChange(fact, base);
+  return change ?? specChange(planned, fact);
+}
+
 /** An object without the label may be one that another program made for the same topology. */
 function foreign(fact: NetworkFact | ContainerFact, id: string): string | null {
   return (fact.labels.get(topologyLabel) ?? id) === id ? null : origin(fact);
 }
 
-function networkChange(planned: PlannedNetwork, fact: NetworkFact): string | null {
-  if (fact.driver !== "bridge") return `driver ${fact.driver}, not bridge`;
-  if (fact.subnets.length !== 1 || fact.subnets[0] !== planned.subnet) {
-    return `subnet ${fact.subnets.join(" ") || "none"}, not ${planned.subnet}`;
-  }
-  if (fact.internal === planned.internal) return null;
-  return planned.internal ? "not internal" : "internal";
+/** The last resort: what the lists do not show has changed. */
+function specChange(
+  { request }: PlannedNetwork | PlannedContainer,
+  { labels }: NetworkFact | ContainerFact,
+): string | null {
+  const spec = labels.get(specLabel);
+  return spec === undefined || spec === request.Labels[specLabel]
+    ? null
+    : "made from another specification";
 }
 
 function addressChange(planned: PlannedContainer, fact: ContainerFact): string | null {
   for (const [network, address] of planned.addressByNetwork) {
     const actual = fact.addressByNetwork.get(network);
     if (actual === undefined) return `not attached to ${network}`;
-    if (actual !== address) return `address ${actual || "none"} on ${network}, not ${address}`;
+    if (isRunning(fact) && actual !== address) {
+      return `address ${actual || "none"} on ${network}, not ${address}`;
+    }
   }
   for (const network of fact.addressByNetwork.keys()) {
     if (!planned.addressByNetwork.has(network)) return `attached to ${network}`;

@@ -1,6 +1,7 @@
-import { NumberToken, parseJson } from "./json.ts";
+import type { Json } from "./json_reader.ts";
+import { Field, WrongShapes } from "./shape.ts";
 
-/** A LAN as the plan needs it. */
+/** A LAN of the document. */
 export interface Lan {
   readonly name: string;
   /** CIDR. */
@@ -8,89 +9,77 @@ export interface Lan {
   readonly isDmz: boolean;
 }
 
-/** A decky as the plan needs it. */
+/** A decky of the document. */
 export interface Decky {
   readonly name: string;
   readonly services: readonly string[];
   /** LAN name → IPv4 address. */
   readonly addressByLan: ReadonlyMap<string, string>;
+  readonly forwardsL3: boolean;
+  /** Service name → image, for the services whose configuration names one. */
+  readonly imageByService: ReadonlyMap<string, string>;
 }
 
 /** The part of a topology document that decides what must exist in Docker. */
 export interface Topology {
   readonly id: string;
+  /** Empty when the document gives none. */
+  readonly name: string;
   readonly lans: readonly Lan[];
   readonly deckies: readonly Decky[];
 }
 
 /**
- * Reads a topology from its JSON text; unknown fields are ignored.
- * Throws `SyntaxError` when the text is not JSON and `TypeError`, which names the place, when a field
- * has the wrong shape. The shape is in docs/protocol.md.
+ * Reads a topology from its parsed document; unknown fields are ignored.
+ * Throws `TypeError`, which names the first twenty wrong shapes by their places and counts the others.
+ * The shape is in docs/protocol.md.
  */
-export function readTopology(text: string): Topology {
-  const root = record(parseJson(text), "document");
+export function readTopology(document: Json): Topology {
+  const wrongShapes = new WrongShapes();
+  const root = Field.ofDocument(document, wrongShapes);
+  const header = root.member("topology");
+  const topology = {
+    id: header.member("id").text(),
+    name: optionalText(header.member("name")) ?? "",
+    lans: root.member("lans").items().map(readLan),
+    deckies: root.member("deckies").items().map(readDecky),
+  };
+  wrongShapes.throwIfAny();
+  return topology;
+}
+
+function readLan(lan: Field): Lan {
   return {
-    id: string(record(root.topology, "topology").id, "topology.id"),
-    lans: list(root.lans, "lans").map((item, index) => {
-      const place = `lans[${index}]`;
-      const lan = record(item, place);
-      return {
-        name: string(lan.name, `${place}.name`),
-        subnet: string(lan.subnet, `${place}.subnet`),
-        isDmz: lan.is_dmz === true,
-      };
-    }),
-    deckies: list(root.deckies, "deckies").map((item, index) =>
-      readDecky(item, `deckies[${index}]`)
-    ),
+    name: lan.member("name").text(),
+    subnet: lan.member("subnet").text(),
+    isDmz: lan.member("is_dmz").flag(),
   };
 }
 
-function readDecky(item: unknown, place: string): Decky {
-  const decky = record(item, place);
-  const config = record(decky.decky_config, `${place}.decky_config`);
-  const addressPlace = `${place}.decky_config.ips_by_lan`;
-  const addresses = Object.entries(record(config.ips_by_lan, addressPlace));
+function readDecky(decky: Field): Decky {
+  const name = decky.member("name").text();
+  const services = decky.member("services").items().map((service) => service.text());
+  const config = decky.member("decky_config");
+  const addresses = config.member("ips_by_lan").members();
   return {
-    name: string(decky.name, `${place}.name`),
-    services: list(decky.services, `${place}.services`).map((service, index) =>
-      string(service, `${place}.services[${index}]`)
-    ),
-    addressByLan: new Map(
-      addresses.map((
-        [lan, address],
-      ) => [lan, string(address, `${addressPlace}.${lan}`)]),
-    ),
+    name,
+    services,
+    addressByLan: new Map(addresses.map(([lan, address]) => [lan, address.text()])),
+    forwardsL3: config.member("forwards_l3").flag(),
+    imageByService: readImages(config.member("service_config")),
   };
 }
 
-function record(value: unknown, place: string): Record<string, unknown> {
-  const isObject = typeof value === "object" && value !== null && !Array.isArray(value) &&
-    !(value instanceof NumberToken);
-  if (isObject) return value as Record<string, unknown>;
-  throw wrongShape(place, "an object", value);
+function readImages(configs: Field): Map<string, string> {
+  const images = new Map<string, string>();
+  if (configs.isAbsent) return images;
+  for (const [service, config] of configs.members()) {
+    const image = config.isAbsent ? undefined : optionalText(config.member("image"));
+    if (image !== undefined) images.set(service, image);
+  }
+  return images;
 }
 
-function list(value: unknown, place: string): unknown[] {
-  if (Array.isArray(value)) return value;
-  throw wrongShape(place, "a list", value);
-}
-
-function string(value: unknown, place: string): string {
-  if (typeof value === "string") return value;
-  throw wrongShape(place, "a text", value);
-}
-
-function wrongShape(place: string, wanted: string, value: unknown): TypeError {
-  return new TypeError(
-    `Cannot read the topology: ${place} must be ${wanted}, but is ${nameOf(value)}`,
-  );
-}
-
-function nameOf(value: unknown): string {
-  if (value === undefined) return "missing";
-  if (value === null) return "null";
-  if (value instanceof NumberToken) return "a number";
-  return Array.isArray(value) ? "a list" : typeof value;
+function optionalText(field: Field): string | undefined {
+  return field.isAbsent ? undefined : field.text();
 }

@@ -1,61 +1,112 @@
 import assert from "node:assert/strict";
-import { readTopology } from "./document.ts";
+import { readTopology, type Topology } from "./document.ts";
+import { parseJson } from "./json.ts";
 
 const file = new URL("../tests/data/topology-one-lan.json", import.meta.url);
 const text = Deno.readTextFileSync(file);
 
-/** The document with another value at a place such as `lans.0.name`; undefined removes it. */
-function documentWith(place: string, value: unknown): string {
+/** Reads the document with other values at places such as `lans.0.name`; undefined removes one. */
+function readWith(values: { readonly [place: string]: unknown }): Topology {
   const root = JSON.parse(text);
-  const path = place.split(".");
-  const last = path.pop()!;
-  const parent = path.reduce((object, key) => object[key], root);
-  parent[last] = value;
-  return JSON.stringify(root);
+  for (const [place, value] of Object.entries(values)) {
+    const path = place.split(".");
+    const last = path.pop()!;
+    path.reduce((object, key) => object[key], root)[last] = value;
+  }
+  return readTopology(parseJson(JSON.stringify(root)));
 }
 
 Deno.test("readTopology() reads what the plan needs and ignores the rest", () => {
-  assert.deepEqual(readTopology(documentWith("unknown", { lans: 1 })), {
+  const topology = readWith({
+    unknown: { lans: 1 },
+    "deckies.0.decky_config.service_config": { ssh: { image: "sshd:1", port: 22 }, http: {} },
+  });
+  assert.deepEqual(topology, {
     id: "11111111-2222-3333-4444-555555555555",
+    name: "lab",
     lans: [{ name: "LAN-00", subnet: "10.0.0.0/24", isDmz: true }],
     deckies: [{
       name: "decky-001",
       services: ["ssh"],
       addressByLan: new Map([["LAN-00", "10.0.0.2"]]),
+      forwardsL3: true,
+      imageByService: new Map([["ssh", "sshd:1"]]),
     }],
   });
 });
 
-Deno.test("readTopology() takes only true for a DMZ", () => {
-  for (const value of [false, null, undefined, 1, "true"]) {
-    const { lans: [lan] } = readTopology(documentWith("lans.0.is_dmz", value));
-    assert.equal(lan?.isDmz, false, String(value));
+Deno.test("readTopology() reads a topology without LANs and deckies", () => {
+  const document = parseJson('{"topology":{"id":"a"},"lans":[],"deckies":[]}');
+  assert.deepEqual(readTopology(document), { id: "a", name: "", lans: [], deckies: [] });
+});
+
+Deno.test("readTopology() takes a missing name or null for the empty name", () => {
+  for (const value of [undefined, null]) {
+    assert.equal(readWith({ "topology.name": value }).name, "");
   }
 });
 
-Deno.test("readTopology() reads a topology without LANs and deckies", () => {
-  assert.deepEqual(
-    readTopology('{"topology":{"id":"a"},"lans":[],"deckies":[]}'),
-    { id: "a", lans: [], deckies: [] },
-  );
+Deno.test("readTopology() takes a missing flag or null for false", () => {
+  for (const value of [false, null, undefined]) {
+    const { lans: [lan], deckies: [decky] } = readWith({
+      "lans.0.is_dmz": value,
+      "deckies.0.decky_config.forwards_l3": value,
+    });
+    assert.equal(lan?.isDmz, false);
+    assert.equal(decky?.forwardsL3, false);
+  }
 });
 
-Deno.test("readTopology() names the place of a wrong field and what is there", () => {
+Deno.test("readTopology() takes a service configuration without an image", () => {
+  for (const value of [undefined, null, {}, { ssh: null }, { ssh: {} }, { ssh: { image: null } }]) {
+    const { deckies: [decky] } = readWith({ "deckies.0.decky_config.service_config": value });
+    assert.deepEqual(decky?.imageByService, new Map(), JSON.stringify(value));
+  }
+});
+
+Deno.test("readTopology() takes __proto__ for a name like any other", () => {
+  const document = parseJson(`{
+    "__proto__": {"deckies": 7},
+    "topology": {"id": "a", "__proto__": {"name": 7}},
+    "lans": [{"name": "__proto__", "subnet": "10.0.0.0/24", "__proto__": {"is_dmz": true}}],
+    "deckies": [{"name": "__proto__", "services": ["__proto__"], "decky_config": {
+      "ips_by_lan": {"__proto__": "10.0.0.2"},
+      "service_config": {"__proto__": {"image": "a"}, "constructor": {"__proto__": {"image": "b"}}}
+    }}]
+  }`);
+  assert.deepEqual(readTopology(document), {
+    id: "a",
+    name: "",
+    lans: [{ name: "__proto__", subnet: "10.0.0.0/24", isDmz: false }],
+    deckies: [{
+      name: "__proto__",
+      services: ["__proto__"],
+      addressByLan: new Map([["__proto__", "10.0.0.2"]]),
+      forwardsL3: false,
+      imageByService: new Map([["__proto__", "a"]]),
+    }],
+  });
+});
+
+Deno.test("readTopology() names the place of a wrong shape and what is there", () => {
   const cases: [place: string, value: unknown, message: string][] = [
     ["topology", undefined, "topology must be an object, but is missing"],
     ["topology", [], "topology must be an object, but is a list"],
-    ["topology.id", 7, "topology.id must be a text, but is a number"],
     ["topology", 7, "topology must be an object, but is a number"],
+    ["topology.id", 7, "topology.id must be a text, but is a number"],
+    ["topology.name", false, "topology.name must be a text, but is false"],
     ["lans", 1.5, "lans must be a list, but is a number"],
     ["lans", null, "lans must be a list, but is null"],
-    ["lans", {}, "lans must be a list, but is object"],
-    ["lans.0", "LAN-00", "lans[0] must be an object, but is string"],
+    ["lans", {}, "lans must be a list, but is an object"],
+    ["lans.0", "LAN-00", "lans[0] must be an object, but is a text"],
     ["lans.0.name", undefined, "lans[0].name must be a text, but is missing"],
     ["lans.0.subnet", null, "lans[0].subnet must be a text, but is null"],
+    ["lans.0.is_dmz", 1, "lans[0].is_dmz must be true or false, but is a number"],
+    ["lans.0.is_dmz", "true", "lans[0].is_dmz must be true or false, but is a text"],
     ["deckies", undefined, "deckies must be a list, but is missing"],
     ["deckies.0", null, "deckies[0] must be an object, but is null"],
-    ["deckies.0.name", {}, "deckies[0].name must be a text, but is object"],
-    ["deckies.0.services", "ssh", "deckies[0].services must be a list, but is string"],
+    ["deckies.0.name", {}, "deckies[0].name must be a text, but is an object"],
+    ["deckies.0.services", "ssh", "deckies[0].services must be a list, but is a text"],
     ["deckies.0.services.0", 22, "deckies[0].services[0] must be a text, but is a number"],
     [
       "deckies.0.decky_config",
@@ -70,24 +121,88 @@ Deno.test("readTopology() names the place of a wrong field and what is there", (
     [
       "deckies.0.decky_config.ips_by_lan.LAN-00",
       true,
-      "deckies[0].decky_config.ips_by_lan.LAN-00 must be a text, but is boolean",
+      "deckies[0].decky_config.ips_by_lan.LAN-00 must be a text, but is true",
+    ],
+    [
+      "deckies.0.decky_config.forwards_l3",
+      0,
+      "deckies[0].decky_config.forwards_l3 must be true or false, but is a number",
+    ],
+    [
+      "deckies.0.decky_config.service_config",
+      [],
+      "deckies[0].decky_config.service_config must be an object, but is a list",
+    ],
+    [
+      "deckies.0.decky_config.service_config.ssh",
+      "sshd",
+      "deckies[0].decky_config.service_config.ssh must be an object, but is a text",
+    ],
+    [
+      "deckies.0.decky_config.service_config",
+      { ssh: { image: ["sshd"] } },
+      "deckies[0].decky_config.service_config.ssh.image must be a text, but is a list",
     ],
   ];
-  for (const [place, value, problem] of cases) {
-    assert.throws(() => readTopology(documentWith(place, value)), {
+  for (const [place, value, fault] of cases) {
+    assert.throws(() => readWith({ [place]: value }), {
       name: "TypeError",
-      message: `Cannot read the topology: ${problem}`,
+      message: `Cannot read the topology: ${fault}`,
     });
   }
 });
 
-Deno.test("readTopology() refuses a document that is no object, or no JSON", () => {
-  for (const text of ["null", "[]", "7", '"a"']) {
-    assert.throws(() => readTopology(text), {
+Deno.test("readTopology() refuses a document that is no object", () => {
+  const cases = [["null", "null"], ["[]", "a list"], ["7", "a number"], ['"a"', "a text"]];
+  for (const [json = "", name] of cases) {
+    assert.throws(() => readTopology(parseJson(json)), {
       name: "TypeError",
-      message: /: document must be an/,
+      message: `Cannot read the topology: the document must be an object, but is ${name}`,
     });
   }
-  assert.throws(() => readTopology("7"), /document must be an object, but is a number$/);
-  assert.throws(() => readTopology("{"), SyntaxError);
+});
+
+Deno.test("readTopology() names every wrong shape, in the order of the document", () => {
+  const values = {
+    "topology.id": null,
+    "lans.0.name": undefined,
+    "lans.0.is_dmz": "no",
+    "deckies.0.services": ["ssh", null, 7],
+    "deckies.0.decky_config": false,
+  };
+  assert.throws(() => readWith(values), {
+    message: "Cannot read the topology: topology.id must be a text, but is null; " +
+      "lans[0].name must be a text, but is missing; " +
+      "lans[0].is_dmz must be true or false, but is a text; " +
+      "deckies[0].services[1] must be a text, but is null; " +
+      "deckies[0].services[2] must be a text, but is a number; " +
+      "deckies[0].decky_config must be an object, but is false",
+  });
+});
+
+Deno.test("readTopology() names twenty wrong shapes and counts the others", () => {
+  const messageFor = (count: number) => {
+    try {
+      readWith({ "deckies.0.services": Array(count).fill(7) });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    throw new Error("no wrong shape was found");
+  };
+  assert.equal(messageFor(20).split("; ").length, 20);
+  assert.match(messageFor(20), /services\[19\] must be a text, but is a number$/);
+  assert.equal(messageFor(21).split("; ").length, 21);
+  assert.match(messageFor(21), /services\[19\] must be a text, but is a number; and 1 more$/);
+  assert.match(messageFor(9_999), /services\[19\] must be a text[^;]+; and 9979 more$/);
+  assert.match(messageFor(100_000), /services\[19\] must be a text[^;]+; and 9980 or more$/);
+});
+
+Deno.test("readTopology() cuts a hostile name in a place", () => {
+  const name = "\u001b[31m😀".repeat(100_000);
+  assert.throws(
+    () => readWith({ "deckies.0.decky_config.ips_by_lan": { [name]: 7 } }),
+    ({ message }: Error) =>
+      // deno-lint-ignore no-control-regex
+      message.length < 300 && message.isWellFormed() && !/[\x00-\x1f]/.test(message),
+  );
 });

@@ -1,8 +1,13 @@
 /** The label that marks a Docker object as part of a topology; its value is the topology's id. */
 export const topologyLabel = "decnet.topology.id";
+/** The label with the digest of the specification that an object was made from. */
+export const specLabel = "decnet.topology.spec";
+/** The label with the id of the image that a container was made from. */
+export const imageLabel = "decnet.topology.image";
 
 /** A network that exists in the engine. */
 export interface NetworkFact {
+  readonly id: string;
   readonly name: string;
   readonly driver: string;
   readonly internal: boolean;
@@ -26,7 +31,7 @@ export interface ContainerFact {
   readonly addressByNetwork: ReadonlyMap<string, string>;
 }
 
-/** What of ours exists in the engine: by label or by name. */
+/** What exists in the engine, or the part of it that is ours: by label or by name. */
 export interface Inventory {
   readonly networks: readonly NetworkFact[];
   readonly containers: readonly ContainerFact[];
@@ -35,4 +40,9 @@ export interface Inventory {
 /** Whether Docker counts the container as running: what `docker ps` lists. */
 export function isRunning({ state }: ContainerFact): boolean {
   return state === "running" || state === "paused" || state === "restarting";
+}
+
+/** Whether a container shares the network of another, which so can go only after it. */
+export function isService({ networkMode, labels }: ContainerFact): boolean {
+  return networkMode.startsWith("container:") || labels.has("decnet.topology.service");
 }

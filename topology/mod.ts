@@ -1,13 +1,34 @@
-/** What a topology is: its document, version hash, plan and drift. Pure, no I/O. */
+/** What a topology is: its document, version hash, plan, drift, and what changes. Pure, no I/O. */
+export { parseAddress } from "./address.ts";
+export { type Changes, findChanges, foreignGuests, type Surroundings } from "./changes/changes.ts";
+export type {
+  ContainerChange,
+  ContainerCreation,
+  ContainerRepair,
+} from "./changes/container_changes.ts";
 export { readTopology, type Topology } from "./document.ts";
 export { type Difference, type Drift, driftKinds, findDrift } from "./drift.ts";
 export { versionHash } from "./hash.ts";
 export {
   type ContainerFact,
+  imageLabel,
   type Inventory,
   isRunning,
+  isService,
   type NetworkFact,
   topologyLabel,
 } from "./inventory.ts";
-export { compareCodePoints, parseJson, writeJson } from "./json.ts";
-export { type Plan, planTopology } from "./plan.ts";
+export { compareCodePoints, type Json, parseJson, writeJson } from "./json.ts";
+export { isImageReference } from "./validation/name.ts";
+export type { HostAddress, NetworkChange } from "./changes/network_changes.ts";
+export {
+  defaultImages,
+  type ImageNames,
+  type Plan,
+  type PlannedContainer,
+  type PlannedNetwork,
+  planTopology,
+} from "./plan.ts";
+export type { ContainerRequest, NetworkRequest } from "./requests.ts";
+export { findRemovals, type Remembered } from "./changes/removals.ts";
+export { describeProblems, validateTopology } from "./validation/validation.ts";

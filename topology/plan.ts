@@ -1,4 +1,25 @@
-import type { Topology } from "./document.ts";
+import type { Decky, Lan, Topology } from "./document.ts";
+import { specLabel, topologyLabel } from "./inventory.ts";
+import { compareCodePoints } from "./json.ts";
+import { baseRequest, type ContainerRequest, networkRequest, serviceRequest } from "./requests.ts";
+import type { NetworkRequest } from "./requests.ts";
+
+/** The images that containers are made from where the document names none. */
+export interface ImageNames {
+  /** Of base containers. */
+  readonly base: string;
+  /** Of services; `{service}` in it stands for the service's name. */
+  readonly service: string;
+  /** Service name → its image, instead of that. */
+  readonly byService: ReadonlyMap<string, string>;
+}
+
+/** The images where nothing is configured. */
+export const defaultImages: ImageNames = {
+  base: "debian:bookworm-slim",
+  service: "decnet/{service}:latest",
+  byService: new Map(),
+};
 
 /** A network that must exist. */
 export interface PlannedNetwork {
@@ -7,46 +28,107 @@ export interface PlannedNetwork {
   readonly subnet: string;
   /** No way out: every LAN but the DMZ. */
   readonly internal: boolean;
+  /** What the engine is asked for. */
+  readonly request: NetworkRequest;
 }
 
 /** A container that must run. */
 export interface PlannedContainer {
   readonly name: string;
+  readonly decky: string;
+  /** Null for a base. */
+  readonly service: string | null;
   /** Network name → the container's IPv4 address there; empty for a service. */
   readonly addressByNetwork: ReadonlyMap<string, string>;
   /** The base container whose network a service shares; null for a base. */
   readonly base: string | null;
+  /** What the engine is asked for. */
+  readonly request: ContainerRequest;
 }
 
 /** What a topology is in Docker. */
 export interface Plan {
   readonly topologyId: string;
+  /** Sorted by name. */
   readonly networks: readonly PlannedNetwork[];
+  /** Each base before its services. */
   readonly containers: readonly PlannedContainer[];
 }
 
-/** The plan of a topology; the naming is part of the contract with the master (docs/protocol.md). */
-export function planTopology(topology: Topology): Plan {
+/**
+ * The plan of a topology: names, labels, what the engine is asked for, and digests of that, by which
+ * a later apply tells what has changed. It is part of the contract with the master
+ * (docs/protocol.md).
+ */
+export async function planTopology(topology: Topology, images: ImageNames): Promise<Plan> {
   const prefix = `decnet_t_${topology.id.slice(0, 8)}_`;
-  const networkName = (lan: string) => prefix + lan.toLowerCase();
-  return {
-    topologyId: topology.id,
-    networks: topology.lans.map(({ name, subnet, isDmz }) => ({
-      name: networkName(name),
-      subnet,
-      internal: !isDmz,
+  const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
+  const deckies = topology.deckies.map((decky) => planDecky(decky, topology.id, prefix, images));
+  const [networks, containers] = await Promise.all([
+    Promise.all(lans.map(withDigest)),
+    Promise.all(deckies.flat().map(withDigest)),
+  ]);
+  networks.sort((a, b) => compareCodePoints(a.name, b.name));
+  return { topologyId: topology.id, networks, containers };
+}
+
+function planLan({ name, subnet, isDmz }: Lan, id: string, prefix: string): PlannedNetwork {
+  const lan = { name: networkName(name, prefix), subnet, internal: !isDmz };
+  return { ...lan, request: networkRequest(lan, { [topologyLabel]: id }) };
+}
+
+function planDecky(
+  { name, services, addressByLan, forwardsL3, imageByService }: Decky,
+  id: string,
+  prefix: string,
+  images: ImageNames,
+): PlannedContainer[] {
+  const base = prefix + name;
+  const labels = { [topologyLabel]: id, "decnet.topology.decky": name };
+  // Sorted: a document keeps no order of keys on its way through the store.
+  const addressByNetwork = new Map(
+    [...addressByLan].map(([lan, address]) => [networkName(lan, prefix), address] as const)
+      .sort(([a], [b]) => compareCodePoints(a, b)),
+  );
+  const imageOf = (service: string) =>
+    imageByService.get(service) ?? images.byService.get(service) ??
+      images.service.replaceAll("{service}", () => service);
+  return [
+    {
+      name: base,
+      decky: name,
+      service: null,
+      addressByNetwork,
+      base: null,
+      request: baseRequest({ name, image: images.base, addressByNetwork, forwardsL3 }, {
+        ...labels,
+        "decnet.topology.role": "base",
+      }),
+    },
+    ...services.map((service) => ({
+      name: `${base}-${service}`,
+      decky: name,
+      service,
+      addressByNetwork: new Map<string, string>(),
+      base,
+      request: serviceRequest({ decky: name, image: imageOf(service), base }, {
+        ...labels,
+        "decnet.topology.service": "true",
+        "decnet.topology.service_name": service,
+      }),
     })),
-    containers: topology.deckies.flatMap(({ name, services, addressByLan }) => {
-      const base = prefix + name;
-      const addresses = [...addressByLan].map(([lan, ip]) => [networkName(lan), ip] as const);
-      return [
-        { name: base, addressByNetwork: new Map(addresses), base: null },
-        ...services.map((service) => ({
-          name: `${base}-${service}`,
-          addressByNetwork: new Map<string, string>(),
-          base,
-        })),
-      ];
-    }),
-  };
+  ];
+}
+
+function networkName(lan: string, prefix: string): string {
+  return prefix + lan.toLowerCase();
+}
+
+/** The planned object with the label that tells its specification. */
+async function withDigest<T extends PlannedNetwork | PlannedContainer>(planned: T): Promise<T> {
+  const { request } = planned;
+  const bytes = new TextEncoder().encode(JSON.stringify(request));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  const labels = { ...request.Labels, [specLabel]: digest };
+  return { ...planned, request: { ...request, Labels: labels } };
 }

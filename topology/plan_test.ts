@@ -1,33 +1,114 @@
 import assert from "node:assert/strict";
-import { readTopology } from "./document.ts";
-import { planTopology } from "./plan.ts";
+import { readTopology, type Topology } from "./document.ts";
+import { specLabel } from "./inventory.ts";
+import { type Json, parseJson } from "./json.ts";
+import { defaultImages, type ImageNames, planTopology } from "./plan.ts";
 
-const planOf = (name: string) =>
-  planTopology(
-    readTopology(Deno.readTextFileSync(new URL(`../tests/data/${name}`, import.meta.url))),
-  );
+function topologyIn(name: string): Topology {
+  const file = new URL(`../tests/data/${name}`, import.meta.url);
+  return readTopology(parseJson(Deno.readTextFileSync(file)));
+}
 
-Deno.test("planTopology() plans one LAN", () => {
-  assert.deepEqual(planOf("topology-one-lan.json"), {
-    topologyId: "11111111-2222-3333-4444-555555555555",
-    networks: [{ name: "decnet_t_11111111_lan-00", subnet: "10.0.0.0/24", internal: false }],
-    containers: [
-      {
-        name: "decnet_t_11111111_decky-001",
-        addressByNetwork: new Map([["decnet_t_11111111_lan-00", "10.0.0.2"]]),
-        base: null,
+const planOf = (name: string) => planTopology(topologyIn(name), defaultImages);
+
+/** A document of one LAN and one decky. */
+function small(decky: { [key: string]: unknown }, config: { [key: string]: unknown } = {}) {
+  return readTopology(parseJson(JSON.stringify({
+    topology: { id: "a" },
+    lans: [{ name: "L", subnet: "10.0.0.0/24", is_dmz: true }],
+    deckies: [{
+      name: "d",
+      services: [],
+      ...decky,
+      decky_config: { ips_by_lan: { L: "10.0.0.2" }, ...config },
+    }],
+  })) as Json);
+}
+
+const labels = { "decnet.topology.id": "11111111-2222-3333-4444-555555555555" };
+const logConfig = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } };
+const lan = "decnet_t_11111111_lan-00";
+const base = "decnet_t_11111111_decky-001";
+/** Digests: when one of them changes, the next apply of each host recreates what it is of. */
+const specs = {
+  network: "edc5534e7464a540d18567deb2e2549a254425c21363d63471dad46592ffa50c",
+  base: "f755e49812a54c9b07521a44aedc1018ce832ca88f1d1d37f9a0f318ed02ce04",
+  service: "954f1616e0f52085ace2551ab8166ad21d0b4ce29a4e5bf675c39b13a96f9fcc",
+};
+
+Deno.test("planTopology() plans one LAN, with what the engine is asked for", async () => {
+  const { topologyId, networks, containers } = await planOf("topology-one-lan.json");
+  assert.equal(topologyId, "11111111-2222-3333-4444-555555555555");
+  assert.deepEqual(networks, [{
+    name: lan,
+    subnet: "10.0.0.0/24",
+    internal: false,
+    request: {
+      Name: lan,
+      CheckDuplicate: true,
+      Driver: "bridge",
+      Internal: false,
+      IPAM: { Driver: "default", Config: [{ Subnet: "10.0.0.0/24" }] },
+      Labels: { ...labels, [specLabel]: specs.network },
+    },
+  }]);
+  assert.deepEqual(containers, [
+    {
+      name: base,
+      decky: "decky-001",
+      service: null,
+      addressByNetwork: new Map([[lan, "10.0.0.2"]]),
+      base: null,
+      request: {
+        Image: "debian:bookworm-slim",
+        Hostname: "decky-001",
+        Cmd: ["sleep", "infinity"],
+        HostConfig: {
+          NetworkMode: lan,
+          RestartPolicy: { Name: "unless-stopped" },
+          LogConfig: logConfig,
+          CapAdd: ["NET_ADMIN"],
+          Sysctls: { "net.ipv4.ip_forward": "1" },
+        },
+        NetworkingConfig: {
+          EndpointsConfig: { [lan]: { IPAMConfig: { IPv4Address: "10.0.0.2" } } },
+        },
+        Labels: {
+          ...labels,
+          "decnet.topology.decky": "decky-001",
+          "decnet.topology.role": "base",
+          [specLabel]: specs.base,
+        },
       },
-      {
-        name: "decnet_t_11111111_decky-001-ssh",
-        addressByNetwork: new Map(),
-        base: "decnet_t_11111111_decky-001",
+    },
+    {
+      name: `${base}-ssh`,
+      decky: "decky-001",
+      service: "ssh",
+      addressByNetwork: new Map(),
+      base,
+      request: {
+        Image: "decnet/ssh:latest",
+        Env: ["HOSTNAME=decky-001"],
+        HostConfig: {
+          NetworkMode: `container:${base}`,
+          RestartPolicy: { Name: "unless-stopped" },
+          LogConfig: logConfig,
+        },
+        Labels: {
+          ...labels,
+          "decnet.topology.decky": "decky-001",
+          "decnet.topology.service": "true",
+          "decnet.topology.service_name": "ssh",
+          [specLabel]: specs.service,
+        },
       },
-    ],
-  });
+    },
+  ]);
 });
 
-Deno.test("planTopology() plans several LANs, deckies on two of them and several services", () => {
-  const { networks, containers } = planOf("topology-three-lans.json");
+Deno.test("planTopology() plans several LANs, deckies on two of them and several services", async () => {
+  const { networks, containers } = await planOf("topology-three-lans.json");
   const prefix = "decnet_t_7c9e6679_";
   assert.deepEqual(
     networks.map(({ name, subnet, internal }) => [name, subnet, internal]),
@@ -55,16 +136,19 @@ Deno.test("planTopology() plans several LANs, deckies on two of them and several
   assert.ok(containers.every(({ name }) => name.startsWith(prefix)));
 });
 
-Deno.test("planTopology() lower-cases the LANs and nothing else", () => {
-  const plan = planTopology({
+Deno.test("planTopology() lower-cases the LANs and nothing else", async () => {
+  const plan = await planTopology({
     id: "ABCDEFGH-rest",
+    name: "",
     lans: [{ name: "Office.LAN", subnet: "10.1.0.0/16", isDmz: false }],
     deckies: [{
       name: "Web",
       services: ["HTTP"],
       addressByLan: new Map([["Office.LAN", "10.1.0.9"]]),
+      forwardsL3: false,
+      imageByService: new Map(),
     }],
-  });
+  }, defaultImages);
   assert.equal(plan.networks[0]?.name, "decnet_t_ABCDEFGH_office.lan");
   assert.deepEqual(plan.containers.map(({ name }) => name), [
     "decnet_t_ABCDEFGH_Web",
@@ -76,15 +160,72 @@ Deno.test("planTopology() lower-cases the LANs and nothing else", () => {
   );
 });
 
-Deno.test("planTopology() takes a short id as it is, and nothing from an empty topology", () => {
+Deno.test("planTopology() takes a short id as it is, and nothing from an empty topology", async () => {
   const lan = { name: "a", subnet: "10.1.0.0/16", isDmz: true };
-  assert.equal(
-    planTopology({ id: "abc", lans: [lan], deckies: [] }).networks[0]?.name,
-    "decnet_t_abc_a",
-  );
-  assert.deepEqual(planTopology({ id: "abc", lans: [], deckies: [] }), {
+  const short = { id: "abc", name: "", lans: [lan], deckies: [] };
+  const { networks } = await planTopology(short, defaultImages);
+  assert.equal(networks[0]?.name, "decnet_t_abc_a");
+  assert.deepEqual(await planTopology({ ...short, lans: [] }, defaultImages), {
     topologyId: "abc",
     networks: [],
     containers: [],
   });
 });
+
+Deno.test("planTopology() lets the document name the image, then the configuration", async () => {
+  const images: ImageNames = {
+    base: "own/base:1",
+    service: "own/{service}-{service}:2",
+    byService: new Map([["ssh", "own/special"], ["http", "own/web"]]),
+  };
+  const services = { services: ["ssh", "http", "ftp"] };
+  const topology = small(services, { service_config: { ssh: { image: "named/ssh:3" } } });
+  const { containers } = await planTopology(topology, images);
+  assert.deepEqual(containers.map(({ request }) => request.Image), [
+    "own/base:1",
+    "named/ssh:3",
+    "own/web",
+    "own/ftp-ftp:2",
+  ]);
+});
+
+Deno.test("planTopology() lets a decky forward between its LANs by a sysctl", async () => {
+  const { containers } = await planTopology(small({}, { forwards_l3: true }), defaultImages);
+  const [{ request }] = containers as [(typeof containers)[number]];
+  assert.deepEqual(request.HostConfig.Sysctls, { "net.ipv4.ip_forward": "1" });
+});
+
+Deno.test("planTopology() gives the same specification whatever the order of the keys", async () => {
+  const lans = ["A", "B", "10", "9"].map((name, index) => ({
+    name,
+    subnet: `10.0.${index}.0/24`,
+    isDmz: index === 0,
+  }));
+  const addresses: [string, string][] = lans.map(({ name }, index) => [name, `10.0.${index}.2`]);
+  const [one, other] = await Promise.all(
+    [addresses, addresses.toReversed()].map((entries) => {
+      const [decky] = small({}).deckies;
+      const deckies = [{ ...decky!, addressByLan: new Map(entries) }];
+      return planTopology({ id: "a", name: "", lans, deckies }, defaultImages);
+    }),
+  );
+  assert.deepEqual(one, other);
+  assert.equal(one!.containers[0]!.request.HostConfig.NetworkMode, "decnet_t_a_10");
+});
+
+const differences: [what: string, decky: { [key: string]: unknown }, config: {
+  [key: string]: unknown;
+}][] = [
+  ["another address", {}, { ips_by_lan: { L: "10.0.0.3" } }],
+  ["forwarding", {}, { forwards_l3: true }],
+];
+
+for (const [what, decky, config] of differences) {
+  Deno.test(`planTopology() gives a base with ${what} another specification`, async () => {
+    const specOf = async (topology: Topology) => {
+      const { containers } = await planTopology(topology, defaultImages);
+      return containers[0]!.request.Labels[specLabel];
+    };
+    assert.notEqual(await specOf(small(decky, config)), await specOf(small({})));
+  });
+}

@@ -1,0 +1,57 @@
+/** An IPv4 subnet. */
+export interface Subnet {
+  /** The first address, as a number of 32 bits. */
+  readonly first: number;
+  /** The last address. */
+  readonly last: number;
+}
+
+/** An IPv4 address with a prefix length; bits may be set behind the prefix. */
+export interface Cidr {
+  /** A number of 32 bits. */
+  readonly address: number;
+  /** 0 to 32. */
+  readonly prefixLength: number;
+}
+
+/** An IPv4 address as a number of 32 bits, or null when `text` is none; no leading zeros. */
+export function parseAddress(text: string): number | null {
+  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1);
+  if (!parts?.every((part) => String(Number(part)) === part && Number(part) <= 255)) return null;
+  return parts.reduce((address, part) => address * 256 + Number(part), 0);
+}
+
+/** The dotted notation of an IPv4 address. */
+export function formatAddress(address: number): string {
+  // The operators on bits see the same 32 bits whether JavaScript counts the number signed or not.
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
+}
+
+/** An address in CIDR notation, or null when `text` is none; no leading zeros. */
+export function parseCidr(text: string): Cidr | null {
+  const [, addressText = "", prefix = ""] = /^([\d.]{7,15})\/(\d{1,2})$/.exec(text) ?? [];
+  const address = parseAddress(addressText);
+  const prefixLength = Number(prefix);
+  if (address === null || prefixLength > 32 || String(prefixLength) !== prefix) return null;
+  return { address, prefixLength };
+}
+
+/** The subnet that an address and its prefix length lie in. */
+export function subnetOf({ address, prefixLength }: Cidr): Subnet {
+  const size = 2 ** (32 - prefixLength);
+  const first = address - address % size;
+  return { first, last: first + size - 1 };
+}
+
+/** The subnet in CIDR notation, or null when `text` is none; bits set behind the prefix count. */
+export function parseSubnet(text: string): Subnet | null {
+  const cidr = parseCidr(text);
+  if (cidr === null) return null;
+  const subnet = subnetOf(cidr);
+  return subnet.first === cidr.address ? subnet : null;
+}
+
+/** Whether two subnets have an address in common. */
+export function isOverlapping(a: Subnet, b: Subnet): boolean {
+  return a.first <= b.last && b.first <= a.last;
+}
