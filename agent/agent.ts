@@ -6,7 +6,7 @@ import {
   MasterClient,
   parseRetryAfter,
 } from "../master/mod.ts";
-import { type BeatBody, beatBody } from "./beat.ts";
+import { type BeatBody, beatBody, type TopologyReport } from "./beat.ts";
 import { type Delivery, refusal } from "./delivery.ts";
 import { type Stock, type StockOptions, Stocktaker } from "./stock.ts";
 
@@ -106,6 +106,11 @@ export class Agent {
   async hasNews(signal: AbortSignal): Promise<boolean> {
     const stock = await this.#stocktaker.take(signal);
     return JSON.stringify(this.#bodyOf(stock)) !== this.#lastBody;
+  }
+
+  /** What the master is told of the topology, and nothing sent; null when the store is unreadable. */
+  async state(signal: AbortSignal): Promise<TopologyReport | null> {
+    return this.#bodyOf(await this.#stocktaker.take(signal)).topology;
   }
 
   /** Closes the store and the connection to the master. */

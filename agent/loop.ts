@@ -1,5 +1,6 @@
 import type { Log } from "../host/mod.ts";
 import type { Agent, Beat } from "./agent.ts";
+import { Bell } from "./bell.ts";
 import { wantsBackoff } from "./delivery.ts";
 import { Diary } from "./diary.ts";
 import { firstDelayMs, nextDelayMs } from "./schedule.ts";
@@ -14,8 +15,12 @@ export interface LoopOptions {
   readonly random?: () => number;
   /** How often to look at the host between two beats, in milliseconds. */
   readonly lookIntervalMs?: number;
-  /** Waits so many milliseconds; answers false when the wait was cut short by the signal. */
-  readonly wait?: (ms: number, signal: AbortSignal) => Promise<boolean>;
+  /** Calls for a beat at once. */
+  readonly bell?: Bell;
+  /** Whether the agent itself is changing the host: then what is half done is no news. */
+  readonly isBusy?: () => boolean;
+  /** Waits so long, or until the bell rings; answers false when the signal cut the wait short. */
+  readonly wait?: (ms: number, signal: AbortSignal, bell: Bell) => Promise<boolean>;
 }
 
 /** Beats until `signal` is aborted. Nothing that a beat meets ends the loop. */
@@ -24,25 +29,44 @@ export async function runLoop(
   signal: AbortSignal,
   options: LoopOptions,
 ): Promise<void> {
-  const { intervalMs, log, onBeat = () => {}, random = Math.random, wait = pause } = options;
-  const { lookIntervalMs = 5_000 } = options;
+  const { intervalMs, log, onBeat = () => {}, random = Math.random } = options;
+  const { lookIntervalMs = 5_000, bell = new Bell(), isBusy = () => false } = options;
+  const { wait = (ms, signal, bell) => bell.wait(ms, signal) } = options;
   const diary = new Diary(log);
   let failures = 0;
   let delayMs = firstDelayMs(intervalMs, random());
   let isWatching = false;
+  let retryAfterMs: number | null = null;
+  let lastExtraAt = -Infinity;
+  /** Ends when there may be one more beat out of turn. */
+  const mayBeExtra = async () => {
+    const tooEarlyMs = lastExtraAt + lookIntervalMs - performance.now();
+    if (tooEarlyMs > 0) await wait(tooEarlyMs, signal, new Bell());
+    lastExtraAt = performance.now();
+    return !signal.aborted;
+  };
   /** Ends when the next beat is due, or there is news for it; false when the loop is to stop. */
   const isDue = async () => {
     for (let leftMs = delayMs;;) {
-      if (!isWatching || leftMs <= lookIntervalMs) return await wait(leftMs, signal);
-      if (!await wait(lookIntervalMs, signal)) return false;
+      const waitMs = isWatching ? Math.min(leftMs, lookIntervalMs) : leftMs;
       const startedAt = performance.now();
-      if (await agent.hasNews(signal)) return !signal.aborted;
-      leftMs = Math.max(0, leftMs - lookIntervalMs - (performance.now() - startedAt));
+      if (!await wait(waitMs, signal, bell)) return false;
+      if (bell.take()) {
+        // A master that asked for a pause gets it, whatever there is to say.
+        if (retryAfterMs === null) return await mayBeExtra();
+        leftMs = Math.max(0, leftMs - (performance.now() - startedAt));
+        continue;
+      }
+      leftMs -= waitMs;
+      if (leftMs <= 0) return true;
+      const lookedAt = performance.now();
+      if (!isBusy() && await agent.hasNews(signal)) return await mayBeExtra();
+      leftMs = Math.max(0, leftMs - (performance.now() - lookedAt));
     }
   };
   while (await isDue()) {
     const startedAt = performance.now();
-    let retryAfterMs: number | null = null;
+    retryAfterMs = null;
     try {
       const beat = await agent.beat(signal);
       // A beat that was cut short by the stop says nothing about the host.
@@ -63,17 +87,4 @@ export async function runLoop(
       delayMs = Math.max(0, delayMs - (performance.now() - startedAt));
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const end = () => {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", end);
-    resolve(!signal.aborted);
-  };
-  const timer = setTimeout(end, ms);
-  signal.addEventListener("abort", end, { once: true });
-  if (signal.aborted) end();
-  return promise;
 }

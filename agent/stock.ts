@@ -9,7 +9,9 @@ import { type AppliedTopology, StoreReader, unknownDocument } from "../store/mod
 import {
   type Drift,
   findDrift,
+  type ImageNames,
   type Inventory,
+  parseJson,
   type Plan,
   planTopology,
   readTopology,
@@ -49,6 +51,8 @@ export interface StockOptions extends Omit<ObserveOptions, "socket" | "timers"> 
   readonly sockets: readonly string[];
   /** The SQLite file of the store. */
   readonly storePath: string;
+  /** What a topology is made from: with another image a container is another one. */
+  readonly images: ImageNames;
 }
 
 /** Takes stock again and again; keeps what need not be made anew each time. */
@@ -72,7 +76,8 @@ export class Stocktaker {
       socket = findSocket(this.#options.sockets);
       const options = { ...this.#options, socket, timers: this.#timers };
       const { inventory, engine, ...observed } = await observe(signal, options);
-      return { store, observed, socket, engine, drift: this.#compare(store, inventory) };
+      const drift = await this.#compare(store, inventory);
+      return { store, observed, socket, engine, drift };
     } catch (error) {
       const observed = { error: messageOf(error).slice(0, maximumErrorLength).toWellFormed() };
       return { store, observed, socket, engine: null, drift: unknown("Docker did not answer") };
@@ -97,14 +102,15 @@ export class Stocktaker {
     }
   }
 
-  #compare(store: StoreStock, inventory: Inventory): KnownDrift {
+  async #compare(store: StoreStock, inventory: Inventory): Promise<KnownDrift> {
     if (store.state === "unreadable") return unknown("the store is unreadable");
     if (store.state === "idle") return findDrift(null, inventory);
     const { document } = store.applied;
     if (document === unknownDocument) return unknown("the store holds no document");
     try {
       if (this.#planned?.document !== document) {
-        this.#planned = { document, plan: planTopology(readTopology(document)) };
+        const topology = readTopology(parseJson(document));
+        this.#planned = { document, plan: await planTopology(topology, this.#options.images) };
       }
     } catch (error) {
       return unknown(messageOf(error));

@@ -1,5 +1,7 @@
 /** The machine around the agent. */
 export { exists, readConfigFile, readInput } from "./files.ts";
+export { interfaceAddresses } from "./interfaces.ts";
+export { FileLock, LockHeld } from "./lock.ts";
 export { createLog, type Level, type Log } from "./log.ts";
 export { printable } from "./printable.ts";
 export { stopSignal, writeText } from "./process.ts";

@@ -1,5 +1,6 @@
 import { Agent, type AgentOptions, type Beat } from "../agent/mod.ts";
 import { TopologyStore } from "../store/mod.ts";
+import { defaultImages } from "../topology/mod.ts";
 import { writeAgentDirectory } from "./certificates.ts";
 import { container, FakeEngine, network } from "./engine/mod.ts";
 import { authority, startMaster } from "./master_setup.ts";
@@ -61,6 +62,7 @@ export class AgentSetup implements AsyncDisposable {
       sockets: [this.engine.socketPath],
       networkPrefixes: ["decnet-topology-", "decnet_t_"],
       containerPrefixes: ["decnet-", "decnet_t_"],
+      images: defaultImages,
       ...options,
     });
   }

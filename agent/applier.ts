@@ -1,0 +1,244 @@
+import { Engine, findSocket } from "../docker/mod.ts";
+import { FileLock, LockHeld } from "../host/mod.ts";
+import { AlreadyApplied, type AppliedTopology, TopologyStore } from "../store/mod.ts";
+import { type Changes, type ImageNames, writeJson } from "../topology/mod.ts";
+import type { Candidate } from "./candidate.ts";
+import { lookAhead, type Prospect, removalsOf } from "./prospect.ts";
+import { Refusal } from "./refusal.ts";
+import { type Step, Steps } from "./steps.ts";
+
+/** How long a call that is under way may still take when the process is asked to stop. */
+const graceMs = 1_200;
+
+/** Where a topology is applied, and how. */
+export interface ApplierOptions {
+  /** Paths where the engine's socket may be; the first that exists is used. */
+  readonly sockets: readonly string[];
+  /** The SQLite file of the store; the lock lies beside it. */
+  readonly storePath: string;
+  readonly images: ImageNames;
+  /** Whether another topology is torn down first, instead of a refusal. */
+  readonly supersede: boolean;
+}
+
+/** How one apply or teardown is run. */
+export interface RunOptions {
+  /** Stops it between two calls; a later apply or teardown does the rest. */
+  readonly signal: AbortSignal;
+  /** Told what has been done. */
+  readonly onStep?: ((step: Step) => void) | undefined;
+  /** Told who else is at it; without this a busy host is a refusal. */
+  readonly onWait?: ((holder: string) => void) | undefined;
+}
+
+/** What became of an apply or a teardown. */
+export interface Outcome {
+  readonly topologyId: string;
+  /** How many networks and containers were created, removed or started. */
+  readonly changes: number;
+}
+
+/** What an apply would do. */
+export interface Preview extends Prospect {
+  /** Why it would be refused, or null. */
+  readonly conflict: string | null;
+}
+
+/** Makes topologies real in Docker, and takes them down again. */
+export class Applier {
+  readonly #options: ApplierOptions;
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+  }
+
+  /** What an apply would do now; changes nothing. Throws `Refusal`, `failed`. */
+  async preview({ plan }: Candidate, signal: AbortSignal): Promise<Preview> {
+    const { storePath, supersede, images } = this.#options;
+    try {
+      const store = TopologyStore.open(storePath, { readOnly: true });
+      const other = otherThan(plan.topologyId, store.current());
+      store.close();
+      return await this.#withEngine(signal, async (engine) => ({
+        ...await lookAhead(engine, plan, { other, images }),
+        conflict: other && !supersede ? conflict(other, plan.topologyId).message : null,
+      }));
+    } catch (cause) {
+      throw failure(cause);
+    }
+  }
+
+  /**
+   * Makes Docker as planned and stores the document. Throws `Refusal`: `conflict` when another
+   * topology is stored, `busy`, or `failed`, which is recorded in the store.
+   */
+  async apply({ plan, document, versionHash }: Candidate, options: RunOptions): Promise<Outcome> {
+    const { topologyId } = plan;
+    const { supersede, images } = this.#options;
+    return await this.#alone(`apply ${topologyId}`, options, async (store) => {
+      const other = otherThan(topologyId, store.current());
+      if (other && !supersede) throw conflict(other, topologyId);
+      const text = writeJson(document);
+      try {
+        const changes = await this.#change(options, async (engine, carryOut) => {
+          const { removals, changes, imageIds } = await lookAhead(engine, plan, { other, images });
+          checkObstacles([...removals.obstacles, ...changes.obstacles]);
+          if (other) {
+            await carryOut(removals, imageIds);
+            store.clear(other.topologyId);
+          }
+          await carryOut(changes, imageIds);
+        });
+        store.put(topologyId, versionHash, text);
+        return { topologyId, changes };
+      } catch (error) {
+        throw record(store, { topologyId, text }, error);
+      }
+    });
+  }
+
+  /**
+   * Removes everything of a topology from Docker, and its row from the store, in whatever state it
+   * is, or when there is nothing. Throws `Refusal`: `busy` or `failed`.
+   */
+  async teardown(topologyId: string, options: RunOptions): Promise<Outcome> {
+    const unknown = { topologyId, versionHash: "", document: "" };
+    return await this.#alone(`teardown ${topologyId}`, options, async (store) => {
+      const applied = store.current();
+      const known = applied?.topologyId === topologyId ? applied : null;
+      try {
+        const changes = await this.#change(options, async (engine, carryOut) => {
+          const inventory = await engine.list();
+          const removals = await removalsOf(known ?? unknown, inventory, this.#options.images);
+          checkObstacles(removals.obstacles);
+          await carryOut(removals, new Map());
+        });
+        store.clear(topologyId);
+        return { topologyId, changes };
+      } catch (error) {
+        // A row for what is not stored would keep every other topology from this host.
+        throw known ? record(store, { topologyId }, error) : failure(error);
+      }
+    });
+  }
+
+  /** One at a time, in this process and in all others. */
+  async #alone<T>(
+    purpose: string,
+    { signal, onWait }: RunOptions,
+    work: (store: TopologyStore) => Promise<T>,
+  ): Promise<T> {
+    const { storePath } = this.#options;
+    let lock: FileLock | undefined;
+    let store: TopologyStore | undefined;
+    try {
+      const lockPath = storePath.replace(/[^/]*$/, "apply.lock");
+      lock = await FileLock.acquire(lockPath, { purpose, signal, onWait });
+      store = TopologyStore.open(storePath);
+      return await work(store);
+    } catch (cause) {
+      if (cause instanceof LockHeld) {
+        throw new Refusal("busy", `another apply or teardown is under way: ${cause.message}`);
+      }
+      throw failure(cause);
+    } finally {
+      store?.close();
+      lock?.release();
+    }
+  }
+
+  /** Lets `work` change the engine; answers how many changes that were. */
+  async #change(
+    { signal, onStep = () => {} }: RunOptions,
+    work: (
+      engine: Engine,
+      carryOut: (changes: Changes, imageIds: Prospect["imageIds"]) => Promise<void>,
+    ) => Promise<void>,
+  ): Promise<number> {
+    const stop = new AbortController();
+    let count = 0;
+    await this.#withEngine(stop.signal, async (engine) => {
+      const carryOut = async (changes: Changes, imageIds: Prospect["imageIds"]) => {
+        const steps = new Steps(changes, engine, { imageIds, stop, onStep });
+        await steps.run();
+        count += steps.total;
+      };
+      await untilStopped(work(engine, carryOut), signal, stop);
+    });
+    return count;
+  }
+
+  async #withEngine<T>(signal: AbortSignal, work: (engine: Engine) => Promise<T>): Promise<T> {
+    const engine = new Engine(findSocket(this.#options.sockets), signal);
+    try {
+      return await work(engine);
+    } finally {
+      engine.close();
+    }
+  }
+}
+
+/**
+ * Waits for `work`. Once `signal` is aborted no further call is begun, and the one under way is
+ * waited for, but not long: whoever stops a service does not wait for ever.
+ */
+async function untilStopped(
+  work: Promise<void>,
+  signal: AbortSignal,
+  stop: AbortController,
+): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const { promise: tooLong, reject } = Promise.withResolvers<never>();
+  const onAbort = () => {
+    stop.abort(new Error("interrupted, as the agent was stopped; apply it again or tear it down"));
+    timer = setTimeout(() => reject(stop.signal.reason), graceMs);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    await Promise.race([work, tooLong]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function otherThan(id: string, applied: AppliedTopology | null): AppliedTopology | null {
+  return applied && applied.topologyId !== id ? applied : null;
+}
+
+function conflict(other: AppliedTopology, id: string): Refusal {
+  return new Refusal("conflict", new AlreadyApplied(other.topologyId, id).message);
+}
+
+function checkObstacles(obstacles: readonly string[]): void {
+  if (obstacles.length > 0) throw new Error(obstacles.join("; "));
+}
+
+/** Keeps what went wrong, with the document, so that a teardown finds what there is by then. */
+function record(
+  store: TopologyStore,
+  { topologyId, text }: { topologyId: string; text?: string },
+  error: unknown,
+): Refusal {
+  const refusal = failure(error);
+  try {
+    // While a topology that is to be superseded is still there, it is its teardown that failed.
+    const other = otherThan(topologyId, store.current());
+    if (other) store.recordError(other.topologyId, refusal.message);
+    else store.recordError(topologyId, refusal.message, text);
+    return refusal;
+  } catch (cause) {
+    const message = `${refusal.message}; and this could not be recorded: ${messageOf(cause)}`;
+    return new Refusal("failed", message, { cause });
+  }
+}
+
+function failure(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  return new Refusal("failed", messageOf(error), { cause: error });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,59 @@
+/** How often to try again while somebody else holds a lock, in milliseconds. */
+const pauseMs = 200;
+
+/** Somebody else holds the lock, and waiting was not wanted. */
+export class LockHeld extends Error {
+  override readonly name = "LockHeld";
+}
+
+/** How to get a lock. */
+export interface LockOptions {
+  /** What it is held for, in words for whoever has to wait. */
+  readonly purpose: string;
+  readonly signal: AbortSignal;
+  /** Told once, with who holds it; without this there is no waiting. */
+  readonly onWait?: ((holder: string) => void) | undefined;
+}
+
+/**
+ * A lock between processes, and within one, that the kernel gives back when its holder dies. The file
+ * tells who holds it; it stays, as removing it would race with whoever opens it.
+ */
+export class FileLock {
+  readonly #file: Deno.FsFile;
+
+  private constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  /** Throws `LockHeld` when somebody else has it and `onWait` is not given. */
+  static async acquire(path: string, { purpose, signal, onWait }: LockOptions): Promise<FileLock> {
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o700 });
+    const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+    try {
+      for (let isFirst = true; !file.tryLockSync(true); isFirst = false) {
+        if (isFirst) {
+          const holder = Deno.readTextFileSync(path).trim() || "another process";
+          if (!onWait) throw new LockHeld(`held by ${holder}`);
+          onWait(holder);
+        }
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        signal.throwIfAborted();
+      }
+      file.truncateSync();
+      file.writeSync(new TextEncoder().encode(
+        `process ${Deno.pid} since ${new Date().toISOString()} for ${purpose}\n`,
+      ));
+      return new FileLock(file);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** Gives the lock back. */
+  release(): void {
+    this.#file.truncateSync();
+    this.#file.close();
+  }
+}
