@@ -12,6 +12,7 @@ async function main(): Promise<number> {
     stderr: (text) => writeText(Deno.stderr, text),
     variable: (name) => Deno.env.get(name),
     isRoot: Deno.uid() === 0,
+    columns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
     readFile: readConfigFile,
     readInput,
     exists,

@@ -6,6 +6,15 @@ export type Command =
   | { readonly name: "once"; readonly dryRun: boolean }
   | { readonly name: "state" }
   | { readonly name: "hash"; readonly file: string }
+  | {
+    readonly name: "apply";
+    readonly file: string;
+    /** The version hash that the document must have, or null. */
+    readonly hash: string | null;
+    readonly dryRun: boolean;
+    readonly noWait: boolean;
+  }
+  | { readonly name: "teardown"; readonly topologyId: string; readonly noWait: boolean }
   | { readonly name: "version" }
   | { readonly name: "help" };
 
@@ -24,7 +33,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-const switches = ["once", "json", "dry-run", "version", "help"] as const;
+const switches = ["once", "json", "dry-run", "no-wait", "version", "help"] as const;
 type Switch = (typeof switches)[number];
 
 /** Takes a command line apart. Throws `UsageError` for anything that it does not know. */
@@ -32,7 +41,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   const on = new Set<Switch>();
   const values = new Map<KeyName, string>();
   const operands: string[] = [];
-  let config: string | null = null;
+  const options = new Map<"config" | "hash", string>();
   for (let index = 0; index < args.length; index++) {
     const [, name, inline] = /^--([^=]+)(?:=(.*))?$/s.exec(expand(args[index]!)) ?? [];
     if (name === undefined) {
@@ -41,30 +50,52 @@ export function parseArguments(args: readonly string[]): Arguments {
       if (inline !== undefined) throw new UsageError(`--${name} takes no value`);
       on.add(name);
     } else {
-      if (name !== "config" && !isOneOf(keyNames, name)) {
+      const isOption = name === "config" || name === "hash";
+      if (!isOption && !isOneOf(keyNames, name)) {
         throw new UsageError(`--${name} is not a flag; --help lists them`);
       }
       const value = inline ?? args[++index];
       const isMissing = value === undefined || value === "" ||
         (inline === undefined && value.startsWith("--"));
       if (isMissing) throw new UsageError(`--${name} needs a value`);
-      if (name === "config") config = value;
+      if (isOption) options.set(name, value);
       else values.set(name, value);
     }
   }
-  return { command: chooseCommand(operands, on), json: on.has("json"), config, values };
+  const hash = options.get("hash") ?? null;
+  return {
+    command: chooseCommand(operands, on, hash),
+    json: on.has("json"),
+    config: options.get("config") ?? null,
+    values,
+  };
 }
 
-function chooseCommand([first, ...rest]: readonly string[], on: ReadonlySet<Switch>): Command {
+function chooseCommand(
+  [first, ...rest]: readonly string[],
+  on: ReadonlySet<Switch>,
+  hash: string | null,
+): Command {
   if (on.has("help")) return { name: "help" };
   if (on.has("version")) return { name: "version" };
-  if (on.has("dry-run") && !on.has("once")) throw new UsageError("--dry-run goes with --once");
+  const dryRun = on.has("dry-run");
+  const noWait = on.has("no-wait");
+  if (dryRun && !on.has("once") && first !== "apply") {
+    throw new UsageError("--dry-run goes with --once and apply");
+  }
+  if (noWait && first !== "apply" && first !== "teardown") {
+    throw new UsageError("--no-wait goes with apply and teardown");
+  }
+  if (hash !== null && first !== "apply") throw new UsageError("--hash goes with apply");
+  if (hash !== null && !/^[0-9a-f]{64}$/.test(hash)) {
+    throw new UsageError(`--hash: '${hash}' must be 64 hex digits in lower case`);
+  }
   if (on.has("once") && first !== undefined) {
     throw new UsageError(`--once is a command of its own; it does not go with '${first}'`);
   }
-  if (on.has("once")) return { name: "once", dryRun: on.has("dry-run") };
+  if (on.has("once")) return { name: "once", dryRun };
   if (on.has("json") && first === undefined) {
-    throw new UsageError("--json goes with --once, state, hash and --version");
+    throw new UsageError("--json goes with --once, state, apply, teardown, hash and --version");
   }
   switch (first) {
     case undefined:
@@ -75,6 +106,12 @@ function chooseCommand([first, ...rest]: readonly string[], on: ReadonlySet<Swit
     case "hash":
       if (rest.length !== 1) throw new UsageError("hash takes one file, or - for standard input");
       return { name: "hash", file: rest[0]! };
+    case "apply":
+      if (rest.length !== 1) throw new UsageError("apply takes one file, or - for standard input");
+      return { name: "apply", file: rest[0]!, hash, dryRun, noWait };
+    case "teardown":
+      if (rest.length !== 1) throw new UsageError("teardown takes the id of one topology");
+      return { name: "teardown", topologyId: rest[0]!, noWait };
     default:
       throw new UsageError(`'${first}' is not a command; --help lists them`);
   }

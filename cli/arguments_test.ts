@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { type Arguments, type Command, parseArguments, UsageError } from "./arguments.ts";
 import { keyNames } from "./keys.ts";
 
+const hash = "0a".repeat(32);
+const plainApply = { name: "apply", hash: null, dryRun: false, noWait: false } as const;
+
 Deno.test("parseArguments() chooses the command", () => {
   const cases: [line: string, command: Command][] = [
     ["", { name: "loop" }],
@@ -14,11 +17,26 @@ Deno.test("parseArguments() chooses the command", () => {
     ["hash topology.json", { name: "hash", file: "topology.json" }],
     ["hash -", { name: "hash", file: "-" }],
     ["--json hash -", { name: "hash", file: "-" }],
+    ["apply topology.json", { ...plainApply, file: "topology.json" }],
+    ["apply -", { ...plainApply, file: "-" }],
+    ["apply -x --json", { ...plainApply, file: "-x" }],
+    ["apply --dry-run f", { ...plainApply, file: "f", dryRun: true }],
+    ["--no-wait apply f", { ...plainApply, file: "f", noWait: true }],
+    [`apply f --hash ${hash}`, { ...plainApply, file: "f", hash }],
+    [`--hash=${hash} apply f`, { ...plainApply, file: "f", hash }],
+    [
+      `apply f --hash=x --no-wait --dry-run --json --hash ${hash}`,
+      { name: "apply", file: "f", hash, dryRun: true, noWait: true },
+    ],
+    ["teardown a-1", { name: "teardown", topologyId: "a-1", noWait: false }],
+    ["--json teardown apply", { name: "teardown", topologyId: "apply", noWait: false }],
+    ["teardown --no-wait a", { name: "teardown", topologyId: "a", noWait: true }],
     ["--version", { name: "version" }],
     ["--version --json", { name: "version" }],
     ["--help", { name: "help" }],
     ["-h", { name: "help" }],
     ["state --help", { name: "help" }],
+    ["apply --help --hash nonsense", { name: "help" }],
     ["--help --version nonsense", { name: "help" }],
     ["--once --version", { name: "version" }],
   ];
@@ -78,13 +96,35 @@ Deno.test("parseArguments() refuses what it does not know, and names it", () => 
     [["--master-host", "--once"], "--master-host needs a value"],
     [["--master-host="], "--master-host needs a value"],
     [["--master-host", ""], "--master-host needs a value"],
-    [["--dry-run"], "--dry-run goes with --once"],
-    [["state", "--dry-run"], "--dry-run goes with --once"],
-    [["--json"], "--json goes with --once, state, hash and --version"],
+    [["--dry-run"], "--dry-run goes with --once and apply"],
+    [["state", "--dry-run"], "--dry-run goes with --once and apply"],
+    [["teardown", "a", "--dry-run"], "--dry-run goes with --once and apply"],
+    [["--no-wait"], "--no-wait goes with apply and teardown"],
+    [["--once", "--no-wait"], "--no-wait goes with apply and teardown"],
+    [["hash", "-", "--no-wait"], "--no-wait goes with apply and teardown"],
+    [["--no-wait=1", "apply", "f"], "--no-wait takes no value"],
+    [["--hash", hash], "--hash goes with apply"],
+    [["hash", "f", "--hash", hash], "--hash goes with apply"],
+    [["teardown", "a", `--hash=${hash}`], "--hash goes with apply"],
+    [["apply", "f", "--hash"], "--hash needs a value"],
+    [["apply", "f", "--hash="], "--hash needs a value"],
+    [["apply", "--hash", "--json", "f"], "--hash needs a value"],
+    ...["0a", hash.toUpperCase(), `${hash}0`, `${hash}\n`, `sha256:${hash}`].map((
+      text,
+    ): [string[], string] => [
+      ["apply", "f", `--hash=${text}`],
+      `--hash: '${text}' must be 64 hex digits in lower case`,
+    ]),
+    [["--json"], "--json goes with --once, state, apply, teardown, hash and --version"],
     [["--once", "state"], "--once is a command of its own; it does not go with 'state'"],
+    [["apply", "f", "--once"], "--once is a command of its own; it does not go with 'apply'"],
     [["state", "x"], "state takes no operand"],
     [["hash"], "hash takes one file, or - for standard input"],
     [["hash", "a", "b"], "hash takes one file, or - for standard input"],
+    [["apply"], "apply takes one file, or - for standard input"],
+    [["apply", "a", "b"], "apply takes one file, or - for standard input"],
+    [["teardown"], "teardown takes the id of one topology"],
+    [["teardown", "a", "b"], "teardown takes the id of one topology"],
     [[""], "'' is not a command; --help lists them"],
   ];
   for (const [args, message] of cases) {

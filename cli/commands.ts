@@ -1,11 +1,12 @@
-import { Agent, type Beat, runLoop } from "../agent/mod.ts";
-import { createLog, printable } from "../host/mod.ts";
-import { hostAndPort } from "../master/mod.ts";
-import { parseJson, versionHash } from "../topology/mod.ts";
+import { Agent } from "../agent/mod.ts";
+import { printable } from "../host/mod.ts";
+import { versionHash } from "../topology/mod.ts";
 import type { Configuration } from "./configuration.ts";
+import { readDocument } from "./document_file.ts";
 import { type ExitCode, worst } from "./exit.ts";
 import { findingsOf } from "./findings.ts";
 import { onceJson } from "./once_json.ts";
+import { printJson } from "./print_json.ts";
 import { onceText } from "./once_text.ts";
 import { stateText } from "./state_text.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,13 +31,7 @@ export async function printHash(
   json: boolean,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  let hash: string;
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(await terminal.readInput(file));
-    hash = await versionHash(parseJson(text));
-  } catch (cause) {
-    throw new Error(`Cannot hash ${file}: ${(cause as Error).message}`, { cause });
-  }
+  const hash = await versionHash(await readDocument(file, terminal));
   if (json) printJson(terminal, { version_hash: hash });
   else terminal.stdout(`${hash}\n`);
   return 0;
@@ -74,49 +69,4 @@ export async function printState(
   }
   agent.close();
   return worst(findingsOf(beat));
-}
-
-/** The loop, until the process is asked to stop. */
-export async function loop(configuration: Configuration, terminal: Terminal): Promise<ExitCode> {
-  const { agent: options, intervalMs } = configuration;
-  const signal = terminal.stopSignal();
-  const log = createLog(terminal.stderr);
-  const { master, storePath, sockets, hostUuid } = options;
-  log("info", "started", {
-    version: agentVersion,
-    master: master ? hostAndPort(master) : "none",
-    ...(hostUuid === null ? {} : { host: hostUuid }),
-    interval: `${intervalMs / 1000}s`,
-    store: storePath,
-    docker: sockets.join(","),
-  });
-  const agent = new Agent({ ...options, agentVersion });
-  const onBeat = master ? undefined : printChanges(terminal);
-  await runLoop(agent, signal, { intervalMs, log, ...(onBeat && { onBeat }) });
-  agent.close();
-  log("info", "stopped");
-  return 0;
-}
-
-/** Without a master the beats are printed, each that differs from the one before, a line each. */
-function printChanges(terminal: Terminal): (beat: Beat) => void {
-  let printed = "";
-  return ({ body }) => {
-    const line = `${escapeControls(JSON.stringify(body))}\n`;
-    if (line !== printed) terminal.stdout(line);
-    printed = line;
-  };
-}
-
-/** Prints a value as JSON for people. */
-export function printJson(terminal: Terminal, value: unknown): void {
-  terminal.stdout(`${escapeControls(JSON.stringify(value, null, 2))}\n`);
-}
-
-/** `JSON.stringify` leaves some characters as they are that a terminal obeys. */
-function escapeControls(json: string): string {
-  return json.replace(
-    /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }

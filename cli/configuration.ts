@@ -1,4 +1,5 @@
 import type { AgentOptions } from "../agent/mod.ts";
+import { defaultImages } from "../topology/mod.ts";
 import { UsageError } from "./arguments.ts";
 import { type IniEntry, readSection } from "./ini.ts";
 import { type KeyName, keyNames, keys, variableOf } from "./keys.ts";
@@ -10,8 +11,20 @@ const section = "agent";
 export interface Configuration {
   readonly agent: Omit<AgentOptions, "agentVersion">;
   readonly intervalMs: number;
+  /** Whether another topology is torn down when one is applied. */
+  readonly supersede: boolean;
+  /** Where the master may push to, and who may; null: nowhere. */
+  readonly listen: ListenOptions | null;
   /** What an operator should look at, though it stops nothing. */
   readonly warnings: readonly string[];
+}
+
+/** Where the API listens. */
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Common names of those who may call it. */
+  readonly allowedNames: readonly string[];
 }
 
 /** The machine as far as the defaults depend on it. */
@@ -54,6 +67,8 @@ export function configure(
   const masterName = get("master-name");
   const fingerprint = get("master-fingerprint");
   const hostUuid = get("host-uuid");
+  const listen = get("listen");
+  const allowedNames = get("allowed-cn") ?? ["decnet-master"];
   if (masterHost !== null && hostUuid === null) {
     throw new UsageError("host-uuid: required with master-host, but not set");
   }
@@ -71,8 +86,15 @@ export function configure(
       sockets: dockerSockets(get("docker-host"), surroundings),
       networkPrefixes: get("network-prefix") ?? ["decnet-topology-", "decnet_t_"],
       containerPrefixes: get("container-prefix") ?? ["decnet-", "decnet_t_"],
+      images: {
+        ...defaultImages,
+        ...get("service-image"),
+        base: get("base-image") ?? defaultImages.base,
+      },
     },
     intervalMs: get("interval") ?? 30_000,
+    supersede: get("supersede") ?? false,
+    listen: listen && { ...listen, allowedNames },
     warnings,
   };
 }

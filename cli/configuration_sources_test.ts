@@ -25,6 +25,14 @@ const samples: Record<KeyName, [string[], (configuration: Configuration) => unkn
   "interval": [["5s", "6s", "7s", "4s"], ({ intervalMs }) => `${intervalMs / 1000}s`],
   "network-prefix": [["a", "b", "c", "-"], ({ agent }) => agent.networkPrefixes.join()],
   "container-prefix": [["a", "b", "c", "-"], ({ agent }) => agent.containerPrefixes.join()],
+  "base-image": [["a", "b", "c", "A"], ({ agent }) => agent.images.base],
+  "service-image": [["a", "b/{service}", "c", "{service"], ({ agent }) => agent.images.service],
+  "listen": [
+    ["10.0.0.1:1", "[::1]:2", "0.0.0.0:3", "10.0.0.1"],
+    ({ listen }) => listen?.host.replace(/.*:.*/, "[$&]").concat(`:${listen.port}`),
+  ],
+  "allowed-cn": [["a", "b", "c", ","], ({ listen }) => listen?.allowedNames.join()],
+  "supersede": [["true", "false", "true", "yes"], ({ supersede }) => String(supersede)],
 };
 
 for (const name of keyNames) {
@@ -33,7 +41,7 @@ for (const name of keyNames) {
     typeof samples[KeyName][1],
   ];
   // What else must be there for the key to have an effect.
-  const needed = { "master-host": "m", "host-uuid": "h" };
+  const needed = { "master-host": "m", "host-uuid": "h", "listen": "0.0.0.0:1" };
   const neededIni = Object.entries(needed).filter(([key]) => key !== name)
     .map(([key, value]) => `${key} = ${value}`);
   const withSources = (...[flag, variable, ini]: (string | undefined)[]) =>

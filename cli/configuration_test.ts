@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { configureOn, type Machine, section } from "../tests/machine.ts";
-import { configure, type Surroundings } from "./configuration.ts";
 import { keys } from "./keys.ts";
 
 Deno.test("configure() has a default for everything", () => {
@@ -13,8 +12,15 @@ Deno.test("configure() has a default for everything", () => {
       sockets: ["/var/run/docker.sock", "/run/podman/podman.sock"],
       networkPrefixes: ["decnet-topology-", "decnet_t_"],
       containerPrefixes: ["decnet-", "decnet_t_"],
+      images: {
+        base: "debian:bookworm-slim",
+        service: "decnet/{service}:latest",
+        byService: new Map(),
+      },
     },
     intervalMs: 30_000,
+    supersede: false,
+    listen: null,
     warnings: [],
   });
 });
@@ -106,75 +112,36 @@ Deno.test("configure() wants a host-uuid with a master, and only then", () => {
   );
 });
 
-Deno.test("configure() reads the section of the ini file as the first agent did", () => {
-  const ini =
-    "\ufeff# ours\r\n[other]\r\ninterval = nonsense\r\n[Agent] ; this\r\nINTERVAL: 7s\r\n" +
-    "state-dir =\r\n; host-uuid = x\r\nHost_UUID = b\r\n";
-  const { agent, intervalMs, warnings } = configureOn({ ini });
-  assert.equal(intervalMs, 7_000);
-  assert.equal(agent.storePath, "/var/lib/decnet-agent/topology.db");
-  assert.equal(agent.hostUuid, "b");
-  assert.deepEqual(warnings, []);
-});
-
-Deno.test("configure() warns of an unknown key in the ini file, and goes on", () => {
-  const { intervalMs, warnings } = configureOn({
-    config: "/my.ini",
-    ini: section("Master_Hosts = m", "interval = 7s", "constructor = x", "once ="),
+Deno.test("configure() puts the images together, those of single services too", () => {
+  const imagesWith = (flags: Record<string, string>) => configureOn({ flags }).agent.images;
+  const [base, service] = ["debian:bookworm-slim", "decnet/{service}:latest"];
+  assert.deepEqual(imagesWith({ "base-image": "b:1" }), {
+    base: "b:1",
+    service,
+    byService: new Map(),
   });
-  assert.equal(intervalMs, 7_000);
-  assert.deepEqual(warnings, [
-    "/my.ini line 2: unknown key 'master-hosts' is ignored",
-    "/my.ini line 4: unknown key 'constructor' is ignored",
-    "/my.ini line 5: unknown key 'once' is ignored",
-  ]);
-});
-
-Deno.test("configure() refuses a malformed ini file and names the line", () => {
-  const cases: [ini: string, problem: string][] = [
-    [section("interval = 7s", "nonsense"), 'line 3 is neither "key = value" nor a comment'],
-    [section("host-uuid = a", "host_uuid = a"), "line 3 sets 'host-uuid' for the second time"],
-    ["interval = 7s", "line 1 is neither a [section] nor in one"],
-  ];
-  for (const [ini, problem] of cases) {
-    assert.throws(() => configureOn({ ini }), {
-      name: "UsageError",
-      message: `Cannot read /etc/decnet/decnet.ini: ${problem}`,
-    });
-  }
-});
-
-Deno.test("configure() wants the ini file that --config names, and not the other", () => {
-  assert.equal(configureOn({ config: "/my.ini", ini: section("interval = 9s") }).intervalMs, 9_000);
-  assert.throws(() => configureOn({ config: "/my.ini", ini: null }), {
-    name: "UsageError",
-    message: "Cannot read /my.ini: no such file",
+  assert.deepEqual(imagesWith({ "service-image": "s/{service}" }), {
+    base,
+    service: "s/{service}",
+    byService: new Map(),
   });
-  assert.equal(configureOn({ ini: null }).intervalMs, 30_000);
-});
-
-Deno.test("configure() wants a section in the ini file that --config names, and not in the other", () => {
-  for (const ini of ["", "[agents]\ninterval = 9s", "# [agent]\n# interval = 9s"]) {
-    assert.throws(() => configureOn({ config: "/my.ini", ini }), {
-      name: "UsageError",
-      message: "Cannot read /my.ini: no section [agent] in it",
-    });
-    assert.deepEqual(configureOn({ ini }), configureOn({}));
-  }
-  assert.equal(configureOn({ config: "/my.ini", ini: "[AGENT]" }).intervalMs, 30_000);
-});
-
-Deno.test("configure() refuses an ini file that cannot be read", () => {
-  const surroundings: Surroundings = {
-    variable: () => undefined,
-    readFile: () => {
-      throw new Deno.errors.PermissionDenied("permission denied");
-    },
-    exists: () => false,
-    isRoot: false,
-  };
-  assert.throws(() => configure(new Map(), null, surroundings), {
-    name: "UsageError",
-    message: "Cannot read /etc/decnet/decnet.ini: permission denied",
+  assert.deepEqual(imagesWith({ "base-image": "b", "service-image": "s, ssh=x:2" }), {
+    base: "b",
+    service: "s",
+    byService: new Map([["ssh", "x:2"]]),
   });
+});
+
+Deno.test("configure() lets only the master push where it listens, unless told otherwise", () => {
+  const listenWith = (flags: Record<string, string>) => configureOn({ flags }).listen;
+  const address = { host: "10.0.0.1", port: 8765 };
+  assert.deepEqual(listenWith({ "listen": "10.0.0.1:8765" }), {
+    ...address,
+    allowedNames: ["decnet-master"],
+  });
+  assert.deepEqual(listenWith({ "listen": "10.0.0.1:8765", "allowed-cn": "a, b" }), {
+    ...address,
+    allowedNames: ["a", "b"],
+  });
+  assert.equal(listenWith({ "allowed-cn": "a" }), null);
 });

@@ -1,4 +1,5 @@
 import { socketPath } from "../docker/mod.ts";
+import { type ImageNames, isImageReference, parseAddress } from "../topology/mod.ts";
 
 /**
  * A configuration key. `master-host` is set by the flag `--master-host`, the variable
@@ -100,6 +101,42 @@ export const keys = {
     allowed: "comma-separated beginnings of names: letters, digits, dots, dashes and underscores",
     parse: parsePrefixes,
   }),
+  "base-image": key({
+    placeholder: "IMAGE",
+    summary: "the image of the containers that hold a decky's network",
+    fallback: "debian:bookworm-slim",
+    allowed: "the name of an image",
+    parse: parseImage,
+  }),
+  "service-image": key({
+    placeholder: "LIST",
+    summary: "the image of services, {service} in it standing for the service's name; " +
+      "SERVICE=IMAGE after a comma for a service of its own",
+    fallback: "decnet/{service}:latest",
+    allowed: "the name of an image, and SERVICE=IMAGE after commas",
+    parse: parseServiceImages,
+  }),
+  "listen": key({
+    placeholder: "ADDR:PORT",
+    summary: "where the master may push topologies to, over mutual TLS",
+    fallback: "off",
+    allowed: "an IP address and a port, such as 0.0.0.0:8765 or [::]:8765",
+    parse: parseListen,
+  }),
+  "allowed-cn": key({
+    placeholder: "LIST",
+    summary: "whose certificates may push, by their common names",
+    fallback: "decnet-master",
+    allowed: "comma-separated common names",
+    parse: parseNames,
+  }),
+  "supersede": key({
+    placeholder: "BOOL",
+    summary: "whether another topology is torn down when one is applied, instead of a refusal",
+    fallback: "false",
+    allowed: "true or false",
+    parse: (text) => new Map([["true", true], ["false", false]]).get(text) ?? null,
+  }),
 } as const;
 
 /** The name of a configuration key. */
@@ -146,4 +183,32 @@ function parseInterval(text: string): number | null {
 function parsePrefixes(text: string): readonly string[] | null {
   const prefixes = text.split(",").map((prefix) => prefix.trim());
   return prefixes.every((prefix) => /^[A-Za-z0-9][\w.-]*$/.test(prefix)) ? prefixes : null;
+}
+
+function parseImage(text: string): string | null {
+  return isImageReference(text) ? text : null;
+}
+
+function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
+  const [service = "", ...others] = text.split(",").map((part) => part.trim());
+  const byService = new Map<string, string>();
+  for (const other of others) {
+    const [, name, image] = /^([\w.-]+)=(.+)$/.exec(other) ?? [];
+    if (name === undefined || !isImageReference(image!) || byService.has(name)) return null;
+    byService.set(name, image!);
+  }
+  return isImageReference(service.replaceAll("{service}", "x")) ? { service, byService } : null;
+}
+
+function parseListen(text: string): { host: string; port: number } | null {
+  const [, v6, v4, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? [];
+  const port = wholeNumber(digits ?? "", 1, 65535);
+  if (port === null || (v4 !== undefined && parseAddress(v4) === null)) return null;
+  return { host: v4 ?? v6!, port };
+}
+
+function parseNames(text: string): readonly string[] | null {
+  const names = text.split(",").map((name) => name.trim());
+  // deno-lint-ignore no-control-regex
+  return names.every((name) => /^[^\x00-\x1f]{1,64}$/.test(name)) ? names : null;
 }

@@ -1,11 +1,14 @@
 import { printable } from "../host/mod.ts";
 import { type Arguments, parseArguments } from "./arguments.ts";
-import { check, loop, printHash, printJson, printState, printVersion } from "./commands.ts";
+import { applyFile, previewFile, teardown } from "./apply.ts";
+import { check, printHash, printState, printVersion } from "./commands.ts";
 import { configure } from "./configuration.ts";
 import type { ExitCode } from "./exit.ts";
 import { helpText } from "./help.ts";
+import { loop } from "./loop.ts";
 import { statusJson } from "./once_json.ts";
 import { failureText } from "./once_text.ts";
+import { printJson } from "./print_json.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Runs one command line and answers the exit code. What fails is printed, never thrown. */
@@ -45,5 +48,13 @@ async function runCommand(args: Arguments, terminal: Terminal): Promise<ExitCode
       return await check(configuration, { ...command, json }, terminal);
     case "state":
       return await printState(configuration, json, terminal);
+    case "apply":
+      return await (command.dryRun ? previewFile : applyFile)(
+        configuration,
+        { ...command, json },
+        terminal,
+      );
+    case "teardown":
+      return await teardown(configuration, { ...command, json }, terminal);
   }
 }

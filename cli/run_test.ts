@@ -11,8 +11,12 @@ Deno.test("run() --help tells every flag and its variable", async () => {
     const { code, stdout, stderr } = await runOn([flag]);
     assert.deepEqual([code, stderr], [0, ""]);
     for (const name of keyNames) assert.ok(stdout.includes(`\n  --${name} `), name);
-    for (const name of ["--once", "--json", "--dry-run", "--config", "--version", "--help"]) {
-      assert.ok(stdout.includes(name), name);
+    const options = ["--json", "--dry-run", "--hash HEX", "--no-wait", "--config FILE"];
+    for (const option of [...options, "--version", "--help"]) {
+      assert.ok(stdout.includes(`\n  ${option}`), option);
+    }
+    for (const command of ["--once", "state", "apply FILE|-", "teardown ID", "hash FILE|-"]) {
+      assert.ok(stdout.includes(`\n  decnet-agent ${command} `), command);
     }
     assert.ok(stdout.includes(variableOf("master-host")));
     assert.ok(stdout.endsWith("\n") && !/[ \t]\n/.test(stdout));
@@ -46,9 +50,9 @@ Deno.test("run() hash prints the version hash of a file or of standard input", a
 
 Deno.test("run() hash says what is wrong with its input and ends with 3", async () => {
   const cases: [bytes: Uint8Array<ArrayBuffer> | Error, message: RegExp][] = [
-    [new Deno.errors.NotFound("no such file"), /^decnet-agent: Cannot hash x: no such file\n$/],
-    [new TextEncoder().encode("{"), /^decnet-agent: Cannot hash x: .*not JSON at the end\n$/],
-    [new Uint8Array([0x22, 0xff, 0x22]), /^decnet-agent: Cannot hash x: .*\n$/],
+    [new Deno.errors.NotFound("no such file"), /^decnet-agent: Cannot read x: no such file\n$/],
+    [new TextEncoder().encode("{"), /^decnet-agent: Cannot read x: .*not JSON at the end\n$/],
+    [new Uint8Array([0x22, 0xff, 0x22]), /^decnet-agent: Cannot read x: .*\n$/],
     [new TextEncoder().encode("[".repeat(999)), /nests deeper than 256 levels\n$/],
   ];
   for (const [bytes, message] of cases) {
@@ -68,7 +72,7 @@ Deno.test("run() needs no configuration for --help, --version and hash", async (
   for (const args of [["--help"], ["--version"], ["hash", "-"]]) {
     assert.equal((await runOn(args, broken)).code, 0);
   }
-  for (const args of [[], ["--once"], ["state"]]) {
+  for (const args of [[], ["--once"], ["state"], ["apply", "-"], ["teardown", "a"]]) {
     assert.equal((await runOn(args, broken)).code, 3);
   }
 });
@@ -130,7 +134,7 @@ Deno.test("run() says that it started and stopped when the loop is stopped", asy
   assert.equal(
     started,
     `level=info msg=started version=${manifest.version} master=127.0.0.1:${setup.port} host=host-1 ` +
-      `interval=30s store=${setup.storePath} docker=${setup.engine.socketPath}`,
+      `interval=30s store=${setup.storePath} docker=${setup.engine.socketPath} listen=off`,
   );
   assert.deepEqual([stopped, end], ["level=info msg=stopped", ""]);
 });

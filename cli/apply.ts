@@ -1,0 +1,132 @@
+import { Agent, Applier, examine, Refusal, type RunOptions } from "../agent/mod.ts";
+import { printable } from "../host/mod.ts";
+import type { Configuration } from "./configuration.ts";
+import { readDocument } from "./document_file.ts";
+import type { ExitCode } from "./exit.ts";
+import { findingsOf } from "./findings.ts";
+import { previewJson, previewText } from "./preview.ts";
+import { printJson } from "./print_json.ts";
+import { Progress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+import { agentVersion } from "./version.ts";
+
+/** The beat at the end gets as long as a check. */
+const beatTimeoutMs = 9_500;
+
+/** How `apply` and `teardown` are run. */
+interface Manner {
+  readonly noWait: boolean;
+  readonly json: boolean;
+}
+
+/** What has been done, as it is printed. */
+interface Done {
+  readonly status: "applied" | "torn_down";
+  readonly topology_id: string;
+  readonly version_hash?: string;
+  readonly changes: number;
+}
+
+/** `apply`. Throws `Error` when the file cannot be read. */
+export async function applyFile(
+  configuration: Configuration,
+  { file, hash, ...manner }: Manner & { file: string; hash: string | null },
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const document = await readDocument(file, terminal);
+  const { images } = configuration.agent;
+  return await carryOut(configuration, manner, terminal, async (applier, options) => {
+    const candidate = await examine(document, { expectedHash: hash, images });
+    const { topologyId, changes } = await applier.apply(candidate, options);
+    const { versionHash } = candidate;
+    return { status: "applied", topology_id: topologyId, version_hash: versionHash, changes };
+  });
+}
+
+/** `teardown`. */
+export async function teardown(
+  configuration: Configuration,
+  { topologyId, ...manner }: Manner & { topologyId: string },
+  terminal: Terminal,
+): Promise<ExitCode> {
+  return await carryOut(configuration, manner, terminal, async (applier, options) => {
+    const { changes } = await applier.teardown(topologyId, options);
+    return { status: "torn_down", topology_id: topologyId, changes };
+  });
+}
+
+/** `apply --dry-run`: what would be, and what an apply would do. Throws as `apply`. */
+export async function previewFile(
+  { agent, supersede }: Configuration,
+  { file, hash, json }: { file: string; hash: string | null; json: boolean },
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const document = await readDocument(file, terminal);
+  try {
+    const candidate = await examine(document, { expectedHash: hash, images: agent.images });
+    const applier = new Applier({ ...agent, supersede });
+    const preview = await applier.preview(candidate, new AbortController().signal);
+    if (json) printJson(terminal, previewJson(candidate, preview));
+    else terminal.stdout(previewText(candidate, preview));
+    if (preview.conflict !== null) return 3;
+    return preview.changes.obstacles.length + preview.removals.obstacles.length > 0 ? 2 : 0;
+  } catch (error) {
+    return reportRefusal(error, json, terminal);
+  }
+}
+
+async function carryOut(
+  { agent: options, supersede }: Configuration,
+  { noWait, json }: Manner,
+  terminal: Terminal,
+  work: (applier: Applier, options: RunOptions) => Promise<Done>,
+): Promise<ExitCode> {
+  const signal = terminal.stopSignal();
+  const progress = new Progress(terminal);
+  let code: ExitCode;
+  try {
+    const done = await work(new Applier({ ...options, supersede }), {
+      signal,
+      onStep: (step) => progress.step(step),
+      onWait: noWait ? undefined : (holder) => progress.waiting(holder),
+    });
+    progress.end();
+    const warnings = await sendBeat(options, signal);
+    code = warnings.length > 0 ? 1 : 0;
+    if (json) printJson(terminal, { ...done, exit_code: code, warnings });
+    else terminal.stdout(`${describe(done)}\n`);
+    for (const warning of warnings) terminal.stderr(`decnet-agent: ${printable(warning)}\n`);
+  } catch (error) {
+    progress.end();
+    code = reportRefusal(error, json, terminal);
+    // The master learns of a failure as it does of a success.
+    if (code === 2) await sendBeat(options, signal);
+  }
+  return code;
+}
+
+/** Tells the master at once; answers what is not as it should be. */
+async function sendBeat(options: Configuration["agent"], signal: AbortSignal): Promise<string[]> {
+  if (signal.aborted) return [];
+  const agent = new Agent({ ...options, agentVersion });
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(beatTimeoutMs)]);
+  const beat = await agent.beat(limit);
+  agent.close();
+  return findingsOf(beat).map(({ text }) => text);
+}
+
+/** Prints why nothing was done, or why not all; throws on what is no refusal. */
+function reportRefusal(error: unknown, json: boolean, terminal: Terminal): ExitCode {
+  if (!(error instanceof Refusal)) throw error;
+  const { kind, message } = error;
+  const code = kind === "failed" ? 2 : 3;
+  terminal.stderr(`decnet-agent: ${printable(message)}\n`);
+  if (json) printJson(terminal, { status: kind, exit_code: code, error: message });
+  return code;
+}
+
+function describe({ status, topology_id, changes }: Done): string {
+  const words = { applied: "applied", torn_down: "torn down" }[status];
+  const count = `${changes || "nothing had to"} ${changes > 1 ? "changes" : "change"}`;
+  return printable(`topology ${topology_id} ${words}: ${count}`);
+}

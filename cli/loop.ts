@@ -1,0 +1,86 @@
+import { Agent, Applier, type Beat, Bell, runLoop } from "../agent/mod.ts";
+import { ApiServer, TopologyService } from "../api/mod.ts";
+import { createLog, type Log } from "../host/mod.ts";
+import { CertificateFolder, hostAndPort } from "../master/mod.ts";
+import type { Configuration, ListenOptions } from "./configuration.ts";
+import type { ExitCode } from "./exit.ts";
+import { escapeControls } from "./print_json.ts";
+import type { Terminal } from "./terminal.ts";
+import { agentVersion } from "./version.ts";
+
+/** The loop, until the process is asked to stop. */
+export async function loop(configuration: Configuration, terminal: Terminal): Promise<ExitCode> {
+  const { agent: options, intervalMs, supersede, listen } = configuration;
+  const signal = terminal.stopSignal();
+  const log = createLog(terminal.stderr);
+  const { master, storePath, sockets, hostUuid } = options;
+  log("info", "started", {
+    version: agentVersion,
+    master: master ? hostAndPort(master) : "none",
+    ...(hostUuid === null ? {} : { host: hostUuid }),
+    interval: `${intervalMs / 1000}s`,
+    store: storePath,
+    docker: sockets.join(","),
+    listen: listen ? `${listen.host}:${listen.port}` : "off",
+  });
+  const agent = new Agent({ ...options, agentVersion });
+  const bell = new Bell();
+  const onBeat = master ? undefined : printChanges(terminal);
+  const applier = new Applier({ ...options, supersede });
+  const service = new TopologyService({ ...options, agent, applier, bell, log, signal });
+  await Promise.all([
+    runLoop(agent, signal, {
+      intervalMs,
+      log,
+      bell,
+      isBusy: () => service.isBusy,
+      ...(onBeat && { onBeat }),
+    }),
+    listen && serve(service, { ...listen, ...options, intervalMs, log, signal }),
+  ]);
+  agent.close();
+  log("info", "stopped");
+  return 0;
+}
+
+/** What the API needs besides the service. */
+interface ServeOptions extends ListenOptions {
+  readonly agentDirectory: string;
+  readonly intervalMs: number;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** Serves the API until `signal` is aborted. What keeps it from listening ends nothing else. */
+async function serve(service: TopologyService, options: ServeOptions): Promise<void> {
+  const { agentDirectory, intervalMs, log, signal } = options;
+  const folder = new CertificateFolder(agentDirectory);
+  const { promise: stopped, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  for (let problem = ""; !signal.aborted;) {
+    try {
+      const server = await ApiServer.start(service, {
+        ...options,
+        certificates: () => folder.load(),
+      });
+      log("info", "listening", { address: `${options.host}:${server.port}` });
+      await stopped;
+      await Promise.all([server.stop(), service.settled()]);
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== problem) log("error", message, { subject: "api" });
+      problem = message;
+      await new Bell().wait(intervalMs, signal);
+    }
+  }
+}
+
+/** Without a master the beats are printed, each that differs from the one before, a line each. */
+function printChanges(terminal: Terminal): (beat: Beat) => void {
+  let printed = "";
+  return ({ body }) => {
+    const line = `${escapeControls(JSON.stringify(body))}\n`;
+    if (line !== printed) terminal.stdout(line);
+    printed = line;
+  };
+}
