@@ -5,6 +5,7 @@
 import { dirname } from "node:path";
 import { Agent } from "../../agent/mod.ts";
 import { observe, Timers } from "../../docker/mod.ts";
+import { defaultImages } from "../../topology/mod.ts";
 
 const [transport, socket, count, port] = Deno.args as [string, string, string, string];
 const masterPort = Number(port);
@@ -27,6 +28,7 @@ function beatsOfAgent(port: number | null, wanted: string) {
     agentDirectory: dirname(socket),
     storePath: `${socket}.db`,
     sockets: [socket],
+    images: defaultImages,
     ...prefixes,
   });
   const { signal } = new AbortController();
