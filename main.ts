@@ -3,12 +3,8 @@ import { exists, readConfigFile, readInput, stopSignal, writeText } from "./host
 
 /** Runs the command line of this process; the answer is the exit code. */
 async function main(): Promise<number> {
-  let isOutputLost = false;
-  let isLoop = false;
-  const code = await run(Deno.args, {
-    stdout: (text) => {
-      if (writeText(Deno.stdout, text) === "lost") isOutputLost = true;
-    },
+  return await run(Deno.args, {
+    stdout: (text) => writeText(Deno.stdout, text),
     stderr: (text) => writeText(Deno.stderr, text),
     variable: (name) => Deno.env.get(name),
     isRoot: Deno.uid() === 0,
@@ -16,13 +12,8 @@ async function main(): Promise<number> {
     readFile: readConfigFile,
     readInput,
     exists,
-    stopSignal: () => {
-      isLoop = true;
-      return stopSignal();
-    },
+    stopSignal,
   });
-  // Whoever waits for an answer must not take silence for a good one; nobody waits for the loop.
-  return isOutputLost && !isLoop && code === 0 ? 3 : code;
 }
 
 if (import.meta.main) {

@@ -57,8 +57,8 @@ export class Agent {
   readonly #certificates: CertificateFolder;
   readonly #stocktaker: Stocktaker;
   #client: MasterClient | null = null;
-  /** The body of the last beat, as JSON. */
-  #lastBody = "";
+  /** What the last beat said. */
+  #lastNews = "";
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -79,7 +79,8 @@ export class Agent {
         : AbortSignal.any([signal, AbortSignal.timeout(stockTimeoutMs)]),
     );
     const body = this.#bodyOf(stock);
-    const json = this.#lastBody = JSON.stringify(body);
+    const json = JSON.stringify(body);
+    this.#lastNews = newsOf(body);
     const beat = { stock, body, checkedAt };
     if (!master) return { ...beat, delivery: { result: "not_configured" }, certificates: null };
     const url = `https://${hostAndPort(master)}${beatPath}`;
@@ -105,7 +106,7 @@ export class Agent {
   /** Looks at the host; answers whether a beat would now say something else than the last one. */
   async hasNews(signal: AbortSignal): Promise<boolean> {
     const stock = await this.#stocktaker.take(signal);
-    return JSON.stringify(this.#bodyOf(stock)) !== this.#lastBody;
+    return newsOf(this.#bodyOf(stock)) !== this.#lastNews;
   }
 
   /** What the master is told of the topology, and nothing sent; null when the store is unreadable. */
@@ -153,6 +154,14 @@ export class Agent {
       return { ...notSent(url, (error as Error).message), latencyMs };
     }
   }
+}
+
+/**
+ * What of a beat is worth one out of turn: that the same was applied once more is not. A master that
+ * pushes at each beat would else be answered by one, for ever.
+ */
+function newsOf({ topology, ...rest }: BeatBody): string {
+  return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
 }
 
 function notSent(url: string, error: string) {

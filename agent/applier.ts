@@ -1,7 +1,7 @@
 import { Engine, findSocket } from "../docker/mod.ts";
 import { FileLock, LockHeld } from "../host/mod.ts";
 import { AlreadyApplied, type AppliedTopology, TopologyStore } from "../store/mod.ts";
-import { type Changes, type ImageNames, writeJson } from "../topology/mod.ts";
+import type { Changes, ImageNames } from "../topology/mod.ts";
 import type { Candidate } from "./candidate.ts";
 import { lookAhead, type Prospect, removalsOf } from "./prospect.ts";
 import { Refusal } from "./refusal.ts";
@@ -36,6 +36,8 @@ export interface Outcome {
   readonly topologyId: string;
   /** How many networks and containers were created, removed or started. */
   readonly changes: number;
+  /** Whether Docker or the store is not as it was before. */
+  readonly isNews: boolean;
 }
 
 /** What an apply would do. */
@@ -55,10 +57,8 @@ export class Applier {
   /** What an apply would do now; changes nothing. Throws `Refusal`, `failed`. */
   async preview({ plan }: Candidate, signal: AbortSignal): Promise<Preview> {
     const { storePath, supersede, images } = this.#options;
+    const other = otherThan(plan.topologyId, readStore(storePath));
     try {
-      const store = TopologyStore.open(storePath, { readOnly: true });
-      const other = otherThan(plan.topologyId, store.current());
-      store.close();
       return await this.#withEngine(signal, async (engine) => ({
         ...await lookAhead(engine, plan, { other, images }),
         conflict: other && !supersede ? conflict(other, plan.topologyId).message : null,
@@ -72,13 +72,15 @@ export class Applier {
    * Makes Docker as planned and stores the document. Throws `Refusal`: `conflict` when another
    * topology is stored, `busy`, or `failed`, which is recorded in the store.
    */
-  async apply({ plan, document, versionHash }: Candidate, options: RunOptions): Promise<Outcome> {
+  async apply({ plan, text, versionHash }: Candidate, options: RunOptions): Promise<Outcome> {
     const { topologyId } = plan;
     const { supersede, images } = this.#options;
     return await this.#alone(`apply ${topologyId}`, options, async (store) => {
-      const other = otherThan(topologyId, store.current());
+      const before = store.current();
+      const other = otherThan(topologyId, before);
       if (other && !supersede) throw conflict(other, topologyId);
-      const text = writeJson(document);
+      // Docker must not run what cannot be remembered.
+      store.prepare();
       try {
         const changes = await this.#change(options, async (engine, carryOut) => {
           const { removals, changes, imageIds } = await lookAhead(engine, plan, { other, images });
@@ -90,7 +92,8 @@ export class Applier {
           await carryOut(changes, imageIds);
         });
         store.put(topologyId, versionHash, text);
-        return { topologyId, changes };
+        const isSame = !other && before?.versionHash === versionHash && before.lastError === null;
+        return { topologyId, changes, isNews: changes > 0 || !isSame };
       } catch (error) {
         throw record(store, { topologyId, text }, error);
       }
@@ -114,7 +117,7 @@ export class Applier {
           await carryOut(removals, new Map());
         });
         store.clear(topologyId);
-        return { topologyId, changes };
+        return { topologyId, changes, isNews: changes > 0 || known !== null };
       } catch (error) {
         // A row for what is not stored would keep every other topology from this host.
         throw known ? record(store, { topologyId }, error) : failure(error);
@@ -129,18 +132,21 @@ export class Applier {
     work: (store: TopologyStore) => Promise<T>,
   ): Promise<T> {
     const { storePath } = this.#options;
+    const lockPath = storePath.replace(/[^/]*$/, "apply.lock");
     let lock: FileLock | undefined;
     let store: TopologyStore | undefined;
     try {
-      const lockPath = storePath.replace(/[^/]*$/, "apply.lock");
       lock = await FileLock.acquire(lockPath, { purpose, signal, onWait });
       store = TopologyStore.open(storePath);
       return await work(store);
     } catch (cause) {
+      if (cause instanceof Refusal) throw cause;
       if (cause instanceof LockHeld) {
         throw new Refusal("busy", `another apply or teardown is under way: ${cause.message}`);
       }
-      throw failure(cause);
+      if (lock) throw storeFailure(storePath, cause);
+      if (signal.aborted) throw new Refusal("busy", "stopped before its turn had come");
+      throw new Refusal("failed", `Cannot lock ${lockPath}: ${messageOf(cause)}`, { cause });
     } finally {
       store?.close();
       lock?.release();
@@ -201,6 +207,22 @@ async function untilStopped(
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+function readStore(path: string): AppliedTopology | null {
+  let store: TopologyStore | undefined;
+  try {
+    store = TopologyStore.open(path, { readOnly: true });
+    return store.current();
+  } catch (cause) {
+    throw storeFailure(path, cause);
+  } finally {
+    store?.close();
+  }
+}
+
+function storeFailure(path: string, cause: unknown): Refusal {
+  return new Refusal("failed", `Cannot use the store ${path}: ${messageOf(cause)}`, { cause });
 }
 
 function otherThan(id: string, applied: AppliedTopology | null): AppliedTopology | null {

@@ -1,3 +1,4 @@
+import { maximumDocumentBytes } from "../store/mod.ts";
 import {
   describeProblems,
   type ImageNames,
@@ -8,12 +9,14 @@ import {
   type Topology,
   validateTopology,
   versionHash,
+  writeJson,
 } from "../topology/mod.ts";
 import { Refusal } from "./refusal.ts";
 
 /** A document that may be applied. */
 export interface Candidate {
-  readonly document: Json;
+  /** As it is stored. */
+  readonly text: string;
   readonly versionHash: string;
   readonly plan: Plan;
 }
@@ -38,5 +41,9 @@ export async function examine(
   }
   const problems = validateTopology(topology);
   if (problems.length > 0) throw new Refusal("invalid", describeProblems(problems));
-  return { document, versionHash: hash, plan: await planTopology(topology, images) };
+  const text = writeJson(document);
+  if (text.length > maximumDocumentBytes) {
+    throw new Refusal("invalid", "the document takes over 32 MiB when it is stored");
+  }
+  return { text, versionHash: hash, plan: await planTopology(topology, images) };
 }

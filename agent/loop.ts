@@ -43,6 +43,8 @@ export async function runLoop(
     const tooEarlyMs = lastExtraAt + lookIntervalMs - performance.now();
     if (tooEarlyMs > 0) await wait(tooEarlyMs, signal, new Bell());
     lastExtraAt = performance.now();
+    // Whatever has rung meanwhile, this beat tells it.
+    bell.take();
     return !signal.aborted;
   };
   /** Ends when the next beat is due, or there is news for it; false when the loop is to stop. */

@@ -2,6 +2,7 @@ import type { Engine } from "../docker/mod.ts";
 import { interfaceAddresses } from "../host/mod.ts";
 import { type AppliedTopology, unknownDocument } from "../store/mod.ts";
 import {
+  addressesOutside,
   type Changes,
   findChanges,
   findRemovals,
@@ -40,10 +41,11 @@ export async function lookAhead(
   ]);
   const removals = other ? await removalsOf(other, inventory, images) : nothing;
   const imageIds = new Map(names.map((name, index) => [name, ids[index]!]));
-  const hostAddresses = interfaceAddresses().flatMap((it) => {
+  const ownAddresses = interfaceAddresses().flatMap((it) => {
     const address = parseAddress(it.address);
     return address === null ? [] : [{ interface: it.interface, address }];
   });
+  const hostAddresses = addressesOutside(inventory.networks, ownAddresses);
   const changes = findChanges(plan, without(inventory, removals), { imageIds, hostAddresses });
   return { removals, changes, imageIds };
 }

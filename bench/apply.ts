@@ -27,7 +27,8 @@ async function run(command: readonly string[], input?: Uint8Array<ArrayBuffer>):
   }).spawn();
   if (input) await new Blob([input]).stream().pipeTo(child.stdin);
   const { code, stderr } = await child.output();
-  if (code !== 0) throw new Error(`${command.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  // 1: it was done, and something else on this engine is not as it should be.
+  if (code > 1) throw new Error(`${command.join(" ")}: ${new TextDecoder().decode(stderr)}`);
   return performance.now() - startedAt;
 }
 
@@ -85,8 +86,7 @@ try {
       }
     }
   } finally {
-    await run(agent("teardown", id));
-    await run(["docker", "rmi", image]);
+    await run(agent("teardown", id)).finally(() => run(["docker", "rmi", image]));
   }
   const floor = median(times.get("bare calls")!);
   const rows = [[`${deckies} deckies, ${deckies} services`, "median s", "ratio to bare calls"]];

@@ -18,7 +18,7 @@ export function composeFile({ networks, containers }: Plan): string {
 }
 
 function service({ name, base, addressByNetwork, request }: PlannedContainer) {
-  const { Image, Hostname, Cmd, Env, Labels, HostConfig } = request;
+  const { Image, Hostname, Entrypoint, Cmd, Env, Labels, HostConfig } = request;
   return {
     container_name: name,
     image: Image,
@@ -28,6 +28,7 @@ function service({ name, base, addressByNetwork, request }: PlannedContainer) {
     ...(base === null
       ? {
         hostname: Hostname,
+        entrypoint: Entrypoint,
         command: Cmd,
         cap_add: HostConfig.CapAdd,
         networks: Object.fromEntries(

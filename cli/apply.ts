@@ -4,6 +4,7 @@ import type { Configuration } from "./configuration.ts";
 import { readDocument } from "./document_file.ts";
 import type { ExitCode } from "./exit.ts";
 import { findingsOf } from "./findings.ts";
+import { plural } from "./once_text.ts";
 import { previewJson, previewText } from "./preview.ts";
 import { printJson } from "./print_json.ts";
 import { Progress } from "./progress.ts";
@@ -127,6 +128,6 @@ function reportRefusal(error: unknown, json: boolean, terminal: Terminal): ExitC
 
 function describe({ status, topology_id, changes }: Done): string {
   const words = { applied: "applied", torn_down: "torn down" }[status];
-  const count = `${changes || "nothing had to"} ${changes > 1 ? "changes" : "change"}`;
+  const count = changes === 0 ? "nothing had to change" : plural(changes, "change");
   return printable(`topology ${topology_id} ${words}: ${count}`);
 }

@@ -201,10 +201,11 @@ function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
 }
 
 function parseListen(text: string): { host: string; port: number } | null {
-  const [, v6, v4, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? [];
-  const port = wholeNumber(digits ?? "", 1, 65535);
-  if (port === null || (v4 !== undefined && parseAddress(v4) === null)) return null;
-  return { host: v4 ?? v6!, port };
+  const [, v6, v4 = "", digits = ""] = /^(?:\[([0-9A-Fa-f:.]+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ??
+    [];
+  const port = wholeNumber(digits, 1, 65535);
+  const isAddress = v6 === undefined ? parseAddress(v4) !== null : URL.canParse(`http://[${v6}]/`);
+  return port !== null && isAddress ? { host: v6 ?? v4, port } : null;
 }
 
 function parseNames(text: string): readonly string[] | null {

@@ -21,7 +21,7 @@ export async function loop(configuration: Configuration, terminal: Terminal): Pr
     interval: `${intervalMs / 1000}s`,
     store: storePath,
     docker: sockets.join(","),
-    listen: listen ? `${listen.host}:${listen.port}` : "off",
+    listen: listen ? hostAndPort(listen) : "off",
   });
   const agent = new Agent({ ...options, agentVersion });
   const bell = new Bell();
@@ -63,7 +63,7 @@ async function serve(service: TopologyService, options: ServeOptions): Promise<v
         ...options,
         certificates: () => folder.load(),
       });
-      log("info", "listening", { address: `${options.host}:${server.port}` });
+      log("info", "listening", { address: hostAndPort(options) });
       await stopped;
       await Promise.all([server.stop(), service.settled()]);
     } catch (error) {

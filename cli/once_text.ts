@@ -43,7 +43,8 @@ function counts({ observed }: Beat["stock"]): string {
   } run`;
 }
 
-function plural(count: number, noun: string): string {
+/** A count and its noun: `1 network`, `2 networks`. */
+export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 

@@ -1,6 +1,7 @@
 import type { Candidate, Preview } from "../agent/mod.ts";
 import { printable } from "../host/mod.ts";
 import type { ContainerChange, NetworkChange, PlannedContainer } from "../topology/mod.ts";
+import { plural } from "./once_text.ts";
 
 type Change = NetworkChange | ContainerChange;
 
@@ -54,7 +55,7 @@ export function previewText({ plan, versionHash }: Candidate, preview: Preview):
   return [
     `topology ${plan.topologyId} at ${versionHash}`,
     ...lines.map(([text, action]) => `${text.padEnd(width)}  ${action}`.trimEnd()),
-    `└─ ${count === 0 ? "nothing would change" : `${count} ${count === 1 ? "change" : "changes"}`}`,
+    `└─ ${count === 0 ? "nothing would change" : plural(count, "change")}`,
     ...(preview.conflict === null ? [] : [`refused: ${preview.conflict}`]),
     ...obstacles.map((obstacle) => `in the way: ${obstacle}`),
   ].map((line) => `${printable(line)}\n`).join("");
@@ -82,7 +83,7 @@ function typeOf(change: Change): "network" | "container" {
   return "subnet" in it || "subnets" in it ? "network" : "container";
 }
 
-/** What is removed and created is made anew; of two networks of one name the second just goes. */
+/** What is removed and created is made anew. */
 function actionOf(changes: readonly Change[] = []): string {
   const creation = changes.find(({ action }) => action === "create");
   const change = creation ?? changes[0];

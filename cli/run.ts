@@ -13,8 +13,20 @@ import type { Terminal } from "./terminal.ts";
 
 /** Runs one command line and answers the exit code. What fails is printed, never thrown. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  let isLost = false;
+  const watched: Terminal = {
+    ...terminal,
+    stdout: (text) => {
+      const result = terminal.stdout(text);
+      isLost ||= result === "lost";
+      return result;
+    },
+  };
   try {
-    return await runCommand(parseArguments(args), terminal);
+    const { command, ...rest } = parseArguments(args);
+    const code = await runCommand({ command, ...rest }, watched);
+    // Whoever waits for an answer must not take silence for a good one.
+    return isLost && code === 0 && isQuestion(command) ? 3 : code;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     terminal.stderr(`decnet-agent: ${printable(message)}\n`);
@@ -24,6 +36,13 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     else terminal.stdout(`${failureText(message)}\n`);
     return 3;
   }
+}
+
+/** Whether what is printed is all that a command is for. */
+function isQuestion(command: Arguments["command"]): boolean {
+  const { name } = command;
+  if (name === "apply") return command.dryRun;
+  return name !== "loop" && name !== "teardown";
 }
 
 async function runCommand(args: Arguments, terminal: Terminal): Promise<ExitCode> {

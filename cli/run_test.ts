@@ -77,6 +77,23 @@ Deno.test("run() needs no configuration for --help, --version and hash", async (
   }
 });
 
+Deno.test("run() ends with 3 when its answer could not be written", async () => {
+  await using setup = await AgentSetup.create();
+  const machine: Partial<Terminal> = {
+    stdout: () => "lost",
+    readInput: () => Promise.resolve(new TextEncoder().encode(document)),
+  };
+  const flags = flagsOf(setup, { master: false });
+  for (const args of [["--help"], ["--version"], ["hash", "-"], ["state"], ["--once"]]) {
+    const { code } = await runOn([...args, ...flags], { ...machine, stdout: () => "written" });
+    assert.equal(code, 0, args.join());
+    assert.equal((await runOn([...args, ...flags], machine)).code, 3, args.join());
+  }
+  // What is worse than that is told all the same.
+  setup.engine.fault = { kind: "status", status: 500, message: "boom" };
+  assert.equal((await runOn(["--once", ...flags], machine)).code, 2);
+});
+
 Deno.test("run() says what is wrong with its use or configuration and ends with 3", async () => {
   const cases: [args: string[], message: string][] = [
     [["--nonsense"], "--nonsense is not a flag; --help lists them"],

@@ -2,7 +2,8 @@ import type { Surroundings } from "./configuration.ts";
 
 /** What the commands touch besides Docker, the store and the network. */
 export interface Terminal extends Surroundings {
-  readonly stdout: (text: string) => void;
+  /** Answers whether somebody who wants the text may have missed it. */
+  readonly stdout: (text: string) => "written" | "lost";
   readonly stderr: (text: string) => void;
   /** How many columns standard error has; null when it is no terminal. */
   readonly columns: () => number | null;

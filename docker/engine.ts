@@ -43,6 +43,7 @@ export class Engine {
   /** Calls that wait for their turn. */
   readonly #waiting: (() => void)[] = [];
   #free: number;
+  #isClosed = false;
 
   /** Once `signal` is aborted no further call goes out; those under way are left to end. */
   constructor(socket: string, signal: AbortSignal, options: EngineOptions = {}) {
@@ -126,9 +127,13 @@ export class Engine {
     }
   }
 
-  /** Closes all connections; calls that are under way fail. */
+  /** Closes all connections; calls that are under way, or wait for their turn, fail. */
   close(): void {
-    for (const line of this.#lines) this.#drop(line);
+    this.#isClosed = true;
+    for (const line of this.#lines) {
+      line.limit.abort(hungUp());
+      this.#drop(line);
+    }
   }
 
   async #remove(path: string): Promise<void> {
@@ -164,11 +169,12 @@ export class Engine {
 
   async #exchange(request: EngineRequest): Promise<EngineResponse> {
     const timeoutMs = request.method === "GET" ? this.#lookTimeoutMs : this.#changeTimeoutMs;
-    let line = this.#idle.pop();
+    let line: Line | undefined;
     let stopTimer = () => {};
     try {
-      line ??= await this.#connect();
+      line = this.#idle.pop() ?? await this.#connect();
       const { connection, limit } = line;
+      if (this.#isClosed) throw hungUp();
       stopTimer = this.#timers.start(timeoutMs, () => {
         limit.abort(new Error(`no answer within ${timeoutMs / 1000} s`));
       });
@@ -198,6 +204,10 @@ export class Engine {
     this.#lines.delete(line);
     line.connection.close();
   }
+}
+
+function hungUp(): Error {
+  return new Error("the agent has hung up");
 }
 
 function nameOf({ method, path }: EngineRequest): string {

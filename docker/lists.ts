@@ -1,4 +1,5 @@
 import type { ContainerFact, NetworkFact } from "../topology/mod.ts";
+import { readUptime } from "./uptime.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -46,6 +47,7 @@ export function readContainers(answer: unknown): ContainerFact[] {
         "(unhealthy)",
       ),
       labels: texts(container.Labels, `${place}: Labels`),
+      uptime: readUptime(text(container.Status ?? "", `${place}: Status`)),
       networkMode: text(hostConfig.NetworkMode ?? "", `${place}: NetworkMode`),
       addressByNetwork: new Map(
         Object.entries(fields(networks, `${place}: Networks`)).map((

@@ -35,6 +35,7 @@ const container: ContainerFact = {
   name: "decnet_t_1_web",
   state: "running",
   unhealthy: false,
+  uptime: { atLeast: 120, atMost: 180 },
   labels: new Map([["decnet.topology.id", "1"], ["empty", ""]]),
   networkMode: "decnet_t_1_lan",
   addressByNetwork: new Map([["decnet_t_1_lan", "10.0.0.5"]]),
@@ -88,9 +89,13 @@ const containers: [name: string, change: Change, expected: Partial<ContainerFact
   ["an endpoint without an address", { NetworkSettings: { Networks: { lan: {} } } }, {
     addressByNetwork: new Map([["lan", ""]]),
   }],
-  ["no status", { Status: undefined }, {}],
+  ["no status", { Status: undefined }, { uptime: null }],
   ["a health check that passes", { Status: "Up 2 minutes (healthy)" }, {}],
-  ["a health check that starts", { Status: "Up 2 seconds (health: starting)" }, {}],
+  [
+    "a health check that starts",
+    { Status: "Up 2 seconds (health: starting)" },
+    { uptime: { atLeast: 2, atMost: 3 } },
+  ],
   ["a health check that fails", { Status: "Up 2 minutes (unhealthy)" }, { unhealthy: true }],
 ];
 for (const [name, change, expected] of containers) {

@@ -9,6 +9,6 @@ export interface MasterAddress {
 }
 
 /** The master's address as it stands in a URL. */
-export function hostAndPort({ host, port }: MasterAddress): string {
+export function hostAndPort({ host, port }: Pick<MasterAddress, "host" | "port">): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,4 +1,4 @@
 /** The one-row cache of the topology applied last. */
-export type { AppliedTopology } from "./row.ts";
+export { type AppliedTopology, maximumDocumentBytes } from "./row.ts";
 export { StoreReader } from "./store_reader.ts";
 export { AlreadyApplied, TopologyStore, unknownDocument } from "./topology_store.ts";

@@ -105,6 +105,11 @@ export class TopologyStore implements Disposable {
     return newest ? readRow(newest, older !== undefined) : null;
   }
 
+  /** Makes sure that the file can be written, before something is done that is to be kept in it. */
+  prepare(): void {
+    this.#transact(() => {});
+  }
+
   /**
    * Keeps `document`, a JSON text, as applied now under `versionHash`.
    * Throws `AlreadyApplied` when another topology is there, and then changes nothing.
@@ -158,6 +163,16 @@ export class TopologyStore implements Disposable {
   }
 
   #change(topologyId: string, change: (database: DatabaseSync) => void): void {
+    this.#transact((database) => {
+      const other = database.prepare(selectNewestId).get()?.id;
+      if (other !== undefined && other !== topologyId) {
+        throw new AlreadyApplied(String(other), topologyId);
+      }
+      change(database);
+    });
+  }
+
+  #transact(work: (database: DatabaseSync) => void): void {
     const database = this.#writable();
     // A file in WAL mode could not be read from a read-only folder.
     database.exec("PRAGMA journal_mode = DELETE");
@@ -165,11 +180,7 @@ export class TopologyStore implements Disposable {
     database.exec("BEGIN IMMEDIATE");
     try {
       createSchema(database);
-      const other = database.prepare(selectNewestId).get()?.id;
-      if (other !== undefined && other !== topologyId) {
-        throw new AlreadyApplied(String(other), topologyId);
-      }
-      change(database);
+      work(database);
       database.exec("COMMIT");
     } catch (error) {
       if (database.isTransaction) database.exec("ROLLBACK");

@@ -16,10 +16,18 @@ export async function runOn(
 ): Promise<Ended> {
   let [stdout, stderr] = ["", ""];
   const code = await run(args, {
-    stdout: (text) => stdout += text,
+    stdout: (text) => {
+      stdout += text;
+      return "written";
+    },
     stderr: (text) => stderr += text,
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
-    stopSignal: () => assert.fail("only the loop may catch signals"),
+    stopSignal: () => {
+      const isChange = args.some((argument) => argument === "apply" || argument === "teardown");
+      assert.ok(isChange, "besides the loop only an apply and a teardown may catch signals");
+      return new AbortController().signal;
+    },
+    columns: () => null,
     variable: () => undefined,
     readFile: () => null,
     exists: () => false,

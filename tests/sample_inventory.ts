@@ -37,6 +37,7 @@ export const baseContainer: ContainerFact = {
   name: base,
   state: "running",
   unhealthy: false,
+  uptime: null,
   labels,
   networkMode: lan,
   addressByNetwork: new Map([[lan, "10.0.0.2"]]),

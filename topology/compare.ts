@@ -35,7 +35,8 @@ export function compareContainer(
   if (!fact) return missing;
   if (!isRunning(fact)) return { kind: "stopped", detail: fact.state };
   if (fact.state !== "running") return { kind: "unhealthy", detail: fact.state };
-  const change = foreign(fact, id) ?? containerChange(planned, fact, base);
+  const change = foreign(fact, id) ?? containerChange(planned, fact, base) ??
+    (isLeftBehind(fact, base) ? `runs longer than ${base!.name}, whose network it shared` : null);
   if (change !== null) return { kind: "changed", detail: change };
   return fact.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
@@ -64,6 +65,15 @@ export function containerChange(
 ): string | null {
   const change = planned.base === null ? addressChange(planned, fact) : baseChange(fact, base);
   return change ?? specChange(planned, fact);
+}
+
+/**
+ * Whether a service runs for longer than its base, which so was started anew without it: the service
+ * is still in the network of before, which nobody else is in any more.
+ */
+export function isLeftBehind(fact: ContainerFact, base: ContainerFact | undefined): boolean {
+  return fact.uptime !== null && (base?.uptime ?? null) !== null &&
+    fact.uptime.atLeast > base!.uptime!.atMost;
 }
 
 /** An object without the label may be one that another program made for the same topology. */

@@ -32,7 +32,7 @@ export interface Topology {
 /**
  * Reads a topology from its parsed document; unknown fields are ignored.
  * Throws `TypeError`, which names the first twenty wrong shapes by their places and counts the others.
- * The shape is in docs/protocol.md.
+ * The shape is in docs/topology.md.
  */
 export function readTopology(document: Json): Topology {
   const wrongShapes = new WrongShapes();

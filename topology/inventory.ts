@@ -16,6 +16,12 @@ export interface NetworkFact {
   readonly labels: ReadonlyMap<string, string>;
 }
 
+/** The engine tells in round words how long a container has been running; in seconds. */
+export interface Uptime {
+  readonly atLeast: number;
+  readonly atMost: number;
+}
+
 /** A container that exists in the engine, running or not. */
 export interface ContainerFact {
   readonly id: string;
@@ -27,6 +33,8 @@ export interface ContainerFact {
   readonly labels: ReadonlyMap<string, string>;
   /** `container:<id>` for one that shares another's network; empty where Podman does not tell. */
   readonly networkMode: string;
+  /** How long it has been running, or null where that is not known. */
+  readonly uptime: Uptime | null;
   /** Network name → IPv4 address; the address is empty while the container does not run. */
   readonly addressByNetwork: ReadonlyMap<string, string>;
 }

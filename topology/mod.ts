@@ -17,10 +17,15 @@ export {
   isService,
   type NetworkFact,
   topologyLabel,
+  type Uptime,
 } from "./inventory.ts";
 export { compareCodePoints, type Json, parseJson, writeJson } from "./json.ts";
 export { isImageReference } from "./validation/name.ts";
-export type { HostAddress, NetworkChange } from "./changes/network_changes.ts";
+export {
+  addressesOutside,
+  type HostAddress,
+  type NetworkChange,
+} from "./changes/network_changes.ts";
 export {
   defaultImages,
   type ImageNames,

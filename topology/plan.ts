@@ -58,7 +58,7 @@ export interface Plan {
 /**
  * The plan of a topology: names, labels, what the engine is asked for, and digests of that, by which
  * a later apply tells what has changed. It is part of the contract with the master
- * (docs/protocol.md).
+ * (docs/topology.md).
  */
 export async function planTopology(topology: Topology, images: ImageNames): Promise<Plan> {
   const prefix = `decnet_t_${topology.id.slice(0, 8)}_`;

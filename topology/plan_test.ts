@@ -32,7 +32,7 @@ const base = "decnet_t_11111111_decky-001";
 /** Digests: when one of them changes, the next apply of each host recreates what it is of. */
 const specs = {
   network: "edc5534e7464a540d18567deb2e2549a254425c21363d63471dad46592ffa50c",
-  base: "f755e49812a54c9b07521a44aedc1018ce832ca88f1d1d37f9a0f318ed02ce04",
+  base: "66e263e312c5cb0d08fc74ab84ae521d24781a23ace7ccfe9e106256624d4a25",
   service: "954f1616e0f52085ace2551ab8166ad21d0b4ce29a4e5bf675c39b13a96f9fcc",
 };
 
@@ -62,7 +62,8 @@ Deno.test("planTopology() plans one LAN, with what the engine is asked for", asy
       request: {
         Image: "debian:bookworm-slim",
         Hostname: "decky-001",
-        Cmd: ["sleep", "infinity"],
+        Entrypoint: ["sleep"],
+        Cmd: ["infinity"],
         HostConfig: {
           NetworkMode: lan,
           RestartPolicy: { Name: "unless-stopped" },

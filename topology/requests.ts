@@ -28,6 +28,7 @@ export interface EndpointRequest {
 export interface ContainerRequest {
   readonly Image: string;
   readonly Hostname?: string;
+  readonly Entrypoint?: readonly string[];
   readonly Cmd?: readonly string[];
   readonly Env?: readonly string[];
   readonly HostConfig: {
@@ -82,7 +83,9 @@ export function baseRequest(base: Base, labels: Labels): ContainerRequest {
   return {
     Image: base.image,
     Hostname: base.name,
-    Cmd: ["sleep", "infinity"],
+    // Whatever the image would run of its own.
+    Entrypoint: ["sleep"],
+    Cmd: ["infinity"],
     HostConfig: {
       NetworkMode: endpoints[0]?.[0] ?? "none",
       RestartPolicy: restartPolicy,

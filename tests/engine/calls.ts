@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { request } from "node:http";
 import { container, type FakeEngine, network, withEngine } from "./mod.ts";
+import { encode } from "./reply.ts";
 
 const labels = { "decnet.topology.id": "t1" };
 /** Three networks. */
@@ -61,6 +63,48 @@ async function* chunksOf(connection: Deno.Conn): AsyncGenerator<Uint8Array> {
     if (length === null) return;
     yield buffer.slice(0, length);
   }
+}
+
+/** What comes in JSON, a list or an object; these fields are the ones that tests ask for. */
+export interface AnswerBody {
+  readonly Id?: string;
+  readonly message?: string;
+  readonly [field: string]: unknown;
+}
+
+/** An answer as a client sees it; `body` is null when there is none. */
+export interface Answer {
+  readonly status: number;
+  readonly body: AnswerBody | null;
+}
+
+/**
+ * Calls the engine at a socket, with a body in JSON unless it is a text, which goes as it is. Throws
+ * `Error` when no whole answer comes. (fetch would call a second time where the first was cut off.)
+ */
+export function call(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<Answer> {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const headers = text === undefined
+    ? {}
+    : { "Content-Type": "application/json", "Content-Length": encode(text).length };
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, method, path, headers, agent: false }, async (response) => {
+      try {
+        let answer = "";
+        for await (const part of response.setEncoding("utf8")) answer += part;
+        const status = response.statusCode ?? 0;
+        resolve({ status, body: answer === "" ? null : JSON.parse(answer) });
+      } catch (error) {
+        reject(error);
+      }
+    });
+    sent.on("error", reject).end(text ?? "");
+  });
 }
 
 /** The names that a list call answers with. */

@@ -1,4 +1,5 @@
 const bufferBytes = 16_384;
+const carriageReturn = 13;
 const decoder = new TextDecoder();
 
 /** Writes all of `bytes`. */
@@ -48,31 +49,42 @@ export class ByteInput {
     }
   }
 
-  /** Header fields up to the empty line, names in lower case; undefined when the input ends. */
-  async headers(): Promise<Map<string, string> | undefined> {
+  /**
+   * Header fields up to the empty line, names in lower case; undefined when the input ends. With
+   * `sparing`, the line feed at their very end stays unread.
+   */
+  async headers({ sparing = false } = {}): Promise<Map<string, string> | undefined> {
     const headers = new Map<string, string>();
-    for (let line = await this.line(); line !== ""; line = await this.line()) {
+    for (;;) {
+      if (sparing && await this.#next() === carriageReturn) return headers;
+      const line = await this.line(sparing ? 1 : undefined);
       if (line === undefined) return undefined;
+      if (line === "") return headers;
       const colon = line.indexOf(":");
       if (colon > 0) headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
     }
-    return headers;
   }
 
-  /** Passes over a request's body. */
-  async skip(count: number): Promise<void> {
-    for (let left = count; left > 0;) {
-      if (this.#start === this.#end && !await this.#read(bufferBytes)) return;
-      const passed = Math.min(left, this.#end - this.#start);
-      this.#start += passed;
-      left -= passed;
+  /** The next `count` bytes as text; undefined when the input ends. */
+  async text(count: number): Promise<string | undefined> {
+    // Never reading on leaves what follows in the socket.
+    while (this.#end - this.#start < count) {
+      if (!await this.#read(count - this.#end + this.#start)) return undefined;
     }
+    const text = decoder.decode(this.#buffer.subarray(this.#start, this.#start + count));
+    this.#start += count;
+    return text;
   }
 
   /** Passes over everything up to the end of the input; then it is false. */
   async drain(): Promise<false> {
     do this.#start = this.#end; while (await this.#read(bufferBytes));
     return false;
+  }
+
+  async #next(): Promise<number | undefined> {
+    if (this.#start === this.#end) await this.#read(1);
+    return this.#start < this.#end ? this.#buffer[this.#start] : undefined;
   }
 
   async #read(count: number): Promise<boolean> {

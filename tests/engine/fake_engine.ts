@@ -1,8 +1,12 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { ByteInput, closeQuietly, isDisconnect, writeAll } from "./connection.ts";
-import { type Fault, strike } from "./faults.ts";
+import { type Fault, FaultPlan, hasEffect, strike } from "./faults.ts";
+import type { Images } from "./images.ts";
 import type { ContainerItem, NetworkItem } from "./items.ts";
-import { encode, frame } from "./reply.ts";
+import { badRequest, encode, frame } from "./reply.ts";
+import { isChange, readLine, readRest, readSparingly } from "./request.ts";
 import { answerCall, splitVersion } from "./routes.ts";
+import { EngineState } from "./state.ts";
 
 const requestsKept = 1000;
 
@@ -12,10 +16,17 @@ export interface ReceivedRequest {
   path: string;
 }
 
-/** Plays the engine on a unix socket, counts the calls and goes wrong as it is told. */
+/**
+ * Plays the engine on a unix socket: it can be changed there as the real one can, counts the calls
+ * and goes wrong as it is told.
+ */
 export class FakeEngine implements AsyncDisposable {
   /** The last 1000 calls, oldest first. */
   readonly requests: ReceivedRequest[] = [];
+  /** All calls that are neither GET nor HEAD, oldest first. */
+  readonly changes: ReceivedRequest[] = [];
+  /** How long each call takes, in milliseconds; those of other connections meanwhile. */
+  latencyMs = 0;
   /** How many calls have come since the start. */
   requestCount = 0;
   /** How many connections have been accepted since the start. */
@@ -26,10 +37,8 @@ export class FakeEngine implements AsyncDisposable {
   readonly #serving = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #answers = new Map<string, Uint8Array<ArrayBuffer>>();
-  #networks: readonly NetworkItem[] = [];
-  #containers: readonly ContainerItem[] = [];
-  #fault: Fault | undefined;
-  #passed = 0;
+  readonly #state = new EngineState(() => this.#answers.clear());
+  readonly #faults = new FaultPlan();
 
   private constructor(readonly socketPath: string) {
     this.#listener = Deno.listen({ transport: "unix", path: socketPath });
@@ -43,29 +52,43 @@ export class FakeEngine implements AsyncDisposable {
 
   /** What `GET /networks` lists; assign a new array to change it, as answers are kept ready. */
   get networks(): readonly NetworkItem[] {
-    return this.#networks;
+    return this.#state.networks;
   }
   set networks(networks: readonly NetworkItem[]) {
-    this.#networks = networks;
-    this.#answers.clear();
+    this.#state.networks = networks;
   }
 
   /** What `GET /containers/json` lists; assign a new array to change it. */
   get containers(): readonly ContainerItem[] {
-    return this.#containers;
+    return this.#state.containers;
   }
   set containers(containers: readonly ContainerItem[]) {
-    this.#containers = containers;
-    this.#answers.clear();
+    this.#state.containers = containers;
+  }
+
+  /** The images that containers can be created from; assign names to have those and no others. */
+  get images(): Images {
+    return this.#state.images;
+  }
+  set images(names: Iterable<string>) {
+    const wanted = [...names];
+    this.images.clear();
+    for (const name of wanted) this.images.add(name);
+  }
+
+  /** The body that a container was created from over the socket. Throws `Error` for another. */
+  bodyOf(name: string): unknown {
+    const { Id: id } = this.#state.container(name);
+    if (!this.#state.bodies.has(id)) throw new Error(`${name} was not created over the socket`);
+    return this.#state.bodies.get(id);
   }
 
   /** What goes wrong from now on; undefined when nothing does. */
   get fault(): Fault | undefined {
-    return this.#fault;
+    return this.#faults.fault;
   }
   set fault(fault: Fault | undefined) {
-    this.#fault = fault;
-    this.#passed = 0;
+    this.#faults.fault = fault;
   }
 
   /** Closes the socket and every connection at once and removes the socket's file. */
@@ -112,43 +135,55 @@ export class FakeEngine implements AsyncDisposable {
     // A unix socket is reset, rather than closed, when it is closed over unread bytes. Reading a
     // request in single bytes leaves its header fields unread. (A connection that was idle when
     // the fault was set reads its next request whole, and so is closed.)
-    const line = await input.line(this.#fault?.kind === "reset" ? 1 : undefined);
+    const line = await readLine(input, this.fault?.kind === "reset" ? 1 : undefined);
     if (line === undefined) return false;
-    const [method = "", sent = "", protocol = ""] = line.split(" ");
-    // Some clients name the host here too, as they would to a proxy.
-    const target = sent.replace(/^http:\/\/[^/]*/, "");
-    if (!protocol.startsWith("HTTP/1.")) return await badRequest(connection);
-    const fault = this.#count(method, target);
+    const { method, target, protocol } = line;
+    if (!protocol.startsWith("HTTP/1.")) return await refuse(connection);
+    this.#note(method, target);
+    const fault = this.#faults.next(method, splitVersion(target).path);
     if (fault?.kind === "reset") {
+      const body = hasEffect(fault) ? await readSparingly(input) : undefined;
+      await this.#wait();
+      if (body) answerCall(method, target, { state: this.#state, body });
       await writeAll(connection, encode("HTTP/1.1 200 OK\r\nApi-Ver"));
       return false;
     }
 
-    const headers = await input.headers();
-    if (headers === undefined) return false;
-    if (!headers.has("host") && protocol === "HTTP/1.1") return await badRequest(connection);
-    await input.skip(Number(headers.get("content-length") ?? 0));
+    const rest = await readRest(input);
+    if (rest === undefined) return false;
+    const { headers, body } = rest;
+    if (!headers.has("host") && protocol === "HTTP/1.1") return await refuse(connection);
     const close = protocol === "HTTP/1.0" || headers.get("connection")?.toLowerCase() === "close";
-
+    await this.#wait();
     if (fault) {
-      const reply = answerCall(method, target, this);
+      const putBack = this.#state.snapshot();
+      const reply = answerCall(method, target, { state: this.#state, body });
+      if (isChange(method) && !hasEffect(fault)) putBack();
       const after = await strike(fault, connection, reply, this.#stopping.signal);
       if (after === "silent") return await input.drain(); // Until the other side has had enough.
       if (!after) return false;
+    } else if (isChange(method)) {
+      const reply = answerCall(method, target, { state: this.#state, body });
+      await writeAll(connection, frame(reply, close));
     } else {
       await writeAll(connection, this.#answer(method, target, close));
     }
     return !close;
   }
 
-  /** Takes note of a call and says what is to go wrong with it. */
-  #count(method: string, target: string): Fault | undefined {
+  /** Takes note of a call. */
+  #note(method: string, target: string): void {
     this.requestCount++;
     this.requests.push({ method, path: target });
     if (this.requests.length > requestsKept) this.requests.shift();
-    const fault = this.#fault;
-    if (!fault || !splitVersion(target).path.startsWith(fault.path ?? "/")) return undefined;
-    return ++this.#passed > (fault.afterRequests ?? 0) ? fault : undefined;
+    if (isChange(method)) this.changes.push({ method, path: target });
+  }
+
+  /** Lets the time pass that a call takes. Throws `AbortError` when the engine stops. */
+  async #wait(): Promise<void> {
+    if (this.latencyMs > 0) {
+      await delay(this.latencyMs, undefined, { signal: this.#stopping.signal });
+    }
   }
 
   /** The bytes of a good answer, made once for as long as nothing changes. */
@@ -156,15 +191,14 @@ export class FakeEngine implements AsyncDisposable {
     const key = `${method} ${target} ${close}`;
     let bytes = this.#answers.get(key);
     if (!bytes) {
-      bytes = frame(answerCall(method, target, this), close);
+      bytes = frame(answerCall(method, target, { state: this.#state }), close);
       this.#answers.set(key, bytes);
     }
     return bytes;
   }
 }
 
-async function badRequest(connection: Deno.Conn): Promise<false> {
-  const fields = "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n";
-  await writeAll(connection, encode(`HTTP/1.1 400 Bad Request\r\n${fields}\r\n400 Bad Request`));
+async function refuse(connection: Deno.Conn): Promise<false> {
+  await writeAll(connection, encode(badRequest));
   return false;
 }

@@ -6,15 +6,23 @@ import { chunk, encode, failure, frame, headLength, headOf, type Reply } from ".
 const slowTickMs = 20;
 
 /**
- * What goes wrong, for calls whose unversioned path starts with `path` (default: all), once
- * `afterRequests` of those (default 0) have been answered well. The kinds: no answer at all
- * (`hang`); the head and half of the body, then silence (`hang-body`); part of the head, then an
- * abrupt close (`reset`); bytes that are not HTTP (`garbage`); a close before the announced end
- * (`truncated`); an error of the engine (`status`); another body (`body`); a JSON list of so many
- * bytes (`huge`); the right answer, trickling (`slow`).
+ * What goes wrong, for calls of `method` (default: any) whose unversioned path starts with `path`
+ * (default: all), once `afterRequests` of those (default 0) have been answered well; with `once`, a
+ * single time. The kinds: no answer at all (`hang`); the head and half of the body, then silence
+ * (`hang-body`); part of the head, then an abrupt close (`reset`); bytes that are not HTTP
+ * (`garbage`); a close before the announced end (`truncated`); an error of the engine (`status`);
+ * another body (`body`); a JSON list of so many bytes (`huge`); the right answer, trickling (`slow`).
+ * What a changing call asks for has happened all the same when `effect` is `after`, the default of
+ * `slow` alone: the fault strikes before the change, or after it.
  */
 export type Fault =
-  & { path?: string; afterRequests?: number }
+  & {
+    method?: string;
+    path?: string;
+    afterRequests?: number;
+    once?: boolean;
+    effect?: "before" | "after";
+  }
   & (
     | { kind: "hang" | "hang-body" | "reset" | "garbage" }
     | { kind: "truncated"; chunked?: boolean }
@@ -23,6 +31,36 @@ export type Fault =
     | { kind: "huge"; bytes: number }
     | { kind: "slow"; bytesPerSecond: number }
   );
+
+/** Whether what a changing call asks for happens although its answer is faulty. */
+export function hasEffect({ kind, effect }: Fault): boolean {
+  return (effect ?? (kind === "slow" ? "after" : "before")) === "after";
+}
+
+/** The fault that is set, and how many calls have passed it. */
+export class FaultPlan {
+  #fault: Fault | undefined;
+  #passed = 0;
+
+  get fault(): Fault | undefined {
+    return this.#fault;
+  }
+  set fault(fault: Fault | undefined) {
+    this.#fault = fault;
+    this.#passed = 0;
+  }
+
+  /** What is to go wrong with a call; `path` is without its version. */
+  next(method: string, path: string): Fault | undefined {
+    const fault = this.#fault;
+    if (!fault || method !== (fault.method ?? method) || !path.startsWith(fault.path ?? "/")) {
+      return undefined;
+    }
+    if (++this.#passed <= (fault.afterRequests ?? 0)) return undefined;
+    if (fault.once) this.fault = undefined;
+    return fault;
+  }
+}
 
 /**
  * Lets a fault other than `reset` happen: true when the connection can be used again, `silent`

@@ -11,6 +11,13 @@ export const containerStates = [
   "dead",
 ] as const;
 
+/** A pool of addresses; the engine names the gateway only where it chose the subnet itself. */
+export interface Pool {
+  Subnet: string;
+  Gateway?: string;
+}
+/** What ties a container to a network; most of it is empty while the container does not run. */
+export type EndpointItem = ReturnType<typeof endpoint>;
 /** An item of `GET /networks`. */
 export type NetworkItem = ReturnType<typeof network>;
 /** An item of `GET /containers/json`. */
@@ -37,7 +44,7 @@ export function network(options: {
     IPAM: {
       Driver: "default",
       Options: {} as Record<string, string> | null,
-      Config: subnet === undefined ? [] : [{ Subnet: subnet }],
+      Config: (subnet === undefined ? [] : [{ Subnet: subnet }]) as Pool[],
     },
     Internal: internal,
     Attachable: false,
@@ -70,7 +77,7 @@ export function container(options: {
     Id: idOf("container", name),
     Names: [`/${name}`],
     Image: image,
-    ImageID: `sha256:${idOf("image", image)}`,
+    ImageID: imageIdOf(image),
     Command: "sleep infinity",
     Created: 1_767_323_045,
     Ports: [] as unknown[],
@@ -85,7 +92,7 @@ export function container(options: {
     NetworkSettings: {
       Networks: Object.fromEntries(
         Object.entries(addresses).map(([name, ip]) => [name, endpoint(name, ip, state)]),
-      ),
+      ) as Record<string, EndpointItem>,
     },
     Mounts: [] as unknown[],
   };
@@ -95,7 +102,9 @@ function endpoint(network: string, ip: string, state: ContainerState) {
   const up = state === "running" || state === "paused";
   const mac = ip.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
   return {
-    IPAMConfig: network === "bridge" ? null : { IPv4Address: ip },
+    IPAMConfig: (network === "bridge" ? null : { IPv4Address: ip }) as
+      | { IPv4Address?: string }
+      | null,
     Links: null,
     Aliases: null,
     NetworkID: state === "created" ? "" : idOf("network", network),
@@ -124,6 +133,17 @@ function statusText(state: ContainerState, health: string | undefined): string {
   }[state];
 }
 
-function idOf(kind: string, name: string): string {
+/** An id that nothing else has. */
+export function newId(): string {
+  return crypto.getRandomValues(new Uint8Array(32)).toHex();
+}
+
+/** The id of the image that goes by a tag, as long as nobody has built another. */
+export function imageIdOf(tag: string): string {
+  return `sha256:${idOf("image", tag)}`;
+}
+
+/** The id of an object that was not made over the socket. */
+export function idOf(kind: string, name: string): string {
   return createHash("sha256").update(`${kind} ${name}`).digest("hex");
 }

@@ -1,3 +1,4 @@
+import type { Images } from "./images.ts";
 import { type ContainerItem, containerStates, type NetworkItem } from "./items.ts";
 import { failure, json, type Reply } from "./reply.ts";
 
@@ -15,13 +16,17 @@ export function listNetworks(items: readonly NetworkItem[], query: URLSearchPara
 }
 
 /** Answers `GET /containers/json`. */
-export function listContainers(items: readonly ContainerItem[], query: URLSearchParams): Reply {
+export function listContainers(
+  items: readonly ContainerItem[],
+  query: URLSearchParams,
+  images: Images,
+): Reply {
   const filters = parseFilters(query, ["name", "label", "status"]);
   if (!(filters instanceof Map)) return filters;
   const states = filters.get("status");
   const unknown = states?.find((state) => !(containerStates as readonly string[]).includes(state));
   if (unknown !== undefined) return failure(400, `Invalid filter 'status=${unknown}'`);
-  const all = !["", "0", "no", "false", "none"].includes((query.get("all") ?? "").toLowerCase());
+  const all = isTrue(query.get("all"));
   const wanted: readonly string[] = states ??
     (all ? containerStates : ["running", "paused", "restarting"]);
   return json(
@@ -29,8 +34,13 @@ export function listContainers(items: readonly ContainerItem[], query: URLSearch
     items.filter((item) =>
       wanted.includes(item.State) && matchesLabels(filters, item.Labels) &&
       matchesName(filters, item.Names.flatMap((name) => [name, name.slice(1)]))
-    ),
+    ).map((item) => ({ ...item, Image: images.listedName(item.Image, item.ImageID) })),
   );
+}
+
+/** Whether a switch in the query is on. */
+export function isTrue(value: string | null): boolean {
+  return !["", "0", "no", "false", "none"].includes((value ?? "").toLowerCase());
 }
 
 /** The filters by name, empty ones left out; or the refusal of what is no filter of this list. */

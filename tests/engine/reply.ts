@@ -10,6 +10,11 @@ const engineHeaders = {
   "Ostype": "linux",
   "Server": "Docker/20.10.24 (linux)",
 };
+/** The whole answer to what is no call. */
+export const badRequest =
+  "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+  "Connection: close\r\n\r\n400 Bad Request";
+
 /** An answer before it is put into bytes. */
 export interface Reply {
   status: number;
@@ -29,6 +34,11 @@ export function plain(body: string): Reply {
   return { status: 200, headers, body };
 }
 
+/** An answer without a body. */
+export function empty(status: number): Reply {
+  return { status, headers: engineHeaders, body: "" };
+}
+
 /** A refusal in the words of the engine. */
 export function failure(status: number, message: string): Reply {
   return json(status, { message });
@@ -41,11 +51,18 @@ export function frame(
   chunked = reply.body.length > chunkedAboveBytes,
 ): Uint8Array<ArrayBuffer> {
   const length = encode(reply.body).length;
+  // These two statuses never have a body, and so no length of it.
+  const isBare = reply.status === 204 || reply.status === 304;
   const head = headOf(reply, {
     "Date": new Date().toUTCString(),
-    ...(chunked ? { "Transfer-Encoding": "chunked" } : { "Content-Length": `${length}` }),
+    ...(isBare
+      ? {}
+      : chunked
+      ? { "Transfer-Encoding": "chunked" }
+      : { "Content-Length": `${length}` }),
     ...(close ? { "Connection": "close" } : {}),
   });
+  if (isBare) return encode(head);
   if (!chunked) return encode(head + reply.body);
   const size = length.toString(16);
   return encode(`${head}${size}\r\n${reply.body}\r\n0\r\n\r\n`);

@@ -1,59 +1,74 @@
-import type { ContainerItem, NetworkItem } from "./items.ts";
-import { listContainers, listNetworks } from "./lists.ts";
-import { failure, json, maximumApiMinor, plain, type Reply } from "./reply.ts";
+import { readContainer, readMembership, readNetwork, type SentBody } from "./bodies.ts";
+import { createContainer, removeContainer } from "./containers.ts";
+import { kill, pause, restart, start, stop, unpause } from "./lifecycle.ts";
+import { isTrue, listContainers, listNetworks } from "./lists.ts";
+import { connect, createNetwork, disconnect, removeNetwork } from "./networks.ts";
+import { Refusal } from "./refusal.ts";
+import { empty, failure, json, maximumApiMinor, plain, type Reply } from "./reply.ts";
+import type { EngineState } from "./state.ts";
+import { version } from "./version.ts";
 
-/** What an engine has to list. */
-export interface Stock {
-  readonly networks: readonly NetworkItem[];
-  readonly containers: readonly ContainerItem[];
+/** One call, taken apart. */
+interface Call {
+  readonly state: EngineState;
+  /** What stands in the path where the route has `{id}`. */
+  readonly id: string;
+  readonly query: URLSearchParams;
+  readonly body: SentBody;
 }
 
 interface Route {
-  method: string;
-  path: string;
-  answer(stock: Stock, query: URLSearchParams): Reply;
+  readonly method: string;
+  readonly path: RegExp;
+  readonly answer: (call: Call) => Reply;
 }
-
-const version = {
-  Platform: { Name: "" },
-  Components: [{
-    Name: "Engine",
-    Version: "20.10.24",
-    Details: { ApiVersion: `1.${maximumApiMinor}`, MinAPIVersion: "1.12", Os: "linux" },
-  }],
-  Version: "20.10.24",
-  ApiVersion: `1.${maximumApiMinor}`,
-  MinAPIVersion: "1.12",
-  GitCommit: "5d6db84",
-  GoVersion: "go1.19.8",
-  Os: "linux",
-  Arch: "amd64",
-  KernelVersion: "6.1.0",
-  BuildTime: "2023-04-04T00:00:00.000000000+00:00",
-};
 
 /** The calls the engine knows; everything else is 404. */
 const routes: Route[] = [
-  { method: "GET", path: "/_ping", answer: () => plain("OK") },
-  { method: "HEAD", path: "/_ping", answer: () => plain("") },
-  { method: "GET", path: "/version", answer: () => json(200, version) },
-  {
-    method: "GET",
-    path: "/networks",
-    answer: ({ networks }, query) => listNetworks(networks, query),
-  },
-  {
-    method: "GET",
-    path: "/containers/json",
-    answer: ({ containers }, query) => listContainers(containers, query),
-  },
+  route("GET", "/_ping", () => plain("OK")),
+  route("HEAD", "/_ping", () => plain("")),
+  route("GET", "/version", () => json(200, version)),
+  route("GET", "/networks", ({ state, query }) => listNetworks(state.networks, query)),
+  route("POST", "/networks/create", ({ state, body }) => {
+    return json(201, createNetwork(state, readNetwork(body)));
+  }),
+  route("POST", "/networks/{id}/connect", ({ state, id, body }) => {
+    connect(state, id, readMembership(body));
+    return empty(200);
+  }),
+  route("POST", "/networks/{id}/disconnect", ({ state, id, body }) => {
+    disconnect(state, id, readMembership(body));
+    return empty(200);
+  }),
+  route("DELETE", "/networks/{id}", ({ state, id }) => {
+    removeNetwork(state, id);
+    return empty(204);
+  }),
+  route("GET", "/containers/json", ({ state, query }) => {
+    return listContainers(state.containers, query, state.images);
+  }),
+  route("POST", "/containers/create", ({ state, query, body }) => {
+    return json(201, createContainer(state, query.get("name") ?? "", readContainer(body)));
+  }),
+  ...Object.entries({ start, stop, restart, pause, unpause, kill }).map(([name, act]) =>
+    route("POST", `/containers/{id}/${name}`, ({ state, id }) => empty(act(state, id)))
+  ),
+  route("DELETE", "/containers/{id}", ({ state, id, query }) => {
+    removeContainer(state, id, isTrue(query.get("force")));
+    return empty(204);
+  }),
+  route("GET", "/images/{id}/json", ({ state, id }) => inspectImage(state, id)),
 ];
 
 /** Answers a call as the real engine does, refusals included. */
-export function answerCall(method: string, target: string, stock: Stock): Reply {
+export function answerCall(
+  method: string,
+  target: string,
+  { state, body = { text: "", type: "" } }: { state: EngineState; body?: SentBody },
+): Reply {
   const { minor, path } = splitVersion(target);
   const [bare = "", query = ""] = path.split("?");
-  const route = routes.find((route) => route.method === method && route.path === bare);
+  const route = routes.find((route) => route.method === method && route.path.test(bare));
   if (!route) {
     const reply = json(404, { message: "page not found" });
     return { ...reply, headers: { "Content-Type": "application/json" } };
@@ -65,11 +80,33 @@ export function answerCall(method: string, target: string, stock: Stock): Reply 
         `Maximum supported API version is 1.${maximumApiMinor}`,
     );
   }
-  return route.answer(stock, new URLSearchParams(query));
+  const id = decodeURIComponent(route.path.exec(bare)?.[1] ?? "");
+  try {
+    return route.answer({ state, id, query: new URLSearchParams(query), body });
+  } catch (error) {
+    if (error instanceof Refusal) return failure(error.status, error.message);
+    throw error;
+  }
 }
 
 /** Splits `/v1.41/networks` into its minor version, 0 when there is none, and `/networks`. */
 export function splitVersion(target: string): { minor: number; path: string } {
   const match = target.match(/^\/v1\.(\d+)(\/.*)$/);
   return match ? { minor: Number(match[1]), path: match[2] ?? "" } : { minor: 0, path: target };
+}
+
+/** An image's name may have slashes in it, which clients may or may not escape. */
+function route(method: string, path: string, answer: Route["answer"]): Route {
+  const id = path.startsWith("/images/") ? "(.+)" : "([^/]+)";
+  return { method, path: new RegExp(`^${path.replace("{id}", id)}$`), answer };
+}
+
+function inspectImage(state: EngineState, name: string): Reply {
+  try {
+    const { id, tags } = state.images.find(name);
+    return json(200, { Id: id, RepoTags: tags, RepoDigests: [], Os: "linux" });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    throw new Refusal(error.status, `no such image: ${name}: ${error.message}`);
+  }
 }

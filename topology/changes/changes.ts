@@ -15,6 +15,7 @@ export interface Changes {
 export interface Surroundings {
   /** Image name → its id, or null when it is absent, for each image of the plan. */
   readonly imageIds: ReadonlyMap<string, string | null>;
+  /** Outside Docker's networks, also of those that will have gone by then. */
   readonly hostAddresses: readonly HostAddress[];
 }
 
@@ -65,5 +66,5 @@ function missingImages(
 ): string[] {
   const names = changes.flatMap((it) => it.action === "create" ? [it.planned.request.Image] : []);
   const missing = [...new Set(names)].filter((name) => (imageIds.get(name) ?? null) === null);
-  return missing.map((name) => `image ${name} is not on this host`);
+  return missing.length === 0 ? [] : [`images that are not on this host: ${missing.join(", ")}`];
 }

@@ -1,4 +1,4 @@
-import { containerChange, origin } from "../compare.ts";
+import { containerChange, isLeftBehind, origin } from "../compare.ts";
 import {
   type ContainerFact,
   imageLabel,
@@ -104,8 +104,7 @@ function decide(
   if (fact.state === "exited") return { action: "start", reason: "stopped" };
   // What was never started may not be attached to all of its networks yet.
   if (!isRunning(fact)) return create(fact.state === "created" ? "never started" : fact.state);
-  if (ofBase?.action === "start") {
-    // It still runs in the network of before, which nobody else is in any more.
+  if (ofBase?.action === "start" || (planned.base !== null && isLeftBehind(fact, base))) {
     const reason = "its base is started anew";
     return fact.state === "running" ? { action: "restart", reason } : create(reason);
   }

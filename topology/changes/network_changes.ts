@@ -32,14 +32,11 @@ export function findNetworkChanges(
   for (const network of planned) {
     const namesakes = byName.get(network.name) ?? [];
     byName.delete(network.name);
-    const [ours, ...others] = namesakes.filter((fact) => isOurNetwork(network, fact, id));
-    obstacles.push(
-      ...namesakes.filter((fact) => !isOurNetwork(network, fact, id)).map(notOurs),
-    );
-    removals.push(...others.map((fact) => remove(fact, "the second of its name")));
-    const reason = ours ? networkChange(network, ours) : "missing";
+    const ours = namesakes.filter((fact) => isOurNetwork(network, fact, id));
+    obstacles.push(...namesakes.filter((fact) => !ours.includes(fact)).map(notOurs));
+    const reason = reasonToMake(network, ours);
     if (reason === null) continue;
-    if (ours) removals.push(remove(ours, reason));
+    removals.push(...ours.map((fact) => remove(fact, reason)));
     creations.push({ action: "create", planned: network, reason });
   }
   const unwanted = [...byName.values()].flat().filter(({ labels }) =>
@@ -49,10 +46,16 @@ export function findNetworkChanges(
   const removed = new Set(removals.map(({ fact }) => fact));
   const staying = facts.filter((fact) => !removed.has(fact));
   for (const { planned } of creations) {
-    const obstacle = subnetTaken(planned, staying) ?? hostAddressIn(planned, facts, hostAddresses);
+    const obstacle = subnetTaken(planned, staying) ?? hostAddressIn(planned, hostAddresses);
     if (obstacle !== null) obstacles.push(obstacle);
   }
   return { changes: [...removals, ...creations], obstacles };
+}
+
+function reasonToMake(planned: PlannedNetwork, [first, ...others]: NetworkFact[]): string | null {
+  if (!first) return "missing";
+  // Which of them a container is attached to cannot be told: none of them can be kept.
+  return others.length > 0 ? "one of several of its name" : networkChange(planned, first);
 }
 
 function remove(fact: NetworkFact, reason: string) {
@@ -85,16 +88,21 @@ function subnetTaken(
 /** Docker would take such a subnet and cut this host off from its own neighbours. */
 function hostAddressIn(
   { name, subnet }: PlannedNetwork,
-  facts: readonly NetworkFact[],
   hostAddresses: readonly HostAddress[],
 ): string | null {
   const wanted = rangeOf(subnet);
-  const known = facts.flatMap(({ subnets }) => subnets.map(rangeOf));
-  const own = hostAddresses.find(({ address }) =>
-    contains(wanted, address) && !known.some((range) => contains(range, address))
-  );
+  const own = hostAddresses.find(({ address }) => contains(wanted, address));
   if (!own) return null;
   return `subnet ${subnet} of ${name} holds an address of this host's interface ${own.interface}`;
+}
+
+/** The addresses without those that this host has in Docker's networks, on their bridges. */
+export function addressesOutside(
+  networks: readonly NetworkFact[],
+  hostAddresses: readonly HostAddress[],
+): HostAddress[] {
+  const ranges = networks.flatMap(({ subnets }) => subnets.map(rangeOf));
+  return hostAddresses.filter(({ address }) => !ranges.some((it) => contains(it, address)));
 }
 
 /** Docker takes a subnet with bits set behind its prefix, too, and keeps it as written. */

@@ -40,6 +40,6 @@ export function isImageReference(text: string): boolean {
 }
 
 function nameRule(length: number): string {
-  return `be at most ${length} letters (a-z), digits, "_", "." and "-", and begin with a letter ` +
+  return `be at most ${length} letters (A-Z, a-z), digits, "_", "." and "-", and begin with a letter ` +
     "or digit";
 }

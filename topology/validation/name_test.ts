@@ -33,7 +33,7 @@ Deno.test("checkName() takes what Docker takes, up to 63 characters", () => {
   }
   assert.equal(
     checkName("a b", named("a b", "lans[0].name"))[0]?.message,
-    '"a b" at lans[0].name: a name must be at most 63 letters (a-z), digits, "_", "." and "-", ' +
+    '"a b" at lans[0].name: a name must be at most 63 letters (A-Z, a-z), digits, "_", "." and "-", ' +
       "and begin with a letter or digit",
   );
 });

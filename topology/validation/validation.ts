@@ -13,7 +13,7 @@ const maximumAddresses = 100_000;
 
 /**
  * Everything that keeps a topology from being applied; empty when nothing does. The codes and rules are
- * in docs/protocol.md. A topology that is too large is checked no further.
+ * in docs/topology.md. A topology that is too large is checked no further.
  */
 export function validateTopology(topology: Topology): Problem[] {
   const tooLarge = checkSize(topology);

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { agentIdentity, ApiSetup, master } from "./api_setup.ts";
+import { authority, rogueAuthority } from "./master_setup.ts";
+
+const getHealth = "GET /health HTTP/1.1\r\nHost: agent\r\n\r\n";
+const options = { lookIntervalMs: 10 };
+
+Deno.test("the API takes new certificates into use under load, and loses no call", async () => {
+  await using api = await ApiSetup.start(options);
+  using kept = await api.talk();
+  kept.say(getHealth);
+  await kept.hear("ok");
+  const names = new Set<string>();
+  let isOver = false;
+  const load = async () => {
+    while (!isOver) {
+      const { status, serverName } = await api.call("/topology/state");
+      assert.equal(status, 200);
+      names.add(serverName);
+    }
+  };
+  const loads = [load(), load(), load()];
+  for (const name of ["first", "second", "third"]) {
+    const certificates = await agentIdentity(name);
+    api.loaded = { certificates, problem: null };
+    await api.isUsed(certificates);
+    while (!names.has(name)) await api.call("/health");
+  }
+  isOver = true;
+  await Promise.all(loads);
+  assert.deepEqual([...names], ["the agent", "first", "second", "third"]);
+  // One that was there before lives on.
+  kept.say("GET /topology/state HTTP/1.1\r\nHost: agent\r\n\r\n");
+  await kept.hear("topology_id");
+  // And still nobody gets in without a certificate.
+  using stranger = await api.talk({ authority: authority.certificatePem });
+  stranger.say(getHealth);
+  assert.equal(await stranger.end(), "");
+  assert.deepEqual(api.log, []);
+});
+
+Deno.test("the API ends the connections of those that a new ca.crt does not know", async () => {
+  await using api = await ApiSetup.start(options);
+  using kept = await api.talk();
+  kept.say(getHealth);
+  await kept.hear("ok");
+  const certificates = await agentIdentity("the agent", rogueAuthority);
+  api.loaded = { certificates, problem: null };
+  await kept.end();
+  await api.isUsed(certificates);
+  using client = await api.talk();
+  client.say(getHealth);
+  assert.equal(await client.end(), "");
+  const { certificatePem, keyPem } = await rogueAuthority.issue({ commonName: "decnet-master" });
+  const other = { ...certificates, certificate: certificatePem, key: keyPem };
+  assert.equal((await api.callAs(other, "/health")).status, 200);
+});
+
+Deno.test("the API stays with its certificates when the new ones are of no use, and says so once", async () => {
+  await using api = await ApiSetup.start(options);
+  const { certificates } = api.loaded;
+  let looks = 0;
+  const watch = (loaded: typeof api.loaded) => ({
+    get certificates() {
+      looks++;
+      return loaded.certificates;
+    },
+    problem: loaded.problem,
+  });
+  const seen = async (loaded: typeof api.loaded) => {
+    looks = 0;
+    api.loaded = watch(loaded);
+    while (looks < 5) assert.equal((await api.call("/health")).serverName, "the agent");
+  };
+  const said = "warn the API goes on with the certificates that it has: ";
+  const mixed = { ...certificates, key: (await agentIdentity("other")).key };
+  await seen({ certificates, problem: "Cannot use ca.crt: no such file" });
+  assert.deepEqual(api.log.splice(0), [`${said}Cannot use ca.crt: no such file`]);
+  // What the folder takes for good and TLS does not.
+  await seen({ certificates: mixed, problem: null });
+  assert.equal(api.log.length, 1);
+  assert.ok(
+    api.log.pop()?.startsWith(`${said}Cannot use worker.crt, worker.key and ca.crt for TLS`),
+  );
+  // Mended, and broken again: that is new.
+  await seen({ certificates, problem: null });
+  assert.deepEqual(api.log, []);
+  await seen({ certificates: mixed, problem: null });
+  assert.equal(api.log.length, 1);
+  assert.equal((await api.callAs(master, "/health")).status, 200);
+});

@@ -1,0 +1,168 @@
+/** A host whose engine is a stand-in, with a store and appliers. */
+
+import assert from "node:assert/strict";
+import {
+  Applier,
+  type ApplierOptions,
+  type Candidate,
+  examine,
+  type Outcome,
+  Refusal,
+  type RunOptions,
+} from "../agent/mod.ts";
+import { observe } from "../docker/mod.ts";
+import { type AppliedTopology, TopologyStore } from "../store/mod.ts";
+import { defaultImages, findDrift, parseJson, writeJson } from "../topology/mod.ts";
+import { container, FakeEngine, network } from "./engine/mod.ts";
+import { TemporaryFolder } from "./temporary_folder.ts";
+
+const never = new AbortController().signal;
+
+/** A document, examined. */
+export async function candidateOf(text: string): Promise<Candidate> {
+  return await examine(parseJson(text), { expectedHash: null, images: defaultImages });
+}
+
+/** The document in a file of tests/data. */
+export function textOf(name: string): string {
+  return Deno.readTextFileSync(new URL(`./data/${name}`, import.meta.url));
+}
+
+/** A document of three LANs, four deckies and five services; its id starts with 7c9e6679. */
+export const threeLans: Candidate = await candidateOf(textOf("topology-three-lans.json"));
+/** A document of one LAN with a decky; its id starts with 11111111. */
+export const oneLan: Candidate = await candidateOf(textOf("topology-one-lan.json"));
+
+/** What is on the host before, and belongs to nobody here. */
+const others = {
+  networks: [
+    network({ name: "bridge", subnet: "172.17.0.0/16" }),
+    network({ name: "decnet_t_7c9e6679_other", subnet: "10.9.0.0/24" }),
+    network({
+      name: "decnet_t_other",
+      subnet: "10.8.0.0/24",
+      labels: { "decnet.topology.id": "other" },
+    }),
+  ],
+  containers: [
+    container({ name: "decnet_t_7c9e6679_unrelated", addresses: { bridge: "172.17.0.9" } }),
+    container({
+      name: "decnet_t_other_decky",
+      addresses: { decnet_t_other: "10.8.0.2" },
+      labels: { "decnet.topology.id": "other" },
+    }),
+  ],
+};
+
+/** How an apply or a teardown is run, and by whom. */
+export type HostOptions = Partial<RunOptions & Pick<ApplierOptions, "supersede">>;
+
+/** A host with the images of both documents, and with objects of others on it. */
+export class ApplyHost implements AsyncDisposable {
+  readonly storePath: string;
+
+  private constructor(readonly folder: TemporaryFolder, readonly engine: FakeEngine) {
+    this.storePath = `${folder.path}/topology.db`;
+    engine.networks = others.networks;
+    engine.containers = others.containers;
+    engine.images = [threeLans, oneLan]
+      .flatMap(({ plan }) => plan.containers.map(({ request }) => request.Image));
+  }
+
+  static async open(): Promise<ApplyHost> {
+    const folder = new TemporaryFolder();
+    return new ApplyHost(folder, await FakeEngine.start(`${folder.path}/docker.sock`));
+  }
+
+  applier(options: Partial<ApplierOptions> = {}): Applier {
+    return new Applier({
+      sockets: [this.engine.socketPath],
+      storePath: this.storePath,
+      images: defaultImages,
+      supersede: false,
+      ...options,
+    });
+  }
+
+  /** Throws `Refusal`. */
+  apply(candidate: Candidate, { supersede = false, ...run }: HostOptions = {}): Promise<Outcome> {
+    return this.applier({ supersede }).apply(candidate, { signal: never, ...run });
+  }
+
+  /** Throws `Refusal`. */
+  teardown(id: string, options: HostOptions = {}): Promise<Outcome> {
+    return this.applier().teardown(id, { signal: never, ...options });
+  }
+
+  /** What the store holds. */
+  row(): AppliedTopology | null {
+    using store = TopologyStore.open(this.storePath, { readOnly: true });
+    return store.current();
+  }
+
+  /** Changing calls since so many, `METHOD /path` without ids and queries. */
+  changes(since = 0): string[] {
+    return this.engine.changes.slice(since).map(({ method, path }) =>
+      `${method} ${path.replace(/\?.*/, "").replace(/[0-9a-f]{64}/, "{id}")}`
+    );
+  }
+
+  /** Sees that all is as planned, that the store says so, and that the others are as they were. */
+  async assertApplied({ plan, text, versionHash }: Candidate): Promise<void> {
+    const { topologyId: id } = plan;
+    const row = this.row();
+    assert.deepEqual([row?.topologyId, row?.versionHash, row?.lastError], [id, versionHash, null]);
+    assert.equal(row?.document, writeJson(parseJson(text)));
+    const { inventory } = await observe(never, {
+      socket: this.engine.socketPath,
+      networkPrefixes: [],
+      containerPrefixes: [],
+    });
+    const isOurs = ({ labels }: { labels: ReadonlyMap<string, string> }) =>
+      labels.get("decnet.topology.id") !== "other";
+    const ours = {
+      networks: inventory.networks.filter(isOurs),
+      containers: inventory.containers.filter(isOurs),
+    };
+    const { state, ...drift } = findDrift(plan, ours);
+    assert.equal(state, "consistent", JSON.stringify(drift));
+    assert.equal(ours.networks.length, plan.networks.length);
+    assert.equal(ours.containers.length, plan.containers.length);
+    this.assertOthers();
+  }
+
+  /** Sees that there is nothing but what was there before, and nothing in the store. */
+  assertNothingLeft(): void {
+    assert.equal(this.row(), null);
+    assert.deepEqual(this.engine.networks, others.networks);
+    assert.deepEqual(this.engine.containers, others.containers);
+  }
+
+  /** Sees that what belongs to others is as it was. */
+  assertOthers(): void {
+    for (const it of others.networks) assert.ok(this.engine.networks.includes(it), it.Name);
+    for (const it of others.containers) assert.ok(this.engine.containers.includes(it), it.Id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine.stop();
+    this.folder[Symbol.dispose]();
+  }
+}
+
+/** Runs a test on a host of its own. */
+export async function withHost(test: (host: ApplyHost) => Promise<void>): Promise<void> {
+  await using host = await ApplyHost.open();
+  await test(host);
+}
+
+/** Why an apply or a teardown was refused. Throws `AssertionError` when it was not. */
+export async function refusalOf(run: Promise<Outcome>): Promise<Refusal> {
+  try {
+    await run;
+  } catch (error) {
+    assert.ok(error instanceof Refusal, String(error));
+    return error;
+  }
+  throw new assert.AssertionError({ message: "it was not refused" });
+}

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import {
+  changesOf,
+  full,
+  idle,
+  inventory,
+  type Otherwise,
+  relabelled,
+  remade,
+  webRemade,
+} from "../../tests/sample_plan.ts";
+import { specLabel } from "../inventory.ts";
+
+Deno.test("findChanges() asks no more of a service than a word that makes it run", () => {
+  assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "exited" } })), [
+    "start container web-ssh: stopped",
+  ]);
+  assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "paused" } })), [
+    "unpause container web-ssh: paused",
+  ]);
+});
+
+Deno.test("findChanges() starts a base that has stopped, and its services anew", () => {
+  const start = "start container web: stopped";
+  const reason = "its base is started anew";
+  const cases: [states: Otherwise, lines: string[]][] = [
+    [{}, [`restart container web-http: ${reason}`, `restart container web-ssh: ${reason}`]],
+    [
+      { "web-http": { state: "exited" } },
+      ["start container web-http: stopped", `restart container web-ssh: ${reason}`],
+    ],
+    [
+      { "web-http": { state: "created" }, "web-ssh": { state: "dead" } },
+      remade({ "web-http": "never started", "web-ssh": "dead" }),
+    ],
+    [
+      { "web-http": { state: "paused" }, "web-ssh": { state: "restarting" } },
+      remade({ "web-http": reason, "web-ssh": reason }),
+    ],
+    [
+      { "web-http": null, "web-ssh": relabelled("web-ssh", { [specLabel]: "x" }) },
+      [
+        "create container web-http: missing",
+        ...remade({ "web-ssh": "made from another specification" }),
+      ],
+    ],
+  ];
+  for (const [states, lines] of cases) {
+    const existing = inventory({ web: idle("web", "exited"), ...states });
+    assert.deepEqual(changesOf(existing), [start, ...lines]);
+  }
+});
+
+Deno.test("findChanges() unpauses a base, which keeps its network, and minds its services", () => {
+  const paused: Otherwise = { web: { state: "paused" } };
+  const unpause = "unpause container web: paused";
+  assert.deepEqual(changesOf(inventory(paused)), [unpause]);
+  const states = { "web-http": { state: "paused" }, "web-ssh": { state: "exited" } };
+  assert.deepEqual(changesOf(inventory({ ...paused, ...states })), [
+    unpause,
+    "unpause container web-http: paused",
+    "start container web-ssh: stopped",
+  ]);
+});
+
+Deno.test("findChanges() makes a base anew that cannot be started, and with it its services", () => {
+  const cases: [state: string, reason: string][] = [
+    ["created", "never started"],
+    ["dead", "dead"],
+    ["removing", "removing"],
+    ["a word of a newer engine", "a word of a newer engine"],
+    // One that falls over again and again has no address in between.
+    ["restarting", `address none on ${full("dmz")}, not 10.1.0.5`],
+  ];
+  for (const [state, reason] of cases) {
+    assert.deepEqual(changesOf(inventory({ web: idle("web", state) })), webRemade(reason), state);
+    const service = { "web-http": { state: "exited" } };
+    assert.deepEqual(
+      changesOf(inventory({ web: idle("web", state), ...service })),
+      webRemade(reason),
+    );
+  }
+});
