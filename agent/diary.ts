@@ -30,14 +30,19 @@ export class Diary {
     this.#log = log;
   }
 
-  /** Compares a beat with the ones before it. */
-  note({ stock, body, delivery, certificates }: Beat): void {
+  /**
+   * Compares a beat with the ones before it. While the agent itself is changing the host (`isBusy`),
+   * what is half done is no drift to talk about.
+   */
+  note({ stock, body, delivery, certificates }: Beat, isBusy = false): void {
     this.#compare("store", body.store.detail ?? null);
     this.#compare("docker", "error" in stock.observed ? stock.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null);
     // While Docker or the store is silent, nothing is known of these: their last state stands.
     if (body.topology) this.#compare("topology", body.topology.last_error);
-    if (stock.engine && body.topology) this.#compare("drift", describeDrift(stock.drift));
+    if (stock.engine && body.topology && !isBusy) {
+      this.#compare("drift", describeDrift(stock.drift));
+    }
     if (delivery.result === "delivered") this.#masterAnswered();
     else if ("error" in delivery && delivery.latencyMs !== null) {
       this.#masterFailed(delivery.error!);

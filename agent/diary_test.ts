@@ -106,6 +106,19 @@ Deno.test("Diary.note() does not blame the master for certificates that are miss
   ]);
 });
 
+Deno.test("Diary.note() says nothing of drift while the agent changes the host itself", () => {
+  const lines: string[] = [];
+  const diary = new Diary(createLog((line) => lines.push(line.trimEnd())));
+  diary.note(beatWith({ stock: { drift: drifted("n") } }), true);
+  assert.deepEqual(lines, []);
+  diary.note(beatWith({ stock: { drift: drifted("n") } }), false);
+  assert.deepEqual(lines, ['level=warn msg="missing n" subject=drift']);
+  diary.note(good, true);
+  assert.equal(lines.length, 1);
+  diary.note(good);
+  assert.equal(lines[1], 'level=info msg="there is no drift any more"');
+});
+
 Deno.test("Diary.note() needs no master", () => {
   const alone = beatWith({ delivery: deliveries.notConfigured, certificates: null });
   assert.deepEqual(linesOf(alone, alone), [[], []]);

@@ -73,7 +73,7 @@ export async function runLoop(
       const beat = await agent.beat(signal);
       // A beat that was cut short by the stop says nothing about the host.
       if (signal.aborted) break;
-      diary.note(beat);
+      diary.note(beat, isBusy());
       onBeat(beat);
       failures = wantsBackoff(beat.delivery) ? failures + 1 : 0;
       if ("retryAfterMs" in beat.delivery) retryAfterMs = beat.delivery.retryAfterMs;

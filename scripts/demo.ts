@@ -1,19 +1,30 @@
 /** The real agent at work among stand-ins: `deno task demo`. */
 
+import { findSocket } from "../docker/mod.ts";
+import { announce, introduce, type Mode } from "./demo/introduction.ts";
+import type { Pace } from "./demo/looping_agent.ts";
 import { Narrator, wrap } from "./demo/narrator.ts";
-import { Stage } from "./demo/stage.ts";
+import { RealHost } from "./demo/real_host.ts";
+import { engineSockets, Stage } from "./demo/stage.ts";
 import { StandInHost } from "./demo/stand_in_host.ts";
-import { tellRealStory, tellStory } from "./demo/story.ts";
+import { tellRealApply, tellRealStory, tellStory } from "./demo/story.ts";
 
-const usage = `usage: deno task demo [--docker]
+const usage = `usage: deno task demo [--docker [--apply]]
 
-Shows what the agent sees, what its master receives, and what becomes of it when a container, the
-engine or the master fails. The agent is the real one; host and master are stand-ins. It takes
-about ten seconds, changes nothing on this host, and leaves nothing behind.
+Shows how the agent applies what its master pushes, what the master then receives, and what becomes
+of it when a container, the engine or the master fails. The agent is the real one; host and master
+are stand-ins. It takes about ten seconds, changes nothing on this host, and leaves nothing behind.
 
-  --docker   look at this host's own engine, and only look
-  --help     this text
+  --docker           look at this host's own engine, and only look
+  --docker --apply   apply a small topology there, mend it, and tear it down: images, networks and
+                     containers are made under names of their own, and all removed in the end
+  --help             this text
 `;
+
+/** The agent has news at once, so there is no need for beats in short order. */
+const newsPace: Pace = { intervalMs: 30_000, lookIntervalMs: 800 };
+/** With the least jitter, a fifth less, the beats are 0.8 s apart. */
+const beatPace: Pace = { intervalMs: 1_000 };
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -31,11 +42,12 @@ async function main(args: readonly string[]): Promise<number> {
     write(Deno.stdout, usage);
     return 0;
   }
-  const unknown = args.find((argument) => argument !== "--docker");
-  if (unknown !== undefined) {
-    write(Deno.stderr, `demo: '${unknown}' is not known here\n\n${usage}`);
+  const problem = problemOf(args);
+  if (problem !== null) {
+    write(Deno.stderr, `demo: ${problem}\n\n${usage}`);
     return 2;
   }
+  const mode = args.includes("--apply") ? "apply" : args.includes("--docker") ? "look" : "stand-in";
   if (Deno.build.os === "windows") {
     report(new Error("there are no unix sockets for the engine here; on Windows, use WSL"));
     return 1;
@@ -43,7 +55,7 @@ async function main(args: readonly string[]): Promise<number> {
   const ending = new AbortController();
   try {
     listenForTheEnd(ending);
-    await perform(args.includes("--docker"), ending);
+    await perform(mode, ending);
     return 0;
   } catch (error) {
     const causes = causesOf(error);
@@ -52,67 +64,77 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function perform(isReal: boolean, ending: AbortController): Promise<void> {
+/** What is wrong with the arguments, or null. */
+function problemOf(args: readonly string[]): string | null {
+  const unknown = args.find((argument) => argument !== "--docker" && argument !== "--apply");
+  if (unknown !== undefined) return `'${unknown}' is not known here`;
+  if (!args.includes("--apply") || args.includes("--docker")) return null;
+  return "--apply goes with --docker; among the stand-ins a topology is applied anyway";
+}
+
+async function perform(mode: Mode, ending: AbortController): Promise<void> {
   const narrator = new Narrator({
     write: (text) => write(Deno.stdout, text),
     width: width(),
     coloured: Deno.stdout.isTerminal() && !Deno.noColor,
   });
   const folder = await Deno.makeTempDir({ prefix: "decnet-demo-" });
-  await play(narrator, folder, isReal, ending);
+  await play(narrator, folder, mode, ending);
   narrator.tell("");
-  narrator.tell(`Done in ${narrator.elapsed}; ${folder} is removed.`);
-  if (!isReal) narrator.tell("To look at this machine's own engine: deno task demo --docker");
+  const more = mode === "apply" ? ", and so is all that was made on the engine" : "";
+  narrator.tell(`Done in ${narrator.elapsed}; ${folder} is removed${more}.`);
+  if (mode === "stand-in") {
+    narrator.tell("To look at this machine's own engine: deno task demo --docker");
+    narrator.tell("To have the same applied there: deno task demo --docker --apply");
+  }
 }
 
 /** Whatever comes of it, at the end all that it has started is stopped and the folder is gone. */
 async function play(
   narrator: Narrator,
   folder: string,
-  isReal: boolean,
+  mode: Mode,
   ending: AbortController,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
-  introduce(narrator, isReal, folder);
-  const host = isReal ? null : stack.use(await StandInHost.open(folder));
-  const stage = stack.use(
-    await Stage.open({
-      folder,
-      narrator,
-      signal: ending.signal,
-      onError: (error) => ending.abort(error),
-      socket: host?.socket ?? null,
-    }),
-  );
-  await (host ? tellStory(stage, host) : tellRealStory(stage));
-  ending.signal.throwIfAborted();
-}
-
-function introduce(narrator: Narrator, isReal: boolean, folder: string): void {
-  narrator.tell(
-    "decnet-agent tells a master what runs on a host full of decoys. Watch it at work:",
-  );
-  narrator.introduce({
-    host: isReal
-      ? "this machine; its engine is asked what runs, and nothing is changed"
-      : "a stand-in: an engine that shows the decoys' networks and containers",
-    agent: "the real one; you read its log, where only changes are noted",
-    master: "a stand-in that listens on 127.0.0.1 and shows what it receives",
-  });
-  narrator.tell(
-    "A beat is what the agent reports: one every 0.8 s here, every 30 s in real life. Drift is how " +
-      "what runs differs from what was applied. " +
-      `The demo writes to ${folder} only, and removes it at the end.`,
-  );
+  introduce(narrator, mode, folder);
+  const { signal } = ending;
+  const onError = (error: unknown) => ending.abort(error);
+  const options = { folder, narrator, signal, onError };
+  if (mode === "look") {
+    const stage = await Stage.open({ ...options, pace: beatPace, patienceMs: 5_000 });
+    await tellRealStory(stack.use(stage));
+  } else {
+    const host = mode === "apply"
+      ? await RealHost.open(folder, findSocket(engineSockets()))
+      : await StandInHost.open(folder);
+    stack.use(host);
+    const { flags } = host;
+    if (host instanceof RealHost) {
+      announce(narrator, host);
+      signal.addEventListener("abort", () => {
+        complain("removes what it has made on the engine");
+      }, { once: true });
+    }
+    // A real engine takes its time, and others may use it meanwhile.
+    const patienceMs = mode === "apply" ? 30_000 : 5_000;
+    const news = { flags, listens: true, pace: newsPace, patienceMs };
+    const stage = stack.use(await Stage.open({ ...options, ...news }));
+    await (host instanceof RealHost ? tellRealApply(stage, host) : tellStory(stage, host));
+  }
+  signal.throwIfAborted();
 }
 
 function report(error: unknown): void {
   // Who reads has gone, as `head` does, which is no failure to talk about.
   if (error instanceof Deno.errors.BrokenPipe) return;
+  complain(error instanceof Error ? error.message : String(error));
+}
+
+function complain(message: string): void {
   try {
-    const message = `demo: ${error instanceof Error ? error.message : error}`;
-    write(Deno.stderr, `\n${wrap(message, width()).join("\n")}\n`);
+    write(Deno.stderr, `\n${wrap(`demo: ${message}`, width()).join("\n")}\n`);
   } catch {
     // The terminal has been closed: there is nobody left to tell.
   }

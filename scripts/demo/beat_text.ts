@@ -33,8 +33,8 @@ export function essence(receipt: Receipt): string {
 }
 
 /** `1 network`, `2 networks`. */
-export function count(items: readonly unknown[], noun: string): string {
-  return `${items.length} ${noun}${items.length === 1 ? "" : "s"}`;
+export function count(items: readonly unknown[], noun: string, nouns = `${noun}s`): string {
+  return `${items.length} ${items.length === 1 ? noun : nouns}`;
 }
 
 function driftText(drift: KnownDrift): string {

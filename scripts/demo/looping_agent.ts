@@ -1,53 +1,100 @@
-import { Agent, type AgentOptions, type Beat, runLoop } from "../../agent/mod.ts";
+import { Agent, Applier, type Beat, Bell, runLoop, type Step } from "../../agent/mod.ts";
+import { ApiServer, TopologyService } from "../../api/mod.ts";
+import type { Configuration } from "../../cli/mod.ts";
+import { agentVersion } from "../../cli/version.ts";
 import { createLog } from "../../host/mod.ts";
+import { CertificateFolder } from "../../master/mod.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { Narrator } from "./narrator.ts";
 
-/** With the least jitter, a fifth less, the beats are 0.8 s apart. */
-const intervalMs = 1_000;
 /** The contract: the agent stops within this time. */
 const stopWithinMs = 2_000;
+/** An apply that is under way when all is over may end before that: what it made is known then. */
+const settleWithinMs = 30_000;
 
-/** The agent's loop, the real one, and how each of its beats ended. */
+/** How fast the agent beats. */
+export interface Pace {
+  /** From beat to beat, before the jitter, of which the demo takes the least: a fifth less. */
+  readonly intervalMs: number;
+  /** From look to look at the host. */
+  readonly lookIntervalMs?: number;
+}
+
+/** What the agent is told from outside. */
+export interface LoopingOptions {
+  readonly pace: Pace;
+  readonly narrator: Narrator;
+  /** Ends all waiting. */
+  readonly signal: AbortSignal;
+  /** Takes what ends the loop before it is stopped. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** The agent's loop, the real one, with its API, and how each of its beats ended. */
 export class LoopingAgent {
+  /** Takes each step of an apply or a teardown. */
+  onStep: (step: Step) => void = () => {};
   readonly #agent: Agent;
-  readonly #narrator: Narrator;
-  readonly #onError: (error: unknown) => void;
+  readonly #configuration: Configuration;
+  readonly #options: LoopingOptions;
   readonly #ended: Arrivals<Beat>;
   readonly #stopping = new AbortController();
+  #service: TopologyService | null = null;
+  #server: ApiServer | null = null;
   #loop: Promise<void> = Promise.resolve();
   #delivered = 0;
   #last: Beat | null = null;
 
-  /** `signal` ends all waiting; `onError` takes what ends the loop before it is stopped. */
-  constructor(
-    options: AgentOptions,
-    { narrator, signal, onError }: {
-      narrator: Narrator;
-      signal: AbortSignal;
-      onError: (error: unknown) => void;
-    },
-  ) {
-    this.#agent = new Agent(options);
-    this.#narrator = narrator;
-    this.#onError = onError;
-    this.#ended = new Arrivals(signal, ({ delivery }) => delivery.result);
+  constructor(configuration: Configuration, options: LoopingOptions) {
+    this.#agent = new Agent({ ...configuration.agent, agentVersion });
+    this.#configuration = configuration;
+    this.#options = options;
+    this.#ended = new Arrivals(options.signal, ({ delivery }) => delivery.result);
   }
 
-  /** Starts the loop; what it logs is told. */
-  start(): void {
-    const log = createLog((line) => this.#narrator.say("agent", line.trimEnd()));
+  /** Starts the loop, and the API where it is configured; what they log is told. */
+  async start(): Promise<void> {
+    const { narrator, pace, onError } = this.#options;
+    const { agent: options, supersede, listen } = this.#configuration;
+    const { signal } = this.#stopping;
+    const log = createLog((line) => narrator.say("agent", line.trimEnd()));
+    const bell = new Bell();
+    const applier = new ToldApplier({ ...options, supersede }, (step) => this.onStep(step));
+    const service = new TopologyService({
+      ...options,
+      agent: this.#agent,
+      applier,
+      bell,
+      log,
+      signal,
+    });
+    this.#service = service;
+    if (listen) {
+      const folder = new CertificateFolder(options.agentDirectory);
+      const certificates = () => folder.load();
+      // Any port that is free will do here.
+      this.#server = await ApiServer.start(service, { ...listen, port: 0, certificates, log });
+      log("info", "listening", { address: `${listen.host}:${this.#server.port}` });
+    }
     const onBeat = (beat: Beat) => {
       this.#last = beat;
       if (beat.delivery.result === "delivered") this.#delivered++;
       this.#ended.add(beat);
     };
     // Without chance in it, the first beat comes at once and a failed one is repeated after 5 s.
-    const options = { intervalMs, log, onBeat, random: () => 0 };
-    this.#loop = runLoop(this.#agent, this.#stopping.signal, options).then(() => {
-      if (!this.#stopping.signal.aborted) throw new Error("the agent's loop ended by itself");
-    });
-    this.#loop.catch(this.#onError);
+    const random = () => 0;
+    const isBusy = () => service.isBusy;
+    this.#loop = runLoop(this.#agent, signal, { ...pace, log, bell, isBusy, onBeat, random })
+      .then(() => {
+        if (!signal.aborted) throw new Error("the agent's loop ended by itself");
+      });
+    this.#loop.catch(onError);
+  }
+
+  /** Where the API listens, once it does. Throws `Error` when it does not. */
+  get port(): number {
+    if (!this.#server) throw new Error("the agent does not listen");
+    return this.#server.port;
   }
 
   /** The last beat, with what the agent keeps to itself. */
@@ -70,18 +117,47 @@ export class LoopingAgent {
 
   /** Stops the loop, and closes what the agent has open. Throws `Error` when it takes too long. */
   async stop(): Promise<void> {
+    // Of calls that are cut off nobody knows what the engine makes of them, and when.
+    if (this.#service) await within(settleWithinMs, this.#service.settled()).catch(() => {});
     this.#stopping.abort();
-    let timer;
-    const late = new Promise<never>((_, reject) => {
-      const error = new Error(`the agent did not stop within ${stopWithinMs / 1000} s`);
-      timer = setTimeout(() => reject(error), stopWithinMs);
-    });
+    // What the loop may have ended with, `onError` has had.
+    const stopped = [this.#loop.catch(() => {}), this.#server?.stop(), this.#service?.settled()];
+    this.#server = null;
     try {
-      // What it may have ended with, `onError` has had.
-      await Promise.race([this.#loop.catch(() => {}), late]);
+      await within(stopWithinMs, Promise.all(stopped));
     } finally {
-      clearTimeout(timer);
       this.#agent.close();
     }
+  }
+}
+
+/** The agent's own, whose steps are told as the command line tells them. */
+class ToldApplier extends Applier {
+  readonly #onStep: (step: Step) => void;
+
+  constructor(options: ConstructorParameters<typeof Applier>[0], onStep: (step: Step) => void) {
+    super(options);
+    this.#onStep = onStep;
+  }
+
+  override apply(...[candidate, options]: Parameters<Applier["apply"]>) {
+    return super.apply(candidate, { ...options, onStep: this.#onStep });
+  }
+
+  override teardown(...[topologyId, options]: Parameters<Applier["teardown"]>) {
+    return super.teardown(topologyId, { ...options, onStep: this.#onStep });
+  }
+}
+
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer;
+  const late = new Promise<never>((_, reject) => {
+    const error = new Error(`the agent did not stop within ${ms / 1000} s`);
+    timer = setTimeout(() => reject(error), ms);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -73,6 +73,12 @@ export class Narrator {
     ]);
   }
 
+  /** Lines that belong to what was said; each is cut off, not broken, as places matter in them. */
+  show(lines: readonly string[]): void {
+    const width = this.#options.width - margin;
+    this.#print(lines.map((line) => " ".repeat(margin) + printable(line).slice(0, width)));
+  }
+
   #name(speaker: Speaker): string {
     return this.#paint(colours[speaker], speaker.padEnd(6));
   }

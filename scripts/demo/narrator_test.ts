@@ -29,11 +29,20 @@ Deno.test("Narrator.say() aligns lines and details below the text", () => {
   assert.deepEqual(below, [`${" ".repeat(19)}five`, `${" ".repeat(19)}six         seven`, ""]);
 });
 
+Deno.test("Narrator.show() keeps the places in a line, and cuts it off at the end", () => {
+  const margin = " ".repeat(19);
+  const told = narrate(false, (it) => it.show(["  ├─ a  b", "0123456789 123456789 12345"]));
+  assert.equal(told, `${margin}  ├─ a  b\n${margin}0123456789 123456789 \n`);
+});
+
 Deno.test("Narrator lets no control character from outside through", () => {
-  const told = narrate(false, (it) => it.say("agent", "a\x1b[2Jb", [["c", "d\re\nf"]]));
+  const told = narrate(false, (it) => {
+    it.say("agent", "a\x1b[2Jb", [["c", "d\re\nf"]]);
+    it.show(["g\x1b[2J"]);
+  });
   // deno-lint-ignore no-control-regex
   assert.doesNotMatch(told, /[\x00-\x09\x0b-\x1f]/);
-  assert.equal(told.split("\n").length, 3);
+  assert.equal(told.split("\n").length, 4);
 });
 
 Deno.test("Narrator colours only when told to", () => {

@@ -1,10 +1,10 @@
 import { configure, parseArguments, run, type Terminal } from "../../cli/mod.ts";
-import { agentVersion } from "../../cli/version.ts";
-import { createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
+import type { Reply } from "../../tests/api_client.ts";
+import { type Authority, createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
 import { topologyLabel } from "../../topology/mod.ts";
-import { LoopingAgent } from "./looping_agent.ts";
+import { LoopingAgent, type Pace } from "./looping_agent.ts";
 import type { Detail, Narrator } from "./narrator.ts";
-import { StandInMaster } from "./stand_in_master.ts";
+import { callAgent, StandInMaster } from "./stand_in_master.ts";
 
 /** Where the agent looks for the engine's socket depends on them. */
 const engineVariables: readonly string[] = ["DOCKER_HOST", "XDG_RUNTIME_DIR"];
@@ -18,8 +18,13 @@ export interface StageOptions {
   readonly signal: AbortSignal;
   /** Takes an error that comes up where nobody waits. */
   readonly onError: (error: unknown) => void;
-  /** The path of the engine's socket; null for where the agent looks by itself. */
-  readonly socket: string | null;
+  readonly pace: Pace;
+  /** How long to wait for a beat that is due, in milliseconds. */
+  readonly patienceMs: number;
+  /** The agent's flags that lead to the host; none for where the agent looks by itself. */
+  readonly flags?: readonly string[];
+  /** Whether the master may push. */
+  readonly listens?: boolean;
 }
 
 /** The agent and a master to report to. */
@@ -29,41 +34,58 @@ export class Stage implements AsyncDisposable {
   readonly agent: LoopingAgent;
   /** What the agent takes for its own, in words. */
   readonly selection: readonly Detail[];
+  readonly patienceMs: number;
+  readonly #authority: Authority;
+  readonly #signal: AbortSignal;
   readonly #flags: readonly string[];
+  #onceCount = 0;
 
-  private constructor(options: StageOptions, master: StandInMaster, flags: readonly string[]) {
+  private constructor(
+    options: StageOptions,
+    { master, authority, flags }: {
+      master: StandInMaster;
+      authority: Authority;
+      flags: readonly string[];
+    },
+  ) {
     this.narrator = options.narrator;
+    this.patienceMs = options.patienceMs;
     this.master = master;
+    this.#authority = authority;
+    this.#signal = options.signal;
     this.#flags = flags;
-    // As on a command line; there is no flag for an interval as short as the demo's.
+    // As on a command line; there is no flag for looks as frequent as the demo's.
     const { values, config } = parseArguments(flags);
-    const { agent } = configure(values, config, terminal());
+    const configuration = configure(values, config, terminal());
+    const { agent } = configuration;
     this.selection = [
       ["networks", agent.networkPrefixes.map((it) => `${it}*`).join(", ")],
       ["containers", agent.containerPrefixes.map((it) => `${it}*`).join(", ")],
       ["both", `with the label ${topologyLabel}`],
     ];
-    this.agent = new LoopingAgent({ ...agent, agentVersion }, options);
+    this.agent = new LoopingAgent(configuration, options);
   }
 
   /** Makes an authority and its certificates, starts the master, and prepares the agent. */
   static async open(options: StageOptions): Promise<Stage> {
-    const { folder, signal, socket } = options;
+    const { folder, signal, flags = [], listens = false } = options;
     const authority = await createAuthority("demo authority");
     const hostUuid = "demo-host";
-    const worker = await authority.issue({ commonName: hostUuid, usage: "client" });
+    const worker = await authority.issue({ commonName: hostUuid, ipAddresses: ["127.0.0.1"] });
     await writeAgentDirectory(folder, authority, worker);
     const master = await StandInMaster.create(authority, signal);
     await master.start();
     try {
-      return new Stage(options, master, [
+      const all = [
         "--master-host=127.0.0.1",
         `--swarmctl-port=${master.port}`,
         `--host-uuid=${hostUuid}`,
         `--agent-dir=${folder}`,
         `--state-dir=${folder}`,
-        ...(socket === null ? [] : [`--docker-host=unix://${socket}`]),
-      ]);
+        ...(listens ? ["--listen=127.0.0.1:8765"] : []),
+        ...flags,
+      ];
+      return new Stage(options, { master, authority, flags: all });
     } catch (error) {
       await master.stop();
       throw error;
@@ -75,7 +97,21 @@ export class Stage implements AsyncDisposable {
     let output = "";
     const write = (text: string) => output += text;
     const code = await run(["--once", ...this.#flags], terminal(write));
+    this.#onceCount++;
     return { code, output: output.trimEnd() };
+  }
+
+  /** How often `--once` was run: those beats are not the loop's. */
+  get onceCount(): number {
+    return this.#onceCount;
+  }
+
+  /** Calls the agent as another host's agent, whose certificate is as good as its own. */
+  async callAsNeighbour(path: string, body: unknown): Promise<Reply> {
+    const authority = this.#authority;
+    const certificate = await authority.issue({ commonName: "neighbour-host" });
+    const options = { authority, certificate, body, signal: this.#signal };
+    return await callAgent(this.agent.port, path, options);
   }
 
   /** Stops the agent, then the master. */
@@ -88,10 +124,18 @@ export class Stage implements AsyncDisposable {
   }
 }
 
+/** Where the agent looks for this machine's engine by itself. */
+export function engineSockets(): readonly string[] {
+  return configure(new Map(), null, terminal()).agent.sockets;
+}
+
 /** The command's surroundings, without what this host is configured to, but for its engine. */
 function terminal(write: (text: string) => void = () => {}): Terminal {
   return {
-    stdout: write,
+    stdout: (text) => {
+      write(text);
+      return "written";
+    },
     stderr: write,
     readInput: (path) => Deno.readFile(path),
     stopSignal: () => new AbortController().signal,
@@ -99,5 +143,6 @@ function terminal(write: (text: string) => void = () => {}): Terminal {
     readFile: () => null,
     exists: () => false,
     isRoot: false,
+    columns: () => null,
   };
 }

@@ -1,47 +1,35 @@
-import { count, fullText, shortText } from "./beat_text.ts";
+import {
+  applyDocument,
+  breakAndMend,
+  push,
+  pushAgain,
+  refuseNeighbour,
+  startIdle,
+  tearDown,
+} from "./acts.ts";
+import { hasDrift, isWell, type Matches, showBeat } from "./beats.ts";
+import type { RealHost } from "./real_host.ts";
 import type { Stage } from "./stage.ts";
 import type { StandInHost } from "./stand_in_host.ts";
-import type { Receipt } from "./stand_in_master.ts";
 
 /** The least pause after a failed beat is 5 s; the rest is for a slow machine. */
 const returnTimeoutMs = 12_000;
 
-type Matches = (receipt: Receipt) => boolean;
-
-/** Tells of a host on which a container, the engine and the master fail in turn. */
+/** Tells how a topology comes to a host, what befalls it there, and how it goes. */
 export async function tellStory(stage: Stage, host: StandInHost): Promise<void> {
-  const { narrator, agent } = stage;
-  const { topology, networks, containers } = host;
-  const isWell: Matches = ({ body }) =>
-    body.topology?.topology_id === topology.id &&
-    body.topology.applied_version_hash === host.versionHash &&
-    body.topology.drift.state === "consistent";
+  const { narrator } = stage;
+  const { topology, plan } = host.document;
 
-  narrator.title("1. All is well");
-  const decoys = `${count(topology.deckies, "decoy")} in ${count(containers, "container")}`;
-  narrator.say(
-    "host",
-    `runs ${decoys} on ${count(networks, "network")}, as its store says it must`,
-  );
-  narrator.say("agent", "starts: it reads the store, asks the engine, and tells the master");
-  agent.start();
-  await showBeat(stage, "a beat without drift", isWell, { inFull: true });
+  narrator.title("1. A host without a topology");
+  narrator.say("host", "runs an engine that has the images, and nothing else");
+  await startIdle(stage, host);
 
-  const victim = containers.at(-1)!.Names[0]!.slice(1);
-  narrator.title("2. A container dies");
-  host.setState(victim, "exited");
-  narrator.say("host", `container ${victim} exits`);
-  await showBeat(stage, `a beat that calls ${victim} stopped`, ({ body }) => {
-    const drift = body.topology?.drift;
-    return drift?.state === "drifted" && drift.stopped.some(({ name }) => name === victim);
-  });
+  narrator.title("2. The master pushes a topology, and the agent makes it real");
+  await applyDocument(stage, host);
+  await breakAndMend(stage, host); // 3 and 4
+  await pushAgain(stage, host);
 
-  narrator.title("3. It comes back");
-  host.setState(victim, "running");
-  narrator.say("host", `container ${victim} runs again`);
-  await showBeat(stage, "a beat without drift", isWell);
-
-  narrator.title("4. The engine is gone: the beat still comes, and says what is wrong");
+  narrator.title("5. The engine is gone: the beat still comes, and says what is wrong");
   await host.stop();
   narrator.say("host", "the engine has stopped");
   await showBeat(stage, "a beat with the engine's error", ({ body }) => {
@@ -49,13 +37,50 @@ export async function tellStory(stage: Stage, host: StandInHost): Promise<void> 
   });
   await host.start();
   narrator.say("host", "the engine runs again");
-  await showBeat(stage, "a beat without drift", isWell);
+  await showBeat(stage, "a beat without drift", isWell(host));
 
-  narrator.title("5. The master is gone: the agent tries until it is back");
-  await loseMaster(stage, "a beat without drift", isWell);
+  narrator.title("6. The master is gone: the agent tries until it is back");
+  const victim = plan.containers.at(-1)!.name;
+  await loseMaster(stage, `a beat that calls ${victim} stopped`, hasDrift({ stopped: victim }), {
+    meanwhile: async () => {
+      narrator.say("host", `container ${victim} dies`);
+      await host.kill(victim);
+    },
+  });
+  narrator.say("master", "pushes the document");
+  await push(stage, host);
+  await showBeat(stage, "a beat without drift", isWell(host));
 
-  narrator.title("6. The same as one command, for cron and monitoring");
-  await checkOnce(stage, isWell, [0]);
+  narrator.title("7. The same as one command, for cron and monitoring");
+  await checkOnce(stage, isWell(host), [0]);
+
+  narrator.title("8. The master alone tears it down");
+  await refuseNeighbour(stage, host);
+  await tearDown(stage, host);
+}
+
+/** Tells the part of it that is about applying, on this machine's engine. */
+export async function tellRealApply(stage: Stage, host: RealHost): Promise<void> {
+  const { narrator } = stage;
+
+  narrator.title("1. An engine without the topology");
+  narrator.say("host", `makes images from nothing: ${host.images.join(" and ")}`);
+  await host.makeImages();
+  const others = await host.countOthers();
+  if (others > 0) {
+    const what = `has ${others} networks and containers of other topologies`;
+    narrator.say("host", `${what}: the agent will call them unexpected, and leave them alone`);
+  }
+  await startIdle(stage, host);
+
+  narrator.title("2. The master pushes a topology, and the agent makes it real");
+  await applyDocument(stage, host);
+  await breakAndMend(stage, host); // 3 and 4
+  await pushAgain(stage, host);
+
+  narrator.title("5. The master alone tears it down");
+  await refuseNeighbour(stage, host);
+  await tearDown(stage, host);
 }
 
 /** Tells what runs on the real engine, which is only looked at, and of a master that fails. */
@@ -65,7 +90,7 @@ export async function tellRealStory(stage: Stage): Promise<void> {
 
   narrator.title("1. What runs");
   narrator.say("agent", "starts: it asks the engine what runs, and looks for", stage.selection);
-  agent.start();
+  await agent.start();
   const first = await showBeat(stage, "a beat", () => true, { inFull: true });
   if (!isSeen(first)) {
     throw new Error("no engine answers here; without --docker the demo needs none");
@@ -78,14 +103,23 @@ export async function tellRealStory(stage: Stage): Promise<void> {
   await loseMaster(stage, "a beat with what runs", isSeen);
 
   narrator.title("3. The same as one command, for cron and monitoring");
+  await agent.stop();
+  narrator.say("host", "the agent has stopped");
   // 1 is a warning: what runs under our names is unexpected, as no topology was applied.
   await checkOnce(stage, isSeen, [0, 1]);
 }
 
-async function loseMaster(stage: Stage, what: string, matches: Matches): Promise<void> {
+/** The master stops; once the agent has missed it, it is back. */
+async function loseMaster(
+  stage: Stage,
+  what: string,
+  matches: Matches,
+  { meanwhile = () => Promise.resolve() }: { meanwhile?: () => Promise<void> } = {},
+): Promise<void> {
   const { narrator, master, agent } = stage;
   await master.stop();
   narrator.say("master", `is gone: nobody listens on port ${master.port}`);
+  await meanwhile();
   const failedAt = await agent.hasFailed();
   await master.start();
   narrator.say("master", "is back; the agent pauses before it tries again, for 5 s or longer");
@@ -97,39 +131,12 @@ async function checkOnce(
   matches: Matches,
   allowed: readonly number[],
 ): Promise<void> {
-  const { narrator, master, agent } = stage;
-  await agent.stop();
+  const { narrator, master } = stage;
   master.received.clear();
-  narrator.say("host", "the agent has stopped; somebody runs decnet-agent --once");
+  narrator.say("host", "somebody runs decnet-agent --once");
   const { code, output } = await stage.runOnce();
   narrator.say("agent", output, [["exit code", `${code}`]]);
   if (!allowed.includes(code)) throw new Error(`exit code ${allowed.join(" or ")} was expected`);
   const { number, sender } = await master.received.next("the beat of --once", matches);
   narrator.say("master", `received beat ${number} from ${sender}`);
-}
-
-interface ShowOptions {
-  /** Name every network and container. */
-  readonly inFull?: boolean;
-  readonly timeoutMs?: number;
-  /** When the last beat failed, as `performance.now()`; how long ago that is will be told. */
-  readonly failedAt?: number;
-}
-
-/** Waits for a beat, shows what is in it, and lets the agent have its say about it, too. */
-async function showBeat(
-  { narrator, master, agent }: Stage,
-  what: string,
-  matches: Matches,
-  { inFull = false, timeoutMs, failedAt }: ShowOptions = {},
-): Promise<Receipt> {
-  const receipt = await master.received.next(what, matches, timeoutMs);
-  const { number, sender } = receipt;
-  const later = failedAt === undefined
-    ? ""
-    : `, ${((performance.now() - failedAt) / 1000).toFixed(1)} s after the one that failed`;
-  const details = inFull ? fullText(receipt) : shortText(receipt);
-  narrator.say("master", `received beat ${number} from ${sender}${later}`, details);
-  await agent.hasDelivered(number);
-  return receipt;
 }

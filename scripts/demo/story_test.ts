@@ -12,17 +12,22 @@ Deno.test("tellStory() fails when what it announces does not reach the master", 
     const ending = new AbortController();
     await using stage = await Stage.open({
       folder,
-      narrator: new Narrator({ write: (text) => told += text, width: 100, coloured: false }),
+      narrator: new Narrator({ write: (text) => told += text, width: 80, coloured: false }),
       signal: ending.signal,
       onError: (error) => ending.abort(error),
-      socket: host.socket,
+      flags: host.flags,
+      listens: true,
+      pace: { intervalMs: 30_000, lookIntervalMs: 100 },
+      patienceMs: 3_000,
     });
-    host.setState = () => {};
+    host.kill = () => Promise.resolve();
     await assert.rejects(tellStory(stage, host), {
-      message: /^waited 5 s in vain for a beat that calls \S+ stopped; the last .* drift none$/,
+      message:
+        /^waited 3 s in vain for a beat that calls \S+ stopped and \S+ missing; the last .* drift missing \S+http$/,
     });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-  assert.match(told, /decky-004-http exits\n$/);
+  assert.match(told, /decky-004-http dies\n.*somebody removes container \S+decky-002-http\n/);
+  assert.deepEqual(told.split("\n").filter((line) => line.length > 80), []);
 });

@@ -1,0 +1,50 @@
+import { type ContainerFact, type Inventory, isRunning, isService } from "../../topology/mod.ts";
+
+/** A line of the tree, and what hangs below it. */
+interface Branch {
+  readonly cells: readonly string[];
+  readonly below: readonly Branch[];
+}
+
+/**
+ * What an engine has of one topology, a line each: the networks, and on each its deckies with their
+ * addresses and services, without the `prefix` that all names bear.
+ */
+export function treeOf({ networks, containers }: Inventory, prefix: string): string[] {
+  const short = (name: string) => name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  const sorted = [...containers].sort((a, b) => a.name < b.name ? -1 : 1);
+  const bases = sorted.filter((it) => !isService(it));
+  const servicesOf = (base: ContainerFact) =>
+    sorted.filter((it) => it.networkMode === `container:${base.id}`)
+      .map((it) => `${it.labels.get("decnet.topology.service_name")}${stateOf(it)}`);
+  const lans = [...networks].sort((a, b) => a.name < b.name ? -1 : 1).map((network): Branch => ({
+    cells: [short(network.name), network.subnets.join(" "), network.internal ? "internal" : "DMZ"],
+    below: bases.filter((it) => it.addressByNetwork.has(network.name)).map((it): Branch => ({
+      cells: [
+        `${short(it.name)}${stateOf(it)}`,
+        it.addressByNetwork.get(network.name)!,
+        servicesOf(it).join(", "),
+      ],
+      below: [],
+    })),
+  }));
+  return [`${prefix}…`, ...draw(lans)];
+}
+
+function stateOf(container: ContainerFact): string {
+  return isRunning(container) ? "" : ` (${container.state})`;
+}
+
+function draw(branches: readonly Branch[]): string[] {
+  const widths = [0, 1].map((column) =>
+    Math.max(0, ...branches.map(({ cells }) => cells[column]!.length))
+  );
+  return branches.flatMap(({ cells, below }, index) => {
+    const isLast = index === branches.length - 1;
+    const line = cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
+    return [
+      `${isLast ? "└─" : "├─"} ${line}`,
+      ...draw(below).map((it) => `${isLast ? "  " : "│ "} ${it}`),
+    ];
+  });
+}
