@@ -19,7 +19,7 @@ export {
   topologyLabel,
   type Uptime,
 } from "./inventory.ts";
-export { compareCodePoints, type Json, parseJson, writeJson } from "./json.ts";
+export { compareCodePoints, type Json, NumberToken, parseJson, writeJson } from "./json.ts";
 export { isImageReference } from "./validation/name.ts";
 export {
   addressesOutside,

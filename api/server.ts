@@ -1,0 +1,138 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type * as Https from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type * as Tls from "node:tls";
+import type { Log } from "../host/mod.ts";
+import { refuseMalformed } from "./answer.ts";
+import { type Bounds, defaultBounds } from "./bounds.ts";
+import { Connections } from "./connections.ts";
+import { handle, type HandlerOptions } from "./handler.ts";
+import { Peers } from "./peer.ts";
+import { type LoadedIdentity, Renewal } from "./renewal.ts";
+import { checkServer } from "./self_check.ts";
+import type { ApiService } from "./service.ts";
+import {
+  contextOf,
+  type CreateServer,
+  createTlsServer,
+  type Identity,
+  listen,
+} from "./tls_server.ts";
+
+/** Where the API listens, who may call it, and what it is made of. */
+export interface ApiOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** One of them must be the one common name of a client's certificate. */
+  readonly allowedNames: readonly string[];
+  readonly certificates: () => Promise<LoadedIdentity>;
+  readonly log: Log;
+  /** How often to look for new certificates, in milliseconds. */
+  readonly lookIntervalMs?: number;
+  readonly bounds?: Partial<Bounds>;
+  /** Makes the servers; by default that of `node:https`. */
+  readonly createServer?: CreateServer;
+}
+
+/** Listens for the master. */
+export class ApiServer {
+  readonly #handlerOptions: HandlerOptions;
+  readonly #connections: Connections;
+  readonly #peers: Peers;
+  readonly #renewal: Renewal;
+  readonly #server: Https.Server;
+
+  private constructor(
+    service: ApiService,
+    { log, allowedNames, certificates, bounds: changedBounds, createServer }: ApiOptions,
+    { https, tls }: { readonly https: typeof Https; readonly tls: typeof Tls },
+  ) {
+    const bounds = { ...defaultBounds, ...changedBounds };
+    const newServer = () => createTlsServer(createServer ?? https.createServer, bounds);
+    this.#handlerOptions = { service, bounds, log };
+    this.#connections = new Connections(bounds.maximumConnections);
+    this.#peers = new Peers(allowedNames);
+    this.#server = newServer();
+    this.#renewal = new Renewal({
+      load: certificates,
+      check: (identity) => checkServer(newServer(), identity, tls),
+      use: (identity) => this.#use(identity),
+      log,
+    });
+  }
+
+  /**
+   * Starts to listen, after it has made sure that nobody gets in without a certificate. Throws
+   * `Error`, whose message is fit for an operator.
+   */
+  static async start(service: ApiService, options: ApiOptions): Promise<ApiServer> {
+    const { host, port, lookIntervalMs = 5_000 } = options;
+    // Loaded only here: a host that does not listen starts faster without it.
+    const [https, tls] = await Promise.all([import("node:https"), import("node:tls")]);
+    const server = new ApiServer(service, options, { https, tls });
+    await server.#renewal.begin();
+    server.#receive();
+    await listen(server.#server, host, port);
+    server.#renewal.watch(lookIntervalMs);
+    return server;
+  }
+
+  /** The port it listens on. */
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Accepts nothing more, and closes every connection, those that are owed an answer a bit later. */
+  async stop(): Promise<void> {
+    const { stopTimeoutMs } = this.#handlerOptions.bounds;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#connections.retire();
+    const timer = setTimeout(() => this.#connections.destroy(), stopTimeoutMs);
+    await closed;
+    clearTimeout(timer);
+    await this.#renewal.stop();
+  }
+
+  #use(identity: Identity): void {
+    this.#server.setSecureContext(contextOf(identity));
+    // Whoever an older authority has let in must not stay.
+    if (this.#peers.trust(identity.authority)) this.#connections.retire();
+  }
+
+  #receive(): void {
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
+      this.#answer(request, response);
+    };
+    this.#server
+      .on("connection", (socket: Socket) => this.#connections.add(socket))
+      .on("secureConnection", (socket: Tls.TLSSocket) => this.#identify(socket))
+      .on("request", answer)
+      // Without these two, the server would answer before it is known who asks.
+      .on("checkContinue", answer)
+      .on("checkExpectation", answer)
+      .on("clientError", (error, socket) => this.#refuse(error, socket));
+  }
+
+  #identify(socket: Tls.TLSSocket): void {
+    const peer = this.#peers.identify(socket);
+    if (!peer || !this.#connections.identify(socket, peer)) socket.destroy();
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const connection = this.#connections.find(request.socket);
+    if (!connection) return void request.socket.destroy();
+    connection.begin();
+    response.once("close", () => connection.end());
+    handle(request, response, connection, this.#handlerOptions);
+  }
+
+  /** What came is no HTTP request, or came too slowly, or the handshake failed. */
+  #refuse(error: Error, socket: Duplex): void {
+    const connection = this.#connections.find(socket);
+    // In the middle of another answer this one would be taken for a part of it.
+    if (connection?.isAllowed && connection.isIdle) refuseMalformed(error, socket);
+    else socket.destroy();
+  }
+}

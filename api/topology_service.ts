@@ -1,0 +1,90 @@
+import {
+  type Agent,
+  type Applier,
+  type Bell,
+  examine,
+  type Outcome,
+  Refusal,
+  type RunOptions,
+} from "../agent/mod.ts";
+import type { Log } from "../host/mod.ts";
+import type { ImageNames, Json } from "../topology/mod.ts";
+import type { ApiService } from "./service.ts";
+
+/** What the service works with. */
+export interface TopologyServiceOptions {
+  readonly agent: Agent;
+  readonly applier: Applier;
+  readonly images: ImageNames;
+  /** Rung when there is something to tell the master. */
+  readonly bell: Bell;
+  readonly log: Log;
+  /** Stops an apply that is under way. */
+  readonly signal: AbortSignal;
+}
+
+/** Answers the API with the agent's own state, and with applies and teardowns. */
+export class TopologyService implements ApiService {
+  readonly #options: TopologyServiceOptions;
+  readonly #run: RunOptions;
+  /** The refusal that was logged last: a master repeats itself at each beat. */
+  #refusal = "";
+  readonly #work = new Set<Promise<void>>();
+
+  constructor(options: TopologyServiceOptions) {
+    this.#options = options;
+    this.#run = { signal: options.signal, onWait: () => {} };
+  }
+
+  state(signal: AbortSignal): Promise<unknown> {
+    return this.#options.agent.state(signal);
+  }
+
+  apply(hydrated: { readonly [key: string]: Json }, versionHash: string): Promise<void> {
+    const { applier, images } = this.#options;
+    return this.#track("applied", async () => {
+      const candidate = await examine(hydrated, { expectedHash: versionHash, images });
+      return await applier.apply(candidate, this.#run);
+    });
+  }
+
+  teardown(topologyId: string): Promise<void> {
+    return this.#track("torn down", () => this.#options.applier.teardown(topologyId, this.#run));
+  }
+
+  /** Whether an apply or a teardown is under way. */
+  get isBusy(): boolean {
+    return this.#work.size > 0;
+  }
+
+  /** Resolves when no apply and no teardown is under way. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#work);
+  }
+
+  #track(done: string, work: () => Promise<Outcome>): Promise<void> {
+    const told = this.#tell(done, work).finally(() => this.#work.delete(told));
+    this.#work.add(told);
+    return told;
+  }
+
+  /** Logs what came of it, once, and calls for a beat where that says something new. */
+  async #tell(done: string, work: () => Promise<Outcome>): Promise<void> {
+    const { bell, log } = this.#options;
+    try {
+      const { topologyId, changes, isNews } = await work();
+      if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
+      this.#refusal = "";
+      if (isNews) bell.ring();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      // What failed is recorded, and so is logged with the next beat.
+      if (error.kind === "failed") bell.ring();
+      else if (error.message !== this.#refusal) {
+        this.#refusal = error.message;
+        log("warn", error.message.slice(0, 500).toWellFormed(), { subject: "api" });
+      }
+      throw error;
+    }
+  }
+}
