@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { Refusal, type RefusalKind } from "../agent/mod.ts";
+import { Refusal, type RefusalKind } from "../apply/mod.ts";
 
 /** How much of a failure the master is told, in characters. */
 const maximumFailureLength = 500;

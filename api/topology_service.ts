@@ -1,12 +1,5 @@
-import {
-  type Agent,
-  type Applier,
-  type Bell,
-  examine,
-  type Outcome,
-  Refusal,
-  type RunOptions,
-} from "../agent/mod.ts";
+import { type Agent, type Bell } from "../agent/mod.ts";
+import { type Applier, examine, type Outcome, Refusal, type RunOptions } from "../apply/mod.ts";
 import type { Log } from "../host/mod.ts";
 import type { ImageNames, Json } from "../topology/mod.ts";
 import type { ApiService } from "./service.ts";

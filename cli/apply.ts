@@ -1,4 +1,5 @@
-import { Agent, Applier, examine, Refusal, type RunOptions } from "../agent/mod.ts";
+import { Agent } from "../agent/mod.ts";
+import { Applier, examine, Refusal, type RunOptions } from "../apply/mod.ts";
 import { printable } from "../host/mod.ts";
 import type { Configuration } from "./configuration.ts";
 import { readDocument } from "./document_file.ts";
@@ -121,7 +122,9 @@ function reportRefusal(error: unknown, json: boolean, terminal: Terminal): ExitC
   if (!(error instanceof Refusal)) throw error;
   const { kind, message } = error;
   const code = kind === "failed" ? 2 : 3;
-  terminal.stderr(`decnet-agent: ${printable(message)}\n`);
+  // Each problem of a document gets a line of its own.
+  const text = printable(message).replaceAll(/(?:: |; )(?=\[[A-Z_]+\] )/g, "\n  ");
+  terminal.stderr(`decnet-agent: ${text}\n`);
   if (json) printJson(terminal, { status: kind, exit_code: code, error: message });
   return code;
 }

@@ -1,4 +1,5 @@
-import { Agent, Applier, type Beat, Bell, runLoop } from "../agent/mod.ts";
+import { Agent, type Beat, Bell, runLoop } from "../agent/mod.ts";
+import { Applier } from "../apply/mod.ts";
 import { ApiServer, TopologyService } from "../api/mod.ts";
 import { createLog, type Log } from "../host/mod.ts";
 import { CertificateFolder, hostAndPort } from "../master/mod.ts";

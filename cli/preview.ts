@@ -1,6 +1,7 @@
-import type { Candidate, Preview } from "../agent/mod.ts";
+import type { Candidate, Preview } from "../apply/mod.ts";
 import { printable } from "../host/mod.ts";
-import type { ContainerChange, NetworkChange, PlannedContainer } from "../topology/mod.ts";
+import type { PlannedContainer } from "../topology/mod.ts";
+import type { ContainerChange, NetworkChange } from "../topology/changes/mod.ts";
 import { plural } from "./once_text.ts";
 
 type Change = NetworkChange | ContainerChange;

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import type { Candidate, Preview } from "../agent/mod.ts";
+import type { Candidate, Preview } from "../apply/mod.ts";
 import { asApplied, network, plan } from "../tests/sample_inventory.ts";
 import { larger, made, previewOf } from "../tests/sample_preview.ts";
 import { decky, lan, topology } from "../tests/sample_topology.ts";
 import {
   defaultImages,
-  findRemovals,
   type Inventory,
   type Plan,
   planTopology,
   topologyLabel,
 } from "../topology/mod.ts";
+import { findRemovals } from "../topology/changes/mod.ts";
 import { previewJson, previewText } from "./preview.ts";
 
 const hash = "0123456789abcdef".repeat(4);

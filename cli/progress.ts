@@ -1,4 +1,4 @@
-import type { Step } from "../agent/mod.ts";
+import type { Step } from "../apply/mod.ts";
 import { printable } from "../host/mod.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -1,11 +1,9 @@
 import { printable } from "../host/mod.ts";
 import { type Arguments, parseArguments } from "./arguments.ts";
-import { applyFile, previewFile, teardown } from "./apply.ts";
 import { check, printHash, printState, printVersion } from "./commands.ts";
 import { configure } from "./configuration.ts";
 import type { ExitCode } from "./exit.ts";
 import { helpText } from "./help.ts";
-import { loop } from "./loop.ts";
 import { statusJson } from "./once_json.ts";
 import { failureText } from "./once_text.ts";
 import { printJson } from "./print_json.ts";
@@ -61,19 +59,26 @@ async function runCommand(args: Arguments, terminal: Terminal): Promise<ExitCode
     terminal.stderr(`decnet-agent: ${printable(warning)}\n`);
   }
   switch (command.name) {
-    case "loop":
+    case "loop": {
+      // What a check does not need is not loaded for one.
+      const { loop } = await import("./loop.ts");
       return await loop(configuration, terminal);
+    }
     case "once":
       return await check(configuration, { ...command, json }, terminal);
     case "state":
       return await printState(configuration, json, terminal);
-    case "apply":
+    case "apply": {
+      const { applyFile, previewFile } = await import("./apply.ts");
       return await (command.dryRun ? previewFile : applyFile)(
         configuration,
         { ...command, json },
         terminal,
       );
-    case "teardown":
+    }
+    case "teardown": {
+      const { teardown } = await import("./apply.ts");
       return await teardown(configuration, { ...command, json }, terminal);
+    }
   }
 }

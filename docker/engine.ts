@@ -11,6 +11,8 @@ import type { EngineResponse } from "./response_reader.ts";
 import { containersCall, networksCall } from "./observe.ts";
 import { Timers } from "./timers.ts";
 
+export { EngineError };
+
 /** Bounds of the engine's use. */
 export interface EngineOptions {
   /** How many calls may be under way at once. */

@@ -1,6 +1,4 @@
-/** The engine, spoken to over its unix socket: what it runs, and changing that. */
-export { Engine, type EngineOptions } from "./engine.ts";
-export { EngineError } from "./failure.ts";
+/** What the engine runs, asked over its unix socket; `engine.ts` is the face for changing that. */
 export { type EngineVersion, type Observation, observe, type ObserveOptions } from "./observe.ts";
 export { findSocket, socketPath } from "./socket.ts";
 export { Timers } from "./timers.ts";

@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 import { run } from "./command.ts";
 
@@ -39,9 +39,13 @@ export async function build(
   try {
     await Deno.writeFile(join(scratch, "denort"), base, { mode: 0o755 });
     await writeConfig(root, join(scratch, "deno.json"));
-    await bundle(root, { entry, path: join(scratch, SCRIPT), env });
+    await bundle(root, { entry, folder: join(scratch, "bundle"), env });
     const time = await sourceTime(root, env);
-    await Deno.utime(join(scratch, SCRIPT), time, time);
+    for await (const { name } of Deno.readDir(join(scratch, "bundle"))) {
+      await Deno.rename(join(scratch, "bundle", name), join(scratch, name));
+      await Deno.utime(join(scratch, name), time, time);
+    }
+    await Deno.rename(join(scratch, basename(entry).replace(/ts$/, "js")), join(scratch, SCRIPT));
     await compile(scratch, target, env);
     await Deno.rename(join(scratch, "decnet-agent"), output);
   } finally {
@@ -62,14 +66,15 @@ async function writeConfig(root: string, path: string): Promise<void> {
 /** `deno compile --bundle` would embed a file of a random name. */
 async function bundle(
   root: string,
-  { entry, path, env }: { entry: string; path: string; env: Environment },
+  { entry, folder, env }: { entry: string; folder: string; env: Environment },
 ) {
   // It may have to download packages, for which proxies and certificates are set in
   // many ways; what is left out here decides which file of a package is taken.
   const { DENO_CONDITIONS: _, ...bundleEnv } = env;
   await run(
     Deno.execPath(),
-    ["bundle", "--minify", "--platform", "deno", "--output", path, entry],
+    // In several files, so that a check need not load what only the loop and an apply need.
+    ["bundle", "--minify", "--platform", "deno", "--code-splitting", "--outdir", folder, entry],
     { cwd: root, env: { ...bundleEnv, NO_COLOR: "1" } },
   );
 }

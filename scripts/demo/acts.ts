@@ -1,4 +1,4 @@
-import type { Step } from "../../agent/mod.ts";
+import type { Step } from "../../apply/mod.ts";
 import type { Inventory } from "../../topology/mod.ts";
 import { count } from "./beat_text.ts";
 import { hasDrift, isIdle, isWell, showBeat } from "./beats.ts";

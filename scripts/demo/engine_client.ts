@@ -1,5 +1,5 @@
 import { request } from "node:http";
-import { Engine } from "../../docker/mod.ts";
+import { Engine } from "../../docker/engine.ts";
 import { type Inventory, topologyLabel } from "../../topology/mod.ts";
 
 interface CallOptions {

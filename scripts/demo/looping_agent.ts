@@ -1,4 +1,5 @@
-import { Agent, Applier, type Beat, Bell, runLoop, type Step } from "../../agent/mod.ts";
+import { Agent, type Beat, Bell, runLoop } from "../../agent/mod.ts";
+import { Applier, type Step } from "../../apply/mod.ts";
 import { ApiServer, TopologyService } from "../../api/mod.ts";
 import type { Configuration } from "../../cli/mod.ts";
 import { agentVersion } from "../../cli/version.ts";

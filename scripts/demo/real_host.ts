@@ -1,4 +1,4 @@
-import { Applier } from "../../agent/mod.ts";
+import { Applier } from "../../apply/mod.ts";
 import { CountingProxy } from "../../tests/real/counting_proxy.ts";
 import { pausingImage } from "../../tests/real/pausing_image.ts";
 import { type ImageNames, type Inventory, topologyLabel } from "../../topology/mod.ts";

@@ -81,3 +81,27 @@ Deno.test("findChanges() makes a base anew that cannot be started, and with it i
     );
   }
 });
+
+Deno.test("findChanges() restarts services that run longer than their base, and so without it", () => {
+  const up = (atLeast: number, atMost: number) => ({ uptime: { atLeast, atMost } });
+  const reason = "its base is started anew";
+  const again = [
+    `restart container web-http: ${reason}`,
+    `restart container web-ssh: ${reason}`,
+  ];
+  const cases: [otherwise: Otherwise, lines: string[]][] = [
+    [{ web: up(0, 59) }, again],
+    // Whether it is the base that runs longer cannot be told.
+    [{ web: up(0, 60) }, []],
+    [{ web: up(3600, 7200) }, []],
+    [{ web: { uptime: null } }, []],
+    [{ web: up(0, 1), "web-http": { uptime: null }, "web-ssh": up(1, 2) }, []],
+    [
+      { web: up(0, 1), "web-http": { state: "paused" }, "web-ssh": { state: "restarting" } },
+      remade({ "web-http": reason, "web-ssh": reason }),
+    ],
+    // How long a base runs is of no interest beside another.
+    [{ web: up(3600, 7200), db: up(60, 120) }, []],
+  ];
+  for (const [otherwise, lines] of cases) assert.deepEqual(changesOf(inventory(otherwise)), lines);
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { checkId, checkImage, checkName, isImageReference } from "./name.ts";
+import { isImageReference } from "../image.ts";
+import { checkId, checkImage, checkName } from "./name.ts";
 import { named } from "./problem.ts";
 
 const goodNames = ["a", "0", "A", "LAN-00", "a.b_c-d", "a.", "a..b", "a-", "constructor"];

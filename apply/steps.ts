@@ -1,11 +1,10 @@
-import { type Engine, EngineError } from "../docker/mod.ts";
+import { type Engine, EngineError } from "../docker/engine.ts";
+import { isService, type PlannedContainer } from "../topology/mod.ts";
 import {
   type Changes,
   type ContainerCreation,
   type ContainerRepair,
-  isService,
-  type PlannedContainer,
-} from "../topology/mod.ts";
+} from "../topology/changes/mod.ts";
 
 /** One thing has been done. */
 export interface Step {

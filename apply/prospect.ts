@@ -1,11 +1,7 @@
-import type { Engine } from "../docker/mod.ts";
+import type { Engine } from "../docker/engine.ts";
 import { interfaceAddresses } from "../host/mod.ts";
 import { type AppliedTopology, unknownDocument } from "../store/mod.ts";
 import {
-  addressesOutside,
-  type Changes,
-  findChanges,
-  findRemovals,
   type ImageNames,
   type Inventory,
   isImageReference,
@@ -15,6 +11,12 @@ import {
   planTopology,
   readTopology,
 } from "../topology/mod.ts";
+import {
+  addressesOutside,
+  type Changes,
+  findChanges,
+  findRemovals,
+} from "../topology/changes/mod.ts";
 
 /** What an apply would have to do. */
 export interface Prospect {

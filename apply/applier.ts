@@ -1,7 +1,9 @@
-import { Engine, findSocket } from "../docker/mod.ts";
+import { findSocket } from "../docker/mod.ts";
+import { Engine } from "../docker/engine.ts";
 import { FileLock, LockHeld } from "../host/mod.ts";
 import { AlreadyApplied, type AppliedTopology, TopologyStore } from "../store/mod.ts";
-import type { Changes, ImageNames } from "../topology/mod.ts";
+import type { ImageNames } from "../topology/mod.ts";
+import type { Changes } from "../topology/changes/mod.ts";
 import type { Candidate } from "./candidate.ts";
 import { lookAhead, type Prospect, removalsOf } from "./prospect.ts";
 import { Refusal } from "./refusal.ts";

@@ -1,16 +1,15 @@
 import { maximumDocumentBytes } from "../store/mod.ts";
 import {
-  describeProblems,
   type ImageNames,
   type Json,
   type Plan,
   planTopology,
   readTopology,
   type Topology,
-  validateTopology,
   versionHash,
   writeJson,
 } from "../topology/mod.ts";
+import { describeProblems, validateTopology } from "../topology/validation/mod.ts";
 import { Refusal } from "./refusal.ts";
 
 /** A document that may be applied. */
