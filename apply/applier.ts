@@ -1,16 +1,10 @@
-import { findSocket } from "../docker/mod.ts";
-import { Engine } from "../docker/engine.ts";
 import { FileLock, LockHeld } from "../host/mod.ts";
 import { AlreadyApplied, type AppliedTopology, TopologyStore } from "../store/mod.ts";
 import type { ImageNames } from "../topology/mod.ts";
-import type { Changes } from "../topology/changes/mod.ts";
 import type { Candidate } from "./candidate.ts";
+import { converge, type RunOptions, withEngine } from "./converge.ts";
 import { lookAhead, type Prospect, removalsOf } from "./prospect.ts";
 import { Refusal } from "./refusal.ts";
-import { type Step, Steps } from "./steps.ts";
-
-/** How long a call that is under way may still take when the process is asked to stop. */
-const graceMs = 1_200;
 
 /** Where a topology is applied, and how. */
 export interface ApplierOptions {
@@ -21,16 +15,6 @@ export interface ApplierOptions {
   readonly images: ImageNames;
   /** Whether another topology is torn down first, instead of a refusal. */
   readonly supersede: boolean;
-}
-
-/** How one apply or teardown is run. */
-export interface RunOptions {
-  /** Stops it between two calls; a later apply or teardown does the rest. */
-  readonly signal: AbortSignal;
-  /** Told what has been done. */
-  readonly onStep?: ((step: Step) => void) | undefined;
-  /** Told who else is at it; without this a busy host is a refusal. */
-  readonly onWait?: ((holder: string) => void) | undefined;
 }
 
 /** What became of an apply or a teardown. */
@@ -58,10 +42,10 @@ export class Applier {
 
   /** What an apply would do now; changes nothing. Throws `Refusal`, `failed`. */
   async preview({ plan }: Candidate, signal: AbortSignal): Promise<Preview> {
-    const { storePath, supersede, images } = this.#options;
+    const { sockets, storePath, supersede, images } = this.#options;
     const other = otherThan(plan.topologyId, readStore(storePath));
     try {
-      return await this.#withEngine(signal, async (engine) => ({
+      return await withEngine(sockets, signal, async (engine) => ({
         ...await lookAhead(engine, plan, { other, images }),
         conflict: other && !supersede ? conflict(other, plan.topologyId).message : null,
       }));
@@ -84,7 +68,8 @@ export class Applier {
       // Docker must not run what cannot be remembered.
       store.prepare();
       try {
-        const changes = await this.#change(options, async (engine, carryOut) => {
+        const changes = await converge(this.#options.sockets, options, async (engine, carryOut) => {
+          const other = otherThan(topologyId, store.current());
           const { removals, changes, imageIds } = await lookAhead(engine, plan, { other, images });
           checkObstacles([...removals.obstacles, ...changes.obstacles]);
           if (other) {
@@ -94,7 +79,8 @@ export class Applier {
           await carryOut(changes, imageIds);
         });
         store.put(topologyId, versionHash, text);
-        const isSame = !other && before?.versionHash === versionHash && before.lastError === null;
+        const isSame = before?.topologyId === topologyId && before.versionHash === versionHash &&
+          before.lastError === null;
         return { topologyId, changes, isNews: changes > 0 || !isSame };
       } catch (error) {
         throw record(store, { topologyId, text }, error);
@@ -112,9 +98,10 @@ export class Applier {
       const applied = store.current();
       const known = applied?.topologyId === topologyId ? applied : null;
       try {
-        const changes = await this.#change(options, async (engine, carryOut) => {
+        const { sockets, images } = this.#options;
+        const changes = await converge(sockets, options, async (engine, carryOut) => {
           const inventory = await engine.list();
-          const removals = await removalsOf(known ?? unknown, inventory, this.#options.images);
+          const removals = await removalsOf(known ?? unknown, inventory, images);
           checkObstacles(removals.obstacles);
           await carryOut(removals, new Map());
         });
@@ -153,61 +140,6 @@ export class Applier {
       store?.close();
       lock?.release();
     }
-  }
-
-  /** Lets `work` change the engine; answers how many changes that were. */
-  async #change(
-    { signal, onStep = () => {} }: RunOptions,
-    work: (
-      engine: Engine,
-      carryOut: (changes: Changes, imageIds: Prospect["imageIds"]) => Promise<void>,
-    ) => Promise<void>,
-  ): Promise<number> {
-    const stop = new AbortController();
-    let count = 0;
-    await this.#withEngine(stop.signal, async (engine) => {
-      const carryOut = async (changes: Changes, imageIds: Prospect["imageIds"]) => {
-        const steps = new Steps(changes, engine, { imageIds, stop, onStep });
-        await steps.run();
-        count += steps.total;
-      };
-      await untilStopped(work(engine, carryOut), signal, stop);
-    });
-    return count;
-  }
-
-  async #withEngine<T>(signal: AbortSignal, work: (engine: Engine) => Promise<T>): Promise<T> {
-    const engine = new Engine(findSocket(this.#options.sockets), signal);
-    try {
-      return await work(engine);
-    } finally {
-      engine.close();
-    }
-  }
-}
-
-/**
- * Waits for `work`. Once `signal` is aborted no further call is begun, and the one under way is
- * waited for, but not long: whoever stops a service does not wait for ever.
- */
-async function untilStopped(
-  work: Promise<void>,
-  signal: AbortSignal,
-  stop: AbortController,
-): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const { promise: tooLong, reject } = Promise.withResolvers<never>();
-  const onAbort = () => {
-    stop.abort(new Error("interrupted, as the agent was stopped; apply it again or tear it down"));
-    timer = setTimeout(() => reject(stop.signal.reason), graceMs);
-  };
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    await Promise.race([work, tooLong]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
   }
 }
 

@@ -120,7 +120,7 @@ Deno.test("run() apply --dry-run ends with 3 for a document that would be refuse
     const { error, ...rest } = JSON.parse(stdout);
     assert.deepEqual(rest, { status, exit_code: 3 });
     assert.match(error, message);
-    assert.equal(stderr, `decnet-agent: ${error}\n`);
+    assert.equal(stderr.replace(/:?\n {2}\[/, ": ["), `decnet-agent: ${error}\n`);
     const plain = await dryRun(setup, { text, flags });
     assert.deepEqual(plain, { code: 3, stdout: "", stderr });
   }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Refusal, type RefusalKind } from "../agent/refusal.ts";
+import { Refusal, type RefusalKind } from "../apply/refusal.ts";
 import { ApiSetup } from "./api_setup.ts";
 
 const applied = { status: "applied", version_hash: "cafe" };

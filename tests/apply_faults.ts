@@ -1,7 +1,7 @@
 /** One call goes wrong, at each position in turn. */
 
 import assert from "node:assert/strict";
-import type { Refusal } from "../agent/mod.ts";
+import type { Refusal } from "../apply/mod.ts";
 import { type ApplyHost, refusalOf, withHost } from "./apply_host.ts";
 import type { Fault, ReceivedRequest } from "./engine/mod.ts";
 
@@ -12,6 +12,8 @@ export const faults: readonly Fault[] = [
   { kind: "reset", effect: "after" },
   { kind: "garbage", effect: "after" },
 ];
+/** The two ways in which most is left behind. */
+export const worstFaults = faults.slice(1, 3);
 /** What is said of the calls that were cut off. */
 export const lost =
   /: (the engine cut the connection|the connection closed|the answer is not HTTP)/;
@@ -27,13 +29,14 @@ export interface Struck {
 }
 
 /**
- * Lets each call of `run` go wrong in turn, in each way, on a new host each time, and has `check` look
+ * Lets each call of `run` go wrong in turn, in each of these ways, on a new host each time, and has `check` look
  * at what came of it. Answers how many calls there are.
  */
 export async function strikeEach(
-  { prepare = () => Promise.resolve(), run }: {
+  { prepare = () => Promise.resolve(), run, ways = faults }: {
     prepare?: (host: ApplyHost) => Promise<unknown>;
     run: (host: ApplyHost) => ReturnType<ApplyHost["apply"]>;
+    ways?: readonly Fault[];
   },
   check: (struck: Struck) => Promise<void>,
 ): Promise<number> {
@@ -44,7 +47,7 @@ export async function strikeEach(
     await run(host);
     count = host.engine.requestCount - before;
   });
-  for (const fault of faults) {
+  for (const fault of ways) {
     for (let position = 0; position < count; position++) {
       await withHost(async (host) => {
         await prepare(host);

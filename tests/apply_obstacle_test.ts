@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { type ApplyHost, refusalOf, threeLans, withHost } from "./apply_host.ts";
+import type { Candidate } from "../apply/mod.ts";
+import { TopologyStore } from "../store/mod.ts";
+import { defaultImages, parseJson, planTopology, readTopology } from "../topology/mod.ts";
+import { type ApplyHost, oneLan, refusalOf, threeLans, withHost } from "./apply_host.ts";
 import { container, network } from "./engine/mod.ts";
 
 const id = threeLans.plan.topologyId;
@@ -27,8 +30,8 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
   ],
   [
     "a subnet is taken",
-    (host) => add(host, { networks: [network({ name: "taken", subnet: "10.77.1.77/16" })] }),
-    /^subnet 10\.77\.0\.0\/24 of decnet_t_7c9e6679_lan-00 is taken by network taken \(10\.77\.1\.77\/16/,
+    (host) => add(host, { networks: [network({ name: "taken", subnet: "198.18.1.77/16" })] }),
+    /^subnet 198\.18\.0\.0\/24 of decnet_t_7c9e6679_lan-00 is taken by network taken \(198\.18\.1\.77\/16/,
   ],
   [
     "images are missing",
@@ -60,6 +63,42 @@ for (const [what, prepare, message] of obstacles) {
     }));
 }
 
+/** A topology on the one subnet in which every machine has an address; no document may say so. */
+const loopback: Candidate = {
+  ...oneLan,
+  plan: await planTopology(
+    readTopology(parseJson(oneLan.text.replaceAll("198.19.0.", "127.0.0."))),
+    defaultImages,
+  ),
+};
+const loopbackLan = loopback.plan.networks[0]!;
+
+Deno.test("Applier.apply() changes nothing when the host itself has an address in a subnet", () =>
+  withHost(async (host) => {
+    const { message } = await refusalOf(host.apply(loopback));
+    assert.match(
+      message,
+      /^subnet 127\.0\.0\.0\/24 of \S+lan-00 holds an address of this host's int/,
+    );
+    assert.deepEqual(host.changes(), []);
+  }));
+
+Deno.test("Applier.apply() takes the subnet of a network that goes, the host's address included", () =>
+  withHost(async (host) => {
+    const { name, subnet } = loopbackLan;
+    for (const label of [loopback.plan.topologyId, "an older one"]) {
+      const old = { name, subnet, internal: true, labels: { "decnet.topology.id": label } };
+      add(host, { networks: [network(old)] });
+      using store = TopologyStore.open(host.storePath);
+      store.put(label, "h", "{}");
+      await host.apply(loopback, { supersede: true });
+      const made = host.engine.networks.filter((it) => it.Name === name);
+      assert.deepEqual(made.map(({ Internal }) => Internal), [false]);
+      await host.teardown(loopback.plan.topologyId);
+      host.assertNothingLeft();
+    }
+  }));
+
 Deno.test("Applier.apply() names all that is in its way, and keeps the first 500 characters", () =>
   withHost(async (host) => {
     const { containers } = threeLans.plan;
@@ -77,7 +116,7 @@ Deno.test("Applier changes nothing when a stranger uses a network that a teardow
     const before = host.engine.changes.length;
     const stranger = container({
       name: "stranger",
-      addresses: { [`${prefix}lan-01`]: "10.77.1.9" },
+      addresses: { [`${prefix}lan-01`]: "198.18.1.9" },
     });
     add(host, { containers: [stranger] });
     const { kind, message } = await refusalOf(host.teardown(id));

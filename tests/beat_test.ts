@@ -110,7 +110,8 @@ Deno.test("Agent.beat() says that the drift is unknown for a document that it ca
     const { received } = await beat();
     assert.deepEqual(received?.topology?.drift, {
       state: "unknown",
-      detail: "Cannot read the topology: topology must be an object, but is missing",
+      detail: "Cannot read the topology: topology must be an object, but is missing; " +
+        "deckies must be a list, but is missing",
     });
   });
 });

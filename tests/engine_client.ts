@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Engine, type EngineOptions } from "../docker/mod.ts";
+import { Engine, type EngineOptions } from "../docker/engine.ts";
 import { type FakeEngine, withEngine } from "./engine/mod.ts";
 
 const never = new AbortController().signal;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Engine, EngineError } from "../docker/mod.ts";
+import { Engine, EngineError } from "../docker/engine.ts";
 import { container, type FakeEngine, type Fault } from "./engine/mod.ts";
 import { failureOf, withClient } from "./engine_client.ts";
 import { plannedNetwork } from "./sample_plan.ts";

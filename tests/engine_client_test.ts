@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EngineError } from "../docker/mod.ts";
+import { EngineError } from "../docker/engine.ts";
 import { imageLabel } from "../topology/mod.ts";
 import { container, type FakeEngine, network } from "./engine/mod.ts";
 import { failureOf, withClient } from "./engine_client.ts";

@@ -157,6 +157,7 @@ Deno.test("observe() tells what drift needs of each object", () =>
     ];
     assert.deepEqual((await look(engine)).inventory, {
       networks: [{
+        id: engine.networks[0]!.Id,
         name: "decnet_t_1_lan",
         driver: "bridge",
         internal: true,
@@ -168,6 +169,7 @@ Deno.test("observe() tells what drift needs of each object", () =>
         name: "decnet_t_1_a",
         state: "running",
         unhealthy: false,
+        uptime: { atLeast: 120, atMost: 180 },
         labels: new Map(),
         networkMode: "decnet_t_1_lan",
         addressByNetwork: new Map([["decnet_t_1_lan", "10.0.0.2"]]),
@@ -176,6 +178,7 @@ Deno.test("observe() tells what drift needs of each object", () =>
         name: "decnet_t_1_a-ssh",
         state: "running",
         unhealthy: true,
+        uptime: { atLeast: 120, atMost: 180 },
         labels: new Map(Object.entries(label)),
         networkMode: `container:${base.Id}`,
         addressByNetwork: new Map(),

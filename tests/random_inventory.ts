@@ -84,6 +84,7 @@ function wornContainer(fact: ContainerFact, dice: Dice): ContainerFact[] {
     () => [still(fact, dice.pick(["exited", "exited", "created", "dead", "removing"]))],
     () => [still(fact, "restarting")],
     () => [{ ...fact, state: "paused" }],
+    () => [{ ...fact, uptime: { atLeast: 0, atMost: 1 } }],
     () => [{ ...fact, unhealthy: true }],
     () => [{ ...fact, ...unlabelled }],
     () => [{ ...fact, labels: new Map(fact.labels).set(label, value) }],

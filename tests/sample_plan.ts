@@ -83,7 +83,7 @@ export function madeContainer(planned: PlannedContainer): ContainerFact {
     name,
     state: "running",
     unhealthy: false,
-    uptime: null,
+    uptime: { atLeast: 60, atMost: 120 },
     labels: new Map(Object.entries(labels)),
     networkMode: base === null ? request.HostConfig.NetworkMode : `container:id of ${base}`,
     addressByNetwork,

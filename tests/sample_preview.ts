@@ -1,16 +1,15 @@
 /** What an apply would do, for tests of how it is shown. */
 
-import type { Preview } from "../agent/mod.ts";
+import type { Preview } from "../apply/mod.ts";
 import { decky, lan, topology } from "./sample_topology.ts";
 import {
-  type Changes,
   defaultImages,
-  findChanges,
   type Inventory,
   type NetworkFact,
   type Plan,
   planTopology,
 } from "../topology/mod.ts";
+import { type Changes, findChanges } from "../topology/changes/mod.ts";
 
 const nothing: Changes = { networks: [], containers: [], obstacles: [] };
 

@@ -80,7 +80,7 @@ class Simulation {
     assert.ok(!this.containers.some((it) => it.name === name), `the name ${name} is in use`);
     const imageId = this.#imageIds.get(Image);
     assert.ok(imageId, `no such image: ${Image}`);
-    const fact = madeContainer(planned);
+    const fact = { ...madeContainer(planned), state: "created" };
     this.containers = [
       ...this.containers,
       this.#started(planned, {
@@ -110,7 +110,8 @@ class Simulation {
       assert.ok([base.id, base.name, ""].includes(fact.networkMode.replace(/^container:/, "")));
       assert.ok(base.state === "running", `cannot join the network of ${base.name}`);
     }
-    return { ...fact, state: "running", addressByNetwork: planned.addressByNetwork };
+    const uptime = fact.state === "paused" ? fact.uptime : { atLeast: 0, atMost: 1 };
+    return { ...fact, state: "running", uptime, addressByNetwork: planned.addressByNetwork };
   }
 
   #baseOf({ base }: PlannedContainer): ContainerFact {

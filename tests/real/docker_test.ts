@@ -64,6 +64,7 @@ test("observe() agrees with dockerode on the networks", async (playground) => {
   assert.deepEqual(
     byName(inventory.networks),
     byName(listed.map((item) => ({
+      id: item.Id,
       name: item.Name,
       driver: item.Driver,
       internal: item.Internal,
@@ -112,12 +113,13 @@ test("observe() agrees with dockerode on the containers and their states", async
     .filter(({ Names: [name], Labels }) => name!.startsWith("/ours-") || Labels && label in Labels);
   assert.equal(listed.length, 6);
   assert.deepEqual(
-    byName(inventory.containers),
+    byName(inventory.containers.map((it) => ({ ...it, uptime: it.uptime !== null }))),
     byName(listed.map((item) => ({
       id: item.Id,
       name: item.Names[0]!.slice(1),
       state: item.State,
       unhealthy: false,
+      uptime: item.State === "running" || item.State === "paused",
       labels: new Map(Object.entries(item.Labels ?? {})),
       networkMode: item.HostConfig!.NetworkMode!,
       addressByNetwork: new Map(

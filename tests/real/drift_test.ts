@@ -14,7 +14,7 @@ Deno.test({
   async fn(t) {
     docker.check();
     await using playground = await Playground.open(dockerSocket);
-    const lans = new ThreeLans(playground);
+    const lans = await ThreeLans.open(playground);
     await t.step("finds what was made as planned consistent", async () => {
       await lans.build();
       await assertDrift(lans, {});

@@ -2,6 +2,24 @@
 const pauseCode = [0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
 /** Calls exit(2) with status 1. */
 const exitCode = [0xb8, 60, 0, 0, 0, 0xbf, 1, 0, 0, 0, 0x0f, 0x05];
+/** Writes the file that its argument names: open(2), then read(2) and write(2) until the end. */
+// deno-fmt-ignore
+const catCode = [
+  0x48, 0x8b, 0x7c, 0x24, 0x10, 0x31, 0xf6, 0xb8, 2, 0, 0, 0, 0x0f, 0x05, 0x89, 0xc3,
+  0x48, 0x81, 0xec, 0, 0x10, 0, 0,
+  0x89, 0xdf, 0x48, 0x89, 0xe6, 0xba, 0, 0x10, 0, 0, 0x31, 0xc0, 0x0f, 0x05,
+  0x85, 0xc0, 0x7e, 0x13,
+  0x89, 0xc2, 0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xb8, 1, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xdb,
+  0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 0x05,
+];
+/** Writes where the link that its argument names leads to: readlink(2), then write(2). */
+// deno-fmt-ignore
+const readlinkCode = [
+  0x48, 0x8b, 0x7c, 0x24, 0x10, 0x48, 0x81, 0xec, 0, 0x10, 0, 0,
+  0x48, 0x89, 0xe6, 0xba, 0, 0x10, 0, 0, 0xb8, 89, 0, 0, 0, 0x0f, 0x05,
+  0x89, 0xc2, 0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xb8, 1, 0, 0, 0, 0x0f, 0x05,
+  0x31, 0xff, 0xb8, 60, 0, 0, 0, 0x0f, 0x05,
+];
 
 const loadAddress = 0x400000n;
 const headerBytes = 64;
@@ -10,12 +28,16 @@ const blockBytes = 512;
 
 /**
  * The file system of an image, as a tar archive, made from nothing, as tests can pull none: `/pause`
- * runs until it is killed, `/exit` fails at once.
+ * and `/bin/sleep` run until they are killed, `/exit` fails at once, `/cat` and `/readlink` tell what
+ * can be seen from inside.
  */
 export function pausingImage(): Uint8Array<ArrayBuffer> {
   const parts = [
     ...tarEntry("pause", executable(pauseCode)),
+    ...tarEntry("bin/sleep", executable(pauseCode)),
     ...tarEntry("exit", executable(exitCode)),
+    ...tarEntry("cat", executable(catCode)),
+    ...tarEntry("readlink", executable(readlinkCode)),
     new Uint8Array(2 * blockBytes),
   ];
   const archive = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import Docker from "dockerode";
 import { pausingImage } from "./pausing_image.ts";
+import { eventually } from "./waiting.ts";
 
 /** An item of the engine's list of networks, as far as tests look at it. */
 export interface ListedNetwork {
+  readonly Id: string;
   readonly Name: string;
   readonly Driver: string;
   readonly Internal: boolean;
@@ -64,6 +66,7 @@ export class Playground implements AsyncDisposable {
   readonly tag = crypto.randomUUID().slice(0, 8);
   readonly docker: InstanceType<typeof Docker>;
   #image = "";
+  readonly #images: string[] = [];
   #octet = 0;
 
   private constructor(readonly socketPath: string) {
@@ -74,7 +77,7 @@ export class Playground implements AsyncDisposable {
   static async open(socketPath: string): Promise<Playground> {
     const playground = new Playground(socketPath);
     await playground.#chooseSubnets();
-    await playground.#importImage();
+    playground.#image = await playground.importImage(`decnet-agent-test-${playground.tag}:1`);
     return playground;
   }
 
@@ -166,32 +169,38 @@ export class Playground implements AsyncDisposable {
     return all.filter(({ Names }) => Names.some((name) => name.includes(this.tag)));
   }
 
-  /** Removes whatever bears the tag, and the image. */
+  /** Makes an image under `name`, which is taken off the one before; answers its id. */
+  async importImage(name: string, { command = "/pause" } = {}): Promise<string> {
+    const [repo, tag] = this.#own(name).split(":");
+    const changes = `CMD ["${command}"]`;
+    const answer = await this.docker.importImage(Buffer.from(pausingImage()), { changes });
+    let text = "";
+    for await (const part of answer) text += part;
+    const id = /"status":"(sha256:[0-9a-f]{64})"/.exec(text)?.[1];
+    assert.ok(id, `no image came of the import: ${text}`);
+    this.#images.push(id);
+    // Podman's import takes no tag.
+    await this.docker.getImage(id).tag({ repo, tag });
+    return id;
+  }
+
+  /** Removes whatever bears the tag, and the images. */
   async [Symbol.asyncDispose](): Promise<void> {
-    // Podman removes no base while something shares its network: so in as many rounds as it takes.
-    for (let left = await this.containers(); left.length > 0;) {
-      const removals = await Promise.allSettled(left.map(({ Id }) => this.remove(Id)));
-      const rest = await this.containers();
-      assert.ok(rest.length < left.length, `cannot remove: ${JSON.stringify(removals)}`);
-      left = rest;
-    }
-    for (const { Name } of await this.networks()) await this.docker.getNetwork(Name).remove();
-    await this.docker.getImage(this.#image).remove({ force: true });
+    // Podman removes no base while something shares its network, and the engine still carries out
+    // what a killed agent has asked for: so in as many rounds as it takes.
+    await eventually(`an empty playground ${this.tag}`, async () => {
+      const containers = await this.containers();
+      await Promise.allSettled(containers.map(({ Id }) => this.remove(Id)));
+      const networks = await this.networks();
+      await Promise.allSettled(networks.map(({ Id }) => this.docker.getNetwork(Id).remove()));
+      return containers.length + networks.length === 0 || undefined;
+    });
+    for (const id of this.#images) await this.docker.getImage(id).remove({ force: true });
   }
 
   #own(name: string): string {
     assert.ok(name.includes(this.tag), `${name} would not be removed`);
     return name;
-  }
-
-  async #importImage(): Promise<void> {
-    const options = { repo: `decnet-agent-test-${this.tag}`, tag: "1" };
-    const answer = await this.docker.importImage(Buffer.from(pausingImage()), options);
-    let text = "";
-    for await (const part of answer) text += part;
-    const id = /"status":"(sha256:[0-9a-f]{64})"/.exec(text)?.[1];
-    assert.ok(id, `no image came of the import: ${text}`);
-    this.#image = id;
   }
 
   async #chooseSubnets(): Promise<void> {

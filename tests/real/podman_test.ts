@@ -69,7 +69,7 @@ test("observe() agrees with dockerode on what Podman runs", async (playground) =
 });
 
 test("findDrift() finds what Podman runs as planned consistent", async (playground) => {
-  const lans = new ThreeLans(playground);
+  const lans = await ThreeLans.open(playground);
   await lans.build();
   assert.equal((await lans.drift()).state, "consistent", JSON.stringify(await lans.drift()));
   await playground.kill(lans.name("decky-001-ssh"));

@@ -1,10 +1,14 @@
 import { observe } from "../../docker/mod.ts";
 import {
+  defaultImages,
   type Drift,
   findDrift,
+  type Json,
+  parseJson,
   type Plan,
   planTopology,
   readTopology,
+  topologyLabel,
 } from "../../topology/mod.ts";
 import type { ContainerWish, Playground } from "./playground.ts";
 
@@ -17,17 +21,16 @@ export class ThreeLans {
   readonly labels: Readonly<Record<string, string>>;
   readonly #playground: Playground;
 
-  constructor(playground: Playground) {
-    const document = Deno.readTextFileSync(documentUrl)
-      .replaceAll("7c9e6679", playground.tag)
-      .replace(/\b10\.77\.(\d)\.0\/24/g, (_, number) => playground.subnet(Number(number)))
-      .replace(/\b10\.77\.(\d)\.(\d+)/g, (_, number, host) => {
-        return playground.address(Number(number), Number(host));
-      });
-    const topology = readTopology(document);
-    this.plan = planTopology(topology);
-    this.labels = { "decnet.topology.id": topology.id };
+  private constructor(playground: Playground, plan: Plan) {
+    this.plan = plan;
+    this.labels = { [topologyLabel]: plan.topologyId };
     this.#playground = playground;
+  }
+
+  /** Plans it; nothing is made yet. */
+  static async open(playground: Playground): Promise<ThreeLans> {
+    const topology = readTopology(threeLansDocument(playground));
+    return new ThreeLans(playground, await planTopology(topology, defaultImages));
   }
 
   /** The full name of a LAN, a decky or a service, in lower case. */
@@ -81,19 +84,37 @@ export class ThreeLans {
 
   /** Compares the engine with the plan, or with nothing. */
   async drift(plan: Plan | null = this.plan): Promise<Drift> {
-    const { tag, socketPath: socket } = this.#playground;
-    const { inventory: { networks, containers } } = await observe(new AbortController().signal, {
-      socket,
-      networkPrefixes: [this.name("")],
-      containerPrefixes: [this.name("")],
-      callTimeoutMs: 30_000,
-      timeoutMs: 60_000,
-    });
-    // What other tests have labelled meanwhile is left out.
-    const isHere = ({ name }: { name: string }) => name.includes(tag);
-    return findDrift(plan, {
-      networks: networks.filter(isHere),
-      containers: containers.filter(isHere),
-    });
+    return await driftOf(this.#playground, plan);
   }
+}
+
+/** The document of three LANs, with an id and subnets of the playground's own. */
+export function threeLansDocument(playground: Playground): Json {
+  const text = Deno.readTextFileSync(documentUrl)
+    .replaceAll("7c9e6679", playground.tag)
+    .replace(/\b10\.77\.(\d)\.0\/24/g, (_, number) => playground.subnet(Number(number)))
+    .replace(/\b10\.77\.(\d)\.(\d+)/g, (_, number, host) => {
+      return playground.address(Number(number), Number(host));
+    });
+  return parseJson(text);
+}
+
+/** Compares what bears the playground's prefix with a plan, or with nothing. */
+export async function driftOf(
+  { tag, socketPath: socket }: Playground,
+  plan: Plan | null,
+): Promise<Drift> {
+  const { inventory: { networks, containers } } = await observe(new AbortController().signal, {
+    socket,
+    networkPrefixes: [`decnet_t_${tag}_`],
+    containerPrefixes: [`decnet_t_${tag}_`],
+    callTimeoutMs: 30_000,
+    timeoutMs: 60_000,
+  });
+  // What other tests have labelled meanwhile is left out.
+  const isHere = ({ name }: { name: string }) => name.includes(tag);
+  return findDrift(plan, {
+    networks: networks.filter(isHere),
+    containers: containers.filter(isHere),
+  });
 }
