@@ -29,8 +29,8 @@ export interface Struck {
 }
 
 /**
- * Lets each call of `run` go wrong in turn, in each of these ways, on a new host each time, and has `check` look
- * at what came of it. Answers how many calls there are.
+ * Lets each call of `run` go wrong in turn, in each of `ways`, on a new host each time, and has
+ * `check` look at what came of it. Answers how many calls there are.
  */
 export async function strikeEach(
   { prepare = () => Promise.resolve(), run, ways = faults }: {
