@@ -11,6 +11,8 @@ export interface LoopOptions {
   readonly log: Log;
   /** Takes each beat. */
   readonly onBeat?: (beat: Beat) => void;
+  /** Told when the loop begins to do something, and when it has ended: what hangs is noticed there. */
+  readonly onWork?: (phase: "begin" | "end") => void;
   /** A number in [0, 1). */
   readonly random?: () => number;
   /** How often to look at the host between two beats, in milliseconds. */
@@ -31,6 +33,15 @@ export async function runLoop(
 ): Promise<void> {
   const { intervalMs, log, onBeat = () => {}, random = Math.random } = options;
   const { lookIntervalMs = 5_000, bell = new Bell(), isBusy = () => false } = options;
+  const { onWork = () => {} } = options;
+  const work = async <T>(task: () => Promise<T>): Promise<T> => {
+    onWork("begin");
+    try {
+      return await task();
+    } finally {
+      onWork("end");
+    }
+  };
   const { wait = (ms, signal, bell) => bell.wait(ms, signal) } = options;
   const diary = new Diary(log);
   let failures = 0;
@@ -62,7 +73,7 @@ export async function runLoop(
       leftMs -= waitMs;
       if (leftMs <= 0) return true;
       const lookedAt = performance.now();
-      if (!isBusy() && await agent.hasNews(signal)) return await mayBeExtra();
+      if (!isBusy() && await work(() => agent.hasNews(signal))) return await mayBeExtra();
       leftMs = Math.max(0, leftMs - (performance.now() - lookedAt));
     }
   };
@@ -70,7 +81,7 @@ export async function runLoop(
     const startedAt = performance.now();
     retryAfterMs = null;
     try {
-      const beat = await agent.beat(signal);
+      const beat = await work(() => agent.beat(signal));
       // A beat that was cut short by the stop says nothing about the host.
       if (signal.aborted) break;
       diary.note(beat, isBusy());

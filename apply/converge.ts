@@ -38,11 +38,15 @@ export async function converge(
 ): Promise<number> {
   let total = 0;
   for (let round = 1;; round++) {
-    const before = total;
+    let isSettled = true;
     const stop = new AbortController();
     try {
       await withEngine(sockets, stop.signal, async (engine) => {
         const carryOut: CarryOut = async (changes, imageIds) => {
+          // What falls over as soon as it is started shows as drift; it is not started for ever.
+          isSettled &&= [...changes.networks, ...changes.containers].every(({ action }) =>
+            action !== "create" && action !== "remove"
+          );
           const onEach = (step: Step) => {
             total++;
             onStep(step);
@@ -51,7 +55,10 @@ export async function converge(
         };
         await untilStopped(turn(engine, carryOut), signal, stop);
       });
-      if (total === before || round === maximumRounds) return total;
+      if (isSettled) return total;
+      if (round === maximumRounds) {
+        throw new Error(`Docker does not stay as it is made: it was changed ${round} times`);
+      }
     } catch (error) {
       if (round === maximumRounds || signal.aborted || !wasOutdated(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));

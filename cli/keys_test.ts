@@ -33,7 +33,9 @@ Deno.test("deno.json permits what the agent reads, and nothing else", () => {
   const surroundings = [
     "HOME",
     "DOCKER_HOST",
+    "NOTIFY_SOCKET",
     "STATE_DIRECTORY",
+    "WATCHDOG_USEC",
     "XDG_RUNTIME_DIR",
     "XDG_STATE_HOME",
   ];

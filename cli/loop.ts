@@ -1,17 +1,19 @@
 import { Agent, type Beat, Bell, runLoop } from "../agent/mod.ts";
 import { Applier } from "../apply/mod.ts";
 import { ApiServer, TopologyService } from "../api/mod.ts";
-import { createLog, type Log } from "../host/mod.ts";
+import { createLog, FileLock, LockHeld, type Log, Supervisor } from "../host/mod.ts";
 import { CertificateFolder, hostAndPort } from "../master/mod.ts";
 import type { Configuration, ListenOptions } from "./configuration.ts";
 import type { ExitCode } from "./exit.ts";
+import { findingsOf } from "./findings.ts";
+import { summary } from "./once_text.ts";
 import { escapeControls } from "./print_json.ts";
 import type { Terminal } from "./terminal.ts";
 import { agentVersion } from "./version.ts";
 
 /** The loop, until the process is asked to stop. */
 export async function loop(configuration: Configuration, terminal: Terminal): Promise<ExitCode> {
-  const { agent: options, intervalMs, supersede, listen } = configuration;
+  const { agent: options, intervalMs, supersede, listen, warnings } = configuration;
   const signal = terminal.stopSignal();
   const log = createLog(terminal.stderr);
   const { master, storePath, sockets, hostUuid } = options;
@@ -24,24 +26,62 @@ export async function loop(configuration: Configuration, terminal: Terminal): Pr
     docker: sockets.join(","),
     listen: listen ? hostAndPort(listen) : "off",
   });
+  const lock = await lockState(storePath, signal, log);
   const agent = new Agent({ ...options, agentVersion });
   const bell = new Bell();
-  const onBeat = master ? undefined : printChanges(terminal);
+  const print = master ? () => {} : printChanges(terminal);
+  const supervisor = new Supervisor({
+    socket: terminal.variable("NOTIFY_SOCKET"),
+    watchdogUsec: terminal.variable("WATCHDOG_USEC"),
+    onError: (error) => log("warn", `Cannot tell the supervisor: ${error}`),
+  });
   const applier = new Applier({ ...options, supersede });
   const service = new TopologyService({ ...options, agent, applier, bell, log, signal });
+  // The first beat may be a whole interval away; a first look shows that the agent works.
+  await agent.state(signal);
+  supervisor.ready();
+  signal.addEventListener("abort", () => supervisor.stopping(), { once: true });
   await Promise.all([
     runLoop(agent, signal, {
       intervalMs,
       log,
       bell,
       isBusy: () => service.isBusy,
-      ...(onBeat && { onBeat }),
+      onWork: (phase) => phase === "begin" ? supervisor.beginWork() : supervisor.endWork(),
+      onBeat: (beat) => {
+        print(beat);
+        supervisor.status(summary(beat, findingsOf(beat, warnings)));
+      },
     }),
     listen && serve(service, { ...listen, ...options, intervalMs, log, signal }),
   ]);
   agent.close();
+  lock?.release();
   log("info", "stopped");
+  await supervisor.close();
   return 0;
+}
+
+/**
+ * Two loops of one host would report twice, and apply twice. Throws `Error` when there is another one;
+ * where there can be no lock the agent goes on without.
+ */
+async function lockState(
+  storePath: string,
+  signal: AbortSignal,
+  log: Log,
+): Promise<FileLock | null> {
+  const path = storePath.replace(/[^/]*$/, "agent.lock");
+  try {
+    return await FileLock.acquire(path, { purpose: "the loop", signal });
+  } catch (error) {
+    const { message } = error as Error;
+    if (error instanceof LockHeld) {
+      throw new Error(`another agent runs with this state-dir, ${message}`);
+    }
+    log("warn", `Cannot lock ${path}: ${message}; a second agent would not be noticed`);
+    return null;
+  }
 }
 
 /** What the API needs besides the service. */

@@ -4,4 +4,5 @@ export { interfaceAddresses } from "./interfaces.ts";
 export { FileLock, LockHeld } from "./lock.ts";
 export { createLog, type Level, type Log } from "./log.ts";
 export { printable } from "./printable.ts";
+export { Supervisor, type SupervisorOptions } from "./supervisor.ts";
 export { stopSignal, writeText } from "./process.ts";

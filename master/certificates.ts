@@ -110,11 +110,16 @@ function splitChain(pem: string): string[] {
 }
 
 class NotRegular extends Error {}
+class OpenToAll extends Error {}
 
 function readFile(path: string): string {
-  const { size, isFile } = Deno.statSync(path);
+  const { size, isFile, mode } = Deno.statSync(path);
   // A pipe or a device could keep the agent reading for ever.
   if (!isFile || size > maximumFileBytes) throw new NotRegular();
+  // Whoever has the key is this host for the master; a group may be that of the agent alone.
+  if (path.endsWith(".key") && ((mode ?? 0) & 0o007) !== 0) {
+    throw new OpenToAll(`every user of this host can use it; chmod o= ${path} mends that`);
+  }
   return Deno.readTextFileSync(path);
 }
 
@@ -124,6 +129,7 @@ function explain(error: unknown): string {
   if (error instanceof EncryptedKey) {
     return "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
   }
+  if (error instanceof OpenToAll) return error.message;
   if (error instanceof NotRegular) return "not a regular file of at most 1 MiB";
   if (error instanceof Deno.errors.NotADirectory) return "a part of its path is not a folder";
   // The parsers' own words may quote what they met, and in a key that must not be repeated.

@@ -206,10 +206,34 @@ Deno.test("CertificateFolder.load() takes up files that a rename has exchanged",
   });
 });
 
+Deno.test("CertificateFolder.load() refuses a key that every user of the host can use", async () => {
+  for (const mode of [0o604, 0o602, 0o601, 0o644, 0o666]) {
+    await withFolder(async (folder, path) => {
+      await Deno.chmod(`${path}/worker.key`, mode);
+      const mend = `chmod o= ${path}/worker.key`;
+      await assert.rejects(folder.load(), {
+        message:
+          `Cannot use ${path}/worker.key: every user of this host can use it; ${mend} mends that`,
+      });
+      await new Deno.Command("sh", { args: ["-c", mend] }).output();
+      await folder.load();
+    });
+  }
+});
+
+Deno.test("CertificateFolder.load() leaves it to the owner to share a key with a group", async () => {
+  await withFolder(async (folder, path) => {
+    await Deno.chmod(`${path}/worker.key`, 0o640);
+    await folder.load();
+    await Deno.chmod(`${path}/worker.crt`, 0o644);
+    await folder.load();
+  });
+});
+
 async function replaceByRename(path: string, { certificatePem, keyPem }: IssuedCertificate) {
   for (const [name, content] of [["worker.crt", certificatePem], ["worker.key", keyPem]]) {
     const { mtime } = await Deno.stat(`${path}/${name}`);
-    await Deno.writeTextFile(`${path}/new`, content!);
+    await Deno.writeTextFile(`${path}/new`, content!, { mode: 0o600 });
     // As `cp --preserve` and some tools that distribute files do.
     await Deno.utime(`${path}/new`, mtime!, mtime!);
     await Deno.rename(`${path}/new`, `${path}/${name}`);

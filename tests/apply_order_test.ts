@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type ApplyHost, candidateOf, oneLan, textOf, threeLans, withHost } from "./apply_host.ts";
 import { container, network } from "./engine/mod.ts";
+import { runSql } from "./sample_store.ts";
 
 const id = threeLans.plan.topologyId;
 const prefix = "decnet_t_7c9e6679_";
@@ -141,4 +142,28 @@ Deno.test("Applier.apply() takes the old topology down before it makes the new o
     await host.assertApplied(candidate);
     await host.teardown(candidate.plan.topologyId);
     host.assertNothingLeft();
+  }));
+
+Deno.test("Applier.teardown() takes what bears a planned name for its own, once that was applied", () =>
+  withHost(async (host) => {
+    const { engine } = host;
+    const orphan = `/${prefix}decky-001-ssh`;
+    const isOrphanLeft = () => engine.containers.some(({ Names }) => Names.includes(orphan));
+    // As another program made it; and with its base it has lost what tells whose it is.
+    const loseAll = async () => {
+      await host.apply(threeLans);
+      lose(host, "decky-001");
+      engine.containers = engine.containers.map((it) =>
+        it.Names.includes(orphan) ? { ...it, Labels: {} } : it
+      );
+    };
+    await loseAll();
+    await host.teardown(id);
+    host.assertNothingLeft();
+
+    await loseAll();
+    runSql(host.storePath, "UPDATE applied_topology SET applied_version_hash = ''");
+    await host.teardown(id);
+    assert.ok(isOrphanLeft());
+    assert.equal(host.row(), null);
   }));

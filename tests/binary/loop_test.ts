@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Host } from "./host.ts";
+import { execute, Host } from "./host.ts";
 import { RunningAgent } from "./running_agent.ts";
 
 /** The beats of these tests are 5 s apart, the least that can be configured. */
@@ -41,4 +41,25 @@ Deno.test("decnet-agent without a master prints its beats, each change once", as
   const lines = stdout.trimEnd().split("\n");
   assert.equal(lines.length, 1);
   assert.deepEqual(JSON.parse(lines[0]!).topology.observed, { bridges: [], containers: [] });
+});
+
+Deno.test("decnet-agent does not run twice with one state-dir, and says who runs", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  await using first = new RunningAgent([interval, ...host.flags()]);
+  await first.until(() => engine.requestCount > 0);
+  const { code, stderr } = await execute([interval, ...host.flags()]);
+  assert.equal(code, 3);
+  const line = stderr.trimEnd().split("\n").at(-1)!;
+  assert.match(
+    line,
+    /^decnet-agent: another agent runs with this state-dir, held by process \d+ since \S+Z for the loop$/,
+  );
+  assert.ok(line.includes(` ${first.pid} `), line);
+  const once = await execute(["--once", ...host.flags()]);
+  assert.equal(once.code, 0, once.stdout);
+  await first.stop("SIGKILL");
+  await using next = new RunningAgent([interval, ...host.flags()]);
+  const before = engine.requestCount;
+  await next.until(() => engine.requestCount > before);
 });

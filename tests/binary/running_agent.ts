@@ -29,6 +29,10 @@ export class RunningAgent implements AsyncDisposable {
     ]).then(([, , { code }]) => this.#code = code);
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   /** What it has written to standard error until now. */
   get stderr(): string {
     return this.#stderr;
@@ -60,7 +64,7 @@ export class RunningAgent implements AsyncDisposable {
   }
 
   /** Ends it by a signal. Throws `Error`, with its stderr, when it has ended already. */
-  async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<Stopped> {
+  async stop(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): Promise<Stopped> {
     this.#mustRun();
     const startedAt = performance.now();
     this.#process.kill(signal);

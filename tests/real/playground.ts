@@ -205,7 +205,9 @@ export class Playground implements AsyncDisposable {
 
   async #chooseSubnets(): Promise<void> {
     const taken: ListedNetwork[] = await this.docker.listNetworks();
-    const subnets = taken.flatMap(({ IPAM }) => (IPAM.Config ?? []).map(({ Subnet }) => Subnet));
+    const subnets = taken.flatMap(({ IPAM }) => (IPAM.Config ?? []).map(({ Subnet }) => Subnet))
+      // Another engine of this machine has networks, too.
+      .concat(Deno.networkInterfaces().map(({ address }) => address));
     do {
       this.#octet = 100 + Math.floor(Math.random() * 150);
     } while (subnets.some((subnet) => subnet.startsWith(`10.${this.#octet}.`)));

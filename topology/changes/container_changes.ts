@@ -102,8 +102,9 @@ function decide(
     return create(`image ${planned.request.Image} is a newer one`);
   }
   if (fact.state === "exited") return { action: "start", reason: "stopped" };
-  // What was never started may not be attached to all of its networks yet.
-  if (!isRunning(fact)) return create(fact.state === "created" ? "never started" : fact.state);
+  // Not removed: an agent that was killed may have asked for its start, which the engine is about.
+  if (fact.state === "created") return { action: "start", reason: "never started" };
+  if (!isRunning(fact)) return create(fact.state);
   if (ofBase?.action === "start" || (planned.base !== null && isLeftBehind(fact, base))) {
     const reason = "its base is started anew";
     return fact.state === "running" ? { action: "restart", reason } : create(reason);

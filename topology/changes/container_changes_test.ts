@@ -86,7 +86,6 @@ Deno.test("findChanges() makes a service alone anew that is otherwise", () => {
     [relabelled("web-ssh", { [imageLabel]: "x" }), "image decnet/ssh:latest is a newer one"],
     [{ networkMode: "container:another" }, `does not share the network of ${full("web")}`],
     [{ networkMode: "default" }, `does not share the network of ${full("web")}`],
-    [{ state: "created" }, "never started"],
     [{ state: "dead" }, "dead"],
     [{ state: "removing" }, "removing"],
     [{ state: "a word of a newer engine" }, "a word of a newer engine"],

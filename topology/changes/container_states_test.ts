@@ -15,6 +15,9 @@ Deno.test("findChanges() asks no more of a service than a word that makes it run
   assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "exited" } })), [
     "start container web-ssh: stopped",
   ]);
+  assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "created" } })), [
+    "start container web-ssh: never started",
+  ]);
   assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "paused" } })), [
     "unpause container web-ssh: paused",
   ]);
@@ -31,7 +34,7 @@ Deno.test("findChanges() starts a base that has stopped, and its services anew",
     ],
     [
       { "web-http": { state: "created" }, "web-ssh": { state: "dead" } },
-      remade({ "web-http": "never started", "web-ssh": "dead" }),
+      ["start container web-http: never started", ...remade({ "web-ssh": "dead" })],
     ],
     [
       { "web-http": { state: "paused" }, "web-ssh": { state: "restarting" } },
@@ -51,6 +54,20 @@ Deno.test("findChanges() starts a base that has stopped, and its services anew",
   }
 });
 
+Deno.test("findChanges() starts a base that was never started, if it is on all of its networks", () => {
+  const reason = "its base is started anew";
+  assert.deepEqual(changesOf(inventory({ web: idle("web", "created") })), [
+    "start container web: never started",
+    `restart container web-http: ${reason}`,
+    `restart container web-ssh: ${reason}`,
+  ]);
+  const addressByNetwork = new Map([[full("dmz"), ""]]);
+  assert.deepEqual(
+    changesOf(inventory({ web: { state: "created", addressByNetwork } })),
+    webRemade(`not attached to ${full("inner")}`),
+  );
+});
+
 Deno.test("findChanges() unpauses a base, which keeps its network, and minds its services", () => {
   const paused: Otherwise = { web: { state: "paused" } };
   const unpause = "unpause container web: paused";
@@ -65,7 +82,6 @@ Deno.test("findChanges() unpauses a base, which keeps its network, and minds its
 
 Deno.test("findChanges() makes a base anew that cannot be started, and with it its services", () => {
   const cases: [state: string, reason: string][] = [
-    ["created", "never started"],
     ["dead", "dead"],
     ["removing", "removing"],
     ["a word of a newer engine", "a word of a newer engine"],
