@@ -5,6 +5,7 @@ import { ClientGone, type JsonObject, objectOf, readObject, textOf } from "./bod
 import type { Bounds } from "./bounds.ts";
 import type { Connection } from "./connections.ts";
 import type { ApiService } from "./service.ts";
+import type { Turns } from "./turns.ts";
 
 /** One call of the table; answers what goes out with status 200. */
 interface Route {
@@ -30,18 +31,18 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   }],
   ["/topology/apply", {
     method: "POST",
-    async run({ service, readBody }) {
+    async run({ service, signal, readBody }) {
       const body = await readBody();
       const versionHash = textOf(body.version_hash, "version_hash");
-      await service.apply(objectOf(body.hydrated, "hydrated"), versionHash);
+      await service.apply(objectOf(body.hydrated, "hydrated"), versionHash, signal);
       return { status: "applied", version_hash: versionHash };
     },
   }],
   ["/topology/teardown", {
     method: "POST",
-    async run({ service, readBody }) {
+    async run({ service, signal, readBody }) {
       const topologyId = textOf((await readBody()).topology_id, "topology_id");
-      await service.teardown(topologyId);
+      await service.teardown(topologyId, signal);
       return { status: "torn_down", topology_id: topologyId };
     },
   }],
@@ -50,6 +51,7 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
 /** What requests are answered with. */
 export interface HandlerOptions {
   readonly service: ApiService;
+  readonly turns: Turns;
   readonly bounds: Bounds;
   readonly log: Log;
 }
@@ -59,7 +61,7 @@ export async function handle(
   request: IncomingMessage,
   response: ServerResponse,
   connection: Connection,
-  { service, bounds, log }: HandlerOptions,
+  { service, turns, bounds, log }: HandlerOptions,
 ): Promise<void> {
   // Without a listener, a client that goes away in the middle would end the process.
   request.on("error", () => {});
@@ -68,9 +70,16 @@ export async function handle(
     return await send(request, response, { status: 403, body }, { close: true, drainMs: 0 });
   }
   const expectation = request.headers.expect;
-  const readBody = () => {
+  let endTurn = () => {};
+  const readBody = async () => {
+    // What waits for its turn takes no more memory than what the system keeps for it.
+    endTurn = await turns.take(connection.gone);
     if (expectation !== undefined) response.writeContinue();
-    return readObject(request, bounds);
+    const body = await readObject(request, bounds);
+    // That a client has left is known only when all that it had sent is read.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    if (connection.gone.aborted) throw new ClientGone();
+    return body;
   };
   let answer: Answer;
   let drainMs = 0;
@@ -87,6 +96,8 @@ export async function handle(
     answer = known ?? { status: 500, body: { detail: "internal error" } };
     // Whoever waits to be told to go on sends nothing, and whoever was too slow has had its time.
     if (expectation === undefined && answer.status !== 408) drainMs = bounds.bodyTimeoutMs;
+  } finally {
+    endTurn();
   }
   await send(request, response, answer, { close: connection.isRetired, drainMs });
 }

@@ -12,6 +12,7 @@ import { Peers } from "./peer.ts";
 import { type LoadedIdentity, Renewal } from "./renewal.ts";
 import { checkServer } from "./self_check.ts";
 import type { ApiService } from "./service.ts";
+import { Turns } from "./turns.ts";
 import {
   contextOf,
   type CreateServer,
@@ -51,7 +52,7 @@ export class ApiServer {
   ) {
     const bounds = { ...defaultBounds, ...changedBounds };
     const newServer = () => createTlsServer(createServer ?? https.createServer, bounds);
-    this.#handlerOptions = { service, bounds, log };
+    this.#handlerOptions = { service, turns: new Turns(), bounds, log };
     this.#connections = new Connections(bounds.maximumConnections);
     this.#peers = new Peers(allowedNames);
     this.#server = newServer();

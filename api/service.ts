@@ -7,8 +7,15 @@ export interface ApiService {
    * gone.
    */
   state(signal: AbortSignal): Promise<unknown>;
-  /** Applies a document, which nobody has looked at yet; goes on when the client leaves. */
-  apply(hydrated: { readonly [key: string]: Json }, versionHash: string): Promise<void>;
-  /** Tears down a topology, known or not; goes on when the client leaves. */
-  teardown(topologyId: string): Promise<void>;
+  /**
+   * Applies a document, which nobody has looked at yet. When the client is gone (`gone` is aborted)
+   * before it has begun, it is not done any more; what has begun goes on.
+   */
+  apply(
+    hydrated: { readonly [key: string]: Json },
+    versionHash: string,
+    gone: AbortSignal,
+  ): Promise<void>;
+  /** Tears down a topology, known or not; `gone` is as for an apply. */
+  teardown(topologyId: string, gone: AbortSignal): Promise<void>;
 }

@@ -19,30 +19,33 @@ export interface TopologyServiceOptions {
 /** Answers the API with the agent's own state, and with applies and teardowns. */
 export class TopologyService implements ApiService {
   readonly #options: TopologyServiceOptions;
-  readonly #run: RunOptions;
-  /** The refusal that was logged last: a master repeats itself at each beat. */
-  #refusal = "";
+  /** Refusals since the last success: a master repeats itself at each beat. */
+  #refusals = 0;
   readonly #work = new Set<Promise<void>>();
 
   constructor(options: TopologyServiceOptions) {
     this.#options = options;
-    this.#run = { signal: options.signal, onWait: () => {} };
   }
 
   state(signal: AbortSignal): Promise<unknown> {
     return this.#options.agent.state(signal);
   }
 
-  apply(hydrated: { readonly [key: string]: Json }, versionHash: string): Promise<void> {
+  apply(
+    hydrated: { readonly [key: string]: Json },
+    versionHash: string,
+    gone: AbortSignal,
+  ): Promise<void> {
     const { applier, images } = this.#options;
     return this.#track("applied", async () => {
       const candidate = await examine(hydrated, { expectedHash: versionHash, images });
-      return await applier.apply(candidate, this.#run);
+      return await applier.apply(candidate, this.#run(gone));
     });
   }
 
-  teardown(topologyId: string): Promise<void> {
-    return this.#track("torn down", () => this.#options.applier.teardown(topologyId, this.#run));
+  teardown(topologyId: string, gone: AbortSignal): Promise<void> {
+    const { applier } = this.#options;
+    return this.#track("torn down", () => applier.teardown(topologyId, this.#run(gone)));
   }
 
   /** Whether an apply or a teardown is under way. */
@@ -53,6 +56,10 @@ export class TopologyService implements ApiService {
   /** Resolves when no apply and no teardown is under way. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#work);
+  }
+
+  #run(gone: AbortSignal): RunOptions {
+    return { signal: this.#options.signal, gone, onWait: () => {} };
   }
 
   #track(done: string, work: () => Promise<Outcome>): Promise<void> {
@@ -67,15 +74,17 @@ export class TopologyService implements ApiService {
     try {
       const { topologyId, changes, isNews } = await work();
       if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
-      this.#refusal = "";
+      this.#refusals = 0;
       if (isNews) bell.ring();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       // What failed is recorded, and so is logged with the next beat.
       if (error.kind === "failed") bell.ring();
-      else if (error.message !== this.#refusal) {
-        this.#refusal = error.message;
-        log("warn", error.message.slice(0, 500).toWellFormed(), { subject: "api" });
+      else {
+        const refusals = ++this.#refusals;
+        const isPowerOfTwo = (refusals & (refusals - 1)) === 0;
+        const message = error.message.slice(0, 500).toWellFormed();
+        if (isPowerOfTwo) log("warn", message, { subject: "api", refusals });
       }
       throw error;
     }

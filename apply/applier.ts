@@ -1,10 +1,17 @@
 import { FileLock, LockHeld } from "../host/mod.ts";
 import { AlreadyApplied, type AppliedTopology, TopologyStore } from "../store/mod.ts";
+import type { Changes } from "../topology/changes/mod.ts";
 import type { ImageNames } from "../topology/mod.ts";
 import type { Candidate } from "./candidate.ts";
 import { converge, type RunOptions, withEngine } from "./converge.ts";
+import { patiently } from "./patience.ts";
 import { lookAhead, type Prospect, removalsOf } from "./prospect.ts";
 import { Refusal } from "./refusal.ts";
+
+/** What is recorded while a first apply is under way, and stays when it is cut off. */
+const underWay = "the apply is under way, or was cut off; apply it again or tear it down";
+/** How much of an id is told to who waits, in characters. */
+const toldIdLength = 64;
 
 /** Where a topology is applied, and how. */
 export interface ApplierOptions {
@@ -61,63 +68,92 @@ export class Applier {
   async apply({ plan, text, versionHash }: Candidate, options: RunOptions): Promise<Outcome> {
     const { topologyId } = plan;
     const { supersede, images } = this.#options;
-    return await this.#alone(`apply ${topologyId}`, options, async (store) => {
-      const before = store.current();
-      const other = otherThan(topologyId, before);
-      if (other && !supersede) throw conflict(other, topologyId);
-      // Docker must not run what cannot be remembered.
-      store.prepare();
-      try {
-        const changes = await converge(this.#options.sockets, options, async (engine, carryOut) => {
-          const other = otherThan(topologyId, store.current());
-          const { removals, changes, imageIds } = await lookAhead(engine, plan, { other, images });
-          checkObstacles([...removals.obstacles, ...changes.obstacles]);
-          if (other) {
-            await carryOut(removals, imageIds);
-            store.clear(other.topologyId);
-          }
-          await carryOut(changes, imageIds);
-        });
-        store.put(topologyId, versionHash, text);
-        const isSame = before?.topologyId === topologyId && before.versionHash === versionHash &&
-          before.lastError === null;
-        return { topologyId, changes, isNews: changes > 0 || !isSame };
-      } catch (error) {
-        throw record(store, { topologyId, text }, error);
-      }
-    });
+    return await this.#alone(
+      `apply ${topologyId.slice(0, toldIdLength)}`,
+      options,
+      async (store) => {
+        const { signal } = options;
+        const before = store.current();
+        const other = otherThan(topologyId, before);
+        if (other && !supersede) throw conflict(other, topologyId);
+        // Docker must not run what cannot be remembered.
+        await patiently(() => store.prepare(), signal);
+        let isOtherTouched = false;
+        try {
+          const changes = await converge(
+            this.#options.sockets,
+            options,
+            async (engine, carryOut) => {
+              const other = otherThan(topologyId, store.current());
+              const { removals, changes, imageIds } = await lookAhead(engine, plan, {
+                other,
+                images,
+              });
+              checkObstacles([...removals.obstacles, ...changes.obstacles]);
+              if (other) {
+                isOtherTouched = true;
+                await carryOut(removals, imageIds);
+                await patiently(() => store.clear(other.topologyId), signal);
+              }
+              if (isSomething(changes) && store.current() === null) {
+                // By this a crash is known, and what it left is torn down before anything else comes.
+                await patiently(() => store.recordError(topologyId, underWay, text), signal);
+              }
+              await carryOut(changes, imageIds);
+            },
+          );
+          await patiently(() => store.put(topologyId, versionHash, text), signal);
+          const isSame = before?.topologyId === topologyId && before.versionHash === versionHash &&
+            before.lastError === null;
+          return { topologyId, changes, isNews: changes > 0 || !isSame };
+        } catch (error) {
+          // What was not touched is as well as before.
+          if (other && !isOtherTouched) throw failure(error);
+          throw await record(store, { topologyId, text, signal }, error);
+        }
+      },
+    );
   }
 
   /**
    * Removes everything of a topology from Docker, and its row from the store, in whatever state it
-   * is, or when there is nothing. Throws `Refusal`: `busy` or `failed`.
+   * is, or when there is nothing. Throws `Refusal`: `malformed`, `busy` or `failed`.
    */
   async teardown(topologyId: string, options: RunOptions): Promise<Outcome> {
+    // deno-lint-ignore no-control-regex
+    if (!/^[^\x00-\x1f\x7f]{1,1000}$/.test(topologyId)) {
+      throw new Refusal("malformed", "topology_id must be a text of 1 to 1000 characters");
+    }
+    const { signal } = options;
     const unknown = { topologyId, versionHash: "", document: "" };
-    return await this.#alone(`teardown ${topologyId}`, options, async (store) => {
-      const applied = store.current();
-      const known = applied?.topologyId === topologyId ? applied : null;
-      try {
-        const { sockets, images } = this.#options;
-        const changes = await converge(sockets, options, async (engine, carryOut) => {
-          const inventory = await engine.list();
-          const removals = await removalsOf(known ?? unknown, inventory, images);
-          checkObstacles(removals.obstacles);
-          await carryOut(removals, new Map());
-        });
-        store.clear(topologyId);
-        return { topologyId, changes, isNews: changes > 0 || known !== null };
-      } catch (error) {
-        // A row for what is not stored would keep every other topology from this host.
-        throw known ? record(store, { topologyId }, error) : failure(error);
-      }
-    });
+    return await this.#alone(
+      `teardown ${topologyId.slice(0, toldIdLength)}`,
+      options,
+      async (store) => {
+        const applied = store.current();
+        const known = applied?.topologyId === topologyId ? applied : null;
+        try {
+          const { sockets, images } = this.#options;
+          const changes = await converge(sockets, options, async (engine, carryOut) => {
+            const inventory = await engine.list();
+            const removals = await removalsOf(known ?? unknown, inventory, images);
+            checkObstacles(removals.obstacles);
+            await carryOut(removals, new Map());
+          });
+          await patiently(() => store.clear(topologyId), signal);
+          return { topologyId, changes, isNews: changes > 0 || known !== null };
+        } catch (error) {
+          // A row for what is not stored would keep every other topology from this host.
+          throw known ? await record(store, { topologyId, signal }, error) : failure(error);
+        }
+      },
+    );
   }
 
   /** One at a time, in this process and in all others. */
   async #alone<T>(
     purpose: string,
-    { signal, onWait }: RunOptions,
+    { signal, gone, onWait }: RunOptions,
     work: (store: TopologyStore) => Promise<T>,
   ): Promise<T> {
     const { storePath } = this.#options;
@@ -125,16 +161,20 @@ export class Applier {
     let lock: FileLock | undefined;
     let store: TopologyStore | undefined;
     try {
-      lock = await FileLock.acquire(lockPath, { purpose, signal, onWait });
-      store = TopologyStore.open(storePath);
-      return await work(store);
+      const waiting = gone ? AbortSignal.any([signal, gone]) : signal;
+      lock = await FileLock.acquire(lockPath, { purpose, signal: waiting, onWait });
+      waiting.throwIfAborted();
+      const opened = store = TopologyStore.open(storePath, { busyTimeoutMs: 0 });
+      await patiently(() => opened.current(), signal);
+      return await work(opened);
     } catch (cause) {
       if (cause instanceof Refusal) throw cause;
       if (cause instanceof LockHeld) {
         throw new Refusal("busy", `another apply or teardown is under way: ${cause.message}`);
       }
-      if (lock) throw storeFailure(storePath, cause);
+      if (gone?.aborted) throw new Refusal("busy", "the caller left before its turn had come");
       if (signal.aborted) throw new Refusal("busy", "stopped before its turn had come");
+      if (lock) throw storeFailure(storePath, cause);
       throw new Refusal("failed", `Cannot lock ${lockPath}: ${messageOf(cause)}`, { cause });
     } finally {
       store?.close();
@@ -167,22 +207,28 @@ function conflict(other: AppliedTopology, id: string): Refusal {
   return new Refusal("conflict", new AlreadyApplied(other.topologyId, id).message);
 }
 
+function isSomething({ networks, containers }: Changes): boolean {
+  return networks.length + containers.length > 0;
+}
+
 function checkObstacles(obstacles: readonly string[]): void {
   if (obstacles.length > 0) throw new Error(obstacles.join("; "));
 }
 
 /** Keeps what went wrong, with the document, so that a teardown finds what there is by then. */
-function record(
+async function record(
   store: TopologyStore,
-  { topologyId, text }: { topologyId: string; text?: string },
+  { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
   error: unknown,
-): Refusal {
+): Promise<Refusal> {
   const refusal = failure(error);
   try {
-    // While a topology that is to be superseded is still there, it is its teardown that failed.
-    const other = otherThan(topologyId, store.current());
-    if (other) store.recordError(other.topologyId, refusal.message);
-    else store.recordError(topologyId, refusal.message, text);
+    await patiently(() => {
+      // While a topology that is to be superseded is still there, it is its teardown that failed.
+      const other = otherThan(topologyId, store.current());
+      if (other) store.recordError(other.topologyId, refusal.message);
+      else store.recordError(topologyId, refusal.message, text);
+    }, signal);
     return refusal;
   } catch (cause) {
     const message = `${refusal.message}; and this could not be recorded: ${messageOf(cause)}`;

@@ -14,6 +14,8 @@ const pauseMs = 500;
 export interface RunOptions {
   /** Stops it between two calls; a later apply or teardown does the rest. */
   readonly signal: AbortSignal;
+  /** Aborted when nobody waits for it any more: then it is not begun, but what has begun goes on. */
+  readonly gone?: AbortSignal | undefined;
   /** Told what has been done. */
   readonly onStep?: ((step: Step) => void) | undefined;
   /** Told who else is at it; without this a busy host is a refusal. */

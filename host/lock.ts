@@ -40,10 +40,8 @@ export class FileLock {
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
         signal.throwIfAborted();
       }
-      file.truncateSync();
-      file.writeSync(new TextEncoder().encode(
-        `process ${Deno.pid} since ${new Date().toISOString()} for ${purpose}\n`,
-      ));
+      const since = new Date().toISOString();
+      writeHolder(file, `process ${Deno.pid} since ${since} for ${purpose}\n`);
       return new FileLock(file);
     } catch (error) {
       file.close();
@@ -53,7 +51,17 @@ export class FileLock {
 
   /** Gives the lock back. */
   release(): void {
-    this.#file.truncateSync();
+    writeHolder(this.#file, "");
     this.#file.close();
+  }
+}
+
+/** Who holds it is told for others to read; on a full disk the lock holds all the same. */
+function writeHolder(file: Deno.FsFile, text: string): void {
+  try {
+    file.truncateSync();
+    file.writeSync(new TextEncoder().encode(text));
+  } catch {
+    // There is nothing to mend: the kernel keeps the lock, not the text.
   }
 }

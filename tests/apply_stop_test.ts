@@ -123,7 +123,11 @@ Deno.test("Applier.apply() lets the calls end that are under way, and sends no m
 Deno.test("Applier.apply() changes nothing when it is stopped before", () =>
   withHost(async (host) => {
     const refusal = await refusalOf(host.apply(threeLans, { signal: AbortSignal.abort() }));
-    assert.equal(refusal.message, interrupted);
+    assert.deepEqual(
+      [refusal.kind, refusal.message],
+      ["busy", "stopped before its turn had come"],
+    );
+    assert.equal(host.row(), null);
     assert.deepEqual(host.changes(), []);
     host.assertOthers();
   }));

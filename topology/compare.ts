@@ -96,7 +96,9 @@ function addressChange(planned: PlannedContainer, fact: ContainerFact): string |
   for (const [network, address] of planned.addressByNetwork) {
     const actual = fact.addressByNetwork.get(network);
     if (actual === undefined) return `not attached to ${network}`;
-    if (isRunning(fact) && actual !== address) {
+    // One that restarts again and again has no address in between.
+    const hasAddress = fact.state === "running" || fact.state === "paused";
+    if (hasAddress && actual !== address) {
       return `address ${actual || "none"} on ${network}, not ${address}`;
     }
   }

@@ -14,6 +14,9 @@ export type Json = null | boolean | string | NumberToken | Json[] | { [key: stri
 /** How deep a document may nest; a topology needs about eight levels, an attacker wants thousands. */
 export const maximumDepth = 256;
 
+/** How many values a document may hold; the largest topology that is valid needs some 300,000. */
+export const maximumValues = 500_000;
+
 const literals: ReadonlyMap<string, null | boolean> = new Map([
   ["null", null],
   ["true", true],
@@ -24,6 +27,7 @@ const literals: ReadonlyMap<string, null | boolean> = new Map([
 export class JsonReader {
   readonly #text: string;
   #at = 0;
+  #values = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -37,6 +41,9 @@ export class JsonReader {
   }
 
   #value(depth: number): Json {
+    if (++this.#values > maximumValues) {
+      throw new SyntaxError(`Cannot read the document: it holds more than ${maximumValues} values`);
+    }
     switch (this.#peek()) {
       case "{":
         return this.#object(depth);

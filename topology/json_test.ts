@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { maximumValues } from "./json_reader.ts";
 import { compareCodePoints, parseJson, writeJson } from "./json.ts";
 
 const rewrite = (text: string) => writeJson(parseJson(text));
@@ -116,4 +117,13 @@ Deno.test("compareCodePoints() orders as the sequences of code points are ordere
       );
     }
   }
+});
+
+Deno.test("parseJson() refuses a document of very many values, as reading it would take seconds", () => {
+  const listOf = (count: number) => `[${Array(count).fill("0").join(",")}]`;
+  assert.equal((parseJson(listOf(maximumValues - 1)) as unknown[]).length, maximumValues - 1);
+  assert.throws(() => parseJson(listOf(maximumValues)), {
+    name: "SyntaxError",
+    message: "Cannot read the document: it holds more than 500000 values",
+  });
 });

@@ -55,6 +55,14 @@ export function findContainerChanges(
   const byName = new Map(facts.map((fact) => [fact.name, fact]));
   const unplanned = new Map(byName);
   const decisions = new Map<string, Decision | null>();
+  // A base that restarts again and again is left alone, unless a service must join its network.
+  const neededBases = new Set(planned.flatMap((service) => {
+    const base = byName.get(service.base ?? "");
+    if (base?.state !== "restarting") return [];
+    const fact = byName.get(service.name);
+    const isRight = fact && !decide(service, fact, { ...context, base, ofBase: null });
+    return isRight ? [] : [base.name];
+  }));
   for (const container of planned) {
     const fact = byName.get(container.name);
     const base = container.base === null ? undefined : byName.get(container.base);
@@ -65,7 +73,12 @@ export function findContainerChanges(
     }
     const ofBase = container.base === null ? null : decisions.get(container.base) ?? null;
     const decision = fact
-      ? decide(container, fact, { base, ofBase, ...context })
+      ? decide(container, fact, {
+        base,
+        ofBase,
+        isNeeded: neededBases.has(container.name),
+        ...context,
+      })
       : { action: "create", reason: "missing" } as const;
     decisions.set(container.name, decision);
     if (!decision) continue;
@@ -86,7 +99,11 @@ export function findContainerChanges(
 function decide(
   planned: PlannedContainer,
   fact: ContainerFact,
-  context: Context & { base: ContainerFact | undefined; ofBase: Decision | null },
+  context: Context & {
+    base: ContainerFact | undefined;
+    ofBase: Decision | null;
+    isNeeded?: boolean;
+  },
 ): Decision | null {
   const { base, ofBase, newNetworks, imageIds } = context;
   const newNetwork = planned.addressByNetwork.keys().find((name) => newNetworks.has(name));
@@ -100,6 +117,9 @@ function decide(
   if (!fact.labels.has(specLabel)) return create("made by another program");
   if (image !== undefined && imageNow !== null && image !== imageNow) {
     return create(`image ${planned.request.Image} is a newer one`);
+  }
+  if (fact.state === "restarting" && context.isNeeded) {
+    return create("it does not stay up, and a service needs it");
   }
   if (fact.state === "exited") return { action: "start", reason: "stopped" };
   // Not removed: an agent that was killed may have asked for its start, which the engine is about.

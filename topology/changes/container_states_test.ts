@@ -85,8 +85,6 @@ Deno.test("findChanges() makes a base anew that cannot be started, and with it i
     ["dead", "dead"],
     ["removing", "removing"],
     ["a word of a newer engine", "a word of a newer engine"],
-    // One that falls over again and again has no address in between.
-    ["restarting", `address none on ${full("dmz")}, not 10.1.0.5`],
   ];
   for (const [state, reason] of cases) {
     assert.deepEqual(changesOf(inventory({ web: idle("web", state) })), webRemade(reason), state);
@@ -96,6 +94,17 @@ Deno.test("findChanges() makes a base anew that cannot be started, and with it i
       webRemade(reason),
     );
   }
+});
+
+Deno.test("findChanges() leaves a base alone that restarts, unless a service needs it", () => {
+  const web = idle("web", "restarting");
+  assert.deepEqual(changesOf(inventory({ web })), []);
+  const reason = "it does not stay up, and a service needs it";
+  for (const service of [{ state: "exited" }, relabelled("web-http", { [specLabel]: "x" })]) {
+    assert.deepEqual(changesOf(inventory({ web, "web-http": service })), webRemade(reason));
+  }
+  const withMissing = changesOf(inventory({ web, "web-http": null }));
+  assert.ok(withMissing.includes(`create container web: ${reason}`), withMissing.join("\n"));
 });
 
 Deno.test("findChanges() restarts services that run longer than their base, and so without it", () => {

@@ -4,6 +4,7 @@ import {
   type ContainerFact,
   type Inventory,
   type NetworkFact,
+  specLabel,
   topologyLabel,
 } from "../inventory.ts";
 import { compareCodePoints } from "../json.ts";
@@ -21,8 +22,9 @@ export interface Remembered {
 }
 
 /**
- * What a teardown removes: all that carries the topology's label, and what bears a planned name and
- * no label, unless the plan was never applied and what bears the name does not look like it.
+ * What a teardown removes: all that carries the topology's label, and what bears a planned name, no
+ * label, and looks as planned. Where nothing of it was made by this agent, another program applied it
+ * without labels: then what bears a planned name is of it, whatever it looks like.
  */
 export function findRemovals(
   { topologyId: id, plan, wasApplied }: Remembered,
@@ -32,16 +34,20 @@ export function findRemovals(
   const plannedContainers = new Map(plan?.containers.map((it) => [it.name, it]));
   const byName = new Map(inventory.containers.map((it) => [it.name, it]));
   const isLabelled = ({ labels }: NetworkFact | ContainerFact) => labels.has(topologyLabel);
+  const isMadeByUs = [...inventory.networks, ...inventory.containers].some(({ labels }) =>
+    labels.get(topologyLabel) === id && labels.has(specLabel)
+  );
+  const isNameEnough = wasApplied && !isMadeByUs;
   const isNetworkOurs = (fact: NetworkFact) => {
     const planned = plannedNetworks.get(fact.name);
     if (isLabelled(fact) || !planned) return fact.labels.get(topologyLabel) === id;
-    return wasApplied || isOurNetwork(planned, fact, id);
+    return isNameEnough || isOurNetwork(planned, fact, id);
   };
   const isContainerOurs = (fact: ContainerFact) => {
     const planned = plannedContainers.get(fact.name);
     if (isLabelled(fact) || !planned) return fact.labels.get(topologyLabel) === id;
     const base = planned.base === null ? undefined : byName.get(planned.base);
-    return wasApplied || isOurContainer(planned, fact, { base, id });
+    return isNameEnough || isOurContainer(planned, fact, { base, id });
   };
   const reason = "teardown";
   const containers: ContainerChange[] = inventory.containers.filter(isContainerOurs)

@@ -129,3 +129,13 @@ Deno.test("findRemovals() sorts networks by code point, backwards, and keeps its
   );
   assert.deepEqual(given.networks, before);
 });
+
+Deno.test("findRemovals() leaves a stranger with a planned name where the rest is our own work", () => {
+  const stranger = { ...unlabelled, addressByNetwork: new Map() };
+  const web = (line: string) => line === "remove container web";
+  assert.deepEqual(
+    removalsOf(inventory({ web: stranger })),
+    everything.filter((line) => !web(line)),
+  );
+  assert.deepEqual(removalsOf(inventory({ web: unlabelled })), everything);
+});
