@@ -122,13 +122,19 @@ Deno.test("Applier.teardown() removes what a failed apply of a later version has
 Deno.test("Applier.apply() in place of another topology mends what a failed call has left", async () => {
   const supersede = true;
   const { topologyId: oldId } = oneLan.plan;
-  let [ofOld, ofNew] = [0, 0];
+  let [untouched, ofOld, ofNew] = [0, 0, 0];
   await strikeEach({
     prepare: (host) => host.apply(oneLan),
     run: (host) => host.apply(threeLans, { supersede }),
   }, async (struck) => {
     const { host } = struck;
-    if (host.row()?.topologyId === oldId) {
+    if (host.row()?.lastError === null) {
+      // It was not touched yet, and is as well as before.
+      untouched++;
+      assert.equal(struck.refusal?.kind, "failed");
+      assert.equal(struck.request.method, "GET");
+      assert.equal(host.row()?.topologyId, oldId);
+    } else if (host.row()?.topologyId === oldId) {
       // It is the teardown of the old one that has failed.
       ofOld++;
       assertRecorded(struck, oneLan.versionHash, oneLan.text);
@@ -136,12 +142,12 @@ Deno.test("Applier.apply() in place of another topology mends what a failed call
       ofNew++;
       assertRecorded(struck, "", threeLans.text);
     }
-    if ((ofOld + ofNew) % 2 === 0) {
+    if ((untouched + ofOld + ofNew) % 2 === 0) {
       for (const candidate of [oneLan, threeLans]) await host.teardown(candidate.plan.topologyId);
       return host.assertNothingLeft();
     }
     await host.apply(threeLans, { supersede });
     await assertSettled(host, threeLans);
   });
-  assert.ok(ofOld > 0 && ofNew > 0);
+  assert.ok(untouched > 0 && ofOld > 0 && ofNew > 0);
 });
