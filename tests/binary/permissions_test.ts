@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import config from "../../deno.json" with { type: "json" };
+import { Host } from "./host.ts";
+import { RunningAgent } from "./running_agent.ts";
+
+/** What precedes the data that `deno compile` puts into an executable: this, and 8 bytes of length. */
+const magic = "d3n0l4nd";
+
+/** As the runtime reads it at the start: a list grants its items, an empty one all, null nothing. */
+interface Embedded {
+  readonly permissions: Readonly<Record<string, readonly string[] | boolean | null>>;
+  readonly v8_flags: readonly string[];
+  readonly unsafely_ignore_certificate_errors: unknown;
+  readonly env_vars_from_env_file: Readonly<Record<string, string>>;
+}
+
+/** What the executable of a process was compiled with. Throws `Error` when that is not in it. */
+async function embedded(pid: number): Promise<Embedded> {
+  const program = Buffer.from(await Deno.readFile(`/proc/${pid}/exe`));
+  for (let at = program.indexOf(magic); at >= 0; at = program.indexOf(magic, at + 1)) {
+    const start = at + magic.length + 8;
+    if (program.toString("latin1", start, start + 8) !== '{"argv":') continue;
+    const length = Number(program.readBigUInt64LE(start - 8));
+    return JSON.parse(program.toString("utf8", start, start + length));
+  }
+  throw new Error("Cannot find what was embedded by deno compile");
+}
+
+/** Runs `look` on an agent that has asked its engine. */
+async function onRunningAgent<T>(look: (pid: number) => Promise<T>): Promise<T> {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  await using agent = new RunningAgent(["--interval=5s", ...host.flags()]);
+  await agent.until(() => engine.requestCount > 0);
+  return await look(agent.pid);
+}
+
+Deno.test("decnet-agent runs without the permissions run, ffi and import, and asks for none", async () => {
+  const { permissions } = await onRunningAgent(embedded);
+  assert.equal(permissions.allow_run, null);
+  assert.equal(permissions.allow_ffi, null);
+  // deno compile grants some hosts of its own accord; to deny all is an empty list.
+  assert.ok(
+    permissions.allow_import === null || permissions.deny_import?.toString() === "",
+    JSON.stringify(permissions),
+  );
+  // Else a terminal could grant them.
+  assert.equal(permissions.prompt, false);
+});
+
+Deno.test("decnet-agent runs with the variables and the facts of deno.json, and no others", async () => {
+  const { permissions } = await onRunningAgent(embedded);
+  const { env, sys } = config.permissions.agent;
+  assert.ok(env.length > 0 && sys.length > 0);
+  assert.deepEqual(permissions.allow_env, env);
+  assert.deepEqual(permissions.allow_sys, sys);
+});
+
+Deno.test("decnet-agent runs without a JIT, checks certificates, and brings no environment", async () => {
+  const options = await onRunningAgent(embedded);
+  assert.ok(options.v8_flags.includes("--jitless"), options.v8_flags.join(" "));
+  assert.equal(options.unsafely_ignore_certificate_errors, null);
+  assert.deepEqual(options.env_vars_from_env_file, {});
+});
+
+Deno.test("decnet-agent has no code in memory but its own and the C library's", async () => {
+  const maps = await onRunningAgent((pid) => Deno.readTextFile(`/proc/${pid}/maps`));
+  const executable = maps.trim().split("\n").filter((line) => /^\S+ ..x/.test(line));
+  const library =
+    /\/(ld-linux|lib(c|dl|m|rt|pthread|gcc_s|resolv|nss_\w+))[-.\w]*\.so(\.\d+)*$|\/l(d|ib\w+)-[\d.]+\.so$/;
+  const others = executable.map((line) => line.split(/\s+/)[5] ?? "").filter((name) =>
+    !name.endsWith("/dist/decnet-agent") && !/^\[v(dso|syscall)\]$/.test(name) &&
+    !library.test(name)
+  );
+  assert.deepEqual(others, []);
+});
