@@ -40,11 +40,12 @@ export function beatBody(stock: Stock, hostUuid: string | null, agentVersion: st
 }
 
 function storeReport({ store }: Stock): StoreReport {
-  if (store.state === "unreadable") return store;
-  if (store.state === "ok" && store.applied.hasOlderRows) {
-    return { state: "ok", detail: "the store holds more than one row; the newest counts" };
-  }
-  return { state: store.state };
+  const details = [
+    store.detail,
+    store.state === "ok" && store.applied.hasOlderRows &&
+    "the store holds more than one row; the newest counts",
+  ].filter((it) => typeof it === "string");
+  return { state: store.state, ...(details.length > 0 && { detail: details.join("; ") }) };
 }
 
 function topologyReport({ store, observed, drift }: Stock): TopologyReport | null {

@@ -5,7 +5,7 @@ import type { KnownDrift } from "./stock.ts";
 
 /** What is said of each subject when its problem has gone. */
 const mended = {
-  store: "the store can be read again",
+  store: "the store is in order again",
   docker: "Docker answers again",
   certificates: "the certificates are in order again",
   topology: "the recorded error is gone",

@@ -77,7 +77,7 @@ Deno.test("Diary.note() takes no silence of Docker or the store for an end of er
     ['level=warn msg="Docker is down" subject=docker'],
     ['level=info msg="Docker answers again"'],
     ['level=warn msg="the store is garbage" subject=store'],
-    ['level=info msg="the store can be read again"'],
+    ['level=info msg="the store is in order again"'],
   ]);
 });
 

@@ -5,7 +5,7 @@ import {
   type ObserveOptions,
   Timers,
 } from "../docker/mod.ts";
-import { type AppliedTopology, StoreReader, unknownDocument } from "../store/mod.ts";
+import { type StoreMemory, unknownDocument } from "../store/mod.ts";
 import {
   type Drift,
   findDrift,
@@ -16,15 +16,10 @@ import {
   planTopology,
   readTopology,
 } from "../topology/mod.ts";
+import { StoreKeeper, type StoreStock } from "./store_keeper.ts";
 
 /** How much of an error of the engine goes to the master, in characters. */
 const maximumErrorLength = 200;
-
-/** What the store holds, or why it cannot be read. */
-export type StoreStock =
-  | { readonly state: "ok"; readonly applied: AppliedTopology }
-  | { readonly state: "idle" }
-  | { readonly state: "unreadable"; readonly detail: string };
 
 /** What runs, or why that cannot be seen. */
 export type Observed =
@@ -51,6 +46,8 @@ export interface StockOptions extends Omit<ObserveOptions, "socket" | "timers"> 
   readonly sockets: readonly string[];
   /** The SQLite file of the store. */
   readonly storePath: string;
+  /** Given to whoever may write the store: what could not be written to it. */
+  readonly memory?: StoreMemory;
   /** What a topology is made from: with another image a container is another one. */
   readonly images: ImageNames;
 }
@@ -58,19 +55,19 @@ export interface StockOptions extends Omit<ObserveOptions, "socket" | "timers"> 
 /** Takes stock again and again; keeps what need not be made anew each time. */
 export class Stocktaker {
   readonly #options: StockOptions;
-  readonly #store: StoreReader;
+  readonly #store: StoreKeeper;
   readonly #timers = new Timers();
   /** The plan of the document that was seen last. */
   #planned: { readonly document: string; readonly plan: Plan } | null = null;
 
   constructor(options: StockOptions) {
     this.#options = options;
-    this.#store = new StoreReader(options.storePath);
+    this.#store = new StoreKeeper(options.storePath, options.memory ?? null);
   }
 
   /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
   async take(signal: AbortSignal): Promise<Stock> {
-    const store = await this.#readStore(signal);
+    const store = await this.#store.read(signal);
     let socket: string | null = null;
     try {
       socket = findSocket(this.#options.sockets);
@@ -87,19 +84,6 @@ export class Stocktaker {
   /** Closes the store. */
   close(): void {
     this.#store.close();
-  }
-
-  async #readStore(signal: AbortSignal): Promise<StoreStock> {
-    try {
-      const applied = await this.#store.current(signal);
-      return applied ? { state: "ok", applied } : { state: "idle" };
-    } catch (error) {
-      const { storePath } = this.#options;
-      return {
-        state: "unreadable",
-        detail: `Cannot read the store ${storePath}: ${messageOf(error)}`,
-      };
-    }
   }
 
   async #compare(store: StoreStock, inventory: Inventory): Promise<KnownDrift> {

@@ -1,7 +1,13 @@
-import { FileLock, LockHeld } from "../host/mod.ts";
-import { AlreadyApplied, type AppliedTopology, TopologyStore } from "../store/mod.ts";
+import {
+  AlreadyApplied,
+  type AppliedTopology,
+  type StoreMemory,
+  type TopologyRows,
+  TopologyStore,
+} from "../store/mod.ts";
 import type { Changes } from "../topology/changes/mod.ts";
 import type { ImageNames } from "../topology/mod.ts";
+import { alone, storeFailure } from "./alone.ts";
 import type { Candidate } from "./candidate.ts";
 import { converge, type RunOptions, withEngine } from "./converge.ts";
 import { patiently } from "./patience.ts";
@@ -22,6 +28,8 @@ export interface ApplierOptions {
   readonly images: ImageNames;
   /** Whether another topology is torn down first, instead of a refusal. */
   readonly supersede: boolean;
+  /** Takes what cannot be written to the store; without it that is a failure. */
+  readonly memory?: StoreMemory;
 }
 
 /** What became of an apply or a teardown. */
@@ -69,7 +77,8 @@ export class Applier {
     const { topologyId } = plan;
     const { supersede, images } = this.#options;
     return await this.#alone(
-      `apply ${topologyId.slice(0, toldIdLength)}`,
+      "apply",
+      topologyId,
       options,
       async (store) => {
         const { signal } = options;
@@ -127,7 +136,8 @@ export class Applier {
     const { signal } = options;
     const unknown = { topologyId, versionHash: "", document: "" };
     return await this.#alone(
-      `teardown ${topologyId.slice(0, toldIdLength)}`,
+      "teardown",
+      topologyId,
       options,
       async (store) => {
         const applied = store.current();
@@ -150,36 +160,15 @@ export class Applier {
     );
   }
 
-  /** One at a time, in this process and in all others. */
-  async #alone<T>(
-    purpose: string,
-    { signal, gone, onWait }: RunOptions,
-    work: (store: TopologyStore) => Promise<T>,
-  ): Promise<T> {
-    const { storePath } = this.#options;
-    const lockPath = storePath.replace(/[^/]*$/, "apply.lock");
-    let lock: FileLock | undefined;
-    let store: TopologyStore | undefined;
-    try {
-      const waiting = gone ? AbortSignal.any([signal, gone]) : signal;
-      lock = await FileLock.acquire(lockPath, { purpose, signal: waiting, onWait });
-      waiting.throwIfAborted();
-      const opened = store = TopologyStore.open(storePath, { busyTimeoutMs: 0 });
-      await patiently(() => opened.current(), signal);
-      return await work(opened);
-    } catch (cause) {
-      if (cause instanceof Refusal) throw cause;
-      if (cause instanceof LockHeld) {
-        throw new Refusal("busy", `another apply or teardown is under way: ${cause.message}`);
-      }
-      if (gone?.aborted) throw new Refusal("busy", "the caller left before its turn had come");
-      if (signal.aborted) throw new Refusal("busy", "stopped before its turn had come");
-      if (lock) throw storeFailure(storePath, cause);
-      throw new Refusal("failed", `Cannot lock ${lockPath}: ${messageOf(cause)}`, { cause });
-    } finally {
-      store?.close();
-      lock?.release();
-    }
+  #alone(
+    what: "apply" | "teardown",
+    topologyId: string,
+    options: RunOptions,
+    work: (store: TopologyRows) => Promise<Outcome>,
+  ): Promise<Outcome> {
+    const { storePath, memory } = this.#options;
+    const purpose = `${what} ${topologyId.slice(0, toldIdLength)}`;
+    return alone(work, { ...options, storePath, memory, purpose });
   }
 }
 
@@ -193,10 +182,6 @@ function readStore(path: string): AppliedTopology | null {
   } finally {
     store?.close();
   }
-}
-
-function storeFailure(path: string, cause: unknown): Refusal {
-  return new Refusal("failed", `Cannot use the store ${path}: ${messageOf(cause)}`, { cause });
 }
 
 function otherThan(id: string, applied: AppliedTopology | null): AppliedTopology | null {
@@ -217,7 +202,7 @@ function checkObstacles(obstacles: readonly string[]): void {
 
 /** Keeps what went wrong, with the document, so that a teardown finds what there is by then. */
 async function record(
-  store: TopologyStore,
+  store: TopologyRows,
   { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
   error: unknown,
 ): Promise<Refusal> {

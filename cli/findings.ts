@@ -1,6 +1,10 @@
 import { type Beat, describeDrift } from "../agent/mod.ts";
 import type { Finding } from "./exit.ts";
 
+/** What becomes of a damaged file, which a check leaves alone. */
+const damageMend = "a running agent, or the next apply or teardown, sets it aside and begins " +
+  "an empty database";
+
 /**
  * All that is wrong according to a beat, and to the configuration, the worst first. The codes are in
  * docs/protocol.md.
@@ -14,7 +18,9 @@ export function findingsOf(
     if (typeof text === "string") findings.push({ code, text });
   };
   const hasNoCertificates = certificates?.expiresAt === null;
-  add(stock.store.state === "unreadable" ? 3 : 1, body.store.detail);
+  const { store } = stock;
+  if (store.state !== "unreadable") add(1, body.store.detail);
+  else add(3, store.isDamaged ? `${store.detail}; ${damageMend}` : store.detail);
   add(hasNoCertificates ? 3 : 1, certificates?.problem);
   add(2, "error" in stock.observed ? stock.observed.error : null);
   if (!hasNoCertificates) add(2, "error" in delivery ? delivery.error : null);

@@ -3,6 +3,7 @@ import { Applier } from "../apply/mod.ts";
 import { ApiServer, TopologyService } from "../api/mod.ts";
 import { createLog, FileLock, LockHeld, type Log, Supervisor } from "../host/mod.ts";
 import { CertificateFolder, hostAndPort } from "../master/mod.ts";
+import { StoreMemory } from "../store/mod.ts";
 import type { Configuration, ListenOptions } from "./configuration.ts";
 import type { ExitCode } from "./exit.ts";
 import { findingsOf } from "./findings.ts";
@@ -27,7 +28,8 @@ export async function loop(configuration: Configuration, terminal: Terminal): Pr
     listen: listen ? hostAndPort(listen) : "off",
   });
   const lock = await lockState(storePath, signal, log);
-  const agent = new Agent({ ...options, agentVersion });
+  const memory = new StoreMemory();
+  const agent = new Agent({ ...options, agentVersion, memory });
   const bell = new Bell();
   const print = master ? () => {} : printChanges(terminal);
   const supervisor = new Supervisor({
@@ -35,7 +37,7 @@ export async function loop(configuration: Configuration, terminal: Terminal): Pr
     watchdogUsec: terminal.variable("WATCHDOG_USEC"),
     onError: (error) => log("warn", `Cannot tell the supervisor: ${error}`),
   });
-  const applier = new Applier({ ...options, supersede });
+  const applier = new Applier({ ...options, supersede, memory });
   const service = new TopologyService({ ...options, agent, applier, bell, log, signal });
   // The first beat may be a whole interval away; a first look shows that the agent works.
   await agent.state(signal);

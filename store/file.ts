@@ -1,4 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
+import { explain } from "./advice.ts";
+
+const noFile = "it is not a regular file";
 
 /**
  * Opens the file at `path` so that nothing in it can be changed; null when there is none. A statement
@@ -8,7 +11,7 @@ export function openForReading(path: string, busyTimeoutMs: number): DatabaseSyn
   const file = look(path);
   if (!file) return null;
   // A pipe would keep SQLite, and so the process, waiting for ever.
-  if (!file.isFile) throw new Error("it is not a regular file");
+  if (!file.isFile) throw new Error(noFile);
   // What a crash left half-written is undone with the journal, and only a writer may do that.
   const readOnly = !look(`${path}-journal`);
   const database = new DatabaseSync(path, { readOnly });
@@ -23,6 +26,22 @@ export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSyn
   const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
   database.exec("PRAGMA synchronous = FULL");
   return database;
+}
+
+/** Where the lock lies that a store's writers hold. */
+export function lockPathOf(storePath: string): string {
+  return storePath.replace(/[^/]*$/, "apply.lock");
+}
+
+/** Why the file at `path` cannot be opened for writing, or null, also when there is none. */
+export function findWriteProblem(path: string): string | null {
+  try {
+    Deno.openSync(path, { write: true }).close();
+    return null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    return `the store cannot be written: ${explain(error)}`;
+  }
 }
 
 /** Whether another process holds a lock: node:sqlite tells by its message only. */
@@ -50,6 +69,8 @@ function createPrivately(path: string): void {
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    if ((Deno.statSync(path).mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
+    const { isFile, mode } = Deno.statSync(path);
+    if (!isFile) throw new Error(noFile);
+    if ((mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
   }
 }

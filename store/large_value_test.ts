@@ -24,7 +24,7 @@ Deno.test("TopologyStore.current() refuses a value that is larger than any shoul
     ["applied_version_hash", "x".repeat(2_000)],
   ] as const;
   for (const [column, value] of cases) {
-    const name = "TypeError";
+    const name = "DamagedStore";
     const message = `column ${column} holds no text, or too much of it`;
     assert.throws(() => readWith(column, value), { name, message }, column);
   }

@@ -1,5 +1,10 @@
 /** The one-row cache of the topology applied last. */
-export { isLocked } from "./file.ts";
+export { explain, isWritingImpossible } from "./advice.ts";
+export { isDamage } from "./damage.ts";
+export { findWriteProblem, isLocked, lockPathOf } from "./file.ts";
+export { StoreMemory } from "./memory.ts";
+export { openLastingStore, openStore, type TopologyRows } from "./lasting_store.ts";
+export { listSetAside, setAsideIfDamaged, UnmovableStore } from "./quarantine.ts";
 export { type AppliedTopology, maximumDocumentBytes } from "./row.ts";
 export { StoreReader } from "./store_reader.ts";
 export { AlreadyApplied, TopologyStore, unknownDocument } from "./topology_store.ts";

@@ -21,6 +21,11 @@ export interface AppliedTopology {
   readonly hasOlderRows: boolean;
 }
 
+/** The file holds what it must not, though SQLite could read it. */
+export class DamagedStore extends Error {
+  override readonly name = "DamagedStore";
+}
+
 /** SQLite lets a column hold any type: what another program wrote is checked here. */
 export function readRow(
   [topologyId, versionHash, document, appliedAt, lastError]: SQLOutputValue[],
@@ -29,7 +34,7 @@ export function readRow(
   return {
     topologyId: text(topologyId, "topology_id"),
     versionHash: text(versionHash, "applied_version_hash"),
-    document: text(document, "hydrated_blob_json"),
+    document: json(document, "hydrated_blob_json"),
     appliedAt: integer(appliedAt, "applied_at"),
     lastError: lastError === null ? null : text(lastError, "last_error"),
     hasOlderRows,
@@ -38,12 +43,19 @@ export function readRow(
 
 function text(value: SQLOutputValue | undefined, column: string): string {
   if (typeof value === "string") return value;
-  throw new TypeError(`column ${column} holds no text, or too much of it`);
+  throw new DamagedStore(`column ${column} holds no text, or too much of it`);
+}
+
+function json(value: SQLOutputValue | undefined, column: string): string {
+  const document = text(value, column);
+  // What SQLite reads behind the end of a file that was cut short is zero.
+  if (!document.includes("\0")) return document;
+  throw new DamagedStore(`column ${column} holds a zero byte`);
 }
 
 function integer(value: SQLOutputValue | undefined, column: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value)) return value;
-  throw new TypeError(`column ${column} holds no whole number`);
+  throw new DamagedStore(`column ${column} holds no whole number`);
 }
 
 /** Throws `RangeError` for what `readRow` would refuse: what is written must be read again. */

@@ -48,6 +48,22 @@ Deno.test("StoreReader.current() reads the file that has taken the place of anot
   });
 });
 
+Deno.test("StoreReader.current() reads the file in the folder that has taken the place of another", async () => {
+  using folder = new TemporaryFolder();
+  const state = `${folder.path}/state`;
+  const reader = new StoreReader(`${state}/topology.db`);
+  put(`${state}/topology.db`, "h1");
+  put(`${folder.path}/next/topology.db`, "h2");
+  assert.equal((await reader.current(signal))?.versionHash, "h1");
+  Deno.renameSync(state, `${folder.path}/old`);
+  assert.equal(await reader.current(signal), null);
+  Deno.renameSync(`${folder.path}/next`, state);
+  assert.equal((await reader.current(signal))?.versionHash, "h2");
+  Deno.removeSync(state, { recursive: true });
+  assert.equal(await reader.current(signal), null);
+  reader.close();
+});
+
 Deno.test("StoreReader.current() throws while the file is of no use, and reads it when it is mended", async () => {
   await withReader(async (reader, path) => {
     put(path, "h1");

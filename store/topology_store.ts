@@ -1,46 +1,29 @@
-import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
 import { parseJson, writeJson } from "../topology/mod.ts";
-import { openForReading, openForWriting } from "./file.ts";
+import { look, openForReading, openForWriting } from "./file.ts";
 import {
   type AppliedTopology,
   checkLengths,
+  DamagedStore,
   firstCharacters,
-  maximumDocumentBytes,
   maximumErrorLength,
-  maximumIdBytes,
   readRow,
 } from "./row.ts";
 import { createSchema } from "./schema.ts";
+import {
+  deleteRow,
+  deleteRows,
+  insertMarker,
+  insertRow,
+  selectNewest,
+  selectNewestId,
+  selectTable,
+  updateError,
+  upsert,
+} from "./statements.ts";
 
 /** A document of which nothing is known. */
 export const unknownDocument = "{}";
-
-const columns = "topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error";
-const selectTable = `
-  SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'applied_topology'`;
-/** The runtime ends the process when it is handed a text of more than 512 MiB. */
-const selectNewest = `
-  SELECT iif(octet_length(topology_id) <= ${maximumIdBytes}, topology_id, NULL),
-    iif(octet_length(applied_version_hash) <= ${maximumIdBytes}, applied_version_hash, NULL),
-    iif(octet_length(hydrated_blob_json) <= ${maximumDocumentBytes}, hydrated_blob_json, NULL),
-    iif(typeof(applied_at) = 'integer', applied_at, NULL),
-    iif(typeof(last_error) = 'text', substr(last_error, 1, ${maximumErrorLength}), last_error)
-  FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 2`;
-const selectNewestId = `
-  SELECT iif(typeof(topology_id) = 'text' AND octet_length(topology_id) <= ${maximumIdBytes},
-    topology_id, '(unreadable)') AS id
-  FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1`;
-const upsert = `
-  INSERT INTO applied_topology (${columns}) VALUES (?, ?, ?, ?, NULL)
-  ON CONFLICT (topology_id) DO UPDATE SET applied_version_hash = excluded.applied_version_hash,
-    hydrated_blob_json = excluded.hydrated_blob_json, applied_at = excluded.applied_at,
-    last_error = NULL`;
-const insertMarker = `INSERT INTO applied_topology (${columns}) VALUES (?, '', ?, 0, ?)`;
-const updateError = `
-  UPDATE applied_topology SET last_error = ?,
-    hydrated_blob_json = iif(hydrated_blob_json = '{}', ?, hydrated_blob_json)
-  WHERE topology_id = ?`;
-const deleteRow = "DELETE FROM applied_topology WHERE topology_id = ?";
 
 /** A method that the types of node:sqlite do not know yet. */
 type ArrayStatement = StatementSync & { setReturnArrays(enabled: boolean): void };
@@ -73,12 +56,15 @@ export interface StoreOptions {
  * Every method throws what SQLite says when the file cannot be read or written.
  */
 export class TopologyStore implements Disposable {
+  /** Null in memory. */
+  readonly #path: string | null;
   readonly #database: DatabaseSync | null;
   readonly #now: () => number;
   /** Kept: a statement that is prepared anew each time stays in memory for long. */
   #newestStatement: StatementSync | null = null;
 
-  private constructor(database: DatabaseSync | null, now: () => number) {
+  private constructor(path: string | null, database: DatabaseSync | null, now: () => number) {
+    this.#path = path;
     this.#database = database;
     this.#now = now;
   }
@@ -90,13 +76,21 @@ export class TopologyStore implements Disposable {
   static open(path: string, options: StoreOptions = {}): TopologyStore {
     const { readOnly = false, busyTimeoutMs = 5_000, now = Date.now } = options;
     const open = readOnly ? openForReading : openForWriting;
-    return new TopologyStore(open(path, busyTimeoutMs), now);
+    return new TopologyStore(path, open(path, busyTimeoutMs), now);
+  }
+
+  /** A store that is gone with the process, and begins with `row`. */
+  static inMemory(row: AppliedTopology | null, now: () => number = Date.now): TopologyStore {
+    const store = new TopologyStore(null, new DatabaseSync(":memory:"), now);
+    store.replace(row);
+    return store;
   }
 
   /** The topology applied last, or null when the host is idle. */
   current(): AppliedTopology | null {
     if (!this.#newestStatement) {
       if (!this.#database || !this.#hasTable()) return null;
+      if (this.#path !== null) checkSize(this.#path, this.#database);
       this.#newestStatement = this.#database.prepare(selectNewest);
       // An object for each row would bring a hidden class of its own, which stays for long too.
       (this.#newestStatement as ArrayStatement).setReturnArrays(true);
@@ -105,9 +99,19 @@ export class TopologyStore implements Disposable {
     return newest ? readRow(newest, older !== undefined) : null;
   }
 
+  /** Reads all of the file. Throws what SQLite says, or `DamagedStore`, for what is damaged in it. */
+  check(): void {
+    const result = this.#database?.prepare("PRAGMA integrity_check(1)").get()?.integrity_check;
+    if (result !== undefined && result !== "ok") {
+      throw new DamagedStore(String(result).slice(0, maximumErrorLength));
+    }
+    this.current();
+  }
+
   /** Makes sure that the file can be written, before something is done that is to be kept in it. */
   prepare(): void {
-    this.#transact(() => {});
+    // SQLite compares this with the columns and keys that there are.
+    this.#transact((database) => database.prepare(upsert));
   }
 
   /**
@@ -151,6 +155,16 @@ export class TopologyStore implements Disposable {
   /** Forgets a topology; forgetting one that is not there changes nothing. */
   clear(topologyId: string): void {
     if (this.#hasTable()) this.#writable().prepare(deleteRow).run(topologyId);
+  }
+
+  /** Puts `row`, or nothing, in the place of whatever there is. */
+  replace(row: AppliedTopology | null): void {
+    this.#transact((database) => {
+      database.exec(deleteRows);
+      if (!row) return;
+      const { topologyId, versionHash, document, appliedAt, lastError } = row;
+      database.prepare(insertRow).run(topologyId, versionHash, document, appliedAt, lastError);
+    });
   }
 
   /** Closes the file. */
@@ -198,6 +212,13 @@ export class TopologyStore implements Disposable {
       "Cannot write the store: it was opened for reading, and there is no file",
     );
   }
+}
+
+/** SQLite takes what is missing of the last page for zeros. */
+function checkSize(path: string, database: DatabaseSync): void {
+  const pageSize = Number(database.prepare("PRAGMA page_size").get()?.page_size);
+  const { size = 0 } = look(path) ?? {};
+  if (size % pageSize !== 0) throw new DamagedStore("the file was cut short");
 }
 
 function sortKeys(document: string): string {

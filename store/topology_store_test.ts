@@ -57,6 +57,40 @@ Deno.test("TopologyStore.put() refuses what is no JSON and keeps nothing of it",
   });
 });
 
+Deno.test("TopologyStore.prepare() leaves nothing behind but the empty table", () => {
+  withStore((store, { path }) => {
+    store.prepare();
+    assert.equal(store.current(), null);
+    const tables = runSql(path, "SELECT name FROM sqlite_schema WHERE type = 'table'");
+    assert.deepEqual(tables.map(({ name }) => name), ["applied_topology"]);
+    store.put("A", "h1", document);
+    store.prepare();
+    assert.deepEqual(store.current(), row);
+  });
+});
+
+Deno.test("TopologyStore.replace() puts a row as it is, or none, in the place of any", () => {
+  withStore((store) => {
+    store.put("B", "h9", document);
+    const other = { ...row, versionHash: "", appliedAt: 0, lastError: "boom" };
+    store.replace(other);
+    assert.deepEqual(store.current(), other);
+    store.replace(null);
+    assert.equal(store.current(), null);
+  });
+});
+
+Deno.test("TopologyStore.inMemory() keeps the same rules, and no file", () => {
+  const store = TopologyStore.inMemory(row);
+  assert.deepEqual(store.current(), row);
+  assert.throws(() => store.put("B", "h2", document), { name: "AlreadyApplied" });
+  store.recordError("A", "boom");
+  assert.equal(store.current()?.lastError, "boom");
+  store.clear("A");
+  assert.equal(store.current(), null);
+  store.close();
+});
+
 Deno.test("TopologyStore.clear() forgets a topology, and then another can be put", () => {
   withStore((store) => {
     store.put("A", "h1", document);

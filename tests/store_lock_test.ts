@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { TopologyStore } from "../store/mod.ts";
 import type { StoreOrder } from "./store_worker.ts";
+import { python } from "./python.ts";
+import { storeUses } from "./store_use.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
 /** Another process, as far as SQLite is concerned. */
@@ -46,22 +48,6 @@ Deno.test("TopologyStore waits for another process to be done with the file", as
   store.close();
 });
 
-Deno.test("TopologyStore gives up on a locked file after 5 s and leaves it as it is", async () => {
-  using folder = new TemporaryFolder();
-  const { path, store } = newStore(folder);
-  using other = new StoreWorker();
-  const free = new Int32Array(new SharedArrayBuffer(4));
-  await other.answer({ lock: path, free, ms: 60_000 });
-  const startedAt = performance.now();
-  assert.throws(() => store.put("A", "h2", "{}"), /database is locked/);
-  assert.ok(performance.now() - startedAt > 4_000);
-  const freed = other.answer();
-  Atomics.notify(free, 0);
-  await freed;
-  assert.equal(store.current()?.versionHash, "h1");
-  store.close();
-});
-
 Deno.test("TopologyStore.put() lets one of several processes win that put at the same time", async () => {
   using folder = new TemporaryFolder();
   const workers = Array.from({ length: 4 }, () => new StoreWorker());
@@ -83,4 +69,53 @@ Deno.test("TopologyStore.put() lets one of several processes win that put at the
   } finally {
     for (const worker of workers) worker[Symbol.dispose]();
   }
+});
+
+/** Holds the file locked, so that nobody can read it either, until its input ends. */
+const pythonHolder = `
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
+`;
+
+/** How a process of its own uses the store. */
+async function useElsewhere(path: string, method: string): Promise<string> {
+  const program = new URL("./store_user.ts", import.meta.url).href;
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-q", "--no-check", "--allow-read", "--allow-write", program, path, method],
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+Deno.test({
+  name: `TopologyStore waits 5 s for a file that another program holds locked${python.suffix}`,
+  ignore: python.ignore,
+  async fn() {
+    python.check();
+    using folder = new TemporaryFolder();
+    const { path, store } = newStore(folder);
+    store.close();
+    await using holder = new Deno.Command("python3", {
+      args: ["-c", pythonHolder, path],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    const methods = Object.keys(storeUses);
+    const startedAt = performance.now();
+    const uses = await Promise.all(methods.map((method) => useElsewhere(path, method)));
+    assert.deepEqual(uses, methods.map(() => "database is locked"));
+    assert.ok(performance.now() - startedAt > 4_000);
+    await holder.stdin.close();
+    await reader.cancel();
+    await holder.status;
+    assert.deepEqual([await storeUses.setAside(path), await storeUses.current(path)], [
+      "kept",
+      "h1",
+    ]);
+  },
 });

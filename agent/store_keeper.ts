@@ -1,0 +1,109 @@
+import { FileLock } from "../host/mod.ts";
+import {
+  type AppliedTopology,
+  explain,
+  findWriteProblem,
+  isDamage,
+  isWritingImpossible,
+  listSetAside,
+  lockPathOf,
+  openLastingStore,
+  type StoreMemory,
+  StoreReader,
+} from "../store/mod.ts";
+
+/** What the store holds, or why it cannot be read; `detail` is what else there is to say of it. */
+export type StoreStock =
+  | { readonly state: "ok"; readonly applied: AppliedTopology; readonly detail?: string }
+  | { readonly state: "idle"; readonly detail?: string }
+  | {
+    readonly state: "unreadable";
+    readonly detail: string;
+    /** It will be set aside by whoever may write. */
+    readonly isDamaged?: boolean;
+  };
+
+/**
+ * Reads the store again and again. With a memory it also mends what it can: it sets a damaged file
+ * aside, and writes what could not be written before.
+ */
+export class StoreKeeper {
+  readonly #path: string;
+  readonly #memory: StoreMemory | null;
+  readonly #reader: StoreReader;
+
+  constructor(path: string, memory: StoreMemory | null) {
+    this.#path = path;
+    this.#memory = memory;
+    this.#reader = new StoreReader(path);
+  }
+
+  /** What the store holds now. Never throws. */
+  async read(signal: AbortSignal): Promise<StoreStock> {
+    try {
+      const stored = await this.#current(signal);
+      const applied = this.#memory ? this.#memory.recall(stored) : stored;
+      const details = [
+        this.#memory?.problem ?? findWriteProblem(this.#path),
+        setAsideText(listSetAside(this.#path)),
+      ].filter((it) => it !== null);
+      const more = details.length > 0 ? { detail: details.join("; ") } : {};
+      return applied ? { state: "ok", applied, ...more } : { state: "idle", ...more };
+    } catch (error) {
+      const detail = `Cannot read the store ${this.#path}: ${explain(error)}`;
+      return { state: "unreadable", detail, isDamaged: isDamage(error) };
+    }
+  }
+
+  /** Closes the file. */
+  close(): void {
+    this.#reader.close();
+  }
+
+  async #current(signal: AbortSignal): Promise<AppliedTopology | null> {
+    const memory = this.#memory;
+    if (!memory) return await this.#reader.current(signal);
+    if (memory.problem !== null) await mend(this.#path, memory);
+    try {
+      return await this.#reader.current(signal);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+    await mend(this.#path, memory);
+    try {
+      return await this.#reader.current(signal);
+    } catch (error) {
+      // What is damaged, and cannot be set aside, is as good as empty.
+      if (isDamage(error) && memory.problem !== null) return null;
+      throw error;
+    }
+  }
+}
+
+/** Opening it mends what can be mended; whoever else is at it does the same. */
+async function mend(path: string, memory: StoreMemory): Promise<void> {
+  let lock: FileLock | null = null;
+  try {
+    lock = await FileLock.acquire(lockPathOf(path), {
+      purpose: "mending the store",
+      signal: new AbortController().signal,
+    });
+  } catch (error) {
+    if (!isWritingImpossible(error)) return;
+    // Where there can be no lock, nobody who would need one can write.
+  }
+  try {
+    openLastingStore(path, memory).close();
+  } catch {
+    // Reading tells why, or it was locked for a moment.
+  } finally {
+    lock?.release();
+  }
+}
+
+function setAsideText([newest, ...older]: string[]): string | null {
+  if (newest === undefined) return null;
+  const files = older.length === 0 ? newest : `${newest} (and ${older.length} earlier)`;
+  const them = older.length === 0 ? "that file when it has" : "those files when they have";
+  return `the store was damaged and is set aside as ${files}; remove ${them} been looked at`;
+}

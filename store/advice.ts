@@ -1,0 +1,26 @@
+/** What an operator can do about what SQLite, or the system, says of a file and its surroundings. */
+const advice: readonly (readonly [problem: RegExp, advice: string])[] = [
+  [/database or disk is full|No space left/i, "free some space there"],
+  [
+    /readonly database|Read-only file system/i,
+    "make the file and its folder writable for the agent's user",
+  ],
+  [
+    /unable to open database file|Permission denied|Operation not permitted/i,
+    "see that the agent's user owns the file and its folder",
+  ],
+  [/disk I\/O error|Input\/output error/i, "see the kernel's log for what is wrong with the disk"],
+];
+
+/** Whether nobody can write there: no permission, no space, or a file system that is read-only. */
+export function isWritingImpossible(error: unknown): boolean {
+  return error instanceof Error &&
+    /Permission denied|Read-only file system|No space left/.test(error.message);
+}
+
+/** What was thrown, in words, and what can be done about it, where that is known. */
+export function explain(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const known = advice.find(([problem]) => problem.test(message));
+  return known ? `${message}; ${known[1]}` : message;
+}
