@@ -41,6 +41,7 @@ export async function loop(configuration: Configuration, terminal: Terminal): Pr
   const service = new TopologyService({ ...options, agent, applier, bell, log, signal });
   // The first beat may be a whole interval away; a first look shows that the agent works.
   await agent.state(signal);
+  supervisor.status(`started; the first beat is due within ${intervalMs / 1000} s`);
   supervisor.ready();
   signal.addEventListener("abort", () => supervisor.stopping(), { once: true });
   await Promise.all([

@@ -2,16 +2,20 @@
 const engineBridge = /^(?:docker\d+|br-[0-9a-f]{12}|podman\d+|cni-podman\d+)$/;
 
 /**
- * The IPv4 addresses of this host's interfaces, but for those of engines; none where the system does
- * not tell.
+ * The IPv4 addresses of this host's interfaces, but for those of engines. Throws `Error` where the
+ * system does not tell.
  */
 export function interfaceAddresses(): { interface: string; address: string }[] {
+  let all: Deno.NetworkInterfaceInfo[];
   try {
-    return Deno.networkInterfaces()
-      .filter(({ family, name }) => family === "IPv4" && !engineBridge.test(name))
-      .map(({ name, address }) => ({ interface: name, address }));
-  } catch {
-    // A confined service may not be allowed to ask; what depends on this is one more precaution.
-    return [];
+    all = Deno.networkInterfaces();
+  } catch (cause) {
+    const message = `Cannot ask for this host's addresses, which no LAN may take: ${
+      cause instanceof Error ? cause.message : cause
+    }; let the agent's unit use AF_NETLINK`;
+    throw new Error(message, { cause });
   }
+  return all
+    .filter(({ family, name }) => family === "IPv4" && !engineBridge.test(name))
+    .map(({ name, address }) => ({ interface: name, address }));
 }

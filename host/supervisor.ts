@@ -82,7 +82,9 @@ export class Supervisor {
   #send(text: string): void {
     const [socket, address] = [this.#socket, this.#address];
     if (!socket || !address) return;
-    this.#sent = socket.send(new TextEncoder().encode(text), address).catch((error) => {
+    const message = new TextEncoder().encode(text);
+    // One after another: of two at once the runtime lets one fail.
+    this.#sent = this.#sent.then(() => socket.send(message, address)).catch((error) => {
       if (!this.#hasFailed) this.#onError(error);
       this.#hasFailed = true;
     });

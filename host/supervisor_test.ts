@@ -45,6 +45,20 @@ Deno.test("Supervisor tells what happens, at a path and at an abstract address",
   });
 });
 
+Deno.test("Supervisor tells all that it is told at once, in its order", async () => {
+  await withListeners(async (listener) => {
+    const supervisor = new Supervisor({ ...quiet, socket: listener.address });
+    // Nobody reads yet: what does not fit is waited with.
+    for (let number = 0; number < 30; number++) supervisor.status(`${number}`);
+    supervisor.ready();
+    for (let number = 0; number < 30; number++) {
+      assert.equal(await listener.next(), `STATUS=${number}`);
+    }
+    assert.equal(await listener.next(), "READY=1");
+    await supervisor.close();
+  });
+});
+
 Deno.test("Supervisor feeds the watchdog three times in its interval", async () => {
   await withListeners(async (listener) => {
     const supervisor = new Supervisor({

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import type { Check } from "./check.ts";
 
 /** How the service does without what it would like to have. */
@@ -12,7 +13,8 @@ export const lackChecks: readonly Check[] = [
       }),
   },
   {
-    name: "without AF_NETLINK it works, but for the addresses of the host",
+    name:
+      "without AF_NETLINK it observes, and applies nothing: no LAN may take the host's addresses",
     async run(site) {
       const families = [
         "RestrictAddressFamilies=",
@@ -20,8 +22,15 @@ export const lackChecks: readonly Check[] = [
       ];
       return await site.service.with(families, async () => {
         await site.service.start();
-        const { account } = await site.beat("the engine", (it) => it.observed.error === undefined);
-        return `saw ${account.observed.bridges!.length} networks`;
+        await site.beat("the engine", (it) => it.observed.error === undefined);
+        const document = site.document({ lans: { dmz: 0 }, deckies: { web: { on: { dmz: 2 } } } });
+        const { status, body } = await site.push(document);
+        const networks = await site.playground.networks();
+        await site.takeDown();
+        const { detail = "" } = body as { detail?: string };
+        assert.deepEqual([status, networks], [500, []]);
+        assert.match(detail, /^Cannot ask for this host's addresses.*; let .* use AF_NETLINK$/);
+        return detail;
       });
     },
   },

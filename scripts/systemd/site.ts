@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import type { Identity } from "../../api/tls_server.ts";
 import { call, type Reply } from "../../tests/api_client.ts";
 import { documentOf, type Sample } from "../../tests/real/apply_sample.ts";
@@ -72,6 +73,13 @@ export class Site implements SiteParts {
       "/topology/apply",
       `{"hydrated":${document},"version_hash":"${hash}"}`,
     );
+  }
+
+  /** Has the agent tear the topology down. */
+  async takeDown(): Promise<void> {
+    const id = JSON.stringify({ topology_id: this.topologyId });
+    const { status, body } = await this.call("/topology/teardown", id);
+    assert.equal(status, 200, JSON.stringify(body));
   }
 
   /** Waits for a beat that says so, from now on; answers what it tells, and who sent it. */

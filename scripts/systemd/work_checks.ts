@@ -56,7 +56,7 @@ export const workChecks: readonly Check[] = [
         containers,
       );
       assert.equal(last_error, null);
-      await takeDown(site);
+      await site.takeDown();
       assert.deepEqual(await site.playground.containers(), []);
       assert.deepEqual(await site.playground.networks(), []);
       return `${containers.join(" and ")} ran, ${drift.state}`;
@@ -73,7 +73,7 @@ export const workChecks: readonly Check[] = [
       const { body } = await site.push(document);
       const networks = await site.playground.networks();
       // Why it failed has been recorded, and would be told in every beat.
-      await takeDown(site);
+      await site.takeDown();
       const { detail = "" } = body as { detail?: string };
       assert.match(detail, /holds an address of this host's interface/, JSON.stringify(body));
       assert.deepEqual(networks, []);
@@ -99,12 +99,6 @@ async function stateOf(site: Site): Promise<Account> {
   const { status, body } = await site.call("/topology/state");
   assert.equal(status, 200, JSON.stringify(body));
   return body as Account;
-}
-
-async function takeDown(site: Site): Promise<void> {
-  const id = JSON.stringify({ topology_id: site.topologyId });
-  const { status, body } = await site.call("/topology/teardown", id);
-  assert.equal(status, 200, JSON.stringify(body));
 }
 
 /** An address of this host that is not Docker's. */
