@@ -22,7 +22,8 @@ if (import.meta.main) {
   const apply = await crashApplies({ kills: applyKills, seed });
   console.log(
     `apply: ${apply.kills} processes killed, after ${apply.completed} applies and teardowns; ` +
-      `${apply.halfDone} left one half done; all were mended by the next`,
+      `${apply.atWork} within one; ${apply.halfDone} left a topology half done; all were mended ` +
+      "by the next",
   );
   console.log(`seed ${seed}, ${Math.round((performance.now() - startedAt) / 1000)} s`);
 }

@@ -1,20 +1,21 @@
 import { Agent, type AgentOptions, type Beat } from "../agent/mod.ts";
 import { TopologyStore } from "../store/mod.ts";
-import { defaultImages } from "../topology/mod.ts";
+import { defaultImages, parseJson, versionHash as hashOf } from "../topology/mod.ts";
 import { writeAgentDirectory } from "./certificates.ts";
 import { container, FakeEngine, network } from "./engine/mod.ts";
 import { authority, startMaster } from "./master_setup.ts";
+import { withPassword } from "./secrets.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 import type { TlsMaster } from "./tls_master.ts";
 
 /** The document of one LAN with one decky. */
-export const document: string = Deno.readTextFileSync(
-  new URL("./data/topology-one-lan.json", import.meta.url),
+export const document: string = withPassword(
+  Deno.readTextFileSync(new URL("./data/topology-one-lan.json", import.meta.url)),
 );
 /** The id in it. */
 export const topologyId = "11111111-2222-3333-4444-555555555555";
 /** Its version hash. */
-export const versionHash = "fa612b8964d4a30463f32e90cb60d8a0b39bcb72c8286a77abc9dad7e46a9fbe";
+export const versionHash: string = await hashOf(parseJson(document));
 
 const lan = "decnet_t_11111111_lan-00";
 const decky = "decnet_t_11111111_decky-001";

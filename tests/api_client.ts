@@ -4,6 +4,7 @@ import { type IncomingHttpHeaders } from "node:http";
 import { request } from "node:https";
 import { connect, type TLSSocket } from "node:tls";
 import type { Identity } from "../api/tls_server.ts";
+import { witness } from "./secrets.ts";
 
 /** What a call was answered with. */
 export interface Reply {
@@ -45,7 +46,7 @@ export function call(
     response.setEncoding("utf8").on("data", (part: string) => text += part);
     response.on("error", reject).on("end", () => {
       const { statusCode: status = 0, headers } = response;
-      resolve({ status, headers, body: JSON.parse(text), serverName: String(subject.CN) });
+      resolve({ status, headers, body: JSON.parse(witness(text)), serverName: String(subject.CN) });
     });
   });
   // The connection may break after the answer came, which is then what counts.
@@ -82,7 +83,7 @@ export class Conversation implements Disposable {
     this.#socket = socket;
     socket.on("error", () => {});
     socket.on("data", (part: Uint8Array) => {
-      this.#heard += new TextDecoder().decode(part);
+      this.#heard += witness(new TextDecoder().decode(part));
       this.#onChange();
     });
     socket.on("close", () => {

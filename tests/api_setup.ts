@@ -11,6 +11,7 @@ import {
   serverFingerprint,
 } from "./api_client.ts";
 import type { Authority } from "./certificates.ts";
+import { witness } from "./secrets.ts";
 import { authority, certificatesOf, rogueAuthority } from "./master_setup.ts";
 
 /** Who may call. */
@@ -83,7 +84,7 @@ export class ApiSetup implements AsyncDisposable {
       allowedNames: ["decnet-master"],
       certificates: () => Promise.resolve(setup.loaded),
       log: (level, message, fields = {}) => {
-        setup.log.push([level, message, ...Object.values(fields)].join(" "));
+        setup.log.push(witness([level, message, ...Object.values(fields)].join(" ")));
       },
       ...options,
     });

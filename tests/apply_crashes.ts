@@ -1,7 +1,7 @@
 /** Kills processes that apply and tear down, and looks what they leave behind. */
 
 import assert from "node:assert/strict";
-import { setAsideIfDamaged } from "../store/mod.ts";
+import { lockPathOf, setAsideIfDamaged } from "../store/mod.ts";
 import { parseJson, writeJson } from "../topology/mod.ts";
 import { randomNumbers } from "./answer_streams.ts";
 import { type ApplyHost, oneLan, threeLans, withHost } from "./apply_host.ts";
@@ -12,7 +12,9 @@ export interface ApplyCrashReport {
   kills: number;
   /** Applies and teardowns that were completed. */
   completed: number;
-  /** Found with a topology that was not as it was applied: the next apply had something to do. */
+  /** Killed within an apply or a teardown. */
+  atWork: number;
+  /** Left a topology that was not as it was applied: the next apply had something to do. */
   halfDone: number;
 }
 
@@ -20,7 +22,7 @@ export interface ApplyCrashReport {
 export async function crashApplies(
   { kills, seed }: { kills: number; seed: number },
 ): Promise<ApplyCrashReport> {
-  const report = { kills: 0, completed: 0, halfDone: 0 };
+  const report = { kills: 0, completed: 0, atWork: 0, halfDone: 0 };
   const random = randomNumbers(seed);
   await withHost(async (host) => {
     host.engine.latencyMs = 5;
@@ -31,6 +33,8 @@ export async function crashApplies(
         killAfterMs: random() * 300,
       });
       report.completed += lines.filter((line) => line !== "begun").length;
+      // Who is killed does not get to say that it is done.
+      if (Deno.readTextFileSync(lockPathOf(host.storePath)) !== "") report.atWork++;
       if (await mend(host, random() < 0.5)) report.halfDone++;
     }
   });

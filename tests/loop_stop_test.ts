@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Beat, runLoop } from "../agent/mod.ts";
 import { createLog } from "../host/mod.ts";
 import { AgentSetup } from "./agent_setup.ts";
+import { witness } from "./secrets.ts";
 
 /** Runs the loop with real waits, stops it when it `isReady`, and answers the beats it noted. */
 async function runUntil(setup: AgentSetup, intervalMs: number, isReady: () => Promise<unknown>) {
@@ -11,7 +12,7 @@ async function runUntil(setup: AgentSetup, intervalMs: number, isReady: () => Pr
   const beats: Beat[] = [];
   const loop = runLoop(agent, controller.signal, {
     intervalMs,
-    log: createLog((line) => lines.push(line)),
+    log: createLog((line) => lines.push(witness(line))),
     onBeat: (beat) => beats.push(beat),
   });
   await isReady();

@@ -3,6 +3,7 @@ import { type Beat, runLoop } from "../agent/mod.ts";
 import { createLog } from "../host/mod.ts";
 import { AgentSetup } from "./agent_setup.ts";
 import type { MasterAnswer } from "./tls_master.ts";
+import { witness } from "./secrets.ts";
 
 const intervalMs = 30_000;
 /** The largest number that Math.random() can give. */
@@ -33,7 +34,7 @@ async function runBeats(
   try {
     await runLoop(agent, new AbortController().signal, {
       intervalMs,
-      log: createLog((line) => course.lines.push(line.trimEnd())),
+      log: createLog((line) => course.lines.push(witness(line).trimEnd())),
       onBeat: (beat) => {
         course.beats.push(beat);
         onBeat();

@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:https";
 import { type AddressInfo, type Socket } from "node:net";
 import { type TLSSocket } from "node:tls";
 import type { Authority, IssuedCertificate } from "./certificates.ts";
+import { witness } from "./secrets.ts";
 import { giveAnswer, type MasterAnswer, refuse } from "./master_answers.ts";
 
 export type { MasterAnswer } from "./master_answers.ts";
@@ -137,7 +138,7 @@ export class TlsMaster implements AsyncDisposable {
     if (request.method !== "POST" || request.url !== BEAT_PATH) {
       return refuse(response, 404, "Not Found");
     }
-    const body = parseBody(request, text);
+    const body = parseBody(request, witness(text));
     if (body === undefined) return refuse(response, 422, "body is not JSON");
     this.#record({
       body,

@@ -1,5 +1,6 @@
 import { FakeEngine } from "../engine/mod.ts";
 import { type Authority, createAuthority, writeAgentDirectory } from "../certificates.ts";
+import { witness } from "../secrets.ts";
 import { TlsMaster } from "../tls_master.ts";
 
 /** The executable under test; `task test` compiles it first. */
@@ -106,8 +107,8 @@ export async function execute(
   const decoder = new TextDecoder();
   return {
     code,
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
+    stdout: witness(decoder.decode(stdout)),
+    stderr: witness(decoder.decode(stderr)),
     elapsedMs: performance.now() - startedAt,
   };
 }

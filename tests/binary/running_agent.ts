@@ -1,3 +1,4 @@
+import { witness } from "../secrets.ts";
 import { spawn } from "./host.ts";
 
 /** How long the agent may take for what a test waits for, and to end when it is told to. */
@@ -70,6 +71,7 @@ export class RunningAgent implements AsyncDisposable {
     this.#process.kill(signal);
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), patienceMs);
     await this.#done;
+    witness(this.#stdout + this.#stderr);
     clearTimeout(timer);
     const ms = performance.now() - startedAt;
     return { code: this.#code!, stdout: this.#stdout, stderr: this.#stderr, ms };
@@ -78,6 +80,7 @@ export class RunningAgent implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#code === null) this.#process.kill("SIGKILL");
     await this.#done;
+    witness(this.#stdout + this.#stderr);
   }
 
   #mustRun(): void {

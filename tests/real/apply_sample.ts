@@ -1,4 +1,5 @@
 import { type Json, parseJson } from "../../topology/mod.ts";
+import { withPassword } from "../secrets.ts";
 import type { Playground } from "./playground.ts";
 
 /** What a document says, as far as it matters here. */
@@ -25,7 +26,7 @@ export function documentOf(
   { id, lans, deckies }: Sample & { id: string },
   playground: Playground,
 ): Json {
-  return parseJson(JSON.stringify({
+  return parseJson(withPassword(JSON.stringify({
     topology: { id, name: "sample", needs_resync: false },
     lans: Object.entries(lans).map(([name, number], index) => ({
       id: name,
@@ -52,7 +53,9 @@ export function documentOf(
       },
     })),
     edges: [],
-  }));
+    // Kept and ignored, as all that is unknown.
+    planted: { service_config: {} },
+  })));
 }
 
 /** Whether it is not a document yet. */
