@@ -13,6 +13,11 @@ interface Embedded {
   readonly v8_flags: readonly string[];
   readonly unsafely_ignore_certificate_errors: unknown;
   readonly env_vars_from_env_file: Readonly<Record<string, string>>;
+  readonly node_modules: unknown;
+  readonly workspace_resolver: {
+    readonly package_jsons: object;
+    readonly jsr_pkgs: readonly unknown[];
+  };
 }
 
 /** What the executable of a process was compiled with. Throws `Error` when that is not in it. */
@@ -62,6 +67,22 @@ Deno.test("decnet-agent runs without a JIT, checks certificates, and brings no e
   assert.ok(options.v8_flags.includes("--jitless"), options.v8_flags.join(" "));
   assert.equal(options.unsafely_ignore_certificate_errors, null);
   assert.deepEqual(options.env_vars_from_env_file, {});
+});
+
+Deno.test("decnet-agent is made of its own files and of no package", async () => {
+  const { node_modules, workspace_resolver } = await onRunningAgent(embedded);
+  assert.equal(node_modules, null);
+  assert.deepEqual([workspace_resolver.package_jsons, workspace_resolver.jsr_pkgs], [{}, []]);
+  const root = new URL("../../", import.meta.url);
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "main.ts"],
+    cwd: root,
+  }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout));
+  const foreign = modules.map(({ specifier }: { specifier: string }) => specifier)
+    .filter((it: string) => !it.startsWith(root.href) && !it.startsWith("node:"));
+  assert.ok(modules.length > 50);
+  assert.deepEqual(foreign, []);
 });
 
 Deno.test("decnet-agent has no code in memory but its own and the C library's", async () => {
