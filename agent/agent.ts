@@ -9,10 +9,9 @@ import {
 import { type BeatBody, beatBody, type TopologyReport } from "./beat.ts";
 import { type Delivery, refusal } from "./delivery.ts";
 import { type Stock, type StockOptions, Stocktaker } from "./stock.ts";
+import { validityProblem } from "./validity.ts";
 
 const beatPath = "/swarm/heartbeat";
-/** From so long before a certificate expires there is a warning, in milliseconds. */
-const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;
 
 /** Who the agent is, where it looks and to whom it reports. */
 export interface AgentOptions extends StockOptions {
@@ -30,6 +29,8 @@ export interface CertificateReport {
   readonly expiresAt: number | null;
   /** What an operator must mend, or null. */
   readonly problem: string | null;
+  /** Stays the same as long as the problem does, which may tell the time; absent: the problem. */
+  readonly problemId?: string;
 }
 
 /** One beat: what was seen, what was made of it, and how sending it ended. */
@@ -90,7 +91,8 @@ export class Agent {
         ...beat,
         certificates: {
           expiresAt: certificates.validTo.at,
-          problem: problem ?? validityProblem(certificates, checkedAt),
+          problem,
+          ...(problem === null && validityProblem(certificates, checkedAt)),
         },
         delivery: dryRun
           ? { result: "dry_run", url }
@@ -167,17 +169,4 @@ function newsOf({ topology, ...rest }: BeatBody): string {
 function notSent(url: string, error: string) {
   const nothing = { httpStatus: null, latencyMs: null, retryAfterMs: null };
   return { result: "unreachable", url, ...nothing, error } as const;
-}
-
-function validityProblem({ validFrom, validTo }: Certificates, now: number): string | null {
-  if (validFrom.at > now) {
-    return `${validFrom.file} is not valid before ${dateOf(validFrom.at)}, and this host's clock ` +
-      `says ${dateOf(now)}`;
-  }
-  if (validTo.at - now > expiryWarningMs) return null;
-  return `${validTo.file} ${validTo.at > now ? "expires" : "has expired"} on ${dateOf(validTo.at)}`;
-}
-
-function dateOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
 }

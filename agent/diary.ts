@@ -37,7 +37,7 @@ export class Diary {
   note({ stock, body, delivery, certificates }: Beat, isBusy = false): void {
     this.#compare("store", body.store.detail ?? null);
     this.#compare("docker", "error" in stock.observed ? stock.observed.error : null);
-    this.#compare("certificates", certificates?.problem ?? null);
+    this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
     // While Docker or the store is silent, nothing is known of these: their last state stands.
     if (body.topology) this.#compare("topology", body.topology.last_error);
     if (stock.engine && body.topology && !isBusy) {
@@ -49,13 +49,13 @@ export class Diary {
     }
   }
 
-  #compare(subject: Subject, problem: string | null): void {
+  #compare(subject: Subject, problem: string | null, id = problem): void {
     const before = this.#problems.get(subject);
     if (problem === null && before !== undefined) {
       this.#problems.delete(subject);
       this.#log("info", mended[subject]);
-    } else if (problem !== null && problem !== before) {
-      this.#problems.set(subject, problem);
+    } else if (problem !== null && id !== before) {
+      this.#problems.set(subject, id ?? problem);
       this.#log("warn", problem, { subject });
     }
   }

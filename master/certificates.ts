@@ -103,7 +103,8 @@ function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: numbe
   return { from: Date.parse(validFrom), to: Date.parse(validTo) };
 }
 
-function splitChain(pem: string): string[] {
+/** The PEM blocks of the certificates in a text. Throws `Error` when there is none. */
+export function splitChain(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
   if (!blocks) throw new Error("no certificate");
   return blocks;

@@ -3,7 +3,7 @@ import type * as Tls from "node:tls";
 import { hostAndPort, type MasterAddress } from "./address.ts";
 import { createAgent, type TlsModules } from "./https_agent.ts";
 import type { Certificates } from "./certificates.ts";
-import { explainFailure } from "./failure.ts";
+import { explainFailure, isDistrust } from "./failure.ts";
 
 const maximumReplyLength = 64 * 1024;
 /** How much of a reply is kept, in characters. */
@@ -89,8 +89,16 @@ export class MasterClient {
       return reply;
     } catch (cause) {
       this.#count(false);
-      const message = `Cannot reach the master at ${hostAndPort(this.#address)}`;
-      throw new Error(`${message}: ${explainFailure(cause)}`, { cause });
+      let why = explainFailure(cause);
+      if (isDistrust(cause)) {
+        const { distrustOf } = await import("./distrust.ts");
+        const leftMs = timeoutMs - (performance.now() - startedAt);
+        const look = { authority: certificates.authority, timeoutMs: leftMs, signal };
+        why = await distrustOf(this.#modules, this.#address, look) ?? why;
+      }
+      throw new Error(`Cannot reach the master at ${hostAndPort(this.#address)}: ${why}`, {
+        cause,
+      });
     }
   }
 

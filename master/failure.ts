@@ -1,3 +1,18 @@
+const distrust: ReadonlySet<string | undefined> = new Set([
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+/** Whether the master's certificate was not trusted: the runtime has one code for all reasons. */
+export function isDistrust(error: unknown): boolean {
+  return distrust.has((error as { code?: string }).code);
+}
+
 /** What a failed connection to the master means, in words for an operator. */
 export function explainFailure(error: unknown): string {
   const { name, code, message } = error as { name?: string; code?: string; message?: string };
@@ -5,6 +20,11 @@ export function explainFailure(error: unknown): string {
   if (message?.includes("InvalidContentType")) return "it does not speak TLS there";
   if (code?.includes("PROTOCOL_VERSION")) return "it speaks neither TLS 1.2 nor anything newer";
   if (code?.includes("_ALERT_")) return `it refuses worker.crt: ${message} (${code})`;
+  if (isDistrust(error)) {
+    return `its certificate is not signed by ca.crt, or not valid now, which is ${
+      new Date().toISOString()
+    } by this host's clock (${code})`;
+  }
   switch (code) {
     case "ENOTFOUND":
     case "EAI_AGAIN":
@@ -19,16 +39,6 @@ export function explainFailure(error: unknown): string {
     case "ECONNRESET":
     case "EPIPE":
       return "it closed the connection before it answered; it may not accept worker.crt";
-    case "CERT_HAS_EXPIRED":
-    case "CERT_NOT_YET_VALID":
-    case "DEPTH_ZERO_SELF_SIGNED_CERT":
-    case "SELF_SIGNED_CERT_IN_CHAIN":
-    case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-      return `its certificate is not signed by ca.crt, or not valid now, which is ${
-        new Date().toISOString()
-      } by this host's clock (${code})`;
     default:
       return code === undefined ? message ?? String(error) : `${message} (${code})`;
   }

@@ -46,7 +46,16 @@ for (const [what, setup] of trusted) {
   });
 }
 
-const notSigned = /its certificate is not signed by ca\.crt, or not valid now/;
+const notSigned = new RegExp(
+  ': its certificate is not signed by ca\\.crt: it bears the name "the master", and as its issuer ' +
+    '"test authority"; ca\\.crt must hold the certificate of the master\'s authority$',
+);
+const time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ";
+const invalid = (what: string, advice: string) =>
+  new RegExp(
+    `: its certificate ${what}: it is valid from ${time} to ${time}, and this host's clock says ` +
+      `${time}; ${advice}$`,
+  );
 const wrongName = (name: string, borne: string) =>
   new RegExp(
     `: its certificate does not bear the name ${name}, but ${borne}; master-name tells the name$`,
@@ -80,14 +89,18 @@ const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
   [
     "whose certificate has expired",
     { certificate: { notBefore: fromNow(-3), notAfter: fromNow(-1) } },
-    notSigned,
+    invalid("has expired", "renew it, or set the clock that is wrong"),
   ],
   [
     "whose certificate is not valid yet",
     { certificate: { notBefore: fromNow(1), notAfter: fromNow(3) } },
-    notSigned,
+    invalid("is not valid yet", "set the clock that is wrong"),
   ],
-  ["whose certificate is one of a client", { certificate: { usage: "client" } }, notSigned],
+  [
+    "whose certificate is one of a client",
+    { certificate: { usage: "client" } },
+    /: its certificate is signed by ca\.crt and valid now, but not fit for a server; openssl /,
+  ],
 ];
 
 for (const [what, setup, message] of refused) {
