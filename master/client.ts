@@ -165,6 +165,8 @@ export class MasterClient {
     });
     const fail = (error: Error) => {
       reject(error);
+      // The runtime would send it once more, to a master that the caller takes for out of reach.
+      sent.reusedSocket = false;
       sent.destroy();
     };
     const abort = () => fail(signal.reason);

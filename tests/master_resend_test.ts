@@ -41,6 +41,23 @@ Deno.test("MasterClient.post() does not send a beat again that failed on a new c
   assert.equal(server.beats, 2);
 });
 
+for (const reason of ["the time is over", "it is aborted"]) {
+  Deno.test(`MasterClient.post() does not send a beat again that was given up as ${reason}`, async () => {
+    const controller = new AbortController();
+    await using server = await listen((beat, _request, response) => {
+      if (beat !== 2) response.writeHead(204).end();
+      else if (reason === "it is aborted") controller.abort(new Error("the agent is stopping"));
+    });
+    using client = await TestClient.to(server);
+    await client.post();
+    const { signal } = controller;
+    const timeoutMs = reason === "it is aborted" ? 60_000 : 300;
+    await assert.rejects(client.post({ signal, timeoutMs }), /is stopping$|within 0\.3 s$/);
+    await client.post();
+    assert.equal(server.beats, 3);
+  });
+}
+
 Deno.test("MasterClient.post() gives the answer more time than the connection", async () => {
   await using server = await listen((beat, _request, response) => {
     setTimeout(() => response.writeHead(204).end(), beat === 1 ? 0 : 1_300);
