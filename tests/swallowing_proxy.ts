@@ -1,0 +1,69 @@
+/** A way to a port of 127.0.0.1 that can lose connections without a word to either end. */
+export class SwallowingProxy implements AsyncDisposable {
+  /** How many connections have come. */
+  connectionCount = 0;
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #connections = new Set<Deno.Conn>();
+  readonly #serving: Promise<void>;
+  readonly #target: number;
+  /** Connections up to this number are dead. */
+  #swallowed = 0;
+
+  constructor(target: number) {
+    this.#target = target;
+    this.#serving = this.#serve();
+  }
+
+  get port(): number {
+    return (this.#listener.addr as Deno.NetAddr).port;
+  }
+
+  /** From now on nothing that is sent on a connection that stands arrives; new ones work. */
+  swallow(): void {
+    this.#swallowed = this.connectionCount;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const connection of this.#connections) close(connection);
+    await this.#serving;
+  }
+
+  async #serve(): Promise<void> {
+    const relays: Promise<void>[] = [];
+    for await (const client of this.#listener) {
+      const number = ++this.connectionCount;
+      const target = await Deno.connect({ hostname: "127.0.0.1", port: this.#target });
+      relays.push(this.#relay(client, target, number), this.#relay(target, client, number));
+    }
+    await Promise.all(relays);
+  }
+
+  async #relay(from: Deno.Conn, to: Deno.Conn, number: number): Promise<void> {
+    this.#connections.add(from);
+    const buffer = new Uint8Array(65_536);
+    try {
+      for (let length; (length = await from.read(buffer)) !== null;) {
+        if (number > this.#swallowed) await writeAll(to, buffer.subarray(0, length));
+      }
+    } catch {
+      // Either end was closed.
+    }
+    // Nor does the other end learn that this one has gone.
+    if (number > this.#swallowed) close(to);
+  }
+}
+
+async function writeAll(to: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) {
+    written += await to.write(bytes.subarray(written));
+  }
+}
+
+function close(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // It was closed before.
+  }
+}
