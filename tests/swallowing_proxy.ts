@@ -2,12 +2,13 @@
 export class SwallowingProxy implements AsyncDisposable {
   /** How many connections have come. */
   connectionCount = 0;
+  /** Whether nothing that is sent on a connection, counted from 1, arrives. */
+  isDead: (connection: number) => boolean = () => false;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections = new Set<Deno.Conn>();
   readonly #serving: Promise<void>;
   readonly #target: number;
-  /** Connections up to this number are dead. */
-  #swallowed = 0;
+  #isStopped = false;
 
   constructor(target: number) {
     this.#target = target;
@@ -18,12 +19,14 @@ export class SwallowingProxy implements AsyncDisposable {
     return (this.#listener.addr as Deno.NetAddr).port;
   }
 
-  /** From now on nothing that is sent on a connection that stands arrives; new ones work. */
+  /** The connections that stand are dead from now on; new ones work. */
   swallow(): void {
-    this.#swallowed = this.connectionCount;
+    const { connectionCount } = this;
+    this.isDead = (connection) => connection <= connectionCount;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true;
     this.#listener.close();
     for (const connection of this.#connections) close(connection);
     await this.#serving;
@@ -41,16 +44,18 @@ export class SwallowingProxy implements AsyncDisposable {
 
   async #relay(from: Deno.Conn, to: Deno.Conn, number: number): Promise<void> {
     this.#connections.add(from);
+    // It came while the others were closed.
+    if (this.#isStopped) close(from);
     const buffer = new Uint8Array(65_536);
     try {
       for (let length; (length = await from.read(buffer)) !== null;) {
-        if (number > this.#swallowed) await writeAll(to, buffer.subarray(0, length));
+        if (!this.isDead(number)) await writeAll(to, buffer.subarray(0, length));
       }
     } catch {
       // Either end was closed.
     }
     // Nor does the other end learn that this one has gone.
-    if (number > this.#swallowed) close(to);
+    if (!this.isDead(number)) close(to);
   }
 }
 
