@@ -106,6 +106,17 @@ Deno.test("Diary.note() does not blame the master for certificates that are miss
   ]);
 });
 
+Deno.test("Diary.note() takes a problem that tells the time for the same at each beat", () => {
+  const at = (time: string, problemId: string) =>
+    beatWith({ certificates: { expiresAt: 1, problem: `${problemId} at ${time}`, problemId } });
+  assert.deepEqual(linesOf(at("1:00", "early"), at("1:01", "early"), at("1:02", "late"), good), [
+    ['level=warn msg="early at 1:00" subject=certificates'],
+    [],
+    ['level=warn msg="late at 1:02" subject=certificates'],
+    ['level=info msg="the certificates are in order again"'],
+  ]);
+});
+
 Deno.test("Diary.note() says nothing of drift while the agent changes the host itself", () => {
   const lines: string[] = [];
   const diary = new Diary(createLog((line) => lines.push(line.trimEnd())));
