@@ -1,0 +1,234 @@
+/** What the agent and `--once` say of an engine at fault, and that both get over it. */
+
+import assert from "node:assert/strict";
+import type { TopologyReport } from "../agent/beat.ts";
+import { AgentSetup } from "./agent_setup.ts";
+import { flagsOf, runOn } from "./command_line.ts";
+import {
+  absent,
+  deaf,
+  overrun,
+  plainFile,
+  refused,
+  saying,
+  type Trouble,
+} from "./docker_troubles.ts";
+import type { Fault } from "./engine/mod.ts";
+import { consistent } from "./sample_beat.ts";
+
+interface Row {
+  /** What the engine does. */
+  readonly what: string;
+  readonly trouble: Fault | Trouble;
+  /** What is said behind `Cannot observe Docker at …: `. */
+  readonly error: string;
+  /** The same of `--once`, whose time is shorter. */
+  readonly onceError?: string;
+}
+
+/** What runs when the engine is well. */
+const well = {
+  bridges: ["decnet_t_11111111_lan-00"],
+  containers: ["decnet_t_11111111_decky-001", "decnet_t_11111111_decky-001-ssh"],
+};
+const noAnswer = (seconds: number) => `no answer within ${seconds} s`;
+const cutShort = "the connection closed in the middle of an answer";
+const head = "HTTP/1.1 200 OK\r\n";
+/** A byte every 0.5 s, for longer than the agent listens. */
+const dripping = Array.from({ length: 24 }, () => ({ afterMs: 500, text: "[" }));
+const answer = (path: string, body: unknown): Fault => ({
+  kind: "body",
+  path,
+  body: typeof body === "string" ? body : JSON.stringify(body),
+});
+const status = (status: number, message: string): Fault => ({ kind: "status", status, message });
+const networks = "/networks";
+const containers = "/containers/json";
+
+const rows: Row[] = [
+  { what: "hangs", trouble: { kind: "hang" }, error: noAnswer(5) },
+  {
+    what: "hangs in the middle of its second answer",
+    trouble: { kind: "hang-body", path: containers },
+    error: noAnswer(5),
+  },
+  { what: "accepts no connection", trouble: deaf, error: noAnswer(5) },
+  {
+    what: "drips its first answer byte by byte",
+    trouble: saying({ text: `${head}Content-Length: 24\r\n\r\n` }, ...dripping),
+    error: noAnswer(5),
+  },
+  {
+    what: "drips its second answer byte by byte, past 8 s",
+    trouble: saying(
+      { afterMs: 4_000, text: `${head}Content-Length: 2\r\n\r\n[]` },
+      { text: `${head}Content-Length: 24\r\n\r\n` },
+      ...dripping,
+    ),
+    error: noAnswer(8),
+    onceError: "no answer in time",
+  },
+  {
+    what: "has its queue full",
+    trouble: overrun,
+    error: "its queue is full; the engine hangs, restart it",
+  },
+  {
+    what: "is not there",
+    trouble: absent,
+    error: "no such socket; is the engine installed, and running?",
+  },
+  {
+    what: "has left a socket where nobody listens",
+    trouble: refused,
+    error: "nobody listens; start the engine",
+  },
+  { what: "is a plain file", trouble: plainFile, error: "nobody listens; start the engine" },
+  {
+    what: "cuts the connection",
+    trouble: { kind: "reset" },
+    error: "the engine cut the connection",
+  },
+  {
+    what: "cuts the connection in its second answer",
+    trouble: { kind: "truncated", path: containers },
+    error: cutShort,
+  },
+  { what: "answers garbage", trouble: { kind: "garbage" }, error: "the answer is not HTTP" },
+  {
+    what: "speaks another protocol",
+    trouble: saying({ text: "SSH-2.0-OpenSSH_9.2\r\n" }),
+    error: "the answer is not HTTP",
+  },
+  {
+    what: "answers 500",
+    trouble: status(500, "layer does not exist"),
+    error: "GET /networks was answered with 500 (layer does not exist)",
+  },
+  {
+    what: "answers 500 without a word",
+    trouble: { ...status(500, ""), path: containers },
+    error: "GET /containers/json was answered with 500",
+  },
+  {
+    what: "finds the client too new",
+    trouble: status(
+      400,
+      "client version 1.99 is too new. Maximum supported API version is 1.41",
+    ),
+    error: "GET /networks was answered with 400 " +
+      "(client version 1.99 is too new. Maximum supported API version is 1.41)",
+  },
+  {
+    what: "answers 100 MB",
+    trouble: { kind: "huge", bytes: 100_000_000, path: containers },
+    error: "the answer is larger than 32 MiB",
+  },
+  {
+    what: "announces 100 MB",
+    trouble: saying({ text: `${head}Content-Length: 100000000\r\n\r\n[` }),
+    error: "the answer is larger than 32 MiB",
+  },
+  {
+    what: "answers half of its JSON",
+    trouble: answer(networks, '[{"Name":"brid'),
+    error: "GET /networks was answered with something that is not JSON",
+  },
+  {
+    what: "answers a page",
+    trouble: answer(containers, "<html>It works!</html>"),
+    error: "GET /containers/json was answered with something that is not JSON",
+  },
+  {
+    what: "answers nothing at all",
+    trouble: answer(containers, ""),
+    error: "GET /containers/json was answered with something that is not JSON",
+  },
+  {
+    what: "answers an object for a list",
+    trouble: answer(networks, { Networks: [] }),
+    error: "networks: not a list",
+  },
+  { what: "answers null", trouble: answer(containers, null), error: "containers: not a list" },
+  {
+    what: "answers a list of nulls",
+    trouble: answer(containers, [null]),
+    error: "container 0: not an object",
+  },
+  {
+    what: "answers a number for a name",
+    trouble: answer(networks, [{ Id: "1", Name: 7, Driver: "bridge" }]),
+    error: "network 0: Name: not a text",
+  },
+  {
+    what: "answers numbers for names",
+    trouble: answer(containers, [{ Id: "1", Names: [7], State: "running" }]),
+    error: "container 0: Names: not a text",
+  },
+  {
+    what: "answers no state",
+    trouble: answer(containers, [{ Id: "1", Names: ["/x"], State: null }]),
+    error: "container 0: State: not a text",
+  },
+  {
+    what: "answers a list for labels",
+    trouble: answer(containers, [{ Id: "1", Names: ["/x"], State: "running", Labels: ["x"] }]),
+    error: "container 0: Labels: not an object",
+  },
+];
+
+/** What the master is told of a host. */
+type Told = Pick<TopologyReport, "observed" | "drift">;
+
+for (const { what, trouble, error, onceError = error } of rows) {
+  Deno.test(`a beat and --once tell of an engine that ${what}, and get over it`, async () => {
+    await using setup = await AgentSetup.create();
+    await using atLast = new AsyncDisposableStack();
+    setup.apply();
+    const agent = setup.newAgent();
+    atLast.defer(() => agent.close());
+    /** A beat and a check at once; what came of the check, and what the master got of both. */
+    const look = async () => {
+      const [, once] = await Promise.all([
+        agent.beat(new AbortController().signal),
+        runOn(["--once", ...flagsOf(setup)]),
+      ]);
+      const told = setup.master.beats.splice(0).map(({ body }) => {
+        const { observed, drift } = (body as { topology: Told }).topology;
+        return { observed, drift };
+      });
+      return { once, told };
+    };
+
+    const mend = await bring(trouble, setup, atLast);
+    const { once, told } = await look();
+    const start = `Cannot observe Docker at ${setup.engine.socketPath}: `;
+    const drift = { state: "unknown", detail: "Docker did not answer" };
+    assert.deepEqual(
+      told.toSorted((a, b) => JSON.stringify(a) < JSON.stringify(b) ? -1 : 1),
+      [error, onceError].toSorted().map((it) => ({ observed: { error: start + it }, drift })),
+    );
+    assert.deepEqual([once.code, once.stderr], [2, ""]);
+    const [line, figures] = once.stdout.split(" | ");
+    assert.equal(line, `DECNET CRITICAL - ${start}${onceError}`);
+    assert.match(figures!, /^master=\d\.\d{3}s\n$/);
+
+    await mend();
+    const after = await look();
+    assert.deepEqual(after.told, Array(2).fill({ observed: well, drift: consistent }));
+    assert.equal(after.once.code, 0, after.once.stdout);
+  });
+}
+
+/** Brings trouble; the answer ends it. */
+async function bring(
+  trouble: Fault | Trouble,
+  setup: AgentSetup,
+  atLast: AsyncDisposableStack,
+): Promise<() => Promise<void> | void> {
+  if (typeof trouble === "function") return await trouble(setup, atLast);
+  setup.engine.fault = trouble;
+  return () => {
+    setup.engine.fault = undefined;
+  };
+}

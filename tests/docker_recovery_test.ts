@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { type AgentSetup, withBeats } from "./agent_setup.ts";
+import { flagsOf, runOn } from "./command_line.ts";
+import { container, FakeEngine, network } from "./engine/mod.ts";
+import { consistent } from "./sample_beat.ts";
+
+/** An engine at the path of the one that has stopped, with what that one had. */
+async function restart({ engine }: AgentSetup): Promise<FakeEngine> {
+  const next = await FakeEngine.start(engine.socketPath);
+  return Object.assign(next, { networks: engine.networks, containers: engine.containers });
+}
+
+Deno.test("Agent.beat() tells of the engine that has come up in the place of another", () =>
+  withBeats(async (setup, beat) => {
+    setup.apply();
+    assert.deepEqual((await beat()).received?.topology?.drift, consistent);
+    await setup.engine.stop();
+    await using next = await FakeEngine.start(setup.engine.socketPath);
+    next.networks = [network({ name: "decnet_t_99999999_other" })];
+    next.containers = [container({ name: "decnet-new" })];
+    const { topology } = (await beat()).received!;
+    assert.deepEqual(topology?.observed, {
+      bridges: ["decnet_t_99999999_other"],
+      containers: ["decnet-new"],
+    });
+    assert.equal(topology?.drift.state, "drifted");
+  }));
+
+Deno.test("Agent.beat() goes out when the engine is restarted in the middle of its answer, and the next is right", () =>
+  withBeats(async (setup, beat) => {
+    setup.apply();
+    const { engine } = setup;
+    engine.fault = { kind: "hang-body" };
+    const beating = beat();
+    while (engine.requestCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await engine.stop();
+    await using _next = await restart(setup);
+    const { observed } = (await beating).received!.topology!;
+    assert.ok("error" in observed);
+    assert.match(
+      observed.error,
+      /docker\.sock: the (connection closed in the middle of an answer|engine cut the connection)$/,
+    );
+    assert.deepEqual((await beat()).received?.topology?.drift, consistent);
+  }));
+
+Deno.test("Agent.beat() names the paths where it has looked for an engine, and finds the one that comes", () =>
+  withBeats(async (setup, beat) => {
+    setup.apply();
+    const [first, second] = [`${setup.path}/a.sock`, `${setup.path}/b.sock`];
+    const { observed } = (await beat()).received!.topology!;
+    assert.deepEqual(observed, {
+      error: `Cannot find Docker: none of ${first}, ${second} exists`,
+    });
+    await using engine = await FakeEngine.start(second);
+    Object.assign(engine, {
+      networks: setup.engine.networks,
+      containers: setup.engine.containers,
+    });
+    assert.deepEqual((await beat()).received?.topology?.drift, consistent);
+  }, ({ path }) => ({ sockets: [`${path}/a.sock`, `${path}/b.sock`] })));
+
+Deno.test("a beat and --once wait for an engine that is slow, and tell how slow it was", () =>
+  withBeats(async (setup, beat) => {
+    setup.apply();
+    // Both lists together have some 3,000 bytes; each has 5 s.
+    setup.engine.fault = { kind: "slow", bytesPerSecond: 1_500 };
+    const [{ received, beat: { stock } }, once] = await Promise.all([
+      beat(),
+      runOn(["--once", "--json", ...flagsOf(setup, { master: false })]),
+    ]);
+    assert.deepEqual(received?.topology?.drift, consistent);
+    assert.equal(once.code, 0, once.stdout);
+    const told = JSON.parse(once.stdout).docker.latency_ms;
+    for (const latencyMs of [stock.engine!.latencyMs, told]) {
+      assert.ok(latencyMs > 1_000 && latencyMs < 8_000, `${latencyMs} ms`);
+    }
+  }));
