@@ -5,7 +5,7 @@ import {
   type NetworkRequest,
 } from "../topology/mod.ts";
 import { EngineConnection, type EngineRequest } from "./connection.ts";
-import { checkStatus, EngineError, explain, parseAnswer } from "./failure.ts";
+import { checkStatus, EngineError, explain, noAnswer, parseAnswer } from "./failure.ts";
 import { readContainers, readId, readNetworks } from "./lists.ts";
 import type { EngineResponse } from "./response_reader.ts";
 import { containersCall, networksCall } from "./observe.ts";
@@ -178,7 +178,7 @@ export class Engine {
       const { connection, limit } = line;
       if (this.#isClosed) throw hungUp();
       stopTimer = this.#timers.start(timeoutMs, () => {
-        limit.abort(new Error(`no answer within ${timeoutMs / 1000} s`));
+        limit.abort(noAnswer(timeoutMs));
       });
       await connection.send([request]);
       const answer = await connection.receive();

@@ -1,5 +1,8 @@
 import type { EngineResponse } from "./response_reader.ts";
 
+const ifItLasts = "if that lasts, restart the engine";
+const isItThere = "is it the engine that listens there?";
+
 /** The engine answered with an error. */
 export class EngineError extends Error {
   override readonly name = "EngineError";
@@ -22,7 +25,7 @@ export function parseAnswer(answer: EngineResponse, call: string): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(answer.body));
   } catch {
-    throw new Error(`${call} was answered with something that is not JSON`);
+    throw new Error(`${call} was answered with something that is not JSON; ${isItThere}`);
   }
 }
 
@@ -35,6 +38,11 @@ function reason(text: string): string {
   } catch {
     return "";
   }
+}
+
+/** The error for an engine that has let its time pass. */
+export function noAnswer(timeoutMs: number): Error {
+  return new Error(`no answer within ${timeoutMs / 1000} s; ${ifItLasts}`);
 }
 
 /** Why the engine gave no answer, in words for an operator. */
@@ -52,8 +60,10 @@ export function explain(error: unknown): string {
     return "its queue is full; the engine hangs, restart it";
   }
   if (error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe) {
-    return "the engine cut the connection";
+    return "the engine cut the connection; its log may tell why";
   }
-  if (error instanceof DOMException && error.name === "TimeoutError") return "no answer in time";
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return `no answer in time; ${ifItLasts}`;
+  }
   return error instanceof Error ? error.message : String(error);
 }

@@ -7,7 +7,7 @@ import {
   topologyLabel,
 } from "../topology/mod.ts";
 import { EngineConnection } from "./connection.ts";
-import { explain, parseAnswer } from "./failure.ts";
+import { explain, noAnswer, parseAnswer } from "./failure.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 import { Timers } from "./timers.ts";
 
@@ -63,9 +63,9 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
   const startCall = () => {
     stopTimer();
     const leftMs = startedAt + timeoutMs - performance.now();
-    const seconds = (leftMs < callTimeoutMs ? timeoutMs : callTimeoutMs) / 1000;
+    const limitMs = leftMs < callTimeoutMs ? timeoutMs : callTimeoutMs;
     stopTimer = timers.start(Math.min(callTimeoutMs, leftMs), () => {
-      limit.abort(new Error(`no answer within ${seconds} s`));
+      limit.abort(noAnswer(limitMs));
     });
   };
   try {

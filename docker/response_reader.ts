@@ -168,7 +168,9 @@ class Body {
   checkRoom(more: number): void {
     if (this.#length + more <= this.#maximumBytes) return;
     throw new Error(
-      `the answer is larger than ${this.#maximumBytes / 2 ** 20} MiB`,
+      `the answer is larger than ${
+        this.#maximumBytes / 2 ** 20
+      } MiB; remove containers that nobody needs`,
     );
   }
 
@@ -196,9 +198,11 @@ function parseHeader(line: string): [string, string] {
 }
 
 function notHttp(): Error {
-  return new Error("the answer is not HTTP");
+  return new Error("the answer is not HTTP; is it the engine that listens there?");
 }
 
 function cutShort(): Error {
-  return new Error("the connection closed in the middle of an answer");
+  return new Error(
+    "the connection closed in the middle of an answer; the engine's log may tell why",
+  );
 }

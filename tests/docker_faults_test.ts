@@ -31,8 +31,12 @@ const well = {
   bridges: ["decnet_t_11111111_lan-00"],
   containers: ["decnet_t_11111111_decky-001", "decnet_t_11111111_decky-001-ssh"],
 };
-const noAnswer = (seconds: number) => `no answer within ${seconds} s`;
-const cutShort = "the connection closed in the middle of an answer";
+const noAnswer = (seconds: number) =>
+  `no answer within ${seconds} s; if that lasts, restart the engine`;
+const cutShort = "the connection closed in the middle of an answer; the engine's log may tell why";
+const isItThere = "is it the engine that listens there?";
+const notHttp = `the answer is not HTTP; ${isItThere}`;
+const tooLarge = "the answer is larger than 32 MiB; remove containers that nobody needs";
 const head = "HTTP/1.1 200 OK\r\n";
 /** A byte every 0.5 s, for longer than the agent listens. */
 const dripping = Array.from({ length: 24 }, () => ({ afterMs: 500, text: "[" }));
@@ -66,7 +70,7 @@ const rows: Row[] = [
       ...dripping,
     ),
     error: noAnswer(8),
-    onceError: "no answer in time",
+    onceError: "no answer in time; if that lasts, restart the engine",
   },
   {
     what: "has its queue full",
@@ -87,18 +91,18 @@ const rows: Row[] = [
   {
     what: "cuts the connection",
     trouble: { kind: "reset" },
-    error: "the engine cut the connection",
+    error: "the engine cut the connection; its log may tell why",
   },
   {
     what: "cuts the connection in its second answer",
     trouble: { kind: "truncated", path: containers },
     error: cutShort,
   },
-  { what: "answers garbage", trouble: { kind: "garbage" }, error: "the answer is not HTTP" },
+  { what: "answers garbage", trouble: { kind: "garbage" }, error: notHttp },
   {
     what: "speaks another protocol",
     trouble: saying({ text: "SSH-2.0-OpenSSH_9.2\r\n" }),
-    error: "the answer is not HTTP",
+    error: notHttp,
   },
   {
     what: "answers 500",
@@ -122,27 +126,30 @@ const rows: Row[] = [
   {
     what: "answers 100 MB",
     trouble: { kind: "huge", bytes: 100_000_000, path: containers },
-    error: "the answer is larger than 32 MiB",
+    error: tooLarge,
   },
   {
     what: "announces 100 MB",
     trouble: saying({ text: `${head}Content-Length: 100000000\r\n\r\n[` }),
-    error: "the answer is larger than 32 MiB",
+    error: tooLarge,
   },
   {
     what: "answers half of its JSON",
     trouble: answer(networks, '[{"Name":"brid'),
-    error: "GET /networks was answered with something that is not JSON",
+    error: "GET /networks was answered with something that is not JSON; " +
+      isItThere,
   },
   {
     what: "answers a page",
     trouble: answer(containers, "<html>It works!</html>"),
-    error: "GET /containers/json was answered with something that is not JSON",
+    error: "GET /containers/json was answered with something that is not JSON; " +
+      isItThere,
   },
   {
     what: "answers nothing at all",
     trouble: answer(containers, ""),
-    error: "GET /containers/json was answered with something that is not JSON",
+    error: "GET /containers/json was answered with something that is not JSON; " +
+      isItThere,
   },
   {
     what: "answers an object for a list",
