@@ -69,7 +69,10 @@ Deno.test("explain() says in an operator's words why there was no answer", () =>
       new Deno.errors.BrokenPipe("os error 32"),
       /^the engine cut the connection; its log may tell why$/,
     ],
-    [new DOMException("timed out", "TimeoutError"), /^no answer in time$/],
+    [
+      new DOMException("timed out", "TimeoutError"),
+      /^no answer in time; if that lasts, restart the engine$/,
+    ],
     [new DOMException("it was aborted", "AbortError"), /^it was aborted$/],
     [new Error("some reason"), /^some reason$/],
     ["a text", /^a text$/],

@@ -1,17 +1,7 @@
 import assert from "node:assert/strict";
 import { requirement } from "../requirements.ts";
 import { execute, Host } from "./host.ts";
-
-/** Whether a program runs here with these arguments. */
-async function works(program: string, ...args: string[]): Promise<boolean> {
-  try {
-    const output = { stdin: "null", stdout: "null", stderr: "null" } as const;
-    return (await new Deno.Command(program, { args, ...output }).output()).success;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
+import { works } from "./works.ts";
 
 const strace = requirement("strace", await works("strace", "-f", "true"));
 const namespaces = requirement(

@@ -52,6 +52,13 @@ export class RunningAgent implements AsyncDisposable {
     });
   }
 
+  /** The most memory that it has had until now, in bytes. Throws `Error` when it has ended. */
+  peakMemory(): number {
+    this.#mustRun();
+    const status = Deno.readTextFileSync(`/proc/${this.#process.pid}/status`);
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+  }
+
   /** Waits until something has happened. Throws `Error`, with its stderr, when it ends before. */
   async until(condition: () => boolean): Promise<void> {
     const startedAt = performance.now();
