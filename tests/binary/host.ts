@@ -1,5 +1,10 @@
 import { FakeEngine } from "../engine/mod.ts";
-import { type Authority, createAuthority, writeAgentDirectory } from "../certificates.ts";
+import {
+  type Authority,
+  createAuthority,
+  type IssueOptions,
+  writeAgentDirectory,
+} from "../certificates.ts";
 import { witness } from "../secrets.ts";
 import { TlsMaster } from "../tls_master.ts";
 
@@ -19,11 +24,9 @@ export class Host implements AsyncDisposable {
   readonly socket: string;
   readonly stateDirectory: string;
   readonly agentDirectory: string;
-  readonly #folder: string;
   readonly #disposables: AsyncDisposable[] = [];
 
-  private constructor(folder: string) {
-    this.#folder = folder;
+  private constructor(readonly folder: string) {
     this.socket = `${folder}/docker.sock`;
     this.stateDirectory = `${folder}/state`;
     this.agentDirectory = `${folder}/agent`;
@@ -44,11 +47,19 @@ export class Host implements AsyncDisposable {
     return engine;
   }
 
-  /** Starts a master that trusts the certificates which this host gets. */
-  async startMaster(): Promise<{ master: TlsMaster; authority: Authority }> {
+  /**
+   * Starts a master that trusts the certificates which this host gets; `validity` is that of its own.
+   */
+  async startMaster(
+    validity: Pick<IssueOptions, "notBefore" | "notAfter"> = {},
+  ): Promise<{ master: TlsMaster; authority: Authority }> {
     const authority = await createAuthority("test authority");
     const server = { commonName: "master", dnsNames: ["master.test"], usage: "server" } as const;
-    const certificate = await authority.issue({ ...server, dnsNames: [...server.dnsNames] });
+    const certificate = await authority.issue({
+      ...server,
+      dnsNames: [...server.dnsNames],
+      ...validity,
+    });
     const master = await TlsMaster.start({ authority, certificate });
     this.#disposables.push(master);
     await Deno.mkdir(this.agentDirectory, { recursive: true });
@@ -76,7 +87,7 @@ export class Host implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const disposable of this.#disposables) await disposable[Symbol.asyncDispose]();
-    await Deno.remove(this.#folder, { recursive: true });
+    await Deno.remove(this.folder, { recursive: true });
   }
 }
 

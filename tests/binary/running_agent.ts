@@ -71,6 +71,11 @@ export class RunningAgent implements AsyncDisposable {
     }
   }
 
+  /** Sends it a signal that does not end it. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#process.kill(signal);
+  }
+
   /** Ends it by a signal. Throws `Error`, with its stderr, when it has ended already. */
   async stop(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): Promise<Stopped> {
     this.#mustRun();

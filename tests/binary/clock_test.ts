@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { TopologyStore } from "../../store/mod.ts";
+import { oneLan, textOf } from "../apply_host.ts";
+import { writeAgentDirectory } from "../certificates.ts";
+import type { TlsMaster } from "../tls_master.ts";
+import { execute, Host } from "./host.ts";
+import { RunningAgent } from "./running_agent.ts";
+import { faketime, WallClock } from "./wall_clock.ts";
+
+const interval = "--interval=5s";
+/** The least between two beats in their turn, less what one of them may be late. */
+const leastPaceMs = 4_000;
+const dayMs = 86_400_000;
+const inDays = (days: number) => new Date(Date.now() + days * dayMs);
+
+function test(name: string, run: (host: Host, clock: WallClock) => Promise<void>): void {
+  Deno.test({
+    name: name + faketime.suffix,
+    ignore: faketime.ignore,
+    async fn() {
+      faketime.check();
+      await using host = await Host.create();
+      await run(host, new WallClock(host.folder));
+    },
+  });
+}
+
+/** Waits for so many beats. Throws `AssertionError` when they come faster than the interval allows. */
+async function beats(agent: RunningAgent, master: TlsMaster, count: number): Promise<void> {
+  const [before, startedAt] = [master.beatCount, performance.now()];
+  for (let more = 1; more <= count; more++) {
+    await agent.until(() => master.beatCount >= before + more);
+  }
+  const elapsedMs = performance.now() - startedAt;
+  // The first may have been about to come, and one may be out of turn.
+  const most = Math.floor(elapsedMs / leastPaceMs) + 2;
+  assert.ok(master.beatCount - before <= most, `${count} beats within ${elapsedMs} ms`);
+}
+
+/** What the agent has logged, the socket's path and today's dates of the clock left out. */
+function logged({ stderr }: { stderr: string }): string[] {
+  return [...stderr.matchAll(/msg=(?:"([^"]*)"|(\S+))/g)].map(([, text, word]) =>
+    (text ?? word!).replace(/ at \S+docker\.sock/, "").replace(/(clock says) \S+/, "$1 …")
+  );
+}
+
+/** Why the engine could not be seen at the latest beat. */
+function lastError({ beats }: TlsMaster): string | undefined {
+  type Body = { topology: { observed: { error?: string } } };
+  return (beats.at(-1)!.body as Body).topology.observed.error;
+}
+
+const date = (time: Date) => time.toISOString().slice(0, 10);
+
+test(
+  "decnet-agent beats on at its pace when the wall clock jumps a year ahead, two back, and home",
+  async (host, clock) => {
+    const engine = await host.startEngine();
+    const validity = { notBefore: inDays(-1_000), notAfter: inDays(1_000) };
+    const { master, authority } = await host.startMaster(validity);
+    const [notBefore, notAfter] = [inDays(-100), inDays(100)];
+    const worker = await authority.issue({ commonName: "host-1", notBefore, notAfter });
+    await writeAgentDirectory(host.agentDirectory, authority, worker);
+    await using agent = new RunningAgent([interval, ...host.flags(master)], clock);
+    await agent.until(() => master.beatCount >= 1);
+
+    // In the middle of a call: its time must be neither up at once nor never.
+    for (const offset of ["+365d", "-365d"]) {
+      engine.fault = { kind: "hang" };
+      const before = engine.requestCount;
+      await agent.until(() => engine.requestCount > before);
+      clock.set(offset);
+      await agent.until(() => lastError(master) !== undefined);
+      engine.fault = undefined;
+      await agent.until(() => lastError(master) === undefined);
+      await beats(agent, master, 2);
+    }
+    // And while it waits.
+    clock.set("+0");
+    await beats(agent, master, 2);
+    const noAnswer =
+      "Cannot observe Docker: no answer within 5 s; if that lasts, restart the engine";
+    assert.deepEqual(
+      logged(await agent.stop()).toSorted(),
+      [
+        "started",
+        ...[noAnswer, "Docker answers again", noAnswer, "Docker answers again"],
+        `worker.crt has expired on ${date(notAfter)}`,
+        `worker.crt is not valid before ${date(notBefore)}, and this host's clock says …`,
+        "the certificates are in order again",
+        "stopped",
+      ].toSorted(),
+    );
+    assert.equal(master.beatCount, master.beats.length);
+  },
+);
+
+test(
+  "decnet-agent judges the master's certificate by a clock that is wrong, and by it when it is right",
+  async (host, clock) => {
+    await host.startEngine();
+    const { master } = await host.startMaster();
+    const flags = host.flags(master);
+    const cases = [
+      [370, /; worker\.crt has expired on \d{4}-\d\d-\d\d$/],
+      [
+        -370,
+        /; worker\.crt is not valid before \S+, and this host's clock says \S+$/,
+      ],
+    ] as const;
+    for (const [days, ofWorker] of cases) {
+      clock.set(`${days > 0 ? "+" : ""}${days}d`);
+      const before = inDays(days);
+      const ended = await execute(["--once", "--json", ...flags], clock);
+      const { checked_at: checkedAt, summary } = JSON.parse(ended.stdout);
+      assert.equal(ended.code, 2, ended.stdout);
+      assert.ok(Date.parse(checkedAt) >= before.getTime() - 1_000, checkedAt);
+      assert.ok(Date.parse(checkedAt) <= inDays(days).getTime() + 1_000, checkedAt);
+      const [, clockSays] =
+        /^Cannot reach the master at \S+: its certificate is not signed by ca\.crt, or not valid now, which is (\S+)\.\d{3}Z by this host's clock/
+          .exec(summary) ?? [];
+      assert.equal(clockSays?.slice(0, 13), checkedAt.slice(0, 13), summary);
+      assert.match(summary, ofWorker);
+    }
+    assert.equal(master.beatCount, 0);
+
+    await using agent = new RunningAgent([interval, ...flags], clock);
+    await agent.until(() => agent.stderr.includes("subject=master"));
+    clock.set("+0");
+    await agent.until(() => master.beatCount >= 1);
+    assert.match((await agent.stop()).stderr, /msg="the master accepts beats again"/);
+  },
+);
+
+test(
+  "decnet-agent apply stores the time of the clock that it finds, later or earlier",
+  async (host, clock) => {
+    const engine = await host.startEngine();
+    engine.images = oneLan.plan.containers.map(({ request }) => request.Image);
+    const file = `${host.folder}/document.json`;
+    await Deno.writeTextFile(file, textOf("topology-one-lan.json"));
+    for (const days of [365, -365]) {
+      clock.set(`${days > 0 ? "+" : ""}${days}d`);
+      const before = Math.floor(inDays(days).getTime() / 1000);
+      const applied = await execute(["apply", file, ...host.flags()], clock);
+      assert.equal(applied.code, 0, applied.stderr);
+      const after = inDays(days).getTime() / 1000;
+      using store = TopologyStore.open(host.storePath, { readOnly: true });
+      const { appliedAt } = store.current()!;
+      assert.ok(
+        appliedAt >= before - 1 && appliedAt <= after + 1,
+        `${before} ${appliedAt} ${after}`,
+      );
+      const once = await execute(["--once", ...host.flags()]);
+      assert.equal(once.code, 0, once.stdout);
+    }
+  },
+);
