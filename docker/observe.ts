@@ -59,14 +59,12 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
   const onAbort = () => limit.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
-  let stopTimer = () => {};
+  const start = (ms: number) => timers.start(ms, () => limit.abort(noAnswer(ms)));
+  const stopTimer = start(timeoutMs);
+  let stopCallTimer = () => {};
   const startCall = () => {
-    stopTimer();
-    const leftMs = startedAt + timeoutMs - performance.now();
-    const limitMs = leftMs < callTimeoutMs ? timeoutMs : callTimeoutMs;
-    stopTimer = timers.start(Math.min(callTimeoutMs, leftMs), () => {
-      limit.abort(noAnswer(limitMs));
-    });
+    stopCallTimer();
+    stopCallTimer = start(callTimeoutMs);
   };
   try {
     startCall();
@@ -94,6 +92,7 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
     throw new Error(`Cannot observe Docker at ${socket}: ${explain(cause)}`, { cause });
   } finally {
     stopTimer();
+    stopCallTimer();
     signal.removeEventListener("abort", onAbort);
   }
 }

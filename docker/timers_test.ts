@@ -28,3 +28,19 @@ Deno.test("Timers.start() can be called while a timer is due", async () => {
   const timers = new Timers();
   await new Promise<void>((resolve) => timers.start(1, () => timers.start(1, resolve)));
 });
+
+Deno.test("Timers.start() does not count the time in which the process was stopped", async () => {
+  const timers = new Timers();
+  let isDue = false;
+  const due = new Promise<void>((resolve) => {
+    timers.start(500, () => {
+      isDue = true;
+      resolve();
+    });
+  });
+  // Nothing else runs meanwhile, as if it were stopped.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(isDue, false);
+  await due;
+});

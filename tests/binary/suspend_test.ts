@@ -36,3 +36,30 @@ Deno.test("decnet-agent that was stopped for a while beats within an interval, a
     "msg=stopped",
   ]);
 });
+
+Deno.test("decnet-agent that was stopped in the middle of a call still takes the engine's answer", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  engine.containers = [container({ name: "decnet-x" })];
+  engine.latencyMs = 1_000;
+  await using agent = new RunningAgent(["--interval=5s", ...host.flags()]);
+  for (const path of ["/networks", "/containers"]) {
+    const isAsked = () => engine.requests.at(-1)?.path.startsWith(path) ?? false;
+    await agent.until(() => !isAsked());
+    await agent.until(isAsked);
+    agent.signal("SIGSTOP");
+    // Longer than the call may take, and than both together may.
+    await new Promise((resolve) => setTimeout(resolve, 8_500));
+    agent.signal("SIGCONT");
+    const before = engine.requestCount;
+    await agent.until(() => engine.requestCount >= before + 2);
+  }
+  const { stdout, stderr } = await agent.stop();
+  // Beats that say the same are printed once.
+  assert.equal(stdout.split("\n").length, 2, stdout);
+  assert.deepEqual(JSON.parse(stdout).topology.observed, {
+    bridges: [],
+    containers: ["decnet-x"],
+  });
+  assert.ok(!stderr.includes("subject=docker"), stderr);
+});
