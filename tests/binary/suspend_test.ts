@@ -3,6 +3,8 @@ import { container } from "../engine/mod.ts";
 import { Host } from "./host.ts";
 import { RunningAgent } from "./running_agent.ts";
 
+type Observed = { readonly containers?: readonly string[] };
+
 /** The least between two beats at an interval of 5 s. */
 const leastPaceMs = 4_000;
 /** So long that two or three beats would have been due. */
@@ -21,20 +23,20 @@ Deno.test("decnet-agent that was stopped for a while beats within an interval, a
   engine.containers = [container({ name: "decnet-new" })];
   agent.signal("SIGCONT");
   const resumedAt = performance.now();
-  await agent.until(() => master.beatCount >= before + 1);
-  const { topology } = master.beats.at(-1)!.body as { topology: { observed: unknown } };
-  assert.deepEqual(topology.observed, { bridges: [], containers: ["decnet-new"] });
+  // A beat whose answer was on its way when it was stopped is sent again, as it was.
+  await agent.until(() => {
+    const { topology } = master.beats.at(-1)!.body as { topology: { observed: Observed } };
+    return topology.observed.containers?.includes("decnet-new") ?? false;
+  });
+  const toldMs = performance.now() - resumedAt;
+  assert.ok(toldMs < 10_000, `told after ${toldMs} ms`);
   await agent.until(() => master.beatCount >= before + 3);
   const elapsedMs = performance.now() - resumedAt;
-  // One is due at once, and one of the others may be out of turn.
+  // One is due at once, and one may have been sent again.
   assert.ok(elapsedMs > leastPaceMs - 500, `3 beats within ${elapsedMs} ms`);
   const { code, stderr } = await agent.stop();
   assert.equal(code, 0);
-  assert.deepEqual(stderr.match(/msg=("[^"]*"|\S+)/g), [
-    "msg=started",
-    'msg="unexpected decnet-new (running)"',
-    "msg=stopped",
-  ]);
+  assert.ok(!stderr.includes("subject=docker"), stderr);
 });
 
 Deno.test("decnet-agent that was stopped in the middle of a call still takes the engine's answer", async () => {
