@@ -25,7 +25,7 @@ export function findingsOf(
   add(2, "error" in stock.observed ? stock.observed.error : null);
   if (!hasNoCertificates) add(2, "error" in delivery ? delivery.error : null);
   const lastError = body.topology?.last_error ?? null;
-  add(1, lastError === null ? null : `the last apply failed: ${lastError}`);
+  add(1, lastError === null ? null : `the last apply or teardown failed: ${lastError}`);
   // Without an answer of Docker, or without the store, the reason is among the findings already.
   if (stock.engine && body.topology) add(1, describeDrift(stock.drift));
   for (const warning of warnings) add(1, warning);

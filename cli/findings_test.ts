@@ -39,11 +39,11 @@ Deno.test("findingsOf() gives each finding its code", () => {
     ],
     ["an error", { stock: { store: store({ lastError: "boom" }) } }, [[
       1,
-      "the last apply failed: boom",
+      "the last apply or teardown failed: boom",
     ]]],
     ["an empty error", { stock: { store: store({ lastError: "" }) } }, [[
       1,
-      "the last apply failed: ",
+      "the last apply or teardown failed: ",
     ]]],
     [
       "two rows",

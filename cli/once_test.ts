@@ -43,7 +43,7 @@ const rows: Row[] = [
   {
     what: "an error is recorded",
     code: 1,
-    says: /^the last apply failed: boom$/,
+    says: /^the last apply or teardown failed: boom$/,
     prepare: (setup) => setup.changeStore((store) => store.recordError(topologyId, "boom")),
   },
   {
