@@ -133,6 +133,9 @@ function explain(error: unknown): string {
   if (error instanceof OpenToAll) return error.message;
   if (error instanceof NotRegular) return "not a regular file of at most 1 MiB";
   if (error instanceof Deno.errors.NotADirectory) return "a part of its path is not a folder";
+  // The system's own words quote nothing: "Too many open files (os error 24): readfile …".
+  const [, problem] = /^([^:]+) \(os error \d+\)/.exec((error as Error).message) ?? [];
+  if (problem !== undefined) return problem.toLowerCase();
   // The parsers' own words may quote what they met, and in a key that must not be repeated.
   return "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it";
 }
