@@ -33,7 +33,7 @@ export class FileLock {
     try {
       for (let isFirst = true; !file.tryLockSync(true); isFirst = false) {
         if (isFirst) {
-          const holder = Deno.readTextFileSync(path).trim() || "another process";
+          const holder = await readHolder(path);
           if (!onWait) throw new LockHeld(`held by ${holder}`);
           onWait(holder);
         }
@@ -54,6 +54,16 @@ export class FileLock {
     writeHolder(this.#file, "");
     this.#file.close();
   }
+}
+
+/** Who holds it, as the file tells; whoever has got it this very moment needs another one for that. */
+async function readHolder(path: string): Promise<string> {
+  for (let triesLeft = 5; triesLeft > 0; triesLeft--) {
+    const holder = Deno.readTextFileSync(path).trim();
+    if (holder !== "") return holder;
+    await new Promise((resolve) => setTimeout(resolve, pauseMs / 4));
+  }
+  return "another process";
 }
 
 /** Who holds it is told for others to read; on a full disk the lock holds all the same. */

@@ -108,3 +108,15 @@ Deno.test("FileLock is free as soon as its holder was killed", async () => {
   assert.match(Deno.readTextFileSync(path), new RegExp(`^process ${Deno.pid} .* apply ours\\n$`));
   lock.release();
 });
+
+Deno.test("FileLock waits a moment for its holder to say who it is", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/apply.lock`;
+  using file = Deno.openSync(path, { write: true, create: true });
+  assert.ok(file.tryLockSync(true));
+  const refused = assert.rejects(acquire(path), { message: "held by process 1, newly" });
+  file.writeSync(new TextEncoder().encode("process 1, newly\n"));
+  await refused;
+  file.truncateSync();
+  await assert.rejects(acquire(path), { message: "held by another process" });
+});
