@@ -11,6 +11,7 @@ import { handle, type HandlerOptions } from "./handler.ts";
 import { Peers } from "./peer.ts";
 import { type LoadedIdentity, Renewal } from "./renewal.ts";
 import { checkServer } from "./self_check.ts";
+import { DescriptorWatch } from "./descriptor_watch.ts";
 import type { ApiService } from "./service.ts";
 import { Turns } from "./turns.ts";
 import {
@@ -44,6 +45,7 @@ export class ApiServer {
   readonly #peers: Peers;
   readonly #renewal: Renewal;
   readonly #server: Https.Server;
+  readonly #descriptors = new DescriptorWatch();
 
   private constructor(
     service: ApiService,
@@ -77,6 +79,7 @@ export class ApiServer {
     server.#receive();
     await listen(server.#server, host, port);
     server.#renewal.watch(lookIntervalMs);
+    server.#descriptors.begin();
     return server;
   }
 
@@ -85,9 +88,15 @@ export class ApiServer {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** Resolves when it may be deaf, and another one is to take its place: see `DescriptorWatch`. */
+  get deaf(): Promise<void> {
+    return this.#descriptors.exhausted;
+  }
+
   /** Accepts nothing more, and closes every connection, those that are owed an answer a bit later. */
   async stop(): Promise<void> {
     const { stopTimeoutMs } = this.#handlerOptions.bounds;
+    this.#descriptors.stop();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#connections.retire();
     const timer = setTimeout(() => this.#connections.destroy(), stopTimeoutMs);

@@ -87,6 +87,8 @@ async function lockState(
   }
 }
 
+const noDescriptors = "no file descriptors are left (ulimit -n); the API starts anew";
+
 /** What the API needs besides the service. */
 interface ServeOptions extends ListenOptions {
   readonly agentDirectory: string;
@@ -108,8 +110,10 @@ async function serve(service: TopologyService, options: ServeOptions): Promise<v
         certificates: () => folder.load(),
       });
       log("info", "listening", { address: hostAndPort(options) });
-      await stopped;
-      await Promise.all([server.stop(), service.settled()]);
+      await Promise.race([stopped, server.deaf]);
+      if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
+      await server.stop();
+      if (signal.aborted) await service.settled();
     } catch (error) {
       const { message } = error as Error;
       if (message !== problem) log("error", message, { subject: "api" });
