@@ -3,12 +3,16 @@ import { findRuntimeBase } from "../scripts/compile/runtime_base.ts";
 
 const target = "x86_64-unknown-linux-gnu";
 
-/** Compiles a program of this repository as the agent itself is compiled. */
-export async function compileProgram(entry: string, output: string): Promise<void> {
+/** Compiles a program of this repository as the agent itself is compiled; V8 may get more flags. */
+export async function compileProgram(
+  entry: string,
+  output: string,
+  { v8Flags = [] }: { readonly v8Flags?: readonly string[] } = {},
+): Promise<void> {
   const root = new URL("..", import.meta.url).pathname;
   const env = Deno.env.toObject();
   const { bytes } = await findRuntimeBase(target, { env });
-  await build(root, output, { target, base: bytes, env, entry });
+  await build(root, output, { target, base: bytes, env, entry, v8Flags });
 }
 
 /** Starts a stand-in in a process of its own; it is ready when it has made the file `ready`. */

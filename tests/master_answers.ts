@@ -4,7 +4,7 @@ import { pipeline, Readable } from "node:stream";
 const chunkBytes = 65_536;
 
 /**
- * How the master answers a beat: with a status; never (`hang`); never, and no longer reading
+ * How the master answers a beat: with a status; with one after so long (`late`); never (`hang`); never, and no longer reading
  * either, not even the client's goodbye (`half-open`); with a head and then an endless body at so
  * many bytes a second (`drip`); with a body of so many bytes (`huge`); by cutting the connection
  * (`reset`), or by cutting it in the middle of the body (`cut`).
@@ -16,6 +16,7 @@ export type MasterAnswer =
     headers?: Record<string, string>;
     body?: string;
   }
+  | { kind: "late"; status: number; ms: number }
   | { kind: "hang" }
   | { kind: "half-open" }
   | { kind: "drip"; bytesPerSecond: number }
@@ -34,6 +35,11 @@ export function giveAnswer(
       response.writeHead(answer.status, answer.headers);
       response.end(answer.body);
       break;
+    case "late": {
+      const timer = setTimeout(() => response.writeHead(answer.status).end(), answer.ms);
+      response.on("close", () => clearTimeout(timer));
+      break;
+    }
     case "hang":
       break;
     case "half-open":

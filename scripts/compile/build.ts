@@ -12,6 +12,8 @@ export interface BuildOptions {
   readonly env: Environment;
   /** The program, from the root; main.ts if not given. */
   readonly entry?: string;
+  /** For V8, besides those that the agent has. */
+  readonly v8Flags?: readonly string[];
 }
 
 /** The one name of ours that the executable embeds, seen in its stack traces. */
@@ -29,7 +31,7 @@ const COMPILE_ENV = ["HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME", "DENO_DIR"];
 export async function build(
   root: string,
   output: string,
-  { target, base, env, entry = "main.ts" }: BuildOptions,
+  { target, base, env, entry = "main.ts", v8Flags = [] }: BuildOptions,
 ): Promise<void> {
   // Beside the output, so that the rename stays within one file system.
   const scratch = await Deno.makeTempDir({
@@ -46,7 +48,7 @@ export async function build(
       await Deno.utime(join(scratch, name), time, time);
     }
     await Deno.rename(join(scratch, basename(entry).replace(/ts$/, "js")), join(scratch, SCRIPT));
-    await compile(scratch, target, env);
+    await compile(scratch, { target, env, v8Flags });
     await Deno.rename(join(scratch, "decnet-agent"), output);
   } finally {
     await Deno.remove(scratch, { recursive: true });
@@ -79,7 +81,10 @@ async function bundle(
   );
 }
 
-async function compile(scratch: string, target: string, env: Environment) {
+async function compile(
+  scratch: string,
+  { target, env, v8Flags }: Required<Pick<BuildOptions, "target" | "env" | "v8Flags">>,
+) {
   const compileEnv = Object.fromEntries(
     Object.entries(env).filter(([name]) => COMPILE_ENV.includes(name)),
   );
@@ -95,7 +100,7 @@ async function compile(scratch: string, target: string, env: Environment) {
       "--no-code-cache",
       // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small
       // nursery: it would grow with the number of beats, for nothing (bench/transport.ts).
-      "--v8-flags=--jitless,--max-semi-space-size=1",
+      `--v8-flags=${["--jitless", "--max-semi-space-size=1", ...v8Flags].join()}`,
       "--app-name=decnet-agent",
       `--target=${target}`,
       "--output=decnet-agent",
