@@ -46,7 +46,7 @@ Deno.test("decnet-agent --once tells within 10 s that there are no file descript
   const { code, stdout, elapsedMs } = await execute(["--once", ...host.flags(master)], { wrapper });
   assert.equal(code, 3, stdout);
   assert.match(stdout, /^DECNET UNKNOWN - Cannot use \S+\/ca\.crt: too many open files; /);
-  assert.match(stdout, /; Cannot observe Docker at \S+: Too many open files \(os error 24\)\n$/);
+  assert.match(stdout, /; Cannot observe Docker at \S+: Too many open files \(os error 24\)/);
   assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
 });
 
