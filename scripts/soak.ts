@@ -20,7 +20,9 @@ async function main([beats = "10000", seed = "1"]: readonly string[]): Promise<n
     log: console.log,
   });
   const problems = complaints(result);
-  console.log(summary(result));
+  console.log(
+    `${problems.length === 0 ? "ok  " : "FAIL"}  beats among mishaps: ${summary(result)}`,
+  );
   for (const problem of problems) console.log(`FAIL  ${problem}`);
   return problems.length === 0 ? 0 : 1;
 }

@@ -54,3 +54,13 @@ test("decnet-agent --once is killed, and says nothing, where memory is far too s
   assert.equal(code, 137);
   assert.equal(stdout, "");
 });
+
+Deno.test("decnet-agent is ended by V8 where its address space is limited", async () => {
+  await using host = await Host.create();
+  const wrapper = ["sh", "-c", 'ulimit -v 8388608; exec "$0" "$@"'];
+  const { code, stdout, stderr } = await execute(["--once", ...host.flags()], { wrapper });
+  // SIGTRAP. There is nothing that the agent could do; docs/reliability.md quotes this.
+  assert.equal(code, 133);
+  assert.equal(stdout, "");
+  assert.match(stderr, /Fatal process out of memory: Oilpan: CagedHeap reservation\./);
+});
