@@ -159,7 +159,7 @@ function defaultStateDirectory({ exists, isRoot, variable }: Surroundings): stri
   if (granted) return granted;
   const system = "/var/lib/decnet-agent";
   if (isRoot || exists(system)) return system;
-  const home = variable("XDG_STATE_HOME") || `${variable("HOME") ?? ""}/.local/state`;
+  const home = absolute(variable("XDG_STATE_HOME")) ?? `${variable("HOME") ?? ""}/.local/state`;
   return `${home}/decnet-agent`;
 }
 
@@ -167,7 +167,7 @@ function dockerSockets(configured: string | null, surroundings: Surroundings): r
   if (configured !== null) return [configured];
   const fromDocker = variableSource(surroundings, "DOCKER_HOST");
   if (fromDocker) return [parse("docker-host", fromDocker)];
-  const runtimeDirectory = surroundings.variable("XDG_RUNTIME_DIR");
+  const runtimeDirectory = absolute(surroundings.variable("XDG_RUNTIME_DIR"));
   const ofUser = (name: string) => runtimeDirectory ? [`${runtimeDirectory}/${name}`] : [];
   return [
     "/var/run/docker.sock",
@@ -175,4 +175,9 @@ function dockerSockets(configured: string | null, surroundings: Surroundings): r
     "/run/podman/podman.sock",
     ...ofUser("podman/podman.sock"),
   ];
+}
+
+/** The rules of XDG: a folder that is not absolute counts as not given. */
+function absolute(folder: string | undefined): string | null {
+  return folder?.startsWith("/") ? folder : null;
 }

@@ -45,6 +45,10 @@ Deno.test("configure() finds a folder for the store", () => {
     ],
     [{ variables: { HOME, XDG_STATE_HOME: "/x" }, isRoot: false }, "/x/decnet-agent"],
     [
+      { variables: { HOME, XDG_STATE_HOME: "x" }, isRoot: false },
+      "/home/a/.local/state/decnet-agent",
+    ],
+    [
       { variables: { HOME, XDG_STATE_HOME: "" }, isRoot: false },
       "/home/a/.local/state/decnet-agent",
     ],
@@ -66,6 +70,10 @@ Deno.test("configure() lists the sockets that the engine may have", () => {
   const cases: [machine: Machine, sockets: string[]][] = [
     [{ variables: { XDG_RUNTIME_DIR } }, all],
     [{ variables: { XDG_RUNTIME_DIR, DOCKER_HOST: "" } }, all],
+    [{ variables: { XDG_RUNTIME_DIR: "run" } }, [
+      "/var/run/docker.sock",
+      "/run/podman/podman.sock",
+    ]],
     [{ variables: { XDG_RUNTIME_DIR, DOCKER_HOST: "unix:///d" } }, ["/d"]],
     [{ variables: { DOCKER_HOST: "tcp://d" }, ini: section("docker-host = unix:///i") }, ["/i"]],
   ];
