@@ -15,6 +15,7 @@ export interface IniEntry {
  */
 export function readSection(text: string, section: string): IniEntry[] | null {
   let entries: IniEntry[] | null = null;
+  const known = new Set<string>();
   let current: string | null = null;
   for (const [index, raw] of text.split(/\r\n|\n|\r/).entries()) {
     // This takes off a byte order mark, too.
@@ -32,13 +33,18 @@ export function readSection(text: string, section: string): IniEntry[] | null {
       throw new SyntaxError(`line ${index + 1} is neither a [section] nor in one`);
     }
     if (current !== section || !entries) continue;
-    const [, written, value] = /^([^=:]*?)\s*[=:]\s*(.*)$/.exec(content) ?? [];
-    if (!written) throw new SyntaxError(`line ${index + 1} is neither "key = value" nor a comment`);
+    // Not by one pattern for all of it, which would take minutes for a line of a million spaces.
+    const mark = content.search(/[=:]/);
+    const written = content.slice(0, Math.max(0, mark)).trimEnd();
+    if (!written || /[\u2028\u2029]/.test(content)) {
+      throw new SyntaxError(`line ${index + 1} is neither "key = value" nor a comment`);
+    }
     const key = written.toLowerCase().replaceAll("_", "-");
-    if (entries.some((entry) => entry.key === key)) {
+    if (known.has(key)) {
       throw new SyntaxError(`line ${index + 1} sets '${key}' for the second time`);
     }
-    entries.push({ key, value: value!, line: index + 1 });
+    known.add(key);
+    entries.push({ key, value: content.slice(mark + 1).trimStart(), line: index + 1 });
   }
   return entries;
 }

@@ -18,6 +18,11 @@ export interface Key<T> {
   readonly parse: (text: string) => T | null;
 }
 
+/** Of a name, and of an address in brackets. */
+const maximumHostLength = 255;
+/** The system takes no longer ones. */
+const maximumPathLength = 4096;
+
 const key = <T>(it: Key<T>): Key<T> => it;
 
 /** All configuration keys, in the order of the help. */
@@ -160,6 +165,8 @@ function wholeNumber(text: string, least: number, most: number): number | null {
 }
 
 function parseHost(text: string): string | null {
+  // Patterns may take very long for a text that is.
+  if (text.length > maximumHostLength) return null;
   // Names, IPv4, and IPv6 with two colons at least, as one would part a port from a host; what is
   // no host at all fails when it is resolved.
   return matching(
@@ -169,6 +176,7 @@ function parseHost(text: string): string | null {
 }
 
 function parsePath(text: string): string | null {
+  if (text.length > maximumPathLength) return null;
   // SQLite, the engine and the log would each make something else of a control character.
   // deno-lint-ignore no-control-regex
   return matching(text.replace(/(?<=.)\/+$/, ""), /^[^\x00-\x1f]+$/);
