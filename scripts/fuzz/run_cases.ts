@@ -1,0 +1,84 @@
+import { Chance } from "./chance.ts";
+import type { Target } from "./target.ts";
+
+/** Which cases to run, and what none of them may exceed. */
+export interface CaseOptions {
+  readonly seed: number;
+  /** The first case. */
+  readonly from: number;
+  /** The case after the last. */
+  readonly to: number;
+  readonly limitMs: number;
+  /** Of the process, in bytes. */
+  readonly limitRss: number;
+  /** Told the number of each case before it is run. */
+  readonly onCase: (caseNumber: number) => void;
+  readonly onFailure: (failure: Failure) => void;
+}
+
+/** A case that showed what must never happen. */
+export interface Failure {
+  readonly caseNumber: number;
+  readonly message: string;
+}
+
+/** What came of the cases. */
+export interface Tally {
+  readonly cases: number;
+  readonly slowestMs: number;
+  readonly slowestCase: number;
+  /** In bytes. */
+  readonly peakRss: number;
+  /** How many cases ended how. */
+  readonly outcomes: Readonly<Record<string, number>>;
+}
+
+/** The memory is looked at after so many cases, and after each that took long. */
+const casesBetweenLooks = 64;
+const longMs = 50;
+/** After so many failures nothing new is to be learnt. */
+const maximumFailures = 10;
+
+/** Runs cases one after the other, in this process. */
+export async function runCases(target: Target, options: CaseOptions): Promise<Tally> {
+  const { seed, from, to, limitMs, limitRss, onCase, onFailure } = options;
+  const outcomes: Record<string, number> = {};
+  let [failures, slowestMs, slowestCase, peakRss, caseNumber] = [0, 0, from, 0, from];
+  const fail = (message: string) => {
+    failures++;
+    onFailure({ caseNumber, message });
+  };
+  const time = async () => {
+    const startedAt = performance.now();
+    const outcome = await target.run(new Chance(seed, caseNumber));
+    return { outcome, ms: performance.now() - startedAt };
+  };
+  for (; caseNumber < to && failures < maximumFailures; caseNumber++) {
+    onCase(caseNumber);
+    try {
+      let { outcome, ms } = await time();
+      // Other programs may have had the processor meanwhile.
+      for (let again = 0; ms > limitMs && again < 3; again++) ms = Math.min(ms, (await time()).ms);
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      if (ms > slowestMs) [slowestMs, slowestCase] = [ms, caseNumber];
+      if (ms > limitMs) fail(`it took ${Math.round(ms)} ms, four times`);
+      if (ms > longMs || caseNumber % casesBetweenLooks === 0) {
+        const rss = memory(limitRss);
+        peakRss = Math.max(peakRss, rss);
+        if (rss > limitRss) fail(`the process takes ${Math.round(rss / 2 ** 20)} MiB`);
+      }
+    } catch (error) {
+      fail(error instanceof Error ? error.stack ?? error.message : `${error}`);
+    }
+  }
+  return { cases: caseNumber - from, slowestMs, slowestCase, peakRss, outcomes };
+}
+
+/** The memory of the process; past the limit only after what is garbage has been collected. */
+function memory(limit: number): number {
+  const { rss } = Deno.memoryUsage();
+  const { gc } = globalThis as { gc?: () => void };
+  if (rss <= limit || !gc) return rss;
+  gc();
+  return Deno.memoryUsage().rss;
+}
