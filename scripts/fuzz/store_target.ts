@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { type AppliedTopology, StoreReader, TopologyStore } from "../../store/mod.ts";
+import type { Chance } from "./chance.ts";
+import { checkError } from "./message_oracle.ts";
+import { makeStores, storeBytes } from "./stores.ts";
+import type { Target } from "./target.ts";
+
+const never = new AbortController().signal;
+/** A type that does not fit, and what SQLite says; nothing else may be thrown. */
+const expected = ["Error", "TypeError", "AlreadyApplied"];
+const neighbours = ["-journal", "-wal", "-shm"];
+
+/** Files at the place of the store. */
+export function open(folder: string): Promise<Target> {
+  const stores = makeStores(folder);
+  let cases = 0;
+  return Promise.resolve({
+    run: async (chance) => {
+      // Each has a folder of its own: whatever else lies beside the file goes with it.
+      const place = `${folder}/${cases++}`;
+      Deno.mkdirSync(place);
+      try {
+        const path = `${place}/topology.db`;
+        Deno.writeFileSync(path, storeBytes(stores, chance));
+        if (chance.isOneIn(8)) {
+          Deno.writeFileSync(path + chance.pick(neighbours), storeBytes(stores, chance));
+        }
+        const outcome = await read(path);
+        return `${outcome}; ${write(path, chance)}`;
+      } finally {
+        Deno.removeSync(place, { recursive: true });
+      }
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+}
+
+async function read(path: string): Promise<string> {
+  const reader = new StoreReader(path);
+  try {
+    const first = await reader.current(never);
+    checkRow(first);
+    // Nothing has changed meanwhile.
+    assert.deepEqual(await reader.current(never), first);
+    return first ? "a row" : "no row";
+  } catch (error) {
+    checkFailure(error);
+    return "unreadable";
+  } finally {
+    reader.close();
+  }
+}
+
+/** What a store says that it has kept is what is read from the file. */
+function write(path: string, chance: Chance): string {
+  let store: TopologyStore | undefined;
+  const id = chance.pick(["A", "B"]);
+  try {
+    store = TopologyStore.open(path, { busyTimeoutMs: 0, now: () => 5_000 });
+    store.prepare();
+    const before = store.current();
+    checkRow(before);
+    if (chance.isOneIn(2)) store.recordError(id, "boom", '{"x":1.0}');
+    store.put(id, "h2", '{"x":1.0}');
+    const row = store.current();
+    checkRow(row);
+    store.clear(id);
+    checkRow(store.current());
+    const isKept = row?.topologyId === id && row.versionHash === "h2" && row.lastError === null;
+    return isKept ? "written" : "not kept";
+  } catch (error) {
+    checkFailure(error);
+    return "not writable";
+  } finally {
+    store?.close();
+  }
+}
+
+function checkRow(row: AppliedTopology | null): void {
+  if (row === null) return;
+  assert.ok(new TextEncoder().encode(row.topologyId).length <= 1_003, "the id is too long");
+  assert.equal(typeof row.versionHash, "string");
+  assert.ok(Number.isSafeInteger(row.appliedAt));
+  assert.equal(typeof row.document, "string");
+  if (row.lastError !== null) assert.ok(row.lastError.length <= 1_000);
+}
+
+function checkFailure(error: unknown): void {
+  checkError(error, expected);
+  if (error.name === "TypeError") assert.match(error.message, /^column /);
+  if (error instanceof assert.AssertionError) throw error;
+}
