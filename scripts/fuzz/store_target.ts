@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { type AppliedTopology, StoreReader, TopologyStore } from "../../store/mod.ts";
+import {
+  AlreadyApplied,
+  type AppliedTopology,
+  isLocked,
+  openLastingStore,
+  StoreMemory,
+  StoreReader,
+  TopologyStore,
+} from "../../store/mod.ts";
 import type { Chance } from "./chance.ts";
 import { checkError } from "./message_oracle.ts";
 import { makeStores, storeBytes } from "./stores.ts";
@@ -7,7 +15,7 @@ import type { Target } from "./target.ts";
 
 const never = new AbortController().signal;
 /** A type that does not fit, and what SQLite says; nothing else may be thrown. */
-const expected = ["Error", "TypeError", "AlreadyApplied"];
+const expected = ["Error", "TypeError", "AlreadyApplied", "DamagedStore"];
 const neighbours = ["-journal", "-wal", "-shm"];
 
 /** Files at the place of the store. */
@@ -25,8 +33,10 @@ export function open(folder: string): Promise<Target> {
         if (chance.isOneIn(8)) {
           Deno.writeFileSync(path + chance.pick(neighbours), storeBytes(stores, chance));
         }
-        const outcome = await read(path);
-        return `${outcome}; ${write(path, chance)}`;
+        const whole = Deno.readFileSync(path);
+        const outcomes = [await read(path), write(path, chance)];
+        Deno.writeFileSync(path, whole);
+        return [...outcomes, keep(path)].join("; ");
       } finally {
         Deno.removeSync(place, { recursive: true });
       }
@@ -73,6 +83,29 @@ function write(path: string, chance: Chance): string {
     return "not writable";
   } finally {
     store?.close();
+  }
+}
+
+/** Whatever is at its place, a lasting store keeps a topology: in the file, a new one, or memory. */
+function keep(path: string): string {
+  const memory = new StoreMemory();
+  try {
+    const store = openLastingStore(path, memory);
+    try {
+      const before = store.current();
+      checkRow(before);
+      const id = before?.topologyId ?? "A";
+      store.put(id, "h3", '{"x":1.0}');
+      assert.equal(store.current()?.versionHash, "h3", "what was put is not there");
+      store.clear(id);
+      return before ? "kept, over a row" : "kept";
+    } finally {
+      store.close();
+    }
+  } catch (error) {
+    if (error instanceof AlreadyApplied) return "another is there";
+    if (isLocked(error)) return "locked";
+    throw error;
   }
 }
 

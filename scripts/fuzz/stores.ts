@@ -41,8 +41,6 @@ const schemas = [
   `CREATE TABLE applied_topology (${columns}) STRICT;${good}`,
   `${typed}${good}CREATE TRIGGER t BEFORE INSERT ON applied_topology
     BEGIN SELECT RAISE(FAIL, 'no'); END;`,
-  `${typed}CREATE TRIGGER t AFTER INSERT ON applied_topology
-    BEGIN DELETE FROM applied_topology; END;`,
   `${typed}CREATE INDEX i ON applied_topology (applied_at DESC, topology_id);${good}`,
 ];
 const pragmas = [
