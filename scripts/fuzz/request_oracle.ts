@@ -69,7 +69,7 @@ function checkLabels(labels: Fields, expected: Fields): void {
 export function checkImage(image: string): void {
   assert.ok(image.length > 0 && image.length <= 255, "the length of an image's name");
   assert.match(image, /^[A-Za-z0-9][A-Za-z0-9._:@/-]*$/);
-  assert.doesNotMatch(image, /\.\.|\/\/|\/$|\/[.-]|@.*@/);
+  assert.doesNotMatch(image, /(^|\/)\.|\/\/|\/$|\/-|@.*@/);
 }
 
 const call = new RegExp(
