@@ -17,6 +17,13 @@ export const maximumDepth = 256;
 /** How many values a document may hold; the largest topology that is valid needs some 300,000. */
 export const maximumValues = 500_000;
 
+/**
+ * How many keys may be whole numbers, such as "65536". The runtime does not mix their hashes with a
+ * secret, as it does with those of other texts: 60,000 that are well chosen would keep it busy for a
+ * minute wherever they are put into a map. A topology has no use for any.
+ */
+export const maximumNumericKeys = 10_000;
+
 const literals: ReadonlyMap<string, null | boolean> = new Map([
   ["null", null],
   ["true", true],
@@ -28,6 +35,7 @@ export class JsonReader {
   readonly #text: string;
   #at = 0;
   #values = 0;
+  #numericKeys = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -62,12 +70,21 @@ export class JsonReader {
     const object: { [key: string]: Json } = Object.create(null);
     this.#items("}", depth, () => {
       if (this.#peek() !== '"') throw this.#unexpected();
-      const key = this.#string();
+      const key = this.#key();
       if (this.#peek() !== ":") throw this.#unexpected();
       this.#at++;
       object[key] = this.#value(depth + 1);
     });
     return object;
+  }
+
+  #key(): string {
+    const key = this.#string();
+    if (/^\d{1,10}$/.test(key) && ++this.#numericKeys > maximumNumericKeys) {
+      const what = `more than ${maximumNumericKeys} keys that are numbers`;
+      throw new SyntaxError(`Cannot read the document: it holds ${what}`);
+    }
+    return key;
   }
 
   #list(depth: number): Json[] {
