@@ -12,11 +12,21 @@ export class ClientGone extends Error {
   override readonly name = "ClientGone";
 }
 
+/** How a body is read. */
+export interface BodyOptions {
+  readonly bounds: Bounds;
+  /** Aborted when the connection is gone. */
+  readonly gone: AbortSignal;
+}
+
 /**
  * Reads a body that must be a JSON object. Throws `HttpError` 413, 408 or 422, and `ClientGone`.
  */
-export async function readObject(request: IncomingMessage, bounds: Bounds): Promise<JsonObject> {
-  const bytes = await readBytes(request, bounds);
+export async function readObject(
+  request: IncomingMessage,
+  options: BodyOptions,
+): Promise<JsonObject> {
+  const bytes = await readBytes(request, options);
   let body: Json;
   try {
     body = parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -43,7 +53,7 @@ export function textOf(value: Json | undefined, name: string): string {
 
 async function readBytes(
   request: IncomingMessage,
-  { maximumBodyBytes, bodyTimeoutMs }: Bounds,
+  { bounds: { maximumBodyBytes, bodyTimeoutMs }, gone }: BodyOptions,
 ): Promise<Uint8Array> {
   const tooLarge = new HttpError(413, `the body is larger than ${maximumBodyBytes} bytes`);
   if (Number(request.headers["content-length"] ?? 0) > maximumBodyBytes) throw tooLarge;
@@ -61,11 +71,15 @@ async function readBytes(
   }, bodyTimeoutMs);
   const leave = () => reject(new ClientGone());
   request.on("data", keep).once("end", resolve).once("error", leave).once("close", leave);
+  // A request says nothing when its connection is cut because of what came after it.
+  gone.addEventListener("abort", leave, { once: true });
+  if (gone.aborted) leave();
   try {
     await promise;
   } finally {
     clearTimeout(timer);
     request.off("data", keep);
+    gone.removeEventListener("abort", leave);
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }

@@ -75,7 +75,7 @@ export async function handle(
     // What waits for its turn takes no more memory than what the system keeps for it.
     endTurn = await turns.take(connection.gone);
     if (expectation !== undefined) response.writeContinue();
-    const body = await readObject(request, bounds);
+    const body = await readObject(request, { bounds, gone: connection.gone });
     // That a client has left is known only when all that it had sent is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
     if (connection.gone.aborted) throw new ClientGone();
