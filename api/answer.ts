@@ -73,10 +73,13 @@ export async function send(
   });
   // A client that is still sending reads the answer later, and does not get it if it finds the
   // connection closed by then.
-  if (drainMs > 0 && !isOver) {
+  const { socket } = response;
+  // Without a socket, an answer to an earlier call has its turn first.
+  if (drainMs > 0 && !isOver && socket) {
     response.write(bytes);
     await drain(request, drainMs);
-    response.end();
+    // Not by the answer's own end: it would write nothing once more, which over TLS is never done.
+    socket.end(() => socket.destroy());
   } else {
     response.end(bytes);
   }

@@ -24,6 +24,29 @@ for (const [name, text] of cases) {
   });
 }
 
+Deno.test("the API closes a connection when it has told that it will, and the call was whole", async () => {
+  await using api = await ApiSetup.start({ bounds: { idleTimeoutMs: 3_600_000 } });
+  const length = `Content-Length: 2\r\n\r\n{}`;
+  for (const path of ["/health", "/nothing"]) {
+    for (const body of [length, "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]) {
+      using client = await api.talk();
+      client.say(`POST ${path} HTTP/1.1\r\nHost: agent\r\n${body}`);
+      assert.match(await client.end(), /^HTTP\/1\.1 40[45] .*\nconnection: close\r\n.*"\}$/is);
+    }
+  }
+});
+
+Deno.test("the API answers each of several calls that come at once, also one with no use for its body", async () => {
+  await using api = await ApiSetup.start();
+  using client = await api.talk();
+  const body = "Content-Length: 19\r\n\r\n" + '{"topology_id":"A"}';
+  client.say(`${call}${body}${call.replace("topology/teardown", "health")}${body}`);
+  const heard = await client.end();
+  assert.deepEqual(heard.match(/HTTP\/1\.1 \d+|"detail"|torn_down/g), [
+    ...["HTTP/1.1 200", "torn_down", "HTTP/1.1 405", '"detail"'],
+  ]);
+});
+
 /** Says something as the master, and nothing more; resolves when the connection is closed. */
 async function sayAndLeave(port: number, text: string): Promise<void> {
   const { authority: ca, certificate: cert, key } = master;
