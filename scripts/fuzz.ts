@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- it is a program of its own
 /**
  * Gives hostile input to whatever reads input:
  * `deno run -q -A scripts/fuzz.ts [--cases 20000] [--seed N] [--target NAME [--case N]]`.

@@ -10,7 +10,7 @@ export interface ApiAnswer {
 const statuses = [100, 200, 400, 404, 405, 408, 409, 413, 417, 422, 431, 500, 503];
 
 /** All whole answers in what was heard, each of which must be right in itself. */
-export function readAnswers(heard: string): ApiAnswer[] {
+export function readAnswers(heard: string, isOver: boolean): ApiAnswer[] {
   const answers: ApiAnswer[] = [];
   for (let rest = heard; rest !== "";) {
     const end = rest.indexOf("\r\n\r\n") + 4;
@@ -23,7 +23,7 @@ export function readAnswers(heard: string): ApiAnswer[] {
     if (status === 100) continue;
     assert.ok(length !== undefined, `an answer without a length: ${line}`);
     // To HEAD only the head is sent.
-    if (rest === "" || rest.startsWith("HTTP/1.1 ")) {
+    if ((isOver && rest === "") || rest.startsWith("HTTP/1.1 ")) {
       answers.push({ status, body: null });
       continue;
     }

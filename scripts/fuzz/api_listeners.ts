@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { refuseMalformed } from "../../api/answer.ts";
 import { defaultBounds } from "../../api/bounds.ts";
@@ -34,7 +34,7 @@ export async function listen(service: ApiService, log: Log): Promise<Listeners> 
   });
   const connections = new WeakMap<object, Connection>();
   const options = { service, turns: new Turns(), bounds: defaultBounds, log };
-  const answer: Parameters<typeof plain.on>[1] = (request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket)!;
     connection.begin();
     response.once("close", () => connection.end());

@@ -70,7 +70,6 @@ async function checkCandidate(
   chance: Chance,
 ): Promise<void> {
   checkPlan(plan);
-  // deno-lint-ignore no-control-regex
   assert.match(text, /^[\x20-\x7e]*$/);
   const again = parseJson(text);
   assert.equal(writeJson(again), text, "what is stored is read as something else");

@@ -30,7 +30,13 @@ export function largeDocument(chance: Chance): string {
     () => filled("{},", "[", "0]"),
     () => filled("1", "[1.", "]"),
     () => filled(" ", "[", "]"),
-    () => `{${chance.times(50_000, (at) => `"${at * chance.pick([1, 65_536])}":0`).join(",")}}`,
+    () =>
+      `{${
+        chance.times(
+          chance.pick([9_990, 50_000]),
+          (at) => `"${at * chance.pick([1, 65_536])}":0`,
+        ).join(",")
+      }}`,
     () => `{${chance.times(50_000, () => `"${"ab".repeat(chance.below(4))}":0`).join(",")}}`,
     () => filled("[", "", ""),
     () => filled('{"":', "", ""),

@@ -12,10 +12,11 @@ export class RawLine {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    const decoder = new TextDecoder("latin1");
+    // One character for each byte.
+    socket.setEncoding("latin1");
     socket.on("error", () => {});
-    socket.on("data", (part: Uint8Array) => {
-      this.heard += decoder.decode(part, { stream: true });
+    socket.on("data", (part: string) => {
+      this.heard += part;
       this.#onChange();
     });
     socket.on("close", () => {

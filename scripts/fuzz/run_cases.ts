@@ -62,7 +62,8 @@ export async function runCases(target: Target, options: CaseOptions): Promise<Ta
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
       if (ms > slowestMs) [slowestMs, slowestCase] = [ms, caseNumber];
       if (ms > limitMs) fail(`it took ${Math.round(ms)} ms, four times`);
-      if (ms > longMs || caseNumber % casesBetweenLooks === 0) {
+      const isDue = caseNumber % casesBetweenLooks === 0 || caseNumber === to - 1;
+      if (ms > longMs || isDue) {
         const rss = memory(limitRss);
         peakRss = Math.max(peakRss, rss);
         if (rss > limitRss) fail(`the process takes ${Math.round(rss / 2 ** 20)} MiB`);

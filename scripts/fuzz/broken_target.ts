@@ -1,0 +1,38 @@
+import type { Target } from "./target.ts";
+
+const hoard: Uint8Array[] = [];
+
+/**
+ * What the fuzzer must notice, for its own test: each of the first cases goes wrong in another way.
+ * Which one it is stands in the file that the child keeps for its parent.
+ */
+export function open(folder: string): Promise<Target> {
+  const kinds: readonly (() => string | Promise<string>)[] = [
+    () => "fine",
+    () => {
+      throw new RangeError("an invariant does not hold");
+    },
+    () => Deno.exit(7),
+    () => new Promise(() => setInterval(() => {}, 1_000)),
+    () => {
+      for (;;);
+    },
+    () => {
+      const until = performance.now() + 150;
+      while (performance.now() < until);
+      return "slow";
+    },
+    () => {
+      for (let count = 0; count < 40; count++) hoard.push(new Uint8Array(10 * 2 ** 20).fill(1));
+      return "large";
+    },
+  ];
+  return Promise.resolve({
+    run: () => kinds[numberIn(folder)]?.() ?? "fine",
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+}
+
+function numberIn(folder: string): number {
+  return Number(Deno.readTextFileSync(`${folder}/../case`));
+}
