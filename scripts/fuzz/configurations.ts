@@ -95,6 +95,7 @@ function value(name: KeyName, chance: Chance, rarely: number): string {
   if (!chance.isOneIn(rarely)) return good;
   return chance.any(
     () => chance.pick(refused),
+    () => chance.pick(refused),
     () => spoilt(good, chance),
     () => hostileText(chance, chance.pick(["image", "name", "address", "id"])),
     () => chance.isOneIn(99) ? longLine(chance) : "",

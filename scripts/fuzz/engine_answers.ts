@@ -27,9 +27,10 @@ const statuses = [
   ..."Up 5 minutes|Up 2 hours (unhealthy)|Up Less than a second|Exited (137) 3 days ago|Up|".split(
     "|",
   ),
-  ..."Up 99999999999 years|Up -1 hours|Up About an hour (Paused)|Up 1e9 days|(unhealthy)".split(
-    "|",
-  ),
+  ..."Up 99999999999 years|Up 3 fortnights|Up 2|Up -1 hours|Up About an hour (Paused)|Up 1e9 days|(unhealthy)"
+    .split(
+      "|",
+    ),
 ];
 
 /** The answer to `GET /networks`, of `names` and others, and that to the list of containers. */
@@ -64,6 +65,9 @@ export function listTexts(names: readonly string[], chance: Chance): [string, st
 }
 
 function textOf(list: unknown, chance: Chance): string {
+  if (chance.isOneIn(20)) {
+    return JSON.stringify({ message: hostileText(chance).repeat(1 + chance.few(99)) });
+  }
   const tree = treeOf(list);
   // Long lists would take long to change.
   if ((list as unknown[]).length < 100) mutateTree(tree, chance, chance.pick([0, 0, 0, 1, 2]));
@@ -74,7 +78,7 @@ function textOf(list: unknown, chance: Chance): string {
 export function answerBytes(text: string, chance: Chance): Uint8Array<ArrayBuffer> {
   const body = new TextEncoder().encode(text);
   const rarely = chance.pick([3, 1_000, 1_000]);
-  const status = chance.isOneIn(rarely)
+  const status = chance.isOneIn(rarely) || text.startsWith("{")
     ? chance.pick(["404 Not Found", "500 x", "204 No", "304 x", "100 Go", "199", "999 x", "20 x"])
     : "200 OK";
   const fields = chance.times(

@@ -26,6 +26,7 @@ const pathTricks = [
 ];
 
 const names = [
+  ..."a b|a/b|a:b|a@b|a\nb|a\0b|a%20b|aéb|a,b|a=b|a\\b|a$b|a\u2028b".split("|"),
   ..."a A 0 a.b a-b a_b a- a. a_ -a .a _a A.B lan-00 LAN-00 decky-001 web web-ssh ssh".split(" "),
   "",
   " ",
@@ -134,7 +135,7 @@ export function spoilt(text: string, chance: Chance): string {
   const at = chance.below(text.length + 1);
   return chance.any(
     () => text.slice(0, at) + chance.pick(oddCharacters) + text.slice(at),
-    () => text.slice(0, at) + chance.pick([..."./:@-_%?#\\\"' {}"]) + text.slice(at),
+    () => text.slice(0, at) + chance.pick([..." ./:@-_%?#\\\"' {}"]) + text.slice(at),
     () => text.slice(0, at) + text.slice(at + 1),
     () => text.slice(0, at),
     () => text + text,
