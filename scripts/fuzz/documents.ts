@@ -26,9 +26,12 @@ export function documentBytes(chance: Chance): Uint8Array<ArrayBuffer> {
 
 /** A topology that is valid but for a hostile text now and then. */
 function randomTree(chance: Chance): Tree {
-  const rarely = chance.pick([10, 30, 100, 1_000]);
+  // A document with several faults may be refused for any of them.
+  const rarely = chance.pick([10, 10_000, 10_000, 10_000]);
+  const faultAt = chance.isOneIn(2) ? chance.below(25) : -1;
+  let texts = 0;
   const text = (kind: TextKind, good: string) =>
-    chance.isOneIn(rarely) ? hostileText(chance, kind) : good;
+    texts++ === faultAt || chance.isOneIn(rarely) ? hostileText(chance, kind) : good;
   const second = 18 + chance.below(2);
   const lans = chance.times(chance.isOneIn(60) ? chance.below(200) : chance.below(5), (index) => ({
     id: `lan-${index}`,
