@@ -7,6 +7,7 @@ import { TopologyStore } from "./topology_store.ts";
  */
 const damages = new RegExp(
   "^(file is not a database|database disk image is malformed|malformed database schema" +
+    "|attached databases must use the same text encoding" +
     "|no such column|table applied_topology has no column|unsupported file format)",
 );
 

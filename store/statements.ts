@@ -4,9 +4,10 @@ const columns = "topology_id, applied_version_hash, hydrated_blob_json, applied_
 /** What is larger, the runtime does not hand over as a number. */
 const largestTime = Number.MAX_SAFE_INTEGER;
 
-/** Answers a row when there is our table. */
+/** Answers a row when there is our table; for SQLite its name is the same in any case. */
 export const selectTable = `
-  SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'applied_topology'`;
+  SELECT 1 FROM sqlite_schema
+  WHERE type = 'table' AND name = 'applied_topology' COLLATE NOCASE`;
 
 /**
  * The newest row and, as a sign that there are more, another. The runtime ends the process when it is

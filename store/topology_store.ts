@@ -105,6 +105,8 @@ export class TopologyStore implements Disposable {
     if (result !== undefined && result !== "ok") {
       throw new DamagedStore(String(result).slice(0, maximumErrorLength));
     }
+    // An encoding that there is not passes at first, and not when the schema is read again.
+    this.#database?.exec("PRAGMA writable_schema = RESET");
     this.current();
   }
 

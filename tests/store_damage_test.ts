@@ -123,6 +123,10 @@ const noKey = "ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE const
 /** What another program, an older or a newer agent may have made of the file. */
 const schemas: [what: string, sql: string, expected: object, fate: string][] = [
   ["another table only", "CREATE TABLE a (b)", { current: "idle", ...works }, "kept"],
+  ["its table in other letters", table(columns).replace("applied_t", "aPplied_t") + row, {
+    current: "h",
+    ...works,
+  }, "kept"],
   ["two rows", table(columns) + insert("'B'", "'g'", "'{}'", "0", "NULL") + row, {
     current: "h",
     ...works,

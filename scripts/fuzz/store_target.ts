@@ -105,8 +105,6 @@ function keep(path: string): string {
   } catch (error) {
     if (error instanceof AlreadyApplied) return "another is there";
     if (isLocked(error)) return "locked";
-    // SQLite lets a header with an encoding that there is not pass at first, but not a second time.
-    if (error instanceof Error && /same text encoding/.test(error.message)) return "no encoding";
     throw error;
   }
 }
