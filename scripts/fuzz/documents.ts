@@ -15,8 +15,11 @@ const ends = [0, 1, 127, 128, 129, 255];
 const services = ["ssh", "http", "smb", "mysql", "ftp"];
 
 /** A topology document as the bytes that came, valid or not. */
-export function documentBytes(chance: Chance): Uint8Array<ArrayBuffer> {
-  if (chance.isOneIn(casesForEachLarge)) return encode(largeDocument(chance));
+export function documentBytes(
+  chance: Chance,
+  { largeToo = true }: { largeToo?: boolean } = {},
+): Uint8Array<ArrayBuffer> {
+  if (chance.isOneIn(casesForEachLarge) && largeToo) return encode(largeDocument(chance));
   if (chance.isOneIn(20)) return encode(randomDocument(chance.random));
   const tree = chance.isOneIn(3) ? treeOf(JSON.parse(chance.pick(samples))) : randomTree(chance);
   mutateTree(tree, chance, chance.pick([0, 0, 0, 1, 1, 2, 4]));
