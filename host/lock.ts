@@ -29,14 +29,23 @@ export class FileLock {
   /** Throws `LockHeld` when somebody else has it and `onWait` is not given. */
   static async acquire(path: string, { purpose, signal, onWait }: LockOptions): Promise<FileLock> {
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o700 });
-    const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+    let file = open(path);
     try {
-      for (let isFirst = true; !file.tryLockSync(true); isFirst = false) {
+      for (let isFirst = true;;) {
+        const isLocked = file.tryLockSync(true);
+        if (isLocked && isStillAt(path, file)) break;
+        if (isLocked) {
+          // It was removed or replaced: whoever comes next locks another one.
+          file.close();
+          file = open(path);
+          continue;
+        }
         if (isFirst) {
           const holder = await readHolder(path);
           if (!onWait) throw new LockHeld(`held by ${holder}`);
           onWait(holder);
         }
+        isFirst = false;
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
         signal.throwIfAborted();
       }
@@ -53,6 +62,29 @@ export class FileLock {
   release(): void {
     writeHolder(this.#file, "");
     this.#file.close();
+  }
+}
+
+/** What is locked is written to: that must not be what somebody's link leads to, nor a pipe. */
+function open(path: string): Deno.FsFile {
+  const present = lookAt(path);
+  if (present && !present.isFile) throw new Error("it is not a regular file");
+  return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+}
+
+/** Whether `file` is what is at `path`, by that name alone. */
+function isStillAt(path: string, file: Deno.FsFile): boolean {
+  const [present, { dev, ino }] = [lookAt(path), file.statSync()];
+  return present !== null && present.isFile && present.dev === dev && present.ino === ino;
+}
+
+/** What is at `path`, be it a link; null when there is nothing. */
+function lookAt(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
   }
 }
 

@@ -130,5 +130,33 @@ Deno.test("FileLock.acquire() throws what keeps it from its file", () =>
     Deno.writeTextFileSync(path, "");
     await assert.rejects(acquire(`${path}/below/apply.lock`));
     Deno.mkdirSync(`${path}.d`);
-    await assert.rejects(acquire(`${path}.d`), Deno.errors.IsADirectory);
+    await assert.rejects(acquire(`${path}.d`), { message: "it is not a regular file" });
+  }));
+
+for (const what of ["a link", "a dangling link", "a pipe"]) {
+  Deno.test(`FileLock.acquire() refuses ${what} in its file's place, and touches nothing by it`, () =>
+    withPath(async (path) => {
+      const other = `${path}.other`;
+      if (what === "a link") Deno.writeTextFileSync(other, "not ours");
+      if (what === "a pipe") {
+        await new Deno.Command("mkfifo", { args: [path] }).output();
+      } else Deno.symlinkSync(other, path);
+      await assert.rejects(acquire(path), { message: "it is not a regular file" });
+      await assert.rejects(acquire(path, { onWait: () => {} }));
+      if (what === "a link") assert.equal(Deno.readTextFileSync(other), "not ours");
+      else assert.throws(() => Deno.statSync(other), Deno.errors.NotFound);
+    }));
+}
+
+Deno.test("FileLock.acquire() takes the lock that is there now when the one it waited for was removed", () =>
+  withPath(async (path) => {
+    const old = await acquire(path);
+    const { promise: waits, resolve } = Promise.withResolvers<string>();
+    const next = acquire(path, { purpose: "next", onWait: resolve });
+    await waits;
+    Deno.removeSync(path);
+    old.release();
+    const lock = await next;
+    await assert.rejects(acquire(path), /^LockHeld: held by .* for next$/);
+    lock.release();
   }));
