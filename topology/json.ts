@@ -66,8 +66,13 @@ function isHighSurrogate(unit: number): boolean {
 
 /** `JSON.stringify` escapes all that it must; what is left is to keep to ASCII. */
 function quote(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\x7f-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  // Not one by one: the runtime keeps each replacement until the last.
+  return JSON.stringify(text).replace(/[\x7f-\uffff]{1,1000}/g, (units) => {
+    const escaped: string[] = [];
+    for (let at = 0; at < units.length; at++) {
+      escaped.push(`\\u${units.charCodeAt(at).toString(16).padStart(4, "0")}`);
+    }
+    // One text, where adding up would make a chain of as many pieces.
+    return escaped.join("");
+  });
 }
