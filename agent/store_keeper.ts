@@ -82,14 +82,15 @@ export class StoreKeeper {
 
 /** Opening it mends what can be mended; whoever else is at it does the same. */
 async function mend(path: string, memory: StoreMemory): Promise<void> {
+  const lockPath = lockPathOf(path);
   let lock: FileLock | null = null;
   try {
-    lock = await FileLock.acquire(lockPathOf(path), {
+    lock = await FileLock.acquire(lockPath, {
       purpose: "mending the store",
       signal: new AbortController().signal,
     });
   } catch (error) {
-    if (!isWritingImpossible(error)) return;
+    if (!isWritingImpossible(error, lockPath)) return;
     // Where there can be no lock, nobody who would need one can write.
   }
   try {

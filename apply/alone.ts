@@ -68,7 +68,7 @@ async function acquire(
     if (gone?.aborted) throw new Refusal("busy", "the caller left before its turn had come");
     if (signal.aborted) throw new Refusal("busy", "stopped before its turn had come");
     // Where there can be no lock, nobody who would need one can write.
-    if (memory && isWritingImpossible(cause)) return null;
+    if (memory && isWritingImpossible(cause, path)) return null;
     throw new Refusal("failed", `Cannot lock ${path}: ${explain(cause)}`, { cause });
   }
 }

@@ -12,12 +12,6 @@ const advice: readonly (readonly [problem: RegExp, advice: string])[] = [
   [/disk I\/O error|Input\/output error/i, "see the kernel's log for what is wrong with the disk"],
 ];
 
-/** Whether nobody can write there: no permission, no space, or a file system that is read-only. */
-export function isWritingImpossible(error: unknown): boolean {
-  return error instanceof Error &&
-    /Permission denied|Read-only file system|No space left/.test(error.message);
-}
-
 /** What was thrown, in words, and what can be done about it, where that is known. */
 export function explain(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);

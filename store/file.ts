@@ -44,6 +44,17 @@ export function findWriteProblem(path: string): string | null {
   }
 }
 
+/**
+ * Whether what was thrown as `path` was opened means that nobody can write there: no space, a file
+ * system that is read-only, a folder without the permission. A file that is there, and that this user
+ * may not open, is another matter: its owner writes.
+ */
+export function isWritingImpossible(error: unknown, path: string): boolean {
+  if (!(error instanceof Error)) return false;
+  if (/Read-only file system|No space left/.test(error.message)) return true;
+  return /Permission denied/.test(error.message) && !isThere(path);
+}
+
 /** Whether another process holds a lock: node:sqlite tells by its message only. */
 export function isLocked(error: unknown): boolean {
   return error instanceof Error && error.message.includes("database is locked");
@@ -56,6 +67,14 @@ export function look(path: string): Deno.FileInfo | null {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    return look(path) !== null;
+  } catch {
+    return false;
   }
 }
 
