@@ -55,10 +55,12 @@ function setAside(path: string, now: number): string {
 export function listSetAside(path: string): string[] {
   const at = path.lastIndexOf("/") + 1;
   const start = `${path.slice(at)}.corrupt-`;
+  // What somebody else keeps beside them, such as a dump of one, is not ours to count or remove.
+  const time = /^\d{8}T\d{6}Z$/;
   const names: string[] = [];
   try {
     for (const { name } of Deno.readDirSync(path.slice(0, at) || ".")) {
-      if (name.startsWith(start) && !companions.some((it) => name.endsWith(it))) names.push(name);
+      if (name.startsWith(start) && time.test(name.slice(start.length))) names.push(name);
     }
   } catch {
     // Where the folder cannot be read, neither can the store, which says why.

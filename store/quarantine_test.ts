@@ -144,3 +144,19 @@ Deno.test("setAsideIfDamaged() reads all of the file: also what reading the row 
     assert.ok(setAsideIfDamaged(path));
   });
 });
+
+Deno.test("setAsideIfDamaged() leaves what an operator keeps beside the files that it has set aside", () => {
+  withFolder((path, harm, names) => {
+    const own = ["20261122T190400Z.sql", "20261122T190500Z~", "of-last-week"];
+    for (const end of own) Deno.writeTextFileSync(`${path}.corrupt-${end}`, "");
+    Deno.mkdirSync(`${path}.corrupt-looked-at`);
+    for (let second = 0; second < 5; second++) {
+      harm();
+      setAsideIfDamaged(path, at(second));
+    }
+    assert.equal(listSetAside(path).length, 3);
+    for (const end of [...own, "looked-at"]) {
+      assert.ok(names().includes(`topology.db.corrupt-${end}`), end);
+    }
+  });
+});
