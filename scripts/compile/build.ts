@@ -100,7 +100,10 @@ async function compile(
       "--no-code-cache",
       // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small
       // nursery: it would grow with the number of beats, for nothing (bench/transport.ts).
-      `--v8-flags=${["--jitless", "--max-semi-space-size=1", ...v8Flags].join()}`,
+      // Garbage of large documents would be left to lie until the unit's MemoryMax ends the agent.
+      `--v8-flags=${
+        ["--jitless", "--max-semi-space-size=1", "--max-old-space-size=256", ...v8Flags].join()
+      }`,
       "--app-name=decnet-agent",
       `--target=${target}`,
       "--output=decnet-agent",
