@@ -1,9 +1,10 @@
 import { type KeyName, keyNames } from "./keys.ts";
+import { type Printable, printables, type Shell, shells } from "./usage.ts";
 
 /** What the agent can be asked to do. */
 export type Command =
   | { readonly name: "loop" }
-  | { readonly name: "once"; readonly dryRun: boolean }
+  | { readonly name: "once"; readonly dryRun: boolean; readonly quiet: boolean }
   | { readonly name: "state" }
   | { readonly name: "hash"; readonly file: string }
   | {
@@ -15,6 +16,13 @@ export type Command =
     readonly noWait: boolean;
   }
   | { readonly name: "teardown"; readonly topologyId: string; readonly noWait: boolean }
+  | { readonly name: "doctor" }
+  | {
+    readonly name: "print";
+    readonly what: Printable;
+    /** Null but for completions. */
+    readonly shell: Shell | null;
+  }
   | { readonly name: "version" }
   | { readonly name: "help" };
 
@@ -33,7 +41,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-const switches = ["once", "json", "dry-run", "no-wait", "version", "help"] as const;
+const switches = ["once", "json", "quiet", "dry-run", "no-wait", "version", "help"] as const;
 type Switch = (typeof switches)[number];
 
 /** Takes a command line apart. Throws `UsageError` for anything that it does not know. */
@@ -93,9 +101,14 @@ function chooseCommand(
   if (on.has("once") && first !== undefined) {
     throw new UsageError(`--once is a command of its own; it does not go with '${first}'`);
   }
-  if (on.has("once")) return { name: "once", dryRun };
-  if (on.has("json") && first === undefined) {
-    throw new UsageError("--json goes with --once, state, apply, teardown, hash and --version");
+  const quiet = on.has("quiet");
+  if (quiet && !on.has("once")) throw new UsageError("--quiet goes with --once");
+  if (quiet && on.has("json")) throw new UsageError("--quiet does not go with --json");
+  if (on.has("once")) return { name: "once", dryRun, quiet };
+  if (on.has("json") && (first === undefined || first === "print")) {
+    throw new UsageError(
+      "--json goes with --once, state, doctor, apply, teardown, hash and --version",
+    );
   }
   switch (first) {
     case undefined:
@@ -103,6 +116,11 @@ function chooseCommand(
     case "state":
       if (rest.length > 0) throw new UsageError("state takes no operand");
       return { name: "state" };
+    case "doctor":
+      if (rest.length > 0) throw new UsageError("doctor takes no operand");
+      return { name: "doctor" };
+    case "print":
+      return choosePrintable(rest);
     case "hash":
       if (rest.length !== 1) throw new UsageError("hash takes one file, or - for standard input");
       return { name: "hash", file: rest[0]! };
@@ -115,6 +133,19 @@ function chooseCommand(
     default:
       throw new UsageError(`'${first}' is not a command; --help lists them`);
   }
+}
+
+function choosePrintable([what = "", shell, ...rest]: readonly string[]): Command {
+  const whats = Object.keys(printables) as Printable[];
+  if (!isOneOf(whats, what)) throw new UsageError(`print takes one of ${whats.join(", ")}`);
+  if (what !== "completion") {
+    if (shell !== undefined) throw new UsageError(`print ${what} takes no more`);
+    return { name: "print", what, shell: null };
+  }
+  if (shell === undefined || !isOneOf(shells, shell) || rest.length > 0) {
+    throw new UsageError(`print completion takes one of ${shells.join(", ")}`);
+  }
+  return { name: "print", what, shell };
 }
 
 function expand(argument: string): string {

@@ -40,14 +40,14 @@ export async function printHash(
 /** `--once`: one beat, as a line or as JSON; the exit code tells the worst of what was found. */
 export async function check(
   { agent: options, warnings }: Configuration,
-  { dryRun, json }: { dryRun: boolean; json: boolean },
+  { dryRun, quiet, json }: { dryRun: boolean; quiet: boolean; json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
   const agent = new Agent({ ...options, agentVersion });
   const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs), { dryRun, stockTimeoutMs });
   const findings = findingsOf(beat, warnings);
   if (json) printJson(terminal, onceJson(beat, findings, options.storePath));
-  else terminal.stdout(`${onceText(beat, findings)}\n`);
+  else if (!quiet || findings.length > 0) terminal.stdout(`${onceText(beat, findings)}\n`);
   agent.close();
   return worst(findings);
 }

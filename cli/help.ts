@@ -1,32 +1,41 @@
 import { keyNames, keys, variableOf } from "./keys.ts";
+import {
+  changeCodes,
+  checkCodes,
+  commandUsages,
+  optionUsages,
+  printables,
+  shells,
+} from "./usage.ts";
 
 /** What `--help` prints. */
 export function helpText(): string {
+  const commands = commandUsages.map(({ usage, summary }) =>
+    `  ${`decnet-agent ${usage}`.padEnd(27)} ${summary}`
+  );
+  const options = optionUsages.map(({ flag, placeholder, commands, summary }) => {
+    const goesWith = commands.length > 0 ? ` (with ${commands.join(", ")})` : "";
+    return `  ${placeholder ? `${flag} ${placeholder}` : flag}\n      ${summary}${goesWith}`;
+  });
+  const whats = Object.entries(printables).map(([what, summary]) =>
+    `  ${(what === "completion" ? `completion ${shells.join("|")}` : what).padEnd(27)} ${summary}`
+  );
   const flags = keyNames.map((name) => {
     const { placeholder, summary, fallback } = keys[name];
     return `  --${name} ${placeholder}\n      ${summary}\n      default: ${fallback}`;
   });
+  const codes = (table: typeof checkCodes) =>
+    table.map(([code, meaning]) => `  ${code.padEnd(12)} ${meaning}`).join("\n");
   return `decnet-agent: runs on a host of decoys and tells the master what is there
 
 usage
-  decnet-agent                the loop, until SIGTERM or SIGINT
-  decnet-agent --once         one beat, then exit: the health check
-  decnet-agent state          what is applied, what runs, and how the two differ
-  decnet-agent apply FILE|-   make Docker as a topology document says, and tell the master
-  decnet-agent teardown ID    remove all of a topology from Docker and the store
-  decnet-agent hash FILE|-    the version hash of a topology document
+${commands.join("\n")}
 
 options
-  --json       print JSON (with --once, state, apply, teardown, hash and --version)
-  --dry-run    with --once: do not send the beat
-               with apply: print what would change, and change nothing
-  --hash HEX   with apply: refuse a document that has another version hash
-  --no-wait    with apply and teardown: refuse when another one is under way
-  --config FILE
-      the ini file, section [agent]
-      default: /etc/decnet/decnet.ini
-  --version    versions of the agent, Deno and SQLite
-  --help       this text
+${options.join("\n")}
+
+what print prints
+${whats.join("\n")}
 
 configuration
   The first that is set counts: the flag, the variable (${variableOf("master-host")} for
@@ -35,15 +44,9 @@ configuration
 ${flags.join("\n")}
 
 exit codes
-  0 OK         all is well
-  1 WARNING    drift, a recorded error, a certificate about to expire
-  2 CRITICAL   Docker or the master unreachable, or the master refuses
-  3 UNKNOWN    wrong usage or configuration, no certificates, store unreadable
+${codes(checkCodes)}
 
 exit codes of apply and teardown
-  0            done
-  1            done, but something else is not right: drift, the beat not delivered
-  2            failed on the way, and recorded: run it again
-  3            refused, nothing was changed: not valid, another topology, busy
+${codes(changeCodes)}
 `;
 }

@@ -51,6 +51,14 @@ async function runCommand(args: Arguments, terminal: Terminal): Promise<ExitCode
       return 0;
     case "version":
       return printVersion(json, terminal);
+    case "print": {
+      const { print } = await import("./print.ts");
+      return print(command, terminal);
+    }
+    case "doctor": {
+      const { doctor } = await import("./doctor.ts");
+      return await doctor(args, terminal);
+    }
     case "hash":
       return await printHash(command.file, json, terminal);
   }

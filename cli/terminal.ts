@@ -7,6 +7,8 @@ export interface Terminal extends Surroundings {
   readonly stderr: (text: string) => void;
   /** How many columns standard error has; null when it is no terminal. */
   readonly columns: () => number | null;
+  /** The path of the running executable. */
+  readonly executable: () => string;
   /** The bytes of a file; `-` is standard input. */
   readonly readInput: (path: string) => Promise<Uint8Array>;
   /** Aborted when the process is asked to stop; from the first call on, no signal kills it. */

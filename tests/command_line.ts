@@ -29,6 +29,7 @@ export async function runOn(
       return new AbortController().signal;
     },
     columns: () => null,
+    executable: () => "/opt/decnet/decnet-agent",
     variable: () => undefined,
     readFile: () => null,
     exists: () => false,

@@ -144,5 +144,6 @@ function terminal(write: (text: string) => void = () => {}): Terminal {
     exists: () => false,
     isRoot: false,
     columns: () => null,
+    executable: () => Deno.execPath(),
   };
 }
