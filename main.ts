@@ -1,5 +1,5 @@
 import { run } from "./cli/mod.ts";
-import { exists, readConfigFile, readInput, stopSignal, writeText } from "./host/mod.ts";
+import { exists, onReload, readConfigFile, readInput, stopSignal, writeText } from "./host/mod.ts";
 
 /** Runs the command line of this process; the answer is the exit code. */
 async function main(): Promise<number> {
@@ -14,6 +14,7 @@ async function main(): Promise<number> {
     readInput,
     exists,
     stopSignal,
+    onReload,
   });
 }
 

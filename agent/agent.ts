@@ -21,6 +21,8 @@ export interface AgentOptions extends StockOptions {
   readonly master: MasterAddress | null;
   /** The folder of the certificates. */
   readonly agentDirectory: string;
+  /** The same folder, where it has been read before. */
+  readonly certificates?: CertificateFolder;
 }
 
 /** What is known of the certificates. */
@@ -64,7 +66,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#stocktaker = new Stocktaker(options);
-    this.#certificates = new CertificateFolder(options.agentDirectory);
+    this.#certificates = options.certificates ?? new CertificateFolder(options.agentDirectory);
   }
 
   /** Looks at the host and reports to the master. What fails becomes part of the beat. */

@@ -1,68 +1,143 @@
-import { Agent, type Beat, Bell, runLoop } from "../agent/mod.ts";
-import { Applier } from "../apply/mod.ts";
-import { ApiServer, TopologyService } from "../api/mod.ts";
+import type { Beat } from "../agent/mod.ts";
 import { createLog, FileLock, LockHeld, type Log, Supervisor } from "../host/mod.ts";
 import { CertificateFolder, hostAndPort } from "../master/mod.ts";
 import { StoreMemory } from "../store/mod.ts";
-import type { Configuration, ListenOptions } from "./configuration.ts";
+import type { Configuration } from "./configuration.ts";
 import type { ExitCode } from "./exit.ts";
-import { findingsOf } from "./findings.ts";
-import { summary } from "./once_text.ts";
 import { escapeControls } from "./print_json.ts";
+import { Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 import { agentVersion } from "./version.ts";
 
-/** The loop, until the process is asked to stop. */
-export async function loop(configuration: Configuration, terminal: Terminal): Promise<ExitCode> {
-  const { agent: options, intervalMs, supersede, listen, warnings } = configuration;
-  const signal = terminal.stopSignal();
+/** A configuration, and the folder of its certificates. */
+interface Setup {
+  readonly configuration: Configuration;
+  readonly certificates: CertificateFolder;
+}
+
+/**
+ * The loop, until the process is asked to stop. When it is asked to read its files again it goes on
+ * with what `reread` answers, or, when that is of no use, with what it has.
+ */
+export async function loop(
+  configuration: Configuration,
+  reread: () => Configuration,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const stop = terminal.stopSignal();
   const log = createLog(terminal.stderr);
-  const { master, storePath, sockets, hostUuid } = options;
-  log("info", "started", {
-    version: agentVersion,
+  log("info", "started", { version: agentVersion, ...described(configuration) });
+  const requests = new Requests(terminal);
+  const lock = await lockState(configuration.agent.storePath, stop, log);
+  const supervisor = new Supervisor({
+    socket: terminal.variable("NOTIFY_SOCKET"),
+    watchdogUsec: terminal.variable("WATCHDOG_USEC"),
+    onError: (error) => log("warn", `Cannot tell the supervisor: ${error}`),
+  });
+  stop.addEventListener("abort", () => supervisor.stopping(), { once: true });
+  const memory = new StoreMemory();
+  const print = printChanges(terminal);
+  const certificates = new CertificateFolder(configuration.agent.agentDirectory);
+  let setup: Setup = { configuration, certificates };
+  for (let isFirst = true; !stop.aborted; isFirst = false) {
+    const over = new AbortController();
+    const { master } = setup.configuration.agent;
+    const session = new Session(setup.configuration, {
+      certificates: setup.certificates,
+      memory,
+      log,
+      supervisor,
+      onBeat: master ? () => {} : print,
+      signal: AbortSignal.any([stop, over.signal]),
+    });
+    await session.look();
+    if (isFirst) {
+      const seconds = setup.configuration.intervalMs / 1000;
+      supervisor.status(`started; the first beat is due within ${seconds} s`);
+    } else {
+      log("info", "the configuration was read again", described(setup.configuration));
+      session.hurry();
+    }
+    supervisor.ready();
+    const running = session.run();
+    const next = nextSetup(setup, { requests, reread, log, supervisor });
+    const fresh = await Promise.race([running.then(() => null), next]);
+    if (!fresh) break;
+    // What the master has been promised is done first.
+    await session.settled();
+    over.abort(new Error("the configuration was read again"));
+    await running;
+    setup = fresh;
+  }
+  lock?.release();
+  log("info", "stopped");
+  await supervisor.close();
+  return 0;
+}
+
+/** The requests to read the files again; those that come while one is answered are one. */
+class Requests {
+  #next = Promise.withResolvers<void>();
+
+  constructor(terminal: Terminal) {
+    terminal.onReload(() => this.#next.resolve());
+  }
+
+  /** Resolves at the next one. */
+  async take(): Promise<void> {
+    await this.#next.promise;
+    this.#next = Promise.withResolvers<void>();
+  }
+}
+
+/** Waits until it was asked for another setup, and there is one that can be used. */
+async function nextSetup(
+  current: Setup,
+  { requests, reread, log, supervisor }: {
+    requests: Requests;
+    reread: () => Configuration;
+    log: Log;
+    supervisor: Supervisor;
+  },
+): Promise<Setup> {
+  for (;;) {
+    await requests.take();
+    supervisor.reloading();
+    try {
+      const configuration = reread();
+      for (const warning of configuration.warnings) log("warn", warning);
+      return await replace(current, configuration);
+    } catch (error) {
+      const { message } = error as Error;
+      log("error", `the configuration stays as it was: ${message}`, { subject: "configuration" });
+      supervisor.ready();
+    }
+  }
+}
+
+/** Throws `Error` for a configuration that cannot take the place of the current one. */
+async function replace(current: Setup, configuration: Configuration): Promise<Setup> {
+  const [was, is] = [current.configuration.agent, configuration.agent];
+  if (is.storePath !== was.storePath) {
+    throw new Error("another state-dir needs a restart of the agent");
+  }
+  // The old ones stay in use for as long as newer ones in the same folder are of no use.
+  if (is.agentDirectory === was.agentDirectory) return { ...current, configuration };
+  const certificates = new CertificateFolder(is.agentDirectory);
+  if (is.master || configuration.listen) await certificates.load();
+  return { configuration, certificates };
+}
+
+function described({ agent, intervalMs, listen }: Configuration): Record<string, string> {
+  const { master, hostUuid, storePath, sockets } = agent;
+  return {
     master: master ? hostAndPort(master) : "none",
     ...(hostUuid === null ? {} : { host: hostUuid }),
     interval: `${intervalMs / 1000}s`,
     store: storePath,
     docker: sockets.join(","),
     listen: listen ? hostAndPort(listen) : "off",
-  });
-  const lock = await lockState(storePath, signal, log);
-  const memory = new StoreMemory();
-  const agent = new Agent({ ...options, agentVersion, memory });
-  const bell = new Bell();
-  const print = master ? () => {} : printChanges(terminal);
-  const supervisor = new Supervisor({
-    socket: terminal.variable("NOTIFY_SOCKET"),
-    watchdogUsec: terminal.variable("WATCHDOG_USEC"),
-    onError: (error) => log("warn", `Cannot tell the supervisor: ${error}`),
-  });
-  const applier = new Applier({ ...options, supersede, memory });
-  const service = new TopologyService({ ...options, agent, applier, bell, log, signal });
-  // The first beat may be a whole interval away; a first look shows that the agent works.
-  await agent.state(signal);
-  supervisor.status(`started; the first beat is due within ${intervalMs / 1000} s`);
-  supervisor.ready();
-  signal.addEventListener("abort", () => supervisor.stopping(), { once: true });
-  await Promise.all([
-    runLoop(agent, signal, {
-      intervalMs,
-      log,
-      bell,
-      isBusy: () => service.isBusy,
-      onWork: (phase) => phase === "begin" ? supervisor.beginWork() : supervisor.endWork(),
-      onBeat: (beat) => {
-        print(beat);
-        supervisor.status(summary(beat, findingsOf(beat, warnings)));
-      },
-    }),
-    listen && serve(service, { ...listen, ...options, intervalMs, log, signal }),
-  ]);
-  agent.close();
-  lock?.release();
-  log("info", "stopped");
-  await supervisor.close();
-  return 0;
+  };
 }
 
 /**
@@ -84,42 +159,6 @@ async function lockState(
     }
     log("warn", `Cannot lock ${path}: ${message}; a second agent would not be noticed`);
     return null;
-  }
-}
-
-const noDescriptors = "no file descriptors are left (ulimit -n); the API starts anew";
-
-/** What the API needs besides the service. */
-interface ServeOptions extends ListenOptions {
-  readonly agentDirectory: string;
-  readonly intervalMs: number;
-  readonly log: Log;
-  readonly signal: AbortSignal;
-}
-
-/** Serves the API until `signal` is aborted. What keeps it from listening ends nothing else. */
-async function serve(service: TopologyService, options: ServeOptions): Promise<void> {
-  const { agentDirectory, intervalMs, log, signal } = options;
-  const folder = new CertificateFolder(agentDirectory);
-  const { promise: stopped, resolve } = Promise.withResolvers<void>();
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  for (let problem = ""; !signal.aborted;) {
-    try {
-      const server = await ApiServer.start(service, {
-        ...options,
-        certificates: () => folder.load(),
-      });
-      log("info", "listening", { address: hostAndPort(options) });
-      await Promise.race([stopped, server.deaf]);
-      if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
-      await server.stop();
-      if (signal.aborted) await service.settled();
-    } catch (error) {
-      const { message } = error as Error;
-      if (message !== problem) log("error", message, { subject: "api" });
-      problem = message;
-      await new Bell().wait(intervalMs, signal);
-    }
   }
 }
 

@@ -70,7 +70,8 @@ async function runCommand(args: Arguments, terminal: Terminal): Promise<ExitCode
     case "loop": {
       // What a check does not need is not loaded for one.
       const { loop } = await import("./loop.ts");
-      return await loop(configuration, terminal);
+      const reread = () => configure(args.values, args.config, terminal);
+      return await loop(configuration, reread, terminal);
     }
     case "once":
       return await check(configuration, { ...command, json }, terminal);

@@ -13,4 +13,6 @@ export interface Terminal extends Surroundings {
   readonly readInput: (path: string) => Promise<Uint8Array>;
   /** Aborted when the process is asked to stop; from the first call on, no signal kills it. */
   readonly stopSignal: () => AbortSignal;
+  /** Calls back whenever the process is asked to read its files again; that kills it no more. */
+  readonly onReload: (listener: () => void) => void;
 }

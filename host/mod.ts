@@ -5,4 +5,4 @@ export { FileLock, LockHeld } from "./lock.ts";
 export { createLog, type Level, type Log } from "./log.ts";
 export { printable } from "./printable.ts";
 export { Supervisor, type SupervisorOptions } from "./supervisor.ts";
-export { stopSignal, writeText } from "./process.ts";
+export { onReload, stopSignal, writeText } from "./process.ts";

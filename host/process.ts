@@ -16,6 +16,15 @@ export function writeText(
   }
 }
 
+/**
+ * Calls `listener` at each SIGHUP, which from now on does not kill the process. On a terminal it means
+ * as ever that the terminal has gone, and ends it.
+ */
+export function onReload(listener: () => void): void {
+  if (Deno.stderr.isTerminal()) return;
+  Deno.addSignalListener("SIGHUP", listener);
+}
+
 /** A signal that SIGTERM and SIGINT abort; from now on they do not kill the process. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();

@@ -45,6 +45,11 @@ export class Supervisor {
     this.#send("READY=1");
   }
 
+  /** The service reads its configuration again; `ready()` ends that. */
+  reloading(): void {
+    this.#send("RELOADING=1");
+  }
+
   /** How the service is, in a line for `systemctl status`. */
   status(text: string): void {
     this.#send(`STATUS=${text.replaceAll("\n", " ").slice(0, 500).toWellFormed()}`);

@@ -23,6 +23,7 @@ export async function runOn(
     },
     stderr: (text) => stderr += witness(text),
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
+    onReload: () => {},
     stopSignal: () => {
       const isChange = args.some((argument) => argument === "apply" || argument === "teardown");
       assert.ok(isChange, "besides the loop only an apply and a teardown may catch signals");

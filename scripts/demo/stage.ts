@@ -138,6 +138,7 @@ function terminal(write: (text: string) => void = () => {}): Terminal {
     },
     stderr: write,
     readInput: (path) => Deno.readFile(path),
+    onReload: () => {},
     stopSignal: () => new AbortController().signal,
     variable: (name) => engineVariables.includes(name) ? Deno.env.get(name) : undefined,
     readFile: () => null,

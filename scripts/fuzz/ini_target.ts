@@ -89,7 +89,9 @@ async function checkRun(args: readonly string[], machine: Surroundings): Promise
     },
     stderr: (text) => stderr += text,
     columns: () => null,
+    executable: () => "/opt/decnet/decnet-agent",
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
+    onReload: () => {},
     stopSignal: () => {
       throw new assert.AssertionError({ message: "it was about to change something" });
     },

@@ -72,7 +72,7 @@ export class RunningAgent implements AsyncDisposable {
   }
 
   /** Sends it a signal that does not end it. */
-  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+  signal(signal: "SIGSTOP" | "SIGCONT" | "SIGHUP"): void {
     this.#process.kill(signal);
   }
 
