@@ -1,6 +1,7 @@
 import { basename, dirname, join } from "node:path";
 
 import { run } from "./command.ts";
+import { stripSymbols } from "./strip.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -39,7 +40,7 @@ export async function build(
     prefix: ".compile-",
   });
   try {
-    await Deno.writeFile(join(scratch, "denort"), base, { mode: 0o755 });
+    await Deno.writeFile(join(scratch, "denort"), stripSymbols(base), { mode: 0o755 });
     await writeConfig(root, join(scratch, "deno.json"));
     await bundle(root, { entry, folder: join(scratch, "bundle"), env });
     const time = await sourceTime(root, env);

@@ -1,15 +1,16 @@
 /** Field offsets of the ELF64 format: header, program header, section header. */
-const HEADER = {
+export const HEADER = {
   programTable: 32,
   sectionTable: 40,
   programCount: 56,
   sectionCount: 60,
   nameSection: 62,
 };
-const PROGRAM = { offset: 8, fileSize: 32, length: 56 };
-const SECTION = { type: 4, offset: 24, size: 32, length: 64 };
+export const PROGRAM = { offset: 8, fileSize: 32, length: 56 };
+export const SECTION = { type: 4, offset: 24, size: 32, link: 40, length: 64 };
 const PT_PHDR = 6;
-const SHT_NOBITS = 8;
+/** A section without bytes in the file. */
+export const SHT_NOBITS = 8;
 const HEADER_LENGTH = 64;
 
 /** What `deno compile` adds to its base: the program, and a longer program table. */
@@ -24,8 +25,8 @@ const ADDED_SECTIONS = [".note.sui", ".sui.phdrs"];
  * Whether the result is the base can only be told by its hash.
  */
 export function recoverBase(program: Uint8Array): Uint8Array {
-  const view = openElf(program);
-  const sections = readSections(view);
+  const view = openElf(program, failed);
+  const sections = readSections(view, failed);
   const added = sections.filter((s) => ADDED_SECTIONS.includes(s.name));
   if (added.length !== ADDED_SECTIONS.length) {
     throw failed(`no sections ${ADDED_SECTIONS.join(" and ")} in it`);
@@ -53,18 +54,20 @@ export function recoverBase(program: Uint8Array): Uint8Array {
   return base;
 }
 
-function openElf(program: Uint8Array): DataView {
+/** A view of a program. Throws `Error` when it is none of 64 bits, little-endian. */
+export function openElf(program: Uint8Array, fail: (why: string) => Error): DataView {
   const magic = [0x7f, 0x45, 0x4c, 0x46, /* 64-bit */ 2, /* little-endian */ 1];
   if (
     program.length < HEADER_LENGTH + PROGRAM.length ||
     magic.some((byte, index) => program[index] !== byte)
   ) {
-    throw failed("the carrier is not a 64-bit little-endian ELF program");
+    throw fail("it is not a 64-bit little-endian ELF program");
   }
   return new DataView(program.buffer, program.byteOffset, program.byteLength);
 }
 
-interface Section {
+/** A section of a program. */
+export interface Section {
   readonly name: string;
   readonly type: number;
   readonly offset: number;
@@ -73,18 +76,19 @@ interface Section {
   readonly header: number;
 }
 
-function readSections(view: DataView): Section[] {
+/** The sections in the order of their table. Throws `Error` when that is cut short. */
+export function readSections(view: DataView, fail: (why: string) => Error): Section[] {
   const table = Number(view.getBigUint64(HEADER.sectionTable, true));
   const count = view.getUint16(HEADER.sectionCount, true);
   const end = table + count * SECTION.length;
   if (end > view.byteLength) {
-    throw failed(
-      `the carrier is cut short: its section table ends at byte ${end}, ` +
+    throw fail(
+      `it is cut short: its section table ends at byte ${end}, ` +
         `the file at byte ${view.byteLength}`,
     );
   }
   const nameSection = view.getUint16(HEADER.nameSection, true);
-  if (nameSection >= count) throw failed("the carrier has no section names");
+  if (nameSection >= count) throw fail("it has no section names");
   const field = (index: number, offset: number) =>
     Number(view.getBigUint64(table + index * SECTION.length + offset, true));
   const names = field(nameSection, SECTION.offset);
