@@ -1,12 +1,49 @@
+import { printable } from "../host/mod.ts";
+import {
+  completion,
+  config,
+  cron,
+  hidingFolder,
+  man,
+  systemdService,
+  systemdTimer,
+} from "../packaging/mod.ts";
 import type { Command } from "./arguments.ts";
 import type { ExitCode } from "./exit.ts";
+import { tables } from "./tables.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** `print`: a file for this host. */
-export function print(
-  { what }: Extract<Command, { name: "print" }>,
-  terminal: Terminal,
-): ExitCode {
-  terminal.stdout(`${what} for ${terminal.executable()}\n`);
+type PrintCommand = Omit<Extract<Command, { name: "print" }>, "name">;
+
+/** `print`: a file for this host, made for the executable that runs. Throws what the files throw. */
+export function print(command: PrintCommand, terminal: Terminal): ExitCode {
+  const executable = terminal.executable();
+  terminal.stdout(textOf(command, executable));
+  const folder = hidingFolder(executable);
+  if (command.what.startsWith("systemd-") && folder !== null) {
+    terminal.stderr(
+      `decnet-agent: a service cannot see ${printable(executable)}: the unit hides ${folder} ` +
+        "from it; put the executable elsewhere, such as /usr/local/bin, and print again\n",
+    );
+    return 1;
+  }
   return 0;
+}
+
+/** The text of a printable, for an executable of this path. Throws `Error` as `systemdService`. */
+export function textOf({ what, shell }: PrintCommand, executable: string): string {
+  switch (what) {
+    case "systemd-service":
+      return systemdService(executable);
+    case "systemd-timer":
+      return systemdTimer(executable);
+    case "cron":
+      return cron(executable);
+    case "config":
+      return config(tables.keys);
+    case "man":
+      return man(tables);
+    case "completion":
+      return completion(shell!, tables);
+  }
 }
