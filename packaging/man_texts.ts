@@ -67,13 +67,14 @@ export const examples: readonly (readonly [text: string, ...lines: string[]])[] 
   ["A check that says nothing when all is well:", "decnet-agent --once --quiet"],
   [
     "The agent as a service of systemd:",
-    "decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service",
+    "cd /etc/systemd/system",
+    "decnet-agent print systemd-service > decnet-agent.service",
     "systemctl daemon-reload",
     "systemctl enable --now decnet-agent",
   ],
   [
-    "This page, and completions for bash:",
+    "This page, and completions for the bash that runs:",
     "decnet-agent print man > /usr/local/share/man/man1/decnet-agent.1",
-    "decnet-agent print completion bash > /etc/bash_completion.d/decnet-agent",
+    "source <(decnet-agent print completion bash)",
   ],
 ];

@@ -16,7 +16,7 @@ export function zshCompletion({ commands, fileCommands, flags, printables, shell
 # Completions of decnet-agent for zsh, as "decnet-agent print completion zsh" prints them: a file named
 # _decnet-agent in a folder of $fpath.
 
-_decnet_agent() {
+_decnet-agent() {
   local word command is_value
   for word in \${words[2,CURRENT-1]}; do
     if [[ -n $is_value ]]; then
@@ -67,11 +67,11 @@ _decnet_agent() {
   esac
 }
 
-# It is loaded by the name of its file, or sourced.
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
-  _decnet_agent "$@"
+# It is sourced, or loaded when it is called for the first time; then this is what is called from now on.
+if [[ $funcstack[1] == _decnet-agent ]]; then
+  _decnet-agent "$@"
 else
-  compdef _decnet_agent decnet-agent
+  compdef _decnet-agent decnet-agent
 fi
 `;
 }

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { runOn } from "../tests/command_line.ts";
+import { configureOn } from "../tests/machine.ts";
+import { readSection } from "./ini.ts";
+import { keyNames } from "./keys.ts";
+import { tables } from "./tables.ts";
+import { printables, shells } from "./usage.ts";
+
+const lines = Object.keys(printables).flatMap((what) => {
+  return what === "completion" ? shells.map((shell) => ["print", what, shell]) : [["print", what]];
+});
+
+Deno.test("run() print prints a text for each word of the help, whatever is configured", async () => {
+  const texts = new Set<string>();
+  for (const line of lines) {
+    const { code, stdout, stderr } = await runOn(line, {
+      variable: () => "\0",
+      readFile: () => "[agent]\nnonsense",
+    });
+    assert.deepEqual([code, stderr], [0, ""], line.join(" "));
+    assert.match(stdout, /^\S[^]*\S\n$/);
+    assert.doesNotMatch(stdout, /[ \t]\n|undefined|\[object|\t/);
+    texts.add(stdout);
+  }
+  assert.equal(texts.size, lines.length);
+});
+
+Deno.test("run() print puts the path of the executable where it is run", async () => {
+  const executable = () => "/opt/my agents/50%/decnet-agent";
+  const print = async (what: string) => (await runOn(["print", what], { executable })).stdout;
+  const service = await print("systemd-service");
+  assert.match(service, /^ExecStart="\/opt\/my agents\/50%%\/decnet-agent"$/m);
+  assert.match(service, /^ExecPaths="\/opt\/my agents\/50%%\/decnet-agent" /m);
+  const timer = await print("systemd-timer");
+  assert.match(timer, /^ExecStart="\/opt\/my agents\/50%%\/decnet-agent" --once$/m);
+  assert.match(timer, /^ExecPaths="\/opt\/my agents\/50%%\/decnet-agent" /m);
+  const cron = await print("cron");
+  assert.match(cron, / decnet-agent "\/opt\/my agents\/50\\%\/decnet-agent" --once --quiet\n$/);
+});
+
+Deno.test("run() print refuses a path that systemd does not take", async () => {
+  const executable = () => `/opt/a"b/decnet-agent`;
+  for (const what of ["systemd-service", "systemd-timer"]) {
+    assert.deepEqual(await runOn(["print", what], { executable }), {
+      code: 3,
+      stdout: "",
+      stderr: `decnet-agent: Cannot print for /opt/a"b/decnet-agent: the path of the executable ` +
+        "must be absolute and without quotation marks and backslashes\n",
+    });
+  }
+});
+
+Deno.test("run() print says that a unit hides the executable, and prints it all the same", async () => {
+  const executable = () => "/home/me/decnet-agent";
+  for (const what of ["systemd-service", "systemd-timer"]) {
+    const { code, stdout, stderr } = await runOn(["print", what], { executable });
+    assert.deepEqual([code, stderr], [
+      1,
+      "decnet-agent: a service cannot see /home/me/decnet-agent: the unit hides /home from it; " +
+      "put the executable elsewhere, such as /usr/local/bin, and print again\n",
+    ]);
+    assert.ok(stdout.includes("ExecStart=/home/me/decnet-agent"));
+  }
+  assert.equal((await runOn(["print", "cron"], { executable })).code, 0);
+});
+
+Deno.test("run() print ends with 3 when its text could not be written", async () => {
+  for (const line of lines) {
+    assert.equal((await runOn(line, { stdout: () => "lost" })).code, 3, line.join(" "));
+  }
+});
+
+Deno.test("run() print config prints a file that changes nothing as it is", async () => {
+  const { stdout } = await runOn(["print", "config"]);
+  assert.deepEqual(readSection(stdout, "agent"), []);
+  assert.deepEqual(configureOn({ ini: stdout }), configureOn({}));
+});
+
+Deno.test("run() print config has a line for each key, which sets it", async () => {
+  const { stdout } = await runOn(["print", "config"]);
+  const entries = readSection(stdout.replace(/^#(?=[a-z-]+ = )/gm, ""), "agent")!;
+  assert.deepEqual(entries.map(({ key }) => key), keyNames);
+  for (const { allowed, fallback, summary } of tables.keys) {
+    for (const text of [allowed, fallback, summary]) assert.ok(stdout.includes(text), text);
+  }
+});
+
+Deno.test("run() print config shows defaults that are what holds without them", async () => {
+  const { stdout } = await runOn(["print", "config"]);
+  // Words in capitals stand for a value that the default has not.
+  const ini = stdout.replace(/^#(?=[a-z-]+ = (?!(unix:\/\/)?[A-Z:]+$))/gm, "");
+  const keys = readSection(ini, "agent")!.map(({ key }) => key);
+  assert.deepEqual(keys, [
+    "swarmctl-port",
+    "interval",
+    "network-prefix",
+    "container-prefix",
+    "base-image",
+    "service-image",
+    "allowed-cn",
+    "supersede",
+  ]);
+  // The port and the name count only with those.
+  const flags = { "master-host": "m", "host-uuid": "u", "listen": "127.0.0.1:1" };
+  assert.deepEqual(configureOn({ ini, flags }), configureOn({ flags }));
+});
+
+Deno.test("run() print systemd-timer prints two files that a line of awk parts", async () => {
+  const { stdout } = await runOn(["print", "systemd-timer"]);
+  const names = [...stdout.matchAll(/^# (\/etc\/\S+)$/gm)].map(([, name]) => name);
+  assert.deepEqual(names, [
+    "/etc/systemd/system/decnet-agent-check.service",
+    "/etc/systemd/system/decnet-agent-check.timer",
+  ]);
+  const program = / \| awk '([^']+)'$/m.exec(stdout)?.[1];
+  assert.ok(program);
+  const awk = new Deno.Command("awk", {
+    args: [program.replace("print > file", "print file")],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = awk.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(stdout));
+  await writer.close();
+  const files = new TextDecoder().decode((await awk.output()).stdout).trim().split("\n");
+  const second = stdout.split("\n").indexOf(`# ${names[1]}`);
+  const ends = stdout.split("\n").length - 1;
+  assert.deepEqual(
+    files,
+    [...Array(second).fill(names[0]), ...Array(ends - second).fill(names[1])],
+  );
+});
