@@ -17,12 +17,13 @@ export function listedPath(path: string): string {
   return isPlain(text) ? text : `"${text}"`;
 }
 
-/** A path as a word of a line of cron. Throws `Error` when it has control characters. */
+/** A path as a word of a line of cron. Throws `Error` when it has characters that none can hold. */
 export function cronWord(path: string): string {
+  // Crons do not agree on what two of them are.
+  if (path.includes("\\")) throw unfit(path, "backslashes");
   demandPlain(path);
-  // A % ends the command unless a backslash is before it, which cron takes away. All others come in
-  // pairs, as within double quotes, or one of them might be that one.
-  const word = isPlain(path) ? path : `"${path.replace(/[\\"$`]/g, "\\$&")}"`;
+  const word = isPlain(path) ? path : `"${path.replace(/["$`]/g, "\\$&")}"`;
+  // A % would end the command; cron takes the backslash away.
   return word.replaceAll("%", "\\%");
 }
 

@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console
 /**
- * Proves what packaging/decnet-agent.service promises: boots a real systemd in a container, installs
- * the executable there as an operator would, and looks. `deno task systemd`, as root; needs Docker,
- * debootstrap and systemd-nspawn.
+ * Proves what the units that the executable prints promise: boots a real systemd in a container,
+ * installs the executable there as an operator would, and looks. `deno task systemd`, as root; needs
+ * Docker, debootstrap and systemd-nspawn.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import { lackChecks } from "./systemd/lack_checks.ts";
 import { Machine } from "./systemd/machine.ts";
 import { findRootFolder } from "./systemd/root_folder.ts";
 import type { Site } from "./systemd/site.ts";
+import { timerChecks } from "./systemd/timer_checks.ts";
 import { unitChecks } from "./systemd/unit_checks.ts";
 import { watchChecks } from "./systemd/watch_checks.ts";
 import { workChecks } from "./systemd/work_checks.ts";
@@ -25,6 +26,7 @@ const lockPath = "/run/lock/decnet-agent-systemd-check";
 const checks: readonly Check[] = [
   ...unitChecks,
   ...workChecks,
+  ...timerChecks,
   ...confinementChecks,
   ...lackChecks,
   ...watchChecks,
@@ -38,15 +40,11 @@ async function main(env: Readonly<Record<string, string>>, signal: AbortSignal):
   stack.use(await lock(signal));
   const root = await findRootFolder(env, { signal, log: console.log });
   const binary = new URL("../dist/decnet-agent", import.meta.url).pathname;
-  const unit = new URL("../packaging/decnet-agent.service", import.meta.url).pathname;
   const machine = stack.use(
     await Machine.boot({
       root,
       binds: { [await Deno.realPath(dockerSocket)]: "/run/docker.sock" },
-      readOnlyBinds: {
-        [binary]: "/usr/local/bin/decnet-agent",
-        [unit]: "/etc/systemd/system/decnet-agent.service",
-      },
+      readOnlyBinds: { [binary]: "/usr/local/bin/decnet-agent" },
       signal,
     }),
   );

@@ -9,8 +9,9 @@ import { addUser, user } from "./user.ts";
 export const worker = "host-1";
 
 /**
- * Installs the agent on a machine as an operator would: its user, its certificates and its
- * configuration. `socket` is the engine's, out here. What is started for it is put on `stack`.
+ * Installs the agent on a machine as an operator would: its user, its certificates, its configuration
+ * and the units that it prints. `socket` is the engine's, out here. What is started for it is put on
+ * `stack`.
  */
 export async function install(
   machine: Machine,
@@ -36,8 +37,15 @@ export async function install(
   await writeAgentDirectory(machine.path("/etc/decnet/agent"), authority, own);
   await machine.run(["chown", `${user}:`, "/etc/decnet/agent/worker.key"]);
   await Deno.writeTextFile(machine.path("/etc/decnet/decnet.ini"), configuration(site));
+  await machine.run(["sh", "-c", printing]);
   return site;
 }
+
+/** As the comments in the units tell. */
+const printing = `set -e
+decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
+decnet-agent print systemd-timer | awk '/^# \\/etc\\// { file = $2 } { print > file }'
+systemctl daemon-reload`;
 
 function configuration({ master, playground, api }: SiteParts): string {
   const image = `decnet-agent-test-${playground.tag}:1`;
