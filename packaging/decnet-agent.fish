@@ -3,11 +3,9 @@
 
 # Whether the command on the line is one of these; '' is none yet.
 function __decnet_agent_command
-    set -l words (commandline -opc)
-    set -e words[1]
     set -l command ''
     set -l is_value no
-    for word in $words
+    for word in (commandline -opc)
         if test $is_value = yes
             set is_value no
         else if contains -- $word --hash --config --master-host --swarmctl-port --master-name --master-fingerprint --host-uuid --agent-dir --state-dir --docker-host --interval --network-prefix --container-prefix --base-image --service-image --listen --allowed-cn --supersede

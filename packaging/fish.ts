@@ -18,11 +18,9 @@ export function fishCompletion({ commands, fileCommands, flags, printables, shel
 
 # Whether the command on the line is one of these; '' is none yet.
 function __decnet_agent_command
-    set -l words (commandline -opc)
-    set -e words[1]
     set -l command ''
     set -l is_value no
-    for word in $words
+    for word in (commandline -opc)
         if test $is_value = yes
             set is_value no
         else if contains -- $word ${withValue.map(({ name }) => name).join(" ")}

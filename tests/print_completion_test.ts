@@ -51,6 +51,7 @@ const cases: [line: string, offered: string[]][] = [
   ["--agent-dir to", ["topics"]],
   ["state --state-dir to", ["topics"]],
   ["--supersede ", ["false", "true"]],
+  ["--supersede=", ["false", "true"]],
   ["--supersede=t", ["true"]],
   ["--master-host ", []],
 ];

@@ -49,10 +49,14 @@ Deno.test({
       ]),
       ...Object.entries(printables).flat().concat(shells.join("|")),
       ...[...checkCodes, ...changeCodes].flat(),
-      ...manifest.permissions.agent.env,
       `decnet-agent ${manifest.version}`,
     ];
     for (const words of wanted) assert.ok(text.includes(words.trim().toLowerCase()), words);
+    const environment = /^ENVIRONMENT$[^]*?^FILES$/m.exec(stdout)?.[0];
+    const others = manifest.permissions.agent.env.filter((name) => !name.startsWith("DECNET_"));
+    for (const name of others) {
+      assert.match(environment!, new RegExp(`^ {7}(.*, )?${name}\\b`, "m"));
+    }
     assert.doesNotMatch(stdout, /\\f|\(aq|\\&|`/);
   },
 });
