@@ -12,6 +12,7 @@ import { confinementChecks } from "./systemd/confinement_checks.ts";
 import { install } from "./systemd/install.ts";
 import { lackChecks } from "./systemd/lack_checks.ts";
 import { Machine } from "./systemd/machine.ts";
+import { reloadChecks } from "./systemd/reload_checks.ts";
 import { findRootFolder } from "./systemd/root_folder.ts";
 import type { Site } from "./systemd/site.ts";
 import { timerChecks } from "./systemd/timer_checks.ts";
@@ -26,6 +27,7 @@ const lockPath = "/run/lock/decnet-agent-systemd-check";
 const checks: readonly Check[] = [
   ...unitChecks,
   ...workChecks,
+  ...reloadChecks,
   ...timerChecks,
   ...confinementChecks,
   ...lackChecks,
