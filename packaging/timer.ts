@@ -15,7 +15,7 @@ Description=decnet-agent --once: one check of what this host runs
 # Not wished for: a check that starts Docker would never find it stopped.
 After=docker.service network-online.target decnet-agent.service
 # What should happen when a check fails; a unit of your own, which tells you:
-#OnFailure=tell-me@%n.service
+#OnFailure=tell-me@%N.service
 
 [Service]
 Type=oneshot
