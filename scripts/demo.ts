@@ -9,7 +9,7 @@ import { engineSockets, Stage } from "./demo/stage.ts";
 import { StandInHost } from "./demo/stand_in_host.ts";
 import { tellRealApply, tellRealStory, tellStory } from "./demo/story.ts";
 
-const usage = `usage: deno task demo [--docker [--apply]]
+const usage = `usage: deno task demo [--docker [--apply]] | [--web [--seconds=N]]
 
 Shows how the agent applies what its master pushes, what the master then receives, and what becomes
 of it when a container, the engine or the master fails. The agent is the real one; host and master
@@ -18,6 +18,9 @@ are stand-ins. It takes about ten seconds, changes nothing on this host, and lea
   --docker           look at this host's own engine, and only look
   --docker --apply   apply a small topology there, mend it, and tear it down: images, networks and
                      containers are made under names of their own, and all removed in the end
+  --web              starts the example master of examples/master and four hosts, makes one drift, one
+                     lose its engine and one fall silent, and goes on, for a look at the master's page,
+                     until Ctrl-C or for so many seconds
   --help             this text
 `;
 
@@ -47,6 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
     write(Deno.stderr, `demo: ${problem}\n\n${usage}`);
     return 2;
   }
+  const web = readWeb(args);
   const mode = args.includes("--apply") ? "apply" : args.includes("--docker") ? "look" : "stand-in";
   if (Deno.build.os === "windows") {
     report(new Error("there are no unix sockets for the engine here; on Windows, use WSL"));
@@ -55,7 +59,7 @@ async function main(args: readonly string[]): Promise<number> {
   const ending = new AbortController();
   try {
     listenForTheEnd(ending);
-    await perform(mode, ending);
+    await (web === null ? perform(mode, ending) : performWeb(web, ending));
     return 0;
   } catch (error) {
     const causes = causesOf(error);
@@ -64,20 +68,43 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+/** For how long the page is to be there, in milliseconds; null when it is not asked for. */
+function readWeb(args: readonly string[]): number | null {
+  if (args[0] !== "--web") return null;
+  const [, seconds] = /^--seconds=([1-9]\d{0,5})$/.exec(args[1] ?? "") ?? [];
+  return seconds === undefined ? Infinity : Number(seconds) * 1000;
+}
+
 /** What is wrong with the arguments, or null. */
 function problemOf(args: readonly string[]): string | null {
+  if (args[0] === "--web") {
+    const isKnown = args.length === 1 || (args.length === 2 && readWeb(args) !== Infinity);
+    return isKnown ? null : "with --web goes nothing but --seconds=N, at most 999999";
+  }
   const unknown = args.find((argument) => argument !== "--docker" && argument !== "--apply");
   if (unknown !== undefined) return `'${unknown}' is not known here`;
   if (!args.includes("--apply") || args.includes("--docker")) return null;
   return "--apply goes with --docker; among the stand-ins a topology is applied anyway";
 }
 
-async function perform(mode: Mode, ending: AbortController): Promise<void> {
-  const narrator = new Narrator({
+function newNarrator(): Narrator {
+  return new Narrator({
     write: (text) => write(Deno.stdout, text),
     width: width(),
     coloured: Deno.stdout.isTerminal() && !Deno.noColor,
   });
+}
+
+async function performWeb(forMs: number, ending: AbortController): Promise<void> {
+  const { tellWeb } = await import("./demo/web_story.ts");
+  const narrator = newNarrator();
+  const { signal } = ending;
+  await tellWeb(narrator, { forMs, signal, onError: (error) => ending.abort(error) });
+  narrator.tell(`Done in ${narrator.elapsed}; nothing is left of it.`);
+}
+
+async function perform(mode: Mode, ending: AbortController): Promise<void> {
+  const narrator = newNarrator();
   const folder = await Deno.makeTempDir({ prefix: "decnet-demo-" });
   await play(narrator, folder, mode, ending);
   narrator.tell("");
@@ -86,6 +113,7 @@ async function perform(mode: Mode, ending: AbortController): Promise<void> {
   if (mode === "stand-in") {
     narrator.tell("To look at this machine's own engine: deno task demo --docker");
     narrator.tell("To have the same applied there: deno task demo --docker --apply");
+    narrator.tell("To see the page of a small master: deno task demo --web");
   }
 }
 

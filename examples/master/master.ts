@@ -291,7 +291,7 @@ function signsOf(host: Host, { intervalMs, marginMs }: MasterOptions): Sign[] {
     const { missing, stopped, unhealthy, changed, unexpected } = drift;
     const lists = Object.entries({ missing, stopped, unhealthy, changed, unexpected });
     const names = lists.flatMap(([kind, items]) =>
-      items.map(({ type, name, detail }) => `${kind}: ${type} ${name} ${detail}`)
+      items.map(({ type, name, detail }) => `${kind}: ${type} ${name}${detail && `, ${detail}`}`)
     );
     if (names.length > 0) signs.push({ mark: "poor", word: "drifted", names });
   } else if (drift) add("poor", "drift unknown", drift.detail);
@@ -301,7 +301,11 @@ function signsOf(host: Host, { intervalMs, marginMs }: MasterOptions): Sign[] {
   const [ago, unit] = agoMs < 120_000 ? [agoMs / 1000, "s"] : [agoMs / 60_000, "min"];
   const heard = `last heard of ${Math.round(ago)} ${unit} ago`;
   if (agoMs <= 2 * intervalMs + marginMs) add("good", "on time", heard);
-  else signs.unshift({ mark: "bad", word: "late", detail: `${heard}; the rest is of then` });
+  else {signs.unshift({
+      mark: "bad",
+      word: "late",
+      detail: `${heard}; what follows is what it said then`,
+    });}
   return Object.keys(marks).flatMap((mark) => signs.filter((sign) => sign.mark === mark));
 }
 
@@ -311,12 +315,12 @@ function card(host: Host, signs: readonly Sign[]): Html {
   const shown = ({ mark, word, detail = "", names = [] }: Sign) => {
     const rest = names.length > 20 ? markup`<li>and ${names.length - 20} more` : "";
     const first = names.slice(0, 20).map((name) => markup`<li>${name}`);
-    return markup`<li class="${mark}"><b>${marks[mark]} ${word}</b> ${detail}
+    return markup`<li class="${mark}"><b>${marks[mark]} ${word}</b>${detail && `: ${detail}`}
 <ul>${first}${rest}</ul>`;
   };
   return markup`<article class="${signs[0]!.mark}"><h2>${host.name}</h2>
 <ul>${signs.map(shown)}</ul>
-<p>${host.uuid}, agent ${version}<br>
+<p>host ${host.uuid}, agent ${version}<br>
 ${id ? `topology ${id} at ${hash || "no version"}` : "no topology"}</p></article>
 `;
 }
@@ -372,30 +376,22 @@ const pageHeaders = {
 function page(hosts: readonly Host[], options: MasterOptions): string {
   const seen = hosts.map((host) => ({ host, signs: signsOf(host, options) }));
   const cards = Object.keys(marks).flatMap((mark) =>
-    seen.filter(({ signs }) => signs[0]!.mark === mark)
+    seen.filter(({ signs: [worst] }) => worst!.mark === mark)
   );
-  const words = Map.groupBy(cards, ({ signs }) => signs[0]!.word);
-  const troubles = cards.filter(({ signs }) => signs[0]!.mark !== "good").length;
-  return markup`
-    <!DOCTYPE html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <title>${troubles > 0 ? `(${troubles}) ` : ""}DECNET</title>
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <noscript><meta http-equiv="refresh" content="1"></noscript>
-        <style>${new Html(style)}</style>
-      </head>
-      <body>
-        <p id="gone" role="alert"
-          hidden>${marks.bad} The master does not answer: what is here is old.</p>
-        <main><h1>DECNET hosts: ${hosts.length}</h1>
-    ${[...words].map(([word, { length }]) => `${length} ${word}`).join(", ") || "none is enrolled"}
-    <section>${cards.map(({ host, signs }) => card(host, signs))}</section></main>
-        <script>${new Html(script)}</script>
-      </body>
-    </html>
-  `.source;
+  const words = Map.groupBy(cards, ({ signs: [worst] }) => worst!.word);
+  const summary = [...words].map(([word, { length }]) => `${length} ${word}`).join(", ");
+  const troubles = cards.filter(({ signs: [worst] }) => worst!.mark !== "good").length;
+  return markup`<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<title>${troubles > 0 ? `(${troubles}) ` : ""}DECNET</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<noscript><meta http-equiv="refresh" content="1"></noscript>
+<style>${new Html(style)}</style></head>
+<body><p id="gone" role="alert" hidden>${marks.bad} The master does not answer: this is old.</p>
+<main><h1>DECNET hosts: ${hosts.length}</h1>
+${summary || "none is enrolled"}
+<section>${cards.map(({ host, signs }) => card(host, signs))}</section></main>
+<script>${new Html(script)}</script></body></html>`.source;
 }
 
 async function main(args: string[]): Promise<void> {

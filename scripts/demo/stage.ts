@@ -1,4 +1,10 @@
-import { configure, parseArguments, run, type Terminal } from "../../cli/mod.ts";
+import {
+  type Configuration,
+  configure,
+  parseArguments,
+  run,
+  type Terminal,
+} from "../../cli/mod.ts";
 import type { Reply } from "../../tests/api_client.ts";
 import { type Authority, createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
 import { topologyLabel } from "../../topology/mod.ts";
@@ -54,9 +60,7 @@ export class Stage implements AsyncDisposable {
     this.#authority = authority;
     this.#signal = options.signal;
     this.#flags = flags;
-    // As on a command line; there is no flag for looks as frequent as the demo's.
-    const { values, config } = parseArguments(flags);
-    const configuration = configure(values, config, terminal());
+    const configuration = configurationOf(flags);
     const { agent } = configuration;
     this.selection = [
       ["networks", agent.networkPrefixes.map((it) => `${it}*`).join(", ")],
@@ -122,6 +126,12 @@ export class Stage implements AsyncDisposable {
       await this.master.stop();
     }
   }
+}
+
+/** As on a command line; there is no flag for looks as frequent as the demo's. */
+export function configurationOf(flags: readonly string[]): Configuration {
+  const { values, config } = parseArguments(flags);
+  return configure(values, config, terminal());
 }
 
 /** Where the agent looks for this machine's engine by itself. */
