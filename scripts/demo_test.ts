@@ -77,18 +77,35 @@ Deno.test("demo --docker fails when no engine answers", async () => {
   assert.match(applying.stderr, /^demo: .*\/nowhere\/docker\.sock/m);
 });
 
+Deno.test("demo --web shows the page of a master with hosts that go wrong, and leaves nothing", async () => {
+  const { code, stdout, stderr } = await runDemo(["--web", "--seconds=6"]);
+  assert.equal(code, 0, stderr);
+  assertReadable(stdout);
+  assertSequence(stdout, [
+    /master {2}has pushed a topology to each host; its page is http:\/\/127\.0\.0\.1:\d+\/\n/,
+    /host {4}on lab-2 a container dies/,
+    /host {4}on lab-3 the engine stops/,
+    /agent {3}on lab-4 stops/,
+    /^Done in /m,
+  ]);
+  const interrupted = await interruptDemo("SIGINT", "its page is", { args: ["--web"] });
+  assert.equal(interrupted.code, 130, interrupted.stderr);
+  assert.match(interrupted.stderr, /demo: interrupted/);
+});
+
 Deno.test("demo explains its usage", async () => {
   const cases = [
     [["--help"], 0, "stdout", /^usage/],
     [["--dokcer"], 2, "stderr", /^demo: '--dokcer' is not known here\n/],
     [["--docker", "x"], 2, "stderr", /^demo: 'x' is not known here\n/],
+    [["--web", "--seconds=0"], 2, "stderr", /^demo: with --web goes nothing but --seconds=N/],
     [["--apply"], 2, "stderr", /^demo: --apply goes with --docker; /],
   ] as const;
   for (const [args, code, stream, pattern] of cases) {
     const result = await runDemo(args);
     assert.equal(result.code, code, args.join(" "));
     assert.match(result[stream], pattern);
-    assert.match(result[stream], /usage: deno task demo \[--docker \[--apply\]\]/);
+    assert.match(result[stream], /usage: deno task demo \[--docker \[--apply\]\] \| \[--web /);
   }
 });
 

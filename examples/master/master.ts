@@ -112,10 +112,10 @@ export class Hosts {
   }
 
   /** Pins a host to a certificate (PEM). Of a host that is known already all else stays. */
-  enrol(uuid: string, certificate: string, { name = uuid, agent = "" } = {}): void {
+  enrol(uuid: string, certificate: string, more: { name?: string; agent?: string } = {}): void {
     const { fingerprint256: fingerprint } = new X509Certificate(certificate);
-    this.#database.prepare("INSERT OR IGNORE INTO hosts (uuid) VALUES (?)").run(uuid);
-    this.set(uuid, { name, fingerprint, agent });
+    this.#database.prepare("INSERT OR IGNORE INTO hosts (uuid, name) VALUES (?1, ?1)").run(uuid);
+    this.set(uuid, { fingerprint, ...more });
   }
 
   forget(uuid: string): void {
@@ -422,7 +422,8 @@ async function main(args: string[]): Promise<void> {
     });
     console.log(`takes beats on port ${port}; the page is ${url}`);
   } else if (command === "enrol" && file) {
-    hosts.enrol(uuid, read(file), { name: flags.name || uuid, agent: flags.agent });
+    const { name, agent } = flags;
+    hosts.enrol(uuid, read(file), { ...(name && { name }), ...(agent && { agent }) });
   } else if (command === "forget" && uuid) {
     hosts.forget(uuid);
   } else if (command === "push" && hash) {

@@ -26,7 +26,7 @@ export async function tellWeb(narrator: Narrator, options: WebStoryOptions): Pro
   narrator.say("host", "on lab-2 a container dies, and another one is removed");
   narrator.say("host", "on lab-3 the engine stops");
   narrator.say("agent", "on lab-4 stops: that host will be late");
-  narrator.tell(forMs === Infinity ? "The page stays until Ctrl-C." : "");
+  if (forMs === Infinity) narrator.tell("The page stays until Ctrl-C.");
   await pause(Math.min(forMs - calmMs, longestWaitMs), signal);
 }
 
