@@ -223,6 +223,7 @@ export function push(
   { ca, cert, key }: Pick<MasterOptions, "ca" | "cert" | "key">,
   stopping = new AbortController().signal,
 ): Promise<string> {
+  if (!agent) return Promise.resolve("failed: its agent's address is not known; enrol --agent");
   const { hostname, port } = new URL(`https://${agent}`);
   const { promise, resolve } = Promise.withResolvers<string>();
   https.request({
