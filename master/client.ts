@@ -1,9 +1,9 @@
 import type * as Https from "node:https";
-import type * as Tls from "node:tls";
 import { hostAndPort, type MasterAddress } from "./address.ts";
 import { createAgent, type TlsModules } from "./https_agent.ts";
 import type { Certificates } from "./certificates.ts";
 import { explainFailure, isDistrust } from "./failure.ts";
+import { checkPeer } from "./peer.ts";
 
 const maximumReplyLength = 64 * 1024;
 /** How much of a reply is kept, in characters. */
@@ -143,7 +143,8 @@ export class MasterClient {
       servername: this.#modules.net.isIP(name) ? "" : name,
       rejectUnauthorized: true,
       minVersion: "TLSv1.2",
-      checkServerIdentity: (_host, peer) => this.#checkPeer(peer),
+      // Runs after the chain was verified; an error that it answers refuses the master.
+      checkServerIdentity: (_host, peer) => checkPeer(this.#address, peer, this.#modules.tls),
     }, (response) => {
       let text = "";
       let length = 0;
@@ -195,22 +196,6 @@ export class MasterClient {
       clearTimeout(answering);
       signal.removeEventListener("abort", abort);
     });
-  }
-
-  /** Runs after the chain was verified; an error that it answers refuses the master. */
-  #checkPeer(peer: Tls.PeerCertificate): Error | undefined {
-    const { name } = this.#address;
-    if (this.#modules.tls.checkServerIdentity(name, peer)) {
-      const borne = peer.subjectaltname || `CN:${peer.subject?.CN}`;
-      return new Error(
-        `its certificate does not bear the name ${name}, but ${borne}; master-name tells the name`,
-      );
-    }
-    const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
-    if (this.#address.fingerprint === null || this.#address.fingerprint === fingerprint) return;
-    return new Error(
-      `its certificate is not the pinned one, but has the fingerprint ${fingerprint}`,
-    );
   }
 }
 

@@ -58,6 +58,14 @@ export function explainDistrust(
     (isSigned ? "" : `; besides, it ${foreign}`);
 }
 
+/** Whether one of `authorities` has signed the first of `chain`, or another of it that leads to it. */
+export function isSignedBy(
+  chain: readonly [X509Certificate, ...X509Certificate[]],
+  authorities: readonly X509Certificate[],
+): boolean {
+  return pathOf(chain, authorities).isSigned;
+}
+
 /** The certificates from the master's own one towards an authority, and whether they lead to one. */
 function pathOf(
   [own, ...others]: readonly [X509Certificate, ...X509Certificate[]],
