@@ -1,11 +1,8 @@
 import type { AgentOptions } from "../agent/mod.ts";
 import { defaultImages } from "../topology/mod.ts";
 import { UsageError } from "./arguments.ts";
-import { type IniEntry, readSection } from "./ini.ts";
-import { type KeyName, keyNames, keys, variableOf } from "./keys.ts";
-
-const defaultFile = "/etc/decnet/decnet.ini";
-const section = "agent";
+import { type KeyName, keys } from "./keys.ts";
+import { readSources, type Source, textOf } from "./sources.ts";
 
 /** What the agent runs with. */
 export interface Configuration {
@@ -37,13 +34,10 @@ export interface Surroundings {
   readonly isRoot: boolean;
 }
 
-interface Source {
-  readonly value: string;
-  /** Where it comes from, for messages. */
-  readonly origin: string;
-}
-
 type Value<Name extends KeyName> = NonNullable<ReturnType<(typeof keys)[Name]["parse"]>>;
+
+/** Answers the value of a key, or null where it is not set. */
+export type Get = <Name extends KeyName>(name: Name) => Value<Name> | null;
 
 /**
  * Puts the configuration together: the first of flag, variable, ini file and default wins.
@@ -54,14 +48,23 @@ export function configure(
   configFile: string | null,
   surroundings: Surroundings,
 ): Configuration {
-  const warnings: string[] = [];
-  const ini = readIni(configFile, surroundings, warnings);
-  const get = <Name extends KeyName>(name: Name): Value<Name> | null => {
-    const source = flagSource(flags, name) ?? variableSource(surroundings, variableOf(name)) ??
-      ini.get(name);
-    return source ? parse(name, source) : null;
+  const { find, warnings } = readSources(flags, configFile, surroundings);
+  const get: Get = (name) => {
+    const source = find(name);
+    return source && valueOf(name, source);
   };
+  const configuration = assemble(get, surroundings);
+  if (configuration.agent.master !== null && configuration.agent.hostUuid === null) {
+    throw new UsageError(noHostUuid);
+  }
+  return { ...configuration, warnings: warnings.map(({ text }) => text) };
+}
 
+/** What a configuration lacks that has a master and no id for this host. */
+export const noHostUuid = "host-uuid: required with master-host, but not set";
+
+/** The configuration that `get` has the values for; the rest are defaults. */
+export function assemble(get: Get, surroundings: Surroundings): Omit<Configuration, "warnings"> {
   const masterHost = get("master-host");
   const port = get("swarmctl-port") ?? 8770;
   const masterName = get("master-name");
@@ -69,9 +72,6 @@ export function configure(
   const hostUuid = get("host-uuid");
   const listen = get("listen");
   const allowedNames = get("allowed-cn") ?? ["decnet-master"];
-  if (masterHost !== null && hostUuid === null) {
-    throw new UsageError("host-uuid: required with master-host, but not set");
-  }
   return {
     agent: {
       hostUuid,
@@ -95,57 +95,15 @@ export function configure(
     intervalMs: get("interval") ?? 30_000,
     supersede: get("supersede") ?? false,
     listen: listen && { ...listen, allowedNames },
-    warnings,
   };
 }
 
-function parse<Name extends KeyName>(name: Name, { value, origin }: Source): Value<Name> {
+/** The value of a key. Throws `UsageError` for what is none. */
+export function valueOf<Name extends KeyName>(name: Name, { value, origin }: Source): Value<Name> {
   const { parse, allowed } = keys[name];
   const parsed = parse(value);
   if (parsed !== null) return parsed as Value<Name>;
-  throw new UsageError(`${name}: '${value}' (from ${origin}) must be ${allowed}`);
-}
-
-function flagSource(flags: ReadonlyMap<KeyName, string>, name: KeyName): Source | undefined {
-  const value = flags.get(name);
-  return value === undefined ? undefined : { value, origin: `--${name}` };
-}
-
-/** An empty variable counts as unset, as in a unit file that lists what can be set. */
-function variableSource({ variable }: Surroundings, name: string): Source | undefined {
-  const value = variable(name);
-  return value ? { value, origin: `$${name}` } : undefined;
-}
-
-function readIni(
-  configFile: string | null,
-  { readFile }: Surroundings,
-  warnings: string[],
-): Map<KeyName, Source> {
-  const path = configFile ?? defaultFile;
-  const sources = new Map<KeyName, Source>();
-  for (const { key, value, line } of readEntries(path, readFile, configFile !== null)) {
-    const name = keyNames.find((name) => name === key);
-    if (name === undefined) warnings.push(`${path} line ${line}: unknown key '${key}' is ignored`);
-    else if (value !== "") sources.set(name, { value, origin: `${path} line ${line}` });
-  }
-  return sources;
-}
-
-function readEntries(
-  path: string,
-  readFile: Surroundings["readFile"],
-  isRequired: boolean,
-): IniEntry[] {
-  try {
-    const text = readFile(path);
-    if (text === null && isRequired) throw new Error("no such file");
-    const entries = readSection(text ?? "", section);
-    if (entries === null && isRequired) throw new Error(`no section [${section}] in it`);
-    return entries ?? [];
-  } catch (cause) {
-    throw new UsageError(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
-  }
+  throw new UsageError(`${name}: '${value}' (from ${textOf(origin)}) must be ${allowed}`);
 }
 
 function defaultAgentDirectory({ exists, variable }: Surroundings): string {
@@ -165,8 +123,6 @@ function defaultStateDirectory({ exists, isRoot, variable }: Surroundings): stri
 
 function dockerSockets(configured: string | null, surroundings: Surroundings): readonly string[] {
   if (configured !== null) return [configured];
-  const fromDocker = variableSource(surroundings, "DOCKER_HOST");
-  if (fromDocker) return [parse("docker-host", fromDocker)];
   const runtimeDirectory = absolute(surroundings.variable("XDG_RUNTIME_DIR"));
   const ofUser = (name: string) => runtimeDirectory ? [`${runtimeDirectory}/${name}`] : [];
   return [
