@@ -9,6 +9,7 @@ async function main(): Promise<number> {
     variable: (name) => Deno.env.get(name),
     isRoot: Deno.uid() === 0,
     columns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
+    isColoured: () => Deno.stdout.isTerminal() && !Deno.noColor,
     executable: () => Deno.execPath(),
     readFile: readConfigFile,
     readInput,

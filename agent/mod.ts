@@ -6,3 +6,4 @@ export type { Delivery } from "./delivery.ts";
 export { describeDrift } from "./diary.ts";
 export { runLoop } from "./loop.ts";
 export type { KnownDrift } from "./stock.ts";
+export { validityProblem } from "./validity.ts";

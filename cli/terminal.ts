@@ -7,6 +7,8 @@ export interface Terminal extends Surroundings {
   readonly stderr: (text: string) => void;
   /** How many columns standard error has; null when it is no terminal. */
   readonly columns: () => number | null;
+  /** Whether standard output is a terminal whose user has not said no to colours. */
+  readonly isColoured: () => boolean;
   /** The path of the running executable. */
   readonly executable: () => string;
   /** The bytes of a file; `-` is standard input. */

@@ -2,6 +2,9 @@
 export { explain } from "./advice.ts";
 export { isDamage } from "./damage.ts";
 export { findWriteProblem, isLocked, isWritingImpossible, lockPathOf } from "./file.ts";
+export { explain, isWritingImpossible } from "./advice.ts";
+export { findDamage, isDamage } from "./damage.ts";
+export { findWriteProblem, isLocked, lockPathOf } from "./file.ts";
 export { StoreMemory } from "./memory.ts";
 export { openLastingStore, openStore, type TopologyRows } from "./lasting_store.ts";
 export { listSetAside, setAsideIfDamaged, UnmovableStore } from "./quarantine.ts";

@@ -30,6 +30,7 @@ export async function runOn(
       return new AbortController().signal;
     },
     columns: () => null,
+    isColoured: () => false,
     executable: () => "/opt/decnet/decnet-agent",
     variable: () => undefined,
     readFile: () => null,

@@ -155,6 +155,7 @@ function terminal(write: (text: string) => void = () => {}): Terminal {
     exists: () => false,
     isRoot: false,
     columns: () => null,
+    isColoured: () => false,
     executable: () => Deno.execPath(),
   };
 }

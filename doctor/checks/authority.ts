@@ -1,0 +1,24 @@
+import { isSignedBy } from "../../master/handshake.ts";
+import { type Check, ok, skipped, warning } from "../check.ts";
+import { commonName } from "../identity.ts";
+import { install, notNeeded } from "./certificates.ts";
+
+/** Whether worker.crt comes from the authority in ca.crt. */
+export const authority: Check = {
+  name: "authority",
+  code: 3,
+  async run(patient) {
+    if (!patient.needsCertificates) return skipped(notNeeded);
+    const identity = await patient.identity();
+    if ("problem" in identity) return skipped("the certificates cannot be used");
+    const { chain, authorities } = identity;
+    const names = authorities.map(({ subject }) => commonName(subject)).join(", ");
+    if (isSignedBy(chain, authorities)) return ok(`worker.crt is signed by ca.crt, ${names}`);
+    const issuer = commonName(chain[0].issuer);
+    return warning(
+      `worker.crt is not signed by ca.crt: its issuer is ${issuer}, and ca.crt is ${names}; a ` +
+        "master whose authority is the one will hardly accept the other",
+      install(patient.options.agent.agentDirectory, "ca.crt", "worker.crt", "worker.key"),
+    );
+  },
+};

@@ -1,0 +1,52 @@
+import { describeDrift, type KnownDrift } from "../../agent/mod.ts";
+import { unknownDocument } from "../../store/mod.ts";
+import {
+  findDrift,
+  parseJson,
+  planTopology,
+  readTopology,
+  topologyLabel,
+} from "../../topology/mod.ts";
+import { type Check, ok, skipped, warning } from "../check.ts";
+import { quote } from "../files.ts";
+import { oursOf } from "../prefixes.ts";
+import { applyAgain } from "./store.ts";
+
+/** Whether Docker is as it was applied. */
+export const drift: Check = {
+  name: "drift",
+  code: 2,
+  async run(patient) {
+    const [engine, stored] = await Promise.all([patient.engine(), patient.store()]);
+    if ("error" in engine) return skipped("the engine does not answer");
+    if (stored.state !== "read" && stored.state !== "absent") {
+      return skipped("the store was not read");
+    }
+    const applied = stored.state === "read" ? stored.applied : null;
+    const inventory = oursOf(engine.observation.inventory, patient.options.agent);
+    let found: KnownDrift;
+    try {
+      if (applied?.document === unknownDocument) return skipped("the store holds no document");
+      const plan = applied === null ? null : await planTopology(
+        readTopology(parseJson(applied.document)),
+        patient.options.agent.images,
+      );
+      found = findDrift(plan, inventory);
+    } catch (error) {
+      found = { state: "unknown", detail: (error as Error).message };
+    }
+    const text = describeDrift(found);
+    if (text === null) {
+      return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
+    }
+    if (applied) return warning(text, applyAgain(patient.options.agent.storePath));
+    const labelled = [...inventory.containers, ...inventory.networks]
+      .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
+    const saw = `nothing is applied, but there is: ${text}`;
+    if (labelled !== undefined && /^[\w.-]+$/.test(labelled)) {
+      return warning(saw, `decnet-agent teardown ${labelled}`);
+    }
+    const [container] = inventory.containers;
+    return warning(saw, container ? `docker rm -f ${quote(container.name)}` : "decnet-agent state");
+  },
+};

@@ -1,0 +1,43 @@
+import { lockPathOf } from "../../store/mod.ts";
+import { type Check, ok, warning } from "../check.ts";
+import { quote } from "../files.ts";
+import { type Holder, readHolder } from "../holder.ts";
+import { unit } from "../service.ts";
+
+/** From then on an apply takes longer than any master waits for it, in milliseconds. */
+const longApplyMs = 600_000;
+
+/** Who runs with this state, by what the lock files tell; neither of the locks is taken. */
+export const lock: Check = {
+  name: "lock",
+  code: 3,
+  async run(patient) {
+    const loopPath = `${patient.stateDirectory}/agent.lock`;
+    const applyPath = lockPathOf(patient.options.agent.storePath);
+    const [loop, apply] = await Promise.all([loopPath, applyPath].map(readHolder));
+    const saw = [
+      loop ? `the loop: ${loop.text} (${loopPath})` : `no loop runs with ${loopPath}`,
+      ...(apply ? [`under way: ${apply.text} (${applyPath})`] : []),
+    ];
+    if (apply && ageOf(apply) > longApplyMs) {
+      const long = "an apply or a teardown has been under way for over 10 minutes";
+      return warning([long, ...saw], endCommand(applyPath));
+    }
+    const service = await patient.service();
+    if (loop && service.hasSystemd && service.file !== null && !service.isActive) {
+      const foreign = `agent.lock names a process that is none of ${unit}: another loop, beside ` +
+        "which the service cannot start, or one that was killed";
+      return warning([foreign, ...saw], endCommand(loopPath));
+    }
+    return ok(...saw);
+  },
+};
+
+/** Ends who has the file open, and nobody when the process in it is long gone. */
+export function endCommand(path: string): string {
+  return `fuser -k -TERM ${quote(path)}`;
+}
+
+function ageOf({ since }: Holder): number {
+  return since === null ? 0 : Date.now() - since;
+}

@@ -1,0 +1,54 @@
+import { mayUse, searching, writing } from "../accounts.ts";
+import { type Check, failed, ok, warning } from "../check.ts";
+import { describe, look, quote } from "../files.ts";
+
+/** Whether the agent can keep its state. */
+export const stateDirectory: Check = {
+  name: "state-dir",
+  code: 3,
+  async run(patient) {
+    const path = patient.stateDirectory;
+    const user = await patient.agentUser();
+    const sight = await look(path);
+    const make = `install -d -o ${user.name} -m 700 ${quote(path)}`;
+    if (sight === "forbidden") {
+      return failed(`${path}: user ${user.name} may not look into a folder above it`, make);
+    }
+    if (sight === "absent") {
+      const parent = await nearest(path);
+      const info = await look(parent);
+      const canMake = typeof info === "object" && info.isDirectory &&
+        mayUse(user, info, writing | searching);
+      const text = `${path} does not exist`;
+      if (canMake) return ok(`${text} yet: the loop and the first apply make it`);
+      return failed(`${text}, and user ${user.name} may not make it in ${parent}`, make);
+    }
+    const saw = `${path}: ${describe(sight, patient.accounts)}`;
+    if (!sight.isDirectory) {
+      const aside = `mv ${quote(path)} ${quote(`${path}.old`)}`;
+      return failed(`${path} is no folder`, aside);
+    }
+    const own = `chown -R ${user.name}: ${quote(path)}`;
+    if (!mayUse(user, sight, searching)) {
+      return failed([saw, `user ${user.name} may not look into it`], own);
+    }
+    if (!mayUse(user, sight, writing)) {
+      const lost = "what is applied is forgotten with the agent, and no apply by hand works";
+      return warning([saw, `user ${user.name} may not write in it: ${lost}`], own);
+    }
+    if (((sight.mode ?? 0) & 0o002) !== 0) {
+      const danger = "every user of this host may replace what is in it";
+      return warning([saw, danger], `chmod o-w ${quote(path)}`);
+    }
+    return ok(saw);
+  },
+};
+
+/** The lowest folder above a path that exists. */
+async function nearest(path: string): Promise<string> {
+  let parent = path;
+  do parent = parent.replace(/\/[^/]*$/, "") || "/"; while (
+    parent !== "/" && await look(parent) === "absent"
+  );
+  return parent;
+}

@@ -1,0 +1,90 @@
+import type { AgentOptions } from "../agent/mod.ts";
+import { Accounts } from "./accounts.ts";
+import type { Account } from "./accounts.ts";
+import { type EngineFindings, lookAtEngine } from "./engine.ts";
+import { type Identity, readIdentity } from "./identity.ts";
+import { lookAtMaster, type MasterFindings } from "./master.ts";
+import { readService, type Service } from "./service.ts";
+import { readStore, type StoreFindings } from "./store.ts";
+
+/** What is known of the host before anything is looked at. */
+export interface PatientOptions {
+  readonly agent: Omit<AgentOptions, "agentVersion">;
+  /** Where the API listens; null: nowhere. */
+  readonly listen: { readonly host: string; readonly port: number } | null;
+  readonly versions: { readonly agent: string; readonly deno: string; readonly sqlite: string };
+  /** Each key that is set, with its value and where that comes from. */
+  readonly settings: readonly { readonly key: string; readonly text: string }[];
+  /** What is wrong with the configuration. */
+  readonly problems: readonly {
+    readonly text: string;
+    readonly mend: string;
+    readonly isWarning: boolean;
+  }[];
+  /** The command that gives a key another value. */
+  readonly commandToSet: (key: KeyToSet, value: string) => string;
+  /** Put before the paths of the system's own files. */
+  readonly root?: string;
+  /** Where other agents of this host may keep their state. */
+  readonly otherStateDirectories?: readonly string[];
+  readonly uid: number;
+  /** How long a master has to refuse worker.crt after a handshake, in milliseconds. */
+  readonly settleMs?: number;
+  /** Aborted when the time is up. */
+  readonly signal: AbortSignal;
+}
+
+/** The keys that a mend may set. */
+export type KeyToSet =
+  | "docker-host"
+  | "network-prefix"
+  | "container-prefix"
+  | "master-name"
+  | "master-fingerprint"
+  | "listen";
+
+/** The host that is looked at: what several checks need is looked at once. */
+export class Patient {
+  readonly options: PatientOptions;
+  readonly root: string;
+  readonly accounts: Accounts;
+  /** Who looks. */
+  readonly user: Account;
+  readonly stateDirectory: string;
+  readonly engine: () => Promise<EngineFindings>;
+  readonly identity: () => Promise<Identity>;
+  readonly master: () => Promise<MasterFindings>;
+  readonly service: () => Promise<Service>;
+  readonly store: () => Promise<StoreFindings>;
+
+  constructor(options: PatientOptions) {
+    const { agent, signal, root = "" } = options;
+    this.options = options;
+    this.root = root;
+    this.accounts = new Accounts(root);
+    this.user = this.accounts.byUid(options.uid);
+    this.stateDirectory = agent.storePath.replace(/\/[^/]*$/, "") || "/";
+    this.engine = once(() => lookAtEngine(agent, signal));
+    this.identity = once(() => readIdentity(agent.agentDirectory));
+    this.master = once(async () => lookAtMaster(agent, await this.identity(), options));
+    this.service = once(() => readService(root));
+    this.store = once(() => readStore(agent.storePath, signal));
+  }
+
+  /** Whether certificates are of any use here. */
+  get needsCertificates(): boolean {
+    return this.options.agent.master !== null || this.options.listen !== null;
+  }
+
+  /** The one who runs the agent: the unit tells root whom it is for. */
+  async agentUser(): Promise<Account> {
+    if (this.user.uid !== 0) return this.user;
+    const { user } = await this.service();
+    return (user !== null && this.accounts.byName(user)) || this.user;
+  }
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | null = null;
+  return () => result ??= work();
+}
