@@ -1,0 +1,83 @@
+import { applyAgain, service, testFaults } from "./doctor_fault.ts";
+
+testFaults([
+  {
+    name: "a socket that is closed to the agent",
+    plant: async ({ engine, path }) => {
+      await Deno.chown(engine.socketPath, 0, 991);
+      await Deno.chmod(engine.socketPath, 0o660);
+      await Deno.chmod(path, 0o755);
+      return { uid: service };
+    },
+    check: "socket",
+    state: "failed",
+    saw: /permission denied: user decnet-agent is not in group docker.*mode 0660/,
+    mend: () => "usermod -aG docker decnet-agent",
+    code: 3,
+  },
+  {
+    name: "a socket that only root's group may use",
+    plant: async ({ engine, path }) => {
+      await Deno.chmod(engine.socketPath, 0o660);
+      await Deno.chmod(path, 0o755);
+      return { uid: service };
+    },
+    check: "socket",
+    state: "failed",
+    saw: /permission denied: user decnet-agent is not in group root/,
+    mend: ({ engine }) => `setfacl -m u:decnet-agent:rw ${engine.socketPath}`,
+    code: 3,
+  },
+  {
+    name: "an absent engine",
+    plant: (setup) => setup.engine.stop(),
+    check: "socket",
+    state: "failed",
+    saw: /docker\.sock: no such socket/,
+    mend: () => "systemctl restart docker",
+    code: 2,
+  },
+  {
+    name: "a folder in place of the socket",
+    plant: async ({ engine }) => {
+      await engine.stop();
+      await Deno.mkdir(engine.socketPath);
+    },
+    check: "socket",
+    state: "failed",
+    saw: /is no socket, but a folder/,
+    mend: ({ engine }) => `rmdir ${engine.socketPath} && systemctl restart docker`,
+    code: 2,
+  },
+  {
+    name: "an engine that answers with errors",
+    plant: ({ engine }) => {
+      engine.fault = { kind: "status", status: 500, message: "no space" };
+    },
+    check: "engine",
+    state: "failed",
+    saw: /Cannot observe Docker at .*: GET \/networks was answered with 500 \(no space\)/,
+    mend: () => "systemctl restart docker",
+    code: 2,
+  },
+  {
+    name: "a wrong prefix",
+    plant: () => ({ ini: "[agent]\nnetwork-prefix = honey_\n" }),
+    check: "prefixes",
+    state: "warning",
+    saw: /network-prefix is honey_, by which decnet_t_11111111_lan-00 would not be known/,
+    mend: () => "sed -i '2s|.*|network-prefix = honey_,decnet_t_|' /etc/decnet/decnet.ini",
+    code: 1,
+  },
+  {
+    name: "drift",
+    plant: ({ engine }) => {
+      engine.containers = engine.containers.slice(0, 2);
+    },
+    check: "drift",
+    state: "warning",
+    saw: /missing decnet_t_11111111_decky-001/,
+    mend: applyAgain,
+    code: 1,
+  },
+]);

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { parseArguments } from "../cli/mod.ts";
+import { explainConfiguration } from "../cli/explanation.ts";
+import { checks, examine, exitCodeOf, type Finding, Patient } from "../doctor/mod.ts";
+import { AgentSetup } from "./agent_setup.ts";
+import { flagsOf } from "./command_line.ts";
+import { witness } from "./secrets.ts";
+
+/** How the host differs from one on which all is well. */
+export interface HostOptions {
+  readonly flags?: readonly string[];
+  /** The text of /etc/decnet/decnet.ini, or null. */
+  readonly ini?: string | null;
+  /** Who looks; the service's user is 990, root 0. */
+  readonly uid?: number;
+  /** Files of the system: path → text; null for one that is absent. */
+  readonly files?: Readonly<Record<string, string | null>>;
+  /** How long the master has to refuse worker.crt, in milliseconds. */
+  readonly settleMs?: number;
+  readonly otherStateDirectories?: readonly string[];
+}
+
+/** What the doctor has found. */
+export class Report {
+  constructor(readonly findings: readonly Finding[]) {}
+
+  get code(): number {
+    return exitCodeOf(this.findings);
+  }
+
+  /** The names of the checks with this state. */
+  names(state: string): string[] {
+    return this.findings.filter(({ result }) => result.state === state)
+      .map(({ check }) => check.name);
+  }
+
+  /** What one check has found, as text: the state, what was seen, the mend. */
+  of(name: string): { state: string; saw: string; mend: string | null } {
+    const finding = this.findings.find(({ check }) => check.name === name);
+    assert.ok(finding, `there is no check ${name}`);
+    const { result } = finding;
+    const mend = "mend" in result ? result.mend : null;
+    return { state: result.state, saw: result.saw.join("; "), mend };
+  }
+}
+
+/** The unit, as far as the doctor reads it. */
+export const unitFile = "/etc/systemd/system/decnet-agent.service";
+
+const system: Readonly<Record<string, string | null>> = {
+  "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\ndecnet-agent:x:990:990::/:/bin/false\n",
+  "/etc/group": "root:x:0:\ndocker:x:991:alice\ndecnet-agent:x:990:\n",
+  [unitFile]: "[Service]\n",
+  "/etc/systemd/system/multi-user.target.wants/decnet-agent.service": "",
+  "/run/systemd/units/invocation:decnet-agent.service": "",
+  "/run/systemd/units/invocation:ssh.service": "",
+};
+
+/** Lets the doctor look at a host whose service is active, unless told otherwise. */
+export async function examineHost(
+  setup: AgentSetup,
+  { flags = flagsOf(setup), ini = null, uid = 0, files = {}, ...others }: HostOptions = {},
+): Promise<Report> {
+  const root = `${setup.path}/system-${crypto.randomUUID()}`;
+  for (const [path, text] of Object.entries({ ...system, ...files })) {
+    if (text === null) continue;
+    await Deno.mkdir(`${root}${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
+    await Deno.writeTextFile(`${root}${path}`, text);
+  }
+  const { configuration, ...explanation } = explainConfiguration(
+    parseArguments(["doctor", ...flags]).values,
+    null,
+    {
+      variable: () => undefined,
+      readFile: () => ini,
+      exists: () => ini !== null,
+      isRoot: uid === 0,
+    },
+  );
+  const patient = new Patient({
+    ...explanation,
+    agent: configuration.agent,
+    listen: configuration.listen,
+    versions: { agent: "1", deno: "2", sqlite: "3" },
+    settleMs: 50,
+    uid,
+    root,
+    signal: new AbortController().signal,
+    ...others,
+  });
+  const report = new Report(await Array.fromAsync(examine(patient, checks)));
+  witness(JSON.stringify(report.findings));
+  return report;
+}
+
+/** Runs a test on a host on which a topology is applied and a loop holds its lock. */
+export async function withPatient(test: (setup: AgentSetup) => Promise<void>): Promise<void> {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  await Deno.writeTextFile(`${setup.path}/agent.lock`, lockText);
+  await test(setup);
+}
+
+/** What the file of a lock tells of its holder. */
+export const lockText = "process 4711 since 2026-11-22T18:00:00.000Z for the loop\n";
