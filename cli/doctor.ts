@@ -40,6 +40,8 @@ function usualStateDirectories({ variable }: Terminal): string[] {
   const homes = [variable("HOME"), "/root"].filter((home) => home !== undefined);
   const ofUser = [variable("XDG_STATE_HOME"), ...homes.map((home) => `${home}/.local/state`)];
   return ["/var/lib/decnet-agent"].concat(
-    [...new Set(ofUser)].flatMap((folder) => folder ? [`${folder}/decnet-agent`] : []),
+    [...new Set(ofUser)].flatMap((folder) =>
+      folder?.startsWith("/") ? [`${folder}/decnet-agent`] : []
+    ),
   );
 }
