@@ -62,11 +62,22 @@ export async function printState(
   const agent = new Agent({ ...options, agentVersion, master: null });
   const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs));
   const { topology, store } = beat.body;
-  if (!json) terminal.stdout(stateText(beat));
+  const columns = json ? null : terminal.stdoutColumns();
+  if (columns !== null) {
+    // What a check does not need is not loaded for one.
+    const { stateTree } = await import("./state_tree.ts");
+    const look = { columns, isColoured: isColoured(terminal) };
+    terminal.stdout(await stateTree(beat, options.images, look));
+  } else if (!json) terminal.stdout(stateText(beat));
   else {
     printJson(terminal, topology);
     if (!topology) terminal.stderr(`decnet-agent: ${printable(store.detail ?? "")}\n`);
   }
   agent.close();
   return worst(findingsOf(beat));
+}
+
+/** Whether a terminal takes colours, and whoever looks at it wants them: no-color.org. */
+function isColoured({ variable }: Terminal): boolean {
+  return !variable("NO_COLOR") && variable("TERM") !== "dumb";
 }

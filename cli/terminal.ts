@@ -9,6 +9,8 @@ export interface Terminal extends Surroundings {
   readonly columns: () => number | null;
   /** Whether standard output is a terminal whose user has not said no to colours. */
   readonly isColoured: () => boolean;
+  /** How many columns standard output has, 0 when it does not tell; null when it is no terminal. */
+  readonly stdoutColumns: () => number | null;
   /** The path of the running executable. */
   readonly executable: () => string;
   /** The bytes of a file; `-` is standard input. */

@@ -31,6 +31,7 @@ export async function runOn(
     },
     columns: () => null,
     isColoured: () => false,
+    stdoutColumns: () => null,
     executable: () => "/opt/decnet/decnet-agent",
     variable: () => undefined,
     readFile: () => null,

@@ -156,6 +156,7 @@ function terminal(write: (text: string) => void = () => {}): Terminal {
     isRoot: false,
     columns: () => null,
     isColoured: () => false,
+    stdoutColumns: () => null,
     executable: () => Deno.execPath(),
   };
 }

@@ -1,10 +1,5 @@
+import { type Branch, drawTree } from "../../cli/tree.ts";
 import { type ContainerFact, type Inventory, isRunning, isService } from "../../topology/mod.ts";
-
-/** A line of the tree, and what hangs below it. */
-interface Branch {
-  readonly cells: readonly string[];
-  readonly below: readonly Branch[];
-}
 
 /**
  * What an engine has of one topology, a line each: the networks, and on each its deckies with their
@@ -28,23 +23,9 @@ export function treeOf({ networks, containers }: Inventory, prefix: string): str
       below: [],
     })),
   }));
-  return [`${prefix}…`, ...draw(lans)];
+  return [`${prefix}…`, ...drawTree(lans).map(({ text }) => text)];
 }
 
 function stateOf(container: ContainerFact): string {
   return isRunning(container) ? "" : ` (${container.state})`;
-}
-
-function draw(branches: readonly Branch[]): string[] {
-  const widths = [0, 1].map((column) =>
-    Math.max(0, ...branches.map(({ cells }) => cells[column]!.length))
-  );
-  return branches.flatMap(({ cells, below }, index) => {
-    const isLast = index === branches.length - 1;
-    const line = cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
-    return [
-      `${isLast ? "└─" : "├─"} ${line}`,
-      ...draw(below).map((it) => `${isLast ? "  " : "│ "} ${it}`),
-    ];
-  });
 }

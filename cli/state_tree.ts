@@ -1,0 +1,161 @@
+import type { Beat } from "../agent/mod.ts";
+import { printable } from "../host/mod.ts";
+import {
+  driftKinds,
+  type ImageNames,
+  parseJson,
+  type Plan,
+  type PlannedContainer,
+  planTopology,
+  readTopology,
+} from "../topology/mod.ts";
+import { plural } from "./once_text.ts";
+import { labelled, type StateLine, storeLines } from "./state_text.ts";
+import { type Branch, drawTree, type Note, type TreeLine } from "./tree.ts";
+import { cut, widthOf } from "./width.ts";
+
+/** What the terminal can show. */
+export interface Look {
+  /** 0: it does not tell. */
+  readonly columns: number;
+  readonly isColoured: boolean;
+}
+
+type Colour = "red" | "yellow" | "green";
+const codes: Record<Colour, number> = { red: 31, green: 32, yellow: 33 };
+const colours: Record<Note["kind"], Colour> = {
+  missing: "red",
+  stopped: "red",
+  unhealthy: "yellow",
+  changed: "yellow",
+  unexpected: "yellow",
+};
+
+/** The least of a line that is left of it when the note behind it is long, in columns. */
+const leastText = 16;
+
+/**
+ * The state for a terminal: the topology of the store as a tree of LANs, their deckies and services,
+ * and behind each what is wrong with it.
+ */
+export async function stateTree(
+  beat: Beat,
+  images: ImageNames,
+  { columns, isColoured }: Look,
+): Promise<string> {
+  const width = columns || 80;
+  const paint = (text: string, colour: Colour) =>
+    isColoured ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text;
+  const head = (line: StateLine, colour?: Colour) => {
+    const text = cut(labelled(line), width);
+    return colour ? paint(text, colour) : text;
+  };
+  const branch = ({ text, note }: TreeLine) => {
+    const roomForWords = width - leastText - 2;
+    if (!note || roomForWords < 1) return cut(printable(text), width);
+    const words = cut(printable(note.text), roomForWords);
+    const rest = cut(printable(text), width - widthOf(words) - 2);
+    return `${rest}  ${paint(words, colours[note.kind])}`;
+  };
+  const { observed, drift } = beat.stock;
+  const plan = await planOf(beat, images);
+  const unexpected = drift.state === "drifted" ? drift.unexpected : [];
+  const lines = [
+    ...storeLines(beat).map((line) =>
+      head(line, ({ store: "yellow", "last error": "red" } as const)[line[0]])
+    ),
+    ...("error" in observed ? [head(["docker", observed.error], "red")] : []),
+    head(["drift", driftText(beat)], drift.state === "consistent" ? "green" : "yellow"),
+    ...(plan ? ["", cut(printable(`${prefixOf(plan)}…`), width)] : []),
+    ...(plan ? drawTree(branchesOf(plan, notesOf(beat))).map(branch) : []),
+    ...(unexpected.length > 0 ? ["", cut("not of the topology", width)] : []),
+    ...drawTree(unexpected.map(({ type, name, detail }): Branch => ({
+      cells: [`${type} ${name}`],
+      note: noteOf("unexpected", detail),
+      below: [],
+    }))).map(branch),
+  ];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function driftText({ stock: { observed, drift } }: Beat): string {
+  if (drift.state === "unknown" || "error" in observed) {
+    return `unknown${"detail" in drift ? `: ${drift.detail}` : ""}`;
+  }
+  if (drift.state === "consistent") {
+    const { bridges, containers } = observed;
+    return `consistent: ${plural(bridges.length, "network")} and ${
+      plural(containers.length, "container")
+    } run`;
+  }
+  return `drifted: ${
+    driftKinds.filter((kind) => drift[kind].length > 0)
+      .map((kind) => `${drift[kind].length} ${kind}`).join(", ")
+  }`;
+}
+
+/** The plan of what is stored; null when nothing is, or nothing that can be planned. */
+async function planOf({ stock: { store } }: Beat, images: ImageNames): Promise<Plan | null> {
+  if (store.state !== "ok") return null;
+  try {
+    return await planTopology(readTopology(parseJson(store.applied.document)), images);
+  } catch {
+    // The drift is unknown then, and tells why.
+    return null;
+  }
+}
+
+/** What is wrong with the planned objects, by type and name. */
+function notesOf({ stock: { drift } }: Beat): ReadonlyMap<string, Note> {
+  if (drift.state !== "drifted") return new Map();
+  return new Map(
+    driftKinds.filter((kind) => kind !== "unexpected").flatMap((kind) =>
+      drift[kind].map(({ type, name, detail }) => [`${type} ${name}`, noteOf(kind, detail)])
+    ),
+  );
+}
+
+function noteOf(kind: Note["kind"], detail: string): Note {
+  return { kind, text: detail === "" ? kind : `${kind} (${detail})` };
+}
+
+/** What the names of all that is planned begin with. */
+function prefixOf({ topologyId }: Plan): string {
+  return `decnet_t_${topologyId.slice(0, 8)}_`;
+}
+
+function branchesOf(plan: Plan, notes: ReadonlyMap<string, Note>): Branch[] {
+  const short = (name: string) => name.slice(prefixOf(plan).length);
+  const deckies = [...Map.groupBy(plan.containers, ({ decky }) => decky).values()];
+  const known = new Set(plan.networks.map(({ name }) => name));
+  const firstLan = ([base]: PlannedContainer[]) =>
+    [...base!.addressByNetwork.keys()].find((name) => known.has(name));
+  const deckyOn = (lan: string | undefined, decky: PlannedContainer[]): Branch => {
+    const [base, ...services] = decky;
+    const first = firstLan(decky);
+    return {
+      cells: [
+        base!.decky,
+        lan === undefined ? "on no LAN" : base!.addressByNetwork.get(lan)!,
+        // Its services are listed once.
+        first === lan || services.length === 0 ? "" : `services: see ${short(first!)}`,
+      ],
+      note: notes.get(`container ${base!.name}`),
+      below: first !== lan ? [] : services.map(({ name, service, request }): Branch => ({
+        cells: [service!, request.Image],
+        note: notes.get(`container ${name}`),
+        below: [],
+      })),
+    };
+  };
+  return [
+    ...plan.networks.map(({ name, subnet, internal }): Branch => ({
+      cells: [short(name), subnet, internal ? "internal" : "DMZ"],
+      note: notes.get(`network ${name}`),
+      below: deckies.filter(([base]) => base!.addressByNetwork.has(name))
+        .map((decky) => deckyOn(name, decky)),
+    })),
+    ...deckies.filter((decky) => firstLan(decky) === undefined)
+      .map((decky) => deckyOn(undefined, decky)),
+  ];
+}
