@@ -39,13 +39,18 @@ export async function printHash(
 
 /** `--once`: one beat, as a line or as JSON; the exit code tells the worst of what was found. */
 export async function check(
-  { agent: options, warnings }: Configuration,
+  { agent: options, warnings, textfile }: Configuration,
   { dryRun, quiet, json }: { dryRun: boolean; quiet: boolean; json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
   const agent = new Agent({ ...options, agentVersion });
   const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs), { dryRun, stockTimeoutMs });
   const findings = findingsOf(beat, warnings);
+  if (textfile !== null) {
+    const { writeMetrics } = await import("./metrics_file.ts");
+    const problem = await writeMetrics(textfile, beat, worst(findings));
+    if (problem !== null) findings.push({ code: 1, text: problem });
+  }
   if (json) printJson(terminal, onceJson(beat, findings, options.storePath));
   else if (!quiet || findings.length > 0) terminal.stdout(`${onceText(beat, findings)}\n`);
   agent.close();

@@ -12,6 +12,8 @@ export interface Configuration {
   readonly supersede: boolean;
   /** Where the master may push to, and who may; null: nowhere. */
   readonly listen: ListenOptions | null;
+  /** Where metrics are written to; null: nowhere. */
+  readonly textfile: string | null;
   /** What an operator should look at, though it stops nothing. */
   readonly warnings: readonly string[];
 }
@@ -95,6 +97,8 @@ export function assemble(get: Get, surroundings: Surroundings): Omit<Configurati
     intervalMs: get("interval") ?? 30_000,
     supersede: get("supersede") ?? false,
     listen: listen && { ...listen, allowedNames },
+    textfile: get("textfile"),
+    warnings,
   };
 }
 

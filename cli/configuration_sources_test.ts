@@ -32,6 +32,7 @@ const samples: Record<KeyName, [string[], (configuration: Configuration) => unkn
     ({ listen }) => listen?.host.replace(/.*:.*/, "[$&]").concat(`:${listen.port}`),
   ],
   "allowed-cn": [["a", "b", "c", ","], ({ listen }) => listen?.allowedNames.join()],
+  "textfile": [["/a", "b", "/c", "/"], ({ textfile }) => textfile],
   "supersede": [["true", "false", "true", "yes"], ({ supersede }) => String(supersede)],
 };
 

@@ -21,6 +21,7 @@ Deno.test("configure() has a default for everything", () => {
     intervalMs: 30_000,
     supersede: false,
     listen: null,
+    textfile: null,
     warnings: [],
   });
 });

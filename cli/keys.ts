@@ -142,6 +142,15 @@ export const keys = {
     allowed: "true or false",
     parse: (text) => new Map([["true", true], ["false", false]]).get(text) ?? null,
   }),
+  "textfile": key({
+    placeholder: "FILE",
+    summary:
+      "where metrics for Prometheus go after each beat: a file NAME.prom in the folder that " +
+      "the textfile collector of node_exporter reads",
+    fallback: "off",
+    allowed: "the path of a file",
+    parse: (text) => text.endsWith("/") ? null : parsePath(text),
+  }),
 } as const;
 
 /** The name of a configuration key. */

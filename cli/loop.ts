@@ -4,6 +4,7 @@ import { CertificateFolder, hostAndPort } from "../master/mod.ts";
 import { StoreMemory } from "../store/mod.ts";
 import type { Configuration } from "./configuration.ts";
 import type { ExitCode } from "./exit.ts";
+import type { MetricsFile } from "./metrics_file.ts";
 import { escapeControls } from "./print_json.ts";
 import { Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -24,6 +25,7 @@ export async function loop(
   reread: () => Configuration,
   terminal: Terminal,
 ): Promise<ExitCode> {
+  const startedAt = Date.now();
   const stop = terminal.stopSignal();
   const log = createLog(terminal.stderr);
   log("info", "started", { version: agentVersion, ...described(configuration) });
@@ -39,10 +41,19 @@ export async function loop(
   const print = printChanges(terminal);
   const certificates = new CertificateFolder(configuration.agent.agentDirectory);
   let setup: Setup = { configuration, certificates };
+  let metrics: MetricsFile | null = null;
   for (let isFirst = true; !stop.aborted; isFirst = false) {
     const over = new AbortController();
     const { master } = setup.configuration.agent;
+    const { textfile } = setup.configuration;
+    if (textfile !== null && !metrics) {
+      // What a loop without it does not need is not loaded for one.
+      const { MetricsFile } = await import("./metrics_file.ts");
+      metrics = await MetricsFile.create({ log, startedAt });
+    }
+    metrics?.moveTo(textfile);
     const session = new Session(setup.configuration, {
+      metrics,
       certificates: setup.certificates,
       memory,
       log,

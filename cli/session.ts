@@ -5,7 +5,9 @@ import type { Log, Supervisor } from "../host/mod.ts";
 import { type CertificateFolder, hostAndPort } from "../master/mod.ts";
 import type { StoreMemory } from "../store/mod.ts";
 import type { Configuration, ListenOptions } from "./configuration.ts";
+import { worst } from "./exit.ts";
 import { findingsOf } from "./findings.ts";
+import type { MetricsFile } from "./metrics_file.ts";
 import { summary } from "./once_text.ts";
 import { agentVersion } from "./version.ts";
 
@@ -17,6 +19,8 @@ export interface SessionOptions {
   readonly memory: StoreMemory;
   readonly log: Log;
   readonly supervisor: Supervisor;
+  /** Null when none are wanted. */
+  readonly metrics: MetricsFile | null;
   /** Takes each beat. */
   readonly onBeat: (beat: Beat) => void;
   /** Ends it; an apply under way is interrupted. */
@@ -64,7 +68,8 @@ export class Session {
   /** Runs until the signal is aborted. */
   async run(): Promise<void> {
     const { intervalMs, listen, warnings } = this.#configuration;
-    const { log, supervisor, onBeat, signal } = this.#options;
+    const { log, supervisor, metrics, onBeat, signal } = this.#options;
+    if (metrics) metrics.isListening = listen && false;
     await Promise.all([
       runLoop(this.#agent, signal, {
         intervalMs,
@@ -74,7 +79,9 @@ export class Session {
         onWork: (phase) => phase === "begin" ? supervisor.beginWork() : supervisor.endWork(),
         onBeat: (beat) => {
           onBeat(beat);
-          supervisor.status(summary(beat, findingsOf(beat, warnings)));
+          const findings = findingsOf(beat, warnings);
+          supervisor.status(summary(beat, findings));
+          metrics?.note(beat, worst(findings));
         },
       }),
       listen && this.#serve(listen),
@@ -85,7 +92,10 @@ export class Session {
   /** Serves the API. What keeps it from listening ends nothing else. */
   async #serve(listen: ListenOptions): Promise<void> {
     const { intervalMs } = this.#configuration;
-    const { log, certificates, signal } = this.#options;
+    const { log, certificates, metrics, signal } = this.#options;
+    const tell = (isListening: boolean) => {
+      if (metrics) metrics.isListening = isListening;
+    };
     const service = this.#service;
     const { promise: stopped, resolve } = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => resolve(), { once: true });
@@ -97,7 +107,9 @@ export class Session {
           certificates: () => certificates.load(),
         });
         log("info", "listening", { address: hostAndPort(listen) });
+        tell(true);
         await Promise.race([stopped, server.deaf]);
+        tell(false);
         if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
         await server.stop();
         if (signal.aborted) await service.settled();

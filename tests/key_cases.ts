@@ -164,6 +164,10 @@ export const keyCases: Record<
     taken: [["true", true], ["false", false]],
     refused: ["", "True", "yes", "no", "1", "0", "on", "true ", "toString"],
   },
+  "textfile": {
+    taken: same("/var/lib/node_exporter/decnet.prom", "relative/a b", "é"),
+    refused: ["", "/", "/a/", "a\nb", "a\0b", "\t"],
+  },
 };
 
 function images(service: string) {

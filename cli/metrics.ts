@@ -1,0 +1,168 @@
+import type { Beat, Delivery } from "../agent/mod.ts";
+import { printable } from "../host/mod.ts";
+import { driftKinds } from "../topology/mod.ts";
+import type { ExitCode } from "./exit.ts";
+
+/** What a loop knows of its past; a single check has none. */
+export interface LoopHistory {
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Likewise; 0: no beat has been delivered. */
+  readonly lastSuccessAt: number;
+  readonly beats: ReadonlyMap<Delivery["result"], number>;
+  /** Null when it is not to listen. */
+  readonly isListening: boolean | null;
+}
+
+type Labels = Readonly<Record<string, string>>;
+/** One value without labels, or several with them; null or none: the metric is left out. */
+type Samples = number | boolean | null | readonly (readonly [labels: Labels, value: number])[];
+type Metric = readonly [name: string, type: "gauge" | "counter", help: string, samples: Samples];
+
+/** What was found, in the text format of Prometheus; the metrics are listed in docs/protocol.md. */
+export function metricsText(
+  beat: Beat,
+  { code, loop }: { code: ExitCode; loop: LoopHistory | null },
+): string {
+  return [
+    ...metricsOfAgent(beat, code, loop),
+    ...metricsOfMaster(beat, loop),
+    ...metricsOfHost(beat),
+  ].map(written).join("");
+}
+
+function metricsOfAgent(beat: Beat, code: ExitCode, loop: LoopHistory | null): Metric[] {
+  const build = { version: beat.body.agent_version, deno: Deno.version.deno };
+  return [
+    ["build_info", "gauge", "The agent's version, and that of its runtime.", [[build, 1]]],
+    [
+      "status_code",
+      "gauge",
+      "What a check exits with: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+      code,
+    ],
+    [
+      "start_time_seconds",
+      "gauge",
+      "When the loop started, in Unix seconds.",
+      loop && seconds(loop.startedAt),
+    ],
+    [
+      "api_listening",
+      "gauge",
+      "Whether the API listens, where it is to.",
+      loop && loop.isListening,
+    ],
+  ];
+}
+
+function metricsOfMaster(
+  { delivery, certificates, checkedAt }: Beat,
+  loop: LoopHistory | null,
+): Metric[] {
+  const { result } = delivery;
+  const isToBeSent = result !== "not_configured" && result !== "dry_run";
+  const lastSuccessAt = loop ? loop.lastSuccessAt : result === "delivered" ? checkedAt : 0;
+  const latencyMs = "latencyMs" in delivery ? delivery.latencyMs : null;
+  const expiresAt = certificates?.expiresAt ?? null;
+  return [
+    [
+      "beats_total",
+      "counter",
+      "Beats since the loop started, by what became of them.",
+      loop && [...loop.beats].map(([result, count]) => [{ result }, count]),
+    ],
+    [
+      "last_beat_attempt_timestamp_seconds",
+      "gauge",
+      "When the last beat was made, in Unix seconds.",
+      seconds(checkedAt),
+    ],
+    [
+      "last_beat_success_timestamp_seconds",
+      "gauge",
+      "When the master accepted a beat of this process last, in Unix seconds; 0 for never.",
+      isToBeSent ? seconds(lastSuccessAt) : null,
+    ],
+    [
+      "master_latency_seconds",
+      "gauge",
+      "Time until the master replied to the last beat, or failed to.",
+      latencyMs === null ? null : seconds(latencyMs),
+    ],
+    [
+      "certificate_expiry_timestamp_seconds",
+      "gauge",
+      "When the first certificate expires, in Unix seconds.",
+      expiresAt === null ? null : seconds(expiresAt),
+    ],
+  ];
+}
+
+function metricsOfHost({ stock: { store, observed, engine, drift } }: Beat): Metric[] {
+  const applied = store.state === "ok" ? store.applied : null;
+  const { bridges, containers } = "error" in observed ? {} : observed;
+  return [
+    ["engine_up", "gauge", "Whether the container engine answered.", engine !== null],
+    [
+      "engine_latency_seconds",
+      "gauge",
+      "Time until the engine had answered.",
+      engine && seconds(engine.latencyMs),
+    ],
+    [
+      "engine_info",
+      "gauge",
+      "The versions that the engine tells.",
+      engine &&
+      [[{ version: engine.version ?? "", api_version: engine.apiVersion ?? "" }, 1]],
+    ],
+    ["networks", "gauge", "Networks that are the agent's.", bridges?.length ?? null],
+    ["containers", "gauge", "Running containers that are the agent's.", containers?.length ?? null],
+    [
+      "drift_objects",
+      "gauge",
+      "Networks and containers that are not as applied; absent while that is unknown.",
+      drift.state === "unknown" ? null : driftKinds.map((kind) => [{ kind }, drift[kind].length]),
+    ],
+    [
+      "store_state",
+      "gauge",
+      "1 for the state that the store is in, and 0 for the others.",
+      (["ok", "idle", "unreadable"] as const).map((
+        state,
+      ) => [{ state }, Number(store.state === state)]),
+    ],
+    [
+      "topology_error",
+      "gauge",
+      "Whether the last apply or teardown failed.",
+      store.state === "unreadable" ? null : (applied?.lastError ?? null) !== null,
+    ],
+    [
+      "topology_applied_timestamp_seconds",
+      "gauge",
+      "When the stored topology was applied, in Unix seconds.",
+      applied && applied.appliedAt > 0 ? applied.appliedAt : null,
+    ],
+  ];
+}
+
+function seconds(ms: number): number {
+  return ms / 1000;
+}
+
+function written([name, type, help, samples]: Metric): string {
+  const fullName = `decnet_agent_${name}`;
+  const all = typeof samples === "object" ? samples ?? [] : [[{}, Number(samples)] as const];
+  if (all.length === 0) return "";
+  const lines = all.map(([labels, value]) => `${fullName}${labelText(labels)} ${value}\n`);
+  return `# HELP ${fullName} ${help}\n# TYPE ${fullName} ${type}\n${lines.join("")}`;
+}
+
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) =>
+    `${name}="${printable(value).toWellFormed().replaceAll(/["\\]/g, "\\$&")}"`
+  );
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+}

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { TemporaryFolder } from "../tests/temporary_folder.ts";
+import { TextFiles } from "./textfile.ts";
+
+const files = await TextFiles.load();
+const permissions = (path: string) => Deno.statSync(path).mode! & 0o7777;
+
+Deno.test("TextFiles.replace() makes a file that everybody may read, whatever the umask is", () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/a.prom`;
+  const before = Deno.umask(0o077);
+  try {
+    files.replace(path, "one\n");
+    assert.equal(permissions(path), 0o644);
+    files.replace(path, "é\n");
+  } finally {
+    Deno.umask(before);
+  }
+  assert.equal(Deno.readTextFileSync(path), "é\n");
+  assert.equal(permissions(path), 0o644);
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["a.prom"]);
+});
+
+Deno.test("TextFiles.replace() changes nothing in the file that a reader has open", () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/a.prom`;
+  files.replace(path, "old");
+  using reader = Deno.openSync(path);
+  files.replace(path, "new");
+  const buffer = new Uint8Array(9);
+  assert.equal(new TextDecoder().decode(buffer.subarray(0, reader.readSync(buffer)!)), "old");
+});
+
+Deno.test("TextFiles.replace() takes the place of what a killed process left, and follows no link", () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/a.prom`;
+  const other = `${folder.path}/other`;
+  Deno.writeTextFileSync(other, "untouched", { mode: 0o600 });
+  Deno.symlinkSync(other, `${path}.${Deno.pid}.tmp`);
+  files.replace(path, "text");
+  assert.equal(Deno.lstatSync(path).isFile, true);
+  assert.deepEqual([Deno.readTextFileSync(other), permissions(other)], ["untouched", 0o600]);
+});
+
+Deno.test("TextFiles.replace() says why it cannot, and leaves nothing behind", () => {
+  using folder = new TemporaryFolder();
+  Deno.mkdirSync(`${folder.path}/folder`);
+  Deno.writeTextFileSync(`${folder.path}/file`, "as it was");
+  // The name of the temporary file is longer.
+  const long = "x".repeat(250);
+  const cases: [path: string, message: RegExp][] = [
+    [`${folder.path}/folder`, /: it is a folder; name a file in it$/],
+    ["/dev/null", /: it is no regular file; name another one$/],
+    [`${folder.path}/absent/a`, /: its folder does not exist; make it$/],
+    [`${folder.path}/file/a`, /: a part of its path is not a folder$/],
+    [`${folder.path}/${long}`, /: ENAMETOOLONG: .*name too long/],
+    ["/proc/a.prom", /: /],
+  ];
+  for (const [path, message] of cases) {
+    assert.throws(() => files.replace(path, "text"), (error: Error) => {
+      assert.ok(error.message.startsWith(`Cannot write ${path}: `));
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+  assert.equal(Deno.readTextFileSync(`${folder.path}/file`), "as it was");
+  const names = [...Deno.readDirSync(folder.path)].map(({ name }) => name).sort();
+  assert.deepEqual(names, ["file", "folder"]);
+  assert.ok(Deno.statSync("/dev/null").isCharDevice);
+});
+
+Deno.test("TextFiles.replace() writes to no device behind a link", () => {
+  using folder = new TemporaryFolder();
+  Deno.symlinkSync("/dev/full", `${folder.path}/a.prom`);
+  assert.throws(() => files.replace(`${folder.path}/a.prom`, "x"), /no regular file/);
+  assert.ok(Deno.lstatSync(`${folder.path}/a.prom`).isSymlink);
+});
