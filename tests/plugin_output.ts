@@ -1,0 +1,54 @@
+/** One figure behind the bar. */
+export interface Figure {
+  readonly label: string;
+  readonly value: number;
+  /** The unit of measurement; empty for a count. */
+  readonly unit: string;
+}
+
+/** What a monitoring plugin has printed, taken apart. */
+export interface PluginOutput {
+  readonly service: string;
+  readonly status: string;
+  readonly text: string;
+  readonly figures: readonly Figure[];
+}
+
+// 'label'=value[UOM];[warn];[crit];[min];[max]; quotes may be left out, and what is empty at the end.
+const number = String.raw`-?(?:\d+(?:\.\d*)?|\.\d+)`;
+const range = String.raw`@?(?:(?:~|${number})?:)?(?:${number})?`;
+const figure = new RegExp(
+  String.raw`^(?:'((?:[^'=]|'')+)'|([^'=\s]+))=(${number})(s|us|ms|%|B|KB|MB|TB|c|)` +
+    String.raw`(?:;${range}(?:;${range}(?:;(?:${number})?(?:;(?:${number})?)?)?)?)?$`,
+);
+
+/**
+ * Reads what a plugin has printed as the guidelines for the development of monitoring plugins have it.
+ * Throws `Error`, which says where it does not keep to them.
+ */
+export function readPluginOutput(printed: string): PluginOutput {
+  if (!/^[^\n]*\n$/.test(printed)) throw new Error("it is not one line");
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x1f\x7f-\x9f]/.test(printed.slice(0, -1))) throw new Error("a control character");
+  const [head = "", data = "", ...more] = printed.trimEnd().split("|");
+  if (more.length > 0) throw new Error("more than one bar");
+  const [, service, status, text] =
+    /^([A-Z]+) (OK|WARNING|CRITICAL|UNKNOWN) - (\S.*?) ?$/.exec(head) ?? [];
+  if (service === undefined) throw new Error(`no SERVICE STATUS - text: ${head}`);
+  // Some cut it off at this length, and the figures with it.
+  if (new TextEncoder().encode(printed).length > 4096) throw new Error("over 4 KiB");
+  const figures = split(data.trim()).map((part): Figure => {
+    const [, quoted, bare, value, unit] = figure.exec(part) ?? [];
+    if (value === undefined) throw new Error(`no figure: ${part}`);
+    return { label: bare ?? quoted!.replaceAll("''", "'"), value: Number(value), unit: unit! };
+  });
+  // Old databases of figures keep so much of a label.
+  const labels = new Set(figures.map(({ label }) => label.slice(0, 19)));
+  if (labels.size < figures.length) throw new Error("two labels alike");
+  return { service, status: status!, text: text!, figures };
+}
+
+/** Figures are parted by spaces, which a label in quotes may hold, too. */
+function split(data: string): string[] {
+  return data === "" ? [] : data.match(/(?:'[^']*'|[^'\s])+|'/g) ?? [data];
+}
