@@ -15,6 +15,16 @@ import { agentVersion } from "./version.ts";
 /** The beat at the end gets as long as a check. */
 const beatTimeoutMs = 9_500;
 
+/** What to do about a refusal that does not say so itself. */
+const nextSteps: ReadonlyMap<Refusal["kind"], string> = new Map([
+  [
+    "conflict",
+    "nothing was changed; take that one down first (decnet-agent teardown ID), or set supersede",
+  ],
+  ["busy", "nothing was changed; run it again later, or without --no-wait"],
+  ["failed", "when that is mended, run it again: it finishes what was begun"],
+]);
+
 /** How `apply` and `teardown` are run. */
 interface Manner {
   readonly noWait: boolean;
@@ -101,6 +111,8 @@ async function carryOut(
   } catch (error) {
     progress.end();
     code = reportRefusal(error, json, terminal);
+    const advice = nextSteps.get((error as Refusal).kind);
+    if (advice) terminal.stderr(`decnet-agent: ${advice}\n`);
     // The master learns of a failure as it does of a success.
     if (code === 2) await sendBeat(options, signal);
   }

@@ -71,6 +71,6 @@ Deno.test("configure() refuses an ini file that cannot be read", () => {
   };
   assert.throws(() => configure(new Map(), null, surroundings), {
     name: "UsageError",
-    message: "Cannot read /etc/decnet/decnet.ini: permission denied",
+    message: "Cannot read /etc/decnet/decnet.ini: permission denied; let the agent's user read it",
   });
 });

@@ -109,7 +109,8 @@ Deno.test("configure() fills in port and name of the master", () => {
 });
 
 Deno.test("configure() wants a host-uuid with a master, and only then", () => {
-  const message = "host-uuid: required with master-host, but not set";
+  const message = "host-uuid: required with master-host, but not set; " +
+    "it is this host's id at the master";
   assert.throws(() => configureOn({ flags: { "master-host": "m" } }), {
     name: "UsageError",
     message,

@@ -166,7 +166,7 @@ async function lockState(
   } catch (error) {
     const { message } = error as Error;
     if (error instanceof LockHeld) {
-      throw new Error(`another agent runs with this state-dir, ${message}`);
+      throw new Error(`another agent runs with this state-dir, ${message}; stop that one first`);
     }
     log("warn", `Cannot lock ${path}: ${message}; a second agent would not be noticed`);
     return null;

@@ -103,7 +103,10 @@ Deno.test("run() says what is wrong with its use or configuration and ends with 
       "such as 30s, 5m or 1h",
     ],
     [["--config=/x.ini"], "Cannot read /x.ini: no such file"],
-    [["--master-host=m"], "host-uuid: required with master-host, but not set"],
+    [
+      ["--master-host=m"],
+      "host-uuid: required with master-host, but not set; it is this host's id at the master",
+    ],
   ];
   for (const [args, message] of cases) {
     assert.deepEqual(await runOn(args), {

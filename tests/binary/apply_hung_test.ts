@@ -6,6 +6,8 @@ import { execute, Host } from "./host.ts";
 import { faketime, hurried } from "./wall_clock.ts";
 
 const id = oneLan.plan.topologyId;
+/** What is said behind any failure. */
+const advice = "decnet-agent: when that is mended, run it again: it finishes what was begun\n";
 const name = (short: string) => `decnet_t_11111111_${short}`;
 /** So that a minute passes in 12 s; a look, which has 5 s, must then be answered within one. */
 const factor = 5;
@@ -60,7 +62,7 @@ async function check({ command, fault, says }: Row): Promise<void> {
   engine.fault = fault;
   const { code, stdout, stderr } = await execute(args, { wrapper: hurried(factor) });
   const message = `${says(`Docker at ${host.socket}`)}; if that lasts, restart the engine`;
-  assert.deepEqual([code, stdout, stderr], [2, "", `decnet-agent: ${message}\n`]);
+  assert.deepEqual([code, stdout, stderr], [2, "", `decnet-agent: ${message}\n${advice}`]);
   assert.deepEqual([row()?.topologyId, row()?.lastError], [id, message]);
   assert.equal(row()?.versionHash, command === "apply" ? "" : oneLan.versionHash);
   engine.fault = undefined;
