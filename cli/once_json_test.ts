@@ -74,7 +74,8 @@ Deno.test("--once --json tells each result of sending", async () => {
     result: "unreachable",
     http_status: null,
     wasSent: true,
-    error: `Cannot reach the master at 127.0.0.1:${setup.port}: nobody listens there`,
+    error:
+      `Cannot reach the master at 127.0.0.1:${setup.port}: nobody listens there; start it, or see swarmctl-port`,
   });
   await Deno.remove(`${setup.path}/worker.key`);
   const error = `Cannot use ${setup.path}/worker.key: no such file`;

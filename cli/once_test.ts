@@ -67,7 +67,8 @@ const rows: Row[] = [
   {
     what: "the master is gone",
     code: 2,
-    says: /^Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there$/,
+    says:
+      /^Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there; start it, or see swarmctl-port$/,
     prepare: ({ master }) => master.stop(),
   },
   ...[400, 403, 404, 422, 429, 500, 302].map((status): Row => ({
@@ -114,7 +115,7 @@ const rows: Row[] = [
   {
     what: "there is drift, and the master is gone",
     code: 2,
-    says: /nobody listens there; missing decnet_t_.*ssh/,
+    says: /nobody listens there; start it, or see swarmctl-port; missing decnet_t_.*ssh/,
     prepare: async (setup) => {
       setup.engine.containers = [];
       await setup.master.stop();

@@ -24,5 +24,7 @@ export function findSocket(paths: readonly string[]): string {
     }
   });
   if (found !== undefined) return found;
-  throw new Error(`Cannot find Docker: none of ${paths.join(", ")} exists`);
+  throw new Error(
+    `Cannot find Docker: none of ${paths.join(", ")} exists; start the engine, or set docker-host`,
+  );
 }

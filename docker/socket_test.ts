@@ -48,6 +48,6 @@ Deno.test("findSocket() does not look for the only path, so that connecting says
 Deno.test("findSocket() names every path when none exists", () => {
   assert.throws(
     () => findSocket(["/nowhere/a.sock", "/nowhere/b.sock"]),
-    /^Error: Cannot find Docker: none of \/nowhere\/a\.sock, \/nowhere\/b\.sock exists$/,
+    /^Error: Cannot find Docker: none of \/nowhere\/a\.sock, \/nowhere\/b\.sock exists; start the engine, or set docker-host$/,
   );
 });

@@ -17,7 +17,9 @@ export function isDistrust(error: unknown): boolean {
 export function explainFailure(error: unknown): string {
   const { name, code, message } = error as { name?: string; code?: string; message?: string };
   if (name === "TimeoutError") return "no answer in time";
-  if (message?.includes("InvalidContentType")) return "it does not speak TLS there";
+  if (message?.includes("InvalidContentType")) {
+    return "it does not speak TLS there; swarmctl-port tells the port";
+  }
   if (code?.includes("PROTOCOL_VERSION")) return "it speaks neither TLS 1.2 nor anything newer";
   if (code?.includes("_ALERT_")) return `it refuses worker.crt: ${message} (${code})`;
   if (isDistrust(error)) {
@@ -30,12 +32,12 @@ export function explainFailure(error: unknown): string {
     case "EAI_AGAIN":
     case "EAI_FAIL":
     case "EAI_NONAME":
-      return "its name cannot be resolved";
+      return "its name cannot be resolved; see master-host, and this host's name servers";
     case "ECONNREFUSED":
-      return "nobody listens there";
+      return "nobody listens there; start it, or see swarmctl-port";
     case "EHOSTUNREACH":
     case "ENETUNREACH":
-      return "there is no way to that address";
+      return "there is no way to that address; see master-host, and this host's routes";
     case "ECONNRESET":
     case "EPIPE":
       return "it closed the connection before it answered; it may not accept worker.crt";

@@ -3,9 +3,9 @@ import { explainFailure } from "./failure.ts";
 
 Deno.test("explainFailure() says what an operator can mend", () => {
   const cases: [code: string, words: RegExp][] = [
-    ["ENOTFOUND", /^its name cannot be resolved$/],
-    ["ECONNREFUSED", /^nobody listens there$/],
-    ["EHOSTUNREACH", /^there is no way to that address$/],
+    ["ENOTFOUND", /^its name cannot be resolved; see master-host, and this host's name servers$/],
+    ["ECONNREFUSED", /^nobody listens there; start it, or see swarmctl-port$/],
+    ["EHOSTUNREACH", /^there is no way to that address; see master-host, and this host's routes$/],
     ...["ECONNRESET", "EPIPE"].map((code): [string, RegExp] => [
       code,
       /^it closed the connection before it answered; it may not accept worker\.crt$/,
@@ -29,7 +29,7 @@ Deno.test("explainFailure() says what an operator can mend", () => {
 Deno.test("explainFailure() knows a port without TLS by the message, and a timeout by its name", () => {
   const code = "ERR_SSL_OTHER";
   const noTls = Object.assign(new Error("received corrupt message: InvalidContentType"), { code });
-  assert.equal(explainFailure(noTls), "it does not speak TLS there");
+  assert.equal(explainFailure(noTls), "it does not speak TLS there; swarmctl-port tells the port");
   const timeout = new DOMException("Signal timed out.", "TimeoutError");
   assert.equal(explainFailure(timeout), "no answer in time");
 });

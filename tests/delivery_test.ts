@@ -82,7 +82,8 @@ Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
       url: `https://127.0.0.1:${port}/swarm/heartbeat`,
       httpStatus: null,
       retryAfterMs: null,
-      error: `Cannot reach the master at 127.0.0.1:${port}: nobody listens there`,
+      error:
+        `Cannot reach the master at 127.0.0.1:${port}: nobody listens there; start it, or see swarmctl-port`,
       wasSent: true,
     });
     await using _master = await startMaster({ port });

@@ -50,7 +50,8 @@ Deno.test("Agent.beat() names the paths where it has looked for an engine, and f
     const [first, second] = [`${setup.path}/a.sock`, `${setup.path}/b.sock`];
     const { observed } = (await beat()).received!.topology!;
     assert.deepEqual(observed, {
-      error: `Cannot find Docker: none of ${first}, ${second} exists`,
+      error:
+        `Cannot find Docker: none of ${first}, ${second} exists; start the engine, or set docker-host`,
     });
     await using engine = await FakeEngine.start(second);
     Object.assign(engine, {

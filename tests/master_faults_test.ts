@@ -19,7 +19,7 @@ const faults: MasterFault[] = [
     what: "a master that is down",
     strike: ({ master }) => master.stop(),
     result: "unreachable",
-    says: says("nobody listens there"),
+    says: says("nobody listens there; start it, or see swarmctl-port"),
   },
   {
     what: "a port that speaks no TLS",
@@ -32,7 +32,7 @@ const faults: MasterFault[] = [
       return () => web.shutdown();
     },
     result: "unreachable",
-    says: says("it does not speak TLS there"),
+    says: says("it does not speak TLS there; swarmctl-port tells the port"),
   },
   {
     what: "a master that cuts the connection instead of answering",
@@ -95,7 +95,9 @@ const faults: MasterFault[] = [
       await host.replaceMaster(await authority.issue({ ...server }));
     },
     result: "unreachable",
-    says: says("its certificate is not the pinned one, but has the fingerprint [0-9a-f]{64}"),
+    says: says(
+      "its certificate is not the pinned one, but has the fingerprint [0-9a-f]{64}; master-fingerprint tells the pinned one",
+    ),
   },
   ...[301, 302, 303, 307, 308].map((status): MasterFault => ({
     what: `a master that answers ${status} and names another one`,

@@ -134,7 +134,7 @@ Deno.test("MasterClient.post() gives up on a port that speaks something else", a
   using client = await TestClient.to(server.addr);
   await assert.rejects(client.post(), {
     message:
-      `Cannot reach the master at 127.0.0.1:${server.addr.port}: it does not speak TLS there`,
+      `Cannot reach the master at 127.0.0.1:${server.addr.port}: it does not speak TLS there; swarmctl-port tells the port`,
   });
 });
 

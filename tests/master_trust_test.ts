@@ -131,7 +131,7 @@ Deno.test("MasterClient.post() refuses another certificate than the pinned one, 
   using client = await TestClient.to(master, { fingerprint });
   await assert.rejects(
     client.post(),
-    new RegExp(`not the pinned one, but has the fingerprint ${other.fingerprint}$`),
+    new RegExp(`not the pinned one, but has the fingerprint ${other.fingerprint}; `),
   );
   assert.equal(master.beatCount, 0);
 });
@@ -171,12 +171,13 @@ Deno.test("MasterClient.post() says that nobody listens, and that a name cannot 
   });
   using closed = await TestClient.to({ port });
   await assert.rejects(closed.post(), {
-    message: `Cannot reach the master at 127.0.0.1:${port}: nobody listens there`,
+    message:
+      `Cannot reach the master at 127.0.0.1:${port}: nobody listens there; start it, or see swarmctl-port`,
   });
   using unknown = await TestClient.to({ port }, { host: "decnet-agent-test.invalid" });
   await assert.rejects(unknown.post(), {
     message: `Cannot reach the master at decnet-agent-test.invalid:${port}: ` +
-      "its name cannot be resolved",
+      "its name cannot be resolved; see master-host, and this host's name servers",
   });
 });
 

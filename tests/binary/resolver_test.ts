@@ -54,7 +54,11 @@ Deno.test({
     const silent = Deno.listenDatagram(address);
     const cases = [
       ["never answers", "127.13.7.53", "no connection within 5 s"],
-      ["is absent", "127.0.0.55", "its name cannot be resolved"],
+      [
+        "is absent",
+        "127.0.0.55",
+        "its name cannot be resolved; see master-host, and this host's name servers",
+      ],
     ] as const;
     const steps = cases.map(([name, address, words]) =>
       test.step({
