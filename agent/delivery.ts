@@ -42,8 +42,8 @@ const meanings: ReadonlyMap<number, string> = new Map([
   [303, redirected],
   [307, redirected],
   [308, redirected],
-  [400, "it does not understand the beat"],
-  [403, "worker.crt is not the certificate pinned to this host-uuid"],
-  [404, "it does not know this host-uuid"],
-  [422, "it does not understand the beat"],
+  [400, "it does not understand the beat; one of the two may be too old"],
+  [403, "worker.crt is not the certificate pinned to this host-uuid; enrol this host again"],
+  [404, "it does not know this host-uuid; enrol this host, or see host-uuid"],
+  [422, "it does not understand the beat; one of the two may be too old"],
 ]);

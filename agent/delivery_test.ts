@@ -13,15 +13,27 @@ Deno.test("refusal() takes each 2xx for accepted, and says what other answers me
       "",
       `the master answered ${status}: redirects are not followed`,
     ]),
-    [400, "", "the master answered 400: it does not understand the beat"],
+    [
+      400,
+      "",
+      "the master answered 400: it does not understand the beat; one of the two may be too old",
+    ],
     [
       403,
       '{"detail":"no"}',
-      "the master answered 403: worker.crt is not the certificate pinned to this host-uuid: " +
+      "the master answered 403: worker.crt is not the certificate pinned to this host-uuid; enrol this host again: " +
       '"{"detail":"no"}"',
     ],
-    [404, "", "the master answered 404: it does not know this host-uuid"],
-    [422, " \n", "the master answered 422: it does not understand the beat"],
+    [
+      404,
+      "",
+      "the master answered 404: it does not know this host-uuid; enrol this host, or see host-uuid",
+    ],
+    [
+      422,
+      " \n",
+      "the master answered 422: it does not understand the beat; one of the two may be too old",
+    ],
     [500, "a\r\n\tb  c ", 'the master answered 500: "a b c"'],
   ];
   for (const [status, text, expected] of cases) {

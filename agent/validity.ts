@@ -28,7 +28,9 @@ export function validityProblem(
   if (validTo.at > now) {
     const at = timeOf(validTo.at);
     const isNear = validTo.at - now < nearMs;
-    const problem = `${validTo.file} expires ${isNear ? `at ${at}` : `on ${at.slice(0, 10)}`}`;
+    const problem = `${validTo.file} expires ${
+      isNear ? `at ${at}` : `on ${at.slice(0, 10)}`
+    }; renew it`;
     return { problem, problemId: problem };
   }
   const problemId = `${validTo.file} has expired at ${timeOf(validTo.at)}`;

@@ -66,7 +66,8 @@ Deno.test("--once --json tells each result of sending", async () => {
     result: "rejected",
     http_status: 403,
     wasSent: true,
-    error: "the master answered 403: worker.crt is not the certificate pinned to this host-uuid",
+    error:
+      "the master answered 403: worker.crt is not the certificate pinned to this host-uuid; enrol this host again",
   });
   await setup.master.stop();
   assert.deepEqual(await masterOf(...flagsOf(setup)), {
@@ -78,7 +79,8 @@ Deno.test("--once --json tells each result of sending", async () => {
       `Cannot reach the master at 127.0.0.1:${setup.port}: nobody listens there; start it, or see swarmctl-port`,
   });
   await Deno.remove(`${setup.path}/worker.key`);
-  const error = `Cannot use ${setup.path}/worker.key: no such file`;
+  const error =
+    `Cannot use ${setup.path}/worker.key: no such file; agent-dir tells where it must be`;
   assert.deepEqual(await masterOf(...flagsOf(setup)), {
     url,
     result: "unreachable",

@@ -49,7 +49,7 @@ const rows: Row[] = [
   {
     what: "a certificate is about to expire",
     code: 1,
-    says: /^worker\.crt expires on \d{4}-\d\d-\d\d$/,
+    says: /^worker\.crt expires on \d{4}-\d\d-\d\d; renew it$/,
     prepare: (setup) => setup.writeCertificates("worker-1", inDays(29)),
   },
   {
@@ -86,13 +86,13 @@ const rows: Row[] = [
   {
     what: "certificates are missing",
     code: 3,
-    says: /worker\.key: no such file$/,
+    says: /worker\.key: no such file; agent-dir tells where it must be$/,
     prepare: removeKey,
   },
   {
     what: "certificates are missing for a dry run",
     code: 3,
-    says: /worker\.key: no such file$/,
+    says: /worker\.key: no such file; agent-dir tells where it must be$/,
     flags: ["--dry-run"],
     prepare: removeKey,
   },

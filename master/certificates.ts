@@ -72,7 +72,11 @@ export class CertificateFolder {
       if (key.includes("ENCRYPTED")) throw new EncryptedKey();
       return chain[0]!.checkPrivateKey(createPrivateKey(key));
     });
-    if (!fits) throw new Error(`Cannot use ${this.#path}: worker.key does not fit worker.crt`);
+    if (!fits) {
+      throw new Error(
+        `Cannot use ${this.#path}: worker.key does not fit worker.crt; put there what was issued together`,
+      );
+    }
     const bounds = [
       ...authorities.map((it) => ({ file: "ca.crt", ...validity(it) })),
       ...chain.map((it) => ({ file: "worker.crt", ...validity(it) })),
@@ -125,8 +129,12 @@ function readFile(path: string): string {
 }
 
 function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "no such file";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.NotFound) {
+    return "no such file; agent-dir tells where it must be";
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "permission denied; let the agent's user read it";
+  }
   if (error instanceof EncryptedKey) {
     return "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
   }

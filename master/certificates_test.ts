@@ -85,9 +85,9 @@ Deno.test("CertificateFolder.load() names the file that is of no use, and quotes
   const traditional = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" +
     "DEK-Info: AES-256-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
   const cases: [name: string, content: string | null, why: string][] = [
-    ["ca.crt", null, "no such file"],
-    ["worker.crt", null, "no such file"],
-    ["worker.key", null, "no such file"],
+    ["ca.crt", null, "no such file; agent-dir tells where it must be"],
+    ["worker.crt", null, "no such file; agent-dir tells where it must be"],
+    ["worker.key", null, "no such file; agent-dir tells where it must be"],
     ["ca.crt", "", noPem],
     ["ca.crt", first.keyPem, noPem],
     ["worker.crt", "secret", noPem],
@@ -119,7 +119,7 @@ Deno.test("CertificateFolder.load() takes a file of 1 MiB", async () => {
 
 Deno.test("CertificateFolder.load() refuses a folder that is absent, and what is no folder", async () => {
   await assert.rejects(new CertificateFolder("/nowhere").load(), {
-    message: "Cannot use /nowhere/ca.crt: no such file",
+    message: "Cannot use /nowhere/ca.crt: no such file; agent-dir tells where it must be",
   });
   await withFolder(async (_folder, path) => {
     await assert.rejects(new CertificateFolder(`${path}/ca.crt`).load(), {
@@ -151,7 +151,8 @@ Deno.test("CertificateFolder.load() refuses a key that does not fit the certific
   await withFolder(async (folder, path) => {
     await Deno.writeTextFile(`${path}/worker.key`, second.keyPem);
     await assert.rejects(folder.load(), {
-      message: `Cannot use ${path}: worker.key does not fit worker.crt`,
+      message:
+        `Cannot use ${path}: worker.key does not fit worker.crt; put there what was issued together`,
     });
   });
 });
@@ -160,7 +161,8 @@ Deno.test("CertificateFolder.load() takes up a new pair when both halves have co
   await withFolder(async (folder, path) => {
     const { certificates: old } = await folder.load();
     await Deno.writeTextFile(`${path}/worker.crt`, second.certificatePem);
-    const problem = `Cannot use ${path}: worker.key does not fit worker.crt`;
+    const problem =
+      `Cannot use ${path}: worker.key does not fit worker.crt; put there what was issued together`;
     for (let times = 0; times < 2; times++) {
       const between = await folder.load();
       assert.equal(between.certificates, old);
@@ -176,7 +178,10 @@ Deno.test("CertificateFolder.load() takes up a new pair when both halves have co
 
 Deno.test("CertificateFolder.load() keeps the old ones while a file is absent or cut off", async () => {
   const breaks: [why: RegExp, harm: (path: string) => Promise<void>][] = [
-    [/worker\.key: no such file$/, (path) => Deno.remove(`${path}/worker.key`)],
+    [
+      /worker\.key: no such file; agent-dir tells where it must be$/,
+      (path) => Deno.remove(`${path}/worker.key`),
+    ],
     [/ca\.crt: not valid PEM; /, (path) => Deno.writeTextFile(`${path}/ca.crt`, "")],
     [
       /worker\.crt: not valid PEM; /,

@@ -199,7 +199,7 @@ Deno.test("runLoop() writes once that certificates are missing, keeps its pace, 
     before: (beat) => beat === 4 ? Deno.rename(away, here) : undefined,
   });
   assert.deepEqual(lines, [
-    `level=warn msg="Cannot use ${here}: no such file" subject=certificates`,
+    `level=warn msg="Cannot use ${here}: no such file; agent-dir tells where it must be" subject=certificates`,
     'level=info msg="the certificates are in order again"',
   ]);
   assert.ok(waitsMs.slice(1).every((ms) => isPaced(ms, intervalMs)));

@@ -34,7 +34,7 @@ Deno.test("Agent.beat() stays with the old certificate while the new pair is of 
     assert.deepEqual(problems, [
       `Cannot use ${setup.path}/worker.crt: not valid PEM; ` +
       "openssl x509 or openssl pkey (-inform DER) can write it",
-      `Cannot use ${setup.path}: worker.key does not fit worker.crt`,
+      `Cannot use ${setup.path}: worker.key does not fit worker.crt; put there what was issued together`,
       null,
     ]);
     const names = setup.master.beats.map(({ clientCommonName }) => clientCommonName);
@@ -57,8 +57,8 @@ Deno.test("Agent.beat() warns from 30 days before a certificate expires", async 
   await withAgent(async (setup, agent) => {
     const cases: [days: number, problem: (time: string) => RegExp | null][] = [
       [31, () => null],
-      [29, (time) => new RegExp(`^worker\\.crt expires on ${time.slice(0, 10)}$`)],
-      [1, (time) => new RegExp(`^worker\\.crt expires at ${time}$`)],
+      [29, (time) => new RegExp(`^worker\\.crt expires on ${time.slice(0, 10)}; renew it$`)],
+      [1, (time) => new RegExp(`^worker\\.crt expires at ${time}; renew it$`)],
       [
         -1 / 48,
         (time) =>
@@ -88,7 +88,7 @@ Deno.test("Agent.beat() names ca.crt when that is what expires first", async () 
     const { certificatePem } = await authority.issue({ commonName: "old", notAfter });
     await Deno.writeTextFile(`${setup.path}/ca.crt`, authority.certificatePem + certificatePem);
     const { certificates, delivery } = await agent.beat(never);
-    assert.equal(certificates?.problem, `ca.crt expires on ${dateOf(notAfter)}`);
+    assert.equal(certificates?.problem, `ca.crt expires on ${dateOf(notAfter)}; renew it`);
     assert.equal(delivery.result, "delivered");
   });
 });

@@ -80,7 +80,7 @@ const faults: MasterFault[] = [
     "a worker.key of another certificate",
     "worker.key",
     async () => (await authority.issue(client)).keyPem,
-    "Cannot use \\S+: worker\\.key does not fit worker\\.crt",
+    "Cannot use \\S+: worker\\.key does not fit worker\\.crt; put there what was issued together",
   ),
 ];
 
