@@ -58,11 +58,11 @@ export function listen(server: Https.Server, host: string, port: number): Promis
 function explain({ code, message }: Error & { code?: string }): string {
   switch (code) {
     case "EADDRINUSE":
-      return "another program listens there";
+      return "another program listens there; stop it, or let listen name another port";
     case "EADDRNOTAVAIL":
     case "EINVAL": // What the runtime makes of it.
     case "ENOTFOUND":
-      return "this host has no such address";
+      return "this host has no such address; let listen name one that it has";
     case "EACCES":
     case "EPERM":
       return "permission denied; a port below 1024 needs root or CAP_NET_BIND_SERVICE";

@@ -30,7 +30,10 @@ export async function examine(
 ): Promise<Candidate> {
   const hash = await versionHash(document);
   if (expectedHash !== null && expectedHash !== hash) {
-    throw new Refusal("invalid", `version hash mismatch: the document has ${hash}`);
+    throw new Refusal(
+      "invalid",
+      `version hash mismatch: the document has ${hash}, not ${expectedHash}`,
+    );
   }
   let topology: Topology;
   try {

@@ -59,7 +59,9 @@ export async function converge(
       });
       if (isSettled) return total;
       if (round === maximumRounds) {
-        throw new Error(`Docker does not stay as it is made: it was changed ${round} times`);
+        throw new Error(
+          `Docker does not stay as it is made: it was changed ${round} times; find out what else changes it`,
+        );
       }
     } catch (error) {
       if (round === maximumRounds || signal.aborted || !wasOutdated(error)) throw error;

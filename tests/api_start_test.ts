@@ -36,9 +36,21 @@ Deno.test("ApiServer.start() does not listen with certificates that are of no us
 Deno.test("ApiServer.start() says why it cannot listen", async () => {
   using taken = listenPlainTcp();
   const cases: [host: string, port: number, message: string][] = [
-    ["127.0.0.1", taken.port, `127.0.0.1:${taken.port}: another program listens there`],
-    ["192.0.2.1", 8765, "192.0.2.1:8765: this host has no such address"],
-    ["2001:db8::1", 8765, "[2001:db8::1]:8765: this host has no such address"],
+    [
+      "127.0.0.1",
+      taken.port,
+      `127.0.0.1:${taken.port}: another program listens there; stop it, or let listen name another port`,
+    ],
+    [
+      "192.0.2.1",
+      8765,
+      "192.0.2.1:8765: this host has no such address; let listen name one that it has",
+    ],
+    [
+      "2001:db8::1",
+      8765,
+      "[2001:db8::1]:8765: this host has no such address; let listen name one that it has",
+    ],
   ];
   for (const [host, port, message] of cases) {
     await assert.rejects(ApiSetup.start({ host, port }), {
