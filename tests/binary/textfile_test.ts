@@ -47,3 +47,27 @@ Deno.test("decnet-agent writes metrics after each beat, and whether the API list
   const { stderr } = await agent.stop();
   assert.deepEqual(stderr.match(/msg=\S+/g), ["msg=started", "msg=listening", "msg=stopped"]);
 });
+
+Deno.test("decnet-agent writes metrics elsewhere, and goes on counting, after a SIGHUP", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const ini = `${host.folder}/decnet.ini`;
+  const tell = (textfile: string) =>
+    Deno.writeTextFileSync(ini, `[agent]\ninterval = 5s\ntextfile = ${host.folder}/${textfile}\n`);
+  const beatsIn = (textfile: string) => {
+    try {
+      const text = Deno.readTextFileSync(`${host.folder}/${textfile}`);
+      return Number(/^decnet_agent_beats_total\{result="not_configured"\} (\d+)$/m.exec(text)![1]);
+    } catch (error) {
+      assert.ok(error instanceof Deno.errors.NotFound);
+      return 0;
+    }
+  };
+  tell("a.prom");
+  await using agent = new RunningAgent(["--config", ini, ...host.flags()]);
+  await agent.until(() => beatsIn("a.prom") > 0);
+  tell("b.prom");
+  agent.signal("SIGHUP");
+  await agent.until(() => beatsIn("b.prom") > 0);
+  assert.equal(beatsIn("b.prom"), beatsIn("a.prom") + 1);
+});
