@@ -1,5 +1,16 @@
 import { socketPath } from "../docker/mod.ts";
-import { type ImageNames, isImageReference, parseAddress } from "../topology/mod.ts";
+import {
+  matching,
+  parseHost,
+  parseImage,
+  parseInterval,
+  parseListen,
+  parseNames,
+  parsePath,
+  parsePrefixes,
+  parseServiceImages,
+  wholeNumber,
+} from "./key_values.ts";
 
 /**
  * A configuration key. `master-host` is set by the flag `--master-host`, the variable
@@ -17,11 +28,6 @@ export interface Key<T> {
   /** The value, or null when `text` is none. */
   readonly parse: (text: string) => T | null;
 }
-
-/** Of a name, and of an address in brackets. */
-const maximumHostLength = 255;
-/** The system takes no longer ones. */
-const maximumPathLength = 4096;
 
 const key = <T>(it: Key<T>): Key<T> => it;
 
@@ -162,71 +168,4 @@ export const keyNames = Object.keys(keys) as KeyName[];
 /** The environment variable of a key. */
 export function variableOf(name: KeyName): string {
   return `DECNET_${name.toUpperCase().replaceAll("-", "_")}`;
-}
-
-function matching(text: string, pattern: RegExp): string | null {
-  return pattern.test(text) ? text : null;
-}
-
-function wholeNumber(text: string, least: number, most: number): number | null {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  return value >= least && value <= most ? value : null;
-}
-
-function parseHost(text: string): string | null {
-  // Patterns may take very long for a text that is.
-  if (text.length > maximumHostLength) return null;
-  // Names, IPv4, and IPv6 with two colons at least, as one would part a port from a host; what is
-  // no host at all fails when it is resolved.
-  return matching(
-    text.replace(/^\[(.*:.*)\]$/, "$1"),
-    /^(?=.{1,253}$)(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|[0-9A-Fa-f.]*(?::[0-9A-Fa-f.]*){2,8})$/,
-  );
-}
-
-function parsePath(text: string): string | null {
-  if (text.length > maximumPathLength) return null;
-  // SQLite, the engine and the log would each make something else of a control character.
-  // deno-lint-ignore no-control-regex
-  return matching(text.replace(/(?<=.)\/+$/, ""), /^[^\x00-\x1f]+$/);
-}
-
-function parseInterval(text: string): number | null {
-  const [, amount, unit] = /^(\d{1,6})(s|m|h)$/.exec(text) ?? [];
-  const ms = Number(amount) * ({ s: 1, m: 60, h: 3600 }[unit ?? ""] ?? NaN) * 1000;
-  return ms >= 5_000 && ms <= 3_600_000 ? ms : null;
-}
-
-function parsePrefixes(text: string): readonly string[] | null {
-  const prefixes = text.split(",").map((prefix) => prefix.trim());
-  return prefixes.every((prefix) => /^[A-Za-z0-9][\w.-]*$/.test(prefix)) ? prefixes : null;
-}
-
-function parseImage(text: string): string | null {
-  return isImageReference(text) ? text : null;
-}
-
-function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
-  const [service = "", ...others] = text.split(",").map((part) => part.trim());
-  const byService = new Map<string, string>();
-  for (const other of others) {
-    const [, name, image] = /^([\w.-]+)=(.+)$/.exec(other) ?? [];
-    if (name === undefined || !isImageReference(image!) || byService.has(name)) return null;
-    byService.set(name, image!);
-  }
-  return isImageReference(service.replaceAll("{service}", "x")) ? { service, byService } : null;
-}
-
-function parseListen(text: string): { host: string; port: number } | null {
-  const [, v6, v4 = "", digits = ""] = /^(?:\[([0-9A-Fa-f:.]+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ??
-    [];
-  const port = wholeNumber(digits, 1, 65535);
-  const isAddress = v6 === undefined ? parseAddress(v4) !== null : URL.canParse(`http://[${v6}]/`);
-  return port !== null && isAddress ? { host: v6 ?? v4, port } : null;
-}
-
-function parseNames(text: string): readonly string[] | null {
-  const names = text.split(",").map((name) => name.trim());
-  // deno-lint-ignore no-control-regex
-  return names.every((name) => /^[^\x00-\x1f]{1,64}$/.test(name)) ? names : null;
 }
