@@ -8,7 +8,7 @@ function __decnet_agent_command
     for word in (commandline -opc)
         if test $is_value = yes
             set is_value no
-        else if contains -- $word --hash --config --master-host --swarmctl-port --master-name --master-fingerprint --host-uuid --agent-dir --state-dir --docker-host --interval --network-prefix --container-prefix --base-image --service-image --listen --allowed-cn --supersede
+        else if contains -- $word --hash --config --master-host --swarmctl-port --master-name --master-fingerprint --host-uuid --agent-dir --state-dir --docker-host --interval --network-prefix --container-prefix --base-image --service-image --listen --allowed-cn --supersede --textfile
             set is_value yes
         else if contains -- $word state doctor apply teardown hash print --once
             set command $word
@@ -64,3 +64,4 @@ complete -c decnet-agent -l service-image -x -d 'the image of services, {service
 complete -c decnet-agent -l listen -x -d 'where the master may push topologies to, over mutual TLS'
 complete -c decnet-agent -l allowed-cn -x -d 'whose certificates may push, by their common names'
 complete -c decnet-agent -l supersede -x -a 'true false' -d 'whether another topology is torn down when one is applied, instead of a refusal'
+complete -c decnet-agent -l textfile -r -F -d 'where metrics for Prometheus go after each beat: a file NAME.prom in the folder that the textfile collector of node_exporter reads'
