@@ -9,7 +9,6 @@ async function main(): Promise<number> {
     variable: (name) => Deno.env.get(name),
     isRoot: Deno.uid() === 0,
     columns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
-    isColoured: () => Deno.stdout.isTerminal() && !Deno.noColor,
     stdoutColumns: () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
     executable: () => Deno.execPath(),
     readFile: readConfigFile,

@@ -9,7 +9,7 @@ import { onceJson } from "./once_json.ts";
 import { printJson } from "./print_json.ts";
 import { onceText } from "./once_text.ts";
 import { stateText } from "./state_text.ts";
-import type { Terminal } from "./terminal.ts";
+import { isColoured, type Terminal } from "./terminal.ts";
 import { agentVersion, versions } from "./version.ts";
 
 /** A check ends within 10 s, whatever happens; this leaves room for start and end. */
@@ -80,9 +80,4 @@ export async function printState(
   }
   agent.close();
   return worst(findingsOf(beat));
-}
-
-/** Whether a terminal takes colours, and whoever looks at it wants them: no-color.org. */
-function isColoured({ variable }: Terminal): boolean {
-  return !variable("NO_COLOR") && variable("TERM") !== "dumb";
 }

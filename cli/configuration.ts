@@ -63,7 +63,8 @@ export function configure(
 }
 
 /** What a configuration lacks that has a master and no id for this host. */
-export const noHostUuid = "host-uuid: required with master-host, but not set";
+export const noHostUuid =
+  "host-uuid: required with master-host, but not set; it is this host's id at the master";
 
 /** The configuration that `get` has the values for; the rest are defaults. */
 export function assemble(get: Get, surroundings: Surroundings): Omit<Configuration, "warnings"> {
@@ -74,11 +75,6 @@ export function assemble(get: Get, surroundings: Surroundings): Omit<Configurati
   const hostUuid = get("host-uuid");
   const listen = get("listen");
   const allowedNames = get("allowed-cn") ?? ["decnet-master"];
-  if (masterHost !== null && hostUuid === null) {
-    throw new UsageError(
-      "host-uuid: required with master-host, but not set; it is this host's id at the master",
-    );
-  }
   return {
     agent: {
       hostUuid,
@@ -103,7 +99,6 @@ export function assemble(get: Get, surroundings: Surroundings): Omit<Configurati
     supersede: get("supersede") ?? false,
     listen: listen && { ...listen, allowedNames },
     textfile: get("textfile"),
-    warnings,
   };
 }
 
@@ -113,56 +108,6 @@ export function valueOf<Name extends KeyName>(name: Name, { value, origin }: Sou
   const parsed = parse(value);
   if (parsed !== null) return parsed as Value<Name>;
   throw new UsageError(`${name}: '${value}' (from ${textOf(origin)}) must be ${allowed}`);
-  throw new UsageError(`${name}: '${value}' (from ${origin}) must be ${allowed}`);
-}
-
-function flagSource(flags: ReadonlyMap<KeyName, string>, name: KeyName): Source | undefined {
-  const value = flags.get(name);
-  return value === undefined ? undefined : { value, origin: `--${name}` };
-}
-
-/** An empty variable counts as unset, as in a unit file that lists what can be set. */
-function variableSource({ variable }: Surroundings, name: string): Source | undefined {
-  const value = variable(name);
-  return value ? { value, origin: `$${name}` } : undefined;
-}
-
-function readIni(
-  configFile: string | null,
-  { readFile }: Surroundings,
-  warnings: string[],
-): Map<KeyName, Source> {
-  const path = configFile ?? defaultFile;
-  const sources = new Map<KeyName, Source>();
-  for (const { key, value, line } of readEntries(path, readFile, configFile !== null)) {
-    const name = keyNames.find((name) => name === key);
-    if (name === undefined) warnings.push(`${path} line ${line}: unknown key '${key}' is ignored`);
-    else if (value !== "") sources.set(name, { value, origin: `${path} line ${line}` });
-  }
-  return sources;
-}
-
-function readEntries(
-  path: string,
-  readFile: Surroundings["readFile"],
-  isRequired: boolean,
-): IniEntry[] {
-  try {
-    const text = readFile(path);
-    if (text === null && isRequired) throw new Error("no such file");
-    const entries = readSection(text ?? "", section);
-    if (entries === null && isRequired) throw new Error(`no section [${section}] in it`);
-    return entries ?? [];
-  } catch (cause) {
-    throw new UsageError(`Cannot read ${path}: ${explain(cause)}`, { cause });
-  }
-}
-
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "permission denied; let the agent's user read it";
-  }
-  return (error as Error).message;
 }
 
 function defaultAgentDirectory({ exists, variable }: Surroundings): string {

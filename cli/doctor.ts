@@ -4,7 +4,7 @@ import { doctorJson, findingText } from "./doctor_text.ts";
 import type { ExitCode } from "./exit.ts";
 import { explainConfiguration } from "./explanation.ts";
 import { printJson } from "./print_json.ts";
-import type { Terminal } from "./terminal.ts";
+import { isColoured, type Terminal } from "./terminal.ts";
 import { versions } from "./version.ts";
 
 /** What waits longer than that is cut off: a little before the checks' own end. */
@@ -26,10 +26,10 @@ export async function doctor(
     signal: AbortSignal.timeout(lookTimeoutMs),
   });
   const findings: Finding[] = [];
-  const isColoured = terminal.isColoured();
+  const withColour = isColoured(terminal);
   for await (const finding of examine(patient, checks)) {
     findings.push(finding);
-    if (!json) terminal.stdout(findingText(finding, isColoured));
+    if (!json) terminal.stdout(findingText(finding, withColour));
   }
   const code = exitCodeOf(findings);
   if (json) printJson(terminal, doctorJson(findings, code));

@@ -108,6 +108,13 @@ function readEntries(
     if (entries === null && isRequired) throw new Error(`no section [${section}] in it`);
     return entries ?? [];
   } catch (cause) {
-    throw new UsageError(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
+    throw new UsageError(`Cannot read ${path}: ${explain(cause)}`, { cause });
   }
+}
+
+function explain(error: unknown): string {
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "permission denied; let the agent's user read it";
+  }
+  return (error as Error).message;
 }

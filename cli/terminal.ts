@@ -7,8 +7,6 @@ export interface Terminal extends Surroundings {
   readonly stderr: (text: string) => void;
   /** How many columns standard error has; null when it is no terminal. */
   readonly columns: () => number | null;
-  /** Whether standard output is a terminal whose user has not said no to colours. */
-  readonly isColoured: () => boolean;
   /** How many columns standard output has, 0 when it does not tell; null when it is no terminal. */
   readonly stdoutColumns: () => number | null;
   /** The path of the running executable. */
@@ -19,4 +17,9 @@ export interface Terminal extends Surroundings {
   readonly stopSignal: () => AbortSignal;
   /** Calls back whenever the process is asked to read its files again; that kills it no more. */
   readonly onReload: (listener: () => void) => void;
+}
+
+/** Whether standard output takes colours, and whoever looks at it wants them: no-color.org. */
+export function isColoured({ variable, stdoutColumns }: Terminal): boolean {
+  return stdoutColumns() !== null && !variable("NO_COLOR") && variable("TERM") !== "dumb";
 }

@@ -197,22 +197,6 @@ export class MasterClient {
       signal.removeEventListener("abort", abort);
     });
   }
-
-  /** Runs after the chain was verified; an error that it answers refuses the master. */
-  #checkPeer(peer: Tls.PeerCertificate): Error | undefined {
-    const { name } = this.#address;
-    if (this.#modules.tls.checkServerIdentity(name, peer)) {
-      const borne = peer.subjectaltname || `CN:${peer.subject?.CN}`;
-      return new Error(
-        `its certificate does not bear the name ${name}, but ${borne}; master-name tells the name`,
-      );
-    }
-    const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
-    if (this.#address.fingerprint === null || this.#address.fingerprint === fingerprint) return;
-    return new Error(
-      `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; master-fingerprint tells the pinned one`,
-    );
-  }
 }
 
 /** A kept connection turned out to be dead before an answer came. */

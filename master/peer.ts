@@ -29,6 +29,8 @@ export function checkPeer(
   }
   const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
   if (pinned === null || pinned === fingerprint) return;
-  const message = `its certificate is not the pinned one, but has the fingerprint ${fingerprint}`;
+  const message =
+    `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
+    "master-fingerprint tells the pinned one";
   return new WrongPeer(message, "fingerprint", fingerprint);
 }

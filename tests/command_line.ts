@@ -30,7 +30,6 @@ export async function runOn(
       return new AbortController().signal;
     },
     columns: () => null,
-    isColoured: () => false,
     stdoutColumns: () => null,
     executable: () => "/opt/decnet/decnet-agent",
     variable: () => undefined,

@@ -28,8 +28,9 @@ export const api: Check = {
       (await connectTo({ host, port }, { timeoutMs, signal })).destroy();
     } catch (error) {
       if (!isRunning) return skipped(`no loop runs, and so nobody listens on ${where}`);
+      const [what] = (error as Error).message.split(";");
       return warning(
-        `${where}: ${(error as Error).message}, although a loop runs; its log says why`,
+        `${where}: ${what}, although a loop runs; its log says why`,
         "systemctl restart decnet-agent",
       );
     }

@@ -155,7 +155,6 @@ function terminal(write: (text: string) => void = () => {}): Terminal {
     exists: () => false,
     isRoot: false,
     columns: () => null,
-    isColoured: () => false,
     stdoutColumns: () => null,
     executable: () => Deno.execPath(),
   };

@@ -89,7 +89,6 @@ async function checkRun(args: readonly string[], machine: Surroundings): Promise
     },
     stderr: (text) => stderr += text,
     columns: () => null,
-    isColoured: () => false,
     stdoutColumns: () => null,
     executable: () => "/opt/decnet/decnet-agent",
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
