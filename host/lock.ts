@@ -1,5 +1,7 @@
 /** How often to try again while somebody else holds a lock, in milliseconds. */
 const pauseMs = 200;
+/** How much of a lock file is read, in bytes. */
+const longestHolder = 500;
 
 /** Somebody else holds the lock, and waiting was not wanted. */
 export class LockHeld extends Error {
@@ -91,11 +93,21 @@ function lookAt(path: string): Deno.FileInfo | null {
 /** Who holds it, as the file tells; whoever has got it this very moment needs another one for that. */
 async function readHolder(path: string): Promise<string> {
   for (let triesLeft = 5; triesLeft > 0; triesLeft--) {
-    const holder = Deno.readTextFileSync(path).trim();
+    const holder = readStart(path).trim();
     if (holder !== "") return holder;
     await new Promise((resolve) => setTimeout(resolve, pauseMs / 4));
   }
   return "another process";
+}
+
+function readStart(path: string): string {
+  const file = Deno.openSync(path);
+  try {
+    const bytes = new Uint8Array(longestHolder);
+    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+  } finally {
+    file.close();
+  }
 }
 
 /** Who holds it is told for others to read; on a full disk the lock holds all the same. */

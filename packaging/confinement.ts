@@ -27,8 +27,8 @@ UMask=0077
 StateDirectory=decnet-agent
 StateDirectoryMode=0700
 
-# Enough for an engine with 10,000 containers.
-MemoryMax=256M
+# Enough for an engine with 10,000 containers, and for documents of 8 MiB one after another.
+MemoryMax=640M
 TasksMax=128
 LimitNOFILE=1024:4096
 # A core dump would hold the private key.

@@ -7,7 +7,7 @@ const advice: readonly (readonly [problem: RegExp, advice: string])[] = [
   ],
   [
     /unable to open database file|Permission denied|Operation not permitted/i,
-    "see that the agent's user owns the file and its folder",
+    "see that the agent's user owns the file and its folder (chown -R)",
   ],
   [/disk I\/O error|Input\/output error/i, "see the kernel's log for what is wrong with the disk"],
 ];

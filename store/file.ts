@@ -60,10 +60,10 @@ export function isLocked(error: unknown): boolean {
   return error instanceof Error && error.message.includes("database is locked");
 }
 
-/** What is at `path`, or null when there is nothing. */
+/** What is at `path`, be it a link, which may lead to somebody else's file; null for nothing. */
 export function look(path: string): Deno.FileInfo | null {
   try {
-    return Deno.statSync(path);
+    return Deno.lstatSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
@@ -88,7 +88,7 @@ function createPrivately(path: string): void {
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    const { isFile, mode } = Deno.statSync(path);
+    const { isFile, mode } = Deno.lstatSync(path);
     if (!isFile) throw new Error(noFile);
     if ((mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
   }

@@ -1,10 +1,7 @@
 /** The one-row cache of the topology applied last. */
 export { explain } from "./advice.ts";
-export { isDamage } from "./damage.ts";
-export { findWriteProblem, isLocked, isWritingImpossible, lockPathOf } from "./file.ts";
-export { explain, isWritingImpossible } from "./advice.ts";
 export { findDamage, isDamage } from "./damage.ts";
-export { findWriteProblem, isLocked, lockPathOf } from "./file.ts";
+export { findWriteProblem, isLocked, isWritingImpossible, lockPathOf } from "./file.ts";
 export { StoreMemory } from "./memory.ts";
 export { openLastingStore, openStore, type TopologyRows } from "./lasting_store.ts";
 export { listSetAside, setAsideIfDamaged, UnmovableStore } from "./quarantine.ts";

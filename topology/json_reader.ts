@@ -15,7 +15,7 @@ export type Json = null | boolean | string | NumberToken | Json[] | { [key: stri
 export const maximumDepth = 256;
 
 /** How many values a document may hold; the largest topology that is valid needs some 300,000. */
-export const maximumValues = 500_000;
+export const maximumValues = 350_000;
 
 /**
  * How many keys may be whole numbers, such as "65536". The runtime does not mix their hashes with a

@@ -124,6 +124,6 @@ Deno.test("parseJson() refuses a document of very many values, as reading it wou
   assert.equal((parseJson(listOf(maximumValues - 1)) as unknown[]).length, maximumValues - 1);
   assert.throws(() => parseJson(listOf(maximumValues)), {
     name: "SyntaxError",
-    message: "Cannot read the document: it holds more than 500000 values",
+    message: "Cannot read the document: it holds more than 350000 values",
   });
 });
