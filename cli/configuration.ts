@@ -2,7 +2,7 @@ import type { AgentOptions } from "../agent/mod.ts";
 import { defaultImages } from "../topology/mod.ts";
 import { UsageError } from "./arguments.ts";
 import { type KeyName, keys } from "./keys.ts";
-import { readSources, type Source, textOf } from "./sources.ts";
+import { readSources, type Source, type Surroundings, textOf } from "./sources.ts";
 
 /** What the agent runs with. */
 export interface Configuration {
@@ -24,16 +24,6 @@ export interface ListenOptions {
   readonly port: number;
   /** Common names of those who may call it. */
   readonly allowedNames: readonly string[];
-}
-
-/** The machine as far as the defaults depend on it. */
-export interface Surroundings {
-  /** The value of an environment variable. */
-  readonly variable: (name: string) => string | undefined;
-  /** The content of a file, or null when it does not exist. */
-  readonly readFile: (path: string) => string | null;
-  readonly exists: (path: string) => boolean;
-  readonly isRoot: boolean;
 }
 
 type Value<Name extends KeyName> = NonNullable<ReturnType<(typeof keys)[Name]["parse"]>>;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { configureOn, section } from "../tests/machine.ts";
-import { configure, type Surroundings } from "./configuration.ts";
+import { configure } from "./configuration.ts";
+import type { Surroundings } from "./sources.ts";
 
 Deno.test("configure() reads the section of the ini file as the first agent did", () => {
   const ini =

@@ -1,5 +1,5 @@
 import { assemble, type Configuration, type Get, noHostUuid, valueOf } from "./configuration.ts";
-import type { Surroundings } from "./configuration.ts";
+import type { Surroundings } from "./sources.ts";
 import { type KeyName, keyNames, keys } from "./keys.ts";
 import { defaultFile, readSources, type Source, sourceFinder, textOf } from "./sources.ts";
 

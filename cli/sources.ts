@@ -1,4 +1,3 @@
-import type { Surroundings } from "./configuration.ts";
 import { UsageError } from "./arguments.ts";
 import { type IniEntry, readSection } from "./ini.ts";
 import { type KeyName, keyNames, variableOf } from "./keys.ts";
@@ -6,6 +5,16 @@ import { type KeyName, keyNames, variableOf } from "./keys.ts";
 /** The ini file that is read unless `--config` names another. */
 export const defaultFile = "/etc/decnet/decnet.ini";
 const section = "agent";
+
+/** The machine as far as the defaults depend on it. */
+export interface Surroundings {
+  /** The value of an environment variable. */
+  readonly variable: (name: string) => string | undefined;
+  /** The content of a file, or null when it does not exist. */
+  readonly readFile: (path: string) => string | null;
+  readonly exists: (path: string) => boolean;
+  readonly isRoot: boolean;
+}
 
 /** Where a value comes from. */
 export type Origin =

@@ -1,4 +1,4 @@
-import type { Surroundings } from "./configuration.ts";
+import type { Surroundings } from "./sources.ts";
 
 /** What the commands touch besides Docker, the store and the network. */
 export interface Terminal extends Surroundings {

@@ -2,7 +2,6 @@ import type { Socket } from "node:net";
 import type { AgentOptions } from "../agent/mod.ts";
 import { connectTo, type Handshake, HandshakeFailure, shakeHands } from "../master/handshake.ts";
 import type { Identity } from "./identity.ts";
-import type { PatientOptions } from "./patient.ts";
 
 const nameTimeoutMs = 3_000;
 const connectTimeoutMs = 3_000;
@@ -23,7 +22,7 @@ export interface MasterFindings {
 export async function lookAtMaster(
   { master }: Pick<AgentOptions, "master">,
   identity: Identity,
-  { signal, settleMs = usualSettleMs }: Pick<PatientOptions, "signal" | "settleMs">,
+  { signal, settleMs = usualSettleMs }: { signal: AbortSignal; settleMs?: number | undefined },
 ): Promise<MasterFindings> {
   if (!master) return {};
   const addresses = await resolve(master.host);
