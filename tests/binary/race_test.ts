@@ -20,7 +20,7 @@ Deno.test("decnet-agent started twice at once runs once, and the other names it 
     const winner = await outputs[1 - loser]!;
     const text = new TextDecoder().decode(stderr);
     assert.equal(code, 3, text);
-    const pattern = /held by process (\d+) since (\S+Z) for the loop\n$/;
+    const pattern = /held by process (\d+) since (\S+Z) for the loop; stop that one first\n$/;
     const [, pid, since = ""] = pattern.exec(text) ?? [];
     assert.equal(Number(pid), both[1 - loser]!.pid, text);
     assert.ok(Math.abs(Date.parse(since) - Date.now()) < 60_000, text);
