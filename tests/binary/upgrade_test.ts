@@ -48,7 +48,7 @@ Deno.test({
     );
     assert.deepEqual(missingIn(drift), [base, service, "decnet_t_11111111_lan-00"]);
     const state = await execute(["state", "--json", ...host.flags()]);
-    assert.equal(JSON.parse(state.stdout).topology.applied_version_hash, hash, state.stdout);
+    assert.equal(JSON.parse(state.stdout).applied_version_hash, hash, state.stdout);
     assert.deepEqual(await Deno.readFile(host.storePath), before);
 
     const document = JSON.parse(original);
