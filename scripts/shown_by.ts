@@ -26,7 +26,7 @@ export function readClaims(markdown: string): Claims {
     if (line.startsWith("#") || line.startsWith("|")) claim = null;
     if (line.startsWith("#")) heading = line.replace(/^#+ /, "");
     if (line.startsWith("Shown by:")) claim = heading;
-    const item = /^- ([A-Z]\d+): /.exec(line)?.[1];
+    const item = /^- ([A-Z]\d+):( |$)/.exec(line)?.[1];
     if (item) claim = item;
     else if (line === "" && claim === heading) claim = null;
     if (claim === null) continue;
