@@ -63,7 +63,7 @@ export async function recordSession(commands: readonly string[]): Promise<string
           ? { ...item, State: "exited" as const, Status: "Exited (137) 3 minutes ago" }
           : item
       ),
-    container({ name: `${prefix}_miner`, labels: { "decnet.topology.id": id } }),
+    container({ name: `${prefix}_miner` }),
   ];
   return (await onTerminal(commands, host)).replaceAll(/docker=\d\.\d{3}s/g, "docker=0.004s");
 }

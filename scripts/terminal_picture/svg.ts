@@ -45,6 +45,7 @@ export function pictureOf(rows: readonly (readonly Cell[])[], options: PictureOp
           `x="${x(at)}"`,
           `y="${top(index) + 15}"`,
           `textLength="${rounded([...text].length * column)}"`,
+          `lengthAdjust="spacingAndGlyphs"`,
           ...(colour === null ? [] : [`fill="${palette[colour]!}"`]),
           ...(isBold ? [`font-weight="bold"`] : []),
         ];
@@ -69,7 +70,7 @@ fill="#1c2129"/>
 font-size="13" fill="#9198a1">${escaped(windowTitle)}</text>
 <path d="${lines}" fill="none" stroke="${treeColour}"/>
 <g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" \
-font-size="${fontSize}" fill="${foreground}" lengthAdjust="spacingAndGlyphs">
+font-size="${fontSize}" fill="${foreground}">
 ${texts.map((text) => `${text}\n`).join("")}</g>
 </svg>
 `;
