@@ -4,11 +4,11 @@ import {
   type Inventory,
   isRunning,
   type NetworkFact,
-  topologyLabel,
 } from "../topology/mod.ts";
 import { EngineConnection } from "./connection.ts";
 import { explain, noAnswer, parseAnswer } from "./failure.ts";
 import { readContainers, readNetworks } from "./lists.ts";
+import { isLabelled, oursOf, type Prefixes } from "./ours.ts";
 import { Timers } from "./timers.ts";
 
 /** The two calls by which everything is seen. */
@@ -16,11 +16,9 @@ export const networksCall = { method: "GET", path: "/networks" } as const;
 export const containersCall = { method: "GET", path: "/containers/json?all=1" } as const;
 
 /** Which engine to ask, which of its objects are ours, and how long it may take. */
-export interface ObserveOptions {
+export interface ObserveOptions extends Prefixes {
   /** The path of the engine's socket. */
   readonly socket: string;
-  readonly networkPrefixes: readonly string[];
-  readonly containerPrefixes: readonly string[];
   /** Shared by observations that follow one another fast, so that their timers do not pile up. */
   readonly timers?: Timers;
   /** Bound on each call. */
@@ -100,16 +98,10 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
 function select(
   networks: readonly NetworkFact[],
   containers: readonly ContainerFact[],
-  { networkPrefixes, containerPrefixes }: ObserveOptions,
+  prefixes: Prefixes,
 ): Omit<Observation, "engine"> {
-  const labelled = ({ labels }: NetworkFact | ContainerFact) => labels.has(topologyLabel);
-  const named = (name: string, prefixes: readonly string[]) =>
-    prefixes.some((prefix) => name.startsWith(prefix));
-  const inventory = {
-    networks: networks.filter((it) => labelled(it) || named(it.name, networkPrefixes)),
-    containers: containers.filter((it) => labelled(it) || named(it.name, containerPrefixes)),
-  };
-  const bridges = inventory.networks.filter((it) => labelled(it) || it.driver === "bridge");
+  const inventory = oursOf({ networks, containers }, prefixes);
+  const bridges = inventory.networks.filter((it) => isLabelled(it) || it.driver === "bridge");
   return {
     bridges: sortedNames(bridges),
     containers: sortedNames(inventory.containers.filter(isRunning)),

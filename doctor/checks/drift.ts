@@ -1,4 +1,5 @@
 import { describeDrift, type KnownDrift } from "../../agent/mod.ts";
+import { oursOf } from "../../docker/mod.ts";
 import { unknownDocument } from "../../store/mod.ts";
 import {
   findDrift,
@@ -9,7 +10,6 @@ import {
 } from "../../topology/mod.ts";
 import { type Check, ok, skipped, warning } from "../check.ts";
 import { quote } from "../files.ts";
-import { oursOf } from "../prefixes.ts";
 import { applyAgain } from "./store.ts";
 
 /** Whether Docker is as it was applied. */

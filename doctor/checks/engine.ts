@@ -1,5 +1,5 @@
 import { type Check, failed, ok, skipped } from "../check.ts";
-import { oursOf } from "../prefixes.ts";
+import { oursOf } from "../../docker/mod.ts";
 import { engineUnit } from "./socket.ts";
 
 /** Whether the engine answers, and which it is. */

@@ -1,5 +1,5 @@
 import { type Check, ok, skipped, warning } from "../check.ts";
-import { isNamed } from "../prefixes.ts";
+import { isNamed } from "../../docker/mod.ts";
 
 /** How the names of what any version of the agent has made begin. */
 const usual = {
