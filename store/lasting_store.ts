@@ -35,7 +35,7 @@ export function openLastingStore(path: string, memory: StoreMemory): TopologyRow
     if (!(error instanceof UnmovableStore)) throw error;
     memory.over(null);
     memory.begin(null, error.message);
-    return new LastingStore(null, memory, null);
+    return new LastingStore(null, memory, error.message);
   }
   let file: TopologyStore;
   let obstacle: string | null = null;
@@ -68,7 +68,7 @@ function settle(file: TopologyStore, memory: StoreMemory): void {
 class LastingStore implements TopologyRows {
   readonly #file: TopologyStore | null;
   readonly #memory: StoreMemory;
-  /** Why the file cannot be written, as far as that is known. */
+  /** Why the file cannot be written, as far as that is known; always where there is none. */
   readonly #obstacle: string | null;
 
   constructor(file: TopologyStore | null, memory: StoreMemory, obstacle: string | null) {
