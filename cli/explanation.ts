@@ -1,7 +1,13 @@
 import { assemble, type Configuration, type Get, noHostUuid, valueOf } from "./configuration.ts";
-import type { Surroundings } from "./sources.ts";
 import { type KeyName, keyNames, keys } from "./keys.ts";
-import { defaultFile, readSources, type Source, sourceFinder, textOf } from "./sources.ts";
+import {
+  defaultFile,
+  readSources,
+  type Source,
+  sourceFinder,
+  type Surroundings,
+  textOf,
+} from "./sources.ts";
 
 /** Something that is wrong with the configuration, and the command that mends it. */
 export interface ConfigurationProblem {

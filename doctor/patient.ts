@@ -1,6 +1,5 @@
 import type { AgentOptions } from "../agent/mod.ts";
-import { Accounts } from "./accounts.ts";
-import type { Account } from "./accounts.ts";
+import { type Account, Accounts } from "./accounts.ts";
 import { type EngineFindings, lookAtEngine } from "./engine.ts";
 import { type Identity, readIdentity } from "./identity.ts";
 import { lookAtMaster, type MasterFindings } from "./master.ts";

@@ -1,5 +1,4 @@
-import { type AppliedTopology, findDamage, isLocked, StoreReader } from "../store/mod.ts";
-import { explain } from "../store/mod.ts";
+import { type AppliedTopology, explain, findDamage, isLocked, StoreReader } from "../store/mod.ts";
 import { look } from "./files.ts";
 
 /** How long another process may hold the store, in milliseconds, and between two looks. */
