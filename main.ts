@@ -10,13 +10,19 @@ async function main(): Promise<number> {
     isRoot: Deno.uid() === 0,
     columns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
     stdoutColumns: () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
-    executable: () => Deno.execPath(),
+    executable,
     readFile: readConfigFile,
     readInput,
     exists,
     stopSignal,
     onReload,
   });
+}
+
+/** The path of this program. Throws `Error` when it runs from source: that path is the runtime's. */
+function executable(): string {
+  if (Deno.build.standalone) return Deno.execPath();
+  throw new Error("there is no executable yet; deno task compile makes dist/decnet-agent");
 }
 
 if (import.meta.main) {

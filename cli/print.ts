@@ -17,7 +17,8 @@ type PrintCommand = Omit<Extract<Command, { name: "print" }>, "name">;
 
 /** `print`: a file for this host, made for the executable that runs. Throws what the files throw. */
 export function print(command: PrintCommand, terminal: Terminal): ExitCode {
-  const executable = terminal.executable();
+  const isOfPath = command.what.startsWith("systemd-") || command.what === "cron";
+  const executable = isOfPath ? terminal.executable() : "";
   terminal.stdout(textOf(command, executable));
   const folder = hidingFolder(executable);
   if (command.what.startsWith("systemd-") && folder !== null) {

@@ -130,3 +130,20 @@ Deno.test("run() print systemd-timer prints two files that a line of awk parts",
     [...Array(second).fill(names[0]), ...Array(ends - second).fill(names[1])],
   );
 });
+
+Deno.test("print refuses what tells the program's path when there is no executable", async () => {
+  const execute = async (what: string) => {
+    const args = ["run", "-q", "-P=agent", "main.ts", "print", what];
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
+    const [printed, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    return { code, printed, said };
+  };
+  for (const what of ["cron", "systemd-service", "systemd-timer"]) {
+    assert.deepEqual(await execute(what), {
+      code: 3,
+      printed: "",
+      said: "decnet-agent: there is no executable yet; deno task compile makes dist/decnet-agent\n",
+    });
+  }
+  assert.equal((await execute("man")).code, 0);
+});

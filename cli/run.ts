@@ -29,9 +29,10 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     const message = error instanceof Error ? error.message : String(error);
     terminal.stderr(`decnet-agent: ${printable(message)}\n`);
     // Monitoring reads standard output only, and must see why there was no check.
-    if (!args.some((argument) => argument.split("=")[0] === "--once")) return 3;
-    if (args.includes("--json")) printJson(terminal, statusJson(3, message));
-    else terminal.stdout(`${failureText(message)}\n`);
+    const isCheck = args.some((argument) => argument.split("=")[0] === "--once");
+    if (args.includes("--json") && (isCheck || args.includes("doctor"))) {
+      printJson(terminal, statusJson(3, message));
+    } else if (isCheck) terminal.stdout(`${failureText(message)}\n`);
     return 3;
   }
 }

@@ -77,6 +77,15 @@ Deno.test("run() needs no configuration for --help, --version and hash", async (
   }
 });
 
+Deno.test("run() says what is wrong as JSON too, where a program reads a check's result", async () => {
+  for (const args of [["--once", "--json", "--x"], ["doctor", "--json", "--x"]]) {
+    const { code, stdout, stderr } = await runOn(args);
+    const summary = "--x is not a flag; --help lists them";
+    assert.deepEqual(JSON.parse(stdout), { status: "UNKNOWN", exit_code: 3, summary });
+    assert.deepEqual([code, stderr], [3, `decnet-agent: ${summary}\n`]);
+  }
+});
+
 Deno.test("run() ends with 3 when its answer could not be written", async () => {
   await using setup = await AgentSetup.create();
   const machine: Partial<Terminal> = {

@@ -2,7 +2,7 @@ import type * as Https from "node:https";
 import { hostAndPort, type MasterAddress } from "./address.ts";
 import { createAgent, type TlsModules } from "./https_agent.ts";
 import type { Certificates } from "./certificates.ts";
-import { explainFailure, isDistrust } from "./failure.ts";
+import { explainFailure, isDistrust, noConnection, noReply } from "./failure.ts";
 import { checkPeer } from "./peer.ts";
 
 const maximumReplyLength = 64 * 1024;
@@ -171,10 +171,9 @@ export class MasterClient {
       sent.destroy();
     };
     const abort = () => fail(signal.reason);
-    const within = (ms: number, what: string) =>
-      setTimeout(() => fail(new Error(`${what} within ${ms / 1000} s`)), ms - elapsedMs);
-    const connecting = within(connectTimeoutMs, "no connection");
-    const answering = within(timeoutMs, "no answer");
+    const within = (ms: number, error: Error) => setTimeout(() => fail(error), ms - elapsedMs);
+    const connecting = within(connectTimeoutMs, noConnection(connectTimeoutMs));
+    const answering = within(timeoutMs, noReply(timeoutMs));
     signal.addEventListener("abort", abort, { once: true });
     sent.on("socket", (socket) => {
       if (socket.connecting) socket.once("connect", () => clearTimeout(connecting));

@@ -13,6 +13,18 @@ export function isDistrust(error: unknown): boolean {
   return distrust.has((error as { code?: string }).code);
 }
 
+/** Nothing came back from the master's address, or from a name server, in that time. */
+export function noConnection(timeoutMs: number): Error {
+  return new Error(
+    `no connection within ${timeoutMs / 1000} s; see master-host, and what filters packets between`,
+  );
+}
+
+/** The master took the connection and then was silent for that time. */
+export function noReply(timeoutMs: number): Error {
+  return new Error(`no answer within ${timeoutMs / 1000} s; see what holds up the master`);
+}
+
 /** What a failed connection to the master means, in words for an operator. */
 export function explainFailure(error: unknown): string {
   const { name, code, message } = error as { name?: string; code?: string; message?: string };
@@ -21,7 +33,9 @@ export function explainFailure(error: unknown): string {
     return "it does not speak TLS there; swarmctl-port tells the port";
   }
   if (code?.includes("PROTOCOL_VERSION")) return "it speaks neither TLS 1.2 nor anything newer";
-  if (code?.includes("_ALERT_")) return `it refuses worker.crt: ${message} (${code})`;
+  if (code?.includes("_ALERT_")) {
+    return `it refuses worker.crt: ${message} (${code}); take one from it anew`;
+  }
   if (isDistrust(error)) {
     return `its certificate is not signed by ca.crt, or not valid now, which is ${
       new Date().toISOString()

@@ -12,9 +12,12 @@ Deno.test("explainFailure() says what an operator can mend", () => {
     ]),
     [
       "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
-      /^it refuses worker\.crt: the message \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\)$/,
+      /^it refuses worker\.crt: the message \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\); take one/,
     ],
-    ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", /^it refuses worker\.crt: the message \(.*UNKNOWN_CA\)$/],
+    [
+      "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+      /^it refuses worker\.crt: the message \(.*UNKNOWN_CA\); take one from it anew$/,
+    ],
     // An alert, too, but no word on the certificate.
     ["ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", /^it speaks neither TLS 1\.2 nor anything newer$/],
     ["CERT_HAS_EXPIRED", /not valid now, which is \d{4}-\d\d-\d\dT.*\(CERT_HAS_EXPIRED\)$/],

@@ -80,4 +80,13 @@ testFaults([
     mend: applyAgain,
     code: 1,
   },
+  {
+    name: "a topology that runs, of which the store knows nothing",
+    plant: ({ storePath }) => Deno.remove(storePath),
+    check: "drift",
+    state: "warning",
+    saw: /nothing is applied, but .*unexpected.*where it should stay, apply it again, as a master/,
+    mend: () => "decnet-agent teardown 11111111-2222-3333-4444-555555555555",
+    code: 1,
+  },
 ]);

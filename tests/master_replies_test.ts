@@ -77,7 +77,8 @@ for (
     using client = await TestClient.to(master);
     master.answer = answer;
     await assert.rejects(client.post({ timeoutMs: 300 }), {
-      message: `Cannot reach the master at 127.0.0.1:${master.port}: no answer within 0.3 s`,
+      message:
+        `Cannot reach the master at 127.0.0.1:${master.port}: no answer within 0.3 s; see what holds up the master`,
     });
     assert.equal(master.beatCount, 1);
     master.answer = { status: 204 };
@@ -88,14 +89,20 @@ for (
 Deno.test("MasterClient.post() gives up on a port that takes the connection and never speaks", async () => {
   using silent = listenPlainTcp();
   using client = await TestClient.to(silent);
-  await assert.rejects(client.post({ timeoutMs: 300 }), /: no answer within 0\.3 s$/);
+  await assert.rejects(
+    client.post({ timeoutMs: 300 }),
+    /: no answer within 0\.3 s; see what holds up the master$/,
+  );
 });
 
 Deno.test("MasterClient.post() gives up on a connection that does not come about", async () => {
   const full = await listenWithFullQueue();
   try {
     using client = await TestClient.to(full);
-    await assert.rejects(client.post({ connectTimeoutMs: 300 }), /: no connection within 0\.3 s$/);
+    await assert.rejects(
+      client.post({ connectTimeoutMs: 300 }),
+      /: no connection within 0\.3 s; see master-host, and what filters packets between$/,
+    );
   } finally {
     await full.stop();
   }

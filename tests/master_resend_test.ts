@@ -28,7 +28,10 @@ for (const [size, body] of Object.entries(bodies)) {
     using client = await TestClient.to(server);
     await client.post({ body });
     const startedAt = performance.now();
-    await assert.rejects(client.post({ body, timeoutMs: 1_500 }), /: no answer within 1\.5 s$/);
+    await assert.rejects(
+      client.post({ body, timeoutMs: 1_500 }),
+      /: no answer within 1\.5 s; see what holds up the master$/,
+    );
     assert.ok(performance.now() - startedAt < 2_400);
     assert.equal(server.beats, 3);
   });
@@ -52,7 +55,7 @@ for (const reason of ["the time is over", "it is aborted"]) {
     await client.post();
     const { signal } = controller;
     const timeoutMs = reason === "it is aborted" ? 60_000 : 300;
-    await assert.rejects(client.post({ signal, timeoutMs }), /is stopping$|within 0\.3 s$/);
+    await assert.rejects(client.post({ signal, timeoutMs }), /is stopping$|within 0\.3 s;/);
     await client.post();
     assert.equal(server.beats, 3);
   });

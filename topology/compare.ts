@@ -41,10 +41,14 @@ export function compareContainer(
   return fact.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
 
-/** The topology that an object says it is part of, in words; empty when it says nothing. */
-export function origin({ labels }: NetworkFact | ContainerFact): string {
+/**
+ * The topology that an object says it is part of, in words; `own` is the one that is meant. Empty
+ * when it says nothing.
+ */
+export function origin({ labels }: NetworkFact | ContainerFact, own?: string): string {
   const id = labels.get(topologyLabel);
-  return id === undefined ? "" : `of topology ${id}`;
+  if (id === undefined) return "";
+  return id === own ? "of this topology" : `of topology ${id}`;
 }
 
 /** How a network is not as planned, in words, or null. */
@@ -78,7 +82,7 @@ export function isLeftBehind(fact: ContainerFact, base: ContainerFact | undefine
 
 /** An object without the label may be one that another program made for the same topology. */
 function foreign(fact: NetworkFact | ContainerFact, id: string): string | null {
-  return (fact.labels.get(topologyLabel) ?? id) === id ? null : origin(fact);
+  return (fact.labels.get(topologyLabel) ?? id) === id ? null : origin(fact, id);
 }
 
 /** The last resort: what the lists do not show has changed. */

@@ -44,7 +44,7 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
     networks.set(network.name, others);
   }
   for (const network of [...networks.values()].flat()) {
-    found.unexpected.push({ type: "network", name: network.name, detail: origin(network) });
+    found.unexpected.push({ type: "network", name: network.name, detail: origin(network, id) });
   }
 
   const containers = new Map(inventory.containers.map((container) => [container.name, container]));
@@ -61,7 +61,9 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
   for (const [name, container] of unplanned) {
     // An idle host may keep what stands still, such as the remains of the first agent.
     if (!plan && !isRunning(container)) continue;
-    const detail = [container.state, origin(container)].filter((part) => part !== "").join(", ");
+    const detail = [container.state, origin(container, id)].filter((part) => part !== "").join(
+      ", ",
+    );
     found.unexpected.push({ type: "container", name, detail });
   }
 

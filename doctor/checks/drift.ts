@@ -42,7 +42,10 @@ export const drift: Check = {
     if (applied) return warning(text, applyAgain(patient.options.agent.storePath));
     const labelled = [...inventory.containers, ...inventory.networks]
       .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
-    const saw = `nothing is applied, but there is: ${text}`;
+    const saw = [
+      `nothing is applied, but there is: ${text}`,
+      "where it should stay, apply it again, as a master does by itself; this removes it",
+    ];
     if (labelled !== undefined && /^[\w.-]+$/.test(labelled)) {
       return warning(saw, `decnet-agent teardown ${labelled}`);
     }

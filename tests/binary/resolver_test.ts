@@ -53,7 +53,11 @@ Deno.test({
     const address = { hostname: "127.13.7.53", port: 53, transport: "udp" } as const;
     const silent = Deno.listenDatagram(address);
     const cases = [
-      ["never answers", "127.13.7.53", "no connection within 5 s"],
+      [
+        "never answers",
+        "127.13.7.53",
+        "no connection within 5 s; see master-host, and what filters packets between",
+      ],
       [
         "is absent",
         "127.0.0.55",
