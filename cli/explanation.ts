@@ -1,3 +1,4 @@
+import { quote } from "../doctor/mod.ts";
 import { assemble, type Configuration, type Get, noHostUuid, valueOf } from "./configuration.ts";
 import { type KeyName, keyNames, keys } from "./keys.ts";
 import {
@@ -45,7 +46,7 @@ export function explainConfiguration(
     for (const { text, line } of sources.warnings) add(text, edit(path, line), true);
   } catch (error) {
     const { message } = error as Error;
-    add(message, mendOfFile(path, message));
+    add(message, mendOfFile(path, message, configFile !== null));
   }
   const get: Get = (name) => {
     const source = find(name);
@@ -72,14 +73,27 @@ export function explainConfiguration(
 }
 
 function edit(path: string, line: number): string {
-  return `vi +${line} ${path}`;
+  return `vi +${line} ${quote(path)}`;
 }
 
-function mendOfFile(path: string, message: string): string {
+function mendOfFile(path: string, message: string, isChosen: boolean): string {
   const line = /: line (\d+) /.exec(message)?.[1];
   if (line !== undefined) return edit(path, Number(line));
-  if (/permission denied/i.test(message)) return `chmod a+r ${path}`;
-  return `decnet-agent print config > ${path}`;
+  if (/permission denied/i.test(message)) return `chmod a+r ${quote(path)}`;
+  if (message.endsWith(": no such file")) {
+    return `${inFolder(path)}decnet-agent print config > ${quote(path)}`;
+  }
+  // Nothing is to be printed over a file that is there: it may be all that this host was told.
+  if (message.includes(": no section ")) return edit(path, 1);
+  return isChosen
+    ? `start it without --config: the default is ${defaultFile}`
+    : `mv ${quote(path)} ${quote(`${path}.old`)}`;
+}
+
+/** What makes the folder of a file; for the file to be written right behind it. */
+function inFolder(path: string): string {
+  const folder = /^(.+)\/[^/]*$/.exec(path)?.[1];
+  return folder === undefined ? "" : `mkdir -p ${quote(folder)} && `;
 }
 
 function mendOfValue(name: KeyName, { origin }: Source): string {
@@ -109,9 +123,9 @@ function setCommand(
     case "variable":
       return `export ${source.origin.variable}=${value}`;
     case "line":
-      return `sed -i '${source.origin.line}s|.*|${text}|' ${source.origin.path}`;
+      return `sed -i '${source.origin.line}s|.*|${text}|' ${quote(source.origin.path)}`;
   }
   return surroundings.exists(path)
-    ? `sed -i '/^\\[agent\\]/a ${text}' ${path}`
-    : `printf '[agent]\\n${text}\\n' > ${path}`;
+    ? `sed -i '/^\\[agent\\]/a ${text}' ${quote(path)}`
+    : `${inFolder(path)}printf '[agent]\\n${text}\\n' > ${quote(path)}`;
 }

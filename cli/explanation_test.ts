@@ -85,6 +85,6 @@ Deno.test("commandToSet() changes what counts: the flag, the variable, the line,
   );
   assert.equal(
     set({}),
-    "printf '[agent]\\nmaster-name = m.test\\n' > /etc/decnet/decnet.ini",
+    "mkdir -p /etc/decnet && printf '[agent]\\nmaster-name = m.test\\n' > /etc/decnet/decnet.ini",
   );
 });
