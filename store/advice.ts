@@ -1,10 +1,8 @@
 /** What an operator can do about what SQLite, or the system, says of a file and its surroundings. */
 const advice: readonly (readonly [problem: RegExp, advice: string])[] = [
   [/database or disk is full|No space left/i, "free some space there"],
-  [
-    /readonly database|Read-only file system/i,
-    "make the file and its folder writable for the agent's user",
-  ],
+  [/Read-only file system/i, "remount it, so that the agent can write there"],
+  [/readonly database/i, "make the file and its folder writable for the agent's user"],
   [
     /unable to open database file|Permission denied|Operation not permitted/i,
     "see that the agent's user owns the file and its folder (chown -R)",

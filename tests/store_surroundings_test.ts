@@ -108,8 +108,8 @@ const rows: Surroundings[] = [
     use: every(
       malformed,
       malformed,
-      `the store is damaged (${malformed}), and cannot be set aside: ${erofs}; make the file and ` +
-        "its folder writable for the agent's user",
+      `the store is damaged (${malformed}), and cannot be set aside: ${erofs}; remount it, so that ` +
+        "the agent can write there",
     ),
     file: "damaged",
   },

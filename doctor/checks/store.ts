@@ -61,7 +61,12 @@ async function judge(patient: Patient, applied: AppliedTopology | null): Promise
     }
   }
   const unwritable = findWriteProblem(path);
-  if (unwritable !== null) return warning([unwritable, ...saw], await ownCommand(patient));
+  if (unwritable !== null) {
+    const mend = unwritable.includes("Read-only file system")
+      ? remountCommand(patient.stateDirectory)
+      : await ownCommand(patient);
+    return warning([unwritable, ...saw], mend);
+  }
   if (applied?.hasOlderRows) {
     const newest =
       "SELECT rowid FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1";
@@ -87,6 +92,11 @@ export function applyAgain(path: string): string {
 async function ownCommand(patient: Patient): Promise<string> {
   const { name } = await patient.agentUser();
   return `chown -R ${name}: ${quote(patient.stateDirectory)}`;
+}
+
+/** Where the whole file system is read-only, owners and modes are of no consequence. */
+function remountCommand(folder: string): string {
+  return `mount -o remount,rw "$(findmnt -n -o TARGET -T ${quote(folder)})"`;
 }
 
 function setAside(path: string, saw: readonly string[] = []): Result | null {
