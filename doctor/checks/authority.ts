@@ -1,7 +1,8 @@
 import { isSignedBy } from "../../master/handshake.ts";
+import { installFromBundle } from "../bundle.ts";
 import { type Check, ok, skipped, warning } from "../check.ts";
 import { commonName } from "../identity.ts";
-import { install, notNeeded } from "./certificates.ts";
+import { notNeeded } from "./certificates.ts";
 
 /** Whether worker.crt comes from the authority in ca.crt. */
 export const authority: Check = {
@@ -18,7 +19,7 @@ export const authority: Check = {
     return warning(
       `worker.crt is not signed by ca.crt: its issuer is ${issuer}, and ca.crt is ${names}; a ` +
         "master whose authority is the one will hardly accept the other",
-      install(patient.options.agent.agentDirectory, "ca.crt", "worker.crt", "worker.key"),
+      await installFromBundle(patient, "ca.crt", "worker.crt", "worker.key"),
     );
   },
 };

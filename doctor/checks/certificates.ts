@@ -1,4 +1,5 @@
 import { mayUse, reading } from "../accounts.ts";
+import { installFromBundle } from "../bundle.ts";
 import { type Check, failed, ok, type Result, skipped } from "../check.ts";
 import { describe, look, quote, readText } from "../files.ts";
 import { commonName } from "../identity.ts";
@@ -31,15 +32,12 @@ export const certificates: Check = {
         return failed(identity.problem, mend);
       }
     }
-    return failed(identity.problem, install(folder, "worker.crt", "worker.key"));
+    return failed(
+      identity.problem,
+      await installFromBundle(patient, "worker.crt", "worker.key"),
+    );
   },
 };
-
-/** The command that takes files from what the master has issued for this host. */
-export function install(folder: string, ...files: string[]): string {
-  const mode = files.includes("worker.key") ? "600" : "644";
-  return `install -m ${mode} ${files.map((it) => `BUNDLE/${it}`).join(" ")} ${quote(`${folder}/`)}`;
-}
 
 async function fileProblem(patient: Patient, name: string): Promise<Result | null> {
   const folder = patient.options.agent.agentDirectory;
@@ -47,7 +45,11 @@ async function fileProblem(patient: Patient, name: string): Promise<Result | nul
   const user = await patient.agentUser();
   const sight = await look(path);
   const why = (text: string) => `Cannot use ${path}: ${text}`;
-  if (sight === "absent") return failed(why("no such file"), install(folder, name));
+  if (sight === "absent") {
+    const sights = await Promise.all(names.map((it) => look(`${folder}/${it}`)));
+    const absent = names.filter((_, index) => sights[index] === "absent");
+    return failed(why("no such file"), await installFromBundle(patient, ...absent));
+  }
   const own = `chown -R ${user.name}: ${quote(folder)}`;
   if (sight === "forbidden") {
     return failed(why(`user ${user.name} may not look into a folder`), own);

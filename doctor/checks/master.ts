@@ -1,8 +1,8 @@
 import { hostAndPort } from "../../master/mod.ts";
 import { HandshakeFailure, WrongPeer } from "../../master/handshake.ts";
+import { installFromBundle } from "../bundle.ts";
 import { type Check, failed, ok, type Result, skipped } from "../check.ts";
 import type { Patient } from "../patient.ts";
-import { install } from "./certificates.ts";
 
 const notSet = "master-host is not set";
 
@@ -59,7 +59,7 @@ export const masterTls: Check = {
     const { connection, handshake } = await patient.master();
     if (!connection || "error" in connection) return skipped("there is no connection");
     if (!handshake) return skipped("the certificates cannot be used");
-    if (handshake instanceof HandshakeFailure) return judge(patient, handshake);
+    if (handshake instanceof HandshakeFailure) return await judge(patient, handshake);
     const { protocol, names, validTo } = handshake;
     return ok(
       `${protocol} with ${names}, valid to ${validTo}`,
@@ -69,14 +69,18 @@ export const masterTls: Check = {
   },
 };
 
-function judge({ options }: Patient, { message, kind, cause }: HandshakeFailure): Result {
-  const { master, agentDirectory } = options.agent;
+async function judge(
+  patient: Patient,
+  { message, kind, cause }: HandshakeFailure,
+): Promise<Result> {
+  const { options } = patient;
+  const { master } = options.agent;
   const saw = `Cannot reach the master at ${hostAndPort(master!)}: ${message}`;
   if (cause instanceof WrongPeer) {
     const { wanted, presented } = cause;
     if (wanted === "fingerprint") {
       return failed(
-        `${saw}; if the master was given a new certificate`,
+        `${saw}; only if the master was given a new certificate:`,
         options.commandToSet("master-fingerprint", presented),
       );
     }
@@ -88,9 +92,9 @@ function judge({ options }: Patient, { message, kind, cause }: HandshakeFailure)
       // The authority is right where only the dates are not.
       return /has expired|not valid yet/.test(message) && !message.includes("not signed by")
         ? failed(saw, "on the master: renew its certificate; here: timedatectl set-ntp true")
-        : failed(saw, install(agentDirectory, "ca.crt"));
+        : failed(saw, await installFromBundle(patient, "ca.crt"));
     case "worker certificate":
-      return failed(saw, install(agentDirectory, "worker.crt", "worker.key"));
+      return failed(saw, await installFromBundle(patient, "worker.crt", "worker.key"));
     default:
       return failed(saw, `openssl s_client -connect ${hostAndPort(master!)}`);
   }

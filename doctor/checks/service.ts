@@ -20,9 +20,10 @@ export const service: Check = {
       if (loop) return ok(`${unit} is not installed; the loop was started by other means`);
       if (schedule !== null) return ok(`${unit} is not installed; ${schedule} runs checks`);
       const path = "/etc/systemd/system/decnet-agent.service";
+      const install = `decnet-agent print systemd-service > ${path} && ${start}`;
       return warning(
         `${unit} is not installed, and no loop runs: the master hears nothing of this host`,
-        `decnet-agent print systemd-service > ${path} && ${start}`,
+        patient.accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install,
       );
     }
     if (user === packagedUser && patient.accounts.byName(user) === null) {

@@ -1,7 +1,8 @@
 import type { X509Certificate } from "node:crypto";
 import { validityProblem } from "../../agent/mod.ts";
+import { installFromBundle } from "../bundle.ts";
 import { type Check, failed, ok, type Result, skipped, warning } from "../check.ts";
-import { install, notNeeded } from "./certificates.ts";
+import { notNeeded } from "./certificates.ts";
 
 /** Nobody runs this agent at an earlier time than it was written. */
 const earliest = Date.UTC(2026, 0, 1);
@@ -38,7 +39,7 @@ export const validity: Check = {
     if (certificates.validFrom.at > now) return failed(problem, setClock);
     const { at, file } = certificates.validTo;
     const files = file === "ca.crt" ? [file] : [file, "worker.key"];
-    const renew = install(patient.options.agent.agentDirectory, ...files);
+    const renew = await installFromBundle(patient, ...files);
     return at <= now ? failed(problem, renew) : warning(problem, renew);
   },
 };
