@@ -22,7 +22,7 @@ const nextSteps: ReadonlyMap<Refusal["kind"], string> = new Map([
     "nothing was changed; take that one down first (decnet-agent teardown ID), or set supersede",
   ],
   ["busy", "nothing was changed; run it again later, or without --no-wait"],
-  ["failed", "when that is mended, run it again: it finishes what was begun"],
+  ["failed", "when that is mended, run it again: what is right already is left alone"],
 ]);
 
 /** How `apply` and `teardown` are run. */

@@ -7,7 +7,7 @@ const readInput = () => Promise.resolve(new TextEncoder().encode(document));
 const conflict =
   "nothing was changed; take that one down first (decnet-agent teardown ID), or set supersede";
 const busy = "nothing was changed; run it again later, or without --no-wait";
-const failed = "when that is mended, run it again: it finishes what was begun";
+const failed = "when that is mended, run it again: what is right already is left alone";
 
 /** What an apply prints on standard error, without what it prints of its steps. */
 async function told(setup: AgentSetup, ...flags: string[]): Promise<string[]> {

@@ -131,7 +131,9 @@ function chooseCommand(
       if (rest.length !== 1) throw new UsageError("teardown takes the id of one topology");
       return { name: "teardown", topologyId: rest[0]!, noWait };
     default:
-      throw new UsageError(`'${first}' is not a command; --help lists them`);
+      throw new UsageError(
+        `'${first}' is not a ${/^-./.test(first) ? "flag" : "command"}; --help lists them`,
+      );
   }
 }
 

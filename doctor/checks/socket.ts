@@ -50,7 +50,7 @@ async function absent({ options: { agent: { sockets }, commandToSet }, root }: P
     if (sockets.includes(path)) continue;
     const sight = await look(`${root}${path}`);
     if (typeof sight === "object" && sight.isSocket) {
-      return failed(`${text}, but ${path} does`, commandToSet("docker-host", `unix://${path}`));
+      return failed(`${text}, but there is ${path}`, commandToSet("docker-host", `unix://${path}`));
     }
   }
   for (const [path, file, name] of usual) {

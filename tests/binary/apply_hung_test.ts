@@ -7,7 +7,8 @@ import { faketime, hurried } from "./wall_clock.ts";
 
 const id = oneLan.plan.topologyId;
 /** What is said behind any failure. */
-const advice = "decnet-agent: when that is mended, run it again: it finishes what was begun\n";
+const advice =
+  "decnet-agent: when that is mended, run it again: what is right already is left alone\n";
 const name = (short: string) => `decnet_t_11111111_${short}`;
 /** So that a minute passes in 12 s; a look, which has 5 s, must then be answered within one. */
 const factor = 5;
