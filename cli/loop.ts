@@ -1,7 +1,7 @@
 import type { Beat } from "../agent/mod.ts";
 import { createLog, FileLock, LockHeld, type Log, Supervisor } from "../host/mod.ts";
 import { CertificateFolder, hostAndPort } from "../master/mod.ts";
-import { StoreMemory } from "../store/mod.ts";
+import { explain, StoreMemory } from "../store/mod.ts";
 import type { Configuration } from "./configuration.ts";
 import type { ExitCode } from "./exit.ts";
 import type { MetricsFile } from "./metrics_file.ts";
@@ -164,11 +164,11 @@ async function lockState(
   try {
     return await FileLock.acquire(path, { purpose: "the loop", signal });
   } catch (error) {
-    const { message } = error as Error;
     if (error instanceof LockHeld) {
-      throw new Error(`another agent runs with this state-dir, ${message}; stop that one first`);
+      const holder = error.message;
+      throw new Error(`another agent runs with this state-dir, ${holder}; stop that one first`);
     }
-    log("warn", `Cannot lock ${path}: ${message}; a second agent would not be noticed`);
+    log("warn", `Cannot lock ${path}: ${explain(error)}; a second agent would not be noticed`);
     return null;
   }
 }

@@ -32,7 +32,7 @@ Deno.test({
     assert.ok(success, new TextDecoder().decode(stderr));
     const [, meanwhile] = new TextDecoder().decode(stdout).trim().split("\n")
       .map((line) => JSON.parse(line));
-    assert.match(meanwhile.apply, /^Cannot lock \S+apply\.lock: Permission denied .*agent's user/);
+    assert.match(meanwhile.apply, /^Cannot lock \S+apply\.lock: Permission denied; .*agent's user/);
     assert.deepEqual([meanwhile.state, meanwhile.applied], ["ok", "1"]);
   },
 });

@@ -108,7 +108,7 @@ const rows: Surroundings[] = [
     use: every(
       malformed,
       malformed,
-      `the store is damaged (${malformed}), and cannot be set aside: ${erofs}; remount it, so that ` +
+      `the store is damaged (${malformed}), and cannot be set aside: Read-only file system; remount it, so that ` +
         "the agent can write there",
     ),
     file: "damaged",
