@@ -37,7 +37,7 @@ export const variables: readonly (readonly [name: string, text: string])[] = [
   ["STATE_DIRECTORY", "The state folder, as systemd grants it."],
   ["XDG_STATE_HOME", "The folder of the state folder, for a user who is not root."],
   ["XDG_RUNTIME_DIR", "Where the sockets of an engine without root are looked for."],
-  ["NO_COLOR, TERM", "With NO_COLOR set, and with TERM=dumb, state uses no colours."],
+  ["NO_COLOR, TERM", "With NO_COLOR set, and with TERM=dumb, state and doctor use no colours."],
   ["NOTIFY_SOCKET, WATCHDOG_USEC", "How systemd is told that the loop is ready and alive."],
 ];
 
@@ -75,6 +75,7 @@ export const examples: readonly (readonly [text: string, ...lines: string[]])[] 
   ],
   [
     "This page, and completions for the bash that runs:",
+    "mkdir -p /usr/local/share/man/man1",
     "decnet-agent print man > /usr/local/share/man/man1/decnet-agent.1",
     "source <(decnet-agent print completion bash)",
   ],

@@ -3,6 +3,7 @@ import { HandshakeFailure, WrongPeer } from "../../master/handshake.ts";
 import { installFromBundle } from "../bundle.ts";
 import { type Check, failed, ok, type Result, skipped } from "../check.ts";
 import type { Patient } from "../patient.ts";
+import { timeOf } from "./validity.ts";
 
 const notSet = "master-host is not set";
 
@@ -62,7 +63,7 @@ export const masterTls: Check = {
     if (handshake instanceof HandshakeFailure) return await judge(patient, handshake);
     const { protocol, names, validTo } = handshake;
     return ok(
-      `${protocol} with ${names}, valid to ${validTo}`,
+      `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
       "it did not refuse worker.crt; whether it knows this host-uuid, only a beat tells: " +
         "decnet-agent --once",
     );

@@ -49,6 +49,7 @@ function rangeOf(file: string): (certificate: X509Certificate) => string {
     `${file} is valid from ${timeOf(Date.parse(validFrom))} to ${timeOf(Date.parse(validTo))}`;
 }
 
-function timeOf(ms: number): string {
+/** A time in milliseconds since 1970, as the doctor writes it. */
+export function timeOf(ms: number): string {
   return Number.isNaN(ms) ? "an unknown time" : new Date(ms).toISOString().replace(/\.\d+/, "");
 }
