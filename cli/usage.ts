@@ -107,6 +107,6 @@ export const checkCodes: readonly (readonly [code: string, meaning: string])[] =
 export const changeCodes: readonly (readonly [code: string, meaning: string])[] = [
   ["0", "done"],
   ["1", "done, but something else is not right: drift, the beat not delivered"],
-  ["2", "failed on the way, and recorded: run it again"],
+  ["2", "failed, or something stands in the way: mend that, and run it again"],
   ["3", "refused, nothing was changed: not valid, another topology, busy"],
 ];
