@@ -10,7 +10,6 @@ import {
   type Drift,
   findDrift,
   type ImageNames,
-  type Inventory,
   parseJson,
   type Plan,
   planTopology,
@@ -26,8 +25,13 @@ export type Observed =
   | { readonly bridges: readonly string[]; readonly containers: readonly string[] }
   | { readonly error: string };
 
+interface UnknownDrift {
+  readonly state: "unknown";
+  readonly detail: string;
+}
+
 /** Drift that cannot be told has a reason instead of lists. */
-export type KnownDrift = Drift | { readonly state: "unknown"; readonly detail: string };
+export type KnownDrift = Drift | UnknownDrift;
 
 /** Everything that the agent knows of its host at one moment. */
 export interface Stock {
@@ -40,8 +44,14 @@ export interface Stock {
   readonly drift: KnownDrift;
 }
 
+/** What the store holds, and what Docker should be like for it. */
+interface Expected {
+  readonly store: StoreStock;
+  readonly plan: { readonly plan: Plan | null } | UnknownDrift;
+}
+
 /** Where to look. */
-export interface StockOptions extends Omit<ObserveOptions, "socket" | "timers"> {
+export interface StockOptions extends Omit<ObserveOptions, "socket" | "timers" | "onAsked"> {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
   /** The SQLite file of the store. */
@@ -67,16 +77,20 @@ export class Stocktaker {
 
   /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
   async take(signal: AbortSignal): Promise<Stock> {
-    const store = await this.#store.read(signal);
+    let expecting: Promise<Expected> | null = null;
+    // The engine needs its time for an answer: enough to read the store and to plan.
+    const expect = () => expecting ??= this.#expect(signal);
     let socket: string | null = null;
     try {
       socket = findSocket(this.#options.sockets);
-      const options = { ...this.#options, socket, timers: this.#timers };
+      const options = { ...this.#options, socket, timers: this.#timers, onAsked: expect };
       const { inventory, engine, ...observed } = await observe(signal, options);
-      const drift = await this.#compare(store, inventory);
+      const { store, plan } = await expect();
+      const drift = "detail" in plan ? plan : findDrift(plan.plan, inventory);
       return { store, observed, socket, engine, drift };
     } catch (error) {
       const observed = { error: messageOf(error).slice(0, maximumErrorLength).toWellFormed() };
+      const { store } = await expect();
       return { store, observed, socket, engine: null, drift: unknown("Docker did not answer") };
     }
   }
@@ -86,9 +100,15 @@ export class Stocktaker {
     this.#store.close();
   }
 
-  async #compare(store: StoreStock, inventory: Inventory): Promise<KnownDrift> {
+  /** Never throws. */
+  async #expect(signal: AbortSignal): Promise<Expected> {
+    const store = await this.#store.read(signal);
+    return { store, plan: await this.#plan(store) };
+  }
+
+  async #plan(store: StoreStock): Promise<Expected["plan"]> {
     if (store.state === "unreadable") return unknown("the store is unreadable");
-    if (store.state === "idle") return findDrift(null, inventory);
+    if (store.state === "idle") return { plan: null };
     const { document } = store.applied;
     if (document === unknownDocument) return unknown("the store holds no document");
     try {
@@ -96,14 +116,14 @@ export class Stocktaker {
         const topology = readTopology(parseJson(document));
         this.#planned = { document, plan: await planTopology(topology, this.#options.images) };
       }
+      return this.#planned;
     } catch (error) {
       return unknown(messageOf(error));
     }
-    return findDrift(this.#planned.plan, inventory);
   }
 }
 
-function unknown(detail: string): KnownDrift {
+function unknown(detail: string): UnknownDrift {
   return { state: "unknown", detail };
 }
 

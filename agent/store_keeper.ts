@@ -1,13 +1,9 @@
-import { FileLock } from "../host/mod.ts";
 import {
   type AppliedTopology,
   explain,
   findWriteProblem,
   isDamage,
-  isWritingImpossible,
   listSetAside,
-  lockPathOf,
-  openLastingStore,
   type StoreMemory,
   StoreReader,
 } from "../store/mod.ts";
@@ -80,26 +76,10 @@ export class StoreKeeper {
   }
 }
 
-/** Opening it mends what can be mended; whoever else is at it does the same. */
+/** Reading seldom has to mend anything, so that is loaded when it has. */
 async function mend(path: string, memory: StoreMemory): Promise<void> {
-  const lockPath = lockPathOf(path);
-  let lock: FileLock | null = null;
-  try {
-    lock = await FileLock.acquire(lockPath, {
-      purpose: "mending the store",
-      signal: new AbortController().signal,
-    });
-  } catch (error) {
-    if (!isWritingImpossible(error, lockPath)) return;
-    // Where there can be no lock, nobody who would need one can write.
-  }
-  try {
-    openLastingStore(path, memory).close();
-  } catch {
-    // Reading tells why, or it was locked for a moment.
-  } finally {
-    lock?.release();
-  }
+  const { mendStore } = await import("./store_mending.ts");
+  await mendStore(path, memory);
 }
 
 function setAsideText([newest, ...older]: string[]): string | null {

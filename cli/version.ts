@@ -1,8 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
-import manifest from "../deno.json" with { type: "json" };
 
-/** The agent's version, as in the release's tag. */
-export const agentVersion = manifest.version;
+/** The agent's version, as in deno.json and the release's tag. */
+export const agentVersion = "0.1.0";
 
 /** Versions of the agent and of what it is built on. */
 export function versions(): { agent: string; deno: string; sqlite: string } {

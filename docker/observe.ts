@@ -21,6 +21,8 @@ export interface ObserveOptions extends Prefixes {
   readonly socket: string;
   /** Shared by observations that follow one another fast, so that their timers do not pile up. */
   readonly timers?: Timers;
+  /** Called when the engine has been asked, and has not answered yet. */
+  readonly onAsked?: () => void;
   /** Bound on each call. */
   readonly callTimeoutMs?: number;
   /** Bound on the whole observation. */
@@ -52,6 +54,7 @@ export interface Observation {
  */
 export async function observe(signal: AbortSignal, options: ObserveOptions): Promise<Observation> {
   const { socket, timers = new Timers(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = options;
+  const { onAsked = () => {} } = options;
   const startedAt = performance.now();
   const limit = new AbortController();
   const onAbort = () => limit.abort(signal.reason);
@@ -69,6 +72,7 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
     const connection = await EngineConnection.open(socket, limit.signal);
     try {
       await connection.send([networksCall, containersCall]);
+      onAsked();
       const networkAnswer = await connection.receive();
       startCall();
       const containerAnswer = await connection.receive();

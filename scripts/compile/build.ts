@@ -17,8 +17,15 @@ export interface BuildOptions {
   readonly v8Flags?: readonly string[];
 }
 
-/** The one name of ours that the executable embeds, seen in its stack traces. */
+/** The name of the program that the executable embeds, seen in its stack traces. */
 const SCRIPT = "decnet-agent.js";
+
+/**
+ * One of them is loaded: `--once`, which need not share its files with all else, or all else. A few
+ * large files are loaded faster than many small ones.
+ */
+const PARTS = ["once.ts", "all.ts"];
+const MAIN = "main.ts";
 
 /** All that `deno compile` needs; any other variable could go into the result. */
 const COMPILE_ENV = [
@@ -36,7 +43,7 @@ const COMPILE_ENV = [
 export async function build(
   root: string,
   output: string,
-  { target, base, env, entry = "main.ts", v8Flags = [] }: BuildOptions,
+  { target, base, env, entry = MAIN, v8Flags = [] }: BuildOptions,
 ): Promise<void> {
   // Beside the output, so that the rename stays within one file system.
   const scratch = await Deno.makeTempDir({
@@ -46,13 +53,16 @@ export async function build(
   try {
     await Deno.writeFile(join(scratch, "denort"), stripSymbols(base), { mode: 0o755 });
     await writeConfig(root, join(scratch, "deno.json"));
-    await bundle(root, { entry, folder: join(scratch, "bundle"), env });
     const time = await sourceTime(root, env);
-    for await (const { name } of Deno.readDir(join(scratch, "bundle"))) {
-      await Deno.rename(join(scratch, "bundle", name), join(scratch, name));
-      await Deno.utime(join(scratch, name), time, time);
+    for (const part of entry === MAIN ? [MAIN, ...PARTS] : [entry]) {
+      const folder = join(scratch, "bundle");
+      await bundle(root, { entry: part, folder, env });
+      for await (const { name } of Deno.readDir(folder)) {
+        await Deno.rename(join(folder, name), join(scratch, name));
+        await Deno.utime(join(scratch, name), time, time);
+      }
     }
-    await Deno.rename(join(scratch, basename(entry).replace(/ts$/, "js")), join(scratch, SCRIPT));
+    await Deno.rename(join(scratch, scriptOf(entry)), join(scratch, SCRIPT));
     await compile(scratch, { target, env, v8Flags });
     await Deno.rename(join(scratch, "decnet-agent"), output);
   } finally {
@@ -78,12 +88,21 @@ async function bundle(
   // It may have to download packages, for which proxies and certificates are set in
   // many ways; what is left out here decides which file of a package is taken.
   const { DENO_CONDITIONS: _, ...bundleEnv } = env;
+  const external = entry === MAIN ? PARTS.map((part) => `--external=./${part}`) : [];
   await run(
     Deno.execPath(),
-    // In several files, so that a check need not load what only the loop and an apply need.
-    ["bundle", "--minify", "--platform", "deno", "--code-splitting", "--outdir", folder, entry],
+    // In several files, so that a part need not load what only some of its commands need.
+    ["bundle", "--minify", "--platform=deno", "--code-splitting", `--outdir=${folder}`, ...external]
+      .concat(entry),
     { cwd: root, env: { ...bundleEnv, NO_COLOR: "1" } },
   );
+  const script = join(folder, scriptOf(entry));
+  const text = await Deno.readTextFile(script);
+  await Deno.writeTextFile(script, text.replaceAll(/"\.\/(\w+)\.ts"/g, '"./$1.js"'));
+}
+
+function scriptOf(entry: string): string {
+  return basename(entry).replace(/ts$/, "js");
 }
 
 async function compile(

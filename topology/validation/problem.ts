@@ -76,5 +76,5 @@ export function excerpt(text: string): string {
 }
 
 function isPlain(text: string): boolean {
-  return /^[\w.:/@-]+…?$/.test(text);
+  return /^[\w.:/@-]+\u2026?$/.test(text);
 }

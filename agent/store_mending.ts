@@ -1,0 +1,29 @@
+import { FileLock } from "../host/mod.ts";
+import {
+  isWritingImpossible,
+  lockPathOf,
+  openLastingStore,
+  type StoreMemory,
+} from "../store/mod.ts";
+
+/** Opening it mends what can be mended; whoever else is at it does the same. */
+export async function mendStore(path: string, memory: StoreMemory): Promise<void> {
+  const lockPath = lockPathOf(path);
+  let lock: FileLock | null = null;
+  try {
+    lock = await FileLock.acquire(lockPath, {
+      purpose: "mending the store",
+      signal: new AbortController().signal,
+    });
+  } catch (error) {
+    if (!isWritingImpossible(error, lockPath)) return;
+    // Where there can be no lock, nobody who would need one can write.
+  }
+  try {
+    openLastingStore(path, memory).close();
+  } catch {
+    // Reading tells why, or it was locked for a moment.
+  } finally {
+    lock?.release();
+  }
+}
