@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { endCommand } from "../doctor/checks/lock.ts";
 import { testFaults, withFlag } from "./doctor_fault.ts";
 import { examineHost, lockText, unitFile, withPatient } from "./doctor_setup.ts";
 
@@ -24,7 +25,7 @@ testFaults([
     state: "warning",
     saw:
       /none of decnet-agent\.service: another loop.*process 4711 since 2026-11-22T18:00:00\.000Z/,
-    mend: ({ path }) => `fuser -k -TERM ${path}/agent.lock`,
+    mend: ({ path }) => endCommand(`${path}/agent.lock`),
     code: 1,
   },
   {
@@ -76,7 +77,7 @@ testFaults([
     check: "lock",
     state: "warning",
     saw: /under way for over 10 minutes/,
-    mend: ({ path }) => `fuser -k -TERM ${path}/apply.lock`,
+    mend: ({ path }) => endCommand(`${path}/apply.lock`),
     code: 1,
   },
   {
@@ -89,7 +90,7 @@ testFaults([
     check: "other-agents",
     state: "warning",
     saw: /another loop: process 4711/,
-    mend: ({ path }) => `fuser -k -TERM ${path}/other/agent.lock`,
+    mend: ({ path }) => endCommand(`${path}/other/agent.lock`),
     code: 1,
   },
   {

@@ -33,9 +33,10 @@ export const lock: Check = {
   },
 };
 
-/** Ends who has the file open, and nobody when the process in it is long gone. */
+/** Ends who holds a lock; where nobody does, it empties the file that a killed process has left. */
 export function endCommand(path: string): string {
-  return `fuser -k -TERM ${quote(path)}`;
+  const file = quote(path);
+  return `flock -n ${file} truncate -s 0 ${file} || fuser -k -TERM ${file}`;
 }
 
 function ageOf({ since }: Holder): number {
