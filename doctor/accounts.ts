@@ -34,6 +34,12 @@ export class Accounts {
     return this.#groups.find((fields) => fields[2] === String(gid))?.[0] ?? String(gid);
   }
 
+  /** The number of a group, which may be given by that already; null when there is none. */
+  groupNumber(name: string): number | null {
+    const gid = /^\d+$/.test(name) ? name : this.#groups.find((fields) => fields[0] === name)?.[2];
+    return gid === undefined ? null : Number(gid);
+  }
+
   #account(uid: number, name: string, gid: string | undefined): Account {
     const member = this.#groups.filter((fields) => fields[3]?.split(",").includes(name));
     const groups = [gid, ...member.map((fields) => fields[2])].filter((it) => it !== undefined);

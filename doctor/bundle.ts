@@ -17,7 +17,7 @@ export async function installFromBundle(patient: Patient, ...files: string[]): P
   const make = (folder: string) => `install -D ${owner}-m ${mode} -t ${quote(folder)} ${sources}`;
   const isConfigured = patient.options.settings.some(({ key }) => key === "agent-dir");
   const service = await patient.service();
-  if (isConfigured || (patient.user.uid !== 0 && service.file === null)) {
+  if (isConfigured || (patient.user.uid !== 0 && service.unit === null)) {
     return make(agentDirectory);
   }
   // Nobody but this user would look into this user's home, and the service's user has none.

@@ -75,11 +75,14 @@ export class Patient {
     return this.options.agent.master !== null || this.options.listen !== null;
   }
 
-  /** The one who runs the agent: the unit tells root whom it is for. */
+  /** The one who runs the agent: the unit tells root whom it is for, and with which groups. */
   async agentUser(): Promise<Account> {
     if (this.user.uid !== 0) return this.user;
-    const { user } = await this.service();
-    return (user !== null && this.accounts.byName(user)) || this.user;
+    const { user, groups } = await this.service();
+    const account = user === null ? null : this.accounts.byName(user);
+    if (!account) return this.user;
+    const added = groups.map((it) => this.accounts.groupNumber(it)).filter((it) => it !== null);
+    return { ...account, groups: new Set([...account.groups, ...added]) };
   }
 }
 

@@ -15,6 +15,8 @@ export interface HostOptions {
   readonly uid?: number;
   /** Files of the system: path → text; null for one that is absent. */
   readonly files?: Readonly<Record<string, string | null>>;
+  /** Links of the system: path → where it leads. */
+  readonly links?: Readonly<Record<string, string>>;
   /** How long the master has to refuse worker.crt, in milliseconds. */
   readonly settleMs?: number;
   readonly otherStateDirectories?: readonly string[];
@@ -59,13 +61,19 @@ const system: Readonly<Record<string, string | null>> = {
 /** Lets the doctor look at a host whose service is active, unless told otherwise. */
 export async function examineHost(
   setup: AgentSetup,
-  { flags = flagsOf(setup), ini = null, uid = 0, files = {}, ...others }: HostOptions = {},
+  { flags = flagsOf(setup), ini = null, uid = 0, files = {}, links = {}, ...others }: HostOptions =
+    {},
 ): Promise<Report> {
   const root = `${setup.path}/system-${crypto.randomUUID()}`;
+  const parentOf = (path: string) => `${root}${path.replace(/\/[^/]*$/, "")}`;
   for (const [path, text] of Object.entries({ ...system, ...files })) {
     if (text === null) continue;
-    await Deno.mkdir(`${root}${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
+    await Deno.mkdir(parentOf(path), { recursive: true });
     await Deno.writeTextFile(`${root}${path}`, text);
+  }
+  for (const [path, target] of Object.entries(links)) {
+    await Deno.mkdir(parentOf(path), { recursive: true });
+    await Deno.symlink(target, `${root}${path}`);
   }
   const { configuration, ...explanation } = explainConfiguration(
     parseArguments(["doctor", ...flags]).values,

@@ -24,7 +24,7 @@ export const lock: Check = {
       return warning([long, ...saw], endCommand(applyPath));
     }
     const service = await patient.service();
-    if (loop && service.hasSystemd && service.file !== null && !service.isActive) {
+    if (loop && service.hasSystemd && service.unit !== null && !service.isActive) {
       const foreign = `agent.lock names a process that is none of ${unit}: another loop, beside ` +
         "which the service cannot start, or one that was killed";
       return warning([foreign, ...saw], endCommand(loopPath));

@@ -1,45 +1,97 @@
-import { type Check, ok, skipped, warning } from "../check.ts";
+import { type Check, ok, type Result, skipped, warning } from "../check.ts";
+import { quote } from "../files.ts";
 import { readHolder } from "../holder.ts";
-import { unit } from "../service.ts";
+import type { Patient } from "../patient.ts";
+import { findProgramProblem } from "../program.ts";
+import { type Service, unit } from "../service.ts";
+import type { Unit } from "../unit.ts";
 
 /** The user of the unit that the agent prints; others may be known to a directory service only. */
 const packagedUser = "decnet-agent";
 const makeUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
   `--no-create-home --shell /usr/sbin/nologin ${packagedUser}`;
+const start = "systemctl enable --now decnet-agent";
+const install = `decnet-agent print systemd-service > /etc/systemd/system/${unit} && ${start}`;
 
 /** Whether something sees to it that the agent runs. */
 export const service: Check = {
   name: "service",
   code: 3,
   async run(patient) {
-    const { hasSystemd, file, isEnabled, isActive, schedule, user } = await patient.service();
-    if (!hasSystemd) return skipped("systemd does not run this host");
-    const start = "systemctl enable --now decnet-agent";
+    const found = await patient.service();
+    if (!found.hasSystemd) return skipped("systemd does not run this host");
     const loop = await readHolder(`${patient.stateDirectory}/agent.lock`);
-    if (file === null) {
+    if (found.unit === null) {
       if (loop) return ok(`${unit} is not installed; the loop was started by other means`);
-      if (schedule !== null) return ok(`${unit} is not installed; ${schedule} runs checks`);
-      const path = "/etc/systemd/system/decnet-agent.service";
-      const install = `decnet-agent print systemd-service > ${path} && ${start}`;
-      return warning(
-        `${unit} is not installed, and no loop runs: the master hears nothing of this host`,
-        patient.accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install,
-      );
+      return judgeSchedule(found, patient);
     }
-    if (user === packagedUser && patient.accounts.byName(user) === null) {
-      return warning(`${file} runs as ${user}, and there is no such user`, makeUser);
-    }
-    if (!isActive) return warning(`${file} is installed, but not active`, start);
-    if (!loop) {
-      return warning(
-        `${unit} is active, but no loop has locked ${patient.stateDirectory}: the service has ` +
-          "another state-dir than this doctor, or cannot write there",
-        `systemctl cat ${unit}`,
-      );
-    }
-    if (!isEnabled) {
-      return warning(`${unit} is active, but does not start with the host`, start);
-    }
-    return ok(`${file} is active and starts with the host`);
+    return await findFault(found.unit, found, patient) ?? judgeRun(found, patient, loop !== null);
   },
 };
+
+/** What keeps a service that is installed from being started. */
+async function findFault(
+  { path, mask }: Unit,
+  { unit: installed, user, isActive }: Service,
+  patient: Patient,
+): Promise<Result | null> {
+  const { accounts, root } = patient;
+  if (mask !== null) {
+    const state = isActive ? "runs, and may not be started again" : "may not be started";
+    // As long as the mask is there, what is written to its path is gone.
+    const unmask = `systemctl unmask ${path.startsWith(`${root}/run/`) ? "--runtime " : ""}`;
+    const mend = `${unmask}decnet-agent && ${mask.hasOther ? start : installFor(patient)}`;
+    return warning(`${path} is masked: the service ${state}`, mend);
+  }
+  if (user === packagedUser && accounts.byName(user) === null) {
+    return warning(`${path} runs as ${user}, and there is no such user`, makeUser);
+  }
+  const problem = installed && await findProgramProblem(installed, root);
+  if (!problem) return null;
+  const { text, file } = problem;
+  if (file === path) return warning(text, install);
+  return warning(text, `sed -i '/^[ \\t]*ExecStart[ \\t]*=/d' ${quote(file)} && ${start}`);
+}
+
+function judgeRun(
+  { unit: installed, isActive, isEnabled, timer }: Service,
+  { stateDirectory }: Patient,
+  hasLoop: boolean,
+): Result {
+  const file = installed?.path;
+  if (!isActive) return warning(`${file} is installed, but not active`, start);
+  if (!hasLoop) {
+    return warning(
+      `${unit} is active, but no loop has locked ${stateDirectory}: the service has ` +
+        "another state-dir than this doctor, or cannot write there",
+      `systemctl cat ${unit}`,
+    );
+  }
+  if (!isEnabled) return warning(`${unit} is active, but does not start with the host`, start);
+  const active = `${file} is active and starts with the host`;
+  return timer ? ok(active, timerText(timer)) : ok(active);
+}
+
+/** Without a loop, checks may report for the host. */
+function judgeSchedule({ cronFile, timer }: Service, patient: Patient): Result {
+  const absent = `${unit} is not installed`;
+  if (cronFile !== null) return ok(`${absent}; ${cronFile} runs checks`);
+  if (timer?.isEnabled) return ok(`${absent}; ${timerText(timer)}`);
+  if (timer) {
+    return warning(`${absent}; ${timerText(timer)}`, `systemctl enable --now ${timer.name}`);
+  }
+  const silence = "and no loop runs: the master hears nothing of this host";
+  return warning(`${absent}, ${silence}`, installFor(patient));
+}
+
+/** The command that installs the service, with its user where that is not there yet. */
+function installFor({ accounts }: Patient): string {
+  return accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install;
+}
+
+/** What the files tell of a timer: not whether somebody has stopped it. */
+function timerText({ name, isEnabled }: { name: string; isEnabled: boolean }): string {
+  return isEnabled
+    ? `${name} runs checks, unless it was stopped: systemctl list-timers`
+    : `${name} is installed, but does not start with the host`;
+}

@@ -2,7 +2,7 @@ import { mayUse, reading, writing } from "../accounts.ts";
 import { type Check, failed, ok, type Result } from "../check.ts";
 import { describe, look, quote } from "../files.ts";
 import type { Patient } from "../patient.ts";
-import { hasUnit } from "../service.ts";
+import { hasUnit } from "../unit.ts";
 
 /** The usual sockets, and the unit that makes each. */
 const usual = [
