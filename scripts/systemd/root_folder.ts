@@ -3,18 +3,19 @@ import { execute } from "./execute.ts";
 
 /** The release that is booted; its systemd is 252, the oldest that the unit is made for. */
 const release = "bookworm";
-const packages = ["dbus", "procps", "systemd", "systemd-sysv"];
+const packages = ["cron", "dbus", "procps", "systemd", "systemd-sysv"];
 
 /**
- * Returns the root folder of a small Debian with systemd. It is made once, with debootstrap, and kept
- * in the user's cache: nothing is ever written to it again.
+ * Returns the root folder of a small Debian with systemd and cron. It is made once, with debootstrap,
+ * and kept in the user's cache: nothing is ever written to it again, and one with other packages is
+ * another folder.
  */
 export async function findRootFolder(
   env: Readonly<Record<string, string>>,
   { signal, log }: { signal: AbortSignal; log: (line: string) => void },
 ): Promise<string> {
   const cache = join(cacheFolder(env), "decnet-agent");
-  const root = join(cache, `systemd-${release}`);
+  const root = join(cache, ["systemd", release, await digest(packages.join(" "))].join("-"));
   if (await isFolder(root)) return root;
   log(`Makes ${root} with debootstrap, which takes a minute`);
   await Deno.mkdir(cache, { recursive: true });
@@ -31,6 +32,12 @@ export async function findRootFolder(
     throw error;
   }
   return root;
+}
+
+/** The beginning of a SHA-256, enough to tell a few apart. */
+async function digest(text: string): Promise<string> {
+  const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(bytes).toHex().slice(0, 8);
 }
 
 function cacheFolder({ XDG_CACHE_HOME: cache = "", HOME: home = "" }: Record<string, string>) {
