@@ -8,7 +8,10 @@
  */
 import { dockerSocket } from "../tests/real/sockets.ts";
 import type { Check } from "./systemd/check.ts";
+import { ailmentChecks } from "./systemd/ailment_checks.ts";
 import { confinementChecks } from "./systemd/confinement_checks.ts";
+import { cronChecks } from "./systemd/cron_checks.ts";
+import { doctorChecks } from "./systemd/doctor_checks.ts";
 import { install } from "./systemd/install.ts";
 import { lackChecks } from "./systemd/lack_checks.ts";
 import { Machine } from "./systemd/machine.ts";
@@ -32,6 +35,9 @@ const checks: readonly Check[] = [
   ...confinementChecks,
   ...lackChecks,
   ...watchChecks,
+  ...doctorChecks,
+  ...ailmentChecks,
+  ...cronChecks,
 ];
 
 /** Answers how many checks have failed. */

@@ -5,6 +5,8 @@ import type { Machine } from "./machine.ts";
 import { Site, type SiteParts } from "./site.ts";
 import { addUser, user } from "./user.ts";
 
+const configurationPath = "/etc/decnet/decnet.ini";
+
 /** The common name in the agent's certificate. */
 export const worker = "host-1";
 
@@ -36,28 +38,41 @@ export async function install(
   await Deno.mkdir(machine.path("/etc/decnet/agent"), { recursive: true });
   await writeAgentDirectory(machine.path("/etc/decnet/agent"), authority, own);
   await machine.run(["chown", `${user}:`, "/etc/decnet/agent/worker.key"]);
-  await Deno.writeTextFile(machine.path("/etc/decnet/decnet.ini"), configuration(site));
-  await machine.run(["sh", "-c", printing]);
+  await machine.shell(printing);
+  await configure(machine, settings(site));
   return site;
 }
 
-/** As the comments in the units tell. */
+/** As the comments in the files tell. */
 const printing = `set -e
+decnet-agent print config > ${configurationPath}
 decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
 decnet-agent print systemd-timer | awk '/^# \\/etc\\// { file = $2 } { print > file }'
 systemctl daemon-reload`;
 
-function configuration({ master, playground, api }: SiteParts): string {
+function settings({ master, playground, api }: SiteParts): Record<string, string> {
   const image = `decnet-agent-test-${playground.tag}:1`;
-  return `[agent]
-master-host = master.test
-swarmctl-port = ${master.port}
-host-uuid = ${crypto.randomUUID()}
-interval = 5s
-listen = 127.0.0.1:${api.port}
-base-image = ${image}
-service-image = ${image}
-`;
+  return {
+    "master-host": "master.test",
+    "swarmctl-port": String(master.port),
+    "host-uuid": crypto.randomUUID(),
+    "interval": "5s",
+    "listen": `127.0.0.1:${api.port}`,
+    "base-image": image,
+    "service-image": image,
+  };
+}
+
+/** Gives keys a value in the printed configuration, where each is a comment at first. */
+export async function configure(machine: Machine, values: Record<string, string>): Promise<void> {
+  const path = machine.path(configurationPath);
+  let text = await Deno.readTextFile(path);
+  for (const [key, value] of Object.entries(values)) {
+    const line = new RegExp(`^#?${key} = .*$`, "m");
+    if (!line.test(text)) throw new Error(`Cannot set ${key}: the printed configuration lacks it`);
+    text = text.replace(line, `${key} = ${value}`);
+  }
+  await Deno.writeTextFile(path, text);
 }
 
 /** A TCP port that nobody listens on. */

@@ -82,6 +82,11 @@ export class Machine implements AsyncDisposable {
     );
   }
 
+  /** Runs a command line inside, as root types it. Throws as {@linkcode run}. */
+  async shell(command: string, options: Pick<ExecuteOptions, "accept"> = {}): Promise<Ended> {
+    return await this.run(["sh", "-c", command], options);
+  }
+
   /** The path by which this host reaches a path inside. */
   path(inside: string): string {
     return `/proc/${this.#init}/root${inside}`;

@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import type { Check } from "./check.ts";
+import { Doctor } from "./doctor.ts";
+import type { Machine } from "./machine.ts";
+import type { Site } from "./site.ts";
+
+/** Something wrong with the service, what the doctor must say of it, and what must mend it. */
+interface Ailment {
+  readonly name: string;
+  /** What root has done; the service is enabled and runs before. */
+  readonly harm: string;
+  /** The check that must tell; `service` if not given. */
+  readonly check?: string;
+  /** `warning` if not given. */
+  readonly state?: "failed";
+  readonly saw: RegExp;
+  readonly mend: string;
+  /** What must be true after the mend, beside the check that is in order. */
+  readonly after?: (site: Site) => Promise<unknown>;
+}
+
+const name = "decnet-agent";
+const folder = "/etc/systemd/system";
+const file = `${folder}/${name}.service`;
+const packaged = `/usr/lib/systemd/system/${name}.service`;
+const timer = `${name}-check.timer`;
+const stateFolder = `/var/lib/${name}`;
+const lock = `${stateFolder}/agent.lock`;
+const start = `systemctl enable --now ${name}`;
+const install = `decnet-agent print systemd-service > ${file} && ${start}`;
+const editing = "sed -i '/^[ \\t]*ExecStart[ \\t]*=/d'";
+/** The restart fails, as it should. */
+const restart = `systemctl daemon-reload; systemctl restart ${name} || true`;
+
+const ailments: readonly Ailment[] = [
+  {
+    name: "a service that was stopped",
+    harm: `systemctl stop ${name}`,
+    saw: /decnet-agent\.service is installed, but not active/,
+    mend: start,
+  },
+  {
+    name: "a service that does not start with the host",
+    harm: `systemctl disable ${name}`,
+    saw: /is active, but does not start with the host/,
+    mend: start,
+    after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
+  },
+  {
+    name: "a service that was disabled and stopped",
+    harm: `systemctl disable --now ${name}`,
+    saw: /decnet-agent\.service is installed, but not active/,
+    mend: start,
+    after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
+  },
+  {
+    name: "a unit whose program is gone",
+    harm: `sed -i 's|^ExecStart=.*|ExecStart=/opt/gone/decnet-agent|' ${file}; ${restart}`,
+    saw:
+      /decnet-agent\.service has the service run \/opt\/gone\/decnet-agent, which does not exist/,
+    mend: install,
+  },
+  {
+    name: "a drop-in whose program is gone",
+    harm:
+      `mkdir -p ${file}.d && printf '[Service]\\nNice=7\\nExecStart=\\nExecStart=/opt/gone\\n' ` +
+      `> ${file}.d/own.conf; ${restart}`,
+    saw: /own\.conf has the service run \/opt\/gone, which does not exist/,
+    mend: `${editing} ${file}.d/own.conf && ${start}`,
+    async after({ machine, service }) {
+      assert.equal(await service.property("Nice"), "7");
+      await machine.shell(`rm -r ${file}.d && systemctl daemon-reload`);
+    },
+  },
+  {
+    name: "a service that is masked, with its unit gone",
+    harm: `systemctl stop ${name} && rm ${file} && systemctl mask ${name}`,
+    saw: /decnet-agent\.service is masked: the service may not be started/,
+    mend: `systemctl unmask ${name} && ${install}`,
+  },
+  {
+    name: "a service of a package that is masked",
+    harm: `mv ${file} ${packaged} && systemctl mask --now ${name}`,
+    saw: /decnet-agent\.service is masked: the service may not be started/,
+    mend: `systemctl unmask ${name} && ${start}`,
+    async after({ machine, service }) {
+      assert.equal(await service.property("FragmentPath"), packaged.replace("/usr/lib", "/lib"));
+      await machine.shell(`mv ${packaged} ${file} && systemctl daemon-reload`);
+    },
+  },
+  {
+    name: "a timer that nobody has enabled, where nothing else reports",
+    harm: `systemctl disable --now ${name}; rm ${file}; systemctl daemon-reload`,
+    saw: /is not installed; decnet-agent-check\.timer is installed, but does not start with/,
+    mend: `systemctl enable --now ${timer}`,
+    async after({ machine }) {
+      await machine.shell(`systemctl is-active ${timer} && systemctl is-enabled ${timer}`);
+      const { saw } = await new Doctor(machine).find("service");
+      assert.match(saw, /decnet-agent-check\.timer runs checks, unless it was stopped/);
+      await machine.shell(`systemctl disable --now ${timer}`);
+      await machine.shell(install);
+    },
+  },
+  {
+    name: "a host where nothing is installed",
+    harm: `systemctl disable --now ${name}; rm ${file} ${folder}/${name}-check.*; ` +
+      "systemctl daemon-reload",
+    saw: /is not installed, and no loop runs: the master hears nothing of this host/,
+    mend: install,
+  },
+  {
+    name: "a state folder that is not there yet",
+    harm: `systemctl stop ${name} && rm -r ${stateFolder}`,
+    check: "state-dir",
+    state: "failed",
+    saw: /does not exist, and user decnet-agent may not make it in \/var\/lib/,
+    mend: `install -d -o ${name} -m 700 ${stateFolder}`,
+    after: ({ machine }) => mendService(machine),
+  },
+  {
+    name: "a state folder that is root's",
+    harm: `systemctl stop ${name} && chown -R root: ${stateFolder}`,
+    check: "state-dir",
+    state: "failed",
+    saw: /owner root, .*user decnet-agent may not look into it/,
+    mend: `chown -R ${name}: ${stateFolder}`,
+    after: ({ machine }) => mendService(machine),
+  },
+  {
+    name: "what a killed loop has left in its lock",
+    harm: `systemctl kill --signal=KILL ${name} && systemctl stop ${name}`,
+    check: "lock",
+    saw: /or one that was killed; the loop: process \d+ since/,
+    mend: `flock -n ${lock} truncate -s 0 ${lock} || fuser -k -TERM ${lock}`,
+    async after({ machine }) {
+      await mendService(machine);
+      // The kernel's lock is that of flock, too: a loop that runs is never taken for a dead one.
+      await assert.rejects(machine.shell(`flock -n ${lock} true`));
+    },
+  },
+];
+
+/** What the doctor says of a service that does not run as it should, and whether its mends mend. */
+export const ailmentChecks: readonly Check[] = [
+  ...ailments.map((ailment): Check => ({
+    name: `doctor names ${ailment.name}, and what it names mends it`,
+    run: (site) => undergo(ailment, site),
+  })),
+  {
+    name: "doctor names a service without its user, and step by step all is well again",
+    async run({ machine }) {
+      await machine.shell(`systemctl stop ${name} && userdel ${name}`);
+      const doctor = new Doctor(machine);
+      const first = await doctor.find("service");
+      assert.match(first.saw, /runs as decnet-agent, and there is no such user/);
+      assert.match(first.mend!, /^useradd --system /);
+      await machine.shell(first.mend!);
+      const second = await doctor.find("service");
+      assert.equal(second.mend, start);
+      await doctor.mend(second);
+      return `${first.mend}, then ${second.mend}`;
+    },
+  },
+];
+
+/** Of a service that does not run. */
+async function mendService(machine: Machine): Promise<void> {
+  const doctor = new Doctor(machine);
+  await doctor.mend(await doctor.find("service"));
+}
+
+async function undergo(ailment: Ailment, site: Site): Promise<string> {
+  const { harm, check = "service", state = "warning", saw, mend, after } = ailment;
+  const { machine, service } = site;
+  await machine.shell(start);
+  const doctor = new Doctor(machine);
+  assert.equal((await doctor.find(check)).state, "ok");
+  await machine.shell(harm);
+  const found = await doctor.find(check);
+  assert.equal(found.state, state, found.saw);
+  assert.match(found.saw, saw);
+  assert.equal(found.mend, mend);
+  await doctor.mend(found);
+  if (check === "service" && !mend.includes(timer)) {
+    assert.equal(await service.property("ActiveState"), "active");
+  }
+  await after?.(site);
+  return mend;
+}
