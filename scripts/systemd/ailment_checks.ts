@@ -84,7 +84,8 @@ const ailments: readonly Ailment[] = [
     saw: /decnet-agent\.service is masked: the service may not be started/,
     mend: `systemctl unmask ${name} && ${start}`,
     async after({ machine, service }) {
-      assert.equal(await service.property("FragmentPath"), packaged.replace("/usr/lib", "/lib"));
+      // Where /lib is a link to /usr/lib, either counts.
+      assert.ok(packaged.endsWith(await service.property("FragmentPath")));
       await machine.shell(`mv ${packaged} ${file} && systemctl daemon-reload`);
     },
   },
