@@ -29,6 +29,9 @@ const lock = `${stateFolder}/agent.lock`;
 const start = `systemctl enable --now ${name}`;
 const install = `decnet-agent print systemd-service > ${file} && ${start}`;
 const editing = "sed -i '/^[ \\t]*ExecStart[ \\t]*=/d'";
+/** Whatever a check before this one has left. */
+const heal = `rm -rf ${file} ${file}.d ${packaged}; ` +
+  `mkdir -p ${stateFolder} && chown -R ${name}: ${stateFolder} && ${install}`;
 /** The restart fails, as it should. */
 const restart = `systemctl daemon-reload; systemctl restart ${name} || true`;
 
@@ -67,10 +70,7 @@ const ailments: readonly Ailment[] = [
       `> ${file}.d/own.conf; ${restart}`,
     saw: /own\.conf has the service run \/opt\/gone, which does not exist/,
     mend: `${editing} ${file}.d/own.conf && ${start}`,
-    async after({ machine, service }) {
-      assert.equal(await service.property("Nice"), "7");
-      await machine.shell(`rm -r ${file}.d && systemctl daemon-reload`);
-    },
+    after: async ({ service }) => assert.equal(await service.property("Nice"), "7"),
   },
   {
     name: "a service that is masked, with its unit gone",
@@ -83,10 +83,9 @@ const ailments: readonly Ailment[] = [
     harm: `mv ${file} ${packaged} && systemctl mask --now ${name}`,
     saw: /decnet-agent\.service is masked: the service may not be started/,
     mend: `systemctl unmask ${name} && ${start}`,
-    async after({ machine, service }) {
+    async after({ service }) {
       // Where /lib is a link to /usr/lib, either counts.
       assert.ok(packaged.endsWith(await service.property("FragmentPath")));
-      await machine.shell(`mv ${packaged} ${file} && systemctl daemon-reload`);
     },
   },
   {
@@ -99,7 +98,6 @@ const ailments: readonly Ailment[] = [
       const { saw } = await new Doctor(machine).find("service");
       assert.match(saw, /decnet-agent-check\.timer runs checks, unless it was stopped/);
       await machine.shell(`systemctl disable --now ${timer}`);
-      await machine.shell(install);
     },
   },
   {
@@ -150,7 +148,7 @@ export const ailmentChecks: readonly Check[] = [
   {
     name: "doctor names a service without its user, and step by step all is well again",
     async run({ machine }) {
-      await machine.shell(`systemctl stop ${name} && userdel ${name}`);
+      await machine.shell(`${heal} && systemctl stop ${name} && userdel ${name}`);
       const doctor = new Doctor(machine);
       const first = await doctor.find("service");
       assert.match(first.saw, /runs as decnet-agent, and there is no such user/);
@@ -173,7 +171,7 @@ async function mendService(machine: Machine): Promise<void> {
 async function undergo(ailment: Ailment, site: Site): Promise<string> {
   const { harm, check = "service", state = "warning", saw, mend, after } = ailment;
   const { machine, service } = site;
-  await machine.shell(start);
+  await machine.shell(heal);
   const doctor = new Doctor(machine);
   assert.equal((await doctor.find(check)).state, "ok");
   await machine.shell(harm);
