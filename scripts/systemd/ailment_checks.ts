@@ -28,6 +28,8 @@ const stateFolder = `/var/lib/${name}`;
 const lock = `${stateFolder}/agent.lock`;
 const start = `systemctl enable --now ${name}`;
 const install = `decnet-agent print systemd-service > ${file} && ${start}`;
+const addUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
+  `--no-create-home --shell /usr/sbin/nologin ${name}`;
 const editing = "sed -i '/^[ \\t]*ExecStart[ \\t]*=/d'";
 /** Whatever a check before this one has left. */
 const heal = `rm -rf ${file} ${file}.d ${packaged}; ` +
@@ -108,6 +110,12 @@ const ailments: readonly Ailment[] = [
     mend: install,
   },
   {
+    name: "a host without so much as the user",
+    harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; systemctl daemon-reload`,
+    saw: /is not installed, and no loop runs: the master hears nothing of this host/,
+    mend: `${addUser} && ${install}`,
+  },
+  {
     name: "a state folder that is not there yet",
     harm: `systemctl stop ${name} && rm -r ${stateFolder}`,
     check: "state-dir",
@@ -152,12 +160,12 @@ export const ailmentChecks: readonly Check[] = [
       const doctor = new Doctor(machine);
       const first = await doctor.find("service");
       assert.match(first.saw, /runs as decnet-agent, and there is no such user/);
-      assert.match(first.mend!, /^useradd --system /);
-      await machine.shell(first.mend!);
+      assert.equal(first.mend, addUser);
+      await machine.shell(addUser);
       const second = await doctor.find("service");
       assert.equal(second.mend, start);
       await doctor.mend(second);
-      return `${first.mend}, then ${second.mend}`;
+      return `${addUser}, then ${start}`;
     },
   },
 ];
