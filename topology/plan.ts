@@ -64,12 +64,9 @@ export async function planTopology(topology: Topology, images: ImageNames): Prom
   const prefix = `decnet_t_${topology.id.slice(0, 8)}_`;
   const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
   const deckies = topology.deckies.map((decky) => planDecky(decky, topology.id, prefix, images));
-  const [networks, containers] = await Promise.all([
-    Promise.all(lans.map(withDigest)),
-    Promise.all(deckies.flat().map(withDigest)),
-  ]);
+  const networks = await withDigests(lans);
   networks.sort((a, b) => compareCodePoints(a.name, b.name));
-  return { topologyId: topology.id, networks, containers };
+  return { topologyId: topology.id, networks, containers: await withDigests(deckies.flat()) };
 }
 
 function planLan({ name, subnet, isDmz }: Lan, id: string, prefix: string): PlannedNetwork {
@@ -124,11 +121,17 @@ function networkName(lan: string, prefix: string): string {
   return prefix + lan.toLowerCase();
 }
 
-/** The planned object with the label that tells its specification. */
-async function withDigest<T extends PlannedNetwork | PlannedContainer>(planned: T): Promise<T> {
-  const { request } = planned;
-  const bytes = new TextEncoder().encode(JSON.stringify(request));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  const labels = { ...request.Labels, [specLabel]: digest };
-  return { ...planned, request: { ...request, Labels: labels } };
+/** The planned objects, each with the label that tells its specification. */
+async function withDigests<T extends PlannedNetwork | PlannedContainer>(
+  planned: readonly T[],
+): Promise<T[]> {
+  const labelled: T[] = [];
+  for (const one of planned) {
+    const bytes = new TextEncoder().encode(JSON.stringify(one.request));
+    // One after the other: the runtime starts a thread for each that is under way, which takes longer.
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+    const labels = { ...one.request.Labels, [specLabel]: digest };
+    labelled.push({ ...one, request: { ...one.request, Labels: labels } });
+  }
+  return labelled;
 }
