@@ -1,5 +1,6 @@
 import type { MasterAddress } from "../master/mod.ts";
 import { type BeatBody, beatBody, type TopologyReport } from "./beat.ts";
+import { gatherEntropy } from "./entropy.ts";
 import type { CertificateReport, Sender, SenderOptions, Sending } from "./sender.ts";
 import { type Stock, type StockOptions, Stocktaker } from "./stock.ts";
 
@@ -49,6 +50,7 @@ export class Agent {
   ): Promise<Beat> {
     const { master } = this.#options;
     const checkedAt = Date.now();
+    const entropy = master && !this.#sender && !dryRun ? gatherEntropy() : null;
     const stock = await this.#stocktaker.take(
       stockTimeoutMs === undefined
         ? signal
@@ -56,13 +58,13 @@ export class Agent {
     );
     const body = this.#bodyOf(stock);
     this.#lastNews = newsOf(body);
-    const sending = master
-      ? await this.#send(JSON.stringify(body), { ...this.#options, master }, {
-        checkedAt,
-        dryRun,
-        signal,
-      })
-      : { delivery: { result: "not_configured" }, certificates: null } as const;
+    if (!master) {
+      const delivery = { result: "not_configured" } as const;
+      return { stock, body, checkedAt, delivery, certificates: null };
+    }
+    const sender = await this.#open({ ...this.#options, master });
+    const sending = await sender.send(JSON.stringify(body), { checkedAt, dryRun, signal });
+    await entropy;
     return { stock, body, checkedAt, ...sending };
   }
 
@@ -88,15 +90,10 @@ export class Agent {
     return beatBody(stock, hostUuid, agentVersion);
   }
 
-  async #send(
-    json: string,
-    options: SenderOptions,
-    manner: Parameters<Sender["send"]>[1],
-  ): Promise<Sending> {
+  async #open(options: SenderOptions): Promise<Sender> {
     // A check of a host without a master starts faster without all that it takes.
     const { Sender } = await import("./sender.ts");
-    this.#sender ??= new Sender(options);
-    return await this.#sender.send(json, manner);
+    return this.#sender ??= new Sender(options);
   }
 }
 
