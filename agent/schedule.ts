@@ -28,7 +28,10 @@ export function firstDelayMs(intervalMs: number, random: number): number {
 export function nextDelayMs(history: BeatHistory, random: number): number {
   const { intervalMs, failures, retryAfterMs } = history;
   if (retryAfterMs !== null) {
-    return Math.min(retryAfterLimitMs, Math.max(retryAfterMinimumMs, retryAfterMs));
+    // Many hosts may have been asked to come at the same second, by a date above all. So each comes
+    // later by a random part of the shortest interval: when the first is due again, all have come.
+    const spreadMs = intervalMs * (1 - jitter) * random;
+    return Math.min(retryAfterLimitMs, Math.max(retryAfterMinimumMs, retryAfterMs) + spreadMs);
   }
   if (failures === 0) return intervalMs * (1 - jitter + 2 * jitter * random);
   // Full jitter: anywhere between the least and a bound that doubles with each failure.

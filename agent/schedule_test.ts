@@ -42,21 +42,32 @@ Deno.test("nextDelayMs() backs off from 5 s to 5 min, further with each failure"
   }
 });
 
-Deno.test("nextDelayMs() waits as long as the master asks, from 5 s to 1 h", () => {
-  const cases: [askedMs: number, waitedMs: number][] = [
-    [0, 5_000],
-    [4_999, 5_000],
-    [5_000, 5_000],
-    [7_000, 7_000],
-    [60 * minuteMs, 60 * minuteMs],
-    [60 * minuteMs + 1, 60 * minuteMs],
-    [Infinity, 60 * minuteMs],
+Deno.test("nextDelayMs() waits as long as the master asks, or a little longer, from 5 s to 1 h", () => {
+  const cases: [askedMs: number, leastMs: number, mostMs: number][] = [
+    [0, 5_000, 29_000],
+    [4_999, 5_000, 29_000],
+    [5_000, 5_000, 29_000],
+    [7_000, 7_000, 31_000],
+    [30 * minuteMs, 30 * minuteMs, 30 * minuteMs + 24_000],
+    [60 * minuteMs - 12_000, 60 * minuteMs - 12_000, 60 * minuteMs],
+    [60 * minuteMs, 60 * minuteMs, 60 * minuteMs],
+    [60 * minuteMs + 1, 60 * minuteMs, 60 * minuteMs],
+    [Infinity, 60 * minuteMs, 60 * minuteMs],
   ];
-  for (const [retryAfterMs, waitedMs] of cases) {
+  for (const [retryAfterMs, leastMs, mostMs] of cases) {
     for (const failures of [0, 1, 20]) {
-      for (const random of [0, 0.5, almostOne]) {
-        assert.equal(nextDelayMs({ intervalMs, failures, retryAfterMs }, random), waitedMs);
-      }
+      const delay = (random: number) => nextDelayMs({ intervalMs, failures, retryAfterMs }, random);
+      assert.deepEqual([delay(0), Math.round(delay(almostOne))], [leastMs, mostMs]);
     }
+  }
+});
+
+Deno.test("nextDelayMs() spreads hosts that were asked to come at the same second", () => {
+  for (const intervalMs of [5_000, 30_000, 10 * minuteMs]) {
+    const history = { intervalMs, failures: 1, retryAfterMs: 5 * minuteMs };
+    assert.deepEqual(
+      rangeOf((random) => nextDelayMs(history, random)),
+      [5 * minuteMs, 5 * minuteMs + 0.8 * intervalMs],
+    );
   }
 });
