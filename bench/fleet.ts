@@ -1,0 +1,51 @@
+// deno-lint-ignore-file no-console
+/**
+ * What a master sees of 10,000 hosts, in virtual time and with the agent's own code for its schedule:
+ * `deno task bench:fleet [HOSTS [SEED]]`. Beside it, a loop with a fixed interval and one that varies
+ * it by 4 %. Exits 1 when the agent exceeds its bound, which is meant for some thousand hosts: with
+ * fewer, chance makes one second differ more from another. Without arguments it also draws the
+ * pictures of docs/performance.md.
+ *
+ * @module
+ */
+import { goneAt, outage } from "./fleet/courses.ts";
+import { drawRecovery, drawStart } from "./fleet/pictures.ts";
+import { outageSeconds, recovery, rowsOf } from "./fleet/rows.ts";
+import { schedules } from "./fleet/schedules.ts";
+import { mean, peak } from "./fleet/simulation.ts";
+import { table } from "./harness.ts";
+
+/** How far the busiest second may lie above the average one. */
+const bound = 1.5;
+
+function main([hosts = "10000", seed = "1"]: readonly string[]): number {
+  const fleet = { hosts: Number(hosts), seed: Number(seed) };
+  const cells = [["the busiest second, as a multiple of hosts ÷ 30", ...schedules.keys()]];
+  const excesses: string[] = [];
+  for (const { name, of, isFree = false } of rowsOf(fleet)) {
+    const ratios = [...schedules.values()].map((it) => peak(...of(it)) / (fleet.hosts / 30));
+    cells.push([name, ...ratios.map((it) => it.toFixed(2))]);
+    if (!isFree && ratios.at(-1)! > bound) excesses.push(name);
+  }
+  console.log(`${fleet.hosts} hosts, seed ${fleet.seed}\n${table(cells)}`);
+  console.log("The 10 min after the master was away for 10 min:");
+  for (const [name, schedule] of schedules) {
+    const { accepted, returned } = outage(schedule, fleet, { seconds: outageSeconds });
+    const span = recovery(outageSeconds);
+    const ratio = (peak(accepted, span) / mean(accepted, span)).toFixed(2);
+    const lastAfter = returned.findLastIndex((count) => count > 0) + 1 - goneAt - outageSeconds;
+    console.log(`${name}: busiest ÷ average ${ratio}, all hosts are back after ${lastAfter} s`);
+  }
+  if (Deno.args.length === 0) draw("start", drawStart(fleet));
+  if (Deno.args.length === 0) draw("recovery", drawRecovery(fleet));
+  for (const name of excesses) console.error(`More than ${bound}: ${name}`);
+  return excesses.length === 0 ? 0 : 1;
+}
+
+function draw(name: string, picture: string): void {
+  const file = new URL(`../docs/pictures/fleet-${name}.svg`, import.meta.url);
+  Deno.writeTextFileSync(file, picture);
+  console.log(`${file.pathname}: ${picture.length} bytes`);
+}
+
+if (import.meta.main) Deno.exit(main(Deno.args));
