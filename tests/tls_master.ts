@@ -26,6 +26,8 @@ export interface TlsMasterOptions {
   authority: Pick<Authority, "certificatePem">;
   certificate: IssuedCertificate;
   port?: number;
+  /** How long an idle connection is kept, in milliseconds; else as long as the server likes. */
+  keepAliveMs?: number;
 }
 
 /** Plays the master on 127.0.0.1, records beats and answers them as it is told. */
@@ -78,6 +80,7 @@ export class TlsMaster implements AsyncDisposable {
       rejectUnauthorized: true,
       minVersion: "TLSv1.2",
     });
+    if (options.keepAliveMs !== undefined) server.keepAliveTimeout = options.keepAliveMs;
     const master = new TlsMaster(server);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
