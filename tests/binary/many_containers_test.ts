@@ -51,7 +51,7 @@ Deno.test("decnet-agent --once is right about 10,000 containers, within 10 s", a
 
   assert.deepEqual(await check(), [
     1,
-    "DECNET WARNING - unexpected decnet_t_7e57f00d_decky-0 (running, of this topology), " +
+    "DECNET WARNING - unexpected decnet_t_7e57f00d_decky-0 (running, of topology 7e57f00d-many), " +
     "decnet_t_7e57f00d_decky-0-ssh (running, of topology 7e57f00d-many), " +
     "decnet_t_7e57f00d_decky-1 (running, of topology 7e57f00d-many) and 10017 more " +
     "| networks=20 containers=10000 drift=10020",
