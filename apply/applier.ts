@@ -41,6 +41,12 @@ export interface Outcome {
   readonly isNews: boolean;
 }
 
+/** How an apply is run. */
+export interface ApplyOptions extends RunOptions {
+  /** The text that is applied once more: a store that holds another one by then is a refusal. */
+  readonly stored?: string | undefined;
+}
+
 /** What an apply would do. */
 export interface Preview extends Prospect {
   /** Why it would be refused, or null. */
@@ -73,7 +79,7 @@ export class Applier {
    * Makes Docker as planned and stores the document. Throws `Refusal`: `conflict` when another
    * topology is stored, `busy`, or `failed`, which is recorded in the store.
    */
-  async apply({ plan, text, versionHash }: Candidate, options: RunOptions): Promise<Outcome> {
+  async apply({ plan, text, versionHash }: Candidate, options: ApplyOptions): Promise<Outcome> {
     const { topologyId } = plan;
     const { supersede, images } = this.#options;
     return await this.#alone(
@@ -83,6 +89,12 @@ export class Applier {
       async (store) => {
         const { signal } = options;
         const before = store.current();
+        if (options.stored !== undefined && options.stored !== before?.document) {
+          throw new Refusal(
+            "busy",
+            "somebody else applied another document, or none is stored any more",
+          );
+        }
         const other = otherThan(topologyId, before);
         if (other && !supersede) throw conflict(other, topologyId);
         // Docker must not run what cannot be remembered.

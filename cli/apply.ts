@@ -1,8 +1,10 @@
 import { Agent } from "../agent/mod.ts";
 import { Applier, examine, Refusal, type RunOptions } from "../apply/mod.ts";
 import { printable } from "../host/mod.ts";
+import type { Json } from "../topology/mod.ts";
 import type { Configuration } from "./configuration.ts";
 import { readDocument } from "./document_file.ts";
+import { readStoredDocument } from "./stored_document.ts";
 import type { ExitCode } from "./exit.ts";
 import { findingsOf } from "./findings.ts";
 import { plural } from "./once_text.ts";
@@ -39,17 +41,25 @@ interface Done {
   readonly changes: number;
 }
 
-/** `apply`. Throws `Error` when the file cannot be read. */
+/** What is to be applied. */
+interface Wanted {
+  /** `-` is standard input; null is what the store holds. */
+  readonly file: string | null;
+  /** The version hash that the document must have, or null. */
+  readonly hash: string | null;
+}
+
+/** `apply`. Throws `Error` when the document cannot be read. */
 export async function applyFile(
   configuration: Configuration,
-  { file, hash, ...manner }: Manner & { file: string; hash: string | null },
+  { file, hash, ...manner }: Manner & Wanted,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const document = await readDocument(file, terminal);
+  const { document, stored } = await documentOf(file, configuration, terminal);
   const { images } = configuration.agent;
   return await carryOut(configuration, manner, terminal, async (applier, options) => {
     const candidate = await examine(document, { expectedHash: hash, images });
-    const { topologyId, changes } = await applier.apply(candidate, options);
+    const { topologyId, changes } = await applier.apply(candidate, { ...options, stored });
     const { versionHash } = candidate;
     return { status: "applied", topology_id: topologyId, version_hash: versionHash, changes };
   });
@@ -70,10 +80,10 @@ export async function teardown(
 /** `apply --dry-run`: what would be, and what an apply would do. Throws as `apply`. */
 export async function previewFile(
   { agent, supersede }: Configuration,
-  { file, hash, json }: { file: string; hash: string | null; json: boolean },
+  { file, hash, json }: Wanted & { json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const document = await readDocument(file, terminal);
+  const { document } = await documentOf(file, { agent }, terminal);
   try {
     const candidate = await examine(document, { expectedHash: hash, images: agent.images });
     const applier = new Applier({ ...agent, supersede });
@@ -85,6 +95,16 @@ export async function previewFile(
   } catch (error) {
     return reportRefusal(error, json, terminal);
   }
+}
+
+/** The document, and its text as the store holds it, where it comes from there. */
+async function documentOf(
+  file: string | null,
+  { agent }: Pick<Configuration, "agent">,
+  terminal: Terminal,
+): Promise<{ document: Json; stored?: string }> {
+  if (file !== null) return { document: await readDocument(file, terminal) };
+  return await readStoredDocument(agent.storePath);
 }
 
 async function carryOut(

@@ -9,7 +9,8 @@ export type Command =
   | { readonly name: "hash"; readonly file: string }
   | {
     readonly name: "apply";
-    readonly file: string;
+    /** Null for what the store holds. */
+    readonly file: string | null;
     /** The version hash that the document must have, or null. */
     readonly hash: string | null;
     readonly dryRun: boolean;
@@ -41,7 +42,16 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-const switches = ["once", "json", "quiet", "dry-run", "no-wait", "version", "help"] as const;
+const switches = [
+  "once",
+  "json",
+  "quiet",
+  "dry-run",
+  "no-wait",
+  "stored",
+  "version",
+  "help",
+] as const;
 type Switch = (typeof switches)[number];
 
 /** Takes a command line apart. Throws `UsageError` for anything that it does not know. */
@@ -95,6 +105,8 @@ function chooseCommand(
     throw new UsageError("--no-wait goes with apply and teardown");
   }
   if (hash !== null && first !== "apply") throw new UsageError("--hash goes with apply");
+  const isStored = on.has("stored");
+  if (isStored && first !== "apply") throw new UsageError("--stored goes with apply");
   if (hash !== null && !/^[0-9a-f]{64}$/.test(hash)) {
     throw new UsageError(`--hash: '${hash}' must be 64 hex digits in lower case`);
   }
@@ -125,8 +137,10 @@ function chooseCommand(
       if (rest.length !== 1) throw new UsageError("hash takes one file, or - for standard input");
       return { name: "hash", file: rest[0]! };
     case "apply":
-      if (rest.length !== 1) throw new UsageError("apply takes one file, or - for standard input");
-      return { name: "apply", file: rest[0]!, hash, dryRun, noWait };
+      if (rest.length !== (isStored ? 0 : 1)) {
+        throw new UsageError("apply takes one file, or - for standard input, or --stored instead");
+      }
+      return { name: "apply", file: rest[0] ?? null, hash, dryRun, noWait };
     case "teardown":
       if (rest.length !== 1) throw new UsageError("teardown takes the id of one topology");
       return { name: "teardown", topologyId: rest[0]!, noWait };

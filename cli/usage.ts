@@ -69,6 +69,12 @@ export const optionUsages: readonly OptionUsage[] = [
     summary: "do not send the beat; print what an apply would change, and change nothing",
   },
   {
+    flag: "--stored",
+    placeholder: null,
+    commands: ["apply"],
+    summary: "instead of FILE: apply once more the document that the store holds",
+  },
+  {
     flag: "--hash",
     placeholder: "HEX",
     commands: ["apply"],

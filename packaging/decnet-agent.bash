@@ -39,6 +39,7 @@ _decnet_agent() {
       case $command in '' | --once | state | doctor | apply | teardown | hash | --version) words+=' --json' ;; esac
       case $command in '' | --once) words+=' --quiet' ;; esac
       case $command in '' | --once | apply) words+=' --dry-run' ;; esac
+      case $command in '' | apply) words+=' --stored' ;; esac
       case $command in '' | apply) words+=' --hash' ;; esac
       case $command in '' | apply | teardown) words+=' --no-wait' ;; esac
     else

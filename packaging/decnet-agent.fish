@@ -43,6 +43,7 @@ complete -c decnet-agent -n "__decnet_agent_command '' --once" -l once -d 'one b
 complete -c decnet-agent -n "__decnet_agent_command '' --once state doctor apply teardown hash --version" -l json -d 'print JSON'
 complete -c decnet-agent -n "__decnet_agent_command '' --once" -l quiet -d 'print nothing when all is well'
 complete -c decnet-agent -n "__decnet_agent_command '' --once apply" -l dry-run -d 'do not send the beat; print what an apply would change, and change nothing'
+complete -c decnet-agent -n "__decnet_agent_command '' apply" -l stored -d 'instead of FILE: apply once more the document that the store holds'
 complete -c decnet-agent -n "__decnet_agent_command '' apply" -l hash -x -d 'refuse a document that has another version hash'
 complete -c decnet-agent -n "__decnet_agent_command '' apply teardown" -l no-wait -d 'refuse when another one is under way'
 complete -c decnet-agent -l config -r -F -d 'another ini file than /etc/decnet/decnet.ini; section [agent]'
