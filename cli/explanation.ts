@@ -27,6 +27,8 @@ export interface Explanation {
   readonly problems: readonly ConfigurationProblem[];
   /** The command that gives a key another value. */
   readonly commandToSet: (key: KeyName, value: string) => string;
+  /** The line that calls the agent with these words, and with what was set by flags. */
+  readonly lineOf: (...words: string[]) => string;
 }
 
 /** As `configure()`, but what is wrong is told and not thrown. */
@@ -69,7 +71,20 @@ export function explainConfiguration(
     const source = find(key);
     return source ? [{ key, text: `${source.value} (${textOf(source.origin)})` }] : [];
   });
-  return { configuration: { ...configuration, warnings: [] }, settings, problems, commandToSet };
+  return {
+    configuration: { ...configuration, warnings: [] },
+    settings,
+    problems,
+    commandToSet,
+    lineOf: (...words) => ["decnet-agent", ...words, ...flagWords(flags, configFile)].join(" "),
+  };
+}
+
+/** Without what is wrong: to leave that out is what mends it. */
+function flagWords(flags: ReadonlyMap<KeyName, string>, configFile: string | null): string[] {
+  const config = configFile === null ? [] : [`--config=${configFile}`];
+  const right = [...flags].filter(([key, value]) => keys[key].parse(value) !== null);
+  return [...config, ...right.map(([key, value]) => `--${key}=${value}`)].map(quote);
 }
 
 function edit(path: string, line: number): string {

@@ -67,6 +67,26 @@ Deno.test("explainConfiguration() goes on without an ini file that it cannot und
   assert.equal(problems[0]!.mend, "vi +3 /etc/decnet/decnet.ini");
 });
 
+Deno.test("lineOf() calls the agent with the flags that are right, as a shell takes them", () => {
+  const flags = new Map<KeyName, string>([
+    ["state-dir", "/a state"],
+    ["interval", "1s"],
+    ["docker-host", "unix:///d.sock"],
+  ]);
+  const { lineOf } = explainConfiguration(flags, "my.ini", {
+    variable: () => undefined,
+    readFile: () => "[agent]",
+    exists: () => true,
+    isRoot: true,
+  });
+  assert.equal(
+    lineOf("apply", "--stored"),
+    "decnet-agent apply --stored --config=my.ini '--state-dir=/a state' " +
+      "--docker-host=unix:///d.sock",
+  );
+  assert.equal(explain({}).lineOf("state"), "decnet-agent state");
+});
+
 Deno.test("commandToSet() changes what counts: the flag, the variable, the line, or the file", () => {
   const set = (where: Parameters<typeof explain>[0]) =>
     explain(where).commandToSet("master-name", "m.test");

@@ -21,8 +21,8 @@ export async function* examine(
 ): AsyncGenerator<Finding> {
   const { promise: timeUp, resolve } = Promise.withResolvers<Result>();
   const timer = setTimeout(() => {
-    const report = "decnet-agent --once --json";
-    resolve(failed(`no result within ${timeoutMs / 1000} s: something on this host hangs`, report));
+    const text = `no result within ${timeoutMs / 1000} s: something on this host hangs`;
+    resolve(failed(text, reportOf(patient)));
   }, timeoutMs);
   try {
     const running = checks.map((check) => Promise.race([run(check, patient), timeUp]));
@@ -46,6 +46,11 @@ async function run(check: Check, patient: Patient): Promise<Result> {
   try {
     return await check.run(patient);
   } catch (error) {
-    return failed(`Cannot look at it: ${(error as Error).message}`, "decnet-agent --once --json");
+    return failed(`Cannot look at it: ${(error as Error).message}`, reportOf(patient));
   }
+}
+
+/** What tells more. As whom is not looked up: that may be what hangs. */
+function reportOf({ options }: Patient): string {
+  return options.lineOf("--once", "--json");
 }

@@ -5,7 +5,9 @@ import { judgeClock } from "./checks/validity.ts";
 import { examine, exitCodeOf } from "./examination.ts";
 import type { Patient } from "./patient.ts";
 
-const nobody = null as unknown as Patient;
+const nobody = {
+  options: { lineOf: (...words: string[]) => ["agent", ...words].join(" ") },
+} as unknown as Patient;
 
 function check(name: string, run: Check["run"], code: 2 | 3 = 2): Check {
   return { name, code, run };
@@ -36,6 +38,7 @@ Deno.test("examine() takes a check that throws, or that has no end, for failed",
   const [broken, hung, well] = findings.map(({ result }) => result);
   assert.deepEqual(broken?.saw, ["Cannot look at it: no idea"]);
   assert.equal(broken?.state, "failed");
+  assert.equal("mend" in broken! && broken.mend, "agent --once --json");
   assert.match(hung?.saw[0] ?? "", /^no result within 0\.05 s/);
   assert.equal(hung?.state, "failed");
   assert.equal(well?.state, "ok");

@@ -1,6 +1,7 @@
 import type { AgentOptions } from "../agent/mod.ts";
 import { type Account, Accounts } from "./accounts.ts";
 import { type EngineFindings, lookAtEngine } from "./engine.ts";
+import { look } from "./files.ts";
 import { type Identity, readIdentity } from "./identity.ts";
 import { lookAtMaster, type MasterFindings } from "./master.ts";
 import { readService, type Service } from "./service.ts";
@@ -22,6 +23,8 @@ export interface PatientOptions {
   }[];
   /** The command that gives a key another value. */
   readonly commandToSet: (key: KeyToSet, value: string) => string;
+  /** The line that calls the agent with these words, and with the flags that the doctor was given. */
+  readonly lineOf: (...words: string[]) => string;
   /** Put before the paths of the system's own files. */
   readonly root?: string;
   /** Where other agents of this host may keep their state. */
@@ -83,6 +86,16 @@ export class Patient {
     if (!account) return this.user;
     const added = groups.map((it) => this.accounts.groupNumber(it)).filter((it) => it !== null);
     return { ...account, groups: new Set([...account.groups, ...added]) };
+  }
+
+  /** The command line that calls the agent on this state, as the user whose state it is. */
+  async command(...words: string[]): Promise<string> {
+    const user = await this.agentUser();
+    const folder = user.uid === this.user.uid ? null : await look(this.stateDirectory);
+    const isTheirs = folder !== null && typeof folder === "object" && folder.uid === user.uid;
+    // What root makes there, the agent could not change later.
+    const prefix = isTheirs ? `runuser -u ${user.name} -- ` : "";
+    return prefix + this.options.lineOf(...words);
   }
 }
 

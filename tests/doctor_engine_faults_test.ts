@@ -1,4 +1,4 @@
-import { applyAgain, testFaults } from "./doctor_fault.ts";
+import { applyAgain, lineOf, testFaults } from "./doctor_fault.ts";
 import { unitFile } from "./doctor_setup.ts";
 
 /** Root looks for the service: it cannot try what that may do. */
@@ -90,7 +90,7 @@ testFaults([
     check: "drift",
     state: "warning",
     saw: /nothing is applied, but .*unexpected.*where it should stay, apply it again, as a master/,
-    mend: () => "decnet-agent teardown 11111111-2222-3333-4444-555555555555",
+    mend: (setup) => lineOf(setup, "teardown", "11111111-2222-3333-4444-555555555555"),
     code: 1,
   },
 ]);

@@ -29,10 +29,13 @@ export function withFlag(setup: AgentSetup, key: string, value: string): string[
 export const service = 990;
 /** Where a refusal is to come, it may take its time. */
 export const unhurried: HostOptions = { settleMs: 10_000 };
+/** How the agent of a host is called, by a doctor that was given all of its flags. */
+export function lineOf(setup: AgentSetup, ...words: string[]): string {
+  return ["decnet-agent", ...words, ...flagsOf(setup)].join(" ");
+}
 /** What applies once more what the store of a host holds. */
-export function applyAgain({ storePath }: AgentSetup): string {
-  const query = "SELECT hydrated_blob_json FROM applied_topology";
-  return `sqlite3 ${storePath} '${query}' | decnet-agent apply -`;
+export function applyAgain(setup: AgentSetup): string {
+  return lineOf(setup, "apply", "--stored");
 }
 
 /** A test for each fault. */

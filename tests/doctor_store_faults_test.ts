@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { applyAgain, service, testFaults, withFlag } from "./doctor_fault.ts";
+import { applyAgain, lineOf, service, testFaults, withFlag } from "./doctor_fault.ts";
 import { unitFile } from "./doctor_setup.ts";
 
 testFaults([
@@ -57,7 +57,7 @@ testFaults([
     check: "store",
     state: "warning",
     saw: /topology\.db-journal is what a crash left of a change/,
-    mend: () => "decnet-agent state",
+    mend: (setup) => lineOf(setup, "state"),
     code: 1,
   },
   {

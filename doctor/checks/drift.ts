@@ -39,7 +39,7 @@ export const drift: Check = {
     if (text === null) {
       return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
     }
-    if (applied) return warning(text, applyAgain(patient.options.agent.storePath));
+    if (applied) return warning(text, await applyAgain(patient));
     const labelled = [...inventory.containers, ...inventory.networks]
       .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
     const saw = [
@@ -47,9 +47,10 @@ export const drift: Check = {
       "where it should stay, apply it again, as a master does by itself; this removes it",
     ];
     if (labelled !== undefined && /^[\w.-]+$/.test(labelled)) {
-      return warning(saw, `decnet-agent teardown ${labelled}`);
+      return warning(saw, await patient.command("teardown", labelled));
     }
     const [container] = inventory.containers;
-    return warning(saw, container ? `docker rm -f ${quote(container.name)}` : "decnet-agent state");
+    const remove = container && `docker rm -f ${quote(container.name)}`;
+    return warning(saw, remove ?? await patient.command("state"));
   },
 };

@@ -65,7 +65,7 @@ export const masterTls: Check = {
     return ok(
       `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
       "it did not refuse worker.crt; whether it knows this host-uuid, only a beat tells: " +
-        "decnet-agent --once",
+        await patient.command("--once"),
     );
   },
 };

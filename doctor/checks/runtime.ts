@@ -13,7 +13,7 @@ export const runtime: Check = {
     ];
     const user = await patient.agentUser();
     if (user.uid !== uid) {
-      const command = `runuser -u ${user.name} -- decnet-agent doctor`;
+      const command = `runuser -u ${user.name} -- ${patient.options.lineOf("doctor")}`;
       saw.push(`the service runs as ${user.name}; what that user may do is seen by ${command}`);
     }
     return ok(...saw);

@@ -29,7 +29,10 @@ export const store: Check = {
       }
       case "journal": {
         const rest = `${path}-journal is what a crash left of a change`;
-        return warning(`${rest}; whoever opens the store undoes it`, "decnet-agent state");
+        return warning(
+          `${rest}; whoever opens the store undoes it`,
+          await patient.command("state"),
+        );
       }
       case "locked":
         return failed(unread("database is locked, for 2 s already"), `fuser -v ${file}`);
@@ -78,15 +81,14 @@ async function judge(patient: Patient, applied: AppliedTopology | null): Promise
   }
   if (applied?.lastError) {
     const error = `the last apply or teardown failed: ${applied.lastError}`;
-    return warning([error, ...saw], applyAgain(path));
+    return warning([error, ...saw], await applyAgain(patient));
   }
   return setAside(path, saw) ?? ok(...saw);
 }
 
 /** The command that applies what is stored once more. */
-export function applyAgain(path: string): string {
-  const query = "SELECT hydrated_blob_json FROM applied_topology";
-  return `sqlite3 ${quote(path)} '${query}' | decnet-agent apply -`;
+export function applyAgain(patient: Patient): Promise<string> {
+  return patient.command("apply", "--stored");
 }
 
 async function ownCommand(patient: Patient): Promise<string> {
