@@ -1,4 +1,4 @@
-import { checks, examine, exitCodeOf, type Finding, Patient } from "../doctor/mod.ts";
+import { checks, examine, exitCodeOf, type Finding, Patient, readService } from "../doctor/mod.ts";
 import type { Arguments } from "./arguments.ts";
 import { doctorJson, findingText } from "./doctor_text.ts";
 import type { ExitCode } from "./exit.ts";
@@ -15,7 +15,11 @@ export async function doctor(
   { json, values, config }: Arguments,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const { configuration, ...explanation } = explainConfiguration(values, config, terminal);
+  const { isActive } = await readService("");
+  const { configuration, ...explanation } = explainConfiguration(values, config, {
+    ...terminal,
+    isServiceActive: isActive,
+  });
   const patient = new Patient({
     ...explanation,
     agent: configuration.agent,

@@ -1,6 +1,7 @@
 import { quote } from "../doctor/mod.ts";
 import { assemble, type Configuration, type Get, noHostUuid, valueOf } from "./configuration.ts";
 import { type KeyName, keyNames, keys } from "./keys.ts";
+import { inFolder, setCommand, type Setting } from "./set_command.ts";
 import {
   defaultFile,
   readSources,
@@ -18,6 +19,12 @@ export interface ConfigurationProblem {
   readonly isWarning: boolean;
 }
 
+/** The machine, and the service on it. */
+export interface Circumstances extends Surroundings {
+  /** Whether the service runs, which has to be told of what changes in a file. */
+  readonly isServiceActive?: boolean;
+}
+
 /** A configuration, with where each part comes from and what is wrong with it. */
 export interface Explanation {
   /** What is wrong in it is replaced by defaults. */
@@ -27,6 +34,8 @@ export interface Explanation {
   readonly problems: readonly ConfigurationProblem[];
   /** The command that gives a key another value. */
   readonly commandToSet: (key: KeyName, value: string) => string;
+  /** The same for several keys at once. */
+  readonly commandToSetAll: (values: readonly Setting[]) => string;
   /** The line that calls the agent with these words, and with what was set by flags. */
   readonly lineOf: (...words: string[]) => string;
 }
@@ -35,9 +44,11 @@ export interface Explanation {
 export function explainConfiguration(
   flags: ReadonlyMap<KeyName, string>,
   configFile: string | null,
-  surroundings: Surroundings,
+  surroundings: Circumstances,
 ): Explanation {
   const path = configFile ?? defaultFile;
+  const reach = (command: string, key?: KeyName) =>
+    surroundings.isServiceActive ? `${command} && ${noticeOf(key)}` : command;
   const problems: ConfigurationProblem[] = [];
   const add = (text: string, mend: string, isWarning = false) =>
     problems.push({ text, mend, isWarning });
@@ -45,10 +56,11 @@ export function explainConfiguration(
   try {
     const sources = readSources(flags, configFile, surroundings);
     find = sources.find;
-    for (const { text, line } of sources.warnings) add(text, edit(path, line), true);
+    for (const { text, line } of sources.warnings) add(text, reach(edit(path, line)), true);
   } catch (error) {
     const { message } = error as Error;
-    add(message, mendOfFile(path, message, configFile !== null));
+    const mend = mendOfFile(path, message, configFile !== null);
+    add(message, mend.startsWith(startWithout) ? mend : reach(mend));
   }
   const get: Get = (name) => {
     const source = find(name);
@@ -56,13 +68,15 @@ export function explainConfiguration(
     try {
       return valueOf(name, source);
     } catch (error) {
-      add((error as Error).message, mendOfValue(name, source));
+      const mend = mendOfValue(name, source);
+      add((error as Error).message, source.origin.kind === "line" ? reach(mend, name) : mend);
       return null;
     }
   };
   const configuration = assemble(get, surroundings);
-  const commandToSet = (key: KeyName, value: string) =>
-    setCommand(key, value, { path, source: find(key), surroundings });
+  const commandToSetAll = (values: readonly Setting[]) =>
+    setCommand(values, { path, find, hasFile: surroundings.exists(path), reach });
+  const commandToSet = (...setting: Setting) => commandToSetAll([setting]);
   if (configuration.agent.master !== null && find("host-uuid") === null) {
     add(noHostUuid, commandToSet("host-uuid", "UUID"));
   }
@@ -76,6 +90,7 @@ export function explainConfiguration(
     settings,
     problems,
     commandToSet,
+    commandToSetAll,
     lineOf: (...words) => ["decnet-agent", ...words, ...flagWords(flags, configFile)].join(" "),
   };
 }
@@ -85,6 +100,13 @@ function flagWords(flags: ReadonlyMap<KeyName, string>, configFile: string | nul
   const config = configFile === null ? [] : [`--config=${configFile}`];
   const right = [...flags].filter(([key, value]) => keys[key].parse(value) !== null);
   return [...config, ...right.map(([key, value]) => `--${key}=${value}`)].map(quote);
+}
+
+const startWithout = "start it without ";
+
+/** What has the service take in what is new in its file. */
+function noticeOf(key: KeyName | undefined): string {
+  return `systemctl ${key === "state-dir" ? "restart" : "reload"} decnet-agent`;
 }
 
 function edit(path: string, line: number): string {
@@ -101,46 +123,17 @@ function mendOfFile(path: string, message: string, isChosen: boolean): string {
   // Nothing is to be printed over a file that is there: it may be all that this host was told.
   if (message.includes(": no section ")) return edit(path, 1);
   return isChosen
-    ? `start it without --config: the default is ${defaultFile}`
+    ? `${startWithout}--config: the default is ${defaultFile}`
     : `mv ${quote(path)} ${quote(`${path}.old`)}`;
-}
-
-/** What makes the folder of a file; for the file to be written right behind it. */
-function inFolder(path: string): string {
-  const folder = /^(.+)\/[^/]*$/.exec(path)?.[1];
-  return folder === undefined ? "" : `mkdir -p ${quote(folder)} && `;
 }
 
 function mendOfValue(name: KeyName, { origin }: Source): string {
   switch (origin.kind) {
     case "flag":
-      return `start it without ${origin.flag}: the default is ${keys[name].fallback}`;
+      return `${startWithout}${origin.flag}: the default is ${keys[name].fallback}`;
     case "variable":
       return `unset ${origin.variable}`;
     case "line":
       return edit(origin.path, origin.line);
   }
-}
-
-function setCommand(
-  key: KeyName,
-  value: string,
-  { path, source, surroundings }: {
-    path: string;
-    source: Source | null;
-    surroundings: Surroundings;
-  },
-): string {
-  const text = `${key} = ${value}`;
-  switch (source?.origin.kind) {
-    case "flag":
-      return `start it with --${key}=${value}`;
-    case "variable":
-      return `export ${source.origin.variable}=${value}`;
-    case "line":
-      return `sed -i '${source.origin.line}s|.*|${text}|' ${quote(source.origin.path)}`;
-  }
-  return surroundings.exists(path)
-    ? `sed -i '/^\\[agent\\]/a ${text}' ${quote(path)}`
-    : `${inFolder(path)}printf '[agent]\\n${text}\\n' > ${quote(path)}`;
 }

@@ -42,3 +42,18 @@ Deno.test("explainConfiguration() has an absent file made together with its fold
   assert.ok(success, mend);
   assert.equal(await Deno.readTextFile(path), "printed\n");
 });
+
+Deno.test("explainConfiguration() has a service restarted for what a reload cannot change", () => {
+  const { problems } = explainConfiguration(new Map([["interval", "1s"]]), null, {
+    variable: () => undefined,
+    readFile: () => `[agent]\nstate-dir = ${"a".repeat(5000)}\nlisten = here\n`,
+    exists: () => true,
+    isRoot: true,
+    isServiceActive: true,
+  });
+  assert.deepEqual(problems.map(({ mend }) => mend).sort(), [
+    "start it without --interval: the default is 30s",
+    "vi +2 /etc/decnet/decnet.ini && systemctl restart decnet-agent",
+    "vi +3 /etc/decnet/decnet.ini && systemctl reload decnet-agent",
+  ]);
+});

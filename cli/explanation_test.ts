@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { TemporaryFolder } from "../tests/temporary_folder.ts";
 import { section } from "../tests/machine.ts";
 import { explainConfiguration } from "./explanation.ts";
 import type { KeyName } from "./keys.ts";
@@ -85,6 +86,28 @@ Deno.test("lineOf() calls the agent with the flags that are right, as a shell ta
       "--docker-host=unix:///d.sock",
   );
   assert.equal(explain({}).lineOf("state"), "decnet-agent state");
+});
+
+Deno.test("commandToSetAll() changes lines before it adds any, and has an active service read them", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/agent.ini`;
+  await Deno.writeTextFile(path, "# ours\n[agent]\nnetwork-prefix = x\n");
+  const { commandToSetAll } = explainConfiguration(new Map(), path, {
+    variable: () => undefined,
+    readFile: Deno.readTextFileSync,
+    exists: () => true,
+    isRoot: true,
+    isServiceActive: true,
+  });
+  const [command, notice] = commandToSetAll([
+    ["container-prefix", "a_"],
+    ["network-prefix", "b_"],
+  ]).split(" && systemctl ");
+  assert.equal(notice, "reload decnet-agent");
+  const { success } = await new Deno.Command("sh", { args: ["-c", command!] }).output();
+  assert.ok(success, command);
+  const text = await Deno.readTextFile(path);
+  assert.equal(text, "# ours\n[agent]\ncontainer-prefix = a_\nnetwork-prefix = b_\n");
 });
 
 Deno.test("commandToSet() changes what counts: the flag, the variable, the line, or the file", () => {

@@ -23,6 +23,8 @@ export interface PatientOptions {
   }[];
   /** The command that gives a key another value. */
   readonly commandToSet: (key: KeyToSet, value: string) => string;
+  /** The same for several keys at once. */
+  readonly commandToSetAll: (values: readonly (readonly [KeyToSet, string])[]) => string;
   /** The line that calls the agent with these words, and with the flags that the doctor was given. */
   readonly lineOf: (...words: string[]) => string;
   /** Put before the paths of the system's own files. */

@@ -1,4 +1,4 @@
-import { testFaults, without } from "./doctor_fault.ts";
+import { reload, testFaults, without } from "./doctor_fault.ts";
 
 testFaults([
   {
@@ -7,7 +7,7 @@ testFaults([
     check: "configuration",
     state: "failed",
     saw: /interval: '5 minutes' \(from \/etc\/decnet\/decnet\.ini line 3\) must be a time from 5s/,
-    mend: () => "vi +3 /etc/decnet/decnet.ini",
+    mend: () => `vi +3 /etc/decnet/decnet.ini${reload}`,
     code: 3,
   },
   {
@@ -16,7 +16,7 @@ testFaults([
     check: "configuration",
     state: "failed",
     saw: /Cannot read \/etc\/decnet\/decnet\.ini: line 2 is neither/,
-    mend: () => "vi +2 /etc/decnet/decnet.ini",
+    mend: () => `vi +2 /etc/decnet/decnet.ini${reload}`,
     code: 3,
   },
   {
@@ -25,8 +25,20 @@ testFaults([
     check: "configuration",
     state: "warning",
     saw: /line 2: unknown key 'master-hosts' is ignored/,
-    mend: () => "vi +2 /etc/decnet/decnet.ini",
+    mend: () => `vi +2 /etc/decnet/decnet.ini${reload}`,
     code: 1,
+  },
+  {
+    name: "a wrong value beside a service that does not run",
+    plant: () => ({
+      ini: "[agent]\ninterval = 5 minutes\n",
+      files: { "/run/systemd/units/invocation:decnet-agent.service": null },
+    }),
+    check: "configuration",
+    state: "failed",
+    saw: /interval: /,
+    mend: () => "vi +2 /etc/decnet/decnet.ini",
+    code: 3,
   },
   {
     name: "a missing host-uuid",
@@ -34,7 +46,7 @@ testFaults([
     check: "configuration",
     state: "failed",
     saw: /host-uuid: required with master-host, but not set/,
-    mend: () => "sed -i '/^\\[agent\\]/a host-uuid = UUID' /etc/decnet/decnet.ini",
+    mend: () => `sed -i '/^\\[agent\\]/a host-uuid = UUID' /etc/decnet/decnet.ini${reload}`,
     code: 3,
   },
 ]);

@@ -1,4 +1,5 @@
-import { applyAgain, lineOf, testFaults } from "./doctor_fault.ts";
+import { flagsOf } from "./command_line.ts";
+import { applyAgain, lineOf, reload, testFaults } from "./doctor_fault.ts";
 import { unitFile } from "./doctor_setup.ts";
 
 /** Root looks for the service: it cannot try what that may do. */
@@ -70,7 +71,22 @@ testFaults([
     check: "prefixes",
     state: "warning",
     saw: /network-prefix is honey_, by which decnet_t_11111111_lan-00 would not be known/,
-    mend: () => "sed -i '2s|.*|network-prefix = honey_,decnet_t_|' /etc/decnet/decnet.ini",
+    mend: () => `sed -i '2s|.*|network-prefix = honey_,decnet_t_|' /etc/decnet/decnet.ini${reload}`,
+    code: 1,
+  },
+  {
+    name: "two wrong prefixes",
+    plant: (setup) => ({
+      flags: [...flagsOf(setup), "--container-prefix=honey_"],
+      ini: "[agent]\nnetwork-prefix = honey_\n",
+    }),
+    check: "prefixes",
+    state: "warning",
+    saw:
+      /network-prefix is honey_, by which .*lan-00 would.*; container-prefix is honey_, by which decnet_t_/,
+    mend: () =>
+      `sed -i '2s|.*|network-prefix = honey_,decnet_t_|' /etc/decnet/decnet.ini${reload} && ` +
+      "start it with --container-prefix=honey_,decnet_t_",
     code: 1,
   },
   {

@@ -38,6 +38,9 @@ export function applyAgain(setup: AgentSetup): string {
   return lineOf(setup, "apply", "--stored");
 }
 
+/** What follows a change of a file that the service has read. */
+export const reload = " && systemctl reload decnet-agent";
+
 /** A test for each fault. */
 export function testFaults(faults: readonly Fault[]): void {
   for (const { name, plant, check, state, saw, mend, code } of faults) {

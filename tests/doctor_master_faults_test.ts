@@ -1,5 +1,5 @@
 import { writeAgentDirectory } from "./certificates.ts";
-import { testFaults, unhurried, withFlag, without } from "./doctor_fault.ts";
+import { reload, testFaults, unhurried, withFlag, without } from "./doctor_fault.ts";
 import { authority, rogueAuthority } from "./master_setup.ts";
 
 testFaults([
@@ -12,7 +12,7 @@ testFaults([
     check: "master-tls",
     state: "failed",
     saw: /does not bear the name boss\.test, but DNS:master\.test/,
-    mend: () => "sed -i '2s|.*|master-name = master.test|' /etc/decnet/decnet.ini",
+    mend: () => `sed -i '2s|.*|master-name = master.test|' /etc/decnet/decnet.ini${reload}`,
     code: 2,
   },
   {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseArguments } from "../cli/mod.ts";
 import { explainConfiguration } from "../cli/explanation.ts";
-import { checks, examine, exitCodeOf, type Finding, Patient } from "../doctor/mod.ts";
+import { checks, examine, exitCodeOf, type Finding, Patient, readService } from "../doctor/mod.ts";
 import { AgentSetup } from "./agent_setup.ts";
 import { flagsOf } from "./command_line.ts";
 import { witness } from "./secrets.ts";
@@ -83,6 +83,7 @@ export async function examineHost(
       readFile: () => ini,
       exists: () => ini !== null,
       isRoot: uid === 0,
+      isServiceActive: (await readService(root)).isActive,
     },
   );
   const patient = new Patient({

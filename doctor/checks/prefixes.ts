@@ -22,16 +22,17 @@ export const prefixes: Check = {
       ["network-prefix", networkPrefixes, networks.map(({ name }) => name)],
       ["container-prefix", containerPrefixes, containers.map(({ name }) => name)],
     ] as const;
+    const saw: string[] = [];
+    const settings: [key: keyof typeof usual, value: string][] = [];
     for (const [key, list, names] of kinds) {
       const missed = names.filter((name) => !isNamed(name, list) && isNamed(name, usual[key]));
       if (missed.length === 0) continue;
       const shown = missed.slice(0, namesShown).join(", ");
       const more = missed.length > namesShown ? ` and ${missed.length - namesShown} more` : "";
-      return warning(
-        `${key} is ${list.join(",")}, by which ${shown}${more} would not be known as ours`,
-        patient.options.commandToSet(key, wider(key, list, missed)),
-      );
+      saw.push(`${key} is ${list.join(",")}, by which ${shown}${more} would not be known as ours`);
+      settings.push([key, wider(key, list, missed)]);
     }
+    if (saw.length > 0) return warning(saw, patient.options.commandToSetAll(settings));
     return ok(
       `${networkPrefixes.join(",")} for networks`,
       `${containerPrefixes.join(",")} for containers`,
