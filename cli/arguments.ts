@@ -1,5 +1,5 @@
 import { type KeyName, keyNames } from "./keys.ts";
-import { type Printable, printables, type Shell, shells } from "./usage.ts";
+import { commandUsages, type Printable, printables, type Shell, shells } from "./usage.ts";
 
 /** What the agent can be asked to do. */
 export type Command =
@@ -25,7 +25,11 @@ export type Command =
     readonly shell: Shell | null;
   }
   | { readonly name: "version" }
-  | { readonly name: "help" };
+  | {
+    readonly name: "help";
+    /** The first word of the command that is asked about; null for all of them. */
+    readonly about: string | null;
+  };
 
 /** A command line, taken apart. */
 export interface Arguments {
@@ -94,7 +98,7 @@ function chooseCommand(
   on: ReadonlySet<Switch>,
   hash: string | null,
 ): Command {
-  if (on.has("help")) return { name: "help" };
+  if (on.has("help")) return { name: "help", about: chooseHelp(on.has("once") ? "--once" : first) };
   if (on.has("version")) return { name: "version" };
   const dryRun = on.has("dry-run");
   const noWait = on.has("no-wait");
@@ -149,6 +153,12 @@ function chooseCommand(
         `'${first}' is not a ${/^-./.test(first) ? "flag" : "command"}; --help lists them`,
       );
   }
+}
+
+/** Whoever asks about what there is not is told of all that there is. */
+function chooseHelp(first: string | undefined): string | null {
+  const names = commandUsages.map(({ usage }) => usage.split(" ")[0]);
+  return first && names.includes(first) ? first : null;
 }
 
 function choosePrintable([what = "", shell, ...rest]: readonly string[]): Command {

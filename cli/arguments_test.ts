@@ -42,11 +42,13 @@ Deno.test("parseArguments() chooses the command", () => {
     ["teardown --no-wait a", { name: "teardown", topologyId: "a", noWait: true }],
     ["--version", { name: "version" }],
     ["--version --json", { name: "version" }],
-    ["--help", { name: "help" }],
-    ["-h", { name: "help" }],
-    ["state --help", { name: "help" }],
-    ["apply --help --hash nonsense", { name: "help" }],
-    ["--help --version nonsense", { name: "help" }],
+    ["--help", { name: "help", about: null }],
+    ["-h", { name: "help", about: null }],
+    ["state --help", { name: "help", about: "state" }],
+    ["-h print man", { name: "help", about: "print" }],
+    ["--once --help", { name: "help", about: "--once" }],
+    ["apply --help --hash nonsense", { name: "help", about: "apply" }],
+    ["--help --version nonsense", { name: "help", about: null }],
     ["--once --version", { name: "version" }],
   ];
   for (const [line, command] of cases) {

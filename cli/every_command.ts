@@ -1,7 +1,7 @@
 import { printHash, printState, printVersion } from "./commands.ts";
 import { configure } from "./configuration.ts";
 import type { ExitCode } from "./exit.ts";
-import { helpText } from "./help.ts";
+import { commandHelpText, helpText } from "./help.ts";
 import { once, printWarnings } from "./once.ts";
 import { type CarryOut, runWith } from "./run.ts";
 import type { Terminal } from "./terminal.ts";
@@ -15,7 +15,7 @@ const runCommand: CarryOut = async (args, terminal) => {
   const { command, json } = args;
   switch (command.name) {
     case "help":
-      terminal.stdout(helpText());
+      terminal.stdout(command.about === null ? helpText() : commandHelpText(command.about));
       return 0;
     case "version":
       return printVersion(json, terminal);

@@ -2,7 +2,13 @@
 export interface CommandUsage {
   readonly usage: string;
   readonly summary: string;
+  readonly codes: CodeTable;
+  /** Whether the keys of the configuration have no effect on it. */
+  readonly isUnconfigured?: true;
 }
+
+/** Exit codes, with a word after each or not, and what they mean. */
+export type CodeTable = readonly (readonly [code: string, meaning: string])[];
 
 /** A flag that is no configuration key. */
 export interface OptionUsage {
@@ -14,19 +20,75 @@ export interface OptionUsage {
   readonly summary: string;
 }
 
+/** The exit codes of a check: `--once`, `state` and `doctor`. */
+export const checkCodes: CodeTable = [
+  ["0 OK", "all is well"],
+  ["1 WARNING", "drift, a recorded error, a certificate about to expire, a store out of order"],
+  ["2 CRITICAL", "Docker or the master unreachable, or the master refuses"],
+  ["3 UNKNOWN", "wrong usage or configuration, no certificates, store unreadable"],
+];
+
+/** The exit codes of `apply` and `teardown`. */
+export const changeCodes: CodeTable = [
+  ["0", "done"],
+  ["1", "done, but something else is not right: drift, the beat not delivered"],
+  ["2", "failed, or something stands in the way: mend that, and run it again"],
+  ["3", "refused, nothing was changed: not valid, another topology, busy"],
+];
+
+/** The exit codes of `hash`. */
+const hashCodes: CodeTable = [
+  ["0", "done"],
+  ["3", "wrong usage, or there is no document; standard error says why"],
+];
+
+/** The exit codes of `print`. */
+const printCodes: CodeTable = [
+  ["0", "done"],
+  ["1", "printed, but the unit cannot work with the executable where it is"],
+  ["3", "wrong usage, or it cannot be made; standard error says why"],
+];
+
 /** All commands, in the order of the help; the help, the man page and the completions are made of it. */
 export const commandUsages: readonly CommandUsage[] = [
-  { usage: "", summary: "the loop, until SIGTERM or SIGINT; SIGHUP has it read its files again" },
-  { usage: "--once", summary: "one beat, then exit: the health check" },
-  { usage: "state", summary: "what is applied, what runs, and how the two differ" },
-  { usage: "doctor", summary: "what is wrong on this host, and the one command that mends it" },
+  {
+    usage: "",
+    summary: "the loop, until SIGTERM or SIGINT; SIGHUP has it read its files again",
+    codes: [],
+  },
+  { usage: "--once", summary: "one beat, then exit: the health check", codes: checkCodes },
+  {
+    usage: "state",
+    summary: "what is applied, what runs, and how the two differ",
+    codes: checkCodes,
+  },
+  {
+    usage: "doctor",
+    summary: "what is wrong on this host, and the one command that mends it",
+    codes: checkCodes,
+  },
   {
     usage: "apply FILE|-",
     summary: "make Docker as a topology document says, and tell the master",
+    codes: changeCodes,
   },
-  { usage: "teardown ID", summary: "remove all of a topology from Docker and the store" },
-  { usage: "hash FILE|-", summary: "the version hash of a topology document" },
-  { usage: "print WHAT", summary: "a file for this host, made for this executable" },
+  {
+    usage: "teardown ID",
+    summary: "remove all of a topology from Docker and the store",
+    codes: changeCodes,
+  },
+  {
+    usage: "hash FILE|-",
+    summary: "the version hash of a topology document",
+    codes: hashCodes,
+    isUnconfigured: true,
+  },
+  {
+    usage: "print WHAT",
+    summary: "a file for this host, made for this executable",
+    codes: printCodes,
+    isUnconfigured: true,
+  },
 ];
 
 /** What `print` can print, and what it is. */
@@ -98,21 +160,10 @@ export const optionUsages: readonly OptionUsage[] = [
     commands: [],
     summary: "versions of the agent, Deno and SQLite",
   },
-  { flag: "--help", placeholder: null, commands: [], summary: "this text" },
-];
-
-/** The exit codes of a check: `--once`, `state` and `doctor`. */
-export const checkCodes: readonly (readonly [code: string, meaning: string])[] = [
-  ["0 OK", "all is well"],
-  ["1 WARNING", "drift, a recorded error, a certificate about to expire, a store out of order"],
-  ["2 CRITICAL", "Docker or the master unreachable, or the master refuses"],
-  ["3 UNKNOWN", "wrong usage or configuration, no certificates, store unreadable"],
-];
-
-/** The exit codes of `apply` and `teardown`. */
-export const changeCodes: readonly (readonly [code: string, meaning: string])[] = [
-  ["0", "done"],
-  ["1", "done, but something else is not right: drift, the beat not delivered"],
-  ["2", "failed, or something stands in the way: mend that, and run it again"],
-  ["3", "refused, nothing was changed: not valid, another topology, busy"],
+  {
+    flag: "--help",
+    placeholder: null,
+    commands: [],
+    summary: "this text; with a command, what concerns that one",
+  },
 ];

@@ -48,7 +48,7 @@ complete -c decnet-agent -n "__decnet_agent_command '' apply" -l hash -x -d 'ref
 complete -c decnet-agent -n "__decnet_agent_command '' apply teardown" -l no-wait -d 'refuse when another one is under way'
 complete -c decnet-agent -l config -r -F -d 'another ini file than /etc/decnet/decnet.ini; section [agent]'
 complete -c decnet-agent -l version -d 'versions of the agent, Deno and SQLite'
-complete -c decnet-agent -l help -d 'this text'
+complete -c decnet-agent -l help -d 'this text; with a command, what concerns that one'
 complete -c decnet-agent -l master-host -x -d 'the master to report to'
 complete -c decnet-agent -l swarmctl-port -x -d 'the master\'s port'
 complete -c decnet-agent -l master-name -x -d 'the name that the master\'s certificate must bear'

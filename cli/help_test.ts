@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { runOn } from "../tests/command_line.ts";
+import { keyNames } from "./keys.ts";
+import { changeCodes, checkCodes, commandUsages, optionUsages } from "./usage.ts";
+
+for (const { usage, summary, codes } of commandUsages.filter(({ usage }) => usage !== "")) {
+  const name = usage.split(" ")[0]!;
+  Deno.test(`run() ${name} --help tells that command's usage, flags and exit codes alone`, async () => {
+    const { code, stdout, stderr } = await runOn([name, "--help"]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.ok(stdout.startsWith(`decnet-agent ${usage}: ${summary}\n`), stdout);
+    for (const { flag, commands, summary } of optionUsages) {
+      const isTold = stdout.includes(`\n      ${summary}\n`);
+      if (commands.length > 0) assert.equal(isTold, commands.includes(name), flag);
+    }
+    for (const table of [checkCodes, changeCodes]) {
+      assert.equal(
+        stdout.includes(table[0]![1] + "\n"),
+        table === codes || codes[0]![1] === table[0]![1],
+      );
+    }
+    for (const [code, meaning] of codes) {
+      assert.match(stdout, new RegExp(`\n  ${code} +${meaning}`));
+    }
+    for (const key of keyNames) assert.ok(!stdout.includes(`\n  --${key} `));
+    assert.ok(stdout.endsWith("\n") && !/[ \t]\n/.test(stdout));
+  });
+}
+
+Deno.test("run() --help beside no command, or beside one that there is not, tells all", async () => {
+  const { stdout } = await runOn(["--help"]);
+  for (const args of [["-h"], ["nonsense", "--help"], ["--help", "toString"]]) {
+    assert.deepEqual(await runOn(args), { code: 0, stdout, stderr: "" });
+  }
+});
