@@ -27,7 +27,9 @@ const printables = ["systemd-service", "systemd-timer", "cron", "config", "man",
 
 const cases: [line: string, offered: string[]][] = [
   ["pr", ["print"]],
-  ["--st", ["--state-dir"]],
+  ["--st", ["--state-dir", "--stored"]],
+  ["apply --st", ["--state-dir", "--stored"]],
+  ["state --st", ["--state-dir"]],
   ["", commands],
   ["--host-uuid state --on", ["--once"]],
   ["--interval=5s --on", ["--once"]],
