@@ -1,6 +1,9 @@
-import { mayUse, searching, writing } from "../accounts.ts";
+import { type Account, mayUse, searching, writing } from "../accounts.ts";
 import { type Check, failed, ok, warning } from "../check.ts";
+import { findSpaceProblem, isReadOnly, remount, showTakers } from "../file_system.ts";
 import { describe, look, quote } from "../files.ts";
+
+const lost = "what is applied is forgotten with the agent, and no apply by hand works";
 
 /** Whether the agent can keep its state. */
 export const stateDirectory: Check = {
@@ -20,7 +23,13 @@ export const stateDirectory: Check = {
       const canMake = typeof info === "object" && info.isDirectory &&
         mayUse(user, info, writing | searching);
       const text = `${path} does not exist`;
-      if (canMake) return ok(`${text} yet: the loop and the first apply make it`);
+      if (await isReadOnly(parent)) {
+        return failed(`${text}, and the file system of ${parent} is read-only`, remount(parent));
+      }
+      if (canMake) {
+        return await fullness(parent, user) ??
+          ok(`${text} yet: the loop and the first apply make it`);
+      }
       return failed(`${text}, and user ${user.name} may not make it in ${parent}`, make);
     }
     const saw = `${path}: ${describe(sight, patient.accounts)}`;
@@ -33,16 +42,26 @@ export const stateDirectory: Check = {
       return failed([saw, `user ${user.name} may not look into it`], own);
     }
     if (!mayUse(user, sight, writing)) {
-      const lost = "what is applied is forgotten with the agent, and no apply by hand works";
       return warning([saw, `user ${user.name} may not write in it: ${lost}`], own);
     }
     if (((sight.mode ?? 0) & 0o002) !== 0) {
       const danger = "every user of this host may replace what is in it";
       return warning([saw, danger], `chmod o-w ${quote(path)}`);
     }
-    return ok(saw);
+    // Where there is a store, that check tells it.
+    const hasStore = await look(patient.options.agent.storePath) !== "absent";
+    if (!hasStore && await isReadOnly(path)) {
+      return warning([`the file system of ${path} is read-only: ${lost}`, saw], remount(path));
+    }
+    return await fullness(path, user, saw) ?? ok(saw);
   },
 };
+
+/** A warning where the file system of a folder has hardly any room left. */
+async function fullness(folder: string, { uid }: Account, ...saw: string[]) {
+  const problem = await findSpaceProblem(folder, uid === 0);
+  return problem && warning([problem.text, ...saw], showTakers(folder, problem.kind));
+}
 
 /** The lowest folder above a path that exists. */
 async function nearest(path: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { type AppliedTopology, findWriteProblem, listSetAside } from "../../store/mod.ts";
 import { type Check, failed, ok, type Result, warning } from "../check.ts";
+import { remount } from "../file_system.ts";
 import { describe, look, quote } from "../files.ts";
 import type { Patient } from "../patient.ts";
 
@@ -65,8 +66,9 @@ async function judge(patient: Patient, applied: AppliedTopology | null): Promise
   }
   const unwritable = findWriteProblem(path);
   if (unwritable !== null) {
+    // Then owners and modes are of no consequence.
     const mend = unwritable.includes("Read-only file system")
-      ? remountCommand(patient.stateDirectory)
+      ? remount(patient.stateDirectory)
       : await ownCommand(patient);
     return warning([unwritable, ...saw], mend);
   }
@@ -94,11 +96,6 @@ export function applyAgain(patient: Patient): Promise<string> {
 async function ownCommand(patient: Patient): Promise<string> {
   const { name } = await patient.agentUser();
   return `chown -R ${name}: ${quote(patient.stateDirectory)}`;
-}
-
-/** Where the whole file system is read-only, owners and modes are of no consequence. */
-function remountCommand(folder: string): string {
-  return `mount -o remount,rw "$(findmnt -n -o TARGET -T ${quote(folder)})"`;
 }
 
 function setAside(path: string, saw: readonly string[] = []): Result | null {
