@@ -110,5 +110,5 @@ export async function withPatient(test: (setup: AgentSetup) => Promise<void>): P
   await test(setup);
 }
 
-/** What the file of a lock tells of its holder. */
-export const lockText = "process 4711 since 2026-11-22T18:00:00.000Z for the loop\n";
+/** What the file of a lock tells of a holder that is there. */
+export const lockText = `process ${Deno.pid} since 2026-11-22T18:00:00.000Z for the loop\n`;

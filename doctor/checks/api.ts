@@ -1,7 +1,7 @@
 import { hostAndPort, type MasterAddress } from "../../master/mod.ts";
 import { connectTo, presentedCertificates } from "../../master/handshake.ts";
 import { type Check, ok, skipped, warning } from "../check.ts";
-import { readHolder } from "../holder.ts";
+import { readLivingHolder } from "../holder.ts";
 import type { Patient } from "../patient.ts";
 
 const timeoutMs = 2_000;
@@ -23,7 +23,7 @@ export const api: Check = {
     const identity = await patient.identity();
     if ("problem" in identity) return skipped("the certificates cannot be used");
     const [own] = identity.chain;
-    const isRunning = await readHolder(`${patient.stateDirectory}/agent.lock`) !== null;
+    const isRunning = await readLivingHolder(`${patient.stateDirectory}/agent.lock`) !== null;
     try {
       (await connectTo({ host, port }, { timeoutMs, signal })).destroy();
     } catch (error) {

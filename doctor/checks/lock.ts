@@ -1,7 +1,7 @@
 import { lockPathOf } from "../../store/mod.ts";
 import { type Check, ok, warning } from "../check.ts";
 import { quote } from "../files.ts";
-import { type Holder, readHolder } from "../holder.ts";
+import { describeHolder, type Holder, readHolder } from "../holder.ts";
 import { unit } from "../service.ts";
 
 /** From then on an apply takes longer than any master waits for it, in milliseconds. */
@@ -16,18 +16,20 @@ export const lock: Check = {
     const applyPath = lockPathOf(patient.options.agent.storePath);
     const [loop, apply] = await Promise.all([loopPath, applyPath].map(readHolder));
     const saw = [
-      loop ? `the loop: ${loop.text} (${loopPath})` : `no loop runs with ${loopPath}`,
-      ...(apply ? [`under way: ${apply.text} (${applyPath})`] : []),
+      loop ? describeHolder(loop, loopPath) : `no loop runs with ${loopPath}`,
+      ...(apply ? [describeHolder(apply, applyPath)] : []),
     ];
-    if (apply && ageOf(apply) > longApplyMs) {
+    if (apply && apply.isThere !== false && ageOf(apply) > longApplyMs) {
       const long = "an apply or a teardown has been under way for over 10 minutes";
       return warning([long, ...saw], endCommand(applyPath));
     }
     const service = await patient.service();
-    if (loop && service.hasSystemd && service.unit !== null && !service.isActive) {
+    const isService = !service.hasSystemd || service.unit === null || service.isActive;
+    if (loop && loop.isThere !== false && !isService) {
       const foreign = `agent.lock names a process that is none of ${unit}: another loop, beside ` +
-        "which the service cannot start, or one that was killed";
-      return warning([foreign, ...saw], endCommand(loopPath));
+        "which the service cannot start";
+      const orDead = loop.isThere === null ? ", or one that was killed" : "";
+      return warning([foreign + orDead, ...saw], endCommand(loopPath));
     }
     return ok(...saw);
   },

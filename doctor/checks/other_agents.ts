@@ -1,5 +1,5 @@
 import { type Check, ok, warning } from "../check.ts";
-import { readHolder } from "../holder.ts";
+import { describeHolder, readLivingHolder } from "../holder.ts";
 import { endCommand } from "./lock.ts";
 
 /** Whether another agent reports for this host, or changes its Docker. */
@@ -11,10 +11,10 @@ export const otherAgents: Check = {
     for (const folder of otherStateDirectories) {
       if (folder === patient.stateDirectory) continue;
       const path = `${folder}/agent.lock`;
-      const holder = await readHolder(path);
+      const holder = await readLivingHolder(path);
       if (!holder) continue;
       return warning(
-        `another loop: ${holder.text} (${path}); two of them report twice, and apply twice`,
+        `another loop: ${describeHolder(holder, path)}; two of them report twice, and apply twice`,
         endCommand(path),
       );
     }

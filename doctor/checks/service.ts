@@ -1,6 +1,6 @@
 import { type Check, ok, type Result, skipped, warning } from "../check.ts";
 import { quote } from "../files.ts";
-import { readHolder } from "../holder.ts";
+import { readLivingHolder } from "../holder.ts";
 import type { Patient } from "../patient.ts";
 import { findProgramProblem } from "../program.ts";
 import { type Service, unit } from "../service.ts";
@@ -20,7 +20,7 @@ export const service: Check = {
   async run(patient) {
     const found = await patient.service();
     if (!found.hasSystemd) return skipped("systemd does not run this host");
-    const loop = await readHolder(`${patient.stateDirectory}/agent.lock`);
+    const loop = await readLivingHolder(`${patient.stateDirectory}/agent.lock`);
     if (found.unit === null) {
       if (loop) return ok(`${unit} is not installed; the loop was started by other means`);
       return judgeSchedule(found, patient);

@@ -119,7 +119,7 @@ Deno.test("decnet-agent doctor names the loop that holds the lock, and leaves it
   const text = await Deno.readTextFile(path);
   const ended = await execute(["doctor", "--json", ...host.flags()]);
   const { state, saw } = checkOf(ended, "lock");
-  assert.ok(saw.startsWith(`the loop: process ${agent.pid} since 20`), saw);
+  assert.ok(saw.startsWith(`${path} names process ${agent.pid} since 20`), saw);
   assert.equal(state, "ok");
   assert.equal(await Deno.readTextFile(path), text);
   const { code } = await agent.stop();
