@@ -32,7 +32,7 @@ const samples: Record<KeyName, [string[], (configuration: Configuration) => unkn
     ({ listen }) => listen?.host.replace(/.*:.*/, "[$&]").concat(`:${listen.port}`),
   ],
   "allowed-cn": [["a", "b", "c", ","], ({ listen }) => listen?.allowedNames.join()],
-  "textfile": [["/a", "b", "/c", "/"], ({ textfile }) => textfile],
+  "textfile": [["/a.prom", "b.prom", "/c.prom", "/"], ({ textfile }) => textfile],
   "supersede": [["true", "false", "true", "yes"], ({ supersede }) => String(supersede)],
 };
 

@@ -24,6 +24,8 @@ export async function doctor(
     ...explanation,
     agent: configuration.agent,
     listen: configuration.listen,
+    textfile: configuration.textfile,
+    intervalMs: configuration.intervalMs,
     versions: versions(),
     uid: Deno.uid() ?? 0,
     otherStateDirectories: usualStateDirectories(terminal),

@@ -154,8 +154,8 @@ export const keys = {
       "where metrics for Prometheus go after each beat: a file NAME.prom in the folder that " +
       "the textfile collector of node_exporter reads",
     fallback: "off",
-    allowed: "the path of a file",
-    parse: (text) => text.endsWith("/") ? null : parsePath(text),
+    allowed: "the path of a file whose name ends in .prom, as node_exporter reads no others",
+    parse: (text) => /[^/]\.prom$/.test(text) ? parsePath(text) : null,
   }),
 } as const;
 

@@ -81,8 +81,10 @@ Deno.test("run() --once --textfile leaves the metrics of the check, with its exi
 
 Deno.test("run() --once warns when it cannot write the metrics", async () => {
   await using setup = await AgentSetup.create();
-  const args = ["--once", ...flagsOf(setup), `--textfile=${setup.path}`];
-  const warning = `Cannot write ${setup.path}: it is a folder; name a file in it`;
+  const path = `${setup.path}/folder.prom`;
+  await Deno.mkdir(path);
+  const args = ["--once", ...flagsOf(setup), `--textfile=${path}`];
+  const warning = `Cannot write ${path}: it is a folder; name a file in it`;
   const warned = await runOn(args);
   assert.equal(warned.code, 1);
   assert.ok(warned.stdout.startsWith(`DECNET WARNING - ${warning} | `), warned.stdout);
@@ -116,6 +118,6 @@ Deno.test("run() writes the metrics after each beat of the loop, and beats on wh
   assert.doesNotMatch(await run(path, isWritten), /textfile/);
   assert.equal(metric(path, "status_code"), "0");
   const before = setup.master.beatCount;
-  const log = await run("/dev/null", () => setup.master.beatCount >= before + 2);
+  const log = await run("/dev/null/a.prom", () => setup.master.beatCount >= before + 2);
   assert.equal(log.match(/subject=textfile/g)?.length, 1, log);
 });

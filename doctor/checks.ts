@@ -14,6 +14,7 @@ import { service } from "./checks/service.ts";
 import { socket } from "./checks/socket.ts";
 import { stateDirectory } from "./checks/state_directory.ts";
 import { store } from "./checks/store.ts";
+import { textfile } from "./checks/textfile.ts";
 import { clock, validity } from "./checks/validity.ts";
 
 /** All checks, in the order in which they are told: what others need comes before them. */
@@ -35,6 +36,7 @@ export const checks: readonly Check[] = [
   masterConnection,
   masterTls,
   api,
+  textfile,
   service,
   otherAgents,
 ];

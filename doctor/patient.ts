@@ -12,6 +12,10 @@ export interface PatientOptions {
   readonly agent: Omit<AgentOptions, "agentVersion">;
   /** Where the API listens; null: nowhere. */
   readonly listen: { readonly host: string; readonly port: number } | null;
+  /** Where the metrics go; null: nowhere. */
+  readonly textfile: string | null;
+  /** The time between two beats. */
+  readonly intervalMs: number;
   readonly versions: { readonly agent: string; readonly deno: string; readonly sqlite: string };
   /** Each key that is set, with its value and where that comes from. */
   readonly settings: readonly { readonly key: string; readonly text: string }[];

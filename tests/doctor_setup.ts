@@ -90,6 +90,8 @@ export async function examineHost(
     ...explanation,
     agent: configuration.agent,
     listen: configuration.listen,
+    textfile: configuration.textfile,
+    intervalMs: configuration.intervalMs,
     versions: { agent: "1", deno: "2", sqlite: "3" },
     settleMs: 50,
     uid,

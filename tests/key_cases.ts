@@ -165,8 +165,11 @@ export const keyCases: Record<
     refused: ["", "True", "yes", "no", "1", "0", "on", "true ", "toString"],
   },
   "textfile": {
-    taken: same("/var/lib/node_exporter/decnet.prom", "relative/a b", "é"),
-    refused: ["", "/", "/a/", "a\nb", "a\0b", "\t"],
+    taken: same("/var/lib/node_exporter/decnet.prom", "relative/a b.prom", "é.prom"),
+    refused: [
+      ...["", "/", "/a/", "a\nb", "a\0b", "\t", "/a/b.txt", "/a/prom", "/a/.prom", ".prom"],
+      ...["a.prom/", "a.prom.txt", "a.PROM", "a\n.prom", `${"a".repeat(4092)}.prom`],
+    ],
   },
 };
 

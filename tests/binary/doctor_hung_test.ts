@@ -37,7 +37,7 @@ Deno.test("decnet-agent doctor ends in time when engine, store and master hang",
   assert.match(saw("store"), /database is locked/);
   assert.match(saw("master-tls"), /no answer within 3 s/);
   assert.match(saw("api"), /another program listens there/);
-  assert.equal(checks.length, 19);
+  assert.equal(checks.length, 20);
 });
 
 Deno.test({
