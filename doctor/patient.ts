@@ -47,6 +47,7 @@ export type KeyToSet =
   | "docker-host"
   | "network-prefix"
   | "container-prefix"
+  | "swarmctl-port"
   | "master-name"
   | "master-fingerprint"
   | "listen";

@@ -5,6 +5,8 @@ import { type Check, failed, ok, type Result, skipped } from "../check.ts";
 import type { Patient } from "../patient.ts";
 import { timeOf } from "./validity.ts";
 
+/** Where a master listens unless it is told otherwise. */
+const usualPort = 8770;
 const notSet = "master-host is not set";
 
 /** Whether the master's name leads to an address. */
@@ -97,6 +99,22 @@ async function judge(
     case "worker certificate":
       return failed(saw, await installFromBundle(patient, "worker.crt", "worker.key"));
     default:
-      return failed(saw, `openssl s_client -connect ${hostAndPort(master!)}`);
+      return failed(saw, mendOfNoTls(message, master!.port, options.commandToSet));
   }
+}
+
+/** What mends that nobody answered as a server of TLS would, as `message` tells. */
+export function mendOfNoTls(
+  message: string,
+  port: number,
+  commandToSet: Patient["options"]["commandToSet"],
+): string {
+  const listing = `on the master: ss -ltnp 'sport = :${port}' shows its server`;
+  if (message.includes("neither TLS 1.2")) return `${listing}; put a newer one in its place`;
+  if (!message.includes("does not speak TLS")) {
+    return `${listing}; its log may say more, restart it`;
+  }
+  return port === usualPort
+    ? `${listing}; it must speak TLS there`
+    : commandToSet("swarmctl-port", String(usualPort));
 }
