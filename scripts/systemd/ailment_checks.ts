@@ -137,7 +137,7 @@ const ailments: readonly Ailment[] = [
     name: "what a killed loop has left in its lock",
     harm: `systemctl kill --signal=KILL ${name} && systemctl stop ${name}`,
     check: "lock",
-    saw: /or one that was killed; the loop: process \d+ since/,
+    saw: /or one that was killed; \S+agent\.lock names process \d+ since/,
     mend: `flock -n ${lock} truncate -s 0 ${lock} || fuser -k -TERM ${lock}`,
     async after({ machine }) {
       await mendService(machine);

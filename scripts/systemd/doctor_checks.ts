@@ -22,7 +22,7 @@ export const doctorChecks: readonly Check[] = [
       assert.ok(code <= 1, JSON.stringify(findings));
       const saw = (name: string) => findings.find((it) => it.name === name)!.saw;
       const pid = await service.property("MainPID");
-      assert.match(saw("lock"), new RegExp(`^the loop: process ${pid} since .*agent\\.lock\\)$`));
+      assert.match(saw("lock"), new RegExp(`/agent\\.lock names process ${pid} since `));
       const folder = `/var/lib/decnet-agent: owner ${user}, group ${user}, mode 0700`;
       assert.equal(saw("state-dir"), folder);
       assert.match(saw("socket"), /docker\.sock: owner .* it takes connections$/);
