@@ -43,7 +43,7 @@ Deno.test("deno.json permits what the agent reads, and nothing else", () => {
   ];
   const { env, sys, run, ffi, import: imports } = manifest.permissions.agent;
   assert.deepEqual([...env].sort(), [...surroundings, ...keyNames.map(variableOf)].sort());
-  assert.deepEqual(sys, ["uid", "networkInterfaces", "statfs"]);
+  assert.deepEqual(sys, ["uid", "networkInterfaces", "statfs", "getPriority"]);
   // Left out, or false, some hosts would still be granted.
   assert.deepEqual([run, ffi, imports], [false, false, { deny: true }]);
 });
