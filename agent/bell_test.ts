@@ -76,3 +76,24 @@ Deno.test("Bell.wait() leaves nothing behind at the signal, however it ends", as
   await bell.wait(longMs, signal);
   assert.equal(listeners.size, 0);
 });
+
+Deno.test("Bell.hint() ends the wait of who takes hints, is taken once, and leaves rings alone", async () => {
+  const bell = new Bell();
+  const waited = bell.wait(longMs, never, { takesHints: true });
+  bell.hint();
+  bell.hint();
+  assert.equal(await waited, true);
+  assert.equal(await bell.wait(longMs, never, { takesHints: true }), true, "it was not kept");
+  assert.deepEqual([bell.take(), bell.takeHint(), bell.takeHint()], [false, true, false]);
+});
+
+Deno.test("Bell.hint() does not end the wait of who takes none", async () => {
+  const bell = new Bell();
+  bell.hint();
+  const waited = bell.wait(longMs, never);
+  bell.hint();
+  assert.equal(await Promise.race([waited, Promise.resolve("still waiting")]), "still waiting");
+  bell.ring();
+  assert.equal(await waited, true);
+  assert.equal(bell.takeHint(), true);
+});

@@ -3,6 +3,7 @@ import type { Agent, Beat } from "./agent.ts";
 import { Bell } from "./bell.ts";
 import { wantsBackoff } from "./delivery.ts";
 import { Diary } from "./diary.ts";
+import { Due, type OutOfTurn, type Wait } from "./due.ts";
 import { firstDelayMs, nextDelayMs } from "./schedule.ts";
 
 /** What the loop needs besides the agent. */
@@ -15,14 +16,13 @@ export interface LoopOptions {
   readonly onWork?: (phase: "begin" | "end") => void;
   /** A number in [0, 1). */
   readonly random?: () => number;
-  /** How often to look at the host between two beats, in milliseconds. */
-  readonly lookIntervalMs?: number;
-  /** Calls for a beat at once. */
+  /** The least between two beats out of turn, in milliseconds. */
+  readonly extraApartMs?: number;
+  /** Calls for a beat at once, or hints that there may be news for one. */
   readonly bell?: Bell;
   /** Whether the agent itself is changing the host: then what is half done is no news. */
   readonly isBusy?: () => boolean;
-  /** Waits so long, or until the bell rings; answers false when the signal cut the wait short. */
-  readonly wait?: (ms: number, signal: AbortSignal, bell: Bell) => Promise<boolean>;
+  readonly wait?: Wait;
 }
 
 /** Beats until `signal` is aborted. Nothing that a beat meets ends the loop. */
@@ -32,7 +32,7 @@ export async function runLoop(
   options: LoopOptions,
 ): Promise<void> {
   const { intervalMs, log, onBeat = () => {}, random = Math.random } = options;
-  const { lookIntervalMs = 5_000, bell = new Bell(), isBusy = () => false } = options;
+  const { extraApartMs = 5_000, bell = new Bell(), isBusy = () => false } = options;
   const { onWork = () => {} } = options;
   const work = async <T>(task: () => Promise<T>): Promise<T> => {
     onWork("begin");
@@ -42,44 +42,16 @@ export async function runLoop(
       onWork("end");
     }
   };
-  const { wait = (ms, signal, bell) => bell.wait(ms, signal) } = options;
+  const { wait = (ms, signal, bell, options) => bell.wait(ms, signal, options) } = options;
+  const hasNews = () => work(() => agent.hasNews(signal));
+  const due = new Due({ bell, wait, apartMs: extraApartMs, hasNews, isBusy });
   const diary = new Diary(log);
   let failures = 0;
   let delayMs = firstDelayMs(intervalMs, random());
-  let isWatching = false;
-  let retryAfterMs: number | null = null;
-  let lastExtraAt = -Infinity;
-  /** Ends when there may be one more beat out of turn. */
-  const mayBeExtra = async () => {
-    const tooEarlyMs = lastExtraAt + lookIntervalMs - performance.now();
-    if (tooEarlyMs > 0) await wait(tooEarlyMs, signal, new Bell());
-    lastExtraAt = performance.now();
-    // Whatever has rung meanwhile, this beat tells it.
-    bell.take();
-    return !signal.aborted;
-  };
-  /** Ends when the next beat is due, or there is news for it; false when the loop is to stop. */
-  const isDue = async () => {
-    for (let leftMs = delayMs;;) {
-      const waitMs = isWatching ? Math.min(leftMs, lookIntervalMs) : leftMs;
-      const startedAt = performance.now();
-      if (!await wait(waitMs, signal, bell)) return false;
-      if (bell.take()) {
-        // A master that asked for a pause gets it, whatever there is to say.
-        if (retryAfterMs === null) return await mayBeExtra();
-        leftMs = Math.max(0, leftMs - (performance.now() - startedAt));
-        continue;
-      }
-      leftMs -= waitMs;
-      if (leftMs <= 0) return true;
-      const lookedAt = performance.now();
-      if (!isBusy() && await work(() => agent.hasNews(signal))) return await mayBeExtra();
-      leftMs = Math.max(0, leftMs - (performance.now() - lookedAt));
-    }
-  };
-  while (await isDue()) {
+  let outOfTurn: OutOfTurn = "called";
+  while (await due.next(delayMs, signal, outOfTurn)) {
     const startedAt = performance.now();
-    retryAfterMs = null;
+    let retryAfterMs: number | null = null;
     try {
       const beat = await work(() => agent.beat(signal));
       // A beat that was cut short by the stop says nothing about the host.
@@ -94,9 +66,10 @@ export async function runLoop(
       failures++;
     }
     delayMs = nextDelayMs({ intervalMs, failures, retryAfterMs }, random());
+    // A master that asked for a pause gets it, whatever there is to say.
+    outOfTurn = retryAfterMs !== null ? "none" : failures > 0 ? "called" : "news";
     // The pace is from beat to beat; a master that fails or asked for a pause gets the whole of it.
-    isWatching = failures === 0 && retryAfterMs === null;
-    if (isWatching) {
+    if (outOfTurn === "news") {
       delayMs = Math.max(0, delayMs - (performance.now() - startedAt));
     }
   }

@@ -7,6 +7,8 @@ const backoffFirstMs = 5_000;
 const backoffLimitMs = 5 * 60_000;
 const retryAfterMinimumMs = 5_000;
 const retryAfterLimitMs = 60 * 60_000;
+const listenFirstMs = 1_000;
+const listenLimitMs = 60_000;
 /** The part of the interval by which each beat comes sooner or later. */
 const jitter = 0.2;
 
@@ -37,4 +39,10 @@ export function nextDelayMs(history: BeatHistory, random: number): number {
   // Full jitter: anywhere between the least and a bound that doubles with each failure.
   const bound = Math.min(backoffLimitMs, backoffFirstMs * 2 ** Math.min(failures, 16));
   return backoffFirstMs + (bound - backoffFirstMs) * random;
+}
+
+/** The delay after the n-th failure in a row to listen to the engine, or after the end of a stream. */
+export function listenDelayMs(failures: number, random: number): number {
+  const bound = Math.min(listenLimitMs, listenFirstMs * 2 ** Math.min(failures - 1, 16));
+  return bound * (0.5 + 0.5 * random);
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { firstDelayMs, nextDelayMs } from "./schedule.ts";
+import { firstDelayMs, listenDelayMs, nextDelayMs } from "./schedule.ts";
 
 const intervalMs = 30_000;
 const minuteMs = 60_000;
@@ -70,4 +70,13 @@ Deno.test("nextDelayMs() spreads hosts that were asked to come at the same secon
       [5 * minuteMs, 5 * minuteMs + 0.8 * intervalMs],
     );
   }
+});
+
+Deno.test("listenDelayMs() doubles with each failure, from 1 s to 1 min, less up to half of it", () => {
+  const bounds = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
+  for (const [index, bound] of bounds.entries()) {
+    const range = rangeOf((random) => listenDelayMs(index + 1, random));
+    assert.deepEqual(range, [bound / 2, bound]);
+  }
+  assert.equal(listenDelayMs(10_000, 0), 30_000);
 });

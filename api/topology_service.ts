@@ -63,7 +63,11 @@ export class TopologyService implements ApiService {
   }
 
   #track(done: string, work: () => Promise<Outcome>): Promise<void> {
-    const told = this.#tell(done, work).finally(() => this.#work.delete(told));
+    const told = this.#tell(done, work).finally(() => {
+      this.#work.delete(told);
+      // What others have changed meanwhile was passed over.
+      this.#options.bell.hint();
+    });
     this.#work.add(told);
     return told;
   }

@@ -1,4 +1,5 @@
 import { Agent, type Beat, Bell, runLoop } from "../agent/mod.ts";
+import { HostWatch } from "../agent/watch.ts";
 import { Applier } from "../apply/mod.ts";
 import { ApiServer, TopologyService } from "../api/mod.ts";
 import type { Log, Supervisor } from "../host/mod.ts";
@@ -34,6 +35,7 @@ export class Session {
   readonly #agent: Agent;
   readonly #bell = new Bell();
   readonly #service: TopologyService;
+  readonly #watch: HostWatch;
 
   constructor(configuration: Configuration, options: SessionOptions) {
     const { agent: agentOptions, supersede } = configuration;
@@ -48,6 +50,7 @@ export class Session {
       applier,
       bell: this.#bell,
     });
+    this.#watch = new HostWatch({ ...shared, onChange: () => this.#bell.hint() });
   }
 
   /** The first beat may be a whole interval away; a first look shows that the agent works. */
@@ -71,6 +74,7 @@ export class Session {
     const { log, supervisor, metrics, onBeat, signal } = this.#options;
     if (metrics) metrics.isListening = listen && false;
     await Promise.all([
+      this.#watch.run(signal),
       runLoop(this.#agent, signal, {
         intervalMs,
         log,
@@ -78,6 +82,7 @@ export class Session {
         isBusy: () => this.#service.isBusy,
         onWork: (phase) => phase === "begin" ? supervisor.beginWork() : supervisor.endWork(),
         onBeat: (beat) => {
+          this.#watch.note(beat.stock);
           onBeat(beat);
           const findings = findingsOf(beat, warnings);
           supervisor.status(summary(beat, findings));

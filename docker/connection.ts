@@ -1,4 +1,9 @@
-import { type EngineResponse, ResponseReader } from "./response_reader.ts";
+import {
+  type BodySink,
+  type EngineHead,
+  type EngineResponse,
+  ResponseReader,
+} from "./response_reader.ts";
 
 /** A larger body is refused, in bytes. Ten thousand containers make 15 to 30 MB. */
 const maximumBodyBytes = 32 * 2 ** 20;
@@ -50,6 +55,16 @@ export class EngineConnection {
   /** The answer to the oldest request that has none yet. */
   receive(): Promise<EngineResponse> {
     return this.#reader.next();
+  }
+
+  /** The head of that answer alone; then its body is to be taken by `pour()`. */
+  head(): Promise<EngineHead> {
+    return this.#reader.head();
+  }
+
+  /** Hands the body of the answer with that head on as it comes; resolves at its end. */
+  pour(head: EngineHead, sink: BodySink): Promise<void> {
+    return this.#reader.body(head, sink);
   }
 
   /** Closes the connection; closing it again does nothing. */

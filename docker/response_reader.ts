@@ -1,3 +1,5 @@
+import { WholeBody } from "./whole_body.ts";
+
 const decoder = new TextDecoder();
 const protocol = "HTTP/1.";
 const maximumHeadBytes = 32 * 1024;
@@ -5,12 +7,24 @@ const maximumHeadBytes = 32 * 1024;
 const maximumLineBytes = 1024;
 const maximumTrailers = 16;
 
-/** One answer of the engine. */
-export interface EngineResponse {
+/** What comes before the body of an answer. */
+export interface EngineHead {
   readonly status: number;
   /** Names in lower case; of a repeated header the last one. */
   readonly headers: ReadonlyMap<string, string>;
+}
+
+/** One answer of the engine. */
+export interface EngineResponse extends EngineHead {
   readonly body: Uint8Array;
+}
+
+/** Takes a body as it comes. */
+export interface BodySink {
+  /** Throws `Error` when so many bytes more would be too many. */
+  checkRoom(more: number): void;
+  /** Takes the next bytes, which stay what they are until it returns. */
+  append(part: Uint8Array): void;
 }
 
 /** Fills the front of `into`; answers the number of bytes, or null at the end of the stream. */
@@ -32,17 +46,43 @@ export class ResponseReader {
 
   /** The next answer. Throws `Error` when it is not HTTP, is cut short, or passes a limit. */
   async next(): Promise<EngineResponse> {
+    const head = await this.head();
+    const body = new WholeBody(this.#maximumBodyBytes);
+    await this.body(head, body);
+    return { ...head, body: body.bytes() };
+  }
+
+  /** The head of the next answer, whose body is to be read before anything else; throws as `next()`. */
+  async head(): Promise<EngineHead> {
     await this.#expectProtocol();
     const [statusLine, ...headerLines] = (await this.#until("\r\n\r\n", maximumHeadBytes))
       .split("\r\n");
     const status = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/.exec(statusLine!)?.[1];
     if (status === undefined) throw notHttp();
-    const headers = new Map(headerLines.map(parseHeader));
-    return {
-      status: Number(status),
-      headers,
-      body: await this.#body(Number(status), headers),
-    };
+    return { status: Number(status), headers: new Map(headerLines.map(parseHeader)) };
+  }
+
+  /** Hands the body of the answer with that head on as it comes, to its end; throws as `next()`. */
+  async body({ status, headers }: EngineHead, sink: BodySink): Promise<void> {
+    const coding = headers.get("transfer-encoding");
+    const length = headers.get("content-length");
+    if (status < 200 || status === 204 || status === 304) return;
+    if (coding !== undefined) {
+      if (coding.toLowerCase() !== "chunked") {
+        throw new Error(`transfer encoding ${coding}`);
+      }
+      await this.#chunks(sink);
+    } else if (length !== undefined) {
+      if (!/^\d{1,15}$/.test(length)) {
+        throw new Error(`content length ${length}`);
+      }
+      sink.checkRoom(Number(length));
+      await this.#copy(Number(length), sink);
+    } else {
+      while (this.#end > this.#start || await this.#fill()) {
+        await this.#copy(this.#end - this.#start, sink);
+      }
+    }
   }
 
   /** Judges the first bytes as they come: of what is not HTTP, a head's end may never come. */
@@ -55,42 +95,15 @@ export class ResponseReader {
     }
   }
 
-  async #body(
-    status: number,
-    headers: ReadonlyMap<string, string>,
-  ): Promise<Uint8Array> {
-    const body = new Body(this.#maximumBodyBytes);
-    const coding = headers.get("transfer-encoding");
-    const length = headers.get("content-length");
-    if (status < 200 || status === 204 || status === 304) return body.bytes();
-    if (coding !== undefined) {
-      if (coding.toLowerCase() !== "chunked") {
-        throw new Error(`transfer encoding ${coding}`);
-      }
-      await this.#chunks(body);
-    } else if (length !== undefined) {
-      if (!/^\d{1,15}$/.test(length)) {
-        throw new Error(`content length ${length}`);
-      }
-      body.checkRoom(Number(length));
-      await this.#copy(Number(length), body);
-    } else {
-      while (this.#end > this.#start || await this.#fill()) {
-        await this.#copy(this.#end - this.#start, body);
-      }
-    }
-    return body.bytes();
-  }
-
-  async #chunks(body: Body): Promise<void> {
+  async #chunks(sink: BodySink): Promise<void> {
     for (;;) {
       const line = await this.#until("\r\n", maximumLineBytes);
       const digits = /^([0-9a-fA-F]{1,8})(?:$|[ \t;])/.exec(line)?.[1];
       if (digits === undefined) throw new Error("a chunk without a size");
       const size = parseInt(digits, 16);
       if (size === 0) break;
-      body.checkRoom(size);
-      await this.#copy(size, body);
+      sink.checkRoom(size);
+      await this.#copy(size, sink);
       if (await this.#until("\r\n", maximumLineBytes) !== "") {
         throw new Error("a chunk too long");
       }
@@ -105,15 +118,15 @@ export class ResponseReader {
     }
   }
 
-  /** Moves the next `length` bytes of the stream into the body. */
-  async #copy(length: number, body: Body): Promise<void> {
+  /** Moves the next `length` bytes of the stream into the sink. */
+  async #copy(length: number, sink: BodySink): Promise<void> {
     for (let left = length; left > 0;) {
       if (this.#start === this.#end && !await this.#fill()) throw cutShort();
       const part = this.#buffer.subarray(
         this.#start,
         Math.min(this.#end, this.#start + left),
       );
-      body.append(part);
+      sink.append(part);
       left -= part.length;
       this.#start += part.length;
     }
@@ -152,42 +165,6 @@ export class ResponseReader {
     const count = await this.#readStream(this.#buffer.subarray(this.#end));
     this.#end += count ?? 0;
     return count !== null;
-  }
-}
-
-/** A body of unknown length, in one growing piece: a piece a chunk would let tiny chunks eat memory. */
-class Body {
-  readonly #maximumBytes: number;
-  #bytes = new Uint8Array(16 * 1024);
-  #length = 0;
-
-  constructor(maximumBytes: number) {
-    this.#maximumBytes = maximumBytes;
-  }
-
-  checkRoom(more: number): void {
-    if (this.#length + more <= this.#maximumBytes) return;
-    throw new Error(
-      `the answer is larger than ${
-        this.#maximumBytes / 2 ** 20
-      } MiB; remove containers that nobody needs`,
-    );
-  }
-
-  append(part: Uint8Array): void {
-    this.checkRoom(part.length);
-    const needed = this.#length + part.length;
-    if (needed > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
-      larger.set(this.bytes());
-      this.#bytes = larger;
-    }
-    this.#bytes.set(part, this.#length);
-    this.#length = needed;
-  }
-
-  bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
   }
 }
 

@@ -25,7 +25,7 @@ are stand-ins. It takes about ten seconds, changes nothing on this host, and lea
 `;
 
 /** The agent has news at once, so there is no need for beats in short order. */
-const newsPace: Pace = { intervalMs: 30_000, lookIntervalMs: 800 };
+const newsPace: Pace = { intervalMs: 30_000, extraApartMs: 800 };
 /** With the least jitter, a fifth less, the beats are 0.8 s apart. */
 const beatPace: Pace = { intervalMs: 1_000 };
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { eventFilters } from "../docker/own_events.ts";
 import { container, FakeEngine, network } from "../tests/engine/mod.ts";
 import {
   applies,
@@ -38,7 +39,7 @@ Deno.test("demo tells how a topology comes, is mended, and goes", async () => {
   ]);
 });
 
-Deno.test("demo --docker looks at the engine with two GETs a beat, and does nothing else", async () => {
+Deno.test("demo --docker listens to the engine, looks at it with two GETs a beat, and does nothing else", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const socket = `${folder}/docker.sock`;
@@ -60,7 +61,8 @@ Deno.test("demo --docker looks at the engine with two GETs a beat, and does noth
       /exit code {3}1/,
     ]);
     const calls = new Set(engine.requests.map(({ method, path }) => `${method} ${path}`));
-    assert.deepEqual([...calls], ["GET /networks", "GET /containers/json?all=1"]);
+    const events = `GET /events?filters=${encodeURIComponent(eventFilters)}`;
+    assert.deepEqual(calls, new Set([events, "GET /networks", "GET /containers/json?all=1"]));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

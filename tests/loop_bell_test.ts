@@ -5,7 +5,7 @@ import { AgentSetup } from "./agent_setup.ts";
 /** What a loop is made with, besides the agent. */
 interface Course {
   readonly bell: Bell;
-  readonly lookIntervalMs: number;
+  readonly extraApartMs: number;
   /** A number in [0, 1); with 0 the first beat comes at once. */
   readonly random?: number;
   /** Takes what the loop is about to wait, in milliseconds. */
@@ -16,13 +16,13 @@ interface Course {
 async function withLoop(
   setup: AgentSetup,
   test: (stop: () => Promise<void>) => Promise<void>,
-  { lookIntervalMs, bell, onWait = () => {}, random = 0 }: Course,
+  { extraApartMs, bell, onWait = () => {}, random = 0 }: Course,
 ): Promise<void> {
   const agent = setup.newAgent();
   const controller = new AbortController();
   const loop = runLoop(agent, controller.signal, {
     intervalMs: 3_600_000,
-    lookIntervalMs,
+    extraApartMs,
     log: () => {},
     random: () => random,
     bell,
@@ -43,10 +43,10 @@ async function withLoop(
   }
 }
 
-/** The waits of a loop that looks at the host so seldom that only its bell makes it beat. */
+/** The waits of a loop that makes one beat out of turn at most, unless it is told otherwise. */
 class Waits {
   readonly bell = new Bell();
-  readonly lookIntervalMs = 3_600_000;
+  readonly extraApartMs = 3_600_000;
   /** In milliseconds. */
   readonly all: number[] = [];
   /** For each, whether the bell had rung when it began. */
@@ -104,7 +104,7 @@ Deno.test("runLoop() makes one beat of many rings", async () => {
 Deno.test("runLoop() keeps its distance between two beats that its bell called for", async () => {
   await using setup = await AgentSetup.create();
   const bell = new Bell();
-  const lookIntervalMs = 700;
+  const extraApartMs = 700;
   await withLoop(setup, async () => {
     await setup.master.nextBeat();
     const rungAt = performance.now();
@@ -112,8 +112,8 @@ Deno.test("runLoop() keeps its distance between two beats that its bell called f
     await setup.master.nextBeat();
     bell.ring();
     await setup.master.nextBeat();
-    assert.ok(performance.now() - rungAt >= lookIntervalMs, "the second came too early");
-  }, { bell, lookIntervalMs });
+    assert.ok(performance.now() - rungAt >= extraApartMs, "the second came too early");
+  }, { bell, extraApartMs });
 });
 
 Deno.test("runLoop() does not lose a ring that comes during a beat", async () => {
@@ -191,5 +191,5 @@ Deno.test("runLoop() makes one beat of a ring that comes while another waits for
     await setup.master.nextBeat();
     await waits.begun(5);
     assert.equal(waits.rung[4], false, "there would be one more beat, to say the same");
-  }, { ...waits, lookIntervalMs: 700 });
+  }, { ...waits, extraApartMs: 700 });
 });

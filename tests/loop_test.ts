@@ -40,7 +40,6 @@ async function runBeats(
         onBeat();
       },
       random: () => random,
-      lookIntervalMs: Infinity,
       wait: async (ms) => {
         course.waitsMs.push(Math.round(ms));
         if (course.waitsMs.length > count) return false;

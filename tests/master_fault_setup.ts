@@ -78,7 +78,6 @@ export async function assertOvercome(fault: MasterFault): Promise<void> {
       intervalMs: 30_000,
       log: createLog((line) => lines.push(line)),
       onBeat: (beat) => beats.push(beat),
-      lookIntervalMs: Infinity,
       wait: async () => {
         if (beats.length === 1 && strikes++ === 0) end = await fault.strike(host);
         if (beats.length === 2) {

@@ -32,7 +32,6 @@ async function flap(turns: readonly Turn[]): Promise<Course> {
       }),
       onBeat: ({ delivery }) => course.results.push(delivery.result),
       random: () => 0.5,
-      lookIntervalMs: Infinity,
       wait: async (ms) => {
         if (next > 0) course.waitsMs.push(ms);
         const turn = turns[next++];

@@ -117,7 +117,6 @@ Deno.test("the agent loses no beat while its certificates are replaced again and
       log: (_level, message) => lines.push(message),
       onBeat: ({ delivery }) =>
         results.push(("error" in delivery && delivery.error) || delivery.result),
-      lookIntervalMs: Infinity,
       // The files change while other things than the reading of them go on.
       wait: () => new Promise((resolve) => setTimeout(resolve, 1, !isReplaced || beatsLeft-- > 0)),
     });

@@ -24,8 +24,7 @@ export function introduce(narrator: Narrator, mode: Mode, folder: string): void 
     "A beat is what the agent reports: " +
       (mode === "look"
         ? "one every 0.8 s here, every 30 s in real life. "
-        : "every 30 s, and at once when there is news, for which it looks every 0.8 s here and " +
-          "every 5 s in real life. ") +
+        : "every 30 s, and at once when there is news, of which the engine tells it. ") +
       "Drift is how what runs differs from what was applied. " +
       `The demo writes to ${folder}${
         mode === "apply" ? " and the engine" : ""

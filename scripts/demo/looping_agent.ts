@@ -1,4 +1,5 @@
 import { Agent, type Beat, Bell, runLoop } from "../../agent/mod.ts";
+import { HostWatch } from "../../agent/watch.ts";
 import { Applier, type Step } from "../../apply/mod.ts";
 import { ApiServer, TopologyService } from "../../api/mod.ts";
 import type { Configuration } from "../../cli/mod.ts";
@@ -17,8 +18,8 @@ const settleWithinMs = 30_000;
 export interface Pace {
   /** From beat to beat, before the jitter, of which the demo takes the least: a fifth less. */
   readonly intervalMs: number;
-  /** From look to look at the host. */
-  readonly lookIntervalMs?: number;
+  /** The least between two beats out of turn. */
+  readonly extraApartMs?: number;
 }
 
 /** What the agent is told from outside. */
@@ -77,7 +78,9 @@ export class LoopingAgent {
       this.#server = await ApiServer.start(service, { ...listen, port: 0, certificates, log });
       log("info", "listening", { address: `${listen.host}:${this.#server.port}` });
     }
+    const watch = new HostWatch({ ...options, log, onChange: () => bell.hint() });
     const onBeat = (beat: Beat) => {
+      watch.note(beat.stock);
       this.#last = beat;
       if (beat.delivery.result === "delivered") this.#delivered++;
       this.#ended.add(beat);
@@ -85,10 +88,10 @@ export class LoopingAgent {
     // Without chance in it, the first beat comes at once and a failed one is repeated after 5 s.
     const random = () => 0;
     const isBusy = () => service.isBusy;
-    this.#loop = runLoop(this.#agent, signal, { ...pace, log, bell, isBusy, onBeat, random })
-      .then(() => {
-        if (!signal.aborted) throw new Error("the agent's loop ended by itself");
-      });
+    const loop = runLoop(this.#agent, signal, { ...pace, log, bell, isBusy, onBeat, random });
+    this.#loop = Promise.all([loop, watch.run(signal)]).then(() => {
+      if (!signal.aborted) throw new Error("the agent's loop ended by itself");
+    });
     this.#loop.catch(onError);
   }
 

@@ -5,7 +5,8 @@
  * line, too: `beat RESULT STORE DOCKER DRIFT`. Before the first `wait`, and after the loop has ended,
  * when all is closed, it says `closed` and waits for a byte.
  */
-import { Agent, type AgentOptions, runLoop } from "../../agent/mod.ts";
+import { Agent, type AgentOptions, Bell, runLoop } from "../../agent/mod.ts";
+import { HostWatch } from "../../agent/watch.ts";
 import { createLog, writeText } from "../../host/mod.ts";
 import { defaultImages } from "../../topology/mod.ts";
 
@@ -23,18 +24,29 @@ const mayGoOn = async (): Promise<boolean> => {
   return await mayGoOn();
 };
 
+const log = createLog((line) => void writeText(Deno.stderr, line));
+const bell = new Bell();
+const newWatch = () => new HostWatch({ ...options, log, onChange: () => bell.hint() });
+
 // What the runtime opens once, and keeps, is open after this.
 const warmUp = new Agent(options);
 await warmUp.beat(new AbortController().signal);
 warmUp.close();
+const soon = AbortSignal.timeout(1_000);
+await newWatch().run(soon);
 say("closed");
 await mayGoOn();
 
 const agent = new Agent(options);
+const watch = newWatch();
+const stop = new AbortController();
+const watching = watch.run(stop.signal);
 await runLoop(agent, new AbortController().signal, {
   intervalMs,
-  log: createLog((line) => void writeText(Deno.stderr, line)),
+  log,
+  bell,
   onBeat: ({ stock, delivery }) => {
+    watch.note(stock);
     const docker = "error" in stock.observed ? "silent" : "seen";
     const isUnsent = "latencyMs" in delivery && delivery.latencyMs === null;
     say(
@@ -48,6 +60,8 @@ await runLoop(agent, new AbortController().signal, {
     return mayGoOn();
   },
 });
+stop.abort();
+await watching;
 agent.close();
 say("closed");
 await mayGoOn();

@@ -57,6 +57,12 @@ export function removeContainer(state: EngineState, reference: string, force: bo
   state.containers = state.containers.filter(({ Id }) => Id !== id);
 }
 
+/** Answers `POST /containers/{id}/rename?name=…`, as far as tests do it. Throws `Refusal`. */
+export function rename(state: EngineState, reference: string, wanted: string): void {
+  const container = state.container(reference);
+  state.replace({ ...container, Names: [`/${reserveName(state, wanted)}`] });
+}
+
 type AskedEndpoints = NonNullable<
   NonNullable<ContainerCreation["NetworkingConfig"]>["EndpointsConfig"]
 >;

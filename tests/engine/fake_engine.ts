@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { ByteInput, closeQuietly, isDisconnect, writeAll } from "./connection.ts";
+import { EventStreams } from "./event_streams.ts";
 import { type Fault, FaultPlan, hasEffect, strike } from "./faults.ts";
 import type { Images } from "./images.ts";
 import type { ContainerItem, NetworkItem } from "./items.ts";
@@ -31,13 +32,18 @@ export class FakeEngine implements AsyncDisposable {
   requestCount = 0;
   /** How many connections have been accepted since the start. */
   connectionCount = 0;
+  /** Those who listen to its events, and get one for each change of networks and containers. */
+  readonly events = new EventStreams();
 
   readonly #listener: Deno.UnixListener;
   readonly #connections = new Set<Deno.Conn>();
   readonly #serving = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #answers = new Map<string, Uint8Array<ArrayBuffer>>();
-  readonly #state = new EngineState(() => this.#answers.clear());
+  readonly #state = new EngineState(() => {
+    this.#answers.clear();
+    this.events.changed(this.#state);
+  });
   readonly #faults = new FaultPlan();
 
   private constructor(readonly socketPath: string) {
@@ -162,6 +168,9 @@ export class FakeEngine implements AsyncDisposable {
       const after = await strike(fault, connection, reply, this.#stopping.signal);
       if (after === "silent") return await input.drain(); // Until the other side has had enough.
       if (!after) return false;
+    } else if (method === "GET" && splitVersion(target).path.startsWith("/events")) {
+      const leave = this.events.add(connection, new URLSearchParams(target.split("?")[1]));
+      return await input.drain().finally(leave);
     } else if (isChange(method)) {
       const reply = answerCall(method, target, { state: this.#state, body });
       await writeAll(connection, frame(reply, close));

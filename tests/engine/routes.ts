@@ -1,5 +1,5 @@
 import { readContainer, readMembership, readNetwork, type SentBody } from "./bodies.ts";
-import { createContainer, removeContainer } from "./containers.ts";
+import { createContainer, removeContainer, rename } from "./containers.ts";
 import { kill, pause, restart, start, stop, unpause } from "./lifecycle.ts";
 import { isTrue, listContainers, listNetworks } from "./lists.ts";
 import { connect, createNetwork, disconnect, removeNetwork } from "./networks.ts";
@@ -53,6 +53,10 @@ const routes: Route[] = [
   ...Object.entries({ start, stop, restart, pause, unpause, kill }).map(([name, act]) =>
     route("POST", `/containers/{id}/${name}`, ({ state, id }) => empty(act(state, id)))
   ),
+  route("POST", "/containers/{id}/rename", ({ state, id, query }) => {
+    rename(state, id, query.get("name") ?? "");
+    return empty(204);
+  }),
   route("DELETE", "/containers/{id}", ({ state, id, query }) => {
     removeContainer(state, id, isTrue(query.get("force")));
     return empty(204);

@@ -1,0 +1,82 @@
+/**
+ * Tells when somebody has written to the store's file, be it another process. What the kernel does
+ * not tell, as of a folder that is not there yet, is found by the beats.
+ */
+export class StoreWatch {
+  readonly #folder: string;
+  readonly #file: string;
+  readonly #onChange: () => void;
+  #watcher: Deno.FsWatcher | null = null;
+  #watched = "";
+  #isClosed = false;
+
+  constructor(storePath: string, onChange: () => void) {
+    this.#folder = storePath.replace(/\/?[^/]*$/, "") || "/";
+    this.#file = lastName(storePath);
+    this.#onChange = onChange;
+  }
+
+  /** Begins to watch where it does not; to be called with each beat. */
+  renew(): void {
+    const folder = identity(this.#folder);
+    if (this.#isClosed) return;
+    if (this.#watcher) {
+      // Another folder has taken its place. To watch the same path again takes the runtime a moment:
+      // the next beat does it.
+      if (folder !== this.#watched) this.#stop();
+      return;
+    }
+    try {
+      this.#watcher = Deno.watchFs(this.#folder, { recursive: false });
+      this.#watched = folder;
+      this.#follow(this.#watcher);
+      this.#onChange();
+    } catch {
+      // No such folder, or the kernel watches for too many: the interval remains.
+    }
+  }
+
+  /** Ends it. */
+  close(): void {
+    this.#isClosed = true;
+    this.#stop();
+  }
+
+  async #follow(watcher: Deno.FsWatcher): Promise<void> {
+    try {
+      for await (const { kind, paths } of watcher) {
+        const names = paths.map(lastName);
+        const isGone = kind === "remove" && names.includes(lastName(this.#folder));
+        // A new folder may get the number of the one before.
+        if (isGone) this.#stop();
+        // Each reading of the store is an access.
+        if (isGone || (kind !== "access" && names.some((it) => this.#isOurs(it)))) this.#onChange();
+      }
+    } catch {
+      if (this.#watcher === watcher) this.#stop();
+    }
+  }
+
+  /** The file, or one that was set aside: not the journal and the locks beside it. */
+  #isOurs(name: string): boolean {
+    return name === this.#file || name.startsWith(`${this.#file}.`);
+  }
+
+  #stop(): void {
+    this.#watcher?.close();
+    this.#watcher = null;
+  }
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+function identity(path: string): string {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev} ${ino}`;
+  } catch {
+    return "absent";
+  }
+}
