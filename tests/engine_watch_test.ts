@@ -96,6 +96,7 @@ Deno.test("the loop tells what has changed while nobody listened, as soon as it 
 
 Deno.test("the loop looks when its stream is cut, and asks for another with more and more patience", () =>
   watch(async ({ engine }, loop) => {
+    await quiet(loop);
     const works = loop.works;
     const asked = () => engine.requests.filter(({ path }) => path.startsWith("/events")).length;
     const before = asked();

@@ -30,7 +30,8 @@ async function loadedWith(entry: string): Promise<string[]> {
 Deno.test("a check of a host without a master loads nothing of the loop, an apply, the master or the doctor", async () => {
   const loaded = await loadedWith("once.ts");
   assert.ok(loaded.includes("agent/stock.ts") && loaded.includes("docker/observe.ts"));
-  const foreign = /^(api|apply|doctor|master|packaging)\/|^agent\/sender|^cli\/(loop|help|state)/;
+  const foreign =
+    /^(api|apply|doctor|master|packaging)\/|^agent\/(sender|watch)|^cli\/(loop|help|state)|events/;
   assert.deepEqual(loaded.filter((it) => foreign.test(it)), []);
   assert.deepEqual(loaded.filter((it) => it.startsWith("node:")), ["node:sqlite"]);
 });
