@@ -37,6 +37,35 @@ export async function startStandIn(
   throw new Error(`The stand-in ${name} ended at once, or did not start within 10 s`);
 }
 
+/** One figure of a benchmark beside what it should be. */
+export interface Figure {
+  readonly name: string;
+  /** Empty where there is none. */
+  readonly goal: string;
+  readonly measured: string;
+  /** Null where there is no goal, or the run was too short to tell. */
+  readonly met: boolean | null;
+}
+
+/**
+ * Prints figures as a table. They are also added, a JSON text a line, to the file that the variable
+ * BENCH_FIGURES names, so that those of several benchmarks can be gathered.
+ */
+export function printFigures(figures: readonly Figure[]): void {
+  const rows = figures.map(({ name, goal, measured, met }) => [
+    name,
+    goal,
+    measured,
+    met === null ? "" : met ? "yes" : "no",
+  ]);
+  // deno-lint-ignore no-console
+  console.log(table([["figure", "goal", "measured", "met"], ...rows]));
+  const path = Deno.env.get("BENCH_FIGURES");
+  if (!path) return;
+  const lines = figures.map((it) => `${JSON.stringify(it)}\n`).join("");
+  Deno.writeTextFileSync(path, lines, { append: true });
+}
+
 /** Rows as a table with a heading, columns padded. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
