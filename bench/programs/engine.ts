@@ -14,11 +14,15 @@ store.put(topology.id, "bench", document);
 store.close();
 
 const engine = await FakeEngine.start(socket);
-engine.networks = plan.networks.map(({ name, subnet, internal }) =>
-  network({ name, subnet, internal })
+engine.networks = plan.networks.map(({ name, subnet, internal, request }) =>
+  network({ name, subnet, internal, labels: request.Labels })
 );
-engine.containers = plan.containers.map(({ name, base, addressByNetwork }) =>
-  base === null
-    ? container({ name, addresses: Object.fromEntries(addressByNetwork) })
-    : container({ name, networkMode: `container:${base}` })
+engine.containers = plan.containers.map(({ name, base, addressByNetwork, request }) =>
+  container({
+    name,
+    labels: request.Labels,
+    ...(base === null
+      ? { addresses: Object.fromEntries(addressByNetwork) }
+      : { networkMode: `container:${base}` }),
+  })
 );

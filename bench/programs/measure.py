@@ -1,0 +1,35 @@
+"""
+Runs commands in turn, so that a machine which slows down slows them all, after one turn that does not
+count: {"runs": N, "commands": {NAME: [PROGRAM, ARGUMENT, ...]}} on standard input. Prints {NAME: [{"ms":
+wall time, "cpuMs": processor time, "mib": peak memory, "code": exit code}]}.
+"""
+
+import json
+import os
+import sys
+import time
+
+order = json.load(sys.stdin)
+null = os.open(os.devnull, os.O_RDWR)
+streams = [(os.POSIX_SPAWN_DUP2, null, stream) for stream in range(3)]
+
+
+def run(command):
+    started = time.perf_counter()
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=streams)
+    _, status, usage = os.wait4(pid, 0)
+    return {
+        "ms": (time.perf_counter() - started) * 1000,
+        "cpuMs": (usage.ru_utime + usage.ru_stime) * 1000,
+        "mib": usage.ru_maxrss / 1024,
+        "code": os.waitstatus_to_exitcode(status),
+    }
+
+
+results = {name: [] for name in order["commands"]}
+for turn in range(order["runs"] + 1):
+    for name, command in order["commands"].items():
+        result = run(command)
+        if turn > 0:
+            results[name].append(result)
+json.dump(results, sys.stdout)
