@@ -14,14 +14,11 @@ interface Benchmark {
 
 const benchmarks: readonly Benchmark[] = [
   { script: "startup", arguments: [], brief: ["3"] },
-  { script: "idle", arguments: [], brief: ["5"] },
-  { script: "events", arguments: [], brief: ["8"] },
-  { script: "size", arguments: [], brief: ["brief"] },
-  { script: "planning", arguments: [], brief: ["brief"] },
-  { script: "apply_calls", arguments: [], brief: ["brief"] },
+  { script: "idle", arguments: [], brief: ["5", "5s"] },
+  { script: "events", arguments: [], brief: ["4"] },
   { script: "apply", arguments: ["3", "20"], brief: ["1", "6"] },
   { script: "transport", arguments: [], brief: ["200"] },
-  { script: "fleet", arguments: [], brief: ["2000", "1"] },
+  { script: "fleet", arguments: [], brief: ["10000", "1"] },
   { script: "fleet_real", arguments: [], brief: ["30", "5", "10"] },
   { script: "binary", arguments: [], brief: [] },
 ];

@@ -8,7 +8,7 @@
 import { pausingImage } from "../tests/real/pausing_image.ts";
 import { type Json, parseJson, planTopology, readTopology } from "../topology/mod.ts";
 import { composeFile } from "./compose_file.ts";
-import { compileProgram, table } from "./harness.ts";
+import { compileProgram, printFigures, table } from "./harness.ts";
 
 const rounds = Number(Deno.args[0] ?? 5);
 const deckies = Number(Deno.args[1] ?? 30);
@@ -94,6 +94,14 @@ try {
     rows.push([name, (median(ms) / 1000).toFixed(2), (median(ms) / floor).toFixed(2)]);
   }
   console.log(table(rows));
+  const compose = median(times.get("docker-compose up -d")!);
+  const apply = median(times.get("decnet-agent apply")!);
+  printFigures([{
+    name: `an apply of ${deckies} deckies on the real engine ÷ docker-compose`,
+    goal: "< 1 ×",
+    measured: `${(apply / compose).toFixed(2)} ×`,
+    met: apply < compose,
+  }]);
 } finally {
   await Deno.remove(folder, { recursive: true });
 }

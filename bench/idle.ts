@@ -1,11 +1,12 @@
 // deno-lint-ignore-file no-console
 /**
  * What an idle loop costs: `deno task bench:idle [SECONDS [INTERVAL]]`. The compiled agent listens to
- * a stand-in engine, as on a real one others may be at work, and beats to a master on the loopback. Its CPU time and its wake-ups (voluntary context switches of all its threads) are
- * read from /proc at the end of a beat, and again some beats later; beats are a part of them.
+ * a stand-in engine, as on a real one others may be at work, and beats to a master on the loopback.
+ * Its CPU time and its wake-ups (voluntary context switches of all its threads) are read from /proc at
+ * the end of a beat, and again some beats later; beats are a part of them.
  */
 import { container, FakeEngine, network } from "../tests/engine/mod.ts";
-import { compileProgram } from "./harness.ts";
+import { compileProgram, printFigures } from "./harness.ts";
 import { ListeningAgent } from "./listening_agent.ts";
 
 const seconds = Number(Deno.args[0] ?? 120);
@@ -41,7 +42,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function main(): Promise<number> {
+async function main(): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "decnet-bench-" });
   try {
     await compileProgram("main.ts", `${folder}/agent`);
@@ -66,15 +67,18 @@ async function main(): Promise<number> {
     const cpuSeconds = (after.cpuMs - before.cpuMs) / elapsedMs * 3600;
     const wakeUps = (after.wakeUps - before.wakeUps) / elapsedMs * 60_000;
     console.log(`measured             ${(elapsedMs / 1000).toFixed(0)} s, ${beats} beats`);
-    console.log(`CPU per hour         ${cpuSeconds.toFixed(2)} s`);
     console.log(`wake-ups per minute  ${wakeUps.toFixed(0)}, of all threads`);
     console.log(`resident             ${residentMiB(agent).toFixed(1)} MiB`);
     const isGood = cpuSeconds <= limitSeconds;
-    console.log(`${isGood ? "ok  " : "FAIL"}  an idle hour takes at most ${limitSeconds} s`);
-    return isGood ? 0 : 1;
+    printFigures([{
+      name: "the idle loop, processor time in an hour",
+      goal: `≤ ${limitSeconds} s`,
+      measured: `${cpuSeconds.toFixed(2)} s`,
+      met: isGood,
+    }]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) await main();

@@ -4,7 +4,7 @@
  * runs in a program of its own, compiled as the agent is, against the same stand-in engine. Exits 1
  * when the agent's memory grows meanwhile.
  */
-import { compileProgram, startStandIn, table } from "./harness.ts";
+import { compileProgram, type Figure, printFigures, startStandIn, table } from "./harness.ts";
 
 const transports = [
   "agent",
@@ -19,7 +19,9 @@ const transports = [
 
 /** More than garbage that waits for its collection makes up, in MiB. */
 const allowedGrowth = 15;
+const mostMiB = 55;
 const beats = Deno.args[0] ?? "20000";
+const figures: Figure[] = [];
 const rows = [["transport", `MiB at ${Number(beats) / 10}`, `MiB at ${beats}`, "ms a beat"]];
 const growing: string[] = [];
 const folder = await Deno.makeTempDir({ prefix: "decnet-bench-" });
@@ -39,12 +41,18 @@ try {
     rows.push([transport, early, late, msPerBeat]);
     console.log(rows.at(-1)!.join("  "));
     const isAgent = transport.startsWith("agent");
+    if (isAgent) {
+      const name = `${transport}: resident after ${beats} beats without a pause`;
+      const goal = `≤ ${mostMiB} MiB`;
+      figures.push({ name, goal, measured: `${late} MiB`, met: Number(late) <= mostMiB });
+    }
     if (isAgent && Number(late) - Number(early) > allowedGrowth) growing.push(transport);
   }
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
 console.log(`\n${table(rows)}`);
+printFigures(figures);
 if (growing.length > 0) {
   console.error(`More than ${allowedGrowth} MiB were added by: ${growing.join("; ")}`);
   Deno.exit(1);
