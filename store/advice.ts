@@ -7,6 +7,7 @@ const advice: readonly (readonly [problem: RegExp, advice: string])[] = [
     /unable to open database file|Permission denied|Operation not permitted/i,
     "see that the agent's user owns the file and its folder (chown -R)",
   ],
+  [/Too many open files/i, "let the agent open more (ulimit -n, LimitNOFILE=)"],
   [/Not a directory/i, "see that state-dir names a folder"],
   [/disk I\/O error|Input\/output error/i, "see the kernel's log for what is wrong with the disk"],
 ];

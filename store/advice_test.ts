@@ -15,7 +15,10 @@ Deno.test("explain() says what to do, and leaves out what the runtime adds for i
       "Not a directory (os error 20): lstat 'file/topology.db'",
       "Not a directory; see that state-dir names a folder",
     ],
-    ["Too many open files (os error 24)", "Too many open files"],
+    [
+      "Too many open files (os error 24)",
+      "Too many open files; let the agent open more (ulimit -n, LimitNOFILE=)",
+    ],
     ["database or disk is full", "database or disk is full; free some space there"],
     ["no such table: x", "no such table: x"],
   ];
