@@ -1,4 +1,5 @@
 import {
+  Crowd,
   type EngineVersion,
   findSocket,
   observe,
@@ -51,7 +52,8 @@ interface Expected {
 }
 
 /** Where to look. */
-export interface StockOptions extends Omit<ObserveOptions, "socket" | "timers" | "onAsked"> {
+export interface StockOptions
+  extends Omit<ObserveOptions, "socket" | "timers" | "crowd" | "onAsked"> {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
   /** The SQLite file of the store. */
@@ -67,6 +69,7 @@ export class Stocktaker {
   readonly #options: StockOptions;
   readonly #store: StoreKeeper;
   readonly #timers = new Timers();
+  readonly #crowd = new Crowd();
   /** The plan of the document that was seen last. */
   #planned: { readonly document: string; readonly plan: Plan } | null = null;
 
@@ -83,7 +86,8 @@ export class Stocktaker {
     let socket: string | null = null;
     try {
       socket = findSocket(this.#options.sockets);
-      const options = { ...this.#options, socket, timers: this.#timers, onAsked: expect };
+      const shared = { timers: this.#timers, crowd: this.#crowd };
+      const options = { ...this.#options, ...shared, socket, onAsked: expect };
       const { inventory, engine, ...observed } = await observe(signal, options);
       const { store, plan } = await expect();
       const drift = "detail" in plan ? plan : findDrift(plan.plan, inventory);

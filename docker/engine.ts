@@ -4,11 +4,12 @@ import {
   type Inventory,
   type NetworkRequest,
 } from "../topology/mod.ts";
+import { networksCall } from "./ask.ts";
 import { EngineConnection, type EngineRequest } from "./connection.ts";
+import { containersCall } from "./crowd.ts";
 import { checkStatus, EngineError, explain, noAnswer, parseAnswer } from "./failure.ts";
 import { readContainers, readId, readNetworks } from "./lists.ts";
 import type { EngineResponse } from "./response_reader.ts";
-import { containersCall, networksCall } from "./observe.ts";
 import { Timers } from "./timers.ts";
 
 export { EngineError };

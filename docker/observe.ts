@@ -5,15 +5,12 @@ import {
   isRunning,
   type NetworkFact,
 } from "../topology/mod.ts";
+import { ask } from "./ask.ts";
 import { EngineConnection } from "./connection.ts";
-import { explain, noAnswer, parseAnswer } from "./failure.ts";
-import { readContainers, readNetworks } from "./lists.ts";
+import { Crowd } from "./crowd.ts";
+import { explain, noAnswer } from "./failure.ts";
 import { isLabelled, oursOf, type Prefixes } from "./ours.ts";
 import { Timers } from "./timers.ts";
-
-/** The two calls by which everything is seen. */
-export const networksCall = { method: "GET", path: "/networks" } as const;
-export const containersCall = { method: "GET", path: "/containers/json?all=1" } as const;
 
 /** Which engine to ask, which of its objects are ours, and how long it may take. */
 export interface ObserveOptions extends Prefixes {
@@ -21,6 +18,8 @@ export interface ObserveOptions extends Prefixes {
   readonly socket: string;
   /** Shared by observations that follow one another fast, so that their timers do not pile up. */
   readonly timers?: Timers;
+  /** Shared likewise, so that not each has to find out how to ask for many containers. */
+  readonly crowd?: Crowd;
   /** Called when the engine has been asked, and has not answered yet. */
   readonly onAsked?: () => void;
   /** Bound on each call. */
@@ -33,7 +32,7 @@ export interface ObserveOptions extends Prefixes {
 export interface EngineVersion {
   readonly version: string | null;
   readonly apiVersion: string | null;
-  /** The time that both lists took, in milliseconds. */
+  /** The time that the lists took, in milliseconds. */
   readonly latencyMs: number;
 }
 
@@ -48,13 +47,13 @@ export interface Observation {
 }
 
 /**
- * Asks the engine for its networks and its containers, both on one connection, and nothing else: to
- * inspect each object would race with what changes meanwhile.
+ * Asks the engine for its networks and its containers, on one connection, and nothing else: to inspect
+ * each object would race with what changes meanwhile.
  * Throws `Error`, whose message is fit for an operator, when any of it fails.
  */
 export async function observe(signal: AbortSignal, options: ObserveOptions): Promise<Observation> {
   const { socket, timers = new Timers(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = options;
-  const { onAsked = () => {} } = options;
+  const { onAsked = () => {}, crowd = new Crowd() } = options;
   const startedAt = performance.now();
   const limit = new AbortController();
   const onAbort = () => limit.abort(signal.reason);
@@ -71,18 +70,13 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
     startCall();
     const connection = await EngineConnection.open(socket, limit.signal);
     try {
-      await connection.send([networksCall, containersCall]);
-      onAsked();
-      const networkAnswer = await connection.receive();
-      startCall();
-      const containerAnswer = await connection.receive();
-      const networks = readNetworks(parseAnswer(networkAnswer, "GET /networks"));
-      const containers = readContainers(parseAnswer(containerAnswer, "GET /containers/json"));
+      const asking = { ...options, crowd, onCall: startCall, onAsked };
+      const { networks, containers, headers } = await ask(connection, asking);
       return {
         ...select(networks, containers, options),
         engine: {
-          version: /^[^/]+\/(\S+)/.exec(networkAnswer.headers.get("server") ?? "")?.[1] ?? null,
-          apiVersion: networkAnswer.headers.get("api-version") ?? null,
+          version: /^[^/]+\/(\S+)/.exec(headers.get("server") ?? "")?.[1] ?? null,
+          apiVersion: headers.get("api-version") ?? null,
           latencyMs: performance.now() - startedAt,
         },
       };

@@ -62,7 +62,10 @@ Deno.test("demo --docker listens to the engine, looks at it with two GETs a beat
     ]);
     const calls = new Set(engine.requests.map(({ method, path }) => `${method} ${path}`));
     const events = `GET /events?filters=${encodeURIComponent(eventFilters)}`;
-    assert.deepEqual(calls, new Set([events, "GET /networks", "GET /containers/json?all=1"]));
+    assert.deepEqual(
+      calls,
+      new Set([events, "GET /networks", "GET /containers/json?all=1&limit=500"]),
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

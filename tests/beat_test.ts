@@ -138,7 +138,7 @@ Deno.test("Agent.beat() changes nothing in Docker or the store", async () => {
     await beat();
     assert.deepEqual(
       new Set(setup.engine.requests.map(({ method, path }) => `${method} ${path}`)),
-      new Set(["GET /networks", "GET /containers/json?all=1"]),
+      new Set(["GET /networks", "GET /containers/json?all=1&limit=500"]),
     );
     assert.equal(setup.engine.requestCount, 4);
     assert.deepEqual(Deno.readFileSync(setup.storePath), bytes);

@@ -32,7 +32,7 @@ Deno.test("observe() makes two requests on one connection, and closes it", () =>
       assert.equal(engine.connectionCount, count);
       assert.deepEqual(engine.requests.slice(-2), [
         { method: "GET", path: "/networks" },
-        { method: "GET", path: "/containers/json?all=1" },
+        { method: "GET", path: "/containers/json?all=1&limit=500" },
       ]);
       assert.equal(engine.requestCount, 2 * count);
     }

@@ -63,7 +63,7 @@ Deno.test("decnet-agent doctor changes nothing, sends no beat, and asks the engi
   assert.equal(master.beatCount, 0);
   assert.equal(master.connectionCount, 1);
   const calls = engine.requests.map(({ method, path }) => `${method} ${path}`);
-  assert.deepEqual(calls, ["GET /networks", "GET /containers/json?all=1"]);
+  assert.deepEqual(calls, ["GET /networks", "GET /containers/json?all=1&limit=500"]);
 });
 
 Deno.test({

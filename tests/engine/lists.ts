@@ -26,7 +26,8 @@ export function listContainers(
   const states = filters.get("status");
   const unknown = states?.find((state) => !(containerStates as readonly string[]).includes(state));
   if (unknown !== undefined) return failure(400, `Invalid filter 'status=${unknown}'`);
-  const all = isTrue(query.get("all"));
+  const limit = Number(query.get("limit") ?? 0);
+  const all = isTrue(query.get("all")) || limit > 0;
   const wanted: readonly string[] = states ??
     (all ? containerStates : ["running", "paused", "restarting"]);
   return json(
@@ -34,7 +35,10 @@ export function listContainers(
     items.filter((item) =>
       wanted.includes(item.State) && matchesLabels(filters, item.Labels) &&
       matchesName(filters, item.Names.flatMap((name) => [name, name.slice(1)]))
-    ).map((item) => ({ ...item, Image: images.listedName(item.Image, item.ImageID) })),
+    ).slice(0, limit > 0 ? limit : undefined).map((item) => ({
+      ...item,
+      Image: images.listedName(item.Image, item.ImageID),
+    })),
   );
 }
 
