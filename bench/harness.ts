@@ -17,7 +17,7 @@ export async function compileProgram(
 
 /** Starts a stand-in in a process of its own; it is ready when it has made the file `ready`. */
 export async function startStandIn(
-  name: "engine" | "master" | "fleet_master",
+  name: "engine" | "crowded_engine" | "master" | "fleet_master",
   args: readonly string[],
   ready: string,
 ): Promise<Deno.ChildProcess> {
