@@ -17,8 +17,8 @@ import {
   readTopology,
 } from "../topology/mod.ts";
 import { compileProgram, printFigures, table } from "./harness.ts";
+import { median } from "./processes.ts";
 import { topologyOf } from "./size/population.ts";
-import { median } from "./size/runs.ts";
 
 const bound = 1.3;
 /** With that a call takes 5 ms: timers are late by one, and calls wait for each other. */

@@ -10,7 +10,7 @@
  */
 import { compileProgram, type Figure, printFigures, startStandIn, table } from "./harness.ts";
 import { plot, type Series } from "./plot.ts";
-import { median, peakMiB, timed } from "./size/runs.ts";
+import { measureInTurn } from "./processes.ts";
 
 const bound = 1.5;
 const whose = ["10 are ours", "all are ours"] as const;
@@ -67,21 +67,12 @@ async function measure(
     return ["--output", "/dev/null", `http://localhost${path}`];
   });
   const curl = ["curl", "--silent", "--fail", "--unix-socket", socket, ...lists] as const;
-  const times = { once: [] as number[], curl: [] as number[] };
-  // In turn, so that a machine which slows down slows both; the first run fills the caches.
-  for (let run = -1; run < runs; run++) {
-    for (const [name, command] of [["curl", curl], ["once", once]] as const) {
-      const { ms, code } = await timed(command);
-      if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}`);
-      if (run >= 0) times[name].push(ms);
-    }
-  }
-  return {
-    onceMs: median(times.once),
-    curlMs: median(times.curl),
-    onceMiB: await peakMiB(once),
-    curlMiB: await peakMiB(curl),
-  };
+  // The first run fills the caches.
+  await measureInTurn({ curl, once }, 1);
+  const medians = await measureInTurn({ curl, once }, runs);
+  const { ms: onceMs, mib: onceMiB } = medians.get("once")!;
+  const { ms: curlMs, mib: curlMiB } = medians.get("curl")!;
+  return { onceMs, curlMs, onceMiB, curlMiB };
 }
 
 function report(rows: readonly Row[]): void {
