@@ -63,7 +63,7 @@ async function main([rounds = "15", most = "5000"]: readonly string[]): Promise<
   const allMs = sum(last, steps);
   printFigures([
     {
-      name: `a beat and an apply, but for the engine's time, ${sizes[last]} deckies`,
+      name: `and an apply, but for the engine's time, ${sizes[last]} deckies`,
       goal: `< ${boundMs} ms`,
       measured: `${allMs.toFixed(0)} ms`,
       met: canTell ? allMs < boundMs : null,
@@ -83,7 +83,7 @@ async function main([rounds = "15", most = "5000"]: readonly string[]): Promise<
     y: { label: "milliseconds", log: true, from: 0.5, to: 1_200 },
     mark: { y: boundMs, name: "the goal" },
     series: [["drift", ["drift"]], ["hash", ["hash"]], ["plan", ["plan"]], ["a beat", beat], [
-      "a beat and an apply",
+      "and an apply",
       steps,
     ]].map(([name, of]) => ({
       name: name as string,
