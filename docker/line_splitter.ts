@@ -9,8 +9,8 @@ export class LineSplitter implements BodySink {
   readonly #onLine: (line: string | null) => void;
   readonly #maximumBytes: number;
   readonly #decoder = new TextDecoder();
-  /** What has come of a line that goes on. */
-  #begun: Uint8Array[] = [];
+  /** Has what has come of a line that goes on; one piece, as pieces of a byte each would eat memory. */
+  #begun = new Uint8Array(0);
   #length = 0;
 
   /** `onLine` takes each line without its end, and null for one that is too long to be kept. */
@@ -25,30 +25,36 @@ export class LineSplitter implements BodySink {
   append(part: Uint8Array): void {
     for (let start = 0; start < part.length;) {
       const end = part.indexOf(lineFeed, start);
-      this.#take(part.subarray(start, end < 0 ? part.length : end));
-      if (end < 0) return;
-      this.#finish();
+      if (end < 0) return this.#keep(part.subarray(start));
+      this.#finish(part.subarray(start, end));
       start = end + 1;
     }
   }
 
-  #take(bytes: Uint8Array): void {
+  #keep(bytes: Uint8Array): void {
+    const at = this.#length;
     this.#length += bytes.length;
-    if (this.#length <= this.#maximumBytes) this.#begun.push(bytes.slice());
-    else this.#begun = [];
+    if (this.#length > this.#maximumBytes) {
+      this.#begun = new Uint8Array(0);
+      return;
+    }
+    if (this.#length > this.#begun.length) {
+      const larger = new Uint8Array(Math.max(this.#length, 2 * this.#begun.length));
+      larger.set(this.#begun.subarray(0, at));
+      this.#begun = larger;
+    }
+    this.#begun.set(bytes, at);
   }
 
-  #finish(): void {
-    const [length, begun] = [this.#length, this.#begun];
-    this.#length = 0;
-    this.#begun = [];
-    if (length > this.#maximumBytes) return this.#onLine(null);
-    const line = new Uint8Array(length);
-    let at = 0;
-    for (const bytes of begun) {
-      line.set(bytes, at);
-      at += bytes.length;
+  #finish(rest: Uint8Array): void {
+    let line = rest;
+    if (this.#length > 0) {
+      this.#keep(rest);
+      line = this.#begun.subarray(0, this.#length);
     }
-    if (length > 0) this.#onLine(this.#decoder.decode(line));
+    const length = Math.max(this.#length, rest.length);
+    this.#length = 0;
+    if (length > this.#maximumBytes) this.#onLine(null);
+    else if (length > 0) this.#onLine(this.#decoder.decode(line));
   }
 }

@@ -29,3 +29,16 @@ Deno.test("LineSplitter tells of a line that is too long, keeps nothing of it, a
   splitter.append(bytesOf("\nlast\nnot ended"));
   assert.deepEqual(lines, ["0123456789", null, "short", null, "last"]);
 });
+
+Deno.test("LineSplitter takes no more memory for a line that comes in single bytes", () => {
+  const lines: (string | null)[] = [];
+  const splitter = new LineSplitter((line) => lines.push(line));
+  const before = Deno.memoryUsage().heapUsed;
+  const byte = bytesOf("x");
+  for (let bytes = 0; bytes < 2 ** 18; bytes++) splitter.append(byte);
+  // A piece for each byte took 60 MB; what is garbage by now is far less.
+  const more = Deno.memoryUsage().heapUsed - before;
+  assert.ok(more < 30e6, `${more / 1e6} MB`);
+  splitter.append(bytesOf("\nshort\n"));
+  assert.deepEqual(lines, ["x".repeat(2 ** 18), "short"]);
+});

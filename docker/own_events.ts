@@ -13,6 +13,8 @@ const types: ReadonlySet<unknown> = new Set(["container", "network"]);
 const known: ReadonlySet<string> = new Set(actions);
 /** How many containers of others are kept in mind. */
 const maximumStrangers = 4_096;
+/** Ids have 64 characters. A longer one would take memory, and is not kept in mind. */
+const maximumIdLength = 128;
 
 /** What the engine is asked to tell; exec calls, health checks that go well and the like are not. */
 export const eventFilters: string = JSON.stringify({ type: [...types], event: actions });
@@ -77,7 +79,7 @@ export class OwnEvents {
   }
 
   #remember(id: string): void {
-    if (this.#strangers.has(id)) return;
+    if (id.length > maximumIdLength || this.#strangers.has(id)) return;
     if (this.#strangers.size === maximumStrangers) {
       this.#strangers.delete(this.#strangers.values().next().value!);
     }

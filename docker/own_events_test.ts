@@ -89,3 +89,12 @@ Deno.test("OwnEvents.matter() keeps the ids of 4096 strangers at most, and drops
   own.matter(ofContainer("destroy", "web", {}, "4999"));
   assert.equal(isKnown("4999"), false);
 });
+
+Deno.test("OwnEvents.matter() does not keep an id in mind that is longer than ids are", () => {
+  const own = new OwnEvents(prefixes);
+  const isKnown = (id: string) => {
+    own.matter(ofContainer("start", "web", {}, id));
+    return !own.matter(ofNetwork("connect", "bridge", id));
+  };
+  assert.deepEqual(["7".repeat(128), "7".repeat(129)].map(isKnown), [true, false]);
+});
