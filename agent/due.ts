@@ -60,8 +60,10 @@ export class Due {
     const { bell, hasNews, isBusy } = this.#options;
     // Hints from here on may be of what this look no longer sees.
     if (bell.takeHint()) this.#pace.hint(performance.now());
+    const startedAt = performance.now();
     const isNews = !isBusy() && await hasNews();
-    this.#pace.looked(performance.now(), isNews);
+    const now = performance.now();
+    this.#pace.looked(now, isNews, now - startedAt);
     return isNews;
   }
 

@@ -63,3 +63,45 @@ Deno.test("LookPace looks ever more seldom while hints go on, down to one look i
   });
   assert.equal(first, 100);
 });
+
+Deno.test("LookPace looks ever more seldom at hints of any rhythm", () => {
+  for (const everyMs of [150, 250, 500, 1_000, 2_000]) {
+    const times = looks(new LookPace(), {
+      untilMs: 600_000,
+      hintAt: (ms) => ms % everyMs === 0,
+    });
+    assert.ok(times.length < 600, `every ${everyMs} ms: ${times.length} looks in 10 min`);
+  }
+});
+
+Deno.test("LookPace looks at once again when a look has found something, whatever was before", () => {
+  const pace = new LookPace();
+  looks(pace, { untilMs: 60_000, hintAt: () => true });
+  pace.looked(60_000, true, 1);
+  pace.hint(60_000);
+  assert.equal(pace.dueAt, 60_100);
+});
+
+Deno.test("LookPace spends a quarter of the time on looks at most, however long each takes", () => {
+  for (const tookMs of [100, 300, 800]) {
+    for (const everyMs of [50, 500, 2_000, 7_000]) {
+      const pace = new LookPace();
+      let spentMs = 0;
+      for (let now = 0; now < 600_000; now++) {
+        if (now % everyMs === 0) pace.hint(now);
+        if (now < pace.dueAt) continue;
+        now += tookMs;
+        spentMs += tookMs;
+        pace.looked(now, false, tookMs);
+      }
+      assert.ok(spentMs <= 600_000 / 4, `${tookMs} ms, every ${everyMs} ms: ${spentMs / 6_000} %`);
+    }
+  }
+});
+
+Deno.test("LookPace looks at least twice after a hint, however long a look takes", () => {
+  const pace = new LookPace();
+  pace.hint(0);
+  pace.looked(8_100, false, 8_000);
+  assert.equal(pace.dueAt, 8_100 + 3_200);
+});

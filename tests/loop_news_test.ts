@@ -76,8 +76,8 @@ Deno.test("runLoop() looks at a hint, and beats at once when the host has change
       bridges: ["decnet_t_11111111_lan-00"],
       containers: [base],
     });
-    // The look that finds it, the beat, and as many looks as follow a hint.
-    await until(() => works() >= 8);
+    // The look that finds it, the beat, and looks that follow a hint, the fewer the slower they are.
+    await until(() => works() >= 6);
     assert.equal(setup.master.beatCount, 2);
   });
 });
