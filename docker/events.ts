@@ -6,8 +6,9 @@ import type { Prefixes } from "./ours.ts";
 import { eventFilters, OwnEvents } from "./own_events.ts";
 import { WholeBody } from "./whole_body.ts";
 
-/** A refusal is read up to here, in bytes. */
+/** A refusal is read up to here, in bytes, and so long, in milliseconds. */
 const maximumRefusalBytes = 64 * 1024;
+const refusalTimeoutMs = 2_000;
 const call = {
   method: "GET",
   path: `/events?filters=${encodeURIComponent(eventFilters)}`,
@@ -37,7 +38,9 @@ export async function listenToEvents(signal: AbortSignal, options: EventOptions)
       const head = await connection.head();
       if (head.status !== 200) {
         const refusal = new WholeBody(maximumRefusalBytes);
-        await connection.pour(head, refusal);
+        const timer = setTimeout(() => connection.close(), refusalTimeoutMs);
+        // The engine's words are good to have; without them the status must do.
+        await connection.pour(head, refusal).catch(() => {}).finally(() => clearTimeout(timer));
         checkStatus({ ...head, body: refusal.bytes() }, "GET /events");
         throw new Error(`GET /events was answered with ${head.status}`);
       }
