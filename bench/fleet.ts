@@ -28,7 +28,8 @@ function main([hosts = "10000", seed = "1"]: readonly string[]): number {
     if (isFree) continue;
     const measured = `${ratios.at(-1)!.toFixed(2)} ×`;
     const met = ratios.at(-1)! <= bound;
-    figures.push({ name: `a fleet, ${name}: busiest ÷ mean`, goal: `≤ ${bound} ×`, measured, met });
+    const what = name.replace("…", "its master away for");
+    figures.push({ name: `a fleet, ${what}: busiest ÷ mean`, goal: `≤ ${bound} ×`, measured, met });
   }
   console.log(`${fleet.hosts} hosts, seed ${fleet.seed}\n${table(cells)}`);
   console.log("The 10 min after the master was away for 10 min:");
