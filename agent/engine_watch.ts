@@ -54,14 +54,18 @@ export class EngineWatch {
       if (stream?.isOpen) stream.limit.abort(new Error("the engine did not answer a beat"));
       return;
     }
+    const { log } = this.#options;
     if (stream && stream.place !== placeOf(socket)) {
       stream.limit.abort(new Error("the engine is another one now"));
+    } else if (stream?.isOpen) {
+      if (this.#missed >= missedBeats) log("info", "Docker tells of changes again");
+      this.#missed = 0;
     }
     if (stream) return;
     this.#retry.ring();
     if (++this.#missed === missedBeats) {
       const consequence = "changes are told at the interval";
-      this.#options.log("warn", `${this.#problem}; ${consequence}`, { subject: "events" });
+      log("warn", `${this.#problem}; ${consequence}`, { subject: "events" });
     }
   }
 
@@ -81,7 +85,7 @@ export class EngineWatch {
         socket,
         onOpen: () => {
           isOpen = stream.isOpen = true;
-          this.#opened();
+          this.#options.onChange();
         },
       });
     } catch (error) {
@@ -90,13 +94,6 @@ export class EngineWatch {
     this.#stream = null;
     signal.removeEventListener("abort", onAbort);
     return isOpen && !limit.signal.aborted ? "lost" : "ended";
-  }
-
-  #opened(): void {
-    const { log, onChange } = this.#options;
-    if (this.#missed >= missedBeats) log("info", "Docker tells of changes again");
-    this.#missed = 0;
-    onChange();
   }
 }
 

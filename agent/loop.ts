@@ -43,7 +43,15 @@ export async function runLoop(
     }
   };
   const { wait = (ms, signal, bell, options) => bell.wait(ms, signal, options) } = options;
-  const hasNews = () => work(() => agent.hasNews(signal));
+  const hasNews = async () => {
+    try {
+      return await work(() => agent.hasNews(signal));
+    } catch (error) {
+      // As with a beat.
+      log("error", `a look at the host failed: ${error instanceof Error ? error.message : error}`);
+      return false;
+    }
+  };
   const due = new Due({ bell, wait, apartMs: extraApartMs, hasNews, isBusy });
   const diary = new Diary(log);
   let failures = 0;

@@ -1,3 +1,5 @@
+import type { Log } from "../host/mod.ts";
+
 /**
  * Tells when somebody has written to the store's file, be it another process. What the kernel does
  * not tell, as of a folder that is not there yet, is found by the beats.
@@ -6,14 +8,17 @@ export class StoreWatch {
   readonly #folder: string;
   readonly #file: string;
   readonly #onChange: () => void;
+  readonly #log: Log;
+  #problem = "";
   #watcher: Deno.FsWatcher | null = null;
   #watched = "";
   #isClosed = false;
 
-  constructor(storePath: string, onChange: () => void) {
+  constructor(storePath: string, { log, onChange }: { log: Log; onChange: () => void }) {
     this.#folder = storePath.replace(/\/?[^/]*$/, "") || "/";
     this.#file = lastName(storePath);
     this.#onChange = onChange;
+    this.#log = log;
   }
 
   /** Begins to watch where it does not; to be called with each beat. */
@@ -30,9 +35,11 @@ export class StoreWatch {
       this.#watcher = Deno.watchFs(this.#folder, { recursive: false });
       this.#watched = folder;
       this.#follow(this.#watcher);
+      this.#problem = "";
       this.#onChange();
-    } catch {
-      // No such folder, or the kernel watches for too many: the interval remains.
+    } catch (error) {
+      // What is not there yet is looked for with the next beat.
+      if (!(error instanceof Deno.errors.NotFound)) this.#tell((error as Error).message);
     }
   }
 
@@ -60,6 +67,16 @@ export class StoreWatch {
   /** The file, or one that was set aside: not the journal and the locks beside it. */
   #isOurs(name: string): boolean {
     return name === this.#file || name.startsWith(`${this.#file}.`);
+  }
+
+  /** Says once why it cannot watch. */
+  #tell(problem: string): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    const advice = /too many|no space/i.test(problem) ? "see sysctl fs.inotify; " : "";
+    const consequence = "what others write there is told at the interval";
+    const text = `Cannot watch ${this.#folder}: ${problem}; ${advice}${consequence}`;
+    this.#log("warn", text, { subject: "store" });
   }
 
   #stop(): void {

@@ -16,7 +16,7 @@ export class HostWatch {
 
   constructor(options: HostWatchOptions) {
     this.#engine = new EngineWatch(options);
-    this.#store = new StoreWatch(options.storePath, options.onChange);
+    this.#store = new StoreWatch(options.storePath, options);
   }
 
   /** Watches until `signal` is aborted. Never throws. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { StoreWatch } from "../agent/store_watch.ts";
+import { createLog } from "../host/mod.ts";
 import { TopologyStore } from "../store/mod.ts";
 import { AgentSetup, document, topologyId, versionHash } from "./agent_setup.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
@@ -9,7 +10,11 @@ import { until, WatchedLoop } from "./watched_loop.ts";
 class Watched implements Disposable {
   readonly folder = new TemporaryFolder();
   readonly path = `${this.folder.path}/state/topology.db`;
-  readonly watch = new StoreWatch(this.path, () => this.told++);
+  readonly lines: string[] = [];
+  readonly watch = new StoreWatch(this.path, {
+    log: createLog((line) => this.lines.push(line)),
+    onChange: () => this.told++,
+  });
   told = 0;
 
   change(message: string): void {
