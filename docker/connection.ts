@@ -1,9 +1,5 @@
-import {
-  type BodySink,
-  type EngineHead,
-  type EngineResponse,
-  ResponseReader,
-} from "./response_reader.ts";
+import { type EngineHead, type EngineResponse, ResponseReader } from "./response_reader.ts";
+import type { BodySink } from "./whole_body.ts";
 
 /** A larger body is refused, in bytes. Ten thousand containers make 15 to 30 MB. */
 const maximumBodyBytes = 32 * 2 ** 20;

@@ -1,4 +1,4 @@
-import type { BodySink } from "./response_reader.ts";
+import type { BodySink } from "./whole_body.ts";
 
 const lineFeed = 10;
 /** A container's event holds all of its labels, which have no bound of their own. */

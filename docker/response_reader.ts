@@ -1,4 +1,4 @@
-import { WholeBody } from "./whole_body.ts";
+import { type BodySink, WholeBody } from "./whole_body.ts";
 
 const decoder = new TextDecoder();
 const protocol = "HTTP/1.";
@@ -17,14 +17,6 @@ export interface EngineHead {
 /** One answer of the engine. */
 export interface EngineResponse extends EngineHead {
   readonly body: Uint8Array;
-}
-
-/** Takes a body as it comes. */
-export interface BodySink {
-  /** Throws `Error` when so many bytes more would be too many. */
-  checkRoom(more: number): void;
-  /** Takes the next bytes, which stay what they are until it returns. */
-  append(part: Uint8Array): void;
 }
 
 /** Fills the front of `into`; answers the number of bytes, or null at the end of the stream. */

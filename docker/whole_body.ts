@@ -1,4 +1,10 @@
-import type { BodySink } from "./response_reader.ts";
+/** Takes a body as it comes. */
+export interface BodySink {
+  /** Throws `Error` when so many bytes more would be too many. */
+  checkRoom(more: number): void;
+  /** Takes the next bytes, which stay what they are until it returns. */
+  append(part: Uint8Array): void;
+}
 
 /** A body of unknown length, in one growing piece: a piece a chunk would let tiny chunks eat memory. */
 export class WholeBody implements BodySink {
