@@ -12,6 +12,7 @@ import type { Candidate } from "./candidate.ts";
 import { converge, type RunOptions, withEngine } from "./converge.ts";
 import { patiently } from "./patience.ts";
 import { lookAhead, type Prospect, removalsOf } from "./prospect.ts";
+import { failure, otherThan, record } from "./record.ts";
 import { Refusal } from "./refusal.ts";
 
 /** What is recorded while a first apply is under way, and stays when it is cut off. */
@@ -196,10 +197,6 @@ function readStore(path: string): AppliedTopology | null {
   }
 }
 
-function otherThan(id: string, applied: AppliedTopology | null): AppliedTopology | null {
-  return applied && applied.topologyId !== id ? applied : null;
-}
-
 function conflict(other: AppliedTopology, id: string): Refusal {
   return new Refusal("conflict", new AlreadyApplied(other.topologyId, id).message);
 }
@@ -210,34 +207,4 @@ function isSomething({ networks, containers }: Changes): boolean {
 
 function checkObstacles(obstacles: readonly string[]): void {
   if (obstacles.length > 0) throw new Error(obstacles.join("; "));
-}
-
-/** Keeps what went wrong, with the document, so that a teardown finds what there is by then. */
-async function record(
-  store: TopologyRows,
-  { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
-  error: unknown,
-): Promise<Refusal> {
-  const refusal = failure(error);
-  try {
-    await patiently(() => {
-      // While a topology that is to be superseded is still there, it is its teardown that failed.
-      const other = otherThan(topologyId, store.current());
-      if (other) store.recordError(other.topologyId, refusal.message);
-      else store.recordError(topologyId, refusal.message, text);
-    }, signal);
-    return refusal;
-  } catch (cause) {
-    const message = `${refusal.message}; and this could not be recorded: ${messageOf(cause)}`;
-    return new Refusal("failed", message, { cause });
-  }
-}
-
-function failure(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  return new Refusal("failed", messageOf(error), { cause: error });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
