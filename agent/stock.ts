@@ -11,10 +11,8 @@ import {
   type Drift,
   findDrift,
   type ImageNames,
-  parseJson,
   type Plan,
-  planTopology,
-  readTopology,
+  planDocument,
 } from "../topology/mod.ts";
 import { StoreKeeper, type StoreStock } from "./store_keeper.ts";
 
@@ -117,8 +115,7 @@ export class Stocktaker {
     if (document === unknownDocument) return unknown("the store holds no document");
     try {
       if (this.#planned?.document !== document) {
-        const topology = readTopology(parseJson(document));
-        this.#planned = { document, plan: await planTopology(topology, this.#options.images) };
+        this.#planned = { document, plan: await planDocument(document, this.#options.images) };
       }
       return this.#planned;
     } catch (error) {

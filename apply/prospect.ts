@@ -6,10 +6,8 @@ import {
   type Inventory,
   isImageReference,
   parseAddress,
-  parseJson,
   type Plan,
-  planTopology,
-  readTopology,
+  planDocument,
 } from "../topology/mod.ts";
 import {
   addressesOutside,
@@ -69,7 +67,7 @@ export async function removalsOf(
 async function planOf(document: string, images: ImageNames): Promise<Plan | null> {
   if (document === unknownDocument) return null;
   try {
-    return await planTopology(readTopology(parseJson(document)), images);
+    return await planDocument(document, images);
   } catch {
     return null;
   }

@@ -9,13 +9,7 @@
  * @module
  */
 import { FakeEngine } from "../tests/engine/mod.ts";
-import {
-  defaultImages,
-  parseJson,
-  type Plan,
-  planTopology,
-  readTopology,
-} from "../topology/mod.ts";
+import { defaultImages, type Plan, planDocument } from "../topology/mod.ts";
 import { compileProgram, printFigures, table } from "./harness.ts";
 import { median } from "./processes.ts";
 import { topologyOf } from "./size/population.ts";
@@ -31,7 +25,7 @@ async function main([runs = "9", deckies = "100"]: readonly string[]): Promise<v
   try {
     const document = topologyOf(Number(deckies), { services });
     await Deno.writeTextFile(`${folder}/document.json`, document);
-    const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
+    const plan = await planDocument(document, defaultImages);
     await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify(plan));
     await compileProgram("main.ts", `${folder}/agent`);
     await compileProgram("bench/programs/bare_calls.ts", `${folder}/bare_calls`);

@@ -3,11 +3,9 @@ import { printable } from "../host/mod.ts";
 import {
   driftKinds,
   type ImageNames,
-  parseJson,
   type Plan,
+  planDocument,
   type PlannedContainer,
-  planTopology,
-  readTopology,
 } from "../topology/mod.ts";
 import { plural } from "./once_text.ts";
 import { labelled, type StateLine, storeLines } from "./state_text.ts";
@@ -98,7 +96,7 @@ function driftText({ stock: { observed, drift } }: Beat): string {
 async function planOf({ stock: { store } }: Beat, images: ImageNames): Promise<Plan | null> {
   if (store.state !== "ok") return null;
   try {
-    return await planTopology(readTopology(parseJson(store.applied.document)), images);
+    return await planDocument(store.applied.document, images);
   } catch {
     // The drift is unknown then, and tells why.
     return null;

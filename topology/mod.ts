@@ -19,6 +19,7 @@ export {
   defaultImages,
   type ImageNames,
   type Plan,
+  planDocument,
   type PlannedContainer,
   type PlannedNetwork,
   planTopology,

@@ -1,6 +1,6 @@
-import type { Decky, Lan, Topology } from "./document.ts";
+import { type Decky, type Lan, readTopology, type Topology } from "./document.ts";
 import { specLabel, topologyLabel } from "./inventory.ts";
-import { compareCodePoints } from "./json.ts";
+import { compareCodePoints, parseJson } from "./json.ts";
 import { baseRequest, type ContainerRequest, networkRequest, serviceRequest } from "./requests.ts";
 import type { NetworkRequest } from "./requests.ts";
 
@@ -73,6 +73,11 @@ export async function planTopology(topology: Topology, images: ImageNames): Prom
   const networks = await withDigests(lans);
   networks.sort((a, b) => compareCodePoints(a.name, b.name));
   return { topologyId: topology.id, networks, containers: await withDigests(deckies.flat()) };
+}
+
+/** The plan of a document, such as the store holds. Throws `Error` when it is of another shape. */
+export async function planDocument(document: string, images: ImageNames): Promise<Plan> {
+  return await planTopology(readTopology(parseJson(document)), images);
 }
 
 function planLan({ name, subnet, isDmz }: Lan, id: string, prefix: string): PlannedNetwork {

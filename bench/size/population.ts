@@ -1,6 +1,6 @@
 import { type ContainerItem, type NetworkItem } from "../../tests/engine/mod.ts";
 import { container, network } from "../../tests/engine/mod.ts";
-import { defaultImages, parseJson, planTopology, readTopology } from "../../topology/mod.ts";
+import { defaultImages, planDocument } from "../../topology/mod.ts";
 
 /** A topology whose deckies have one service each, as a document. */
 export function topologyOf(
@@ -40,7 +40,7 @@ export function topologyOf(
 export async function runningOf(
   document: string,
 ): Promise<{ networks: NetworkItem[]; containers: ContainerItem[] }> {
-  const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
+  const plan = await planDocument(document, defaultImages);
   return {
     networks: plan.networks.map(({ name, subnet, internal, request: { Labels: labels } }) =>
       network({ name, subnet, internal, labels })

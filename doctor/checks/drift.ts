@@ -1,13 +1,7 @@
 import { describeDrift, type KnownDrift } from "../../agent/mod.ts";
 import { oursOf } from "../../docker/mod.ts";
 import { unknownDocument } from "../../store/mod.ts";
-import {
-  findDrift,
-  parseJson,
-  planTopology,
-  readTopology,
-  topologyLabel,
-} from "../../topology/mod.ts";
+import { findDrift, planDocument, topologyLabel } from "../../topology/mod.ts";
 import { type Check, ok, skipped, warning } from "../check.ts";
 import { quote } from "../files.ts";
 import { applyAgain } from "./store.ts";
@@ -27,10 +21,8 @@ export const drift: Check = {
     let found: KnownDrift;
     try {
       if (applied?.document === unknownDocument) return skipped("the store holds no document");
-      const plan = applied === null ? null : await planTopology(
-        readTopology(parseJson(applied.document)),
-        patient.options.agent.images,
-      );
+      const { images } = patient.options.agent;
+      const plan = applied && await planDocument(applied.document, images);
       found = findDrift(plan, inventory);
     } catch (error) {
       found = { state: "unknown", detail: (error as Error).message };

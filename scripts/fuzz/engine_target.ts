@@ -9,9 +9,8 @@ import { readContainers, readNetworks } from "../../docker/lists.ts";
 import { ResponseReader } from "../../docker/response_reader.ts";
 import { createLog } from "../../host/mod.ts";
 import { TopologyStore } from "../../store/mod.ts";
-import { defaultImages, findDrift, parseJson, planTopology } from "../../topology/mod.ts";
+import { defaultImages, findDrift, planDocument } from "../../topology/mod.ts";
 import { addressesOutside, findChanges, findRemovals } from "../../topology/changes/mod.ts";
-import { readTopology } from "../../topology/mod.ts";
 import { joined } from "./byte_mutations.ts";
 import type { Chance } from "./chance.ts";
 import { answerBytes, listTexts } from "./engine_answers.ts";
@@ -22,7 +21,7 @@ import type { Target } from "./target.ts";
 const text = Deno.readTextFileSync(
   new URL("../../tests/data/topology-three-lans.json", import.meta.url),
 );
-const plan = await planTopology(readTopology(parseJson(text)), defaultImages);
+const plan = await planDocument(text, defaultImages);
 const names = [...plan.networks, ...plan.containers].map(({ name }) => name)
   .concat("bridge", "decnet-x", "decnet_t_other_x", "stranger");
 const never = new AbortController().signal;
