@@ -1,7 +1,8 @@
 import type { MasterAddress } from "../master/mod.ts";
 import { type BeatBody, beatBody, type TopologyReport } from "./beat.ts";
+import type { Delivery } from "./delivery.ts";
 import { gatherEntropy } from "./entropy.ts";
-import type { CertificateReport, Sender, SenderOptions, Sending } from "./sender.ts";
+import type { CertificateReport, Sender, SenderOptions } from "./sender.ts";
 import { type Stock, type StockOptions, Stocktaker } from "./stock.ts";
 
 /** Who the agent is, where it looks and to whom it reports. */
@@ -15,7 +16,7 @@ export interface AgentOptions extends StockOptions, Omit<SenderOptions, "master"
 export interface Beat {
   readonly stock: Stock;
   readonly body: BeatBody;
-  readonly delivery: Sending["delivery"];
+  readonly delivery: Delivery;
   /** Null without a master. */
   readonly certificates: CertificateReport | null;
   /** When it was made, in milliseconds since 1970. */
@@ -62,7 +63,7 @@ export class Agent {
       const delivery = { result: "not_configured" } as const;
       return { stock, body, checkedAt, delivery, certificates: null };
     }
-    const sender = await this.#open({ ...this.#options, master });
+    const sender = this.#sender ??= await openSender({ ...this.#options, master });
     const sending = await sender.send(JSON.stringify(body), { checkedAt, dryRun, signal });
     await entropy;
     return { stock, body, checkedAt, ...sending };
@@ -89,12 +90,12 @@ export class Agent {
     const { hostUuid, agentVersion } = this.#options;
     return beatBody(stock, hostUuid, agentVersion);
   }
+}
 
-  async #open(options: SenderOptions): Promise<Sender> {
-    // A check of a host without a master starts faster without all that it takes.
-    const { Sender } = await import("./sender.ts");
-    return this.#sender ??= new Sender(options);
-  }
+/** A check of a host without a master starts faster without all that sending takes. */
+async function openSender(options: SenderOptions): Promise<Sender> {
+  const { Sender } = await import("./sender.ts");
+  return new Sender(options);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { listenToEvents } from "../docker/events.ts";
 import { findSocket } from "../docker/mod.ts";
-import type { Log } from "../host/mod.ts";
+import { identityOf, type Log } from "../host/mod.ts";
 import { Bell } from "./bell.ts";
 import { listenDelayMs } from "./schedule.ts";
 import type { Stock, StockOptions } from "./stock.ts";
@@ -75,7 +75,6 @@ export class EngineWatch {
     const onAbort = () => limit.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
-    let isOpen = false;
     try {
       const socket = findSocket(this.#options.sockets);
       const stream = { place: placeOf(socket), limit, isOpen: false };
@@ -84,25 +83,21 @@ export class EngineWatch {
         ...this.#options,
         socket,
         onOpen: () => {
-          isOpen = stream.isOpen = true;
+          stream.isOpen = true;
           this.#options.onChange();
         },
       });
     } catch (error) {
       this.#problem = (error as Error).message;
     }
+    const wasOpen = this.#stream?.isOpen ?? false;
     this.#stream = null;
     signal.removeEventListener("abort", onAbort);
-    return isOpen && !limit.signal.aborted ? "lost" : "ended";
+    return wasOpen && !limit.signal.aborted ? "lost" : "ended";
   }
 }
 
 /** Differs when another socket has taken the place of one. */
 function placeOf(socket: string): string {
-  try {
-    const { dev, ino } = Deno.statSync(socket);
-    return `${socket} ${dev} ${ino}`;
-  } catch {
-    return socket;
-  }
+  return `${socket} ${identityOf(socket)}`;
 }

@@ -1,4 +1,4 @@
-import type { Log } from "../host/mod.ts";
+import { identityOf, type Log } from "../host/mod.ts";
 
 /**
  * Tells when somebody has written to the store's file, be it another process. What the kernel does
@@ -23,7 +23,7 @@ export class StoreWatch {
 
   /** Begins to watch where it does not; to be called with each beat. */
   renew(): void {
-    const folder = identity(this.#folder);
+    const folder = identityOf(this.#folder);
     if (this.#isClosed) return;
     if (this.#watcher) {
       // Another folder has taken its place. To watch the same path again takes the runtime a moment:
@@ -87,13 +87,4 @@ export class StoreWatch {
 
 function lastName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
-}
-
-function identity(path: string): string {
-  try {
-    const { dev, ino } = Deno.statSync(path);
-    return `${dev} ${ino}`;
-  } catch {
-    return "absent";
-  }
 }

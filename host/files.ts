@@ -38,3 +38,13 @@ export function exists(path: string): boolean {
     return !(error instanceof Deno.errors.NotFound);
   }
 }
+
+/** Differs when another file or folder has taken the place of one; a link is followed. */
+export function identityOf(path: string): string {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev} ${ino}`;
+  } catch {
+    return "absent";
+  }
+}

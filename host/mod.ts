@@ -1,5 +1,5 @@
 /** The machine around the agent. */
-export { exists, readConfigFile, readInput } from "./files.ts";
+export { exists, identityOf, readConfigFile, readInput } from "./files.ts";
 export { interfaceAddresses } from "./interfaces.ts";
 export { FileLock, LockHeld } from "./lock.ts";
 export { createLog, type Level, type Log } from "./log.ts";
