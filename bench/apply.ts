@@ -9,6 +9,7 @@ import { pausingImage } from "../tests/real/pausing_image.ts";
 import { type Json, parseJson, planTopology, readTopology } from "../topology/mod.ts";
 import { composeFile } from "./compose_file.ts";
 import { compileProgram, printFigures, table } from "./harness.ts";
+import { median } from "./processes.ts";
 
 const rounds = Number(Deno.args[0] ?? 5);
 const deckies = Number(Deno.args[1] ?? 30);
@@ -48,10 +49,6 @@ function makeDocument(): string {
       return { name: `decky-${index}`, services: ["ssh"], decky_config: { ips_by_lan: ips } };
     }),
   });
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 try {

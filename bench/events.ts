@@ -5,6 +5,7 @@
  * moment it is asked for to the arrival of the beat that tells it. Agents beat out of turn once in
  * 5 s, so several share the kills, each with containers of its own.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import { call } from "../tests/engine/calls.ts";
 import { Playground } from "../tests/real/playground.ts";
 import { compileProgram, printFigures } from "./harness.ts";
@@ -85,10 +86,6 @@ async function main(): Promise<void> {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 if (import.meta.main) await main();

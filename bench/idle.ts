@@ -5,6 +5,7 @@
  * Its CPU time and its wake-ups (voluntary context switches of all its threads) are read from /proc at
  * the end of a beat, and again some beats later; beats are a part of them.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import { container, FakeEngine, network } from "../tests/engine/mod.ts";
 import { compileProgram, printFigures } from "./harness.ts";
 import { ListeningAgent } from "./listening_agent.ts";
@@ -36,10 +37,6 @@ function usageOf({ pid, master }: ListeningAgent): Usage {
 function residentMiB({ pid }: ListeningAgent): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function main(): Promise<void> {
