@@ -1,6 +1,6 @@
 /** The stand-in engine in a process of its own: SOCKET. It runs the topology of three LANs. */
 import { TopologyStore } from "../../store/mod.ts";
-import { container, FakeEngine, network } from "../../tests/engine/mod.ts";
+import { containerOf, FakeEngine, networkOf } from "../../tests/engine/mod.ts";
 import { defaultImages, parseJson, planTopology, readTopology } from "../../topology/mod.ts";
 
 const [socket] = Deno.args as [string];
@@ -14,15 +14,5 @@ store.put(topology.id, "bench", document);
 store.close();
 
 const engine = await FakeEngine.start(socket);
-engine.networks = plan.networks.map(({ name, subnet, internal, request }) =>
-  network({ name, subnet, internal, labels: request.Labels })
-);
-engine.containers = plan.containers.map(({ name, base, addressByNetwork, request }) =>
-  container({
-    name,
-    labels: request.Labels,
-    ...(base === null
-      ? { addresses: Object.fromEntries(addressByNetwork) }
-      : { networkMode: `container:${base}` }),
-  })
-);
+engine.networks = plan.networks.map(networkOf);
+engine.containers = plan.containers.map(containerOf);

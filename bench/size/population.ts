@@ -1,5 +1,10 @@
-import { type ContainerItem, type NetworkItem } from "../../tests/engine/mod.ts";
-import { container, network } from "../../tests/engine/mod.ts";
+import {
+  container,
+  type ContainerItem,
+  containerOf,
+  type NetworkItem,
+  networkOf,
+} from "../../tests/engine/mod.ts";
 import { defaultImages, planDocument } from "../../topology/mod.ts";
 
 /** A topology whose deckies have one service each, as a document. */
@@ -41,21 +46,7 @@ export async function runningOf(
   document: string,
 ): Promise<{ networks: NetworkItem[]; containers: ContainerItem[] }> {
   const plan = await planDocument(document, defaultImages);
-  return {
-    networks: plan.networks.map(({ name, subnet, internal, request: { Labels: labels } }) =>
-      network({ name, subnet, internal, labels })
-    ),
-    containers: plan.containers.map(({ name, base, addressByNetwork, request }) =>
-      container({
-        name,
-        labels: request.Labels,
-        image: request.Image,
-        ...(base === null
-          ? { addresses: Object.fromEntries(addressByNetwork) }
-          : { networkMode: `container:${base}` }),
-      })
-    ),
-  };
+  return { networks: plan.networks.map(networkOf), containers: plan.containers.map(containerOf) };
 }
 
 /** A container of somebody else's web application: with ports, a volume and a tool's many labels. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TopologyStore } from "../../store/mod.ts";
 import { defaultImages, parseJson, planTopology, readTopology } from "../../topology/mod.ts";
-import { container, network } from "../engine/mod.ts";
+import { containerOf, networkOf } from "../engine/mod.ts";
 import { execute, Host } from "./host.ts";
 
 const count = 5_000;
@@ -31,18 +31,8 @@ Deno.test("decnet-agent --once is right about 10,000 containers, within 10 s", a
   await using host = await Host.create();
   const engine = await host.startEngine();
   const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
-  engine.networks = plan.networks.map(({ name, subnet, internal, request: { Labels: labels } }) =>
-    network({ name, subnet, internal, labels })
-  );
-  engine.containers = plan.containers.map(({ name, base, addressByNetwork, request }) =>
-    container({
-      name,
-      labels: request.Labels,
-      ...(base === null
-        ? { addresses: Object.fromEntries(addressByNetwork) }
-        : { networkMode: `container:${base}` }),
-    })
-  );
+  engine.networks = plan.networks.map(networkOf);
+  engine.containers = plan.containers.map(containerOf);
   const check = async () => {
     const ended = await execute(["--once", ...host.flags()]);
     assert.ok(ended.elapsedMs < 10_000, `${ended.elapsedMs} ms`);

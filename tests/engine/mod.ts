@@ -10,5 +10,6 @@ export {
   network,
   type NetworkItem,
 } from "./items.ts";
+export { containerOf, networkOf } from "./planned.ts";
 export { listenWithoutAccepting } from "./silent.ts";
 export { withEngine } from "./with_engine.ts";
