@@ -1,39 +1,46 @@
 import { identityOf, type Log } from "../host/mod.ts";
+import { lockPathOf } from "../store/mod.ts";
 
 /**
- * Tells when somebody has written to the store's file, be it another process. What the kernel does
- * not tell, as of a folder that is not there yet, is found by the beats.
+ * Tells when somebody has written to the store, be it another process, by the lock that writers hold.
+ * What is written without it is found by the beats.
+ *
+ * The store itself must not be watched, nor its folder: the runtime opens and closes what it tells of,
+ * and closing a file anywhere in a process gives back every lock that SQLite has on it there. Another
+ * process could then undo a change in the middle of its commit.
  */
 export class StoreWatch {
-  readonly #folder: string;
-  readonly #file: string;
+  readonly #store: string;
+  readonly #lock: string;
   readonly #onChange: () => void;
   readonly #log: Log;
   #problem = "";
   #watcher: Deno.FsWatcher | null = null;
   #watched = "";
+  #known = "";
   #isClosed = false;
 
   constructor(storePath: string, { log, onChange }: { log: Log; onChange: () => void }) {
-    this.#folder = storePath.replace(/\/?[^/]*$/, "") || "/";
-    this.#file = lastName(storePath);
+    this.#store = storePath;
+    this.#lock = lockPathOf(storePath);
     this.#onChange = onChange;
     this.#log = log;
   }
 
   /** Begins to watch where it does not; to be called with each beat. */
   renew(): void {
-    const folder = identityOf(this.#folder);
     if (this.#isClosed) return;
     if (this.#watcher) {
       // Another folder has taken its place. To watch the same path again takes the runtime a moment:
       // the next beat does it.
-      if (folder !== this.#watched) this.#stop();
+      if (identityOf(this.#lock) !== this.#watched) this.#stop();
       return;
     }
     try {
-      this.#watcher = Deno.watchFs(this.#folder, { recursive: false });
-      this.#watched = folder;
+      createIfAbsent(this.#lock);
+      this.#watcher = Deno.watchFs(this.#lock, { recursive: false });
+      this.#watched = identityOf(this.#lock);
+      this.#known = versionOf(this.#store);
       this.#follow(this.#watcher);
       this.#problem = "";
       this.#onChange();
@@ -51,22 +58,22 @@ export class StoreWatch {
 
   async #follow(watcher: Deno.FsWatcher): Promise<void> {
     try {
-      for await (const { kind, paths } of watcher) {
-        const names = paths.map(lastName);
-        const isGone = kind === "remove" && names.includes(lastName(this.#folder));
-        // A new folder may get the number of the one before.
-        if (isGone) this.#stop();
-        // Each reading of the store is an access.
-        if (isGone || (kind !== "access" && names.some((it) => this.#isOurs(it)))) this.#onChange();
+      // A writer's name is written to the lock, and taken out again when all is written.
+      for await (const { kind } of watcher) {
+        if (kind === "remove") this.#stop();
+        if (kind !== "access") this.#compare();
       }
     } catch {
       if (this.#watcher === watcher) this.#stop();
     }
   }
 
-  /** The file, or one that was set aside: not the journal and the locks beside it. */
-  #isOurs(name: string): boolean {
-    return name === this.#file || name.startsWith(`${this.#file}.`);
+  /** Who held the lock need not have changed anything. */
+  #compare(): void {
+    const version = versionOf(this.#store);
+    if (version === this.#known) return;
+    this.#known = version;
+    this.#onChange();
   }
 
   /** Says once why it cannot watch. */
@@ -74,8 +81,8 @@ export class StoreWatch {
     if (problem === this.#problem) return;
     this.#problem = problem;
     const advice = /too many|no space/i.test(problem) ? "see sysctl fs.inotify; " : "";
-    const consequence = "what others write there is told at the interval";
-    const text = `Cannot watch ${this.#folder}: ${problem}; ${advice}${consequence}`;
+    const consequence = "what others write to the store is told at the interval";
+    const text = `Cannot watch ${this.#lock}: ${problem}; ${advice}${consequence}`;
     this.#log("warn", text, { subject: "store" });
   }
 
@@ -85,6 +92,21 @@ export class StoreWatch {
   }
 }
 
-function lastName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
+/** So that the first who ever writes to the store is seen as well. */
+function createIfAbsent(path: string): void {
+  try {
+    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+  } catch {
+    // Whoever cannot write there has nobody beside him who can, or it is there already.
+  }
+}
+
+/** Differs when a file has been written to, or another has taken its place. */
+function versionOf(path: string): string {
+  try {
+    const { dev, ino, size, mtime } = Deno.lstatSync(path);
+    return `${dev} ${ino} ${size} ${mtime?.getTime()}`;
+  } catch {
+    return "absent";
+  }
 }

@@ -2,6 +2,8 @@ import { DatabaseSync } from "node:sqlite";
 import { explain } from "./advice.ts";
 
 const noFile = "it is not a regular file";
+/** SQLite's SQLITE_READONLY_ROLLBACK. */
+const readOnlyRollback = 776;
 
 /**
  * Opens the file at `path` so that nothing in it can be changed; null when there is none. A statement
@@ -33,7 +35,10 @@ export function lockPathOf(storePath: string): string {
   return storePath.replace(/[^/]*$/, "apply.lock");
 }
 
-/** Why the file at `path` cannot be opened for writing, or null, also when there is none. */
+/**
+ * Why the file at `path` cannot be opened for writing, or null, also when there is none. Not for the
+ * middle of a change: it gives back every lock that SQLite has on the file in this process.
+ */
 export function findWriteProblem(path: string): string | null {
   try {
     Deno.openSync(path, { write: true }).close();
@@ -58,6 +63,14 @@ export function isWritingImpossible(error: unknown, path: string): boolean {
 /** Whether another process holds a lock: node:sqlite tells by its message only. */
 export function isLocked(error: unknown): boolean {
   return error instanceof Error && error.message.includes("database is locked");
+}
+
+/**
+ * Whether a change was found half-written by whoever may only read. Either its writer has crashed, and
+ * whoever opens the file anew undoes it; or a writer has taken it back at this very moment.
+ */
+export function isHalfWritten(error: unknown): boolean {
+  return (error as { errcode?: unknown } | null)?.errcode === readOnlyRollback;
 }
 
 /** What is at `path`, be it a link, which may lead to somebody else's file; null for nothing. */

@@ -1,4 +1,4 @@
-import { isLocked, look } from "./file.ts";
+import { isHalfWritten, isLocked, look } from "./file.ts";
 import type { AppliedTopology } from "./row.ts";
 import { TopologyStore } from "./topology_store.ts";
 
@@ -24,10 +24,12 @@ export class StoreReader {
    * to 5 s for another process that holds it locked, or until `signal` is aborted.
    */
   async current(signal: AbortSignal): Promise<AppliedTopology | null> {
+    let tries = 0;
     for (const startedAt = performance.now();;) {
       try {
         return this.#read();
       } catch (error) {
+        if (isHalfWritten(error) && tries++ === 0) continue;
         const isPatient = !signal.aborted && performance.now() - startedAt < lockTimeoutMs;
         if (!isLocked(error) || !isPatient) throw error;
       }

@@ -97,19 +97,45 @@ Deno.test("StoreReader.current() undoes what a writer left half-written when it 
   await withReader(async (reader, path) => {
     put(path, "h1");
     assert.equal((await reader.current(signal))?.versionHash, "h1");
-    const database = new DatabaseSync(path);
-    // A cache of one page makes SQLite write to the file before the commit.
-    database.exec("PRAGMA cache_size = 1; BEGIN IMMEDIATE");
-    database.prepare("UPDATE applied_topology SET last_error = ?").run("x".repeat(100_000));
-    const [file, journal] = [Deno.readFileSync(path), Deno.readFileSync(`${path}-journal`)];
-    database.exec("ROLLBACK");
-    database.close();
-    Deno.writeFileSync(`${path}-journal`, journal);
-    Deno.writeFileSync(path, file);
+    crashInAChange(path);
     assert.equal((await reader.current(signal))?.lastError, null);
     assert.equal((await reader.current(signal))?.versionHash, "h1");
   });
 });
+
+Deno.test("StoreReader.current() reads anew when a change begins as the file is opened", async () => {
+  await withReader(async (reader, path) => {
+    put(path, "h1");
+    crashInAChange(path);
+    const { lstatSync } = Deno;
+    const looks: string[] = [];
+    Deno.lstatSync = (file) => {
+      looks.push(String(file));
+      const isFirst = looks.filter((it) => it === file).length === 1;
+      if (isFirst && file === `${path}-journal`) throw new Deno.errors.NotFound("not yet");
+      return lstatSync(file);
+    };
+    try {
+      assert.equal((await reader.current(signal))?.versionHash, "h1");
+    } finally {
+      Deno.lstatSync = lstatSync;
+    }
+    assert.ok(looks.filter((it) => it === `${path}-journal`).length > 1);
+  });
+});
+
+/** Leaves the store as a writer does that dies in the middle of a commit. */
+function crashInAChange(path: string): void {
+  const database = new DatabaseSync(path);
+  // A cache of one page makes SQLite write to the file before the commit.
+  database.exec("PRAGMA cache_size = 1; BEGIN IMMEDIATE");
+  database.prepare("UPDATE applied_topology SET last_error = ?").run("x".repeat(100_000));
+  const [file, journal] = [Deno.readFileSync(path), Deno.readFileSync(`${path}-journal`)];
+  database.exec("ROLLBACK");
+  database.close();
+  Deno.writeFileSync(`${path}-journal`, journal);
+  Deno.writeFileSync(path, file);
+}
 
 Deno.test("StoreReader.current() sees no half of a change that is being written", async () => {
   await withReader(async (reader, path) => {
