@@ -4,6 +4,7 @@ import { randomNumbers } from "./answer_streams.ts";
 import { container, FakeEngine, type Fault, network } from "./engine/mod.ts";
 import { until, WatchedLoop } from "./watched_loop.ts";
 import type { Beat } from "../agent/mod.ts";
+import { asWriter } from "./store_writer.ts";
 
 const names = [
   "decnet-a",
@@ -69,7 +70,7 @@ class Host {
       this.did.push(name);
     } else if (draw < 0.8) {
       const is = this.pick(["put", "clear", "error"]);
-      this.#setup.changeStore((store) => {
+      await asWriter(this.#setup.storePath, (store) => {
         if (is === "put") store.put(topologyId, versionHash, document);
         else if (is === "clear") store.clear(topologyId);
         else store.recordError(topologyId, `error ${this.did.length}`);

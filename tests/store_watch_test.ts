@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { StoreWatch } from "../agent/store_watch.ts";
-import { createLog, FileLock } from "../host/mod.ts";
+import { createLog } from "../host/mod.ts";
 import { lockPathOf, TopologyStore } from "../store/mod.ts";
 import { AgentSetup, document, topologyId, versionHash } from "./agent_setup.ts";
+import { asWriter } from "./store_writer.ts";
 import { TemporaryFolder } from "./temporary_folder.ts";
 import { until, WatchedLoop } from "./watched_loop.ts";
 
@@ -26,17 +27,6 @@ class Watched implements Disposable {
     this.watch.close();
     this.folder[Symbol.dispose]();
   }
-}
-
-/** Writes to a store as an apply or a teardown in another process does. */
-async function asWriter(path: string, write: (store: TopologyStore) => void): Promise<void> {
-  const signal = new AbortController().signal;
-  const lock = await FileLock.acquire(lockPathOf(path), { purpose: "a test", signal });
-  {
-    using store = TopologyStore.open(path);
-    write(store);
-  }
-  lock.release();
 }
 
 /** Lets what the kernel tells arrive. */
