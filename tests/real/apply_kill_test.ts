@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { TopologyStore } from "../../store/mod.ts";
 import { driftKinds, writeJson } from "../../topology/mod.ts";
-import { documentOf, type SampleDecky } from "../real/apply_sample.ts";
-import { Playground } from "../real/playground.ts";
-import { dockerSocket, needsDocker } from "../real/sockets.ts";
+import { documentOf, type SampleDecky } from "./apply_sample.ts";
+import { Playground } from "./playground.ts";
+import { dockerSocket, needsDocker } from "./sockets.ts";
 import { TemporaryFolder } from "../temporary_folder.ts";
-import { type Ended, execute, spawn } from "./host.ts";
+import { type Ended, execute, spawn } from "../binary/host.ts";
 
 const docker = await needsDocker();
 
