@@ -1,26 +1,38 @@
 // deno-lint-ignore-file no-console
 /**
- * Runs all tests, in two processes side by side: those of the executable, most of which wait for one,
- * and all others. `deno run -q -A scripts/tests.ts [FLAG...]`; flags are those of `deno test`. Exits
- * 1 when one of the two fails. Within a process tests take turns: a lock that is held by one would be
- * inherited by what another starts.
+ * Runs all tests, in processes side by side, as most of them wait for something: what the first
+ * prints at once, what the others print behind it. `deno run -q -A scripts/tests.ts [FLAG...]`; flags
+ * are those of `deno test`. Exits 1 when one fails. Within a process tests take turns: a lock that is
+ * held by one would be inherited by what another starts.
  *
  * @module
  */
 
-/** Where the tests of the executable are; none of them uses a real engine, as others do. */
-const executableTests = "tests/binary";
+const executable = "tests/binary";
+const severalRooms = "tests/*_test.ts";
+const realEngine = "tests/real,tests/engine";
 
-function start(args: readonly string[], stdout: "inherit" | "piped"): Deno.ChildProcess {
+/** So that what uses a real engine takes turns, it is in the first, with the rooms themselves. */
+const parts = [
+  ["the rooms, and real engines", `--ignore=${executable},${severalRooms}`],
+  ["several rooms together", "tests", `--ignore=${executable},${realEngine}`],
+  ["the executable", executable],
+] as const;
+
+const running = parts.map(([name, ...args], index) => {
+  const stdout = index === 0 ? "inherit" : "piped";
   const flags = ["-A", "--sanitize-ops", "--sanitize-resources", ...Deno.args, ...args];
-  return new Deno.Command(Deno.execPath(), { args: ["test", ...flags], stdout }).spawn();
-}
+  const process = new Deno.Command(Deno.execPath(), { args: ["test", ...flags], stdout }).spawn();
+  return { name, status: process.status, printed: index === 0 ? null : process.stdout.bytes() };
+});
 
-const others = start([`--ignore=${executableTests}`], "inherit");
-const ofExecutable = start([executableTests], "piped");
-const later = ofExecutable.stdout.bytes();
-const codes = [(await others.status).code];
-console.log("Beside them ran the tests of the executable:");
-await Deno.stdout.write(await later);
-codes.push((await ofExecutable.status).code);
-Deno.exit(codes.every((code) => code === 0) ? 0 : 1);
+let isWell = true;
+for (const { name, status, printed } of running) {
+  const bytes = await printed;
+  if (bytes) {
+    console.log(`\nBeside them ran the tests of ${name}:`);
+    await new Response(bytes).body!.pipeTo(Deno.stdout.writable, { preventClose: true });
+  }
+  if (!(await status).success) isWell = false;
+}
+Deno.exit(isWell ? 0 : 1);
