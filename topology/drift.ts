@@ -1,7 +1,7 @@
 import { compareContainer, compareNetwork, origin } from "./compare.ts";
-import { type Inventory, isRunning } from "./inventory.ts";
+import { type Inventory, isRunning, type NetworkFact, topologyLabel } from "./inventory.ts";
 import { compareCodePoints } from "./json.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan, PlannedNetwork } from "./plan.ts";
 
 /** The ways in which Docker can differ from what was applied. */
 export const driftKinds = ["missing", "stopped", "unhealthy", "changed", "unexpected"] as const;
@@ -32,16 +32,18 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
   };
   const { topologyId: id, ...planned } = plan ?? emptyPlan;
 
-  const networks = Map.groupBy(inventory.networks, ({ name }) => name);
+  // Docker lists networks in another order each time.
+  const inOrder = inventory.networks.toSorted((a, b) => compareCodePoints(a.id, b.id));
+  const networks = Map.groupBy(inOrder, ({ name }) => name);
   for (const network of planned.networks) {
-    // Docker lets several networks have one name; the first is the one that containers get.
-    const [first, ...others] = networks.get(network.name) ?? [];
-    const deviation = compareNetwork(network, first, id);
+    const namesakes = networks.get(network.name) ?? [];
+    const meant = likeliest(network, namesakes, id);
+    const deviation = compareNetwork(network, meant, id);
     if (deviation) {
       const { kind, detail } = deviation;
       found[kind].push({ type: "network", name: network.name, detail });
     }
-    networks.set(network.name, others);
+    networks.set(network.name, namesakes.filter((it) => it !== meant));
   }
   for (const network of [...networks.values()].flat()) {
     found.unexpected.push({ type: "network", name: network.name, detail: origin(network, id) });
@@ -70,4 +72,14 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
   for (const kind of driftKinds) found[kind].sort((a, b) => compareCodePoints(a.name, b.name));
   const isConsistent = driftKinds.every((kind) => found[kind].length === 0);
   return { state: isConsistent ? "consistent" : "drifted", ...found };
+}
+
+/** Docker lets several networks have one name: the one that was planned is not to be told as another. */
+function likeliest(
+  planned: PlannedNetwork,
+  namesakes: readonly NetworkFact[],
+  id: string,
+): NetworkFact | undefined {
+  return namesakes.find((it) => compareNetwork(planned, it, id) === null) ??
+    namesakes.find(({ labels }) => labels.get(topologyLabel) === id) ?? namesakes[0];
 }
