@@ -1,6 +1,7 @@
 import {
   type AppliedTopology,
   explain,
+  findFolderProblem,
   findWriteProblem,
   isDamage,
   listSetAside,
@@ -40,7 +41,7 @@ export class StoreKeeper {
       const stored = await this.#current(signal);
       const applied = this.#memory ? this.#memory.recall(stored) : stored;
       const details = [
-        this.#memory?.problem ?? findWriteProblem(this.#path),
+        this.#memory?.problem ?? findWriteProblem(this.#path) ?? findFolderProblem(this.#path),
         setAsideText(listSetAside(this.#path)),
       ].filter((it) => it !== null);
       const more = details.length > 0 ? { detail: details.join("; ") } : {};

@@ -50,6 +50,21 @@ export function findWriteProblem(path: string): string | null {
 }
 
 /**
+ * Why nobody but root can change the file at `path`, though it may be writable itself: SQLite makes its
+ * journal beside it. Null also where that is not sure, as a mode does not tell all of who may write.
+ */
+export function findFolderProblem(path: string, uid: number | null = Deno.uid()): string | null {
+  const folder = look(path.replace(/[^/]*$/, "") || ".");
+  if (!folder?.isDirectory || uid === 0) return null;
+  // Where there is an access control list, its mask stands in the place of the group's bits.
+  const writers = folder.uid === uid ? 0o200 : 0o022;
+  if (((folder.mode ?? writers) & writers) !== 0) return null;
+  const owner = folder.uid === uid ? "" : `, which is of user ${folder.uid}`;
+  return `the store cannot be written: user ${uid} may not write to its folder${owner}; ` +
+    "make the file and its folder writable for the agent's user";
+}
+
+/**
  * Whether what was thrown as `path` was opened means that nobody can write there: no space, a file
  * system that is read-only, a folder without the permission. A file that is there, and that this user
  * may not open, is another matter: its owner writes.

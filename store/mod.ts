@@ -1,7 +1,13 @@
 /** The one-row cache of the topology applied last. */
 export { explain } from "./advice.ts";
 export { findDamage, isDamage } from "./damage.ts";
-export { findWriteProblem, isLocked, isWritingImpossible, lockPathOf } from "./file.ts";
+export {
+  findFolderProblem,
+  findWriteProblem,
+  isLocked,
+  isWritingImpossible,
+  lockPathOf,
+} from "./file.ts";
 export { StoreMemory } from "./memory.ts";
 export { openLastingStore, openStore, type TopologyRows } from "./lasting_store.ts";
 export { listSetAside, setAsideIfDamaged, UnmovableStore } from "./quarantine.ts";
