@@ -60,8 +60,12 @@ export class StoreReader {
   }
 }
 
-/** Differs when another file has taken the place of one. */
+/**
+ * Differs when another file has taken the place of one, or its content has: a copy over it may bear the
+ * same counter of changes, by which SQLite would take the old content for the new one.
+ */
 function identity(path: string): string {
   const file = look(path);
-  return file ? `${file.dev} ${file.ino}` : "absent";
+  if (!file) return "absent";
+  return `${file.dev} ${file.ino} ${file.size} ${file.mtime?.getTime()} ${file.ctime?.getTime()}`;
 }
