@@ -7,7 +7,7 @@ import {
   parseRetryAfter,
 } from "../master/mod.ts";
 import { type Delivery, refusal } from "./delivery.ts";
-import { validityProblem } from "./validity.ts";
+import { type ValidityProblem, validityProblem } from "./validity.ts";
 
 const beatPath = "/swarm/heartbeat";
 
@@ -63,8 +63,7 @@ export class Sender {
       return {
         certificates: {
           expiresAt: certificates.validTo.at,
-          problem,
-          ...(problem === null && validityProblem(certificates, checkedAt)),
+          ...problemsOf(problem, validityProblem(certificates, checkedAt)),
         },
         delivery: dryRun
           ? { result: "dry_run", url }
@@ -107,4 +106,14 @@ export class Sender {
     const nothing = { httpStatus: null, latencyMs: null, retryAfterMs: null };
     return { result: "unreachable", url: this.#url, ...nothing, error } as const;
   }
+}
+
+/** Of certificates that stay in use, as newer ones are of no use, it matters all the more how long. */
+function problemsOf(
+  ofNewer: string | null,
+  validity: ValidityProblem | null,
+): Pick<CertificateReport, "problem" | "problemId"> {
+  if (ofNewer === null || validity === null) return validity ?? { problem: ofNewer };
+  const inUse = (text: string) => `${ofNewer}; of those that stay in use, ${text}`;
+  return { problem: inUse(validity.problem), problemId: inUse(validity.problemId) };
 }
