@@ -75,6 +75,12 @@ export class Agent {
     return newsOf(this.#bodyOf(stock)) !== this.#lastNews;
   }
 
+  /** The last beat as it would be now, but for the sending: nothing is sent. */
+  async glance(last: Beat, signal: AbortSignal): Promise<Beat> {
+    const stock = await this.#stocktaker.take(signal);
+    return { ...last, stock, body: this.#bodyOf(stock) };
+  }
+
   /** What the master is told of the topology, and nothing sent; null when the store is unreadable. */
   async state(signal: AbortSignal): Promise<TopologyReport | null> {
     return this.#bodyOf(await this.#stocktaker.take(signal)).topology;

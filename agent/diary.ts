@@ -34,7 +34,17 @@ export class Diary {
    * Compares a beat with the ones before it. While the agent itself is changing the host (`isBusy`),
    * what is half done is no drift to talk about.
    */
-  note({ stock, body, delivery, certificates }: Beat, isBusy = false): void {
+  note(beat: Beat, isBusy = false): void {
+    this.noteHost(beat, isBusy);
+    const { delivery } = beat;
+    if (delivery.result === "delivered") this.#masterAnswered();
+    else if ("error" in delivery && delivery.latencyMs !== null) {
+      this.#masterFailed(delivery.error!);
+    }
+  }
+
+  /** The same of all but the sending, for what was not sent. */
+  noteHost({ stock, body, certificates }: Beat, isBusy = false): void {
     this.#compare("store", body.store.detail ?? null);
     this.#compare("docker", "error" in stock.observed ? stock.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
@@ -42,10 +52,6 @@ export class Diary {
     if (body.topology) this.#compare("topology", body.topology.last_error);
     if (stock.engine && body.topology && !isBusy) {
       this.#compare("drift", describeDrift(stock.drift));
-    }
-    if (delivery.result === "delivered") this.#masterAnswered();
-    else if ("error" in delivery && delivery.latencyMs !== null) {
-      this.#masterFailed(delivery.error!);
     }
   }
 

@@ -12,6 +12,8 @@ export interface LoopOptions {
   readonly log: Log;
   /** Takes each beat. */
   readonly onBeat?: (beat: Beat) => void;
+  /** Takes what is seen while a failing master keeps the next beat waiting, at each interval. */
+  readonly onGlance?: (beat: Beat) => void;
   /** Told when the loop begins to do something, and when it has ended: what hangs is noticed there. */
   readonly onWork?: (phase: "begin" | "end") => void;
   /** A number in [0, 1). */
@@ -33,7 +35,7 @@ export async function runLoop(
 ): Promise<void> {
   const { intervalMs, log, onBeat = () => {}, random = Math.random } = options;
   const { extraApartMs = 5_000, bell = new Bell(), isBusy = () => false } = options;
-  const { onWork = () => {} } = options;
+  const { onWork = () => {}, onGlance = () => {} } = options;
   const work = async <T>(task: () => Promise<T>): Promise<T> => {
     onWork("begin");
     try {
@@ -54,14 +56,35 @@ export async function runLoop(
   };
   const due = new Due({ bell, wait, apartMs: extraApartMs, hasNews, isBusy });
   const diary = new Diary(log);
+  // What is told here, in the log and to the supervisor, must not wait for a master.
+  const glanceUntil = async (over: AbortSignal) => {
+    while (last && await new Bell().wait(intervalMs, over)) {
+      const beat = last;
+      if (isBusy()) continue;
+      const seen = await work(() => agent.glance(beat, over));
+      if (over.aborted) return;
+      diary.noteHost(seen, isBusy());
+      onGlance(seen);
+    }
+  };
+  const isDue = async () => {
+    if (outOfTurn === "news") return await due.next(delayMs, signal, outOfTurn);
+    const over = new AbortController();
+    const glancing = glanceUntil(AbortSignal.any([signal, over.signal]));
+    const isDue = await due.next(delayMs, signal, outOfTurn);
+    over.abort();
+    await glancing;
+    return isDue;
+  };
+  let last: Beat | null = null;
   let failures = 0;
   let delayMs = firstDelayMs(intervalMs, random());
   let outOfTurn: OutOfTurn = "called";
-  while (await due.next(delayMs, signal, outOfTurn)) {
+  while (await isDue()) {
     const startedAt = performance.now();
     let retryAfterMs: number | null = null;
     try {
-      const beat = await work(() => agent.beat(signal));
+      const beat = last = await work(() => agent.beat(signal));
       // A beat that was cut short by the stop says nothing about the host.
       if (signal.aborted) break;
       diary.note(beat, isBusy());

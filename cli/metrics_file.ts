@@ -50,6 +50,11 @@ export class MetricsFile {
     const { delivery: { result }, checkedAt } = beat;
     this.#beats.set(result, (this.#beats.get(result) ?? 0) + 1);
     if (result === "delivered") this.#lastSuccessAt = checkedAt;
+    this.write(beat, code);
+  }
+
+  /** Writes what a beat would tell that is not sent, and so not counted. Never throws. */
+  write(beat: Beat, code: ExitCode): void {
     const path = this.#path;
     if (path === null) return;
     const loop = {

@@ -73,6 +73,12 @@ export class Session {
     const { intervalMs, listen, warnings } = this.#configuration;
     const { log, supervisor, metrics, onBeat, signal } = this.#options;
     if (metrics) metrics.isListening = listen && false;
+    const show = (beat: Beat) => {
+      this.#watch.note(beat.stock);
+      const findings = findingsOf(beat, warnings);
+      supervisor.status(summary(beat, findings));
+      return worst(findings);
+    };
     await Promise.all([
       this.#watch.run(signal),
       runLoop(this.#agent, signal, {
@@ -82,12 +88,10 @@ export class Session {
         isBusy: () => this.#service.isBusy,
         onWork: (phase) => phase === "begin" ? supervisor.beginWork() : supervisor.endWork(),
         onBeat: (beat) => {
-          this.#watch.note(beat.stock);
           onBeat(beat);
-          const findings = findingsOf(beat, warnings);
-          supervisor.status(summary(beat, findings));
-          metrics?.note(beat, worst(findings));
+          metrics?.note(beat, show(beat));
         },
+        onGlance: (beat) => metrics?.write(beat, show(beat)),
       }),
       listen && this.#serve(listen),
     ]);
