@@ -2,6 +2,7 @@ import type * as Https from "node:https";
 import { hostAndPort, type MasterAddress } from "./address.ts";
 import { createAgent, type TlsModules } from "./https_agent.ts";
 import type { Certificates } from "./certificates.ts";
+import { startDeadline } from "./deadline.ts";
 import { explainFailure, isDistrust, noConnection, noReply } from "./failure.ts";
 import { checkPeer } from "./peer.ts";
 
@@ -171,13 +172,13 @@ export class MasterClient {
       sent.destroy();
     };
     const abort = () => fail(signal.reason);
-    const within = (ms: number, error: Error) => setTimeout(() => fail(error), ms - elapsedMs);
-    const connecting = within(connectTimeoutMs, noConnection(connectTimeoutMs));
-    const answering = within(timeoutMs, noReply(timeoutMs));
+    const within = (ms: number, error: Error) => startDeadline(ms - elapsedMs, () => fail(error));
+    const stopConnecting = within(connectTimeoutMs, noConnection(connectTimeoutMs));
+    const stopAnswering = within(timeoutMs, noReply(timeoutMs));
     signal.addEventListener("abort", abort, { once: true });
     sent.on("socket", (socket) => {
-      if (socket.connecting) socket.once("connect", () => clearTimeout(connecting));
-      else clearTimeout(connecting);
+      if (socket.connecting) socket.once("connect", stopConnecting);
+      else stopConnecting();
     });
     sent.on("error", (error: Error & { code?: string }) => {
       finish?.();
@@ -191,8 +192,8 @@ export class MasterClient {
     if (signal.aborted) abort();
     else sent.end(body);
     return promise.finally(() => {
-      clearTimeout(connecting);
-      clearTimeout(answering);
+      stopConnecting();
+      stopAnswering();
       signal.removeEventListener("abort", abort);
     });
   }
