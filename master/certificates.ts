@@ -8,7 +8,10 @@ export interface Certificates {
   readonly certificate: string;
   /** PEM, PKCS8. */
   readonly key: string;
-  /** How long they can be used, each by the first or last of them, in milliseconds since 1970. */
+  /**
+   * How long they can be used, each by the first or last of them, in milliseconds since 1970. An
+   * authority that has expired does not count beside one that has not.
+   */
   readonly validFrom: Bound;
   readonly validTo: Bound;
 }
@@ -77,18 +80,21 @@ export class CertificateFolder {
         `Cannot use ${this.#path}: worker.key does not fit worker.crt; put there what was issued together`,
       );
     }
-    const bounds = [
-      ...authorities.map((it) => ({ file: "ca.crt", ...validity(it) })),
-      ...chain.map((it) => ({ file: "worker.crt", ...validity(it) })),
-    ];
-    const last = bounds.reduce((a, b) => b.from > a.from ? b : a);
-    const first = bounds.reduce((a, b) => b.to < a.to ? b : a);
+    const roots = authorities.map((it) => ({ file: "ca.crt", ...validity(it) }));
+    const others = chain.map((it) => ({ file: "worker.crt", ...validity(it) }));
+    const counting = () => [...stillOfUse(roots, Date.now()), ...others];
     return {
       authority,
       certificate,
       key,
-      validFrom: { at: last.from, file: last.file },
-      validTo: { at: first.to, file: first.file },
+      get validFrom() {
+        const { from: at, file } = counting().reduce((a, b) => b.from > a.from ? b : a);
+        return { at, file };
+      },
+      get validTo() {
+        const { to: at, file } = counting().reduce((a, b) => b.to < a.to ? b : a);
+        return { at, file };
+      },
     };
   }
 
@@ -105,6 +111,15 @@ class EncryptedKey extends Error {}
 
 function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: number; to: number } {
   return { from: Date.parse(validFrom), to: Date.parse(validTo) };
+}
+
+/** An authority that was replaced may stay in the file: when it expires, nobody needs it any more. */
+function stillOfUse<T extends { readonly to: number }>(
+  roots: readonly T[],
+  now: number,
+): readonly T[] {
+  const lasting = roots.filter(({ to }) => to > now);
+  return lasting.length > 0 ? lasting : roots;
 }
 
 /** The PEM blocks of the certificates in a text. Throws `Error` when there is none. */
