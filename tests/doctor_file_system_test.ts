@@ -45,6 +45,11 @@ const cases: [name: string, script: string, said: RegExp | string][] = [
     /^warning: only 0 MiB are free .* → du -xmd 3 "\$\(findmnt -n -o TARGET -T T\/state\)" \| sort -n/,
   ],
   [
+    "a full disk and a folder that is open to all",
+    `${full} && chmod 777 $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
+    /^warning: only 0 MiB are free .*every user of this host may replace what is in it → du -xmd 3 /,
+  ],
+  [
     "a full disk on which the folder is yet to be made",
     `${full} && rmdir $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
     /^warning: only 0 MiB are free on the file system of T: .* → du -xmd 3 /,

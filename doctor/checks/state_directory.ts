@@ -44,16 +44,17 @@ export const stateDirectory: Check = {
     if (!mayUse(user, sight, writing)) {
       return warning([saw, `user ${user.name} may not write in it: ${lost}`], own);
     }
-    if (((sight.mode ?? 0) & 0o002) !== 0) {
-      const danger = "every user of this host may replace what is in it";
-      return warning([saw, danger], `chmod o-w ${quote(path)}`);
-    }
+    const isOpen = ((sight.mode ?? 0) & 0o002) !== 0;
+    const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
     // Where there is a store, that check tells it.
     const hasStore = await look(patient.options.agent.storePath) !== "absent";
     if (!hasStore && await isReadOnly(path)) {
-      return warning([`the file system of ${path} is read-only: ${lost}`, saw], remount(path));
+      const text = `the file system of ${path} is read-only: ${lost}`;
+      return warning([text, saw, ...danger], remount(path));
     }
-    return await fullness(path, user, saw) ?? ok(saw);
+    const full = await fullness(path, user, saw, ...danger);
+    if (full) return full;
+    return isOpen ? warning([saw, ...danger], `chmod o-w ${quote(path)}`) : ok(saw);
   },
 };
 
