@@ -117,6 +117,7 @@ export class Session {
         });
         log("info", "listening", { address: hostAndPort(listen) });
         tell(true);
+        problem = "";
         await Promise.race([stopped, server.deaf]);
         tell(false);
         if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
