@@ -49,14 +49,21 @@ export class StoreReader {
     if (file !== this.#file) this.close();
     this.#file = file;
     try {
-      if (this.#store) return this.#store.current();
+      if (this.#store) return this.#readAndKeep(this.#store);
     } catch (error) {
       if (isLocked(error)) throw error;
       // What a crash of a writer left behind is seen and mended by opening the file anew.
     }
     this.close();
     this.#store = TopologyStore.open(this.#path, { readOnly: true, busyTimeoutMs: 0 });
-    return this.#store.current();
+    return this.#readAndKeep(this.#store);
+  }
+
+  #readAndKeep(store: TopologyStore): AppliedTopology | null {
+    const applied = store.current();
+    // Whoever has a file in WAL mode open keeps it from leaving that mode, which each writer wants.
+    if (look(`${this.#path}-wal`)) this.close();
+    return applied;
   }
 }
 
