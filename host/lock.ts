@@ -38,12 +38,13 @@ export class FileLock {
         if (isLocked && isStillAt(path, file)) break;
         if (isLocked) {
           // It was removed or replaced: whoever comes next locks another one.
+          const next = open(path);
           file.close();
-          file = open(path);
+          file = next;
           continue;
         }
         if (isFirst) {
-          const holder = await readHolder(path);
+          const holder = await readHolder(file);
           if (!onWait) throw new LockHeld(`held by ${holder}`);
           onWait(holder);
         }
@@ -91,29 +92,27 @@ function lookAt(path: string): Deno.FileInfo | null {
 }
 
 /** Who holds it, as the file tells; whoever has got it this very moment needs another one for that. */
-async function readHolder(path: string): Promise<string> {
+async function readHolder(file: Deno.FsFile): Promise<string> {
   for (let triesLeft = 5; triesLeft > 0; triesLeft--) {
-    const holder = readStart(path).trim();
+    const holder = readStart(file).trim();
     if (holder !== "") return holder;
     await new Promise((resolve) => setTimeout(resolve, pauseMs / 4));
   }
   return "another process";
 }
 
-function readStart(path: string): string {
-  const file = Deno.openSync(path);
-  try {
-    const bytes = new Uint8Array(longestHolder);
-    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
-  } finally {
-    file.close();
-  }
+/** Not by its name, at which there may be nothing any more, or something else. */
+function readStart(file: Deno.FsFile): string {
+  const bytes = new Uint8Array(longestHolder);
+  file.seekSync(0, Deno.SeekMode.Start);
+  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
 }
 
 /** Who holds it is told for others to read; on a full disk the lock holds all the same. */
 function writeHolder(file: Deno.FsFile, text: string): void {
   try {
     file.truncateSync();
+    file.seekSync(0, Deno.SeekMode.Start);
     file.writeSync(new TextEncoder().encode(text));
   } catch {
     // There is nothing to mend: the kernel keeps the lock, not the text.
