@@ -1,4 +1,5 @@
 import { explain } from "./advice.ts";
+import { isDamage } from "./damage.ts";
 import { isLocked } from "./file.ts";
 import type { StoreMemory } from "./memory.ts";
 import { setAsideIfDamaged, UnmovableStore } from "./quarantine.ts";
@@ -35,20 +36,19 @@ export function openLastingStore(path: string, memory: StoreMemory): TopologyRow
     if (!(error instanceof UnmovableStore)) throw error;
     memory.over(null);
     memory.begin(null, error.message);
-    return new LastingStore(null, memory, error.message);
+    return new LastingStore(new UnwritableFile(path, error.message), memory);
   }
   let file: TopologyStore;
-  let obstacle: string | null = null;
   try {
     file = TopologyStore.open(path, { busyTimeoutMs: 0 });
   } catch (error) {
-    obstacle = unwritable(error);
-    file = TopologyStore.open(path, { readOnly: true, busyTimeoutMs: 0 });
+    const unwritable = new UnwritableFile(path, explainUnwritable(error));
+    memory.over(unwritable.current());
+    return new LastingStore(unwritable, memory);
   }
   try {
-    const stored = file.current();
-    if (memory.over(stored) && obstacle === null) settle(file, memory);
-    return new LastingStore(file, memory, obstacle);
+    if (memory.over(file.current())) settle(file, memory);
+    return new LastingStore(file, memory);
   } catch (error) {
     file.close();
     throw error;
@@ -60,25 +60,53 @@ function settle(file: TopologyStore, memory: StoreMemory): void {
     memory.settle(file);
   } catch (error) {
     if (isLocked(error)) throw error;
-    memory.begin(file.current(), unwritable(error));
+    memory.begin(file.current(), explainUnwritable(error));
   }
+}
+
+/**
+ * A file that could not be opened for writing. It is read anew each time, as an apply takes long: by
+ * its end there may be a file where there was none, with what was kept in memory written to it.
+ */
+class UnwritableFile {
+  readonly #path: string;
+  /** Why it cannot be written. */
+  readonly obstacle: string;
+
+  constructor(path: string, obstacle: string) {
+    this.#path = path;
+    this.obstacle = obstacle;
+  }
+
+  /** What is damaged, and could not be set aside, is as good as empty. */
+  current(): AppliedTopology | null {
+    let file: TopologyStore | undefined;
+    try {
+      file = TopologyStore.open(this.#path, { readOnly: true, busyTimeoutMs: 0 });
+      return file.current();
+    } catch (error) {
+      if (isDamage(error)) return null;
+      throw error;
+    } finally {
+      file?.close();
+    }
+  }
+
+  close(): void {}
 }
 
 /** A store whose changes are kept in memory when they cannot be written. */
 class LastingStore implements TopologyRows {
-  readonly #file: TopologyStore | null;
+  readonly #file: TopologyStore | UnwritableFile;
   readonly #memory: StoreMemory;
-  /** Why the file cannot be written, as far as that is known; always where there is none. */
-  readonly #obstacle: string | null;
 
-  constructor(file: TopologyStore | null, memory: StoreMemory, obstacle: string | null) {
+  constructor(file: TopologyStore | UnwritableFile, memory: StoreMemory) {
     this.#file = file;
     this.#memory = memory;
-    this.#obstacle = obstacle;
   }
 
   current(): AppliedTopology | null {
-    return this.#memory.recall(this.#stored());
+    return this.#memory.recall(this.#file.current());
   }
 
   prepare(): void {
@@ -98,30 +126,26 @@ class LastingStore implements TopologyRows {
   }
 
   close(): void {
-    this.#file?.close();
-  }
-
-  #stored(): AppliedTopology | null {
-    return this.#file?.current() ?? null;
+    this.#file.close();
   }
 
   #change(change: (rows: TopologyStore) => void): void {
-    const stored = this.#stored();
+    const stored = this.#file.current();
     const kept = this.#memory.over(stored);
     if (kept) return change(kept);
-    if (!this.#file || this.#obstacle !== null) {
-      return change(this.#memory.begin(stored, this.#obstacle!));
+    if (this.#file instanceof UnwritableFile) {
+      return change(this.#memory.begin(stored, this.#file.obstacle));
     }
     try {
       change(this.#file);
     } catch (error) {
       if (!isOfFile(error)) throw error;
-      change(this.#memory.begin(stored, unwritable(error)));
+      change(this.#memory.begin(stored, explainUnwritable(error)));
     }
   }
 }
 
-function unwritable(error: unknown): string {
+function explainUnwritable(error: unknown): string {
   return `the store cannot be written: ${explain(error)}`;
 }
 
