@@ -1,5 +1,5 @@
 import { identityOf, type Log } from "../host/mod.ts";
-import { lockPathOf } from "../store/mod.ts";
+import { explain, lockPathOf } from "../store/mod.ts";
 
 /**
  * Tells when somebody has written to the store, be it another process, by the lock that writers hold.
@@ -38,6 +38,8 @@ export class StoreWatch {
     }
     try {
       createIfAbsent(this.#lock);
+      // The runtime would open that, too: a pipe keeps it for ever, and a link may lead to the store.
+      if (!Deno.lstatSync(this.#lock).isFile) throw new Error("it is not a regular file");
       this.#watcher = Deno.watchFs(this.#lock, { recursive: false });
       this.#watched = identityOf(this.#lock);
       this.#known = versionOf(this.#store);
@@ -46,7 +48,7 @@ export class StoreWatch {
       this.#onChange();
     } catch (error) {
       // What is not there yet is looked for with the next beat.
-      if (!(error instanceof Deno.errors.NotFound)) this.#tell((error as Error).message);
+      if (!(error instanceof Deno.errors.NotFound)) this.#tell(problemOf(error as Error));
     }
   }
 
@@ -80,9 +82,8 @@ export class StoreWatch {
   #tell(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
-    const advice = /too many|no space/i.test(problem) ? "see sysctl fs.inotify; " : "";
     const consequence = "what others write to the store is told at the interval";
-    const text = `Cannot watch ${this.#lock}: ${problem}; ${advice}${consequence}`;
+    const text = `Cannot watch ${this.#lock}: ${problem}; ${consequence}`;
     this.#log("warn", text, { subject: "store" });
   }
 
@@ -90,6 +91,15 @@ export class StoreWatch {
     this.#watcher?.close();
     this.#watcher = null;
   }
+}
+
+/** In words, and what can be done about it. */
+function problemOf({ message }: Error): string {
+  // The runtime adds the path, which is named anyway.
+  const problem = message.replace(/ \(os error \d+\)(?: about .*)?$/s, "");
+  return /too many|no space/i.test(problem)
+    ? `${problem}; see sysctl fs.inotify`
+    : explain(problem);
 }
 
 /** So that the first who ever writes to the store is seen as well. */
