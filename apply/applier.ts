@@ -117,9 +117,11 @@ export class Applier {
                 await carryOut(removals, imageIds);
                 await patiently(() => store.clear(other.topologyId), signal);
               }
-              if (isSomething(changes) && store.current() === null) {
+              if (isSomething(changes)) {
                 // By this a crash is known, and what it left is torn down before anything else comes.
-                await patiently(() => store.recordError(topologyId, underWay, text), signal);
+                await patiently(() => {
+                  if (store.current() === null) store.recordError(topologyId, underWay, text);
+                }, signal);
               }
               await carryOut(changes, imageIds);
             },
