@@ -71,7 +71,8 @@ export class Agent {
 
   /** Looks at the host; answers whether a beat would now say something else than the last one. */
   async hasNews(signal: AbortSignal): Promise<boolean> {
-    const stock = await this.#stocktaker.take(signal);
+    // What it would change there by mending would be a reason for the next look, without an end.
+    const stock = await this.#stocktaker.take(signal, { mends: false });
     return newsOf(this.#bodyOf(stock)) !== this.#lastNews;
   }
 

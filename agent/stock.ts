@@ -14,7 +14,7 @@ import {
   type Plan,
   planDocument,
 } from "../topology/mod.ts";
-import { StoreKeeper, type StoreStock } from "./store_keeper.ts";
+import { type ReadOptions, StoreKeeper, type StoreStock } from "./store_keeper.ts";
 
 /** How much of an error of the engine goes to the master, in characters. */
 const maximumErrorLength = 200;
@@ -77,10 +77,10 @@ export class Stocktaker {
   }
 
   /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
-  async take(signal: AbortSignal): Promise<Stock> {
+  async take(signal: AbortSignal, { mends = true }: ReadOptions = {}): Promise<Stock> {
     let expecting: Promise<Expected> | null = null;
     // The engine needs its time for an answer: enough to read the store and to plan.
-    const expect = () => expecting ??= this.#expect(signal);
+    const expect = () => expecting ??= this.#expect(signal, mends);
     let socket: string | null = null;
     try {
       socket = findSocket(this.#options.sockets);
@@ -103,8 +103,8 @@ export class Stocktaker {
   }
 
   /** Never throws. */
-  async #expect(signal: AbortSignal): Promise<Expected> {
-    const store = await this.#store.read(signal);
+  async #expect(signal: AbortSignal, mends: boolean): Promise<Expected> {
+    const store = await this.#store.read(signal, { mends });
     return { store, plan: await this.#plan(store) };
   }
 

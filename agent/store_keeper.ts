@@ -20,6 +20,12 @@ export type StoreStock =
     readonly isDamaged?: boolean;
   };
 
+/** How the store is read. */
+export interface ReadOptions {
+  /** Whether to try first to write what could not be written before. */
+  readonly mends?: boolean;
+}
+
 /**
  * Reads the store again and again. With a memory it also mends what it can: it sets a damaged file
  * aside, and writes what could not be written before.
@@ -36,9 +42,9 @@ export class StoreKeeper {
   }
 
   /** What the store holds now. Never throws. */
-  async read(signal: AbortSignal): Promise<StoreStock> {
+  async read(signal: AbortSignal, { mends = true }: ReadOptions = {}): Promise<StoreStock> {
     try {
-      const stored = await this.#current(signal);
+      const stored = await this.#current(signal, mends);
       const applied = this.#memory ? this.#memory.recall(stored) : stored;
       const details = [
         this.#memory?.problem ?? findWriteProblem(this.#path) ?? findFolderProblem(this.#path),
@@ -57,10 +63,10 @@ export class StoreKeeper {
     this.#reader.close();
   }
 
-  async #current(signal: AbortSignal): Promise<AppliedTopology | null> {
+  async #current(signal: AbortSignal, mends: boolean): Promise<AppliedTopology | null> {
     const memory = this.#memory;
     if (!memory) return await this.#reader.current(signal);
-    if (memory.problem !== null) await mend(this.#path, memory);
+    if (mends && memory.problem !== null) await mend(this.#path, memory);
     try {
       return await this.#reader.current(signal);
     } catch (error) {
