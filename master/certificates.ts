@@ -30,6 +30,8 @@ export interface LoadedCertificates {
 }
 
 const maximumFileBytes = 2 ** 20;
+/** Before files that are of no use are read once more, in milliseconds. */
+const pauseMs = 100;
 const fileNames = ["ca.crt", "worker.crt", "worker.key"] as const;
 
 /** The folder that holds `ca.crt`, `worker.crt` and `worker.key`. */
@@ -49,19 +51,33 @@ export class CertificateFolder {
     // Loaded only when a beat is to be sent: a host without a master starts faster without it.
     const crypto = await import("node:crypto");
     try {
-      const [authority, certificate, key] = fileNames.map((name) =>
-        this.#check(name, () => readFile(`${this.#path}/${name}`))
-      ) as [string, string, string];
-      const { authority: a, certificate: c, key: k } = this.#loaded ?? {};
-      // Not by the times of the files, which two changes within a millisecond share.
-      if (authority !== a || certificate !== c || key !== k) {
-        this.#loaded = this.#parse({ authority, certificate, key }, crypto);
-      }
-      return { certificates: this.#loaded!, problem: null };
+      return { certificates: await this.#readTwice(crypto), problem: null };
     } catch (error) {
       if (!this.#loaded) throw error;
       return { certificates: this.#loaded, problem: (error as Error).message };
     }
+  }
+
+  /** Whoever replaces the files writes one after the other: what is of no use may be so for a moment. */
+  async #readTwice(crypto: typeof Crypto): Promise<Certificates> {
+    try {
+      return this.#read(crypto);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      return this.#read(crypto);
+    }
+  }
+
+  #read(crypto: typeof Crypto): Certificates {
+    const [authority, certificate, key] = fileNames.map((name) =>
+      this.#check(name, () => readFile(`${this.#path}/${name}`))
+    ) as [string, string, string];
+    const { authority: a, certificate: c, key: k } = this.#loaded ?? {};
+    // Not by the times of the files, which two changes within a millisecond share.
+    if (!this.#loaded || authority !== a || certificate !== c || key !== k) {
+      this.#loaded = this.#parse({ authority, certificate, key }, crypto);
+    }
+    return this.#loaded;
   }
 
   #parse(
