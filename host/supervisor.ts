@@ -10,6 +10,9 @@ export interface SupervisorOptions {
   readonly onError: (error: unknown) => void;
 }
 
+/** How long the end waits for a supervisor that takes nothing, in milliseconds. */
+const closeTimeoutMs = 500;
+
 /**
  * Tells systemd, or whoever else speaks its protocol, how the service is: sd_notify(3). Without a
  * supervisor it does nothing. What cannot be told is reported once and never ends the agent.
@@ -22,7 +25,7 @@ export class Supervisor {
   #feeding: ReturnType<typeof setInterval> | undefined;
   #workingSince: number | null = null;
   #hasFailed = false;
-  #sent: Promise<unknown> = Promise.resolve();
+  #sent: Promise<void> = Promise.resolve();
 
   constructor({ socket, watchdogUsec, onError, maximumWorkMs = 60_000 }: SupervisorOptions) {
     this.#maximumWorkMs = maximumWorkMs;
@@ -70,10 +73,14 @@ export class Supervisor {
     this.#send("STOPPING=1");
   }
 
-  /** Ends it, when all has been told. */
+  /** Ends it, when all has been told, or when the supervisor takes nothing any more. */
   async close(): Promise<void> {
     clearInterval(this.#feeding);
-    await this.#sent;
+    const { promise: tooLong, resolve } = Promise.withResolvers<string>();
+    const timer = setTimeout(() => resolve("it takes nothing any more"), closeTimeoutMs);
+    const problem = await Promise.race([this.#sent, tooLong]);
+    clearTimeout(timer);
+    if (typeof problem === "string") this.#fail(new Error(problem));
     this.#socket?.close();
     this.#socket = null;
   }
@@ -85,13 +92,17 @@ export class Supervisor {
   }
 
   #send(text: string): void {
-    const [socket, address] = [this.#socket, this.#address];
-    if (!socket || !address) return;
+    const address = this.#address;
+    if (!this.#socket || !address) return;
     const message = new TextEncoder().encode(text);
     // One after another: of two at once the runtime lets one fail.
-    this.#sent = this.#sent.then(() => socket.send(message, address)).catch((error) => {
-      if (!this.#hasFailed) this.#onError(error);
-      this.#hasFailed = true;
-    });
+    this.#sent = this.#sent
+      .then(async () => void await this.#socket?.send(message, address))
+      .catch((error) => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#hasFailed) this.#onError(error);
+    this.#hasFailed = true;
   }
 }
