@@ -1,5 +1,5 @@
 import { identityOf, type Log } from "../host/mod.ts";
-import { explain, lockPathOf } from "../store/mod.ts";
+import { explain, lockPathOf, versionOf } from "../store/mod.ts";
 
 /**
  * Tells when somebody has written to the store, be it another process, by the lock that writers hold.
@@ -108,15 +108,5 @@ function createIfAbsent(path: string): void {
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch {
     // Whoever cannot write there has nobody beside him who can, or it is there already.
-  }
-}
-
-/** Differs when a file has been written to, or another has taken its place. */
-function versionOf(path: string): string {
-  try {
-    const { dev, ino, size, mtime } = Deno.lstatSync(path);
-    return `${dev} ${ino} ${size} ${mtime?.getTime()}`;
-  } catch {
-    return "absent";
   }
 }

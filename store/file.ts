@@ -98,6 +98,19 @@ export function look(path: string): Deno.FileInfo | null {
   }
 }
 
+/**
+ * Differs when a file has been written to, or another has taken its place. A copy over it may bear the
+ * same counter of changes, by which SQLite would take the old content for the new one.
+ */
+export function versionOf(path: string): string {
+  try {
+    const { dev, ino, size, mtime, ctime } = Deno.lstatSync(path);
+    return `${dev} ${ino} ${size} ${mtime?.getTime()} ${ctime?.getTime()}`;
+  } catch {
+    return "absent";
+  }
+}
+
 function isThere(path: string): boolean {
   try {
     return look(path) !== null;

@@ -7,6 +7,7 @@ export {
   isLocked,
   isWritingImpossible,
   lockPathOf,
+  versionOf,
 } from "./file.ts";
 export { StoreMemory } from "./memory.ts";
 export { openLastingStore, openStore, type TopologyRows } from "./lasting_store.ts";

@@ -1,4 +1,4 @@
-import { isHalfWritten, isLocked, look } from "./file.ts";
+import { isHalfWritten, isLocked, look, versionOf } from "./file.ts";
 import type { AppliedTopology } from "./row.ts";
 import { TopologyStore } from "./topology_store.ts";
 
@@ -45,7 +45,7 @@ export class StoreReader {
   }
 
   #read(): AppliedTopology | null {
-    const file = identity(this.#path);
+    const file = versionOf(this.#path);
     if (file !== this.#file) this.close();
     this.#file = file;
     try {
@@ -65,14 +65,4 @@ export class StoreReader {
     if (look(`${this.#path}-wal`)) this.close();
     return applied;
   }
-}
-
-/**
- * Differs when another file has taken the place of one, or its content has: a copy over it may bear the
- * same counter of changes, by which SQLite would take the old content for the new one.
- */
-function identity(path: string): string {
-  const file = look(path);
-  if (!file) return "absent";
-  return `${file.dev} ${file.ino} ${file.size} ${file.mtime?.getTime()} ${file.ctime?.getTime()}`;
 }
