@@ -34,7 +34,7 @@ export async function loop(
   const supervisor = new Supervisor({
     socket: terminal.variable("NOTIFY_SOCKET"),
     watchdogUsec: terminal.variable("WATCHDOG_USEC"),
-    onError: (error) => log("warn", `Cannot tell the supervisor: ${error}`),
+    onError: (error) => log("warn", `Cannot tell the supervisor: ${(error as Error).message}`),
   });
   stop.addEventListener("abort", () => supervisor.stopping(), { once: true });
   const memory = new StoreMemory();
