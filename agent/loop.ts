@@ -45,15 +45,16 @@ export async function runLoop(
     }
   };
   const { wait = (ms, signal, bell, options) => bell.wait(ms, signal, options) } = options;
-  const hasNews = async () => {
+  const look = async (task: () => Promise<boolean>) => {
     try {
-      return await work(() => agent.hasNews(signal));
+      return await work(task);
     } catch (error) {
       // As with a beat.
       log("error", `a look at the host failed: ${error instanceof Error ? error.message : error}`);
       return false;
     }
   };
+  const hasNews = () => look(() => agent.hasNews(signal));
   const due = new Due({ bell, wait, apartMs: extraApartMs, hasNews, isBusy });
   const diary = new Diary(log);
   // What is told here, in the log and to the supervisor, must not wait for a master.
@@ -61,10 +62,14 @@ export async function runLoop(
     while (last && await new Bell().wait(intervalMs, over)) {
       const beat = last;
       if (isBusy()) continue;
-      const seen = await work(() => agent.glance(beat, over));
-      if (over.aborted) return;
-      diary.noteHost(seen, isBusy());
-      onGlance(seen);
+      await look(async () => {
+        const seen = await agent.glance(beat, over);
+        // What was cut short says nothing about the host.
+        if (over.aborted) return false;
+        diary.noteHost(seen, isBusy());
+        onGlance(seen);
+        return true;
+      });
     }
   };
   const isDue = async () => {

@@ -43,3 +43,26 @@ for (const [what, answer] of kept) {
     assert.ok(seen.every(({ delivery }) => delivery.result === "rejected"));
   });
 }
+
+Deno.test("runLoop() goes on when a look fails while a master has asked for a pause", async () => {
+  await using setup = await AgentSetup.create();
+  setup.master.answer = { status: 429, headers: { "retry-after": "600" } };
+  const lines: string[] = [];
+  const stop = new AbortController();
+  const agent = setup.newAgent();
+  let glances = 0;
+  await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
+    intervalMs: 20,
+    log: createLog((line) => lines.push(line.trimEnd())),
+    onGlance: () => {
+      if (++glances > 1) stop.abort();
+      else throw new Error("nobody foresaw this");
+    },
+  });
+  agent.close();
+  assert.equal(glances, 2);
+  const failures = lines.filter((line) => line.includes("level=error"));
+  assert.deepEqual(failures, [
+    'level=error msg="a look at the host failed: nobody foresaw this"',
+  ]);
+});
