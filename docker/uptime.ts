@@ -26,9 +26,7 @@ export function readUptime(status: string): Uptime | null {
     ) ??
       [];
   if (words === undefined) return null;
-  // It says that as well of what it has started before the host's clock was set back: how long ago,
-  // nobody knows.
-  if (words.startsWith("Less")) return { atLeast: 0, atMost: Infinity };
+  if (words.startsWith("Less")) return { atLeast: 0, atMost: 1 };
   const seconds = units.get(unit ?? "");
   if (seconds === undefined) return null;
   const amount = Number(count ?? 1);

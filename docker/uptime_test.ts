@@ -4,7 +4,7 @@ import { readUptime } from "./uptime.ts";
 const hour = 3600;
 const day = 24 * hour;
 const known: [status: string, atLeast: number, atMost: number][] = [
-  ["Up Less than a second", 0, Infinity],
+  ["Up Less than a second", 0, 1],
   ["Up 1 second", 1, 2],
   ["Up 59 seconds", 59, 60],
   ["Up About a minute", 60, 120],
