@@ -105,6 +105,9 @@ function problemOf({ message }: Error): string {
 /** So that the first who ever writes to the store is seen as well. */
 function createIfAbsent(path: string): void {
   try {
+    // What root leaves in another user's folder would keep that user from every apply.
+    const folder = Deno.statSync(path.replace(/[^/]*$/, ""));
+    if (Deno.uid() === 0 && folder.uid !== 0) return;
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch {
     // Whoever cannot write there has nobody beside him who can, or it is there already.

@@ -82,3 +82,24 @@ Deno.test({
     );
   },
 });
+
+const root = requirement("root", Deno.uid() === 0);
+
+Deno.test({
+  name: `StoreWatch leaves nothing of root's in another user's folder${root.suffix}`,
+  ignore: root.ignore,
+  fn() {
+    root.check();
+    using folder = new TemporaryFolder();
+    Deno.chownSync(folder.path, 65_534, 65_534);
+    const watch = new StoreWatch(`${folder.path}/topology.db`, { log() {}, onChange() {} });
+    watch.renew();
+    watch.close();
+    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+    Deno.chownSync(folder.path, 0, 0);
+    const own = new StoreWatch(`${folder.path}/topology.db`, { log() {}, onChange() {} });
+    own.renew();
+    own.close();
+    assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["apply.lock"]);
+  },
+});
