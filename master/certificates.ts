@@ -10,7 +10,7 @@ export interface Certificates {
   readonly key: string;
   /**
    * How long they can be used, each by the first or last of them, in milliseconds since 1970. An
-   * authority that has expired does not count beside one that has not.
+   * authority that has expired does not count beside one that has not, unless worker.crt needs it.
    */
   readonly validFrom: Bound;
   readonly validTo: Bound;
@@ -96,7 +96,11 @@ export class CertificateFolder {
         `Cannot use ${this.#path}: worker.key does not fit worker.crt; put there what was issued together`,
       );
     }
-    const roots = authorities.map((it) => ({ file: "ca.crt", ...validity(it) }));
+    const last = chain.at(-1)!;
+    const roots = authorities.map((it) => {
+      const isIssuer = last.checkIssued(it) && last.verify(it.publicKey);
+      return { file: "ca.crt", isIssuer, ...validity(it) };
+    });
     const others = chain.map((it) => ({ file: "worker.crt", ...validity(it) }));
     const counting = () => [...stillOfUse(roots, Date.now()), ...others];
     return {
@@ -129,13 +133,18 @@ function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: numbe
   return { from: Date.parse(validFrom), to: Date.parse(validTo) };
 }
 
-/** An authority that was replaced may stay in the file: when it expires, nobody needs it any more. */
-function stillOfUse<T extends { readonly to: number }>(
+/**
+ * An authority that was replaced may stay in the file: when it expires, nobody needs it any more, but
+ * for a worker.crt that only it has issued.
+ */
+function stillOfUse<T extends { readonly to: number; readonly isIssuer: boolean }>(
   roots: readonly T[],
   now: number,
 ): readonly T[] {
   const lasting = roots.filter(({ to }) => to > now);
-  return lasting.length > 0 ? lasting : roots;
+  if (lasting.length === 0) return roots;
+  if (lasting.some(({ isIssuer }) => isIssuer)) return lasting;
+  return roots.filter(({ to, isIssuer }) => to > now || isIssuer);
 }
 
 /** The PEM blocks of the certificates in a text. Throws `Error` when there is none. */

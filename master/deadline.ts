@@ -1,5 +1,7 @@
 /** Who wakes up so much too late was not running, in milliseconds. */
-const frozenMs = 1_000;
+const lateMs = 100;
+/** How much longer it then waits, in milliseconds. */
+const graceMs = 1_000;
 
 /**
  * Calls `onDue` after `ms`; the answer is a function that calls it off. Where the process was stopped
@@ -8,8 +10,8 @@ const frozenMs = 1_000;
 export function startDeadline(ms: number, onDue: () => void): () => void {
   const dueAt = performance.now() + ms;
   let timer = setTimeout(() => {
-    if (performance.now() - dueAt <= frozenMs) onDue();
-    else timer = setTimeout(onDue, frozenMs);
+    if (performance.now() - dueAt <= lateMs) onDue();
+    else timer = setTimeout(onDue, graceMs);
   }, ms);
   return () => clearTimeout(timer);
 }

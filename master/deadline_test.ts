@@ -13,7 +13,7 @@ Deno.test("startDeadline() lets what came while the process was stopped be read 
     told.push("due");
     resolve();
   });
-  freeze(1_200);
+  freeze(300);
   setTimeout(() => told.push("read"), 50);
   await promise;
   assert.deepEqual(told, ["read", "due"]);
@@ -22,7 +22,7 @@ Deno.test("startDeadline() lets what came while the process was stopped be read 
 Deno.test("startDeadline() is called off, also when it has been put off", async () => {
   let isDue = false;
   const callOff = startDeadline(1, () => isDue = true);
-  freeze(1_200);
+  freeze(300);
   await new Promise((resolve) => setTimeout(resolve, 50));
   callOff();
   await new Promise((resolve) => setTimeout(resolve, 1_100));

@@ -33,8 +33,11 @@ export interface Authority {
   issue(options: IssueOptions): Promise<IssuedCertificate>;
 }
 
-/** Makes a self-signed authority, valid for ten years to either side of now. */
-export async function createAuthority(name: string): Promise<Authority> {
+/** Makes a self-signed authority, valid for ten years to either side of now unless told. */
+export async function createAuthority(
+  name: string,
+  notAfter = new Date(Date.now() + 10 * YEAR_MS),
+): Promise<Authority> {
   const keys = await crypto.subtle.generateKey(ALGORITHM, true, [
     "sign",
     "verify",
@@ -45,7 +48,7 @@ export async function createAuthority(name: string): Promise<Authority> {
     name: [{ CN: [name] }],
     // Wide, so that a leaf made to be expired or not yet valid is refused for its own dates.
     notBefore: new Date(Date.now() - 10 * YEAR_MS),
-    notAfter: new Date(Date.now() + 10 * YEAR_MS),
+    notAfter,
     signingAlgorithm: ALGORITHM,
     keys,
     extensions: [
