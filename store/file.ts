@@ -51,7 +51,8 @@ export function findWriteProblem(path: string): string | null {
 
 /**
  * Why nobody but root can change the file at `path`, though it may be writable itself: SQLite makes its
- * journal beside it. Null also where that is not sure, as a mode does not tell all of who may write.
+ * journal beside it. Null also where that is not sure, as a mode does not tell all of who may write;
+ * who has CAP_DAC_OVERRIDE without being root is told of it all the same.
  */
 export function findFolderProblem(path: string, uid: number | null = Deno.uid()): string | null {
   const folder = look(path.replace(/[^/]*$/, "") || ".");
