@@ -23,16 +23,19 @@ const running = parts.map(([name, ...args], index) => {
   const stdout = index === 0 ? "inherit" : "piped";
   const flags = ["-A", "--sanitize-ops", "--sanitize-resources", ...Deno.args, ...args];
   const process = new Deno.Command(Deno.execPath(), { args: ["test", ...flags], stdout }).spawn();
-  return { name, status: process.status, printed: index === 0 ? null : process.stdout.bytes() };
+  return { name, process, printed: index === 0 ? null : process.stdout.bytes() };
 });
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => running.forEach(({ process }) => process.kill(signal)));
+}
 
 let isWell = true;
-for (const { name, status, printed } of running) {
+for (const { name, process, printed } of running) {
   const bytes = await printed;
   if (bytes) {
     console.log(`\nBeside them ran the tests of ${name}:`);
     await new Response(bytes).body!.pipeTo(Deno.stdout.writable, { preventClose: true });
   }
-  if (!(await status).success) isWell = false;
+  if (!(await process.status).success) isWell = false;
 }
 Deno.exit(isWell ? 0 : 1);
