@@ -26,7 +26,15 @@ const running = parts.map(([name, ...args], index) => {
   return { name, process, printed: index === 0 ? null : process.stdout.bytes() };
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => running.forEach(({ process }) => process.kill(signal)));
+  Deno.addSignalListener(signal, () => {
+    for (const { process } of running) {
+      try {
+        process.kill(signal);
+      } catch {
+        // It has ended already.
+      }
+    }
+  });
 }
 
 let isWell = true;
