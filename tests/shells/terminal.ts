@@ -19,6 +19,8 @@ export class TypedTerminal implements AsyncDisposable {
         ZDOTDIR: folder,
         LANG: "C.UTF-8",
         TERM: "dumb",
+        // When it ends, nobody waits for it, and the folder goes.
+        HISTFILE: "",
       },
       clearEnv: true,
       stdin: "piped",
