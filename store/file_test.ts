@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { crashInAChange } from "../tests/half_written_store.ts";
 import { TemporaryFolder } from "../tests/temporary_folder.ts";
 import { TopologyStore } from "./mod.ts";
 
@@ -141,26 +142,14 @@ Deno.test("TopologyStore.open() refuses a folder in place of the file, and a fil
   }
 });
 
-/** A state folder as a crash leaves it in the middle of a change: the journal is still there. */
-function crash(path: string, copy: string): void {
-  const database = new DatabaseSync(path);
-  // A cache of one page makes SQLite write to the file before the commit.
-  database.exec("PRAGMA cache_size = 1; BEGIN IMMEDIATE");
-  database.prepare("UPDATE applied_topology SET applied_version_hash = 'lost', last_error = ?")
-    .run("x".repeat(100_000));
-  for (const suffix of ["", "-journal"]) Deno.copyFileSync(path + suffix, copy + suffix);
-  database.exec("ROLLBACK");
-  database.close();
-  assert.ok(Deno.statSync(copy).size > 100_000);
-}
-
 Deno.test("TopologyStore undoes what a crash left half-written, be it for reading or for writing", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/topology.db`;
   putOne(path);
   for (const readOnly of [true, false]) {
     const copy = `${folder.path}/${readOnly}.db`;
-    crash(path, copy);
+    Deno.copyFileSync(path, copy);
+    crashInAChange(copy);
     using store = TopologyStore.open(copy, { readOnly });
     assert.equal(store.current()?.versionHash, "h1");
     assert.equal(store.current()?.lastError, null);

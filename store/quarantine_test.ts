@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { crashInAChange } from "../tests/half_written_store.ts";
 import { TemporaryFolder } from "../tests/temporary_folder.ts";
 import { listSetAside, setAsideIfDamaged, TopologyStore } from "./mod.ts";
 
@@ -89,14 +90,7 @@ Deno.test("setAsideIfDamaged() leaves what is in order, empty, absent, or a cras
     assert.equal(setAsideIfDamaged(path), null);
     put(path);
     assert.equal(setAsideIfDamaged(path), null);
-    const database = new DatabaseSync(path);
-    database.exec("PRAGMA cache_size = 1; BEGIN IMMEDIATE");
-    database.prepare("UPDATE applied_topology SET last_error = ?").run("x".repeat(100_000));
-    const [file, journal] = [Deno.readFileSync(path), Deno.readFileSync(`${path}-journal`)];
-    database.exec("ROLLBACK");
-    database.close();
-    Deno.writeFileSync(path, file);
-    Deno.writeFileSync(`${path}-journal`, journal);
+    crashInAChange(path);
     assert.equal(setAsideIfDamaged(path), null);
     using store = TopologyStore.open(path);
     assert.equal(store.current()?.lastError, null);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { crashInAChange } from "../tests/half_written_store.ts";
 import { TemporaryFolder } from "../tests/temporary_folder.ts";
 import { StoreReader, TopologyStore } from "./mod.ts";
 
@@ -123,19 +124,6 @@ Deno.test("StoreReader.current() reads anew when a change begins as the file is 
     assert.ok(looks.filter((it) => it === `${path}-journal`).length > 1);
   });
 });
-
-/** Leaves the store as a writer does that dies in the middle of a commit. */
-function crashInAChange(path: string): void {
-  const database = new DatabaseSync(path);
-  // A cache of one page makes SQLite write to the file before the commit.
-  database.exec("PRAGMA cache_size = 1; BEGIN IMMEDIATE");
-  database.prepare("UPDATE applied_topology SET last_error = ?").run("x".repeat(100_000));
-  const [file, journal] = [Deno.readFileSync(path), Deno.readFileSync(`${path}-journal`)];
-  database.exec("ROLLBACK");
-  database.close();
-  Deno.writeFileSync(`${path}-journal`, journal);
-  Deno.writeFileSync(path, file);
-}
 
 Deno.test("StoreReader.current() sees no half of a change that is being written", async () => {
   await withReader(async (reader, path) => {

@@ -3,18 +3,9 @@ import { requirement } from "../requirements.ts";
 import { execute, Host } from "./host.ts";
 import { ListeningHost } from "./listening_host.ts";
 import { RunningAgent } from "./running_agent.ts";
+import { works } from "./works.ts";
 
-async function hasPrlimit(): Promise<boolean> {
-  try {
-    const args = ["--nofile", "true"];
-    return (await new Deno.Command("prlimit", { args, stdout: "null" }).output()).success;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-const prlimit = requirement("prlimit", await hasPrlimit());
+const prlimit = requirement("prlimit", await works("prlimit", "--nofile", "true"));
 
 /** Lets a process have so many file descriptors from now on; those that it has stay open. */
 async function limit({ pid }: RunningAgent, descriptors: number): Promise<void> {
@@ -124,5 +115,33 @@ Deno.test({
     assert.equal((await setup.call("/health")).status, 200);
     assert.equal(await unheard, "unheard");
     assert.equal((await agent.stop()).code, 0);
+  },
+});
+
+Deno.test({
+  name: `decnet-agent says each time why its API is off, also for the same reason${prlimit.suffix}`,
+  ignore: prlimit.ignore,
+  fn: async () => {
+    prlimit.check();
+    await using setup = await ListeningHost.create();
+    await setup.host.startEngine();
+    await using agent = new RunningAgent(setup.flags);
+    const lines = (text: string) =>
+      agent.stderr.split("\n").filter((line) => line.includes(text)).length;
+    for (const episode of [1, 2]) {
+      await agent.until(() => lines("msg=listening") === episode);
+      assert.equal((await setup.call("/health")).status, 200);
+      await limit(agent, 3);
+      // The one that the runtime cannot accept, after which it accepts no other.
+      const unheard = setup.call("/health").then(() => "heard", () => "unheard");
+      await agent.until(() => lines("level=error") === episode);
+      await limit(agent, 1024);
+      assert.equal(await unheard, "unheard");
+    }
+    await agent.until(() => lines("msg=listening") === 3);
+    const { code, stderr } = await agent.stop();
+    assert.equal(code, 0);
+    const [first, second] = stderr.split("\n").filter((line) => line.includes("level=error"));
+    assert.equal(first, second);
   },
 });
