@@ -98,8 +98,8 @@ export class CertificateFolder {
     }
     const last = chain.at(-1)!;
     const roots = authorities.map((it) => {
-      const isIssuer = last.checkIssued(it) && last.verify(it.publicKey);
-      return { file: "ca.crt", isIssuer, ...validity(it) };
+      const hasIssued = () => last.checkIssued(it) && last.verify(it.publicKey);
+      return { file: "ca.crt", hasIssued, ...validity(it) };
     });
     const others = chain.map((it) => ({ file: "worker.crt", ...validity(it) }));
     const counting = () => [...stillOfUse(roots, Date.now()), ...others];
@@ -137,14 +137,14 @@ function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: numbe
  * An authority that was replaced may stay in the file: when it expires, nobody needs it any more, but
  * for a worker.crt that only it has issued.
  */
-function stillOfUse<T extends { readonly to: number; readonly isIssuer: boolean }>(
+function stillOfUse<T extends { readonly to: number; readonly hasIssued: () => boolean }>(
   roots: readonly T[],
   now: number,
 ): readonly T[] {
   const lasting = roots.filter(({ to }) => to > now);
-  if (lasting.length === 0) return roots;
-  if (lasting.some(({ isIssuer }) => isIssuer)) return lasting;
-  return roots.filter(({ to, isIssuer }) => to > now || isIssuer);
+  if (lasting.length === 0 || lasting.length === roots.length) return roots;
+  if (lasting.some((it) => it.hasIssued())) return lasting;
+  return roots.filter((it) => it.to > now || it.hasIssued());
 }
 
 /** The PEM blocks of the certificates in a text. Throws `Error` when there is none. */
