@@ -89,9 +89,14 @@ export class Session {
         onWork: (phase) => phase === "begin" ? supervisor.beginWork() : supervisor.endWork(),
         onBeat: (beat) => {
           onBeat(beat);
-          metrics?.note(beat, show(beat));
+          // The status is told with or without a metrics file.
+          const code = show(beat);
+          metrics?.note(beat, code);
         },
-        onGlance: (beat) => metrics?.write(beat, show(beat)),
+        onGlance: (beat) => {
+          const code = show(beat);
+          metrics?.write(beat, code);
+        },
       }),
       listen && this.#serve(listen),
     ]);

@@ -21,7 +21,10 @@ export class RunningAgent implements AsyncDisposable {
   #stderr = "";
   #code: number | null = null;
 
-  constructor(args: readonly string[], options: { wrapper?: readonly string[] } = {}) {
+  constructor(
+    args: readonly string[],
+    options: { wrapper?: readonly string[]; env?: Record<string, string> } = {},
+  ) {
     this.#process = spawn(args, options);
     this.#done = Promise.all([
       collect(this.#process.stdout, (text) => this.#stdout += text),
