@@ -1,10 +1,8 @@
-import type { Log } from "../host/mod.ts";
-import type { Agent, Beat } from "./agent.ts";
-import { Bell } from "./bell.ts";
-import { wantsBackoff } from "./delivery.ts";
-import { Diary } from "./diary.ts";
-import { Due, type OutOfTurn, type Wait } from "./due.ts";
-import { firstDelayMs, nextDelayMs } from "./schedule.ts";
+import type { Log } from "../host/log.ts";
+import { Diary } from "./change_log.ts";
+import type { Agent, Beat } from "./heartbeat.ts";
+import { Bell, Due, firstDelayMs, nextDelayMs, type OutOfTurn, type Wait } from "./schedule.ts";
+import { wantsBackoff } from "./sender.ts";
 
 /** What the loop needs besides the agent. */
 export interface LoopOptions {

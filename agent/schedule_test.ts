@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { firstDelayMs, listenDelayMs, nextDelayMs } from "./schedule.ts";
+import { Bell, firstDelayMs, listenDelayMs, LookPace, nextDelayMs } from "./schedule.ts";
 
 const intervalMs = 30_000;
 const minuteMs = 60_000;
@@ -79,4 +79,206 @@ Deno.test("listenDelayMs() doubles with each failure, from 1 s to 1 min, less up
     assert.deepEqual(range, [bound / 2, bound]);
   }
   assert.equal(listenDelayMs(10_000, 0), 30_000);
+});
+
+/** So long that no test waits for it to pass. */
+const longMs = 3_600_000;
+const never = new AbortController().signal;
+
+Deno.test("Bell.wait() ends when the time is up, and nothing has rung", async () => {
+  const bell = new Bell();
+  assert.equal(await bell.wait(1, never), true);
+  assert.equal(bell.take(), false);
+});
+
+Deno.test("Bell.ring() ends the wait, and is taken once", async () => {
+  const bell = new Bell();
+  const waited = bell.wait(longMs, never);
+  bell.ring();
+  bell.ring();
+  assert.equal(await waited, true);
+  assert.deepEqual([bell.take(), bell.take()], [true, false]);
+});
+
+Deno.test("Bell.ring() is kept for whoever waits next, until it is taken", async () => {
+  const bell = new Bell();
+  bell.ring();
+  assert.equal(await bell.wait(longMs, never), true);
+  assert.equal(await bell.wait(longMs, never), true);
+  assert.equal(bell.take(), true);
+  const stop = new AbortController();
+  const waited = bell.wait(longMs, stop.signal);
+  stop.abort();
+  assert.equal(await waited, false, "it still rang after it was taken");
+});
+
+Deno.test("Bell.wait() answers false when the signal is aborted, before or meanwhile", async () => {
+  const bell = new Bell();
+  const stop = new AbortController();
+  const waited = bell.wait(longMs, stop.signal);
+  stop.abort(new Error("stop"));
+  assert.equal(await waited, false);
+  assert.equal(await bell.wait(longMs, stop.signal), false);
+  bell.ring();
+  assert.equal(await bell.wait(longMs, stop.signal), false);
+});
+
+Deno.test("Bell.ring() does not end a wait that begins later than the one it was for", async () => {
+  const bell = new Bell();
+  await bell.wait(1, never);
+  bell.ring();
+  assert.equal(bell.take(), true);
+  const waited = bell.wait(longMs, never);
+  const first = await Promise.race([waited, Promise.resolve("still waiting")]);
+  assert.equal(first, "still waiting");
+  bell.ring();
+  assert.equal(await waited, true);
+});
+
+Deno.test("Bell.wait() leaves nothing behind at the signal, however it ends", async () => {
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  const [add, remove] = [signal.addEventListener, signal.removeEventListener];
+  signal.addEventListener = (type: string, listener: EventListener) => {
+    listeners.add(listener);
+    add.call(signal, type, listener);
+  };
+  signal.removeEventListener = (type: string, listener: EventListener) => {
+    listeners.delete(listener);
+    remove.call(signal, type, listener);
+  };
+  const bell = new Bell();
+  await bell.wait(1, signal);
+  const waited = bell.wait(longMs, signal);
+  assert.equal(listeners.size, 1);
+  bell.ring();
+  await waited;
+  await bell.wait(longMs, signal);
+  assert.equal(listeners.size, 0);
+});
+
+Deno.test("Bell.hint() ends the wait of who takes hints, is taken once, and leaves rings alone", async () => {
+  const bell = new Bell();
+  const waited = bell.wait(longMs, never, { takesHints: true });
+  bell.hint();
+  bell.hint();
+  assert.equal(await waited, true);
+  assert.equal(await bell.wait(longMs, never, { takesHints: true }), true, "it was not kept");
+  assert.deepEqual([bell.take(), bell.takeHint(), bell.takeHint()], [false, true, false]);
+});
+
+Deno.test("Bell.hint() does not end the wait of who takes none", async () => {
+  const bell = new Bell();
+  bell.hint();
+  const waited = bell.wait(longMs, never);
+  bell.hint();
+  assert.equal(await Promise.race([waited, Promise.resolve("still waiting")]), "still waiting");
+  bell.ring();
+  assert.equal(await waited, true);
+  assert.equal(bell.takeHint(), true);
+});
+
+/** The times of looks that each take a millisecond, up to a time; hints come as they are told. */
+function looks(
+  pace: LookPace,
+  { untilMs, hintAt = () => false, isNews = () => false }: {
+    readonly untilMs: number;
+    readonly hintAt?: (ms: number) => boolean;
+    readonly isNews?: (ms: number) => boolean;
+  },
+): number[] {
+  const times: number[] = [];
+  for (let now = 0; now < untilMs; now++) {
+    if (hintAt(now)) pace.hint(now);
+    if (now < pace.dueAt) continue;
+    times.push(now);
+    pace.looked(now, isNews(now));
+  }
+  return times;
+}
+
+Deno.test("LookPace has nothing to look for without a hint", () => {
+  const pace = new LookPace();
+  assert.deepEqual([pace.dueAt, pace.isHinted], [Infinity, false]);
+});
+
+Deno.test("LookPace looks 100 ms after a hint, and some times more, as lists come late", () => {
+  const times = looks(new LookPace(), { untilMs: 60_000, hintAt: (ms) => ms === 0 });
+  assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
+});
+
+Deno.test("LookPace looks on after news: of two changes, one list may come later", () => {
+  const times = looks(new LookPace(), {
+    untilMs: 60_000,
+    hintAt: (ms) => ms === 0,
+    isNews: (ms) => ms === 100,
+  });
+  assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
+});
+
+Deno.test("LookPace begins anew with a hint that comes in between", () => {
+  const times = looks(new LookPace(), {
+    untilMs: 60_000,
+    hintAt: (ms) => ms === 0 || ms === 1_700,
+  });
+  assert.deepEqual(times, [
+    ...[100, 200, 400, 800, 1_600],
+    ...[1_800, 1_900, 2_100, 2_500, 3_300, 4_900, 8_100],
+  ]);
+});
+
+Deno.test("LookPace looks ever more seldom while hints go on, down to one look in 5 s, and recovers", () => {
+  const pace = new LookPace();
+  const flooded = looks(pace, { untilMs: 60_000, hintAt: () => true });
+  const gaps = flooded.map((ms, index) => ms - (flooded[index - 1] ?? 0));
+  assert.ok(flooded.length <= 25, `${flooded.length} looks`);
+  assert.deepEqual(gaps.slice(-5), [5_000, 5_000, 5_000, 5_000, 5_000]);
+  for (pace.looked(60_000, false); pace.dueAt < Infinity;) pace.looked(pace.dueAt, false);
+  const [first] = [80_000].map((now) => {
+    pace.hint(now);
+    return pace.dueAt - now;
+  });
+  assert.equal(first, 100);
+});
+
+Deno.test("LookPace looks ever more seldom at hints of any rhythm", () => {
+  for (const everyMs of [150, 250, 500, 1_000, 2_000]) {
+    const times = looks(new LookPace(), {
+      untilMs: 600_000,
+      hintAt: (ms) => ms % everyMs === 0,
+    });
+    assert.ok(times.length < 600, `every ${everyMs} ms: ${times.length} looks in 10 min`);
+  }
+});
+
+Deno.test("LookPace looks at once again when a look has found something, whatever was before", () => {
+  const pace = new LookPace();
+  looks(pace, { untilMs: 60_000, hintAt: () => true });
+  pace.looked(60_000, true, 1);
+  pace.hint(60_000);
+  assert.equal(pace.dueAt, 60_100);
+});
+
+Deno.test("LookPace spends a quarter of the time on looks at most, however long each takes", () => {
+  for (const tookMs of [100, 300, 800]) {
+    for (const everyMs of [50, 500, 2_000, 7_000]) {
+      const pace = new LookPace();
+      let spentMs = 0;
+      for (let now = 0; now < 600_000; now++) {
+        if (now % everyMs === 0) pace.hint(now);
+        if (now < pace.dueAt) continue;
+        now += tookMs;
+        spentMs += tookMs;
+        pace.looked(now, false, tookMs);
+      }
+      assert.ok(spentMs <= 600_000 / 4, `${tookMs} ms, every ${everyMs} ms: ${spentMs / 6_000} %`);
+    }
+  }
+});
+
+Deno.test("LookPace looks at least twice after a hint, however long a look takes", () => {
+  const pace = new LookPace();
+  pace.hint(0);
+  pace.looked(8_100, false, 8_000);
+  assert.equal(pace.dueAt, 8_100 + 3_200);
 });

@@ -1,13 +1,96 @@
-import {
-  CertificateFolder,
-  type Certificates,
-  hostAndPort,
-  type MasterAddress,
-  MasterClient,
-  parseRetryAfter,
-} from "../master/mod.ts";
-import { type Delivery, refusal } from "./delivery.ts";
-import { type ValidityProblem, validityProblem } from "./validity.ts";
+import { CertificateFolder, type Certificates } from "../master/certificates.ts";
+import { MasterClient, type MasterReply, parseRetryAfter } from "../master/client.ts";
+import { hostAndPort, type MasterAddress } from "../master/connection.ts";
+
+/** From so long before a certificate expires there is a warning, in milliseconds. */
+const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;
+/** So near, the hour matters, too. */
+const nearMs = 2 * 24 * 60 * 60 * 1000;
+
+/** What an operator must know of how long the certificates can be used. */
+export interface ValidityProblem {
+  readonly problem: string;
+  /** The same at each time of the day, as `problem` is not: it may tell the time. */
+  readonly problemId: string;
+}
+
+/** Whether certificates are not valid yet, no longer, or not for long; `now` as of `Date.now()`. */
+export function validityProblem(
+  { validFrom, validTo }: Certificates,
+  now: number,
+): ValidityProblem | null {
+  const clock = `this host's clock says ${timeOf(now)}`;
+  if (validFrom.at > now) {
+    const problemId = `${validFrom.file} is not valid before ${timeOf(validFrom.at)}`;
+    const problem = `${problemId} (then until ${timeOf(validTo.at)}), and ${clock}; ` +
+      "set the clock if it is wrong";
+    return { problem, problemId };
+  }
+  if (validTo.at - now > expiryWarningMs) return null;
+  if (validTo.at > now) {
+    const at = timeOf(validTo.at);
+    const isNear = validTo.at - now < nearMs;
+    const problem = `${validTo.file} expires ${
+      isNear ? `at ${at}` : `on ${at.slice(0, 10)}`
+    }; renew it`;
+    return { problem, problemId: problem };
+  }
+  const problemId = `${validTo.file} has expired at ${timeOf(validTo.at)}`;
+  const problem = `${problemId}, and ${clock}; renew it, or set the clock if it is wrong`;
+  return { problem, problemId };
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+/, "");
+}
+
+/** How the sending of a beat ended. */
+export type Delivery =
+  | { readonly result: "not_configured" }
+  | { readonly result: "dry_run"; readonly url: string }
+  | {
+    readonly result: "delivered" | "rejected" | "unreachable";
+    readonly url: string;
+    /** Null when no answer came. */
+    readonly httpStatus: number | null;
+    /** Null when nothing was sent. */
+    readonly latencyMs: number | null;
+    /** How long the master asked to wait, in milliseconds, or null. */
+    readonly retryAfterMs: number | null;
+    /** Null when delivered. */
+    readonly error: string | null;
+  };
+
+/** Why the master did not accept a beat, or null when it did: any 2xx accepts. */
+export function refusal({ status, text }: MasterReply): string | null {
+  if (status >= 200 && status < 300) return null;
+  const words = text.replace(/\s+/g, " ").trim();
+  const parts = [`the master answered ${status}`, meanings.get(status), words && `"${words}"`];
+  return parts.filter((part) => part).join(": ");
+}
+
+/**
+ * Whether to come back later than at the next interval: the master is absent, or has a fault of its
+ * own. A refusal of this host or this beat would be the same later, so it changes nothing.
+ */
+export function wantsBackoff(delivery: Delivery): boolean {
+  if (delivery.result === "unreachable") return delivery.latencyMs !== null;
+  if (delivery.result !== "rejected") return false;
+  return delivery.httpStatus === 429 || delivery.httpStatus! >= 500;
+}
+
+const redirected = "redirects are not followed";
+const meanings: ReadonlyMap<number, string> = new Map([
+  [301, redirected],
+  [302, redirected],
+  [303, redirected],
+  [307, redirected],
+  [308, redirected],
+  [400, "it does not understand the beat; one of the two may be too old"],
+  [403, "worker.crt is not the certificate pinned to this host-uuid; enrol this host again"],
+  [404, "it does not know this host-uuid; enrol this host, or see host-uuid"],
+  [422, "it does not understand the beat; one of the two may be too old"],
+]);
 
 const beatPath = "/swarm/heartbeat";
 

@@ -1,10 +1,6 @@
-import { FileLock } from "../host/mod.ts";
-import {
-  isWritingImpossible,
-  lockPathOf,
-  openLastingStore,
-  type StoreMemory,
-} from "../store/mod.ts";
+import { FileLock } from "../host/lock.ts";
+import { isWritingImpossible, lockPathOf } from "../store/file.ts";
+import { openLastingStore, type StoreMemory } from "../store/recovery.ts";
 
 /** Opening it mends what can be mended; whoever else is at it does the same. */
 export async function mendStore(path: string, memory: StoreMemory): Promise<void> {

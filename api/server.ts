@@ -3,24 +3,53 @@ import type * as Https from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
-import type { Log } from "../host/mod.ts";
-import { refuseMalformed } from "./answer.ts";
-import { type Bounds, defaultBounds } from "./bounds.ts";
-import { Connections } from "./connections.ts";
-import { handle, type HandlerOptions } from "./handler.ts";
-import { Peers } from "./peer.ts";
-import { type LoadedIdentity, Renewal } from "./renewal.ts";
-import { checkServer } from "./self_check.ts";
-import { DescriptorWatch } from "./descriptor_watch.ts";
-import type { ApiService } from "./service.ts";
-import { Turns } from "./turns.ts";
+import type { Log } from "../host/log.ts";
+import { type Bounds, Connections, defaultBounds, Peers } from "./connections.ts";
+import { type ApiService, handle, type HandlerOptions, refuseMalformed, Turns } from "./routes.ts";
 import {
+  checkServer,
   contextOf,
   type CreateServer,
   createTlsServer,
   type Identity,
   listen,
-} from "./tls_server.ts";
+  type LoadedIdentity,
+  Renewal,
+} from "./tls.ts";
+
+/** How often to look, in milliseconds. */
+const lookIntervalMs = 1_000;
+
+/**
+ * Notices that the process has run out of file descriptors. A listener of the runtime that could not
+ * accept a connection for that reason never accepts one again, and nobody is told.
+ */
+export class DescriptorWatch {
+  readonly #exhausted = Promise.withResolvers<void>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Resolves when there was none left. */
+  get exhausted(): Promise<void> {
+    return this.#exhausted.promise;
+  }
+
+  /** Looks from now on, until it is stopped. */
+  begin(): void {
+    this.#timer = setInterval(() => {
+      try {
+        Deno.openSync("/dev/null").close();
+      } catch (error) {
+        const { code } = error as { code?: string };
+        if (code === "EMFILE" || code === "ENFILE") this.#exhausted.resolve();
+      }
+    }, lookIntervalMs);
+  }
+
+  /** Looks no more. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
 
 /** Where the API listens, who may call it, and what it is made of. */
 export interface ApiOptions {

@@ -1,8 +1,12 @@
-import { type Agent, type Bell } from "../agent/mod.ts";
-import { type Applier, examine, type Outcome, Refusal, type RunOptions } from "../apply/mod.ts";
-import type { Log } from "../host/mod.ts";
-import type { ImageNames, Json } from "../topology/mod.ts";
-import type { ApiService } from "./service.ts";
+import type { Agent } from "../agent/heartbeat.ts";
+import type { Bell } from "../agent/schedule.ts";
+import type { Applier, Outcome } from "../apply/applier.ts";
+import type { RunOptions } from "../apply/executor.ts";
+import { examine, Refusal } from "../apply/validated_document.ts";
+import type { Log } from "../host/log.ts";
+import type { Json } from "../topology/json.ts";
+import type { ImageNames } from "../topology/plan.ts";
+import type { ApiService } from "./routes.ts";
 
 /** What the service works with. */
 export interface TopologyServiceOptions {

@@ -4,6 +4,7 @@
  * `deno task bench`. With `brief` each runs just long enough to see that it works, and says so little
  * of speed that its figures are left out.
  */
+
 import { type Figure, printFigures } from "./harness.ts";
 
 interface Benchmark {

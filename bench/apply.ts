@@ -5,11 +5,13 @@
  * machine's own engine, in turn; what one has made is removed before the next begins. Needs an engine
  * and docker-compose.
  */
-import { pausingImage } from "../tests/real/pausing_image.ts";
-import { type Json, parseJson, planTopology, readTopology } from "../topology/mod.ts";
+
+import { pausingImage } from "../tests/engines/pausing_image.ts";
+import { readTopology } from "../topology/document.ts";
+import { type Json, parseJson } from "../topology/json.ts";
+import { planTopology } from "../topology/plan.ts";
 import { composeFile } from "./compose_file.ts";
-import { compileProgram, printFigures, table } from "./harness.ts";
-import { median } from "./processes.ts";
+import { compileProgram, median, printFigures, table } from "./harness.ts";
 
 const rounds = Number(Deno.args[0] ?? 5);
 const deckies = Number(Deno.args[1] ?? 30);

@@ -8,11 +8,11 @@
  *
  * @module
  */
-import { FakeEngine } from "../tests/engine/mod.ts";
-import { defaultImages, type Plan, planDocument } from "../topology/mod.ts";
-import { compileProgram, printFigures, table } from "./harness.ts";
-import { median } from "./processes.ts";
-import { topologyOf } from "./size/population.ts";
+
+import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
+import { defaultImages, type Plan, planDocument } from "../topology/plan.ts";
+import { compileProgram, median, printFigures, table } from "./harness.ts";
+import { topologyOf } from "./size.ts";
 
 const bound = 1.3;
 /** With that a call takes 5 ms: timers are late by one, and calls wait for each other. */

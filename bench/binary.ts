@@ -3,7 +3,8 @@
  * How large the executable is, packed with xz as it would be carried, and what is in it:
  * `deno task bench:binary`. Needs xz.
  */
-import { openElf, readSections, SHT_NOBITS } from "../scripts/compile/elf.ts";
+
+import { openElf, readSections, SHT_NOBITS } from "../tools/elf.ts";
 import { compileProgram, printFigures, table } from "./harness.ts";
 
 const mib = 2 ** 20;

@@ -1,4 +1,4 @@
-import type { Plan, PlannedContainer } from "../topology/mod.ts";
+import type { Plan, PlannedContainer } from "../topology/plan.ts";
 
 /** The same networks and containers as a file for docker-compose; JSON is YAML, too. */
 export function composeFile({ networks, containers }: Plan): string {

@@ -5,9 +5,10 @@
  * moment it is asked for to the arrival of the beat that tells it. Agents beat out of turn once in
  * 5 s, so several share the kills, each with containers of its own.
  */
+
 import { setTimeout as pause } from "node:timers/promises";
-import { call } from "../tests/engine/calls.ts";
-import { Playground } from "../tests/real/playground.ts";
+import { Playground } from "../tests/engines/playground.ts";
+import { call } from "../tests/support/engine/script.ts";
 import { compileProgram, printFigures } from "./harness.ts";
 import { ListeningAgent } from "./listening_agent.ts";
 

@@ -8,11 +8,19 @@
  *
  * @module
  */
-import { goneAt, outage } from "./fleet/courses.ts";
-import { drawRecovery, drawStart } from "./fleet/pictures.ts";
-import { outageSeconds, recovery, rowsOf } from "./fleet/rows.ts";
-import { schedules } from "./fleet/schedules.ts";
-import { mean, peak } from "./fleet/simulation.ts";
+
+import {
+  drawRecovery,
+  drawStart,
+  goneAt,
+  mean,
+  outage,
+  outageSeconds,
+  peak,
+  recovery,
+  rowsOf,
+  schedules,
+} from "./fleet/model.ts";
 import { type Figure, printFigures, table } from "./harness.ts";
 
 /** How far the busiest second may lie above the average one. */

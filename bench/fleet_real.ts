@@ -8,9 +8,9 @@
  *
  * @module
  */
-import { availableMiB, readCounts } from "./fleet/counts.ts";
-import { lasting, measure, type Measured, percentile } from "./fleet/measure.ts";
-import { RealAgents } from "./fleet/real_agents.ts";
+
+import { lasting, measure, type Measured, percentile } from "./fleet/model.ts";
+import { availableMiB, readCounts, RealAgents } from "./fleet/real_agents.ts";
 import { compileProgram, printFigures, startStandIn, table } from "./harness.ts";
 
 const [agents = 500, intervalSeconds = 10, seconds = 25] = Deno.args.map(Number);

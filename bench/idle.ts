@@ -5,8 +5,10 @@
  * Its CPU time and its wake-ups (voluntary context switches of all its threads) are read from /proc at
  * the end of a beat, and again some beats later; beats are a part of them.
  */
+
 import { setTimeout as pause } from "node:timers/promises";
-import { container, FakeEngine, network } from "../tests/engine/mod.ts";
+import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
+import { container, network } from "../tests/support/engine/state.ts";
 import { compileProgram, printFigures } from "./harness.ts";
 import { ListeningAgent } from "./listening_agent.ts";
 

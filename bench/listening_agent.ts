@@ -1,5 +1,5 @@
-import { createAuthority, writeAgentDirectory } from "../tests/certificates.ts";
-import { TlsMaster } from "../tests/tls_master.ts";
+import { createAuthority, writeAgentDirectory } from "../tests/support/certificates.ts";
+import { TlsMaster } from "../tests/support/tls_master.ts";
 
 /** How an agent is set up. */
 export interface AgentWish {

@@ -4,8 +4,15 @@
  * Python: `deno task bench:startup [RUNS]`. Needs python3 with the docker SDK, and an engine with its
  * command line.
  */
-import { compileProgram, type Figure, printFigures, startStandIn, table } from "./harness.ts";
-import { measureInTurn } from "./processes.ts";
+
+import {
+  compileProgram,
+  type Figure,
+  measureInTurn,
+  printFigures,
+  startStandIn,
+  table,
+} from "./harness.ts";
 
 const runs = Number(Deno.args[0] ?? 40);
 const folder = await Deno.makeTempDir({ prefix: "decnet-bench-" });
@@ -30,7 +37,7 @@ try {
   const port = await Deno.readTextFile(`${folder}/port`);
   const toMaster = ["--master-host=127.0.0.1", `--swarmctl-port=${port}`]
     .concat("--master-name=master.test", "--host-uuid=bench", `--agent-dir=${folder}`);
-  const script = new URL("programs/check.py", import.meta.url).pathname;
+  const script = new URL("./programs/check.py", import.meta.url).pathname;
   const results = await measureInTurn({
     "empty program": [`${folder}/empty`],
     "--once": check(realSocket),

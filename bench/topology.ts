@@ -7,6 +7,7 @@
  *
  * @module
  */
+
 import { compileProgram, type Figure, printFigures, table } from "./harness.ts";
 import { plot } from "./plot.ts";
 

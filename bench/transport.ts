@@ -4,6 +4,7 @@
  * runs in a program of its own, compiled as the agent is, against the same stand-in engine. Exits 1
  * when the agent's memory grows meanwhile.
  */
+
 import { compileProgram, type Figure, printFigures, startStandIn, table } from "./harness.ts";
 
 const transports = [

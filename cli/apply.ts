@@ -1,18 +1,52 @@
-import { Agent } from "../agent/mod.ts";
-import { Applier, examine, Refusal, type RunOptions } from "../apply/mod.ts";
-import { printable } from "../host/mod.ts";
-import type { Json } from "../topology/mod.ts";
-import type { Configuration } from "./configuration.ts";
-import { readDocument } from "./document_file.ts";
-import { readStoredDocument } from "./stored_document.ts";
-import type { ExitCode } from "./exit.ts";
-import { findingsOf } from "./findings.ts";
-import { plural } from "./once_text.ts";
+import { Agent } from "../agent/heartbeat.ts";
+import { Applier } from "../apply/applier.ts";
+import type { RunOptions, Step } from "../apply/executor.ts";
+import { examine, Refusal } from "../apply/validated_document.ts";
+import { printable } from "../host/log.ts";
+import type { Json } from "../topology/json.ts";
+import type { Configuration } from "./config.ts";
+import { readDocument, readStoredDocument } from "./document_file.ts";
+import { agentVersion } from "./options.ts";
 import { previewJson, previewText } from "./preview.ts";
-import { printJson } from "./print_json.ts";
-import { Progress } from "./progress.ts";
-import type { Terminal } from "./terminal.ts";
-import { agentVersion } from "./version.ts";
+import { type ExitCode, findingsOf, plural } from "./report.ts";
+import { printJson, type Terminal } from "./terminal.ts";
+
+const clearLine = "\r\x1b[K";
+
+/** Tells on standard error what is being done: in one line that changes, or in a line each. */
+export class Progress {
+  readonly #terminal: Pick<Terminal, "stderr" | "columns">;
+  #isLineOpen = false;
+
+  constructor(terminal: Pick<Terminal, "stderr" | "columns">) {
+    this.#terminal = terminal;
+  }
+
+  /** Something has been done. */
+  step({ done, total, text }: Step): void {
+    this.#write(`[${done}/${total}] ${text}`);
+  }
+
+  /** Somebody else is at it. */
+  waiting(holder: string): void {
+    this.#write(`waiting: another apply or teardown is under way, by ${holder}`);
+  }
+
+  /** Leaves the terminal as it was. */
+  end(): void {
+    if (this.#isLineOpen) this.#terminal.stderr(clearLine);
+    this.#isLineOpen = false;
+  }
+
+  #write(text: string): void {
+    // A terminal that was never told its size says 0.
+    const columns = this.#terminal.columns() || null;
+    const line = printable(text);
+    // A line that is broken in two could not be written over.
+    this.#terminal.stderr(columns ? clearLine + line.slice(0, columns - 1) : `${line}\n`);
+    this.#isLineOpen = columns !== null;
+  }
+}
 
 /** The beat at the end gets as long as a check. */
 const beatTimeoutMs = 9_500;

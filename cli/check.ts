@@ -1,12 +1,73 @@
-import { Agent } from "../agent/mod.ts";
-import type { Configuration } from "./configuration.ts";
-import { type ExitCode, worst } from "./exit.ts";
-import { findingsOf } from "./findings.ts";
-import { onceJson } from "./once_json.ts";
-import { onceText } from "./once_text.ts";
-import { printJson } from "./print_json.ts";
-import type { Terminal } from "./terminal.ts";
-import { agentVersion } from "./version.ts";
+import { Agent } from "../agent/heartbeat.ts";
+import { printable } from "../host/log.ts";
+import { type Arguments, parseArguments } from "./args.ts";
+import { type Configuration, configure } from "./config.ts";
+import { agentVersion } from "./options.ts";
+import {
+  type ExitCode,
+  failureText,
+  findingsOf,
+  onceJson,
+  onceText,
+  statusJson,
+  worst,
+} from "./report.ts";
+import { printJson, type Terminal, thisProcess } from "./terminal.ts";
+
+/** Does what a command line asks for. What it throws is printed. */
+export type CarryOut = (args: Arguments, terminal: Terminal) => Promise<ExitCode>;
+
+/** Runs one command line and answers the exit code. What fails is printed, never thrown. */
+export async function runWith(
+  carryOut: CarryOut,
+  args: readonly string[],
+  terminal: Terminal,
+): Promise<ExitCode> {
+  let isLost = false;
+  const watched: Terminal = {
+    ...terminal,
+    stdout: (text) => {
+      const result = terminal.stdout(text);
+      isLost ||= result === "lost";
+      return result;
+    },
+  };
+  try {
+    const { command, ...rest } = parseArguments(args);
+    const code = await carryOut({ command, ...rest }, watched);
+    // Whoever waits for an answer must not take silence for a good one.
+    return isLost && code === 0 && isQuestion(command) ? 3 : code;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    terminal.stderr(`decnet-agent: ${printable(message)}\n`);
+    // Monitoring reads standard output only, and must see why there was no check.
+    const isCheck = args.some((argument) => argument.split("=")[0] === "--once");
+    if (args.includes("--json") && (isCheck || args.includes("doctor"))) {
+      printJson(terminal, statusJson(3, message));
+    } else if (isCheck) terminal.stdout(`${failureText(message)}\n`);
+    return 3;
+  }
+}
+
+/** Whether what is printed is all that a command is for. */
+function isQuestion(command: Arguments["command"]): boolean {
+  const { name } = command;
+  if (name === "apply") return command.dryRun;
+  return name !== "loop" && name !== "teardown";
+}
+
+/** `--once`, with the configuration that the command line leads to. */
+export const once: CarryOut = async ({ command, json, values, config }, terminal) => {
+  if (command.name !== "once") throw new TypeError(`--once does not go with ${command.name}`);
+  const configuration = configure(values, config, terminal);
+  printWarnings(configuration, terminal);
+  return await check(configuration, { ...command, json }, terminal);
+};
+
+/** Tells what of the configuration an operator should look at. */
+export function printWarnings({ warnings }: Configuration, terminal: Terminal): void {
+  for (const warning of warnings) terminal.stderr(`decnet-agent: ${printable(warning)}\n`);
+}
 
 /** A check ends within 10 s, whatever happens; this leaves room for start and end. */
 export const onceTimeoutMs = 9_500;
@@ -23,7 +84,7 @@ export async function check(
   const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs), { dryRun, stockTimeoutMs });
   const findings = findingsOf(beat, warnings);
   if (textfile !== null) {
-    const { writeMetrics } = await import("./metrics_file.ts");
+    const { writeMetrics } = await import("./metrics.ts");
     const problem = await writeMetrics(textfile, beat, worst(findings));
     if (problem !== null) findings.push({ code: 1, text: problem });
   }
@@ -31,4 +92,9 @@ export async function check(
   else if (!quiet || findings.length > 0) terminal.stdout(`${onceText(beat, findings)}\n`);
   agent.close();
   return worst(findings);
+}
+
+/** Runs a command line with `--once` in it; the answer is the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  return await runWith(once, args, thisProcess);
 }

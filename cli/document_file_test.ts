@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readInput } from "../host/mod.ts";
-import { TemporaryFolder } from "../tests/temporary_folder.ts";
+import { readInput } from "../host/files.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
 import { readDocument } from "./document_file.ts";
 
 Deno.test("readDocument() says in a few words why there is no document, and what to do", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { runOn } from "../tests/command_line.ts";
-import { keyNames } from "./keys.ts";
-import { changeCodes, checkCodes, commandUsages, optionUsages } from "./usage.ts";
+import { runOn } from "../tests/support/command_line.ts";
+import { changeCodes, checkCodes, commandUsages, optionUsages } from "./help.ts";
+import { keyNames } from "./options.ts";
 
 for (const { usage, summary, codes } of commandUsages.filter(({ usage }) => usage !== "")) {
   const name = usage.split(" ")[0]!;

@@ -1,8 +1,9 @@
-import type { Candidate, Preview } from "../apply/mod.ts";
-import { printable } from "../host/mod.ts";
-import type { PlannedContainer } from "../topology/mod.ts";
-import type { ContainerChange, NetworkChange } from "../topology/changes/mod.ts";
-import { plural } from "./once_text.ts";
+import type { Preview } from "../apply/applier.ts";
+import type { Candidate } from "../apply/validated_document.ts";
+import { printable } from "../host/log.ts";
+import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
+import type { PlannedContainer } from "../topology/plan.ts";
+import { plural } from "./report.ts";
 
 type Change = NetworkChange | ContainerChange;
 

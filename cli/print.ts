@@ -1,16 +1,11 @@
-import { printable } from "../host/mod.ts";
-import {
-  completion,
-  config,
-  cron,
-  hidingFolder,
-  man,
-  systemdService,
-  systemdTimer,
-} from "../packaging/mod.ts";
-import type { Command } from "./arguments.ts";
-import type { ExitCode } from "./exit.ts";
-import { tables } from "./tables.ts";
+import { printable } from "../host/log.ts";
+import { completion } from "../packaging/completion.ts";
+import { config } from "../packaging/config.ts";
+import { man } from "../packaging/man.ts";
+import { cron, hidingFolder, systemdService, systemdTimer } from "../packaging/units.ts";
+import type { Command } from "./args.ts";
+import { tables } from "./help.ts";
+import type { ExitCode } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
 
 type PrintCommand = Omit<Extract<Command, { name: "print" }>, "name">;

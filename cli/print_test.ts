@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
-import { runOn } from "../tests/command_line.ts";
-import { configureOn } from "../tests/machine.ts";
-import { readSection } from "./ini.ts";
-import { keyNames } from "./keys.ts";
-import { tables } from "./tables.ts";
-import { printables, shells } from "./usage.ts";
+import { configureOn, runOn } from "../tests/support/command_line.ts";
+import { readSection } from "./config.ts";
+import { printables, shells, tables } from "./help.ts";
+import { keyNames } from "./options.ts";
 
 const lines = Object.keys(printables).flatMap((what) => {
   return what === "completion" ? shells.map((shell) => ["print", what, shell]) : [["print", what]];

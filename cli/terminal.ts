@@ -1,4 +1,15 @@
-import type { Surroundings } from "./sources.ts";
+import { exists, readConfigFile, readInput } from "../host/files.ts";
+import { onReload, stopSignal, writeText } from "../host/process.ts";
+
+/** The machine as far as the defaults depend on it. */
+export interface Surroundings {
+  /** The value of an environment variable. */
+  readonly variable: (name: string) => string | undefined;
+  /** The content of a file, or null when it does not exist. */
+  readonly readFile: (path: string) => string | null;
+  readonly exists: (path: string) => boolean;
+  readonly isRoot: boolean;
+}
 
 /** What the commands touch besides Docker, the store and the network. */
 export interface Terminal extends Surroundings {
@@ -22,4 +33,39 @@ export interface Terminal extends Surroundings {
 /** Whether standard output takes colours, and whoever looks at it wants them: no-color.org. */
 export function isColoured({ variable, stdoutColumns }: Terminal): boolean {
   return stdoutColumns() !== null && !variable("NO_COLOR") && variable("TERM") !== "dumb";
+}
+
+/** Prints a value as JSON for people. */
+export function printJson({ stdout }: Pick<Terminal, "stdout">, value: unknown): void {
+  stdout(`${escapeControls(JSON.stringify(value, null, 2))}\n`);
+}
+
+/** JSON for a terminal: `JSON.stringify` leaves some characters as they are that a terminal obeys. */
+export function escapeControls(json: string): string {
+  return json.replace(
+    /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** What this process was started with. */
+export const thisProcess: Terminal = {
+  stdout: (text) => writeText(Deno.stdout, text),
+  stderr: (text) => writeText(Deno.stderr, text),
+  variable: (name) => Deno.env.get(name),
+  isRoot: Deno.uid() === 0,
+  columns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
+  stdoutColumns: () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
+  executable,
+  readFile: readConfigFile,
+  readInput,
+  exists,
+  stopSignal,
+  onReload,
+};
+
+/** The path of this program. Throws `Error` when it runs from source: that path is the runtime's. */
+function executable(): string {
+  if (Deno.build.standalone) return Deno.execPath();
+  throw new Error("there is no executable yet; deno task compile makes dist/decnet-agent");
 }

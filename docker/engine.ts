@@ -1,18 +1,18 @@
+import { imageLabel, type Inventory } from "../topology/inventory.ts";
+import type { ContainerRequest, NetworkRequest } from "../topology/plan.ts";
 import {
-  type ContainerRequest,
-  imageLabel,
-  type Inventory,
-  type NetworkRequest,
-} from "../topology/mod.ts";
-import { networksCall } from "./ask.ts";
-import { EngineConnection, type EngineRequest } from "./connection.ts";
-import { containersCall } from "./crowd.ts";
-import { checkStatus, EngineError, explain, noAnswer, parseAnswer } from "./failure.ts";
+  checkStatus,
+  EngineConnection,
+  EngineError,
+  type EngineRequest,
+  type EngineResponse,
+  explain,
+  noAnswer,
+  parseAnswer,
+  Timers,
+} from "./http.ts";
 import { readContainers, readId, readNetworks } from "./lists.ts";
-import type { EngineResponse } from "./response_reader.ts";
-import { Timers } from "./timers.ts";
-
-export { EngineError };
+import { containersCall, networksCall } from "./observe.ts";
 
 /** Bounds of the engine's use. */
 export interface EngineOptions {

@@ -1,16 +1,195 @@
 import {
-  compareCodePoints,
   type ContainerFact,
   type Inventory,
   isRunning,
   type NetworkFact,
-} from "../topology/mod.ts";
-import { ask } from "./ask.ts";
-import { EngineConnection } from "./connection.ts";
-import { Crowd } from "./crowd.ts";
-import { explain, noAnswer } from "./failure.ts";
-import { isLabelled, oursOf, type Prefixes } from "./ours.ts";
-import { Timers } from "./timers.ts";
+  topologyLabel,
+} from "../topology/inventory.ts";
+import { compareCodePoints } from "../topology/json.ts";
+import {
+  EngineConnection,
+  type EngineRequest,
+  type EngineResponse,
+  explain,
+  noAnswer,
+  parseAnswer,
+  Timers,
+} from "./http.ts";
+import { readContainers, readNetworks } from "./lists.ts";
+
+/** The longest path that the kernel takes for a socket, in bytes. */
+const maximumPathBytes = 107;
+
+/**
+ * The path of a `unix://` address, or null for every other one, as the agent speaks to the engine of
+ * its own host only, and for a path that is too long for a socket.
+ */
+export function socketPath(address: string): string | null {
+  const path = /^unix:\/\/(\/[^\0]+)$/.exec(address)?.[1];
+  if (path === undefined || new TextEncoder().encode(path).length > maximumPathBytes) return null;
+  return path;
+}
+
+/** The first of `paths` that exists. Throws `Error`, naming them all, when none does. */
+export function findSocket(paths: readonly string[]): string {
+  if (paths.length === 1) return paths[0]!;
+  const found = paths.find((path) => {
+    try {
+      Deno.statSync(path);
+      return true;
+    } catch (error) {
+      // A path that may not be looked at is there: connecting to it will say what is wrong.
+      return error instanceof Deno.errors.PermissionDenied;
+    }
+  });
+  if (found !== undefined) return found;
+  throw new Error(
+    `Cannot find Docker: none of ${paths.join(", ")} exists; start the engine, or set docker-host`,
+  );
+}
+
+/** How the names begin of what is ours without a label. */
+export interface Prefixes {
+  readonly networkPrefixes: readonly string[];
+  readonly containerPrefixes: readonly string[];
+}
+
+/** Whether a name begins with one of the prefixes. */
+export function isNamed(name: string, prefixes: readonly string[]): boolean {
+  return prefixes.some((prefix) => name.startsWith(prefix));
+}
+
+/** Whether somebody has said that an object belongs to a topology. */
+export function isLabelled({ labels }: { readonly labels: ReadonlyMap<string, string> }): boolean {
+  return labels.has(topologyLabel);
+}
+
+/** What a label or a prefix makes ours. */
+export function oursOf(
+  { networks, containers }: Inventory,
+  { networkPrefixes, containerPrefixes }: Prefixes,
+): Inventory {
+  return {
+    networks: networks.filter((it) => isLabelled(it) || isNamed(it.name, networkPrefixes)),
+    containers: containers.filter((it) => isLabelled(it) || isNamed(it.name, containerPrefixes)),
+  };
+}
+
+/** All containers. */
+export const containersCall = { method: "GET", path: "/containers/json?all=1" } as const;
+/** How many containers are asked for where it is not known that there are more. */
+export const fewContainers = 500;
+/** The newest of all containers, running or not; all of them, where there are fewer. */
+export const fewContainersCall = {
+  method: "GET",
+  path: `${containersCall.path}&limit=${fewContainers}`,
+} as const;
+/** For how many observations a host counts as crowded before it is looked at afresh. */
+const observations = 100;
+
+/**
+ * How to ask a host with many containers for them. Shared by observations that follow one another, so
+ * that few of them have to find it out.
+ */
+export class Crowd {
+  #calls: readonly EngineRequest[] | null = null;
+  #left = 0;
+
+  /** The calls for this observation; null where the host is not known to be crowded. */
+  next(): readonly EngineRequest[] | null {
+    return this.#left-- > 0 ? this.#calls : null;
+  }
+
+  /** The calls for a host with many containers, for this observation and those to come. */
+  find({ areMostOurs, prefixes }: {
+    readonly areMostOurs: boolean;
+    readonly prefixes: readonly string[];
+  }): readonly EngineRequest[] {
+    this.#left = observations;
+    return this.#calls = (areMostOurs ? null : callsForOurs(prefixes)) ?? [containersCall];
+  }
+}
+
+/**
+ * The calls whose answers together hold every container that is ours and hardly another. The engine
+ * has no filter for "this name or that label", so there is one for each. Null where they could miss
+ * one: a dead container may have lost its name, and goes by its id, which has no filter like that.
+ */
+export function callsForOurs(prefixes: readonly string[]): EngineRequest[] | null {
+  if (prefixes.some((prefix) => /^[0-9a-f]{0,12}$/.test(prefix))) return null;
+  const calls = [filtered({ label: [topologyLabel] })];
+  if (prefixes.length > 0) {
+    // Docker looks for the expression in names with their slash, Podman in names without.
+    const starts = prefixes.map((prefix) => prefix.replace(/\W/g, "\\$&")).join("|");
+    calls.unshift(filtered({ name: [`^/?(?:${starts})`] }));
+  }
+  return calls;
+}
+
+/** What several lists hold together; of what is in two of them the first counts. */
+export function union(lists: readonly ContainerFact[][]): ContainerFact[] {
+  const [first = [], ...others] = lists;
+  if (others.length === 0) return first;
+  const seen = new Set(first.map(({ id }) => id));
+  return [...first, ...others.flat().filter(({ id }) => !seen.has(id))];
+}
+
+function filtered(filters: Readonly<Record<string, readonly string[]>>): EngineRequest {
+  const query = encodeURIComponent(JSON.stringify(filters));
+  return { method: "GET", path: `${containersCall.path}&filters=${query}` };
+}
+
+/** All networks. */
+export const networksCall = { method: "GET", path: "/networks" } as const;
+
+/** What the engine has answered. */
+export interface Answers {
+  readonly networks: NetworkFact[];
+  /** All that are ours, and others. */
+  readonly containers: ContainerFact[];
+  /** Of the first answer. */
+  readonly headers: EngineResponse["headers"];
+}
+
+/** How to ask. */
+export interface AskOptions extends Prefixes {
+  readonly crowd: Crowd;
+  /** Called when the time of another call begins. */
+  readonly onCall: () => void;
+  /** Called when the engine has been asked, and has not answered yet. */
+  readonly onAsked: () => void;
+}
+
+/**
+ * Asks for the networks and the containers. Of a host with many containers it asks once more: for ours
+ * alone where most of them are foreign, else for all.
+ */
+export async function ask(connection: EngineConnection, options: AskOptions): Promise<Answers> {
+  const { crowd, onCall, onAsked, containerPrefixes: prefixes } = options;
+  const known = crowd.next();
+  const receive = async (calls: readonly EngineRequest[]) => {
+    const lists: ContainerFact[][] = [];
+    for (const _ of calls) {
+      onCall();
+      const answer = await connection.receive();
+      lists.push(readContainers(parseAnswer(answer, "GET /containers/json")));
+    }
+    return union(lists);
+  };
+  const calls = known ?? [fewContainersCall];
+  await connection.send([networksCall, ...calls]);
+  onAsked();
+  const answer = await connection.receive();
+  const { headers } = answer;
+  const networks = readNetworks(parseAnswer(answer, "GET /networks"));
+  const containers = await receive(calls);
+  // An engine that takes no limit has listed them all, and may well have more.
+  if (known || containers.length !== fewContainers) return { networks, containers, headers };
+  const ours = oursOf({ networks: [], containers }, options).containers.length;
+  const more = crowd.find({ areMostOurs: 2 * ours > containers.length, prefixes });
+  await connection.send(more);
+  return { networks, containers: await receive(more), headers };
+}
 
 /** Which engine to ask, which of its objects are ours, and how long it may take. */
 export interface ObserveOptions extends Prefixes {

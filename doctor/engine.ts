@@ -1,44 +1,239 @@
-import type { AgentOptions } from "../agent/mod.ts";
-import { findSocket, type Observation, observe } from "../docker/mod.ts";
-import { defaultPrefixes } from "./prefixes.ts";
+import { describeDrift } from "../agent/change_log.ts";
+import type { KnownDrift } from "../agent/snapshot.ts";
+import { isNamed, oursOf } from "../docker/observe.ts";
+import { unknownDocument } from "../store/topology_store.ts";
+import { findDrift } from "../topology/drift.ts";
+import { topologyLabel } from "../topology/inventory.ts";
+import { planDocument } from "../topology/plan.ts";
+import { type Check, failed, ok, type Patient, type Result, skipped, warning } from "./context.ts";
+import { describe, look, mayUse, quote, reading, writing } from "./files.ts";
+import { hasUnit } from "./service_files.ts";
+import { applyAgain } from "./store.ts";
 
-const callTimeoutMs = 5_000;
-const timeoutMs = 7_000;
+/** The usual sockets, and the unit that makes each. */
+const usual = [
+  ["/var/run/docker.sock", "docker.service", "docker"],
+  ["/run/podman/podman.sock", "podman.socket", "podman.socket"],
+] as const;
 
-/** What the engine answers. */
-export type EngineFindings =
-  | { readonly socket: string; readonly observation: Observation }
-  | {
-    readonly socket: string | null;
-    readonly error: string;
-    /** Whether its socket took the connection. */
-    readonly isReached: boolean;
-  };
+/** Whether the engine's socket is there, and open to the agent. */
+export const socket: Check = {
+  name: "socket",
+  code: 2,
+  async run(patient) {
+    const { sockets } = patient.options.agent;
+    const sights = await Promise.all(sockets.map(look));
+    const index = sights.findIndex((sight) => sight !== "absent");
+    const [path, sight] = [sockets[index], sights[index]];
+    if (path === undefined || sight === undefined || sight === "absent") return absent(patient);
+    const user = await patient.agentUser();
+    if (sight === "forbidden") return hidden(path, user.name);
+    if (!sight.isSocket) {
+      const what = `${path} is no socket${sight.isDirectory ? ", but a folder" : ""}`;
+      if (sight.isDirectory) {
+        // Docker makes one for a mount whose source is missing.
+        return failed(what, `rmdir ${quote(path)} && systemctl restart ${engineUnit(path)}`);
+      }
+      return failed(what, patient.options.commandToSet("docker-host", `unix://${usual[0][0]}`));
+    }
+    // Of the groups and of what else opens a socket, the files know only a part; who looks for
+    // himself sees.
+    if (user.uid !== patient.user.uid && !mayUse(user, sight, reading | writing)) {
+      return await forbidden(patient, path, sight);
+    }
+    return await connect(patient, path, sight);
+  },
+};
 
-const { errors } = Deno;
-const unreached = [errors.NotFound, errors.PermissionDenied, errors.ConnectionRefused] as const;
+/** The unit to restart for the engine behind a socket. */
+export function engineUnit(path: string): string {
+  return path.includes("podman") ? "podman.socket" : "docker";
+}
 
-type Options = Pick<AgentOptions, "sockets" | "networkPrefixes" | "containerPrefixes">;
+async function absent({ options: { agent: { sockets }, commandToSet }, root }: Patient) {
+  const text = sockets.length === 1
+    ? `${sockets[0]}: no such socket`
+    : `none of ${sockets.join(", ")} exists`;
+  // What is configured may be the wrong one.
+  for (const [path] of usual) {
+    if (sockets.includes(path)) continue;
+    const sight = await look(`${root}${path}`);
+    if (typeof sight === "object" && sight.isSocket) {
+      return failed(`${text}, but there is ${path}`, commandToSet("docker-host", `unix://${path}`));
+    }
+  }
+  for (const [path, file, name] of usual) {
+    if (sockets.includes(path) && await hasUnit(root, file)) {
+      return failed(text, `systemctl enable --now ${name}`);
+    }
+  }
+  const wantsPodman = sockets.every((path) => path.includes("podman"));
+  if (sockets.some((path) => usual.some(([it]) => it === path))) {
+    const names = wantsPodman ? ["podman", "podman.socket"] : ["docker.io", "docker"];
+    return failed(
+      `${text}, and the engine is not installed`,
+      `apt-get install ${names[0]} && systemctl enable --now ${names[1]}`,
+    );
+  }
+  return failed(text, `systemctl restart ${engineUnit(sockets[0] ?? "")}`);
+}
 
-/** Asks the engine once for all that a label or a prefix, the configured or a usual one, makes ours. */
-export async function lookAtEngine(
-  { sockets, networkPrefixes, containerPrefixes }: Options,
-  signal: AbortSignal,
-): Promise<EngineFindings> {
-  let socket: string | null = null;
+function hidden(path: string, user: string): Result {
+  const folder = path.replace(/\/[^/]*$/, "") || "/";
+  return failed(
+    `${path}: user ${user} may not look into ${folder}`,
+    `setfacl -m u:${user}:x ${quote(folder)}`,
+  );
+}
+
+async function forbidden(patient: Patient, path: string, info: Deno.FileInfo): Promise<Result> {
+  const user = await patient.agentUser();
+  const gid = info.gid ?? 0;
+  const group = patient.accounts.groupName(gid);
+  const saw = [
+    `permission denied: user ${user.name} is not in group ${group}`,
+    `${path}: ${describe(info, patient.accounts)}`,
+  ];
+  // To be in root's group would be far more than a socket.
+  const isForGroup = mayUse({ ...user, groups: new Set([gid]) }, info, reading | writing);
+  if (isForGroup && gid !== 0) return failed(saw, `usermod -aG ${group} ${user.name}`);
+  return failed(saw, `setfacl -m u:${user.name}:rw ${quote(path)}`);
+}
+
+async function connect(patient: Patient, path: string, info: Deno.FileInfo): Promise<Result> {
+  const { accounts, user } = patient;
+  const saw = `${path}: ${describe(info, accounts)}`;
   try {
-    socket = findSocket(sockets);
-    const observation = await observe(signal, {
-      socket,
-      networkPrefixes: [...networkPrefixes, ...defaultPrefixes],
-      containerPrefixes: [...containerPrefixes, ...defaultPrefixes],
-      callTimeoutMs,
-      timeoutMs,
-    });
-    return { socket, observation };
+    (await Deno.connect({ transport: "unix", path })).close();
+    return ok(`${saw}; it takes connections`);
   } catch (error) {
-    const { message, cause } = error as Error;
-    const isReached = socket !== null && !unreached.some((type) => cause instanceof type);
-    return { socket, error: message, isReached };
+    const restart = `systemctl restart ${engineUnit(path)}`;
+    if (error instanceof Deno.errors.ConnectionRefused) {
+      return failed([`${path}: nobody listens`, saw], restart);
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      if (!mayUse(user, info, reading | writing)) return await forbidden(patient, path, info);
+      // The files have this user in the group: the process is older than that.
+      const group = accounts.groupName(info.gid ?? 0);
+      const text = `permission denied: user ${user.name} is in group ${group}, but this login is ` +
+        "older than that";
+      return failed([text, saw], `newgrp ${group}`);
+    }
+    return failed([`${path}: ${(error as Error).message}`, saw], restart);
   }
 }
+
+/** Whether the engine answers, and which it is. */
+export const engine: Check = {
+  name: "engine",
+  code: 2,
+  async run(patient) {
+    const found = await patient.engine();
+    if ("error" in found) {
+      if (!found.isReached) return skipped("its socket cannot be used");
+      return failed(found.error, `systemctl restart ${engineUnit(found.socket ?? "")}`);
+    }
+    const { version, apiVersion, latencyMs } = found.observation.engine;
+    const { inventory } = found.observation;
+    const { networks, containers } = oursOf(inventory, patient.options.agent);
+    return ok(
+      `version ${version ?? "unknown"}, API ${apiVersion ?? "unknown"}, ` +
+        `answered in ${Math.round(latencyMs)} ms`,
+      `${networks.length} networks and ${containers.length} containers are ours`,
+    );
+  },
+};
+
+/** How the names of what any version of the agent has made begin. */
+const usualPrefixes = {
+  "network-prefix": ["decnet_t_", "decnet-topology-"],
+  "container-prefix": ["decnet_t_", "decnet-topology-"],
+} as const;
+/** How many names are written out. */
+const namesShown = 3;
+
+/** Whether the prefixes are those by which the objects of this host go. */
+export const prefixes: Check = {
+  name: "prefixes",
+  code: 2,
+  async run(patient) {
+    const found = await patient.engine();
+    if ("error" in found) return skipped("the engine does not answer");
+    const { networkPrefixes, containerPrefixes } = patient.options.agent;
+    const { networks, containers } = found.observation.inventory;
+    const kinds = [
+      ["network-prefix", networkPrefixes, networks.map(({ name }) => name)],
+      ["container-prefix", containerPrefixes, containers.map(({ name }) => name)],
+    ] as const;
+    const saw: string[] = [];
+    const settings: [key: keyof typeof usualPrefixes, value: string][] = [];
+    for (const [key, list, names] of kinds) {
+      const missed = names.filter((name) =>
+        !isNamed(name, list) && isNamed(name, usualPrefixes[key])
+      );
+      if (missed.length === 0) continue;
+      const shown = missed.slice(0, namesShown).join(", ");
+      const more = missed.length > namesShown ? ` and ${missed.length - namesShown} more` : "";
+      saw.push(`${key} is ${list.join(",")}, by which ${shown}${more} would not be known as ours`);
+      settings.push([key, wider(key, list, missed)]);
+    }
+    if (saw.length > 0) return warning(saw, patient.options.commandToSetAll(settings));
+    return ok(
+      `${networkPrefixes.join(",")} for networks`,
+      `${containerPrefixes.join(",")} for containers`,
+    );
+  },
+};
+
+/** The configured prefixes, and those that are lacking. */
+function wider(
+  key: keyof typeof usualPrefixes,
+  list: readonly string[],
+  missed: readonly string[],
+) {
+  const lacking = usualPrefixes[key].filter((prefix) =>
+    missed.some((name) => name.startsWith(prefix))
+  );
+  return [...list, ...lacking].join(",");
+}
+
+/** Whether Docker is as it was applied. */
+export const drift: Check = {
+  name: "drift",
+  code: 2,
+  async run(patient) {
+    const [engine, stored] = await Promise.all([patient.engine(), patient.store()]);
+    if ("error" in engine) return skipped("the engine does not answer");
+    if (stored.state !== "read" && stored.state !== "absent") {
+      return skipped("the store was not read");
+    }
+    const applied = stored.state === "read" ? stored.applied : null;
+    const inventory = oursOf(engine.observation.inventory, patient.options.agent);
+    let found: KnownDrift;
+    try {
+      if (applied?.document === unknownDocument) return skipped("the store holds no document");
+      const { images } = patient.options.agent;
+      const plan = applied && await planDocument(applied.document, images);
+      found = findDrift(plan, inventory);
+    } catch (error) {
+      found = { state: "unknown", detail: (error as Error).message };
+    }
+    const text = describeDrift(found);
+    if (text === null) {
+      return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
+    }
+    if (applied) return warning(text, await applyAgain(patient));
+    const labelled = [...inventory.containers, ...inventory.networks]
+      .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
+    const saw = [
+      `nothing is applied, but there is: ${text}`,
+      "where it should stay, apply it again, as a master does by itself; this removes it",
+    ];
+    if (labelled !== undefined && /^[\w.-]+$/.test(labelled)) {
+      return warning(saw, await patient.command("teardown", labelled));
+    }
+    const [container] = inventory.containers;
+    const remove = container && `docker rm -f ${quote(container.name)}`;
+    return warning(saw, remove ?? await patient.command("state"));
+  },
+};

@@ -1,64 +1,197 @@
-import type { Socket } from "node:net";
-import type { AgentOptions } from "../agent/mod.ts";
-import { connectTo, type Handshake, HandshakeFailure, shakeHands } from "../master/handshake.ts";
-import type { Identity } from "./identity.ts";
+import { hostAndPort, type MasterAddress, WrongPeer } from "../master/connection.ts";
+import { connectTo, HandshakeFailure } from "../master/handshake.ts";
+import { presentedCertificates } from "../master/trust.ts";
+import { timeOf } from "./certificates.ts";
+import {
+  type Check,
+  failed,
+  installFromBundle,
+  ok,
+  type Patient,
+  type Result,
+  skipped,
+  warning,
+} from "./context.ts";
+import { readLivingHolder } from "./probes.ts";
 
-const nameTimeoutMs = 3_000;
-const connectTimeoutMs = 3_000;
-const handshakeTimeoutMs = 3_000;
-const usualSettleMs = 1_000;
+/** Where a master listens unless it is told otherwise. */
+const usualPort = 8770;
+const notSet = "master-host is not set";
 
-/** How far one got on the way to the master; a step that is absent was not reached. */
-export interface MasterFindings {
-  readonly addresses?: readonly string[] | { readonly error: string };
-  readonly connection?: { readonly ms: number } | {
-    readonly error: string;
-    readonly code: string | null;
-  };
-  readonly handshake?: Handshake | HandshakeFailure;
+/** Whether the master's name leads to an address. */
+export const masterName: Check = {
+  name: "master-name",
+  code: 2,
+  async run(patient) {
+    const { master } = patient.options.agent;
+    if (!master) return skipped(notSet);
+    const { addresses } = await patient.master();
+    if (!addresses || "error" in addresses) {
+      return failed(
+        `${master.host}: ${addresses?.error ?? "not looked up"}`,
+        `echo 'ADDRESS ${master.host}' >> /etc/hosts`,
+      );
+    }
+    const isAddress = addresses.length === 0;
+    return ok(
+      isAddress ? `${master.host} is an address` : `${master.host}: ${addresses.join(", ")}`,
+    );
+  },
+};
+
+/** Whether somebody listens there. */
+export const masterConnection: Check = {
+  name: "master-connection",
+  code: 2,
+  async run(patient) {
+    const { master } = patient.options.agent;
+    if (!master) return skipped(notSet);
+    const { connection } = await patient.master();
+    if (!connection) return skipped("its name was not resolved");
+    const where = hostAndPort(master);
+    if (!("error" in connection)) {
+      return ok(`${where} takes connections, within ${Math.round(connection.ms)} ms`);
+    }
+    const isRefused = connection.code === "ECONNREFUSED";
+    // Where nothing comes back at all, a packet filter is the usual reason.
+    const mend = isRefused
+      ? `on the master: ss -ltnp 'sport = :${master.port}' must show its server; start it`
+      : `on the master: iptables -I INPUT -p tcp --dport ${master.port} -j ACCEPT`;
+    return failed(`Cannot reach the master at ${where}: ${connection.error}`, mend);
+  },
+};
+
+/** Whether both ends prove to each other who they are. No request is sent: that would be a beat. */
+export const masterTls: Check = {
+  name: "master-tls",
+  code: 2,
+  async run(patient) {
+    const { master } = patient.options.agent;
+    if (!master) return skipped(notSet);
+    const { connection, handshake } = await patient.master();
+    if (!connection || "error" in connection) return skipped("there is no connection");
+    if (!handshake) return skipped("the certificates cannot be used");
+    if (handshake instanceof HandshakeFailure) return await judge(patient, handshake);
+    const { protocol, names, validTo } = handshake;
+    return ok(
+      `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
+      "it did not refuse worker.crt; whether it knows this host-uuid, only a beat tells: " +
+        await patient.command("--once"),
+    );
+  },
+};
+
+async function judge(
+  patient: Patient,
+  { message, kind, cause }: HandshakeFailure,
+): Promise<Result> {
+  const { options } = patient;
+  const { master } = options.agent;
+  const saw = `Cannot reach the master at ${hostAndPort(master!)}: ${message}`;
+  if (cause instanceof WrongPeer) {
+    const { wanted, presented } = cause;
+    if (wanted === "fingerprint") {
+      return failed(
+        `${saw}; only if the master was given a new certificate:`,
+        options.commandToSet("master-fingerprint", presented),
+      );
+    }
+    const name = /(?:DNS:|IP Address:|CN:)([\w.:-]+)/.exec(presented)?.[1];
+    return failed(saw, options.commandToSet("master-name", name ?? "NAME"));
+  }
+  switch (kind) {
+    case "authority":
+      // The authority is right where only the dates are not.
+      return /has expired|not valid yet/.test(message) && !message.includes("not signed by")
+        ? failed(saw, "on the master: renew its certificate; here: timedatectl set-ntp true")
+        : failed(saw, await installFromBundle(patient, "ca.crt"));
+    case "worker certificate":
+      return failed(saw, await installFromBundle(patient, "worker.crt", "worker.key"));
+    default:
+      return failed(saw, mendOfNoTls(message, master!.port, options.commandToSet));
+  }
 }
 
-/** Goes to the master step by step, on one connection, and sends it no request. */
-export async function lookAtMaster(
-  { master }: Pick<AgentOptions, "master">,
-  identity: Identity,
-  { signal, settleMs = usualSettleMs }: { signal: AbortSignal; settleMs?: number | undefined },
-): Promise<MasterFindings> {
-  if (!master) return {};
-  const addresses = await resolve(master.host);
-  if ("error" in addresses) return { addresses };
-  const startedAt = performance.now();
-  let tcp: Socket;
-  try {
-    tcp = await connectTo(master, { timeoutMs: connectTimeoutMs, signal });
-  } catch (error) {
-    const { code = null } = (error as Error).cause as { code?: string };
-    return { addresses, connection: { error: (error as Error).message, code } };
+/** What mends that nobody answered as a server of TLS would, as `message` tells. */
+export function mendOfNoTls(
+  message: string,
+  port: number,
+  commandToSet: Patient["options"]["commandToSet"],
+): string {
+  const listing = `on the master: ss -ltnp 'sport = :${port}' shows its server`;
+  if (message.includes("neither TLS 1.2")) return `${listing}; put a newer one in its place`;
+  if (!message.includes("does not speak TLS")) {
+    return `${listing}; its log may say more, restart it`;
   }
-  const connection = { ms: performance.now() - startedAt };
-  if ("problem" in identity) {
-    tcp.destroy();
-    return { addresses, connection };
-  }
-  const bounds = { timeoutMs: handshakeTimeoutMs, settleMs, signal };
-  try {
-    const handshake = await shakeHands(tcp, master, identity.certificates, bounds);
-    return { addresses, connection, handshake };
-  } catch (error) {
-    return { addresses, connection, handshake: error as HandshakeFailure };
-  }
+  return port === usualPort
+    ? `${listing}; it must speak TLS there`
+    : commandToSet("swarmctl-port", String(usualPort));
 }
 
-async function resolve(host: string): Promise<readonly string[] | { readonly error: string }> {
-  const [{ lookup }, { isIP }] = await Promise.all([import("node:dns"), import("node:net")]);
-  if (isIP(host)) return [];
-  const { promise, resolve } = Promise.withResolvers<readonly string[] | { error: string }>();
-  const timer = setTimeout(() => {
-    resolve({ error: `the name servers have not answered within ${nameTimeoutMs / 1000} s` });
-  }, nameTimeoutMs);
-  lookup(host, { all: true }, (error, found) => {
-    if (error || found.length === 0) resolve({ error: "its name cannot be resolved" });
-    else resolve(found.map(({ address }) => address));
-  });
-  return await promise.finally(() => clearTimeout(timer));
+const timeoutMs = 2_000;
+const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
+
+/** Whether the agent's API listens as configured. No request is sent. */
+export const api: Check = {
+  name: "api",
+  code: 3,
+  async run(patient) {
+    const { listen, commandToSet, signal } = patient.options;
+    if (!listen) return skipped("listen is not set");
+    const where = hostAndPort(listen);
+    const { host, port } = { ...listen, host: wildcards.get(listen.host) ?? listen.host };
+    if (!wildcards.has(listen.host) && !hasAddress(host)) {
+      const any = hostAndPort({ host: host.includes(":") ? "::" : "0.0.0.0", port });
+      return warning(`${where}: this host has no such address`, commandToSet("listen", any));
+    }
+    const identity = await patient.identity();
+    if ("problem" in identity) return skipped("the certificates cannot be used");
+    const [own] = identity.chain;
+    const isRunning = await readLivingHolder(`${patient.stateDirectory}/agent.lock`) !== null;
+    try {
+      (await connectTo({ host, port }, { timeoutMs, signal })).destroy();
+    } catch (error) {
+      if (!isRunning) return skipped(`no loop runs, and so nobody listens on ${where}`);
+      const [what] = (error as Error).message.split(";");
+      return warning(
+        `${where}: ${what}, although a loop runs; its log says why`,
+        "systemctl restart decnet-agent",
+      );
+    }
+    const shown = await certificateAt({ host, port, name: host, fingerprint: null }, patient);
+    if (shown !== own.fingerprint256) {
+      return warning(
+        `${where}: ${shown === null ? "another program" : "somebody with another certificate"} ` +
+          "listens there",
+        commandToSet("listen", hostAndPort({ ...listen, port: port === 65535 ? 8765 : port + 1 })),
+      );
+    }
+    const names = own.subjectAltName;
+    if (names === undefined) {
+      const lack = "worker.crt bears no name or address, so that no master can call by one";
+      return warning(`${where}: ${lack}`, "on the master: issue it with this host's address");
+    }
+    return ok(`the agent listens on ${where}, as ${names}`);
+  },
+};
+
+async function certificateAt(address: MasterAddress, { options }: Patient): Promise<string | null> {
+  const [https, net, tls] = await Promise.all([
+    import("node:https"),
+    import("node:net"),
+    import("node:tls"),
+  ]);
+  const bounds = { timeoutMs, signal: options.signal };
+  const [own] = await presentedCertificates({ https, net, tls }, address, bounds);
+  return own?.fingerprint256 ?? null;
+}
+
+function hasAddress(host: string): boolean {
+  if (host.startsWith("127.")) return true;
+  try {
+    return Deno.networkInterfaces().some(({ address }) => address === host.toLowerCase());
+  } catch {
+    // Where the system does not tell, listening will.
+    return true;
+  }
 }

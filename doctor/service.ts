@@ -1,49 +1,121 @@
-import { namesIn } from "./files.ts";
-import { readUnit, type Unit } from "./unit.ts";
+import { type Check, ok, type Patient, type Result, skipped, warning } from "./context.ts";
+import { quote } from "./files.ts";
+import { describeHolder, readLivingHolder } from "./probes.ts";
+import { findProgramProblem, type Service, type Unit, unit } from "./service_files.ts";
+import { endCommand } from "./store.ts";
 
-/** The unit of the loop. */
-export const unit = "decnet-agent.service";
-const invocation = "invocation:";
-const configured = "/etc/systemd/system";
+/** The user of the unit that the agent prints; others may be known to a directory service only. */
+const packagedUser = "decnet-agent";
+const makeUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
+  `--no-create-home --shell /usr/sbin/nologin ${packagedUser}`;
+const start = "systemctl enable --now decnet-agent";
+const install = `decnet-agent print systemd-service > /etc/systemd/system/${unit} && ${start}`;
 
-/** What the files of systemd tell of the agent's service. */
-export interface Service {
-  /** Whether systemd runs this host. */
-  readonly hasSystemd: boolean;
-  readonly unit: Unit | null;
-  /** Whom it runs as; null when it does not say. */
-  readonly user: string | null;
-  /** The groups that it has beside those of its user. */
-  readonly groups: readonly string[];
-  readonly isEnabled: boolean;
-  readonly isActive: boolean;
-  /** Other units that are active and have decnet in their names. */
-  readonly others: readonly string[];
-  /** A timer that runs checks, or null; that it is active is in no file. */
-  readonly timer: { readonly name: string; readonly isEnabled: boolean } | null;
-  /** A cron file that runs checks, or null. */
-  readonly cronFile: string | null;
+/** Whether something sees to it that the agent runs. */
+export const service: Check = {
+  name: "service",
+  code: 3,
+  async run(patient) {
+    const found = await patient.service();
+    if (!found.hasSystemd) return skipped("systemd does not run this host");
+    const loop = await readLivingHolder(`${patient.stateDirectory}/agent.lock`);
+    if (found.unit === null) {
+      if (loop) return ok(`${unit} is not installed; the loop was started by other means`);
+      return judgeSchedule(found, patient);
+    }
+    return await findFault(found.unit, found, patient) ?? judgeRun(found, patient, loop !== null);
+  },
+};
+
+/** What keeps a service that is installed from being started. */
+async function findFault(
+  { path, mask }: Unit,
+  { unit: installed, user, isActive }: Service,
+  patient: Patient,
+): Promise<Result | null> {
+  const { accounts, root } = patient;
+  if (mask !== null) {
+    const state = isActive ? "runs, and may not be started again" : "may not be started";
+    // As long as the mask is there, what is written to its path is gone.
+    const unmask = `systemctl unmask ${path.startsWith(`${root}/run/`) ? "--runtime " : ""}`;
+    const mend = `${unmask}decnet-agent && ${mask.hasOther ? start : installFor(patient)}`;
+    return warning(`${path} is masked: the service ${state}`, mend);
+  }
+  if (user === packagedUser && accounts.byName(user) === null) {
+    return warning(`${path} runs as ${user}, and there is no such user`, makeUser);
+  }
+  const problem = installed && await findProgramProblem(installed, root);
+  if (!problem) return null;
+  const { text, file } = problem;
+  if (file === path) return warning(text, install);
+  return warning(text, `sed -i '/^[ \\t]*ExecStart[ \\t]*=/d' ${quote(file)} && ${start}`);
 }
 
-/** Reads what systemd keeps in files; `root` is put before the paths. Starts no program. */
-export async function readService(root: string): Promise<Service> {
-  const namesOf = (folder: string) => namesIn(`${root}${folder}`);
-  const active = (await namesOf("/run/systemd/units"))
-    .filter((name) => name.startsWith(invocation)).map((name) => name.slice(invocation.length));
-  const found = await readUnit(root, unit);
-  const timers = (await namesOf(configured)).filter((it) => /^decnet-agent.*\.timer$/.test(it));
-  const ticking = await namesOf(`${configured}/timers.target.wants`);
-  const timer = timers.find((it) => ticking.includes(it)) ?? timers[0];
-  const crons = await namesOf("/etc/cron.d");
-  return {
-    hasSystemd: (await namesOf("/run/systemd")).includes("units"),
-    unit: found,
-    user: found?.last("User")?.value || null,
-    groups: (found?.all("SupplementaryGroups") ?? []).flatMap(({ value }) => value.split(/\s+/)),
-    isEnabled: (await namesOf(`${configured}/multi-user.target.wants`)).includes(unit),
-    isActive: active.includes(unit),
-    others: active.filter((name) => name.includes("decnet") && name !== unit),
-    timer: timer === undefined ? null : { name: timer, isEnabled: ticking.includes(timer) },
-    cronFile: crons.find((name) => name.startsWith("decnet-agent")) ?? null,
-  };
+function judgeRun(
+  { unit: installed, isActive, isEnabled, timer }: Service,
+  { stateDirectory }: Patient,
+  hasLoop: boolean,
+): Result {
+  const file = installed?.path;
+  if (!isActive) return warning(`${file} is installed, but not active`, start);
+  if (!hasLoop) {
+    return warning(
+      `${unit} is active, but no loop has locked ${stateDirectory}: the service has ` +
+        "another state-dir than this doctor, or cannot write there",
+      `systemctl cat ${unit}`,
+    );
+  }
+  if (!isEnabled) return warning(`${unit} is active, but does not start with the host`, start);
+  const active = `${file} is active and starts with the host`;
+  return timer ? ok(active, timerText(timer)) : ok(active);
 }
+
+/** Without a loop, checks may report for the host. */
+function judgeSchedule({ cronFile, timer }: Service, patient: Patient): Result {
+  const absent = `${unit} is not installed`;
+  if (cronFile !== null) return ok(`${absent}; ${cronFile} runs checks`);
+  if (timer?.isEnabled) return ok(`${absent}; ${timerText(timer)}`);
+  if (timer) {
+    return warning(`${absent}; ${timerText(timer)}`, `systemctl enable --now ${timer.name}`);
+  }
+  const silence = "and no loop runs: the master hears nothing of this host";
+  return warning(`${absent}, ${silence}`, installFor(patient));
+}
+
+/** The command that installs the service, with its user where that is not there yet. */
+function installFor({ accounts }: Patient): string {
+  return accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install;
+}
+
+/** What the files tell of a timer: not whether somebody has stopped it. */
+function timerText({ name, isEnabled }: { name: string; isEnabled: boolean }): string {
+  return isEnabled
+    ? `${name} runs checks, unless it was stopped: systemctl list-timers`
+    : `${name} is installed, but does not start with the host`;
+}
+
+/** Whether another agent reports for this host, or changes its Docker. */
+export const otherAgents: Check = {
+  name: "other-agents",
+  code: 3,
+  async run(patient) {
+    const { otherStateDirectories = [] } = patient.options;
+    for (const folder of otherStateDirectories) {
+      if (folder === patient.stateDirectory) continue;
+      const path = `${folder}/agent.lock`;
+      const holder = await readLivingHolder(path);
+      if (!holder) continue;
+      return warning(
+        `another loop: ${describeHolder(holder, path)}; two of them report twice, and apply twice`,
+        endCommand(path),
+      );
+    }
+    const { others } = await patient.service();
+    return ok(
+      others.length === 0
+        ? "none in the usual state folders, none among the active units"
+        : `none in the usual state folders; active units: ${others.join(", ")}`,
+      "the list of processes is hidden from the agent by its runtime",
+    );
+  },
+};

@@ -1,67 +1,161 @@
-import { type AppliedTopology, explain, findDamage, isLocked, StoreReader } from "../store/mod.ts";
-import { look } from "./files.ts";
+import { findWriteProblem, lockPathOf } from "../store/file.ts";
+import { listSetAside } from "../store/recovery.ts";
+import type { AppliedTopology } from "../store/row.ts";
+import { type Check, failed, ok, type Patient, type Result, warning } from "./context.ts";
+import { describe, look, quote } from "./files.ts";
+import { describeHolder, type Holder, readHolder, remount } from "./probes.ts";
+import { unit } from "./service_files.ts";
 
-/** How long another process may hold the store, in milliseconds, and between two looks. */
-const patienceMs = 2_000;
-const pauseMs = 50;
+/** From then on an apply takes longer than any master waits for it, in milliseconds. */
+const longApplyMs = 600_000;
 
-/** What can be read of the store without changing anything. */
-export type StoreFindings =
-  | { readonly state: "absent" }
-  | { readonly state: "read"; readonly applied: AppliedTopology | null }
-  | {
-    readonly state: "forbidden" | "not a file" | "damaged" | "locked" | "journal" | "wal" | "error";
-    readonly detail: string;
-  };
+/** Who runs with this state, by what the lock files tell; neither of the locks is taken. */
+export const lock: Check = {
+  name: "lock",
+  code: 3,
+  async run(patient) {
+    const loopPath = `${patient.stateDirectory}/agent.lock`;
+    const applyPath = lockPathOf(patient.options.agent.storePath);
+    const [loop, apply] = await Promise.all([loopPath, applyPath].map(readHolder));
+    const saw = [
+      loop ? describeHolder(loop, loopPath) : `no loop runs with ${loopPath}`,
+      ...(apply ? [describeHolder(apply, applyPath)] : []),
+    ];
+    if (apply && apply.isThere !== false && ageOf(apply) > longApplyMs) {
+      const long = "an apply or a teardown has been under way for over 10 minutes";
+      return warning([long, ...saw], endCommand(applyPath));
+    }
+    const service = await patient.service();
+    const isService = !service.hasSystemd || service.unit === null || service.isActive;
+    if (loop && loop.isThere !== false && !isService) {
+      const foreign = `agent.lock names a process that is none of ${unit}: another loop, beside ` +
+        "which the service cannot start";
+      const orDead = loop.isThere === null ? ", or one that was killed" : "";
+      return warning([foreign + orDead, ...saw], endCommand(loopPath));
+    }
+    return ok(...saw);
+  },
+};
 
-/**
- * Reads all of the store. Where SQLite would have to write, to undo what a crash left half-written or
- * beside a file in WAL mode, it is not opened.
- */
-export async function readStore(path: string, signal: AbortSignal): Promise<StoreFindings> {
-  for (const startedAt = performance.now();;) {
-    const findings = await readOnce(path);
-    const isPassing = findings.state === "locked" || findings.state === "journal";
-    const isOver = signal.aborted || performance.now() - startedAt > patienceMs;
-    if (!isPassing || isOver) return findings;
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-  }
+/** Ends who holds a lock; where nobody does, it empties the file that a killed process has left. */
+export function endCommand(path: string): string {
+  const file = quote(path);
+  return `flock -n ${file} truncate -s 0 ${file} || fuser -k -TERM ${file}`;
 }
 
-async function readOnce(path: string): Promise<StoreFindings> {
-  const file = await look(path);
-  if (file === "absent") return { state: "absent" };
-  if (file === "forbidden") return { state: "forbidden", detail: "permission denied" };
-  if (!file.isFile) return { state: "not a file", detail: "it is not a regular file" };
-  try {
-    if (await isWal(path)) return { state: "wal", detail: "the file is in WAL mode" };
-    if (await look(`${path}-journal`) !== "absent") {
-      return { state: "journal", detail: "a change is half-written" };
-    }
-    const damage = findDamage(path, 0);
-    if (damage !== null) return { state: "damaged", detail: damage };
-    const reader = new StoreReader(path);
-    try {
-      return { state: "read", applied: await reader.current(AbortSignal.abort()) };
-    } finally {
-      reader.close();
-    }
-  } catch (error) {
-    const isForbidden = error instanceof Deno.errors.PermissionDenied;
-    const state = isLocked(error) ? "locked" : isForbidden ? "forbidden" : "error";
-    return { state, detail: explain(error) };
-  }
+function ageOf({ since }: Holder): number {
+  return since === null ? 0 : Date.now() - since;
 }
 
-/** By the bytes of its head that tell how it is read and written. */
-async function isWal(path: string): Promise<boolean> {
-  const file = await Deno.open(path);
-  try {
-    const head = new Uint8Array(20);
-    const count = await file.read(head);
-    const isDatabase = new TextDecoder().decode(head.subarray(0, 15)) === "SQLite format 3";
-    return count === head.length && isDatabase && head[18] === 2;
-  } finally {
-    file.close();
+/** Whether the store can be read and written, and what is in it. */
+export const store: Check = {
+  name: "store",
+  code: 3,
+  async run(patient) {
+    const findings = await patient.store();
+    const path = patient.options.agent.storePath;
+    const file = quote(path);
+    const unread = (detail: string) => `Cannot read the store ${path}: ${detail}`;
+    switch (findings.state) {
+      case "absent":
+        return setAside(path) ?? ok(`${path} does not exist: nothing was applied`);
+      case "forbidden":
+        return failed(unread(findings.detail), await ownCommand(patient));
+      case "not a file":
+      case "damaged":
+        return failed(unread(findings.detail), `mv ${file} ${quote(`${path}.damaged`)}`);
+      case "wal": {
+        const why = "reading it would leave files beside it";
+        return warning(
+          `${path}: ${findings.detail}, and ${why}`,
+          `sqlite3 ${file} 'PRAGMA journal_mode = DELETE'`,
+        );
+      }
+      case "journal": {
+        const rest = `${path}-journal is what a crash left of a change`;
+        return warning(
+          `${rest}; whoever opens the store undoes it`,
+          await patient.command("state"),
+        );
+      }
+      case "locked":
+        return failed(unread("database is locked, for 2 s already"), `fuser -v ${file}`);
+      case "error":
+        return failed(unread(findings.detail), await ownCommand(patient));
+      case "read":
+        return await judge(patient, findings.applied);
+    }
+  },
+};
+
+async function judge(patient: Patient, applied: AppliedTopology | null): Promise<Result> {
+  const path = patient.options.agent.storePath;
+  const saw = [`${path}: ${contentOf(applied)}`];
+  const info = await look(path);
+  if (typeof info === "object") {
+    saw.push(describe(info, patient.accounts));
+    const user = await patient.agentUser();
+    if (user.uid !== 0 && info.uid !== user.uid) {
+      const whose = `it belongs to ${patient.accounts.byUid(info.uid ?? -1).name}`;
+      return warning(
+        [`${whose}, and not to ${user.name}: somebody applied as another user`, ...saw],
+        await ownCommand(patient),
+      );
+    }
+    if (((info.mode ?? 0) & 0o077) !== 0) {
+      const danger = "others may read it, and topologies hold passwords";
+      return warning([danger, ...saw], `chmod go= ${quote(path)}`);
+    }
   }
+  const unwritable = findWriteProblem(path);
+  if (unwritable !== null) {
+    // Then owners and modes are of no consequence.
+    const mend = unwritable.includes("Read-only file system")
+      ? remount(patient.stateDirectory)
+      : await ownCommand(patient);
+    return warning([unwritable, ...saw], mend);
+  }
+  if (applied?.hasOlderRows) {
+    const newest =
+      "SELECT rowid FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1";
+    const rest = `DELETE FROM applied_topology WHERE rowid NOT IN (${newest})`;
+    return warning(
+      ["the store holds more than one row; the newest counts", ...saw],
+      `sqlite3 ${quote(path)} '${rest}'`,
+    );
+  }
+  if (applied?.lastError) {
+    const error = `the last apply or teardown failed: ${applied.lastError}`;
+    return warning([error, ...saw], await applyAgain(patient));
+  }
+  return setAside(path, saw) ?? ok(...saw);
+}
+
+/** The command that applies what is stored once more. */
+export function applyAgain(patient: Patient): Promise<string> {
+  return patient.command("apply", "--stored");
+}
+
+async function ownCommand(patient: Patient): Promise<string> {
+  const { name } = await patient.agentUser();
+  return `chown -R ${name}: ${quote(patient.stateDirectory)}`;
+}
+
+function setAside(path: string, saw: readonly string[] = []): Result | null {
+  const files = listSetAside(path);
+  if (files.length === 0) return null;
+  const text = `the store was damaged and is set aside as ${files.join(", ")}`;
+  return warning(
+    [`${text}; send it or look at it, then remove it`, ...saw],
+    `rm ${files.map(quote).join(" ")}`,
+  );
+}
+
+function contentOf(applied: AppliedTopology | null): string {
+  if (!applied) return "nothing is applied";
+  const { topologyId, versionHash, appliedAt } = applied;
+  if (versionHash === "") return `topology ${topologyId}, of which nothing was applied to the end`;
+  const at = new Date(appliedAt * 1000);
+  const time = Number.isNaN(at.getTime()) ? String(appliedAt) : at.toISOString();
+  return `topology ${topologyId} at ${versionHash.slice(0, 12)}, applied ${time}`;
 }

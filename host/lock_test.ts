@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { TemporaryFolder } from "../tests/temporary_folder.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { requirement } from "../tests/support/requirements.ts";
 import { FileLock, LockHeld, type LockOptions } from "./lock.ts";
 
 /** Takes the lock, or is refused when somebody else has it. */
@@ -159,4 +160,201 @@ Deno.test("FileLock.acquire() takes the lock that is there now when the one it w
     const lock = await next;
     await assert.rejects(acquire(path), /^LockHeld: held by .* for next$/);
     lock.release();
+  }));
+
+const { signal } = new AbortController();
+
+/** Another process, which takes the lock or waits for it. */
+class Holder implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  #text = "";
+
+  constructor(path: string, purpose: string) {
+    const program = new URL("../tests/support/programs/lock_holder.ts", import.meta.url).href;
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-q", "--no-prompt", "--allow-read", "--allow-write", program, path, purpose],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The next line that it says. */
+  async line(): Promise<string> {
+    while (!this.#text.includes("\n")) {
+      const { value, done } = await this.#lines.read();
+      assert.ok(!done, "it ended");
+      this.#text += value;
+    }
+    const [line = "", ...more] = this.#text.split("\n");
+    this.#text = more.join("\n");
+    return line;
+  }
+
+  /** Lets it give the lock back and end. */
+  async end(): Promise<void> {
+    await this.#child.stdin.close();
+    assert.equal((await this.#child.status).code, 0);
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child.stdin.close().catch(() => {});
+    await this.#lines.cancel();
+    await this.#child.status;
+  }
+}
+
+function acquireLock(path: string, onWait?: (holder: string) => void): Promise<FileLock> {
+  return FileLock.acquire(path, { purpose: "apply ours", signal, onWait });
+}
+
+Deno.test("FileLock is refused, or waited for, while another process has it", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/apply.lock`;
+  await using other = new Holder(path, "apply theirs");
+  assert.equal(await other.line(), "has it");
+  const holder = new RegExp(`process ${other.pid} since [-\\dT:.]+Z for apply theirs$`);
+  await assert.rejects(acquireLock(path), (error) => {
+    return error instanceof LockHeld && holder.test(error.message);
+  });
+  const told: string[] = [];
+  const waited = Promise.withResolvers<void>();
+  const next = acquireLock(path, (holder) => {
+    told.push(holder);
+    waited.resolve();
+  });
+  await waited.promise;
+  assert.match(told.join(), holder);
+  await other.end();
+  (await next).release();
+  assert.equal(told.length, 1);
+});
+
+Deno.test("FileLock keeps another process waiting, which is told who it waits for", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/apply.lock`;
+  const lock = await acquireLock(path);
+  await using other = new Holder(path, "apply theirs");
+  assert.match(
+    await other.line(),
+    new RegExp(`^waits for process ${Deno.pid} since \\S+Z for apply ours$`),
+  );
+  lock.release();
+  assert.equal(await other.line(), "has it");
+  await assert.rejects(acquireLock(path), LockHeld);
+  await other.end();
+  (await acquireLock(path)).release();
+});
+
+Deno.test("FileLock is free as soon as its holder was killed", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/apply.lock`;
+  await using other = new Holder(path, "apply theirs");
+  assert.equal(await other.line(), "has it");
+  await assert.rejects(acquireLock(path), LockHeld);
+  await other.kill();
+  assert.match(Deno.readTextFileSync(path), /for apply theirs\n$/);
+  const lock = await acquireLock(path);
+  assert.match(Deno.readTextFileSync(path), new RegExp(`^process ${Deno.pid} .* apply ours\\n$`));
+  lock.release();
+});
+
+Deno.test("FileLock waits a moment for its holder to say who it is", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/apply.lock`;
+  using file = Deno.openSync(path, { write: true, create: true });
+  assert.ok(file.tryLockSync(true));
+  const refused = assert.rejects(acquireLock(path), { message: "held by process 1, newly" });
+  file.writeSync(new TextEncoder().encode("process 1, newly\n"));
+  await refused;
+  file.truncateSync();
+  await assert.rejects(acquireLock(path), { message: "held by another process" });
+});
+
+/** File permissions have an effect on root only without these capabilities. */
+const confined = Deno.uid() === 0
+  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+  : ["env"];
+
+async function run(args: string[], env: Record<string, string> = {}) {
+  const [command = "", ...rest] = [...confined, ...args];
+  return await new Deno.Command(command, { args: rest, env }).output();
+}
+
+const { ignore, suffix, check } = requirement(
+  "setpriv, as root",
+  await run(["true"]).then(({ success }) => success, () => false),
+);
+
+Deno.test({
+  name: `a running agent applies nothing while the lock is another user's alone${suffix}`,
+  ignore,
+  async fn() {
+    check();
+    using folder = new TemporaryFolder();
+    const S = `${folder.path}/state`;
+    const program = import.meta.resolve("../tests/support/programs/store_lasting_user.ts");
+    const { success, stdout, stderr } = await run([
+      ...[Deno.execPath(), "run", "-q", "--no-check", "-A", program, `${S}/topology.db`],
+      ...["chmod 0 $S/apply.lock", "chmod 600 $S/apply.lock"],
+    ], { S, NO_COLOR: "1" });
+    assert.ok(success, new TextDecoder().decode(stderr));
+    const [, meanwhile] = new TextDecoder().decode(stdout).trim().split("\n")
+      .map((line) => JSON.parse(line));
+    assert.match(meanwhile.apply, /^Cannot lock \S+apply\.lock: Permission denied; .*agent's user/);
+    assert.deepEqual([meanwhile.state, meanwhile.applied], ["ok", "1"]);
+  },
+});
+
+const { signal: signalLockReplaced } = new AbortController();
+
+/** Runs a test with the path of a lock that is held, and with what gives it back. */
+async function withHeld(test: (path: string, held: FileLock) => Promise<void>): Promise<void> {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/apply.lock`;
+  await test(path, await FileLock.acquire(path, { purpose: "a test", signal: signalLockReplaced }));
+}
+
+Deno.test("FileLock.acquire() tells what has taken the place of the lock that it waited for", () =>
+  withHeld(async (path, held) => {
+    const { promise: waits, resolve } = Promise.withResolvers<string>();
+    const next = FileLock.acquire(path, {
+      purpose: "next",
+      signal: signalLockReplaced,
+      onWait: resolve,
+    });
+    const refused = assert.rejects(next, { message: "it is not a regular file" });
+    await waits;
+    Deno.removeSync(path);
+    Deno.mkdirSync(path);
+    held.release();
+    await refused;
+  }));
+
+Deno.test("FileLock.acquire() waits on when the lock goes before its holder has said who it is", () =>
+  withHeld(async (path, held) => {
+    Deno.truncateSync(path);
+    const { promise: waits, resolve } = Promise.withResolvers<string>();
+    const next = FileLock.acquire(path, {
+      purpose: "next",
+      signal: signalLockReplaced,
+      onWait: resolve,
+    });
+    Deno.removeSync(path);
+    assert.equal(await Promise.race([waits, next]), "another process");
+    held.release();
+    const lock = await next;
+    assert.match(Deno.readTextFileSync(path), /^process \d+ since \S+ for next\n$/);
+    lock.release();
+    assert.equal(Deno.readTextFileSync(path), "");
   }));

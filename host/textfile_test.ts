@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TemporaryFolder } from "../tests/temporary_folder.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
 import { TextFiles } from "./textfile.ts";
 
 const files = await TextFiles.load();

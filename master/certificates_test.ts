@@ -1,17 +1,23 @@
 import assert from "node:assert/strict";
+import { withAgent } from "../tests/support/agent_setup.ts";
 import {
   createAuthority,
   type IssuedCertificate,
   writeAgentDirectory,
-} from "../tests/certificates.ts";
-import { TemporaryFolder } from "../tests/temporary_folder.ts";
+} from "../tests/support/certificates.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { authority } from "../tests/support/master_setup.ts";
 import { CertificateFolder } from "./certificates.ts";
 
-const authority = await createAuthority("test authority");
+const authorityCertificates = await createAuthority("test authority");
 const soon = new Date(Date.UTC(2035, 0, 2, 3, 4, 5));
 const lately = new Date(Date.UTC(2026, 0, 2, 3, 4, 5));
-const first = await authority.issue({ commonName: "first", notBefore: lately, notAfter: soon });
-const second = await authority.issue({ commonName: "second" });
+const first = await authorityCertificates.issue({
+  commonName: "first",
+  notBefore: lately,
+  notAfter: soon,
+});
+const second = await authorityCertificates.issue({ commonName: "second" });
 
 const notRegular = "not a regular file of at most 1 MiB";
 
@@ -20,7 +26,7 @@ async function withFolder(
   test: (folder: CertificateFolder, path: string) => Promise<void>,
 ): Promise<void> {
   using temporary = new TemporaryFolder();
-  await writeAgentDirectory(temporary.path, authority, first);
+  await writeAgentDirectory(temporary.path, authorityCertificates, first);
   await test(new CertificateFolder(temporary.path), temporary.path);
 }
 
@@ -28,7 +34,7 @@ Deno.test("CertificateFolder.load() answers the files and how long they can be u
   await withFolder(async (folder) => {
     assert.deepEqual(await folder.load(), {
       certificates: {
-        authority: authority.certificatePem,
+        authority: authorityCertificates.certificatePem,
         certificate: first.certificatePem,
         key: first.keyPem,
         validFrom: { at: lately.getTime(), file: "worker.crt" },
@@ -40,7 +46,7 @@ Deno.test("CertificateFolder.load() answers the files and how long they can be u
 });
 
 Deno.test("CertificateFolder.load() looks at each certificate of a chain, and names its file", async () => {
-  const early = await authority.issue({
+  const early = await authorityCertificates.issue({
     commonName: "other",
     notBefore: new Date(Date.UTC(2030, 0)),
     notAfter: new Date(Date.UTC(2034, 0)),
@@ -50,12 +56,15 @@ Deno.test("CertificateFolder.load() looks at each certificate of a chain, and na
     const { validFrom, validTo } = (await folder.load()).certificates;
     assert.deepEqual(validFrom, { at: Date.UTC(2030, 0), file: "worker.crt" });
     assert.deepEqual(validTo, { at: Date.UTC(2034, 0), file: "worker.crt" });
-    const earlier = await authority.issue({
+    const earlier = await authorityCertificates.issue({
       commonName: "ca",
       notBefore: new Date(Date.UTC(2031, 0)),
       notAfter: new Date(Date.UTC(2033, 0)),
     });
-    await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem + earlier.certificatePem);
+    await Deno.writeTextFile(
+      `${path}/ca.crt`,
+      authorityCertificates.certificatePem + earlier.certificatePem,
+    );
     const { certificates } = await folder.load();
     assert.deepEqual(certificates.validFrom, { at: Date.UTC(2031, 0), file: "ca.crt" });
     assert.deepEqual(certificates.validTo, { at: Date.UTC(2033, 0), file: "ca.crt" });
@@ -64,7 +73,7 @@ Deno.test("CertificateFolder.load() looks at each certificate of a chain, and na
 
 Deno.test("CertificateFolder.load() takes text around the PEM blocks and CRLF", async () => {
   await withFolder(async (folder, path) => {
-    const commented = `# the authority\n\n${authority.certificatePem}\n# the end`;
+    const commented = `# the authority\n\n${authorityCertificates.certificatePem}\n# the end`;
     await Deno.writeTextFile(`${path}/ca.crt`, commented.replaceAll("\n", "\r\n"));
     assert.equal((await folder.load()).problem, null);
   });
@@ -99,7 +108,7 @@ Deno.test("CertificateFolder.load() names the file that is of no use, and quotes
     ["worker.key", first.certificatePem, noPem],
     ["worker.key", first.keyPem.replaceAll("PRIVATE", "ENCRYPTED PRIVATE"), encrypted],
     ["worker.key", traditional, encrypted],
-    ["ca.crt", " ".repeat(2 ** 20) + authority.certificatePem, notRegular],
+    ["ca.crt", " ".repeat(2 ** 20) + authorityCertificates.certificatePem, notRegular],
   ];
   for (const [name, content, why] of cases) {
     await withFolder(async (folder, path) => {
@@ -112,7 +121,10 @@ Deno.test("CertificateFolder.load() names the file that is of no use, and quotes
 
 Deno.test("CertificateFolder.load() takes a file of 1 MiB", async () => {
   await withFolder(async (folder, path) => {
-    await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem.padStart(2 ** 20));
+    await Deno.writeTextFile(
+      `${path}/ca.crt`,
+      authorityCertificates.certificatePem.padStart(2 ** 20),
+    );
     assert.equal((await folder.load()).problem, null);
   });
 });
@@ -195,7 +207,7 @@ Deno.test("CertificateFolder.load() keeps the old ones while a file is absent or
       const broken = await folder.load();
       assert.equal(broken.certificates, old);
       assert.match(broken.problem ?? "", why);
-      await writeAgentDirectory(path, authority, second);
+      await writeAgentDirectory(path, authorityCertificates, second);
       const mended = await folder.load();
       assert.equal(mended.problem, null);
       assert.equal(mended.certificates.certificate, second.certificatePem);
@@ -243,4 +255,67 @@ async function replaceByRename(path: string, { certificatePem, keyPem }: IssuedC
     await Deno.utime(`${path}/new`, mtime!, mtime!);
     await Deno.rename(`${path}/new`, `${path}/${name}`);
   }
+}
+
+const never = new AbortController().signal;
+const hourMs = 60 * 60 * 1000;
+
+Deno.test("Agent.beat() tells that the certificate in use expires also while newer ones are of no use", async () => {
+  await withAgent(async (setup, agent) => {
+    await setup.writeCertificates("worker-1", new Date(Date.now() + hourMs));
+    const before = (await agent.beat(never)).certificates!;
+    assert.match(before.problem!, /^worker\.crt expires at \S+Z; renew it$/);
+    await Deno.writeTextFile(`${setup.path}/worker.crt`, "cut sh");
+    const { delivery, certificates } = await agent.beat(never);
+    assert.equal(delivery.result, "delivered");
+    assert.equal(
+      certificates!.problem,
+      `Cannot use ${setup.path}/worker.crt: not valid PEM; openssl x509 or openssl pkey ` +
+        `(-inform DER) can write it; of those that stay in use, ${before.problem}`,
+    );
+    assert.equal(certificates!.expiresAt, before.expiresAt);
+  });
+});
+
+const names = ["ca.crt", "worker.crt", "worker.key"] as const;
+
+/** Puts other files in place as soon as one of these names was read, as a renewal may do. */
+function replaceAfter(name: string, replace: () => void): Disposable {
+  const { readTextFileSync } = Deno;
+  let isDone = false;
+  Deno.readTextFileSync = (path) => {
+    const text = readTextFileSync(path);
+    if (!isDone && String(path).endsWith(`/${name}`)) {
+      isDone = true;
+      replace();
+    }
+    return text;
+  };
+  return { [Symbol.dispose]: () => void (Deno.readTextFileSync = readTextFileSync) };
+}
+
+for (const name of names) {
+  Deno.test(`CertificateFolder.load() takes new files whole that come when ${name} was read already`, async () => {
+    using folder = new TemporaryFolder();
+    const { path } = folder;
+    const [old, renewed] = await Promise.all(
+      ["old", "renewed"].map((commonName) => authority.issue({ commonName })),
+    );
+    await writeAgentDirectory(path, authority, old!);
+    const replace = () => {
+      Deno.writeTextFileSync(`${path}/worker.crt`, renewed!.certificatePem);
+      Deno.writeTextFileSync(`${path}/worker.key`, renewed!.keyPem);
+    };
+    // One that has loaded nothing yet, as in a check, has no old ones to go on with.
+    const fresh = new CertificateFolder(path);
+    {
+      using _ = replaceAfter(name, replace);
+      const { certificates, problem } = await fresh.load();
+      const isOld = name === "worker.key";
+      assert.equal(certificates.certificate, (isOld ? old! : renewed!).certificatePem);
+      assert.equal(certificates.key, (isOld ? old! : renewed!).keyPem);
+      assert.equal(problem, null);
+    }
+    assert.equal((await fresh.load()).certificates.certificate, renewed!.certificatePem);
+  });
 }

@@ -1,10 +1,43 @@
 import type * as Https from "node:https";
-import { hostAndPort, type MasterAddress } from "./address.ts";
-import { createAgent, type TlsModules } from "./https_agent.ts";
 import type { Certificates } from "./certificates.ts";
-import { startDeadline } from "./deadline.ts";
-import { explainFailure, isDistrust, noConnection, noReply } from "./failure.ts";
-import { checkPeer } from "./peer.ts";
+import {
+  checkPeer,
+  createAgent,
+  hostAndPort,
+  type MasterAddress,
+  type TlsModules,
+} from "./connection.ts";
+import { explainFailure, isDistrust, noConnection, noReply } from "./trust.ts";
+
+/**
+ * Reads a `Retry-After` header, which is a number of seconds or a date, as milliseconds from `now`
+ * (milliseconds since 1970). Null when there is none, or none that can be understood.
+ */
+export function parseRetryAfter(value: string | null, now: number): number | null {
+  if (value === null) return null;
+  if (/^\d+$/.test(value)) return Number(value) * 1000;
+  // Date.parse takes far more than a date of HTTP, such as "-5"; letters tell them apart.
+  const date = /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) : NaN;
+  return Number.isNaN(date) ? null : Math.max(0, date - now);
+}
+
+/** Who wakes up so much too late was not running, in milliseconds. */
+const lateMs = 100;
+/** How much longer it then waits, in milliseconds. */
+const graceMs = 1_000;
+
+/**
+ * Calls `onDue` after `ms`; the answer is a function that calls it off. Where the process was stopped
+ * until after that time it calls once later, by a second: what came meanwhile has not been read yet.
+ */
+export function startDeadline(ms: number, onDue: () => void): () => void {
+  const dueAt = performance.now() + ms;
+  let timer = setTimeout(() => {
+    if (performance.now() - dueAt <= lateMs) onDue();
+    else timer = setTimeout(onDue, graceMs);
+  }, ms);
+  return () => clearTimeout(timer);
+}
 
 const maximumReplyLength = 64 * 1024;
 /** How much of a reply is kept, in characters. */
@@ -92,7 +125,7 @@ export class MasterClient {
       this.#count(false);
       let why = explainFailure(cause);
       if (isDistrust(cause)) {
-        const { distrustOf } = await import("./distrust.ts");
+        const { distrustOf } = await import("./trust.ts");
         const leftMs = timeoutMs - (performance.now() - startedAt);
         const look = { authority: certificates.authority, timeoutMs: leftMs, signal };
         why = await distrustOf(this.#modules, this.#address, look) ?? why;

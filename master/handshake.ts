@@ -1,15 +1,8 @@
 import type * as Net from "node:net";
 import type * as Tls from "node:tls";
-import type { MasterAddress } from "./address.ts";
 import type { Certificates } from "./certificates.ts";
-import { distrustOf } from "./distrust.ts";
-import { explainFailure, isDistrust } from "./failure.ts";
-import { checkPeer, WrongPeer } from "./peer.ts";
-
-export { isSignedBy } from "./distrust.ts";
-export { presentedCertificates } from "./presented_certificates.ts";
-export { splitChain } from "./certificates.ts";
-export { WrongPeer };
+import { checkPeer, type MasterAddress, WrongPeer } from "./connection.ts";
+import { distrustOf, explainFailure, isDistrust } from "./trust.ts";
 
 /** What a handshake has shown. */
 export interface Handshake {

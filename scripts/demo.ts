@@ -1,6 +1,6 @@
 /** The real agent at work among stand-ins: `deno task demo`. */
 
-import { findSocket } from "../docker/mod.ts";
+import { findSocket } from "../docker/observe.ts";
 import { announce, introduce, type Mode } from "./demo/introduction.ts";
 import type { Pace } from "./demo/looping_agent.ts";
 import { Narrator, wrap } from "./demo/narrator.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { eventFilters } from "../docker/own_events.ts";
-import { container, FakeEngine, network } from "../tests/engine/mod.ts";
+import { eventFilters } from "../docker/events.ts";
+import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
+import { container, network } from "../tests/support/engine/state.ts";
 import {
   applies,
   assertReadable,

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { explain } from "./advice.ts";
+import { DamagedStore } from "./row.ts";
 
 const noFile = "it is not a regular file";
 /** SQLite's SQLITE_READONLY_ROLLBACK. */
@@ -134,4 +134,43 @@ function createPrivately(path: string): void {
     if (!isFile) throw new Error(noFile);
     if ((mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
   }
+}
+
+/** What an operator can do about what SQLite, or the system, says of a file and its surroundings. */
+const advice: readonly (readonly [problem: RegExp, advice: string])[] = [
+  [/database or disk is full|No space left/i, "free some space there"],
+  [/Read-only file system/i, "remount it, so that the agent can write there"],
+  [/readonly database/i, "make the file and its folder writable for the agent's user"],
+  [
+    /unable to open database file|Permission denied|Operation not permitted/i,
+    "see that the agent's user owns the file and its folder (chown -R)",
+  ],
+  [/Too many open files/i, "let the agent open more (ulimit -n, LimitNOFILE=)"],
+  [/Not a directory/i, "see that state-dir names a folder"],
+  [/disk I\/O error|Input\/output error/i, "see the kernel's log for what is wrong with the disk"],
+];
+
+/** What was thrown, in words, and what can be done about it, where that is known. */
+export function explain(error: unknown): string {
+  const whole = error instanceof Error ? error.message : String(error);
+  // The runtime adds a number, its own call and a path, which is named anyway.
+  const message = whole.replace(/ \(os error \d+\)(?:: \w+ '.*')?$/s, "");
+  const known = advice.find(([problem]) => problem.test(message));
+  return known ? `${message}; ${known[1]}` : message;
+}
+
+/**
+ * What SQLite says of a file that is no database, or a broken one, or has no such table as ours. It
+ * says much else of a file in which nothing is wrong: that it is locked, that the disk is full.
+ */
+const damages = new RegExp(
+  "^(file is not a database|database disk image is malformed|malformed database schema" +
+    "|attached databases must use the same text encoding" +
+    "|no such column|table applied_topology has no column|unsupported file format)",
+);
+
+/** Whether what was thrown is due to what the file holds, and not to what surrounds it. */
+export function isDamage(error: unknown): boolean {
+  if (error instanceof DamagedStore) return true;
+  return error instanceof Error && damages.test(error.message);
 }

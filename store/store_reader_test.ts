@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { crashInAChange } from "../tests/half_written_store.ts";
-import { TemporaryFolder } from "../tests/temporary_folder.ts";
-import { StoreReader, TopologyStore } from "./mod.ts";
+import { AgentSetup, document, topologyId, versionHash } from "../tests/support/agent_setup.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { crashInAChange, runSql } from "../tests/support/store.ts";
+import { openLastingStore, StoreMemory } from "./recovery.ts";
+import { StoreReader } from "./store_reader.ts";
+import { TopologyStore } from "./topology_store.ts";
 
 const { signal } = new AbortController();
 
@@ -187,4 +190,62 @@ Deno.test("StoreReader.current() gives a lock up at once when it is asked to sto
     assert.ok(performance.now() - startedAt < 3_000);
     other.close();
   });
+});
+
+/** SQLite's counter of changes, by which it knows whether what it has read still holds. */
+function changesOf(file: Uint8Array): number {
+  return new DataView(file.buffer).getUint32(24);
+}
+
+Deno.test("StoreReader.current() reads what was copied over a file, with as many changes as that had", async () => {
+  using folder = new TemporaryFolder();
+  const { signal } = new AbortController();
+  const [path, copy] = [`${folder.path}/topology.db`, `${folder.path}/copy.db`];
+  for (const [file, id] of [[path, "A"], [copy, "B"]] as const) {
+    using store = TopologyStore.open(file);
+    store.put(id, "h1", "{}");
+  }
+  const reader = new StoreReader(path);
+  assert.equal((await reader.current(signal))?.topologyId, "A");
+  const bytes = Deno.readFileSync(copy);
+  assert.equal(changesOf(bytes), changesOf(Deno.readFileSync(path)));
+  // The clock of the file system goes in steps.
+  const scratch = `${folder.path}/scratch`;
+  const changedAt = (file: string) => Deno.lstatSync(file).ctime!.getTime();
+  do Deno.writeTextFileSync(scratch, ""); while (changedAt(scratch) === changedAt(path));
+  // As cp does: the file stays the same, and its size.
+  Deno.writeFileSync(path, bytes);
+  assert.equal((await reader.current(signal))?.topologyId, "B");
+  reader.close();
+});
+
+const never = new AbortController().signal;
+/** Only an update fails by it; what was kept is put in the place of the row. */
+const fill = "CREATE TRIGGER full BEFORE UPDATE ON applied_topology " +
+  "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+
+Deno.test("Agent.hasNews() writes nothing: what was kept in memory is written with the next beat", async () => {
+  await using setup = await AgentSetup.create();
+  setup.changeStore((store) => store.put(topologyId, "h1", "{}"));
+  runSql(setup.storePath, fill);
+  const memory = new StoreMemory();
+  const agent = setup.newAgent({ memory, master: null });
+  try {
+    await agent.beat(never);
+    const store = openLastingStore(setup.storePath, memory);
+    store.put(topologyId, versionHash, document);
+    store.close();
+    const { mtime } = Deno.statSync(setup.storePath);
+    assert.equal(await agent.hasNews(never), true);
+    assert.ok(memory.problem);
+    assert.deepEqual(Deno.statSync(setup.storePath).mtime, mtime);
+    const { body } = await agent.beat(never);
+    assert.deepEqual(
+      [body.topology?.applied_version_hash, memory.problem],
+      [versionHash, null],
+    );
+  } finally {
+    agent.close();
+    memory.forget();
+  }
 });

@@ -1,26 +1,24 @@
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
-import { parseJson, writeJson } from "../topology/mod.ts";
+import { parseJson, writeJson } from "../topology/json.ts";
 import { look, openForReading, openForWriting } from "./file.ts";
 import {
   type AppliedTopology,
   checkLengths,
+  createSchema,
   DamagedStore,
-  firstCharacters,
-  maximumErrorLength,
-  readRow,
-} from "./row.ts";
-import { createSchema } from "./schema.ts";
-import {
   deleteRow,
   deleteRows,
+  firstCharacters,
   insertMarker,
   insertRow,
+  maximumErrorLength,
+  readRow,
   selectNewest,
   selectNewestId,
   selectTable,
   updateError,
   upsert,
-} from "./statements.ts";
+} from "./row.ts";
 
 /** A document of which nothing is known. */
 export const unknownDocument = "{}";

@@ -3,7 +3,7 @@ import {
   asApplied,
   base,
   baseContainer,
-  lan,
+  lanSampleInventory,
   network,
   plan,
   service,
@@ -11,10 +11,95 @@ import {
   told,
   toldOf,
   withBase,
+  withNetwork,
   withService,
-} from "../tests/sample_inventory.ts";
-import { findDrift } from "./drift.ts";
-import type { ContainerFact } from "./inventory.ts";
+} from "../tests/support/inventory.ts";
+import {
+  full,
+  id,
+  madeContainer,
+  madeNetwork,
+  ofAnother,
+  plannedContainer,
+  plannedNetwork,
+  relabelled,
+  unlabelled,
+} from "../tests/support/plan.ts";
+import { findDrift, isOurContainer, isOurNetwork } from "./drift.ts";
+import { type ContainerFact, type NetworkFact, specLabel, topologyLabel } from "./inventory.ts";
+
+Deno.test("findDrift() finds objects with our names that are of another topology", () => {
+  // The names bear the first eight characters of the id only.
+  const id = "11111111-9999-9999-9999-999999999999";
+  const foreign = { labels: new Map([[topologyLabel, id]]) };
+  assert.deepEqual(withNetwork(foreign), [
+    `changed network ${lanSampleInventory}: of topology ${id}`,
+  ]);
+  assert.deepEqual(withBase(foreign), [`changed container ${base}: of topology ${id}`]);
+  assert.deepEqual(withService(foreign), [`changed container ${service}: of topology ${id}`]);
+  // Whose it is comes before what is wrong with it; that it does not run comes first.
+  assert.deepEqual(withNetwork({ ...foreign, driver: "macvlan" }), [
+    `changed network ${lanSampleInventory}: of topology ${id}`,
+  ]);
+  assert.deepEqual(withBase({ ...foreign, unhealthy: true, addressByNetwork: new Map() }), [
+    `changed container ${base}: of topology ${id}`,
+  ]);
+  assert.deepEqual(withBase({ ...foreign, state: "exited" }), [
+    `stopped container ${base}: exited`,
+  ]);
+});
+
+Deno.test("findDrift() takes objects with our names and no label for ours", () => {
+  const unlabelled = { labels: new Map([["other", "x"]]) };
+  for (const found of [withNetwork(unlabelled), withBase(unlabelled), withService(unlabelled)]) {
+    assert.deepEqual(found, []);
+  }
+});
+
+Deno.test("findDrift() finds a changed network", () => {
+  const cases: [change: Partial<NetworkFact>, detail: string][] = [
+    [{ driver: "macvlan" }, "driver macvlan, not bridge"],
+    [{ subnets: ["10.0.1.0/24"] }, "subnet 10.0.1.0/24, not 10.0.0.0/24"],
+    [{ subnets: [] }, "subnet none, not 10.0.0.0/24"],
+    [
+      { subnets: ["10.0.0.0/24", "10.9.0.0/24"] },
+      "subnet 10.0.0.0/24 10.9.0.0/24, not 10.0.0.0/24",
+    ],
+    [{ internal: true }, "internal"],
+  ];
+  for (const [change, detail] of cases) {
+    assert.deepEqual(withNetwork(change), [`changed network ${lanSampleInventory}: ${detail}`]);
+  }
+  const internalPlan = { ...plan, networks: [{ ...plan.networks[0]!, internal: true }] };
+  assert.deepEqual(told(findDrift(internalPlan, asApplied)), [
+    `changed network ${lanSampleInventory}: not internal`,
+  ]);
+});
+
+Deno.test("findDrift() finds a base with other addresses", () => {
+  const cases: [addresses: [string, string][], detail: string][] = [
+    [[[lanSampleInventory, "10.0.0.3"]], `address 10.0.0.3 on ${lanSampleInventory}, not 10.0.0.2`],
+    [[[lanSampleInventory, ""]], `address none on ${lanSampleInventory}, not 10.0.0.2`],
+    [[], `not attached to ${lanSampleInventory}`],
+    [[["bridge", "172.17.0.2"]], `not attached to ${lanSampleInventory}`],
+    [[[lanSampleInventory, "10.0.0.2"], ["bridge", "172.17.0.2"]], "attached to bridge"],
+  ];
+  for (const [addresses, detail] of cases) {
+    const addressByNetwork = new Map(addresses);
+    assert.deepEqual(withBase({ addressByNetwork }), [`changed container ${base}: ${detail}`]);
+  }
+});
+
+Deno.test("findDrift() finds a service whose base was recreated", () => {
+  assert.deepEqual(withBase({ id: "c".repeat(64) }), [
+    `changed container ${service}: does not share the network of ${base}`,
+  ]);
+  assert.deepEqual(withService({ networkMode: "default" }), [
+    `changed container ${service}: does not share the network of ${base}`,
+  ]);
+  // Podman keeps the name that was asked for.
+  assert.deepEqual(withService({ networkMode: `container:${base}` }), []);
+});
 
 Deno.test("findDrift() finds nothing where all is as applied", () => {
   assert.deepEqual(findDrift(plan, asApplied), {
@@ -35,7 +120,7 @@ Deno.test("findDrift() tells an idle host with nothing on it from one with lefto
   assert.deepEqual(told(drift), [
     `unexpected container ${base}: running, ${origin}`,
     `unexpected container ${service}: running, ${origin}`,
-    `unexpected network ${lan}: ${origin}`,
+    `unexpected network ${lanSampleInventory}: ${origin}`,
   ]);
 });
 
@@ -66,12 +151,12 @@ Deno.test("findDrift() lets an idle host keep containers that stand still, and n
 });
 
 Deno.test("findDrift() finds what is missing", () => {
-  assert.deepEqual(toldOf({ networks: [] }), [`missing network ${lan}`]);
+  assert.deepEqual(toldOf({ networks: [] }), [`missing network ${lanSampleInventory}`]);
   assert.deepEqual(toldOf({ containers: [baseContainer] }), [`missing container ${service}`]);
   assert.deepEqual(toldOf({ networks: [], containers: [] }), [
     `missing container ${base}`,
     `missing container ${service}`,
-    `missing network ${lan}`,
+    `missing network ${lanSampleInventory}`,
   ]);
 });
 
@@ -82,7 +167,7 @@ Deno.test("findDrift() blames a missing base, and not the service that hung on i
 Deno.test("findDrift() finds what is stopped, in every state that is", () => {
   for (const state of ["created", "exited", "removing", "dead", "a word of a newer engine"]) {
     // The engine forgets the address of a container that does not run.
-    const addressByNetwork = new Map([[lan, ""]]);
+    const addressByNetwork = new Map([[lanSampleInventory, ""]]);
     assert.deepEqual(withBase({ state, addressByNetwork }), [
       `stopped container ${base}: ${state}`,
     ]);
@@ -91,7 +176,7 @@ Deno.test("findDrift() finds what is stopped, in every state that is", () => {
 });
 
 Deno.test("findDrift() finds what is unhealthy: restarting, paused or failing its check", () => {
-  const addressByNetwork = new Map([[lan, ""]]);
+  const addressByNetwork = new Map([[lanSampleInventory, ""]]);
   assert.deepEqual(
     withBase({ state: "restarting", addressByNetwork }),
     [`unhealthy container ${base}: restarting`],
@@ -127,13 +212,13 @@ Deno.test("findDrift() keeps a network and a container of the same name apart", 
   ]);
   const swapped = {
     networks: [{ ...network, name: base }],
-    containers: [{ ...baseContainer, name: lan }, serviceContainer],
+    containers: [{ ...baseContainer, name: lanSampleInventory }, serviceContainer],
   };
   assert.deepEqual(told(findDrift(plan, swapped)).map((line) => line.split(":")[0]), [
     `missing container ${base}`,
-    `missing network ${lan}`,
+    `missing network ${lanSampleInventory}`,
     `unexpected network ${base}`,
-    `unexpected container ${lan}`,
+    `unexpected container ${lanSampleInventory}`,
   ]);
 });
 
@@ -157,4 +242,112 @@ Deno.test("findDrift() sorts each list by code point", () => {
     "decnet-\uffff",
     "decnet-\u{1f600}",
   ]);
+});
+
+const stranger: NetworkFact = {
+  ...network,
+  id: "0".repeat(64),
+  subnets: ["10.9.0.0/24"],
+  labels: new Map(),
+};
+const ofAnotherDriftNamesakes: NetworkFact = {
+  ...stranger,
+  id: "f".repeat(64),
+  subnets: ["10.8.0.0/24"],
+  labels: new Map([[topologyLabel, "another"]]),
+};
+
+Deno.test("findDrift() takes of networks with one name the one that is as planned, in whatever order they come", () => {
+  for (const networks of [[network, stranger], [stranger, network]]) {
+    assert.deepEqual(toldOf({ networks }), [`unexpected network ${lanSampleInventory}`]);
+  }
+});
+
+Deno.test("findDrift() takes of networks with one name ours when none is as planned", () => {
+  const changed = { ...network, internal: true };
+  for (const networks of [[changed, stranger], [stranger, changed]]) {
+    assert.deepEqual(toldOf({ networks }), [
+      `changed network ${lanSampleInventory}: internal`,
+      `unexpected network ${lanSampleInventory}`,
+    ]);
+  }
+});
+
+Deno.test("findDrift() tells the same of networks with one name, in whatever order they come", () => {
+  const orders = [
+    [network, stranger, ofAnotherDriftNamesakes],
+    [ofAnotherDriftNamesakes, stranger, network],
+    [stranger, network, ofAnotherDriftNamesakes],
+  ];
+  for (const order of orders) {
+    assert.deepEqual(toldOf({ networks: order }), [
+      `unexpected network ${lanSampleInventory}`,
+      `unexpected network ${lanSampleInventory}: of topology another`,
+    ]);
+    const strangers = order.filter((it) => it !== network);
+    assert.deepEqual(toldOf({ networks: strangers }), [
+      `changed network ${lanSampleInventory}: subnet 10.9.0.0/24, not 10.0.0.0/24`,
+      `unexpected network ${lanSampleInventory}: of topology another`,
+    ]);
+  }
+});
+
+const empty = { labels: new Map([[topologyLabel, ""]]) };
+
+Deno.test("isOurNetwork() goes by the label, and without one by driver and subnet", () => {
+  const cases: [change: Partial<NetworkFact>, isOurs: boolean][] = [
+    [{}, true],
+    [{ driver: "macvlan", subnets: [], internal: true }, true],
+    [relabelled("dmz", { [specLabel]: "x" }), true],
+    [ofAnother, false],
+    [empty, false],
+    [unlabelled, true],
+    [{ ...unlabelled, internal: true }, true],
+    [{ ...unlabelled, driver: "macvlan" }, false],
+    [{ ...unlabelled, subnets: [] }, false],
+    [{ ...unlabelled, subnets: ["10.1.0.0/16"] }, false],
+    [{ ...unlabelled, subnets: ["10.1.0.0/24", "10.9.0.0/24"] }, false],
+  ];
+  const planned = plannedNetwork("dmz");
+  for (const [change, isOurs] of cases) {
+    const fact = { ...madeNetwork(planned), ...change };
+    assert.equal(isOurNetwork(planned, fact, id), isOurs, JSON.stringify(change));
+  }
+});
+
+const baseOwnership = madeContainer(plannedContainer("web"));
+const cases: [name: string, change: Partial<ContainerFact>, isOurs: boolean][] = [
+  ["web", {}, true],
+  ["web", { addressByNetwork: new Map() }, true],
+  ["web", relabelled("web", { [specLabel]: "x" }), true],
+  ["web", ofAnother, false],
+  ["web", empty, false],
+  ["web", unlabelled, true],
+  ["web", { ...unlabelled, labels: new Map([[specLabel, "x"]]) }, false],
+  ["web", { ...unlabelled, addressByNetwork: new Map([[full("dmz"), "10.1.0.5"]]) }, false],
+  ["web-ssh", {}, true],
+  ["web-ssh", { networkMode: "default" }, true],
+  ["web-ssh", ofAnother, false],
+  ["web-ssh", unlabelled, true],
+  ["web-ssh", { ...unlabelled, networkMode: `container:${baseOwnership.name}` }, true],
+  ["web-ssh", { ...unlabelled, networkMode: "container:another" }, false],
+  ["web-ssh", { ...unlabelled, networkMode: "" }, false],
+];
+Deno.test("isOurContainer() goes by the label, and without one by what it is attached to", () => {
+  for (const [name, change, isOurs] of cases) {
+    const planned = plannedContainer(name);
+    const fact = { ...madeContainer(planned), ...change };
+    const label = `${name} ${JSON.stringify(change)}`;
+    assert.equal(isOurContainer(planned, fact, { base: baseOwnership, id }), isOurs, label);
+  }
+});
+
+Deno.test("isOurContainer() cannot tell whose a service is without label and base", () => {
+  const planned = plannedContainer("web-ssh");
+  const around = { base: undefined, id };
+  assert.equal(isOurContainer(planned, madeContainer(planned), around), true);
+  assert.equal(
+    isOurContainer(planned, { ...madeContainer(planned), ...unlabelled }, around),
+    false,
+  );
 });

@@ -1,11 +1,168 @@
 /**
+ * Reads JSON as `JSON.parse` should. That one, in V8 15.0, at times takes a key with an escape in it
+ * for another key that it has met before (nodejs/node#63785): two documents would have one hash.
+ */
+
+/** A number exactly as it stood in the document. */
+export class NumberToken {
+  constructor(readonly text: string) {}
+}
+
+/** A parsed document; its objects have no prototype. */
+export type Json = null | boolean | string | NumberToken | Json[] | { [key: string]: Json };
+
+/** How deep a document may nest; a topology needs about eight levels, an attacker wants thousands. */
+export const maximumDepth = 256;
+
+/** How many values a document may hold; the largest topology that is valid needs some 300,000. */
+export const maximumValues = 350_000;
+
+/**
+ * How many keys may be whole numbers, such as "65536". The runtime does not mix their hashes with a
+ * secret, as it does with those of other texts: 60,000 that are well chosen would keep it busy for a
+ * minute wherever they are put into a map. A topology has no use for any.
+ */
+export const maximumNumericKeys = 10_000;
+
+const literals: ReadonlyMap<string, null | boolean> = new Map([
+  ["null", null],
+  ["true", true],
+  ["false", false],
+]);
+
+/** Reads one document; of no use after that. */
+export class JsonReader {
+  readonly #text: string;
+  #at = 0;
+  #values = 0;
+  #numericKeys = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** The document. Throws `SyntaxError`, which tells the place and repeats no content. */
+  read(): Json {
+    const value = this.#value(0);
+    if (this.#peek() !== undefined) throw this.#unexpected();
+    return value;
+  }
+
+  #value(depth: number): Json {
+    if (++this.#values > maximumValues) {
+      throw new SyntaxError(`Cannot read the document: it holds more than ${maximumValues} values`);
+    }
+    switch (this.#peek()) {
+      case "{":
+        return this.#object(depth);
+      case "[":
+        return this.#list(depth);
+      case '"':
+        return this.#string();
+    }
+    const token = this.#match(/null|true|false|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y);
+    const literal = literals.get(token);
+    return literal === undefined ? new NumberToken(token) : literal;
+  }
+
+  #object(depth: number): Json {
+    // Without a prototype, `__proto__` is a key like any other.
+    const object: { [key: string]: Json } = Object.create(null);
+    this.#items("}", depth, () => {
+      if (this.#peek() !== '"') throw this.#unexpected();
+      const key = this.#key();
+      if (this.#peek() !== ":") throw this.#unexpected();
+      this.#at++;
+      object[key] = this.#value(depth + 1);
+    });
+    return object;
+  }
+
+  #key(): string {
+    const key = this.#string();
+    if (/^\d{1,10}$/.test(key) && ++this.#numericKeys > maximumNumericKeys) {
+      const what = `more than ${maximumNumericKeys} keys that are numbers`;
+      throw new SyntaxError(`Cannot read the document: it holds ${what}`);
+    }
+    return key;
+  }
+
+  #list(depth: number): Json[] {
+    const list: Json[] = [];
+    this.#items("]", depth, () => list.push(this.#value(depth + 1)));
+    return list;
+  }
+
+  /** From the opening bracket to the closing one. */
+  #items(end: string, depth: number, readItem: () => void): void {
+    if (depth >= maximumDepth) throw tooDeep();
+    this.#at++;
+    if (this.#peek() !== end) {
+      readItem();
+      while (this.#peek() === ",") {
+        this.#at++;
+        readItem();
+      }
+    }
+    if (this.#peek() !== end) throw this.#unexpected();
+    this.#at++;
+  }
+
+  #string(): string {
+    const start = this.#at;
+    let end = start;
+    do end = this.#text.indexOf('"', end + 1); while (end > 0 && this.#isEscaped(end));
+    if (end < 0) throw this.#unexpected();
+    this.#at = end + 1;
+    const content = this.#text.slice(start + 1, end);
+    // deno-lint-ignore no-control-regex
+    if (!/[\\\x00-\x1f]/.test(content)) return content;
+    try {
+      // It reads a text well when it is not the key of an object.
+      return JSON.parse(`"${content}"`);
+    } catch {
+      this.#at = start;
+      throw this.#unexpected();
+    }
+  }
+
+  #isEscaped(at: number): boolean {
+    let first = at;
+    while (this.#text[first - 1] === "\\") first--;
+    return (at - first) % 2 === 1;
+  }
+
+  /** The next character that is not white space; undefined at the end. */
+  #peek(): string | undefined {
+    while (" \t\n\r".includes(this.#text[this.#at] ?? "x")) this.#at++;
+    return this.#text[this.#at];
+  }
+
+  #match(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const [token] = pattern.exec(this.#text) ?? [];
+    if (token === undefined) throw this.#unexpected();
+    this.#at += token.length;
+    return token;
+  }
+
+  #unexpected(): SyntaxError {
+    const what = this.#at < this.#text.length ? `character ${this.#at + 1}` : "the end";
+    return new SyntaxError(`Cannot read the document: it is not JSON at ${what}`);
+  }
+}
+
+/** The error for a document that nests deeper than `maximumDepth`. */
+export function tooDeep(): SyntaxError {
+  return new SyntaxError(
+    `Cannot read the document: it nests deeper than ${maximumDepth} levels`,
+  );
+}
+
+/**
  * JSON whose numbers keep the text they were written with: `1.0` stays `1.0`, and an integer of
  * thirty digits stays whole. The version hash and the stored document both depend on it.
  */
-
-import { type Json, JsonReader, maximumDepth, NumberToken, tooDeep } from "./json_reader.ts";
-
-export { type Json, maximumDepth, NumberToken };
 
 /**
  * Parses a document, keeping the text of each number. Of two equal keys the last one wins.

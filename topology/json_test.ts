@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import { maximumValues } from "./json_reader.ts";
-import { compareCodePoints, parseJson, writeJson } from "./json.ts";
+import {
+  compareCodePoints,
+  maximumNumericKeys,
+  maximumValues,
+  parseJson,
+  writeJson,
+} from "./json.ts";
 
 const rewrite = (text: string) => writeJson(parseJson(text));
 
@@ -126,4 +131,43 @@ Deno.test("parseJson() refuses a document of very many values, as reading it wou
     name: "SyntaxError",
     message: "Cannot read the document: it holds more than 350000 values",
   });
+});
+
+Deno.test("writeJson() escapes each unit of a text however many follow one another", () => {
+  for (const [length, unit] of [[999, "é"], [1000, "☃"], [1001, "\x7f"], [2500, "😀"]] as const) {
+    const text = `a${unit.repeat(length)}"b`;
+    const escaped = [...Array(unit.length).keys()]
+      .map((at) => `\\u${unit.charCodeAt(at).toString(16).padStart(4, "0")}`).join("");
+    const json = writeJson(text);
+    assert.equal(json, `"a${escaped.repeat(length)}\\"b"`);
+    assert.equal(parseJson(json), text);
+  }
+});
+
+/** Objects with so many keys each, of a kind whose hashes are alike. */
+function objectsOf(...counts: number[]): string {
+  const members = (count: number) => Array.from({ length: count }, (_, at) => `"${at * 65_536}":0`);
+  return `[${counts.map((count) => `{${members(count).join(",")}}`).join(",")}]`;
+}
+
+Deno.test("parseJson() takes as many keys that are numbers as a document may have", () => {
+  const text = objectsOf(maximumNumericKeys - 1, 1);
+  assert.equal(writeJson(parseJson(text)).length, text.length);
+});
+
+Deno.test("parseJson() refuses very many keys that are numbers, in one object or in all of them", () => {
+  for (const text of [objectsOf(maximumNumericKeys + 1), objectsOf(maximumNumericKeys, 1)]) {
+    assert.throws(() => parseJson(text), {
+      name: "SyntaxError",
+      message: "Cannot read the document: it holds more than 10000 keys that are numbers",
+    });
+  }
+});
+
+Deno.test("parseJson() takes very many keys of other kinds", () => {
+  const members = Array.from({ length: 3 * maximumNumericKeys }, (_, at) => [
+    ...[`"k${at}"`, `"${at}.0"`, `"-${at}"`],
+  ]).flat();
+  const text = `{${members.map((key) => `${key}:0`).join(",")}}`;
+  assert.equal(Object.keys(parseJson(text) as object).length, members.length);
 });

@@ -3,8 +3,9 @@
  * FILE holds the plan's networks and containers as JSON. It looks at nothing and checks nothing.
  * Prints how long that took, in milliseconds.
  */
-import { EngineConnection, type EngineRequest } from "../../docker/connection.ts";
-import type { Plan } from "../../topology/mod.ts";
+
+import { EngineConnection, type EngineRequest } from "../../docker/http.ts";
+import type { Plan } from "../../topology/plan.ts";
 
 const parallelCalls = 8;
 const [socket, file] = Deno.args as [string, string];

@@ -2,10 +2,12 @@
  * Makes many beats in one way and reports the resident memory: WAY SOCKET BEATS MASTER_PORT.
  * `agent` is the agent's own beat, store and drift included; the others only make the two list calls.
  */
+
 import { dirname } from "node:path";
-import { Agent } from "../../agent/mod.ts";
-import { observe, Timers } from "../../docker/mod.ts";
-import { defaultImages } from "../../topology/mod.ts";
+import { Agent } from "../../agent/heartbeat.ts";
+import { Timers } from "../../docker/http.ts";
+import { observe } from "../../docker/observe.ts";
+import { defaultImages } from "../../topology/plan.ts";
 
 const [transport, socket, count, port] = Deno.args as [string, string, string, string];
 const masterPort = Number(port);

@@ -3,10 +3,12 @@
  * each answer ready; PACE tells whether it gives it `at once` or takes the time of `Docker`. The store
  * beside it, SOCKET.db, holds the topology of those that are ours.
  */
-import { TopologyStore } from "../../store/mod.ts";
-import { FakeEngine } from "../../tests/engine/mod.ts";
-import { parseJson, readTopology } from "../../topology/mod.ts";
-import { foreignContainer, runningOf, topologyOf } from "../size/population.ts";
+
+import { TopologyStore } from "../../store/topology_store.ts";
+import { FakeEngine } from "../../tests/support/engine/fake_engine.ts";
+import { readTopology } from "../../topology/document.ts";
+import { parseJson } from "../../topology/json.ts";
+import { foreignContainer, runningOf, topologyOf } from "../size.ts";
 
 /** Docker 20.10 with 5,000 containers: 38 ms for a list of none of them, and 278 ms for one of all. */
 const [looksMs, listsMs] = [0.0077, 0.048];

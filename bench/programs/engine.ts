@@ -1,7 +1,11 @@
 /** The stand-in engine in a process of its own: SOCKET. It runs the topology of three LANs. */
-import { TopologyStore } from "../../store/mod.ts";
-import { containerOf, FakeEngine, networkOf } from "../../tests/engine/mod.ts";
-import { defaultImages, parseJson, planTopology, readTopology } from "../../topology/mod.ts";
+
+import { TopologyStore } from "../../store/topology_store.ts";
+import { FakeEngine } from "../../tests/support/engine/fake_engine.ts";
+import { containerOf, networkOf } from "../../tests/support/engine/state.ts";
+import { readTopology } from "../../topology/document.ts";
+import { parseJson } from "../../topology/json.ts";
+import { defaultImages, planTopology } from "../../topology/plan.ts";
 
 const [socket] = Deno.args as [string];
 const file = new URL("../../tests/data/topology-three-lans.json", import.meta.url);

@@ -3,10 +3,11 @@
  * the certificates of each host, then its port to FOLDER/port, and each second to FOLDER/counts what
  * it has seen. Once there is a file FOLDER/close it closes each connection after its beat.
  */
+
 import { existsSync } from "node:fs";
-import { createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
-import { TlsMaster } from "../../tests/tls_master.ts";
-import type { MasterCounts } from "../fleet/counts.ts";
+import { createAuthority, writeAgentDirectory } from "../../tests/support/certificates.ts";
+import { TlsMaster } from "../../tests/support/tls_master.ts";
+import type { MasterCounts } from "../fleet/real_agents.ts";
 
 const [folder, hosts] = Deno.args as [string, string];
 const authority = await createAuthority("bench");

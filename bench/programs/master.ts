@@ -2,8 +2,9 @@
  * The stand-in master in a process of its own: FOLDER. It writes its port to FOLDER/port, and then
  * certificates for a host.
  */
-import { createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
-import { TlsMaster } from "../../tests/tls_master.ts";
+
+import { createAuthority, writeAgentDirectory } from "../../tests/support/certificates.ts";
+import { TlsMaster } from "../../tests/support/tls_master.ts";
 
 const [folder] = Deno.args as [string];
 const authority = await createAuthority("bench");

@@ -3,24 +3,18 @@
  * for each size, the shortest time of each step in milliseconds, as JSON. Sizes come in turn, so that
  * a machine that slows down slows all of them.
  */
+
 import assert from "node:assert/strict";
 import { readContainers, readNetworks } from "../../docker/lists.ts";
-import { findChanges } from "../../topology/changes/mod.ts";
-import {
-  defaultImages,
-  findDrift,
-  type Json,
-  parseJson,
-  type Plan,
-  planTopology,
-  readTopology,
-  type Topology,
-  versionHash,
-  writeJson,
-} from "../../topology/mod.ts";
-import { validateTopology } from "../../topology/validation/mod.ts";
-import { imageIdOf } from "../../tests/engine/items.ts";
-import { runningOf, topologyOf } from "../size/population.ts";
+import { imageIdOf } from "../../tests/support/engine/state.ts";
+import { findChanges } from "../../topology/changes.ts";
+import { readTopology, type Topology } from "../../topology/document.ts";
+import { findDrift } from "../../topology/drift.ts";
+import { versionHash } from "../../topology/hash.ts";
+import { type Json, parseJson, writeJson } from "../../topology/json.ts";
+import { defaultImages, type Plan, planTopology } from "../../topology/plan.ts";
+import { validateTopology } from "../../topology/validate.ts";
+import { runningOf, topologyOf } from "../size.ts";
 
 interface Host {
   readonly document: string;

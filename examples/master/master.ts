@@ -4,6 +4,7 @@
  * in README.md. It is one file, without dependencies: copy it, and make it yours.
  */
 // deno-lint-ignore-file no-console
+
 import { createHash, X509Certificate } from "node:crypto";
 import * as http from "node:http";
 import * as https from "node:https";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { Beat } from "../../agent/mod.ts";
-import { AgentSetup, topologyId, versionHash } from "../../tests/agent_setup.ts";
-import { call } from "../../tests/api_client.ts";
-import { container } from "../../tests/engine/mod.ts";
-import { ExampleMaster, withExample } from "../../tests/example_master.ts";
-import { certificatesOf, rogueAuthority } from "../../tests/master_setup.ts";
+import type { Beat } from "../../agent/heartbeat.ts";
+import { AgentSetup, topologyId, versionHash } from "../../tests/support/agent_setup.ts";
+import { call } from "../../tests/support/api_setup.ts";
+import { container } from "../../tests/support/engine/state.ts";
+import { ExampleMaster, withExample } from "../../tests/support/example_master.ts";
+import { certificatesOf, rogueAuthority } from "../../tests/support/master_setup.ts";
 
 const never = new AbortController().signal;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { topologyId } from "../../tests/agent_setup.ts";
-import { Chromium, needsChromium, type View } from "../../tests/chromium.ts";
-import { ExampleMaster, withExample } from "../../tests/example_master.ts";
+import { topologyId } from "../../tests/support/agent_setup.ts";
+import { Chromium, needsChromium, type View } from "../../tests/support/chromium.ts";
+import { ExampleMaster, withExample } from "../../tests/support/example_master.ts";
 
 const chromium = needsChromium();
 const desk: View = { width: 1200, height: 800, scheme: "light" };

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { document, topologyId, versionHash } from "../../tests/agent_setup.ts";
-import { ApiSetup } from "../../tests/api_setup.ts";
-import { type ExampleMaster, identity, withExample } from "../../tests/example_master.ts";
-import { parseJson, writeJson } from "../../topology/mod.ts";
+import { document, topologyId, versionHash } from "../../tests/support/agent_setup.ts";
+import { ApiSetup } from "../../tests/support/api_setup.ts";
+import { type ExampleMaster, identity, withExample } from "../../tests/support/example_master.ts";
+import { parseJson, writeJson } from "../../topology/json.ts";
 import { push } from "./master.ts";
 
 /** Where the API is, and what is to run there. */

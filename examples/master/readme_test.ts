@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { binary } from "../../tests/binary/host.ts";
-import { FakeEngine } from "../../tests/engine/mod.ts";
-import { TemporaryFolder } from "../../tests/temporary_folder.ts";
+import { FakeEngine } from "../../tests/support/engine/fake_engine.ts";
+import { TemporaryFolder } from "../../tests/support/environment.ts";
+import { binary } from "../../tests/support/executable.ts";
 
-const root = new URL("../..", import.meta.url).pathname;
-const readme = await Deno.readTextFile(new URL("README.md", import.meta.url));
+const root = new URL("../../", import.meta.url).pathname;
+const readme = await Deno.readTextFile(new URL("./README.md", import.meta.url));
 const blocks = [...readme.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block]) => block!);
 
 function freePorts(): number[] {

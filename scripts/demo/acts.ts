@@ -1,5 +1,5 @@
-import type { Step } from "../../apply/mod.ts";
-import type { Inventory } from "../../topology/mod.ts";
+import type { Step } from "../../apply/executor.ts";
+import type { Inventory } from "../../topology/inventory.ts";
 import { count } from "./beat_text.ts";
 import { hasDrift, isIdle, isWell, showBeat } from "./beats.ts";
 import type { Host } from "./host.ts";

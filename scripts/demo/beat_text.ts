@@ -1,4 +1,5 @@
-import { describeDrift, type KnownDrift } from "../../agent/mod.ts";
+import { describeDrift } from "../../agent/change_log.ts";
+import type { KnownDrift } from "../../agent/snapshot.ts";
 import type { Detail } from "./narrator.ts";
 import type { Receipt } from "./stand_in_master.ts";
 

@@ -1,4 +1,4 @@
-import { driftKinds } from "../../topology/mod.ts";
+import { driftKinds } from "../../topology/drift.ts";
 import { fullText, shortText } from "./beat_text.ts";
 import type { Host } from "./host.ts";
 import type { Stage } from "./stage.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import Docker from "dockerode";
-import { dockerSocket, needsDocker } from "../../tests/real/sockets.ts";
+import { dockerSocket, needsDocker } from "../../tests/engines/sockets.ts";
 import {
   applies,
   assertReadable,

@@ -1,12 +1,7 @@
-import {
-  type ImageNames,
-  parseJson,
-  type Plan,
-  planTopology,
-  readTopology,
-  type Topology,
-  versionHash,
-} from "../../topology/mod.ts";
+import { readTopology, type Topology } from "../../topology/document.ts";
+import { versionHash } from "../../topology/hash.ts";
+import { parseJson } from "../../topology/json.ts";
+import { type ImageNames, type Plan, planTopology } from "../../topology/plan.ts";
 
 const file = new URL("../../tests/data/topology-three-lans.json", import.meta.url);
 const idInFile = "7c9e6679-7425-40de-944b-e07fc1f90ae7";

@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import { Engine } from "../../docker/engine.ts";
-import { type Inventory, topologyLabel } from "../../topology/mod.ts";
+import { type Inventory, topologyLabel } from "../../topology/inventory.ts";
 
 interface CallOptions {
   readonly body?: Uint8Array;

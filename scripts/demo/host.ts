@@ -1,4 +1,4 @@
-import type { Inventory } from "../../topology/mod.ts";
+import type { Inventory } from "../../topology/inventory.ts";
 import type { PushedDocument } from "./document.ts";
 
 /** A host that a topology is applied to. */

@@ -1,11 +1,15 @@
-import { Agent, type Beat, Bell, runLoop } from "../../agent/mod.ts";
-import { HostWatch } from "../../agent/watch.ts";
-import { Applier, type Step } from "../../apply/mod.ts";
-import { ApiServer, TopologyService } from "../../api/mod.ts";
-import type { Configuration } from "../../cli/mod.ts";
-import { agentVersion } from "../../cli/version.ts";
-import { createLog } from "../../host/mod.ts";
-import { CertificateFolder } from "../../master/mod.ts";
+import { Agent, type Beat } from "../../agent/heartbeat.ts";
+import { runLoop } from "../../agent/loop.ts";
+import { Bell } from "../../agent/schedule.ts";
+import { HostWatch } from "../../agent/watcher.ts";
+import { ApiServer } from "../../api/server.ts";
+import { TopologyService } from "../../api/topology_service.ts";
+import { Applier } from "../../apply/applier.ts";
+import type { Step } from "../../apply/executor.ts";
+import type { Configuration } from "../../cli/config.ts";
+import { agentVersion } from "../../cli/options.ts";
+import { createLog } from "../../host/log.ts";
+import { CertificateFolder } from "../../master/certificates.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { Narrator } from "./narrator.ts";
 

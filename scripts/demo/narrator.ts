@@ -1,4 +1,4 @@
-import { printable } from "../../host/mod.ts";
+import { printable } from "../../host/log.ts";
 
 /** Who a line is about. */
 export type Speaker = "host" | "agent" | "master";

@@ -1,7 +1,8 @@
-import { Applier } from "../../apply/mod.ts";
-import { CountingProxy } from "../../tests/real/counting_proxy.ts";
-import { pausingImage } from "../../tests/real/pausing_image.ts";
-import { type ImageNames, type Inventory, topologyLabel } from "../../topology/mod.ts";
+import { Applier } from "../../apply/applier.ts";
+import { CountingProxy } from "../../tests/engines/counting_proxy.ts";
+import { pausingImage } from "../../tests/engines/pausing_image.ts";
+import { type Inventory, topologyLabel } from "../../topology/inventory.ts";
+import type { ImageNames } from "../../topology/plan.ts";
 import { loadDocument, type PushedDocument } from "./document.ts";
 import { EngineClient } from "./engine_client.ts";
 import { findFreeNetwork, interfaceNetworks } from "./free_network.ts";

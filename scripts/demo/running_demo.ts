@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-const root = new URL("../..", import.meta.url);
+const root = new URL("../../", import.meta.url);
 
 /** Starts the demo with a folder for temporary files of its own. */
 function start(temporary: string, args: readonly string[], env: Record<string, string> = {}) {

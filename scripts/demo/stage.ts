@@ -1,13 +1,14 @@
+import { parseArguments } from "../../cli/args.ts";
+import { type Configuration, configure } from "../../cli/config.ts";
+import { run } from "../../cli/main.ts";
+import type { Terminal } from "../../cli/terminal.ts";
+import type { Reply } from "../../tests/support/api_setup.ts";
 import {
-  type Configuration,
-  configure,
-  parseArguments,
-  run,
-  type Terminal,
-} from "../../cli/mod.ts";
-import type { Reply } from "../../tests/api_client.ts";
-import { type Authority, createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
-import { topologyLabel } from "../../topology/mod.ts";
+  type Authority,
+  createAuthority,
+  writeAgentDirectory,
+} from "../../tests/support/certificates.ts";
+import { topologyLabel } from "../../topology/inventory.ts";
 import { LoopingAgent, type Pace } from "./looping_agent.ts";
 import type { Detail, Narrator } from "./narrator.ts";
 import { callAgent, StandInMaster } from "./stand_in_master.ts";

@@ -1,5 +1,6 @@
-import { FakeEngine } from "../../tests/engine/mod.ts";
-import { defaultImages, type Inventory } from "../../topology/mod.ts";
+import { FakeEngine } from "../../tests/support/engine/fake_engine.ts";
+import type { Inventory } from "../../topology/inventory.ts";
+import { defaultImages } from "../../topology/plan.ts";
 import { loadDocument, type PushedDocument } from "./document.ts";
 import { EngineClient } from "./engine_client.ts";
 import type { Host } from "./host.ts";

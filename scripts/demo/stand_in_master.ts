@@ -1,7 +1,7 @@
-import type { BeatBody } from "../../agent/mod.ts";
-import { call, type Reply } from "../../tests/api_client.ts";
-import type { Authority, IssuedCertificate } from "../../tests/certificates.ts";
-import { TlsMaster } from "../../tests/tls_master.ts";
+import type { BeatBody } from "../../agent/heartbeat.ts";
+import { call, type Reply } from "../../tests/support/api_setup.ts";
+import type { Authority, IssuedCertificate } from "../../tests/support/certificates.ts";
+import { TlsMaster } from "../../tests/support/tls_master.ts";
 import { Arrivals } from "./arrivals.ts";
 import { essence } from "./beat_text.ts";
 import type { PushedDocument } from "./document.ts";

@@ -1,5 +1,10 @@
-import { type Branch, drawTree } from "../../cli/tree.ts";
-import { type ContainerFact, type Inventory, isRunning, isService } from "../../topology/mod.ts";
+import { type Branch, drawTree } from "../../cli/state.ts";
+import {
+  type ContainerFact,
+  type Inventory,
+  isRunning,
+  isService,
+} from "../../topology/inventory.ts";
 
 /**
  * What an engine has of one topology, a line each: the networks, and on each its deckies with their

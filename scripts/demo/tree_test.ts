@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { ContainerFact, NetworkFact } from "../../topology/mod.ts";
-import * as sample from "../../tests/sample_inventory.ts";
+import * as sample from "../../tests/support/inventory.ts";
+import type { ContainerFact, NetworkFact } from "../../topology/inventory.ts";
 import { treeOf } from "./tree.ts";
 
 function network(name: string, subnet: string, internal: boolean): NetworkFact {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Hosts, serve } from "../../examples/master/master.ts";
-import { createAuthority, writeAgentDirectory } from "../../tests/certificates.ts";
+import { createAuthority, writeAgentDirectory } from "../../tests/support/certificates.ts";
 import { LoopingAgent } from "./looping_agent.ts";
 import { Narrator } from "./narrator.ts";
 import { configurationOf } from "./stage.ts";

@@ -1,0 +1,94 @@
+import type { Log } from "../host/log.ts";
+import { driftKinds } from "../topology/drift.ts";
+import type { Beat } from "./heartbeat.ts";
+import type { KnownDrift } from "./snapshot.ts";
+
+/** What is said of each subject when its problem has gone. */
+const mended = {
+  store: "the store is in order again",
+  docker: "Docker answers again",
+  certificates: "the certificates are in order again",
+  topology: "the recorded error is gone",
+  drift: "there is no drift any more",
+} as const;
+
+type Subject = keyof typeof mended;
+
+/** How many names of a drift are written out in one line. */
+const namesShown = 3;
+
+/**
+ * Logs what changes from beat to beat, and nothing while all stays as it is. A master that fails is
+ * logged at its 1st, 2nd, 4th, 8th … failure, and once when it is back.
+ */
+export class Diary {
+  readonly #log: Log;
+  readonly #problems = new Map<Subject, string>();
+  #masterFailures = 0;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /**
+   * Compares a beat with the ones before it. While the agent itself is changing the host (`isBusy`),
+   * what is half done is no drift to talk about.
+   */
+  note(beat: Beat, isBusy = false): void {
+    this.noteHost(beat, isBusy);
+    const { delivery } = beat;
+    if (delivery.result === "delivered") this.#masterAnswered();
+    else if ("error" in delivery && delivery.latencyMs !== null) {
+      this.#masterFailed(delivery.error!);
+    }
+  }
+
+  /** The same of all but the sending, for what was not sent. */
+  noteHost({ stock, body, certificates }: Beat, isBusy = false): void {
+    this.#compare("store", body.store.detail ?? null);
+    this.#compare("docker", "error" in stock.observed ? stock.observed.error : null);
+    this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
+    // While Docker or the store is silent, nothing is known of these: their last state stands.
+    if (body.topology) this.#compare("topology", body.topology.last_error);
+    if (stock.engine && body.topology && !isBusy) {
+      this.#compare("drift", describeDrift(stock.drift));
+    }
+  }
+
+  #compare(subject: Subject, problem: string | null, id = problem): void {
+    const before = this.#problems.get(subject);
+    if (problem === null && before !== undefined) {
+      this.#problems.delete(subject);
+      this.#log("info", mended[subject]);
+    } else if (problem !== null && id !== before) {
+      this.#problems.set(subject, id ?? problem);
+      this.#log("warn", problem, { subject });
+    }
+  }
+
+  #masterFailed(error: string): void {
+    const failures = ++this.#masterFailures;
+    const isPowerOfTwo = (failures & (failures - 1)) === 0;
+    if (isPowerOfTwo) this.#log("warn", error, { subject: "master", failures });
+  }
+
+  #masterAnswered(): void {
+    if (this.#masterFailures > 0) {
+      this.#log("info", "the master accepts beats again", { failures: this.#masterFailures });
+    }
+    this.#masterFailures = 0;
+  }
+}
+
+/** The drift in one line, or null when there is none: `missing decnet_t_…; stopped …`. */
+export function describeDrift(drift: KnownDrift): string | null {
+  if (drift.state === "unknown") return `drift unknown: ${drift.detail}`;
+  if (drift.state === "consistent") return null;
+  return driftKinds.filter((kind) => drift[kind].length > 0).map((kind) => {
+    const names = drift[kind].slice(0, namesShown).map(({ name, detail }) =>
+      detail === "" ? name : `${name} (${detail})`
+    );
+    const more = drift[kind].length - names.length;
+    return `${kind} ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  }).join("; ");
+}

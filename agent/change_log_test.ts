@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { createLog } from "../host/log.ts";
+import {
+  applied,
+  beatWith,
+  consistent,
+  deliveries,
+  dockerDown,
+  storeUnreadable,
+} from "../tests/support/heartbeat.ts";
+import { describeDrift, Diary } from "./change_log.ts";
+import type { Beat } from "./heartbeat.ts";
+import type { KnownDrift, Stock } from "./snapshot.ts";
+
+/** What a diary writes about beats, one list for each. */
+function linesOf(...beats: Beat[]): string[][] {
+  let lines: string[] = [];
+  const diary = new Diary(createLog((line) => lines.push(line.trimEnd())));
+  return beats.map((beat) => {
+    lines = [];
+    diary.note(beat);
+    return lines;
+  });
+}
+
+const good = beatWith();
+const drifted = (name: string): KnownDrift => ({
+  ...consistent,
+  state: "drifted",
+  missing: [{ type: "network", name, detail: "" }],
+});
+const failed: Stock["store"] = { state: "ok", applied: { ...applied, lastError: "boom" } };
+
+Deno.test("Diary.note() writes nothing while all is well", () => {
+  const idle = beatWith({ stock: { store: { state: "idle" } } });
+  assert.deepEqual(linesOf(good, good, idle, good), [[], [], [], []]);
+});
+
+Deno.test("Diary.note() writes a problem once, again when it has changed, and its end once", () => {
+  const docker = (error: string) => beatWith({ stock: { ...dockerDown, observed: { error } } });
+  assert.deepEqual(linesOf(docker("a b"), docker("a b"), docker("c"), good, good, docker("c")), [
+    ['level=warn msg="a b" subject=docker'],
+    [],
+    ["level=warn msg=c subject=docker"],
+    ['level=info msg="Docker answers again"'],
+    [],
+    ["level=warn msg=c subject=docker"],
+  ]);
+});
+
+Deno.test("Diary.note() writes of each subject for itself", () => {
+  const bad = beatWith({
+    stock: {
+      store: { state: "ok", applied: { ...applied, lastError: "boom", hasOlderRows: true } },
+      drift: drifted("n"),
+    },
+    certificates: { expiresAt: 1, problem: "expires" },
+  });
+  const [first, second, third] = linesOf(bad, bad, good);
+  assert.deepEqual(first, [
+    'level=warn msg="the store holds more than one row; the newest counts" subject=store',
+    "level=warn msg=expires subject=certificates",
+    "level=warn msg=boom subject=topology",
+    'level=warn msg="missing n" subject=drift',
+  ]);
+  assert.deepEqual(second, []);
+  assert.equal(third?.length, 4);
+  assert.ok(third?.every((line) => line.startsWith("level=info ")));
+});
+
+Deno.test("Diary.note() takes no silence of Docker or the store for an end of error or drift", () => {
+  const bad = beatWith({ stock: { store: failed, drift: drifted("n") } });
+  const silent = beatWith({ stock: { ...dockerDown, store: failed } });
+  const unreadable = beatWith({ stock: storeUnreadable });
+  const [, ...lines] = linesOf(bad, silent, bad, unreadable, bad);
+  assert.deepEqual(lines, [
+    ['level=warn msg="Docker is down" subject=docker'],
+    ['level=info msg="Docker answers again"'],
+    ['level=warn msg="the store is garbage" subject=store'],
+    ['level=info msg="the store is in order again"'],
+  ]);
+});
+
+Deno.test("Diary.note() writes of a failing master at the 1st, 2nd, 4th, 8th … failure, and its return", () => {
+  const { rejected, unreachable } = deliveries;
+  const failing = Array.from(
+    { length: 20 },
+    (_, index) => beatWith({ delivery: index % 2 === 0 ? rejected : unreachable }),
+  );
+  const lines = linesOf(...failing, good, good, failing[0]!);
+  const written = lines.flatMap((list, index) => list.length > 0 ? [index + 1] : []);
+  assert.deepEqual(written, [1, 2, 4, 8, 16, 21, 23]);
+  assert.deepEqual(lines[0], ['level=warn msg="the master said no" subject=master failures=1']);
+  assert.deepEqual(lines[15], ['level=warn msg="the master is gone" subject=master failures=16']);
+  assert.deepEqual(lines[20], ['level=info msg="the master accepts beats again" failures=20']);
+  assert.deepEqual(lines[22], ['level=warn msg="the master said no" subject=master failures=1']);
+});
+
+Deno.test("Diary.note() does not blame the master for certificates that are missing", () => {
+  const certificates = { expiresAt: null, problem: "no worker.crt" };
+  const beat = beatWith({ delivery: deliveries.notSent, certificates });
+  assert.deepEqual(linesOf(beat, beat, good), [
+    ['level=warn msg="no worker.crt" subject=certificates'],
+    [],
+    ['level=info msg="the certificates are in order again"'],
+  ]);
+});
+
+Deno.test("Diary.note() takes a problem that tells the time for the same at each beat", () => {
+  const at = (time: string, problemId: string) =>
+    beatWith({ certificates: { expiresAt: 1, problem: `${problemId} at ${time}`, problemId } });
+  assert.deepEqual(linesOf(at("1:00", "early"), at("1:01", "early"), at("1:02", "late"), good), [
+    ['level=warn msg="early at 1:00" subject=certificates'],
+    [],
+    ['level=warn msg="late at 1:02" subject=certificates'],
+    ['level=info msg="the certificates are in order again"'],
+  ]);
+});
+
+Deno.test("Diary.note() says nothing of drift while the agent changes the host itself", () => {
+  const lines: string[] = [];
+  const diary = new Diary(createLog((line) => lines.push(line.trimEnd())));
+  diary.note(beatWith({ stock: { drift: drifted("n") } }), true);
+  assert.deepEqual(lines, []);
+  diary.note(beatWith({ stock: { drift: drifted("n") } }), false);
+  assert.deepEqual(lines, ['level=warn msg="missing n" subject=drift']);
+  diary.note(good, true);
+  assert.equal(lines.length, 1);
+  diary.note(good);
+  assert.equal(lines[1], 'level=info msg="there is no drift any more"');
+});
+
+Deno.test("Diary.note() needs no master", () => {
+  const alone = beatWith({ delivery: deliveries.notConfigured, certificates: null });
+  assert.deepEqual(linesOf(alone, alone), [[], []]);
+});
+
+Deno.test("describeDrift() names up to three of each kind", () => {
+  assert.equal(describeDrift(consistent), null);
+  assert.equal(describeDrift({ state: "unknown", detail: "why" }), "drift unknown: why");
+  const some = (count: number, detail = "") =>
+    Array.from({ length: count }, (_, index) => ({
+      type: "container" as const,
+      name: `c${index}`,
+      detail,
+    }));
+  assert.equal(
+    describeDrift({
+      state: "drifted",
+      missing: some(3),
+      stopped: some(1, "exited"),
+      unhealthy: [],
+      changed: some(4),
+      unexpected: some(10, "running"),
+    }),
+    "missing c0, c1, c2; stopped c0 (exited); changed c0, c1, c2 and 1 more; " +
+      "unexpected c0 (running), c1 (running), c2 (running) and 7 more",
+  );
+});

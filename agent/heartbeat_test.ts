@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { document, topologyId, versionHash, withBeats } from "../tests/support/agent_setup.ts";
+import { container } from "../tests/support/engine/state.ts";
+import { consistent } from "../tests/support/heartbeat.ts";
+
+const lan = "decnet_t_11111111_lan-00";
+const decky = "decnet_t_11111111_decky-001";
+const frame = {
+  host_uuid: "host-1",
+  agent_version: "1.2.3",
+  status: { deployed: false, deckies: [] },
+};
+
+function idle(more: Record<string, unknown> = {}) {
+  return {
+    topology_id: null,
+    applied_version_hash: null,
+    applied_at: null,
+    last_error: null,
+    observed: { bridges: [], containers: [] },
+    drift: consistent,
+    ...more,
+  };
+}
+
+Deno.test("Agent.beat() tells the master what is applied and what runs", async () => {
+  await withBeats(async (setup, beat) => {
+    setup.apply();
+    const { beat: made, received } = await beat();
+    assert.deepEqual(received, {
+      ...frame,
+      store: { state: "ok" },
+      topology: {
+        topology_id: topologyId,
+        applied_version_hash: versionHash,
+        applied_at: 1_700_000_000,
+        last_error: null,
+        observed: { bridges: [lan], containers: [decky, `${decky}-ssh`] },
+        drift: consistent,
+      },
+    });
+    assert.deepEqual(made.body, received);
+    assert.equal(made.delivery.result, "delivered");
+  });
+});
+
+Deno.test("Agent.beat() tells nulls of an idle host, whether there is a store or not", async () => {
+  await withBeats(async (setup, beat) => {
+    const expected = { ...frame, store: { state: "idle" }, topology: idle() };
+    assert.deepEqual((await beat()).received, expected);
+    setup.changeStore((store) => store.put("A", "h", "{}"));
+    setup.changeStore((store) => store.clear("A"));
+    assert.deepEqual((await beat()).received, expected);
+  });
+});
+
+Deno.test("Agent.beat() tells a recorded error, before and after an apply", async () => {
+  await withBeats(async (setup, beat) => {
+    setup.changeStore((store) => store.recordError("A", "boom"));
+    const unknown = { state: "unknown", detail: "the store holds no document" };
+    const marker = {
+      topology_id: "A",
+      applied_version_hash: "",
+      applied_at: 0,
+      last_error: "boom",
+    };
+    assert.deepEqual((await beat()).received, {
+      ...frame,
+      store: { state: "ok" },
+      topology: idle({ ...marker, drift: unknown }),
+    });
+    setup.changeStore((store) => store.clear("A"));
+    setup.apply();
+    setup.changeStore((store) => store.recordError(topologyId, "bang"));
+    const { beat: made } = await beat();
+    assert.equal(made.body.topology?.last_error, "bang");
+    assert.equal(made.body.topology?.applied_version_hash, versionHash);
+    assert.equal(made.body.topology?.drift.state, "consistent");
+  });
+});
+
+Deno.test("Agent.beat() tells the drift from one beat to the next", async () => {
+  await withBeats(async (setup, beat) => {
+    setup.apply();
+    const driftOf = async () => (await beat()).beat.body.topology?.drift;
+    assert.deepEqual(await driftOf(), consistent);
+    const containers = setup.engine.containers;
+    setup.engine.containers = [
+      ...containers.slice(0, 2),
+      container({ name: "decnet-x", state: "exited" }),
+    ];
+    assert.deepEqual(await driftOf(), {
+      ...consistent,
+      state: "drifted",
+      missing: [{ type: "container", name: decky, detail: "" }],
+      unexpected: [{ type: "container", name: "decnet-x", detail: "exited" }],
+    });
+    setup.engine.containers = containers;
+    assert.deepEqual(await driftOf(), consistent);
+    setup.changeStore((store) =>
+      store.put(topologyId, "h2", document.replace("10.0.0.2", "10.0.0.3"))
+    );
+    assert.equal((await driftOf())?.state, "drifted");
+  });
+});
+
+Deno.test("Agent.beat() says that the drift is unknown for a document that it cannot read", async () => {
+  await withBeats(async (setup, beat) => {
+    setup.changeStore((store) => store.put("A", "h", '{"lans":[]}'));
+    const { received } = await beat();
+    assert.deepEqual(received?.topology?.drift, {
+      state: "unknown",
+      detail: "Cannot read the topology: topology must be an object, but is missing; " +
+        "deckies must be a list, but is missing",
+    });
+  });
+});
+
+Deno.test("Agent.beat() looks for its own prefixes", async () => {
+  await withBeats(async (setup, beat) => {
+    setup.apply();
+    setup.engine.containers = [
+      container({ name: "lab-1" }),
+      container({ name: "decnet-1" }),
+      container({ name: "x", labels: { "decnet.topology.id": "other" } }),
+    ];
+    const { observed } = (await beat()).beat.body.topology!;
+    assert.deepEqual(observed, { bridges: [lan], containers: ["lab-1", "x"] });
+  }, () => ({ networkPrefixes: ["lab-"], containerPrefixes: ["lab-"] }));
+});
+
+Deno.test("Agent.beat() changes nothing in Docker or the store", async () => {
+  await withBeats(async (setup, beat) => {
+    setup.apply();
+    Deno.utimeSync(setup.storePath, 1_000, 1_000);
+    const bytes = Deno.readFileSync(setup.storePath);
+    await beat();
+    await beat();
+    assert.deepEqual(
+      new Set(setup.engine.requests.map(({ method, path }) => `${method} ${path}`)),
+      new Set(["GET /networks", "GET /containers/json?all=1&limit=500"]),
+    );
+    assert.equal(setup.engine.requestCount, 4);
+    assert.deepEqual(Deno.readFileSync(setup.storePath), bytes);
+    assert.equal(Deno.statSync(setup.storePath).mtime?.getTime(), 1_000_000);
+  });
+});

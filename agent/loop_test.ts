@@ -1,0 +1,896 @@
+import assert from "node:assert/strict";
+import { createLog } from "../host/log.ts";
+import {
+  AgentSetup,
+  document,
+  topologyId,
+  until,
+  versionHash,
+  WatchedLoop,
+} from "../tests/support/agent_setup.ts";
+import { randomNumbers } from "../tests/support/answer_streams.ts";
+import { FakeEngine, listenWithoutAccepting } from "../tests/support/engine/fake_engine.ts";
+import type { Fault } from "../tests/support/engine/faults.ts";
+import { container, network } from "../tests/support/engine/state.ts";
+import { witness } from "../tests/support/secrets.ts";
+import { asWriter } from "../tests/support/store.ts";
+import type { MasterAnswer } from "../tests/support/tls_master.ts";
+import type { Beat } from "./heartbeat.ts";
+import { runLoop } from "./loop.ts";
+import { Bell } from "./schedule.ts";
+
+const intervalMs = 30_000;
+/** The largest number that Math.random() can give. */
+const almostOne = 1 - 2 ** -53;
+
+/** What a loop did over a number of beats. */
+interface Course {
+  /** The time before each beat, in milliseconds, rounded. */
+  readonly waitsMs: number[];
+  readonly lines: string[];
+  readonly beats: Beat[];
+}
+
+/** Runs the loop for so many beats with waits that take no time. */
+async function runBeats(
+  setup: AgentSetup,
+  count: number,
+  { random = 0.5, before = () => {}, onBeat = () => {} }: {
+    readonly random?: number;
+    /** Runs before each beat, which is counted from 1. */
+    readonly before?: (beat: number) => void | Promise<void>;
+    /** Takes each beat, as the loop's own. */
+    readonly onBeat?: () => void;
+  } = {},
+): Promise<Course> {
+  const course: Course = { waitsMs: [], lines: [], beats: [] };
+  const agent = setup.newAgent();
+  try {
+    await runLoop(agent, new AbortController().signal, {
+      intervalMs,
+      log: createLog((line) => course.lines.push(witness(line).trimEnd())),
+      onBeat: (beat) => {
+        course.beats.push(beat);
+        onBeat();
+      },
+      random: () => random,
+      wait: async (ms) => {
+        course.waitsMs.push(Math.round(ms));
+        if (course.waitsMs.length > count) return false;
+        await before(course.waitsMs.length);
+        return true;
+      },
+    });
+  } finally {
+    agent.close();
+  }
+  return course;
+}
+
+/** Whether a wait is as planned, less what the beat itself took. */
+function isPaced(waitedMs: number, plannedMs: number): boolean {
+  return waitedMs <= plannedMs && waitedMs > plannedMs - 10_000;
+}
+
+Deno.test("runLoop() waits for a random part of the first interval, then from beat to beat", async () => {
+  await using setup = await AgentSetup.create();
+  for (
+    const [random, first, next] of [[0, 0, 24_000], [0.5, 15_000, 30_000], [0.75, 22_500, 33_000]]
+  ) {
+    const { waitsMs: [firstMs, ...laterMs] } = await runBeats(setup, 3, { random: random! });
+    assert.equal(firstMs, first);
+    assert.ok(laterMs.every((ms) => isPaced(ms, next!)), laterMs.join(" "));
+  }
+  assert.equal(setup.master.beatCount, 9);
+});
+
+Deno.test("runLoop() takes the time of a beat off the wait for the next", async () => {
+  await using setup = await AgentSetup.create();
+  // The list of containers has more than 2,000 bytes.
+  setup.engine.fault = { kind: "slow", bytesPerSecond: 4_000, path: "/containers" };
+  setup.apply();
+  const { waitsMs } = await runBeats(setup, 1);
+  assert.ok(waitsMs[1]! < intervalMs - 300 && waitsMs[1]! > 0, String(waitsMs[1]));
+});
+
+Deno.test("runLoop() writes nothing while all goes well", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const { lines, beats } = await runBeats(setup, 50);
+  assert.deepEqual(lines, []);
+  assert.equal(beats.length, 50);
+  assert.equal(setup.master.beatCount, 50);
+  assert.equal(setup.master.connectionCount, 1);
+});
+
+Deno.test("runLoop() backs off from a master at fault, writes seldom of it, and returns to its pace", async () => {
+  await using setup = await AgentSetup.create();
+  setup.master.answer = (beat) => beat <= 9 ? { status: 503, body: "busy" } : { status: 204 };
+  const { waitsMs, lines } = await runBeats(setup, 11, { random: almostOne });
+  assert.deepEqual(waitsMs.slice(1, 10), [
+    ...[10_000, 20_000, 40_000, 80_000, 160_000],
+    ...[300_000, 300_000, 300_000, 300_000],
+  ]);
+  assert.ok(waitsMs.slice(10).every((ms) => isPaced(ms, 36_000)));
+  assert.deepEqual(lines, [
+    ...[1, 2, 4, 8].map((failures) =>
+      `level=warn msg="the master answered 503: \\"busy\\"" subject=master failures=${failures}`
+    ),
+    'level=info msg="the master accepts beats again" failures=9',
+  ]);
+});
+
+Deno.test("runLoop() starts its backoff anew after each success", async () => {
+  await using setup = await AgentSetup.create();
+  const statuses = [500, 500, 204, 500, 403, 500];
+  setup.master.answer = statuses.map((status): MasterAnswer => ({ status }));
+  const { waitsMs } = await runBeats(setup, statuses.length, { random: almostOne });
+  const [, first, second, well, third, refused, fourth] = waitsMs;
+  assert.deepEqual([first, second, third, fourth], [10_000, 20_000, 10_000, 10_000]);
+  assert.ok(isPaced(well!, 36_000) && isPaced(refused!, 36_000));
+});
+
+Deno.test("runLoop() backs off from a master that is gone", async () => {
+  await using setup = await AgentSetup.create();
+  await setup.master.stop();
+  const { waitsMs, lines } = await runBeats(setup, 3, { random: 0 });
+  assert.deepEqual(waitsMs.slice(1), [5_000, 5_000, 5_000]);
+  assert.equal(lines.length, 2);
+  assert.match(lines[1]!, /nobody listens there.* failures=2$/);
+});
+
+Deno.test("runLoop() waits as long as the master asks, within 5 s and 1 h", async () => {
+  await using setup = await AgentSetup.create();
+  const asked = ["7", "0", "86400", "60", "nonsense"];
+  setup.master.answer = asked.map((seconds, index) => ({
+    status: index % 2 === 0 ? 429 : 503,
+    headers: { "retry-after": seconds },
+  }));
+  const { waitsMs } = await runBeats(setup, asked.length, { random: 0 });
+  assert.deepEqual(waitsMs.slice(1), [7_000, 5_000, 3_600_000, 60_000, 5_000]);
+});
+
+Deno.test("runLoop() takes nothing off the pause that the master asks for", async () => {
+  await using setup = await AgentSetup.create();
+  setup.engine.fault = { kind: "slow", bytesPerSecond: 4_000, path: "/containers" };
+  setup.apply();
+  const headers = { "retry-after": "7" };
+  setup.master.answer = [{ status: 403, headers }, { status: 503, headers }];
+  const { waitsMs } = await runBeats(setup, 2, { random: 0.5 });
+  assert.deepEqual(waitsMs.slice(1), [19_000, 19_000]);
+});
+
+Deno.test("runLoop() says that a beat failed in a way that nobody foresaw, and backs off", async () => {
+  await using setup = await AgentSetup.create();
+  const thrown = [new Error("boom"), "bang"];
+  const onBeat = () => {
+    if (thrown.length > 0) throw thrown.shift();
+  };
+  const { waitsMs, lines } = await runBeats(setup, 4, { random: almostOne, onBeat });
+  assert.deepEqual(lines, [
+    'level=error msg="the beat failed: boom"',
+    'level=error msg="the beat failed: bang"',
+  ]);
+  assert.deepEqual(waitsMs.slice(1, 3), [10_000, 20_000]);
+  assert.ok(waitsMs.slice(3).every((ms) => isPaced(ms, 36_000)), waitsMs.join(" "));
+  assert.equal(setup.master.beatCount, 4);
+});
+
+Deno.test("runLoop() goes on at its pace after each refusal", async () => {
+  await using setup = await AgentSetup.create();
+  const statuses = [400, 403, 404, 422, 302];
+  setup.master.answer = statuses.map((status): MasterAnswer => ({ status }));
+  const { waitsMs, beats } = await runBeats(setup, 6);
+  assert.ok(waitsMs.slice(1).every((ms) => isPaced(ms, intervalMs)), waitsMs.join(" "));
+  assert.deepEqual(
+    beats.map(({ delivery }) => delivery.result),
+    [...statuses.map(() => "rejected"), "delivered"],
+  );
+});
+
+Deno.test("runLoop() writes once that Docker is down and once that it is back, and beats all the while", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const { lines } = await runBeats(setup, 6, {
+    before: (beat) => {
+      setup.engine.fault = beat >= 2 && beat <= 4
+        ? { kind: "status", status: 500, message: "down" }
+        : undefined;
+    },
+  });
+  assert.equal(setup.master.beatCount, 6);
+  assert.equal(lines.length, 2);
+  assert.match(lines[0]!, /^level=warn msg=".*answered with 500 \(down\)" subject=docker$/);
+  assert.equal(lines[1], 'level=info msg="Docker answers again"');
+});
+
+Deno.test("runLoop() writes once that certificates are missing, keeps its pace, and sends when they come", async () => {
+  await using setup = await AgentSetup.create();
+  const [here, away] = [`${setup.path}/worker.crt`, `${setup.path}/away`];
+  await Deno.rename(here, away);
+  const { waitsMs, lines } = await runBeats(setup, 5, {
+    before: (beat) => beat === 4 ? Deno.rename(away, here) : undefined,
+  });
+  assert.deepEqual(lines, [
+    `level=warn msg="Cannot use ${here}: no such file; agent-dir tells where it must be" subject=certificates`,
+    'level=info msg="the certificates are in order again"',
+  ]);
+  assert.ok(waitsMs.slice(1).every((ms) => isPaced(ms, intervalMs)));
+  assert.equal(setup.master.beatCount, 2);
+});
+
+/** What a loop is made with, besides the agent. */
+interface CourseLoopBell {
+  readonly bell: Bell;
+  readonly extraApartMs: number;
+  /** A number in [0, 1); with 0 the first beat comes at once. */
+  readonly random?: number;
+  /** Takes what the loop is about to wait, in milliseconds. */
+  readonly onWait?: (ms: number) => void;
+}
+
+/** Runs the loop with an interval that no test waits for. */
+async function withLoop(
+  setup: AgentSetup,
+  test: (stop: () => Promise<void>) => Promise<void>,
+  { extraApartMs, bell, onWait = () => {}, random = 0 }: CourseLoopBell,
+): Promise<void> {
+  const agent = setup.newAgent();
+  const controller = new AbortController();
+  const loop = runLoop(agent, controller.signal, {
+    intervalMs: 3_600_000,
+    extraApartMs,
+    log: () => {},
+    random: () => random,
+    bell,
+    wait: (ms, signal, bell) => {
+      onWait(ms);
+      return bell.wait(ms, signal);
+    },
+  });
+  const stop = () => {
+    controller.abort(new Error("the agent is stopping"));
+    return loop;
+  };
+  try {
+    await test(stop);
+  } finally {
+    await stop();
+    agent.close();
+  }
+}
+
+/** The waits of a loop that makes one beat out of turn at most, unless it is told otherwise. */
+class Waits {
+  readonly bell = new Bell();
+  readonly extraApartMs = 3_600_000;
+  /** In milliseconds. */
+  readonly all: number[] = [];
+  /** For each, whether the bell had rung when it began. */
+  readonly rung: boolean[] = [];
+  #onWait = () => {};
+
+  readonly onWait = (ms: number) => {
+    this.all.push(ms);
+    const isRung = this.bell.take();
+    if (isRung) this.bell.ring();
+    this.rung.push(isRung);
+    this.#onWait();
+  };
+
+  /** Ends when the loop has begun to wait for the `count`th time. */
+  async begun(count: number): Promise<void> {
+    while (this.all.length < count) {
+      await new Promise<void>((resolve) => this.#onWait = resolve);
+    }
+  }
+}
+
+Deno.test("runLoop() beats at once when its bell rings, before the first beat and after", async () => {
+  await using setup = await AgentSetup.create();
+  const waits = new Waits();
+  await withLoop(setup, async () => {
+    await waits.begun(1);
+    assert.equal(setup.master.beatCount, 0);
+    waits.bell.ring();
+    await setup.master.nextBeat();
+  }, { ...waits, random: 0.9 });
+  await withLoop(setup, async () => {
+    await setup.master.nextBeat();
+    waits.bell.ring();
+    await setup.master.nextBeat();
+  }, waits);
+  waits.bell.ring();
+  await withLoop(setup, () => setup.master.nextBeat().then(), { ...waits, random: 0.9 });
+  assert.equal(setup.master.beatCount, 4);
+});
+
+Deno.test("runLoop() makes one beat of many rings", async () => {
+  await using setup = await AgentSetup.create();
+  const waits = new Waits();
+  await withLoop(setup, async () => {
+    await setup.master.nextBeat();
+    await waits.begun(2);
+    for (let rings = 0; rings < 100; rings++) waits.bell.ring();
+    await setup.master.nextBeat();
+    await waits.begun(3);
+    assert.deepEqual(waits.rung, [false, false, false]);
+  }, waits);
+});
+
+Deno.test("runLoop() keeps its distance between two beats that its bell called for", async () => {
+  await using setup = await AgentSetup.create();
+  const bell = new Bell();
+  const extraApartMs = 700;
+  await withLoop(setup, async () => {
+    await setup.master.nextBeat();
+    const rungAt = performance.now();
+    bell.ring();
+    await setup.master.nextBeat();
+    bell.ring();
+    await setup.master.nextBeat();
+    assert.ok(performance.now() - rungAt >= extraApartMs, "the second came too early");
+  }, { bell, extraApartMs });
+});
+
+Deno.test("runLoop() does not lose a ring that comes during a beat", async () => {
+  await using setup = await AgentSetup.create();
+  const waits = new Waits();
+  setup.master.answer = (beat) => {
+    if (beat === 1) waits.bell.ring();
+    return { status: 204 };
+  };
+  await withLoop(setup, async () => {
+    await setup.master.nextBeat();
+    await setup.master.nextBeat();
+    await waits.begun(3);
+    assert.deepEqual(waits.rung, [false, true, false]);
+  }, waits);
+});
+
+Deno.test("runLoop() passes over its bell while the master asked for a pause, and waits it out", async () => {
+  await using setup = await AgentSetup.create();
+  const waits = new Waits();
+  setup.master.answer = { status: 503, headers: { "retry-after": "3000" } };
+  await withLoop(setup, async () => {
+    await setup.master.nextBeat();
+    await waits.begun(2);
+    assert.equal(waits.all[1], 3_000_000);
+    for (const begun of [3, 4]) {
+      waits.bell.ring();
+      await waits.begun(begun);
+    }
+    const [, , third, fourth] = waits.all;
+    assert.ok(third! < 3_000_000 && fourth! < third! && fourth! > 2_900_000, waits.all.join(" "));
+    assert.equal(setup.master.beatCount, 1);
+  }, waits);
+});
+
+Deno.test("runLoop() beats at once when its bell rings, though the last beat failed", async () => {
+  await using setup = await AgentSetup.create();
+  const waits = new Waits();
+  setup.master.answer = [{ status: 500 }];
+  await withLoop(setup, async () => {
+    await setup.master.nextBeat();
+    await waits.begun(2);
+    waits.bell.ring();
+    await setup.master.nextBeat(4_000);
+  }, waits);
+});
+
+Deno.test("runLoop() makes no beat of a ring that comes with the stop, or after it", async () => {
+  await using setup = await AgentSetup.create();
+  const waits = new Waits();
+  await withLoop(setup, async (stop) => {
+    await setup.master.nextBeat();
+    await waits.begun(2);
+    waits.bell.ring();
+    await stop();
+    waits.bell.ring();
+    assert.equal(waits.bell.take(), true);
+    assert.equal(setup.master.beatCount, 1);
+  }, waits);
+  assert.equal(setup.master.beatCount, 1);
+});
+
+Deno.test("runLoop() makes one beat of a ring that comes while another waits for its turn", async () => {
+  await using setup = await AgentSetup.create();
+  const waits = new Waits();
+  await withLoop(setup, async () => {
+    await setup.master.nextBeat();
+    waits.bell.ring();
+    await setup.master.nextBeat();
+    await waits.begun(3);
+    waits.bell.ring();
+    // The wait for its turn.
+    await waits.begun(4);
+    waits.bell.ring();
+    await setup.master.nextBeat();
+    await waits.begun(5);
+    assert.equal(waits.rung[4], false, "there would be one more beat, to say the same");
+  }, { ...waits, extraApartMs: 700 });
+});
+
+const kept: [what: string, answer: MasterAnswer][] = [
+  ["has asked for a pause", { status: 429, headers: { "retry-after": "600" } }],
+  ["fails", { status: 500 }],
+];
+
+for (const [what, answer] of kept) {
+  Deno.test(`runLoop() tells here what becomes of the host while a master ${what}`, async () => {
+    await using setup = await AgentSetup.create();
+    setup.master.answer = answer;
+    const lines: string[] = [];
+    const seen: Beat[] = [];
+    const stop = new AbortController();
+    const agent = setup.newAgent();
+    const steps = [
+      () => setup.engine.containers = [container({ name: "decnet-x" })],
+      () => setup.engine.containers = [],
+    ];
+    await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
+      intervalMs: 20,
+      // The longest backoff is far longer than the test.
+      random: () => 0.99,
+      log: createLog((line) => lines.push(line.trimEnd())),
+      onGlance: (beat) => {
+        seen.push(beat);
+        if (seen.length % 2 === 0 && steps.length === 0) stop.abort();
+        else steps.shift()?.();
+      },
+    });
+    agent.close();
+    assert.deepEqual(lines.filter((line) => line.includes("drift")), [
+      'level=warn msg="unexpected decnet-x (running)" subject=drift',
+      'level=info msg="there is no drift any more"',
+    ]);
+    assert.equal(setup.master.beatCount, 1);
+    assert.equal(lines.filter((line) => line.includes("subject=master")).length, 1);
+    assert.ok(seen.every(({ delivery }) => delivery.result === "rejected"));
+  });
+}
+
+Deno.test("runLoop() goes on when a look fails while a master has asked for a pause", async () => {
+  await using setup = await AgentSetup.create();
+  setup.master.answer = { status: 429, headers: { "retry-after": "600" } };
+  const lines: string[] = [];
+  const stop = new AbortController();
+  const agent = setup.newAgent();
+  let glances = 0;
+  await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
+    intervalMs: 20,
+    log: createLog((line) => lines.push(line.trimEnd())),
+    onGlance: () => {
+      if (++glances > 1) stop.abort();
+      else throw new Error("nobody foresaw this");
+    },
+  });
+  agent.close();
+  assert.equal(glances, 2);
+  const failures = lines.filter((line) => line.includes("level=error"));
+  assert.deepEqual(failures, [
+    'level=error msg="a look at the host failed: nobody foresaw this"',
+  ]);
+});
+
+Deno.test("runLoop() gives up a look that hangs when a beat is called for, and says nothing of it", async () => {
+  await using setup = await AgentSetup.create();
+  setup.master.answer = { status: 429, headers: { "retry-after": "1" } };
+  using _hung = listenWithoutAccepting(`${setup.path}/hung.sock`);
+  const sockets = [setup.engine.socketPath];
+  const phases: string[] = [];
+  const lines: string[] = [];
+  const stop = new AbortController();
+  const agent = setup.newAgent({ sockets });
+  let beats = 0;
+  await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
+    intervalMs: 200,
+    log: createLog((line) => lines.push(line.trimEnd())),
+    onWork: (phase) => phases.push(phase),
+    onBeat: () => {
+      sockets[0] = `${setup.path}/hung.sock`;
+      if (++beats === 2) stop.abort();
+    },
+  });
+  agent.close();
+  assert.equal(beats, 2);
+  // A beat, a look that is given up, the next beat: never two at a time.
+  assert.deepEqual(phases, ["begin", "end", "begin", "end", "begin", "end"]);
+  assert.deepEqual(lines.filter((line) => line.includes("aborted")), []);
+});
+
+Deno.test("runLoop() does not look while a master keeps it waiting and it changes the host itself", async () => {
+  await using setup = await AgentSetup.create();
+  setup.master.answer = { status: 429, headers: { "retry-after": "1" } };
+  const stop = new AbortController();
+  const agent = setup.newAgent();
+  let [beats, glances] = [0, 0];
+  await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
+    intervalMs: 20,
+    log: () => {},
+    isBusy: () => true,
+    onGlance: () => glances++,
+    onBeat: () => {
+      if (++beats === 2) stop.abort();
+    },
+  });
+  agent.close();
+  assert.deepEqual([beats, glances], [2, 0]);
+});
+
+/** What a test has at hand besides the host. */
+interface CourseLoopNews {
+  readonly bell: Bell;
+  /** How many looks, and beats, have begun. */
+  readonly works: () => number;
+}
+
+/** Runs the loop with an interval that no test waits for. */
+async function withLoopLoopNews(
+  setup: AgentSetup,
+  test: (course: CourseLoopNews) => Promise<void>,
+  { isBusy = () => false, extraApartMs = 0 }: {
+    readonly isBusy?: () => boolean;
+    readonly extraApartMs?: number;
+  } = {},
+): Promise<void> {
+  const agent = setup.newAgent();
+  const stop = new AbortController();
+  const bell = new Bell();
+  let works = 0;
+  const loop = runLoop(agent, stop.signal, {
+    intervalMs: 3_600_000,
+    extraApartMs,
+    log: () => {},
+    random: () => 0,
+    bell,
+    isBusy,
+    onWork: (phase) => works += phase === "begin" ? 1 : 0,
+  });
+  try {
+    await test({ bell, works: () => works });
+  } finally {
+    stop.abort();
+    await loop;
+    agent.close();
+  }
+}
+
+/** Waits until something has happened. */
+async function untilLoopNews(condition: () => boolean): Promise<void> {
+  for (let times = 0; !condition(); times++) {
+    assert.ok(times < 2_000, "it did not happen");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Lets everything that is under way come to its end, and five looks, if there are any. */
+async function settle(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+}
+
+const base = "decnet_t_11111111_decky-001";
+
+/** All containers but the base are gone. */
+function loseOne({ engine }: AgentSetup): void {
+  engine.containers = engine.containers.filter(({ Names }) => Names[0] === `/${base}`);
+}
+
+Deno.test("runLoop() looks at a hint, and beats at once when the host has changed, and only then", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  await withLoopLoopNews(setup, async ({ bell, works }) => {
+    await setup.master.nextBeat();
+    bell.hint();
+    await untilLoopNews(() => works() >= 2);
+    assert.equal(setup.master.beatCount, 1);
+    loseOne(setup);
+    bell.hint();
+    const { body } = await setup.master.nextBeat();
+    assert.deepEqual((body as { topology: { observed: unknown } }).topology.observed, {
+      bridges: ["decnet_t_11111111_lan-00"],
+      containers: [base],
+    });
+    // The look that finds it, the beat, and looks that follow a hint, the fewer the slower they are.
+    await untilLoopNews(() => works() >= 6);
+    assert.equal(setup.master.beatCount, 2);
+  });
+});
+
+Deno.test("runLoop() does not look between two beats without a hint", async () => {
+  await using setup = await AgentSetup.create();
+  await withLoopLoopNews(setup, async ({ works }) => {
+    await setup.master.nextBeat();
+    setup.apply();
+    await settle();
+    assert.deepEqual([works(), setup.master.beatCount], [1, 1]);
+  });
+});
+
+Deno.test("runLoop() beats at once when the store has changed", async () => {
+  await using setup = await AgentSetup.create();
+  await withLoopLoopNews(setup, async ({ bell }) => {
+    await setup.master.nextBeat();
+    setup.apply();
+    setup.engine.containers = [...setup.engine.containers, container({ name: "not-ours" })];
+    bell.hint();
+    await setup.master.nextBeat();
+  });
+});
+
+Deno.test("runLoop() looks again after a hint, as the engine's lists come later than its events", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  await withLoopLoopNews(setup, async ({ bell, works }) => {
+    await setup.master.nextBeat();
+    bell.hint();
+    await untilLoopNews(() => works() >= 3);
+    loseOne(setup);
+    await setup.master.nextBeat();
+  });
+});
+
+Deno.test("runLoop() looks seldom in a flood of hints", async () => {
+  await using setup = await AgentSetup.create();
+  await withLoopLoopNews(setup, async ({ bell, works }) => {
+    await setup.master.nextBeat();
+    const flood = setInterval(() => bell.hint(), 1);
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    clearInterval(flood);
+    assert.ok(works() > 2 && works() <= 16, `${works()} looks`);
+    assert.equal(setup.master.beatCount, 1);
+  });
+});
+
+Deno.test("runLoop() does not lose a hint that comes during a beat", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  await withLoopLoopNews(setup, async ({ bell }) => {
+    await setup.master.nextBeat();
+    setup.master.answer = () => {
+      if (setup.engine.containers.length > 1) {
+        loseOne(setup);
+        bell.hint();
+      }
+      return { status: 204 };
+    };
+    bell.ring();
+    await setup.master.nextBeat();
+    const { body } = await setup.master.nextBeat();
+    assert.match(JSON.stringify(body), /"containers":\["decnet_t_11111111_decky-001"\]/);
+  });
+});
+
+Deno.test("runLoop() keeps its distance between beats for news, and tells the last change", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const extraApartMs = 900;
+  await withLoopLoopNews(setup, async ({ bell }) => {
+    await setup.master.nextBeat();
+    loseOne(setup);
+    bell.hint();
+    await setup.master.nextBeat();
+    const firstAt = performance.now();
+    setup.apply();
+    bell.hint();
+    setup.engine.containers = [];
+    bell.hint();
+    const { body } = await setup.master.nextBeat();
+    assert.ok(performance.now() - firstAt >= extraApartMs - 300, "it came too early");
+    assert.match(JSON.stringify(body), /"containers":\[\]/);
+    await settle();
+    assert.equal(setup.master.beatCount, 3);
+  }, { extraApartMs });
+});
+
+Deno.test("runLoop() does not look while the agent itself changes the host, and does after", async () => {
+  await using setup = await AgentSetup.create();
+  let isBusy = true;
+  await withLoopLoopNews(setup, async ({ bell, works }) => {
+    await setup.master.nextBeat();
+    setup.apply();
+    bell.hint();
+    await settle();
+    assert.deepEqual([works(), setup.master.beatCount], [1, 1]);
+    isBusy = false;
+    bell.hint();
+    await setup.master.nextBeat();
+  }, { isBusy: () => isBusy });
+});
+
+Deno.test("runLoop() does not look at the host while it waits after a failure, or as asked", async () => {
+  await using setup = await AgentSetup.create();
+  for (const headers of [{ "retry-after": "3600" }, {}]) {
+    setup.master.answer = { status: 503, headers };
+    const before = setup.master.beatCount;
+    await withLoopLoopNews(setup, async ({ bell, works }) => {
+      await setup.master.nextBeat();
+      setup.apply();
+      bell.hint();
+      await settle();
+      assert.deepEqual([works(), setup.master.beatCount], [1, before + 1]);
+    });
+  }
+});
+
+const names = [
+  "decnet-a",
+  "decnet-b",
+  "decnet_t_1_c",
+  "decnet_t_11111111_decky-001",
+  "shop",
+  "web",
+];
+const states = ["running", "running", "exited", "paused", "created"] as const;
+const nets = ["decnet_t_1_lan", "decnet_t_11111111_lan-00", "shop_default"];
+const faults: (Fault | undefined)[] = [
+  { kind: "reset", path: "/events" },
+  { kind: "status", status: 500, message: "down" },
+  { kind: "hang-body", path: "/events" },
+  { kind: "slow", bytesPerSecond: 20_000 },
+  undefined,
+  undefined,
+];
+
+/** What a beat says, without what differs each time. */
+function saying({ body: { topology, ...rest } }: Beat): string {
+  return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
+}
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** A host that changes at random, and is listened to. */
+class Host {
+  engine: FakeEngine;
+  readonly did: string[] = [];
+  /** A stream that ends often is asked for with more and more patience. */
+  #cuts = 3;
+  readonly #setup: AgentSetup;
+  readonly #random: () => number;
+
+  constructor(setup: AgentSetup, random: () => number) {
+    this.#setup = setup;
+    this.#random = random;
+    this.engine = setup.engine;
+  }
+
+  pick<T>(of: readonly T[]): T {
+    return of[Math.floor(this.#random() * of.length)]!;
+  }
+
+  async change(): Promise<void> {
+    const { engine } = this;
+    const draw = this.#random();
+    if (draw < 0.5) {
+      const name = this.pick(names);
+      const rest = engine.containers.filter(({ Names }) => Names[0] !== `/${name}`);
+      const isGone = this.#random() < 0.3;
+      const state = this.pick(states);
+      engine.containers = isGone ? rest : [...rest, { ...container({ name }), State: state }];
+      this.did.push(`${name} ${isGone ? "gone" : state}`);
+    } else if (draw < 0.65) {
+      const name = this.pick(nets);
+      const rest = engine.networks.filter(({ Name }) => Name !== name);
+      engine.networks = rest.length < engine.networks.length ? rest : [...rest, network({ name })];
+      this.did.push(name);
+    } else if (draw < 0.8) {
+      const is = this.pick(["put", "clear", "error"]);
+      await asWriter(this.#setup.storePath, (store) => {
+        if (is === "put") store.put(topologyId, versionHash, document);
+        else if (is === "clear") store.clear(topologyId);
+        else store.recordError(topologyId, `error ${this.did.length}`);
+      });
+      this.did.push(is);
+    } else if (draw < 0.9) {
+      engine.fault = this.pick(faults);
+      this.did.push(JSON.stringify(engine.fault));
+    } else if (this.#cuts > 0) {
+      this.#cuts--;
+      if (this.#random() < 0.5) {
+        engine.events.cut();
+        this.did.push("cut");
+      } else {
+        const { containers, networks, socketPath } = engine;
+        await engine.stop();
+        this.engine = await FakeEngine.start(socketPath);
+        Object.assign(this.engine, { containers, networks });
+        this.did.push("restart");
+      }
+    }
+    await pause(this.pick([0, 20, 110, 400, 7_000]));
+  }
+}
+
+/** Lets a host change, and waits until the loop's last beat says what a look of one's own says. */
+async function check(seed: number): Promise<void> {
+  await using setup = await AgentSetup.create();
+  setup.changeStore((store) => store.put(topologyId, versionHash, document));
+  const host = new Host(setup, randomNumbers(seed * 1_000_003));
+  await using loop = new WatchedLoop(setup);
+  await until(() => loop.beats.length > 0 && setup.engine.events.count === 1);
+  // While looks still follow a hint, they would find what another one was lost for.
+  await pause(7_000);
+  for (let changes = seed % 5; changes >= 0; changes--) await host.change();
+  host.engine.fault = undefined;
+  const startedAt = performance.now();
+  const agent = setup.newAgent();
+  try {
+    for (;;) {
+      const truth = await agent.beat(new AbortController().signal, { dryRun: true });
+      const [is, told] = [truth, loop.beats.at(-1)].map((it) => it && saying(it));
+      if (is === told) break;
+      // A stream that is refused three times in a row is asked for again after 8 s.
+      const isLate = performance.now() - startedAt > 30_000;
+      assert.ok(!isLate, `seed ${seed}: ${told}\nis ${is}\nafter ${host.did.join("; ")}`);
+      await pause(100);
+    }
+  } finally {
+    agent.close();
+    await host.engine.stop();
+  }
+}
+
+Deno.test("the loop's last beat tells the truth, whatever happened in whatever order", async () => {
+  await Promise.all(Array.from({ length: 30 }, (_, seed) => check(seed)));
+});
+
+/** Runs the loop with real waits, stops it when it `isReady`, and answers the beats it noted. */
+async function runUntil(setup: AgentSetup, intervalMs: number, isReady: () => Promise<unknown>) {
+  const agent = setup.newAgent();
+  const controller = new AbortController();
+  const lines: string[] = [];
+  const beats: Beat[] = [];
+  const loop = runLoop(agent, controller.signal, {
+    intervalMs,
+    log: createLog((line) => lines.push(witness(line))),
+    onBeat: (beat) => beats.push(beat),
+  });
+  await isReady();
+  const startedAt = performance.now();
+  controller.abort(new Error("the agent is stopping"));
+  await loop;
+  assert.ok(performance.now() - startedAt < 2_000);
+  agent.close();
+  return { lines, beats };
+}
+
+Deno.test("runLoop() beats again and again, and stops at once in a pause", async () => {
+  await using setup = await AgentSetup.create();
+  await runUntil(setup, 10, async () => {
+    while (setup.master.beatCount < 5) await setup.master.nextBeat();
+  });
+  const { beats } = await runUntil(setup, 3_600_000, () => Promise.resolve());
+  assert.deepEqual(beats, []);
+});
+
+Deno.test("runLoop() stops at once in a beat that hangs at the master, and says nothing of it", async () => {
+  await using setup = await AgentSetup.create();
+  for (const kind of ["hang", "half-open"] as const) {
+    setup.master.answer = { kind };
+    const { lines, beats } = await runUntil(setup, 1, () => setup.master.nextBeat());
+    assert.deepEqual([lines, beats], [[], []]);
+  }
+});
+
+Deno.test("runLoop() stops at once in a beat that hangs at the engine, and says nothing of it", async () => {
+  await using setup = await AgentSetup.create();
+  setup.engine.fault = { kind: "hang" };
+  const { lines, beats } = await runUntil(setup, 1, async () => {
+    while (setup.engine.requestCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+  assert.deepEqual([lines, beats], [[], []]);
+  assert.equal(setup.master.beatCount, 0);
+});
+
+Deno.test("runLoop() makes no beat when it was stopped before it began", async () => {
+  await using setup = await AgentSetup.create();
+  const agent = setup.newAgent();
+  const startedAt = performance.now();
+  const options = { intervalMs: 8_000, log: () => {}, random: () => 0.5 };
+  await runLoop(agent, AbortSignal.abort(), options);
+  assert.ok(performance.now() - startedAt < 2_000);
+  agent.close();
+  assert.equal(setup.engine.requestCount, 0);
+});

@@ -1,0 +1,341 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import {
+  type AgentSetup,
+  topologyId,
+  versionHash,
+  withAgent,
+  withBeats,
+} from "../tests/support/agent_setup.ts";
+import { startMaster } from "../tests/support/master_setup.ts";
+import type { Beat } from "./heartbeat.ts";
+import { type Delivery, refusal, wantsBackoff } from "./sender.ts";
+
+Deno.test("refusal() takes each 2xx for accepted, and says what other answers mean", () => {
+  const cases: [status: number, text: string, expected: string | null][] = [
+    [200, "no", null],
+    [204, "", null],
+    [299, "", null],
+    [100, "", "the master answered 100"],
+    [304, "", "the master answered 304"],
+    ...[301, 302, 303, 307, 308].map((status): [number, string, string] => [
+      status,
+      "",
+      `the master answered ${status}: redirects are not followed`,
+    ]),
+    [
+      400,
+      "",
+      "the master answered 400: it does not understand the beat; one of the two may be too old",
+    ],
+    [
+      403,
+      '{"detail":"no"}',
+      "the master answered 403: worker.crt is not the certificate pinned to this host-uuid; enrol this host again: " +
+      '"{"detail":"no"}"',
+    ],
+    [
+      404,
+      "",
+      "the master answered 404: it does not know this host-uuid; enrol this host, or see host-uuid",
+    ],
+    [
+      422,
+      " \n",
+      "the master answered 422: it does not understand the beat; one of the two may be too old",
+    ],
+    [500, "a\r\n\tb  c ", 'the master answered 500: "a b c"'],
+  ];
+  for (const [status, text, expected] of cases) {
+    assert.equal(refusal({ status, text, retryAfter: null }), expected);
+  }
+});
+
+Deno.test("wantsBackoff() spares a master that is absent or at fault, and no other", () => {
+  const sent = { url: "https://m", latencyMs: 3, retryAfterMs: null, error: "e" };
+  const rejected = (httpStatus: number) => ({ ...sent, result: "rejected", httpStatus }) as const;
+  const unreachable = { ...sent, result: "unreachable", httpStatus: null } as const;
+  const cases: [delivery: Delivery, expected: boolean][] = [
+    [{ result: "not_configured" }, false],
+    [{ result: "dry_run", url: "https://m" }, false],
+    [{ ...sent, result: "delivered", httpStatus: 204, error: null }, false],
+    [unreachable, true],
+    // Nothing was sent: the certificates are missing, which the master has no part in.
+    [{ ...unreachable, latencyMs: null }, false],
+    ...[302, 400, 403, 404, 422].map((status) => [rejected(status), false] as [Delivery, boolean]),
+    ...[429, 500, 502, 503, 599].map((status) => [rejected(status), true] as [Delivery, boolean]),
+  ];
+  for (const [delivery, expected] of cases) {
+    assert.equal(wantsBackoff(delivery), expected, JSON.stringify(delivery));
+  }
+});
+
+const never = new AbortController().signal;
+
+/** How a beat ended, without the time that it took; that it took some is checked. */
+function ending({ delivery }: Beat): Record<string, unknown> {
+  const { latencyMs, ...rest } = { latencyMs: null, ...delivery };
+  if (latencyMs !== null) assert.ok(latencyMs > 0 && latencyMs < 60_000);
+  return { ...rest, wasSent: latencyMs !== null };
+}
+
+Deno.test("Agent.beat() delivers", async () => {
+  await withAgent(async (setup, agent) => {
+    const beat = await agent.beat(never);
+    assert.deepEqual(ending(beat), {
+      result: "delivered",
+      url: `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`,
+      httpStatus: 204,
+      retryAfterMs: null,
+      error: null,
+      wasSent: true,
+    });
+    assert.equal(beat.certificates?.problem, null);
+    assert.ok(Math.abs(beat.checkedAt - Date.now()) < 60_000);
+  });
+});
+
+Deno.test("Agent.beat() uses one connection for many beats", async () => {
+  await withAgent(async (setup, agent) => {
+    for (let beat = 0; beat < 5; beat++) await agent.beat(never);
+    assert.equal(setup.master.beatCount, 5);
+    assert.equal(setup.master.connectionCount, 1);
+  });
+});
+
+Deno.test("Agent.beat() tells why the master rejects it, and goes on", async () => {
+  await withAgent(async (setup, agent) => {
+    const cases: [status: number, error: RegExp, retryAfter?: string, retryAfterMs?: number][] = [
+      [
+        400,
+        /^the master answered 400: it does not understand the beat; one of the two may be too old: "why"$/,
+      ],
+      [403, /^the master answered 403: worker\.crt is not the certificate pinned/],
+      [404, /^the master answered 404: it does not know this host-uuid/],
+      [422, /^the master answered 422: it does not understand the beat/],
+      [429, /^the master answered 429/, "7", 7_000],
+      [503, /^the master answered 503/, "soon"],
+      [500, /^the master answered 500: "why"$/],
+      [302, /^the master answered 302: redirects are not followed: "why"$/],
+    ];
+    for (const [status, error, retryAfter, retryAfterMs = null] of cases) {
+      const headers: Record<string, string> = retryAfter ? { "retry-after": retryAfter } : {};
+      setup.master.answer = { status, headers, body: " why\n" };
+      const { delivery } = await agent.beat(never);
+      assert.ok(delivery.result === "rejected");
+      assert.match(delivery.error ?? "", error);
+      assert.equal(delivery.httpStatus, status);
+      assert.equal(delivery.retryAfterMs, retryAfterMs);
+    }
+    setup.master.answer = { status: 200, headers: { "retry-after": "7" } };
+    const { delivery } = await agent.beat(never);
+    assert.ok(delivery.result === "delivered" && delivery.retryAfterMs === null);
+  });
+});
+
+Deno.test("Agent.beat() reads a Retry-After that is a date", async () => {
+  await withAgent(async (setup, agent) => {
+    const inAMinute = new Date(Date.now() + 60_000).toUTCString();
+    setup.master.answer = { status: 503, headers: { "retry-after": inAMinute } };
+    const { delivery } = await agent.beat(never);
+    assert.ok("retryAfterMs" in delivery && delivery.retryAfterMs !== null);
+    assert.ok(delivery.retryAfterMs > 0 && delivery.retryAfterMs <= 60_000);
+  });
+});
+
+Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
+  await withAgent(async (setup, agent) => {
+    await setup.master.stop();
+    const { port } = setup;
+    assert.deepEqual(ending(await agent.beat(never)), {
+      result: "unreachable",
+      url: `https://127.0.0.1:${port}/swarm/heartbeat`,
+      httpStatus: null,
+      retryAfterMs: null,
+      error:
+        `Cannot reach the master at 127.0.0.1:${port}: nobody listens there; start it, or see swarmctl-port`,
+      wasSent: true,
+    });
+    await using _master = await startMaster({ port });
+    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+  });
+});
+
+Deno.test("Agent.beat() sends nothing in a dry run, but looks at the certificates", async () => {
+  await withAgent(async (setup, agent) => {
+    const beat = await agent.beat(never, { dryRun: true });
+    const url = `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`;
+    assert.deepEqual(beat.delivery, { result: "dry_run", url });
+    assert.equal(setup.master.connectionCount, 0);
+    assert.ok((beat.certificates?.expiresAt ?? 0) > Date.now());
+  });
+});
+
+Deno.test("Agent.beat() makes beats without a master, a host-uuid or certificates", async () => {
+  await withAgent(async (setup, agent) => {
+    await Deno.remove(`${setup.path}/ca.crt`);
+    const beat = await agent.beat(never);
+    assert.deepEqual(beat.delivery, { result: "not_configured" });
+    assert.equal(beat.certificates, null);
+    assert.equal(beat.body.host_uuid, null);
+    assert.equal(beat.body.topology?.drift.state, "consistent");
+  }, () => ({ master: null, hostUuid: null }));
+});
+
+Deno.test("Agent.beat() puts an IPv6 address of the master in brackets", async () => {
+  await withAgent(async (_setup, agent) => {
+    const { delivery } = await agent.beat(never, { dryRun: true });
+    assert.deepEqual(delivery, {
+      result: "dry_run",
+      url: "https://[fd00::1]:8770/swarm/heartbeat",
+    });
+  }, () => ({ master: { host: "fd00::1", port: 8770, name: "master.test", fingerprint: null } }));
+});
+
+Deno.test("Agent.beat() sends nothing without certificates, and does when they have come", async () => {
+  await withAgent(async (setup, agent) => {
+    await Deno.rename(`${setup.path}/worker.key`, `${setup.path}/elsewhere`);
+    const beat = await agent.beat(never);
+    const error =
+      `Cannot use ${setup.path}/worker.key: no such file; agent-dir tells where it must be`;
+    assert.deepEqual(ending(beat), {
+      result: "unreachable",
+      url: `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`,
+      httpStatus: null,
+      retryAfterMs: null,
+      error,
+      wasSent: false,
+    });
+    assert.deepEqual(beat.certificates, { expiresAt: null, problem: error });
+    assert.equal(beat.body.topology?.drift.state, "consistent");
+    await Deno.rename(`${setup.path}/elsewhere`, `${setup.path}/worker.key`);
+    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+  });
+});
+
+Deno.test("Agent.beat() goes out in time with what is known when the host takes too long", async () => {
+  await withAgent(async (setup, agent) => {
+    setup.engine.fault = { kind: "hang" };
+    const { delivery, stock } = await agent.beat(never, { stockTimeoutMs: 200 });
+    assert.equal(delivery.result, "delivered");
+    assert.ok("error" in stock.observed);
+    assert.match(
+      stock.observed.error,
+      /^Cannot observe Docker at .*: no answer in time; if that lasts, restart the engine$/,
+    );
+  });
+});
+
+Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", async () => {
+  await withAgent(async (setup, agent) => {
+    const abortWhen = async (hangs: () => Promise<unknown>, expected: RegExp) => {
+      const controller = new AbortController();
+      const beat = agent.beat(controller.signal);
+      await hangs();
+      const startedAt = performance.now();
+      controller.abort(new Error("the agent is stopping"));
+      const { delivery } = await beat;
+      assert.ok(performance.now() - startedAt < 2_000);
+      assert.ok("error" in delivery);
+      assert.match(delivery.error ?? "", expected);
+      return delivery;
+    };
+    setup.master.answer = { kind: "hang" };
+    const sent = await abortWhen(() => setup.master.nextBeat(), /: the agent is stopping$/);
+    assert.notEqual(sent.latencyMs, null);
+    setup.engine.fault = { kind: "hang" };
+    const { requestCount } = setup.engine;
+    const notSent = await abortWhen(async () => {
+      while (setup.engine.requestCount === requestCount) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }, /^no time was left to send the beat$/);
+    // So the master is not blamed for what it never got.
+    assert.equal(notSent.latencyMs, null);
+    assert.equal(setup.master.beatCount, 1);
+  });
+});
+
+const frame = {
+  host_uuid: "host-1",
+  agent_version: "1.2.3",
+  status: { deployed: false, deckies: [] },
+};
+
+Deno.test("Agent.beat() goes out with an error in place of the lists while Docker is down", async () => {
+  await withBeats(async (setup, beat) => {
+    setup.apply();
+    await setup.engine.stop();
+    const { beat: made, received } = await beat();
+    const { observed } = made.stock;
+    assert.ok("error" in observed);
+    assert.match(observed.error, /^Cannot observe Docker at .*docker\.sock: no such socket/);
+    assert.deepEqual(received?.topology, {
+      topology_id: topologyId,
+      applied_version_hash: versionHash,
+      applied_at: 1_700_000_000,
+      last_error: null,
+      observed,
+      drift: { state: "unknown", detail: "Docker did not answer" },
+    });
+  });
+});
+
+Deno.test("Agent.beat() cuts an error of Docker to 200 characters", async () => {
+  const sockets = (setup: AgentSetup) =>
+    [1, 2, 3].map((it) => `${setup.path}/${"é😀".repeat(60)}${it}`);
+  await withBeats(async (_setup, beat) => {
+    const { observed } = (await beat()).received?.topology!;
+    assert.ok("error" in observed && observed.error.length <= 200);
+    assert.match(observed.error, /^Cannot find Docker: none of /);
+    assert.ok(observed.error.length >= 199 && observed.error.isWellFormed());
+  }, (setup) => ({ sockets: sockets(setup) }));
+});
+
+Deno.test("Agent.beat() goes out without a topology while the store cannot be read", async () => {
+  await withBeats(async (setup, beat) => {
+    setup.apply();
+    await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
+    const { beat: made, received } = await beat();
+    const detail = `Cannot read the store ${setup.storePath}: file is not a database`;
+    assert.deepEqual(received, {
+      ...frame,
+      store: { state: "unreadable", detail },
+      topology: null,
+    });
+    assert.equal(made.stock.drift.state, "unknown");
+    await Deno.remove(setup.storePath);
+    await Deno.mkdir(setup.storePath);
+    assert.equal((await beat()).received?.topology, null);
+    await Deno.remove(setup.storePath);
+    setup.apply();
+    assert.equal((await beat()).received?.topology?.topology_id, topologyId);
+  });
+});
+
+Deno.test("Agent.beat() goes out when neither store nor Docker can be read", async () => {
+  await withBeats(async (setup, beat) => {
+    await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
+    await setup.engine.stop();
+    const { beat: made, received } = await beat();
+    assert.equal(received?.topology, null);
+    assert.equal(made.delivery.result, "delivered");
+    assert.ok("error" in made.stock.observed);
+  });
+});
+
+Deno.test("Agent.beat() says that the store holds several rows", async () => {
+  await withBeats(async (setup, beat) => {
+    const database = new DatabaseSync(setup.storePath);
+    database.exec(`CREATE TABLE applied_topology (topology_id TEXT PRIMARY KEY,
+        applied_version_hash TEXT, hydrated_blob_json TEXT, applied_at INTEGER, last_error TEXT);
+      INSERT INTO applied_topology VALUES ('old', 'h1', '{}', 1, NULL), ('new', 'h2', '{}', 2, NULL)`);
+    database.close();
+    const { store, topology } = (await beat()).beat.body;
+    assert.equal(topology?.topology_id, "new");
+    assert.deepEqual(store, {
+      state: "ok",
+      detail: "the store holds more than one row; the newest counts",
+    });
+  });
+});

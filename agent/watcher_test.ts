@@ -1,0 +1,479 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { createLog } from "../host/log.ts";
+import { lockPathOf } from "../store/file.ts";
+import { TopologyStore } from "../store/topology_store.ts";
+import {
+  AgentSetup,
+  document,
+  topologyId,
+  until,
+  versionHash,
+  WatchedLoop,
+} from "../tests/support/agent_setup.ts";
+import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
+import { container, network } from "../tests/support/engine/state.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { requirement } from "../tests/support/requirements.ts";
+import { asWriter } from "../tests/support/store.ts";
+import { StoreWatch } from "./watcher.ts";
+
+/** A watched store in a folder of its own, and how often a change of it was told. */
+class Watched implements Disposable {
+  readonly folder = new TemporaryFolder();
+  readonly path = `${this.folder.path}/state/topology.db`;
+  readonly lines: string[] = [];
+  readonly watch = new StoreWatch(this.path, {
+    log: createLog((line) => this.lines.push(line)),
+    onChange: () => this.told++,
+  });
+  told = 0;
+
+  async change(message: string): Promise<void> {
+    await asWriter(this.path, (store) => store.recordError(topologyId, message));
+  }
+
+  [Symbol.dispose](): void {
+    this.watch.close();
+    this.folder[Symbol.dispose]();
+  }
+}
+
+/** Lets what the kernel tells arrive. */
+async function settle(ms = 300): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+Deno.test("StoreWatch tells of each writing, by whomever, and of no reading", async () => {
+  using it = new Watched();
+  await it.change("first");
+  it.watch.renew();
+  assert.equal(it.told, 1, "what came before is unknown");
+  for (const message of ["second", "third"]) {
+    const before = it.told;
+    await it.change(message);
+    await until(() => it.told > before);
+    await settle();
+  }
+  const before = it.told;
+  it.watch.renew();
+  using store = TopologyStore.open(it.path, { readOnly: true });
+  assert.equal(store.current()!.lastError, "third");
+  Deno.writeTextFileSync(lockPathOf(it.path), "somebody");
+  await settle();
+  assert.equal(it.told, before);
+});
+
+Deno.test("StoreWatch waits for a folder that is not there, and follows one that was replaced", async () => {
+  using it = new Watched();
+  it.watch.renew();
+  assert.equal(it.told, 0);
+  await it.change("first");
+  it.watch.renew();
+  assert.equal(it.told, 1);
+  Deno.renameSync(`${it.folder.path}/state`, `${it.folder.path}/away`);
+  await it.change("in another one");
+  const before = it.told;
+  it.watch.renew();
+  await settle();
+  it.watch.renew();
+  assert.equal(it.told, before + 1);
+  await it.change("again");
+  await until(() => it.told > before + 1);
+});
+
+Deno.test("StoreWatch sees the first who writes to a store that nobody has written to yet", async () => {
+  using it = new Watched();
+  Deno.mkdirSync(it.path.replace(/[^/]*$/, ""));
+  it.watch.renew();
+  assert.equal(it.told, 1);
+  await it.change("first");
+  await until(() => it.told > 1);
+});
+
+Deno.test("StoreWatch leaves SQLite its locks: nobody gets between a change and its commit", async () => {
+  using it = new Watched();
+  await it.change("first");
+  it.watch.renew();
+  const database = new DatabaseSync(it.path);
+  database.exec("BEGIN IMMEDIATE; UPDATE applied_topology SET last_error = 'half-written'");
+  // Whoever opens and closes it in this process takes the lock away; here the kernel is the one to say.
+  Deno.utimeSync(it.path, 1, 1);
+  Deno.writeTextFileSync(`${it.path}.corrupt-20261122T190501Z`, "");
+  Deno.writeTextFileSync(lockPathOf(it.path), "somebody");
+  await settle();
+  const script = `
+    import { DatabaseSync } from "node:sqlite";
+    new DatabaseSync(Deno.args[0]).exec("BEGIN IMMEDIATE");
+  `;
+  const other = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", script, it.path],
+    stdout: "null",
+    stderr: "piped",
+  });
+  const { success, stderr } = await other.output();
+  assert.equal(success, false);
+  assert.match(new TextDecoder().decode(stderr), /database is locked/);
+  database.exec("COMMIT");
+  database.close();
+});
+
+Deno.test("StoreWatch tells nothing after it was closed", async () => {
+  using it = new Watched();
+  await it.change("first");
+  it.watch.renew();
+  it.watch.close();
+  const before = it.told;
+  it.watch.renew();
+  await it.change("second");
+  await settle();
+  assert.equal(it.told, before);
+});
+
+Deno.test("the loop tells at once what another process wrote to the store", async () => {
+  await using setup = await AgentSetup.create();
+  setup.changeStore((store) => store.put(topologyId, versionHash, document));
+  await using loop = new WatchedLoop(setup);
+  await until(() => loop.beats.length > 0);
+  // What the loop looks for by itself, after the hints of its start, is over by then.
+  await settle(7_000);
+  await asWriter(setup.storePath, (store) => store.recordError(topologyId, "an image is missing"));
+  await until(() => loop.beats.at(-1)!.body.topology?.last_error === "an image is missing");
+});
+
+const obstacles: [what: string, make: (path: string) => unknown][] = [
+  ["a pipe", (path) => new Deno.Command("mkfifo", { args: [path] }).outputSync()],
+  ["a link to the store", (path) => Deno.symlinkSync("topology.db", path)],
+  ["a folder", (path) => Deno.mkdirSync(path)],
+];
+
+for (const [what, make] of obstacles) {
+  Deno.test(`StoreWatch watches not ${what} in the lock's place, says so once, and goes on when it is gone`, () => {
+    using folder = new TemporaryFolder();
+    const [store, lock] = [`${folder.path}/topology.db`, `${folder.path}/apply.lock`];
+    Deno.writeTextFileSync(store, "");
+    make(lock);
+    const [lines, told]: [string[], string[]] = [[], []];
+    const watch = new StoreWatch(store, {
+      log: (level, message) => lines.push(`${level} ${message}`),
+      onChange: () => told.push("changed"),
+    });
+    try {
+      watch.renew();
+      watch.renew();
+      assert.deepEqual([lines, told], [[
+        `warn Cannot watch ${lock}: it is not a regular file; ` +
+        "what others write to the store is told at the interval",
+      ], []]);
+      Deno.removeSync(lock);
+      watch.renew();
+      assert.deepEqual([lines.length, told.length], [1, 1]);
+    } finally {
+      watch.close();
+    }
+  });
+}
+
+/** File permissions have an effect on root only without these capabilities. */
+const confined = Deno.uid() === 0
+  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+  : ["env"];
+
+function run(...args: string[]): Deno.CommandOutput {
+  const [command = "", ...rest] = [...confined, ...args];
+  return new Deno.Command(command, { args: rest, env: { NO_COLOR: "1" } }).outputSync();
+}
+
+function canRun(): boolean {
+  try {
+    return run("true").success;
+  } catch {
+    return false;
+  }
+}
+
+const user = requirement("setpriv, as root", canRun());
+
+Deno.test({
+  name: `StoreWatch tells whoever may not read the lock what to do about it${user.suffix}`,
+  ignore: user.ignore,
+  fn() {
+    user.check();
+    using folder = new TemporaryFolder();
+    const lock = `${folder.path}/apply.lock`;
+    Deno.writeTextFileSync(lock, "", { mode: 0o000 });
+    const script = `
+      import { StoreWatch } from "${import.meta.resolve("./watcher.ts")}";
+      const log = (_level, message) => console.log(message);
+      new StoreWatch(Deno.args[0], { log, onChange() {} }).renew();
+      Deno.exit();
+    `;
+    const { stdout, stderr } = run(
+      ...[Deno.execPath(), "eval", "--quiet", "--no-check", script, `${folder.path}/topology.db`],
+    );
+    assert.equal(
+      new TextDecoder().decode(stdout),
+      `Cannot watch ${lock}: Permission denied; ` +
+        "see that the agent's user owns the file and its folder (chown -R); " +
+        "what others write to the store is told at the interval\n",
+      new TextDecoder().decode(stderr),
+    );
+  },
+});
+
+const root = requirement("root", Deno.uid() === 0);
+
+Deno.test({
+  name: `StoreWatch leaves nothing of root's in another user's folder${root.suffix}`,
+  ignore: root.ignore,
+  fn() {
+    root.check();
+    using folder = new TemporaryFolder();
+    Deno.chownSync(folder.path, 65_534, 65_534);
+    const watch = new StoreWatch(`${folder.path}/topology.db`, { log() {}, onChange() {} });
+    watch.renew();
+    watch.close();
+    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+    Deno.chownSync(folder.path, 0, 0);
+    const own = new StoreWatch(`${folder.path}/topology.db`, { log() {}, onChange() {} });
+    own.renew();
+    own.close();
+    assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["apply.lock"]);
+  },
+});
+
+/** Runs a test on a host whose engine is listened to, after the first beat. */
+async function watch(
+  test: (setup: AgentSetup, loop: WatchedLoop) => Promise<void>,
+  intervalMs?: number,
+): Promise<void> {
+  await using setup = await AgentSetup.create();
+  await using loop = new WatchedLoop(setup, intervalMs === undefined ? {} : { intervalMs });
+  await isListening(setup, loop);
+  await test(setup, loop);
+}
+
+/** Waits until the first beat has gone, and the engine is listened to. */
+async function isListening({ engine }: AgentSetup, loop: WatchedLoop): Promise<void> {
+  await until(() => loop.beats.length > 0 && engine.events.count === 1);
+}
+
+/** Lets all looks pass that follow the last hint. */
+async function quiet(loop: WatchedLoop): Promise<void> {
+  for (let works = -1; works !== loop.works;) {
+    works = loop.works;
+    await settleEngineWatch(4_000);
+  }
+}
+
+/** Lets so much time pass that a look for a new hint would have come. */
+async function settleEngineWatch(ms = 700): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+const ours = container({ name: "decnet-web" });
+const label = { "decnet.topology.id": "t1" };
+
+Deno.test("the loop tells at once of each change of ours, and of nothing else", () =>
+  watch(async ({ engine, master }, loop) => {
+    const changes: [containers: ReturnType<typeof container>[], told: string[]][] = [
+      [[ours], ["decnet-web"]],
+      [[{ ...ours, State: "exited" }], []],
+      [[ours], ["decnet-web"]],
+      // Renamed away from the prefix, and back.
+      [[{ ...ours, Names: ["/web"] }], []],
+      [[ours], ["decnet-web"]],
+      [[], []],
+      [[container({ name: "labelled", labels: label })], ["labelled"]],
+    ];
+    for (const [containers, told] of changes) {
+      engine.containers = containers;
+      await until(() => JSON.stringify(loop.told) === JSON.stringify(told));
+    }
+    engine.networks = [network({ name: "decnet_t_1_lan" })];
+    await until(() => JSON.stringify(loop.beats.at(-1)!.body).includes("decnet_t_1_lan"));
+    const beats = master.beatCount;
+    await quiet(loop);
+    const works = loop.works;
+    for (let times = 0; times < 100; times++) {
+      engine.containers = [...engine.containers, container({ name: "shop" })];
+      engine.containers = engine.containers.slice(0, -1);
+    }
+    await settleEngineWatch();
+    assert.deepEqual([loop.works, master.beatCount], [works, beats]);
+    assert.deepEqual(loop.lines, []);
+  }));
+
+Deno.test("the loop tells that a container was cut off its network", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  await using loop = new WatchedLoop(setup);
+  await isListening(setup, loop);
+  const before = loop.beats.length;
+  setup.engine.containers = setup.engine.containers.map((it) => {
+    return it.Names[0]!.endsWith("decky-001") ? { ...it, NetworkSettings: { Networks: {} } } : it;
+  });
+  await until(() => loop.beats.length > before);
+  assert.match(JSON.stringify(loop.beats.at(-1)!.body.topology!.drift), /"changed":\[\{/);
+});
+
+Deno.test("the loop tells what has changed while nobody listened, as soon as it listens again", () =>
+  watch(async ({ engine }, loop) => {
+    engine.fault = { kind: "status", status: 500, message: "no", path: "/events" };
+    engine.events.cut();
+    await until(() => engine.events.count === 0);
+    await quiet(loop);
+    // Of this nobody tells.
+    engine.containers = [ours];
+    await settleEngineWatch();
+    assert.deepEqual(loop.told, []);
+    engine.fault = undefined;
+    await until(() => loop.told!.includes("decnet-web"));
+    assert.equal(engine.events.count, 1);
+    assert.deepEqual(loop.lines, []);
+  }));
+
+Deno.test("the loop looks when its stream is cut, and asks for another with more and more patience", () =>
+  watch(async ({ engine }, loop) => {
+    await quiet(loop);
+    const works = loop.works;
+    const asked = () => engine.requests.filter(({ path }) => path.startsWith("/events")).length;
+    const before = asked();
+    engine.fault = { kind: "reset", path: "/events" };
+    engine.events.cut();
+    await until(() => loop.works > works);
+    const startedAt = performance.now();
+    // After 0.5, 1, 2 s.
+    await until(() => asked() === before + 3);
+    assert.ok(performance.now() - startedAt > 2_000, "it asked too often");
+  }));
+
+Deno.test("the loop beats at once when the engine goes, and when it is back", async () => {
+  await using setup = await AgentSetup.create();
+  await using loop = new WatchedLoop(setup);
+  await isListening(setup, loop);
+  await setup.engine.stop();
+  await until(() => typeof loop.told === "string");
+  await using again = await FakeEngine.start(setup.engine.socketPath);
+  again.containers = [ours];
+  await until(() => loop.told!.includes("decnet-web"));
+  await until(() => again.events.count === 1);
+});
+
+Deno.test("the loop stays awake to what comes before, between and after damaged lines", () =>
+  watch(async ({ engine }, loop) => {
+    const encode = (text: string) => new TextEncoder().encode(text);
+    const write = (text: string) => {
+      const bytes = encode(text);
+      const size = encode(`${bytes.length.toString(16)}\r\n`);
+      engine.events.write(new Uint8Array([...size, ...bytes, ...encode("\r\n")]));
+    };
+    const damages = [
+      "garbage\n",
+      "\n\n\n",
+      "x".repeat(2 ** 19),
+      `${"y".repeat(2 ** 18)}\n`,
+      '{"\n',
+    ];
+    for (const [index, damage] of damages.entries()) {
+      write(damage);
+      engine.containers = index % 2 === 0 ? [ours] : [];
+      await until(() => loop.told!.includes("decnet-web") === (index % 2 === 0));
+    }
+    assert.equal(engine.events.count, 1);
+    // An event cut into chunks of single bytes, in the middle of a letter too.
+    const event = { Type: "container", Action: "start" };
+    const actor = { Actor: { ID: "7", Attributes: { name: "decnet-ü", "für": "🦆" } } };
+    const works = loop.works;
+    for (const byte of encode(`${JSON.stringify({ ...event, ...actor })}\n`)) {
+      engine.events.write(new Uint8Array([...encode("1\r\n"), byte, ...encode("\r\n")]));
+    }
+    await until(() => loop.works > works);
+    assert.equal(engine.events.count, 1);
+  }));
+
+Deno.test("the loop begins anew after a stream that is no stream", () =>
+  watch(async ({ engine }, loop) => {
+    engine.events.write(new TextEncoder().encode("this is no chunk\r\n"));
+    await until(() => engine.events.count === 0);
+    engine.containers = [ours];
+    await until(() => loop.told!.includes("decnet-web") && engine.events.count === 1);
+    assert.deepEqual(loop.lines, []);
+  }));
+
+Deno.test("the loop waits for a head that comes with the first event only", async () => {
+  await using setup = await AgentSetup.create();
+  setup.engine.events.isHeadLate = true;
+  await using loop = new WatchedLoop(setup);
+  await until(() => loop.beats.length > 0 && setup.engine.events.count === 1);
+  await settleEngineWatch();
+  setup.engine.containers = [ours];
+  await until(() => loop.told!.includes("decnet-web"));
+});
+
+Deno.test("the loop looks seldom at a flood of events of ours, and still tells the change in it", () =>
+  watch(async ({ engine }, loop) => {
+    const works = loop.works;
+    const event = { Type: "container", Action: "start" } as const;
+    const flood = setInterval(() => {
+      for (let times = 0; times < 10; times++) {
+        engine.events.tell({ ...event, Actor: { ID: "7", Attributes: { name: "decnet-x" } } });
+      }
+    }, 10);
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    assert.ok(loop.works - works <= 12, `${loop.works - works} looks`);
+    engine.containers = [ours];
+    await until(() => loop.told!.includes("decnet-web"));
+    clearInterval(flood);
+  }));
+
+Deno.test("the loop says once that its engine tells no events, and once that it does again", async () => {
+  await using setup = await AgentSetup.create();
+  setup.engine.fault = { kind: "status", status: 403, message: "not here", path: "/events" };
+  await using loop = new WatchedLoop(setup, { intervalMs: 200 });
+  await until(() => loop.beats.length >= 15);
+  const socket = setup.engine.socketPath;
+  const refused = `level=warn msg="Cannot listen to Docker at ${socket}: ` +
+    'GET /events was answered with 403 (not here); changes are told at the interval" subject=events';
+  assert.deepEqual(loop.lines, [refused]);
+  setup.engine.fault = undefined;
+  await until(() => loop.lines.length > 1);
+  assert.deepEqual(loop.lines, [refused, 'level=info msg="Docker tells of changes again"']);
+});
+
+Deno.test("the loop listens to the engine that its beats ask", async () => {
+  await using setup = await AgentSetup.create();
+  const [first, second] = [`${setup.path}/first.sock`, setup.engine.socketPath];
+  await using loop = new WatchedLoop(setup, { intervalMs: 300, sockets: [first, second] });
+  await until(() => setup.engine.events.count === 1);
+  await using other = await FakeEngine.start(first);
+  await until(() => other.events.count === 1 && setup.engine.events.count === 0);
+  // Another engine in the same place, while the one before lives on.
+  await Deno.rename(first, `${first}.moved`);
+  await using third = await FakeEngine.start(first);
+  await until(() => third.events.count === 1);
+  await until(() => other.events.count === 0);
+  assert.deepEqual(loop.lines, []);
+});
+
+Deno.test("the loop listens anew when the engine does not answer a beat", () =>
+  watch(async ({ engine }, loop) => {
+    engine.fault = { kind: "status", status: 500, message: "down" };
+    await until(() => typeof loop.told === "string");
+    await until(() => engine.events.count === 0);
+    engine.fault = undefined;
+    await until(() => engine.events.count === 1);
+    await until(() => Array.isArray(loop.told));
+  }, 1_000));
+
+Deno.test("the loop stops at once while it listens, and while it waits to listen", async () => {
+  for (const kind of [undefined, "hang", "reset"] as const) {
+    await using setup = await AgentSetup.create();
+    setup.engine.fault = kind && { kind, path: "/events" };
+    const loop = new WatchedLoop(setup);
+    await until(() => setup.engine.requests.some(({ path }) => path.startsWith("/events")));
+    const startedAt = performance.now();
+    await loop[Symbol.asyncDispose]();
+    assert.ok(performance.now() - startedAt < 2_000);
+  }
+});

@@ -1,0 +1,350 @@
+import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
+import {
+  agentIdentity,
+  ApiSetup,
+  type Conversation,
+  master,
+  rogue,
+  worker,
+} from "../tests/support/api_setup.ts";
+import { certificateOfNames } from "../tests/support/certificates.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { authority, certificatesOf, rogueAuthority } from "../tests/support/master_setup.ts";
+import { python } from "../tests/support/requirements.ts";
+
+const head = "HTTP/1.1\r\nHost: agent\r\n";
+const get = `GET /health ${head}\r\n`;
+const ok = '{"status":"ok"}';
+
+Deno.test("the API gives up a client that does not finish its handshake", async () => {
+  await using api = await ApiSetup.start({ bounds: { handshakeTimeoutMs: 100 } });
+  using silent = await Tcp.open(api.port);
+  await silent.closed;
+});
+
+Deno.test("the API answers the master while a hundred connections do nothing", async () => {
+  await using api = await ApiSetup.start();
+  using held = new Held<Tcp>();
+  for (let i = 0; i < 100; i++) held.add(await Tcp.open(api.port));
+  assert.equal((await api.call("/health")).status, 200);
+  // The oldest ones had to go.
+  await Promise.all(held.connections.slice(0, 84).map(({ closed }) => closed));
+  assert.ok(held.connections.slice(-15).every(({ isClosed }) => !isClosed));
+});
+
+Deno.test("the API answers a hundred connections that all come at once, or closes them", async () => {
+  await using api = await ApiSetup.start();
+  const calls = Array.from({ length: 100 }, () => api.call("/health").then((it) => it.status));
+  const ended = await Promise.allSettled(calls);
+  const answered = ended.filter((it) => it.status === "fulfilled");
+  assert.ok(answered.length > 0 && answered.every(({ value }) => value === 200));
+  assert.equal((await api.call("/health")).status, 200);
+});
+
+Deno.test("the API holds a worker's connections for less than the master's", async () => {
+  await using api = await ApiSetup.start();
+  using own = await api.talk();
+  own.say(get);
+  await own.hear(ok);
+  using held = new Held<Conversation>();
+  for (let i = 0; i < 20; i++) held.add(await api.talk(worker));
+  assert.equal((await api.call("/health")).status, 200);
+  own.say(`GET /topology/state ${head}\r\n`);
+  await own.hear('{"topology_id":null}');
+});
+
+Deno.test("the API takes no more than sixteen calls at once, but an idle connection gives way", async () => {
+  await using api = await ApiSetup.start();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  api.service.onCall = () => promise;
+  using held = new Held<Conversation>();
+  const idle = held.add(await api.talk());
+  idle.say(get);
+  await idle.hear(ok);
+  for (let i = 0; i < 16; i++) {
+    const client = held.add(await api.talk());
+    client.say(`GET /topology/state ${head}\r\n`);
+    while (api.service.calls.length <= i) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await idle.end();
+  await assert.rejects(api.call("/health"));
+  resolve();
+  for (const client of held.connections.slice(1)) await client.hear('{"topology_id":null}');
+  assert.equal((await api.callAs(master, "/health")).status, 200);
+});
+
+/** A TCP connection on which nothing is said. */
+class Tcp implements Disposable {
+  isClosed = false;
+  readonly closed: Promise<void>;
+  readonly #socket: Socket;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    socket.on("error", () => {}).on("close", () => {
+      this.isClosed = true;
+      resolve();
+    }).resume();
+  }
+
+  static async open(port: number): Promise<Tcp> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const socket = connect(port, "127.0.0.1", resolve).once("error", reject);
+    await promise;
+    return new Tcp(socket);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.destroy();
+  }
+}
+
+/** What is held on to until the end of a test. */
+class Held<T extends Disposable> implements Disposable {
+  readonly connections: T[] = [];
+
+  add(connection: T): T {
+    this.connections.push(connection);
+    return connection;
+  }
+
+  [Symbol.dispose](): void {
+    for (const connection of this.connections) connection[Symbol.dispose]();
+  }
+}
+
+const paths = ["/health", "/topology/state", "/topology/apply", "/topology/teardown", "/nowhere"];
+const getApiPeers = "GET /health HTTP/1.1\r\nHost: agent\r\n\r\n";
+
+Deno.test("the API answers 403 to another host's certificate on every path, and reads no body", async () => {
+  await using api = await ApiSetup.start();
+  for (const path of paths) {
+    for (const method of ["GET", "POST", "PUT"]) {
+      const reply = await api.callAs(worker, path, { method });
+      assert.equal(reply.status, 403, `${method} ${path}`);
+      assert.equal(reply.headers.connection, "close");
+    }
+    for (const more of ["", "Expect: 100-continue\r\n", "Expect: nothing\r\n"]) {
+      using client = await api.talk(worker);
+      // The body never comes: whoever waited for it would not answer.
+      client.say(`POST ${path} HTTP/1.1\r\nHost: agent\r\n${more}Content-Length: 100\r\n\r\n`);
+      assert.match(await client.end(), /^HTTP\/1\.1 403 [^]*\{"detail":"[^"]+"\}$/);
+    }
+  }
+  assert.deepEqual(api.service.calls, []);
+});
+
+Deno.test("the API lets another host's certificate have no second request, nor a malformed one", async () => {
+  await using api = await ApiSetup.start();
+  using client = await api.talk(worker);
+  client.say(getApiPeers + getApiPeers);
+  assert.equal((await client.end()).match(/HTTP\/1\.1/g)?.length, 1);
+  using other = await api.talk(worker);
+  other.say("rubbish\r\n\r\n");
+  assert.equal(await other.end(), "");
+});
+
+Deno.test("the API lets nobody in whose certificate is not signed by ca.crt and valid now", async () => {
+  await using api = await ApiSetup.start();
+  const issue = async (notBefore: number, notAfter: number, usage: "client" | "server") => {
+    const { certificatePem, keyPem } = await authority.issue({
+      commonName: "decnet-master",
+      notBefore: new Date(Date.now() + notBefore),
+      notAfter: new Date(Date.now() + notAfter),
+      usage,
+    });
+    return { ...master, certificate: certificatePem, key: keyPem };
+  };
+  const strangers = {
+    "no certificate": { authority: authority.certificatePem },
+    "one of a rogue authority": rogue,
+    "an expired one": await issue(-7_200_000, -60_000, "client"),
+    "one that is not valid yet": await issue(3_600_000, 7_200_000, "client"),
+    "one for servers only": await issue(-60_000, 60_000, "server"),
+  };
+  for (const [name, stranger] of Object.entries(strangers)) {
+    using client = await api.talk(stranger);
+    client.say(getApiPeers);
+    assert.equal(await client.end(), "", name);
+  }
+  // The same certificate as the expired one, but for its dates.
+  const { status } = await api.callAs(await issue(-7_200_000, 60_000, "client"), "/health");
+  assert.equal(status, 200);
+});
+
+Deno.test("the API allows exactly the names that it was told", async () => {
+  await using api = await ApiSetup.start({ allowedNames: ["decnet-master", "backup"] });
+  const cases: [name: string, status: number][] = [
+    ["decnet-master", 200],
+    ["backup", 200],
+    ["Backup", 403],
+    ["backup ", 403],
+    ["backup,decnet-master", 403],
+    ["backup\nCN=decnet-master", 403],
+    ["", 403],
+  ];
+  for (const [name, status] of cases) {
+    const reply = await api.callAs(await certificatesOf(name), "/health");
+    assert.equal(reply.status, status, JSON.stringify(name));
+  }
+});
+
+Deno.test("the API refuses a certificate of two names, one or both of which are allowed", async () => {
+  const cases: [names: string[], status: number][] = [
+    [["decnet-master"], 200],
+    [["decnet-master", "other"], 403],
+    [["other", "decnet-master"], 403],
+    [["decnet-master", "decnet-master"], 403],
+  ];
+  for (const [names, status] of cases) {
+    const identity = await certificateOfNames(names);
+    await using api = await ApiSetup.start({
+      certificates: () => Promise.resolve({ certificates: identity, problem: null }),
+    });
+    assert.equal((await api.callAs(identity, "/health")).status, status, String(names));
+  }
+});
+
+Deno.test("the API does not take the authority's own certificate for a client's", async () => {
+  // The name of the authority is the same.
+  const identity = await certificateOfNames(["decnet-master"]);
+  await using api = await ApiSetup.start({
+    certificates: () => Promise.resolve({ certificates: identity, problem: null }),
+  });
+  const { authority: certificate, authorityKey: key } = identity;
+  using client = await api.talk({ certificate, key });
+  client.say(getApiPeers);
+  assert.equal(await client.end(), "");
+});
+
+Deno.test("the API refuses a certificate from the moment on that it has expired", async () => {
+  await using api = await ApiSetup.start();
+  // It tells whole seconds.
+  const notAfter = new Date(Math.ceil(Date.now() / 1000 + 1) * 1000);
+  const { certificatePem, keyPem } = await authority.issue({
+    commonName: "decnet-master",
+    usage: "client",
+    notAfter,
+  });
+  using client = await api.talk({ ...master, certificate: certificatePem, key: keyPem });
+  client.say(getApiPeers);
+  await client.hear("200 OK");
+  while (Date.now() <= notAfter.getTime()) await api.call("/health");
+  client.say(getApiPeers);
+  assert.match(await client.end(), /HTTP\/1\.1 403 /);
+});
+
+Deno.test("the API speaks no version of TLS before 1.2", async () => {
+  await using api = await ApiSetup.start();
+  const alert = 21, handshake = 22;
+  assert.equal(await firstRecord(api.port, 0x0302), alert);
+  assert.equal(await firstRecord(api.port, 0x0303), handshake);
+});
+
+/** The type of the first record that answers a client hello of this version. */
+async function firstRecord(port: number, version: number): Promise<number | undefined> {
+  const suites = [0xc009, 0xc00a, 0xc02b, 0xc02c];
+  const extensions = [
+    ...[10, 4, 2, 23], // The curve P-256,
+    ...[13, 6, 4, 0x0403, 0x0203], // ECDSA with SHA-256 and SHA-1.
+  ];
+  const words = (...values: number[]) => values.flatMap((it) => [it >> 8, it & 255]);
+  const body = [
+    ...words(version),
+    ...new Array(32).fill(7),
+    0, // No session,
+    ...words(2 * suites.length, ...suites),
+    ...[1, 0], // no compression.
+    ...words(2 * extensions.length, ...extensions),
+  ];
+  const message = [1, 0, ...words(body.length), ...body];
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  await connection.write(Uint8Array.of(22, 3, 1, ...words(message.length), ...message));
+  const answer = new Uint8Array(1);
+  const length = await connection.read(answer);
+  connection.close();
+  return length === 1 ? answer[0] : undefined;
+}
+
+/** Gets a session, then resumes it for each line that it reads; tells how each call ended. */
+const program = `
+import socket, ssl, sys
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+context.load_cert_chain(sys.argv[2])
+context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, sys.argv[3])
+def ask(session):
+    raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    it = context.wrap_socket(raw, session=session, do_handshake_on_connect=False)
+    answer = ""
+    try:
+        it.do_handshake()
+        it.sendall(b"GET /health HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n")
+        answer = it.recv(12)[9:].decode()
+    except OSError:
+        pass
+    print("resumed" if it.session_reused else "new", answer or "closed", flush=True)
+    got = it.session
+    it.close()
+    return got
+session = ask(None)
+for line in sys.stdin:
+    ask(None if line == "new\\n" else session)
+`;
+
+for (const version of ["TLSv1_2", "TLSv1_3"]) {
+  Deno.test({
+    name: `the API forgets whom an older ca.crt let in, in ${version}${python.suffix}`,
+    ignore: python.ignore,
+    fn: async () => {
+      python.check();
+      using folder = new TemporaryFolder();
+      const certificate = `${folder.path}/master.pem`;
+      await Deno.writeTextFile(certificate, master.certificate + master.key);
+      await using api = await ApiSetup.start({ lookIntervalMs: 20 });
+      const client = new Deno.Command("python3", {
+        args: ["-c", program, String(api.port), certificate, version],
+        stdin: "piped",
+        stdout: "piped",
+      }).spawn();
+      const input = client.stdin.getWriter();
+      const answers = lines(client.stdout);
+      const say = async (line: string) => {
+        await input.write(new TextEncoder().encode(`${line}\n`));
+        return (await answers.next()).value;
+      };
+      try {
+        assert.equal((await answers.next()).value, "new 200");
+        assert.equal(await say("resume"), "resumed 200");
+        const other = await agentIdentity("the agent", rogueAuthority);
+        api.loaded = { certificates: other, problem: null };
+        await api.isUsed(other);
+        assert.equal(await say("resume"), "resumed closed");
+        assert.equal(await say("new"), "new closed");
+        // It is not that it would never be let in again.
+        const own = await agentIdentity("the agent");
+        api.loaded = { certificates: own, problem: null };
+        await api.isUsed(own);
+        assert.equal(await say("resume"), "resumed closed");
+        assert.equal(await say("new"), "new 200");
+        assert.equal(await say("resume"), "resumed 200");
+      } finally {
+        await input.close();
+        await answers.return(null);
+        await client.status;
+      }
+    },
+  });
+}
+
+async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+    const all = (rest + part).split("\n");
+    rest = all.pop()!;
+    yield* all;
+  }
+}

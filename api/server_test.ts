@@ -1,0 +1,520 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:https";
+import { connect } from "node:tls";
+import { Refusal, type RefusalKind } from "../apply/validated_document.ts";
+import { agentIdentity, ApiSetup, call, master, worker } from "../tests/support/api_setup.ts";
+import { listenPlainTcp } from "../tests/support/environment.ts";
+import { defaultBounds } from "./connections.ts";
+
+const applied = { status: "applied", version_hash: "cafe" };
+const apply = { hydrated: { lans: [] }, version_hash: "cafe" };
+
+Deno.test("the API answers each call of the contract", async () => {
+  await using api = await ApiSetup.start();
+  const cases: [path: string, body: unknown, answer: unknown, call: string | null][] = [
+    ["/health", undefined, { status: "ok" }, null],
+    ["/health?", undefined, { status: "ok" }, null],
+    ["/topology/state", undefined, { topology_id: null }, "state"],
+    ["/topology/apply", apply, applied, 'apply {"lans":[]} cafe'],
+    // What would be lost if the body were read with JSON.parse.
+    [
+      "/topology/apply",
+      '{"hydrated":{"a":1.0,"b":123456789012345678901234567890},"version_hash":"cafe","more":1}',
+      applied,
+      'apply {"a":1.0,"b":123456789012345678901234567890} cafe',
+    ],
+    [
+      "/topology/apply",
+      [new TextEncoder().encode(JSON.stringify(apply)), new Uint8Array(0)],
+      applied,
+      'apply {"lans":[]} cafe',
+    ],
+    [
+      "/topology/teardown",
+      { topology_id: "t-1" },
+      { status: "torn_down", topology_id: "t-1" },
+      "teardown t-1",
+    ],
+  ];
+  for (const [path, body, answer, call] of cases) {
+    api.service.calls.length = 0;
+    const reply = await api.call(path, { body, method: body === undefined ? "GET" : "POST" });
+    assert.deepEqual([reply.status, reply.body], [200, answer], path);
+    assert.equal(reply.headers["content-type"], "application/json");
+    assert.equal(reply.headers.server, undefined);
+    assert.deepEqual(api.service.calls, call === null ? [] : [call]);
+  }
+  assert.deepEqual(api.log, []);
+});
+
+Deno.test("the API refuses what is not in the contract", async () => {
+  await using api = await ApiSetup.start();
+  const cases: [method: string, path: string, status: number, allow?: string][] = [
+    ["GET", "/", 404],
+    ["GET", "/Health", 404],
+    ["GET", "/health/", 404],
+    ["GET", "/topology/apply/../state", 404],
+    ["POST", "/topology", 404],
+    ["POST", "/health", 405, "GET"],
+    ["DELETE", "/topology/state", 405, "GET"],
+    ["GET", "/topology/apply", 405, "POST"],
+    ["PUT", "/topology/teardown", 405, "POST"],
+    ["OPTIONS", "/topology/teardown", 405, "POST"],
+  ];
+  for (const [method, path, status, allow] of cases) {
+    const reply = await api.call(path, { method });
+    assert.deepEqual([reply.status, reply.headers.allow], [status, allow], `${method} ${path}`);
+    assert.equal(typeof (reply.body as { detail: string }).detail, "string");
+  }
+  assert.deepEqual(api.service.calls, []);
+});
+
+Deno.test("the API answers 422 to a body of another shape, and asks for nothing", async () => {
+  await using api = await ApiSetup.start();
+  const cases: [path: string, body: unknown, detail: RegExp][] = [
+    ["/topology/apply", "", /not JSON at the end/],
+    ["/topology/apply", "{", /not JSON at the end/],
+    ["/topology/apply", "{'a':1}", /not JSON at character 2/],
+    ["/topology/apply", "[".repeat(300), /deeper than/],
+    ["/topology/apply", Uint8Array.of(0x22, 0xff, 0x22), /not UTF-8/],
+    ["/topology/apply", "[]", /^the body must be an object$/],
+    ["/topology/apply", "null", /^the body must be an object$/],
+    ["/topology/apply", "1", /^the body must be an object$/],
+    ["/topology/apply", { hydrated: {} }, /^version_hash must be a string$/],
+    ["/topology/apply", { hydrated: {}, version_hash: 1 }, /^version_hash must be a string$/],
+    ["/topology/apply", { version_hash: "a" }, /^hydrated must be an object$/],
+    ["/topology/apply", { version_hash: "a", hydrated: [] }, /^hydrated must be an object$/],
+    ["/topology/apply", { version_hash: "a", hydrated: 1 }, /^hydrated must be an object$/],
+    ["/topology/apply", { version_hash: "a", hydrated: null }, /^hydrated must be an object$/],
+    ["/topology/apply", { version_hash: "a", hydrated: "{}" }, /^hydrated must be an object$/],
+    ["/topology/teardown", {}, /^topology_id must be a string$/],
+    ["/topology/teardown", { topology_id: null }, /^topology_id must be a string$/],
+  ];
+  for (const [path, body, detail] of cases) {
+    const reply = await api.post(path, body);
+    assert.equal(reply.status, 422, String(body));
+    assert.match((reply.body as { detail: string }).detail, detail);
+  }
+  assert.deepEqual(api.service.calls, []);
+  assert.deepEqual(api.log, []);
+});
+
+Deno.test("the API turns a refusal into its status and tells why", async () => {
+  await using api = await ApiSetup.start();
+  const kinds: [RefusalKind, status: number][] = [
+    ["malformed", 422],
+    ["invalid", 400],
+    ["conflict", 409],
+    ["busy", 503],
+    ["failed", 500],
+  ];
+  for (const [kind, status] of kinds) {
+    api.service.onCall = () => Promise.reject(new Refusal(kind, `it is ${kind}`));
+    for (const [path, body] of [["apply", apply], ["teardown", { topology_id: "t" }]] as const) {
+      const reply = await api.post(`/topology/${path}`, body);
+      assert.deepEqual([reply.status, reply.body], [status, { detail: `it is ${kind}` }]);
+    }
+  }
+  api.service.onCall = () => Promise.reject(new Refusal("failed", "x".repeat(499) + "\u{1f600}"));
+  const { detail } = (await api.post("/topology/apply", apply)).body as { detail: string };
+  assert.equal(detail, "x".repeat(499) + "\ufffd");
+});
+
+Deno.test("the API tells its log, and nobody else, of an error that nobody expected", async () => {
+  await using api = await ApiSetup.start();
+  api.service.onCall = () => Promise.reject(new TypeError("the pin is 1234"));
+  const reply = await api.post("/topology/apply", apply);
+  assert.deepEqual([reply.status, reply.body], [500, { detail: "internal error" }]);
+  assert.deepEqual(api.log, ["error the API failed: the pin is 1234 /topology/apply"]);
+});
+
+Deno.test("the API keeps a connection for one call after another", async () => {
+  await using api = await ApiSetup.start();
+  using client = await api.talk();
+  const head = "HTTP/1.1\r\nHost: agent\r\n";
+  client.say(`GET /health ${head}\r\nGET /topology/state ${head}\r\n`);
+  assert.match(await client.hear('{"topology_id":null}'), /Keep-Alive: timeout=60\r\n/);
+  // Who asks for what need not say where.
+  client.say("GET /nowhere HTTP/1.1\r\n\r\n");
+  await client.hear('{"detail":"there is nothing at this path"}');
+  client.say(`POST /topology/teardown ${head}Content-Length: 19\r\n\r\n{"topology_id":"t"}`);
+  await client.hear('{"status":"torn_down","topology_id":"t"}');
+});
+
+Deno.test("the API tells a client that waits for it to go on, and only one that may", async () => {
+  await using api = await ApiSetup.start();
+  const head = "HTTP/1.1\r\nHost: agent\r\nContent-Length: 19\r\n";
+  using client = await api.talk();
+  client.say(`POST /topology/teardown ${head}Expect: 100-continue\r\n\r\n`);
+  await client.hear("100 Continue\r\n\r\n");
+  client.say('{"topology_id":"t"}');
+  await client.hear('{"status":"torn_down","topology_id":"t"}');
+  for (const [path, expectation, status] of [["/", "100-continue", 404], ["/health", "x", 417]]) {
+    using other = await api.talk();
+    other.say(`POST ${path} ${head}Expect: ${expectation}\r\n\r\n`);
+    assert.match(await other.hear("detail"), new RegExp(`^HTTP/1.1 ${status} `));
+  }
+});
+
+const callApiCut = "POST /topology/teardown HTTP/1.1\r\nHost: agent\r\n";
+const whole = `${callApiCut}Content-Length: 2\r\n\r\n{}`;
+
+/** What cuts a connection while the body before it is still to be read. */
+const cases: [name: string, text: string][] = [
+  ["is followed by what is no request", `${whole}garbage\r\n\r\n`],
+  ["is followed by a call that is cut short", `${whole}${callApiCut}Content-Length: 20\r\n\r\n{`],
+  ["is cut short", `${callApiCut}Content-Length: 20\r\n\r\n{`],
+  ["has a chunk without a size", `${callApiCut}Transfer-Encoding: chunked\r\n\r\n2\r\n{}zz\r\n`],
+];
+
+for (const [name, text] of cases) {
+  Deno.test(`the API keeps nobody waiting for a call that ${name}`, async () => {
+    // Whoever has to wait for the bound on a body waits for longer than any test may take.
+    await using api = await ApiSetup.start({ bounds: { bodyTimeoutMs: 3_600_000 } });
+    await sayAndLeave(api.port, text);
+    const { status } = await api.post("/topology/teardown", { topology_id: "A" });
+    assert.equal(status, 200);
+    assert.deepEqual(api.service.calls, ["teardown A"]);
+  });
+}
+
+Deno.test("the API closes a connection when it has told that it will, and the call was whole", async () => {
+  await using api = await ApiSetup.start({ bounds: { idleTimeoutMs: 3_600_000 } });
+  const length = `Content-Length: 2\r\n\r\n{}`;
+  for (const path of ["/health", "/nothing"]) {
+    for (const body of [length, "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]) {
+      using client = await api.talk();
+      client.say(`POST ${path} HTTP/1.1\r\nHost: agent\r\n${body}`);
+      assert.match(await client.end(), /^HTTP\/1\.1 40[45] .*\nconnection: close\r\n.*"\}$/is);
+    }
+  }
+});
+
+Deno.test("the API answers each of several calls that come at once, also one with no use for its body", async () => {
+  await using api = await ApiSetup.start();
+  using client = await api.talk();
+  const body = "Content-Length: 19\r\n\r\n" + '{"topology_id":"A"}';
+  client.say(`${callApiCut}${body}${callApiCut.replace("topology/teardown", "health")}${body}`);
+  const heard = await client.end();
+  assert.deepEqual(heard.match(/HTTP\/1\.1 \d+|"detail"|torn_down/g), [
+    ...["HTTP/1.1 200", "torn_down", "HTTP/1.1 405", '"detail"'],
+  ]);
+});
+
+/** Says something as the master, and nothing more; resolves when the connection is closed. */
+async function sayAndLeave(port: number, text: string): Promise<void> {
+  const { authority: ca, certificate: cert, key } = master;
+  const socket = connect({ host: "127.0.0.1", port, ca, cert, key, rejectUnauthorized: false });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  socket.on("error", () => {}).on("data", () => {}).once("close", () => resolve());
+  socket.once("secureConnect", () => socket.end(text));
+  await promise;
+}
+
+const head = "HTTP/1.1\r\nHost: agent\r\n";
+const get = `GET /health ${head}\r\n`;
+const ok = '{"status":"ok"}';
+const nineMiB = new Uint8Array(9 * 2 ** 20);
+
+Deno.test("the API's bounds are those of the contract", () => {
+  const { maximumConnections, maximumBodyBytes, headerTimeoutMs, bodyTimeoutMs } = defaultBounds;
+  assert.deepEqual(
+    [maximumConnections, maximumBodyBytes, headerTimeoutMs, bodyTimeoutMs],
+    [16, 8_388_608, 5_000, 60_000],
+  );
+});
+
+Deno.test("the API answers 413 to a body over 8 MiB, told or not, to a client that sends it all", async () => {
+  await using api = await ApiSetup.start();
+  for (const body of [nineMiB, [nineMiB.subarray(2 ** 20), nineMiB.subarray(2 ** 23)]]) {
+    const reply = await api.post("/topology/apply", body);
+    assert.deepEqual(
+      [reply.status, reply.body],
+      [413, { detail: "the body is larger than 8388608 bytes" }],
+    );
+  }
+  // Of 8 MiB it is the content that is wrong.
+  const reply = await api.post("/topology/apply", nineMiB.subarray(2 ** 20));
+  assert.equal(reply.status, 422);
+});
+
+Deno.test("the API answers 413 before it has read a byte, when it is told the length", async () => {
+  await using api = await ApiSetup.start();
+  using client = await api.talk();
+  client.say(`POST /topology/apply ${head}Content-Length: 8388609\r\n\r\n`);
+  assert.match(await client.hear("bytes"), /^HTTP\/1\.1 413 /);
+});
+
+Deno.test("the API answers 408 to a body that does not come in time", async () => {
+  await using api = await ApiSetup.start({ bounds: { bodyTimeoutMs: 100 } });
+  using client = await api.talk();
+  client.say(`POST /topology/apply ${head}Content-Length: 100\r\n\r\n{"hydrated"`);
+  assert.match(await client.end(), /^HTTP\/1\.1 408 [^]*"the body did not come within 0\.1 s"/);
+  assert.deepEqual(api.service.calls, []);
+});
+
+Deno.test("the API gives a body more time than the headers", async () => {
+  const headerTimeoutMs = 400;
+  await using api = await ApiSetup.start({ bounds: { headerTimeoutMs } });
+  using client = await api.talk();
+  const startedAt = performance.now();
+  client.say(`POST /topology/teardown ${head}Content-Length: 19\r\n\r\n{"topology_id"`);
+  while (performance.now() - startedAt < 2 * headerTimeoutMs) await api.call("/health");
+  client.say(':"t"}');
+  await client.hear('{"status":"torn_down","topology_id":"t"}');
+});
+
+Deno.test("the API gives up a client that does not finish its headers", async () => {
+  await using api = await ApiSetup.start({ bounds: { headerTimeoutMs: 400 } });
+  const stranger = async () => {
+    using client = await api.talk(worker);
+    assert.equal(await client.end(), "");
+  };
+  const slow = async (words: string) => {
+    using client = await api.talk();
+    client.say(words);
+    assert.match(await client.end(), /^HTTP\/1\.1 408 [^]*"the request did not come in time"/);
+  };
+  // Nor does a kept connection have longer for its next request.
+  const late = async () => {
+    using client = await api.talk();
+    client.say(get);
+    await client.hear(ok);
+    client.say("GET /heal");
+    assert.match(await client.end(), /HTTP\/1\.1 408 [^]*in time/);
+  };
+  const starts = ["", "GET", `GET /health ${head}`, `GET /health ${head}X`];
+  await Promise.all([stranger(), late(), ...starts.map(slow)]);
+});
+
+Deno.test("the API lets an answer take longer than anything that it waits for", async () => {
+  const ms = 400;
+  const bounds = {
+    handshakeTimeoutMs: ms,
+    headerTimeoutMs: ms,
+    bodyTimeoutMs: ms,
+    idleTimeoutMs: 1,
+  };
+  await using api = await ApiSetup.start({ bounds });
+  api.service.onCall = () => new Promise((resolve) => setTimeout(resolve, 2 * ms));
+  const { status } = await api.post("/topology/teardown", { topology_id: "t" });
+  assert.equal(status, 200);
+});
+
+Deno.test("the API closes a connection on which nothing comes for long", async () => {
+  await using api = await ApiSetup.start({ bounds: { idleTimeoutMs: 50 } });
+  using client = await api.talk();
+  client.say(get);
+  assert.match(await client.end(), /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}$/);
+});
+
+Deno.test("the API answers what is not HTTP, or too much of it, with a small error", async () => {
+  await using api = await ApiSetup.start();
+  const cases: [words: string, status: number][] = [
+    ["rubbish\r\n\r\n", 400],
+    ["\0\0\0\0", 400],
+    [`POST /topology/apply ${head}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`, 400],
+    [`POST /topology/apply ${head}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n`, 400],
+    [`GET /health ${head}X: ${"x".repeat(17 * 1024)}\r\n\r\n`, 431],
+    [`GET /${"x".repeat(17 * 1024)} ${head}\r\n`, 431],
+  ];
+  for (const [words, status] of cases) {
+    using client = await api.talk();
+    client.say(words);
+    const heard = await client.end();
+    assert.match(heard, new RegExp(`^HTTP/1.1 ${status} [^]*\r\n\r\n\\{"detail":"[^"]+"\\}$`));
+  }
+  using client = await api.talk();
+  client.say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  assert.match(await client.end(), /^HTTP\/1\.1 400 /);
+});
+
+Deno.test("the API never takes what follows a request for a part of its answer", async () => {
+  await using api = await ApiSetup.start();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  api.service.onCall = () => promise;
+  using client = await api.talk();
+  client.say(`GET /topology/state ${head}\r\nrubbish\r\n\r\n`);
+  assert.equal(await client.end(), "");
+  resolve();
+});
+
+Deno.test("ApiServer.start() does not listen where clients are let in without a certificate", async () => {
+  // What versions of Deno before 2.7.14 do with these options.
+  const forgetful = { requestCert: false, rejectUnauthorized: false };
+  let servers = 0;
+  const started = ApiSetup.start({
+    createServer: (options) => {
+      servers++;
+      return createServer({ ...options, ...forgetful });
+    },
+  });
+  await assert.rejects(started, {
+    message: "Cannot listen: this runtime lets clients in without a certificate",
+  });
+  // One to be tried, and the one that never came to listen.
+  assert.equal(servers, 2);
+});
+
+Deno.test("ApiServer.start() does not listen with certificates that are of no use", async () => {
+  const { certificate, authority } = await agentIdentity("a");
+  const { key } = await agentIdentity("b");
+  const certificates = { authority, certificate, key };
+  await assert.rejects(
+    ApiSetup.start({ certificates: () => Promise.resolve({ certificates, problem: null }) }),
+    /^Error: Cannot use worker\.crt, worker\.key and ca\.crt for TLS: /,
+  );
+  const failure = new Error("Cannot use /etc/decnet/agent/ca.crt: no such file");
+  await assert.rejects(ApiSetup.start({ certificates: () => Promise.reject(failure) }), failure);
+});
+
+Deno.test("ApiServer.start() says why it cannot listen", async () => {
+  using taken = listenPlainTcp();
+  const cases: [host: string, port: number, message: string][] = [
+    [
+      "127.0.0.1",
+      taken.port,
+      `127.0.0.1:${taken.port}: another program listens there; stop it, or let listen name another port`,
+    ],
+    [
+      "192.0.2.1",
+      8765,
+      "192.0.2.1:8765: this host has no such address; let listen name one that it has",
+    ],
+    [
+      "2001:db8::1",
+      8765,
+      "[2001:db8::1]:8765: this host has no such address; let listen name one that it has",
+    ],
+  ];
+  for (const [host, port, message] of cases) {
+    await assert.rejects(ApiSetup.start({ host, port }), {
+      message: `Cannot listen on ${message}`,
+    });
+  }
+});
+
+Deno.test("the API listens on IPv6 addresses", async () => {
+  await using api = await ApiSetup.start({ host: "::1" });
+  const { status } = await call(api.port, "/health", master, { host: "::1" });
+  assert.equal(status, 200);
+});
+
+Deno.test("the API listens on all addresses, of both kinds", async () => {
+  await using api = await ApiSetup.start({ host: "::" });
+  for (const host of ["::1", "127.0.0.1"]) {
+    assert.equal((await call(api.port, "/health", master, { host })).status, 200);
+  }
+});
+
+const headApiStop = "HTTP/1.1\r\nHost: agent\r\n";
+const getState = `GET /topology/state ${headApiStop}\r\n`;
+const getHealth = `GET /health ${headApiStop}\r\n`;
+
+Deno.test("ApiServer.stop() closes what is idle at once, and the port", async () => {
+  // That it waits for nothing is seen from its being over at all.
+  const api = await ApiSetup.start({ bounds: { stopTimeoutMs: 2 ** 30 } });
+  using idle = await api.talk();
+  idle.say(getHealth);
+  await idle.hear('{"status":"ok"}');
+  using silent = await api.talk();
+  using stranger = await api.talk(worker);
+  const { port } = api;
+  await api.stop();
+  await Promise.all([idle, silent, stranger].map((it) => it.end()));
+  await assert.rejects(
+    Deno.connect({ hostname: "127.0.0.1", port }),
+    Deno.errors.ConnectionRefused,
+  );
+});
+
+Deno.test("ApiServer.stop() lets an answer that is due be written", async () => {
+  const api = await ApiSetup.start({ bounds: { stopTimeoutMs: 2 ** 30 } });
+  const asked = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  api.service.onCall = () => {
+    asked.resolve();
+    return finish.promise;
+  };
+  using client = await api.talk();
+  client.say(getState);
+  await asked.promise;
+  const stopped = api.stop();
+  finish.resolve();
+  await stopped;
+  assert.match(await client.end(), /connection: close\r\n[^]*\{"topology_id":null\}$/);
+});
+
+Deno.test("ApiServer.stop() waits no longer than it may", async () => {
+  const api = await ApiSetup.start({ bounds: { stopTimeoutMs: 50 } });
+  const asked = Promise.withResolvers<void>();
+  api.service.onCall = () => {
+    asked.resolve();
+    return new Promise(() => {});
+  };
+  using client = await api.talk();
+  client.say(getState);
+  using slow = await api.talk();
+  slow.say(`POST /topology/apply ${headApiStop}Content-Length: 100\r\n\r\n{`);
+  await asked.promise;
+  await api.stop();
+  assert.equal(await client.end(), "");
+  assert.equal(await slow.end(), "");
+});
+
+Deno.test("the API tells the service when nobody waits for the state any more", async () => {
+  await using api = await ApiSetup.start();
+  const asked = Promise.withResolvers<void>();
+  api.service.onCall = () => {
+    asked.resolve();
+    return new Promise(() => {});
+  };
+  const client = await api.talk();
+  client.say(getState);
+  await asked.promise;
+  const signal = api.service.signals[0]!;
+  assert.equal(signal.aborted, false);
+  const { promise: gone, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => resolve());
+  client[Symbol.dispose]();
+  await gone;
+});
+
+Deno.test("the API goes on with an apply whose client has left, and answers others meanwhile", async () => {
+  await using api = await ApiSetup.start();
+  const asked = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  const events: string[] = [];
+  api.service.onCall = async (call) => {
+    if (!call.startsWith("apply")) return;
+    asked.resolve();
+    await finish.promise;
+    events.push("applied");
+  };
+  const body = '{"hydrated":{},"version_hash":"cafe"}';
+  const client = await api.talk();
+  client.say(`POST /topology/apply ${headApiStop}Content-Length: ${body.length}\r\n\r\n${body}`);
+  await asked.promise;
+  assert.equal((await api.call("/topology/state")).status, 200);
+  client[Symbol.dispose]();
+  assert.equal((await api.call("/topology/state")).status, 200);
+  assert.deepEqual(events, []);
+  finish.resolve();
+  assert.equal((await api.call("/health")).status, 200);
+  assert.deepEqual(events, ["applied"]);
+  assert.deepEqual(api.log, []);
+});
+
+Deno.test("the API asks for nothing when a client leaves in the middle of its body", async () => {
+  await using api = await ApiSetup.start();
+  const client = await api.talk();
+  client.say(
+    `POST /topology/apply ${headApiStop}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n`,
+  );
+  await client.hear("100 Continue");
+  client.say("{");
+  client[Symbol.dispose]();
+  assert.equal((await api.call("/health")).status, 200);
+  assert.deepEqual(api.service.calls, []);
+  assert.deepEqual(api.log, []);
+});

@@ -1,0 +1,507 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { TopologyStore } from "../store/topology_store.ts";
+import {
+  type ApplyHost,
+  candidateOf,
+  oneLan,
+  refusalOf,
+  textOf,
+  threeLans,
+  withHost,
+} from "../tests/support/apply_host.ts";
+import { container, network } from "../tests/support/engine/state.ts";
+import { runSql } from "../tests/support/store.ts";
+import { readTopology } from "../topology/document.ts";
+import { parseJson } from "../topology/json.ts";
+import { defaultImages, planTopology } from "../topology/plan.ts";
+import type { Candidate } from "./validated_document.ts";
+
+const id = threeLans.plan.topologyId;
+const prefix = "decnet_t_7c9e6679_";
+const labels = { "decnet.topology.id": id };
+
+/** Removes the containers of these names, as by hand. */
+function lose(host: ApplyHost, ...names: string[]): void {
+  host.engine.containers = host.engine.containers
+    .filter(({ Names: [name] }) => !names.includes(name!.replace(`/${prefix}`, "")));
+}
+
+Deno.test("Applier.apply() tells each step when it is done", () =>
+  withHost(async (host) => {
+    const steps: string[] = [];
+    let [count, total] = [0, 0];
+    const onStep = (step: { done: number; total: number; text: string }) => {
+      assert.equal(step.done, ++count);
+      total = step.total;
+      steps.push(step.text.replace(prefix, ""));
+    };
+    const { topologyId, changes } = await host.apply(threeLans, { onStep });
+    assert.deepEqual([topologyId, changes, count, total], [id, 12, 12, 12]);
+    assert.deepEqual(
+      steps.slice(0, 3).sort(),
+      ["lan-00", "lan-01", "lan-02"].map((name) => `create network ${name}`),
+    );
+    for (const name of ["decky-001-ssh", "decky-002-http", "decky-003-smb", "decky-003-mysql"]) {
+      const base = steps.indexOf(`create container ${name.slice(0, 9)}`);
+      assert.ok(base > 0 && base < steps.indexOf(`create container ${name}`), name);
+    }
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.apply() makes networks before bases, and starts these before their services", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    const { engine } = host;
+    const names = new Map(engine.containers.map((it) => [it.Id, it.Names[0]!.slice(1)]));
+    const calls = engine.changes.map(({ path }) =>
+      path.replace(/[0-9a-f]{64}/, (id) => names.get(id)!)
+    );
+    const lastNetwork = calls.lastIndexOf("/networks/create");
+    const firstContainer = calls.findIndex((path) => path.startsWith("/containers/create"));
+    assert.equal(lastNetwork, 2);
+    assert.equal(firstContainer, 3);
+    for (const { name, base } of threeLans.plan.containers) {
+      const created = calls.indexOf(`/containers/create?name=${name}`);
+      assert.ok(created > 0 && created < calls.indexOf(`/containers/${name}/start`));
+      if (base !== null) assert.ok(calls.indexOf(`/containers/${base}/start`) < created);
+    }
+  }));
+
+Deno.test("Applier.apply() asks the engine for no change when nothing has changed", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    const before = host.engine.changes.length;
+    const calls = host.engine.requestCount;
+    for (let round = 0; round < 3; round++) {
+      assert.equal((await host.apply(threeLans)).changes, 0);
+    }
+    assert.deepEqual(host.changes(before), []);
+    // Two lists, and the five images.
+    assert.equal(host.engine.requestCount - calls, 3 * 7);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.apply() mends what is broken, and that alone", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    lose(host, "decky-003-smb");
+    const before = host.engine.changes.length;
+    assert.equal((await host.apply(threeLans)).changes, 1);
+    assert.deepEqual(host.changes(before), [
+      "POST /containers/create",
+      "POST /containers/{id}/start",
+    ]);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.teardown() removes services, then bases, then networks, backwards", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    const { engine } = host;
+    const names = new Map([
+      ...engine.containers.map((it): [string, string] => [it.Id, it.Names[0]!.slice(1)]),
+      ...engine.networks.map((it): [string, string] => [it.Id, it.Name]),
+    ]);
+    const before = engine.changes.length;
+    assert.equal((await host.teardown(id)).changes, 12);
+    const order = engine.changes.slice(before).map(({ path }) =>
+      names.get(path.match(/[0-9a-f]{64}/)![0])!.replace(prefix, "")
+    );
+    assert.deepEqual(order.slice(0, 5).sort(), [
+      "decky-001-ssh",
+      "decky-002-http",
+      "decky-003-mysql",
+      "decky-003-smb",
+      "decky-004-http",
+    ]);
+    const bases = ["decky-001", "decky-002", "decky-003", "decky-004"];
+    assert.deepEqual(order.slice(5, 9).sort(), bases);
+    assert.deepEqual(order.slice(9), ["lan-02", "lan-01", "lan-00"]);
+    host.assertNothingLeft();
+    assert.equal((await host.teardown(id)).changes, 0);
+  }));
+
+Deno.test("Applier.teardown() of a topology that is not stored goes by its label", () =>
+  withHost(async (host) => {
+    await host.apply(oneLan);
+    const { engine } = host;
+    const addresses = { "some-lan": "10.6.0.2" };
+    const lan = network({ name: "some-lan", subnet: "10.6.0.0/24", labels });
+    engine.networks = [...engine.networks, lan];
+    engine.containers = [
+      ...engine.containers,
+      container({ name: "some-decky", labels, addresses }),
+    ];
+    assert.equal((await host.teardown(id)).changes, 2);
+    await host.assertApplied(oneLan);
+    assert.equal((await host.teardown("nothing of that id")).changes, 0);
+    await host.teardown(oneLan.plan.topologyId);
+    host.assertNothingLeft();
+  }));
+
+Deno.test("Applier.apply() takes the old topology down before it makes the new one", () =>
+  withHost(async (host) => {
+    // The same subnet and the same names: one has to go before the other can come.
+    const candidate = await candidateOf(
+      textOf("topology-one-lan.json").replaceAll("4444-555555555555", "4444-666666666666"),
+    );
+    await host.apply(oneLan);
+    const before = host.engine.changes.length;
+    assert.equal((await host.apply(candidate, { supersede: true })).changes, 6);
+    assert.deepEqual(
+      host.changes(before).map((call) => call.split(" ")[0]),
+      [...Array(3).fill("DELETE"), ...Array(5).fill("POST")],
+    );
+    await host.assertApplied(candidate);
+    await host.teardown(candidate.plan.topologyId);
+    host.assertNothingLeft();
+  }));
+
+Deno.test("Applier.teardown() takes what bears a planned name for its own, once that was applied", () =>
+  withHost(async (host) => {
+    const { engine } = host;
+    const orphan = `/${prefix}decky-001-ssh`;
+    const isOrphanLeft = () => engine.containers.some(({ Names }) => Names.includes(orphan));
+    // As another program made it; and with its base it has lost what tells whose it is.
+    const loseAll = async () => {
+      await host.apply(threeLans);
+      lose(host, "decky-001");
+      engine.containers = engine.containers.map((it) =>
+        it.Names.includes(orphan) ? { ...it, Labels: {} } : it
+      );
+    };
+    await loseAll();
+    await host.teardown(id);
+    host.assertNothingLeft();
+
+    await loseAll();
+    runSql(host.storePath, "UPDATE applied_topology SET applied_version_hash = ''");
+    await host.teardown(id);
+    assert.ok(isOrphanLeft());
+    assert.equal(host.row(), null);
+  }));
+
+const idApplyObstacle = threeLans.plan.topologyId;
+const prefixApplyObstacle = "decnet_t_7c9e6679_";
+const labelsApplyObstacle = { "decnet.topology.id": idApplyObstacle };
+
+/** Adds objects to those that the engine has. */
+function add(host: ApplyHost, more: Partial<Pick<ApplyHost["engine"], "networks" | "containers">>) {
+  const { engine } = host;
+  engine.networks = [...engine.networks, ...(more.networks ?? [])];
+  engine.containers = [...engine.containers, ...(more.containers ?? [])];
+}
+
+const foreign = network({
+  name: `${prefixApplyObstacle}lan-01`,
+  driver: "macvlan",
+  subnet: "10.5.0.0/24",
+});
+const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: RegExp][] = [
+  [
+    "a foreign network bears a planned name",
+    (host) => add(host, { networks: [foreign] }),
+    /^network decnet_t_7c9e6679_lan-01 exists and is not of this topology \(driver macvlan, 10\.5/,
+  ],
+  [
+    "a foreign container bears a planned name",
+    (host) => add(host, { containers: [container({ name: `${prefixApplyObstacle}decky-003` })] }),
+    /^container decnet_t_7c9e6679_decky-003 exists and is not of this topology \(without our label\)/,
+  ],
+  [
+    "a subnet is taken",
+    (host) => add(host, { networks: [network({ name: "taken", subnet: "198.18.1.77/16" })] }),
+    /^subnet 198\.18\.0\.0\/24 of decnet_t_7c9e6679_lan-00 is taken by network taken \(198\.18\.1\.77\/16/,
+  ],
+  [
+    "images are missing",
+    (host) => ["decnet/smb", "decnet/mysql"].forEach((name) => host.engine.images.delete(name)),
+    /^images that are not on this host: decnet\/smb:latest, decnet\/mysql:latest$/,
+  ],
+  [
+    "a stranger uses a network that is to go",
+    (host) => {
+      const old = network({
+        name: `${prefixApplyObstacle}old`,
+        subnet: "10.4.0.0/24",
+        labels: labelsApplyObstacle,
+      });
+      const addresses = { [old.Name]: "10.4.0.9" };
+      add(host, { networks: [old], containers: [container({ name: "stranger", addresses })] });
+    },
+    /^container stranger, which is not of this topology, uses network decnet_t_7c9e6679_old$/,
+  ],
+];
+for (const [what, prepare, message] of obstacles) {
+  Deno.test(`Applier.apply() changes nothing when ${what}`, () =>
+    withHost(async (host) => {
+      prepare(host);
+      const refusal = await refusalOf(host.apply(threeLans));
+      assert.equal(refusal.kind, "failed");
+      assert.match(refusal.message, message);
+      assert.deepEqual(host.changes(), []);
+      const row = host.row();
+      assert.deepEqual([row?.topologyId, row?.versionHash, row?.appliedAt], [
+        idApplyObstacle,
+        "",
+        0,
+      ]);
+      assert.equal(row?.lastError, refusal.message.slice(0, 500));
+      host.assertOthers();
+    }));
+}
+
+/** A topology on the one subnet in which every machine has an address; no document may say so. */
+const loopback: Candidate = {
+  ...oneLan,
+  plan: await planTopology(
+    readTopology(parseJson(oneLan.text.replaceAll("198.19.0.", "127.0.0."))),
+    defaultImages,
+  ),
+};
+const loopbackLan = loopback.plan.networks[0]!;
+
+Deno.test("Applier.apply() changes nothing when the host itself has an address in a subnet", () =>
+  withHost(async (host) => {
+    const { message } = await refusalOf(host.apply(loopback));
+    assert.match(
+      message,
+      /^subnet 127\.0\.0\.0\/24 of \S+lan-00 holds an address of this host's int/,
+    );
+    assert.deepEqual(host.changes(), []);
+  }));
+
+Deno.test("Applier.apply() takes the subnet of a network that goes, the host's address included", () =>
+  withHost(async (host) => {
+    const { name, subnet } = loopbackLan;
+    for (const label of [loopback.plan.topologyId, "an older one"]) {
+      const old = { name, subnet, internal: true, labels: { "decnet.topology.id": label } };
+      add(host, { networks: [network(old)] });
+      using store = TopologyStore.open(host.storePath);
+      store.put(label, "h", "{}");
+      await host.apply(loopback, { supersede: true });
+      const made = host.engine.networks.filter((it) => it.Name === name);
+      assert.deepEqual(made.map(({ Internal }) => Internal), [false]);
+      await host.teardown(loopback.plan.topologyId);
+      host.assertNothingLeft();
+    }
+  }));
+
+Deno.test("Applier.apply() names all that is in its way, and keeps the first 500 characters", () =>
+  withHost(async (host) => {
+    const { containers } = threeLans.plan;
+    add(host, { containers: containers.map(({ name }) => container({ name })) });
+    const { message } = await refusalOf(host.apply(threeLans));
+    for (const { name } of containers) assert.ok(message.includes(`container ${name} exists`));
+    assert.ok(message.length > 600);
+    assert.equal(host.row()?.lastError, message.slice(0, 500));
+    assert.deepEqual(host.changes(), []);
+  }));
+
+Deno.test("Applier changes nothing when a stranger uses a network that a teardown would remove", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    const before = host.engine.changes.length;
+    const stranger = container({
+      name: "stranger",
+      addresses: { [`${prefixApplyObstacle}lan-01`]: "198.18.1.9" },
+    });
+    add(host, { containers: [stranger] });
+    const { kind, message } = await refusalOf(host.teardown(idApplyObstacle));
+    assert.equal(kind, "failed");
+    assert.match(message, /^container stranger, which is not of this topology, uses network \S+$/);
+    assert.deepEqual(host.changes(before), []);
+    assert.equal(host.row()?.lastError, message);
+    assert.equal(host.row()?.versionHash, threeLans.versionHash);
+  }));
+
+const idApplyTurn = threeLans.plan.topologyId;
+const conflict =
+  `agent already has topology '${oneLan.plan.topologyId}'; cannot apply '${idApplyTurn}'`;
+
+/** Makes the store refuse the rows for which a condition holds, as a full disk does. */
+function fillDisk({ storePath }: ApplyHost, condition: string): void {
+  using store = TopologyStore.open(storePath);
+  store.prepare();
+  runSql(
+    storePath,
+    `CREATE TRIGGER full BEFORE INSERT ON applied_topology WHEN ${condition}
+     BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`,
+  );
+}
+
+Deno.test("Applier.apply() refuses another topology without a look at the engine", () =>
+  withHost(async (host) => {
+    await host.apply(oneLan);
+    const [row, count] = [host.row(), host.engine.requestCount];
+    const { kind, message } = await refusalOf(host.apply(threeLans));
+    assert.deepEqual([kind, message], ["conflict", conflict]);
+    assert.equal(host.engine.requestCount, count);
+    assert.deepEqual(host.row(), row);
+    await host.assertApplied(oneLan);
+  }));
+
+Deno.test("Applier.apply() refuses another topology even where only an error is stored", () =>
+  withHost(async (host) => {
+    host.engine.images.clear();
+    await refusalOf(host.apply(oneLan));
+    assert.equal((await refusalOf(host.apply(threeLans))).kind, "conflict");
+    await host.teardown(oneLan.plan.topologyId);
+    assert.equal(host.row(), null);
+  }));
+
+Deno.test("Applier.apply() stores the error where it is the first, and the document with it", () =>
+  withHost(async (host) => {
+    host.engine.fault = { kind: "status", status: 500, message: "no", path: "/containers/create" };
+    const { message } = await refusalOf(host.apply(threeLans));
+    assert.match(
+      message,
+      /^Cannot create container \S+: POST \/containers\/create was ans.*500 \(no\)$/,
+    );
+    const { document, appliedAt, versionHash, lastError } = host.row()!;
+    assert.deepEqual([appliedAt, versionHash, lastError], [0, "", message]);
+    assert.equal(document.length, threeLans.text.length);
+    host.engine.fault = undefined;
+    await host.apply(threeLans);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.teardown() records no error for what is not stored", () =>
+  withHost(async (host) => {
+    host.engine.fault = { kind: "status", status: 500, message: "no" };
+    const { kind, message } = await refusalOf(host.teardown(idApplyTurn));
+    assert.equal(kind, "failed");
+    assert.match(message, /^GET \/(networks|containers\/json) was answered with 500 \(no\)$/);
+    assert.equal(host.row(), null);
+  }));
+
+Deno.test("Applier.apply() tells why Docker's state could not be stored, and is done by a second one", () =>
+  withHost(async (host) => {
+    fillDisk(host, "NEW.applied_version_hash <> ''");
+    const { kind, message } = await refusalOf(host.apply(threeLans));
+    assert.deepEqual([kind, message], ["failed", "the disk is full"]);
+    assert.equal(host.row()?.lastError, "the disk is full");
+    runSql(host.storePath, "DROP TRIGGER full");
+    assert.equal((await host.apply(threeLans)).changes, 0);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.apply() tells that its error could not be stored either", () =>
+  withHost(async (host) => {
+    fillDisk(host, "TRUE");
+    const { message } = await refusalOf(host.apply(threeLans));
+    const full = "the disk is full";
+    assert.equal(message, `${full}; and this could not be recorded: ${full}`);
+    assert.equal(host.row(), null);
+    // There is no row, but there are the labels.
+    await host.teardown(idApplyTurn);
+    host.assertNothingLeft();
+  }));
+
+Deno.test("Applier changes nothing while somebody else holds the store locked", () =>
+  withHost(async (host) => {
+    TopologyStore.open(host.storePath).close();
+    const database = new DatabaseSync(host.storePath);
+    try {
+      // It can still be read, and so the apply would notice at its very end.
+      database.exec("BEGIN IMMEDIATE");
+      const { kind, message } = await refusalOf(host.apply(threeLans));
+      assert.equal(kind, "failed");
+      assert.match(message, /topology\.db: database is locked$/);
+      assert.deepEqual(host.changes(), []);
+    } finally {
+      database.close();
+    }
+    await host.apply(threeLans);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier changes nothing where it cannot have its store", () =>
+  withHost(async (host) => {
+    Deno.mkdirSync(host.storePath);
+    Deno.writeTextFileSync(`${host.folder.path}/file`, "");
+    const paths: [storePath: string, message: RegExp][] = [
+      [host.storePath, /^Cannot use the store \S+\/topology\.db: /],
+      [`${host.folder.path}/file/topology.db`, /^Cannot lock \S+\/file\/apply\.lock: /],
+    ];
+    for (const [storePath, expected] of paths) {
+      const applier = host.applier({ storePath });
+      const signal = new AbortController().signal;
+      for (const isApply of [true, false]) {
+        const run = isApply
+          ? applier.apply(threeLans, { signal })
+          : applier.teardown(idApplyTurn, { signal });
+        const { kind, message } = await refusalOf(run);
+        assert.equal(kind, "failed");
+        assert.match(message, expected);
+      }
+    }
+    assert.equal(host.engine.requestCount, 0);
+  }));
+
+Deno.test("Applier lets one wait for another, and tells it for whom", () =>
+  withHost(async (host) => {
+    host.engine.latencyMs = 10;
+    const holders: string[] = [];
+    const first = host.apply(threeLans);
+    const [one, other] = await Promise.all([
+      first,
+      host.apply(threeLans, { onWait: (holder) => holders.push(holder) }),
+    ]);
+    assert.deepEqual([one.changes, other.changes], [12, 0]);
+    assert.equal(holders.length, 1);
+    assert.match(
+      holders[0]!,
+      new RegExp(`^process ${Deno.pid} since \\S+ for apply ${idApplyTurn}$`),
+    );
+    // Twelve objects: nine of them are started, and two attached to one more network.
+    assert.equal(host.changes().length, 12 + 9 + 2);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier lets an apply and a teardown follow one another", () =>
+  withHost(async (host) => {
+    host.engine.latencyMs = 5;
+    const onWait = () => {};
+    const results = await Promise.all([
+      host.apply(threeLans),
+      host.teardown(idApplyTurn, { onWait }),
+    ]);
+    assert.deepEqual(results.map(({ changes }) => changes), [12, 12]);
+    host.assertNothingLeft();
+  }));
+
+Deno.test("Applier refuses where it may not wait, and gives its turn back after a failure", () =>
+  withHost(async (host) => {
+    host.engine.latencyMs = 20;
+    host.engine.fault = { kind: "status", status: 500, message: "no", path: "/containers/create" };
+    const failing = refusalOf(host.apply(threeLans));
+    const { kind, message } = await refusalOf(host.apply(oneLan));
+    assert.equal(kind, "busy");
+    assert.match(
+      message,
+      /^another apply or teardown is under way: held by process \d+ since \S+ for/,
+    );
+    assert.equal((await refusalOf(host.teardown(idApplyTurn))).kind, "busy");
+    assert.equal((await failing).kind, "failed");
+    host.engine.fault = undefined;
+    await host.apply(threeLans);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier stops waiting for its turn when it is stopped", () =>
+  withHost(async (host) => {
+    host.engine.latencyMs = 100;
+    const stop = new AbortController();
+    const first = host.apply(threeLans);
+    const waiting = refusalOf(
+      host.apply(oneLan, { signal: stop.signal, onWait: () => stop.abort() }),
+    );
+    assert.deepEqual(
+      [(await waiting).kind, (await waiting).message],
+      ["busy", "stopped before its turn had come"],
+    );
+    await first;
+    await host.assertApplied(threeLans);
+  }));

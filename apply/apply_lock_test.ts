@@ -1,0 +1,25 @@
+import { DatabaseSync } from "node:sqlite";
+import { until } from "../tests/support/agent_setup.ts";
+import { type ApplyHost, oneLan, withHost } from "../tests/support/apply_host.ts";
+
+/** How long the engine takes for an answer, and how long somebody else holds the store, in ms. */
+const answerMs = 200;
+const holdMs = 3 * answerMs;
+
+/** Keeps everybody from reading the store while the engine thinks of its first answer, and after. */
+async function holdStore(host: ApplyHost): Promise<void> {
+  const before = host.engine.requestCount;
+  await until(() => host.engine.requestCount > before);
+  const database = new DatabaseSync(host.storePath);
+  database.exec("BEGIN EXCLUSIVE");
+  await new Promise((resolve) => setTimeout(resolve, holdMs));
+  database.exec("ROLLBACK");
+  database.close();
+}
+
+Deno.test("Applier.apply() waits for its store when somebody holds it between a look and the first change", () =>
+  withHost(async (host) => {
+    host.engine.latencyMs = answerMs;
+    await Promise.all([host.apply(oneLan), holdStore(host)]);
+    await host.assertApplied(oneLan);
+  }));

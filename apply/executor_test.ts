@@ -1,0 +1,329 @@
+import assert from "node:assert/strict";
+import {
+  type ApplyHost,
+  candidateOf,
+  lost,
+  oneLan,
+  refusalOf,
+  strikeEach,
+  type Struck,
+  textOf,
+  threeLans,
+  withHost,
+  worstFaults,
+} from "../tests/support/apply_host.ts";
+import type { Fault } from "../tests/support/engine/faults.ts";
+import { call } from "../tests/support/engine/script.ts";
+import { parseJson, writeJson } from "../topology/json.ts";
+import type { Outcome } from "./applier.ts";
+import { type Candidate, Refusal } from "./validated_document.ts";
+
+const id = threeLans.plan.topologyId;
+
+/** The document of three LANs in a later version: hardly anything is as it was. */
+const later: Candidate = await candidateOf(
+  textOf("topology-three-lans.json").replaceAll("198.18.2.", "198.18.9.")
+    .replace('"mysql"\n        ]', '"ssh"\n        ]').replaceAll('"mysql"', '"ssh"')
+    .replaceAll("decky-004", "decky-005").replaceAll("198.18.0.3", "198.18.0.4"),
+);
+
+/** Sees that the refusal tells what went wrong, and that the store keeps it. */
+function assertRecorded({ host, refusal, request }: Struck, versionHash: string, text: string) {
+  assert.equal(refusal?.kind, "failed");
+  const { message } = refusal!;
+  const isRefused = message.includes("was answered with 500 (no)");
+  assert.ok(isRefused || lost.test(message), message);
+  assert.ok(request.method === "GET" || /^Cannot [a-z]+ (network|container) /.test(message));
+  const row = host.row();
+  assert.equal(row?.versionHash, versionHash);
+  assert.equal(row?.lastError, message.slice(0, 500));
+  assert.equal(row?.document, writeJson(parseJson(text)));
+  assert.equal(row!.appliedAt === 0, versionHash === "");
+}
+
+/** Sees that a re-push touches nothing, and that a teardown leaves nothing. */
+async function assertSettled(host: ApplyHost, candidate: Candidate): Promise<void> {
+  await host.assertApplied(candidate);
+  const before = host.engine.changes.length;
+  assert.equal((await host.apply(candidate)).changes, 0);
+  assert.deepEqual(host.changes(before), []);
+  await host.teardown(candidate.plan.topologyId);
+  host.assertNothingLeft();
+}
+
+Deno.test("Applier.apply() mends what a failed call has left, at each position", async () => {
+  const count = await strikeEach({ run: (host) => host.apply(threeLans) }, async (struck) => {
+    assertRecorded(struck, "", threeLans.text);
+    struck.host.assertOthers();
+    await struck.host.apply(threeLans);
+    await assertSettled(struck.host, threeLans);
+  });
+  // Two lists and five images; three networks; nine containers, made and started; two more LANs; and
+  // a second look.
+  assert.equal(count, 2 + 5 + 3 + 2 * 9 + 2 + 2 + 5);
+});
+
+Deno.test("Applier.teardown() removes what a failed apply has left, at each position", async () => {
+  const run = (host: ApplyHost) => host.apply(threeLans);
+  await strikeEach({ run, ways: worstFaults }, async ({ host }) => {
+    await host.teardown(id);
+    host.assertNothingLeft();
+  });
+});
+
+Deno.test("Applier.teardown() mends what a failed call has left, at each position", async () => {
+  const count = await strikeEach({
+    prepare: (host) => host.apply(threeLans),
+    run: (host) => host.teardown(id),
+  }, async (struck) => {
+    assertRecorded(struck, threeLans.versionHash, threeLans.text);
+    await struck.host.teardown(id);
+    struck.host.assertNothingLeft();
+  });
+  assert.equal(count, 2 + 9 + 3 + 2);
+});
+
+Deno.test("Applier.apply() comes back to what a teardown has failed to remove", async () => {
+  await strikeEach({
+    prepare: (host) => host.apply(threeLans),
+    run: (host) => host.teardown(id),
+    ways: worstFaults,
+  }, async ({ host }) => {
+    await host.apply(threeLans);
+    await assertSettled(host, threeLans);
+  });
+});
+
+/** Applies the document of three LANs, and stops a base and pauses a service of it. */
+async function applyAndBreak(host: ApplyHost): Promise<void> {
+  await host.apply(threeLans);
+  const { socketPath } = host.engine;
+  const prefix = "/containers/decnet_t_7c9e6679_decky";
+  assert.equal((await call(socketPath, "POST", `${prefix}-001/stop`)).status, 204);
+  assert.equal((await call(socketPath, "POST", `${prefix}-002-http/pause`)).status, 204);
+}
+
+Deno.test("Applier.apply() of a later version mends what a failed call has left", async () => {
+  let detours = 0;
+  await strikeEach({
+    prepare: applyAndBreak,
+    run: (host) => host.apply(later),
+  }, async (struck) => {
+    const { host, refusal, request, fault } = struck;
+    if (refusal === null) {
+      // A container that is refused to be started is made anew.
+      assert.equal(fault.kind, "status");
+      assert.match(request.path, /\/(start|restart\?t=0)$/);
+      detours++;
+    } else {
+      assertRecorded(struck, threeLans.versionHash, threeLans.text);
+      await host.apply(later);
+    }
+    await assertSettled(host, later);
+  });
+  assert.equal(detours, 2, "the base, and its service");
+});
+
+Deno.test("Applier.teardown() removes what a failed apply of a later version has left", async () => {
+  const run = (host: ApplyHost) => host.apply(later);
+  await strikeEach({ prepare: applyAndBreak, run, ways: worstFaults }, async ({ host }) => {
+    await host.teardown(id);
+    host.assertNothingLeft();
+  });
+});
+
+Deno.test("Applier.apply() in place of another topology mends what a failed call has left", async () => {
+  const supersede = true;
+  const { topologyId: oldId } = oneLan.plan;
+  let [untouched, ofOld, ofNew] = [0, 0, 0];
+  await strikeEach({
+    prepare: (host) => host.apply(oneLan),
+    run: (host) => host.apply(threeLans, { supersede }),
+  }, async (struck) => {
+    const { host } = struck;
+    if (host.row()?.lastError === null) {
+      // It was not touched yet, and is as well as before.
+      untouched++;
+      assert.equal(struck.refusal?.kind, "failed");
+      assert.equal(struck.request.method, "GET");
+      assert.equal(host.row()?.topologyId, oldId);
+    } else if (host.row()?.topologyId === oldId) {
+      // It is the teardown of the old one that has failed.
+      ofOld++;
+      assertRecorded(struck, oneLan.versionHash, oneLan.text);
+    } else {
+      ofNew++;
+      assertRecorded(struck, "", threeLans.text);
+    }
+    if ((untouched + ofOld + ofNew) % 2 === 0) {
+      for (const candidate of [oneLan, threeLans]) await host.teardown(candidate.plan.topologyId);
+      return host.assertNothingLeft();
+    }
+    await host.apply(threeLans, { supersede });
+    await assertSettled(host, threeLans);
+  });
+  assert.ok(untouched > 0 && ofOld > 0 && ofNew > 0);
+});
+
+const idApplyStop = threeLans.plan.topologyId;
+const interrupted = "interrupted, as the agent was stopped; apply it again or tear it down";
+
+/** Aborts as soon as so many steps are done. */
+function stopAfter(count: number) {
+  const stop = new AbortController();
+  let done = 0;
+  const onStep = () => {
+    if (++done === count) stop.abort(new Error("stopped by a test"));
+  };
+  return { signal: stop.signal, onStep };
+}
+
+/** Resolves when it is so. Throws `AssertionError` when it is not within 20 s. */
+async function when(isSo: () => boolean): Promise<void> {
+  const startedAt = performance.now();
+  while (!isSo()) {
+    assert.ok(performance.now() - startedAt < 20_000, "it has not come to that");
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** The last five steps, of the services, may all be under way already when the first is done. */
+const lastSteps = 5;
+
+/** What an apply was interrupted with; null when it was done before. */
+async function interruption(run: Promise<Outcome>): Promise<string | null> {
+  try {
+    await run;
+    return null;
+  } catch (error) {
+    assert.ok(error instanceof Refusal);
+    assert.equal(error.kind, "failed");
+    return error.message;
+  }
+}
+
+Deno.test("Applier.apply() that is stopped after any step is done by a second one, or torn down", async () => {
+  for (let steps = 1; steps < 12; steps++) {
+    await withHost(async (host) => {
+      const message = await interruption(host.apply(threeLans, stopAfter(steps)));
+      if (message === null) {
+        assert.ok(steps > 12 - lastSteps, `not interrupted after step ${steps}`);
+        return await host.assertApplied(threeLans);
+      }
+      assert.equal(message, interrupted);
+      const row = host.row();
+      assert.deepEqual([row?.topologyId, row?.versionHash, row?.appliedAt], [idApplyStop, "", 0]);
+      assert.equal(row?.lastError, interrupted);
+      host.assertOthers();
+      if (steps % 2 === 0) {
+        await host.apply(threeLans);
+        await host.assertApplied(threeLans);
+      }
+      await host.teardown(idApplyStop);
+      host.assertNothingLeft();
+    });
+  }
+});
+
+Deno.test("Applier.apply() that is stopped with its last step is done", () =>
+  withHost(async (host) => {
+    assert.equal((await host.apply(threeLans, stopAfter(12))).changes, 12);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.teardown() that is stopped after any step is done by a second one", async () => {
+  for (let steps = 1; steps < 12; steps++) {
+    await withHost(async (host) => {
+      await host.apply(threeLans);
+      assert.equal(await interruption(host.teardown(idApplyStop, stopAfter(steps))), interrupted);
+      assert.deepEqual(
+        [host.row()?.versionHash, host.row()?.lastError],
+        [threeLans.versionHash, interrupted],
+      );
+      await host.teardown(idApplyStop);
+      host.assertNothingLeft();
+    });
+  }
+});
+
+Deno.test("Applier.apply() in place of another topology, stopped after any step, is done by a second one", async () => {
+  for (let steps = 1; steps < 15; steps++) {
+    await withHost(async (host) => {
+      await host.apply(oneLan);
+      const options = { supersede: true };
+      const run = host.apply(threeLans, { ...options, ...stopAfter(steps) });
+      if (await interruption(run) === null) {
+        assert.ok(steps > 15 - lastSteps, `not interrupted after step ${steps}`);
+        return await host.assertApplied(threeLans);
+      }
+      // One decky with a service, and a LAN, had to go first.
+      const isOld = host.row()?.topologyId === oneLan.plan.topologyId;
+      assert.equal(isOld, steps < 3);
+      assert.equal(host.row()?.lastError, interrupted);
+      await host.apply(threeLans, options);
+      await host.assertApplied(threeLans);
+    });
+  }
+});
+
+Deno.test("Applier.apply() lets the calls end that are under way, and sends no more", () =>
+  withHost(async (host) => {
+    const stop = new AbortController();
+    host.engine.latencyMs = 150;
+    const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
+    await when(() => host.engine.changes.length === 3);
+    stop.abort();
+    assert.equal((await refusal).message, interrupted);
+    assert.deepEqual(host.changes(), Array(3).fill("POST /networks/create"));
+    const made = host.engine.networks.filter(({ Name }) => /lan-0[012]$/.test(Name));
+    assert.equal(made.length, 3);
+    // Nothing comes later either.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(host.changes().length, 3);
+  }));
+
+Deno.test("Applier.apply() changes nothing when it is stopped before", () =>
+  withHost(async (host) => {
+    const refusal = await refusalOf(host.apply(threeLans, { signal: AbortSignal.abort() }));
+    assert.deepEqual(
+      [refusal.kind, refusal.message],
+      ["busy", "stopped before its turn had come"],
+    );
+    assert.equal(host.row(), null);
+    assert.deepEqual(host.changes(), []);
+    host.assertOthers();
+  }));
+
+const silences: [what: string, fault: Fault, changes: number][] = [
+  ["look", { kind: "hang", path: "/networks", method: "GET" }, 0],
+  ["look at an image", { kind: "hang", path: "/images/" }, 0],
+  ["change", { kind: "hang", path: "/networks/create" }, 3],
+  [
+    "change that had its effect",
+    { kind: "hang-body", effect: "after", path: "/containers/create" },
+    7,
+  ],
+];
+for (const [what, fault, changes] of silences) {
+  Deno.test(`Applier.apply() that is stopped does not wait long for a ${what}`, () =>
+    withHost(async (host) => {
+      const stop = new AbortController();
+      host.engine.fault = fault;
+      const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
+      await when(() => host.engine.changes.length === changes && host.engine.requestCount > 1);
+      const startedAt = performance.now();
+      stop.abort();
+      const { kind, message } = await refusal;
+      const tookMs = performance.now() - startedAt;
+      assert.deepEqual([kind, message], ["failed", interrupted]);
+      // It is 1.2 s; a look would take 5 s, and a change 60 s.
+      assert.ok(tookMs < 4_000, `took ${tookMs} ms`);
+      assert.equal(host.row()?.lastError, interrupted);
+      const count = host.engine.requestCount;
+      host.engine.fault = undefined;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.equal(host.engine.requestCount, count);
+      await host.apply(threeLans);
+      await host.assertApplied(threeLans);
+    }));
+}

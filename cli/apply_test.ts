@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { FileLock } from "../host/lock.ts";
+import {
+  AgentSetup,
+  document,
+  document as oneLan,
+  topologyId,
+} from "../tests/support/agent_setup.ts";
+import { flagsOf, runOn } from "../tests/support/command_line.ts";
+import { versionHash } from "../topology/hash.ts";
+import { parseJson } from "../topology/json.ts";
+import { Progress } from "./apply.ts";
+
+const readInput = () => Promise.resolve(new TextEncoder().encode(document));
+const conflict =
+  "nothing was changed; take that one down first (decnet-agent teardown ID), or set supersede";
+const busy = "nothing was changed; run it again later, or without --no-wait";
+const failed = "when that is mended, run it again: what is right already is left alone";
+
+/** What an apply prints on standard error, without what it prints of its steps. */
+async function told(setup: AgentSetup, ...flags: string[]): Promise<string[]> {
+  const args = ["apply", "-", "--json", ...flagsOf(setup, { master: false }), ...flags];
+  const { code, stdout, stderr } = await runOn(args, { readInput });
+  assert.ok(code >= 2, stdout);
+  const lines = stderr.trimEnd().split("\n").filter((line) => !line.startsWith("["));
+  assert.equal(`decnet-agent: ${JSON.parse(stdout).error}`, lines[0]);
+  return lines.slice(1);
+}
+
+Deno.test("run() apply says what to do about another topology", async () => {
+  await using setup = await AgentSetup.create();
+  setup.changeStore((store) => store.put("other", "h", "{}"));
+  assert.deepEqual(await told(setup), [`decnet-agent: ${conflict}`]);
+});
+
+Deno.test("run() apply --no-wait says what to do about another one under way", async () => {
+  await using setup = await AgentSetup.create();
+  const path = `${setup.path}/apply.lock`;
+  const { signal } = new AbortController();
+  const lock = await FileLock.acquire(path, { purpose: `apply ${topologyId}`, signal });
+  assert.deepEqual(await told(setup, "--no-wait"), [`decnet-agent: ${busy}`]);
+  lock.release();
+});
+
+Deno.test("run() apply says what to do after a failure, and nothing more of a wrong document", async () => {
+  await using setup = await AgentSetup.create();
+  assert.deepEqual(await told(setup), [`decnet-agent: ${failed}`]);
+  assert.deepEqual(await told(setup, `--hash=${"0".repeat(64)}`), []);
+});
+
+/** In a range that is for measurements only: no interface of this machine lies in it. */
+const documentApplyStored = oneLan.replaceAll("10.0.0.", "198.18.7.");
+const hash = await versionHash(parseJson(documentApplyStored));
+
+/** A host with the images of the document. */
+async function createHost(): Promise<AgentSetup> {
+  const setup = await AgentSetup.create();
+  setup.engine.images = ["debian:bookworm-slim", "decnet/ssh:latest"];
+  return setup;
+}
+
+Deno.test("run() apply --stored applies once more the document that the store holds", async () => {
+  await using setup = await createHost();
+  setup.changeStore((store) => store.put(topologyId, hash, documentApplyStored));
+  const apply = (...flags: string[]) => runOn(["apply", "--stored", ...flags, ...flagsOf(setup)]);
+  const preview = await apply("--dry-run");
+  assert.equal(preview.code, 0, preview.stderr);
+  assert.match(preview.stdout, /\n└─ 3 changes\n$/);
+  assert.deepEqual(setup.engine.changes, []);
+  const { code, stdout, stderr } = await apply("--json", "--no-wait", `--hash=${hash}`);
+  assert.equal(code, 0, stderr);
+  const { status, version_hash, changes } = JSON.parse(stdout);
+  assert.deepEqual({ status, version_hash, changes }, {
+    status: "applied",
+    version_hash: hash,
+    changes: 3,
+  });
+  assert.match((await apply()).stdout, /nothing had to change\n$/);
+});
+
+Deno.test("run() apply --stored refuses another hash than the one that is asked for", async () => {
+  await using setup = await createHost();
+  setup.changeStore((store) => store.put(topologyId, hash, documentApplyStored));
+  const args = ["apply", "--stored", `--hash=${"0".repeat(64)}`, ...flagsOf(setup)];
+  const { code, stderr } = await runOn(args);
+  assert.equal(code, 3);
+  assert.match(stderr, new RegExp(`version hash mismatch: the document has ${hash}`));
+  assert.deepEqual(setup.engine.changes, []);
+});
+
+Deno.test("run() apply --stored says that there is nothing to apply, and ends with 3", async () => {
+  await using setup = await createHost();
+  const apply = (...flags: string[]) => runOn(["apply", "--stored", ...flags, ...flagsOf(setup)]);
+  const { storePath } = setup;
+  const nothing = `nothing is applied according to ${storePath}; apply a topology from its file`;
+  for (const flags of [[], ["--dry-run"]]) {
+    const ended = await apply(...flags);
+    assert.deepEqual(ended, { code: 3, stdout: "", stderr: `decnet-agent: ${nothing}\n` });
+  }
+  setup.changeStore((store) => store.recordError("A", "no space"));
+  assert.deepEqual(await apply(), {
+    code: 3,
+    stdout: "",
+    stderr: `decnet-agent: the store ${storePath} holds no document of topology A; apply it from ` +
+      "its file, or wait for the master\n",
+  });
+  Deno.writeTextFileSync(storePath, "garbage ".repeat(999));
+  const damaged = await apply();
+  assert.equal(damaged.code, 3);
+  assert.match(damaged.stderr, /^decnet-agent: Cannot read the store .*: file is not a database/);
+  assert.deepEqual(setup.engine.changes, []);
+});
+
+Deno.test("run() apply --stored leaves alone what somebody else applied while it waited", async () => {
+  await using setup = await createHost();
+  setup.changeStore((store) => store.put(topologyId, hash, documentApplyStored));
+  const { signal } = new AbortController();
+  const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x", signal });
+  const { promise: waiting, resolve: waits } = Promise.withResolvers<void>();
+  const ending = runOn(["apply", "--stored", ...flagsOf(setup)], {
+    stderr: (text) => {
+      if (text.includes("waiting:")) waits();
+    },
+  });
+  await waiting;
+  const newer = documentApplyStored.replaceAll("198.18.7.", "198.18.8.");
+  setup.changeStore((store) => store.put(topologyId, "h2", newer));
+  lock.release();
+  assert.equal((await ending).code, 3);
+  assert.deepEqual(setup.engine.changes, []);
+});
+
+/** What a progress writes on a terminal of so many columns; null: on none. */
+function written(columns: number | null, tell: (progress: Progress) => void): string {
+  let text = "";
+  tell(new Progress({ stderr: (part) => text += part, columns: () => columns }));
+  return text;
+}
+
+const step = { done: 3, total: 14, text: "create network decnet_t_11111111_lan-00" };
+
+Deno.test("Progress writes a line for each step where there is no terminal", () => {
+  // A terminal that was never told its size is as good as none.
+  for (const columns of [null, 0]) {
+    const text = written(columns, (progress) => {
+      progress.waiting("process 7 since 2026-01-02T03:04:05.678Z for apply topology-1");
+      progress.step(step);
+      progress.step({ ...step, done: 4, text: "start container x" });
+      progress.end();
+    });
+    assert.equal(
+      text,
+      "waiting: another apply or teardown is under way, by process 7 since " +
+        "2026-01-02T03:04:05.678Z for apply topology-1\n" +
+        "[3/14] create network decnet_t_11111111_lan-00\n[4/14] start container x\n",
+    );
+  }
+});
+
+Deno.test("Progress writes over one line of a terminal, and clears it at the end", () => {
+  const text = written(80, (progress) => {
+    progress.waiting("process 7");
+    progress.step(step);
+    progress.end();
+  });
+  assert.equal(
+    text,
+    "\r\x1b[Kwaiting: another apply or teardown is under way, by process 7" +
+      "\r\x1b[K[3/14] create network decnet_t_11111111_lan-00\r\x1b[K",
+  );
+});
+
+Deno.test("Progress cuts what a line of the terminal does not hold", () => {
+  const [, ...lines] = written(12, (progress) => {
+    progress.step(step);
+    progress.step({ ...step, text: "x" });
+    progress.step({ ...step, text: "1234" });
+    progress.step({ ...step, text: "12345" });
+  }).split("\r\x1b[K");
+  // The last column stays empty: with it some terminals begin a new line.
+  assert.deepEqual(lines, ["[3/14] crea", "[3/14] x", "[3/14] 1234", "[3/14] 1234"]);
+});
+
+Deno.test("Progress follows a terminal whose size changes", () => {
+  const sizes = [80, 10, 80];
+  let text = "";
+  const columns = () => sizes.shift()!;
+  const progress = new Progress({ stderr: (part) => text += part, columns });
+  for (let times = 0; times < 3; times++) progress.step({ ...step, text: "start" });
+  assert.equal(text, ["", "[3/14] start", "[3/14] st", "[3/14] start"].join("\r\x1b[K"));
+});
+
+Deno.test("Progress.end() writes nothing when nothing was told, or once it is over", () => {
+  assert.equal(written(80, (progress) => progress.end()), "");
+  const text = written(80, (progress) => {
+    progress.step(step);
+    progress.end();
+    progress.end();
+  });
+  assert.equal(text.split("\r\x1b[K").length, 3);
+});
+
+Deno.test("Progress lets nothing through that steers the terminal", () => {
+  for (const columns of [null, 200]) {
+    const text = written(columns, (progress) => {
+      progress.step({ ...step, text: "a\nb\x1b[31mc\r\u202ed" });
+      progress.waiting("process 7\n\x1b[2J");
+    });
+    const own = columns ? text.replaceAll("\r\x1b[K", "\n") : text;
+    // deno-lint-ignore no-control-regex
+    assert.doesNotMatch(own, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]/);
+    assert.equal(own.trim().split("\n").length, 2);
+    assert.ok(own.includes("[3/14] a b [31mc d"));
+  }
+});

@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { AgentSetup, topologyId, versionHash } from "../tests/support/agent_setup.ts";
+import { flagsOf, runOn } from "../tests/support/command_line.ts";
+import { container } from "../tests/support/engine/state.ts";
+
+const words = ["OK", "WARNING", "CRITICAL", "UNKNOWN"];
+
+interface Row {
+  readonly what: string;
+  readonly code: 0 | 1 | 2 | 3;
+  /** What the line says between status and figures. */
+  readonly says: RegExp;
+  readonly flags?: string[];
+  readonly master?: boolean;
+  readonly prepare?: (setup: AgentSetup) => unknown;
+}
+
+const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
+const garbage = (setup: AgentSetup) => Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
+const removeKey = (setup: AgentSetup) => Deno.remove(`${setup.path}/worker.key`);
+
+const rows: Row[] = [
+  {
+    what: "all is well",
+    code: 0,
+    says: new RegExp(`^topology 11111111-.* at ${versionHash.slice(0, 12)}, .*beat delivered$`),
+  },
+  { what: "no master is configured", code: 0, says: /no master configured$/, master: false },
+  {
+    what: "the beat is not to be sent",
+    code: 0,
+    says: /beat not sent \(dry run\)$/,
+    flags: ["--dry-run"],
+  },
+  {
+    what: "Docker runs something else",
+    code: 1,
+    says: /^unexpected decnet-x \(exited\)$/,
+    prepare: ({ engine }) => {
+      engine.containers = [...engine.containers, container({ name: "decnet-x", state: "exited" })];
+    },
+  },
+  {
+    what: "an error is recorded",
+    code: 1,
+    says: /^the last apply or teardown failed: boom$/,
+    prepare: (setup) => setup.changeStore((store) => store.recordError(topologyId, "boom")),
+  },
+  {
+    what: "a certificate is about to expire",
+    code: 1,
+    says: /^worker\.crt expires on \d{4}-\d\d-\d\d; renew it$/,
+    prepare: (setup) => setup.writeCertificates("worker-1", inDays(29)),
+  },
+  {
+    what: "Docker is down",
+    code: 2,
+    says: /^Cannot observe Docker at .*docker\.sock: /,
+    prepare: ({ engine }) => engine.stop(),
+  },
+  {
+    what: "Docker answers with an error",
+    code: 2,
+    says: /answered with 500 \(boom\)$/,
+    prepare: ({ engine }) => engine.fault = { kind: "status", status: 500, message: "boom" },
+  },
+  {
+    what: "the master is gone",
+    code: 2,
+    says:
+      /^Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there; start it, or see swarmctl-port$/,
+    prepare: ({ master }) => master.stop(),
+  },
+  ...[400, 403, 404, 422, 429, 500, 302].map((status): Row => ({
+    what: `the master answers ${status}`,
+    code: 2,
+    says: new RegExp(`^the master answered ${status}`),
+    prepare: ({ master }) => master.answer = { status },
+  })),
+  {
+    what: "the master is another",
+    code: 2,
+    says: /does not bear the name x\.test, but DNS:master\.test, .*; master-name tells the name$/,
+    flags: ["--master-name=x.test"],
+  },
+  {
+    what: "certificates are missing",
+    code: 3,
+    says: /worker\.key: no such file; agent-dir tells where it must be$/,
+    prepare: removeKey,
+  },
+  {
+    what: "certificates are missing for a dry run",
+    code: 3,
+    says: /worker\.key: no such file; agent-dir tells where it must be$/,
+    flags: ["--dry-run"],
+    prepare: removeKey,
+  },
+  {
+    what: "the store is unreadable",
+    code: 3,
+    says: /^Cannot read the store .*database$/,
+    prepare: garbage,
+  },
+  {
+    what: "Docker, master and store are of no use, the worst first",
+    code: 3,
+    says: /^Cannot read the store .*; Cannot observe Docker .*; the master answered 403/,
+    prepare: async (setup) => {
+      await garbage(setup);
+      setup.master.answer = { status: 403 };
+      await setup.engine.stop();
+    },
+  },
+  {
+    what: "there is drift, and the master is gone",
+    code: 2,
+    says: /nobody listens there; start it, or see swarmctl-port; missing decnet_t_.*ssh/,
+    prepare: async (setup) => {
+      setup.engine.containers = [];
+      await setup.master.stop();
+    },
+  },
+];
+
+for (const { what, code, says, flags = [], master = true, prepare = () => {} } of rows) {
+  Deno.test(`--once ends with ${code} when ${what}`, async () => {
+    await using setup = await AgentSetup.create();
+    setup.apply();
+    await prepare(setup);
+    const args = ["--once", ...flagsOf(setup, { master }), ...flags];
+    const text = await runOn(args);
+    assert.deepEqual([text.code, text.stderr], [code, ""]);
+    const [, word, summary] =
+      /^DECNET ([A-Z]+) - ([^|\n]*?)(?: \| [^|\n]+)?\n$/.exec(text.stdout) ?? [];
+    assert.equal(word, words[code], text.stdout);
+    assert.match(summary!, says);
+    const json = await runOn([...args, "--json"]);
+    const { status, exit_code: exitCode, summary: jsonSummary } = JSON.parse(json.stdout);
+    assert.deepEqual([json.code, exitCode, status], [code, code, words[code]]);
+    assert.match(jsonSummary, says);
+  });
+}
+
+Deno.test("--once writes neither to Docker nor to the store, and works beside another", async () => {
+  await using setup = await AgentSetup.create();
+  const folder = `${setup.path}/absent/state`;
+  const flags = [...flagsOf(setup), `--state-dir=${folder}`];
+  const ended = await Promise.all(Array.from({ length: 4 }, () => runOn(["--once", ...flags])));
+  assert.deepEqual(ended.map(({ code }) => code), [0, 0, 0, 0]);
+  assert.throws(() => Deno.statSync(`${setup.path}/absent`), Deno.errors.NotFound);
+  assert.ok(setup.engine.requests.every(({ method }) => method === "GET"));
+  assert.equal(setup.master.beatCount, 4);
+});
+
+Deno.test("--once ends within 10 s when neither Docker nor the master answers", async () => {
+  await using setup = await AgentSetup.create();
+  setup.engine.fault = { kind: "hang" };
+  setup.master.answer = { kind: "hang" };
+  const startedAt = performance.now();
+  const { code, stdout } = await runOn(["--once", ...flagsOf(setup)]);
+  assert.ok(performance.now() - startedAt < 10_000);
+  assert.equal(code, 2);
+  assert.match(
+    stdout,
+    /^DECNET CRITICAL - Cannot observe Docker .*; Cannot reach the master .*: no answer/,
+  );
+  assert.equal(setup.master.beatCount, 1);
+});
+
+interface RowQuiet {
+  readonly what: string;
+  readonly code: 0 | 1 | 2 | 3;
+  readonly args?: readonly string[];
+  readonly prepare?: (setup: AgentSetup) => unknown;
+}
+
+const rowsQuiet: RowQuiet[] = [
+  { what: "all is well", code: 0 },
+  { what: "all is well, and the beat is not to be sent", code: 0, args: ["--dry-run"] },
+  { what: "there is drift", code: 1, prepare: ({ engine }) => engine.containers = [] },
+  {
+    what: "Docker answers with an error",
+    code: 2,
+    prepare: ({ engine }) => engine.fault = { kind: "status", status: 500, message: "boom" },
+  },
+  { what: "the master refuses", code: 2, prepare: ({ master }) => master.answer = { status: 403 } },
+  {
+    what: "certificates are missing",
+    code: 3,
+    prepare: (setup) => Deno.remove(`${setup.path}/worker.key`),
+  },
+  { what: "the configuration is wrong", code: 3, args: ["--interval=1s"] },
+];
+
+/** The line without the figures of time, which are others each time. */
+const lasting = (line: string) => line.replaceAll(/=[\d.]+s\b/g, "=s");
+
+for (const { what, code, args = [], prepare = () => {} } of rowsQuiet) {
+  Deno.test(`--once --quiet prints ${code === 0 ? "nothing" : "the line"} when ${what}`, async () => {
+    await using setup = await AgentSetup.create();
+    setup.apply();
+    await prepare(setup);
+    const loud = await runOn(["--once", ...flagsOf(setup), ...args]);
+    const quiet = await runOn(["--once", "--quiet", ...flagsOf(setup), ...args]);
+    assert.deepEqual([loud.code, quiet.code], [code, code]);
+    assert.match(loud.stdout, /^DECNET [^\n]+\n$/);
+    assert.equal(lasting(quiet.stdout), code === 0 ? "" : lasting(loud.stdout));
+    assert.equal(quiet.stderr, loud.stderr);
+  });
+}
+
+Deno.test("--once --quiet sends the beat all the same", async () => {
+  await using setup = await AgentSetup.create();
+  assert.equal((await runOn(["--once", "--quiet", ...flagsOf(setup)])).code, 0);
+  assert.equal(setup.master.beatCount, 1);
+});
+
+Deno.test("--once --quiet ends as ever when what it prints is lost", async () => {
+  await using setup = await AgentSetup.create();
+  const args = ["--once", "--quiet", ...flagsOf(setup)];
+  let lostCount = 0;
+  const stdout = () => {
+    lostCount++;
+    return "lost" as const;
+  };
+  assert.equal((await runOn(args, { stdout })).code, 0);
+  assert.equal(lostCount, 0, "nothing was to be printed");
+  setup.engine.fault = { kind: "status", status: 500, message: "boom" };
+  assert.equal((await runOn(args, { stdout })).code, 2);
+  assert.equal((await runOn([...args, "--interval=1s"], { stdout })).code, 3);
+  assert.equal(lostCount, 2);
+});
+
+Deno.test("--quiet goes with a check that prints a line, and with nothing else", async () => {
+  for (const args of [["--quiet"], ["state", "--quiet"], ["--once", "--quiet", "--json"]]) {
+    const { code, stdout, stderr } = await runOn(args);
+    assert.equal(code, 3);
+    assert.match(stderr, /^decnet-agent: --quiet [^\n]+\n$/);
+    assert.equal(stdout === "", !args.includes("--once"));
+  }
+  assert.equal((await runOn(["--once", "--quiet=false"])).code, 3);
+});

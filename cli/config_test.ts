@@ -1,0 +1,441 @@
+import assert from "node:assert/strict";
+import { configureOn, type Machine, section } from "../tests/support/command_line.ts";
+import { type Configuration, configure, readSection } from "./config.ts";
+import { type KeyName, keyNames, keys, variableOf } from "./options.ts";
+import type { Surroundings } from "./terminal.ts";
+
+/** The entries of the section `agent` as `line key=value`; null when there is no such section. */
+const read = (text: string) =>
+  readSection(text, "agent")?.map(({ key, value, line }) => `${line} ${key}=${value}`) ?? null;
+
+Deno.test("readSection() reads keys and values with the lines that they stand in", () => {
+  assert.deepEqual(read("[agent]\nmaster-host = m.test\n\n  swarmctl-port=1  \n"), [
+    "2 master-host=m.test",
+    "4 swarmctl-port=1",
+  ]);
+});
+
+Deno.test("readSection() takes what a text editor or the first agent may have left", () => {
+  const cases: [text: string, expected: string[]][] = [
+    ["[agent]", []],
+    ["[agent]\n# a = 1\n[other]\na = 1", []],
+    ["\ufeff[agent]\na = 1", ["2 a=1"]],
+    ["[agent]\r\na = 1\r\nb = 2\r\n", ["2 a=1", "3 b=2"]],
+    ["[agent]\ra = 1\r\rb = 2", ["2 a=1", "4 b=2"]],
+    ["[agent]\n\ra = 1\r\n\r\nb = 2", ["3 a=1", "5 b=2"]],
+    ["[agent]\na : 1\nb:2\nc:/d=e\nf=g:h", ["2 a=1", "3 b=2", "4 c=/d=e", "5 f=g:h"]],
+    ["[agent]\n# a = 1\n; b = 2\n  # c = 3\nd = 4 # 5 ; 6", ["5 d=4 # 5 ; 6"]],
+    ["[agent]\nMaster-Host = M.Test", ["2 master-host=M.Test"]],
+    ["[agent]\na =\nb=", ["2 a=", "3 b="]],
+    ["[agent]\nMASTER_host = a_b\n__=_", ["2 master-host=a_b", "3 --=_"]],
+    ["[AGENT]\na = 1\n[other]\na = 2\na = 3\n[Agent]\nb = 4", ["2 a=1", "7 b=4"]],
+    ["[agent] # ours\na = 1\n[other];\nb = 2\n[ agent ]\t; [x]\nc = 3", ["2 a=1", "6 c=3"]],
+    ["[agent]\na = = b = c", ["2 a== b = c"]],
+    ["[agent]\n\ta\t=\tb\tc\t", ["2 a=b\tc"]],
+    ["[agent]\n[ other ]\na = 1\n[ agent ]\nb = 2", ["5 b=2"]],
+    [
+      "[agent]\na = 1\n[other]\nthis is not read\n= x\n  [nor this\n[agent]\nb = 2",
+      ["2 a=1", "8 b=2"],
+    ],
+    ["; \0 and \ufffd\n[agent]\n# \ufffd\na = 1", ["4 a=1"]],
+    ['[agent]\na = é😀 "quoted"', ['2 a=é😀 "quoted"']],
+  ];
+  for (const [text, expected] of cases) assert.deepEqual(read(text), expected, text);
+});
+
+Deno.test("readSection() tells a section that is absent from one that is empty", () => {
+  for (const text of ["", "\ufeff", "# [agent]\n", "[agents]\nb = 2\n[]\nagent = 3", "[a gent]"]) {
+    assert.equal(read(text), null, text);
+  }
+});
+
+Deno.test("readSection() names the line that is malformed", () => {
+  const noEntry = 'neither "key = value" nor a comment';
+  const noSection = "neither a [section] nor in one";
+  const cases: [line: string, problem: string][] = [
+    ...["nonsense", "= value", ": value", "agent]", "-", "  [other"]
+      .map((line): [string, string] => [line, `is ${noEntry}`]),
+    ...["[agent", "[agent]]", "[agent] b = 2", "[", "[b = 2"]
+      .map((line): [string, string] => [line, `is ${noSection}`]),
+    ...["b = \0", "b\ufffd = 2", "\x08", "[\0]"].map((
+      line,
+    ): [string, string] => [line, "is not text"]),
+    ...["a = 1", "A : 2", "a ="].map((line): [string, string] => [
+      line,
+      "sets 'a' for the second time",
+    ]),
+    ["master-HOST = a", "sets 'master-host' for the second time"],
+  ];
+  for (const [line, problem] of cases) {
+    assert.throws(() => read(`[agent]\na = 1\r\nmaster_host = m\r\r\n${line}\nb = 2`), {
+      name: "SyntaxError",
+      message: `line 5 ${problem}`,
+    }, line);
+  }
+  // In other sections, too, for what follows may be meant for this one.
+  for (
+    const [text, problem] of [
+      ["a = 1\n[agent]", `line 1 is ${noSection}`],
+      ["\n# a\nnonsense\n[agent]", `line 3 is ${noSection}`],
+      ["\ufeff[agent", `line 1 is ${noSection}`],
+      ["[other]\n[agent\na = 1", `line 2 is ${noSection}`],
+      ["[agent]\na = 1\n[other]\nb = 2\n[agent]\na = 3", "line 6 sets 'a' for the second time"],
+      ["\ufffd\ufffd[\0a\0]\0", "line 1 is not text"],
+      ["[other]\nb = \0\n[agent]", "line 2 is not text"],
+    ]
+  ) {
+    assert.throws(() => read(text!), { name: "SyntaxError", message: problem! }, text);
+  }
+});
+
+Deno.test("configure() has a default for everything", () => {
+  assert.deepEqual(configureOn({ variables: { HOME: "/root" } }), {
+    agent: {
+      hostUuid: null,
+      master: null,
+      agentDirectory: "/root/.decnet/agent",
+      storePath: "/var/lib/decnet-agent/topology.db",
+      sockets: ["/var/run/docker.sock", "/run/podman/podman.sock"],
+      networkPrefixes: ["decnet-topology-", "decnet_t_"],
+      containerPrefixes: ["decnet-", "decnet_t_"],
+      images: {
+        base: "debian:bookworm-slim",
+        service: "decnet/{service}:latest",
+        byService: new Map(),
+      },
+    },
+    intervalMs: 30_000,
+    supersede: false,
+    listen: null,
+    textfile: null,
+    warnings: [],
+  });
+});
+
+Deno.test("configure() looks for the certificates in /etc, then below the home", () => {
+  const existing = ["/etc/decnet/agent"];
+  assert.equal(configureOn({ existing }).agent.agentDirectory, "/etc/decnet/agent");
+  const { agent } = configureOn({ variables: { HOME: "/home/a" }, isRoot: false });
+  assert.equal(agent.agentDirectory, "/home/a/.decnet/agent");
+});
+
+Deno.test("configure() finds a folder for the store", () => {
+  const HOME = "/home/a";
+  const cases: [machine: Machine, folder: string][] = [
+    [{ variables: { STATE_DIRECTORY: "/run/state", HOME } }, "/run/state"],
+    [{ variables: { STATE_DIRECTORY: "/run/one:/run/two" }, isRoot: false }, "/run/one"],
+    [{ variables: { STATE_DIRECTORY: "", HOME } }, "/var/lib/decnet-agent"],
+    [{ variables: { HOME, XDG_STATE_HOME: "/x" } }, "/var/lib/decnet-agent"],
+    [
+      { variables: { HOME }, isRoot: false, existing: ["/var/lib/decnet-agent"] },
+      "/var/lib/decnet-agent",
+    ],
+    [{ variables: { HOME, XDG_STATE_HOME: "/x" }, isRoot: false }, "/x/decnet-agent"],
+    [
+      { variables: { HOME, XDG_STATE_HOME: "x" }, isRoot: false },
+      "/home/a/.local/state/decnet-agent",
+    ],
+    [
+      { variables: { HOME, XDG_STATE_HOME: "" }, isRoot: false },
+      "/home/a/.local/state/decnet-agent",
+    ],
+    [{ flags: { "state-dir": "/given/" }, variables: { STATE_DIRECTORY: "/s" } }, "/given"],
+  ];
+  for (const [machine, folder] of cases) {
+    assert.equal(configureOn(machine).agent.storePath, `${folder}/topology.db`);
+  }
+});
+
+Deno.test("configure() lists the sockets that the engine may have", () => {
+  const XDG_RUNTIME_DIR = "/run/user/7";
+  const all = [
+    "/var/run/docker.sock",
+    "/run/user/7/docker.sock",
+    "/run/podman/podman.sock",
+    "/run/user/7/podman/podman.sock",
+  ];
+  const cases: [machine: Machine, sockets: string[]][] = [
+    [{ variables: { XDG_RUNTIME_DIR } }, all],
+    [{ variables: { XDG_RUNTIME_DIR, DOCKER_HOST: "" } }, all],
+    [{ variables: { XDG_RUNTIME_DIR: "run" } }, [
+      "/var/run/docker.sock",
+      "/run/podman/podman.sock",
+    ]],
+    [{ variables: { XDG_RUNTIME_DIR, DOCKER_HOST: "unix:///d" } }, ["/d"]],
+    [{ variables: { DOCKER_HOST: "tcp://d" }, ini: section("docker-host = unix:///i") }, ["/i"]],
+  ];
+  for (const [machine, sockets] of cases) {
+    assert.deepEqual(configureOn(machine).agent.sockets, sockets);
+  }
+});
+
+Deno.test("configure() refuses an engine that is not on this host, wherever it is named", () => {
+  const allowed = `must be ${keys["docker-host"].allowed}`;
+  const cases: [machine: Machine, origin: string][] = [
+    [{ variables: { DOCKER_HOST: "tcp://d:2375" } }, "$DOCKER_HOST"],
+    [{ variables: { DECNET_DOCKER_HOST: "tcp://d:2375" } }, "$DECNET_DOCKER_HOST"],
+    [{ flags: { "docker-host": "tcp://d:2375" } }, "--docker-host"],
+  ];
+  for (const [machine, origin] of cases) {
+    assert.throws(() => configureOn(machine), {
+      name: "UsageError",
+      message: `docker-host: 'tcp://d:2375' (from ${origin}) ${allowed}`,
+    });
+  }
+});
+
+Deno.test("configure() fills in port and name of the master", () => {
+  const { agent } = configureOn({ flags: { "master-host": "10.0.0.1", "host-uuid": "h" } });
+  assert.deepEqual(agent.master, {
+    host: "10.0.0.1",
+    port: 8770,
+    name: "10.0.0.1",
+    fingerprint: null,
+  });
+});
+
+Deno.test("configure() wants a host-uuid with a master, and only then", () => {
+  const message = "host-uuid: required with master-host, but not set; " +
+    "it is this host's id at the master";
+  assert.throws(() => configureOn({ flags: { "master-host": "m" } }), {
+    name: "UsageError",
+    message,
+  });
+  assert.equal(configureOn({ flags: { "host-uuid": "h" } }).agent.hostUuid, "h");
+  assert.equal(
+    configureOn({ flags: { "master-name": "m", "swarmctl-port": "1" } }).agent.master,
+    null,
+  );
+});
+
+Deno.test("configure() puts the images together, those of single services too", () => {
+  const imagesWith = (flags: Record<string, string>) => configureOn({ flags }).agent.images;
+  const [base, service] = ["debian:bookworm-slim", "decnet/{service}:latest"];
+  assert.deepEqual(imagesWith({ "base-image": "b:1" }), {
+    base: "b:1",
+    service,
+    byService: new Map(),
+  });
+  assert.deepEqual(imagesWith({ "service-image": "s/{service}" }), {
+    base,
+    service: "s/{service}",
+    byService: new Map(),
+  });
+  assert.deepEqual(imagesWith({ "base-image": "b", "service-image": "s, ssh=x:2" }), {
+    base: "b",
+    service: "s",
+    byService: new Map([["ssh", "x:2"]]),
+  });
+});
+
+Deno.test("configure() lets only the master push where it listens, unless told otherwise", () => {
+  const listenWith = (flags: Record<string, string>) => configureOn({ flags }).listen;
+  const address = { host: "10.0.0.1", port: 8765 };
+  assert.deepEqual(listenWith({ "listen": "10.0.0.1:8765" }), {
+    ...address,
+    allowedNames: ["decnet-master"],
+  });
+  assert.deepEqual(listenWith({ "listen": "10.0.0.1:8765", "allowed-cn": "a, b" }), {
+    ...address,
+    allowedNames: ["a", "b"],
+  });
+  assert.equal(listenWith({ "allowed-cn": "a" }), null);
+});
+
+Deno.test("configure() reads the section of the ini file as the first agent did", () => {
+  const ini =
+    "\ufeff# ours\r\n[other]\r\ninterval = nonsense\r\n[Agent] ; this\r\nINTERVAL: 7s\r\n" +
+    "state-dir =\r\n; host-uuid = x\r\nHost_UUID = b\r\n";
+  const { agent, intervalMs, warnings } = configureOn({ ini });
+  assert.equal(intervalMs, 7_000);
+  assert.equal(agent.storePath, "/var/lib/decnet-agent/topology.db");
+  assert.equal(agent.hostUuid, "b");
+  assert.deepEqual(warnings, []);
+});
+
+Deno.test("configure() warns of an unknown key in the ini file, and goes on", () => {
+  const { intervalMs, warnings } = configureOn({
+    config: "/my.ini",
+    ini: section("Master_Hosts = m", "interval = 7s", "constructor = x", "once ="),
+  });
+  assert.equal(intervalMs, 7_000);
+  assert.deepEqual(warnings, [
+    "/my.ini line 2: unknown key 'master-hosts' is ignored",
+    "/my.ini line 4: unknown key 'constructor' is ignored",
+    "/my.ini line 5: unknown key 'once' is ignored",
+  ]);
+});
+
+Deno.test("configure() refuses a malformed ini file and names the line", () => {
+  const cases: [ini: string, problem: string][] = [
+    [section("interval = 7s", "nonsense"), 'line 3 is neither "key = value" nor a comment'],
+    [section("host-uuid = a", "host_uuid = a"), "line 3 sets 'host-uuid' for the second time"],
+    ["interval = 7s", "line 1 is neither a [section] nor in one"],
+  ];
+  for (const [ini, problem] of cases) {
+    assert.throws(() => configureOn({ ini }), {
+      name: "UsageError",
+      message: `Cannot read /etc/decnet/decnet.ini: ${problem}`,
+    });
+  }
+});
+
+Deno.test("configure() wants the ini file that --config names, and not the other", () => {
+  assert.equal(configureOn({ config: "/my.ini", ini: section("interval = 9s") }).intervalMs, 9_000);
+  assert.throws(() => configureOn({ config: "/my.ini", ini: null }), {
+    name: "UsageError",
+    message: "Cannot read /my.ini: no such file",
+  });
+  assert.equal(configureOn({ ini: null }).intervalMs, 30_000);
+});
+
+Deno.test("configure() wants a section in the ini file that --config names, and not in the other", () => {
+  for (const ini of ["", "[agents]\ninterval = 9s", "# [agent]\n# interval = 9s"]) {
+    assert.throws(() => configureOn({ config: "/my.ini", ini }), {
+      name: "UsageError",
+      message: "Cannot read /my.ini: no section [agent] in it",
+    });
+    assert.deepEqual(configureOn({ ini }), configureOn({}));
+  }
+  assert.equal(configureOn({ config: "/my.ini", ini: "[AGENT]" }).intervalMs, 30_000);
+});
+
+Deno.test("configure() refuses an ini file that cannot be read", () => {
+  const surroundings: Surroundings = {
+    variable: () => undefined,
+    readFile: () => {
+      throw new Deno.errors.PermissionDenied("permission denied");
+    },
+    exists: () => false,
+    isRoot: false,
+  };
+  assert.throws(() => configure(new Map(), null, surroundings), {
+    name: "UsageError",
+    message: "Cannot read /etc/decnet/decnet.ini: permission denied; let the agent's user read it",
+  });
+});
+
+/** For each key four values, the last of which is no value, and where it ends up. */
+const samples: Record<KeyName, [string[], (configuration: Configuration) => unknown]> = {
+  "master-host": [["a", "b", "c", "a b"], ({ agent }) => agent.master?.host],
+  "swarmctl-port": [["1", "2", "3", "0"], ({ agent }) => String(agent.master?.port)],
+  "master-name": [["a", "b", "c", "*"], ({ agent }) => agent.master?.name],
+  "master-fingerprint": [
+    [..."abc"].map((digit) => digit.repeat(64)).concat("a"),
+    ({ agent }) => agent.master?.fingerprint,
+  ],
+  "host-uuid": [["a", "b", "c", "a b"], ({ agent }) => agent.hostUuid],
+  "agent-dir": [["/a", "/b", "/c", "\t"], ({ agent }) => agent.agentDirectory],
+  "state-dir": [
+    ["/a", "/b", "/c", "\t"],
+    ({ agent }) => agent.storePath.replace("/topology.db", ""),
+  ],
+  "docker-host": [
+    ["unix:///a", "unix:///b", "unix:///c", "/a"],
+    ({ agent }) => `unix://${agent.sockets.join()}`,
+  ],
+  "interval": [["5s", "6s", "7s", "4s"], ({ intervalMs }) => `${intervalMs / 1000}s`],
+  "network-prefix": [["a", "b", "c", "-"], ({ agent }) => agent.networkPrefixes.join()],
+  "container-prefix": [["a", "b", "c", "-"], ({ agent }) => agent.containerPrefixes.join()],
+  "base-image": [["a", "b", "c", "A"], ({ agent }) => agent.images.base],
+  "service-image": [["a", "b/{service}", "c", "{service"], ({ agent }) => agent.images.service],
+  "listen": [
+    ["10.0.0.1:1", "[::1]:2", "0.0.0.0:3", "10.0.0.1"],
+    ({ listen }) => listen?.host.replace(/.*:.*/, "[$&]").concat(`:${listen.port}`),
+  ],
+  "allowed-cn": [["a", "b", "c", ","], ({ listen }) => listen?.allowedNames.join()],
+  "textfile": [["/a.prom", "b.prom", "/c.prom", "/"], ({ textfile }) => textfile],
+  "supersede": [["true", "false", "true", "yes"], ({ supersede }) => String(supersede)],
+};
+
+for (const name of keyNames) {
+  const [[flag, variable, ini, wrong], read] = samples[name] as [
+    string[],
+    typeof samples[KeyName][1],
+  ];
+  // What else must be there for the key to have an effect.
+  const needed = { "master-host": "m", "host-uuid": "h", "listen": "0.0.0.0:1" };
+  const neededIni = Object.entries(needed).filter(([key]) => key !== name)
+    .map(([key, value]) => `${key} = ${value}`);
+  const withSources = (...[flag, variable, ini]: (string | undefined)[]) =>
+    configureOn({
+      flags: flag === undefined ? {} : { [name]: flag },
+      variables: variable === undefined ? {} : { [variableOf(name)]: variable },
+      ini: section(...neededIni, ...(ini === undefined ? [] : [`${name} = ${ini}`])),
+    });
+
+  Deno.test(`configure() takes ${name} from the flag, else the variable, else the ini file`, () => {
+    assert.equal(read(withSources(flag, variable, ini)), flag);
+    assert.equal(read(withSources(undefined, variable, ini)), variable);
+    assert.equal(read(withSources(undefined, "", ini)), ini);
+    assert.equal(read(withSources(undefined, undefined, ini)), ini);
+    // What is not used is not looked at either.
+    assert.equal(read(withSources(flag, wrong, wrong)), flag);
+  });
+
+  Deno.test(`configure() refuses a wrong ${name} with its value, its place and what is allowed`, () => {
+    const line = 2 + neededIni.length;
+    const cases: [sources: Parameters<typeof withSources>, origin: string][] = [
+      [[wrong, variable, ini], `--${name}`],
+      [[undefined, wrong, ini], `$${variableOf(name)}`],
+      // White space around a value is no part of it in an ini file.
+      ...(wrong === "\t" ? [] : [
+        [[undefined, undefined, wrong], `/etc/decnet/decnet.ini line ${line}`] as [
+          Parameters<typeof withSources>,
+          string,
+        ],
+      ]),
+    ];
+    for (const [sources, origin] of cases) {
+      assert.throws(() => withSources(...sources), {
+        name: "UsageError",
+        message: `${name}: '${wrong}' (from ${origin}) must be ${keys[name].allowed}`,
+      });
+    }
+  });
+}
+
+const length = 100_000;
+
+/** Runs it, and again if it took long: another program may have had the processor. */
+function isFast(work: () => void): boolean {
+  return Array.from({ length: 3 }).some(() => {
+    const startedAt = performance.now();
+    work();
+    return performance.now() - startedAt < 1_000;
+  });
+}
+
+Deno.test("readSection() is done in no time with a line of 100,000 spaces", () => {
+  const text = `[agent]\na${" ".repeat(length)}b`;
+  const read = () => assert.throws(() => readSection(text, "agent"), /line 2 is neither/);
+  assert.ok(isFast(read));
+});
+
+Deno.test("readSection() is done in no time with 40,000 keys", () => {
+  const lines = Array.from({ length: 40_000 }, (_, index) => `key-${index} = 1`);
+  assert.ok(isFast(() => {
+    assert.equal(readSection(["[agent]", ...lines].join("\n"), "agent")?.length, 40_000);
+  }));
+});
+
+Deno.test("readSection() takes the first mark, with the white space around it, as the end of the key", () => {
+  const text = "[agent]\nmaster_host \t=  a = b:c \nhost-uuid:=x\ninterval =";
+  assert.deepEqual(readSection(text, "agent"), [
+    { key: "master-host", value: "a = b:c", line: 2 },
+    { key: "host-uuid", value: "=x", line: 3 },
+    { key: "interval", value: "", line: 4 },
+  ]);
+  for (const line of ["= x", "x", ":", "a\u2028 = x"]) {
+    assert.throws(() => readSection(`[agent]\n${line}`, "agent"), /line 2 is neither/, line);
+  }
+});
+
+Deno.test("keys are parsed in no time, however long their values are", () => {
+  for (const [name, { parse }] of Object.entries(keys)) {
+    for (const unit of ["[", ":", "::", "/", "a.", "a-", "--", ",", " ", "=", "0"]) {
+      const value = `[${unit.repeat(length)} !`;
+      assert.ok(isFast(() => parse(value)), `${name as KeyName}: ${unit}`);
+    }
+  }
+});

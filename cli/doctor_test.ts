@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import type { Result } from "../doctor/context.ts";
+import type { Finding } from "../doctor/doctor.ts";
+import { section } from "../tests/support/command_line.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { doctorJson, explainConfiguration, findingText } from "./doctor.ts";
+import type { KeyName } from "./options.ts";
+
+function finding(name: string, result: Result): Finding {
+  return { check: { name, code: 2, run: () => result }, result };
+}
+
+const bad = finding("socket", {
+  state: "failed",
+  saw: ["one", "two\x1b[31m\nthree"],
+  mend: "a\nb",
+});
+
+Deno.test("findingText() aligns what was seen, and has the mend beneath", () => {
+  assert.equal(
+    findingText(bad, false),
+    "socket            failed   one\n" +
+      `${" ".repeat(27)}two [31m three\n` +
+      `${" ".repeat(27)}→ a b\n`,
+  );
+  assert.equal(
+    findingText(finding("api", { state: "skipped", saw: ["off"] }), false),
+    "api               skipped  off\n",
+  );
+});
+
+Deno.test("findingText() colours the state, and nothing else", () => {
+  const [first, ...others] = findingText(bad, true).split("\n");
+  assert.equal(first, "socket            \x1b[31mfailed   \x1b[0mone");
+  assert.ok(!others.join("").includes("\x1b"));
+});
+
+Deno.test("doctorJson() has a mend where there is something to mend", () => {
+  const good = finding("clock", { state: "ok", saw: ["it is late", "very"] });
+  assert.deepEqual(doctorJson([good, bad], 2), {
+    status: "CRITICAL",
+    exit_code: 2,
+    checks: [
+      { name: "clock", state: "ok", saw: "it is late; very" },
+      { name: "socket", state: "failed", saw: "one; two [31m three", mend: "a b" },
+    ],
+  });
+});
+
+/** Explains what is set by flags, variables and the ini file. */
+function explain(
+  { flags = {}, variables = {}, ini = null }: {
+    flags?: Partial<Record<KeyName, string>>;
+    variables?: Record<string, string>;
+    ini?: string | null;
+  },
+) {
+  return explainConfiguration(new Map(Object.entries(flags) as [KeyName, string][]), null, {
+    variable: (name) => variables[name],
+    readFile: () => ini,
+    exists: (path) => path === "/etc/decnet/decnet.ini" && ini !== null,
+    isRoot: true,
+  });
+}
+
+Deno.test("explainConfiguration() tells of each key that is set its value and what sets it", () => {
+  const { settings, problems, configuration } = explain({
+    flags: { "interval": "10s" },
+    variables: { DECNET_STATE_DIR: "/state", DOCKER_HOST: "unix:///d.sock" },
+    ini: section("interval = 20s", "agent-dir = /certs"),
+  });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(Object.fromEntries(settings.map(({ key, text }) => [key, text])), {
+    "interval": "10s (--interval)",
+    "state-dir": "/state ($DECNET_STATE_DIR)",
+    "docker-host": "unix:///d.sock ($DOCKER_HOST)",
+    "agent-dir": "/certs (/etc/decnet/decnet.ini line 3)",
+  });
+  assert.equal(configuration.intervalMs, 10_000);
+  assert.deepEqual(configuration.agent.sockets, ["/d.sock"]);
+});
+
+Deno.test("explainConfiguration() takes the default for what is wrong, and tells all that is", () => {
+  const { configuration, problems } = explain({
+    flags: { "swarmctl-port": "0" },
+    variables: { DECNET_INTERVAL: "soon", DOCKER_HOST: "tcp://1.2.3.4" },
+    ini: section("master-host = m", "host-uuid = h", "nonsense = 1"),
+  });
+  assert.equal(configuration.intervalMs, 30_000);
+  assert.equal(configuration.agent.master?.port, 8770);
+  assert.equal(configuration.agent.sockets[0], "/var/run/docker.sock");
+  assert.deepEqual(
+    problems.map(({ text, mend, isWarning }) => [text.split(" ")[0], mend, isWarning]),
+    [
+      ["swarmctl-port:", "start it without --swarmctl-port: the default is 8770", false],
+      ["docker-host:", "unset DOCKER_HOST", false],
+      ["interval:", "unset DECNET_INTERVAL", false],
+      ["/etc/decnet/decnet.ini", "vi +4 /etc/decnet/decnet.ini", true],
+    ],
+  );
+});
+
+Deno.test("explainConfiguration() goes on without an ini file that it cannot understand", () => {
+  const { configuration, problems } = explain({
+    flags: { "interval": "10s" },
+    ini: "[agent]\nmaster-host = m\nhuh\n",
+  });
+  assert.equal(configuration.agent.master, null);
+  assert.equal(configuration.intervalMs, 10_000);
+  assert.equal(problems.length, 1);
+  assert.equal(problems[0]!.mend, "vi +3 /etc/decnet/decnet.ini");
+});
+
+Deno.test("lineOf() calls the agent with the flags that are right, as a shell takes them", () => {
+  const flags = new Map<KeyName, string>([
+    ["state-dir", "/a state"],
+    ["interval", "1s"],
+    ["docker-host", "unix:///d.sock"],
+  ]);
+  const { lineOf } = explainConfiguration(flags, "my.ini", {
+    variable: () => undefined,
+    readFile: () => "[agent]",
+    exists: () => true,
+    isRoot: true,
+  });
+  assert.equal(
+    lineOf("apply", "--stored"),
+    "decnet-agent apply --stored --config=my.ini '--state-dir=/a state' " +
+      "--docker-host=unix:///d.sock",
+  );
+  assert.equal(explain({}).lineOf("state"), "decnet-agent state");
+});
+
+Deno.test("commandToSetAll() changes lines before it adds any, and has an active service read them", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/agent.ini`;
+  await Deno.writeTextFile(path, "# ours\n[agent]\nnetwork-prefix = x\n");
+  const { commandToSetAll } = explainConfiguration(new Map(), path, {
+    variable: () => undefined,
+    readFile: Deno.readTextFileSync,
+    exists: () => true,
+    isRoot: true,
+    isServiceActive: true,
+  });
+  const [command, notice] = commandToSetAll([
+    ["container-prefix", "a_"],
+    ["network-prefix", "b_"],
+  ]).split(" && systemctl ");
+  assert.equal(notice, "reload decnet-agent");
+  const { success } = await new Deno.Command("sh", { args: ["-c", command!] }).output();
+  assert.ok(success, command);
+  const text = await Deno.readTextFile(path);
+  assert.equal(text, "# ours\n[agent]\ncontainer-prefix = a_\nnetwork-prefix = b_\n");
+});
+
+Deno.test("commandToSet() changes what counts: the flag, the variable, the line, or the file", () => {
+  const set = (where: Parameters<typeof explain>[0]) =>
+    explain(where).commandToSet("master-name", "m.test");
+  assert.equal(set({ flags: { "master-name": "x" } }), "start it with --master-name=m.test");
+  assert.equal(
+    set({ variables: { DECNET_MASTER_NAME: "x" } }),
+    "export DECNET_MASTER_NAME=m.test",
+  );
+  assert.equal(
+    set({ ini: section("master_name = x") }),
+    "sed -i '2s|.*|master-name = m.test|' /etc/decnet/decnet.ini",
+  );
+  assert.equal(
+    set({ ini: section("interval = 9s") }),
+    "sed -i '/^\\[agent\\]/a master-name = m.test' /etc/decnet/decnet.ini",
+  );
+  assert.equal(
+    set({}),
+    "mkdir -p /etc/decnet && printf '[agent]\\nmaster-name = m.test\\n' > /etc/decnet/decnet.ini",
+  );
+});
+
+/** What mends the one problem with a file named by `--config`. */
+function mendOf(path: string, readFile: () => string | null): string {
+  const { problems } = explainConfiguration(new Map(), path, {
+    variable: () => undefined,
+    readFile,
+    exists: () => true,
+    isRoot: true,
+  });
+  assert.equal(problems.length, 1);
+  return problems[0]!.mend;
+}
+
+function refuse(message: string): () => never {
+  return () => {
+    throw new Error(message);
+  };
+}
+
+Deno.test("explainConfiguration() never has a file printed over that is there", () => {
+  assert.equal(mendOf("my.ini", () => "[agnet]\nmaster-host = m\n"), "vi +1 my.ini");
+  assert.equal(mendOf("my.ini", () => ""), "vi +1 my.ini");
+  const isFolder = refuse("it is not a regular file of at most 1 MiB");
+  assert.equal(
+    mendOf("/tmp", isFolder),
+    "start it without --config: the default is /etc/decnet/decnet.ini",
+  );
+});
+
+Deno.test("explainConfiguration() names paths as a shell takes them", () => {
+  assert.equal(mendOf("my agent.ini", () => "[agent]\nhuh\n"), "vi +2 'my agent.ini'");
+});
+
+Deno.test("explainConfiguration() has an absent file made together with its folder", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/new folder/agent.ini`;
+  const mend = mendOf(path, () => null).replace("decnet-agent print config", "echo printed");
+  const { success } = await new Deno.Command("sh", { args: ["-c", mend] }).output();
+  assert.ok(success, mend);
+  assert.equal(await Deno.readTextFile(path), "printed\n");
+});
+
+Deno.test("explainConfiguration() has a service restarted for what a reload cannot change", () => {
+  const { problems } = explainConfiguration(new Map([["interval", "1s"]]), null, {
+    variable: () => undefined,
+    readFile: () => `[agent]\nstate-dir = ${"a".repeat(5000)}\nlisten = here\n`,
+    exists: () => true,
+    isRoot: true,
+    isServiceActive: true,
+  });
+  assert.deepEqual(problems.map(({ mend }) => mend).sort(), [
+    "start it without --interval: the default is 30s",
+    "vi +2 /etc/decnet/decnet.ini && systemctl restart decnet-agent",
+    "vi +3 /etc/decnet/decnet.ini && systemctl reload decnet-agent",
+  ]);
+});

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { AgentSetup, document, topologyId, versionHash } from "../tests/support/agent_setup.ts";
+import { flagsOf, runOn } from "../tests/support/command_line.ts";
+import { container } from "../tests/support/engine/state.ts";
+import { keyNames, variableOf } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+import manifest from "../deno.json" with { type: "json" };
+
+Deno.test("run() --help tells every flag and its variable", async () => {
+  for (const flag of ["--help", "-h"]) {
+    const { code, stdout, stderr } = await runOn([flag]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    for (const name of keyNames) assert.ok(stdout.includes(`\n  --${name} `), name);
+    const options = ["--json", "--dry-run", "--hash HEX", "--no-wait", "--config FILE"];
+    for (const option of [...options, "--version", "--help"]) {
+      assert.ok(stdout.includes(`\n  ${option}`), option);
+    }
+    for (const command of ["--once", "state", "apply FILE|-", "teardown ID", "hash FILE|-"]) {
+      assert.ok(stdout.includes(`\n  decnet-agent ${command} `), command);
+    }
+    assert.ok(stdout.includes(variableOf("master-host")));
+    assert.ok(stdout.endsWith("\n") && !/[ \t]\n/.test(stdout));
+  }
+});
+
+Deno.test("run() --version tells the versions of the agent and what it is built on", async () => {
+  const { code, stdout } = await runOn(["--version"]);
+  assert.equal(code, 0);
+  const expected = `decnet-agent ${manifest.version} (Deno ${Deno.version.deno}, SQLite `;
+  assert.ok(stdout.startsWith(expected) && /\d+\.\d+\.\d+\)\n$/.test(stdout), stdout);
+  const json = JSON.parse((await runOn(["--version", "--json"])).stdout);
+  assert.deepEqual(Object.keys(json), ["agent", "deno", "sqlite"]);
+  assert.equal(json.agent, manifest.version);
+});
+
+Deno.test("run() hash prints the version hash of a file or of standard input", async () => {
+  const read: string[] = [];
+  const readInput = (path: string) => {
+    read.push(path);
+    return Promise.resolve(new TextEncoder().encode(document));
+  };
+  for (const path of ["-", "/a b"]) {
+    const ended = await runOn(["hash", path], { readInput });
+    assert.deepEqual(ended, { code: 0, stdout: `${versionHash}\n`, stderr: "" });
+  }
+  assert.deepEqual(read, ["-", "/a b"]);
+  const { stdout } = await runOn(["hash", "-", "--json"], { readInput });
+  assert.deepEqual(JSON.parse(stdout), { version_hash: versionHash });
+});
+
+Deno.test("run() hash says what is wrong with its input and ends with 3", async () => {
+  const cases: [bytes: Uint8Array<ArrayBuffer> | Error, message: RegExp][] = [
+    [new Deno.errors.NotFound("no such file"), /^decnet-agent: Cannot read x: no such file\n$/],
+    [new TextEncoder().encode("{"), /^decnet-agent: Cannot read x: .*not JSON at the end\n$/],
+    [new Uint8Array([0x22, 0xff, 0x22]), /^decnet-agent: Cannot read x: .*\n$/],
+    [new TextEncoder().encode("[".repeat(999)), /nests deeper than 256 levels\n$/],
+  ];
+  for (const [bytes, message] of cases) {
+    const readInput = () => bytes instanceof Error ? Promise.reject(bytes) : Promise.resolve(bytes);
+    const { code, stdout, stderr } = await runOn(["hash", "x"], { readInput });
+    assert.deepEqual([code, stdout], [3, ""]);
+    assert.match(stderr, message);
+  }
+});
+
+Deno.test("run() needs no configuration for --help, --version and hash", async () => {
+  const broken: Partial<Terminal> = {
+    variable: (name) => name === "DOCKER_HOST" ? "tcp://d" : "\0",
+    readFile: () => "[agent]\nnonsense",
+    readInput: () => Promise.resolve(new TextEncoder().encode("{}")),
+  };
+  for (const args of [["--help"], ["--version"], ["hash", "-"]]) {
+    assert.equal((await runOn(args, broken)).code, 0);
+  }
+  for (const args of [[], ["--once"], ["state"], ["apply", "-"], ["teardown", "a"]]) {
+    assert.equal((await runOn(args, broken)).code, 3);
+  }
+});
+
+Deno.test("run() says what is wrong as JSON too, where a program reads a check's result", async () => {
+  for (const args of [["--once", "--json", "--x"], ["doctor", "--json", "--x"]]) {
+    const { code, stdout, stderr } = await runOn(args);
+    const summary = "--x is not a flag; --help lists them";
+    assert.deepEqual(JSON.parse(stdout), { status: "UNKNOWN", exit_code: 3, summary });
+    assert.deepEqual([code, stderr], [3, `decnet-agent: ${summary}\n`]);
+  }
+});
+
+Deno.test("run() ends with 3 when its answer could not be written", async () => {
+  await using setup = await AgentSetup.create();
+  const machine: Partial<Terminal> = {
+    stdout: () => "lost",
+    readInput: () => Promise.resolve(new TextEncoder().encode(document)),
+  };
+  const flags = flagsOf(setup, { master: false });
+  for (const args of [["--help"], ["--version"], ["hash", "-"], ["state"], ["--once"]]) {
+    const { code } = await runOn([...args, ...flags], { ...machine, stdout: () => "written" });
+    assert.equal(code, 0, args.join());
+    assert.equal((await runOn([...args, ...flags], machine)).code, 3, args.join());
+  }
+  // What is worse than that is told all the same.
+  setup.engine.fault = { kind: "status", status: 500, message: "boom" };
+  assert.equal((await runOn(["--once", ...flags], machine)).code, 2);
+});
+
+Deno.test("run() says what is wrong with its use or configuration and ends with 3", async () => {
+  const cases: [args: string[], message: string][] = [
+    [["--nonsense"], "--nonsense is not a flag; --help lists them"],
+    [
+      ["state", "--interval=4s"],
+      "interval: '4s' (from --interval) must be a time from 5s to 1h, " +
+      "such as 30s, 5m or 1h",
+    ],
+    [["--config=/x.ini"], "Cannot read /x.ini: no such file"],
+    [
+      ["--master-host=m"],
+      "host-uuid: required with master-host, but not set; it is this host's id at the master",
+    ],
+  ];
+  for (const [args, message] of cases) {
+    assert.deepEqual(await runOn(args), {
+      code: 3,
+      stdout: "",
+      stderr: `decnet-agent: ${message}\n`,
+    });
+    // Monitoring reads standard output.
+    const line = `DECNET UNKNOWN - ${message}\n`;
+    const once = args.filter((arg) => arg !== "state");
+    assert.equal((await runOn([...once, "--once"])).stdout, line);
+    assert.deepEqual(JSON.parse((await runOn(["--json", ...once, "--once"])).stdout), {
+      status: "UNKNOWN",
+      exit_code: 3,
+      summary: message,
+    });
+  }
+});
+
+Deno.test("run() writes warnings of the configuration beside the result", async () => {
+  await using setup = await AgentSetup.create();
+  const readFile = () => "[agent]\ncolour = red\n\x1b[31msize\u202e = 1";
+  const flags = flagsOf(setup, { master: false });
+  const warnings = [
+    "/etc/decnet/decnet.ini line 2: unknown key 'colour' is ignored",
+    "/etc/decnet/decnet.ini line 3: unknown key ' [31msize ' is ignored",
+  ];
+  const stderr = warnings.map((warning) => `decnet-agent: ${warning}\n`).join("");
+  const once = await runOn(["--once", ...flags], { readFile });
+  assert.deepEqual([once.code, once.stderr], [1, stderr]);
+  // Monitoring reads standard output only, and a key that is misspelt is not in force.
+  assert.ok(once.stdout.startsWith(`DECNET WARNING - ${warnings.join("; ")} | `), once.stdout);
+  const json = await runOn(["--once", "--json", ...flags], { readFile });
+  assert.deepEqual([json.code, JSON.parse(json.stdout).status], [1, "WARNING"]);
+  const state = await runOn(["state", ...flags], { readFile });
+  assert.deepEqual([state.code, state.stderr], [0, stderr]);
+});
+
+Deno.test("run() says that it started and stopped when the loop is stopped", async () => {
+  await using setup = await AgentSetup.create();
+  const stopSignal = () => AbortSignal.abort(new Error("the agent is stopping"));
+  const { code, stdout, stderr } = await runOn(flagsOf(setup), { stopSignal });
+  assert.deepEqual([code, stdout], [0, ""]);
+  const [started, stopped, end] = stderr.split("\n");
+  assert.equal(
+    started,
+    `level=info msg=started version=${manifest.version} master=127.0.0.1:${setup.port} host=host-1 ` +
+      `interval=30s store=${setup.storePath} docker=${setup.engine.socketPath} listen=off`,
+  );
+  assert.deepEqual([stopped, end], ["level=info msg=stopped", ""]);
+});
+
+Deno.test("run() state tells people what is applied, what runs, and how they differ", async () => {
+  await using setup = await AgentSetup.create();
+  const state = () => runOn(["state", ...flagsOf(setup)]);
+  assert.deepEqual(await state(), {
+    code: 0,
+    stdout: "topology      none (idle)\nnetworks      none\ncontainers    none\n" +
+      "drift         consistent\n",
+    stderr: "",
+  });
+  setup.apply();
+  setup.changeStore((store) => store.recordError(topologyId, "line\n\x1b[31mbreak"));
+  setup.engine.containers = [container({ name: "decnet-x" })];
+  const { code, stdout } = await state();
+  assert.equal(code, 1);
+  assert.equal(
+    stdout,
+    `topology      ${topologyId}
+hash          ${versionHash}
+applied       2023-11-14T22:13:20.000Z
+last error    line [31mbreak
+networks      decnet_t_11111111_lan-00
+containers    decnet-x
+drift         drifted
+  missing     container decnet_t_11111111_decky-001
+  missing     container decnet_t_11111111_decky-001-ssh
+  unexpected  container decnet-x (running)
+`,
+  );
+  assert.equal(setup.master.connectionCount, 0);
+});
+
+Deno.test("run() state --json answers what GET /topology/state would", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const { code, stdout } = await runOn(["state", "--json", ...flagsOf(setup)]);
+  assert.equal(code, 0);
+  await runOn(["--once", ...flagsOf(setup)]);
+  assert.deepEqual(
+    JSON.parse(stdout),
+    (setup.master.beats[0]!.body as { topology: unknown }).topology,
+  );
+});
+
+Deno.test("run() state says that Docker or the store cannot be read", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  setup.engine.fault = { kind: "status", status: 500, message: "boom" };
+  const down = await runOn(["state", ...flagsOf(setup)]);
+  assert.equal(down.code, 2);
+  assert.match(down.stdout, /\ndocker {8}Cannot observe Docker .*boom.*\ndrift {9}unknown: /);
+  await Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
+  const unreadable = await runOn(["state", "--json", ...flagsOf(setup)]);
+  assert.deepEqual([unreadable.code, unreadable.stdout], [3, "null\n"]);
+  assert.match(unreadable.stderr, /^decnet-agent: Cannot read the store .*not a database\n$/);
+});

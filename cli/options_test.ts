@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { keyCases } from "../tests/support/certificates.ts";
+import { keyNames, keys, variableOf } from "./options.ts";
+import manifest from "../deno.json" with { type: "json" };
+
+for (const name of keyNames) {
+  Deno.test(`${name} takes what it may be, and nothing else`, () => {
+    const parse: (text: string) => unknown = keys[name].parse;
+    for (const [text, value] of keyCases[name].taken) assert.deepEqual(parse(text), value, text);
+    for (const text of keyCases[name].refused) {
+      assert.equal(parse(text), null, `takes ${JSON.stringify(text)}`);
+    }
+  });
+}
+
+Deno.test("each key has a text for the help", () => {
+  assert.deepEqual(keyNames, Object.keys(keyCases));
+  for (const name of keyNames) {
+    const { placeholder, summary, fallback, allowed } = keys[name];
+    for (const text of [placeholder, summary, fallback, allowed]) {
+      assert.match(text, /^\S[^\n]*[^\s.]$/);
+    }
+  }
+});
+
+Deno.test("variableOf() names the variable of a key", () => {
+  assert.equal(variableOf("master-host"), "DECNET_MASTER_HOST");
+  assert.equal(variableOf("swarmctl-port"), "DECNET_SWARMCTL_PORT");
+  assert.equal(variableOf("allowed-cn"), "DECNET_ALLOWED_CN");
+});
+
+Deno.test("deno.json permits what the agent reads, and nothing else", () => {
+  const surroundings = [
+    "HOME",
+    "DOCKER_HOST",
+    "NOTIFY_SOCKET",
+    "NO_COLOR",
+    "STATE_DIRECTORY",
+    "TERM",
+    "WATCHDOG_USEC",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+  ];
+  const { env, sys, run, ffi, import: imports } = manifest.permissions.agent;
+  assert.deepEqual([...env].sort(), [...surroundings, ...keyNames.map(variableOf)].sort());
+  assert.deepEqual(sys, ["uid", "networkInterfaces", "statfs", "getPriority"]);
+  // Left out, or false, some hosts would still be granted.
+  assert.deepEqual([run, ffi, imports], [false, false, { deny: true }]);
+});

@@ -1,0 +1,177 @@
+import { describeDrift } from "../agent/change_log.ts";
+import type { Beat } from "../agent/heartbeat.ts";
+import { printable } from "../host/log.ts";
+import { driftKinds } from "../topology/drift.ts";
+
+/** Exit codes and the words of monitoring plugins for them; a higher one is worse. */
+export const statusWords = ["OK", "WARNING", "CRITICAL", "UNKNOWN"] as const;
+
+/** 0 to 3. */
+export type ExitCode = 0 | 1 | 2 | 3;
+
+/** Something that is not as it should be. */
+export interface Finding {
+  readonly code: Exclude<ExitCode, 0>;
+  readonly text: string;
+}
+
+/** The worst of the findings; 0 when there are none. */
+export function worst(findings: readonly Finding[]): ExitCode {
+  return findings.reduce<ExitCode>((code, finding) => finding.code > code ? finding.code : code, 0);
+}
+
+/** What becomes of a damaged file, which a check leaves alone. */
+const damageMend = "a running agent, or the next apply or teardown, sets it aside and begins " +
+  "an empty database";
+
+/**
+ * All that is wrong according to a beat, and to the configuration, the worst first. The codes are in
+ * docs/protocol.md.
+ */
+export function findingsOf(
+  { stock, body, delivery, certificates }: Beat,
+  warnings: readonly string[] = [],
+): Finding[] {
+  const findings: Finding[] = [];
+  const add = (code: Finding["code"], text: string | null | undefined) => {
+    if (typeof text === "string") findings.push({ code, text });
+  };
+  const hasNoCertificates = certificates?.expiresAt === null;
+  const { store } = stock;
+  if (store.state !== "unreadable") add(1, body.store.detail);
+  else add(3, store.isDamaged ? `${store.detail}; ${damageMend}` : store.detail);
+  add(hasNoCertificates ? 3 : 1, certificates?.problem);
+  add(2, "error" in stock.observed ? stock.observed.error : null);
+  if (!hasNoCertificates) add(2, "error" in delivery ? delivery.error : null);
+  const lastError = body.topology?.last_error ?? null;
+  add(1, lastError === null ? null : `the last apply or teardown failed: ${lastError}`);
+  // Without an answer of Docker, or without the store, the reason is among the findings already.
+  if (stock.engine && body.topology) add(1, describeDrift(stock.drift));
+  for (const warning of warnings) add(1, warning);
+  return findings.sort((a, b) => b.code - a.code);
+}
+
+/**
+ * The result of a check as one line in the form of monitoring plugins: status, text, and behind `|`
+ * the performance data.
+ */
+export function onceText(beat: Beat, findings: readonly Finding[]): string {
+  const data = perfdata(beat);
+  const line = `DECNET ${statusWords[worst(findings)]} - ${summary(beat, findings)}`;
+  return data === "" ? line : `${line} | ${data}`;
+}
+
+/** The same line for a failure that came before anything could be checked. */
+export function failureText(message: string): string {
+  return `DECNET ${statusWords[3]} - ${oneLine(message)}`;
+}
+
+/** What was found, in a few words. */
+export function summary({ stock, delivery }: Beat, findings: readonly Finding[]): string {
+  if (findings.length > 0) return oneLine(findings.map(({ text }) => text).join("; "));
+  const { applied } = stock.store.state === "ok" ? stock.store : { applied: null };
+  const topology = applied
+    ? `topology ${applied.topologyId} at ${applied.versionHash.slice(0, 12)}`
+    : "idle";
+  return oneLine(`${topology}, ${counts(stock)}, ${deliveryWords[delivery.result]}`);
+}
+
+const deliveryWords = {
+  delivered: "beat delivered",
+  rejected: "beat rejected",
+  unreachable: "master unreachable",
+  not_configured: "no master configured",
+  dry_run: "beat not sent (dry run)",
+} as const;
+
+function counts({ observed }: Beat["stock"]): string {
+  if ("error" in observed) return "Docker unreachable";
+  return `${plural(observed.bridges.length, "network")} and ${
+    plural(observed.containers.length, "container")
+  } run`;
+}
+
+/** A count and its noun: `1 network`, `2 networks`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function perfdata({ stock, delivery }: Beat): string {
+  const { observed, engine, drift } = stock;
+  const data: string[] = [];
+  if (!("error" in observed)) {
+    data.push(`networks=${observed.bridges.length}`, `containers=${observed.containers.length}`);
+  }
+  if (drift.state !== "unknown") {
+    const total = driftKinds.reduce((sum, kind) => sum + drift[kind].length, 0);
+    data.push(`drift=${total}`);
+  }
+  if (engine) data.push(`docker=${seconds(engine.latencyMs)}`);
+  if ("latencyMs" in delivery && delivery.latencyMs !== null) {
+    data.push(`master=${seconds(delivery.latencyMs)}`);
+  }
+  return data.join(" ");
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(3)}s`;
+}
+
+/** Text from outside must not break the line, nor pass for performance data. */
+function oneLine(text: string): string {
+  return printable(text).replaceAll("|", "/");
+}
+
+/** The result of a check as an object for `--json` (docs/protocol.md). */
+export function onceJson(beat: Beat, findings: readonly Finding[], storePath: string) {
+  const { body, certificates, checkedAt } = beat;
+  return {
+    ...statusJson(worst(findings), summary(beat, findings)),
+    agent_version: body.agent_version,
+    host_uuid: body.host_uuid,
+    checked_at: new Date(checkedAt).toISOString(),
+    topology: body.topology,
+    drift: body.topology ? body.topology.drift : null,
+    store: { path: storePath, ...body.store },
+    docker: dockerJson(beat),
+    master: masterJson(beat),
+    certificates: certificates && {
+      expires_at: certificates.expiresAt === null
+        ? null
+        : new Date(certificates.expiresAt).toISOString(),
+      problem: certificates.problem,
+    },
+  };
+}
+
+/** The first fields of every result. */
+export function statusJson(code: ExitCode, summary: string) {
+  return { status: statusWords[code], exit_code: code, summary };
+}
+
+function dockerJson({ stock: { socket, engine, observed } }: Beat) {
+  const host = socket && `unix://${socket}`;
+  if ("error" in observed) return { host, error: observed.error };
+  return {
+    host,
+    version: engine!.version,
+    api_version: engine!.apiVersion,
+    latency_ms: rounded(engine!.latencyMs),
+  };
+}
+
+function masterJson({ delivery }: Beat) {
+  const sent = "httpStatus" in delivery ? delivery : null;
+  return {
+    url: "url" in delivery ? delivery.url : null,
+    result: delivery.result,
+    http_status: sent?.httpStatus ?? null,
+    latency_ms: sent && sent.latencyMs !== null ? rounded(sent.latencyMs) : null,
+    ...(sent?.error ? { error: sent.error } : {}),
+  };
+}
+
+/** To a tenth of a millisecond: more would be noise. */
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

@@ -1,0 +1,368 @@
+import assert from "node:assert/strict";
+import type { Beat } from "../agent/heartbeat.ts";
+import { AgentSetup, topologyId, versionHash } from "../tests/support/agent_setup.ts";
+import { flagsOf, runOn } from "../tests/support/command_line.ts";
+import {
+  applied,
+  beatWith,
+  consistent,
+  deliveries,
+  dockerDown,
+  storeUnreadable,
+} from "../tests/support/heartbeat.ts";
+import { readPluginOutput } from "../tests/support/plugin_output.ts";
+import { driftKinds } from "../topology/drift.ts";
+import { failureText, findingsOf, onceText, worst } from "./report.ts";
+import manifest from "../deno.json" with { type: "json" };
+
+type Sample = Parameters<typeof beatWith>[0];
+
+const drifted = {
+  ...consistent,
+  state: "drifted",
+  stopped: [{ type: "container", name: "c", detail: "exited" }],
+} as const;
+const store = (change: Partial<typeof applied>) =>
+  ({ state: "ok", applied: { ...applied, ...change } }) as const;
+
+Deno.test("findingsOf() gives each finding its code", () => {
+  const cases: [what: string, sample: Sample, findings: [code: number, text: string][]][] = [
+    ["all is well", {}, []],
+    ["idle", { stock: { store: { state: "idle" } } }, []],
+    ["a dry run", { delivery: deliveries.dryRun }, []],
+    ["no master", { delivery: deliveries.notConfigured, certificates: null }, []],
+    ["drift", { stock: { drift: drifted } }, [[1, "stopped c (exited)"]]],
+    [
+      "drift on an idle host",
+      { stock: { store: { state: "idle" }, drift: drifted } },
+      [[1, "stopped c (exited)"]],
+    ],
+    [
+      "no document",
+      { stock: { drift: { state: "unknown", detail: "the store holds no document" } } },
+      [[1, "drift unknown: the store holds no document"]],
+    ],
+    ["an error", { stock: { store: store({ lastError: "boom" }) } }, [[
+      1,
+      "the last apply or teardown failed: boom",
+    ]]],
+    ["an empty error", { stock: { store: store({ lastError: "" }) } }, [[
+      1,
+      "the last apply or teardown failed: ",
+    ]]],
+    [
+      "two rows",
+      { stock: { store: store({ hasOlderRows: true }) } },
+      [[1, "the store holds more than one row; the newest counts"]],
+    ],
+    ["a certificate", { certificates: { expiresAt: 1, problem: "expires soon" } }, [[
+      1,
+      "expires soon",
+    ]]],
+    ["Docker down", { stock: dockerDown }, [[2, "Docker is down"]]],
+    ["the master gone", { delivery: deliveries.unreachable }, [[2, "the master is gone"]]],
+    ["a refusal", { delivery: deliveries.rejected }, [[2, "the master said no"]]],
+    [
+      "no certificates",
+      { delivery: deliveries.notSent, certificates: { expiresAt: null, problem: "no worker.crt" } },
+      [[3, "no worker.crt"]],
+    ],
+    ["no store", { stock: storeUnreadable }, [[3, "the store is garbage"]]],
+  ];
+  for (const [what, sample, expected] of cases) {
+    const findings = findingsOf(beatWith(sample)).map(({ code, text }) => [code, text]);
+    assert.deepEqual(findings, expected, what);
+  }
+});
+
+Deno.test("findingsOf() tells warnings of the configuration after those of the beat", () => {
+  const warned = (sample: Sample) =>
+    findingsOf(beatWith(sample), ["key a", "key b"]).map(({ code, text }) => [code, text]);
+  assert.deepEqual(warned({}), [[1, "key a"], [1, "key b"]]);
+  assert.deepEqual(warned({ delivery: deliveries.rejected, stock: { drift: drifted } }), [
+    [2, "the master said no"],
+    [1, "stopped c (exited)"],
+    [1, "key a"],
+    [1, "key b"],
+  ]);
+});
+
+Deno.test("findingsOf() puts the worst first, and worst() is its code", () => {
+  const all = findingsOf(beatWith({
+    stock: { ...dockerDown, store: store({ lastError: "boom", hasOlderRows: true }) },
+    delivery: deliveries.rejected,
+    certificates: { expiresAt: 1, problem: "expires soon" },
+  }));
+  assert.deepEqual(all.map(({ code }) => code), [2, 2, 1, 1, 1]);
+  assert.equal(worst(all), 2);
+  const unreadable = findingsOf(beatWith({
+    stock: { ...dockerDown, ...storeUnreadable },
+    delivery: deliveries.unreachable,
+  }));
+  assert.deepEqual(unreadable.map(({ code }) => code), [3, 2, 2]);
+  assert.equal(worst(unreadable), 3);
+  assert.equal(worst([]), 0);
+});
+
+const textOf = (beat: Beat) => onceText(beat, findingsOf(beat));
+const driftedOnceText = {
+  ...consistent,
+  state: "drifted",
+  missing: [{ type: "container", name: "c", detail: "" }, {
+    type: "network",
+    name: "n",
+    detail: "",
+  }],
+  changed: [{ type: "container", name: "d", detail: "address" }],
+} as const;
+
+Deno.test("onceText() says in one line how things stand, with the figures behind a bar", () => {
+  const cases: [beat: Beat, line: string][] = [
+    [
+      beatWith(),
+      "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
+      "beat delivered | networks=2 containers=1 drift=0 docker=0.012s master=0.035s",
+    ],
+    [
+      beatWith({
+        stock: { store: { state: "idle" }, observed: { bridges: [], containers: [] } },
+        delivery: deliveries.notConfigured,
+        certificates: null,
+      }),
+      "DECNET OK - idle, 0 networks and 0 containers run, no master configured | " +
+      "networks=0 containers=0 drift=0 docker=0.012s",
+    ],
+    [
+      beatWith({ delivery: deliveries.dryRun }),
+      "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
+      "beat not sent (dry run) | networks=2 containers=1 drift=0 docker=0.012s",
+    ],
+    [
+      beatWith({ stock: { drift: driftedOnceText } }),
+      "DECNET WARNING - missing c, n; changed d (address) | " +
+      "networks=2 containers=1 drift=3 docker=0.012s master=0.035s",
+    ],
+    [
+      beatWith({ stock: dockerDown, delivery: deliveries.unreachable }),
+      "DECNET CRITICAL - Docker is down; the master is gone | master=0.035s",
+    ],
+    [
+      beatWith({
+        stock: { ...dockerDown, ...storeUnreadable },
+        delivery: deliveries.notConfigured,
+      }),
+      "DECNET UNKNOWN - the store is garbage; Docker is down",
+    ],
+    [
+      beatWith({
+        delivery: deliveries.notSent,
+        certificates: { expiresAt: null, problem: "no worker.crt" },
+      }),
+      "DECNET UNKNOWN - no worker.crt | networks=2 containers=1 drift=0 docker=0.012s",
+    ],
+  ];
+  for (const [beat, line] of cases) assert.equal(textOf(beat), line);
+});
+
+Deno.test("onceText() stays one line with one bar, whatever its strings hold", () => {
+  const nasty = "a\nb\r\nc|d | e=1\x1b[31m\x07\x00\x7f\x85\x9b\u2028\u2029😀";
+  const store = (lastError: string | null) =>
+    ({
+      state: "ok",
+      applied: { ...applied, topologyId: nasty, versionHash: nasty, lastError },
+    }) as const;
+  const error = { expiresAt: 1, problem: nasty };
+  const missing = [{ type: "network", name: nasty, detail: nasty }] as const;
+  const beats = [
+    beatWith({ stock: { store: store(null) } }),
+    beatWith({ stock: { store: store(nasty) }, certificates: error }),
+    beatWith({ stock: { observed: { error: nasty }, engine: null } }),
+    beatWith({ stock: { ...storeUnreadable, store: { state: "unreadable", detail: nasty } } }),
+    beatWith({ stock: { drift: { ...consistent, state: "drifted", missing } } }),
+    beatWith({ delivery: { ...deliveries.rejected, error: nasty } }),
+  ];
+  for (const line of [...beats.map(textOf), `${failureText(nasty)} | `]) {
+    // deno-lint-ignore no-control-regex
+    assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f\u2028\u2029]/);
+    assert.equal(line.split("|").length, 2, line);
+    assert.match(line, /^DECNET (OK|WARNING|CRITICAL|UNKNOWN) - .*a b c\/d/);
+  }
+});
+
+Deno.test("failureText() is of a check that did not come about", () => {
+  assert.equal(failureText("no such flag"), "DECNET UNKNOWN - no such flag");
+});
+
+const nasty = "a\nb'c|d=1;e\x1b[31m\u2028 'f'=2s";
+const name = "x".repeat(255);
+const many = Array.from({ length: 100 }, () => ({ type: "container", name, detail: "" }) as const);
+
+Deno.test("onceText() keeps to the guidelines for plugins, whatever its strings hold", () => {
+  const everything = Object.fromEntries(driftKinds.map((kind) => [kind, many]));
+  const beats: Record<string, Beat> = {
+    "all is well": beatWith(),
+    "nothing answers": beatWith({
+      stock: { ...dockerDown, ...storeUnreadable },
+      delivery: deliveries.unreachable,
+    }),
+    "a name of any kind": beatWith({
+      stock: {
+        store: { state: "ok", applied: { ...applied, topologyId: nasty, versionHash: nasty } },
+      },
+    }),
+    "an error of any kind": beatWith({
+      stock: { observed: { error: nasty }, engine: null },
+      delivery: { ...deliveries.rejected, error: nasty },
+      certificates: { expiresAt: 1, problem: nasty },
+    }),
+    "a recorded error of any kind": beatWith({
+      stock: { store: { state: "ok", applied: { ...applied, lastError: nasty } } },
+    }),
+    "much drift": beatWith({
+      stock: { drift: { ...consistent, ...everything, state: "drifted" } },
+    }),
+  };
+  for (const [what, beat] of Object.entries(beats)) {
+    const printed = `${onceText(beat, findingsOf(beat))}\n`;
+    const { service } = assertDoesNotThrow(() => readPluginOutput(printed), `${what}: ${printed}`);
+    assert.equal(service, "DECNET");
+  }
+  assert.deepEqual(readPluginOutput(`${failureText(nasty)}\n`).figures, []);
+});
+
+Deno.test("onceText() gives counts without a unit, and times in seconds", () => {
+  const beat = beatWith();
+  const { figures } = readPluginOutput(`${onceText(beat, findingsOf(beat))}\n`);
+  assert.deepEqual(figures, [
+    { label: "networks", value: 2, unit: "" },
+    { label: "containers", value: 1, unit: "" },
+    { label: "drift", value: 0, unit: "" },
+    { label: "docker", value: 0.012, unit: "s" },
+    { label: "master", value: 0.035, unit: "s" },
+  ]);
+});
+
+Deno.test("run() --once prints what the guidelines for plugins allow, with each exit code", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const flags = flagsOf(setup);
+  const words = ["OK", "WARNING", "CRITICAL", "UNKNOWN"];
+  const check = async (code: number, ...args: string[]) => {
+    const ended = await runOn(["--once", ...flags, ...args]);
+    assert.equal(ended.code, code);
+    assert.equal(readPluginOutput(ended.stdout).status, words[code]);
+  };
+  await check(0);
+  setup.engine.containers = [];
+  await check(1);
+  setup.master.answer = { status: 403, body: nasty };
+  await check(2);
+  await check(3, `--interval=${nasty}`);
+});
+
+function assertDoesNotThrow<T>(read: () => T, message: string): T {
+  try {
+    return read();
+  } catch (error) {
+    assert.fail(`${(error as Error).message} in ${message}`);
+  }
+}
+
+Deno.test("--once --json answers the fields of the contract, and the certificates", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const { stdout } = await runOn(["--once", "--json", ...flagsOf(setup)]);
+  const result = JSON.parse(stdout);
+  const { checked_at: checkedAt, docker, master, certificates, ...rest } = result;
+  assert.deepEqual(Object.keys(result), [
+    ...["status", "exit_code", "summary", "agent_version", "host_uuid", "checked_at"],
+    ...["topology", "drift", "store", "docker", "master", "certificates"],
+  ]);
+  const { topology } = setup.master.beats[0]!.body as { topology: { drift: unknown } };
+  assert.deepEqual(rest, {
+    status: "OK",
+    exit_code: 0,
+    summary:
+      `topology ${topologyId} at ${versionHash.slice(0, 12)}, 1 network and 2 containers run, ` +
+      "beat delivered",
+    agent_version: manifest.version,
+    host_uuid: "host-1",
+    topology,
+    drift: topology.drift,
+    store: { path: setup.storePath, state: "ok" },
+  });
+  assert.equal(new Date(checkedAt).toISOString(), checkedAt);
+  const { latency_ms: dockerMs, ...dockerRest } = docker;
+  assert.deepEqual(dockerRest, {
+    host: `unix://${setup.engine.socketPath}`,
+    version: "20.10.24",
+    api_version: "1.41",
+  });
+  const { latency_ms: masterMs, ...masterRest } = master;
+  const url = `https://127.0.0.1:${setup.port}/swarm/heartbeat`;
+  assert.deepEqual(masterRest, { url, result: "delivered", http_status: 204 });
+  assert.ok(dockerMs > 0 && masterMs > 0);
+  assert.equal(certificates.problem, null);
+  assert.ok(Date.parse(certificates.expires_at) > Date.now());
+});
+
+Deno.test("--once --json tells each result of sending", async () => {
+  await using setup = await AgentSetup.create();
+  const masterOf = async (...flags: string[]) => {
+    const { stdout } = await runOn(["--once", "--json", ...flags]);
+    const { latency_ms: latencyMs, ...rest } = JSON.parse(stdout).master;
+    return { ...rest, wasSent: latencyMs !== null };
+  };
+  const url = `https://127.0.0.1:${setup.port}/swarm/heartbeat`;
+  const nothing = { http_status: null, wasSent: false };
+  assert.deepEqual(await masterOf(...flagsOf(setup, { master: false })), {
+    url: null,
+    result: "not_configured",
+    ...nothing,
+  });
+  assert.deepEqual(await masterOf("--dry-run", ...flagsOf(setup)), {
+    url,
+    result: "dry_run",
+    ...nothing,
+  });
+  setup.master.answer = { status: 403 };
+  assert.deepEqual(await masterOf(...flagsOf(setup)), {
+    url,
+    result: "rejected",
+    http_status: 403,
+    wasSent: true,
+    error:
+      "the master answered 403: worker.crt is not the certificate pinned to this host-uuid; enrol this host again",
+  });
+  await setup.master.stop();
+  assert.deepEqual(await masterOf(...flagsOf(setup)), {
+    url,
+    result: "unreachable",
+    http_status: null,
+    wasSent: true,
+    error:
+      `Cannot reach the master at 127.0.0.1:${setup.port}: nobody listens there; start it, or see swarmctl-port`,
+  });
+  await Deno.remove(`${setup.path}/worker.key`);
+  const error =
+    `Cannot use ${setup.path}/worker.key: no such file; agent-dir tells where it must be`;
+  assert.deepEqual(await masterOf(...flagsOf(setup)), {
+    url,
+    result: "unreachable",
+    ...nothing,
+    error,
+  });
+});
+
+Deno.test("--once --json tells an error in place of Docker and the store", async () => {
+  await using setup = await AgentSetup.create();
+  await Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
+  await setup.engine.stop();
+  const { stdout } = await runOn(["--once", "--json", ...flagsOf(setup, { master: false })]);
+  const { topology, drift, store, docker, certificates } = JSON.parse(stdout);
+  assert.deepEqual([topology, drift, certificates], [null, null, null]);
+  const detail = `Cannot read the store ${setup.storePath}: file is not a database`;
+  assert.deepEqual(store, { path: setup.storePath, state: "unreadable", detail });
+  assert.deepEqual(Object.keys(docker), ["host", "error"]);
+  assert.match(docker.error, /^Cannot observe Docker/);
+});

@@ -1,0 +1,368 @@
+// deno-lint-ignore-file no-control-regex
+
+import assert from "node:assert/strict";
+import type { Beat } from "../agent/heartbeat.ts";
+import { AgentSetup, topologyId, versionHash, withAgent } from "../tests/support/agent_setup.ts";
+import { flagsOf, runOn } from "../tests/support/command_line.ts";
+import { container } from "../tests/support/engine/state.ts";
+import {
+  applied,
+  beatWith,
+  consistent,
+  dockerDown,
+  storeUnreadable,
+} from "../tests/support/heartbeat.ts";
+import { made } from "../tests/support/plan.ts";
+import { readTopology } from "../topology/document.ts";
+import { findDrift } from "../topology/drift.ts";
+import { parseJson } from "../topology/json.ts";
+import { defaultImages, planTopology } from "../topology/plan.ts";
+import { cut, stateTree, widthOf } from "./state.ts";
+
+Deno.test("run() state draws a tree on a terminal only, with colours where they are wanted", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  setup.engine.containers = setup.engine.containers.filter(({ Names }) => {
+    return !Names[0]!.endsWith("-ssh");
+  });
+  const flags = flagsOf(setup, { master: false });
+  const on = (stdoutColumns: number | null, variables: Record<string, string> = {}) =>
+    runOn(["state", ...flags], {
+      stdoutColumns: () => stdoutColumns,
+      variable: (name) => variables[name],
+    });
+  const piped = await on(null);
+  assert.match(piped.stdout, /\n {2}missing {5}container decnet_t_11111111_decky-001-ssh\n$/);
+  const branch = "      └─ ssh  decnet/ssh:latest";
+  const coloured = [{}, { TERM: "xterm" }, { NO_COLOR: "" }];
+  for (const variables of coloured) {
+    const { code, stdout } = await on(80, variables);
+    assert.equal(code, piped.code);
+    assert.ok(stdout.endsWith(`\n${branch}  \x1b[31mmissing\x1b[0m\n`), stdout);
+  }
+  for (const variables of [{ TERM: "dumb" }, { NO_COLOR: "1" }, { NO_COLOR: "0", TERM: "xterm" }]) {
+    const { stdout } = await on(80, variables);
+    assert.ok(stdout.endsWith(`\n${branch}  missing\n`), stdout);
+  }
+  const json = await runOn(["state", "--json", ...flags], { stdoutColumns: () => 80 });
+  assert.equal(JSON.parse(json.stdout).drift.missing.length, 1);
+  const once = await runOn(["--once", ...flags], { stdoutColumns: () => 20 });
+  assert.match(once.stdout, /^DECNET WARNING - missing [^\n]+ \| [^\n]+\n$/);
+});
+
+const topologyIdStateTree = "5e1f0a3c-6d2b-4c8e-9a71-3b0d5c7e2f14";
+const document = JSON.stringify({
+  topology: { id: topologyIdStateTree, name: "sample" },
+  lans: [
+    { name: "dmz", subnet: "10.0.0.0/24", is_dmz: true },
+    { name: "Office", subnet: "10.0.1.0/24", is_dmz: false },
+  ],
+  deckies: [
+    decky("gate", { dmz: "10.0.0.2", Office: "10.0.1.2" }, ["ssh", "http"]),
+    decky("desk", { Office: "10.0.1.3" }, []),
+    decky("lost", {}, []),
+  ],
+});
+const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
+const whole = made(plan);
+const store = {
+  state: "ok",
+  applied: { ...applied, topologyId: topologyIdStateTree, document },
+} as const;
+const wide = { columns: 200, isColoured: false };
+
+function decky(name: string, ips_by_lan: Record<string, string>, services: string[]) {
+  const decky_config = { name, ips_by_lan, forwards_l3: false, service_config: {} };
+  return { uuid: name, name, services, decky_config };
+}
+
+/** A host where a network, a base and services are not as applied, and something else runs. */
+function drifted(detail = ""): Beat {
+  const [dmz, office] = whole.networks;
+  const inventory = {
+    networks: [dmz!, { ...office!, internal: false }],
+    containers: [
+      ...whole.containers.filter(({ name }) => !/-ssh|desk/.test(name)).map((it) => ({
+        ...it,
+        state: it.name.endsWith("-http")
+          ? "exited"
+          : it.name.endsWith("gate")
+          ? "paused"
+          : it.state,
+      })),
+      { ...whole.containers[0]!, name: `decnet-x${detail}`, labels: new Map() },
+    ],
+  };
+  return beatWith({ stock: { store, drift: findDrift(plan, inventory) } });
+}
+
+/** The part below the empty line that ends the head. */
+const treeOf = (text: string) => text.slice(text.indexOf("\n\n") + 2).split("\n").slice(0, -1);
+const plain = (text: string) => text.replaceAll(/\x1b\[\d+m/g, "");
+
+Deno.test("stateTree() draws LANs, deckies with their addresses, and services with their images", async () => {
+  const beat = beatWith({ stock: { store } });
+  assert.equal(
+    await stateTree(beat, defaultImages, wide),
+    `topology      ${topologyIdStateTree}
+hash          0123456789abcdef
+applied       2023-11-14T22:13:20.000Z
+drift         consistent: 2 networks and 1 container run
+
+decnet_t_5e1f0a3c_…
+├─ dmz     10.0.0.0/24  DMZ
+│  └─ gate  10.0.0.2
+│     ├─ ssh   decnet/ssh:latest
+│     └─ http  decnet/http:latest
+├─ office  10.0.1.0/24  internal
+│  ├─ gate  10.0.1.2  services: see dmz
+│  └─ desk  10.0.1.3
+└─ lost    on no LAN
+`,
+  );
+});
+
+Deno.test("stateTree() says behind each thing what is wrong with it", async () => {
+  const text = await stateTree(drifted(), defaultImages, wide);
+  assert.match(
+    text,
+    /\ndrift {9}drifted: 2 missing, 1 stopped, 1 unhealthy, 1 changed, 1 unexpected\n/,
+  );
+  assert.deepEqual(treeOf(text), [
+    "decnet_t_5e1f0a3c_…",
+    "├─ dmz     10.0.0.0/24  DMZ",
+    "│  └─ gate  10.0.0.2  unhealthy (paused)",
+    "│     ├─ ssh   decnet/ssh:latest  missing",
+    "│     └─ http  decnet/http:latest  stopped (exited)",
+    "├─ office  10.0.1.0/24  internal  changed (not internal)",
+    "│  ├─ gate  10.0.1.2  services: see dmz  unhealthy (paused)",
+    "│  └─ desk  10.0.1.3  missing",
+    "└─ lost    on no LAN",
+    "",
+    "not of the topology",
+    "└─ container decnet-x  unexpected (running)",
+  ]);
+});
+
+Deno.test("stateTree() colours what is wrong, and nothing where colours are not wanted", async () => {
+  const text = await stateTree(drifted(), defaultImages, { ...wide, isColoured: true });
+  assert.ok(text.includes("\x1b[31mmissing\x1b[0m\n") && text.includes("\x1b[31mstopped (exited)"));
+  for (const words of ["unhealthy (paused)", "changed (not internal)", "unexpected (running)"]) {
+    assert.ok(text.includes(`\x1b[33m${words}\x1b[0m\n`), words);
+  }
+  const colourless = await stateTree(drifted(), defaultImages, wide);
+  assert.equal(plain(text), colourless);
+  assert.doesNotMatch(colourless, /\x1b/);
+  const right = beatWith({ stock: { store } });
+  const green = await stateTree(right, defaultImages, { ...wide, isColoured: true });
+  assert.deepEqual(green.match(/\x1b\[\d+m/g), ["\x1b[32m", "\x1b[0m"]);
+});
+
+Deno.test("stateTree() cuts what is wider than the terminal, and leaves what is wrong to be seen", async () => {
+  for (const columns of [1, 2, 10, 20, 24, 40, 60]) {
+    for (const isColoured of [true, false]) {
+      const text = plain(
+        await stateTree(drifted("é界😀".repeat(30)), defaultImages, { columns, isColoured }),
+      );
+      for (const line of text.split("\n")) assert.ok(widthOf(line) <= columns, line);
+    }
+  }
+  const narrow = await stateTree(drifted(), defaultImages, { ...wide, columns: 36 });
+  assert.deepEqual(treeOf(narrow).slice(2, 5), [
+    "│  └─ gate  10.…  unhealthy (paused)",
+    "│     ├─ ssh   decnet/ssh:…  missing",
+    "│     └─ http  de…  stopped (exited)",
+  ]);
+  const untold = await stateTree(drifted("x".repeat(99)), defaultImages, { ...wide, columns: 0 });
+  assert.equal(Math.max(...untold.split("\n").map(widthOf)), 80);
+});
+
+Deno.test("stateTree() tells what it does not know, and draws what was applied", async () => {
+  const down = await stateTree(
+    beatWith({ stock: { ...dockerDown, store } }),
+    defaultImages,
+    { ...wide, isColoured: true },
+  );
+  assert.match(down, /\x1b\[31mdocker {8}Docker is down\x1b/);
+  assert.match(down, /drift {9}unknown: Docker did not answer/);
+  assert.equal(treeOf(down).length, 9);
+  const unreadable = await stateTree(beatWith({ stock: storeUnreadable }), defaultImages, wide);
+  assert.equal(
+    unreadable,
+    "store         the store is garbage\ndrift         unknown: the store is unreadable\n",
+  );
+  const noDocument = { ...store, applied: { ...applied, lastError: "boom" } };
+  const failed = await stateTree(
+    beatWith({
+      stock: {
+        store: noDocument,
+        drift: { state: "unknown", detail: "the store holds no document" },
+      },
+    }),
+    defaultImages,
+    wide,
+  );
+  assert.match(failed, /\nlast error {4}boom\ndrift {9}unknown: the store holds no document\n$/);
+});
+
+Deno.test("stateTree() of an idle host has no tree but of what runs all the same", async () => {
+  const idle = { store: { state: "idle" }, observed: { bridges: [], containers: [] } } as const;
+  assert.equal(
+    await stateTree(beatWith({ stock: idle }), defaultImages, wide),
+    "topology      none (idle)\ndrift         consistent: 0 networks and 0 containers run\n",
+  );
+  const unexpected = [{ type: "network", name: "decnet_t_y", detail: "" }] as const;
+  const drift = { ...consistent, state: "drifted", unexpected } as const;
+  assert.equal(
+    await stateTree(beatWith({ stock: { ...idle, drift } }), defaultImages, wide),
+    `topology      none (idle)
+drift         drifted: 1 unexpected
+
+not of the topology
+└─ network decnet_t_y  unexpected
+`,
+  );
+});
+
+Deno.test("stateTree() lets no name move the cursor, colour or break a line", async () => {
+  const nasty = "a\nb\x1b[31m\x9b2J\u202e";
+  const hostile = document.replaceAll('"gate"', JSON.stringify(nasty));
+  const detail = nasty;
+  const drift = { ...consistent, state: "drifted" } as const;
+  const beat = beatWith({
+    stock: {
+      store: {
+        ...store,
+        detail,
+        applied: { ...store.applied, document: hostile, lastError: nasty },
+      },
+      drift: { ...drift, unexpected: [{ type: "container", name: nasty, detail }] },
+    },
+  });
+  const text = await stateTree(beat, defaultImages, wide);
+  assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+  assert.equal(text.split("\n").length, 20, text);
+});
+
+Deno.test("cut() leaves what fits, and ends with … what does not", () => {
+  const cases: [text: string, columns: number, expected: string][] = [
+    ["", 0, ""],
+    ["abc", 3, "abc"],
+    ["abcd", 3, "ab…"],
+    ["abcd", 1, "…"],
+    ["abcd", 0, ""],
+    ["abcd", -5, ""],
+    ["├─ é│", 5, "├─ é│"],
+    ["├─ éé│", 5, "├─ é…"],
+    // An ideogram and an emoji take two columns; half of one is none.
+    ["界界", 4, "界界"],
+    ["界界", 3, "界…"],
+    ["界界", 2, "…"],
+    ["a😀b", 4, "a😀b"],
+    ["a😀bc", 4, "a😀…"],
+    ["a😀bc", 3, "a…"],
+  ];
+  for (const [text, columns, expected] of cases) {
+    assert.equal(cut(text, columns), expected, `${text} in ${columns}`);
+    assert.ok(widthOf(expected) <= Math.max(0, columns));
+  }
+});
+
+const never = new AbortController().signal;
+const lan = "decnet_t_11111111_lan-00";
+const base = "decnet_t_11111111_decky-001";
+
+Deno.test("Agent.state() tells of a host that is idle", () =>
+  withAgent(async (_, agent) => {
+    const nothing = { missing: [], stopped: [], unhealthy: [], changed: [], unexpected: [] };
+    assert.deepEqual(await agent.state(never), {
+      topology_id: null,
+      applied_version_hash: null,
+      applied_at: null,
+      last_error: null,
+      observed: { bridges: [], containers: [] },
+      drift: { state: "consistent", ...nothing },
+    });
+  }));
+
+Deno.test("Agent.state() tells what is applied, what runs, how they differ, and the last error", () =>
+  withAgent(async (setup, agent) => {
+    setup.apply();
+    setup.changeStore((store) => store.recordError(topologyId, "no such image"));
+    setup.engine.containers = setup.engine.containers.filter(({ Names }) => {
+      return Names[0] === `/${base}`;
+    });
+    const { drift, ...report } = (await agent.state(never))!;
+    assert.deepEqual(report, {
+      topology_id: topologyId,
+      applied_version_hash: versionHash,
+      applied_at: 1_700_000_000,
+      last_error: "no such image",
+      observed: { bridges: [lan], containers: [base] },
+    });
+    assert.ok(drift.state === "drifted");
+    assert.deepEqual(drift.missing, [{ type: "container", name: `${base}-ssh`, detail: "" }]);
+  }));
+
+Deno.test("Agent.state() is what the next beat tells, and sends nothing itself", () =>
+  withAgent(async (setup, agent) => {
+    setup.apply();
+    const state = await agent.state(never);
+    assert.equal(setup.master.connectionCount, 0);
+    await agent.beat(never);
+    assert.deepEqual((setup.master.beats[0]!.body as { topology: unknown }).topology, state);
+    assert.equal(setup.master.beatCount, 1);
+  }));
+
+Deno.test("Agent.state() tells that Docker does not answer, and does not throw", () =>
+  withAgent(async (setup, agent) => {
+    setup.apply();
+    setup.engine.fault = { kind: "status", status: 500, message: "boom" };
+    const state = (await agent.state(never))!;
+    assert.ok("error" in state.observed);
+    assert.match(state.observed.error, /boom/);
+    assert.deepEqual([state.topology_id, state.drift.state], [topologyId, "unknown"]);
+    setup.engine.fault = { kind: "hang" };
+    const late = (await agent.state(AbortSignal.abort(new Error("too late"))))!;
+    assert.ok("error" in late.observed);
+    assert.match(late.observed.error, /too late/);
+  }));
+
+Deno.test("Agent.state() is null when the store cannot be read", () =>
+  withAgent(async (setup, agent) => {
+    await Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
+    assert.equal(await agent.state(never), null);
+  }));
+
+Deno.test("Agent.state() takes no news away from the next beat", () =>
+  withAgent(async (setup, agent) => {
+    await agent.beat(never);
+    await agent.state(never);
+    assert.equal(await agent.hasNews(never), false);
+    setup.engine.containers = [container({ name: "decnet-x" })];
+    await agent.state(never);
+    assert.equal(await agent.hasNews(never), true);
+  }));
+
+Deno.test("Agent.state() answers many at once, beside a beat", () =>
+  withAgent(async (setup, agent) => {
+    setup.apply();
+    setup.engine.latencyMs = 20;
+    const [beat, ...states] = await Promise.all([
+      agent.beat(never),
+      ...Array.from({ length: 10 }, () => agent.state(never)),
+    ]);
+    assert.equal(beat.delivery.result, "delivered");
+    for (const state of states) assert.deepEqual(state, beat.body.topology);
+    assert.equal(setup.master.beatCount, 1);
+  }));
+
+Deno.test("Agent.state() needs no master and no certificates", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  await setup.master.stop();
+  await Deno.remove(`${setup.path}/worker.key`);
+  const agent = setup.newAgent();
+  assert.equal((await agent.state(never))?.topology_id, topologyId);
+  agent.close();
+});

@@ -1,0 +1,330 @@
+import assert from "node:assert/strict";
+import { scriptSocket } from "../tests/support/answer_streams.ts";
+import type { FakeEngine } from "../tests/support/engine/fake_engine.ts";
+import type { Fault } from "../tests/support/engine/faults.ts";
+import { container, network } from "../tests/support/engine/state.ts";
+import { failureOf, withClient } from "../tests/support/engine_client.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { plannedContainer, plannedNetwork } from "../tests/support/plan.ts";
+import { imageLabel } from "../topology/inventory.ts";
+import { Engine } from "./engine.ts";
+import { EngineError } from "./http.ts";
+
+/** The changing calls in short; ids are told by their first eight digits. */
+function changesOf({ changes }: FakeEngine): string[] {
+  return changes.map(({ method, path }) =>
+    `${method} ${path.replace(/[0-9a-f]{64}/, (id) => id.slice(0, 8))}`
+  );
+}
+
+Deno.test("Engine lists everything, ours or not, running or not", () =>
+  withClient(async (engine, client) => {
+    engine.networks = [network({ name: "any", subnet: "10.0.0.0/24" })];
+    engine.containers = [container({ name: "some", state: "exited" })];
+    const { networks, containers } = await client.list();
+    assert.deepEqual(networks.map(({ name }) => name), ["any"]);
+    assert.deepEqual(containers.map(({ name }) => name), ["some"]);
+  }));
+
+Deno.test("Engine.imageId() answers null for an image that is absent, and for that alone", () =>
+  withClient(async (engine, client) => {
+    engine.images = ["here:1"];
+    assert.equal(await client.imageId("here:1"), engine.images.idOf("here:1"));
+    assert.equal(await client.imageId("absent/image:1"), null);
+    engine.fault = { kind: "status", status: 500, message: "no" };
+    const error = await failureOf(client.imageId("here:1"));
+    assert.equal(error.message, "GET /images/here:1/json was answered with 500 (no)");
+    engine.fault = { kind: "body", body: "{}" };
+    assert.equal((await failureOf(client.imageId("here:1"))).message, "image: Id: not a text");
+  }));
+
+Deno.test("Engine has as many calls under way as it may, and no more", async () => {
+  for (const [options, bound] of [[{ parallelCalls: 3 }, 3], [{}, 8]] as const) {
+    await withClient(async (engine, client) => {
+      engine.latencyMs = 20;
+      await Promise.all(Array.from({ length: 30 }, () => client.imageId("x")));
+      // A connection has one call at a time.
+      assert.equal(engine.connectionCount, bound);
+      assert.equal(engine.requestCount, 30);
+    }, options);
+  }
+});
+
+Deno.test("Engine lets calls go out in their turn", () =>
+  withClient(async (engine, client) => {
+    const names = Array.from({ length: 12 }, (_, index) => `image-${index}`);
+    await Promise.all(names.map((name) => client.imageId(name)));
+    assert.deepEqual(
+      engine.requests.map(({ path }) => path),
+      names.map((name) => `/images/${name}/json`),
+    );
+  }, { parallelCalls: 1 }));
+
+Deno.test("Engine attaches a container to each of its networks before it is started", () =>
+  withClient(async (engine, client) => {
+    engine.images = ["base"];
+    const { name, request, addressByNetwork } = plannedContainer("web");
+    for (const lan of ["dmz", "inner"]) await client.createNetwork(plannedNetwork(lan).request);
+    const id = await client.createContainer(name, { ...request, Image: "base" }, "sha256:1");
+    await client.change(id, "start");
+    const [first, second] = addressByNetwork.keys();
+    assert.deepEqual(changesOf(engine), [
+      "POST /networks/create",
+      "POST /networks/create",
+      `POST /containers/create?name=${name}`,
+      `POST /networks/${second}/connect`,
+      `POST /containers/${id.slice(0, 8)}/start`,
+    ]);
+    const body = engine.bodyOf(name) as typeof request;
+    assert.deepEqual(Object.keys(body.NetworkingConfig!.EndpointsConfig), [first]);
+    assert.deepEqual(body.Labels, { ...request.Labels, [imageLabel]: "sha256:1" });
+    const [made] = (await client.list()).containers;
+    assert.deepEqual([made!.id, made!.state], [id, "running"]);
+    assert.deepEqual(made!.addressByNetwork, addressByNetwork);
+  }));
+
+Deno.test("Engine makes no call to attach a container that has no network of its own", () =>
+  withClient(async (engine, client) => {
+    engine.images = ["base", "service"];
+    engine.containers = [container({ name: plannedContainer("web").name })];
+    const { name, request } = plannedContainer("web-ssh");
+    await client.createContainer(name, { ...request, Image: "service" }, "sha256:1");
+    assert.deepEqual(changesOf(engine), [`POST /containers/create?name=${name}`]);
+  }));
+
+Deno.test("Engine changes the state of a container, and minds not when it is so already", () =>
+  withClient(async (engine, client) => {
+    const states = { a: "exited", b: "running", c: "paused" } as const;
+    engine.containers = Object.entries(states).map(([name, state]) => container({ name, state }));
+    await client.change("a", "start");
+    await client.change("a", "start");
+    await client.change("b", "restart");
+    await client.change("c", "unpause");
+    assert.deepEqual(engine.containers.map(({ State }) => State), Array(3).fill("running"));
+    assert.ok(changesOf(engine).includes("POST /containers/b/restart?t=0"));
+  }));
+
+Deno.test("Engine removes what is there, and minds not what has gone", () =>
+  withClient(async (engine, client) => {
+    engine.networks = [network({ name: "lan" })];
+    engine.containers = [container({ name: "web", addresses: { lan: "10.0.0.2" } })];
+    const networkId = engine.networks[0]!.Id;
+    const containerId = engine.containers[0]!.Id;
+    const inUse = await failureOf(client.removeNetwork(networkId));
+    assert.match(
+      inUse.message,
+      /^DELETE \/networks\/[0-9a-f]{64} was answered with 403 \(error wh/,
+    );
+    for (let round = 0; round < 2; round++) await client.removeContainer(containerId);
+    for (let round = 0; round < 2; round++) await client.removeNetwork(networkId);
+    assert.deepEqual([...engine.networks, ...engine.containers], []);
+    assert.ok(changesOf(engine)[1]!.endsWith("?force=1&v=1"));
+  }));
+
+Deno.test("Engine throws EngineError with the status and the words of a refusal", () =>
+  withClient(async (engine, client) => {
+    const { request } = plannedNetwork("dmz");
+    await client.createNetwork(request);
+    engine.containers = [container({ name: "web" })];
+    const cases: [call: () => Promise<unknown>, status: number, message: RegExp][] = [
+      [
+        () => client.createNetwork(request),
+        409,
+        /^POST \/networks\/create was answered with 409 \(network with name \S+ already exists\)$/,
+      ],
+      [
+        () => client.createNetwork({ ...request, Name: "other" }),
+        403,
+        /^POST \/networks\/create was answered with 403 \(Pool overlaps with other one/,
+      ],
+      [
+        () => client.createContainer("web", plannedContainer("web").request, "sha256:1"),
+        404,
+        /^POST \/containers\/create was answered with 404 \(No such image: debian:bookworm-slim\)$/,
+      ],
+      [
+        () => client.change("web", "unpause"),
+        500,
+        /^POST \/containers\/web\/unpause was answered with 500 \(Container \S+ is not paused\)$/,
+      ],
+      [() => client.change("gone", "start"), 404, / 404 \(No such container: gone\)$/],
+    ];
+    for (const [call, status, message] of cases) {
+      const error = await failureOf(call());
+      assert.ok(error instanceof EngineError);
+      assert.equal(error.status, status);
+      assert.match(error.message, message);
+    }
+    // A refusal is an answer: the connection can be used on.
+    assert.equal(engine.connectionCount, 1);
+  }));
+
+const never = new AbortController().signal;
+const { request } = plannedNetwork("dmz");
+
+/** Resolves when so many calls have come. */
+async function arrived(engine: FakeEngine, count: number): Promise<void> {
+  while (engine.requestCount < count) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+/** Runs a test with a client of an engine that says `parts` on each connection. */
+async function withScript(
+  parts: Parameters<typeof scriptSocket>[1],
+  test: (client: Engine) => Promise<void>,
+): Promise<void> {
+  using folder = new TemporaryFolder();
+  await using _socket = scriptSocket(`${folder.path}/docker.sock`, parts);
+  const client = new Engine(`${folder.path}/docker.sock`, never);
+  try {
+    await test(client);
+  } finally {
+    client.close();
+  }
+}
+
+const loud: [fault: Fault, message: RegExp][] = [
+  [{ kind: "reset" }, /: the (engine cut the connection.*|connection closed in the middle .*)$/],
+  [{ kind: "reset", effect: "after" }, /: the (engine cut the connection.*|connection closed .*)$/],
+  [{ kind: "garbage" }, /: the answer is not HTTP; is it the engine/],
+  [{ kind: "truncated" }, /: the connection closed in the middle of an answer; the engine/],
+];
+for (const [fault, message] of loud) {
+  for (const used of [false, true]) {
+    const title = `${JSON.stringify(fault)} on a ${used ? "used" : "new"} connection`;
+    Deno.test(`Engine fails at once, and goes on with another connection: ${title}`, () =>
+      withClient(async (engine, client) => {
+        if (used) await client.imageId("x");
+        engine.fault = { ...fault, once: true };
+        const error = await failureOf(client.createNetwork(request));
+        assert.match(error.message, message);
+        assert.ok(error.message.startsWith(`Docker at ${engine.socketPath}: `));
+        assert.ok(!(error instanceof EngineError));
+        await client.imageId("x");
+        assert.equal(engine.connectionCount, 2);
+      }));
+  }
+}
+
+Deno.test("Engine gives up on a call in time, sooner on one that changes nothing", async () => {
+  for (const kind of ["hang", "hang-body"] as const) {
+    await withClient(async (engine, client) => {
+      engine.fault = { kind };
+      const [look, change] = await Promise.all([
+        failureOf(client.imageId("x")),
+        failureOf(client.createNetwork(request)),
+      ]);
+      assert.equal(
+        look.message,
+        `Docker at ${engine.socketPath}: no answer within 0.1 s; if that lasts, restart the engine`,
+      );
+      assert.equal(
+        change.message,
+        `Docker at ${engine.socketPath}: no answer within 0.2 s; if that lasts, restart the engine`,
+      );
+      engine.fault = undefined;
+      assert.equal(await client.imageId("x"), null);
+    }, { lookTimeoutMs: 100, changeTimeoutMs: 200 });
+  }
+});
+
+Deno.test("Engine counts a call's time from when its turn has come", () =>
+  withClient(async (engine, client) => {
+    engine.latencyMs = 100;
+    // One after the other they take three times as long as each of them may.
+    await Promise.all(Array.from({ length: 15 }, () => client.imageId("x")));
+  }, { parallelCalls: 1, lookTimeoutMs: 500 }));
+
+Deno.test("Engine says why it cannot connect", async () => {
+  using folder = new TemporaryFolder();
+  const client = new Engine(`${folder.path}/none.sock`, never);
+  const { message } = await failureOf(client.list());
+  assert.match(message, /^Docker at \S+\/none\.sock: no such socket; is the engine installed/);
+});
+
+Deno.test("Engine does not go on with a connection that the engine is about to close", () => {
+  const answer = "HTTP/1.1 404 Not Found\r\nConnection: Close\r\nContent-Length: 2\r\n\r\n{}";
+  return withScript([{ text: answer }], async (client) => {
+    // On the first connection there would be no second answer.
+    assert.equal(await client.imageId("x"), null);
+    assert.equal(await client.imageId("x"), null);
+  });
+});
+
+Deno.test("Engine waits until somebody else has removed a container", async () => {
+  const id = "a".repeat(64);
+  const refusal = `{"message":"removal of container ${id} is already in progress"}`;
+  const answer = (status: number, body: string) =>
+    `HTTP/1.1 ${status} x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const answers: [status: number, body: string, message: string | null][] = [
+    [200, '{"StatusCode":137}', null],
+    [404, '{"message":"No such container"}', null],
+    [500, '{"message":"no"}', `POST /containers/${id}/wait was answered with 500 (no)`],
+  ];
+  for (const [status, body, message] of answers) {
+    const parts = [
+      { text: answer(409, refusal) },
+      { afterMs: 30, text: answer(status, body) },
+    ];
+    await withScript(parts, async (client) => {
+      const removal = client.removeContainer(id);
+      if (message === null) await removal;
+      else assert.equal((await failureOf(removal)).message, message);
+    });
+  }
+  await withClient(async (engine, client) => {
+    const removing = container({ name: "web", state: "removing" });
+    engine.containers = [removing];
+    engine.fault = {
+      kind: "status",
+      status: 404,
+      message: "gone",
+      path: `/containers/${removing.Id}/wait`,
+    };
+    await client.removeContainer(removing.Id);
+    assert.equal(
+      engine.changes[1]?.path,
+      `/containers/${removing.Id}/wait?condition=removed`,
+    );
+    // Any other conflict is one.
+    engine.fault = { kind: "status", status: 409, message: "some conflict" };
+    const { message } = await failureOf(client.removeContainer("web"));
+    assert.equal(message, "DELETE /containers/web was answered with 409 (some conflict)");
+  });
+});
+
+Deno.test("Engine sends nothing more once it is called off, and lets the rest end", async () => {
+  const stop = new AbortController();
+  await withClient(async (engine, client) => {
+    engine.latencyMs = 100;
+    const calls = Array.from({ length: 5 }, () => client.imageId("x"));
+    const later = calls.slice(2).map(failureOf);
+    await arrived(engine, 2);
+    stop.abort(new Error("called off"));
+    assert.deepEqual(await Promise.all(calls.slice(0, 2)), [null, null]);
+    for (const { message } of await Promise.all(later)) assert.equal(message, "called off");
+    assert.equal((await failureOf(client.createNetwork(request))).message, "called off");
+    assert.equal(engine.requestCount, 2);
+  }, { parallelCalls: 2, signal: stop.signal });
+});
+
+Deno.test("Engine.close() ends what is under way, and what waits for its turn", () =>
+  withClient(async (engine, client) => {
+    await client.imageId("x");
+    engine.fault = { kind: "hang" };
+    const failures = Array.from({ length: 7 }, () => failureOf(client.imageId("x")));
+    await arrived(engine, 3);
+    client.close();
+    const hungUp = `Docker at ${engine.socketPath}: the agent has hung up`;
+    for (const { message } of await Promise.all(failures)) assert.equal(message, hungUp);
+    assert.equal((await failureOf(client.list())).message, hungUp);
+    assert.equal(engine.requestCount, 3);
+    client.close();
+  }, { parallelCalls: 2 }));
+
+Deno.test("Engine.close() ends a call that is about to connect", () =>
+  withClient(async (engine, client) => {
+    const failure = failureOf(client.imageId("x"));
+    client.close();
+    await failure;
+    assert.equal(engine.requestCount, 0);
+  }));

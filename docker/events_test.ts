@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { scriptSocket } from "../tests/support/answer_streams.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { LineSplitter, listenToEvents, OwnEvents } from "./events.ts";
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+Deno.test("LineSplitter cuts lines wherever the parts begin and end, in the middle of a letter too", () => {
+  const text = '{"name":"dück"}\n\n{"name":"🦆"}\nfür\n';
+  const bytes = bytesOf(text);
+  for (let size = 1; size <= bytes.length; size++) {
+    const lines: (string | null)[] = [];
+    const splitter = new LineSplitter((line) => lines.push(line));
+    // One buffer for all parts, as when they are read.
+    const buffer = new Uint8Array(size);
+    for (let at = 0; at < bytes.length; at += size) {
+      const part = bytes.subarray(at, at + size);
+      buffer.set(part);
+      splitter.append(buffer.subarray(0, part.length));
+    }
+    assert.deepEqual(lines, ['{"name":"dück"}', '{"name":"🦆"}', "für"]);
+  }
+});
+
+Deno.test("LineSplitter tells of a line that is too long, keeps nothing of it, and goes on", () => {
+  const lines: (string | null)[] = [];
+  const splitter = new LineSplitter((line) => lines.push(line), 10);
+  splitter.append(bytesOf("0123456789\n01234567890\nshort\n"));
+  const part = bytesOf("x".repeat(7));
+  for (let parts = 0; parts < 1_000; parts++) splitter.append(part);
+  splitter.append(bytesOf("\nlast\nnot ended"));
+  assert.deepEqual(lines, ["0123456789", null, "short", null, "last"]);
+});
+
+Deno.test("LineSplitter takes no more memory for a line that comes in single bytes", () => {
+  const lines: (string | null)[] = [];
+  const splitter = new LineSplitter((line) => lines.push(line));
+  const before = Deno.memoryUsage().heapUsed;
+  const byte = bytesOf("x");
+  for (let bytes = 0; bytes < 2 ** 18; bytes++) splitter.append(byte);
+  // A piece for each byte took 60 MB; what is garbage by now is far less.
+  const more = Deno.memoryUsage().heapUsed - before;
+  assert.ok(more < 30e6, `${more / 1e6} MB`);
+  splitter.append(bytesOf("\nshort\n"));
+  assert.deepEqual(lines, ["x".repeat(2 ** 18), "short"]);
+});
+
+const prefixes = { networkPrefixes: ["decnet_t_"], containerPrefixes: ["decnet-", "decnet_t_"] };
+
+/** A line about a container, as Docker writes it. */
+function ofContainer(action: string, name: string, more: object = {}, id = `id of ${name}`) {
+  const attributes = { image: "x", name, ...more };
+  return JSON.stringify({
+    ...{ status: action, id, from: "x", Type: "container", Action: action },
+    Actor: { ID: id, Attributes: attributes },
+  });
+}
+
+/** A line about a network; Docker names the container that is tied to it. */
+function ofNetwork(action: string, name: string, container?: string) {
+  const attributes = { name, type: "bridge", ...(container && { container }) };
+  return JSON.stringify({
+    ...{ Type: "network", Action: action },
+    Actor: { ID: `id of ${name}`, Attributes: attributes },
+  });
+}
+
+const label = { "decnet.topology.id": "t1" };
+const cases: [what: string, matters: boolean, lines: string[]][] = [
+  ["a container named as ours", true, [ofContainer("die", "decnet_t_1_web")]],
+  ["a container with our label", true, [ofContainer("die", "web", label)]],
+  ["another's container", false, [ofContainer("die", "web", { "com.example": "decnet_t_" })]],
+  ["a container renamed to our prefix", true, [
+    ofContainer("rename", "decnet-web", { oldName: "/web" }),
+  ]],
+  ["a container renamed away from it", true, [
+    ofContainer("rename", "web", { oldName: "/decnet-web" }),
+  ]],
+  ["another's container renamed", false, [ofContainer("rename", "web", { oldName: "/shop" })]],
+  ["Podman's rename, which does not tell the old name", true, [ofContainer("rename", "web")]],
+  ["Podman's rename of a known stranger", false, [
+    ofContainer("start", "shop", {}, "7"),
+    ofContainer("rename", "web", {}, "7"),
+  ]],
+  ["a health check's outcome", true, [ofContainer("health_status: unhealthy", "decnet-web")]],
+  ["what runs in a container of ours", false, [
+    ofContainer("exec_create: /bin/sh -c false", "decnet-web"),
+  ]],
+  ["a look into a container of ours", false, [ofContainer("top", "decnet-web")]],
+  ["a network that is made, whose labels are not told", true, [ofNetwork("create", "lan")]],
+  ["a network that is removed", true, [ofNetwork("destroy", "decnet_t_1_lan")]],
+  ["an unknown container that leaves a network", true, [ofNetwork("disconnect", "bridge", "7")]],
+  ["a stranger that comes to a network", false, [
+    ofContainer("create", "web", {}, "7"),
+    ofNetwork("connect", "bridge", "7"),
+  ]],
+  ["a stranger that leaves as it dies", false, [
+    ofContainer("die", "web", {}, "7"),
+    ofNetwork("disconnect", "bridge", "7"),
+  ]],
+  ["a stranger that became ours, and leaves", true, [
+    ofContainer("start", "web", {}, "7"),
+    ofContainer("rename", "decnet-web", { oldName: "/web" }, "7"),
+    ofNetwork("disconnect", "bridge", "7"),
+  ]],
+  ["Podman's tie, which names the container only", true, [
+    '{"Type":"network","Action":"connect","Actor":{"ID":"7","Attributes":{"name":"web"}}}',
+  ]],
+  ["Podman's tie of a stranger", false, [
+    ofContainer("start", "web", {}, "7"),
+    '{"Type":"network","Action":"connect","Actor":{"ID":"7","Attributes":{"name":"web"}}}',
+  ]],
+  ["an image", false, ['{"Type":"image","Action":"pull","Actor":{"ID":"x","Attributes":{}}}']],
+  ["a container without a name", true, [
+    '{"Type":"container","Action":"die","Actor":{"ID":"7","Attributes":{}}}',
+  ]],
+  ...["", "garbage", "7", "null", "[]", "{}", '{"Type":"container","Actor":7}'].map(
+    (line): [string, boolean, string[]] => [JSON.stringify(line), true, [line]],
+  ),
+];
+for (const [what, matters, lines] of cases) {
+  Deno.test(`OwnEvents.matter() ${matters ? "minds" : "passes over"} ${what}`, () => {
+    const own = new OwnEvents(prefixes);
+    assert.equal(lines.map((line) => own.matter(line)).at(-1), matters);
+  });
+}
+
+Deno.test("OwnEvents.matter() keeps the ids of 4096 strangers at most, and drops those that have gone", () => {
+  const own = new OwnEvents(prefixes);
+  const isKnown = (id: string) => !own.matter(ofNetwork("connect", "bridge", id));
+  for (let id = 0; id < 5_000; id++) own.matter(ofContainer("start", "web", {}, String(id)));
+  assert.deepEqual(["0", "903", "904", "4999"].map(isKnown), [false, false, true, true]);
+  own.matter(ofContainer("destroy", "web", {}, "4999"));
+  assert.equal(isKnown("4999"), false);
+});
+
+Deno.test("OwnEvents.matter() does not keep an id in mind that is longer than ids are", () => {
+  const own = new OwnEvents(prefixes);
+  const isKnown = (id: string) => {
+    own.matter(ofContainer("start", "web", {}, id));
+    return !own.matter(ofNetwork("connect", "bridge", id));
+  };
+  assert.deepEqual(["7".repeat(128), "7".repeat(129)].map(isKnown), [true, false]);
+});
+
+const refused = "HTTP/1.1 403 Forbidden\r\n";
+const casesEventRefusal: [what: string, answer: string, reason: string][] = [
+  ["never ends", `${refused}\r\n{"message":"not here"}`, "403 (not here)"],
+  ["stops in the middle", `${refused}Content-Length: 1000\r\n\r\n{"mess`, "403"],
+  ["is larger than anybody reads", `${refused}\r\n${"x".repeat(100_000)}`, "403"],
+  ["is cut into wrong chunks", `${refused}Transfer-Encoding: chunked\r\n\r\nno chunk\r\n`, "403"],
+];
+for (const [what, text, reason] of casesEventRefusal) {
+  Deno.test(`listenToEvents() gives up, and tells the status, when a refusal ${what}`, async () => {
+    using folder = new TemporaryFolder();
+    const socket = `${folder.path}/docker.sock`;
+    await using _engine = scriptSocket(socket, [{ text }]);
+    const listening = listenToEvents(new AbortController().signal, {
+      socket,
+      networkPrefixes: [],
+      containerPrefixes: [],
+      onOpen: () => assert.fail("it was refused"),
+      onChange: () => {},
+    });
+    await assert.rejects(listening, {
+      message: `Cannot listen to Docker at ${socket}: GET /events was answered with ${reason}`,
+    });
+  });
+}

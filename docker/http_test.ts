@@ -1,0 +1,361 @@
+import assert from "node:assert/strict";
+import {
+  bodyLimit,
+  byteByByte,
+  chunkedHead,
+  type Cut,
+  cuts,
+  cutShort,
+  encode,
+  head,
+  randomNumbers,
+  read,
+  summary,
+  whole,
+} from "../tests/support/answer_streams.ts";
+import {
+  checkStatus,
+  EngineError,
+  type EngineResponse,
+  explain,
+  parseAnswer,
+  ResponseReader,
+  Timers,
+} from "./http.ts";
+
+function answer(status: number, body = ""): EngineResponse {
+  return { status, headers: new Map(), body: new TextEncoder().encode(body) };
+}
+
+Deno.test("checkStatus() takes success, and what is so already", () => {
+  for (const status of [200, 201, 204, 299, 304]) checkStatus(answer(status, "x"), "GET /x");
+});
+
+Deno.test("checkStatus() throws EngineError with the status and the engine's words", () => {
+  const cases: [status: number, body: string, message: string][] = [
+    [404, '{"message":"no such thing"}', "404 (no such thing)"],
+    [500, '{"message":"  spaced\\n"}', "500 (spaced)"],
+    [409, '{"message":""}', "409"],
+    [409, '{"message":" "}', "409"],
+    [400, '{"message":7}', "400"],
+    [400, '{"cause":"x"}', "400"],
+    [502, "null", "502"],
+    [502, "<html>", "502"],
+    [502, "", "502"],
+    [199, "", "199"],
+    [300, "", "300"],
+    [303, "", "303"],
+    [500, JSON.stringify({ message: "é".repeat(300) }), `500 (${"é".repeat(240)})`],
+    // A pair of surrogates that is cut in two.
+    [500, JSON.stringify({ message: `${"x".repeat(239)}😀` }), `500 (${"x".repeat(239)}\ufffd)`],
+  ];
+  for (const [status, body, message] of cases) {
+    assert.throws(() => checkStatus(answer(status, body), "GET /x"), (error) => {
+      assert.ok(error instanceof EngineError);
+      const { name, status: told, message: words } = error;
+      assert.deepEqual([name, told, words], [
+        "EngineError",
+        status,
+        `GET /x was answered with ${message}`,
+      ]);
+      return true;
+    });
+  }
+});
+
+Deno.test("parseAnswer() reads JSON, and tells what is none, or is a refusal", () => {
+  assert.deepEqual(parseAnswer(answer(200, '{"a":[1]}'), "GET /x"), { a: [1] });
+  assert.equal(parseAnswer(answer(200, "null"), "GET /x"), null);
+  for (const body of ["", "<html>", '{"a"']) {
+    assert.throws(() => parseAnswer(answer(200, body), "GET /x"), {
+      name: "Error",
+      message: "GET /x was answered with something that is not JSON; " +
+        "is it the engine that listens there?",
+    });
+  }
+  assert.throws(() => parseAnswer(answer(404, "{}"), "GET /x"), EngineError);
+});
+
+Deno.test("explain() says in an operator's words why there was no answer", () => {
+  const cases: [error: unknown, words: RegExp][] = [
+    [new Deno.errors.NotFound("os error 2"), /^no such socket; is the engine installed/],
+    [new Deno.errors.ConnectionRefused("os error 111"), /^nobody listens; start the engine$/],
+    [new Deno.errors.PermissionDenied("os error 13"), /^permission denied; run as root/],
+    [new Deno.errors.WouldBlock("os error 11"), /^its queue is full; the engine hangs/],
+    [
+      new Deno.errors.ConnectionReset("os error 104"),
+      /^the engine cut the connection; its log may tell why$/,
+    ],
+    [
+      new Deno.errors.BrokenPipe("os error 32"),
+      /^the engine cut the connection; its log may tell why$/,
+    ],
+    [
+      new DOMException("timed out", "TimeoutError"),
+      /^no answer in time; if that lasts, restart the engine$/,
+    ],
+    [new DOMException("it was aborted", "AbortError"), /^it was aborted$/],
+    [new Error("some reason"), /^some reason$/],
+    ["a text", /^a text$/],
+    [undefined, /^undefined$/],
+  ];
+  for (const [error, words] of cases) assert.match(explain(error), words);
+});
+
+const wellFormed: [name: string, stream: string, answers: [status: number, body: string][]][] = [
+  ["a length", `${head}Content-Length: 5\r\n\r\n[1,2]`, [[200, "[1,2]"]]],
+  ["a length of nothing", `${head}Content-Length: 0\r\n\r\n`, [[200, ""]]],
+  ["header names in any case", `${head}CONTENT-length:2\r\n\r\n[]`, [[200, "[]"]]],
+  ["an error without a reason phrase", "HTTP/1.1 500\r\nContent-Length: 2\r\n\r\n{}", [[
+    500,
+    "{}",
+  ]]],
+  ["HTTP/1.0", "HTTP/1.0 404 Not Found\r\nContent-Length: 2\r\n\r\n{}", [[404, "{}"]]],
+  ["one chunk", `${chunkedHead}5\r\n[1,2]\r\n0\r\n\r\n`, [[200, "[1,2]"]]],
+  ["no chunk", `${chunkedHead}0\r\n\r\n`, [[200, ""]]],
+  ["chunks", `${chunkedHead}1\r\n[\r\n0000003\r\n1,2\r\n1\r\n]\r\n0\r\n\r\n`, [[200, "[1,2]"]]],
+  ["a chunk with line ends in it", `${chunkedHead}A\r\n\r\n0\r\n\r\n0\r\n\r\n0\r\n\r\n`, [[
+    200,
+    "\r\n0\r\n\r\n0\r\n",
+  ]]],
+  ["chunk extensions", `${chunkedHead}2;a=b\r\n[]\r\n0 ;last\r\n\r\n`, [[200, "[]"]]],
+  ["trailers", `${chunkedHead}2\r\n[]\r\n0\r\nDigest: x\r\nExpires: 0\r\n\r\n`, [[200, "[]"]]],
+  [
+    "chunks in spite of a length",
+    `${head}Content-Length: 99\r\n${chunkedHead.slice(17)}0\r\n\r\n`,
+    [
+      [200, ""],
+    ],
+  ],
+  ["no content", "HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n", [[204, ""]]],
+  [
+    "answers one after another",
+    `${head}Content-Length: 2\r\n\r\n[]${chunkedHead}2\r\n{}\r\n0\r\n\r\n` +
+    `HTTP/1.1 304 Not Modified\r\n\r\n${head}Content-Length: 1\r\n\r\n7`,
+    [[200, "[]"], [200, "{}"], [304, ""], [200, "7"]],
+  ],
+];
+
+for (const [name, stream, answers] of wellFormed) {
+  Deno.test(`ResponseReader.next() reads ${name}, however the bytes arrive`, async () => {
+    for (const cut of cuts()) {
+      const { reader } = read(stream, cut);
+      for (const expected of answers) assert.deepEqual(summary(await reader.next()), expected);
+      await assert.rejects(reader.next(), cutShort);
+    }
+  });
+
+  Deno.test(`ResponseReader.next() refuses ${name}, cut at any byte`, async () => {
+    for (let length = 0; length < stream.length; length++) {
+      for (const cut of [whole, byteByByte]) {
+        const { reader } = read(stream.slice(0, length), cut);
+        const got: unknown[] = [];
+        await assert.rejects(async () => {
+          for (;;) got.push(summary(await reader.next()));
+        }, cutShort);
+        assert.ok(got.length < answers.length);
+        assert.deepEqual(got, answers.slice(0, got.length));
+      }
+    }
+  });
+}
+
+Deno.test("ResponseReader.next() reads a body up to the close, however the bytes arrive", async () => {
+  for (const cut of cuts()) {
+    const { reader } = read(`${head}Connection: close\r\n\r\n[1,2]`, cut);
+    assert.deepEqual(summary(await reader.next()), [200, "[1,2]"]);
+  }
+});
+
+Deno.test("ResponseReader.next() tells headers in lower case, the last of a kind", async () => {
+  const fields = "Server: Docker/20.10.24 (linux)\r\nX-A: 1\r\nX-a:  2 \r\nEmpty:\r\n";
+  const { headers } = await read(`${head}${fields}Content-Length: 0\r\n\r\n`).reader.next();
+  assert.deepEqual([...headers], [
+    ["server", "Docker/20.10.24 (linux)"],
+    ["x-a", "2"],
+    ["empty", ""],
+    ["content-length", "0"],
+  ]);
+});
+
+Deno.test("ResponseReader.next() reads 60,000 chunks of one byte", async () => {
+  const { reader } = read(`${chunkedHead}${"1\r\nx\r\n".repeat(60_000)}0\r\n\r\n`);
+  assert.equal(summary(await reader.next())[1], "x".repeat(60_000));
+});
+
+Deno.test("ResponseReader.next() says the same of damaged bytes however they arrive", async () => {
+  const random = randomNumbers(7);
+  for (const [, stream] of wellFormed) {
+    for (let round = 0; round < 100; round++) {
+      const bytes = encode(stream);
+      bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+      const outcomes = await Promise.all([whole, byteByByte].map((cut) => outcome(bytes, cut)));
+      assert.deepEqual(outcomes[0], outcomes[1], new TextDecoder("latin1").decode(bytes));
+    }
+  }
+});
+
+/** All answers of a stream up to the first error, and its message. */
+async function outcome(stream: Uint8Array, cut: Cut): Promise<unknown[]> {
+  const { reader } = read(stream, cut);
+  const got: unknown[] = [];
+  try {
+    for (;;) got.push(summary(await reader.next()));
+  } catch (error) {
+    return [...got, (error as Error).message];
+  }
+}
+
+const malformed: [name: string, stream: string, message: RegExp][] = [
+  ["garbage", "\x80\xa5\xca no line's end", /not HTTP/],
+  ["another protocol", "SSH-2.0-OpenSSH\r\n", /not HTTP/],
+  ["HTTP/2", "HTTP/2 200\r\n\r\n", /not HTTP/],
+  ["a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", /not HTTP/],
+  ["a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", /not HTTP/],
+  ["a status that is none", "HTTP/1.1 600 No\r\n\r\n", /not HTTP/],
+  ["an empty line first", `\r\n${head}\r\n`, /not HTTP/],
+  ["line ends without a carriage return", `${head.trim()}\nServer: x\n\n[]`, cutShort],
+  ["a header without a colon", `${head}Server x\r\n\r\n`, /header without a name/],
+  ["a header without a name", `${head}: x\r\n\r\n`, /header without a name/],
+  ["a length that is no number", `${head}Content-Length: 5x\r\n\r\n`, /content length 5x/],
+  ["a negative length", `${head}Content-Length: -1\r\n\r\n`, /content length -1/],
+  ["an empty length", `${head}Content-Length:\r\n\r\n`, /content length/],
+  [
+    "a length beyond numbers",
+    `${head}Content-Length: 1${"0".repeat(20)}\r\n\r\n`,
+    /content length/,
+  ],
+  ["compression", `${head}Transfer-Encoding: gzip, chunked\r\n\r\n`, /transfer encoding gzip/],
+  ["a chunk without a size", `${chunkedHead}\r\n[]\r\n0\r\n\r\n`, /chunk without a size/],
+  ["a chunk size that is none", `${chunkedHead}g\r\n[]\r\n0\r\n\r\n`, /chunk without a size/],
+  ["a negative chunk size", `${chunkedHead}-2\r\n[]\r\n0\r\n\r\n`, /chunk without a size/],
+  ["a chunk size of nine digits", `${chunkedHead}000000002\r\n[]\r\n`, /chunk without a size/],
+  ["a chunk longer than its size", `${chunkedHead}1\r\n[]\r\n0\r\n\r\n`, /chunk too long/],
+  ["a chunk shorter than its size", `${chunkedHead}4\r\n[]\r\n0\r\n\r\n`, /chunk too long/],
+  ["trailers without end", `${chunkedHead}0\r\n${"a: b\r\n".repeat(17)}\r\n`, /too many trailers/],
+];
+
+for (const [name, stream, message] of malformed) {
+  Deno.test(`ResponseReader.next() refuses ${name}, however the bytes arrive`, async () => {
+    for (const cut of cuts()) {
+      await assert.rejects(read(stream, cut).reader.next(), message);
+    }
+  });
+}
+
+const limits: [name: string, most: number, stream: (length: number) => string, message: RegExp][] =
+  [
+    ["head", 32_768, (n) => {
+      const rest = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: ";
+      return `${rest}${"x".repeat(n - rest.length)}\r\n\r\n`;
+    }, /more than 32768 bytes/],
+    [
+      "chunk's line",
+      1024,
+      (n) => `${chunkedHead}0;${"x".repeat(n - 2)}\r\n\r\n`,
+      /more than 1024 bytes/,
+    ],
+    ["trailer", 1024, (n) => `${chunkedHead}0\r\n${"x".repeat(n)}\r\n\r\n`, /more than 1024 bytes/],
+    [
+      "body of known length",
+      bodyLimit,
+      (n) => `${head}Content-Length: ${n}\r\n\r\n${"x".repeat(n)}`,
+      /larger than/,
+    ],
+    [
+      "chunk",
+      bodyLimit,
+      (n) => `${chunkedHead}${n.toString(16)}\r\n${"x".repeat(n)}\r\n0\r\n\r\n`,
+      /larger than/,
+    ],
+    [
+      "number of chunks",
+      bodyLimit,
+      (n) => `${chunkedHead}${"1\r\nx\r\n".repeat(n)}0\r\n\r\n`,
+      /larger than/,
+    ],
+    ["body up to the close", bodyLimit, (n) => `${head}\r\n${"x".repeat(n)}`, /larger than/],
+  ];
+
+for (const [name, most, stream, message] of limits) {
+  Deno.test(`ResponseReader.next() reads a ${name} up to its limit and no further`, async () => {
+    for (const cut of [whole, byteByByte]) {
+      assert.equal((await read(stream(most), cut).reader.next()).status, 200);
+      await assert.rejects(read(stream(most + 1), cut).reader.next(), message);
+    }
+  });
+}
+
+Deno.test("ResponseReader.next() refuses what is announced too large before it comes", async () => {
+  for (const start of [`${head}Content-Length: 100001\r\n\r\n`, `${chunkedHead}186a1\r\n`]) {
+    const { reader, source } = read(`${start}${"x".repeat(bodyLimit + 1)}`, byteByByte);
+    await assert.rejects(reader.next(), /larger than 0.09\d* MiB/);
+    assert.equal(source.consumed, start.length);
+  }
+});
+
+Deno.test("ResponseReader.next() refuses what never ends", async () => {
+  const endless = [
+    ["", "x"],
+    [head, "X: y\r\n"],
+    [chunkedHead, "1"],
+    [chunkedHead, "1\r\nx\r\n"],
+    [`${chunkedHead}0\r\n`, "X: y\r\n"],
+    [`${head}\r\n`, "x"],
+  ] as const;
+  for (const [start, again] of endless) {
+    let sent = false;
+    const bytes = encode(again.repeat(1000));
+    const reader = new ResponseReader((into) => {
+      const next = (sent ? bytes : encode(start + again)).subarray(0, into.length);
+      sent = true;
+      into.set(next);
+      return Promise.resolve(next.length);
+    }, bodyLimit);
+    await assert.rejects(reader.next(), Error, again);
+  }
+});
+
+Deno.test("Timers.start() calls back when the time has come, and only once", async () => {
+  const timers = new Timers();
+  const startedAt = performance.now();
+  const calls: number[] = [];
+  await new Promise<void>((resolve) => {
+    timers.start(30, () => calls.push(30));
+    timers.start(400, () => {
+      calls.push(400);
+      resolve();
+    });
+    timers.start(10, () => calls.push(10));
+  });
+  assert.deepEqual(calls.toSorted((a, b) => a - b), [10, 30, 400]);
+  assert.ok(performance.now() - startedAt >= 399);
+});
+
+Deno.test("Timers.start() answers a function that calls the timer off", async () => {
+  const timers = new Timers();
+  const callOff = timers.start(20, () => assert.fail("called off too late"));
+  callOff();
+  await new Promise<void>((resolve) => timers.start(300, resolve));
+});
+
+Deno.test("Timers.start() can be called while a timer is due", async () => {
+  const timers = new Timers();
+  await new Promise<void>((resolve) => timers.start(1, () => timers.start(1, resolve)));
+});
+
+Deno.test("Timers.start() does not count the time in which the process was stopped", async () => {
+  const timers = new Timers();
+  let isDue = false;
+  const due = new Promise<void>((resolve) => {
+    timers.start(500, () => {
+      isDue = true;
+      resolve();
+    });
+  });
+  // Nothing else runs meanwhile, as if it were stopped.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(isDue, false);
+  await due;
+});

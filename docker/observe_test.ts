@@ -1,0 +1,716 @@
+import assert from "node:assert/strict";
+import { randomNumbers, scriptSocket } from "../tests/support/answer_streams.ts";
+import { assertHealthy, failure, look, stock } from "../tests/support/docker_faults.ts";
+import { FakeEngine, listenWithoutAccepting } from "../tests/support/engine/fake_engine.ts";
+import type { Fault } from "../tests/support/engine/faults.ts";
+import { withEngine } from "../tests/support/engine/script.ts";
+import { container, type ContainerItem, network } from "../tests/support/engine/state.ts";
+import { requirement } from "../tests/support/requirements.ts";
+import {
+  callsForOurs,
+  Crowd,
+  findSocket,
+  observe,
+  type ObserveOptions,
+  socketPath,
+} from "./observe.ts";
+
+Deno.test("socketPath() takes the address of a local socket only", () => {
+  const cases: [address: string, path: string | null][] = [
+    ["unix:///var/run/docker.sock", "/var/run/docker.sock"],
+    ["unix:///run/user/1000/podman/podman.sock", "/run/user/1000/podman/podman.sock"],
+    ["unix:///with space/ü.sock", "/with space/ü.sock"],
+    ["unix:///%2Fnot-decoded", "/%2Fnot-decoded"],
+    [`unix:///${"ü".repeat(53)}`, `/${"ü".repeat(53)}`],
+    [`unix:///${"ü".repeat(53)}x`, null],
+    ["unix:///", null],
+    ["unix://relative.sock", null],
+    ["unix:/one-slash.sock", null],
+    ["UNIX:///upper.sock", null],
+    ["unix:///nul\0.sock", null],
+    ["/var/run/docker.sock", null],
+    ["tcp://127.0.0.1:2375", null],
+    ["ssh://host", null],
+    ["npipe:////./pipe/docker_engine", null],
+    ["fd://", null],
+    ["", null],
+  ];
+  for (const [address, path] of cases) assert.equal(socketPath(address), path, address);
+});
+
+Deno.test("findSocket() answers the first path that exists", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const [missing, first, second] = ["missing", "first", "second"].map((it) =>
+      `${directory}/${it}`
+    );
+    await Deno.writeTextFile(first!, "");
+    await Deno.writeTextFile(second!, "");
+    assert.equal(findSocket([missing!, first!, second!]), first);
+    assert.equal(findSocket([second!, first!]), second);
+    await Deno.symlink(missing!, `${directory}/dangling`);
+    assert.equal(findSocket([`${directory}/dangling`, `${missing}/below`, second!]), second);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("findSocket() does not look for the only path, so that connecting says what is wrong", () => {
+  assert.equal(findSocket(["/nowhere/docker.sock"]), "/nowhere/docker.sock");
+});
+
+Deno.test("findSocket() names every path when none exists", () => {
+  assert.throws(
+    () => findSocket(["/nowhere/a.sock", "/nowhere/b.sock"]),
+    /^Error: Cannot find Docker: none of \/nowhere\/a\.sock, \/nowhere\/b\.sock exists; start the engine, or set docker-host$/,
+  );
+});
+
+const label = { "decnet.topology.id": "t1" };
+const prefixes = {
+  networkPrefixes: ["decnet-topology-", "decnet_t_"],
+  containerPrefixes: ["decnet-", "decnet_t_"],
+};
+
+function lookObserve({ socketPath: socket }: FakeEngine, options: Partial<ObserveOptions> = {}) {
+  return observe(new AbortController().signal, { socket, ...prefixes, ...options });
+}
+
+Deno.test("observe() tells an idle engine's empty lists and its version", () =>
+  withEngine(async (engine) => {
+    const { engine: { latencyMs, ...version }, ...observation } = await lookObserve(engine);
+    assert.deepEqual(observation, {
+      bridges: [],
+      containers: [],
+      inventory: { networks: [], containers: [] },
+    });
+    assert.deepEqual(version, { version: "20.10.24", apiVersion: "1.41" });
+    assert.ok(latencyMs > 0 && latencyMs < 5000, `${latencyMs}`);
+  }));
+
+Deno.test("observe() makes two requests on one connection, and closes it", () =>
+  withEngine(async (engine) => {
+    for (const count of [1, 2, 3]) {
+      await lookObserve(engine);
+      assert.equal(engine.connectionCount, count);
+      assert.deepEqual(engine.requests.slice(-2), [
+        { method: "GET", path: "/networks" },
+        { method: "GET", path: "/containers/json?all=1&limit=500" },
+      ]);
+      assert.equal(engine.requestCount, 2 * count);
+    }
+  }));
+
+Deno.test("observe() decides by the start of a name and by the label, exactly", () =>
+  withEngine(async (engine) => {
+    const ours = ["decnet_t_", "decnet_t_1_lan", "decnet-topology-x"];
+    const foreign = [
+      "decnet",
+      "decnet_t",
+      "xdecnet_t_1",
+      "my-decnet_t_1_lan",
+      "DECNET_t_1",
+      "bridge",
+    ];
+    engine.networks = [
+      ...[...ours, ...foreign].map((name) => network({ name })),
+      network({ name: "by label", labels: label }),
+      network({ name: "empty label", labels: { "decnet.topology.id": "" } }),
+      network({
+        name: "other label",
+        labels: { "decnet.topology": "1", "xdecnet.topology.id": "1" },
+      }),
+      network({ name: "label's value", labels: { x: "decnet.topology.id" } }),
+    ];
+    engine.containers = [
+      ...["decnet-", "decnet-1", "decnet_t_1_web", "decnet", "web-decnet-1", "Decnet-1"].map((
+        name,
+      ) => container({ name })),
+      container({ name: "by-label", labels: label }),
+      container({ name: "other-label", labels: { "decnet.topology.decky": "1" } }),
+    ];
+    const { bridges, containers, inventory } = await lookObserve(engine);
+    assert.deepEqual(bridges, [
+      "by label",
+      "decnet-topology-x",
+      "decnet_t_",
+      "decnet_t_1_lan",
+      "empty label",
+    ]);
+    assert.deepEqual(containers, ["by-label", "decnet-", "decnet-1", "decnet_t_1_web"]);
+    assert.deepEqual(inventory.networks.map(({ name }) => name).sort(), bridges);
+    assert.deepEqual(inventory.containers.map(({ name }) => name).sort(), containers);
+  }));
+
+Deno.test("observe() takes the prefixes it is given", () =>
+  withEngine(async (engine) => {
+    engine.networks = ["a1", "b1", "c1"].map((name) => network({ name }));
+    engine.containers = ["a1", "b1", "c1"].map((name) => container({ name }));
+    const chosen = await lookObserve(engine, {
+      networkPrefixes: ["a", "b"],
+      containerPrefixes: ["c"],
+    });
+    assert.deepEqual([chosen.bridges, chosen.containers], [["a1", "b1"], ["c1"]]);
+    const none = await lookObserve(engine, { networkPrefixes: [], containerPrefixes: [] });
+    assert.deepEqual([none.bridges, none.containers], [[], []]);
+  }));
+
+Deno.test("observe() sorts by code point and names nothing twice", () =>
+  withEngine(async (engine) => {
+    const names = ["a-10", "a-2", "a_1", "aB", "ab", "a.b", "a\uFFFD", "a\u{10000}", "aä", "a-2"];
+    engine.networks = names.map((name) => network({ name }));
+    engine.containers = ["a-10", "a-2", "aZ", "a_1"].map((name) => container({ name }));
+    const { bridges, containers } = await lookObserve(engine, {
+      networkPrefixes: ["a"],
+      containerPrefixes: ["a"],
+    });
+    assert.deepEqual(bridges, [
+      "a-10",
+      "a-2",
+      "a.b",
+      "aB",
+      "a_1",
+      "ab",
+      "aä",
+      "a\uFFFD",
+      "a\u{10000}",
+    ]);
+    assert.deepEqual(containers, ["a-10", "a-2", "aZ", "a_1"]);
+  }));
+
+Deno.test("observe() leaves networks that are no bridges out of the bridges, unless labelled", () =>
+  withEngine(async (engine) => {
+    engine.networks = ["macvlan", "overlay", "null"].flatMap((driver) => [
+      network({ name: `decnet_t_${driver}`, driver }),
+      network({ name: `labelled-${driver}`, driver, labels: label }),
+    ]);
+    const { bridges, inventory } = await lookObserve(engine);
+    assert.deepEqual(bridges, ["labelled-macvlan", "labelled-null", "labelled-overlay"]);
+    assert.equal(inventory.networks.length, 6);
+  }));
+
+Deno.test("observe() counts running, paused and restarting containers as running", () =>
+  withEngine(async (engine) => {
+    const states = [
+      "created",
+      "running",
+      "paused",
+      "restarting",
+      "removing",
+      "exited",
+      "dead",
+    ] as const;
+    engine.containers = states.map((state) => container({ name: `decnet-${state}`, state }));
+    const { containers, inventory } = await lookObserve(engine);
+    assert.deepEqual(containers, ["decnet-paused", "decnet-restarting", "decnet-running"]);
+    assert.deepEqual(inventory.containers.map(({ state }) => state), states);
+  }));
+
+Deno.test("observe() tells what drift needs of each object", () =>
+  withEngine(async (engine) => {
+    engine.networks = [
+      network({ name: "decnet_t_1_lan", subnet: "10.0.0.0/24", internal: true, labels: label }),
+    ];
+    const base = container({ name: "decnet_t_1_a", addresses: { decnet_t_1_lan: "10.0.0.2" } });
+    engine.containers = [
+      base,
+      container({
+        name: "decnet_t_1_a-ssh",
+        networkMode: "container:decnet_t_1_a",
+        health: "unhealthy",
+        labels: label,
+      }),
+    ];
+    assert.deepEqual((await lookObserve(engine)).inventory, {
+      networks: [{
+        id: engine.networks[0]!.Id,
+        name: "decnet_t_1_lan",
+        driver: "bridge",
+        internal: true,
+        subnets: ["10.0.0.0/24"],
+        labels: new Map(Object.entries(label)),
+      }],
+      containers: [{
+        id: base.Id,
+        name: "decnet_t_1_a",
+        state: "running",
+        unhealthy: false,
+        uptime: { atLeast: 120, atMost: 180 },
+        labels: new Map(),
+        networkMode: "decnet_t_1_lan",
+        addressByNetwork: new Map([["decnet_t_1_lan", "10.0.0.2"]]),
+      }, {
+        id: engine.containers[1]!.Id,
+        name: "decnet_t_1_a-ssh",
+        state: "running",
+        unhealthy: true,
+        uptime: { atLeast: 120, atMost: 180 },
+        labels: new Map(Object.entries(label)),
+        networkMode: `container:${base.Id}`,
+        addressByNetwork: new Map(),
+      }],
+    });
+  }));
+
+const versions: [headers: string, version: string | null, apiVersion: string | null][] = [
+  ["Server: Docker/29.1.0 (linux)\r\nApi-Version: 1.52\r\n", "29.1.0", "1.52"],
+  ["Api-Version: 1.41\r\nServer: Libpod/4.3.1 (linux)\r\n", "4.3.1", "1.41"],
+  ["Server: nginx\r\n", null, null],
+  ["", null, null],
+];
+for (const [headers, version, apiVersion] of versions) {
+  Deno.test(`observe() reads version ${version}, API ${apiVersion}, from the headers`, () =>
+    withEngine(async ({ socketPath }) => {
+      const socket = `${socketPath}.scripted`;
+      const answer = `HTTP/1.1 200 OK\r\n${headers}Content-Length: 2\r\n\r\n[]`;
+      await using _script = scriptSocket(socket, [{ text: answer + answer }]);
+      const { engine } = await observe(new AbortController().signal, { socket, ...prefixes });
+      assert.deepEqual([engine.version, engine.apiVersion], [version, apiVersion]);
+    }));
+}
+
+Deno.test("observe() reads two thousand containers", () =>
+  withEngine(async (engine) => {
+    const names = Array.from({ length: 2000 }, (_, i) => `decnet-${String(i).padStart(4, "0")}`);
+    engine.containers = names.map((name) => container({ name }));
+    assert.deepEqual((await lookObserve(engine)).containers, names);
+  }));
+
+const labelObserveCrowd = "decnet.topology.id";
+const prefixesObserveCrowd = {
+  networkPrefixes: ["decnet_t_"],
+  containerPrefixes: ["decnet-", "decnet_t_"],
+};
+const never = new AbortController().signal;
+const networks = "GET /networks";
+const few = "GET /containers/json?all=1&limit=500";
+const all = "GET /containers/json?all=1";
+const named = `${all}&filters={"name":["^/?(?:decnet\\\\-|decnet_t_)"]}`;
+const labelled = `${all}&filters={"label":["${labelObserveCrowd}"]}`;
+
+function crowdOf(count: number, name: (index: number) => string): ContainerItem[] {
+  return Array.from({ length: count }, (_, index) => container({ name: name(index) }));
+}
+
+/** Observes, and answers what was asked meanwhile and which containers were seen. */
+async function lookObserveCrowd(
+  engine: FakeEngine,
+  { crowd = new Crowd(), containerPrefixes = prefixesObserveCrowd.containerPrefixes } = {},
+): Promise<{ calls: string[]; names: string[] }> {
+  const before = engine.requestCount;
+  const options = { socket: engine.socketPath, ...prefixesObserveCrowd, containerPrefixes, crowd };
+  const { inventory } = await observe(never, options);
+  const count = engine.requestCount - before;
+  return {
+    calls: engine.requests.slice(-count).map(({ method, path }) =>
+      `${method} ${decodeURIComponent(path)}`
+    ),
+    names: inventory.containers.map(({ name }) => name).sort(),
+  };
+}
+
+for (
+  const [host, foreign, ours, calls] of [
+    ["499 containers", 499, 0, [networks, few]],
+    ["500 containers, most of them foreign", 490, 10, [networks, few, named, labelled]],
+    ["1000 containers, most of them foreign", 990, 10, [networks, few, named, labelled]],
+    ["1000 containers, half of them ours", 500, 500, [networks, few, named, labelled]],
+    ["1000 containers, most of them ours", 490, 510, [networks, few, all]],
+  ] as const
+) {
+  Deno.test(`observe() sees every one of ours among ${host}`, () =>
+    withEngine(async (engine) => {
+      const mixed = [
+        ...crowdOf(ours, (index) => `decnet-${index}`),
+        ...crowdOf(foreign, (index) => `shop-${index}`),
+      ].map((item, index, { length }) => ({ item, place: index * 7919 % length }));
+      engine.containers = mixed.sort((a, b) => a.place - b.place).map(({ item }) => item);
+      const seen = await lookObserveCrowd(engine);
+      assert.deepEqual(seen.calls, calls);
+      assert.deepEqual(
+        seen.names,
+        crowdOf(ours, (index) => `decnet-${index}`)
+          .map(({ Names }) => Names[0]!.slice(1)).sort(),
+      );
+    }));
+}
+
+Deno.test("observe() asks a crowded host for ours alone from the second time on, and looks afresh after 100", () =>
+  withEngine(async (engine) => {
+    engine.containers = [
+      ...crowdOf(600, (index) => `shop-${index}`),
+      container({ name: "decnet-1" }),
+      container({ name: "one-of-ours", labels: { [labelObserveCrowd]: "t1" } }),
+    ];
+    const crowd = new Crowd();
+    const { names } = await lookObserveCrowd(engine, { crowd });
+    assert.deepEqual(names, ["decnet-1", "one-of-ours"]);
+    for (let count = 0; count < 100; count++) {
+      assert.deepEqual(await lookObserveCrowd(engine, { crowd }), {
+        calls: [networks, named, labelled],
+        names,
+      });
+    }
+    assert.deepEqual((await lookObserveCrowd(engine, { crowd })).calls, [
+      networks,
+      few,
+      named,
+      labelled,
+    ]);
+    engine.containers = [container({ name: "decnet-2" })];
+    assert.deepEqual((await lookObserveCrowd(engine, { crowd })).names, ["decnet-2"]);
+  }));
+
+Deno.test("observe() asks for all where a prefix may be that of an id, as a nameless container has no other name", () =>
+  withEngine(async (engine) => {
+    const nameless = container({ name: "nameless", state: "dead" });
+    const crowd = crowdOf(600, (index) => `shop-${index}`);
+    engine.containers = [...crowd, { ...nameless, Names: [] }];
+    const prefix = nameless.Id.slice(0, 4);
+    const { calls, names } = await lookObserveCrowd(engine, { containerPrefixes: [prefix] });
+    assert.deepEqual(calls, [networks, few, all]);
+    assert.ok(names.includes(nameless.Id.slice(0, 12)));
+  }));
+
+Deno.test("observe() takes the list of an engine that knows no limit for all there is", () =>
+  withEngine(async (engine) => {
+    const items = [...crowdOf(500, (index) => `shop-${index}`), container({ name: "decnet-1" })];
+    engine.fault = { kind: "body", path: "/containers/json", body: JSON.stringify(items) };
+    assert.deepEqual(await lookObserveCrowd(engine), {
+      calls: [networks, few],
+      names: ["decnet-1"],
+    });
+  }));
+
+Deno.test("observe() reports an engine that refuses the filters", () =>
+  withEngine(async (engine) => {
+    engine.containers = crowdOf(600, (index) => `shop-${index}`);
+    const crowd = new Crowd();
+    await lookObserveCrowd(engine, { crowd });
+    engine.fault = { kind: "status", status: 400, message: "no", path: "/containers/json" };
+    await assert.rejects(
+      lookObserveCrowd(engine, { crowd }),
+      /GET \/containers\/json was answered with 400/,
+    );
+  }));
+
+Deno.test("the filters let every container of ours through, whatever its names and labels", () =>
+  withEngine(async (engine) => {
+    const numbers = randomNumbers(4);
+    const random = (below: number) => Math.floor(numbers() * below);
+    const pick = <T>(values: readonly T[]) => values[random(values.length)]!;
+    const texts = ["decnet", "_t_", "-", ".", "x", "X", "dec", "net", "1", "a"];
+    const text = () => Array.from({ length: 1 + random(4) }, () => pick(texts)).join("");
+    for (let round = 0; round < 200; round++) {
+      const containerPrefixes = Array.from({ length: random(4) }, () => `n${text()}`);
+      engine.containers = Array.from({ length: 20 }, (_, index) => {
+        const name = pick([text, () => pick([...containerPrefixes, "n"]) + text()])();
+        const labels = pick([{}, {}, { [labelObserveCrowd]: pick(["", "t1"]) }, {
+          [`${labelObserveCrowd}s`]: "t1",
+        }]);
+        const item = container({ name: `${name}${index}`, labels });
+        const link = `/${pick([text(), ...containerPrefixes])}/alias`;
+        const names = pick([item.Names, item.Names, [link, ...item.Names], [link], []]);
+        return { ...item, Names: names };
+      });
+      const crowd = new Crowd();
+      const whole = await lookObserveCrowd(engine, { containerPrefixes });
+      const calls = crowd.find({ areMostOurs: false, prefixes: containerPrefixes });
+      assert.deepEqual(calls, callsForOurs(containerPrefixes));
+      const filtered = await lookObserveCrowd(engine, { crowd, containerPrefixes });
+      assert.equal(filtered.calls.length, 1 + calls.length);
+      assert.deepEqual(filtered.names, whole.names, `round ${round}`);
+    }
+  }));
+
+/** Faults that are seen only when the time is up, and those that are seen at once. */
+const silent: Fault[] = [
+  { kind: "hang" },
+  { kind: "hang-body" },
+  { kind: "slow", bytesPerSecond: 100 },
+];
+const loud: [fault: Fault, message: RegExp][] = [
+  [{ kind: "reset" }, /^the (engine cut the connection|connection closed)/],
+  [{ kind: "garbage" }, /^the answer is not HTTP; is it the engine that listens there\?$/],
+  [{ kind: "truncated" }, /^the connection closed in the middle of an answer; the engine's log/],
+  [
+    { kind: "truncated", chunked: true },
+    /^the connection closed in the middle of an answer; the engine's log/,
+  ],
+  [
+    { kind: "status", status: 500, message: "layer does not exist" },
+    /^GET \/(networks|containers\/json) was answered with 500 \(layer does not exist\)$/,
+  ],
+  [{ kind: "status", status: 404, message: "page not found" }, / 404 \(page not found\)$/],
+  [{ kind: "status", status: 400, message: "client is too old" }, / 400 \(client is too old\)$/],
+  [{ kind: "status", status: 503, message: " " }, / was answered with 503$/],
+  [
+    { kind: "body", body: "" },
+    /^GET \/\S+ was answered with something that is not JSON; is it the engine/,
+  ],
+  [
+    { kind: "body", body: "<html>" },
+    /^GET \/\S+ was answered with something that is not JSON; is it the engine/,
+  ],
+  [
+    { kind: "body", body: "[{" },
+    /^GET \/\S+ was answered with something that is not JSON; is it the engine/,
+  ],
+  [{ kind: "body", body: "null" }, /^(networks|containers): not a list$/],
+  [{ kind: "body", body: '{"message":"no"}' }, /^(networks|containers): not a list$/],
+  [{ kind: "body", body: '[{"Name":7}]' }, /^(network|container) 0: Id: not a text$/],
+];
+
+for (const path of ["/networks", "/containers/json"]) {
+  for (const fault of silent) {
+    Deno.test(`observe() gives up when ${path} goes wrong: ${show(fault)}`, () =>
+      withEngine(async (engine) => {
+        stock(engine);
+        engine.fault = { ...fault, path };
+        const message = await failure(engine.socketPath, { callTimeoutMs: 300 });
+        assert.equal(message, "no answer within 0.3 s; if that lasts, restart the engine");
+        engine.fault = undefined;
+        await assertHealthy(engine.socketPath);
+      }));
+  }
+
+  for (const [fault, expected] of loud) {
+    Deno.test(`observe() fails at once when ${path} goes wrong: ${show(fault)}`, () =>
+      withEngine(async (engine) => {
+        stock(engine);
+        engine.fault = { ...fault, path };
+        assert.match(await failure(engine.socketPath), expected);
+        engine.fault = undefined;
+        await assertHealthy(engine.socketPath);
+      }));
+  }
+
+  Deno.test(`observe() refuses 50 MB of ${path}`, () =>
+    withEngine(async (engine) => {
+      stock(engine);
+      engine.fault = { kind: "huge", bytes: 50_000_000, path };
+      await assert.rejects(
+        look(engine.socketPath, { callTimeoutMs: 60_000, timeoutMs: 60_000 }),
+        /: the answer is larger than 32 MiB; remove containers that nobody needs$/,
+      );
+      engine.fault = undefined;
+      await assertHealthy(engine.socketPath);
+    }));
+
+  Deno.test(`observe() keeps a long refusal of ${path} short`, () =>
+    withEngine(async (engine) => {
+      engine.fault = { kind: "status", status: 500, message: `x${"🙂".repeat(5000)}`, path };
+      const message = await failure(engine.socketPath);
+      assert.ok(message.length < 300 && message.isWellFormed(), message);
+    }));
+}
+
+function show({ kind, ...rest }: Fault): string {
+  return [kind, ...Object.values(rest)].join(" ").trim();
+}
+
+const isRoot = Deno.uid() === 0;
+/** To root every file is open, unless it lacks these capabilities. */
+const withoutOverride = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+const confinement = requirement("setpriv, as root", !isRoot || await succeeds(withoutOverride));
+
+async function succeeds([command = "", ...args]: string[]): Promise<boolean> {
+  try {
+    return (await new Deno.Command(command, { args: [...args, "true"] }).output()).success;
+  } catch {
+    return false;
+  }
+}
+
+/** What a script prints that runs as somebody to whom file permissions apply. */
+async function runConfined(script: string): Promise<string> {
+  const command = [...(isRoot ? withoutOverride : []), Deno.execPath(), "eval", "--quiet", script];
+  const { success, stdout, stderr } = await new Deno.Command(command[0]!, {
+    args: command.slice(1),
+    env: { NO_COLOR: "1" },
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout).trim();
+}
+
+Deno.test({
+  name: `observe() says that a socket may not be used${confinement.suffix}`,
+  ignore: confinement.ignore,
+  async fn() {
+    confinement.check();
+    const directory = await Deno.makeTempDir();
+    try {
+      const socket = `${directory}/docker.sock`;
+      using _listener = Deno.listen({ transport: "unix", path: socket });
+      await Deno.chmod(socket, 0);
+      const options = JSON.stringify({ socket, networkPrefixes: [], containerPrefixes: [] });
+      const printed = await runConfined(`
+        import { observe } from ${JSON.stringify(import.meta.resolve("./observe.ts"))};
+        await observe(new AbortController().signal, ${options})
+          .catch((error) => console.log(error.message));
+      `);
+      assert.equal(
+        printed,
+        `Cannot observe Docker at ${socket}: ` +
+          "permission denied; run as root, or as a member of the socket's group",
+      );
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: `findSocket() takes a path that may not be looked at${confinement.suffix}`,
+  ignore: confinement.ignore,
+  async fn() {
+    confinement.check();
+    const directory = await Deno.makeTempDir();
+    try {
+      await Deno.mkdir(`${directory}/closed`, { mode: 0 });
+      const paths = [`${directory}/missing`, `${directory}/closed/docker.sock`, directory];
+      const printed = await runConfined(`
+        import { findSocket } from ${JSON.stringify(import.meta.resolve("./observe.ts"))};
+        console.log(findSocket(${JSON.stringify(paths)}));
+      `);
+      assert.equal(printed, paths[1]);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
+
+Deno.test("observe() reads an answer that trickles in within its time", () =>
+  withEngine(async (engine) => {
+    stock(engine);
+    engine.fault = { kind: "slow", bytesPerSecond: 20_000 };
+    await assertHealthy(engine.socketPath);
+  }));
+
+Deno.test("observe() gives each call its own time", () =>
+  withEngine(async ({ socketPath }) => {
+    const socket = `${socketPath}.scripted`;
+    const answer = { afterMs: 1600, text: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" };
+    await using _script = scriptSocket(socket, [answer, answer]);
+    const { engine } = await look(socket, { callTimeoutMs: 3000, timeoutMs: 60_000 });
+    assert.ok(engine.latencyMs > 3000, `${engine.latencyMs} ms`);
+  }));
+
+Deno.test("observe() ends when its whole time is up, whatever the call has left", () =>
+  withEngine(async (engine) => {
+    for (const path of ["/networks", "/containers/json"]) {
+      engine.fault = { kind: "hang", path };
+      const options = { callTimeoutMs: 60_000, timeoutMs: 300 };
+      // In words that stay the same from beat to beat, for each new one is logged.
+      assert.equal(
+        await failure(engine.socketPath, options),
+        "no answer within 0.3 s; if that lasts, restart the engine",
+      );
+    }
+  }));
+
+Deno.test("observe() rejects at once when its signal is aborted, with the reason as cause", () =>
+  withEngine(async (engine) => {
+    stock(engine);
+    for (const path of ["/networks", "/containers/json"]) {
+      engine.fault = { kind: "hang", path };
+      const stop = new AbortController();
+      const failing = failure(engine.socketPath, { callTimeoutMs: 60_000 }, stop.signal);
+      const before = engine.requestCount;
+      while (engine.requestCount === before) await new Promise((resolve) => setTimeout(resolve, 5));
+      stop.abort(new Error("told to stop"));
+      assert.equal(await failing, "told to stop");
+    }
+    engine.fault = undefined;
+    await assertHealthy(engine.socketPath);
+  }));
+
+Deno.test("observe() says that the time is up which its signal gives it", () =>
+  withEngine(async (engine) => {
+    engine.fault = { kind: "hang" };
+    const options = { callTimeoutMs: 60_000 };
+    const message = await failure(engine.socketPath, options, AbortSignal.timeout(100));
+    assert.equal(message, "no answer in time; if that lasts, restart the engine");
+  }));
+
+Deno.test("observe() rejects at once when its signal is aborted while it connects", () =>
+  withEngine(async (engine) => {
+    engine.fault = { kind: "hang" };
+    const stop = new AbortController();
+    const failing = failure(engine.socketPath, { callTimeoutMs: 60_000 }, stop.signal);
+    stop.abort(new Error("told to stop"));
+    assert.equal(await failing, "told to stop");
+  }));
+
+Deno.test("observe() does not even connect when its signal is aborted already", () =>
+  withEngine(async (engine) => {
+    const message = await failure(engine.socketPath, {}, AbortSignal.abort(new Error("too late")));
+    assert.equal(message, "too late");
+    await assert.rejects(look(engine.socketPath, {}, AbortSignal.abort()), {
+      message: /aborted/,
+    });
+    assert.equal(engine.connectionCount, 0);
+  }));
+
+Deno.test("observe() says what is wrong with a socket that cannot be used", () =>
+  withEngine(async ({ socketPath }) => {
+    const missing = `${socketPath}.missing`;
+    assert.equal(await failure(missing), "no such socket; is the engine installed, and running?");
+    assert.equal(
+      await failure(`${missing}/x`),
+      "no such socket; is the engine installed, and running?",
+    );
+
+    const plainFile = `${socketPath}.txt`;
+    await Deno.writeTextFile(plainFile, "");
+    assert.equal(await failure(plainFile), "nobody listens; start the engine");
+    assert.match(await failure(`${plainFile}/x`), /not a directory/i);
+    assert.match(await failure(`/tmp/${"long".repeat(50)}`), /path must be shorter/);
+
+    const dead = `${socketPath}.dead`;
+    const listener = Deno.listen({ transport: "unix", path: `${dead}.first` });
+    await Deno.rename(`${dead}.first`, dead);
+    listener.close();
+    assert.equal(await failure(dead), "nobody listens; start the engine");
+  }));
+
+Deno.test("observe() gives up on an engine that does not accept", () =>
+  withEngine(async ({ socketPath }) => {
+    const socket = `${socketPath}.deaf`;
+    using _listener = listenWithoutAccepting(socket);
+    assert.equal(
+      await failure(socket, { callTimeoutMs: 300 }),
+      "no answer within 0.3 s; if that lasts, restart the engine",
+    );
+  }));
+
+Deno.test("observe() fails at once when the engine's queue of connections is full", () =>
+  withEngine(async ({ socketPath }) => {
+    const socket = `${socketPath}.deaf`;
+    using _listener = listenWithoutAccepting(socket);
+    const waiting: Deno.Conn[] = [];
+    try {
+      await assert.rejects(async () => {
+        for (;;) waiting.push(await Deno.connect({ transport: "unix", path: socket }));
+      }, Deno.errors.WouldBlock);
+      assert.equal(await failure(socket), "its queue is full; the engine hangs, restart it");
+    } finally {
+      for (const connection of waiting) connection.close();
+    }
+  }));
+
+Deno.test("observe() sees an engine go, come back, and hang in between", () =>
+  withEngine(async (engine) => {
+    const path = engine.socketPath;
+    stock(engine);
+    await assertHealthy(path);
+    await engine.stop();
+    assert.match(await failure(path), /no such socket/);
+    {
+      using _listener = listenWithoutAccepting(path);
+      assert.match(await failure(path, { callTimeoutMs: 300 }), /no answer/);
+    }
+    await using second = await FakeEngine.start(path);
+    stock(second);
+    await assertHealthy(path);
+  }));

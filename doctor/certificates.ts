@@ -1,0 +1,208 @@
+import type { X509Certificate } from "node:crypto";
+import { validityProblem } from "../agent/sender.ts";
+import { HandshakeFailure } from "../master/handshake.ts";
+import { isSignedBy } from "../master/trust.ts";
+import {
+  type Check,
+  failed,
+  installFromBundle,
+  ok,
+  type Patient,
+  type Result,
+  skipped,
+  warning,
+} from "./context.ts";
+import { describe, look, mayUse, quote, reading, readText } from "./files.ts";
+import { commonName } from "./probes.ts";
+
+/** Nobody runs this agent at an earlier time than it was written. */
+const earliest = Date.UTC(2026, 0, 1);
+/** A host whose agent has not been touched for so long is unlikely, in milliseconds. */
+const longUnusedMs = 365 * 86_400_000;
+const setClock = "timedatectl set-ntp true";
+
+/** Whether the clock can be right. */
+export const clock: Check = {
+  name: "clock",
+  code: 3,
+  run: () => judgeClock(Date.now()),
+};
+
+/** The same for a given time, in milliseconds since 1970. */
+export function judgeClock(now: number): Result {
+  const text = `it is ${timeOf(now)} by this host's clock`;
+  if (now >= earliest) return ok(text);
+  return failed(`${text}, which cannot be: no certificate is valid then`, setClock);
+}
+
+/** Whether the certificates are valid now, and for a while. */
+export const validity: Check = {
+  name: "validity",
+  code: 3,
+  async run(patient) {
+    if (!patient.needsCertificates) return skipped(notNeeded);
+    const identity = await patient.identity();
+    if ("problem" in identity) return skipped("the certificates cannot be used");
+    const { certificates, chain, authorities } = identity;
+    const now = Date.now();
+    const saw = [...authorities.map(rangeOf("ca.crt")), ...chain.map(rangeOf("worker.crt"))];
+    const found = validityProblem(certificates, now);
+    if (!found) return ok(...saw);
+    const problem = [found.problem, ...saw];
+    if (certificates.validFrom.at > now) return failed(problem, setClock);
+    const { at, file } = certificates.validTo;
+    const files = file === "ca.crt" ? [file] : [file, "worker.key"];
+    const renew = await installFromBundle(patient, ...files);
+    if (at > now) return warning(problem, renew);
+    const doubt = await doubtOfClock(patient, now);
+    return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock);
+  },
+};
+
+/** Why it is rather the clock that is wrong than a certificate that is old; null when it is not. */
+async function doubtOfClock(patient: Patient, now: number): Promise<string | null> {
+  const { handshake } = await patient.master();
+  if (handshake instanceof HandshakeFailure && handshake.kind === "authority") {
+    const isExpired = handshake.message.includes("has expired");
+    if (isExpired) return "by this host's clock the master's certificate has expired as well";
+  }
+  const { agentDirectory, storePath } = patient.options.agent;
+  const paths = ["ca.crt", "worker.crt", "worker.key"].map((name) => `${agentDirectory}/${name}`)
+    .concat(storePath, `${patient.stateDirectory}/agent.lock`, Deno.execPath());
+  const sights = await Promise.all(paths.map(look));
+  const times = sights.map((it) => typeof it === "object" ? it.mtime?.getTime() ?? 0 : 0);
+  const newest = Math.max(...times);
+  if (newest === 0 || now - newest < longUnusedMs) return null;
+  return `nothing of the agent's was written since ${
+    timeOf(newest)
+  }: if that cannot be, the clock is ahead`;
+}
+
+function rangeOf(file: string): (certificate: X509Certificate) => string {
+  return ({ validFrom, validTo }) =>
+    `${file} is valid from ${timeOf(Date.parse(validFrom))} to ${timeOf(Date.parse(validTo))}`;
+}
+
+/** A time in milliseconds since 1970, as the doctor writes it. */
+export function timeOf(ms: number): string {
+  return Number.isNaN(ms) ? "an unknown time" : new Date(ms).toISOString().replace(/\.\d+/, "");
+}
+
+const names = ["ca.crt", "worker.crt", "worker.key"] as const;
+
+/** Why the checks of certificates are left out. */
+export const notNeeded = "neither master-host nor listen is set";
+
+/** Whether the three files are there, can be read, are PEM, and fit each other. */
+export const certificates: Check = {
+  name: "certificates",
+  code: 3,
+  async run(patient) {
+    if (!patient.needsCertificates) return skipped(notNeeded);
+    for (const name of names) {
+      const problem = await fileProblem(patient, name);
+      if (problem) return problem;
+    }
+    const folder = patient.options.agent.agentDirectory;
+    const identity = await patient.identity();
+    if (!("problem" in identity)) {
+      const [own] = identity.chain;
+      return ok(`${folder}: worker.crt names ${commonName(own.subject)}, worker.key fits it`);
+    }
+    for (const name of names) {
+      const mend = conversion(`${folder}/${name}`, await readText(`${folder}/${name}`));
+      if (mend !== null && identity.problem.includes(`/${name}:`)) {
+        return failed(identity.problem, mend);
+      }
+    }
+    return failed(
+      identity.problem,
+      await installFromBundle(patient, "worker.crt", "worker.key"),
+    );
+  },
+};
+
+async function fileProblem(patient: Patient, name: string): Promise<Result | null> {
+  const folder = patient.options.agent.agentDirectory;
+  const path = `${folder}/${name}`;
+  const user = await patient.agentUser();
+  const sight = await look(path);
+  const why = (text: string) => `Cannot use ${path}: ${text}`;
+  if (sight === "absent") {
+    const sights = await Promise.all(names.map((it) => look(`${folder}/${it}`)));
+    const absent = names.filter((_, index) => sights[index] === "absent");
+    return failed(why("no such file"), await installFromBundle(patient, ...absent));
+  }
+  const own = `chown -R ${user.name}: ${quote(folder)}`;
+  if (sight === "forbidden") {
+    return failed(why(`user ${user.name} may not look into a folder`), own);
+  }
+  if (!sight.isFile) {
+    return failed(why("not a regular file"), `mv ${quote(path)} ${quote(`${path}.old`)}`);
+  }
+  const saw = describe(sight, patient.accounts);
+  // Whoever has the key is this host for the master.
+  if (name === "worker.key" && ((sight.mode ?? 0) & 0o007) !== 0) {
+    return failed([why("every user of this host can use it"), saw], `chmod o= ${quote(path)}`);
+  }
+  if (!mayUse(user, sight, reading)) {
+    return failed([why(`user ${user.name} may not read it`), saw], own);
+  }
+  return null;
+}
+
+/** The command that makes PEM of a file, where its content shows that this is what it lacks. */
+function conversion(path: string, text: string | null): string | null {
+  if (text === null) return null;
+  const [from, to] = [quote(path), quote(`${path}.new`)];
+  const isKey = path.endsWith(".key");
+  if (isKey && text.includes("ENCRYPTED")) {
+    return `openssl pkey -in ${from} -out ${to} && mv ${to} ${from}`;
+  }
+  // DER begins with a sequence, which is 0.
+  if (!text.startsWith("0")) return null;
+  return `openssl ${
+    isKey ? "pkey" : "x509"
+  } -inform DER -in ${from} -out ${to} && mv ${to} ${from}`;
+}
+
+/** Whether worker.crt comes from the authority in ca.crt. */
+export const authority: Check = {
+  name: "authority",
+  code: 3,
+  async run(patient) {
+    if (!patient.needsCertificates) return skipped(notNeeded);
+    const identity = await patient.identity();
+    if ("problem" in identity) return skipped("the certificates cannot be used");
+    const { chain, authorities } = identity;
+    const names = authorities.map(({ subject }) => commonName(subject)).join(", ");
+    if (isSignedBy(chain, authorities)) return ok(`worker.crt is signed by ca.crt, ${names}`);
+    const isNamesake = authorities.some(({ subject }) => subject === chain[0].issuer);
+    const issuer = commonName(chain[0].issuer);
+    const why = isNamesake
+      ? `its issuer has the name of the one in ca.crt, ${issuer}, but another key`
+      : `its issuer is ${issuer}, and ca.crt is ${names}`;
+    return warning(
+      `worker.crt is not signed by ca.crt: ${why}; a master whose authority is the one will ` +
+        "hardly accept the other",
+      await installFromBundle(patient, ...await wrongFiles(patient)),
+    );
+  },
+};
+
+/** Which of the two does not fit, as far as the master shows it. */
+async function wrongFiles(patient: Patient): Promise<string[]> {
+  const { handshake } = await patient.master();
+  const worker = ["worker.crt", "worker.key"];
+  if (!handshake) return ["ca.crt", ...worker];
+  if (!(handshake instanceof HandshakeFailure)) return worker;
+  switch (handshake.kind) {
+    case "authority":
+      return handshake.message.includes("not signed by") ? ["ca.crt"] : worker;
+    case "other":
+      return ["ca.crt", ...worker];
+    default:
+      // To be asked who it is, the master had to prove by ca.crt who it is.
+      return worker;
+  }
+}

@@ -1,0 +1,120 @@
+import { authority, certificates, clock, validity } from "./certificates.ts";
+import { type Check, failed, ok, type Patient, type Result, warning } from "./context.ts";
+import { drift, engine, prefixes, socket } from "./engine.ts";
+import { api, masterConnection, masterName, masterTls } from "./master.ts";
+import { otherAgents, service } from "./service.ts";
+import { stateDirectory, textfile } from "./storage.ts";
+import { lock, store } from "./store.ts";
+
+/** When the time of all checks is up, in milliseconds. */
+export const examinationTimeoutMs = 12_000;
+
+/** A check and what it has found. */
+export interface Finding {
+  readonly check: Check;
+  readonly result: Result;
+}
+
+/**
+ * Runs all checks side by side, and gives what they find in their order, each as soon as it is known.
+ * One that has no result when the time is up, or that throws, has failed.
+ */
+export async function* examine(
+  patient: Patient,
+  checks: readonly Check[],
+  timeoutMs = examinationTimeoutMs,
+): AsyncGenerator<Finding> {
+  const { promise: timeUp, resolve } = Promise.withResolvers<Result>();
+  const timer = setTimeout(() => {
+    const text = `no result within ${timeoutMs / 1000} s: something on this host hangs`;
+    resolve(failed(text, reportOf(patient)));
+  }, timeoutMs);
+  try {
+    const running = checks.map((check) => Promise.race([run(check, patient), timeUp]));
+    for (const [index, check] of checks.entries()) {
+      yield { check, result: await running[index]! };
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** 0 when all is well, 1 for warnings, else what the worst failure asks for. */
+export function exitCodeOf(findings: readonly Finding[]): 0 | 1 | 2 | 3 {
+  const codes = findings.map(({ check, result }) =>
+    result.state === "failed" ? check.code : result.state === "warning" ? 1 : 0
+  );
+  return codes.reduce<0 | 1 | 2 | 3>((worst, code) => code > worst ? code : worst, 0);
+}
+
+async function run(check: Check, patient: Patient): Promise<Result> {
+  try {
+    return await check.run(patient);
+  } catch (error) {
+    return failed(`Cannot look at it: ${(error as Error).message}`, reportOf(patient));
+  }
+}
+
+/** What tells more. As whom is not looked up: that may be what hangs. */
+function reportOf({ options }: Patient): string {
+  return options.lineOf("--once", "--json");
+}
+
+/** What is set, by what, and what of it cannot be. */
+export const configuration: Check = {
+  name: "configuration",
+  code: 3,
+  run({ options: { settings, problems } }) {
+    const saw = [
+      ...problems.map(({ text }) => text),
+      ...settings.map(({ key, text }) => `${key} = ${text}`),
+    ];
+    const [first] = problems;
+    if (!first) return saw.length > 0 ? ok(...saw) : ok("nothing is set: all is by default");
+    return first.isWarning ? warning(saw, first.mend) : failed(saw, first.mend);
+  },
+};
+
+/** What runs, and as whom. */
+export const runtime: Check = {
+  name: "runtime",
+  code: 3,
+  async run(patient) {
+    const { agent, deno, sqlite } = patient.options.versions;
+    const { name, uid } = patient.user;
+    const saw = [
+      `decnet-agent ${agent} on Deno ${deno} with SQLite ${sqlite}`,
+      `user ${name} (${uid})`,
+    ];
+    const user = await patient.agentUser();
+    if (user.uid !== uid) {
+      const command = `runuser -u ${user.name} -- ${patient.options.lineOf("doctor")}`;
+      saw.push(`the service runs as ${user.name}; what that user may do is seen by ${command}`);
+    }
+    return ok(...saw);
+  },
+};
+
+/** All checks, in the order in which they are told: what others need comes before them. */
+export const checks: readonly Check[] = [
+  runtime,
+  clock,
+  configuration,
+  stateDirectory,
+  store,
+  lock,
+  socket,
+  engine,
+  prefixes,
+  drift,
+  certificates,
+  authority,
+  validity,
+  masterName,
+  masterConnection,
+  masterTls,
+  api,
+  textfile,
+  service,
+  otherAgents,
+];

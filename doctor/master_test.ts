@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { writeAgentDirectory } from "../tests/support/certificates.ts";
+import {
+  examineHost,
+  reload,
+  testFaults,
+  unhurried,
+  withFlag,
+  without,
+  withPatient,
+} from "../tests/support/doctor_setup.ts";
+import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
+
+testFaults([
+  {
+    name: "a master of another name",
+    plant: (setup) => ({
+      flags: without(setup, "master-name"),
+      ini: "[agent]\nmaster-name = boss.test\n",
+    }),
+    check: "master-tls",
+    state: "failed",
+    saw: /does not bear the name boss\.test, but DNS:master\.test/,
+    mend: () => `sed -i '2s|.*|master-name = master.test|' /etc/decnet/decnet.ini${reload}`,
+    code: 2,
+  },
+  {
+    name: "a master that is not the pinned one",
+    plant: (setup) => ({ flags: withFlag(setup, "master-fingerprint", "0".repeat(64)) }),
+    check: "master-tls",
+    state: "failed",
+    saw: /is not the pinned one, but has the fingerprint [0-9a-f]{64}/,
+    mend: () => "start it with --master-fingerprint=",
+    code: 2,
+  },
+  {
+    name: "a master of another authority",
+    plant: async ({ path }) => {
+      await Deno.writeTextFile(`${path}/ca.crt`, rogueAuthority.certificatePem);
+    },
+    check: "master-tls",
+    state: "failed",
+    saw: /its certificate is not signed by ca\.crt/,
+    mend: ({ path }) => `install -m 644 BUNDLE/ca.crt ${path}/`,
+    code: 2,
+  },
+  {
+    name: "a master that refuses worker.crt",
+    plant: async ({ path }) => {
+      const worker = await rogueAuthority.issue({ commonName: "worker-1", usage: "client" });
+      await writeAgentDirectory(path, authority, worker);
+      return unhurried;
+    },
+    check: "master-tls",
+    state: "failed",
+    saw: /worker\.crt/,
+    mend: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
+    code: 2,
+  },
+  {
+    name: "a master that is down",
+    plant: ({ master }) => master.stop(),
+    check: "master-connection",
+    state: "failed",
+    saw: /Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there/,
+    mend: ({ port }) => `on the master: ss -ltnp 'sport = :${port}' must show its server; start it`,
+    code: 2,
+  },
+  {
+    name: "a master whose name leads nowhere",
+    plant: (setup) => ({ flags: withFlag(setup, "master-host", "master.invalid") }),
+    check: "master-name",
+    state: "failed",
+    saw: /^master\.invalid: /,
+    mend: () => "echo 'ADDRESS master.invalid' >> /etc/hosts",
+    code: 2,
+  },
+]);
+
+Deno.test("doctor tells how long the master's certificate is valid as it tells all other times", () =>
+  withPatient(async (setup) => {
+    const { state, saw } = (await examineHost(setup)).of("master-tls");
+    assert.equal(state, "ok", saw);
+    assert.match(saw, /, valid to \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ;/);
+  }));

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { createServer, type TLSSocket } from "node:tls";
+import { AgentSetup } from "../tests/support/agent_setup.ts";
+import { flagsOf, runOn } from "../tests/support/command_line.ts";
+import { listenPlainTcp } from "../tests/support/environment.ts";
+import { FaultyHost, pinned } from "../tests/support/master_faults.ts";
+import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
+import type { MasterAnswer } from "../tests/support/tls_master.ts";
+
+const never = new AbortController().signal;
+
+/** A master that takes a beat and never gets to the end of its answer. */
+interface Silence {
+  readonly what: string;
+  /** Makes it happen; what it answers ends it. */
+  readonly strike: (host: FaultyHost) => Promise<() => void | Promise<void>>;
+}
+
+function answering(what: string, answer: MasterAnswer): Silence {
+  return {
+    what,
+    strike: ({ master }) => {
+      master.answer = answer;
+      return Promise.resolve(() => {});
+    },
+  };
+}
+
+const silences: Silence[] = [
+  {
+    what: "takes the connection and never speaks TLS",
+    strike: async ({ master, port }) => {
+      await master.stop();
+      const { stop } = listenPlainTcp(port);
+      return stop;
+    },
+  },
+  {
+    what: "sends the head of its answer byte by byte",
+    strike: async ({ master, port }) => {
+      await master.stop();
+      return await dripHeads(port);
+    },
+  },
+  answering("speaks TLS and never answers", { kind: "hang" }),
+  answering("is gone without a word, with the connection kept", { kind: "half-open" }),
+  answering("sends the body of its answer byte by byte", { kind: "drip", bytesPerSecond: 4 }),
+];
+
+/** Starts a server each of whose answers would be there after some 20 s. */
+async function dripHeads(port: number): Promise<() => Promise<void>> {
+  const { certificatePem: cert, keyPem: key } = pinned;
+  const sockets = new Set<TLSSocket>();
+  const server = createServer({ cert, key }, (socket) => {
+    sockets.add(socket);
+    const bytes = [..."HTTP/1.1 204 No Content\r\nserver: the master\r\nage: 1\r\n\r\n"];
+    const timer = setInterval(() => {
+      const byte = bytes.shift();
+      if (byte) socket.write(byte);
+    }, 300);
+    socket.on("error", () => socket.destroy()).on("close", () => clearInterval(timer));
+  });
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of sockets) socket.destroy();
+    return closed;
+  };
+}
+
+/** What the limit of 10 s makes of it, in the loop and in a check; and the next beat. */
+async function assertEnded({ strike }: Silence): Promise<void> {
+  await using setup = await AgentSetup.create();
+  const host = new FaultyHost(setup, setup.master);
+  const agent = setup.newAgent();
+  try {
+    await host.heal();
+    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    const end = await strike(host);
+    const startedAt = performance.now();
+    const [{ delivery }, once] = await Promise.all([
+      agent.beat(never),
+      runOn(["--once", ...flagsOf(setup)]),
+    ]);
+    const elapsedMs = performance.now() - startedAt;
+    const master = `Cannot reach the master at 127.0.0.1:${setup.port}`;
+    assert.equal(delivery.result, "unreachable");
+    assert.ok("error" in delivery);
+    assert.equal(delivery.error, `${master}: no answer within 10 s; see what holds up the master`);
+    assert.ok(elapsedMs > 9_000 && elapsedMs < 20_000, `${elapsedMs} ms`);
+    assert.equal(once.code, 2);
+    assert.ok(once.stdout.startsWith(`DECNET CRITICAL - ${master}: no answer in time | `));
+    await end();
+    await host.heal();
+    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    assert.deepEqual([host.master.connectionCount, host.master.beatCount], [1, 1]);
+  } finally {
+    agent.close();
+    await host.master.stop();
+  }
+}
+
+/** The steps run all at once, so the sanitizers can look at the whole only. */
+const concurrent = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false };
+
+Deno.test("the agent waits 10 s, and a check less, for a master that", async (test) => {
+  const steps = silences.map((silence) =>
+    test.step({ name: silence.what, fn: () => assertEnded(silence), ...concurrent })
+  );
+  const lost = test.step({
+    name: "is behind a connection that has died silently, and beats again over a new one",
+    fn: assertConnectedAnew,
+    ...concurrent,
+  });
+  assert.ok((await Promise.all([...steps, lost])).every((isOk) => isOk));
+});
+
+async function assertConnectedAnew(): Promise<void> {
+  await using setup = await AgentSetup.create();
+  await using proxy = new SwallowingProxy(setup.port);
+  const { port } = proxy;
+  const master = { host: "127.0.0.1", port, name: "master.test", fingerprint: null };
+  const agent = setup.newAgent({ master });
+  try {
+    for (let beat = 0; beat < 2; beat++) {
+      assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    }
+    assert.equal(proxy.connectionCount, 1);
+    proxy.swallow();
+    const { delivery } = await agent.beat(never);
+    assert.ok("error" in delivery);
+    assert.equal(
+      delivery.error,
+      `Cannot reach the master at 127.0.0.1:${port}: no answer within 10 s; see what holds up the master`,
+    );
+    assert.equal(setup.master.beatCount, 2);
+    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    assert.equal(proxy.connectionCount, 2);
+    assert.equal(setup.master.beatCount, 3);
+  } finally {
+    agent.close();
+  }
+}
+
+Deno.test("the agent takes next to nothing of an answer of 100 MB, and closes the connection", async () => {
+  await using setup = await AgentSetup.create();
+  const agent = setup.newAgent();
+  try {
+    await agent.beat(never);
+    setup.master.answer = [{ kind: "huge", bytes: 100_000_000 }];
+    const before = Deno.memoryUsage().rss;
+    const { delivery } = await agent.beat(never);
+    assert.ok(Deno.memoryUsage().rss - before < 60e6);
+    assert.equal(delivery.result, "delivered");
+    while (setup.master.openConnections > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    assert.equal(setup.master.connectionCount, 2);
+    setup.master.answer = [{ kind: "huge", bytes: 100_000_000 }];
+    const { code, stdout } = await runOn(["--once", ...flagsOf(setup)]);
+    assert.equal(code, 0, stdout);
+  } finally {
+    agent.close();
+  }
+});

@@ -1,0 +1,497 @@
+import assert from "node:assert/strict";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { listenPlainTcp } from "../tests/support/environment.ts";
+import {
+  authority,
+  certificatesOf,
+  rogueAuthority,
+  startMaster,
+  TestClient,
+} from "../tests/support/master_setup.ts";
+import type { MasterAnswer, TlsMaster } from "../tests/support/tls_master.ts";
+import { parseRetryAfter, startDeadline } from "./client.ts";
+
+/** Keeps the process from doing anything else, as if it was stopped. */
+function freeze(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+Deno.test("startDeadline() lets what came while the process was stopped be read first", async () => {
+  const told: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  startDeadline(1, () => {
+    told.push("due");
+    resolve();
+  });
+  freeze(300);
+  setTimeout(() => told.push("read"), 50);
+  await promise;
+  assert.deepEqual(told, ["read", "due"]);
+});
+
+Deno.test("startDeadline() is called off, also when it has been put off", async () => {
+  let isDue = false;
+  const callOff = startDeadline(1, () => isDue = true);
+  freeze(300);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  callOff();
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  assert.equal(isDue, false);
+});
+
+Deno.test("startDeadline() is due at its time in a process that runs", async () => {
+  const startedAt = performance.now();
+  await new Promise<void>((resolve) => startDeadline(30, resolve));
+  assert.ok(performance.now() - startedAt >= 29);
+});
+
+const now = Date.parse("2026-11-22T10:00:00Z");
+
+Deno.test("parseRetryAfter() reads seconds and dates, and answers milliseconds", () => {
+  const cases: [value: string | null, expected: number | null][] = [
+    [null, null],
+    ["0", 0],
+    ["7", 7_000],
+    ["120", 120_000],
+    ["9".repeat(400), Infinity],
+    ["Sun, 22 Nov 2026 10:01:30 GMT", 90_000],
+    ["Sun, 22 Nov 2026 11:00:00 +0000", 3_600_000],
+    ["Sunday, 22-Nov-26 10:00:05 GMT", 5_000],
+    ["Sun, 22 Nov 2026 09:00:00 GMT", 0],
+    ["Mon, 01 Jan 1900 00:00:00 GMT", 0],
+    ["", null],
+    ["-5", null],
+    ["+5", null],
+    ["1.5", null],
+    ["1e3", null],
+    ["5 s", null],
+    ["0x10", null],
+    ["soon", null],
+    ["Sun, 99 Nov 2026 10:01:30 GMT", null],
+    ["2026-11-22T10:01:30Z", null],
+  ];
+  for (const [value, expected] of cases) {
+    assert.equal(parseRetryAfter(value, now), expected, String(value));
+  }
+});
+
+Deno.test("MasterClient.post() uses one connection for many beats", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  for (let beat = 0; beat < 5; beat++) assert.equal((await client.post()).status, 204);
+  assert.equal(master.beatCount, 5);
+  assert.equal(master.connectionCount, 1);
+});
+
+Deno.test("MasterClient.post() keeps the connection over an answer with a body and a single refusal", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  for (const status of [200, 500, 204, 403, 204]) {
+    master.answer = { status, ...(status !== 204 && { body: "x".repeat(10_000) }) };
+    assert.equal((await client.post()).status, status);
+  }
+  assert.equal(master.connectionCount, 1);
+});
+
+Deno.test("MasterClient.post() connects anew after each two failures in a row", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  const connections: number[] = [];
+  for (const status of [204, 500, 403, 500, 500, 500, 204, 500, 204, 500]) {
+    master.answer = { status };
+    await client.post();
+    connections.push(master.connectionCount);
+  }
+  assert.deepEqual(connections, [1, 1, 1, 2, 2, 3, 3, 3, 3, 3]);
+});
+
+Deno.test("MasterClient.post() leaves no connection behind when it connects anew", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  master.answer = [{ status: 500 }, { status: 500 }, { kind: "reset" }];
+  await client.post();
+  await client.post();
+  await assert.rejects(client.post());
+  await client.post();
+  assert.equal(master.connectionCount, 3);
+  assert.equal(await openConnectionsOf(master), 1);
+});
+
+/** How many are open, when there is more than one: as soon as the master has learned of the rest. */
+async function openConnectionsOf(master: TlsMaster): Promise<number> {
+  for (let times = 0; master.openConnections > 1 && times < 500; times++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return master.openConnections;
+}
+
+Deno.test("MasterClient.post() does not fail when the master has dropped the idle connection", async () => {
+  const first = await startMaster();
+  const { port } = first;
+  using client = await TestClient.to(first);
+  await client.post();
+  await first.stop();
+  // With a pause the client may have noticed already, without one it may not: both are common.
+  for (const pauseMs of [0, 0, 50, 0, 50]) {
+    await using master = await startMaster({ port });
+    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    assert.equal((await client.post()).status, 204);
+    assert.equal((await client.post()).status, 204);
+    assert.equal(master.beatCount, 2);
+    assert.equal(master.connectionCount, 1);
+  }
+});
+
+Deno.test("MasterClient.post() trusts a restarted master no more than a new one", async () => {
+  const first = await startMaster();
+  const { port } = first;
+  using client = await TestClient.to(first);
+  try {
+    assert.equal((await client.post()).status, 204);
+  } finally {
+    await first.stop();
+  }
+  for (
+    const setup of [
+      { port, issuer: rogueAuthority },
+      { port, certificate: { dnsNames: ["other.test"] } },
+    ]
+  ) {
+    await using rogue = await startMaster(setup);
+    await assert.rejects(client.post());
+    assert.equal(rogue.beatCount, 0);
+  }
+});
+
+Deno.test("MasterClient.post() fails while nobody listens, and delivers when the master is back", async () => {
+  const first = await startMaster();
+  const { port } = first;
+  using client = await TestClient.to(first);
+  await client.post();
+  await first.stop();
+  for (let times = 0; times < 3; times++) await assert.rejects(client.post(), /nobody listens/);
+  await using second = await startMaster({ port });
+  assert.equal((await client.post()).status, 204);
+  assert.equal(second.connectionCount, 1);
+});
+
+Deno.test("MasterClient.post() shows a new certificate on a new connection", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  const [old, renewed] = [await certificatesOf("old"), await certificatesOf("renewed")];
+  for (const certificates of [old, old, renewed, renewed]) await client.post({ certificates });
+  assert.deepEqual(
+    master.beats.map(({ clientCommonName }) => clientCommonName),
+    ["old", "old", "renewed", "renewed"],
+  );
+  assert.equal(master.connectionCount, 2);
+  assert.equal(await openConnectionsOf(master), 1);
+});
+
+Deno.test("MasterClient.post() judges the master by a new ca.crt at once", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  const certificates = await certificatesOf("worker-1");
+  await client.post({ certificates });
+  const distrust = { ...certificates, authority: rogueAuthority.certificatePem };
+  await assert.rejects(client.post({ certificates: distrust }), /not signed by ca\.crt/);
+  const both = { ...certificates, authority: distrust.authority + authority.certificatePem };
+  assert.equal((await client.post({ certificates: both })).status, 204);
+  assert.equal(master.beatCount, 2);
+});
+
+Deno.test("MasterClient.post() answers what the master said, whatever its status", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  const retryAfter = "Sun, 22 Nov 2026 10:00:00 GMT";
+  const cases: [answer: MasterAnswer & { status: number }, expected: unknown][] = [
+    [{ status: 204 }, { status: 204, retryAfter: null, text: "" }],
+    [{ status: 200, body: "thanks" }, { status: 200, retryAfter: null, text: "thanks" }],
+    [{ status: 400, body: "{}" }, { status: 400, retryAfter: null, text: "{}" }],
+    [{ status: 403 }, { status: 403, retryAfter: null, text: "" }],
+    [{ status: 404, body: "é😀" }, { status: 404, retryAfter: null, text: "é😀" }],
+    [{ status: 422 }, { status: 422, retryAfter: null, text: "" }],
+    [
+      { status: 429, headers: { "retry-after": "7" } },
+      { status: 429, retryAfter: "7", text: "" },
+    ],
+    [
+      { status: 503, headers: { "Retry-After": retryAfter } },
+      { status: 503, retryAfter, text: "" },
+    ],
+    [{ status: 500, body: "boom" }, { status: 500, retryAfter: null, text: "boom" }],
+  ];
+  for (const [answer, expected] of cases) {
+    master.answer = answer;
+    assert.deepEqual(await client.post(), expected);
+  }
+});
+
+Deno.test("MasterClient.post() does not follow a redirect", async () => {
+  await using master = await startMaster();
+  await using elsewhere = await startMaster();
+  using client = await TestClient.to(master);
+  for (const status of [301, 302, 303, 307, 308]) {
+    const location = `https://127.0.0.1:${elsewhere.port}/swarm/heartbeat`;
+    master.answer = { status, headers: { location } };
+    assert.equal((await client.post()).status, status);
+  }
+  assert.equal(elsewhere.connectionCount, 0);
+  assert.equal(master.beatCount, 5);
+});
+
+Deno.test("MasterClient.post() keeps the first 200 characters of an answer", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  for (const body of ["x".repeat(300), "é".repeat(300), `${"x".repeat(199)}😀😀`]) {
+    master.answer = { status: 500, body };
+    const { text } = await client.post();
+    assert.equal(text.length, 200);
+    assert.ok(text.isWellFormed());
+    assert.equal(text.slice(0, 199), body.slice(0, 199));
+  }
+});
+
+Deno.test("MasterClient.post() stops reading an answer without end and holds next to nothing of it", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  master.answer = { kind: "huge", bytes: 4_000_000_000 };
+  const before = Deno.memoryUsage().rss;
+  const { status, text } = await client.post();
+  assert.deepEqual([status, text], [200, `"${"a".repeat(199)}`]);
+  assert.ok(Deno.memoryUsage().rss - before < 200e6);
+  master.answer = { status: 204 };
+  assert.equal((await client.post()).status, 204);
+});
+
+for (
+  const answer of [{ kind: "hang" }, { kind: "half-open" }, {
+    kind: "drip",
+    bytesPerSecond: 50,
+  }] as const
+) {
+  Deno.test(`MasterClient.post() gives up on a master that ${answer.kind}s`, async () => {
+    await using master = await startMaster();
+    using client = await TestClient.to(master);
+    master.answer = answer;
+    await assert.rejects(client.post({ timeoutMs: 300 }), {
+      message:
+        `Cannot reach the master at 127.0.0.1:${master.port}: no answer within 0.3 s; see what holds up the master`,
+    });
+    assert.equal(master.beatCount, 1);
+    master.answer = { status: 204 };
+    assert.equal((await client.post()).status, 204);
+  });
+}
+
+Deno.test("MasterClient.post() gives up on a port that takes the connection and never speaks", async () => {
+  using silent = listenPlainTcp();
+  using client = await TestClient.to(silent);
+  await assert.rejects(
+    client.post({ timeoutMs: 300 }),
+    /: no answer within 0\.3 s; see what holds up the master$/,
+  );
+});
+
+Deno.test("MasterClient.post() gives up on a connection that does not come about", async () => {
+  const full = await listenWithFullQueue();
+  try {
+    using client = await TestClient.to(full);
+    await assert.rejects(
+      client.post({ connectTimeoutMs: 300 }),
+      /: no connection within 0\.3 s; see master-host, and what filters packets between$/,
+    );
+  } finally {
+    await full.stop();
+  }
+});
+
+/** Listens without accepting; when the kernel's queue is full, a further connect gets no answer. */
+async function listenWithFullQueue(): Promise<{ port: number; stop(): Promise<void> }> {
+  const address = { hostname: "127.0.0.1", port: 0 };
+  const listener = Deno.listen(address);
+  address.port = listener.addr.port;
+  const connections: Deno.Conn[] = [];
+  while (true) {
+    const connecting = Deno.connect(address);
+    const stalled = Promise.withResolvers<null>();
+    const timer = setTimeout(() => stalled.resolve(null), 800);
+    const connection = await Promise.race([connecting, stalled.promise]);
+    clearTimeout(timer);
+    if (connection) {
+      connections.push(connection);
+      continue;
+    }
+    const stop = async () => {
+      listener.close();
+      await connecting.then((late) => late.close(), () => {});
+      for (const connection of connections) connection.close();
+    };
+    return { port: address.port, stop };
+  }
+}
+
+Deno.test("MasterClient.post() gives up on a port that speaks something else", async () => {
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () => new Response(),
+  );
+  using client = await TestClient.to(server.addr);
+  await assert.rejects(client.post(), {
+    message:
+      `Cannot reach the master at 127.0.0.1:${server.addr.port}: it does not speak TLS there; swarmctl-port tells the port`,
+  });
+});
+
+Deno.test("MasterClient.post() says that the master cut the connection", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  master.answer = { kind: "reset" };
+  await assert.rejects(
+    client.post(),
+    /: it closed the connection before it answered; it may not accept worker\.crt$/,
+  );
+  assert.equal(master.beatCount, 1);
+});
+
+Deno.test("MasterClient.post() takes the status for the answer when the rest of it is cut off", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  // On a kept connection first, and then on new ones.
+  for (const status of [204, 503, 200, 403]) {
+    master.answer = status === 204 ? { status } : { kind: "cut", status };
+    const { status: seen, retryAfter } = await client.post();
+    assert.deepEqual([seen, retryAfter], [status, status === 204 ? null : "7"]);
+  }
+  assert.equal(master.beatCount, 4);
+});
+
+for (const kind of ["hang", "half-open"] as const) {
+  Deno.test(`MasterClient.post() ends at once when it is aborted while the master ${kind}s`, async () => {
+    await using master = await startMaster();
+    using client = await TestClient.to(master);
+    master.answer = { kind };
+    const controller = new AbortController();
+    const posted = client.post({ signal: controller.signal, timeoutMs: 60_000 });
+    await master.nextBeat();
+    controller.abort(new Error("the agent is stopping"));
+    await assert.rejects(posted, /: the agent is stopping$/);
+  });
+}
+
+Deno.test("MasterClient.post() sends nothing when it was aborted before", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  const signal = AbortSignal.abort(new Error("the agent is stopping"));
+  await assert.rejects(client.post({ signal }), /: the agent is stopping$/);
+  assert.equal(master.beatCount, 0);
+});
+
+/** The runtime itself sends a small beat again, but none beyond 1 MiB. */
+const bodies = { small: "{}", large: JSON.stringify("x".repeat(2_000_000)) };
+
+for (const [size, body] of Object.entries(bodies)) {
+  Deno.test(`MasterClient.post() sends a ${size} beat again when the kept connection breaks`, async () => {
+    await using server = await listen((beat, { socket }, response) => {
+      if (beat === 2) socket.destroy();
+      else response.writeHead(204).end();
+    });
+    using client = await TestClient.to(server);
+    for (let beat = 0; beat < 3; beat++) assert.equal((await client.post({ body })).status, 204);
+    assert.equal(server.beats, 4);
+  });
+
+  Deno.test(`MasterClient.post() keeps to its time when it has to send a ${size} beat again`, async () => {
+    await using server = await listen((beat, { socket }, response) => {
+      if (beat === 1) response.writeHead(204).end();
+      // The kept connection breaks late in the time that the second beat has.
+      if (beat === 2) setTimeout(() => socket.destroy(), 1_000);
+    });
+    using client = await TestClient.to(server);
+    await client.post({ body });
+    const startedAt = performance.now();
+    await assert.rejects(
+      client.post({ body, timeoutMs: 1_500 }),
+      /: no answer within 1\.5 s; see what holds up the master$/,
+    );
+    assert.ok(performance.now() - startedAt < 2_400);
+    assert.equal(server.beats, 3);
+  });
+}
+
+Deno.test("MasterClient.post() does not send a beat again that failed on a new connection", async () => {
+  await using server = await listen((_beat, { socket }) => socket.destroy());
+  using client = await TestClient.to(server);
+  for (const body of Object.values(bodies)) await assert.rejects(client.post({ body }));
+  assert.equal(server.beats, 2);
+});
+
+for (const reason of ["the time is over", "it is aborted"]) {
+  Deno.test(`MasterClient.post() does not send a beat again that was given up as ${reason}`, async () => {
+    const controller = new AbortController();
+    await using server = await listen((beat, _request, response) => {
+      if (beat !== 2) response.writeHead(204).end();
+      else if (reason === "it is aborted") controller.abort(new Error("the agent is stopping"));
+    });
+    using client = await TestClient.to(server);
+    await client.post();
+    const { signal } = controller;
+    const timeoutMs = reason === "it is aborted" ? 60_000 : 300;
+    await assert.rejects(client.post({ signal, timeoutMs }), /is stopping$|within 0\.3 s;/);
+    await client.post();
+    assert.equal(server.beats, 3);
+  });
+}
+
+Deno.test("MasterClient.post() gives the answer more time than the connection", async () => {
+  await using server = await listen((beat, _request, response) => {
+    setTimeout(() => response.writeHead(204).end(), beat === 1 ? 0 : 1_300);
+  });
+  using client = await TestClient.to(server);
+  for (let beat = 0; beat < 2; beat++) {
+    assert.equal((await client.post({ connectTimeoutMs: 1_000 })).status, 204);
+  }
+});
+
+Deno.test("MasterClient.post() asks for the master by its name, as one behind a shared port needs", async () => {
+  const names: unknown[] = [];
+  await using server = await listen((_beat, { socket }, response) => {
+    names.push((socket as TLSSocket & { servername: unknown }).servername || null);
+    response.writeHead(204).end();
+  });
+  for (const name of ["master.test", "127.0.0.1"]) {
+    using client = await TestClient.to(server, { name });
+    await client.post();
+  }
+  assert.deepEqual(names, ["master.test", null]);
+});
+
+/** A master of whose every beat, counted from 1, the test disposes. */
+async function listen(
+  handle: (beat: number, request: IncomingMessage, response: ServerResponse) => void,
+): Promise<{ port: number; readonly beats: number } & AsyncDisposable> {
+  const { certificatePem: cert, keyPem: key } = await authority.issue({
+    commonName: "the master",
+    dnsNames: ["master.test"],
+    ipAddresses: ["127.0.0.1"],
+  });
+  let beats = 0;
+  const server = createServer({ cert, key }, (request, response) => {
+    request.resume().on("end", () => handle(++beats, request, response));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    get beats() {
+      return beats;
+    },
+    [Symbol.asyncDispose]: () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeAllConnections();
+      return closed;
+    },
+  };
+}

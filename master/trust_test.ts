@@ -1,0 +1,543 @@
+import "reflect-metadata";
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import type { AddressInfo, Socket } from "node:net";
+import { createServer, type TlsOptions } from "node:tls";
+import * as x509 from "@peculiar/x509";
+import { withAgent } from "../tests/support/agent_setup.ts";
+import { createAuthority, type IssueOptions } from "../tests/support/certificates.ts";
+import { assertOvercome, pinned } from "../tests/support/master_faults.ts";
+import {
+  authority,
+  certificatesOf,
+  type MasterSetup,
+  rogueAuthority,
+  startMaster,
+  TestClient,
+} from "../tests/support/master_setup.ts";
+import { requirement } from "../tests/support/requirements.ts";
+import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
+import { TlsMaster } from "../tests/support/tls_master.ts";
+import { MasterClient } from "./client.ts";
+import { explainDistrust, explainFailure } from "./trust.ts";
+
+Deno.test("explainFailure() says what an operator can mend", () => {
+  const cases: [code: string, words: RegExp][] = [
+    ["ENOTFOUND", /^its name cannot be resolved; see master-host, and this host's name servers$/],
+    ["ECONNREFUSED", /^nobody listens there; start it, or see swarmctl-port$/],
+    ["EHOSTUNREACH", /^there is no way to that address; see master-host, and this host's routes$/],
+    ...["ECONNRESET", "EPIPE"].map((code): [string, RegExp] => [
+      code,
+      /^it closed the connection before it answered; it may not accept worker\.crt$/,
+    ]),
+    [
+      "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
+      /^it refuses worker\.crt: the message \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\); take one/,
+    ],
+    [
+      "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+      /^it refuses worker\.crt: the message \(.*UNKNOWN_CA\); take one from it anew$/,
+    ],
+    // An alert, too, but no word on the certificate.
+    ["ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", /^it speaks neither TLS 1\.2 nor anything newer$/],
+    ["CERT_HAS_EXPIRED", /not valid now, which is \d{4}-\d\d-\d\dT.*\(CERT_HAS_EXPIRED\)$/],
+    ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", /not signed by ca\.crt/],
+    ["EOTHER", /^the message \(EOTHER\)$/],
+  ];
+  for (const [code, words] of cases) {
+    assert.match(explainFailure(Object.assign(new Error("the message"), { code })), words);
+  }
+});
+
+Deno.test("explainFailure() knows a port without TLS by the message, and a timeout by its name", () => {
+  const code = "ERR_SSL_OTHER";
+  const noTls = Object.assign(new Error("received corrupt message: InvalidContentType"), { code });
+  assert.equal(explainFailure(noTls), "it does not speak TLS there; swarmctl-port tells the port");
+  const timeout = new DOMException("Signal timed out.", "TimeoutError");
+  assert.equal(explainFailure(timeout), "no answer in time");
+});
+
+Deno.test("explainFailure() leaves other errors their own words", () => {
+  assert.equal(explainFailure(new Error("no answer within 10 s")), "no answer within 10 s");
+  assert.equal(explainFailure("a text"), "a text");
+});
+
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const now = Date.UTC(2026, 10, 22, 10);
+const hour = (hours: number) => new Date(now + hours * 3_600_000);
+
+interface Link {
+  readonly certificate: X509Certificate;
+  readonly keys: CryptoKeyPair;
+}
+
+/** A certificate that is valid for so many hours from now, and signs itself unless told. */
+async function link(
+  name: string,
+  { issuer, from = -1, to = 1 }: { issuer?: Link; from?: number; to?: number } = {},
+): Promise<Link> {
+  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const made = await x509.X509CertificateGenerator.create({
+    serialNumber: "01",
+    subject: [{ CN: [name] }],
+    issuer: issuer?.certificate.subject ?? [{ CN: [name] }],
+    notBefore: hour(from),
+    notAfter: hour(to),
+    signingAlgorithm: algorithm,
+    publicKey: keys.publicKey,
+    signingKey: (issuer?.keys ?? keys).privateKey,
+  });
+  return { certificate: new X509Certificate(made.toString("pem")), keys };
+}
+
+/** What is said of a master that presents this chain to a host that trusts these. */
+function explain(chain: [Link, ...Link[]], authorities: Link[], at = now): string {
+  const [own, ...others] = chain.map(({ certificate }) => certificate);
+  return explainDistrust([own!, ...others], authorities.map((it) => it.certificate), at);
+}
+
+const root = await link("root");
+const twin = await link("root");
+const middle = await link("middle", { issuer: root });
+const oldMiddle = await link("middle", { issuer: root, from: -9, to: -2 });
+
+const notSigned = (name: string, issuer: string) =>
+  `is not signed by ca.crt: it bears the name "${name}", and as its issuer "${issuer}"; ca.crt must ` +
+  "hold the certificate of the master's authority";
+const unfit = "its certificate is signed by ca.crt and valid now, but not fit for a server; " +
+  "openssl x509 -text shows its key usage and its constraints";
+const clock = "this host's clock says 2026-11-22T10:00:00Z";
+
+Deno.test("explainDistrust() says what is wrong with the master's certificate", async () => {
+  const leaf = await link("m", { issuer: root });
+  assert.equal(explain([leaf], [root]), unfit);
+  assert.equal(explain([leaf], [twin, root]), unfit);
+  assert.equal(explain([leaf], [twin]), `its certificate ${notSigned("m", "root")}`);
+  assert.equal(explain([leaf], []), `its certificate ${notSigned("m", "root")}`);
+  assert.equal(explain([leaf, root], [twin]), `its certificate ${notSigned("m", "root")}`);
+  assert.equal(explain([root], [twin]), `its certificate ${notSigned("root", "root")}`);
+});
+
+Deno.test("explainDistrust() shows the validity and the clock of a certificate out of its time", async () => {
+  const old = await link("m", { issuer: root, from: -4, to: -2 });
+  const expired = "its certificate has expired: it is valid from 2026-11-22T06:00:00Z to " +
+    `2026-11-22T08:00:00Z, and ${clock}; renew it, or set the clock that is wrong`;
+  assert.equal(explain([old], [root]), expired);
+  assert.equal(explain([old], [twin]), `${expired}; besides, it ${notSigned("m", "root")}`);
+  const early = await link("m", { issuer: root, from: 2, to: 4 });
+  assert.equal(
+    explain([early], [root]),
+    "its certificate is not valid yet: it is valid from 2026-11-22T12:00:00Z to " +
+      `2026-11-22T14:00:00Z, and ${clock}; set the clock that is wrong`,
+  );
+});
+
+Deno.test("explainDistrust() follows the chain that the master presents", async () => {
+  const leaf = await link("m", { issuer: middle });
+  assert.equal(explain([leaf, middle], [root]), unfit);
+  assert.equal(explain([leaf, twin, middle, root], [root]), unfit);
+  assert.equal(explain([leaf], [root]), `its certificate ${notSigned("m", "middle")}`);
+  assert.equal(explain([leaf, middle], [twin]), `its certificate ${notSigned("m", "middle")}`);
+  const below = await link("m", { issuer: oldMiddle });
+  assert.equal(
+    explain([below, oldMiddle], [root]),
+    'the certificate of its issuer "middle" has expired: it is valid from 2026-11-22T01:00:00Z to ' +
+      `2026-11-22T08:00:00Z, and ${clock}; renew it, or set the clock that is wrong`,
+  );
+});
+
+Deno.test("explainDistrust() repeats little of a name, and breaks no line with it", async () => {
+  const text = explain([await link(`a\n"b" ${"x".repeat(200)}`)], [root]);
+  assert.ok(!text.includes("\n") && text.length < 330, text);
+});
+
+const hourMs = 3_600_000;
+const fromNow = (hours: number) => new Date(Date.now() + hours * hourMs);
+
+const trusted: [what: string, setup: MasterSetup][] = [
+  ["a master that bears the name of master-name, which is not its host", {}],
+  ["a master that is called by its address", { address: { name: "127.0.0.1" } }],
+  [
+    "a master that is called by its host name",
+    { certificate: { dnsNames: ["localhost"] }, address: { host: "localhost", name: "localhost" } },
+  ],
+  ["a name in other letters, with the dot of the root", { address: { name: "MASTER.Test." } }],
+  [
+    "a master that is called by its IPv6 address",
+    { certificate: { ipAddresses: ["::1"] }, address: { name: "::1" } },
+  ],
+  [
+    "a name under a wildcard",
+    { certificate: { dnsNames: ["*.master.test"] }, address: { name: "one.master.test" } },
+  ],
+];
+
+for (const [what, setup] of trusted) {
+  Deno.test(`MasterClient.post() delivers to ${what}`, async () => {
+    await using master = await startMaster(setup);
+    using client = await TestClient.to(master, setup.address);
+    const { status } = await client.post({ body: '{"host_uuid":"é😀"}' });
+    assert.equal(status, 204);
+    assert.deepEqual(
+      master.beats.map(({ body, clientCommonName }) => ({ body, clientCommonName })),
+      [
+        { body: { host_uuid: "é😀" }, clientCommonName: "worker-1" },
+      ],
+    );
+  });
+}
+
+const notSignedMasterTrust = new RegExp(
+  ': its certificate is not signed by ca\\.crt: it bears the name "the master", and as its issuer ' +
+    '"test authority"; ca\\.crt must hold the certificate of the master\'s authority$',
+);
+const time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ";
+const invalid = (what: string, advice: string) =>
+  new RegExp(
+    `: its certificate ${what}: it is valid from ${time} to ${time}, and this host's clock says ` +
+      `${time}; ${advice}$`,
+  );
+const wrongName = (name: string, borne: string) =>
+  new RegExp(
+    `: its certificate does not bear the name ${name}, but ${borne}; master-name tells the name$`,
+  );
+const both = "DNS:master\\.test, IP Address:127\\.0\\.0\\.1";
+const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
+  ["of another name", { address: { name: "other.test" } }, wrongName("other\\.test", both)],
+  ["of another address", { address: { name: "127.0.0.2" } }, wrongName("127\\.0\\.0\\.2", both)],
+  [
+    "whose name is only its address",
+    { certificate: { dnsNames: [] } },
+    wrongName("master\\.test", "IP Address:127\\.0\\.0\\.1"),
+  ],
+  ["whose address is only its name", {
+    certificate: { ipAddresses: [] },
+    address: { name: "127.0.0.1" },
+  }, wrongName("127\\.0\\.0\\.1", "DNS:master\\.test")],
+  ["whose address is written as a name", {
+    certificate: { dnsNames: ["127.0.0.1"], ipAddresses: [] },
+    address: { name: "127.0.0.1" },
+  }, wrongName("127\\.0\\.0\\.1", "DNS:127\\.0\\.0\\.1")],
+  ["that has only a common name, and another", {
+    certificate: { commonName: "other.test", dnsNames: [], ipAddresses: [] },
+  }, wrongName("master\\.test", "CN:other\\.test")],
+  [
+    "whose name lies below the one expected",
+    { address: { name: "test" } },
+    wrongName("test", both),
+  ],
+  ["of another authority with the same name", { issuer: rogueAuthority }, notSignedMasterTrust],
+  [
+    "whose certificate has expired",
+    { certificate: { notBefore: fromNow(-3), notAfter: fromNow(-1) } },
+    invalid("has expired", "renew it, or set the clock that is wrong"),
+  ],
+  [
+    "whose certificate is not valid yet",
+    { certificate: { notBefore: fromNow(1), notAfter: fromNow(3) } },
+    invalid("is not valid yet", "set the clock that is wrong"),
+  ],
+  [
+    "whose certificate is one of a client",
+    { certificate: { usage: "client" } },
+    /: its certificate is signed by ca\.crt and valid now, but not fit for a server; openssl /,
+  ],
+];
+
+for (const [what, setup, message] of refused) {
+  Deno.test(`MasterClient.post() refuses a master ${what}`, async () => {
+    await using master = await startMaster(setup);
+    using client = await TestClient.to(master, setup.address);
+    // The second time shows that nothing was learned from the first.
+    for (let times = 0; times < 2; times++) {
+      await assert.rejects(client.post(), (error: Error) => {
+        assert.match(error.message, message);
+        return error.message.startsWith(`Cannot reach the master at 127.0.0.1:${master.port}: `);
+      });
+    }
+    assert.equal(master.beatCount, 0);
+  });
+}
+
+Deno.test("MasterClient.post() refuses another certificate than the pinned one, and sends it nothing", async () => {
+  const server = { commonName: "master", dnsNames: ["master.test"] };
+  const [pinned, other] = [await authority.issue(server), await authority.issue(server)];
+  const { fingerprint } = pinned;
+  {
+    await using master = await TlsMaster.start({ authority, certificate: pinned });
+    using client = await TestClient.to(master, { fingerprint });
+    assert.equal((await client.post()).status, 204);
+  }
+  await using master = await TlsMaster.start({ authority, certificate: other });
+  using client = await TestClient.to(master, { fingerprint });
+  await assert.rejects(
+    client.post(),
+    new RegExp(`not the pinned one, but has the fingerprint ${other.fingerprint}; `),
+  );
+  assert.equal(master.beatCount, 0);
+});
+
+Deno.test("MasterClient.post() wants the right name of the pinned certificate, too", async () => {
+  const certificate = await authority.issue({ commonName: "m", dnsNames: ["other.test"] });
+  await using master = await TlsMaster.start({ authority, certificate });
+  using client = await TestClient.to(master, { fingerprint: certificate.fingerprint });
+  await assert.rejects(client.post(), wrongName("master\\.test", "DNS:other\\.test"));
+  assert.equal(master.beatCount, 0);
+});
+
+Deno.test("MasterClient.post() trusts nobody, rather than the public authorities, without ca.crt", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  const certificates = { ...await certificatesOf("worker-1"), authority: "" };
+  await assert.rejects(client.post({ certificates }), /not signed by ca\.crt/);
+  assert.equal(master.beatCount, 0);
+});
+
+Deno.test("MasterClient.post() says that a master may not accept worker.crt", async () => {
+  await using master = await startMaster();
+  using client = await TestClient.to(master);
+  const certificates = await certificatesOf("worker-1", rogueAuthority);
+  await assert.rejects(
+    client.post({ certificates }),
+    /: it closed the connection before it answered; it may not accept worker\.crt$/,
+  );
+  assert.equal(master.beatCount, 0);
+});
+
+Deno.test("MasterClient.post() says that nobody listens, and that a name cannot be resolved", async () => {
+  const { port } = await startMaster().then(async (master) => {
+    const { port } = master;
+    await master.stop();
+    return { port };
+  });
+  using closed = await TestClient.to({ port });
+  await assert.rejects(closed.post(), {
+    message:
+      `Cannot reach the master at 127.0.0.1:${port}: nobody listens there; start it, or see swarmctl-port`,
+  });
+  using unknown = await TestClient.to({ port }, { host: "decnet-agent-test.invalid" });
+  await assert.rejects(unknown.post(), {
+    message: `Cannot reach the master at decnet-agent-test.invalid:${port}: ` +
+      "its name cannot be resolved; see master-host, and this host's name servers",
+  });
+});
+
+Deno.test("MasterClient.create() connects to nothing", async () => {
+  await using master = await startMaster();
+  const address = { host: "127.0.0.1", port: master.port, name: "master.test", fingerprint: null };
+  const client = await MasterClient.create(address, "decnet-agent/test");
+  client.close();
+  assert.equal(master.connectionCount, 0);
+});
+
+const never = new AbortController().signal;
+const dayMs = 24 * 60 * 60 * 1000;
+const fromNowOldAuthority = (days: number) => new Date(Date.now() + days * dayMs);
+const old = await authority.issue({
+  commonName: "old authority",
+  notBefore: fromNowOldAuthority(-90),
+  notAfter: fromNowOldAuthority(-1),
+});
+
+for (
+  const [where, texts] of [
+    ["behind", [authority.certificatePem, old.certificatePem]],
+    ["before", [old.certificatePem, authority.certificatePem]],
+  ] as const
+) {
+  Deno.test(`Agent.beat() raises no alarm about an expired authority ${where} the one that is in use`, async () => {
+    await withAgent(async (setup, agent) => {
+      await Deno.writeTextFile(`${setup.path}/ca.crt`, texts.join("\n"));
+      const { delivery, certificates } = await agent.beat(never);
+      assert.equal(delivery.result, "delivered");
+      assert.equal(certificates!.problem, null);
+      assert.ok(certificates!.expiresAt! > Date.now());
+    });
+  });
+}
+
+Deno.test("Agent.beat() tells that the only authority has expired", async () => {
+  await withAgent(async (setup, agent) => {
+    await Deno.writeTextFile(`${setup.path}/ca.crt`, old.certificatePem);
+    const { delivery, certificates } = await agent.beat(never);
+    assert.equal(delivery.result, "unreachable");
+    assert.match(certificates!.problem!, /^ca\.crt has expired at /);
+  });
+});
+
+Deno.test("Agent.beat() tells that the authority of worker.crt has expired, whatever others there are", async () => {
+  const expired = await createAuthority("old authority", fromNowOldAuthority(-1));
+  const { certificatePem, keyPem } = await expired.issue({ commonName: "demo-host" });
+  await withAgent(async (setup, agent) => {
+    const texts = [authority.certificatePem, expired.certificatePem];
+    await Deno.writeTextFile(`${setup.path}/ca.crt`, texts.join("\n"));
+    await Deno.writeTextFile(`${setup.path}/worker.crt`, certificatePem);
+    await Deno.writeTextFile(`${setup.path}/worker.key`, keyPem);
+    const { certificates } = await agent.beat(never);
+    assert.match(certificates!.problem!, /^ca\.crt has expired at /);
+  });
+});
+
+const openssl = requirement("openssl", isInstalled());
+
+function isInstalled(): boolean {
+  try {
+    return new Deno.Command("openssl", { args: ["version"], stdout: "null" }).outputSync().success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Serves TLS 1.1 and nothing newer, which the runtime itself cannot; answers what ends it. */
+async function serveOldTls(path: string, port: number): Promise<() => Promise<void>> {
+  await Deno.writeTextFile(`${path}/old.crt`, pinned.certificatePem);
+  await Deno.writeTextFile(`${path}/old.key`, pinned.keyPem);
+  const files = ["-cert", `${path}/old.crt`, "-key", `${path}/old.key`];
+  const server = new Deno.Command("openssl", {
+    args: ["s_server", "-accept", `127.0.0.1:${port}`, ...files, "-tls1_1", "-cipher"]
+      .concat("ALL:@SECLEVEL=0"),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes("ACCEPT")) {
+    const { value, done } = await reader.read();
+    assert.ok(!done, `openssl has ended: ${text}`);
+    text += value;
+  }
+  return async () => {
+    server.kill("SIGKILL");
+    await reader.cancel();
+    await server.stdin.close();
+    await server.status;
+  };
+}
+
+Deno.test({
+  name: `the agent tells of and outlives a master that speaks TLS 1.1 only${openssl.suffix}`,
+  ignore: openssl.ignore,
+  fn: async () => {
+    openssl.check();
+    await assertOvercome({
+      what: "TLS 1.1",
+      strike: async ({ master, setup, port }) => {
+        await master.stop();
+        return await serveOldTls(setup.path, port);
+      },
+      result: "unreachable",
+      says:
+        /Cannot reach the master at 127\.0\.0\.1:\d+: it speaks neither TLS 1\.2 nor anything newer/,
+    });
+  },
+});
+
+const server: IssueOptions = {
+  commonName: "the master",
+  dnsNames: ["master.test"],
+  ipAddresses: ["127.0.0.1"],
+};
+const unknown =
+  /: its certificate is not signed by ca\.crt, or not valid now, which is \S+Z by this host's clock \(\w+\)$/;
+
+/** What a stranger in the place of the master has seen. */
+interface Stranger extends AsyncDisposable {
+  readonly port: number;
+  connections: number;
+  /** The subjects of the client certificates, one for each handshake that came to its end. */
+  readonly shown: unknown[];
+  bytes: number;
+}
+
+async function listen(options: TlsOptions = {}): Promise<Stranger> {
+  const { certificatePem: cert, keyPem: key } = await rogueAuthority.issue(server);
+  const sockets = new Set<Socket>();
+  const ca = authority.certificatePem;
+  // It asks for a client certificate and takes whatever comes.
+  const defaults = { cert, key, ca, requestCert: true, rejectUnauthorized: false };
+  const listener = createServer({ ...defaults, ...options }, (socket) => {
+    stranger.shown.push(socket.getPeerCertificate()?.subject ?? null);
+    socket.on("data", ({ length }) => stranger.bytes += length).on("error", () => {});
+  });
+  listener.on("connection", (socket: Socket) => {
+    stranger.connections++;
+    sockets.add(socket);
+  });
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  const stranger: Stranger = {
+    port: (listener.address() as AddressInfo).port,
+    connections: 0,
+    shown: [],
+    bytes: 0,
+    [Symbol.asyncDispose]: () => {
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      return closed;
+    },
+  };
+  return stranger;
+}
+
+Deno.test("MasterClient.post() looks at a stranger's certificate and gives nothing away", async () => {
+  await using stranger = await listen();
+  using client = await TestClient.to(stranger);
+  // It learns no trust from what it has seen, either.
+  for (let times = 1; times <= 3; times++) {
+    await assert.rejects(
+      client.post({ body: '{"secret":1}' }),
+      /: its certificate is not signed by/,
+    );
+    assert.equal(stranger.connections, 2 * times);
+  }
+  // The last of them may be gone before the stranger's end of the handshake is over.
+  assert.ok(stranger.shown.length > 0 && stranger.shown.every((subject) => subject === null));
+  assert.equal(stranger.bytes, 0);
+});
+
+Deno.test("MasterClient.post() looks at no master that it trusts or that has another fault", async () => {
+  await using master = await startMaster();
+  await using proxy = new SwallowingProxy(master.port);
+  using client = await TestClient.to(proxy);
+  await client.post();
+  master.answer = { kind: "cut", status: 503 };
+  await client.post();
+  assert.equal(proxy.connectionCount, 1);
+  using misnamed = await TestClient.to(proxy, { name: "other.test" });
+  await assert.rejects(misnamed.post(), /does not bear the name/);
+  assert.equal(proxy.connectionCount, 2);
+});
+
+Deno.test("MasterClient.post() names the clock when a master with TLS 1.2 hides its certificate", async () => {
+  await using stranger = await listen({ maxVersion: "TLSv1.2", rejectUnauthorized: true });
+  using client = await TestClient.to(stranger);
+  await assert.rejects(client.post(), unknown);
+  assert.equal(stranger.connections, 2);
+  assert.deepEqual(stranger.shown, []);
+});
+
+Deno.test("MasterClient.post() keeps to its time, and ends at once, while a stranger shows nothing more", async () => {
+  await using stranger = await listen();
+  await using proxy = new SwallowingProxy(stranger.port);
+  proxy.isDead = (connection) => connection % 2 === 0;
+  using client = await TestClient.to(proxy);
+  const startedAt = performance.now();
+  await assert.rejects(client.post({ timeoutMs: 1_000 }), unknown);
+  assert.ok(performance.now() - startedAt < 1_900);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const rejected = assert.rejects(client.post({ timeoutMs: 60_000, signal }), unknown);
+  while (proxy.connectionCount < 4) await new Promise((resolve) => setTimeout(resolve, 2));
+  const abortedAt = performance.now();
+  controller.abort();
+  await rejected;
+  assert.ok(performance.now() - abortedAt < 1_500);
+});
+
+Deno.test("MasterClient.post() tells what is known when ca.crt holds what is no certificate", async () => {
+  await using stranger = await listen();
+  using client = await TestClient.to(stranger);
+  const certificates = { ...await certificatesOf("worker-1"), authority: "" };
+  await assert.rejects(client.post({ certificates }), unknown);
+});

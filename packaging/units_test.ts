@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { runOn } from "../tests/support/command_line.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { requirement, works } from "../tests/support/requirements.ts";
+import { confinement, cronWord, execCommand, hidingFolder, listedPath } from "./units.ts";
+
+Deno.test("execCommand() and listedPath() write a path so that systemd reads it back", () => {
+  const cases: [path: string, command: string, listed: string][] = [
+    ["/usr/local/bin/decnet-agent", "/usr/local/bin/decnet-agent", "/usr/local/bin/decnet-agent"],
+    ["/opt/v1.0_x+y@z:,=/a", "/opt/v1.0_x+y@z:,=/a", "/opt/v1.0_x+y@z:,=/a"],
+    ["/opt/a b/c", '"/opt/a b/c"', '"/opt/a b/c"'],
+    ["/opt/50%/%h", "/opt/50%%/%%h", "/opt/50%%/%%h"],
+    ["/opt/$HOME/c", ':"/opt/$HOME/c"', '"/opt/$HOME/c"'],
+    ["/opt/ü;#/c", '"/opt/ü;#/c"', '"/opt/ü;#/c"'],
+  ];
+  for (const [path, command, listed] of cases) {
+    assert.deepEqual([execCommand(path), listedPath(path)], [command, listed]);
+  }
+});
+
+Deno.test("execCommand() and listedPath() refuse what systemd takes in no form", () => {
+  for (const path of ['/a"b', "/a'b", "/a\\b", "/a\nb", "/a\x7fb", "decnet-agent", ""]) {
+    for (const write of [execCommand, listedPath]) {
+      assert.throws(
+        () => write(path),
+        /^Error: Cannot print for [^]*: the path of the executable /,
+      );
+    }
+  }
+});
+
+Deno.test("cronWord() writes a path so that cron's shell reads it back", async () => {
+  const paths = [
+    "/usr/local/bin/decnet-agent",
+    "/a b/c",
+    "/50%",
+    "/it's",
+    '/"',
+    "/$HOME/`id`/$(id)",
+  ]
+    .concat("/%%a%", '/"%"$%`', "/ü;&|<>*?[x]~#!");
+  for (const path of paths) {
+    const { stdout } = await new Deno.Command("sh", {
+      args: ["-c", `printf %s ${asCronReads(cronWord(path))}`],
+    }).output();
+    assert.equal(new TextDecoder().decode(stdout), path);
+  }
+});
+
+Deno.test("cronWord() refuses what would end the line, or what crons read in two ways", () => {
+  for (const path of ["/a\nb", "/a\rb", "/a\\b", "relative"]) {
+    assert.throws(() => cronWord(path), Error);
+  }
+});
+
+/** What cron hands to the shell: all up to a `%`, where `\%` is one that is meant as such. */
+function asCronReads(text: string): string {
+  let read = "";
+  for (let index = 0; index < text.length; index++) {
+    if (text[index] === "%") break;
+    if (text[index] !== "\\") {
+      read += text[index];
+      continue;
+    }
+    index++;
+    read += text[index] === "%" ? "%" : `\\${text[index]}`;
+  }
+  return read;
+}
+
+Deno.test("hidingFolder() tells from where a confined service cannot run", () => {
+  const cases: [path: string, folder: string | null][] = [
+    ["/usr/local/bin/decnet-agent", null],
+    ["/opt/home/decnet-agent", null],
+    ["/homeland/decnet-agent", null],
+    ["/var/lib/decnet-agent/decnet-agent", null],
+    ["/root/decnet-agent", "/root"],
+    ["/home/a/bin/decnet-agent", "/home"],
+    ["/tmp/decnet-agent", "/tmp"],
+    ["/var/tmp/x/decnet-agent", "/var/tmp"],
+    ["/srv/decnet-agent", "/srv"],
+    ["/dev/shm/decnet-agent", "/dev"],
+    ["/var/lib/docker/decnet-agent", "/var/lib/docker"],
+  ];
+  for (const [path, folder] of cases) assert.equal(hidingFolder(path), folder, path);
+});
+
+Deno.test("confinement() lets its own executable run, and otherwise depends on nothing", () => {
+  const one = confinement("/usr/local/bin/decnet-agent").split("\n");
+  const other = confinement("/opt/a b/100%").split("\n");
+  const differing = other.filter((line, index) => line !== one[index]);
+  assert.deepEqual(differing, ['ExecPaths="/opt/a b/100%%" -/usr/lib -/usr/lib64']);
+  assert.equal(one.length, other.length);
+});
+
+const systemd = requirement("systemd-analyze", await works("systemd-analyze", "--version"));
+const units = ["decnet-agent.service", "decnet-agent-check.service", "decnet-agent-check.timer"];
+
+/** The most that a unit may be exposed, from 0 to 10. */
+const maximumExposure = 1.5;
+
+for (const name of ["decnet-agent", "a b/50%h/$HOME/${x}/decnet-agent"]) {
+  Deno.test({
+    name: `systemd finds no fault with the units printed by ${name}${systemd.suffix}`,
+    ignore: systemd.ignore,
+    async fn() {
+      systemd.check();
+      using folder = new TemporaryFolder();
+      const paths = await printUnits(folder.path, name);
+      const { code, said } = await analyze("verify", ...paths);
+      assert.deepEqual([code, said], [0, ""]);
+    },
+  });
+}
+
+Deno.test({
+  name: `the printed services are exposed by ${maximumExposure} at most${systemd.suffix}`,
+  ignore: systemd.ignore,
+  async fn() {
+    systemd.check();
+    using folder = new TemporaryFolder();
+    const paths = await printUnits(folder.path, "decnet-agent");
+    const services = paths.filter((path) => path.endsWith(".service"));
+    assert.equal(services.length, 2);
+    for (const path of services) {
+      const { said } = await analyze("security", "--offline=true", "--no-pager", path);
+      const exposure = /Overall exposure level for \S+: ([\d.]+)/.exec(said)?.[1];
+      assert.ok(Number(exposure) <= maximumExposure, said);
+    }
+  },
+});
+
+Deno.test("the printed services are confined alike", async () => {
+  using folder = new TemporaryFolder();
+  const [loop, check] = await Promise.all(
+    (await printUnits(folder.path, "decnet-agent")).slice(0, 2).map(async (path) => {
+      const text = await Deno.readTextFile(path);
+      return /^User=[^[]*/m.exec(text)![0].trim();
+    }),
+  );
+  assert.equal(loop, check);
+});
+
+/** Prints all units, into a folder, by a program there of this name; answers their paths. */
+async function printUnits(folder: string, name: string): Promise<string[]> {
+  const program = `${folder}/${name}`;
+  await Deno.mkdir(program.slice(0, program.lastIndexOf("/")), { recursive: true });
+  await Deno.writeTextFile(program, "");
+  await Deno.chmod(program, 0o755);
+  const print = async (what: string) => {
+    return (await runOn(["print", what], { executable: () => program })).stdout;
+  };
+  const [check, timer] = (await print("systemd-timer")).split(/^(?=# \/etc\/.*\.timer$)/m);
+  const texts = [await print("systemd-service"), check!, timer!];
+  for (const [index, unit] of units.entries()) {
+    await Deno.writeTextFile(`${folder}/${unit}`, texts[index]!);
+  }
+  return units.map((unit) => `${folder}/${unit}`);
+}
+
+async function analyze(...args: string[]): Promise<{ code: number; said: string }> {
+  const { code, stdout, stderr } = await new Deno.Command("systemd-analyze", {
+    args,
+    env: { SYSTEMD_COLORS: "0", LANG: "C.UTF-8" },
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, said: decoder.decode(stdout) + decoder.decode(stderr) };
+}

@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { oneLan, textOf } from "../support/apply_host.ts";
+import type { Fault } from "../support/engine/faults.ts";
+import { container } from "../support/engine/state.ts";
+import { execute, faketime, Host, hurried, RunningAgent, spawn } from "../support/executable.ts";
+import { requirement, works } from "../support/requirements.ts";
+
+const id = oneLan.plan.topologyId;
+/** What is said behind any failure. */
+const advice =
+  "decnet-agent: when that is mended, run it again: what is right already is left alone\n";
+const name = (short: string) => `decnet_t_11111111_${short}`;
+/** So that a minute passes in 12 s; a look, which has 5 s, must then be answered within one. */
+const factor = 5;
+
+interface Row {
+  readonly command: "apply" | "teardown";
+  /** What the engine does not answer. */
+  readonly fault: Fault;
+  /** What is said on standard error. */
+  readonly says: (docker: string) => string;
+}
+
+const rows: Row[] = [
+  {
+    command: "apply",
+    fault: { kind: "hang" },
+    says: (docker) => `${docker}: no answer within 5 s`,
+  },
+  {
+    command: "apply",
+    fault: { kind: "hang", method: "POST" },
+    says: (docker) => `Cannot create network ${name("lan-00")}: ${docker}: no answer within 60 s`,
+  },
+  {
+    command: "teardown",
+    fault: { kind: "hang" },
+    says: (docker) => `${docker}: no answer within 5 s`,
+  },
+  {
+    command: "teardown",
+    fault: { kind: "hang", method: "DELETE", effect: "after" },
+    says: (docker) =>
+      `Cannot remove container ${name("decky-001-ssh")}: ${docker}: no answer within 60 s`,
+  },
+];
+
+/** Runs a command against an engine that hangs, and again when it does not. */
+async function check({ command, fault, says }: Row): Promise<void> {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  engine.images = oneLan.plan.containers.map(({ request }) => request.Image);
+  const file = `${host.folder}/document.json`;
+  await Deno.writeTextFile(file, textOf("topology-one-lan.json"));
+  const apply = ["apply", file, ...host.flags()];
+  const args = command === "apply" ? apply : ["teardown", id, ...host.flags()];
+  const row = () => {
+    using store = TopologyStore.open(host.storePath, { readOnly: true });
+    return store.current();
+  };
+  if (command === "teardown") assert.equal((await execute(apply)).code, 0);
+
+  engine.fault = fault;
+  const { code, stdout, stderr } = await execute(args, { wrapper: hurried(factor) });
+  const message = `${says(`Docker at ${host.socket}`)}; if that lasts, restart the engine`;
+  assert.deepEqual([code, stdout, stderr], [2, "", `decnet-agent: ${message}\n${advice}`]);
+  assert.deepEqual([row()?.topologyId, row()?.lastError], [id, message]);
+  assert.equal(row()?.versionHash, command === "apply" ? "" : oneLan.versionHash);
+  engine.fault = undefined;
+  const once = await execute(["--once", ...host.flags()]);
+  assert.equal(once.code, 1);
+  assert.ok(
+    once.stdout.startsWith(`DECNET WARNING - the last apply or teardown failed: ${message}`),
+  );
+
+  const again = await execute(args);
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(row()?.lastError ?? null, null);
+  assert.equal(engine.containers.length, command === "apply" ? 2 : 0);
+  assert.equal((await execute(["--once", ...host.flags()])).code, 0);
+}
+
+Deno.test({
+  name:
+    "decnet-agent apply and teardown give up on an engine that hangs, say so, and are finished " +
+    `once it is well${faketime.suffix}`,
+  ignore: faketime.ignore,
+  async fn() {
+    faketime.check();
+    const results = await Promise.allSettled(rows.map(check));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  },
+});
+
+/** How often it is tried: who comes first is up to chance. */
+const rounds = 20;
+const document = new URL("../data/topology-one-lan.json", import.meta.url).pathname;
+
+Deno.test("decnet-agent started twice at once runs once, and the other names it and ends with 3", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  for (let round = 0; round < rounds; round++) {
+    const both = [0, 1].map(() => spawn(["--interval=5s", ...host.flags()]));
+    const outputs = both.map((it) => it.output());
+    const loser = await Promise.race(outputs.map(async (it, index) => {
+      await it;
+      return index;
+    }));
+    const { code, stderr } = await outputs[loser]!;
+    both[1 - loser]!.kill("SIGTERM");
+    const winner = await outputs[1 - loser]!;
+    const text = new TextDecoder().decode(stderr);
+    assert.equal(code, 3, text);
+    const pattern = /held by process (\d+) since (\S+Z) for the loop; stop that one first\n$/;
+    const [, pid, since = ""] = pattern.exec(text) ?? [];
+    assert.equal(Number(pid), both[1 - loser]!.pid, text);
+    assert.ok(Math.abs(Date.parse(since) - Date.now()) < 60_000, text);
+    assert.equal(winner.code, 0, new TextDecoder().decode(winner.stderr));
+  }
+});
+
+Deno.test("decnet-agent --once run many times at once answers each time", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  const args = ["--once", ...host.flags(master)];
+  for (let round = 0; round < 5; round++) {
+    for (const { code, stdout } of await Promise.all([0, 1, 2, 3].map(() => execute(args)))) {
+      assert.equal(code, 0, stdout);
+      assert.match(stdout, /^DECNET OK - idle, .* beat delivered \| .*\n$/);
+    }
+  }
+  assert.equal(master.beatCount, 20);
+});
+
+Deno.test("decnet-agent apply run twice at once makes everything once", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  engine.latencyMs = 20;
+  engine.images = ["debian:bookworm-slim", "decnet/ssh:latest"];
+  const text = await Deno.readTextFile(document);
+  // A subnet that is kept for tests: on any other, the machine itself might have an address.
+  const file = `${host.socket}.json`;
+  await Deno.writeTextFile(file, text.replaceAll('"10.0.0.', '"198.19.0.'));
+  const args = ["apply", file, "--json", ...host.flags()];
+  const both = await Promise.all([execute(args), execute(args)]);
+  const changes = both.map(({ code, stdout, stderr }) => {
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout).changes as number;
+  });
+  assert.deepEqual(changes.sort(), [0, 3]);
+  assert.equal(engine.containers.length, 2);
+  const waiting = both.filter(({ stderr }) => stderr.includes("waiting: another apply"));
+  assert.equal(waiting.length, 1, both.map(({ stderr }) => stderr).join());
+  assert.match(waiting[0]!.stderr, /by process \d+ since \S+Z for apply 11111111-/);
+});
+
+const interval = "--interval=5s";
+/** To root every file is open, unless it lacks these capabilities. */
+const confined = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] as const;
+const isRoot = Deno.uid() === 0;
+const setpriv = requirement("setpriv, as root", !isRoot || await works(...confined, "true"));
+
+/** What the latest beat has told of the engine. */
+function lastObserved(beats: readonly { readonly body: unknown }[]): object {
+  return (beats.at(-1)!.body as { topology: { observed: object } }).topology.observed;
+}
+
+Deno.test({
+  name:
+    `decnet-agent beats and says so while it may not use the socket, and goes on when it may${setpriv.suffix}`,
+  ignore: setpriv.ignore,
+  async fn() {
+    setpriv.check();
+    await using host = await Host.create();
+    const engine = await host.startEngine();
+    engine.containers = [container({ name: "decnet-x" })];
+    const { master } = await host.startMaster();
+    await Deno.chmod(host.socket, 0);
+    const wrapper = isRoot ? confined : [];
+    const error = `Cannot observe Docker at ${host.socket}: ` +
+      "permission denied; run as root, or as a member of the socket's group";
+
+    const once = await execute(["--once", ...host.flags()], { wrapper });
+    assert.equal(once.code, 2);
+    assert.equal(once.stdout, `DECNET CRITICAL - ${error}\n`);
+
+    await using agent = new RunningAgent([interval, ...host.flags(master)], { wrapper });
+    await agent.until(() => master.beatCount >= 1);
+    assert.deepEqual(lastObserved(master.beats), { error });
+    assert.equal(engine.connectionCount, 0);
+    await Deno.chmod(host.socket, 0o600);
+    await agent.until(() => "bridges" in lastObserved(master.beats));
+    assert.deepEqual(lastObserved(master.beats), { bridges: [], containers: ["decnet-x"] });
+    const { stderr } = await agent.stop();
+    assert.deepEqual(stderr.match(/msg=("[^"]*"|\S+)/g), [
+      "msg=started",
+      `msg="${error}"`,
+      'msg="Docker answers again"',
+      'msg="unexpected decnet-x (running)"',
+      "msg=stopped",
+    ]);
+  },
+});
+
+Deno.test("decnet-agent beats, with bounded memory, while the engine answers 100 MB, and goes on after", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  engine.fault = { kind: "huge", bytes: 100_000_000 };
+  const { master } = await host.startMaster();
+  await using agent = new RunningAgent([interval, ...host.flags(master)]);
+  await agent.until(() => master.beatCount >= 1 && engine.requestCount >= 3);
+  assert.deepEqual(lastObserved(master.beats), {
+    error: `Cannot observe Docker at ${host.socket}: ` +
+      "the answer is larger than 32 MiB; remove containers that nobody needs",
+  });
+  // All 100 MB and the objects that they make would be several times as much.
+  const peakMiB = agent.peakMemory() / 2 ** 20;
+  assert.ok(peakMiB < 250, `${peakMiB} MiB`);
+  engine.fault = undefined;
+  await agent.until(() => "bridges" in lastObserved(master.beats));
+  assert.deepEqual(lastObserved(master.beats), { bridges: [], containers: [] });
+});

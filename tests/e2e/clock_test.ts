@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { oneLan, textOf } from "../support/apply_host.ts";
+import { writeAgentDirectory } from "../support/certificates.ts";
+import { container } from "../support/engine/state.ts";
+import { execute, faketime, Host, RunningAgent, WallClock } from "../support/executable.ts";
+import type { TlsMaster } from "../support/tls_master.ts";
+
+const interval = "--interval=5s";
+/** The least between two beats in their turn, less what one of them may be late. */
+const leastPaceMs = 4_000;
+const dayMs = 86_400_000;
+const inDays = (days: number) => new Date(Date.now() + days * dayMs);
+
+function test(name: string, run: (host: Host, clock: WallClock) => Promise<void>): void {
+  Deno.test({
+    name: name + faketime.suffix,
+    ignore: faketime.ignore,
+    async fn() {
+      faketime.check();
+      await using host = await Host.create();
+      await run(host, new WallClock(host.folder));
+    },
+  });
+}
+
+/** Waits for so many beats. Throws `AssertionError` when they come faster than the interval allows. */
+async function beats(agent: RunningAgent, master: TlsMaster, count: number): Promise<void> {
+  const [before, startedAt] = [master.beatCount, performance.now()];
+  for (let more = 1; more <= count; more++) {
+    await agent.until(() => master.beatCount >= before + more);
+  }
+  const elapsedMs = performance.now() - startedAt;
+  // The first may have been about to come, and one may be out of turn.
+  const most = Math.floor(elapsedMs / leastPaceMs) + 2;
+  assert.ok(master.beatCount - before <= most, `${count} beats within ${elapsedMs} ms`);
+}
+
+/** What the agent has logged, without the socket's path and what follows the date of a certificate. */
+function logged({ stderr }: { stderr: string }): string[] {
+  return [...stderr.matchAll(/msg=(?:"([^"]*)"|(\S+))/g)].map(([, text, word]) =>
+    (text ?? word!).replace(/ at \S+docker\.sock/, "").replace(
+      /^(worker.*? \d{4}-\d\d-\d\d)T.*/,
+      "$1…",
+    )
+  );
+}
+
+/** Why the engine could not be seen at the latest beat. */
+function lastError({ beats }: TlsMaster): string | undefined {
+  type Body = { topology: { observed: { error?: string } } };
+  return (beats.at(-1)!.body as Body).topology.observed.error;
+}
+
+const date = (time: Date) => time.toISOString().slice(0, 10);
+
+test(
+  "decnet-agent beats on at its pace when the wall clock jumps a year ahead, two back, and home",
+  async (host, clock) => {
+    const engine = await host.startEngine();
+    const validity = { notBefore: inDays(-1_000), notAfter: inDays(1_000) };
+    const { master, authority } = await host.startMaster(validity);
+    const [notBefore, notAfter] = [inDays(-100), inDays(100)];
+    const worker = await authority.issue({ commonName: "host-1", notBefore, notAfter });
+    await writeAgentDirectory(host.agentDirectory, authority, worker);
+    await using agent = new RunningAgent([interval, ...host.flags(master)], clock);
+    await agent.until(() => master.beatCount >= 1);
+
+    // In the middle of a call: its time must be neither up at once nor never.
+    for (const offset of ["+365d", "-365d"]) {
+      engine.fault = { kind: "hang" };
+      const before = engine.requestCount;
+      await agent.until(() => engine.requestCount > before);
+      clock.set(offset);
+      await agent.until(() => lastError(master) !== undefined);
+      engine.fault = undefined;
+      await agent.until(() => lastError(master) === undefined);
+      await beats(agent, master, 2);
+    }
+    // And while it waits.
+    clock.set("+0");
+    await beats(agent, master, 2);
+    const noAnswer =
+      "Cannot observe Docker: no answer within 5 s; if that lasts, restart the engine";
+    assert.deepEqual(
+      logged(await agent.stop()).toSorted(),
+      [
+        "started",
+        ...[noAnswer, "Docker answers again", noAnswer, "Docker answers again"],
+        `worker.crt has expired at ${date(notAfter)}…`,
+        `worker.crt is not valid before ${date(notBefore)}…`,
+        "the certificates are in order again",
+        "stopped",
+      ].toSorted(),
+    );
+    assert.equal(master.beatCount, master.beats.length);
+  },
+);
+
+test(
+  "decnet-agent judges the master's certificate by a clock that is wrong, and by it when it is right",
+  async (host, clock) => {
+    await host.startEngine();
+    const { master } = await host.startMaster();
+    const flags = host.flags(master);
+    const cases = [
+      [370, /has expired/, /; worker\.crt has expired at \S+, and this host's clock says /],
+      [-370, /is not valid yet/, /; worker\.crt is not valid before \S+ \(then until \S+\), and /],
+    ] as const;
+    for (const [days, ofMaster, ofWorker] of cases) {
+      clock.set(`${days > 0 ? "+" : ""}${days}d`);
+      const before = inDays(days);
+      const ended = await execute(["--once", "--json", ...flags], clock);
+      const { checked_at: checkedAt, summary } = JSON.parse(ended.stdout);
+      assert.equal(ended.code, 2, ended.stdout);
+      assert.ok(Date.parse(checkedAt) >= before.getTime() - 1_000, checkedAt);
+      assert.ok(Date.parse(checkedAt) <= inDays(days).getTime() + 1_000, checkedAt);
+      const [, why = "", clockSays] =
+        /^Cannot reach the master at \S+: its certificate (.*?): it is valid from \S+ to \S+, and this host's clock says ([^;]+);/
+          .exec(summary) ?? [];
+      assert.match(why, ofMaster, summary);
+      assert.equal(clockSays?.slice(0, 13), checkedAt.slice(0, 13), summary);
+      assert.match(summary, ofWorker);
+    }
+    assert.equal(master.beatCount, 0);
+
+    await using agent = new RunningAgent([interval, ...flags], clock);
+    await agent.until(() => agent.stderr.includes("subject=master"));
+    clock.set("+0");
+    await agent.until(() => master.beatCount >= 1);
+    assert.match((await agent.stop()).stderr, /msg="the master accepts beats again"/);
+  },
+);
+
+test(
+  "decnet-agent apply stores the time of the clock that it finds, later or earlier",
+  async (host, clock) => {
+    const engine = await host.startEngine();
+    engine.images = oneLan.plan.containers.map(({ request }) => request.Image);
+    const file = `${host.folder}/document.json`;
+    await Deno.writeTextFile(file, textOf("topology-one-lan.json"));
+    for (const days of [365, -365]) {
+      clock.set(`${days > 0 ? "+" : ""}${days}d`);
+      const before = Math.floor(inDays(days).getTime() / 1000);
+      const applied = await execute(["apply", file, ...host.flags()], clock);
+      assert.equal(applied.code, 0, applied.stderr);
+      const after = inDays(days).getTime() / 1000;
+      using store = TopologyStore.open(host.storePath, { readOnly: true });
+      const { appliedAt } = store.current()!;
+      assert.ok(
+        appliedAt >= before - 1 && appliedAt <= after + 1,
+        `${before} ${appliedAt} ${after}`,
+      );
+      const once = await execute(["--once", ...host.flags()]);
+      assert.equal(once.code, 0, once.stdout);
+    }
+  },
+);
+
+type Observed = { readonly containers?: readonly string[] };
+
+/** The least between two beats at an interval of 5 s. */
+const leastPaceMsSuspend = 4_000;
+/** So long that two or three beats would have been due. */
+const pauseMs = 12_500;
+
+Deno.test("decnet-agent that was stopped for a while beats within an interval, and makes up for nothing", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  const { master } = await host.startMaster();
+  await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)]);
+  await agent.until(() => master.beatCount >= 2);
+  agent.signal("SIGSTOP");
+  const before = master.beatCount;
+  await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  assert.equal(master.beatCount, before);
+  engine.containers = [container({ name: "decnet-new" })];
+  agent.signal("SIGCONT");
+  const resumedAt = performance.now();
+  // A beat whose answer was on its way when it was stopped is sent again, as it was.
+  await agent.until(() => {
+    const { topology } = master.beats.at(-1)!.body as { topology: { observed: Observed } };
+    return topology.observed.containers?.includes("decnet-new") ?? false;
+  });
+  const toldMs = performance.now() - resumedAt;
+  assert.ok(toldMs < 10_000, `told after ${toldMs} ms`);
+  await agent.until(() => master.beatCount >= before + 3);
+  const elapsedMs = performance.now() - resumedAt;
+  // One is due at once, and one may have been sent again.
+  assert.ok(elapsedMs > leastPaceMsSuspend - 500, `3 beats within ${elapsedMs} ms`);
+  const { code, stderr } = await agent.stop();
+  assert.equal(code, 0);
+  assert.ok(!stderr.includes("subject=docker"), stderr);
+});
+
+Deno.test("decnet-agent that was stopped in the middle of a call still takes the engine's answer", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  engine.containers = [container({ name: "decnet-x" })];
+  engine.latencyMs = 1_000;
+  await using agent = new RunningAgent(["--interval=5s", ...host.flags()]);
+  for (const path of ["/networks", "/containers"]) {
+    const isAsked = () => engine.requests.at(-1)?.path.startsWith(path) ?? false;
+    await agent.until(() => !isAsked());
+    await agent.until(isAsked);
+    agent.signal("SIGSTOP");
+    // Longer than the call may take, and than both together may.
+    await new Promise((resolve) => setTimeout(resolve, 8_500));
+    agent.signal("SIGCONT");
+    const before = engine.requestCount;
+    await agent.until(() => engine.requestCount >= before + 2);
+  }
+  const { stdout, stderr } = await agent.stop();
+  // Beats that say the same are printed once.
+  assert.equal(stdout.split("\n").length, 2, stdout);
+  assert.deepEqual(JSON.parse(stdout).topology.observed, {
+    bridges: [],
+    containers: ["decnet-x"],
+  });
+  assert.ok(!stderr.includes("subject=docker"), stderr);
+});
+
+Deno.test("decnet-agent that was stopped in the middle of a beat still takes the master's answer", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  master.answer = { kind: "late", status: 204, ms: 500 };
+  await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)]);
+  await agent.until(() => master.beatCount === 1);
+  agent.signal("SIGSTOP");
+  // Longer than the master may take.
+  await new Promise((resolve) => setTimeout(resolve, 11_500));
+  assert.equal(master.beatCount, 1);
+  agent.signal("SIGCONT");
+  await agent.until(() => master.beatCount === 2);
+  const { stderr } = await agent.stop();
+  assert.ok(!stderr.includes("subject=master"), stderr);
+});

@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { execute, Host, RunningAgent } from "../support/executable.ts";
+import { requirement, works } from "../support/requirements.ts";
+import config from "../../deno.json" with { type: "json" };
+
+const strace = requirement("strace", await works("strace", "-f", "true"));
+const namespaces = requirement(
+  "unshare and the right to use it",
+  await works("unshare", "--net", "--mount", "true"),
+);
+
+Deno.test({
+  name: `decnet-agent --once works in a network namespace without a network${namespaces.suffix}`,
+  ignore: namespaces.ignore,
+  fn: async () => {
+    namespaces.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    const wrapper = ["unshare", "--net"];
+    const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
+    assert.equal(code, 0, stdout);
+  },
+});
+
+Deno.test({
+  name: `decnet-agent --once works on a read-only root file system${namespaces.suffix}`,
+  ignore: namespaces.ignore,
+  fn: async () => {
+    namespaces.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    // Every mount is made read-only, so that no writable /tmp helps.
+    const remount = "findmnt -rno TARGET -t nodevtmpfs,nodevpts,noproc,nosysfs,nocgroup2 | " +
+      'while read -r at; do mount -o remount,bind,ro "$at" 2>/dev/null; done; ' +
+      'touch /tmp/writable 2>/dev/null && exit 99; exec "$0" "$@"';
+    const wrapper = ["unshare", "--mount", "sh", "-c", remount];
+    const { code, stdout, stderr } = await execute(["--once", ...host.flags()], { wrapper });
+    assert.equal(code, 0, stdout + stderr);
+  },
+});
+
+/** The system calls of one `--once` without a master, as strace writes them. */
+async function trace(filter: string): Promise<{ calls: string[]; socket: string }> {
+  await using host = await Host.create();
+  await host.startEngine();
+  const log = `${host.socket}.strace`;
+  const wrapper = ["strace", "-f", "-e", `trace=${filter}`, "-o", log];
+  const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
+  assert.equal(code, 0, stdout);
+  return { calls: (await Deno.readTextFile(log)).split("\n"), socket: host.socket };
+}
+
+Deno.test({
+  name: `decnet-agent --once without a master connects to the engine alone${strace.suffix}`,
+  ignore: strace.ignore,
+  fn: async () => {
+    strace.check();
+    const { calls, socket } = await trace("network");
+    const connects = calls.filter((line) => /\b(connect|sendto|bind)\(/.test(line));
+    assert.ok(connects.length > 0);
+    for (const line of connects) {
+      assert.ok(line.includes(`"${socket}"`) || / sendto\(\d+, "(GET|HTTP)/.test(line), line);
+    }
+  },
+});
+
+Deno.test({
+  name: `decnet-agent --once writes no file${strace.suffix}`,
+  ignore: strace.ignore,
+  fn: async () => {
+    strace.check();
+    const { calls } = await trace("openat,open,creat,mkdir,rename,unlink,ftruncate,pwrite64");
+    const writes = calls.filter((line) =>
+      /O_WRONLY|O_RDWR|O_CREAT|\b(creat|mkdir|rename|unlink|ftruncate|pwrite64)\(/.test(line) &&
+      !line.includes('"/dev/null"') &&
+      // Whether it could write is seen by opening what is there.
+      !/topology\.db", O_WRONLY\|O_NOFOLLOW\|O_CLOEXEC\)/.test(line)
+    );
+    assert.deepEqual(writes, []);
+  },
+});
+
+/** What precedes the data that `deno compile` puts into an executable: this, and 8 bytes of length. */
+const magic = "d3n0l4nd";
+
+/** As the runtime reads it at the start: a list grants its items, an empty one all, null nothing. */
+interface Embedded {
+  readonly permissions: Readonly<Record<string, readonly string[] | boolean | null>>;
+  readonly v8_flags: readonly string[];
+  readonly unsafely_ignore_certificate_errors: unknown;
+  readonly env_vars_from_env_file: Readonly<Record<string, string>>;
+  readonly node_modules: unknown;
+  readonly workspace_resolver: {
+    readonly package_jsons: object;
+    readonly jsr_pkgs: readonly unknown[];
+  };
+}
+
+/** What the executable of a process was compiled with. Throws `Error` when that is not in it. */
+async function embedded(pid: number): Promise<Embedded> {
+  const program = Buffer.from(await Deno.readFile(`/proc/${pid}/exe`));
+  for (let at = program.indexOf(magic); at >= 0; at = program.indexOf(magic, at + 1)) {
+    const start = at + magic.length + 8;
+    if (program.toString("latin1", start, start + 8) !== '{"argv":') continue;
+    const length = Number(program.readBigUInt64LE(start - 8));
+    return JSON.parse(program.toString("utf8", start, start + length));
+  }
+  throw new Error("Cannot find what was embedded by deno compile");
+}
+
+/** Runs `look` on an agent that has asked its engine. */
+async function onRunningAgent<T>(look: (pid: number) => Promise<T>): Promise<T> {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  await using agent = new RunningAgent(["--interval=5s", ...host.flags()]);
+  await agent.until(() => engine.requestCount > 0);
+  return await look(agent.pid);
+}
+
+Deno.test("decnet-agent runs without the permissions run, ffi and import, and asks for none", async () => {
+  const { permissions } = await onRunningAgent(embedded);
+  assert.equal(permissions.allow_run, null);
+  assert.equal(permissions.allow_ffi, null);
+  // deno compile grants some hosts of its own accord; to deny all is an empty list.
+  assert.ok(
+    permissions.allow_import === null || permissions.deny_import?.toString() === "",
+    JSON.stringify(permissions),
+  );
+  // Else a terminal could grant them.
+  assert.equal(permissions.prompt, false);
+});
+
+Deno.test("decnet-agent runs with the variables and the facts of deno.json, and no others", async () => {
+  const { permissions } = await onRunningAgent(embedded);
+  const { env, sys } = config.permissions.agent;
+  assert.ok(env.length > 0 && sys.length > 0);
+  assert.deepEqual(permissions.allow_env, env);
+  assert.deepEqual(permissions.allow_sys, sys);
+});
+
+Deno.test("decnet-agent runs without a JIT, checks certificates, and brings no environment", async () => {
+  const options = await onRunningAgent(embedded);
+  assert.ok(options.v8_flags.includes("--jitless"), options.v8_flags.join(" "));
+  assert.equal(options.unsafely_ignore_certificate_errors, null);
+  assert.deepEqual(options.env_vars_from_env_file, {});
+});
+
+Deno.test("decnet-agent is made of its own files and of no package", async () => {
+  const { node_modules, workspace_resolver } = await onRunningAgent(embedded);
+  assert.equal(node_modules, null);
+  assert.deepEqual([workspace_resolver.package_jsons, workspace_resolver.jsr_pkgs], [{}, []]);
+  const root = new URL("../../", import.meta.url);
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "main.ts"],
+    cwd: root,
+  }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout));
+  const foreign = modules.map(({ specifier }: { specifier: string }) => specifier)
+    .filter((it: string) => !it.startsWith(root.href) && !it.startsWith("node:"));
+  assert.ok(modules.length > 50);
+  assert.deepEqual(foreign, []);
+});
+
+Deno.test("decnet-agent has no code in memory but its own and the C library's", async () => {
+  const maps = await onRunningAgent((pid) => Deno.readTextFile(`/proc/${pid}/maps`));
+  const executable = maps.trim().split("\n").filter((line) => /^\S+ ..x/.test(line));
+  const library =
+    /\/(ld-linux|lib(c|dl|m|rt|pthread|gcc_s|resolv|nss_\w+))[-.\w]*\.so(\.\d+)*$|\/l(d|ib\w+)-[\d.]+\.so$/;
+  const others = executable.map((line) => line.split(/\s+/)[5] ?? "").filter((name) =>
+    !name.endsWith("/dist/decnet-agent") && !/^\[v(dso|syscall)\]$/.test(name) &&
+    !library.test(name)
+  );
+  assert.deepEqual(others, []);
+});
+
+const nobody = 65_534;
+const wrapper = ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"];
+const setpriv = requirement(
+  "setpriv and root",
+  await works(wrapper[0]!, ...wrapper.slice(1), "true"),
+);
+
+Deno.test({
+  name:
+    `decnet-agent --once warns of a store whose folder its user may not write to${setpriv.suffix}`,
+  ignore: setpriv.ignore,
+  fn: async () => {
+    setpriv.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    await Deno.chmod(host.folder, 0o755);
+    await Deno.chmod(host.socket, 0o666);
+    const store = TopologyStore.open(host.storePath);
+    store.put("A", "h1", '{"topology":{"id":"A"},"lans":[],"deckies":[]}');
+    store.close();
+    await Deno.chown(host.storePath, nobody, nobody);
+    const codes: number[] = [];
+    const check = async () => {
+      const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
+      codes.push(code);
+      return stdout;
+    };
+    await Deno.chmod(host.stateDirectory, 0o755);
+    const problem = `the store cannot be written: user ${nobody} may not write to its folder`;
+    assert.ok((await check()).startsWith(`DECNET WARNING - ${problem}`));
+    await Deno.remove(host.storePath);
+    assert.ok((await check()).startsWith(`DECNET WARNING - ${problem}`));
+    await Deno.chown(host.stateDirectory, nobody, nobody);
+    assert.match(await check(), /^DECNET OK - idle, /);
+    assert.deepEqual(codes, [1, 1, 0]);
+  },
+});

@@ -1,0 +1,317 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { listenPlainTcp } from "../support/environment.ts";
+import { type Ended, execute, Host, ListeningHost, RunningAgent } from "../support/executable.ts";
+import { makeFifo, mkfifo, requirement, works } from "../support/requirements.ts";
+
+/** One check in the JSON. */
+interface Check {
+  readonly name: string;
+  readonly state: string;
+  readonly saw: string;
+  readonly mend?: string;
+}
+
+function checkOf({ stdout }: Ended, name: string): Check {
+  const { checks } = JSON.parse(stdout) as { checks: Check[] };
+  const check = checks.find((check) => check.name === name);
+  assert.ok(check, stdout);
+  return check;
+}
+
+/** All that is below a folder: names, contents, owners, modes, and when each was changed. */
+function snapshot(folder: string): unknown[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name }) => {
+    const path = `${folder}/${name}`;
+    const { isDirectory, isFile, mode, uid, mtime, ctime, ino } = Deno.lstatSync(path);
+    const text = isFile ? Deno.readFileSync(path).toBase64() : "";
+    const own = [path, mode, uid, mtime?.getTime(), ctime?.getTime(), ino, text];
+    return isDirectory ? [own, ...snapshot(path)] : [own];
+  });
+}
+
+/** Stores a topology. */
+function fill(path: string): void {
+  using store = TopologyStore.open(path);
+  store.put("A", "h1", "{}");
+}
+
+const strace = requirement("strace", await works("strace", "-qq", "-o", "/dev/null", "true"));
+const setpriv = requirement(
+  "setpriv and root",
+  await works("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "true"),
+);
+const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+Deno.test("decnet-agent doctor changes nothing, sends no beat, and asks the engine two questions", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  const { master } = await host.startMaster();
+  fill(host.storePath);
+  await Deno.writeTextFile(`${host.stateDirectory}/agent.lock`, "");
+  const before = snapshot(host.folder);
+  const ended = await execute(["doctor", "--json", ...host.flags(master)]);
+  assert.deepEqual(snapshot(host.folder), before);
+  assert.equal(ended.stderr, "");
+  const { status, exit_code, checks } = JSON.parse(ended.stdout);
+  assert.equal(exit_code, ended.code, ended.stdout);
+  assert.equal(status, ["OK", "WARNING", "CRITICAL", "UNKNOWN"][ended.code]);
+  assert.deepEqual(checks.filter(({ state }: Check) => state === "failed"), []);
+  assert.equal(checkOf(ended, "master-tls").state, "ok");
+  assert.equal(master.beatCount, 0);
+  assert.equal(master.connectionCount, 1);
+  const calls = engine.requests.map(({ method, path }) => `${method} ${path}`);
+  assert.deepEqual(calls, ["GET /networks", "GET /containers/json?all=1&limit=500"]);
+});
+
+Deno.test({
+  name: `decnet-agent doctor creates, removes, renames and locks no file${strace.suffix}`,
+  ignore: strace.ignore,
+  fn: async () => {
+    strace.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    const { master } = await host.startMaster();
+    fill(host.storePath);
+    const log = await Deno.makeTempFile();
+    try {
+      const calls = "openat,mkdir,mkdirat,unlink,unlinkat,rename,renameat,renameat2,chmod,fchmod," +
+        "fchmodat,chown,fchown,fchownat,flock,ftruncate,truncate,link,symlink,utimensat";
+      const wrapper = ["strace", "-f", "-qq", "-o", log, "-e", `trace=${calls}`];
+      const ended = await execute(["doctor", ...host.flags(master)], { wrapper });
+      assert.match(ended.stdout, /^master-tls +ok/m);
+      const lines = (await Deno.readTextFile(log)).split("\n");
+      const opened = lines.filter((line) => line.includes("topology.db"));
+      assert.ok(opened.length > 0);
+      const changes = lines.filter((line) =>
+        /O_CREAT|O_TRUNC|O_TMPFILE/.test(line) || (line !== "" && !line.includes("openat("))
+      ).filter((line) => !/resumed|exited|SIG|\+\+\+|^\d+ +<\.\.\./.test(line));
+      assert.deepEqual(changes, []);
+    } finally {
+      await Deno.remove(log);
+    }
+  },
+});
+
+Deno.test("decnet-agent doctor prints a line for each check, and a mend beneath what is wrong", async () => {
+  await using host = await Host.create();
+  const { code, stdout } = await execute(["doctor", ...host.flags(), "--interval=1s"]);
+  assert.equal(code, 3);
+  assert.match(stdout, /^runtime +ok +decnet-agent \d/m);
+  assert.match(
+    stdout,
+    /^configuration +failed +interval: '1s' \(from --interval\) must be .*\n( +.*\n)* +→ start it without --interval/m,
+  );
+  assert.match(stdout, /^socket +failed +\S*docker\.sock: no such socket.*\n +→ /m);
+  assert.match(stdout, /^engine +skipped +its socket cannot be used$/m);
+  // Not a terminal: no colours.
+  assert.ok(!stdout.includes("\x1b"));
+});
+
+Deno.test("decnet-agent doctor names the loop that holds the lock, and leaves it alone", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  await using agent = new RunningAgent(["--interval=1h", ...host.flags()]);
+  await agent.until(() => engine.requestCount > 0);
+  const path = `${host.stateDirectory}/agent.lock`;
+  const text = await Deno.readTextFile(path);
+  const ended = await execute(["doctor", "--json", ...host.flags()]);
+  const { state, saw } = checkOf(ended, "lock");
+  assert.ok(saw.startsWith(`${path} names process ${agent.pid} since 20`), saw);
+  assert.equal(state, "ok");
+  assert.equal(await Deno.readTextFile(path), text);
+  const { code } = await agent.stop();
+  assert.equal(code, 0);
+});
+
+Deno.test({
+  name: `decnet-agent doctor names what its user may not use${setpriv.suffix}`,
+  ignore: setpriv.ignore,
+  fn: async () => {
+    setpriv.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    const { master } = await host.startMaster();
+    await Deno.mkdir(host.stateDirectory);
+    await Deno.chmod(host.folder, 0o755);
+    // The group 1 has a name on every Linux: daemon, or bin.
+    await Deno.chown(host.socket, 0, 1);
+    await Deno.chmod(host.socket, 0o660);
+    const ended = await execute(["doctor", "--json", ...host.flags(master)], { wrapper: asNobody });
+    assert.equal(ended.code, 3, ended.stderr);
+    const name = (file: string, id: number) =>
+      Deno.readTextFileSync(file).split("\n").map((line) => line.split(":"))
+        .find((fields) => fields[2] === String(id))?.[0] ?? String(id);
+    const [user, group] = [name("/etc/passwd", 65534), name("/etc/group", 1)];
+    assert.equal(checkOf(ended, "socket").mend, `usermod -aG ${group} ${user}`);
+    assert.equal(checkOf(ended, "engine").state, "skipped");
+    assert.equal(checkOf(ended, "state-dir").mend, `chown -R ${user}: ${host.stateDirectory}`);
+    const key = checkOf(ended, "certificates");
+    assert.match(key.saw, /worker\.key: user \S+ may not read it/);
+    assert.equal(key.mend, `chown -R ${user}: ${host.agentDirectory}`);
+    assert.equal(checkOf(ended, "master-tls").state, "skipped");
+  },
+});
+
+Deno.test("decnet-agent doctor knows its own API, of which nobody is told", async () => {
+  await using listening = await ListeningHost.create();
+  await listening.host.startEngine();
+  await using agent = new RunningAgent(listening.flags);
+  await agent.until(() => agent.stderr.includes("msg=listening"));
+  const log = agent.stderr;
+  const ended = await execute(["doctor", "--json", ...listening.flags]);
+  const { state, saw } = checkOf(ended, "api");
+  assert.equal(state, "ok", saw);
+  assert.match(saw, /the agent listens on 127\.0\.0\.1:\d+, as IP Address:127\.0\.0\.1/);
+  assert.equal((await listening.call("/health")).status, 200);
+  assert.equal(agent.stderr.slice(log.length).replaceAll(/^level=info.*\n/gm, ""), "");
+});
+
+/** Nobody, with one group that no file of this host gives to it. */
+const group = 991_991;
+const asMember = ["setpriv", "--reuid=65534", "--regid=65534"];
+const withGroup = [...asMember, `--groups=${group}`];
+const setprivDoctorGroups = requirement(
+  "setpriv and root",
+  await works(withGroup[0]!, ...withGroup.slice(1), "true"),
+);
+
+for (
+  const { name, wrapper, state, saw } of [
+    {
+      name: "that the process has by itself",
+      wrapper: withGroup,
+      state: "ok",
+      saw: /connections$/,
+    },
+    {
+      name: "that the process has not",
+      wrapper: [...asMember, "--clear-groups"],
+      state: "failed",
+      saw: /^permission denied: user \S+ is not in group 991991; /,
+    },
+  ]
+) {
+  Deno.test({
+    name: `decnet-agent doctor tries the socket of a group ${name}${setprivDoctorGroups.suffix}`,
+    ignore: setprivDoctorGroups.ignore,
+    fn: async () => {
+      setprivDoctorGroups.check();
+      await using host = await Host.create();
+      await host.startEngine();
+      await Deno.chmod(host.folder, 0o755);
+      await Deno.chown(host.socket, 0, group);
+      await Deno.chmod(host.socket, 0o660);
+      const { stdout, stderr } = await execute(["doctor", "--json", ...host.flags()], { wrapper });
+      assert.equal(stderr, "");
+      const { checks } = JSON.parse(stdout) as { checks: Record<string, string>[] };
+      const check = checks.find((check) => check["name"] === "socket")!;
+      assert.equal(check["state"], state, stdout);
+      assert.match(check["saw"]!, saw);
+      // The engine was really asked, or not: the two must agree.
+      const engine = checks.find((check) => check["name"] === "engine")!;
+      assert.equal(engine["state"], state === "ok" ? "ok" : "skipped");
+    },
+  });
+}
+
+const namespaces = requirement(
+  "unshare and the right to mount",
+  await works("unshare", "--mount", "true"),
+);
+
+/** From start to end, whatever hangs. */
+const longestMs = 15_000;
+
+Deno.test("decnet-agent doctor ends in time when engine, store and master hang", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  engine.fault = { kind: "hang" };
+  const { master } = await host.startMaster();
+  using store = TopologyStore.open(host.storePath);
+  store.put("A", "h1", "{}");
+  using other = new DatabaseSync(host.storePath);
+  other.exec("BEGIN EXCLUSIVE");
+  using silent = listenPlainTcp();
+  const flags = host.flags(master).map((flag) =>
+    flag.startsWith("--swarmctl-port=") ? `--swarmctl-port=${silent.port}` : flag
+  );
+  const ended = await execute(["doctor", "--json", ...flags, `--listen=127.0.0.1:${silent.port}`]);
+  assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
+  assert.equal(ended.code, 3, ended.stdout);
+  const { checks } = JSON.parse(ended.stdout) as { checks: { name: string; saw: string }[] };
+  const saw = (name: string) => checks.find((check) => check.name === name)?.saw ?? "";
+  assert.match(saw("engine"), /no answer within 5 s/);
+  assert.match(saw("store"), /database is locked/);
+  assert.match(saw("master-tls"), /no answer within 3 s/);
+  assert.match(saw("api"), /another program listens there/);
+  assert.equal(checks.length, 20);
+});
+
+Deno.test({
+  name: `decnet-agent doctor ends in time with named pipes in place of files${mkfifo.suffix}`,
+  ignore: mkfifo.ignore,
+  fn: async () => {
+    mkfifo.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    const { master } = await host.startMaster();
+    await Deno.remove(`${host.agentDirectory}/worker.key`);
+    await makeFifo(`${host.agentDirectory}/worker.key`);
+    await Deno.mkdir(host.stateDirectory);
+    for (const name of ["topology.db", "agent.lock", "apply.lock"]) {
+      await makeFifo(`${host.stateDirectory}/${name}`);
+    }
+    const wrapper = ["timeout", "-s", "KILL", "30"];
+    const ended = await execute(["doctor", ...host.flags(master)], { wrapper });
+    assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
+    assert.equal(ended.code, 3, ended.stdout);
+    assert.match(ended.stdout, /^store +failed +Cannot read the store .*not a regular file/m);
+    assert.match(
+      ended.stdout,
+      /^certificates +failed +Cannot use .*worker\.key: not a regular file/m,
+    );
+  },
+});
+
+Deno.test({
+  name: `decnet-agent doctor ends in time when the name server is silent${namespaces.suffix}`,
+  ignore: namespaces.ignore,
+  fn: async () => {
+    namespaces.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    const { master } = await host.startMaster();
+    const address = { hostname: "127.13.7.54", port: 53, transport: "udp" } as const;
+    using silent = new DisposableStack();
+    silent.adopt(Deno.listenDatagram(address), (socket) => socket.close());
+    const resolver = `${host.folder}/resolv.conf`;
+    await Deno.writeTextFile(resolver, `nameserver ${address.hostname}\noptions timeout:30\n`);
+    const mount = `mount --bind ${resolver} /etc/resolv.conf && exec "$0" "$@"`;
+    const ended = await execute(
+      ["doctor", ...host.flags(master), "--master-host=master.example"],
+      { wrapper: ["unshare", "--mount", "sh", "-c", mount] },
+    );
+    assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
+    assert.equal(ended.code, 2, ended.stdout + ended.stderr);
+    const said =
+      /^master-name +failed +master\.example: the name servers have not answered within 3 s\n/m;
+    assert.match(ended.stdout, said);
+    assert.match(ended.stdout, /→ echo 'ADDRESS master\.example' >> \/etc\/hosts/);
+  },
+});
+
+Deno.test("decnet-agent doctor knows whether the loop that agent.lock names still runs", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  const lock = async () => {
+    const { stdout } = await execute(["doctor", ...host.flags()]);
+    return /^lock +(.*)$/m.exec(stdout)![1]!;
+  };
+  await using agent = new RunningAgent(["--interval=1h", ...host.flags()]);
+  await agent.until(() => engine.requestCount > 0);
+  assert.match(await lock(), /^ok +\S+ names process \d+ since \S+, and there is such a process$/);
+  await agent.stop("SIGKILL");
+  assert.match(await lock(), /^ok +\S+ was held by process \d+ since \S+, which has ended$/);
+});

@@ -1,0 +1,326 @@
+import assert from "node:assert/strict";
+import { writeAgentDirectory } from "../support/certificates.ts";
+import { execute, Host, RunningAgent } from "../support/executable.ts";
+import { requirement } from "../support/requirements.ts";
+
+/** The beats of these tests are 5 s apart, the least that can be configured. */
+const interval = "--interval=5s";
+
+Deno.test("decnet-agent beats until SIGTERM, logs nothing meanwhile, and opens nothing more", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  await using agent = new RunningAgent([interval, ...host.flags(master)]);
+  await agent.until(() => master.beatCount >= 2);
+  const filesBefore = agent.openFiles().length;
+  await agent.until(() => master.beatCount >= 3);
+  assert.equal(agent.openFiles().length, filesBefore);
+  assert.equal(master.connectionCount, 1);
+  const { code, stderr, ms } = await agent.stop("SIGTERM");
+  assert.equal(code, 0);
+  assert.ok(ms < 2_000, `${ms} ms`);
+  assert.deepEqual(stderr.match(/msg=\S+/g), ["msg=started", "msg=stopped"], stderr);
+});
+
+Deno.test("decnet-agent stops within 2 s while the engine hangs", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  engine.fault = { kind: "hang" };
+  await using agent = new RunningAgent([interval, ...host.flags()]);
+  await agent.until(() => engine.requestCount > 0);
+  const { code, ms } = await agent.stop("SIGINT");
+  assert.equal(code, 0);
+  assert.ok(ms < 2_000, `${ms} ms`);
+});
+
+Deno.test("decnet-agent without a master prints its beats, each change once", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  await using agent = new RunningAgent([interval, ...host.flags()]);
+  await agent.until(() => engine.requestCount >= 4);
+  const { stdout } = await agent.stop("SIGTERM");
+  const lines = stdout.trimEnd().split("\n");
+  assert.equal(lines.length, 1);
+  assert.deepEqual(JSON.parse(lines[0]!).topology.observed, { bridges: [], containers: [] });
+});
+
+Deno.test("decnet-agent does not run twice with one state-dir, and says who runs", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  await using first = new RunningAgent([interval, ...host.flags()]);
+  await first.until(() => engine.requestCount > 0);
+  const { code, stderr } = await execute([interval, ...host.flags()]);
+  assert.equal(code, 3);
+  const line = stderr.trimEnd().split("\n").at(-1)!;
+  assert.match(
+    line,
+    /^decnet-agent: another agent runs with this state-dir, held by process \d+ since \S+Z for the loop; stop that one first$/,
+  );
+  assert.ok(line.includes(` ${first.pid} `), line);
+  const once = await execute(["--once", ...host.flags()]);
+  assert.equal(once.code, 0, once.stdout);
+  await first.stop("SIGKILL");
+  await using next = new RunningAgent([interval, ...host.flags()]);
+  const before = engine.requestCount;
+  await next.until(() => engine.requestCount > before);
+});
+
+/** The socket of a supervisor, and the status that it was sent last. */
+class StatusListener implements AsyncDisposable {
+  readonly path: string;
+  readonly #socket: Deno.DatagramConn;
+  readonly #reading: Promise<void>;
+  status = "";
+
+  constructor(folder: string) {
+    this.path = `${folder}/notify.sock`;
+    this.#socket = Deno.listenDatagram({ transport: "unixpacket", path: this.path });
+    this.#reading = this.#read();
+  }
+
+  async #read(): Promise<void> {
+    for await (const [bytes] of this.#socket) {
+      const text = new TextDecoder().decode(bytes);
+      this.status = /^STATUS=(.*)$/m.exec(text)?.[1] ?? this.status;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#socket.close();
+    await this.#reading;
+  }
+}
+
+for (const withMaster of [true, false]) {
+  const master = withMaster ? "a master" : "no master";
+  Deno.test(`decnet-agent updates its status with ${master} and no metrics file`, async () => {
+    await using host = await Host.create();
+    const engine = await host.startEngine();
+    const flags = host.flags(withMaster ? (await host.startMaster()).master : undefined);
+    await using listener = new StatusListener(host.folder);
+    await using agent = new RunningAgent(["--interval=5s", ...flags], {
+      env: { NOTIFY_SOCKET: listener.path },
+    });
+    await agent.until(() => listener.status.startsWith("idle, "));
+    engine.fault = { kind: "reset" };
+    await agent.until(() => listener.status.startsWith("Cannot "));
+    const { code } = await agent.stop("SIGTERM");
+    assert.equal(code, 0);
+  });
+}
+
+/** A host whose agent is configured by a file, which a test writes anew. */
+class FileHost {
+  readonly #file: string;
+
+  constructor(readonly host: Host) {
+    this.#file = `${host.folder}/decnet.ini`;
+  }
+
+  /** What the agent is started with. */
+  get flags(): string[] {
+    return ["--config", this.#file, `--docker-host=unix://${this.host.socket}`];
+  }
+
+  write(values: Record<string, string | number>): void {
+    const all: typeof values = {
+      "state-dir": this.host.stateDirectory,
+      "agent-dir": this.host.agentDirectory,
+      "interval": "5s",
+      "host-uuid": "host-1",
+      "master-host": "127.0.0.1",
+      "master-name": "master.test",
+      ...values,
+    };
+    const lines = Object.entries(all).map(([key, value]) => `${key} = ${value}\n`);
+    Deno.writeTextFileSync(this.#file, `[agent]\n${lines.join("")}`);
+  }
+}
+
+/** The id that the latest beat bears. */
+function uuidOf({ beats }: { beats: readonly { body: unknown }[] }): string | undefined {
+  return (beats.at(-1)?.body as { host_uuid: string } | undefined)?.host_uuid;
+}
+
+Deno.test("decnet-agent reads its configuration again at SIGHUP, and beats at once by it", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  const file = new FileHost(host);
+  file.write({ "swarmctl-port": master.port });
+  await using agent = new RunningAgent(file.flags);
+  await agent.until(() => uuidOf(master) === "host-1");
+  file.write({ "swarmctl-port": master.port, "host-uuid": "host-2", "interval": "1h" });
+  agent.signal("SIGHUP");
+  await agent.until(() => uuidOf(master) === "host-2");
+  assert.match(agent.stderr, /msg="the configuration was read again" .*host=host-2 interval=3600s/);
+  const { code } = await agent.stop();
+  assert.equal(code, 0);
+});
+
+Deno.test("decnet-agent stays with its configuration at SIGHUP when the new one is wrong, and says so", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  const file = new FileHost(host);
+  const good = { "swarmctl-port": master.port };
+  file.write(good);
+  await using agent = new RunningAgent(file.flags);
+  await agent.until(() => master.beatCount >= 1);
+  const wrong: [values: Record<string, string>, says: string][] = [
+    [{ interval: "never" }, "interval: 'never' (from "],
+    [{ "state-dir": `${host.folder}/other` }, "another state-dir needs a restart of the agent"],
+    [{ "agent-dir": `${host.folder}/other` }, "/other/ca.crt: no such file"],
+  ];
+  for (const [values, says] of wrong) {
+    file.write({ ...good, ...values });
+    agent.signal("SIGHUP");
+    await agent.until(() => agent.stderr.includes(says));
+    const before = master.beatCount;
+    await agent.until(() => master.beatCount > before);
+  }
+  const stays = agent.stderr.match(/msg="the configuration stays as it was: /g);
+  assert.equal(stays?.length, wrong.length);
+  file.write({ ...good, "host-uuid": "host-2" });
+  agent.signal("SIGHUP");
+  await agent.until(() => uuidOf(master) === "host-2");
+});
+
+Deno.test("decnet-agent takes up new certificates at SIGHUP, and stays with the old when they are of no use", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master, authority } = await host.startMaster();
+  const file = new FileHost(host);
+  const values = { "swarmctl-port": master.port, "interval": "1h" };
+  file.write(values);
+  const lastName = () => master.beats.at(-1)?.clientCommonName;
+  await using agent = new RunningAgent(file.flags);
+  await agent.until(() => agent.stderr.includes("msg=started"));
+  agent.signal("SIGHUP");
+  await agent.until(() => lastName() === "host-1");
+  const other = await authority.issue({ commonName: "host-2", usage: "client" });
+  await writeAgentDirectory(host.agentDirectory, authority, other);
+  agent.signal("SIGHUP");
+  await agent.until(() => lastName() === "host-2");
+  await Deno.writeTextFile(`${host.agentDirectory}/worker.crt`, "half");
+  const before = master.beatCount;
+  agent.signal("SIGHUP");
+  await agent.until(() => master.beatCount > before);
+  assert.equal(lastName(), "host-2");
+  await agent.until(() => /worker\.crt: not valid PEM.* subject=certificates/.test(agent.stderr));
+});
+
+Deno.test("decnet-agent writes that the engine is gone while the master has asked for a pause", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  const { master } = await host.startMaster();
+  master.answer = { status: 503, headers: { "retry-after": "600" } };
+  const textfile = `${host.folder}/agent.prom`;
+  const flags = ["--interval=5s", `--textfile=${textfile}`, ...host.flags(master)];
+  await using agent = new RunningAgent(flags);
+  const has = (line: string) => {
+    try {
+      return Deno.readTextFileSync(textfile).split("\n").includes(`decnet_agent_${line}`);
+    } catch {
+      return false;
+    }
+  };
+  await agent.until(() => has("engine_up 1"));
+  await engine.stop();
+  await agent.until(() => has("engine_up 0"));
+  // What was not sent is not counted as a beat, and what became of the last one still holds.
+  assert.ok(has('beats_total{result="rejected"} 1'));
+  assert.ok(has("status_code 2"));
+  const { stderr } = await agent.stop();
+  assert.equal(master.beatCount, 1);
+  assert.equal(stderr.split("subject=docker").length, 2, stderr);
+});
+
+const namespaces = requirement("unshare and the right to mount", canMount());
+
+function canMount(): boolean {
+  try {
+    return new Deno.Command("unshare", { args: ["--mount", "true"], stderr: "null" }).outputSync()
+      .success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** A host that asks nobody but the name server at `address`, and has a hosts file of its own. */
+async function withNames(
+  address: string,
+  test: (host: { args: string[]; wrapper: string[]; heal(): Promise<void> }) => Promise<void>,
+): Promise<void> {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  const folder = host.agentDirectory;
+  await Deno.writeTextFile(
+    `${folder}/resolv.conf`,
+    `nameserver ${address}\noptions timeout:30 attempts:1\n`,
+  );
+  await Deno.writeTextFile(`${folder}/nsswitch.conf`, "hosts: files dns\n");
+  await Deno.writeTextFile(`${folder}/hosts`, "127.0.0.1 localhost\n");
+  const mounts = ["resolv.conf", "nsswitch.conf", "hosts"].map((it) =>
+    `mount --bind ${folder}/${it} /etc/${it}`
+  );
+  const mount = `touch /etc/nsswitch.conf && ${mounts.join(" && ")} && exec "$0" "$@"`;
+  await test({
+    args: host.flags(master).map((flag) => flag.replace("host=127.0.0.1", "host=master.test"))
+      .concat("--interval=5s"),
+    wrapper: ["unshare", "--mount", "sh", "-c", mount],
+    heal: () => Deno.writeTextFile(`${folder}/hosts`, "127.0.0.1 localhost master.test\n"),
+  });
+}
+
+const concurrent = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false };
+
+Deno.test({
+  name: `decnet-agent outlives a name server that${namespaces.suffix}`,
+  ignore: namespaces.ignore,
+  fn: async (test) => {
+    namespaces.check();
+    // Takes every question and answers none.
+    const address = { hostname: "127.13.7.53", port: 53, transport: "udp" } as const;
+    const silent = Deno.listenDatagram(address);
+    const cases = [
+      [
+        "never answers",
+        "127.13.7.53",
+        "no connection within 5 s; see master-host, and what filters packets between",
+      ],
+      [
+        "is absent",
+        "127.0.0.55",
+        "its name cannot be resolved; see master-host, and this host's name servers",
+      ],
+    ] as const;
+    const steps = cases.map(([name, address, words]) =>
+      test.step({
+        name,
+        ...concurrent,
+        fn: () =>
+          withNames(address, async ({ args, wrapper, heal }) => {
+            const says = new RegExp(`Cannot reach the master at master\\.test:\\d+: ${words}`);
+            await using agent = new RunningAgent(args, { wrapper });
+            const once = await execute(["--once", ...args], { wrapper });
+            assert.equal(once.code, 2, once.stdout + once.stderr);
+            assert.match(once.stdout, says);
+            assert.ok(once.stdout.startsWith("DECNET CRITICAL - "));
+            assert.ok(once.elapsedMs < 10_000, `${once.elapsedMs} ms`);
+            await agent.until(() => says.test(agent.stderr));
+            await heal();
+            await agent.until(() => agent.stderr.includes("the master accepts beats again"));
+            const { code, ms } = await agent.stop("SIGTERM");
+            assert.equal(code, 0);
+            assert.ok(ms < 2_000, `${ms} ms`);
+          }),
+      })
+    );
+    const passed = await Promise.all(steps);
+    silent.close();
+    assert.ok(passed.every((isOk) => isOk));
+  },
+});

@@ -1,0 +1,351 @@
+import assert from "node:assert/strict";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { readTopology } from "../../topology/document.ts";
+import { versionHash } from "../../topology/hash.ts";
+import { parseJson } from "../../topology/json.ts";
+import { defaultImages, planTopology } from "../../topology/plan.ts";
+import { container, containerOf, networkOf } from "../support/engine/state.ts";
+import {
+  execute,
+  Host,
+  ListeningHost,
+  MemoryGroup,
+  memoryGroups,
+  RunningAgent,
+} from "../support/executable.ts";
+import { requirement, works } from "../support/requirements.ts";
+
+const prlimit = requirement("prlimit", await works("prlimit", "--nofile", "true"));
+
+/** Lets a process have so many file descriptors from now on; those that it has stay open. */
+async function limit({ pid }: RunningAgent, descriptors: number): Promise<void> {
+  const args = ["--pid", String(pid), `--nofile=${descriptors}:`];
+  assert.ok((await new Deno.Command("prlimit", { args }).output()).success);
+}
+
+function limited(descriptors: number): string[] {
+  return ["sh", "-c", `ulimit -n ${descriptors}; exec timeout -s KILL 20 "$0" "$@"`];
+}
+
+Deno.test("decnet-agent --once needs no more than 24 file descriptors, with a master", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  const { code, stdout } = await execute(["--once", ...host.flags(master)], {
+    wrapper: limited(24),
+  });
+  assert.equal(code, 0, stdout);
+  assert.match(stdout, /^DECNET OK - .*, beat delivered \|/);
+});
+
+Deno.test("decnet-agent --once tells within 10 s that there are no file descriptors left", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  const told: string[] = [];
+  // What the runtime takes for itself, about; at times it has one more or less open.
+  for (const descriptors of [13, 12, 11, 12, 11, 12]) {
+    const wrapper = limited(descriptors);
+    const ended = await execute(["--once", ...host.flags(master)], { wrapper });
+    assert.ok([0, 1, 2, 3, 134].includes(ended.code), JSON.stringify(ended));
+    assert.ok(ended.elapsedMs < 10_000, `${ended.elapsedMs} ms`);
+    if ([1, 2, 3].includes(ended.code)) told.push(ended.stdout);
+  }
+  assert.ok(told.length > 0, "none ran out of descriptors in the agent");
+  for (const text of told) {
+    assert.match(text, /^DECNET (WARNING|CRITICAL|UNKNOWN) - /);
+    assert.match(text, /too many open files/i);
+  }
+});
+
+Deno.test("decnet-agent --once: the runtime panics before the agent where it gets 10 file descriptors", async () => {
+  await using host = await Host.create();
+  const { code, stdout, stderr } = await execute(["--once", ...host.flags()], {
+    wrapper: limited(10),
+  });
+  // SIGABRT. There is nothing that the agent could do; docs quote this.
+  assert.equal(code, 134);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^\nthread 'main' \(\d+\) panicked at .*\n.*message: "Too many open files"/);
+});
+
+Deno.test({
+  name: `decnet-agent beats on without file descriptors, and recovers${prlimit.suffix}`,
+  ignore: prlimit.ignore,
+  fn: async () => {
+    prlimit.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    const { master } = await host.startMaster();
+    await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)]);
+    const observed = () => {
+      const { body } = master.beats.at(-1)!;
+      return (body as { topology: { observed: { error?: string } } }).topology.observed;
+    };
+    await agent.until(() => master.beatCount >= 1);
+    assert.equal(observed().error, undefined);
+
+    await limit(agent, 3);
+    const before = master.beatCount;
+    await agent.until(() => master.beatCount > before && observed().error !== undefined);
+    assert.match(observed().error!, /^Cannot observe Docker at .*Too many open files/);
+
+    await limit(agent, 1024);
+    await agent.until(() => observed().error === undefined);
+    assert.equal(master.connectionCount, 1);
+    const { code, stderr } = await agent.stop();
+    assert.equal(code, 0);
+    const lines = stderr.split("\n").filter((line) =>
+      /subject=certificates|are in order/.test(line)
+    );
+    assert.match(lines[0]!, /ca\.crt: too many open files" subject=certificates$/);
+    assert.match(lines[1]!, /msg="the certificates are in order again"$/);
+    assert.match(stderr, /msg="Docker answers again"/);
+  },
+});
+
+Deno.test({
+  name: `decnet-agent listens again when it has file descriptors again${prlimit.suffix}`,
+  ignore: prlimit.ignore,
+  fn: async () => {
+    prlimit.check();
+    await using setup = await ListeningHost.create();
+    await setup.host.startEngine();
+    await using agent = new RunningAgent(setup.flags);
+    const listening = () => agent.stderr.split("msg=listening").length - 1;
+    await agent.until(() => listening() === 1);
+    assert.equal((await setup.call("/health")).status, 200);
+
+    await limit(agent, 3);
+    // The one that the runtime cannot accept, after which it accepts no other.
+    const unheard = setup.call("/health").then(() => "heard", () => "unheard");
+    await agent.until(() => agent.stderr.includes("no file descriptors are left"));
+    await limit(agent, 1024);
+    await agent.until(() => listening() === 2);
+    assert.equal((await setup.call("/health")).status, 200);
+    assert.equal(await unheard, "unheard");
+    assert.equal((await agent.stop()).code, 0);
+  },
+});
+
+Deno.test({
+  name: `decnet-agent says each time why its API is off, also for the same reason${prlimit.suffix}`,
+  ignore: prlimit.ignore,
+  fn: async () => {
+    prlimit.check();
+    await using setup = await ListeningHost.create();
+    await setup.host.startEngine();
+    await using agent = new RunningAgent(setup.flags);
+    const lines = (text: string) =>
+      agent.stderr.split("\n").filter((line) => line.includes(text)).length;
+    for (const episode of [1, 2]) {
+      await agent.until(() => lines("msg=listening") === episode);
+      assert.equal((await setup.call("/health")).status, 200);
+      await limit(agent, 3);
+      // The one that the runtime cannot accept, after which it accepts no other.
+      const unheard = setup.call("/health").then(() => "heard", () => "unheard");
+      await agent.until(() => lines("level=error") === episode);
+      await limit(agent, 1024);
+      assert.equal(await unheard, "unheard");
+    }
+    await agent.until(() => lines("msg=listening") === 3);
+    const { code, stderr } = await agent.stop();
+    assert.equal(code, 0);
+    const [first, second] = stderr.split("\n").filter((line) => line.includes("level=error"));
+    assert.equal(first, second);
+  },
+});
+
+/** Runs a program where the kernel watches nothing for its user. */
+const flags = ["--user", "--map-root-user", "sh", "-c"]
+  .concat('echo 0 > /proc/sys/user/max_inotify_instances && exec "$0" "$@"');
+const wrapper = ["unshare", ...flags];
+const namespaces = requirement("user namespaces", await works("unshare", ...flags, "true"));
+
+Deno.test({
+  name: `decnet-agent says once that it cannot watch its store, and beats on${namespaces.suffix}`,
+  ignore: namespaces.ignore,
+  fn: async () => {
+    namespaces.check();
+    await using host = await Host.create();
+    await host.startEngine();
+    const { master } = await host.startMaster();
+    await Deno.mkdir(host.storePath.replace("/topology.db", ""), { recursive: true });
+    await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)], { wrapper });
+    await agent.until(() => master.beatCount >= 3);
+    const { code, stderr } = await agent.stop();
+    assert.equal(code, 0);
+    const told = stderr.split("\n").filter((line) => line.includes("Cannot watch"));
+    assert.equal(told.length, 1, stderr);
+    assert.match(
+      told[0]!,
+      /level=warn msg="Cannot watch \/.*: Too many open files.*; see sysctl fs\.inotify; what others write to the store is told at the interval" subject=store$/,
+    );
+  },
+});
+
+/** What a small host may spare for an agent, in MiB; a check needs 20, a loop 24. */
+const enough = 96;
+
+function containers(count: number) {
+  return Array.from({ length: count }, (_, index) => container({ name: `decnet-x-${index}` }));
+}
+
+function test(name: string, run: () => Promise<void>): void {
+  Deno.test({
+    name: name + memoryGroups.suffix,
+    ignore: memoryGroups.ignore,
+    async fn() {
+      memoryGroups.check();
+      await run();
+    },
+  });
+}
+
+test(`decnet-agent --once works in ${enough} MiB, over TLS`, async () => {
+  await using host = await Host.create();
+  (await host.startEngine()).containers = containers(10);
+  const { master } = await host.startMaster();
+  using group = new MemoryGroup(enough);
+  const args = ["--once", ...host.flags(master)];
+  const { code, stdout, stderr } = await execute(args, group);
+  assert.equal(code, 1, stdout + stderr);
+  assert.equal(master.beatCount, 1);
+  assert.match(stdout, /^DECNET WARNING - unexpected .* \| .*containers=10 .*master=0\.\d+s\n$/);
+});
+
+test(`decnet-agent beats in ${enough} MiB, over TLS`, async () => {
+  await using host = await Host.create();
+  (await host.startEngine()).containers = containers(10);
+  const { master } = await host.startMaster();
+  using group = new MemoryGroup(enough);
+  await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)], group);
+  await agent.until(() => master.beatCount >= 3);
+  assert.equal((await agent.stop()).code, 0);
+});
+
+test("decnet-agent --once is killed, and says nothing, where memory is far too small", async () => {
+  await using host = await Host.create();
+  (await host.startEngine()).containers = containers(10_000);
+  using group = new MemoryGroup(32);
+  // Where the kernel would rather turn pages over than kill, somebody else has to.
+  const wrapper = [...group.wrapper, "timeout", "-s", "KILL", "20"];
+  const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
+  assert.equal(code, 137);
+  assert.equal(stdout, "");
+});
+
+Deno.test("decnet-agent is ended by V8 where its address space is limited", async () => {
+  await using host = await Host.create();
+  const wrapper = ["sh", "-c", 'ulimit -v 8388608; exec "$0" "$@"'];
+  const { code, stdout, stderr } = await execute(["--once", ...host.flags()], { wrapper });
+  // SIGTRAP. There is nothing that the agent could do; docs/reliability.md quotes this.
+  assert.equal(code, 133);
+  assert.equal(stdout, "");
+  assert.match(stderr, /Fatal process out of memory: Oilpan: CagedHeap reservation\./);
+});
+
+const count = 5_000;
+const id = "7e57f00d-many";
+const lan = (index: number) => index % 20;
+const document = JSON.stringify({
+  topology: { id, name: "many" },
+  lans: Array.from({ length: 20 }, (_, index) => ({
+    id: `lan-${index}`,
+    name: `lan-${index}`,
+    subnet: `10.${index}.0.0/16`,
+    is_dmz: index === 0,
+  })),
+  deckies: Array.from({ length: count }, (_, index) => ({
+    uuid: `decky-${index}`,
+    name: `decky-${index}`,
+    services: ["ssh"],
+    decky_config: {
+      name: `decky-${index}`,
+      ips_by_lan: { [`lan-${lan(index)}`]: `10.${lan(index)}.${1 + (index >> 8)}.${index & 255}` },
+    },
+  })),
+  edges: [],
+});
+
+Deno.test("decnet-agent --once is right about 10,000 containers, within 10 s", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
+  engine.networks = plan.networks.map(networkOf);
+  engine.containers = plan.containers.map(containerOf);
+  const check = async () => {
+    const ended = await execute(["--once", ...host.flags()]);
+    assert.ok(ended.elapsedMs < 10_000, `${ended.elapsedMs} ms`);
+    return [ended.code, ended.stdout.replace(/ docker=.*\n/, "")];
+  };
+
+  assert.deepEqual(await check(), [
+    1,
+    "DECNET WARNING - unexpected decnet_t_7e57f00d_decky-0 (running, of topology 7e57f00d-many), " +
+    "decnet_t_7e57f00d_decky-0-ssh (running, of topology 7e57f00d-many), " +
+    "decnet_t_7e57f00d_decky-1 (running, of topology 7e57f00d-many) and 10017 more " +
+    "| networks=20 containers=10000 drift=10020",
+  ]);
+  const store = TopologyStore.open(host.storePath);
+  store.put(id, "fa61", document);
+  store.close();
+  assert.deepEqual(await check(), [
+    0,
+    "DECNET OK - topology 7e57f00d-many at fa61, 20 networks and 10000 containers run, " +
+    "no master configured | networks=20 containers=10000 drift=0",
+  ]);
+  const [first, ...others] = engine.containers;
+  engine.containers = [...others, {
+    ...first!,
+    State: "exited",
+    Status: "Exited (137) 1 second ago",
+  }];
+  assert.deepEqual(await check(), [
+    1,
+    "DECNET WARNING - stopped decnet_t_7e57f00d_decky-0 (exited) " +
+    "| networks=20 containers=9999 drift=1",
+  ]);
+});
+
+/** What packaging/decnet-agent.service grants, in MiB. */
+const granted = 640;
+
+/** The body of a push of a topology without anything in it, but for this. */
+async function pushOf(padding: string): Promise<string> {
+  const topology = `"topology":{"id":"large"},"lans":[],"deckies":[],"edges":[]`;
+  const document = `{${topology},"padding":${padding}}`;
+  const hash = await versionHash(parseJson(document));
+  return `{"hydrated":${document},"version_hash":"${hash}"}`;
+}
+
+Deno.test({
+  name:
+    "decnet-agent takes the largest documents one after another in the memory of its unit, and " +
+    `starts with one stored${memoryGroups.suffix}`,
+  ignore: memoryGroups.ignore,
+  async fn() {
+    memoryGroups.check();
+    await using setup = await ListeningHost.create();
+    await setup.host.startEngine();
+    const bodies = [
+      // The text that grows most when it is stored, and what takes most memory when it is read.
+      await pushOf(JSON.stringify("é".repeat(4_150_000))),
+      await pushOf(`[${Array(170_000).fill('{"k000000":1.5}').join(",")}]`),
+    ];
+    using group = new MemoryGroup(granted);
+    {
+      await using agent = new RunningAgent(setup.flags, group);
+      await agent.until(() => agent.stderr.includes("msg=listening"));
+      for (const body of [...bodies, ...bodies, ...bodies, ...bodies, bodies[0]!]) {
+        const { status } = await setup.call("/topology/apply", { method: "POST", body });
+        assert.equal(status, 200);
+      }
+      assert.equal((await agent.stop()).code, 0);
+    }
+    await using agent = new RunningAgent(setup.flags, group);
+    const before = setup.master.beatCount;
+    await agent.until(() => setup.master.beatCount >= before + 3);
+    assert.equal((await agent.stop()).code, 0);
+  },
+});

@@ -1,0 +1,395 @@
+import { Applier } from "../../apply/applier.ts";
+import type { RunOptions } from "../../apply/executor.ts";
+import { examine, Refusal } from "../../apply/validated_document.ts";
+import type { AppliedTopology } from "../../store/row.ts";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { type Json, parseJson } from "../../topology/json.ts";
+import type { ImageNames } from "../../topology/plan.ts";
+import { eventually, TemporaryFolder } from "../support/environment.ts";
+import type { Requirement } from "../support/requirements.ts";
+import { withPassword } from "../support/secrets.ts";
+import { CountingProxy } from "./counting_proxy.ts";
+import { Playground } from "./playground.ts";
+import { dockerSocket } from "./sockets.ts";
+import { driftOf } from "./three_lans.ts";
+
+/** What a document says, as far as it matters here. */
+export interface Sample {
+  /** Instead of the host's own. */
+  readonly id?: string;
+  /** LAN name → number of its subnet; the first one is the DMZ. */
+  readonly lans: Readonly<Record<string, number>>;
+  readonly deckies: Readonly<Record<string, SampleDecky>>;
+}
+
+/** A decky of a document. */
+export interface SampleDecky {
+  /** LAN name → number of the host in its subnet. */
+  readonly on: Readonly<Record<string, number>>;
+  readonly services?: readonly string[];
+  /** Service name → image. */
+  readonly images?: Readonly<Record<string, string>>;
+  readonly forwards?: boolean;
+}
+
+/** The document that says so, on subnets of the playground's own. */
+export function documentOf(
+  { id, lans, deckies }: Sample & { id: string },
+  playground: Playground,
+): Json {
+  return parseJson(withPassword(JSON.stringify({
+    topology: { id, name: "sample", needs_resync: false },
+    lans: Object.entries(lans).map(([name, number], index) => ({
+      id: name,
+      name,
+      subnet: playground.subnet(number),
+      is_dmz: index === 0,
+    })),
+    deckies: Object.entries(deckies).map(([name, decky]) => ({
+      uuid: name,
+      name,
+      services: decky.services ?? [],
+      decky_config: {
+        name,
+        ips_by_lan: Object.fromEntries(
+          Object.entries(decky.on).map(([lan, host]) => [
+            lan,
+            playground.address(lans[lan]!, host),
+          ]),
+        ),
+        forwards_l3: decky.forwards ?? false,
+        service_config: Object.fromEntries(
+          Object.entries(decky.images ?? {}).map(([service, image]) => [service, { image }]),
+        ),
+      },
+    })),
+    edges: [],
+    // Kept and ignored, as all that is unknown.
+    planted: { service_config: {} },
+  })));
+}
+
+/** Whether it is not a document yet. */
+export function isSample(value: Sample | Json): value is Sample {
+  return typeof value === "object" && value !== null && "lans" in value &&
+    !Array.isArray(value.lans);
+}
+
+/** What an apply or a teardown has come to. */
+export interface Run {
+  /** As it says itself. */
+  readonly changes: number;
+  /** Counted at the engine's socket, without versions and queries. */
+  readonly calls: readonly string[];
+  readonly steps: readonly string[];
+}
+
+/** A host with an engine that counts, images, a store of its own and a topology to be applied. */
+export class ApplySetup implements AsyncDisposable {
+  readonly images: ImageNames;
+  readonly storePath: string;
+  /** The id of the topology; its first eight characters are the playground's tag. */
+  readonly id: string;
+
+  private constructor(
+    readonly playground: Playground,
+    readonly proxy: CountingProxy,
+    readonly folder: TemporaryFolder,
+  ) {
+    const image = `decnet-agent-test-${playground.tag}:1`;
+    this.images = { base: image, service: image, byService: new Map() };
+    this.storePath = `${folder.path}/topology.db`;
+    this.id = `${playground.tag}-7425-40de-944b-e07fc1f90ae7`;
+  }
+
+  static async open(socketPath = dockerSocket): Promise<ApplySetup> {
+    const playground = await Playground.open(socketPath);
+    const folder = new TemporaryFolder();
+    const proxy = CountingProxy.start(`${folder.path}/docker.sock`, socketPath);
+    return new ApplySetup(playground, proxy, folder);
+  }
+
+  /** The full name of a LAN, a decky or a service, in lower case. */
+  readonly name = (short: string): string => `decnet_t_${this.playground.tag}_${short}`;
+
+  /** The document of a topology. */
+  document(sample: Sample): Json {
+    return documentOf({ id: this.id, ...sample }, this.playground);
+  }
+
+  /** Applies a document. Throws `Refusal`. */
+  async apply(
+    sample: Sample | Json,
+    { supersede = false, images = this.images } = {},
+  ): Promise<Run> {
+    const document = isSample(sample) ? this.document(sample) : sample;
+    const candidate = await examine(document, { expectedHash: null, images });
+    return await this.#run({ supersede, images }, (applier, options) => {
+      return applier.apply(candidate, options);
+    });
+  }
+
+  /** As `apply`, of what must be refused: why, and the calls that would have changed something. */
+  async refusal(
+    sample: Sample | Json,
+    options: { supersede?: boolean; images?: ImageNames } = {},
+  ): Promise<{ kind: string; message: string; calls: readonly string[] }> {
+    return await this.#refusalOf(() => this.apply(sample, options));
+  }
+
+  /** Tears a topology down. Throws `Refusal`. */
+  async teardown(id = this.id): Promise<Run> {
+    return await this.#run({}, (applier, options) => applier.teardown(id, options));
+  }
+
+  /** As `teardown`, of what must be refused. */
+  async teardownRefusal(id = this.id) {
+    return await this.#refusalOf(() => this.teardown(id));
+  }
+
+  /** What the store holds. */
+  row(): AppliedTopology | null {
+    using store = TopologyStore.open(this.storePath, { readOnly: true });
+    return store.current();
+  }
+
+  /** How the engine differs from a document. */
+  async drift(sample: Sample | Json) {
+    const document = isSample(sample) ? this.document(sample) : sample;
+    const { plan } = await examine(document, { expectedHash: null, images: this.images });
+    return await driftOf(this.playground, plan);
+  }
+
+  /** Short name → id, of every network and container that bears the topology's prefix. */
+  async ids(): Promise<Map<string, string>> {
+    const { playground } = this;
+    const [networks, containers] = await Promise.all([
+      playground.networks(),
+      playground.containers(),
+    ]);
+    const named = [
+      ...networks.map(({ Name, Id }): [string, string] => [Name, Id]),
+      ...containers.map(({ Names, Id }): [string, string] => [Names[0]!.slice(1), Id]),
+    ];
+    const prefix = this.name("");
+    return new Map(
+      named.map(([name, id]): [string, string] => [name.replace(prefix, ""), id]).sort(),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.proxy[Symbol.asyncDispose]();
+    this.folder[Symbol.dispose]();
+    await this.playground[Symbol.asyncDispose]();
+  }
+
+  async #run(
+    { supersede = false, images = this.images },
+    work: (applier: Applier, options: RunOptions) => Promise<{ changes: number }>,
+  ): Promise<Run> {
+    const sockets = [`${this.folder.path}/docker.sock`];
+    const applier = new Applier({ sockets, storePath: this.storePath, images, supersede });
+    const steps: string[] = [];
+    this.proxy.requests = [];
+    const { changes } = await work(applier, {
+      signal: new AbortController().signal,
+      onStep: ({ text }) => steps.push(text.replaceAll(this.name(""), "")),
+    });
+    return { changes, calls: this.#calls(), steps };
+  }
+
+  async #refusalOf(run: () => Promise<Run>) {
+    try {
+      const { steps } = await run();
+      throw new Error(`It was not refused: ${steps.join(", ")}`);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return { kind: error.kind, message: error.message, calls: this.#calls() };
+    }
+  }
+
+  /** What has changed the engine. */
+  #calls(): string[] {
+    return this.proxy.changes.map((line) => line.split("?")[0]!);
+  }
+}
+
+/** The names whose ids are not the same any more: made anew, come, or gone. */
+export function changed(before: Map<string, string>, after: Map<string, string>): string[] {
+  const names = new Set([...before.keys(), ...after.keys()]);
+  return [...names].filter((name) => before.get(name) !== after.get(name)).sort();
+}
+
+/** Adds a test on a host of its own to those that need an engine. */
+export function testerOf({ ignore, suffix, check }: Requirement, socketPath = dockerSocket) {
+  return (name: string, run: (setup: ApplySetup) => Promise<void>) =>
+    Deno.test({
+      name: name + suffix,
+      ignore,
+      async fn() {
+        check();
+        await using setup = await ApplySetup.open(socketPath);
+        await run(setup);
+      },
+    });
+}
+
+/** What is applied before it is damaged. */
+export const sample: Sample = {
+  lans: { dmz: 0, inside: 1 },
+  deckies: {
+    web: { on: { dmz: 2, inside: 2 }, services: ["http", "ssh"] },
+    files: { on: { inside: 3 }, services: ["smb"] },
+    front: { on: { dmz: 4 } },
+  },
+};
+
+/** What an operator or a crash may do, and what mends it. */
+export interface Damage {
+  readonly name: string;
+  readonly make: (setup: ApplySetup) => Promise<unknown>;
+  /** What is made anew. */
+  readonly anew: readonly string[];
+  /** What is done, in order; all else is right. */
+  readonly steps: readonly string[];
+}
+
+/** All of them. */
+export const damages: readonly Damage[] = [
+  {
+    name: "a service that was removed",
+    make: ({ playground, name }) => playground.remove(name("web-ssh")),
+    anew: ["web-ssh"],
+    steps: ["create container web-ssh"],
+  },
+  {
+    name: "a service that was killed",
+    make: ({ playground, name }) => playground.kill(name("files-smb")),
+    anew: [],
+    steps: ["start container files-smb"],
+  },
+  {
+    name: "a service that is paused",
+    make: ({ playground, name }) => playground.docker.getContainer(name("files-smb")).pause(),
+    anew: [],
+    steps: ["unpause container files-smb"],
+  },
+  {
+    name: "a base that is paused",
+    make: ({ playground, name }) => playground.docker.getContainer(name("files")).pause(),
+    anew: [],
+    steps: ["unpause container files"],
+  },
+  {
+    name: "a base that was removed, with its services",
+    make: ({ playground, name }) => playground.remove(name("files")),
+    anew: ["files", "files-smb"],
+    steps: ["remove container files-smb", "create container files", "create container files-smb"],
+  },
+  {
+    name: "a base that was stopped, with its services",
+    make: ({ playground, name }) => playground.kill(name("files")),
+    anew: [],
+    steps: ["start container files", "restart container files-smb"],
+  },
+  {
+    name: "a base that was stopped and a service that is paused",
+    make: async ({ playground, name }) => {
+      await playground.docker.getContainer(name("files-smb")).pause();
+      await playground.kill(name("files"));
+    },
+    anew: ["files-smb"],
+    steps: ["remove container files-smb", "start container files", "create container files-smb"],
+  },
+  {
+    name: "a decky that was stopped",
+    make: async ({ playground, name }) => {
+      await playground.kill(name("files-smb"));
+      await playground.kill(name("files"));
+    },
+    anew: [],
+    steps: ["start container files", "start container files-smb"],
+  },
+  {
+    name: "a base that was cut off its network",
+    make: ({ playground, name }) => playground.disconnect(name("inside"), name("files")),
+    anew: ["files", "files-smb"],
+    steps: [
+      "remove container files-smb",
+      "remove container files",
+      "create container files",
+      "create container files-smb",
+    ],
+  },
+  {
+    name: "a base that was attached to one network more",
+    make: ({ playground, name }) =>
+      playground.connect(name("inside"), name("front"), playground.address(1, 99)),
+    anew: ["front"],
+    steps: ["remove container front", "create container front"],
+  },
+  {
+    name: "a base that was restarted, with its services",
+    make: async ({ playground, name }) => {
+      const base = playground.docker.getContainer(name("web"));
+      await eventually("services that have been up for a while", async () => {
+        const services = (await playground.containers()).filter(({ Names: [it] }) =>
+          it!.startsWith(`/${name("web-")}`)
+        );
+        return services.every(({ Status }) => /^Up ([3-9]|\d\d|About)/.test(Status)) || undefined;
+      });
+      await base.restart({ t: 0 });
+    },
+    anew: [],
+    steps: ["restart container web-http", "restart container web-ssh"],
+  },
+  {
+    name: "a network that was removed",
+    make: async ({ playground, name }) => {
+      for (const decky of ["web", "files"]) {
+        await playground.disconnect(name("inside"), name(decky));
+      }
+      await playground.docker.getNetwork(name("inside")).remove();
+    },
+    anew: ["files", "files-smb", "inside", "web", "web-http", "web-ssh"],
+    steps: [
+      ...["files-smb", "web-http", "web-ssh", "files", "web"].map((it) => `remove container ${it}`),
+      "create network inside",
+      ...["files", "files-smb", "web", "web-http", "web-ssh"].map((it) => `create container ${it}`),
+    ],
+  },
+  {
+    name: "a network that was removed while its decky was stopped",
+    make: async ({ playground, name }) => {
+      for (const container of ["files-smb", "files", "web-ssh", "web-http", "web"]) {
+        await playground.kill(name(container));
+      }
+      await playground.docker.getNetwork(name("inside")).remove();
+    },
+    anew: ["files", "files-smb", "inside", "web", "web-http", "web-ssh"],
+    steps: [
+      ...["files-smb", "web-http", "web-ssh", "files", "web"].map((it) => `remove container ${it}`),
+      "create network inside",
+      ...["files", "files-smb", "web", "web-http", "web-ssh"].map((it) => `create container ${it}`),
+    ],
+  },
+  {
+    name: "a stopped decky whose network somebody else has made anew",
+    make: async ({ playground, name, id }) => {
+      for (const container of ["files-smb", "files", "web-ssh", "web-http", "web"]) {
+        await playground.kill(name(container));
+      }
+      await playground.docker.getNetwork(name("inside")).remove();
+      await playground.makeNetwork(name("inside"), {
+        subnet: playground.subnet(1),
+        internal: true,
+        labels: { "decnet.topology.id": id },
+      });
+    },
+    anew: ["files", "files-smb", "inside", "web", "web-http", "web-ssh"],
+    // It turns out only when they cannot be started.
+    steps: ["files", "files-smb", "web", "web-http", "web-ssh"].map((it) =>
+      `${/-/.test(it) ? "create" : "start"} container ${it}`
+    ),
+  },
+];

@@ -1,0 +1,583 @@
+import assert from "node:assert/strict";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { versionHash } from "../../topology/hash.ts";
+import { requirement } from "../support/requirements.ts";
+import { ApplySetup, changed, damages, type Sample, sample, testerOf } from "./apply_setup.ts";
+import {
+  addressesInside,
+  hasDefaultRoute,
+  mayChangeNetwork,
+  networkInside,
+  Outside,
+} from "./inside.ts";
+import { engineAnswers } from "./playground.ts";
+import { dockerSocket, needsDocker, needsPodman, podmanSocket } from "./sockets.ts";
+import { threeLansDocument } from "./three_lans.ts";
+
+const test = testerOf(await needsDocker());
+const oneLan: Sample = {
+  lans: { "LAN-00": 0 },
+  deckies: { "decky-001": { on: { "LAN-00": 7 }, services: ["ssh"] } },
+};
+
+test("Applier.apply() makes one LAN with a decky and its service", async (setup) => {
+  const startedAt = Math.floor(Date.now() / 1000);
+  const { changes, calls, steps } = await setup.apply(oneLan);
+  assert.equal(changes, 3);
+  assert.deepEqual(steps, [
+    "create network lan-00",
+    "create container decky-001",
+    "create container decky-001-ssh",
+  ]);
+  assert.equal(calls.length, 5);
+  assert.deepEqual([...(await setup.ids()).keys()], ["decky-001", "decky-001-ssh", "lan-00"]);
+  assert.equal((await setup.drift(oneLan)).state, "consistent");
+
+  const row = setup.row();
+  assert.equal(row?.topologyId, setup.id);
+  assert.equal(row.versionHash, await versionHash(setup.document(oneLan)));
+  assert.ok(row.appliedAt >= startedAt && row.appliedAt <= Date.now() / 1000);
+  assert.equal(row.lastError, null);
+  assert.equal(row.document, JSON.stringify(JSON.parse(row.document)));
+  const { lans } = JSON.parse(row.document);
+  assert.equal(lans[0].subnet, setup.playground.subnet(0));
+});
+
+test("Applier.apply() makes three LANs with deckies on several", async (setup) => {
+  const { playground } = setup;
+  const document = threeLansDocument(playground);
+  const { changes } = await setup.apply(document);
+  assert.equal(changes, 12);
+  assert.equal((await setup.drift(document)).state, "consistent");
+  assert.deepEqual(await setup.apply(document), { changes: 0, calls: [], steps: [] });
+
+  const networks = new Map((await playground.networks()).map((it) => [it.Name, it]));
+  assert.deepEqual(
+    ["lan-00", "lan-01", "lan-02"].map((lan) => {
+      const { Driver, Internal, IPAM } = networks.get(setup.name(lan))!;
+      return [Driver, Internal, IPAM.Config?.[0]?.Subnet];
+    }),
+    [
+      ["bridge", false, playground.subnet(0)],
+      ["bridge", true, playground.subnet(1)],
+      ["bridge", true, playground.subnet(2)],
+    ],
+  );
+  for (
+    const [decky, services, addresses] of [
+      ["decky-001", ["ssh"], [playground.address(0, 2), playground.address(1, 2)]],
+      ["decky-002", ["http"], [playground.address(1, 3), playground.address(2, 2)]],
+      ["decky-003", ["smb", "mysql"], [playground.address(2, 3)]],
+      ["decky-004", ["http"], [playground.address(0, 3)]],
+    ] as const
+  ) {
+    const base = setup.name(decky);
+    const network = await networkInside(playground, base);
+    assert.deepEqual(await addressesInside(playground, base), addresses);
+    for (const service of services) {
+      assert.equal(await networkInside(playground, `${base}-${service}`), network);
+      assert.deepEqual(await addressesInside(playground, `${base}-${service}`), addresses);
+    }
+  }
+});
+
+test("Applier.apply() makes containers as the contract has them", async (setup) => {
+  const { playground, id } = setup;
+  await setup.apply({
+    lans: { dmz: 0 },
+    deckies: {
+      router: { on: { dmz: 9 }, services: ["ssh"], forwards: true },
+      host: { on: { dmz: 8 } },
+    },
+  });
+  const inspect = (name: string) => playground.docker.getContainer(setup.name(name)).inspect();
+  const [router, host, service] = await Promise.all(["router", "host", "router-ssh"].map(inspect));
+  for (const { HostConfig } of [router, host, service]) {
+    assert.deepEqual(HostConfig.RestartPolicy, { Name: "unless-stopped", MaximumRetryCount: 0 });
+    assert.deepEqual(HostConfig.LogConfig, {
+      Type: "json-file",
+      Config: { "max-size": "10m", "max-file": "5" },
+    });
+    assert.equal(HostConfig.Privileged, false);
+  }
+  assert.equal(router.Config.Hostname, "router");
+  assert.deepEqual([router.Config.Entrypoint, router.Config.Cmd], [["sleep"], ["infinity"]]);
+  assert.deepEqual([router.HostConfig.CapAdd, service.HostConfig.CapAdd], [["NET_ADMIN"], null]);
+  assert.deepEqual(router.HostConfig.Sysctls, { "net.ipv4.ip_forward": "1" });
+  assert.equal(host.HostConfig.Sysctls ?? null, null);
+  assert.equal(await mayChangeNetwork(playground, setup.name("router")), true);
+  assert.equal(await mayChangeNetwork(playground, setup.name("router-ssh")), false);
+  assert.equal(service.HostConfig.NetworkMode, `container:${router.Id}`);
+  assert.ok(service.Config.Env.includes("HOSTNAME=router"));
+  // The image's own command, not the base's.
+  assert.deepEqual([service.Config.Entrypoint, service.Config.Cmd], [null, ["/pause"]]);
+
+  const { "decnet.topology.spec": digest, ...labels } = router.Config.Labels;
+  assert.match(digest, /^[0-9a-f]{64}$/);
+  const image = { "decnet.topology.image": router.Image };
+  const common = { ...image, "decnet.topology.id": id, "decnet.topology.decky": "router" };
+  assert.deepEqual(labels, { ...common, "decnet.topology.role": "base" });
+  assert.deepEqual(service.Config.Labels, {
+    ...common,
+    "decnet.topology.service": "true",
+    "decnet.topology.service_name": "ssh",
+    "decnet.topology.spec": service.Config.Labels["decnet.topology.spec"],
+  });
+  const network = (await playground.networks())[0]!;
+  assert.equal(network.Labels?.["decnet.topology.id"], id);
+  assert.match(network.Labels["decnet.topology.spec"]!, /^[0-9a-f]{64}$/);
+});
+
+test("Applier.apply() makes 30 deckies, and nothing when they are pushed again", async (setup) => {
+  const deckies = Object.fromEntries(
+    Array.from({ length: 30 }, (_, index) => [
+      `decky-${index}`,
+      { on: { [index % 3 === 0 ? "dmz" : "inside"]: 2 + index }, services: ["ssh"] },
+    ]),
+  );
+  const gate = { on: { dmz: 100, inside: 100 } };
+  const sample = { lans: { dmz: 0, inside: 1 }, deckies: { ...deckies, gate } };
+  const { changes } = await setup.apply(sample);
+  assert.equal(changes, 2 + 61);
+  assert.equal((await setup.drift(sample)).state, "consistent");
+  const base = setup.name("decky-29");
+  assert.deepEqual(await addressesInside(setup.playground, `${base}-ssh`), [
+    setup.playground.address(1, 31),
+  ]);
+  const before = await setup.ids();
+  assert.deepEqual(await setup.apply(sample), { changes: 0, calls: [], steps: [] });
+  assert.deepEqual(await setup.ids(), before);
+  assert.equal((await setup.teardown()).changes, 2 + 61);
+  assert.equal((await setup.ids()).size, 0);
+});
+
+const testApplyAgain = testerOf(await needsDocker());
+const two: Sample = {
+  lans: { dmz: 0, inside: 1 },
+  deckies: {
+    web: { on: { dmz: 2, inside: 2 }, services: ["http"], forwards: true },
+    files: { on: { inside: 3 }, services: ["smb"] },
+  },
+};
+
+/** The same with other deckies. */
+function withDeckies(deckies: Sample["deckies"]): Sample {
+  return { ...two, deckies: { ...two.deckies, ...deckies } };
+}
+
+testApplyAgain("Applier.apply() changes nothing when the same is pushed again", async (setup) => {
+  const first = await setup.apply(two);
+  // The counting counts.
+  assert.equal(first.calls.filter((call) => call === "POST /networks/create").length, 2);
+  assert.equal(first.calls.filter((call) => call === "POST /containers/create").length, 4);
+  const before = await setup.ids();
+  assert.deepEqual(await setup.apply(two), { changes: 0, calls: [], steps: [] });
+
+  // Nor when the document differs in what is no part of Docker.
+  const row = setup.row()!;
+  const document = JSON.parse(row.document);
+  document.topology.needs_resync = true;
+  document.deckies.reverse();
+  assert.deepEqual(await setup.apply(document), { changes: 0, calls: [], steps: [] });
+  assert.notEqual(setup.row()?.versionHash, row.versionHash);
+  assert.deepEqual(changed(before, await setup.ids()), []);
+});
+
+testApplyAgain("Applier.apply() makes a decky of another address anew, alone", async (setup) => {
+  await setup.apply(two);
+  const before = await setup.ids();
+  const files = { on: { inside: 9 }, services: ["smb"] };
+  const { steps } = await setup.apply(withDeckies({ files }));
+  assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
+  assert.equal(steps.length, 4);
+  assert.deepEqual(
+    await addressesInside(setup.playground, setup.name("files-smb")),
+    [setup.playground.address(1, 9)],
+  );
+});
+
+testApplyAgain("Applier.apply() exchanges the addresses of two deckies", async (setup) => {
+  const sample = (web: number, files: number): Sample => ({
+    lans: { dmz: 0 },
+    deckies: { web: { on: { dmz: web } }, files: { on: { dmz: files } } },
+  });
+  await setup.apply(sample(2, 3));
+  await setup.apply(sample(3, 2));
+  assert.equal((await setup.drift(sample(3, 2))).state, "consistent");
+});
+
+testApplyAgain(
+  "Applier.apply() makes a service anew whose image is another, alone",
+  async (setup) => {
+    const { playground, name } = setup;
+    const image = `decnet-agent-test-${playground.tag}-smb:1`;
+    const files = { ...two.deckies.files!, images: { smb: image } };
+    const imageOf = async (container: string): Promise<string> =>
+      (await playground.docker.getContainer(name(container)).inspect()).Image;
+    await setup.apply(two);
+
+    const before = await setup.ids();
+    const other = await playground.importImage(image);
+    await setup.apply(withDeckies({ files }));
+    assert.deepEqual(changed(before, await setup.ids()), ["files-smb"]);
+    assert.equal(await imageOf("files-smb"), other);
+
+    // A newer one of the same name.
+    const between = await setup.ids();
+    const newer = await playground.importImage(image);
+    await setup.apply(withDeckies({ files }));
+    assert.deepEqual(changed(between, await setup.ids()), ["files-smb"]);
+    assert.equal(await imageOf("files-smb"), newer);
+    assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
+
+    // Without any, what runs is left alone.
+    await playground.docker.getImage(image).remove({ force: true, noprune: true });
+    assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
+  },
+);
+
+testApplyAgain(
+  "Applier.apply() adds and removes services, deckies and LANs, and nothing else",
+  async (setup) => {
+    await setup.apply(two);
+    const before = await setup.ids();
+    const mail = { on: { inside: 4 }, services: ["smtp"] };
+    await setup.apply(withDeckies({ mail }));
+    assert.deepEqual(changed(before, await setup.ids()), ["mail", "mail-smtp"]);
+
+    const files = { on: { inside: 3 }, services: ["smb", "ftp"] };
+    await setup.apply(withDeckies({ files }));
+    assert.deepEqual(changed(before, await setup.ids()), ["files-ftp"]);
+
+    await setup.apply(two);
+    assert.deepEqual(changed(before, await setup.ids()), []);
+
+    const { web } = two.deckies;
+    await setup.apply({ lans: { dmz: 0 }, deckies: { web: { ...web!, on: { dmz: 2 } } } });
+    const gone = ["files", "files-smb", "inside"];
+    assert.deepEqual(changed(before, await setup.ids()), [...gone, "web", "web-http"]);
+    assert.deepEqual([...(await setup.ids()).keys()], ["dmz", "web", "web-http"]);
+
+    await setup.apply({ lans: {}, deckies: {} });
+    assert.equal((await setup.ids()).size, 0);
+    assert.equal(setup.row()?.topologyId, setup.id);
+  },
+);
+
+testApplyAgain(
+  "Applier.apply() makes a LAN that is otherwise anew, and what is on it",
+  async (setup) => {
+    const { name } = setup;
+    const deckies = { files: two.deckies.files!, front: { on: { dmz: 5 }, services: ["http"] } };
+    const gate = { on: { dmz: 9, inside: 9 } };
+    const sample = (inside: number): Sample => ({
+      lans: { dmz: 0, inside },
+      deckies: { ...deckies, gate },
+    });
+    await setup.apply(sample(1));
+    const before = await setup.ids();
+    await setup.apply(sample(2));
+    const between = await setup.ids();
+    assert.deepEqual(changed(before, between), ["files", "files-smb", "gate", "inside"]);
+    assert.equal((await setup.drift(sample(2))).state, "consistent");
+
+    // The other one is the DMZ now.
+    const turned = { ...sample(2), lans: { inside: 2, dmz: 0 } };
+    await setup.apply(turned);
+    assert.deepEqual(changed(between, await setup.ids()), [...between.keys()]);
+    const internal = (await setup.playground.networks()).map((it) => [it.Name, it.Internal]);
+    assert.deepEqual(internal.sort(), [[name("dmz"), true], [name("inside"), false]]);
+  },
+);
+
+const docker = await needsDocker();
+const testApplyRepair = testerOf(docker);
+
+Deno.test({
+  name: `Applier.apply() mends what was damaged, and nothing else${docker.suffix}`,
+  ignore: docker.ignore,
+  async fn(t) {
+    docker.check();
+    await using setup = await ApplySetup.open();
+    await setup.apply(sample);
+    for (const { name, make, anew, steps } of damages) {
+      await t.step(name, async () => {
+        const before = await setup.ids();
+        await make(setup);
+        assert.equal((await setup.drift(sample)).state, "drifted");
+        const mended = await setup.apply(sample);
+        assert.deepEqual([...mended.steps].sort(), [...steps].sort());
+        assert.equal(mended.changes, steps.length);
+        assert.deepEqual(changed(before, await setup.ids()), anew);
+        assert.equal((await setup.drift(sample)).state, "consistent");
+        assert.deepEqual((await setup.apply(sample)).calls, []);
+        await assertShared(setup);
+      });
+    }
+  },
+});
+
+/** Every service is in the network of its base. */
+async function assertShared({ playground, name }: ApplySetup): Promise<void> {
+  await Promise.all(
+    Object.entries(sample.deckies).map(async ([decky, { services = [] }]) => {
+      const names = [decky, ...services.map((service) => `${decky}-${service}`)];
+      const networks = names.map((it) => networkInside(playground, name(it)));
+      assert.equal(new Set(await Promise.all(networks)).size, 1, decky);
+    }),
+  );
+}
+
+testApplyRepair(
+  "Applier.apply() removes what carries its label and nobody planned",
+  async (setup) => {
+    const { playground, name, id } = setup;
+    await setup.apply(sample);
+    const before = await setup.ids();
+    const labels = { "decnet.topology.id": id };
+    await playground.makeNetwork(name("old"), { subnet: playground.subnet(9), labels });
+    await playground.makeContainer(name("gone"), { labels });
+    await playground.makeContainer(name("gone-ssh"), { labels, base: name("gone") });
+    await playground.makeContainer(`unlabelled-${playground.tag}`);
+    const { steps } = await setup.apply(sample);
+    assert.deepEqual(steps, [
+      "remove container gone-ssh",
+      "remove container gone",
+      "remove network old",
+    ]);
+    assert.deepEqual(changed(before, await setup.ids()), [`unlabelled-${playground.tag}`]);
+  },
+);
+
+testApplyRepair(
+  "Applier.apply() takes over what another program made for the same topology",
+  async (setup) => {
+    const { playground, name } = setup;
+    const { lans, deckies: { files } } = sample;
+    const alone = { lans: { inside: lans.inside! }, deckies: { files: files! } };
+    await playground.makeNetwork(name("inside"), { subnet: playground.subnet(1) });
+    const addresses = new Map([[name("inside"), playground.address(1, 3)]]);
+    await playground.makeContainer(name("files"), { addresses });
+    await playground.makeContainer(name("files-smb"), { base: name("files") });
+    const before = await setup.ids();
+    await setup.apply(alone);
+    // The network is as planned, and the containers cannot be told to be.
+    assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
+    assert.deepEqual((await setup.apply(alone)).calls, []);
+  },
+);
+
+const testApplyInternal = testerOf(requirement(
+  `a Docker engine at ${dockerSocket}, root, ip and nsenter`,
+  await Outside.isPossible() && await engineAnswers(dockerSocket),
+));
+
+testApplyInternal(
+  "Applier.apply() gives a way out to who is in the DMZ, and to nobody else",
+  async (setup) => {
+    const { playground, name } = setup;
+    await setup.apply({
+      lans: { dmz: 0, inside: 1 },
+      deckies: {
+        front: { on: { dmz: 2 }, services: ["http"] },
+        gate: { on: { dmz: 3, inside: 3 }, forwards: true },
+        back: { on: { inside: 2 }, services: ["smb"] },
+      },
+    });
+    const outside = await Outside.make(playground);
+    const names = ["front", "front-http", "gate", "back", "back-smb"];
+    const answers = await Promise.all(names.map((it) => outside.answers(name(it))));
+    assert.deepEqual(answers, [true, true, true, false, false]);
+  },
+);
+
+const testApplyTeardown = testerOf(await needsDocker());
+const sampleApplyTeardown: Sample = {
+  lans: { dmz: 0, inside: 1 },
+  deckies: {
+    web: { on: { dmz: 2, inside: 2 }, services: ["http"] },
+    files: { on: { inside: 3 }, services: ["smb"] },
+  },
+};
+const names = ["dmz", "files", "files-smb", "inside", "web", "web-http"];
+
+/** Puts something into the store, or takes it out. */
+function changeStore({ storePath }: ApplySetup, change: (store: TopologyStore) => void): void {
+  using store = TopologyStore.open(storePath);
+  change(store);
+}
+
+async function assertNothingLeft(setup: ApplySetup): Promise<void> {
+  assert.deepEqual([...(await setup.ids()).keys()], []);
+  assert.equal(setup.row(), null);
+}
+
+testApplyTeardown("Applier.teardown() leaves Docker as it was", async (setup) => {
+  const { playground } = setup;
+  // What is there before, and no part of it.
+  await playground.makeNetwork(`other-${playground.tag}`, { subnet: playground.subnet(8) });
+  await playground.makeContainer(`other-${playground.tag}`);
+  const list = async () => [await playground.networks(), await playground.containers()];
+  const timeless = (lists: unknown) => JSON.stringify(lists).replace(/Up [\w ]+/g, "Up");
+  const before = timeless(await list());
+  await setup.apply(sampleApplyTeardown);
+  assert.notEqual(timeless(await list()), before);
+  const { changes, steps } = await setup.teardown();
+  assert.equal(changes, names.length);
+  const order = ["services", "bases", "network inside", "network dmz"];
+  const turns = steps.map((step) => {
+    const [, , name] = step.split(" ");
+    return /network/.test(step) ? `network ${name}` : /-/.test(name!) ? "services" : "bases";
+  });
+  assert.deepEqual([...new Set(turns)], order);
+  assert.equal(timeless(await list()), before);
+  assert.equal(setup.row(), null);
+});
+
+testApplyTeardown(
+  "Applier.teardown() of what is not there, or not any more, changes nothing",
+  async (setup) => {
+    assert.deepEqual(await setup.teardown("unknown"), { changes: 0, calls: [], steps: [] });
+    await setup.apply(sampleApplyTeardown);
+    const row = setup.row();
+    assert.deepEqual((await setup.teardown("unknown")).calls, []);
+    assert.deepEqual(setup.row(), row);
+    await setup.teardown();
+    assert.deepEqual(await setup.teardown(), { changes: 0, calls: [], steps: [] });
+    await assertNothingLeft(setup);
+  },
+);
+
+testApplyTeardown(
+  "Applier.teardown() goes by the labels when the store knows nothing",
+  async (setup) => {
+    await setup.apply(sampleApplyTeardown);
+    changeStore(setup, (store) => store.clear(setup.id));
+    assert.equal((await setup.teardown()).changes, names.length);
+    await assertNothingLeft(setup);
+  },
+);
+
+testApplyTeardown(
+  "Applier.teardown() goes by the labels when the document is of no use",
+  async (setup) => {
+    await setup.apply(sampleApplyTeardown);
+    changeStore(setup, (store) => store.put(setup.id, "", '{"topology":7}'));
+    assert.equal((await setup.teardown()).changes, names.length);
+    await assertNothingLeft(setup);
+  },
+);
+
+testApplyTeardown("Applier.teardown() takes down what is half broken", async (setup) => {
+  const { playground, name, id } = setup;
+  await setup.apply(sampleApplyTeardown);
+  for (const decky of ["web", "files"]) await playground.disconnect(name("inside"), name(decky));
+  await playground.docker.getNetwork(name("inside")).remove();
+  await playground.docker.getContainer(name("web-http")).pause();
+  await playground.kill(name("web"));
+  await playground.remove(name("files"));
+  await playground.makeContainer(name("new"), {
+    labels: { "decnet.topology.id": id },
+    isStarted: false,
+  });
+  const { changes } = await setup.teardown();
+  assert.equal(changes, 5);
+  await assertNothingLeft(setup);
+});
+
+testApplyTeardown(
+  "Applier.teardown() removes what is not labelled and was applied by name",
+  async (setup) => {
+    const { playground, name } = setup;
+    const { lans, deckies } = sampleApplyTeardown;
+    changeStore(setup, (store) => {
+      store.put(setup.id, "fa61", JSON.stringify(setup.document(sampleApplyTeardown)));
+    });
+    for (const [lan, number] of Object.entries(lans)) {
+      await playground.makeNetwork(name(lan), { subnet: playground.subnet(number) });
+    }
+    // As the first agent, and somebody who knows better, may have made it.
+    for (const [decky, { on, services = [] }] of Object.entries(deckies)) {
+      const addresses = Object.entries(on).map(([lan, host]) =>
+        [name(lan), playground.address(lans[lan]!, 50 + host)] as const
+      );
+      await playground.makeContainer(name(decky), { addresses: new Map(addresses) });
+      for (const service of services) {
+        await playground.makeContainer(name(`${decky}-${service}`), { base: name(decky) });
+      }
+    }
+    await playground.makeContainer(name("web-foreign"), { labels: { mine: "yes" } });
+    await playground.makeContainer(name("web-2"), { labels: { "decnet.topology.id": "another" } });
+    await setup.teardown();
+    assert.deepEqual([...(await setup.ids()).keys()], ["web-2", "web-foreign"]);
+    assert.equal(setup.row(), null);
+  },
+);
+
+testApplyTeardown(
+  "Applier.teardown() waits for containers that somebody else is removing",
+  async (setup) => {
+    const { playground } = setup;
+    await setup.apply(sampleApplyTeardown);
+    const removals = (await playground.containers()).map(({ Id }) => playground.remove(Id));
+    // Whoever comes second is told that it is under way, or that it is gone.
+    const [torn] = await Promise.all([setup.teardown(), Promise.allSettled(removals)]);
+    assert.equal(torn.steps.filter((step) => /network/.test(step)).length, 2);
+    await assertNothingLeft(setup);
+  },
+);
+
+const testApplyPodman = testerOf(await needsPodman(), podmanSocket);
+const sampleApplyPodman: Sample = {
+  lans: { dmz: 0, inside: 1 },
+  deckies: {
+    web: { on: { dmz: 2, inside: 2 }, services: ["http"], forwards: true },
+    files: { on: { inside: 3 }, services: ["smb"] },
+  },
+};
+
+testApplyPodman("Applier.apply() makes in Podman what it makes in Docker", async (setup) => {
+  const { playground, name } = setup;
+  await setup.apply(sampleApplyPodman);
+  assert.equal((await setup.drift(sampleApplyPodman)).state, "consistent");
+  assert.deepEqual((await setup.apply(sampleApplyPodman)).calls, []);
+  const addresses = [playground.address(0, 2), playground.address(1, 2)];
+  assert.deepEqual(await addressesInside(playground, name("web")), addresses);
+  assert.deepEqual(await addressesInside(playground, name("web-http")), addresses);
+  assert.equal(
+    await networkInside(playground, name("web-http")),
+    await networkInside(playground, name("web")),
+  );
+  assert.equal(await hasDefaultRoute(playground, name("web")), true);
+  assert.equal(await hasDefaultRoute(playground, name("files")), false);
+});
+
+testApplyPodman("Applier.apply() mends in Podman what was damaged", async (setup) => {
+  const { playground, name } = setup;
+  await setup.apply(sampleApplyPodman);
+  const before = await setup.ids();
+  await playground.remove(name("files-smb"));
+  await setup.apply(sampleApplyPodman);
+  assert.deepEqual(changed(before, await setup.ids()), ["files-smb"]);
+
+  const files = { on: { inside: 9 }, services: ["smb"] };
+  const moved = { ...sampleApplyPodman, deckies: { ...sampleApplyPodman.deckies, files } };
+  await setup.apply(moved);
+  assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
+  assert.equal((await setup.drift(moved)).state, "consistent");
+
+  await playground.kill(name("web"));
+  await setup.apply(moved);
+  assert.equal((await setup.drift(moved)).state, "consistent");
+  assert.equal(
+    await networkInside(playground, name("web-http")),
+    await networkInside(playground, name("web")),
+  );
+});
+
+testApplyPodman("Applier.teardown() leaves Podman as it was", async (setup) => {
+  await setup.apply(sampleApplyPodman);
+  await setup.teardown();
+  assert.equal((await setup.ids()).size, 0);
+  assert.equal(setup.row(), null);
+});

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import type { Playground } from "./playground.ts";
+
+/** The IPv4 addresses that processes in a container see as their own, sorted, without loopback. */
+export async function addressesInside(playground: Playground, container: string) {
+  const tree = await read(playground, container, "/proc/net/fib_trie");
+  const own = [...tree.matchAll(/\|-- ([\d.]+)\n\s+\/32 host LOCAL/g)].map(([, address]) =>
+    address!
+  );
+  return [...new Set(own)].filter((address) => !address.startsWith("127.")).sort();
+}
+
+/** Whether processes in a container have a default route, and thus a way out. */
+export async function hasDefaultRoute(playground: Playground, container: string): Promise<boolean> {
+  const routes = await read(playground, container, "/proc/net/route");
+  return routes.split("\n").slice(1).some((line) => line.split(/\s+/)[1] === "00000000");
+}
+
+/** The identity of the network namespace that processes in a container are in. */
+export async function networkInside(playground: Playground, container: string): Promise<string> {
+  return await execute(playground, container, ["/readlink", "/proc/self/ns/net"]);
+}
+
+/** Whether the processes of a container may administer its network. */
+export async function mayChangeNetwork(
+  playground: Playground,
+  container: string,
+): Promise<boolean> {
+  const status = await read(playground, container, "/proc/1/status");
+  const capabilities = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)$/m.exec(status)![1]}`);
+  const netAdmin = 12n; // capabilities(7)
+  return (capabilities >> netAdmin & 1n) === 1n;
+}
+
+/** A file as processes in a container see it. */
+async function read(playground: Playground, container: string, file: string): Promise<string> {
+  return await execute(playground, container, ["/cat", file]);
+}
+
+/** What a program of the pausing image writes when it runs inside a container. */
+async function execute(
+  { docker }: Playground,
+  container: string,
+  command: readonly string[],
+): Promise<string> {
+  const exec = await docker.getContainer(container).exec({
+    Cmd: [...command],
+    AttachStdout: true,
+    AttachStderr: true,
+  });
+  const parts: Uint8Array[] = [];
+  for await (const part of await exec.start({})) parts.push(part as Uint8Array);
+  let text = "";
+  // Each piece has a header, with its length in the end.
+  for (let rest = Buffer.concat(parts); rest.length > 0;) {
+    const end = 8 + rest.readUInt32BE(4);
+    text += rest.subarray(8, end).toString();
+    rest = rest.subarray(end);
+  }
+  const { ExitCode } = await exec.inspect();
+  assert.equal(ExitCode, 0, `${command.join(" ")} in ${container}: ${text}`);
+  return text;
+}
+
+/** The outside world: a machine that this host forwards to, as it would to the internet. */
+export class Outside {
+  readonly #playground: Playground;
+  readonly #address: string;
+
+  private constructor(playground: Playground, address: string) {
+    this.#playground = playground;
+    this.#address = address;
+  }
+
+  /** Whether this machine lets one be made: by root, with iproute2 and util-linux. */
+  static async isPossible(): Promise<boolean> {
+    try {
+      const { success } = await run("nsenter", "--net=/proc/self/ns/net", "ip", "link");
+      return success;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  /** Makes it of a container; it goes with that. */
+  static async make(playground: Playground): Promise<Outside> {
+    const name = `outside-${playground.tag}`;
+    await playground.makeContainer(name);
+    const outside = new Outside(playground, playground.address(200, 2));
+    const { State: { Pid } } = await playground.docker.getContainer(name).inspect();
+    const device = `out${playground.tag}`;
+    for (
+      const command of [
+        `ip link add ${device} type veth peer name eth0 netns ${Pid}`,
+        `ip address add ${playground.address(200, 1)}/24 dev ${device}`,
+        `ip link set ${device} up`,
+        `nsenter --target=${Pid} --net ip address add ${outside.#address}/24 dev eth0`,
+        `nsenter --target=${Pid} --net ip link set eth0 up`,
+      ]
+    ) {
+      const [program, ...args] = command.split(" ");
+      const { success, stderr } = await run(program!, ...args);
+      assert.ok(success, `${command}: ${stderr}`);
+    }
+    return outside;
+  }
+
+  /** Whether it answers to a container of the playground. */
+  async answers(container: string): Promise<boolean> {
+    const { State: { Pid } } = await this.#playground.docker.getContainer(container).inspect();
+    // Nobody listens there: the answer is that the connection is refused.
+    const connect = `exec 3<>/dev/tcp/${this.#address}/9`;
+    const bash = ["timeout", "2", "bash", "-c", connect];
+    const { code, stderr } = await run("nsenter", `--target=${Pid}`, "--net", ...bash);
+    const isRefused = stderr.includes("Connection refused");
+    assert.ok(isRefused || code === 124, `${code}: ${stderr}`);
+    return isRefused;
+  }
+}
+
+async function run(program: string, ...args: string[]) {
+  const command = new Deno.Command(program, { args, env: { LC_ALL: "C" }, stdin: "null" });
+  const { success, code, stderr } = await command.output();
+  return { success, code, stderr: new TextDecoder().decode(stderr) };
+}

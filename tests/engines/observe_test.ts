@@ -1,0 +1,478 @@
+import assert from "node:assert/strict";
+import { Agent } from "../../agent/heartbeat.ts";
+import { callsForOurs, Crowd, type Observation, observe } from "../../docker/observe.ts";
+import type { Difference } from "../../topology/drift.ts";
+import { defaultImages } from "../../topology/plan.ts";
+import { runOn } from "../support/command_line.ts";
+import { eventually, TemporaryFolder } from "../support/environment.ts";
+import { requirement } from "../support/requirements.ts";
+import { changes, type Expected } from "./changes.ts";
+import { hasPodman, OwnPodman } from "./own_podman.ts";
+import { Playground } from "./playground.ts";
+import { dockerSocket, needsDocker, needsPodman, podmanSocket } from "./sockets.ts";
+import { ThreeLans } from "./three_lans.ts";
+
+const docker = await needsDocker();
+const label = "decnet.topology.id";
+
+function test(name: string, run: (playground: Playground) => Promise<void>): void {
+  Deno.test({
+    name: name + docker.suffix,
+    ignore: docker.ignore,
+    async fn() {
+      docker.check();
+      await using playground = await Playground.open(dockerSocket);
+      await run(playground);
+    },
+  });
+}
+
+/** Observes by a prefix of the playground's own; what else has our label is left out. */
+async function look({ tag, socketPath: socket }: Playground): Promise<Observation> {
+  const prefixes = { networkPrefixes: [`ours-${tag}`], containerPrefixes: [`ours-${tag}`] };
+  const { bridges, containers, inventory, engine } = await observe(
+    new AbortController().signal,
+    { socket, ...prefixes, callTimeoutMs: 30_000, timeoutMs: 60_000 },
+  );
+  const isHere = (name: string) => name.includes(tag);
+  return {
+    bridges: bridges.filter(isHere),
+    containers: containers.filter(isHere),
+    inventory: {
+      networks: inventory.networks.filter(({ name }) => isHere(name)),
+      containers: inventory.containers.filter(({ name }) => isHere(name)),
+    },
+    engine,
+  };
+}
+
+function byName<T extends { readonly name: string }>(items: Iterable<T>): T[] {
+  return [...items].sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+test("observe() agrees with dockerode on the networks", async (playground) => {
+  const { tag } = playground;
+  await playground.makeNetwork(`ours-${tag}-dmz`, { subnet: playground.subnet(1) });
+  await playground.makeNetwork(`ours-${tag}-lan`, {
+    subnet: playground.subnet(2),
+    internal: true,
+    labels: { [label]: tag, empty: "" },
+  });
+  await playground.makeNetwork(`another-${tag}`, {
+    subnet: playground.subnet(3),
+    labels: { [label]: tag },
+  });
+  await playground.makeNetwork(`foreign-ours-${tag}`, { subnet: playground.subnet(4) });
+
+  const { bridges, inventory } = await look(playground);
+  assert.deepEqual(bridges, [`another-${tag}`, `ours-${tag}-dmz`, `ours-${tag}-lan`]);
+  const listed = (await playground.networks())
+    .filter(({ Name, Labels }) => Name.startsWith("ours-") || Labels && label in Labels);
+  assert.equal(listed.length, 3);
+  assert.deepEqual(
+    byName(inventory.networks),
+    byName(listed.map((item) => ({
+      id: item.Id,
+      name: item.Name,
+      driver: item.Driver,
+      internal: item.Internal,
+      subnets: (item.IPAM.Config ?? []).map(({ Subnet }) => Subnet),
+      labels: new Map(Object.entries(item.Labels ?? {})),
+    }))),
+  );
+  const lan = inventory.networks.find(({ name }) => name.endsWith("lan"));
+  assert.deepEqual([lan?.internal, lan?.subnets], [true, [playground.subnet(2)]]);
+});
+
+test("observe() counts no network of another driver as a bridge", async ({ socketPath: socket }) => {
+  const { bridges, inventory } = await observe(new AbortController().signal, {
+    socket,
+    networkPrefixes: ["bridge", "host", "none"],
+    containerPrefixes: [],
+  });
+  const drivers = new Map(inventory.networks.map(({ name, driver }) => [name, driver]));
+  assert.deepEqual([drivers.get("host"), drivers.get("none")], ["host", "null"]);
+  assert.ok(bridges.includes("bridge") && !bridges.includes("host") && !bridges.includes("none"));
+});
+
+test("observe() agrees with dockerode on the containers and their states", async (playground) => {
+  const { tag } = playground;
+  const lan = `ours-${tag}-lan`;
+  await playground.makeNetwork(lan, { subnet: playground.subnet(1), internal: true });
+  const addresses = new Map([[lan, playground.address(1, 7)]]);
+  await playground.makeContainer(`ours-${tag}-running`, { addresses });
+  await playground.makeContainer(`ours-${tag}-created`, { isStarted: false });
+  await playground.makeContainer(`ours-${tag}-exited`);
+  await playground.kill(`ours-${tag}-exited`);
+  await playground.makeContainer(`ours-${tag}-paused`);
+  await playground.docker.getContainer(`ours-${tag}-paused`).pause();
+  await playground.makeContainer(`another-${tag}`, { labels: { [label]: tag } });
+  await playground.makeContainer(`foreign-ours-${tag}`);
+  await playground.makeContainer(`ours-${tag}-sharing`, { base: `ours-${tag}-running` });
+
+  const { containers, inventory } = await look(playground);
+  assert.deepEqual(containers, [
+    `another-${tag}`,
+    `ours-${tag}-paused`,
+    `ours-${tag}-running`,
+    `ours-${tag}-sharing`,
+  ]);
+  const listed = (await playground.containers())
+    .filter(({ Names: [name], Labels }) => name!.startsWith("/ours-") || Labels && label in Labels);
+  assert.equal(listed.length, 6);
+  assert.deepEqual(
+    byName(inventory.containers.map((it) => ({ ...it, uptime: it.uptime !== null }))),
+    byName(listed.map((item) => ({
+      id: item.Id,
+      name: item.Names[0]!.slice(1),
+      state: item.State,
+      unhealthy: false,
+      uptime: item.State === "running" || item.State === "paused",
+      labels: new Map(Object.entries(item.Labels ?? {})),
+      networkMode: item.HostConfig!.NetworkMode!,
+      addressByNetwork: new Map(
+        Object.entries(item.NetworkSettings.Networks).map((
+          [name, { IPAddress }],
+        ) => [name, IPAddress]),
+      ),
+    }))),
+  );
+});
+
+test("observe() sees each address of a base and whose network a service shares", async (playground) => {
+  const { tag } = playground;
+  const networks = [`ours-${tag}-a`, `ours-${tag}-b`];
+  for (const [number, name] of networks.entries()) {
+    await playground.makeNetwork(name, { subnet: playground.subnet(number) });
+  }
+  const addresses = new Map(networks.map((name, number) => [name, playground.address(number, 9)]));
+  const baseId = await playground.makeContainer(`ours-${tag}-base`, { addresses });
+  await playground.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
+  const find = async (name: string) =>
+    (await look(playground)).inventory.containers.find((it) => it.name === `ours-${tag}-${name}`);
+  assert.deepEqual((await find("base"))?.addressByNetwork, addresses);
+  assert.equal((await find("base-ssh"))?.networkMode, `container:${baseId}`);
+  assert.deepEqual((await find("base-ssh"))?.addressByNetwork, new Map());
+  await playground.kill(`ours-${tag}-base`);
+  assert.deepEqual([...(await find("base"))!.addressByNetwork.values()], ["", ""]);
+});
+
+test("observe() sees a health check fail", async (playground) => {
+  const name = `ours-${playground.tag}-ill`;
+  await playground.makeContainer(name, { failsHealthCheck: true });
+  await eventually("a failing health check", async () => {
+    const { State } = await playground.docker.getContainer(name).inspect();
+    return State.Health.Status === "unhealthy" || undefined;
+  });
+  const { containers, inventory } = await look(playground);
+  assert.deepEqual(containers, [name]);
+  assert.deepEqual(inventory.containers.map(({ unhealthy }) => unhealthy), [true]);
+});
+
+test("observe() tells the version that dockerode tells", async (playground) => {
+  const { engine } = await look(playground);
+  const { Version, ApiVersion } = await playground.docker.version();
+  assert.deepEqual([engine.version, engine.apiVersion], [Version, ApiVersion]);
+});
+
+const podman = await needsPodman();
+
+function testPodman(name: string, run: (playground: Playground) => Promise<void>): void {
+  Deno.test({
+    name: name + podman.suffix,
+    ignore: podman.ignore,
+    async fn() {
+      podman.check();
+      await using playground = await Playground.open(podmanSocket);
+      await run(playground);
+    },
+  });
+}
+
+function lookPodman({ tag, socketPath: socket }: Playground) {
+  const prefixes = { networkPrefixes: [`ours-${tag}`], containerPrefixes: [`ours-${tag}`] };
+  return observe(new AbortController().signal, {
+    socket,
+    ...prefixes,
+    callTimeoutMs: 30_000,
+    timeoutMs: 60_000,
+  });
+}
+
+testPodman("observe() agrees with dockerode on what Podman runs", async (playground) => {
+  const { tag } = playground;
+  const lan = `ours-${tag}-lan`;
+  await playground.makeNetwork(lan, {
+    subnet: playground.subnet(1),
+    internal: true,
+    labels: { "decnet.topology.id": tag },
+  });
+  await playground.makeNetwork(`ours-${tag}-dmz`, { subnet: playground.subnet(2) });
+  const addresses = new Map([[lan, playground.address(1, 7)]]);
+  await playground.makeContainer(`ours-${tag}-base`, { addresses });
+  await playground.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
+  await playground.makeContainer(`ours-${tag}-created`, { isStarted: false });
+  await playground.makeContainer(`ours-${tag}-exited`);
+  await playground.kill(`ours-${tag}-exited`);
+  await playground.makeContainer(`ours-${tag}-paused`);
+  await playground.docker.getContainer(`ours-${tag}-paused`).pause();
+
+  const { bridges, containers, inventory, engine } = await lookPodman(playground);
+  assert.deepEqual(bridges, [`ours-${tag}-dmz`, lan]);
+  assert.deepEqual(containers, [
+    `ours-${tag}-base`,
+    `ours-${tag}-base-ssh`,
+    `ours-${tag}-paused`,
+  ]);
+  const listed = await playground.containers();
+  assert.deepEqual(
+    new Map(inventory.containers.map(({ name, state }) => [name, state])),
+    new Map(listed.map(({ Names, State }) => [Names[0]!.slice(1), State])),
+  );
+  const base = inventory.containers.find(({ name }) => name.endsWith("base"))!;
+  assert.deepEqual(base.addressByNetwork, addresses);
+  assert.equal(base.id, (await playground.docker.getContainer(base.name).inspect()).Id);
+  const network = inventory.networks.find(({ name }) => name === lan)!;
+  assert.deepEqual([network.internal, network.subnets], [true, [playground.subnet(1)]]);
+  assert.deepEqual(network.labels, new Map([["decnet.topology.id", tag]]));
+  const { Version, ApiVersion } = await playground.docker.version();
+  assert.deepEqual([engine.version, engine.apiVersion], [Version, ApiVersion]);
+});
+
+testPodman("findDrift() finds what Podman runs as planned consistent", async (playground) => {
+  const lans = await ThreeLans.open(playground);
+  await lans.build();
+  assert.equal((await lans.drift()).state, "consistent", JSON.stringify(await lans.drift()));
+  await playground.kill(lans.name("decky-001-ssh"));
+  assert.deepEqual((await lans.drift()).stopped, [
+    { type: "container", name: lans.name("decky-001-ssh"), detail: "exited" },
+  ]);
+});
+
+const podmanFaults = requirement("podman", await hasPodman());
+
+/** What is done to the service, and what is said then; null when all is well. */
+type Step = [act: (service: OwnPodman) => unknown, error: string | null];
+
+const steps: Step[] = [
+  [(service) => service.freeze(), "no answer within 5 s; if that lasts, restart the engine"],
+  [(service) => service.run(), null],
+  [(service) => service.end("SIGKILL"), "nobody listens; start the engine"],
+  [(service) => service.run(), null],
+  [
+    (service) => service.end("SIGTERM"),
+    "no such socket; is the engine installed, and running?",
+  ],
+  [(service) => service.run(), null],
+];
+
+Deno.test({
+  name: "a beat and --once tell of a Podman that hangs, is killed and is stopped, and of what it " +
+    `runs when it is back${podmanFaults.suffix}`,
+  ignore: podmanFaults.ignore,
+  async fn() {
+    podmanFaults.check();
+    using folder = new TemporaryFolder();
+    await using service = new OwnPodman(folder.path);
+    await service.run();
+    await using playground = await Playground.open(service.socketPath);
+    const name = `ours-${playground.tag}`;
+    await playground.makeContainer(name);
+    const agent = new Agent({
+      agentVersion: "1.2.3",
+      hostUuid: null,
+      master: null,
+      agentDirectory: folder.path,
+      storePath: `${folder.path}/topology.db`,
+      sockets: [service.socketPath],
+      networkPrefixes: [name],
+      containerPrefixes: [name],
+      images: defaultImages,
+    });
+    const flags = [
+      ...[`--docker-host=unix://${service.socketPath}`, `--state-dir=${folder.path}`],
+      ...[`--agent-dir=${folder.path}`, `--container-prefix=${name}`, `--network-prefix=${name}`],
+    ];
+    try {
+      for (const [act, error] of steps) {
+        await act(service);
+        const [beat, once] = await Promise.all([
+          agent.beat(new AbortController().signal),
+          runOn(["--once", ...flags]),
+        ]);
+        const { observed } = beat.body.topology!;
+        if (error === null) {
+          // Other tests may have labelled what they run.
+          assert.ok("containers" in observed && observed.containers.includes(name));
+          assert.equal(once.code, 1);
+          assert.match(once.stdout, /^DECNET WARNING - unexpected .*\| networks=\d+ containers=/);
+        } else {
+          const message = `Cannot observe Docker at ${service.socketPath}: ${error}`;
+          assert.deepEqual(observed, { error: message });
+          assert.deepEqual([once.code, once.stdout], [2, `DECNET CRITICAL - ${message}\n`]);
+        }
+      }
+    } finally {
+      agent.close();
+      // What was made must be removed by it.
+      await service.run();
+    }
+  },
+});
+
+const labelCrowd = "decnet.topology.id";
+const engines = [
+  { engine: "Docker", requirement: await needsDocker(), socket: dockerSocket },
+  { engine: "Podman", requirement: await needsPodman(), socket: podmanSocket },
+];
+
+/** The containers of the playground that are taken for ours; `isCrowded` as on a host with many. */
+async function lookCrowd(
+  { tag, socketPath: socket }: Playground,
+  { prefixes, isCrowded }: { prefixes: readonly string[]; isCrowded: boolean },
+): Promise<string[]> {
+  const crowd = new Crowd();
+  if (isCrowded) {
+    const calls = crowd.find({ areMostOurs: false, prefixes });
+    assert.deepEqual(calls, callsForOurs(prefixes));
+  }
+  const { inventory } = await observe(new AbortController().signal, {
+    ...{ socket, crowd, networkPrefixes: [], containerPrefixes: prefixes },
+    ...{ callTimeoutMs: 30_000, timeoutMs: 60_000 },
+  });
+  return inventory.containers.map(({ name }) => name).filter((it) => it.includes(tag)).sort();
+}
+
+for (const { engine, requirement, socket } of engines) {
+  Deno.test({
+    name: `${engine}'s filters let through exactly what is ours${requirement.suffix}`,
+    ignore: requirement.ignore,
+    async fn() {
+      requirement.check();
+      await using playground = await Playground.open(socket);
+      const { tag } = playground;
+      const make = (name: string, labels: Record<string, string> = {}) => {
+        return playground.makeContainer(name, { isStarted: false, labels });
+      };
+      const ours = [`q.${tag}`, `q.${tag}-web`, `r-${tag}`];
+      const foreign = [
+        `qx${tag}`,
+        `xq.${tag}`,
+        `x-r-${tag}`,
+        `Q.${tag}`,
+        `R-${tag}`,
+        `x_${tag}_q.`,
+      ];
+      for (const name of [...ours, ...foreign]) await make(name);
+      await make(`by-label-${tag}`, { [labelCrowd]: tag });
+      await make(`q.${tag}-both`, { [labelCrowd]: tag });
+      await make(`by-empty-label-${tag}`, { [labelCrowd]: "" });
+      await make(`other-label-${tag}`, {
+        [`${labelCrowd}s`]: tag,
+        x: labelCrowd,
+        "decnet.topology": "id",
+      });
+      await playground.makeContainer(`q.${tag}-runs`);
+      if (engine === "Docker") {
+        // A legacy link gives what is linked a second name, /LINKING/ALIAS.
+        await playground.docker.createContainer({
+          name: `q.${tag}-links`,
+          Image: `decnet-agent-test-${tag}:1`,
+          HostConfig: { NetworkMode: "default", Links: [`x-r-${tag}:alias`, `r-${tag}:alias2`] },
+        });
+      }
+      const more = [
+        `by-empty-label-${tag}`,
+        `by-label-${tag}`,
+        `q.${tag}-both`,
+        `q.${tag}-runs`,
+        ...(engine === "Docker" ? [`q.${tag}-links`] : []),
+      ];
+      const prefixes = [`q.${tag}`, "r-"];
+      const whole = await lookCrowd(playground, { prefixes, isCrowded: false });
+      assert.deepEqual(whole, [...ours, ...more].sort());
+      assert.deepEqual(await lookCrowd(playground, { prefixes, isCrowded: true }), whole);
+      assert.deepEqual(await lookCrowd(playground, { prefixes: [], isCrowded: true }), [
+        `by-empty-label-${tag}`,
+        `by-label-${tag}`,
+        `q.${tag}-both`,
+      ]);
+    },
+  });
+
+  Deno.test({
+    name:
+      `${engine} lists fewer containers than its limit only when it lists all${requirement.suffix}`,
+    ignore: requirement.ignore,
+    async fn() {
+      requirement.check();
+      await using playground = await Playground.open(socket);
+      const { docker, tag } = playground;
+      const names = ["a", "b", "c", "d"].map((name) => `${name}-${tag}`);
+      for (const name of names) await playground.makeContainer(name, { isStarted: false });
+      const filters = { name: [tag] };
+      const counts: number[] = [];
+      for (const limit of [1, 3, 4, 5, 300]) {
+        counts.push((await docker.listContainers({ all: true, limit, filters })).length);
+      }
+      assert.deepEqual(counts, [1, 3, 4, 4, 4]);
+    },
+  });
+}
+
+const dockerDrift = await needsDocker();
+
+Deno.test({
+  name: `findDrift() tells what has changed in a real engine${dockerDrift.suffix}`,
+  ignore: dockerDrift.ignore,
+  async fn(t) {
+    dockerDrift.check();
+    await using playground = await Playground.open(dockerSocket);
+    const lans = await ThreeLans.open(playground);
+    await t.step("finds what was made as planned consistent", async () => {
+      await lans.build();
+      await assertDrift(lans, {});
+    });
+    for (const { name, make, expected, repair } of changes(playground, lans)) {
+      await t.step(`finds ${name}`, async () => {
+        await make();
+        await assertDrift(lans, expected);
+        await repair();
+        await assertDrift(lans, {});
+      });
+    }
+    await t.step("finds everything unexpected on an idle host", async () => {
+      const { unexpected, ...others } = await lans.drift(null);
+      assert.deepEqual(others, {
+        state: "drifted",
+        missing: [],
+        stopped: [],
+        unhealthy: [],
+        changed: [],
+      });
+      const { networks, containers } = lans.plan;
+      const names = [...networks, ...containers].map((it) => it.name);
+      assert.deepEqual(unexpected.map((it) => it.name), names.sort());
+    });
+  },
+});
+
+/** The differences are those expected and no other; health and restarts take their time. */
+async function assertDrift(lans: ThreeLans, expected: Expected): Promise<void> {
+  const wanted = Object.fromEntries(
+    (["missing", "stopped", "unhealthy", "changed", "unexpected"] as const).map((kind) => {
+      const differences = (expected[kind] ?? []).map(([name, detail]): Difference => ({
+        type: /^(lan|net)-\d/.test(name) ? "network" : "container",
+        name: lans.name(name),
+        detail,
+      }));
+      return [kind, differences];
+    }),
+  );
+  const state = Object.keys(expected).length === 0 ? "consistent" : "drifted";
+  let drift: unknown;
+  await eventually("the drift", async () => {
+    drift = await lans.drift();
+    return JSON.stringify(drift) === JSON.stringify({ state, ...wanted }) || undefined;
+  }, 10_000).catch(() => assert.deepEqual(drift, { state, ...wanted }));
+}

@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import Docker from "dockerode";
+import { eventually } from "../support/environment.ts";
+import { pausingImage } from "./pausing_image.ts";
+
+/** An item of the engine's list of networks, as far as tests look at it. */
+export interface ListedNetwork {
+  readonly Id: string;
+  readonly Name: string;
+  readonly Driver: string;
+  readonly Internal: boolean;
+  readonly Labels: Readonly<Record<string, string>> | null;
+  readonly IPAM: { readonly Config: readonly { readonly Subnet: string }[] | null };
+}
+
+/** An item of the engine's list of containers, as far as tests look at it. */
+export interface ListedContainer {
+  readonly Id: string;
+  readonly Names: readonly string[];
+  readonly State: string;
+  readonly Status: string;
+  readonly Labels: Readonly<Record<string, string>> | null;
+  readonly HostConfig?: { readonly NetworkMode?: string };
+  readonly NetworkSettings: {
+    readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>>;
+  };
+}
+
+/** A network to make. */
+export interface NetworkWish {
+  readonly subnet?: string;
+  readonly internal?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** A container to make. */
+export interface ContainerWish {
+  /** What it runs: `/pause`, the default, or `/exit`. */
+  readonly command?: "/pause" | "/exit";
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Network name → IPv4 address there. */
+  readonly addresses?: ReadonlyMap<string, string>;
+  /** The container whose network it shares. */
+  readonly base?: string;
+  /** Whether its health is checked, by a command that does not exist. */
+  readonly failsHealthCheck?: boolean;
+  /** It is made anew whenever it exits. */
+  readonly restarts?: boolean;
+  readonly isStarted?: boolean;
+}
+
+/** Whether an engine answers at the socket `path`; asked without the code under test. */
+export async function engineAnswers(path: string): Promise<boolean> {
+  try {
+    await new Docker({ socketPath: path, timeout: 5000 }).ping();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A corner of a real engine: makes networks and containers there and removes them in the end. */
+export class Playground implements AsyncDisposable {
+  /** Part of the name of everything that belongs here. */
+  readonly tag = crypto.randomUUID().slice(0, 8);
+  readonly docker: InstanceType<typeof Docker>;
+  #image = "";
+  readonly #images: string[] = [];
+  #octet = 0;
+
+  private constructor(readonly socketPath: string) {
+    this.docker = new Docker({ socketPath });
+  }
+
+  /** Opens a playground in the engine at `socketPath`. */
+  static async open(socketPath: string): Promise<Playground> {
+    const playground = new Playground(socketPath);
+    await playground.#chooseSubnets();
+    playground.#image = await playground.importImage(`decnet-agent-test-${playground.tag}:1`);
+    return playground;
+  }
+
+  /** A subnet that is free, number 0 to 255. */
+  subnet(number: number): string {
+    return `10.${this.#octet}.${number}.0/24`;
+  }
+
+  /** The address of a host, 2 to 254, in `subnet(number)`. */
+  address(number: number, host: number): string {
+    return `10.${this.#octet}.${number}.${host}`;
+  }
+
+  async makeNetwork(name: string, wish: NetworkWish = {}): Promise<void> {
+    await this.docker.createNetwork({
+      Name: this.#own(name),
+      Driver: "bridge",
+      Internal: wish.internal ?? false,
+      Labels: wish.labels ?? {},
+      ...(wish.subnet === undefined ? {} : { IPAM: { Config: [{ Subnet: wish.subnet }] } }),
+    });
+  }
+
+  /** Makes a container; the answer is its id. */
+  async makeContainer(name: string, wish: ContainerWish = {}): Promise<string> {
+    const [first, ...more] = wish.addresses ?? [];
+    const endpoint = (address: string) => ({ IPAMConfig: { IPv4Address: address } });
+    const second = 1_000_000_000; // in nanoseconds
+    const container = await this.docker.createContainer({
+      name: this.#own(name),
+      Image: this.#image,
+      Cmd: [wish.command ?? "/pause"],
+      Labels: wish.labels ?? {},
+      HostConfig: {
+        NetworkMode: wish.base ? `container:${wish.base}` : first?.[0] ?? "none",
+        RestartPolicy: { Name: wish.restarts ? "always" : "no" },
+        // Podman's own limits are more than it may set on some machines.
+        Ulimits: ["nofile", "nproc"].map((limit) => ({ Name: limit, Soft: 1024, Hard: 1024 })),
+      },
+      ...(first
+        ? { NetworkingConfig: { EndpointsConfig: { [first[0]]: endpoint(first[1]) } } }
+        : {}),
+      ...(wish.failsHealthCheck
+        ? {
+          Healthcheck: { Test: ["CMD", "/missing"], Interval: second, Timeout: second, Retries: 1 },
+        }
+        : {}),
+    });
+    for (const [network, address] of more) await this.connect(network, name, address);
+    if (wish.isStarted ?? true) await container.start();
+    return container.id;
+  }
+
+  /** Attaches a container to a network at an address. */
+  async connect(network: string, container: string, address: string): Promise<void> {
+    await this.docker.getNetwork(network).connect({
+      Container: container,
+      EndpointConfig: { IPAMConfig: { IPv4Address: address } },
+    });
+  }
+
+  /** Cuts a container off a network. */
+  async disconnect(network: string, container: string): Promise<void> {
+    await this.docker.getNetwork(network).disconnect({ Container: container, Force: true });
+  }
+
+  /** Ends a container, so that it is `exited`. */
+  async kill(container: string): Promise<void> {
+    const handle = this.docker.getContainer(container);
+    const ended = handle.wait();
+    await handle.kill();
+    await ended;
+  }
+
+  /** Removes a container, running or not. */
+  async remove(container: string): Promise<void> {
+    await this.docker.getContainer(container).remove({ force: true, v: true });
+  }
+
+  /** The networks of this playground. */
+  async networks(): Promise<ListedNetwork[]> {
+    const all: ListedNetwork[] = await this.docker.listNetworks();
+    return all.filter(({ Name }) => Name.includes(this.tag));
+  }
+
+  /** The containers of this playground, running or not. */
+  async containers(): Promise<ListedContainer[]> {
+    const all: ListedContainer[] = await this.docker.listContainers({ all: true });
+    return all.filter(({ Names }) => Names.some((name) => name.includes(this.tag)));
+  }
+
+  /** Makes an image under `name`, which is taken off the one before; answers its id. */
+  async importImage(name: string, { command = "/pause" } = {}): Promise<string> {
+    const [repo, tag] = this.#own(name).split(":");
+    const changes = `CMD ["${command}"]`;
+    const answer = await this.docker.importImage(Buffer.from(pausingImage()), { changes });
+    let text = "";
+    for await (const part of answer) text += part;
+    const id = /"status":"(sha256:[0-9a-f]{64})"/.exec(text)?.[1];
+    assert.ok(id, `no image came of the import: ${text}`);
+    this.#images.push(id);
+    // Podman's import takes no tag.
+    await this.docker.getImage(id).tag({ repo, tag });
+    return id;
+  }
+
+  /** Removes whatever bears the tag, and the images. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Podman removes no base while something shares its network, and the engine still carries out
+    // what a killed agent has asked for: so in as many rounds as it takes.
+    await eventually(`an empty playground ${this.tag}`, async () => {
+      const containers = await this.containers();
+      await Promise.allSettled(containers.map(({ Id }) => this.remove(Id)));
+      const networks = await this.networks();
+      await Promise.allSettled(networks.map(({ Id }) => this.docker.getNetwork(Id).remove()));
+      return containers.length + networks.length === 0 || undefined;
+    });
+    for (const id of this.#images) await this.docker.getImage(id).remove({ force: true });
+  }
+
+  #own(name: string): string {
+    assert.ok(name.includes(this.tag), `${name} would not be removed`);
+    return name;
+  }
+
+  async #chooseSubnets(): Promise<void> {
+    const taken: ListedNetwork[] = await this.docker.listNetworks();
+    const subnets = taken.flatMap(({ IPAM }) => (IPAM.Config ?? []).map(({ Subnet }) => Subnet))
+      // Another engine of this machine has networks, too.
+      .concat(Deno.networkInterfaces().map(({ address }) => address));
+    do {
+      this.#octet = 100 + Math.floor(Math.random() * 150);
+    } while (subnets.some((subnet) => subnet.startsWith(`10.${this.#octet}.`)));
+  }
+}

@@ -1,0 +1,114 @@
+import { observe } from "../../docker/observe.ts";
+import { readTopology } from "../../topology/document.ts";
+import { type Drift, findDrift } from "../../topology/drift.ts";
+import { topologyLabel } from "../../topology/inventory.ts";
+import { type Json, parseJson } from "../../topology/json.ts";
+import { defaultImages, type Plan, planTopology } from "../../topology/plan.ts";
+import type { ContainerWish, Playground } from "./playground.ts";
+
+const documentUrl = new URL("../data/topology-three-lans.json", import.meta.url);
+
+/** The topology of three LANs, with an id and subnets of the playground's own. */
+export class ThreeLans {
+  readonly plan: Plan;
+  /** The label that everything carries. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly #playground: Playground;
+
+  private constructor(playground: Playground, plan: Plan) {
+    this.plan = plan;
+    this.labels = { [topologyLabel]: plan.topologyId };
+    this.#playground = playground;
+  }
+
+  /** Plans it; nothing is made yet. */
+  static async open(playground: Playground): Promise<ThreeLans> {
+    const topology = readTopology(threeLansDocument(playground));
+    return new ThreeLans(playground, await planTopology(topology, defaultImages));
+  }
+
+  /** The full name of a LAN, a decky or a service, in lower case. */
+  name(short: string): string {
+    return `decnet_t_${this.#playground.tag}_${short}`;
+  }
+
+  /** Makes all of it as planned. */
+  async build(): Promise<void> {
+    for (const { name } of this.plan.networks) await this.makeNetwork(name);
+    for (const { name } of this.plan.containers) await this.makeContainer(name);
+  }
+
+  /** Makes a planned network, and attaches what is planned to be there and exists. */
+  async makeNetwork(name: string, change: { subnet?: string; internal?: boolean } = {}) {
+    const { subnet, internal } = this.plan.networks.find((it) => it.name === name)!;
+    const { labels } = this;
+    await this.#playground.makeNetwork(name, { subnet, internal, labels, ...change });
+  }
+
+  /** Makes a planned container. */
+  async makeContainer(name: string, change: Partial<ContainerWish> = {}): Promise<void> {
+    const { addressByNetwork, base } = this.plan.containers.find((it) => it.name === name)!;
+    await this.#playground.makeContainer(name, {
+      labels: this.labels,
+      ...(base === null ? { addresses: addressByNetwork } : { base }),
+      ...change,
+    });
+  }
+
+  /** Removes a network and makes it anew with a change; nothing is attached to it then. */
+  async replaceNetwork(name: string, change: { subnet?: string; internal?: boolean } = {}) {
+    for (const { name: container } of this.attachedTo(name)) {
+      await this.#playground.disconnect(name, container).catch(() => {}); // It may be cut off already.
+    }
+    await this.#playground.docker.getNetwork(name).remove();
+    await this.makeNetwork(name, change);
+  }
+
+  /** Attaches to a network what is planned to be there. */
+  async reattach(name: string): Promise<void> {
+    for (const { name: container, addressByNetwork } of this.attachedTo(name)) {
+      await this.#playground.connect(name, container, addressByNetwork.get(name)!);
+    }
+  }
+
+  /** The containers that are planned to be on a network. */
+  attachedTo(network: string): Plan["containers"] {
+    return this.plan.containers.filter(({ addressByNetwork }) => addressByNetwork.has(network));
+  }
+
+  /** Compares the engine with the plan, or with nothing. */
+  async drift(plan: Plan | null = this.plan): Promise<Drift> {
+    return await driftOf(this.#playground, plan);
+  }
+}
+
+/** The document of three LANs, with an id and subnets of the playground's own. */
+export function threeLansDocument(playground: Playground): Json {
+  const text = Deno.readTextFileSync(documentUrl)
+    .replaceAll("7c9e6679", playground.tag)
+    .replace(/\b10\.77\.(\d)\.0\/24/g, (_, number) => playground.subnet(Number(number)))
+    .replace(/\b10\.77\.(\d)\.(\d+)/g, (_, number, host) => {
+      return playground.address(Number(number), Number(host));
+    });
+  return parseJson(text);
+}
+
+/** Compares what bears the playground's prefix with a plan, or with nothing. */
+export async function driftOf(
+  { tag, socketPath: socket }: Playground,
+  plan: Plan | null,
+): Promise<Drift> {
+  const { inventory: { networks, containers } } = await observe(new AbortController().signal, {
+    socket,
+    networkPrefixes: [`decnet_t_${tag}_`],
+    containerPrefixes: [`decnet_t_${tag}_`],
+    callTimeoutMs: 30_000,
+    timeoutMs: 60_000,
+  });
+  // What other tests have labelled meanwhile is left out.
+  const isHere = ({ name }: { name: string }) => name.includes(tag);
+  return findDrift(plan, {
+    networks: networks.filter(isHere),
+    containers: containers.filter(isHere),
+  });
+}

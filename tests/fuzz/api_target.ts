@@ -1,0 +1,422 @@
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { type AddressInfo, connect as connectPlainly, type Socket } from "node:net";
+import { connect as connectSecurely } from "node:tls";
+import { Connection, defaultBounds } from "../../api/connections.ts";
+import { type ApiService, handle, refuseMalformed, Turns } from "../../api/routes.ts";
+import { ApiServer } from "../../api/server.ts";
+import type { Identity } from "../../api/tls.ts";
+import { Refusal } from "../../apply/validated_document.ts";
+import type { Log } from "../../host/log.ts";
+import { versionHash, versionHash as hashOf } from "../../topology/hash.ts";
+import { type Json, parseJson } from "../../topology/json.ts";
+import { agentIdentity, master } from "../support/api_setup.ts";
+import { candidateOf, ServiceHost } from "./document_target.ts";
+import { documentBytes } from "./documents.ts";
+import { checkMessage } from "./oracles.ts";
+import {
+  type Chance,
+  hostileText,
+  joined,
+  mutateBytes,
+  mutateTree,
+  treeOf,
+  write,
+} from "./random.ts";
+import type { Target } from "./target.ts";
+
+/** A connection to the API on which anything can be said. */
+export class RawLine {
+  /** All that was heard. */
+  heard = "";
+  isOver = false;
+  readonly #socket: Socket;
+  #onChange = () => {};
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    // One character for each byte.
+    socket.setEncoding("latin1");
+    socket.on("error", () => {});
+    socket.on("data", (part: string) => {
+      this.heard += part;
+      this.#onChange();
+    });
+    socket.on("close", () => {
+      this.isOver = true;
+      this.#onChange();
+    });
+  }
+
+  /** Connects to a port of this host, with TLS when there is an identity. */
+  static async open(port: number, identity: Identity | null): Promise<RawLine> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const address = { host: "127.0.0.1", port };
+    const socket = identity
+      ? connectSecurely({
+        ...address,
+        ca: identity.authority,
+        cert: identity.certificate,
+        key: identity.key,
+        rejectUnauthorized: false,
+      })
+      : connectPlainly(address);
+    socket.once(identity ? "secureConnect" : "connect", resolve).once("error", reject);
+    await promise;
+    return new RawLine(socket);
+  }
+
+  /** Says something; a last word is followed by the end of what is said. */
+  say(bytes: Uint8Array, isLast = false): void {
+    if (bytes.length > 0) this.#socket.write(bytes);
+    if (isLast) this.#socket.end();
+  }
+
+  /** Resolves once `condition` holds or nothing more can be heard. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!this.isOver && !condition()) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#onChange = resolve;
+      await promise;
+    }
+  }
+
+  leave(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** An answer of the API. */
+export interface ApiAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+const statuses = [100, 200, 400, 404, 405, 408, 409, 413, 417, 422, 431, 500, 503];
+
+/** All whole answers in what was heard, each of which must be right in itself. */
+export function readAnswers(heard: string, isOver: boolean): ApiAnswer[] {
+  const answers: ApiAnswer[] = [];
+  for (let rest = heard; rest !== "";) {
+    const end = rest.indexOf("\r\n\r\n") + 4;
+    if (end < 4) break;
+    const [line = "", ...fields] = rest.slice(0, end - 4).split("\r\n");
+    const status = Number(/^HTTP\/1\.1 (\d{3}) [\w ]+$/.exec(line)?.[1]);
+    assert.ok(statuses.includes(status), `it answered ${line.slice(0, 200)}`);
+    const length = fields.map((it) => /^content-length: (\d+)$/i.exec(it)?.[1]).find((it) => it);
+    rest = rest.slice(end);
+    if (status === 100) continue;
+    assert.ok(length !== undefined, `an answer without a length: ${line}`);
+    // To HEAD only the head is sent.
+    if ((isOver && rest === "") || rest.startsWith("HTTP/1.1 ")) {
+      answers.push({ status, body: null });
+      continue;
+    }
+    if (rest.length < Number(length)) break;
+    const text = rest.slice(0, Number(length));
+    rest = rest.slice(Number(length));
+    answers.push({ status, body: checkBody(status, text) });
+  }
+  return answers;
+}
+
+function checkBody(status: number, text: string): unknown {
+  const bytes = Uint8Array.from(text, (it) => it.charCodeAt(0));
+  const body = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  if (status === 200) return body;
+  assert.deepEqual(Object.keys(body), ["detail"]);
+  checkMessage(body.detail);
+  assert.notEqual(body.detail, "internal error");
+  return body;
+}
+
+type Document = { readonly [key: string]: Json };
+
+/** The service behind the API, with an eye on what each call makes of the engine. */
+export class WatchedService implements ApiService {
+  /** How many calls have come since the last look. */
+  calls = 0;
+  /** What a call has done that it must not do; null when there is nothing. */
+  violation: unknown = null;
+  readonly #host: ServiceHost;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(host: ServiceHost) {
+    this.#host = host;
+  }
+
+  state(signal: AbortSignal): Promise<unknown> {
+    return this.#alone(() => this.#host.service.state(signal));
+  }
+
+  apply(hydrated: Document, versionHash: string, gone: AbortSignal): Promise<void> {
+    return this.#alone(async () => {
+      const document = { ...hydrated };
+      const isRight = versionHash === await hashOf(document).catch(() => null);
+      const candidate = isRight ? await candidateOf(document) : null;
+      await this.#watch(
+        () => this.#host.service.apply(hydrated, versionHash, gone),
+        (outcome) => this.#host.checkEngine(candidate, outcome),
+      );
+    });
+  }
+
+  teardown(topologyId: string, gone: AbortSignal): Promise<void> {
+    return this.#alone(() =>
+      this.#watch(() => this.#host.service.teardown(topologyId, gone), (outcome) => {
+        const { requests, changes } = this.#host.engine;
+        assert.deepEqual(changes, [], "there was nothing to remove");
+        if (outcome === "malformed") assert.deepEqual(requests, []);
+      })
+    );
+  }
+
+  async #watch(work: () => Promise<void>, check: (outcome: string) => void): Promise<void> {
+    this.#host.clean();
+    let outcome = "applied";
+    try {
+      await work();
+    } catch (error) {
+      outcome = error instanceof Refusal ? error.kind : "a fault";
+      throw error;
+    } finally {
+      try {
+        check(outcome);
+      } catch (error) {
+        this.violation ??= error;
+      }
+    }
+  }
+
+  /** One at a time, so that it is known who has called the engine. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    this.calls++;
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+/** Both ways in: the listener as it is, and what answers behind it without TLS, which is faster. */
+export interface Listeners extends AsyncDisposable {
+  readonly securePort: number;
+  readonly plainPort: number;
+}
+
+/** Listens on two free ports of this host. */
+export async function listen(service: ApiService, log: Log): Promise<Listeners> {
+  const identity: Identity = await agentIdentity("the agent");
+  const certificates = { ...identity, ...validity };
+  const secure = await ApiServer.start(service, {
+    host: "127.0.0.1",
+    port: 0,
+    allowedNames: ["decnet-master"],
+    certificates: () => Promise.resolve({ certificates, problem: null }),
+    log,
+  });
+  const plain = createServer({
+    maxHeaderSize: defaultBounds.maximumHeaderBytes,
+    requireHostHeader: false,
+    requestTimeout: 0,
+  });
+  const connections = new WeakMap<object, Connection>();
+  const options = { service, turns: new Turns(), bounds: defaultBounds, log };
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
+    const connection = connections.get(request.socket)!;
+    connection.begin();
+    response.once("close", () => connection.end());
+    handle(request, response, connection, options);
+  };
+  plain
+    .on("connection", (socket) => {
+      const connection = new Connection(socket);
+      connection.identify({ isAllowed: true, expiresAt: Infinity });
+      connections.set(socket, connection);
+    })
+    .on("request", answer).on("checkContinue", answer).on("checkExpectation", answer)
+    .on("clientError", (error, socket) => {
+      if (connections.get(socket)?.isIdle) refuseMalformed(error, socket);
+      else socket.destroy();
+    });
+  await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+  return {
+    securePort: secure.port,
+    plainPort: (plain.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      await secure.stop();
+      plain.closeAllConnections();
+      await new Promise<void>((resolve) => plain.close(() => resolve()));
+    },
+  };
+}
+
+const validity = { validFrom: { at: 0, file: "" }, validTo: { at: Infinity, file: "" } };
+
+const paths = ["/health", "/topology/state", "/topology/apply", "/topology/teardown", "/"];
+const methods = [..."GET POST PUT DELETE OPTIONS PATCH TRACE FOO".split(" ")];
+const tokens = [
+  ..."GET / HTTP/1.1\r\n\r\n|\r\n|\n|\r|\0|:|HTTP/1.0|HTTP/2.0|HTTP/0.9|PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    .split("|"),
+  ..."Content-Length: 5\r\n|Content-Length: -1\r\n|Content-Length: 9999999999\r\n|Expect: x\r\n"
+    .split(
+      "|",
+    ),
+  ..."Transfer-Encoding: chunked\r\n|Transfer-Encoding: gzip\r\n|Transfer-Encoding: chunked, x\r\n"
+    .split("|"),
+  ..."0\r\n\r\n|ffffffffffffffff\r\n|-5\r\n|5;a=b\r\nhello\r\n|Connection: close\r\n|Upgrade: h2c\r\n"
+    .split("|"),
+  ..."Expect: 100-continue\r\n|Host: a\r\nHost: b\r\n| folded\r\n|CONNECT a:1 HTTP/1.1\r\n\r\n"
+    .split("|"),
+];
+
+/** The body of a call; what it is about may be a document, right or not. */
+async function bodyOf(path: string, chance: Chance): Promise<Uint8Array<ArrayBuffer>> {
+  if (chance.isOneIn(10)) return encode(JSON.stringify(hostileText(chance)));
+  if (path === "/topology/apply") {
+    // To make a large one and its hash takes longer than to refuse it.
+    const document = documentBytes(chance, { largeToo: false });
+    const hash = chance.isOneIn(6)
+      ? JSON.stringify(hostileText(chance))
+      : await hashOfApiRequests(document);
+    const parts = [`"version_hash":${hash}`, '"hydrated":'].map(encode);
+    const body = joined([encode("{"), parts[0]!, encode(","), parts[1]!, document, encode("}")]);
+    return chance.isOneIn(8) ? mutateBytes(body, chance, { faults: chance.few(4) }) : body;
+  }
+  const tree = treeOf({ topology_id: hostileText(chance, "id") });
+  if (chance.isOneIn(2)) mutateTree(tree, chance, 1);
+  return encode(write(tree));
+}
+
+async function hashOfApiRequests(document: Uint8Array): Promise<string> {
+  try {
+    return JSON.stringify(await versionHash(parseJson(new TextDecoder().decode(document))));
+  } catch {
+    return '""';
+  }
+}
+
+/** A call as HTTP has it, whatever it says. */
+export async function wellFormed(chance: Chance): Promise<Uint8Array<ArrayBuffer>> {
+  const path = chance.isOneIn(20)
+    ? `/${encodeURIComponent(hostileText(chance).toWellFormed())}`.slice(0, 8_000)
+    : chance.pick(paths);
+  const isCall = path === "/topology/apply" || path === "/topology/teardown";
+  const method = chance.isOneIn(20) ? chance.pick(methods) : isCall ? "POST" : "GET";
+  const head = `${method} ${path}${chance.isOneIn(20) ? "?a=b" : ""} HTTP/1.1\r\nHost: x\r\n`;
+  if (method === "GET") return encode(`${head}\r\n`);
+  const body = await bodyOf(path, chance);
+  if (!chance.isOneIn(4)) {
+    return joined([encode(`${head}Content-Length: ${body.length}\r\n\r\n`), body]);
+  }
+  const size = Math.max(1, Math.ceil(body.length / (1 + chance.few(50))));
+  const chunks: Uint8Array[] = [encode(`${head}Transfer-Encoding: chunked\r\n\r\n`)];
+  for (let at = 0; at < body.length; at += size) {
+    const part = body.subarray(at, at + size);
+    chunks.push(encode(`${part.length.toString(16)}\r\n`), part, encode("\r\n"));
+  }
+  return joined([...chunks, encode("0\r\n\r\n")]);
+}
+
+/** What may once have been some calls, and is not HTTP any more for the most part. */
+export async function malformed(chance: Chance): Promise<Uint8Array<ArrayBuffer>> {
+  const calls: Uint8Array[] = [];
+  for (let count = chance.pick([1, 1, 1, 2, 5]); count > 0; count--) {
+    calls.push(chance.isOneIn(6) ? encode(oddCall(chance)) : await wellFormed(chance));
+  }
+  return mutateBytes(joined(calls), chance, { faults: 1 + chance.few(6), tokens });
+}
+
+function oddCall(chance: Chance): string {
+  const call = `${chance.pick(["GET", "POST"])} ${chance.pick(paths)} HTTP/1.1\r\n`;
+  return chance.any(
+    () => `${call}X: ${"y".repeat(chance.pick([100, 15_000, 17_000, 70_000]))}\r\n\r\n`,
+    () => `${call}${"A: b\r\n".repeat(chance.few(5_000))}\r\n`,
+    () => `GET /${"a".repeat(chance.pick([7_000, 17_000]))} HTTP/1.1\r\n\r\n`,
+    () => `${call}Content-Length: ${chance.below(50)}\r\nContent-Length: 3\r\n\r\n{}`,
+    () => `${call}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}`,
+    () => `${call}Content-Length: 9437184\r\n\r\n{`,
+    () => `${call}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}`,
+    () => `${call}${hostileText(chance)}: ${hostileText(chance)}\r\n\r\n`,
+    () => hostileText(chance),
+  );
+}
+
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+const health = new TextEncoder().encode("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+
+/** The listener of the API, by whoever has a certificate that may call. */
+export async function open(folder: string): Promise<Target> {
+  const host = await ServiceHost.open(folder);
+  const service = new WatchedService(host);
+  const log: string[] = [];
+  const listeners = await listen(service, (_level, message) => log.push(message));
+  const kept = { secure: null as RawLine | null, plain: null as RawLine | null };
+  return {
+    run: async (chance) => {
+      host.clean();
+      service.calls = 0;
+      log.length = 0;
+      const isSecure = chance.isOneIn(3);
+      const key = isSecure ? "secure" : "plain";
+      const line = async () => {
+        if (!kept[key] || kept[key].isOver) kept[key] = await connect(listeners, isSecure);
+        return kept[key];
+      };
+      const outcome = chance.isOneIn(2)
+        ? await callWell(await line(), chance)
+        : await callBadly(await connect(listeners, isSecure), chance);
+      if (service.violation) throw service.violation;
+      if (service.calls === 0) assert.deepEqual(host.engine.requests, [], "nobody was called");
+      assert.ok(!log.some((it) => it.startsWith("the API failed")), log.join("\n"));
+      // The last answer may have closed the connection.
+      const [well] = await answerTo(await line(), health, 1);
+      const { status } = well ?? (await answerTo(await line(), health, 1))[0] ?? {};
+      assert.equal(status, 200, "it is ill");
+      return isSecure ? `TLS: ${outcome}` : outcome;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const line of Object.values(kept)) line?.leave();
+      await listeners[Symbol.asyncDispose]();
+      await host[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function connect(listeners: Listeners, isSecure: boolean): Promise<RawLine> {
+  return isSecure
+    ? RawLine.open(listeners.securePort, master)
+    : RawLine.open(listeners.plainPort, null);
+}
+
+/** Calls that are HTTP get an answer each, one after the other. */
+async function callWell(line: RawLine, chance: Chance): Promise<string> {
+  const calls = [];
+  for (let count = chance.pick([1, 1, 1, 1, 3]); count > 0; count--) {
+    calls.push(await wellFormed(chance));
+  }
+  for (const call of calls) line.say(call);
+  const answers = await answerTo(line, new Uint8Array(), calls.length);
+  assert.ok(answers.length === calls.length || line.isOver, "an answer is missing");
+  return answers.map(({ status }) => status)[0] === undefined
+    ? "closed"
+    : String(answers[0]!.status);
+}
+
+/** Whatever else is said, there is an answer or the connection ends. */
+async function callBadly(line: RawLine, chance: Chance): Promise<string> {
+  line.say(await malformed(chance), true);
+  await line.until(() => false);
+  const answers = readAnswers(line.heard, line.isOver);
+  return answers.length > 0 ? `bad: ${answers.at(-1)!.status}` : "bad: closed";
+}
+
+async function answerTo(line: RawLine, call: Uint8Array, count: number) {
+  if (call.length > 0) line.say(call);
+  await line.until(() => readAnswers(line.heard, line.isOver).length >= count);
+  const answers = readAnswers(line.heard, line.isOver);
+  line.heard = "";
+  return answers;
+}

@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { Agent } from "../../agent/heartbeat.ts";
+import { Bell } from "../../agent/schedule.ts";
+import { TopologyService } from "../../api/topology_service.ts";
+import { Applier } from "../../apply/applier.ts";
+import { type Candidate, examine, Refusal } from "../../apply/validated_document.ts";
+import { versionHash } from "../../topology/hash.ts";
+import {
+  compareCodePoints,
+  type Json,
+  NumberToken,
+  parseJson,
+  writeJson,
+} from "../../topology/json.ts";
+import { defaultImages } from "../../topology/plan.ts";
+import { FakeEngine } from "../support/engine/fake_engine.ts";
+import { documentBytes } from "./documents.ts";
+import { checkCall, checkError, checkMessage, checkPlan, checkSentContainer } from "./oracles.ts";
+import type { Chance } from "./random.ts";
+import type { Target } from "./target.ts";
+
+const never = new AbortController().signal;
+const images = ["debian:bookworm-slim", "a/b:1"]
+  .concat(["ssh", "http", "smb", "mysql", "ftp"].map((name) => `decnet/${name}:latest`));
+
+/** A host with a stand-in for its engine, and all of the service that works on it. */
+export class ServiceHost implements AsyncDisposable {
+  readonly service: TopologyService;
+  readonly #agent: Agent;
+
+  private constructor(readonly engine: FakeEngine, readonly storePath: string) {
+    const options = { sockets: [engine.socketPath], storePath, images: defaultImages };
+    this.#agent = new Agent({
+      ...options,
+      agentVersion: "1.2.3",
+      hostUuid: "host-1",
+      master: null,
+      agentDirectory: "/nonexistent",
+      networkPrefixes: ["decnet_t_"],
+      containerPrefixes: ["decnet_t_"],
+    });
+    this.service = new TopologyService({
+      agent: this.#agent,
+      applier: new Applier({ ...options, supersede: false }),
+      images: defaultImages,
+      bell: new Bell(),
+      log: (_level, message) => checkMessage(message),
+      signal: never,
+    });
+  }
+
+  static async open(folder: string): Promise<ServiceHost> {
+    const engine = await FakeEngine.start(`${folder}/docker.sock`);
+    engine.images = images;
+    return new ServiceHost(engine, `${folder}/topology.db`);
+  }
+
+  /** Forgets what cases before this one have left. */
+  clean(): void {
+    const { engine } = this;
+    engine.networks = [];
+    engine.containers = [];
+    engine.changes.length = 0;
+    engine.requests.length = 0;
+    try {
+      Deno.removeSync(this.storePath);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+
+  /** Applies a document and sees that the engine hears of nothing but what was planned. */
+  async apply(document: Json): Promise<string> {
+    const candidate = await candidateOf(document);
+    this.clean();
+    const outcome = await this.#applied(document);
+    this.checkEngine(candidate, outcome);
+    return outcome;
+  }
+
+  /** Sees that the engine heard of nothing but what was planned, and of nothing for a refusal. */
+  checkEngine(candidate: Candidate | null, outcome: string): void {
+    const { requests, changes } = this.engine;
+    requests.forEach(checkCall);
+    if (!candidate) {
+      assert.notEqual(outcome, "applied");
+      assert.deepEqual(requests, [], "a refused document reached the engine");
+    } else if (outcome === "applied") {
+      assert.equal(this.engine.containers.length, candidate.plan.containers.length);
+      assert.equal(this.engine.networks.length, candidate.plan.networks.length);
+      for (const it of candidate.plan.containers) {
+        checkSentContainer(this.engine.bodyOf(it.name), it);
+      }
+    } else assert.deepEqual(changes, [], `after ${outcome} something was changed`);
+  }
+
+  async #applied(document: Json): Promise<string> {
+    try {
+      const fields = document as { [key: string]: Json };
+      await this.service.apply(fields, await versionHash(document), never);
+      return "applied";
+    } catch (error) {
+      if (error instanceof SyntaxError) return "malformed";
+      if (!(error instanceof Refusal)) throw error;
+      checkMessage(error.message);
+      return error.kind;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#agent.close();
+    await this.engine.stop();
+  }
+}
+
+/** What is planned for a document, or null when it is refused. */
+export async function candidateOf(document: Json): Promise<Candidate | null> {
+  try {
+    return await examine(document, { expectedHash: null, images: defaultImages });
+  } catch {
+    return null;
+  }
+}
+
+/** How many cases go through the whole service, to an engine. */
+const casesForEachRun = 30;
+
+/** Documents, as the API and `apply FILE` take them. */
+export async function open(folder: string): Promise<Target> {
+  const host = await ServiceHost.open(folder);
+  return {
+    run: async (chance) => {
+      const document = read(documentBytes(chance));
+      if (document === null) return "not JSON";
+      if (chance.isOneIn(casesForEachRun)) return await host.apply(document);
+      const candidate = await examined(document);
+      if (!(candidate instanceof Refusal)) await checkCandidate(candidate, document, chance);
+      return candidate instanceof Refusal ? candidate.kind : "planned";
+    },
+    [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
+  };
+}
+
+/** The document, or null when the bytes are none. */
+function read(bytes: Uint8Array): Json {
+  try {
+    return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    checkError(error, ["SyntaxError", "TypeError"]);
+    if (error.name === "TypeError") assert.match(error.message, /not valid/);
+    checkMessage(error.message, 200);
+    return null;
+  }
+}
+
+async function examined(document: Json): Promise<Candidate | Refusal> {
+  try {
+    return await examine(document, { expectedHash: null, images: defaultImages });
+  } catch (error) {
+    // What the API hands over lies a level deeper in its body, so that it never meets this one.
+    if (error instanceof SyntaxError) return new Refusal("malformed", error.message);
+    checkRefusal(error);
+    return error;
+  }
+}
+
+function checkRefusal(error: unknown): asserts error is Refusal {
+  if (!(error instanceof Refusal)) throw error;
+  assert.ok(error.kind === "malformed" || error.kind === "invalid", error.kind);
+  checkMessage(error.message);
+}
+
+async function checkCandidate(
+  { plan, text, versionHash: hash }: Candidate,
+  document: Json,
+  chance: Chance,
+): Promise<void> {
+  checkPlan(plan);
+  assert.match(text, /^[\x20-\x7e]*$/);
+  const again = parseJson(text);
+  assert.equal(writeJson(again), text, "what is stored is read as something else");
+  assert.equal(await versionHash(again), hash, "the stored document has another hash");
+  assert.equal(await versionHash(shuffled(document, chance)), hash, "the order of keys counts");
+  const next = await examine(again, { expectedHash: hash, images: defaultImages });
+  assert.deepEqual(next.plan, plan);
+}
+
+/** The document with the keys of each object in another order. */
+function shuffled(value: Json, chance: Chance): Json {
+  if (value === null || typeof value !== "object" || value instanceof NumberToken) return value;
+  if (Array.isArray(value)) return value.map((item) => shuffled(item, chance));
+  const sign = chance.isOneIn(2) ? 1 : -1;
+  const copy: { [key: string]: Json } = Object.create(null);
+  for (const key of Object.keys(value).sort((a, b) => sign * compareCodePoints(a, b))) {
+    copy[key] = shuffled(value[key]!, chance);
+  }
+  return copy;
+}

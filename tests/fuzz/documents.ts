@@ -1,0 +1,138 @@
+import {
+  type Chance,
+  hostileText,
+  mutateBytes,
+  mutateTree,
+  type TextKind,
+  type Tree,
+  treeOf,
+  write,
+} from "./random.ts";
+import { randomDocument } from "./random_document.ts";
+
+const samples = ["topology-one-lan.json", "topology-three-lans.json"].map((name) =>
+  Deno.readTextFileSync(new URL(`../data/${name}`, import.meta.url))
+);
+const casesForEachLarge = 2_000;
+/** What the last number of an address cannot be, in one subnet or another. */
+const ends = [0, 1, 127, 128, 129, 255];
+const services = ["ssh", "http", "smb", "mysql", "ftp"];
+
+/** A topology document as the bytes that came, valid or not. */
+export function documentBytes(
+  chance: Chance,
+  { largeToo = true }: { largeToo?: boolean } = {},
+): Uint8Array<ArrayBuffer> {
+  if (chance.isOneIn(casesForEachLarge) && largeToo) return encode(largeDocument(chance));
+  if (chance.isOneIn(20)) return encode(randomDocument(chance.random));
+  const tree = chance.isOneIn(3) ? treeOf(JSON.parse(chance.pick(samples))) : randomTree(chance);
+  mutateTree(tree, chance, chance.pick([0, 0, 0, 1, 1, 2, 4]));
+  const bytes = encode(write(tree));
+  return chance.isOneIn(8) ? mutateBytes(bytes, chance, { faults: chance.few(8) }) : bytes;
+}
+
+/** A topology that is valid but for a hostile text now and then. */
+function randomTree(chance: Chance): Tree {
+  // A document with several faults may be refused for any of them.
+  const rarely = chance.pick([10, 10_000, 10_000, 10_000]);
+  const faultAt = chance.isOneIn(2) ? chance.below(25) : -1;
+  let texts = 0;
+  const text = (kind: TextKind, good: string) =>
+    texts++ === faultAt || chance.isOneIn(rarely) ? hostileText(chance, kind) : good;
+  const second = 18 + chance.below(2);
+  const lans = chance.times(chance.isOneIn(60) ? chance.below(200) : chance.below(5), (index) => ({
+    id: `lan-${index}`,
+    name: text("name", chance.pick(["L", "lan.", "x_Y-"]) + index),
+    subnet: text(
+      "subnet",
+      chance.isOneIn(4)
+        ? `198.${second}.${4 * index}.0/22`
+        : `198.${second}.${index}.${chance.isOneIn(9) ? "128/25" : "0/24"}`,
+    ),
+    is_dmz: index === 0,
+    x: chance.random(),
+  }));
+  const deckies = chance.times(lans.length && chance.few(chance.isOneIn(60) ? 60 : 6), (index) => {
+    const first = chance.below(lans.length);
+    // The first one leads everywhere.
+    const on = lans.filter((_, at) => index === 0 || at === first || chance.isOneIn(3));
+    const host = chance.isOneIn(9) ? chance.pick([...ends, chance.below(256)]) : 130 + index;
+    const own = services.filter(() => chance.isOneIn(3)).map((it) => text("name", it));
+    return {
+      uuid: `u${index}`,
+      name: text("name", `d${index}`),
+      services: own,
+      decky_config: {
+        ips_by_lan: Object.fromEntries(on.map(({ name, subnet }) => [
+          text("name", name),
+          text("address", subnet.replace(/\.\d+\/\d+$/, `.${host}`)),
+        ])),
+        forwards_l3: chance.isOneIn(2),
+        service_config: Object.fromEntries(
+          own.filter(() => chance.isOneIn(4)).map((service) => [service, {
+            image: text("image", chance.pick(["a/b:1", "reg.example:5000/x", "x@y"].slice(0, 2))),
+          }]),
+        ),
+      },
+    };
+  });
+  const id = text("id", "7c9e6679-7425-40de-944b-e07fc1f90ae7");
+  return treeOf({ topology: { id, name: text("any", "n"), version: 1 }, lans, deckies, edges: [] });
+}
+
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+/** A quarter of what the API takes: what takes four times as long as that is still bearable. */
+const maximumCharacters = 2 ** 20;
+
+/** A document that is made to take as much time or memory as it can. */
+export function largeDocument(chance: Chance): string {
+  const lan = { name: "a", subnet: "198.18.0.0/24", is_dmz: true };
+  const base = { topology: { id: "7c9e6679" }, lans: [lan], deckies: [] as unknown[] };
+  const grown = (change: object) => JSON.stringify({ ...base, ...change });
+  const count = chance.pick([1_000, 10_000, 40_000]);
+  return chance.any(
+    () =>
+      grown({ lans: chance.times(Math.min(count, 20_000), (at) => ({ ...lan, name: `a${at}` })) }),
+    () => grown({ deckies: chance.times(count, (at) => decky(`d${at}`, { a: "198.18.0.2" })) }),
+    () =>
+      grown({ deckies: chance.times(Math.min(count, 20_000), () => decky(hostileText(chance))) }),
+    () => grown({ deckies: [decky("d", {}, chance.times(count, (at) => `s${at}`))] }),
+    () => grown({ deckies: [decky("d", {}, chance.times(count, () => "s"))] }),
+    () => grown({ deckies: chance.times(1_000, () => decky("d".repeat(4_000), {}, ["a", "b"])) }),
+    () =>
+      grown({
+        deckies: chance.times(30, (at) =>
+          decky(`d${at}`, Object.fromEntries(chance.times(2_000, (n) => [`l${n}`, "198.18.0.2"])))),
+      }),
+    () => filled(chance.pick(['\\"', "\\\\", "\\u0000", "\\ud800", "a", "é", '\\"\\\\']), '"', '"'),
+    () => filled("1", "[", "]"),
+    () => filled("0,", "[", "0]"),
+    () => filled("{},", "[", "0]"),
+    () => filled("1", "[1.", "]"),
+    () => filled(" ", "[", "]"),
+    () =>
+      `{${
+        chance.times(
+          chance.pick([9_990, 50_000]),
+          (at) => `"${at * chance.pick([1, 65_536])}":0`,
+        ).join(",")
+      }}`,
+    () => `{${chance.times(50_000, () => `"${"ab".repeat(chance.below(4))}":0`).join(",")}}`,
+    () => filled("[", "", ""),
+    () => filled('{"":', "", ""),
+    () => filled('"', "", ""),
+    () => filled('\\"', '"', ""),
+    () => filled("\\", '"', ""),
+  );
+}
+
+function decky(name: string, ips_by_lan: object = {}, services: readonly string[] = []): object {
+  return { name, services, decky_config: { ips_by_lan } };
+}
+
+function filled(unit: string, start: string, end: string): string {
+  return start + unit.repeat(Math.floor(maximumCharacters / unit.length)) + end;
+}

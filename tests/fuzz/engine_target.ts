@@ -1,0 +1,261 @@
+import assert from "node:assert/strict";
+import { describeDrift, Diary } from "../../agent/change_log.ts";
+import { Agent, type Beat } from "../../agent/heartbeat.ts";
+import { findingsOf, onceText } from "../../cli/report.ts";
+import { stateText } from "../../cli/state.ts";
+import { parseAnswer, ResponseReader } from "../../docker/http.ts";
+import { readContainers, readNetworks } from "../../docker/lists.ts";
+import { createLog } from "../../host/log.ts";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { addressesOutside, findChanges, findRemovals } from "../../topology/changes.ts";
+import { findDrift } from "../../topology/drift.ts";
+import { defaultImages, planDocument } from "../../topology/plan.ts";
+import { checkError, checkMessage } from "./oracles.ts";
+import {
+  type Chance,
+  hostileText,
+  joined,
+  mutateBytes,
+  mutateTree,
+  treeOf,
+  write,
+} from "./random.ts";
+import type { Target } from "./target.ts";
+
+/** Listens on a unix socket, and says what it is told to whoever comes, then closes. */
+export class SpeakingSocket implements AsyncDisposable {
+  /** What the next one is told. */
+  words: Uint8Array = new Uint8Array();
+  readonly #listener: Deno.UnixListener;
+  readonly #serving: Promise<void>;
+
+  constructor(readonly path: string) {
+    this.#listener = Deno.listen({ transport: "unix", path });
+    this.#serving = this.#serve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#serving;
+  }
+
+  async #serve(): Promise<void> {
+    for await (const connection of this.#listener) await this.#speak(connection);
+  }
+
+  async #speak(connection: Deno.Conn): Promise<void> {
+    try {
+      const heard = new Uint8Array(4_096);
+      await connection.read(heard);
+      for (let left = this.words; left.length > 0;) {
+        left = left.subarray(await connection.write(left));
+      }
+      // Closed at once, a socket would take back what has not been read yet.
+      await connection.closeWrite();
+      while (await connection.read(heard) !== null) { /* until the other end has gone */ }
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error)) throw error; // It went before.
+    } finally {
+      connection.close();
+    }
+  }
+}
+
+const tokens = [
+  ..."HTTP/1.1 200 OK|HTTP/1.0|HTTP/2|\r\n|\n|\r\n\r\n|0\r\n\r\n|ffffffff\r\n|-1\r\n|Connection: close|:"
+    .split("|"),
+  ..."Content-Length: 5\r\n|Content-Length: 99999999999999\r\n|Transfer-Encoding: chunked\r\n|\0"
+    .split("|"),
+  ..."Transfer-Encoding: gzip, chunked\r\n|Content-Length: -1\r\n|Content-Length: 1, 1\r\n|1;x=y\r\n"
+    .split("|"),
+];
+const states = [
+  "created",
+  "running",
+  "paused",
+  "restarting",
+  "removing",
+  "exited",
+  "dead",
+  "",
+  "x",
+];
+const statuses = [
+  ..."Up 5 minutes|Up 2 hours (unhealthy)|Up Less than a second|Exited (137) 3 days ago|Up|".split(
+    "|",
+  ),
+  ..."Up 99999999999 years|Up 3 fortnights|Up 2|Up -1 hours|Up About an hour (Paused)|Up 1e9 days|(unhealthy)"
+    .split(
+      "|",
+    ),
+];
+
+/** The answer to `GET /networks`, of `names` and others, and that to the list of containers. */
+export function listTexts(names: readonly string[], chance: Chance): [string, string] {
+  const rarely = chance.pick([3, 10, 1_000]);
+  const text = (good: string) => chance.isOneIn(rarely) ? hostileText(chance) : good;
+  const name = () => text(chance.pick(names));
+  const labels = () => ({
+    ...(chance.isOneIn(3) ? {} : { "decnet.topology.id": text("7c9e6679") }),
+    ...(chance.isOneIn(3) ? { "decnet.topology.spec": text("0a".repeat(32)) } : {}),
+    ...(chance.isOneIn(rarely) ? { [hostileText(chance)]: hostileText(chance) } : {}),
+  });
+  const count = chance.isOneIn(300) ? 3_000 : chance.few(30);
+  const networks = chance.times(count, (index) => ({
+    Id: text(`n${index}`),
+    Name: name(),
+    Driver: text(chance.pick(["bridge", "bridge", "macvlan", ""])),
+    Internal: chance.isOneIn(2),
+    IPAM: { Config: chance.pick([null, [], [{ Subnet: text("198.18.0.0/24") }], [{}, {}]]) },
+    Labels: chance.isOneIn(9) ? null : labels(),
+  }));
+  const containers = chance.times(count, (index) => ({
+    Id: text(`c${index}`),
+    Names: chance.isOneIn(9) ? null : [`/${name()}`],
+    State: text(chance.pick(states)),
+    Status: text(chance.pick(statuses)),
+    HostConfig: { NetworkMode: text(chance.pick(["default", "container:c0", ""])) },
+    NetworkSettings: { Networks: { [name()]: { IPAddress: text("198.18.0.2") } } },
+    Labels: labels(),
+  }));
+  return [textOf(networks, chance), textOf(containers, chance)];
+}
+
+function textOf(list: unknown, chance: Chance): string {
+  if (chance.isOneIn(20)) {
+    return JSON.stringify({ message: hostileText(chance).repeat(1 + chance.few(99)) });
+  }
+  const tree = treeOf(list);
+  // Long lists would take long to change.
+  if ((list as unknown[]).length < 100) mutateTree(tree, chance, chance.pick([0, 0, 0, 1, 2]));
+  return write(tree);
+}
+
+/** A body as an answer of HTTP, in one form or another, right or not. */
+export function answerBytes(text: string, chance: Chance): Uint8Array<ArrayBuffer> {
+  const body = new TextEncoder().encode(text);
+  const rarely = chance.pick([3, 1_000, 1_000]);
+  const status = chance.isOneIn(rarely) || text.startsWith("{")
+    ? chance.pick(["404 Not Found", "500 x", "204 No", "304 x", "100 Go", "199", "999 x", "20 x"])
+    : "200 OK";
+  const fields = chance.times(
+    chance.few(chance.isOneIn(99) ? 900 : 3),
+    () =>
+      chance.isOneIn(rarely)
+        ? hostileText(chance)
+        : `${chance.pick(["Server: Docker/20.10 (linux)", "Api-Version: 1.41", "X: y"])}\r\n`,
+  );
+  const head = `HTTP/1.1 ${status}\r\n${fields.join("")}`;
+  const bytes = chance.any(
+    () => joined([encode(`${head}Content-Length: ${body.length}\r\n\r\n`), body]),
+    () => joined([encode(`${head}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, chance)]),
+    () => joined([encode(`${head}Connection: close\r\n\r\n`), body]),
+  );
+  if (!chance.isOneIn(rarely)) return bytes;
+  return mutateBytes(bytes, chance, { faults: 1 + chance.few(6), tokens });
+}
+
+function chunked(body: Uint8Array, chance: Chance): Uint8Array<ArrayBuffer> {
+  const parts: Uint8Array[] = [];
+  const size = chance.pick([1, 7, 1_000, 1_000_000]);
+  const step = Math.max(size, Math.ceil(body.length / 2_000));
+  for (let at = 0; at < body.length; at += step) {
+    const part = body.subarray(at, at + step);
+    const extension = chance.isOneIn(50) ? ";a=b" : "";
+    parts.push(encode(`${part.length.toString(16)}${extension}\r\n`), part, encode("\r\n"));
+  }
+  return joined([...parts, encode("0\r\n\r\n")]);
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+const text = Deno.readTextFileSync(
+  new URL("../data/topology-three-lans.json", import.meta.url),
+);
+const plan = await planDocument(text, defaultImages);
+const names = [...plan.networks, ...plan.containers].map(({ name }) => name)
+  .concat("bridge", "decnet-x", "decnet_t_other_x", "stranger");
+const never = new AbortController().signal;
+const maximumBodyBytes = 2 ** 20;
+/** How many cases go through a socket and a whole beat. */
+const casesForEachBeat = 8;
+
+/** What the engine answers, from its bytes to what is told of it. */
+export async function open(folder: string): Promise<Target> {
+  const socket = new SpeakingSocket(`${folder}/docker.sock`);
+  const storePath = `${folder}/topology.db`;
+  using store = TopologyStore.open(storePath);
+  store.put(plan.topologyId, "0a".repeat(32), text);
+  const agent = new Agent({
+    ...{ agentVersion: "1.2.3", hostUuid: null, master: null, agentDirectory: "/nonexistent" },
+    ...{ storePath, sockets: [socket.path], images: defaultImages },
+    networkPrefixes: ["decnet_t_"],
+    containerPrefixes: ["decnet-", "decnet_t_"],
+  });
+  return await Promise.resolve({
+    run: async (chance) => {
+      const answers = listTexts(names, chance).map((it) => answerBytes(it, chance));
+      if (!chance.isOneIn(casesForEachBeat)) return await readLists(joined(answers), chance);
+      socket.words = joined(answers);
+      return checkBeat(await agent.beat(never));
+    },
+    [Symbol.asyncDispose]: async () => {
+      agent.close();
+      await socket[Symbol.asyncDispose]();
+    },
+  });
+}
+
+/** Reads both lists from a stream that comes in pieces, and compares them with a plan. */
+async function readLists(bytes: Uint8Array, chance: Chance): Promise<string> {
+  const piece = chance.pick([1 << 20, 4_096, 100, bytes.length > 20_000 ? 999 : 1]);
+  let at = 0;
+  const reader = new ResponseReader((into) => {
+    const part = bytes.subarray(at, at + Math.min(piece, into.length));
+    into.set(part);
+    at += part.length;
+    return Promise.resolve(part.length || null);
+  }, maximumBodyBytes);
+  try {
+    const [first, second] = [await reader.next(), await reader.next()];
+    for (const { body } of [first, second]) assert.ok(body.length <= maximumBodyBytes);
+    const networks = readNetworks(parseAnswer(first, "GET /networks"));
+    const containers = readContainers(parseAnswer(second, "GET /containers/json"));
+    const inventory = { networks, containers };
+    findDrift(null, inventory);
+    findChanges(plan, inventory, {
+      imageIds: new Map(),
+      hostAddresses: addressesOutside(networks, [{ interface: "eth0", address: 1 }]),
+    });
+    findRemovals({ topologyId: plan.topologyId, plan, wasApplied: true }, inventory);
+    return findDrift(plan, inventory).state;
+  } catch (error) {
+    const isOurs = error instanceof TypeError && /: not a/.test(error.message);
+    if (!isOurs) checkError(error, ["Error", "EngineError"]);
+    return isOurs ? "another shape" : "an error";
+  }
+}
+
+/** Whatever the engine says, what is told of it is whole, short and printable. */
+function checkBeat(beat: Beat): string {
+  const { stock: { observed, drift }, body } = beat;
+  if ("error" in observed) {
+    assert.ok(observed.error.length <= 200, "observed.error is too long");
+    assert.ok(observed.error.isWellFormed() && observed.error !== "");
+    assert.equal(drift.state, "unknown");
+  } else {
+    for (const list of [observed.bridges, observed.containers]) {
+      assert.equal(new Set(list).size, list.length);
+    }
+  }
+  assert.deepEqual(JSON.parse(JSON.stringify(body)), body);
+  const findings = findingsOf(beat);
+  checkMessage(onceText(beat, findings));
+  for (const line of stateText(beat).split("\n").slice(0, -1)) checkMessage(line);
+  const log = createLog((line) => checkMessage(line.replace(/\n$/, "")));
+  new Diary(log).note(beat);
+  describeDrift(drift);
+  return "error" in observed ? "beat: no answer" : `beat: ${drift.state}`;
+}

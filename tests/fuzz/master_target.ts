@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import type { AddressInfo } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import { nextDelayMs } from "../../agent/schedule.ts";
+import { refusal, wantsBackoff } from "../../agent/sender.ts";
+import { createLog } from "../../host/log.ts";
+import { type MasterReply, parseRetryAfter } from "../../master/client.ts";
+import type { Authority } from "../support/certificates.ts";
+import { authority, TestClient } from "../support/master_setup.ts";
+import { checkError, checkMessage } from "./oracles.ts";
+import { type Chance, hostileText, joined, mutateBytes } from "./random.ts";
+import type { Target } from "./target.ts";
+
+/** Stands at the master's place, and says what it is told to whoever has sent a beat, then closes. */
+export class SpeakingMaster {
+  /** What the next one is told. */
+  words: Uint8Array = new Uint8Array();
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    server.on("secureConnection", (socket: TLSSocket) => this.#serve(socket));
+    server.on("tlsClientError", () => {});
+  }
+
+  static async start(authority: Authority): Promise<SpeakingMaster> {
+    const { certificatePem: cert, keyPem: key } = await authority.issue({
+      commonName: "the master",
+      dnsNames: ["master.test"],
+      ipAddresses: ["127.0.0.1"],
+      usage: "server",
+    });
+    const server = createServer({ ca: authority.certificatePem, cert, key, requestCert: true });
+    const master = new SpeakingMaster(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return master;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async stop(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #serve(socket: TLSSocket): void {
+    socket.on("error", () => {});
+    let heard = "";
+    socket.on("data", (part: Uint8Array) => {
+      heard += new TextDecoder("latin1").decode(part);
+      if (heard.includes("\r\n\r\n{}")) socket.end(this.words);
+    });
+  }
+}
+
+const numbers = [
+  ..."0 1 5 3600 -1 +5 1.5 1e3 0x10 ٣ Infinity NaN 007 5;q=1".split(" "),
+  "9".repeat(400),
+]
+  .concat(" 5", "5 ", "5, 5", "");
+const dates = [
+  "Sun, 22 Nov 2026 21:00:00 GMT",
+  "Sunday, 22-Nov-26 21:00:00 GMT",
+  "Sun Nov 22 21:00:00 2026",
+  "Fri, 31 Dec 9999 23:59:59 GMT",
+  "Thu, 01 Jan 1970 00:00:00 GMT",
+  "Wed, 32 Foo 20266 99:99:99 GMT",
+  "2026-11-22T21:00:00Z",
+  "Mon",
+  "Dec 1 -271821",
+  "Jan 1 275761",
+];
+const tokens = [
+  ..."HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|\r\n|\n|0\r\n\r\n|Connection: close\r\n|\0|:"
+    .split("|"),
+  ..."Content-Length: 7\r\n|Content-Length: -1\r\n|Transfer-Encoding: chunked\r\n|ffffffffffffffff\r\n"
+    .split("|"),
+  ..."Upgrade: websocket\r\n|HTTP/1.1 101 Switching\r\n\r\n|HTTP/1.1 103 Early\r\n\r\n|Trailer: x\r\n"
+    .split("|"),
+];
+
+/** A value for `Retry-After`. */
+export function retryAfter(chance: Chance): string {
+  return chance.any(
+    () => chance.pick(numbers),
+    () => chance.pick(dates),
+    () => String(chance.below(2 ** 32)),
+    () => hostileText(chance),
+    () => chance.pick(["Mon ", "A", "1", "(", " "]).repeat(chance.few(5_000)),
+  );
+}
+
+/** Why a beat is not accepted, as a master or somebody else would say it. */
+export function refusalText(chance: Chance): string {
+  return chance.any(
+    () => JSON.stringify({ detail: hostileText(chance) }),
+    () => hostileText(chance),
+    () => `<html>${"<b>x</b>\n".repeat(chance.few(9_000))}`,
+    () => chance.pick(["\0", " ", "\n", "😀", "\ud800"]).repeat(chance.few(9_000)),
+  );
+}
+
+/** An answer as it comes over the wire; the connection is closed after it. */
+export function masterBytes(chance: Chance): Uint8Array<ArrayBuffer> {
+  const rarely = chance.pick([3, 1_000]);
+  const status = chance.pick(["204 No Content", "200 OK", "403 x", "404 x", "422 x", "429 x"]
+    .concat("500 x", "503 x", "302 Found", "304 x", "100 Go", "101 x", "600 x", "99 x", "1000 x"));
+  const body = encode(chance.isOneIn(200) ? "x".repeat(200_000) : refusalText(chance));
+  const fields = chance.times(chance.few(chance.isOneIn(50) ? 900 : 4), () =>
+    chance.any(
+      () => `Retry-After: ${retryAfter(chance).replace(/[^\x20-\x7e]/g, "")}\r\n`,
+      () => `X: ${"y".repeat(chance.few(9_000))}\r\n`,
+      () => "Content-Type: application/json\r\n",
+      () => chance.isOneIn(rarely) ? hostileText(chance) : "",
+    ));
+  const length = chance.isOneIn(rarely) ? chance.below(100_000) : body.length;
+  const framing = chance.any(
+    () => [encode(`Content-Length: ${length}\r\n\r\n`), body],
+    () => [
+      encode(`Transfer-Encoding: chunked\r\n\r\n${length.toString(16)}\r\n`),
+      body,
+      encode("\r\n0\r\n\r\n"),
+    ],
+    () => [encode("\r\n"), body],
+  );
+  const bytes = joined([encode(`HTTP/1.1 ${status}\r\n${fields.join("")}`), ...framing]);
+  if (!chance.isOneIn(rarely)) return bytes;
+  return mutateBytes(bytes, chance, { faults: 1 + chance.few(6), tokens });
+}
+
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+const now = Date.UTC(2026, 10, 22);
+/** How many cases go through TLS; a handshake takes long. */
+const casesForEachConnection = 4;
+const timeoutMs = 900;
+
+/** What the master answers, from its bytes to what the agent makes of it. */
+export async function open(): Promise<Target> {
+  const master = await SpeakingMaster.start(authority);
+  const client = await TestClient.to(master);
+  return {
+    run: async (chance) => {
+      if (!chance.isOneIn(casesForEachConnection)) {
+        return checkReply({
+          status: chance.pick([200, 204, 302, 400, 403, 404, 422, 429, 500, 503]),
+          retryAfter: chance.isOneIn(4) ? null : retryAfter(chance),
+          text: refusalText(chance).slice(0, 200).toWellFormed(),
+        }, chance);
+      }
+      master.words = masterBytes(chance);
+      try {
+        return `TLS: ${checkReply(await client.post({ timeoutMs }), chance)}`;
+      } catch (error) {
+        checkError(error, ["Error"]);
+        assert.match(error.message, /^Cannot reach the master at /);
+        assert.doesNotMatch(
+          error.message,
+          /within/,
+          "the connection was closed, and not seen to be",
+        );
+        checkMessage(error.message, 1_000);
+        return "TLS: no answer";
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      client[Symbol.dispose]();
+      await master.stop();
+    },
+  };
+}
+
+/** Sees that a reply is told in one short line, and is waited for neither too long nor too short. */
+function checkReply(reply: MasterReply, chance: Chance): string {
+  assert.ok(Number.isInteger(reply.status) && reply.status >= 0, `status ${reply.status}`);
+  assert.ok(reply.text.length <= 200 && reply.text.isWellFormed());
+  const error = refusal(reply);
+  const retryAfterMs = parseRetryAfter(reply.retryAfter, now);
+  if (retryAfterMs !== null) assert.ok(retryAfterMs >= 0, `Retry-After: ${reply.retryAfter}`);
+  const delivery = { result: error === null ? "delivered" : "rejected", url: "https://m" } as const;
+  const times = { httpStatus: reply.status, latencyMs: 1, retryAfterMs };
+  const failures = wantsBackoff({ ...delivery, ...times, error }) ? chance.below(40) : 0;
+  const history = { intervalMs: 30_000, failures, retryAfterMs };
+  const delayMs = nextDelayMs(history, chance.random());
+  assert.ok(delayMs >= 5_000 && delayMs <= 3_600_000, `the next beat in ${delayMs} ms`);
+  if (error === null) return "accepted";
+  assert.ok(error.length <= 350, `an error of ${error.length} characters`);
+  createLog((line) => checkMessage(line.replace(/\n$/, "")))("warn", error);
+  return "refused";
+}

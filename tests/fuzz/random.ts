@@ -1,0 +1,389 @@
+import { type Random, randomDocument, seededRandom } from "./random_document.ts";
+
+/** The choices of one case: the same seed and number give the same ones, whatever ran before. */
+export class Chance {
+  readonly random: Random;
+
+  constructor(seed: number, caseNumber: number) {
+    this.random = seededRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(caseNumber + 1, 0x85ebca6b));
+  }
+
+  /** A whole number from 0 to `limit`, which is not reached. */
+  below(limit: number): number {
+    return Math.floor(this.random() * limit);
+  }
+
+  isOneIn(count: number): boolean {
+    return this.below(count) === 0;
+  }
+
+  pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)]!;
+  }
+
+  /** What one of these makes. */
+  any<T>(...makers: readonly (() => T)[]): T {
+    return this.pick(makers)();
+  }
+
+  /** A list of what `make` makes. */
+  times<T>(count: number, make: (index: number) => T): T[] {
+    return Array.from({ length: count }, (_, index) => make(index));
+  }
+
+  /** A small number, at times a larger one; never over `limit`. */
+  few(limit: number): number {
+    return Math.min(limit, this.pick([0, 1, 1, 2, 2, 3, 5, 8, this.below(limit + 1)]));
+  }
+
+  /** So many random bytes. */
+  bytes(count: number): Uint8Array<ArrayBuffer> {
+    return Uint8Array.from({ length: count }, () => this.below(256));
+  }
+}
+
+/** Characters that steer a terminal, end a line, or are no characters at all. */
+const oddCharacters = [
+  ..."\0\x01\x07\b\t\n\v\f\r\x1b\x1f\x7f\x80\x85\x9b\xa0\xad",
+  ..."\u061c\u200b\u200e\u202e\u2028\u2029\u2066\ufeff\ufffd\uffff\u0130\u212a\ufb01",
+  "\ud800",
+  "\udc00",
+  "\ud83d\ude00",
+  "e\u0301",
+];
+
+const pathTricks = [
+  ..."../../etc/passwd|/|//|.|..|a/../b|%2e%2e%2f|..%2f|a%00b|a?b=c|a#b|a b|a+b|~root".split("|"),
+  ..."/var/run/docker.sock|\\\\host\\x|C:\\|file:///etc/shadow|unix:///x|http://a/|-rf|--help"
+    .split(
+      "|",
+    ),
+  ..."$(id)|`id`|;id|{service}|%s%n|'|\"|<script>|*|?|[a|a]|a:b:c|a@b@c|__proto__|constructor"
+    .split(
+      "|",
+    ),
+  ..."hasOwnProperty|toString|null|true|0|-0|1e999|NaN|container:x|host|none|bridge|default".split(
+    "|",
+  ),
+];
+
+const names = [
+  ..."a b|a/b|a:b|a@b|a\nb|a\0b|a%20b|aéb|a,b|a=b|a\\b|a$b|a\u2028b".split("|"),
+  ..."a A 0 a.b a-b a_b a- a. a_ -a .a _a A.B lan-00 LAN-00 decky-001 web web-ssh ssh".split(" "),
+  "",
+  " ",
+  "a".repeat(62),
+  "a".repeat(63),
+  "a".repeat(64),
+  "a".repeat(300),
+];
+
+const addresses = [
+  ..."0.0.0.0 255.255.255.255 127.0.0.1 169.254.169.254 224.0.0.1 10.0.0.0 10.0.0.1 10.0.0.2".split(
+    " ",
+  ),
+  ..."10.0.0.255 010.0.0.2 0x0a.0.0.2 10.0.2 167772162 10.0.0.256 10.0.0.-1 10.0.0.2/24 ::1".split(
+    " ",
+  ),
+  ..."::ffff:10.0.0.2 10.0.0.2. .10.0.0.2 10..0.2 1e1.0.0.2 ١٠.0.0.2 10.0.0.2%eth0 [::1]".split(
+    " ",
+  ),
+  " 10.0.0.2",
+  "10.0.0.2\n",
+];
+
+const subnets = [
+  ..."0.0.0.0/0 10.0.0.0/8 10.0.0.0/7 10.0.0.0/30 10.0.0.0/31 10.0.0.0/32 10.0.0.0/33".split(" "),
+  ..."10.0.0.1/24 10.0.0.0/024 10.0.0.0/+24 10.0.0.0/24/24 10.0.0.0/ /24 10.0.0.0 127.0.0.0/8"
+    .split(
+      " ",
+    ),
+  ..."169.254.0.0/16 224.0.0.0/24 240.0.0.0/8 0.0.0.0/8 fd00::/64 10.0.0.0/1e1 10.0.0.0/-1".split(
+    " ",
+  ),
+  ..."172.17.0.0/16 192.168.0.0/16 198.18.0.0/15 255.255.255.0/24 10.0.0.0/255.255.255.0".split(
+    " ",
+  ),
+];
+
+const digest = `sha256:${"0a".repeat(32)}`;
+const images = [
+  ..."ssh ssh:1 a/b/c:d localhost/a localhost:5000/a:1 host.example:443/a/b reg:5000/x -x x- a..b"
+    .split(
+      " ",
+    ),
+  ..."a/../../b a//b /a a/ a:b:c a:.b a:-b a@sha256:00 A/b a/B a__b a___b a--b a.-b a_.b .a _a"
+    .split(
+      " ",
+    ),
+  ..."--privileged -v/:/host a?fromSrc=- a/json?x=y a%2f..%2fb a#b a\\b a:latest@sha1:00 a,b a=b"
+    .split(" "),
+  `a@${digest}`,
+  `a:1@${digest}`,
+  digest,
+  digest.toUpperCase(),
+  `${digest}0`,
+  `x/${"a".repeat(253)}`,
+  `x/${"a".repeat(254)}`,
+  `a:${"b".repeat(128)}`,
+  `a:${"b".repeat(129)}`,
+  "a--".repeat(80),
+  "a b",
+  "a\nb",
+  "",
+];
+
+const ids = [
+  "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+  "7c9e6679",
+  "7c9e6679........",
+  "a",
+  "a_______",
+  "12345678-",
+  "a".repeat(64),
+  "a".repeat(65),
+  "",
+];
+
+/** What a text of a document stands for. */
+export type TextKind = "name" | "id" | "address" | "subnet" | "image" | "any";
+
+const byKind: Readonly<Record<TextKind, readonly string[]>> = {
+  name: names,
+  id: ids,
+  address: addresses,
+  subnet: subnets,
+  image: images,
+  any: ["", "x"],
+};
+
+/** A text that may have been meant to do harm, at the place of one of this kind. */
+export function hostileText(chance: Chance, kind: TextKind = "any"): string {
+  const special = byKind[kind];
+  return chance.any(
+    () => chance.pick(special),
+    () => chance.pick(special),
+    () => chance.pick(pathTricks),
+    () => chance.pick(Object.values(byKind).flat()),
+    () => randomText(chance),
+    () => spoilt(chance.pick(special), chance),
+    () => spoilt(chance.pick(special), chance),
+    () => chance.pick(["a", "..", "-", "\0", "\ud800", "é", " "]).repeat(chance.few(3_000)),
+  );
+}
+
+/** A text with a character too many, too few, or in another case. */
+export function spoilt(text: string, chance: Chance): string {
+  const at = chance.below(text.length + 1);
+  return chance.any(
+    () => text.slice(0, at) + chance.pick(oddCharacters) + text.slice(at),
+    () => text.slice(0, at) + chance.pick([..." ./:@-_%?#\\\"' {}"]) + text.slice(at),
+    () => text.slice(0, at) + text.slice(at + 1),
+    () => text.slice(0, at),
+    () => text + text,
+    () => text.toUpperCase(),
+    () => text + chance.pick(pathTricks),
+  );
+}
+
+/** Characters of any kind. */
+export function randomText(chance: Chance): string {
+  return chance.times(chance.few(40), () =>
+    chance.any(
+      () => chance.pick(oddCharacters),
+      () => String.fromCharCode(chance.below(0x10000)),
+      () => String.fromCharCode(0x20 + chance.below(0x5f)),
+      () => String.fromCharCode(0x20 + chance.below(0x5f)),
+    )).join("");
+}
+
+const oddBytes = [0x00, 0x09, 0x0a, 0x0d, 0x20, 0x22, 0x2c, 0x3a, 0x5b, 0x5c, 0x7b, 0x7f, 0x80]
+  .concat(0xc0, 0xed, 0xff);
+
+/** The bytes with up to so many faults in them; `tokens` are put in now and then. */
+export function mutateBytes(
+  bytes: Uint8Array<ArrayBuffer>,
+  chance: Chance,
+  { faults, tokens = [] }: { faults: number; tokens?: readonly string[] },
+): Uint8Array<ArrayBuffer> {
+  let result = bytes;
+  for (let count = 0; count < faults; count++) {
+    const at = chance.below(result.length + 1);
+    const length = Math.min(chance.few(64), result.length - at);
+    const splice = (removed: number, put: Uint8Array<ArrayBuffer>) =>
+      joined([result.subarray(0, at), put, result.subarray(at + removed)]);
+    result = chance.any(
+      () => splice(1, Uint8Array.of(chance.below(256))),
+      () => splice(1, Uint8Array.of((result[at] ?? 0) ^ (1 << chance.below(8)))),
+      () => splice(chance.below(2), Uint8Array.of(chance.pick(oddBytes))),
+      () => splice(length, new Uint8Array()),
+      () => splice(0, result.slice(at, at + length)),
+      () => splice(0, chance.bytes(chance.few(16))),
+      () => chance.isOneIn(4) ? result.slice(0, at) : result,
+      () =>
+        tokens.length > 0
+          ? splice(chance.below(2) * length, new TextEncoder().encode(chance.pick(tokens)))
+          : result,
+    );
+  }
+  return result;
+}
+
+/** Several pieces as one. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/**
+ * JSON as it can be written, not only as it can be read: keys may stand twice, and a leaf is any
+ * text, also of what is no JSON.
+ */
+export type Tree = Leaf | List | Members;
+
+/** Text that is written as it is. */
+export interface Leaf {
+  raw: string;
+}
+/** A list. */
+export interface List {
+  items: Tree[];
+}
+/** An object; the keys are written as they are, with their quotes. */
+export interface Members {
+  members: [key: string, value: Tree][];
+}
+
+/** The tree of a value that `JSON.parse` could have made. */
+export function treeOf(value: unknown): Tree {
+  if (Array.isArray(value)) return { items: value.map(treeOf) };
+  if (typeof value !== "object" || value === null) return { raw: JSON.stringify(value) };
+  const members = Object.entries(value);
+  return { members: members.map(([key, item]) => [JSON.stringify(key), treeOf(item)]) };
+}
+
+/** The text of a tree. */
+export function write(tree: Tree): string {
+  if ("raw" in tree) return tree.raw;
+  if ("items" in tree) return `[${tree.items.map(write).join(",")}]`;
+  return `{${tree.members.map(([key, value]) => `${key}:${write(value)}`).join(",")}}`;
+}
+
+/** A place in a tree that holds another tree, and what the place is called. */
+export interface Slot {
+  readonly key: string;
+  readonly value: Tree;
+  replace(value: Tree): void;
+  remove(): void;
+  /** Puts it there once more. */
+  repeat(): void;
+  /** Gives it another key, where it has one. */
+  rename(key: string): void;
+}
+
+/** Every place in a tree, the inner ones after the outer ones. */
+export function slotsOf(tree: Tree): Slot[] {
+  const slots: Slot[] = [];
+  const visit = (it: Tree) => {
+    if ("raw" in it) return;
+    const list: (Tree | [string, Tree])[] = "items" in it ? it.items : it.members;
+    list.forEach((entry, index) => {
+      const [key, value] = Array.isArray(entry) ? entry : ["", entry];
+      const put = (key: string, value: Tree) =>
+        Array.isArray(entry) ? [key, value] as const : value;
+      slots.push({
+        key,
+        value,
+        replace: (other) => list[index] = put(key, other) as typeof entry,
+        remove: () => list.splice(list.indexOf(entry), 1),
+        repeat: () => list.push(put(key, value) as typeof entry),
+        rename: (other) => list[index] = put(other, value) as typeof entry,
+      });
+      visit(value);
+    });
+  };
+  visit(tree);
+  return slots;
+}
+
+const numbers = [
+  ..."0 -0 -1 1 1.0 1e5 1e999 -1e999 1e-999 0.1 9007199254740993 4294967296 2147483648".split(" "),
+  "1".repeat(400),
+  `0.${"1".repeat(400)}`,
+];
+/** What is no JSON, or only nearly so. */
+const brokenTokens = [
+  ...'NaN Infinity undefined 01 .5 1. +1 0x10 \'a\' {a:1} [1,] {,} // /**/ nul True "\\u12" "\\x"'
+    .split(" "),
+  '"\n"',
+  '"\0"',
+  '"',
+  "",
+];
+const kindByKey: readonly (readonly [pattern: RegExp, kind: TextKind])[] = [
+  [/name|services|^"?$/, "name"],
+  [/subnet/, "subnet"],
+  [/ip|LAN|lan/, "address"],
+  [/image/, "image"],
+  [/id/, "id"],
+];
+
+/** Changes a tree in place, in up to so many ways, keeping it JSON for the most part. */
+export function mutateTree(tree: Tree, chance: Chance, times: number): void {
+  for (let count = 0; count < times; count++) {
+    const slots = slotsOf(tree);
+    if (slots.length === 0) return;
+    const slot = chance.pick(slots);
+    const kind = kindByKey.find(([pattern]) => pattern.test(slot.key))?.[1] ?? "any";
+    chance.any(
+      () => slot.replace(textLeaf(hostileText(chance, kind))),
+      () => slot.replace(textLeaf(hostileText(chance, kind))),
+      () => slot.replace(textLeaf(hostileText(chance, kind))),
+      () => slot.replace(oddValue(chance)),
+      () => slot.replace({ items: [slot.value] }),
+      () => slot.replace({ members: [[oddKey(chance), slot.value]] }),
+      // Written out: a tree that held itself would have no end.
+      () => slot.replace({ raw: write(chance.pick(slots).value) }),
+      () => slot.remove(),
+      () => slot.repeat(),
+      () => slot.rename(chance.any(() => oddKey(chance), () => chance.pick(slots).key)),
+      () => slot.replace(deep(chance, slot.value)),
+      () => slot.replace({ raw: randomDocument(chance.random) }),
+    );
+  }
+}
+
+function textLeaf(text: string): Tree {
+  return { raw: JSON.stringify(text) };
+}
+
+/** A value of another type, or none. */
+function oddValue(chance: Chance): Tree {
+  const raw = chance.any(
+    () => chance.pick(["null", "true", "false", "{}", "[]", '""', "[[]]", "[{}]"]),
+    () => chance.pick(numbers),
+    () => chance.isOneIn(3) ? chance.pick(brokenTokens) : "null",
+    () => `[${chance.times(chance.few(200), () => chance.pick(numbers)).join(",")}]`,
+  );
+  return { raw };
+}
+
+function oddKey(chance: Chance): string {
+  return chance.any(
+    () => JSON.stringify(hostileText(chance)),
+    () => chance.pick(['"__proto__"', '"constructor"', '"\\u0069d"', '"status"', '"version"']),
+    () => `"${chance.below(2 ** 32)}"`,
+  );
+}
+
+/** A value at the bottom of a pit. */
+function deep(chance: Chance, value: Tree): Tree {
+  const depth = chance.pick([1, 10, 240, 250, 256, 257, 300, 5_000]);
+  const [open, close] = chance.pick([["[", "]"], ['{"a":', "}"]] as const);
+  return { raw: open.repeat(depth) + write(value) + close.repeat(chance.isOneIn(9) ? 0 : depth) };
+}

@@ -1,0 +1,233 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { isLocked } from "../../store/file.ts";
+import { openLastingStore, StoreMemory } from "../../store/recovery.ts";
+import type { AppliedTopology } from "../../store/row.ts";
+import { StoreReader } from "../../store/store_reader.ts";
+import { AlreadyApplied, TopologyStore } from "../../store/topology_store.ts";
+import { checkError } from "./oracles.ts";
+import { type Chance, mutateBytes } from "./random.ts";
+import type { Target } from "./target.ts";
+
+const document = '{"deckies":[],"lans":[],"topology":{"id":"A"}}';
+const columns = `topology_id TEXT PRIMARY KEY, applied_version_hash TEXT NOT NULL,
+  hydrated_blob_json TEXT NOT NULL, applied_at INTEGER NOT NULL, last_error TEXT`;
+const loose = "topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error";
+const row = (values: string) => `INSERT INTO applied_topology (${loose}) VALUES (${values});`;
+const good = row(`'A', 'h', '${document}', 1, NULL`);
+const oneRow = "CREATE UNIQUE INDEX applied_topology_one_row ON applied_topology ((1));";
+
+const typed = `CREATE TABLE applied_topology (${columns});`;
+const untyped = `CREATE TABLE applied_topology (${loose});`;
+/** Statements that make a file: ours, the first agent's, and others. */
+const schemas = [
+  "",
+  typed,
+  typed + good,
+  typed + good + oneRow,
+  typed + good + row(`'B', 'h', '{}', 2, 'x'`),
+  typed + row(`'A', '', '{}', 0, 'failed'`) + oneRow,
+  typed + row(`'A', 'h', '${" ".repeat(20_000)}{}', 1, NULL`),
+  untyped + good,
+  untyped + row("NULL, NULL, NULL, NULL, NULL"),
+  untyped + row("1, 2.5, x'00ff', 'soon', 3"),
+  untyped + row("x'41', 'h', '{}', 9e300, x'ff'"),
+  untyped + row("'A', 'h', '{}', 9223372036854775807, NULL"),
+  untyped + row("'A', 'h', '{}', -1, ''"),
+  untyped + row("'', '', '', 0, ''"),
+  untyped + row("printf('%2000s', 'A'), 'h', '{}', 1, printf('%9999s', 'x')"),
+  untyped + row("'A', 'h', zeroblob(100000), 1, NULL"),
+  untyped + row("'A' || char(0) || 'B', 'h', '{', 1, char(10, 27, 0xd800)"),
+  untyped + good.repeat(200),
+  "CREATE TABLE applied_topology (x); INSERT INTO applied_topology VALUES (1);",
+  "CREATE TABLE other (x); INSERT INTO other VALUES (1);",
+  `CREATE TABLE t (${loose}); CREATE VIEW applied_topology AS SELECT * FROM t;`,
+  `CREATE TABLE applied_topology (${columns}) WITHOUT ROWID;${good}`,
+  `CREATE TABLE applied_topology (${columns}, more TEXT NOT NULL DEFAULT 'x');${good}`,
+  `CREATE TABLE applied_topology (${columns}, more TEXT NOT NULL CHECK (more > 9) DEFAULT 1);`,
+  `CREATE TABLE applied_topology (${columns}) STRICT;${good}`,
+  `${typed}${good}CREATE TRIGGER t BEFORE INSERT ON applied_topology
+    BEGIN SELECT RAISE(FAIL, 'no'); END;`,
+  `${typed}CREATE INDEX i ON applied_topology (applied_at DESC, topology_id);${good}`,
+];
+const pragmas = [
+  "",
+  "",
+  "",
+  "PRAGMA encoding = 'UTF-16';",
+  "PRAGMA page_size = 512;",
+  "PRAGMA page_size = 65536;",
+  "PRAGMA auto_vacuum = FULL;",
+  "PRAGMA journal_mode = WAL;",
+  "PRAGMA user_version = 99; PRAGMA application_id = 1;",
+];
+const headerFields = [16, 18, 19, 20, 24, 28, 32, 36, 40, 44, 47, 52, 56, 59, 63, 92, 99, 100, 108];
+
+/** The bytes of a file for each way to make one. */
+export function makeStores(folder: string): Uint8Array<ArrayBuffer>[] {
+  return schemas.flatMap((schema) =>
+    pragmas.slice(2).map((pragma) => {
+      const path = `${folder}/made.db`;
+      const database = new DatabaseSync(path);
+      database.exec(pragma + schema);
+      database.close();
+      const bytes = Deno.readFileSync(path);
+      Deno.removeSync(path);
+      return bytes;
+    })
+  );
+}
+
+/** A file that is damaged, or made by somebody else. */
+export function storeBytes(
+  stores: readonly Uint8Array<ArrayBuffer>[],
+  chance: Chance,
+): Uint8Array<ArrayBuffer> {
+  const store = chance.pick(stores).slice();
+  const page = 512;
+  return chance.any(
+    () => store,
+    () => mutateBytes(store, chance, { faults: 1 + chance.few(8) }),
+    () => flipped(store, chance),
+    () => flipped(store, chance),
+    () => store.slice(0, chance.below(store.length + 1)),
+    () => store.slice(0, page * chance.below(store.length / page + 1)),
+    () => {
+      const [from, to] = [chance.below(store.length / page), chance.below(store.length / page)];
+      store.copyWithin(to * page, from * page, from * page + page);
+      return store;
+    },
+    () => store.fill(chance.pick([0, 0xff]), chance.below(store.length + 1), chance.below(9_999)),
+    () => {
+      if (store.length > 100) store[chance.pick(headerFields)] = chance.below(256);
+      return store;
+    },
+    () => chance.bytes(chance.few(5_000)),
+    () => new TextEncoder().encode("SQLite format 3\0" + "x".repeat(chance.few(5_000))),
+  );
+}
+
+function flipped(store: Uint8Array<ArrayBuffer>, chance: Chance): Uint8Array<ArrayBuffer> {
+  if (store.length === 0) return store;
+  for (let count = 0; count < 1 + chance.few(40); count++) {
+    // What counts most stands at the beginning and at the end of a page.
+    const at = chance.isOneIn(2)
+      ? chance.below(Math.min(store.length, 300))
+      : chance.below(store.length);
+    store[at]! ^= 1 << chance.below(8);
+  }
+  return store;
+}
+
+const never = new AbortController().signal;
+/** A type that does not fit, and what SQLite says; nothing else may be thrown. */
+const expected = ["Error", "TypeError", "AlreadyApplied", "DamagedStore"];
+const neighbours = ["-journal", "-wal", "-shm"];
+
+/** Files at the place of the store. */
+export function open(folder: string): Promise<Target> {
+  const stores = makeStores(folder);
+  let cases = 0;
+  return Promise.resolve({
+    run: async (chance) => {
+      // Each has a folder of its own: whatever else lies beside the file goes with it.
+      const place = `${folder}/${cases++}`;
+      Deno.mkdirSync(place);
+      try {
+        const path = `${place}/topology.db`;
+        Deno.writeFileSync(path, storeBytes(stores, chance));
+        if (chance.isOneIn(8)) {
+          Deno.writeFileSync(path + chance.pick(neighbours), storeBytes(stores, chance));
+        }
+        const whole = Deno.readFileSync(path);
+        const outcomes = [await read(path), write(path, chance)];
+        Deno.writeFileSync(path, whole);
+        return [...outcomes, keep(path)].join("; ");
+      } finally {
+        Deno.removeSync(place, { recursive: true });
+      }
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+}
+
+async function read(path: string): Promise<string> {
+  const reader = new StoreReader(path);
+  try {
+    const first = await reader.current(never);
+    checkRow(first);
+    // Nothing has changed meanwhile.
+    assert.deepEqual(await reader.current(never), first);
+    return first ? "a row" : "no row";
+  } catch (error) {
+    checkFailure(error);
+    return "unreadable";
+  } finally {
+    reader.close();
+  }
+}
+
+/** What a store says that it has kept is what is read from the file. */
+function write(path: string, chance: Chance): string {
+  let store: TopologyStore | undefined;
+  const id = chance.pick(["A", "B"]);
+  try {
+    store = TopologyStore.open(path, { busyTimeoutMs: 0, now: () => 5_000 });
+    store.prepare();
+    const before = store.current();
+    checkRow(before);
+    if (chance.isOneIn(2)) store.recordError(id, "boom", '{"x":1.0}');
+    store.put(id, "h2", '{"x":1.0}');
+    const row = store.current();
+    checkRow(row);
+    store.clear(id);
+    checkRow(store.current());
+    const isKept = row?.topologyId === id && row.versionHash === "h2" && row.lastError === null;
+    return isKept ? "written" : "not kept";
+  } catch (error) {
+    checkFailure(error);
+    return "not writable";
+  } finally {
+    store?.close();
+  }
+}
+
+/** Whatever is at its place, a lasting store keeps a topology: in the file, a new one, or memory. */
+function keep(path: string): string {
+  const memory = new StoreMemory();
+  try {
+    const store = openLastingStore(path, memory);
+    try {
+      const before = store.current();
+      checkRow(before);
+      const id = before?.topologyId ?? "A";
+      store.put(id, "h3", '{"x":1.0}');
+      assert.equal(store.current()?.versionHash, "h3", "what was put is not there");
+      store.clear(id);
+      return before ? "kept, over a row" : "kept";
+    } finally {
+      store.close();
+    }
+  } catch (error) {
+    if (error instanceof AlreadyApplied) return "another is there";
+    if (isLocked(error)) return "locked";
+    throw error;
+  }
+}
+
+function checkRow(row: AppliedTopology | null): void {
+  if (row === null) return;
+  assert.ok(new TextEncoder().encode(row.topologyId).length <= 1_003, "the id is too long");
+  assert.equal(typeof row.versionHash, "string");
+  assert.ok(Number.isSafeInteger(row.appliedAt));
+  assert.equal(typeof row.document, "string");
+  if (row.lastError !== null) assert.ok(row.lastError.length <= 1_000);
+}
+
+function checkFailure(error: unknown): void {
+  // What node:sqlite says of a number past 2 to the 53rd.
+  if (error instanceof RangeError && /too large to be represented/.test(error.message)) return;
+  checkError(error, expected);
+  if (error.name === "TypeError") assert.match(error.message, /^column /);
+  if (error instanceof assert.AssertionError) throw error;
+}

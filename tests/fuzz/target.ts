@@ -1,0 +1,98 @@
+import { Chance } from "./random.ts";
+
+/** A part of the program that is given hostile input, case after case. */
+export interface Target extends AsyncDisposable {
+  /**
+   * Runs one case, which depends on nothing but `chance`, and answers in a word what became of it.
+   * Throws when something happened that must never happen.
+   */
+  run(chance: Chance): Promise<string> | string;
+}
+
+/** What the module of a target exports: it is opened once, in a process and a folder of its own. */
+export interface TargetModule {
+  open(folder: string): Promise<Target>;
+}
+
+/** Which cases to run, and what none of them may exceed. */
+export interface CaseOptions {
+  readonly seed: number;
+  /** The first case. */
+  readonly from: number;
+  /** The case after the last. */
+  readonly to: number;
+  readonly limitMs: number;
+  /** Of the process, in bytes. */
+  readonly limitRss: number;
+  /** Told the number of each case before it is run. */
+  readonly onCase: (caseNumber: number) => void;
+  readonly onFailure: (failure: Failure) => void;
+}
+
+/** A case that showed what must never happen. */
+export interface Failure {
+  readonly caseNumber: number;
+  readonly message: string;
+}
+
+/** What came of the cases. */
+export interface Tally {
+  readonly cases: number;
+  readonly slowestMs: number;
+  readonly slowestCase: number;
+  /** In bytes. */
+  readonly peakRss: number;
+  /** How many cases ended how. */
+  readonly outcomes: Readonly<Record<string, number>>;
+}
+
+/** The memory is looked at after so many cases, and after each that took long. */
+const casesBetweenLooks = 64;
+const longMs = 50;
+/** After so many failures nothing new is to be learnt. */
+const maximumFailures = 10;
+
+/** Runs cases one after the other, in this process. */
+export async function runCases(target: Target, options: CaseOptions): Promise<Tally> {
+  const { seed, from, to, limitMs, limitRss, onCase, onFailure } = options;
+  const outcomes: Record<string, number> = {};
+  let [failures, slowestMs, slowestCase, peakRss, caseNumber] = [0, 0, from, 0, from];
+  const fail = (message: string) => {
+    failures++;
+    onFailure({ caseNumber, message });
+  };
+  const time = async () => {
+    const startedAt = performance.now();
+    const outcome = await target.run(new Chance(seed, caseNumber));
+    return { outcome, ms: performance.now() - startedAt };
+  };
+  for (; caseNumber < to && failures < maximumFailures; caseNumber++) {
+    onCase(caseNumber);
+    try {
+      let { outcome, ms } = await time();
+      // Other programs may have had the processor meanwhile.
+      for (let again = 0; ms > limitMs && again < 3; again++) ms = Math.min(ms, (await time()).ms);
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      if (ms > slowestMs) [slowestMs, slowestCase] = [ms, caseNumber];
+      if (ms > limitMs) fail(`it took ${Math.round(ms)} ms, four times`);
+      const isDue = caseNumber % casesBetweenLooks === 0 || caseNumber === to - 1;
+      if (ms > longMs || isDue) {
+        const rss = memory(limitRss);
+        peakRss = Math.max(peakRss, rss);
+        if (rss > limitRss) fail(`the process takes ${Math.round(rss / 2 ** 20)} MiB`);
+      }
+    } catch (error) {
+      fail(error instanceof Error ? error.stack ?? error.message : `${error}`);
+    }
+  }
+  return { cases: caseNumber - from, slowestMs, slowestCase, peakRss, outcomes };
+}
+
+/** The memory of the process; past the limit only after what is garbage has been collected. */
+function memory(limit: number): number {
+  const { rss } = Deno.memoryUsage();
+  const { gc } = globalThis as { gc?: () => void };
+  if (rss <= limit || !gc) return rss;
+  gc();
+  return Deno.memoryUsage().rss;
+}

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { metricsText } from "../../cli/metrics.ts";
+import { beatWith } from "../support/heartbeat.ts";
+import { readPluginOutput } from "../support/plugin_output.ts";
+import { promtool } from "../support/requirements.ts";
+
+const root = new URL("../../", import.meta.url);
+const read = (path: string) => Deno.readTextFileSync(new URL(path, root));
+const pathOf = (path: string) => new URL(path, root).pathname;
+
+const beats = new Map([["delivered", 1]] as const);
+const loop = { startedAt: 1, lastSuccessAt: 1, beats, isListening: true };
+/** Name, and type, of each metric that there is. */
+const metrics = new Map(
+  [...metricsText(beatWith(), { code: 0, loop }).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
+    .map(([, name, type]) => [name!, type!]),
+);
+
+const alerts = [...read("docs/alerts.yml").matchAll(/- alert: (\w+)/g)].map(([, it]) => it!);
+
+Deno.test({
+  name: `promtool finds nothing wrong with docs/alerts.yml${promtool.suffix}`,
+  ignore: promtool.ignore,
+  fn: async () => {
+    promtool.check();
+    await promtool.run(["check", "rules", pathOf("docs/alerts.yml")]);
+  },
+});
+
+Deno.test({
+  name:
+    `each alert of docs/alerts.yml fires when it is due, and none when all is well${promtool.suffix}`,
+  ignore: promtool.ignore,
+  fn: async () => {
+    promtool.check();
+    assert.ok(alerts.length > 0);
+    await promtool.run(["test", "rules", pathOf("tests/data/alerts-cases.yml")]);
+    const cases = read("tests/data/alerts-cases.yml");
+    for (const name of alerts) assert.ok(cases.includes(`alertname="${name}"`), name);
+  },
+});
+
+Deno.test("docs/monitoring.md lists all alerts, and no others", () => {
+  const listed = read("docs/monitoring.md").matchAll(/^\| `(DecnetAgent\w+)` +\|/gm);
+  assert.deepEqual([...listed].map(([, name]) => name), alerts);
+});
+
+Deno.test("docs/alerts.yml asks for metrics that there are", () => {
+  const asked = new Set(read("docs/alerts.yml").match(/decnet_agent_\w+/g));
+  assert.ok(asked.size > 0);
+  for (const name of asked) assert.ok(metrics.has(name), name);
+});
+
+Deno.test("docs/protocol.md lists all metrics with their types, and no others", () => {
+  const section = read("docs/protocol.md").split(/^## /m).find((it) => it.startsWith("Metrics"))!;
+  const listed = [...section.matchAll(/^\| `(\w+)(?:\{[^`]*\})?` +\| (gauge|counter) +\|/gm)]
+    .map(([, name, type]) => [`decnet_agent_${name}`, type!] as const);
+  assert.deepEqual(new Map(listed), metrics);
+});
+
+const rootTroubleshooting = new URL("../../", import.meta.url);
+/** What is shorter may be anywhere. */
+const leastLength = 8;
+
+/** Where a text is put together when it is said. */
+const joints = /…|; |: |, held by| within|^\d{3}/;
+
+/** All of the shipped code, texts that are written in several parts joined. */
+function shippedCode(): string {
+  const rooms = ["agent", "api", "apply", "cli", "docker", "host", "master", "store", "topology"];
+  const files = rooms.flatMap((room) => sourcesIn(new URL(`${room}/`, rootTroubleshooting)));
+  return files.map((url) => Deno.readTextFileSync(url)).join("\n")
+    .replaceAll(/["`'] \+\s*["`']/g, "").replaceAll(/\s+/g, " ");
+}
+
+function sourcesIn(folder: URL): URL[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return sourcesIn(new URL(`${name}/`, folder));
+    return name.endsWith(".ts") && !name.endsWith("_test.ts") ? [new URL(name, folder)] : [];
+  });
+}
+
+/** The texts of an operator: what is in code in the first cell of each row of a table. */
+function textsOf(markdown: string): string[] {
+  const cells = markdown.split("\n").filter((line) => line.startsWith("| `"))
+    .map((line) => line.split(" | ")[0]!);
+  return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text!));
+}
+
+Deno.test("docs/troubleshooting.md has the texts that the agent says, to the letter", () => {
+  const code = shippedCode();
+  const texts = textsOf(
+    Deno.readTextFileSync(new URL("docs/troubleshooting.md", rootTroubleshooting)),
+  );
+  assert.ok(texts.length > 70, String(texts.length));
+  const parts = texts.flatMap((text) => text.split(joints)).map((part) => part.trim())
+    .filter((part) => part.length >= leastLength);
+  assert.ok(parts.length > 70, String(parts.length));
+  assert.deepEqual(parts.filter((part) => !code.includes(part)), []);
+});
+
+Deno.test("readPluginOutput() takes what the guidelines for plugins allow", () => {
+  const cases: [data: string, figures: [label: string, value: number, unit: string][]][] = [
+    ["", []],
+    ["| a=1", [["a", 1, ""]]],
+    ["|a=1s b=0.5%", [["a", 1, "s"], ["b", 0.5, "%"]]],
+    ["| 'a b'=-1.5ms;1;2;0;3 'it''s'=2c;@1:2;~:5;;", [["a b", -1.5, "ms"], ["it's", 2, "c"]]],
+    ["| /var=1MB;;;0", [["/var", 1, "MB"]]],
+  ];
+  for (const [data, figures] of cases) {
+    const output = readPluginOutput(`X OK - fine ${data}\n`);
+    assert.deepEqual(output.text, "fine");
+    assert.deepEqual(output.figures.map(({ label, value, unit }) => [label, value, unit]), figures);
+  }
+});
+
+Deno.test("readPluginOutput() refuses what they do not allow", () => {
+  const refused = [
+    "X OK - fine",
+    "X OK - a\nb\n",
+    "X OK - a | a=1 | b=1\n",
+    "X FINE - a\n",
+    "OK - a\n",
+    "X OK - a\tb\n",
+    ...[
+      "a",
+      "a=",
+      "=1",
+      "a =1",
+      "a=1 s",
+      "a=1,5s",
+      "a=1min",
+      "a=1;;;;;",
+      "a=1;x",
+      "a=1 a=2",
+      "'a=1",
+    ]
+      .concat(
+        "a=1e3",
+        "a=NaN",
+        "'a'b=1",
+        "a=1;2;3;4;5;6",
+        `${"x".repeat(20)}=1 ${"x".repeat(19)}=1`,
+      )
+      .map((data) => `X OK - fine | ${data}\n`),
+    `X OK - ${"x".repeat(5000)}\n`,
+  ];
+  for (const printed of refused) assert.throws(() => readPluginOutput(printed), Error, printed);
+});

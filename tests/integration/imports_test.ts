@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+
+const root = new URL("../../", import.meta.url);
+
+/** The files that are loaded with `entry`, those imported later left out; from the root. */
+async function loadedWith(entry: string): Promise<string[]> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", entry],
+    cwd: root,
+  }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as {
+    modules: {
+      specifier: string;
+      dependencies?: { code?: { specifier: string }; isDynamic?: boolean }[];
+    }[];
+  };
+  const found = new Map(modules.map((module) => [module.specifier, module]));
+  const loaded = new Set<string>();
+  const waiting = [new URL(entry, root).href];
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    if (loaded.has(at)) continue;
+    loaded.add(at);
+    for (const { code, isDynamic } of found.get(at)?.dependencies ?? []) {
+      if (code && !isDynamic) waiting.push(code.specifier);
+    }
+  }
+  return [...loaded].map((it) => it.replace(root.href, "")).sort();
+}
+
+Deno.test("a check of a host without a master loads nothing of the loop, an apply, the master or the doctor", async () => {
+  const loaded = await loadedWith("main.ts");
+  assert.ok(loaded.includes("agent/snapshot.ts") && loaded.includes("docker/observe.ts"));
+  const foreign =
+    /^(api|apply|doctor|master|packaging)\/|^agent\/(sender|watch|loop)|^cli\/(main|daemon|state|apply|doctor)|events/;
+  assert.deepEqual(loaded.filter((it) => foreign.test(it)), []);
+  assert.deepEqual(loaded.filter((it) => it.startsWith("node:")), ["node:sqlite"]);
+});

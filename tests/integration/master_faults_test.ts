@@ -1,0 +1,287 @@
+import assert from "node:assert/strict";
+import { runLoop } from "../../agent/loop.ts";
+import { createLog } from "../../host/log.ts";
+import { AgentSetup } from "../support/agent_setup.ts";
+import { type IssueOptions, writeAgentDirectory } from "../support/certificates.ts";
+import { TemporaryFolder } from "../support/environment.ts";
+import { assertOvercome, FaultyHost, type MasterFault } from "../support/master_faults.ts";
+import { authority, rogueAuthority, startMaster } from "../support/master_setup.ts";
+import type { TlsMaster } from "../support/tls_master.ts";
+
+const server: IssueOptions = {
+  commonName: "the master",
+  dnsNames: ["master.test"],
+  ipAddresses: ["127.0.0.1"],
+  usage: "server",
+};
+const fromNow = (minutes: number) => new Date(Date.now() + minutes * 60_000);
+const time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ";
+const unreachable = "Cannot reach the master at 127\\.0\\.0\\.1:\\d+: ";
+const says = (words: string) => new RegExp(unreachable + words);
+
+const faults: MasterFault[] = [
+  {
+    what: "a master that is down",
+    strike: ({ master }) => master.stop(),
+    result: "unreachable",
+    says: says("nobody listens there; start it, or see swarmctl-port"),
+  },
+  {
+    what: "a port that speaks no TLS",
+    strike: async ({ master, port }) => {
+      await master.stop();
+      const web = Deno.serve(
+        { hostname: "127.0.0.1", port, onListen: () => {} },
+        () => new Response(),
+      );
+      return () => web.shutdown();
+    },
+    result: "unreachable",
+    says: says("it does not speak TLS there; swarmctl-port tells the port"),
+  },
+  {
+    what: "a master that cuts the connection instead of answering",
+    strike: ({ master }) => {
+      master.answer = { kind: "reset" };
+      return Promise.resolve();
+    },
+    result: "unreachable",
+    says: says("it closed the connection before it answered; it may not accept worker\\.crt"),
+  },
+  {
+    what: "a master whose certificate has expired",
+    strike: async (host) => {
+      const validity = { notBefore: fromNow(-90), notAfter: fromNow(-1) };
+      await host.replaceMaster(await authority.issue({ ...server, ...validity }));
+    },
+    result: "unreachable",
+    says: says(
+      `its certificate has expired: it is valid from ${time} to ${time}, and this host's clock ` +
+        `says ${time}; renew it, or set the clock that is wrong`,
+    ),
+  },
+  {
+    what: "a master whose certificate is not valid yet, as when the clock of this host is slow",
+    strike: async (host) => {
+      const validity = { notBefore: fromNow(1), notAfter: fromNow(90) };
+      await host.replaceMaster(await authority.issue({ ...server, ...validity }));
+    },
+    result: "unreachable",
+    says: says(
+      `its certificate is not valid yet: it is valid from ${time} to ${time}, and this host's ` +
+        `clock says ${time}; set the clock that is wrong`,
+    ),
+  },
+  {
+    what: "a master of another name",
+    strike: async (host) => {
+      await host.replaceMaster(await authority.issue({ ...server, dnsNames: ["other.test"] }));
+    },
+    result: "unreachable",
+    says: says(
+      "its certificate does not bear the name master\\.test, but DNS:other\\.test, " +
+        "IP Address:127\\.0\\.0\\.1; master-name tells the name",
+    ),
+  },
+  {
+    what: "a master of an authority that is not in ca.crt",
+    strike: async (host) => {
+      await host.replaceMaster(await rogueAuthority.issue({ ...server }));
+    },
+    result: "unreachable",
+    says: says(
+      'its certificate is not signed by ca\\.crt: it bears the name "the master", and as its ' +
+        'issuer "test authority"; ca\\.crt must hold the certificate of the master\'s authority',
+    ),
+  },
+  {
+    what: "a master with another certificate than the pinned one",
+    strike: async (host) => {
+      await host.replaceMaster(await authority.issue({ ...server }));
+    },
+    result: "unreachable",
+    says: says(
+      "its certificate is not the pinned one, but has the fingerprint [0-9a-f]{64}; master-fingerprint tells the pinned one",
+    ),
+  },
+  ...[301, 302, 303, 307, 308].map((status): MasterFault => ({
+    what: `a master that answers ${status} and names another one`,
+    strike: async ({ master }) => {
+      const elsewhere = await startMaster();
+      let connections = 0;
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const accepting = (async () => {
+        for await (const connection of listener) {
+          connections++;
+          connection.close();
+        }
+      })();
+      const { port } = listener.addr as Deno.NetAddr;
+      // By turns to one that would take the beat and one that sees every connection.
+      master.answer = (beat) => ({
+        status,
+        headers: {
+          location: `https://127.0.0.1:${beat % 2 ? port : elsewhere.port}/swarm/heartbeat`,
+        },
+      });
+      return async () => {
+        listener.close();
+        await accepting;
+        await elsewhere.stop();
+        assert.equal(connections + elsewhere.connectionCount, 0);
+        assert.ok(master.beatCount >= 4);
+      };
+    },
+    result: "rejected",
+    says: new RegExp(`the master answered ${status}: redirects are not followed`),
+  })),
+];
+
+for (const fault of faults) {
+  Deno.test(`the agent tells of and outlives ${fault.what}`, () => assertOvercome(fault));
+}
+
+/** What the master does at a beat: it answers, has a fault of its own, cuts off, or is down. */
+type Turn = "well" | "busy" | "cut" | "down";
+
+interface Course {
+  /** The time before each beat but the first, in milliseconds. */
+  readonly waitsMs: number[];
+  readonly results: string[];
+  /** The failures that the log has counted; 0 for each return. */
+  readonly written: number[];
+}
+
+async function flap(turns: readonly Turn[]): Promise<Course> {
+  await using setup = await AgentSetup.create();
+  const host = new FaultyHost(setup, setup.master);
+  await host.heal();
+  const agent = setup.newAgent();
+  const course: Course = { waitsMs: [], results: [], written: [] };
+  let next = 0;
+  let isDown = false;
+  try {
+    await runLoop(agent, new AbortController().signal, {
+      intervalMs: 30_000,
+      log: createLog((line) => {
+        const [, level, failures] = line.match(/^level=(\w+) .* failures=(\d+)\n$/)!;
+        course.written.push(level === "info" ? 0 : Number(failures));
+      }),
+      onBeat: ({ delivery }) => course.results.push(delivery.result),
+      random: () => 0.5,
+      wait: async (ms) => {
+        if (next > 0) course.waitsMs.push(ms);
+        const turn = turns[next++];
+        if (turn === "down" && !isDown) await host.master.stop();
+        if (turn !== "down" && isDown) await host.heal();
+        isDown = turn === "down";
+        host.master.answer = turn === "busy"
+          ? { status: 503 }
+          : turn === "cut"
+          ? { kind: "reset" }
+          : { status: 204 };
+        return turn !== undefined;
+      },
+    });
+  } finally {
+    agent.close();
+    await host.master.stop();
+  }
+  return course;
+}
+
+Deno.test("the agent tells each failure and each return of a master that comes and goes, once", async () => {
+  const turns: Turn[] = ["busy", "well", "cut", "well", "down", "well", "well", "cut", "well"];
+  const { waitsMs, results, written } = await flap(turns);
+  const expected = { well: "delivered", busy: "rejected", cut: "unreachable", down: "unreachable" };
+  assert.deepEqual(results, turns.map((turn) => expected[turn]));
+  assert.deepEqual(written, [1, 0, 1, 0, 1, 0, 1, 0]);
+  // After one failure in a row it comes back sooner than usual, and not at once.
+  for (const [index, turn] of turns.entries()) {
+    const ms = waitsMs[index]!;
+    if (turn === "well") assert.ok(ms > 20_000 && ms <= 30_000, String(ms));
+    else assert.equal(ms, 7_500);
+  }
+});
+
+Deno.test("the agent writes ever less of a master that mostly fails, and backs off up to 5 min", async () => {
+  const down: Turn[] = Array(9).fill("down");
+  const { waitsMs, written } = await flap([...down, "well", "cut", "busy", "down", "well"]);
+  assert.deepEqual(written, [1, 2, 4, 8, 0, 1, 2, 0]);
+  assert.deepEqual(
+    waitsMs.slice(0, 9),
+    [7.5, 12.5, 22.5, 42.5, 82.5, 152.5, 152.5, 152.5, 152.5].map((s) => s * 1_000),
+  );
+  assert.deepEqual(waitsMs.slice(10, 13), [7_500, 12_500, 22_500]);
+});
+
+const root = new URL("../../", import.meta.url).pathname;
+
+/** Checks once, from source, with the permissions and in the environment of a real run. */
+async function checkOnce(
+  master: TlsMaster,
+  environment: (rogueCa: string) => Record<string, string>,
+): Promise<string> {
+  using folder = new TemporaryFolder();
+  await writeAgentDirectory(
+    folder.path,
+    authority,
+    await authority.issue({ commonName: "worker-1", usage: "client" }),
+  );
+  const rogueCa = `${folder.path}/rogue.crt`;
+  await Deno.writeTextFile(rogueCa, rogueAuthority.certificatePem);
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "-P=agent", "--no-prompt", "--cached-only", "main.ts", "--once"],
+      ...[`--agent-dir=${folder.path}`, `--state-dir=${folder.path}`],
+      ...["--master-host=127.0.0.1", `--swarmctl-port=${master.port}`, "--master-name=master.test"],
+      ...["--host-uuid=h", `--docker-host=unix://${folder.path}/none.sock`],
+    ],
+    cwd: root,
+    env: { NO_COLOR: "1", ...environment(rogueCa) },
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test("a beat from source goes to the master, past whatever proxy the environment names", async () => {
+  await using master = await startMaster();
+  const proxy = "http://127.0.0.1:1";
+  const stdout = await checkOnce(master, () => ({
+    NODE_USE_ENV_PROXY: "1",
+    HTTPS_PROXY: proxy,
+    https_proxy: proxy,
+    HTTP_PROXY: proxy,
+    ALL_PROXY: proxy,
+  }));
+  assert.equal(master.beatCount, 1, stdout);
+});
+
+for (
+  const [names, environment] of [
+    ["NODE_TLS_REJECT_UNAUTHORIZED", () => ({ NODE_TLS_REJECT_UNAUTHORIZED: "0" })],
+    [
+      "NODE_EXTRA_CA_CERTS and NODE_OPTIONS",
+      (rogueCa) => ({
+        NODE_EXTRA_CA_CERTS: rogueCa,
+        NODE_OPTIONS: "--use-openssl-ca",
+        NODE_USE_SYSTEM_CA: "1",
+      }),
+    ],
+    [
+      "SSL_CERT_FILE, DENO_CERT and DENO_TLS_CA_STORE",
+      (rogueCa) => ({
+        SSL_CERT_FILE: rogueCa,
+        DENO_CERT: rogueCa,
+        DENO_TLS_CA_STORE: "system,mozilla",
+        DENO_UNSAFELY_IGNORE_CERTIFICATE_ERRORS: "1",
+      }),
+    ],
+  ] satisfies [string, (rogueCa: string) => Record<string, string>][]
+) {
+  Deno.test(`a master of another authority is refused whatever ${names} says`, async () => {
+    await using master = await startMaster({ issuer: rogueAuthority });
+    const stdout = await checkOnce(master, environment);
+    assert.match(stdout, /^DECNET CRITICAL - .*not signed by ca\.crt/);
+    assert.equal(master.beatCount, 0);
+  });
+}

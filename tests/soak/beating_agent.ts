@@ -1,0 +1,72 @@
+/**
+ * The agent's own loop in a process of its own, compiled as the agent is: SOCKET OPTIONS (JSON). It
+ * waits for nothing but a word of whoever listens at the socket: a line `wait` is answered with one
+ * byte, `c` to collect garbage and wait again, `g` to go on, or anything else to stop. Each beat is a
+ * line, too: `beat RESULT STORE DOCKER DRIFT`. Before the first `wait`, and after the loop has ended,
+ * when all is closed, it says `closed` and waits for a byte.
+ */
+
+import { Agent, type AgentOptions } from "../../agent/heartbeat.ts";
+import { runLoop } from "../../agent/loop.ts";
+import { Bell } from "../../agent/schedule.ts";
+import { HostWatch } from "../../agent/watcher.ts";
+import { createLog } from "../../host/log.ts";
+import { writeText } from "../../host/process.ts";
+import { defaultImages } from "../../topology/plan.ts";
+
+const intervalMs = 10_000;
+const options: AgentOptions = { ...JSON.parse(Deno.args[1]!), images: defaultImages };
+// Reading from standard input opens a descriptor more, now and then.
+const control = await Deno.connect({ transport: "unix", path: Deno.args[0]! });
+const say = (line: string) => writeText(Deno.stdout, `${line}\n`);
+const heard = new Uint8Array(1);
+const mayGoOn = async (): Promise<boolean> => {
+  const word = await control.read(heard) === 1 ? String.fromCharCode(heard[0]!) : "";
+  if (word !== "c") return word === "g";
+  (globalThis as { gc?: () => void }).gc!();
+  say("wait");
+  return await mayGoOn();
+};
+
+const log = createLog((line) => void writeText(Deno.stderr, line));
+const bell = new Bell();
+const newWatch = () => new HostWatch({ ...options, log, onChange: () => bell.hint() });
+
+// What the runtime opens once, and keeps, is open after this.
+const warmUp = new Agent(options);
+await warmUp.beat(new AbortController().signal);
+warmUp.close();
+const soon = AbortSignal.timeout(1_000);
+await newWatch().run(soon);
+say("closed");
+await mayGoOn();
+
+const agent = new Agent(options);
+const watch = newWatch();
+const stop = new AbortController();
+const watching = watch.run(stop.signal);
+await runLoop(agent, new AbortController().signal, {
+  intervalMs,
+  log,
+  bell,
+  onBeat: ({ stock, delivery }) => {
+    watch.note(stock);
+    const docker = "error" in stock.observed ? "silent" : "seen";
+    const isUnsent = "latencyMs" in delivery && delivery.latencyMs === null;
+    say(
+      `beat ${
+        isUnsent ? "unsent" : delivery.result
+      } ${stock.store.state} ${docker} ${stock.drift.state}`,
+    );
+  },
+  wait: () => {
+    say("wait");
+    return mayGoOn();
+  },
+});
+stop.abort();
+await watching;
+agent.close();
+say("closed");
+await mayGoOn();
+Deno.exit(0);

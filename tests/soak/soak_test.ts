@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { compileProgram } from "../../bench/harness.ts";
+import { TemporaryFolder } from "../support/environment.ts";
+import { complaints, growthOf, MasterLines, soak, type SoakResult } from "./course.ts";
+
+/** What comes of a run of 1,000 beats that misses no goal, with other values here and there. */
+function resultWith(values: Partial<SoakResult> = {}): SoakResult {
+  const beats = Array.from({ length: 10 }, (_, index) => 100 * (index + 1));
+  return {
+    beats: 1_000,
+    seconds: 10,
+    memory: beats.map((beats) => ({ beats, value: 50 })),
+    peak: 60,
+    descriptors: beats.map((beats) => ({ beats, value: 15 })),
+    closedDescriptors: [13, 13],
+    exitCode: 0,
+    logLines: 90,
+    masterLines: 30,
+    allowedLines: 100,
+    expectedMasterLines: 30,
+    mishaps: new Map([["Docker hangs", 0]]),
+    tally: new Map(),
+    ...values,
+  };
+}
+
+/** Memory that has so many MiB after each 100 beats. */
+function memory(valueAt: (beats: number) => number) {
+  return resultWith().memory.map(({ beats }) => ({ beats, value: valueAt(beats) }));
+}
+
+Deno.test("growthOf() is the slope in MiB per 10,000 beats, without the first half of a short run", () => {
+  const growth = growthOf(
+    resultWith({ memory: memory((beats) => beats < 500 ? 9 : beats / 1_000) }),
+  );
+  assert.equal(growth.toFixed(6), "10.000000");
+});
+
+Deno.test("complaints() finds nothing to complain of in a run that is as it should be", () => {
+  assert.deepEqual(complaints(resultWith()), []);
+  assert.deepEqual(complaints(resultWith({ memory: memory((beats) => 60 - beats / 1_000) })), []);
+});
+
+const missed: [complaint: RegExp, values: Partial<SoakResult>][] = [
+  [/^memory grows by 2\.00 MiB in 10,000/, { memory: memory((beats) => beats / 5_000) }],
+  [/^memory grows by NaN/, { memory: [] }],
+  [/^memory was 129\.0 MiB at a time$/, { peak: 129 }],
+  [/^descriptors vary .*: 15, 16$/, {
+    descriptors: [{ beats: 100, value: 15 }, { beats: 200, value: 16 }],
+  }],
+  [/^13 descriptors were open before, and 14 are/, { closedDescriptors: [13, 14] }],
+  [/^101 lines were logged; 100 are allowed$/, { logLines: 101 }],
+  [/^nothing was logged$/, { logLines: 0 }],
+  [/^29 lines about the master, where there should be 30$/, { masterLines: 29 }],
+  [/^the agent ended with 1$/, { exitCode: 1 }],
+];
+for (const [complaint, values] of missed) {
+  Deno.test(`complaints() has this one, alone: ${complaint.source}`, () => {
+    const found = complaints(resultWith(values));
+    assert.equal(found.length, 1, found.join("; "));
+    assert.match(found[0]!, complaint);
+  });
+}
+
+Deno.test("complaints() wants everything to have happened in a long run", () => {
+  const found = complaints(
+    resultWith({
+      beats: 10_000,
+      memory: [1, 2, 3].map((it) => ({ beats: 9_000 + it, value: 50 })),
+    }),
+  );
+  assert.match(found.join(), /^never happened: Docker hangs, delivered, rejected, /);
+});
+
+Deno.test("MasterLines counts the 1st, 2nd, 4th, 8th failure in a row, and the way back", () => {
+  const lines = new MasterLines();
+  const after = (failures: number) => {
+    for (let left = failures; left > 0; left--) lines.sent(false);
+    lines.sent(true);
+    lines.sent(true);
+    return lines.count;
+  };
+  assert.deepEqual([after(0), after(1), after(3), after(8)], [0, 2, 5, 10]);
+});
+
+Deno.test("soak() lets an agent go through mishaps, and counts its beats, descriptors and lines", async () => {
+  using folder = new TemporaryFolder();
+  const program = `${folder.path}/beating-agent`;
+  await compileProgram("tests/soak/beating_agent.ts", program, { v8Flags: ["--expose-gc"] });
+  const result = await soak(program, { beats: 200, seed: 1 });
+  assert.equal(result.beats, 200);
+  assert.equal(result.exitCode, 0);
+  assert.deepEqual(result.memory.map(({ beats }) => beats), [100]);
+  // A machine that takes pages back shows less than the program has.
+  assert.ok(result.memory.every(({ value }) => value > 5), JSON.stringify(result.memory));
+  assert.ok(result.peak > 5, `${result.peak} MiB`);
+  const [before, after] = result.closedDescriptors;
+  assert.equal(before, after);
+  assert.ok(result.descriptors.every(({ value }) => value > before));
+  assert.equal(result.masterLines, result.expectedMasterLines);
+  assert.ok(result.logLines > 0 && result.logLines <= result.allowedLines);
+  const results = ["delivered", "rejected", "unreachable", "unsent"];
+  const counted = results.map((it) => result.tally.get(it) ?? 0);
+  assert.equal(counted.reduce((sum, it) => sum + it), 200);
+  assert.ok([...result.mishaps.values()].filter((count) => count > 0).length > 10);
+});

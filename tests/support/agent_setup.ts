@@ -1,0 +1,215 @@
+import { Agent, type AgentOptions, type Beat } from "../../agent/heartbeat.ts";
+import { runLoop } from "../../agent/loop.ts";
+import { Bell } from "../../agent/schedule.ts";
+import { HostWatch } from "../../agent/watcher.ts";
+import { createLog } from "../../host/log.ts";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { versionHash as hashOf } from "../../topology/hash.ts";
+import { parseJson } from "../../topology/json.ts";
+import { defaultImages } from "../../topology/plan.ts";
+import { writeAgentDirectory } from "./certificates.ts";
+import { FakeEngine } from "./engine/fake_engine.ts";
+import { container, network } from "./engine/state.ts";
+import { TemporaryFolder } from "./environment.ts";
+import { authority, startMaster } from "./master_setup.ts";
+import { withPassword } from "./secrets.ts";
+import type { TlsMaster } from "./tls_master.ts";
+
+/** The document of one LAN with one decky. */
+export const document: string = withPassword(
+  Deno.readTextFileSync(new URL("../data/topology-one-lan.json", import.meta.url)),
+);
+/** The id in it. */
+export const topologyId = "11111111-2222-3333-4444-555555555555";
+/** Its version hash. */
+export const versionHash: string = await hashOf(parseJson(document));
+
+const lan = "decnet_t_11111111_lan-00";
+const decky = "decnet_t_11111111_decky-001";
+
+/** A host with an engine and a master of its own, in a folder of its own. */
+export class AgentSetup implements AsyncDisposable {
+  readonly path: string;
+  readonly storePath: string;
+  /** The master's port, also when it has stopped. */
+  readonly port: number;
+
+  private constructor(
+    readonly folder: TemporaryFolder,
+    readonly engine: FakeEngine,
+    readonly master: TlsMaster,
+  ) {
+    this.path = folder.path;
+    this.storePath = `${folder.path}/topology.db`;
+    this.port = master.port;
+  }
+
+  /** Nothing is applied and nothing runs at first; the certificates are in place. */
+  static async create(): Promise<AgentSetup> {
+    const folder = new TemporaryFolder();
+    const engine = await FakeEngine.start(`${folder.path}/docker.sock`);
+    const setup = new AgentSetup(folder, engine, await startMaster());
+    await setup.writeCertificates("worker-1");
+    return setup;
+  }
+
+  /** Puts a certificate of this name in place. */
+  async writeCertificates(commonName: string, notAfter?: Date): Promise<void> {
+    const options = { commonName, usage: "client", ...(notAfter && { notAfter }) } as const;
+    await writeAgentDirectory(this.path, authority, await authority.issue(options));
+  }
+
+  /** An agent of this host; close it. */
+  newAgent(options: Partial<AgentOptions> = {}): Agent {
+    return new Agent({
+      agentVersion: "1.2.3",
+      hostUuid: "host-1",
+      master: { host: "127.0.0.1", port: this.port, name: "master.test", fingerprint: null },
+      agentDirectory: this.path,
+      storePath: this.storePath,
+      sockets: [this.engine.socketPath],
+      networkPrefixes: ["decnet-topology-", "decnet_t_"],
+      containerPrefixes: ["decnet-", "decnet_t_"],
+      images: defaultImages,
+      ...options,
+    });
+  }
+
+  /** Changes the store; its clock stands at 1,700,000,000 s. */
+  changeStore(change: (store: TopologyStore) => void): void {
+    using store = TopologyStore.open(this.storePath, { now: () => 1_700_000_000_000 });
+    change(store);
+  }
+
+  /** Applies the document of one LAN, as far as the store and Docker can tell. */
+  apply(): void {
+    this.changeStore((store) => store.put(topologyId, versionHash, document));
+    const labels = { "decnet.topology.id": topologyId };
+    this.engine.networks = [
+      network({ name: "bridge", subnet: "172.17.0.0/16" }),
+      network({ name: lan, subnet: "10.0.0.0/24", labels }),
+    ];
+    this.engine.containers = [
+      container({ name: "unrelated" }),
+      container({ name: `${decky}-ssh`, labels, networkMode: `container:${decky}` }),
+      container({ name: decky, labels, addresses: { [lan]: "10.0.0.2" } }),
+    ];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine.stop();
+    await this.master.stop();
+    this.folder[Symbol.dispose]();
+  }
+}
+
+/** Runs a test on a host and an agent of it. */
+export async function withAgent(
+  test: (setup: AgentSetup, agent: Agent) => Promise<void>,
+  options?: (setup: AgentSetup) => Partial<AgentOptions>,
+): Promise<void> {
+  await using setup = await AgentSetup.create();
+  const agent = setup.newAgent(options?.(setup));
+  try {
+    await test(setup, agent);
+  } finally {
+    agent.close();
+  }
+}
+
+/** A beat, and the body that the master got; null when it got none. */
+export interface BeatAndBody {
+  readonly beat: Beat;
+  readonly received: Beat["body"] | null;
+}
+
+/** Runs a test on a host and a way to make it beat. */
+export async function withBeats(
+  test: (setup: AgentSetup, beat: () => Promise<BeatAndBody>) => Promise<void>,
+  options?: (setup: AgentSetup) => Partial<AgentOptions>,
+): Promise<void> {
+  await withAgent(async (setup, agent) => {
+    const { master } = setup;
+    await test(setup, async () => {
+      const before = master.beatCount;
+      const beat = await agent.beat(new AbortController().signal);
+      const received = master.beatCount > before ? master.beats.at(-1)!.body : null;
+      return { beat, received: received as Beat["body"] | null };
+    });
+  }, options);
+}
+
+/** How the loop is run. */
+export interface WatchedOptions {
+  readonly intervalMs?: number;
+  readonly sockets?: readonly string[];
+  /** With 0 the first beat comes at once, and a stream is tried again as soon as may be. */
+  readonly random?: () => number;
+}
+
+/** The agent's loop with all that it watches, as `decnet-agent` runs it, but for the API. */
+export class WatchedLoop implements AsyncDisposable {
+  /** What it has logged, but for drift. */
+  readonly lines: string[] = [];
+  readonly beats: Beat[] = [];
+  /** How many beats and looks have begun. */
+  works = 0;
+  readonly #stop = new AbortController();
+  readonly #running: Promise<unknown>;
+
+  /** The interval is so long that no test waits for it. */
+  constructor(setup: AgentSetup, options: WatchedOptions = {}) {
+    const { intervalMs = 3_600_000, sockets = [setup.engine.socketPath], random = () => 0 } =
+      options;
+    const agent = setup.newAgent({ sockets });
+    const bell = new Bell();
+    const log = createLog((line) => {
+      if (!line.includes("drift")) this.lines.push(line.trimEnd());
+    });
+    const watch = new HostWatch({
+      sockets,
+      storePath: setup.storePath,
+      networkPrefixes: ["decnet-topology-", "decnet_t_"],
+      containerPrefixes: ["decnet-", "decnet_t_"],
+      log,
+      onChange: () => bell.hint(),
+      random,
+    });
+    const { signal } = this.#stop;
+    const loop = runLoop(agent, signal, {
+      intervalMs,
+      extraApartMs: 0,
+      log,
+      bell,
+      random,
+      onWork: (phase) => this.works += phase === "begin" ? 1 : 0,
+      onBeat: (beat) => {
+        this.beats.push(beat);
+        watch.note(beat.stock);
+      },
+    });
+    this.#running = Promise.all([loop, watch.run(signal)]).finally(() => agent.close());
+  }
+
+  /** The names of the containers that the last beat told of, or the error that stood there. */
+  get told(): readonly string[] | string | null {
+    const observed = this.beats.at(-1)?.stock.observed;
+    if (!observed) return null;
+    return "error" in observed ? observed.error : observed.containers;
+  }
+
+  /** Ends it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+}
+
+/** Waits until something holds. Throws `Error` when it does not within 20 s. */
+export async function until(condition: () => boolean): Promise<void> {
+  const startedAt = performance.now();
+  while (!condition()) {
+    if (performance.now() - startedAt > 20_000) throw new Error(`In vain waited for ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

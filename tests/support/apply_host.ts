@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { Applier, type ApplierOptions, type Outcome } from "../../apply/applier.ts";
+import type { RunOptions } from "../../apply/executor.ts";
+import { type Candidate, examine, Refusal } from "../../apply/validated_document.ts";
+import { observe } from "../../docker/observe.ts";
+import type { AppliedTopology } from "../../store/row.ts";
+import { TopologyStore } from "../../store/topology_store.ts";
+import { findDrift } from "../../topology/drift.ts";
+import { parseJson, writeJson } from "../../topology/json.ts";
+import { defaultImages } from "../../topology/plan.ts";
+import { FakeEngine, type ReceivedRequest } from "./engine/fake_engine.ts";
+import type { Fault } from "./engine/faults.ts";
+import { container, network } from "./engine/state.ts";
+import { TemporaryFolder } from "./environment.ts";
+import { withPassword } from "./secrets.ts";
+
+/** A host whose engine is a stand-in, with a store and appliers. */
+
+const never = new AbortController().signal;
+
+/** A document, examined. */
+export async function candidateOf(text: string): Promise<Candidate> {
+  return await examine(parseJson(text), { expectedHash: null, images: defaultImages });
+}
+
+/**
+ * The document in a file of tests/data, on subnets that are kept for tests: on any other, the machine
+ * itself might have an address, and then a topology is refused.
+ */
+export function textOf(name: string): string {
+  return withPassword(Deno.readTextFileSync(new URL(`../data/${name}`, import.meta.url)))
+    .replaceAll('"10.77.', '"198.18.').replaceAll('"10.0.0.', '"198.19.0.');
+}
+
+/** A document of three LANs, four deckies and five services; its id starts with 7c9e6679. */
+export const threeLans: Candidate = await candidateOf(textOf("topology-three-lans.json"));
+/** A document of one LAN with a decky; its id starts with 11111111. */
+export const oneLan: Candidate = await candidateOf(textOf("topology-one-lan.json"));
+
+/** What is on the host before, and belongs to nobody here. */
+const others = {
+  networks: [
+    network({ name: "bridge", subnet: "172.17.0.0/16" }),
+    network({ name: "decnet_t_7c9e6679_other", subnet: "10.9.0.0/24" }),
+    network({
+      name: "decnet_t_other",
+      subnet: "10.8.0.0/24",
+      labels: { "decnet.topology.id": "other" },
+    }),
+  ],
+  containers: [
+    container({ name: "decnet_t_7c9e6679_unrelated", addresses: { bridge: "172.17.0.9" } }),
+    container({
+      name: "decnet_t_other_decky",
+      addresses: { decnet_t_other: "10.8.0.2" },
+      labels: { "decnet.topology.id": "other" },
+    }),
+  ],
+};
+
+/** How an apply or a teardown is run, and by whom. */
+export type HostOptions = Partial<RunOptions & Pick<ApplierOptions, "supersede">>;
+
+/** A host with the images of both documents, and with objects of others on it. */
+export class ApplyHost implements AsyncDisposable {
+  readonly storePath: string;
+
+  private constructor(readonly folder: TemporaryFolder, readonly engine: FakeEngine) {
+    this.storePath = `${folder.path}/topology.db`;
+    engine.networks = others.networks;
+    engine.containers = others.containers;
+    engine.images = [threeLans, oneLan]
+      .flatMap(({ plan }) => plan.containers.map(({ request }) => request.Image));
+  }
+
+  static async open(): Promise<ApplyHost> {
+    const folder = new TemporaryFolder();
+    return new ApplyHost(folder, await FakeEngine.start(`${folder.path}/docker.sock`));
+  }
+
+  applier(options: Partial<ApplierOptions> = {}): Applier {
+    return new Applier({
+      sockets: [this.engine.socketPath],
+      storePath: this.storePath,
+      images: defaultImages,
+      supersede: false,
+      ...options,
+    });
+  }
+
+  /** Throws `Refusal`. */
+  apply(candidate: Candidate, { supersede = false, ...run }: HostOptions = {}): Promise<Outcome> {
+    return this.applier({ supersede }).apply(candidate, { signal: never, ...run });
+  }
+
+  /** Throws `Refusal`. */
+  teardown(id: string, options: HostOptions = {}): Promise<Outcome> {
+    return this.applier().teardown(id, { signal: never, ...options });
+  }
+
+  /** What the store holds. */
+  row(): AppliedTopology | null {
+    using store = TopologyStore.open(this.storePath, { readOnly: true });
+    return store.current();
+  }
+
+  /** Changing calls since so many, `METHOD /path` without ids and queries. */
+  changes(since = 0): string[] {
+    return this.engine.changes.slice(since).map(({ method, path }) =>
+      `${method} ${path.replace(/\?.*/, "").replace(/[0-9a-f]{64}/, "{id}")}`
+    );
+  }
+
+  /** Sees that all is as planned, that the store says so, and that the others are as they were. */
+  async assertApplied({ plan, text, versionHash }: Candidate): Promise<void> {
+    const { topologyId: id } = plan;
+    const row = this.row();
+    assert.deepEqual([row?.topologyId, row?.versionHash, row?.lastError], [id, versionHash, null]);
+    assert.equal(row?.document, writeJson(parseJson(text)));
+    const { inventory } = await observe(never, {
+      socket: this.engine.socketPath,
+      networkPrefixes: [],
+      containerPrefixes: [],
+    });
+    const isOurs = ({ labels }: { labels: ReadonlyMap<string, string> }) =>
+      labels.get("decnet.topology.id") !== "other";
+    const ours = {
+      networks: inventory.networks.filter(isOurs),
+      containers: inventory.containers.filter(isOurs),
+    };
+    const { state, ...drift } = findDrift(plan, ours);
+    assert.equal(state, "consistent", JSON.stringify(drift));
+    assert.equal(ours.networks.length, plan.networks.length);
+    assert.equal(ours.containers.length, plan.containers.length);
+    this.assertOthers();
+  }
+
+  /** Sees that there is nothing but what was there before, and nothing in the store. */
+  assertNothingLeft(): void {
+    assert.equal(this.row(), null);
+    assert.deepEqual(this.engine.networks, others.networks);
+    assert.deepEqual(this.engine.containers, others.containers);
+  }
+
+  /** Sees that what belongs to others is as it was. */
+  assertOthers(): void {
+    for (const it of others.networks) assert.ok(this.engine.networks.includes(it), it.Name);
+    for (const it of others.containers) assert.ok(this.engine.containers.includes(it), it.Id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine.stop();
+    this.folder[Symbol.dispose]();
+  }
+}
+
+/** Runs a test on a host of its own. */
+export async function withHost(test: (host: ApplyHost) => Promise<void>): Promise<void> {
+  await using host = await ApplyHost.open();
+  await test(host);
+}
+
+/** Why an apply or a teardown was refused. Throws `AssertionError` when it was not. */
+export async function refusalOf(run: Promise<Outcome>): Promise<Refusal> {
+  try {
+    await run;
+  } catch (error) {
+    assert.ok(error instanceof Refusal, String(error));
+    return error;
+  }
+  throw new assert.AssertionError({ message: "it was not refused" });
+}
+
+/** One call goes wrong, at each position in turn. */
+
+/** How a call goes wrong: refused, or cut off before or after it has had its effect. */
+export const faults: readonly Fault[] = [
+  { kind: "status", status: 500, message: "no" },
+  { kind: "reset", effect: "before" },
+  { kind: "reset", effect: "after" },
+  { kind: "garbage", effect: "after" },
+];
+/** The two ways in which most is left behind. */
+export const worstFaults = faults.slice(1, 3);
+/** What is said of the calls that were cut off. */
+export const lost =
+  /: (the engine cut the connection|the connection closed|the answer is not HTTP)/;
+
+/** What came of one run in which a call went wrong. */
+export interface Struck {
+  readonly host: ApplyHost;
+  /** Null when the agent has found another way. */
+  readonly refusal: Refusal | null;
+  /** The call that went wrong. */
+  readonly request: ReceivedRequest;
+  readonly fault: Fault;
+}
+
+/**
+ * Lets each call of `run` go wrong in turn, in each of `ways`, on a new host each time, and has
+ * `check` look at what came of it. Answers how many calls there are.
+ */
+export async function strikeEach(
+  { prepare = () => Promise.resolve(), run, ways = faults }: {
+    prepare?: (host: ApplyHost) => Promise<unknown>;
+    run: (host: ApplyHost) => ReturnType<ApplyHost["apply"]>;
+    ways?: readonly Fault[];
+  },
+  check: (struck: Struck) => Promise<void>,
+): Promise<number> {
+  let count = 0;
+  await withHost(async (host) => {
+    await prepare(host);
+    const before = host.engine.requestCount;
+    await run(host);
+    count = host.engine.requestCount - before;
+  });
+  for (const fault of ways) {
+    for (let position = 0; position < count; position++) {
+      await withHost(async (host) => {
+        await prepare(host);
+        const { engine } = host;
+        const before = engine.requestCount;
+        engine.fault = { ...fault, afterRequests: position, once: true };
+        const refusal = await refusalOf(run(host)).catch((error) => {
+          if (error instanceof assert.AssertionError) return null;
+          throw error;
+        });
+        assert.equal(engine.fault, undefined, "nothing went wrong");
+        const request = engine.requests[before + position]!;
+        try {
+          await check({ host, refusal, request, fault });
+        } catch (error) {
+          const where = `${
+            JSON.stringify(fault)
+          } at ${position}: ${request.method} ${request.path}`;
+          throw new Error(`${where}: ${(error as Error).message}`, { cause: error });
+        }
+      });
+    }
+  }
+  return count;
+}

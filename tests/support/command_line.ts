@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { type Configuration, configure } from "../../cli/config.ts";
+import { run } from "../../cli/main.ts";
+import type { KeyName } from "../../cli/options.ts";
+import type { Surroundings, Terminal } from "../../cli/terminal.ts";
+import type { AgentSetup } from "./agent_setup.ts";
+import { witness } from "./secrets.ts";
+
+/** What a command line has printed, and how it ended. */
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command line in this process, on a machine with nothing on it but what is told. */
+export async function runOn(
+  args: readonly string[],
+  machine: Partial<Terminal> = {},
+): Promise<Ended> {
+  let [stdout, stderr] = ["", ""];
+  const code = await run(args, {
+    stdout: (text) => {
+      stdout += witness(text);
+      return "written";
+    },
+    stderr: (text) => stderr += witness(text),
+    readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
+    onReload: () => {},
+    stopSignal: () => {
+      const isChange = args.some((argument) => argument === "apply" || argument === "teardown");
+      assert.ok(isChange, "besides the loop only an apply and a teardown may catch signals");
+      return new AbortController().signal;
+    },
+    columns: () => null,
+    stdoutColumns: () => null,
+    executable: () => "/opt/decnet/decnet-agent",
+    variable: () => undefined,
+    readFile: () => null,
+    exists: () => false,
+    isRoot: true,
+    ...machine,
+  });
+  return { code, stdout, stderr };
+}
+
+/** The flags that lead to the stand-ins of a host, with or without its master. */
+export function flagsOf(setup: AgentSetup, { master = true } = {}): string[] {
+  const host = [`--agent-dir=${setup.path}`, `--state-dir=${setup.path}`]
+    .concat(`--docker-host=unix://${setup.engine.socketPath}`);
+  const address = ["--master-host=127.0.0.1", `--swarmctl-port=${setup.port}`]
+    .concat("--master-name=master.test", "--host-uuid=host-1");
+  return master ? [...host, ...address] : host;
+}
+
+/** A machine as far as the configuration looks at it. */
+export interface Machine {
+  readonly flags?: Record<string, string>;
+  readonly variables?: Record<string, string>;
+  /** The text of the ini file; null when there is none. */
+  readonly ini?: string | null;
+  readonly config?: string | null;
+  readonly existing?: readonly string[];
+  readonly isRoot?: boolean;
+}
+
+/** The configuration of that machine. Throws what `configure` throws. */
+export function configureOn(machine: Machine): Configuration {
+  const { flags = {}, variables = {}, ini = null, config = null, existing = [], isRoot = true } =
+    machine;
+  const surroundings: Surroundings = {
+    variable: (name) => variables[name],
+    readFile: (path) => path === (config ?? "/etc/decnet/decnet.ini") ? ini : null,
+    exists: (path) => existing.includes(path),
+    isRoot,
+  };
+  return configure(new Map(Object.entries(flags) as [KeyName, string][]), config, surroundings);
+}
+
+/** The text of an ini file with these lines for the agent. */
+export function section(...lines: string[]): string {
+  return ["[agent]", ...lines].join("\n");
+}

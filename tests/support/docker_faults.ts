@@ -1,0 +1,296 @@
+import assert from "node:assert/strict";
+import { type Observation, observe, type ObserveOptions } from "../../docker/observe.ts";
+import type { AgentSetup } from "./agent_setup.ts";
+import { scriptSocket } from "./answer_streams.ts";
+import { FakeEngine, listenWithoutAccepting } from "./engine/fake_engine.ts";
+import type { Fault } from "./engine/faults.ts";
+import { container, network } from "./engine/state.ts";
+
+/** What can be the matter with an engine that setting a fault on the stand-in does not bring. */
+
+/** Brings trouble; the answer ends it. What must be tidied up at last is put on the stack. */
+export type Trouble = (
+  setup: AgentSetup,
+  atLast: AsyncDisposableStack,
+) => Promise<() => Promise<void>>;
+
+/** Another process at the engine's path, or none, until the engine comes back there. */
+function inItsPlace(come: (path: string) => Promise<() => unknown>): Trouble {
+  return async ({ engine }, atLast) => {
+    const { socketPath, networks, containers } = engine;
+    await engine.stop();
+    const go = await come(socketPath);
+    return async () => {
+      await go();
+      const next = atLast.use(await FakeEngine.start(socketPath));
+      Object.assign(next, { networks, containers });
+    };
+  };
+}
+
+/** There is no socket. */
+export const absent: Trouble = inItsPlace(() => Promise.resolve(() => {}));
+
+/** The socket's file is there, as after a crash, and nobody listens. */
+export const refused: Trouble = inItsPlace(async (path) => {
+  const listener = Deno.listen({ transport: "unix", path: `${path}.first` });
+  await Deno.rename(`${path}.first`, path);
+  listener.close();
+  return () => Deno.remove(path);
+});
+
+/** A plain file is where the socket should be. */
+export const plainFile: Trouble = inItsPlace(async (path) => {
+  await Deno.writeTextFile(path, "");
+  return () => Deno.remove(path);
+});
+
+/** Connections are made, and never accepted. */
+export const deaf: Trouble = inItsPlace((path) => {
+  const { stop } = listenWithoutAccepting(path);
+  return Promise.resolve(stop);
+});
+
+/** So many wait for it that no more can. */
+export const overrun: Trouble = inItsPlace(async (path) => {
+  const { stop } = listenWithoutAccepting(path);
+  const waiting: Deno.Conn[] = [];
+  try {
+    for (;;) waiting.push(await Deno.connect({ transport: "unix", path }));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+  }
+  return () => {
+    for (const connection of waiting) connection.close();
+    stop();
+  };
+});
+
+/** It says these words, whatever it is asked. */
+export function saying(...parts: Parameters<typeof scriptSocket>[1]): Trouble {
+  return inItsPlace((path) => {
+    const script = scriptSocket(path, parts);
+    return Promise.resolve(() => script[Symbol.asyncDispose]());
+  });
+}
+
+/** The faults of an engine, and what is said of each. */
+
+/** One fault. */
+export interface Row {
+  /** What the engine does. */
+  readonly what: string;
+  readonly trouble: Fault | Trouble;
+  /** What is said behind `Cannot observe Docker at …: `. */
+  readonly error: string;
+  /** The same of `--once`, whose time is shorter. */
+  readonly onceError?: string;
+}
+
+const noAnswer = (seconds: number) =>
+  `no answer within ${seconds} s; if that lasts, restart the engine`;
+const cutShort = "the connection closed in the middle of an answer; the engine's log may tell why";
+const isItThere = "is it the engine that listens there?";
+const notHttp = `the answer is not HTTP; ${isItThere}`;
+const tooLarge = "the answer is larger than 32 MiB; remove containers that nobody needs";
+const head = "HTTP/1.1 200 OK\r\n";
+/** A byte every 0.5 s, for longer than the agent listens. */
+const dripping = Array.from({ length: 24 }, () => ({ afterMs: 500, text: "[" }));
+const answer = (path: string, body: unknown): Fault => ({
+  kind: "body",
+  path,
+  body: typeof body === "string" ? body : JSON.stringify(body),
+});
+const status = (status: number, message: string): Fault => ({ kind: "status", status, message });
+const networks = "/networks";
+const containers = "/containers/json";
+
+/** The silent ones first. */
+export const rows: readonly Row[] = [
+  { what: "hangs", trouble: { kind: "hang" }, error: noAnswer(5) },
+  {
+    what: "hangs in the middle of its second answer",
+    trouble: { kind: "hang-body", path: containers },
+    error: noAnswer(5),
+  },
+  { what: "accepts no connection", trouble: deaf, error: noAnswer(5) },
+  {
+    what: "drips its first answer byte by byte",
+    trouble: saying({ text: `${head}Content-Length: 24\r\n\r\n` }, ...dripping),
+    error: noAnswer(5),
+  },
+  {
+    what: "drips its second answer byte by byte, past 8 s",
+    trouble: saying(
+      { afterMs: 4_000, text: `${head}Content-Length: 2\r\n\r\n[]` },
+      { text: `${head}Content-Length: 24\r\n\r\n` },
+      ...dripping,
+    ),
+    error: noAnswer(8),
+    onceError: "no answer in time; if that lasts, restart the engine",
+  },
+  {
+    what: "has its queue full",
+    trouble: overrun,
+    error: "its queue is full; the engine hangs, restart it",
+  },
+  {
+    what: "is not there",
+    trouble: absent,
+    error: "no such socket; is the engine installed, and running?",
+  },
+  {
+    what: "has left a socket where nobody listens",
+    trouble: refused,
+    error: "nobody listens; start the engine",
+  },
+  { what: "is a plain file", trouble: plainFile, error: "nobody listens; start the engine" },
+  {
+    what: "cuts the connection",
+    trouble: { kind: "reset" },
+    error: "the engine cut the connection; its log may tell why",
+  },
+  {
+    what: "cuts the connection in its second answer",
+    trouble: { kind: "truncated", path: containers },
+    error: cutShort,
+  },
+  { what: "answers garbage", trouble: { kind: "garbage" }, error: notHttp },
+  {
+    what: "speaks another protocol",
+    trouble: saying({ text: "SSH-2.0-OpenSSH_9.2\r\n" }),
+    error: notHttp,
+  },
+  {
+    what: "answers 500",
+    trouble: status(500, "layer does not exist"),
+    error: "GET /networks was answered with 500 (layer does not exist)",
+  },
+  {
+    what: "answers 500 without a word",
+    trouble: { ...status(500, ""), path: containers },
+    error: "GET /containers/json was answered with 500",
+  },
+  {
+    what: "finds the client too new",
+    trouble: status(
+      400,
+      "client version 1.99 is too new. Maximum supported API version is 1.41",
+    ),
+    error: "GET /networks was answered with 400 " +
+      "(client version 1.99 is too new. Maximum supported API version is 1.41)",
+  },
+  {
+    what: "answers 100 MB",
+    trouble: { kind: "huge", bytes: 100_000_000, path: containers },
+    error: tooLarge,
+  },
+  {
+    what: "announces 100 MB",
+    trouble: saying({ text: `${head}Content-Length: 100000000\r\n\r\n[` }),
+    error: tooLarge,
+  },
+  {
+    what: "answers half of its JSON",
+    trouble: answer(networks, '[{"Name":"brid'),
+    error: "GET /networks was answered with something that is not JSON; " +
+      isItThere,
+  },
+  {
+    what: "answers a page",
+    trouble: answer(containers, "<html>It works!</html>"),
+    error: "GET /containers/json was answered with something that is not JSON; " +
+      isItThere,
+  },
+  {
+    what: "answers nothing at all",
+    trouble: answer(containers, ""),
+    error: "GET /containers/json was answered with something that is not JSON; " +
+      isItThere,
+  },
+  {
+    what: "answers an object for a list",
+    trouble: answer(networks, { Networks: [] }),
+    error: "networks: not a list",
+  },
+  { what: "answers null", trouble: answer(containers, null), error: "containers: not a list" },
+  {
+    what: "answers a list of nulls",
+    trouble: answer(containers, [null]),
+    error: "container 0: not an object",
+  },
+  {
+    what: "answers a number for a name",
+    trouble: answer(networks, [{ Id: "1", Name: 7, Driver: "bridge" }]),
+    error: "network 0: Name: not a text",
+  },
+  {
+    what: "answers numbers for names",
+    trouble: answer(containers, [{ Id: "1", Names: [7], State: "running" }]),
+    error: "container 0: Names: not a text",
+  },
+  {
+    what: "answers no state",
+    trouble: answer(containers, [{ Id: "1", Names: ["/x"], State: null }]),
+    error: "container 0: State: not a text",
+  },
+  {
+    what: "answers a list for labels",
+    trouble: answer(containers, [{ Id: "1", Names: ["/x"], State: "running", Labels: ["x"] }]),
+    error: "container 0: Labels: not an object",
+  },
+];
+
+const never = new AbortController().signal;
+/** More than any answer takes, less than a test that hangs. */
+const soonMs = 4000;
+
+/** Observes the engine at `socket`, whose objects start with `decnet_t_`. */
+export function look(
+  socket: string,
+  options: Partial<ObserveOptions> = {},
+  signal = never,
+): Promise<Observation> {
+  return observe(signal, {
+    socket,
+    networkPrefixes: ["decnet_t_"],
+    containerPrefixes: ["decnet_t_"],
+    ...options,
+  });
+}
+
+/**
+ * The message that an observation fails with, without its usual start. Throws `AssertionError` when it
+ * does not fail, or takes 4 s.
+ */
+export async function failure(
+  socket: string,
+  options: Partial<ObserveOptions> = {},
+  signal = never,
+): Promise<string> {
+  const startedAt = performance.now();
+  let message = "";
+  await assert.rejects(look(socket, options, signal), (error) => {
+    message = (error as Error).message;
+    return error instanceof Error;
+  });
+  const tookMs = performance.now() - startedAt;
+  assert.ok(tookMs < soonMs, `took ${tookMs} ms`);
+  const start = `Cannot observe Docker at ${socket}: `;
+  assert.equal(message.slice(0, start.length), start);
+  return message.slice(start.length);
+}
+
+/** Gives an engine one network and one container. */
+export function stock(engine: FakeEngine): void {
+  engine.networks = [network({ name: "decnet_t_1_lan", subnet: "10.0.0.0/24" })];
+  engine.containers = [
+    container({ name: "decnet_t_1_web", addresses: { decnet_t_1_lan: "10.0.0.5" } }),
+  ];
+}
+
+/** Sees that the engine runs what `stock` gave it. */
+export async function assertHealthy(socket: string): Promise<void> {
+  const { bridges, containers } = await look(socket);
+  assert.deepEqual([bridges, containers], [["decnet_t_1_lan"], ["decnet_t_1_web"]]);
+}

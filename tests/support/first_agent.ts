@@ -1,0 +1,36 @@
+import { runPython } from "./requirements.ts";
+
+/** Opens the store as the first agent does, puts a topology there if one is given, prints the rows. */
+const program = `
+import json, sqlite3, sys
+path, *topology = sys.argv[1:]
+connection = sqlite3.connect(path)
+connection.execute("""CREATE TABLE IF NOT EXISTS applied_topology (
+    topology_id TEXT PRIMARY KEY, applied_version_hash TEXT NOT NULL,
+    hydrated_blob_json TEXT NOT NULL, applied_at INTEGER NOT NULL, last_error TEXT)""")
+if topology:
+    id, hash, document, at = topology
+    connection.execute("""INSERT INTO applied_topology VALUES (?, ?, ?, ?, NULL)
+        ON CONFLICT(topology_id) DO UPDATE SET applied_version_hash = excluded.applied_version_hash,
+        hydrated_blob_json = excluded.hydrated_blob_json, applied_at = excluded.applied_at,
+        last_error = NULL""", (id, hash, json.dumps(json.loads(document), sort_keys=True), int(at)))
+    connection.commit()
+rows = connection.execute("SELECT * FROM applied_topology").fetchall()
+print(json.dumps([[*row[:2], json.loads(row[2]), *row[3:]] for row in rows]))
+`;
+
+/** A row: id, version hash, document, unix seconds, last error. */
+export type FirstAgentRow = [string, string, unknown, number, string | null];
+
+/** The store's rows, as the agent in Python reads them. Throws `Error` when it cannot. */
+export async function readAsFirstAgent(path: string): Promise<FirstAgentRow[]> {
+  return JSON.parse(await runPython(program, path));
+}
+
+/** Stores a topology as the agent in Python does after an apply. Throws `Error` when it cannot. */
+export async function putAsFirstAgent(
+  path: string,
+  { id, hash, document, at }: { id: string; hash: string; document: string; at: number },
+): Promise<void> {
+  await runPython(program, path, id, hash, document, String(at));
+}

@@ -1,0 +1,90 @@
+/** Beats as they might have been made, for tests of what is made of them. */
+
+import { type Beat, beatBody } from "../../agent/heartbeat.ts";
+import type { CertificateReport, Delivery } from "../../agent/sender.ts";
+import type { KnownDrift, Stock } from "../../agent/snapshot.ts";
+import type { AppliedTopology } from "../../store/row.ts";
+
+/** No difference of any kind. */
+export const consistent: Extract<KnownDrift, { missing: unknown }> = {
+  state: "consistent",
+  missing: [],
+  stopped: [],
+  unhealthy: [],
+  changed: [],
+  unexpected: [],
+};
+
+/** What a host has applied without an error. */
+export const applied: AppliedTopology = {
+  topologyId: "topology-1",
+  versionHash: "0123456789abcdef",
+  document: "{}",
+  appliedAt: 1_700_000_000,
+  lastError: null,
+  hasOlderRows: false,
+};
+
+/** A host where all is well. */
+export const stock: Stock = {
+  store: { state: "ok", applied },
+  observed: { bridges: ["n1", "n2"], containers: ["c1"] },
+  socket: "/run/docker.sock",
+  engine: { version: "20.10.24", apiVersion: "1.41", latencyMs: 12.345 },
+  drift: consistent,
+};
+
+/** What is seen of an engine that is down. */
+export const dockerDown: Partial<Stock> = {
+  observed: { error: "Docker is down" },
+  engine: null,
+  drift: { state: "unknown", detail: "Docker did not answer" },
+};
+
+/** What is seen of a store that cannot be read. */
+export const storeUnreadable: Partial<Stock> = {
+  store: { state: "unreadable", detail: "the store is garbage" },
+  drift: { state: "unknown", detail: "the store is unreadable" },
+};
+
+const sent = {
+  url: "https://m:8770/swarm/heartbeat",
+  httpStatus: 204,
+  latencyMs: 34.567,
+  retryAfterMs: null,
+};
+
+/** Each way in which the sending of a beat ends. */
+export const deliveries = {
+  delivered: { ...sent, result: "delivered", error: null },
+  rejected: { ...sent, result: "rejected", httpStatus: 403, error: "the master said no" },
+  unreachable: { ...sent, result: "unreachable", httpStatus: null, error: "the master is gone" },
+  notSent: {
+    ...sent,
+    result: "unreachable",
+    httpStatus: null,
+    latencyMs: null,
+    error: "no worker.crt",
+  },
+  dryRun: { result: "dry_run", url: sent.url },
+  notConfigured: { result: "not_configured" },
+} as const satisfies Record<string, Delivery>;
+
+/** A beat that differs from one of a host where all is well as told. */
+export function beatWith(
+  { stock: changed = {}, delivery = deliveries.delivered, certificates }: {
+    readonly stock?: Partial<Stock>;
+    readonly delivery?: Delivery;
+    readonly certificates?: CertificateReport | null;
+  } = {},
+): Beat {
+  const whole = { ...stock, ...changed };
+  const wellKnown = { expiresAt: Date.UTC(2030, 0), problem: null };
+  return {
+    stock: whole,
+    body: beatBody(whole, "host-1", "1.2.3"),
+    delivery,
+    certificates: certificates === undefined ? wellKnown : certificates,
+    checkedAt: Date.UTC(2026, 10, 22, 10, 11, 12, 345),
+  };
+}

@@ -1,0 +1,339 @@
+import assert from "node:assert/strict";
+import { isOverlapping, parseCidr, subnetOf } from "../../topology/address.ts";
+import type { Changes } from "../../topology/changes.ts";
+import { readTopology, type Topology } from "../../topology/document.ts";
+import { type Drift, driftKinds, findDrift } from "../../topology/drift.ts";
+import {
+  type ContainerFact,
+  imageLabel,
+  type Inventory,
+  isRunning,
+  isService,
+  type NetworkFact,
+  specLabel,
+  topologyLabel,
+} from "../../topology/inventory.ts";
+import { parseJson } from "../../topology/json.ts";
+import {
+  defaultImages,
+  type Plan,
+  type PlannedContainer,
+  type PlannedNetwork,
+  planTopology,
+} from "../../topology/plan.ts";
+import type { Random } from "../fuzz/random_document.ts";
+import { bridge, madeContainer, madeNetwork, ofAnother, unlabelled } from "./plan.ts";
+import { decky, lan, topology } from "./topology.ts";
+
+/** What Docker may hold of the topology of one LAN, for tests of drift. */
+
+const file = new URL("../data/topology-one-lan.json", import.meta.url);
+/** What the document of one LAN with one decky is in Docker. */
+export const plan: Plan = await planTopology(
+  readTopology(parseJson(Deno.readTextFileSync(file))),
+  defaultImages,
+);
+/** The names of its objects. */
+export const lanSampleInventory = "decnet_t_11111111_lan-00";
+export const base = "decnet_t_11111111_decky-001";
+export const service = "decnet_t_11111111_decky-001-ssh";
+
+const labels = new Map([[topologyLabel, "11111111-2222-3333-4444-555555555555"]]);
+/** What exists when all is as applied. */
+export const network: NetworkFact = {
+  id: "a".repeat(64),
+  name: lanSampleInventory,
+  driver: "bridge",
+  internal: false,
+  subnets: ["10.0.0.0/24"],
+  labels,
+};
+export const baseContainer: ContainerFact = {
+  id: "b".repeat(64),
+  name: base,
+  state: "running",
+  unhealthy: false,
+  uptime: null,
+  labels,
+  networkMode: lanSampleInventory,
+  addressByNetwork: new Map([[lanSampleInventory, "10.0.0.2"]]),
+};
+export const serviceContainer: ContainerFact = {
+  ...baseContainer,
+  id: "5".repeat(64),
+  name: service,
+  networkMode: `container:${baseContainer.id}`,
+  addressByNetwork: new Map(),
+};
+export const asApplied: Inventory = {
+  networks: [network],
+  containers: [baseContainer, serviceContainer],
+};
+
+/** The drift in short, `kind type name: detail` for each difference. */
+export function told(drift: Drift): string[] {
+  return driftKinds.flatMap((kind) =>
+    drift[kind].map(({ type, name, detail }) => `${kind} ${type} ${name}${detail && `: ${detail}`}`)
+  );
+}
+
+/** The drift, in short, when other objects exist. */
+export function toldOf(changed: Partial<Inventory>): string[] {
+  return told(findDrift(plan, { ...asApplied, ...changed }));
+}
+
+/** The drift, in short, when one object is otherwise. */
+export function withBase(change: Partial<ContainerFact>): string[] {
+  return toldOf({ containers: [{ ...baseContainer, ...change }, serviceContainer] });
+}
+
+export function withService(change: Partial<ContainerFact>): string[] {
+  return toldOf({ containers: [baseContainer, { ...serviceContainer, ...change }] });
+}
+
+export function withNetwork(change: Partial<NetworkFact>): string[] {
+  return toldOf({ networks: [{ ...network, ...change }] });
+}
+
+/** Random topologies, and what an engine may hold of them after a time in rough hands. */
+
+/** Chance with a memory: the same seed gives the same choices. */
+export class Dice {
+  constructor(readonly random: Random) {}
+
+  /** A whole number from 0 to `limit`, which is not reached. */
+  below(limit: number): number {
+    return Math.floor(this.random() * limit);
+  }
+
+  pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)]!;
+  }
+
+  isOneIn(count: number): boolean {
+    return this.below(count) === 0;
+  }
+}
+
+/** A valid topology of up to four LANs and five deckies. */
+export function randomTopology(dice: Dice): Topology {
+  const lans = Array.from({ length: 1 + dice.below(4) }, (_, index) =>
+    lan(`L${index}`, {
+      subnet: `10.${index + (dice.isOneIn(8) ? 50 : 0)}.0.0/24`,
+      isDmz: index === 0 || dice.isOneIn(9),
+    }));
+  const deckies = Array.from({ length: dice.below(6) }, (_, index) => {
+    const first = dice.below(lans.length);
+    const on = lans.filter((_, number) => number === first || dice.isOneIn(3));
+    const addresses = on.map(({ name, subnet }) => [
+      name,
+      subnet.replace("0/24", String(2 + index + (dice.isOneIn(9) ? 100 : 0))),
+    ]);
+    return decky(`d${index}`, {
+      addresses: Object.fromEntries(addresses),
+      services: ["http", "ssh", "sql"].filter(() => dice.isOneIn(2)),
+      images: dice.isOneIn(9) ? { ssh: "special:1" } : {},
+    });
+  });
+  return topology({ lans, deckies });
+}
+
+/** What an engine holds of a plan, some of it lost, broken or made by another program. */
+export function worn(plan: Plan, dice: Dice): Inventory {
+  const networks = plan.networks.map(madeNetwork).flatMap((it) => wornNetwork(it, dice));
+  const containers = plan.containers.map(madeContainer).flatMap((it) => wornContainer(it, dice));
+  return { networks: [bridge, ...networks], containers };
+}
+
+function wornNetwork(fact: NetworkFact, dice: Dice): NetworkFact[] {
+  if (!dice.isOneIn(4)) return [fact];
+  return dice.pick<() => NetworkFact[]>([
+    () => [],
+    () => [fact, { ...fact, id: `second ${fact.id}`, subnets: ["10.100.0.0/24"] }],
+    () => [{ ...fact, driver: "macvlan" }],
+    () => [{ ...fact, internal: !fact.internal }],
+    () => [{ ...fact, subnets: ["10.101.0.0/24"] }],
+    () => [{ ...fact, subnets: [] }],
+    () => [{ ...fact, ...unlabelled }],
+    () => [{ ...fact, labels: new Map(fact.labels).set(specLabel, "x") }],
+  ])();
+}
+
+function wornContainer(fact: ContainerFact, dice: Dice): ContainerFact[] {
+  if (!dice.isOneIn(3)) return [fact];
+  const [label, value] = dice.pick([[specLabel, "x"], [imageLabel, "sha256:old"]] as const);
+  return dice.pick<() => ContainerFact[]>([
+    () => [],
+    () => [still(fact, dice.pick(["exited", "exited", "created", "dead", "removing"]))],
+    () => [still(fact, "restarting")],
+    () => [{ ...fact, state: "paused" }],
+    () => [{ ...fact, uptime: { atLeast: 0, atMost: 1 } }],
+    () => [{ ...fact, unhealthy: true }],
+    () => [{ ...fact, ...unlabelled }],
+    () => [{ ...fact, labels: new Map(fact.labels).set(label, value) }],
+    () => [{ ...fact, addressByNetwork: new Map([["bridge", "172.17.0.3"]]) }],
+    () => [{ ...fact, networkMode: fact.networkMode.replace(/^container:.*/, "container:gone") }],
+    () => [{ ...still(fact, "dead"), name: `nameless ${fact.id}` }],
+  ])();
+}
+
+/** The engine forgets the addresses of a container that does not run. */
+function still(fact: ContainerFact, state: string): ContainerFact {
+  const idle = [...fact.addressByNetwork.keys()].map((name) => [name, ""] as const);
+  return { ...fact, state, addressByNetwork: new Map(idle) };
+}
+
+/** What belongs to others: beside a topology, or in the way of the plan where `inTheWay`. */
+export function strangers(plan: Plan, dice: Dice, inTheWay: boolean): Inventory {
+  const labels = dice.pick([
+    ofAnother.labels,
+    unlabelled.labels,
+    new Map([[topologyLabel, `${plan.topologyId}x`]]),
+  ]);
+  const network = { ...bridge, labels, id: "strange", name: "strange", subnets: ["10.200.0.0/16"] };
+  const container: ContainerFact = {
+    id: "strange",
+    name: "stranger",
+    state: dice.pick(["running", "exited", "paused"]),
+    unhealthy: false,
+    uptime: null,
+    labels,
+    networkMode: "strange",
+    addressByNetwork: new Map([["strange", "10.200.0.9"]]),
+  };
+  if (!inTheWay) return { networks: [network], containers: [container] };
+  const lan = dice.pick(plan.networks);
+  const name = dice.pick(plan.containers)?.name ?? "stranger";
+  return dice.pick<() => Inventory>([
+    () => ({ networks: [{ ...network, subnets: [lan.subnet] }], containers: [] }),
+    () => ({ networks: [{ ...network, name: lan.name }], containers: [] }),
+    () => ({ networks: [network], containers: [{ ...container, name }] }),
+    () => {
+      const addressByNetwork = new Map([[lan.name, "10.0.0.99"]]);
+      return { networks: [], containers: [{ ...container, addressByNetwork }] };
+    },
+  ])();
+}
+
+/** Two inventories in one; a container that is there bears its name alone. */
+export function together(one: Inventory, other: Inventory): Inventory {
+  const names = new Set(other.containers.map(({ name }) => name));
+  return {
+    networks: [...one.networks, ...other.networks],
+    containers: [...one.containers.filter(({ name }) => !names.has(name)), ...other.containers],
+  };
+}
+
+/** What an engine would hold after changes: made in memory, and as strict as an engine. */
+
+let made = 0;
+
+/**
+ * Carries changes out in the order in which the agent does. Throws `AssertionError` where an engine
+ * would refuse. Image name → id, or null when the image is absent.
+ */
+export function carryOut(
+  { networks, containers }: Changes,
+  before: Inventory,
+  imageIds: ReadonlyMap<string, string | null>,
+): Inventory {
+  const engine = new Simulation(before, imageIds);
+  const gone = containers.flatMap((it) => it.action === "remove" ? [it.fact] : []);
+  for (const fact of [...gone.filter(isService), ...gone.filter((it) => !isService(it))]) {
+    engine.remove(fact);
+  }
+  for (const it of networks) if (it.action === "remove") engine.removeNetwork(it.fact);
+  for (const it of networks) if (it.action === "create") engine.createNetwork(it.planned);
+  const wanted = containers.flatMap((it) => it.action === "remove" ? [] : [it]);
+  const bases = wanted.filter(({ planned }) => planned.base === null);
+  for (const it of [...bases, ...wanted.filter(({ planned }) => planned.base !== null)]) {
+    if (it.action === "create") engine.create(it.planned);
+    else engine.repair(it.action, it.planned, it.fact);
+  }
+  return { networks: engine.networks, containers: engine.containers };
+}
+
+class Simulation {
+  networks: readonly NetworkFact[];
+  containers: readonly ContainerFact[];
+  readonly #imageIds: ReadonlyMap<string, string | null>;
+
+  constructor({ networks, containers }: Inventory, imageIds: ReadonlyMap<string, string | null>) {
+    this.networks = networks;
+    this.containers = containers;
+    this.#imageIds = imageIds;
+  }
+
+  remove(fact: ContainerFact): void {
+    assert.ok(this.containers.includes(fact), `no such container: ${fact.name}`);
+    this.containers = this.containers.filter((it) => it !== fact);
+  }
+
+  removeNetwork(fact: NetworkFact): void {
+    assert.ok(this.networks.includes(fact), `no such network: ${fact.name}`);
+    const guest = this.containers.find((it) => isRunning(it) && it.addressByNetwork.has(fact.name));
+    assert.equal(guest?.name, undefined, `${fact.name} has active endpoints`);
+    this.networks = this.networks.filter((it) => it !== fact);
+  }
+
+  createNetwork(planned: PlannedNetwork): void {
+    const { name, subnet } = planned;
+    for (const other of this.networks) {
+      assert.notEqual(other.name, name, "a network with this name exists");
+      for (const taken of other.subnets) {
+        assert.ok(!isOverlap(taken, subnet), `pool ${subnet} overlaps with ${taken}`);
+      }
+    }
+    this.networks = [...this.networks, { ...madeNetwork(planned), id: `network ${++made}` }];
+  }
+
+  create(planned: PlannedContainer): void {
+    const { name, request: { Image } } = planned;
+    assert.ok(!this.containers.some((it) => it.name === name), `the name ${name} is in use`);
+    const imageId = this.#imageIds.get(Image);
+    assert.ok(imageId, `no such image: ${Image}`);
+    const fact = { ...madeContainer(planned), state: "created" };
+    this.containers = [
+      ...this.containers,
+      this.#started(planned, {
+        ...fact,
+        id: `container ${++made}`,
+        labels: new Map(fact.labels).set(imageLabel, imageId),
+        ...(planned.base !== null && { networkMode: `container:${this.#baseOf(planned).id}` }),
+      }),
+    ];
+  }
+
+  repair(action: string, planned: PlannedContainer, fact: ContainerFact): void {
+    assert.ok(this.containers.includes(fact), `no such container: ${fact.name}`);
+    const isPaused = fact.state === "paused";
+    assert.equal(isPaused, action === "unpause", `${action} in the state ${fact.state}`);
+    const repaired = this.#started(planned, fact);
+    this.containers = this.containers.map((it) => it === fact ? repaired : it);
+  }
+
+  #started(planned: PlannedContainer, fact: ContainerFact): ContainerFact {
+    for (const name of planned.addressByNetwork.keys()) {
+      const count = this.networks.filter((it) => it.name === name).length;
+      assert.equal(count, 1, `there are ${count} networks of the name ${name}`);
+    }
+    if (planned.base !== null) {
+      const base = this.#baseOf(planned);
+      assert.ok([base.id, base.name, ""].includes(fact.networkMode.replace(/^container:/, "")));
+      assert.ok(base.state === "running", `cannot join the network of ${base.name}`);
+    }
+    const uptime = fact.state === "paused" ? fact.uptime : { atLeast: 0, atMost: 1 };
+    return { ...fact, state: "running", uptime, addressByNetwork: planned.addressByNetwork };
+  }
+
+  #baseOf({ base }: PlannedContainer): ContainerFact {
+    const fact = this.containers.find(({ name }) => name === base);
+    assert.ok(fact, `no such container: ${base}`);
+    return fact;
+  }
+}
+
+function isOverlap(a: string, b: string): boolean {
+  const [one, other] = [a, b].map(parseCidr);
+  return one != null && other != null && isOverlapping(subnetOf(one), subnetOf(other));
+}

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import type { Beat } from "../../agent/heartbeat.ts";
+import { runLoop } from "../../agent/loop.ts";
+import { createLog } from "../../host/log.ts";
+import { AgentSetup } from "./agent_setup.ts";
+import { type IssuedCertificate, writeAgentDirectory } from "./certificates.ts";
+import { flagsOf, runOn } from "./command_line.ts";
+import { authority } from "./master_setup.ts";
+import { TlsMaster } from "./tls_master.ts";
+
+/** The certificate that the agents of these tests pin. */
+export const pinned: IssuedCertificate = await authority.issue({
+  commonName: "the master",
+  dnsNames: ["master.test"],
+  ipAddresses: ["127.0.0.1"],
+  usage: "server",
+});
+const worker = await authority.issue({ commonName: "worker-1", usage: "client" });
+
+/** A host whose master can be exchanged for another one on the same port. */
+export class FaultyHost {
+  constructor(readonly setup: AgentSetup, public master: TlsMaster) {}
+
+  get port(): number {
+    return this.setup.port;
+  }
+
+  /** Puts a master with another certificate in place of the one that runs. */
+  async replaceMaster(certificate: IssuedCertificate): Promise<void> {
+    await this.master.stop();
+    this.master = await TlsMaster.start({ authority, certificate, port: this.port });
+  }
+
+  /** Puts other certificates in place of the host's own. */
+  async replaceWorker(certificate: IssuedCertificate): Promise<void> {
+    await writeAgentDirectory(this.setup.path, authority, certificate);
+  }
+
+  /** Everything as it was at the beginning. */
+  async heal(): Promise<void> {
+    await this.replaceWorker(worker);
+    await this.replaceMaster(pinned);
+  }
+}
+
+/** One way in which the master, or the way to it, can fail. */
+export interface MasterFault {
+  readonly what: string;
+  /** Makes it happen; what it answers ends it again, and then the host is healed. */
+  readonly strike: (host: FaultyHost) => Promise<(() => void | Promise<void>) | void>;
+  /** How the loop's beats end meanwhile. */
+  readonly result: Beat["delivery"]["result"];
+  /** What the line of `--once` and the log say. */
+  readonly says: RegExp;
+  /** What the log says; else the 1st and the 2nd failure of the master, and its return. */
+  readonly lines?: readonly RegExp[];
+  /** The start of the line of `--once`, and its exit code; else CRITICAL and 2. */
+  readonly once?: readonly [word: string, code: number];
+}
+
+/**
+ * One loop that delivers a beat, makes two while the fault lasts, and one when it has gone; and a
+ * check while it lasts. Asserts what an operator sees of each.
+ */
+export async function assertOvercome(fault: MasterFault): Promise<void> {
+  await using setup = await AgentSetup.create();
+  const host = new FaultyHost(setup, setup.master);
+  await host.heal();
+  const [lines, beats]: [string[], Beat[]] = [[], []];
+  const { fingerprint } = pinned;
+  const master = { host: "127.0.0.1", port: setup.port, name: "master.test", fingerprint };
+  const agent = setup.newAgent({ master });
+  let strikes = 0;
+  let end: (() => void | Promise<void>) | void;
+  let once = { code: -1, stdout: "", stderr: "" };
+  try {
+    await runLoop(agent, new AbortController().signal, {
+      intervalMs: 30_000,
+      log: createLog((line) => lines.push(line)),
+      onBeat: (beat) => beats.push(beat),
+      wait: async () => {
+        if (beats.length === 1 && strikes++ === 0) end = await fault.strike(host);
+        if (beats.length === 2) {
+          once = await runOn(["--once", ...flagsOf(setup), `--master-fingerprint=${fingerprint}`]);
+        }
+        if (beats.length === 3) {
+          await end?.();
+          await host.heal();
+        }
+        return beats.length < 4;
+      },
+    });
+  } finally {
+    agent.close();
+    await host.master.stop();
+  }
+  const { result, says } = fault;
+  assert.deepEqual(
+    beats.map(({ delivery }) => delivery.result),
+    ["delivered", result, result, "delivered"],
+  );
+  const [word, code] = fault.once ?? ["CRITICAL", 2];
+  assert.match(once.stdout, says);
+  assert.ok(once.stdout.startsWith(`DECNET ${word} - `), once.stdout);
+  assert.equal(once.code, code);
+  assert.equal(once.stderr, "");
+  const failure = (times: number) => new RegExp(`${says.source}.* failures=${times}$`);
+  const expected = fault.lines ?? [
+    failure(1),
+    failure(2),
+    /^level=info msg="the master accepts beats again" failures=2$/,
+  ];
+  assert.equal(lines.length, expected.length, lines.join(""));
+  for (const [index, line] of lines.entries()) {
+    // Quotation marks are escaped in the log; the words of an operator's line have few of them.
+    assert.match(line.trimEnd().replaceAll('\\"', '"'), expected[index]!);
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * Applies and tears down, over and over, at the engine and with the store that the arguments name,
+ * until it is killed. A line on standard output tells of the start, and of each end.
+ */
+
+import { Applier } from "../../../apply/applier.ts";
+import { defaultImages } from "../../../topology/plan.ts";
+import { oneLan, threeLans } from "../apply_host.ts";
+
+const [socket = "", storePath = ""] = Deno.args;
+const signal = new AbortController().signal;
+const applier = new Applier({
+  sockets: [socket],
+  storePath,
+  images: defaultImages,
+  supersede: true,
+});
+const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+
+say("begun");
+for (let number = 0;; number++) {
+  const candidate = number % 3 === 2 ? oneLan : threeLans;
+  await applier.apply(candidate, { signal });
+  say("applied");
+  if (number % 2 === 0) {
+    await applier.teardown(candidate.plan.topologyId, { signal });
+    say("torn down");
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Plays a running agent whose store is at the path that is the first argument: applies there, runs
+ * the second as a shell command, applies again, and runs the third. Prints a line of JSON after each
+ * of the last three.
+ */
+
+import { Agent } from "../../../agent/heartbeat.ts";
+import { StoreMemory } from "../../../store/recovery.ts";
+import { defaultImages } from "../../../topology/plan.ts";
+import { candidateOf, refusalOf, textOf, threeLans, withHost } from "../apply_host.ts";
+
+const [storePath = "", begin = "", end = ""] = Deno.args;
+const signal = new AbortController().signal;
+/** The same as `threeLans`, as far as Docker can tell. */
+const renamed = await candidateOf(textOf("topology-three-lans.json").replace("{", '{"note":1,'));
+const hashes: Record<string, string> = { [threeLans.versionHash]: "1", [renamed.versionHash]: "2" };
+
+async function shell(command: string): Promise<void> {
+  await new Deno.Command("sh", { args: ["-c", command], stderr: "null" }).output();
+}
+
+function tell(value: object): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
+}
+
+await withHost(async (host) => {
+  const memory = new StoreMemory();
+  const applier = host.applier({ storePath, memory });
+  const agent = new Agent({
+    agentVersion: "1",
+    hostUuid: null,
+    master: null,
+    agentDirectory: host.folder.path,
+    storePath,
+    sockets: [host.engine.socketPath],
+    networkPrefixes: [],
+    containerPrefixes: [],
+    images: defaultImages,
+    memory,
+  });
+  const tellBeat = async (more: object = {}) => {
+    const { store, topology } = (await agent.beat(signal)).body;
+    tell({ ...store, applied: hashes[topology?.applied_version_hash ?? ""] ?? null, ...more });
+  };
+  try {
+    await applier.apply(threeLans, { signal });
+    await shell(begin);
+    await tellBeat();
+    const apply = applier.apply(renamed, { signal });
+    const result = await apply.then(() => "done", async () => (await refusalOf(apply)).message);
+    await tellBeat({ apply: result });
+    await shell(end);
+    await tellBeat();
+  } finally {
+    agent.close();
+    memory.forget();
+  }
+});

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+
+/** What a test needs of the machine: spread `ignore` into its options, add `suffix` to its name. */
+export interface Requirement {
+  /** It is absent, and this is not CI: there, nothing is skipped. */
+  readonly ignore: boolean;
+  /** Empty when it is present, else ` (needs …)`. */
+  readonly suffix: string;
+  /** The first line of the test. Throws `Error`, which says what is needed, when it is absent. */
+  check(): void;
+}
+
+/** States that tests need `what`, e.g. `a Docker engine`, and whether it is there. */
+export function requirement(what: string, present: boolean): Requirement {
+  return {
+    ignore: !present && !Deno.env.get("CI"),
+    suffix: present ? "" : ` (needs ${what})`,
+    check() {
+      if (!present) throw new Error(`This test needs ${what}, and CI skips nothing`);
+    },
+  };
+}
+
+/** That python3 is there, whose own json and sqlite3 are what the first agent and the master use. */
+export const python: Requirement = requirement("python3", await isPresent());
+
+/** Runs a Python program and answers its standard output. Throws `Error` when it fails. */
+export async function runPython(program: string, ...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("python3", {
+    args: ["-c", program, ...args],
+  }).output();
+  if (success) return new TextDecoder().decode(stdout);
+  throw new Error(`python3 failed: ${new TextDecoder().decode(stderr)}`);
+}
+
+async function isPresent(): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command("python3", { args: ["--version"] }).output();
+    return success;
+  } catch {
+    return false;
+  }
+}
+
+const program = "promtool";
+
+function isPresentPromtool(): boolean {
+  try {
+    return new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" })
+      .outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+/** The judge of what Prometheus is given to read. */
+export const promtool = {
+  ...requirement("promtool, of the package prometheus", isPresentPromtool()),
+  /** Runs it, with a text on standard input or none. Throws what it finds wrong. */
+  async run(args: readonly string[], input = ""): Promise<void> {
+    const process = new Deno.Command(program, {
+      args: [...args],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const writer = process.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(input));
+    await writer.close();
+    const { code, stdout, stderr } = await process.output();
+    const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    assert.equal(code, 0, said);
+    // It warns, and ends with 0, of what is no good style.
+    if (args[0] === "check" && args[1] === "metrics") assert.equal(said, "");
+  },
+};
+
+/** Whether a program runs here with these arguments. */
+export async function works(program: string, ...args: string[]): Promise<boolean> {
+  try {
+    const output = { stdin: "null", stdout: "null", stderr: "null" } as const;
+    return (await new Deno.Command(program, { args, ...output }).output()).success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Makes a named pipe that nobody opens: who opens it to read waits for ever. */
+export async function makeFifo(path: string): Promise<void> {
+  const { success } = await new Deno.Command("mkfifo", { args: [path], stdin: "null" }).output();
+  if (!success) throw new Error(`mkfifo ${path} failed`);
+}
+
+async function isThere(): Promise<boolean> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await makeFifo(`${folder}/fifo`);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** What tests with named pipes need. */
+export const mkfifo = requirement("mkfifo", await isThere());

@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import { asUser, type Machine, user } from "./machine.ts";
+import { type Check, Doctor, type Site } from "./site.ts";
+
+/** Something wrong with the service, what the doctor must say of it, and what must mend it. */
+interface Ailment {
+  readonly name: string;
+  /** What root has done; the service is enabled and runs before. */
+  readonly harm: string;
+  /** The check that must tell; `service` if not given. */
+  readonly check?: string;
+  /** `warning` if not given. */
+  readonly state?: "failed";
+  readonly saw: RegExp;
+  readonly mend: string;
+  /** What must be true after the mend, beside the check that is in order. */
+  readonly after?: (site: Site) => Promise<unknown>;
+}
+
+const name = "decnet-agent";
+const folder = "/etc/systemd/system";
+const file = `${folder}/${name}.service`;
+const packaged = `/usr/lib/systemd/system/${name}.service`;
+const timer = `${name}-check.timer`;
+const stateFolder = `/var/lib/${name}`;
+const start = `systemctl enable --now ${name}`;
+const install = `decnet-agent print systemd-service > ${file} && ${start}`;
+const addUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
+  `--no-create-home --shell /usr/sbin/nologin ${name}`;
+const editing = "sed -i '/^[ \\t]*ExecStart[ \\t]*=/d'";
+/** Whatever a check before this one has left. */
+const heal = `rm -rf ${file} ${file}.d ${packaged}; ` +
+  `mkdir -p ${stateFolder} && chown -R ${name}: ${stateFolder} && ${install}`;
+/** The restart fails, as it should. */
+const restart = `systemctl daemon-reload; systemctl restart ${name} || true`;
+
+const ailments: readonly Ailment[] = [
+  {
+    name: "a service that was stopped",
+    harm: `systemctl stop ${name}`,
+    saw: /decnet-agent\.service is installed, but not active/,
+    mend: start,
+  },
+  {
+    name: "a service that does not start with the host",
+    harm: `systemctl disable ${name}`,
+    saw: /is active, but does not start with the host/,
+    mend: start,
+    after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
+  },
+  {
+    name: "a service that was disabled and stopped",
+    harm: `systemctl disable --now ${name}`,
+    saw: /decnet-agent\.service is installed, but not active/,
+    mend: start,
+    after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
+  },
+  {
+    name: "a unit whose program is gone",
+    harm: `sed -i 's|^ExecStart=.*|ExecStart=/opt/gone/decnet-agent|' ${file}; ${restart}`,
+    saw:
+      /decnet-agent\.service has the service run \/opt\/gone\/decnet-agent, which does not exist/,
+    mend: install,
+  },
+  {
+    name: "a drop-in whose program is gone",
+    harm:
+      `mkdir -p ${file}.d && printf '[Service]\\nNice=7\\nExecStart=\\nExecStart=/opt/gone\\n' ` +
+      `> ${file}.d/own.conf; ${restart}`,
+    saw: /own\.conf has the service run \/opt\/gone, which does not exist/,
+    mend: `${editing} ${file}.d/own.conf && ${start}`,
+    after: async ({ service }) => assert.equal(await service.property("Nice"), "7"),
+  },
+  {
+    name: "a service that is masked, with its unit gone",
+    harm: `systemctl stop ${name} && rm ${file} && systemctl mask ${name}`,
+    saw: /decnet-agent\.service is masked: the service may not be started/,
+    mend: `systemctl unmask ${name} && ${install}`,
+  },
+  {
+    name: "a service of a package that is masked",
+    harm: `mv ${file} ${packaged} && systemctl mask --now ${name}`,
+    saw: /decnet-agent\.service is masked: the service may not be started/,
+    mend: `systemctl unmask ${name} && ${start}`,
+    async after({ service }) {
+      // Where /lib is a link to /usr/lib, either counts.
+      assert.ok(packaged.endsWith(await service.property("FragmentPath")));
+    },
+  },
+  {
+    name: "a timer that nobody has enabled, where nothing else reports",
+    harm: `systemctl disable --now ${name}; rm ${file}; systemctl daemon-reload`,
+    saw: /is not installed; decnet-agent-check\.timer is installed, but does not start with/,
+    mend: `systemctl enable --now ${timer}`,
+    async after({ machine }) {
+      await machine.shell(`systemctl is-active ${timer} && systemctl is-enabled ${timer}`);
+      const { saw } = await new Doctor(machine).find("service");
+      assert.match(saw, /decnet-agent-check\.timer runs checks, unless it was stopped/);
+      await machine.shell(`systemctl disable --now ${timer}`);
+    },
+  },
+  {
+    name: "a host where nothing is installed",
+    harm: `systemctl disable --now ${name}; rm ${file} ${folder}/${name}-check.*; ` +
+      "systemctl daemon-reload",
+    saw: /is not installed, and no loop runs: the master hears nothing of this host/,
+    mend: install,
+  },
+  {
+    name: "a host without so much as the user",
+    harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; systemctl daemon-reload`,
+    saw: /is not installed, and no loop runs: the master hears nothing of this host/,
+    mend: `${addUser} && ${install}`,
+  },
+  {
+    name: "a state folder that is not there yet",
+    harm: `systemctl stop ${name} && rm -r ${stateFolder}`,
+    check: "state-dir",
+    state: "failed",
+    saw: /does not exist, and user decnet-agent may not make it in \/var\/lib/,
+    mend: `install -d -o ${name} -m 700 ${stateFolder}`,
+    after: ({ machine }) => mendService(machine),
+  },
+  {
+    name: "a state folder that is root's",
+    harm: `systemctl stop ${name} && chown -R root: ${stateFolder}`,
+    check: "state-dir",
+    state: "failed",
+    saw: /owner root, .*user decnet-agent may not look into it/,
+    mend: `chown -R ${name}: ${stateFolder}`,
+    after: ({ machine }) => mendService(machine),
+  },
+];
+
+/** What the doctor says of a service that does not run as it should, and whether its mends mend. */
+export const ailmentChecks: readonly Check[] = [
+  ...ailments.map((ailment): Check => ({
+    name: `doctor names ${ailment.name}, and what it names mends it`,
+    run: (site) => undergo(ailment, site),
+  })),
+  {
+    name: "doctor takes no killed loop for one that runs",
+    async run({ machine }) {
+      await machine.shell(heal);
+      await machine.shell(`systemctl kill --signal=KILL ${name} && systemctl stop ${name}`);
+      const { state, saw } = await new Doctor(machine).find("lock");
+      assert.match(`${state} ${saw}`, /^ok \S+agent\.lock was held by process \d+ .*has ended$/);
+      await mendService(machine);
+      return saw;
+    },
+  },
+  {
+    name: "doctor names a service without its user, and step by step all is well again",
+    async run({ machine }) {
+      await machine.shell(`${heal} && systemctl stop ${name} && userdel ${name}`);
+      const doctor = new Doctor(machine);
+      const first = await doctor.find("service");
+      assert.match(first.saw, /runs as decnet-agent, and there is no such user/);
+      assert.equal(first.mend, addUser);
+      await machine.shell(addUser);
+      const second = await doctor.find("service");
+      assert.equal(second.mend, start);
+      await doctor.mend(second);
+      return `${addUser}, then ${start}`;
+    },
+  },
+];
+
+/** Of a service that does not run. */
+async function mendService(machine: Machine): Promise<void> {
+  const doctor = new Doctor(machine);
+  await doctor.mend(await doctor.find("service"));
+}
+
+async function undergo(ailment: Ailment, site: Site): Promise<string> {
+  const { harm, check = "service", state = "warning", saw, mend, after } = ailment;
+  const { machine, service } = site;
+  await machine.shell(heal);
+  const doctor = new Doctor(machine);
+  assert.equal((await doctor.find(check)).state, "ok");
+  await machine.shell(harm);
+  const found = await doctor.find(check);
+  assert.equal(found.state, state, found.saw);
+  assert.match(found.saw, saw);
+  assert.equal(found.mend, mend);
+  await doctor.mend(found);
+  if (check === "service" && !mend.includes(timer)) {
+    assert.equal(await service.property("ActiveState"), "active");
+  }
+  await after?.(site);
+  return mend;
+}
+
+/** What must be in order on a host where the agent was installed by what it prints. */
+const mustBeOk = ["configuration", "state-dir", "store", "lock", "socket", "engine"]
+  .concat("certificates", "authority", "validity", "master-name", "master-connection")
+  .concat("master-tls", "api", "service", "other-agents");
+
+/** What the doctor says of a service that runs. */
+export const doctorChecks: readonly Check[] = [
+  ...[true, false].map((isRoot): Check => ({
+    name: `doctor finds what runs in order, for ${isRoot ? "root" : "the service's user"}`,
+    async run({ machine, service }) {
+      await machine.shell("systemctl enable --now decnet-agent");
+      const doctor = new Doctor(machine, isRoot);
+      const { code, findings } = await doctor.examine();
+      const states = new Map(findings.map(({ name, state }) => [name, state]));
+      for (const name of mustBeOk) assert.equal(states.get(name), "ok", JSON.stringify(findings));
+      // 1 is for what others have left on this engine.
+      assert.ok(code <= 1, JSON.stringify(findings));
+      const saw = (name: string) => findings.find((it) => it.name === name)!.saw;
+      const pid = await service.property("MainPID");
+      assert.match(saw("lock"), new RegExp(`/agent\\.lock names process ${pid} since `));
+      const folder = `/var/lib/decnet-agent: owner ${user}, group ${user}, mode 0700`;
+      assert.equal(saw("state-dir"), folder);
+      assert.match(saw("socket"), /docker\.sock: owner .* it takes connections$/);
+      assert.match(saw("service"), /decnet-agent\.service is active and starts with the host/);
+      const heads = findings.map(({ name, state }) => `${name} ${state}`);
+      assert.deepEqual(
+        (await doctor.heads()).map((line) => line.split(/ +/, 2).join(" ")),
+        heads,
+      );
+      return `${mustBeOk.length} checks are ok, process ${pid} holds the lock`;
+    },
+  })),
+  {
+    name: "doctor knows the group of the socket that only the unit gives, and so does not complain",
+    async run(site) {
+      const { machine, service } = site;
+      await machine.shell(`gpasswd --delete ${user} docker && systemctl restart decnet-agent`);
+      await site.beat("the engine", ({ observed }) => observed.error === undefined);
+      assert.equal((await new Doctor(machine).find("socket")).state, "ok");
+      const pid = await service.property("MainPID");
+      // A login of that user has not got it, and may.
+      const ofUser = new Doctor(machine, false);
+      const refused = await ofUser.find("socket");
+      assert.equal(refused.state, "failed", refused.saw);
+      assert.match(refused.saw, /^permission denied: user decnet-agent is not in group docker; /);
+      assert.equal(refused.mend, `usermod -aG docker ${user}`);
+      await ofUser.mend(refused);
+      await asUser(machine, ["decnet-agent", "--once", "--dry-run"], { accept: (it) => it <= 1 });
+      return `process ${pid} asks the engine; ${refused.mend}`;
+    },
+  },
+];

@@ -1,0 +1,98 @@
+// deno-lint-ignore-file no-console
+/**
+ * Proves what the units that the executable prints promise: boots a real systemd in a container,
+ * installs the executable there as an operator would, and looks. `deno task systemd`, as root; needs
+ * Docker, debootstrap and systemd-nspawn.
+ *
+ * @module
+ */
+
+import { dockerSocket } from "../engines/sockets.ts";
+import { confinementChecks } from "./confinement_checks.ts";
+import { ailmentChecks, doctorChecks } from "./doctor_checks.ts";
+import { findRootFolder, Machine } from "./machine.ts";
+import { lackChecks, reloadChecks, unitChecks, watchChecks, workChecks } from "./service_checks.ts";
+import { type Check, install, type Site } from "./site.ts";
+import { cronChecks, timerChecks } from "./timer_checks.ts";
+
+/** Two of these machines would stand in each other's control groups. */
+const lockPath = "/run/lock/decnet-agent-systemd-check";
+
+/** The working service first: the confinement is looked at while it runs. */
+const checks: readonly Check[] = [
+  ...unitChecks,
+  ...workChecks,
+  ...reloadChecks,
+  ...timerChecks,
+  ...confinementChecks,
+  ...lackChecks,
+  ...watchChecks,
+  ...doctorChecks,
+  ...ailmentChecks,
+  ...cronChecks,
+];
+
+/** Answers how many checks have failed. */
+async function main(env: Readonly<Record<string, string>>, signal: AbortSignal): Promise<number> {
+  if (Deno.uid() !== 0) throw new Error("Cannot boot systemd: only root can");
+  const startedAt = performance.now();
+  await using stack = new AsyncDisposableStack();
+  stack.use(await lock(signal));
+  const root = await findRootFolder(env, { signal, log: console.log });
+  const binary = new URL("../../dist/decnet-agent", import.meta.url).pathname;
+  const machine = stack.use(
+    await Machine.boot({
+      root,
+      binds: { [await Deno.realPath(dockerSocket)]: "/run/docker.sock" },
+      readOnlyBinds: { [binary]: "/usr/local/bin/decnet-agent" },
+      signal,
+    }),
+  );
+  const site = await install(machine, dockerSocket, stack);
+  let failures = 0;
+  for (const check of checks) if (!await holds(check, site, signal)) failures++;
+  const seconds = Math.round((performance.now() - startedAt) / 1000);
+  console.log(`${checks.length - failures} passed, ${failures} failed, in ${seconds} s`);
+  return failures;
+}
+
+async function holds({ name, run }: Check, site: Site, signal: AbortSignal): Promise<boolean> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    signal.throwIfAborted();
+    console.log(`ok    ${name}: ${await Promise.race([run(site), aborted])}`);
+    return true;
+  } catch (error) {
+    signal.throwIfAborted();
+    console.log(`FAIL  ${name}: ${error instanceof Error ? error.message : error}`);
+    return false;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Waits for others who do the same on this host. */
+async function lock(signal: AbortSignal): Promise<Disposable> {
+  const file = await Deno.open(lockPath, { read: true, write: true, create: true });
+  for (let isFirst = true; !file.tryLockSync(true); isFirst = false) {
+    if (isFirst) console.log("Waits for another such check on this host");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    signal.throwIfAborted();
+  }
+  return file;
+}
+
+if (import.meta.main) {
+  const ending = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(name, () => ending.abort(new Error(`interrupted by ${name}`)));
+  }
+  try {
+    Deno.exit(await main(Deno.env.toObject(), ending.signal) === 0 ? 0 : 1);
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import { eventually } from "../support/environment.ts";
+import { asUser } from "./machine.ts";
+import { type Account, type Check, type Site, worker } from "./site.ts";
+
+const folder = "/etc/systemd/system";
+const services = [
+  `${folder}/decnet-agent.service`,
+  `${folder}/decnet-agent-check.service`,
+] as const;
+const units = [...services, `${folder}/decnet-agent-check.timer`] as const;
+
+/** The most that the unit may be exposed, from 0 to 10. */
+const maximumExposure = 1.5;
+
+/** What can be said of the units before they have been started. */
+export const unitChecks: readonly Check[] = [
+  {
+    name: "the units that the executable prints are those of packaging/",
+    async run({ machine }) {
+      for (const path of units) {
+        const name = path.slice(folder.length + 1);
+        const expected = new URL(`../../packaging/${name}`, import.meta.url);
+        // Where two are printed, an empty line is between them.
+        const printed = (await Deno.readTextFile(machine.path(path))).trimEnd();
+        assert.equal(printed, (await Deno.readTextFile(expected)).trimEnd());
+      }
+      return `${units.length} units`;
+    },
+  },
+  {
+    name: "systemd finds no fault with the unit",
+    async run({ machine }) {
+      const { stdout, stderr } = await machine.run(["systemd-analyze", "verify", ...units]);
+      assert.equal(stdout + stderr, "");
+      return (await machine.run(["systemctl", "--version"])).stdout.split("\n")[0]!;
+    },
+  },
+  {
+    name: `the unit's exposure is at most ${maximumExposure}`,
+    async run({ machine }) {
+      const exposures = [];
+      for (const unit of services) {
+        const options = ["--no-pager", "--offline=true"];
+        const { stdout } = await machine.run(["systemd-analyze", "security", ...options, unit]);
+        const exposure = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1];
+        assert.ok(exposure, stdout);
+        assert.ok(Number(exposure) <= maximumExposure, stdout);
+        exposures.push(exposure);
+      }
+      return exposures.join(" and ");
+    },
+  },
+];
+
+/** What the service is there for. */
+export const workChecks: readonly Check[] = [
+  {
+    name: "it starts, and says when it is ready",
+    async run({ service }) {
+      await service.start();
+      const state = await Promise.all(["Type", "ActiveState", "SubState"].map((name) => {
+        return service.property(name);
+      }));
+      assert.deepEqual(state, ["notify", "active", "running"]);
+      return state.join(", ");
+    },
+  },
+  {
+    name: "it observes the host's engine, and beats over mutual TLS",
+    async run(site) {
+      const network = site.name("seen");
+      await site.playground.makeNetwork(network);
+      const { account, sender } = await site.beat(`the network ${network}`, ({ observed }) => {
+        return observed.bridges?.includes(network) ?? false;
+      });
+      assert.equal(account.observed.error, undefined);
+      assert.equal(sender, worker);
+      await site.playground.docker.getNetwork(network).remove();
+      return `${sender} saw ${network}`;
+    },
+  },
+  {
+    name: "systemctl status shows what it does",
+    async run({ service }) {
+      // The status at the start says that the first one is due; it must not stay there.
+      const text = await service.until("StatusText", (text) => /(beat delivered|drift)/.test(text));
+      assert.doesNotMatch(text, /Cannot|unreachable/);
+      assert.ok((await service.status()).includes(`Status: "${text}"`));
+      return text;
+    },
+  },
+  {
+    name: "it applies what its master pushes, and takes it down",
+    async run(site) {
+      const document = site.document({
+        lans: { dmz: 0, inside: 1 },
+        deckies: { web: { on: { dmz: 2, inside: 2 }, services: ["http"] } },
+      });
+      const applied = await site.push(document);
+      assert.equal(applied.status, 200, JSON.stringify(applied.body));
+      const containers = [site.name("web"), site.name("web-http")];
+      const { observed, drift, last_error } = await stateOf(site);
+      assert.deepEqual(
+        observed.containers?.filter((name) => containers.includes(name)),
+        containers,
+      );
+      assert.equal(last_error, null);
+      await site.takeDown();
+      assert.deepEqual(await site.playground.containers(), []);
+      assert.deepEqual(await site.playground.networks(), []);
+      return `${containers.join(" and ")} ran, ${drift.state}`;
+    },
+  },
+  {
+    // The engine would not mind; the agent has to be able to ask for the addresses.
+    name: "it refuses a LAN that holds an address of the host",
+    async run(site) {
+      const address = ownAddress();
+      const theirs = site.playground.subnet(0).replace(/0\/24$/, "");
+      const document = site.document({ lans: { dmz: 0 }, deckies: { web: { on: { dmz: 9 } } } })
+        .replaceAll(`"${theirs}`, `"${address.replace(/\d+$/, "")}`);
+      const { body } = await site.push(document);
+      const networks = await site.playground.networks();
+      // Why it failed has been recorded, and would be told in every beat.
+      await site.takeDown();
+      const { detail = "" } = body as { detail?: string };
+      assert.match(detail, /holds an address of this host's interface/, JSON.stringify(body));
+      assert.deepEqual(networks, []);
+      return detail;
+    },
+  },
+  {
+    name: "decnet-agent --once works beside it, for its user",
+    async run({ machine }) {
+      const { code, stdout, stderr } = await asUser(machine, ["decnet-agent", "--once"], {
+        accept: () => true,
+      });
+      // 1 is for what others have left on this engine.
+      assert.ok(code <= 1, stdout + stderr);
+      assert.match(stdout, /^DECNET (OK|WARNING) - .*\bnetworks=\d+ containers=\d+ .*\bmaster=\d/);
+      return stdout.trim();
+    },
+  },
+];
+
+/** What the agent answers when its master asks. */
+async function stateOf(site: Site): Promise<Account> {
+  const { status, body } = await site.call("/topology/state");
+  assert.equal(status, 200, JSON.stringify(body));
+  return body as Account;
+}
+
+/** An address of this host that is not Docker's. */
+function ownAddress(): string {
+  const own = Deno.networkInterfaces().find(({ name, family }) => {
+    return family === "IPv4" && !/^(lo|docker|podman|cni|br-|veth)/.test(name);
+  });
+  assert.ok(own, "this host has no address of its own");
+  return own.address;
+}
+
+/** What `systemctl reload` is there for. */
+export const reloadChecks: readonly Check[] = [
+  {
+    name: "systemctl reload reaches it, confined as it is, and it goes on",
+    async run(site) {
+      const { machine, service } = site;
+      const pid = await service.property("MainPID");
+      assert.notEqual(pid, "0");
+      await machine.run(["systemctl", "reload", service.unit]);
+      // What has become of kill, which the confinement would not let run.
+      assert.match(await service.property("ExecReload"), /; code=exited ; status=0 /);
+      await site.beat("anything", () => true);
+      assert.equal(await service.property("MainPID"), pid);
+      return `process ${pid} beats on`;
+    },
+  },
+];
+
+/** How the service does without what it would like to have. */
+export const lackChecks: readonly Check[] = [
+  {
+    name: "without Docker it starts all the same, and says what is wrong",
+    run: async (site) =>
+      await site.service.with(["InaccessiblePaths=/run/docker.sock"], async () => {
+        await site.service.start();
+        const { account } = await site.beat("an error", (it) => it.observed.error !== undefined);
+        return account.observed.error!;
+      }),
+  },
+  {
+    name:
+      "without AF_NETLINK it observes, and applies nothing: no LAN may take the host's addresses",
+    async run(site) {
+      const families = [
+        "RestrictAddressFamilies=",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+      ];
+      return await site.service.with(families, async () => {
+        await site.service.start();
+        await site.beat("the engine", (it) => it.observed.error === undefined);
+        const document = site.document({ lans: { dmz: 0 }, deckies: { web: { on: { dmz: 2 } } } });
+        const { status, body } = await site.push(document);
+        const networks = await site.playground.networks();
+        await site.takeDown();
+        const { detail = "" } = body as { detail?: string };
+        assert.deepEqual([status, networks], [500, []]);
+        assert.match(detail, /^Cannot ask for this host's addresses.*; let .* use AF_NETLINK$/);
+        return detail;
+      });
+    },
+  },
+];
+
+/** The longest that it may take to stop, in milliseconds. */
+const stopMs = 2_000;
+
+/** How systemd looks after the service. */
+export const watchChecks: readonly Check[] = [
+  {
+    name: "it feeds the watchdog, which kills it when it hangs, and it is started again",
+    run: async (site) =>
+      await site.service.with(["WatchdogSec=3s", "RestartSec=100ms"], async () => {
+        const { service, machine } = site;
+        await service.start();
+        const fedAt = Number(await service.property("WatchdogTimestampMonotonic"));
+        await service.until("WatchdogTimestampMonotonic", (at) => Number(at) > fedAt);
+        assert.equal(await service.property("NRestarts"), "0");
+        const pid = await service.property("MainPID");
+        await machine.run(["kill", "-STOP", pid]);
+        await service.until("NRestarts", (count) => count === "1");
+        await service.until("ActiveState", (state) => state === "active");
+        assert.notEqual(await service.property("MainPID"), pid);
+        const reason = /^.*Watchdog timeout.*$/m.exec(await service.journal())?.[0];
+        assert.ok(reason);
+        return reason;
+      }),
+  },
+  {
+    name: "it is started again when it is killed",
+    run: async ({ service, machine }) =>
+      await service.with(["RestartSec=100ms"], async () => {
+        await service.start();
+        await machine.run(["kill", "-KILL", await service.property("MainPID")]);
+        await service.until("NRestarts", (count) => count === "1");
+        await service.until("ActiveState", (state) => state === "active");
+        return "once";
+      }),
+  },
+  {
+    name: `it stops within ${stopMs / 1000} s, and cleanly`,
+    async run({ service }) {
+      await service.start();
+      const startedAt = performance.now();
+      await service.stop();
+      const ms = performance.now() - startedAt;
+      assert.ok(ms <= stopMs, `${ms} ms`);
+      // The two come to the journal on different ways.
+      await eventually("a clean end in the journal", async () => {
+        const [, last = ""] = (await service.journal()).split(/^[^]*msg=started/m);
+        const isClean = last.includes("msg=stopped") && last.includes("Deactivated successfully");
+        return isClean || undefined;
+      });
+      return `${Math.round(ms)} ms`;
+    },
+  },
+  {
+    name: "when it has stopped, nothing of it is left in /tmp",
+    async run({ machine }) {
+      const find = ["find", "/tmp", "/var/tmp", "-mindepth", "1", "-user", "decnet-agent"] as const;
+      assert.equal((await machine.run([...find])).stdout, "");
+      const folders = (await machine.run(["ls", "/tmp", "/var/tmp"])).stdout;
+      assert.doesNotMatch(folders, /decnet/);
+      return "nothing";
+    },
+  },
+];

@@ -1,0 +1,306 @@
+import assert from "node:assert/strict";
+import type { Identity } from "../../api/tls.ts";
+import { versionHash } from "../../topology/hash.ts";
+import { parseJson, writeJson } from "../../topology/json.ts";
+import { documentOf, type Sample } from "../engines/apply_setup.ts";
+import { Playground } from "../engines/playground.ts";
+import { call, type Reply } from "../support/api_setup.ts";
+import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
+import { eventually } from "../support/environment.ts";
+import { TlsMaster } from "../support/tls_master.ts";
+import { addUser, asUser, type Machine, user } from "./machine.ts";
+
+/** The agent as the machine's systemd runs it, by its unit of the loop if not told otherwise. */
+export class Service {
+  constructor(readonly machine: Machine, readonly unit = "decnet-agent.service") {}
+
+  /** Ends when systemd takes it for started. Throws `Error` when it fails. */
+  async start(): Promise<void> {
+    await this.machine.run(["systemctl", "start", this.unit]);
+  }
+
+  async stop(): Promise<void> {
+    await this.machine.run(["systemctl", "stop", this.unit]);
+  }
+
+  /** A property of the unit, as `systemctl show` tells it. */
+  async property(name: string): Promise<string> {
+    const show = ["systemctl", "show", "--value", "-p", name, this.unit] as const;
+    const { stdout } = await this.machine.run(show);
+    return stdout.trim();
+  }
+
+  /** The lines of `systemctl status`. */
+  async status(): Promise<string> {
+    const accept = () => true; // 3 says that it does not run.
+    const show = ["systemctl", "status", "--no-pager", this.unit] as const;
+    return (await this.machine.run(show, { accept })).stdout;
+  }
+
+  /** All that it has logged, and what systemd has about it. */
+  async journal(): Promise<string> {
+    await this.machine.run(["journalctl", "--sync"]);
+    return (await this.machine.run(["journalctl", "--no-pager", "-o", "cat", "-u", this.unit]))
+      .stdout;
+  }
+
+  /** The path inside of a file about its process, such as `status`. Throws when it does not run. */
+  async process(file: string): Promise<string> {
+    const pid = await this.property("MainPID");
+    if (pid === "0") throw new Error(`the service does not run\n${await this.status()}`);
+    return `/proc/${pid}/${file}`;
+  }
+
+  /** The text of a file about its process. */
+  async read(file: string): Promise<string> {
+    return await Deno.readTextFile(this.machine.path(await this.process(file)));
+  }
+
+  /** Runs `check` on the service with these settings put in place of the unit's, then undoes them. */
+  async with<T>(settings: readonly string[], check: () => Promise<T>): Promise<T> {
+    const path = this.machine.path(`/run/systemd/system/${this.unit}.d/check.conf`);
+    await this.stop();
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await Deno.writeTextFile(path, ["[Service]", ...settings, ""].join("\n"));
+    try {
+      await this.machine.run(["systemctl", "daemon-reload"]);
+      return await check();
+    } finally {
+      await this.stop();
+      await Deno.remove(path);
+      await this.machine.run(["systemctl", "daemon-reload"]);
+    }
+  }
+
+  /** Waits until a property has changed to what is wanted, and returns it. */
+  async until(name: string, isWanted: (value: string) => boolean): Promise<string> {
+    return await eventually(`${name} of ${this.unit}`, async () => {
+      const value = await this.property(name);
+      return isWanted(value) ? value : undefined;
+    });
+  }
+}
+
+/** What one of the doctor's checks has found. */
+export interface Finding {
+  readonly name: string;
+  readonly state: string;
+  readonly saw: string;
+  readonly mend?: string;
+}
+
+/** `decnet-agent doctor` on a machine, as root unless told otherwise. */
+export class Doctor {
+  constructor(readonly machine: Machine, readonly isRoot = true) {}
+
+  /** All findings, and the exit code, by `--json`. */
+  async examine(): Promise<{ code: number; findings: Finding[] }> {
+    const { code, stdout } = await this.#run("--json");
+    const { exit_code, checks } = JSON.parse(stdout) as { exit_code: number; checks: Finding[] };
+    assert.equal(exit_code, code);
+    return { code, findings: checks };
+  }
+
+  /** The lines of the text that name a check. */
+  async heads(): Promise<string[]> {
+    return (await this.#run()).stdout.split("\n").filter((line) => /^\S/.test(line));
+  }
+
+  /** What one check finds. */
+  async find(name: string): Promise<Finding> {
+    const found = (await this.examine()).findings.find((it) => it.name === name);
+    assert.ok(found, `there is no check ${name}`);
+    return found;
+  }
+
+  /** Runs the very command that it named, as root, and waits until the check says that all is well. */
+  async mend({ name, mend }: Finding): Promise<void> {
+    assert.ok(mend, `${name} names no mend`);
+    await this.machine.shell(mend);
+    await eventually(`${name} in order after ${mend}`, async () => {
+      return (await this.find(name)).state === "ok" || undefined;
+    });
+  }
+
+  async #run(...flags: readonly string[]) {
+    const command = ["decnet-agent", "doctor", ...flags] as const;
+    const options = { accept: () => true };
+    return this.isRoot
+      ? await this.machine.run([...command], options)
+      : await asUser(this.machine, command, options);
+  }
+}
+
+const configurationPath = "/etc/decnet/decnet.ini";
+
+/** The common name in the agent's certificate. */
+export const worker = "host-1";
+
+/**
+ * Installs the agent on a machine as an operator would: its user, its certificates, its configuration
+ * and the units that it prints. `socket` is the engine's, out here. What is started for it is put on
+ * `stack`.
+ */
+export async function install(
+  machine: Machine,
+  socket: string,
+  stack: AsyncDisposableStack,
+): Promise<Site> {
+  const authority = await createAuthority("check authority");
+  const server = { commonName: "master", dnsNames: ["master.test"], usage: "server" } as const;
+  const certificate = await authority.issue({ ...server, dnsNames: [...server.dnsNames] });
+  const master = stack.use(await TlsMaster.start({ authority, certificate }));
+  const playground = stack.use(await Playground.open(socket));
+  const own = await authority.issue({ commonName: worker, ipAddresses: ["127.0.0.1"] });
+  const { certificatePem, keyPem } = await authority.issue({
+    commonName: "decnet-master",
+    usage: "client",
+  });
+  const caller = { authority: authority.certificatePem, certificate: certificatePem, key: keyPem };
+  const site = new Site({ machine, master, playground, api: { port: freePort(), caller } });
+
+  await addUser(machine, (await Deno.stat(socket)).gid ?? 0);
+  await Deno.writeTextFile(machine.path("/etc/hosts"), "127.0.0.1 localhost master.test\n");
+  await Deno.mkdir(machine.path("/etc/decnet/agent"), { recursive: true });
+  await writeAgentDirectory(machine.path("/etc/decnet/agent"), authority, own);
+  await machine.run(["chown", `${user}:`, "/etc/decnet/agent/worker.key"]);
+  await machine.shell(printing);
+  await configure(machine, settings(site));
+  return site;
+}
+
+/** As the comments in the files tell. */
+const printing = `set -e
+decnet-agent print config > ${configurationPath}
+decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
+decnet-agent print systemd-timer | awk '/^# \\/etc\\// { file = $2 } { print > file }'
+systemctl daemon-reload`;
+
+function settings({ master, playground, api }: SiteParts): Record<string, string> {
+  const image = `decnet-agent-test-${playground.tag}:1`;
+  return {
+    "master-host": "master.test",
+    "swarmctl-port": String(master.port),
+    "host-uuid": crypto.randomUUID(),
+    "interval": "5s",
+    "listen": `127.0.0.1:${api.port}`,
+    "base-image": image,
+    "service-image": image,
+  };
+}
+
+/** Gives keys a value in the printed configuration, where each is a comment at first. */
+export async function configure(machine: Machine, values: Record<string, string>): Promise<void> {
+  const path = machine.path(configurationPath);
+  let text = await Deno.readTextFile(path);
+  for (const [key, value] of Object.entries(values)) {
+    const line = new RegExp(`^#?${key} = .*$`, "m");
+    if (!line.test(text)) throw new Error(`Cannot set ${key}: the printed configuration lacks it`);
+    text = text.replace(line, `${key} = ${value}`);
+  }
+  await Deno.writeTextFile(path, text);
+}
+
+/** A TCP port that nobody listens on. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** What the checks read of what the agent tells. */
+export interface Account {
+  readonly observed: {
+    readonly bridges?: readonly string[];
+    readonly containers?: readonly string[];
+    readonly error?: string;
+  };
+  readonly drift: { readonly state: string };
+  readonly last_error: string | null;
+}
+
+/** What a site is put together from. */
+export interface SiteParts {
+  readonly machine: Machine;
+  readonly master: TlsMaster;
+  readonly playground: Playground;
+  /** Where the agent listens, and who may call. */
+  readonly api: { readonly port: number; readonly caller: Identity };
+}
+
+/** The agent installed on a machine, the master that it reports to, and its corner of the engine. */
+export class Site implements SiteParts {
+  readonly machine: Machine;
+  readonly master: TlsMaster;
+  readonly playground: Playground;
+  readonly service: Service;
+  /** Of the topology that is pushed; its objects belong to the playground. */
+  readonly topologyId: string;
+  readonly api: SiteParts["api"];
+
+  constructor({ machine, master, playground, api }: SiteParts) {
+    this.machine = machine;
+    this.master = master;
+    this.playground = playground;
+    this.service = new Service(machine);
+    this.topologyId = `${playground.tag}-7425-40de-944b-e07fc1f90ae7`;
+    this.api = api;
+  }
+
+  /** The full name of a LAN or a container of the topology. */
+  name(short: string): string {
+    return `decnet_t_${this.playground.tag}_${short}`;
+  }
+
+  /** Calls the agent as its master. Throws `Error` when there is no answer. */
+  async call(path: string, body?: string): Promise<Reply> {
+    const { port, caller } = this.api;
+    const signal = AbortSignal.timeout(30_000);
+    const post = body === undefined ? {} : { method: "POST", body };
+    return await call(port, path, caller, { signal, ...post });
+  }
+
+  /** The text of the document of a topology, on subnets of the playground's own. */
+  document(sample: Sample): string {
+    return writeJson(documentOf({ id: this.topologyId, ...sample }, this.playground));
+  }
+
+  /** Pushes a document to the agent. */
+  async push(document: string): Promise<Reply> {
+    const hash = await versionHash(parseJson(document));
+    return await this.call(
+      "/topology/apply",
+      `{"hydrated":${document},"version_hash":"${hash}"}`,
+    );
+  }
+
+  /** Has the agent tear the topology down. */
+  async takeDown(): Promise<void> {
+    const id = JSON.stringify({ topology_id: this.topologyId });
+    const { status, body } = await this.call("/topology/teardown", id);
+    assert.equal(status, 200, JSON.stringify(body));
+  }
+
+  /** Waits for a beat that says so, from now on; answers what it tells, and who sent it. */
+  async beat(
+    what: string,
+    isWanted: (account: Account) => boolean,
+  ): Promise<{ account: Account; sender: string }> {
+    const since = Date.now();
+    return await eventually(`a beat with ${what}`, () => {
+      const wanted = this.master.beats.filter(({ receivedAt }) => receivedAt >= since)
+        .map(({ body, clientCommonName: sender }) => ({
+          account: (body as { topology: Account }).topology,
+          sender,
+        }))
+        .find(({ account }) => isWanted(account));
+      return Promise.resolve(wanted);
+    });
+  }
+}
+
+/** Something that must hold of the service. */
+export interface Check {
+  readonly name: string;
+  /** Throws when it does not hold; answers what was seen. */
+  readonly run: (site: Site) => Promise<string>;
+}

@@ -1,0 +1,215 @@
+import { basename, dirname, join } from "node:path";
+import { stripSymbols } from "./elf.ts";
+
+/** How a program is run; with `env` it sees those variables and no others. */
+export interface CommandOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** The program is ended after this time; ten minutes if not given. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Runs a program to its end and returns its standard output.
+ *
+ * Both streams are kept back: they are shown only in the error, which is thrown
+ * when the program ends with another code than 0 or takes too long. A program that
+ * is not there is a Deno.errors.NotFound.
+ */
+export async function run(
+  program: string,
+  args: readonly string[],
+  { cwd, env, timeoutMs = 600_000 }: CommandOptions = {},
+): Promise<string> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  const output = await new Deno.Command(program, {
+    args: [...args],
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env: { ...env }, clearEnv: true }),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal,
+  }).output();
+
+  if (output.success) return new TextDecoder().decode(output.stdout);
+  const ending = signal.aborted
+    ? `took longer than ${timeoutMs / 1000} s`
+    : `ended with ${output.signal ?? `code ${output.code}`}`;
+  const said = essence(new TextDecoder().decode(output.stderr));
+  const name = `${basename(program)} ${args[0] ?? ""}`.trimEnd();
+  throw new Error(`${name} ${ending}\n${said}`.trimEnd());
+}
+
+/** Deno lists its downloads first and appends a native stack, of no use here. */
+function essence(text: string): string {
+  return text
+    .split(/^Stack backtrace:/m, 1)[0]!
+    .replaceAll(/^Download .*\n/gm, "")
+    .trimEnd();
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+/** What the executable is made for, and from which runtime. */
+export interface BuildOptions {
+  readonly target: string;
+  /** The runtime base, already checked. */
+  readonly base: Uint8Array;
+  readonly env: Environment;
+  /** The program, from the root; main.ts if not given. */
+  readonly entry?: string;
+  /** For V8, besides those that the agent has. */
+  readonly v8Flags?: readonly string[];
+}
+
+/** The name of the program that the executable embeds, seen in its stack traces. */
+const SCRIPT = "decnet-agent.js";
+
+/** The check, in one file; what it loads for all else is a program of its own. */
+const MAIN = "main.ts";
+const COMMANDS = "cli/main.ts";
+
+/** All that `deno compile` needs; any other variable could go into the result. */
+const COMPILE_ENV = [
+  ...["HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME", "DENO_DIR"],
+  // Another clock, by which reproducible.ts shows that the time does not go in.
+  ...["LD_PRELOAD", "FAKETIME"],
+];
+
+/**
+ * Builds the executable of the work tree in `root`, the same bytes for the same tree.
+ *
+ * Neither folder names nor the time of the build nor other variables of the
+ * environment go in. The output appears by a rename when it is complete.
+ */
+export async function build(
+  root: string,
+  output: string,
+  { target, base, env, entry = MAIN, v8Flags = [] }: BuildOptions,
+): Promise<void> {
+  // Beside the output, so that the rename stays within one file system.
+  const scratch = await Deno.makeTempDir({
+    dir: dirname(output),
+    prefix: ".compile-",
+  });
+  try {
+    await Deno.writeFile(join(scratch, "denort"), stripSymbols(base), { mode: 0o755 });
+    await writeConfig(root, join(scratch, "deno.json"));
+    const time = await sourceTime(root, env);
+    const programs = [[entry, SCRIPT], ...(entry === MAIN ? [[COMMANDS, "commands.js"]] : [])];
+    for (const [program, script] of programs as [string, string][]) {
+      const folder = join(scratch, "bundle");
+      await bundle(root, { entry: program, folder, env });
+      await Deno.rename(join(folder, scriptOf(program)), join(folder, script));
+      for await (const { name } of Deno.readDir(folder)) {
+        await Deno.rename(join(folder, name), join(scratch, name));
+        await Deno.utime(join(scratch, name), time, time);
+      }
+    }
+    await compile(scratch, { target, env, v8Flags });
+    await Deno.rename(join(scratch, "decnet-agent"), output);
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+}
+
+/** The project's own would bring in the import map of its tests, and its path. */
+async function writeConfig(root: string, path: string): Promise<void> {
+  const config = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+  const { version, unstable, permissions } = config;
+  await Deno.writeTextFile(
+    path,
+    JSON.stringify({ version, unstable, permissions }),
+  );
+}
+
+/** `deno compile --bundle` would embed a file of a random name. */
+async function bundle(
+  root: string,
+  { entry, folder, env }: { entry: string; folder: string; env: Environment },
+) {
+  // It may have to download packages, for which proxies and certificates are set in
+  // many ways; what is left out here decides which file of a package is taken.
+  const { DENO_CONDITIONS: _, ...bundleEnv } = env;
+  const external = entry === MAIN ? [`--external=./${COMMANDS}`] : [];
+  await run(
+    Deno.execPath(),
+    // In several files, so that a part need not load what only some of its commands need.
+    ["bundle", "--minify", "--platform=deno", "--code-splitting", `--outdir=${folder}`, ...external]
+      .concat(entry),
+    { cwd: root, env: { ...bundleEnv, NO_COLOR: "1" } },
+  );
+  const script = join(folder, scriptOf(entry));
+  const text = await Deno.readTextFile(script);
+  await Deno.writeTextFile(script, text.replaceAll(`"./${COMMANDS}"`, '"./commands.js"'));
+}
+
+function scriptOf(entry: string): string {
+  return basename(entry).replace(/ts$/, "js");
+}
+
+async function compile(
+  scratch: string,
+  { target, env, v8Flags }: Required<Pick<BuildOptions, "target" | "env" | "v8Flags">>,
+) {
+  const compileEnv = Object.fromEntries(
+    Object.entries(env).filter(([name]) => COMPILE_ENV.includes(name)),
+  );
+  await run(
+    Deno.execPath(),
+    [
+      "compile",
+      "--config=deno.json",
+      "--no-lock",
+      "--permission-set=agent",
+      "--no-prompt",
+      // It would be kept in /tmp under a name that anyone can take first.
+      "--no-code-cache",
+      // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small
+      // nursery: it would grow with the number of beats, for nothing (bench/transport.ts).
+      // Garbage of large documents would be left to lie until the unit's MemoryMax ends the agent.
+      `--v8-flags=${
+        ["--jitless", "--max-semi-space-size=1", "--max-old-space-size=256", ...v8Flags].join()
+      }`,
+      "--app-name=decnet-agent",
+      `--target=${target}`,
+      "--output=decnet-agent",
+      SCRIPT,
+    ],
+    {
+      cwd: scratch,
+      env: {
+        ...compileEnv,
+        NO_COLOR: "1",
+        DENORT_BIN: join(scratch, "denort"),
+      },
+    },
+  );
+}
+
+/**
+ * Returns the time the work tree is from, in seconds since 1970: it goes in as the
+ * modification time of the bundle.
+ *
+ * That is `SOURCE_DATE_EPOCH`, or else the time of the last commit, or else 0.
+ */
+export async function sourceTime(
+  root: string,
+  env: Environment,
+): Promise<number> {
+  const given = env.SOURCE_DATE_EPOCH;
+  if (given !== undefined) {
+    if (/^\d{1,10}$/.test(given)) return Number(given);
+    throw new Error(
+      `Cannot use SOURCE_DATE_EPOCH: it is ${given}, expected whole seconds`,
+    );
+  }
+  const repository = join(root, ".git");
+  const log = ["--git-dir", repository, "log", "-1", "--format=%ct"];
+  try {
+    return Number(await run("git", log));
+  } catch {
+    return 0; // An unpacked archive, or no git here: still the same each time.
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Writes what `decnet-agent print` prints into packaging/, to be read there, and the reference of the
+ * configuration, which is made of the same tables: `deno run -q -A tools/generate.ts`
+ *
+ * @module
+ */
+
+import { tables } from "../cli/help.ts";
+import { textOf } from "../cli/print.ts";
+import { type KeyText, literalDefault } from "../packaging/config.ts";
+import { checkService, checkTimer } from "../packaging/units.ts";
+
+/** The reference of the configuration, as Markdown; its lines are yet to be wrapped. */
+export function configurationReference(keys: readonly KeyText[]): string {
+  return `# Configuration
+
+All that can be set. This page is made of the same table as \`decnet-agent --help\`, by
+\`tools/generate.ts\`.
+
+Each key is a flag, an environment variable and a key of the ini file. The first that is set counts,
+in this order; then comes the default. An empty variable counts as not set. A value that cannot be
+is refused, with the place that it comes from; \`--once\` says so, and exits with 3.
+
+The ini file is \`/etc/decnet/decnet.ini\`, or what \`--config FILE\` names; the keys are in its section
+\`[agent]\`. Lines that begin with \`#\` or \`;\` are comments. A key that is unknown is ignored, with a
+warning. \`decnet-agent print config\` prints a file with every key, each as a comment
+([packaging/decnet.ini](../packaging/decnet.ini)).
+
+| key | variable | default |
+| --- | --- | --- |
+${keys.map(row).join("\n")}
+
+${keys.map(entry).join("\n")}`;
+}
+
+function row(key: KeyText): string {
+  const { name, variable } = key;
+  return `| [\`${name}\`](#${name}) | \`${variable}\` | ${defaultOf(key)} |`;
+}
+
+function entry(key: KeyText): string {
+  const { name, variable, placeholder, summary, allowed } = key;
+  return `## \`${name}\`
+
+${summary.charAt(0).toUpperCase()}${summary.slice(1)}.
+
+- Flag: \`--${name} ${placeholder}\`
+- Variable: \`${variable}\`
+- Ini file: \`${name} = …\`
+- Default: ${defaultOf(key)}
+- Allowed: ${prose(allowed)}
+`;
+}
+
+function defaultOf(key: KeyText): string {
+  const literal = literalDefault(key);
+  return literal === null ? prose(key.fallback) : `\`${literal}\``;
+}
+
+/** Paths and the like stand as code. */
+function prose(text: string): string {
+  const code = /(?<=^|[\s(])(?:[$~]?\/[\w./-]*\w|\$[A-Z_]+[\w/-]*|unix:\/\/|[[\d][\d.:\]]+:\d+)/g;
+  return text.replace(code, "`$&`");
+}
+
+const root = new URL("../", import.meta.url);
+
+/** Where the executable is in what is only to be read. */
+export const usualPath = "/usr/local/bin/decnet-agent";
+
+/** All generated files, by their paths from the root. */
+export async function generatedFiles(): Promise<Map<string, string>> {
+  const printed = (what: Parameters<typeof textOf>[0]["what"]) =>
+    textOf({ what, shell: null }, usualPath);
+  const completion = (shell: "bash" | "zsh" | "fish") =>
+    textOf({ what: "completion", shell }, usualPath);
+  return new Map([
+    ["packaging/decnet-agent.service", printed("systemd-service")],
+    ["packaging/decnet-agent-check.service", checkService(usualPath)],
+    ["packaging/decnet-agent-check.timer", checkTimer()],
+    ["packaging/decnet-agent.cron", printed("cron")],
+    ["packaging/decnet.ini", printed("config")],
+    ["packaging/decnet-agent.1", printed("man")],
+    ["packaging/decnet-agent.bash", completion("bash")],
+    ["packaging/_decnet-agent", completion("zsh")],
+    ["packaging/decnet-agent.fish", completion("fish")],
+    ["docs/configuration.md", await formatted(configurationReference(tables.keys))],
+  ]);
+}
+
+/** Markdown as `deno fmt` leaves it. */
+async function formatted(markdown: string): Promise<string> {
+  const formatter = new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--quiet", "--ext=md", "-"],
+    cwd: root,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const writer = formatter.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(markdown));
+  await writer.close();
+  const { success, stdout } = await formatter.output();
+  if (!success) throw new Error("Cannot format the reference of the configuration");
+  return new TextDecoder().decode(stdout);
+}
+
+if (import.meta.main) {
+  for (const [path, text] of await generatedFiles()) {
+    await Deno.writeTextFile(new URL(path, root), text);
+  }
+}

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { tables } from "../cli/help.ts";
+import { configurationReference, generatedFiles } from "./generate.ts";
+
+Deno.test("configurationReference() tells all of each key", () => {
+  const text = configurationReference(tables.keys);
+  assert.equal(text.match(/^## /gm)?.length, tables.keys.length);
+  for (const { name, variable, placeholder } of tables.keys) {
+    const [, section = ""] = text.split(`## \`${name}\`\n`);
+    assert.ok(
+      section.includes(`- Flag: \`--${name} ${placeholder}\`\n- Variable: \`${variable}\`\n`),
+    );
+    assert.match(section, /^- Ini file: `[\w-]+ = …`\n- Default: \S.*\n- Allowed: \S.*\n/m);
+    assert.ok(text.includes(`| [\`${name}\`](#${name}) | \`${variable}\` | `));
+  }
+});
+
+const root = new URL("../", import.meta.url);
+
+for (const [path, text] of await generatedFiles()) {
+  Deno.test(`${path} is what tools/generate.ts makes`, async () => {
+    assert.equal(await Deno.readTextFile(new URL(path, root)), text);
+  });
+}
+
+Deno.test("packaging/ holds no other text than what is made", async () => {
+  const made = [...(await generatedFiles()).keys()].filter((path) => path.startsWith("packaging/"));
+  const found = [...Deno.readDirSync(new URL("packaging/", root))].map(({ name }) => name)
+    .filter((name) => !name.endsWith(".ts")).map((name) => `packaging/${name}`);
+  assert.deepEqual(found.sort(), made.sort());
+});

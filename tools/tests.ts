@@ -1,0 +1,49 @@
+// deno-lint-ignore-file no-console
+/**
+ * Runs all tests, in processes side by side, as most of them wait for something: what the first
+ * prints at once, what the others print behind it. `deno run -q -A tools/tests.ts [FLAG...]`; flags
+ * are those of `deno test`. Exits 1 when one fails. Within a process tests take turns: a lock that is
+ * held by one would be inherited by what another starts.
+ *
+ * @module
+ */
+
+const executable = "tests/e2e";
+const modules = ["agent", "api", "apply", "cli", "docker", "doctor", "host", "master", "store"]
+  .concat("tests/integration");
+
+/** So that what uses a real engine takes turns, all of it is in the first. */
+const parts = [
+  ["all else, and real engines", `--ignore=${[executable, ...modules].join()}`],
+  ["the modules", ...modules],
+  ["the executable", executable],
+] as const;
+
+const running = parts.map(([name, ...args], index) => {
+  const stdout = index === 0 ? "inherit" : "piped";
+  const flags = ["-A", "--sanitize-ops", "--sanitize-resources", ...Deno.args, ...args];
+  const process = new Deno.Command(Deno.execPath(), { args: ["test", ...flags], stdout }).spawn();
+  return { name, process, printed: index === 0 ? null : process.stdout.bytes() };
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => {
+    for (const { process } of running) {
+      try {
+        process.kill(signal);
+      } catch {
+        // It has ended already.
+      }
+    }
+  });
+}
+
+let isWell = true;
+for (const { name, process, printed } of running) {
+  const bytes = await printed;
+  if (bytes) {
+    console.log(`\nBeside them ran the tests of ${name}:`);
+    await new Response(bytes).body!.pipeTo(Deno.stdout.writable, { preventClose: true });
+  }
+  if (!(await process.status).success) isWell = false;
+}
+Deno.exit(isWell ? 0 : 1);

@@ -1,0 +1,742 @@
+import assert from "node:assert/strict";
+import { decky, type DeckyValues, lan, problemsOf, topology } from "../tests/support/topology.ts";
+import { isImageReference, readTopology } from "./document.ts";
+import { parseJson } from "./json.ts";
+import { describeProblems, named } from "./problem.ts";
+import {
+  checkDeckies,
+  checkDmz,
+  checkId,
+  checkImage,
+  checkLans,
+  checkName,
+  readLanSubnet,
+  validateTopology,
+} from "./validate.ts";
+
+const goodNames = ["a", "0", "A", "LAN-00", "a.b_c-d", "a.", "a..b", "a-", "constructor"];
+const badNames = [
+  "",
+  "-a",
+  ".a",
+  "_a",
+  "__proto__",
+  "a b",
+  " a",
+  "a\n",
+  "a/b",
+  "a:b",
+  "../a",
+  "é",
+  "a\u0000",
+  "{a}",
+];
+
+Deno.test("checkName() takes what Docker takes, up to 63 characters", () => {
+  for (const name of [...goodNames, "a".repeat(63)]) {
+    assert.deepEqual(checkName(name, named(name, "here")), [], name);
+  }
+  for (const name of [...badNames, "a".repeat(64), "a".repeat(8 << 20)]) {
+    const problems = checkName(name, named(name, "here"));
+    assert.deepEqual(problems.map(({ code, place }) => [code, place]), [[
+      "NAME_MALFORMED",
+      "here",
+    ]]);
+  }
+  assert.equal(
+    checkName("a b", named("a b", "lans[0].name"))[0]?.message,
+    '"a b" at lans[0].name: a name must be at most 63 letters (A-Z, a-z), digits, "_", "." and "-", ' +
+      "and begin with a letter or digit",
+  );
+});
+
+Deno.test("checkId() takes the same, up to 64 characters", () => {
+  for (const id of [...goodNames, "7c9e6679-7425-40de-944b-e07fc1f90ae7", "a".repeat(64)]) {
+    assert.deepEqual(checkId(id), [], id);
+  }
+  for (const id of [...badNames, "a".repeat(65), "a".repeat(8 << 20)]) {
+    const problems = checkId(id);
+    assert.deepEqual(problems.map(({ code, place }) => [code, place]), [
+      ["ID_MALFORMED", "topology.id"],
+    ]);
+  }
+});
+
+const hex = "0123456789abcdef".repeat(4);
+
+// What Docker 20.10 said of each: no such image, or an invalid reference.
+const references = [
+  "ubuntu",
+  "ubuntu:22.04",
+  "library/ubuntu",
+  "1",
+  "1.2",
+  "0/0",
+  "a.b",
+  "a_b",
+  "a__b",
+  "a-b",
+  "a---b",
+  "a:Tag_1.2-3",
+  "a:_t",
+  `a:${"t".repeat(128)}`,
+  "a/b/c/d/e/f/g:1",
+  "localhost/a",
+  "localhost:5000/a",
+  "localhost:5000",
+  "reg.example.com/a/b/c:1",
+  "reg.example.com:5000/a",
+  "REG.example.com/a",
+  "REG:5000/a",
+  "a:1/c",
+  "reg_x.com/a",
+  "xn--a/b",
+  "10.0.0.1/a",
+  "10.0.0.1:5000/a:1",
+  `a@sha256:${hex}`,
+  `a:1@sha256:${hex}`,
+  `reg.example.com:5000/a/b:1@sha256:${hex}`,
+  `sha256:${hex}`,
+  hex,
+  "sha256:latest",
+];
+const noReferences = [
+  "Ubuntu",
+  "Library/ubuntu",
+  "REG/a",
+  "LOCALHOST/a",
+  "a___b",
+  "a..b",
+  "a_-b",
+  "a-",
+  "-a",
+  "a.",
+  "_a",
+  "a/",
+  "/a",
+  "a//b",
+  "a:",
+  "a:.t",
+  "a:-t",
+  `a:${"t".repeat(129)}`,
+  "a:b:c",
+  "a@",
+  "a@b",
+  `a@sha256:${hex.slice(1)}`,
+  `a@sha256:${hex}0`,
+  `a@sha256:${hex.toUpperCase()}`,
+  `a@sha256:${hex}:1`,
+  `a@md5:${hex.slice(32)}`,
+  `@sha256:${hex}`,
+  "reg.example.com:/a",
+  "reg-.com/a",
+  "-reg.com/a",
+  "reg.com./a",
+  "a..b/c",
+  "a_b.c:80/d",
+  "localhost:abc/a",
+  "[::1]:5000/a",
+  "a/__b",
+  "../a",
+  "a/../b",
+  "a b",
+  " a",
+  "a\n",
+  "a\t",
+  "a\u0000",
+  "a?b",
+  "a#b",
+  "a%2fb",
+  "é",
+  "decnet-{service}",
+];
+
+Deno.test("isImageReference() takes what Docker takes", () => {
+  for (const text of references) assert.equal(isImageReference(text), true, text);
+});
+
+Deno.test("isImageReference() refuses what Docker refuses, and an empty one", () => {
+  // Docker 20.10 makes a container without an image of the empty one.
+  for (const text of ["", ...noReferences]) {
+    assert.equal(isImageReference(text), false, JSON.stringify(text));
+  }
+});
+
+Deno.test("isImageReference() takes at most 255 characters", () => {
+  assert.equal(isImageReference(`reg.example.com/${"a".repeat(239)}`), true);
+  assert.equal(isImageReference(`reg.example.com/${"a".repeat(240)}`), false);
+});
+
+Deno.test("isImageReference() needs no more than linear time", () => {
+  // With exponential or cubic time, this would not end.
+  for (const piece of ["a", "a-", "a.", "a__", "a/", "a:1/", "a.a:1/", "-", "0", "A."]) {
+    for (const length of [255, 8 << 20]) {
+      const text = piece.repeat(Math.ceil(length / piece.length)).slice(0, length - 1) + "!";
+      for (let round = 0; round < 100; round++) assert.equal(isImageReference(text), false);
+    }
+  }
+});
+
+Deno.test("checkImage() names the image", () => {
+  const subject = { what: "service ssh of a", place: "here" };
+  assert.deepEqual(checkImage("sshd:1", subject), []);
+  assert.deepEqual(checkImage("sshd:", subject), [{
+    code: "NAME_MALFORMED",
+    place: "here",
+    message: "service ssh of a at here: sshd: is no Docker image reference",
+  }]);
+});
+
+for (const name of ["topology-one-lan.json", "topology-three-lans.json"]) {
+  Deno.test(`validateTopology() takes ${name}`, () => {
+    const text = Deno.readTextFileSync(new URL(`../tests/data/${name}`, import.meta.url));
+    assert.deepEqual(validateTopology(readTopology(parseJson(text))), []);
+  });
+}
+
+Deno.test("validateTopology() takes a document with no LANs and no deckies", () => {
+  assert.deepEqual(problemsOf({}), []);
+});
+
+/** Every rule broken but the size and the missing DMZ, which keep others from being reported. */
+const everyFault = {
+  topology: { id: "../x" },
+  lans: [
+    { name: "LAN-00", subnet: "10.77.0.0/24", is_dmz: true },
+    { name: "lan-00", subnet: "10.77.0.128/25", is_dmz: true },
+    { name: "no lan", subnet: "10.77.1.9/24" },
+    { name: "LAN-03", subnet: "10.77.3.0/24" },
+  ],
+  deckies: [
+    {
+      name: "a",
+      services: ["ssh"],
+      decky_config: {
+        ips_by_lan: { "LAN-00": "10.77.0.2" },
+        service_config: { ssh: { image: "SSH" } },
+      },
+    },
+    { name: "a-ssh", services: [], decky_config: { ips_by_lan: { "LAN-00": "10.77.0.2" } } },
+    { name: "b", services: [], decky_config: { ips_by_lan: {} } },
+    {
+      name: "c",
+      services: [],
+      decky_config: {
+        ips_by_lan: { "LAN-03": "10.9.9.9", "LAN-00": "10.77.0.03", "LAN-09": "10.77.9.9" },
+      },
+    },
+  ],
+};
+
+Deno.test("validateTopology() finds every problem at once, each with its place", () => {
+  const problems = validateTopology(readTopology(parseJson(JSON.stringify(everyFault))));
+  assert.deepEqual(problems.map(({ code, place }) => `${code} ${place}`), [
+    "ID_MALFORMED topology.id",
+    "DMZ_MULTIPLE lans",
+    "DMZ_ORPHAN lans[2]",
+    "LAN_NAME_DUP lans[1].name",
+    "SUBNET_OVERLAP lans[1].subnet",
+    "NAME_MALFORMED lans[2].name",
+    "SUBNET_MALFORMED lans[2].subnet",
+    "NAME_MALFORMED deckies[0].decky_config.service_config.ssh.image",
+    "DECKY_NAME_DUP deckies[1].name",
+    "IP_COLLISION deckies[1].decky_config.ips_by_lan.LAN-00",
+    "DECKY_ORPHAN deckies[2].decky_config.ips_by_lan",
+    "IP_OUT_OF_SUBNET deckies[3].decky_config.ips_by_lan.LAN-03",
+    "IP_MALFORMED deckies[3].decky_config.ips_by_lan.LAN-00",
+    "IP_UNKNOWN_LAN deckies[3].decky_config.ips_by_lan.LAN-09",
+  ]);
+  for (const { message, place } of problems) assert.ok(message.includes(` at ${place}: `), message);
+  const description = describeProblems(problems);
+  assert.match(
+    description,
+    /^14 topology validation error\(s\): \[ID_MALFORMED\] topology \.\.\/x at /,
+  );
+  assert.match(
+    description,
+    /; \[IP_OUT_OF_SUBNET\] c at deckies\[3\]\.decky_config\.ips_by_lan\.LAN-03: 10\.9\.9\.9 is not in 10\.77\.3\.0\/24; /,
+  );
+});
+
+Deno.test("validateTopology() finds a missing DMZ beside other problems", () => {
+  const problems = validateTopology(topology({ lans: [lan("a b", { isDmz: false })] }));
+  assert.deepEqual(problems.map(({ code }) => code), ["DMZ_MISSING", "NAME_MALFORMED"]);
+});
+
+Deno.test("validateTopology() takes __proto__ and constructor for names like any other", () => {
+  const document = parseJson(`{
+    "topology": {"id": "a"},
+    "lans": [{"name": "constructor", "subnet": "10.0.0.0/24", "is_dmz": true}],
+    "deckies": [{"name": "toString", "services": ["__proto__", "valueOf"], "decky_config": {
+      "ips_by_lan": {"constructor": "10.0.0.2", "__proto__": "10.0.0.3", "toString": "10.0.0.4"},
+      "service_config": {"__proto__": {"image": "A"}}
+    }}]
+  }`);
+  const problems = validateTopology(readTopology(document));
+  assert.deepEqual(problems.map(({ code, place }) => `${code} ${place}`), [
+    "NAME_MALFORMED deckies[0].services[0]",
+    "IP_UNKNOWN_LAN deckies[0].decky_config.ips_by_lan.__proto__",
+    "IP_UNKNOWN_LAN deckies[0].decky_config.ips_by_lan.toString",
+    "NAME_MALFORMED deckies[0].decky_config.service_config.__proto__.image",
+  ]);
+});
+
+/** As many LANs, deckies and services as are taken, every LAN on a path to the DMZ. */
+function largest() {
+  const count = 1000;
+  const subnetBase = (index: number) => `10.${index >> 8}.${index & 255}`;
+  const lans = Array.from(
+    { length: count },
+    (_, index) => lan(`lan-${index}`, { subnet: `${subnetBase(index)}.0/24`, isDmz: index === 0 }),
+  );
+  const deckies = lans.map((_, index) => {
+    const near = [index, (index + 1) % count];
+    return decky(`decky-${index}`, {
+      services: Array.from({ length: 9 }, (_, at) => `service-${at}`),
+      addresses: Object.fromEntries(
+        near.map((to, at) => [`lan-${to}`, `${subnetBase(to)}.${at + 2}`]),
+      ),
+    });
+  });
+  return { lans, deckies };
+}
+
+Deno.test("validateTopology() takes 1000 LANs and 10000 deckies and services", () => {
+  const start = performance.now();
+  assert.deepEqual(problemsOf(largest()), []);
+  // About 50 ms; with a time that grows quadratically it would be some seconds.
+  assert.ok(performance.now() - start < 3000);
+});
+
+Deno.test("validateTopology() refuses more, and then reports nothing else", () => {
+  const { lans, deckies } = largest();
+  assert.deepEqual(problemsOf({ id: "", lans: [...lans, lan("x")], deckies }), [
+    '[TOO_LARGE] topology "" at lans: it has 1001 LANs; at most 1000 are taken',
+  ]);
+  assert.deepEqual(problemsOf({ lans, deckies: [...deckies, decky("a")] }), [
+    "[TOO_LARGE] topology 7c9e6679 at deckies: it has 10001 deckies and services; " +
+    "at most 10000 are taken",
+  ]);
+});
+
+Deno.test("validateTopology() refuses more than 100000 addresses", () => {
+  const addressed = (count: number) => ({
+    ...decky("a"),
+    addressByLan: new Map(Array.from({ length: count }, (_, index) => [`lan-${index}`, "x"])),
+  });
+  const codes = (count: number) =>
+    new Set(
+      validateTopology(topology({ lans: [lan("a")], deckies: [addressed(count)] }))
+        .map(({ code }) => code),
+    );
+  assert.deepEqual(codes(100_000), new Set(["IP_UNKNOWN_LAN", "IP_MALFORMED"]));
+  assert.deepEqual(codes(100_001), new Set(["TOO_LARGE"]));
+});
+
+Deno.test("validateTopology() keeps its time and its messages small with huge names", () => {
+  const huge = "😀\n".repeat(1 << 20);
+  const problems = validateTopology(topology({
+    id: huge,
+    lans: [lan(huge, { subnet: huge }), lan(huge, { subnet: huge })],
+    deckies: [decky(huge, {
+      services: Array.from({ length: 9000 }, (_, index) => `service-${index}`),
+      addresses: { [huge]: huge, [huge.toLowerCase() + "x"]: huge },
+      images: { "service-0": huge },
+    })],
+  }));
+  assert.ok(problems.length > 8);
+  for (const { place, message } of problems) {
+    assert.ok(place.length < 300 && message.length < 1000, message.slice(0, 2000));
+    // deno-lint-ignore no-control-regex
+    assert.ok(message.isWellFormed() && !/[\x00-\x1f]/.test(message), message);
+  }
+});
+
+/** Checks LANs, of which those in upper case are DMZs, and deckies, each given by its LANs. */
+function check(lans: string[], deckies: string[][] = []): string[] {
+  const problems = checkDmz(topology({
+    lans: lans.map((name) => lan(name, { isDmz: name !== name.toLowerCase() })),
+    deckies: deckies.map((names, index) =>
+      decky(`decky-${index}`, {
+        addresses: Object.fromEntries(names.map((name) => [name, "10.0.0.2"])),
+      })
+    ),
+  }));
+  return problems.map(({ code, message }) => `[${code}] ${message}`);
+}
+
+/** The LANs that are said to have no path to the DMZ. */
+function orphans(lans: string[], deckies: string[][]): string[] {
+  return check(lans, deckies).flatMap((text) =>
+    /^\[DMZ_ORPHAN\] (\w+) at lans\[\d+\]: /.exec(text)?.[1] ?? []
+  );
+}
+
+Deno.test("checkDmz() takes a document with no LANs and no deckies", () => {
+  assert.deepEqual(check([]), []);
+});
+
+Deno.test("checkDmz() finds no DMZ among LANs or beside deckies, and then no orphans", () => {
+  const message = "[DMZ_MISSING] topology 7c9e6679 at lans: no LAN has is_dmz";
+  assert.deepEqual(check(["a", "b"]), [message]);
+  assert.deepEqual(check([], [[]]), [message]);
+});
+
+Deno.test("checkDmz() names the DMZs when there are several", () => {
+  assert.deepEqual(check(["A"]), []);
+  assert.deepEqual(check(["A", "b", "C"], [["A", "b"]]), [
+    "[DMZ_MULTIPLE] topology 7c9e6679 at lans: only one LAN may have is_dmz, " +
+    "but A at lans[0], C at lans[2] have it",
+  ]);
+});
+
+Deno.test("checkDmz() names ten DMZs and counts the others", () => {
+  const lans = Array.from({ length: 12 }, (_, index) => `L${index}`);
+  assert.match(check(lans)[0]!, /, L9 at lans\[9\], 2 more have it$/);
+});
+
+Deno.test("checkDmz() finds LANs without a path to a DMZ", () => {
+  const cases: [lans: string[], deckies: string[][], orphans: string[]][] = [
+    [["A"], [], []],
+    [["A", "b"], [["A", "b"]], []],
+    [["A", "b"], [["A"], ["b"]], ["b"]],
+    [["A", "b"], [], ["b"]],
+    [["b", "c", "A"], [["b", "c"], ["c", "A"]], []],
+    [["b", "c", "A", "d", "e"], [["b", "A"], ["d", "e"]], ["c", "d", "e"]],
+    [["A", "b", "c", "d"], [["b", "c", "d", "A"]], []],
+    // A LAN that is not in the document makes no path.
+    [["A", "b"], [["A", "x"], ["x", "b"]], ["b"]],
+    // Every DMZ is a start.
+    [["A", "b", "C", "d", "e"], [["A", "b"], ["C", "d"]], ["e"]],
+  ];
+  for (const [lans, deckies, expected] of cases) {
+    assert.deepEqual(orphans(lans, deckies), expected, JSON.stringify([lans, deckies]));
+  }
+});
+
+Deno.test("checkDmz() says where an orphan is", () => {
+  assert.deepEqual(check(["A", "b"]), [
+    "[DMZ_ORPHAN] b at lans[1]: no deckies on several LANs make a path from it to the DMZ",
+  ]);
+});
+
+function checkLanChecks(...lans: [name: string, subnet: string][]): string[] {
+  return checkLans(lans.map(([name, subnet]) => lan(name, { subnet })))
+    .map(({ code, message }) => `[${code}] ${message}`);
+}
+
+Deno.test("readLanSubnet() takes what Docker can make a network of", () => {
+  const texts = [
+    "10.0.0.0/8",
+    "1.0.0.0/8",
+    "10.77.1.0/24",
+    "10.77.1.248/29",
+    "10.77.1.252/30",
+    "126.255.255.0/24",
+    "128.0.0.0/24",
+    "169.253.0.0/16",
+    "169.255.0.0/16",
+    "223.255.255.0/24",
+  ];
+  for (const text of texts) assert.notEqual(typeof readLanSubnet(text), "string", text);
+});
+
+Deno.test("readLanSubnet() says why it refuses any other", () => {
+  const cases: [text: string, fault: string][] = [
+    ["", '"" is no IPv4 subnet such as 10.0.0.0/24'],
+    ["10.0.0.0", "10.0.0.0 is no IPv4 subnet such as 10.0.0.0/24"],
+    ["10.0.0.0/33", "10.0.0.0/33 is no IPv4 subnet such as 10.0.0.0/24"],
+    ["fd00::/64", "fd00::/64 is no IPv4 subnet such as 10.0.0.0/24"],
+    ["10.0.0.5/24", "10.0.0.5/24 has bits set behind its prefix; the subnet would be 10.0.0.0/24"],
+    ["10.0.0.0/7", "10.0.0.0/7 is larger than a /8, too much of what the host may reach"],
+    ["0.0.0.0/0", "0.0.0.0/0 is larger than a /8, too much of what the host may reach"],
+    [
+      "10.0.0.0/31",
+      "10.0.0.0/31 is smaller than a /30, too small for a gateway and a container",
+    ],
+    [
+      "10.0.0.1/32",
+      "10.0.0.1/32 is smaller than a /30, too small for a gateway and a container",
+    ],
+    ["0.0.0.0/8", "0.0.0.0/8 overlaps 0.0.0.0/8, which no host can have"],
+    ["0.255.255.0/24", "0.255.255.0/24 overlaps 0.0.0.0/8, which no host can have"],
+    ["127.5.0.0/24", "127.5.0.0/24 overlaps 127.0.0.0/8, the host's own loopback"],
+    [
+      "169.254.7.0/24",
+      "169.254.7.0/24 overlaps 169.254.0.0/16, link-local, where a cloud has its metadata",
+    ],
+    [
+      "169.0.0.0/8",
+      "169.0.0.0/8 overlaps 169.254.0.0/16, link-local, where a cloud has its metadata",
+    ],
+    ["224.0.0.0/24", "224.0.0.0/24 overlaps 224.0.0.0/3, multicast and reserved"],
+    ["255.255.255.0/24", "255.255.255.0/24 overlaps 224.0.0.0/3, multicast and reserved"],
+  ];
+  for (const [text, fault] of cases) assert.equal(readLanSubnet(text), fault);
+});
+
+Deno.test("checkLans() takes LANs that lie side by side", () => {
+  assert.deepEqual(
+    checkLanChecks(["a", "10.0.1.0/24"], ["b", "10.0.0.0/24"], ["c", "10.0.2.0/25"], [
+      "d",
+      "10.0.2.128/25",
+    ]),
+    [],
+  );
+});
+
+Deno.test("checkLans() finds malformed names and subnets", () => {
+  const problems = checkLanChecks(["a", "10.0.0.0/24"], ["b c", "10.0.1.9/24"]);
+  assert.equal(problems.length, 2);
+  assert.match(problems[0]!, /^\[NAME_MALFORMED\] "b c" at lans\[1\]\.name: a name must be /);
+  assert.match(
+    problems[1]!,
+    /^\[SUBNET_MALFORMED\] "b c" at lans\[1\]\.subnet: 10\.0\.1\.9\/24 has /,
+  );
+});
+
+Deno.test("checkLans() finds names that differ only in case", () => {
+  assert.deepEqual(
+    checkLanChecks(["Lan", "10.0.0.0/24"], ["b", "10.0.1.0/24"], ["lAN", "10.0.2.0/24"], [
+      "Lan",
+      "10.0.3.0/24",
+    ]),
+    [
+      "[LAN_NAME_DUP] lAN at lans[2].name: Lan at lans[0].name has this name already; " +
+      "case does not count",
+      "[LAN_NAME_DUP] Lan at lans[3].name: Lan at lans[0].name has this name already; " +
+      "case does not count",
+    ],
+  );
+});
+
+Deno.test("checkLans() names a pair of overlapping subnets", () => {
+  assert.deepEqual(
+    checkLanChecks(["a", "10.0.5.0/24"], ["b", "10.1.0.0/16"], ["c", "10.0.0.0/16"]),
+    [
+      "[SUBNET_OVERLAP] a at lans[0].subnet: 10.0.5.0/24 overlaps 10.0.0.0/16 of c at lans[2].subnet",
+    ],
+  );
+  assert.deepEqual(
+    checkLanChecks(["a", "10.0.5.0/24"], ["b", "10.0.5.0/24"]),
+    [
+      "[SUBNET_OVERLAP] b at lans[1].subnet: 10.0.5.0/24 overlaps 10.0.5.0/24 of a at lans[0].subnet",
+    ],
+  );
+});
+
+Deno.test("checkLans() finds every overlap, also behind a smaller subnet", () => {
+  const problems = checkLanChecks(
+    ["a", "10.0.0.0/8"],
+    ["b", "10.0.0.0/24"],
+    ["c", "10.200.0.0/24"],
+    ["d", "11.0.0.0/24"],
+  );
+  assert.deepEqual(problems.map((text) => text.slice(0, 18)), [
+    "[SUBNET_OVERLAP] b",
+    "[SUBNET_OVERLAP] c",
+  ]);
+});
+
+Deno.test("checkLans() reports no more than one overlap for each LAN", () => {
+  const lans = Array.from({ length: 1000 }, (_, index) => lan(`lan-${index}`));
+  assert.equal(checkLans(lans).length, 999);
+});
+
+const lans = [lan("LAN-00"), lan("LAN-01", { subnet: "10.0.1.0/24", isDmz: false })];
+
+/** Checks deckies, each with a good address in LAN-00 unless it has other ones. */
+function checkDeckyChecks(...deckies: [name: string, values?: DeckyValues][]): string[] {
+  const problems = checkDeckies(topology({
+    lans,
+    deckies: deckies.map(([name, values], index) =>
+      decky(name, { addresses: { "LAN-00": `10.0.0.${index + 2}` }, ...values })
+    ),
+  }));
+  return problems.map(({ code, message }) => `[${code}] ${message}`);
+}
+
+function checkAddresses(...deckies: { [lan: string]: string }[]): string[] {
+  return checkDeckyChecks(
+    ...deckies.map((addresses, index): [string, DeckyValues] => [`d${index}`, { addresses }]),
+  );
+}
+
+Deno.test("checkDeckies() takes deckies with services, images and addresses", () => {
+  assert.deepEqual(
+    checkDeckyChecks(
+      ["a", { services: ["ssh", "http"], images: { ssh: "reg.example.com/sshd:1" } }],
+      ["b", { services: ["ssh"], addresses: { "LAN-00": "10.0.0.254", "LAN-01": "10.0.1.2" } }],
+      // Names of containers differ by case.
+      ["A"],
+    ),
+    [],
+  );
+});
+
+Deno.test("checkDeckies() finds malformed names of deckies and services", () => {
+  const problems = checkDeckyChecks(["a/b", { services: ["ssh", "x y"] }]);
+  assert.equal(problems.length, 2);
+  assert.match(problems[0]!, /^\[NAME_MALFORMED\] a\/b at deckies\[0\]\.name: a name must be /);
+  assert.match(
+    problems[1]!,
+    /^\[NAME_MALFORMED\] service "x y" of a\/b at deckies\[0\]\.services\[1\]: a name must be /,
+  );
+});
+
+Deno.test("checkDeckies() finds a malformed image, but not of a service that is not there", () => {
+  assert.deepEqual(
+    checkDeckyChecks(["a", { services: ["ssh"], images: { ssh: "A", http: "B" } }]),
+    [
+      "[NAME_MALFORMED] service ssh of a at deckies[0].decky_config.service_config.ssh.image: " +
+      "A is no Docker image reference",
+    ],
+  );
+});
+
+Deno.test("checkDeckies() finds containers of one name", () => {
+  const dup = (subject: string, name: string, other: string) =>
+    `[DECKY_NAME_DUP] ${subject}: its container ${name} has the same name as that of ${other}`;
+  const cases: [deckies: [name: string, services: string[]][], problems: string[]][] = [
+    [
+      [["a", []], ["a", []]],
+      [dup("a at deckies[1].name", "a", "a at deckies[0].name")],
+    ],
+    [
+      [["a", ["ssh"]], ["a-ssh", []]],
+      [dup("a-ssh at deckies[1].name", "a-ssh", "service ssh of a at deckies[0].services[0]")],
+    ],
+    [
+      [["a-ssh", []], ["a", ["ssh"]]],
+      [dup("service ssh of a at deckies[1].services[0]", "a-ssh", "a-ssh at deckies[0].name")],
+    ],
+    [
+      [["a", ["b-c"]], ["a-b", ["c"]]],
+      [
+        dup(
+          "service c of a-b at deckies[1].services[0]",
+          "a-b-c",
+          "service b-c of a at deckies[0].services[0]",
+        ),
+      ],
+    ],
+    [
+      [["a", ["ssh", "ssh"]]],
+      [
+        dup(
+          "service ssh of a at deckies[0].services[1]",
+          "a-ssh",
+          "service ssh of a at deckies[0].services[0]",
+        ),
+      ],
+    ],
+    // Equal services of equal deckies add nothing; a service listed twice does.
+    [
+      [["a", ["ssh"]], ["a", ["ssh", "ssh"]]],
+      [
+        dup("a at deckies[1].name", "a", "a at deckies[0].name"),
+        dup(
+          "service ssh of a at deckies[1].services[1]",
+          "a-ssh",
+          "service ssh of a at deckies[1].services[0]",
+        ),
+      ],
+    ],
+    [[["a", ["ssh"]], ["b", ["ssh"]], ["a-http", []]], []],
+  ];
+  for (const [deckies, expected] of cases) {
+    const problems = checkDeckyChecks(
+      ...deckies.map(([name, services]): [string, DeckyValues] => [name, { services }]),
+    );
+    assert.deepEqual(problems, expected, JSON.stringify(deckies));
+  }
+});
+
+Deno.test("checkDeckies() finds containers of one name at the greatest length", () => {
+  const [name, service] = ["a".repeat(63), "s".repeat(63)];
+  const problems = checkDeckyChecks([name, { services: [service, service] }]);
+  assert.deepEqual(problems.map((text) => text.slice(0, 16)), ["[DECKY_NAME_DUP]"]);
+});
+
+Deno.test("checkDeckies() finds a decky on no LAN", () => {
+  assert.deepEqual(checkAddresses({}), [
+    "[DECKY_ORPHAN] d0 at deckies[0].decky_config.ips_by_lan: the decky is on no LAN",
+  ]);
+});
+
+Deno.test("checkDeckies() finds a LAN that is not there, and hints at one of another case", () => {
+  assert.deepEqual(checkAddresses({ "LAN-02": "10.0.0.2", "Lan-00": "x" }), [
+    "[IP_UNKNOWN_LAN] d0 at deckies[0].decky_config.ips_by_lan.LAN-02: " +
+    "LAN-02 is no LAN of the document",
+    "[IP_UNKNOWN_LAN] d0 at deckies[0].decky_config.ips_by_lan.Lan-00: " +
+    "Lan-00 is no LAN of the document; case counts, LAN-00 is one",
+    "[IP_MALFORMED] d0 at deckies[0].decky_config.ips_by_lan.Lan-00: " +
+    "x is no IPv4 address such as 10.0.0.2",
+  ]);
+});
+
+Deno.test("checkDeckies() finds malformed addresses", () => {
+  for (const address of ["10.0.0.02", "10.0.0.2/24", "10.0.0.256", "::1", "A"]) {
+    assert.deepEqual(checkAddresses({ "LAN-00": address }), [
+      `[IP_MALFORMED] d0 at deckies[0].decky_config.ips_by_lan.LAN-00: ` +
+      `${address} is no IPv4 address such as 10.0.0.2`,
+    ]);
+  }
+});
+
+Deno.test("checkDeckies() finds addresses that no container can have in the LAN", () => {
+  const cases: [address: string, problem: string | null][] = [
+    ["10.0.0.255", "[IP_OUT_OF_SUBNET] is not in 10.0.1.0/24"],
+    ["10.0.1.0", "[IP_OUT_OF_SUBNET] is the network address of 10.0.1.0/24"],
+    ["10.0.1.1", "[IP_COLLISION] is what Docker gives to the gateway of 10.0.1.0/24"],
+    ["10.0.1.2", null],
+    ["10.0.1.254", null],
+    ["10.0.1.255", "[IP_OUT_OF_SUBNET] is the broadcast address of 10.0.1.0/24"],
+    ["10.0.2.0", "[IP_OUT_OF_SUBNET] is not in 10.0.1.0/24"],
+  ];
+  for (const [address, problem] of cases) {
+    const subject = `d0 at deckies[0].decky_config.ips_by_lan.LAN-01: ${address}`;
+    const expected = problem === null ? [] : [problem.replace("]", `] ${subject}`)];
+    assert.deepEqual(checkAddresses({ "LAN-01": address }), expected);
+  }
+});
+
+Deno.test("checkDeckies() takes the one address that a /30 leaves, and five of a /29", () => {
+  const codesFor = (subnet: string, addresses: string[]) =>
+    checkDeckies(topology({
+      lans: [lan("LAN", { subnet })],
+      deckies: addresses.map((LAN, index) => decky(`d${index}`, { addresses: { LAN } })),
+    })).map(({ code }) => code);
+  assert.deepEqual(codesFor("10.0.0.0/30", ["10.0.0.2"]), []);
+  assert.deepEqual(codesFor("10.0.0.0/30", ["10.0.0.1", "10.0.0.3"]), [
+    "IP_COLLISION",
+    "IP_OUT_OF_SUBNET",
+  ]);
+  const five = [2, 3, 4, 5, 6].map((last) => `10.0.0.${last}`);
+  assert.deepEqual(codesFor("10.0.0.0/29", five), []);
+});
+
+Deno.test("checkDeckies() finds two deckies with one address in a LAN", () => {
+  assert.deepEqual(checkAddresses({ "LAN-00": "10.0.0.2" }, { "LAN-00": "10.0.0.2" }), [
+    "[IP_COLLISION] d1 at deckies[1].decky_config.ips_by_lan.LAN-00: " +
+    "10.0.0.2 is also the address of d0 at deckies[0].decky_config.ips_by_lan.LAN-00",
+  ]);
+  const oneEach = checkAddresses({ "LAN-00": "10.0.0.2" }, { "LAN-01": "10.0.1.2" });
+  assert.deepEqual(oneEach, []);
+});
+
+Deno.test("checkDeckies() goes by the first of two LANs with one name", () => {
+  const problems = checkDeckies(topology({
+    lans: [lan("LAN"), lan("LAN", { subnet: "10.0.1.0/24" })],
+    deckies: [decky("a", { addresses: { LAN: "10.0.0.2" } })],
+  }));
+  assert.deepEqual(problems, []);
+});
+
+Deno.test("checkDeckies() compares addresses also in a LAN with a malformed subnet", () => {
+  const problems = checkDeckies(topology({
+    lans: [lan("LAN", { subnet: "10.0.0.9/24" })],
+    deckies: ["a", "b"].map((name) => decky(name, { addresses: { LAN: "9.9.9.9" } })),
+  }));
+  assert.deepEqual(problems.map(({ code }) => code), ["IP_COLLISION"]);
+});
