@@ -13,7 +13,7 @@ import {
  * some 25 ms, and would otherwise begin with the connection and hold up everything. The key is not
  * used.
  */
-export async function gatherEntropy(): Promise<void> {
+async function gatherEntropy(): Promise<void> {
   try {
     await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
   } catch {
@@ -33,7 +33,7 @@ export interface TopologyReport {
 }
 
 /** The state of the store, as it is reported. */
-export interface StoreReport {
+interface StoreReport {
   readonly state: "ok" | "idle" | "unreadable";
   readonly detail?: string;
 }
@@ -101,7 +101,7 @@ export interface Beat {
 }
 
 /** How a beat is made. */
-export interface BeatOptions {
+interface BeatOptions {
   /** Whether not to send it. */
   readonly dryRun?: boolean;
   /** After this time the beat goes out with what is known, so that there is time left to send it. */

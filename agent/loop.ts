@@ -5,7 +5,7 @@ import { Bell, Due, firstDelayMs, nextDelayMs, type OutOfTurn, type Wait } from 
 import { wantsBackoff } from "./sender.ts";
 
 /** What the loop needs besides the agent. */
-export interface LoopOptions {
+interface LoopOptions {
   readonly intervalMs: number;
   readonly log: Log;
   /** Takes each beat. */

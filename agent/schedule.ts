@@ -172,7 +172,7 @@ export type Wait = (
 ) => Promise<boolean>;
 
 /** What it takes to know when a beat is due. */
-export interface DueOptions {
+interface DueOptions {
   readonly bell: Bell;
   readonly wait: Wait;
   /** The least between two beats out of turn, in milliseconds. */

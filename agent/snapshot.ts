@@ -15,7 +15,7 @@ import { type Drift, findDrift } from "../topology/drift.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
 
 /** What the store holds, or why it cannot be read; `detail` is what else there is to say of it. */
-export type StoreStock =
+type StoreStock =
   | { readonly state: "ok"; readonly applied: AppliedTopology; readonly detail?: string }
   | { readonly state: "idle"; readonly detail?: string }
   | {
@@ -26,7 +26,7 @@ export type StoreStock =
   };
 
 /** How the store is read. */
-export interface ReadOptions {
+interface ReadOptions {
   /** Whether to try first to write what could not be written before. */
   readonly mends?: boolean;
 }

@@ -125,7 +125,7 @@ const goodAfterMs = 60_000;
 const missedBeats = 3;
 
 /** Which engine to listen to, and who is told. */
-export interface EngineWatchOptions
+interface EngineWatchOptions
   extends Pick<StockOptions, "sockets" | "networkPrefixes" | "containerPrefixes"> {
   readonly log: Log;
   /** What is ours may have changed: after an event, and whenever a stream begins or ends. */
@@ -135,7 +135,7 @@ export interface EngineWatchOptions
 }
 
 /** Listens to the engine for as long as there is one, and tries again when there is none. */
-export class EngineWatch {
+class EngineWatch {
   readonly #options: EngineWatchOptions;
   readonly #retry = new Bell();
   #stream: { readonly place: string; readonly limit: AbortController; isOpen: boolean } | null =
@@ -219,7 +219,7 @@ function placeOf(socket: string): string {
 /** What makes the loop look between two beats; a face of its own, as a check has no use for it. */
 
 /** What to watch, and who is told. */
-export interface HostWatchOptions extends EngineWatchOptions {
+interface HostWatchOptions extends EngineWatchOptions {
   /** The SQLite file of the store. */
   readonly storePath: string;
 }

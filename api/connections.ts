@@ -37,7 +37,7 @@ export const defaultBounds: Bounds = {
 const maximumRemembered = 1000;
 
 /** Who is at the other end of a connection. */
-export interface Peer {
+interface Peer {
   /** Whether its certificate bears an allowed name. */
   readonly isAllowed: boolean;
   /** When its certificate expires, in milliseconds since 1970. */

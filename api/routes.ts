@@ -50,7 +50,7 @@ export interface ApiService {
 }
 
 /** A JSON object as it came, its fields not looked at. */
-export type JsonObject = { readonly [key: string]: Json };
+type JsonObject = { readonly [key: string]: Json };
 
 /** The client went away before its request was complete: there is nobody to answer. */
 export class ClientGone extends Error {
@@ -58,7 +58,7 @@ export class ClientGone extends Error {
 }
 
 /** How a body is read. */
-export interface BodyOptions {
+interface BodyOptions {
   readonly bounds: Bounds;
   /** Aborted when the connection is gone. */
   readonly gone: AbortSignal;
@@ -67,7 +67,7 @@ export interface BodyOptions {
 /**
  * Reads a body that must be a JSON object. Throws `HttpError` 413, 408 or 422, and `ClientGone`.
  */
-export async function readObject(
+async function readObject(
   request: IncomingMessage,
   options: BodyOptions,
 ): Promise<JsonObject> {
@@ -83,7 +83,7 @@ export async function readObject(
 }
 
 /** The value as an object. Throws `HttpError` 422, which calls it `name`. */
-export function objectOf(value: Json | undefined, name: string): JsonObject {
+function objectOf(value: Json | undefined, name: string): JsonObject {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     if (!(value instanceof NumberToken)) return value;
   }
@@ -91,7 +91,7 @@ export function objectOf(value: Json | undefined, name: string): JsonObject {
 }
 
 /** The value as a text. Throws `HttpError` 422, which calls it `name`. */
-export function textOf(value: Json | undefined, name: string): string {
+function textOf(value: Json | undefined, name: string): string {
   if (typeof value === "string") return value;
   throw new HttpError(422, `${name} must be a string`);
 }
@@ -141,14 +141,14 @@ const statuses: Readonly<Record<RefusalKind, number>> = {
 };
 
 /** What is sent back; the body becomes JSON. */
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A request that is answered with an error; the message is what the client is told. */
-export class HttpError extends Error {
+class HttpError extends Error {
   override readonly name = "HttpError";
 
   constructor(
@@ -161,7 +161,7 @@ export class HttpError extends Error {
 }
 
 /** The answer for an error, or null when it is none that a client may be told about. */
-export function answerFor(error: unknown): Answer | null {
+function answerFor(error: unknown): Answer | null {
   if (error instanceof HttpError) {
     const { status, message, headers } = error;
     return { status, body: { detail: message }, headers };
@@ -175,7 +175,7 @@ export function answerFor(error: unknown): Answer | null {
 }
 
 /** How an answer is sent. */
-export interface SendOptions {
+interface SendOptions {
   /** Whether the connection ends with it; it does so anyway when the request is not complete. */
   readonly close: boolean;
   /** How long the rest of the request is read and thrown away, in milliseconds. */
@@ -183,7 +183,7 @@ export interface SendOptions {
 }
 
 /** Sends an answer as JSON; resolves when nothing more is to be done for it. */
-export async function send(
+async function send(
   request: IncomingMessage,
   response: ServerResponse,
   { status, body, headers = {} }: Answer,

@@ -24,7 +24,7 @@ const lookIntervalMs = 1_000;
  * Notices that the process has run out of file descriptors. A listener of the runtime that could not
  * accept a connection for that reason never accepts one again, and nobody is told.
  */
-export class DescriptorWatch {
+class DescriptorWatch {
   readonly #exhausted = Promise.withResolvers<void>();
   #timer: ReturnType<typeof setInterval> | undefined;
 

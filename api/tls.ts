@@ -147,7 +147,7 @@ export interface LoadedIdentity {
 }
 
 /** How certificates are looked for, tried and taken into use. */
-export interface RenewalOptions {
+interface RenewalOptions {
   readonly load: () => Promise<LoadedIdentity>;
   /** Throws `Error`, fit for an operator, when they are of no use. */
   readonly check: (identity: Identity) => Promise<void>;

@@ -9,7 +9,7 @@ import type { ImageNames } from "../topology/plan.ts";
 import type { ApiService } from "./routes.ts";
 
 /** What the service works with. */
-export interface TopologyServiceOptions {
+interface TopologyServiceOptions {
   readonly agent: Agent;
   readonly applier: Applier;
   readonly images: ImageNames;

@@ -13,7 +13,7 @@ import { converge, type RunOptions, withEngine } from "./executor.ts";
 import { type Candidate, Refusal } from "./validated_document.ts";
 
 /** What an apply would have to do. */
-export interface Prospect {
+interface Prospect {
   /** What goes first, when another topology is superseded. */
   readonly removals: Changes;
   readonly changes: Changes;
@@ -24,7 +24,7 @@ export interface Prospect {
 const nothing: Changes = { networks: [], containers: [], obstacles: [] };
 
 /** Looks what it takes to apply a plan, in place of the topology `other` where there is one. */
-export async function lookAhead(
+async function lookAhead(
   engine: Engine,
   plan: Plan,
   { other, images }: { other: AppliedTopology | null; images: ImageNames },
@@ -47,7 +47,7 @@ export async function lookAhead(
 }
 
 /** What a teardown of a stored topology removes. */
-export async function removalsOf(
+async function removalsOf(
   { topologyId, versionHash, document }: Pick<
     AppliedTopology,
     "topologyId" | "versionHash" | "document"
@@ -107,7 +107,7 @@ export interface Outcome {
 }
 
 /** How an apply is run. */
-export interface ApplyOptions extends RunOptions {
+interface ApplyOptions extends RunOptions {
   /** The text that is applied once more: a store that holds another one by then is a refusal. */
   readonly stored?: string | undefined;
 }

@@ -70,7 +70,7 @@ function messageOf(error: unknown): string {
 }
 
 /** Where the store lies, and for whom. */
-export interface AloneOptions extends RunOptions {
+interface AloneOptions extends RunOptions {
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
   /** Takes what cannot be written to the store; without it that is a failure. */

@@ -15,7 +15,7 @@ export interface Step {
 }
 
 /** How changes are carried out. */
-export interface StepOptions {
+interface StepOptions {
   /** Image name → id. */
   readonly imageIds: ReadonlyMap<string, string | null>;
   /** Aborted by the first failure, and by whoever wants to stop; then nothing more is begun. */
@@ -24,7 +24,7 @@ export interface StepOptions {
 }
 
 /** Carries changes out on an engine; of use once. */
-export class Steps {
+class Steps {
   readonly #changes: Changes;
   readonly #engine: Engine;
   readonly #options: StepOptions;
@@ -167,7 +167,7 @@ export interface RunOptions {
 }
 
 /** Carries changes out; `imageIds` has the id of each image that they need. */
-export type CarryOut = (
+type CarryOut = (
   changes: Changes,
   imageIds: ReadonlyMap<string, string | null>,
 ) => Promise<void>;

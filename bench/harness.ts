@@ -2,7 +2,7 @@ import { build } from "../tools/build.ts";
 import { findRuntimeBase } from "../tools/runtime_base.ts";
 
 /** One run of a command, as the operating system has accounted for it. */
-export interface Run {
+interface Run {
   /** Wall time, in milliseconds. */
   readonly ms: number;
   /** Processor time, in milliseconds. */
@@ -13,7 +13,7 @@ export interface Run {
 }
 
 /** The medians of several runs. */
-export type Medians = Omit<Run, "code">;
+type Medians = Omit<Run, "code">;
 
 /**
  * Runs commands in turn, `runs` times each, and answers the medians by name. Throws `Error` for one

@@ -2,7 +2,7 @@ import { createAuthority, writeAgentDirectory } from "../tests/support/certifica
 import { TlsMaster } from "../tests/support/tls_master.ts";
 
 /** How an agent is set up. */
-export interface AgentWish {
+interface AgentWish {
   /** The executable. */
   readonly program: string;
   /** A folder of its own, which exists. */

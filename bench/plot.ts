@@ -1,5 +1,5 @@
 /** One axis: what it shows and in which unit. It ends where the points do, unless told. */
-export interface Axis {
+interface Axis {
   readonly label: string;
   readonly log?: boolean;
   readonly from?: number;
@@ -18,7 +18,7 @@ export interface Series {
 }
 
 /** What a plot shows. */
-export interface Plot {
+interface Plot {
   readonly title: string;
   /** What is to be seen, for whoever cannot see it. */
   readonly description?: string;

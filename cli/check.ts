@@ -75,7 +75,7 @@ export const onceTimeoutMs = 9_500;
 const stockTimeoutMs = 7_500;
 
 /** `--once`: one beat, as a line or as JSON; the exit code tells the worst of what was found. */
-export async function check(
+async function check(
   { agent: options, warnings, textfile }: Configuration,
   { dryRun, quiet, json }: { dryRun: boolean; quiet: boolean; json: boolean },
   terminal: Terminal,

@@ -5,7 +5,7 @@ import { type KeyName, keyNames, keys, variableOf } from "./options.ts";
 import type { Surroundings } from "./terminal.ts";
 
 /** A line of an ini file that sets something. */
-export interface IniEntry {
+interface IniEntry {
   readonly key: string;
   readonly value: string;
   /** Counted from 1. */
@@ -60,7 +60,7 @@ export const defaultFile = "/etc/decnet/decnet.ini";
 const section = "agent";
 
 /** Where a value comes from. */
-export type Origin =
+type Origin =
   | { readonly kind: "flag"; readonly flag: string }
   | { readonly kind: "variable"; readonly variable: string }
   | { readonly kind: "line"; readonly path: string; readonly line: number };
@@ -72,7 +72,7 @@ export interface Source {
 }
 
 /** A line of the ini file that sets nothing. */
-export interface IniWarning {
+interface IniWarning {
   readonly text: string;
   readonly line: number;
 }

@@ -2,7 +2,7 @@ import type { Tables } from "../packaging/config.ts";
 import { agentVersion, keyNames, keys, variableOf } from "./options.ts";
 
 /** A way to call the agent, and what it does then: a line each for the help. */
-export interface CommandUsage {
+interface CommandUsage {
   readonly usage: string;
   readonly summary: string;
   readonly codes: CodeTable;
@@ -11,10 +11,10 @@ export interface CommandUsage {
 }
 
 /** Exit codes, with a word after each or not, and what they mean. */
-export type CodeTable = readonly (readonly [code: string, meaning: string])[];
+type CodeTable = readonly (readonly [code: string, meaning: string])[];
 
 /** A flag that is no configuration key. */
-export interface OptionUsage {
+interface OptionUsage {
   readonly flag: string;
   /** What stands for its value; null for a switch. */
   readonly placeholder: string | null;

@@ -10,7 +10,7 @@ export const statusWords = ["OK", "WARNING", "CRITICAL", "UNKNOWN"] as const;
 export type ExitCode = 0 | 1 | 2 | 3;
 
 /** Something that is not as it should be. */
-export interface Finding {
+interface Finding {
   readonly code: Exclude<ExitCode, 0>;
   readonly text: string;
 }

@@ -162,7 +162,7 @@ const call = {
 } as const;
 
 /** Which engine to listen to, and who is told of what. */
-export interface EventOptions extends Prefixes {
+interface EventOptions extends Prefixes {
   /** The path of the engine's socket. */
   readonly socket: string;
   /** From now on each change is told. Some engines may say so with their first event only. */

@@ -119,7 +119,7 @@ const maximumLineBytes = 1024;
 const maximumTrailers = 16;
 
 /** What comes before the body of an answer. */
-export interface EngineHead {
+interface EngineHead {
   readonly status: number;
   /** Names in lower case; of a repeated header the last one. */
   readonly headers: ReadonlyMap<string, string>;

@@ -60,7 +60,7 @@ export function isNamed(name: string, prefixes: readonly string[]): boolean {
 }
 
 /** Whether somebody has said that an object belongs to a topology. */
-export function isLabelled({ labels }: { readonly labels: ReadonlyMap<string, string> }): boolean {
+function isLabelled({ labels }: { readonly labels: ReadonlyMap<string, string> }): boolean {
   return labels.has(topologyLabel);
 }
 
@@ -78,9 +78,9 @@ export function oursOf(
 /** All containers. */
 export const containersCall = { method: "GET", path: "/containers/json?all=1" } as const;
 /** How many containers are asked for where it is not known that there are more. */
-export const fewContainers = 500;
+const fewContainers = 500;
 /** The newest of all containers, running or not; all of them, where there are fewer. */
-export const fewContainersCall = {
+const fewContainersCall = {
   method: "GET",
   path: `${containersCall.path}&limit=${fewContainers}`,
 } as const;
@@ -127,7 +127,7 @@ export function callsForOurs(prefixes: readonly string[]): EngineRequest[] | nul
 }
 
 /** What several lists hold together; of what is in two of them the first counts. */
-export function union(lists: readonly ContainerFact[][]): ContainerFact[] {
+function union(lists: readonly ContainerFact[][]): ContainerFact[] {
   const [first = [], ...others] = lists;
   if (others.length === 0) return first;
   const seen = new Set(first.map(({ id }) => id));
@@ -143,7 +143,7 @@ function filtered(filters: Readonly<Record<string, readonly string[]>>): EngineR
 export const networksCall = { method: "GET", path: "/networks" } as const;
 
 /** What the engine has answered. */
-export interface Answers {
+interface Answers {
   readonly networks: NetworkFact[];
   /** All that are ours, and others. */
   readonly containers: ContainerFact[];
@@ -152,7 +152,7 @@ export interface Answers {
 }
 
 /** How to ask. */
-export interface AskOptions extends Prefixes {
+interface AskOptions extends Prefixes {
   readonly crowd: Crowd;
   /** Called when the time of another call begins. */
   readonly onCall: () => void;
@@ -164,7 +164,7 @@ export interface AskOptions extends Prefixes {
  * Asks for the networks and the containers. Of a host with many containers it asks once more: for ours
  * alone where most of them are foreign, else for all.
  */
-export async function ask(connection: EngineConnection, options: AskOptions): Promise<Answers> {
+async function ask(connection: EngineConnection, options: AskOptions): Promise<Answers> {
   const { crowd, onCall, onAsked, containerPrefixes: prefixes } = options;
   const known = crowd.next();
   const receive = async (calls: readonly EngineRequest[]) => {

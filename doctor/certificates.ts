@@ -91,7 +91,7 @@ export function timeOf(ms: number): string {
 const names = ["ca.crt", "worker.crt", "worker.key"] as const;
 
 /** Why the checks of certificates are left out. */
-export const notNeeded = "neither master-host nor listen is set";
+const notNeeded = "neither master-host nor listen is set";
 
 /** Whether the three files are there, can be read, are PEM, and fit each other. */
 export const certificates: Check = {

@@ -56,7 +56,7 @@ export function failed(saw: string | readonly string[], mend: string): Result {
 }
 
 /** What is known of the host before anything is looked at. */
-export interface PatientOptions {
+interface PatientOptions {
   readonly agent: Omit<AgentOptions, "agentVersion">;
   /** Where the API listens; null: nowhere. */
   readonly listen: { readonly host: string; readonly port: number } | null;
@@ -91,7 +91,7 @@ export interface PatientOptions {
 }
 
 /** The keys that a mend may set. */
-export type KeyToSet =
+type KeyToSet =
   | "docker-host"
   | "network-prefix"
   | "container-prefix"

@@ -7,7 +7,7 @@ import { stateDirectory, textfile } from "./storage.ts";
 import { lock, store } from "./store.ts";
 
 /** When the time of all checks is up, in milliseconds. */
-export const examinationTimeoutMs = 12_000;
+const examinationTimeoutMs = 12_000;
 
 /** A check and what it has found. */
 export interface Finding {
@@ -61,7 +61,7 @@ function reportOf({ options }: Patient): string {
 }
 
 /** What is set, by what, and what of it cannot be. */
-export const configuration: Check = {
+const configuration: Check = {
   name: "configuration",
   code: 3,
   run({ options: { settings, problems } }) {
@@ -76,7 +76,7 @@ export const configuration: Check = {
 };
 
 /** What runs, and as whom. */
-export const runtime: Check = {
+const runtime: Check = {
   name: "runtime",
   code: 3,
   async run(patient) {

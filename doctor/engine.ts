@@ -46,7 +46,7 @@ export const socket: Check = {
 };
 
 /** The unit to restart for the engine behind a socket. */
-export function engineUnit(path: string): string {
+function engineUnit(path: string): string {
   return path.includes("podman") ? "podman.socket" : "docker";
 }
 

@@ -73,7 +73,7 @@ function readFields(path: string): string[][] {
 }
 
 /** What is at a path: its description, nothing, or why it cannot be looked at. */
-export type Sight = Deno.FileInfo | "absent" | "forbidden";
+type Sight = Deno.FileInfo | "absent" | "forbidden";
 
 /** Looks at a path; a link is followed. Throws what the system says of anything unusual. */
 export async function look(path: string): Promise<Sight> {

@@ -97,7 +97,7 @@ async function isProcess(pid: number): Promise<boolean | null> {
 const leastFree = 16 * 2 ** 20;
 
 /** Why the file system of a folder takes nothing more, or soon will not. */
-export type SpaceProblem = { readonly text: string; readonly kind: "space" | "files" };
+type SpaceProblem = { readonly text: string; readonly kind: "space" | "files" };
 
 /** How full the file system of a folder is, for root or for others; null when it has room. */
 export async function findSpaceProblem(
@@ -146,7 +146,7 @@ function mountOf(folder: string): string {
 }
 
 /** How names begin that any version of the agent, or the master's older deployments, have given. */
-export const defaultPrefixes: readonly string[] = ["decnet_t_", "decnet-topology-"];
+const defaultPrefixes: readonly string[] = ["decnet_t_", "decnet-topology-"];
 
 /** How long another process may hold the store, in milliseconds, and between two looks. */
 const patienceMs = 2_000;

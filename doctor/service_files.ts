@@ -135,7 +135,7 @@ export async function readService(root: string): Promise<Service> {
 }
 
 /** What a unit starts, and why that cannot be. */
-export interface ProgramProblem {
+interface ProgramProblem {
   readonly text: string;
   /** The file of the unit, or its drop-in, that names the program. */
   readonly file: string;

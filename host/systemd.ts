@@ -1,5 +1,5 @@
 /** Where the supervisor listens and how often it wants to hear, as systemd tells in the environment. */
-export interface SupervisorOptions {
+interface SupervisorOptions {
   /** `$NOTIFY_SOCKET`: a path, or an abstract address with `@` before it; unset without systemd. */
   readonly socket: string | undefined;
   /** `$WATCHDOG_USEC`, in microseconds; unset without a watchdog. */

@@ -17,13 +17,13 @@ export interface Certificates {
 }
 
 /** A time, and the file whose certificate sets it. */
-export interface Bound {
+interface Bound {
   readonly at: number;
   readonly file: string;
 }
 
 /** The certificates to use now, and what is wrong with newer ones on the disk. */
-export interface LoadedCertificates {
+interface LoadedCertificates {
   readonly certificates: Certificates;
   /** Why files that have changed were not taken; null when all is well. */
   readonly problem: string | null;

@@ -55,7 +55,7 @@ export interface MasterReply {
 }
 
 /** Bounds of one request, in milliseconds. */
-export interface SendOptions {
+interface SendOptions {
   /** Until the TCP connection stands, name resolution included. */
   readonly connectTimeoutMs?: number;
   /** For all of it. */

@@ -28,7 +28,7 @@ export class HandshakeFailure extends Error {
 }
 
 /** Bounds of a handshake. */
-export interface HandshakeOptions {
+interface HandshakeOptions {
   readonly timeoutMs: number;
   /** How long a master of TLS 1.3 has to refuse the client certificate after the handshake. */
   readonly settleMs: number;

@@ -1,13 +1,13 @@
 import type { Tables } from "./config.ts";
 
 /** A word, and what it is. */
-export type Described = readonly [word: string, summary: string];
+type Described = readonly [word: string, summary: string];
 
 /** What may follow a flag, or stand as an operand. */
-export type ValueKind = "file" | "folder" | "truth" | "none";
+type ValueKind = "file" | "folder" | "truth" | "none";
 
 /** A flag as completions need it. */
-export interface Flag {
+interface Flag {
   readonly name: string;
   readonly summary: string;
   /** The commands that it goes with; empty with all. One that is a command goes with itself. */
@@ -18,7 +18,7 @@ export interface Flag {
 }
 
 /** What can be completed. */
-export interface Words {
+interface Words {
   /** First words, without those that are flags. */
   readonly commands: readonly Described[];
   /** The commands whose operand is a file. */
@@ -30,7 +30,7 @@ export interface Words {
 }
 
 /** The words of a command line, out of the tables that the help is made of. */
-export function wordsOf({ commands, options, keys, printables, shells }: Tables): Words {
+function wordsOf({ commands, options, keys, printables, shells }: Tables): Words {
   const named = commands.map(({ usage, summary }) => {
     const [name = "", operand = ""] = usage.split(" ");
     return { name, operand, summary };
@@ -61,13 +61,13 @@ function kindOf({ placeholder }: Pick<Flag, "placeholder">): ValueKind {
 }
 
 /** The flags whose value is of a kind. */
-export function namesOf(flags: readonly Flag[], kind: ValueKind): string[] {
+function namesOf(flags: readonly Flag[], kind: ValueKind): string[] {
   return flags.filter((flag) => flag.placeholder !== null && flag.kind === kind)
     .map(({ name }) => name);
 }
 
 /** Completions for bash. */
-export function bashCompletion({ commands, fileCommands, flags, printables, shells }: Words) {
+function bashCompletion({ commands, fileCommands, flags, printables, shells }: Words) {
   const own = flags.filter(({ commands, name }) => commands.includes(name));
   const names = [...commands.map(([name]) => name), ...own.map(({ name }) => name)];
   const withValue = flags.filter(({ placeholder }) => placeholder !== null);
@@ -159,7 +159,7 @@ const values: Readonly<Record<ValueKind, string>> = {
 };
 
 /** Completions for fish. */
-export function fishCompletion({ commands, fileCommands, flags, printables, shells }: Words) {
+function fishCompletion({ commands, fileCommands, flags, printables, shells }: Words) {
   const own = flags.filter(({ commands, name }) => commands.includes(name));
   const names = [...commands.map(([name]) => name), ...own.map(({ name }) => name)];
   const withValue = flags.filter(({ placeholder }) => placeholder !== null);
@@ -227,7 +227,7 @@ const actions: Readonly<Record<ValueKind, string>> = {
 };
 
 /** Completions for zsh. */
-export function zshCompletion({ commands, fileCommands, flags, printables, shells }: Words) {
+function zshCompletion({ commands, fileCommands, flags, printables, shells }: Words) {
   const own = flags.filter(({ commands, name }) => commands.includes(name));
   const names = [...commands.map(([name]) => name), ...own.map(({ name }) => name)];
   const withValue = flags.filter(({ placeholder }) => placeholder !== null);

@@ -22,7 +22,7 @@ export function literal(text: string): string {
 }
 
 /** What stands for something else. */
-export function variable(text: string): string {
+function variable(text: string): string {
   return `\\fI${plain(text).replaceAll("-", "\\-")}\\fR`;
 }
 
@@ -50,7 +50,7 @@ export function section(heading: string, ...parts: readonly string[]): string {
 }
 
 /** A heading within a section. */
-export function subsection(heading: string, ...parts: readonly string[]): string {
+function subsection(heading: string, ...parts: readonly string[]): string {
   return `.SS ${heading}\n${parts.join("")}`;
 }
 
@@ -77,7 +77,7 @@ function wrapped(text: string): string {
 }
 
 /** Paragraphs of the man page that no table has. */
-export const prose = {
+const prose = {
   description: [
     "decnet-agent runs on a host of decoys. The master decides which topology, that is which " +
     "networks and containers, the host runs. The agent makes Docker, or Podman, as the topology " +
@@ -102,13 +102,13 @@ export const prose = {
 } as const;
 
 /** What the loop does with a signal. */
-export const signals: readonly (readonly [name: string, text: string])[] = [
+const signals: readonly (readonly [name: string, text: string])[] = [
   ["SIGTERM, SIGINT", "Stop. An apply that is under way ends the change that it is at."],
   ["SIGHUP", "The loop reads its configuration and its certificates again."],
 ];
 
 /** Variables besides those of the keys. */
-export const variables: readonly (readonly [name: string, text: string])[] = [
+const variables: readonly (readonly [name: string, text: string])[] = [
   ["DECNET_*", "The configuration; see there."],
   ["DOCKER_HOST", "The engine's socket, where `docker-host` is not set."],
   ["HOME", "Where ~/.decnet/agent and ~/.local/state are."],
@@ -120,7 +120,7 @@ export const variables: readonly (readonly [name: string, text: string])[] = [
 ];
 
 /** Files that the agent reads or writes by default. */
-export const files: readonly (readonly [path: string, text: string])[] = [
+const files: readonly (readonly [path: string, text: string])[] = [
   ["/etc/decnet/decnet.ini", "The configuration."],
   [
     "/etc/decnet/agent/",
@@ -137,7 +137,7 @@ export const files: readonly (readonly [path: string, text: string])[] = [
 ];
 
 /** What one does with the agent, and the lines to be typed. */
-export const examples: readonly (readonly [text: string, ...lines: string[]])[] = [
+const examples: readonly (readonly [text: string, ...lines: string[]])[] = [
   [
     "What an apply would change, and the apply:",
     "decnet-agent apply topology.json --dry-run",

@@ -8,7 +8,7 @@ const maximumKept = 3;
 const companions = ["-journal", "-wal", "-shm"];
 
 /** What is damaged, and cannot be set aside either. */
-export class UnmovableStore extends Error {
+class UnmovableStore extends Error {
   override readonly name = "UnmovableStore";
 }
 

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 
 /** How long an id or a hash may be, and a document with its keys sorted, in bytes. */
-export const maximumIdBytes = 1000;
+const maximumIdBytes = 1000;
 export const maximumDocumentBytes = 32 * 2 ** 20;
 /** How much of an error is kept, in characters. */
 export const maximumErrorLength = 500;

@@ -2,7 +2,7 @@ import { basename, dirname, join } from "node:path";
 import { stripSymbols } from "./elf.ts";
 
 /** How a program is run; with `env` it sees those variables and no others. */
-export interface CommandOptions {
+interface CommandOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** The program is ended after this time; ten minutes if not given. */
@@ -52,7 +52,7 @@ function essence(text: string): string {
 type Environment = Readonly<Record<string, string>>;
 
 /** What the executable is made for, and from which runtime. */
-export interface BuildOptions {
+interface BuildOptions {
   readonly target: string;
   /** The runtime base, already checked. */
   readonly base: Uint8Array;

@@ -1,13 +1,13 @@
 /** Field offsets of the ELF64 format: header, program header, section header. */
-export const HEADER = {
+const HEADER = {
   programTable: 32,
   sectionTable: 40,
   programCount: 56,
   sectionCount: 60,
   nameSection: 62,
 };
-export const PROGRAM = { offset: 8, fileSize: 32, length: 56 };
-export const SECTION = { type: 4, offset: 24, size: 32, link: 40, length: 64 };
+const PROGRAM = { offset: 8, fileSize: 32, length: 56 };
+const SECTION = { type: 4, offset: 24, size: 32, link: 40, length: 64 };
 const PT_PHDR = 6;
 /** A section without bytes in the file. */
 export const SHT_NOBITS = 8;
@@ -67,7 +67,7 @@ export function openElf(program: Uint8Array, fail: (why: string) => Error): Data
 }
 
 /** A section of a program. */
-export interface Section {
+interface Section {
   readonly name: string;
   readonly type: number;
   readonly offset: number;

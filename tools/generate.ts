@@ -66,7 +66,7 @@ function prose(text: string): string {
 const root = new URL("../", import.meta.url);
 
 /** Where the executable is in what is only to be read. */
-export const usualPath = "/usr/local/bin/decnet-agent";
+const usualPath = "/usr/local/bin/decnet-agent";
 
 /** All generated files, by their paths from the root. */
 export async function generatedFiles(): Promise<Map<string, string>> {

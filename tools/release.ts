@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { run, sourceTime } from "./build.ts";
 
 /** What an executable was made from. */
-export interface Making {
+interface Making {
   /** The name of its file. */
   readonly name: string;
   readonly version: string;
@@ -37,7 +37,7 @@ const partOf = (id: string, name: string, versionInfo: string, licenseDeclared: 
 });
 
 /** The bill of materials of an executable, as SPDX 2.3; the same for the same executable. */
-export function bomOf({ name, version, sha256, created, runtime }: Making): object {
+function bomOf({ name, version, sha256, created, runtime }: Making): object {
   return {
     spdxVersion: "SPDX-2.3",
     dataLicense: "CC0-1.0",

@@ -65,7 +65,7 @@ const DOWNLOAD_TIMEOUT_MS = 60_000;
  * to download it: no address stands here. Its bytes are not checked, neither by Deno
  * nor here. Throws an Error if Deno cannot download it.
  */
-export async function downloadBase(
+async function downloadBase(
   target: string,
   env: Readonly<Record<string, string>>,
 ): Promise<string> {
@@ -110,7 +110,7 @@ async function isFile(path: string): Promise<boolean> {
 }
 
 /** An npm package that holds a program made by `deno compile` of the same Deno. */
-export interface Carrier {
+interface Carrier {
   /** Name and exact version, as npm takes them. */
   readonly spec: string;
   /** The archive's SHA-512 in npm's notation, `sha512-` and base64. */
@@ -124,7 +124,7 @@ export interface Carrier {
  *
  * Nothing of the package is run. The caller has to check the hash of the result.
  */
-export async function recoverFromNpm(carrier: Carrier): Promise<Uint8Array> {
+async function recoverFromNpm(carrier: Carrier): Promise<Uint8Array> {
   const folder = await Deno.makeTempDir({ prefix: "decnet-agent-carrier-" });
   try {
     await pack(carrier.spec, folder);
@@ -194,7 +194,7 @@ const TARGETS: Readonly<Record<string, Target>> = {
 };
 
 /** The runtime that becomes the first part of the executable. */
-export interface RuntimeBase {
+interface RuntimeBase {
   readonly bytes: Uint8Array;
   /** Where the bytes came from, to be read by a person. */
   readonly source: string;
@@ -204,7 +204,7 @@ export interface RuntimeBase {
 }
 
 /** What decides where the runtime base is looked for. */
-export interface RuntimeBaseOptions {
+interface RuntimeBaseOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Take Deno's own download, never the carrier nor what was kept from it. */
   readonly official?: boolean;

@@ -12,19 +12,19 @@ import { container } from "../tests/support/engine/state.ts";
 import { binary, execute, Host } from "../tests/support/executable.ts";
 
 /** How a character looks; no colour is the terminal's own. */
-export interface Style {
+interface Style {
   /** 0 to 15: the eight colours, and the bright ones. */
   readonly colour: number | null;
   readonly isBold: boolean;
 }
 
 /** A place on the screen that shows a character. */
-export interface Cell extends Style {
+interface Cell extends Style {
   readonly character: string;
 }
 
 /** Characters side by side that look alike; the column counts from 0. */
-export interface Run extends Style {
+interface Run extends Style {
   readonly column: number;
   readonly text: string;
 }
@@ -88,7 +88,7 @@ export function textOf(rows: readonly (readonly Cell[])[]): string {
 }
 
 /** How wide the terminal is. */
-export const columns = 88;
+const columns = 88;
 
 /** On subnets that no machine has an address in. */
 const id = "5e1f0a3c-6d2b-4c8e-9a71-3b0d5c7e2f14";
@@ -127,7 +127,7 @@ function decky(
  * containers since: the commands behind a prompt, and what they print. The engine is a stand-in. Two
  * times are made to stand still: that of the apply, and how long the engine took.
  */
-export async function recordSession(commands: readonly string[]): Promise<string> {
+async function recordSession(commands: readonly string[]): Promise<string> {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.images = ["debian:bookworm-slim", "nginx:alpine", "redis:alpine", "samba:4", "openssh:9"];
@@ -186,7 +186,7 @@ async function onTerminal(commands: readonly string[], host: Host): Promise<stri
 }
 
 /** What the picture says besides the screen. */
-export interface PictureOptions {
+interface PictureOptions {
   /** How wide the screen is, in columns. */
   readonly columns: number;
   /** What stands in the title bar. */

@@ -7,7 +7,7 @@ export interface Subnet {
 }
 
 /** An IPv4 address with a prefix length; bits may be set behind the prefix. */
-export interface Cidr {
+interface Cidr {
   /** A number of 32 bits. */
   readonly address: number;
   /** 0 to 32. */

@@ -35,7 +35,7 @@ export interface HostAddress {
 }
 
 /** What is to be done to networks, the removals first, and what stands in the way. */
-export function findNetworkChanges(
+function findNetworkChanges(
   { topologyId: id, networks: planned }: Plan,
   facts: readonly NetworkFact[],
   hostAddresses: readonly HostAddress[],
@@ -142,7 +142,7 @@ export interface ContainerCreation {
 }
 
 /** A container that is to go. */
-export interface ContainerRemoval {
+interface ContainerRemoval {
   readonly action: "remove";
   readonly fact: ContainerFact;
   readonly reason: string;
@@ -170,7 +170,7 @@ interface Context {
 type Decision = Pick<ContainerCreation | ContainerRepair, "action" | "reason">;
 
 /** What is to be done to containers, and what stands in the way. */
-export function findContainerChanges(
+function findContainerChanges(
   { topologyId: id, containers: planned }: Plan,
   facts: readonly ContainerFact[],
   context: Context,
@@ -348,7 +348,7 @@ export function findChanges(
 }
 
 /** The engine removes no network that somebody else's container uses. */
-export function foreignGuests(
+function foreignGuests(
   networks: readonly NetworkChange[],
   containers: readonly ContainerChange[],
   inventory: Inventory,

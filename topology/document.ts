@@ -6,7 +6,7 @@ const maximumNamed = 20;
 const maximumCounted = 10_000;
 
 /** The wrong shapes that a reading has met. */
-export class WrongShapes {
+class WrongShapes {
   readonly #named: string[] = [];
   #count = 0;
 
@@ -41,7 +41,7 @@ interface Context {
  * A value of the document at its place. A wrong shape is reported once and then read as if it were
  * empty, and nothing inside it is reported, so that one reading finds every wrong shape.
  */
-export class Field {
+class Field {
   readonly #value: Json | undefined;
   readonly #context: Context;
   #wrongShapes: WrongShapes | null;

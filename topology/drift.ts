@@ -10,7 +10,7 @@ import { compareCodePoints } from "./json.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
 /** How one object that was planned differs, and what was seen, in words for an operator. */
-export interface Deviation {
+interface Deviation {
   readonly kind: "missing" | "stopped" | "unhealthy" | "changed";
   readonly detail: string;
 }
@@ -18,7 +18,7 @@ export interface Deviation {
 const missing: Deviation = { kind: "missing", detail: "" };
 
 /** Compares a network of topology `id` with the one that bears its name. */
-export function compareNetwork(
+function compareNetwork(
   planned: PlannedNetwork,
   fact: NetworkFact | undefined,
   id: string,
@@ -29,7 +29,7 @@ export function compareNetwork(
 }
 
 /** Compares a container of topology `id` with the one that bears its name, and that one's base. */
-export function compareContainer(
+function compareContainer(
   planned: PlannedContainer,
   fact: ContainerFact | undefined,
   { base, id }: { base: ContainerFact | undefined; id: string },

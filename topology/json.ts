@@ -12,7 +12,7 @@ export class NumberToken {
 export type Json = null | boolean | string | NumberToken | Json[] | { [key: string]: Json };
 
 /** How deep a document may nest; a topology needs about eight levels, an attacker wants thousands. */
-export const maximumDepth = 256;
+const maximumDepth = 256;
 
 /** How many values a document may hold; the largest topology that is valid needs some 300,000. */
 export const maximumValues = 350_000;
@@ -31,7 +31,7 @@ const literals: ReadonlyMap<string, null | boolean> = new Map([
 ]);
 
 /** Reads one document; of no use after that. */
-export class JsonReader {
+class JsonReader {
   readonly #text: string;
   #at = 0;
   #values = 0;
@@ -153,7 +153,7 @@ export class JsonReader {
 }
 
 /** The error for a document that nests deeper than `maximumDepth`. */
-export function tooDeep(): SyntaxError {
+function tooDeep(): SyntaxError {
   return new SyntaxError(
     `Cannot read the document: it nests deeper than ${maximumDepth} levels`,
   );
@@ -173,7 +173,7 @@ export function parseJson(text: string): Json {
 }
 
 /** How `writeJson` writes a document; by default every key and the numbers' own text. */
-export interface WriteOptions {
+interface WriteOptions {
   /** Writes a number from its text. */
   number?: (text: string) => string;
   /** Keys left out at every depth. */

@@ -24,7 +24,7 @@ export interface NetworkRequest {
 }
 
 /** How a container is attached to a network. */
-export interface EndpointRequest {
+interface EndpointRequest {
   readonly IPAMConfig: { readonly IPv4Address: string };
 }
 
@@ -56,7 +56,7 @@ const logConfig = {
 const restartPolicy = { Name: "unless-stopped" } as const;
 
 /** The request for a LAN's network. */
-export function networkRequest(
+function networkRequest(
   { name, subnet, internal }: { name: string; subnet: string; internal: boolean },
   labels: Labels,
 ): NetworkRequest {
@@ -80,7 +80,7 @@ interface Base {
 }
 
 /** The request for a decky's base container. */
-export function baseRequest(base: Base, labels: Labels): ContainerRequest {
+function baseRequest(base: Base, labels: Labels): ContainerRequest {
   const endpoints = [...base.addressByNetwork].map(([network, address]) =>
     [network, { IPAMConfig: { IPv4Address: address } }] as const
   );
@@ -103,7 +103,7 @@ export function baseRequest(base: Base, labels: Labels): ContainerRequest {
 }
 
 /** The request for a container that shares the network of `base`. */
-export function serviceRequest(
+function serviceRequest(
   { decky, image, base }: { decky: string; image: string; base: string },
   labels: Labels,
 ): ContainerRequest {

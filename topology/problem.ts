@@ -2,7 +2,7 @@ const maximumListed = 1000;
 const maximumExcerpt = 80;
 
 /** What can be wrong with a topology; the codes are part of the contract with the master. */
-export type ProblemCode =
+type ProblemCode =
   | "DECKY_NAME_DUP"
   | "DECKY_ORPHAN"
   | "DMZ_MISSING"

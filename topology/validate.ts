@@ -167,7 +167,7 @@ interface KnownLan {
 }
 
 /** The addresses of the LANs, each with the first decky to have it. */
-export class LanAddresses {
+class LanAddresses {
   readonly #lanByName = new Map<string, KnownLan>();
   readonly #nameByLowerCase = new Map<string, string>();
 
@@ -245,7 +245,7 @@ interface Container {
 }
 
 /** The names that containers get, `<decky>` and `<decky>-<service>`, each with the first to get it. */
-export class ContainerNames {
+class ContainerNames {
   readonly #firstByName = new Map<string, Container>();
 
   /** Takes the names of a decky's containers; a problem for each that is taken already. */
@@ -286,7 +286,7 @@ export class ContainerNames {
 }
 
 /** A decky's service as the subject of a problem. */
-export function serviceSubject(
+function serviceSubject(
   decky: Decky,
   service: string,
   { place }: { place: string },

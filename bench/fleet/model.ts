@@ -4,16 +4,16 @@ import { plot, type Series } from "../plot.ts";
 import { memoryMiB, processorMs, readCounts, type RealAgents } from "./real_agents.ts";
 
 /** When a host beats: the delay before its first beat, and from one to the next, in milliseconds. */
-export interface Schedule {
+interface Schedule {
   readonly first: (intervalMs: number, random: number) => number;
   readonly next: (history: BeatHistory, random: number) => number;
 }
 
 /** What a host hears of a beat: it is accepted, nothing comes, or it is asked to wait so long. */
-export type Answer = "accepted" | "no reply" | { readonly retryAfterMs: number };
+type Answer = "accepted" | "no reply" | { readonly retryAfterMs: number };
 
 /** A fleet, and what befalls it. Times in milliseconds from the moment of power. */
-export interface Course {
+interface Course {
   readonly hosts: number;
   readonly intervalMs: number;
   /** The hosts are powered on at random points of this time. */
@@ -25,7 +25,7 @@ export interface Course {
 }
 
 /** Beats by the second in which they went out. */
-export interface Beats {
+interface Beats {
   readonly sent: Uint32Array;
   readonly accepted: Uint32Array;
   /** The first of a host that was accepted after one that was not. */
@@ -64,7 +64,7 @@ export function simulate(course: Course): Beats {
 }
 
 /** From one second to another, the second itself excluded. */
-export type Span = readonly [from: number, to: number];
+type Span = readonly [from: number, to: number];
 
 /** The most that came in one second. */
 export function peak(perSecond: Uint32Array, [from, to]: Span): number {
@@ -77,16 +77,16 @@ export function mean(perSecond: Uint32Array, [from, to]: Span): number {
 }
 
 /** How large a fleet is, and where its chance begins. */
-export interface Fleet {
+interface Fleet {
   readonly hosts: number;
   readonly seed: number;
 }
 
-export const intervalMs = 30_000;
+const intervalMs = 30_000;
 /** A whole number of intervals that is longer than the longest backoff, in seconds. */
-export const watchedSeconds = 600;
+const watchedSeconds = 600;
 /** In seconds: when all have been powered on for an interval, and have beaten. */
-export const afterFirstInterval = 31;
+const afterFirstInterval = 31;
 /** In seconds: when the master goes away. */
 export const goneAt = afterFirstInterval + watchedSeconds;
 
@@ -232,7 +232,7 @@ export function percentile(sorted: readonly number[], share: number): number {
 }
 
 /** Something that befalls a fleet, and what of it is looked at. */
-export interface Row {
+interface Row {
   readonly name: string;
   readonly of: (schedule: Schedule) => readonly [perSecond: Uint32Array, span: Span];
   /** Told for the record: the bound is not for it. */

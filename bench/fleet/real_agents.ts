@@ -35,7 +35,7 @@ export function availableMiB(): number {
 }
 
 /** What the agents are started with. */
-export interface RealFleet {
+interface RealFleet {
   /** The executable. */
   readonly program: string;
   /** It has a folder with certificates for each of them. */

@@ -68,7 +68,7 @@ function readBeat(json: string): Beat | null {
 }
 
 /** A host; what nobody has said or heard yet is an empty text, or 0. */
-export interface Host {
+interface Host {
   readonly uuid: string;
   readonly name: string;
   /** The SHA-256 of its certificate, `AB:CD:…`. */

@@ -19,7 +19,7 @@ export interface PushedDocument {
 }
 
 /** What is put in place of what the document says. */
-export interface DocumentChange {
+interface DocumentChange {
   readonly id?: string;
   /** The first two numbers of all addresses. */
   readonly network?: string;

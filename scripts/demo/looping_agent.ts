@@ -27,7 +27,7 @@ export interface Pace {
 }
 
 /** What the agent is told from outside. */
-export interface LoopingOptions {
+interface LoopingOptions {
   readonly pace: Pace;
   readonly narrator: Narrator;
   /** Ends all waiting. */

@@ -1,13 +1,13 @@
 import { printable } from "../../host/log.ts";
 
 /** Who a line is about. */
-export type Speaker = "host" | "agent" | "master";
+type Speaker = "host" | "agent" | "master";
 
 /** A label and what it stands for, on a line of its own below what is said. */
 export type Detail = readonly [label: string, value: string];
 
 /** Where the lines go and how they look there. */
-export interface NarratorOptions {
+interface NarratorOptions {
   readonly write: (text: string) => void;
   /** Columns of the longest line. */
   readonly width: number;

@@ -17,7 +17,7 @@ import { callAgent, StandInMaster } from "./stand_in_master.ts";
 const engineVariables: readonly string[] = ["DOCKER_HOST", "XDG_RUNTIME_DIR"];
 
 /** What the stage is built from. */
-export interface StageOptions {
+interface StageOptions {
   /** For certificates and, if there is one, the store. */
   readonly folder: string;
   readonly narrator: Narrator;

@@ -11,14 +11,14 @@ const marginMs = 1_000;
 const patienceMs = 30_000;
 
 /** A host with the real agent on it. */
-export interface Lab {
+interface Lab {
   readonly name: string;
   readonly host: StandInHost;
   readonly agent: LoopingAgent;
 }
 
 /** The example master, with its page, and four hosts. */
-export interface Web {
+interface Web {
   readonly url: string;
   readonly labs: readonly [Lab, Lab, Lab, Lab];
 }

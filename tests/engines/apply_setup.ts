@@ -70,13 +70,13 @@ export function documentOf(
 }
 
 /** Whether it is not a document yet. */
-export function isSample(value: Sample | Json): value is Sample {
+function isSample(value: Sample | Json): value is Sample {
   return typeof value === "object" && value !== null && "lans" in value &&
     !Array.isArray(value.lans);
 }
 
 /** What an apply or a teardown has come to. */
-export interface Run {
+interface Run {
   /** As it says itself. */
   readonly changes: number;
   /** Counted at the engine's socket, without versions and queries. */
@@ -245,7 +245,7 @@ export const sample: Sample = {
 };
 
 /** What an operator or a crash may do, and what mends it. */
-export interface Damage {
+interface Damage {
   readonly name: string;
   readonly make: (setup: ApplySetup) => Promise<unknown>;
   /** What is made anew. */

@@ -8,7 +8,7 @@ export type Expected = Partial<
 >;
 
 /** A change to what was made as planned, the drift that it makes, and how it is undone. */
-export interface Change {
+interface Change {
   readonly name: string;
   readonly make: () => Promise<unknown>;
   readonly expected: Expected;

@@ -5,7 +5,7 @@ import { eventually } from "../support/environment.ts";
 import { pausingImage } from "./pausing_image.ts";
 
 /** An item of the engine's list of networks, as far as tests look at it. */
-export interface ListedNetwork {
+interface ListedNetwork {
   readonly Id: string;
   readonly Name: string;
   readonly Driver: string;
@@ -15,7 +15,7 @@ export interface ListedNetwork {
 }
 
 /** An item of the engine's list of containers, as far as tests look at it. */
-export interface ListedContainer {
+interface ListedContainer {
   readonly Id: string;
   readonly Names: readonly string[];
   readonly State: string;
@@ -28,7 +28,7 @@ export interface ListedContainer {
 }
 
 /** A network to make. */
-export interface NetworkWish {
+interface NetworkWish {
   readonly subnet?: string;
   readonly internal?: boolean;
   readonly labels?: Readonly<Record<string, string>>;

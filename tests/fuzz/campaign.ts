@@ -2,7 +2,7 @@ import type { ChildLine, ChildOptions } from "./child.ts";
 import type { Failure, Tally } from "./target.ts";
 
 /** A target as the command line knows it. */
-export interface TargetEntry {
+interface TargetEntry {
   readonly name: string;
   /** Its part of all cases. */
   readonly share: number;

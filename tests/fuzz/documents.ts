@@ -88,7 +88,7 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
 const maximumCharacters = 2 ** 20;
 
 /** A document that is made to take as much time or memory as it can. */
-export function largeDocument(chance: Chance): string {
+function largeDocument(chance: Chance): string {
   const lan = { name: "a", subnet: "198.18.0.0/24", is_dmz: true };
   const base = { topology: { id: "7c9e6679" }, lans: [lan], deckies: [] as unknown[] };
   const grown = (change: object) => JSON.stringify({ ...base, ...change });

@@ -25,13 +25,13 @@ export function checkError(error: unknown, names: readonly string[]): asserts er
 }
 
 /** Addresses as whole numbers; written without a look at how the program reads them. */
-export interface Range {
+interface Range {
   readonly first: bigint;
   readonly last: bigint;
 }
 
 /** An IPv4 address. Throws `AssertionError` for another text. */
-export function addressOf(text: string): bigint {
+function addressOf(text: string): bigint {
   assert.match(text, /^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$/, `address ${text}`);
   return text.split(".").reduce((sum, part) => {
     assert.ok(part === "0" || !part.startsWith("0"), `address ${text}`);
@@ -41,7 +41,7 @@ export function addressOf(text: string): bigint {
 }
 
 /** An IPv4 subnet, nothing set behind its prefix. Throws `AssertionError` for another text. */
-export function rangeOf(text: string): Range {
+function rangeOf(text: string): Range {
   const parts = text.split("/");
   assert.equal(parts.length, 2, `subnet ${text}`);
   assert.match(parts[1]!, /^([1-9]|[12][0-9]|30)$/, `subnet ${text}`);
@@ -52,7 +52,7 @@ export function rangeOf(text: string): Range {
 }
 
 /** Sees that no two of them have an address in common. */
-export function checkApart(ranges: readonly Range[]): void {
+function checkApart(ranges: readonly Range[]): void {
   const sorted = [...ranges].sort((a, b) => a.first < b.first ? -1 : 1);
   sorted.slice(1).forEach(({ first }, index) => {
     assert.ok(first > sorted[index]!.last, "two subnets overlap");
@@ -67,7 +67,7 @@ const endless = { Name: "unless-stopped" };
 const log = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } };
 
 /** Sees that an engine which is asked for this network makes a plain bridge. */
-export function checkNetworkRequest(
+function checkNetworkRequest(
   { name, subnet, internal, request }: PlannedNetwork,
   id: string,
 ) {
@@ -83,7 +83,7 @@ export function checkNetworkRequest(
 }
 
 /** Sees that an engine which is asked for this container gives it nothing of the host. */
-export function checkContainerRequest(planned: PlannedContainer, id: string): void {
+function checkContainerRequest(planned: PlannedContainer, id: string): void {
   const { request, decky, service, base, name, addressByNetwork } = planned;
   const { Image, Labels, HostConfig, ...rest } = request;
   checkImage(Image);

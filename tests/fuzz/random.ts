@@ -187,7 +187,7 @@ export function spoilt(text: string, chance: Chance): string {
 }
 
 /** Characters of any kind. */
-export function randomText(chance: Chance): string {
+function randomText(chance: Chance): string {
   return chance.times(chance.few(40), () =>
     chance.any(
       () => chance.pick(oddCharacters),
@@ -247,15 +247,15 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 export type Tree = Leaf | List | Members;
 
 /** Text that is written as it is. */
-export interface Leaf {
+interface Leaf {
   raw: string;
 }
 /** A list. */
-export interface List {
+interface List {
   items: Tree[];
 }
 /** An object; the keys are written as they are, with their quotes. */
-export interface Members {
+interface Members {
   members: [key: string, value: Tree][];
 }
 
@@ -275,7 +275,7 @@ export function write(tree: Tree): string {
 }
 
 /** A place in a tree that holds another tree, and what the place is called. */
-export interface Slot {
+interface Slot {
   readonly key: string;
   readonly value: Tree;
   replace(value: Tree): void;
@@ -287,7 +287,7 @@ export interface Slot {
 }
 
 /** Every place in a tree, the inner ones after the outer ones. */
-export function slotsOf(tree: Tree): Slot[] {
+function slotsOf(tree: Tree): Slot[] {
   const slots: Slot[] = [];
   const visit = (it: Tree) => {
     if ("raw" in it) return;

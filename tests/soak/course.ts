@@ -1,13 +1,13 @@
 import { World, type WorldOptions } from "./world.ts";
 
 /** What was measured after so many beats. */
-export interface Sample {
+interface Sample {
   readonly beats: number;
   readonly value: number;
 }
 
 /** By how much the value grows with each beat: the slope of the line of least squares. */
-export function slopeOf(samples: readonly Sample[]): number {
+function slopeOf(samples: readonly Sample[]): number {
   const meanOf = (pick: (sample: Sample) => number) =>
     samples.reduce((sum, it) => sum + pick(it), 0) / samples.length;
   const meanBeats = meanOf(({ beats }) => beats);
@@ -95,7 +95,7 @@ export class MasterLines {
 }
 
 /** The agent under measurement, in a process of its own. */
-export class MeasuredAgent implements AsyncDisposable {
+class MeasuredAgent implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #listener: Deno.UnixListener;
@@ -192,7 +192,7 @@ const sampleEvery = 100;
 const calmBeats = 4;
 
 /** How an agent is soaked. */
-export interface SoakOptions {
+interface SoakOptions {
   readonly beats: number;
   readonly seed: number;
   /** Told how far it is, now and then. */

@@ -11,7 +11,7 @@ const network = "198.18";
 const appliesOfOne = 3;
 
 /** How often the host was changed. */
-export interface Pushed {
+interface Pushed {
   readonly applies: number;
   readonly teardowns: number;
 }
@@ -20,7 +20,7 @@ export interface Pushed {
  * Pushes topologies and tears them down until `signal` is aborted. Between two applies containers
  * vanish. Throws `Error` when one fails.
  */
-export async function push(
+async function push(
   setup: ListeningHost,
   engine: FakeEngine,
   signal: AbortSignal,

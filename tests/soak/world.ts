@@ -12,7 +12,7 @@ import { TemporaryFolder } from "../support/environment.ts";
 import { type MasterAnswer, TlsMaster } from "../support/tls_master.ts";
 
 /** One way to be, of something that the agent looks at. */
-export interface Condition {
+interface Condition {
   readonly name: string;
   /** Makes it so. */
   readonly begin: () => Promise<void> | void;
@@ -23,7 +23,7 @@ export interface Condition {
 }
 
 /** Something that the agent looks at, and how it can be. */
-export interface Subject {
+interface Subject {
   readonly well: Condition;
   readonly unwell: readonly Condition[];
   /** About how many subjects a change can make the agent's log speak, the master's apart. */
@@ -35,7 +35,7 @@ const longestWell = 24;
 const longestUnwell = 10;
 
 /** Lets something be well for a while, then unwell in one way or another, then well again. */
-export class Ailment {
+class Ailment {
   /** Name of each condition → how often it has come. */
   readonly counts = new Map<string, number>();
   /** How many lines the changes so far may have brought about. */
@@ -87,7 +87,7 @@ export class Ailment {
 const dayMs = 24 * 60 * 60 * 1000;
 
 /** Puts certificates for an agent into a folder, and goes through what happens to them. */
-export async function openCertificates(folder: string, authority: Authority): Promise<Subject> {
+async function openCertificates(folder: string, authority: Authority): Promise<Subject> {
   const rotate = async (notAfter?: Date) => {
     const options = {
       commonName: "host-1",
@@ -137,7 +137,7 @@ const faults: Readonly<Record<string, Fault>> = {
 };
 
 /** Starts an engine that runs what is planned: whether it answers, and what it runs. */
-export async function openEngine(
+async function openEngine(
   socketPath: string,
   plan: Plan,
   stack: AsyncDisposableStack,
@@ -231,7 +231,7 @@ const answers: Readonly<Record<string, MasterAnswer>> = {
 };
 
 /** Starts a master on a port that stays its own. */
-export async function openMaster(
+async function openMaster(
   authority: Authority,
   stack: AsyncDisposableStack,
 ): Promise<{ subject: Subject; port: number }> {
@@ -275,7 +275,7 @@ export async function openMaster(
 const shortLockMs = 60;
 
 /** Makes a store that holds what was pushed, and goes through what happens to files. */
-export function openStore(
+function openStore(
   path: string,
   { text, topology, versionHash }: PushedDocument,
   stack: AsyncDisposableStack,

@@ -118,7 +118,7 @@ export async function withAgent(
 }
 
 /** A beat, and the body that the master got; null when it got none. */
-export interface BeatAndBody {
+interface BeatAndBody {
   readonly beat: Beat;
   readonly received: Beat["body"] | null;
 }
@@ -140,7 +140,7 @@ export async function withBeats(
 }
 
 /** How the loop is run. */
-export interface WatchedOptions {
+interface WatchedOptions {
   readonly intervalMs?: number;
   readonly sockets?: readonly string[];
   /** With 0 the first beat comes at once, and a stream is tried again as soon as may be. */

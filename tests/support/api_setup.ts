@@ -70,7 +70,7 @@ function chunksOf(body: unknown): Uint8Array[] {
 }
 
 /** The SHA-256 of the certificate that is shown on a port of this host; null when none is. */
-export function serverFingerprint(port: number): Promise<string | null> {
+function serverFingerprint(port: number): Promise<string | null> {
   const { promise, resolve } = Promise.withResolvers<string | null>();
   const socket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false });
   socket.once("secureConnect", () => resolve(socket.getPeerCertificate().fingerprint256));
@@ -164,7 +164,7 @@ export async function agentIdentity(
 const agent = await agentIdentity("the agent");
 
 /** A service that notes what it is asked, and does what it is told. */
-export class RecordingService implements ApiService {
+class RecordingService implements ApiService {
   readonly calls: string[] = [];
   /** Of each call for the state. */
   readonly signals: AbortSignal[] = [];

@@ -59,7 +59,7 @@ const others = {
 };
 
 /** How an apply or a teardown is run, and by whom. */
-export type HostOptions = Partial<RunOptions & Pick<ApplierOptions, "supersede">>;
+type HostOptions = Partial<RunOptions & Pick<ApplierOptions, "supersede">>;
 
 /** A host with the images of both documents, and with objects of others on it. */
 export class ApplyHost implements AsyncDisposable {
@@ -174,7 +174,7 @@ export async function refusalOf(run: Promise<Outcome>): Promise<Refusal> {
 /** One call goes wrong, at each position in turn. */
 
 /** How a call goes wrong: refused, or cut off before or after it has had its effect. */
-export const faults: readonly Fault[] = [
+const faults: readonly Fault[] = [
   { kind: "status", status: 500, message: "no" },
   { kind: "reset", effect: "before" },
   { kind: "reset", effect: "after" },

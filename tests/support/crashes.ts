@@ -8,14 +8,14 @@ import { type ApplyHost, oneLan, threeLans, withHost } from "./apply_host.ts";
 import { TemporaryFolder } from "./environment.ts";
 
 /** What to run, and when to end it. */
-export interface KillOptions {
+interface KillOptions {
   readonly args: string[];
   /** How long after its first word, in milliseconds. */
   readonly killAfterMs: number;
 }
 
 /** Runs a program of tests/ and kills it; answers the lines that it printed until then. */
-export async function killAtRandom(
+async function killAtRandom(
   program: string,
   { args, killAfterMs }: KillOptions,
 ): Promise<string[]> {
@@ -39,7 +39,7 @@ export async function killAtRandom(
 /** Changes to a store as a seed gives them, and what each makes of a row. */
 
 /** A call of a writing method. */
-export interface StoreChange {
+interface StoreChange {
   readonly method: "put" | "recordError" | "clear";
   /** Different in each: it becomes the hash, the error and a part of the document. */
   readonly text: string;
@@ -48,14 +48,14 @@ export interface StoreChange {
 }
 
 /** What a row holds, without its time. */
-export interface StoreRow {
+interface StoreRow {
   readonly versionHash: string;
   readonly document: string;
   readonly lastError: string | null;
 }
 
 /** The only topology. */
-export const topologyId = "A";
+const topologyId = "A";
 
 /** The change of so many; a third of the documents have many pages. */
 export function changeOf(number: number, random: () => number): StoreChange {
@@ -73,7 +73,7 @@ export function carryOut(store: TopologyStore, { method, text, size }: StoreChan
 }
 
 /** What the row is afterwards. */
-export function after(
+function after(
   row: StoreRow | null,
   { method, text, size }: StoreChange,
 ): StoreRow | null {
@@ -84,7 +84,7 @@ export function after(
 }
 
 /** What the row is; throws what the store throws. */
-export function rowOf(store: TopologyStore): StoreRow | null {
+function rowOf(store: TopologyStore): StoreRow | null {
   const row = store.current();
   if (!row) return null;
   const { versionHash, document, lastError } = row;
@@ -99,7 +99,7 @@ function documentOf(text: string, size: number): string {
 /** Kills processes that change a store, and looks what they leave behind. */
 
 /** How often to kill, and when: one seed gives the same changes and moments again. */
-export interface CrashOptions {
+interface CrashOptions {
   readonly kills: number;
   readonly seed: number;
   /** How many stores there are, each with a process of its own. */
@@ -107,7 +107,7 @@ export interface CrashOptions {
 }
 
 /** Where the processes were when they were killed, and what they left. */
-export interface CrashReport {
+interface CrashReport {
   kills: number;
   /** Changes that were completed. */
   changes: number;
@@ -187,7 +187,7 @@ function hasJournal(path: string): boolean {
 /** Kills processes that apply and tear down, and looks what they leave behind. */
 
 /** What the processes had done when they were killed, and what they left. */
-export interface ApplyCrashReport {
+interface ApplyCrashReport {
   kills: number;
   /** Applies and teardowns that were completed. */
   completed: number;

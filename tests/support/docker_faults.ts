@@ -29,10 +29,10 @@ function inItsPlace(come: (path: string) => Promise<() => unknown>): Trouble {
 }
 
 /** There is no socket. */
-export const absent: Trouble = inItsPlace(() => Promise.resolve(() => {}));
+const absent: Trouble = inItsPlace(() => Promise.resolve(() => {}));
 
 /** The socket's file is there, as after a crash, and nobody listens. */
-export const refused: Trouble = inItsPlace(async (path) => {
+const refused: Trouble = inItsPlace(async (path) => {
   const listener = Deno.listen({ transport: "unix", path: `${path}.first` });
   await Deno.rename(`${path}.first`, path);
   listener.close();
@@ -40,19 +40,19 @@ export const refused: Trouble = inItsPlace(async (path) => {
 });
 
 /** A plain file is where the socket should be. */
-export const plainFile: Trouble = inItsPlace(async (path) => {
+const plainFile: Trouble = inItsPlace(async (path) => {
   await Deno.writeTextFile(path, "");
   return () => Deno.remove(path);
 });
 
 /** Connections are made, and never accepted. */
-export const deaf: Trouble = inItsPlace((path) => {
+const deaf: Trouble = inItsPlace((path) => {
   const { stop } = listenWithoutAccepting(path);
   return Promise.resolve(stop);
 });
 
 /** So many wait for it that no more can. */
-export const overrun: Trouble = inItsPlace(async (path) => {
+const overrun: Trouble = inItsPlace(async (path) => {
   const { stop } = listenWithoutAccepting(path);
   const waiting: Deno.Conn[] = [];
   try {
@@ -67,7 +67,7 @@ export const overrun: Trouble = inItsPlace(async (path) => {
 });
 
 /** It says these words, whatever it is asked. */
-export function saying(...parts: Parameters<typeof scriptSocket>[1]): Trouble {
+function saying(...parts: Parameters<typeof scriptSocket>[1]): Trouble {
   return inItsPlace((path) => {
     const script = scriptSocket(path, parts);
     return Promise.resolve(() => script[Symbol.asyncDispose]());
@@ -77,7 +77,7 @@ export function saying(...parts: Parameters<typeof scriptSocket>[1]): Trouble {
 /** The faults of an engine, and what is said of each. */
 
 /** One fault. */
-export interface Row {
+interface Row {
   /** What the engine does. */
   readonly what: string;
   readonly trouble: Fault | Trouble;

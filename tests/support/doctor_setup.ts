@@ -25,7 +25,7 @@ export interface HostOptions {
 }
 
 /** What the doctor has found. */
-export class Report {
+class Report {
   constructor(readonly findings: readonly Finding[]) {}
 
   get code(): number {
@@ -118,7 +118,7 @@ export async function withPatient(test: (setup: AgentSetup) => Promise<void>): P
 export const lockText = `process ${Deno.pid} since 2026-11-22T18:00:00.000Z for the loop\n`;
 
 /** A planted fault: what is broken, and how the doctor must speak of it. */
-export interface Fault {
+interface Fault {
   readonly name: string;
   /** Breaks something; answers how the host is looked at then. */
   readonly plant: (setup: AgentSetup) => Promise<HostOptions | void> | HostOptions | void;

@@ -34,7 +34,7 @@ export async function failureOf(call: Promise<unknown>): Promise<Error> {
 }
 
 /** An event, as far as tests look at it: `container die web`. */
-export type EventWords = `${string} ${string} ${string}`;
+type EventWords = `${string} ${string} ${string}`;
 
 /** Listens as the agent does, but to all that there is to hear. */
 export class EventListener implements AsyncDisposable {

@@ -130,7 +130,7 @@ export async function execute(
 const patienceMs = 20_000;
 
 /** How a loop ended that was told to. */
-export interface Stopped {
+interface Stopped {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;

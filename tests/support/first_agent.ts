@@ -20,7 +20,7 @@ print(json.dumps([[*row[:2], json.loads(row[2]), *row[3:]] for row in rows]))
 `;
 
 /** A row: id, version hash, document, unix seconds, last error. */
-export type FirstAgentRow = [string, string, unknown, number, string | null];
+type FirstAgentRow = [string, string, unknown, number, string | null];
 
 /** The store's rows, as the agent in Python reads them. Throws `Error` when it cannot. */
 export async function readAsFirstAgent(path: string): Promise<FirstAgentRow[]> {

@@ -26,7 +26,7 @@ export const applied: AppliedTopology = {
 };
 
 /** A host where all is well. */
-export const stock: Stock = {
+const stock: Stock = {
   store: { state: "ok", applied },
   observed: { bridges: ["n1", "n2"], containers: ["c1"] },
   socket: "/run/docker.sock",

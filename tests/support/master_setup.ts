@@ -54,7 +54,7 @@ export async function startMaster(
 }
 
 /** How a beat is posted in a test. */
-export interface PostOptions {
+interface PostOptions {
   readonly body?: string;
   readonly certificates?: Certificates;
   readonly signal?: AbortSignal;

@@ -59,7 +59,7 @@ export function plannedContainer(short: string): PlannedContainer {
 }
 
 /** The id of an image. */
-export function imageIdOf(name: string): string {
+function imageIdOf(name: string): string {
   return `sha256:${name}`;
 }
 
@@ -149,7 +149,7 @@ export const ofAnother = { labels: new Map([[topologyLabel, "another"]]) };
 export const unlabelled = { labels: new Map<string, string>() };
 
 /** The changes in short: `action type name: reason` for each, then the obstacles. */
-export function told({ networks, containers, obstacles }: Changes): string[] {
+function told({ networks, containers, obstacles }: Changes): string[] {
   const line = (
     type: string,
     { action, reason }: { action: string; reason: string },

@@ -1,5 +1,5 @@
 /** One figure behind the bar. */
-export interface Figure {
+interface Figure {
   readonly label: string;
   readonly value: number;
   /** The unit of measurement; empty for a count. */
@@ -7,7 +7,7 @@ export interface Figure {
 }
 
 /** What a monitoring plugin has printed, taken apart. */
-export interface PluginOutput {
+interface PluginOutput {
   readonly service: string;
   readonly status: string;
   readonly text: string;

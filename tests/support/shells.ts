@@ -1,7 +1,7 @@
 import { TypedTerminal } from "./terminal.ts";
 
 /** Runs a program of a shell in a folder, away from all settings of this user. Throws on failure. */
-export async function runShell(
+async function runShell(
   [program, ...args]: readonly [string, ...string[]],
   folder: string,
 ): Promise<string> {

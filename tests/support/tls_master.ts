@@ -30,7 +30,7 @@ export type MasterAnswer =
   | { kind: "cut"; status: number };
 
 /** Answers a beat. */
-export function giveAnswer(
+function giveAnswer(
   answer: MasterAnswer,
   request: IncomingMessage,
   response: ServerResponse,
@@ -78,7 +78,7 @@ function drip(response: ServerResponse, bytesPerSecond: number): void {
 }
 
 /** Answers with an error of the form that the master uses. */
-export function refuse(
+function refuse(
   response: ServerResponse,
   status: number,
   detail: string,
@@ -103,14 +103,14 @@ const BEAT_PATH = "/swarm/heartbeat";
 const BEATS_KEPT = 1000;
 
 /** One received beat; `receivedAt` is in milliseconds since 1970. */
-export interface ReceivedBeat {
+interface ReceivedBeat {
   body: unknown;
   clientCommonName: string;
   receivedAt: number;
 }
 
 /** What a master is started with; port 0, the default, takes a free one. */
-export interface TlsMasterOptions {
+interface TlsMasterOptions {
   authority: Pick<Authority, "certificatePem">;
   certificate: IssuedCertificate;
   port?: number;

@@ -2,14 +2,14 @@ import { isAbsolute, join } from "node:path";
 import { eventually } from "../support/environment.ts";
 
 /** What a program said, and how it ended. */
-export interface Ended {
+interface Ended {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 /** How a program is run. */
-export interface ExecuteOptions {
+interface ExecuteOptions {
   /** Ends the program. */
   readonly signal: AbortSignal;
   /** Which ends are no failure; 0 if not given. */
@@ -17,7 +17,7 @@ export interface ExecuteOptions {
 }
 
 /** Runs a program to its end. Throws `Error`, with what it said, when it fails or is not there. */
-export async function execute(
+async function execute(
   program: string,
   args: readonly string[],
   { signal, accept = (code) => code === 0 }: ExecuteOptions,
@@ -102,13 +102,13 @@ async function isFolder(path: string): Promise<boolean> {
 const names = ["payload", "supervisor"];
 
 /** The control groups that a boot will leave behind: those that are not there yet. */
-export async function groupsToCome(): Promise<string[]> {
+async function groupsToCome(): Promise<string[]> {
   const groups = (await ownFolders()).flatMap((it) => names.map((name) => `${it}/${name}`));
   return groups.filter((group) => !exists(group));
 }
 
 /** Removes control groups, with all that are in them. */
-export function removeGroups(groups: readonly string[]): void {
+function removeGroups(groups: readonly string[]): void {
   for (const group of groups.filter(exists)) {
     removeGroups([...Deno.readDirSync(group)].flatMap(({ name, isDirectory }) => {
       return isDirectory ? [`${group}/${name}`] : [];
@@ -146,7 +146,7 @@ function exists(path: string): boolean {
 const shutdownMs = 15_000;
 
 /** What a machine is booted from. */
-export interface MachineOptions {
+interface MachineOptions {
   /** Nothing is written to it: what the machine writes is gone when it ends. */
   readonly root: string;
   /** Paths of this host and what they are inside. */

@@ -82,7 +82,7 @@ export class Service {
 }
 
 /** What one of the doctor's checks has found. */
-export interface Finding {
+interface Finding {
   readonly name: string;
   readonly state: string;
   readonly saw: string;
@@ -219,7 +219,7 @@ export interface Account {
 }
 
 /** What a site is put together from. */
-export interface SiteParts {
+interface SiteParts {
   readonly machine: Machine;
   readonly master: TlsMaster;
   readonly playground: Playground;

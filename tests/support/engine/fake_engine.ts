@@ -51,7 +51,7 @@ import {
 } from "./state.ts";
 
 /** The body of `GET /version`. */
-export const version = {
+const version = {
   Platform: { Name: "" },
   Components: [{
     Name: "Engine",
@@ -135,7 +135,7 @@ const routes: Route[] = [
 ];
 
 /** Answers a call as the real engine does, refusals included. */
-export function answerCall(
+function answerCall(
   method: string,
   target: string,
   { state, body = { text: "", type: "" } }: { state: EngineState; body?: SentBody },
@@ -164,7 +164,7 @@ export function answerCall(
 }
 
 /** Splits `/v1.41/networks` into its minor version, 0 when there is none, and `/networks`. */
-export function splitVersion(target: string): { minor: number; path: string } {
+function splitVersion(target: string): { minor: number; path: string } {
   const match = target.match(/^\/v1\.(\d+)(\/.*)$/);
   return match ? { minor: Number(match[1]), path: match[2] ?? "" } : { minor: 0, path: target };
 }

@@ -249,14 +249,14 @@ export class ByteInput {
 }
 
 /** The first line of a call. */
-export interface RequestLine {
+interface RequestLine {
   readonly method: string;
   readonly target: string;
   readonly protocol: string;
 }
 
 /** What follows the first line. */
-export interface RequestRest {
+interface RequestRest {
   readonly headers: ReadonlyMap<string, string>;
   readonly body: SentBody;
 }

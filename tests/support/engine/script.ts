@@ -78,7 +78,7 @@ async function* chunksOf(connection: Deno.Conn): AsyncGenerator<Uint8Array> {
 }
 
 /** What comes in JSON, a list or an object; these fields are the ones that tests ask for. */
-export interface AnswerBody {
+interface AnswerBody {
   readonly Id?: string;
   readonly message?: string;
   readonly [field: string]: unknown;
@@ -151,7 +151,7 @@ export interface Step {
 }
 
 /** Plays a part of the script: makes the steps on a stage. */
-export type Part = (stage: Stage) => Step[];
+type Part = (stage: Stage) => Step[];
 
 /** A network that is asked for. */
 export function makeNetwork(name: string, subnet: string, more: object = {}): Step {
@@ -220,7 +220,7 @@ export function untie(network: string, container: string, force = false): Step {
 }
 
 /** The containers of the stage, or its networks. */
-export function list(stage: Stage, what: "networks" | "containers"): Step {
+function list(stage: Stage, what: "networks" | "containers"): Step {
   const filters = encodeURIComponent(JSON.stringify({ name: [stage.tag] }));
   const path = what === "networks" ? "/networks?" : "/containers/json?all=1&";
   return { method: "GET", path: `${path}filters=${filters}` };

@@ -185,7 +185,7 @@ export function imageIdOf(tag: string): string {
 }
 
 /** The id of an object that was not made over the socket. */
-export function idOf(kind: string, name: string): string {
+function idOf(kind: string, name: string): string {
   return createHash("sha256").update(`${kind} ${name}`).digest("hex");
 }
 
@@ -281,20 +281,20 @@ function familiar(name: string): string {
 }
 
 /** What an engine has at one moment. */
-export interface Holdings {
+interface Holdings {
   readonly networks: readonly NetworkItem[];
   readonly containers: readonly ContainerItem[];
 }
 
 /** One event, as far as a stand-in can tell it. */
-export interface EngineEvent {
+interface EngineEvent {
   readonly Type: "container" | "network";
   readonly Action: string;
   readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string>> };
 }
 
 /** What the engine would have told between two moments, in its order. */
-export function eventsBetween(before: Holdings, after: Holdings): EngineEvent[] {
+function eventsBetween(before: Holdings, after: Holdings): EngineEvent[] {
   const [oldNetworks, newNetworks] = [byId(before.networks), byId(after.networks)];
   const [oldContainers, newContainers] = [byId(before.containers), byId(after.containers)];
   const events: EngineEvent[] = [];
