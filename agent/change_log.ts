@@ -1,10 +1,10 @@
 import type { Log } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
-import type { Beat } from "./heartbeat.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 import type { KnownDrift } from "./snapshot.ts";
 
 /** What is said of each subject when its problem has gone. */
-const mended = {
+const recovered = {
   store: "the store is in order again",
   docker: "Docker answers again",
   certificates: "the certificates are in order again",
@@ -12,7 +12,7 @@ const mended = {
   drift: "there is no drift any more",
 } as const;
 
-type Subject = keyof typeof mended;
+type Subject = keyof typeof recovered;
 
 /** How many names of a drift are written out in one line. */
 const namesShown = 3;
@@ -21,7 +21,7 @@ const namesShown = 3;
  * Logs what changes from beat to beat, and nothing while all stays as it is. A master that fails is
  * logged at its 1st, 2nd, 4th, 8th … failure, and once when it is back.
  */
-export class Diary {
+export class ChangeLog {
   readonly #log: Log;
   readonly #problems = new Map<Subject, string>();
   #masterFailures = 0;
@@ -34,9 +34,9 @@ export class Diary {
    * Compares a beat with the ones before it. While the agent itself is changing the host (`isBusy`),
    * what is half done is no drift to talk about.
    */
-  note(beat: Beat, isBusy = false): void {
-    this.noteHost(beat, isBusy);
-    const { delivery } = beat;
+  record(heartbeat: Heartbeat, isBusy = false): void {
+    this.recordHost(heartbeat, isBusy);
+    const { delivery } = heartbeat;
     if (delivery.result === "delivered") this.#masterAnswered();
     else if ("error" in delivery && delivery.latencyMs !== null) {
       this.#masterFailed(delivery.error!);
@@ -44,14 +44,14 @@ export class Diary {
   }
 
   /** The same of all but the sending, for what was not sent. */
-  noteHost({ stock, body, certificates }: Beat, isBusy = false): void {
+  recordHost({ snapshot, body, certificates }: Heartbeat, isBusy = false): void {
     this.#compare("store", body.store.detail ?? null);
-    this.#compare("docker", "error" in stock.observed ? stock.observed.error : null);
+    this.#compare("docker", "error" in snapshot.observed ? snapshot.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
     // While Docker or the store is silent, nothing is known of these: their last state stands.
     if (body.topology) this.#compare("topology", body.topology.last_error);
-    if (stock.engine && body.topology && !isBusy) {
-      this.#compare("drift", describeDrift(stock.drift));
+    if (snapshot.engine && body.topology && !isBusy) {
+      this.#compare("drift", describeDrift(snapshot.drift));
     }
   }
 
@@ -59,7 +59,7 @@ export class Diary {
     const before = this.#problems.get(subject);
     if (problem === null && before !== undefined) {
       this.#problems.delete(subject);
-      this.#log("info", mended[subject]);
+      this.#log("info", recovered[subject]);
     } else if (problem !== null && id !== before) {
       this.#problems.set(subject, id ?? problem);
       this.#log("warn", problem, { subject });

@@ -2,42 +2,43 @@ import assert from "node:assert/strict";
 import { createLog } from "../host/log.ts";
 import {
   applied,
-  beatWith,
   consistent,
   deliveries,
   dockerDown,
+  heartbeatWith,
   storeUnreadable,
 } from "../tests/support/heartbeat.ts";
-import { describeDrift, Diary } from "./change_log.ts";
-import type { Beat } from "./heartbeat.ts";
-import type { KnownDrift, Stock } from "./snapshot.ts";
+import { ChangeLog, describeDrift } from "./change_log.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import type { HostSnapshot, KnownDrift } from "./snapshot.ts";
 
 /** What a diary writes about beats, one list for each. */
-function linesOf(...beats: Beat[]): string[][] {
+function linesOf(...heartbeats: Heartbeat[]): string[][] {
   let lines: string[] = [];
-  const diary = new Diary(createLog((line) => lines.push(line.trimEnd())));
-  return beats.map((beat) => {
+  const changeLog = new ChangeLog(createLog((line) => lines.push(line.trimEnd())));
+  return heartbeats.map((heartbeat) => {
     lines = [];
-    diary.note(beat);
+    changeLog.record(heartbeat);
     return lines;
   });
 }
 
-const good = beatWith();
+const good = heartbeatWith();
 const drifted = (name: string): KnownDrift => ({
   ...consistent,
   state: "drifted",
   missing: [{ type: "network", name, detail: "" }],
 });
-const failed: Stock["store"] = { state: "ok", applied: { ...applied, lastError: "boom" } };
+const failed: HostSnapshot["store"] = { state: "ok", applied: { ...applied, lastError: "boom" } };
 
 Deno.test("Diary.note() writes nothing while all is well", () => {
-  const idle = beatWith({ stock: { store: { state: "idle" } } });
+  const idle = heartbeatWith({ snapshot: { store: { state: "idle" } } });
   assert.deepEqual(linesOf(good, good, idle, good), [[], [], [], []]);
 });
 
 Deno.test("Diary.note() writes a problem once, again when it has changed, and its end once", () => {
-  const docker = (error: string) => beatWith({ stock: { ...dockerDown, observed: { error } } });
+  const docker = (error: string) =>
+    heartbeatWith({ snapshot: { ...dockerDown, observed: { error } } });
   assert.deepEqual(linesOf(docker("a b"), docker("a b"), docker("c"), good, good, docker("c")), [
     ['level=warn msg="a b" subject=docker'],
     [],
@@ -49,8 +50,8 @@ Deno.test("Diary.note() writes a problem once, again when it has changed, and it
 });
 
 Deno.test("Diary.note() writes of each subject for itself", () => {
-  const bad = beatWith({
-    stock: {
+  const bad = heartbeatWith({
+    snapshot: {
       store: { state: "ok", applied: { ...applied, lastError: "boom", hasOlderRows: true } },
       drift: drifted("n"),
     },
@@ -69,9 +70,9 @@ Deno.test("Diary.note() writes of each subject for itself", () => {
 });
 
 Deno.test("Diary.note() takes no silence of Docker or the store for an end of error or drift", () => {
-  const bad = beatWith({ stock: { store: failed, drift: drifted("n") } });
-  const silent = beatWith({ stock: { ...dockerDown, store: failed } });
-  const unreadable = beatWith({ stock: storeUnreadable });
+  const bad = heartbeatWith({ snapshot: { store: failed, drift: drifted("n") } });
+  const silent = heartbeatWith({ snapshot: { ...dockerDown, store: failed } });
+  const unreadable = heartbeatWith({ snapshot: storeUnreadable });
   const [, ...lines] = linesOf(bad, silent, bad, unreadable, bad);
   assert.deepEqual(lines, [
     ['level=warn msg="Docker is down" subject=docker'],
@@ -85,7 +86,7 @@ Deno.test("Diary.note() writes of a failing master at the 1st, 2nd, 4th, 8th …
   const { rejected, unreachable } = deliveries;
   const failing = Array.from(
     { length: 20 },
-    (_, index) => beatWith({ delivery: index % 2 === 0 ? rejected : unreachable }),
+    (_, index) => heartbeatWith({ delivery: index % 2 === 0 ? rejected : unreachable }),
   );
   const lines = linesOf(...failing, good, good, failing[0]!);
   const written = lines.flatMap((list, index) => list.length > 0 ? [index + 1] : []);
@@ -98,8 +99,8 @@ Deno.test("Diary.note() writes of a failing master at the 1st, 2nd, 4th, 8th …
 
 Deno.test("Diary.note() does not blame the master for certificates that are missing", () => {
   const certificates = { expiresAt: null, problem: "no worker.crt" };
-  const beat = beatWith({ delivery: deliveries.notSent, certificates });
-  assert.deepEqual(linesOf(beat, beat, good), [
+  const heartbeat = heartbeatWith({ delivery: deliveries.notSent, certificates });
+  assert.deepEqual(linesOf(heartbeat, heartbeat, good), [
     ['level=warn msg="no worker.crt" subject=certificates'],
     [],
     ['level=info msg="the certificates are in order again"'],
@@ -108,7 +109,9 @@ Deno.test("Diary.note() does not blame the master for certificates that are miss
 
 Deno.test("Diary.note() takes a problem that tells the time for the same at each beat", () => {
   const at = (time: string, problemId: string) =>
-    beatWith({ certificates: { expiresAt: 1, problem: `${problemId} at ${time}`, problemId } });
+    heartbeatWith({
+      certificates: { expiresAt: 1, problem: `${problemId} at ${time}`, problemId },
+    });
   assert.deepEqual(linesOf(at("1:00", "early"), at("1:01", "early"), at("1:02", "late"), good), [
     ['level=warn msg="early at 1:00" subject=certificates'],
     [],
@@ -119,20 +122,20 @@ Deno.test("Diary.note() takes a problem that tells the time for the same at each
 
 Deno.test("Diary.note() says nothing of drift while the agent changes the host itself", () => {
   const lines: string[] = [];
-  const diary = new Diary(createLog((line) => lines.push(line.trimEnd())));
-  diary.note(beatWith({ stock: { drift: drifted("n") } }), true);
+  const changeLog = new ChangeLog(createLog((line) => lines.push(line.trimEnd())));
+  changeLog.record(heartbeatWith({ snapshot: { drift: drifted("n") } }), true);
   assert.deepEqual(lines, []);
-  diary.note(beatWith({ stock: { drift: drifted("n") } }), false);
+  changeLog.record(heartbeatWith({ snapshot: { drift: drifted("n") } }), false);
   assert.deepEqual(lines, ['level=warn msg="missing n" subject=drift']);
-  diary.note(good, true);
+  changeLog.record(good, true);
   assert.equal(lines.length, 1);
-  diary.note(good);
+  changeLog.record(good);
   assert.equal(lines[1], 'level=info msg="there is no drift any more"');
 });
 
 Deno.test("Diary.note() needs no master", () => {
-  const alone = beatWith({ delivery: deliveries.notConfigured, certificates: null });
-  assert.deepEqual(linesOf(alone, alone), [[], []]);
+  const withApplyLock = heartbeatWith({ delivery: deliveries.notConfigured, certificates: null });
+  assert.deepEqual(linesOf(withApplyLock, withApplyLock), [[], []]);
 });
 
 Deno.test("describeDrift() names up to three of each kind", () => {

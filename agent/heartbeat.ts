@@ -1,11 +1,11 @@
 import type { MasterAddress } from "../master/connection.ts";
-import type { CertificateReport, Delivery, Sender, SenderOptions } from "./sender.ts";
+import type { CertificateReport, Sender, SenderOptions, SendResult } from "./sender.ts";
 import {
+  type HostSnapshot,
   type KnownDrift,
   type Observed,
-  type Stock,
-  type StockOptions,
-  Stocktaker,
+  SnapshotCollector,
+  type SnapshotOptions,
 } from "./snapshot.ts";
 
 /**
@@ -13,7 +13,7 @@ import {
  * some 25 ms, and would otherwise begin with the connection and hold up everything. The key is not
  * used.
  */
-async function gatherEntropy(): Promise<void> {
+async function prewarmTls(): Promise<void> {
   try {
     await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
   } catch {
@@ -39,7 +39,7 @@ interface StoreReport {
 }
 
 /** The body of a beat (docs/protocol.md). */
-export interface BeatBody {
+export interface HeartbeatBody {
   readonly host_uuid: string | null;
   readonly agent_version: string;
   readonly status: { readonly deployed: false; readonly deckies: readonly [] };
@@ -49,18 +49,22 @@ export interface BeatBody {
 }
 
 /** The body that tells `stock` to the master. */
-export function beatBody(stock: Stock, hostUuid: string | null, agentVersion: string): BeatBody {
+export function heartbeatBody(
+  snapshot: HostSnapshot,
+  hostUuid: string | null,
+  agentVersion: string,
+): HeartbeatBody {
   return {
     host_uuid: hostUuid,
     agent_version: agentVersion,
     // The master's older form of deployment, which this agent does not have.
     status: { deployed: false, deckies: [] },
-    store: storeReport(stock),
-    topology: topologyReport(stock),
+    store: storeReport(snapshot),
+    topology: topologyReport(snapshot),
   };
 }
 
-function storeReport({ store }: Stock): StoreReport {
+function storeReport({ store }: HostSnapshot): StoreReport {
   const details = [
     store.detail,
     store.state === "ok" && store.applied.hasOlderRows &&
@@ -69,7 +73,7 @@ function storeReport({ store }: Stock): StoreReport {
   return { state: store.state, ...(details.length > 0 && { detail: details.join("; ") }) };
 }
 
-function topologyReport({ store, observed, drift }: Stock): TopologyReport | null {
+function topologyReport({ store, observed, drift }: HostSnapshot): TopologyReport | null {
   if (store.state === "unreadable") return null;
   const applied = store.state === "ok" ? store.applied : null;
   return {
@@ -83,17 +87,17 @@ function topologyReport({ store, observed, drift }: Stock): TopologyReport | nul
 }
 
 /** Who the agent is, where it looks and to whom it reports. */
-export interface AgentOptions extends StockOptions, Omit<SenderOptions, "master"> {
+export interface AgentOptions extends SnapshotOptions, Omit<SenderOptions, "master"> {
   readonly hostUuid: string | null;
   /** Null: beats are made and not sent. */
   readonly master: MasterAddress | null;
 }
 
 /** One beat: what was seen, what was made of it, and how sending it ended. */
-export interface Beat {
-  readonly stock: Stock;
-  readonly body: BeatBody;
-  readonly delivery: Delivery;
+export interface Heartbeat {
+  readonly snapshot: HostSnapshot;
+  readonly body: HeartbeatBody;
+  readonly delivery: SendResult;
   /** Null without a master. */
   readonly certificates: CertificateReport | null;
   /** When it was made, in milliseconds since 1970. */
@@ -101,67 +105,67 @@ export interface Beat {
 }
 
 /** How a beat is made. */
-interface BeatOptions {
+interface HeartbeatOptions {
   /** Whether not to send it. */
   readonly dryRun?: boolean;
   /** After this time the beat goes out with what is known, so that there is time left to send it. */
-  readonly stockTimeoutMs?: number;
+  readonly snapshotTimeoutMs?: number;
 }
 
 /** Makes beats. The loop and the health check both do nothing else. */
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #stocktaker: Stocktaker;
+  readonly #stocktaker: SnapshotCollector;
   #sender: Sender | null = null;
   /** What the last beat said. */
   #lastNews = "";
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#stocktaker = new Stocktaker(options);
+    this.#stocktaker = new SnapshotCollector(options);
   }
 
   /** Looks at the host and reports to the master. What fails becomes part of the beat. */
-  async beat(
+  async sendHeartbeat(
     signal: AbortSignal,
-    { dryRun = false, stockTimeoutMs }: BeatOptions = {},
-  ): Promise<Beat> {
+    { dryRun = false, snapshotTimeoutMs }: HeartbeatOptions = {},
+  ): Promise<Heartbeat> {
     const { master } = this.#options;
     const checkedAt = Date.now();
-    const entropy = master && !this.#sender && !dryRun ? gatherEntropy() : null;
-    const stock = await this.#stocktaker.take(
-      stockTimeoutMs === undefined
+    const entropy = master && !this.#sender && !dryRun ? prewarmTls() : null;
+    const snapshot = await this.#stocktaker.collect(
+      snapshotTimeoutMs === undefined
         ? signal
-        : AbortSignal.any([signal, AbortSignal.timeout(stockTimeoutMs)]),
+        : AbortSignal.any([signal, AbortSignal.timeout(snapshotTimeoutMs)]),
     );
-    const body = this.#bodyOf(stock);
-    this.#lastNews = newsOf(body);
+    const body = this.#bodyOf(snapshot);
+    this.#lastNews = fingerprint(body);
     if (!master) {
       const delivery = { result: "not_configured" } as const;
-      return { stock, body, checkedAt, delivery, certificates: null };
+      return { snapshot, body, checkedAt, delivery, certificates: null };
     }
     const sender = this.#sender ??= await openSender({ ...this.#options, master });
     const sending = await sender.send(JSON.stringify(body), { checkedAt, dryRun, signal });
     await entropy;
-    return { stock, body, checkedAt, ...sending };
+    return { snapshot, body, checkedAt, ...sending };
   }
 
   /** Looks at the host; answers whether a beat would now say something else than the last one. */
-  async hasNews(signal: AbortSignal): Promise<boolean> {
+  async hasChanged(signal: AbortSignal): Promise<boolean> {
     // What it would change there by mending would be a reason for the next look, without an end.
-    const stock = await this.#stocktaker.take(signal, { mends: false });
-    return newsOf(this.#bodyOf(stock)) !== this.#lastNews;
+    const snapshot = await this.#stocktaker.collect(signal, { mends: false });
+    return fingerprint(this.#bodyOf(snapshot)) !== this.#lastNews;
   }
 
   /** The last beat as it would be now, but for the sending: nothing is sent. */
-  async glance(last: Beat, signal: AbortSignal): Promise<Beat> {
-    const stock = await this.#stocktaker.take(signal);
-    return { ...last, stock, body: this.#bodyOf(stock) };
+  async glance(last: Heartbeat, signal: AbortSignal): Promise<Heartbeat> {
+    const snapshot = await this.#stocktaker.collect(signal);
+    return { ...last, snapshot, body: this.#bodyOf(snapshot) };
   }
 
   /** What the master is told of the topology, and nothing sent; null when the store is unreadable. */
   async state(signal: AbortSignal): Promise<TopologyReport | null> {
-    return this.#bodyOf(await this.#stocktaker.take(signal)).topology;
+    return this.#bodyOf(await this.#stocktaker.collect(signal)).topology;
   }
 
   /** Closes the store and the connection to the master. */
@@ -170,9 +174,9 @@ export class Agent {
     this.#sender?.close();
   }
 
-  #bodyOf(stock: Stock): BeatBody {
+  #bodyOf(snapshot: HostSnapshot): HeartbeatBody {
     const { hostUuid, agentVersion } = this.#options;
-    return beatBody(stock, hostUuid, agentVersion);
+    return heartbeatBody(snapshot, hostUuid, agentVersion);
   }
 }
 
@@ -186,6 +190,6 @@ async function openSender(options: SenderOptions): Promise<Sender> {
  * What of a beat is worth one out of turn: that the same was applied once more is not. A master that
  * pushes at each beat would else be answered by one, for ever.
  */
-function newsOf({ topology, ...rest }: BeatBody): string {
+function fingerprint({ topology, ...rest }: HeartbeatBody): string {
   return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { document, topologyId, versionHash, withBeats } from "../tests/support/agent_setup.ts";
+import { document, topologyId, versionHash, withHeartbeats } from "../tests/support/agent_setup.ts";
 import { container } from "../tests/support/engine/state.ts";
 import { consistent } from "../tests/support/heartbeat.ts";
 
@@ -24,9 +24,9 @@ function idle(more: Record<string, unknown> = {}) {
 }
 
 Deno.test("Agent.beat() tells the master what is applied and what runs", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
-    const { beat: made, received } = await beat();
+    const { heartbeat: made, received } = await heartbeat();
     assert.deepEqual(received, {
       ...frame,
       store: { state: "ok" },
@@ -45,17 +45,17 @@ Deno.test("Agent.beat() tells the master what is applied and what runs", async (
 });
 
 Deno.test("Agent.beat() tells nulls of an idle host, whether there is a store or not", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     const expected = { ...frame, store: { state: "idle" }, topology: idle() };
-    assert.deepEqual((await beat()).received, expected);
+    assert.deepEqual((await heartbeat()).received, expected);
     setup.changeStore((store) => store.put("A", "h", "{}"));
     setup.changeStore((store) => store.clear("A"));
-    assert.deepEqual((await beat()).received, expected);
+    assert.deepEqual((await heartbeat()).received, expected);
   });
 });
 
 Deno.test("Agent.beat() tells a recorded error, before and after an apply", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     setup.changeStore((store) => store.recordError("A", "boom"));
     const unknown = { state: "unknown", detail: "the store holds no document" };
     const marker = {
@@ -64,7 +64,7 @@ Deno.test("Agent.beat() tells a recorded error, before and after an apply", asyn
       applied_at: 0,
       last_error: "boom",
     };
-    assert.deepEqual((await beat()).received, {
+    assert.deepEqual((await heartbeat()).received, {
       ...frame,
       store: { state: "ok" },
       topology: idle({ ...marker, drift: unknown }),
@@ -72,7 +72,7 @@ Deno.test("Agent.beat() tells a recorded error, before and after an apply", asyn
     setup.changeStore((store) => store.clear("A"));
     setup.apply();
     setup.changeStore((store) => store.recordError(topologyId, "bang"));
-    const { beat: made } = await beat();
+    const { heartbeat: made } = await heartbeat();
     assert.equal(made.body.topology?.last_error, "bang");
     assert.equal(made.body.topology?.applied_version_hash, versionHash);
     assert.equal(made.body.topology?.drift.state, "consistent");
@@ -80,9 +80,9 @@ Deno.test("Agent.beat() tells a recorded error, before and after an apply", asyn
 });
 
 Deno.test("Agent.beat() tells the drift from one beat to the next", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
-    const driftOf = async () => (await beat()).beat.body.topology?.drift;
+    const driftOf = async () => (await heartbeat()).heartbeat.body.topology?.drift;
     assert.deepEqual(await driftOf(), consistent);
     const containers = setup.engine.containers;
     setup.engine.containers = [
@@ -105,9 +105,9 @@ Deno.test("Agent.beat() tells the drift from one beat to the next", async () => 
 });
 
 Deno.test("Agent.beat() says that the drift is unknown for a document that it cannot read", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     setup.changeStore((store) => store.put("A", "h", '{"lans":[]}'));
-    const { received } = await beat();
+    const { received } = await heartbeat();
     assert.deepEqual(received?.topology?.drift, {
       state: "unknown",
       detail: "Cannot read the topology: topology must be an object, but is missing; " +
@@ -117,25 +117,25 @@ Deno.test("Agent.beat() says that the drift is unknown for a document that it ca
 });
 
 Deno.test("Agent.beat() looks for its own prefixes", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     setup.engine.containers = [
       container({ name: "lab-1" }),
       container({ name: "decnet-1" }),
       container({ name: "x", labels: { "decnet.topology.id": "other" } }),
     ];
-    const { observed } = (await beat()).beat.body.topology!;
+    const { observed } = (await heartbeat()).heartbeat.body.topology!;
     assert.deepEqual(observed, { bridges: [lan], containers: ["lab-1", "x"] });
   }, () => ({ networkPrefixes: ["lab-"], containerPrefixes: ["lab-"] }));
 });
 
 Deno.test("Agent.beat() changes nothing in Docker or the store", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     Deno.utimeSync(setup.storePath, 1_000, 1_000);
     const bytes = Deno.readFileSync(setup.storePath);
-    await beat();
-    await beat();
+    await heartbeat();
+    await heartbeat();
     assert.deepEqual(
       new Set(setup.engine.requests.map(({ method, path }) => `${method} ${path}`)),
       new Set(["GET /networks", "GET /containers/json?all=1&limit=500"]),

@@ -1,7 +1,14 @@
 import type { Log } from "../host/log.ts";
-import { Diary } from "./change_log.ts";
-import type { Agent, Beat } from "./heartbeat.ts";
-import { Bell, Due, firstDelayMs, nextDelayMs, type OutOfTurn, type Wait } from "./schedule.ts";
+import { ChangeLog } from "./change_log.ts";
+import type { Agent, Heartbeat } from "./heartbeat.ts";
+import {
+  type EarlySend,
+  firstDelayMs,
+  HeartbeatScheduler,
+  nextDelayMs,
+  type Wait,
+  Wakeup,
+} from "./schedule.ts";
 import { wantsBackoff } from "./sender.ts";
 
 /** What the loop needs besides the agent. */
@@ -9,17 +16,17 @@ interface LoopOptions {
   readonly intervalMs: number;
   readonly log: Log;
   /** Takes each beat. */
-  readonly onBeat?: (beat: Beat) => void;
+  readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
   /** Takes what is seen while a failing master keeps the next beat waiting, at each interval. */
-  readonly onGlance?: (beat: Beat) => void;
+  readonly onGlance?: (heartbeat: Heartbeat) => void;
   /** Told when the loop begins to do something, and when it has ended: what hangs is noticed there. */
   readonly onWork?: (phase: "begin" | "end") => void;
   /** A number in [0, 1). */
   readonly random?: () => number;
   /** The least between two beats out of turn, in milliseconds. */
-  readonly extraApartMs?: number;
+  readonly minEarlyGapMs?: number;
   /** Calls for a beat at once, or hints that there may be news for one. */
-  readonly bell?: Bell;
+  readonly wakeup?: Wakeup;
   /** Whether the agent itself is changing the host: then what is half done is no news. */
   readonly isBusy?: () => boolean;
   readonly wait?: Wait;
@@ -31,8 +38,8 @@ export async function runLoop(
   signal: AbortSignal,
   options: LoopOptions,
 ): Promise<void> {
-  const { intervalMs, log, onBeat = () => {}, random = Math.random } = options;
-  const { extraApartMs = 5_000, bell = new Bell(), isBusy = () => false } = options;
+  const { intervalMs, log, onHeartbeat = () => {}, random = Math.random } = options;
+  const { minEarlyGapMs = 5_000, wakeup = new Wakeup(), isBusy = () => false } = options;
   const { onWork = () => {}, onGlance = () => {} } = options;
   const work = async <T>(task: () => Promise<T>): Promise<T> => {
     onWork("begin");
@@ -42,7 +49,7 @@ export async function runLoop(
       onWork("end");
     }
   };
-  const { wait = (ms, signal, bell, options) => bell.wait(ms, signal, options) } = options;
+  const { wait = (ms, signal, wakeup, options) => wakeup.wait(ms, signal, options) } = options;
   const look = async (task: () => Promise<boolean>) => {
     try {
       return await work(task);
@@ -52,48 +59,54 @@ export async function runLoop(
       return false;
     }
   };
-  const hasNews = () => look(() => agent.hasNews(signal));
-  const due = new Due({ bell, wait, apartMs: extraApartMs, hasNews, isBusy });
-  const diary = new Diary(log);
+  const hasChanged = () => look(() => agent.hasChanged(signal));
+  const due = new HeartbeatScheduler({
+    wakeup,
+    wait,
+    minEarlyGapMs: minEarlyGapMs,
+    hasChanged,
+    isBusy,
+  });
+  const changeLog = new ChangeLog(log);
   // What is told here, in the log and to the supervisor, must not wait for a master.
   const glanceUntil = async (over: AbortSignal) => {
-    while (last && await new Bell().wait(intervalMs, over)) {
-      const beat = last;
+    while (last && await new Wakeup().wait(intervalMs, over)) {
+      const heartbeat = last;
       if (isBusy()) continue;
       await look(async () => {
-        const seen = await agent.glance(beat, over);
+        const seen = await agent.glance(heartbeat, over);
         // What was cut short says nothing about the host.
         if (over.aborted) return false;
-        diary.noteHost(seen, isBusy());
+        changeLog.recordHost(seen, isBusy());
         onGlance(seen);
         return true;
       });
     }
   };
   const isDue = async () => {
-    if (outOfTurn === "news") return await due.next(delayMs, signal, outOfTurn);
+    if (earlySend === "news") return await due.next(delayMs, signal, earlySend);
     const over = new AbortController();
     const glancing = glanceUntil(AbortSignal.any([signal, over.signal]));
-    const isDue = await due.next(delayMs, signal, outOfTurn);
+    const isDue = await due.next(delayMs, signal, earlySend);
     over.abort();
     await glancing;
     return isDue;
   };
-  let last: Beat | null = null;
+  let last: Heartbeat | null = null;
   let failures = 0;
   let delayMs = firstDelayMs(intervalMs, random());
-  let outOfTurn: OutOfTurn = "called";
+  let earlySend: EarlySend = "called";
   while (await isDue()) {
     const startedAt = performance.now();
     let retryAfterMs: number | null = null;
     try {
-      const beat = last = await work(() => agent.beat(signal));
+      const heartbeat = last = await work(() => agent.sendHeartbeat(signal));
       // A beat that was cut short by the stop says nothing about the host.
       if (signal.aborted) break;
-      diary.note(beat, isBusy());
-      onBeat(beat);
-      failures = wantsBackoff(beat.delivery) ? failures + 1 : 0;
-      if ("retryAfterMs" in beat.delivery) retryAfterMs = beat.delivery.retryAfterMs;
+      changeLog.record(heartbeat, isBusy());
+      onHeartbeat(heartbeat);
+      failures = wantsBackoff(heartbeat.delivery) ? failures + 1 : 0;
+      if ("retryAfterMs" in heartbeat.delivery) retryAfterMs = heartbeat.delivery.retryAfterMs;
     } catch (error) {
       // Nothing is known to lead here; should something, the host must still be heard of.
       log("error", `the beat failed: ${error instanceof Error ? error.message : error}`);
@@ -101,9 +114,9 @@ export async function runLoop(
     }
     delayMs = nextDelayMs({ intervalMs, failures, retryAfterMs }, random());
     // A master that asked for a pause gets it, whatever there is to say.
-    outOfTurn = retryAfterMs !== null ? "none" : failures > 0 ? "called" : "news";
+    earlySend = retryAfterMs !== null ? "none" : failures > 0 ? "called" : "news";
     // The pace is from beat to beat; a master that fails or asked for a pause gets the whole of it.
-    if (outOfTurn === "news") {
+    if (earlySend === "news") {
       delayMs = Math.max(0, delayMs - (performance.now() - startedAt));
     }
   }

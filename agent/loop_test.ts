@@ -12,46 +12,46 @@ import { randomNumbers } from "../tests/support/answer_streams.ts";
 import { FakeEngine, listenWithoutAccepting } from "../tests/support/engine/fake_engine.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
 import { container, network } from "../tests/support/engine/state.ts";
-import { witness } from "../tests/support/secrets.ts";
+import { assertNoSecrets } from "../tests/support/secrets.ts";
 import { asWriter } from "../tests/support/store.ts";
 import type { MasterAnswer } from "../tests/support/tls_master.ts";
-import type { Beat } from "./heartbeat.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 import { runLoop } from "./loop.ts";
-import { Bell } from "./schedule.ts";
+import { Wakeup } from "./schedule.ts";
 
 const intervalMs = 30_000;
 /** The largest number that Math.random() can give. */
 const almostOne = 1 - 2 ** -53;
 
 /** What a loop did over a number of beats. */
-interface Course {
+interface LoopRun {
   /** The time before each beat, in milliseconds, rounded. */
   readonly waitsMs: number[];
   readonly lines: string[];
-  readonly beats: Beat[];
+  readonly heartbeats: Heartbeat[];
 }
 
 /** Runs the loop for so many beats with waits that take no time. */
-async function runBeats(
+async function runHeartbeats(
   setup: AgentSetup,
   count: number,
-  { random = 0.5, before = () => {}, onBeat = () => {} }: {
+  { random = 0.5, before = () => {}, onHeartbeat = () => {} }: {
     readonly random?: number;
     /** Runs before each beat, which is counted from 1. */
-    readonly before?: (beat: number) => void | Promise<void>;
+    readonly before?: (heartbeat: number) => void | Promise<void>;
     /** Takes each beat, as the loop's own. */
-    readonly onBeat?: () => void;
+    readonly onHeartbeat?: () => void;
   } = {},
-): Promise<Course> {
-  const course: Course = { waitsMs: [], lines: [], beats: [] };
+): Promise<LoopRun> {
+  const course: LoopRun = { waitsMs: [], lines: [], heartbeats: [] };
   const agent = setup.newAgent();
   try {
     await runLoop(agent, new AbortController().signal, {
       intervalMs,
-      log: createLog((line) => course.lines.push(witness(line).trimEnd())),
-      onBeat: (beat) => {
-        course.beats.push(beat);
-        onBeat();
+      log: createLog((line) => course.lines.push(assertNoSecrets(line).trimEnd())),
+      onHeartbeat: (heartbeat) => {
+        course.heartbeats.push(heartbeat);
+        onHeartbeat();
       },
       random: () => random,
       wait: async (ms) => {
@@ -77,11 +77,11 @@ Deno.test("runLoop() waits for a random part of the first interval, then from be
   for (
     const [random, first, next] of [[0, 0, 24_000], [0.5, 15_000, 30_000], [0.75, 22_500, 33_000]]
   ) {
-    const { waitsMs: [firstMs, ...laterMs] } = await runBeats(setup, 3, { random: random! });
+    const { waitsMs: [firstMs, ...laterMs] } = await runHeartbeats(setup, 3, { random: random! });
     assert.equal(firstMs, first);
     assert.ok(laterMs.every((ms) => isPaced(ms, next!)), laterMs.join(" "));
   }
-  assert.equal(setup.master.beatCount, 9);
+  assert.equal(setup.master.heartbeatCount, 9);
 });
 
 Deno.test("runLoop() takes the time of a beat off the wait for the next", async () => {
@@ -89,24 +89,25 @@ Deno.test("runLoop() takes the time of a beat off the wait for the next", async 
   // The list of containers has more than 2,000 bytes.
   setup.engine.fault = { kind: "slow", bytesPerSecond: 4_000, path: "/containers" };
   setup.apply();
-  const { waitsMs } = await runBeats(setup, 1);
+  const { waitsMs } = await runHeartbeats(setup, 1);
   assert.ok(waitsMs[1]! < intervalMs - 300 && waitsMs[1]! > 0, String(waitsMs[1]));
 });
 
 Deno.test("runLoop() writes nothing while all goes well", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  const { lines, beats } = await runBeats(setup, 50);
+  const { lines, heartbeats } = await runHeartbeats(setup, 50);
   assert.deepEqual(lines, []);
-  assert.equal(beats.length, 50);
-  assert.equal(setup.master.beatCount, 50);
+  assert.equal(heartbeats.length, 50);
+  assert.equal(setup.master.heartbeatCount, 50);
   assert.equal(setup.master.connectionCount, 1);
 });
 
 Deno.test("runLoop() backs off from a master at fault, writes seldom of it, and returns to its pace", async () => {
   await using setup = await AgentSetup.create();
-  setup.master.answer = (beat) => beat <= 9 ? { status: 503, body: "busy" } : { status: 204 };
-  const { waitsMs, lines } = await runBeats(setup, 11, { random: almostOne });
+  setup.master.answer = (heartbeat) =>
+    heartbeat <= 9 ? { status: 503, body: "busy" } : { status: 204 };
+  const { waitsMs, lines } = await runHeartbeats(setup, 11, { random: almostOne });
   assert.deepEqual(waitsMs.slice(1, 10), [
     ...[10_000, 20_000, 40_000, 80_000, 160_000],
     ...[300_000, 300_000, 300_000, 300_000],
@@ -124,7 +125,7 @@ Deno.test("runLoop() starts its backoff anew after each success", async () => {
   await using setup = await AgentSetup.create();
   const statuses = [500, 500, 204, 500, 403, 500];
   setup.master.answer = statuses.map((status): MasterAnswer => ({ status }));
-  const { waitsMs } = await runBeats(setup, statuses.length, { random: almostOne });
+  const { waitsMs } = await runHeartbeats(setup, statuses.length, { random: almostOne });
   const [, first, second, well, third, refused, fourth] = waitsMs;
   assert.deepEqual([first, second, third, fourth], [10_000, 20_000, 10_000, 10_000]);
   assert.ok(isPaced(well!, 36_000) && isPaced(refused!, 36_000));
@@ -133,7 +134,7 @@ Deno.test("runLoop() starts its backoff anew after each success", async () => {
 Deno.test("runLoop() backs off from a master that is gone", async () => {
   await using setup = await AgentSetup.create();
   await setup.master.stop();
-  const { waitsMs, lines } = await runBeats(setup, 3, { random: 0 });
+  const { waitsMs, lines } = await runHeartbeats(setup, 3, { random: 0 });
   assert.deepEqual(waitsMs.slice(1), [5_000, 5_000, 5_000]);
   assert.equal(lines.length, 2);
   assert.match(lines[1]!, /nobody listens there.* failures=2$/);
@@ -146,7 +147,7 @@ Deno.test("runLoop() waits as long as the master asks, within 5 s and 1 h", asyn
     status: index % 2 === 0 ? 429 : 503,
     headers: { "retry-after": seconds },
   }));
-  const { waitsMs } = await runBeats(setup, asked.length, { random: 0 });
+  const { waitsMs } = await runHeartbeats(setup, asked.length, { random: 0 });
   assert.deepEqual(waitsMs.slice(1), [7_000, 5_000, 3_600_000, 60_000, 5_000]);
 });
 
@@ -156,34 +157,34 @@ Deno.test("runLoop() takes nothing off the pause that the master asks for", asyn
   setup.apply();
   const headers = { "retry-after": "7" };
   setup.master.answer = [{ status: 403, headers }, { status: 503, headers }];
-  const { waitsMs } = await runBeats(setup, 2, { random: 0.5 });
+  const { waitsMs } = await runHeartbeats(setup, 2, { random: 0.5 });
   assert.deepEqual(waitsMs.slice(1), [19_000, 19_000]);
 });
 
 Deno.test("runLoop() says that a beat failed in a way that nobody foresaw, and backs off", async () => {
   await using setup = await AgentSetup.create();
   const thrown = [new Error("boom"), "bang"];
-  const onBeat = () => {
+  const onHeartbeat = () => {
     if (thrown.length > 0) throw thrown.shift();
   };
-  const { waitsMs, lines } = await runBeats(setup, 4, { random: almostOne, onBeat });
+  const { waitsMs, lines } = await runHeartbeats(setup, 4, { random: almostOne, onHeartbeat });
   assert.deepEqual(lines, [
     'level=error msg="the beat failed: boom"',
     'level=error msg="the beat failed: bang"',
   ]);
   assert.deepEqual(waitsMs.slice(1, 3), [10_000, 20_000]);
   assert.ok(waitsMs.slice(3).every((ms) => isPaced(ms, 36_000)), waitsMs.join(" "));
-  assert.equal(setup.master.beatCount, 4);
+  assert.equal(setup.master.heartbeatCount, 4);
 });
 
 Deno.test("runLoop() goes on at its pace after each refusal", async () => {
   await using setup = await AgentSetup.create();
   const statuses = [400, 403, 404, 422, 302];
   setup.master.answer = statuses.map((status): MasterAnswer => ({ status }));
-  const { waitsMs, beats } = await runBeats(setup, 6);
+  const { waitsMs, heartbeats } = await runHeartbeats(setup, 6);
   assert.ok(waitsMs.slice(1).every((ms) => isPaced(ms, intervalMs)), waitsMs.join(" "));
   assert.deepEqual(
-    beats.map(({ delivery }) => delivery.result),
+    heartbeats.map(({ delivery }) => delivery.result),
     [...statuses.map(() => "rejected"), "delivered"],
   );
 });
@@ -191,14 +192,14 @@ Deno.test("runLoop() goes on at its pace after each refusal", async () => {
 Deno.test("runLoop() writes once that Docker is down and once that it is back, and beats all the while", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  const { lines } = await runBeats(setup, 6, {
-    before: (beat) => {
-      setup.engine.fault = beat >= 2 && beat <= 4
+  const { lines } = await runHeartbeats(setup, 6, {
+    before: (heartbeat) => {
+      setup.engine.fault = heartbeat >= 2 && heartbeat <= 4
         ? { kind: "status", status: 500, message: "down" }
         : undefined;
     },
   });
-  assert.equal(setup.master.beatCount, 6);
+  assert.equal(setup.master.heartbeatCount, 6);
   assert.equal(lines.length, 2);
   assert.match(lines[0]!, /^level=warn msg=".*answered with 500 \(down\)" subject=docker$/);
   assert.equal(lines[1], 'level=info msg="Docker answers again"');
@@ -208,21 +209,21 @@ Deno.test("runLoop() writes once that certificates are missing, keeps its pace, 
   await using setup = await AgentSetup.create();
   const [here, away] = [`${setup.path}/worker.crt`, `${setup.path}/away`];
   await Deno.rename(here, away);
-  const { waitsMs, lines } = await runBeats(setup, 5, {
-    before: (beat) => beat === 4 ? Deno.rename(away, here) : undefined,
+  const { waitsMs, lines } = await runHeartbeats(setup, 5, {
+    before: (heartbeat) => heartbeat === 4 ? Deno.rename(away, here) : undefined,
   });
   assert.deepEqual(lines, [
     `level=warn msg="Cannot use ${here}: no such file; agent-dir tells where it must be" subject=certificates`,
     'level=info msg="the certificates are in order again"',
   ]);
   assert.ok(waitsMs.slice(1).every((ms) => isPaced(ms, intervalMs)));
-  assert.equal(setup.master.beatCount, 2);
+  assert.equal(setup.master.heartbeatCount, 2);
 });
 
 /** What a loop is made with, besides the agent. */
-interface CourseLoopBell {
-  readonly bell: Bell;
-  readonly extraApartMs: number;
+interface LoopRunWakeup {
+  readonly wakeup: Wakeup;
+  readonly minEarlyGapMs: number;
   /** A number in [0, 1); with 0 the first beat comes at once. */
   readonly random?: number;
   /** Takes what the loop is about to wait, in milliseconds. */
@@ -233,19 +234,19 @@ interface CourseLoopBell {
 async function withLoop(
   setup: AgentSetup,
   test: (stop: () => Promise<void>) => Promise<void>,
-  { extraApartMs, bell, onWait = () => {}, random = 0 }: CourseLoopBell,
+  { minEarlyGapMs, wakeup, onWait = () => {}, random = 0 }: LoopRunWakeup,
 ): Promise<void> {
   const agent = setup.newAgent();
   const controller = new AbortController();
   const loop = runLoop(agent, controller.signal, {
     intervalMs: 3_600_000,
-    extraApartMs,
+    minEarlyGapMs,
     log: () => {},
     random: () => random,
-    bell,
-    wait: (ms, signal, bell) => {
+    wakeup,
+    wait: (ms, signal, wakeup) => {
       onWait(ms);
-      return bell.wait(ms, signal);
+      return wakeup.wait(ms, signal);
     },
   });
   const stop = () => {
@@ -262,8 +263,8 @@ async function withLoop(
 
 /** The waits of a loop that makes one beat out of turn at most, unless it is told otherwise. */
 class Waits {
-  readonly bell = new Bell();
-  readonly extraApartMs = 3_600_000;
+  readonly wakeup = new Wakeup();
+  readonly minEarlyGapMs = 3_600_000;
   /** In milliseconds. */
   readonly all: number[] = [];
   /** For each, whether the bell had rung when it began. */
@@ -272,8 +273,8 @@ class Waits {
 
   readonly onWait = (ms: number) => {
     this.all.push(ms);
-    const isRung = this.bell.take();
-    if (isRung) this.bell.ring();
+    const isRung = this.wakeup.take();
+    if (isRung) this.wakeup.requestSend();
     this.rung.push(isRung);
     this.#onWait();
   };
@@ -291,28 +292,28 @@ Deno.test("runLoop() beats at once when its bell rings, before the first beat an
   const waits = new Waits();
   await withLoop(setup, async () => {
     await waits.begun(1);
-    assert.equal(setup.master.beatCount, 0);
-    waits.bell.ring();
-    await setup.master.nextBeat();
+    assert.equal(setup.master.heartbeatCount, 0);
+    waits.wakeup.requestSend();
+    await setup.master.nextHeartbeat();
   }, { ...waits, random: 0.9 });
   await withLoop(setup, async () => {
-    await setup.master.nextBeat();
-    waits.bell.ring();
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
+    waits.wakeup.requestSend();
+    await setup.master.nextHeartbeat();
   }, waits);
-  waits.bell.ring();
-  await withLoop(setup, () => setup.master.nextBeat().then(), { ...waits, random: 0.9 });
-  assert.equal(setup.master.beatCount, 4);
+  waits.wakeup.requestSend();
+  await withLoop(setup, () => setup.master.nextHeartbeat().then(), { ...waits, random: 0.9 });
+  assert.equal(setup.master.heartbeatCount, 4);
 });
 
 Deno.test("runLoop() makes one beat of many rings", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   await withLoop(setup, async () => {
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
     await waits.begun(2);
-    for (let rings = 0; rings < 100; rings++) waits.bell.ring();
-    await setup.master.nextBeat();
+    for (let rings = 0; rings < 100; rings++) waits.wakeup.requestSend();
+    await setup.master.nextHeartbeat();
     await waits.begun(3);
     assert.deepEqual(waits.rung, [false, false, false]);
   }, waits);
@@ -320,29 +321,29 @@ Deno.test("runLoop() makes one beat of many rings", async () => {
 
 Deno.test("runLoop() keeps its distance between two beats that its bell called for", async () => {
   await using setup = await AgentSetup.create();
-  const bell = new Bell();
-  const extraApartMs = 700;
+  const wakeup = new Wakeup();
+  const minEarlyGapMs = 700;
   await withLoop(setup, async () => {
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
     const rungAt = performance.now();
-    bell.ring();
-    await setup.master.nextBeat();
-    bell.ring();
-    await setup.master.nextBeat();
-    assert.ok(performance.now() - rungAt >= extraApartMs, "the second came too early");
-  }, { bell, extraApartMs });
+    wakeup.requestSend();
+    await setup.master.nextHeartbeat();
+    wakeup.requestSend();
+    await setup.master.nextHeartbeat();
+    assert.ok(performance.now() - rungAt >= minEarlyGapMs, "the second came too early");
+  }, { wakeup, minEarlyGapMs });
 });
 
 Deno.test("runLoop() does not lose a ring that comes during a beat", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
-  setup.master.answer = (beat) => {
-    if (beat === 1) waits.bell.ring();
+  setup.master.answer = (heartbeat) => {
+    if (heartbeat === 1) waits.wakeup.requestSend();
     return { status: 204 };
   };
   await withLoop(setup, async () => {
-    await setup.master.nextBeat();
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
+    await setup.master.nextHeartbeat();
     await waits.begun(3);
     assert.deepEqual(waits.rung, [false, true, false]);
   }, waits);
@@ -353,16 +354,16 @@ Deno.test("runLoop() passes over its bell while the master asked for a pause, an
   const waits = new Waits();
   setup.master.answer = { status: 503, headers: { "retry-after": "3000" } };
   await withLoop(setup, async () => {
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
     await waits.begun(2);
     assert.equal(waits.all[1], 3_000_000);
     for (const begun of [3, 4]) {
-      waits.bell.ring();
+      waits.wakeup.requestSend();
       await waits.begun(begun);
     }
     const [, , third, fourth] = waits.all;
     assert.ok(third! < 3_000_000 && fourth! < third! && fourth! > 2_900_000, waits.all.join(" "));
-    assert.equal(setup.master.beatCount, 1);
+    assert.equal(setup.master.heartbeatCount, 1);
   }, waits);
 });
 
@@ -371,10 +372,10 @@ Deno.test("runLoop() beats at once when its bell rings, though the last beat fai
   const waits = new Waits();
   setup.master.answer = [{ status: 500 }];
   await withLoop(setup, async () => {
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
     await waits.begun(2);
-    waits.bell.ring();
-    await setup.master.nextBeat(4_000);
+    waits.wakeup.requestSend();
+    await setup.master.nextHeartbeat(4_000);
   }, waits);
 });
 
@@ -382,33 +383,33 @@ Deno.test("runLoop() makes no beat of a ring that comes with the stop, or after 
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   await withLoop(setup, async (stop) => {
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
     await waits.begun(2);
-    waits.bell.ring();
+    waits.wakeup.requestSend();
     await stop();
-    waits.bell.ring();
-    assert.equal(waits.bell.take(), true);
-    assert.equal(setup.master.beatCount, 1);
+    waits.wakeup.requestSend();
+    assert.equal(waits.wakeup.take(), true);
+    assert.equal(setup.master.heartbeatCount, 1);
   }, waits);
-  assert.equal(setup.master.beatCount, 1);
+  assert.equal(setup.master.heartbeatCount, 1);
 });
 
 Deno.test("runLoop() makes one beat of a ring that comes while another waits for its turn", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   await withLoop(setup, async () => {
-    await setup.master.nextBeat();
-    waits.bell.ring();
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
+    waits.wakeup.requestSend();
+    await setup.master.nextHeartbeat();
     await waits.begun(3);
-    waits.bell.ring();
+    waits.wakeup.requestSend();
     // The wait for its turn.
     await waits.begun(4);
-    waits.bell.ring();
-    await setup.master.nextBeat();
+    waits.wakeup.requestSend();
+    await setup.master.nextHeartbeat();
     await waits.begun(5);
     assert.equal(waits.rung[4], false, "there would be one more beat, to say the same");
-  }, { ...waits, extraApartMs: 700 });
+  }, { ...waits, minEarlyGapMs: 700 });
 });
 
 const kept: [what: string, answer: MasterAnswer][] = [
@@ -421,7 +422,7 @@ for (const [what, answer] of kept) {
     await using setup = await AgentSetup.create();
     setup.master.answer = answer;
     const lines: string[] = [];
-    const seen: Beat[] = [];
+    const seen: Heartbeat[] = [];
     const stop = new AbortController();
     const agent = setup.newAgent();
     const steps = [
@@ -433,8 +434,8 @@ for (const [what, answer] of kept) {
       // The longest backoff is far longer than the test.
       random: () => 0.99,
       log: createLog((line) => lines.push(line.trimEnd())),
-      onGlance: (beat) => {
-        seen.push(beat);
+      onGlance: (heartbeat) => {
+        seen.push(heartbeat);
         if (seen.length % 2 === 0 && steps.length === 0) stop.abort();
         else steps.shift()?.();
       },
@@ -444,7 +445,7 @@ for (const [what, answer] of kept) {
       'level=warn msg="unexpected decnet-x (running)" subject=drift',
       'level=info msg="there is no drift any more"',
     ]);
-    assert.equal(setup.master.beatCount, 1);
+    assert.equal(setup.master.heartbeatCount, 1);
     assert.equal(lines.filter((line) => line.includes("subject=master")).length, 1);
     assert.ok(seen.every(({ delivery }) => delivery.result === "rejected"));
   });
@@ -482,18 +483,18 @@ Deno.test("runLoop() gives up a look that hangs when a beat is called for, and s
   const lines: string[] = [];
   const stop = new AbortController();
   const agent = setup.newAgent({ sockets });
-  let beats = 0;
+  let heartbeats = 0;
   await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
     intervalMs: 200,
     log: createLog((line) => lines.push(line.trimEnd())),
     onWork: (phase) => phases.push(phase),
-    onBeat: () => {
+    onHeartbeat: () => {
       sockets[0] = `${setup.path}/hung.sock`;
-      if (++beats === 2) stop.abort();
+      if (++heartbeats === 2) stop.abort();
     },
   });
   agent.close();
-  assert.equal(beats, 2);
+  assert.equal(heartbeats, 2);
   // A beat, a look that is given up, the next beat: never two at a time.
   assert.deepEqual(phases, ["begin", "end", "begin", "end", "begin", "end"]);
   assert.deepEqual(lines.filter((line) => line.includes("aborted")), []);
@@ -504,23 +505,23 @@ Deno.test("runLoop() does not look while a master keeps it waiting and it change
   setup.master.answer = { status: 429, headers: { "retry-after": "1" } };
   const stop = new AbortController();
   const agent = setup.newAgent();
-  let [beats, glances] = [0, 0];
+  let [heartbeats, glances] = [0, 0];
   await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
     intervalMs: 20,
     log: () => {},
     isBusy: () => true,
     onGlance: () => glances++,
-    onBeat: () => {
-      if (++beats === 2) stop.abort();
+    onHeartbeat: () => {
+      if (++heartbeats === 2) stop.abort();
     },
   });
   agent.close();
-  assert.deepEqual([beats, glances], [2, 0]);
+  assert.deepEqual([heartbeats, glances], [2, 0]);
 });
 
 /** What a test has at hand besides the host. */
-interface CourseLoopNews {
-  readonly bell: Bell;
+interface LoopRunChange {
+  readonly wakeup: Wakeup;
   /** How many looks, and beats, have begun. */
   readonly works: () => number;
 }
@@ -528,27 +529,27 @@ interface CourseLoopNews {
 /** Runs the loop with an interval that no test waits for. */
 async function withLoopLoopNews(
   setup: AgentSetup,
-  test: (course: CourseLoopNews) => Promise<void>,
-  { isBusy = () => false, extraApartMs = 0 }: {
+  test: (course: LoopRunChange) => Promise<void>,
+  { isBusy = () => false, minEarlyGapMs = 0 }: {
     readonly isBusy?: () => boolean;
-    readonly extraApartMs?: number;
+    readonly minEarlyGapMs?: number;
   } = {},
 ): Promise<void> {
   const agent = setup.newAgent();
   const stop = new AbortController();
-  const bell = new Bell();
+  const wakeup = new Wakeup();
   let works = 0;
   const loop = runLoop(agent, stop.signal, {
     intervalMs: 3_600_000,
-    extraApartMs,
+    minEarlyGapMs,
     log: () => {},
     random: () => 0,
-    bell,
+    wakeup,
     isBusy,
     onWork: (phase) => works += phase === "begin" ? 1 : 0,
   });
   try {
-    await test({ bell, works: () => works });
+    await test({ wakeup, works: () => works });
   } finally {
     stop.abort();
     await loop;
@@ -579,84 +580,84 @@ function loseOne({ engine }: AgentSetup): void {
 Deno.test("runLoop() looks at a hint, and beats at once when the host has changed, and only then", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  await withLoopLoopNews(setup, async ({ bell, works }) => {
-    await setup.master.nextBeat();
-    bell.hint();
+  await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+    await setup.master.nextHeartbeat();
+    wakeup.requestCheck();
     await untilLoopNews(() => works() >= 2);
-    assert.equal(setup.master.beatCount, 1);
+    assert.equal(setup.master.heartbeatCount, 1);
     loseOne(setup);
-    bell.hint();
-    const { body } = await setup.master.nextBeat();
+    wakeup.requestCheck();
+    const { body } = await setup.master.nextHeartbeat();
     assert.deepEqual((body as { topology: { observed: unknown } }).topology.observed, {
       bridges: ["decnet_t_11111111_lan-00"],
       containers: [base],
     });
     // The look that finds it, the beat, and looks that follow a hint, the fewer the slower they are.
     await untilLoopNews(() => works() >= 6);
-    assert.equal(setup.master.beatCount, 2);
+    assert.equal(setup.master.heartbeatCount, 2);
   });
 });
 
 Deno.test("runLoop() does not look between two beats without a hint", async () => {
   await using setup = await AgentSetup.create();
   await withLoopLoopNews(setup, async ({ works }) => {
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
     setup.apply();
     await settle();
-    assert.deepEqual([works(), setup.master.beatCount], [1, 1]);
+    assert.deepEqual([works(), setup.master.heartbeatCount], [1, 1]);
   });
 });
 
 Deno.test("runLoop() beats at once when the store has changed", async () => {
   await using setup = await AgentSetup.create();
-  await withLoopLoopNews(setup, async ({ bell }) => {
-    await setup.master.nextBeat();
+  await withLoopLoopNews(setup, async ({ wakeup }) => {
+    await setup.master.nextHeartbeat();
     setup.apply();
     setup.engine.containers = [...setup.engine.containers, container({ name: "not-ours" })];
-    bell.hint();
-    await setup.master.nextBeat();
+    wakeup.requestCheck();
+    await setup.master.nextHeartbeat();
   });
 });
 
 Deno.test("runLoop() looks again after a hint, as the engine's lists come later than its events", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  await withLoopLoopNews(setup, async ({ bell, works }) => {
-    await setup.master.nextBeat();
-    bell.hint();
+  await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+    await setup.master.nextHeartbeat();
+    wakeup.requestCheck();
     await untilLoopNews(() => works() >= 3);
     loseOne(setup);
-    await setup.master.nextBeat();
+    await setup.master.nextHeartbeat();
   });
 });
 
 Deno.test("runLoop() looks seldom in a flood of hints", async () => {
   await using setup = await AgentSetup.create();
-  await withLoopLoopNews(setup, async ({ bell, works }) => {
-    await setup.master.nextBeat();
-    const flood = setInterval(() => bell.hint(), 1);
+  await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+    await setup.master.nextHeartbeat();
+    const flood = setInterval(() => wakeup.requestCheck(), 1);
     await new Promise((resolve) => setTimeout(resolve, 4_000));
     clearInterval(flood);
     assert.ok(works() > 2 && works() <= 16, `${works()} looks`);
-    assert.equal(setup.master.beatCount, 1);
+    assert.equal(setup.master.heartbeatCount, 1);
   });
 });
 
 Deno.test("runLoop() does not lose a hint that comes during a beat", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  await withLoopLoopNews(setup, async ({ bell }) => {
-    await setup.master.nextBeat();
+  await withLoopLoopNews(setup, async ({ wakeup }) => {
+    await setup.master.nextHeartbeat();
     setup.master.answer = () => {
       if (setup.engine.containers.length > 1) {
         loseOne(setup);
-        bell.hint();
+        wakeup.requestCheck();
       }
       return { status: 204 };
     };
-    bell.ring();
-    await setup.master.nextBeat();
-    const { body } = await setup.master.nextBeat();
+    wakeup.requestSend();
+    await setup.master.nextHeartbeat();
+    const { body } = await setup.master.nextHeartbeat();
     assert.match(JSON.stringify(body), /"containers":\["decnet_t_11111111_decky-001"\]/);
   });
 });
@@ -664,37 +665,37 @@ Deno.test("runLoop() does not lose a hint that comes during a beat", async () =>
 Deno.test("runLoop() keeps its distance between beats for news, and tells the last change", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  const extraApartMs = 900;
-  await withLoopLoopNews(setup, async ({ bell }) => {
-    await setup.master.nextBeat();
+  const minEarlyGapMs = 900;
+  await withLoopLoopNews(setup, async ({ wakeup }) => {
+    await setup.master.nextHeartbeat();
     loseOne(setup);
-    bell.hint();
-    await setup.master.nextBeat();
+    wakeup.requestCheck();
+    await setup.master.nextHeartbeat();
     const firstAt = performance.now();
     setup.apply();
-    bell.hint();
+    wakeup.requestCheck();
     setup.engine.containers = [];
-    bell.hint();
-    const { body } = await setup.master.nextBeat();
-    assert.ok(performance.now() - firstAt >= extraApartMs - 300, "it came too early");
+    wakeup.requestCheck();
+    const { body } = await setup.master.nextHeartbeat();
+    assert.ok(performance.now() - firstAt >= minEarlyGapMs - 300, "it came too early");
     assert.match(JSON.stringify(body), /"containers":\[\]/);
     await settle();
-    assert.equal(setup.master.beatCount, 3);
-  }, { extraApartMs });
+    assert.equal(setup.master.heartbeatCount, 3);
+  }, { minEarlyGapMs });
 });
 
 Deno.test("runLoop() does not look while the agent itself changes the host, and does after", async () => {
   await using setup = await AgentSetup.create();
   let isBusy = true;
-  await withLoopLoopNews(setup, async ({ bell, works }) => {
-    await setup.master.nextBeat();
+  await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+    await setup.master.nextHeartbeat();
     setup.apply();
-    bell.hint();
+    wakeup.requestCheck();
     await settle();
-    assert.deepEqual([works(), setup.master.beatCount], [1, 1]);
+    assert.deepEqual([works(), setup.master.heartbeatCount], [1, 1]);
     isBusy = false;
-    bell.hint();
-    await setup.master.nextBeat();
+    wakeup.requestCheck();
+    await setup.master.nextHeartbeat();
   }, { isBusy: () => isBusy });
 });
 
@@ -702,13 +703,13 @@ Deno.test("runLoop() does not look at the host while it waits after a failure, o
   await using setup = await AgentSetup.create();
   for (const headers of [{ "retry-after": "3600" }, {}]) {
     setup.master.answer = { status: 503, headers };
-    const before = setup.master.beatCount;
-    await withLoopLoopNews(setup, async ({ bell, works }) => {
-      await setup.master.nextBeat();
+    const before = setup.master.heartbeatCount;
+    await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+      await setup.master.nextHeartbeat();
       setup.apply();
-      bell.hint();
+      wakeup.requestCheck();
       await settle();
-      assert.deepEqual([works(), setup.master.beatCount], [1, before + 1]);
+      assert.deepEqual([works(), setup.master.heartbeatCount], [1, before + 1]);
     });
   }
 });
@@ -733,7 +734,7 @@ const faults: (Fault | undefined)[] = [
 ];
 
 /** What a beat says, without what differs each time. */
-function saying({ body: { topology, ...rest } }: Beat): string {
+function saying({ body: { topology, ...rest } }: Heartbeat): string {
   return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
 }
 
@@ -809,7 +810,7 @@ async function check(seed: number): Promise<void> {
   setup.changeStore((store) => store.put(topologyId, versionHash, document));
   const host = new Host(setup, randomNumbers(seed * 1_000_003));
   await using loop = new WatchedLoop(setup);
-  await until(() => loop.beats.length > 0 && setup.engine.events.count === 1);
+  await until(() => loop.heartbeats.length > 0 && setup.engine.events.count === 1);
   // While looks still follow a hint, they would find what another one was lost for.
   await pause(7_000);
   for (let changes = seed % 5; changes >= 0; changes--) await host.change();
@@ -818,8 +819,8 @@ async function check(seed: number): Promise<void> {
   const agent = setup.newAgent();
   try {
     for (;;) {
-      const truth = await agent.beat(new AbortController().signal, { dryRun: true });
-      const [is, told] = [truth, loop.beats.at(-1)].map((it) => it && saying(it));
+      const truth = await agent.sendHeartbeat(new AbortController().signal, { dryRun: true });
+      const [is, told] = [truth, loop.heartbeats.at(-1)].map((it) => it && saying(it));
       if (is === told) break;
       // A stream that is refused three times in a row is asked for again after 8 s.
       const isLate = performance.now() - startedAt > 30_000;
@@ -841,11 +842,11 @@ async function runUntil(setup: AgentSetup, intervalMs: number, isReady: () => Pr
   const agent = setup.newAgent();
   const controller = new AbortController();
   const lines: string[] = [];
-  const beats: Beat[] = [];
+  const heartbeats: Heartbeat[] = [];
   const loop = runLoop(agent, controller.signal, {
     intervalMs,
-    log: createLog((line) => lines.push(witness(line))),
-    onBeat: (beat) => beats.push(beat),
+    log: createLog((line) => lines.push(assertNoSecrets(line))),
+    onHeartbeat: (heartbeat) => heartbeats.push(heartbeat),
   });
   await isReady();
   const startedAt = performance.now();
@@ -853,35 +854,35 @@ async function runUntil(setup: AgentSetup, intervalMs: number, isReady: () => Pr
   await loop;
   assert.ok(performance.now() - startedAt < 2_000);
   agent.close();
-  return { lines, beats };
+  return { lines, heartbeats };
 }
 
 Deno.test("runLoop() beats again and again, and stops at once in a pause", async () => {
   await using setup = await AgentSetup.create();
   await runUntil(setup, 10, async () => {
-    while (setup.master.beatCount < 5) await setup.master.nextBeat();
+    while (setup.master.heartbeatCount < 5) await setup.master.nextHeartbeat();
   });
-  const { beats } = await runUntil(setup, 3_600_000, () => Promise.resolve());
-  assert.deepEqual(beats, []);
+  const { heartbeats } = await runUntil(setup, 3_600_000, () => Promise.resolve());
+  assert.deepEqual(heartbeats, []);
 });
 
 Deno.test("runLoop() stops at once in a beat that hangs at the master, and says nothing of it", async () => {
   await using setup = await AgentSetup.create();
   for (const kind of ["hang", "half-open"] as const) {
     setup.master.answer = { kind };
-    const { lines, beats } = await runUntil(setup, 1, () => setup.master.nextBeat());
-    assert.deepEqual([lines, beats], [[], []]);
+    const { lines, heartbeats } = await runUntil(setup, 1, () => setup.master.nextHeartbeat());
+    assert.deepEqual([lines, heartbeats], [[], []]);
   }
 });
 
 Deno.test("runLoop() stops at once in a beat that hangs at the engine, and says nothing of it", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.fault = { kind: "hang" };
-  const { lines, beats } = await runUntil(setup, 1, async () => {
+  const { lines, heartbeats } = await runUntil(setup, 1, async () => {
     while (setup.engine.requestCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   });
-  assert.deepEqual([lines, beats], [[], []]);
-  assert.equal(setup.master.beatCount, 0);
+  assert.deepEqual([lines, heartbeats], [[], []]);
+  assert.equal(setup.master.heartbeatCount, 0);
 });
 
 Deno.test("runLoop() makes no beat when it was stopped before it began", async () => {

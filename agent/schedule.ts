@@ -1,18 +1,18 @@
 /** Lets one part of the agent wait and another cut the wait short. */
-export class Bell {
+export class Wakeup {
   #isRung = false;
   #isHinted = false;
   #onRing: () => void = () => {};
   #onHint: () => void = () => {};
 
   /** Rings; the ringing lasts until it is taken. */
-  ring(): void {
+  requestSend(): void {
     this.#isRung = true;
     this.#onRing();
   }
 
   /** Lets it be known that there may be something to look at; that, too, lasts until it is taken. */
-  hint(): void {
+  requestCheck(): void {
     if (this.#isHinted) return;
     this.#isHinted = true;
     this.#onHint();
@@ -72,7 +72,7 @@ const restFactor = 4;
  * and on, in whatever rhythm, and looks find nothing, looks for hints get rarer, down to one in 5 s.
  * Times in milliseconds, by one clock.
  */
-export class LookPace {
+export class RecheckBackoff {
   #dueAt = Infinity;
   #isHinted = false;
   /** When the last look for a hint was. */
@@ -99,7 +99,7 @@ export class LookPace {
   }
 
   /** A look ended that took so long; `isNews` tells whether it found something. */
-  looked(now: number, isNews: boolean, tookMs = 0): void {
+  looked(now: number, changed: boolean, tookMs = 0): void {
     const restMs = Math.min(Math.max(settleMs, restFactor * tookMs), lastAgainMs);
     if (this.#isHinted) {
       const isCalm = now - this.#lastAt > calmMs;
@@ -107,7 +107,7 @@ export class LookPace {
       this.#gapMs = Math.min(longestGapMs, gapMs);
       this.#lastAt = now;
     }
-    if (isNews) this.#gapMs = restMs;
+    if (changed) this.#gapMs = restMs;
     this.#againMs = this.#isHinted ? restMs : 2 * this.#againMs;
     this.#isHinted = false;
     this.#dueAt = this.#againMs <= lastAgainMs ? now + this.#againMs : Infinity;
@@ -129,7 +129,7 @@ const listenLimitMs = 60_000;
 const jitter = 0.2;
 
 /** What the schedule knows of the beats so far. */
-export interface BeatHistory {
+export interface SendHistory {
   readonly intervalMs: number;
   /** Beats in a row that the master did not answer, or answered with a fault of its own. */
   readonly failures: number;
@@ -143,7 +143,7 @@ export function firstDelayMs(intervalMs: number, random: number): number {
 }
 
 /** The delay from one beat to the next; `random` is in [0, 1). */
-export function nextDelayMs(history: BeatHistory, random: number): number {
+export function nextDelayMs(history: SendHistory, random: number): number {
   const { intervalMs, failures, retryAfterMs } = history;
   if (retryAfterMs !== null) {
     // Many hosts may have been asked to come at the same second, by a date above all. So each comes
@@ -167,47 +167,47 @@ export function listenDelayMs(failures: number, random: number): number {
 export type Wait = (
   ms: number,
   signal: AbortSignal,
-  bell: Bell,
+  wakeup: Wakeup,
   options?: { readonly takesHints?: boolean },
 ) => Promise<boolean>;
 
 /** What it takes to know when a beat is due. */
-interface DueOptions {
-  readonly bell: Bell;
+interface SchedulerOptions {
+  readonly wakeup: Wakeup;
   readonly wait: Wait;
   /** The least between two beats out of turn, in milliseconds. */
-  readonly apartMs: number;
+  readonly minEarlyGapMs: number;
   /** Looks whether a beat would say something else than the last one. */
-  readonly hasNews: () => Promise<boolean>;
+  readonly hasChanged: () => Promise<boolean>;
   /** Whether what is half done is no news now. */
   readonly isBusy: () => boolean;
 }
 
 /** Which beats may come out of turn: `none`, those that the bell calls for, or for news as well. */
-export type OutOfTurn = "none" | "called" | "news";
+export type EarlySend = "none" | "called" | "news";
 
 /** Tells when beats are due: in their turn, and out of turn when there is something to say. */
-export class Due {
-  readonly #options: DueOptions;
-  readonly #pace = new LookPace();
+export class HeartbeatScheduler {
+  readonly #options: SchedulerOptions;
+  readonly #pace = new RecheckBackoff();
   #lastExtraAt = -Infinity;
 
-  constructor(options: DueOptions) {
+  constructor(options: SchedulerOptions) {
     this.#options = options;
   }
 
   /** Resolves when the next beat is due, at the latest after `delayMs`; false when it is to stop. */
-  async next(delayMs: number, signal: AbortSignal, outOfTurn: OutOfTurn): Promise<boolean> {
-    const { bell, wait } = this.#options;
+  async next(delayMs: number, signal: AbortSignal, earlySend: EarlySend): Promise<boolean> {
+    const { wakeup, wait } = this.#options;
     const dueAt = performance.now() + delayMs;
     for (let leftMs = delayMs;;) {
-      const lookAt = outOfTurn === "news" ? this.#pace.dueAt : Infinity;
-      const takesHints = outOfTurn === "news" && !this.#pace.isHinted;
+      const lookAt = earlySend === "news" ? this.#pace.dueAt : Infinity;
+      const takesHints = earlySend === "news" && !this.#pace.isHinted;
       const waitMs = Math.max(0, Math.min(leftMs, lookAt - performance.now()));
-      if (!await wait(waitMs, signal, bell, { takesHints })) return false;
-      if (bell.take()) {
-        if (outOfTurn !== "none") return await this.#extra(signal);
-      } else if (takesHints && bell.takeHint()) {
+      if (!await wait(waitMs, signal, wakeup, { takesHints })) return false;
+      if (wakeup.take()) {
+        if (earlySend !== "none") return await this.#extra(signal);
+      } else if (takesHints && wakeup.takeHint()) {
         this.#pace.hint(performance.now());
       } else if (lookAt >= dueAt) {
         return true;
@@ -219,24 +219,24 @@ export class Due {
   }
 
   async #look(): Promise<boolean> {
-    const { bell, hasNews, isBusy } = this.#options;
+    const { wakeup, hasChanged, isBusy } = this.#options;
     // Hints from here on may be of what this look no longer sees.
-    if (bell.takeHint()) this.#pace.hint(performance.now());
+    if (wakeup.takeHint()) this.#pace.hint(performance.now());
     const startedAt = performance.now();
-    const isNews = !isBusy() && await hasNews();
+    const changed = !isBusy() && await hasChanged();
     const now = performance.now();
-    this.#pace.looked(now, isNews, now - startedAt);
-    return isNews;
+    this.#pace.looked(now, changed, now - startedAt);
+    return changed;
   }
 
   /** Resolves when there may be one more beat out of turn. */
   async #extra(signal: AbortSignal): Promise<boolean> {
-    const { bell, wait, apartMs } = this.#options;
-    const tooEarlyMs = this.#lastExtraAt + apartMs - performance.now();
-    if (tooEarlyMs > 0) await wait(tooEarlyMs, signal, new Bell());
+    const { wakeup, wait, minEarlyGapMs } = this.#options;
+    const tooEarlyMs = this.#lastExtraAt + minEarlyGapMs - performance.now();
+    if (tooEarlyMs > 0) await wait(tooEarlyMs, signal, new Wakeup());
     this.#lastExtraAt = performance.now();
     // Whatever has rung meanwhile, this beat tells it.
-    bell.take();
+    wakeup.take();
     return !signal.aborted;
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Bell, firstDelayMs, listenDelayMs, LookPace, nextDelayMs } from "./schedule.ts";
+import { firstDelayMs, listenDelayMs, nextDelayMs, RecheckBackoff, Wakeup } from "./schedule.ts";
 
 const intervalMs = 30_000;
 const minuteMs = 60_000;
@@ -32,8 +32,8 @@ Deno.test("nextDelayMs() varies the interval by a fifth to either side", () => {
 });
 
 Deno.test("nextDelayMs() backs off from 5 s to 5 min, further with each failure", () => {
-  const bounds = [10_000, 20_000, 40_000, 80_000, 160_000, 5 * minuteMs, 5 * minuteMs];
-  const cases = [...bounds.entries(), [999, 5 * minuteMs], [2 ** 40, 5 * minuteMs]] as const;
+  const limits = [10_000, 20_000, 40_000, 80_000, 160_000, 5 * minuteMs, 5 * minuteMs];
+  const cases = [...limits.entries(), [999, 5 * minuteMs], [2 ** 40, 5 * minuteMs]] as const;
   for (const [before, bound] of cases) {
     for (const intervalMs of [5_000, 30_000, 60 * minuteMs]) {
       const history = { intervalMs, failures: before + 1, retryAfterMs: null };
@@ -73,8 +73,8 @@ Deno.test("nextDelayMs() spreads hosts that were asked to come at the same secon
 });
 
 Deno.test("listenDelayMs() doubles with each failure, from 1 s to 1 min, less up to half of it", () => {
-  const bounds = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
-  for (const [index, bound] of bounds.entries()) {
+  const limits = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
+  for (const [index, bound] of limits.entries()) {
     const range = rangeOf((random) => listenDelayMs(index + 1, random));
     assert.deepEqual(range, [bound / 2, bound]);
   }
@@ -86,52 +86,52 @@ const longMs = 3_600_000;
 const never = new AbortController().signal;
 
 Deno.test("Bell.wait() ends when the time is up, and nothing has rung", async () => {
-  const bell = new Bell();
-  assert.equal(await bell.wait(1, never), true);
-  assert.equal(bell.take(), false);
+  const wakeup = new Wakeup();
+  assert.equal(await wakeup.wait(1, never), true);
+  assert.equal(wakeup.take(), false);
 });
 
 Deno.test("Bell.ring() ends the wait, and is taken once", async () => {
-  const bell = new Bell();
-  const waited = bell.wait(longMs, never);
-  bell.ring();
-  bell.ring();
+  const wakeup = new Wakeup();
+  const waited = wakeup.wait(longMs, never);
+  wakeup.requestSend();
+  wakeup.requestSend();
   assert.equal(await waited, true);
-  assert.deepEqual([bell.take(), bell.take()], [true, false]);
+  assert.deepEqual([wakeup.take(), wakeup.take()], [true, false]);
 });
 
 Deno.test("Bell.ring() is kept for whoever waits next, until it is taken", async () => {
-  const bell = new Bell();
-  bell.ring();
-  assert.equal(await bell.wait(longMs, never), true);
-  assert.equal(await bell.wait(longMs, never), true);
-  assert.equal(bell.take(), true);
+  const wakeup = new Wakeup();
+  wakeup.requestSend();
+  assert.equal(await wakeup.wait(longMs, never), true);
+  assert.equal(await wakeup.wait(longMs, never), true);
+  assert.equal(wakeup.take(), true);
   const stop = new AbortController();
-  const waited = bell.wait(longMs, stop.signal);
+  const waited = wakeup.wait(longMs, stop.signal);
   stop.abort();
   assert.equal(await waited, false, "it still rang after it was taken");
 });
 
 Deno.test("Bell.wait() answers false when the signal is aborted, before or meanwhile", async () => {
-  const bell = new Bell();
+  const wakeup = new Wakeup();
   const stop = new AbortController();
-  const waited = bell.wait(longMs, stop.signal);
+  const waited = wakeup.wait(longMs, stop.signal);
   stop.abort(new Error("stop"));
   assert.equal(await waited, false);
-  assert.equal(await bell.wait(longMs, stop.signal), false);
-  bell.ring();
-  assert.equal(await bell.wait(longMs, stop.signal), false);
+  assert.equal(await wakeup.wait(longMs, stop.signal), false);
+  wakeup.requestSend();
+  assert.equal(await wakeup.wait(longMs, stop.signal), false);
 });
 
 Deno.test("Bell.ring() does not end a wait that begins later than the one it was for", async () => {
-  const bell = new Bell();
-  await bell.wait(1, never);
-  bell.ring();
-  assert.equal(bell.take(), true);
-  const waited = bell.wait(longMs, never);
+  const wakeup = new Wakeup();
+  await wakeup.wait(1, never);
+  wakeup.requestSend();
+  assert.equal(wakeup.take(), true);
+  const waited = wakeup.wait(longMs, never);
   const first = await Promise.race([waited, Promise.resolve("still waiting")]);
   assert.equal(first, "still waiting");
-  bell.ring();
+  wakeup.requestSend();
   assert.equal(await waited, true);
 });
 
@@ -147,44 +147,44 @@ Deno.test("Bell.wait() leaves nothing behind at the signal, however it ends", as
     listeners.delete(listener);
     remove.call(signal, type, listener);
   };
-  const bell = new Bell();
-  await bell.wait(1, signal);
-  const waited = bell.wait(longMs, signal);
+  const wakeup = new Wakeup();
+  await wakeup.wait(1, signal);
+  const waited = wakeup.wait(longMs, signal);
   assert.equal(listeners.size, 1);
-  bell.ring();
+  wakeup.requestSend();
   await waited;
-  await bell.wait(longMs, signal);
+  await wakeup.wait(longMs, signal);
   assert.equal(listeners.size, 0);
 });
 
 Deno.test("Bell.hint() ends the wait of who takes hints, is taken once, and leaves rings alone", async () => {
-  const bell = new Bell();
-  const waited = bell.wait(longMs, never, { takesHints: true });
-  bell.hint();
-  bell.hint();
+  const wakeup = new Wakeup();
+  const waited = wakeup.wait(longMs, never, { takesHints: true });
+  wakeup.requestCheck();
+  wakeup.requestCheck();
   assert.equal(await waited, true);
-  assert.equal(await bell.wait(longMs, never, { takesHints: true }), true, "it was not kept");
-  assert.deepEqual([bell.take(), bell.takeHint(), bell.takeHint()], [false, true, false]);
+  assert.equal(await wakeup.wait(longMs, never, { takesHints: true }), true, "it was not kept");
+  assert.deepEqual([wakeup.take(), wakeup.takeHint(), wakeup.takeHint()], [false, true, false]);
 });
 
 Deno.test("Bell.hint() does not end the wait of who takes none", async () => {
-  const bell = new Bell();
-  bell.hint();
-  const waited = bell.wait(longMs, never);
-  bell.hint();
+  const wakeup = new Wakeup();
+  wakeup.requestCheck();
+  const waited = wakeup.wait(longMs, never);
+  wakeup.requestCheck();
   assert.equal(await Promise.race([waited, Promise.resolve("still waiting")]), "still waiting");
-  bell.ring();
+  wakeup.requestSend();
   assert.equal(await waited, true);
-  assert.equal(bell.takeHint(), true);
+  assert.equal(wakeup.takeHint(), true);
 });
 
 /** The times of looks that each take a millisecond, up to a time; hints come as they are told. */
 function looks(
-  pace: LookPace,
-  { untilMs, hintAt = () => false, isNews = () => false }: {
+  pace: RecheckBackoff,
+  { untilMs, hintAt = () => false, changed = () => false }: {
     readonly untilMs: number;
     readonly hintAt?: (ms: number) => boolean;
-    readonly isNews?: (ms: number) => boolean;
+    readonly changed?: (ms: number) => boolean;
   },
 ): number[] {
   const times: number[] = [];
@@ -192,32 +192,32 @@ function looks(
     if (hintAt(now)) pace.hint(now);
     if (now < pace.dueAt) continue;
     times.push(now);
-    pace.looked(now, isNews(now));
+    pace.looked(now, changed(now));
   }
   return times;
 }
 
 Deno.test("LookPace has nothing to look for without a hint", () => {
-  const pace = new LookPace();
+  const pace = new RecheckBackoff();
   assert.deepEqual([pace.dueAt, pace.isHinted], [Infinity, false]);
 });
 
 Deno.test("LookPace looks 100 ms after a hint, and some times more, as lists come late", () => {
-  const times = looks(new LookPace(), { untilMs: 60_000, hintAt: (ms) => ms === 0 });
+  const times = looks(new RecheckBackoff(), { untilMs: 60_000, hintAt: (ms) => ms === 0 });
   assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
 });
 
 Deno.test("LookPace looks on after news: of two changes, one list may come later", () => {
-  const times = looks(new LookPace(), {
+  const times = looks(new RecheckBackoff(), {
     untilMs: 60_000,
     hintAt: (ms) => ms === 0,
-    isNews: (ms) => ms === 100,
+    changed: (ms) => ms === 100,
   });
   assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
 });
 
 Deno.test("LookPace begins anew with a hint that comes in between", () => {
-  const times = looks(new LookPace(), {
+  const times = looks(new RecheckBackoff(), {
     untilMs: 60_000,
     hintAt: (ms) => ms === 0 || ms === 1_700,
   });
@@ -228,7 +228,7 @@ Deno.test("LookPace begins anew with a hint that comes in between", () => {
 });
 
 Deno.test("LookPace looks ever more seldom while hints go on, down to one look in 5 s, and recovers", () => {
-  const pace = new LookPace();
+  const pace = new RecheckBackoff();
   const flooded = looks(pace, { untilMs: 60_000, hintAt: () => true });
   const gaps = flooded.map((ms, index) => ms - (flooded[index - 1] ?? 0));
   assert.ok(flooded.length <= 25, `${flooded.length} looks`);
@@ -243,7 +243,7 @@ Deno.test("LookPace looks ever more seldom while hints go on, down to one look i
 
 Deno.test("LookPace looks ever more seldom at hints of any rhythm", () => {
   for (const everyMs of [150, 250, 500, 1_000, 2_000]) {
-    const times = looks(new LookPace(), {
+    const times = looks(new RecheckBackoff(), {
       untilMs: 600_000,
       hintAt: (ms) => ms % everyMs === 0,
     });
@@ -252,7 +252,7 @@ Deno.test("LookPace looks ever more seldom at hints of any rhythm", () => {
 });
 
 Deno.test("LookPace looks at once again when a look has found something, whatever was before", () => {
-  const pace = new LookPace();
+  const pace = new RecheckBackoff();
   looks(pace, { untilMs: 60_000, hintAt: () => true });
   pace.looked(60_000, true, 1);
   pace.hint(60_000);
@@ -262,7 +262,7 @@ Deno.test("LookPace looks at once again when a look has found something, whateve
 Deno.test("LookPace spends a quarter of the time on looks at most, however long each takes", () => {
   for (const tookMs of [100, 300, 800]) {
     for (const everyMs of [50, 500, 2_000, 7_000]) {
-      const pace = new LookPace();
+      const pace = new RecheckBackoff();
       let spentMs = 0;
       for (let now = 0; now < 600_000; now++) {
         if (now % everyMs === 0) pace.hint(now);
@@ -277,7 +277,7 @@ Deno.test("LookPace spends a quarter of the time on looks at most, however long 
 });
 
 Deno.test("LookPace looks at least twice after a hint, however long a look takes", () => {
-  const pace = new LookPace();
+  const pace = new RecheckBackoff();
   pace.hint(0);
   pace.looked(8_100, false, 8_000);
   assert.equal(pace.dueAt, 8_100 + 3_200);

@@ -45,7 +45,7 @@ function timeOf(ms: number): string {
 }
 
 /** How the sending of a beat ended. */
-export type Delivery =
+export type SendResult =
   | { readonly result: "not_configured" }
   | { readonly result: "dry_run"; readonly url: string }
   | {
@@ -62,7 +62,7 @@ export type Delivery =
   };
 
 /** Why the master did not accept a beat, or null when it did: any 2xx accepts. */
-export function refusal({ status, text }: MasterReply): string | null {
+export function rejectionReason({ status, text }: MasterReply): string | null {
   if (status >= 200 && status < 300) return null;
   const words = text.replace(/\s+/g, " ").trim();
   const parts = [`the master answered ${status}`, meanings.get(status), words && `"${words}"`];
@@ -73,7 +73,7 @@ export function refusal({ status, text }: MasterReply): string | null {
  * Whether to come back later than at the next interval: the master is absent, or has a fault of its
  * own. A refusal of this host or this beat would be the same later, so it changes nothing.
  */
-export function wantsBackoff(delivery: Delivery): boolean {
+export function wantsBackoff(delivery: SendResult): boolean {
   if (delivery.result === "unreachable") return delivery.latencyMs !== null;
   if (delivery.result !== "rejected") return false;
   return delivery.httpStatus === 429 || delivery.httpStatus! >= 500;
@@ -92,7 +92,7 @@ const meanings: ReadonlyMap<number, string> = new Map([
   [422, "it does not understand the beat; one of the two may be too old"],
 ]);
 
-const beatPath = "/swarm/heartbeat";
+const heartbeatPath = "/swarm/heartbeat";
 
 /** To whom beats are sent, and as whom. */
 export interface SenderOptions {
@@ -115,8 +115,8 @@ export interface CertificateReport {
 }
 
 /** How sending ended, and what is known of the certificates that it takes. */
-export interface Sending {
-  readonly delivery: Delivery;
+export interface SendReport {
+  readonly delivery: SendResult;
   readonly certificates: CertificateReport;
 }
 
@@ -129,7 +129,7 @@ export class Sender {
 
   constructor(options: SenderOptions) {
     this.#options = options;
-    this.#url = `https://${hostAndPort(options.master)}${beatPath}`;
+    this.#url = `https://${hostAndPort(options.master)}${heartbeatPath}`;
     this.#certificates = options.certificates ?? new CertificateFolder(options.agentDirectory);
   }
 
@@ -139,7 +139,7 @@ export class Sender {
   async send(
     body: string,
     { checkedAt, dryRun, signal }: { checkedAt: number; dryRun: boolean; signal: AbortSignal },
-  ): Promise<Sending> {
+  ): Promise<SendReport> {
     const url = this.#url;
     try {
       const { certificates, problem } = await this.#certificates.load();
@@ -163,14 +163,14 @@ export class Sender {
     this.#client?.close();
   }
 
-  async #post(body: string, certificates: Certificates, signal: AbortSignal): Promise<Delivery> {
+  async #post(body: string, certificates: Certificates, signal: AbortSignal): Promise<SendResult> {
     const { master, agentVersion } = this.#options;
     this.#client ??= await MasterClient.create(master, `decnet-agent/${agentVersion}`);
     if (signal.aborted) return this.#notSent("no time was left to send the beat");
     const startedAt = performance.now();
     try {
-      const reply = await this.#client.post(beatPath, body, certificates, signal);
-      const error = refusal(reply);
+      const reply = await this.#client.post(heartbeatPath, body, certificates, signal);
+      const error = rejectionReason(reply);
       return {
         result: error === null ? "delivered" : "rejected",
         url: this.#url,

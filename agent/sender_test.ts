@@ -5,11 +5,11 @@ import {
   topologyId,
   versionHash,
   withAgent,
-  withBeats,
+  withHeartbeats,
 } from "../tests/support/agent_setup.ts";
 import { startMaster } from "../tests/support/master_setup.ts";
-import type { Beat } from "./heartbeat.ts";
-import { type Delivery, refusal, wantsBackoff } from "./sender.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import { rejectionReason, type SendResult, wantsBackoff } from "./sender.ts";
 
 Deno.test("refusal() takes each 2xx for accepted, and says what other answers mean", () => {
   const cases: [status: number, text: string, expected: string | null][] = [
@@ -47,7 +47,7 @@ Deno.test("refusal() takes each 2xx for accepted, and says what other answers me
     [500, "a\r\n\tb  c ", 'the master answered 500: "a b c"'],
   ];
   for (const [status, text, expected] of cases) {
-    assert.equal(refusal({ status, text, retryAfter: null }), expected);
+    assert.equal(rejectionReason({ status, text, retryAfter: null }), expected);
   }
 });
 
@@ -55,15 +55,17 @@ Deno.test("wantsBackoff() spares a master that is absent or at fault, and no oth
   const sent = { url: "https://m", latencyMs: 3, retryAfterMs: null, error: "e" };
   const rejected = (httpStatus: number) => ({ ...sent, result: "rejected", httpStatus }) as const;
   const unreachable = { ...sent, result: "unreachable", httpStatus: null } as const;
-  const cases: [delivery: Delivery, expected: boolean][] = [
+  const cases: [delivery: SendResult, expected: boolean][] = [
     [{ result: "not_configured" }, false],
     [{ result: "dry_run", url: "https://m" }, false],
     [{ ...sent, result: "delivered", httpStatus: 204, error: null }, false],
     [unreachable, true],
     // Nothing was sent: the certificates are missing, which the master has no part in.
     [{ ...unreachable, latencyMs: null }, false],
-    ...[302, 400, 403, 404, 422].map((status) => [rejected(status), false] as [Delivery, boolean]),
-    ...[429, 500, 502, 503, 599].map((status) => [rejected(status), true] as [Delivery, boolean]),
+    ...[302, 400, 403, 404, 422].map((status) =>
+      [rejected(status), false] as [SendResult, boolean]
+    ),
+    ...[429, 500, 502, 503, 599].map((status) => [rejected(status), true] as [SendResult, boolean]),
   ];
   for (const [delivery, expected] of cases) {
     assert.equal(wantsBackoff(delivery), expected, JSON.stringify(delivery));
@@ -73,7 +75,7 @@ Deno.test("wantsBackoff() spares a master that is absent or at fault, and no oth
 const never = new AbortController().signal;
 
 /** How a beat ended, without the time that it took; that it took some is checked. */
-function ending({ delivery }: Beat): Record<string, unknown> {
+function ending({ delivery }: Heartbeat): Record<string, unknown> {
   const { latencyMs, ...rest } = { latencyMs: null, ...delivery };
   if (latencyMs !== null) assert.ok(latencyMs > 0 && latencyMs < 60_000);
   return { ...rest, wasSent: latencyMs !== null };
@@ -81,8 +83,8 @@ function ending({ delivery }: Beat): Record<string, unknown> {
 
 Deno.test("Agent.beat() delivers", async () => {
   await withAgent(async (setup, agent) => {
-    const beat = await agent.beat(never);
-    assert.deepEqual(ending(beat), {
+    const heartbeat = await agent.sendHeartbeat(never);
+    assert.deepEqual(ending(heartbeat), {
       result: "delivered",
       url: `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`,
       httpStatus: 204,
@@ -90,15 +92,15 @@ Deno.test("Agent.beat() delivers", async () => {
       error: null,
       wasSent: true,
     });
-    assert.equal(beat.certificates?.problem, null);
-    assert.ok(Math.abs(beat.checkedAt - Date.now()) < 60_000);
+    assert.equal(heartbeat.certificates?.problem, null);
+    assert.ok(Math.abs(heartbeat.checkedAt - Date.now()) < 60_000);
   });
 });
 
 Deno.test("Agent.beat() uses one connection for many beats", async () => {
   await withAgent(async (setup, agent) => {
-    for (let beat = 0; beat < 5; beat++) await agent.beat(never);
-    assert.equal(setup.master.beatCount, 5);
+    for (let heartbeat = 0; heartbeat < 5; heartbeat++) await agent.sendHeartbeat(never);
+    assert.equal(setup.master.heartbeatCount, 5);
     assert.equal(setup.master.connectionCount, 1);
   });
 });
@@ -121,14 +123,14 @@ Deno.test("Agent.beat() tells why the master rejects it, and goes on", async () 
     for (const [status, error, retryAfter, retryAfterMs = null] of cases) {
       const headers: Record<string, string> = retryAfter ? { "retry-after": retryAfter } : {};
       setup.master.answer = { status, headers, body: " why\n" };
-      const { delivery } = await agent.beat(never);
+      const { delivery } = await agent.sendHeartbeat(never);
       assert.ok(delivery.result === "rejected");
       assert.match(delivery.error ?? "", error);
       assert.equal(delivery.httpStatus, status);
       assert.equal(delivery.retryAfterMs, retryAfterMs);
     }
     setup.master.answer = { status: 200, headers: { "retry-after": "7" } };
-    const { delivery } = await agent.beat(never);
+    const { delivery } = await agent.sendHeartbeat(never);
     assert.ok(delivery.result === "delivered" && delivery.retryAfterMs === null);
   });
 });
@@ -137,7 +139,7 @@ Deno.test("Agent.beat() reads a Retry-After that is a date", async () => {
   await withAgent(async (setup, agent) => {
     const inAMinute = new Date(Date.now() + 60_000).toUTCString();
     setup.master.answer = { status: 503, headers: { "retry-after": inAMinute } };
-    const { delivery } = await agent.beat(never);
+    const { delivery } = await agent.sendHeartbeat(never);
     assert.ok("retryAfterMs" in delivery && delivery.retryAfterMs !== null);
     assert.ok(delivery.retryAfterMs > 0 && delivery.retryAfterMs <= 60_000);
   });
@@ -147,7 +149,7 @@ Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
   await withAgent(async (setup, agent) => {
     await setup.master.stop();
     const { port } = setup;
-    assert.deepEqual(ending(await agent.beat(never)), {
+    assert.deepEqual(ending(await agent.sendHeartbeat(never)), {
       result: "unreachable",
       url: `https://127.0.0.1:${port}/swarm/heartbeat`,
       httpStatus: null,
@@ -157,34 +159,34 @@ Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
       wasSent: true,
     });
     await using _master = await startMaster({ port });
-    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
   });
 });
 
 Deno.test("Agent.beat() sends nothing in a dry run, but looks at the certificates", async () => {
   await withAgent(async (setup, agent) => {
-    const beat = await agent.beat(never, { dryRun: true });
+    const heartbeat = await agent.sendHeartbeat(never, { dryRun: true });
     const url = `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`;
-    assert.deepEqual(beat.delivery, { result: "dry_run", url });
+    assert.deepEqual(heartbeat.delivery, { result: "dry_run", url });
     assert.equal(setup.master.connectionCount, 0);
-    assert.ok((beat.certificates?.expiresAt ?? 0) > Date.now());
+    assert.ok((heartbeat.certificates?.expiresAt ?? 0) > Date.now());
   });
 });
 
 Deno.test("Agent.beat() makes beats without a master, a host-uuid or certificates", async () => {
   await withAgent(async (setup, agent) => {
     await Deno.remove(`${setup.path}/ca.crt`);
-    const beat = await agent.beat(never);
-    assert.deepEqual(beat.delivery, { result: "not_configured" });
-    assert.equal(beat.certificates, null);
-    assert.equal(beat.body.host_uuid, null);
-    assert.equal(beat.body.topology?.drift.state, "consistent");
+    const heartbeat = await agent.sendHeartbeat(never);
+    assert.deepEqual(heartbeat.delivery, { result: "not_configured" });
+    assert.equal(heartbeat.certificates, null);
+    assert.equal(heartbeat.body.host_uuid, null);
+    assert.equal(heartbeat.body.topology?.drift.state, "consistent");
   }, () => ({ master: null, hostUuid: null }));
 });
 
 Deno.test("Agent.beat() puts an IPv6 address of the master in brackets", async () => {
   await withAgent(async (_setup, agent) => {
-    const { delivery } = await agent.beat(never, { dryRun: true });
+    const { delivery } = await agent.sendHeartbeat(never, { dryRun: true });
     assert.deepEqual(delivery, {
       result: "dry_run",
       url: "https://[fd00::1]:8770/swarm/heartbeat",
@@ -195,10 +197,10 @@ Deno.test("Agent.beat() puts an IPv6 address of the master in brackets", async (
 Deno.test("Agent.beat() sends nothing without certificates, and does when they have come", async () => {
   await withAgent(async (setup, agent) => {
     await Deno.rename(`${setup.path}/worker.key`, `${setup.path}/elsewhere`);
-    const beat = await agent.beat(never);
+    const heartbeat = await agent.sendHeartbeat(never);
     const error =
       `Cannot use ${setup.path}/worker.key: no such file; agent-dir tells where it must be`;
-    assert.deepEqual(ending(beat), {
+    assert.deepEqual(ending(heartbeat), {
       result: "unreachable",
       url: `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`,
       httpStatus: null,
@@ -206,21 +208,21 @@ Deno.test("Agent.beat() sends nothing without certificates, and does when they h
       error,
       wasSent: false,
     });
-    assert.deepEqual(beat.certificates, { expiresAt: null, problem: error });
-    assert.equal(beat.body.topology?.drift.state, "consistent");
+    assert.deepEqual(heartbeat.certificates, { expiresAt: null, problem: error });
+    assert.equal(heartbeat.body.topology?.drift.state, "consistent");
     await Deno.rename(`${setup.path}/elsewhere`, `${setup.path}/worker.key`);
-    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
   });
 });
 
 Deno.test("Agent.beat() goes out in time with what is known when the host takes too long", async () => {
   await withAgent(async (setup, agent) => {
     setup.engine.fault = { kind: "hang" };
-    const { delivery, stock } = await agent.beat(never, { stockTimeoutMs: 200 });
+    const { delivery, snapshot } = await agent.sendHeartbeat(never, { snapshotTimeoutMs: 200 });
     assert.equal(delivery.result, "delivered");
-    assert.ok("error" in stock.observed);
+    assert.ok("error" in snapshot.observed);
     assert.match(
-      stock.observed.error,
+      snapshot.observed.error,
       /^Cannot observe Docker at .*: no answer in time; if that lasts, restart the engine$/,
     );
   });
@@ -230,18 +232,18 @@ Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", asy
   await withAgent(async (setup, agent) => {
     const abortWhen = async (hangs: () => Promise<unknown>, expected: RegExp) => {
       const controller = new AbortController();
-      const beat = agent.beat(controller.signal);
+      const heartbeat = agent.sendHeartbeat(controller.signal);
       await hangs();
       const startedAt = performance.now();
       controller.abort(new Error("the agent is stopping"));
-      const { delivery } = await beat;
+      const { delivery } = await heartbeat;
       assert.ok(performance.now() - startedAt < 2_000);
       assert.ok("error" in delivery);
       assert.match(delivery.error ?? "", expected);
       return delivery;
     };
     setup.master.answer = { kind: "hang" };
-    const sent = await abortWhen(() => setup.master.nextBeat(), /: the agent is stopping$/);
+    const sent = await abortWhen(() => setup.master.nextHeartbeat(), /: the agent is stopping$/);
     assert.notEqual(sent.latencyMs, null);
     setup.engine.fault = { kind: "hang" };
     const { requestCount } = setup.engine;
@@ -252,7 +254,7 @@ Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", asy
     }, /^no time was left to send the beat$/);
     // So the master is not blamed for what it never got.
     assert.equal(notSent.latencyMs, null);
-    assert.equal(setup.master.beatCount, 1);
+    assert.equal(setup.master.heartbeatCount, 1);
   });
 });
 
@@ -263,11 +265,11 @@ const frame = {
 };
 
 Deno.test("Agent.beat() goes out with an error in place of the lists while Docker is down", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     await setup.engine.stop();
-    const { beat: made, received } = await beat();
-    const { observed } = made.stock;
+    const { heartbeat: made, received } = await heartbeat();
+    const { observed } = made.snapshot;
     assert.ok("error" in observed);
     assert.match(observed.error, /^Cannot observe Docker at .*docker\.sock: no such socket/);
     assert.deepEqual(received?.topology, {
@@ -284,8 +286,8 @@ Deno.test("Agent.beat() goes out with an error in place of the lists while Docke
 Deno.test("Agent.beat() cuts an error of Docker to 200 characters", async () => {
   const sockets = (setup: AgentSetup) =>
     [1, 2, 3].map((it) => `${setup.path}/${"é😀".repeat(60)}${it}`);
-  await withBeats(async (_setup, beat) => {
-    const { observed } = (await beat()).received?.topology!;
+  await withHeartbeats(async (_setup, heartbeat) => {
+    const { observed } = (await heartbeat()).received?.topology!;
     assert.ok("error" in observed && observed.error.length <= 200);
     assert.match(observed.error, /^Cannot find Docker: none of /);
     assert.ok(observed.error.length >= 199 && observed.error.isWellFormed());
@@ -293,45 +295,45 @@ Deno.test("Agent.beat() cuts an error of Docker to 200 characters", async () => 
 });
 
 Deno.test("Agent.beat() goes out without a topology while the store cannot be read", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
-    const { beat: made, received } = await beat();
+    const { heartbeat: made, received } = await heartbeat();
     const detail = `Cannot read the store ${setup.storePath}: file is not a database`;
     assert.deepEqual(received, {
       ...frame,
       store: { state: "unreadable", detail },
       topology: null,
     });
-    assert.equal(made.stock.drift.state, "unknown");
+    assert.equal(made.snapshot.drift.state, "unknown");
     await Deno.remove(setup.storePath);
     await Deno.mkdir(setup.storePath);
-    assert.equal((await beat()).received?.topology, null);
+    assert.equal((await heartbeat()).received?.topology, null);
     await Deno.remove(setup.storePath);
     setup.apply();
-    assert.equal((await beat()).received?.topology?.topology_id, topologyId);
+    assert.equal((await heartbeat()).received?.topology?.topology_id, topologyId);
   });
 });
 
 Deno.test("Agent.beat() goes out when neither store nor Docker can be read", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
     await setup.engine.stop();
-    const { beat: made, received } = await beat();
+    const { heartbeat: made, received } = await heartbeat();
     assert.equal(received?.topology, null);
     assert.equal(made.delivery.result, "delivered");
-    assert.ok("error" in made.stock.observed);
+    assert.ok("error" in made.snapshot.observed);
   });
 });
 
 Deno.test("Agent.beat() says that the store holds several rows", async () => {
-  await withBeats(async (setup, beat) => {
+  await withHeartbeats(async (setup, heartbeat) => {
     const database = new DatabaseSync(setup.storePath);
     database.exec(`CREATE TABLE applied_topology (topology_id TEXT PRIMARY KEY,
         applied_version_hash TEXT, hydrated_blob_json TEXT, applied_at INTEGER, last_error TEXT);
       INSERT INTO applied_topology VALUES ('old', 'h1', '{}', 1, NULL), ('new', 'h2', '{}', 2, NULL)`);
     database.close();
-    const { store, topology } = (await beat()).beat.body;
+    const { store, topology } = (await heartbeat()).heartbeat.body;
     assert.equal(topology?.topology_id, "new");
     assert.deepEqual(store, {
       state: "ok",

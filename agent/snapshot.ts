@@ -1,4 +1,4 @@
-import { Timers } from "../docker/http.ts";
+import { TimeoutSet } from "../docker/http.ts";
 import {
   Crowd,
   type EngineVersion,
@@ -7,7 +7,7 @@ import {
   type ObserveOptions,
 } from "../docker/observe.ts";
 import { explain, findFolderProblem, findWriteProblem, isDamage } from "../store/file.ts";
-import { listSetAside, type StoreMemory } from "../store/recovery.ts";
+import { listQuarantined, type StoreMemory } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { StoreReader } from "../store/store_reader.ts";
 import { unknownDocument } from "../store/topology_store.ts";
@@ -15,7 +15,7 @@ import { type Drift, findDrift } from "../topology/drift.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
 
 /** What the store holds, or why it cannot be read; `detail` is what else there is to say of it. */
-type StoreStock =
+type StoreStatus =
   | { readonly state: "ok"; readonly applied: AppliedTopology; readonly detail?: string }
   | { readonly state: "idle"; readonly detail?: string }
   | {
@@ -47,13 +47,13 @@ export class StoreKeeper {
   }
 
   /** What the store holds now. Never throws. */
-  async read(signal: AbortSignal, { mends = true }: ReadOptions = {}): Promise<StoreStock> {
+  async read(signal: AbortSignal, { mends = true }: ReadOptions = {}): Promise<StoreStatus> {
     try {
       const stored = await this.#current(signal, mends);
       const applied = this.#memory ? this.#memory.recall(stored) : stored;
       const details = [
         this.#memory?.problem ?? findWriteProblem(this.#path) ?? findFolderProblem(this.#path),
-        setAsideText(listSetAside(this.#path)),
+        setAsideText(listQuarantined(this.#path)),
       ].filter((it) => it !== null);
       const more = details.length > 0 ? { detail: details.join("; ") } : {};
       return applied ? { state: "ok", applied, ...more } : { state: "idle", ...more };
@@ -71,13 +71,13 @@ export class StoreKeeper {
   async #current(signal: AbortSignal, mends: boolean): Promise<AppliedTopology | null> {
     const memory = this.#memory;
     if (!memory) return await this.#reader.current(signal);
-    if (mends && memory.problem !== null) await mend(this.#path, memory);
+    if (mends && memory.problem !== null) await fix(this.#path, memory);
     try {
       return await this.#reader.current(signal);
     } catch (error) {
       if (!isDamage(error)) throw error;
     }
-    await mend(this.#path, memory);
+    await fix(this.#path, memory);
     try {
       return await this.#reader.current(signal);
     } catch (error) {
@@ -89,9 +89,9 @@ export class StoreKeeper {
 }
 
 /** Reading seldom has to mend anything, so that is loaded when it has. */
-async function mend(path: string, memory: StoreMemory): Promise<void> {
-  const { mendStore } = await import("./store_mending.ts");
-  await mendStore(path, memory);
+async function fix(path: string, memory: StoreMemory): Promise<void> {
+  const { repairStore } = await import("./store_mending.ts");
+  await repairStore(path, memory);
 }
 
 function setAsideText([newest, ...older]: string[]): string | null {
@@ -118,8 +118,8 @@ interface UnknownDrift {
 export type KnownDrift = Drift | UnknownDrift;
 
 /** Everything that the agent knows of its host at one moment. */
-export interface Stock {
-  readonly store: StoreStock;
+export interface HostSnapshot {
+  readonly store: StoreStatus;
   readonly observed: Observed;
   /** The path of the engine's socket; null when none was found. */
   readonly socket: string | null;
@@ -130,12 +130,12 @@ export interface Stock {
 
 /** What the store holds, and what Docker should be like for it. */
 interface Expected {
-  readonly store: StoreStock;
+  readonly store: StoreStatus;
   readonly plan: { readonly plan: Plan | null } | UnknownDrift;
 }
 
 /** Where to look. */
-export interface StockOptions
+export interface SnapshotOptions
   extends Omit<ObserveOptions, "socket" | "timers" | "crowd" | "onAsked"> {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
@@ -148,21 +148,21 @@ export interface StockOptions
 }
 
 /** Takes stock again and again; keeps what need not be made anew each time. */
-export class Stocktaker {
-  readonly #options: StockOptions;
+export class SnapshotCollector {
+  readonly #options: SnapshotOptions;
   readonly #store: StoreKeeper;
-  readonly #timers = new Timers();
+  readonly #timers = new TimeoutSet();
   readonly #crowd = new Crowd();
   /** The plan of the document that was seen last. */
   #planned: { readonly document: string; readonly plan: Plan } | null = null;
 
-  constructor(options: StockOptions) {
+  constructor(options: SnapshotOptions) {
     this.#options = options;
     this.#store = new StoreKeeper(options.storePath, options.memory ?? null);
   }
 
   /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
-  async take(signal: AbortSignal, { mends = true }: ReadOptions = {}): Promise<Stock> {
+  async collect(signal: AbortSignal, { mends = true }: ReadOptions = {}): Promise<HostSnapshot> {
     let expecting: Promise<Expected> | null = null;
     // The engine needs its time for an answer: enough to read the store and to plan.
     const expect = () => expecting ??= this.#expect(signal, mends);
@@ -193,7 +193,7 @@ export class Stocktaker {
     return { store, plan: await this.#plan(store) };
   }
 
-  async #plan(store: StoreStock): Promise<Expected["plan"]> {
+  async #plan(store: StoreStatus): Promise<Expected["plan"]> {
     if (store.state === "unreadable") return unknown("the store is unreadable");
     if (store.state === "idle") return { plan: null };
     const { document } = store.applied;

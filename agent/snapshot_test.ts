@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { findingsOf } from "../cli/report.ts";
 import { FileLock } from "../host/lock.ts";
 import { lockPathOf } from "../store/file.ts";
-import { listSetAside, StoreMemory } from "../store/recovery.ts";
-import { AgentSetup, topologyId, withBeats } from "../tests/support/agent_setup.ts";
+import { listQuarantined, StoreMemory } from "../store/recovery.ts";
+import { AgentSetup, topologyId, withHeartbeats } from "../tests/support/agent_setup.ts";
 import { oneLan, threeLans, withHost } from "../tests/support/apply_host.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { StoreKeeper } from "./snapshot.ts";
@@ -17,36 +17,36 @@ function harm(path: string): void {
 
 /** What an operator is told of the store. */
 function told(path: string): string {
-  const [newest] = listSetAside(path);
+  const [newest] = listQuarantined(path);
   return `the store was damaged and is set aside as ${newest}; ` +
     "remove that file when it has been looked at";
 }
 
 Deno.test("Agent.beat() sets a damaged store aside where it may, and tells so until that is removed", () =>
-  withBeats(async (setup, beat) => {
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
-    await beat();
+    await heartbeat();
     harm(setup.storePath);
-    const { beat: made, received } = await beat();
+    const { heartbeat: made, received } = await heartbeat();
     assert.deepEqual(received?.store, { state: "idle", detail: told(setup.storePath) });
     assert.equal(received?.topology?.topology_id, null);
     // What runs is no longer known to be ours, and stays.
-    assert.equal(made.stock.drift.state, "drifted");
+    assert.equal(made.snapshot.drift.state, "drifted");
     assert.deepEqual(findingsOf(made).map(({ code }) => code), [1, 1]);
     setup.apply();
-    const again = (await beat()).received;
+    const again = (await heartbeat()).received;
     assert.deepEqual(again?.store, { state: "ok", detail: told(setup.storePath) });
     assert.equal(again?.topology?.topology_id, topologyId);
-    Deno.removeSync(listSetAside(setup.storePath)[0]!);
-    assert.deepEqual((await beat()).received?.store, { state: "ok" });
+    Deno.removeSync(listQuarantined(setup.storePath)[0]!);
+    assert.deepEqual((await heartbeat()).received?.store, { state: "ok" });
   }, keeper));
 
 Deno.test("Agent.beat() counts the damaged files that lie beside the store", () =>
-  withBeats(async (setup, beat) => {
+  withHeartbeats(async (setup, heartbeat) => {
     for (const time of ["20250101T000000Z", "20260101T000000Z"]) {
       harm(`${setup.storePath}.corrupt-${time}`);
     }
-    const { store } = (await beat()).beat.body;
+    const { store } = (await heartbeat()).heartbeat.body;
     assert.deepEqual(store, {
       state: "idle",
       detail: `the store was damaged and is set aside as ${setup.storePath}.corrupt-` +
@@ -55,13 +55,13 @@ Deno.test("Agent.beat() counts the damaged files that lie beside the store", () 
   }));
 
 Deno.test("Agent.beat() leaves a damaged store alone where it may not write, and tells who mends it", () =>
-  withBeats(async (setup, beat) => {
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     harm(setup.storePath);
     const bytes = Deno.readFileSync(setup.storePath);
     const detail = `Cannot read the store ${setup.storePath}: file is not a database`;
     for (let times = 0; times < 2; times++) {
-      const { beat: made, received } = await beat();
+      const { heartbeat: made, received } = await heartbeat();
       assert.deepEqual(received?.store, { state: "unreadable", detail });
       assert.deepEqual(findingsOf(made)[0], {
         code: 3,
@@ -70,23 +70,23 @@ Deno.test("Agent.beat() leaves a damaged store alone where it may not write, and
       });
     }
     assert.deepEqual(Deno.readFileSync(setup.storePath), bytes);
-    assert.deepEqual(listSetAside(setup.storePath), []);
+    assert.deepEqual(listQuarantined(setup.storePath), []);
     assert.throws(() => Deno.statSync(lockPathOf(setup.storePath)), Deno.errors.NotFound);
   }));
 
 Deno.test("Agent.beat() leaves a damaged store to whoever is at it", () =>
-  withBeats(async (setup, beat) => {
+  withHeartbeats(async (setup, heartbeat) => {
     harm(setup.storePath);
     const lock = await FileLock.acquire(lockPathOf(setup.storePath), {
       purpose: "a test",
       signal: never,
     });
-    assert.deepEqual((await beat()).beat.body.store, {
+    assert.deepEqual((await heartbeat()).heartbeat.body.store, {
       state: "unreadable",
       detail: `Cannot read the store ${setup.storePath}: file is not a database`,
     });
     lock.release();
-    assert.equal((await beat()).beat.body.store.state, "idle");
+    assert.equal((await heartbeat()).heartbeat.body.store.state, "idle");
   }, keeper));
 
 Deno.test("StoreKeeper.read() sets a damaged store aside once, however many read at once", async () => {
@@ -95,9 +95,9 @@ Deno.test("StoreKeeper.read() sets a damaged store aside once, however many read
   const keeper = new StoreKeeper(path, new StoreMemory());
   for (let round = 1; round <= 3; round++) {
     harm(path);
-    const stocks = await Promise.all(Array.from({ length: 8 }, () => keeper.read(never)));
-    assert.deepEqual(new Set(stocks.map(({ state }) => state)), new Set(["idle"]));
-    assert.equal(listSetAside(path).length, round);
+    const snapshots = await Promise.all(Array.from({ length: 8 }, () => keeper.read(never)));
+    assert.deepEqual(new Set(snapshots.map(({ state }) => state)), new Set(["idle"]));
+    assert.equal(listQuarantined(path).length, round);
   }
   keeper.close();
 });
@@ -123,7 +123,7 @@ Deno.test("StoreKeeper.read() sets a damaged store aside once, whichever process
       // Who came while another was at it sees it at the next reading.
       assert.ok(states.includes("idle"));
       assert.deepEqual(states.filter((it) => it !== "idle" && it !== "unreadable"), []);
-      assert.equal(listSetAside(path).length, 1);
+      assert.equal(listQuarantined(path).length, 1);
     }
   } finally {
     for (const worker of workers) worker.terminate();
@@ -136,15 +136,15 @@ Deno.test("Applier sets a damaged store aside and goes on without it", () =>
     harm(host.storePath);
     assert.equal((await host.apply(threeLans)).changes, 0);
     await host.assertApplied(threeLans);
-    assert.equal(listSetAside(host.storePath).length, 1);
+    assert.equal(listQuarantined(host.storePath).length, 1);
     harm(host.storePath);
     await host.teardown(threeLans.plan.topologyId);
     host.assertNothingLeft();
-    assert.equal(listSetAside(host.storePath).length, 2);
+    assert.equal(listQuarantined(host.storePath).length, 2);
     harm(host.storePath);
     await host.applier().preview(oneLan, never).then(
       () => assert.fail("a preview writes nothing"),
       ({ message }) => assert.match(message, /^Cannot use the store .*not a database$/),
     );
-    assert.equal(listSetAside(host.storePath).length, 2);
+    assert.equal(listQuarantined(host.storePath).length, 2);
   }));

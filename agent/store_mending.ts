@@ -3,7 +3,7 @@ import { isWritingImpossible, lockPathOf } from "../store/file.ts";
 import { openLastingStore, type StoreMemory } from "../store/recovery.ts";
 
 /** Opening it mends what can be mended; whoever else is at it does the same. */
-export async function mendStore(path: string, memory: StoreMemory): Promise<void> {
+export async function repairStore(path: string, memory: StoreMemory): Promise<void> {
   const lockPath = lockPathOf(path);
   let lock: FileLock | null = null;
   try {

@@ -3,8 +3,8 @@ import { findSocket } from "../docker/observe.ts";
 import { identityOf } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import { explain, lockPathOf, versionOf } from "../store/file.ts";
-import { Bell, listenDelayMs } from "./schedule.ts";
-import type { Stock, StockOptions } from "./snapshot.ts";
+import { listenDelayMs, Wakeup } from "./schedule.ts";
+import type { HostSnapshot, SnapshotOptions } from "./snapshot.ts";
 
 /**
  * Tells when somebody has written to the store, be it another process, by the lock that writers hold.
@@ -14,7 +14,7 @@ import type { Stock, StockOptions } from "./snapshot.ts";
  * and closing a file anywhere in a process gives back every lock that SQLite has on it there. Another
  * process could then undo a change in the middle of its commit.
  */
-export class StoreWatch {
+export class StoreWatcher {
   readonly #store: string;
   readonly #lock: string;
   readonly #onChange: () => void;
@@ -122,11 +122,11 @@ function createIfAbsent(path: string): void {
 /** A stream that has lived so long was a good one: the backoff starts anew, in milliseconds. */
 const goodAfterMs = 60_000;
 /** So many beats in a row without a stream, while the engine answers, are worth a line. */
-const missedBeats = 3;
+const missedHeartbeats = 3;
 
 /** Which engine to listen to, and who is told. */
-interface EngineWatchOptions
-  extends Pick<StockOptions, "sockets" | "networkPrefixes" | "containerPrefixes"> {
+interface EngineEventListenerOptions
+  extends Pick<SnapshotOptions, "sockets" | "networkPrefixes" | "containerPrefixes"> {
   readonly log: Log;
   /** What is ours may have changed: after an event, and whenever a stream begins or ends. */
   readonly onChange: () => void;
@@ -135,16 +135,16 @@ interface EngineWatchOptions
 }
 
 /** Listens to the engine for as long as there is one, and tries again when there is none. */
-class EngineWatch {
-  readonly #options: EngineWatchOptions;
-  readonly #retry = new Bell();
+class EngineEventListener {
+  readonly #options: EngineEventListenerOptions;
+  readonly #retry = new Wakeup();
   #stream: { readonly place: string; readonly limit: AbortController; isOpen: boolean } | null =
     null;
   #failures = 0;
   #missed = 0;
   #problem = "";
 
-  constructor(options: EngineWatchOptions) {
+  constructor(options: EngineEventListenerOptions) {
     this.#options = options;
   }
 
@@ -161,7 +161,7 @@ class EngineWatch {
   }
 
   /** Takes note of what a beat has seen: whether the engine answers, and where it is. */
-  note({ socket, engine }: Stock): void {
+  note({ socket, engine }: HostSnapshot): void {
     const stream = this.#stream;
     if (!engine || socket === null) {
       // It may hang. Of a new connection it is heard as soon as it goes on.
@@ -172,12 +172,12 @@ class EngineWatch {
     if (stream && stream.place !== placeOf(socket)) {
       stream.limit.abort(new Error("the engine is another one now"));
     } else if (stream?.isOpen) {
-      if (this.#missed >= missedBeats) log("info", "Docker tells of changes again");
+      if (this.#missed >= missedHeartbeats) log("info", "Docker tells of changes again");
       this.#missed = 0;
     }
     if (stream) return;
-    this.#retry.ring();
-    if (++this.#missed === missedBeats) {
+    this.#retry.requestSend();
+    if (++this.#missed === missedHeartbeats) {
       const consequence = "changes are told at the interval";
       log("warn", `${this.#problem}; ${consequence}`, { subject: "events" });
     }
@@ -219,19 +219,19 @@ function placeOf(socket: string): string {
 /** What makes the loop look between two beats; a face of its own, as a check has no use for it. */
 
 /** What to watch, and who is told. */
-interface HostWatchOptions extends EngineWatchOptions {
+interface HostWatcherOptions extends EngineEventListenerOptions {
   /** The SQLite file of the store. */
   readonly storePath: string;
 }
 
 /** Tells when the host may have changed: by the engine's events, and by the store's file. */
-export class HostWatch {
-  readonly #engine: EngineWatch;
-  readonly #store: StoreWatch;
+export class HostWatcher {
+  readonly #engine: EngineEventListener;
+  readonly #store: StoreWatcher;
 
-  constructor(options: HostWatchOptions) {
-    this.#engine = new EngineWatch(options);
-    this.#store = new StoreWatch(options.storePath, options);
+  constructor(options: HostWatcherOptions) {
+    this.#engine = new EngineEventListener(options);
+    this.#store = new StoreWatcher(options.storePath, options);
   }
 
   /** Watches until `signal` is aborted. Never throws. */
@@ -242,8 +242,8 @@ export class HostWatch {
   }
 
   /** Takes note of what a beat has seen. */
-  note(stock: Stock): void {
-    this.#engine.note(stock);
+  note(snapshot: HostSnapshot): void {
+    this.#engine.note(snapshot);
     this.#store.renew();
   }
 }

@@ -16,14 +16,14 @@ import { container, network } from "../tests/support/engine/state.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement } from "../tests/support/requirements.ts";
 import { asWriter } from "../tests/support/store.ts";
-import { StoreWatch } from "./watcher.ts";
+import { StoreWatcher } from "./watcher.ts";
 
 /** A watched store in a folder of its own, and how often a change of it was told. */
 class Watched implements Disposable {
   readonly folder = new TemporaryFolder();
   readonly path = `${this.folder.path}/state/topology.db`;
   readonly lines: string[] = [];
-  readonly watch = new StoreWatch(this.path, {
+  readonly watch = new StoreWatcher(this.path, {
     log: createLog((line) => this.lines.push(line)),
     onChange: () => this.told++,
   });
@@ -134,11 +134,11 @@ Deno.test("the loop tells at once what another process wrote to the store", asyn
   await using setup = await AgentSetup.create();
   setup.changeStore((store) => store.put(topologyId, versionHash, document));
   await using loop = new WatchedLoop(setup);
-  await until(() => loop.beats.length > 0);
+  await until(() => loop.heartbeats.length > 0);
   // What the loop looks for by itself, after the hints of its start, is over by then.
   await settle(7_000);
   await asWriter(setup.storePath, (store) => store.recordError(topologyId, "an image is missing"));
-  await until(() => loop.beats.at(-1)!.body.topology?.last_error === "an image is missing");
+  await until(() => loop.heartbeats.at(-1)!.body.topology?.last_error === "an image is missing");
 });
 
 const obstacles: [what: string, make: (path: string) => unknown][] = [
@@ -154,7 +154,7 @@ for (const [what, make] of obstacles) {
     Deno.writeTextFileSync(store, "");
     make(lock);
     const [lines, told]: [string[], string[]] = [[], []];
-    const watch = new StoreWatch(store, {
+    const watch = new StoreWatcher(store, {
       log: (level, message) => lines.push(`${level} ${message}`),
       onChange: () => told.push("changed"),
     });
@@ -203,9 +203,9 @@ Deno.test({
     const lock = `${folder.path}/apply.lock`;
     Deno.writeTextFileSync(lock, "", { mode: 0o000 });
     const script = `
-      import { StoreWatch } from "${import.meta.resolve("./watcher.ts")}";
+      import { StoreWatcher } from "${import.meta.resolve("./watcher.ts")}";
       const log = (_level, message) => console.log(message);
-      new StoreWatch(Deno.args[0], { log, onChange() {} }).renew();
+      new StoreWatcher(Deno.args[0], { log, onChange() {} }).renew();
       Deno.exit();
     `;
     const { stdout, stderr } = run(
@@ -230,12 +230,12 @@ Deno.test({
     root.check();
     using folder = new TemporaryFolder();
     Deno.chownSync(folder.path, 65_534, 65_534);
-    const watch = new StoreWatch(`${folder.path}/topology.db`, { log() {}, onChange() {} });
+    const watch = new StoreWatcher(`${folder.path}/topology.db`, { log() {}, onChange() {} });
     watch.renew();
     watch.close();
     assert.deepEqual([...Deno.readDirSync(folder.path)], []);
     Deno.chownSync(folder.path, 0, 0);
-    const own = new StoreWatch(`${folder.path}/topology.db`, { log() {}, onChange() {} });
+    const own = new StoreWatcher(`${folder.path}/topology.db`, { log() {}, onChange() {} });
     own.renew();
     own.close();
     assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["apply.lock"]);
@@ -255,7 +255,7 @@ async function watch(
 
 /** Waits until the first beat has gone, and the engine is listened to. */
 async function isListening({ engine }: AgentSetup, loop: WatchedLoop): Promise<void> {
-  await until(() => loop.beats.length > 0 && engine.events.count === 1);
+  await until(() => loop.heartbeats.length > 0 && engine.events.count === 1);
 }
 
 /** Lets all looks pass that follow the last hint. */
@@ -291,8 +291,8 @@ Deno.test("the loop tells at once of each change of ours, and of nothing else", 
       await until(() => JSON.stringify(loop.told) === JSON.stringify(told));
     }
     engine.networks = [network({ name: "decnet_t_1_lan" })];
-    await until(() => JSON.stringify(loop.beats.at(-1)!.body).includes("decnet_t_1_lan"));
-    const beats = master.beatCount;
+    await until(() => JSON.stringify(loop.heartbeats.at(-1)!.body).includes("decnet_t_1_lan"));
+    const heartbeats = master.heartbeatCount;
     await quiet(loop);
     const works = loop.works;
     for (let times = 0; times < 100; times++) {
@@ -300,7 +300,7 @@ Deno.test("the loop tells at once of each change of ours, and of nothing else", 
       engine.containers = engine.containers.slice(0, -1);
     }
     await settleEngineWatch();
-    assert.deepEqual([loop.works, master.beatCount], [works, beats]);
+    assert.deepEqual([loop.works, master.heartbeatCount], [works, heartbeats]);
     assert.deepEqual(loop.lines, []);
   }));
 
@@ -309,12 +309,12 @@ Deno.test("the loop tells that a container was cut off its network", async () =>
   setup.apply();
   await using loop = new WatchedLoop(setup);
   await isListening(setup, loop);
-  const before = loop.beats.length;
+  const before = loop.heartbeats.length;
   setup.engine.containers = setup.engine.containers.map((it) => {
     return it.Names[0]!.endsWith("decky-001") ? { ...it, NetworkSettings: { Networks: {} } } : it;
   });
-  await until(() => loop.beats.length > before);
-  assert.match(JSON.stringify(loop.beats.at(-1)!.body.topology!.drift), /"changed":\[\{/);
+  await until(() => loop.heartbeats.length > before);
+  assert.match(JSON.stringify(loop.heartbeats.at(-1)!.body.topology!.drift), /"changed":\[\{/);
 });
 
 Deno.test("the loop tells what has changed while nobody listened, as soon as it listens again", () =>
@@ -405,7 +405,7 @@ Deno.test("the loop waits for a head that comes with the first event only", asyn
   await using setup = await AgentSetup.create();
   setup.engine.events.isHeadLate = true;
   await using loop = new WatchedLoop(setup);
-  await until(() => loop.beats.length > 0 && setup.engine.events.count === 1);
+  await until(() => loop.heartbeats.length > 0 && setup.engine.events.count === 1);
   await settleEngineWatch();
   setup.engine.containers = [ours];
   await until(() => loop.told!.includes("decnet-web"));
@@ -431,7 +431,7 @@ Deno.test("the loop says once that its engine tells no events, and once that it 
   await using setup = await AgentSetup.create();
   setup.engine.fault = { kind: "status", status: 403, message: "not here", path: "/events" };
   await using loop = new WatchedLoop(setup, { intervalMs: 200 });
-  await until(() => loop.beats.length >= 15);
+  await until(() => loop.heartbeats.length >= 15);
   const socket = setup.engine.socketPath;
   const refused = `level=warn msg="Cannot listen to Docker at ${socket}: ` +
     'GET /events was answered with 403 (not here); changes are told at the interval" subject=events';

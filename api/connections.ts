@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 
 /** How much a client may take, and for how long. */
-export interface Bounds {
+export interface Limits {
   /** TCP connections at once. */
   readonly maximumConnections: number;
   /** Bytes of a request's line and headers. */
@@ -22,7 +22,7 @@ export interface Bounds {
 }
 
 /** The bounds that hold unless a test sets others. There is none for how long an answer takes. */
-export const defaultBounds: Bounds = {
+export const defaultLimits: Limits = {
   maximumConnections: 16,
   maximumHeaderBytes: 16 * 1024,
   maximumBodyBytes: 8 * 2 ** 20,
@@ -52,7 +52,7 @@ interface Peer {
  * offers no way to turn that off. So a resumed session counts for as much as its certificate did in a
  * full handshake under today's ca.crt.
  */
-export class Peers {
+export class ClientVerifier {
   readonly #allowedNames: ReadonlySet<string>;
   /** PEM without line breaks. */
   #authority = "";
@@ -216,8 +216,8 @@ export class Connections {
   #makeRoom(newcomer: string): boolean {
     if (this.#open.size < this.#maximum) return true;
     const all = [...this.#open];
-    const strangers = all.filter(([, { isAllowed }]) => !isAllowed);
-    const [key, victim] = oldestOfMost(strangers, newcomer) ??
+    const unmanaged = all.filter(([, { isAllowed }]) => !isAllowed);
+    const [key, victim] = oldestOfMost(unmanaged, newcomer) ??
       all.find(([, { isIdle }]) => isIdle) ?? [];
     if (key === undefined || !victim) return false;
     this.#remove(key, victim);

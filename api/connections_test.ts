@@ -18,7 +18,7 @@ const get = `GET /health ${head}\r\n`;
 const ok = '{"status":"ok"}';
 
 Deno.test("the API gives up a client that does not finish its handshake", async () => {
-  await using api = await ApiSetup.start({ bounds: { handshakeTimeoutMs: 100 } });
+  await using api = await ApiSetup.start({ limits: { handshakeTimeoutMs: 100 } });
   using silent = await Tcp.open(api.port);
   await silent.closed;
 });
@@ -158,14 +158,14 @@ Deno.test("the API lets nobody in whose certificate is not signed by ca.crt and 
     });
     return { ...master, certificate: certificatePem, key: keyPem };
   };
-  const strangers = {
+  const unmanaged = {
     "no certificate": { authority: authority.certificatePem },
     "one of a rogue authority": rogue,
     "an expired one": await issue(-7_200_000, -60_000, "client"),
     "one that is not valid yet": await issue(3_600_000, 7_200_000, "client"),
     "one for servers only": await issue(-60_000, 60_000, "server"),
   };
-  for (const [name, stranger] of Object.entries(strangers)) {
+  for (const [name, stranger] of Object.entries(unmanaged)) {
     using client = await api.talk(stranger);
     client.say(getApiPeers);
     assert.equal(await client.end(), "", name);

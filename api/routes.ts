@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { Refusal, type RefusalKind } from "../apply/validated_document.ts";
+import { ApplyError, type ApplyErrorCode } from "../apply/validated_document.ts";
 import type { Log } from "../host/log.ts";
 import { type Json, NumberToken, parseJson } from "../topology/json.ts";
-import type { Bounds, Connection } from "./connections.ts";
+import type { Connection, Limits } from "./connections.ts";
 
 /** Lets those who want to change the host do so one after the other, in the order they came. */
-export class Turns {
+export class SerialQueue {
   #last: Promise<void> = Promise.resolve();
 
   /**
@@ -59,7 +59,7 @@ export class ClientGone extends Error {
 
 /** How a body is read. */
 interface BodyOptions {
-  readonly bounds: Bounds;
+  readonly limits: Limits;
   /** Aborted when the connection is gone. */
   readonly gone: AbortSignal;
 }
@@ -98,7 +98,7 @@ function textOf(value: Json | undefined, name: string): string {
 
 async function readBytes(
   request: IncomingMessage,
-  { bounds: { maximumBodyBytes, bodyTimeoutMs }, gone }: BodyOptions,
+  { limits: { maximumBodyBytes, bodyTimeoutMs }, gone }: BodyOptions,
 ): Promise<Uint8Array> {
   const tooLarge = new HttpError(413, `the body is larger than ${maximumBodyBytes} bytes`);
   if (Number(request.headers["content-length"] ?? 0) > maximumBodyBytes) throw tooLarge;
@@ -132,7 +132,7 @@ async function readBytes(
 /** How much of a failure the master is told, in characters. */
 const maximumFailureLength = 500;
 
-const statuses: Readonly<Record<RefusalKind, number>> = {
+const statuses: Readonly<Record<ApplyErrorCode, number>> = {
   malformed: 422,
   invalid: 400,
   conflict: 409,
@@ -166,8 +166,8 @@ function answerFor(error: unknown): Answer | null {
     const { status, message, headers } = error;
     return { status, body: { detail: message }, headers };
   }
-  if (!(error instanceof Refusal)) return null;
-  const status = statuses[error.kind];
+  if (!(error instanceof ApplyError)) return null;
+  const status = statuses[error.code];
   const detail = status === 500
     ? error.message.slice(0, maximumFailureLength).toWellFormed()
     : error.message;
@@ -287,8 +287,8 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
 /** What requests are answered with. */
 export interface HandlerOptions {
   readonly service: ApiService;
-  readonly turns: Turns;
-  readonly bounds: Bounds;
+  readonly turns: SerialQueue;
+  readonly limits: Limits;
   readonly log: Log;
 }
 
@@ -297,7 +297,7 @@ export async function handle(
   request: IncomingMessage,
   response: ServerResponse,
   connection: Connection,
-  { service, turns, bounds, log }: HandlerOptions,
+  { service, turns, limits, log }: HandlerOptions,
 ): Promise<void> {
   // Without a listener, a client that goes away in the middle would end the process.
   request.on("error", () => {});
@@ -311,7 +311,7 @@ export async function handle(
     // What waits for its turn takes no more memory than what the system keeps for it.
     endTurn = await turns.take(connection.gone);
     if (expectation !== undefined) response.writeContinue();
-    const body = await readObject(request, { bounds, gone: connection.gone });
+    const body = await readObject(request, { limits, gone: connection.gone });
     // That a client has left is known only when all that it had sent is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
     if (connection.gone.aborted) throw new ClientGone();
@@ -331,7 +331,7 @@ export async function handle(
     }
     answer = known ?? { status: 500, body: { detail: "internal error" } };
     // Whoever waits to be told to go on sends nothing, and whoever was too slow has had its time.
-    if (expectation === undefined && answer.status !== 408) drainMs = bounds.bodyTimeoutMs;
+    if (expectation === undefined && answer.status !== 408) drainMs = limits.bodyTimeoutMs;
   } finally {
     endTurn();
   }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { ClientGone, Turns } from "./routes.ts";
+import { ClientGone, SerialQueue } from "./routes.ts";
 
 const { signal: here } = new AbortController();
 
 Deno.test("Turns.take() serves in the order they came, one at a time", async () => {
-  const turns = new Turns();
+  const turns = new SerialQueue();
   const served: number[] = [];
   let running = 0;
   await Promise.all([1, 2, 3, 4].map(async (number) => {
@@ -19,7 +19,7 @@ Deno.test("Turns.take() serves in the order they came, one at a time", async () 
 });
 
 Deno.test("Turns.take() drops who has gone, and serves who came after", async () => {
-  const turns = new Turns();
+  const turns = new SerialQueue();
   const end = await turns.take(here);
   const leaving = new AbortController();
   const dropped = turns.take(leaving.signal);

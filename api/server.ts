@@ -4,9 +4,16 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
-import { type Bounds, Connections, defaultBounds, Peers } from "./connections.ts";
-import { type ApiService, handle, type HandlerOptions, refuseMalformed, Turns } from "./routes.ts";
+import { ClientVerifier, Connections, defaultLimits, type Limits } from "./connections.ts";
 import {
+  type ApiService,
+  handle,
+  type HandlerOptions,
+  refuseMalformed,
+  SerialQueue,
+} from "./routes.ts";
+import {
+  CertificateReloader,
   checkServer,
   contextOf,
   type CreateServer,
@@ -14,7 +21,6 @@ import {
   type Identity,
   listen,
   type LoadedIdentity,
-  Renewal,
 } from "./tls.ts";
 
 /** How often to look, in milliseconds. */
@@ -62,7 +68,7 @@ export interface ApiOptions {
   readonly log: Log;
   /** How often to look for new certificates, in milliseconds. */
   readonly lookIntervalMs?: number;
-  readonly bounds?: Partial<Bounds>;
+  readonly limits?: Partial<Limits>;
   /** Makes the servers; by default that of `node:https`. */
   readonly createServer?: CreateServer;
 }
@@ -71,23 +77,23 @@ export interface ApiOptions {
 export class ApiServer {
   readonly #handlerOptions: HandlerOptions;
   readonly #connections: Connections;
-  readonly #peers: Peers;
-  readonly #renewal: Renewal;
+  readonly #peers: ClientVerifier;
+  readonly #renewal: CertificateReloader;
   readonly #server: Https.Server;
   readonly #descriptors = new DescriptorWatch();
 
   private constructor(
     service: ApiService,
-    { log, allowedNames, certificates, bounds: changedBounds, createServer }: ApiOptions,
+    { log, allowedNames, certificates, limits: changedBounds, createServer }: ApiOptions,
     { https, tls }: { readonly https: typeof Https; readonly tls: typeof Tls },
   ) {
-    const bounds = { ...defaultBounds, ...changedBounds };
-    const newServer = () => createTlsServer(createServer ?? https.createServer, bounds);
-    this.#handlerOptions = { service, turns: new Turns(), bounds, log };
-    this.#connections = new Connections(bounds.maximumConnections);
-    this.#peers = new Peers(allowedNames);
+    const limits = { ...defaultLimits, ...changedBounds };
+    const newServer = () => createTlsServer(createServer ?? https.createServer, limits);
+    this.#handlerOptions = { service, turns: new SerialQueue(), limits, log };
+    this.#connections = new Connections(limits.maximumConnections);
+    this.#peers = new ClientVerifier(allowedNames);
     this.#server = newServer();
-    this.#renewal = new Renewal({
+    this.#renewal = new CertificateReloader({
       load: certificates,
       check: (identity) => checkServer(newServer(), identity, tls),
       use: (identity) => this.#use(identity),
@@ -118,13 +124,13 @@ export class ApiServer {
   }
 
   /** Resolves when it may be deaf, and another one is to take its place: see `DescriptorWatch`. */
-  get deaf(): Promise<void> {
+  get needsRestart(): Promise<void> {
     return this.#descriptors.exhausted;
   }
 
   /** Accepts nothing more, and closes every connection, those that are owed an answer a bit later. */
   async stop(): Promise<void> {
-    const { stopTimeoutMs } = this.#handlerOptions.bounds;
+    const { stopTimeoutMs } = this.#handlerOptions.limits;
     this.#descriptors.stop();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#connections.retire();

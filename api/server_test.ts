@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:https";
 import { connect } from "node:tls";
-import { Refusal, type RefusalKind } from "../apply/validated_document.ts";
+import { ApplyError, type ApplyErrorCode } from "../apply/validated_document.ts";
 import { agentIdentity, ApiSetup, call, master, worker } from "../tests/support/api_setup.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
-import { defaultBounds } from "./connections.ts";
+import { defaultLimits } from "./connections.ts";
 
 const applied = { status: "applied", version_hash: "cafe" };
 const apply = { hydrated: { lans: [] }, version_hash: "cafe" };
@@ -101,7 +101,7 @@ Deno.test("the API answers 422 to a body of another shape, and asks for nothing"
 
 Deno.test("the API turns a refusal into its status and tells why", async () => {
   await using api = await ApiSetup.start();
-  const kinds: [RefusalKind, status: number][] = [
+  const kinds: [ApplyErrorCode, status: number][] = [
     ["malformed", 422],
     ["invalid", 400],
     ["conflict", 409],
@@ -109,13 +109,14 @@ Deno.test("the API turns a refusal into its status and tells why", async () => {
     ["failed", 500],
   ];
   for (const [kind, status] of kinds) {
-    api.service.onCall = () => Promise.reject(new Refusal(kind, `it is ${kind}`));
+    api.service.onCall = () => Promise.reject(new ApplyError(kind, `it is ${kind}`));
     for (const [path, body] of [["apply", apply], ["teardown", { topology_id: "t" }]] as const) {
       const reply = await api.post(`/topology/${path}`, body);
       assert.deepEqual([reply.status, reply.body], [status, { detail: `it is ${kind}` }]);
     }
   }
-  api.service.onCall = () => Promise.reject(new Refusal("failed", "x".repeat(499) + "\u{1f600}"));
+  api.service.onCall = () =>
+    Promise.reject(new ApplyError("failed", "x".repeat(499) + "\u{1f600}"));
   const { detail } = (await api.post("/topology/apply", apply)).body as { detail: string };
   assert.equal(detail, "x".repeat(499) + "\ufffd");
 });
@@ -170,7 +171,7 @@ const cases: [name: string, text: string][] = [
 for (const [name, text] of cases) {
   Deno.test(`the API keeps nobody waiting for a call that ${name}`, async () => {
     // Whoever has to wait for the bound on a body waits for longer than any test may take.
-    await using api = await ApiSetup.start({ bounds: { bodyTimeoutMs: 3_600_000 } });
+    await using api = await ApiSetup.start({ limits: { bodyTimeoutMs: 3_600_000 } });
     await sayAndLeave(api.port, text);
     const { status } = await api.post("/topology/teardown", { topology_id: "A" });
     assert.equal(status, 200);
@@ -179,7 +180,7 @@ for (const [name, text] of cases) {
 }
 
 Deno.test("the API closes a connection when it has told that it will, and the call was whole", async () => {
-  await using api = await ApiSetup.start({ bounds: { idleTimeoutMs: 3_600_000 } });
+  await using api = await ApiSetup.start({ limits: { idleTimeoutMs: 3_600_000 } });
   const length = `Content-Length: 2\r\n\r\n{}`;
   for (const path of ["/health", "/nothing"]) {
     for (const body of [length, "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]) {
@@ -217,7 +218,7 @@ const ok = '{"status":"ok"}';
 const nineMiB = new Uint8Array(9 * 2 ** 20);
 
 Deno.test("the API's bounds are those of the contract", () => {
-  const { maximumConnections, maximumBodyBytes, headerTimeoutMs, bodyTimeoutMs } = defaultBounds;
+  const { maximumConnections, maximumBodyBytes, headerTimeoutMs, bodyTimeoutMs } = defaultLimits;
   assert.deepEqual(
     [maximumConnections, maximumBodyBytes, headerTimeoutMs, bodyTimeoutMs],
     [16, 8_388_608, 5_000, 60_000],
@@ -246,7 +247,7 @@ Deno.test("the API answers 413 before it has read a byte, when it is told the le
 });
 
 Deno.test("the API answers 408 to a body that does not come in time", async () => {
-  await using api = await ApiSetup.start({ bounds: { bodyTimeoutMs: 100 } });
+  await using api = await ApiSetup.start({ limits: { bodyTimeoutMs: 100 } });
   using client = await api.talk();
   client.say(`POST /topology/apply ${head}Content-Length: 100\r\n\r\n{"hydrated"`);
   assert.match(await client.end(), /^HTTP\/1\.1 408 [^]*"the body did not come within 0\.1 s"/);
@@ -255,7 +256,7 @@ Deno.test("the API answers 408 to a body that does not come in time", async () =
 
 Deno.test("the API gives a body more time than the headers", async () => {
   const headerTimeoutMs = 400;
-  await using api = await ApiSetup.start({ bounds: { headerTimeoutMs } });
+  await using api = await ApiSetup.start({ limits: { headerTimeoutMs } });
   using client = await api.talk();
   const startedAt = performance.now();
   client.say(`POST /topology/teardown ${head}Content-Length: 19\r\n\r\n{"topology_id"`);
@@ -265,7 +266,7 @@ Deno.test("the API gives a body more time than the headers", async () => {
 });
 
 Deno.test("the API gives up a client that does not finish its headers", async () => {
-  await using api = await ApiSetup.start({ bounds: { headerTimeoutMs: 400 } });
+  await using api = await ApiSetup.start({ limits: { headerTimeoutMs: 400 } });
   const stranger = async () => {
     using client = await api.talk(worker);
     assert.equal(await client.end(), "");
@@ -289,20 +290,20 @@ Deno.test("the API gives up a client that does not finish its headers", async ()
 
 Deno.test("the API lets an answer take longer than anything that it waits for", async () => {
   const ms = 400;
-  const bounds = {
+  const limits = {
     handshakeTimeoutMs: ms,
     headerTimeoutMs: ms,
     bodyTimeoutMs: ms,
     idleTimeoutMs: 1,
   };
-  await using api = await ApiSetup.start({ bounds });
+  await using api = await ApiSetup.start({ limits });
   api.service.onCall = () => new Promise((resolve) => setTimeout(resolve, 2 * ms));
   const { status } = await api.post("/topology/teardown", { topology_id: "t" });
   assert.equal(status, 200);
 });
 
 Deno.test("the API closes a connection on which nothing comes for long", async () => {
-  await using api = await ApiSetup.start({ bounds: { idleTimeoutMs: 50 } });
+  await using api = await ApiSetup.start({ limits: { idleTimeoutMs: 50 } });
   using client = await api.talk();
   client.say(get);
   assert.match(await client.end(), /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}$/);
@@ -413,7 +414,7 @@ const getHealth = `GET /health ${headApiStop}\r\n`;
 
 Deno.test("ApiServer.stop() closes what is idle at once, and the port", async () => {
   // That it waits for nothing is seen from its being over at all.
-  const api = await ApiSetup.start({ bounds: { stopTimeoutMs: 2 ** 30 } });
+  const api = await ApiSetup.start({ limits: { stopTimeoutMs: 2 ** 30 } });
   using idle = await api.talk();
   idle.say(getHealth);
   await idle.hear('{"status":"ok"}');
@@ -429,7 +430,7 @@ Deno.test("ApiServer.stop() closes what is idle at once, and the port", async ()
 });
 
 Deno.test("ApiServer.stop() lets an answer that is due be written", async () => {
-  const api = await ApiSetup.start({ bounds: { stopTimeoutMs: 2 ** 30 } });
+  const api = await ApiSetup.start({ limits: { stopTimeoutMs: 2 ** 30 } });
   const asked = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
   api.service.onCall = () => {
@@ -446,7 +447,7 @@ Deno.test("ApiServer.stop() lets an answer that is due be written", async () => 
 });
 
 Deno.test("ApiServer.stop() waits no longer than it may", async () => {
-  const api = await ApiSetup.start({ bounds: { stopTimeoutMs: 50 } });
+  const api = await ApiSetup.start({ limits: { stopTimeoutMs: 50 } });
   const asked = Promise.withResolvers<void>();
   api.service.onCall = () => {
     asked.resolve();

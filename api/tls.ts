@@ -2,7 +2,7 @@ import type * as Https from "node:https";
 import type { AddressInfo } from "node:net";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
-import type { Bounds } from "./connections.ts";
+import type { Limits } from "./connections.ts";
 
 /** Who the agent is, and the only authority that it trusts; all PEM. */
 export interface Identity {
@@ -21,16 +21,16 @@ const backlog = 64;
 export type CreateServer = (options: Https.ServerOptions) => Https.Server;
 
 /** A server that lets in nobody without a certificate. It has none itself, and does not listen yet. */
-export function createTlsServer(createServer: CreateServer, bounds: Bounds): Https.Server {
+export function createTlsServer(createServer: CreateServer, limits: Limits): Https.Server {
   return createServer({
     requestCert: true,
     rejectUnauthorized: true,
-    handshakeTimeout: bounds.handshakeTimeoutMs,
-    headersTimeout: bounds.headerTimeoutMs,
+    handshakeTimeout: limits.handshakeTimeoutMs,
+    headersTimeout: limits.headerTimeoutMs,
     // How often the one above is looked at.
-    connectionsCheckingInterval: Math.min(1_000, bounds.headerTimeoutMs / 4),
-    keepAliveTimeout: bounds.idleTimeoutMs,
-    maxHeaderSize: bounds.maximumHeaderBytes,
+    connectionsCheckingInterval: Math.min(1_000, limits.headerTimeoutMs / 4),
+    keepAliveTimeout: limits.idleTimeoutMs,
+    maxHeaderSize: limits.maximumHeaderBytes,
     // The body has a bound of its own, after which the client is told.
     requestTimeout: 0,
     // Otherwise the server answers by itself, and not in JSON.
@@ -147,7 +147,7 @@ export interface LoadedIdentity {
 }
 
 /** How certificates are looked for, tried and taken into use. */
-interface RenewalOptions {
+interface CertificateReloaderOptions {
   readonly load: () => Promise<LoadedIdentity>;
   /** Throws `Error`, fit for an operator, when they are of no use. */
   readonly check: (identity: Identity) => Promise<void>;
@@ -156,15 +156,15 @@ interface RenewalOptions {
 }
 
 /** Takes certificates into use as they come to lie on the disk; those of no use are told once. */
-export class Renewal {
-  readonly #options: RenewalOptions;
+export class CertificateReloader {
+  readonly #options: CertificateReloaderOptions;
   /** The last ones, which may have been of no use. */
   #seen: Identity | null = null;
   #problem: string | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
   #looking: Promise<void> | null = null;
 
-  constructor(options: RenewalOptions) {
+  constructor(options: CertificateReloaderOptions) {
     this.#options = options;
   }
 

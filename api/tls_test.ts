@@ -97,11 +97,11 @@ const never = new AbortController().signal;
 
 Deno.test("Agent.beat() shows a new certificate at the next beat", async () => {
   await withAgent(async (setup, agent) => {
-    await agent.beat(never);
+    await agent.sendHeartbeat(never);
     await setup.writeCertificates("renewed");
-    await agent.beat(never);
-    await agent.beat(never);
-    const names = setup.master.beats.map(({ clientCommonName }) => clientCommonName);
+    await agent.sendHeartbeat(never);
+    await agent.sendHeartbeat(never);
+    const names = setup.master.heartbeats.map(({ clientCommonName }) => clientCommonName);
     assert.deepEqual(names, ["worker-1", "renewed", "renewed"]);
     assert.equal(setup.master.connectionCount, 2);
   });
@@ -109,36 +109,36 @@ Deno.test("Agent.beat() shows a new certificate at the next beat", async () => {
 
 Deno.test("Agent.beat() stays with the old certificate while the new pair is of no use, and says so", async () => {
   await withAgent(async (setup, agent) => {
-    await agent.beat(never);
+    await agent.sendHeartbeat(never);
     const { certificatePem } = await authority.issue({ commonName: "renewed", usage: "client" });
     const problems: (string | null | undefined)[] = [];
     for (const half of [certificatePem.slice(0, 200), certificatePem]) {
       await Deno.writeTextFile(`${setup.path}/worker.crt`, half);
-      const { delivery, certificates } = await agent.beat(never);
+      const { delivery, certificates } = await agent.sendHeartbeat(never);
       assert.equal(delivery.result, "delivered");
       problems.push(certificates?.problem);
     }
     await setup.writeCertificates("renewed");
-    problems.push((await agent.beat(never)).certificates?.problem);
+    problems.push((await agent.sendHeartbeat(never)).certificates?.problem);
     assert.deepEqual(problems, [
       `Cannot use ${setup.path}/worker.crt: not valid PEM; ` +
       "openssl x509 or openssl pkey (-inform DER) can write it",
       `Cannot use ${setup.path}: worker.key does not fit worker.crt; put there what was issued together`,
       null,
     ]);
-    const names = setup.master.beats.map(({ clientCommonName }) => clientCommonName);
+    const names = setup.master.heartbeats.map(({ clientCommonName }) => clientCommonName);
     assert.deepEqual(names, ["worker-1", "worker-1", "worker-1", "renewed"]);
   });
 });
 
 Deno.test("Agent.beat() takes up a new ca.crt, by which the master must then be signed", async () => {
   await withAgent(async (setup, agent) => {
-    await agent.beat(never);
+    await agent.sendHeartbeat(never);
     await Deno.writeTextFile(`${setup.path}/ca.crt`, rogueAuthority.certificatePem);
-    const { delivery } = await agent.beat(never);
+    const { delivery } = await agent.sendHeartbeat(never);
     assert.ok("error" in delivery);
     assert.match(delivery.error ?? "", /not signed by ca\.crt/);
-    assert.equal(setup.master.beatCount, 1);
+    assert.equal(setup.master.heartbeatCount, 1);
   });
 });
 
@@ -160,7 +160,7 @@ Deno.test("Agent.beat() warns from 30 days before a certificate expires", async 
     for (const [days, problem] of cases) {
       const notAfter = new Date(Math.floor((Date.now() + days * dayMs) / 1000) * 1000);
       await setup.writeCertificates("worker-1", notAfter);
-      const { certificates, delivery } = await agent.beat(never);
+      const { certificates, delivery } = await agent.sendHeartbeat(never);
       assert.equal(certificates?.expiresAt, notAfter.getTime());
       const expected = problem(timeOf(notAfter));
       if (expected) assert.match(certificates?.problem ?? "", expected);
@@ -176,7 +176,7 @@ Deno.test("Agent.beat() names ca.crt when that is what expires first", async () 
     const notAfter = new Date(Date.now() + 7 * dayMs);
     const { certificatePem } = await authority.issue({ commonName: "old", notAfter });
     await Deno.writeTextFile(`${setup.path}/ca.crt`, authority.certificatePem + certificatePem);
-    const { certificates, delivery } = await agent.beat(never);
+    const { certificates, delivery } = await agent.sendHeartbeat(never);
     assert.equal(certificates?.problem, `ca.crt expires on ${dateOf(notAfter)}; renew it`);
     assert.equal(delivery.result, "delivered");
   });
@@ -189,7 +189,7 @@ Deno.test("Agent.beat() blames the clock, too, for a certificate that is not val
     const notAfter = new Date(Date.now() + 5 * dayMs);
     const worker = await authority.issue({ commonName: "early", notBefore, notAfter });
     await writeAgentDirectory(setup.path, authority, worker);
-    const { certificates, checkedAt } = await agent.beat(never);
+    const { certificates, checkedAt } = await agent.sendHeartbeat(never);
     assert.equal(
       certificates?.problem,
       `worker.crt is not valid before ${timeOf(notBefore)} (then until ${timeOf(notAfter)}), and ` +

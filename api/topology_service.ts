@@ -1,8 +1,8 @@
 import type { Agent } from "../agent/heartbeat.ts";
-import type { Bell } from "../agent/schedule.ts";
-import type { Applier, Outcome } from "../apply/applier.ts";
+import type { Wakeup } from "../agent/schedule.ts";
+import type { Applier, ApplyResult } from "../apply/applier.ts";
 import type { RunOptions } from "../apply/executor.ts";
-import { examine, Refusal } from "../apply/validated_document.ts";
+import { ApplyError, examine } from "../apply/validated_document.ts";
 import type { Log } from "../host/log.ts";
 import type { Json } from "../topology/json.ts";
 import type { ImageNames } from "../topology/plan.ts";
@@ -14,7 +14,7 @@ interface TopologyServiceOptions {
   readonly applier: Applier;
   readonly images: ImageNames;
   /** Rung when there is something to tell the master. */
-  readonly bell: Bell;
+  readonly wakeup: Wakeup;
   readonly log: Log;
   /** Stops an apply that is under way. */
   readonly signal: AbortSignal;
@@ -42,8 +42,8 @@ export class TopologyService implements ApiService {
   ): Promise<void> {
     const { applier, images } = this.#options;
     return this.#track("applied", async () => {
-      const candidate = await examine(hydrated, { expectedHash: versionHash, images });
-      return await applier.apply(candidate, this.#run(gone));
+      const validated = await examine(hydrated, { expectedHash: versionHash, images });
+      return await applier.apply(validated, this.#run(gone));
     });
   }
 
@@ -66,28 +66,28 @@ export class TopologyService implements ApiService {
     return { signal: this.#options.signal, gone, onWait: () => {} };
   }
 
-  #track(done: string, work: () => Promise<Outcome>): Promise<void> {
+  #track(done: string, work: () => Promise<ApplyResult>): Promise<void> {
     const told = this.#tell(done, work).finally(() => {
       this.#work.delete(told);
       // What others have changed meanwhile was passed over.
-      this.#options.bell.hint();
+      this.#options.wakeup.requestCheck();
     });
     this.#work.add(told);
     return told;
   }
 
   /** Logs what came of it, once, and calls for a beat where that says something new. */
-  async #tell(done: string, work: () => Promise<Outcome>): Promise<void> {
-    const { bell, log } = this.#options;
+  async #tell(done: string, work: () => Promise<ApplyResult>): Promise<void> {
+    const { wakeup, log } = this.#options;
     try {
-      const { topologyId, changes, isNews } = await work();
+      const { topologyId, changes, changed } = await work();
       if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
       this.#refusals = 0;
-      if (isNews) bell.ring();
+      if (changed) wakeup.requestSend();
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof ApplyError)) throw error;
       // What failed is recorded, and so is logged with the next beat.
-      if (error.kind === "failed") bell.ring();
+      if (error.code === "failed") wakeup.requestSend();
       else {
         const refusals = ++this.#refusals;
         const isPowerOfTwo = (refusals & (refusals - 1)) === 0;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Bell } from "../agent/schedule.ts";
+import { Wakeup } from "../agent/schedule.ts";
 import { Applier } from "../apply/applier.ts";
 import { withAgent } from "../tests/support/agent_setup.ts";
 import { defaultImages } from "../topology/plan.ts";
@@ -9,7 +9,7 @@ const never = new AbortController().signal;
 
 Deno.test("TopologyService hints at changes when it is no longer busy, also after a refusal", () =>
   withAgent(async (setup, agent) => {
-    const bell = new Bell();
+    const wakeup = new Wakeup();
     const shared = { images: defaultImages, signal: never, log: () => {} };
     const applier = new Applier({
       ...shared,
@@ -17,9 +17,9 @@ Deno.test("TopologyService hints at changes when it is no longer busy, also afte
       sockets: [setup.engine.socketPath],
       supersede: false,
     });
-    const service = new TopologyService({ ...shared, agent, applier, bell });
+    const service = new TopologyService({ ...shared, agent, applier, wakeup });
     const applied = service.apply({ topology: "nonsense" }, "0".repeat(64), never);
-    assert.deepEqual([service.isBusy, bell.takeHint()], [true, false]);
+    assert.deepEqual([service.isBusy, wakeup.takeHint()], [true, false]);
     await assert.rejects(applied);
-    assert.deepEqual([service.isBusy, bell.take(), bell.takeHint()], [false, false, true]);
+    assert.deepEqual([service.isBusy, wakeup.take(), wakeup.takeHint()], [false, false, true]);
   }));

@@ -8,12 +8,19 @@ import { addressesOutside, type Changes, findChanges, findRemovals } from "../to
 import { isImageReference } from "../topology/document.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
-import { alone, failure, otherThan, patiently, record, storeFailure } from "./apply_lock.ts";
-import { converge, type RunOptions, withEngine } from "./executor.ts";
-import { type Candidate, Refusal } from "./validated_document.ts";
+import {
+  failure,
+  otherThan,
+  record,
+  retryWhileLocked,
+  storeFailure,
+  withApplyLock,
+} from "./apply_lock.ts";
+import { reconcile, type RunOptions, withEngine } from "./executor.ts";
+import { ApplyError, type ValidatedDocument } from "./validated_document.ts";
 
 /** What an apply would have to do. */
-interface Prospect {
+interface ChangeSet {
   /** What goes first, when another topology is superseded. */
   readonly removals: Changes;
   readonly changes: Changes;
@@ -24,11 +31,11 @@ interface Prospect {
 const nothing: Changes = { networks: [], containers: [], obstacles: [] };
 
 /** Looks what it takes to apply a plan, in place of the topology `other` where there is one. */
-async function lookAhead(
+async function computeChangeSet(
   engine: Engine,
   plan: Plan,
   { other, images }: { other: AppliedTopology | null; images: ImageNames },
-): Promise<Prospect> {
+): Promise<ChangeSet> {
   const names = [...new Set(plan.containers.map(({ request }) => request.Image))];
   const [inventory, ids] = await Promise.all([
     engine.list(),
@@ -98,12 +105,12 @@ export interface ApplierOptions {
 }
 
 /** What became of an apply or a teardown. */
-export interface Outcome {
+export interface ApplyResult {
   readonly topologyId: string;
   /** How many networks and containers were created, removed or started. */
   readonly changes: number;
   /** Whether Docker or the store is not as it was before. */
-  readonly isNews: boolean;
+  readonly changed: boolean;
 }
 
 /** How an apply is run. */
@@ -113,7 +120,7 @@ interface ApplyOptions extends RunOptions {
 }
 
 /** What an apply would do. */
-export interface Preview extends Prospect {
+export interface Preview extends ChangeSet {
   /** Why it would be refused, or null. */
   readonly conflict: string | null;
 }
@@ -127,12 +134,12 @@ export class Applier {
   }
 
   /** What an apply would do now; changes nothing. Throws `Refusal`, `failed`. */
-  async preview({ plan }: Candidate, signal: AbortSignal): Promise<Preview> {
+  async preview({ plan }: ValidatedDocument, signal: AbortSignal): Promise<Preview> {
     const { sockets, storePath, supersede, images } = this.#options;
     const other = otherThan(plan.topologyId, readStore(storePath));
     try {
       return await withEngine(sockets, signal, async (engine) => ({
-        ...await lookAhead(engine, plan, { other, images }),
+        ...await computeChangeSet(engine, plan, { other, images }),
         conflict: other && !supersede ? conflict(other, plan.topologyId).message : null,
       }));
     } catch (cause) {
@@ -144,10 +151,13 @@ export class Applier {
    * Makes Docker as planned and stores the document. Throws `Refusal`: `conflict` when another
    * topology is stored, `busy`, or `failed`, which is recorded in the store.
    */
-  async apply({ plan, text, versionHash }: Candidate, options: ApplyOptions): Promise<Outcome> {
+  async apply(
+    { plan, text, versionHash }: ValidatedDocument,
+    options: ApplyOptions,
+  ): Promise<ApplyResult> {
     const { topologyId } = plan;
     const { supersede, images } = this.#options;
-    return await this.#alone(
+    return await this.#withApplyLock(
       "apply",
       topologyId,
       options,
@@ -155,7 +165,7 @@ export class Applier {
         const { signal } = options;
         const before = store.current();
         if (options.stored !== undefined && options.stored !== before?.document) {
-          throw new Refusal(
+          throw new ApplyError(
             "busy",
             "somebody else applied another document, or none is stored any more",
           );
@@ -163,15 +173,15 @@ export class Applier {
         const other = otherThan(topologyId, before);
         if (other && !supersede) throw conflict(other, topologyId);
         // Docker must not run what cannot be remembered.
-        await patiently(() => store.prepare(), signal);
+        await retryWhileLocked(() => store.prepare(), signal);
         let isOtherTouched = false;
         try {
-          const changes = await converge(
+          const changes = await reconcile(
             this.#options.sockets,
             options,
             async (engine, carryOut) => {
               const other = otherThan(topologyId, store.current());
-              const { removals, changes, imageIds } = await lookAhead(engine, plan, {
+              const { removals, changes, imageIds } = await computeChangeSet(engine, plan, {
                 other,
                 images,
               });
@@ -179,21 +189,21 @@ export class Applier {
               if (other) {
                 isOtherTouched = true;
                 await carryOut(removals, imageIds);
-                await patiently(() => store.clear(other.topologyId), signal);
+                await retryWhileLocked(() => store.clear(other.topologyId), signal);
               }
               if (isSomething(changes)) {
                 // By this a crash is known, and what it left is torn down before anything else comes.
-                await patiently(() => {
+                await retryWhileLocked(() => {
                   if (store.current() === null) store.recordError(topologyId, underWay, text);
                 }, signal);
               }
               await carryOut(changes, imageIds);
             },
           );
-          await patiently(() => store.put(topologyId, versionHash, text), signal);
+          await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
           const isSame = before?.topologyId === topologyId && before.versionHash === versionHash &&
             before.lastError === null;
-          return { topologyId, changes, isNews: changes > 0 || !isSame };
+          return { topologyId, changes, changed: changes > 0 || !isSame };
         } catch (error) {
           // What was not touched is as well as before.
           if (other && !isOtherTouched) throw failure(error);
@@ -207,14 +217,14 @@ export class Applier {
    * Removes everything of a topology from Docker, and its row from the store, in whatever state it
    * is, or when there is nothing. Throws `Refusal`: `malformed`, `busy` or `failed`.
    */
-  async teardown(topologyId: string, options: RunOptions): Promise<Outcome> {
+  async teardown(topologyId: string, options: RunOptions): Promise<ApplyResult> {
     // deno-lint-ignore no-control-regex
     if (!/^[^\x00-\x1f\x7f]{1,1000}$/.test(topologyId)) {
-      throw new Refusal("malformed", "topology_id must be a text of 1 to 1000 characters");
+      throw new ApplyError("malformed", "topology_id must be a text of 1 to 1000 characters");
     }
     const { signal } = options;
     const unknown = { topologyId, versionHash: "", document: "" };
-    return await this.#alone(
+    return await this.#withApplyLock(
       "teardown",
       topologyId,
       options,
@@ -223,14 +233,14 @@ export class Applier {
         const known = applied?.topologyId === topologyId ? applied : null;
         try {
           const { sockets, images } = this.#options;
-          const changes = await converge(sockets, options, async (engine, carryOut) => {
+          const changes = await reconcile(sockets, options, async (engine, carryOut) => {
             const inventory = await engine.list();
             const removals = await removalsOf(known ?? unknown, inventory, images);
             checkObstacles(removals.obstacles);
             await carryOut(removals, new Map());
           });
-          await patiently(() => store.clear(topologyId), signal);
-          return { topologyId, changes, isNews: changes > 0 || known !== null };
+          await retryWhileLocked(() => store.clear(topologyId), signal);
+          return { topologyId, changes, changed: changes > 0 || known !== null };
         } catch (error) {
           // A row for what is not stored would keep every other topology from this host.
           throw known ? await record(store, { topologyId, signal }, error) : failure(error);
@@ -239,15 +249,15 @@ export class Applier {
     );
   }
 
-  #alone(
+  #withApplyLock(
     what: "apply" | "teardown",
     topologyId: string,
     options: RunOptions,
-    work: (store: TopologyRows) => Promise<Outcome>,
-  ): Promise<Outcome> {
+    work: (store: TopologyRows) => Promise<ApplyResult>,
+  ): Promise<ApplyResult> {
     const { storePath, memory } = this.#options;
     const purpose = `${what} ${topologyId.slice(0, toldIdLength)}`;
-    return alone(work, { ...options, storePath, memory, purpose });
+    return withApplyLock(work, { ...options, storePath, memory, purpose });
   }
 }
 
@@ -263,8 +273,8 @@ function readStore(path: string): AppliedTopology | null {
   }
 }
 
-function conflict(other: AppliedTopology, id: string): Refusal {
-  return new Refusal("conflict", new AlreadyApplied(other.topologyId, id).message);
+function conflict(other: AppliedTopology, id: string): ApplyError {
+  return new ApplyError("conflict", new AlreadyApplied(other.topologyId, id).message);
 }
 
 function isSomething({ networks, containers }: Changes): boolean {

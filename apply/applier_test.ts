@@ -3,11 +3,11 @@ import { DatabaseSync } from "node:sqlite";
 import { TopologyStore } from "../store/topology_store.ts";
 import {
   type ApplyHost,
-  candidateOf,
   oneLan,
   refusalOf,
   textOf,
   threeLans,
+  validatedOf,
   withHost,
 } from "../tests/support/apply_host.ts";
 import { container, network } from "../tests/support/engine/state.ts";
@@ -15,7 +15,7 @@ import { runSql } from "../tests/support/store.ts";
 import { readTopology } from "../topology/document.ts";
 import { parseJson } from "../topology/json.ts";
 import { defaultImages, planTopology } from "../topology/plan.ts";
-import type { Candidate } from "./validated_document.ts";
+import type { ValidatedDocument } from "./validated_document.ts";
 
 const id = threeLans.plan.topologyId;
 const prefix = "decnet_t_7c9e6679_";
@@ -31,12 +31,12 @@ Deno.test("Applier.apply() tells each step when it is done", () =>
   withHost(async (host) => {
     const steps: string[] = [];
     let [count, total] = [0, 0];
-    const onStep = (step: { done: number; total: number; text: string }) => {
+    const onProgress = (step: { done: number; total: number; text: string }) => {
       assert.equal(step.done, ++count);
       total = step.total;
       steps.push(step.text.replace(prefix, ""));
     };
-    const { topologyId, changes } = await host.apply(threeLans, { onStep });
+    const { topologyId, changes } = await host.apply(threeLans, { onProgress });
     assert.deepEqual([topologyId, changes, count, total], [id, 12, 12, 12]);
     assert.deepEqual(
       steps.slice(0, 3).sort(),
@@ -143,18 +143,18 @@ Deno.test("Applier.teardown() of a topology that is not stored goes by its label
 Deno.test("Applier.apply() takes the old topology down before it makes the new one", () =>
   withHost(async (host) => {
     // The same subnet and the same names: one has to go before the other can come.
-    const candidate = await candidateOf(
+    const validated = await validatedOf(
       textOf("topology-one-lan.json").replaceAll("4444-555555555555", "4444-666666666666"),
     );
     await host.apply(oneLan);
     const before = host.engine.changes.length;
-    assert.equal((await host.apply(candidate, { supersede: true })).changes, 6);
+    assert.equal((await host.apply(validated, { supersede: true })).changes, 6);
     assert.deepEqual(
       host.changes(before).map((call) => call.split(" ")[0]),
       [...Array(3).fill("DELETE"), ...Array(5).fill("POST")],
     );
-    await host.assertApplied(candidate);
-    await host.teardown(candidate.plan.topologyId);
+    await host.assertApplied(validated);
+    await host.teardown(validated.plan.topologyId);
     host.assertNothingLeft();
   }));
 
@@ -238,7 +238,7 @@ for (const [what, prepare, message] of obstacles) {
     withHost(async (host) => {
       prepare(host);
       const refusal = await refusalOf(host.apply(threeLans));
-      assert.equal(refusal.kind, "failed");
+      assert.equal(refusal.code, "failed");
       assert.match(refusal.message, message);
       assert.deepEqual(host.changes(), []);
       const row = host.row();
@@ -253,7 +253,7 @@ for (const [what, prepare, message] of obstacles) {
 }
 
 /** A topology on the one subnet in which every machine has an address; no document may say so. */
-const loopback: Candidate = {
+const loopback: ValidatedDocument = {
   ...oneLan,
   plan: await planTopology(
     readTopology(parseJson(oneLan.text.replaceAll("198.19.0.", "127.0.0."))),
@@ -308,7 +308,7 @@ Deno.test("Applier changes nothing when a stranger uses a network that a teardow
       addresses: { [`${prefixApplyObstacle}lan-01`]: "198.18.1.9" },
     });
     add(host, { containers: [stranger] });
-    const { kind, message } = await refusalOf(host.teardown(idApplyObstacle));
+    const { code: kind, message } = await refusalOf(host.teardown(idApplyObstacle));
     assert.equal(kind, "failed");
     assert.match(message, /^container stranger, which is not of this topology, uses network \S+$/);
     assert.deepEqual(host.changes(before), []);
@@ -335,7 +335,7 @@ Deno.test("Applier.apply() refuses another topology without a look at the engine
   withHost(async (host) => {
     await host.apply(oneLan);
     const [row, count] = [host.row(), host.engine.requestCount];
-    const { kind, message } = await refusalOf(host.apply(threeLans));
+    const { code: kind, message } = await refusalOf(host.apply(threeLans));
     assert.deepEqual([kind, message], ["conflict", conflict]);
     assert.equal(host.engine.requestCount, count);
     assert.deepEqual(host.row(), row);
@@ -346,7 +346,7 @@ Deno.test("Applier.apply() refuses another topology even where only an error is 
   withHost(async (host) => {
     host.engine.images.clear();
     await refusalOf(host.apply(oneLan));
-    assert.equal((await refusalOf(host.apply(threeLans))).kind, "conflict");
+    assert.equal((await refusalOf(host.apply(threeLans))).code, "conflict");
     await host.teardown(oneLan.plan.topologyId);
     assert.equal(host.row(), null);
   }));
@@ -370,7 +370,7 @@ Deno.test("Applier.apply() stores the error where it is the first, and the docum
 Deno.test("Applier.teardown() records no error for what is not stored", () =>
   withHost(async (host) => {
     host.engine.fault = { kind: "status", status: 500, message: "no" };
-    const { kind, message } = await refusalOf(host.teardown(idApplyTurn));
+    const { code: kind, message } = await refusalOf(host.teardown(idApplyTurn));
     assert.equal(kind, "failed");
     assert.match(message, /^GET \/(networks|containers\/json) was answered with 500 \(no\)$/);
     assert.equal(host.row(), null);
@@ -379,7 +379,7 @@ Deno.test("Applier.teardown() records no error for what is not stored", () =>
 Deno.test("Applier.apply() tells why Docker's state could not be stored, and is done by a second one", () =>
   withHost(async (host) => {
     fillDisk(host, "NEW.applied_version_hash <> ''");
-    const { kind, message } = await refusalOf(host.apply(threeLans));
+    const { code: kind, message } = await refusalOf(host.apply(threeLans));
     assert.deepEqual([kind, message], ["failed", "the disk is full"]);
     assert.equal(host.row()?.lastError, "the disk is full");
     runSql(host.storePath, "DROP TRIGGER full");
@@ -406,7 +406,7 @@ Deno.test("Applier changes nothing while somebody else holds the store locked", 
     try {
       // It can still be read, and so the apply would notice at its very end.
       database.exec("BEGIN IMMEDIATE");
-      const { kind, message } = await refusalOf(host.apply(threeLans));
+      const { code: kind, message } = await refusalOf(host.apply(threeLans));
       assert.equal(kind, "failed");
       assert.match(message, /topology\.db: database is locked$/);
       assert.deepEqual(host.changes(), []);
@@ -432,7 +432,7 @@ Deno.test("Applier changes nothing where it cannot have its store", () =>
         const run = isApply
           ? applier.apply(threeLans, { signal })
           : applier.teardown(idApplyTurn, { signal });
-        const { kind, message } = await refusalOf(run);
+        const { code: kind, message } = await refusalOf(run);
         assert.equal(kind, "failed");
         assert.match(message, expected);
       }
@@ -477,14 +477,14 @@ Deno.test("Applier refuses where it may not wait, and gives its turn back after 
     host.engine.latencyMs = 20;
     host.engine.fault = { kind: "status", status: 500, message: "no", path: "/containers/create" };
     const failing = refusalOf(host.apply(threeLans));
-    const { kind, message } = await refusalOf(host.apply(oneLan));
+    const { code: kind, message } = await refusalOf(host.apply(oneLan));
     assert.equal(kind, "busy");
     assert.match(
       message,
       /^another apply or teardown is under way: held by process \d+ since \S+ for/,
     );
-    assert.equal((await refusalOf(host.teardown(idApplyTurn))).kind, "busy");
-    assert.equal((await failing).kind, "failed");
+    assert.equal((await refusalOf(host.teardown(idApplyTurn))).code, "busy");
+    assert.equal((await failing).code, "failed");
     host.engine.fault = undefined;
     await host.apply(threeLans);
     await host.assertApplied(threeLans);
@@ -499,7 +499,7 @@ Deno.test("Applier stops waiting for its turn when it is stopped", () =>
       host.apply(oneLan, { signal: stop.signal, onWait: () => stop.abort() }),
     );
     assert.deepEqual(
-      [(await waiting).kind, (await waiting).message],
+      [(await waiting).code, (await waiting).message],
       ["busy", "stopped before its turn had come"],
     );
     await first;

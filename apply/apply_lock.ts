@@ -8,7 +8,7 @@ import {
 } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import type { RunOptions } from "./executor.ts";
-import { Refusal } from "./validated_document.ts";
+import { ApplyError } from "./validated_document.ts";
 
 const limitMs = 5_000;
 /** Whoever is asked to stop does not wait that long. */
@@ -19,7 +19,7 @@ const pauseMs = 50;
  * Does something with the store, again for up to 5 s while another process holds it locked. SQLite's
  * own waiting would keep the whole process from answering and from stopping.
  */
-export async function patiently<T>(work: () => T, signal: AbortSignal): Promise<T> {
+export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): Promise<T> {
   for (const startedAt = performance.now();;) {
     try {
       return work();
@@ -43,10 +43,10 @@ export async function record(
   store: TopologyRows,
   { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
   error: unknown,
-): Promise<Refusal> {
+): Promise<ApplyError> {
   const refusal = failure(error);
   try {
-    await patiently(() => {
+    await retryWhileLocked(() => {
       // While a topology that is to be superseded is still there, it is its teardown that failed.
       const other = otherThan(topologyId, store.current());
       if (other) store.recordError(other.topologyId, refusal.message);
@@ -55,14 +55,14 @@ export async function record(
     return refusal;
   } catch (cause) {
     const message = `${refusal.message}; and this could not be recorded: ${messageOf(cause)}`;
-    return new Refusal("failed", message, { cause });
+    return new ApplyError("failed", message, { cause });
   }
 }
 
 /** What was thrown, as the refusal that it is for whoever has asked. */
-export function failure(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  return new Refusal("failed", messageOf(error), { cause: error });
+export function failure(error: unknown): ApplyError {
+  if (error instanceof ApplyError) return error;
+  return new ApplyError("failed", messageOf(error), { cause: error });
 }
 
 function messageOf(error: unknown): string {
@@ -70,7 +70,7 @@ function messageOf(error: unknown): string {
 }
 
 /** Where the store lies, and for whom. */
-interface AloneOptions extends RunOptions {
+interface ApplyLockOptions extends RunOptions {
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
   /** Takes what cannot be written to the store; without it that is a failure. */
@@ -83,19 +83,19 @@ interface AloneOptions extends RunOptions {
  * Works with the store while nobody else does, in this process and in all others. Throws `Refusal`:
  * `busy`, `failed`, or what `work` throws.
  */
-export async function alone<T>(
+export async function withApplyLock<T>(
   work: (store: TopologyRows) => Promise<T>,
-  options: AloneOptions,
+  options: ApplyLockOptions,
 ): Promise<T> {
   const { storePath, memory, signal } = options;
   const lock = await acquire(options);
   let store: TopologyRows | undefined;
   try {
     const open = () => memory ? openLastingStore(storePath, memory) : openStore(storePath);
-    store = await patiently(open, signal);
+    store = await retryWhileLocked(open, signal);
     return await work(store);
   } catch (cause) {
-    throw cause instanceof Refusal ? cause : storeFailure(storePath, cause);
+    throw cause instanceof ApplyError ? cause : storeFailure(storePath, cause);
   } finally {
     store?.close();
     lock?.release();
@@ -103,12 +103,12 @@ export async function alone<T>(
 }
 
 /** Why the store is of no use. */
-export function storeFailure(path: string, cause: unknown): Refusal {
-  return new Refusal("failed", `Cannot use the store ${path}: ${explain(cause)}`, { cause });
+export function storeFailure(path: string, cause: unknown): ApplyError {
+  return new ApplyError("failed", `Cannot use the store ${path}: ${explain(cause)}`, { cause });
 }
 
 async function acquire(
-  { storePath, memory, purpose, signal, gone, onWait }: AloneOptions,
+  { storePath, memory, purpose, signal, gone, onWait }: ApplyLockOptions,
 ): Promise<FileLock | null> {
   const path = lockPathOf(storePath);
   const waiting = gone ? AbortSignal.any([signal, gone]) : signal;
@@ -120,12 +120,12 @@ async function acquire(
   } catch (cause) {
     lock?.release();
     if (cause instanceof LockHeld) {
-      throw new Refusal("busy", `another apply or teardown is under way: ${cause.message}`);
+      throw new ApplyError("busy", `another apply or teardown is under way: ${cause.message}`);
     }
-    if (gone?.aborted) throw new Refusal("busy", "the caller left before its turn had come");
-    if (signal.aborted) throw new Refusal("busy", "stopped before its turn had come");
+    if (gone?.aborted) throw new ApplyError("busy", "the caller left before its turn had come");
+    if (signal.aborted) throw new ApplyError("busy", "stopped before its turn had come");
     // Where there can be no lock, nobody who would need one can write.
     if (memory && isWritingImpossible(cause, path)) return null;
-    throw new Refusal("failed", `Cannot lock ${path}: ${explain(cause)}`, { cause });
+    throw new ApplyError("failed", `Cannot lock ${path}: ${explain(cause)}`, { cause });
   }
 }

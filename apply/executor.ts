@@ -6,7 +6,7 @@ import { isService } from "../topology/inventory.ts";
 import type { PlannedContainer } from "../topology/plan.ts";
 
 /** One thing has been done. */
-export interface Step {
+export interface ProgressEvent {
   /** How many are done, this one included. */
   readonly done: number;
   readonly total: number;
@@ -15,22 +15,22 @@ export interface Step {
 }
 
 /** How changes are carried out. */
-interface StepOptions {
+interface ExecutorOptions {
   /** Image name → id. */
   readonly imageIds: ReadonlyMap<string, string | null>;
   /** Aborted by the first failure, and by whoever wants to stop; then nothing more is begun. */
   readonly stop: AbortController;
-  readonly onStep: (step: Step) => void;
+  readonly onProgress: (step: ProgressEvent) => void;
 }
 
 /** Carries changes out on an engine; of use once. */
-class Steps {
+class ChangeExecutor {
   readonly #changes: Changes;
   readonly #engine: Engine;
-  readonly #options: StepOptions;
+  readonly #options: ExecutorOptions;
   #done = 0;
 
-  constructor(changes: Changes, engine: Engine, options: StepOptions) {
+  constructor(changes: Changes, engine: Engine, options: ExecutorOptions) {
     this.#changes = changes;
     this.#engine = engine;
     this.#options = options;
@@ -126,7 +126,7 @@ class Steps {
   }
 
   async #step(text: string, work: () => Promise<unknown>): Promise<void> {
-    const { stop, onStep } = this.#options;
+    const { stop, onProgress } = this.#options;
     try {
       stop.signal.throwIfAborted();
       await work();
@@ -137,7 +137,7 @@ class Steps {
       }
       throw stop.signal.reason;
     }
-    onStep({ done: ++this.#done, total: this.total, text });
+    onProgress({ done: ++this.#done, total: this.total, text });
   }
 }
 
@@ -161,7 +161,7 @@ export interface RunOptions {
   /** Aborted when nobody waits for it any more: then it is not begun, but what has begun goes on. */
   readonly gone?: AbortSignal | undefined;
   /** Told what has been done. */
-  readonly onStep?: ((step: Step) => void) | undefined;
+  readonly onProgress?: ((step: ProgressEvent) => void) | undefined;
   /** Told who else is at it; without this a busy host is a refusal. */
   readonly onWait?: ((holder: string) => void) | undefined;
 }
@@ -177,9 +177,9 @@ type CarryOut = (
  * was killed leaves calls behind which the engine still carries out, and what is made or removed by
  * them appears only after the next one has looked. Answers how many changes it took.
  */
-export async function converge(
+export async function reconcile(
   sockets: readonly string[],
-  { signal, onStep = () => {} }: RunOptions,
+  { signal, onProgress = () => {} }: RunOptions,
   turn: (engine: Engine, carryOut: CarryOut) => Promise<void>,
 ): Promise<number> {
   let total = 0;
@@ -193,11 +193,11 @@ export async function converge(
           isSettled &&= [...changes.networks, ...changes.containers].every(({ action }) =>
             action !== "create" && action !== "remove"
           );
-          const onEach = (step: Step) => {
+          const onEach = (step: ProgressEvent) => {
             total++;
-            onStep(step);
+            onProgress(step);
           };
-          await new Steps(changes, engine, { imageIds, stop, onStep: onEach }).run();
+          await new ChangeExecutor(changes, engine, { imageIds, stop, onProgress: onEach }).run();
         };
         await untilStopped(turn(engine, carryOut), signal, stop);
       });

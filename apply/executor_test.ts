@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import {
   type ApplyHost,
-  candidateOf,
   lost,
   oneLan,
   refusalOf,
@@ -9,19 +8,20 @@ import {
   type Struck,
   textOf,
   threeLans,
+  validatedOf,
   withHost,
   worstFaults,
 } from "../tests/support/apply_host.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
 import { call } from "../tests/support/engine/script.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
-import type { Outcome } from "./applier.ts";
-import { type Candidate, Refusal } from "./validated_document.ts";
+import type { ApplyResult } from "./applier.ts";
+import { ApplyError, type ValidatedDocument } from "./validated_document.ts";
 
 const id = threeLans.plan.topologyId;
 
 /** The document of three LANs in a later version: hardly anything is as it was. */
-const later: Candidate = await candidateOf(
+const later: ValidatedDocument = await validatedOf(
   textOf("topology-three-lans.json").replaceAll("198.18.2.", "198.18.9.")
     .replace('"mysql"\n        ]', '"ssh"\n        ]').replaceAll('"mysql"', '"ssh"')
     .replaceAll("decky-004", "decky-005").replaceAll("198.18.0.3", "198.18.0.4"),
@@ -29,7 +29,7 @@ const later: Candidate = await candidateOf(
 
 /** Sees that the refusal tells what went wrong, and that the store keeps it. */
 function assertRecorded({ host, refusal, request }: Struck, versionHash: string, text: string) {
-  assert.equal(refusal?.kind, "failed");
+  assert.equal(refusal?.code, "failed");
   const { message } = refusal!;
   const isRefused = message.includes("was answered with 500 (no)");
   assert.ok(isRefused || lost.test(message), message);
@@ -42,12 +42,12 @@ function assertRecorded({ host, refusal, request }: Struck, versionHash: string,
 }
 
 /** Sees that a re-push touches nothing, and that a teardown leaves nothing. */
-async function assertSettled(host: ApplyHost, candidate: Candidate): Promise<void> {
-  await host.assertApplied(candidate);
+async function assertSettled(host: ApplyHost, validated: ValidatedDocument): Promise<void> {
+  await host.assertApplied(validated);
   const before = host.engine.changes.length;
-  assert.equal((await host.apply(candidate)).changes, 0);
+  assert.equal((await host.apply(validated)).changes, 0);
   assert.deepEqual(host.changes(before), []);
-  await host.teardown(candidate.plan.topologyId);
+  await host.teardown(validated.plan.topologyId);
   host.assertNothingLeft();
 }
 
@@ -144,7 +144,7 @@ Deno.test("Applier.apply() in place of another topology mends what a failed call
     if (host.row()?.lastError === null) {
       // It was not touched yet, and is as well as before.
       untouched++;
-      assert.equal(struck.refusal?.kind, "failed");
+      assert.equal(struck.refusal?.code, "failed");
       assert.equal(struck.request.method, "GET");
       assert.equal(host.row()?.topologyId, oldId);
     } else if (host.row()?.topologyId === oldId) {
@@ -156,7 +156,7 @@ Deno.test("Applier.apply() in place of another topology mends what a failed call
       assertRecorded(struck, "", threeLans.text);
     }
     if ((untouched + ofOld + ofNew) % 2 === 0) {
-      for (const candidate of [oneLan, threeLans]) await host.teardown(candidate.plan.topologyId);
+      for (const validated of [oneLan, threeLans]) await host.teardown(validated.plan.topologyId);
       return host.assertNothingLeft();
     }
     await host.apply(threeLans, { supersede });
@@ -172,10 +172,10 @@ const interrupted = "interrupted, as the agent was stopped; apply it again or te
 function stopAfter(count: number) {
   const stop = new AbortController();
   let done = 0;
-  const onStep = () => {
+  const onProgress = () => {
     if (++done === count) stop.abort(new Error("stopped by a test"));
   };
-  return { signal: stop.signal, onStep };
+  return { signal: stop.signal, onProgress };
 }
 
 /** Resolves when it is so. Throws `AssertionError` when it is not within 20 s. */
@@ -191,13 +191,13 @@ async function when(isSo: () => boolean): Promise<void> {
 const lastSteps = 5;
 
 /** What an apply was interrupted with; null when it was done before. */
-async function interruption(run: Promise<Outcome>): Promise<string | null> {
+async function interruption(run: Promise<ApplyResult>): Promise<string | null> {
   try {
     await run;
     return null;
   } catch (error) {
-    assert.ok(error instanceof Refusal);
-    assert.equal(error.kind, "failed");
+    assert.ok(error instanceof ApplyError);
+    assert.equal(error.code, "failed");
     return error.message;
   }
 }
@@ -286,7 +286,7 @@ Deno.test("Applier.apply() changes nothing when it is stopped before", () =>
   withHost(async (host) => {
     const refusal = await refusalOf(host.apply(threeLans, { signal: AbortSignal.abort() }));
     assert.deepEqual(
-      [refusal.kind, refusal.message],
+      [refusal.code, refusal.message],
       ["busy", "stopped before its turn had come"],
     );
     assert.equal(host.row(), null);
@@ -313,7 +313,7 @@ for (const [what, fault, changes] of silences) {
       await when(() => host.engine.changes.length === changes && host.engine.requestCount > 1);
       const startedAt = performance.now();
       stop.abort();
-      const { kind, message } = await refusal;
+      const { code: kind, message } = await refusal;
       const tookMs = performance.now() - startedAt;
       assert.deepEqual([kind, message], ["failed", interrupted]);
       // It is 1.2 s; a look would take 5 s, and a change 60 s.

@@ -7,7 +7,7 @@ import { describeProblems } from "../topology/problem.ts";
 import { validateTopology } from "../topology/validate.ts";
 
 /** Why an apply or a teardown did not happen; the API makes a status of it, the command line a code. */
-export type RefusalKind =
+export type ApplyErrorCode =
   /** The document has another shape than a topology. */
   | "malformed"
   /** Its hash is another, or it is not valid. */
@@ -20,16 +20,16 @@ export type RefusalKind =
   | "failed";
 
 /** An apply or a teardown that did not happen, with a message for an operator. */
-export class Refusal extends Error {
+export class ApplyError extends Error {
   override readonly name = "Refusal";
 
-  constructor(readonly kind: RefusalKind, message: string, options?: ErrorOptions) {
+  constructor(readonly code: ApplyErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
   }
 }
 
 /** A document that may be applied. */
-export interface Candidate {
+export interface ValidatedDocument {
   /** As it is stored. */
   readonly text: string;
   readonly versionHash: string;
@@ -43,10 +43,10 @@ export interface Candidate {
 export async function examine(
   document: Json,
   { expectedHash, images }: { expectedHash: string | null; images: ImageNames },
-): Promise<Candidate> {
+): Promise<ValidatedDocument> {
   const hash = await versionHash(document);
   if (expectedHash !== null && expectedHash !== hash) {
-    throw new Refusal(
+    throw new ApplyError(
       "invalid",
       `version hash mismatch: the document has ${hash}, not ${expectedHash}`,
     );
@@ -55,13 +55,13 @@ export async function examine(
   try {
     topology = readTopology(document);
   } catch (cause) {
-    throw new Refusal("malformed", (cause as Error).message, { cause });
+    throw new ApplyError("malformed", (cause as Error).message, { cause });
   }
   const problems = validateTopology(topology);
-  if (problems.length > 0) throw new Refusal("invalid", describeProblems(problems));
+  if (problems.length > 0) throw new ApplyError("invalid", describeProblems(problems));
   const text = writeJson(document);
   if (text.length > maximumDocumentBytes) {
-    throw new Refusal("invalid", "the document takes over 32 MiB when it is stored");
+    throw new ApplyError("invalid", "the document takes over 32 MiB when it is stored");
   }
   return { text, versionHash: hash, plan: await planTopology(topology, images) };
 }

@@ -7,7 +7,7 @@
  */
 
 import { setTimeout as pause } from "node:timers/promises";
-import { Playground } from "../tests/engines/playground.ts";
+import { DockerSandbox } from "../tests/engines/playground.ts";
 import { call } from "../tests/support/engine/script.ts";
 import { compileProgram, printFigures } from "./harness.ts";
 import { ListeningAgent } from "./listening_agent.ts";
@@ -28,7 +28,7 @@ async function kill({ master }: ListeningAgent, name: string): Promise<number> {
   const startedAt = performance.now();
   const killed = call(socket, "POST", `/containers/${name}/kill`);
   for (;;) {
-    const { body } = await master.nextBeat(60_000);
+    const { body } = await master.nextHeartbeat(60_000);
     const elapsedMs = performance.now() - startedAt;
     const { containers } = (body as Told).topology.observed;
     if (!containers || containers.includes(name)) continue;
@@ -46,20 +46,20 @@ async function main(): Promise<void> {
   try {
     await compileProgram("main.ts", `${folder}/agent`);
     await using stack = new AsyncDisposableStack();
-    const playground = stack.use(await Playground.open(socket));
+    const sandbox = stack.use(await DockerSandbox.open(socket));
     const each = Math.ceil(kills / agentCount);
     const hosts = Array.from({ length: agentCount }, async (_, index) => {
-      const prefix = `bench-${playground.tag}-${index}-`;
-      await playground.makeNetwork(`${prefix}lan`, { subnet: playground.subnet(index) });
+      const prefix = `bench-${sandbox.tag}-${index}-`;
+      await sandbox.makeNetwork(`${prefix}lan`, { subnet: sandbox.subnet(index) });
       const names = Array.from({ length: each }, (_, number) => `${prefix}${number}`);
       for (const [number, name] of names.entries()) {
-        const addresses = new Map([[`${prefix}lan`, playground.address(index, number + 2)]]);
-        await playground.makeContainer(name, { addresses });
+        const addresses = new Map([[`${prefix}lan`, sandbox.address(index, number + 2)]]);
+        await sandbox.makeContainer(name, { addresses });
       }
       await Deno.mkdir(`${folder}/${index}`);
       const wish = { program: `${folder}/agent`, folder: `${folder}/${index}`, socket, prefix };
       const agent = stack.use(await ListeningAgent.start(wish));
-      await agent.master.nextBeat(60_000);
+      await agent.master.nextHeartbeat(60_000);
       return { agent, names };
     });
     const elapsed: number[] = [];

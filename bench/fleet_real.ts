@@ -49,13 +49,13 @@ async function main(folder: string): Promise<number> {
   const failed = await fleet.stop();
   await lasting(fleet, 2);
   const totals = fleet.totals();
-  const { beats } = readCounts(folder);
+  const { heartbeats } = readCounts(folder);
   console.log(
-    `beats delivered: ${totals.delivered}, not delivered: ${totals.others}, received: ${beats}; ` +
+    `beats delivered: ${totals.delivered}, not delivered: ${totals.others}, received: ${heartbeats}; ` +
       `${failed} agents did not end with 0`,
   );
   // A beat that is cut short by the stop counts for the master alone.
-  const isWhole = totals.others === 0 && beats >= totals.delivered && failed === 0;
+  const isWhole = totals.others === 0 && heartbeats >= totals.delivered && failed === 0;
   printFigures([{
     name: `${agents} real agents on one master: beats not delivered`,
     goal: "0",
@@ -71,16 +71,16 @@ function report(...measured: [kept: Measured, closed: Measured]): void {
     const ratio = hasRatio ? (closed / kept).toFixed(2) : "";
     return [name, kept.toFixed(digits), closed.toFixed(digits), ratio];
   };
-  const mean = (it: Measured) => it.beats / seconds;
+  const mean = (it: Measured) => it.heartbeats / seconds;
   console.log(table([
     [`${seconds} s each`, "connections kept", "closed each time", "ratio"],
     row("beats per second, mean", mean, 1),
     row("busiest second ÷ mean", (it) => it.busiest / mean(it), 2, false),
-    row("handshakes ÷ beats", (it) => it.handshakesPerBeat, 2, false),
+    row("handshakes ÷ beats", (it) => it.handshakesPerHeartbeat, 2, false),
     row("connections open", (it) => it.openConnections, 0, false),
     row("latency at the agents, p50, ms", (it) => percentile(it.latenciesMs, 0.5), 1),
     row("latency at the agents, p99, ms", (it) => percentile(it.latenciesMs, 0.99), 1),
-    row("the master's processor time, ms a beat", (it) => it.masterMs / it.beats, 2),
+    row("the master's processor time, ms a beat", (it) => it.masterMs / it.heartbeats, 2),
     row("the master, % of a processor", (it) => it.masterMs / seconds / 10, 1),
     row("an agent, % of a processor", (it) => it.agentsMs / agents / seconds / 10, 3),
     row("an agent's memory, MiB", (it) => it.memoryMiB, 1),

@@ -19,7 +19,7 @@ const limitSeconds = 2;
 interface Usage {
   readonly cpuMs: number;
   readonly wakeUps: number;
-  readonly beats: number;
+  readonly heartbeats: number;
   readonly at: number;
 }
 
@@ -33,7 +33,7 @@ function usageOf({ pid, master }: ListeningAgent): Usage {
     // Time on the CPU, in nanoseconds.
     cpuMs += Number(Deno.readTextFileSync(`${folder}/${name}/schedstat`).split(" ")[0]) / 1e6;
   }
-  return { cpuMs, wakeUps, beats: master.beatCount, at: performance.now() };
+  return { cpuMs, wakeUps, heartbeats: master.heartbeatCount, at: performance.now() };
 }
 
 function residentMiB({ pid }: ListeningAgent): number {
@@ -56,16 +56,18 @@ async function main(): Promise<void> {
     const wish = { program: `${folder}/agent`, folder, socket, prefix, interval };
     const agent = stack.use(await ListeningAgent.start(wish));
     // The looks that follow the first ones, and the first full beats, are no part of it.
-    for (let beats = 0; beats < 2; beats++) await agent.master.nextBeat(120_000);
+    for (let heartbeats = 0; heartbeats < 2; heartbeats++) {
+      await agent.master.nextHeartbeat(120_000);
+    }
     await pause(8_000);
     const before = usageOf(agent);
     await pause(seconds * 1000);
     const after = usageOf(agent);
     const elapsedMs = after.at - before.at;
-    const beats = after.beats - before.beats;
+    const heartbeats = after.heartbeats - before.heartbeats;
     const cpuSeconds = (after.cpuMs - before.cpuMs) / elapsedMs * 3600;
     const wakeUps = (after.wakeUps - before.wakeUps) / elapsedMs * 60_000;
-    console.log(`measured             ${(elapsedMs / 1000).toFixed(0)} s, ${beats} beats`);
+    console.log(`measured             ${(elapsedMs / 1000).toFixed(0)} s, ${heartbeats} beats`);
     console.log(`wake-ups per minute  ${wakeUps.toFixed(0)}, of all threads`);
     console.log(`resident             ${residentMiB(agent).toFixed(1)} MiB`);
     const isGood = cpuSeconds <= limitSeconds;

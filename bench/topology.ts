@@ -15,7 +15,7 @@ const boundMs = 1_000;
 /** How far a decky of many may lie above a decky of few. */
 const boundRatio = 1.3;
 /** What a beat does with a document that it has not seen before; later it has the plan. */
-const beat = ["parse", "read", "plan", "list", "drift"];
+const heartbeat = ["parse", "read", "plan", "list", "drift"];
 const apply = ["hash", "validate", "write", "changes"];
 
 async function main([rounds = "15", most = "5000"]: readonly string[]): Promise<void> {
@@ -35,7 +35,7 @@ async function main([rounds = "15", most = "5000"]: readonly string[]): Promise<
   const sum = (index: number, steps: readonly string[]) => {
     return steps.reduce((total, step) => total + results[index]![step]!, 0);
   };
-  const steps = [...beat, ...apply];
+  const steps = [...heartbeat, ...apply];
   const rowOf = (name: string, of: readonly string[]) => [
     name,
     ...sizes.map((_, index) => sum(index, of).toFixed(1)),
@@ -49,7 +49,7 @@ async function main([rounds = "15", most = "5000"]: readonly string[]): Promise<
     table([
       ["ms", ...sizes.map(String), `a decky, ${sizes[last]} ÷ ${sizes[first]}`],
       ...steps.map((step) => rowOf(step, [step])),
-      rowOf("a beat", beat),
+      rowOf("a beat", heartbeat),
       rowOf("an apply adds", apply),
       rowOf("all", steps),
     ]),
@@ -83,7 +83,7 @@ async function main([rounds = "15", most = "5000"]: readonly string[]): Promise<
     x: { label: "deckies, each with one service", log: true },
     y: { label: "milliseconds", log: true, from: 0.5, to: 1_200 },
     mark: { y: boundMs, name: "the goal" },
-    series: [["drift", ["drift"]], ["hash", ["hash"]], ["plan", ["plan"]], ["a beat", beat], [
+    series: [["drift", ["drift"]], ["hash", ["hash"]], ["plan", ["plan"]], ["a beat", heartbeat], [
       "and an apply",
       steps,
     ]].map(([name, of]) => ({

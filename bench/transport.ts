@@ -21,9 +21,14 @@ const transports = [
 /** More than garbage that waits for its collection makes up, in MiB. */
 const allowedGrowth = 15;
 const mostMiB = 55;
-const beats = Deno.args[0] ?? "20000";
+const heartbeats = Deno.args[0] ?? "20000";
 const figures: Figure[] = [];
-const rows = [["transport", `MiB at ${Number(beats) / 10}`, `MiB at ${beats}`, "ms a beat"]];
+const rows = [[
+  "transport",
+  `MiB at ${Number(heartbeats) / 10}`,
+  `MiB at ${heartbeats}`,
+  "ms a beat",
+]];
 const growing: string[] = [];
 const folder = await Deno.makeTempDir({ prefix: "decnet-bench-" });
 try {
@@ -35,15 +40,15 @@ try {
   const masterPort = await Deno.readTextFile(`${folder}/port`);
   for (const transport of transports) {
     const { success, stdout, stderr } = await new Deno.Command(program, {
-      args: [transport, socket, beats, masterPort],
+      args: [transport, socket, heartbeats, masterPort],
     }).output();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
-    const { early, late, msPerBeat } = JSON.parse(new TextDecoder().decode(stdout));
-    rows.push([transport, early, late, msPerBeat]);
+    const { early, late, msPerHeartbeat } = JSON.parse(new TextDecoder().decode(stdout));
+    rows.push([transport, early, late, msPerHeartbeat]);
     console.log(rows.at(-1)!.join("  "));
     const isAgent = transport.startsWith("agent");
     if (isAgent) {
-      const name = `${transport}: resident after ${beats} beats without a pause`;
+      const name = `${transport}: resident after ${heartbeats} beats without a pause`;
       const goal = `≤ ${mostMiB} MiB`;
       figures.push({ name, goal, measured: `${late} MiB`, met: Number(late) <= mostMiB });
     }

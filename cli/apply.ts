@@ -1,8 +1,8 @@
 import { Agent } from "../agent/heartbeat.ts";
 import { Applier } from "../apply/applier.ts";
-import type { RunOptions, Step } from "../apply/executor.ts";
-import { examine, Refusal } from "../apply/validated_document.ts";
-import { printable } from "../host/log.ts";
+import type { ProgressEvent, RunOptions } from "../apply/executor.ts";
+import { ApplyError, examine } from "../apply/validated_document.ts";
+import { sanitizeLine } from "../host/log.ts";
 import type { Json } from "../topology/json.ts";
 import type { Configuration } from "./config.ts";
 import { readDocument, readStoredDocument } from "./document_file.ts";
@@ -23,7 +23,7 @@ export class Progress {
   }
 
   /** Something has been done. */
-  step({ done, total, text }: Step): void {
+  step({ done, total, text }: ProgressEvent): void {
     this.#write(`[${done}/${total}] ${text}`);
   }
 
@@ -41,7 +41,7 @@ export class Progress {
   #write(text: string): void {
     // A terminal that was never told its size says 0.
     const columns = this.#terminal.columns() || null;
-    const line = printable(text);
+    const line = sanitizeLine(text);
     // A line that is broken in two could not be written over.
     this.#terminal.stderr(columns ? clearLine + line.slice(0, columns - 1) : `${line}\n`);
     this.#isLineOpen = columns !== null;
@@ -49,10 +49,10 @@ export class Progress {
 }
 
 /** The beat at the end gets as long as a check. */
-const beatTimeoutMs = 9_500;
+const heartbeatTimeoutMs = 9_500;
 
 /** What to do about a refusal that does not say so itself. */
-const nextSteps: ReadonlyMap<Refusal["kind"], string> = new Map([
+const nextSteps: ReadonlyMap<ApplyError["code"], string> = new Map([
   [
     "conflict",
     "nothing was changed; take that one down first (decnet-agent teardown ID), or set supersede",
@@ -62,7 +62,7 @@ const nextSteps: ReadonlyMap<Refusal["kind"], string> = new Map([
 ]);
 
 /** How `apply` and `teardown` are run. */
-interface Manner {
+interface ApplyFlags {
   readonly noWait: boolean;
   readonly json: boolean;
 }
@@ -76,7 +76,7 @@ interface Done {
 }
 
 /** What is to be applied. */
-interface Wanted {
+interface ApplySource {
   /** `-` is standard input; null is what the store holds. */
   readonly file: string | null;
   /** The version hash that the document must have, or null. */
@@ -86,15 +86,15 @@ interface Wanted {
 /** `apply`. Throws `Error` when the document cannot be read. */
 export async function applyFile(
   configuration: Configuration,
-  { file, hash, ...manner }: Manner & Wanted,
+  { file, hash, ...manner }: ApplyFlags & ApplySource,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const { document, stored } = await documentOf(file, configuration, terminal);
   const { images } = configuration.agent;
   return await carryOut(configuration, manner, terminal, async (applier, options) => {
-    const candidate = await examine(document, { expectedHash: hash, images });
-    const { topologyId, changes } = await applier.apply(candidate, { ...options, stored });
-    const { versionHash } = candidate;
+    const validated = await examine(document, { expectedHash: hash, images });
+    const { topologyId, changes } = await applier.apply(validated, { ...options, stored });
+    const { versionHash } = validated;
     return { status: "applied", topology_id: topologyId, version_hash: versionHash, changes };
   });
 }
@@ -102,7 +102,7 @@ export async function applyFile(
 /** `teardown`. */
 export async function teardown(
   configuration: Configuration,
-  { topologyId, ...manner }: Manner & { topologyId: string },
+  { topologyId, ...manner }: ApplyFlags & { topologyId: string },
   terminal: Terminal,
 ): Promise<ExitCode> {
   return await carryOut(configuration, manner, terminal, async (applier, options) => {
@@ -114,16 +114,16 @@ export async function teardown(
 /** `apply --dry-run`: what would be, and what an apply would do. Throws as `apply`. */
 export async function previewFile(
   { agent, supersede }: Configuration,
-  { file, hash, json }: Wanted & { json: boolean },
+  { file, hash, json }: ApplySource & { json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
   const { document } = await documentOf(file, { agent }, terminal);
   try {
-    const candidate = await examine(document, { expectedHash: hash, images: agent.images });
+    const validated = await examine(document, { expectedHash: hash, images: agent.images });
     const applier = new Applier({ ...agent, supersede });
-    const preview = await applier.preview(candidate, new AbortController().signal);
-    if (json) printJson(terminal, previewJson(candidate, preview));
-    else terminal.stdout(previewText(candidate, preview));
+    const preview = await applier.preview(validated, new AbortController().signal);
+    if (json) printJson(terminal, previewJson(validated, preview));
+    else terminal.stdout(previewText(validated, preview));
     if (preview.conflict !== null) return 3;
     return preview.changes.obstacles.length + preview.removals.obstacles.length > 0 ? 2 : 0;
   } catch (error) {
@@ -143,7 +143,7 @@ async function documentOf(
 
 async function carryOut(
   { agent: options, supersede }: Configuration,
-  { noWait, json }: Manner,
+  { noWait, json }: ApplyFlags,
   terminal: Terminal,
   work: (applier: Applier, options: RunOptions) => Promise<Done>,
 ): Promise<ExitCode> {
@@ -153,43 +153,46 @@ async function carryOut(
   try {
     const done = await work(new Applier({ ...options, supersede }), {
       signal,
-      onStep: (step) => progress.step(step),
+      onProgress: (step) => progress.step(step),
       onWait: noWait ? undefined : (holder) => progress.waiting(holder),
     });
     progress.end();
-    const warnings = await sendBeat(options, signal);
+    const warnings = await sendHeartbeat(options, signal);
     code = warnings.length > 0 ? 1 : 0;
     if (json) printJson(terminal, { ...done, exit_code: code, warnings });
     else terminal.stdout(`${describe(done)}\n`);
-    for (const warning of warnings) terminal.stderr(`decnet-agent: ${printable(warning)}\n`);
+    for (const warning of warnings) terminal.stderr(`decnet-agent: ${sanitizeLine(warning)}\n`);
   } catch (error) {
     progress.end();
     code = reportRefusal(error, json, terminal);
-    const advice = nextSteps.get((error as Refusal).kind);
+    const advice = nextSteps.get((error as ApplyError).code);
     if (advice) terminal.stderr(`decnet-agent: ${advice}\n`);
     // The master learns of a failure as it does of a success.
-    if (code === 2) await sendBeat(options, signal);
+    if (code === 2) await sendHeartbeat(options, signal);
   }
   return code;
 }
 
 /** Tells the master at once; answers what is not as it should be. */
-async function sendBeat(options: Configuration["agent"], signal: AbortSignal): Promise<string[]> {
+async function sendHeartbeat(
+  options: Configuration["agent"],
+  signal: AbortSignal,
+): Promise<string[]> {
   if (signal.aborted) return [];
   const agent = new Agent({ ...options, agentVersion });
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(beatTimeoutMs)]);
-  const beat = await agent.beat(limit);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(heartbeatTimeoutMs)]);
+  const heartbeat = await agent.sendHeartbeat(limit);
   agent.close();
-  return findingsOf(beat).map(({ text }) => text);
+  return findingsOf(heartbeat).map(({ text }) => text);
 }
 
 /** Prints why nothing was done, or why not all; throws on what is no refusal. */
 function reportRefusal(error: unknown, json: boolean, terminal: Terminal): ExitCode {
-  if (!(error instanceof Refusal)) throw error;
-  const { kind, message } = error;
+  if (!(error instanceof ApplyError)) throw error;
+  const { code: kind, message } = error;
   const code = kind === "failed" ? 2 : 3;
   // Each problem of a document gets a line of its own.
-  const text = printable(message).replaceAll(/(?:: |; )(?=\[[A-Z_]+\] )/g, "\n  ");
+  const text = sanitizeLine(message).replaceAll(/(?:: |; )(?=\[[A-Z_]+\] )/g, "\n  ");
   terminal.stderr(`decnet-agent: ${text}\n`);
   if (json) printJson(terminal, { status: kind, exit_code: code, error: message });
   return code;
@@ -198,5 +201,5 @@ function reportRefusal(error: unknown, json: boolean, terminal: Terminal): ExitC
 function describe({ status, topology_id, changes }: Done): string {
   const words = { applied: "applied", torn_down: "torn down" }[status];
   const count = changes === 0 ? "nothing had to change" : plural(changes, "change");
-  return printable(`topology ${topology_id} ${words}: ${count}`);
+  return sanitizeLine(`topology ${topology_id} ${words}: ${count}`);
 }

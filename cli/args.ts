@@ -1,4 +1,4 @@
-import { commandUsages, type Printable, printables, type Shell, shells } from "./help.ts";
+import { commandUsages, type PrintableFile, printables, type Shell, shells } from "./help.ts";
 import { type KeyName, keyNames } from "./options.ts";
 
 /** What the agent can be asked to do. */
@@ -20,7 +20,7 @@ export type Command =
   | { readonly name: "doctor" }
   | {
     readonly name: "print";
-    readonly what: Printable;
+    readonly what: PrintableFile;
     /** Null but for completions. */
     readonly shell: Shell | null;
   }
@@ -162,7 +162,7 @@ function chooseHelp(first: string | undefined): string | null {
 }
 
 function choosePrintable([what = "", shell, ...rest]: readonly string[]): Command {
-  const whats = Object.keys(printables) as Printable[];
+  const whats = Object.keys(printables) as PrintableFile[];
   if (!isOneOf(whats, what)) throw new UsageError(`print takes one of ${whats.join(", ")}`);
   if (what !== "completion") {
     if (shell !== undefined) throw new UsageError(`print ${what} takes no more`);

@@ -1,5 +1,5 @@
 import { Agent } from "../agent/heartbeat.ts";
-import { printable } from "../host/log.ts";
+import { sanitizeLine } from "../host/log.ts";
 import { type Arguments, parseArguments } from "./args.ts";
 import { type Configuration, configure } from "./config.ts";
 import { agentVersion } from "./options.ts";
@@ -39,7 +39,7 @@ export async function runWith(
     return isLost && code === 0 && isQuestion(command) ? 3 : code;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    terminal.stderr(`decnet-agent: ${printable(message)}\n`);
+    terminal.stderr(`decnet-agent: ${sanitizeLine(message)}\n`);
     // Monitoring reads standard output only, and must see why there was no check.
     const isCheck = args.some((argument) => argument.split("=")[0] === "--once");
     if (args.includes("--json") && (isCheck || args.includes("doctor"))) {
@@ -66,13 +66,13 @@ export const once: CarryOut = async ({ command, json, values, config }, terminal
 
 /** Tells what of the configuration an operator should look at. */
 export function printWarnings({ warnings }: Configuration, terminal: Terminal): void {
-  for (const warning of warnings) terminal.stderr(`decnet-agent: ${printable(warning)}\n`);
+  for (const warning of warnings) terminal.stderr(`decnet-agent: ${sanitizeLine(warning)}\n`);
 }
 
 /** A check ends within 10 s, whatever happens; this leaves room for start and end. */
 export const onceTimeoutMs = 9_500;
 /** The part of it for the store and Docker; the rest is the master's. */
-const stockTimeoutMs = 7_500;
+const snapshotTimeoutMs = 7_500;
 
 /** `--once`: one beat, as a line or as JSON; the exit code tells the worst of what was found. */
 async function check(
@@ -81,15 +81,18 @@ async function check(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const agent = new Agent({ ...options, agentVersion });
-  const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs), { dryRun, stockTimeoutMs });
-  const findings = findingsOf(beat, warnings);
+  const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(onceTimeoutMs), {
+    dryRun,
+    snapshotTimeoutMs,
+  });
+  const findings = findingsOf(heartbeat, warnings);
   if (textfile !== null) {
     const { writeMetrics } = await import("./metrics.ts");
-    const problem = await writeMetrics(textfile, beat, worst(findings));
+    const problem = await writeMetrics(textfile, heartbeat, worst(findings));
     if (problem !== null) findings.push({ code: 1, text: problem });
   }
-  if (json) printJson(terminal, onceJson(beat, findings, options.storePath));
-  else if (!quiet || findings.length > 0) terminal.stdout(`${onceText(beat, findings)}\n`);
+  if (json) printJson(terminal, onceJson(heartbeat, findings, options.storePath));
+  else if (!quiet || findings.length > 0) terminal.stdout(`${onceText(heartbeat, findings)}\n`);
   agent.close();
   return worst(findings);
 }

@@ -150,7 +150,7 @@ Deno.test("--once writes neither to Docker nor to the store, and works beside an
   assert.deepEqual(ended.map(({ code }) => code), [0, 0, 0, 0]);
   assert.throws(() => Deno.statSync(`${setup.path}/absent`), Deno.errors.NotFound);
   assert.ok(setup.engine.requests.every(({ method }) => method === "GET"));
-  assert.equal(setup.master.beatCount, 4);
+  assert.equal(setup.master.heartbeatCount, 4);
 });
 
 Deno.test("--once ends within 10 s when neither Docker nor the master answers", async () => {
@@ -165,7 +165,7 @@ Deno.test("--once ends within 10 s when neither Docker nor the master answers", 
     stdout,
     /^DECNET CRITICAL - Cannot observe Docker .*; Cannot reach the master .*: no answer/,
   );
-  assert.equal(setup.master.beatCount, 1);
+  assert.equal(setup.master.heartbeatCount, 1);
 });
 
 interface RowQuiet {
@@ -213,7 +213,7 @@ for (const { what, code, args = [], prepare = () => {} } of rowsQuiet) {
 Deno.test("--once --quiet sends the beat all the same", async () => {
   await using setup = await AgentSetup.create();
   assert.equal((await runOn(["--once", "--quiet", ...flagsOf(setup)])).code, 0);
-  assert.equal(setup.master.beatCount, 1);
+  assert.equal(setup.master.heartbeatCount, 1);
 });
 
 Deno.test("--once --quiet ends as ever when what it prints is lost", async () => {

@@ -2,7 +2,7 @@ import type { AgentOptions } from "../agent/heartbeat.ts";
 import { defaultImages } from "../topology/plan.ts";
 import { UsageError } from "./args.ts";
 import { type KeyName, keyNames, keys, variableOf } from "./options.ts";
-import type { Surroundings } from "./terminal.ts";
+import type { Environment } from "./terminal.ts";
 
 /** A line of an ini file that sets something. */
 interface IniEntry {
@@ -103,22 +103,22 @@ export function textOf(origin: Origin): string {
 export function readSources(
   flags: ReadonlyMap<KeyName, string>,
   configFile: string | null,
-  surroundings: Surroundings,
+  environment: Environment,
 ): Sources {
   const warnings: IniWarning[] = [];
-  const ini = readIni(configFile, surroundings, warnings);
-  return { find: sourceFinder(flags, surroundings, ini), warnings };
+  const ini = readIni(configFile, environment, warnings);
+  return { find: sourceFinder(flags, environment, ini), warnings };
 }
 
 /** Tells for each key what sets it: a flag, a variable, or what is in `ini`. */
 export function sourceFinder(
   flags: ReadonlyMap<KeyName, string>,
-  surroundings: Surroundings,
+  environment: Environment,
   ini: ReadonlyMap<KeyName, Source>,
 ): Sources["find"] {
   return (name) =>
-    flagSource(flags, name) ?? variableSource(surroundings, variableOf(name)) ?? ini.get(name) ??
-      (name === "docker-host" ? variableSource(surroundings, "DOCKER_HOST") : null);
+    flagSource(flags, name) ?? variableSource(environment, variableOf(name)) ?? ini.get(name) ??
+      (name === "docker-host" ? variableSource(environment, "DOCKER_HOST") : null);
 }
 
 function flagSource(flags: ReadonlyMap<KeyName, string>, name: KeyName): Source | null {
@@ -127,14 +127,14 @@ function flagSource(flags: ReadonlyMap<KeyName, string>, name: KeyName): Source 
 }
 
 /** An empty variable counts as unset, as in a unit file that lists what can be set. */
-function variableSource({ variable }: Surroundings, name: string): Source | null {
+function variableSource({ variable }: Environment, name: string): Source | null {
   const value = variable(name);
   return value ? { value, origin: { kind: "variable", variable: name } } : null;
 }
 
 function readIni(
   configFile: string | null,
-  { readFile }: Surroundings,
+  { readFile }: Environment,
   warnings: IniWarning[],
 ): Map<KeyName, Source> {
   const path = configFile ?? defaultFile;
@@ -150,7 +150,7 @@ function readIni(
 
 function readEntries(
   path: string,
-  readFile: Surroundings["readFile"],
+  readFile: Environment["readFile"],
   isRequired: boolean,
 ): IniEntry[] {
   try {
@@ -205,14 +205,14 @@ export type Get = <Name extends KeyName>(name: Name) => Value<Name> | null;
 export function configure(
   flags: ReadonlyMap<KeyName, string>,
   configFile: string | null,
-  surroundings: Surroundings,
+  environment: Environment,
 ): Configuration {
-  const { find, warnings } = readSources(flags, configFile, surroundings);
+  const { find, warnings } = readSources(flags, configFile, environment);
   const get: Get = (name) => {
     const source = find(name);
     return source && valueOf(name, source);
   };
-  const configuration = assemble(get, surroundings);
+  const configuration = assemble(get, environment);
   if (configuration.agent.master !== null && configuration.agent.hostUuid === null) {
     throw new UsageError(noHostUuid);
   }
@@ -224,7 +224,7 @@ export const noHostUuid =
   "host-uuid: required with master-host, but not set; it is this host's id at the master";
 
 /** The configuration that `get` has the values for; the rest are defaults. */
-export function assemble(get: Get, surroundings: Surroundings): Omit<Configuration, "warnings"> {
+export function assemble(get: Get, environment: Environment): Omit<Configuration, "warnings"> {
   const masterHost = get("master-host");
   const port = get("swarmctl-port") ?? 8770;
   const masterName = get("master-name");
@@ -241,9 +241,9 @@ export function assemble(get: Get, surroundings: Surroundings): Omit<Configurati
         name: masterName ?? masterHost,
         fingerprint,
       },
-      agentDirectory: get("agent-dir") ?? defaultAgentDirectory(surroundings),
-      storePath: `${get("state-dir") ?? defaultStateDirectory(surroundings)}/topology.db`,
-      sockets: dockerSockets(get("docker-host"), surroundings),
+      agentDirectory: get("agent-dir") ?? defaultAgentDirectory(environment),
+      storePath: `${get("state-dir") ?? defaultStateDirectory(environment)}/topology.db`,
+      sockets: dockerSockets(get("docker-host"), environment),
       networkPrefixes: get("network-prefix") ?? ["decnet-topology-", "decnet_t_"],
       containerPrefixes: get("container-prefix") ?? ["decnet-", "decnet_t_"],
       images: {
@@ -267,12 +267,12 @@ export function valueOf<Name extends KeyName>(name: Name, { value, origin }: Sou
   throw new UsageError(`${name}: '${value}' (from ${textOf(origin)}) must be ${allowed}`);
 }
 
-function defaultAgentDirectory({ exists, variable }: Surroundings): string {
+function defaultAgentDirectory({ exists, variable }: Environment): string {
   const system = "/etc/decnet/agent";
   return exists(system) ? system : `${variable("HOME") ?? ""}/.decnet/agent`;
 }
 
-function defaultStateDirectory({ exists, isRoot, variable }: Surroundings): string {
+function defaultStateDirectory({ exists, isRoot, variable }: Environment): string {
   // systemd lists several, separated by colons, when a unit asks for several.
   const granted = variable("STATE_DIRECTORY")?.split(":")[0];
   if (granted) return granted;
@@ -282,9 +282,9 @@ function defaultStateDirectory({ exists, isRoot, variable }: Surroundings): stri
   return `${home}/decnet-agent`;
 }
 
-function dockerSockets(configured: string | null, surroundings: Surroundings): readonly string[] {
+function dockerSockets(configured: string | null, environment: Environment): readonly string[] {
   if (configured !== null) return [configured];
-  const runtimeDirectory = absolute(surroundings.variable("XDG_RUNTIME_DIR"));
+  const runtimeDirectory = absolute(environment.variable("XDG_RUNTIME_DIR"));
   const ofUser = (name: string) => runtimeDirectory ? [`${runtimeDirectory}/${name}`] : [];
   return [
     "/var/run/docker.sock",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { configureOn, type Machine, section } from "../tests/support/command_line.ts";
 import { type Configuration, configure, readSection } from "./config.ts";
 import { type KeyName, keyNames, keys, variableOf } from "./options.ts";
-import type { Surroundings } from "./terminal.ts";
+import type { Environment } from "./terminal.ts";
 
 /** The entries of the section `agent` as `line key=value`; null when there is no such section. */
 const read = (text: string) =>
@@ -301,7 +301,7 @@ Deno.test("configure() wants a section in the ini file that --config names, and 
 });
 
 Deno.test("configure() refuses an ini file that cannot be read", () => {
-  const surroundings: Surroundings = {
+  const environment: Environment = {
     variable: () => undefined,
     readFile: () => {
       throw new Deno.errors.PermissionDenied("permission denied");
@@ -309,7 +309,7 @@ Deno.test("configure() refuses an ini file that cannot be read", () => {
     exists: () => false,
     isRoot: false,
   };
-  assert.throws(() => configure(new Map(), null, surroundings), {
+  assert.throws(() => configure(new Map(), null, environment), {
     name: "UsageError",
     message: "Cannot read /etc/decnet/decnet.ini: permission denied; let the agent's user read it",
   });

@@ -1,13 +1,13 @@
-import { Agent, type Beat } from "../agent/heartbeat.ts";
+import { Agent, type Heartbeat } from "../agent/heartbeat.ts";
 import { runLoop } from "../agent/loop.ts";
-import { Bell } from "../agent/schedule.ts";
-import { HostWatch } from "../agent/watcher.ts";
+import { Wakeup } from "../agent/schedule.ts";
+import { HostWatcher } from "../agent/watcher.ts";
 import { ApiServer } from "../api/server.ts";
 import { TopologyService } from "../api/topology_service.ts";
 import { Applier } from "../apply/applier.ts";
 import { FileLock, LockHeld } from "../host/lock.ts";
 import { createLog, type Log } from "../host/log.ts";
-import { Supervisor } from "../host/systemd.ts";
+import { SystemdNotifier } from "../host/systemd.ts";
 import { CertificateFolder } from "../master/certificates.ts";
 import { hostAndPort } from "../master/connection.ts";
 import { explain } from "../store/file.ts";
@@ -25,11 +25,11 @@ export interface SessionOptions {
   readonly certificates: CertificateFolder;
   readonly memory: StoreMemory;
   readonly log: Log;
-  readonly supervisor: Supervisor;
+  readonly systemd: SystemdNotifier;
   /** Null when none are wanted. */
   readonly metrics: MetricsFile | null;
   /** Takes each beat. */
-  readonly onBeat: (beat: Beat) => void;
+  readonly onHeartbeat: (heartbeat: Heartbeat) => void;
   /** Ends it; an apply under way is interrupted. */
   readonly signal: AbortSignal;
 }
@@ -39,9 +39,9 @@ export class Session {
   readonly #configuration: Configuration;
   readonly #options: SessionOptions;
   readonly #agent: Agent;
-  readonly #bell = new Bell();
+  readonly #wakeup = new Wakeup();
   readonly #service: TopologyService;
-  readonly #watch: HostWatch;
+  readonly #watch: HostWatcher;
 
   constructor(configuration: Configuration, options: SessionOptions) {
     const { agent: agentOptions, supersede } = configuration;
@@ -54,9 +54,9 @@ export class Session {
       ...shared,
       agent: this.#agent,
       applier,
-      bell: this.#bell,
+      wakeup: this.#wakeup,
     });
-    this.#watch = new HostWatch({ ...shared, onChange: () => this.#bell.hint() });
+    this.#watch = new HostWatcher({ ...shared, onChange: () => this.#wakeup.requestCheck() });
   }
 
   /** The first beat may be a whole interval away; a first look shows that the agent works. */
@@ -65,8 +65,8 @@ export class Session {
   }
 
   /** Has the first beat go out at once. */
-  hurry(): void {
-    this.#bell.ring();
+  sendNow(): void {
+    this.#wakeup.requestSend();
   }
 
   /** Resolves when no apply and no teardown is under way. */
@@ -77,12 +77,12 @@ export class Session {
   /** Runs until the signal is aborted. */
   async run(): Promise<void> {
     const { intervalMs, listen, warnings } = this.#configuration;
-    const { log, supervisor, metrics, onBeat, signal } = this.#options;
+    const { log, systemd, metrics, onHeartbeat, signal } = this.#options;
     if (metrics) metrics.isListening = listen && false;
-    const show = (beat: Beat) => {
-      this.#watch.note(beat.stock);
-      const findings = findingsOf(beat, warnings);
-      supervisor.status(summary(beat, findings));
+    const show = (heartbeat: Heartbeat) => {
+      this.#watch.note(heartbeat.snapshot);
+      const findings = findingsOf(heartbeat, warnings);
+      systemd.status(summary(heartbeat, findings));
       return worst(findings);
     };
     await Promise.all([
@@ -90,18 +90,18 @@ export class Session {
       runLoop(this.#agent, signal, {
         intervalMs,
         log,
-        bell: this.#bell,
+        wakeup: this.#wakeup,
         isBusy: () => this.#service.isBusy,
-        onWork: (phase) => phase === "begin" ? supervisor.beginWork() : supervisor.endWork(),
-        onBeat: (beat) => {
-          onBeat(beat);
+        onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
+        onHeartbeat: (heartbeat) => {
+          onHeartbeat(heartbeat);
           // The status is told with or without a metrics file.
-          const code = show(beat);
-          metrics?.note(beat, code);
+          const code = show(heartbeat);
+          metrics?.note(heartbeat, code);
         },
-        onGlance: (beat) => {
-          const code = show(beat);
-          metrics?.write(beat, code);
+        onGlance: (heartbeat) => {
+          const code = show(heartbeat);
+          metrics?.write(heartbeat, code);
         },
       }),
       listen && this.#serve(listen),
@@ -129,7 +129,7 @@ export class Session {
         log("info", "listening", { address: hostAndPort(listen) });
         tell(true);
         problem = "";
-        await Promise.race([stopped, server.deaf]);
+        await Promise.race([stopped, server.needsRestart]);
         tell(false);
         if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
         await server.stop();
@@ -138,7 +138,7 @@ export class Session {
         const { message } = error as Error;
         if (message !== problem) log("error", message, { subject: "api" });
         problem = message;
-        await new Bell().wait(intervalMs, signal);
+        await new Wakeup().wait(intervalMs, signal);
       }
     }
   }
@@ -156,7 +156,7 @@ interface Setup {
  */
 export async function loop(
   configuration: Configuration,
-  reread: () => Configuration,
+  reload: () => Configuration,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const startedAt = Date.now();
@@ -165,12 +165,12 @@ export async function loop(
   log("info", "started", { version: agentVersion, ...described(configuration) });
   const requests = new Requests(terminal);
   const lock = await lockState(configuration.agent.storePath, stop, log);
-  const supervisor = new Supervisor({
+  const systemd = new SystemdNotifier({
     socket: terminal.variable("NOTIFY_SOCKET"),
     watchdogUsec: terminal.variable("WATCHDOG_USEC"),
     onError: (error) => log("warn", `Cannot tell the supervisor: ${(error as Error).message}`),
   });
-  stop.addEventListener("abort", () => supervisor.stopping(), { once: true });
+  stop.addEventListener("abort", () => systemd.stopping(), { once: true });
   const memory = new StoreMemory();
   const print = printChanges(terminal);
   const certificates = new CertificateFolder(configuration.agent.agentDirectory);
@@ -191,21 +191,21 @@ export async function loop(
       certificates: setup.certificates,
       memory,
       log,
-      supervisor,
-      onBeat: master ? () => {} : print,
+      systemd,
+      onHeartbeat: master ? () => {} : print,
       signal: AbortSignal.any([stop, over.signal]),
     });
     await session.look();
     if (isFirst) {
       const seconds = setup.configuration.intervalMs / 1000;
-      supervisor.status(`started; the first beat is due within ${seconds} s`);
+      systemd.status(`started; the first beat is due within ${seconds} s`);
     } else {
       log("info", "the configuration was read again", described(setup.configuration));
-      session.hurry();
+      session.sendNow();
     }
-    supervisor.ready();
+    systemd.ready();
     const running = session.run();
-    const next = nextSetup(setup, { requests, reread, log, supervisor });
+    const next = nextSetup(setup, { requests, reload, log, systemd });
     const fresh = await Promise.race([running.then(() => null), next]);
     if (!fresh) break;
     // What the master has been promised is done first.
@@ -216,7 +216,7 @@ export async function loop(
   }
   lock?.release();
   log("info", "stopped");
-  await supervisor.close();
+  await systemd.close();
   return 0;
 }
 
@@ -238,24 +238,24 @@ class Requests {
 /** Waits until it was asked for another setup, and there is one that can be used. */
 async function nextSetup(
   current: Setup,
-  { requests, reread, log, supervisor }: {
+  { requests, reload, log, systemd }: {
     requests: Requests;
-    reread: () => Configuration;
+    reload: () => Configuration;
     log: Log;
-    supervisor: Supervisor;
+    systemd: SystemdNotifier;
   },
 ): Promise<Setup> {
   for (;;) {
     await requests.take();
-    supervisor.reloading();
+    systemd.reloading();
     try {
-      const configuration = reread();
+      const configuration = reload();
       for (const warning of configuration.warnings) log("warn", warning);
       return await replace(current, configuration);
     } catch (error) {
       const { message } = error as Error;
       log("error", `the configuration stays as it was: ${message}`, { subject: "configuration" });
-      supervisor.ready();
+      systemd.ready();
     }
   }
 }
@@ -308,7 +308,7 @@ async function lockState(
 }
 
 /** Without a master the beats are printed, each that differs from the one before, a line each. */
-function printChanges(terminal: Terminal): (beat: Beat) => void {
+function printChanges(terminal: Terminal): (heartbeat: Heartbeat) => void {
   let printed = "";
   return ({ body }) => {
     const line = `${escapeControls(JSON.stringify(body))}\n`;

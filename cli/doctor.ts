@@ -1,8 +1,8 @@
-import { Patient } from "../doctor/context.ts";
+import { DoctorContext } from "../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
 import { quote } from "../doctor/files.ts";
 import { readService } from "../doctor/service_files.ts";
-import { printable } from "../host/log.ts";
+import { sanitizeLine } from "../host/log.ts";
 import type { Arguments } from "./args.ts";
 import {
   assemble,
@@ -19,7 +19,7 @@ import {
 } from "./config.ts";
 import { type KeyName, keyNames, keys, versions } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
-import { isColoured, printJson, type Surroundings, type Terminal } from "./terminal.ts";
+import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
 /** A key, and the value that it shall have. */
 export type Setting = readonly [key: KeyName, value: string];
@@ -73,19 +73,19 @@ export function inFolder(path: string): string {
 /** Something that is wrong with the configuration, and the command that mends it. */
 export interface ConfigurationProblem {
   readonly text: string;
-  readonly mend: string;
+  readonly fix: string;
   /** Whether the other commands go on in spite of it. */
   readonly isWarning: boolean;
 }
 
 /** The machine, and the service on it. */
-export interface Circumstances extends Surroundings {
+export interface DoctorEnvironment extends Environment {
   /** Whether the service runs, which has to be told of what changes in a file. */
   readonly isServiceActive?: boolean;
 }
 
 /** A configuration, with where each part comes from and what is wrong with it. */
-export interface Explanation {
+export interface ConfigReport {
   /** What is wrong in it is replaced by defaults. */
   readonly configuration: Configuration;
   /** Each key that is set: its value as it was given, and by what. */
@@ -103,23 +103,23 @@ export interface Explanation {
 export function explainConfiguration(
   flags: ReadonlyMap<KeyName, string>,
   configFile: string | null,
-  surroundings: Circumstances,
-): Explanation {
+  environment: DoctorEnvironment,
+): ConfigReport {
   const path = configFile ?? defaultFile;
   const reach = (command: string, key?: KeyName) =>
-    surroundings.isServiceActive ? `${command} && ${noticeOf(key)}` : command;
+    environment.isServiceActive ? `${command} && ${noticeOf(key)}` : command;
   const problems: ConfigurationProblem[] = [];
-  const add = (text: string, mend: string, isWarning = false) =>
-    problems.push({ text, mend, isWarning });
-  let find = sourceFinder(flags, surroundings, new Map());
+  const add = (text: string, fix: string, isWarning = false) =>
+    problems.push({ text, fix, isWarning });
+  let find = sourceFinder(flags, environment, new Map());
   try {
-    const sources = readSources(flags, configFile, surroundings);
+    const sources = readSources(flags, configFile, environment);
     find = sources.find;
     for (const { text, line } of sources.warnings) add(text, reach(edit(path, line)), true);
   } catch (error) {
     const { message } = error as Error;
-    const mend = mendOfFile(path, message, configFile !== null);
-    add(message, mend.startsWith(startWithout) ? mend : reach(mend));
+    const fix = mendOfFile(path, message, configFile !== null);
+    add(message, fix.startsWith(startWithout) ? fix : reach(fix));
   }
   const get: Get = (name) => {
     const source = find(name);
@@ -127,14 +127,14 @@ export function explainConfiguration(
     try {
       return valueOf(name, source);
     } catch (error) {
-      const mend = mendOfValue(name, source);
-      add((error as Error).message, source.origin.kind === "line" ? reach(mend, name) : mend);
+      const fix = mendOfValue(name, source);
+      add((error as Error).message, source.origin.kind === "line" ? reach(fix, name) : fix);
       return null;
     }
   };
-  const configuration = assemble(get, surroundings);
+  const configuration = assemble(get, environment);
   const commandToSetAll = (values: readonly Setting[]) =>
-    setCommand(values, { path, find, hasFile: surroundings.exists(path), reach });
+    setCommand(values, { path, find, hasFile: environment.exists(path), reach });
   const commandToSet = (...setting: Setting) => commandToSetAll([setting]);
   if (configuration.agent.master !== null && find("host-uuid") === null) {
     add(noHostUuid, commandToSet("host-uuid", "UUID"));
@@ -205,14 +205,14 @@ const colours = { ok: 32, skipped: 90, warning: 33, failed: 31 } as const;
 
 /** A finding for people: a line for each thing that was seen, and the mend beneath. */
 export function findingText({ check, result }: Finding, isColoured: boolean): string {
-  const { state, saw } = result;
+  const { state, details } = result;
   const padded = state.padEnd(stateWidth);
   const word = isColoured ? `\x1b[${colours[state]}m${padded}\x1b[0m` : padded;
   const head = check.name.padEnd(nameWidth);
   const indent = " ".repeat(nameWidth + stateWidth);
-  const [first = "", ...others] = saw.map(printable);
+  const [first = "", ...others] = details.map(sanitizeLine);
   const lines = [`${head}${word}${first}`, ...others.map((line) => indent + line)];
-  if ("mend" in result) lines.push(`${indent}→ ${printable(result.mend)}`);
+  if ("fix" in result) lines.push(`${indent}→ ${sanitizeLine(result.fix)}`);
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
 }
 
@@ -224,8 +224,8 @@ export function doctorJson(findings: readonly Finding[], code: ExitCode) {
     checks: findings.map(({ check, result }) => ({
       name: check.name,
       state: result.state,
-      saw: result.saw.map(printable).join("; "),
-      ...("mend" in result && { mend: printable(result.mend) }),
+      details: result.details.map(sanitizeLine).join("; "),
+      ...("fix" in result && { fix: sanitizeLine(result.fix) }),
     })),
   };
 }
@@ -243,7 +243,7 @@ export async function doctor(
     ...terminal,
     isServiceActive: isActive,
   });
-  const patient = new Patient({
+  const context = new DoctorContext({
     ...explanation,
     agent: configuration.agent,
     listen: configuration.listen,
@@ -256,7 +256,7 @@ export async function doctor(
   });
   const findings: Finding[] = [];
   const withColour = isColoured(terminal);
-  for await (const finding of examine(patient, checks)) {
+  for await (const finding of examine(context, checks)) {
     findings.push(finding);
     if (!json) terminal.stdout(findingText(finding, withColour));
   }

@@ -12,8 +12,8 @@ function finding(name: string, result: Result): Finding {
 
 const bad = finding("socket", {
   state: "failed",
-  saw: ["one", "two\x1b[31m\nthree"],
-  mend: "a\nb",
+  details: ["one", "two\x1b[31m\nthree"],
+  fix: "a\nb",
 });
 
 Deno.test("findingText() aligns what was seen, and has the mend beneath", () => {
@@ -24,7 +24,7 @@ Deno.test("findingText() aligns what was seen, and has the mend beneath", () => 
       `${" ".repeat(27)}→ a b\n`,
   );
   assert.equal(
-    findingText(finding("api", { state: "skipped", saw: ["off"] }), false),
+    findingText(finding("api", { state: "skipped", details: ["off"] }), false),
     "api               skipped  off\n",
   );
 });
@@ -36,13 +36,13 @@ Deno.test("findingText() colours the state, and nothing else", () => {
 });
 
 Deno.test("doctorJson() has a mend where there is something to mend", () => {
-  const good = finding("clock", { state: "ok", saw: ["it is late", "very"] });
+  const good = finding("clock", { state: "ok", details: ["it is late", "very"] });
   assert.deepEqual(doctorJson([good, bad], 2), {
     status: "CRITICAL",
     exit_code: 2,
     checks: [
-      { name: "clock", state: "ok", saw: "it is late; very" },
-      { name: "socket", state: "failed", saw: "one; two [31m three", mend: "a b" },
+      { name: "clock", state: "ok", details: "it is late; very" },
+      { name: "socket", state: "failed", details: "one; two [31m three", fix: "a b" },
     ],
   });
 });
@@ -90,7 +90,7 @@ Deno.test("explainConfiguration() takes the default for what is wrong, and tells
   assert.equal(configuration.agent.master?.port, 8770);
   assert.equal(configuration.agent.sockets[0], "/var/run/docker.sock");
   assert.deepEqual(
-    problems.map(({ text, mend, isWarning }) => [text.split(" ")[0], mend, isWarning]),
+    problems.map(({ text, fix, isWarning }) => [text.split(" ")[0], fix, isWarning]),
     [
       ["swarmctl-port:", "start it without --swarmctl-port: the default is 8770", false],
       ["docker-host:", "unset DOCKER_HOST", false],
@@ -108,7 +108,7 @@ Deno.test("explainConfiguration() goes on without an ini file that it cannot und
   assert.equal(configuration.agent.master, null);
   assert.equal(configuration.intervalMs, 10_000);
   assert.equal(problems.length, 1);
-  assert.equal(problems[0]!.mend, "vi +3 /etc/decnet/decnet.ini");
+  assert.equal(problems[0]!.fix, "vi +3 /etc/decnet/decnet.ini");
 });
 
 Deno.test("lineOf() calls the agent with the flags that are right, as a shell takes them", () => {
@@ -184,7 +184,7 @@ function mendOf(path: string, readFile: () => string | null): string {
     isRoot: true,
   });
   assert.equal(problems.length, 1);
-  return problems[0]!.mend;
+  return problems[0]!.fix;
 }
 
 function refuse(message: string): () => never {
@@ -210,9 +210,9 @@ Deno.test("explainConfiguration() names paths as a shell takes them", () => {
 Deno.test("explainConfiguration() has an absent file made together with its folder", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/new folder/agent.ini`;
-  const mend = mendOf(path, () => null).replace("decnet-agent print config", "echo printed");
-  const { success } = await new Deno.Command("sh", { args: ["-c", mend] }).output();
-  assert.ok(success, mend);
+  const fix = mendOf(path, () => null).replace("decnet-agent print config", "echo printed");
+  const { success } = await new Deno.Command("sh", { args: ["-c", fix] }).output();
+  assert.ok(success, fix);
   assert.equal(await Deno.readTextFile(path), "printed\n");
 });
 
@@ -224,7 +224,7 @@ Deno.test("explainConfiguration() has a service restarted for what a reload cann
     isRoot: true,
     isServiceActive: true,
   });
-  assert.deepEqual(problems.map(({ mend }) => mend).sort(), [
+  assert.deepEqual(problems.map(({ fix }) => fix).sort(), [
     "start it without --interval: the default is 30s",
     "vi +2 /etc/decnet/decnet.ini && systemctl restart decnet-agent",
     "vi +3 /etc/decnet/decnet.ini && systemctl reload decnet-agent",

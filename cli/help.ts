@@ -1,4 +1,4 @@
-import type { Tables } from "../packaging/config.ts";
+import type { CliSpec } from "../packaging/config.ts";
 import { agentVersion, keyNames, keys, variableOf } from "./options.ts";
 
 /** A way to call the agent, and what it does then: a line each for the help. */
@@ -105,7 +105,7 @@ export const printables = {
 } as const;
 
 /** The name of something that `print` can print. */
-export type Printable = keyof typeof printables;
+export type PrintableFile = keyof typeof printables;
 
 /** The shells that there are completions for. */
 export const shells = ["bash", "zsh", "fish"] as const;
@@ -172,7 +172,7 @@ export const optionUsages: readonly OptionUsage[] = [
 ];
 
 /** All that is told of the command line, for what is printed of it. */
-export const tables: Tables = {
+export const tables: CliSpec = {
   version: agentVersion,
   commands: commandUsages,
   options: optionUsages,

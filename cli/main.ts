@@ -1,5 +1,5 @@
 import { Agent } from "../agent/heartbeat.ts";
-import { printable } from "../host/log.ts";
+import { sanitizeLine } from "../host/log.ts";
 import { versionHash } from "../topology/hash.ts";
 import { type CarryOut, once, onceTimeoutMs, printWarnings, runWith } from "./check.ts";
 import { type Configuration, configure } from "./config.ts";
@@ -42,8 +42,8 @@ const runCommand: CarryOut = async (args, terminal) => {
     case "loop": {
       // What a check does not need is not loaded for one.
       const { loop } = await import("./daemon.ts");
-      const reread = () => configure(args.values, args.config, terminal);
-      return await loop(configuration, reread, terminal);
+      const reload = () => configure(args.values, args.config, terminal);
+      return await loop(configuration, reload, terminal);
     }
     case "state":
       return await printState(configuration, json, terminal);
@@ -90,21 +90,21 @@ export async function printState(
 ): Promise<ExitCode> {
   // What GET /topology/state would answer does not concern the master.
   const agent = new Agent({ ...options, agentVersion, master: null });
-  const beat = await agent.beat(AbortSignal.timeout(onceTimeoutMs));
-  const { topology, store } = beat.body;
+  const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(onceTimeoutMs));
+  const { topology, store } = heartbeat.body;
   const columns = json ? null : terminal.stdoutColumns();
   if (columns !== null) {
     // What a check does not need is not loaded for one.
     const { stateTree } = await import("./state.ts");
     const look = { columns, isColoured: isColoured(terminal) };
-    terminal.stdout(await stateTree(beat, options.images, look));
-  } else if (!json) terminal.stdout(stateText(beat));
+    terminal.stdout(await stateTree(heartbeat, options.images, look));
+  } else if (!json) terminal.stdout(stateText(heartbeat));
   else {
     printJson(terminal, topology);
-    if (!topology) terminal.stderr(`decnet-agent: ${printable(store.detail ?? "")}\n`);
+    if (!topology) terminal.stderr(`decnet-agent: ${sanitizeLine(store.detail ?? "")}\n`);
   }
   agent.close();
-  return worst(findingsOf(beat));
+  return worst(findingsOf(heartbeat));
 }
 
 /** Runs any command line; the answer is the exit code. */

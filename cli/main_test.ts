@@ -207,7 +207,7 @@ Deno.test("run() state --json answers what GET /topology/state would", async () 
   await runOn(["--once", ...flagsOf(setup)]);
   assert.deepEqual(
     JSON.parse(stdout),
-    (setup.master.beats[0]!.body as { topology: unknown }).topology,
+    (setup.master.heartbeats[0]!.body as { topology: unknown }).topology,
   );
 });
 

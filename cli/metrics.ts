@@ -1,6 +1,6 @@
-import type { Beat } from "../agent/heartbeat.ts";
-import type { Delivery } from "../agent/sender.ts";
-import { type Log, printable } from "../host/log.ts";
+import type { Heartbeat } from "../agent/heartbeat.ts";
+import type { SendResult } from "../agent/sender.ts";
+import { type Log, sanitizeLine } from "../host/log.ts";
 import { TextFiles } from "../host/textfile.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { ExitCode } from "./report.ts";
@@ -11,7 +11,7 @@ export interface LoopHistory {
   readonly startedAt: number;
   /** Likewise; 0: no beat has been delivered. */
   readonly lastSuccessAt: number;
-  readonly beats: ReadonlyMap<Delivery["result"], number>;
+  readonly heartbeats: ReadonlyMap<SendResult["result"], number>;
   /** Null when it is not to listen. */
   readonly isListening: boolean | null;
 }
@@ -23,18 +23,18 @@ type Metric = readonly [name: string, type: "gauge" | "counter", help: string, s
 
 /** What was found, in the text format of Prometheus; the metrics are listed in docs/protocol.md. */
 export function metricsText(
-  beat: Beat,
+  heartbeat: Heartbeat,
   { code, loop }: { code: ExitCode; loop: LoopHistory | null },
 ): string {
   return [
-    ...metricsOfAgent(beat, code, loop),
-    ...metricsOfMaster(beat, loop),
-    ...metricsOfHost(beat),
+    ...metricsOfAgent(heartbeat, code, loop),
+    ...metricsOfMaster(heartbeat, loop),
+    ...metricsOfHost(heartbeat),
   ].map(written).join("");
 }
 
-function metricsOfAgent(beat: Beat, code: ExitCode, loop: LoopHistory | null): Metric[] {
-  const build = { version: beat.body.agent_version, deno: Deno.version.deno };
+function metricsOfAgent(heartbeat: Heartbeat, code: ExitCode, loop: LoopHistory | null): Metric[] {
+  const build = { version: heartbeat.body.agent_version, deno: Deno.version.deno };
   return [
     ["build_info", "gauge", "The agent's version, and that of its runtime.", [[build, 1]]],
     [
@@ -59,7 +59,7 @@ function metricsOfAgent(beat: Beat, code: ExitCode, loop: LoopHistory | null): M
 }
 
 function metricsOfMaster(
-  { delivery, certificates, checkedAt }: Beat,
+  { delivery, certificates, checkedAt }: Heartbeat,
   loop: LoopHistory | null,
 ): Metric[] {
   const { result } = delivery;
@@ -72,7 +72,7 @@ function metricsOfMaster(
       "beats_total",
       "counter",
       "Beats since the loop started, by what became of them.",
-      loop && [...loop.beats].map(([result, count]) => [{ result }, count]),
+      loop && [...loop.heartbeats].map(([result, count]) => [{ result }, count]),
     ],
     [
       "last_beat_attempt_timestamp_seconds",
@@ -101,7 +101,7 @@ function metricsOfMaster(
   ];
 }
 
-function metricsOfHost({ stock: { store, observed, engine, drift } }: Beat): Metric[] {
+function metricsOfHost({ snapshot: { store, observed, engine, drift } }: Heartbeat): Metric[] {
   const applied = store.state === "ok" ? store.applied : null;
   const { bridges, containers } = "error" in observed ? {} : observed;
   return [
@@ -164,7 +164,7 @@ function written([name, type, help, samples]: Metric): string {
 
 function labelText(labels: Labels): string {
   const pairs = Object.entries(labels).map(([name, value]) =>
-    `${name}="${printable(value).toWellFormed().replaceAll(/["\\]/g, "\\$&")}"`
+    `${name}="${sanitizeLine(value).toWellFormed().replaceAll(/["\\]/g, "\\$&")}"`
   );
   return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
 }
@@ -172,11 +172,11 @@ function labelText(labels: Labels): string {
 /** Writes the metrics of one check; answers why it cannot, or null. */
 export async function writeMetrics(
   path: string,
-  beat: Beat,
+  heartbeat: Heartbeat,
   code: ExitCode,
 ): Promise<string | null> {
   const files = await TextFiles.load();
-  return problemOf(() => files.replace(path, metricsText(beat, { code, loop: null })));
+  return problemOf(() => files.replace(path, metricsText(heartbeat, { code, loop: null })));
 }
 
 /** The file of metrics that a loop keeps up to date, wherever it is. */
@@ -186,7 +186,7 @@ export class MetricsFile {
   readonly #files: TextFiles;
   readonly #log: Log;
   readonly #startedAt: number;
-  readonly #beats = new Map<Delivery["result"], number>(
+  readonly #heartbeats = new Map<SendResult["result"], number>(
     (["delivered", "rejected", "unreachable", "not_configured"] as const).map((it) => [it, 0]),
   );
   #path: string | null = null;
@@ -211,24 +211,26 @@ export class MetricsFile {
   }
 
   /** Counts a beat, and writes. What keeps it from writing is logged once. Never throws. */
-  note(beat: Beat, code: ExitCode): void {
-    const { delivery: { result }, checkedAt } = beat;
-    this.#beats.set(result, (this.#beats.get(result) ?? 0) + 1);
+  note(heartbeat: Heartbeat, code: ExitCode): void {
+    const { delivery: { result }, checkedAt } = heartbeat;
+    this.#heartbeats.set(result, (this.#heartbeats.get(result) ?? 0) + 1);
     if (result === "delivered") this.#lastSuccessAt = checkedAt;
-    this.write(beat, code);
+    this.write(heartbeat, code);
   }
 
   /** Writes what a beat would tell that is not sent, and so not counted. Never throws. */
-  write(beat: Beat, code: ExitCode): void {
+  write(heartbeat: Heartbeat, code: ExitCode): void {
     const path = this.#path;
     if (path === null) return;
     const loop = {
       startedAt: this.#startedAt,
       lastSuccessAt: this.#lastSuccessAt,
-      beats: this.#beats,
+      heartbeats: this.#heartbeats,
       isListening: this.isListening,
     };
-    const problem = problemOf(() => this.#files.replace(path, metricsText(beat, { code, loop })));
+    const problem = problemOf(() =>
+      this.#files.replace(path, metricsText(heartbeat, { code, loop }))
+    );
     if (problem !== this.#problem) {
       if (problem !== null) this.#log("warn", problem, { subject: "textfile" });
       else this.#log("info", "the metrics are written again");

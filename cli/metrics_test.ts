@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import type { Beat } from "../agent/heartbeat.ts";
+import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { Log } from "../host/log.ts";
 import { AgentSetup } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import {
   applied,
-  beatWith,
   consistent,
   deliveries,
   dockerDown,
+  heartbeatWith,
   storeUnreadable,
 } from "../tests/support/heartbeat.ts";
 import { promtool } from "../tests/support/requirements.ts";
@@ -19,7 +19,10 @@ import type { ExitCode } from "./report.ts";
 const loop: LoopHistory = {
   startedAt: 1_700_000_000_500,
   lastSuccessAt: 1_700_000_030_000,
-  beats: new Map([["delivered", 7], ["rejected", 1], ["unreachable", 2], ["not_configured", 0]]),
+  heartbeats: new Map([["delivered", 7], ["rejected", 1], ["unreachable", 2], [
+    "not_configured",
+    0,
+  ]]),
   isListening: false,
 };
 const drifted = {
@@ -30,8 +33,11 @@ const drifted = {
 const nasty = 'a"b\\c\nd\u2028e\x00{é😀}\ud800';
 
 /** The samples, without what is said about them. */
-function samplesOf(beat: Beat, more: Partial<Parameters<typeof metricsText>[1]> = {}): string[] {
-  return metricsText(beat, { code: 0, loop: null, ...more }).split("\n")
+function samplesOf(
+  heartbeat: Heartbeat,
+  more: Partial<Parameters<typeof metricsText>[1]> = {},
+): string[] {
+  return metricsText(heartbeat, { code: 0, loop: null, ...more }).split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map((line) => line.replace(/^decnet_agent_/, ""));
 }
@@ -43,7 +49,7 @@ const always = [
 
 Deno.test("metricsText() has of a check what it has seen, and no past", () => {
   assert.deepEqual(
-    samplesOf(beatWith()).sort(),
+    samplesOf(heartbeatWith()).sort(),
     [
       ...always,
       "status_code 0",
@@ -70,8 +76,8 @@ Deno.test("metricsText() has of a check what it has seen, and no past", () => {
 });
 
 Deno.test("metricsText() counts the beats of a loop, and knows when the last was accepted", () => {
-  const beat = beatWith({ delivery: deliveries.unreachable });
-  const samples = samplesOf(beat, { loop, code: 2 });
+  const heartbeat = heartbeatWith({ delivery: deliveries.unreachable });
+  const samples = samplesOf(heartbeat, { loop, code: 2 });
   for (
     const sample of [
       'beats_total{result="delivered"} 7',
@@ -84,31 +90,35 @@ Deno.test("metricsText() counts the beats of a loop, and knows when the last was
       "status_code 2",
     ]
   ) assert.ok(samples.includes(sample), `${sample} is not in ${samples.join("\n")}`);
-  const off = samplesOf(beat, { loop: { ...loop, isListening: null } });
+  const off = samplesOf(heartbeat, { loop: { ...loop, isListening: null } });
   assert.ok(!off.some((sample) => sample.startsWith("api_listening")));
-  assert.ok(samplesOf(beat).includes("last_beat_success_timestamp_seconds 0"));
+  assert.ok(samplesOf(heartbeat).includes("last_beat_success_timestamp_seconds 0"));
 });
 
 Deno.test("metricsText() leaves out what is not known, and what does not apply", () => {
-  const names = (beat: Beat) =>
-    new Set(samplesOf(beat).map((sample) => sample.replace(/[ {].*/, "")));
-  const all = names(beatWith());
-  const cases: [beat: Beat, absent: string[]][] = [
+  const names = (heartbeat: Heartbeat) =>
+    new Set(samplesOf(heartbeat).map((sample) => sample.replace(/[ {].*/, "")));
+  const all = names(heartbeatWith());
+  const cases: [heartbeat: Heartbeat, absent: string[]][] = [
     [
-      beatWith({ stock: dockerDown }),
+      heartbeatWith({ snapshot: dockerDown }),
       ["engine_latency_seconds", "engine_info", "networks", "containers", "drift_objects"],
     ],
     [
-      beatWith({ stock: storeUnreadable }),
+      heartbeatWith({ snapshot: storeUnreadable }),
       ["drift_objects", "topology_error", "topology_applied_timestamp_seconds"],
     ],
-    [beatWith({ stock: { store: { state: "idle" } } }), ["topology_applied_timestamp_seconds"]],
+    [heartbeatWith({ snapshot: { store: { state: "idle" } } }), [
+      "topology_applied_timestamp_seconds",
+    ]],
     [
-      beatWith({ stock: { store: { state: "ok", applied: { ...applied, appliedAt: 0 } } } }),
+      heartbeatWith({
+        snapshot: { store: { state: "ok", applied: { ...applied, appliedAt: 0 } } },
+      }),
       ["topology_applied_timestamp_seconds"],
     ],
     [
-      beatWith({ delivery: deliveries.notConfigured, certificates: null }),
+      heartbeatWith({ delivery: deliveries.notConfigured, certificates: null }),
       [
         "last_beat_success_timestamp_seconds",
         "master_latency_seconds",
@@ -116,29 +126,33 @@ Deno.test("metricsText() leaves out what is not known, and what does not apply",
       ],
     ],
     [
-      beatWith({ delivery: deliveries.dryRun }),
+      heartbeatWith({ delivery: deliveries.dryRun }),
       ["last_beat_success_timestamp_seconds", "master_latency_seconds"],
     ],
-    [beatWith({ delivery: deliveries.notSent }), ["master_latency_seconds"]],
+    [heartbeatWith({ delivery: deliveries.notSent }), ["master_latency_seconds"]],
   ];
-  for (const [beat, absent] of cases) {
-    assert.deepEqual([...all.difference(names(beat))].sort(), absent.sort());
+  for (const [heartbeat, absent] of cases) {
+    assert.deepEqual([...all.difference(names(heartbeat))].sort(), absent.sort());
   }
-  const down = samplesOf(beatWith({ stock: dockerDown }));
+  const down = samplesOf(heartbeatWith({ snapshot: dockerDown }));
   assert.ok(down.includes("engine_up 0"));
   assert.ok(
-    samplesOf(beatWith({ stock: storeUnreadable })).includes('store_state{state="unreadable"} 1'),
+    samplesOf(heartbeatWith({ snapshot: storeUnreadable })).includes(
+      'store_state{state="unreadable"} 1',
+    ),
   );
   const failed = { state: "ok", applied: { ...applied, lastError: "boom" } } as const;
-  assert.ok(samplesOf(beatWith({ stock: { store: failed } })).includes("topology_error 1"));
+  assert.ok(samplesOf(heartbeatWith({ snapshot: { store: failed } })).includes("topology_error 1"));
   assert.ok(
-    samplesOf(beatWith({ stock: { drift: drifted } })).includes('drift_objects{kind="missing"} 1'),
+    samplesOf(heartbeatWith({ snapshot: { drift: drifted } })).includes(
+      'drift_objects{kind="missing"} 1',
+    ),
   );
 });
 
 Deno.test("metricsText() lets no text from outside break a line or a label", () => {
   const engine = { version: nasty, apiVersion: null, latencyMs: 1 };
-  const text = metricsText(beatWith({ stock: { engine } }), { code: 0, loop: null });
+  const text = metricsText(heartbeatWith({ snapshot: { engine } }), { code: 0, loop: null });
   assert.ok(
     text.includes('engine_info{version="a\\"b\\\\c d e {é😀}\ufffd",api_version=""} 1\n'),
     text,
@@ -151,20 +165,23 @@ Deno.test({
   fn: async () => {
     promtool.check();
     const engine = { version: nasty, apiVersion: nasty, latencyMs: 1e-7 };
-    const beats = [
-      beatWith(),
-      beatWith({ stock: { engine } }),
-      beatWith({ stock: { ...dockerDown, ...storeUnreadable }, delivery: deliveries.notSent }),
-      beatWith({
-        stock: { drift: drifted },
+    const heartbeats = [
+      heartbeatWith(),
+      heartbeatWith({ snapshot: { engine } }),
+      heartbeatWith({
+        snapshot: { ...dockerDown, ...storeUnreadable },
+        delivery: deliveries.notSent,
+      }),
+      heartbeatWith({
+        snapshot: { drift: drifted },
         delivery: deliveries.notConfigured,
         certificates: null,
       }),
     ];
-    for (const beat of beats) {
+    for (const heartbeat of heartbeats) {
       for (const history of [null, loop]) {
         for (const code of [0, 3] as ExitCode[]) {
-          await promtool.run(["check", "metrics"], metricsText(beat, { code, loop: history }));
+          await promtool.run(["check", "metrics"], metricsText(heartbeat, { code, loop: history }));
         }
       }
     }
@@ -188,7 +205,7 @@ Deno.test("MetricsFile.note() counts each beat by its result, and keeps the time
   const results = [deliveries.unreachable, deliveries.delivered, deliveries.rejected];
   const success = "last_beat_success_timestamp_seconds";
   for (const [index, delivery] of [...results, deliveries.unreachable].entries()) {
-    file.note({ ...beatWith({ delivery }), checkedAt: (index + 1) * 1000 }, 2);
+    file.note({ ...heartbeatWith({ delivery }), checkedAt: (index + 1) * 1000 }, 2);
     assert.equal(metric(path, success), index === 0 ? "0" : "2");
     assert.equal(metric(path, "last_beat_attempt_timestamp_seconds"), String(index + 1));
   }
@@ -197,7 +214,7 @@ Deno.test("MetricsFile.note() counts each beat by its result, and keeps the time
   assert.equal(metric(path, 'beats_total{result="rejected"}'), "1");
   assert.equal(metric(path, "api_listening"), undefined);
   file.isListening = true;
-  file.note(beatWith(), 0);
+  file.note(heartbeatWith(), 0);
   assert.equal(metric(path, "api_listening"), "1");
 });
 
@@ -206,11 +223,11 @@ Deno.test("MetricsFile.moveTo() leaves the old file as it is, and goes on counti
   const [a, b] = [`${folder.path}/a.prom`, `${folder.path}/b.prom`];
   const file = await fileAt(a, () => assert.fail("there is nothing to log"));
   const counted = 'beats_total{result="delivered"}';
-  file.note(beatWith(), 0);
+  file.note(heartbeatWith(), 0);
   file.moveTo(null);
-  file.note(beatWith(), 0);
+  file.note(heartbeatWith(), 0);
   file.moveTo(b);
-  file.note(beatWith(), 0);
+  file.note(heartbeatWith(), 0);
   assert.deepEqual([metric(a, counted), metric(b, counted)], ["1", "3"]);
   assert.equal(metric(b, "start_time_seconds"), "7");
 });
@@ -220,11 +237,11 @@ Deno.test("MetricsFile.note() logs once that it cannot write, and once that it c
   const path = `${folder.path}/absent/a.prom`;
   const lines: string[] = [];
   const file = await fileAt(path, (level, message) => lines.push(`${level} ${message}`));
-  for (let times = 0; times < 3; times++) file.note(beatWith(), 0);
+  for (let times = 0; times < 3; times++) file.note(heartbeatWith(), 0);
   const problem = `warn Cannot write ${path}: its folder does not exist; make it`;
   assert.deepEqual(lines, [problem]);
   Deno.mkdirSync(`${folder.path}/absent`);
-  for (let times = 0; times < 3; times++) file.note(beatWith(), 0);
+  for (let times = 0; times < 3; times++) file.note(heartbeatWith(), 0);
   assert.deepEqual(lines, [problem, "info the metrics are written again"]);
   assert.equal(metric(path, 'beats_total{result="delivered"}'), "6");
 });
@@ -282,7 +299,7 @@ Deno.test("run() writes the metrics after each beat of the loop, and beats on wh
   };
   assert.doesNotMatch(await run(path, isWritten), /textfile/);
   assert.equal(metric(path, "status_code"), "0");
-  const before = setup.master.beatCount;
-  const log = await run("/dev/null/a.prom", () => setup.master.beatCount >= before + 2);
+  const before = setup.master.heartbeatCount;
+  const log = await run("/dev/null/a.prom", () => setup.master.heartbeatCount >= before + 2);
   assert.equal(log.match(/subject=textfile/g)?.length, 1, log);
 });

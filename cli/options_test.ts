@@ -30,7 +30,7 @@ Deno.test("variableOf() names the variable of a key", () => {
 });
 
 Deno.test("deno.json permits what the agent reads, and nothing else", () => {
-  const surroundings = [
+  const environment = [
     "HOME",
     "DOCKER_HOST",
     "NOTIFY_SOCKET",
@@ -42,7 +42,7 @@ Deno.test("deno.json permits what the agent reads, and nothing else", () => {
     "XDG_STATE_HOME",
   ];
   const { env, sys, run, ffi, import: imports } = manifest.permissions.agent;
-  assert.deepEqual([...env].sort(), [...surroundings, ...keyNames.map(variableOf)].sort());
+  assert.deepEqual([...env].sort(), [...environment, ...keyNames.map(variableOf)].sort());
   assert.deepEqual(sys, ["uid", "networkInterfaces", "statfs", "getPriority"]);
   // Left out, or false, some hosts would still be granted.
   assert.deepEqual([run, ffi, imports], [false, false, { deny: true }]);

@@ -1,6 +1,6 @@
 import type { Preview } from "../apply/applier.ts";
-import type { Candidate } from "../apply/validated_document.ts";
-import { printable } from "../host/log.ts";
+import type { ValidatedDocument } from "../apply/validated_document.ts";
+import { sanitizeLine } from "../host/log.ts";
 import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
 import type { PlannedContainer } from "../topology/plan.ts";
 import { plural } from "./report.ts";
@@ -8,7 +8,7 @@ import { plural } from "./report.ts";
 type Change = NetworkChange | ContainerChange;
 
 /** What `apply --dry-run` prints as JSON: the plan, what an apply would do, and what is in its way. */
-export function previewJson({ plan, versionHash }: Candidate, preview: Preview) {
+export function previewJson({ plan, versionHash }: ValidatedDocument, preview: Preview) {
   const { networks, containers } = plan;
   return {
     topology_id: plan.topologyId,
@@ -27,7 +27,7 @@ export function previewJson({ plan, versionHash }: Candidate, preview: Preview) 
 }
 
 /** The same as a tree: networks, deckies, services, and behind each what an apply would do. */
-export function previewText({ plan, versionHash }: Candidate, preview: Preview): string {
+export function previewText({ plan, versionHash }: ValidatedDocument, preview: Preview): string {
   // A network and a container may bear the same name.
   const changes = Map.groupBy(changesOf(preview), (it) => `${typeOf(it)} ${nameOf(it)}`);
   const take = (key: string) => {
@@ -60,7 +60,7 @@ export function previewText({ plan, versionHash }: Candidate, preview: Preview):
     `└─ ${count === 0 ? "nothing would change" : plural(count, "change")}`,
     ...(preview.conflict === null ? [] : [`refused: ${preview.conflict}`]),
     ...obstacles.map((obstacle) => `in the way: ${obstacle}`),
-  ].map((line) => `${printable(line)}\n`).join("");
+  ].map((line) => `${sanitizeLine(line)}\n`).join("");
 }
 
 function changesOf({ removals, changes }: Preview): Change[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Preview } from "../apply/applier.ts";
-import type { Candidate } from "../apply/validated_document.ts";
+import type { ValidatedDocument } from "../apply/validated_document.ts";
 import { AgentSetup, document as oneLan, topologyId } from "../tests/support/agent_setup.ts";
 import { type Ended, flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
@@ -17,10 +17,10 @@ import type { Terminal } from "./terminal.ts";
 
 const hash = "0123456789abcdef".repeat(4);
 const empty: Inventory = { networks: [], containers: [] };
-const candidate = (plan: Plan): Candidate => ({ text: "{}", versionHash: hash, plan });
+const validated = (plan: Plan): ValidatedDocument => ({ text: "{}", versionHash: hash, plan });
 
 function textOf(plan: Plan, preview: Preview): string {
-  return previewText(candidate(plan), preview);
+  return previewText(validated(plan), preview);
 }
 
 Deno.test("previewText() is a tree of all that would exist, with what would be done to it", () => {
@@ -157,7 +157,7 @@ Deno.test("previewJson() holds what Docker would be asked for, what would be don
     removals: { ...removals, obstacles: ["one"] },
     conflict: "two",
   });
-  const json = previewJson(candidate(plan), {
+  const json = previewJson(validated(plan), {
     ...preview,
     changes: { ...preview.changes, obstacles: ["three"] },
   });
@@ -202,7 +202,7 @@ async function dryRun(
     ...machine,
   });
   assert.deepEqual([files(), store()], before);
-  assert.deepEqual([setup.engine.changes, setup.master.beatCount], [[], 0]);
+  assert.deepEqual([setup.engine.changes, setup.master.heartbeatCount], [[], 0]);
   return ended;
 }
 

@@ -1,8 +1,8 @@
-import { printable } from "../host/log.ts";
+import { sanitizeLine } from "../host/log.ts";
 import { completion } from "../packaging/completion.ts";
 import { config } from "../packaging/config.ts";
 import { man } from "../packaging/man.ts";
-import { cron, hidingFolder, systemdService, systemdTimer } from "../packaging/units.ts";
+import { cron, folderHiddenByUnit, systemdService, systemdTimer } from "../packaging/units.ts";
 import type { Command } from "./args.ts";
 import { tables } from "./help.ts";
 import type { ExitCode } from "./report.ts";
@@ -15,10 +15,10 @@ export function print(command: PrintCommand, terminal: Terminal): ExitCode {
   const isOfPath = command.what.startsWith("systemd-") || command.what === "cron";
   const executable = isOfPath ? terminal.executable() : "";
   terminal.stdout(textOf(command, executable));
-  const folder = hidingFolder(executable);
+  const folder = folderHiddenByUnit(executable);
   if (command.what.startsWith("systemd-") && folder !== null) {
     terminal.stderr(
-      `decnet-agent: a service cannot see ${printable(executable)}: the unit hides ${folder} ` +
+      `decnet-agent: a service cannot see ${sanitizeLine(executable)}: the unit hides ${folder} ` +
         "from it; put the executable elsewhere, such as /usr/local/bin, and print again\n",
     );
     return 1;

@@ -1,6 +1,6 @@
 import { describeDrift } from "../agent/change_log.ts";
-import type { Beat } from "../agent/heartbeat.ts";
-import { printable } from "../host/log.ts";
+import type { Heartbeat } from "../agent/heartbeat.ts";
+import { sanitizeLine } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 
 /** Exit codes and the words of monitoring plugins for them; a higher one is worse. */
@@ -29,7 +29,7 @@ const damageMend = "a running agent, or the next apply or teardown, sets it asid
  * docs/protocol.md.
  */
 export function findingsOf(
-  { stock, body, delivery, certificates }: Beat,
+  { snapshot, body, delivery, certificates }: Heartbeat,
   warnings: readonly string[] = [],
 ): Finding[] {
   const findings: Finding[] = [];
@@ -37,16 +37,16 @@ export function findingsOf(
     if (typeof text === "string") findings.push({ code, text });
   };
   const hasNoCertificates = certificates?.expiresAt === null;
-  const { store } = stock;
+  const { store } = snapshot;
   if (store.state !== "unreadable") add(1, body.store.detail);
   else add(3, store.isDamaged ? `${store.detail}; ${damageMend}` : store.detail);
   add(hasNoCertificates ? 3 : 1, certificates?.problem);
-  add(2, "error" in stock.observed ? stock.observed.error : null);
+  add(2, "error" in snapshot.observed ? snapshot.observed.error : null);
   if (!hasNoCertificates) add(2, "error" in delivery ? delivery.error : null);
   const lastError = body.topology?.last_error ?? null;
   add(1, lastError === null ? null : `the last apply or teardown failed: ${lastError}`);
   // Without an answer of Docker, or without the store, the reason is among the findings already.
-  if (stock.engine && body.topology) add(1, describeDrift(stock.drift));
+  if (snapshot.engine && body.topology) add(1, describeDrift(snapshot.drift));
   for (const warning of warnings) add(1, warning);
   return findings.sort((a, b) => b.code - a.code);
 }
@@ -55,9 +55,9 @@ export function findingsOf(
  * The result of a check as one line in the form of monitoring plugins: status, text, and behind `|`
  * the performance data.
  */
-export function onceText(beat: Beat, findings: readonly Finding[]): string {
-  const data = perfdata(beat);
-  const line = `DECNET ${statusWords[worst(findings)]} - ${summary(beat, findings)}`;
+export function onceText(heartbeat: Heartbeat, findings: readonly Finding[]): string {
+  const data = perfdata(heartbeat);
+  const line = `DECNET ${statusWords[worst(findings)]} - ${summary(heartbeat, findings)}`;
   return data === "" ? line : `${line} | ${data}`;
 }
 
@@ -67,13 +67,13 @@ export function failureText(message: string): string {
 }
 
 /** What was found, in a few words. */
-export function summary({ stock, delivery }: Beat, findings: readonly Finding[]): string {
+export function summary({ snapshot, delivery }: Heartbeat, findings: readonly Finding[]): string {
   if (findings.length > 0) return oneLine(findings.map(({ text }) => text).join("; "));
-  const { applied } = stock.store.state === "ok" ? stock.store : { applied: null };
+  const { applied } = snapshot.store.state === "ok" ? snapshot.store : { applied: null };
   const topology = applied
     ? `topology ${applied.topologyId} at ${applied.versionHash.slice(0, 12)}`
     : "idle";
-  return oneLine(`${topology}, ${counts(stock)}, ${deliveryWords[delivery.result]}`);
+  return oneLine(`${topology}, ${counts(snapshot)}, ${deliveryWords[delivery.result]}`);
 }
 
 const deliveryWords = {
@@ -84,7 +84,7 @@ const deliveryWords = {
   dry_run: "beat not sent (dry run)",
 } as const;
 
-function counts({ observed }: Beat["stock"]): string {
+function counts({ observed }: Heartbeat["snapshot"]): string {
   if ("error" in observed) return "Docker unreachable";
   return `${plural(observed.bridges.length, "network")} and ${
     plural(observed.containers.length, "container")
@@ -96,8 +96,8 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-function perfdata({ stock, delivery }: Beat): string {
-  const { observed, engine, drift } = stock;
+function perfdata({ snapshot, delivery }: Heartbeat): string {
+  const { observed, engine, drift } = snapshot;
   const data: string[] = [];
   if (!("error" in observed)) {
     data.push(`networks=${observed.bridges.length}`, `containers=${observed.containers.length}`);
@@ -119,22 +119,22 @@ function seconds(ms: number): string {
 
 /** Text from outside must not break the line, nor pass for performance data. */
 function oneLine(text: string): string {
-  return printable(text).replaceAll("|", "/");
+  return sanitizeLine(text).replaceAll("|", "/");
 }
 
 /** The result of a check as an object for `--json` (docs/protocol.md). */
-export function onceJson(beat: Beat, findings: readonly Finding[], storePath: string) {
-  const { body, certificates, checkedAt } = beat;
+export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], storePath: string) {
+  const { body, certificates, checkedAt } = heartbeat;
   return {
-    ...statusJson(worst(findings), summary(beat, findings)),
+    ...statusJson(worst(findings), summary(heartbeat, findings)),
     agent_version: body.agent_version,
     host_uuid: body.host_uuid,
     checked_at: new Date(checkedAt).toISOString(),
     topology: body.topology,
     drift: body.topology ? body.topology.drift : null,
     store: { path: storePath, ...body.store },
-    docker: dockerJson(beat),
-    master: masterJson(beat),
+    docker: dockerJson(heartbeat),
+    master: masterJson(heartbeat),
     certificates: certificates && {
       expires_at: certificates.expiresAt === null
         ? null
@@ -149,7 +149,7 @@ export function statusJson(code: ExitCode, summary: string) {
   return { status: statusWords[code], exit_code: code, summary };
 }
 
-function dockerJson({ stock: { socket, engine, observed } }: Beat) {
+function dockerJson({ snapshot: { socket, engine, observed } }: Heartbeat) {
   const host = socket && `unix://${socket}`;
   if ("error" in observed) return { host, error: observed.error };
   return {
@@ -160,7 +160,7 @@ function dockerJson({ stock: { socket, engine, observed } }: Beat) {
   };
 }
 
-function masterJson({ delivery }: Beat) {
+function masterJson({ delivery }: Heartbeat) {
   const sent = "httpStatus" in delivery ? delivery : null;
   return {
     url: "url" in delivery ? delivery.url : null,

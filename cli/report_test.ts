@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import type { Beat } from "../agent/heartbeat.ts";
+import type { Heartbeat } from "../agent/heartbeat.ts";
 import { AgentSetup, topologyId, versionHash } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import {
   applied,
-  beatWith,
   consistent,
   deliveries,
   dockerDown,
+  heartbeatWith,
   storeUnreadable,
 } from "../tests/support/heartbeat.ts";
 import { readPluginOutput } from "../tests/support/plugin_output.ts";
@@ -15,7 +15,7 @@ import { driftKinds } from "../topology/drift.ts";
 import { failureText, findingsOf, onceText, worst } from "./report.ts";
 import manifest from "../deno.json" with { type: "json" };
 
-type Sample = Parameters<typeof beatWith>[0];
+type Sample = Parameters<typeof heartbeatWith>[0];
 
 const drifted = {
   ...consistent,
@@ -28,38 +28,38 @@ const store = (change: Partial<typeof applied>) =>
 Deno.test("findingsOf() gives each finding its code", () => {
   const cases: [what: string, sample: Sample, findings: [code: number, text: string][]][] = [
     ["all is well", {}, []],
-    ["idle", { stock: { store: { state: "idle" } } }, []],
+    ["idle", { snapshot: { store: { state: "idle" } } }, []],
     ["a dry run", { delivery: deliveries.dryRun }, []],
     ["no master", { delivery: deliveries.notConfigured, certificates: null }, []],
-    ["drift", { stock: { drift: drifted } }, [[1, "stopped c (exited)"]]],
+    ["drift", { snapshot: { drift: drifted } }, [[1, "stopped c (exited)"]]],
     [
       "drift on an idle host",
-      { stock: { store: { state: "idle" }, drift: drifted } },
+      { snapshot: { store: { state: "idle" }, drift: drifted } },
       [[1, "stopped c (exited)"]],
     ],
     [
       "no document",
-      { stock: { drift: { state: "unknown", detail: "the store holds no document" } } },
+      { snapshot: { drift: { state: "unknown", detail: "the store holds no document" } } },
       [[1, "drift unknown: the store holds no document"]],
     ],
-    ["an error", { stock: { store: store({ lastError: "boom" }) } }, [[
+    ["an error", { snapshot: { store: store({ lastError: "boom" }) } }, [[
       1,
       "the last apply or teardown failed: boom",
     ]]],
-    ["an empty error", { stock: { store: store({ lastError: "" }) } }, [[
+    ["an empty error", { snapshot: { store: store({ lastError: "" }) } }, [[
       1,
       "the last apply or teardown failed: ",
     ]]],
     [
       "two rows",
-      { stock: { store: store({ hasOlderRows: true }) } },
+      { snapshot: { store: store({ hasOlderRows: true }) } },
       [[1, "the store holds more than one row; the newest counts"]],
     ],
     ["a certificate", { certificates: { expiresAt: 1, problem: "expires soon" } }, [[
       1,
       "expires soon",
     ]]],
-    ["Docker down", { stock: dockerDown }, [[2, "Docker is down"]]],
+    ["Docker down", { snapshot: dockerDown }, [[2, "Docker is down"]]],
     ["the master gone", { delivery: deliveries.unreachable }, [[2, "the master is gone"]]],
     ["a refusal", { delivery: deliveries.rejected }, [[2, "the master said no"]]],
     [
@@ -67,19 +67,19 @@ Deno.test("findingsOf() gives each finding its code", () => {
       { delivery: deliveries.notSent, certificates: { expiresAt: null, problem: "no worker.crt" } },
       [[3, "no worker.crt"]],
     ],
-    ["no store", { stock: storeUnreadable }, [[3, "the store is garbage"]]],
+    ["no store", { snapshot: storeUnreadable }, [[3, "the store is garbage"]]],
   ];
   for (const [what, sample, expected] of cases) {
-    const findings = findingsOf(beatWith(sample)).map(({ code, text }) => [code, text]);
+    const findings = findingsOf(heartbeatWith(sample)).map(({ code, text }) => [code, text]);
     assert.deepEqual(findings, expected, what);
   }
 });
 
 Deno.test("findingsOf() tells warnings of the configuration after those of the beat", () => {
   const warned = (sample: Sample) =>
-    findingsOf(beatWith(sample), ["key a", "key b"]).map(({ code, text }) => [code, text]);
+    findingsOf(heartbeatWith(sample), ["key a", "key b"]).map(({ code, text }) => [code, text]);
   assert.deepEqual(warned({}), [[1, "key a"], [1, "key b"]]);
-  assert.deepEqual(warned({ delivery: deliveries.rejected, stock: { drift: drifted } }), [
+  assert.deepEqual(warned({ delivery: deliveries.rejected, snapshot: { drift: drifted } }), [
     [2, "the master said no"],
     [1, "stopped c (exited)"],
     [1, "key a"],
@@ -88,15 +88,15 @@ Deno.test("findingsOf() tells warnings of the configuration after those of the b
 });
 
 Deno.test("findingsOf() puts the worst first, and worst() is its code", () => {
-  const all = findingsOf(beatWith({
-    stock: { ...dockerDown, store: store({ lastError: "boom", hasOlderRows: true }) },
+  const all = findingsOf(heartbeatWith({
+    snapshot: { ...dockerDown, store: store({ lastError: "boom", hasOlderRows: true }) },
     delivery: deliveries.rejected,
     certificates: { expiresAt: 1, problem: "expires soon" },
   }));
   assert.deepEqual(all.map(({ code }) => code), [2, 2, 1, 1, 1]);
   assert.equal(worst(all), 2);
-  const unreadable = findingsOf(beatWith({
-    stock: { ...dockerDown, ...storeUnreadable },
+  const unreadable = findingsOf(heartbeatWith({
+    snapshot: { ...dockerDown, ...storeUnreadable },
     delivery: deliveries.unreachable,
   }));
   assert.deepEqual(unreadable.map(({ code }) => code), [3, 2, 2]);
@@ -104,7 +104,7 @@ Deno.test("findingsOf() puts the worst first, and worst() is its code", () => {
   assert.equal(worst([]), 0);
 });
 
-const textOf = (beat: Beat) => onceText(beat, findingsOf(beat));
+const textOf = (heartbeat: Heartbeat) => onceText(heartbeat, findingsOf(heartbeat));
 const driftedOnceText = {
   ...consistent,
   state: "drifted",
@@ -117,15 +117,15 @@ const driftedOnceText = {
 } as const;
 
 Deno.test("onceText() says in one line how things stand, with the figures behind a bar", () => {
-  const cases: [beat: Beat, line: string][] = [
+  const cases: [heartbeat: Heartbeat, line: string][] = [
     [
-      beatWith(),
+      heartbeatWith(),
       "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
       "beat delivered | networks=2 containers=1 drift=0 docker=0.012s master=0.035s",
     ],
     [
-      beatWith({
-        stock: { store: { state: "idle" }, observed: { bridges: [], containers: [] } },
+      heartbeatWith({
+        snapshot: { store: { state: "idle" }, observed: { bridges: [], containers: [] } },
         delivery: deliveries.notConfigured,
         certificates: null,
       }),
@@ -133,35 +133,35 @@ Deno.test("onceText() says in one line how things stand, with the figures behind
       "networks=0 containers=0 drift=0 docker=0.012s",
     ],
     [
-      beatWith({ delivery: deliveries.dryRun }),
+      heartbeatWith({ delivery: deliveries.dryRun }),
       "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
       "beat not sent (dry run) | networks=2 containers=1 drift=0 docker=0.012s",
     ],
     [
-      beatWith({ stock: { drift: driftedOnceText } }),
+      heartbeatWith({ snapshot: { drift: driftedOnceText } }),
       "DECNET WARNING - missing c, n; changed d (address) | " +
       "networks=2 containers=1 drift=3 docker=0.012s master=0.035s",
     ],
     [
-      beatWith({ stock: dockerDown, delivery: deliveries.unreachable }),
+      heartbeatWith({ snapshot: dockerDown, delivery: deliveries.unreachable }),
       "DECNET CRITICAL - Docker is down; the master is gone | master=0.035s",
     ],
     [
-      beatWith({
-        stock: { ...dockerDown, ...storeUnreadable },
+      heartbeatWith({
+        snapshot: { ...dockerDown, ...storeUnreadable },
         delivery: deliveries.notConfigured,
       }),
       "DECNET UNKNOWN - the store is garbage; Docker is down",
     ],
     [
-      beatWith({
+      heartbeatWith({
         delivery: deliveries.notSent,
         certificates: { expiresAt: null, problem: "no worker.crt" },
       }),
       "DECNET UNKNOWN - no worker.crt | networks=2 containers=1 drift=0 docker=0.012s",
     ],
   ];
-  for (const [beat, line] of cases) assert.equal(textOf(beat), line);
+  for (const [heartbeat, line] of cases) assert.equal(textOf(heartbeat), line);
 });
 
 Deno.test("onceText() stays one line with one bar, whatever its strings hold", () => {
@@ -173,15 +173,17 @@ Deno.test("onceText() stays one line with one bar, whatever its strings hold", (
     }) as const;
   const error = { expiresAt: 1, problem: nasty };
   const missing = [{ type: "network", name: nasty, detail: nasty }] as const;
-  const beats = [
-    beatWith({ stock: { store: store(null) } }),
-    beatWith({ stock: { store: store(nasty) }, certificates: error }),
-    beatWith({ stock: { observed: { error: nasty }, engine: null } }),
-    beatWith({ stock: { ...storeUnreadable, store: { state: "unreadable", detail: nasty } } }),
-    beatWith({ stock: { drift: { ...consistent, state: "drifted", missing } } }),
-    beatWith({ delivery: { ...deliveries.rejected, error: nasty } }),
+  const heartbeats = [
+    heartbeatWith({ snapshot: { store: store(null) } }),
+    heartbeatWith({ snapshot: { store: store(nasty) }, certificates: error }),
+    heartbeatWith({ snapshot: { observed: { error: nasty }, engine: null } }),
+    heartbeatWith({
+      snapshot: { ...storeUnreadable, store: { state: "unreadable", detail: nasty } },
+    }),
+    heartbeatWith({ snapshot: { drift: { ...consistent, state: "drifted", missing } } }),
+    heartbeatWith({ delivery: { ...deliveries.rejected, error: nasty } }),
   ];
-  for (const line of [...beats.map(textOf), `${failureText(nasty)} | `]) {
+  for (const line of [...heartbeats.map(textOf), `${failureText(nasty)} | `]) {
     // deno-lint-ignore no-control-regex
     assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f\u2028\u2029]/);
     assert.equal(line.split("|").length, 2, line);
@@ -199,31 +201,31 @@ const many = Array.from({ length: 100 }, () => ({ type: "container", name, detai
 
 Deno.test("onceText() keeps to the guidelines for plugins, whatever its strings hold", () => {
   const everything = Object.fromEntries(driftKinds.map((kind) => [kind, many]));
-  const beats: Record<string, Beat> = {
-    "all is well": beatWith(),
-    "nothing answers": beatWith({
-      stock: { ...dockerDown, ...storeUnreadable },
+  const heartbeats: Record<string, Heartbeat> = {
+    "all is well": heartbeatWith(),
+    "nothing answers": heartbeatWith({
+      snapshot: { ...dockerDown, ...storeUnreadable },
       delivery: deliveries.unreachable,
     }),
-    "a name of any kind": beatWith({
-      stock: {
+    "a name of any kind": heartbeatWith({
+      snapshot: {
         store: { state: "ok", applied: { ...applied, topologyId: nasty, versionHash: nasty } },
       },
     }),
-    "an error of any kind": beatWith({
-      stock: { observed: { error: nasty }, engine: null },
+    "an error of any kind": heartbeatWith({
+      snapshot: { observed: { error: nasty }, engine: null },
       delivery: { ...deliveries.rejected, error: nasty },
       certificates: { expiresAt: 1, problem: nasty },
     }),
-    "a recorded error of any kind": beatWith({
-      stock: { store: { state: "ok", applied: { ...applied, lastError: nasty } } },
+    "a recorded error of any kind": heartbeatWith({
+      snapshot: { store: { state: "ok", applied: { ...applied, lastError: nasty } } },
     }),
-    "much drift": beatWith({
-      stock: { drift: { ...consistent, ...everything, state: "drifted" } },
+    "much drift": heartbeatWith({
+      snapshot: { drift: { ...consistent, ...everything, state: "drifted" } },
     }),
   };
-  for (const [what, beat] of Object.entries(beats)) {
-    const printed = `${onceText(beat, findingsOf(beat))}\n`;
+  for (const [what, heartbeat] of Object.entries(heartbeats)) {
+    const printed = `${onceText(heartbeat, findingsOf(heartbeat))}\n`;
     const { service } = assertDoesNotThrow(() => readPluginOutput(printed), `${what}: ${printed}`);
     assert.equal(service, "DECNET");
   }
@@ -231,8 +233,8 @@ Deno.test("onceText() keeps to the guidelines for plugins, whatever its strings 
 });
 
 Deno.test("onceText() gives counts without a unit, and times in seconds", () => {
-  const beat = beatWith();
-  const { figures } = readPluginOutput(`${onceText(beat, findingsOf(beat))}\n`);
+  const heartbeat = heartbeatWith();
+  const { figures } = readPluginOutput(`${onceText(heartbeat, findingsOf(heartbeat))}\n`);
   assert.deepEqual(figures, [
     { label: "networks", value: 2, unit: "" },
     { label: "containers", value: 1, unit: "" },
@@ -278,7 +280,7 @@ Deno.test("--once --json answers the fields of the contract, and the certificate
     ...["status", "exit_code", "summary", "agent_version", "host_uuid", "checked_at"],
     ...["topology", "drift", "store", "docker", "master", "certificates"],
   ]);
-  const { topology } = setup.master.beats[0]!.body as { topology: { drift: unknown } };
+  const { topology } = setup.master.heartbeats[0]!.body as { topology: { drift: unknown } };
   assert.deepEqual(rest, {
     status: "OK",
     exit_code: 0,

@@ -1,5 +1,5 @@
-import type { Beat } from "../agent/heartbeat.ts";
-import { printable } from "../host/log.ts";
+import type { Heartbeat } from "../agent/heartbeat.ts";
+import { sanitizeLine } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
   type ImageNames,
@@ -13,9 +13,9 @@ import { plural } from "./report.ts";
 export type StateLine = readonly [label: string, value: string];
 
 /** What the store says, what runs, and how the two differ, for programs and people to read. */
-export function stateText(beat: Beat): string {
-  const { observed, drift } = beat.stock;
-  const lines = storeLines(beat);
+export function stateText(heartbeat: Heartbeat): string {
+  const { observed, drift } = heartbeat.snapshot;
+  const lines = storeLines(heartbeat);
   if ("error" in observed) lines.push(["docker", observed.error]);
   else {
     lines.push(["networks", observed.bridges.join(" ") || "none"]);
@@ -33,7 +33,7 @@ export function stateText(beat: Beat): string {
 }
 
 /** What the store says. */
-export function storeLines({ body: { topology, store } }: Beat): StateLine[] {
+export function storeLines({ body: { topology, store } }: Heartbeat): StateLine[] {
   const lines: StateLine[] = [];
   if (!topology) lines.push(["store", store.detail ?? store.state]);
   else if (topology.topology_id === null) lines.push(["topology", "none (idle)"]);
@@ -49,7 +49,7 @@ export function storeLines({ body: { topology, store } }: Beat): StateLine[] {
 
 /** The line as it is printed. */
 export function labelled([label, value]: StateLine): string {
-  return `${label.padEnd(14)}${printable(value)}`;
+  return `${label.padEnd(14)}${sanitizeLine(value)}`;
 }
 
 function timeText(seconds: number): string {
@@ -145,7 +145,7 @@ const leastText = 16;
  * and behind each what is wrong with it.
  */
 export async function stateTree(
-  beat: Beat,
+  heartbeat: Heartbeat,
   images: ImageNames,
   { columns, isColoured }: Look,
 ): Promise<string> {
@@ -158,22 +158,22 @@ export async function stateTree(
   };
   const branch = ({ text, note }: TreeLine) => {
     const roomForWords = width - leastText - 2;
-    if (!note || roomForWords < 1) return cut(printable(text), width);
-    const words = cut(printable(note.text), roomForWords);
-    const rest = cut(printable(text), width - widthOf(words) - 2);
+    if (!note || roomForWords < 1) return cut(sanitizeLine(text), width);
+    const words = cut(sanitizeLine(note.text), roomForWords);
+    const rest = cut(sanitizeLine(text), width - widthOf(words) - 2);
     return `${rest}  ${paint(words, colours[note.kind])}`;
   };
-  const { observed, drift } = beat.stock;
-  const plan = await planOf(beat, images);
+  const { observed, drift } = heartbeat.snapshot;
+  const plan = await planOf(heartbeat, images);
   const unexpected = drift.state === "drifted" ? drift.unexpected : [];
   const lines = [
-    ...storeLines(beat).map((line) =>
+    ...storeLines(heartbeat).map((line) =>
       head(line, ({ store: "yellow", "last error": "red" } as const)[line[0]])
     ),
     ...("error" in observed ? [head(["docker", observed.error], "red")] : []),
-    head(["drift", driftText(beat)], drift.state === "consistent" ? "green" : "yellow"),
-    ...(plan ? ["", cut(printable(`${prefixOf(plan)}…`), width)] : []),
-    ...(plan ? drawTree(branchesOf(plan, notesOf(beat))).map(branch) : []),
+    head(["drift", driftText(heartbeat)], drift.state === "consistent" ? "green" : "yellow"),
+    ...(plan ? ["", cut(sanitizeLine(`${prefixOf(plan)}…`), width)] : []),
+    ...(plan ? drawTree(branchesOf(plan, notesOf(heartbeat))).map(branch) : []),
     ...(unexpected.length > 0 ? ["", cut("not of the topology", width)] : []),
     ...drawTree(unexpected.map(({ type, name, detail }): Branch => ({
       cells: [`${type} ${name}`],
@@ -184,7 +184,7 @@ export async function stateTree(
   return lines.map((line) => `${line}\n`).join("");
 }
 
-function driftText({ stock: { observed, drift } }: Beat): string {
+function driftText({ snapshot: { observed, drift } }: Heartbeat): string {
   if (drift.state === "unknown" || "error" in observed) {
     return `unknown${"detail" in drift ? `: ${drift.detail}` : ""}`;
   }
@@ -201,7 +201,10 @@ function driftText({ stock: { observed, drift } }: Beat): string {
 }
 
 /** The plan of what is stored; null when nothing is, or nothing that can be planned. */
-async function planOf({ stock: { store } }: Beat, images: ImageNames): Promise<Plan | null> {
+async function planOf(
+  { snapshot: { store } }: Heartbeat,
+  images: ImageNames,
+): Promise<Plan | null> {
   if (store.state !== "ok") return null;
   try {
     return await planDocument(store.applied.document, images);
@@ -212,7 +215,7 @@ async function planOf({ stock: { store } }: Beat, images: ImageNames): Promise<P
 }
 
 /** What is wrong with the planned objects, by type and name. */
-function notesOf({ stock: { drift } }: Beat): ReadonlyMap<string, Note> {
+function notesOf({ snapshot: { drift } }: Heartbeat): ReadonlyMap<string, Note> {
   if (drift.state !== "drifted") return new Map();
   return new Map(
     driftKinds.filter((kind) => kind !== "unexpected").flatMap((kind) =>

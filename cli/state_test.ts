@@ -1,15 +1,15 @@
 // deno-lint-ignore-file no-control-regex
 
 import assert from "node:assert/strict";
-import type { Beat } from "../agent/heartbeat.ts";
+import type { Heartbeat } from "../agent/heartbeat.ts";
 import { AgentSetup, topologyId, versionHash, withAgent } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
 import {
   applied,
-  beatWith,
   consistent,
   dockerDown,
+  heartbeatWith,
   storeUnreadable,
 } from "../tests/support/heartbeat.ts";
 import { made } from "../tests/support/plan.ts";
@@ -77,7 +77,7 @@ function decky(name: string, ips_by_lan: Record<string, string>, services: strin
 }
 
 /** A host where a network, a base and services are not as applied, and something else runs. */
-function drifted(detail = ""): Beat {
+function drifted(detail = ""): Heartbeat {
   const [dmz, office] = whole.networks;
   const inventory = {
     networks: [dmz!, { ...office!, internal: false }],
@@ -93,7 +93,7 @@ function drifted(detail = ""): Beat {
       { ...whole.containers[0]!, name: `decnet-x${detail}`, labels: new Map() },
     ],
   };
-  return beatWith({ stock: { store, drift: findDrift(plan, inventory) } });
+  return heartbeatWith({ snapshot: { store, drift: findDrift(plan, inventory) } });
 }
 
 /** The part below the empty line that ends the head. */
@@ -101,9 +101,9 @@ const treeOf = (text: string) => text.slice(text.indexOf("\n\n") + 2).split("\n"
 const plain = (text: string) => text.replaceAll(/\x1b\[\d+m/g, "");
 
 Deno.test("stateTree() draws LANs, deckies with their addresses, and services with their images", async () => {
-  const beat = beatWith({ stock: { store } });
+  const heartbeat = heartbeatWith({ snapshot: { store } });
   assert.equal(
-    await stateTree(beat, defaultImages, wide),
+    await stateTree(heartbeat, defaultImages, wide),
     `topology      ${topologyIdStateTree}
 hash          0123456789abcdef
 applied       2023-11-14T22:13:20.000Z
@@ -153,7 +153,7 @@ Deno.test("stateTree() colours what is wrong, and nothing where colours are not 
   const colourless = await stateTree(drifted(), defaultImages, wide);
   assert.equal(plain(text), colourless);
   assert.doesNotMatch(colourless, /\x1b/);
-  const right = beatWith({ stock: { store } });
+  const right = heartbeatWith({ snapshot: { store } });
   const green = await stateTree(right, defaultImages, { ...wide, isColoured: true });
   assert.deepEqual(green.match(/\x1b\[\d+m/g), ["\x1b[32m", "\x1b[0m"]);
 });
@@ -179,22 +179,26 @@ Deno.test("stateTree() cuts what is wider than the terminal, and leaves what is 
 
 Deno.test("stateTree() tells what it does not know, and draws what was applied", async () => {
   const down = await stateTree(
-    beatWith({ stock: { ...dockerDown, store } }),
+    heartbeatWith({ snapshot: { ...dockerDown, store } }),
     defaultImages,
     { ...wide, isColoured: true },
   );
   assert.match(down, /\x1b\[31mdocker {8}Docker is down\x1b/);
   assert.match(down, /drift {9}unknown: Docker did not answer/);
   assert.equal(treeOf(down).length, 9);
-  const unreadable = await stateTree(beatWith({ stock: storeUnreadable }), defaultImages, wide);
+  const unreadable = await stateTree(
+    heartbeatWith({ snapshot: storeUnreadable }),
+    defaultImages,
+    wide,
+  );
   assert.equal(
     unreadable,
     "store         the store is garbage\ndrift         unknown: the store is unreadable\n",
   );
   const noDocument = { ...store, applied: { ...applied, lastError: "boom" } };
   const failed = await stateTree(
-    beatWith({
-      stock: {
+    heartbeatWith({
+      snapshot: {
         store: noDocument,
         drift: { state: "unknown", detail: "the store holds no document" },
       },
@@ -208,13 +212,13 @@ Deno.test("stateTree() tells what it does not know, and draws what was applied",
 Deno.test("stateTree() of an idle host has no tree but of what runs all the same", async () => {
   const idle = { store: { state: "idle" }, observed: { bridges: [], containers: [] } } as const;
   assert.equal(
-    await stateTree(beatWith({ stock: idle }), defaultImages, wide),
+    await stateTree(heartbeatWith({ snapshot: idle }), defaultImages, wide),
     "topology      none (idle)\ndrift         consistent: 0 networks and 0 containers run\n",
   );
   const unexpected = [{ type: "network", name: "decnet_t_y", detail: "" }] as const;
   const drift = { ...consistent, state: "drifted", unexpected } as const;
   assert.equal(
-    await stateTree(beatWith({ stock: { ...idle, drift } }), defaultImages, wide),
+    await stateTree(heartbeatWith({ snapshot: { ...idle, drift } }), defaultImages, wide),
     `topology      none (idle)
 drift         drifted: 1 unexpected
 
@@ -229,8 +233,8 @@ Deno.test("stateTree() lets no name move the cursor, colour or break a line", as
   const hostile = document.replaceAll('"gate"', JSON.stringify(nasty));
   const detail = nasty;
   const drift = { ...consistent, state: "drifted" } as const;
-  const beat = beatWith({
-    stock: {
+  const heartbeat = heartbeatWith({
+    snapshot: {
       store: {
         ...store,
         detail,
@@ -239,7 +243,7 @@ Deno.test("stateTree() lets no name move the cursor, colour or break a line", as
       drift: { ...drift, unexpected: [{ type: "container", name: nasty, detail }] },
     },
   });
-  const text = await stateTree(beat, defaultImages, wide);
+  const text = await stateTree(heartbeat, defaultImages, wide);
   assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
   assert.equal(text.split("\n").length, 20, text);
 });
@@ -309,9 +313,9 @@ Deno.test("Agent.state() is what the next beat tells, and sends nothing itself",
     setup.apply();
     const state = await agent.state(never);
     assert.equal(setup.master.connectionCount, 0);
-    await agent.beat(never);
-    assert.deepEqual((setup.master.beats[0]!.body as { topology: unknown }).topology, state);
-    assert.equal(setup.master.beatCount, 1);
+    await agent.sendHeartbeat(never);
+    assert.deepEqual((setup.master.heartbeats[0]!.body as { topology: unknown }).topology, state);
+    assert.equal(setup.master.heartbeatCount, 1);
   }));
 
 Deno.test("Agent.state() tells that Docker does not answer, and does not throw", () =>
@@ -336,25 +340,25 @@ Deno.test("Agent.state() is null when the store cannot be read", () =>
 
 Deno.test("Agent.state() takes no news away from the next beat", () =>
   withAgent(async (setup, agent) => {
-    await agent.beat(never);
+    await agent.sendHeartbeat(never);
     await agent.state(never);
-    assert.equal(await agent.hasNews(never), false);
+    assert.equal(await agent.hasChanged(never), false);
     setup.engine.containers = [container({ name: "decnet-x" })];
     await agent.state(never);
-    assert.equal(await agent.hasNews(never), true);
+    assert.equal(await agent.hasChanged(never), true);
   }));
 
 Deno.test("Agent.state() answers many at once, beside a beat", () =>
   withAgent(async (setup, agent) => {
     setup.apply();
     setup.engine.latencyMs = 20;
-    const [beat, ...states] = await Promise.all([
-      agent.beat(never),
+    const [heartbeat, ...states] = await Promise.all([
+      agent.sendHeartbeat(never),
       ...Array.from({ length: 10 }, () => agent.state(never)),
     ]);
-    assert.equal(beat.delivery.result, "delivered");
-    for (const state of states) assert.deepEqual(state, beat.body.topology);
-    assert.equal(setup.master.beatCount, 1);
+    assert.equal(heartbeat.delivery.result, "delivered");
+    for (const state of states) assert.deepEqual(state, heartbeat.body.topology);
+    assert.equal(setup.master.heartbeatCount, 1);
   }));
 
 Deno.test("Agent.state() needs no master and no certificates", async () => {

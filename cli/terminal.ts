@@ -2,7 +2,7 @@ import { exists, readConfigFile, readInput } from "../host/files.ts";
 import { onReload, stopSignal, writeText } from "../host/process.ts";
 
 /** The machine as far as the defaults depend on it. */
-export interface Surroundings {
+export interface Environment {
   /** The value of an environment variable. */
   readonly variable: (name: string) => string | undefined;
   /** The content of a file, or null when it does not exist. */
@@ -12,7 +12,7 @@ export interface Surroundings {
 }
 
 /** What the commands touch besides Docker, the store and the network. */
-export interface Terminal extends Surroundings {
+export interface Terminal extends Environment {
   /** Answers whether somebody who wants the text may have missed it. */
   readonly stdout: (text: string) => "written" | "lost";
   readonly stderr: (text: string) => void;

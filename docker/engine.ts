@@ -9,7 +9,7 @@ import {
   explain,
   noAnswer,
   parseAnswer,
-  Timers,
+  TimeoutSet,
 } from "./http.ts";
 import { readContainers, readId, readNetworks } from "./lists.ts";
 import { containersCall, networksCall } from "./observe.ts";
@@ -39,7 +39,7 @@ export class Engine {
   readonly #socket: string;
   readonly #lookTimeoutMs: number;
   readonly #changeTimeoutMs: number;
-  readonly #timers = new Timers();
+  readonly #timers = new TimeoutSet();
   readonly #signal: AbortSignal;
   readonly #lines = new Set<Line>();
   readonly #idle: Line[] = [];

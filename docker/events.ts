@@ -1,13 +1,13 @@
 import { topologyLabel } from "../topology/inventory.ts";
-import { type BodySink, checkStatus, EngineConnection, explain, WholeBody } from "./http.ts";
-import { isNamed, type Prefixes } from "./observe.ts";
+import { BodyBuffer, type BodyHandler, checkStatus, EngineConnection, explain } from "./http.ts";
+import { hasPrefix, type Prefixes } from "./observe.ts";
 
 const lineFeed = 10;
 /** A container's event holds all of its labels, which have no bound of their own. */
 const maximumLineBytes = 256 * 1024;
 
 /** Cuts a stream into lines, wherever its parts begin and end. */
-export class LineSplitter implements BodySink {
+export class LineSplitter implements BodyHandler {
   readonly #onLine: (line: string | null) => void;
   readonly #maximumBytes: number;
   readonly #decoder = new TextDecoder();
@@ -88,7 +88,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export class OwnEvents {
   readonly #prefixes: Prefixes;
   /** Ids of containers that are known not to be ours, the oldest first. */
-  readonly #strangers = new Set<string>();
+  readonly #unmanaged = new Set<string>();
 
   constructor(prefixes: Prefixes) {
     this.#prefixes = prefixes;
@@ -117,12 +117,12 @@ export class OwnEvents {
   #mattersOfContainer(verb: string, id: string, { name, oldName, ...labels }: Fields): boolean {
     if (typeof name !== "string") return true;
     if (topologyLabel in labels || this.#isOurs(name) || this.#isOurs(oldName)) {
-      this.#strangers.delete(id);
+      this.#unmanaged.delete(id);
       return true;
     }
     // Podman does not tell how the container was called before.
-    const mayHaveBeenOurs = verb === "rename" && oldName === undefined && !this.#strangers.has(id);
-    if (verb === "destroy" || verb === "remove") this.#strangers.delete(id);
+    const mayHaveBeenOurs = verb === "rename" && oldName === undefined && !this.#unmanaged.has(id);
+    if (verb === "destroy" || verb === "remove") this.#unmanaged.delete(id);
     else this.#remember(id);
     return mayHaveBeenOurs;
   }
@@ -130,20 +130,20 @@ export class OwnEvents {
   /** Docker tells which container was tied to a network, Podman tells only that. */
   #mattersOfNetwork(verb: string, id: string, { container }: Fields): boolean {
     const isTie = verb === "connect" || verb === "disconnect";
-    return !isTie || !this.#strangers.has(typeof container === "string" ? container : id);
+    return !isTie || !this.#unmanaged.has(typeof container === "string" ? container : id);
   }
 
   #isOurs(name: unknown): boolean {
     return typeof name === "string" &&
-      isNamed(name.replace(/^\//, ""), this.#prefixes.containerPrefixes);
+      hasPrefix(name.replace(/^\//, ""), this.#prefixes.containerPrefixes);
   }
 
   #remember(id: string): void {
-    if (id.length > maximumIdLength || this.#strangers.has(id)) return;
-    if (this.#strangers.size === maximumStrangers) {
-      this.#strangers.delete(this.#strangers.values().next().value!);
+    if (id.length > maximumIdLength || this.#unmanaged.has(id)) return;
+    if (this.#unmanaged.size === maximumStrangers) {
+      this.#unmanaged.delete(this.#unmanaged.values().next().value!);
     }
-    this.#strangers.add(id);
+    this.#unmanaged.add(id);
   }
 }
 
@@ -184,15 +184,17 @@ export async function listenToEvents(signal: AbortSignal, options: EventOptions)
       await connection.send([call]);
       const head = await connection.head();
       if (head.status !== 200) {
-        const refusal = new WholeBody(maximumRefusalBytes);
+        const refusal = new BodyBuffer(maximumRefusalBytes);
         const timer = setTimeout(() => connection.close(), refusalTimeoutMs);
         // The engine's words are good to have; without them the status must do.
-        await connection.pour(head, refusal).catch(() => {}).finally(() => clearTimeout(timer));
+        await connection.readBodyInto(head, refusal).catch(() => {}).finally(() =>
+          clearTimeout(timer)
+        );
         checkStatus({ ...head, body: refusal.bytes() }, "GET /events");
         throw new Error(`GET /events was answered with ${head.status}`);
       }
       onOpen();
-      await connection.pour(
+      await connection.readBodyInto(
         head,
         new LineSplitter((line) => {
           if (line === null || own.matter(line)) onChange();

@@ -67,7 +67,7 @@ export function explain(error: unknown): string {
 }
 
 /** Takes a body as it comes. */
-export interface BodySink {
+export interface BodyHandler {
   /** Throws `Error` when so many bytes more would be too many. */
   checkRoom(more: number): void;
   /** Takes the next bytes, which stay what they are until it returns. */
@@ -75,7 +75,7 @@ export interface BodySink {
 }
 
 /** A body of unknown length, in one growing piece: a piece a chunk would let tiny chunks eat memory. */
-export class WholeBody implements BodySink {
+export class BodyBuffer implements BodyHandler {
   readonly #maximumBytes: number;
   #bytes = new Uint8Array(16 * 1024);
   #length = 0;
@@ -150,7 +150,7 @@ export class ResponseReader {
   /** The next answer. Throws `Error` when it is not HTTP, is cut short, or passes a limit. */
   async next(): Promise<EngineResponse> {
     const head = await this.head();
-    const body = new WholeBody(this.#maximumBodyBytes);
+    const body = new BodyBuffer(this.#maximumBodyBytes);
     await this.body(head, body);
     return { ...head, body: body.bytes() };
   }
@@ -166,7 +166,7 @@ export class ResponseReader {
   }
 
   /** Hands the body of the answer with that head on as it comes, to its end; throws as `next()`. */
-  async body({ status, headers }: EngineHead, sink: BodySink): Promise<void> {
+  async body({ status, headers }: EngineHead, sink: BodyHandler): Promise<void> {
     const coding = headers.get("transfer-encoding");
     const length = headers.get("content-length");
     if (status < 200 || status === 204 || status === 304) return;
@@ -198,7 +198,7 @@ export class ResponseReader {
     }
   }
 
-  async #chunks(sink: BodySink): Promise<void> {
+  async #chunks(sink: BodyHandler): Promise<void> {
     for (;;) {
       const line = await this.#until("\r\n", maximumLineBytes);
       const digits = /^([0-9a-fA-F]{1,8})(?:$|[ \t;])/.exec(line)?.[1];
@@ -222,7 +222,7 @@ export class ResponseReader {
   }
 
   /** Moves the next `length` bytes of the stream into the sink. */
-  async #copy(length: number, sink: BodySink): Promise<void> {
+  async #copy(length: number, sink: BodyHandler): Promise<void> {
     for (let left = length; left > 0;) {
       if (this.#start === this.#end && !await this.#fill()) throw cutShort();
       const part = this.#buffer.subarray(
@@ -345,7 +345,7 @@ export class EngineConnection {
   }
 
   /** Hands the body of the answer with that head on as it comes; resolves at its end. */
-  pour(head: EngineHead, sink: BodySink): Promise<void> {
+  readBodyInto(head: EngineHead, sink: BodyHandler): Promise<void> {
     return this.#reader.body(head, sink);
   }
 
@@ -379,7 +379,7 @@ const frozenMs = 1_000;
  * stays in memory until its time has come: so there is one at a time, for all timers of a set, and
  * it is short.
  */
-export class Timers {
+export class TimeoutSet {
   readonly #timers = new Set<{ dueAt: number; readonly onDue: () => void }>();
   #isWaiting = false;
 

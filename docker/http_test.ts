@@ -20,7 +20,7 @@ import {
   explain,
   parseAnswer,
   ResponseReader,
-  Timers,
+  TimeoutSet,
 } from "./http.ts";
 
 function answer(status: number, body = ""): EngineResponse {
@@ -317,7 +317,7 @@ Deno.test("ResponseReader.next() refuses what never ends", async () => {
 });
 
 Deno.test("Timers.start() calls back when the time has come, and only once", async () => {
-  const timers = new Timers();
+  const timers = new TimeoutSet();
   const startedAt = performance.now();
   const calls: number[] = [];
   await new Promise<void>((resolve) => {
@@ -333,19 +333,19 @@ Deno.test("Timers.start() calls back when the time has come, and only once", asy
 });
 
 Deno.test("Timers.start() answers a function that calls the timer off", async () => {
-  const timers = new Timers();
+  const timers = new TimeoutSet();
   const callOff = timers.start(20, () => assert.fail("called off too late"));
   callOff();
   await new Promise<void>((resolve) => timers.start(300, resolve));
 });
 
 Deno.test("Timers.start() can be called while a timer is due", async () => {
-  const timers = new Timers();
+  const timers = new TimeoutSet();
   await new Promise<void>((resolve) => timers.start(1, () => timers.start(1, resolve)));
 });
 
 Deno.test("Timers.start() does not count the time in which the process was stopped", async () => {
-  const timers = new Timers();
+  const timers = new TimeoutSet();
   let isDue = false;
   const due = new Promise<void>((resolve) => {
     timers.start(500, () => {

@@ -1,4 +1,4 @@
-import type { ContainerFact, NetworkFact, Uptime } from "../topology/inventory.ts";
+import type { ContainerInfo, NetworkInfo, Uptime } from "../topology/inventory.ts";
 
 const minute = 60;
 const hour = 60 * minute;
@@ -37,7 +37,7 @@ export function readUptime(status: string): Uptime | null {
 type Fields = Record<string, unknown>;
 
 /** Reads the engine's answer to `GET /networks`. Throws `TypeError` when it is of another shape. */
-export function readNetworks(answer: unknown): NetworkFact[] {
+export function readNetworks(answer: unknown): NetworkInfo[] {
   return items(answer, "networks").map((item, index) => {
     const network = fields(item, `network ${index}`);
     const pools = fields(network.IPAM ?? {}, `network ${index}: IPAM`).Config ??
@@ -62,7 +62,7 @@ export function readNetworks(answer: unknown): NetworkFact[] {
  * Reads the engine's answer to `GET /containers/json`. Throws `TypeError` when it is of another
  * shape.
  */
-export function readContainers(answer: unknown): ContainerFact[] {
+export function readContainers(answer: unknown): ContainerInfo[] {
   return items(answer, "containers").map((item, index) => {
     const place = `container ${index}`;
     const container = fields(item, place);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ContainerFact, NetworkFact } from "../topology/inventory.ts";
+import type { ContainerInfo, NetworkInfo } from "../topology/inventory.ts";
 import { readContainers, readNetworks, readUptime } from "./lists.ts";
 
 type Change = Record<string, unknown>;
@@ -13,7 +13,7 @@ const networkItem = {
   IPAM: { Driver: "default", Options: null, Config: [{ Subnet: "10.0.0.0/24" }] },
   Labels: { "decnet.topology.id": "1" },
 };
-const network: NetworkFact = {
+const network: NetworkInfo = {
   id: "ab12",
   name: "decnet_t_1_lan",
   driver: "bridge",
@@ -30,7 +30,7 @@ const containerItem = {
   HostConfig: { NetworkMode: "decnet_t_1_lan" },
   NetworkSettings: { Networks: { decnet_t_1_lan: { IPAddress: "10.0.0.5" } } },
 };
-const container: ContainerFact = {
+const container: ContainerInfo = {
   id,
   name: "decnet_t_1_web",
   state: "running",
@@ -41,9 +41,9 @@ const container: ContainerFact = {
   addressByNetwork: new Map([["decnet_t_1_lan", "10.0.0.5"]]),
 };
 
-const networks: [name: string, change: Change, expected: Partial<NetworkFact>][] = [
+const networks: [name: string, change: Change, expected: Partial<NetworkInfo>][] = [
   ["all fields", {}, {}],
-  ["unknown fields", { Peers: [{ IP: 1 }], ConfigOnly: "?" }, {}],
+  ["unknown fields", { ClientVerifier: [{ IP: 1 }], ConfigOnly: "?" }, {}],
   ["no labels", { Labels: undefined }, { labels: new Map() }],
   ["labels of null", { Labels: null }, { labels: new Map() }],
   ["no IPAM", { IPAM: undefined }, { subnets: [] }],
@@ -65,7 +65,7 @@ for (const [name, change, expected] of networks) {
   });
 }
 
-const containers: [name: string, change: Change, expected: Partial<ContainerFact>][] = [
+const containers: [name: string, change: Change, expected: Partial<ContainerInfo>][] = [
   ["all fields", {}, {}],
   ["unknown fields", { Ports: null, Health: { Status: "healthy" }, Mounts: 7 }, {}],
   ["a legacy link before its name", { Names: ["/other/alias", "/web"] }, { name: "web" }],

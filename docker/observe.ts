@@ -1,8 +1,8 @@
 import {
-  type ContainerFact,
+  type ContainerInfo,
   type Inventory,
   isRunning,
-  type NetworkFact,
+  type NetworkInfo,
   topologyLabel,
 } from "../topology/inventory.ts";
 import { compareCodePoints } from "../topology/json.ts";
@@ -13,7 +13,7 @@ import {
   explain,
   noAnswer,
   parseAnswer,
-  Timers,
+  TimeoutSet,
 } from "./http.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 
@@ -55,7 +55,7 @@ export interface Prefixes {
 }
 
 /** Whether a name begins with one of the prefixes. */
-export function isNamed(name: string, prefixes: readonly string[]): boolean {
+export function hasPrefix(name: string, prefixes: readonly string[]): boolean {
   return prefixes.some((prefix) => name.startsWith(prefix));
 }
 
@@ -65,13 +65,13 @@ function isLabelled({ labels }: { readonly labels: ReadonlyMap<string, string> }
 }
 
 /** What a label or a prefix makes ours. */
-export function oursOf(
+export function selectManaged(
   { networks, containers }: Inventory,
   { networkPrefixes, containerPrefixes }: Prefixes,
 ): Inventory {
   return {
-    networks: networks.filter((it) => isLabelled(it) || isNamed(it.name, networkPrefixes)),
-    containers: containers.filter((it) => isLabelled(it) || isNamed(it.name, containerPrefixes)),
+    networks: networks.filter((it) => isLabelled(it) || hasPrefix(it.name, networkPrefixes)),
+    containers: containers.filter((it) => isLabelled(it) || hasPrefix(it.name, containerPrefixes)),
   };
 }
 
@@ -127,7 +127,7 @@ export function callsForOurs(prefixes: readonly string[]): EngineRequest[] | nul
 }
 
 /** What several lists hold together; of what is in two of them the first counts. */
-function union(lists: readonly ContainerFact[][]): ContainerFact[] {
+function union(lists: readonly ContainerInfo[][]): ContainerInfo[] {
   const [first = [], ...others] = lists;
   if (others.length === 0) return first;
   const seen = new Set(first.map(({ id }) => id));
@@ -144,9 +144,9 @@ export const networksCall = { method: "GET", path: "/networks" } as const;
 
 /** What the engine has answered. */
 interface Answers {
-  readonly networks: NetworkFact[];
+  readonly networks: NetworkInfo[];
   /** All that are ours, and others. */
-  readonly containers: ContainerFact[];
+  readonly containers: ContainerInfo[];
   /** Of the first answer. */
   readonly headers: EngineResponse["headers"];
 }
@@ -168,7 +168,7 @@ async function ask(connection: EngineConnection, options: AskOptions): Promise<A
   const { crowd, onCall, onAsked, containerPrefixes: prefixes } = options;
   const known = crowd.next();
   const receive = async (calls: readonly EngineRequest[]) => {
-    const lists: ContainerFact[][] = [];
+    const lists: ContainerInfo[][] = [];
     for (const _ of calls) {
       onCall();
       const answer = await connection.receive();
@@ -185,7 +185,7 @@ async function ask(connection: EngineConnection, options: AskOptions): Promise<A
   const containers = await receive(calls);
   // An engine that takes no limit has listed them all, and may well have more.
   if (known || containers.length !== fewContainers) return { networks, containers, headers };
-  const ours = oursOf({ networks: [], containers }, options).containers.length;
+  const ours = selectManaged({ networks: [], containers }, options).containers.length;
   const more = crowd.find({ areMostOurs: 2 * ours > containers.length, prefixes });
   await connection.send(more);
   return { networks, containers: await receive(more), headers };
@@ -196,7 +196,7 @@ export interface ObserveOptions extends Prefixes {
   /** The path of the engine's socket. */
   readonly socket: string;
   /** Shared by observations that follow one another fast, so that their timers do not pile up. */
-  readonly timers?: Timers;
+  readonly timers?: TimeoutSet;
   /** Shared likewise, so that not each has to find out how to ask for many containers. */
   readonly crowd?: Crowd;
   /** Called when the engine has been asked, and has not answered yet. */
@@ -231,7 +231,7 @@ export interface Observation {
  * Throws `Error`, whose message is fit for an operator, when any of it fails.
  */
 export async function observe(signal: AbortSignal, options: ObserveOptions): Promise<Observation> {
-  const { socket, timers = new Timers(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = options;
+  const { socket, timers = new TimeoutSet(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = options;
   const { onAsked = () => {}, crowd = new Crowd() } = options;
   const startedAt = performance.now();
   const limit = new AbortController();
@@ -273,11 +273,11 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
 }
 
 function select(
-  networks: readonly NetworkFact[],
-  containers: readonly ContainerFact[],
+  networks: readonly NetworkInfo[],
+  containers: readonly ContainerInfo[],
   prefixes: Prefixes,
 ): Omit<Observation, "engine"> {
-  const inventory = oursOf({ networks, containers }, prefixes);
+  const inventory = selectManaged({ networks, containers }, prefixes);
   const bridges = inventory.networks.filter((it) => isLabelled(it) || it.driver === "bridge");
   return {
     bridges: sortedNames(bridges),

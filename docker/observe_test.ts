@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomNumbers, scriptSocket } from "../tests/support/answer_streams.ts";
-import { assertHealthy, failure, look, stock } from "../tests/support/docker_faults.ts";
+import { assertHealthy, failure, look, snapshot } from "../tests/support/docker_faults.ts";
 import { FakeEngine, listenWithoutAccepting } from "../tests/support/engine/fake_engine.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
 import { withEngine } from "../tests/support/engine/script.ts";
@@ -465,7 +465,7 @@ for (const path of ["/networks", "/containers/json"]) {
   for (const fault of silent) {
     Deno.test(`observe() gives up when ${path} goes wrong: ${show(fault)}`, () =>
       withEngine(async (engine) => {
-        stock(engine);
+        snapshot(engine);
         engine.fault = { ...fault, path };
         const message = await failure(engine.socketPath, { callTimeoutMs: 300 });
         assert.equal(message, "no answer within 0.3 s; if that lasts, restart the engine");
@@ -477,7 +477,7 @@ for (const path of ["/networks", "/containers/json"]) {
   for (const [fault, expected] of loud) {
     Deno.test(`observe() fails at once when ${path} goes wrong: ${show(fault)}`, () =>
       withEngine(async (engine) => {
-        stock(engine);
+        snapshot(engine);
         engine.fault = { ...fault, path };
         assert.match(await failure(engine.socketPath), expected);
         engine.fault = undefined;
@@ -487,7 +487,7 @@ for (const path of ["/networks", "/containers/json"]) {
 
   Deno.test(`observe() refuses 50 MB of ${path}`, () =>
     withEngine(async (engine) => {
-      stock(engine);
+      snapshot(engine);
       engine.fault = { kind: "huge", bytes: 50_000_000, path };
       await assert.rejects(
         look(engine.socketPath, { callTimeoutMs: 60_000, timeoutMs: 60_000 }),
@@ -582,7 +582,7 @@ Deno.test({
 
 Deno.test("observe() reads an answer that trickles in within its time", () =>
   withEngine(async (engine) => {
-    stock(engine);
+    snapshot(engine);
     engine.fault = { kind: "slow", bytesPerSecond: 20_000 };
     await assertHealthy(engine.socketPath);
   }));
@@ -611,7 +611,7 @@ Deno.test("observe() ends when its whole time is up, whatever the call has left"
 
 Deno.test("observe() rejects at once when its signal is aborted, with the reason as cause", () =>
   withEngine(async (engine) => {
-    stock(engine);
+    snapshot(engine);
     for (const path of ["/networks", "/containers/json"]) {
       engine.fault = { kind: "hang", path };
       const stop = new AbortController();
@@ -702,7 +702,7 @@ Deno.test("observe() fails at once when the engine's queue of connections is ful
 Deno.test("observe() sees an engine go, come back, and hang in between", () =>
   withEngine(async (engine) => {
     const path = engine.socketPath;
-    stock(engine);
+    snapshot(engine);
     await assertHealthy(path);
     await engine.stop();
     assert.match(await failure(path), /no such socket/);
@@ -711,6 +711,6 @@ Deno.test("observe() sees an engine go, come back, and hang in between", () =>
       assert.match(await failure(path, { callTimeoutMs: 300 }), /no answer/);
     }
     await using second = await FakeEngine.start(path);
-    stock(second);
+    snapshot(second);
     await assertHealthy(path);
   }));

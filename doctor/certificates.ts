@@ -4,10 +4,10 @@ import { HandshakeFailure } from "../master/handshake.ts";
 import { isSignedBy } from "../master/trust.ts";
 import {
   type Check,
+  type DoctorContext,
   failed,
   installFromBundle,
   ok,
-  type Patient,
   type Result,
   skipped,
   warning,
@@ -39,36 +39,36 @@ export function judgeClock(now: number): Result {
 export const validity: Check = {
   name: "validity",
   code: 3,
-  async run(patient) {
-    if (!patient.needsCertificates) return skipped(notNeeded);
-    const identity = await patient.identity();
+  async run(context) {
+    if (!context.needsCertificates) return skipped(notNeeded);
+    const identity = await context.identity();
     if ("problem" in identity) return skipped("the certificates cannot be used");
     const { certificates, chain, authorities } = identity;
     const now = Date.now();
-    const saw = [...authorities.map(rangeOf("ca.crt")), ...chain.map(rangeOf("worker.crt"))];
+    const details = [...authorities.map(rangeOf("ca.crt")), ...chain.map(rangeOf("worker.crt"))];
     const found = validityProblem(certificates, now);
-    if (!found) return ok(...saw);
-    const problem = [found.problem, ...saw];
+    if (!found) return ok(...details);
+    const problem = [found.problem, ...details];
     if (certificates.validFrom.at > now) return failed(problem, setClock);
     const { at, file } = certificates.validTo;
     const files = file === "ca.crt" ? [file] : [file, "worker.key"];
-    const renew = await installFromBundle(patient, ...files);
+    const renew = await installFromBundle(context, ...files);
     if (at > now) return warning(problem, renew);
-    const doubt = await doubtOfClock(patient, now);
+    const doubt = await doubtOfClock(context, now);
     return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock);
   },
 };
 
 /** Why it is rather the clock that is wrong than a certificate that is old; null when it is not. */
-async function doubtOfClock(patient: Patient, now: number): Promise<string | null> {
-  const { handshake } = await patient.master();
+async function doubtOfClock(context: DoctorContext, now: number): Promise<string | null> {
+  const { handshake } = await context.master();
   if (handshake instanceof HandshakeFailure && handshake.kind === "authority") {
     const isExpired = handshake.message.includes("has expired");
     if (isExpired) return "by this host's clock the master's certificate has expired as well";
   }
-  const { agentDirectory, storePath } = patient.options.agent;
+  const { agentDirectory, storePath } = context.options.agent;
   const paths = ["ca.crt", "worker.crt", "worker.key"].map((name) => `${agentDirectory}/${name}`)
-    .concat(storePath, `${patient.stateDirectory}/agent.lock`, Deno.execPath());
+    .concat(storePath, `${context.stateDirectory}/agent.lock`, Deno.execPath());
   const sights = await Promise.all(paths.map(look));
   const times = sights.map((it) => typeof it === "object" ? it.mtime?.getTime() ?? 0 : 0);
   const newest = Math.max(...times);
@@ -97,41 +97,41 @@ const notNeeded = "neither master-host nor listen is set";
 export const certificates: Check = {
   name: "certificates",
   code: 3,
-  async run(patient) {
-    if (!patient.needsCertificates) return skipped(notNeeded);
+  async run(context) {
+    if (!context.needsCertificates) return skipped(notNeeded);
     for (const name of names) {
-      const problem = await fileProblem(patient, name);
+      const problem = await fileProblem(context, name);
       if (problem) return problem;
     }
-    const folder = patient.options.agent.agentDirectory;
-    const identity = await patient.identity();
+    const folder = context.options.agent.agentDirectory;
+    const identity = await context.identity();
     if (!("problem" in identity)) {
       const [own] = identity.chain;
       return ok(`${folder}: worker.crt names ${commonName(own.subject)}, worker.key fits it`);
     }
     for (const name of names) {
-      const mend = conversion(`${folder}/${name}`, await readText(`${folder}/${name}`));
-      if (mend !== null && identity.problem.includes(`/${name}:`)) {
-        return failed(identity.problem, mend);
+      const fix = conversion(`${folder}/${name}`, await readText(`${folder}/${name}`));
+      if (fix !== null && identity.problem.includes(`/${name}:`)) {
+        return failed(identity.problem, fix);
       }
     }
     return failed(
       identity.problem,
-      await installFromBundle(patient, "worker.crt", "worker.key"),
+      await installFromBundle(context, "worker.crt", "worker.key"),
     );
   },
 };
 
-async function fileProblem(patient: Patient, name: string): Promise<Result | null> {
-  const folder = patient.options.agent.agentDirectory;
+async function fileProblem(context: DoctorContext, name: string): Promise<Result | null> {
+  const folder = context.options.agent.agentDirectory;
   const path = `${folder}/${name}`;
-  const user = await patient.agentUser();
+  const user = await context.agentUser();
   const sight = await look(path);
   const why = (text: string) => `Cannot use ${path}: ${text}`;
   if (sight === "absent") {
     const sights = await Promise.all(names.map((it) => look(`${folder}/${it}`)));
     const absent = names.filter((_, index) => sights[index] === "absent");
-    return failed(why("no such file"), await installFromBundle(patient, ...absent));
+    return failed(why("no such file"), await installFromBundle(context, ...absent));
   }
   const own = `chown -R ${user.name}: ${quote(folder)}`;
   if (sight === "forbidden") {
@@ -140,13 +140,13 @@ async function fileProblem(patient: Patient, name: string): Promise<Result | nul
   if (!sight.isFile) {
     return failed(why("not a regular file"), `mv ${quote(path)} ${quote(`${path}.old`)}`);
   }
-  const saw = describe(sight, patient.accounts);
+  const details = describe(sight, context.accounts);
   // Whoever has the key is this host for the master.
   if (name === "worker.key" && ((sight.mode ?? 0) & 0o007) !== 0) {
-    return failed([why("every user of this host can use it"), saw], `chmod o= ${quote(path)}`);
+    return failed([why("every user of this host can use it"), details], `chmod o= ${quote(path)}`);
   }
   if (!mayUse(user, sight, reading)) {
-    return failed([why(`user ${user.name} may not read it`), saw], own);
+    return failed([why(`user ${user.name} may not read it`), details], own);
   }
   return null;
 }
@@ -170,9 +170,9 @@ function conversion(path: string, text: string | null): string | null {
 export const authority: Check = {
   name: "authority",
   code: 3,
-  async run(patient) {
-    if (!patient.needsCertificates) return skipped(notNeeded);
-    const identity = await patient.identity();
+  async run(context) {
+    if (!context.needsCertificates) return skipped(notNeeded);
+    const identity = await context.identity();
     if ("problem" in identity) return skipped("the certificates cannot be used");
     const { chain, authorities } = identity;
     const names = authorities.map(({ subject }) => commonName(subject)).join(", ");
@@ -185,14 +185,14 @@ export const authority: Check = {
     return warning(
       `worker.crt is not signed by ca.crt: ${why}; a master whose authority is the one will ` +
         "hardly accept the other",
-      await installFromBundle(patient, ...await wrongFiles(patient)),
+      await installFromBundle(context, ...await wrongFiles(context)),
     );
   },
 };
 
 /** Which of the two does not fit, as far as the master shows it. */
-async function wrongFiles(patient: Patient): Promise<string[]> {
-  const { handshake } = await patient.master();
+async function wrongFiles(context: DoctorContext): Promise<string[]> {
+  const { handshake } = await context.master();
   const worker = ["worker.crt", "worker.key"];
   if (!handshake) return ["ca.crt", ...worker];
   if (!(handshake instanceof HandshakeFailure)) return worker;

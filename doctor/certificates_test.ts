@@ -16,8 +16,8 @@ testFaults([
     plant: ({ path }) => Deno.chmod(`${path}/worker.key`, 0o644),
     check: "certificates",
     state: "failed",
-    saw: /worker\.key: every user of this host can use it.*mode 0644/,
-    mend: ({ path }) => `chmod o= ${path}/worker.key`,
+    details: /worker\.key: every user of this host can use it.*mode 0644/,
+    fix: ({ path }) => `chmod o= ${path}/worker.key`,
     code: 3,
   },
   {
@@ -25,8 +25,8 @@ testFaults([
     plant: ({ path }) => Deno.remove(`${path}/worker.crt`),
     check: "certificates",
     state: "failed",
-    saw: /worker\.crt: no such file/,
-    mend: ({ path }) => `install -m 644 BUNDLE/worker.crt ${path}/`,
+    details: /worker\.crt: no such file/,
+    fix: ({ path }) => `install -m 644 BUNDLE/worker.crt ${path}/`,
     code: 3,
   },
   {
@@ -36,8 +36,8 @@ testFaults([
     },
     check: "certificates",
     state: "failed",
-    saw: /worker\.key does not fit worker\.crt/,
-    mend: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
+    details: /worker\.key does not fit worker\.crt/,
+    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
     code: 3,
   },
   {
@@ -46,8 +46,8 @@ testFaults([
       Deno.writeTextFile(`${path}/worker.key`, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n"),
     check: "certificates",
     state: "failed",
-    saw: /worker\.key: it is encrypted/,
-    mend: ({ path }) => {
+    details: /worker\.key: it is encrypted/,
+    fix: ({ path }) => {
       const key = `${path}/worker.key`;
       return `openssl pkey -in ${key} -out ${key}.new && mv ${key}.new ${key}`;
     },
@@ -62,9 +62,9 @@ testFaults([
     },
     check: "authority",
     state: "warning",
-    saw:
+    details:
       /worker\.crt is not signed by ca\.crt: its issuer has the name of the one in ca\.crt, test authority, but another key; /,
-    mend: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
+    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
     code: 2,
   },
   {
@@ -72,8 +72,8 @@ testFaults([
     plant: (setup) => setup.writeCertificates("worker-1", new Date(Date.now() - 1_000)),
     check: "validity",
     state: "failed",
-    saw: /worker\.crt has expired at .*this host's clock says/,
-    mend: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
+    details: /worker\.crt has expired at .*this host's clock says/,
+    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
     code: 3,
   },
   {
@@ -81,8 +81,8 @@ testFaults([
     plant: (setup) => setup.writeCertificates("worker-1", new Date(Date.now() + 3 * day)),
     check: "validity",
     state: "warning",
-    saw: /worker\.crt expires on /,
-    mend: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
+    details: /worker\.crt expires on /,
+    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
     code: 1,
   },
   {
@@ -93,8 +93,8 @@ testFaults([
     },
     check: "validity",
     state: "failed",
-    saw: /worker\.crt is not valid before .*set the clock if it is wrong/,
-    mend: () => "timedatectl set-ntp true",
+    details: /worker\.crt is not valid before .*set the clock if it is wrong/,
+    fix: () => "timedatectl set-ntp true",
     code: 3,
   },
 ]);
@@ -200,30 +200,31 @@ Deno.test("the agent loses no beat while its certificates are replaced again and
     sleep 0.03; done; done`;
   const agent = setup.newAgent();
   const [results, lines]: [string[], string[]] = [[], []];
-  let beatsLeft = 2;
+  let heartbeatsLeft = 2;
   let isReplaced = false;
   try {
     // An agent that has not read any certificates yet would have none to stay with.
-    await agent.beat(new AbortController().signal);
+    await agent.sendHeartbeat(new AbortController().signal);
     const options = { args: ["-ec", replace], cwd: setup.path };
     const replacing = new Deno.Command("sh", options).output().finally(() => isReplaced = true);
     await runLoop(agent, new AbortController().signal, {
       intervalMs: 30_000,
       log: (_level, message) => lines.push(message),
-      onBeat: ({ delivery }) =>
+      onHeartbeat: ({ delivery }) =>
         results.push(("error" in delivery && delivery.error) || delivery.result),
       // The files change while other things than the reading of them go on.
-      wait: () => new Promise((resolve) => setTimeout(resolve, 1, !isReplaced || beatsLeft-- > 0)),
+      wait: () =>
+        new Promise((resolve) => setTimeout(resolve, 1, !isReplaced || heartbeatsLeft-- > 0)),
     });
     assert.ok((await replacing).success);
   } finally {
     agent.close();
   }
   assert.deepEqual(new Set(results), new Set(["delivered"]));
-  assert.equal(setup.master.beatCount, results.length + 1);
+  assert.equal(setup.master.heartbeatCount, results.length + 1);
   assert.ok(results.length > rounds, String(results.length));
   assert.ok(lines.every((line) => /worker\.|in order again/.test(line)), lines.join("\n"));
-  const names = new Set(setup.master.beats.map(({ clientCommonName }) => clientCommonName));
+  const names = new Set(setup.master.heartbeats.map(({ clientCommonName }) => clientCommonName));
   assert.equal([...names].at(-1), `worker-${rounds - 1}`);
   assert.ok(names.size > 2, [...names].join(" "));
 });

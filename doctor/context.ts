@@ -17,13 +17,13 @@ export type Result =
   | {
     readonly state: "ok" | "skipped";
     /** What was seen, or why nothing was looked at; each line is a fact of its own. */
-    readonly saw: readonly string[];
+    readonly details: readonly string[];
   }
   | {
     readonly state: "warning" | "failed";
-    readonly saw: readonly string[];
+    readonly details: readonly string[];
     /** The one command that mends it. */
-    readonly mend: string;
+    readonly fix: string;
   };
 
 /** One thing that is looked at. */
@@ -32,31 +32,31 @@ export interface Check {
   /** The exit code that a failure asks for: 2 for Docker and the master, 3 for all else. */
   readonly code: 2 | 3;
   /** Looks, and changes nothing. What it throws counts as a failure. */
-  readonly run: (patient: Patient) => Promise<Result> | Result;
+  readonly run: (context: DoctorContext) => Promise<Result> | Result;
 }
 
 /** All is well. */
-export function ok(...saw: string[]): Result {
-  return { state: "ok", saw };
+export function ok(...details: string[]): Result {
+  return { state: "ok", details };
 }
 
 /** It was not looked at. */
 export function skipped(why: string): Result {
-  return { state: "skipped", saw: [why] };
+  return { state: "skipped", details: [why] };
 }
 
 /** Something is not as it should be, and the agent goes on all the same. */
-export function warning(saw: string | readonly string[], mend: string): Result {
-  return { state: "warning", saw: [saw].flat(), mend };
+export function warning(details: string | readonly string[], fix: string): Result {
+  return { state: "warning", details: [details].flat(), fix };
 }
 
 /** Something that the agent needs does not work. */
-export function failed(saw: string | readonly string[], mend: string): Result {
-  return { state: "failed", saw: [saw].flat(), mend };
+export function failed(details: string | readonly string[], fix: string): Result {
+  return { state: "failed", details: [details].flat(), fix };
 }
 
 /** What is known of the host before anything is looked at. */
-interface PatientOptions {
+interface DoctorOptions {
   readonly agent: Omit<AgentOptions, "agentVersion">;
   /** Where the API listens; null: nowhere. */
   readonly listen: { readonly host: string; readonly port: number } | null;
@@ -70,7 +70,7 @@ interface PatientOptions {
   /** What is wrong with the configuration. */
   readonly problems: readonly {
     readonly text: string;
-    readonly mend: string;
+    readonly fix: string;
     readonly isWarning: boolean;
   }[];
   /** The command that gives a key another value. */
@@ -101,8 +101,8 @@ type KeyToSet =
   | "listen";
 
 /** The host that is looked at: what several checks need is looked at once. */
-export class Patient {
-  readonly options: PatientOptions;
+export class DoctorContext {
+  readonly options: DoctorOptions;
   readonly root: string;
   readonly accounts: Accounts;
   /** Who looks. */
@@ -114,7 +114,7 @@ export class Patient {
   readonly service: () => Promise<Service>;
   readonly store: () => Promise<StoreFindings>;
 
-  constructor(options: PatientOptions) {
+  constructor(options: DoctorOptions) {
     const { agent, signal, root = "" } = options;
     this.options = options;
     this.root = root;
@@ -163,9 +163,12 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
 const systemFolder = "/etc/decnet/agent";
 
 /** The command that takes files from what the master has issued for this host. */
-export async function installFromBundle(patient: Patient, ...files: string[]): Promise<string> {
-  const { agentDirectory } = patient.options.agent;
-  const user = await patient.agentUser();
+export async function installFromBundle(
+  context: DoctorContext,
+  ...files: string[]
+): Promise<string> {
+  const { agentDirectory } = context.options.agent;
+  const user = await context.agentUser();
   const owner = user.uid === 0 ? "" : `-o ${user.name} `;
   const mode = files.includes("worker.key") ? "600" : "644";
   const sources = files.map((it) => `BUNDLE/${it}`).join(" ");
@@ -173,9 +176,9 @@ export async function installFromBundle(patient: Patient, ...files: string[]): P
     return `install ${owner}-m ${mode} ${sources} ${quote(`${agentDirectory}/`)}`;
   }
   const make = (folder: string) => `install -D ${owner}-m ${mode} -t ${quote(folder)} ${sources}`;
-  const isConfigured = patient.options.settings.some(({ key }) => key === "agent-dir");
-  const service = await patient.service();
-  if (isConfigured || (patient.user.uid !== 0 && service.unit === null)) {
+  const isConfigured = context.options.settings.some(({ key }) => key === "agent-dir");
+  const service = await context.service();
+  if (isConfigured || (context.user.uid !== 0 && service.unit === null)) {
     return make(agentDirectory);
   }
   // Nobody but this user would look into this user's home, and the service's user has none.

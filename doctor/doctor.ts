@@ -1,5 +1,5 @@
 import { authority, certificates, clock, validity } from "./certificates.ts";
-import { type Check, failed, ok, type Patient, type Result, warning } from "./context.ts";
+import { type Check, type DoctorContext, failed, ok, type Result, warning } from "./context.ts";
 import { drift, engine, prefixes, socket } from "./engine.ts";
 import { api, masterConnection, masterName, masterTls } from "./master.ts";
 import { otherAgents, service } from "./service.ts";
@@ -20,17 +20,17 @@ export interface Finding {
  * One that has no result when the time is up, or that throws, has failed.
  */
 export async function* examine(
-  patient: Patient,
+  context: DoctorContext,
   checks: readonly Check[],
   timeoutMs = examinationTimeoutMs,
 ): AsyncGenerator<Finding> {
   const { promise: timeUp, resolve } = Promise.withResolvers<Result>();
   const timer = setTimeout(() => {
     const text = `no result within ${timeoutMs / 1000} s: something on this host hangs`;
-    resolve(failed(text, reportOf(patient)));
+    resolve(failed(text, reportOf(context)));
   }, timeoutMs);
   try {
-    const running = checks.map((check) => Promise.race([run(check, patient), timeUp]));
+    const running = checks.map((check) => Promise.race([run(check, context), timeUp]));
     for (const [index, check] of checks.entries()) {
       yield { check, result: await running[index]! };
     }
@@ -47,16 +47,16 @@ export function exitCodeOf(findings: readonly Finding[]): 0 | 1 | 2 | 3 {
   return codes.reduce<0 | 1 | 2 | 3>((worst, code) => code > worst ? code : worst, 0);
 }
 
-async function run(check: Check, patient: Patient): Promise<Result> {
+async function run(check: Check, context: DoctorContext): Promise<Result> {
   try {
-    return await check.run(patient);
+    return await check.run(context);
   } catch (error) {
-    return failed(`Cannot look at it: ${(error as Error).message}`, reportOf(patient));
+    return failed(`Cannot look at it: ${(error as Error).message}`, reportOf(context));
   }
 }
 
 /** What tells more. As whom is not looked up: that may be what hangs. */
-function reportOf({ options }: Patient): string {
+function reportOf({ options }: DoctorContext): string {
   return options.lineOf("--once", "--json");
 }
 
@@ -65,13 +65,15 @@ const configuration: Check = {
   name: "configuration",
   code: 3,
   run({ options: { settings, problems } }) {
-    const saw = [
+    const details = [
       ...problems.map(({ text }) => text),
       ...settings.map(({ key, text }) => `${key} = ${text}`),
     ];
     const [first] = problems;
-    if (!first) return saw.length > 0 ? ok(...saw) : ok("nothing is set: all is by default");
-    return first.isWarning ? warning(saw, first.mend) : failed(saw, first.mend);
+    if (!first) {
+      return details.length > 0 ? ok(...details) : ok("nothing is set: all is by default");
+    }
+    return first.isWarning ? warning(details, first.fix) : failed(details, first.fix);
   },
 };
 
@@ -79,19 +81,19 @@ const configuration: Check = {
 const runtime: Check = {
   name: "runtime",
   code: 3,
-  async run(patient) {
-    const { agent, deno, sqlite } = patient.options.versions;
-    const { name, uid } = patient.user;
-    const saw = [
+  async run(context) {
+    const { agent, deno, sqlite } = context.options.versions;
+    const { name, uid } = context.user;
+    const details = [
       `decnet-agent ${agent} on Deno ${deno} with SQLite ${sqlite}`,
       `user ${name} (${uid})`,
     ];
-    const user = await patient.agentUser();
+    const user = await context.agentUser();
     if (user.uid !== uid) {
-      const command = `runuser -u ${user.name} -- ${patient.options.lineOf("doctor")}`;
-      saw.push(`the service runs as ${user.name}; what that user may do is seen by ${command}`);
+      const command = `runuser -u ${user.name} -- ${context.options.lineOf("doctor")}`;
+      details.push(`the service runs as ${user.name}; what that user may do is seen by ${command}`);
     }
-    return ok(...saw);
+    return ok(...details);
   },
 };
 

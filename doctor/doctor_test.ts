@@ -8,20 +8,28 @@ import {
   service,
   testFaults,
   unitFile,
+  withContext,
   withFlag,
   without,
-  withPatient,
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement, works } from "../tests/support/requirements.ts";
 import { judgeClock } from "./certificates.ts";
-import { type Check, failed, ok, type Patient, type Result, skipped, warning } from "./context.ts";
+import {
+  type Check,
+  type DoctorContext,
+  failed,
+  ok,
+  type Result,
+  skipped,
+  warning,
+} from "./context.ts";
 import { examine, exitCodeOf } from "./doctor.ts";
 import { endCommand } from "./store.ts";
 
 const nobody = {
   options: { lineOf: (...words: string[]) => ["agent", ...words].join(" ") },
-} as unknown as Patient;
+} as unknown as DoctorContext;
 
 function check(name: string, run: Check["run"], code: 2 | 3 = 2): Check {
   return { name, code, run };
@@ -37,7 +45,7 @@ Deno.test("examine() gives what is found in the order of the checks, whoever is 
     }),
   ];
   const findings = await Array.fromAsync(examine(nobody, checks));
-  assert.deepEqual(findings.map(({ result }) => result.saw), [["slow"], ["fast"]]);
+  assert.deepEqual(findings.map(({ result }) => result.details), [["slow"], ["fast"]]);
 });
 
 Deno.test("examine() takes a check that throws, or that has no end, for failed", async () => {
@@ -50,10 +58,10 @@ Deno.test("examine() takes a check that throws, or that has no end, for failed",
   ];
   const findings = await Array.fromAsync(examine(nobody, checks, 50));
   const [broken, hung, well] = findings.map(({ result }) => result);
-  assert.deepEqual(broken?.saw, ["Cannot look at it: no idea"]);
+  assert.deepEqual(broken?.details, ["Cannot look at it: no idea"]);
   assert.equal(broken?.state, "failed");
-  assert.equal("mend" in broken! && broken.mend, "agent --once --json");
-  assert.match(hung?.saw[0] ?? "", /^no result within 0\.05 s/);
+  assert.equal("fix" in broken! && broken.fix, "agent --once --json");
+  assert.match(hung?.details[0] ?? "", /^no result within 0\.05 s/);
   assert.equal(hung?.state, "failed");
   assert.equal(well?.state, "ok");
 });
@@ -75,10 +83,10 @@ Deno.test("judgeClock() does not believe in times before the agent was written",
   assert.equal(judgeClock(Date.UTC(2026, 0, 1)).state, "ok");
   assert.deepEqual(judgeClock(0), {
     state: "failed",
-    saw: [
+    details: [
       "it is 1970-01-01T00:00:00Z by this host's clock, which cannot be: no certificate is valid then",
     ],
-    mend: "timedatectl set-ntp true",
+    fix: "timedatectl set-ntp true",
   });
 });
 
@@ -88,8 +96,9 @@ testFaults([
     plant: () => ({ ini: "# ours\n[agent]\ninterval = 5 minutes\n" }),
     check: "configuration",
     state: "failed",
-    saw: /interval: '5 minutes' \(from \/etc\/decnet\/decnet\.ini line 3\) must be a time from 5s/,
-    mend: () => `vi +3 /etc/decnet/decnet.ini${reload}`,
+    details:
+      /interval: '5 minutes' \(from \/etc\/decnet\/decnet\.ini line 3\) must be a time from 5s/,
+    fix: () => `vi +3 /etc/decnet/decnet.ini${reload}`,
     code: 3,
   },
   {
@@ -97,8 +106,8 @@ testFaults([
     plant: () => ({ ini: "[agent]\nmaster\n" }),
     check: "configuration",
     state: "failed",
-    saw: /Cannot read \/etc\/decnet\/decnet\.ini: line 2 is neither/,
-    mend: () => `vi +2 /etc/decnet/decnet.ini${reload}`,
+    details: /Cannot read \/etc\/decnet\/decnet\.ini: line 2 is neither/,
+    fix: () => `vi +2 /etc/decnet/decnet.ini${reload}`,
     code: 3,
   },
   {
@@ -106,8 +115,8 @@ testFaults([
     plant: () => ({ ini: "[agent]\nmaster-hosts = m\n" }),
     check: "configuration",
     state: "warning",
-    saw: /line 2: unknown key 'master-hosts' is ignored/,
-    mend: () => `vi +2 /etc/decnet/decnet.ini${reload}`,
+    details: /line 2: unknown key 'master-hosts' is ignored/,
+    fix: () => `vi +2 /etc/decnet/decnet.ini${reload}`,
     code: 1,
   },
   {
@@ -118,8 +127,8 @@ testFaults([
     }),
     check: "configuration",
     state: "failed",
-    saw: /interval: /,
-    mend: () => "vi +2 /etc/decnet/decnet.ini",
+    details: /interval: /,
+    fix: () => "vi +2 /etc/decnet/decnet.ini",
     code: 3,
   },
   {
@@ -127,14 +136,14 @@ testFaults([
     plant: (setup) => ({ flags: without(setup, "host-uuid"), ini: "[agent]\n" }),
     check: "configuration",
     state: "failed",
-    saw: /host-uuid: required with master-host, but not set/,
-    mend: () => `sed -i '/^\\[agent\\]/a host-uuid = UUID' /etc/decnet/decnet.ini${reload}`,
+    details: /host-uuid: required with master-host, but not set/,
+    fix: () => `sed -i '/^\\[agent\\]/a host-uuid = UUID' /etc/decnet/decnet.ini${reload}`,
     code: 3,
   },
 ]);
 
 Deno.test("doctor finds nothing wrong where nothing is wrong", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const report = await examineHost(setup);
     assert.deepEqual([...report.names("failed"), ...report.names("warning")], []);
     assert.deepEqual(report.names("skipped"), ["api", "textfile"]);
@@ -153,9 +162,9 @@ testFaults([
     plant: () => ({ files: { "/run/systemd/units/invocation:decnet-agent.service": null } }),
     check: "lock",
     state: "warning",
-    saw:
+    details:
       /none of decnet-agent\.service: another loop.*names process \d+ since 2026-11-22T18:00:00\.000Z/,
-    mend: ({ path }) => endCommand(`${path}/agent.lock`),
+    fix: ({ path }) => endCommand(`${path}/agent.lock`),
     code: 1,
   },
   {
@@ -166,8 +175,8 @@ testFaults([
     },
     check: "service",
     state: "warning",
-    saw: /decnet-agent\.service is installed, but not active/,
-    mend: () => "systemctl enable --now decnet-agent",
+    details: /decnet-agent\.service is installed, but not active/,
+    fix: () => "systemctl enable --now decnet-agent",
     code: 1,
   },
   {
@@ -180,8 +189,8 @@ testFaults([
     }),
     check: "service",
     state: "warning",
-    saw: /runs as decnet-agent, and there is no such user/,
-    mend: () =>
+    details: /runs as decnet-agent, and there is no such user/,
+    fix: () =>
       "useradd --system --user-group --groups docker --home-dir /nonexistent --no-create-home " +
       "--shell /usr/sbin/nologin decnet-agent",
     code: 1,
@@ -194,8 +203,8 @@ testFaults([
     },
     check: "service",
     state: "warning",
-    saw: /is not installed, and no loop runs/,
-    mend: () =>
+    details: /is not installed, and no loop runs/,
+    fix: () =>
       "decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service && " +
       "systemctl enable --now decnet-agent",
     code: 1,
@@ -206,8 +215,8 @@ testFaults([
       Deno.writeTextFile(`${path}/apply.lock`, lockText.replace("2026-11", "2026-01")),
     check: "lock",
     state: "warning",
-    saw: /under way for over 10 minutes/,
-    mend: ({ path }) => endCommand(`${path}/apply.lock`),
+    details: /under way for over 10 minutes/,
+    fix: ({ path }) => endCommand(`${path}/apply.lock`),
     code: 1,
   },
   {
@@ -219,8 +228,8 @@ testFaults([
     },
     check: "other-agents",
     state: "warning",
-    saw: /another loop: .*\/other\/agent\.lock names process \d+ since/,
-    mend: ({ path }) => endCommand(`${path}/other/agent.lock`),
+    details: /another loop: .*\/other\/agent\.lock names process \d+ since/,
+    fix: ({ path }) => endCommand(`${path}/other/agent.lock`),
     code: 1,
   },
   {
@@ -228,8 +237,8 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "listen", `127.0.0.1:${freePort()}`) }),
     check: "api",
     state: "warning",
-    saw: /nobody listens there, although a loop runs/,
-    mend: () => "systemctl restart decnet-agent",
+    details: /nobody listens there, although a loop runs/,
+    fix: () => "systemctl restart decnet-agent",
     code: 1,
   },
   {
@@ -237,8 +246,8 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "listen", "192.0.2.1:8765") }),
     check: "api",
     state: "warning",
-    saw: /192\.0\.2\.1:8765: this host has no such address/,
-    mend: () => "start it with --listen=0.0.0.0:8765",
+    details: /192\.0\.2\.1:8765: this host has no such address/,
+    fix: () => "start it with --listen=0.0.0.0:8765",
     code: 1,
   },
   {
@@ -246,8 +255,8 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "listen", `127.0.0.1:${setup.port}`) }),
     check: "api",
     state: "warning",
-    saw: /somebody with another certificate listens there/,
-    mend: ({ port }) => `start it with --listen=127.0.0.1:${port + 1}`,
+    details: /somebody with another certificate listens there/,
+    fix: ({ port }) => `start it with --listen=127.0.0.1:${port + 1}`,
     code: 1,
   },
 ]);
@@ -255,10 +264,10 @@ testFaults([
 const files = { [unitFile]: "[Service]\nUser=decnet-agent\n" };
 
 Deno.test("doctor has root change a state of the service's user as that user", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     setup.engine.containers = [];
     const mendFor = async (uid: number) => {
-      return (await examineHost(setup, { files, uid })).of("drift").mend;
+      return (await examineHost(setup, { files, uid })).of("drift").fix;
     };
     const line = lineOf(setup, "apply", "--stored");
     assert.equal(await mendFor(0), line);

@@ -1,11 +1,19 @@
 import { describeDrift } from "../agent/change_log.ts";
 import type { KnownDrift } from "../agent/snapshot.ts";
-import { isNamed, oursOf } from "../docker/observe.ts";
+import { hasPrefix, selectManaged } from "../docker/observe.ts";
 import { unknownDocument } from "../store/topology_store.ts";
 import { findDrift } from "../topology/drift.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { planDocument } from "../topology/plan.ts";
-import { type Check, failed, ok, type Patient, type Result, skipped, warning } from "./context.ts";
+import {
+  type Check,
+  type DoctorContext,
+  failed,
+  ok,
+  type Result,
+  skipped,
+  warning,
+} from "./context.ts";
 import { describe, look, mayUse, quote, reading, writing } from "./files.ts";
 import { hasUnit } from "./service_files.ts";
 import { applyAgain } from "./store.ts";
@@ -20,13 +28,13 @@ const usual = [
 export const socket: Check = {
   name: "socket",
   code: 2,
-  async run(patient) {
-    const { sockets } = patient.options.agent;
+  async run(context) {
+    const { sockets } = context.options.agent;
     const sights = await Promise.all(sockets.map(look));
     const index = sights.findIndex((sight) => sight !== "absent");
     const [path, sight] = [sockets[index], sights[index]];
-    if (path === undefined || sight === undefined || sight === "absent") return absent(patient);
-    const user = await patient.agentUser();
+    if (path === undefined || sight === undefined || sight === "absent") return absent(context);
+    const user = await context.agentUser();
     if (sight === "forbidden") return hidden(path, user.name);
     if (!sight.isSocket) {
       const what = `${path} is no socket${sight.isDirectory ? ", but a folder" : ""}`;
@@ -34,14 +42,14 @@ export const socket: Check = {
         // Docker makes one for a mount whose source is missing.
         return failed(what, `rmdir ${quote(path)} && systemctl restart ${engineUnit(path)}`);
       }
-      return failed(what, patient.options.commandToSet("docker-host", `unix://${usual[0][0]}`));
+      return failed(what, context.options.commandToSet("docker-host", `unix://${usual[0][0]}`));
     }
     // Of the groups and of what else opens a socket, the files know only a part; who looks for
     // himself sees.
-    if (user.uid !== patient.user.uid && !mayUse(user, sight, reading | writing)) {
-      return await forbidden(patient, path, sight);
+    if (user.uid !== context.user.uid && !mayUse(user, sight, reading | writing)) {
+      return await forbidden(context, path, sight);
     }
-    return await connect(patient, path, sight);
+    return await connect(context, path, sight);
   },
 };
 
@@ -50,7 +58,7 @@ function engineUnit(path: string): string {
   return path.includes("podman") ? "podman.socket" : "docker";
 }
 
-async function absent({ options: { agent: { sockets }, commandToSet }, root }: Patient) {
+async function absent({ options: { agent: { sockets }, commandToSet }, root }: DoctorContext) {
   const text = sockets.length === 1
     ? `${sockets[0]}: no such socket`
     : `none of ${sockets.join(", ")} exists`;
@@ -86,40 +94,44 @@ function hidden(path: string, user: string): Result {
   );
 }
 
-async function forbidden(patient: Patient, path: string, info: Deno.FileInfo): Promise<Result> {
-  const user = await patient.agentUser();
+async function forbidden(
+  context: DoctorContext,
+  path: string,
+  info: Deno.FileInfo,
+): Promise<Result> {
+  const user = await context.agentUser();
   const gid = info.gid ?? 0;
-  const group = patient.accounts.groupName(gid);
-  const saw = [
+  const group = context.accounts.groupName(gid);
+  const details = [
     `permission denied: user ${user.name} is not in group ${group}`,
-    `${path}: ${describe(info, patient.accounts)}`,
+    `${path}: ${describe(info, context.accounts)}`,
   ];
   // To be in root's group would be far more than a socket.
   const isForGroup = mayUse({ ...user, groups: new Set([gid]) }, info, reading | writing);
-  if (isForGroup && gid !== 0) return failed(saw, `usermod -aG ${group} ${user.name}`);
-  return failed(saw, `setfacl -m u:${user.name}:rw ${quote(path)}`);
+  if (isForGroup && gid !== 0) return failed(details, `usermod -aG ${group} ${user.name}`);
+  return failed(details, `setfacl -m u:${user.name}:rw ${quote(path)}`);
 }
 
-async function connect(patient: Patient, path: string, info: Deno.FileInfo): Promise<Result> {
-  const { accounts, user } = patient;
-  const saw = `${path}: ${describe(info, accounts)}`;
+async function connect(context: DoctorContext, path: string, info: Deno.FileInfo): Promise<Result> {
+  const { accounts, user } = context;
+  const details = `${path}: ${describe(info, accounts)}`;
   try {
     (await Deno.connect({ transport: "unix", path })).close();
-    return ok(`${saw}; it takes connections`);
+    return ok(`${details}; it takes connections`);
   } catch (error) {
     const restart = `systemctl restart ${engineUnit(path)}`;
     if (error instanceof Deno.errors.ConnectionRefused) {
-      return failed([`${path}: nobody listens`, saw], restart);
+      return failed([`${path}: nobody listens`, details], restart);
     }
     if (error instanceof Deno.errors.PermissionDenied) {
-      if (!mayUse(user, info, reading | writing)) return await forbidden(patient, path, info);
+      if (!mayUse(user, info, reading | writing)) return await forbidden(context, path, info);
       // The files have this user in the group: the process is older than that.
       const group = accounts.groupName(info.gid ?? 0);
       const text = `permission denied: user ${user.name} is in group ${group}, but this login is ` +
         "older than that";
-      return failed([text, saw], `newgrp ${group}`);
+      return failed([text, details], `newgrp ${group}`);
     }
-    return failed([`${path}: ${(error as Error).message}`, saw], restart);
+    return failed([`${path}: ${(error as Error).message}`, details], restart);
   }
 }
 
@@ -127,15 +139,15 @@ async function connect(patient: Patient, path: string, info: Deno.FileInfo): Pro
 export const engine: Check = {
   name: "engine",
   code: 2,
-  async run(patient) {
-    const found = await patient.engine();
+  async run(context) {
+    const found = await context.engine();
     if ("error" in found) {
       if (!found.isReached) return skipped("its socket cannot be used");
       return failed(found.error, `systemctl restart ${engineUnit(found.socket ?? "")}`);
     }
     const { version, apiVersion, latencyMs } = found.observation.engine;
     const { inventory } = found.observation;
-    const { networks, containers } = oursOf(inventory, patient.options.agent);
+    const { networks, containers } = selectManaged(inventory, context.options.agent);
     return ok(
       `version ${version ?? "unknown"}, API ${apiVersion ?? "unknown"}, ` +
         `answered in ${Math.round(latencyMs)} ms`,
@@ -156,28 +168,30 @@ const namesShown = 3;
 export const prefixes: Check = {
   name: "prefixes",
   code: 2,
-  async run(patient) {
-    const found = await patient.engine();
+  async run(context) {
+    const found = await context.engine();
     if ("error" in found) return skipped("the engine does not answer");
-    const { networkPrefixes, containerPrefixes } = patient.options.agent;
+    const { networkPrefixes, containerPrefixes } = context.options.agent;
     const { networks, containers } = found.observation.inventory;
     const kinds = [
       ["network-prefix", networkPrefixes, networks.map(({ name }) => name)],
       ["container-prefix", containerPrefixes, containers.map(({ name }) => name)],
     ] as const;
-    const saw: string[] = [];
+    const details: string[] = [];
     const settings: [key: keyof typeof usualPrefixes, value: string][] = [];
     for (const [key, list, names] of kinds) {
       const missed = names.filter((name) =>
-        !isNamed(name, list) && isNamed(name, usualPrefixes[key])
+        !hasPrefix(name, list) && hasPrefix(name, usualPrefixes[key])
       );
       if (missed.length === 0) continue;
       const shown = missed.slice(0, namesShown).join(", ");
       const more = missed.length > namesShown ? ` and ${missed.length - namesShown} more` : "";
-      saw.push(`${key} is ${list.join(",")}, by which ${shown}${more} would not be known as ours`);
+      details.push(
+        `${key} is ${list.join(",")}, by which ${shown}${more} would not be known as ours`,
+      );
       settings.push([key, wider(key, list, missed)]);
     }
-    if (saw.length > 0) return warning(saw, patient.options.commandToSetAll(settings));
+    if (details.length > 0) return warning(details, context.options.commandToSetAll(settings));
     return ok(
       `${networkPrefixes.join(",")} for networks`,
       `${containerPrefixes.join(",")} for containers`,
@@ -201,18 +215,18 @@ function wider(
 export const drift: Check = {
   name: "drift",
   code: 2,
-  async run(patient) {
-    const [engine, stored] = await Promise.all([patient.engine(), patient.store()]);
+  async run(context) {
+    const [engine, stored] = await Promise.all([context.engine(), context.store()]);
     if ("error" in engine) return skipped("the engine does not answer");
     if (stored.state !== "read" && stored.state !== "absent") {
       return skipped("the store was not read");
     }
     const applied = stored.state === "read" ? stored.applied : null;
-    const inventory = oursOf(engine.observation.inventory, patient.options.agent);
+    const inventory = selectManaged(engine.observation.inventory, context.options.agent);
     let found: KnownDrift;
     try {
       if (applied?.document === unknownDocument) return skipped("the store holds no document");
-      const { images } = patient.options.agent;
+      const { images } = context.options.agent;
       const plan = applied && await planDocument(applied.document, images);
       found = findDrift(plan, inventory);
     } catch (error) {
@@ -222,18 +236,18 @@ export const drift: Check = {
     if (text === null) {
       return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
     }
-    if (applied) return warning(text, await applyAgain(patient));
+    if (applied) return warning(text, await applyAgain(context));
     const labelled = [...inventory.containers, ...inventory.networks]
       .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
-    const saw = [
+    const details = [
       `nothing is applied, but there is: ${text}`,
       "where it should stay, apply it again, as a master does by itself; this removes it",
     ];
     if (labelled !== undefined && /^[\w.-]+$/.test(labelled)) {
-      return warning(saw, await patient.command("teardown", labelled));
+      return warning(details, await context.command("teardown", labelled));
     }
     const [container] = inventory.containers;
     const remove = container && `docker rm -f ${quote(container.name)}`;
-    return warning(saw, remove ?? await patient.command("state"));
+    return warning(details, remove ?? await context.command("state"));
   },
 };

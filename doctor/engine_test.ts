@@ -10,9 +10,9 @@ import {
   testFaults,
   unhurried,
   unitFile,
+  withContext,
   withFlag,
   without,
-  withPatient,
 } from "../tests/support/doctor_setup.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
 import { authority, rogueAuthority, startMaster } from "../tests/support/master_setup.ts";
@@ -32,8 +32,8 @@ testFaults([
     },
     check: "socket",
     state: "failed",
-    saw: /permission denied: user decnet-agent is not in group docker.*mode 0660/,
-    mend: () => "usermod -aG docker decnet-agent",
+    details: /permission denied: user decnet-agent is not in group docker.*mode 0660/,
+    fix: () => "usermod -aG docker decnet-agent",
     code: 3,
   },
   {
@@ -45,8 +45,8 @@ testFaults([
     },
     check: "socket",
     state: "failed",
-    saw: /permission denied: user decnet-agent is not in group root/,
-    mend: ({ engine }) => `setfacl -m u:decnet-agent:rw ${engine.socketPath}`,
+    details: /permission denied: user decnet-agent is not in group root/,
+    fix: ({ engine }) => `setfacl -m u:decnet-agent:rw ${engine.socketPath}`,
     code: 3,
   },
   {
@@ -54,8 +54,8 @@ testFaults([
     plant: (setup) => setup.engine.stop(),
     check: "socket",
     state: "failed",
-    saw: /docker\.sock: no such socket/,
-    mend: () => "systemctl restart docker",
+    details: /docker\.sock: no such socket/,
+    fix: () => "systemctl restart docker",
     code: 2,
   },
   {
@@ -66,8 +66,8 @@ testFaults([
     },
     check: "socket",
     state: "failed",
-    saw: /is no socket, but a folder/,
-    mend: ({ engine }) => `rmdir ${engine.socketPath} && systemctl restart docker`,
+    details: /is no socket, but a folder/,
+    fix: ({ engine }) => `rmdir ${engine.socketPath} && systemctl restart docker`,
     code: 2,
   },
   {
@@ -77,8 +77,8 @@ testFaults([
     },
     check: "engine",
     state: "failed",
-    saw: /Cannot observe Docker at .*: GET \/networks was answered with 500 \(no space\)/,
-    mend: () => "systemctl restart docker",
+    details: /Cannot observe Docker at .*: GET \/networks was answered with 500 \(no space\)/,
+    fix: () => "systemctl restart docker",
     code: 2,
   },
   {
@@ -86,8 +86,8 @@ testFaults([
     plant: () => ({ ini: "[agent]\nnetwork-prefix = honey_\n" }),
     check: "prefixes",
     state: "warning",
-    saw: /network-prefix is honey_, by which decnet_t_11111111_lan-00 would not be known/,
-    mend: () => `sed -i '2s|.*|network-prefix = honey_,decnet_t_|' /etc/decnet/decnet.ini${reload}`,
+    details: /network-prefix is honey_, by which decnet_t_11111111_lan-00 would not be known/,
+    fix: () => `sed -i '2s|.*|network-prefix = honey_,decnet_t_|' /etc/decnet/decnet.ini${reload}`,
     code: 1,
   },
   {
@@ -98,9 +98,9 @@ testFaults([
     }),
     check: "prefixes",
     state: "warning",
-    saw:
+    details:
       /network-prefix is honey_, by which .*lan-00 would.*; container-prefix is honey_, by which decnet_t_/,
-    mend: () =>
+    fix: () =>
       `sed -i '2s|.*|network-prefix = honey_,decnet_t_|' /etc/decnet/decnet.ini${reload} && ` +
       "start it with --container-prefix=honey_,decnet_t_",
     code: 1,
@@ -112,8 +112,8 @@ testFaults([
     },
     check: "drift",
     state: "warning",
-    saw: /missing decnet_t_11111111_decky-001/,
-    mend: applyAgain,
+    details: /missing decnet_t_11111111_decky-001/,
+    fix: applyAgain,
     code: 1,
   },
   {
@@ -121,8 +121,9 @@ testFaults([
     plant: ({ storePath }) => Deno.remove(storePath),
     check: "drift",
     state: "warning",
-    saw: /nothing is applied, but .*unexpected.*where it should stay, apply it again, as a master/,
-    mend: (setup) => lineOf(setup, "teardown", "11111111-2222-3333-4444-555555555555"),
+    details:
+      /nothing is applied, but .*unexpected.*where it should stay, apply it again, as a master/,
+    fix: (setup) => lineOf(setup, "teardown", "11111111-2222-3333-4444-555555555555"),
     code: 1,
   },
 ]);
@@ -148,51 +149,54 @@ const issue = async (
 };
 
 Deno.test("doctor proposes the same against a ca.crt that fits neither worker.crt nor the master", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     await Deno.writeTextFile(`${setup.path}/ca.crt`, rogueAuthority.certificatePem);
     const report = await examineHost(setup);
-    const mend = `install -m 644 BUNDLE/ca.crt ${setup.path}/`;
-    assert.deepEqual([report.of("authority").mend, report.of("master-tls").mend], [mend, mend]);
+    const fix = `install -m 644 BUNDLE/ca.crt ${setup.path}/`;
+    assert.deepEqual([report.of("authority").fix, report.of("master-tls").fix], [fix, fix]);
   }));
 
 Deno.test("doctor proposes the same against a worker.crt that fits neither ca.crt nor the master", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     await issue(setup, rogueAuthority);
     const report = await examineHost(setup, unhurried);
-    const mends = [report.of("authority").mend, report.of("master-tls").mend];
+    const mends = [report.of("authority").fix, report.of("master-tls").fix];
     assert.deepEqual(mends, [renew(setup), renew(setup)]);
   }));
 
 Deno.test("doctor has all three certificates renewed where no master shows which do not fit", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     await issue(setup, await createAuthority("somebody else"));
     await setup.master.stop();
-    const { saw, mend } = (await examineHost(setup)).of("authority");
-    assert.match(saw, /its issuer is somebody else, and ca\.crt is test authority; a master/);
+    const { details, fix } = (await examineHost(setup)).of("authority");
+    assert.match(details, /its issuer is somebody else, and ca\.crt is test authority; a master/);
     const files = "BUNDLE/ca.crt BUNDLE/worker.crt BUNDLE/worker.key";
-    assert.equal(mend, `install -m 600 ${files} ${setup.path}/`);
+    assert.equal(fix, `install -m 600 ${files} ${setup.path}/`);
   }));
 
 Deno.test("doctor doubts the clock rather than two certificates that have expired", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     await issue(setup, authority, [-9, -1]);
-    assert.equal((await examineHost(setup)).of("validity").mend, renew(setup));
+    assert.equal((await examineHost(setup)).of("validity").fix, renew(setup));
     const [notBefore, notAfter] = [new Date(Date.now() - 9 * day), new Date(Date.now() - day)];
     await using old = await startMaster({ certificate: { notBefore, notAfter } });
     const flags = withFlag(setup, "swarmctl-port", String(old.port));
-    const { saw, mend } = (await examineHost(setup, { flags })).of("validity");
-    assert.match(saw, /^by this host's clock the master's certificate has expired as well; worker/);
-    assert.equal(mend, setClock);
+    const { details, fix } = (await examineHost(setup, { flags })).of("validity");
+    assert.match(
+      details,
+      /^by this host's clock the master's certificate has expired as well; worker/,
+    );
+    assert.equal(fix, setClock);
   }));
 
 Deno.test("doctor doubts a clock by which nothing was written for over a year", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const real = Date.now;
     const flags = without(setup, "master-host").concat("--listen=127.0.0.1:1");
     const mendAfter = async (days: number) => {
       Date.now = () => real() + days * day;
       try {
-        return (await examineHost(setup, { flags })).of("validity").mend;
+        return (await examineHost(setup, { flags })).of("validity").fix;
       } finally {
         Date.now = real;
       }
@@ -203,14 +207,14 @@ Deno.test("doctor doubts a clock by which nothing was written for over a year", 
   }));
 
 Deno.test("doctor names the usual port, or the master, where TLS gets no answer", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const plain = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen() {} },
       () => new Response(),
     );
     const mendAt = async (port: number) => {
       const flags = withFlag(setup, "swarmctl-port", String(port));
-      return (await examineHost(setup, { flags })).of("master-tls").mend;
+      return (await examineHost(setup, { flags })).of("master-tls").fix;
     };
     assert.equal(await mendAt(plain.addr.port), "start it with --swarmctl-port=8770");
     await plain.shutdown();

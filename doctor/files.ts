@@ -73,10 +73,10 @@ function readFields(path: string): string[][] {
 }
 
 /** What is at a path: its description, nothing, or why it cannot be looked at. */
-type Sight = Deno.FileInfo | "absent" | "forbidden";
+type StatResult = Deno.FileInfo | "absent" | "forbidden";
 
 /** Looks at a path; a link is followed. Throws what the system says of anything unusual. */
-export async function look(path: string): Promise<Sight> {
+export async function look(path: string): Promise<StatResult> {
   try {
     return await Deno.stat(path);
   } catch (error) {

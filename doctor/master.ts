@@ -1,18 +1,18 @@
-import { hostAndPort, type MasterAddress, WrongPeer } from "../master/connection.ts";
+import { hostAndPort, type MasterAddress, PeerMismatchError } from "../master/connection.ts";
 import { connectTo, HandshakeFailure } from "../master/handshake.ts";
 import { presentedCertificates } from "../master/trust.ts";
 import { timeOf } from "./certificates.ts";
 import {
   type Check,
+  type DoctorContext,
   failed,
   installFromBundle,
   ok,
-  type Patient,
   type Result,
   skipped,
   warning,
 } from "./context.ts";
-import { readLivingHolder } from "./probes.ts";
+import { readLivingOwner } from "./probes.ts";
 
 /** Where a master listens unless it is told otherwise. */
 const usualPort = 8770;
@@ -22,10 +22,10 @@ const notSet = "master-host is not set";
 export const masterName: Check = {
   name: "master-name",
   code: 2,
-  async run(patient) {
-    const { master } = patient.options.agent;
+  async run(context) {
+    const { master } = context.options.agent;
     if (!master) return skipped(notSet);
-    const { addresses } = await patient.master();
+    const { addresses } = await context.master();
     if (!addresses || "error" in addresses) {
       return failed(
         `${master.host}: ${addresses?.error ?? "not looked up"}`,
@@ -43,10 +43,10 @@ export const masterName: Check = {
 export const masterConnection: Check = {
   name: "master-connection",
   code: 2,
-  async run(patient) {
-    const { master } = patient.options.agent;
+  async run(context) {
+    const { master } = context.options.agent;
     if (!master) return skipped(notSet);
-    const { connection } = await patient.master();
+    const { connection } = await context.master();
     if (!connection) return skipped("its name was not resolved");
     const where = hostAndPort(master);
     if (!("error" in connection)) {
@@ -54,10 +54,10 @@ export const masterConnection: Check = {
     }
     const isRefused = connection.code === "ECONNREFUSED";
     // Where nothing comes back at all, a packet filter is the usual reason.
-    const mend = isRefused
+    const fix = isRefused
       ? `on the master: ss -ltnp 'sport = :${master.port}' must show its server; start it`
       : `on the master: iptables -I INPUT -p tcp --dport ${master.port} -j ACCEPT`;
-    return failed(`Cannot reach the master at ${where}: ${connection.error}`, mend);
+    return failed(`Cannot reach the master at ${where}: ${connection.error}`, fix);
   },
 };
 
@@ -65,50 +65,50 @@ export const masterConnection: Check = {
 export const masterTls: Check = {
   name: "master-tls",
   code: 2,
-  async run(patient) {
-    const { master } = patient.options.agent;
+  async run(context) {
+    const { master } = context.options.agent;
     if (!master) return skipped(notSet);
-    const { connection, handshake } = await patient.master();
+    const { connection, handshake } = await context.master();
     if (!connection || "error" in connection) return skipped("there is no connection");
     if (!handshake) return skipped("the certificates cannot be used");
-    if (handshake instanceof HandshakeFailure) return await judge(patient, handshake);
+    if (handshake instanceof HandshakeFailure) return await judge(context, handshake);
     const { protocol, names, validTo } = handshake;
     return ok(
       `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
       "it did not refuse worker.crt; whether it knows this host-uuid, only a beat tells: " +
-        await patient.command("--once"),
+        await context.command("--once"),
     );
   },
 };
 
 async function judge(
-  patient: Patient,
+  context: DoctorContext,
   { message, kind, cause }: HandshakeFailure,
 ): Promise<Result> {
-  const { options } = patient;
+  const { options } = context;
   const { master } = options.agent;
-  const saw = `Cannot reach the master at ${hostAndPort(master!)}: ${message}`;
-  if (cause instanceof WrongPeer) {
+  const details = `Cannot reach the master at ${hostAndPort(master!)}: ${message}`;
+  if (cause instanceof PeerMismatchError) {
     const { wanted, presented } = cause;
     if (wanted === "fingerprint") {
       return failed(
-        `${saw}; only if the master was given a new certificate:`,
+        `${details}; only if the master was given a new certificate:`,
         options.commandToSet("master-fingerprint", presented),
       );
     }
     const name = /(?:DNS:|IP Address:|CN:)([\w.:-]+)/.exec(presented)?.[1];
-    return failed(saw, options.commandToSet("master-name", name ?? "NAME"));
+    return failed(details, options.commandToSet("master-name", name ?? "NAME"));
   }
   switch (kind) {
     case "authority":
       // The authority is right where only the dates are not.
       return /has expired|not valid yet/.test(message) && !message.includes("not signed by")
-        ? failed(saw, "on the master: renew its certificate; here: timedatectl set-ntp true")
-        : failed(saw, await installFromBundle(patient, "ca.crt"));
+        ? failed(details, "on the master: renew its certificate; here: timedatectl set-ntp true")
+        : failed(details, await installFromBundle(context, "ca.crt"));
     case "worker certificate":
-      return failed(saw, await installFromBundle(patient, "worker.crt", "worker.key"));
+      return failed(details, await installFromBundle(context, "worker.crt", "worker.key"));
     default:
-      return failed(saw, mendOfNoTls(message, master!.port, options.commandToSet));
+      return failed(details, mendOfNoTls(message, master!.port, options.commandToSet));
   }
 }
 
@@ -116,7 +116,7 @@ async function judge(
 export function mendOfNoTls(
   message: string,
   port: number,
-  commandToSet: Patient["options"]["commandToSet"],
+  commandToSet: DoctorContext["options"]["commandToSet"],
 ): string {
   const listing = `on the master: ss -ltnp 'sport = :${port}' shows its server`;
   if (message.includes("neither TLS 1.2")) return `${listing}; put a newer one in its place`;
@@ -135,8 +135,8 @@ const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"]
 export const api: Check = {
   name: "api",
   code: 3,
-  async run(patient) {
-    const { listen, commandToSet, signal } = patient.options;
+  async run(context) {
+    const { listen, commandToSet, signal } = context.options;
     if (!listen) return skipped("listen is not set");
     const where = hostAndPort(listen);
     const { host, port } = { ...listen, host: wildcards.get(listen.host) ?? listen.host };
@@ -144,10 +144,10 @@ export const api: Check = {
       const any = hostAndPort({ host: host.includes(":") ? "::" : "0.0.0.0", port });
       return warning(`${where}: this host has no such address`, commandToSet("listen", any));
     }
-    const identity = await patient.identity();
+    const identity = await context.identity();
     if ("problem" in identity) return skipped("the certificates cannot be used");
     const [own] = identity.chain;
-    const isRunning = await readLivingHolder(`${patient.stateDirectory}/agent.lock`) !== null;
+    const isRunning = await readLivingOwner(`${context.stateDirectory}/agent.lock`) !== null;
     try {
       (await connectTo({ host, port }, { timeoutMs, signal })).destroy();
     } catch (error) {
@@ -158,7 +158,7 @@ export const api: Check = {
         "systemctl restart decnet-agent",
       );
     }
-    const shown = await certificateAt({ host, port, name: host, fingerprint: null }, patient);
+    const shown = await certificateAt({ host, port, name: host, fingerprint: null }, context);
     if (shown !== own.fingerprint256) {
       return warning(
         `${where}: ${shown === null ? "another program" : "somebody with another certificate"} ` +
@@ -175,14 +175,17 @@ export const api: Check = {
   },
 };
 
-async function certificateAt(address: MasterAddress, { options }: Patient): Promise<string | null> {
+async function certificateAt(
+  address: MasterAddress,
+  { options }: DoctorContext,
+): Promise<string | null> {
   const [https, net, tls] = await Promise.all([
     import("node:https"),
     import("node:net"),
     import("node:tls"),
   ]);
-  const bounds = { timeoutMs, signal: options.signal };
-  const [own] = await presentedCertificates({ https, net, tls }, address, bounds);
+  const limits = { timeoutMs, signal: options.signal };
+  const [own] = await presentedCertificates({ https, net, tls }, address, limits);
   return own?.fingerprint256 ?? null;
 }
 

@@ -5,9 +5,9 @@ import {
   reload,
   testFaults,
   unhurried,
+  withContext,
   withFlag,
   without,
-  withPatient,
 } from "../tests/support/doctor_setup.ts";
 import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
 
@@ -20,8 +20,8 @@ testFaults([
     }),
     check: "master-tls",
     state: "failed",
-    saw: /does not bear the name boss\.test, but DNS:master\.test/,
-    mend: () => `sed -i '2s|.*|master-name = master.test|' /etc/decnet/decnet.ini${reload}`,
+    details: /does not bear the name boss\.test, but DNS:master\.test/,
+    fix: () => `sed -i '2s|.*|master-name = master.test|' /etc/decnet/decnet.ini${reload}`,
     code: 2,
   },
   {
@@ -29,8 +29,8 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "master-fingerprint", "0".repeat(64)) }),
     check: "master-tls",
     state: "failed",
-    saw: /is not the pinned one, but has the fingerprint [0-9a-f]{64}/,
-    mend: () => "start it with --master-fingerprint=",
+    details: /is not the pinned one, but has the fingerprint [0-9a-f]{64}/,
+    fix: () => "start it with --master-fingerprint=",
     code: 2,
   },
   {
@@ -40,8 +40,8 @@ testFaults([
     },
     check: "master-tls",
     state: "failed",
-    saw: /its certificate is not signed by ca\.crt/,
-    mend: ({ path }) => `install -m 644 BUNDLE/ca.crt ${path}/`,
+    details: /its certificate is not signed by ca\.crt/,
+    fix: ({ path }) => `install -m 644 BUNDLE/ca.crt ${path}/`,
     code: 2,
   },
   {
@@ -53,8 +53,8 @@ testFaults([
     },
     check: "master-tls",
     state: "failed",
-    saw: /worker\.crt/,
-    mend: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
+    details: /worker\.crt/,
+    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
     code: 2,
   },
   {
@@ -62,8 +62,8 @@ testFaults([
     plant: ({ master }) => master.stop(),
     check: "master-connection",
     state: "failed",
-    saw: /Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there/,
-    mend: ({ port }) => `on the master: ss -ltnp 'sport = :${port}' must show its server; start it`,
+    details: /Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there/,
+    fix: ({ port }) => `on the master: ss -ltnp 'sport = :${port}' must show its server; start it`,
     code: 2,
   },
   {
@@ -71,15 +71,15 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "master-host", "master.invalid") }),
     check: "master-name",
     state: "failed",
-    saw: /^master\.invalid: /,
-    mend: () => "echo 'ADDRESS master.invalid' >> /etc/hosts",
+    details: /^master\.invalid: /,
+    fix: () => "echo 'ADDRESS master.invalid' >> /etc/hosts",
     code: 2,
   },
 ]);
 
 Deno.test("doctor tells how long the master's certificate is valid as it tells all other times", () =>
-  withPatient(async (setup) => {
-    const { state, saw } = (await examineHost(setup)).of("master-tls");
-    assert.equal(state, "ok", saw);
-    assert.match(saw, /, valid to \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ;/);
+  withContext(async (setup) => {
+    const { state, details } = (await examineHost(setup)).of("master-tls");
+    assert.equal(state, "ok", details);
+    assert.match(details, /, valid to \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ;/);
   }));

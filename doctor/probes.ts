@@ -2,9 +2,9 @@ import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import type { AgentOptions } from "../agent/heartbeat.ts";
 import { findSocket, type Observation, observe } from "../docker/observe.ts";
-import { printable } from "../host/log.ts";
+import { sanitizeLine } from "../host/log.ts";
 import { CertificateFolder, type Certificates, splitChain } from "../master/certificates.ts";
-import { connectTo, type Handshake, HandshakeFailure, shakeHands } from "../master/handshake.ts";
+import { connectTo, type Handshake, HandshakeFailure, testHandshake } from "../master/handshake.ts";
 import { explain, isLocked } from "../store/file.ts";
 import { findDamage } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
@@ -40,7 +40,7 @@ export function commonName(distinguishedName: string): string {
 }
 
 /** Who holds a lock, by what its file tells: a process that was killed could not erase it. */
-export interface Holder {
+export interface LockOwner {
   /** `process 4711 since …`, and what for where the file does not say so by its name. */
   readonly text: string;
   /** In milliseconds since 1970; null when the file does not tell. */
@@ -50,8 +50,8 @@ export interface Holder {
 }
 
 /** Reads the file of a lock, and does not take the lock; null when it names nobody. */
-export async function readHolder(path: string): Promise<Holder | null> {
-  const text = printable((await readText(path) ?? "").slice(0, 200)).trim();
+export async function readLockOwner(path: string): Promise<LockOwner | null> {
+  const text = sanitizeLine((await readText(path) ?? "").slice(0, 200)).trim();
   if (text === "") return null;
   const since = Date.parse(/ since (\S+)/.exec(text)?.[1] ?? "");
   const pid = /^process (\d{1,9}) /.exec(text)?.[1];
@@ -63,13 +63,13 @@ export async function readHolder(path: string): Promise<Holder | null> {
 }
 
 /** The same, but null as well when whoever is named has ended. */
-export async function readLivingHolder(path: string): Promise<Holder | null> {
-  const holder = await readHolder(path);
+export async function readLivingOwner(path: string): Promise<LockOwner | null> {
+  const holder = await readLockOwner(path);
   return holder?.isThere === false ? null : holder;
 }
 
 /** What a lock's file tells of its holder, and whether that one is there. */
-export function describeHolder({ text, isThere }: Holder, path: string): string {
+export function describeOwner({ text, isThere }: LockOwner, path: string): string {
   switch (isThere) {
     case true:
       return `${path} names ${text}, and there is such a process`;
@@ -291,9 +291,9 @@ export async function lookAtMaster(
     tcp.destroy();
     return { addresses, connection };
   }
-  const bounds = { timeoutMs: handshakeTimeoutMs, settleMs, signal };
+  const limits = { timeoutMs: handshakeTimeoutMs, settleMs, signal };
   try {
-    const handshake = await shakeHands(tcp, master, identity.certificates, bounds);
+    const handshake = await testHandshake(tcp, master, identity.certificates, limits);
     return { addresses, connection, handshake };
   } catch (error) {
     return { addresses, connection, handshake: error as HandshakeFailure };

@@ -1,6 +1,6 @@
-import { type Check, ok, type Patient, type Result, skipped, warning } from "./context.ts";
+import { type Check, type DoctorContext, ok, type Result, skipped, warning } from "./context.ts";
 import { quote } from "./files.ts";
-import { describeHolder, readLivingHolder } from "./probes.ts";
+import { describeOwner, readLivingOwner } from "./probes.ts";
 import { findProgramProblem, type Service, type Unit, unit } from "./service_files.ts";
 import { endCommand } from "./store.ts";
 
@@ -15,15 +15,15 @@ const install = `decnet-agent print systemd-service > /etc/systemd/system/${unit
 export const service: Check = {
   name: "service",
   code: 3,
-  async run(patient) {
-    const found = await patient.service();
+  async run(context) {
+    const found = await context.service();
     if (!found.hasSystemd) return skipped("systemd does not run this host");
-    const loop = await readLivingHolder(`${patient.stateDirectory}/agent.lock`);
+    const loop = await readLivingOwner(`${context.stateDirectory}/agent.lock`);
     if (found.unit === null) {
       if (loop) return ok(`${unit} is not installed; the loop was started by other means`);
-      return judgeSchedule(found, patient);
+      return judgeSchedule(found, context);
     }
-    return await findFault(found.unit, found, patient) ?? judgeRun(found, patient, loop !== null);
+    return await findFault(found.unit, found, context) ?? judgeRun(found, context, loop !== null);
   },
 };
 
@@ -31,15 +31,15 @@ export const service: Check = {
 async function findFault(
   { path, mask }: Unit,
   { unit: installed, user, isActive }: Service,
-  patient: Patient,
+  context: DoctorContext,
 ): Promise<Result | null> {
-  const { accounts, root } = patient;
+  const { accounts, root } = context;
   if (mask !== null) {
     const state = isActive ? "runs, and may not be started again" : "may not be started";
     // As long as the mask is there, what is written to its path is gone.
     const unmask = `systemctl unmask ${path.startsWith(`${root}/run/`) ? "--runtime " : ""}`;
-    const mend = `${unmask}decnet-agent && ${mask.hasOther ? start : installFor(patient)}`;
-    return warning(`${path} is masked: the service ${state}`, mend);
+    const fix = `${unmask}decnet-agent && ${mask.hasOther ? start : installFor(context)}`;
+    return warning(`${path} is masked: the service ${state}`, fix);
   }
   if (user === packagedUser && accounts.byName(user) === null) {
     return warning(`${path} runs as ${user}, and there is no such user`, makeUser);
@@ -53,7 +53,7 @@ async function findFault(
 
 function judgeRun(
   { unit: installed, isActive, isEnabled, timer }: Service,
-  { stateDirectory }: Patient,
+  { stateDirectory }: DoctorContext,
   hasLoop: boolean,
 ): Result {
   const file = installed?.path;
@@ -71,7 +71,7 @@ function judgeRun(
 }
 
 /** Without a loop, checks may report for the host. */
-function judgeSchedule({ cronFile, timer }: Service, patient: Patient): Result {
+function judgeSchedule({ cronFile, timer }: Service, context: DoctorContext): Result {
   const absent = `${unit} is not installed`;
   if (cronFile !== null) return ok(`${absent}; ${cronFile} runs checks`);
   if (timer?.isEnabled) return ok(`${absent}; ${timerText(timer)}`);
@@ -79,11 +79,11 @@ function judgeSchedule({ cronFile, timer }: Service, patient: Patient): Result {
     return warning(`${absent}; ${timerText(timer)}`, `systemctl enable --now ${timer.name}`);
   }
   const silence = "and no loop runs: the master hears nothing of this host";
-  return warning(`${absent}, ${silence}`, installFor(patient));
+  return warning(`${absent}, ${silence}`, installFor(context));
 }
 
 /** The command that installs the service, with its user where that is not there yet. */
-function installFor({ accounts }: Patient): string {
+function installFor({ accounts }: DoctorContext): string {
   return accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install;
 }
 
@@ -98,19 +98,19 @@ function timerText({ name, isEnabled }: { name: string; isEnabled: boolean }): s
 export const otherAgents: Check = {
   name: "other-agents",
   code: 3,
-  async run(patient) {
-    const { otherStateDirectories = [] } = patient.options;
+  async run(context) {
+    const { otherStateDirectories = [] } = context.options;
     for (const folder of otherStateDirectories) {
-      if (folder === patient.stateDirectory) continue;
+      if (folder === context.stateDirectory) continue;
       const path = `${folder}/agent.lock`;
-      const holder = await readLivingHolder(path);
+      const holder = await readLivingOwner(path);
       if (!holder) continue;
       return warning(
-        `another loop: ${describeHolder(holder, path)}; two of them report twice, and apply twice`,
+        `another loop: ${describeOwner(holder, path)}; two of them report twice, and apply twice`,
         endCommand(path),
       );
     }
-    const { others } = await patient.service();
+    const { others } = await context.service();
     return ok(
       others.length === 0
         ? "none in the usual state folders, none among the active units"

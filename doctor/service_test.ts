@@ -4,9 +4,9 @@ import {
   service,
   testFaults,
   unitFile,
+  withContext,
   withFlag,
   without,
-  withPatient,
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { programOf, readUnit } from "./service_files.ts";
@@ -62,8 +62,8 @@ testFaults([
     plant: () => ({ files: { [unitFile]: null }, links: { [unitFile]: "/dev/null" } }),
     check: "service",
     state: "warning",
-    saw: /decnet-agent\.service is masked: the service runs, and may not be started again/,
-    mend: () => `systemctl unmask decnet-agent && ${install}`,
+    details: /decnet-agent\.service is masked: the service runs, and may not be started again/,
+    fix: () => `systemctl unmask decnet-agent && ${install}`,
     code: 1,
   },
   {
@@ -78,8 +78,9 @@ testFaults([
     }),
     check: "service",
     state: "warning",
-    saw: /\/run\/systemd\/system\/decnet-agent\.service is masked: the service may not be started/,
-    mend: () => `systemctl unmask --runtime decnet-agent && ${start}`,
+    details:
+      /\/run\/systemd\/system\/decnet-agent\.service is masked: the service may not be started/,
+    fix: () => `systemctl unmask --runtime decnet-agent && ${start}`,
     code: 1,
   },
   {
@@ -87,9 +88,9 @@ testFaults([
     plant: () => ({ files: { [unitFile]: program } }),
     check: "service",
     state: "warning",
-    saw:
+    details:
       /decnet-agent\.service has the service run \/usr\/local\/bin\/decnet-agent, which does not/,
-    mend: () => install,
+    fix: () => install,
     code: 1,
   },
   {
@@ -97,8 +98,8 @@ testFaults([
     plant: () => ({ files: { [unitFile]: program, "/usr/local/bin/decnet-agent": "" } }),
     check: "service",
     state: "warning",
-    saw: /has the service run \/usr\/local\/bin\/decnet-agent, which is no program/,
-    mend: () => install,
+    details: /has the service run \/usr\/local\/bin\/decnet-agent, which is no program/,
+    fix: () => install,
     code: 1,
   },
   {
@@ -109,40 +110,41 @@ testFaults([
     },
     check: "service",
     state: "warning",
-    saw: /not installed; decnet-agent-check\.timer is installed, but does not start with the host/,
-    mend: () => "systemctl enable --now decnet-agent-check.timer",
+    details:
+      /not installed; decnet-agent-check\.timer is installed, but does not start with the host/,
+    fix: () => "systemctl enable --now decnet-agent-check.timer",
     code: 1,
   },
 ]);
 
 Deno.test("doctor names the drop-in that has the service run what is not there, and its mend", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const dropIn = `${unitFile}.d/own.conf`;
     const text = "[Service]\nExecStart=\nExecStart=/nowhere/decnet-agent\n";
-    const { saw, mend } = (await examineHost(setup, {
+    const { details, fix } = (await examineHost(setup, {
       files: { [unitFile]: program, [dropIn]: text },
     })).of("service");
     assert.match(
-      saw,
+      details,
       /own\.conf has the service run \/nowhere\/decnet-agent, which does not exist/,
     );
-    const [edit, rest] = (mend ?? "").split("' ");
+    const [edit, rest] = (fix ?? "").split("' ");
     assert.equal(edit, "sed -i '/^[ \\t]*ExecStart[ \\t]*=/d");
     assert.ok(rest?.endsWith(`${dropIn} && ${start}`), rest);
   }));
 
 Deno.test("doctor takes a timer that starts with the host for one that runs checks", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     await noLoop(setup);
     const wanted = timer.replace("system/", "system/timers.target.wants/");
     const files = { [unitFile]: null, [timer]: "", [wanted]: "" };
-    const { state, saw } = (await examineHost(setup, { files })).of("service");
+    const { state, details } = (await examineHost(setup, { files })).of("service");
     assert.equal(state, "ok");
-    assert.match(saw, /decnet-agent-check\.timer runs checks, unless it was stopped/);
+    assert.match(details, /decnet-agent-check\.timer runs checks, unless it was stopped/);
   }));
 
 Deno.test("doctor knows, as root, the groups that the unit gives to the service", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const { socketPath } = setup.engine;
     await Deno.chown(socketPath, 0, 991);
     await Deno.chmod(socketPath, 0o660);
@@ -163,8 +165,8 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "agent-dir", `${setup.path}/none`) }),
     check: "certificates",
     state: "failed",
-    saw: /none\/ca\.crt: no such file/,
-    mend: ({ path }) => `install -D -m 600 -t ${path}/none ${all}`,
+    details: /none\/ca\.crt: no such file/,
+    fix: ({ path }) => `install -D -m 600 -t ${path}/none ${all}`,
     code: 3,
   },
   {
@@ -175,8 +177,8 @@ testFaults([
     },
     check: "certificates",
     state: "failed",
-    saw: /worker\.key: no such file/,
-    mend: ({ path }) => `install -o decnet-agent -m 600 BUNDLE/worker.key ${path}/`,
+    details: /worker\.key: no such file/,
+    fix: ({ path }) => `install -o decnet-agent -m 600 BUNDLE/worker.key ${path}/`,
     code: 3,
   },
   {
@@ -187,8 +189,8 @@ testFaults([
     },
     check: "service",
     state: "warning",
-    saw: /is not installed, and no loop runs/,
-    mend: () =>
+    details: /is not installed, and no loop runs/,
+    fix: () =>
       "useradd --system --user-group --groups docker --home-dir /nonexistent --no-create-home " +
       "--shell /usr/sbin/nologin decnet-agent && decnet-agent print systemd-service > " +
       "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
@@ -197,16 +199,16 @@ testFaults([
 ]);
 
 Deno.test("doctor sends the certificates where the service finds them, not into a home", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const flags = without(setup, "agent-dir");
     const installing = `install -D -o decnet-agent -m 600 -t /etc/decnet/agent ${all}`;
     const active = `${installing} && systemctl restart decnet-agent`;
     for (const uid of [0, service]) {
       const report = await examineHost(setup, { flags, uid, files: packaged });
-      assert.equal(report.of("certificates").mend, active);
+      assert.equal(report.of("certificates").fix, active);
     }
     const files = { [unitFile]: null, "/run/systemd/units/invocation:decnet-agent.service": null };
     const report = await examineHost(setup, { flags, uid: service, files });
     const own = `install -D -o decnet-agent -m 600 -t /.decnet/agent ${all}`;
-    assert.equal(report.of("certificates").mend, own);
+    assert.equal(report.of("certificates").fix, own);
   }));

@@ -1,7 +1,15 @@
 import { timeOf } from "./certificates.ts";
-import { type Check, failed, ok, type Patient, type Result, skipped, warning } from "./context.ts";
+import {
+  type Check,
+  type DoctorContext,
+  failed,
+  ok,
+  type Result,
+  skipped,
+  warning,
+} from "./context.ts";
 import { type Account, describe, look, mayUse, quote, searching, writing } from "./files.ts";
-import { findSpaceProblem, isReadOnly, readLivingHolder, remount, showTakers } from "./probes.ts";
+import { findSpaceProblem, isReadOnly, readLivingOwner, remount, showTakers } from "./probes.ts";
 import type { Service } from "./service_files.ts";
 
 const lost = "what is applied is forgotten with the agent, and no apply by hand works";
@@ -10,9 +18,9 @@ const lost = "what is applied is forgotten with the agent, and no apply by hand 
 export const stateDirectory: Check = {
   name: "state-dir",
   code: 3,
-  async run(patient) {
-    const path = patient.stateDirectory;
-    const user = await patient.agentUser();
+  async run(context) {
+    const path = context.stateDirectory;
+    const user = await context.agentUser();
     const sight = await look(path);
     const make = `install -d -o ${user.name} -m 700 ${quote(path)}`;
     if (sight === "forbidden") {
@@ -33,36 +41,36 @@ export const stateDirectory: Check = {
       }
       return failed(`${text}, and user ${user.name} may not make it in ${parent}`, make);
     }
-    const saw = `${path}: ${describe(sight, patient.accounts)}`;
+    const details = `${path}: ${describe(sight, context.accounts)}`;
     if (!sight.isDirectory) {
       const aside = `mv ${quote(path)} ${quote(`${path}.old`)}`;
       return failed(`${path} is no folder`, aside);
     }
     const own = `chown -R ${user.name}: ${quote(path)}`;
     if (!mayUse(user, sight, searching)) {
-      return failed([saw, `user ${user.name} may not look into it`], own);
+      return failed([details, `user ${user.name} may not look into it`], own);
     }
     if (!mayUse(user, sight, writing)) {
-      return warning([saw, `user ${user.name} may not write in it: ${lost}`], own);
+      return warning([details, `user ${user.name} may not write in it: ${lost}`], own);
     }
     const isOpen = ((sight.mode ?? 0) & 0o002) !== 0;
     const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
     // Where there is a store, that check tells it.
-    const hasStore = await look(patient.options.agent.storePath) !== "absent";
+    const hasStore = await look(context.options.agent.storePath) !== "absent";
     if (!hasStore && await isReadOnly(path)) {
       const text = `the file system of ${path} is read-only: ${lost}`;
-      return warning([text, saw, ...danger], remount(path));
+      return warning([text, details, ...danger], remount(path));
     }
-    const full = await fullness(path, user, saw, ...danger);
+    const full = await fullness(path, user, details, ...danger);
     if (full) return full;
-    return isOpen ? warning([saw, ...danger], `chmod o-w ${quote(path)}`) : ok(saw);
+    return isOpen ? warning([details, ...danger], `chmod o-w ${quote(path)}`) : ok(details);
   },
 };
 
 /** A warning where the file system of a folder has hardly any room left. */
-async function fullness(folder: string, { uid }: Account, ...saw: string[]) {
+async function fullness(folder: string, { uid }: Account, ...details: string[]) {
   const problem = await findSpaceProblem(folder, uid === 0);
-  return problem && warning([problem.text, ...saw], showTakers(folder, problem.kind));
+  return problem && warning([problem.text, ...details], showTakers(folder, problem.kind));
 }
 
 /** The lowest folder above a path that exists. */
@@ -82,12 +90,12 @@ const dropIns = "/etc/systemd/system/decnet-agent.service.d";
 export const textfile: Check = {
   name: "textfile",
   code: 3,
-  async run(patient) {
-    const { textfile: path } = patient.options;
+  async run(context) {
+    const { textfile: path } = context.options;
     if (path === null) return skipped("textfile is not set");
     const folder = folderOf(path);
-    const user = await patient.agentUser();
-    return await folderProblem(folder, user) ?? await judge(patient, path, folder);
+    const user = await context.agentUser();
+    return await folderProblem(folder, user) ?? await judge(context, path, folder);
   },
 };
 
@@ -119,24 +127,24 @@ async function folderProblem(folder: string, user: Account): Promise<Result | nu
   );
 }
 
-async function judge(patient: Patient, path: string, folder: string): Promise<Result> {
+async function judge(context: DoctorContext, path: string, folder: string): Promise<Result> {
   const sight = await look(path);
   if (typeof sight === "object" && !sight.isFile) {
     return warning(`${path} is no regular file`, `mv ${quote(path)} ${quote(`${path}.old`)}`);
   }
   const writtenAt = typeof sight === "object" ? sight.mtime?.getTime() ?? 0 : null;
-  const saw = writtenAt === null
+  const details = writtenAt === null
     ? `${path} does not exist`
     : `${path} was written at ${timeOf(writtenAt)}`;
-  const lockPath = `${patient.stateDirectory}/agent.lock`;
-  const loop = await readLivingHolder(lockPath);
-  if (!loop) return ok(`${saw}; no loop runs`);
-  const longMs = Math.max(leastSilenceMs, 3 * patient.options.intervalMs);
+  const lockPath = `${context.stateDirectory}/agent.lock`;
+  const loop = await readLivingOwner(lockPath);
+  if (!loop) return ok(`${details}; no loop runs`);
+  const longMs = Math.max(leastSilenceMs, 3 * context.options.intervalMs);
   const isOld = (time: number | null) => time !== null && Date.now() - time > longMs;
   const isSilent = writtenAt === null || isOld(writtenAt);
-  if (!isSilent || !isOld(loop.since)) return ok(saw);
-  const why = `${saw}, although a loop has run since ${timeOf(loop.since!)}`;
-  const service = await patient.service();
+  if (!isSilent || !isOld(loop.since)) return ok(details);
+  const why = `${details}, although a loop has run since ${timeOf(loop.since!)}`;
+  const service = await context.service();
   if (!service.isActive) {
     return warning(`${why}; it may have read no textfile yet`, `fuser -k -HUP ${quote(lockPath)}`);
   }

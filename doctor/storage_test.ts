@@ -8,7 +8,7 @@ import {
   service,
   testFaults,
   unitFile,
-  withPatient,
+  withContext,
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement, works } from "../tests/support/requirements.ts";
@@ -35,8 +35,8 @@ async function lookAfter(script: string): Promise<string> {
   const text = new TextDecoder().decode(stdout);
   assert.ok(text.startsWith("{"), text + new TextDecoder().decode(stderr));
   const { checks } = JSON.parse(text) as { checks: Record<string, string>[] };
-  const { state, saw, mend = "" } = checks.find(({ name }) => name === "state-dir")!;
-  return `${state}: ${saw} → ${mend}`.replaceAll(T, "T");
+  const { state, details, fix = "" } = checks.find(({ name }) => name === "state-dir")!;
+  return `${state}: ${details} → ${fix}`.replaceAll(T, "T");
 }
 
 const full = "mount -t tmpfs -o size=20m none $T && mkdir -m 700 $T/state";
@@ -126,8 +126,8 @@ testFaults([
     plant: (setup) => ({ flags: [...flagsOf(setup), `--textfile=${setup.path}/none/a.prom`] }),
     check: "textfile",
     state: "warning",
-    saw: /the folder of the metrics, .*\/none, does not exist/,
-    mend: ({ path }) => `install -d -o root -m 755 ${path}/none`,
+    details: /the folder of the metrics, .*\/none, does not exist/,
+    fix: ({ path }) => `install -d -o root -m 755 ${path}/none`,
     code: 1,
   },
   {
@@ -139,8 +139,8 @@ testFaults([
     },
     check: "textfile",
     state: "warning",
-    saw: /user decnet-agent may not write to .*\/metrics, where the metrics go/,
-    mend: ({ path }) => `setfacl -m u:decnet-agent:rwx ${path}/metrics`,
+    details: /user decnet-agent may not write to .*\/metrics, where the metrics go/,
+    fix: ({ path }) => `setfacl -m u:decnet-agent:rwx ${path}/metrics`,
     code: 3,
   },
   {
@@ -148,8 +148,8 @@ testFaults([
     plant: (setup) => ({ flags: [...flagsOf(setup), `--textfile=${setup.path}/ca.crt/a.prom`] }),
     check: "textfile",
     state: "warning",
-    saw: /ca\.crt, where the metrics go, is no folder/,
-    mend: ({ path }) => `mv ${path}/ca.crt ${path}/ca.crt.old`,
+    details: /ca\.crt, where the metrics go, is no folder/,
+    fix: ({ path }) => `mv ${path}/ca.crt ${path}/ca.crt.old`,
     code: 1,
   },
   {
@@ -157,9 +157,9 @@ testFaults([
     plant: (setup) => plant(setup, { ageMs: 40 * minute }),
     check: "textfile",
     state: "warning",
-    saw:
+    details:
       /a\.prom was written at .*, although a loop has run since .*; it may have read no textfile/,
-    mend: () => "systemctl reload decnet-agent",
+    fix: () => "systemctl reload decnet-agent",
     code: 1,
   },
   {
@@ -167,8 +167,8 @@ testFaults([
     plant: (setup) => plant(setup, { files: { [unitFile]: null, [active]: null } }),
     check: "textfile",
     state: "warning",
-    saw: /a\.prom does not exist, although a loop has run since/,
-    mend: ({ path }) => `fuser -k -HUP ${path}/agent.lock`,
+    details: /a\.prom does not exist, although a loop has run since/,
+    fix: ({ path }) => `fuser -k -HUP ${path}/agent.lock`,
     code: 1,
   },
   {
@@ -176,8 +176,8 @@ testFaults([
     plant: (setup) => plant(setup, { files: strict }),
     check: "textfile",
     state: "warning",
-    saw: /; the unit lets it write to no such folder/,
-    mend: ({ path }) => {
+    details: /; the unit lets it write to no such folder/,
+    fix: ({ path }) => {
       const folder = "/etc/systemd/system/decnet-agent.service.d";
       return `mkdir -p ${folder} && printf '[Service]\\nReadWritePaths=${path}/metrics\\n' > ` +
         `${folder}/textfile.conf && systemctl daemon-reload && systemctl restart decnet-agent`;
@@ -187,16 +187,16 @@ testFaults([
 ]);
 
 Deno.test("doctor knows the drop-in by which a unit lets the loop write metrics", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const dropIn = `${unitFile}.d/metrics.conf`;
     const text = `[Service]\nReadWritePaths=-/other ${setup.path}/\n`;
     const options = await plant(setup, { files: { ...strict, [dropIn]: text } });
-    const { mend } = (await examineHost(setup, options)).of("textfile");
-    assert.equal(mend, "systemctl reload decnet-agent");
+    const { fix } = (await examineHost(setup, options)).of("textfile");
+    assert.equal(fix, "systemctl reload decnet-agent");
   }));
 
 Deno.test("doctor finds nothing wrong with metrics that are young, or where no loop runs", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const options = await plant(setup, { ageMs: 5 * minute, uid: service });
     assert.equal((await examineHost(setup, options)).of("textfile").state, "ok");
     // An access list shows in the bits of the group.
@@ -207,7 +207,7 @@ Deno.test("doctor finds nothing wrong with metrics that are young, or where no l
     await Deno.utime(`${setup.path}/metrics/a.prom`, 1, 1);
     assert.equal((await examineHost(setup, slow)).of("textfile").state, "ok");
     await Deno.remove(`${setup.path}/agent.lock`);
-    const { state, saw } = (await examineHost(setup, options)).of("textfile");
-    assert.equal(state, "ok", saw);
-    assert.match(saw, /a\.prom was written at 1970-01-01T00:00:01Z; no loop runs/);
+    const { state, details } = (await examineHost(setup, options)).of("textfile");
+    assert.equal(state, "ok", details);
+    assert.match(details, /a\.prom was written at 1970-01-01T00:00:01Z; no loop runs/);
   }));

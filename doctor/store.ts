@@ -1,9 +1,9 @@
 import { findWriteProblem, lockPathOf } from "../store/file.ts";
-import { listSetAside } from "../store/recovery.ts";
+import { listQuarantined } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
-import { type Check, failed, ok, type Patient, type Result, warning } from "./context.ts";
+import { type Check, type DoctorContext, failed, ok, type Result, warning } from "./context.ts";
 import { describe, look, quote } from "./files.ts";
-import { describeHolder, type Holder, readHolder, remount } from "./probes.ts";
+import { describeOwner, type LockOwner, readLockOwner, remount } from "./probes.ts";
 import { unit } from "./service_files.ts";
 
 /** From then on an apply takes longer than any master waits for it, in milliseconds. */
@@ -13,27 +13,27 @@ const longApplyMs = 600_000;
 export const lock: Check = {
   name: "lock",
   code: 3,
-  async run(patient) {
-    const loopPath = `${patient.stateDirectory}/agent.lock`;
-    const applyPath = lockPathOf(patient.options.agent.storePath);
-    const [loop, apply] = await Promise.all([loopPath, applyPath].map(readHolder));
-    const saw = [
-      loop ? describeHolder(loop, loopPath) : `no loop runs with ${loopPath}`,
-      ...(apply ? [describeHolder(apply, applyPath)] : []),
+  async run(context) {
+    const loopPath = `${context.stateDirectory}/agent.lock`;
+    const applyPath = lockPathOf(context.options.agent.storePath);
+    const [loop, apply] = await Promise.all([loopPath, applyPath].map(readLockOwner));
+    const details = [
+      loop ? describeOwner(loop, loopPath) : `no loop runs with ${loopPath}`,
+      ...(apply ? [describeOwner(apply, applyPath)] : []),
     ];
     if (apply && apply.isThere !== false && ageOf(apply) > longApplyMs) {
       const long = "an apply or a teardown has been under way for over 10 minutes";
-      return warning([long, ...saw], endCommand(applyPath));
+      return warning([long, ...details], endCommand(applyPath));
     }
-    const service = await patient.service();
+    const service = await context.service();
     const isService = !service.hasSystemd || service.unit === null || service.isActive;
     if (loop && loop.isThere !== false && !isService) {
       const foreign = `agent.lock names a process that is none of ${unit}: another loop, beside ` +
         "which the service cannot start";
       const orDead = loop.isThere === null ? ", or one that was killed" : "";
-      return warning([foreign + orDead, ...saw], endCommand(loopPath));
+      return warning([foreign + orDead, ...details], endCommand(loopPath));
     }
-    return ok(...saw);
+    return ok(...details);
   },
 };
 
@@ -43,7 +43,7 @@ export function endCommand(path: string): string {
   return `flock -n ${file} truncate -s 0 ${file} || fuser -k -TERM ${file}`;
 }
 
-function ageOf({ since }: Holder): number {
+function ageOf({ since }: LockOwner): number {
   return since === null ? 0 : Date.now() - since;
 }
 
@@ -51,16 +51,16 @@ function ageOf({ since }: Holder): number {
 export const store: Check = {
   name: "store",
   code: 3,
-  async run(patient) {
-    const findings = await patient.store();
-    const path = patient.options.agent.storePath;
+  async run(context) {
+    const findings = await context.store();
+    const path = context.options.agent.storePath;
     const file = quote(path);
     const unread = (detail: string) => `Cannot read the store ${path}: ${detail}`;
     switch (findings.state) {
       case "absent":
-        return setAside(path) ?? ok(`${path} does not exist: nothing was applied`);
+        return quarantine(path) ?? ok(`${path} does not exist: nothing was applied`);
       case "forbidden":
-        return failed(unread(findings.detail), await ownCommand(patient));
+        return failed(unread(findings.detail), await ownCommand(context));
       case "not a file":
       case "damaged":
         return failed(unread(findings.detail), `mv ${file} ${quote(`${path}.damaged`)}`);
@@ -75,78 +75,78 @@ export const store: Check = {
         const rest = `${path}-journal is what a crash left of a change`;
         return warning(
           `${rest}; whoever opens the store undoes it`,
-          await patient.command("state"),
+          await context.command("state"),
         );
       }
       case "locked":
         return failed(unread("database is locked, for 2 s already"), `fuser -v ${file}`);
       case "error":
-        return failed(unread(findings.detail), await ownCommand(patient));
+        return failed(unread(findings.detail), await ownCommand(context));
       case "read":
-        return await judge(patient, findings.applied);
+        return await judge(context, findings.applied);
     }
   },
 };
 
-async function judge(patient: Patient, applied: AppliedTopology | null): Promise<Result> {
-  const path = patient.options.agent.storePath;
-  const saw = [`${path}: ${contentOf(applied)}`];
+async function judge(context: DoctorContext, applied: AppliedTopology | null): Promise<Result> {
+  const path = context.options.agent.storePath;
+  const details = [`${path}: ${contentOf(applied)}`];
   const info = await look(path);
   if (typeof info === "object") {
-    saw.push(describe(info, patient.accounts));
-    const user = await patient.agentUser();
+    details.push(describe(info, context.accounts));
+    const user = await context.agentUser();
     if (user.uid !== 0 && info.uid !== user.uid) {
-      const whose = `it belongs to ${patient.accounts.byUid(info.uid ?? -1).name}`;
+      const whose = `it belongs to ${context.accounts.byUid(info.uid ?? -1).name}`;
       return warning(
-        [`${whose}, and not to ${user.name}: somebody applied as another user`, ...saw],
-        await ownCommand(patient),
+        [`${whose}, and not to ${user.name}: somebody applied as another user`, ...details],
+        await ownCommand(context),
       );
     }
     if (((info.mode ?? 0) & 0o077) !== 0) {
       const danger = "others may read it, and topologies hold passwords";
-      return warning([danger, ...saw], `chmod go= ${quote(path)}`);
+      return warning([danger, ...details], `chmod go= ${quote(path)}`);
     }
   }
   const unwritable = findWriteProblem(path);
   if (unwritable !== null) {
     // Then owners and modes are of no consequence.
-    const mend = unwritable.includes("Read-only file system")
-      ? remount(patient.stateDirectory)
-      : await ownCommand(patient);
-    return warning([unwritable, ...saw], mend);
+    const fix = unwritable.includes("Read-only file system")
+      ? remount(context.stateDirectory)
+      : await ownCommand(context);
+    return warning([unwritable, ...details], fix);
   }
   if (applied?.hasOlderRows) {
     const newest =
       "SELECT rowid FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1";
     const rest = `DELETE FROM applied_topology WHERE rowid NOT IN (${newest})`;
     return warning(
-      ["the store holds more than one row; the newest counts", ...saw],
+      ["the store holds more than one row; the newest counts", ...details],
       `sqlite3 ${quote(path)} '${rest}'`,
     );
   }
   if (applied?.lastError) {
     const error = `the last apply or teardown failed: ${applied.lastError}`;
-    return warning([error, ...saw], await applyAgain(patient));
+    return warning([error, ...details], await applyAgain(context));
   }
-  return setAside(path, saw) ?? ok(...saw);
+  return quarantine(path, details) ?? ok(...details);
 }
 
 /** The command that applies what is stored once more. */
-export function applyAgain(patient: Patient): Promise<string> {
-  return patient.command("apply", "--stored");
+export function applyAgain(context: DoctorContext): Promise<string> {
+  return context.command("apply", "--stored");
 }
 
-async function ownCommand(patient: Patient): Promise<string> {
-  const { name } = await patient.agentUser();
-  return `chown -R ${name}: ${quote(patient.stateDirectory)}`;
+async function ownCommand(context: DoctorContext): Promise<string> {
+  const { name } = await context.agentUser();
+  return `chown -R ${name}: ${quote(context.stateDirectory)}`;
 }
 
-function setAside(path: string, saw: readonly string[] = []): Result | null {
-  const files = listSetAside(path);
+function quarantine(path: string, details: readonly string[] = []): Result | null {
+  const files = listQuarantined(path);
   if (files.length === 0) return null;
   const text = `the store was damaged and is set aside as ${files.join(", ")}`;
   return warning(
-    [`${text}; send it or look at it, then remove it`, ...saw],
+    [`${text}; send it or look at it, then remove it`, ...details],
     `rm ${files.map(quote).join(" ")}`,
   );
 }

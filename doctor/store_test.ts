@@ -8,11 +8,11 @@ import {
   service,
   testFaults,
   unitFile,
+  withContext,
   withFlag,
-  withPatient,
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { describeHolder, readHolder } from "./probes.ts";
+import { describeOwner, readLockOwner } from "./probes.ts";
 
 testFaults([
   {
@@ -20,8 +20,8 @@ testFaults([
     plant: ({ storePath }) => Deno.writeTextFile(storePath, "no database, ".repeat(100)),
     check: "store",
     state: "failed",
-    saw: /Cannot read the store .*topology\.db: file is not a database/,
-    mend: ({ storePath }) => `mv ${storePath} ${storePath}.damaged`,
+    details: /Cannot read the store .*topology\.db: file is not a database/,
+    fix: ({ storePath }) => `mv ${storePath} ${storePath}.damaged`,
     code: 3,
   },
   {
@@ -29,8 +29,8 @@ testFaults([
     plant: ({ storePath }) => Deno.writeTextFile(`${storePath}.corrupt-20261122T190501Z`, ""),
     check: "store",
     state: "warning",
-    saw: /the store was damaged and is set aside as/,
-    mend: ({ storePath }) => `rm ${storePath}.corrupt-20261122T190501Z`,
+    details: /the store was damaged and is set aside as/,
+    fix: ({ storePath }) => `rm ${storePath}.corrupt-20261122T190501Z`,
     code: 1,
   },
   {
@@ -41,8 +41,8 @@ testFaults([
       ),
     check: "store",
     state: "warning",
-    saw: /the last apply or teardown failed: no space/,
-    mend: applyAgain,
+    details: /the last apply or teardown failed: no space/,
+    fix: applyAgain,
     code: 1,
   },
   {
@@ -50,8 +50,8 @@ testFaults([
     plant: ({ storePath }) => Deno.chmod(storePath, 0o644),
     check: "store",
     state: "warning",
-    saw: /others may read it/,
-    mend: ({ storePath }) => `chmod go= ${storePath}`,
+    details: /others may read it/,
+    fix: ({ storePath }) => `chmod go= ${storePath}`,
     code: 1,
   },
   {
@@ -59,8 +59,8 @@ testFaults([
     plant: () => ({ files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } }),
     check: "store",
     state: "warning",
-    saw: /it belongs to root, and not to decnet-agent/,
-    mend: ({ path }) => `chown -R decnet-agent: ${path}`,
+    details: /it belongs to root, and not to decnet-agent/,
+    fix: ({ path }) => `chown -R decnet-agent: ${path}`,
     code: 3,
   },
   {
@@ -68,8 +68,8 @@ testFaults([
     plant: ({ storePath }) => Deno.writeTextFile(`${storePath}-journal`, "x"),
     check: "store",
     state: "warning",
-    saw: /topology\.db-journal is what a crash left of a change/,
-    mend: (setup) => lineOf(setup, "state"),
+    details: /topology\.db-journal is what a crash left of a change/,
+    fix: (setup) => lineOf(setup, "state"),
     code: 1,
   },
   {
@@ -80,8 +80,8 @@ testFaults([
     },
     check: "store",
     state: "warning",
-    saw: /the file is in WAL mode/,
-    mend: ({ storePath }) => `sqlite3 ${storePath} 'PRAGMA journal_mode = DELETE'`,
+    details: /the file is in WAL mode/,
+    fix: ({ storePath }) => `sqlite3 ${storePath} 'PRAGMA journal_mode = DELETE'`,
     code: 1,
   },
   {
@@ -93,8 +93,8 @@ testFaults([
     },
     check: "state-dir",
     state: "warning",
-    saw: /owner root, group root, mode 0755; user decnet-agent may not write in it/,
-    mend: ({ path }) => `chown -R decnet-agent: ${path}`,
+    details: /owner root, group root, mode 0755; user decnet-agent may not write in it/,
+    fix: ({ path }) => `chown -R decnet-agent: ${path}`,
     code: 3,
   },
   {
@@ -106,8 +106,8 @@ testFaults([
     },
     check: "state-dir",
     state: "failed",
-    saw: /none does not exist, and user decnet-agent may not make it/,
-    mend: ({ path }) => `install -d -o decnet-agent -m 700 ${path}/none`,
+    details: /none does not exist, and user decnet-agent may not make it/,
+    fix: ({ path }) => `install -d -o decnet-agent -m 700 ${path}/none`,
     code: 3,
   },
 ]);
@@ -120,15 +120,15 @@ async function endedProcess(): Promise<number> {
 }
 
 Deno.test("doctor tells that a loop's process is there, and does not say so twice", () =>
-  withPatient(async (setup) => {
-    const { state, saw } = (await examineHost(setup)).of("lock");
+  withContext(async (setup) => {
+    const { state, details } = (await examineHost(setup)).of("lock");
     const since = `process ${Deno.pid} since 2026-11-22T18:00:00.000Z`;
     const told = `${setup.path}/agent.lock names ${since}, and there is such a process`;
-    assert.deepEqual({ state, saw }, { state: "ok", saw: told });
+    assert.deepEqual({ state, details }, { state: "ok", details: told });
   }));
 
 Deno.test("doctor takes no process that has ended for a loop or for an apply", () =>
-  withPatient(async (setup) => {
+  withContext(async (setup) => {
     const pid = await endedProcess();
     const ended = lockText.replace(String(Deno.pid), String(pid));
     await Deno.mkdir(`${setup.path}/other`);
@@ -143,13 +143,13 @@ Deno.test("doctor takes no process that has ended for a loop or for an apply", (
     const was = `was held by process ${pid} since 2026-11-22T18:00:00.000Z`;
     assert.deepEqual(report.of("lock"), {
       state: "ok",
-      saw: `${setup.path}/agent.lock ${was}, which has ended; ` +
+      details: `${setup.path}/agent.lock ${was}, which has ended; ` +
         `${setup.path}/apply.lock ${was}, which has ended`,
-      mend: null,
+      fix: null,
     });
     assert.equal(report.of("other-agents").state, "ok");
-    assert.match(report.of("api").saw, /^no loop runs/);
-    assert.match(report.of("service").saw, /is installed, but not active/);
+    assert.match(report.of("api").details, /^no loop runs/);
+    assert.match(report.of("service").details, /is installed, but not active/);
   }));
 
 Deno.test({
@@ -159,8 +159,8 @@ Deno.test({
     using folder = new TemporaryFolder();
     const path = `${folder.path}/agent.lock`;
     await Deno.writeTextFile(path, lockText);
-    const holder = await readHolder(path);
+    const holder = await readLockOwner(path);
     assert.equal(holder?.isThere, null);
-    assert.match(describeHolder(holder, path), /; whether that one still runs, the agent is not/);
+    assert.match(describeOwner(holder, path), /; whether that one still runs, the agent is not/);
   },
 });

@@ -44,7 +44,7 @@ export class FileLock {
           continue;
         }
         if (isFirst) {
-          const holder = await readHolder(file);
+          const holder = await readLockOwner(file);
           if (!onWait) throw new LockHeld(`held by ${holder}`);
           onWait(holder);
         }
@@ -92,7 +92,7 @@ function lookAt(path: string): Deno.FileInfo | null {
 }
 
 /** Who holds it, as the file tells; whoever has got it this very moment needs another one for that. */
-async function readHolder(file: Deno.FsFile): Promise<string> {
+async function readLockOwner(file: Deno.FsFile): Promise<string> {
   for (let triesLeft = 5; triesLeft > 0; triesLeft--) {
     const holder = readStart(file).trim();
     if (holder !== "") return holder;

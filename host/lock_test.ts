@@ -165,7 +165,7 @@ Deno.test("FileLock.acquire() takes the lock that is there now when the one it w
 const { signal } = new AbortController();
 
 /** Another process, which takes the lock or waits for it. */
-class Holder implements AsyncDisposable {
+class LockOwner implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
   #text = "";
@@ -221,7 +221,7 @@ function acquireLock(path: string, onWait?: (holder: string) => void): Promise<F
 Deno.test("FileLock is refused, or waited for, while another process has it", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/apply.lock`;
-  await using other = new Holder(path, "apply theirs");
+  await using other = new LockOwner(path, "apply theirs");
   assert.equal(await other.line(), "has it");
   const holder = new RegExp(`process ${other.pid} since [-\\dT:.]+Z for apply theirs$`);
   await assert.rejects(acquireLock(path), (error) => {
@@ -244,7 +244,7 @@ Deno.test("FileLock keeps another process waiting, which is told who it waits fo
   using folder = new TemporaryFolder();
   const path = `${folder.path}/apply.lock`;
   const lock = await acquireLock(path);
-  await using other = new Holder(path, "apply theirs");
+  await using other = new LockOwner(path, "apply theirs");
   assert.match(
     await other.line(),
     new RegExp(`^waits for process ${Deno.pid} since \\S+Z for apply ours$`),
@@ -259,7 +259,7 @@ Deno.test("FileLock keeps another process waiting, which is told who it waits fo
 Deno.test("FileLock is free as soon as its holder was killed", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/apply.lock`;
-  await using other = new Holder(path, "apply theirs");
+  await using other = new LockOwner(path, "apply theirs");
   assert.equal(await other.line(), "has it");
   await assert.rejects(acquireLock(path), LockHeld);
   await other.kill();

@@ -1,5 +1,5 @@
 /** Text from outside in one line: nothing in it moves the cursor, colours or ends the line. */
-export function printable(text: string): string {
+export function sanitizeLine(text: string): string {
   // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+/g, " ");
 }
@@ -19,7 +19,9 @@ export function createLog(write: (line: string) => void): Log {
   return (level, message, fields = {}) => {
     const pairs = Object.entries({ level, msg: message, ...fields });
     write(
-      pairs.map(([key, value]) => `${key}=${quoteIfNeeded(printable(String(value)))}`).join(" ") +
+      pairs.map(([key, value]) => `${key}=${quoteIfNeeded(sanitizeLine(String(value)))}`).join(
+        " ",
+      ) +
         "\n",
     );
   };

@@ -1,5 +1,5 @@
 /** Where the supervisor listens and how often it wants to hear, as systemd tells in the environment. */
-interface SupervisorOptions {
+interface SystemdNotifierOptions {
   /** `$NOTIFY_SOCKET`: a path, or an abstract address with `@` before it; unset without systemd. */
   readonly socket: string | undefined;
   /** `$WATCHDOG_USEC`, in microseconds; unset without a watchdog. */
@@ -17,7 +17,7 @@ const closeTimeoutMs = 500;
  * Tells systemd, or whoever else speaks its protocol, how the service is: sd_notify(3). Without a
  * supervisor it does nothing. What cannot be told is reported once and never ends the agent.
  */
-export class Supervisor {
+export class SystemdNotifier {
   readonly #onError: (error: unknown) => void;
   readonly #maximumWorkMs: number;
   readonly #address: Deno.UnixAddr | null;
@@ -27,7 +27,7 @@ export class Supervisor {
   #hasFailed = false;
   #sent: Promise<void> = Promise.resolve();
 
-  constructor({ socket, watchdogUsec, onError, maximumWorkMs = 60_000 }: SupervisorOptions) {
+  constructor({ socket, watchdogUsec, onError, maximumWorkMs = 60_000 }: SystemdNotifierOptions) {
     this.#maximumWorkMs = maximumWorkMs;
     this.#onError = onError;
     this.#address = socket ? { transport: "unixpacket", path: socket.replace(/^@/, "\0") } : null;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { Supervisor } from "./systemd.ts";
+import { SystemdNotifier } from "./systemd.ts";
 
 /** Listens as systemd does, on a path or, with `@`, on an abstract address. */
 class Listener implements Disposable {
@@ -34,55 +34,55 @@ const quiet = { watchdogUsec: undefined, onError: (error: unknown) => assert.fai
 
 Deno.test("Supervisor tells what happens, at a path and at an abstract address", async () => {
   await withListeners(async (listener) => {
-    const supervisor = new Supervisor({ ...quiet, socket: listener.address });
-    supervisor.ready();
+    const systemd = new SystemdNotifier({ ...quiet, socket: listener.address });
+    systemd.ready();
     assert.equal(await listener.next(), "READY=1");
-    supervisor.status("all\nis well");
+    systemd.status("all\nis well");
     assert.equal(await listener.next(), "STATUS=all is well");
-    supervisor.stopping();
+    systemd.stopping();
     assert.equal(await listener.next(), "STOPPING=1");
-    await supervisor.close();
+    await systemd.close();
   });
 });
 
 Deno.test("Supervisor tells all that it is told at once, in its order", async () => {
   await withListeners(async (listener) => {
-    const supervisor = new Supervisor({ ...quiet, socket: listener.address });
+    const systemd = new SystemdNotifier({ ...quiet, socket: listener.address });
     // Nobody reads yet: what does not fit is waited with.
-    for (let number = 0; number < 30; number++) supervisor.status(`${number}`);
-    supervisor.ready();
+    for (let number = 0; number < 30; number++) systemd.status(`${number}`);
+    systemd.ready();
     for (let number = 0; number < 30; number++) {
       assert.equal(await listener.next(), `STATUS=${number}`);
     }
     assert.equal(await listener.next(), "READY=1");
-    await supervisor.close();
+    await systemd.close();
   });
 });
 
 Deno.test("Supervisor feeds the watchdog three times in its interval", async () => {
   await withListeners(async (listener) => {
-    const supervisor = new Supervisor({
+    const systemd = new SystemdNotifier({
       ...quiet,
       socket: listener.address,
       watchdogUsec: "60000",
     });
-    supervisor.beginWork();
+    systemd.beginWork();
     for (let times = 0; times < 3; times++) assert.equal(await listener.next(), "WATCHDOG=1");
-    await supervisor.close();
+    await systemd.close();
   });
 });
 
 Deno.test("Supervisor lets the watchdog bite while a piece of work hangs", async () => {
   await withListeners(async (listener) => {
-    const supervisor = new Supervisor({
+    const systemd = new SystemdNotifier({
       ...quiet,
       socket: listener.address,
       watchdogUsec: "30000",
       maximumWorkMs: 20,
     });
-    supervisor.beginWork();
+    systemd.beginWork();
     await new Promise((resolve) => setTimeout(resolve, 60));
-    supervisor.status("mark");
+    systemd.status("mark");
     // At most what was fed before the 20 ms were over.
     let message = await listener.next();
     for (let times = 0; message === "WATCHDOG=1"; times++) {
@@ -90,31 +90,31 @@ Deno.test("Supervisor lets the watchdog bite while a piece of work hangs", async
       message = await listener.next();
     }
     assert.equal(message, "STATUS=mark");
-    supervisor.endWork();
+    systemd.endWork();
     assert.equal(await listener.next(), "WATCHDOG=1");
-    await supervisor.close();
+    await systemd.close();
   });
 });
 
 Deno.test("Supervisor does nothing without systemd", async () => {
-  const supervisor = new Supervisor({ ...quiet, socket: undefined, watchdogUsec: "1000" });
-  supervisor.ready();
-  supervisor.status("x");
-  await supervisor.close();
+  const systemd = new SystemdNotifier({ ...quiet, socket: undefined, watchdogUsec: "1000" });
+  systemd.ready();
+  systemd.status("x");
+  await systemd.close();
 });
 
 Deno.test("Supervisor says once that nobody listens, and goes on", async () => {
   const errors: unknown[] = [];
   const socket = "/nonexistent/notify";
-  const supervisor = new Supervisor({
+  const systemd = new SystemdNotifier({
     ...quiet,
     socket,
     onError: (error) => errors.push(error),
   });
-  supervisor.ready();
-  supervisor.status("x");
-  await supervisor.close();
-  supervisor.status("after the end");
+  systemd.ready();
+  systemd.status("x");
+  await systemd.close();
+  systemd.status("after the end");
   assert.equal(errors.length, 1);
 });
 
@@ -126,11 +126,11 @@ Deno.test("Supervisor.close() does not wait for ever for a supervisor that takes
   const length = Number(Deno.readTextFileSync("/proc/sys/net/unix/max_dgram_qlen"));
   const errors: unknown[] = [];
   const onError = (error: unknown) => errors.push(error);
-  const supervisor = new Supervisor({ socket, watchdogUsec: undefined, onError });
-  for (let count = 0; count < 2 * length + 10; count++) supervisor.status(String(count));
+  const systemd = new SystemdNotifier({ socket, watchdogUsec: undefined, onError });
+  for (let count = 0; count < 2 * length + 10; count++) systemd.status(String(count));
   let timer: ReturnType<typeof setTimeout> | undefined;
   const hangs = new Promise((resolve) => timer = setTimeout(() => resolve("it hangs"), 10_000));
-  assert.equal(await Promise.race([supervisor.close().then(() => "closed"), hangs]), "closed");
+  assert.equal(await Promise.race([systemd.close().then(() => "closed"), hangs]), "closed");
   clearTimeout(timer);
   assert.deepEqual(errors.map(String), ["Error: it takes nothing any more"]);
   // What had begun to be sent when it ended goes through by that, and nothing after it.

@@ -208,9 +208,9 @@ Deno.test("CertificateFolder.load() keeps the old ones while a file is absent or
       assert.equal(broken.certificates, old);
       assert.match(broken.problem ?? "", why);
       await writeAgentDirectory(path, authorityCertificates, second);
-      const mended = await folder.load();
-      assert.equal(mended.problem, null);
-      assert.equal(mended.certificates.certificate, second.certificatePem);
+      const recovered = await folder.load();
+      assert.equal(recovered.problem, null);
+      assert.equal(recovered.certificates.certificate, second.certificatePem);
     });
   }
 });
@@ -227,12 +227,12 @@ Deno.test("CertificateFolder.load() refuses a key that every user of the host ca
   for (const mode of [0o604, 0o602, 0o601, 0o644, 0o666]) {
     await withFolder(async (folder, path) => {
       await Deno.chmod(`${path}/worker.key`, mode);
-      const mend = `chmod o= ${path}/worker.key`;
+      const fix = `chmod o= ${path}/worker.key`;
       await assert.rejects(folder.load(), {
         message:
-          `Cannot use ${path}/worker.key: every user of this host can use it; ${mend} mends that`,
+          `Cannot use ${path}/worker.key: every user of this host can use it; ${fix} mends that`,
       });
-      await new Deno.Command("sh", { args: ["-c", mend] }).output();
+      await new Deno.Command("sh", { args: ["-c", fix] }).output();
       await folder.load();
     });
   }
@@ -263,10 +263,10 @@ const hourMs = 60 * 60 * 1000;
 Deno.test("Agent.beat() tells that the certificate in use expires also while newer ones are of no use", async () => {
   await withAgent(async (setup, agent) => {
     await setup.writeCertificates("worker-1", new Date(Date.now() + hourMs));
-    const before = (await agent.beat(never)).certificates!;
+    const before = (await agent.sendHeartbeat(never)).certificates!;
     assert.match(before.problem!, /^worker\.crt expires at \S+Z; renew it$/);
     await Deno.writeTextFile(`${setup.path}/worker.crt`, "cut sh");
-    const { delivery, certificates } = await agent.beat(never);
+    const { delivery, certificates } = await agent.sendHeartbeat(never);
     assert.equal(delivery.result, "delivered");
     assert.equal(
       certificates!.problem,

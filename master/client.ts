@@ -7,7 +7,7 @@ import {
   type MasterAddress,
   type TlsModules,
 } from "./connection.ts";
-import { explainFailure, isDistrust, noConnection, noReply } from "./trust.ts";
+import { explainFailure, isTrustFailure, noConnection, noReply } from "./trust.ts";
 
 /**
  * Reads a `Retry-After` header, which is a number of seconds or a date, as milliseconds from `now`
@@ -124,11 +124,11 @@ export class MasterClient {
     } catch (cause) {
       this.#count(false);
       let why = explainFailure(cause);
-      if (isDistrust(cause)) {
-        const { distrustOf } = await import("./trust.ts");
+      if (isTrustFailure(cause)) {
+        const { diagnoseTrustFailure } = await import("./trust.ts");
         const leftMs = timeoutMs - (performance.now() - startedAt);
         const look = { authority: certificates.authority, timeoutMs: leftMs, signal };
-        why = await distrustOf(this.#modules, this.#address, look) ?? why;
+        why = await diagnoseTrustFailure(this.#modules, this.#address, look) ?? why;
       }
       throw new Error(`Cannot reach the master at ${hostAndPort(this.#address)}: ${why}`, {
         cause,

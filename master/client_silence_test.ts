@@ -75,11 +75,11 @@ async function assertEnded({ strike }: Silence): Promise<void> {
   const agent = setup.newAgent();
   try {
     await host.heal();
-    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
     const end = await strike(host);
     const startedAt = performance.now();
     const [{ delivery }, once] = await Promise.all([
-      agent.beat(never),
+      agent.sendHeartbeat(never),
       runOn(["--once", ...flagsOf(setup)]),
     ]);
     const elapsedMs = performance.now() - startedAt;
@@ -92,8 +92,8 @@ async function assertEnded({ strike }: Silence): Promise<void> {
     assert.ok(once.stdout.startsWith(`DECNET CRITICAL - ${master}: no answer in time | `));
     await end();
     await host.heal();
-    assert.equal((await agent.beat(never)).delivery.result, "delivered");
-    assert.deepEqual([host.master.connectionCount, host.master.beatCount], [1, 1]);
+    assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
+    assert.deepEqual([host.master.connectionCount, host.master.heartbeatCount], [1, 1]);
   } finally {
     agent.close();
     await host.master.stop();
@@ -122,21 +122,21 @@ async function assertConnectedAnew(): Promise<void> {
   const master = { host: "127.0.0.1", port, name: "master.test", fingerprint: null };
   const agent = setup.newAgent({ master });
   try {
-    for (let beat = 0; beat < 2; beat++) {
-      assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    for (let heartbeat = 0; heartbeat < 2; heartbeat++) {
+      assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
     }
     assert.equal(proxy.connectionCount, 1);
     proxy.swallow();
-    const { delivery } = await agent.beat(never);
+    const { delivery } = await agent.sendHeartbeat(never);
     assert.ok("error" in delivery);
     assert.equal(
       delivery.error,
       `Cannot reach the master at 127.0.0.1:${port}: no answer within 10 s; see what holds up the master`,
     );
-    assert.equal(setup.master.beatCount, 2);
-    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    assert.equal(setup.master.heartbeatCount, 2);
+    assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
     assert.equal(proxy.connectionCount, 2);
-    assert.equal(setup.master.beatCount, 3);
+    assert.equal(setup.master.heartbeatCount, 3);
   } finally {
     agent.close();
   }
@@ -146,14 +146,14 @@ Deno.test("the agent takes next to nothing of an answer of 100 MB, and closes th
   await using setup = await AgentSetup.create();
   const agent = setup.newAgent();
   try {
-    await agent.beat(never);
+    await agent.sendHeartbeat(never);
     setup.master.answer = [{ kind: "huge", bytes: 100_000_000 }];
     const before = Deno.memoryUsage().rss;
-    const { delivery } = await agent.beat(never);
+    const { delivery } = await agent.sendHeartbeat(never);
     assert.ok(Deno.memoryUsage().rss - before < 60e6);
     assert.equal(delivery.result, "delivered");
     while (setup.master.openConnections > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    assert.equal((await agent.beat(never)).delivery.result, "delivered");
+    assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
     assert.equal(setup.master.connectionCount, 2);
     setup.master.answer = [{ kind: "huge", bytes: 100_000_000 }];
     const { code, stdout } = await runOn(["--once", ...flagsOf(setup)]);

@@ -81,8 +81,10 @@ Deno.test("parseRetryAfter() reads seconds and dates, and answers milliseconds",
 Deno.test("MasterClient.post() uses one connection for many beats", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
-  for (let beat = 0; beat < 5; beat++) assert.equal((await client.post()).status, 204);
-  assert.equal(master.beatCount, 5);
+  for (let heartbeat = 0; heartbeat < 5; heartbeat++) {
+    assert.equal((await client.post()).status, 204);
+  }
+  assert.equal(master.heartbeatCount, 5);
   assert.equal(master.connectionCount, 1);
 });
 
@@ -140,7 +142,7 @@ Deno.test("MasterClient.post() does not fail when the master has dropped the idl
     if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     assert.equal((await client.post()).status, 204);
     assert.equal((await client.post()).status, 204);
-    assert.equal(master.beatCount, 2);
+    assert.equal(master.heartbeatCount, 2);
     assert.equal(master.connectionCount, 1);
   }
 });
@@ -162,7 +164,7 @@ Deno.test("MasterClient.post() trusts a restarted master no more than a new one"
   ) {
     await using rogue = await startMaster(setup);
     await assert.rejects(client.post());
-    assert.equal(rogue.beatCount, 0);
+    assert.equal(rogue.heartbeatCount, 0);
   }
 });
 
@@ -184,7 +186,7 @@ Deno.test("MasterClient.post() shows a new certificate on a new connection", asy
   const [old, renewed] = [await certificatesOf("old"), await certificatesOf("renewed")];
   for (const certificates of [old, old, renewed, renewed]) await client.post({ certificates });
   assert.deepEqual(
-    master.beats.map(({ clientCommonName }) => clientCommonName),
+    master.heartbeats.map(({ clientCommonName }) => clientCommonName),
     ["old", "old", "renewed", "renewed"],
   );
   assert.equal(master.connectionCount, 2);
@@ -200,7 +202,7 @@ Deno.test("MasterClient.post() judges the master by a new ca.crt at once", async
   await assert.rejects(client.post({ certificates: distrust }), /not signed by ca\.crt/);
   const both = { ...certificates, authority: distrust.authority + authority.certificatePem };
   assert.equal((await client.post({ certificates: both })).status, 204);
-  assert.equal(master.beatCount, 2);
+  assert.equal(master.heartbeatCount, 2);
 });
 
 Deno.test("MasterClient.post() answers what the master said, whatever its status", async () => {
@@ -240,7 +242,7 @@ Deno.test("MasterClient.post() does not follow a redirect", async () => {
     assert.equal((await client.post()).status, status);
   }
   assert.equal(elsewhere.connectionCount, 0);
-  assert.equal(master.beatCount, 5);
+  assert.equal(master.heartbeatCount, 5);
 });
 
 Deno.test("MasterClient.post() keeps the first 200 characters of an answer", async () => {
@@ -281,7 +283,7 @@ for (
       message:
         `Cannot reach the master at 127.0.0.1:${master.port}: no answer within 0.3 s; see what holds up the master`,
     });
-    assert.equal(master.beatCount, 1);
+    assert.equal(master.heartbeatCount, 1);
     master.answer = { status: 204 };
     assert.equal((await client.post()).status, 204);
   });
@@ -354,7 +356,7 @@ Deno.test("MasterClient.post() says that the master cut the connection", async (
     client.post(),
     /: it closed the connection before it answered; it may not accept worker\.crt$/,
   );
-  assert.equal(master.beatCount, 1);
+  assert.equal(master.heartbeatCount, 1);
 });
 
 Deno.test("MasterClient.post() takes the status for the answer when the rest of it is cut off", async () => {
@@ -366,7 +368,7 @@ Deno.test("MasterClient.post() takes the status for the answer when the rest of 
     const { status: seen, retryAfter } = await client.post();
     assert.deepEqual([seen, retryAfter], [status, status === 204 ? null : "7"]);
   }
-  assert.equal(master.beatCount, 4);
+  assert.equal(master.heartbeatCount, 4);
 });
 
 for (const kind of ["hang", "half-open"] as const) {
@@ -376,7 +378,7 @@ for (const kind of ["hang", "half-open"] as const) {
     master.answer = { kind };
     const controller = new AbortController();
     const posted = client.post({ signal: controller.signal, timeoutMs: 60_000 });
-    await master.nextBeat();
+    await master.nextHeartbeat();
     controller.abort(new Error("the agent is stopping"));
     await assert.rejects(posted, /: the agent is stopping$/);
   });
@@ -387,7 +389,7 @@ Deno.test("MasterClient.post() sends nothing when it was aborted before", async 
   using client = await TestClient.to(master);
   const signal = AbortSignal.abort(new Error("the agent is stopping"));
   await assert.rejects(client.post({ signal }), /: the agent is stopping$/);
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
 });
 
 /** The runtime itself sends a small beat again, but none beyond 1 MiB. */
@@ -395,20 +397,22 @@ const bodies = { small: "{}", large: JSON.stringify("x".repeat(2_000_000)) };
 
 for (const [size, body] of Object.entries(bodies)) {
   Deno.test(`MasterClient.post() sends a ${size} beat again when the kept connection breaks`, async () => {
-    await using server = await listen((beat, { socket }, response) => {
-      if (beat === 2) socket.destroy();
+    await using server = await listen((heartbeat, { socket }, response) => {
+      if (heartbeat === 2) socket.destroy();
       else response.writeHead(204).end();
     });
     using client = await TestClient.to(server);
-    for (let beat = 0; beat < 3; beat++) assert.equal((await client.post({ body })).status, 204);
-    assert.equal(server.beats, 4);
+    for (let heartbeat = 0; heartbeat < 3; heartbeat++) {
+      assert.equal((await client.post({ body })).status, 204);
+    }
+    assert.equal(server.heartbeats, 4);
   });
 
   Deno.test(`MasterClient.post() keeps to its time when it has to send a ${size} beat again`, async () => {
-    await using server = await listen((beat, { socket }, response) => {
-      if (beat === 1) response.writeHead(204).end();
+    await using server = await listen((heartbeat, { socket }, response) => {
+      if (heartbeat === 1) response.writeHead(204).end();
       // The kept connection breaks late in the time that the second beat has.
-      if (beat === 2) setTimeout(() => socket.destroy(), 1_000);
+      if (heartbeat === 2) setTimeout(() => socket.destroy(), 1_000);
     });
     using client = await TestClient.to(server);
     await client.post({ body });
@@ -418,7 +422,7 @@ for (const [size, body] of Object.entries(bodies)) {
       /: no answer within 1\.5 s; see what holds up the master$/,
     );
     assert.ok(performance.now() - startedAt < 2_400);
-    assert.equal(server.beats, 3);
+    assert.equal(server.heartbeats, 3);
   });
 }
 
@@ -426,14 +430,14 @@ Deno.test("MasterClient.post() does not send a beat again that failed on a new c
   await using server = await listen((_beat, { socket }) => socket.destroy());
   using client = await TestClient.to(server);
   for (const body of Object.values(bodies)) await assert.rejects(client.post({ body }));
-  assert.equal(server.beats, 2);
+  assert.equal(server.heartbeats, 2);
 });
 
 for (const reason of ["the time is over", "it is aborted"]) {
   Deno.test(`MasterClient.post() does not send a beat again that was given up as ${reason}`, async () => {
     const controller = new AbortController();
-    await using server = await listen((beat, _request, response) => {
-      if (beat !== 2) response.writeHead(204).end();
+    await using server = await listen((heartbeat, _request, response) => {
+      if (heartbeat !== 2) response.writeHead(204).end();
       else if (reason === "it is aborted") controller.abort(new Error("the agent is stopping"));
     });
     using client = await TestClient.to(server);
@@ -442,16 +446,16 @@ for (const reason of ["the time is over", "it is aborted"]) {
     const timeoutMs = reason === "it is aborted" ? 60_000 : 300;
     await assert.rejects(client.post({ signal, timeoutMs }), /is stopping$|within 0\.3 s;/);
     await client.post();
-    assert.equal(server.beats, 3);
+    assert.equal(server.heartbeats, 3);
   });
 }
 
 Deno.test("MasterClient.post() gives the answer more time than the connection", async () => {
-  await using server = await listen((beat, _request, response) => {
-    setTimeout(() => response.writeHead(204).end(), beat === 1 ? 0 : 1_300);
+  await using server = await listen((heartbeat, _request, response) => {
+    setTimeout(() => response.writeHead(204).end(), heartbeat === 1 ? 0 : 1_300);
   });
   using client = await TestClient.to(server);
-  for (let beat = 0; beat < 2; beat++) {
+  for (let heartbeat = 0; heartbeat < 2; heartbeat++) {
     assert.equal((await client.post({ connectTimeoutMs: 1_000 })).status, 204);
   }
 });
@@ -471,22 +475,22 @@ Deno.test("MasterClient.post() asks for the master by its name, as one behind a 
 
 /** A master of whose every beat, counted from 1, the test disposes. */
 async function listen(
-  handle: (beat: number, request: IncomingMessage, response: ServerResponse) => void,
-): Promise<{ port: number; readonly beats: number } & AsyncDisposable> {
+  handle: (heartbeat: number, request: IncomingMessage, response: ServerResponse) => void,
+): Promise<{ port: number; readonly heartbeats: number } & AsyncDisposable> {
   const { certificatePem: cert, keyPem: key } = await authority.issue({
     commonName: "the master",
     dnsNames: ["master.test"],
     ipAddresses: ["127.0.0.1"],
   });
-  let beats = 0;
+  let heartbeats = 0;
   const server = createServer({ cert, key }, (request, response) => {
-    request.resume().on("end", () => handle(++beats, request, response));
+    request.resume().on("end", () => handle(++heartbeats, request, response));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    get beats() {
-      return beats;
+    get heartbeats() {
+      return heartbeats;
     },
     [Symbol.asyncDispose]: () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

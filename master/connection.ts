@@ -20,7 +20,7 @@ export function hostAndPort({ host, port }: Pick<MasterAddress, "host" | "port">
 }
 
 /** The master's authority is the right one, and yet it is not the master that is wanted. */
-export class WrongPeer extends Error {
+export class PeerMismatchError extends Error {
   override readonly name = "WrongPeer";
 
   /** `presented` is what its certificate bears in place of what is wanted. */
@@ -38,19 +38,19 @@ export function checkPeer(
   { name, fingerprint: pinned }: MasterAddress,
   peer: Tls.PeerCertificate,
   tls: Pick<typeof Tls, "checkServerIdentity">,
-): WrongPeer | undefined {
+): PeerMismatchError | undefined {
   if (tls.checkServerIdentity(name, peer)) {
     const borne = peer.subjectaltname || `CN:${peer.subject?.CN}`;
     const message =
       `its certificate does not bear the name ${name}, but ${borne}; master-name tells the name`;
-    return new WrongPeer(message, "name", borne);
+    return new PeerMismatchError(message, "name", borne);
   }
   const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
   if (pinned === null || pinned === fingerprint) return;
   const message =
     `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
     "master-fingerprint tells the pinned one";
-  return new WrongPeer(message, "fingerprint", fingerprint);
+  return new PeerMismatchError(message, "fingerprint", fingerprint);
 }
 
 /** What TLS is made of; loaded late, as a host without a master starts faster without it. */

@@ -1,8 +1,8 @@
 import type * as Net from "node:net";
 import type * as Tls from "node:tls";
 import type { Certificates } from "./certificates.ts";
-import { checkPeer, type MasterAddress, WrongPeer } from "./connection.ts";
-import { distrustOf, explainFailure, isDistrust } from "./trust.ts";
+import { checkPeer, type MasterAddress, PeerMismatchError } from "./connection.ts";
+import { diagnoseTrustFailure, explainFailure, isTrustFailure } from "./trust.ts";
 
 /** What a handshake has shown. */
 export interface Handshake {
@@ -57,7 +57,7 @@ export async function connectTo(
  * Proves both ends to each other on a TCP connection and ends it: no request is sent, so the master
  * learns nothing but who has connected. Throws `HandshakeFailure`.
  */
-export async function shakeHands(
+export async function testHandshake(
   tcp: Net.Socket,
   address: MasterAddress,
   certificates: Pick<Certificates, "authority" | "certificate" | "key">,
@@ -99,14 +99,18 @@ export async function shakeHands(
     });
     return handshake;
   } catch (cause) {
-    if (cause instanceof WrongPeer) throw failure(cause.message, "master", cause);
-    if (!isDistrust(cause)) {
+    if (cause instanceof PeerMismatchError) throw failure(cause.message, "master", cause);
+    if (!isTrustFailure(cause)) {
       const { code } = cause as { code?: string };
       const isRefusal = hasGreeted || (code?.includes("_ALERT_") ?? false);
       throw failure(explainFailure(cause), isRefusal ? "worker certificate" : "other", cause);
     }
     const { authority } = certificates;
-    const why = await distrustOf({ https, net, tls }, address, { authority, timeoutMs, signal });
+    const why = await diagnoseTrustFailure({ https, net, tls }, address, {
+      authority,
+      timeoutMs,
+      signal,
+    });
     throw failure(why ?? explainFailure(cause), "authority", cause);
   } finally {
     socket?.destroy();

@@ -14,7 +14,7 @@ const distrust: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /** Whether the master's certificate was not trusted: the runtime has one code for all reasons. */
-export function isDistrust(error: unknown): boolean {
+export function isTrustFailure(error: unknown): boolean {
   return distrust.has((error as { code?: string }).code);
 }
 
@@ -41,7 +41,7 @@ export function explainFailure(error: unknown): string {
   if (code?.includes("_ALERT_")) {
     return `it refuses worker.crt: ${message} (${code}); take one from it anew`;
   }
-  if (isDistrust(error)) {
+  if (isTrustFailure(error)) {
     return `its certificate is not signed by ca.crt, or not valid now, which is ${
       new Date().toISOString()
     } by this host's clock (${code})`;
@@ -134,17 +134,17 @@ export async function presentedCertificates(
 const keptNameLength = 64;
 
 /** Looks at a master that `authority` (PEM) does not trust: why not, or null when that stays unknown. */
-export async function distrustOf(
+export async function diagnoseTrustFailure(
   modules: TlsModules,
   address: MasterAddress,
-  { authority, ...bounds }: LookOptions & { readonly authority: string },
+  { authority, ...limits }: LookOptions & { readonly authority: string },
 ): Promise<string | null> {
   try {
     const { X509Certificate } = await import("node:crypto");
-    const [own, ...others] = await presentedCertificates(modules, address, bounds);
+    const [own, ...others] = await presentedCertificates(modules, address, limits);
     if (!own) return null;
     const authorities = splitChain(authority).map((block) => new X509Certificate(block));
-    return explainDistrust([own, ...others], authorities, Date.now());
+    return trustFailureText([own, ...others], authorities, Date.now());
   } catch {
     // Whatever a stranger presents, the operator gets the reason that is known without it.
     return null;
@@ -155,7 +155,7 @@ export async function distrustOf(
  * Why a master that presents `chain`, its own certificate first, is not trusted by `authorities`, in
  * words for an operator. `now` is in milliseconds since 1970.
  */
-export function explainDistrust(
+export function trustFailureText(
   chain: readonly [X509Certificate, ...X509Certificate[]],
   authorities: readonly X509Certificate[],
   now: number,

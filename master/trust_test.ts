@@ -19,7 +19,7 @@ import { requirement } from "../tests/support/requirements.ts";
 import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
 import { TlsMaster } from "../tests/support/tls_master.ts";
 import { MasterClient } from "./client.ts";
-import { explainDistrust, explainFailure } from "./trust.ts";
+import { explainFailure, trustFailureText } from "./trust.ts";
 
 Deno.test("explainFailure() says what an operator can mend", () => {
   const cases: [code: string, words: RegExp][] = [
@@ -93,7 +93,7 @@ async function link(
 /** What is said of a master that presents this chain to a host that trusts these. */
 function explain(chain: [Link, ...Link[]], authorities: Link[], at = now): string {
   const [own, ...others] = chain.map(({ certificate }) => certificate);
-  return explainDistrust([own!, ...others], authorities.map((it) => it.certificate), at);
+  return trustFailureText([own!, ...others], authorities.map((it) => it.certificate), at);
 }
 
 const root = await link("root");
@@ -179,7 +179,7 @@ for (const [what, setup] of trusted) {
     const { status } = await client.post({ body: '{"host_uuid":"é😀"}' });
     assert.equal(status, 204);
     assert.deepEqual(
-      master.beats.map(({ body, clientCommonName }) => ({ body, clientCommonName })),
+      master.heartbeats.map(({ body, clientCommonName }) => ({ body, clientCommonName })),
       [
         { body: { host_uuid: "é😀" }, clientCommonName: "worker-1" },
       ],
@@ -255,7 +255,7 @@ for (const [what, setup, message] of refused) {
         return error.message.startsWith(`Cannot reach the master at 127.0.0.1:${master.port}: `);
       });
     }
-    assert.equal(master.beatCount, 0);
+    assert.equal(master.heartbeatCount, 0);
   });
 }
 
@@ -274,7 +274,7 @@ Deno.test("MasterClient.post() refuses another certificate than the pinned one, 
     client.post(),
     new RegExp(`not the pinned one, but has the fingerprint ${other.fingerprint}; `),
   );
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
 });
 
 Deno.test("MasterClient.post() wants the right name of the pinned certificate, too", async () => {
@@ -282,7 +282,7 @@ Deno.test("MasterClient.post() wants the right name of the pinned certificate, t
   await using master = await TlsMaster.start({ authority, certificate });
   using client = await TestClient.to(master, { fingerprint: certificate.fingerprint });
   await assert.rejects(client.post(), wrongName("master\\.test", "DNS:other\\.test"));
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
 });
 
 Deno.test("MasterClient.post() trusts nobody, rather than the public authorities, without ca.crt", async () => {
@@ -290,7 +290,7 @@ Deno.test("MasterClient.post() trusts nobody, rather than the public authorities
   using client = await TestClient.to(master);
   const certificates = { ...await certificatesOf("worker-1"), authority: "" };
   await assert.rejects(client.post({ certificates }), /not signed by ca\.crt/);
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
 });
 
 Deno.test("MasterClient.post() says that a master may not accept worker.crt", async () => {
@@ -301,7 +301,7 @@ Deno.test("MasterClient.post() says that a master may not accept worker.crt", as
     client.post({ certificates }),
     /: it closed the connection before it answered; it may not accept worker\.crt$/,
   );
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
 });
 
 Deno.test("MasterClient.post() says that nobody listens, and that a name cannot be resolved", async () => {
@@ -348,7 +348,7 @@ for (
   Deno.test(`Agent.beat() raises no alarm about an expired authority ${where} the one that is in use`, async () => {
     await withAgent(async (setup, agent) => {
       await Deno.writeTextFile(`${setup.path}/ca.crt`, texts.join("\n"));
-      const { delivery, certificates } = await agent.beat(never);
+      const { delivery, certificates } = await agent.sendHeartbeat(never);
       assert.equal(delivery.result, "delivered");
       assert.equal(certificates!.problem, null);
       assert.ok(certificates!.expiresAt! > Date.now());
@@ -359,7 +359,7 @@ for (
 Deno.test("Agent.beat() tells that the only authority has expired", async () => {
   await withAgent(async (setup, agent) => {
     await Deno.writeTextFile(`${setup.path}/ca.crt`, old.certificatePem);
-    const { delivery, certificates } = await agent.beat(never);
+    const { delivery, certificates } = await agent.sendHeartbeat(never);
     assert.equal(delivery.result, "unreachable");
     assert.match(certificates!.problem!, /^ca\.crt has expired at /);
   });
@@ -373,7 +373,7 @@ Deno.test("Agent.beat() tells that the authority of worker.crt has expired, what
     await Deno.writeTextFile(`${setup.path}/ca.crt`, texts.join("\n"));
     await Deno.writeTextFile(`${setup.path}/worker.crt`, certificatePem);
     await Deno.writeTextFile(`${setup.path}/worker.key`, keyPem);
-    const { certificates } = await agent.beat(never);
+    const { certificates } = await agent.sendHeartbeat(never);
     assert.match(certificates!.problem!, /^ca\.crt has expired at /);
   });
 });

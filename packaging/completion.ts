@@ -1,4 +1,4 @@
-import type { Tables } from "./config.ts";
+import type { CliSpec } from "./config.ts";
 
 /** A word, and what it is. */
 type Described = readonly [word: string, summary: string];
@@ -30,7 +30,7 @@ interface Words {
 }
 
 /** The words of a command line, out of the tables that the help is made of. */
-function wordsOf({ commands, options, keys, printables, shells }: Tables): Words {
+function wordsOf({ commands, options, keys, printables, shells }: CliSpec): Words {
   const named = commands.map(({ usage, summary }) => {
     const [name = "", operand = ""] = usage.split(" ");
     return { name, operand, summary };
@@ -319,6 +319,6 @@ function quotedZsh(text: string): string {
 const writers = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion } as const;
 
 /** Completions of the command line for a shell. */
-export function completion(shell: keyof typeof writers, tables: Tables): string {
+export function completion(shell: keyof typeof writers, tables: CliSpec): string {
   return writers[shell](wordsOf(tables));
 }

@@ -32,7 +32,7 @@ export interface KeyText {
 export type CodeTable = readonly (readonly [code: string, meaning: string])[];
 
 /** All that is told of the command line: what the help is made of. */
-export interface Tables {
+export interface CliSpec {
   readonly version: string;
   readonly commands: readonly CommandText[];
   readonly options: readonly OptionText[];

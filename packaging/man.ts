@@ -1,4 +1,4 @@
-import type { CodeTable, CommandText, KeyText, OptionText, Tables } from "./config.ts";
+import type { CliSpec, CodeTable, CommandText, KeyText, OptionText } from "./config.ts";
 
 /** What roff would make something else of. */
 const escapes: Readonly<Record<string, string>> = {
@@ -160,7 +160,7 @@ const examples: readonly (readonly [text: string, ...lines: string[]])[] = [
 ];
 
 /** The man page, decnet-agent(1), as roff. */
-export function man(tables: Tables): string {
+export function man(tables: CliSpec): string {
   const { commands, keys, options, printables, shells, version } = tables;
   return [
     // No date: the page changes with the version only.

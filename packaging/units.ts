@@ -57,7 +57,7 @@ const hidden = {
 } as const;
 
 /** The folder that hides an executable from a service confined like this; null when it sees it. */
-export function hidingFolder(executable: string): string | null {
+export function folderHiddenByUnit(executable: string): string | null {
   const folders = [...Object.values(hidden).flat(), "/proc"];
   return folders.find((folder) => executable.startsWith(`${folder}/`)) ?? null;
 }

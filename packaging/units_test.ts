@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement, works } from "../tests/support/requirements.ts";
-import { confinement, cronWord, execCommand, hidingFolder, listedPath } from "./units.ts";
+import { confinement, cronWord, execCommand, folderHiddenByUnit, listedPath } from "./units.ts";
 
 Deno.test("execCommand() and listedPath() write a path so that systemd reads it back", () => {
   const cases: [path: string, command: string, listed: string][] = [
@@ -82,7 +82,7 @@ Deno.test("hidingFolder() tells from where a confined service cannot run", () =>
     ["/dev/shm/decnet-agent", "/dev"],
     ["/var/lib/docker/decnet-agent", "/var/lib/docker"],
   ];
-  for (const [path, folder] of cases) assert.equal(hidingFolder(path), folder, path);
+  for (const [path, folder] of cases) assert.equal(folderHiddenByUnit(path), folder, path);
 });
 
 Deno.test("confinement() lets its own executable run, and otherwise depends on nothing", () => {

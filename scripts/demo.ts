@@ -25,9 +25,9 @@ are stand-ins. It takes about ten seconds, changes nothing on this host, and lea
 `;
 
 /** The agent has news at once, so there is no need for beats in short order. */
-const newsPace: Pace = { intervalMs: 30_000, extraApartMs: 800 };
+const newsPace: Pace = { intervalMs: 30_000, minEarlyGapMs: 800 };
 /** With the least jitter, a fifth less, the beats are 0.8 s apart. */
-const beatPace: Pace = { intervalMs: 1_000 };
+const heartbeatPace: Pace = { intervalMs: 1_000 };
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -131,7 +131,7 @@ async function play(
   const onError = (error: unknown) => ending.abort(error);
   const options = { folder, narrator, signal, onError };
   if (mode === "look") {
-    const stage = await Stage.open({ ...options, pace: beatPace, patienceMs: 5_000 });
+    const stage = await Stage.open({ ...options, pace: heartbeatPace, patienceMs: 5_000 });
     await tellRealStory(stack.use(stage));
   } else {
     const host = mode === "apply"

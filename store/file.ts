@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { DamagedStore } from "./row.ts";
+import { CorruptStoreError } from "./row.ts";
 
 const noFile = "it is not a regular file";
 /** SQLite's SQLITE_READONLY_ROLLBACK. */
@@ -171,6 +171,6 @@ const damages = new RegExp(
 
 /** Whether what was thrown is due to what the file holds, and not to what surrounds it. */
 export function isDamage(error: unknown): boolean {
-  if (error instanceof DamagedStore) return true;
+  if (error instanceof CorruptStoreError) return true;
   return error instanceof Error && damages.test(error.message);
 }

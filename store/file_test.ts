@@ -5,7 +5,7 @@ import { TemporaryFolder } from "../tests/support/environment.ts";
 import { crashInAChange, storeUses, useStore } from "../tests/support/store.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
 import { explain, findFolderProblem, isDamage } from "./file.ts";
-import { findDamage, setAsideIfDamaged } from "./recovery.ts";
+import { findDamage, quarantineIfDamaged } from "./recovery.ts";
 import { TopologyStore } from "./topology_store.ts";
 
 const modeOf = (path: string) => (Deno.statSync(path).mode! & 0o777).toString(8);
@@ -281,7 +281,7 @@ function read(path: string): "whole" | "idle" | "another" | "damage" {
 /** Reads, sets aside what is damaged, and puts; answers what was read, and whether it was kept. */
 function survive(path: string): readonly [read: string, isKept: boolean] {
   const found = read(path);
-  const isKept = setAsideIfDamaged(path) === null;
+  const isKept = quarantineIfDamaged(path) === null;
   if (found === "damage") assert.ok(!isKept, "what is damaged was kept");
   using store = TopologyStore.open(path);
   store.clear(store.current()?.topologyId ?? "");
@@ -423,9 +423,9 @@ for (const [what, sql, expected, fate] of schemas) {
     const use = await useStore(make(`${folder.path}/used.db`));
     assert.deepEqual({ ...use, ...expected }, use);
     const path = make(`${folder.path}/topology.db`);
-    assert.equal(await storeUses.setAside(path), fate);
+    assert.equal(await storeUses.quarantine(path), fate);
     if (fate === "kept") Deno.removeSync(path);
-    assert.deepEqual(await useStore(path), { current: "idle", ...works, setAside: "kept" });
+    assert.deepEqual(await useStore(path), { current: "idle", ...works, quarantine: "kept" });
   });
 }
 

@@ -8,7 +8,7 @@ const maximumKept = 3;
 const companions = ["-journal", "-wal", "-shm"];
 
 /** What is damaged, and cannot be set aside either. */
-class UnmovableStore extends Error {
+class QuarantineError extends Error {
   override readonly name = "UnmovableStore";
 }
 
@@ -18,21 +18,21 @@ class UnmovableStore extends Error {
  * aside earlier the two newest stay. Only for whoever holds the store's lock. Throws what SQLite says
  * when the file cannot be read for another reason, and `UnmovableStore` when it cannot be moved.
  */
-export function setAsideIfDamaged(
+export function quarantineIfDamaged(
   path: string,
   { busyTimeoutMs = 0, now = Date.now }: Omit<StoreOptions, "readOnly"> = {},
 ): string | null {
   const damage = findDamage(path, busyTimeoutMs);
   if (damage === null) return null;
   try {
-    return setAside(path, now());
+    return quarantine(path, now());
   } catch (cause) {
     const message = `the store is damaged (${damage}), and cannot be set aside: ${explain(cause)}`;
-    throw new UnmovableStore(message, { cause });
+    throw new QuarantineError(message, { cause });
   }
 }
 
-function setAside(path: string, now: number): string {
+function quarantine(path: string, now: number): string {
   let time = now;
   const target = () => `${path}.corrupt-${new Date(time).toISOString().replace(/[-:]|\.\d+/g, "")}`;
   while (look(target())) time += 1000;
@@ -41,7 +41,7 @@ function setAside(path: string, now: number): string {
   for (const companion of companions) {
     if (look(path + companion)) Deno.renameSync(path + companion, target() + companion);
   }
-  const others = listSetAside(path).filter((it) => it !== target());
+  const others = listQuarantined(path).filter((it) => it !== target());
   for (const old of others.slice(maximumKept - 1)) {
     for (const suffix of ["", ...companions]) {
       if (look(old + suffix)) Deno.removeSync(old + suffix);
@@ -51,7 +51,7 @@ function setAside(path: string, now: number): string {
 }
 
 /** The damaged files that were set aside of the one at `path`, the newest first. */
-export function listSetAside(path: string): string[] {
+export function listQuarantined(path: string): string[] {
   const at = path.lastIndexOf("/") + 1;
   const start = `${path.slice(at)}.corrupt-`;
   // What somebody else keeps beside them, such as a dump of one, is not ours to count or remove.
@@ -149,7 +149,7 @@ export type TopologyRows = Pick<
  * SQLite says when it cannot be read, as another process holds it, or cannot be written.
  */
 export function openStore(path: string): TopologyRows {
-  setAsideIfDamaged(path);
+  quarantineIfDamaged(path);
   const store = TopologyStore.open(path, { busyTimeoutMs: 0 });
   try {
     store.current();
@@ -163,9 +163,9 @@ export function openStore(path: string): TopologyRows {
 /** As `openStore()`, for a process that lives on: what cannot be written is kept in `memory`. */
 export function openLastingStore(path: string, memory: StoreMemory): TopologyRows {
   try {
-    setAsideIfDamaged(path);
+    quarantineIfDamaged(path);
   } catch (error) {
-    if (!(error instanceof UnmovableStore)) throw error;
+    if (!(error instanceof QuarantineError)) throw error;
     memory.over(null);
     memory.begin(null, error.message);
     return new LastingStore(new UnwritableFile(path, error.message), memory);

@@ -4,10 +4,10 @@ import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement } from "../tests/support/requirements.ts";
 import { crashInAChange, runSql, type StoreUse } from "../tests/support/store.ts";
 import {
-  listSetAside,
+  listQuarantined,
   openLastingStore,
   openStore,
-  setAsideIfDamaged,
+  quarantineIfDamaged,
   StoreMemory,
 } from "./recovery.ts";
 import { StoreReader } from "./store_reader.ts";
@@ -38,11 +38,11 @@ Deno.test("setAsideIfDamaged() renames a damaged file after the time, and leaves
   withFolder((path, harm, names) => {
     harm();
     const aside = `${path}.corrupt-20261122T190501Z`;
-    assert.equal(setAsideIfDamaged(path, at(0)), aside);
+    assert.equal(quarantineIfDamaged(path, at(0)), aside);
     assert.deepEqual(names(), ["topology.db.corrupt-20261122T190501Z"]);
-    assert.deepEqual(listSetAside(path), [aside]);
+    assert.deepEqual(listQuarantined(path), [aside]);
     put(path);
-    assert.equal(setAsideIfDamaged(path, at(1)), null);
+    assert.equal(quarantineIfDamaged(path, at(1)), null);
     assert.deepEqual(names(), ["topology.db", "topology.db.corrupt-20261122T190501Z"]);
   });
 });
@@ -52,25 +52,25 @@ Deno.test("setAsideIfDamaged() takes a journal along, and leaves the lock", () =
     harm();
     Deno.writeTextFileSync(`${path}-journal`, coldJournal);
     Deno.writeTextFileSync(`${path.replace(/[^/]*$/, "apply.lock")}`, "");
-    setAsideIfDamaged(path, at(0));
+    quarantineIfDamaged(path, at(0));
     const aside = "topology.db.corrupt-20261122T190501Z";
     assert.deepEqual(names(), ["apply.lock", aside, `${aside}-journal`]);
-    assert.deepEqual(listSetAside(path), [path.replace(/[^/]*$/, aside)]);
+    assert.deepEqual(listQuarantined(path), [path.replace(/[^/]*$/, aside)]);
   });
 });
 
 Deno.test("setAsideIfDamaged() keeps three, the newest and the one just made", () => {
   withFolder((path, harm) => {
-    const times = () => listSetAside(path).map((it) => it.slice(-8));
+    const times = () => listQuarantined(path).map((it) => it.slice(-8));
     for (let second = 0; second < 5; second++) {
       harm();
       Deno.writeTextFileSync(`${path}-journal`, coldJournal);
-      setAsideIfDamaged(path, at(second));
+      quarantineIfDamaged(path, at(second));
     }
     assert.deepEqual(times(), ["T190505Z", "T190504Z", "T190503Z"]);
     // A clock that was set back makes the newest look like the oldest.
     harm();
-    assert.ok(setAsideIfDamaged(path, at(-600))?.endsWith("T185501Z"));
+    assert.ok(quarantineIfDamaged(path, at(-600))?.endsWith("T185501Z"));
     assert.deepEqual(times(), ["T190505Z", "T190504Z", "T185501Z"]);
     // With their journals: the last had none.
     const names = [...Deno.readDirSync(path.replace(/[^/]*$/, ""))];
@@ -82,10 +82,10 @@ Deno.test("setAsideIfDamaged() overwrites none that was set aside in the same se
   withFolder((path, harm) => {
     for (const text of ["first", "second", "third"]) {
       harm(text.repeat(999));
-      setAsideIfDamaged(path, at(0));
+      quarantineIfDamaged(path, at(0));
     }
     assert.deepEqual(
-      listSetAside(path).map((it) => [it.slice(-8), Deno.readTextFileSync(it).slice(0, 5)]),
+      listQuarantined(path).map((it) => [it.slice(-8), Deno.readTextFileSync(it).slice(0, 5)]),
       [["T190503Z", "third"], ["T190502Z", "secon"], ["T190501Z", "first"]],
     );
   });
@@ -93,14 +93,14 @@ Deno.test("setAsideIfDamaged() overwrites none that was set aside in the same se
 
 Deno.test("setAsideIfDamaged() leaves what is in order, empty, absent, or a crash's half-written file", () => {
   withFolder((path, harm, names) => {
-    assert.equal(setAsideIfDamaged(path), null);
+    assert.equal(quarantineIfDamaged(path), null);
     assert.deepEqual(names(), []);
     harm("");
-    assert.equal(setAsideIfDamaged(path), null);
+    assert.equal(quarantineIfDamaged(path), null);
     put(path);
-    assert.equal(setAsideIfDamaged(path), null);
+    assert.equal(quarantineIfDamaged(path), null);
     crashInAChange(path);
-    assert.equal(setAsideIfDamaged(path), null);
+    assert.equal(quarantineIfDamaged(path), null);
     using store = TopologyStore.open(path);
     assert.equal(store.current()?.lastError, null);
     assert.deepEqual(names(), ["topology.db"]);
@@ -112,9 +112,9 @@ Deno.test("setAsideIfDamaged() leaves a file that somebody holds locked, and say
     put(path);
     const other = new DatabaseSync(path);
     other.exec("BEGIN EXCLUSIVE");
-    assert.throws(() => setAsideIfDamaged(path, { busyTimeoutMs: 0 }), /database is locked/);
+    assert.throws(() => quarantineIfDamaged(path, { busyTimeoutMs: 0 }), /database is locked/);
     other.close();
-    assert.deepEqual(listSetAside(path), []);
+    assert.deepEqual(listQuarantined(path), []);
     assert.deepEqual(names(), ["topology.db"]);
   });
 });
@@ -122,10 +122,10 @@ Deno.test("setAsideIfDamaged() leaves a file that somebody holds locked, and say
 Deno.test("setAsideIfDamaged() leaves what is no file, and a folder in which it cannot look", () => {
   withFolder((path) => {
     Deno.mkdirSync(path);
-    assert.throws(() => setAsideIfDamaged(path), /not a regular file/);
-    assert.throws(() => setAsideIfDamaged(`${path}/absent/x\0y`));
-    assert.equal(setAsideIfDamaged(`${path}/absent/topology.db`), null);
-    assert.deepEqual(listSetAside(`${path}/absent/topology.db`), []);
+    assert.throws(() => quarantineIfDamaged(path), /not a regular file/);
+    assert.throws(() => quarantineIfDamaged(`${path}/absent/x\0y`));
+    assert.equal(quarantineIfDamaged(`${path}/absent/topology.db`), null);
+    assert.deepEqual(listQuarantined(`${path}/absent/topology.db`), []);
   });
 });
 
@@ -144,7 +144,7 @@ Deno.test("setAsideIfDamaged() reads all of the file: also what reading the row 
       using reader = TopologyStore.open(path, { readOnly: true });
       assert.equal(reader.current()?.versionHash, "h1");
     }
-    assert.ok(setAsideIfDamaged(path));
+    assert.ok(quarantineIfDamaged(path));
   });
 });
 
@@ -155,9 +155,9 @@ Deno.test("setAsideIfDamaged() leaves what an operator keeps beside the files th
     Deno.mkdirSync(`${path}.corrupt-looked-at`);
     for (let second = 0; second < 5; second++) {
       harm();
-      setAsideIfDamaged(path, at(second));
+      quarantineIfDamaged(path, at(second));
     }
-    assert.equal(listSetAside(path).length, 3);
+    assert.equal(listQuarantined(path).length, 3);
     for (const end of [...own, "looked-at"]) {
       assert.ok(names().includes(`topology.db.corrupt-${end}`), end);
     }
@@ -349,7 +349,7 @@ async function works([command = "", ...args]: string[]): Promise<boolean> {
 }
 
 /** One way in which a host keeps the agent from its store. */
-interface Surroundings {
+interface HostConstraints {
   readonly what: string;
   readonly shell: string[];
   /** Shell commands that bring it about and end it; the folder is `$S`. */
@@ -361,12 +361,12 @@ interface Surroundings {
   readonly file?: "absent" | "damaged";
 }
 
-const every = (current: string, change: string, setAside = "kept"): StoreUse => ({
+const every = (current: string, change: string, quarantine = "kept"): StoreUse => ({
   current,
   put: change,
   recordError: change,
   clear: change,
-  setAside,
+  quarantine,
 });
 const everything = (message: string) => every(message, message, message);
 const malformed = "database disk image is malformed";
@@ -379,7 +379,7 @@ const tmpfs =
 const fill = "dd if=/dev/zero of=$S/fill bs=1k 2>&-";
 const noFile = "it is not a regular file";
 
-const rows: Surroundings[] = [
+const rows: HostConstraints[] = [
   {
     what: "a file that is read-only",
     shell: confined,
@@ -484,7 +484,7 @@ const rows: Surroundings[] = [
 
 /** What a program of the tests printed, a line of JSON each, which ran where the row has its effect. */
 async function runIn(
-  { shell: [command = "", ...args] }: Surroundings,
+  { shell: [command = "", ...args] }: HostConstraints,
   { folder, script, program }: { folder: string; script: string; program: string[] },
 ) {
   const [name = "", ...more] = program;
@@ -529,8 +529,8 @@ for (const row of rows) {
       });
       assert.deepEqual(meanwhile, row.use);
       // What is damaged is used before it is set aside, and so works from the next time on.
-      if (row.file === "damaged" && meanwhile.setAside !== "set aside") {
-        assert.equal(afterwards.setAside, "set aside");
+      if (row.file === "damaged" && meanwhile.quarantine !== "set aside") {
+        assert.equal(afterwards.quarantine, "set aside");
       } else assert.deepEqual(afterwards, every(row.file ? "idle" : "h1", "done"));
     },
   });

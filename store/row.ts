@@ -22,7 +22,7 @@ export interface AppliedTopology {
 }
 
 /** The file holds what it must not, though SQLite could read it. */
-export class DamagedStore extends Error {
+export class CorruptStoreError extends Error {
   override readonly name = "DamagedStore";
 }
 
@@ -43,19 +43,19 @@ export function readRow(
 
 function text(value: SQLOutputValue | undefined, column: string): string {
   if (typeof value === "string") return value;
-  throw new DamagedStore(`column ${column} holds no text, or too much of it`);
+  throw new CorruptStoreError(`column ${column} holds no text, or too much of it`);
 }
 
 function json(value: SQLOutputValue | undefined, column: string): string {
   const document = text(value, column);
   // What SQLite reads behind the end of a file that was cut short is zero.
   if (!document.includes("\0")) return document;
-  throw new DamagedStore(`column ${column} holds a zero byte`);
+  throw new CorruptStoreError(`column ${column} holds a zero byte`);
 }
 
 function integer(value: SQLOutputValue | undefined, column: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value)) return value;
-  throw new DamagedStore(`column ${column} holds no whole number`);
+  throw new CorruptStoreError(`column ${column} holds no whole number`);
 }
 
 /** Throws `RangeError` for what `readRow` would refuse: what is written must be read again. */

@@ -231,15 +231,15 @@ Deno.test("Agent.hasNews() writes nothing: what was kept in memory is written wi
   const memory = new StoreMemory();
   const agent = setup.newAgent({ memory, master: null });
   try {
-    await agent.beat(never);
+    await agent.sendHeartbeat(never);
     const store = openLastingStore(setup.storePath, memory);
     store.put(topologyId, versionHash, document);
     store.close();
     const { mtime } = Deno.statSync(setup.storePath);
-    assert.equal(await agent.hasNews(never), true);
+    assert.equal(await agent.hasChanged(never), true);
     assert.ok(memory.problem);
     assert.deepEqual(Deno.statSync(setup.storePath).mtime, mtime);
-    const { body } = await agent.beat(never);
+    const { body } = await agent.sendHeartbeat(never);
     assert.deepEqual(
       [body.topology?.applied_version_hash, memory.problem],
       [versionHash, null],

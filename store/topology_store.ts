@@ -4,8 +4,8 @@ import { look, openForReading, openForWriting } from "./file.ts";
 import {
   type AppliedTopology,
   checkLengths,
+  CorruptStoreError,
   createSchema,
-  DamagedStore,
   deleteRow,
   deleteRows,
   firstCharacters,
@@ -101,7 +101,7 @@ export class TopologyStore implements Disposable {
   check(): void {
     const result = this.#database?.prepare("PRAGMA integrity_check(1)").get()?.integrity_check;
     if (result !== undefined && result !== "ok") {
-      throw new DamagedStore(String(result).slice(0, maximumErrorLength));
+      throw new CorruptStoreError(String(result).slice(0, maximumErrorLength));
     }
     // An encoding that there is not passes at first, and not when the schema is read again.
     this.#database?.exec("PRAGMA writable_schema = RESET");
@@ -218,7 +218,7 @@ export class TopologyStore implements Disposable {
 function checkSize(path: string, database: DatabaseSync): void {
   const pageSize = Number(database.prepare("PRAGMA page_size").get()?.page_size);
   const { size = 0 } = look(path) ?? {};
-  if (size % pageSize !== 0) throw new DamagedStore("the file was cut short");
+  if (size % pageSize !== 0) throw new CorruptStoreError("the file was cut short");
 }
 
 function sortKeys(document: string): string {

@@ -557,7 +557,7 @@ Deno.test({
     await holder.stdin.close();
     await reader.cancel();
     await holder.status;
-    assert.deepEqual([await storeUses.setAside(path), await storeUses.current(path)], [
+    assert.deepEqual([await storeUses.quarantine(path), await storeUses.current(path)], [
       "kept",
       "h1",
     ]);
@@ -603,8 +603,8 @@ Deno.test("Applier.apply() writes to a store in WAL mode that the loop reads", (
     const memory = new StoreMemory();
     const keeper = new StoreKeeper(host.storePath, memory);
     try {
-      const stock = await keeper.read(never);
-      assert.equal(stock.state === "ok" && stock.applied.versionHash, "h2");
+      const snapshot = await keeper.read(never);
+      assert.equal(snapshot.state === "ok" && snapshot.applied.versionHash, "h2");
       await host.applier({ memory }).apply(oneLan, { signal: never });
       await host.assertApplied(oneLan);
       const { state, detail } = await keeper.read(never);

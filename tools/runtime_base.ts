@@ -275,32 +275,32 @@ async function fromDenortBin(
       "no SHA-256 is pinned to check it by; unset DENORT_BIN",
     );
   }
-  return check(bytes, { source, sha256, mend: "unset DENORT_BIN" });
+  return check(bytes, { source, sha256, fix: "unset DENORT_BIN" });
 }
 
 async function fromDeno(
   path: string,
   sha256: string | undefined,
 ): Promise<RuntimeBase> {
-  const mend = "remove that file and try again";
+  const fix = "remove that file and try again";
   let bytes;
   try {
     bytes = readZipEntry(await Deno.readFile(path), "denort");
   } catch (error) {
-    throw refusal(path, `${(error as Error).message}; ${mend}`);
+    throw refusal(path, `${(error as Error).message}; ${fix}`);
   }
-  return check(bytes, { source: path, sha256, mend });
+  return check(bytes, { source: path, sha256, fix });
 }
 
 interface Expectation {
   readonly source: string;
   readonly sha256: string | undefined;
-  readonly mend?: string;
+  readonly fix?: string;
 }
 
 function check(
   bytes: Uint8Array,
-  { source, sha256, mend }: Expectation,
+  { source, sha256, fix }: Expectation,
 ): RuntimeBase {
   const got = digest(bytes);
   if (sha256 === undefined) {
@@ -310,7 +310,7 @@ function check(
   throw refusal(
     source,
     `SHA-256 is ${got} (${bytes.length} bytes), expected ${sha256}` +
-      (mend === undefined ? "" : `; ${mend}`),
+      (fix === undefined ? "" : `; ${fix}`),
   );
 }
 

@@ -8,11 +8,11 @@ import {
   origin,
 } from "./drift.ts";
 import {
-  type ContainerFact,
+  type ContainerInfo,
   imageLabel,
   type Inventory,
   isRunning,
-  type NetworkFact,
+  type NetworkInfo,
   specLabel,
   topologyLabel,
 } from "./inventory.ts";
@@ -24,7 +24,7 @@ export type NetworkChange =
   & { readonly reason: string }
   & (
     | { readonly action: "create"; readonly planned: PlannedNetwork }
-    | { readonly action: "remove"; readonly fact: NetworkFact }
+    | { readonly action: "remove"; readonly fact: NetworkInfo }
   );
 
 /** An address of one of this host's own interfaces. */
@@ -37,7 +37,7 @@ export interface HostAddress {
 /** What is to be done to networks, the removals first, and what stands in the way. */
 function findNetworkChanges(
   { topologyId: id, networks: planned }: Plan,
-  facts: readonly NetworkFact[],
+  facts: readonly NetworkInfo[],
   hostAddresses: readonly HostAddress[],
 ): { changes: NetworkChange[]; obstacles: string[] } {
   const removals: (NetworkChange & { action: "remove" })[] = [];
@@ -67,17 +67,17 @@ function findNetworkChanges(
   return { changes: [...removals, ...creations], obstacles };
 }
 
-function reasonToMake(planned: PlannedNetwork, [first, ...others]: NetworkFact[]): string | null {
+function reasonToMake(planned: PlannedNetwork, [first, ...others]: NetworkInfo[]): string | null {
   if (!first) return "missing";
   // Which of them a container is attached to cannot be told: none of them can be kept.
   return others.length > 0 ? "one of several of its name" : networkChange(planned, first);
 }
 
-function remove(fact: NetworkFact, reason: string) {
+function remove(fact: NetworkInfo, reason: string) {
   return { action: "remove", fact, reason } as const;
 }
 
-function notOurs(fact: NetworkFact): string {
+function notOurs(fact: NetworkInfo): string {
   const what = [`driver ${fact.driver}`, fact.subnets.join(" "), origin(fact)];
   return `network ${fact.name} exists and is not of this topology (${
     what.filter((part) => part !== "").join(", ")
@@ -87,7 +87,7 @@ function notOurs(fact: NetworkFact): string {
 /** Docker refuses a subnet that is taken after other changes, in words that do not tell by whom. */
 function subnetTaken(
   { name, subnet }: PlannedNetwork,
-  staying: readonly NetworkFact[],
+  staying: readonly NetworkInfo[],
 ): string | null {
   const wanted = rangeOf(subnet);
   for (const other of staying) {
@@ -113,7 +113,7 @@ function hostAddressIn(
 
 /** The addresses without those that this host has in Docker's networks, on their bridges. */
 export function addressesOutside(
-  networks: readonly NetworkFact[],
+  networks: readonly NetworkInfo[],
   hostAddresses: readonly HostAddress[],
 ): HostAddress[] {
   const ranges = networks.flatMap(({ subnets }) => subnets.map(rangeOf));
@@ -144,7 +144,7 @@ export interface ContainerCreation {
 /** A container that is to go. */
 interface ContainerRemoval {
   readonly action: "remove";
-  readonly fact: ContainerFact;
+  readonly fact: ContainerInfo;
   readonly reason: string;
 }
 
@@ -152,7 +152,7 @@ interface ContainerRemoval {
 export interface ContainerRepair {
   readonly action: "start" | "restart" | "unpause";
   readonly planned: PlannedContainer;
-  readonly fact: ContainerFact;
+  readonly fact: ContainerInfo;
   readonly reason: string;
 }
 
@@ -172,7 +172,7 @@ type Decision = Pick<ContainerCreation | ContainerRepair, "action" | "reason">;
 /** What is to be done to containers, and what stands in the way. */
 function findContainerChanges(
   { topologyId: id, containers: planned }: Plan,
-  facts: readonly ContainerFact[],
+  facts: readonly ContainerInfo[],
   context: Context,
 ): { changes: ContainerChange[]; obstacles: string[] } {
   const changes: ContainerChange[] = [];
@@ -223,9 +223,9 @@ function findContainerChanges(
 /** What to do with a container that exists; null when it is right. */
 function decide(
   planned: PlannedContainer,
-  fact: ContainerFact,
+  fact: ContainerInfo,
   context: Context & {
-    base: ContainerFact | undefined;
+    base: ContainerInfo | undefined;
     ofBase: Decision | null;
     isNeeded?: boolean;
   },
@@ -257,13 +257,13 @@ function decide(
   return fact.state === "paused" ? { action: "unpause", reason: "paused" } : null;
 }
 
-function notOursContainerChanges(fact: ContainerFact): string {
+function notOursContainerChanges(fact: ContainerInfo): string {
   const what = origin(fact) || "without our label";
   return `container ${fact.name} exists and is not of this topology (${what})`;
 }
 
 /** What is known of a topology that is to be torn down. */
-export interface Remembered {
+export interface TeardownTarget {
   readonly topologyId: string;
   /** Null where no document is known. */
   readonly plan: Plan | null;
@@ -277,23 +277,23 @@ export interface Remembered {
  * without labels: then what bears a planned name is of it, whatever it looks like.
  */
 export function findRemovals(
-  { topologyId: id, plan, wasApplied }: Remembered,
+  { topologyId: id, plan, wasApplied }: TeardownTarget,
   inventory: Inventory,
 ): Changes {
   const plannedNetworks = new Map(plan?.networks.map((it) => [it.name, it]));
   const plannedContainers = new Map(plan?.containers.map((it) => [it.name, it]));
   const byName = new Map(inventory.containers.map((it) => [it.name, it]));
-  const isLabelled = ({ labels }: NetworkFact | ContainerFact) => labels.has(topologyLabel);
+  const isLabelled = ({ labels }: NetworkInfo | ContainerInfo) => labels.has(topologyLabel);
   const isMadeByUs = [...inventory.networks, ...inventory.containers].some(({ labels }) =>
     labels.get(topologyLabel) === id && labels.has(specLabel)
   );
   const isNameEnough = wasApplied && !isMadeByUs;
-  const isNetworkOurs = (fact: NetworkFact) => {
+  const isNetworkOurs = (fact: NetworkInfo) => {
     const planned = plannedNetworks.get(fact.name);
     if (isLabelled(fact) || !planned) return fact.labels.get(topologyLabel) === id;
     return isNameEnough || isOurNetwork(planned, fact, id);
   };
-  const isContainerOurs = (fact: ContainerFact) => {
+  const isContainerOurs = (fact: ContainerInfo) => {
     const planned = plannedContainers.get(fact.name);
     if (isLabelled(fact) || !planned) return fact.labels.get(topologyLabel) === id;
     const base = planned.base === null ? undefined : byName.get(planned.base);
@@ -317,7 +317,7 @@ export interface Changes {
 }
 
 /** What an apply depends on besides the engine's networks and containers. */
-export interface Surroundings {
+export interface HostConstraints {
   /** Image name → its id, or null when it is absent, for each image of the plan. */
   readonly imageIds: ReadonlyMap<string, string | null>;
   /** Outside Docker's networks, also of those that will have gone by then. */
@@ -328,7 +328,7 @@ export interface Surroundings {
 export function findChanges(
   plan: Plan,
   inventory: Inventory,
-  { imageIds, hostAddresses }: Surroundings,
+  { imageIds, hostAddresses }: HostConstraints,
 ): Changes {
   const networks = findNetworkChanges(plan, inventory.networks, hostAddresses);
   const newNetworks = new Set(
@@ -353,7 +353,7 @@ function foreignGuests(
   containers: readonly ContainerChange[],
   inventory: Inventory,
 ): string[] {
-  const removed = new Set<ContainerFact>(
+  const removed = new Set<ContainerInfo>(
     containers.flatMap((it) => it.action === "remove" ? [it.fact] : []),
   );
   const guests = inventory.containers.filter((it) => isRunning(it) && !removed.has(it));
@@ -367,7 +367,7 @@ function foreignGuests(
 
 function missingImages(
   changes: readonly ContainerChange[],
-  imageIds: Surroundings["imageIds"],
+  imageIds: HostConstraints["imageIds"],
 ): string[] {
   const names = changes.flatMap((it) => it.action === "create" ? [it.planned.request.Image] : []);
   const missing = [...new Set(names)].filter((name) => (imageIds.get(name) ?? null) === null);

@@ -4,8 +4,8 @@ import {
   carryOut,
   Dice,
   randomTopology,
-  strangers,
   together,
+  unmanaged,
   worn,
 } from "../tests/support/inventory.ts";
 import {
@@ -36,10 +36,10 @@ import {
 } from "./changes.ts";
 import { findDrift } from "./drift.ts";
 import {
-  type ContainerFact,
+  type ContainerInfo,
   imageLabel,
   type Inventory,
-  type NetworkFact,
+  type NetworkInfo,
   specLabel,
   topologyLabel,
 } from "./inventory.ts";
@@ -97,7 +97,7 @@ Deno.test("findChanges() makes anew what an image is newer for, and that alone",
 });
 
 Deno.test("findChanges() does not break a network under a stranger", () => {
-  const stranger: ContainerFact = {
+  const stranger: ContainerInfo = {
     ...asApplied.containers[0]!,
     id: "stranger",
     name: "stranger",
@@ -105,7 +105,7 @@ Deno.test("findChanges() does not break a network under a stranger", () => {
     addressByNetwork: new Map([["bridge", "172.17.0.9"], [full("dmz"), "10.1.0.99"]]),
   };
   const obstacle = "obstacle: container stranger, which is not of this topology, uses network dmz";
-  const obstaclesOf = (change: Partial<ContainerFact>, internal = true) =>
+  const obstaclesOf = (change: Partial<ContainerInfo>, internal = true) =>
     changesOf(inventory({ dmz: { internal } }, { containers: [{ ...stranger, ...change }] }))
       .filter((line) => line.startsWith("obstacle"));
   for (const state of ["running", "paused", "restarting"]) {
@@ -182,7 +182,7 @@ Deno.test("findChanges() makes a base anew that is otherwise, and with it its se
   const [dmz, inner] = [full("dmz"), full("inner")];
   const newer = "image debian:bookworm-slim is a newer one";
   const at = (...entries: [string, string][]) => ({ addressByNetwork: new Map(entries) });
-  const cases: [change: Partial<ContainerFact>, reason: string][] = [
+  const cases: [change: Partial<ContainerInfo>, reason: string][] = [
     [relabelled("web", { [specLabel]: "x" }), "made from another specification"],
     [relabelled("web", { [specLabel]: null }), "made by another program"],
     [unlabelled, "made by another program"],
@@ -203,7 +203,7 @@ Deno.test("findChanges() makes a base anew that is otherwise, and with it its se
 });
 
 Deno.test("findChanges() makes a service alone anew that is otherwise", () => {
-  const cases: [change: Partial<ContainerFact>, reason: string][] = [
+  const cases: [change: Partial<ContainerInfo>, reason: string][] = [
     [relabelled("web-ssh", { [specLabel]: "x" }), "made from another specification"],
     [relabelled("web-ssh", { [specLabel]: null }), "made by another program"],
     [unlabelled, "made by another program"],
@@ -222,7 +222,7 @@ Deno.test("findChanges() makes a service alone anew that is otherwise", () => {
 Deno.test("findChanges() does not touch a foreign container with a planned name", () => {
   const networkMode = "container:another";
   const noLabel = "without our label";
-  const cases: [name: string, change: Partial<ContainerFact>, what: string][] = [
+  const cases: [name: string, change: Partial<ContainerInfo>, what: string][] = [
     ["web", ofAnother, "of topology another"],
     ["web", { ...ofAnother, state: "exited" }, "of topology another"],
     ["web-ssh", ofAnother, "of topology another"],
@@ -260,7 +260,7 @@ Deno.test("findChanges() takes over containers of another program, running or no
 
 Deno.test("findChanges() removes containers that have its label and are no longer wanted", () => {
   const db = asApplied.containers.find(({ name }) => name === full("db"))!;
-  const named = (name: string, change: Partial<ContainerFact>) =>
+  const named = (name: string, change: Partial<ContainerInfo>) =>
     changesOf(inventory({}, { containers: [{ ...db, id: "more", name, ...change }] }));
   for (const name of ["old", "0123456789ab"]) {
     for (const state of ["running", "exited", "created", "paused", "dead"]) {
@@ -419,7 +419,7 @@ Deno.test("findChanges() leaves networks alone that are as planned", () => {
 });
 
 Deno.test("findChanges() makes networks anew that are otherwise, and who is attached to them", () => {
-  const cases: [change: Partial<NetworkFact>, reason: string][] = [
+  const cases: [change: Partial<NetworkInfo>, reason: string][] = [
     [{ driver: "macvlan" }, "driver macvlan, not bridge"],
     [{ subnets: ["10.1.1.0/24"] }, "subnet 10.1.1.0/24, not 10.1.0.0/24"],
     [{ subnets: ["10.1.0.0/24", "fd00::/64"] }, "subnet 10.1.0.0/24 fd00::/64, not 10.1.0.0/24"],
@@ -458,7 +458,7 @@ Deno.test("findChanges() makes one network of several that bear its name", () =>
 });
 
 Deno.test("findChanges() does not touch a foreign network with a planned name", () => {
-  const cases: [change: Partial<NetworkFact>, what: string][] = [
+  const cases: [change: Partial<NetworkInfo>, what: string][] = [
     [ofAnother, "driver bridge, 10.1.0.0/24, of topology another"],
     [{ ...ofAnother, driver: "macvlan" }, "driver macvlan, 10.1.0.0/24, of topology another"],
     [
@@ -570,7 +570,7 @@ Deno.test("findChanges() says once of each network what is in its way", () => {
 });
 
 Deno.test("findChanges() removes networks that have its label and are no longer wanted", () => {
-  const named = (name: string, labels: NetworkFact["labels"]) =>
+  const named = (name: string, labels: NetworkInfo["labels"]) =>
     inventory({}, { networks: [{ ...bridge, id: "more", name, subnets: [], labels }] });
   const { labels } = dmz;
   assert.deepEqual(changesOf(named(full("old"), labels)), ["remove network old: no longer wanted"]);
@@ -670,14 +670,14 @@ Deno.test("findRemovals() removes the rest of what is broken already, and nothin
 });
 
 Deno.test("findRemovals() tells of strangers on a network that is to go", () => {
-  const guest: ContainerFact = {
+  const guest: ContainerInfo = {
     ...db,
     id: "stranger",
     name: "stranger",
     ...unlabelled,
     addressByNetwork: new Map([[full("dmz"), "10.1.0.9"]]),
   };
-  const withGuest = (change: Partial<ContainerFact>, otherwise: Otherwise = {}) =>
+  const withGuest = (change: Partial<ContainerInfo>, otherwise: Otherwise = {}) =>
     removalsOf(inventory(otherwise, { containers: [{ ...guest, ...change }] }));
   const obstacle = "obstacle: container stranger, which is not of this topology, uses network dmz";
   assert.deepEqual(withGuest({}), [...everything, obstacle]);
@@ -687,7 +687,7 @@ Deno.test("findRemovals() tells of strangers on a network that is to go", () => 
 });
 
 Deno.test("findRemovals() sorts networks by code point, backwards, and keeps its input", () => {
-  const named = ["b", "B", "a", "10", "9", "\u{1f600}", "\uffff"].map((name): NetworkFact => ({
+  const named = ["b", "B", "a", "10", "9", "\u{1f600}", "\uffff"].map((name): NetworkInfo => ({
     ...dmzRemovals,
     id: name,
     name,
@@ -711,7 +711,7 @@ Deno.test("findRemovals() leaves a stranger with a planned name where the rest i
   assert.deepEqual(removalsOf(inventory({ web: unlabelled })), everything);
 });
 
-type Fact = NetworkFact | ContainerFact;
+type Fact = NetworkInfo | ContainerInfo;
 
 /** A plan, and what exists before it is applied. */
 interface Round {
@@ -733,7 +733,7 @@ async function forEachHost(
     const before = dice.isOneIn(2) ? plan : await planTopology(randomTopology(dice), defaultImages);
     const foreign = kind === "alone"
       ? { networks: [], containers: [] }
-      : strangers(plan, dice, kind === "obstructed");
+      : unmanaged(plan, dice, kind === "obstructed");
     const existing = together(worn(before, dice), foreign);
     try {
       check({ plan, existing, foreign, imageIds: imagesOf(plan) });

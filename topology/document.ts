@@ -6,7 +6,7 @@ const maximumNamed = 20;
 const maximumCounted = 10_000;
 
 /** The wrong shapes that a reading has met. */
-class WrongShapes {
+class ShapeErrors {
   readonly #named: string[] = [];
   #count = 0;
 
@@ -30,25 +30,25 @@ class WrongShapes {
 /** Where a field stands, and who hears of a wrong shape. */
 interface Context {
   /** Null for the whole document. */
-  readonly parent: Field | null;
+  readonly parent: JsonCursor | null;
   /** The key or the index in the parent. */
   readonly step: string | number;
   /** Null when nothing is to be reported. */
-  readonly wrongShapes: WrongShapes | null;
+  readonly wrongShapes: ShapeErrors | null;
 }
 
 /**
  * A value of the document at its place. A wrong shape is reported once and then read as if it were
  * empty, and nothing inside it is reported, so that one reading finds every wrong shape.
  */
-class Field {
+class JsonCursor {
   readonly #value: Json | undefined;
   readonly #context: Context;
-  #wrongShapes: WrongShapes | null;
+  #wrongShapes: ShapeErrors | null;
 
   /** The field of a whole document. */
-  static ofDocument(document: Json, wrongShapes: WrongShapes): Field {
-    return new Field(document, { parent: null, step: "", wrongShapes });
+  static ofDocument(document: Json, wrongShapes: ShapeErrors): JsonCursor {
+    return new JsonCursor(document, { parent: null, step: "", wrongShapes });
   }
 
   private constructor(value: Json | undefined, context: Context) {
@@ -76,7 +76,7 @@ class Field {
   }
 
   /** The items of a list. */
-  items(): Field[] {
+  items(): JsonCursor[] {
     if (Array.isArray(this.#value)) {
       return this.#value.map((item, index) => this.#inner(item, index));
     }
@@ -85,17 +85,17 @@ class Field {
   }
 
   /** One member of an object. */
-  member(key: string): Field {
+  member(key: string): JsonCursor {
     return this.#inner(this.#object()[key], key);
   }
 
   /** Every member of an object. */
-  members(): [key: string, field: Field][] {
+  members(): [key: string, cursor: JsonCursor][] {
     return Object.entries(this.#object()).map(([key, value]) => [key, this.#inner(value, key)]);
   }
 
-  #inner(value: Json | undefined, step: string | number): Field {
-    return new Field(value, { parent: this, step, wrongShapes: this.#wrongShapes });
+  #inner(value: Json | undefined, step: string | number): JsonCursor {
+    return new JsonCursor(value, { parent: this, step, wrongShapes: this.#wrongShapes });
   }
 
   #object(): { readonly [key: string]: Json } {
@@ -184,8 +184,8 @@ export interface Topology {
  * The shape is in docs/topology.md.
  */
 export function readTopology(document: Json): Topology {
-  const wrongShapes = new WrongShapes();
-  const root = Field.ofDocument(document, wrongShapes);
+  const wrongShapes = new ShapeErrors();
+  const root = JsonCursor.ofDocument(document, wrongShapes);
   const header = root.member("topology");
   const topology = {
     id: header.member("id").text(),
@@ -197,7 +197,7 @@ export function readTopology(document: Json): Topology {
   return topology;
 }
 
-function readLan(lan: Field): Lan {
+function readLan(lan: JsonCursor): Lan {
   return {
     name: lan.member("name").text(),
     subnet: lan.member("subnet").text(),
@@ -205,7 +205,7 @@ function readLan(lan: Field): Lan {
   };
 }
 
-function readDecky(decky: Field): Decky {
+function readDecky(decky: JsonCursor): Decky {
   const name = decky.member("name").text();
   const services = decky.member("services").items().map((service) => service.text());
   const config = decky.member("decky_config");
@@ -219,7 +219,7 @@ function readDecky(decky: Field): Decky {
   };
 }
 
-function readImages(configs: Field): Map<string, string> {
+function readImages(configs: JsonCursor): Map<string, string> {
   const images = new Map<string, string>();
   if (configs.isAbsent) return images;
   for (const [service, config] of configs.members()) {
@@ -229,6 +229,6 @@ function readImages(configs: Field): Map<string, string> {
   return images;
 }
 
-function optionalText(field: Field): string | undefined {
-  return field.isAbsent ? undefined : field.text();
+function optionalText(cursor: JsonCursor): string | undefined {
+  return cursor.isAbsent ? undefined : cursor.text();
 }

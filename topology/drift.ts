@@ -1,8 +1,8 @@
 import {
-  type ContainerFact,
+  type ContainerInfo,
   type Inventory,
   isRunning,
-  type NetworkFact,
+  type NetworkInfo,
   specLabel,
   topologyLabel,
 } from "./inventory.ts";
@@ -10,19 +10,19 @@ import { compareCodePoints } from "./json.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
 /** How one object that was planned differs, and what was seen, in words for an operator. */
-interface Deviation {
+interface ObjectDifference {
   readonly kind: "missing" | "stopped" | "unhealthy" | "changed";
   readonly detail: string;
 }
 
-const missing: Deviation = { kind: "missing", detail: "" };
+const missing: ObjectDifference = { kind: "missing", detail: "" };
 
 /** Compares a network of topology `id` with the one that bears its name. */
 function compareNetwork(
   planned: PlannedNetwork,
-  fact: NetworkFact | undefined,
+  fact: NetworkInfo | undefined,
   id: string,
-): Deviation | null {
+): ObjectDifference | null {
   if (!fact) return missing;
   const change = foreign(fact, id) ?? networkChange(planned, fact);
   return change === null ? null : { kind: "changed", detail: change };
@@ -31,9 +31,9 @@ function compareNetwork(
 /** Compares a container of topology `id` with the one that bears its name, and that one's base. */
 function compareContainer(
   planned: PlannedContainer,
-  fact: ContainerFact | undefined,
-  { base, id }: { base: ContainerFact | undefined; id: string },
-): Deviation | null {
+  fact: ContainerInfo | undefined,
+  { base, id }: { base: ContainerInfo | undefined; id: string },
+): ObjectDifference | null {
   if (!fact) return missing;
   if (!isRunning(fact)) return { kind: "stopped", detail: fact.state };
   if (fact.state !== "running") return { kind: "unhealthy", detail: fact.state };
@@ -47,14 +47,14 @@ function compareContainer(
  * The topology that an object says it is part of, in words; `own` is the one that is meant. Empty
  * when it says nothing.
  */
-export function origin({ labels }: NetworkFact | ContainerFact, own?: string): string {
+export function origin({ labels }: NetworkInfo | ContainerInfo, own?: string): string {
   const id = labels.get(topologyLabel);
   if (id === undefined) return "";
   return id === own ? "of this topology" : `of topology ${id}`;
 }
 
 /** How a network is not as planned, in words, or null. */
-export function networkChange(planned: PlannedNetwork, fact: NetworkFact): string | null {
+export function networkChange(planned: PlannedNetwork, fact: NetworkInfo): string | null {
   if (fact.driver !== "bridge") return `driver ${fact.driver}, not bridge`;
   if (fact.subnets.length !== 1 || fact.subnets[0] !== planned.subnet) {
     return `subnet ${fact.subnets.join(" ") || "none"}, not ${planned.subnet}`;
@@ -66,8 +66,8 @@ export function networkChange(planned: PlannedNetwork, fact: NetworkFact): strin
 /** How a container is not as planned, whether it runs or not, in words, or null. */
 export function containerChange(
   planned: PlannedContainer,
-  fact: ContainerFact,
-  base: ContainerFact | undefined,
+  fact: ContainerInfo,
+  base: ContainerInfo | undefined,
 ): string | null {
   const change = planned.base === null ? addressChange(planned, fact) : baseChange(fact, base);
   return change ?? specChange(planned, fact);
@@ -77,20 +77,20 @@ export function containerChange(
  * Whether a service runs for longer than its base, which so was started anew without it: the service
  * is still in the network of before, which nobody else is in any more.
  */
-export function isLeftBehind(fact: ContainerFact, base: ContainerFact | undefined): boolean {
+export function isLeftBehind(fact: ContainerInfo, base: ContainerInfo | undefined): boolean {
   return fact.uptime !== null && (base?.uptime ?? null) !== null &&
     fact.uptime.atLeast > base!.uptime!.atMost;
 }
 
 /** An object without the label may be one that another program made for the same topology. */
-function foreign(fact: NetworkFact | ContainerFact, id: string): string | null {
+function foreign(fact: NetworkInfo | ContainerInfo, id: string): string | null {
   return (fact.labels.get(topologyLabel) ?? id) === id ? null : origin(fact, id);
 }
 
 /** The last resort: what the lists do not show has changed. */
 function specChange(
   { request }: PlannedNetwork | PlannedContainer,
-  { labels }: NetworkFact | ContainerFact,
+  { labels }: NetworkInfo | ContainerInfo,
 ): string | null {
   const spec = labels.get(specLabel);
   return spec === undefined || spec === request.Labels[specLabel]
@@ -98,7 +98,7 @@ function specChange(
     : "made from another specification";
 }
 
-function addressChange(planned: PlannedContainer, fact: ContainerFact): string | null {
+function addressChange(planned: PlannedContainer, fact: ContainerInfo): string | null {
   for (const [network, address] of planned.addressByNetwork) {
     const actual = fact.addressByNetwork.get(network);
     if (actual === undefined) return `not attached to ${network}`;
@@ -114,7 +114,7 @@ function addressChange(planned: PlannedContainer, fact: ContainerFact): string |
   return null;
 }
 
-function baseChange(fact: ContainerFact, base: ContainerFact | undefined): string | null {
+function baseChange(fact: ContainerInfo, base: ContainerInfo | undefined): string | null {
   // A base that is absent is reported itself, as missing; Podman's list does not tell the mode.
   if (!base || fact.networkMode === "") return null;
   if (fact.networkMode === `container:${base.id}`) return null;
@@ -126,7 +126,7 @@ function baseChange(fact: ContainerFact, base: ContainerFact | undefined): strin
  * Whether a network that bears a planned name may be changed and removed: it has our label, or none
  * and the planned driver and subnet, as one that another program made for the same topology.
  */
-export function isOurNetwork(planned: PlannedNetwork, fact: NetworkFact, id: string): boolean {
+export function isOurNetwork(planned: PlannedNetwork, fact: NetworkInfo, id: string): boolean {
   const label = fact.labels.get(topologyLabel);
   if (label !== undefined) return label === id;
   return fact.driver === "bridge" && fact.subnets.length === 1 &&
@@ -136,8 +136,8 @@ export function isOurNetwork(planned: PlannedNetwork, fact: NetworkFact, id: str
 /** Whether a container that bears a planned name may be: without a label, it is attached as planned. */
 export function isOurContainer(
   planned: PlannedContainer,
-  fact: ContainerFact,
-  { base, id }: { base: ContainerFact | undefined; id: string },
+  fact: ContainerInfo,
+  { base, id }: { base: ContainerInfo | undefined; id: string },
 ): boolean {
   const label = fact.labels.get(topologyLabel);
   if (label !== undefined) return label === id;
@@ -180,7 +180,7 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
   const networks = Map.groupBy(inOrder, ({ name }) => name);
   for (const network of planned.networks) {
     const namesakes = networks.get(network.name) ?? [];
-    const meant = likeliest(network, namesakes, id);
+    const meant = bestMatch(network, namesakes, id);
     const deviation = compareNetwork(network, meant, id);
     if (deviation) {
       const { kind, detail } = deviation;
@@ -218,11 +218,11 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
 }
 
 /** Docker lets several networks have one name: the one that was planned is not to be told as another. */
-function likeliest(
+function bestMatch(
   planned: PlannedNetwork,
-  namesakes: readonly NetworkFact[],
+  namesakes: readonly NetworkInfo[],
   id: string,
-): NetworkFact | undefined {
+): NetworkInfo | undefined {
   return namesakes.find((it) => compareNetwork(planned, it, id) === null) ??
     namesakes.find(({ labels }) => labels.get(topologyLabel) === id) ?? namesakes[0];
 }

@@ -26,7 +26,7 @@ import {
   unlabelled,
 } from "../tests/support/plan.ts";
 import { findDrift, isOurContainer, isOurNetwork } from "./drift.ts";
-import { type ContainerFact, type NetworkFact, specLabel, topologyLabel } from "./inventory.ts";
+import { type ContainerInfo, type NetworkInfo, specLabel, topologyLabel } from "./inventory.ts";
 
 Deno.test("findDrift() finds objects with our names that are of another topology", () => {
   // The names bear the first eight characters of the id only.
@@ -57,7 +57,7 @@ Deno.test("findDrift() takes objects with our names and no label for ours", () =
 });
 
 Deno.test("findDrift() finds a changed network", () => {
-  const cases: [change: Partial<NetworkFact>, detail: string][] = [
+  const cases: [change: Partial<NetworkInfo>, detail: string][] = [
     [{ driver: "macvlan" }, "driver macvlan, not bridge"],
     [{ subnets: ["10.0.1.0/24"] }, "subnet 10.0.1.0/24, not 10.0.0.0/24"],
     [{ subnets: [] }, "subnet none, not 10.0.0.0/24"],
@@ -189,7 +189,7 @@ Deno.test("findDrift() finds what is unhealthy: restarting, paused or failing it
 });
 
 Deno.test("findDrift() finds what is unexpected, whether it runs or not", () => {
-  const stray: ContainerFact = { ...baseContainer, name: "decnet-old", labels: new Map() };
+  const stray: ContainerInfo = { ...baseContainer, name: "decnet-old", labels: new Map() };
   assert.deepEqual(
     toldOf({ containers: [...asApplied.containers, { ...stray, state: "exited" }] }),
     ["unexpected container decnet-old: exited"],
@@ -244,13 +244,13 @@ Deno.test("findDrift() sorts each list by code point", () => {
   ]);
 });
 
-const stranger: NetworkFact = {
+const stranger: NetworkInfo = {
   ...network,
   id: "0".repeat(64),
   subnets: ["10.9.0.0/24"],
   labels: new Map(),
 };
-const ofAnotherDriftNamesakes: NetworkFact = {
+const ofAnotherDriftNamesakes: NetworkInfo = {
   ...stranger,
   id: "f".repeat(64),
   subnets: ["10.8.0.0/24"],
@@ -284,8 +284,8 @@ Deno.test("findDrift() tells the same of networks with one name, in whatever ord
       `unexpected network ${lanSampleInventory}`,
       `unexpected network ${lanSampleInventory}: of topology another`,
     ]);
-    const strangers = order.filter((it) => it !== network);
-    assert.deepEqual(toldOf({ networks: strangers }), [
+    const unmanaged = order.filter((it) => it !== network);
+    assert.deepEqual(toldOf({ networks: unmanaged }), [
       `changed network ${lanSampleInventory}: subnet 10.9.0.0/24, not 10.0.0.0/24`,
       `unexpected network ${lanSampleInventory}: of topology another`,
     ]);
@@ -295,7 +295,7 @@ Deno.test("findDrift() tells the same of networks with one name, in whatever ord
 const empty = { labels: new Map([[topologyLabel, ""]]) };
 
 Deno.test("isOurNetwork() goes by the label, and without one by driver and subnet", () => {
-  const cases: [change: Partial<NetworkFact>, isOurs: boolean][] = [
+  const cases: [change: Partial<NetworkInfo>, isOurs: boolean][] = [
     [{}, true],
     [{ driver: "macvlan", subnets: [], internal: true }, true],
     [relabelled("dmz", { [specLabel]: "x" }), true],
@@ -316,7 +316,7 @@ Deno.test("isOurNetwork() goes by the label, and without one by driver and subne
 });
 
 const baseOwnership = madeContainer(plannedContainer("web"));
-const cases: [name: string, change: Partial<ContainerFact>, isOurs: boolean][] = [
+const cases: [name: string, change: Partial<ContainerInfo>, isOurs: boolean][] = [
   ["web", {}, true],
   ["web", { addressByNetwork: new Map() }, true],
   ["web", relabelled("web", { [specLabel]: "x" }), true],

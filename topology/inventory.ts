@@ -6,7 +6,7 @@ export const specLabel = "decnet.topology.spec";
 export const imageLabel = "decnet.topology.image";
 
 /** A network that exists in the engine. */
-export interface NetworkFact {
+export interface NetworkInfo {
   readonly id: string;
   readonly name: string;
   readonly driver: string;
@@ -23,7 +23,7 @@ export interface Uptime {
 }
 
 /** A container that exists in the engine, running or not. */
-export interface ContainerFact {
+export interface ContainerInfo {
   readonly id: string;
   readonly name: string;
   /** The engine's word: created, running, paused, restarting, exited, removing or dead. */
@@ -41,16 +41,16 @@ export interface ContainerFact {
 
 /** What exists in the engine, or the part of it that is ours: by label or by name. */
 export interface Inventory {
-  readonly networks: readonly NetworkFact[];
-  readonly containers: readonly ContainerFact[];
+  readonly networks: readonly NetworkInfo[];
+  readonly containers: readonly ContainerInfo[];
 }
 
 /** Whether Docker counts the container as running: what `docker ps` lists. */
-export function isRunning({ state }: ContainerFact): boolean {
+export function isRunning({ state }: ContainerInfo): boolean {
   return state === "running" || state === "paused" || state === "restarting";
 }
 
 /** Whether a container shares the network of another, which so can go only after it. */
-export function isService({ networkMode, labels }: ContainerFact): boolean {
+export function isService({ networkMode, labels }: ContainerInfo): boolean {
   return networkMode.startsWith("container:") || labels.has("decnet.topology.service");
 }

@@ -1,4 +1,4 @@
-import { type BeatHistory, firstDelayMs, nextDelayMs } from "../../agent/schedule.ts";
+import { firstDelayMs, nextDelayMs, type SendHistory } from "../../agent/schedule.ts";
 import { seededRandom } from "../../tests/fuzz/random_document.ts";
 import { plot, type Series } from "../plot.ts";
 import { memoryMiB, processorMs, readCounts, type RealAgents } from "./real_agents.ts";
@@ -6,14 +6,14 @@ import { memoryMiB, processorMs, readCounts, type RealAgents } from "./real_agen
 /** When a host beats: the delay before its first beat, and from one to the next, in milliseconds. */
 interface Schedule {
   readonly first: (intervalMs: number, random: number) => number;
-  readonly next: (history: BeatHistory, random: number) => number;
+  readonly next: (history: SendHistory, random: number) => number;
 }
 
 /** What a host hears of a beat: it is accepted, nothing comes, or it is asked to wait so long. */
 type Answer = "accepted" | "no reply" | { readonly retryAfterMs: number };
 
 /** A fleet, and what befalls it. Times in milliseconds from the moment of power. */
-interface Course {
+interface LoopRun {
   readonly hosts: number;
   readonly intervalMs: number;
   /** The hosts are powered on at random points of this time. */
@@ -25,7 +25,7 @@ interface Course {
 }
 
 /** Beats by the second in which they went out. */
-interface Beats {
+interface Heartbeats {
   readonly sent: Uint32Array;
   readonly accepted: Uint32Array;
   /** The first of a host that was accepted after one that was not. */
@@ -37,21 +37,21 @@ interface Beats {
  * of each other, so each is followed to the end before the next begins. Replies take no time, and
  * there are no beats out of turn.
  */
-export function simulate(course: Course): Beats {
+export function simulate(course: LoopRun): Heartbeats {
   const { hosts, intervalMs, powerOnMs, durationMs, schedule, answer, seed } = course;
   const random = seededRandom(seed);
   const perSecond = () => new Uint32Array(Math.ceil(durationMs / 1000));
-  const beats = { sent: perSecond(), accepted: perSecond(), returned: perSecond() };
+  const heartbeats = { sent: perSecond(), accepted: perSecond(), returned: perSecond() };
   for (let host = 0; host < hosts; host++) {
     let failures = 0;
     let atMs = powerOnMs * random() + schedule.first(intervalMs, random());
     while (atMs < durationMs) {
       const second = Math.floor(atMs / 1000);
       const reply = answer(atMs);
-      beats.sent[second]!++;
+      heartbeats.sent[second]!++;
       if (reply === "accepted") {
-        beats.accepted[second]!++;
-        if (failures > 0) beats.returned[second]!++;
+        heartbeats.accepted[second]!++;
+        if (failures > 0) heartbeats.returned[second]!++;
         failures = 0;
       } else {
         failures++;
@@ -60,7 +60,7 @@ export function simulate(course: Course): Beats {
       atMs += schedule.next({ intervalMs, failures, retryAfterMs }, random());
     }
   }
-  return beats;
+  return heartbeats;
 }
 
 /** From one second to another, the second itself excluded. */
@@ -91,7 +91,7 @@ const afterFirstInterval = 31;
 export const goneAt = afterFirstInterval + watchedSeconds;
 
 /** All hosts are powered on within one second, and the master is there. */
-export function powerOn(schedule: Schedule, fleet: Fleet): Beats {
+export function powerOn(schedule: Schedule, fleet: Fleet): Heartbeats {
   return run(schedule, fleet, { powerOnMs: 1000, seconds: goneAt, answer: () => "accepted" });
 }
 
@@ -107,7 +107,7 @@ export function outage(
     readonly asks?: "nothing" | "a date" | number;
     readonly start?: "together" | "spread";
   },
-): Beats {
+): Heartbeats {
   const backAt = goneAt + seconds;
   const refusal = (atMs: number): Answer => {
     if (asks === "nothing") return "no reply";
@@ -128,7 +128,7 @@ function run(
     readonly seconds: number;
     readonly answer: (atMs: number) => Answer;
   },
-): Beats {
+): Heartbeats {
   return simulate({
     ...fleet,
     schedule,
@@ -157,10 +157,10 @@ export const schedules: ReadonlyMap<string, Schedule> = new Map([
 
 /** What was seen of a fleet of real agents for some time. */
 export interface Measured {
-  readonly beats: number;
+  readonly heartbeats: number;
   /** The most of them that came in one second. */
   readonly busiest: number;
-  readonly handshakesPerBeat: number;
+  readonly handshakesPerHeartbeat: number;
   /** At the end. */
   readonly openConnections: number;
   readonly latenciesMs: readonly number[];
@@ -199,9 +199,10 @@ export async function measure(
   const after = readCounts(folder);
   const perSecond = Array.from({ length: seconds }, (_, n) => after.perSecond[from + n] ?? 0);
   return {
-    beats: perSecond.reduce((sum, count) => sum + count, 0),
+    heartbeats: perSecond.reduce((sum, count) => sum + count, 0),
     busiest: Math.max(...perSecond),
-    handshakesPerBeat: (after.connections - before.connections) / (after.beats - before.beats),
+    handshakesPerHeartbeat: (after.connections - before.connections) /
+      (after.heartbeats - before.heartbeats),
     openConnections: after.openConnections,
     latenciesMs,
     masterMs,
@@ -257,7 +258,7 @@ export function rowsOf(fleet: Fleet): Row[] {
   });
   const back = (
     name: string,
-    what: keyof Beats,
+    what: keyof Heartbeats,
     options: Parameters<typeof outage>[2],
     isFree = false,
   ): Row => ({
@@ -341,7 +342,10 @@ interface View {
   readonly unitSeconds: number;
 }
 
-function lines({ hosts, span, unitSeconds }: View, of: (schedule: Schedule) => Beats): Series[] {
+function lines(
+  { hosts, span, unitSeconds }: View,
+  of: (schedule: Schedule) => Heartbeats,
+): Series[] {
   return [...schedules].map(([name, schedule]) => ({
     name,
     // Its last second may be one of those in which it is silent.

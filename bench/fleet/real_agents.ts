@@ -1,6 +1,6 @@
 /** What bench/programs/fleet_master.ts has seen since its start. */
 export interface MasterCounts {
-  readonly beats: number;
+  readonly heartbeats: number;
   /** How many certificates they came with. */
   readonly hosts: number;
   readonly connections: number;
@@ -178,11 +178,11 @@ function readMetrics(path: string): Told | null {
   const value = (name: string) => {
     return new RegExp(`^decnet_agent_${name} (\\S+)$`, "m").exec(text)?.[1];
   };
-  const beats = (result: string) => Number(value(`beats_total\\{result="${result}"\\}`) ?? 0);
+  const heartbeats = (result: string) => Number(value(`beats_total\\{result="${result}"\\}`) ?? 0);
   return {
     at: value("last_beat_attempt_timestamp_seconds") ?? "",
     latencyMs: 1000 * Number(value("master_latency_seconds")),
-    delivered: beats("delivered"),
-    others: beats("rejected") + beats("unreachable") + beats("not_configured"),
+    delivered: heartbeats("delivered"),
+    others: heartbeats("rejected") + heartbeats("unreachable") + heartbeats("not_configured"),
   };
 }

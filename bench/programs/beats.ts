@@ -5,7 +5,7 @@
 
 import { dirname } from "node:path";
 import { Agent } from "../../agent/heartbeat.ts";
-import { Timers } from "../../docker/http.ts";
+import { TimeoutSet } from "../../docker/http.ts";
 import { observe } from "../../docker/observe.ts";
 import { defaultImages } from "../../topology/plan.ts";
 
@@ -20,7 +20,7 @@ async function fetchLists(client: Deno.HttpClient): Promise<void> {
   }
 }
 
-function beatsOfAgent(port: number | null, wanted: string) {
+function heartbeatsOfAgent(port: number | null, wanted: string) {
   const agent = new Agent({
     agentVersion: "0",
     hostUuid: "bench",
@@ -35,21 +35,21 @@ function beatsOfAgent(port: number | null, wanted: string) {
   });
   const { signal } = new AbortController();
   return Promise.resolve(async () => {
-    const { stock, delivery } = await agent.beat(signal);
-    if (stock.drift.state === "consistent" && delivery.result === wanted) return;
-    throw new Error(`${stock.drift.state}, ${delivery.result}`);
+    const { snapshot, delivery } = await agent.sendHeartbeat(signal);
+    if (snapshot.drift.state === "consistent" && delivery.result === wanted) return;
+    throw new Error(`${snapshot.drift.state}, ${delivery.result}`);
   });
 }
 
 const proxy = { transport: "unix", path: socket } as const;
 
 const transports: Record<string, () => Promise<() => Promise<unknown>>> = {
-  agent: () => beatsOfAgent(null, "not_configured"),
-  "agent, with a master": () => beatsOfAgent(masterPort, "delivered"),
-  "agent, its master absent": () => beatsOfAgent(1, "unreachable"),
+  agent: () => heartbeatsOfAgent(null, "not_configured"),
+  "agent, with a master": () => heartbeatsOfAgent(masterPort, "delivered"),
+  "agent, its master absent": () => heartbeatsOfAgent(1, "unreachable"),
   socket: () => {
     const { signal } = new AbortController();
-    const timers = new Timers();
+    const timers = new TimeoutSet();
     return Promise.resolve(() => observe(signal, { socket, timers, ...prefixes }));
   },
   "fetch, one client": () => {
@@ -86,15 +86,15 @@ function residentMiB(): string {
   return (Deno.memoryUsage().rss / 2 ** 20).toFixed(1);
 }
 
-const beat = await transports[transport]!();
+const heartbeat = await transports[transport]!();
 const total = Number(count);
 const startedAt = performance.now();
 const result: Record<string, string> = {};
 for (let done = 1; done <= total; done++) {
-  await beat();
+  await heartbeat();
   if (done === Math.ceil(total / 10)) result.early = residentMiB();
 }
 result.late = residentMiB();
-result.msPerBeat = ((performance.now() - startedAt) / total).toFixed(2);
+result.msPerHeartbeat = ((performance.now() - startedAt) / total).toFixed(2);
 Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(result)));
 Deno.exit(0);

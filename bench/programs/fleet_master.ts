@@ -23,7 +23,7 @@ const master = await TlsMaster.start({ authority, certificate, keepAliveMs: 60_0
 const seen = new Set<string>();
 const perSecond: Record<string, number> = {};
 master.answer = () => {
-  const { clientCommonName, receivedAt } = master.beats.at(-1)!;
+  const { clientCommonName, receivedAt } = master.heartbeats.at(-1)!;
   seen.add(clientCommonName);
   const second = Math.floor(receivedAt / 1000);
   perSecond[second] = (perSecond[second] ?? 0) + 1;
@@ -33,7 +33,7 @@ let isClosing = false;
 const tell = () => {
   isClosing = existsSync(`${folder}/close`);
   const counts: MasterCounts = {
-    beats: master.beatCount,
+    heartbeats: master.heartbeatCount,
     hosts: seen.size,
     connections: master.connectionCount,
     openConnections: master.openConnections,

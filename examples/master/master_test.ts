@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Beat } from "../../agent/heartbeat.ts";
+import type { Heartbeat } from "../../agent/heartbeat.ts";
 import { AgentSetup, topologyId, versionHash } from "../../tests/support/agent_setup.ts";
 import { call } from "../../tests/support/api_setup.ts";
 import { container } from "../../tests/support/engine/state.ts";
@@ -8,7 +8,7 @@ import { certificatesOf, rogueAuthority } from "../../tests/support/master_setup
 
 const never = new AbortController().signal;
 
-function statusOf({ delivery }: Pick<Beat, "delivery">): number | null {
+function statusOf({ delivery }: Pick<Heartbeat, "delivery">): number | null {
   return "httpStatus" in delivery ? delivery.httpStatus : null;
 }
 
@@ -47,7 +47,7 @@ Deno.test("the example master accepts a beat, keeps it, and shows the host", asy
 Deno.test("the example master refuses an unknown host, and another host's certificate", async () => {
   await withExample(async (master, setup, beat) => {
     const stranger = master.agentOf(setup, "host-2");
-    const unknown = await stranger.beat(never);
+    const unknown = await stranger.sendHeartbeat(never);
     stranger.close();
     assert.equal(statusOf(unknown), 404);
     await setup.writeCertificates("worker-1");
@@ -203,7 +203,7 @@ Deno.test("the example master's page escapes what hosts are called and say", asy
   await using setup = await AgentSetup.create();
   const hostile = `"'><img src=x onerror=alert(1)><!--\u202e</style></script>${"x".repeat(2_000)}`;
   const agent = master.enrol(setup, hostile);
-  await agent.beat(never);
+  await agent.sendHeartbeat(never);
   agent.close();
   const body = JSON.parse(master.hosts.all()[0]!.beat);
   const item = { type: hostile, name: hostile, detail: hostile };

@@ -1,7 +1,7 @@
-import type { Step } from "../../apply/executor.ts";
+import type { ProgressEvent } from "../../apply/executor.ts";
 import type { Inventory } from "../../topology/inventory.ts";
 import { count } from "./beat_text.ts";
-import { hasDrift, isIdle, isWell, showBeat } from "./beats.ts";
+import { hasDrift, isIdle, isWell, showHeartbeat } from "./beats.ts";
 import type { Host } from "./host.ts";
 import type { Stage } from "./stage.ts";
 import { treeOf } from "./tree.ts";
@@ -11,7 +11,7 @@ export async function startIdle(stage: Stage, host: Host): Promise<void> {
   const { narrator, agent } = stage;
   narrator.say("agent", "starts: it reads the store, asks the engine, and tells the master");
   await agent.start();
-  await showBeat(stage, "a beat that says idle", isIdle(host), { inFull: true });
+  await showHeartbeat(stage, "a beat that says idle", isIdle(host), { inFull: true });
 }
 
 /** The master pushes the document, and the agent makes it real. */
@@ -36,7 +36,7 @@ export async function applyDocument(stage: Stage, host: Host): Promise<void> {
       `${count(containers, "container")} on ${count(networks, "network")}:`,
   );
   narrator.show(treeOf({ networks, containers }, host.document.prefix));
-  await showBeat(stage, "a beat without drift", isWell(host));
+  await showHeartbeat(stage, "a beat without drift", isWell(host));
 }
 
 /** A service dies, another one is removed; the master is told, and pushes the same document again. */
@@ -50,7 +50,7 @@ export async function breakAndMend(stage: Stage, host: Host): Promise<void> {
   await host.kill(killed);
   narrator.say("host", `somebody removes container ${removed}`);
   await host.remove(removed);
-  await showBeat(
+  await showHeartbeat(
     stage,
     `a beat that calls ${killed} stopped and ${removed} missing`,
     hasDrift({ stopped: killed, missing: removed }),
@@ -67,7 +67,7 @@ export async function breakAndMend(stage: Stage, host: Host): Promise<void> {
     "host",
     `had ${count(calls, "changing call")} (${names}): nothing else was touched`,
   );
-  await showBeat(stage, "a beat without drift", isWell(host));
+  await showHeartbeat(stage, "a beat without drift", isWell(host));
 }
 
 /** The master pushes once more what is there already. */
@@ -97,8 +97,8 @@ export async function refuseNeighbour(stage: Stage, host: Host): Promise<void> {
 export async function tearDown(stage: Stage, host: Host): Promise<void> {
   const { narrator, agent, master } = stage;
   const { topology } = host.document;
-  const removed: Step[] = [];
-  agent.onStep = (step) => removed.push(step);
+  const removed: ProgressEvent[] = [];
+  agent.onProgress = (step) => removed.push(step);
   master.received.clear();
   narrator.say("master", `asks for the teardown of ${topology.id}`);
   await master.tearDown(agent.port, topology.id);
@@ -109,7 +109,7 @@ export async function tearDown(stage: Stage, host: Host): Promise<void> {
     count(removed.filter(({ text }) => text.startsWith(`remove ${kind} `)), kind)
   );
   narrator.say("host", `${gone.join(", then ")} were removed: nothing of it is left`);
-  await showBeat(stage, "a beat that says idle", isIdle(host), { inFull: true });
+  await showHeartbeat(stage, "a beat that says idle", isIdle(host), { inFull: true });
 }
 
 /** Pushes the document, tells each step, and answers which calls the engine was changed by. */
@@ -119,7 +119,7 @@ export async function push(
 ): Promise<readonly string[]> {
   const before = host.changingCalls.length;
   master.received.clear();
-  agent.onStep = ({ done, total, text }) => {
+  agent.onProgress = ({ done, total, text }) => {
     const place = String(done).padStart(String(total).length);
     narrator.say("agent", `[${place}/${total}] ${text}`);
   };

@@ -49,7 +49,7 @@ interface ShowOptions {
 }
 
 /** Waits for a beat, shows what is in it, and lets the agent have its say about it, too. */
-export async function showBeat(
+export async function showHeartbeat(
   { narrator, master, agent, patienceMs, onceCount }: Stage,
   what: string,
   matches: Matches,

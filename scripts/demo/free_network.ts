@@ -15,8 +15,8 @@ const candidates: readonly string[] = [
 export function findFreeNetwork(taken: readonly string[], random = Math.random()): string {
   const subnets = taken.map(parseCidr).filter((it) => it !== null).map(subnetOf);
   const start = Math.floor(random * candidates.length);
-  const free = [...candidates.slice(start), ...candidates.slice(0, start)].find((candidate) => {
-    const wanted = subnetOf(parseCidr(`${candidate}.0.0/22`)!);
+  const free = [...candidates.slice(start), ...candidates.slice(0, start)].find((validated) => {
+    const wanted = subnetOf(parseCidr(`${validated}.0.0/22`)!);
     return !subnets.some((subnet) => isOverlapping(subnet, wanted));
   });
   if (free === undefined) throw new Error("no private network is free on this host");

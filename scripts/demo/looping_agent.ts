@@ -1,11 +1,11 @@
-import { Agent, type Beat } from "../../agent/heartbeat.ts";
+import { Agent, type Heartbeat } from "../../agent/heartbeat.ts";
 import { runLoop } from "../../agent/loop.ts";
-import { Bell } from "../../agent/schedule.ts";
-import { HostWatch } from "../../agent/watcher.ts";
+import { Wakeup } from "../../agent/schedule.ts";
+import { HostWatcher } from "../../agent/watcher.ts";
 import { ApiServer } from "../../api/server.ts";
 import { TopologyService } from "../../api/topology_service.ts";
 import { Applier } from "../../apply/applier.ts";
-import type { Step } from "../../apply/executor.ts";
+import type { ProgressEvent } from "../../apply/executor.ts";
 import type { Configuration } from "../../cli/config.ts";
 import { agentVersion } from "../../cli/options.ts";
 import { createLog } from "../../host/log.ts";
@@ -23,7 +23,7 @@ export interface Pace {
   /** From beat to beat, before the jitter, of which the demo takes the least: a fifth less. */
   readonly intervalMs: number;
   /** The least between two beats out of turn. */
-  readonly extraApartMs?: number;
+  readonly minEarlyGapMs?: number;
 }
 
 /** What the agent is told from outside. */
@@ -39,17 +39,17 @@ interface LoopingOptions {
 /** The agent's loop, the real one, with its API, and how each of its beats ended. */
 export class LoopingAgent {
   /** Takes each step of an apply or a teardown. */
-  onStep: (step: Step) => void = () => {};
+  onProgress: (step: ProgressEvent) => void = () => {};
   readonly #agent: Agent;
   readonly #configuration: Configuration;
   readonly #options: LoopingOptions;
-  readonly #ended: Arrivals<Beat>;
+  readonly #ended: Arrivals<Heartbeat>;
   readonly #stopping = new AbortController();
   #service: TopologyService | null = null;
   #server: ApiServer | null = null;
   #loop: Promise<void> = Promise.resolve();
   #delivered = 0;
-  #last: Beat | null = null;
+  #last: Heartbeat | null = null;
 
   constructor(configuration: Configuration, options: LoopingOptions) {
     this.#agent = new Agent({ ...configuration.agent, agentVersion });
@@ -64,13 +64,13 @@ export class LoopingAgent {
     const { agent: options, supersede, listen } = this.#configuration;
     const { signal } = this.#stopping;
     const log = createLog((line) => narrator.say("agent", line.trimEnd()));
-    const bell = new Bell();
-    const applier = new ToldApplier({ ...options, supersede }, (step) => this.onStep(step));
+    const wakeup = new Wakeup();
+    const applier = new ToldApplier({ ...options, supersede }, (step) => this.onProgress(step));
     const service = new TopologyService({
       ...options,
       agent: this.#agent,
       applier,
-      bell,
+      wakeup,
       log,
       signal,
     });
@@ -82,17 +82,24 @@ export class LoopingAgent {
       this.#server = await ApiServer.start(service, { ...listen, port: 0, certificates, log });
       log("info", "listening", { address: `${listen.host}:${this.#server.port}` });
     }
-    const watch = new HostWatch({ ...options, log, onChange: () => bell.hint() });
-    const onBeat = (beat: Beat) => {
-      watch.note(beat.stock);
-      this.#last = beat;
-      if (beat.delivery.result === "delivered") this.#delivered++;
-      this.#ended.add(beat);
+    const watch = new HostWatcher({ ...options, log, onChange: () => wakeup.requestCheck() });
+    const onHeartbeat = (heartbeat: Heartbeat) => {
+      watch.note(heartbeat.snapshot);
+      this.#last = heartbeat;
+      if (heartbeat.delivery.result === "delivered") this.#delivered++;
+      this.#ended.add(heartbeat);
     };
     // Without chance in it, the first beat comes at once and a failed one is repeated after 5 s.
     const random = () => 0;
     const isBusy = () => service.isBusy;
-    const loop = runLoop(this.#agent, signal, { ...pace, log, bell, isBusy, onBeat, random });
+    const loop = runLoop(this.#agent, signal, {
+      ...pace,
+      log,
+      wakeup,
+      isBusy,
+      onHeartbeat,
+      random,
+    });
     this.#loop = Promise.all([loop, watch.run(signal)]).then(() => {
       if (!signal.aborted) throw new Error("the agent's loop ended by itself");
     });
@@ -106,7 +113,7 @@ export class LoopingAgent {
   }
 
   /** The last beat, with what the agent keeps to itself. */
-  get last(): Beat | null {
+  get last(): Heartbeat | null {
     return this.#last;
   }
 
@@ -118,7 +125,7 @@ export class LoopingAgent {
 
   /** Waits for a beat that misses the master; answers when that was, as `performance.now()`. */
   async hasFailed(): Promise<number> {
-    const isLost = ({ delivery }: Beat) => delivery.result === "unreachable";
+    const isLost = ({ delivery }: Heartbeat) => delivery.result === "unreachable";
     await this.#ended.next("the agent to miss its master", isLost);
     return performance.now();
   }
@@ -141,19 +148,22 @@ export class LoopingAgent {
 
 /** The agent's own, whose steps are told as the command line tells them. */
 class ToldApplier extends Applier {
-  readonly #onStep: (step: Step) => void;
+  readonly #onProgress: (step: ProgressEvent) => void;
 
-  constructor(options: ConstructorParameters<typeof Applier>[0], onStep: (step: Step) => void) {
+  constructor(
+    options: ConstructorParameters<typeof Applier>[0],
+    onProgress: (step: ProgressEvent) => void,
+  ) {
     super(options);
-    this.#onStep = onStep;
+    this.#onProgress = onProgress;
   }
 
-  override apply(...[candidate, options]: Parameters<Applier["apply"]>) {
-    return super.apply(candidate, { ...options, onStep: this.#onStep });
+  override apply(...[validated, options]: Parameters<Applier["apply"]>) {
+    return super.apply(validated, { ...options, onProgress: this.#onProgress });
   }
 
   override teardown(...[topologyId, options]: Parameters<Applier["teardown"]>) {
-    return super.teardown(topologyId, { ...options, onStep: this.#onStep });
+    return super.teardown(topologyId, { ...options, onProgress: this.#onProgress });
   }
 }
 

@@ -1,4 +1,4 @@
-import { printable } from "../../host/log.ts";
+import { sanitizeLine } from "../../host/log.ts";
 
 /** Who a line is about. */
 type Speaker = "host" | "agent" | "master";
@@ -76,7 +76,7 @@ export class Narrator {
   /** Lines that belong to what was said; each is cut off, not broken, as places matter in them. */
   show(lines: readonly string[]): void {
     const width = this.#options.width - margin;
-    this.#print(lines.map((line) => " ".repeat(margin) + printable(line).slice(0, width)));
+    this.#print(lines.map((line) => " ".repeat(margin) + sanitizeLine(line).slice(0, width)));
   }
 
   #name(speaker: Speaker): string {
@@ -99,7 +99,7 @@ export class Narrator {
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of printable(text).split(" ")) {
+  for (const word of sanitizeLine(text).split(" ")) {
     if (line !== "" && line.length + 1 + word.length > width) {
       lines.push(line);
       line = "";

@@ -1,4 +1,4 @@
-import type { BeatBody } from "../../agent/heartbeat.ts";
+import type { HeartbeatBody } from "../../agent/heartbeat.ts";
 import { call, type Reply } from "../../tests/support/api_setup.ts";
 import type { Authority, IssuedCertificate } from "../../tests/support/certificates.ts";
 import { TlsMaster } from "../../tests/support/tls_master.ts";
@@ -15,7 +15,7 @@ export interface Receipt {
   readonly number: number;
   /** The common name of the certificate that the sender has proved to own. */
   readonly sender: string;
-  readonly body: BeatBody;
+  readonly body: HeartbeatBody;
 }
 
 /** The master: it comes, goes, remembers the beats it has received, and calls the agent. */
@@ -60,11 +60,11 @@ export class StandInMaster {
       port: this.#port,
     });
     server.answer = () => {
-      const { body, clientCommonName } = server.beats.at(-1)!;
+      const { body, clientCommonName } = server.heartbeats.at(-1)!;
       this.received.add({
         number: ++this.#count,
         sender: clientCommonName,
-        body: body as BeatBody,
+        body: body as HeartbeatBody,
       });
       return { status: 204 };
     };

@@ -7,7 +7,7 @@ import {
   startIdle,
   tearDown,
 } from "./acts.ts";
-import { hasDrift, isWell, type Matches, showBeat } from "./beats.ts";
+import { hasDrift, isWell, type Matches, showHeartbeat } from "./beats.ts";
 import type { RealHost } from "./real_host.ts";
 import type { Stage } from "./stage.ts";
 import type { StandInHost } from "./stand_in_host.ts";
@@ -32,12 +32,12 @@ export async function tellStory(stage: Stage, host: StandInHost): Promise<void> 
   narrator.title("5. The engine is gone: the beat still comes, and says what is wrong");
   await host.stop();
   narrator.say("host", "the engine has stopped");
-  await showBeat(stage, "a beat with the engine's error", ({ body }) => {
+  await showHeartbeat(stage, "a beat with the engine's error", ({ body }) => {
     return body.topology?.topology_id === topology.id && "error" in body.topology.observed;
   });
   await host.start();
   narrator.say("host", "the engine runs again");
-  await showBeat(stage, "a beat without drift", isWell(host));
+  await showHeartbeat(stage, "a beat without drift", isWell(host));
 
   narrator.title("6. The master is gone: the agent tries until it is back");
   const victim = plan.containers.at(-1)!.name;
@@ -49,7 +49,7 @@ export async function tellStory(stage: Stage, host: StandInHost): Promise<void> 
   });
   narrator.say("master", "pushes the document");
   await push(stage, host);
-  await showBeat(stage, "a beat without drift", isWell(host));
+  await showHeartbeat(stage, "a beat without drift", isWell(host));
 
   narrator.title("7. The same as one command, for cron and monitoring");
   await checkOnce(stage, isWell(host), [0]);
@@ -91,11 +91,11 @@ export async function tellRealStory(stage: Stage): Promise<void> {
   narrator.title("1. What runs");
   narrator.say("agent", "starts: it asks the engine what runs, and looks for", stage.selection);
   await agent.start();
-  const first = await showBeat(stage, "a beat", () => true, { inFull: true });
+  const first = await showHeartbeat(stage, "a beat", () => true, { inFull: true });
   if (!isSeen(first)) {
     throw new Error("no engine answers here; without --docker the demo needs none");
   }
-  const { engine, socket } = agent.last!.stock;
+  const { engine, socket } = agent.last!.snapshot;
   const { version, apiVersion } = engine!;
   narrator.say("host", `engine ${version}, API ${apiVersion}, has answered on ${socket}`);
 
@@ -123,7 +123,7 @@ async function loseMaster(
   const failedAt = await agent.hasFailed();
   await master.start();
   narrator.say("master", "is back; the agent pauses before it tries again, for 5 s or longer");
-  await showBeat(stage, what, matches, { timeoutMs: returnTimeoutMs, failedAt });
+  await showHeartbeat(stage, what, matches, { timeoutMs: returnTimeoutMs, failedAt });
 }
 
 async function checkOnce(

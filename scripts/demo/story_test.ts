@@ -17,7 +17,7 @@ Deno.test("tellStory() fails when what it announces does not reach the master", 
       onError: (error) => ending.abort(error),
       flags: host.flags,
       listens: true,
-      pace: { intervalMs: 30_000, extraApartMs: 100 },
+      pace: { intervalMs: 30_000, minEarlyGapMs: 100 },
       patienceMs: 3_000,
     });
     host.kill = () => Promise.resolve();

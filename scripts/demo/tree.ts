@@ -1,6 +1,6 @@
 import { type Branch, drawTree } from "../../cli/state.ts";
 import {
-  type ContainerFact,
+  type ContainerInfo,
   type Inventory,
   isRunning,
   isService,
@@ -14,7 +14,7 @@ export function treeOf({ networks, containers }: Inventory, prefix: string): str
   const short = (name: string) => name.startsWith(prefix) ? name.slice(prefix.length) : name;
   const sorted = [...containers].sort((a, b) => a.name < b.name ? -1 : 1);
   const bases = sorted.filter((it) => !isService(it));
-  const servicesOf = (base: ContainerFact) =>
+  const servicesOf = (base: ContainerInfo) =>
     sorted.filter((it) => it.networkMode === `container:${base.id}`)
       .map((it) => `${it.labels.get("decnet.topology.service_name")}${stateOf(it)}`);
   const lans = [...networks].sort((a, b) => a.name < b.name ? -1 : 1).map((network): Branch => ({
@@ -31,6 +31,6 @@ export function treeOf({ networks, containers }: Inventory, prefix: string): str
   return [`${prefix}…`, ...drawTree(lans).map(({ text }) => text)];
 }
 
-function stateOf(container: ContainerFact): string {
+function stateOf(container: ContainerInfo): string {
   return isRunning(container) ? "" : ` (${container.state})`;
 }

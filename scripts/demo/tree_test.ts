@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import * as sample from "../../tests/support/inventory.ts";
-import type { ContainerFact, NetworkFact } from "../../topology/inventory.ts";
+import type { ContainerInfo, NetworkInfo } from "../../topology/inventory.ts";
 import { treeOf } from "./tree.ts";
 
-function network(name: string, subnet: string, internal: boolean): NetworkFact {
+function network(name: string, subnet: string, internal: boolean): NetworkInfo {
   return { ...sample.network, id: name, name, internal, subnets: [subnet] };
 }
 
-function base(name: string, addresses: Record<string, string>): ContainerFact {
+function base(name: string, addresses: Record<string, string>): ContainerInfo {
   const addressByNetwork = new Map(Object.entries(addresses));
   return {
     ...sample.baseContainer,
@@ -18,7 +18,7 @@ function base(name: string, addresses: Record<string, string>): ContainerFact {
   };
 }
 
-function service(name: string, decky: string, state = "running"): ContainerFact {
+function service(name: string, decky: string, state = "running"): ContainerInfo {
   const labels = new Map([["decnet.topology.service_name", name]]);
   const networkMode = `container:id of ${decky}`;
   return { ...base(`${decky}-${name}`, {}), labels, networkMode, state };

@@ -58,7 +58,7 @@ export async function openWeb({ folder, signal, onError, stack }: WebOptions): P
       ...[`--agent-dir=${own}`, `--state-dir=${own}`, "--listen=127.0.0.1:8765"],
     ];
     const narrator = new Narrator({ write: () => {}, width: 100, coloured: false });
-    const pace = { intervalMs, extraApartMs: 500 };
+    const pace = { intervalMs, minEarlyGapMs: 500 };
     const options = { pace, narrator, signal, onError };
     const agent = new LoopingAgent(configurationOf([...flags, ...host.flags]), options);
     stack.defer(() => agent.stop());

@@ -131,7 +131,7 @@ Deno.test("decnet-agent --once run many times at once answers each time", async 
       assert.match(stdout, /^DECNET OK - idle, .* beat delivered \| .*\n$/);
     }
   }
-  assert.equal(master.beatCount, 20);
+  assert.equal(master.heartbeatCount, 20);
 });
 
 Deno.test("decnet-agent apply run twice at once makes everything once", async () => {
@@ -163,8 +163,8 @@ const isRoot = Deno.uid() === 0;
 const setpriv = requirement("setpriv, as root", !isRoot || await works(...confined, "true"));
 
 /** What the latest beat has told of the engine. */
-function lastObserved(beats: readonly { readonly body: unknown }[]): object {
-  return (beats.at(-1)!.body as { topology: { observed: object } }).topology.observed;
+function lastObserved(heartbeats: readonly { readonly body: unknown }[]): object {
+  return (heartbeats.at(-1)!.body as { topology: { observed: object } }).topology.observed;
 }
 
 Deno.test({
@@ -187,12 +187,12 @@ Deno.test({
     assert.equal(once.stdout, `DECNET CRITICAL - ${error}\n`);
 
     await using agent = new RunningAgent([interval, ...host.flags(master)], { wrapper });
-    await agent.until(() => master.beatCount >= 1);
-    assert.deepEqual(lastObserved(master.beats), { error });
+    await agent.until(() => master.heartbeatCount >= 1);
+    assert.deepEqual(lastObserved(master.heartbeats), { error });
     assert.equal(engine.connectionCount, 0);
     await Deno.chmod(host.socket, 0o600);
-    await agent.until(() => "bridges" in lastObserved(master.beats));
-    assert.deepEqual(lastObserved(master.beats), { bridges: [], containers: ["decnet-x"] });
+    await agent.until(() => "bridges" in lastObserved(master.heartbeats));
+    assert.deepEqual(lastObserved(master.heartbeats), { bridges: [], containers: ["decnet-x"] });
     const { stderr } = await agent.stop();
     assert.deepEqual(stderr.match(/msg=("[^"]*"|\S+)/g), [
       "msg=started",
@@ -210,8 +210,8 @@ Deno.test("decnet-agent beats, with bounded memory, while the engine answers 100
   engine.fault = { kind: "huge", bytes: 100_000_000 };
   const { master } = await host.startMaster();
   await using agent = new RunningAgent([interval, ...host.flags(master)]);
-  await agent.until(() => master.beatCount >= 1 && engine.requestCount >= 3);
-  assert.deepEqual(lastObserved(master.beats), {
+  await agent.until(() => master.heartbeatCount >= 1 && engine.requestCount >= 3);
+  assert.deepEqual(lastObserved(master.heartbeats), {
     error: `Cannot observe Docker at ${host.socket}: ` +
       "the answer is larger than 32 MiB; remove containers that nobody needs",
   });
@@ -219,6 +219,6 @@ Deno.test("decnet-agent beats, with bounded memory, while the engine answers 100
   const peakMiB = agent.peakMemory() / 2 ** 20;
   assert.ok(peakMiB < 250, `${peakMiB} MiB`);
   engine.fault = undefined;
-  await agent.until(() => "bridges" in lastObserved(master.beats));
-  assert.deepEqual(lastObserved(master.beats), { bridges: [], containers: [] });
+  await agent.until(() => "bridges" in lastObserved(master.heartbeats));
+  assert.deepEqual(lastObserved(master.heartbeats), { bridges: [], containers: [] });
 });

@@ -25,15 +25,15 @@ function test(name: string, run: (host: Host, clock: WallClock) => Promise<void>
 }
 
 /** Waits for so many beats. Throws `AssertionError` when they come faster than the interval allows. */
-async function beats(agent: RunningAgent, master: TlsMaster, count: number): Promise<void> {
-  const [before, startedAt] = [master.beatCount, performance.now()];
+async function heartbeats(agent: RunningAgent, master: TlsMaster, count: number): Promise<void> {
+  const [before, startedAt] = [master.heartbeatCount, performance.now()];
   for (let more = 1; more <= count; more++) {
-    await agent.until(() => master.beatCount >= before + more);
+    await agent.until(() => master.heartbeatCount >= before + more);
   }
   const elapsedMs = performance.now() - startedAt;
   // The first may have been about to come, and one may be out of turn.
   const most = Math.floor(elapsedMs / leastPaceMs) + 2;
-  assert.ok(master.beatCount - before <= most, `${count} beats within ${elapsedMs} ms`);
+  assert.ok(master.heartbeatCount - before <= most, `${count} beats within ${elapsedMs} ms`);
 }
 
 /** What the agent has logged, without the socket's path and what follows the date of a certificate. */
@@ -47,9 +47,9 @@ function logged({ stderr }: { stderr: string }): string[] {
 }
 
 /** Why the engine could not be seen at the latest beat. */
-function lastError({ beats }: TlsMaster): string | undefined {
+function lastError({ heartbeats }: TlsMaster): string | undefined {
   type Body = { topology: { observed: { error?: string } } };
-  return (beats.at(-1)!.body as Body).topology.observed.error;
+  return (heartbeats.at(-1)!.body as Body).topology.observed.error;
 }
 
 const date = (time: Date) => time.toISOString().slice(0, 10);
@@ -64,7 +64,7 @@ test(
     const worker = await authority.issue({ commonName: "host-1", notBefore, notAfter });
     await writeAgentDirectory(host.agentDirectory, authority, worker);
     await using agent = new RunningAgent([interval, ...host.flags(master)], clock);
-    await agent.until(() => master.beatCount >= 1);
+    await agent.until(() => master.heartbeatCount >= 1);
 
     // In the middle of a call: its time must be neither up at once nor never.
     for (const offset of ["+365d", "-365d"]) {
@@ -75,11 +75,11 @@ test(
       await agent.until(() => lastError(master) !== undefined);
       engine.fault = undefined;
       await agent.until(() => lastError(master) === undefined);
-      await beats(agent, master, 2);
+      await heartbeats(agent, master, 2);
     }
     // And while it waits.
     clock.set("+0");
-    await beats(agent, master, 2);
+    await heartbeats(agent, master, 2);
     const noAnswer =
       "Cannot observe Docker: no answer within 5 s; if that lasts, restart the engine";
     assert.deepEqual(
@@ -93,7 +93,7 @@ test(
         "stopped",
       ].toSorted(),
     );
-    assert.equal(master.beatCount, master.beats.length);
+    assert.equal(master.heartbeatCount, master.heartbeats.length);
   },
 );
 
@@ -122,12 +122,12 @@ test(
       assert.equal(clockSays?.slice(0, 13), checkedAt.slice(0, 13), summary);
       assert.match(summary, ofWorker);
     }
-    assert.equal(master.beatCount, 0);
+    assert.equal(master.heartbeatCount, 0);
 
     await using agent = new RunningAgent([interval, ...flags], clock);
     await agent.until(() => agent.stderr.includes("subject=master"));
     clock.set("+0");
-    await agent.until(() => master.beatCount >= 1);
+    await agent.until(() => master.heartbeatCount >= 1);
     assert.match((await agent.stop()).stderr, /msg="the master accepts beats again"/);
   },
 );
@@ -169,22 +169,22 @@ Deno.test("decnet-agent that was stopped for a while beats within an interval, a
   const engine = await host.startEngine();
   const { master } = await host.startMaster();
   await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)]);
-  await agent.until(() => master.beatCount >= 2);
+  await agent.until(() => master.heartbeatCount >= 2);
   agent.signal("SIGSTOP");
-  const before = master.beatCount;
+  const before = master.heartbeatCount;
   await new Promise((resolve) => setTimeout(resolve, pauseMs));
-  assert.equal(master.beatCount, before);
+  assert.equal(master.heartbeatCount, before);
   engine.containers = [container({ name: "decnet-new" })];
   agent.signal("SIGCONT");
   const resumedAt = performance.now();
   // A beat whose answer was on its way when it was stopped is sent again, as it was.
   await agent.until(() => {
-    const { topology } = master.beats.at(-1)!.body as { topology: { observed: Observed } };
+    const { topology } = master.heartbeats.at(-1)!.body as { topology: { observed: Observed } };
     return topology.observed.containers?.includes("decnet-new") ?? false;
   });
   const toldMs = performance.now() - resumedAt;
   assert.ok(toldMs < 10_000, `told after ${toldMs} ms`);
-  await agent.until(() => master.beatCount >= before + 3);
+  await agent.until(() => master.heartbeatCount >= before + 3);
   const elapsedMs = performance.now() - resumedAt;
   // One is due at once, and one may have been sent again.
   assert.ok(elapsedMs > leastPaceMsSuspend - 500, `3 beats within ${elapsedMs} ms`);
@@ -226,13 +226,13 @@ Deno.test("decnet-agent that was stopped in the middle of a beat still takes the
   const { master } = await host.startMaster();
   master.answer = { kind: "late", status: 204, ms: 500 };
   await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)]);
-  await agent.until(() => master.beatCount === 1);
+  await agent.until(() => master.heartbeatCount === 1);
   agent.signal("SIGSTOP");
   // Longer than the master may take.
   await new Promise((resolve) => setTimeout(resolve, 11_500));
-  assert.equal(master.beatCount, 1);
+  assert.equal(master.heartbeatCount, 1);
   agent.signal("SIGCONT");
-  await agent.until(() => master.beatCount === 2);
+  await agent.until(() => master.heartbeatCount === 2);
   const { stderr } = await agent.stop();
   assert.ok(!stderr.includes("subject=master"), stderr);
 });

@@ -9,8 +9,8 @@ import { makeFifo, mkfifo, requirement, works } from "../support/requirements.ts
 interface Check {
   readonly name: string;
   readonly state: string;
-  readonly saw: string;
-  readonly mend?: string;
+  readonly details: string;
+  readonly fix?: string;
 }
 
 function checkOf({ stdout }: Ended, name: string): Check {
@@ -59,7 +59,7 @@ Deno.test("decnet-agent doctor changes nothing, sends no beat, and asks the engi
   assert.equal(status, ["OK", "WARNING", "CRITICAL", "UNKNOWN"][ended.code]);
   assert.deepEqual(checks.filter(({ state }: Check) => state === "failed"), []);
   assert.equal(checkOf(ended, "master-tls").state, "ok");
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
   assert.equal(master.connectionCount, 1);
   const calls = engine.requests.map(({ method, path }) => `${method} ${path}`);
   assert.deepEqual(calls, ["GET /networks", "GET /containers/json?all=1&limit=500"]);
@@ -117,8 +117,8 @@ Deno.test("decnet-agent doctor names the loop that holds the lock, and leaves it
   const path = `${host.stateDirectory}/agent.lock`;
   const text = await Deno.readTextFile(path);
   const ended = await execute(["doctor", "--json", ...host.flags()]);
-  const { state, saw } = checkOf(ended, "lock");
-  assert.ok(saw.startsWith(`${path} names process ${agent.pid} since 20`), saw);
+  const { state, details } = checkOf(ended, "lock");
+  assert.ok(details.startsWith(`${path} names process ${agent.pid} since 20`), details);
   assert.equal(state, "ok");
   assert.equal(await Deno.readTextFile(path), text);
   const { code } = await agent.stop();
@@ -144,12 +144,12 @@ Deno.test({
       Deno.readTextFileSync(file).split("\n").map((line) => line.split(":"))
         .find((fields) => fields[2] === String(id))?.[0] ?? String(id);
     const [user, group] = [name("/etc/passwd", 65534), name("/etc/group", 1)];
-    assert.equal(checkOf(ended, "socket").mend, `usermod -aG ${group} ${user}`);
+    assert.equal(checkOf(ended, "socket").fix, `usermod -aG ${group} ${user}`);
     assert.equal(checkOf(ended, "engine").state, "skipped");
-    assert.equal(checkOf(ended, "state-dir").mend, `chown -R ${user}: ${host.stateDirectory}`);
+    assert.equal(checkOf(ended, "state-dir").fix, `chown -R ${user}: ${host.stateDirectory}`);
     const key = checkOf(ended, "certificates");
-    assert.match(key.saw, /worker\.key: user \S+ may not read it/);
-    assert.equal(key.mend, `chown -R ${user}: ${host.agentDirectory}`);
+    assert.match(key.details, /worker\.key: user \S+ may not read it/);
+    assert.equal(key.fix, `chown -R ${user}: ${host.agentDirectory}`);
     assert.equal(checkOf(ended, "master-tls").state, "skipped");
   },
 });
@@ -161,9 +161,9 @@ Deno.test("decnet-agent doctor knows its own API, of which nobody is told", asyn
   await agent.until(() => agent.stderr.includes("msg=listening"));
   const log = agent.stderr;
   const ended = await execute(["doctor", "--json", ...listening.flags]);
-  const { state, saw } = checkOf(ended, "api");
-  assert.equal(state, "ok", saw);
-  assert.match(saw, /the agent listens on 127\.0\.0\.1:\d+, as IP Address:127\.0\.0\.1/);
+  const { state, details } = checkOf(ended, "api");
+  assert.equal(state, "ok", details);
+  assert.match(details, /the agent listens on 127\.0\.0\.1:\d+, as IP Address:127\.0\.0\.1/);
   assert.equal((await listening.call("/health")).status, 200);
   assert.equal(agent.stderr.slice(log.length).replaceAll(/^level=info.*\n/gm, ""), "");
 });
@@ -178,18 +178,18 @@ const setprivDoctorGroups = requirement(
 );
 
 for (
-  const { name, wrapper, state, saw } of [
+  const { name, wrapper, state, details } of [
     {
       name: "that the process has by itself",
       wrapper: withGroup,
       state: "ok",
-      saw: /connections$/,
+      details: /connections$/,
     },
     {
       name: "that the process has not",
       wrapper: [...asMember, "--clear-groups"],
       state: "failed",
-      saw: /^permission denied: user \S+ is not in group 991991; /,
+      details: /^permission denied: user \S+ is not in group 991991; /,
     },
   ]
 ) {
@@ -208,7 +208,7 @@ for (
       const { checks } = JSON.parse(stdout) as { checks: Record<string, string>[] };
       const check = checks.find((check) => check["name"] === "socket")!;
       assert.equal(check["state"], state, stdout);
-      assert.match(check["saw"]!, saw);
+      assert.match(check["details"]!, details);
       // The engine was really asked, or not: the two must agree.
       const engine = checks.find((check) => check["name"] === "engine")!;
       assert.equal(engine["state"], state === "ok" ? "ok" : "skipped");
@@ -240,12 +240,12 @@ Deno.test("decnet-agent doctor ends in time when engine, store and master hang",
   const ended = await execute(["doctor", "--json", ...flags, `--listen=127.0.0.1:${silent.port}`]);
   assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
   assert.equal(ended.code, 3, ended.stdout);
-  const { checks } = JSON.parse(ended.stdout) as { checks: { name: string; saw: string }[] };
-  const saw = (name: string) => checks.find((check) => check.name === name)?.saw ?? "";
-  assert.match(saw("engine"), /no answer within 5 s/);
-  assert.match(saw("store"), /database is locked/);
-  assert.match(saw("master-tls"), /no answer within 3 s/);
-  assert.match(saw("api"), /another program listens there/);
+  const { checks } = JSON.parse(ended.stdout) as { checks: { name: string; details: string }[] };
+  const details = (name: string) => checks.find((check) => check.name === name)?.details ?? "";
+  assert.match(details("engine"), /no answer within 5 s/);
+  assert.match(details("store"), /database is locked/);
+  assert.match(details("master-tls"), /no answer within 3 s/);
+  assert.match(details("api"), /another program listens there/);
   assert.equal(checks.length, 20);
 });
 

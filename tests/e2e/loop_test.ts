@@ -11,9 +11,9 @@ Deno.test("decnet-agent beats until SIGTERM, logs nothing meanwhile, and opens n
   await host.startEngine();
   const { master } = await host.startMaster();
   await using agent = new RunningAgent([interval, ...host.flags(master)]);
-  await agent.until(() => master.beatCount >= 2);
+  await agent.until(() => master.heartbeatCount >= 2);
   const filesBefore = agent.openFiles().length;
-  await agent.until(() => master.beatCount >= 3);
+  await agent.until(() => master.heartbeatCount >= 3);
   assert.equal(agent.openFiles().length, filesBefore);
   assert.equal(master.connectionCount, 1);
   const { code, stderr, ms } = await agent.stop("SIGTERM");
@@ -138,8 +138,8 @@ class FileHost {
 }
 
 /** The id that the latest beat bears. */
-function uuidOf({ beats }: { beats: readonly { body: unknown }[] }): string | undefined {
-  return (beats.at(-1)?.body as { host_uuid: string } | undefined)?.host_uuid;
+function uuidOf({ heartbeats }: { heartbeats: readonly { body: unknown }[] }): string | undefined {
+  return (heartbeats.at(-1)?.body as { host_uuid: string } | undefined)?.host_uuid;
 }
 
 Deno.test("decnet-agent reads its configuration again at SIGHUP, and beats at once by it", async () => {
@@ -166,7 +166,7 @@ Deno.test("decnet-agent stays with its configuration at SIGHUP when the new one 
   const good = { "swarmctl-port": master.port };
   file.write(good);
   await using agent = new RunningAgent(file.flags);
-  await agent.until(() => master.beatCount >= 1);
+  await agent.until(() => master.heartbeatCount >= 1);
   const wrong: [values: Record<string, string>, says: string][] = [
     [{ interval: "never" }, "interval: 'never' (from "],
     [{ "state-dir": `${host.folder}/other` }, "another state-dir needs a restart of the agent"],
@@ -176,8 +176,8 @@ Deno.test("decnet-agent stays with its configuration at SIGHUP when the new one 
     file.write({ ...good, ...values });
     agent.signal("SIGHUP");
     await agent.until(() => agent.stderr.includes(says));
-    const before = master.beatCount;
-    await agent.until(() => master.beatCount > before);
+    const before = master.heartbeatCount;
+    await agent.until(() => master.heartbeatCount > before);
   }
   const stays = agent.stderr.match(/msg="the configuration stays as it was: /g);
   assert.equal(stays?.length, wrong.length);
@@ -193,7 +193,7 @@ Deno.test("decnet-agent takes up new certificates at SIGHUP, and stays with the 
   const file = new FileHost(host);
   const values = { "swarmctl-port": master.port, "interval": "1h" };
   file.write(values);
-  const lastName = () => master.beats.at(-1)?.clientCommonName;
+  const lastName = () => master.heartbeats.at(-1)?.clientCommonName;
   await using agent = new RunningAgent(file.flags);
   await agent.until(() => agent.stderr.includes("msg=started"));
   agent.signal("SIGHUP");
@@ -203,9 +203,9 @@ Deno.test("decnet-agent takes up new certificates at SIGHUP, and stays with the 
   agent.signal("SIGHUP");
   await agent.until(() => lastName() === "host-2");
   await Deno.writeTextFile(`${host.agentDirectory}/worker.crt`, "half");
-  const before = master.beatCount;
+  const before = master.heartbeatCount;
   agent.signal("SIGHUP");
-  await agent.until(() => master.beatCount > before);
+  await agent.until(() => master.heartbeatCount > before);
   assert.equal(lastName(), "host-2");
   await agent.until(() => /worker\.crt: not valid PEM.* subject=certificates/.test(agent.stderr));
 });
@@ -232,7 +232,7 @@ Deno.test("decnet-agent writes that the engine is gone while the master has aske
   assert.ok(has('beats_total{result="rejected"} 1'));
   assert.ok(has("status_code 2"));
   const { stderr } = await agent.stop();
-  assert.equal(master.beatCount, 1);
+  assert.equal(master.heartbeatCount, 1);
   assert.equal(stderr.split("subject=docker").length, 2, stderr);
 });
 

@@ -87,7 +87,7 @@ Deno.test("decnet-agent --once exits 0 after a beat that the master accepted", a
   const result = JSON.parse(stdout);
   assert.equal(result.master.result, "delivered");
   assert.equal(result.master.http_status, 204);
-  assert.deepEqual(master.beats[0]?.body, {
+  assert.deepEqual(master.heartbeats[0]?.body, {
     host_uuid: "11111111-aaaa-4bbb-8ccc-222222222222",
     agent_version: result.agent_version,
     status: { deployed: false, deckies: [] },
@@ -106,7 +106,7 @@ Deno.test("decnet-agent --once --dry-run sends no beat", async () => {
   const { master } = await host.startMaster();
   const { code, stdout } = await execute(["--once", "--dry-run", ...host.flags(master)]);
   assert.equal(code, 0, stdout);
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
 });
 
 Deno.test("decnet-agent --once exits 1 on drift and names what drifted", async () => {
@@ -137,7 +137,7 @@ Deno.test("decnet-agent --once exits 2 when the engine is gone, and the beat sti
   const { code, stdout } = await execute(["--once", "--json", ...host.flags(master)]);
   assert.equal(code, 2, stdout);
   assert.match(JSON.parse(stdout).topology.observed.error, /no such socket/);
-  const { topology } = master.beats[0]!.body as { topology: unknown };
+  const { topology } = master.heartbeats[0]!.body as { topology: unknown };
   assert.deepEqual(topology, JSON.parse(stdout).topology);
 });
 
@@ -150,7 +150,7 @@ Deno.test("decnet-agent --once exits 2 within 10 s when the engine hangs", async
   assert.equal(code, 2, stdout);
   assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
   assert.match(JSON.parse(stdout).topology.observed.error, /no answer within 5 s/);
-  assert.equal(master.beatCount, 1);
+  assert.equal(master.heartbeatCount, 1);
 });
 
 Deno.test("decnet-agent --once exits 2 within 10 s when nothing of the engine answers", async () => {
@@ -229,7 +229,7 @@ Deno.test("decnet-agent beats on when nobody can take its log", async () => {
   await host.startEngine();
   const { master } = await host.startMaster();
   await using agent = new RunningAgent([interval, ...host.flags(master)], { wrapper: full("2") });
-  await agent.until(() => master.beatCount >= 2);
+  await agent.until(() => master.heartbeatCount >= 2);
   const { code, ms } = await agent.stop();
   assert.equal(code, 0);
   assert.ok(ms < 2_000, `${ms} ms`);
@@ -378,7 +378,7 @@ Deno.test("decnet-agent --once still beats within 10 s when the store is locked 
   try {
     const ended = await execute(["--once", ...host.flags(master)], { wrapper });
     assertRefused(ended, /database is locked/);
-    assert.equal(master.beatCount, 1, ended.stdout);
+    assert.equal(master.heartbeatCount, 1, ended.stdout);
   } finally {
     lock.close();
   }
@@ -488,7 +488,7 @@ Deno.test("decnet-agent writes metrics after each beat, and whether the API list
       return Deno.readTextFileSync(path).split("\n").includes(`decnet_agent_${line}`);
     } catch (error) {
       // It is not there before the first beat; later it is never absent for a moment.
-      assert.ok(error instanceof Deno.errors.NotFound && master.beatCount <= 1);
+      assert.ok(error instanceof Deno.errors.NotFound && master.heartbeatCount <= 1);
       return false;
     }
   };
@@ -506,7 +506,7 @@ Deno.test("decnet-agent writes metrics elsewhere, and goes on counting, after a 
   const ini = `${host.folder}/decnet.ini`;
   const tell = (textfile: string) =>
     Deno.writeTextFileSync(ini, `[agent]\ninterval = 5s\ntextfile = ${host.folder}/${textfile}\n`);
-  const beatsIn = (textfile: string) => {
+  const heartbeatsIn = (textfile: string) => {
     try {
       const text = Deno.readTextFileSync(`${host.folder}/${textfile}`);
       return Number(/^decnet_agent_beats_total\{result="not_configured"\} (\d+)$/m.exec(text)![1]);
@@ -517,11 +517,11 @@ Deno.test("decnet-agent writes metrics elsewhere, and goes on counting, after a 
   };
   tell("a.prom");
   await using agent = new RunningAgent(["--config", ini, ...host.flags()]);
-  await agent.until(() => beatsIn("a.prom") > 0);
+  await agent.until(() => heartbeatsIn("a.prom") > 0);
   tell("b.prom");
   agent.signal("SIGHUP");
-  await agent.until(() => beatsIn("b.prom") > 0);
-  assert.equal(beatsIn("b.prom"), beatsIn("a.prom") + 1);
+  await agent.until(() => heartbeatsIn("b.prom") > 0);
+  assert.equal(heartbeatsIn("b.prom"), heartbeatsIn("a.prom") + 1);
 });
 
 Deno.test("decnet-agent shows its help and version also where a check was asked for", async () => {

@@ -79,15 +79,15 @@ Deno.test({
     const { master } = await host.startMaster();
     await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)]);
     const observed = () => {
-      const { body } = master.beats.at(-1)!;
+      const { body } = master.heartbeats.at(-1)!;
       return (body as { topology: { observed: { error?: string } } }).topology.observed;
     };
-    await agent.until(() => master.beatCount >= 1);
+    await agent.until(() => master.heartbeatCount >= 1);
     assert.equal(observed().error, undefined);
 
     await limit(agent, 3);
-    const before = master.beatCount;
-    await agent.until(() => master.beatCount > before && observed().error !== undefined);
+    const before = master.heartbeatCount;
+    await agent.until(() => master.heartbeatCount > before && observed().error !== undefined);
     assert.match(observed().error!, /^Cannot observe Docker at .*Too many open files/);
 
     await limit(agent, 1024);
@@ -172,7 +172,7 @@ Deno.test({
     const { master } = await host.startMaster();
     await Deno.mkdir(host.storePath.replace("/topology.db", ""), { recursive: true });
     await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)], { wrapper });
-    await agent.until(() => master.beatCount >= 3);
+    await agent.until(() => master.heartbeatCount >= 3);
     const { code, stderr } = await agent.stop();
     assert.equal(code, 0);
     const told = stderr.split("\n").filter((line) => line.includes("Cannot watch"));
@@ -210,7 +210,7 @@ test(`decnet-agent --once works in ${enough} MiB, over TLS`, async () => {
   const args = ["--once", ...host.flags(master)];
   const { code, stdout, stderr } = await execute(args, group);
   assert.equal(code, 1, stdout + stderr);
-  assert.equal(master.beatCount, 1);
+  assert.equal(master.heartbeatCount, 1);
   assert.match(stdout, /^DECNET WARNING - unexpected .* \| .*containers=10 .*master=0\.\d+s\n$/);
 });
 
@@ -220,7 +220,7 @@ test(`decnet-agent beats in ${enough} MiB, over TLS`, async () => {
   const { master } = await host.startMaster();
   using group = new MemoryGroup(enough);
   await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)], group);
-  await agent.until(() => master.beatCount >= 3);
+  await agent.until(() => master.heartbeatCount >= 3);
   assert.equal((await agent.stop()).code, 0);
 });
 
@@ -344,8 +344,8 @@ Deno.test({
       assert.equal((await agent.stop()).code, 0);
     }
     await using agent = new RunningAgent(setup.flags, group);
-    const before = setup.master.beatCount;
-    await agent.until(() => setup.master.beatCount >= before + 3);
+    const before = setup.master.heartbeatCount;
+    await agent.until(() => setup.master.heartbeatCount >= before + 3);
     assert.equal((await agent.stop()).code, 0);
   },
 });

@@ -83,9 +83,9 @@ const programOf = ({ pid }: RunningAgent) => Deno.readLinkSync(`/proc/${pid}/exe
 
 /** Waits for a beat that is sent from now on; the answer is what it says of the topology. */
 async function nextTopology(agent: RunningAgent, master: TlsMaster) {
-  const count = master.beatCount;
-  await agent.until(() => master.beatCount > count);
-  const { topology } = master.beats.at(-1)!.body as { topology: Record<string, unknown> };
+  const count = master.heartbeatCount;
+  await agent.until(() => master.heartbeatCount > count);
+  const { topology } = master.heartbeats.at(-1)!.body as { topology: Record<string, unknown> };
   return [topology.topology_id, topology.applied_version_hash, topology.applied_at];
 }
 

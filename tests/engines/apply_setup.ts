@@ -1,6 +1,6 @@
 import { Applier } from "../../apply/applier.ts";
 import type { RunOptions } from "../../apply/executor.ts";
-import { examine, Refusal } from "../../apply/validated_document.ts";
+import { ApplyError, examine } from "../../apply/validated_document.ts";
 import type { AppliedTopology } from "../../store/row.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
@@ -9,7 +9,7 @@ import { eventually, TemporaryFolder } from "../support/environment.ts";
 import type { Requirement } from "../support/requirements.ts";
 import { withPassword } from "../support/secrets.ts";
 import { CountingProxy } from "./counting_proxy.ts";
-import { Playground } from "./playground.ts";
+import { DockerSandbox } from "./playground.ts";
 import { dockerSocket } from "./sockets.ts";
 import { driftOf } from "./three_lans.ts";
 
@@ -35,14 +35,14 @@ export interface SampleDecky {
 /** The document that says so, on subnets of the playground's own. */
 export function documentOf(
   { id, lans, deckies }: Sample & { id: string },
-  playground: Playground,
+  sandbox: DockerSandbox,
 ): Json {
   return parseJson(withPassword(JSON.stringify({
     topology: { id, name: "sample", needs_resync: false },
     lans: Object.entries(lans).map(([name, number], index) => ({
       id: name,
       name,
-      subnet: playground.subnet(number),
+      subnet: sandbox.subnet(number),
       is_dmz: index === 0,
     })),
     deckies: Object.entries(deckies).map(([name, decky]) => ({
@@ -54,7 +54,7 @@ export function documentOf(
         ips_by_lan: Object.fromEntries(
           Object.entries(decky.on).map(([lan, host]) => [
             lan,
-            playground.address(lans[lan]!, host),
+            sandbox.address(lans[lan]!, host),
           ]),
         ),
         forwards_l3: decky.forwards ?? false,
@@ -92,29 +92,29 @@ export class ApplySetup implements AsyncDisposable {
   readonly id: string;
 
   private constructor(
-    readonly playground: Playground,
+    readonly sandbox: DockerSandbox,
     readonly proxy: CountingProxy,
     readonly folder: TemporaryFolder,
   ) {
-    const image = `decnet-agent-test-${playground.tag}:1`;
+    const image = `decnet-agent-test-${sandbox.tag}:1`;
     this.images = { base: image, service: image, byService: new Map() };
     this.storePath = `${folder.path}/topology.db`;
-    this.id = `${playground.tag}-7425-40de-944b-e07fc1f90ae7`;
+    this.id = `${sandbox.tag}-7425-40de-944b-e07fc1f90ae7`;
   }
 
   static async open(socketPath = dockerSocket): Promise<ApplySetup> {
-    const playground = await Playground.open(socketPath);
+    const sandbox = await DockerSandbox.open(socketPath);
     const folder = new TemporaryFolder();
     const proxy = CountingProxy.start(`${folder.path}/docker.sock`, socketPath);
-    return new ApplySetup(playground, proxy, folder);
+    return new ApplySetup(sandbox, proxy, folder);
   }
 
   /** The full name of a LAN, a decky or a service, in lower case. */
-  readonly name = (short: string): string => `decnet_t_${this.playground.tag}_${short}`;
+  readonly name = (short: string): string => `decnet_t_${this.sandbox.tag}_${short}`;
 
   /** The document of a topology. */
   document(sample: Sample): Json {
-    return documentOf({ id: this.id, ...sample }, this.playground);
+    return documentOf({ id: this.id, ...sample }, this.sandbox);
   }
 
   /** Applies a document. Throws `Refusal`. */
@@ -123,9 +123,9 @@ export class ApplySetup implements AsyncDisposable {
     { supersede = false, images = this.images } = {},
   ): Promise<Run> {
     const document = isSample(sample) ? this.document(sample) : sample;
-    const candidate = await examine(document, { expectedHash: null, images });
+    const validated = await examine(document, { expectedHash: null, images });
     return await this.#run({ supersede, images }, (applier, options) => {
-      return applier.apply(candidate, options);
+      return applier.apply(validated, options);
     });
   }
 
@@ -157,15 +157,15 @@ export class ApplySetup implements AsyncDisposable {
   async drift(sample: Sample | Json) {
     const document = isSample(sample) ? this.document(sample) : sample;
     const { plan } = await examine(document, { expectedHash: null, images: this.images });
-    return await driftOf(this.playground, plan);
+    return await driftOf(this.sandbox, plan);
   }
 
   /** Short name → id, of every network and container that bears the topology's prefix. */
   async ids(): Promise<Map<string, string>> {
-    const { playground } = this;
+    const { sandbox } = this;
     const [networks, containers] = await Promise.all([
-      playground.networks(),
-      playground.containers(),
+      sandbox.networks(),
+      sandbox.containers(),
     ]);
     const named = [
       ...networks.map(({ Name, Id }): [string, string] => [Name, Id]),
@@ -180,7 +180,7 @@ export class ApplySetup implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.proxy[Symbol.asyncDispose]();
     this.folder[Symbol.dispose]();
-    await this.playground[Symbol.asyncDispose]();
+    await this.sandbox[Symbol.asyncDispose]();
   }
 
   async #run(
@@ -193,7 +193,7 @@ export class ApplySetup implements AsyncDisposable {
     this.proxy.requests = [];
     const { changes } = await work(applier, {
       signal: new AbortController().signal,
-      onStep: ({ text }) => steps.push(text.replaceAll(this.name(""), "")),
+      onProgress: ({ text }) => steps.push(text.replaceAll(this.name(""), "")),
     });
     return { changes, calls: this.#calls(), steps };
   }
@@ -203,8 +203,8 @@ export class ApplySetup implements AsyncDisposable {
       const { steps } = await run();
       throw new Error(`It was not refused: ${steps.join(", ")}`);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      return { kind: error.kind, message: error.message, calls: this.#calls() };
+      if (!(error instanceof ApplyError)) throw error;
+      return { kind: error.code, message: error.message, calls: this.#calls() };
     }
   }
 
@@ -258,61 +258,61 @@ interface Damage {
 export const damages: readonly Damage[] = [
   {
     name: "a service that was removed",
-    make: ({ playground, name }) => playground.remove(name("web-ssh")),
+    make: ({ sandbox, name }) => sandbox.remove(name("web-ssh")),
     anew: ["web-ssh"],
     steps: ["create container web-ssh"],
   },
   {
     name: "a service that was killed",
-    make: ({ playground, name }) => playground.kill(name("files-smb")),
+    make: ({ sandbox, name }) => sandbox.kill(name("files-smb")),
     anew: [],
     steps: ["start container files-smb"],
   },
   {
     name: "a service that is paused",
-    make: ({ playground, name }) => playground.docker.getContainer(name("files-smb")).pause(),
+    make: ({ sandbox, name }) => sandbox.docker.getContainer(name("files-smb")).pause(),
     anew: [],
     steps: ["unpause container files-smb"],
   },
   {
     name: "a base that is paused",
-    make: ({ playground, name }) => playground.docker.getContainer(name("files")).pause(),
+    make: ({ sandbox, name }) => sandbox.docker.getContainer(name("files")).pause(),
     anew: [],
     steps: ["unpause container files"],
   },
   {
     name: "a base that was removed, with its services",
-    make: ({ playground, name }) => playground.remove(name("files")),
+    make: ({ sandbox, name }) => sandbox.remove(name("files")),
     anew: ["files", "files-smb"],
     steps: ["remove container files-smb", "create container files", "create container files-smb"],
   },
   {
     name: "a base that was stopped, with its services",
-    make: ({ playground, name }) => playground.kill(name("files")),
+    make: ({ sandbox, name }) => sandbox.kill(name("files")),
     anew: [],
     steps: ["start container files", "restart container files-smb"],
   },
   {
     name: "a base that was stopped and a service that is paused",
-    make: async ({ playground, name }) => {
-      await playground.docker.getContainer(name("files-smb")).pause();
-      await playground.kill(name("files"));
+    make: async ({ sandbox, name }) => {
+      await sandbox.docker.getContainer(name("files-smb")).pause();
+      await sandbox.kill(name("files"));
     },
     anew: ["files-smb"],
     steps: ["remove container files-smb", "start container files", "create container files-smb"],
   },
   {
     name: "a decky that was stopped",
-    make: async ({ playground, name }) => {
-      await playground.kill(name("files-smb"));
-      await playground.kill(name("files"));
+    make: async ({ sandbox, name }) => {
+      await sandbox.kill(name("files-smb"));
+      await sandbox.kill(name("files"));
     },
     anew: [],
     steps: ["start container files", "start container files-smb"],
   },
   {
     name: "a base that was cut off its network",
-    make: ({ playground, name }) => playground.disconnect(name("inside"), name("files")),
+    make: ({ sandbox, name }) => sandbox.disconnect(name("inside"), name("files")),
     anew: ["files", "files-smb"],
     steps: [
       "remove container files-smb",
@@ -323,17 +323,17 @@ export const damages: readonly Damage[] = [
   },
   {
     name: "a base that was attached to one network more",
-    make: ({ playground, name }) =>
-      playground.connect(name("inside"), name("front"), playground.address(1, 99)),
+    make: ({ sandbox, name }) =>
+      sandbox.connect(name("inside"), name("front"), sandbox.address(1, 99)),
     anew: ["front"],
     steps: ["remove container front", "create container front"],
   },
   {
     name: "a base that was restarted, with its services",
-    make: async ({ playground, name }) => {
-      const base = playground.docker.getContainer(name("web"));
+    make: async ({ sandbox, name }) => {
+      const base = sandbox.docker.getContainer(name("web"));
       await eventually("services that have been up for a while", async () => {
-        const services = (await playground.containers()).filter(({ Names: [it] }) =>
+        const services = (await sandbox.containers()).filter(({ Names: [it] }) =>
           it!.startsWith(`/${name("web-")}`)
         );
         return services.every(({ Status }) => /^Up ([3-9]|\d\d|About)/.test(Status)) || undefined;
@@ -345,11 +345,11 @@ export const damages: readonly Damage[] = [
   },
   {
     name: "a network that was removed",
-    make: async ({ playground, name }) => {
+    make: async ({ sandbox, name }) => {
       for (const decky of ["web", "files"]) {
-        await playground.disconnect(name("inside"), name(decky));
+        await sandbox.disconnect(name("inside"), name(decky));
       }
-      await playground.docker.getNetwork(name("inside")).remove();
+      await sandbox.docker.getNetwork(name("inside")).remove();
     },
     anew: ["files", "files-smb", "inside", "web", "web-http", "web-ssh"],
     steps: [
@@ -360,11 +360,11 @@ export const damages: readonly Damage[] = [
   },
   {
     name: "a network that was removed while its decky was stopped",
-    make: async ({ playground, name }) => {
+    make: async ({ sandbox, name }) => {
       for (const container of ["files-smb", "files", "web-ssh", "web-http", "web"]) {
-        await playground.kill(name(container));
+        await sandbox.kill(name(container));
       }
-      await playground.docker.getNetwork(name("inside")).remove();
+      await sandbox.docker.getNetwork(name("inside")).remove();
     },
     anew: ["files", "files-smb", "inside", "web", "web-http", "web-ssh"],
     steps: [
@@ -375,13 +375,13 @@ export const damages: readonly Damage[] = [
   },
   {
     name: "a stopped decky whose network somebody else has made anew",
-    make: async ({ playground, name, id }) => {
+    make: async ({ sandbox, name, id }) => {
       for (const container of ["files-smb", "files", "web-ssh", "web-http", "web"]) {
-        await playground.kill(name(container));
+        await sandbox.kill(name(container));
       }
-      await playground.docker.getNetwork(name("inside")).remove();
-      await playground.makeNetwork(name("inside"), {
-        subnet: playground.subnet(1),
+      await sandbox.docker.getNetwork(name("inside")).remove();
+      await sandbox.makeNetwork(name("inside"), {
+        subnet: sandbox.subnet(1),
         internal: true,
         labels: { "decnet.topology.id": id },
       });

@@ -40,49 +40,49 @@ test("Applier.apply() makes one LAN with a decky and its service", async (setup)
   assert.equal(row.lastError, null);
   assert.equal(row.document, JSON.stringify(JSON.parse(row.document)));
   const { lans } = JSON.parse(row.document);
-  assert.equal(lans[0].subnet, setup.playground.subnet(0));
+  assert.equal(lans[0].subnet, setup.sandbox.subnet(0));
 });
 
 test("Applier.apply() makes three LANs with deckies on several", async (setup) => {
-  const { playground } = setup;
-  const document = threeLansDocument(playground);
+  const { sandbox } = setup;
+  const document = threeLansDocument(sandbox);
   const { changes } = await setup.apply(document);
   assert.equal(changes, 12);
   assert.equal((await setup.drift(document)).state, "consistent");
   assert.deepEqual(await setup.apply(document), { changes: 0, calls: [], steps: [] });
 
-  const networks = new Map((await playground.networks()).map((it) => [it.Name, it]));
+  const networks = new Map((await sandbox.networks()).map((it) => [it.Name, it]));
   assert.deepEqual(
     ["lan-00", "lan-01", "lan-02"].map((lan) => {
       const { Driver, Internal, IPAM } = networks.get(setup.name(lan))!;
       return [Driver, Internal, IPAM.Config?.[0]?.Subnet];
     }),
     [
-      ["bridge", false, playground.subnet(0)],
-      ["bridge", true, playground.subnet(1)],
-      ["bridge", true, playground.subnet(2)],
+      ["bridge", false, sandbox.subnet(0)],
+      ["bridge", true, sandbox.subnet(1)],
+      ["bridge", true, sandbox.subnet(2)],
     ],
   );
   for (
     const [decky, services, addresses] of [
-      ["decky-001", ["ssh"], [playground.address(0, 2), playground.address(1, 2)]],
-      ["decky-002", ["http"], [playground.address(1, 3), playground.address(2, 2)]],
-      ["decky-003", ["smb", "mysql"], [playground.address(2, 3)]],
-      ["decky-004", ["http"], [playground.address(0, 3)]],
+      ["decky-001", ["ssh"], [sandbox.address(0, 2), sandbox.address(1, 2)]],
+      ["decky-002", ["http"], [sandbox.address(1, 3), sandbox.address(2, 2)]],
+      ["decky-003", ["smb", "mysql"], [sandbox.address(2, 3)]],
+      ["decky-004", ["http"], [sandbox.address(0, 3)]],
     ] as const
   ) {
     const base = setup.name(decky);
-    const network = await networkInside(playground, base);
-    assert.deepEqual(await addressesInside(playground, base), addresses);
+    const network = await networkInside(sandbox, base);
+    assert.deepEqual(await addressesInside(sandbox, base), addresses);
     for (const service of services) {
-      assert.equal(await networkInside(playground, `${base}-${service}`), network);
-      assert.deepEqual(await addressesInside(playground, `${base}-${service}`), addresses);
+      assert.equal(await networkInside(sandbox, `${base}-${service}`), network);
+      assert.deepEqual(await addressesInside(sandbox, `${base}-${service}`), addresses);
     }
   }
 });
 
 test("Applier.apply() makes containers as the contract has them", async (setup) => {
-  const { playground, id } = setup;
+  const { sandbox, id } = setup;
   await setup.apply({
     lans: { dmz: 0 },
     deckies: {
@@ -90,7 +90,7 @@ test("Applier.apply() makes containers as the contract has them", async (setup) 
       host: { on: { dmz: 8 } },
     },
   });
-  const inspect = (name: string) => playground.docker.getContainer(setup.name(name)).inspect();
+  const inspect = (name: string) => sandbox.docker.getContainer(setup.name(name)).inspect();
   const [router, host, service] = await Promise.all(["router", "host", "router-ssh"].map(inspect));
   for (const { HostConfig } of [router, host, service]) {
     assert.deepEqual(HostConfig.RestartPolicy, { Name: "unless-stopped", MaximumRetryCount: 0 });
@@ -105,8 +105,8 @@ test("Applier.apply() makes containers as the contract has them", async (setup) 
   assert.deepEqual([router.HostConfig.CapAdd, service.HostConfig.CapAdd], [["NET_ADMIN"], null]);
   assert.deepEqual(router.HostConfig.Sysctls, { "net.ipv4.ip_forward": "1" });
   assert.equal(host.HostConfig.Sysctls ?? null, null);
-  assert.equal(await mayChangeNetwork(playground, setup.name("router")), true);
-  assert.equal(await mayChangeNetwork(playground, setup.name("router-ssh")), false);
+  assert.equal(await mayChangeNetwork(sandbox, setup.name("router")), true);
+  assert.equal(await mayChangeNetwork(sandbox, setup.name("router-ssh")), false);
   assert.equal(service.HostConfig.NetworkMode, `container:${router.Id}`);
   assert.ok(service.Config.Env.includes("HOSTNAME=router"));
   // The image's own command, not the base's.
@@ -123,7 +123,7 @@ test("Applier.apply() makes containers as the contract has them", async (setup) 
     "decnet.topology.service_name": "ssh",
     "decnet.topology.spec": service.Config.Labels["decnet.topology.spec"],
   });
-  const network = (await playground.networks())[0]!;
+  const network = (await sandbox.networks())[0]!;
   assert.equal(network.Labels?.["decnet.topology.id"], id);
   assert.match(network.Labels["decnet.topology.spec"]!, /^[0-9a-f]{64}$/);
 });
@@ -141,8 +141,8 @@ test("Applier.apply() makes 30 deckies, and nothing when they are pushed again",
   assert.equal(changes, 2 + 61);
   assert.equal((await setup.drift(sample)).state, "consistent");
   const base = setup.name("decky-29");
-  assert.deepEqual(await addressesInside(setup.playground, `${base}-ssh`), [
-    setup.playground.address(1, 31),
+  assert.deepEqual(await addressesInside(setup.sandbox, `${base}-ssh`), [
+    setup.sandbox.address(1, 31),
   ]);
   const before = await setup.ids();
   assert.deepEqual(await setup.apply(sample), { changes: 0, calls: [], steps: [] });
@@ -191,8 +191,8 @@ testApplyAgain("Applier.apply() makes a decky of another address anew, alone", a
   assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
   assert.equal(steps.length, 4);
   assert.deepEqual(
-    await addressesInside(setup.playground, setup.name("files-smb")),
-    [setup.playground.address(1, 9)],
+    await addressesInside(setup.sandbox, setup.name("files-smb")),
+    [setup.sandbox.address(1, 9)],
   );
 });
 
@@ -209,29 +209,29 @@ testApplyAgain("Applier.apply() exchanges the addresses of two deckies", async (
 testApplyAgain(
   "Applier.apply() makes a service anew whose image is another, alone",
   async (setup) => {
-    const { playground, name } = setup;
-    const image = `decnet-agent-test-${playground.tag}-smb:1`;
+    const { sandbox, name } = setup;
+    const image = `decnet-agent-test-${sandbox.tag}-smb:1`;
     const files = { ...two.deckies.files!, images: { smb: image } };
     const imageOf = async (container: string): Promise<string> =>
-      (await playground.docker.getContainer(name(container)).inspect()).Image;
+      (await sandbox.docker.getContainer(name(container)).inspect()).Image;
     await setup.apply(two);
 
     const before = await setup.ids();
-    const other = await playground.importImage(image);
+    const other = await sandbox.importImage(image);
     await setup.apply(withDeckies({ files }));
     assert.deepEqual(changed(before, await setup.ids()), ["files-smb"]);
     assert.equal(await imageOf("files-smb"), other);
 
     // A newer one of the same name.
     const between = await setup.ids();
-    const newer = await playground.importImage(image);
+    const newer = await sandbox.importImage(image);
     await setup.apply(withDeckies({ files }));
     assert.deepEqual(changed(between, await setup.ids()), ["files-smb"]);
     assert.equal(await imageOf("files-smb"), newer);
     assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
 
     // Without any, what runs is left alone.
-    await playground.docker.getImage(image).remove({ force: true, noprune: true });
+    await sandbox.docker.getImage(image).remove({ force: true, noprune: true });
     assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
   },
 );
@@ -285,7 +285,7 @@ testApplyAgain(
     const turned = { ...sample(2), lans: { inside: 2, dmz: 0 } };
     await setup.apply(turned);
     assert.deepEqual(changed(between, await setup.ids()), [...between.keys()]);
-    const internal = (await setup.playground.networks()).map((it) => [it.Name, it.Internal]);
+    const internal = (await setup.sandbox.networks()).map((it) => [it.Name, it.Internal]);
     assert.deepEqual(internal.sort(), [[name("dmz"), true], [name("inside"), false]]);
   },
 );
@@ -305,9 +305,9 @@ Deno.test({
         const before = await setup.ids();
         await make(setup);
         assert.equal((await setup.drift(sample)).state, "drifted");
-        const mended = await setup.apply(sample);
-        assert.deepEqual([...mended.steps].sort(), [...steps].sort());
-        assert.equal(mended.changes, steps.length);
+        const recovered = await setup.apply(sample);
+        assert.deepEqual([...recovered.steps].sort(), [...steps].sort());
+        assert.equal(recovered.changes, steps.length);
         assert.deepEqual(changed(before, await setup.ids()), anew);
         assert.equal((await setup.drift(sample)).state, "consistent");
         assert.deepEqual((await setup.apply(sample)).calls, []);
@@ -318,11 +318,11 @@ Deno.test({
 });
 
 /** Every service is in the network of its base. */
-async function assertShared({ playground, name }: ApplySetup): Promise<void> {
+async function assertShared({ sandbox, name }: ApplySetup): Promise<void> {
   await Promise.all(
     Object.entries(sample.deckies).map(async ([decky, { services = [] }]) => {
       const names = [decky, ...services.map((service) => `${decky}-${service}`)];
-      const networks = names.map((it) => networkInside(playground, name(it)));
+      const networks = names.map((it) => networkInside(sandbox, name(it)));
       assert.equal(new Set(await Promise.all(networks)).size, 1, decky);
     }),
   );
@@ -331,39 +331,39 @@ async function assertShared({ playground, name }: ApplySetup): Promise<void> {
 testApplyRepair(
   "Applier.apply() removes what carries its label and nobody planned",
   async (setup) => {
-    const { playground, name, id } = setup;
+    const { sandbox, name, id } = setup;
     await setup.apply(sample);
     const before = await setup.ids();
     const labels = { "decnet.topology.id": id };
-    await playground.makeNetwork(name("old"), { subnet: playground.subnet(9), labels });
-    await playground.makeContainer(name("gone"), { labels });
-    await playground.makeContainer(name("gone-ssh"), { labels, base: name("gone") });
-    await playground.makeContainer(`unlabelled-${playground.tag}`);
+    await sandbox.makeNetwork(name("old"), { subnet: sandbox.subnet(9), labels });
+    await sandbox.makeContainer(name("gone"), { labels });
+    await sandbox.makeContainer(name("gone-ssh"), { labels, base: name("gone") });
+    await sandbox.makeContainer(`unlabelled-${sandbox.tag}`);
     const { steps } = await setup.apply(sample);
     assert.deepEqual(steps, [
       "remove container gone-ssh",
       "remove container gone",
       "remove network old",
     ]);
-    assert.deepEqual(changed(before, await setup.ids()), [`unlabelled-${playground.tag}`]);
+    assert.deepEqual(changed(before, await setup.ids()), [`unlabelled-${sandbox.tag}`]);
   },
 );
 
 testApplyRepair(
   "Applier.apply() takes over what another program made for the same topology",
   async (setup) => {
-    const { playground, name } = setup;
+    const { sandbox, name } = setup;
     const { lans, deckies: { files } } = sample;
-    const alone = { lans: { inside: lans.inside! }, deckies: { files: files! } };
-    await playground.makeNetwork(name("inside"), { subnet: playground.subnet(1) });
-    const addresses = new Map([[name("inside"), playground.address(1, 3)]]);
-    await playground.makeContainer(name("files"), { addresses });
-    await playground.makeContainer(name("files-smb"), { base: name("files") });
+    const withApplyLock = { lans: { inside: lans.inside! }, deckies: { files: files! } };
+    await sandbox.makeNetwork(name("inside"), { subnet: sandbox.subnet(1) });
+    const addresses = new Map([[name("inside"), sandbox.address(1, 3)]]);
+    await sandbox.makeContainer(name("files"), { addresses });
+    await sandbox.makeContainer(name("files-smb"), { base: name("files") });
     const before = await setup.ids();
-    await setup.apply(alone);
+    await setup.apply(withApplyLock);
     // The network is as planned, and the containers cannot be told to be.
     assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
-    assert.deepEqual((await setup.apply(alone)).calls, []);
+    assert.deepEqual((await setup.apply(withApplyLock)).calls, []);
   },
 );
 
@@ -375,7 +375,7 @@ const testApplyInternal = testerOf(requirement(
 testApplyInternal(
   "Applier.apply() gives a way out to who is in the DMZ, and to nobody else",
   async (setup) => {
-    const { playground, name } = setup;
+    const { sandbox, name } = setup;
     await setup.apply({
       lans: { dmz: 0, inside: 1 },
       deckies: {
@@ -384,7 +384,7 @@ testApplyInternal(
         back: { on: { inside: 2 }, services: ["smb"] },
       },
     });
-    const outside = await Outside.make(playground);
+    const outside = await Outside.make(sandbox);
     const names = ["front", "front-http", "gate", "back", "back-smb"];
     const answers = await Promise.all(names.map((it) => outside.answers(name(it))));
     assert.deepEqual(answers, [true, true, true, false, false]);
@@ -413,11 +413,11 @@ async function assertNothingLeft(setup: ApplySetup): Promise<void> {
 }
 
 testApplyTeardown("Applier.teardown() leaves Docker as it was", async (setup) => {
-  const { playground } = setup;
+  const { sandbox } = setup;
   // What is there before, and no part of it.
-  await playground.makeNetwork(`other-${playground.tag}`, { subnet: playground.subnet(8) });
-  await playground.makeContainer(`other-${playground.tag}`);
-  const list = async () => [await playground.networks(), await playground.containers()];
+  await sandbox.makeNetwork(`other-${sandbox.tag}`, { subnet: sandbox.subnet(8) });
+  await sandbox.makeContainer(`other-${sandbox.tag}`);
+  const list = async () => [await sandbox.networks(), await sandbox.containers()];
   const timeless = (lists: unknown) => JSON.stringify(lists).replace(/Up [\w ]+/g, "Up");
   const before = timeless(await list());
   await setup.apply(sampleApplyTeardown);
@@ -469,14 +469,14 @@ testApplyTeardown(
 );
 
 testApplyTeardown("Applier.teardown() takes down what is half broken", async (setup) => {
-  const { playground, name, id } = setup;
+  const { sandbox, name, id } = setup;
   await setup.apply(sampleApplyTeardown);
-  for (const decky of ["web", "files"]) await playground.disconnect(name("inside"), name(decky));
-  await playground.docker.getNetwork(name("inside")).remove();
-  await playground.docker.getContainer(name("web-http")).pause();
-  await playground.kill(name("web"));
-  await playground.remove(name("files"));
-  await playground.makeContainer(name("new"), {
+  for (const decky of ["web", "files"]) await sandbox.disconnect(name("inside"), name(decky));
+  await sandbox.docker.getNetwork(name("inside")).remove();
+  await sandbox.docker.getContainer(name("web-http")).pause();
+  await sandbox.kill(name("web"));
+  await sandbox.remove(name("files"));
+  await sandbox.makeContainer(name("new"), {
     labels: { "decnet.topology.id": id },
     isStarted: false,
   });
@@ -488,26 +488,26 @@ testApplyTeardown("Applier.teardown() takes down what is half broken", async (se
 testApplyTeardown(
   "Applier.teardown() removes what is not labelled and was applied by name",
   async (setup) => {
-    const { playground, name } = setup;
+    const { sandbox, name } = setup;
     const { lans, deckies } = sampleApplyTeardown;
     changeStore(setup, (store) => {
       store.put(setup.id, "fa61", JSON.stringify(setup.document(sampleApplyTeardown)));
     });
     for (const [lan, number] of Object.entries(lans)) {
-      await playground.makeNetwork(name(lan), { subnet: playground.subnet(number) });
+      await sandbox.makeNetwork(name(lan), { subnet: sandbox.subnet(number) });
     }
     // As the first agent, and somebody who knows better, may have made it.
     for (const [decky, { on, services = [] }] of Object.entries(deckies)) {
       const addresses = Object.entries(on).map(([lan, host]) =>
-        [name(lan), playground.address(lans[lan]!, 50 + host)] as const
+        [name(lan), sandbox.address(lans[lan]!, 50 + host)] as const
       );
-      await playground.makeContainer(name(decky), { addresses: new Map(addresses) });
+      await sandbox.makeContainer(name(decky), { addresses: new Map(addresses) });
       for (const service of services) {
-        await playground.makeContainer(name(`${decky}-${service}`), { base: name(decky) });
+        await sandbox.makeContainer(name(`${decky}-${service}`), { base: name(decky) });
       }
     }
-    await playground.makeContainer(name("web-foreign"), { labels: { mine: "yes" } });
-    await playground.makeContainer(name("web-2"), { labels: { "decnet.topology.id": "another" } });
+    await sandbox.makeContainer(name("web-foreign"), { labels: { mine: "yes" } });
+    await sandbox.makeContainer(name("web-2"), { labels: { "decnet.topology.id": "another" } });
     await setup.teardown();
     assert.deepEqual([...(await setup.ids()).keys()], ["web-2", "web-foreign"]);
     assert.equal(setup.row(), null);
@@ -517,9 +517,9 @@ testApplyTeardown(
 testApplyTeardown(
   "Applier.teardown() waits for containers that somebody else is removing",
   async (setup) => {
-    const { playground } = setup;
+    const { sandbox } = setup;
     await setup.apply(sampleApplyTeardown);
-    const removals = (await playground.containers()).map(({ Id }) => playground.remove(Id));
+    const removals = (await sandbox.containers()).map(({ Id }) => sandbox.remove(Id));
     // Whoever comes second is told that it is under way, or that it is gone.
     const [torn] = await Promise.all([setup.teardown(), Promise.allSettled(removals)]);
     assert.equal(torn.steps.filter((step) => /network/.test(step)).length, 2);
@@ -537,26 +537,26 @@ const sampleApplyPodman: Sample = {
 };
 
 testApplyPodman("Applier.apply() makes in Podman what it makes in Docker", async (setup) => {
-  const { playground, name } = setup;
+  const { sandbox, name } = setup;
   await setup.apply(sampleApplyPodman);
   assert.equal((await setup.drift(sampleApplyPodman)).state, "consistent");
   assert.deepEqual((await setup.apply(sampleApplyPodman)).calls, []);
-  const addresses = [playground.address(0, 2), playground.address(1, 2)];
-  assert.deepEqual(await addressesInside(playground, name("web")), addresses);
-  assert.deepEqual(await addressesInside(playground, name("web-http")), addresses);
+  const addresses = [sandbox.address(0, 2), sandbox.address(1, 2)];
+  assert.deepEqual(await addressesInside(sandbox, name("web")), addresses);
+  assert.deepEqual(await addressesInside(sandbox, name("web-http")), addresses);
   assert.equal(
-    await networkInside(playground, name("web-http")),
-    await networkInside(playground, name("web")),
+    await networkInside(sandbox, name("web-http")),
+    await networkInside(sandbox, name("web")),
   );
-  assert.equal(await hasDefaultRoute(playground, name("web")), true);
-  assert.equal(await hasDefaultRoute(playground, name("files")), false);
+  assert.equal(await hasDefaultRoute(sandbox, name("web")), true);
+  assert.equal(await hasDefaultRoute(sandbox, name("files")), false);
 });
 
 testApplyPodman("Applier.apply() mends in Podman what was damaged", async (setup) => {
-  const { playground, name } = setup;
+  const { sandbox, name } = setup;
   await setup.apply(sampleApplyPodman);
   const before = await setup.ids();
-  await playground.remove(name("files-smb"));
+  await sandbox.remove(name("files-smb"));
   await setup.apply(sampleApplyPodman);
   assert.deepEqual(changed(before, await setup.ids()), ["files-smb"]);
 
@@ -566,12 +566,12 @@ testApplyPodman("Applier.apply() mends in Podman what was damaged", async (setup
   assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
   assert.equal((await setup.drift(moved)).state, "consistent");
 
-  await playground.kill(name("web"));
+  await sandbox.kill(name("web"));
   await setup.apply(moved);
   assert.equal((await setup.drift(moved)).state, "consistent");
   assert.equal(
-    await networkInside(playground, name("web-http")),
-    await networkInside(playground, name("web")),
+    await networkInside(sandbox, name("web-http")),
+    await networkInside(sandbox, name("web")),
   );
 });
 

@@ -1,5 +1,5 @@
 import type { Drift } from "../../topology/drift.ts";
-import type { Playground } from "./playground.ts";
+import type { DockerSandbox } from "./playground.ts";
 import type { ThreeLans } from "./three_lans.ts";
 
 /** The differences of each kind: short names, with what is said of them. */
@@ -16,11 +16,11 @@ interface Change {
 }
 
 /** What an operator, a crash or another tool may do to a topology. */
-export function changes(playground: Playground, lans: ThreeLans): Change[] {
+export function changes(sandbox: DockerSandbox, lans: ThreeLans): Change[] {
   const name = (short: string) => lans.name(short);
-  const handle = (short: string) => playground.docker.getContainer(name(short));
+  const handle = (short: string) => sandbox.docker.getContainer(name(short));
   const make = (short: string) => lans.makeContainer(name(short));
-  const remove = (short: string) => playground.remove(name(short));
+  const remove = (short: string) => sandbox.remove(name(short));
   const replace = async (short: string) => {
     await remove(short);
     await make(short);
@@ -29,7 +29,7 @@ export function changes(playground: Playground, lans: ThreeLans): Change[] {
   return [
     {
       name: "a service that was killed",
-      make: () => playground.kill(name("decky-001-ssh")),
+      make: () => sandbox.kill(name("decky-001-ssh")),
       expected: { stopped: [["decky-001-ssh", "exited"]] },
       repair: () => handle("decky-001-ssh").start(),
     },
@@ -97,36 +97,34 @@ export function changes(playground: Playground, lans: ThreeLans): Change[] {
     {
       name: "a base at another address",
       make: async () => {
-        await playground.disconnect(name("lan-00"), name("decky-004"));
-        await playground.connect(name("lan-00"), name("decky-004"), playground.address(0, 99));
+        await sandbox.disconnect(name("lan-00"), name("decky-004"));
+        await sandbox.connect(name("lan-00"), name("decky-004"), sandbox.address(0, 99));
       },
       expected: {
         changed: [[
           "decky-004",
-          `address ${playground.address(0, 99)} on ${name("lan-00")}, not ${
-            playground.address(0, 3)
-          }`,
+          `address ${sandbox.address(0, 99)} on ${name("lan-00")}, not ${sandbox.address(0, 3)}`,
         ]],
       },
       repair: async () => {
-        await playground.disconnect(name("lan-00"), name("decky-004"));
-        await playground.connect(name("lan-00"), name("decky-004"), playground.address(0, 3));
+        await sandbox.disconnect(name("lan-00"), name("decky-004"));
+        await sandbox.connect(name("lan-00"), name("decky-004"), sandbox.address(0, 3));
       },
     },
     {
       name: "a base on a LAN too many",
-      make: () => playground.connect(name("lan-01"), name("decky-004"), playground.address(1, 99)),
+      make: () => sandbox.connect(name("lan-01"), name("decky-004"), sandbox.address(1, 99)),
       expected: { changed: [["decky-004", `attached to ${name("lan-01")}`]] },
-      repair: () => playground.disconnect(name("lan-01"), name("decky-004")),
+      repair: () => sandbox.disconnect(name("lan-01"), name("decky-004")),
     },
     {
       name: "a LAN of another subnet, and the bases that are not on it",
-      make: () => lans.replaceNetwork(name("lan-00"), { subnet: playground.subnet(50) }),
+      make: () => lans.replaceNetwork(name("lan-00"), { subnet: sandbox.subnet(50) }),
       expected: {
         changed: [
           ["decky-001", `not attached to ${name("lan-00")}`],
           ["decky-004", `not attached to ${name("lan-00")}`],
-          ["lan-00", `subnet ${playground.subnet(50)}, not ${playground.subnet(0)}`],
+          ["lan-00", `subnet ${sandbox.subnet(50)}, not ${sandbox.subnet(0)}`],
         ],
       },
       repair: async () => {
@@ -149,16 +147,16 @@ export function changes(playground: Playground, lans: ThreeLans): Change[] {
     {
       name: "what was not planned",
       make: async () => {
-        await playground.makeNetwork(name("net-9"), { subnet: playground.subnet(9) });
-        await playground.makeContainer(name("new"), { labels: lans.labels });
-        await playground.makeContainer(name("old"), { isStarted: false });
+        await sandbox.makeNetwork(name("net-9"), { subnet: sandbox.subnet(9) });
+        await sandbox.makeContainer(name("new"), { labels: lans.labels });
+        await sandbox.makeContainer(name("old"), { isStarted: false });
       },
       expected: {
         unexpected: [["net-9", ""], ["new", `running, ${ours}`], ["old", "created"]],
       },
       repair: async () => {
         for (const short of ["new", "old"]) await remove(short);
-        await playground.docker.getNetwork(name("net-9")).remove();
+        await sandbox.docker.getNetwork(name("net-9")).remove();
       },
     },
   ];

@@ -4,7 +4,7 @@ import { AgentSetup, until, WatchedLoop } from "../support/agent_setup.ts";
 import { eventually, TemporaryFolder } from "../support/environment.ts";
 import { requirement } from "../support/requirements.ts";
 import { hasPodman, OwnPodman } from "./own_podman.ts";
-import { Playground } from "./playground.ts";
+import { DockerSandbox } from "./playground.ts";
 import { dockerSocket, needsDocker, needsPodman, podmanSocket } from "./sockets.ts";
 
 const docker = await needsDocker();
@@ -14,23 +14,23 @@ const ownPodman = requirement("podman", await hasPodman());
 /** Listens to an engine, and waits for what changes what is seen. */
 class Ears implements AsyncDisposable {
   hints = 0;
-  readonly #playground: Playground;
+  readonly #sandbox: DockerSandbox;
   readonly #stop = new AbortController();
   readonly #listening: Promise<unknown>;
 
-  private constructor(playground: Playground, onOpen: () => void) {
-    this.#playground = playground;
+  private constructor(sandbox: DockerSandbox, onOpen: () => void) {
+    this.#sandbox = sandbox;
     this.#listening = listenToEvents(this.#stop.signal, {
       ...this.#prefixes,
-      socket: playground.socketPath,
+      socket: sandbox.socketPath,
       onOpen,
       onChange: () => this.hints++,
     }).catch(() => {});
   }
 
-  static async open(playground: Playground): Promise<Ears> {
+  static async open(sandbox: DockerSandbox): Promise<Ears> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const ears = new Ears(playground, resolve);
+    const ears = new Ears(sandbox, resolve);
     await promise;
     return ears;
   }
@@ -44,10 +44,10 @@ class Ears implements AsyncDisposable {
   }
 
   async #see(): Promise<string> {
-    const bounds = { callTimeoutMs: 30_000, timeoutMs: 60_000 };
-    const { socketPath: socket } = this.#playground;
+    const limits = { callTimeoutMs: 30_000, timeoutMs: 60_000 };
+    const { socketPath: socket } = this.#sandbox;
     const { bridges, inventory } = await observe(new AbortController().signal, {
-      ...{ socket, ...this.#prefixes, ...bounds },
+      ...{ socket, ...this.#prefixes, ...limits },
     });
     const { networks, containers } = inventory;
     return JSON.stringify(
@@ -59,7 +59,7 @@ class Ears implements AsyncDisposable {
   }
 
   get #prefixes() {
-    const prefixes = [`ours-${this.#playground.tag}`];
+    const prefixes = [`ours-${this.#sandbox.tag}`];
     return { networkPrefixes: prefixes, containerPrefixes: prefixes };
   }
 
@@ -70,31 +70,31 @@ class Ears implements AsyncDisposable {
 }
 
 /** What an operator may do to our containers, step by step. */
-async function actOnContainers(playground: Playground, ears: Ears): Promise<void> {
-  const { tag, docker } = playground;
+async function actOnContainers(sandbox: DockerSandbox, ears: Ears): Promise<void> {
+  const { tag, docker } = sandbox;
   const [lan, other] = [`ours-${tag}-lan`, `other-${tag}`];
   const web = `ours-${tag}-web`;
-  await playground.makeNetwork(other, { subnet: playground.subnet(2) });
-  const addresses = new Map([[lan, playground.address(1, 7)]]);
+  await sandbox.makeNetwork(other, { subnet: sandbox.subnet(2) });
+  const addresses = new Map([[lan, sandbox.address(1, 7)]]);
   let id = "";
-  await ears.hears("run", async () => id = await playground.makeContainer(web, { addresses }));
+  await ears.hears("run", async () => id = await sandbox.makeContainer(web, { addresses }));
   const container = docker.getContainer(id);
   await ears.hears("pause", () => container.pause());
   await ears.hears("unpause", () => container.unpause());
-  await ears.hears("disconnect", () => playground.disconnect(lan, web));
+  await ears.hears("disconnect", () => sandbox.disconnect(lan, web));
   await ears.hears("connect to a network of others", () => {
-    return playground.connect(other, web, playground.address(2, 7));
+    return sandbox.connect(other, web, sandbox.address(2, 7));
   });
   await ears.hears("kill", () => container.kill());
   await ears.hears("start", () => container.start());
   await ears.hears("rename away", () => container.rename({ name: `away-${tag}` }));
   await ears.hears("rename back", () => container.rename({ name: web }));
-  await ears.hears("remove", () => playground.remove(web));
+  await ears.hears("remove", () => sandbox.remove(web));
   const labels = { "decnet.topology.id": tag };
   const labelled = `labelled-${tag}`;
-  await ears.hears("run of a labelled one", () => playground.makeContainer(labelled, { labels }));
+  await ears.hears("run of a labelled one", () => sandbox.makeContainer(labelled, { labels }));
   await ears.hears("kill of a labelled one", () => docker.getContainer(labelled).kill());
-  await ears.hears("remove of a labelled one", () => playground.remove(labelled));
+  await ears.hears("remove of a labelled one", () => sandbox.remove(labelled));
 }
 
 Deno.test({
@@ -102,21 +102,21 @@ Deno.test({
   ignore: docker.ignore,
   async fn() {
     docker.check();
-    await using playground = await Playground.open(dockerSocket);
-    await using ears = await Ears.open(playground);
-    const lan = `ours-${playground.tag}-lan`;
-    const subnet = playground.subnet(1);
-    await ears.hears("create", () => playground.makeNetwork(lan, { subnet }));
-    await actOnContainers(playground, ears);
-    const web = `ours-${playground.tag}-sick`;
-    await playground.makeContainer(web, { failsHealthCheck: true });
+    await using sandbox = await DockerSandbox.open(dockerSocket);
+    await using ears = await Ears.open(sandbox);
+    const lan = `ours-${sandbox.tag}-lan`;
+    const subnet = sandbox.subnet(1);
+    await ears.hears("create", () => sandbox.makeNetwork(lan, { subnet }));
+    await actOnContainers(sandbox, ears);
+    const web = `ours-${sandbox.tag}-sick`;
+    await sandbox.makeContainer(web, { failsHealthCheck: true });
     await ears.hears("failing health", () => Promise.resolve());
-    await playground.remove(web);
-    await ears.hears("remove", () => playground.docker.getNetwork(lan).remove());
-    const labels = { "decnet.topology.id": playground.tag };
-    const labelled = `labelled-${playground.tag}`;
-    await ears.hears("create, labelled", () => playground.makeNetwork(labelled, { labels }));
-    await ears.hears("remove, labelled", () => playground.docker.getNetwork(labelled).remove());
+    await sandbox.remove(web);
+    await ears.hears("remove", () => sandbox.docker.getNetwork(lan).remove());
+    const labels = { "decnet.topology.id": sandbox.tag };
+    const labelled = `labelled-${sandbox.tag}`;
+    await ears.hears("create, labelled", () => sandbox.makeNetwork(labelled, { labels }));
+    await ears.hears("remove, labelled", () => sandbox.docker.getNetwork(labelled).remove());
   },
 });
 
@@ -125,12 +125,12 @@ Deno.test({
   ignore: podman.ignore,
   async fn() {
     podman.check();
-    await using playground = await Playground.open(podmanSocket);
+    await using sandbox = await DockerSandbox.open(podmanSocket);
     // Of a network that is made or removed, Podman tells nobody.
-    const lan = `ours-${playground.tag}-lan`;
-    await playground.makeNetwork(lan, { subnet: playground.subnet(1) });
-    await using ears = await Ears.open(playground);
-    await actOnContainers(playground, ears);
+    const lan = `ours-${sandbox.tag}-lan`;
+    await sandbox.makeNetwork(lan, { subnet: sandbox.subnet(1) });
+    await using ears = await Ears.open(sandbox);
+    await actOnContainers(sandbox, ears);
   },
 });
 
@@ -139,13 +139,13 @@ Deno.test({
   ignore: docker.ignore,
   async fn() {
     docker.check();
-    await using playground = await Playground.open(dockerSocket);
+    await using sandbox = await DockerSandbox.open(dockerSocket);
     await using setup = await AgentSetup.create();
-    const web = `decnet-${playground.tag}-web`;
-    await playground.makeContainer(web);
+    const web = `decnet-${sandbox.tag}-web`;
+    await sandbox.makeContainer(web);
     await using loop = new WatchedLoop(setup, { sockets: [dockerSocket] });
     await until(() => loop.told?.includes(web) ?? false);
-    await playground.kill(web);
+    await sandbox.kill(web);
     await until(() => Array.isArray(loop.told) && !loop.told.includes(web));
   },
 });

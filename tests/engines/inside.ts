@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Playground } from "./playground.ts";
+import type { DockerSandbox } from "./playground.ts";
 
 /** The IPv4 addresses that processes in a container see as their own, sorted, without loopback. */
-export async function addressesInside(playground: Playground, container: string) {
-  const tree = await read(playground, container, "/proc/net/fib_trie");
+export async function addressesInside(sandbox: DockerSandbox, container: string) {
+  const tree = await read(sandbox, container, "/proc/net/fib_trie");
   const own = [...tree.matchAll(/\|-- ([\d.]+)\n\s+\/32 host LOCAL/g)].map(([, address]) =>
     address!
   );
@@ -12,35 +12,35 @@ export async function addressesInside(playground: Playground, container: string)
 }
 
 /** Whether processes in a container have a default route, and thus a way out. */
-export async function hasDefaultRoute(playground: Playground, container: string): Promise<boolean> {
-  const routes = await read(playground, container, "/proc/net/route");
+export async function hasDefaultRoute(sandbox: DockerSandbox, container: string): Promise<boolean> {
+  const routes = await read(sandbox, container, "/proc/net/route");
   return routes.split("\n").slice(1).some((line) => line.split(/\s+/)[1] === "00000000");
 }
 
 /** The identity of the network namespace that processes in a container are in. */
-export async function networkInside(playground: Playground, container: string): Promise<string> {
-  return await execute(playground, container, ["/readlink", "/proc/self/ns/net"]);
+export async function networkInside(sandbox: DockerSandbox, container: string): Promise<string> {
+  return await execute(sandbox, container, ["/readlink", "/proc/self/ns/net"]);
 }
 
 /** Whether the processes of a container may administer its network. */
 export async function mayChangeNetwork(
-  playground: Playground,
+  sandbox: DockerSandbox,
   container: string,
 ): Promise<boolean> {
-  const status = await read(playground, container, "/proc/1/status");
+  const status = await read(sandbox, container, "/proc/1/status");
   const capabilities = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)$/m.exec(status)![1]}`);
   const netAdmin = 12n; // capabilities(7)
   return (capabilities >> netAdmin & 1n) === 1n;
 }
 
 /** A file as processes in a container see it. */
-async function read(playground: Playground, container: string, file: string): Promise<string> {
-  return await execute(playground, container, ["/cat", file]);
+async function read(sandbox: DockerSandbox, container: string, file: string): Promise<string> {
+  return await execute(sandbox, container, ["/cat", file]);
 }
 
 /** What a program of the pausing image writes when it runs inside a container. */
 async function execute(
-  { docker }: Playground,
+  { docker }: DockerSandbox,
   container: string,
   command: readonly string[],
 ): Promise<string> {
@@ -65,11 +65,11 @@ async function execute(
 
 /** The outside world: a machine that this host forwards to, as it would to the internet. */
 export class Outside {
-  readonly #playground: Playground;
+  readonly #sandbox: DockerSandbox;
   readonly #address: string;
 
-  private constructor(playground: Playground, address: string) {
-    this.#playground = playground;
+  private constructor(sandbox: DockerSandbox, address: string) {
+    this.#sandbox = sandbox;
     this.#address = address;
   }
 
@@ -85,16 +85,16 @@ export class Outside {
   }
 
   /** Makes it of a container; it goes with that. */
-  static async make(playground: Playground): Promise<Outside> {
-    const name = `outside-${playground.tag}`;
-    await playground.makeContainer(name);
-    const outside = new Outside(playground, playground.address(200, 2));
-    const { State: { Pid } } = await playground.docker.getContainer(name).inspect();
-    const device = `out${playground.tag}`;
+  static async make(sandbox: DockerSandbox): Promise<Outside> {
+    const name = `outside-${sandbox.tag}`;
+    await sandbox.makeContainer(name);
+    const outside = new Outside(sandbox, sandbox.address(200, 2));
+    const { State: { Pid } } = await sandbox.docker.getContainer(name).inspect();
+    const device = `out${sandbox.tag}`;
     for (
       const command of [
         `ip link add ${device} type veth peer name eth0 netns ${Pid}`,
-        `ip address add ${playground.address(200, 1)}/24 dev ${device}`,
+        `ip address add ${sandbox.address(200, 1)}/24 dev ${device}`,
         `ip link set ${device} up`,
         `nsenter --target=${Pid} --net ip address add ${outside.#address}/24 dev eth0`,
         `nsenter --target=${Pid} --net ip link set eth0 up`,
@@ -109,7 +109,7 @@ export class Outside {
 
   /** Whether it answers to a container of the playground. */
   async answers(container: string): Promise<boolean> {
-    const { State: { Pid } } = await this.#playground.docker.getContainer(container).inspect();
+    const { State: { Pid } } = await this.#sandbox.docker.getContainer(container).inspect();
     // Nobody listens there: the answer is that the connection is refused.
     const connect = `exec 3<>/dev/tcp/${this.#address}/9`;
     const bash = ["timeout", "2", "bash", "-c", connect];

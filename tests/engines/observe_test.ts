@@ -8,27 +8,27 @@ import { eventually, TemporaryFolder } from "../support/environment.ts";
 import { requirement } from "../support/requirements.ts";
 import { changes, type Expected } from "./changes.ts";
 import { hasPodman, OwnPodman } from "./own_podman.ts";
-import { Playground } from "./playground.ts";
+import { DockerSandbox } from "./playground.ts";
 import { dockerSocket, needsDocker, needsPodman, podmanSocket } from "./sockets.ts";
 import { ThreeLans } from "./three_lans.ts";
 
 const docker = await needsDocker();
 const label = "decnet.topology.id";
 
-function test(name: string, run: (playground: Playground) => Promise<void>): void {
+function test(name: string, run: (sandbox: DockerSandbox) => Promise<void>): void {
   Deno.test({
     name: name + docker.suffix,
     ignore: docker.ignore,
     async fn() {
       docker.check();
-      await using playground = await Playground.open(dockerSocket);
-      await run(playground);
+      await using sandbox = await DockerSandbox.open(dockerSocket);
+      await run(sandbox);
     },
   });
 }
 
 /** Observes by a prefix of the playground's own; what else has our label is left out. */
-async function look({ tag, socketPath: socket }: Playground): Promise<Observation> {
+async function look({ tag, socketPath: socket }: DockerSandbox): Promise<Observation> {
   const prefixes = { networkPrefixes: [`ours-${tag}`], containerPrefixes: [`ours-${tag}`] };
   const { bridges, containers, inventory, engine } = await observe(
     new AbortController().signal,
@@ -50,23 +50,23 @@ function byName<T extends { readonly name: string }>(items: Iterable<T>): T[] {
   return [...items].sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-test("observe() agrees with dockerode on the networks", async (playground) => {
-  const { tag } = playground;
-  await playground.makeNetwork(`ours-${tag}-dmz`, { subnet: playground.subnet(1) });
-  await playground.makeNetwork(`ours-${tag}-lan`, {
-    subnet: playground.subnet(2),
+test("observe() agrees with dockerode on the networks", async (sandbox) => {
+  const { tag } = sandbox;
+  await sandbox.makeNetwork(`ours-${tag}-dmz`, { subnet: sandbox.subnet(1) });
+  await sandbox.makeNetwork(`ours-${tag}-lan`, {
+    subnet: sandbox.subnet(2),
     internal: true,
     labels: { [label]: tag, empty: "" },
   });
-  await playground.makeNetwork(`another-${tag}`, {
-    subnet: playground.subnet(3),
+  await sandbox.makeNetwork(`another-${tag}`, {
+    subnet: sandbox.subnet(3),
     labels: { [label]: tag },
   });
-  await playground.makeNetwork(`foreign-ours-${tag}`, { subnet: playground.subnet(4) });
+  await sandbox.makeNetwork(`foreign-ours-${tag}`, { subnet: sandbox.subnet(4) });
 
-  const { bridges, inventory } = await look(playground);
+  const { bridges, inventory } = await look(sandbox);
   assert.deepEqual(bridges, [`another-${tag}`, `ours-${tag}-dmz`, `ours-${tag}-lan`]);
-  const listed = (await playground.networks())
+  const listed = (await sandbox.networks())
     .filter(({ Name, Labels }) => Name.startsWith("ours-") || Labels && label in Labels);
   assert.equal(listed.length, 3);
   assert.deepEqual(
@@ -81,7 +81,7 @@ test("observe() agrees with dockerode on the networks", async (playground) => {
     }))),
   );
   const lan = inventory.networks.find(({ name }) => name.endsWith("lan"));
-  assert.deepEqual([lan?.internal, lan?.subnets], [true, [playground.subnet(2)]]);
+  assert.deepEqual([lan?.internal, lan?.subnets], [true, [sandbox.subnet(2)]]);
 });
 
 test("observe() counts no network of another driver as a bridge", async ({ socketPath: socket }) => {
@@ -95,29 +95,29 @@ test("observe() counts no network of another driver as a bridge", async ({ socke
   assert.ok(bridges.includes("bridge") && !bridges.includes("host") && !bridges.includes("none"));
 });
 
-test("observe() agrees with dockerode on the containers and their states", async (playground) => {
-  const { tag } = playground;
+test("observe() agrees with dockerode on the containers and their states", async (sandbox) => {
+  const { tag } = sandbox;
   const lan = `ours-${tag}-lan`;
-  await playground.makeNetwork(lan, { subnet: playground.subnet(1), internal: true });
-  const addresses = new Map([[lan, playground.address(1, 7)]]);
-  await playground.makeContainer(`ours-${tag}-running`, { addresses });
-  await playground.makeContainer(`ours-${tag}-created`, { isStarted: false });
-  await playground.makeContainer(`ours-${tag}-exited`);
-  await playground.kill(`ours-${tag}-exited`);
-  await playground.makeContainer(`ours-${tag}-paused`);
-  await playground.docker.getContainer(`ours-${tag}-paused`).pause();
-  await playground.makeContainer(`another-${tag}`, { labels: { [label]: tag } });
-  await playground.makeContainer(`foreign-ours-${tag}`);
-  await playground.makeContainer(`ours-${tag}-sharing`, { base: `ours-${tag}-running` });
+  await sandbox.makeNetwork(lan, { subnet: sandbox.subnet(1), internal: true });
+  const addresses = new Map([[lan, sandbox.address(1, 7)]]);
+  await sandbox.makeContainer(`ours-${tag}-running`, { addresses });
+  await sandbox.makeContainer(`ours-${tag}-created`, { isStarted: false });
+  await sandbox.makeContainer(`ours-${tag}-exited`);
+  await sandbox.kill(`ours-${tag}-exited`);
+  await sandbox.makeContainer(`ours-${tag}-paused`);
+  await sandbox.docker.getContainer(`ours-${tag}-paused`).pause();
+  await sandbox.makeContainer(`another-${tag}`, { labels: { [label]: tag } });
+  await sandbox.makeContainer(`foreign-ours-${tag}`);
+  await sandbox.makeContainer(`ours-${tag}-sharing`, { base: `ours-${tag}-running` });
 
-  const { containers, inventory } = await look(playground);
+  const { containers, inventory } = await look(sandbox);
   assert.deepEqual(containers, [
     `another-${tag}`,
     `ours-${tag}-paused`,
     `ours-${tag}-running`,
     `ours-${tag}-sharing`,
   ]);
-  const listed = (await playground.containers())
+  const listed = (await sandbox.containers())
     .filter(({ Names: [name], Labels }) => name!.startsWith("/ours-") || Labels && label in Labels);
   assert.equal(listed.length, 6);
   assert.deepEqual(
@@ -139,57 +139,57 @@ test("observe() agrees with dockerode on the containers and their states", async
   );
 });
 
-test("observe() sees each address of a base and whose network a service shares", async (playground) => {
-  const { tag } = playground;
+test("observe() sees each address of a base and whose network a service shares", async (sandbox) => {
+  const { tag } = sandbox;
   const networks = [`ours-${tag}-a`, `ours-${tag}-b`];
   for (const [number, name] of networks.entries()) {
-    await playground.makeNetwork(name, { subnet: playground.subnet(number) });
+    await sandbox.makeNetwork(name, { subnet: sandbox.subnet(number) });
   }
-  const addresses = new Map(networks.map((name, number) => [name, playground.address(number, 9)]));
-  const baseId = await playground.makeContainer(`ours-${tag}-base`, { addresses });
-  await playground.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
+  const addresses = new Map(networks.map((name, number) => [name, sandbox.address(number, 9)]));
+  const baseId = await sandbox.makeContainer(`ours-${tag}-base`, { addresses });
+  await sandbox.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
   const find = async (name: string) =>
-    (await look(playground)).inventory.containers.find((it) => it.name === `ours-${tag}-${name}`);
+    (await look(sandbox)).inventory.containers.find((it) => it.name === `ours-${tag}-${name}`);
   assert.deepEqual((await find("base"))?.addressByNetwork, addresses);
   assert.equal((await find("base-ssh"))?.networkMode, `container:${baseId}`);
   assert.deepEqual((await find("base-ssh"))?.addressByNetwork, new Map());
-  await playground.kill(`ours-${tag}-base`);
+  await sandbox.kill(`ours-${tag}-base`);
   assert.deepEqual([...(await find("base"))!.addressByNetwork.values()], ["", ""]);
 });
 
-test("observe() sees a health check fail", async (playground) => {
-  const name = `ours-${playground.tag}-ill`;
-  await playground.makeContainer(name, { failsHealthCheck: true });
+test("observe() sees a health check fail", async (sandbox) => {
+  const name = `ours-${sandbox.tag}-ill`;
+  await sandbox.makeContainer(name, { failsHealthCheck: true });
   await eventually("a failing health check", async () => {
-    const { State } = await playground.docker.getContainer(name).inspect();
+    const { State } = await sandbox.docker.getContainer(name).inspect();
     return State.Health.Status === "unhealthy" || undefined;
   });
-  const { containers, inventory } = await look(playground);
+  const { containers, inventory } = await look(sandbox);
   assert.deepEqual(containers, [name]);
   assert.deepEqual(inventory.containers.map(({ unhealthy }) => unhealthy), [true]);
 });
 
-test("observe() tells the version that dockerode tells", async (playground) => {
-  const { engine } = await look(playground);
-  const { Version, ApiVersion } = await playground.docker.version();
+test("observe() tells the version that dockerode tells", async (sandbox) => {
+  const { engine } = await look(sandbox);
+  const { Version, ApiVersion } = await sandbox.docker.version();
   assert.deepEqual([engine.version, engine.apiVersion], [Version, ApiVersion]);
 });
 
 const podman = await needsPodman();
 
-function testPodman(name: string, run: (playground: Playground) => Promise<void>): void {
+function testPodman(name: string, run: (sandbox: DockerSandbox) => Promise<void>): void {
   Deno.test({
     name: name + podman.suffix,
     ignore: podman.ignore,
     async fn() {
       podman.check();
-      await using playground = await Playground.open(podmanSocket);
-      await run(playground);
+      await using sandbox = await DockerSandbox.open(podmanSocket);
+      await run(sandbox);
     },
   });
 }
 
-function lookPodman({ tag, socketPath: socket }: Playground) {
+function lookPodman({ tag, socketPath: socket }: DockerSandbox) {
   const prefixes = { networkPrefixes: [`ours-${tag}`], containerPrefixes: [`ours-${tag}`] };
   return observe(new AbortController().signal, {
     socket,
@@ -199,51 +199,51 @@ function lookPodman({ tag, socketPath: socket }: Playground) {
   });
 }
 
-testPodman("observe() agrees with dockerode on what Podman runs", async (playground) => {
-  const { tag } = playground;
+testPodman("observe() agrees with dockerode on what Podman runs", async (sandbox) => {
+  const { tag } = sandbox;
   const lan = `ours-${tag}-lan`;
-  await playground.makeNetwork(lan, {
-    subnet: playground.subnet(1),
+  await sandbox.makeNetwork(lan, {
+    subnet: sandbox.subnet(1),
     internal: true,
     labels: { "decnet.topology.id": tag },
   });
-  await playground.makeNetwork(`ours-${tag}-dmz`, { subnet: playground.subnet(2) });
-  const addresses = new Map([[lan, playground.address(1, 7)]]);
-  await playground.makeContainer(`ours-${tag}-base`, { addresses });
-  await playground.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
-  await playground.makeContainer(`ours-${tag}-created`, { isStarted: false });
-  await playground.makeContainer(`ours-${tag}-exited`);
-  await playground.kill(`ours-${tag}-exited`);
-  await playground.makeContainer(`ours-${tag}-paused`);
-  await playground.docker.getContainer(`ours-${tag}-paused`).pause();
+  await sandbox.makeNetwork(`ours-${tag}-dmz`, { subnet: sandbox.subnet(2) });
+  const addresses = new Map([[lan, sandbox.address(1, 7)]]);
+  await sandbox.makeContainer(`ours-${tag}-base`, { addresses });
+  await sandbox.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
+  await sandbox.makeContainer(`ours-${tag}-created`, { isStarted: false });
+  await sandbox.makeContainer(`ours-${tag}-exited`);
+  await sandbox.kill(`ours-${tag}-exited`);
+  await sandbox.makeContainer(`ours-${tag}-paused`);
+  await sandbox.docker.getContainer(`ours-${tag}-paused`).pause();
 
-  const { bridges, containers, inventory, engine } = await lookPodman(playground);
+  const { bridges, containers, inventory, engine } = await lookPodman(sandbox);
   assert.deepEqual(bridges, [`ours-${tag}-dmz`, lan]);
   assert.deepEqual(containers, [
     `ours-${tag}-base`,
     `ours-${tag}-base-ssh`,
     `ours-${tag}-paused`,
   ]);
-  const listed = await playground.containers();
+  const listed = await sandbox.containers();
   assert.deepEqual(
     new Map(inventory.containers.map(({ name, state }) => [name, state])),
     new Map(listed.map(({ Names, State }) => [Names[0]!.slice(1), State])),
   );
   const base = inventory.containers.find(({ name }) => name.endsWith("base"))!;
   assert.deepEqual(base.addressByNetwork, addresses);
-  assert.equal(base.id, (await playground.docker.getContainer(base.name).inspect()).Id);
+  assert.equal(base.id, (await sandbox.docker.getContainer(base.name).inspect()).Id);
   const network = inventory.networks.find(({ name }) => name === lan)!;
-  assert.deepEqual([network.internal, network.subnets], [true, [playground.subnet(1)]]);
+  assert.deepEqual([network.internal, network.subnets], [true, [sandbox.subnet(1)]]);
   assert.deepEqual(network.labels, new Map([["decnet.topology.id", tag]]));
-  const { Version, ApiVersion } = await playground.docker.version();
+  const { Version, ApiVersion } = await sandbox.docker.version();
   assert.deepEqual([engine.version, engine.apiVersion], [Version, ApiVersion]);
 });
 
-testPodman("findDrift() finds what Podman runs as planned consistent", async (playground) => {
-  const lans = await ThreeLans.open(playground);
+testPodman("findDrift() finds what Podman runs as planned consistent", async (sandbox) => {
+  const lans = await ThreeLans.open(sandbox);
   await lans.build();
   assert.equal((await lans.drift()).state, "consistent", JSON.stringify(await lans.drift()));
-  await playground.kill(lans.name("decky-001-ssh"));
+  await sandbox.kill(lans.name("decky-001-ssh"));
   assert.deepEqual((await lans.drift()).stopped, [
     { type: "container", name: lans.name("decky-001-ssh"), detail: "exited" },
   ]);
@@ -275,9 +275,9 @@ Deno.test({
     using folder = new TemporaryFolder();
     await using service = new OwnPodman(folder.path);
     await service.run();
-    await using playground = await Playground.open(service.socketPath);
-    const name = `ours-${playground.tag}`;
-    await playground.makeContainer(name);
+    await using sandbox = await DockerSandbox.open(service.socketPath);
+    const name = `ours-${sandbox.tag}`;
+    await sandbox.makeContainer(name);
     const agent = new Agent({
       agentVersion: "1.2.3",
       hostUuid: null,
@@ -296,11 +296,11 @@ Deno.test({
     try {
       for (const [act, error] of steps) {
         await act(service);
-        const [beat, once] = await Promise.all([
-          agent.beat(new AbortController().signal),
+        const [heartbeat, once] = await Promise.all([
+          agent.sendHeartbeat(new AbortController().signal),
           runOn(["--once", ...flags]),
         ]);
-        const { observed } = beat.body.topology!;
+        const { observed } = heartbeat.body.topology!;
         if (error === null) {
           // Other tests may have labelled what they run.
           assert.ok("containers" in observed && observed.containers.includes(name));
@@ -328,7 +328,7 @@ const engines = [
 
 /** The containers of the playground that are taken for ours; `isCrowded` as on a host with many. */
 async function lookCrowd(
-  { tag, socketPath: socket }: Playground,
+  { tag, socketPath: socket }: DockerSandbox,
   { prefixes, isCrowded }: { prefixes: readonly string[]; isCrowded: boolean },
 ): Promise<string[]> {
   const crowd = new Crowd();
@@ -349,10 +349,10 @@ for (const { engine, requirement, socket } of engines) {
     ignore: requirement.ignore,
     async fn() {
       requirement.check();
-      await using playground = await Playground.open(socket);
-      const { tag } = playground;
+      await using sandbox = await DockerSandbox.open(socket);
+      const { tag } = sandbox;
       const make = (name: string, labels: Record<string, string> = {}) => {
-        return playground.makeContainer(name, { isStarted: false, labels });
+        return sandbox.makeContainer(name, { isStarted: false, labels });
       };
       const ours = [`q.${tag}`, `q.${tag}-web`, `r-${tag}`];
       const foreign = [
@@ -372,10 +372,10 @@ for (const { engine, requirement, socket } of engines) {
         x: labelCrowd,
         "decnet.topology": "id",
       });
-      await playground.makeContainer(`q.${tag}-runs`);
+      await sandbox.makeContainer(`q.${tag}-runs`);
       if (engine === "Docker") {
         // A legacy link gives what is linked a second name, /LINKING/ALIAS.
-        await playground.docker.createContainer({
+        await sandbox.docker.createContainer({
           name: `q.${tag}-links`,
           Image: `decnet-agent-test-${tag}:1`,
           HostConfig: { NetworkMode: "default", Links: [`x-r-${tag}:alias`, `r-${tag}:alias2`] },
@@ -389,10 +389,10 @@ for (const { engine, requirement, socket } of engines) {
         ...(engine === "Docker" ? [`q.${tag}-links`] : []),
       ];
       const prefixes = [`q.${tag}`, "r-"];
-      const whole = await lookCrowd(playground, { prefixes, isCrowded: false });
+      const whole = await lookCrowd(sandbox, { prefixes, isCrowded: false });
       assert.deepEqual(whole, [...ours, ...more].sort());
-      assert.deepEqual(await lookCrowd(playground, { prefixes, isCrowded: true }), whole);
-      assert.deepEqual(await lookCrowd(playground, { prefixes: [], isCrowded: true }), [
+      assert.deepEqual(await lookCrowd(sandbox, { prefixes, isCrowded: true }), whole);
+      assert.deepEqual(await lookCrowd(sandbox, { prefixes: [], isCrowded: true }), [
         `by-empty-label-${tag}`,
         `by-label-${tag}`,
         `q.${tag}-both`,
@@ -406,10 +406,10 @@ for (const { engine, requirement, socket } of engines) {
     ignore: requirement.ignore,
     async fn() {
       requirement.check();
-      await using playground = await Playground.open(socket);
-      const { docker, tag } = playground;
+      await using sandbox = await DockerSandbox.open(socket);
+      const { docker, tag } = sandbox;
       const names = ["a", "b", "c", "d"].map((name) => `${name}-${tag}`);
-      for (const name of names) await playground.makeContainer(name, { isStarted: false });
+      for (const name of names) await sandbox.makeContainer(name, { isStarted: false });
       const filters = { name: [tag] };
       const counts: number[] = [];
       for (const limit of [1, 3, 4, 5, 300]) {
@@ -427,13 +427,13 @@ Deno.test({
   ignore: dockerDrift.ignore,
   async fn(t) {
     dockerDrift.check();
-    await using playground = await Playground.open(dockerSocket);
-    const lans = await ThreeLans.open(playground);
+    await using sandbox = await DockerSandbox.open(dockerSocket);
+    const lans = await ThreeLans.open(sandbox);
     await t.step("finds what was made as planned consistent", async () => {
       await lans.build();
       await assertDrift(lans, {});
     });
-    for (const { name, make, expected, repair } of changes(playground, lans)) {
+    for (const { name, make, expected, repair } of changes(sandbox, lans)) {
       await t.step(`finds ${name}`, async () => {
         await make();
         await assertDrift(lans, expected);

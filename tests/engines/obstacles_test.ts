@@ -12,7 +12,7 @@ import {
   type SampleDecky,
   testerOf,
 } from "./apply_setup.ts";
-import { Playground } from "./playground.ts";
+import { DockerSandbox } from "./playground.ts";
 import { dockerSocket, needsDocker } from "./sockets.ts";
 
 const test = testerOf(await needsDocker());
@@ -20,7 +20,7 @@ const web = { on: { dmz: 2 }, services: ["http"] };
 const sample: Sample = { lans: { dmz: 0 }, deckies: { web } };
 
 test("Applier.apply() names every missing image and changes nothing", async (setup) => {
-  const { playground: { tag }, images } = setup;
+  const { sandbox: { tag }, images } = setup;
   const mail = { on: { dmz: 3 }, services: ["smtp", "imap", "pop"], images: { pop: "no/pop:3" } };
   const missing = {
     base: `no-${tag}/base:1`,
@@ -61,8 +61,8 @@ test("Applier.apply() keeps what was applied when the next document cannot be", 
 });
 
 test("Applier.apply() names a foreign network that has taken a subnet", async (setup) => {
-  const { playground } = setup;
-  await playground.makeNetwork(`foreign-${playground.tag}`, { subnet: playground.subnet(7) });
+  const { sandbox } = setup;
+  await sandbox.makeNetwork(`foreign-${sandbox.tag}`, { subnet: sandbox.subnet(7) });
   const before = await setup.ids();
   const { message, calls } = await setup.refusal({
     lans: { dmz: 0, inside: 7 },
@@ -72,8 +72,8 @@ test("Applier.apply() names a foreign network that has taken a subnet", async (s
   });
   assert.equal(
     message,
-    `subnet ${playground.subnet(7)} of ${setup.name("inside")} is taken by network ` +
-      `foreign-${playground.tag} (${playground.subnet(7)})`,
+    `subnet ${sandbox.subnet(7)} of ${setup.name("inside")} is taken by network ` +
+      `foreign-${sandbox.tag} (${sandbox.subnet(7)})`,
   );
   assert.deepEqual(calls, []);
   assert.deepEqual(changed(before, await setup.ids()), []);
@@ -88,9 +88,9 @@ for (
   ] as const
 ) {
   test(`Applier.apply() leaves alone a network of its name with ${what}`, async (setup) => {
-    const { playground, name } = setup;
-    const subnet = playground.subnet(wish.subnet);
-    await playground.makeNetwork(name("dmz"), { subnet, labels: wish.labels });
+    const { sandbox, name } = setup;
+    const subnet = sandbox.subnet(wish.subnet);
+    await sandbox.makeNetwork(name("dmz"), { subnet, labels: wish.labels });
     const before = await setup.ids();
     const { kind, message, calls } = await setup.refusal(sample);
     assert.equal(kind, "failed");
@@ -108,9 +108,9 @@ for (
   ] as const
 ) {
   test(`Applier.apply() leaves alone containers of its names with ${what}`, async (setup) => {
-    const { playground, name } = setup;
-    await playground.makeContainer(name("web"), { labels });
-    await playground.makeContainer(name("web-http"), { labels, isStarted: false });
+    const { sandbox, name } = setup;
+    await sandbox.makeContainer(name("web"), { labels });
+    await sandbox.makeContainer(name("web-http"), { labels, isStarted: false });
     const before = await setup.ids();
     const { kind, message, calls } = await setup.refusal(sample);
     assert.equal(kind, "failed");
@@ -124,11 +124,11 @@ for (
 }
 
 test("Applier names a foreign container on a network that would have to go", async (setup) => {
-  const { playground, name } = setup;
-  const guest = `guest-${playground.tag}`;
+  const { sandbox, name } = setup;
+  const guest = `guest-${sandbox.tag}`;
   await setup.apply(sample);
-  const addresses = new Map([[name("dmz"), playground.address(0, 99)]]);
-  await playground.makeContainer(guest, { addresses });
+  const addresses = new Map([[name("dmz"), sandbox.address(0, 99)]]);
+  await sandbox.makeContainer(guest, { addresses });
   const before = await setup.ids();
   const obstacle = `container ${guest}, which is not of this topology, uses network ${name("dmz")}`;
 
@@ -139,10 +139,10 @@ test("Applier names a foreign container on a network that would have to go", asy
   assert.equal(setup.row()?.lastError, obstacle);
   assert.deepEqual(changed(before, await setup.ids()), []);
   // It is in nobody's way otherwise.
-  await playground.remove(name("web"));
+  await sandbox.remove(name("web"));
   await setup.apply(sample);
 
-  await playground.kill(guest);
+  await sandbox.kill(guest);
   await setup.teardown();
   assert.deepEqual([...(await setup.ids()).keys()], [guest]);
 });
@@ -160,7 +160,7 @@ test("Applier.apply() refuses another topology and asks Docker for nothing", asy
   await setup.apply(sample);
   const before = await setup.ids();
   const row = setup.row();
-  const other = another(setup.playground.tag);
+  const other = another(setup.sandbox.tag);
   const { kind, message, calls } = await setup.refusal(other);
   assert.equal(kind, "conflict");
   assert.equal(
@@ -174,10 +174,10 @@ test("Applier.apply() refuses another topology and asks Docker for nothing", asy
 
 test("Applier.apply() supersedes another topology, on the same subnets, when it may", async (setup) => {
   await setup.apply(sample);
-  const other = another(setup.playground.tag);
+  const other = another(setup.sandbox.tag);
   await setup.apply(other, { supersede: true });
-  assert.deepEqual((await setup.playground.networks()).map(({ Labels }) => Labels), [
-    { ...(await setup.playground.networks())[0]!.Labels, "decnet.topology.id": other.id! },
+  assert.deepEqual((await setup.sandbox.networks()).map(({ Labels }) => Labels), [
+    { ...(await setup.sandbox.networks())[0]!.Labels, "decnet.topology.id": other.id! },
   ]);
   const names = [...(await setup.ids()).keys()];
   assert.equal(names.length, 3);
@@ -190,7 +190,7 @@ test("Applier.apply() keeps the topology that it may supersede when an image is 
   await setup.apply(sample);
   const before = await setup.ids();
   const images = { ...setup.images, base: "no/such:1" };
-  const { message, calls } = await setup.refusal(another(setup.playground.tag), {
+  const { message, calls } = await setup.refusal(another(setup.sandbox.tag), {
     supersede: true,
     images,
   });
@@ -201,9 +201,9 @@ test("Applier.apply() keeps the topology that it may supersede when an image is 
 });
 
 test("Applier.apply() finishes what an apply has left behind that failed halfway", async (setup) => {
-  const { playground, name } = setup;
-  const image = `decnet-agent-test-${playground.tag}-broken:1`;
-  await playground.importImage(image, { command: "/missing" });
+  const { sandbox, name } = setup;
+  const image = `decnet-agent-test-${sandbox.tag}-broken:1`;
+  await sandbox.importImage(image, { command: "/missing" });
   const broken = { ...web, images: { http: image } };
   const failed = await setup.refusal({ ...sample, deckies: { web: broken } });
   assert.equal(failed.kind, "failed");
@@ -242,10 +242,10 @@ function before({ proxy }: ApplySetup, request: string, act: () => Promise<unkno
 testApplyRace(
   "Applier.apply() goes on when a container of its own turns up meanwhile",
   async (setup) => {
-    const { playground, name, id } = setup;
+    const { sandbox, name, id } = setup;
     const create = `POST /containers/create?name=${name("web-http")}`;
     before(setup, create, () =>
-      playground.makeContainer(name("web-http"), {
+      sandbox.makeContainer(name("web-http"), {
         labels: { "decnet.topology.id": id },
         base: name("web"),
         isStarted: false,
@@ -258,10 +258,10 @@ testApplyRace(
 testApplyRace(
   "Applier.apply() goes on when a network of its own turns up meanwhile",
   async (setup) => {
-    const { playground, name, id } = setup;
+    const { sandbox, name, id } = setup;
     before(setup, "POST /networks/create", () =>
-      playground.makeNetwork(name("dmz"), {
-        subnet: playground.subnet(0),
+      sandbox.makeNetwork(name("dmz"), {
+        subnet: sandbox.subnet(0),
         labels: { "decnet.topology.id": id },
       }));
     await setup.apply(sampleApplyRace);
@@ -270,20 +270,20 @@ testApplyRace(
 );
 
 testApplyRace("Applier.apply() goes on when a base goes meanwhile", async (setup) => {
-  const { playground, name } = setup;
+  const { sandbox, name } = setup;
   const create = `POST /containers/create?name=${name("web-http")}`;
-  before(setup, create, () => playground.remove(name("web")));
+  before(setup, create, () => sandbox.remove(name("web")));
   await setup.apply(sampleApplyRace);
   assert.equal((await setup.drift(sampleApplyRace)).state, "consistent");
 });
 
 testApplyRace("Applier.teardown() removes what turns up meanwhile", async (setup) => {
-  const { playground, name, id } = setup;
+  const { sandbox, name, id } = setup;
   await setup.apply(sampleApplyRace);
   before(setup, "DELETE /networks/", async () => {
     const labels = { "decnet.topology.id": id };
-    await playground.makeContainer(name("late"), { labels, isStarted: false });
-    await playground.makeNetwork(name("later"), { subnet: playground.subnet(1), labels });
+    await sandbox.makeContainer(name("late"), { labels, isStarted: false });
+    await sandbox.makeNetwork(name("later"), { subnet: sandbox.subnet(1), labels });
   });
   await setup.teardown();
   assert.deepEqual([...(await setup.ids()).keys()], []);
@@ -300,14 +300,14 @@ class KillSetup implements AsyncDisposable {
   readonly #flags: string[];
 
   private constructor(
-    readonly playground: Playground,
+    readonly sandbox: DockerSandbox,
     readonly folder: TemporaryFolder,
     deckyCount: number,
   ) {
-    this.id = `${playground.tag}-kill`;
+    this.id = `${sandbox.tag}-kill`;
     this.storePath = `${folder.path}/topology.db`;
     this.#file = `${folder.path}/document.json`;
-    const image = `decnet-agent-test-${playground.tag}:1`;
+    const image = `decnet-agent-test-${sandbox.tag}:1`;
     this.#flags = [
       `--docker-host=unix://${dockerSocket}`,
       `--state-dir=${folder.path}`,
@@ -325,11 +325,11 @@ class KillSetup implements AsyncDisposable {
       lans: { dmz: 0, inside: 1 },
       deckies: Object.fromEntries(deckies),
     };
-    Deno.writeTextFileSync(this.#file, writeJson(documentOf(sample, playground)));
+    Deno.writeTextFileSync(this.#file, writeJson(documentOf(sample, sandbox)));
   }
 
   static async open(deckyCount: number): Promise<KillSetup> {
-    return new KillSetup(await Playground.open(dockerSocket), new TemporaryFolder(), deckyCount);
+    return new KillSetup(await DockerSandbox.open(dockerSocket), new TemporaryFolder(), deckyCount);
   }
 
   /** Sends a signal to an apply once it has said that a part of its steps, 0 to 1, is done. */
@@ -364,7 +364,7 @@ class KillSetup implements AsyncDisposable {
     const { topology, drift } = JSON.parse(stdout);
     assert.equal(topology.last_error, null);
     const differences: { name: string }[] = driftKinds.flatMap((kind) => drift[kind]);
-    const own = differences.filter(({ name }) => name.includes(this.playground.tag));
+    const own = differences.filter(({ name }) => name.includes(this.sandbox.tag));
     assert.deepEqual(own, []);
     assert.equal(code, differences.length > 0 ? 1 : 0);
   }
@@ -373,8 +373,8 @@ class KillSetup implements AsyncDisposable {
   async assertTornDown(): Promise<void> {
     const { code, stderr } = await execute(["teardown", this.id, ...this.#flags]);
     assert.ok(code <= 1, stderr);
-    assert.deepEqual(await this.playground.containers(), []);
-    assert.deepEqual(await this.playground.networks(), []);
+    assert.deepEqual(await this.sandbox.containers(), []);
+    assert.deepEqual(await this.sandbox.networks(), []);
     assert.equal(this.row(), null);
   }
 
@@ -384,7 +384,7 @@ class KillSetup implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.playground[Symbol.asyncDispose]();
+    await this.sandbox[Symbol.asyncDispose]();
     this.folder[Symbol.dispose]();
   }
 }
@@ -416,7 +416,7 @@ testApplyKill(
       const { signal, stderr } = await setup.interrupt("SIGKILL", number / 2);
       assert.equal(signal, "SIGKILL", stderr);
     }
-    assert.ok((await setup.playground.containers()).length > 0);
+    assert.ok((await setup.sandbox.containers()).length > 0);
     await setup.assertApplies();
     await setup.assertTornDown();
   },

@@ -61,7 +61,7 @@ export async function engineAnswers(path: string): Promise<boolean> {
 }
 
 /** A corner of a real engine: makes networks and containers there and removes them in the end. */
-export class Playground implements AsyncDisposable {
+export class DockerSandbox implements AsyncDisposable {
   /** Part of the name of everything that belongs here. */
   readonly tag = crypto.randomUUID().slice(0, 8);
   readonly docker: InstanceType<typeof Docker>;
@@ -74,11 +74,11 @@ export class Playground implements AsyncDisposable {
   }
 
   /** Opens a playground in the engine at `socketPath`. */
-  static async open(socketPath: string): Promise<Playground> {
-    const playground = new Playground(socketPath);
-    await playground.#chooseSubnets();
-    playground.#image = await playground.importImage(`decnet-agent-test-${playground.tag}:1`);
-    return playground;
+  static async open(socketPath: string): Promise<DockerSandbox> {
+    const sandbox = new DockerSandbox(socketPath);
+    await sandbox.#chooseSubnets();
+    sandbox.#image = await sandbox.importImage(`decnet-agent-test-${sandbox.tag}:1`);
+    return sandbox;
   }
 
   /** A subnet that is free, number 0 to 255. */

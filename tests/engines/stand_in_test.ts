@@ -19,7 +19,7 @@ import {
 import { container, network } from "../support/engine/state.ts";
 import { EventListener } from "../support/engine_client.ts";
 import { eventually } from "../support/environment.ts";
-import { Playground } from "./playground.ts";
+import { DockerSandbox } from "./playground.ts";
 import { dockerSocket, needsDocker } from "./sockets.ts";
 
 const stage: Stage = {
@@ -229,13 +229,13 @@ Deno.test({
   ignore: docker.ignore,
   async fn() {
     docker.check();
-    await using playground = await Playground.open(dockerSocket);
-    const image = `decnet-agent-test-${playground.tag}:1`;
-    const tag = `told-${playground.tag}`;
+    await using sandbox = await DockerSandbox.open(dockerSocket);
+    const image = `decnet-agent-test-${sandbox.tag}:1`;
+    const tag = `told-${sandbox.tag}`;
     const steps = script({
       ...{ tag, image, command: ["/pause"] },
-      subnet: (number) => playground.subnet(number),
-      address: (number, host) => playground.address(number, host),
+      subnet: (number) => sandbox.subnet(number),
+      address: (number, host) => sandbox.address(number, host),
     });
     const hear = async (socket: string) => {
       await using listener = await EventListener.open(socket, tag);
@@ -302,14 +302,14 @@ for (const [name, part] of Object.entries(parts)) {
     ignore: dockerTruth.ignore,
     async fn() {
       dockerTruth.check();
-      await using playground = await Playground.open(dockerSocket);
-      const image = `decnet-agent-test-${playground.tag}:1`;
+      await using sandbox = await DockerSandbox.open(dockerSocket);
+      const image = `decnet-agent-test-${sandbox.tag}:1`;
       const steps = part({
-        tag: `truth-${playground.tag}`,
+        tag: `truth-${sandbox.tag}`,
         image,
         command: ["/pause"],
-        subnet: (number) => playground.subnet(number),
-        address: (number, host) => playground.address(number, host),
+        subnet: (number) => sandbox.subnet(number),
+        address: (number, host) => sandbox.address(number, host),
       });
       await withEngine(async (engine) => {
         const { body } = await call(dockerSocket, "GET", `/images/${image}/json`);

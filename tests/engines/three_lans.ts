@@ -4,7 +4,7 @@ import { type Drift, findDrift } from "../../topology/drift.ts";
 import { topologyLabel } from "../../topology/inventory.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
 import { defaultImages, type Plan, planTopology } from "../../topology/plan.ts";
-import type { ContainerWish, Playground } from "./playground.ts";
+import type { ContainerWish, DockerSandbox } from "./playground.ts";
 
 const documentUrl = new URL("../data/topology-three-lans.json", import.meta.url);
 
@@ -13,23 +13,23 @@ export class ThreeLans {
   readonly plan: Plan;
   /** The label that everything carries. */
   readonly labels: Readonly<Record<string, string>>;
-  readonly #playground: Playground;
+  readonly #sandbox: DockerSandbox;
 
-  private constructor(playground: Playground, plan: Plan) {
+  private constructor(sandbox: DockerSandbox, plan: Plan) {
     this.plan = plan;
     this.labels = { [topologyLabel]: plan.topologyId };
-    this.#playground = playground;
+    this.#sandbox = sandbox;
   }
 
   /** Plans it; nothing is made yet. */
-  static async open(playground: Playground): Promise<ThreeLans> {
-    const topology = readTopology(threeLansDocument(playground));
-    return new ThreeLans(playground, await planTopology(topology, defaultImages));
+  static async open(sandbox: DockerSandbox): Promise<ThreeLans> {
+    const topology = readTopology(threeLansDocument(sandbox));
+    return new ThreeLans(sandbox, await planTopology(topology, defaultImages));
   }
 
   /** The full name of a LAN, a decky or a service, in lower case. */
   name(short: string): string {
-    return `decnet_t_${this.#playground.tag}_${short}`;
+    return `decnet_t_${this.#sandbox.tag}_${short}`;
   }
 
   /** Makes all of it as planned. */
@@ -42,13 +42,13 @@ export class ThreeLans {
   async makeNetwork(name: string, change: { subnet?: string; internal?: boolean } = {}) {
     const { subnet, internal } = this.plan.networks.find((it) => it.name === name)!;
     const { labels } = this;
-    await this.#playground.makeNetwork(name, { subnet, internal, labels, ...change });
+    await this.#sandbox.makeNetwork(name, { subnet, internal, labels, ...change });
   }
 
   /** Makes a planned container. */
   async makeContainer(name: string, change: Partial<ContainerWish> = {}): Promise<void> {
     const { addressByNetwork, base } = this.plan.containers.find((it) => it.name === name)!;
-    await this.#playground.makeContainer(name, {
+    await this.#sandbox.makeContainer(name, {
       labels: this.labels,
       ...(base === null ? { addresses: addressByNetwork } : { base }),
       ...change,
@@ -58,16 +58,16 @@ export class ThreeLans {
   /** Removes a network and makes it anew with a change; nothing is attached to it then. */
   async replaceNetwork(name: string, change: { subnet?: string; internal?: boolean } = {}) {
     for (const { name: container } of this.attachedTo(name)) {
-      await this.#playground.disconnect(name, container).catch(() => {}); // It may be cut off already.
+      await this.#sandbox.disconnect(name, container).catch(() => {}); // It may be cut off already.
     }
-    await this.#playground.docker.getNetwork(name).remove();
+    await this.#sandbox.docker.getNetwork(name).remove();
     await this.makeNetwork(name, change);
   }
 
   /** Attaches to a network what is planned to be there. */
   async reattach(name: string): Promise<void> {
     for (const { name: container, addressByNetwork } of this.attachedTo(name)) {
-      await this.#playground.connect(name, container, addressByNetwork.get(name)!);
+      await this.#sandbox.connect(name, container, addressByNetwork.get(name)!);
     }
   }
 
@@ -78,24 +78,24 @@ export class ThreeLans {
 
   /** Compares the engine with the plan, or with nothing. */
   async drift(plan: Plan | null = this.plan): Promise<Drift> {
-    return await driftOf(this.#playground, plan);
+    return await driftOf(this.#sandbox, plan);
   }
 }
 
 /** The document of three LANs, with an id and subnets of the playground's own. */
-export function threeLansDocument(playground: Playground): Json {
+export function threeLansDocument(sandbox: DockerSandbox): Json {
   const text = Deno.readTextFileSync(documentUrl)
-    .replaceAll("7c9e6679", playground.tag)
-    .replace(/\b10\.77\.(\d)\.0\/24/g, (_, number) => playground.subnet(Number(number)))
+    .replaceAll("7c9e6679", sandbox.tag)
+    .replace(/\b10\.77\.(\d)\.0\/24/g, (_, number) => sandbox.subnet(Number(number)))
     .replace(/\b10\.77\.(\d)\.(\d+)/g, (_, number, host) => {
-      return playground.address(Number(number), Number(host));
+      return sandbox.address(Number(number), Number(host));
     });
   return parseJson(text);
 }
 
 /** Compares what bears the playground's prefix with a plan, or with nothing. */
 export async function driftOf(
-  { tag, socketPath: socket }: Playground,
+  { tag, socketPath: socket }: DockerSandbox,
   plan: Plan | null,
 ): Promise<Drift> {
   const { inventory: { networks, containers } } = await observe(new AbortController().signal, {

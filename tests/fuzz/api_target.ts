@@ -2,24 +2,24 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect as connectPlainly, type Socket } from "node:net";
 import { connect as connectSecurely } from "node:tls";
-import { Connection, defaultBounds } from "../../api/connections.ts";
-import { type ApiService, handle, refuseMalformed, Turns } from "../../api/routes.ts";
+import { Connection, defaultLimits } from "../../api/connections.ts";
+import { type ApiService, handle, refuseMalformed, SerialQueue } from "../../api/routes.ts";
 import { ApiServer } from "../../api/server.ts";
 import type { Identity } from "../../api/tls.ts";
-import { Refusal } from "../../apply/validated_document.ts";
+import { ApplyError } from "../../apply/validated_document.ts";
 import type { Log } from "../../host/log.ts";
 import { versionHash, versionHash as hashOf } from "../../topology/hash.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
 import { agentIdentity, master } from "../support/api_setup.ts";
-import { candidateOf, ServiceHost } from "./document_target.ts";
+import { ServiceHost, validatedOf } from "./document_target.ts";
 import { documentBytes } from "./documents.ts";
 import { checkMessage } from "./oracles.ts";
 import {
-  type Chance,
   hostileText,
   joined,
   mutateBytes,
   mutateTree,
+  type SeededRandom,
   treeOf,
   write,
 } from "./random.ts";
@@ -146,23 +146,23 @@ export class WatchedService implements ApiService {
   }
 
   state(signal: AbortSignal): Promise<unknown> {
-    return this.#alone(() => this.#host.service.state(signal));
+    return this.#withApplyLock(() => this.#host.service.state(signal));
   }
 
   apply(hydrated: Document, versionHash: string, gone: AbortSignal): Promise<void> {
-    return this.#alone(async () => {
+    return this.#withApplyLock(async () => {
       const document = { ...hydrated };
       const isRight = versionHash === await hashOf(document).catch(() => null);
-      const candidate = isRight ? await candidateOf(document) : null;
+      const validated = isRight ? await validatedOf(document) : null;
       await this.#watch(
         () => this.#host.service.apply(hydrated, versionHash, gone),
-        (outcome) => this.#host.checkEngine(candidate, outcome),
+        (outcome) => this.#host.checkEngine(validated, outcome),
       );
     });
   }
 
   teardown(topologyId: string, gone: AbortSignal): Promise<void> {
-    return this.#alone(() =>
+    return this.#withApplyLock(() =>
       this.#watch(() => this.#host.service.teardown(topologyId, gone), (outcome) => {
         const { requests, changes } = this.#host.engine;
         assert.deepEqual(changes, [], "there was nothing to remove");
@@ -177,7 +177,7 @@ export class WatchedService implements ApiService {
     try {
       await work();
     } catch (error) {
-      outcome = error instanceof Refusal ? error.kind : "a fault";
+      outcome = error instanceof ApplyError ? error.code : "a fault";
       throw error;
     } finally {
       try {
@@ -189,7 +189,7 @@ export class WatchedService implements ApiService {
   }
 
   /** One at a time, so that it is known who has called the engine. */
-  #alone<T>(work: () => Promise<T>): Promise<T> {
+  #withApplyLock<T>(work: () => Promise<T>): Promise<T> {
     this.calls++;
     const result = this.#last.then(work);
     this.#last = result.catch(() => {});
@@ -215,12 +215,12 @@ export async function listen(service: ApiService, log: Log): Promise<Listeners> 
     log,
   });
   const plain = createServer({
-    maxHeaderSize: defaultBounds.maximumHeaderBytes,
+    maxHeaderSize: defaultLimits.maximumHeaderBytes,
     requireHostHeader: false,
     requestTimeout: 0,
   });
   const connections = new WeakMap<object, Connection>();
-  const options = { service, turns: new Turns(), bounds: defaultBounds, log };
+  const options = { service, turns: new SerialQueue(), limits: defaultLimits, log };
   const answer = (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket)!;
     connection.begin();
@@ -270,20 +270,20 @@ const tokens = [
 ];
 
 /** The body of a call; what it is about may be a document, right or not. */
-async function bodyOf(path: string, chance: Chance): Promise<Uint8Array<ArrayBuffer>> {
-  if (chance.isOneIn(10)) return encode(JSON.stringify(hostileText(chance)));
+async function bodyOf(path: string, random: SeededRandom): Promise<Uint8Array<ArrayBuffer>> {
+  if (random.isOneIn(10)) return encode(JSON.stringify(hostileText(random)));
   if (path === "/topology/apply") {
     // To make a large one and its hash takes longer than to refuse it.
-    const document = documentBytes(chance, { largeToo: false });
-    const hash = chance.isOneIn(6)
-      ? JSON.stringify(hostileText(chance))
+    const document = documentBytes(random, { largeToo: false });
+    const hash = random.isOneIn(6)
+      ? JSON.stringify(hostileText(random))
       : await hashOfApiRequests(document);
     const parts = [`"version_hash":${hash}`, '"hydrated":'].map(encode);
     const body = joined([encode("{"), parts[0]!, encode(","), parts[1]!, document, encode("}")]);
-    return chance.isOneIn(8) ? mutateBytes(body, chance, { faults: chance.few(4) }) : body;
+    return random.isOneIn(8) ? mutateBytes(body, random, { faults: random.few(4) }) : body;
   }
-  const tree = treeOf({ topology_id: hostileText(chance, "id") });
-  if (chance.isOneIn(2)) mutateTree(tree, chance, 1);
+  const tree = treeOf({ topology_id: hostileText(random, "id") });
+  if (random.isOneIn(2)) mutateTree(tree, random, 1);
   return encode(write(tree));
 }
 
@@ -296,19 +296,19 @@ async function hashOfApiRequests(document: Uint8Array): Promise<string> {
 }
 
 /** A call as HTTP has it, whatever it says. */
-export async function wellFormed(chance: Chance): Promise<Uint8Array<ArrayBuffer>> {
-  const path = chance.isOneIn(20)
-    ? `/${encodeURIComponent(hostileText(chance).toWellFormed())}`.slice(0, 8_000)
-    : chance.pick(paths);
+export async function wellFormed(random: SeededRandom): Promise<Uint8Array<ArrayBuffer>> {
+  const path = random.isOneIn(20)
+    ? `/${encodeURIComponent(hostileText(random).toWellFormed())}`.slice(0, 8_000)
+    : random.pick(paths);
   const isCall = path === "/topology/apply" || path === "/topology/teardown";
-  const method = chance.isOneIn(20) ? chance.pick(methods) : isCall ? "POST" : "GET";
-  const head = `${method} ${path}${chance.isOneIn(20) ? "?a=b" : ""} HTTP/1.1\r\nHost: x\r\n`;
+  const method = random.isOneIn(20) ? random.pick(methods) : isCall ? "POST" : "GET";
+  const head = `${method} ${path}${random.isOneIn(20) ? "?a=b" : ""} HTTP/1.1\r\nHost: x\r\n`;
   if (method === "GET") return encode(`${head}\r\n`);
-  const body = await bodyOf(path, chance);
-  if (!chance.isOneIn(4)) {
+  const body = await bodyOf(path, random);
+  if (!random.isOneIn(4)) {
     return joined([encode(`${head}Content-Length: ${body.length}\r\n\r\n`), body]);
   }
-  const size = Math.max(1, Math.ceil(body.length / (1 + chance.few(50))));
+  const size = Math.max(1, Math.ceil(body.length / (1 + random.few(50))));
   const chunks: Uint8Array[] = [encode(`${head}Transfer-Encoding: chunked\r\n\r\n`)];
   for (let at = 0; at < body.length; at += size) {
     const part = body.subarray(at, at + size);
@@ -318,26 +318,26 @@ export async function wellFormed(chance: Chance): Promise<Uint8Array<ArrayBuffer
 }
 
 /** What may once have been some calls, and is not HTTP any more for the most part. */
-export async function malformed(chance: Chance): Promise<Uint8Array<ArrayBuffer>> {
+export async function malformed(random: SeededRandom): Promise<Uint8Array<ArrayBuffer>> {
   const calls: Uint8Array[] = [];
-  for (let count = chance.pick([1, 1, 1, 2, 5]); count > 0; count--) {
-    calls.push(chance.isOneIn(6) ? encode(oddCall(chance)) : await wellFormed(chance));
+  for (let count = random.pick([1, 1, 1, 2, 5]); count > 0; count--) {
+    calls.push(random.isOneIn(6) ? encode(oddCall(random)) : await wellFormed(random));
   }
-  return mutateBytes(joined(calls), chance, { faults: 1 + chance.few(6), tokens });
+  return mutateBytes(joined(calls), random, { faults: 1 + random.few(6), tokens });
 }
 
-function oddCall(chance: Chance): string {
-  const call = `${chance.pick(["GET", "POST"])} ${chance.pick(paths)} HTTP/1.1\r\n`;
-  return chance.any(
-    () => `${call}X: ${"y".repeat(chance.pick([100, 15_000, 17_000, 70_000]))}\r\n\r\n`,
-    () => `${call}${"A: b\r\n".repeat(chance.few(5_000))}\r\n`,
-    () => `GET /${"a".repeat(chance.pick([7_000, 17_000]))} HTTP/1.1\r\n\r\n`,
-    () => `${call}Content-Length: ${chance.below(50)}\r\nContent-Length: 3\r\n\r\n{}`,
+function oddCall(random: SeededRandom): string {
+  const call = `${random.pick(["GET", "POST"])} ${random.pick(paths)} HTTP/1.1\r\n`;
+  return random.any(
+    () => `${call}X: ${"y".repeat(random.pick([100, 15_000, 17_000, 70_000]))}\r\n\r\n`,
+    () => `${call}${"A: b\r\n".repeat(random.few(5_000))}\r\n`,
+    () => `GET /${"a".repeat(random.pick([7_000, 17_000]))} HTTP/1.1\r\n\r\n`,
+    () => `${call}Content-Length: ${random.below(50)}\r\nContent-Length: 3\r\n\r\n{}`,
     () => `${call}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}`,
     () => `${call}Content-Length: 9437184\r\n\r\n{`,
     () => `${call}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}`,
-    () => `${call}${hostileText(chance)}: ${hostileText(chance)}\r\n\r\n`,
-    () => hostileText(chance),
+    () => `${call}${hostileText(random)}: ${hostileText(random)}\r\n\r\n`,
+    () => hostileText(random),
   );
 }
 
@@ -355,19 +355,19 @@ export async function open(folder: string): Promise<Target> {
   const listeners = await listen(service, (_level, message) => log.push(message));
   const kept = { secure: null as RawLine | null, plain: null as RawLine | null };
   return {
-    run: async (chance) => {
+    run: async (random) => {
       host.clean();
       service.calls = 0;
       log.length = 0;
-      const isSecure = chance.isOneIn(3);
+      const isSecure = random.isOneIn(3);
       const key = isSecure ? "secure" : "plain";
       const line = async () => {
         if (!kept[key] || kept[key].isOver) kept[key] = await connect(listeners, isSecure);
         return kept[key];
       };
-      const outcome = chance.isOneIn(2)
-        ? await callWell(await line(), chance)
-        : await callBadly(await connect(listeners, isSecure), chance);
+      const outcome = random.isOneIn(2)
+        ? await callWell(await line(), random)
+        : await callBadly(await connect(listeners, isSecure), random);
       if (service.violation) throw service.violation;
       if (service.calls === 0) assert.deepEqual(host.engine.requests, [], "nobody was called");
       assert.ok(!log.some((it) => it.startsWith("the API failed")), log.join("\n"));
@@ -392,10 +392,10 @@ function connect(listeners: Listeners, isSecure: boolean): Promise<RawLine> {
 }
 
 /** Calls that are HTTP get an answer each, one after the other. */
-async function callWell(line: RawLine, chance: Chance): Promise<string> {
+async function callWell(line: RawLine, random: SeededRandom): Promise<string> {
   const calls = [];
-  for (let count = chance.pick([1, 1, 1, 1, 3]); count > 0; count--) {
-    calls.push(await wellFormed(chance));
+  for (let count = random.pick([1, 1, 1, 1, 3]); count > 0; count--) {
+    calls.push(await wellFormed(random));
   }
   for (const call of calls) line.say(call);
   const answers = await answerTo(line, new Uint8Array(), calls.length);
@@ -406,8 +406,8 @@ async function callWell(line: RawLine, chance: Chance): Promise<string> {
 }
 
 /** Whatever else is said, there is an answer or the connection ends. */
-async function callBadly(line: RawLine, chance: Chance): Promise<string> {
-  line.say(await malformed(chance), true);
+async function callBadly(line: RawLine, random: SeededRandom): Promise<string> {
+  line.say(await malformed(random), true);
   await line.until(() => false);
   const answers = readAnswers(line.heard, line.isOver);
   return answers.length > 0 ? `bad: ${answers.at(-1)!.status}` : "bad: closed";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Agent } from "../../agent/heartbeat.ts";
-import { Bell } from "../../agent/schedule.ts";
+import { Wakeup } from "../../agent/schedule.ts";
 import { TopologyService } from "../../api/topology_service.ts";
 import { Applier } from "../../apply/applier.ts";
-import { type Candidate, examine, Refusal } from "../../apply/validated_document.ts";
+import { ApplyError, examine, type ValidatedDocument } from "../../apply/validated_document.ts";
 import { versionHash } from "../../topology/hash.ts";
 import {
   compareCodePoints,
@@ -16,7 +16,7 @@ import { defaultImages } from "../../topology/plan.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import { documentBytes } from "./documents.ts";
 import { checkCall, checkError, checkMessage, checkPlan, checkSentContainer } from "./oracles.ts";
-import type { Chance } from "./random.ts";
+import type { SeededRandom } from "./random.ts";
 import type { Target } from "./target.ts";
 
 const never = new AbortController().signal;
@@ -43,7 +43,7 @@ export class ServiceHost implements AsyncDisposable {
       agent: this.#agent,
       applier: new Applier({ ...options, supersede: false }),
       images: defaultImages,
-      bell: new Bell(),
+      wakeup: new Wakeup(),
       log: (_level, message) => checkMessage(message),
       signal: never,
     });
@@ -71,24 +71,24 @@ export class ServiceHost implements AsyncDisposable {
 
   /** Applies a document and sees that the engine hears of nothing but what was planned. */
   async apply(document: Json): Promise<string> {
-    const candidate = await candidateOf(document);
+    const validated = await validatedOf(document);
     this.clean();
     const outcome = await this.#applied(document);
-    this.checkEngine(candidate, outcome);
+    this.checkEngine(validated, outcome);
     return outcome;
   }
 
   /** Sees that the engine heard of nothing but what was planned, and of nothing for a refusal. */
-  checkEngine(candidate: Candidate | null, outcome: string): void {
+  checkEngine(validated: ValidatedDocument | null, outcome: string): void {
     const { requests, changes } = this.engine;
     requests.forEach(checkCall);
-    if (!candidate) {
+    if (!validated) {
       assert.notEqual(outcome, "applied");
       assert.deepEqual(requests, [], "a refused document reached the engine");
     } else if (outcome === "applied") {
-      assert.equal(this.engine.containers.length, candidate.plan.containers.length);
-      assert.equal(this.engine.networks.length, candidate.plan.networks.length);
-      for (const it of candidate.plan.containers) {
+      assert.equal(this.engine.containers.length, validated.plan.containers.length);
+      assert.equal(this.engine.networks.length, validated.plan.networks.length);
+      for (const it of validated.plan.containers) {
         checkSentContainer(this.engine.bodyOf(it.name), it);
       }
     } else assert.deepEqual(changes, [], `after ${outcome} something was changed`);
@@ -101,9 +101,9 @@ export class ServiceHost implements AsyncDisposable {
       return "applied";
     } catch (error) {
       if (error instanceof SyntaxError) return "malformed";
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof ApplyError)) throw error;
       checkMessage(error.message);
-      return error.kind;
+      return error.code;
     }
   }
 
@@ -114,7 +114,7 @@ export class ServiceHost implements AsyncDisposable {
 }
 
 /** What is planned for a document, or null when it is refused. */
-export async function candidateOf(document: Json): Promise<Candidate | null> {
+export async function validatedOf(document: Json): Promise<ValidatedDocument | null> {
   try {
     return await examine(document, { expectedHash: null, images: defaultImages });
   } catch {
@@ -129,13 +129,13 @@ const casesForEachRun = 30;
 export async function open(folder: string): Promise<Target> {
   const host = await ServiceHost.open(folder);
   return {
-    run: async (chance) => {
-      const document = read(documentBytes(chance));
+    run: async (random) => {
+      const document = read(documentBytes(random));
       if (document === null) return "not JSON";
-      if (chance.isOneIn(casesForEachRun)) return await host.apply(document);
-      const candidate = await examined(document);
-      if (!(candidate instanceof Refusal)) await checkCandidate(candidate, document, chance);
-      return candidate instanceof Refusal ? candidate.kind : "planned";
+      if (random.isOneIn(casesForEachRun)) return await host.apply(document);
+      const validated = await examined(document);
+      if (!(validated instanceof ApplyError)) await checkCandidate(validated, document, random);
+      return validated instanceof ApplyError ? validated.code : "planned";
     },
     [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
   };
@@ -153,46 +153,46 @@ function read(bytes: Uint8Array): Json {
   }
 }
 
-async function examined(document: Json): Promise<Candidate | Refusal> {
+async function examined(document: Json): Promise<ValidatedDocument | ApplyError> {
   try {
     return await examine(document, { expectedHash: null, images: defaultImages });
   } catch (error) {
     // What the API hands over lies a level deeper in its body, so that it never meets this one.
-    if (error instanceof SyntaxError) return new Refusal("malformed", error.message);
+    if (error instanceof SyntaxError) return new ApplyError("malformed", error.message);
     checkRefusal(error);
     return error;
   }
 }
 
-function checkRefusal(error: unknown): asserts error is Refusal {
-  if (!(error instanceof Refusal)) throw error;
-  assert.ok(error.kind === "malformed" || error.kind === "invalid", error.kind);
+function checkRefusal(error: unknown): asserts error is ApplyError {
+  if (!(error instanceof ApplyError)) throw error;
+  assert.ok(error.code === "malformed" || error.code === "invalid", error.code);
   checkMessage(error.message);
 }
 
 async function checkCandidate(
-  { plan, text, versionHash: hash }: Candidate,
+  { plan, text, versionHash: hash }: ValidatedDocument,
   document: Json,
-  chance: Chance,
+  random: SeededRandom,
 ): Promise<void> {
   checkPlan(plan);
   assert.match(text, /^[\x20-\x7e]*$/);
   const again = parseJson(text);
   assert.equal(writeJson(again), text, "what is stored is read as something else");
   assert.equal(await versionHash(again), hash, "the stored document has another hash");
-  assert.equal(await versionHash(shuffled(document, chance)), hash, "the order of keys counts");
+  assert.equal(await versionHash(shuffled(document, random)), hash, "the order of keys counts");
   const next = await examine(again, { expectedHash: hash, images: defaultImages });
   assert.deepEqual(next.plan, plan);
 }
 
 /** The document with the keys of each object in another order. */
-function shuffled(value: Json, chance: Chance): Json {
+function shuffled(value: Json, random: SeededRandom): Json {
   if (value === null || typeof value !== "object" || value instanceof NumberToken) return value;
-  if (Array.isArray(value)) return value.map((item) => shuffled(item, chance));
-  const sign = chance.isOneIn(2) ? 1 : -1;
+  if (Array.isArray(value)) return value.map((item) => shuffled(item, random));
+  const sign = random.isOneIn(2) ? 1 : -1;
   const copy: { [key: string]: Json } = Object.create(null);
   for (const key of Object.keys(value).sort((a, b) => sign * compareCodePoints(a, b))) {
-    copy[key] = shuffled(value[key]!, chance);
+    copy[key] = shuffled(value[key]!, random);
   }
   return copy;
 }

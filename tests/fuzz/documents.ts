@@ -1,8 +1,8 @@
 import {
-  type Chance,
   hostileText,
   mutateBytes,
   mutateTree,
+  type SeededRandom,
   type TextKind,
   type Tree,
   treeOf,
@@ -20,44 +20,44 @@ const services = ["ssh", "http", "smb", "mysql", "ftp"];
 
 /** A topology document as the bytes that came, valid or not. */
 export function documentBytes(
-  chance: Chance,
+  random: SeededRandom,
   { largeToo = true }: { largeToo?: boolean } = {},
 ): Uint8Array<ArrayBuffer> {
-  if (chance.isOneIn(casesForEachLarge) && largeToo) return encode(largeDocument(chance));
-  if (chance.isOneIn(20)) return encode(randomDocument(chance.random));
-  const tree = chance.isOneIn(3) ? treeOf(JSON.parse(chance.pick(samples))) : randomTree(chance);
-  mutateTree(tree, chance, chance.pick([0, 0, 0, 1, 1, 2, 4]));
+  if (random.isOneIn(casesForEachLarge) && largeToo) return encode(largeDocument(random));
+  if (random.isOneIn(20)) return encode(randomDocument(random.random));
+  const tree = random.isOneIn(3) ? treeOf(JSON.parse(random.pick(samples))) : randomTree(random);
+  mutateTree(tree, random, random.pick([0, 0, 0, 1, 1, 2, 4]));
   const bytes = encode(write(tree));
-  return chance.isOneIn(8) ? mutateBytes(bytes, chance, { faults: chance.few(8) }) : bytes;
+  return random.isOneIn(8) ? mutateBytes(bytes, random, { faults: random.few(8) }) : bytes;
 }
 
 /** A topology that is valid but for a hostile text now and then. */
-function randomTree(chance: Chance): Tree {
+function randomTree(random: SeededRandom): Tree {
   // A document with several faults may be refused for any of them.
-  const rarely = chance.pick([10, 10_000, 10_000, 10_000]);
-  const faultAt = chance.isOneIn(2) ? chance.below(25) : -1;
+  const rarely = random.pick([10, 10_000, 10_000, 10_000]);
+  const faultAt = random.isOneIn(2) ? random.below(25) : -1;
   let texts = 0;
   const text = (kind: TextKind, good: string) =>
-    texts++ === faultAt || chance.isOneIn(rarely) ? hostileText(chance, kind) : good;
-  const second = 18 + chance.below(2);
-  const lans = chance.times(chance.isOneIn(60) ? chance.below(200) : chance.below(5), (index) => ({
+    texts++ === faultAt || random.isOneIn(rarely) ? hostileText(random, kind) : good;
+  const second = 18 + random.below(2);
+  const lans = random.times(random.isOneIn(60) ? random.below(200) : random.below(5), (index) => ({
     id: `lan-${index}`,
-    name: text("name", chance.pick(["L", "lan.", "x_Y-"]) + index),
+    name: text("name", random.pick(["L", "lan.", "x_Y-"]) + index),
     subnet: text(
       "subnet",
-      chance.isOneIn(4)
+      random.isOneIn(4)
         ? `198.${second}.${4 * index}.0/22`
-        : `198.${second}.${index}.${chance.isOneIn(9) ? "128/25" : "0/24"}`,
+        : `198.${second}.${index}.${random.isOneIn(9) ? "128/25" : "0/24"}`,
     ),
     is_dmz: index === 0,
-    x: chance.random(),
+    x: random.random(),
   }));
-  const deckies = chance.times(lans.length && chance.few(chance.isOneIn(60) ? 60 : 6), (index) => {
-    const first = chance.below(lans.length);
+  const deckies = random.times(lans.length && random.few(random.isOneIn(60) ? 60 : 6), (index) => {
+    const first = random.below(lans.length);
     // The first one leads everywhere.
-    const on = lans.filter((_, at) => index === 0 || at === first || chance.isOneIn(3));
-    const host = chance.isOneIn(9) ? chance.pick([...ends, chance.below(256)]) : 130 + index;
-    const own = services.filter(() => chance.isOneIn(3)).map((it) => text("name", it));
+    const on = lans.filter((_, at) => index === 0 || at === first || random.isOneIn(3));
+    const host = random.isOneIn(9) ? random.pick([...ends, random.below(256)]) : 130 + index;
+    const own = services.filter(() => random.isOneIn(3)).map((it) => text("name", it));
     return {
       uuid: `u${index}`,
       name: text("name", `d${index}`),
@@ -67,10 +67,10 @@ function randomTree(chance: Chance): Tree {
           text("name", name),
           text("address", subnet.replace(/\.\d+\/\d+$/, `.${host}`)),
         ])),
-        forwards_l3: chance.isOneIn(2),
+        forwards_l3: random.isOneIn(2),
         service_config: Object.fromEntries(
-          own.filter(() => chance.isOneIn(4)).map((service) => [service, {
-            image: text("image", chance.pick(["a/b:1", "reg.example:5000/x", "x@y"].slice(0, 2))),
+          own.filter(() => random.isOneIn(4)).map((service) => [service, {
+            image: text("image", random.pick(["a/b:1", "reg.example:5000/x", "x@y"].slice(0, 2))),
           }]),
         ),
       },
@@ -88,26 +88,26 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
 const maximumCharacters = 2 ** 20;
 
 /** A document that is made to take as much time or memory as it can. */
-function largeDocument(chance: Chance): string {
+function largeDocument(random: SeededRandom): string {
   const lan = { name: "a", subnet: "198.18.0.0/24", is_dmz: true };
   const base = { topology: { id: "7c9e6679" }, lans: [lan], deckies: [] as unknown[] };
   const grown = (change: object) => JSON.stringify({ ...base, ...change });
-  const count = chance.pick([1_000, 10_000, 40_000]);
-  return chance.any(
+  const count = random.pick([1_000, 10_000, 40_000]);
+  return random.any(
     () =>
-      grown({ lans: chance.times(Math.min(count, 20_000), (at) => ({ ...lan, name: `a${at}` })) }),
-    () => grown({ deckies: chance.times(count, (at) => decky(`d${at}`, { a: "198.18.0.2" })) }),
+      grown({ lans: random.times(Math.min(count, 20_000), (at) => ({ ...lan, name: `a${at}` })) }),
+    () => grown({ deckies: random.times(count, (at) => decky(`d${at}`, { a: "198.18.0.2" })) }),
     () =>
-      grown({ deckies: chance.times(Math.min(count, 20_000), () => decky(hostileText(chance))) }),
-    () => grown({ deckies: [decky("d", {}, chance.times(count, (at) => `s${at}`))] }),
-    () => grown({ deckies: [decky("d", {}, chance.times(count, () => "s"))] }),
-    () => grown({ deckies: chance.times(1_000, () => decky("d".repeat(4_000), {}, ["a", "b"])) }),
+      grown({ deckies: random.times(Math.min(count, 20_000), () => decky(hostileText(random))) }),
+    () => grown({ deckies: [decky("d", {}, random.times(count, (at) => `s${at}`))] }),
+    () => grown({ deckies: [decky("d", {}, random.times(count, () => "s"))] }),
+    () => grown({ deckies: random.times(1_000, () => decky("d".repeat(4_000), {}, ["a", "b"])) }),
     () =>
       grown({
-        deckies: chance.times(30, (at) =>
-          decky(`d${at}`, Object.fromEntries(chance.times(2_000, (n) => [`l${n}`, "198.18.0.2"])))),
+        deckies: random.times(30, (at) =>
+          decky(`d${at}`, Object.fromEntries(random.times(2_000, (n) => [`l${n}`, "198.18.0.2"])))),
       }),
-    () => filled(chance.pick(['\\"', "\\\\", "\\u0000", "\\ud800", "a", "é", '\\"\\\\']), '"', '"'),
+    () => filled(random.pick(['\\"', "\\\\", "\\u0000", "\\ud800", "a", "é", '\\"\\\\']), '"', '"'),
     () => filled("1", "[", "]"),
     () => filled("0,", "[", "0]"),
     () => filled("{},", "[", "0]"),
@@ -115,12 +115,12 @@ function largeDocument(chance: Chance): string {
     () => filled(" ", "[", "]"),
     () =>
       `{${
-        chance.times(
-          chance.pick([9_990, 50_000]),
-          (at) => `"${at * chance.pick([1, 65_536])}":0`,
+        random.times(
+          random.pick([9_990, 50_000]),
+          (at) => `"${at * random.pick([1, 65_536])}":0`,
         ).join(",")
       }}`,
-    () => `{${chance.times(50_000, () => `"${"ab".repeat(chance.below(4))}":0`).join(",")}}`,
+    () => `{${random.times(50_000, () => `"${"ab".repeat(random.below(4))}":0`).join(",")}}`,
     () => filled("[", "", ""),
     () => filled('{"":', "", ""),
     () => filled('"', "", ""),

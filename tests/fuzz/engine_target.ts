@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { describeDrift, Diary } from "../../agent/change_log.ts";
-import { Agent, type Beat } from "../../agent/heartbeat.ts";
+import { ChangeLog, describeDrift } from "../../agent/change_log.ts";
+import { Agent, type Heartbeat } from "../../agent/heartbeat.ts";
 import { findingsOf, onceText } from "../../cli/report.ts";
 import { stateText } from "../../cli/state.ts";
 import { parseAnswer, ResponseReader } from "../../docker/http.ts";
@@ -12,11 +12,11 @@ import { findDrift } from "../../topology/drift.ts";
 import { defaultImages, planDocument } from "../../topology/plan.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import {
-  type Chance,
   hostileText,
   joined,
   mutateBytes,
   mutateTree,
+  type SeededRandom,
   treeOf,
   write,
 } from "./random.ts";
@@ -91,77 +91,77 @@ const statuses = [
 ];
 
 /** The answer to `GET /networks`, of `names` and others, and that to the list of containers. */
-export function listTexts(names: readonly string[], chance: Chance): [string, string] {
-  const rarely = chance.pick([3, 10, 1_000]);
-  const text = (good: string) => chance.isOneIn(rarely) ? hostileText(chance) : good;
-  const name = () => text(chance.pick(names));
+export function listTexts(names: readonly string[], random: SeededRandom): [string, string] {
+  const rarely = random.pick([3, 10, 1_000]);
+  const text = (good: string) => random.isOneIn(rarely) ? hostileText(random) : good;
+  const name = () => text(random.pick(names));
   const labels = () => ({
-    ...(chance.isOneIn(3) ? {} : { "decnet.topology.id": text("7c9e6679") }),
-    ...(chance.isOneIn(3) ? { "decnet.topology.spec": text("0a".repeat(32)) } : {}),
-    ...(chance.isOneIn(rarely) ? { [hostileText(chance)]: hostileText(chance) } : {}),
+    ...(random.isOneIn(3) ? {} : { "decnet.topology.id": text("7c9e6679") }),
+    ...(random.isOneIn(3) ? { "decnet.topology.spec": text("0a".repeat(32)) } : {}),
+    ...(random.isOneIn(rarely) ? { [hostileText(random)]: hostileText(random) } : {}),
   });
-  const count = chance.isOneIn(300) ? 3_000 : chance.few(30);
-  const networks = chance.times(count, (index) => ({
+  const count = random.isOneIn(300) ? 3_000 : random.few(30);
+  const networks = random.times(count, (index) => ({
     Id: text(`n${index}`),
     Name: name(),
-    Driver: text(chance.pick(["bridge", "bridge", "macvlan", ""])),
-    Internal: chance.isOneIn(2),
-    IPAM: { Config: chance.pick([null, [], [{ Subnet: text("198.18.0.0/24") }], [{}, {}]]) },
-    Labels: chance.isOneIn(9) ? null : labels(),
+    Driver: text(random.pick(["bridge", "bridge", "macvlan", ""])),
+    Internal: random.isOneIn(2),
+    IPAM: { Config: random.pick([null, [], [{ Subnet: text("198.18.0.0/24") }], [{}, {}]]) },
+    Labels: random.isOneIn(9) ? null : labels(),
   }));
-  const containers = chance.times(count, (index) => ({
+  const containers = random.times(count, (index) => ({
     Id: text(`c${index}`),
-    Names: chance.isOneIn(9) ? null : [`/${name()}`],
-    State: text(chance.pick(states)),
-    Status: text(chance.pick(statuses)),
-    HostConfig: { NetworkMode: text(chance.pick(["default", "container:c0", ""])) },
+    Names: random.isOneIn(9) ? null : [`/${name()}`],
+    State: text(random.pick(states)),
+    Status: text(random.pick(statuses)),
+    HostConfig: { NetworkMode: text(random.pick(["default", "container:c0", ""])) },
     NetworkSettings: { Networks: { [name()]: { IPAddress: text("198.18.0.2") } } },
     Labels: labels(),
   }));
-  return [textOf(networks, chance), textOf(containers, chance)];
+  return [textOf(networks, random), textOf(containers, random)];
 }
 
-function textOf(list: unknown, chance: Chance): string {
-  if (chance.isOneIn(20)) {
-    return JSON.stringify({ message: hostileText(chance).repeat(1 + chance.few(99)) });
+function textOf(list: unknown, random: SeededRandom): string {
+  if (random.isOneIn(20)) {
+    return JSON.stringify({ message: hostileText(random).repeat(1 + random.few(99)) });
   }
   const tree = treeOf(list);
   // Long lists would take long to change.
-  if ((list as unknown[]).length < 100) mutateTree(tree, chance, chance.pick([0, 0, 0, 1, 2]));
+  if ((list as unknown[]).length < 100) mutateTree(tree, random, random.pick([0, 0, 0, 1, 2]));
   return write(tree);
 }
 
 /** A body as an answer of HTTP, in one form or another, right or not. */
-export function answerBytes(text: string, chance: Chance): Uint8Array<ArrayBuffer> {
+export function answerBytes(text: string, random: SeededRandom): Uint8Array<ArrayBuffer> {
   const body = new TextEncoder().encode(text);
-  const rarely = chance.pick([3, 1_000, 1_000]);
-  const status = chance.isOneIn(rarely) || text.startsWith("{")
-    ? chance.pick(["404 Not Found", "500 x", "204 No", "304 x", "100 Go", "199", "999 x", "20 x"])
+  const rarely = random.pick([3, 1_000, 1_000]);
+  const status = random.isOneIn(rarely) || text.startsWith("{")
+    ? random.pick(["404 Not Found", "500 x", "204 No", "304 x", "100 Go", "199", "999 x", "20 x"])
     : "200 OK";
-  const fields = chance.times(
-    chance.few(chance.isOneIn(99) ? 900 : 3),
+  const fields = random.times(
+    random.few(random.isOneIn(99) ? 900 : 3),
     () =>
-      chance.isOneIn(rarely)
-        ? hostileText(chance)
-        : `${chance.pick(["Server: Docker/20.10 (linux)", "Api-Version: 1.41", "X: y"])}\r\n`,
+      random.isOneIn(rarely)
+        ? hostileText(random)
+        : `${random.pick(["Server: Docker/20.10 (linux)", "Api-Version: 1.41", "X: y"])}\r\n`,
   );
   const head = `HTTP/1.1 ${status}\r\n${fields.join("")}`;
-  const bytes = chance.any(
+  const bytes = random.any(
     () => joined([encode(`${head}Content-Length: ${body.length}\r\n\r\n`), body]),
-    () => joined([encode(`${head}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, chance)]),
+    () => joined([encode(`${head}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, random)]),
     () => joined([encode(`${head}Connection: close\r\n\r\n`), body]),
   );
-  if (!chance.isOneIn(rarely)) return bytes;
-  return mutateBytes(bytes, chance, { faults: 1 + chance.few(6), tokens });
+  if (!random.isOneIn(rarely)) return bytes;
+  return mutateBytes(bytes, random, { faults: 1 + random.few(6), tokens });
 }
 
-function chunked(body: Uint8Array, chance: Chance): Uint8Array<ArrayBuffer> {
+function chunked(body: Uint8Array, random: SeededRandom): Uint8Array<ArrayBuffer> {
   const parts: Uint8Array[] = [];
-  const size = chance.pick([1, 7, 1_000, 1_000_000]);
+  const size = random.pick([1, 7, 1_000, 1_000_000]);
   const step = Math.max(size, Math.ceil(body.length / 2_000));
   for (let at = 0; at < body.length; at += step) {
     const part = body.subarray(at, at + step);
-    const extension = chance.isOneIn(50) ? ";a=b" : "";
+    const extension = random.isOneIn(50) ? ";a=b" : "";
     parts.push(encode(`${part.length.toString(16)}${extension}\r\n`), part, encode("\r\n"));
   }
   return joined([...parts, encode("0\r\n\r\n")]);
@@ -180,7 +180,7 @@ const names = [...plan.networks, ...plan.containers].map(({ name }) => name)
 const never = new AbortController().signal;
 const maximumBodyBytes = 2 ** 20;
 /** How many cases go through a socket and a whole beat. */
-const casesForEachBeat = 8;
+const casesForEachHeartbeat = 8;
 
 /** What the engine answers, from its bytes to what is told of it. */
 export async function open(folder: string): Promise<Target> {
@@ -195,11 +195,11 @@ export async function open(folder: string): Promise<Target> {
     containerPrefixes: ["decnet-", "decnet_t_"],
   });
   return await Promise.resolve({
-    run: async (chance) => {
-      const answers = listTexts(names, chance).map((it) => answerBytes(it, chance));
-      if (!chance.isOneIn(casesForEachBeat)) return await readLists(joined(answers), chance);
+    run: async (random) => {
+      const answers = listTexts(names, random).map((it) => answerBytes(it, random));
+      if (!random.isOneIn(casesForEachHeartbeat)) return await readLists(joined(answers), random);
       socket.words = joined(answers);
-      return checkBeat(await agent.beat(never));
+      return checkHeartbeat(await agent.sendHeartbeat(never));
     },
     [Symbol.asyncDispose]: async () => {
       agent.close();
@@ -209,8 +209,8 @@ export async function open(folder: string): Promise<Target> {
 }
 
 /** Reads both lists from a stream that comes in pieces, and compares them with a plan. */
-async function readLists(bytes: Uint8Array, chance: Chance): Promise<string> {
-  const piece = chance.pick([1 << 20, 4_096, 100, bytes.length > 20_000 ? 999 : 1]);
+async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<string> {
+  const piece = random.pick([1 << 20, 4_096, 100, bytes.length > 20_000 ? 999 : 1]);
   let at = 0;
   const reader = new ResponseReader((into) => {
     const part = bytes.subarray(at, at + Math.min(piece, into.length));
@@ -239,8 +239,8 @@ async function readLists(bytes: Uint8Array, chance: Chance): Promise<string> {
 }
 
 /** Whatever the engine says, what is told of it is whole, short and printable. */
-function checkBeat(beat: Beat): string {
-  const { stock: { observed, drift }, body } = beat;
+function checkHeartbeat(heartbeat: Heartbeat): string {
+  const { snapshot: { observed, drift }, body } = heartbeat;
   if ("error" in observed) {
     assert.ok(observed.error.length <= 200, "observed.error is too long");
     assert.ok(observed.error.isWellFormed() && observed.error !== "");
@@ -251,11 +251,11 @@ function checkBeat(beat: Beat): string {
     }
   }
   assert.deepEqual(JSON.parse(JSON.stringify(body)), body);
-  const findings = findingsOf(beat);
-  checkMessage(onceText(beat, findings));
-  for (const line of stateText(beat).split("\n").slice(0, -1)) checkMessage(line);
+  const findings = findingsOf(heartbeat);
+  checkMessage(onceText(heartbeat, findings));
+  for (const line of stateText(heartbeat).split("\n").slice(0, -1)) checkMessage(line);
   const log = createLog((line) => checkMessage(line.replace(/\n$/, "")));
-  new Diary(log).note(beat);
+  new ChangeLog(log).record(heartbeat);
   describeDrift(drift);
   return "error" in observed ? "beat: no answer" : `beat: ${drift.state}`;
 }

@@ -3,10 +3,10 @@ import { type Arguments, parseArguments } from "../../cli/args.ts";
 import { type Configuration, configure } from "../../cli/config.ts";
 import { run } from "../../cli/main.ts";
 import { type KeyName, keyNames, variableOf } from "../../cli/options.ts";
-import type { Surroundings } from "../../cli/terminal.ts";
+import type { Environment } from "../../cli/terminal.ts";
 import { keyCases } from "../support/certificates.ts";
 import { checkError, checkImage, checkMessage } from "./oracles.ts";
-import { type Chance, hostileText, mutateBytes, spoilt } from "./random.ts";
+import { hostileText, mutateBytes, type SeededRandom, spoilt } from "./random.ts";
 import type { Target } from "./target.ts";
 
 const lines = [
@@ -23,28 +23,28 @@ const commands = ["", "--once", "--once --json", "state", "hash x.json", "teardo
 const words = ["state", "hash", "apply", "teardown", "-", "x.json", "doctor", "--", "-x", "--=x"];
 
 /** The text of an ini file, right for the most part. */
-export function iniText(chance: Chance): string {
-  const eol = chance.pick(["\n", "\n", "\r\n", "\r"]);
-  const rarely = chance.pick([2, 10, 1_000]);
-  const names = chance.isOneIn(3)
-    ? chance.times(chance.few(20), () => chance.pick(keyNames))
-    : keyNames.filter(() => chance.isOneIn(3));
+export function iniText(random: SeededRandom): string {
+  const eol = random.pick(["\n", "\n", "\r\n", "\r"]);
+  const rarely = random.pick([2, 10, 1_000]);
+  const names = random.isOneIn(3)
+    ? random.times(random.few(20), () => random.pick(keyNames))
+    : keyNames.filter(() => random.isOneIn(3));
   const body = names.map((name) => {
-    if (chance.isOneIn(rarely)) return chance.pick([...lines, hostileText(chance), "bogus = 1"]);
-    const key = name.replaceAll("-", chance.pick(["-", "-", "_"]));
-    return `${key}${chance.pick(["=", " = ", ": "])}${value(name, chance, rarely)}`;
+    if (random.isOneIn(rarely)) return random.pick([...lines, hostileText(random), "bogus = 1"]);
+    const key = name.replaceAll("-", random.pick(["-", "-", "_"]));
+    return `${key}${random.pick(["=", " = ", ": "])}${value(name, random, rarely)}`;
   });
-  if (chance.isOneIn(300)) body.push(longLine(chance));
-  if (chance.isOneIn(1_000)) body.push(...chance.times(20_000, (index) => `k${index} = 1`));
-  const text = [chance.isOneIn(rarely) ? chance.pick(lines) : "[agent]", ...body].join(eol);
-  if (!chance.isOneIn(8)) return text;
-  const bytes = mutateBytes(new TextEncoder().encode(text), chance, { faults: chance.few(8) });
+  if (random.isOneIn(300)) body.push(longLine(random));
+  if (random.isOneIn(1_000)) body.push(...random.times(20_000, (index) => `k${index} = 1`));
+  const text = [random.isOneIn(rarely) ? random.pick(lines) : "[agent]", ...body].join(eol);
+  if (!random.isOneIn(8)) return text;
+  const bytes = mutateBytes(new TextEncoder().encode(text), random, { faults: random.few(8) });
   return new TextDecoder().decode(bytes);
 }
 
 /** A line on which a careless pattern would take very long. */
-function longLine(chance: Chance): string {
-  const unit = chance.pick([
+function longLine(random: SeededRandom): string {
+  const unit = random.pick([
     " ",
     "\t",
     "a",
@@ -60,50 +60,50 @@ function longLine(chance: Chance): string {
     ",",
     "\\",
   ]);
-  const start = chance.pick(["", "a", "a =", "[", "interval = ", "service-image = ", "["]);
-  return start + unit.repeat(100_000) + chance.pick(["", "b", "]", "=", "!"]);
+  const start = random.pick(["", "a", "a =", "[", "interval = ", "service-image = ", "["]);
+  return start + unit.repeat(100_000) + random.pick(["", "b", "]", "=", "!"]);
 }
 
 /** Variables, most of them the program's own. */
-export function environment(chance: Chance): Map<string, string> {
+export function environment(random: SeededRandom): Map<string, string> {
   const others = ["HOME", "DOCKER_HOST", "STATE_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"];
-  return new Map(chance.times(chance.few(5), () => {
-    const name = chance.pick(keyNames);
-    const isOwn = chance.isOneIn(2);
-    const text = isOwn ? value(name, chance, 10) : value("state-dir", chance, 5);
-    return [isOwn ? variableOf(name) : chance.pick(others), text.replaceAll("\0", "")];
+  return new Map(random.times(random.few(5), () => {
+    const name = random.pick(keyNames);
+    const isOwn = random.isOneIn(2);
+    const text = isOwn ? value(name, random, 10) : value("state-dir", random, 5);
+    return [isOwn ? variableOf(name) : random.pick(others), text.replaceAll("\0", "")];
   }));
 }
 
 /** The arguments of a command line, right for the most part. */
-export function commandLine(chance: Chance): string[] {
-  const rarely = chance.pick([2, 10, 1_000]);
-  const flags = keyNames.filter(() => chance.isOneIn(8)).flatMap((name) => {
-    if (chance.isOneIn(rarely)) return [`--${name}`];
-    const text = value(name, chance, rarely);
-    return chance.isOneIn(2) ? [`--${name}=${text}`] : [`--${name}`, text];
+export function commandLine(random: SeededRandom): string[] {
+  const rarely = random.pick([2, 10, 1_000]);
+  const flags = keyNames.filter(() => random.isOneIn(8)).flatMap((name) => {
+    if (random.isOneIn(rarely)) return [`--${name}`];
+    const text = value(name, random, rarely);
+    return random.isOneIn(2) ? [`--${name}=${text}`] : [`--${name}`, text];
   });
   const odd = () =>
-    chance.any(
-      () => chance.pick(switches),
-      () => chance.pick(words),
-      () => hostileText(chance),
-      () => `--${hostileText(chance, "name")}`,
+    random.any(
+      () => random.pick(switches),
+      () => random.pick(words),
+      () => hostileText(random),
+      () => `--${hostileText(random, "name")}`,
     );
-  const command = chance.pick(commands).split(" ").filter((word) => word !== "");
-  return [...command, ...flags].flatMap((it) => chance.isOneIn(rarely) ? [it, odd()] : [it]);
+  const command = random.pick(commands).split(" ").filter((word) => word !== "");
+  return [...command, ...flags].flatMap((it) => random.isOneIn(rarely) ? [it, odd()] : [it]);
 }
 
-function value(name: KeyName, chance: Chance, rarely: number): string {
+function value(name: KeyName, random: SeededRandom, rarely: number): string {
   const { taken, refused } = keyCases[name];
-  const [good] = chance.pick(taken);
-  if (!chance.isOneIn(rarely)) return good;
-  return chance.any(
-    () => chance.pick(refused),
-    () => chance.pick(refused),
-    () => spoilt(good, chance),
-    () => hostileText(chance, chance.pick(["image", "name", "address", "id"])),
-    () => chance.isOneIn(99) ? longLine(chance) : "",
+  const [good] = random.pick(taken);
+  if (!random.isOneIn(rarely)) return good;
+  return random.any(
+    () => random.pick(refused),
+    () => random.pick(refused),
+    () => spoilt(good, random),
+    () => hostileText(random, random.pick(["image", "name", "address", "id"])),
+    () => random.isOneIn(99) ? longLine(random) : "",
   );
 }
 
@@ -113,21 +113,21 @@ const casesForEachRun = 10;
 /** Configuration files, variables and command lines. */
 export function open(): Promise<Target> {
   return Promise.resolve({
-    run: async (chance) => {
-      const args = commandLine(chance);
-      const machine = surroundings(chance);
+    run: async (random) => {
+      const args = commandLine(random);
+      const machine = machineOf(random);
       const outcome = runCase(args, machine);
-      if (outcome === "usage" && chance.isOneIn(casesForEachRun)) await checkRun(args, machine);
+      if (outcome === "usage" && random.isOneIn(casesForEachRun)) await checkRun(args, machine);
       return outcome;
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   });
 }
 
-function surroundings(chance: Chance): Surroundings {
-  const text = chance.isOneIn(9) ? null : iniText(chance);
-  const variables = environment(chance);
-  const [exists, isRoot] = [chance.isOneIn(2), chance.isOneIn(2)];
+function machineOf(random: SeededRandom): Environment {
+  const text = random.isOneIn(9) ? null : iniText(random);
+  const variables = environment(random);
+  const [exists, isRoot] = [random.isOneIn(2), random.isOneIn(2)];
   return {
     readFile: () => text,
     variable: (name) => variables.get(name),
@@ -136,7 +136,7 @@ function surroundings(chance: Chance): Surroundings {
   };
 }
 
-function runCase(args: readonly string[], machine: Surroundings): string {
+function runCase(args: readonly string[], machine: Environment): string {
   let parsed: Arguments;
   try {
     parsed = parseArguments(args);
@@ -179,7 +179,7 @@ function checkPort(port: number): void {
 }
 
 /** A command line that is refused says why in one line, and does nothing. */
-async function checkRun(args: readonly string[], machine: Surroundings): Promise<void> {
+async function checkRun(args: readonly string[], machine: Environment): Promise<void> {
   let [stdout, stderr] = ["", ""];
   const code = await run(args, {
     ...machine,

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { nextDelayMs } from "../../agent/schedule.ts";
-import { refusal, wantsBackoff } from "../../agent/sender.ts";
+import { rejectionReason, wantsBackoff } from "../../agent/sender.ts";
 import { createLog } from "../../host/log.ts";
 import { type MasterReply, parseRetryAfter } from "../../master/client.ts";
 import type { Authority } from "../support/certificates.ts";
 import { authority, TestClient } from "../support/master_setup.ts";
 import { checkError, checkMessage } from "./oracles.ts";
-import { type Chance, hostileText, joined, mutateBytes } from "./random.ts";
+import { hostileText, joined, mutateBytes, type SeededRandom } from "./random.ts";
 import type { Target } from "./target.ts";
 
 /** Stands at the master's place, and says what it is told to whoever has sent a beat, then closes. */
@@ -81,41 +81,41 @@ const tokens = [
 ];
 
 /** A value for `Retry-After`. */
-export function retryAfter(chance: Chance): string {
-  return chance.any(
-    () => chance.pick(numbers),
-    () => chance.pick(dates),
-    () => String(chance.below(2 ** 32)),
-    () => hostileText(chance),
-    () => chance.pick(["Mon ", "A", "1", "(", " "]).repeat(chance.few(5_000)),
+export function retryAfter(random: SeededRandom): string {
+  return random.any(
+    () => random.pick(numbers),
+    () => random.pick(dates),
+    () => String(random.below(2 ** 32)),
+    () => hostileText(random),
+    () => random.pick(["Mon ", "A", "1", "(", " "]).repeat(random.few(5_000)),
   );
 }
 
 /** Why a beat is not accepted, as a master or somebody else would say it. */
-export function refusalText(chance: Chance): string {
-  return chance.any(
-    () => JSON.stringify({ detail: hostileText(chance) }),
-    () => hostileText(chance),
-    () => `<html>${"<b>x</b>\n".repeat(chance.few(9_000))}`,
-    () => chance.pick(["\0", " ", "\n", "😀", "\ud800"]).repeat(chance.few(9_000)),
+export function refusalText(random: SeededRandom): string {
+  return random.any(
+    () => JSON.stringify({ detail: hostileText(random) }),
+    () => hostileText(random),
+    () => `<html>${"<b>x</b>\n".repeat(random.few(9_000))}`,
+    () => random.pick(["\0", " ", "\n", "😀", "\ud800"]).repeat(random.few(9_000)),
   );
 }
 
 /** An answer as it comes over the wire; the connection is closed after it. */
-export function masterBytes(chance: Chance): Uint8Array<ArrayBuffer> {
-  const rarely = chance.pick([3, 1_000]);
-  const status = chance.pick(["204 No Content", "200 OK", "403 x", "404 x", "422 x", "429 x"]
+export function masterBytes(random: SeededRandom): Uint8Array<ArrayBuffer> {
+  const rarely = random.pick([3, 1_000]);
+  const status = random.pick(["204 No Content", "200 OK", "403 x", "404 x", "422 x", "429 x"]
     .concat("500 x", "503 x", "302 Found", "304 x", "100 Go", "101 x", "600 x", "99 x", "1000 x"));
-  const body = encode(chance.isOneIn(200) ? "x".repeat(200_000) : refusalText(chance));
-  const fields = chance.times(chance.few(chance.isOneIn(50) ? 900 : 4), () =>
-    chance.any(
-      () => `Retry-After: ${retryAfter(chance).replace(/[^\x20-\x7e]/g, "")}\r\n`,
-      () => `X: ${"y".repeat(chance.few(9_000))}\r\n`,
+  const body = encode(random.isOneIn(200) ? "x".repeat(200_000) : refusalText(random));
+  const fields = random.times(random.few(random.isOneIn(50) ? 900 : 4), () =>
+    random.any(
+      () => `Retry-After: ${retryAfter(random).replace(/[^\x20-\x7e]/g, "")}\r\n`,
+      () => `X: ${"y".repeat(random.few(9_000))}\r\n`,
       () => "Content-Type: application/json\r\n",
-      () => chance.isOneIn(rarely) ? hostileText(chance) : "",
+      () => random.isOneIn(rarely) ? hostileText(random) : "",
     ));
-  const length = chance.isOneIn(rarely) ? chance.below(100_000) : body.length;
-  const framing = chance.any(
+  const length = random.isOneIn(rarely) ? random.below(100_000) : body.length;
+  const framing = random.any(
     () => [encode(`Content-Length: ${length}\r\n\r\n`), body],
     () => [
       encode(`Transfer-Encoding: chunked\r\n\r\n${length.toString(16)}\r\n`),
@@ -125,8 +125,8 @@ export function masterBytes(chance: Chance): Uint8Array<ArrayBuffer> {
     () => [encode("\r\n"), body],
   );
   const bytes = joined([encode(`HTTP/1.1 ${status}\r\n${fields.join("")}`), ...framing]);
-  if (!chance.isOneIn(rarely)) return bytes;
-  return mutateBytes(bytes, chance, { faults: 1 + chance.few(6), tokens });
+  if (!random.isOneIn(rarely)) return bytes;
+  return mutateBytes(bytes, random, { faults: 1 + random.few(6), tokens });
 }
 
 function encode(text: string): Uint8Array<ArrayBuffer> {
@@ -143,17 +143,17 @@ export async function open(): Promise<Target> {
   const master = await SpeakingMaster.start(authority);
   const client = await TestClient.to(master);
   return {
-    run: async (chance) => {
-      if (!chance.isOneIn(casesForEachConnection)) {
+    run: async (random) => {
+      if (!random.isOneIn(casesForEachConnection)) {
         return checkReply({
-          status: chance.pick([200, 204, 302, 400, 403, 404, 422, 429, 500, 503]),
-          retryAfter: chance.isOneIn(4) ? null : retryAfter(chance),
-          text: refusalText(chance).slice(0, 200).toWellFormed(),
-        }, chance);
+          status: random.pick([200, 204, 302, 400, 403, 404, 422, 429, 500, 503]),
+          retryAfter: random.isOneIn(4) ? null : retryAfter(random),
+          text: refusalText(random).slice(0, 200).toWellFormed(),
+        }, random);
       }
-      master.words = masterBytes(chance);
+      master.words = masterBytes(random);
       try {
-        return `TLS: ${checkReply(await client.post({ timeoutMs }), chance)}`;
+        return `TLS: ${checkReply(await client.post({ timeoutMs }), random)}`;
       } catch (error) {
         checkError(error, ["Error"]);
         assert.match(error.message, /^Cannot reach the master at /);
@@ -174,17 +174,17 @@ export async function open(): Promise<Target> {
 }
 
 /** Sees that a reply is told in one short line, and is waited for neither too long nor too short. */
-function checkReply(reply: MasterReply, chance: Chance): string {
+function checkReply(reply: MasterReply, random: SeededRandom): string {
   assert.ok(Number.isInteger(reply.status) && reply.status >= 0, `status ${reply.status}`);
   assert.ok(reply.text.length <= 200 && reply.text.isWellFormed());
-  const error = refusal(reply);
+  const error = rejectionReason(reply);
   const retryAfterMs = parseRetryAfter(reply.retryAfter, now);
   if (retryAfterMs !== null) assert.ok(retryAfterMs >= 0, `Retry-After: ${reply.retryAfter}`);
   const delivery = { result: error === null ? "delivered" : "rejected", url: "https://m" } as const;
   const times = { httpStatus: reply.status, latencyMs: 1, retryAfterMs };
-  const failures = wantsBackoff({ ...delivery, ...times, error }) ? chance.below(40) : 0;
+  const failures = wantsBackoff({ ...delivery, ...times, error }) ? random.below(40) : 0;
   const history = { intervalMs: 30_000, failures, retryAfterMs };
-  const delayMs = nextDelayMs(history, chance.random());
+  const delayMs = nextDelayMs(history, random.random());
   assert.ok(delayMs >= 5_000 && delayMs <= 3_600_000, `the next beat in ${delayMs} ms`);
   if (error === null) return "accepted";
   assert.ok(error.length <= 350, `an error of ${error.length} characters`);

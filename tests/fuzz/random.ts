@@ -1,7 +1,7 @@
 import { type Random, randomDocument, seededRandom } from "./random_document.ts";
 
 /** The choices of one case: the same seed and number give the same ones, whatever ran before. */
-export class Chance {
+export class SeededRandom {
   readonly random: Random;
 
   constructor(seed: number, caseNumber: number) {
@@ -158,42 +158,42 @@ const byKind: Readonly<Record<TextKind, readonly string[]>> = {
 };
 
 /** A text that may have been meant to do harm, at the place of one of this kind. */
-export function hostileText(chance: Chance, kind: TextKind = "any"): string {
+export function hostileText(random: SeededRandom, kind: TextKind = "any"): string {
   const special = byKind[kind];
-  return chance.any(
-    () => chance.pick(special),
-    () => chance.pick(special),
-    () => chance.pick(pathTricks),
-    () => chance.pick(Object.values(byKind).flat()),
-    () => randomText(chance),
-    () => spoilt(chance.pick(special), chance),
-    () => spoilt(chance.pick(special), chance),
-    () => chance.pick(["a", "..", "-", "\0", "\ud800", "é", " "]).repeat(chance.few(3_000)),
+  return random.any(
+    () => random.pick(special),
+    () => random.pick(special),
+    () => random.pick(pathTricks),
+    () => random.pick(Object.values(byKind).flat()),
+    () => randomText(random),
+    () => spoilt(random.pick(special), random),
+    () => spoilt(random.pick(special), random),
+    () => random.pick(["a", "..", "-", "\0", "\ud800", "é", " "]).repeat(random.few(3_000)),
   );
 }
 
 /** A text with a character too many, too few, or in another case. */
-export function spoilt(text: string, chance: Chance): string {
-  const at = chance.below(text.length + 1);
-  return chance.any(
-    () => text.slice(0, at) + chance.pick(oddCharacters) + text.slice(at),
-    () => text.slice(0, at) + chance.pick([..." ./:@-_%?#\\\"' {}"]) + text.slice(at),
+export function spoilt(text: string, random: SeededRandom): string {
+  const at = random.below(text.length + 1);
+  return random.any(
+    () => text.slice(0, at) + random.pick(oddCharacters) + text.slice(at),
+    () => text.slice(0, at) + random.pick([..." ./:@-_%?#\\\"' {}"]) + text.slice(at),
     () => text.slice(0, at) + text.slice(at + 1),
     () => text.slice(0, at),
     () => text + text,
     () => text.toUpperCase(),
-    () => text + chance.pick(pathTricks),
+    () => text + random.pick(pathTricks),
   );
 }
 
 /** Characters of any kind. */
-function randomText(chance: Chance): string {
-  return chance.times(chance.few(40), () =>
-    chance.any(
-      () => chance.pick(oddCharacters),
-      () => String.fromCharCode(chance.below(0x10000)),
-      () => String.fromCharCode(0x20 + chance.below(0x5f)),
-      () => String.fromCharCode(0x20 + chance.below(0x5f)),
+function randomText(random: SeededRandom): string {
+  return random.times(random.few(40), () =>
+    random.any(
+      () => random.pick(oddCharacters),
+      () => String.fromCharCode(random.below(0x10000)),
+      () => String.fromCharCode(0x20 + random.below(0x5f)),
+      () => String.fromCharCode(0x20 + random.below(0x5f)),
     )).join("");
 }
 
@@ -203,26 +203,26 @@ const oddBytes = [0x00, 0x09, 0x0a, 0x0d, 0x20, 0x22, 0x2c, 0x3a, 0x5b, 0x5c, 0x
 /** The bytes with up to so many faults in them; `tokens` are put in now and then. */
 export function mutateBytes(
   bytes: Uint8Array<ArrayBuffer>,
-  chance: Chance,
+  random: SeededRandom,
   { faults, tokens = [] }: { faults: number; tokens?: readonly string[] },
 ): Uint8Array<ArrayBuffer> {
   let result = bytes;
   for (let count = 0; count < faults; count++) {
-    const at = chance.below(result.length + 1);
-    const length = Math.min(chance.few(64), result.length - at);
+    const at = random.below(result.length + 1);
+    const length = Math.min(random.few(64), result.length - at);
     const splice = (removed: number, put: Uint8Array<ArrayBuffer>) =>
       joined([result.subarray(0, at), put, result.subarray(at + removed)]);
-    result = chance.any(
-      () => splice(1, Uint8Array.of(chance.below(256))),
-      () => splice(1, Uint8Array.of((result[at] ?? 0) ^ (1 << chance.below(8)))),
-      () => splice(chance.below(2), Uint8Array.of(chance.pick(oddBytes))),
+    result = random.any(
+      () => splice(1, Uint8Array.of(random.below(256))),
+      () => splice(1, Uint8Array.of((result[at] ?? 0) ^ (1 << random.below(8)))),
+      () => splice(random.below(2), Uint8Array.of(random.pick(oddBytes))),
       () => splice(length, new Uint8Array()),
       () => splice(0, result.slice(at, at + length)),
-      () => splice(0, chance.bytes(chance.few(16))),
-      () => chance.isOneIn(4) ? result.slice(0, at) : result,
+      () => splice(0, random.bytes(random.few(16))),
+      () => random.isOneIn(4) ? result.slice(0, at) : result,
       () =>
         tokens.length > 0
-          ? splice(chance.below(2) * length, new TextEncoder().encode(chance.pick(tokens)))
+          ? splice(random.below(2) * length, new TextEncoder().encode(random.pick(tokens)))
           : result,
     );
   }
@@ -334,26 +334,26 @@ const kindByKey: readonly (readonly [pattern: RegExp, kind: TextKind])[] = [
 ];
 
 /** Changes a tree in place, in up to so many ways, keeping it JSON for the most part. */
-export function mutateTree(tree: Tree, chance: Chance, times: number): void {
+export function mutateTree(tree: Tree, random: SeededRandom, times: number): void {
   for (let count = 0; count < times; count++) {
     const slots = slotsOf(tree);
     if (slots.length === 0) return;
-    const slot = chance.pick(slots);
+    const slot = random.pick(slots);
     const kind = kindByKey.find(([pattern]) => pattern.test(slot.key))?.[1] ?? "any";
-    chance.any(
-      () => slot.replace(textLeaf(hostileText(chance, kind))),
-      () => slot.replace(textLeaf(hostileText(chance, kind))),
-      () => slot.replace(textLeaf(hostileText(chance, kind))),
-      () => slot.replace(oddValue(chance)),
+    random.any(
+      () => slot.replace(textLeaf(hostileText(random, kind))),
+      () => slot.replace(textLeaf(hostileText(random, kind))),
+      () => slot.replace(textLeaf(hostileText(random, kind))),
+      () => slot.replace(oddValue(random)),
       () => slot.replace({ items: [slot.value] }),
-      () => slot.replace({ members: [[oddKey(chance), slot.value]] }),
+      () => slot.replace({ members: [[oddKey(random), slot.value]] }),
       // Written out: a tree that held itself would have no end.
-      () => slot.replace({ raw: write(chance.pick(slots).value) }),
+      () => slot.replace({ raw: write(random.pick(slots).value) }),
       () => slot.remove(),
       () => slot.repeat(),
-      () => slot.rename(chance.any(() => oddKey(chance), () => chance.pick(slots).key)),
-      () => slot.replace(deep(chance, slot.value)),
-      () => slot.replace({ raw: randomDocument(chance.random) }),
+      () => slot.rename(random.any(() => oddKey(random), () => random.pick(slots).key)),
+      () => slot.replace(deep(random, slot.value)),
+      () => slot.replace({ raw: randomDocument(random.random) }),
     );
   }
 }
@@ -363,27 +363,27 @@ function textLeaf(text: string): Tree {
 }
 
 /** A value of another type, or none. */
-function oddValue(chance: Chance): Tree {
-  const raw = chance.any(
-    () => chance.pick(["null", "true", "false", "{}", "[]", '""', "[[]]", "[{}]"]),
-    () => chance.pick(numbers),
-    () => chance.isOneIn(3) ? chance.pick(brokenTokens) : "null",
-    () => `[${chance.times(chance.few(200), () => chance.pick(numbers)).join(",")}]`,
+function oddValue(random: SeededRandom): Tree {
+  const raw = random.any(
+    () => random.pick(["null", "true", "false", "{}", "[]", '""', "[[]]", "[{}]"]),
+    () => random.pick(numbers),
+    () => random.isOneIn(3) ? random.pick(brokenTokens) : "null",
+    () => `[${random.times(random.few(200), () => random.pick(numbers)).join(",")}]`,
   );
   return { raw };
 }
 
-function oddKey(chance: Chance): string {
-  return chance.any(
-    () => JSON.stringify(hostileText(chance)),
-    () => chance.pick(['"__proto__"', '"constructor"', '"\\u0069d"', '"status"', '"version"']),
-    () => `"${chance.below(2 ** 32)}"`,
+function oddKey(random: SeededRandom): string {
+  return random.any(
+    () => JSON.stringify(hostileText(random)),
+    () => random.pick(['"__proto__"', '"constructor"', '"\\u0069d"', '"status"', '"version"']),
+    () => `"${random.below(2 ** 32)}"`,
   );
 }
 
 /** A value at the bottom of a pit. */
-function deep(chance: Chance, value: Tree): Tree {
-  const depth = chance.pick([1, 10, 240, 250, 256, 257, 300, 5_000]);
-  const [open, close] = chance.pick([["[", "]"], ['{"a":', "}"]] as const);
-  return { raw: open.repeat(depth) + write(value) + close.repeat(chance.isOneIn(9) ? 0 : depth) };
+function deep(random: SeededRandom, value: Tree): Tree {
+  const depth = random.pick([1, 10, 240, 250, 256, 257, 300, 5_000]);
+  const [open, close] = random.pick([["[", "]"], ['{"a":', "}"]] as const);
+  return { raw: open.repeat(depth) + write(value) + close.repeat(random.isOneIn(9) ? 0 : depth) };
 }

@@ -6,7 +6,7 @@ import type { AppliedTopology } from "../../store/row.ts";
 import { StoreReader } from "../../store/store_reader.ts";
 import { AlreadyApplied, TopologyStore } from "../../store/topology_store.ts";
 import { checkError } from "./oracles.ts";
-import { type Chance, mutateBytes } from "./random.ts";
+import { mutateBytes, type SeededRandom } from "./random.ts";
 import type { Target } from "./target.ts";
 
 const document = '{"deckies":[],"lans":[],"topology":{"id":"A"}}';
@@ -81,40 +81,40 @@ export function makeStores(folder: string): Uint8Array<ArrayBuffer>[] {
 /** A file that is damaged, or made by somebody else. */
 export function storeBytes(
   stores: readonly Uint8Array<ArrayBuffer>[],
-  chance: Chance,
+  random: SeededRandom,
 ): Uint8Array<ArrayBuffer> {
-  const store = chance.pick(stores).slice();
+  const store = random.pick(stores).slice();
   const page = 512;
-  return chance.any(
+  return random.any(
     () => store,
-    () => mutateBytes(store, chance, { faults: 1 + chance.few(8) }),
-    () => flipped(store, chance),
-    () => flipped(store, chance),
-    () => store.slice(0, chance.below(store.length + 1)),
-    () => store.slice(0, page * chance.below(store.length / page + 1)),
+    () => mutateBytes(store, random, { faults: 1 + random.few(8) }),
+    () => flipped(store, random),
+    () => flipped(store, random),
+    () => store.slice(0, random.below(store.length + 1)),
+    () => store.slice(0, page * random.below(store.length / page + 1)),
     () => {
-      const [from, to] = [chance.below(store.length / page), chance.below(store.length / page)];
+      const [from, to] = [random.below(store.length / page), random.below(store.length / page)];
       store.copyWithin(to * page, from * page, from * page + page);
       return store;
     },
-    () => store.fill(chance.pick([0, 0xff]), chance.below(store.length + 1), chance.below(9_999)),
+    () => store.fill(random.pick([0, 0xff]), random.below(store.length + 1), random.below(9_999)),
     () => {
-      if (store.length > 100) store[chance.pick(headerFields)] = chance.below(256);
+      if (store.length > 100) store[random.pick(headerFields)] = random.below(256);
       return store;
     },
-    () => chance.bytes(chance.few(5_000)),
-    () => new TextEncoder().encode("SQLite format 3\0" + "x".repeat(chance.few(5_000))),
+    () => random.bytes(random.few(5_000)),
+    () => new TextEncoder().encode("SQLite format 3\0" + "x".repeat(random.few(5_000))),
   );
 }
 
-function flipped(store: Uint8Array<ArrayBuffer>, chance: Chance): Uint8Array<ArrayBuffer> {
+function flipped(store: Uint8Array<ArrayBuffer>, random: SeededRandom): Uint8Array<ArrayBuffer> {
   if (store.length === 0) return store;
-  for (let count = 0; count < 1 + chance.few(40); count++) {
+  for (let count = 0; count < 1 + random.few(40); count++) {
     // What counts most stands at the beginning and at the end of a page.
-    const at = chance.isOneIn(2)
-      ? chance.below(Math.min(store.length, 300))
-      : chance.below(store.length);
-    store[at]! ^= 1 << chance.below(8);
+    const at = random.isOneIn(2)
+      ? random.below(Math.min(store.length, 300))
+      : random.below(store.length);
+    store[at]! ^= 1 << random.below(8);
   }
   return store;
 }
@@ -129,18 +129,18 @@ export function open(folder: string): Promise<Target> {
   const stores = makeStores(folder);
   let cases = 0;
   return Promise.resolve({
-    run: async (chance) => {
+    run: async (random) => {
       // Each has a folder of its own: whatever else lies beside the file goes with it.
       const place = `${folder}/${cases++}`;
       Deno.mkdirSync(place);
       try {
         const path = `${place}/topology.db`;
-        Deno.writeFileSync(path, storeBytes(stores, chance));
-        if (chance.isOneIn(8)) {
-          Deno.writeFileSync(path + chance.pick(neighbours), storeBytes(stores, chance));
+        Deno.writeFileSync(path, storeBytes(stores, random));
+        if (random.isOneIn(8)) {
+          Deno.writeFileSync(path + random.pick(neighbours), storeBytes(stores, random));
         }
         const whole = Deno.readFileSync(path);
-        const outcomes = [await read(path), write(path, chance)];
+        const outcomes = [await read(path), write(path, random)];
         Deno.writeFileSync(path, whole);
         return [...outcomes, keep(path)].join("; ");
       } finally {
@@ -168,15 +168,15 @@ async function read(path: string): Promise<string> {
 }
 
 /** What a store says that it has kept is what is read from the file. */
-function write(path: string, chance: Chance): string {
+function write(path: string, random: SeededRandom): string {
   let store: TopologyStore | undefined;
-  const id = chance.pick(["A", "B"]);
+  const id = random.pick(["A", "B"]);
   try {
     store = TopologyStore.open(path, { busyTimeoutMs: 0, now: () => 5_000 });
     store.prepare();
     const before = store.current();
     checkRow(before);
-    if (chance.isOneIn(2)) store.recordError(id, "boom", '{"x":1.0}');
+    if (random.isOneIn(2)) store.recordError(id, "boom", '{"x":1.0}');
     store.put(id, "h2", '{"x":1.0}');
     const row = store.current();
     checkRow(row);

@@ -1,4 +1,4 @@
-import { Chance } from "./random.ts";
+import { SeededRandom } from "./random.ts";
 
 /** A part of the program that is given hostile input, case after case. */
 export interface Target extends AsyncDisposable {
@@ -6,7 +6,7 @@ export interface Target extends AsyncDisposable {
    * Runs one case, which depends on nothing but `chance`, and answers in a word what became of it.
    * Throws when something happened that must never happen.
    */
-  run(chance: Chance): Promise<string> | string;
+  run(random: SeededRandom): Promise<string> | string;
 }
 
 /** What the module of a target exports: it is opened once, in a process and a folder of its own. */
@@ -63,7 +63,7 @@ export async function runCases(target: Target, options: CaseOptions): Promise<Ta
   };
   const time = async () => {
     const startedAt = performance.now();
-    const outcome = await target.run(new Chance(seed, caseNumber));
+    const outcome = await target.run(new SeededRandom(seed, caseNumber));
     return { outcome, ms: performance.now() - startedAt };
   };
   for (; caseNumber < to && failures < maximumFailures; caseNumber++) {

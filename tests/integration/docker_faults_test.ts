@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { TopologyReport } from "../../agent/heartbeat.ts";
-import { AgentSetup, withBeats } from "../support/agent_setup.ts";
+import { AgentSetup, withHeartbeats } from "../support/agent_setup.ts";
 import { flagsOf, runOn } from "../support/command_line.ts";
-import { rows, type Trouble } from "../support/docker_faults.ts";
+import { type FaultPlace, rows } from "../support/docker_faults.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import type { Fault } from "../support/engine/faults.ts";
 import { container, network } from "../support/engine/state.ts";
@@ -28,17 +28,17 @@ for (const { what, trouble, error, onceError = error } of rows) {
     /** A beat and a check at once; what came of the check, and what the master got of both. */
     const look = async () => {
       const [, once] = await Promise.all([
-        agent.beat(new AbortController().signal),
+        agent.sendHeartbeat(new AbortController().signal),
         runOn(["--once", ...flagsOf(setup)]),
       ]);
-      const told = setup.master.beats.splice(0).map(({ body }) => {
+      const told = setup.master.heartbeats.splice(0).map(({ body }) => {
         const { observed, drift } = (body as { topology: Told }).topology;
         return { observed, drift };
       });
       return { once, told };
     };
 
-    const mend = await bring(trouble, setup, atLast);
+    const fix = await bring(trouble, setup, atLast);
     const { once, told } = await look();
     const start = `Cannot observe Docker at ${setup.engine.socketPath}: `;
     const drift = { state: "unknown", detail: "Docker did not answer" };
@@ -51,7 +51,7 @@ for (const { what, trouble, error, onceError = error } of rows) {
     assert.equal(line, `DECNET CRITICAL - ${start}${onceError}`);
     assert.match(figures!, /^master=\d\.\d{3}s\n$/);
 
-    await mend();
+    await fix();
     const after = await look();
     assert.deepEqual(after.told, Array(2).fill({ observed: well, drift: consistent }));
     assert.equal(after.once.code, 0, after.once.stdout);
@@ -60,7 +60,7 @@ for (const { what, trouble, error, onceError = error } of rows) {
 
 /** Brings trouble; the answer ends it. */
 async function bring(
-  trouble: Fault | Trouble,
+  trouble: Fault | FaultPlace,
   setup: AgentSetup,
   atLast: AsyncDisposableStack,
 ): Promise<() => Promise<void> | void> {
@@ -78,14 +78,14 @@ async function restart({ engine }: AgentSetup): Promise<FakeEngine> {
 }
 
 Deno.test("Agent.beat() tells of the engine that has come up in the place of another", () =>
-  withBeats(async (setup, beat) => {
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
-    assert.deepEqual((await beat()).received?.topology?.drift, consistent);
+    assert.deepEqual((await heartbeat()).received?.topology?.drift, consistent);
     await setup.engine.stop();
     await using next = await FakeEngine.start(setup.engine.socketPath);
     next.networks = [network({ name: "decnet_t_99999999_other" })];
     next.containers = [container({ name: "decnet-new" })];
-    const { topology } = (await beat()).received!;
+    const { topology } = (await heartbeat()).received!;
     assert.deepEqual(topology?.observed, {
       bridges: ["decnet_t_99999999_other"],
       containers: ["decnet-new"],
@@ -94,28 +94,28 @@ Deno.test("Agent.beat() tells of the engine that has come up in the place of ano
   }));
 
 Deno.test("Agent.beat() goes out when the engine is restarted in the middle of its answer, and the next is right", () =>
-  withBeats(async (setup, beat) => {
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     const { engine } = setup;
     engine.fault = { kind: "hang-body" };
-    const beating = beat();
+    const running = heartbeat();
     while (engine.requestCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await engine.stop();
     await using _next = await restart(setup);
-    const { observed } = (await beating).received!.topology!;
+    const { observed } = (await running).received!.topology!;
     assert.ok("error" in observed);
     assert.match(
       observed.error,
       /docker\.sock: the (connection closed in the middle of an answer|engine cut the connection); /,
     );
-    assert.deepEqual((await beat()).received?.topology?.drift, consistent);
+    assert.deepEqual((await heartbeat()).received?.topology?.drift, consistent);
   }));
 
 Deno.test("Agent.beat() names the paths where it has looked for an engine, and finds the one that comes", () =>
-  withBeats(async (setup, beat) => {
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     const [first, second] = [`${setup.path}/a.sock`, `${setup.path}/b.sock`];
-    const { observed } = (await beat()).received!.topology!;
+    const { observed } = (await heartbeat()).received!.topology!;
     assert.deepEqual(observed, {
       error:
         `Cannot find Docker: none of ${first}, ${second} exists; start the engine, or set docker-host`,
@@ -125,22 +125,22 @@ Deno.test("Agent.beat() names the paths where it has looked for an engine, and f
       networks: setup.engine.networks,
       containers: setup.engine.containers,
     });
-    assert.deepEqual((await beat()).received?.topology?.drift, consistent);
+    assert.deepEqual((await heartbeat()).received?.topology?.drift, consistent);
   }, ({ path }) => ({ sockets: [`${path}/a.sock`, `${path}/b.sock`] })));
 
 Deno.test("a beat and --once wait for an engine that is slow, and tell how slow it was", () =>
-  withBeats(async (setup, beat) => {
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     // Both lists together have some 3,000 bytes; each has 5 s.
     setup.engine.fault = { kind: "slow", bytesPerSecond: 1_500 };
-    const [{ received, beat: { stock } }, once] = await Promise.all([
-      beat(),
+    const [{ received, heartbeat: { snapshot } }, once] = await Promise.all([
+      heartbeat(),
       runOn(["--once", "--json", ...flagsOf(setup, { master: false })]),
     ]);
     assert.deepEqual(received?.topology?.drift, consistent);
     assert.equal(once.code, 0, once.stdout);
     const told = JSON.parse(once.stdout).docker.latency_ms;
-    for (const latencyMs of [stock.engine!.latencyMs, told]) {
+    for (const latencyMs of [snapshot.engine!.latencyMs, told]) {
       assert.ok(latencyMs > 1_000 && latencyMs < 8_000, `${latencyMs} ms`);
     }
   }));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { metricsText } from "../../cli/metrics.ts";
-import { beatWith } from "../support/heartbeat.ts";
+import { heartbeatWith } from "../support/heartbeat.ts";
 import { readPluginOutput } from "../support/plugin_output.ts";
 import { promtool } from "../support/requirements.ts";
 
@@ -8,11 +8,11 @@ const root = new URL("../../", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, root));
 const pathOf = (path: string) => new URL(path, root).pathname;
 
-const beats = new Map([["delivered", 1]] as const);
-const loop = { startedAt: 1, lastSuccessAt: 1, beats, isListening: true };
+const heartbeats = new Map([["delivered", 1]] as const);
+const loop = { startedAt: 1, lastSuccessAt: 1, heartbeats, isListening: true };
 /** Name, and type, of each metric that there is. */
 const metrics = new Map(
-  [...metricsText(beatWith(), { code: 0, loop }).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
+  [...metricsText(heartbeatWith(), { code: 0, loop }).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
     .map(([, name, type]) => [name!, type!]),
 );
 

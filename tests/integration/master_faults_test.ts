@@ -118,10 +118,10 @@ const faults: MasterFault[] = [
       })();
       const { port } = listener.addr as Deno.NetAddr;
       // By turns to one that would take the beat and one that sees every connection.
-      master.answer = (beat) => ({
+      master.answer = (heartbeat) => ({
         status,
         headers: {
-          location: `https://127.0.0.1:${beat % 2 ? port : elsewhere.port}/swarm/heartbeat`,
+          location: `https://127.0.0.1:${heartbeat % 2 ? port : elsewhere.port}/swarm/heartbeat`,
         },
       });
       return async () => {
@@ -129,7 +129,7 @@ const faults: MasterFault[] = [
         await accepting;
         await elsewhere.stop();
         assert.equal(connections + elsewhere.connectionCount, 0);
-        assert.ok(master.beatCount >= 4);
+        assert.ok(master.heartbeatCount >= 4);
       };
     },
     result: "rejected",
@@ -144,7 +144,7 @@ for (const fault of faults) {
 /** What the master does at a beat: it answers, has a fault of its own, cuts off, or is down. */
 type Turn = "well" | "busy" | "cut" | "down";
 
-interface Course {
+interface LoopRun {
   /** The time before each beat but the first, in milliseconds. */
   readonly waitsMs: number[];
   readonly results: string[];
@@ -152,12 +152,12 @@ interface Course {
   readonly written: number[];
 }
 
-async function flap(turns: readonly Turn[]): Promise<Course> {
+async function flap(turns: readonly Turn[]): Promise<LoopRun> {
   await using setup = await AgentSetup.create();
   const host = new FaultyHost(setup, setup.master);
   await host.heal();
   const agent = setup.newAgent();
-  const course: Course = { waitsMs: [], results: [], written: [] };
+  const course: LoopRun = { waitsMs: [], results: [], written: [] };
   let next = 0;
   let isDown = false;
   try {
@@ -167,7 +167,7 @@ async function flap(turns: readonly Turn[]): Promise<Course> {
         const [, level, failures] = line.match(/^level=(\w+) .* failures=(\d+)\n$/)!;
         course.written.push(level === "info" ? 0 : Number(failures));
       }),
-      onBeat: ({ delivery }) => course.results.push(delivery.result),
+      onHeartbeat: ({ delivery }) => course.results.push(delivery.result),
       random: () => 0.5,
       wait: async (ms) => {
         if (next > 0) course.waitsMs.push(ms);
@@ -253,7 +253,7 @@ Deno.test("a beat from source goes to the master, past whatever proxy the enviro
     HTTP_PROXY: proxy,
     ALL_PROXY: proxy,
   }));
-  assert.equal(master.beatCount, 1, stdout);
+  assert.equal(master.heartbeatCount, 1, stdout);
 });
 
 for (
@@ -282,6 +282,6 @@ for (
     await using master = await startMaster({ issuer: rogueAuthority });
     const stdout = await checkOnce(master, environment);
     assert.match(stdout, /^DECNET CRITICAL - .*not signed by ca\.crt/);
-    assert.equal(master.beatCount, 0);
+    assert.equal(master.heartbeatCount, 0);
   });
 }

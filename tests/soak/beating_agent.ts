@@ -8,8 +8,8 @@
 
 import { Agent, type AgentOptions } from "../../agent/heartbeat.ts";
 import { runLoop } from "../../agent/loop.ts";
-import { Bell } from "../../agent/schedule.ts";
-import { HostWatch } from "../../agent/watcher.ts";
+import { Wakeup } from "../../agent/schedule.ts";
+import { HostWatcher } from "../../agent/watcher.ts";
 import { createLog } from "../../host/log.ts";
 import { writeText } from "../../host/process.ts";
 import { defaultImages } from "../../topology/plan.ts";
@@ -29,12 +29,12 @@ const mayGoOn = async (): Promise<boolean> => {
 };
 
 const log = createLog((line) => void writeText(Deno.stderr, line));
-const bell = new Bell();
-const newWatch = () => new HostWatch({ ...options, log, onChange: () => bell.hint() });
+const wakeup = new Wakeup();
+const newWatch = () => new HostWatcher({ ...options, log, onChange: () => wakeup.requestCheck() });
 
 // What the runtime opens once, and keeps, is open after this.
 const warmUp = new Agent(options);
-await warmUp.beat(new AbortController().signal);
+await warmUp.sendHeartbeat(new AbortController().signal);
 warmUp.close();
 const soon = AbortSignal.timeout(1_000);
 await newWatch().run(soon);
@@ -48,15 +48,15 @@ const watching = watch.run(stop.signal);
 await runLoop(agent, new AbortController().signal, {
   intervalMs,
   log,
-  bell,
-  onBeat: ({ stock, delivery }) => {
-    watch.note(stock);
-    const docker = "error" in stock.observed ? "silent" : "seen";
+  wakeup,
+  onHeartbeat: ({ snapshot, delivery }) => {
+    watch.note(snapshot);
+    const docker = "error" in snapshot.observed ? "silent" : "seen";
     const isUnsent = "latencyMs" in delivery && delivery.latencyMs === null;
     say(
       `beat ${
         isUnsent ? "unsent" : delivery.result
-      } ${stock.store.state} ${docker} ${stock.drift.state}`,
+      } ${snapshot.store.state} ${docker} ${snapshot.drift.state}`,
     );
   },
   wait: () => {

@@ -1,8 +1,8 @@
-import { World, type WorldOptions } from "./world.ts";
+import { SimulatedHost, type WorldOptions } from "./world.ts";
 
 /** What was measured after so many beats. */
 interface Sample {
-  readonly beats: number;
+  readonly heartbeats: number;
   readonly value: number;
 }
 
@@ -10,10 +10,11 @@ interface Sample {
 function slopeOf(samples: readonly Sample[]): number {
   const meanOf = (pick: (sample: Sample) => number) =>
     samples.reduce((sum, it) => sum + pick(it), 0) / samples.length;
-  const meanBeats = meanOf(({ beats }) => beats);
+  const meanHeartbeats = meanOf(({ heartbeats }) => heartbeats);
   const meanValue = meanOf(({ value }) => value);
-  const spread = meanOf(({ beats }) => (beats - meanBeats) ** 2);
-  return meanOf(({ beats, value }) => (beats - meanBeats) * (value - meanValue)) / spread;
+  const spread = meanOf(({ heartbeats }) => (heartbeats - meanHeartbeats) ** 2);
+  return meanOf(({ heartbeats, value }) => (heartbeats - meanHeartbeats) * (value - meanValue)) /
+    spread;
 }
 
 /** What memory may grow by in 10,000 beats, in MiB. */
@@ -22,7 +23,7 @@ const allowedGrowth = 1;
 const allowedPeak = 128;
 /** What is allocated once has been so after this part of the beats, or after so many of them. */
 const warmUpPart = 0.2;
-const warmUpBeats = 2_000;
+const warmUpHeartbeats = 2_000;
 
 /** What the agent must have told of its beats, each of them now and then. */
 const states = [
@@ -31,9 +32,9 @@ const states = [
 ];
 
 /** By how much memory has grown in 10,000 beats, in MiB, once the agent was warm. */
-export function growthOf({ beats, memory }: SoakResult): number {
-  const warmAt = Math.max(beats * warmUpPart, Math.min(warmUpBeats, beats / 2));
-  return 10_000 * slopeOf(memory.filter((it) => it.beats >= warmAt));
+export function growthOf({ heartbeats, memory }: SoakResult): number {
+  const warmAt = Math.max(heartbeats * warmUpPart, Math.min(warmUpHeartbeats, heartbeats / 2));
+  return 10_000 * slopeOf(memory.filter((it) => it.heartbeats >= warmAt));
 }
 
 /** The goals that were missed. */
@@ -56,7 +57,7 @@ export function complaints(result: SoakResult): string[] {
       `${masterLines} lines about the master, where there should be ${expectedMasterLines}`,
     ],
     [exitCode !== 0, `the agent ended with ${exitCode}`],
-    [missed.length > 0 && result.beats >= 10_000, `never happened: ${missed.join(", ")}`],
+    [missed.length > 0 && result.heartbeats >= 10_000, `never happened: ${missed.join(", ")}`],
   ];
   return checks.filter(([isMissed]) => isMissed).map(([, complaint]) => complaint);
 }
@@ -66,7 +67,7 @@ export function summary(result: SoakResult): string {
   const values = result.memory.map(({ value }) => value);
   const mishaps = [...result.mishaps.values()].reduce((sum, it) => sum + it, 0);
   return [
-    `${result.beats} beats in ${result.seconds.toFixed(0)} s`,
+    `${result.heartbeats} beats in ${result.seconds.toFixed(0)} s`,
     `${mishaps} mishaps of ${result.mishaps.size} kinds`,
     `${(values.at(-1) ?? 0).toFixed(1)} MiB at the end, ${result.peak.toFixed(1)} with garbage`,
     `${growthOf(result).toFixed(2)} MiB in 10,000 beats`,
@@ -189,11 +190,11 @@ async function* linesOf(
 /** It is measured each time that so many beats were made. */
 const sampleEvery = 100;
 /** For the last so many of them all is well, so that like is compared with like. */
-const calmBeats = 4;
+const calmHeartbeats = 4;
 
 /** How an agent is soaked. */
 interface SoakOptions {
-  readonly beats: number;
+  readonly heartbeats: number;
   readonly seed: number;
   /** Told how far it is, now and then. */
   readonly log?: (line: string) => void;
@@ -201,7 +202,7 @@ interface SoakOptions {
 
 /** What came of it. */
 export interface SoakResult {
-  readonly beats: number;
+  readonly heartbeats: number;
   readonly seconds: number;
   /** In MiB, once V8 has collected its garbage, which by itself it does when it likes. */
   readonly memory: readonly Sample[];
@@ -226,17 +227,17 @@ export interface SoakResult {
 /** Lets an agent beat so often in a world where things go wrong. */
 export async function soak(
   program: string,
-  { beats: wanted, seed, log = () => {} }: SoakOptions,
+  { heartbeats: wanted, seed, log = () => {} }: SoakOptions,
 ): Promise<SoakResult> {
-  await using world = await World.create(seed);
-  await using agent = new MeasuredAgent(program, world.agentOptions);
+  await using simulatedHost = await SimulatedHost.create(seed);
+  await using agent = new MeasuredAgent(program, simulatedHost.agentOptions);
   const startedAt = performance.now();
   const master = new MasterLines();
   const memory: Sample[] = [];
   const descriptors: Sample[] = [];
   const tally = new Map<string, number>();
   const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1);
-  let beats = 0;
+  let heartbeats = 0;
   let peak = 0;
   await agent.line();
   const before = agent.descriptors();
@@ -244,7 +245,7 @@ export async function soak(
   for (;;) {
     const [word, ...told] = (await agent.line()).split(" ");
     if (word === "beat") {
-      beats++;
+      heartbeats++;
       // Without certificates, nothing can be said of the master.
       if (told[0] !== "unsent") master.sent(told[0] === "delivered");
       for (const it of told) count(it);
@@ -252,30 +253,32 @@ export async function soak(
     }
     if (word === "closed") break;
     count("waits");
-    if (beats === wanted) {
+    if (heartbeats === wanted) {
       await agent.answer("stop");
       continue;
     }
-    if (beats > 0 && beats % sampleEvery === 0 && memory.at(-1)?.beats !== beats) {
+    if (
+      heartbeats > 0 && heartbeats % sampleEvery === 0 && memory.at(-1)?.heartbeats !== heartbeats
+    ) {
       peak = Math.max(peak, agent.residentMiB());
       await agent.answer("collect");
       await agent.line();
-      memory.push({ beats, value: agent.residentMiB() });
-      descriptors.push({ beats, value: agent.descriptors() });
-      if (beats % 1_000 === 0) {
+      memory.push({ heartbeats, value: agent.residentMiB() });
+      descriptors.push({ heartbeats, value: agent.descriptors() });
+      if (heartbeats % 1_000 === 0) {
         const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1);
-        log(`${beats} beats, ${memory.at(-1)!.value.toFixed(1)} MiB, ${minutes} min`);
+        log(`${heartbeats} beats, ${memory.at(-1)!.value.toFixed(1)} MiB, ${minutes} min`);
       }
     }
-    if (beats % sampleEvery >= sampleEvery - calmBeats) await world.heal();
-    else await world.step();
+    if (heartbeats % sampleEvery >= sampleEvery - calmHeartbeats) await simulatedHost.heal();
+    else await simulatedHost.step();
     await agent.answer("go");
   }
   const after = agent.descriptors();
   await agent.answer("go");
   const exitCode = await agent.end();
   return {
-    beats,
+    heartbeats,
     seconds: (performance.now() - startedAt) / 1000,
     memory,
     peak,
@@ -284,9 +287,9 @@ export async function soak(
     exitCode,
     logLines: agent.logLines,
     masterLines: agent.masterLines,
-    allowedLines: world.lines + master.count,
+    allowedLines: simulatedHost.lines + master.count,
     expectedMasterLines: master.count,
-    mishaps: world.counts,
+    mishaps: simulatedHost.counts,
     tally,
   };
 }

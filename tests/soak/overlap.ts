@@ -108,7 +108,7 @@ async function main(runs: number): Promise<number> {
       `${times.length} runs, ${failures.length} failed`,
       `median ${inSeconds(times[times.length >> 1])}, slowest ${inSeconds(times.at(-1))}`,
       [...words].map(([word, count]) => `${count} ${word}`).join(", "),
-      `meanwhile ${applies} applies, ${teardowns} teardowns, ${setup.master.beatCount} beats`,
+      `meanwhile ${applies} applies, ${teardowns} teardowns, ${setup.master.heartbeatCount} beats`,
     ].join("; "),
   );
   if (code !== 0) console.log(`FAIL  the loop ended with ${code}`);

@@ -10,12 +10,12 @@ import { compileProgram } from "../../bench/harness.ts";
 import { TemporaryFolder } from "../support/environment.ts";
 import { complaints, soak, summary } from "./course.ts";
 
-async function main([beats = "10000", seed = "1"]: readonly string[]): Promise<number> {
+async function main([heartbeats = "10000", seed = "1"]: readonly string[]): Promise<number> {
   using folder = new TemporaryFolder();
   const program = `${folder.path}/beating-agent`;
   await compileProgram("tests/soak/beating_agent.ts", program, { v8Flags: ["--expose-gc"] });
   const result = await soak(program, {
-    beats: Number(beats),
+    heartbeats: Number(heartbeats),
     seed: Number(seed),
     log: console.log,
   });

@@ -5,13 +5,13 @@ import { complaints, growthOf, MasterLines, soak, type SoakResult } from "./cour
 
 /** What comes of a run of 1,000 beats that misses no goal, with other values here and there. */
 function resultWith(values: Partial<SoakResult> = {}): SoakResult {
-  const beats = Array.from({ length: 10 }, (_, index) => 100 * (index + 1));
+  const heartbeats = Array.from({ length: 10 }, (_, index) => 100 * (index + 1));
   return {
-    beats: 1_000,
+    heartbeats: 1_000,
     seconds: 10,
-    memory: beats.map((beats) => ({ beats, value: 50 })),
+    memory: heartbeats.map((heartbeats) => ({ heartbeats, value: 50 })),
     peak: 60,
-    descriptors: beats.map((beats) => ({ beats, value: 15 })),
+    descriptors: heartbeats.map((heartbeats) => ({ heartbeats, value: 15 })),
     closedDescriptors: [13, 13],
     exitCode: 0,
     logLines: 90,
@@ -25,28 +25,31 @@ function resultWith(values: Partial<SoakResult> = {}): SoakResult {
 }
 
 /** Memory that has so many MiB after each 100 beats. */
-function memory(valueAt: (beats: number) => number) {
-  return resultWith().memory.map(({ beats }) => ({ beats, value: valueAt(beats) }));
+function memory(valueAt: (heartbeats: number) => number) {
+  return resultWith().memory.map(({ heartbeats }) => ({ heartbeats, value: valueAt(heartbeats) }));
 }
 
 Deno.test("growthOf() is the slope in MiB per 10,000 beats, without the first half of a short run", () => {
   const growth = growthOf(
-    resultWith({ memory: memory((beats) => beats < 500 ? 9 : beats / 1_000) }),
+    resultWith({ memory: memory((heartbeats) => heartbeats < 500 ? 9 : heartbeats / 1_000) }),
   );
   assert.equal(growth.toFixed(6), "10.000000");
 });
 
 Deno.test("complaints() finds nothing to complain of in a run that is as it should be", () => {
   assert.deepEqual(complaints(resultWith()), []);
-  assert.deepEqual(complaints(resultWith({ memory: memory((beats) => 60 - beats / 1_000) })), []);
+  assert.deepEqual(
+    complaints(resultWith({ memory: memory((heartbeats) => 60 - heartbeats / 1_000) })),
+    [],
+  );
 });
 
 const missed: [complaint: RegExp, values: Partial<SoakResult>][] = [
-  [/^memory grows by 2\.00 MiB in 10,000/, { memory: memory((beats) => beats / 5_000) }],
+  [/^memory grows by 2\.00 MiB in 10,000/, { memory: memory((heartbeats) => heartbeats / 5_000) }],
   [/^memory grows by NaN/, { memory: [] }],
   [/^memory was 129\.0 MiB at a time$/, { peak: 129 }],
   [/^descriptors vary .*: 15, 16$/, {
-    descriptors: [{ beats: 100, value: 15 }, { beats: 200, value: 16 }],
+    descriptors: [{ heartbeats: 100, value: 15 }, { heartbeats: 200, value: 16 }],
   }],
   [/^13 descriptors were open before, and 14 are/, { closedDescriptors: [13, 14] }],
   [/^101 lines were logged; 100 are allowed$/, { logLines: 101 }],
@@ -65,8 +68,8 @@ for (const [complaint, values] of missed) {
 Deno.test("complaints() wants everything to have happened in a long run", () => {
   const found = complaints(
     resultWith({
-      beats: 10_000,
-      memory: [1, 2, 3].map((it) => ({ beats: 9_000 + it, value: 50 })),
+      heartbeats: 10_000,
+      memory: [1, 2, 3].map((it) => ({ heartbeats: 9_000 + it, value: 50 })),
     }),
   );
   assert.match(found.join(), /^never happened: Docker hangs, delivered, rejected, /);
@@ -87,10 +90,10 @@ Deno.test("soak() lets an agent go through mishaps, and counts its beats, descri
   using folder = new TemporaryFolder();
   const program = `${folder.path}/beating-agent`;
   await compileProgram("tests/soak/beating_agent.ts", program, { v8Flags: ["--expose-gc"] });
-  const result = await soak(program, { beats: 200, seed: 1 });
-  assert.equal(result.beats, 200);
+  const result = await soak(program, { heartbeats: 200, seed: 1 });
+  assert.equal(result.heartbeats, 200);
   assert.equal(result.exitCode, 0);
-  assert.deepEqual(result.memory.map(({ beats }) => beats), [100]);
+  assert.deepEqual(result.memory.map(({ heartbeats }) => heartbeats), [100]);
   // A machine that takes pages back shows less than the program has.
   assert.ok(result.memory.every(({ value }) => value > 5), JSON.stringify(result.memory));
   assert.ok(result.peak > 5, `${result.peak} MiB`);

@@ -35,7 +35,7 @@ const longestWell = 24;
 const longestUnwell = 10;
 
 /** Lets something be well for a while, then unwell in one way or another, then well again. */
-class Ailment {
+class FaultCase {
   /** Name of each condition → how often it has come. */
   readonly counts = new Map<string, number>();
   /** How many lines the changes so far may have brought about. */
@@ -118,7 +118,7 @@ async function openCertificates(folder: string, authority: Authority): Promise<S
 }
 
 /** How many containers of others run beside the topology. */
-const strangers = 40;
+const unmanaged = 40;
 
 const faults: Readonly<Record<string, Fault>> = {
   "Docker answers 500": { kind: "status", status: 500, message: "the daemon is out of sorts" },
@@ -142,7 +142,7 @@ async function openEngine(
   plan: Plan,
   stack: AsyncDisposableStack,
 ): Promise<Subject[]> {
-  const others = Array.from({ length: strangers }, (_, index) => {
+  const others = Array.from({ length: unmanaged }, (_, index) => {
     return container({ name: `stranger-${index}`, labels: { "com.example.owner": "somebody" } });
   });
   const networks = plan.networks.map(({ name, subnet, internal, request }) => {
@@ -356,15 +356,15 @@ const callTimeoutMs = 2_000;
 export type WorldOptions = Omit<AgentOptions, "images">;
 
 /** All that an agent looks at, in this process and a folder, where things go wrong at random. */
-export class World implements AsyncDisposable {
+export class SimulatedHost implements AsyncDisposable {
   /** How an agent finds it. */
   readonly agentOptions: WorldOptions;
-  readonly #ailments: readonly Ailment[];
+  readonly #ailments: readonly FaultCase[];
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
     agentOptions: WorldOptions,
-    ailments: readonly Ailment[],
+    ailments: readonly FaultCase[],
     stack: AsyncDisposableStack,
   ) {
     this.agentOptions = agentOptions;
@@ -373,7 +373,7 @@ export class World implements AsyncDisposable {
   }
 
   /** All is well at first; the same goes wrong, in the same order, for the same seed. */
-  static async create(seed: number): Promise<World> {
+  static async create(seed: number): Promise<SimulatedHost> {
     await using stack = new AsyncDisposableStack();
     const { path } = stack.use(new TemporaryFolder());
     const pushed = await loadDocument(defaultImages);
@@ -395,18 +395,18 @@ export class World implements AsyncDisposable {
       containerPrefixes: ["decnet-", "decnet_t_"],
       callTimeoutMs,
     };
-    const ailments = subjects.map((subject) => new Ailment(subject, random));
-    return new World(options, ailments, stack.move());
+    const ailments = subjects.map((subject) => new FaultCase(subject, random));
+    return new SimulatedHost(options, ailments, stack.move());
   }
 
   /** Lets time pass, for something to go wrong or right. */
   async step(): Promise<void> {
-    for (const ailment of this.#ailments) await ailment.step();
+    for (const faultCase of this.#ailments) await faultCase.step();
   }
 
   /** Makes all well. */
   async heal(): Promise<void> {
-    for (const ailment of this.#ailments) await ailment.heal();
+    for (const faultCase of this.#ailments) await faultCase.heal();
   }
 
   /** What has gone wrong so far, and how often. */

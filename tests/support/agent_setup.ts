@@ -1,7 +1,7 @@
-import { Agent, type AgentOptions, type Beat } from "../../agent/heartbeat.ts";
+import { Agent, type AgentOptions, type Heartbeat } from "../../agent/heartbeat.ts";
 import { runLoop } from "../../agent/loop.ts";
-import { Bell } from "../../agent/schedule.ts";
-import { HostWatch } from "../../agent/watcher.ts";
+import { Wakeup } from "../../agent/schedule.ts";
+import { HostWatcher } from "../../agent/watcher.ts";
 import { createLog } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { versionHash as hashOf } from "../../topology/hash.ts";
@@ -118,23 +118,23 @@ export async function withAgent(
 }
 
 /** A beat, and the body that the master got; null when it got none. */
-interface BeatAndBody {
-  readonly beat: Beat;
-  readonly received: Beat["body"] | null;
+interface HeartbeatAndBody {
+  readonly heartbeat: Heartbeat;
+  readonly received: Heartbeat["body"] | null;
 }
 
 /** Runs a test on a host and a way to make it beat. */
-export async function withBeats(
-  test: (setup: AgentSetup, beat: () => Promise<BeatAndBody>) => Promise<void>,
+export async function withHeartbeats(
+  test: (setup: AgentSetup, heartbeat: () => Promise<HeartbeatAndBody>) => Promise<void>,
   options?: (setup: AgentSetup) => Partial<AgentOptions>,
 ): Promise<void> {
   await withAgent(async (setup, agent) => {
     const { master } = setup;
     await test(setup, async () => {
-      const before = master.beatCount;
-      const beat = await agent.beat(new AbortController().signal);
-      const received = master.beatCount > before ? master.beats.at(-1)!.body : null;
-      return { beat, received: received as Beat["body"] | null };
+      const before = master.heartbeatCount;
+      const heartbeat = await agent.sendHeartbeat(new AbortController().signal);
+      const received = master.heartbeatCount > before ? master.heartbeats.at(-1)!.body : null;
+      return { heartbeat, received: received as Heartbeat["body"] | null };
     });
   }, options);
 }
@@ -151,7 +151,7 @@ interface WatchedOptions {
 export class WatchedLoop implements AsyncDisposable {
   /** What it has logged, but for drift. */
   readonly lines: string[] = [];
-  readonly beats: Beat[] = [];
+  readonly heartbeats: Heartbeat[] = [];
   /** How many beats and looks have begun. */
   works = 0;
   readonly #stop = new AbortController();
@@ -162,30 +162,30 @@ export class WatchedLoop implements AsyncDisposable {
     const { intervalMs = 3_600_000, sockets = [setup.engine.socketPath], random = () => 0 } =
       options;
     const agent = setup.newAgent({ sockets });
-    const bell = new Bell();
+    const wakeup = new Wakeup();
     const log = createLog((line) => {
       if (!line.includes("drift")) this.lines.push(line.trimEnd());
     });
-    const watch = new HostWatch({
+    const watch = new HostWatcher({
       sockets,
       storePath: setup.storePath,
       networkPrefixes: ["decnet-topology-", "decnet_t_"],
       containerPrefixes: ["decnet-", "decnet_t_"],
       log,
-      onChange: () => bell.hint(),
+      onChange: () => wakeup.requestCheck(),
       random,
     });
     const { signal } = this.#stop;
     const loop = runLoop(agent, signal, {
       intervalMs,
-      extraApartMs: 0,
+      minEarlyGapMs: 0,
       log,
-      bell,
+      wakeup,
       random,
       onWork: (phase) => this.works += phase === "begin" ? 1 : 0,
-      onBeat: (beat) => {
-        this.beats.push(beat);
-        watch.note(beat.stock);
+      onHeartbeat: (heartbeat) => {
+        this.heartbeats.push(heartbeat);
+        watch.note(heartbeat.snapshot);
       },
     });
     this.#running = Promise.all([loop, watch.run(signal)]).finally(() => agent.close());
@@ -193,7 +193,7 @@ export class WatchedLoop implements AsyncDisposable {
 
   /** The names of the containers that the last beat told of, or the error that stood there. */
   get told(): readonly string[] | string | null {
-    const observed = this.beats.at(-1)?.stock.observed;
+    const observed = this.heartbeats.at(-1)?.snapshot.observed;
     if (!observed) return null;
     return "error" in observed ? observed.error : observed.containers;
   }

@@ -8,7 +8,7 @@ import type { Identity, LoadedIdentity } from "../../api/tls.ts";
 import { writeJson } from "../../topology/json.ts";
 import type { Authority } from "./certificates.ts";
 import { authority, certificatesOf, rogueAuthority } from "./master_setup.ts";
-import { witness } from "./secrets.ts";
+import { assertNoSecrets } from "./secrets.ts";
 
 /** Stand-ins for who calls the agent: one that speaks HTTP, and one that says what it is told. */
 
@@ -52,7 +52,12 @@ export function call(
     response.setEncoding("utf8").on("data", (part: string) => text += part);
     response.on("error", reject).on("end", () => {
       const { statusCode: status = 0, headers } = response;
-      resolve({ status, headers, body: JSON.parse(witness(text)), serverName: String(subject.CN) });
+      resolve({
+        status,
+        headers,
+        body: JSON.parse(assertNoSecrets(text)),
+        serverName: String(subject.CN),
+      });
     });
   });
   // The connection may break after the answer came, which is then what counts.
@@ -89,7 +94,7 @@ export class Conversation implements Disposable {
     this.#socket = socket;
     socket.on("error", () => {});
     socket.on("data", (part: Uint8Array) => {
-      this.#heard += witness(new TextDecoder().decode(part));
+      this.#heard += assertNoSecrets(new TextDecoder().decode(part));
       this.#onChange();
     });
     socket.on("close", () => {
@@ -211,7 +216,7 @@ export class ApiSetup implements AsyncDisposable {
       allowedNames: ["decnet-master"],
       certificates: () => Promise.resolve(setup.loaded),
       log: (level, message, fields = {}) => {
-        setup.log.push(witness([level, message, ...Object.values(fields)].join(" ")));
+        setup.log.push(assertNoSecrets([level, message, ...Object.values(fields)].join(" ")));
       },
       ...options,
     });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Applier, type ApplierOptions, type Outcome } from "../../apply/applier.ts";
+import { Applier, type ApplierOptions, type ApplyResult } from "../../apply/applier.ts";
 import type { RunOptions } from "../../apply/executor.ts";
-import { type Candidate, examine, Refusal } from "../../apply/validated_document.ts";
+import { ApplyError, examine, type ValidatedDocument } from "../../apply/validated_document.ts";
 import { observe } from "../../docker/observe.ts";
 import type { AppliedTopology } from "../../store/row.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
@@ -19,7 +19,7 @@ import { withPassword } from "./secrets.ts";
 const never = new AbortController().signal;
 
 /** A document, examined. */
-export async function candidateOf(text: string): Promise<Candidate> {
+export async function validatedOf(text: string): Promise<ValidatedDocument> {
   return await examine(parseJson(text), { expectedHash: null, images: defaultImages });
 }
 
@@ -33,9 +33,9 @@ export function textOf(name: string): string {
 }
 
 /** A document of three LANs, four deckies and five services; its id starts with 7c9e6679. */
-export const threeLans: Candidate = await candidateOf(textOf("topology-three-lans.json"));
+export const threeLans: ValidatedDocument = await validatedOf(textOf("topology-three-lans.json"));
 /** A document of one LAN with a decky; its id starts with 11111111. */
-export const oneLan: Candidate = await candidateOf(textOf("topology-one-lan.json"));
+export const oneLan: ValidatedDocument = await validatedOf(textOf("topology-one-lan.json"));
 
 /** What is on the host before, and belongs to nobody here. */
 const others = {
@@ -89,12 +89,15 @@ export class ApplyHost implements AsyncDisposable {
   }
 
   /** Throws `Refusal`. */
-  apply(candidate: Candidate, { supersede = false, ...run }: HostOptions = {}): Promise<Outcome> {
-    return this.applier({ supersede }).apply(candidate, { signal: never, ...run });
+  apply(
+    validated: ValidatedDocument,
+    { supersede = false, ...run }: HostOptions = {},
+  ): Promise<ApplyResult> {
+    return this.applier({ supersede }).apply(validated, { signal: never, ...run });
   }
 
   /** Throws `Refusal`. */
-  teardown(id: string, options: HostOptions = {}): Promise<Outcome> {
+  teardown(id: string, options: HostOptions = {}): Promise<ApplyResult> {
     return this.applier().teardown(id, { signal: never, ...options });
   }
 
@@ -112,7 +115,7 @@ export class ApplyHost implements AsyncDisposable {
   }
 
   /** Sees that all is as planned, that the store says so, and that the others are as they were. */
-  async assertApplied({ plan, text, versionHash }: Candidate): Promise<void> {
+  async assertApplied({ plan, text, versionHash }: ValidatedDocument): Promise<void> {
     const { topologyId: id } = plan;
     const row = this.row();
     assert.deepEqual([row?.topologyId, row?.versionHash, row?.lastError], [id, versionHash, null]);
@@ -161,11 +164,11 @@ export async function withHost(test: (host: ApplyHost) => Promise<void>): Promis
 }
 
 /** Why an apply or a teardown was refused. Throws `AssertionError` when it was not. */
-export async function refusalOf(run: Promise<Outcome>): Promise<Refusal> {
+export async function refusalOf(run: Promise<ApplyResult>): Promise<ApplyError> {
   try {
     await run;
   } catch (error) {
-    assert.ok(error instanceof Refusal, String(error));
+    assert.ok(error instanceof ApplyError, String(error));
     return error;
   }
   throw new assert.AssertionError({ message: "it was not refused" });
@@ -190,7 +193,7 @@ export const lost =
 export interface Struck {
   readonly host: ApplyHost;
   /** Null when the agent has found another way. */
-  readonly refusal: Refusal | null;
+  readonly refusal: ApplyError | null;
   /** The call that went wrong. */
   readonly request: ReceivedRequest;
   readonly fault: Fault;

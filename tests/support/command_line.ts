@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { type Configuration, configure } from "../../cli/config.ts";
 import { run } from "../../cli/main.ts";
 import type { KeyName } from "../../cli/options.ts";
-import type { Surroundings, Terminal } from "../../cli/terminal.ts";
+import type { Environment, Terminal } from "../../cli/terminal.ts";
 import type { AgentSetup } from "./agent_setup.ts";
-import { witness } from "./secrets.ts";
+import { assertNoSecrets } from "./secrets.ts";
 
 /** What a command line has printed, and how it ended. */
 export interface Ended {
@@ -21,10 +21,10 @@ export async function runOn(
   let [stdout, stderr] = ["", ""];
   const code = await run(args, {
     stdout: (text) => {
-      stdout += witness(text);
+      stdout += assertNoSecrets(text);
       return "written";
     },
-    stderr: (text) => stderr += witness(text),
+    stderr: (text) => stderr += assertNoSecrets(text),
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
     onReload: () => {},
     stopSignal: () => {
@@ -68,13 +68,13 @@ export interface Machine {
 export function configureOn(machine: Machine): Configuration {
   const { flags = {}, variables = {}, ini = null, config = null, existing = [], isRoot = true } =
     machine;
-  const surroundings: Surroundings = {
+  const environment: Environment = {
     variable: (name) => variables[name],
     readFile: (path) => path === (config ?? "/etc/decnet/decnet.ini") ? ini : null,
     exists: (path) => existing.includes(path),
     isRoot,
   };
-  return configure(new Map(Object.entries(flags) as [KeyName, string][]), config, surroundings);
+  return configure(new Map(Object.entries(flags) as [KeyName, string][]), config, environment);
 }
 
 /** The text of an ini file with these lines for the agent. */

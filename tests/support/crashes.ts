@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { lockPathOf } from "../../store/file.ts";
-import { setAsideIfDamaged } from "../../store/recovery.ts";
+import { quarantineIfDamaged } from "../../store/recovery.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
 import { randomNumbers } from "./answer_streams.ts";
@@ -171,7 +171,7 @@ function judge(
     report.done++;
     assert.deepEqual(found, after(row, pending), round);
   }
-  assert.equal(setAsideIfDamaged(path), null, round);
+  assert.equal(quarantineIfDamaged(path), null, round);
   return found;
 }
 
@@ -214,28 +214,28 @@ export async function crashApplies(
       report.completed += lines.filter((line) => line !== "begun").length;
       // Who is killed does not get to say that it is done.
       if (Deno.readTextFileSync(lockPathOf(host.storePath)) !== "") report.atWork++;
-      if (await mend(host, random() < 0.5)) report.halfDone++;
+      if (await fix(host, random() < 0.5)) report.halfDone++;
     }
   });
   return report;
 }
 
 /** Applies what is stored, or tears it down; answers whether there was something left to do. */
-async function mend(host: ApplyHost, isKept: boolean): Promise<boolean> {
-  assert.equal(setAsideIfDamaged(host.storePath), null);
+async function fix(host: ApplyHost, isKept: boolean): Promise<boolean> {
+  assert.equal(quarantineIfDamaged(host.storePath), null);
   const row = host.row();
-  const candidate = row?.topologyId === oneLan.plan.topologyId ? oneLan : threeLans;
+  const validated = row?.topologyId === oneLan.plan.topologyId ? oneLan : threeLans;
   if (row) {
-    assert.equal(row.topologyId, candidate.plan.topologyId);
-    assert.equal(row.document, writeJson(parseJson(candidate.text)));
-    if (row.versionHash !== "") assert.equal(row.versionHash, candidate.versionHash);
+    assert.equal(row.topologyId, validated.plan.topologyId);
+    assert.equal(row.document, writeJson(parseJson(validated.text)));
+    if (row.versionHash !== "") assert.equal(row.versionHash, validated.versionHash);
     else assert.match(row.lastError!, /was cut off/);
   }
   let changes = 0;
   if (isKept || !row) {
-    changes = (await host.apply(candidate)).changes;
-    await host.assertApplied(candidate);
-    assert.equal((await host.apply(candidate)).changes, 0);
+    changes = (await host.apply(validated)).changes;
+    await host.assertApplied(validated);
+    assert.equal((await host.apply(validated)).changes, 0);
   } else {
     await host.teardown(row.topologyId);
     host.assertNothingLeft();

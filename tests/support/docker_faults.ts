@@ -9,13 +9,13 @@ import { container, network } from "./engine/state.ts";
 /** What can be the matter with an engine that setting a fault on the stand-in does not bring. */
 
 /** Brings trouble; the answer ends it. What must be tidied up at last is put on the stack. */
-export type Trouble = (
+export type FaultPlace = (
   setup: AgentSetup,
   atLast: AsyncDisposableStack,
 ) => Promise<() => Promise<void>>;
 
 /** Another process at the engine's path, or none, until the engine comes back there. */
-function inItsPlace(come: (path: string) => Promise<() => unknown>): Trouble {
+function inItsPlace(come: (path: string) => Promise<() => unknown>): FaultPlace {
   return async ({ engine }, atLast) => {
     const { socketPath, networks, containers } = engine;
     await engine.stop();
@@ -29,10 +29,10 @@ function inItsPlace(come: (path: string) => Promise<() => unknown>): Trouble {
 }
 
 /** There is no socket. */
-const absent: Trouble = inItsPlace(() => Promise.resolve(() => {}));
+const absent: FaultPlace = inItsPlace(() => Promise.resolve(() => {}));
 
 /** The socket's file is there, as after a crash, and nobody listens. */
-const refused: Trouble = inItsPlace(async (path) => {
+const refused: FaultPlace = inItsPlace(async (path) => {
   const listener = Deno.listen({ transport: "unix", path: `${path}.first` });
   await Deno.rename(`${path}.first`, path);
   listener.close();
@@ -40,19 +40,19 @@ const refused: Trouble = inItsPlace(async (path) => {
 });
 
 /** A plain file is where the socket should be. */
-const plainFile: Trouble = inItsPlace(async (path) => {
+const plainFile: FaultPlace = inItsPlace(async (path) => {
   await Deno.writeTextFile(path, "");
   return () => Deno.remove(path);
 });
 
 /** Connections are made, and never accepted. */
-const deaf: Trouble = inItsPlace((path) => {
+const needsRestart: FaultPlace = inItsPlace((path) => {
   const { stop } = listenWithoutAccepting(path);
   return Promise.resolve(stop);
 });
 
 /** So many wait for it that no more can. */
-const overrun: Trouble = inItsPlace(async (path) => {
+const overrun: FaultPlace = inItsPlace(async (path) => {
   const { stop } = listenWithoutAccepting(path);
   const waiting: Deno.Conn[] = [];
   try {
@@ -67,7 +67,7 @@ const overrun: Trouble = inItsPlace(async (path) => {
 });
 
 /** It says these words, whatever it is asked. */
-function saying(...parts: Parameters<typeof scriptSocket>[1]): Trouble {
+function saying(...parts: Parameters<typeof scriptSocket>[1]): FaultPlace {
   return inItsPlace((path) => {
     const script = scriptSocket(path, parts);
     return Promise.resolve(() => script[Symbol.asyncDispose]());
@@ -80,7 +80,7 @@ function saying(...parts: Parameters<typeof scriptSocket>[1]): Trouble {
 interface Row {
   /** What the engine does. */
   readonly what: string;
-  readonly trouble: Fault | Trouble;
+  readonly trouble: Fault | FaultPlace;
   /** What is said behind `Cannot observe Docker at …: `. */
   readonly error: string;
   /** The same of `--once`, whose time is shorter. */
@@ -113,7 +113,7 @@ export const rows: readonly Row[] = [
     trouble: { kind: "hang-body", path: containers },
     error: noAnswer(5),
   },
-  { what: "accepts no connection", trouble: deaf, error: noAnswer(5) },
+  { what: "accepts no connection", trouble: needsRestart, error: noAnswer(5) },
   {
     what: "drips its first answer byte by byte",
     trouble: saying({ text: `${head}Content-Length: 24\r\n\r\n` }, ...dripping),
@@ -282,7 +282,7 @@ export async function failure(
 }
 
 /** Gives an engine one network and one container. */
-export function stock(engine: FakeEngine): void {
+export function snapshot(engine: FakeEngine): void {
   engine.networks = [network({ name: "decnet_t_1_lan", subnet: "10.0.0.0/24" })];
   engine.containers = [
     container({ name: "decnet_t_1_web", addresses: { decnet_t_1_lan: "10.0.0.5" } }),

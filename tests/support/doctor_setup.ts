@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { parseArguments } from "../../cli/args.ts";
 import { explainConfiguration } from "../../cli/doctor.ts";
-import { Patient } from "../../doctor/context.ts";
+import { DoctorContext } from "../../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../../doctor/doctor.ts";
 import { readService } from "../../doctor/service_files.ts";
 import { AgentSetup } from "./agent_setup.ts";
 import { flagsOf } from "./command_line.ts";
-import { witness } from "./secrets.ts";
+import { assertNoSecrets } from "./secrets.ts";
 
 /** How the host differs from one on which all is well. */
 export interface HostOptions {
@@ -39,12 +39,12 @@ class Report {
   }
 
   /** What one check has found, as text: the state, what was seen, the mend. */
-  of(name: string): { state: string; saw: string; mend: string | null } {
+  of(name: string): { state: string; details: string; fix: string | null } {
     const finding = this.findings.find(({ check }) => check.name === name);
     assert.ok(finding, `there is no check ${name}`);
     const { result } = finding;
-    const mend = "mend" in result ? result.mend : null;
-    return { state: result.state, saw: result.saw.join("; "), mend };
+    const fix = "fix" in result ? result.fix : null;
+    return { state: result.state, details: result.details.join("; "), fix };
   }
 }
 
@@ -88,7 +88,7 @@ export async function examineHost(
       isServiceActive: (await readService(root)).isActive,
     },
   );
-  const patient = new Patient({
+  const context = new DoctorContext({
     ...explanation,
     agent: configuration.agent,
     listen: configuration.listen,
@@ -101,13 +101,13 @@ export async function examineHost(
     signal: new AbortController().signal,
     ...others,
   });
-  const report = new Report(await Array.fromAsync(examine(patient, checks)));
-  witness(JSON.stringify(report.findings));
+  const report = new Report(await Array.fromAsync(examine(context, checks)));
+  assertNoSecrets(JSON.stringify(report.findings));
   return report;
 }
 
 /** Runs a test on a host on which a topology is applied and a loop holds its lock. */
-export async function withPatient(test: (setup: AgentSetup) => Promise<void>): Promise<void> {
+export async function withContext(test: (setup: AgentSetup) => Promise<void>): Promise<void> {
   await using setup = await AgentSetup.create();
   setup.apply();
   await Deno.writeTextFile(`${setup.path}/agent.lock`, lockText);
@@ -124,8 +124,8 @@ interface Fault {
   readonly plant: (setup: AgentSetup) => Promise<HostOptions | void> | HostOptions | void;
   readonly check: string;
   readonly state: "warning" | "failed";
-  readonly saw: RegExp;
-  readonly mend: (setup: AgentSetup) => string;
+  readonly details: RegExp;
+  readonly fix: (setup: AgentSetup) => string;
   readonly code: number;
 }
 
@@ -157,16 +157,16 @@ export const reload = " && systemctl reload decnet-agent";
 
 /** A test for each fault. */
 export function testFaults(faults: readonly Fault[]): void {
-  for (const { name, plant, check, state, saw, mend, code } of faults) {
+  for (const { name, plant, check, state, details, fix, code } of faults) {
     Deno.test(`doctor names ${name}, and its mend`, () =>
-      withPatient(async (setup) => {
+      withContext(async (setup) => {
         const report = await examineHost(setup, await plant(setup) ?? {});
         const finding = report.of(check);
-        assert.equal(finding.state, state, finding.saw);
-        assert.match(finding.saw, saw);
-        const wanted = mend(setup);
+        assert.equal(finding.state, state, finding.details);
+        assert.match(finding.details, details);
+        const wanted = fix(setup);
         // Where the mend ends in what is only known when it has happened, its beginning counts.
-        const said = wanted.endsWith("=") ? finding.mend?.slice(0, wanted.length) : finding.mend;
+        const said = wanted.endsWith("=") ? finding.fix?.slice(0, wanted.length) : finding.fix;
         assert.equal(said, wanted);
         assert.equal(report.code, code, JSON.stringify(report.findings));
       }));

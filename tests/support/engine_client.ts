@@ -58,7 +58,7 @@ export class EventListener implements AsyncDisposable {
     if (head.status !== 200) throw new Error(`The engine answered ${head.status}`);
     const splitter = new LineSplitter((line) => listener.#hear(line!));
     // It ends when it is cut.
-    listener.#listening = connection.pour(head, splitter).catch(() => {});
+    listener.#listening = connection.readBodyInto(head, splitter).catch(() => {});
     return listener;
   }
 

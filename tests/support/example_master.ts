@@ -81,7 +81,7 @@ export async function withExample(
   test: (
     master: ExampleMaster,
     setup: AgentSetup,
-    beat: () => ReturnType<Agent["beat"]>,
+    heartbeat: () => ReturnType<Agent["sendHeartbeat"]>,
   ) => Promise<void>,
   options: Partial<MasterOptions> = {},
 ): Promise<void> {
@@ -89,7 +89,7 @@ export async function withExample(
   await using setup = await AgentSetup.create();
   const agent = master.enrol(setup);
   try {
-    await test(master, setup, () => agent.beat(new AbortController().signal));
+    await test(master, setup, () => agent.sendHeartbeat(new AbortController().signal));
   } finally {
     agent.close();
   }

@@ -7,7 +7,7 @@ import {
 } from "./certificates.ts";
 import { FakeEngine } from "./engine/fake_engine.ts";
 import { requirement } from "./requirements.ts";
-import { witness } from "./secrets.ts";
+import { assertNoSecrets } from "./secrets.ts";
 import { TlsMaster } from "./tls_master.ts";
 
 /** The executable under test; `task test` compiles it first. */
@@ -120,8 +120,8 @@ export async function execute(
   const decoder = new TextDecoder();
   return {
     code,
-    stdout: witness(decoder.decode(stdout)),
-    stderr: witness(decoder.decode(stderr)),
+    stdout: assertNoSecrets(decoder.decode(stdout)),
+    stderr: assertNoSecrets(decoder.decode(stderr)),
     elapsedMs: performance.now() - startedAt,
   };
 }
@@ -211,7 +211,7 @@ export class RunningAgent implements AsyncDisposable {
     this.#process.kill(signal);
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), patienceMs);
     await this.#done;
-    witness(this.#stdout + this.#stderr);
+    assertNoSecrets(this.#stdout + this.#stderr);
     clearTimeout(timer);
     const ms = performance.now() - startedAt;
     return { code: this.#code!, stdout: this.#stdout, stderr: this.#stderr, ms };
@@ -220,7 +220,7 @@ export class RunningAgent implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#code === null) this.#process.kill("SIGKILL");
     await this.#done;
-    witness(this.#stdout + this.#stderr);
+    assertNoSecrets(this.#stdout + this.#stderr);
   }
 
   #mustRun(): void {

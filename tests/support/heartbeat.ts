@@ -1,8 +1,8 @@
 /** Beats as they might have been made, for tests of what is made of them. */
 
-import { type Beat, beatBody } from "../../agent/heartbeat.ts";
-import type { CertificateReport, Delivery } from "../../agent/sender.ts";
-import type { KnownDrift, Stock } from "../../agent/snapshot.ts";
+import { type Heartbeat, heartbeatBody } from "../../agent/heartbeat.ts";
+import type { CertificateReport, SendResult } from "../../agent/sender.ts";
+import type { HostSnapshot, KnownDrift } from "../../agent/snapshot.ts";
 import type { AppliedTopology } from "../../store/row.ts";
 
 /** No difference of any kind. */
@@ -26,7 +26,7 @@ export const applied: AppliedTopology = {
 };
 
 /** A host where all is well. */
-const stock: Stock = {
+const snapshot: HostSnapshot = {
   store: { state: "ok", applied },
   observed: { bridges: ["n1", "n2"], containers: ["c1"] },
   socket: "/run/docker.sock",
@@ -35,14 +35,14 @@ const stock: Stock = {
 };
 
 /** What is seen of an engine that is down. */
-export const dockerDown: Partial<Stock> = {
+export const dockerDown: Partial<HostSnapshot> = {
   observed: { error: "Docker is down" },
   engine: null,
   drift: { state: "unknown", detail: "Docker did not answer" },
 };
 
 /** What is seen of a store that cannot be read. */
-export const storeUnreadable: Partial<Stock> = {
+export const storeUnreadable: Partial<HostSnapshot> = {
   store: { state: "unreadable", detail: "the store is garbage" },
   drift: { state: "unknown", detail: "the store is unreadable" },
 };
@@ -68,21 +68,21 @@ export const deliveries = {
   },
   dryRun: { result: "dry_run", url: sent.url },
   notConfigured: { result: "not_configured" },
-} as const satisfies Record<string, Delivery>;
+} as const satisfies Record<string, SendResult>;
 
 /** A beat that differs from one of a host where all is well as told. */
-export function beatWith(
-  { stock: changed = {}, delivery = deliveries.delivered, certificates }: {
-    readonly stock?: Partial<Stock>;
-    readonly delivery?: Delivery;
+export function heartbeatWith(
+  { snapshot: changed = {}, delivery = deliveries.delivered, certificates }: {
+    readonly snapshot?: Partial<HostSnapshot>;
+    readonly delivery?: SendResult;
     readonly certificates?: CertificateReport | null;
   } = {},
-): Beat {
-  const whole = { ...stock, ...changed };
+): Heartbeat {
+  const whole = { ...snapshot, ...changed };
   const wellKnown = { expiresAt: Date.UTC(2030, 0), problem: null };
   return {
-    stock: whole,
-    body: beatBody(whole, "host-1", "1.2.3"),
+    snapshot: whole,
+    body: heartbeatBody(whole, "host-1", "1.2.3"),
     delivery,
     certificates: certificates === undefined ? wellKnown : certificates,
     checkedAt: Date.UTC(2026, 10, 22, 10, 11, 12, 345),

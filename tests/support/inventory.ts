@@ -4,12 +4,12 @@ import type { Changes } from "../../topology/changes.ts";
 import { readTopology, type Topology } from "../../topology/document.ts";
 import { type Drift, driftKinds, findDrift } from "../../topology/drift.ts";
 import {
-  type ContainerFact,
+  type ContainerInfo,
   imageLabel,
   type Inventory,
   isRunning,
   isService,
-  type NetworkFact,
+  type NetworkInfo,
   specLabel,
   topologyLabel,
 } from "../../topology/inventory.ts";
@@ -40,7 +40,7 @@ export const service = "decnet_t_11111111_decky-001-ssh";
 
 const labels = new Map([[topologyLabel, "11111111-2222-3333-4444-555555555555"]]);
 /** What exists when all is as applied. */
-export const network: NetworkFact = {
+export const network: NetworkInfo = {
   id: "a".repeat(64),
   name: lanSampleInventory,
   driver: "bridge",
@@ -48,7 +48,7 @@ export const network: NetworkFact = {
   subnets: ["10.0.0.0/24"],
   labels,
 };
-export const baseContainer: ContainerFact = {
+export const baseContainer: ContainerInfo = {
   id: "b".repeat(64),
   name: base,
   state: "running",
@@ -58,7 +58,7 @@ export const baseContainer: ContainerFact = {
   networkMode: lanSampleInventory,
   addressByNetwork: new Map([[lanSampleInventory, "10.0.0.2"]]),
 };
-export const serviceContainer: ContainerFact = {
+export const serviceContainer: ContainerInfo = {
   ...baseContainer,
   id: "5".repeat(64),
   name: service,
@@ -83,15 +83,15 @@ export function toldOf(changed: Partial<Inventory>): string[] {
 }
 
 /** The drift, in short, when one object is otherwise. */
-export function withBase(change: Partial<ContainerFact>): string[] {
+export function withBase(change: Partial<ContainerInfo>): string[] {
   return toldOf({ containers: [{ ...baseContainer, ...change }, serviceContainer] });
 }
 
-export function withService(change: Partial<ContainerFact>): string[] {
+export function withService(change: Partial<ContainerInfo>): string[] {
   return toldOf({ containers: [baseContainer, { ...serviceContainer, ...change }] });
 }
 
-export function withNetwork(change: Partial<NetworkFact>): string[] {
+export function withNetwork(change: Partial<NetworkInfo>): string[] {
   return toldOf({ networks: [{ ...network, ...change }] });
 }
 
@@ -145,9 +145,9 @@ export function worn(plan: Plan, dice: Dice): Inventory {
   return { networks: [bridge, ...networks], containers };
 }
 
-function wornNetwork(fact: NetworkFact, dice: Dice): NetworkFact[] {
+function wornNetwork(fact: NetworkInfo, dice: Dice): NetworkInfo[] {
   if (!dice.isOneIn(4)) return [fact];
-  return dice.pick<() => NetworkFact[]>([
+  return dice.pick<() => NetworkInfo[]>([
     () => [],
     () => [fact, { ...fact, id: `second ${fact.id}`, subnets: ["10.100.0.0/24"] }],
     () => [{ ...fact, driver: "macvlan" }],
@@ -159,10 +159,10 @@ function wornNetwork(fact: NetworkFact, dice: Dice): NetworkFact[] {
   ])();
 }
 
-function wornContainer(fact: ContainerFact, dice: Dice): ContainerFact[] {
+function wornContainer(fact: ContainerInfo, dice: Dice): ContainerInfo[] {
   if (!dice.isOneIn(3)) return [fact];
   const [label, value] = dice.pick([[specLabel, "x"], [imageLabel, "sha256:old"]] as const);
-  return dice.pick<() => ContainerFact[]>([
+  return dice.pick<() => ContainerInfo[]>([
     () => [],
     () => [still(fact, dice.pick(["exited", "exited", "created", "dead", "removing"]))],
     () => [still(fact, "restarting")],
@@ -178,20 +178,20 @@ function wornContainer(fact: ContainerFact, dice: Dice): ContainerFact[] {
 }
 
 /** The engine forgets the addresses of a container that does not run. */
-function still(fact: ContainerFact, state: string): ContainerFact {
+function still(fact: ContainerInfo, state: string): ContainerInfo {
   const idle = [...fact.addressByNetwork.keys()].map((name) => [name, ""] as const);
   return { ...fact, state, addressByNetwork: new Map(idle) };
 }
 
 /** What belongs to others: beside a topology, or in the way of the plan where `inTheWay`. */
-export function strangers(plan: Plan, dice: Dice, inTheWay: boolean): Inventory {
+export function unmanaged(plan: Plan, dice: Dice, inTheWay: boolean): Inventory {
   const labels = dice.pick([
     ofAnother.labels,
     unlabelled.labels,
     new Map([[topologyLabel, `${plan.topologyId}x`]]),
   ]);
   const network = { ...bridge, labels, id: "strange", name: "strange", subnets: ["10.200.0.0/16"] };
-  const container: ContainerFact = {
+  const container: ContainerInfo = {
     id: "strange",
     name: "stranger",
     state: dice.pick(["running", "exited", "paused"]),
@@ -254,8 +254,8 @@ export function carryOut(
 }
 
 class Simulation {
-  networks: readonly NetworkFact[];
-  containers: readonly ContainerFact[];
+  networks: readonly NetworkInfo[];
+  containers: readonly ContainerInfo[];
   readonly #imageIds: ReadonlyMap<string, string | null>;
 
   constructor({ networks, containers }: Inventory, imageIds: ReadonlyMap<string, string | null>) {
@@ -264,12 +264,12 @@ class Simulation {
     this.#imageIds = imageIds;
   }
 
-  remove(fact: ContainerFact): void {
+  remove(fact: ContainerInfo): void {
     assert.ok(this.containers.includes(fact), `no such container: ${fact.name}`);
     this.containers = this.containers.filter((it) => it !== fact);
   }
 
-  removeNetwork(fact: NetworkFact): void {
+  removeNetwork(fact: NetworkInfo): void {
     assert.ok(this.networks.includes(fact), `no such network: ${fact.name}`);
     const guest = this.containers.find((it) => isRunning(it) && it.addressByNetwork.has(fact.name));
     assert.equal(guest?.name, undefined, `${fact.name} has active endpoints`);
@@ -304,7 +304,7 @@ class Simulation {
     ];
   }
 
-  repair(action: string, planned: PlannedContainer, fact: ContainerFact): void {
+  repair(action: string, planned: PlannedContainer, fact: ContainerInfo): void {
     assert.ok(this.containers.includes(fact), `no such container: ${fact.name}`);
     const isPaused = fact.state === "paused";
     assert.equal(isPaused, action === "unpause", `${action} in the state ${fact.state}`);
@@ -312,7 +312,7 @@ class Simulation {
     this.containers = this.containers.map((it) => it === fact ? repaired : it);
   }
 
-  #started(planned: PlannedContainer, fact: ContainerFact): ContainerFact {
+  #started(planned: PlannedContainer, fact: ContainerInfo): ContainerInfo {
     for (const name of planned.addressByNetwork.keys()) {
       const count = this.networks.filter((it) => it.name === name).length;
       assert.equal(count, 1, `there are ${count} networks of the name ${name}`);
@@ -326,7 +326,7 @@ class Simulation {
     return { ...fact, state: "running", uptime, addressByNetwork: planned.addressByNetwork };
   }
 
-  #baseOf({ base }: PlannedContainer): ContainerFact {
+  #baseOf({ base }: PlannedContainer): ContainerInfo {
     const fact = this.containers.find(({ name }) => name === base);
     assert.ok(fact, `no such container: ${base}`);
     return fact;

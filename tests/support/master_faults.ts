@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Beat } from "../../agent/heartbeat.ts";
+import type { Heartbeat } from "../../agent/heartbeat.ts";
 import { runLoop } from "../../agent/loop.ts";
 import { createLog } from "../../host/log.ts";
 import { AgentSetup } from "./agent_setup.ts";
@@ -49,7 +49,7 @@ export interface MasterFault {
   /** Makes it happen; what it answers ends it again, and then the host is healed. */
   readonly strike: (host: FaultyHost) => Promise<(() => void | Promise<void>) | void>;
   /** How the loop's beats end meanwhile. */
-  readonly result: Beat["delivery"]["result"];
+  readonly result: Heartbeat["delivery"]["result"];
   /** What the line of `--once` and the log say. */
   readonly says: RegExp;
   /** What the log says; else the 1st and the 2nd failure of the master, and its return. */
@@ -66,7 +66,7 @@ export async function assertOvercome(fault: MasterFault): Promise<void> {
   await using setup = await AgentSetup.create();
   const host = new FaultyHost(setup, setup.master);
   await host.heal();
-  const [lines, beats]: [string[], Beat[]] = [[], []];
+  const [lines, heartbeats]: [string[], Heartbeat[]] = [[], []];
   const { fingerprint } = pinned;
   const master = { host: "127.0.0.1", port: setup.port, name: "master.test", fingerprint };
   const agent = setup.newAgent({ master });
@@ -77,17 +77,17 @@ export async function assertOvercome(fault: MasterFault): Promise<void> {
     await runLoop(agent, new AbortController().signal, {
       intervalMs: 30_000,
       log: createLog((line) => lines.push(line)),
-      onBeat: (beat) => beats.push(beat),
+      onHeartbeat: (heartbeat) => heartbeats.push(heartbeat),
       wait: async () => {
-        if (beats.length === 1 && strikes++ === 0) end = await fault.strike(host);
-        if (beats.length === 2) {
+        if (heartbeats.length === 1 && strikes++ === 0) end = await fault.strike(host);
+        if (heartbeats.length === 2) {
           once = await runOn(["--once", ...flagsOf(setup), `--master-fingerprint=${fingerprint}`]);
         }
-        if (beats.length === 3) {
+        if (heartbeats.length === 3) {
           await end?.();
           await host.heal();
         }
-        return beats.length < 4;
+        return heartbeats.length < 4;
       },
     });
   } finally {
@@ -96,7 +96,7 @@ export async function assertOvercome(fault: MasterFault): Promise<void> {
   }
   const { result, says } = fault;
   assert.deepEqual(
-    beats.map(({ delivery }) => delivery.result),
+    heartbeats.map(({ delivery }) => delivery.result),
     ["delivered", result, result, "delivered"],
   );
   const [word, code] = fault.once ?? ["CRITICAL", 2];

@@ -79,9 +79,9 @@ export class TestClient implements Disposable {
   }
 
   post(options: PostOptions = {}): Promise<MasterReply> {
-    const { body = "{}", certificates = worker, ...bounds } = options;
+    const { body = "{}", certificates = worker, ...limits } = options;
     const signal = options.signal ?? new AbortController().signal;
-    return this.#client.post("/swarm/heartbeat", body, certificates, signal, bounds);
+    return this.#client.post("/swarm/heartbeat", body, certificates, signal, limits);
   }
 
   [Symbol.dispose](): void {

@@ -3,14 +3,14 @@ import {
   type Changes,
   findChanges,
   findRemovals,
-  type Remembered,
-  type Surroundings,
+  type HostConstraints,
+  type TeardownTarget,
 } from "../../topology/changes.ts";
 import {
-  type ContainerFact,
+  type ContainerInfo,
   imageLabel,
   type Inventory,
-  type NetworkFact,
+  type NetworkInfo,
   topologyLabel,
 } from "../../topology/inventory.ts";
 import {
@@ -69,7 +69,7 @@ export function imagesOf({ containers }: Plan): Map<string, string | null> {
 }
 
 /** The network that the engine makes when it is asked for a planned one. */
-export function madeNetwork({ name, subnet, internal, request }: PlannedNetwork): NetworkFact {
+export function madeNetwork({ name, subnet, internal, request }: PlannedNetwork): NetworkInfo {
   return {
     id: `id of ${name}`,
     name,
@@ -81,7 +81,7 @@ export function madeNetwork({ name, subnet, internal, request }: PlannedNetwork)
 }
 
 /** The container that runs when the engine has been asked for a planned one. */
-export function madeContainer(planned: PlannedContainer): ContainerFact {
+export function madeContainer(planned: PlannedContainer): ContainerInfo {
   const { name, base, addressByNetwork, request } = planned;
   const labels = { ...request.Labels, [imageLabel]: imageIdOf(request.Image) };
   return {
@@ -97,7 +97,7 @@ export function madeContainer(planned: PlannedContainer): ContainerFact {
 }
 
 /** The engine's own network, which is always there. */
-export const bridge: NetworkFact = {
+export const bridge: NetworkInfo = {
   id: "id of bridge",
   name: "bridge",
   driver: "bridge",
@@ -113,14 +113,14 @@ export const asApplied: Inventory = {
 };
 
 /** What is otherwise with an object, by its short name; null when it is absent. */
-export type Otherwise = Readonly<Record<string, Partial<NetworkFact & ContainerFact> | null>>;
+export type Otherwise = Readonly<Record<string, Partial<NetworkInfo & ContainerInfo> | null>>;
 
 /** What exists when the plan has been applied and objects are otherwise, absent, or more of them. */
 export function inventory(
   otherwise: Otherwise = {},
   { networks = [], containers = [] }: Partial<Inventory> = {},
 ): Inventory {
-  const changed = <T extends NetworkFact | ContainerFact>(facts: readonly T[]) =>
+  const changed = <T extends NetworkInfo | ContainerInfo>(facts: readonly T[]) =>
     facts.flatMap((fact): T[] => {
       const change = otherwise[fact.name.replace(prefix, "")];
       return change === null ? [] : [{ ...fact, ...change } as T];
@@ -169,14 +169,17 @@ function told({ networks, containers, obstacles }: Changes): string[] {
 /** What an apply would do, in short. */
 export function changesOf(
   existing: Inventory,
-  { plan: wanted = plan, ...around }: Partial<Surroundings & { plan: Plan }> = {},
+  { plan: wanted = plan, ...around }: Partial<HostConstraints & { plan: Plan }> = {},
 ): string[] {
-  const surroundings = { imageIds: imagesOf(wanted), hostAddresses: [], ...around };
-  return told(findChanges(wanted, existing, surroundings));
+  const constraints = { imageIds: imagesOf(wanted), hostAddresses: [], ...around };
+  return told(findChanges(wanted, existing, constraints));
 }
 
 /** What a teardown would do, in short, without the reason, which is the same for all. */
-export function removalsOf(existing: Inventory, remembered: Partial<Remembered> = {}): string[] {
+export function removalsOf(
+  existing: Inventory,
+  remembered: Partial<TeardownTarget> = {},
+): string[] {
   const known = { topologyId: id, plan, wasApplied: true, ...remembered };
   return told(findRemovals(known, existing)).map((line) => line.replace(/: teardown$/, ""));
 }
@@ -190,7 +193,7 @@ export function remade(reasons: Readonly<Record<string, string>>): string[] {
 }
 
 /** A container that does not run has lost its addresses, and keeps the names of its networks. */
-export function idle(short: string, state: string): Partial<ContainerFact> {
+export function idle(short: string, state: string): Partial<ContainerInfo> {
   const { addressByNetwork } = asApplied.containers.find(({ name }) => name === full(short))!;
   return { state, addressByNetwork: new Map([...addressByNetwork].map(([name]) => [name, ""])) };
 }
@@ -234,7 +237,7 @@ export function previewOf(plan: Plan, inventory: Inventory, more: Partial<Previe
 /** What an apply of a plan has made. */
 export function made(plan: Plan): Inventory {
   return {
-    networks: plan.networks.map(({ name, subnet, internal, request }): NetworkFact => ({
+    networks: plan.networks.map(({ name, subnet, internal, request }): NetworkInfo => ({
       id: name,
       name,
       driver: "bridge",

@@ -31,7 +31,7 @@ export function withPassword(document: string): string {
 }
 
 /** Answers what the agent has said. Throws `AssertionError` when there is a secret in it. */
-export function witness(text: string): string {
+export function assertNoSecrets(text: string): string {
   for (const piece of pieces) {
     assert.ok(!text.includes(piece), `a secret was told: ${text.slice(0, 2_000)}`);
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createAuthority } from "./certificates.ts";
 import { runOn } from "./command_line.ts";
 import { execute, RunningAgent } from "./executable.ts";
-import { plantedPassword, witness } from "./secrets.ts";
+import { assertNoSecrets, plantedPassword } from "./secrets.ts";
 
 const told = /a secret was told/;
 
@@ -11,9 +11,9 @@ Deno.test("the look-out for secrets sees a password, and any good part of a key 
   const { keyPem } = await authority.issue({ commonName: "a worker" });
   const base64 = keyPem.split("\n").slice(1, -2).join("");
   for (const secret of [plantedPassword, keyPem, base64.slice(60, 100), base64.slice(-40)]) {
-    assert.throws(() => witness(`level=info msg="${secret}"`), told);
+    assert.throws(() => assertNoSecrets(`level=info msg="${secret}"`), told);
   }
-  assert.equal(witness("DECNET OK - idle"), "DECNET OK - idle");
+  assert.equal(assertNoSecrets("DECNET OK - idle"), "DECNET OK - idle");
 });
 
 Deno.test("the look-out for secrets stands wherever the agent's words come by", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { FileLock } from "../../host/lock.ts";
 import { lockPathOf } from "../../store/file.ts";
-import { setAsideIfDamaged } from "../../store/recovery.ts";
+import { quarantineIfDamaged } from "../../store/recovery.ts";
 import { StoreReader } from "../../store/store_reader.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { TemporaryFolder } from "./environment.ts";
@@ -102,7 +102,8 @@ export const storeUses = {
     }),
   recordError: (path: string) => change(path, (store) => store.recordError("A", "boom")),
   clear: (path: string) => change(path, (store) => store.clear("A")),
-  setAside: (path: string) => ended(() => setAsideIfDamaged(path) === null ? "kept" : "set aside"),
+  quarantine: (path: string) =>
+    ended(() => quarantineIfDamaged(path) === null ? "kept" : "set aside"),
 };
 
 /** How each use ended. */
@@ -115,7 +116,7 @@ export async function useStore(path: string): Promise<StoreUse> {
     put: await storeUses.put(path),
     recordError: await storeUses.recordError(path),
     clear: await storeUses.clear(path),
-    setAside: await storeUses.setAside(path),
+    quarantine: await storeUses.quarantine(path),
   };
 }
 

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { pipeline, Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Authority, IssuedCertificate } from "./certificates.ts";
-import { witness } from "./secrets.ts";
+import { assertNoSecrets } from "./secrets.ts";
 
 const chunkBytes = 65_536;
 
@@ -103,7 +103,7 @@ const BEAT_PATH = "/swarm/heartbeat";
 const BEATS_KEPT = 1000;
 
 /** One received beat; `receivedAt` is in milliseconds since 1970. */
-interface ReceivedBeat {
+interface ReceivedHeartbeat {
   body: unknown;
   clientCommonName: string;
   receivedAt: number;
@@ -127,11 +127,11 @@ export class TlsMaster implements AsyncDisposable {
   answer:
     | MasterAnswer
     | MasterAnswer[]
-    | ((beatNumber: number) => MasterAnswer) = { status: 204 };
+    | ((heartbeatNumber: number) => MasterAnswer) = { status: 204 };
   /** The last 1000 beats, oldest first. */
-  readonly beats: ReceivedBeat[] = [];
+  readonly heartbeats: ReceivedHeartbeat[] = [];
   /** How many beats have come since the start. */
-  beatCount = 0;
+  heartbeatCount = 0;
   /** How many connections have passed the TLS handshake since the start. */
   connectionCount = 0;
   /** How many of them are still open as far as the master knows. */
@@ -139,7 +139,7 @@ export class TlsMaster implements AsyncDisposable {
 
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  #waiting: ((beat: ReceivedBeat) => void)[] = [];
+  #waiting: ((heartbeat: ReceivedHeartbeat) => void)[] = [];
 
   private constructor(server: Server) {
     this.#server = server;
@@ -183,11 +183,11 @@ export class TlsMaster implements AsyncDisposable {
   }
 
   /** Resolves at the next beat; throws when none comes within `timeoutMs`. */
-  nextBeat(timeoutMs = 5000): Promise<ReceivedBeat> {
+  nextHeartbeat(timeoutMs = 5000): Promise<ReceivedHeartbeat> {
     return new Promise((resolve, reject) => {
-      const settle = (beat: ReceivedBeat) => {
+      const settle = (heartbeat: ReceivedHeartbeat) => {
         clearTimeout(timer);
-        resolve(beat);
+        resolve(heartbeat);
       };
       const timer = setTimeout(() => {
         this.#waiting = this.#waiting.filter((waiting) => waiting !== settle);
@@ -229,7 +229,7 @@ export class TlsMaster implements AsyncDisposable {
     if (request.method !== "POST" || request.url !== BEAT_PATH) {
       return refuse(response, 404, "Not Found");
     }
-    const body = parseBody(request, witness(text));
+    const body = parseBody(request, assertNoSecrets(text));
     if (body === undefined) return refuse(response, 422, "body is not JSON");
     this.#record({
       body,
@@ -239,17 +239,17 @@ export class TlsMaster implements AsyncDisposable {
     giveAnswer(this.#nextAnswer(), request, response);
   }
 
-  #record(beat: ReceivedBeat): void {
-    this.beatCount++;
-    this.beats.push(beat);
-    if (this.beats.length > BEATS_KEPT) this.beats.shift();
+  #record(heartbeat: ReceivedHeartbeat): void {
+    this.heartbeatCount++;
+    this.heartbeats.push(heartbeat);
+    if (this.heartbeats.length > BEATS_KEPT) this.heartbeats.shift();
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const settle of waiting) settle(beat);
+    for (const settle of waiting) settle(heartbeat);
   }
 
   #nextAnswer(): MasterAnswer {
-    if (typeof this.answer === "function") return this.answer(this.beatCount);
+    if (typeof this.answer === "function") return this.answer(this.heartbeatCount);
     if (Array.isArray(this.answer)) {
       return this.answer.shift() ?? { status: 204 };
     }

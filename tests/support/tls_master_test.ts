@@ -62,13 +62,13 @@ function post(
 
 Deno.test("TlsMaster records a beat with the client's name and answers 204", async () => {
   await using master = await TlsMaster.start({ authority, certificate });
-  const next = master.nextBeat();
+  const next = master.nextHeartbeat();
   const reply = await post(master, '{"host_uuid":"h"}');
   assert.equal(reply.status, 204);
-  const beat = await next;
-  assert.deepEqual(beat.body, { host_uuid: "h" });
-  assert.equal(beat.clientCommonName, "worker-1");
-  assert.deepEqual(master.beats, [beat]);
+  const heartbeat = await next;
+  assert.deepEqual(heartbeat.body, { host_uuid: "h" });
+  assert.equal(heartbeat.clientCommonName, "worker-1");
+  assert.deepEqual(master.heartbeats, [heartbeat]);
   assert.equal(master.connectionCount, 1);
 });
 
@@ -85,7 +85,7 @@ Deno.test("TlsMaster refuses a client without a certificate of its authority", a
   await assert.rejects(post(master, "{}", { client: undefined }));
   await assert.rejects(post(master, "{}", { client: rogue }));
   await assert.rejects(post(master, "{}", { client: expired }));
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
   assert.equal((await post(master)).status, 204);
 });
 
@@ -94,7 +94,7 @@ Deno.test("TlsMaster is refused by a client that trusts another authority", asyn
   await assert.rejects(
     post(master, "{}", { ca: rogueAuthority.certificatePem }),
   );
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
 });
 
 Deno.test("TlsMaster answers 404 to another path and 422 to what is not JSON", async () => {
@@ -104,7 +104,7 @@ Deno.test("TlsMaster answers 404 to another path and 422 to what is not JSON", a
   assert.equal((await post(master, "{")).status, 422);
   const headers = { "content-type": "text/plain" };
   assert.equal((await post(master, "{}", { headers })).status, 422);
-  assert.equal(master.beatCount, 0);
+  assert.equal(master.heartbeatCount, 0);
 });
 
 Deno.test("TlsMaster takes its answers from a list, then from a function", async () => {
@@ -121,7 +121,7 @@ Deno.test("TlsMaster takes its answers from a list, then from a function", async
     "busy",
   ]);
   assert.equal((await post(master)).status, 204);
-  master.answer = (beatNumber) => ({ status: 200 + beatNumber });
+  master.answer = (heartbeatNumber) => ({ status: 200 + heartbeatNumber });
   assert.equal((await post(master)).status, 203);
 });
 
@@ -131,7 +131,7 @@ for (const kind of ["hang", "half-open"] as const) {
     master.answer = { kind };
     const signal = AbortSignal.timeout(300);
     await assert.rejects(post(master, "{}", { signal }), { code: "ABORT_ERR" });
-    assert.equal(master.beatCount, 1);
+    assert.equal(master.heartbeatCount, 1);
   });
 }
 
@@ -141,7 +141,7 @@ Deno.test("TlsMaster drips an endless body", async () => {
   await assert.rejects(
     post(master, "{}", { signal: AbortSignal.timeout(300) }),
   );
-  assert.equal(master.beatCount, 1);
+  assert.equal(master.heartbeatCount, 1);
 });
 
 Deno.test("TlsMaster sends a huge body of the length it was told", async () => {
@@ -162,7 +162,7 @@ Deno.test("TlsMaster.stop() frees its port for a new start, whatever hangs", asy
   const first = await TlsMaster.start({ authority, certificate });
   first.answer = { kind: "half-open" };
   const hanging = assert.rejects(post(first));
-  await first.nextBeat();
+  await first.nextHeartbeat();
   const port = first.port;
   await first.stop();
   await hanging;
@@ -173,7 +173,7 @@ Deno.test("TlsMaster.stop() frees its port for a new start, whatever hangs", asy
 
 Deno.test("TlsMaster.nextBeat() gives up after its timeout", async () => {
   await using master = await TlsMaster.start({ authority, certificate });
-  await assert.rejects(master.nextBeat(20), /No beat within 20 ms/);
+  await assert.rejects(master.nextHeartbeat(20), /No beat within 20 ms/);
 });
 
 Deno.test("listenPlainTcp() accepts and never speaks TLS", async () => {

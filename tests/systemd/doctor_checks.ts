@@ -3,7 +3,7 @@ import { asUser, type Machine, user } from "./machine.ts";
 import { type Check, Doctor, type Site } from "./site.ts";
 
 /** Something wrong with the service, what the doctor must say of it, and what must mend it. */
-interface Ailment {
+interface FaultCase {
   readonly name: string;
   /** What root has done; the service is enabled and runs before. */
   readonly harm: string;
@@ -11,8 +11,8 @@ interface Ailment {
   readonly check?: string;
   /** `warning` if not given. */
   readonly state?: "failed";
-  readonly saw: RegExp;
-  readonly mend: string;
+  readonly details: RegExp;
+  readonly fix: string;
   /** What must be true after the mend, beside the check that is in order. */
   readonly after?: (site: Site) => Promise<unknown>;
 }
@@ -34,54 +34,54 @@ const heal = `rm -rf ${file} ${file}.d ${packaged}; ` +
 /** The restart fails, as it should. */
 const restart = `systemctl daemon-reload; systemctl restart ${name} || true`;
 
-const ailments: readonly Ailment[] = [
+const ailments: readonly FaultCase[] = [
   {
     name: "a service that was stopped",
     harm: `systemctl stop ${name}`,
-    saw: /decnet-agent\.service is installed, but not active/,
-    mend: start,
+    details: /decnet-agent\.service is installed, but not active/,
+    fix: start,
   },
   {
     name: "a service that does not start with the host",
     harm: `systemctl disable ${name}`,
-    saw: /is active, but does not start with the host/,
-    mend: start,
+    details: /is active, but does not start with the host/,
+    fix: start,
     after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
   },
   {
     name: "a service that was disabled and stopped",
     harm: `systemctl disable --now ${name}`,
-    saw: /decnet-agent\.service is installed, but not active/,
-    mend: start,
+    details: /decnet-agent\.service is installed, but not active/,
+    fix: start,
     after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
   },
   {
     name: "a unit whose program is gone",
     harm: `sed -i 's|^ExecStart=.*|ExecStart=/opt/gone/decnet-agent|' ${file}; ${restart}`,
-    saw:
+    details:
       /decnet-agent\.service has the service run \/opt\/gone\/decnet-agent, which does not exist/,
-    mend: install,
+    fix: install,
   },
   {
     name: "a drop-in whose program is gone",
     harm:
       `mkdir -p ${file}.d && printf '[Service]\\nNice=7\\nExecStart=\\nExecStart=/opt/gone\\n' ` +
       `> ${file}.d/own.conf; ${restart}`,
-    saw: /own\.conf has the service run \/opt\/gone, which does not exist/,
-    mend: `${editing} ${file}.d/own.conf && ${start}`,
+    details: /own\.conf has the service run \/opt\/gone, which does not exist/,
+    fix: `${editing} ${file}.d/own.conf && ${start}`,
     after: async ({ service }) => assert.equal(await service.property("Nice"), "7"),
   },
   {
     name: "a service that is masked, with its unit gone",
     harm: `systemctl stop ${name} && rm ${file} && systemctl mask ${name}`,
-    saw: /decnet-agent\.service is masked: the service may not be started/,
-    mend: `systemctl unmask ${name} && ${install}`,
+    details: /decnet-agent\.service is masked: the service may not be started/,
+    fix: `systemctl unmask ${name} && ${install}`,
   },
   {
     name: "a service of a package that is masked",
     harm: `mv ${file} ${packaged} && systemctl mask --now ${name}`,
-    saw: /decnet-agent\.service is masked: the service may not be started/,
-    mend: `systemctl unmask ${name} && ${start}`,
+    details: /decnet-agent\.service is masked: the service may not be started/,
+    fix: `systemctl unmask ${name} && ${start}`,
     async after({ service }) {
       // Where /lib is a link to /usr/lib, either counts.
       assert.ok(packaged.endsWith(await service.property("FragmentPath")));
@@ -90,12 +90,12 @@ const ailments: readonly Ailment[] = [
   {
     name: "a timer that nobody has enabled, where nothing else reports",
     harm: `systemctl disable --now ${name}; rm ${file}; systemctl daemon-reload`,
-    saw: /is not installed; decnet-agent-check\.timer is installed, but does not start with/,
-    mend: `systemctl enable --now ${timer}`,
+    details: /is not installed; decnet-agent-check\.timer is installed, but does not start with/,
+    fix: `systemctl enable --now ${timer}`,
     async after({ machine }) {
       await machine.shell(`systemctl is-active ${timer} && systemctl is-enabled ${timer}`);
-      const { saw } = await new Doctor(machine).find("service");
-      assert.match(saw, /decnet-agent-check\.timer runs checks, unless it was stopped/);
+      const { details } = await new Doctor(machine).find("service");
+      assert.match(details, /decnet-agent-check\.timer runs checks, unless it was stopped/);
       await machine.shell(`systemctl disable --now ${timer}`);
     },
   },
@@ -103,22 +103,22 @@ const ailments: readonly Ailment[] = [
     name: "a host where nothing is installed",
     harm: `systemctl disable --now ${name}; rm ${file} ${folder}/${name}-check.*; ` +
       "systemctl daemon-reload",
-    saw: /is not installed, and no loop runs: the master hears nothing of this host/,
-    mend: install,
+    details: /is not installed, and no loop runs: the master hears nothing of this host/,
+    fix: install,
   },
   {
     name: "a host without so much as the user",
     harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; systemctl daemon-reload`,
-    saw: /is not installed, and no loop runs: the master hears nothing of this host/,
-    mend: `${addUser} && ${install}`,
+    details: /is not installed, and no loop runs: the master hears nothing of this host/,
+    fix: `${addUser} && ${install}`,
   },
   {
     name: "a state folder that is not there yet",
     harm: `systemctl stop ${name} && rm -r ${stateFolder}`,
     check: "state-dir",
     state: "failed",
-    saw: /does not exist, and user decnet-agent may not make it in \/var\/lib/,
-    mend: `install -d -o ${name} -m 700 ${stateFolder}`,
+    details: /does not exist, and user decnet-agent may not make it in \/var\/lib/,
+    fix: `install -d -o ${name} -m 700 ${stateFolder}`,
     after: ({ machine }) => mendService(machine),
   },
   {
@@ -126,27 +126,30 @@ const ailments: readonly Ailment[] = [
     harm: `systemctl stop ${name} && chown -R root: ${stateFolder}`,
     check: "state-dir",
     state: "failed",
-    saw: /owner root, .*user decnet-agent may not look into it/,
-    mend: `chown -R ${name}: ${stateFolder}`,
+    details: /owner root, .*user decnet-agent may not look into it/,
+    fix: `chown -R ${name}: ${stateFolder}`,
     after: ({ machine }) => mendService(machine),
   },
 ];
 
 /** What the doctor says of a service that does not run as it should, and whether its mends mend. */
-export const ailmentChecks: readonly Check[] = [
-  ...ailments.map((ailment): Check => ({
-    name: `doctor names ${ailment.name}, and what it names mends it`,
-    run: (site) => undergo(ailment, site),
+export const faultChecks: readonly Check[] = [
+  ...ailments.map((faultCase): Check => ({
+    name: `doctor names ${faultCase.name}, and what it names mends it`,
+    run: (site) => undergo(faultCase, site),
   })),
   {
     name: "doctor takes no killed loop for one that runs",
     async run({ machine }) {
       await machine.shell(heal);
       await machine.shell(`systemctl kill --signal=KILL ${name} && systemctl stop ${name}`);
-      const { state, saw } = await new Doctor(machine).find("lock");
-      assert.match(`${state} ${saw}`, /^ok \S+agent\.lock was held by process \d+ .*has ended$/);
+      const { state, details } = await new Doctor(machine).find("lock");
+      assert.match(
+        `${state} ${details}`,
+        /^ok \S+agent\.lock was held by process \d+ .*has ended$/,
+      );
       await mendService(machine);
-      return saw;
+      return details;
     },
   },
   {
@@ -155,12 +158,12 @@ export const ailmentChecks: readonly Check[] = [
       await machine.shell(`${heal} && systemctl stop ${name} && userdel ${name}`);
       const doctor = new Doctor(machine);
       const first = await doctor.find("service");
-      assert.match(first.saw, /runs as decnet-agent, and there is no such user/);
-      assert.equal(first.mend, addUser);
+      assert.match(first.details, /runs as decnet-agent, and there is no such user/);
+      assert.equal(first.fix, addUser);
       await machine.shell(addUser);
       const second = await doctor.find("service");
-      assert.equal(second.mend, start);
-      await doctor.mend(second);
+      assert.equal(second.fix, start);
+      await doctor.fix(second);
       return `${addUser}, then ${start}`;
     },
   },
@@ -169,26 +172,26 @@ export const ailmentChecks: readonly Check[] = [
 /** Of a service that does not run. */
 async function mendService(machine: Machine): Promise<void> {
   const doctor = new Doctor(machine);
-  await doctor.mend(await doctor.find("service"));
+  await doctor.fix(await doctor.find("service"));
 }
 
-async function undergo(ailment: Ailment, site: Site): Promise<string> {
-  const { harm, check = "service", state = "warning", saw, mend, after } = ailment;
+async function undergo(faultCase: FaultCase, site: Site): Promise<string> {
+  const { harm, check = "service", state = "warning", details, fix, after } = faultCase;
   const { machine, service } = site;
   await machine.shell(heal);
   const doctor = new Doctor(machine);
   assert.equal((await doctor.find(check)).state, "ok");
   await machine.shell(harm);
   const found = await doctor.find(check);
-  assert.equal(found.state, state, found.saw);
-  assert.match(found.saw, saw);
-  assert.equal(found.mend, mend);
-  await doctor.mend(found);
-  if (check === "service" && !mend.includes(timer)) {
+  assert.equal(found.state, state, found.details);
+  assert.match(found.details, details);
+  assert.equal(found.fix, fix);
+  await doctor.fix(found);
+  if (check === "service" && !fix.includes(timer)) {
     assert.equal(await service.property("ActiveState"), "active");
   }
   await after?.(site);
-  return mend;
+  return fix;
 }
 
 /** What must be in order on a host where the agent was installed by what it prints. */
@@ -208,13 +211,13 @@ export const doctorChecks: readonly Check[] = [
       for (const name of mustBeOk) assert.equal(states.get(name), "ok", JSON.stringify(findings));
       // 1 is for what others have left on this engine.
       assert.ok(code <= 1, JSON.stringify(findings));
-      const saw = (name: string) => findings.find((it) => it.name === name)!.saw;
+      const details = (name: string) => findings.find((it) => it.name === name)!.details;
       const pid = await service.property("MainPID");
-      assert.match(saw("lock"), new RegExp(`/agent\\.lock names process ${pid} since `));
+      assert.match(details("lock"), new RegExp(`/agent\\.lock names process ${pid} since `));
       const folder = `/var/lib/decnet-agent: owner ${user}, group ${user}, mode 0700`;
-      assert.equal(saw("state-dir"), folder);
-      assert.match(saw("socket"), /docker\.sock: owner .* it takes connections$/);
-      assert.match(saw("service"), /decnet-agent\.service is active and starts with the host/);
+      assert.equal(details("state-dir"), folder);
+      assert.match(details("socket"), /docker\.sock: owner .* it takes connections$/);
+      assert.match(details("service"), /decnet-agent\.service is active and starts with the host/);
       const heads = findings.map(({ name, state }) => `${name} ${state}`);
       assert.deepEqual(
         (await doctor.heads()).map((line) => line.split(/ +/, 2).join(" ")),
@@ -228,18 +231,21 @@ export const doctorChecks: readonly Check[] = [
     async run(site) {
       const { machine, service } = site;
       await machine.shell(`gpasswd --delete ${user} docker && systemctl restart decnet-agent`);
-      await site.beat("the engine", ({ observed }) => observed.error === undefined);
+      await site.heartbeat("the engine", ({ observed }) => observed.error === undefined);
       assert.equal((await new Doctor(machine).find("socket")).state, "ok");
       const pid = await service.property("MainPID");
       // A login of that user has not got it, and may.
       const ofUser = new Doctor(machine, false);
       const refused = await ofUser.find("socket");
-      assert.equal(refused.state, "failed", refused.saw);
-      assert.match(refused.saw, /^permission denied: user decnet-agent is not in group docker; /);
-      assert.equal(refused.mend, `usermod -aG docker ${user}`);
-      await ofUser.mend(refused);
+      assert.equal(refused.state, "failed", refused.details);
+      assert.match(
+        refused.details,
+        /^permission denied: user decnet-agent is not in group docker; /,
+      );
+      assert.equal(refused.fix, `usermod -aG docker ${user}`);
+      await ofUser.fix(refused);
       await asUser(machine, ["decnet-agent", "--once", "--dry-run"], { accept: (it) => it <= 1 });
-      return `process ${pid} asks the engine; ${refused.mend}`;
+      return `process ${pid} asks the engine; ${refused.fix}`;
     },
   },
 ];

@@ -125,10 +125,10 @@ async function ownFolders(): Promise<string[]> {
   ]);
   return mounts.split("\n").flatMap((line) => {
     const [before = "", after = ""] = line.split(" - ");
-    const isNamed = after.startsWith("cgroup ") && after.includes("name=systemd");
-    if (!isNamed && !after.startsWith("cgroup2 ")) return [];
+    const hasPrefix = after.startsWith("cgroup ") && after.includes("name=systemd");
+    if (!hasPrefix && !after.startsWith("cgroup2 ")) return [];
     // Such as 9:name=systemd:/path; that of the second version is 0::/path.
-    const pattern = isNamed ? /^\d+:name=systemd:(.*)$/m : /^0::(.*)$/m;
+    const pattern = hasPrefix ? /^\d+:name=systemd:(.*)$/m : /^0::(.*)$/m;
     const path = pattern.exec(memberships)?.[1] ?? "/";
     return [`${before.split(" ")[4]}${path === "/" ? "" : path}`];
   });

@@ -9,7 +9,7 @@
 
 import { dockerSocket } from "../engines/sockets.ts";
 import { confinementChecks } from "./confinement_checks.ts";
-import { ailmentChecks, doctorChecks } from "./doctor_checks.ts";
+import { doctorChecks, faultChecks } from "./doctor_checks.ts";
 import { findRootFolder, Machine } from "./machine.ts";
 import { lackChecks, reloadChecks, unitChecks, watchChecks, workChecks } from "./service_checks.ts";
 import { type Check, install, type Site } from "./site.ts";
@@ -28,7 +28,7 @@ const checks: readonly Check[] = [
   ...lackChecks,
   ...watchChecks,
   ...doctorChecks,
-  ...ailmentChecks,
+  ...faultChecks,
   ...cronChecks,
 ];
 

@@ -70,13 +70,13 @@ export const workChecks: readonly Check[] = [
     name: "it observes the host's engine, and beats over mutual TLS",
     async run(site) {
       const network = site.name("seen");
-      await site.playground.makeNetwork(network);
-      const { account, sender } = await site.beat(`the network ${network}`, ({ observed }) => {
+      await site.sandbox.makeNetwork(network);
+      const { account, sender } = await site.heartbeat(`the network ${network}`, ({ observed }) => {
         return observed.bridges?.includes(network) ?? false;
       });
       assert.equal(account.observed.error, undefined);
       assert.equal(sender, worker);
-      await site.playground.docker.getNetwork(network).remove();
+      await site.sandbox.docker.getNetwork(network).remove();
       return `${sender} saw ${network}`;
     },
   },
@@ -107,8 +107,8 @@ export const workChecks: readonly Check[] = [
       );
       assert.equal(last_error, null);
       await site.takeDown();
-      assert.deepEqual(await site.playground.containers(), []);
-      assert.deepEqual(await site.playground.networks(), []);
+      assert.deepEqual(await site.sandbox.containers(), []);
+      assert.deepEqual(await site.sandbox.networks(), []);
       return `${containers.join(" and ")} ran, ${drift.state}`;
     },
   },
@@ -117,11 +117,11 @@ export const workChecks: readonly Check[] = [
     name: "it refuses a LAN that holds an address of the host",
     async run(site) {
       const address = ownAddress();
-      const theirs = site.playground.subnet(0).replace(/0\/24$/, "");
+      const theirs = site.sandbox.subnet(0).replace(/0\/24$/, "");
       const document = site.document({ lans: { dmz: 0 }, deckies: { web: { on: { dmz: 9 } } } })
         .replaceAll(`"${theirs}`, `"${address.replace(/\d+$/, "")}`);
       const { body } = await site.push(document);
-      const networks = await site.playground.networks();
+      const networks = await site.sandbox.networks();
       // Why it failed has been recorded, and would be told in every beat.
       await site.takeDown();
       const { detail = "" } = body as { detail?: string };
@@ -171,7 +171,7 @@ export const reloadChecks: readonly Check[] = [
       await machine.run(["systemctl", "reload", service.unit]);
       // What has become of kill, which the confinement would not let run.
       assert.match(await service.property("ExecReload"), /; code=exited ; status=0 /);
-      await site.beat("anything", () => true);
+      await site.heartbeat("anything", () => true);
       assert.equal(await service.property("MainPID"), pid);
       return `process ${pid} beats on`;
     },
@@ -185,7 +185,10 @@ export const lackChecks: readonly Check[] = [
     run: async (site) =>
       await site.service.with(["InaccessiblePaths=/run/docker.sock"], async () => {
         await site.service.start();
-        const { account } = await site.beat("an error", (it) => it.observed.error !== undefined);
+        const { account } = await site.heartbeat(
+          "an error",
+          (it) => it.observed.error !== undefined,
+        );
         return account.observed.error!;
       }),
   },
@@ -199,10 +202,10 @@ export const lackChecks: readonly Check[] = [
       ];
       return await site.service.with(families, async () => {
         await site.service.start();
-        await site.beat("the engine", (it) => it.observed.error === undefined);
+        await site.heartbeat("the engine", (it) => it.observed.error === undefined);
         const document = site.document({ lans: { dmz: 0 }, deckies: { web: { on: { dmz: 2 } } } });
         const { status, body } = await site.push(document);
-        const networks = await site.playground.networks();
+        const networks = await site.sandbox.networks();
         await site.takeDown();
         const { detail = "" } = body as { detail?: string };
         assert.deepEqual([status, networks], [500, []]);

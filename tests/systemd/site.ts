@@ -3,7 +3,7 @@ import type { Identity } from "../../api/tls.ts";
 import { versionHash } from "../../topology/hash.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
 import { documentOf, type Sample } from "../engines/apply_setup.ts";
-import { Playground } from "../engines/playground.ts";
+import { DockerSandbox } from "../engines/playground.ts";
 import { call, type Reply } from "../support/api_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { eventually } from "../support/environment.ts";
@@ -85,8 +85,8 @@ export class Service {
 interface Finding {
   readonly name: string;
   readonly state: string;
-  readonly saw: string;
-  readonly mend?: string;
+  readonly details: string;
+  readonly fix?: string;
 }
 
 /** `decnet-agent doctor` on a machine, as root unless told otherwise. */
@@ -114,10 +114,10 @@ export class Doctor {
   }
 
   /** Runs the very command that it named, as root, and waits until the check says that all is well. */
-  async mend({ name, mend }: Finding): Promise<void> {
-    assert.ok(mend, `${name} names no mend`);
-    await this.machine.shell(mend);
-    await eventually(`${name} in order after ${mend}`, async () => {
+  async fix({ name, fix }: Finding): Promise<void> {
+    assert.ok(fix, `${name} names no mend`);
+    await this.machine.shell(fix);
+    await eventually(`${name} in order after ${fix}`, async () => {
       return (await this.find(name)).state === "ok" || undefined;
     });
   }
@@ -150,14 +150,14 @@ export async function install(
   const server = { commonName: "master", dnsNames: ["master.test"], usage: "server" } as const;
   const certificate = await authority.issue({ ...server, dnsNames: [...server.dnsNames] });
   const master = stack.use(await TlsMaster.start({ authority, certificate }));
-  const playground = stack.use(await Playground.open(socket));
+  const sandbox = stack.use(await DockerSandbox.open(socket));
   const own = await authority.issue({ commonName: worker, ipAddresses: ["127.0.0.1"] });
   const { certificatePem, keyPem } = await authority.issue({
     commonName: "decnet-master",
     usage: "client",
   });
   const caller = { authority: authority.certificatePem, certificate: certificatePem, key: keyPem };
-  const site = new Site({ machine, master, playground, api: { port: freePort(), caller } });
+  const site = new Site({ machine, master, sandbox, api: { port: freePort(), caller } });
 
   await addUser(machine, (await Deno.stat(socket)).gid ?? 0);
   await Deno.writeTextFile(machine.path("/etc/hosts"), "127.0.0.1 localhost master.test\n");
@@ -176,8 +176,8 @@ decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
 decnet-agent print systemd-timer | awk '/^# \\/etc\\// { file = $2 } { print > file }'
 systemctl daemon-reload`;
 
-function settings({ master, playground, api }: SiteParts): Record<string, string> {
-  const image = `decnet-agent-test-${playground.tag}:1`;
+function settings({ master, sandbox, api }: SiteParts): Record<string, string> {
+  const image = `decnet-agent-test-${sandbox.tag}:1`;
   return {
     "master-host": "master.test",
     "swarmctl-port": String(master.port),
@@ -222,7 +222,7 @@ export interface Account {
 interface SiteParts {
   readonly machine: Machine;
   readonly master: TlsMaster;
-  readonly playground: Playground;
+  readonly sandbox: DockerSandbox;
   /** Where the agent listens, and who may call. */
   readonly api: { readonly port: number; readonly caller: Identity };
 }
@@ -231,24 +231,24 @@ interface SiteParts {
 export class Site implements SiteParts {
   readonly machine: Machine;
   readonly master: TlsMaster;
-  readonly playground: Playground;
+  readonly sandbox: DockerSandbox;
   readonly service: Service;
   /** Of the topology that is pushed; its objects belong to the playground. */
   readonly topologyId: string;
   readonly api: SiteParts["api"];
 
-  constructor({ machine, master, playground, api }: SiteParts) {
+  constructor({ machine, master, sandbox, api }: SiteParts) {
     this.machine = machine;
     this.master = master;
-    this.playground = playground;
+    this.sandbox = sandbox;
     this.service = new Service(machine);
-    this.topologyId = `${playground.tag}-7425-40de-944b-e07fc1f90ae7`;
+    this.topologyId = `${sandbox.tag}-7425-40de-944b-e07fc1f90ae7`;
     this.api = api;
   }
 
   /** The full name of a LAN or a container of the topology. */
   name(short: string): string {
-    return `decnet_t_${this.playground.tag}_${short}`;
+    return `decnet_t_${this.sandbox.tag}_${short}`;
   }
 
   /** Calls the agent as its master. Throws `Error` when there is no answer. */
@@ -261,7 +261,7 @@ export class Site implements SiteParts {
 
   /** The text of the document of a topology, on subnets of the playground's own. */
   document(sample: Sample): string {
-    return writeJson(documentOf({ id: this.topologyId, ...sample }, this.playground));
+    return writeJson(documentOf({ id: this.topologyId, ...sample }, this.sandbox));
   }
 
   /** Pushes a document to the agent. */
@@ -281,13 +281,13 @@ export class Site implements SiteParts {
   }
 
   /** Waits for a beat that says so, from now on; answers what it tells, and who sent it. */
-  async beat(
+  async heartbeat(
     what: string,
     isWanted: (account: Account) => boolean,
   ): Promise<{ account: Account; sender: string }> {
     const since = Date.now();
     return await eventually(`a beat with ${what}`, () => {
-      const wanted = this.master.beats.filter(({ receivedAt }) => receivedAt >= since)
+      const wanted = this.master.heartbeats.filter(({ receivedAt }) => receivedAt >= since)
         .map(({ body, clientCommonName: sender }) => ({
           account: (body as { topology: Account }).topology,
           sender,

@@ -97,7 +97,7 @@ export const cronChecks: readonly Check[] = [
       await using engine = await FakeEngine.start(machine.path(socket));
       await Deno.chmod(machine.path(socket), 0o666);
       await configure(machine, { "docker-host": `unix://${socket}` });
-      const [asked, beats] = [engine.requestCount, master.beatCount];
+      const [asked, heartbeats] = [engine.requestCount, master.heartbeatCount];
 
       const before = await runs(machine);
       await installLine(machine);
@@ -107,7 +107,7 @@ export const cronChecks: readonly Check[] = [
         tickMs,
       );
       assert.ok(engine.requestCount > asked, "it has not asked the engine");
-      assert.ok(master.beatCount > beats, "its beat has not come");
+      assert.ok(master.heartbeatCount > heartbeats, "its beat has not come");
       assert.deepEqual(await mailsOf(machine), []);
 
       await engine.stop();

@@ -1,10 +1,10 @@
 import {
+  ApplyError,
   type ContainerCreation,
   failure,
   json,
   type NetworkCreation,
   type NetworkMembership,
-  Refusal,
   type Reply,
 } from "./http.ts";
 import {
@@ -39,11 +39,11 @@ const namePattern = "[a-zA-Z0-9][a-zA-Z0-9_.-]";
 export function createContainer(state: EngineState, wanted: string, body: ContainerCreation) {
   const mode = body.HostConfig?.NetworkMode || "default";
   if (mode.startsWith("container:") && body.Hostname) {
-    throw new Refusal(400, "conflicting options: hostname and the network mode");
+    throw new ApplyError(400, "conflicting options: hostname and the network mode");
   }
   const asked = body.NetworkingConfig?.EndpointsConfig ?? {};
   checkEndpoints(asked);
-  if (!body.Image && !body.Cmd) throw new Refusal(400, "No command specified");
+  if (!body.Image && !body.Cmd) throw new ApplyError(400, "No command specified");
   const image = body.Image ?? "";
   const imageId = image === "" ? "" : state.images.find(image).id;
   const id = newId();
@@ -72,11 +72,11 @@ export function createContainer(state: EngineState, wanted: string, body: Contai
 export function removeContainer(state: EngineState, reference: string, force: boolean): void {
   const { Id: id, State: present, ...item } = state.container(reference);
   if (present === "removing") {
-    throw new Refusal(409, `removal of container ${reference} is already in progress`);
+    throw new ApplyError(409, `removal of container ${reference} is already in progress`);
   }
   if (isUp({ ...item, Id: id, State: present }) && !force) {
     const way = present === "paused" ? "Unpause and then stop" : "Stop";
-    throw new Refusal(
+    throw new ApplyError(
       409,
       `You cannot remove a ${present} container ${id}. ` +
         `${way} the container before attempting removal or force remove`,
@@ -100,13 +100,13 @@ function checkEndpoints(asked: AskedEndpoints): void {
   const names = Object.keys(asked);
   if (names.length > 1) {
     const list = names.join(", ");
-    throw new Refusal(400, `Container cannot be connected to network endpoints: ${list}`);
+    throw new ApplyError(400, `Container cannot be connected to network endpoints: ${list}`);
   }
   for (const [name, endpoint] of Object.entries(asked)) {
-    if (!endpoint) throw new Refusal(400, `no EndpointSettings for ${name}`);
+    if (!endpoint) throw new ApplyError(400, `no EndpointSettings for ${name}`);
     const address = endpoint.IPAMConfig?.IPv4Address;
     if (address && readAddress(address) === undefined) {
-      throw new Refusal(400, `invalid IPv4 address: ${address}`);
+      throw new ApplyError(400, `invalid IPv4 address: ${address}`);
     }
   }
 }
@@ -114,13 +114,16 @@ function checkEndpoints(asked: AskedEndpoints): void {
 function reserveName(state: EngineState, wanted: string): string {
   const name = wanted.replace(/^\//, "");
   if (!new RegExp(`^${namePattern}+$`).test(name)) {
-    throw new Refusal(400, `Invalid container name (${wanted}), only ${namePattern} are allowed`);
+    throw new ApplyError(
+      400,
+      `Invalid container name (${wanted}), only ${namePattern} are allowed`,
+    );
   }
   const other = state.containers.find(({ Names }) => Names.includes(`/${name}`));
   if (other) {
     const way = "You have to remove (or rename) that container to be able to reuse that name.";
     const conflict = `The container name "/${name}" is already in use by container "${other.Id}".`;
-    throw new Refusal(409, `Conflict. ${conflict} ${way}`);
+    throw new ApplyError(409, `Conflict. ${conflict} ${way}`);
   }
   return name;
 }
@@ -131,7 +134,7 @@ function resolveMode(state: EngineState, mode: string): string {
   try {
     return `container:${state.container(mode.slice("container:".length)).Id}`;
   } catch (error) {
-    if (error instanceof Refusal) return mode;
+    if (error instanceof ApplyError) return mode;
     throw error;
   }
 }
@@ -157,11 +160,11 @@ const statusTexts: Partial<Record<ContainerState, string>> = {
 export function start(state: EngineState, reference: string): number {
   const container = state.container(reference);
   if (container.State === "paused") {
-    throw new Refusal(409, "cannot start a paused container, try unpause instead");
+    throw new ApplyError(409, "cannot start a paused container, try unpause instead");
   }
   if (isUp(container)) return 304;
   if (container.State === "dead" || container.State === "removing") {
-    throw new Refusal(409, "container is marked for removal and cannot be started");
+    throw new ApplyError(409, "container is marked for removal and cannot be started");
   }
   const mode = container.HostConfig.NetworkMode;
   if (mode.startsWith("container:")) {
@@ -210,7 +213,7 @@ export function pause(state: EngineState, reference: string): number {
   const container = state.container(reference);
   const { Id: id, State: present } = container;
   if (!isUp(container)) throw notRunning(container);
-  if (present === "paused") throw new Refusal(409, `Container ${id} is already paused`);
+  if (present === "paused") throw new ApplyError(409, `Container ${id} is already paused`);
   if (present === "restarting") throw restarting(container);
   setState(state, container, "paused", container.NetworkSettings.Networks);
   return 204;
@@ -220,7 +223,7 @@ export function pause(state: EngineState, reference: string): number {
 export function unpause(state: EngineState, reference: string): number {
   const container = state.container(reference);
   if (container.State !== "paused") {
-    throw new Refusal(500, `Container ${container.Id} is not paused`);
+    throw new ApplyError(500, `Container ${container.Id} is not paused`);
   }
   setState(state, container, "running", container.NetworkSettings.Networks);
   return 204;
@@ -246,7 +249,7 @@ function checkBase(state: EngineState, reference: string): void {
   const base = state.container(reference);
   if (base.State === "restarting") throw restarting(base);
   if (!isUp(base)) {
-    throw new Refusal(409, `cannot join network of a non running container: ${base.Id}`);
+    throw new ApplyError(409, `cannot join network of a non running container: ${base.Id}`);
   }
 }
 
@@ -264,17 +267,17 @@ function setState(
   });
 }
 
-function notRunning({ Id: id }: ContainerItem): Refusal {
-  return new Refusal(409, `Container ${id} is not running`);
+function notRunning({ Id: id }: ContainerItem): ApplyError {
+  return new ApplyError(409, `Container ${id} is not running`);
 }
 
-function restarting({ Id: id }: ContainerItem): Refusal {
-  return new Refusal(409, `Container ${id} is restarting, wait until the container is running`);
+function restarting({ Id: id }: ContainerItem): ApplyError {
+  return new ApplyError(409, `Container ${id} is restarting, wait until the container is running`);
 }
 
 function prefixed(error: unknown, prefix: string, status?: number): unknown {
-  if (!(error instanceof Refusal)) return error;
-  return new Refusal(status ?? error.status, `${prefix}: ${error.message}`);
+  if (!(error instanceof ApplyError)) return error;
+  return new ApplyError(status ?? error.status, `${prefix}: ${error.message}`);
 }
 
 /** Answers `GET /networks`. */
@@ -368,14 +371,14 @@ const shared = "container sharing network namespace with another container or ho
 export function createNetwork(state: EngineState, body: NetworkCreation) {
   const { Name: name = "", Driver: driver = "bridge", Labels: labels } = body;
   if (isPredefined(name)) {
-    throw new Refusal(403, `operation is not permitted on predefined ${name} network `);
+    throw new ApplyError(403, `operation is not permitted on predefined ${name} network `);
   }
   const namesake = state.networks.find(({ Name }) => Name === name);
   if (namesake && body.CheckDuplicate) {
-    throw new Refusal(409, `network with name ${name} already exists`);
+    throw new ApplyError(409, `network with name ${name} already exists`);
   }
-  if (name === "") throw new Refusal(500, "invalid name: ");
-  if (!drivers.includes(driver)) throw new Refusal(404, `plugin "${driver}" not found`);
+  if (name === "") throw new ApplyError(500, "invalid name: ");
+  if (!drivers.includes(driver)) throw new ApplyError(404, `plugin "${driver}" not found`);
   const wanted = (body.IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ? [{ Subnet }] : []);
   const item = network({ name, driver, labels: labels ?? {}, internal: body.Internal ?? false });
   const created: NetworkItem = {
@@ -394,11 +397,11 @@ export function createNetwork(state: EngineState, body: NetworkCreation) {
 export function removeNetwork(state: EngineState, reference: string): void {
   const { Id: id, Name: name } = state.network(reference);
   if (isPredefined(name)) {
-    throw new Refusal(403, `${name} is a pre-defined network and cannot be removed`);
+    throw new ApplyError(403, `${name} is a pre-defined network and cannot be removed`);
   }
   if (activeEndpoints(state, id).length > 0) {
     const problem = `network ${name} id ${id} has active endpoints`;
-    throw new Refusal(403, `error while removing network: ${problem}`);
+    throw new ApplyError(403, `error while removing network: ${problem}`);
   }
   state.networks = state.networks.filter(({ Id }) => Id !== id);
 }
@@ -409,7 +412,7 @@ export function connect(state: EngineState, reference: string, body: NetworkMemb
   const ipam = body.EndpointConfig?.IPAMConfig ?? null;
   const mode = container.HostConfig.NetworkMode;
   if (isUp(container)) {
-    if (mode.startsWith("container:")) throw new Refusal(400, shared);
+    if (mode.startsWith("container:")) throw new ApplyError(400, shared);
     const network = state.network(reference);
     refuseMix(container, network);
     const address = ipam?.IPv4Address;
@@ -418,7 +421,7 @@ export function connect(state: EngineState, reference: string, body: NetworkMemb
     const present = container.NetworkSettings.Networks[network.Name];
     if (present?.EndpointID) {
       const name = container.Names[0]!.slice(1);
-      throw new Refusal(
+      throw new ApplyError(
         403,
         `endpoint with name ${name} already exists in network ${network.Name}`,
       );
@@ -447,14 +450,17 @@ export function disconnect(state: EngineState, reference: string, body: NetworkM
   try {
     container = state.container(body.Container ?? "");
   } catch (error) {
-    if (!(error instanceof Refusal && error.status === 404 && network && force)) throw error;
-    throw new Refusal(404, `endpoint ${body.Container} not found`);
+    if (!(error instanceof ApplyError && error.status === 404 && network && force)) throw error;
+    throw new ApplyError(404, `endpoint ${body.Container} not found`);
   }
   if (isUp(container) && !network && !force) state.network(reference);
   const name = network?.Name ?? reference;
   if (!(name in container.NetworkSettings.Networks)) {
     const the = isUp(container) && network ? "" : "the ";
-    throw new Refusal(500, `container ${container.Id} is not connected to ${the}network ${name}`);
+    throw new ApplyError(
+      500,
+      `container ${container.Id} is not connected to ${the}network ${name}`,
+    );
   }
   const { [name]: _, ...rest } = container.NetworkSettings.Networks;
   state.replace({ ...container, NetworkSettings: { Networks: rest } });
@@ -473,13 +479,13 @@ function setEndpoint(
 /** Neither the host's network nor none goes together with another. */
 function refuseMix(container: ContainerItem, network: NetworkItem): void {
   const mode = container.HostConfig.NetworkMode;
-  if (mode === "host") throw new Refusal(400, shared);
+  if (mode === "host") throw new ApplyError(400, shared);
   if (network.Driver === "host") {
     const problem =
       "container cannot be disconnected from host network or connected to host network";
-    throw new Refusal(400, problem);
+    throw new ApplyError(400, problem);
   }
-  if (network.Driver === "null" || mode === "none") throw new Refusal(400, lonely);
+  if (network.Driver === "null" || mode === "none") throw new ApplyError(400, lonely);
 }
 
 /** The wanted pools, or one of the engine's own choice. */
@@ -489,9 +495,11 @@ function choosePools(state: EngineState, wanted: Pool[]): Pool[] {
   const isFree = (subnet: Subnet) => !others.some((other) => overlap(subnet, other));
   for (const { Subnet: text } of wanted) {
     const subnet = readSubnet(text);
-    if (!subnet) throw new Refusal(500, `Invalid subnet ${text} : invalid CIDR address: ${text}`);
+    if (!subnet) {
+      throw new ApplyError(500, `Invalid subnet ${text} : invalid CIDR address: ${text}`);
+    }
     if (!isFree(subnet)) {
-      throw new Refusal(403, "Pool overlaps with other one on this address space");
+      throw new ApplyError(403, "Pool overlaps with other one on this address space");
     }
   }
   if (wanted.length > 0) return wanted;
@@ -504,5 +512,5 @@ function choosePools(state: EngineState, wanted: Pool[]): Pool[] {
   }
   const problem = "could not find an available, non-overlapping IPv4 address pool among the " +
     "defaults to assign to the network";
-  throw new Refusal(404, problem);
+  throw new ApplyError(404, problem);
 }

@@ -19,6 +19,7 @@ import {
 } from "./containers.ts";
 import { type Fault, FaultPlan, hasEffect, strike } from "./faults.ts";
 import {
+  ApplyError,
   badRequest,
   ByteInput,
   closeQuietly,
@@ -37,7 +38,6 @@ import {
   readNetwork,
   readRest,
   readSparingly,
-  Refusal,
   type Reply,
   type SentBody,
   writeAll,
@@ -158,7 +158,7 @@ function answerCall(
   try {
     return route.answer({ state, id, query: new URLSearchParams(query), body });
   } catch (error) {
-    if (error instanceof Refusal) return failure(error.status, error.message);
+    if (error instanceof ApplyError) return failure(error.status, error.message);
     throw error;
   }
 }
@@ -180,8 +180,8 @@ function inspectImage(state: EngineState, name: string): Reply {
     const { id, tags } = state.images.find(name);
     return json(200, { Id: id, RepoTags: tags, RepoDigests: [], Os: "linux" });
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    throw new Refusal(error.status, `no such image: ${name}: ${error.message}`);
+    if (!(error instanceof ApplyError)) throw error;
+    throw new ApplyError(error.status, `no such image: ${name}: ${error.message}`);
   }
 }
 

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import Docker from "dockerode";
 import { FakeEngine, listenWithoutAccepting } from "./fake_engine.ts";
 import type { Fault } from "./faults.ts";
-import { call, containers, exchange, names, networks, withEngine, withStock } from "./script.ts";
+import { call, containers, exchange, names, networks, withEngine, withSnapshot } from "./script.ts";
 import { container, network, overlap, readAddress, readSubnet, showAddress } from "./state.ts";
 
 Deno.test("FakeEngine lists networks and containers to dockerode", () =>
-  withStock(async (engine) => {
+  withSnapshot(async (engine) => {
     const docker = new Docker({ socketPath: engine.socketPath });
     assert.deepEqual(await docker.listNetworks(), networks);
     assert.deepEqual(await docker.listContainers({ all: true }), containers);
@@ -23,7 +23,7 @@ Deno.test("FakeEngine lists networks and containers to dockerode", () =>
   }));
 
 Deno.test("FakeEngine filters as the real engine does", () =>
-  withStock(async (engine) => {
+  withSnapshot(async (engine) => {
     const cases: [string, unknown, string[]][] = [
       ["/networks", { name: ["decnet", "oth"] }, ["decnet_t_1_lan", "other"]],
       ["/networks", { name: { "^other$": true } }, ["other"]],
@@ -48,7 +48,7 @@ Deno.test("FakeEngine filters as the real engine does", () =>
   }));
 
 Deno.test("FakeEngine answers pipelined requests in order", () =>
-  withStock(async (engine) => {
+  withSnapshot(async (engine) => {
     const { end, text } = await exchange(engine, [
       "/_ping",
       "/containers/json",
@@ -63,7 +63,7 @@ Deno.test("FakeEngine answers pipelined requests in order", () =>
   }));
 
 Deno.test("FakeEngine sends long bodies in chunks and short ones with their length", () =>
-  withStock(async (engine) => {
+  withSnapshot(async (engine) => {
     assert.match((await exchange(engine, ["/containers/json?all=1"])).text, /chunked\r\n/);
     engine.containers = [];
     const { text } = await exchange(engine, ["/containers/json?all=1"]);
@@ -71,14 +71,14 @@ Deno.test("FakeEngine sends long bodies in chunks and short ones with their leng
   }));
 
 Deno.test("FakeEngine lists what was assigned last", () =>
-  withStock(async (engine) => {
+  withSnapshot(async (engine) => {
     await names(engine, "/networks");
     engine.networks = [network({ name: "new" })];
     assert.deepEqual(await names(engine, "/networks"), ["new"]);
   }));
 
 Deno.test("FakeEngine.stop() ends what hangs and frees the path for a new start", () =>
-  withStock(async (engine) => {
+  withSnapshot(async (engine) => {
     engine.fault = { kind: "hang" };
     const hanging = exchange(engine, ["/networks"], 5000);
     while (engine.requestCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -126,7 +126,7 @@ const faults: [Fault, "closed" | "reset" | "silent", RegExp][] = [
 for (const [fault, expectedEnd, expectedText] of faults) {
   const { kind, ...rest } = fault;
   Deno.test(`FakeEngine goes wrong: ${kind} ${JSON.stringify(rest)}`, () =>
-    withStock(async (engine) => {
+    withSnapshot(async (engine) => {
       engine.fault = fault;
       const { end, text } = await exchange(
         engine,
@@ -139,7 +139,7 @@ for (const [fault, expectedEnd, expectedText] of faults) {
 }
 
 Deno.test("FakeEngine streams a huge list", () =>
-  withStock(async (engine) => {
+  withSnapshot(async (engine) => {
     engine.fault = { kind: "huge", bytes: 1_000_000 };
     using client = Deno.createHttpClient({ proxy: { transport: "unix", path: engine.socketPath } });
     const text = await (await fetch("http://localhost/networks", { client })).text();
@@ -148,7 +148,7 @@ Deno.test("FakeEngine streams a huge list", () =>
   }));
 
 Deno.test("FakeEngine goes wrong at the path and the call it was told", () =>
-  withStock(async (engine) => {
+  withSnapshot(async (engine) => {
     engine.fault = {
       kind: "status",
       status: 404,

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 
 /** A refusal in the words of the engine; the routes answer with it. */
-export class Refusal extends Error {
+export class ApplyError extends Error {
   override readonly name = "Refusal";
 
   constructor(readonly status: number, message: string) {
@@ -84,39 +84,39 @@ export function readContainer(body: SentBody): ContainerCreation {
   try {
     value = parse(body, "runconfig.ContainerConfigWrapper", containerFields);
   } catch (error) {
-    if (!(error instanceof Refusal) || error.message.startsWith("Content-Type")) throw error;
+    if (!(error instanceof ApplyError) || error.message.startsWith("Content-Type")) throw error;
     // The engine calls it its own fault when it cannot read this body, in slightly other words.
     const isEmpty = error.message.startsWith("got EOF");
-    throw new Refusal(500, isEmpty ? "EOF" : error.message);
+    throw new ApplyError(500, isEmpty ? "EOF" : error.message);
   }
   if (value === null || !Object.hasOwn(value, "Image")) {
-    throw new Refusal(400, "Config cannot be empty in order to create a container");
+    throw new ApplyError(400, "Config cannot be empty in order to create a container");
   }
   return value;
 }
 
 function parse<T>({ text, type }: SentBody, target: string, fields: Fields): T | null {
   if (text !== "" && type.split(";")[0] !== "application/json") {
-    throw new Refusal(400, `Content-Type specified (${type}) must be 'application/json'`);
+    throw new ApplyError(400, `Content-Type specified (${type}) must be 'application/json'`);
   }
-  if (text.trim() === "") throw new Refusal(400, "got EOF while reading request body");
+  if (text.trim() === "") throw new ApplyError(400, "got EOF while reading request body");
   let value: Record<string, unknown> | null;
   try {
     value = JSON.parse(text);
   } catch {
-    throw new Refusal(400, syntaxProblem(text));
+    throw new ApplyError(400, syntaxProblem(text));
   }
   if (kindOf(value) === "null") return null;
   if (kindOf(value) !== "object") {
     const problem = `cannot unmarshal ${kindOf(value)} into Go value of type ${target}`;
-    throw new Refusal(400, `json: ${problem}`);
+    throw new ApplyError(400, `json: ${problem}`);
   }
   const struct = target.replace(/^.*\./, "");
   for (const [name, wanted] of Object.entries(fields)) {
     const found = kindOf(value?.[name]);
     if (!["undefined", "null", jsonKinds[wanted]].includes(found)) {
       const problem = `cannot unmarshal ${found} into Go struct field ${struct}.${name}`;
-      throw new Refusal(400, `json: ${problem} of type ${wanted}`);
+      throw new ApplyError(400, `json: ${problem} of type ${wanted}`);
     }
   }
   return value as T;

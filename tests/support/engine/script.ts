@@ -36,7 +36,7 @@ export const containers = [
 ];
 
 /** Runs a test against an engine that has them. */
-export function withStock(test: (engine: FakeEngine) => Promise<void>): Promise<void> {
+export function withSnapshot(test: (engine: FakeEngine) => Promise<void>): Promise<void> {
   return withEngine(async (engine) => {
     engine.networks = networks;
     engine.containers = containers;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { PlannedContainer, PlannedNetwork } from "../../../topology/plan.ts";
-import { chunk, closeQuietly, encode, headOf, json, Refusal, writeAll } from "./http.ts";
+import { ApplyError, chunk, closeQuietly, encode, headOf, json, writeAll } from "./http.ts";
 
 /** A range of IPv4 addresses, as numbers. */
 export interface Subnet {
@@ -249,17 +249,17 @@ export class Images implements Iterable<string> {
   /** The image of that tag, id or beginning of an id. Throws `Refusal` (404, 400). */
   find(name: string): { id: string; tags: string[] } {
     const id = /^sha256:[0-9a-f]{64}$/.test(name) ? this.#known(name) : this.#byReference(name);
-    if (id === undefined) throw new Refusal(404, `No such image: ${withTag(familiar(name))}`);
+    if (id === undefined) throw new ApplyError(404, `No such image: ${withTag(familiar(name))}`);
     return { id, tags: [...this].filter((tag) => this.idOf(tag) === id) };
   }
 
   #byReference(name: string): string | undefined {
     const repository = familiar(name).replace(/:[^:/]*$/, "");
     if (/[A-Z]/.test(repository)) {
-      throw new Refusal(400, "invalid reference format: repository name must be lowercase");
+      throw new ApplyError(400, "invalid reference format: repository name must be lowercase");
     }
     if (!/^[a-z0-9][\w./:-]*$/.test(familiar(name))) {
-      throw new Refusal(400, "invalid reference format");
+      throw new ApplyError(400, "invalid reference format");
     }
     return this.idOf(familiar(name)) ??
       [...this.#ids.values()].find((id) => {
@@ -519,13 +519,13 @@ export function refuseOwnAddress(network: NetworkItem): void {
     : network.IPAM.Config.some(({ Gateway }) => Gateway === undefined)
     ? ""
     : "supported only when connecting to networks with user configured subnets";
-  if (only) throw new Refusal(400, `user specified IP address is ${only}`);
+  if (only) throw new ApplyError(400, `user specified IP address is ${only}`);
 }
 
 /** Reads an address as the engine does when it attaches a running container. */
 export function parseAddress(text: string): number {
   const address = readAddress(text);
-  if (address === undefined) throw new Refusal(500, `Invalid IPv4 address: ${text})`);
+  if (address === undefined) throw new ApplyError(500, `Invalid IPv4 address: ${text})`);
   return address;
 }
 
@@ -534,10 +534,10 @@ function checkAddress(state: EngineState, network: NetworkItem, text: string): n
   const subnet = subnets(network).find(({ first, last }) => first <= address && address <= last);
   if (!subnet) {
     const problem = "It does not belong to any of this network's subnets";
-    throw new Refusal(500, `Invalid address ${text}: ${problem}`);
+    throw new ApplyError(500, `Invalid address ${text}: ${problem}`);
   }
   if (taken(state, network, subnet).has(address)) {
-    throw new Refusal(403, "Address already in use");
+    throw new ApplyError(403, "Address already in use");
   }
   return address;
 }
@@ -549,7 +549,7 @@ function freeAddress(state: EngineState, network: NetworkItem): number {
       if (!used.has(address)) return address;
     }
   }
-  throw new Refusal(403, "no available IPv4 addresses on this network's address pools");
+  throw new ApplyError(403, "no available IPv4 addresses on this network's address pools");
 }
 
 /** Those of the network itself, its gateway and its broadcasts, and those that somebody has. */
@@ -623,10 +623,10 @@ export class EngineState {
       : [begun, "ID prefix"];
     if (found.length > 1) {
       const count = `${found.length} matches found based on ${by}`;
-      throw new Refusal(400, `network ${reference} is ambiguous (${count})`);
+      throw new ApplyError(400, `network ${reference} is ambiguous (${count})`);
     }
     const item = found[0] ?? builtIn(reference);
-    if (!item) throw new Refusal(404, `network ${reference} not found`);
+    if (!item) throw new ApplyError(404, `network ${reference} not found`);
     return item;
   }
 
@@ -635,23 +635,23 @@ export class EngineState {
     try {
       return this.network(reference);
     } catch (error) {
-      if (error instanceof Refusal) return undefined;
+      if (error instanceof ApplyError) return undefined;
       throw error;
     }
   }
 
   /** The container of that id, name or beginning of an id. Throws `Refusal` (404, 500). */
   container(reference: string): ContainerItem {
-    if (reference === "") throw new Refusal(400, 'invalid name or ID supplied: ""');
+    if (reference === "") throw new ApplyError(400, 'invalid name or ID supplied: ""');
     const name = `/${reference.replace(/^\//, "")}`;
     const exact = this.#containers.find(({ Id }) => Id === reference) ??
       this.#containers.find(({ Names }) => Names.includes(name));
     if (exact) return exact;
     const begun = this.#containers.filter(({ Id }) => Id.startsWith(reference));
     if (begun.length > 1) {
-      throw new Refusal(500, `Multiple IDs found with provided prefix: ${reference}`);
+      throw new ApplyError(500, `Multiple IDs found with provided prefix: ${reference}`);
     }
-    if (!begun[0]) throw new Refusal(404, `No such container: ${reference}`);
+    if (!begun[0]) throw new ApplyError(404, `No such container: ${reference}`);
     return begun[0];
   }
 

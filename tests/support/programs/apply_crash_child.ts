@@ -19,11 +19,11 @@ const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${
 
 say("begun");
 for (let number = 0;; number++) {
-  const candidate = number % 3 === 2 ? oneLan : threeLans;
-  await applier.apply(candidate, { signal });
+  const validated = number % 3 === 2 ? oneLan : threeLans;
+  await applier.apply(validated, { signal });
   say("applied");
   if (number % 2 === 0) {
-    await applier.teardown(candidate.plan.topologyId, { signal });
+    await applier.teardown(validated.plan.topologyId, { signal });
     say("torn down");
   }
 }

@@ -7,12 +7,12 @@
 import { Agent } from "../../../agent/heartbeat.ts";
 import { StoreMemory } from "../../../store/recovery.ts";
 import { defaultImages } from "../../../topology/plan.ts";
-import { candidateOf, refusalOf, textOf, threeLans, withHost } from "../apply_host.ts";
+import { refusalOf, textOf, threeLans, validatedOf, withHost } from "../apply_host.ts";
 
 const [storePath = "", begin = "", end = ""] = Deno.args;
 const signal = new AbortController().signal;
 /** The same as `threeLans`, as far as Docker can tell. */
-const renamed = await candidateOf(textOf("topology-three-lans.json").replace("{", '{"note":1,'));
+const renamed = await validatedOf(textOf("topology-three-lans.json").replace("{", '{"note":1,'));
 const hashes: Record<string, string> = { [threeLans.versionHash]: "1", [renamed.versionHash]: "2" };
 
 async function shell(command: string): Promise<void> {
@@ -38,19 +38,19 @@ await withHost(async (host) => {
     images: defaultImages,
     memory,
   });
-  const tellBeat = async (more: object = {}) => {
-    const { store, topology } = (await agent.beat(signal)).body;
+  const tellHeartbeat = async (more: object = {}) => {
+    const { store, topology } = (await agent.sendHeartbeat(signal)).body;
     tell({ ...store, applied: hashes[topology?.applied_version_hash ?? ""] ?? null, ...more });
   };
   try {
     await applier.apply(threeLans, { signal });
     await shell(begin);
-    await tellBeat();
+    await tellHeartbeat();
     const apply = applier.apply(renamed, { signal });
     const result = await apply.then(() => "done", async () => (await refusalOf(apply)).message);
-    await tellBeat({ apply: result });
+    await tellHeartbeat({ apply: result });
     await shell(end);
-    await tellBeat();
+    await tellHeartbeat();
   } finally {
     agent.close();
     memory.forget();
