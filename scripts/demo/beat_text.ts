@@ -1,7 +1,16 @@
 import { describeDrift } from "../../agent/change_log.ts";
+import type { HeartbeatBody } from "../../agent/heartbeat.ts";
 import type { KnownDrift } from "../../agent/snapshot.ts";
 import type { Detail } from "./narrator.ts";
-import type { Receipt } from "./stand_in_master.ts";
+
+/** A beat that the master has received and accepted. */
+export interface Receipt {
+  /** Counted from 1 over all the times that the master ran. */
+  readonly number: number;
+  /** The common name of the certificate that the sender has proved to own. */
+  readonly sender: string;
+  readonly body: HeartbeatBody;
+}
 
 /** A received beat in full: every name in it. */
 export function fullText({ body: { topology } }: Receipt): Detail[] {

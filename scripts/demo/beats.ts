@@ -2,7 +2,7 @@ import { driftKinds } from "../../topology/drift.ts";
 import { fullText, shortText } from "./beat_text.ts";
 import type { Host } from "./host.ts";
 import type { Stage } from "./stage.ts";
-import type { Receipt } from "./stand_in_master.ts";
+import type { Receipt } from "./beat_text.ts";
 
 /** Whether a beat is the one that is waited for. */
 export type Matches = (receipt: Receipt) => boolean;

@@ -3,20 +3,11 @@ import { call, type Reply } from "../../tests/support/api_setup.ts";
 import type { Authority, IssuedCertificate } from "../../tests/support/certificates.ts";
 import { TlsMaster } from "../../tests/support/tls_master.ts";
 import { Arrivals } from "./arrivals.ts";
-import { essence } from "./beat_text.ts";
+import { essence, type Receipt } from "./beat_text.ts";
 import type { PushedDocument } from "./document.ts";
 
 /** How long a push may take; masters wait longer. */
 const callTimeoutMs = 120_000;
-
-/** A beat that the master has received and accepted. */
-export interface Receipt {
-  /** Counted from 1 over all the times that the master ran. */
-  readonly number: number;
-  /** The common name of the certificate that the sender has proved to own. */
-  readonly sender: string;
-  readonly body: HeartbeatBody;
-}
 
 /** The master: it comes, goes, remembers the beats it has received, and calls the agent. */
 export class StandInMaster {
