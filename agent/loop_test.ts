@@ -140,7 +140,7 @@ Deno.test("runLoop() backs off from a master that is gone", async () => {
   assert.match(lines[1]!, /nobody listens there.* failures=2$/);
 });
 
-Deno.test("runLoop() waits as long as the master asks, within 5 s and 1 h", async () => {
+Deno.test("M16 runLoop() waits as long as the master asks, within 5 s and 1 h", async () => {
   await using setup = await AgentSetup.create();
   const asked = ["7", "0", "86400", "60", "nonsense"];
   setup.master.answer = asked.map((seconds, index) => ({
@@ -177,7 +177,7 @@ Deno.test("runLoop() says that a beat failed in a way that nobody foresaw, and b
   assert.equal(setup.master.heartbeatCount, 4);
 });
 
-Deno.test("runLoop() goes on at its pace after each refusal", async () => {
+Deno.test("M16 runLoop() keeps its interval after each rejection", async () => {
   await using setup = await AgentSetup.create();
   const statuses = [400, 403, 404, 422, 302];
   setup.master.answer = statuses.map((status): MasterAnswer => ({ status }));

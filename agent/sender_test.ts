@@ -105,7 +105,7 @@ Deno.test("Agent.beat() uses one connection for many beats", async () => {
   });
 });
 
-Deno.test("Agent.beat() tells why the master rejects it, and goes on", async () => {
+Deno.test("M16 heartbeat reports why the master rejects it, and continues", async () => {
   await withAgent(async (setup, agent) => {
     const cases: [status: number, error: RegExp, retryAfter?: string, retryAfterMs?: number][] = [
       [
@@ -194,7 +194,7 @@ Deno.test("Agent.beat() puts an IPv6 address of the master in brackets", async (
   }, () => ({ master: { host: "fd00::1", port: 8770, name: "master.test", fingerprint: null } }));
 });
 
-Deno.test("Agent.beat() sends nothing without certificates, and does when they have come", async () => {
+Deno.test("M19 heartbeat is sent only once there are certificates", async () => {
   await withAgent(async (setup, agent) => {
     await Deno.rename(`${setup.path}/worker.key`, `${setup.path}/elsewhere`);
     const heartbeat = await agent.sendHeartbeat(never);

@@ -22,7 +22,7 @@ function told(path: string): string {
     "remove that file when it has been looked at";
 }
 
-Deno.test("Agent.beat() sets a damaged store aside where it may, and tells so until that is removed", () =>
+Deno.test("S2 heartbeat quarantines a damaged store and reports it until removed", () =>
   withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     await heartbeat();
@@ -41,7 +41,7 @@ Deno.test("Agent.beat() sets a damaged store aside where it may, and tells so un
     assert.deepEqual((await heartbeat()).received?.store, { state: "ok" });
   }, keeper));
 
-Deno.test("Agent.beat() counts the damaged files that lie beside the store", () =>
+Deno.test("S15 heartbeat counts the quarantined files beside the store", () =>
   withHeartbeats(async (setup, heartbeat) => {
     for (const time of ["20250101T000000Z", "20260101T000000Z"]) {
       harm(`${setup.storePath}.corrupt-${time}`);
@@ -54,7 +54,7 @@ Deno.test("Agent.beat() counts the damaged files that lie beside the store", () 
     });
   }));
 
-Deno.test("Agent.beat() leaves a damaged store alone where it may not write, and tells who mends it", () =>
+Deno.test("S2 heartbeat reports a damaged store that it may not quarantine", () =>
   withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     harm(setup.storePath);
@@ -89,7 +89,7 @@ Deno.test("Agent.beat() leaves a damaged store to whoever is at it", () =>
     assert.equal((await heartbeat()).heartbeat.body.store.state, "idle");
   }, keeper));
 
-Deno.test("StoreKeeper.read() sets a damaged store aside once, however many read at once", async () => {
+Deno.test("S16 a damaged store is quarantined once by many readers at once", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/topology.db`;
   const keeper = new StoreKeeper(path, new StoreMemory());
@@ -102,7 +102,7 @@ Deno.test("StoreKeeper.read() sets a damaged store aside once, however many read
   keeper.close();
 });
 
-Deno.test("StoreKeeper.read() sets a damaged store aside once, whichever process finds it first", async () => {
+Deno.test("S16 a damaged store is quarantined once by several processes", async () => {
   using folder = new TemporaryFolder();
   const program = new URL("../tests/support/programs/store_keeper_worker.ts", import.meta.url);
   const workers = Array.from({ length: 4 }, () => new Worker(program, { type: "module" }));
@@ -130,7 +130,7 @@ Deno.test("StoreKeeper.read() sets a damaged store aside once, whichever process
   }
 });
 
-Deno.test("Applier sets a damaged store aside and goes on without it", () =>
+Deno.test("S2 Applier quarantines a damaged store and continues without it", () =>
   withHost(async (host) => {
     await host.apply(threeLans);
     harm(host.storePath);

@@ -91,7 +91,7 @@ Deno.test("StoreWatch sees the first who writes to a store that nobody has writt
   await until(() => it.told > 1);
 });
 
-Deno.test("StoreWatch leaves SQLite its locks: nobody gets between a change and its commit", async () => {
+Deno.test("S18 StoreWatcher leaves SQLite its locks during a change", async () => {
   using it = new Watched();
   await it.change("first");
   it.watch.renew();
@@ -148,7 +148,7 @@ const obstacles: [what: string, make: (path: string) => unknown][] = [
 ];
 
 for (const [what, make] of obstacles) {
-  Deno.test(`StoreWatch watches not ${what} in the lock's place, says so once, and goes on when it is gone`, () => {
+  Deno.test(`S23 StoreWatcher does not watch ${what} in place of the lock`, () => {
     using folder = new TemporaryFolder();
     const [store, lock] = [`${folder.path}/topology.db`, `${folder.path}/apply.lock`];
     Deno.writeTextFileSync(store, "");
@@ -195,7 +195,7 @@ function canRun(): boolean {
 const user = requirement("setpriv, as root", canRun());
 
 Deno.test({
-  name: `StoreWatch tells whoever may not read the lock what to do about it${user.suffix}`,
+  name: `S23 StoreWatcher reports how to fix a lock that it cannot read${user.suffix}`,
   ignore: user.ignore,
   fn() {
     user.check();
@@ -317,7 +317,7 @@ Deno.test("the loop tells that a container was cut off its network", async () =>
   assert.match(JSON.stringify(loop.heartbeats.at(-1)!.body.topology!.drift), /"changed":\[\{/);
 });
 
-Deno.test("the loop tells what has changed while nobody listened, as soon as it listens again", () =>
+Deno.test("D20 the loop reports what changed without a stream, once it is back", () =>
   watch(async ({ engine }, loop) => {
     engine.fault = { kind: "status", status: 500, message: "no", path: "/events" };
     engine.events.cut();
@@ -360,7 +360,7 @@ Deno.test("the loop beats at once when the engine goes, and when it is back", as
   await until(() => again.events.count === 1);
 });
 
-Deno.test("the loop stays awake to what comes before, between and after damaged lines", () =>
+Deno.test("D20 the loop reads the events around damaged lines", () =>
   watch(async ({ engine }, loop) => {
     const encode = (text: string) => new TextEncoder().encode(text);
     const write = (text: string) => {
@@ -411,7 +411,7 @@ Deno.test("the loop waits for a head that comes with the first event only", asyn
   await until(() => loop.told!.includes("decnet-web"));
 });
 
-Deno.test("the loop looks seldom at a flood of events of ours, and still tells the change in it", () =>
+Deno.test("D20 the loop paces a flood of events and still reports its change", () =>
   watch(async ({ engine }, loop) => {
     const works = loop.works;
     const event = { Type: "container", Action: "start" } as const;
@@ -427,7 +427,7 @@ Deno.test("the loop looks seldom at a flood of events of ours, and still tells t
     clearInterval(flood);
   }));
 
-Deno.test("the loop says once that its engine tells no events, and once that it does again", async () => {
+Deno.test("D20 the loop logs once that the event stream is lost, once it is back", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.fault = { kind: "status", status: 403, message: "not here", path: "/events" };
   await using loop = new WatchedLoop(setup, { intervalMs: 200 });

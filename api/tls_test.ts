@@ -142,7 +142,7 @@ Deno.test("Agent.beat() takes up a new ca.crt, by which the master must then be 
   });
 });
 
-Deno.test("Agent.beat() warns from 30 days before a certificate expires", async () => {
+Deno.test("M21 heartbeat warns from 30 days before a certificate expires", async () => {
   await withAgent(async (setup, agent) => {
     const cases: [days: number, problem: (time: string) => RegExp | null][] = [
       [31, () => null],

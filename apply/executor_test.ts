@@ -51,7 +51,7 @@ async function assertSettled(host: ApplyHost, validated: ValidatedDocument): Pro
   host.assertNothingLeft();
 }
 
-Deno.test("Applier.apply() mends what a failed call has left, at each position", async () => {
+Deno.test("D19 Applier.apply() finishes after a failed call at each position", async () => {
   const count = await strikeEach({ run: (host) => host.apply(threeLans) }, async (struck) => {
     assertRecorded(struck, "", threeLans.text);
     struck.host.assertOthers();
@@ -71,7 +71,7 @@ Deno.test("Applier.teardown() removes what a failed apply has left, at each posi
   });
 });
 
-Deno.test("Applier.teardown() mends what a failed call has left, at each position", async () => {
+Deno.test("D19 Applier.teardown() finishes after a failed call at each position", async () => {
   const count = await strikeEach({
     prepare: (host) => host.apply(threeLans),
     run: (host) => host.teardown(id),

@@ -344,7 +344,7 @@ Deno.test("Timers.start() can be called while a timer is due", async () => {
   await new Promise<void>((resolve) => timers.start(1, () => timers.start(1, resolve)));
 });
 
-Deno.test("Timers.start() does not count the time in which the process was stopped", async () => {
+Deno.test("T5 TimeoutSet.start() does not count time while the process is stopped", async () => {
   const timers = new TimeoutSet();
   let isDue = false;
   const due = new Promise<void>((resolve) => {

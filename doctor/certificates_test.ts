@@ -138,19 +138,19 @@ function unusable(what: string, file: string, text: () => Promise<string>, words
 
 const faults: MasterFault[] = [
   invalid(
-    "a certificate of its own that has expired",
+    "M20 a certificate of its own that has expired",
     [-90, -1],
     `worker\\.crt has expired at ${time}, and this host's clock says ${time}; renew it, or set ` +
       "the clock if it is wrong",
   ),
   invalid(
-    "a certificate of its own that is not valid yet",
+    "M20 a certificate of its own that is not valid yet",
     [1, 90],
     `worker\\.crt is not valid before ${time} \\(then until ${time}\\), and this host's clock ` +
       `says ${time}; set the clock if it is wrong`,
   ),
   {
-    what: "a certificate of its own that the master does not accept",
+    what: "M20 a certificate of its own that the master does not accept",
     strike: async (host) => {
       await host.replaceWorker(await rogueAuthority.issue(client));
     },
@@ -158,21 +158,21 @@ const faults: MasterFault[] = [
     says: new RegExp(refused),
   },
   unusable(
-    "a worker.crt that is half written",
+    "M18 a worker.crt that is half written",
     "worker.crt",
     async () => (await authority.issue(client)).certificatePem.slice(0, 300),
     "Cannot use \\S+/worker\\.crt: not valid PEM; openssl x509 or openssl pkey \\(-inform DER\\) " +
       "can write it",
   ),
   unusable(
-    "a worker.key that is half written",
+    "M18 a worker.key that is half written",
     "worker.key",
     async () => (await authority.issue(client)).keyPem.slice(0, 100),
     "Cannot use \\S+/worker\\.key: not valid PEM; openssl x509 or openssl pkey \\(-inform DER\\) " +
       "can write it",
   ),
   unusable(
-    "a worker.key of another certificate",
+    "M18 a worker.key of another certificate",
     "worker.key",
     async () => (await authority.issue(client)).keyPem,
     "Cannot use \\S+: worker\\.key does not fit worker\\.crt; put there what was issued together",
@@ -180,10 +180,10 @@ const faults: MasterFault[] = [
 ];
 
 for (const fault of faults) {
-  Deno.test(`the agent tells of and outlives ${fault.what}`, () => assertOvercome(fault));
+  Deno.test(`${fault.what}: reported and survived`, () => assertOvercome(fault));
 }
 
-Deno.test("the agent loses no beat while its certificates are replaced again and again", async () => {
+Deno.test("M17 no heartbeat is lost while certificates are replaced repeatedly", async () => {
   await using setup = await AgentSetup.create();
   const rounds = 12;
   for (let round = 0; round < rounds; round++) {

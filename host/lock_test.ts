@@ -297,7 +297,7 @@ const { ignore, suffix, check } = requirement(
 );
 
 Deno.test({
-  name: `a running agent applies nothing while the lock is another user's alone${suffix}`,
+  name: `S17 a running agent applies nothing while another user owns the lock${suffix}`,
   ignore,
   async fn() {
     check();

@@ -28,7 +28,7 @@ function answering(what: string, answer: MasterAnswer): Silence {
 
 const silences: Silence[] = [
   {
-    what: "takes the connection and never speaks TLS",
+    what: "M2 takes the connection and never speaks TLS",
     strike: async ({ master, port }) => {
       await master.stop();
       const { stop } = listenPlainTcp(port);
@@ -36,15 +36,15 @@ const silences: Silence[] = [
     },
   },
   {
-    what: "sends the head of its answer byte by byte",
+    what: "M4 sends the head of its answer byte by byte",
     strike: async ({ master, port }) => {
       await master.stop();
       return await dripHeads(port);
     },
   },
-  answering("speaks TLS and never answers", { kind: "hang" }),
-  answering("is gone without a word, with the connection kept", { kind: "half-open" }),
-  answering("sends the body of its answer byte by byte", { kind: "drip", bytesPerSecond: 4 }),
+  answering("M2 speaks TLS and never answers", { kind: "hang" }),
+  answering("M3 is gone without a word, with the connection kept", { kind: "half-open" }),
+  answering("M4 sends the body of its answer byte by byte", { kind: "drip", bytesPerSecond: 4 }),
 ];
 
 /** Starts a server each of whose answers would be there after some 20 s. */
@@ -103,12 +103,12 @@ async function assertEnded({ strike }: Silence): Promise<void> {
 /** The steps run all at once, so the sanitizers can look at the whole only. */
 const concurrent = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false };
 
-Deno.test("the agent waits 10 s, and a check less, for a master that", async (test) => {
+Deno.test("M2 M3 M4 the agent waits 10 s, and a check less, for a master that", async (test) => {
   const steps = silences.map((silence) =>
     test.step({ name: silence.what, fn: () => assertEnded(silence), ...concurrent })
   );
   const lost = test.step({
-    name: "is behind a connection that has died silently, and beats again over a new one",
+    name: "M3 is behind a connection that has died silently",
     fn: assertConnectedAnew,
     ...concurrent,
   });
@@ -142,7 +142,7 @@ async function assertConnectedAnew(): Promise<void> {
   }
 }
 
-Deno.test("the agent takes next to nothing of an answer of 100 MB, and closes the connection", async () => {
+Deno.test("M6 the agent cuts an answer of 100 MB and closes the connection", async () => {
   await using setup = await AgentSetup.create();
   const agent = setup.newAgent();
   try {

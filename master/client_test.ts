@@ -98,7 +98,7 @@ Deno.test("MasterClient.post() keeps the connection over an answer with a body a
   assert.equal(master.connectionCount, 1);
 });
 
-Deno.test("MasterClient.post() connects anew after each two failures in a row", async () => {
+Deno.test("M3 MasterClient.post() opens a new connection after two failures", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
   const connections: number[] = [];
@@ -232,7 +232,7 @@ Deno.test("MasterClient.post() answers what the master said, whatever its status
   }
 });
 
-Deno.test("MasterClient.post() does not follow a redirect", async () => {
+Deno.test("M5 MasterClient.post() does not follow a redirect", async () => {
   await using master = await startMaster();
   await using elsewhere = await startMaster();
   using client = await TestClient.to(master);
@@ -270,12 +270,13 @@ Deno.test("MasterClient.post() stops reading an answer without end and holds nex
 });
 
 for (
-  const answer of [{ kind: "hang" }, { kind: "half-open" }, {
-    kind: "drip",
-    bytesPerSecond: 50,
-  }] as const
+  const [what, answer] of [
+    ["M2 a master that hangs", { kind: "hang" }],
+    ["M3 a master that is half-open", { kind: "half-open" }],
+    ["M4 a master that drips", { kind: "drip", bytesPerSecond: 50 }],
+  ] as const
 ) {
-  Deno.test(`MasterClient.post() gives up on a master that ${answer.kind}s`, async () => {
+  Deno.test(`${what}: MasterClient.post() gives up`, async () => {
     await using master = await startMaster();
     using client = await TestClient.to(master);
     master.answer = answer;
@@ -434,7 +435,7 @@ Deno.test("MasterClient.post() does not send a beat again that failed on a new c
 });
 
 for (const reason of ["the time is over", "it is aborted"]) {
-  Deno.test(`MasterClient.post() does not send a beat again that was given up as ${reason}`, async () => {
+  Deno.test(`M3 MasterClient.post() does not send a heartbeat again after ${reason}`, async () => {
     const controller = new AbortController();
     await using server = await listen((heartbeat, _request, response) => {
       if (heartbeat !== 2) response.writeHead(204).end();

@@ -118,7 +118,7 @@ Deno.test("explainDistrust() says what is wrong with the master's certificate", 
   assert.equal(explain([root], [twin]), `its certificate ${notSigned("root", "root")}`);
 });
 
-Deno.test("explainDistrust() shows the validity and the clock of a certificate out of its time", async () => {
+Deno.test("M9 a certificate out of its time is reported with validity and clock", async () => {
   const old = await link("m", { issuer: root, from: -4, to: -2 });
   const expired = "its certificate has expired: it is valid from 2026-11-22T06:00:00Z to " +
     `2026-11-22T08:00:00Z, and ${clock}; renew it, or set the clock that is wrong`;
@@ -417,7 +417,7 @@ async function serveOldTls(path: string, port: number): Promise<() => Promise<vo
 }
 
 Deno.test({
-  name: `the agent tells of and outlives a master that speaks TLS 1.1 only${openssl.suffix}`,
+  name: `M8 a master that speaks TLS 1.1 only: reported and survived${openssl.suffix}`,
   ignore: openssl.ignore,
   fn: async () => {
     openssl.check();
@@ -480,7 +480,7 @@ async function listen(options: TlsOptions = {}): Promise<Stranger> {
   return stranger;
 }
 
-Deno.test("MasterClient.post() looks at a stranger's certificate and gives nothing away", async () => {
+Deno.test("M12 MasterClient.post() shows nothing to a master it does not trust", async () => {
   await using stranger = await listen();
   using client = await TestClient.to(stranger);
   // It learns no trust from what it has seen, either.
@@ -509,7 +509,7 @@ Deno.test("MasterClient.post() looks at no master that it trusts or that has ano
   assert.equal(proxy.connectionCount, 2);
 });
 
-Deno.test("MasterClient.post() names the clock when a master with TLS 1.2 hides its certificate", async () => {
+Deno.test("M10 MasterClient.post() names the clock if TLS 1.2 hides the peer", async () => {
   await using stranger = await listen({ maxVersion: "TLSv1.2", rejectUnauthorized: true });
   using client = await TestClient.to(stranger);
   await assert.rejects(client.post(), unknown);

@@ -291,7 +291,7 @@ function survive(path: string): readonly [read: string, isKept: boolean] {
   return [found, isKept];
 }
 
-Deno.test("TopologyStore takes a file truncated at any of 50 points for damaged, but an empty one", () => {
+Deno.test("S2 TopologyStore finds damage in a file cut at any of 50 points", () => {
   withBytes((whole, harm) => {
     for (let point = 0; point < 50; point++) {
       const length = Math.floor(point * whole.length / 50);
@@ -307,7 +307,7 @@ Deno.test("TopologyStore takes a file truncated at any of 50 points for damaged,
   });
 });
 
-Deno.test("TopologyStore survives every page of its file, be it zeros, ones or noise", () => {
+Deno.test("S3 TopologyStore survives each page as zeros, ones or noise", () => {
   withBytes((whole, harm) => {
     const random = randomNumbers(4);
     const counts = new Map<string, number>();
@@ -324,7 +324,7 @@ Deno.test("TopologyStore survives every page of its file, be it zeros, ones or n
   });
 });
 
-Deno.test("TopologyStore survives a bit flipped at any of 200 places, and in each byte of the header", () => {
+Deno.test("S3 TopologyStore survives a bit flipped at 200 places and in the header", () => {
   withBytes((whole, harm) => {
     const random = randomNumbers(5);
     const places = [
@@ -358,12 +358,12 @@ const schemas: [what: string, sql: string, expected: object, fate: string][] = [
     current: "h",
     ...works,
   }, "kept"],
-  ["two rows", table(columns) + insert("'B'", "'g'", "'{}'", "0", "NULL") + row, {
+  ["S4 two rows", table(columns) + insert("'B'", "'g'", "'{}'", "0", "NULL") + row, {
     current: "h",
     ...works,
   }, "kept"],
   [
-    "an extra column",
+    "S6 an extra column",
     table(`${columns}, extra TEXT DEFAULT 'x'`) + insert(
       "'A'",
       "'h'",
@@ -375,11 +375,11 @@ const schemas: [what: string, sql: string, expected: object, fate: string][] = [
     { current: "h", ...works },
     "kept",
   ],
-  ["an extra table", `${table(columns)} CREATE TABLE more (a); ${row}`, {
+  ["S6 an extra table", `${table(columns)} CREATE TABLE more (a); ${row}`, {
     current: "h",
     ...works,
   }, "kept"],
-  ["a later user_version", `${table(columns)} PRAGMA user_version = 99; ${row}`, {
+  ["S6 a later user_version", `${table(columns)} PRAGMA user_version = 99; ${row}`, {
     current: "h",
     ...works,
   }, "kept"],
@@ -388,17 +388,17 @@ const schemas: [what: string, sql: string, expected: object, fate: string][] = [
     ...works,
     put: noKey,
   }, "kept"],
-  ["a missing column", table("topology_id TEXT PRIMARY KEY, applied_at INTEGER"), {
+  ["S5 a missing column", table("topology_id TEXT PRIMARY KEY, applied_at INTEGER"), {
     current: "no such column: applied_version_hash",
     put: "table applied_topology has no column named applied_version_hash",
     recordError: "no such column: last_error",
     clear: "done",
   }, "set aside"],
-  ["a BLOB for a text", table(columns) + insert("'A'", "'h'", "x'7b7d'", "1", "NULL"), {
+  ["S5 a BLOB for a text", table(columns) + insert("'A'", "'h'", "x'7b7d'", "1", "NULL"), {
     current: "column hydrated_blob_json holds no text, or too much of it",
     ...works,
   }, "set aside"],
-  ["a text for a time", table(columns) + insert("'A'", "'h'", "'{}'", "'soon'", "NULL"), {
+  ["S5 a text for a time", table(columns) + insert("'A'", "'h'", "'{}'", "'soon'", "NULL"), {
     current: "column applied_at holds no whole number",
     ...works,
   }, "set aside"],
@@ -412,7 +412,7 @@ const schemas: [what: string, sql: string, expected: object, fate: string][] = [
 ];
 
 for (const [what, sql, expected, fate] of schemas) {
-  Deno.test(`TopologyStore finds a file with ${what}`, async () => {
+  Deno.test(`${what}: TopologyStore uses or rejects the file`, async () => {
     using folder = new TemporaryFolder();
     const make = (path: string) => {
       const database = new DatabaseSync(path);

@@ -59,7 +59,7 @@ Deno.test("setAsideIfDamaged() takes a journal along, and leaves the lock", () =
   });
 });
 
-Deno.test("setAsideIfDamaged() keeps three, the newest and the one just made", () => {
+Deno.test("S15 quarantine keeps three files, the newest included", () => {
   withFolder((path, harm) => {
     const times = () => listQuarantined(path).map((it) => it.slice(-8));
     for (let second = 0; second < 5; second++) {
@@ -91,7 +91,7 @@ Deno.test("setAsideIfDamaged() overwrites none that was set aside in the same se
   });
 });
 
-Deno.test("setAsideIfDamaged() leaves what is in order, empty, absent, or a crash's half-written file", () => {
+Deno.test("S1 quarantine leaves a sound, empty, absent or half written store", () => {
   withFolder((path, harm, names) => {
     assert.equal(quarantineIfDamaged(path), null);
     assert.deepEqual(names(), []);
@@ -129,7 +129,7 @@ Deno.test("setAsideIfDamaged() leaves what is no file, and a folder in which it 
   });
 });
 
-Deno.test("setAsideIfDamaged() reads all of the file: also what reading the row does not need", () => {
+Deno.test("S3 quarantine reads the whole file, also what the row does not need", () => {
   withFolder((path) => {
     put(path);
     const bytes = Deno.readFileSync(path);
@@ -303,7 +303,7 @@ Deno.test("openStore() throws where it cannot be written, for a process that wil
 
 const never = new AbortController().signal;
 
-Deno.test("openLastingStore() keeps what an apply ends with when its folder can be written only by then", async () => {
+Deno.test("S20 an apply's end is kept when the folder is writable only by then", async () => {
   using folder = new TemporaryFolder();
   // There is nothing where the link leads to: no file can be made, nor read.
   Deno.symlinkSync(`${folder.path}/later`, `${folder.path}/state`);
@@ -381,42 +381,42 @@ const noFile = "it is not a regular file";
 
 const rows: HostConstraints[] = [
   {
-    what: "a file that is read-only",
+    what: "S8 a file that is read-only",
     shell: confined,
     begin: "chmod 400 $S/topology.db",
     end: "chmod 600 $S/topology.db",
     use: every("h1", readOnly),
   },
   {
-    what: "a folder that is read-only",
+    what: "S9 a folder that is read-only",
     shell: confined,
     begin: "chmod 500 $S",
     end: "chmod 700 $S",
     use: every("h1", readOnly),
   },
   {
-    what: "a file that may not be read",
+    what: "S12 a file that may not be read",
     shell: confined,
     begin: "chmod 0 $S/topology.db",
     end: "chmod 600 $S/topology.db",
     use: everything("unable to open database file"),
   },
   {
-    what: "a folder that may not be entered",
+    what: "S12 a folder that may not be entered",
     shell: confined,
     begin: "chmod 0 $S",
     end: "chmod 700 $S",
     use: everything("Permission denied (os error 13)"),
   },
   {
-    what: "a file system that is read-only",
+    what: "S9 a file system that is read-only",
     shell: mounting,
     begin: remount,
     end: "mount -o remount,rw,bind $S",
     use: every("h1", readOnly),
   },
   {
-    what: "a file system that is read-only, and no file yet",
+    what: "S9 a file system that is read-only, and no file yet",
     shell: mounting,
     begin: remount,
     end: "mount -o remount,rw,bind $S",
@@ -424,7 +424,7 @@ const rows: HostConstraints[] = [
     file: "absent",
   },
   {
-    what: "a file system that is read-only, and a damaged file",
+    what: "S11 a file system that is read-only, and a damaged file",
     shell: mounting,
     begin: remount,
     end: "mount -o remount,rw,bind $S",
@@ -437,14 +437,14 @@ const rows: HostConstraints[] = [
     file: "damaged",
   },
   {
-    what: "a disk that is full",
+    what: "S10 a disk that is full",
     shell: mounting,
     begin: `${tmpfs}; ${fill}`,
     end: "rm $S/fill",
     use: every("h1", full),
   },
   {
-    what: "a disk that is full, and no file yet",
+    what: "S10 a disk that is full, and no file yet",
     shell: mounting,
     begin: `mount -t tmpfs -o size=256k none $S; ${fill}`,
     end: "rm $S/fill",
@@ -452,7 +452,7 @@ const rows: HostConstraints[] = [
     file: "absent",
   },
   {
-    what: "a disk that is full, and a damaged file",
+    what: "S10 a disk that is full, and a damaged file",
     shell: mounting,
     begin: `${tmpfs}; ${fill}`,
     end: "rm $S/fill",
@@ -460,21 +460,21 @@ const rows: HostConstraints[] = [
     file: "damaged",
   },
   {
-    what: "a folder in the file's place",
+    what: "S13 a folder in the file's place",
     shell: confined,
     begin: "mv $S/topology.db $S/away; mkdir $S/topology.db",
     end: "rmdir $S/topology.db; mv $S/away $S/topology.db",
     use: everything(noFile),
   },
   {
-    what: "a pipe in the file's place",
+    what: "S13 a pipe in the file's place",
     shell: confined,
     begin: "mv $S/topology.db $S/away; mkfifo -m 600 $S/topology.db",
     end: "mv $S/away $S/topology.db",
     use: everything(noFile),
   },
   {
-    what: "a link to itself in the file's place",
+    what: "S13 a link to itself in the file's place",
     shell: confined,
     begin: "mv $S/topology.db $S/away; ln -s topology.db $S/topology.db",
     end: "mv $S/away $S/topology.db",
@@ -510,7 +510,7 @@ async function runIn(
 for (const row of rows) {
   const { ignore, suffix, check } = needs.get(row.shell)!;
   Deno.test({
-    name: `TopologyStore meets ${row.what}, and works when that is mended${suffix}`,
+    name: `${row.what}: TopologyStore works after the fix${suffix}`,
     ignore,
     async fn() {
       check();
@@ -537,9 +537,9 @@ for (const row of rows) {
 
   const isReadable = ["h1", "idle", malformed].includes(row.use.current);
   Deno.test({
-    name: `a running agent ${
-      isReadable ? "goes on in memory" : "applies nothing"
-    } with ${row.what}, and uses the store when that is mended${suffix}`,
+    name: `${row.what}: a running agent ${
+      isReadable ? "continues in memory" : "applies nothing"
+    }${suffix}`,
     ignore,
     async fn() {
       check();

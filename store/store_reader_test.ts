@@ -28,7 +28,7 @@ function put(path: string, hash: string): void {
   store.put("A", hash, "{}");
 }
 
-Deno.test("StoreReader.current() follows a store from its absence to its change and its end", async () => {
+Deno.test("S1 StoreReader.current() follows a store that is made and removed", async () => {
   await withReader(async (reader, path) => {
     assert.equal(await reader.current(signal), null);
     put(path, "h1");
@@ -42,7 +42,7 @@ Deno.test("StoreReader.current() follows a store from its absence to its change 
   });
 });
 
-Deno.test("StoreReader.current() reads the file that has taken the place of another", async () => {
+Deno.test("S14 StoreReader.current() reads the file that has replaced another", async () => {
   await withReader(async (reader, path) => {
     put(path, "h1");
     assert.equal((await reader.current(signal))?.versionHash, "h1");
@@ -52,7 +52,7 @@ Deno.test("StoreReader.current() reads the file that has taken the place of anot
   });
 });
 
-Deno.test("StoreReader.current() reads the file in the folder that has taken the place of another", async () => {
+Deno.test("S14 StoreReader.current() reads the file in a replaced folder", async () => {
   using folder = new TemporaryFolder();
   const state = `${folder.path}/state`;
   const reader = new StoreReader(`${state}/topology.db`);
@@ -107,7 +107,7 @@ Deno.test("StoreReader.current() undoes what a writer left half-written when it 
   });
 });
 
-Deno.test("StoreReader.current() reads anew when a change begins as the file is opened", async () => {
+Deno.test("S18 StoreReader.current() reads again when a change begins at opening", async () => {
   await withReader(async (reader, path) => {
     put(path, "h1");
     crashInAChange(path);
@@ -197,7 +197,7 @@ function changesOf(file: Uint8Array): number {
   return new DataView(file.buffer).getUint32(24);
 }
 
-Deno.test("StoreReader.current() reads what was copied over a file, with as many changes as that had", async () => {
+Deno.test("S21 StoreReader.current() reads a copy with an equal change counter", async () => {
   using folder = new TemporaryFolder();
   const { signal } = new AbortController();
   const [path, copy] = [`${folder.path}/topology.db`, `${folder.path}/copy.db`];

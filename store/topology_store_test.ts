@@ -306,7 +306,7 @@ Deno.test("TopologyStore lets the newest of two rows win and says that there are
   }
 });
 
-Deno.test("TopologyStore changes the newest of two rows, and refuses to change the other", () => {
+Deno.test("S4 TopologyStore changes the newest of two rows only", () => {
   withForeignFile(firstAgentsTable + older + newer, (store) => {
     store.recordError("new", "bang");
     assert.equal(store.current()?.lastError, "bang");
@@ -476,7 +476,7 @@ function newStore(
   return { path, store };
 }
 
-Deno.test("TopologyStore waits for another process to be done with the file", async () => {
+Deno.test("S7 TopologyStore waits until another process has released the file", async () => {
   using folder = new TemporaryFolder();
   const { path, store } = newStore(folder);
   using other = new StoreWorker();
@@ -578,7 +578,7 @@ function makeWalStore(path: string): void {
   database.close();
 }
 
-Deno.test("StoreReader.current() keeps no writer from a file in WAL mode between two readings", async () => {
+Deno.test("S19 StoreReader.current() blocks no writer of a store in WAL mode", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/topology.db`;
   makeWalStore(path);
@@ -597,7 +597,7 @@ Deno.test("StoreReader.current() keeps no writer from a file in WAL mode between
   }
 });
 
-Deno.test("Applier.apply() writes to a store in WAL mode that the loop reads", () =>
+Deno.test("S19 Applier.apply() writes to a store in WAL mode that the loop reads", () =>
   withHost(async (host) => {
     makeWalStore(host.storePath);
     const memory = new StoreMemory();

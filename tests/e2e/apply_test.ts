@@ -82,9 +82,7 @@ async function check({ command, fault, says }: Row): Promise<void> {
 }
 
 Deno.test({
-  name:
-    "decnet-agent apply and teardown give up on an engine that hangs, say so, and are finished " +
-    `once it is well${faketime.suffix}`,
+  name: `D18 apply and teardown give up on a hanging engine, can be finished${faketime.suffix}`,
   ignore: faketime.ignore,
   async fn() {
     faketime.check();
@@ -97,7 +95,7 @@ Deno.test({
 const rounds = 20;
 const document = new URL("../data/topology-one-lan.json", import.meta.url).pathname;
 
-Deno.test("decnet-agent started twice at once runs once, and the other names it and ends with 3", async () => {
+Deno.test("R9 decnet-agent started twice runs once, the other exits with 3", async () => {
   await using host = await Host.create();
   await host.startEngine();
   for (let round = 0; round < rounds; round++) {
@@ -120,7 +118,7 @@ Deno.test("decnet-agent started twice at once runs once, and the other names it 
   }
 });
 
-Deno.test("decnet-agent --once run many times at once answers each time", async () => {
+Deno.test("R11 --once run many times at once answers each time", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
@@ -134,7 +132,7 @@ Deno.test("decnet-agent --once run many times at once answers each time", async 
   assert.equal(master.heartbeatCount, 20);
 });
 
-Deno.test("decnet-agent apply run twice at once makes everything once", async () => {
+Deno.test("R10 apply run twice at once creates everything once", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.latencyMs = 20;
@@ -168,8 +166,7 @@ function lastObserved(heartbeats: readonly { readonly body: unknown }[]): object
 }
 
 Deno.test({
-  name:
-    `decnet-agent beats and says so while it may not use the socket, and goes on when it may${setpriv.suffix}`,
+  name: `D6 decnet-agent reports a forbidden socket and recovers${setpriv.suffix}`,
   ignore: setpriv.ignore,
   async fn() {
     setpriv.check();
@@ -204,7 +201,7 @@ Deno.test({
   },
 });
 
-Deno.test("decnet-agent beats, with bounded memory, while the engine answers 100 MB, and goes on after", async () => {
+Deno.test("D14 decnet-agent survives an answer of 100 MB with bounded memory", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.fault = { kind: "huge", bytes: 100_000_000 };

@@ -55,7 +55,7 @@ function lastError({ heartbeats }: TlsMaster): string | undefined {
 const date = (time: Date) => time.toISOString().slice(0, 10);
 
 test(
-  "decnet-agent beats on at its pace when the wall clock jumps a year ahead, two back, and home",
+  "T1 decnet-agent keeps its interval when the wall clock jumps",
   async (host, clock) => {
     const engine = await host.startEngine();
     const validity = { notBefore: inDays(-1_000), notAfter: inDays(1_000) };
@@ -98,7 +98,7 @@ test(
 );
 
 test(
-  "decnet-agent judges the master's certificate by a clock that is wrong, and by it when it is right",
+  "T2 decnet-agent judges certificates by the clock, wrong and right",
   async (host, clock) => {
     await host.startEngine();
     const { master } = await host.startMaster();
@@ -133,7 +133,7 @@ test(
 );
 
 test(
-  "decnet-agent apply stores the time of the clock that it finds, later or earlier",
+  "T3 apply stores the time of a clock that runs ahead or behind",
   async (host, clock) => {
     const engine = await host.startEngine();
     engine.images = oneLan.plan.containers.map(({ request }) => request.Image);
@@ -164,7 +164,7 @@ const leastPaceMsSuspend = 4_000;
 /** So long that two or three beats would have been due. */
 const pauseMs = 12_500;
 
-Deno.test("decnet-agent that was stopped for a while beats within an interval, and makes up for nothing", async () => {
+Deno.test("T4 a stopped decnet-agent sends within an interval, only once", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   const { master } = await host.startMaster();
@@ -193,7 +193,7 @@ Deno.test("decnet-agent that was stopped for a while beats within an interval, a
   assert.ok(!stderr.includes("subject=docker"), stderr);
 });
 
-Deno.test("decnet-agent that was stopped in the middle of a call still takes the engine's answer", async () => {
+Deno.test("T5 decnet-agent stopped during a call still takes Docker's answer", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.containers = [container({ name: "decnet-x" })];
@@ -220,7 +220,7 @@ Deno.test("decnet-agent that was stopped in the middle of a call still takes the
   assert.ok(!stderr.includes("subject=docker"), stderr);
 });
 
-Deno.test("decnet-agent that was stopped in the middle of a beat still takes the master's answer", async () => {
+Deno.test("T5 decnet-agent stopped while sending still takes the master's answer", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();

@@ -183,8 +183,7 @@ const setpriv = requirement(
 );
 
 Deno.test({
-  name:
-    `decnet-agent --once warns of a store whose folder its user may not write to${setpriv.suffix}`,
+  name: `S22 --once warns of a store in a folder that its user cannot write${setpriv.suffix}`,
   ignore: setpriv.ignore,
   fn: async () => {
     setpriv.check();

@@ -22,7 +22,7 @@ Deno.test("decnet-agent beats until SIGTERM, logs nothing meanwhile, and opens n
   assert.deepEqual(stderr.match(/msg=\S+/g), ["msg=started", "msg=stopped"], stderr);
 });
 
-Deno.test("decnet-agent stops within 2 s while the engine hangs", async () => {
+Deno.test("D1 decnet-agent stops within 2 s while the engine hangs", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.fault = { kind: "hang" };
@@ -44,7 +44,7 @@ Deno.test("decnet-agent without a master prints its beats, each change once", as
   assert.deepEqual(JSON.parse(lines[0]!).topology.observed, { bridges: [], containers: [] });
 });
 
-Deno.test("decnet-agent does not run twice with one state-dir, and says who runs", async () => {
+Deno.test("R9 decnet-agent does not run twice with one state-dir", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   await using first = new RunningAgent([interval, ...host.flags()]);
@@ -278,7 +278,7 @@ async function withNames(
 const concurrent = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false };
 
 Deno.test({
-  name: `decnet-agent outlives a name server that${namespaces.suffix}`,
+  name: `M14 decnet-agent survives a name server that${namespaces.suffix}`,
   ignore: namespaces.ignore,
   fn: async (test) => {
     namespaces.check();

@@ -141,7 +141,7 @@ Deno.test("decnet-agent --once exits 2 when the engine is gone, and the beat sti
   assert.deepEqual(topology, JSON.parse(stdout).topology);
 });
 
-Deno.test("decnet-agent --once exits 2 within 10 s when the engine hangs", async () => {
+Deno.test("D1 --once exits with 2 within 10 s when the engine hangs", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.fault = { kind: "hang" };
@@ -178,7 +178,7 @@ Deno.test("decnet-agent --once exits 2 when the master refuses or is absent", as
   assert.match(absent.stdout, /nobody listens there/);
 });
 
-Deno.test("decnet-agent --once exits 3 without certificates", async () => {
+Deno.test("M19 --once exits with 3 without certificates", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
@@ -369,7 +369,7 @@ Deno.test("decnet-agent --once refuses a device as its configuration", async () 
   assertRefused(ended, /\/dev\/zero: it is not a regular file/);
 });
 
-Deno.test("decnet-agent --once still beats within 10 s when the store is locked and the engine hangs", async () => {
+Deno.test("S7 --once sends within 10 s when the store is locked and Docker hangs", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.fault = { kind: "hang" };
@@ -384,7 +384,7 @@ Deno.test("decnet-agent --once still beats within 10 s when the store is locked 
   }
 });
 
-Deno.test("decnet-agent stops within 2 s while the store is locked", async () => {
+Deno.test("S7 decnet-agent stops within 2 s while the store is locked", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   const lock = lockStore(host);

@@ -27,7 +27,7 @@ function limited(descriptors: number): string[] {
   return ["sh", "-c", `ulimit -n ${descriptors}; exec timeout -s KILL 20 "$0" "$@"`];
 }
 
-Deno.test("decnet-agent --once needs no more than 24 file descriptors, with a master", async () => {
+Deno.test("R1 --once needs at most 24 file descriptors with a master", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
@@ -38,7 +38,7 @@ Deno.test("decnet-agent --once needs no more than 24 file descriptors, with a ma
   assert.match(stdout, /^DECNET OK - .*, beat delivered \|/);
 });
 
-Deno.test("decnet-agent --once tells within 10 s that there are no file descriptors left", async () => {
+Deno.test("R2 --once reports within 10 s that no file descriptors are left", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
@@ -58,7 +58,7 @@ Deno.test("decnet-agent --once tells within 10 s that there are no file descript
   }
 });
 
-Deno.test("decnet-agent --once: the runtime panics before the agent where it gets 10 file descriptors", async () => {
+Deno.test("R3 --once: the runtime panics with 10 file descriptors", async () => {
   await using host = await Host.create();
   const { code, stdout, stderr } = await execute(["--once", ...host.flags()], {
     wrapper: limited(10),
@@ -70,7 +70,7 @@ Deno.test("decnet-agent --once: the runtime panics before the agent where it get
 });
 
 Deno.test({
-  name: `decnet-agent beats on without file descriptors, and recovers${prlimit.suffix}`,
+  name: `R4 decnet-agent continues without file descriptors and recovers${prlimit.suffix}`,
   ignore: prlimit.ignore,
   fn: async () => {
     prlimit.check();
@@ -105,7 +105,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `decnet-agent listens again when it has file descriptors again${prlimit.suffix}`,
+  name: `R5 the API listens again when there are file descriptors again${prlimit.suffix}`,
   ignore: prlimit.ignore,
   fn: async () => {
     prlimit.check();
@@ -202,7 +202,7 @@ function test(name: string, run: () => Promise<void>): void {
   });
 }
 
-test(`decnet-agent --once works in ${enough} MiB, over TLS`, async () => {
+test(`R6 --once works in ${enough} MiB over TLS`, async () => {
   await using host = await Host.create();
   (await host.startEngine()).containers = containers(10);
   const { master } = await host.startMaster();
@@ -214,7 +214,7 @@ test(`decnet-agent --once works in ${enough} MiB, over TLS`, async () => {
   assert.match(stdout, /^DECNET WARNING - unexpected .* \| .*containers=10 .*master=0\.\d+s\n$/);
 });
 
-test(`decnet-agent beats in ${enough} MiB, over TLS`, async () => {
+test(`R6 decnet-agent runs in ${enough} MiB over TLS`, async () => {
   await using host = await Host.create();
   (await host.startEngine()).containers = containers(10);
   const { master } = await host.startMaster();
@@ -224,7 +224,7 @@ test(`decnet-agent beats in ${enough} MiB, over TLS`, async () => {
   assert.equal((await agent.stop()).code, 0);
 });
 
-test("decnet-agent --once is killed, and says nothing, where memory is far too small", async () => {
+test("R7 --once is killed without output where memory is far too small", async () => {
   await using host = await Host.create();
   (await host.startEngine()).containers = containers(10_000);
   using group = new MemoryGroup(32);
@@ -235,7 +235,7 @@ test("decnet-agent --once is killed, and says nothing, where memory is far too s
   assert.equal(stdout, "");
 });
 
-Deno.test("decnet-agent is ended by V8 where its address space is limited", async () => {
+Deno.test("R8 V8 ends decnet-agent where its address space is limited", async () => {
   await using host = await Host.create();
   const wrapper = ["sh", "-c", 'ulimit -v 8388608; exec "$0" "$@"'];
   const { code, stdout, stderr } = await execute(["--once", ...host.flags()], { wrapper });
@@ -268,7 +268,7 @@ const document = JSON.stringify({
   edges: [],
 });
 
-Deno.test("decnet-agent --once is right about 10,000 containers, within 10 s", async () => {
+Deno.test("D16 --once is right about 10,000 containers within 10 s", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
@@ -320,9 +320,7 @@ async function pushOf(padding: string): Promise<string> {
 }
 
 Deno.test({
-  name:
-    "decnet-agent takes the largest documents one after another in the memory of its unit, and " +
-    `starts with one stored${memoryGroups.suffix}`,
+  name: `R13 the largest documents fit into the memory of the unit${memoryGroups.suffix}`,
   ignore: memoryGroups.ignore,
   async fn() {
     memoryGroups.check();

@@ -89,7 +89,7 @@ async function nextTopology(agent: RunningAgent, master: TlsMaster) {
   return [topology.topology_id, topology.applied_version_hash, topology.applied_at];
 }
 
-Deno.test("decnet-agent works on when its file is replaced, and the new one goes on with its store; and back", async () => {
+Deno.test("C5 decnet-agent survives an upgrade and a downgrade of its file", async () => {
   await using setup = await ListeningHost.create();
   const { host, master, flags } = setup;
   const engine = await startEngine(host);

@@ -199,7 +199,7 @@ function lookPodman({ tag, socketPath: socket }: DockerSandbox) {
   });
 }
 
-testPodman("observe() agrees with dockerode on what Podman runs", async (sandbox) => {
+testPodman("D17 observe() agrees with dockerode on what Podman runs", async (sandbox) => {
   const { tag } = sandbox;
   const lan = `ours-${tag}-lan`;
   await sandbox.makeNetwork(lan, {
@@ -267,8 +267,7 @@ const steps: Step[] = [
 ];
 
 Deno.test({
-  name: "a beat and --once tell of a Podman that hangs, is killed and is stopped, and of what it " +
-    `runs when it is back${podmanFaults.suffix}`,
+  name: `D17 heartbeat and --once report a Podman that fails and returns${podmanFaults.suffix}`,
   ignore: podmanFaults.ignore,
   async fn() {
     podmanFaults.check();

@@ -409,7 +409,7 @@ function* numbers(seed: number): Generator<number> {
 }
 
 testApplyKill(
-  "decnet-agent apply finishes what was killed in the middle, and teardown removes it",
+  "C3 apply finishes an apply that was killed, teardown removes it",
   async () => {
     await using setup = await KillSetup.open(30);
     for (const number of numbers(7).take(3)) {
@@ -423,7 +423,7 @@ testApplyKill(
 );
 
 testApplyKill(
-  "decnet-agent teardown removes what is left of an apply that was killed",
+  "C3 teardown removes the rest of an apply that was killed",
   async () => {
     await using setup = await KillSetup.open(6);
     const { signal, stderr } = await setup.interrupt("SIGKILL", 0.5);
@@ -433,7 +433,7 @@ testApplyKill(
 );
 
 testApplyKill(
-  "decnet-agent apply ends within 2 s of SIGTERM, says so, and can be finished",
+  "C4 apply ends within 2 s of SIGTERM, reports it and can be finished",
   async () => {
     await using setup = await KillSetup.open(9);
     const { code, stderr, elapsedMs } = await setup.interrupt("SIGTERM", 0.3);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { crashApplies, crashStores } from "../support/crashes.ts";
 
-Deno.test("Applier leaves what an apply or a teardown mends, whenever its process is killed", async () => {
+Deno.test("C2 Applier leaves a state that the next run fixes, if it is killed", async () => {
   const { kills, completed, atWork } = await crashApplies({ kills: 25, seed: 1 });
   assert.equal(kills, 25);
   // Where it was never hit at work, or never got anywhere, it would have proved nothing.
@@ -9,7 +9,7 @@ Deno.test("Applier leaves what an apply or a teardown mends, whenever its proces
   assert.ok(atWork > 10, `only ${atWork} of ${kills} at work`);
 });
 
-Deno.test("TopologyStore holds what was written, whenever its process is killed", async () => {
+Deno.test("C1 TopologyStore holds what was written, whenever it is killed", async () => {
   const { kills, changes, undone, done, between } = await crashStores({ kills: 100, seed: 1 });
   assert.ok(kills >= 100);
   assert.ok(changes > kills, `only ${changes} changes`);

@@ -19,7 +19,7 @@ const well = {
 type Told = Pick<TopologyReport, "observed" | "drift">;
 
 for (const { what, trouble, error, onceError = error } of rows) {
-  Deno.test(`a beat and --once tell of an engine that ${what}, and get over it`, async () => {
+  Deno.test(`${what}: heartbeat and --once report it and recover`, async () => {
     await using setup = await AgentSetup.create();
     await using atLast = new AsyncDisposableStack();
     setup.apply();
@@ -77,7 +77,7 @@ async function restart({ engine }: AgentSetup): Promise<FakeEngine> {
   return Object.assign(next, { networks: engine.networks, containers: engine.containers });
 }
 
-Deno.test("Agent.beat() tells of the engine that has come up in the place of another", () =>
+Deno.test("D8 heartbeat reports the engine that has replaced another", () =>
   withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     assert.deepEqual((await heartbeat()).received?.topology?.drift, consistent);
@@ -93,7 +93,7 @@ Deno.test("Agent.beat() tells of the engine that has come up in the place of ano
     assert.equal(topology?.drift.state, "drifted");
   }));
 
-Deno.test("Agent.beat() goes out when the engine is restarted in the middle of its answer, and the next is right", () =>
+Deno.test("D9 engine restarted during its answer: the next heartbeat is right", () =>
   withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     const { engine } = setup;
@@ -111,7 +111,7 @@ Deno.test("Agent.beat() goes out when the engine is restarted in the middle of i
     assert.deepEqual((await heartbeat()).received?.topology?.drift, consistent);
   }));
 
-Deno.test("Agent.beat() names the paths where it has looked for an engine, and finds the one that comes", () =>
+Deno.test("D7 heartbeat names the paths searched for an engine, finds it later", () =>
   withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     const [first, second] = [`${setup.path}/a.sock`, `${setup.path}/b.sock`];
@@ -128,7 +128,7 @@ Deno.test("Agent.beat() names the paths where it has looked for an engine, and f
     assert.deepEqual((await heartbeat()).received?.topology?.drift, consistent);
   }, ({ path }) => ({ sockets: [`${path}/a.sock`, `${path}/b.sock`] })));
 
-Deno.test("a beat and --once wait for an engine that is slow, and tell how slow it was", () =>
+Deno.test("D3 slow engine: heartbeat and --once wait and report its latency", () =>
   withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     // Both lists together have some 3,000 bytes; each has 5 s.

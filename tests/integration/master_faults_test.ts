@@ -21,13 +21,13 @@ const says = (words: string) => new RegExp(unreachable + words);
 
 const faults: MasterFault[] = [
   {
-    what: "a master that is down",
+    what: "M1 a master that is down",
     strike: ({ master }) => master.stop(),
     result: "unreachable",
     says: says("nobody listens there; start it, or see swarmctl-port"),
   },
   {
-    what: "a port that speaks no TLS",
+    what: "M7 a port that speaks no TLS",
     strike: async ({ master, port }) => {
       await master.stop();
       const web = Deno.serve(
@@ -40,7 +40,7 @@ const faults: MasterFault[] = [
     says: says("it does not speak TLS there; swarmctl-port tells the port"),
   },
   {
-    what: "a master that cuts the connection instead of answering",
+    what: "M7 a master that cuts the connection",
     strike: ({ master }) => {
       master.answer = { kind: "reset" };
       return Promise.resolve();
@@ -49,7 +49,7 @@ const faults: MasterFault[] = [
     says: says("it closed the connection before it answered; it may not accept worker\\.crt"),
   },
   {
-    what: "a master whose certificate has expired",
+    what: "M9 a master whose certificate has expired",
     strike: async (host) => {
       const validity = { notBefore: fromNow(-90), notAfter: fromNow(-1) };
       await host.replaceMaster(await authority.issue({ ...server, ...validity }));
@@ -61,7 +61,7 @@ const faults: MasterFault[] = [
     ),
   },
   {
-    what: "a master whose certificate is not valid yet, as when the clock of this host is slow",
+    what: "M10 a master certificate that is not valid yet",
     strike: async (host) => {
       const validity = { notBefore: fromNow(1), notAfter: fromNow(90) };
       await host.replaceMaster(await authority.issue({ ...server, ...validity }));
@@ -73,7 +73,7 @@ const faults: MasterFault[] = [
     ),
   },
   {
-    what: "a master of another name",
+    what: "M11 a master of another name",
     strike: async (host) => {
       await host.replaceMaster(await authority.issue({ ...server, dnsNames: ["other.test"] }));
     },
@@ -84,7 +84,7 @@ const faults: MasterFault[] = [
     ),
   },
   {
-    what: "a master of an authority that is not in ca.crt",
+    what: "M12 a master of an authority that is not in ca.crt",
     strike: async (host) => {
       await host.replaceMaster(await rogueAuthority.issue({ ...server }));
     },
@@ -95,7 +95,7 @@ const faults: MasterFault[] = [
     ),
   },
   {
-    what: "a master with another certificate than the pinned one",
+    what: "M13 a master with another certificate than the pinned one",
     strike: async (host) => {
       await host.replaceMaster(await authority.issue({ ...server }));
     },
@@ -105,7 +105,7 @@ const faults: MasterFault[] = [
     ),
   },
   ...[301, 302, 303, 307, 308].map((status): MasterFault => ({
-    what: `a master that answers ${status} and names another one`,
+    what: `M5 a master that redirects with ${status}`,
     strike: async ({ master }) => {
       const elsewhere = await startMaster();
       let connections = 0;
@@ -138,7 +138,7 @@ const faults: MasterFault[] = [
 ];
 
 for (const fault of faults) {
-  Deno.test(`the agent tells of and outlives ${fault.what}`, () => assertOvercome(fault));
+  Deno.test(`${fault.what}: reported and survived`, () => assertOvercome(fault));
 }
 
 /** What the master does at a beat: it answers, has a fault of its own, cuts off, or is down. */
@@ -190,7 +190,7 @@ async function flap(turns: readonly Turn[]): Promise<LoopRun> {
   return course;
 }
 
-Deno.test("the agent tells each failure and each return of a master that comes and goes, once", async () => {
+Deno.test("M15 the log has each failure and return of an unsteady master once", async () => {
   const turns: Turn[] = ["busy", "well", "cut", "well", "down", "well", "well", "cut", "well"];
   const { waitsMs, results, written } = await flap(turns);
   const expected = { well: "delivered", busy: "rejected", cut: "unreachable", down: "unreachable" };
@@ -204,7 +204,7 @@ Deno.test("the agent tells each failure and each return of a master that comes a
   }
 });
 
-Deno.test("the agent writes ever less of a master that mostly fails, and backs off up to 5 min", async () => {
+Deno.test("M15 the agent logs 1st, 2nd, 4th … failure and backs off up to 5 min", async () => {
   const down: Turn[] = Array(9).fill("down");
   const { waitsMs, written } = await flap([...down, "well", "cut", "busy", "down", "well"]);
   assert.deepEqual(written, [1, 2, 4, 8, 0, 1, 2, 0]);

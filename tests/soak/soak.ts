@@ -21,7 +21,7 @@ async function main([heartbeats = "10000", seed = "1"]: readonly string[]): Prom
   });
   const problems = complaints(result);
   console.log(
-    `${problems.length === 0 ? "ok  " : "FAIL"}  beats among mishaps: ${summary(result)}`,
+    `${problems.length === 0 ? "ok  " : "FAIL"}  heartbeats among faults: ${summary(result)}`,
   );
   for (const problem of problems) console.log(`FAIL  ${problem}`);
   return problems.length === 0 ? 0 : 1;

@@ -86,7 +86,7 @@ Deno.test("MasterLines counts the 1st, 2nd, 4th, 8th failure in a row, and the w
   assert.deepEqual([after(0), after(1), after(3), after(8)], [0, 2, 5, 10]);
 });
 
-Deno.test("soak() lets an agent go through mishaps, and counts its beats, descriptors and lines", async () => {
+Deno.test("R12 soak() runs an agent among faults and measures it", async () => {
   using folder = new TemporaryFolder();
   const program = `${folder.path}/beating-agent`;
   await compileProgram("tests/soak/beating_agent.ts", program, { v8Flags: ["--expose-gc"] });

@@ -107,20 +107,20 @@ const containers = "/containers/json";
 
 /** The silent ones first. */
 export const rows: readonly Row[] = [
-  { what: "hangs", trouble: { kind: "hang" }, error: noAnswer(5) },
+  { what: "D1 hanging engine", trouble: { kind: "hang" }, error: noAnswer(5) },
   {
-    what: "hangs in the middle of its second answer",
+    what: "D1 engine hangs in its second answer",
     trouble: { kind: "hang-body", path: containers },
     error: noAnswer(5),
   },
-  { what: "accepts no connection", trouble: needsRestart, error: noAnswer(5) },
+  { what: "D1 engine accepts no connection", trouble: needsRestart, error: noAnswer(5) },
   {
-    what: "drips its first answer byte by byte",
+    what: "D4 first answer comes byte by byte",
     trouble: saying({ text: `${head}Content-Length: 24\r\n\r\n` }, ...dripping),
     error: noAnswer(5),
   },
   {
-    what: "drips its second answer byte by byte, past 8 s",
+    what: "D4 second answer byte by byte, past 8 s",
     trouble: saying(
       { afterMs: 4_000, text: `${head}Content-Length: 2\r\n\r\n[]` },
       { text: `${head}Content-Length: 24\r\n\r\n` },
@@ -130,49 +130,53 @@ export const rows: readonly Row[] = [
     onceError: "no answer in time; if that lasts, restart the engine",
   },
   {
-    what: "has its queue full",
+    what: "D2 full queue of connections",
     trouble: overrun,
     error: "its queue is full; the engine hangs, restart it",
   },
   {
-    what: "is not there",
+    what: "D7 no socket",
     trouble: absent,
     error: "no such socket; is the engine installed, and running?",
   },
   {
-    what: "has left a socket where nobody listens",
+    what: "D5 socket without a listener",
     trouble: refused,
     error: "nobody listens; start the engine",
   },
-  { what: "is a plain file", trouble: plainFile, error: "nobody listens; start the engine" },
   {
-    what: "cuts the connection",
+    what: "D5 plain file as socket",
+    trouble: plainFile,
+    error: "nobody listens; start the engine",
+  },
+  {
+    what: "D9 engine cuts the connection",
     trouble: { kind: "reset" },
     error: "the engine cut the connection; its log may tell why",
   },
   {
-    what: "cuts the connection in its second answer",
+    what: "D9 connection cut in the second answer",
     trouble: { kind: "truncated", path: containers },
     error: cutShort,
   },
-  { what: "answers garbage", trouble: { kind: "garbage" }, error: notHttp },
+  { what: "D10 garbage as answer", trouble: { kind: "garbage" }, error: notHttp },
   {
-    what: "speaks another protocol",
+    what: "D10 another protocol",
     trouble: saying({ text: "SSH-2.0-OpenSSH_9.2\r\n" }),
     error: notHttp,
   },
   {
-    what: "answers 500",
+    what: "D12 answer 500",
     trouble: status(500, "layer does not exist"),
     error: "GET /networks was answered with 500 (layer does not exist)",
   },
   {
-    what: "answers 500 without a word",
+    what: "D12 answer 500 without a message",
     trouble: { ...status(500, ""), path: containers },
     error: "GET /containers/json was answered with 500",
   },
   {
-    what: "finds the client too new",
+    what: "D13 client is too new",
     trouble: status(
       400,
       "client version 1.99 is too new. Maximum supported API version is 1.41",
@@ -181,61 +185,65 @@ export const rows: readonly Row[] = [
       "(client version 1.99 is too new. Maximum supported API version is 1.41)",
   },
   {
-    what: "answers 100 MB",
+    what: "D14 answer of 100 MB",
     trouble: { kind: "huge", bytes: 100_000_000, path: containers },
     error: tooLarge,
   },
   {
-    what: "announces 100 MB",
+    what: "D14 100 MB announced",
     trouble: saying({ text: `${head}Content-Length: 100000000\r\n\r\n[` }),
     error: tooLarge,
   },
   {
-    what: "answers half of its JSON",
+    what: "D11 half of the JSON",
     trouble: answer(networks, '[{"Name":"brid'),
     error: "GET /networks was answered with something that is not JSON; " +
       isItThere,
   },
   {
-    what: "answers a page",
+    what: "D11 page as answer",
     trouble: answer(containers, "<html>It works!</html>"),
     error: "GET /containers/json was answered with something that is not JSON; " +
       isItThere,
   },
   {
-    what: "answers nothing at all",
+    what: "D11 empty answer",
     trouble: answer(containers, ""),
     error: "GET /containers/json was answered with something that is not JSON; " +
       isItThere,
   },
   {
-    what: "answers an object for a list",
+    what: "D15 object for a list",
     trouble: answer(networks, { Networks: [] }),
     error: "networks: not a list",
   },
-  { what: "answers null", trouble: answer(containers, null), error: "containers: not a list" },
   {
-    what: "answers a list of nulls",
+    what: "D15 null for a list",
+    trouble: answer(containers, null),
+    error: "containers: not a list",
+  },
+  {
+    what: "D15 list of nulls",
     trouble: answer(containers, [null]),
     error: "container 0: not an object",
   },
   {
-    what: "answers a number for a name",
+    what: "D15 number for a name",
     trouble: answer(networks, [{ Id: "1", Name: 7, Driver: "bridge" }]),
     error: "network 0: Name: not a text",
   },
   {
-    what: "answers numbers for names",
+    what: "D15 numbers for names",
     trouble: answer(containers, [{ Id: "1", Names: [7], State: "running" }]),
     error: "container 0: Names: not a text",
   },
   {
-    what: "answers no state",
+    what: "D15 null for a state",
     trouble: answer(containers, [{ Id: "1", Names: ["/x"], State: null }]),
     error: "container 0: State: not a text",
   },
   {
-    what: "answers a list for labels",
+    what: "D15 list for labels",
     trouble: answer(containers, [{ Id: "1", Names: ["/x"], State: "running", Labels: ["x"] }]),
     error: "container 0: Labels: not an object",
   },

@@ -181,7 +181,7 @@ export const reloadChecks: readonly Check[] = [
 /** How the service does without what it would like to have. */
 export const lackChecks: readonly Check[] = [
   {
-    name: "without Docker it starts all the same, and says what is wrong",
+    name: "D7 without Docker it starts and reports what is wrong",
     run: async (site) =>
       await site.service.with(["InaccessiblePaths=/run/docker.sock"], async () => {
         await site.service.start();

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+
+const root = new URL("../../", import.meta.url);
+const ignored = /^(\.git|node_modules|dist|docs)$/;
+
+/** Returns the text of all files below `folder` that hold tests or their tables. */
+function testSources(folder: URL): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return ignored.test(name) ? [] : testSources(new URL(`${name}/`, folder));
+    const url = new URL(name, folder);
+    const isTest = name.endsWith("_test.ts") || url.pathname.includes("/tests/");
+    return isTest && name.endsWith(".ts") ? [Deno.readTextFileSync(url)] : [];
+  });
+}
+
+Deno.test("docs/reliability.md has a test for each row, which begins with its id", () => {
+  const document = Deno.readTextFileSync(new URL("docs/reliability.md", root));
+  const rows = [...document.matchAll(/^\| ([A-Z]\d+) +\|/gm)].map(([, id]) => id!);
+  assert.equal(new Set(rows).size, rows.length);
+  assert.ok(rows.length > 80);
+  // A title, or a row of a table of tests, begins with one or more ids: "D6 D7 …".
+  const titles = testSources(root).join("\n").matchAll(/["'`]((?:[A-Z]\d+ )+)/g);
+  const tested = new Set([...titles].flatMap(([, ids]) => ids!.trim().split(" ")));
+  assert.deepEqual(rows.filter((id) => !tested.has(id)), []);
+});
