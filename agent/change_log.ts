@@ -46,7 +46,7 @@ export class ChangeLog {
   /** The same of all but the sending, for what was not sent. */
   recordHost({ snapshot, body, certificates }: Heartbeat, isBusy = false): void {
     this.#compare("store", body.store.detail ?? null);
-    this.#compare("docker", "error" in snapshot.observed ? snapshot.observed.error : null);
+    this.#compare("docker", snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
     // While Docker or the store is silent, nothing is known of these: their last state stands.
     if (body.topology) this.#compare("topology", body.topology.last_error);

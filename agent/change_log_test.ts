@@ -38,7 +38,7 @@ Deno.test("Diary.note() writes nothing while all is well", () => {
 
 Deno.test("Diary.note() writes a problem once, again when it has changed, and its end once", () => {
   const docker = (error: string) =>
-    heartbeatWith({ snapshot: { ...dockerDown, observed: { error } } });
+    heartbeatWith({ snapshot: { ...dockerDown, observed: { kind: "failed", error } } });
   assert.deepEqual(linesOf(docker("a b"), docker("a b"), docker("c"), good, good, docker("c")), [
     ['level=warn msg="a b" subject=docker'],
     [],

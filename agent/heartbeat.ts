@@ -21,6 +21,11 @@ async function prewarmTls(): Promise<void> {
   }
 }
 
+/** What runs, or why that cannot be seen, as the master reads it. */
+type ObservedReport =
+  | { readonly bridges: readonly string[]; readonly containers: readonly string[] }
+  | { readonly error: string };
+
 /** What the master learns of the topology of this host; null fields where the host is idle. */
 export interface TopologyReport {
   readonly topology_id: string | null;
@@ -28,7 +33,7 @@ export interface TopologyReport {
   /** Unix time in seconds. */
   readonly applied_at: number | null;
   readonly last_error: string | null;
-  readonly observed: Observed;
+  readonly observed: ObservedReport;
   readonly drift: KnownDrift;
 }
 
@@ -81,9 +86,15 @@ function topologyReport({ store, observed, drift }: HostSnapshot): TopologyRepor
     applied_version_hash: applied?.versionHash ?? null,
     applied_at: applied?.appliedAt ?? null,
     last_error: applied?.lastError ?? null,
-    observed,
+    observed: observedReport(observed),
     drift,
   };
+}
+
+function observedReport(observed: Observed): ObservedReport {
+  if (observed.kind === "failed") return { error: observed.error };
+  const { bridges, containers } = observed;
+  return { bridges, containers };
 }
 
 /** Who the agent is, where it looks and to whom it reports. */

@@ -106,8 +106,12 @@ const maximumErrorLength = 200;
 
 /** What runs, or why that cannot be seen. */
 export type Observed =
-  | { readonly bridges: readonly string[]; readonly containers: readonly string[] }
-  | { readonly error: string };
+  | {
+    readonly kind: "listed";
+    readonly bridges: readonly string[];
+    readonly containers: readonly string[];
+  }
+  | { readonly kind: "failed"; readonly error: string };
 
 interface UnknownDrift {
   readonly state: "unknown";
@@ -171,12 +175,14 @@ export class SnapshotCollector {
       socket = findSocket(this.#options.sockets);
       const shared = { timers: this.#timers, crowd: this.#crowd };
       const options = { ...this.#options, ...shared, socket, onAsked: expect };
-      const { inventory, engine, ...observed } = await observe(signal, options);
+      const { inventory, engine, bridges, containers } = await observe(signal, options);
       const { store, plan } = await expect();
       const drift = "detail" in plan ? plan : findDrift(plan.plan, inventory);
+      const observed = { kind: "listed", bridges, containers } as const;
       return { store, observed, socket, engine, drift };
     } catch (error) {
-      const observed = { error: messageOf(error).slice(0, maximumErrorLength).toWellFormed() };
+      const text = messageOf(error).slice(0, maximumErrorLength).toWellFormed();
+      const observed = { kind: "failed", error: text } as const;
       const { store } = await expect();
       return { store, observed, socket, engine: null, drift: unknown("Docker did not answer") };
     }

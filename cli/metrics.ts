@@ -103,7 +103,7 @@ function metricsOfMaster(
 
 function metricsOfHost({ snapshot: { store, observed, engine, drift } }: Heartbeat): Metric[] {
   const applied = store.state === "ok" ? store.applied : null;
-  const { bridges, containers } = "error" in observed ? {} : observed;
+  const { bridges, containers } = observed.kind === "failed" ? {} : observed;
   return [
     ["engine_up", "gauge", "Whether the container engine answered.", engine !== null],
     [

@@ -41,7 +41,7 @@ export function findingsOf(
   if (store.state !== "unreadable") add(1, body.store.detail);
   else add(3, store.isDamaged ? `${store.detail}; ${damageMend}` : store.detail);
   add(hasNoCertificates ? 3 : 1, certificates?.problem);
-  add(2, "error" in snapshot.observed ? snapshot.observed.error : null);
+  add(2, snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
   if (!hasNoCertificates) add(2, "error" in delivery ? delivery.error : null);
   const lastError = body.topology?.last_error ?? null;
   add(1, lastError === null ? null : `the last apply or teardown failed: ${lastError}`);
@@ -85,7 +85,7 @@ const deliveryWords = {
 } as const;
 
 function counts({ observed }: Heartbeat["snapshot"]): string {
-  if ("error" in observed) return "Docker unreachable";
+  if (observed.kind === "failed") return "Docker unreachable";
   return `${plural(observed.bridges.length, "network")} and ${
     plural(observed.containers.length, "container")
   } run`;
@@ -99,7 +99,7 @@ export function plural(count: number, noun: string): string {
 function perfdata({ snapshot, delivery }: Heartbeat): string {
   const { observed, engine, drift } = snapshot;
   const data: string[] = [];
-  if (!("error" in observed)) {
+  if (observed.kind === "listed") {
     data.push(`networks=${observed.bridges.length}`, `containers=${observed.containers.length}`);
   }
   if (drift.state !== "unknown") {
@@ -151,7 +151,7 @@ export function statusJson(code: ExitCode, summary: string) {
 
 function dockerJson({ snapshot: { socket, engine, observed } }: Heartbeat) {
   const host = socket && `unix://${socket}`;
-  if ("error" in observed) return { host, error: observed.error };
+  if (observed.kind === "failed") return { host, error: observed.error };
   return {
     host,
     version: engine!.version,

@@ -125,7 +125,10 @@ Deno.test("onceText() says in one line how things stand, with the figures behind
     ],
     [
       heartbeatWith({
-        snapshot: { store: { state: "idle" }, observed: { bridges: [], containers: [] } },
+        snapshot: {
+          store: { state: "idle" },
+          observed: { kind: "listed", bridges: [], containers: [] },
+        },
         delivery: deliveries.notConfigured,
         certificates: null,
       }),
@@ -176,7 +179,7 @@ Deno.test("onceText() stays one line with one bar, whatever its strings hold", (
   const heartbeats = [
     heartbeatWith({ snapshot: { store: store(null) } }),
     heartbeatWith({ snapshot: { store: store(nasty) }, certificates: error }),
-    heartbeatWith({ snapshot: { observed: { error: nasty }, engine: null } }),
+    heartbeatWith({ snapshot: { observed: { kind: "failed", error: nasty }, engine: null } }),
     heartbeatWith({
       snapshot: { ...storeUnreadable, store: { state: "unreadable", detail: nasty } },
     }),
@@ -213,7 +216,7 @@ Deno.test("onceText() keeps to the guidelines for plugins, whatever its strings 
       },
     }),
     "an error of any kind": heartbeatWith({
-      snapshot: { observed: { error: nasty }, engine: null },
+      snapshot: { observed: { kind: "failed", error: nasty }, engine: null },
       delivery: { ...deliveries.rejected, error: nasty },
       certificates: { expiresAt: 1, problem: nasty },
     }),

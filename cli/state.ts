@@ -16,7 +16,7 @@ export type StateLine = readonly [label: string, value: string];
 export function stateText(heartbeat: Heartbeat): string {
   const { observed, drift } = heartbeat.snapshot;
   const lines = storeLines(heartbeat);
-  if ("error" in observed) lines.push(["docker", observed.error]);
+  if (observed.kind === "failed") lines.push(["docker", observed.error]);
   else {
     lines.push(["networks", observed.bridges.join(" ") || "none"]);
     lines.push(["containers", observed.containers.join(" ") || "none"]);
@@ -170,7 +170,7 @@ export async function stateTree(
     ...storeLines(heartbeat).map((line) =>
       head(line, ({ store: "yellow", "last error": "red" } as const)[line[0]])
     ),
-    ...("error" in observed ? [head(["docker", observed.error], "red")] : []),
+    ...(observed.kind === "failed" ? [head(["docker", observed.error], "red")] : []),
     head(["drift", driftText(heartbeat)], drift.state === "consistent" ? "green" : "yellow"),
     ...(plan ? ["", cut(sanitizeLine(`${prefixOf(plan)}…`), width)] : []),
     ...(plan ? drawTree(branchesOf(plan, notesOf(heartbeat))).map(branch) : []),
@@ -185,7 +185,7 @@ export async function stateTree(
 }
 
 function driftText({ snapshot: { observed, drift } }: Heartbeat): string {
-  if (drift.state === "unknown" || "error" in observed) {
+  if (drift.state === "unknown" || observed.kind === "failed") {
     return `unknown${"detail" in drift ? `: ${drift.detail}` : ""}`;
   }
   if (drift.state === "consistent") {

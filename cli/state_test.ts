@@ -210,7 +210,10 @@ Deno.test("stateTree() tells what it does not know, and draws what was applied",
 });
 
 Deno.test("stateTree() of an idle host has no tree but of what runs all the same", async () => {
-  const idle = { store: { state: "idle" }, observed: { bridges: [], containers: [] } } as const;
+  const idle = {
+    store: { state: "idle" },
+    observed: { kind: "listed", bridges: [], containers: [] },
+  } as const;
   assert.equal(
     await stateTree(heartbeatWith({ snapshot: idle }), defaultImages, wide),
     "topology      none (idle)\ndrift         consistent: 0 networks and 0 containers run\n",

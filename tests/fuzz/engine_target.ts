@@ -241,7 +241,7 @@ async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<strin
 /** Whatever the engine says, what is told of it is whole, short and printable. */
 function checkHeartbeat(heartbeat: Heartbeat): string {
   const { snapshot: { observed, drift }, body } = heartbeat;
-  if ("error" in observed) {
+  if (observed.kind === "failed") {
     assert.ok(observed.error.length <= 200, "observed.error is too long");
     assert.ok(observed.error.isWellFormed() && observed.error !== "");
     assert.equal(drift.state, "unknown");
@@ -257,5 +257,5 @@ function checkHeartbeat(heartbeat: Heartbeat): string {
   const log = createLog((line) => checkMessage(line.replace(/\n$/, "")));
   new ChangeLog(log).record(heartbeat);
   describeDrift(drift);
-  return "error" in observed ? "beat: no answer" : `beat: ${drift.state}`;
+  return observed.kind === "failed" ? "beat: no answer" : `beat: ${drift.state}`;
 }

@@ -51,7 +51,7 @@ await runLoop(agent, new AbortController().signal, {
   wakeup,
   onHeartbeat: ({ snapshot, delivery }) => {
     watch.note(snapshot);
-    const docker = "error" in snapshot.observed ? "silent" : "seen";
+    const docker = snapshot.observed.kind === "failed" ? "silent" : "seen";
     const isUnsent = "latencyMs" in delivery && delivery.latencyMs === null;
     say(
       `beat ${

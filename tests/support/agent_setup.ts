@@ -195,7 +195,7 @@ export class WatchedLoop implements AsyncDisposable {
   get told(): readonly string[] | string | null {
     const observed = this.heartbeats.at(-1)?.snapshot.observed;
     if (!observed) return null;
-    return "error" in observed ? observed.error : observed.containers;
+    return observed.kind === "failed" ? observed.error : observed.containers;
   }
 
   /** Ends it. */

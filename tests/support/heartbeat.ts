@@ -28,7 +28,7 @@ export const applied: AppliedTopology = {
 /** A host where all is well. */
 const snapshot: HostSnapshot = {
   store: { state: "ok", applied },
-  observed: { bridges: ["n1", "n2"], containers: ["c1"] },
+  observed: { kind: "listed", bridges: ["n1", "n2"], containers: ["c1"] },
   socket: "/run/docker.sock",
   engine: { version: "20.10.24", apiVersion: "1.41", latencyMs: 12.345 },
   drift: consistent,
@@ -36,7 +36,7 @@ const snapshot: HostSnapshot = {
 
 /** What is seen of an engine that is down. */
 export const dockerDown: Partial<HostSnapshot> = {
-  observed: { error: "Docker is down" },
+  observed: { kind: "failed", error: "Docker is down" },
   engine: null,
   drift: { state: "unknown", detail: "Docker did not answer" },
 };
