@@ -4,7 +4,7 @@ import { FileLock } from "../host/lock.ts";
 import { lockPathOf } from "../store/file.ts";
 import { listQuarantined, StoreMemory } from "../store/recovery.ts";
 import { AgentSetup, topologyId, withHeartbeats } from "../tests/support/agent_setup.ts";
-import { oneLan, threeLans, withHost } from "../tests/support/apply_host.ts";
+import { oneLan, requestOf, threeLans, withHost } from "../tests/support/apply_host.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { StoreKeeper } from "./snapshot.ts";
 
@@ -142,7 +142,7 @@ Deno.test("S2 Applier quarantines a damaged store and continues without it", () 
     host.assertNothingLeft();
     assert.equal(listQuarantined(host.storePath).length, 2);
     harm(host.storePath);
-    await host.applier().preview(oneLan, never).then(
+    await host.applier().preview(requestOf(oneLan), never).then(
       () => assert.fail("a preview writes nothing"),
       ({ message }) => assert.match(message, /^Cannot use the store .*not a database$/),
     );

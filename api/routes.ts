@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { ApplyError, type ApplyErrorCode } from "../apply/validated_document.ts";
+import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import type { Log } from "../host/log.ts";
 import { type Json, NumberToken, parseJson } from "../topology/json.ts";
 import type { Connection, Limits } from "./connections.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:https";
 import { connect } from "node:tls";
-import { ApplyError, type ApplyErrorCode } from "../apply/validated_document.ts";
+import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import { agentIdentity, ApiSetup, call, master, worker } from "../tests/support/api_setup.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
 import { defaultLimits } from "./connections.ts";

@@ -1,18 +1,16 @@
 import type { Agent } from "../agent/heartbeat.ts";
 import type { Wakeup } from "../agent/schedule.ts";
 import type { Applier, ApplyResult } from "../apply/applier.ts";
-import type { RunOptions } from "../apply/executor.ts";
-import { ApplyError, examine } from "../apply/validated_document.ts";
+import { ApplyError } from "../apply/apply_error.ts";
+import type { RunOptions } from "../apply/reconcile.ts";
 import type { Log } from "../host/log.ts";
 import type { Json } from "../topology/json.ts";
-import type { ImageNames } from "../topology/plan.ts";
 import type { ApiService } from "./routes.ts";
 
 /** What the service works with. */
 interface TopologyServiceOptions {
   readonly agent: Agent;
   readonly applier: Applier;
-  readonly images: ImageNames;
   /** Rung when there is something to tell the master. */
   readonly wakeup: Wakeup;
   readonly log: Log;
@@ -40,11 +38,9 @@ export class TopologyService implements ApiService {
     versionHash: string,
     gone: AbortSignal,
   ): Promise<void> {
-    const { applier, images } = this.#options;
-    return this.#track("applied", async () => {
-      const validated = await examine(hydrated, { expectedHash: versionHash, images });
-      return await applier.apply(validated, this.#run(gone));
-    });
+    const { applier } = this.#options;
+    const request = { document: hydrated, expectedHash: versionHash };
+    return this.#track("applied", () => applier.apply(request, this.#run(gone)));
   }
 
   teardown(topologyId: string, gone: AbortSignal): Promise<void> {
@@ -63,7 +59,7 @@ export class TopologyService implements ApiService {
   }
 
   #run(gone: AbortSignal): RunOptions {
-    return { signal: this.#options.signal, gone, onWait: () => {} };
+    return { signal: this.#options.signal, clientSignal: gone, onWait: () => {} };
   }
 
   #track(done: string, work: () => Promise<ApplyResult>): Promise<void> {

@@ -1,131 +1,71 @@
-import type { Engine } from "../docker/engine.ts";
-import { interfaceAddresses } from "../host/process.ts";
+import { Engine } from "../docker/engine.ts";
+import { findSocket } from "../docker/observe.ts";
 import type { StoreMemory, TopologyRows } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
-import { AlreadyApplied, TopologyStore, unknownDocument } from "../store/topology_store.ts";
-import { parseAddress } from "../topology/address.ts";
-import { addressesOutside, type Changes, findChanges, findRemovals } from "../topology/changes.ts";
-import { isImageReference } from "../topology/document.ts";
-import type { Inventory } from "../topology/inventory.ts";
-import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
+import { AlreadyApplied, TopologyStore } from "../store/topology_store.ts";
+import type { Changes } from "../topology/changes.ts";
+import type { Json } from "../topology/json.ts";
+import type { ImageNames } from "../topology/plan.ts";
+import { ApplyError, messageOf, storeError, toApplyError } from "./apply_error.ts";
+import { retryWhileLocked, withApplyLock } from "./apply_lock.ts";
 import {
-  failure,
-  otherThan,
-  record,
-  retryWhileLocked,
-  storeFailure,
-  withApplyLock,
-} from "./apply_lock.ts";
-import { reconcile, type RunOptions, withEngine } from "./executor.ts";
-import { ApplyError, type ValidatedDocument } from "./validated_document.ts";
+  computeChangeSet,
+  computeRemovals,
+  reconcile,
+  type Round,
+  type RunOptions,
+} from "./reconcile.ts";
+import { type ValidatedDocument, validateDocument } from "./validated_document.ts";
 
-/** What an apply would have to do. */
-interface ChangeSet {
-  /** What goes first, when another topology is superseded. */
-  readonly removals: Changes;
-  readonly changes: Changes;
-  /** Image name → id, or null when the host has none. */
-  readonly imageIds: ReadonlyMap<string, string | null>;
-}
+/** The error of a first apply from its first change on; it stays when the process is killed. */
+const notFinished = "the apply is under way, or was cut off; apply it again or tear it down";
+/** How much of a topology's id stands in the lock, in characters. */
+const maximumPurposeIdLength = 64;
 
-const nothing: Changes = { networks: [], containers: [], obstacles: [] };
-
-/** Looks what it takes to apply a plan, in place of the topology `other` where there is one. */
-async function computeChangeSet(
-  engine: Engine,
-  plan: Plan,
-  { other, images }: { other: AppliedTopology | null; images: ImageNames },
-): Promise<ChangeSet> {
-  const names = [...new Set(plan.containers.map(({ request }) => request.Image))];
-  const [inventory, ids] = await Promise.all([
-    engine.list(),
-    // A name that Docker would not take is one that it does not have.
-    Promise.all(names.map((name) => isImageReference(name) ? engine.imageId(name) : null)),
-  ]);
-  const removals = other ? await removalsOf(other, inventory, images) : nothing;
-  const imageIds = new Map(names.map((name, index) => [name, ids[index]!]));
-  const ownAddresses = interfaceAddresses().flatMap((it) => {
-    const address = parseAddress(it.address);
-    return address === null ? [] : [{ interface: it.interface, address }];
-  });
-  const hostAddresses = addressesOutside(inventory.networks, ownAddresses);
-  const changes = findChanges(plan, without(inventory, removals), { imageIds, hostAddresses });
-  return { removals, changes, imageIds };
-}
-
-/** What a teardown of a stored topology removes. */
-async function removalsOf(
-  { topologyId, versionHash, document }: Pick<
-    AppliedTopology,
-    "topologyId" | "versionHash" | "document"
-  >,
-  inventory: Inventory,
-  images: ImageNames,
-): Promise<Changes> {
-  const plan = await planOf(document, images);
-  return findRemovals({ topologyId, plan, wasApplied: versionHash !== "" }, inventory);
-}
-
-/** The plan of a stored document; null when it is of no use: the labels have to do then. */
-async function planOf(document: string, images: ImageNames): Promise<Plan | null> {
-  if (document === unknownDocument) return null;
-  try {
-    return await planDocument(document, images);
-  } catch {
-    return null;
-  }
-}
-
-function without({ networks, containers }: Inventory, removals: Changes): Inventory {
-  const gone = new Set<unknown>(
-    [...removals.networks, ...removals.containers].map((it) => it.action === "remove" && it.fact),
-  );
-  return {
-    networks: networks.filter((it) => !gone.has(it)),
-    containers: containers.filter((it) => !gone.has(it)),
-  };
-}
-
-/** What is recorded while a first apply is under way, and stays when it is cut off. */
-const underWay = "the apply is under way, or was cut off; apply it again or tear it down";
-/** How much of an id is told to who waits, in characters. */
-const toldIdLength = 64;
-
-/** Where a topology is applied, and how. */
+/** Where topologies are applied, and how. */
 export interface ApplierOptions {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
   readonly images: ImageNames;
-  /** Whether another topology is torn down first, instead of a refusal. */
+  /** Whether another topology is torn down first; if not, it is a `conflict`. */
   readonly supersede: boolean;
-  /** Takes what cannot be written to the store; without it that is a failure. */
-  readonly memory?: StoreMemory;
+  /** Keeps what cannot be written to the store; without it that is an error. */
+  readonly memory?: StoreMemory | undefined;
 }
 
-/** What became of an apply or a teardown. */
+/** A document to be applied. */
+export interface ApplyRequest {
+  readonly document: Json;
+  /** The version hash that the document must have; null takes any. */
+  readonly expectedHash: string | null;
+  /** For a document from the store: its text there, which must still be stored. */
+  readonly storedText?: string | undefined;
+}
+
+/** What an apply or a teardown has done. */
 export interface ApplyResult {
   readonly topologyId: string;
+  /** Null after a teardown. */
+  readonly versionHash: string | null;
   /** How many networks and containers were created, removed or started. */
   readonly changes: number;
-  /** Whether Docker or the store is not as it was before. */
+  /** Whether Docker or the store differs from before. */
   readonly changed: boolean;
 }
 
-/** How an apply is run. */
-interface ApplyOptions extends RunOptions {
-  /** The text that is applied once more: a store that holds another one by then is a refusal. */
-  readonly stored?: string | undefined;
-}
-
 /** What an apply would do. */
-export interface Preview extends ChangeSet {
-  /** Why it would be refused, or null. */
+export interface Preview {
+  readonly validated: ValidatedDocument;
+  /** What a superseded topology would lose first. */
+  readonly removals: Changes;
+  readonly changes: Changes;
+  /** The message of the `conflict`, or null. */
   readonly conflict: string | null;
 }
 
-/** Makes topologies real in Docker, and takes them down again. */
+/** Applies topologies to Docker and the store, and tears them down. */
 export class Applier {
   readonly #options: ApplierOptions;
 
@@ -133,132 +73,199 @@ export class Applier {
     this.#options = options;
   }
 
-  /** What an apply would do now; changes nothing. Throws `Refusal`, `failed`. */
-  async preview({ plan }: ValidatedDocument, signal: AbortSignal): Promise<Preview> {
+  /** Returns what an apply would do now; changes nothing. Throws `ApplyError`. */
+  async preview(
+    { document, expectedHash }: ApplyRequest,
+    signal: AbortSignal,
+  ): Promise<Preview> {
     const { sockets, storePath, supersede, images } = this.#options;
-    const other = otherThan(plan.topologyId, readStore(storePath));
+    const validated = await validateDocument(document, { expectedHash, images });
+    const { plan } = validated;
+    const superseded = otherTopology(plan.topologyId, readStore(storePath));
+    const conflict = superseded && !supersede
+      ? conflictError(superseded, plan.topologyId).message
+      : null;
+    let engine: Engine | undefined;
     try {
-      return await withEngine(sockets, signal, async (engine) => ({
-        ...await computeChangeSet(engine, plan, { other, images }),
-        conflict: other && !supersede ? conflict(other, plan.topologyId).message : null,
-      }));
+      engine = new Engine(findSocket(sockets), signal);
+      const { removals, changes } = await computeChangeSet(engine, plan, { superseded, images });
+      return { validated, removals, changes, conflict };
     } catch (cause) {
-      throw failure(cause);
+      throw toApplyError(cause);
+    } finally {
+      engine?.close();
     }
   }
 
   /**
-   * Makes Docker as planned and stores the document. Throws `Refusal`: `conflict` when another
-   * topology is stored, `busy`, or `failed`, which is recorded in the store.
+   * Makes Docker match a document and stores it. Throws `ApplyError`; `failed` is also recorded in
+   * the store. The order of the checks is part of the API's contract.
    */
   async apply(
-    { plan, text, versionHash }: ValidatedDocument,
-    options: ApplyOptions,
+    { document, expectedHash, storedText }: ApplyRequest,
+    run: RunOptions,
   ): Promise<ApplyResult> {
-    const { topologyId } = plan;
-    const { supersede, images } = this.#options;
-    return await this.#withApplyLock(
-      "apply",
-      topologyId,
-      options,
-      async (store) => {
-        const { signal } = options;
-        const before = store.current();
-        if (options.stored !== undefined && options.stored !== before?.document) {
-          throw new ApplyError(
-            "busy",
-            "somebody else applied another document, or none is stored any more",
-          );
-        }
-        const other = otherThan(topologyId, before);
-        if (other && !supersede) throw conflict(other, topologyId);
-        // Docker must not run what cannot be remembered.
-        await retryWhileLocked(() => store.prepare(), signal);
-        let isOtherTouched = false;
-        try {
-          const changes = await reconcile(
-            this.#options.sockets,
-            options,
-            async (engine, carryOut) => {
-              const other = otherThan(topologyId, store.current());
-              const { removals, changes, imageIds } = await computeChangeSet(engine, plan, {
-                other,
-                images,
-              });
-              checkObstacles([...removals.obstacles, ...changes.obstacles]);
-              if (other) {
-                isOtherTouched = true;
-                await carryOut(removals, imageIds);
-                await retryWhileLocked(() => store.clear(other.topologyId), signal);
-              }
-              if (isSomething(changes)) {
-                // By this a crash is known, and what it left is torn down before anything else comes.
-                await retryWhileLocked(() => {
-                  if (store.current() === null) store.recordError(topologyId, underWay, text);
-                }, signal);
-              }
-              await carryOut(changes, imageIds);
-            },
-          );
-          await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
-          const isSame = before?.topologyId === topologyId && before.versionHash === versionHash &&
-            before.lastError === null;
-          return { topologyId, changes, changed: changes > 0 || !isSame };
-        } catch (error) {
-          // What was not touched is as well as before.
-          if (other && !isOtherTouched) throw failure(error);
-          throw await record(store, { topologyId, text, signal }, error);
-        }
-      },
-    );
+    const { images, sockets, supersede } = this.#options;
+    const validated = await validateDocument(document, { expectedHash, images });
+    const { text, versionHash, plan: { topologyId } } = validated;
+    return await this.#withApplyLock("apply", topologyId, run, async (store) => {
+      const stored = store.current();
+      checkStillStored(stored, storedText);
+      const other = otherTopology(topologyId, stored);
+      if (other && !supersede) throw conflictError(other, topologyId);
+      // Docker must not run what cannot be stored.
+      await retryWhileLocked(() => store.prepare(), run.signal);
+      const { signal } = run;
+      const hasOther = other !== null;
+      const attempt = new ApplyAttempt({ store, validated, images, signal, hasOther });
+      try {
+        const changes = await reconcile(sockets, run, (round) => attempt.runRound(round));
+        await retryWhileLocked(() => store.put(topologyId, versionHash, text), run.signal);
+        const isSame = stored?.topologyId === topologyId && stored.versionHash === versionHash &&
+          stored.lastError === null;
+        return { topologyId, versionHash, changes, changed: changes > 0 || !isSame };
+      } catch (error) {
+        throw await attempt.recordError(error);
+      }
+    });
   }
 
   /**
-   * Removes everything of a topology from Docker, and its row from the store, in whatever state it
-   * is, or when there is nothing. Throws `Refusal`: `malformed`, `busy` or `failed`.
+   * Removes a topology from Docker and the store, in whatever state it is, also when there is
+   * nothing of it. Throws `ApplyError` `malformed`, `busy` or `failed`.
    */
-  async teardown(topologyId: string, options: RunOptions): Promise<ApplyResult> {
+  async teardown(topologyId: string, run: RunOptions): Promise<ApplyResult> {
     // deno-lint-ignore no-control-regex
     if (!/^[^\x00-\x1f\x7f]{1,1000}$/.test(topologyId)) {
       throw new ApplyError("malformed", "topology_id must be a text of 1 to 1000 characters");
     }
-    const { signal } = options;
-    const unknown = { topologyId, versionHash: "", document: "" };
-    return await this.#withApplyLock(
-      "teardown",
-      topologyId,
-      options,
-      async (store) => {
-        const applied = store.current();
-        const known = applied?.topologyId === topologyId ? applied : null;
-        try {
-          const { sockets, images } = this.#options;
-          const changes = await reconcile(sockets, options, async (engine, carryOut) => {
-            const inventory = await engine.list();
-            const removals = await removalsOf(known ?? unknown, inventory, images);
-            checkObstacles(removals.obstacles);
-            await carryOut(removals, new Map());
-          });
-          await retryWhileLocked(() => store.clear(topologyId), signal);
-          return { topologyId, changes, changed: changes > 0 || known !== null };
-        } catch (error) {
-          // A row for what is not stored would keep every other topology from this host.
-          throw known ? await record(store, { topologyId, signal }, error) : failure(error);
-        }
-      },
-    );
+    const { images, sockets } = this.#options;
+    return await this.#withApplyLock("teardown", topologyId, run, async (store) => {
+      const current = store.current();
+      const stored = current?.topologyId === topologyId ? current : null;
+      const target = stored ?? { topologyId, versionHash: "", document: "" };
+      try {
+        const changes = await reconcile(sockets, run, async (round) => {
+          const removals = await computeRemovals(target, await round.engine.list(), images);
+          checkObstacles(removals);
+          await round.execute(removals, new Map());
+        });
+        await retryWhileLocked(() => store.clear(topologyId), run.signal);
+        const changed = changes > 0 || stored !== null;
+        return { topologyId, versionHash: null, changes, changed };
+      } catch (error) {
+        // A row for a topology that is not stored would keep all others from this host.
+        if (!stored) throw toApplyError(error);
+        throw await recordError(store, { topologyId, signal: run.signal }, error);
+      }
+    });
   }
 
   #withApplyLock(
     what: "apply" | "teardown",
     topologyId: string,
-    options: RunOptions,
+    run: RunOptions,
     work: (store: TopologyRows) => Promise<ApplyResult>,
   ): Promise<ApplyResult> {
     const { storePath, memory } = this.#options;
-    const purpose = `${what} ${topologyId.slice(0, toldIdLength)}`;
-    return withApplyLock(work, { ...options, storePath, memory, purpose });
+    const purpose = `${what} ${topologyId.slice(0, maximumPurposeIdLength)}`;
+    return withApplyLock({ storePath, memory, purpose, run }, work);
   }
+}
+
+/** What an `ApplyAttempt` needs. */
+interface AttemptOptions {
+  readonly store: TopologyRows;
+  readonly validated: ValidatedDocument;
+  readonly images: ImageNames;
+  readonly signal: AbortSignal;
+  /** Whether another topology is to be superseded. */
+  readonly hasOther: boolean;
+}
+
+/** The part of an apply that changes Docker, and the record of how far it got. */
+class ApplyAttempt {
+  readonly #options: AttemptOptions;
+  #isOtherUntouched: boolean;
+
+  constructor(options: AttemptOptions) {
+    this.#options = options;
+    this.#isOtherUntouched = options.hasOther;
+  }
+
+  /** Finds what to change, checks for missing images and other obstacles, then changes Docker. */
+  async runRound(round: Round): Promise<void> {
+    const { store, validated: { plan, text }, images, signal } = this.#options;
+    const superseded = otherTopology(plan.topologyId, store.current());
+    const changeSet = await computeChangeSet(round.engine, plan, { superseded, images });
+    const { removals, changes, imageIds } = changeSet;
+    checkObstacles(removals, changes);
+    if (superseded) {
+      this.#isOtherUntouched = false;
+      await round.execute(removals, imageIds);
+      await retryWhileLocked(() => store.clear(superseded.topologyId), signal);
+    }
+    if (changes.networks.length + changes.containers.length > 0) {
+      await retryWhileLocked(() => recordBegin(store, plan.topologyId, text), signal);
+    }
+    await round.execute(changes, imageIds);
+  }
+
+  /** Records a failure; returns the error to throw. */
+  async recordError(error: unknown): Promise<ApplyError> {
+    // Another topology that was not touched has no failure to record.
+    if (this.#isOtherUntouched) return toApplyError(error);
+    const { store, validated: { plan: { topologyId }, text }, signal } = this.#options;
+    return await recordError(store, { topologyId, text, signal }, error);
+  }
+}
+
+/** Lets a later teardown find what a killed process has left behind. */
+function recordBegin(store: TopologyRows, topologyId: string, text: string): void {
+  if (store.current() === null) store.recordError(topologyId, notFinished, text);
+}
+
+/** Records a failure with the document, for a later teardown; returns the error to throw. */
+async function recordError(
+  store: TopologyRows,
+  { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
+  cause: unknown,
+): Promise<ApplyError> {
+  const error = toApplyError(cause);
+  try {
+    await retryWhileLocked(() => {
+      // While a superseded topology is still stored, its teardown has failed.
+      const other = otherTopology(topologyId, store.current());
+      if (other) store.recordError(other.topologyId, error.message);
+      else store.recordError(topologyId, error.message, text);
+    }, signal);
+    return error;
+  } catch (cause) {
+    const message = `${error.message}; and this could not be recorded: ${messageOf(cause)}`;
+    return new ApplyError("failed", message, { cause });
+  }
+}
+
+/** Returns the stored topology if its id is another. */
+function otherTopology(id: string, stored: AppliedTopology | null): AppliedTopology | null {
+  return stored && stored.topologyId !== id ? stored : null;
+}
+
+function checkStillStored(stored: AppliedTopology | null, text: string | undefined): void {
+  if (text === undefined || text === stored?.document) return;
+  throw new ApplyError(
+    "busy",
+    "somebody else applied another document, or none is stored any more",
+  );
+}
+
+function checkObstacles(...changes: readonly Changes[]): void {
+  const obstacles = changes.flatMap((it) => it.obstacles);
+  if (obstacles.length > 0) throw new Error(obstacles.join("; "));
+}
+
+function conflictError(other: AppliedTopology, id: string): ApplyError {
+  return new ApplyError("conflict", new AlreadyApplied(other.topologyId, id).message);
 }
 
 function readStore(path: string): AppliedTopology | null {
@@ -267,20 +274,8 @@ function readStore(path: string): AppliedTopology | null {
     store = TopologyStore.open(path, { readOnly: true });
     return store.current();
   } catch (cause) {
-    throw storeFailure(path, cause);
+    throw storeError(path, cause);
   } finally {
     store?.close();
   }
-}
-
-function conflict(other: AppliedTopology, id: string): ApplyError {
-  return new ApplyError("conflict", new AlreadyApplied(other.topologyId, id).message);
-}
-
-function isSomething({ networks, containers }: Changes): boolean {
-  return networks.length + containers.length > 0;
-}
-
-function checkObstacles(obstacles: readonly string[]): void {
-  if (obstacles.length > 0) throw new Error(obstacles.join("; "));
 }

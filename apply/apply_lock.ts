@@ -6,18 +6,17 @@ import {
   type StoreMemory,
   type TopologyRows,
 } from "../store/recovery.ts";
-import type { AppliedTopology } from "../store/row.ts";
-import type { RunOptions } from "./executor.ts";
-import { ApplyError } from "./validated_document.ts";
+import { ApplyError, storeError } from "./apply_error.ts";
+import type { RunOptions } from "./reconcile.ts";
 
-const limitMs = 5_000;
-/** Whoever is asked to stop does not wait that long. */
-const limitWhenStoppedMs = 500;
-const pauseMs = 50;
+const lockedTimeoutMs = 5_000;
+/** Once the process is asked to stop, it does not wait longer for a locked store. */
+const stoppingTimeoutMs = 500;
+const retryPauseMs = 50;
 
 /**
- * Does something with the store, again for up to 5 s while another process holds it locked. SQLite's
- * own waiting would keep the whole process from answering and from stopping.
+ * Repeats `work` for up to 5 s while another process holds the store locked. SQLite's own waiting
+ * would block the whole process.
  */
 export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): Promise<T> {
   for (const startedAt = performance.now();;) {
@@ -25,93 +24,52 @@ export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): P
       return work();
     } catch (error) {
       const elapsedMs = performance.now() - startedAt;
-      if (!isLocked(error) || elapsedMs > (signal.aborted ? limitWhenStoppedMs : limitMs)) {
-        throw error;
-      }
+      const timeoutMs = signal.aborted ? stoppingTimeoutMs : lockedTimeoutMs;
+      if (!isLocked(error) || elapsedMs > timeoutMs) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await new Promise((resolve) => setTimeout(resolve, retryPauseMs));
   }
 }
 
-/** What is stored, if it is another topology. */
-export function otherThan(id: string, applied: AppliedTopology | null): AppliedTopology | null {
-  return applied && applied.topologyId !== id ? applied : null;
-}
-
-/** Keeps what went wrong, with the document, so that a teardown finds what there is by then. */
-export async function record(
-  store: TopologyRows,
-  { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
-  error: unknown,
-): Promise<ApplyError> {
-  const refusal = failure(error);
-  try {
-    await retryWhileLocked(() => {
-      // While a topology that is to be superseded is still there, it is its teardown that failed.
-      const other = otherThan(topologyId, store.current());
-      if (other) store.recordError(other.topologyId, refusal.message);
-      else store.recordError(topologyId, refusal.message, text);
-    }, signal);
-    return refusal;
-  } catch (cause) {
-    const message = `${refusal.message}; and this could not be recorded: ${messageOf(cause)}`;
-    return new ApplyError("failed", message, { cause });
-  }
-}
-
-/** What was thrown, as the refusal that it is for whoever has asked. */
-export function failure(error: unknown): ApplyError {
-  if (error instanceof ApplyError) return error;
-  return new ApplyError("failed", messageOf(error), { cause: error });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Where the store lies, and for whom. */
-interface ApplyLockOptions extends RunOptions {
+/** Whose lock is taken, and what for. */
+interface ApplyLockOptions {
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
-  /** Takes what cannot be written to the store; without it that is a failure. */
-  readonly memory?: StoreMemory | undefined;
-  /** What is done, in words for whoever has to wait. */
+  /** Keeps what cannot be written to the store; without it that is an error. */
+  readonly memory: StoreMemory | undefined;
+  /** What is done, for processes that wait for the lock: `apply ID`. */
   readonly purpose: string;
+  readonly run: RunOptions;
 }
 
 /**
- * Works with the store while nobody else does, in this process and in all others. Throws `Refusal`:
- * `busy`, `failed`, or what `work` throws.
+ * Runs `work` with the store while no other apply or teardown runs, in this process or another.
+ * Throws `ApplyError` `busy` or `failed`, or what `work` throws.
  */
 export async function withApplyLock<T>(
+  { storePath, memory, purpose, run }: ApplyLockOptions,
   work: (store: TopologyRows) => Promise<T>,
-  options: ApplyLockOptions,
 ): Promise<T> {
-  const { storePath, memory, signal } = options;
-  const lock = await acquire(options);
+  const lock = await acquireLock({ storePath, memory, purpose, run });
   let store: TopologyRows | undefined;
   try {
     const open = () => memory ? openLastingStore(storePath, memory) : openStore(storePath);
-    store = await retryWhileLocked(open, signal);
+    store = await retryWhileLocked(open, run.signal);
     return await work(store);
   } catch (cause) {
-    throw cause instanceof ApplyError ? cause : storeFailure(storePath, cause);
+    throw cause instanceof ApplyError ? cause : storeError(storePath, cause);
   } finally {
     store?.close();
     lock?.release();
   }
 }
 
-/** Why the store is of no use. */
-export function storeFailure(path: string, cause: unknown): ApplyError {
-  return new ApplyError("failed", `Cannot use the store ${path}: ${explain(cause)}`, { cause });
-}
-
-async function acquire(
-  { storePath, memory, purpose, signal, gone, onWait }: ApplyLockOptions,
+/** Returns null where no process can write, so that none needs a lock. */
+async function acquireLock(
+  { storePath, memory, purpose, run: { signal, clientSignal, onWait } }: ApplyLockOptions,
 ): Promise<FileLock | null> {
   const path = lockPathOf(storePath);
-  const waiting = gone ? AbortSignal.any([signal, gone]) : signal;
+  const waiting = clientSignal ? AbortSignal.any([signal, clientSignal]) : signal;
   let lock: FileLock | null = null;
   try {
     lock = await FileLock.acquire(path, { purpose, signal: waiting, onWait });
@@ -122,9 +80,10 @@ async function acquire(
     if (cause instanceof LockHeld) {
       throw new ApplyError("busy", `another apply or teardown is under way: ${cause.message}`);
     }
-    if (gone?.aborted) throw new ApplyError("busy", "the caller left before its turn had come");
+    if (clientSignal?.aborted) {
+      throw new ApplyError("busy", "the caller left before its turn had come");
+    }
     if (signal.aborted) throw new ApplyError("busy", "stopped before its turn had come");
-    // Where there can be no lock, nobody who would need one can write.
     if (memory && isWritingImpossible(cause, path)) return null;
     throw new ApplyError("failed", `Cannot lock ${path}: ${explain(cause)}`, { cause });
   }

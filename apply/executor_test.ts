@@ -16,7 +16,8 @@ import type { Fault } from "../tests/support/engine/faults.ts";
 import { call } from "../tests/support/engine/script.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
 import type { ApplyResult } from "./applier.ts";
-import { ApplyError, type ValidatedDocument } from "./validated_document.ts";
+import { ApplyError } from "./apply_error.ts";
+import type { ValidatedDocument } from "./validated_document.ts";
 
 const id = threeLans.plan.topologyId;
 

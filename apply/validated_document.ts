@@ -5,28 +5,7 @@ import { type Json, writeJson } from "../topology/json.ts";
 import { type ImageNames, type Plan, planTopology } from "../topology/plan.ts";
 import { describeProblems } from "../topology/problem.ts";
 import { validateTopology } from "../topology/validate.ts";
-
-/** Why an apply or a teardown did not happen; the API makes a status of it, the command line a code. */
-export type ApplyErrorCode =
-  /** The document has another shape than a topology. */
-  | "malformed"
-  /** Its hash is another, or it is not valid. */
-  | "invalid"
-  /** The host has another topology. */
-  | "conflict"
-  /** Somebody else is at it, and waiting was not wanted. */
-  | "busy"
-  /** Docker, or the store, failed; what was reached of it is recorded. */
-  | "failed";
-
-/** An apply or a teardown that did not happen, with a message for an operator. */
-export class ApplyError extends Error {
-  override readonly name = "Refusal";
-
-  constructor(readonly code: ApplyErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-  }
-}
+import { ApplyError } from "./apply_error.ts";
 
 /** A document that may be applied. */
 export interface ValidatedDocument {
@@ -37,10 +16,10 @@ export interface ValidatedDocument {
 }
 
 /**
- * Checks a document, and its hash where one is expected, and plans it. Throws `Refusal`, `invalid` or
- * `malformed`, which names every problem.
+ * Checks the hash of a document where one is expected, validates it and plans it. Throws
+ * `ApplyError` `invalid` or `malformed`, which names every problem.
  */
-export async function examine(
+export async function validateDocument(
   document: Json,
   { expectedHash, images }: { expectedHash: string | null; images: ImageNames },
 ): Promise<ValidatedDocument> {
@@ -58,7 +37,9 @@ export async function examine(
     throw new ApplyError("malformed", (cause as Error).message, { cause });
   }
   const problems = validateTopology(topology);
-  if (problems.length > 0) throw new ApplyError("invalid", describeProblems(problems));
+  if (problems.length > 0) {
+    throw new ApplyError("invalid", describeProblems(problems), { problems });
+  }
   const text = writeJson(document);
   if (text.length > maximumDocumentBytes) {
     throw new ApplyError("invalid", "the document takes over 32 MiB when it is stored");

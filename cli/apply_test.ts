@@ -9,7 +9,7 @@ import {
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { versionHash } from "../topology/hash.ts";
 import { parseJson } from "../topology/json.ts";
-import { Progress } from "./apply.ts";
+import { ProgressLine } from "./apply.ts";
 
 const readInput = () => Promise.resolve(new TextEncoder().encode(document));
 const conflict =
@@ -131,21 +131,21 @@ Deno.test("run() apply --stored leaves alone what somebody else applied while it
 });
 
 /** What a progress writes on a terminal of so many columns; null: on none. */
-function written(columns: number | null, tell: (progress: Progress) => void): string {
+function written(columns: number | null, tell: (progress: ProgressLine) => void): string {
   let text = "";
-  tell(new Progress({ stderr: (part) => text += part, columns: () => columns }));
+  tell(new ProgressLine({ stderr: (part) => text += part, columns: () => columns }));
   return text;
 }
 
 const step = { done: 3, total: 14, text: "create network decnet_t_11111111_lan-00" };
 
-Deno.test("Progress writes a line for each step where there is no terminal", () => {
+Deno.test("ProgressLine writes a line for each step where there is no terminal", () => {
   // A terminal that was never told its size is as good as none.
   for (const columns of [null, 0]) {
     const text = written(columns, (progress) => {
-      progress.waiting("process 7 since 2026-01-02T03:04:05.678Z for apply topology-1");
-      progress.step(step);
-      progress.step({ ...step, done: 4, text: "start container x" });
+      progress.showWaiting("process 7 since 2026-01-02T03:04:05.678Z for apply topology-1");
+      progress.show(step);
+      progress.show({ ...step, done: 4, text: "start container x" });
       progress.end();
     });
     assert.equal(
@@ -157,10 +157,10 @@ Deno.test("Progress writes a line for each step where there is no terminal", () 
   }
 });
 
-Deno.test("Progress writes over one line of a terminal, and clears it at the end", () => {
+Deno.test("ProgressLine writes over one line of a terminal, and clears it at the end", () => {
   const text = written(80, (progress) => {
-    progress.waiting("process 7");
-    progress.step(step);
+    progress.showWaiting("process 7");
+    progress.show(step);
     progress.end();
   });
   assert.equal(
@@ -170,41 +170,41 @@ Deno.test("Progress writes over one line of a terminal, and clears it at the end
   );
 });
 
-Deno.test("Progress cuts what a line of the terminal does not hold", () => {
+Deno.test("ProgressLine cuts what a line of the terminal does not hold", () => {
   const [, ...lines] = written(12, (progress) => {
-    progress.step(step);
-    progress.step({ ...step, text: "x" });
-    progress.step({ ...step, text: "1234" });
-    progress.step({ ...step, text: "12345" });
+    progress.show(step);
+    progress.show({ ...step, text: "x" });
+    progress.show({ ...step, text: "1234" });
+    progress.show({ ...step, text: "12345" });
   }).split("\r\x1b[K");
   // The last column stays empty: with it some terminals begin a new line.
   assert.deepEqual(lines, ["[3/14] crea", "[3/14] x", "[3/14] 1234", "[3/14] 1234"]);
 });
 
-Deno.test("Progress follows a terminal whose size changes", () => {
+Deno.test("ProgressLine follows a terminal whose size changes", () => {
   const sizes = [80, 10, 80];
   let text = "";
   const columns = () => sizes.shift()!;
-  const progress = new Progress({ stderr: (part) => text += part, columns });
-  for (let times = 0; times < 3; times++) progress.step({ ...step, text: "start" });
+  const progress = new ProgressLine({ stderr: (part) => text += part, columns });
+  for (let times = 0; times < 3; times++) progress.show({ ...step, text: "start" });
   assert.equal(text, ["", "[3/14] start", "[3/14] st", "[3/14] start"].join("\r\x1b[K"));
 });
 
-Deno.test("Progress.end() writes nothing when nothing was told, or once it is over", () => {
+Deno.test("ProgressLine.end() writes nothing when nothing was told, or once it is over", () => {
   assert.equal(written(80, (progress) => progress.end()), "");
   const text = written(80, (progress) => {
-    progress.step(step);
+    progress.show(step);
     progress.end();
     progress.end();
   });
   assert.equal(text.split("\r\x1b[K").length, 3);
 });
 
-Deno.test("Progress lets nothing through that steers the terminal", () => {
+Deno.test("ProgressLine lets nothing through that steers the terminal", () => {
   for (const columns of [null, 200]) {
     const text = written(columns, (progress) => {
-      progress.step({ ...step, text: "a\nb\x1b[31mc\r\u202ed" });
-      progress.waiting("process 7\n\x1b[2J");
+      progress.show({ ...step, text: "a\nb\x1b[31mc\r\u202ed" });
+      progress.showWaiting("process 7\n\x1b[2J");
     });
     const own = columns ? text.replaceAll("\r\x1b[K", "\n") : text;
     // deno-lint-ignore no-control-regex

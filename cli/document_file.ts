@@ -4,7 +4,14 @@ import { unknownDocument } from "../store/topology_store.ts";
 import { type Json, parseJson } from "../topology/json.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** The document in a file, or on standard input for `-`. Throws `Error` when there is none. */
+/** A document to be applied. */
+export interface SourceDocument {
+  readonly document: Json;
+  /** Its text in the store, where it comes from there. */
+  readonly storedText?: string;
+}
+
+/** Reads the document in a file, or on standard input for `-`. Throws `Error` for an operator. */
 export async function readDocument(
   file: string,
   { readInput }: Pick<Terminal, "readInput">,
@@ -22,41 +29,38 @@ function explainDocumentFile(error: unknown): string {
     return "permission denied; let this user read it, or pass it on standard input, as -";
   }
   if (error instanceof Deno.errors.IsADirectory) return "it is a folder; name a file in it";
-  // The decoder's own words name nothing.
+  // The decoder's own message says nothing useful.
   if (error instanceof TypeError) return "it is not UTF-8 text; is it a topology document?";
   return (error as Error).message.replace(/^Cannot read the document: /, "");
 }
 
-const advice = "apply it from its file, or wait for the master";
-
-/** The document that the store holds, and its text there. Throws `Error` when it holds none. */
-export async function readStoredDocument(
-  storePath: string,
-): Promise<{ document: Json; stored: string }> {
-  const stored = await readText(storePath);
+/** Reads the document that the store holds. Throws `Error`, for an operator, when it holds none. */
+export async function readStoredDocument(storePath: string): Promise<SourceDocument> {
+  const storedText = await readStoredText(storePath);
   try {
-    return { document: parseJson(stored), stored };
+    return { document: parseJson(storedText), storedText };
   } catch (cause) {
     const { message } = cause as Error;
     throw new Error(`Cannot read the document in the store ${storePath}: ${message}`, { cause });
   }
 }
 
-async function readText(storePath: string): Promise<string> {
+async function readStoredText(storePath: string): Promise<string> {
   const reader = new StoreReader(storePath);
-  let applied;
+  let stored;
   try {
-    applied = await reader.current(new AbortController().signal);
+    stored = await reader.current(new AbortController().signal);
   } catch (cause) {
     throw new Error(`Cannot read the store ${storePath}: ${explain(cause)}`, { cause });
   } finally {
     reader.close();
   }
-  if (applied === null) {
+  if (stored === null) {
     throw new Error(`nothing is applied according to ${storePath}; apply a topology from its file`);
   }
-  if (applied.document !== unknownDocument) return applied.document;
+  if (stored.document !== unknownDocument) return stored.document;
   throw new Error(
-    `the store ${storePath} holds no document of topology ${applied.topologyId}; ${advice}`,
+    `the store ${storePath} holds no document of topology ${stored.topologyId}; apply it from its ` +
+      "file, or wait for the master",
   );
 }

@@ -1,5 +1,4 @@
 import type { Preview } from "../apply/applier.ts";
-import type { ValidatedDocument } from "../apply/validated_document.ts";
 import { sanitizeLine } from "../host/log.ts";
 import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
 import type { PlannedContainer } from "../topology/plan.ts";
@@ -8,7 +7,8 @@ import { plural } from "./report.ts";
 type Change = NetworkChange | ContainerChange;
 
 /** What `apply --dry-run` prints as JSON: the plan, what an apply would do, and what is in its way. */
-export function previewJson({ plan, versionHash }: ValidatedDocument, preview: Preview) {
+export function previewJson(preview: Preview) {
+  const { plan, versionHash } = preview.validated;
   const { networks, containers } = plan;
   return {
     topology_id: plan.topologyId,
@@ -27,7 +27,8 @@ export function previewJson({ plan, versionHash }: ValidatedDocument, preview: P
 }
 
 /** The same as a tree: networks, deckies, services, and behind each what an apply would do. */
-export function previewText({ plan, versionHash }: ValidatedDocument, preview: Preview): string {
+export function previewText(preview: Preview): string {
+  const { plan, versionHash } = preview.validated;
   // A network and a container may bear the same name.
   const changes = Map.groupBy(changesOf(preview), (it) => `${typeOf(it)} ${nameOf(it)}`);
   const take = (key: string) => {

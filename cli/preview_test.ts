@@ -1,31 +1,23 @@
 import assert from "node:assert/strict";
-import type { Preview } from "../apply/applier.ts";
-import type { ValidatedDocument } from "../apply/validated_document.ts";
 import { AgentSetup, document as oneLan, topologyId } from "../tests/support/agent_setup.ts";
 import { type Ended, flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
 import { asApplied, network, plan } from "../tests/support/inventory.ts";
-import { larger, made, previewOf } from "../tests/support/plan.ts";
+import { larger, made, previewHash as hash, previewOf } from "../tests/support/plan.ts";
 import { decky, lan, topology } from "../tests/support/topology.ts";
 import { findRemovals } from "../topology/changes.ts";
 import { versionHash } from "../topology/hash.ts";
 import { type Inventory, topologyLabel } from "../topology/inventory.ts";
 import { parseJson } from "../topology/json.ts";
-import { defaultImages, type Plan, planTopology } from "../topology/plan.ts";
+import { defaultImages, planTopology } from "../topology/plan.ts";
 import { previewJson, previewText } from "./preview.ts";
 import type { Terminal } from "./terminal.ts";
 
-const hash = "0123456789abcdef".repeat(4);
 const empty: Inventory = { networks: [], containers: [] };
-const validated = (plan: Plan): ValidatedDocument => ({ text: "{}", versionHash: hash, plan });
-
-function textOf(plan: Plan, preview: Preview): string {
-  return previewText(validated(plan), preview);
-}
 
 Deno.test("previewText() is a tree of all that would exist, with what would be done to it", () => {
   assert.equal(
-    textOf(larger, previewOf(larger, empty)),
+    previewText(previewOf(larger, empty)),
     `topology 7c9e6679 at ${hash}
 ├─ network decnet_t_7c9e6679_dmz 10.0.0.0/24              create: missing
 ├─ network decnet_t_7c9e6679_office 10.0.1.0/24 internal  create: missing
@@ -56,7 +48,7 @@ Deno.test("previewText() says of what is right nothing, and what would be done t
     containers: [...changed.containers, { ...gate!, name: "old-decky", labels: old }],
   };
   assert.equal(
-    textOf(larger, previewOf(larger, inventory)),
+    previewText(previewOf(larger, inventory)),
     `topology 7c9e6679 at ${hash}
 ├─ network decnet_t_7c9e6679_dmz 10.0.0.0/24
 ├─ network decnet_t_7c9e6679_office 10.0.1.0/24 internal
@@ -73,17 +65,17 @@ Deno.test("previewText() says of what is right nothing, and what would be done t
 });
 
 Deno.test("previewText() says that nothing would change, and counts a single change right", () => {
-  const lines = textOf(larger, previewOf(larger, made(larger))).trimEnd().split("\n");
+  const lines = previewText(previewOf(larger, made(larger))).trimEnd().split("\n");
   assert.deepEqual(lines.filter((line) => line.includes(": ")), []);
   assert.equal(lines.at(-1), "└─ nothing would change");
   const { networks, containers } = made(larger);
   const one = previewOf(larger, { networks, containers: containers.slice(0, 3) });
-  assert.ok(textOf(larger, one).endsWith("\n└─ 1 change\n"));
+  assert.ok(previewText(one).endsWith("\n└─ 1 change\n"));
 });
 
 Deno.test("previewText() is short for a topology of nothing", async () => {
   const plan = await planTopology(topology({}), defaultImages);
-  const text = textOf(plan, previewOf(plan, empty));
+  const text = previewText(previewOf(plan, empty));
   assert.equal(text, `topology 7c9e6679 at ${hash}\n└─ nothing would change\n`);
 });
 
@@ -93,7 +85,7 @@ Deno.test("previewText() does not take a network for a container of the same nam
     defaultImages,
   );
   const whole = made(plan);
-  const lines = (inventory: Inventory) => textOf(plan, previewOf(plan, inventory)).split("\n");
+  const lines = (inventory: Inventory) => previewText(previewOf(plan, inventory)).split("\n");
   assert.match(lines(empty)[1]!, /^├─ network .* create: missing$/);
   assert.match(lines(empty)[2]!, /^├─ decky .* create: missing$/);
   const withoutDecky = lines({ ...whole, containers: [] });
@@ -105,7 +97,7 @@ Deno.test("previewText() has one line for a network, however many bear its name"
   const { networks: [dmz, office], containers } = made(larger);
   const second = { ...dmz!, id: "2", subnets: ["10.9.0.0/24"] };
   for (const networks of [[second, office!], [dmz!, second, { ...second, id: "3" }, office!]]) {
-    const lines = textOf(larger, previewOf(larger, { networks, containers })).split("\n");
+    const lines = previewText(previewOf(larger, { networks, containers })).split("\n");
     const ofDmz = lines.filter((line) => line.startsWith("├─ network decnet_t_7c9e6679_dmz "));
     assert.equal(ofDmz.length, 1);
     assert.match(ofDmz[0]!, / recreate: /);
@@ -125,7 +117,7 @@ Deno.test("previewText() ends with what is in the way, and why it would be refus
     removals: { ...removals, obstacles: ["somebody uses network theirs"] },
     conflict,
   });
-  const lines = textOf(plan, preview).trimEnd().split("\n");
+  const lines = previewText(preview).trimEnd().split("\n");
   assert.deepEqual(lines.slice(-5), [
     "├─ network theirs                                remove: teardown",
     "└─ 4 changes",
@@ -140,7 +132,7 @@ Deno.test("previewText() keeps a line a line, whatever Docker calls things", () 
   const labels = new Map([[topologyLabel, plan.topologyId]]);
   const nasty = { ...network, name: "a\nb\x1b[31m", subnets: [], labels };
   const preview = previewOf(plan, { ...asApplied, networks: [network, nasty] });
-  const lines = textOf(plan, { ...preview, conflict: "x\ny" }).trimEnd().split("\n");
+  const lines = previewText({ ...preview, conflict: "x\ny" }).trimEnd().split("\n");
   assert.ok(lines.some((line) => line.startsWith("├─ network a b [31m ")), lines.join("\n"));
   assert.equal(lines.at(-1), "refused: x y");
 });
@@ -157,7 +149,7 @@ Deno.test("previewJson() holds what Docker would be asked for, what would be don
     removals: { ...removals, obstacles: ["one"] },
     conflict: "two",
   });
-  const json = previewJson(validated(plan), {
+  const json = previewJson({
     ...preview,
     changes: { ...preview.changes, obstacles: ["three"] },
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { StoreKeeper } from "../agent/snapshot.ts";
-import { oneLan, withHost } from "../tests/support/apply_host.ts";
+import { oneLan, requestOf, withHost } from "../tests/support/apply_host.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import type { StoreOrder } from "../tests/support/programs/store_worker.ts";
 import { python, runPython } from "../tests/support/requirements.ts";
@@ -605,7 +605,7 @@ Deno.test("S19 Applier.apply() writes to a store in WAL mode that the loop reads
     try {
       const snapshot = await keeper.read(never);
       assert.equal(snapshot.state === "ok" && snapshot.applied.versionHash, "h2");
-      await host.applier({ memory }).apply(oneLan, { signal: never });
+      await host.applier({ memory }).apply(requestOf(oneLan), { signal: never });
       await host.assertApplied(oneLan);
       const { state, detail } = await keeper.read(never);
       assert.deepEqual([state, detail], ["ok", undefined]);

@@ -50,14 +50,20 @@ export function describe({ what, place }: Subject): string {
   return `${what} at ${place}`;
 }
 
-/** All problems in one line; of very many only the first thousand, but the count is of all. */
+/** All problems in one line: see `problemLines`. */
 export function describeProblems(problems: readonly Problem[]): string {
+  const [heading, ...lines] = problemLines(problems);
+  return `${heading}: ${lines.join("; ")}`;
+}
+
+/** A heading with the number of problems, then the first thousand of them. */
+export function problemLines(problems: readonly Problem[]): string[] {
   const listed = problems.slice(0, maximumListed).map(({ code, message }) =>
     `[${code}] ${message}`
   );
   const others = problems.length - listed.length;
   if (others > 0) listed.push(`and ${others} more`);
-  return `${problems.length} topology validation error(s): ${listed.join("; ")}`;
+  return [`${problems.length} topology validation error(s)`, ...listed];
 }
 
 /**

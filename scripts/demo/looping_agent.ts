@@ -158,8 +158,8 @@ class ToldApplier extends Applier {
     this.#onProgress = onProgress;
   }
 
-  override apply(...[validated, options]: Parameters<Applier["apply"]>) {
-    return super.apply(validated, { ...options, onProgress: this.#onProgress });
+  override apply(...[request, options]: Parameters<Applier["apply"]>) {
+    return super.apply(request, { ...options, onProgress: this.#onProgress });
   }
 
   override teardown(...[topologyId, options]: Parameters<Applier["teardown"]>) {

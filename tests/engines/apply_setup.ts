@@ -1,6 +1,7 @@
 import { Applier } from "../../apply/applier.ts";
-import type { RunOptions } from "../../apply/executor.ts";
-import { ApplyError, examine } from "../../apply/validated_document.ts";
+import { ApplyError } from "../../apply/apply_error.ts";
+import type { RunOptions } from "../../apply/reconcile.ts";
+import { validateDocument } from "../../apply/validated_document.ts";
 import type { AppliedTopology } from "../../store/row.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
@@ -123,9 +124,8 @@ export class ApplySetup implements AsyncDisposable {
     { supersede = false, images = this.images } = {},
   ): Promise<Run> {
     const document = isSample(sample) ? this.document(sample) : sample;
-    const validated = await examine(document, { expectedHash: null, images });
     return await this.#run({ supersede, images }, (applier, options) => {
-      return applier.apply(validated, options);
+      return applier.apply({ document, expectedHash: null }, options);
     });
   }
 
@@ -156,7 +156,7 @@ export class ApplySetup implements AsyncDisposable {
   /** How the engine differs from a document. */
   async drift(sample: Sample | Json) {
     const document = isSample(sample) ? this.document(sample) : sample;
-    const { plan } = await examine(document, { expectedHash: null, images: this.images });
+    const { plan } = await validateDocument(document, { expectedHash: null, images: this.images });
     return await driftOf(this.sandbox, plan);
   }
 

@@ -6,7 +6,7 @@ import { Connection, defaultLimits } from "../../api/connections.ts";
 import { type ApiService, handle, refuseMalformed, SerialQueue } from "../../api/routes.ts";
 import { ApiServer } from "../../api/server.ts";
 import type { Identity } from "../../api/tls.ts";
-import { ApplyError } from "../../apply/validated_document.ts";
+import { ApplyError } from "../../apply/apply_error.ts";
 import type { Log } from "../../host/log.ts";
 import { versionHash, versionHash as hashOf } from "../../topology/hash.ts";
 import { type Json, parseJson } from "../../topology/json.ts";

@@ -3,7 +3,8 @@ import { Agent } from "../../agent/heartbeat.ts";
 import { Wakeup } from "../../agent/schedule.ts";
 import { TopologyService } from "../../api/topology_service.ts";
 import { Applier } from "../../apply/applier.ts";
-import { ApplyError, examine, type ValidatedDocument } from "../../apply/validated_document.ts";
+import { ApplyError } from "../../apply/apply_error.ts";
+import { type ValidatedDocument, validateDocument } from "../../apply/validated_document.ts";
 import { versionHash } from "../../topology/hash.ts";
 import {
   compareCodePoints,
@@ -42,7 +43,6 @@ export class ServiceHost implements AsyncDisposable {
     this.service = new TopologyService({
       agent: this.#agent,
       applier: new Applier({ ...options, supersede: false }),
-      images: defaultImages,
       wakeup: new Wakeup(),
       log: (_level, message) => checkMessage(message),
       signal: never,
@@ -116,7 +116,7 @@ export class ServiceHost implements AsyncDisposable {
 /** What is planned for a document, or null when it is refused. */
 export async function validatedOf(document: Json): Promise<ValidatedDocument | null> {
   try {
-    return await examine(document, { expectedHash: null, images: defaultImages });
+    return await validateDocument(document, { expectedHash: null, images: defaultImages });
   } catch {
     return null;
   }
@@ -155,7 +155,7 @@ function read(bytes: Uint8Array): Json {
 
 async function examined(document: Json): Promise<ValidatedDocument | ApplyError> {
   try {
-    return await examine(document, { expectedHash: null, images: defaultImages });
+    return await validateDocument(document, { expectedHash: null, images: defaultImages });
   } catch (error) {
     // What the API hands over lies a level deeper in its body, so that it never meets this one.
     if (error instanceof SyntaxError) return new ApplyError("malformed", error.message);
@@ -181,7 +181,7 @@ async function checkCandidate(
   assert.equal(writeJson(again), text, "what is stored is read as something else");
   assert.equal(await versionHash(again), hash, "the stored document has another hash");
   assert.equal(await versionHash(shuffled(document, random)), hash, "the order of keys counts");
-  const next = await examine(again, { expectedHash: hash, images: defaultImages });
+  const next = await validateDocument(again, { expectedHash: hash, images: defaultImages });
   assert.deepEqual(next.plan, plan);
 }
 

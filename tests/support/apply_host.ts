@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
-import { Applier, type ApplierOptions, type ApplyResult } from "../../apply/applier.ts";
-import type { RunOptions } from "../../apply/executor.ts";
-import { ApplyError, examine, type ValidatedDocument } from "../../apply/validated_document.ts";
+import {
+  Applier,
+  type ApplierOptions,
+  type ApplyRequest,
+  type ApplyResult,
+} from "../../apply/applier.ts";
+import { ApplyError } from "../../apply/apply_error.ts";
+import type { RunOptions } from "../../apply/reconcile.ts";
+import { type ValidatedDocument, validateDocument } from "../../apply/validated_document.ts";
 import { observe } from "../../docker/observe.ts";
 import type { AppliedTopology } from "../../store/row.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
@@ -20,7 +26,7 @@ const never = new AbortController().signal;
 
 /** A document, examined. */
 export async function validatedOf(text: string): Promise<ValidatedDocument> {
-  return await examine(parseJson(text), { expectedHash: null, images: defaultImages });
+  return await validateDocument(parseJson(text), { expectedHash: null, images: defaultImages });
 }
 
 /**
@@ -30,6 +36,11 @@ export async function validatedOf(text: string): Promise<ValidatedDocument> {
 export function textOf(name: string): string {
   return withPassword(Deno.readTextFileSync(new URL(`../data/${name}`, import.meta.url)))
     .replaceAll('"10.77.', '"198.18.').replaceAll('"10.0.0.', '"198.19.0.');
+}
+
+/** The request to apply a document. */
+export function requestOf({ text, versionHash }: ValidatedDocument): ApplyRequest {
+  return { document: parseJson(text), expectedHash: versionHash };
 }
 
 /** A document of three LANs, four deckies and five services; its id starts with 7c9e6679. */
@@ -93,7 +104,7 @@ export class ApplyHost implements AsyncDisposable {
     validated: ValidatedDocument,
     { supersede = false, ...run }: HostOptions = {},
   ): Promise<ApplyResult> {
-    return this.applier({ supersede }).apply(validated, { signal: never, ...run });
+    return this.applier({ supersede }).apply(requestOf(validated), { signal: never, ...run });
   }
 
   /** Throws `Refusal`. */

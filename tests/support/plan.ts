@@ -227,11 +227,15 @@ export const larger = await planTopology(
   defaultImages,
 );
 
+/** The version hash of the documents that are previewed. */
+export const previewHash = "0123456789abcdef".repeat(4);
+
 /** What an apply of a plan would do where so much exists, and all images. */
 export function previewOf(plan: Plan, inventory: Inventory, more: Partial<Preview> = {}): Preview {
   const imageIds = new Map(plan.containers.map(({ request }) => [request.Image, "sha256:1"]));
   const changes = findChanges(plan, inventory, { imageIds, hostAddresses: [] });
-  return { removals: nothing, changes, imageIds, conflict: null, ...more };
+  const validated = { text: "{}", versionHash: previewHash, plan };
+  return { validated, removals: nothing, changes, conflict: null, ...more };
 }
 
 /** What an apply of a plan has made. */

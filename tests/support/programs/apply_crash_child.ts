@@ -4,6 +4,7 @@
  */
 
 import { Applier } from "../../../apply/applier.ts";
+import { parseJson } from "../../../topology/json.ts";
 import { defaultImages } from "../../../topology/plan.ts";
 import { oneLan, threeLans } from "../apply_host.ts";
 
@@ -17,10 +18,13 @@ const applier = new Applier({
 });
 const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 
+// Makes the file of the lock, which is looked at after the kill.
+await applier.teardown("none", { signal });
 say("begun");
 for (let number = 0;; number++) {
   const validated = number % 3 === 2 ? oneLan : threeLans;
-  await applier.apply(validated, { signal });
+  const document = parseJson(validated.text);
+  await applier.apply({ document, expectedHash: validated.versionHash }, { signal });
   say("applied");
   if (number % 2 === 0) {
     await applier.teardown(validated.plan.topologyId, { signal });

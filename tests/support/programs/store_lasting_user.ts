@@ -7,7 +7,7 @@
 import { Agent } from "../../../agent/heartbeat.ts";
 import { StoreMemory } from "../../../store/recovery.ts";
 import { defaultImages } from "../../../topology/plan.ts";
-import { refusalOf, textOf, threeLans, validatedOf, withHost } from "../apply_host.ts";
+import { refusalOf, requestOf, textOf, threeLans, validatedOf, withHost } from "../apply_host.ts";
 
 const [storePath = "", begin = "", end = ""] = Deno.args;
 const signal = new AbortController().signal;
@@ -43,10 +43,10 @@ await withHost(async (host) => {
     tell({ ...store, applied: hashes[topology?.applied_version_hash ?? ""] ?? null, ...more });
   };
   try {
-    await applier.apply(threeLans, { signal });
+    await applier.apply(requestOf(threeLans), { signal });
     await shell(begin);
     await tellHeartbeat();
-    const apply = applier.apply(renamed, { signal });
+    const apply = applier.apply(requestOf(renamed), { signal });
     const result = await apply.then(() => "done", async () => (await refusalOf(apply)).message);
     await tellHeartbeat({ apply: result });
     await shell(end);

@@ -1,0 +1,48 @@
+import { explain } from "../store/file.ts";
+import type { Problem } from "../topology/problem.ts";
+
+/** Why an apply or a teardown did not happen. */
+export type ApplyErrorCode =
+  /** The document does not have the shape of a topology. */
+  | "malformed"
+  /** The document has another hash than expected, or is not valid. */
+  | "invalid"
+  /** Another topology is applied on this host. */
+  | "conflict"
+  /** Another apply or teardown is running, and waiting was not wanted. */
+  | "busy"
+  /** Docker or the store failed; how far it got is recorded in the store. */
+  | "failed";
+
+/** An apply or a teardown that did not happen, with a message for an operator. */
+export class ApplyError extends Error {
+  override readonly name = "ApplyError";
+
+  /** What is wrong with an `invalid` document, as far as there is more than one thing to say. */
+  readonly problems: readonly Problem[];
+
+  constructor(
+    readonly code: ApplyErrorCode,
+    message: string,
+    { cause, problems = [] }: { cause?: unknown; problems?: readonly Problem[] } = {},
+  ) {
+    super(message, { cause });
+    this.problems = problems;
+  }
+}
+
+/** Returns the error itself if it is an `ApplyError`, else one of code `failed` with its message. */
+export function toApplyError(error: unknown): ApplyError {
+  if (error instanceof ApplyError) return error;
+  return new ApplyError("failed", messageOf(error), { cause: error });
+}
+
+/** Returns the `failed` error for a store that cannot be used. */
+export function storeError(path: string, cause: unknown): ApplyError {
+  return new ApplyError("failed", `Cannot use the store ${path}: ${explain(cause)}`, { cause });
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,197 @@
+import { Engine } from "../docker/engine.ts";
+import { EngineError } from "../docker/http.ts";
+import { findSocket } from "../docker/observe.ts";
+import { interfaceAddresses } from "../host/process.ts";
+import type { AppliedTopology } from "../store/row.ts";
+import { unknownDocument } from "../store/topology_store.ts";
+import { parseAddress } from "../topology/address.ts";
+import { addressesOutside, type Changes, findChanges, findRemovals } from "../topology/changes.ts";
+import { isImageReference } from "../topology/document.ts";
+import type { Inventory } from "../topology/inventory.ts";
+import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
+import { ChangeExecutor, type ImageIds, type ProgressEvent } from "./executor.ts";
+
+/** How long a running call may still take after the process is asked to stop. */
+const stopGraceMs = 1_200;
+/** How often the engine is listed and changed until nothing is left to change. */
+const maximumRounds = 4;
+/** The pause after a round in which an object was not as listed. */
+const roundPauseMs = 500;
+
+/** How one apply or teardown runs. */
+export interface RunOptions {
+  /** Stops it between two calls to the engine; a later apply or teardown does the rest. */
+  readonly signal: AbortSignal;
+  /** Aborted when the caller has left: work that waits is dropped, work that runs goes on. */
+  readonly clientSignal?: AbortSignal | undefined;
+  readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
+  /** Called with the holder of the lock before waiting for it; without it, no waiting: `busy`. */
+  readonly onWait?: ((holder: string) => void) | undefined;
+}
+
+/** A topology to be removed; an empty `versionHash` means that no apply of it has succeeded. */
+type RemovalTarget = Pick<AppliedTopology, "topologyId" | "versionHash" | "document">;
+
+/** What an apply has to change. */
+interface ChangeSet {
+  /** What a superseded topology loses first. */
+  readonly removals: Changes;
+  readonly changes: Changes;
+  readonly imageIds: ImageIds;
+}
+
+/** Lists the engine and returns what a plan changes there, after `superseded` has been removed. */
+export async function computeChangeSet(
+  engine: Engine,
+  plan: Plan,
+  { superseded, images }: { superseded: RemovalTarget | null; images: ImageNames },
+): Promise<ChangeSet> {
+  const [inventory, imageIds] = await Promise.all([engine.list(), listImageIds(engine, plan)]);
+  const removals = superseded
+    ? await computeRemovals(superseded, inventory, images)
+    : { networks: [], containers: [], obstacles: [] };
+  const ownAddresses = interfaceAddresses().flatMap((it) => {
+    const address = parseAddress(it.address);
+    return address === null ? [] : [{ interface: it.interface, address }];
+  });
+  const hostAddresses = addressesOutside(inventory.networks, ownAddresses);
+  const changes = findChanges(plan, without(inventory, removals), { imageIds, hostAddresses });
+  return { removals, changes, imageIds };
+}
+
+/** Returns what a teardown removes from Docker. */
+export async function computeRemovals(
+  { topologyId, versionHash, document }: RemovalTarget,
+  inventory: Inventory,
+  images: ImageNames,
+): Promise<Changes> {
+  const plan = await planStored(document, images);
+  return findRemovals({ topologyId, plan, wasApplied: versionHash !== "" }, inventory);
+}
+
+/** Returns null for a document that cannot be planned; the labels have to do then. */
+async function planStored(document: string, images: ImageNames): Promise<Plan | null> {
+  if (document === unknownDocument) return null;
+  try {
+    return await planDocument(document, images);
+  } catch {
+    return null;
+  }
+}
+
+async function listImageIds(engine: Engine, { containers }: Plan): Promise<ImageIds> {
+  const names = [...new Set(containers.map(({ request }) => request.Image))];
+  return new Map(
+    await Promise.all(names.map(async (name): Promise<[string, string | null]> => [
+      name,
+      // Docker cannot have an image under a name that it does not accept.
+      isImageReference(name) ? await engine.imageId(name) : null,
+    ])),
+  );
+}
+
+function without({ networks, containers }: Inventory, removals: Changes): Inventory {
+  const removed = new Set<unknown>(
+    [...removals.networks, ...removals.containers].map((it) => it.action === "remove" && it.fact),
+  );
+  return {
+    networks: networks.filter((it) => !removed.has(it)),
+    containers: containers.filter((it) => !removed.has(it)),
+  };
+}
+
+/** One round of `reconcile`: the engine is listed, then changed. */
+export class Round {
+  readonly engine: Engine;
+  /** How many changes have been made. */
+  changeCount = 0;
+  /** Whether nothing was created or removed. */
+  isSettled = true;
+  readonly #stop: AbortController;
+  readonly #onProgress: (event: ProgressEvent) => void;
+
+  constructor(engine: Engine, stop: AbortController, onProgress: (event: ProgressEvent) => void) {
+    this.engine = engine;
+    this.#stop = stop;
+    this.#onProgress = onProgress;
+  }
+
+  /** Makes changes; `imageIds` has each image that they need. Throws the first failure. */
+  async execute(changes: Changes, imageIds: ImageIds): Promise<void> {
+    // A container that exits right after each start shows as drift; it is not started for ever.
+    this.isSettled &&= [...changes.networks, ...changes.containers].every(({ action }) =>
+      action !== "create" && action !== "remove"
+    );
+    const onProgress = (event: ProgressEvent) => {
+      this.changeCount++;
+      this.#onProgress(event);
+    };
+    await new ChangeExecutor(changes, {
+      engine: this.engine,
+      imageIds,
+      stop: this.#stop,
+      onProgress,
+    }).run();
+  }
+}
+
+/**
+ * Repeats `work` until it has nothing to change: the engine may still carry out calls of an agent
+ * that was killed, whose effects appear only after it was listed. Returns the number of changes.
+ */
+export async function reconcile(
+  sockets: readonly string[],
+  { signal, onProgress = () => {} }: RunOptions,
+  work: (round: Round) => Promise<void>,
+): Promise<number> {
+  let changeCount = 0;
+  for (let number = 1;; number++) {
+    const isLast = number === maximumRounds;
+    const stop = new AbortController();
+    const round = new Round(new Engine(findSocket(sockets), stop.signal), stop, onProgress);
+    try {
+      await endSoonAfter(signal, stop, work(round));
+    } catch (error) {
+      if (isLast || signal.aborted || !wasOutdated(error)) throw error;
+      round.isSettled = false;
+      await new Promise((resolve) => setTimeout(resolve, roundPauseMs));
+    } finally {
+      round.engine.close();
+    }
+    changeCount += round.changeCount;
+    if (round.isSettled) return changeCount;
+    if (isLast) {
+      throw new Error(
+        `Docker does not stay as it is made: it was changed ${number} times; find out what else changes it`,
+      );
+    }
+  }
+}
+
+/** Whether a step failed because an object had gone or come since the engine was listed. */
+function wasOutdated(error: unknown): boolean {
+  const { cause } = error as Error;
+  return cause instanceof EngineError && (cause.status === 404 || cause.status === 409);
+}
+
+/** Waits for `work`; once `signal` is aborted, no further call begins and a running one gets 1.2 s. */
+async function endSoonAfter(
+  signal: AbortSignal,
+  stop: AbortController,
+  work: Promise<void>,
+): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const { promise: overdue, reject } = Promise.withResolvers<never>();
+  const onAbort = () => {
+    stop.abort(new Error("interrupted, as the agent was stopped; apply it again or tear it down"));
+    timer = setTimeout(() => reject(stop.signal.reason), stopGraceMs);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    await Promise.race([work, overdue]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
