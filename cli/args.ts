@@ -1,15 +1,52 @@
-import { commandUsages, type PrintableFile, printables, type Shell, shells } from "./help.ts";
 import { type KeyName, keyNames } from "./options.ts";
 
-/** What the agent can be asked to do. */
+/** The commands that are words; `--once` is one, too, and no command at all runs the service. */
+export const commandNames = ["state", "doctor", "apply", "teardown", "hash", "print"] as const;
+
+/** A command that has its own help text. */
+export type CommandName = (typeof commandNames)[number] | "--once";
+
+/** The files that `print` can print. */
+export const printables = [
+  "systemd-service",
+  "systemd-timer",
+  "cron",
+  "config",
+  "man",
+  "completion",
+] as const;
+
+/** A file that `print` can print. */
+export type PrintableFile = (typeof printables)[number];
+
+/** The flags that are not configuration keys, with the commands that each goes with; none: all. */
+export const flagCommands = {
+  "json": ["--once", "state", "doctor", "apply", "teardown", "hash", "--version"],
+  "quiet": ["--once"],
+  "dry-run": ["--once", "apply"],
+  "stored": ["apply"],
+  "hash": ["apply"],
+  "no-wait": ["apply", "teardown"],
+  "config": [],
+  "version": [],
+  "help": [],
+} as const;
+
+/** A flag that is not a configuration key. */
+export type FlagName = keyof typeof flagCommands;
+
+const flagNames = Object.keys(flagCommands) as FlagName[];
+const valueFlags = ["config", "hash"] as const;
+
+/** A command with its own flags and operands. */
 export type Command =
-  | { readonly name: "loop" }
+  | { readonly name: "daemon" }
   | { readonly name: "once"; readonly dryRun: boolean; readonly quiet: boolean }
   | { readonly name: "state" }
   | { readonly name: "hash"; readonly file: string }
   | {
     readonly name: "apply";
-    /** Null for what the store holds. */
+    /** Null for the document in the store. */
     readonly file: string | null;
     /** The version hash that the document must have, or null. */
     readonly hash: string | null;
@@ -18,164 +55,146 @@ export type Command =
   }
   | { readonly name: "teardown"; readonly topologyId: string; readonly noWait: boolean }
   | { readonly name: "doctor" }
-  | {
-    readonly name: "print";
-    readonly what: PrintableFile;
-    /** Null but for completions. */
-    readonly shell: Shell | null;
-  }
+  | { readonly name: "print"; readonly what: PrintableFile }
   | { readonly name: "version" }
-  | {
-    readonly name: "help";
-    /** The first word of the command that is asked about; null for all of them. */
-    readonly about: string | null;
-  };
+  /** `about` is null for the help of all commands. */
+  | { readonly name: "help"; readonly about: CommandName | null };
 
-/** A command line, taken apart. */
+/** A parsed command line. */
 export interface Arguments {
   readonly command: Command;
   readonly json: boolean;
-  /** Another ini file than the default. */
+  /** The ini file, where it is not the default. */
   readonly config: string | null;
   /** Values of configuration keys, as they were given. */
   readonly values: ReadonlyMap<KeyName, string>;
 }
 
-/** The command line, the environment or the ini file says something that cannot be. */
+/** The command line, the environment or the ini file cannot be used. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-const switches = [
-  "once",
-  "json",
-  "quiet",
-  "dry-run",
-  "no-wait",
-  "stored",
-  "version",
-  "help",
-] as const;
-type Switch = (typeof switches)[number];
+/** The flags that are given, with their values; a switch has an empty one. */
+type GivenFlags = ReadonlyMap<FlagName | "once", string>;
 
-/** Takes a command line apart. Throws `UsageError` for anything that it does not know. */
+/** Parses a command line. Throws `UsageError`. */
 export function parseArguments(args: readonly string[]): Arguments {
-  const on = new Set<Switch>();
+  const flags = new Map<FlagName | "once", string>();
   const values = new Map<KeyName, string>();
   const operands: string[] = [];
-  const options = new Map<"config" | "hash", string>();
   for (let index = 0; index < args.length; index++) {
-    const [, name, inline] = /^--([^=]+)(?:=(.*))?$/s.exec(expand(args[index]!)) ?? [];
+    const argument = args[index] === "-h" ? "--help" : args[index]!;
+    const [, name, inline] = /^--([^=]+)(?:=(.*))?$/s.exec(argument) ?? [];
     if (name === undefined) {
-      operands.push(args[index]!);
-    } else if (isOneOf(switches, name)) {
-      if (inline !== undefined) throw new UsageError(`--${name} takes no value`);
-      on.add(name);
-    } else {
-      const isOption = name === "config" || name === "hash";
-      if (!isOption && !isOneOf(keyNames, name)) {
-        throw new UsageError(`--${name} is not a flag; --help lists them`);
+      operands.push(argument);
+    } else if (isOneOf(valueFlags, name) || isOneOf(keyNames, name)) {
+      const value = inline ?? args[++index] ?? "";
+      if (value === "" || (inline === undefined && value.startsWith("--"))) {
+        throw new UsageError(`--${name} needs a value`);
       }
-      const value = inline ?? args[++index];
-      const isMissing = value === undefined || value === "" ||
-        (inline === undefined && value.startsWith("--"));
-      if (isMissing) throw new UsageError(`--${name} needs a value`);
-      if (isOption) options.set(name, value);
+      if (isOneOf(valueFlags, name)) flags.set(name, value);
       else values.set(name, value);
-    }
+    } else if (name === "once" || isOneOf(flagNames, name)) {
+      if (inline !== undefined) throw new UsageError(`--${name} takes no value`);
+      flags.set(name, "");
+    } else throw new UsageError(`--${name} is not a flag; --help lists them`);
   }
-  const hash = options.get("hash") ?? null;
   return {
-    command: chooseCommand(operands, on, hash),
-    json: on.has("json"),
-    config: options.get("config") ?? null,
+    command: chooseCommand(operands, flags),
+    json: flags.has("json"),
+    config: flags.get("config") ?? null,
     values,
   };
 }
 
-function chooseCommand(
-  [first, ...rest]: readonly string[],
-  on: ReadonlySet<Switch>,
-  hash: string | null,
-): Command {
-  if (on.has("help")) return { name: "help", about: chooseHelp(on.has("once") ? "--once" : first) };
-  if (on.has("version")) return { name: "version" };
-  const dryRun = on.has("dry-run");
-  const noWait = on.has("no-wait");
-  if (dryRun && !on.has("once") && first !== "apply") {
-    throw new UsageError("--dry-run goes with --once and apply");
+function chooseCommand([first, ...operands]: readonly string[], flags: GivenFlags): Command {
+  const isOnce = flags.has("once");
+  if (flags.has("help")) {
+    const about = isOnce ? "--once" : first !== undefined && isOneOf(commandNames, first) && first;
+    return { name: "help", about: about || null };
   }
-  if (noWait && first !== "apply" && first !== "teardown") {
-    throw new UsageError("--no-wait goes with apply and teardown");
+  if (flags.has("version")) return { name: "version" };
+  if (first !== undefined && !isOneOf(commandNames, first)) {
+    const kind = first.startsWith("-") ? "flag" : "command";
+    throw new UsageError(`'${first}' is not a ${kind}; --help lists them`);
   }
-  if (hash !== null && first !== "apply") throw new UsageError("--hash goes with apply");
-  const isStored = on.has("stored");
-  if (isStored && first !== "apply") throw new UsageError("--stored goes with apply");
-  if (hash !== null && !/^[0-9a-f]{64}$/.test(hash)) {
-    throw new UsageError(`--hash: '${hash}' must be 64 hex digits in lower case`);
-  }
-  if (on.has("once") && first !== undefined) {
+  if (isOnce && first !== undefined) {
     throw new UsageError(`--once is a command of its own; it does not go with '${first}'`);
   }
-  const quiet = on.has("quiet");
-  if (quiet && !on.has("once")) throw new UsageError("--quiet goes with --once");
-  if (quiet && on.has("json")) throw new UsageError("--quiet does not go with --json");
-  if (on.has("once")) return { name: "once", dryRun, quiet };
-  if (on.has("json") && (first === undefined || first === "print")) {
-    throw new UsageError(
-      "--json goes with --once, state, doctor, apply, teardown, hash and --version",
-    );
+  checkFlags(isOnce ? "--once" : first, flags);
+  if (isOnce) return { name: "once", dryRun: flags.has("dry-run"), quiet: flags.has("quiet") };
+  return first === undefined ? { name: "daemon" } : parseOperands(first, operands, flags);
+}
+
+/** Throws `UsageError` for a flag that does not go with the command. */
+function checkFlags(command: string | undefined, flags: GivenFlags): void {
+  for (const name of flagNames) {
+    const commands: readonly string[] = flagCommands[name];
+    const isAllowed = commands.length === 0 ||
+      (command !== undefined && commands.includes(command));
+    if (flags.has(name) && !isAllowed) {
+      const list = commands.join(", ").replace(/, (?=[^,]*$)/, " and ");
+      throw new UsageError(`--${name} goes with ${list}`);
+    }
   }
-  switch (first) {
-    case undefined:
-      return { name: "loop" };
+  const hash = flags.get("hash");
+  if (hash !== undefined && !/^[0-9a-f]{64}$/.test(hash)) {
+    throw new UsageError(`--hash: '${hash}' must be 64 hex digits in lower case`);
+  }
+  if (flags.has("quiet") && flags.has("json")) {
+    throw new UsageError("--quiet does not go with --json");
+  }
+}
+
+function parseOperands(
+  name: (typeof commandNames)[number],
+  operands: readonly string[],
+  flags: GivenFlags,
+): Command {
+  const demand = (count: number, message: string) => {
+    if (operands.length !== count) throw new UsageError(message);
+  };
+  const noWait = flags.has("no-wait");
+  switch (name) {
     case "state":
-      if (rest.length > 0) throw new UsageError("state takes no operand");
-      return { name: "state" };
     case "doctor":
-      if (rest.length > 0) throw new UsageError("doctor takes no operand");
-      return { name: "doctor" };
-    case "print":
-      return choosePrintable(rest);
+      demand(0, `${name} takes no operand`);
+      return { name };
     case "hash":
-      if (rest.length !== 1) throw new UsageError("hash takes one file, or - for standard input");
-      return { name: "hash", file: rest[0]! };
-    case "apply":
-      if (rest.length !== (isStored ? 0 : 1)) {
-        throw new UsageError("apply takes one file, or - for standard input, or --stored instead");
-      }
-      return { name: "apply", file: rest[0] ?? null, hash, dryRun, noWait };
+      demand(1, "hash takes one file, or - for standard input");
+      return { name, file: operands[0]! };
     case "teardown":
-      if (rest.length !== 1) throw new UsageError("teardown takes the id of one topology");
-      return { name: "teardown", topologyId: rest[0]!, noWait };
-    default:
-      throw new UsageError(
-        `'${first}' is not a ${/^-./.test(first) ? "flag" : "command"}; --help lists them`,
+      demand(1, "teardown takes the id of one topology");
+      return { name, topologyId: operands[0]!, noWait };
+    case "apply":
+      demand(
+        flags.has("stored") ? 0 : 1,
+        "apply takes one file, or - for standard input, or --stored instead",
       );
+      return {
+        name,
+        file: operands[0] ?? null,
+        hash: flags.get("hash") ?? null,
+        dryRun: flags.has("dry-run"),
+        noWait,
+      };
+    case "print":
+      return parsePrint(operands);
   }
 }
 
-/** Whoever asks about what there is not is told of all that there is. */
-function chooseHelp(first: string | undefined): string | null {
-  const names = commandUsages.map(({ usage }) => usage.split(" ")[0]);
-  return first && names.includes(first) ? first : null;
-}
-
-function choosePrintable([what = "", shell, ...rest]: readonly string[]): Command {
-  const whats = Object.keys(printables) as PrintableFile[];
-  if (!isOneOf(whats, what)) throw new UsageError(`print takes one of ${whats.join(", ")}`);
-  if (what !== "completion") {
-    if (shell !== undefined) throw new UsageError(`print ${what} takes no more`);
-    return { name: "print", what, shell: null };
+function parsePrint([what = "", ...rest]: readonly string[]): Command {
+  if (!isOneOf(printables, what)) {
+    throw new UsageError(`print takes one of ${printables.join(", ")}`);
   }
-  if (shell === undefined || !isOneOf(shells, shell) || rest.length > 0) {
-    throw new UsageError(`print completion takes one of ${shells.join(", ")}`);
+  if (what === "completion" && rest.join() !== "bash") {
+    throw new UsageError("print completion takes bash; there are none for other shells");
   }
-  return { name: "print", what, shell };
-}
-
-function expand(argument: string): string {
-  return argument === "-h" ? "--help" : argument;
+  if (what !== "completion" && rest.length > 0) {
+    throw new UsageError(`print ${what} takes no more`);
+  }
+  return { name: "print", what };
 }
 
 function isOneOf<T extends string>(list: readonly T[], text: string): text is T {

@@ -7,16 +7,16 @@ const plainApply = { name: "apply", hash: null, dryRun: false, noWait: false } a
 
 Deno.test("parseArguments() chooses the command", () => {
   const cases: [line: string, command: Command][] = [
-    ["", { name: "loop" }],
+    ["", { name: "daemon" }],
     ["--once", { name: "once", dryRun: false, quiet: false }],
     ["--once --dry-run", { name: "once", dryRun: true, quiet: false }],
     ["--dry-run --once --json", { name: "once", dryRun: true, quiet: false }],
     ["--once --quiet", { name: "once", dryRun: false, quiet: true }],
     ["doctor", { name: "doctor" }],
     ["doctor --json", { name: "doctor" }],
-    ["print man", { name: "print", what: "man", shell: null }],
-    ["print systemd-service", { name: "print", what: "systemd-service", shell: null }],
-    ["print completion fish", { name: "print", what: "completion", shell: "fish" }],
+    ["print man", { name: "print", what: "man" }],
+    ["print systemd-service", { name: "print", what: "systemd-service" }],
+    ["print completion bash", { name: "print", what: "completion" }],
     ["state", { name: "state" }],
     ["state --json", { name: "state" }],
     ["--json state", { name: "state" }],
@@ -62,7 +62,7 @@ Deno.test("parseArguments() takes the value of each key, in both ways of writing
   for (const name of keyNames) {
     for (const args of [[`--${name}`, "a value"], [`--${name}=a value`]]) {
       const expected: Arguments = {
-        command: { name: "loop" },
+        command: { name: "daemon" },
         json: false,
         config: null,
         values: new Map([[name, "a value"]]),
@@ -144,9 +144,10 @@ Deno.test("parseArguments() refuses what it does not know, and names it", () => 
       "print takes one of systemd-service, systemd-timer, cron, config, man, completion",
     ],
     [["print", "man", "x"], "print man takes no more"],
-    [["print", "completion"], "print completion takes one of bash, zsh, fish"],
-    [["print", "completion", "ksh"], "print completion takes one of bash, zsh, fish"],
-    [["print", "completion", "zsh", "x"], "print completion takes one of bash, zsh, fish"],
+    ...[[], ["zsh"], ["fish"], ["bash", "x"]].map((shells): [string[], string] => [
+      ["print", "completion", ...shells],
+      "print completion takes bash; there are none for other shells",
+    ]),
     [["--once", "state"], "--once is a command of its own; it does not go with 'state'"],
     [["apply", "f", "--once"], "--once is a command of its own; it does not go with 'apply'"],
     [["state", "x"], "state takes no operand"],

@@ -1,7 +1,7 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
-import { defaultImages } from "../topology/plan.ts";
+import { systemPaths } from "../host/files.ts";
 import { UsageError } from "./args.ts";
-import { type KeyName, keyNames, keys, variableOf } from "./options.ts";
+import { defaultOf, type KeyName, keyNames, options, type Value, variableOf } from "./options.ts";
 import type { Environment } from "./terminal.ts";
 
 /** A line of an ini file that sets something. */
@@ -12,23 +12,31 @@ interface IniEntry {
   readonly line: number;
 }
 
+/** A line of an ini file cannot be used. */
+class IniSyntaxError extends SyntaxError {
+  constructor(readonly line: number, problem: string) {
+    super(`line ${line} ${problem}`);
+  }
+}
+
 /**
- * The entries of one section, in order, or null when there is no such section. Comments are lines
- * that begin with `#` or `;`; names of sections and keys are compared ignoring case, and in keys `_`
- * is the same as `-`; other sections are not looked into.
- * Throws `SyntaxError`, which names the line, when the section holds something else, or a key twice:
- * a line that is passed over in silence would leave a host unheard of.
+ * Reads the entries of one section, in order; null when there is no such section. Comments are lines
+ * that begin with `#` or `;`. Names of sections and keys are compared ignoring case, and in keys `_`
+ * is the same as `-`. Other sections are ignored.
+ * Throws `IniSyntaxError` for any other line and for a key that is set twice: a line ignored in
+ * silence could leave a host without its master.
  */
 export function readSection(text: string, section: string): IniEntry[] | null {
   let entries: IniEntry[] | null = null;
   const known = new Set<string>();
   let current: string | null = null;
   for (const [index, raw] of text.split(/\r\n|\n|\r/).entries()) {
-    // This takes off a byte order mark, too.
+    const line = index + 1;
+    // Removes a byte order mark, too.
     const content = raw.trim();
     if (content === "" || content.startsWith("#") || content.startsWith(";")) continue;
     // deno-lint-ignore no-control-regex
-    if (/[\x00-\x08\ufffd]/.test(content)) throw new SyntaxError(`line ${index + 1} is not text`);
+    if (/[\x00-\x08\ufffd]/.test(content)) throw new IniSyntaxError(line, "is not text");
     const header = /^\[([^\]]*)\]\s*(?:[#;].*)?$/.exec(content)?.[1];
     if (header !== undefined) {
       current = header.trim().toLowerCase();
@@ -36,28 +44,37 @@ export function readSection(text: string, section: string): IniEntry[] | null {
       continue;
     }
     if (current === null || raw.startsWith("[")) {
-      throw new SyntaxError(`line ${index + 1} is neither a [section] nor in one`);
+      throw new IniSyntaxError(line, "is neither a [section] nor in one");
     }
     if (current !== section || !entries) continue;
-    // Not by one pattern for all of it, which would take minutes for a line of a million spaces.
+    // One pattern for the whole line would take minutes for a line of a million spaces.
     const mark = content.search(/[=:]/);
     const written = content.slice(0, Math.max(0, mark)).trimEnd();
     if (!written || /[\u2028\u2029]/.test(content)) {
-      throw new SyntaxError(`line ${index + 1} is neither "key = value" nor a comment`);
+      throw new IniSyntaxError(line, 'is neither "key = value" nor a comment');
     }
     const key = written.toLowerCase().replaceAll("_", "-");
-    if (known.has(key)) {
-      throw new SyntaxError(`line ${index + 1} sets '${key}' for the second time`);
-    }
+    if (known.has(key)) throw new IniSyntaxError(line, `sets '${key}' for the second time`);
     known.add(key);
-    entries.push({ key, value: content.slice(mark + 1).trimStart(), line: index + 1 });
+    entries.push({ key, value: content.slice(mark + 1).trimStart(), line });
   }
   return entries;
 }
 
-/** The ini file that is read unless `--config` names another. */
-export const defaultFile = "/etc/decnet/decnet.ini";
 const section = "agent";
+
+/** The ini file cannot be used. */
+export class ConfigFileError extends UsageError {
+  /** `line` is the one that is malformed; else null. */
+  constructor(
+    path: string,
+    readonly reason: "absent" | "no_section" | "malformed" | "denied" | "unreadable",
+    detail: string,
+    readonly line: number | null = null,
+  ) {
+    super(`Cannot read ${path}: ${detail}`);
+  }
+}
 
 /** Where a value comes from. */
 type Origin =
@@ -65,7 +82,7 @@ type Origin =
   | { readonly kind: "variable"; readonly variable: string }
   | { readonly kind: "line"; readonly path: string; readonly line: number };
 
-/** A value as it was given, and by what. */
+/** A value as it was given, and where. */
 export interface Source {
   readonly value: string;
   readonly origin: Origin;
@@ -77,14 +94,14 @@ interface IniWarning {
   readonly line: number;
 }
 
-/** All that is set, valid or not. */
+/** All values that are set, valid or not. */
 export interface Sources {
-  /** What counts for a key, or null where it is not set. */
+  /** Returns the value that counts for a key; null where it is not set. */
   readonly find: (name: KeyName) => Source | null;
   readonly warnings: readonly IniWarning[];
 }
 
-/** An origin, for messages. */
+/** Formats an origin for messages. */
 export function textOf(origin: Origin): string {
   switch (origin.kind) {
     case "flag":
@@ -96,21 +113,25 @@ export function textOf(origin: Origin): string {
   }
 }
 
-/**
- * Finds what flags, variables and the ini file set; the first of them counts. Throws `UsageError` when
- * the ini file cannot be read.
- */
+/** Reads flags, variables and the ini file, in this order of precedence. Throws `ConfigFileError`. */
 export function readSources(
   flags: ReadonlyMap<KeyName, string>,
   configFile: string | null,
   environment: Environment,
 ): Sources {
+  const path = configFile ?? systemPaths.config;
   const warnings: IniWarning[] = [];
-  const ini = readIni(configFile, environment, warnings);
+  const ini = new Map<KeyName, Source>();
+  for (const { key, value, line } of readEntries(path, environment, configFile !== null)) {
+    const name = keyNames.find((name) => name === key);
+    if (name === undefined) {
+      warnings.push({ text: `${path} line ${line}: unknown key '${key}' is ignored`, line });
+    } else if (value !== "") ini.set(name, { value, origin: { kind: "line", path, line } });
+  }
   return { find: sourceFinder(flags, environment, ini), warnings };
 }
 
-/** Tells for each key what sets it: a flag, a variable, or what is in `ini`. */
+/** Returns a function that finds the value of a key: its flag, its variable, or its line in `ini`. */
 export function sourceFinder(
   flags: ReadonlyMap<KeyName, string>,
   environment: Environment,
@@ -132,74 +153,61 @@ function variableSource({ variable }: Environment, name: string): Source | null 
   return value ? { value, origin: { kind: "variable", variable: name } } : null;
 }
 
-function readIni(
-  configFile: string | null,
-  { readFile }: Environment,
-  warnings: IniWarning[],
-): Map<KeyName, Source> {
-  const path = configFile ?? defaultFile;
-  const sources = new Map<KeyName, Source>();
-  for (const { key, value, line } of readEntries(path, readFile, configFile !== null)) {
-    const name = keyNames.find((name) => name === key);
-    if (name === undefined) {
-      warnings.push({ text: `${path} line ${line}: unknown key '${key}' is ignored`, line });
-    } else if (value !== "") sources.set(name, { value, origin: { kind: "line", path, line } });
-  }
-  return sources;
-}
-
-function readEntries(
-  path: string,
-  readFile: Environment["readFile"],
-  isRequired: boolean,
-): IniEntry[] {
+/** Reads the section of the agent. Without `isRequired`, an absent file counts as an empty one. */
+function readEntries(path: string, { readFile }: Environment, isRequired: boolean): IniEntry[] {
+  let text: string | null;
   try {
-    const text = readFile(path);
-    if (text === null && isRequired) throw new Error("no such file");
-    const entries = readSection(text ?? "", section);
-    if (entries === null && isRequired) throw new Error(`no section [${section}] in it`);
-    return entries ?? [];
-  } catch (cause) {
-    throw new UsageError(`Cannot read ${path}: ${explain(cause)}`, { cause });
+    text = readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new ConfigFileError(path, "denied", "permission denied; let the agent's user read it");
+    }
+    throw new ConfigFileError(path, "unreadable", (error as Error).message);
   }
+  if (text === null) {
+    if (isRequired) throw new ConfigFileError(path, "absent", "no such file");
+    return [];
+  }
+  let entries: IniEntry[] | null;
+  try {
+    entries = readSection(text, section);
+  } catch (error) {
+    const { message, line } = error as IniSyntaxError;
+    throw new ConfigFileError(path, "malformed", message, line);
+  }
+  if (entries === null && isRequired) {
+    throw new ConfigFileError(path, "no_section", `no section [${section}] in it`);
+  }
+  return entries ?? [];
 }
 
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "permission denied; let the agent's user read it";
-  }
-  return (error as Error).message;
-}
-
-/** What the agent runs with. */
+/** The configuration of the agent. */
 export interface Configuration {
   readonly agent: Omit<AgentOptions, "agentVersion">;
   readonly intervalMs: number;
-  /** Whether another topology is torn down when one is applied. */
+  /** Whether an apply removes another topology first. */
   readonly supersede: boolean;
-  /** Where the master may push to, and who may; null: nowhere. */
+  /** Where the API listens; null: it is off. */
   readonly listen: ListenOptions | null;
-  /** Where metrics are written to; null: nowhere. */
+  /** The file for metrics; null: none are written. */
   readonly textfile: string | null;
-  /** What an operator should look at, though it stops nothing. */
+  /** Problems that do not stop the agent, such as an unknown key. */
   readonly warnings: readonly string[];
 }
 
-/** Where the API listens. */
+/** Where the API listens, and for whom. */
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
-  /** Common names of those who may call it. */
+  /** Common names of the client certificates that are allowed. */
   readonly allowedNames: readonly string[];
 }
 
-type Value<Name extends KeyName> = NonNullable<ReturnType<(typeof keys)[Name]["parse"]>>;
-
-/** Answers the value of a key, or null where it is not set. */
+/** Returns the value of a key; null where it is not set. */
 export type Get = <Name extends KeyName>(name: Name) => Value<Name> | null;
 
 /**
- * Puts the configuration together: the first of flag, variable, ini file and default wins.
+ * Puts the configuration together. Precedence: flag, variable, ini file, default.
  * Throws `UsageError`, which names the key, the value and what is allowed.
  */
 export function configure(
@@ -219,65 +227,59 @@ export function configure(
   return { ...configuration, warnings: warnings.map(({ text }) => text) };
 }
 
-/** What a configuration lacks that has a master and no id for this host. */
+/** The problem of a configuration with a master and no id for this host. */
 export const noHostUuid =
   "host-uuid: required with master-host, but not set; it is this host's id at the master";
 
-/** The configuration that `get` has the values for; the rest are defaults. */
+/** Puts the configuration together from the values that `get` returns, and from defaults. */
 export function assemble(get: Get, environment: Environment): Omit<Configuration, "warnings"> {
+  const getOrDefault = <Name extends KeyName>(name: Name) => get(name) ?? defaultOf(name);
+  // Each key is read, also where it has no effect, so that a wrong value is always refused.
   const masterHost = get("master-host");
-  const port = get("swarmctl-port") ?? 8770;
-  const masterName = get("master-name");
-  const fingerprint = get("master-fingerprint");
+  const master = {
+    port: getOrDefault("swarmctl-port"),
+    name: get("master-name") ?? masterHost ?? "",
+    fingerprint: get("master-fingerprint"),
+  };
   const hostUuid = get("host-uuid");
   const listen = get("listen");
-  const allowedNames = get("allowed-cn") ?? ["decnet-master"];
+  const allowedNames = getOrDefault("allowed-cn");
   return {
     agent: {
       hostUuid,
-      master: masterHost === null ? null : {
-        host: masterHost,
-        port,
-        name: masterName ?? masterHost,
-        fingerprint,
-      },
+      master: masterHost === null ? null : { host: masterHost, ...master },
       agentDirectory: get("agent-dir") ?? defaultAgentDirectory(environment),
       storePath: `${get("state-dir") ?? defaultStateDirectory(environment)}/topology.db`,
       sockets: dockerSockets(get("docker-host"), environment),
-      networkPrefixes: get("network-prefix") ?? ["decnet-topology-", "decnet_t_"],
-      containerPrefixes: get("container-prefix") ?? ["decnet-", "decnet_t_"],
-      images: {
-        ...defaultImages,
-        ...get("service-image"),
-        base: get("base-image") ?? defaultImages.base,
-      },
+      networkPrefixes: getOrDefault("network-prefix"),
+      containerPrefixes: getOrDefault("container-prefix"),
+      images: { base: getOrDefault("base-image"), ...getOrDefault("service-image") },
     },
-    intervalMs: get("interval") ?? 30_000,
-    supersede: get("supersede") ?? false,
+    intervalMs: getOrDefault("interval"),
+    supersede: getOrDefault("supersede"),
     listen: listen && { ...listen, allowedNames },
     textfile: get("textfile"),
   };
 }
 
-/** The value of a key. Throws `UsageError` for what is none. */
+/** Parses the value of a key. Throws `UsageError`. */
 export function valueOf<Name extends KeyName>(name: Name, { value, origin }: Source): Value<Name> {
-  const { parse, allowed } = keys[name];
+  const { parse, allowed } = options[name];
   const parsed = parse(value);
   if (parsed !== null) return parsed as Value<Name>;
   throw new UsageError(`${name}: '${value}' (from ${textOf(origin)}) must be ${allowed}`);
 }
 
 function defaultAgentDirectory({ exists, variable }: Environment): string {
-  const system = "/etc/decnet/agent";
-  return exists(system) ? system : `${variable("HOME") ?? ""}/.decnet/agent`;
+  const home = variable("HOME") ?? "";
+  return exists(systemPaths.certificates) ? systemPaths.certificates : `${home}/.decnet/agent`;
 }
 
 function defaultStateDirectory({ exists, isRoot, variable }: Environment): string {
-  // systemd lists several, separated by colons, when a unit asks for several.
+  // systemd separates several folders by colons.
   const granted = variable("STATE_DIRECTORY")?.split(":")[0];
   if (granted) return granted;
-  const system = "/var/lib/decnet-agent";
-  if (isRoot || exists(system)) return system;
+  if (isRoot || exists(systemPaths.state)) return systemPaths.state;
   const home = absolute(variable("XDG_STATE_HOME")) ?? `${variable("HOME") ?? ""}/.local/state`;
   return `${home}/decnet-agent`;
 }
@@ -294,7 +296,7 @@ function dockerSockets(configured: string | null, environment: Environment): rea
   ];
 }
 
-/** The rules of XDG: a folder that is not absolute counts as not given. */
+/** Ignores a folder that is not absolute, as the XDG specification demands. */
 function absolute(folder: string | undefined): string | null {
   return folder?.startsWith("/") ? folder : null;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { configureOn, type Machine, section } from "../tests/support/command_line.ts";
 import { type Configuration, configure, readSection } from "./config.ts";
-import { type KeyName, keyNames, keys, variableOf } from "./options.ts";
+import { type KeyName, keyNames, options, variableOf } from "./options.ts";
 import type { Environment } from "./terminal.ts";
 
 /** The entries of the section `agent` as `line key=value`; null when there is no such section. */
@@ -170,7 +170,7 @@ Deno.test("configure() lists the sockets that the engine may have", () => {
 });
 
 Deno.test("configure() refuses an engine that is not on this host, wherever it is named", () => {
-  const allowed = `must be ${keys["docker-host"].allowed}`;
+  const allowed = `must be ${options["docker-host"].allowed}`;
   const cases: [machine: Machine, origin: string][] = [
     [{ variables: { DOCKER_HOST: "tcp://d:2375" } }, "$DOCKER_HOST"],
     [{ variables: { DECNET_DOCKER_HOST: "tcp://d:2375" } }, "$DECNET_DOCKER_HOST"],
@@ -389,7 +389,7 @@ for (const name of keyNames) {
     for (const [sources, origin] of cases) {
       assert.throws(() => withSources(...sources), {
         name: "UsageError",
-        message: `${name}: '${wrong}' (from ${origin}) must be ${keys[name].allowed}`,
+        message: `${name}: '${wrong}' (from ${origin}) must be ${options[name].allowed}`,
       });
     }
   });
@@ -432,7 +432,7 @@ Deno.test("readSection() takes the first mark, with the white space around it, a
 });
 
 Deno.test("keys are parsed in no time, however long their values are", () => {
-  for (const [name, { parse }] of Object.entries(keys)) {
+  for (const [name, { parse }] of Object.entries(options)) {
     for (const unit of ["[", ":", "::", "/", "a.", "a-", "--", ",", " ", "=", "0"]) {
       const value = `[${unit.repeat(length)} !`;
       assert.ok(isFast(() => parse(value)), `${name as KeyName}: ${unit}`);

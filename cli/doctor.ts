@@ -2,12 +2,13 @@ import { DoctorContext } from "../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
 import { quote } from "../doctor/files.ts";
 import { readService } from "../doctor/service_files.ts";
+import { systemPaths } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
 import type { Arguments } from "./args.ts";
 import {
   assemble,
+  ConfigFileError,
   type Configuration,
-  defaultFile,
   type Get,
   noHostUuid,
   readSources,
@@ -17,7 +18,8 @@ import {
   textOf,
   valueOf,
 } from "./config.ts";
-import { type KeyName, keyNames, keys, versions } from "./options.ts";
+import { defaultText, versions } from "./help.ts";
+import { type KeyName, keyNames, options } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
@@ -105,7 +107,7 @@ export function explainConfiguration(
   configFile: string | null,
   environment: DoctorEnvironment,
 ): ConfigReport {
-  const path = configFile ?? defaultFile;
+  const path = configFile ?? systemPaths.config;
   const reach = (command: string, key?: KeyName) =>
     environment.isServiceActive ? `${command} && ${noticeOf(key)}` : command;
   const problems: ConfigurationProblem[] = [];
@@ -117,9 +119,9 @@ export function explainConfiguration(
     find = sources.find;
     for (const { text, line } of sources.warnings) add(text, reach(edit(path, line)), true);
   } catch (error) {
-    const { message } = error as Error;
-    const fix = mendOfFile(path, message, configFile !== null);
-    add(message, fix.startsWith(startWithout) ? fix : reach(fix));
+    if (!(error instanceof ConfigFileError)) throw error;
+    const fix = mendOfFile(path, error, configFile !== null);
+    add(error.message, fix.startsWith(startWithout) ? fix : reach(fix));
   }
   const get: Get = (name) => {
     const source = find(name);
@@ -157,7 +159,7 @@ export function explainConfiguration(
 /** Without what is wrong: to leave that out is what mends it. */
 function flagWords(flags: ReadonlyMap<KeyName, string>, configFile: string | null): string[] {
   const config = configFile === null ? [] : [`--config=${configFile}`];
-  const right = [...flags].filter(([key, value]) => keys[key].parse(value) !== null);
+  const right = [...flags].filter(([key, value]) => options[key].parse(value) !== null);
   return [...config, ...right.map(([key, value]) => `--${key}=${value}`)].map(quote);
 }
 
@@ -172,24 +174,28 @@ function edit(path: string, line: number): string {
   return `vi +${line} ${quote(path)}`;
 }
 
-function mendOfFile(path: string, message: string, isChosen: boolean): string {
-  const line = /: line (\d+) /.exec(message)?.[1];
-  if (line !== undefined) return edit(path, Number(line));
-  if (/permission denied/i.test(message)) return `chmod a+r ${quote(path)}`;
-  if (message.endsWith(": no such file")) {
-    return `${inFolder(path)}decnet-agent print config > ${quote(path)}`;
+function mendOfFile(path: string, { reason, line }: ConfigFileError, isChosen: boolean): string {
+  switch (reason) {
+    case "malformed":
+      return edit(path, line!);
+    case "denied":
+      return `chmod a+r ${quote(path)}`;
+    case "absent":
+      return `${inFolder(path)}decnet-agent print config > ${quote(path)}`;
+    // Nothing is to be printed over a file that is there: it may be all that this host was told.
+    case "no_section":
+      return edit(path, 1);
+    case "unreadable":
+      return isChosen
+        ? `${startWithout}--config: the default is ${systemPaths.config}`
+        : `mv ${quote(path)} ${quote(`${path}.old`)}`;
   }
-  // Nothing is to be printed over a file that is there: it may be all that this host was told.
-  if (message.includes(": no section ")) return edit(path, 1);
-  return isChosen
-    ? `${startWithout}--config: the default is ${defaultFile}`
-    : `mv ${quote(path)} ${quote(`${path}.old`)}`;
 }
 
 function mendOfValue(name: KeyName, { origin }: Source): string {
   switch (origin.kind) {
     case "flag":
-      return `${startWithout}${origin.flag}: the default is ${keys[name].fallback}`;
+      return `${startWithout}${origin.flag}: the default is ${defaultText(name)}`;
     case "variable":
       return `unset ${origin.variable}`;
     case "line":
@@ -268,7 +274,7 @@ export async function doctor(
 function usualStateDirectories({ variable }: Terminal): string[] {
   const homes = [variable("HOME"), "/root"].filter((home) => home !== undefined);
   const ofUser = [variable("XDG_STATE_HOME"), ...homes.map((home) => `${home}/.local/state`)];
-  return ["/var/lib/decnet-agent"].concat(
+  return [systemPaths.state as string].concat(
     [...new Set(ofUser)].flatMap((folder) =>
       folder?.startsWith("/") ? [`${folder}/decnet-agent`] : []
     ),

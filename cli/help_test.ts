@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { runOn } from "../tests/support/command_line.ts";
-import { changeCodes, checkCodes, commandUsages, optionUsages } from "./help.ts";
+import { changeCodes, checkCodes, commands, flags } from "./help.ts";
 import { keyNames } from "./options.ts";
 
-for (const { usage, summary, codes } of commandUsages.filter(({ usage }) => usage !== "")) {
+for (const { usage, summary, codes } of commands.filter(({ usage }) => usage !== "")) {
   const name = usage.split(" ")[0]!;
   Deno.test(`run() ${name} --help tells that command's usage, flags and exit codes alone`, async () => {
     const { code, stdout, stderr } = await runOn([name, "--help"]);
     assert.deepEqual([code, stderr], [0, ""]);
     assert.ok(stdout.startsWith(`decnet-agent ${usage}: ${summary}\n`), stdout);
-    for (const { flag, commands, summary } of optionUsages) {
+    for (const { flag, commands, summary } of flags) {
       const isTold = stdout.includes(`\n      ${summary}\n`);
       if (commands.length > 0) assert.equal(isTold, commands.includes(name), flag);
     }

@@ -1,113 +1,119 @@
-import { Agent } from "../agent/heartbeat.ts";
 import { sanitizeLine } from "../host/log.ts";
-import { versionHash } from "../topology/hash.ts";
-import { type CarryOut, once, onceTimeoutMs, printWarnings, runWith } from "./check.ts";
-import { type Configuration, configure } from "./config.ts";
-import { readDocument } from "./document_file.ts";
-import { commandHelpText, helpText } from "./help.ts";
-import { agentVersion, versions } from "./options.ts";
-import { type ExitCode, findingsOf, worst } from "./report.ts";
-import { stateText } from "./state.ts";
-import { isColoured, printJson, type Terminal, thisProcess } from "./terminal.ts";
+import { type Arguments, type Command, parseArguments } from "./args.ts";
+import { check } from "./check.ts";
+import { configure } from "./config.ts";
+import { type ExitCode, failureText, statusJson } from "./report.ts";
+import { printJson, type Terminal, thisProcess } from "./terminal.ts";
 
-/** Runs one command line, whatever it asks for; as `runWith`. */
-export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
-  return await runWith(runCommand, args, terminal);
+/** Runs the command line of this process; returns the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  return await run(args, thisProcess);
 }
 
-const runCommand: CarryOut = async (args, terminal) => {
-  const { command, json } = args;
+/** Runs a command line and returns the exit code. Prints errors, never throws. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  let isLost = false;
+  const watched: Terminal = {
+    ...terminal,
+    stdout: (text) => {
+      const result = terminal.stdout(text);
+      isLost ||= result === "lost";
+      return result;
+    },
+  };
+  try {
+    const parsed = parseArguments(args);
+    const code = await runCommand(parsed, watched);
+    // The caller must not take a lost answer for a good one.
+    return isLost && code === 0 && isQuery(parsed.command) ? 3 : code;
+  } catch (error) {
+    reportFailure(args, error, terminal);
+    return 3;
+  }
+}
+
+/** Runs a command. All but the check are loaded when they are needed, so that a check starts fast. */
+async function runCommand(
+  { command, json, values, config }: Arguments,
+  terminal: Terminal,
+): Promise<ExitCode> {
   switch (command.name) {
-    case "help":
-      terminal.stdout(command.about === null ? helpText() : commandHelpText(command.about));
+    case "help": {
+      const { helpText } = await import("./help.ts");
+      terminal.stdout(helpText(command.about));
       return 0;
+    }
     case "version":
-      return printVersion(json, terminal);
+      return await printVersion(json, terminal);
+    case "hash":
+      return await printHash(command.file, json, terminal);
     case "print": {
       const { print } = await import("./print.ts");
-      return print(command, terminal);
+      return print(command.what, terminal);
     }
     case "doctor": {
       const { doctor } = await import("./doctor.ts");
-      return await doctor(args, terminal);
+      return await doctor({ command, json, values, config }, terminal);
     }
-    case "once":
-      return await once(args, terminal);
-    case "hash":
-      return await printHash(command.file, json, terminal);
   }
-  const configuration = configure(args.values, args.config, terminal);
-  printWarnings(configuration, terminal);
+  const readConfiguration = () => configure(values, config, terminal);
+  const configuration = readConfiguration();
+  for (const warning of configuration.warnings) {
+    terminal.stderr(`decnet-agent: ${sanitizeLine(warning)}\n`);
+  }
   switch (command.name) {
-    case "loop": {
-      // What a check does not need is not loaded for one.
+    case "once":
+      return await check(configuration, { ...command, json }, terminal);
+    case "daemon": {
       const { loop } = await import("./daemon.ts");
-      const reload = () => configure(args.values, args.config, terminal);
-      return await loop(configuration, reload, terminal);
+      return await loop(configuration, readConfiguration, terminal);
     }
-    case "state":
+    case "state": {
+      const { printState } = await import("./state.ts");
       return await printState(configuration, json, terminal);
+    }
     case "apply": {
       const { applyFile, previewFile } = await import("./apply.ts");
-      return await (command.dryRun ? previewFile : applyFile)(
-        configuration,
-        { ...command, json },
-        terminal,
-      );
+      const apply = command.dryRun ? previewFile : applyFile;
+      return await apply(configuration, { ...command, json }, terminal);
     }
     case "teardown": {
       const { teardown } = await import("./apply.ts");
       return await teardown(configuration, { ...command, json }, terminal);
     }
   }
-};
+}
 
-/** `--version`. */
-export function printVersion(json: boolean, terminal: Terminal): ExitCode {
+async function printVersion(json: boolean, terminal: Terminal): Promise<ExitCode> {
+  const { versions } = await import("./help.ts");
   const { agent, deno, sqlite } = versions();
   if (json) printJson(terminal, { agent, deno, sqlite });
   else terminal.stdout(`decnet-agent ${agent} (Deno ${deno}, SQLite ${sqlite})\n`);
   return 0;
 }
 
-/** `hash`. Throws `Error` when the file cannot be read or is no document. */
-export async function printHash(
-  file: string,
-  json: boolean,
-  terminal: Terminal,
-): Promise<ExitCode> {
+/** Runs `hash`. Throws `Error` when the file cannot be read or is not a valid document. */
+async function printHash(file: string, json: boolean, terminal: Terminal): Promise<ExitCode> {
+  const { readDocument } = await import("./document_file.ts");
+  const { versionHash } = await import("../topology/hash.ts");
   const hash = await versionHash(await readDocument(file, terminal));
   if (json) printJson(terminal, { version_hash: hash });
   else terminal.stdout(`${hash}\n`);
   return 0;
 }
 
-/** `state`; the exit code is that of `--once`, but for what concerns the master. */
-export async function printState(
-  { agent: options }: Configuration,
-  json: boolean,
-  terminal: Terminal,
-): Promise<ExitCode> {
-  // What GET /topology/state would answer does not concern the master.
-  const agent = new Agent({ ...options, agentVersion, master: null });
-  const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(onceTimeoutMs));
-  const { topology, store } = heartbeat.body;
-  const columns = json ? null : terminal.stdoutColumns();
-  if (columns !== null) {
-    // What a check does not need is not loaded for one.
-    const { stateTree } = await import("./state.ts");
-    const look = { columns, isColoured: isColoured(terminal) };
-    terminal.stdout(await stateTree(heartbeat, options.images, look));
-  } else if (!json) terminal.stdout(stateText(heartbeat));
-  else {
-    printJson(terminal, topology);
-    if (!topology) terminal.stderr(`decnet-agent: ${sanitizeLine(store.detail ?? "")}\n`);
-  }
-  agent.close();
-  return worst(findingsOf(heartbeat));
+/** Whether a command is run for its output only. */
+function isQuery(command: Command): boolean {
+  if (command.name === "apply") return command.dryRun;
+  return command.name !== "daemon" && command.name !== "teardown";
 }
 
-/** Runs any command line; the answer is the exit code. */
-export async function main(args: readonly string[]): Promise<number> {
-  return await run(args, thisProcess);
+function reportFailure(args: readonly string[], error: unknown, terminal: Terminal): void {
+  const message = error instanceof Error ? error.message : String(error);
+  terminal.stderr(`decnet-agent: ${sanitizeLine(message)}\n`);
+  // Monitoring reads standard output only, and must see why there was no check.
+  const isCheck = args.some((argument) => argument.split("=")[0] === "--once");
+  if (args.includes("--json") && (isCheck || args.includes("doctor"))) {
+    printJson(terminal, statusJson(3, message));
+  } else if (isCheck) terminal.stdout(`${failureText(message)}\n`);
 }

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { keyCases } from "../tests/support/certificates.ts";
-import { keyNames, keys, variableOf } from "./options.ts";
+import { keys } from "./help.ts";
+import { keyNames, options, variableOf } from "./options.ts";
 import manifest from "../deno.json" with { type: "json" };
 
 for (const name of keyNames) {
   Deno.test(`${name} takes what it may be, and nothing else`, () => {
-    const parse: (text: string) => unknown = keys[name].parse;
+    const parse: (text: string) => unknown = options[name].parse;
     for (const [text, value] of keyCases[name].taken) assert.deepEqual(parse(text), value, text);
     for (const text of keyCases[name].refused) {
       assert.equal(parse(text), null, `takes ${JSON.stringify(text)}`);
@@ -15,9 +16,8 @@ for (const name of keyNames) {
 
 Deno.test("each key has a text for the help", () => {
   assert.deepEqual(keyNames, Object.keys(keyCases));
-  for (const name of keyNames) {
-    const { placeholder, summary, fallback, allowed } = keys[name];
-    for (const text of [placeholder, summary, fallback, allowed]) {
+  for (const { placeholder, summary, value, fallback, allowed } of keys) {
+    for (const text of [placeholder, summary, value ?? fallback!, allowed]) {
       assert.match(text, /^\S[^\n]*[^\s.]$/);
     }
   }

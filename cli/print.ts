@@ -1,33 +1,30 @@
 import { sanitizeLine } from "../host/log.ts";
-import { completion } from "../packaging/completion.ts";
+import { systemPaths } from "../host/files.ts";
+import { bashCompletion } from "../packaging/completion.ts";
 import { config } from "../packaging/config.ts";
-import { man } from "../packaging/man.ts";
+import man from "../packaging/decnet-agent.1" with { type: "text" };
 import { cron, folderHiddenByUnit, systemdService, systemdTimer } from "../packaging/units.ts";
-import type { Command } from "./args.ts";
-import { tables } from "./help.ts";
+import { type PrintableFile, printables } from "./args.ts";
+import { commands, flags, keys } from "./help.ts";
 import type { ExitCode } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
 
-type PrintCommand = Omit<Extract<Command, { name: "print" }>, "name">;
-
-/** `print`: a file for this host, made for the executable that runs. Throws what the files throw. */
-export function print(command: PrintCommand, terminal: Terminal): ExitCode {
-  const isOfPath = command.what.startsWith("systemd-") || command.what === "cron";
-  const executable = isOfPath ? terminal.executable() : "";
-  terminal.stdout(textOf(command, executable));
+/** Runs `print`: prints a file to install on this host. Throws what the files throw. */
+export function print(what: PrintableFile, terminal: Terminal): ExitCode {
+  const isUnit = what.startsWith("systemd-");
+  const executable = isUnit || what === "cron" ? terminal.executable() : "";
+  terminal.stdout(textOf(what, executable));
   const folder = folderHiddenByUnit(executable);
-  if (command.what.startsWith("systemd-") && folder !== null) {
-    terminal.stderr(
-      `decnet-agent: a service cannot see ${sanitizeLine(executable)}: the unit hides ${folder} ` +
-        "from it; put the executable elsewhere, such as /usr/local/bin, and print again\n",
-    );
-    return 1;
-  }
-  return 0;
+  if (!isUnit || folder === null) return 0;
+  terminal.stderr(
+    `decnet-agent: a service cannot see ${sanitizeLine(executable)}: the unit hides ${folder} ` +
+      "from it; put the executable elsewhere, such as /usr/local/bin, and print again\n",
+  );
+  return 1;
 }
 
-/** The text of a printable, for an executable of this path. Throws `Error` as `systemdService`. */
-export function textOf({ what, shell }: PrintCommand, executable: string): string {
+/** The text of a file, for an executable with this path. Throws `Error` as `systemdService`. */
+export function textOf(what: PrintableFile, executable: string): string {
   switch (what) {
     case "systemd-service":
       return systemdService(executable);
@@ -36,10 +33,10 @@ export function textOf({ what, shell }: PrintCommand, executable: string): strin
     case "cron":
       return cron(executable);
     case "config":
-      return config(tables.keys);
+      return config(keys, systemPaths.config);
     case "man":
-      return man(tables);
+      return man;
     case "completion":
-      return completion(shell!, tables);
+      return bashCompletion({ commands, flags, keys, printables });
   }
 }

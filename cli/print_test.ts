@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { configureOn, runOn } from "../tests/support/command_line.ts";
 import { readSection } from "./config.ts";
-import { printables, shells, tables } from "./help.ts";
+import { printables } from "./args.ts";
+import { keys } from "./help.ts";
 import { keyNames } from "./options.ts";
 
-const lines = Object.keys(printables).flatMap((what) => {
-  return what === "completion" ? shells.map((shell) => ["print", what, shell]) : [["print", what]];
-});
+const lines = printables.map((what) =>
+  what === "completion" ? ["print", what, "bash"] : ["print", what]
+);
 
 Deno.test("run() print prints a text for each word of the help, whatever is configured", async () => {
   const texts = new Set<string>();
@@ -78,8 +79,10 @@ Deno.test("run() print config has a line for each key, which sets it", async () 
   const { stdout } = await runOn(["print", "config"]);
   const entries = readSection(stdout.replace(/^#(?=[a-z-]+ = )/gm, ""), "agent")!;
   assert.deepEqual(entries.map(({ key }) => key), keyNames);
-  for (const { allowed, fallback, summary } of tables.keys) {
-    for (const text of [allowed, fallback, summary]) assert.ok(stdout.includes(text), text);
+  for (const { allowed, value, fallback, summary } of keys) {
+    for (const text of [allowed, value ?? fallback!, summary]) {
+      assert.ok(stdout.includes(text), text);
+    }
   }
 });
 

@@ -1,4 +1,4 @@
-import type { Heartbeat } from "../agent/heartbeat.ts";
+import { Agent, type Heartbeat } from "../agent/heartbeat.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
@@ -7,7 +7,32 @@ import {
   planDocument,
   type PlannedContainer,
 } from "../topology/plan.ts";
-import { plural } from "./report.ts";
+import { checkTimeoutMs } from "./check.ts";
+import type { Configuration } from "./config.ts";
+import { agentVersion } from "./options.ts";
+import { type ExitCode, findingsOf, plural, worst } from "./report.ts";
+import { isColoured, printJson, type Terminal } from "./terminal.ts";
+
+/** Runs `state`: prints what is applied and what runs; the exit code is that of `--once` without a master. */
+export async function printState(
+  { agent: options }: Configuration,
+  json: boolean,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const agent = new Agent({ ...options, agentVersion, master: null });
+  const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(checkTimeoutMs));
+  const { topology, store } = heartbeat.body;
+  const columns = terminal.stdoutColumns();
+  if (json) {
+    printJson(terminal, topology);
+    if (!topology) terminal.stderr(`decnet-agent: ${sanitizeLine(store.detail ?? "")}\n`);
+  } else if (columns !== null) {
+    const look = { columns, isColoured: isColoured(terminal) };
+    terminal.stdout(await stateTree(heartbeat, options.images, look));
+  } else terminal.stdout(stateText(heartbeat));
+  agent.close();
+  return worst(findingsOf(heartbeat));
+}
 
 /** A line of what the state is: what it tells of, and what of it. */
 export type StateLine = readonly [label: string, value: string];

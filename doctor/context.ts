@@ -1,4 +1,5 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
+import { systemPaths } from "../host/files.ts";
 import { type Account, Accounts, look, quote } from "./files.ts";
 import {
   type EngineFindings,
@@ -159,9 +160,6 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
   return () => result ??= work();
 }
 
-/** Where the service and every other user find the certificates, once it exists. */
-const systemFolder = "/etc/decnet/agent";
-
 /** The command that takes files from what the master has issued for this host. */
 export async function installFromBundle(
   context: DoctorContext,
@@ -183,5 +181,5 @@ export async function installFromBundle(
   }
   // Nobody but this user would look into this user's home, and the service's user has none.
   const restart = service.isActive ? " && systemctl restart decnet-agent" : "";
-  return make(systemFolder) + restart;
+  return make(systemPaths.certificates) + restart;
 }

@@ -1,3 +1,11 @@
+/** Where the files of an agent are that runs as a service. */
+export const systemPaths = {
+  config: "/etc/decnet/decnet.ini",
+  /** The folder of ca.crt, worker.crt and worker.key. */
+  certificates: "/etc/decnet/agent",
+  state: "/var/lib/decnet-agent",
+} as const;
+
 const maximumConfigBytes = 2 ** 20;
 const maximumInputBytes = 64 * 2 ** 20;
 

@@ -16,7 +16,7 @@ _decnet_agent() {
         if ((at >= COMP_CWORD)); then flag=$word; fi
         i=$at
         ;;
-      state | doctor | apply | teardown | hash | print | --once)
+      --once | state | doctor | apply | teardown | hash | print)
         if [[ -z $command ]]; then command=$word; fi
         last=$word
         ;;
@@ -50,7 +50,7 @@ _decnet_agent() {
           if [[ $last == print ]]; then
             words='systemd-service systemd-timer cron config man completion'
           elif [[ $last == completion ]]; then
-            words='bash zsh fish'
+            words=bash
           fi
           ;;
       esac

@@ -1,3 +1,5 @@
+import { systemPaths } from "../host/files.ts";
+
 /**
  * A program's path as the first word of `ExecStart=`. Throws `Error` when no unit can hold it.
  *
@@ -68,7 +70,7 @@ export function confinement(executable: string): string {
 # For the socket of the engine. With Podman: the group that its socket has.
 SupplementaryGroups=docker
 UMask=0077
-# /var/lib/decnet-agent, the one place that it may write to.
+# ${systemPaths.state}, the one place that it may write to.
 StateDirectory=decnet-agent
 StateDirectoryMode=0700
 
@@ -94,7 +96,7 @@ PrivateUsers=yes
 
 # No code but its own: V8 runs without a JIT, and no program is ever started.
 MemoryDenyWriteExecute=yes
-NoExecPaths=/ /run /tmp /var/tmp /var/lib/decnet-agent
+NoExecPaths=/ /run /tmp /var/tmp ${systemPaths.state}
 ExecPaths=${listedPath(executable)} -/usr/lib -/usr/lib64
 
 # The system calls of an ordinary service, without those that need privileges. What is refused gets an
@@ -142,7 +144,7 @@ export function systemdService(executable: string): string {
 # decnet-agent as a system service. It needs the user, once:
 #   useradd --system --user-group --groups docker --home-dir /nonexistent --no-create-home \\
 #     --shell /usr/sbin/nologin decnet-agent
-# The configuration is /etc/decnet/decnet.ini. Certificates are in /etc/decnet/agent, where worker.key
+# The configuration is ${systemPaths.config}. Certificates are in ${systemPaths.certificates}, where worker.key
 # belongs to decnet-agent with mode 0600. Changes of your own go into a drop-in:
 # systemctl edit decnet-agent
 

@@ -5,9 +5,11 @@
  * @module
  */
 
-import { tables } from "../cli/help.ts";
+import type { PrintableFile } from "../cli/args.ts";
+import { keys } from "../cli/help.ts";
 import { textOf } from "../cli/print.ts";
-import { type KeyText, literalDefault } from "../packaging/config.ts";
+import { systemPaths } from "../host/files.ts";
+import type { KeyText } from "../packaging/config.ts";
 import { checkService, checkTimer } from "../packaging/units.ts";
 
 /** The reference of the configuration, as Markdown; its lines are yet to be wrapped. */
@@ -21,7 +23,7 @@ Each key is a flag, an environment variable and a key of the ini file. The first
 in this order; then comes the default. An empty variable counts as not set. A value that cannot be
 is refused, with the place that it comes from; \`--once\` says so, and exits with 3.
 
-The ini file is \`/etc/decnet/decnet.ini\`, or what \`--config FILE\` names; the keys are in its section
+The ini file is \`${systemPaths.config}\`, or what \`--config FILE\` names; the keys are in its section
 \`[agent]\`. Lines that begin with \`#\` or \`;\` are comments. A key that is unknown is ignored, with a
 warning. \`decnet-agent print config\` prints a file with every key, each as a comment
 ([packaging/decnet.ini](../packaging/decnet.ini)).
@@ -53,8 +55,7 @@ ${summary.charAt(0).toUpperCase()}${summary.slice(1)}.
 }
 
 function defaultOf(key: KeyText): string {
-  const literal = literalDefault(key);
-  return literal === null ? prose(key.fallback) : `\`${literal}\``;
+  return key.value === null ? prose(key.fallback!) : `\`${key.value}\``;
 }
 
 /** Paths and the like stand as code. */
@@ -70,21 +71,15 @@ const usualPath = "/usr/local/bin/decnet-agent";
 
 /** All generated files, by their paths from the root. */
 export async function generatedFiles(): Promise<Map<string, string>> {
-  const printed = (what: Parameters<typeof textOf>[0]["what"]) =>
-    textOf({ what, shell: null }, usualPath);
-  const completion = (shell: "bash" | "zsh" | "fish") =>
-    textOf({ what: "completion", shell }, usualPath);
+  const printed = (what: PrintableFile) => textOf(what, usualPath);
   return new Map([
     ["packaging/decnet-agent.service", printed("systemd-service")],
     ["packaging/decnet-agent-check.service", checkService(usualPath)],
     ["packaging/decnet-agent-check.timer", checkTimer()],
     ["packaging/decnet-agent.cron", printed("cron")],
     ["packaging/decnet.ini", printed("config")],
-    ["packaging/decnet-agent.1", printed("man")],
-    ["packaging/decnet-agent.bash", completion("bash")],
-    ["packaging/_decnet-agent", completion("zsh")],
-    ["packaging/decnet-agent.fish", completion("fish")],
-    ["docs/configuration.md", await formatted(configurationReference(tables.keys))],
+    ["packaging/decnet-agent.bash", printed("completion")],
+    ["docs/configuration.md", await formatted(configurationReference(keys))],
   ]);
 }
 

@@ -8,8 +8,6 @@ const printables: readonly (readonly [what: string, file: string])[] = [
   ["config", "decnet.ini"],
   ["man", "decnet-agent.1"],
   ["completion bash", "decnet-agent.bash"],
-  ["completion zsh", "_decnet-agent"],
-  ["completion fish", "decnet-agent.fish"],
 ];
 
 Deno.test("decnet-agent print prints the files of packaging/, with its own path in them", async () => {
