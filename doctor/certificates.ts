@@ -1,7 +1,8 @@
 import type { X509Certificate } from "node:crypto";
 import { validityProblem } from "../agent/sender.ts";
-import { HandshakeFailure } from "../master/handshake.ts";
-import { isSignedBy } from "../master/trust.ts";
+import type { CertificateReason } from "../master/certificates.ts";
+import { ConnectionError } from "../master/connection.ts";
+import { isSignedBy, TrustError } from "../master/trust.ts";
 import {
   type Check,
   type DoctorContext,
@@ -62,9 +63,8 @@ export const validity: Check = {
 /** Why it is rather the clock that is wrong than a certificate that is old; null when it is not. */
 async function doubtOfClock(context: DoctorContext, now: number): Promise<string | null> {
   const { handshake } = await context.master();
-  if (handshake instanceof HandshakeFailure && handshake.kind === "authority") {
-    const isExpired = handshake.message.includes("has expired");
-    if (isExpired) return "by this host's clock the master's certificate has expired as well";
+  if (handshake instanceof TrustError && handshake.reason === "expired") {
+    return "by this host's clock the master's certificate has expired as well";
   }
   const { agentDirectory, storePath } = context.options.agent;
   const paths = ["ca.crt", "worker.crt", "worker.key"].map((name) => `${agentDirectory}/${name}`)
@@ -109,15 +109,11 @@ export const certificates: Check = {
       const [own] = identity.chain;
       return ok(`${folder}: worker.crt names ${commonName(own.subject)}, worker.key fits it`);
     }
-    for (const name of names) {
-      const fix = conversion(`${folder}/${name}`, await readText(`${folder}/${name}`));
-      if (fix !== null && identity.problem.includes(`/${name}:`)) {
-        return failed(identity.problem, fix);
-      }
-    }
+    const { path, reason, message } = identity.problem;
     return failed(
-      identity.problem,
-      await installFromBundle(context, "worker.crt", "worker.key"),
+      message,
+      await conversion(path, reason) ??
+        await installFromBundle(context, "worker.crt", "worker.key"),
     );
   },
 };
@@ -152,18 +148,13 @@ async function fileProblem(context: DoctorContext, name: string): Promise<Result
 }
 
 /** The command that makes PEM of a file, where its content shows that this is what it lacks. */
-function conversion(path: string, text: string | null): string | null {
-  if (text === null) return null;
+async function conversion(path: string, reason: CertificateReason): Promise<string | null> {
   const [from, to] = [quote(path), quote(`${path}.new`)];
-  const isKey = path.endsWith(".key");
-  if (isKey && text.includes("ENCRYPTED")) {
-    return `openssl pkey -in ${from} -out ${to} && mv ${to} ${from}`;
-  }
+  if (reason === "encrypted") return `openssl pkey -in ${from} -out ${to} && mv ${to} ${from}`;
   // DER begins with a sequence, which is 0.
-  if (!text.startsWith("0")) return null;
-  return `openssl ${
-    isKey ? "pkey" : "x509"
-  } -inform DER -in ${from} -out ${to} && mv ${to} ${from}`;
+  if (reason !== "not-pem" || !(await readText(path))?.startsWith("0")) return null;
+  const command = path.endsWith(".key") ? "pkey" : "x509";
+  return `openssl ${command} -inform DER -in ${from} -out ${to} && mv ${to} ${from}`;
 }
 
 /** Whether worker.crt comes from the authority in ca.crt. */
@@ -195,14 +186,14 @@ async function wrongFiles(context: DoctorContext): Promise<string[]> {
   const { handshake } = await context.master();
   const worker = ["worker.crt", "worker.key"];
   if (!handshake) return ["ca.crt", ...worker];
-  if (!(handshake instanceof HandshakeFailure)) return worker;
-  switch (handshake.kind) {
-    case "authority":
-      return handshake.message.includes("not signed by") ? ["ca.crt"] : worker;
-    case "other":
-      return ["ca.crt", ...worker];
-    default:
+  if (handshake instanceof TrustError) return handshake.isSigned ? worker : ["ca.crt"];
+  if (!(handshake instanceof ConnectionError)) return worker;
+  switch (handshake.reason) {
+    case "certificate-refused":
+    case "closed-after-handshake":
       // To be asked who it is, the master had to prove by ca.crt who it is.
       return worker;
+    default:
+      return ["ca.crt", ...worker];
   }
 }

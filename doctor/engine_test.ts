@@ -16,7 +16,7 @@ import {
 } from "../tests/support/doctor_setup.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
 import { authority, rogueAuthority, startMaster } from "../tests/support/master_setup.ts";
-import { mendOfNoTls } from "./master.ts";
+import { fixWithoutTls } from "./master.ts";
 
 /** Root looks for the service: it cannot try what that may do. */
 const forService = { files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } };
@@ -227,10 +227,10 @@ Deno.test("doctor names the usual port, or the master, where TLS gets no answer"
     const set = () => assert.fail("it is the usual one");
     const onMaster = "on the master: ss -ltnp 'sport = :8770' shows its server";
     const cases = [
-      ["it does not speak TLS there; x", "it must speak TLS there"],
-      ["it speaks neither TLS 1.2 nor anything newer", "put a newer one in its place"],
+      ["not-tls", "it must speak TLS there"],
+      ["old-tls", "put a newer one in its place"],
     ] as const;
-    for (const [message, what] of cases) {
-      assert.equal(mendOfNoTls(message, 8770, set), `${onMaster}; ${what}`);
+    for (const [reason, what] of cases) {
+      assert.equal(fixWithoutTls(reason, 8770, set), `${onMaster}; ${what}`);
     }
   }));

@@ -1,6 +1,12 @@
-import { hostAndPort, type MasterAddress, PeerMismatchError } from "../master/connection.ts";
-import { connectTo, HandshakeFailure } from "../master/handshake.ts";
-import { presentedCertificates } from "../master/trust.ts";
+import {
+  ConnectionError,
+  type ConnectionReason,
+  connectTo,
+  hostAndPort,
+  loadTls,
+  type MasterAddress,
+} from "../master/connection.ts";
+import { presentedCertificates, TrustError } from "../master/trust.ts";
 import { timeOf } from "./certificates.ts";
 import {
   type Check,
@@ -49,15 +55,15 @@ export const masterConnection: Check = {
     const { connection } = await context.master();
     if (!connection) return skipped("its name was not resolved");
     const where = hostAndPort(master);
-    if (!("error" in connection)) {
+    if (!(connection instanceof ConnectionError)) {
       return ok(`${where} takes connections, within ${Math.round(connection.ms)} ms`);
     }
-    const isRefused = connection.code === "ECONNREFUSED";
+    const isRefused = connection.reason === "connection-refused";
     // Where nothing comes back at all, a packet filter is the usual reason.
     const fix = isRefused
       ? `on the master: ss -ltnp 'sport = :${master.port}' must show its server; start it`
       : `on the master: iptables -I INPUT -p tcp --dport ${master.port} -j ACCEPT`;
-    return failed(`Cannot reach the master at ${where}: ${connection.error}`, fix);
+    return failed(`Cannot reach the master at ${where}: ${connection.message}`, fix);
   },
 };
 
@@ -69,9 +75,11 @@ export const masterTls: Check = {
     const { master } = context.options.agent;
     if (!master) return skipped(notSet);
     const { connection, handshake } = await context.master();
-    if (!connection || "error" in connection) return skipped("there is no connection");
+    if (!connection || connection instanceof ConnectionError) {
+      return skipped("there is no connection");
+    }
     if (!handshake) return skipped("the certificates cannot be used");
-    if (handshake instanceof HandshakeFailure) return await judge(context, handshake);
+    if (handshake instanceof Error) return await judge(context, handshake);
     const { protocol, names, validTo } = handshake;
     return ok(
       `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
@@ -83,46 +91,50 @@ export const masterTls: Check = {
 
 async function judge(
   context: DoctorContext,
-  { message, kind, cause }: HandshakeFailure,
+  failure: ConnectionError | TrustError,
 ): Promise<Result> {
   const { options } = context;
-  const { master } = options.agent;
-  const details = `Cannot reach the master at ${hostAndPort(master!)}: ${message}`;
-  if (cause instanceof PeerMismatchError) {
-    const { wanted, presented } = cause;
-    if (wanted === "fingerprint") {
+  const master = options.agent.master!;
+  const details = `Cannot reach the master at ${hostAndPort(master)}: ${failure.message}`;
+  switch (failure.reason) {
+    case "wrong-name":
+      return failed(details, "check that master-host is the right master, then master-name");
+    case "wrong-fingerprint":
       return failed(
-        `${details}; only if the master was given a new certificate:`,
-        options.commandToSet("master-fingerprint", presented),
+        details,
+        "compare master-fingerprint with the fingerprint that is shown on the master itself",
       );
-    }
-    const name = /(?:DNS:|IP Address:|CN:)([\w.:-]+)/.exec(presented)?.[1];
-    return failed(details, options.commandToSet("master-name", name ?? "NAME"));
-  }
-  switch (kind) {
-    case "authority":
-      // The authority is right where only the dates are not.
-      return /has expired|not valid yet/.test(message) && !message.includes("not signed by")
-        ? failed(details, "on the master: renew its certificate; here: timedatectl set-ntp true")
-        : failed(details, await installFromBundle(context, "ca.crt"));
-    case "worker certificate":
+    case "expired":
+    case "not-yet-valid":
+      return failed(
+        details,
+        // The authority is right where only the dates are not.
+        failure instanceof TrustError && failure.isSigned
+          ? "on the master: renew its certificate; here: timedatectl set-ntp true"
+          : await installFromBundle(context, "ca.crt"),
+      );
+    case "certificate-refused":
+    case "closed-after-handshake":
       return failed(details, await installFromBundle(context, "worker.crt", "worker.key"));
     default:
-      return failed(details, mendOfNoTls(message, master!.port, options.commandToSet));
+      return failed(
+        details,
+        failure instanceof TrustError
+          ? await installFromBundle(context, "ca.crt")
+          : fixWithoutTls(failure.reason, master.port, options.commandToSet),
+      );
   }
 }
 
-/** What mends that nobody answered as a server of TLS would, as `message` tells. */
-export function mendOfNoTls(
-  message: string,
+/** How to fix that no server of TLS has answered. */
+export function fixWithoutTls(
+  reason: ConnectionReason,
   port: number,
   commandToSet: DoctorContext["options"]["commandToSet"],
 ): string {
   const listing = `on the master: ss -ltnp 'sport = :${port}' shows its server`;
-  if (message.includes("neither TLS 1.2")) return `${listing}; put a newer one in its place`;
-  if (!message.includes("does not speak TLS")) {
-    return `${listing}; its log may say more, restart it`;
-  }
+  if (reason === "old-tls") return `${listing}; put a newer one in its place`;
+  if (reason !== "not-tls") return `${listing}; its log may say more, restart it`;
   return port === usualPort
     ? `${listing}; it must speak TLS there`
     : commandToSet("swarmctl-port", String(usualPort));
@@ -179,13 +191,8 @@ async function certificateAt(
   address: MasterAddress,
   { options }: DoctorContext,
 ): Promise<string | null> {
-  const [https, net, tls] = await Promise.all([
-    import("node:https"),
-    import("node:net"),
-    import("node:tls"),
-  ]);
   const limits = { timeoutMs, signal: options.signal };
-  const [own] = await presentedCertificates({ https, net, tls }, address, limits);
+  const [own] = await presentedCertificates(await loadTls(), address, limits);
   return own?.fingerprint256 ?? null;
 }
 

@@ -3,8 +3,14 @@ import type { Socket } from "node:net";
 import type { AgentOptions } from "../agent/heartbeat.ts";
 import { findSocket, type Observation, observe } from "../docker/observe.ts";
 import { sanitizeLine } from "../host/log.ts";
-import { CertificateFolder, type Certificates, splitChain } from "../master/certificates.ts";
-import { connectTo, type Handshake, HandshakeFailure, testHandshake } from "../master/handshake.ts";
+import {
+  CertificateError,
+  CertificateFolder,
+  type Certificates,
+  splitChain,
+} from "../master/certificates.ts";
+import { ConnectionError, connectTo } from "../master/connection.ts";
+import { type Handshake, testHandshake, TrustError } from "../master/trust.ts";
 import { explain, isLocked } from "../store/file.ts";
 import { findDamage } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
@@ -19,7 +25,7 @@ export type Identity =
     readonly chain: readonly [X509Certificate, ...X509Certificate[]];
     readonly authorities: readonly X509Certificate[];
   }
-  | { readonly problem: string };
+  | { readonly problem: CertificateError };
 
 /** Reads the three files as the agent does. */
 export async function readIdentity(folder: string): Promise<Identity> {
@@ -30,7 +36,8 @@ export async function readIdentity(folder: string): Promise<Identity> {
     const chain = parse(certificates.certificate) as [X509Certificate, ...X509Certificate[]];
     return { certificates, chain, authorities: parse(certificates.authority) };
   } catch (error) {
-    return { problem: (error as Error).message };
+    if (error instanceof CertificateError) return { problem: error };
+    throw error;
   }
 }
 
@@ -262,11 +269,8 @@ const usualSettleMs = 1_000;
 /** How far one got on the way to the master; a step that is absent was not reached. */
 export interface MasterFindings {
   readonly addresses?: readonly string[] | { readonly error: string };
-  readonly connection?: { readonly ms: number } | {
-    readonly error: string;
-    readonly code: string | null;
-  };
-  readonly handshake?: Handshake | HandshakeFailure;
+  readonly connection?: { readonly ms: number } | ConnectionError;
+  readonly handshake?: Handshake | ConnectionError | TrustError;
 }
 
 /** Goes to the master step by step, on one connection, and sends it no request. */
@@ -283,8 +287,7 @@ export async function lookAtMaster(
   try {
     tcp = await connectTo(master, { timeoutMs: connectTimeoutMs, signal });
   } catch (error) {
-    const { code = null } = (error as Error).cause as { code?: string };
-    return { addresses, connection: { error: (error as Error).message, code } };
+    return { addresses, connection: error as ConnectionError };
   }
   const connection = { ms: performance.now() - startedAt };
   if ("problem" in identity) {
@@ -296,7 +299,7 @@ export async function lookAtMaster(
     const handshake = await testHandshake(tcp, master, identity.certificates, limits);
     return { addresses, connection, handshake };
   } catch (error) {
-    return { addresses, connection, handshake: error as HandshakeFailure };
+    return { addresses, connection, handshake: error as ConnectionError | TrustError };
   }
 }
 

@@ -29,6 +29,56 @@ interface LoadedCertificates {
   readonly problem: string | null;
 }
 
+/** Why a file, or all three together, cannot be used. */
+export type CertificateReason =
+  | "absent"
+  | "forbidden"
+  | "not-a-folder"
+  | "not-regular"
+  | "open-to-all"
+  | "encrypted"
+  | "not-pem"
+  | "mismatch"
+  | "system";
+
+/** Certificates that cannot be used. The message is written for an operator and quotes no content. */
+export class CertificateError extends Error {
+  override readonly name = "CertificateError";
+
+  /** `path` is that of the file, or of the folder where the files do not fit each other. */
+  constructor(
+    readonly path: string,
+    readonly reason: CertificateReason,
+    detail = "",
+    options?: ErrorOptions,
+  ) {
+    super(`Cannot use ${path}: ${certificateText(reason, path, detail)}`, options);
+  }
+}
+
+function certificateText(reason: CertificateReason, path: string, detail: string): string {
+  switch (reason) {
+    case "absent":
+      return "no such file; agent-dir tells where it must be";
+    case "forbidden":
+      return "permission denied; let the agent's user read it";
+    case "not-a-folder":
+      return "a part of its path is not a folder";
+    case "not-regular":
+      return "not a regular file of at most 1 MiB";
+    case "open-to-all":
+      return `every user of this host can use it; chmod o= ${path} mends that`;
+    case "encrypted":
+      return "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
+    case "not-pem":
+      return "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it";
+    case "mismatch":
+      return "worker.key does not fit worker.crt; put there what was issued together";
+    case "system":
+      return detail;
+  }
+}
+
 const maximumFileBytes = 2 ** 20;
 /** Before files that are of no use are read once more, in milliseconds. */
 const pauseMs = 100;
@@ -45,7 +95,7 @@ export class CertificateFolder {
 
   /**
    * The certificates, read anew when a file has changed. When the new ones are of no use, the old
-   * ones stay. Throws `Error`, whose message names the file, when there are none to use.
+   * ones stay. Throws `CertificateError` when there are none to use.
    */
   async load(): Promise<LoadedCertificates> {
     // Loaded only when a beat is to be sent: a host without a master starts faster without it.
@@ -88,14 +138,12 @@ export class CertificateFolder {
     const authorities = this.#check("ca.crt", () => parseChain(authority));
     const chain = this.#check("worker.crt", () => parseChain(certificate));
     const fits = this.#check("worker.key", () => {
-      if (key.includes("ENCRYPTED")) throw new EncryptedKey();
+      if (key.includes("ENCRYPTED")) {
+        throw new CertificateError(`${this.#path}/worker.key`, "encrypted");
+      }
       return chain[0]!.checkPrivateKey(createPrivateKey(key));
     });
-    if (!fits) {
-      throw new Error(
-        `Cannot use ${this.#path}: worker.key does not fit worker.crt; put there what was issued together`,
-      );
-    }
+    if (!fits) throw new CertificateError(this.#path, "mismatch");
     const last = chain.at(-1)!;
     const roots = authorities.map((it) => {
       const hasIssued = () => last.checkIssued(it) && last.verify(it.publicKey);
@@ -122,12 +170,10 @@ export class CertificateFolder {
     try {
       return check();
     } catch (cause) {
-      throw new Error(`Cannot use ${this.#path}/${name}: ${explain(cause)}`, { cause });
+      throw certificateError(`${this.#path}/${name}`, cause);
     }
   }
 }
-
-class EncryptedKey extends Error {}
 
 function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: number; to: number } {
   return { from: Date.parse(validFrom), to: Date.parse(validTo) };
@@ -154,36 +200,28 @@ export function splitChain(pem: string): string[] {
   return blocks;
 }
 
-class NotRegular extends Error {}
-class OpenToAll extends Error {}
-
 function readFile(path: string): string {
   const { size, isFile, mode } = Deno.statSync(path);
   // A pipe or a device could keep the agent reading for ever.
-  if (!isFile || size > maximumFileBytes) throw new NotRegular();
-  // Whoever has the key is this host for the master; a group may be that of the agent alone.
+  if (!isFile || size > maximumFileBytes) throw new CertificateError(path, "not-regular");
+  // Who has the key is this host for the master; a group may be that of the agent alone.
   if (path.endsWith(".key") && ((mode ?? 0) & 0o007) !== 0) {
-    throw new OpenToAll(`every user of this host can use it; chmod o= ${path} mends that`);
+    throw new CertificateError(path, "open-to-all");
   }
   return Deno.readTextFileSync(path);
 }
 
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) {
-    return "no such file; agent-dir tells where it must be";
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "permission denied; let the agent's user read it";
-  }
-  if (error instanceof EncryptedKey) {
-    return "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
-  }
-  if (error instanceof OpenToAll) return error.message;
-  if (error instanceof NotRegular) return "not a regular file of at most 1 MiB";
-  if (error instanceof Deno.errors.NotADirectory) return "a part of its path is not a folder";
+/** Reads the reason from what the system or a parser has thrown. */
+function certificateError(path: string, cause: unknown): CertificateError {
+  if (cause instanceof CertificateError) return cause;
+  const { errors } = Deno;
+  const of = (reason: CertificateReason, detail?: string) =>
+    new CertificateError(path, reason, detail, { cause });
+  if (cause instanceof errors.NotFound) return of("absent");
+  if (cause instanceof errors.PermissionDenied) return of("forbidden");
+  if (cause instanceof errors.NotADirectory) return of("not-a-folder");
   // The system's own words quote nothing: "Too many open files (os error 24): readfile …".
-  const [, problem] = /^([^:]+) \(os error \d+\)/.exec((error as Error).message) ?? [];
-  if (problem !== undefined) return problem.toLowerCase();
-  // The parsers' own words may quote what they met, and in a key that must not be repeated.
-  return "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it";
+  const [, problem] = /^([^:]+) \(os error \d+\)/.exec((cause as Error).message) ?? [];
+  // Those of the parsers may quote what they met, and in a key that must not be repeated.
+  return problem === undefined ? of("not-pem") : of("system", problem.toLowerCase());
 }

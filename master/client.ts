@@ -1,13 +1,15 @@
+import type { IncomingMessage } from "node:http";
 import type * as Https from "node:https";
 import type { Certificates } from "./certificates.ts";
 import {
-  checkPeer,
+  ConnectionError,
   createAgent,
   hostAndPort,
+  loadTls,
   type MasterAddress,
   type TlsModules,
 } from "./connection.ts";
-import { explainFailure, isTrustFailure, noConnection, noReply } from "./trust.ts";
+import { checkPeer, diagnoseFailure, tlsOptions } from "./trust.ts";
 
 /**
  * Reads a `Retry-After` header, which is a number of seconds or a date, as milliseconds from `now`
@@ -76,7 +78,7 @@ interface Exchange extends Required<SendOptions> {
 export class MasterClient {
   readonly #modules: TlsModules;
   readonly #address: MasterAddress;
-  readonly #headers: Record<string, string>;
+  readonly #userAgent: string;
   #agent: Https.Agent;
   #certificates: Certificates | null = null;
   #failures = 0;
@@ -84,23 +86,18 @@ export class MasterClient {
   private constructor(modules: TlsModules, address: MasterAddress, userAgent: string) {
     this.#modules = modules;
     this.#address = address;
-    this.#headers = { "content-type": "application/json", "user-agent": userAgent };
-    this.#agent = createAgent(this.#modules);
+    this.#userAgent = userAgent;
+    this.#agent = createAgent(modules);
   }
 
   /** Loads TLS, which a host without a master starts faster without; connects to nothing yet. */
   static async create(address: MasterAddress, userAgent: string): Promise<MasterClient> {
-    const [https, net, tls] = await Promise.all([
-      import("node:https"),
-      import("node:net"),
-      import("node:tls"),
-    ]);
-    return new MasterClient({ https, net, tls }, address, userAgent);
+    return new MasterClient(await loadTls(), address, userAgent);
   }
 
   /**
-   * Posts `body` and answers the reply, whatever its status. Throws `Error`, whose message is fit
-   * for an operator, when no reply comes.
+   * Posts `body` and returns the reply, whatever its status. Throws `Error` for an operator when no
+   * reply comes; its cause is a `ConnectionError` or a `TrustError`.
    */
   async post(
     path: string,
@@ -121,18 +118,17 @@ export class MasterClient {
       });
       this.#count(reply.status >= 200 && reply.status < 300);
       return reply;
-    } catch (cause) {
+    } catch (error) {
       this.#count(false);
-      let why = explainFailure(cause);
-      if (isTrustFailure(cause)) {
-        const { diagnoseTrustFailure } = await import("./trust.ts");
-        const leftMs = timeoutMs - (performance.now() - startedAt);
-        const look = { authority: certificates.authority, timeoutMs: leftMs, signal };
-        why = await diagnoseTrustFailure(this.#modules, this.#address, look) ?? why;
-      }
-      throw new Error(`Cannot reach the master at ${hostAndPort(this.#address)}: ${why}`, {
-        cause,
+      const cause = await diagnoseFailure(error, {
+        modules: this.#modules,
+        address: this.#address,
+        authority: certificates.authority,
+        timeoutMs: timeoutMs - (performance.now() - startedAt),
+        signal,
       });
+      const where = hostAndPort(this.#address);
+      throw new Error(`Cannot reach the master at ${where}: ${cause.message}`, { cause });
     }
   }
 
@@ -151,88 +147,112 @@ export class MasterClient {
     this.#agent = createAgent(this.#modules);
   }
 
-  #exchange(
-    { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs }: Exchange,
-  ): Promise<MasterReply> {
-    const { host, port, name } = this.#address;
-    const { authority, certificate, key } = certificates;
-    const elapsedMs = performance.now() - startedAt;
+  async #exchange(exchange: Exchange): Promise<MasterReply> {
+    const { body, signal, startedAt, connectTimeoutMs, timeoutMs } = exchange;
     const { promise, resolve, reject } = Promise.withResolvers<MasterReply>();
-    // Once the head of the answer is here its status counts, however the rest of it ends.
-    let finish: (() => void) | null = null;
-    const sent = this.#modules.https.request({
+    const collector = new ReplyCollector(resolve);
+    const request = this.#modules.https.request(
+      this.#requestOptions(exchange),
+      (response) => collector.begin(response),
+    );
+    const fail = (error: Error) => {
+      reject(error);
+      // The runtime would send it once more, to a master that the caller takes for out of reach.
+      request.reusedSocket = false;
+      request.destroy();
+    };
+    const elapsedMs = performance.now() - startedAt;
+    const startTimer = (ms: number, reason: "no-connection" | "no-reply") =>
+      startDeadline(ms - elapsedMs, () => fail(new ConnectionError(reason, `${ms / 1000} s`)));
+    const stopConnecting = startTimer(connectTimeoutMs, "no-connection");
+    const stopAnswering = startTimer(timeoutMs, "no-reply");
+    const abort = () => fail(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    request.on("socket", (socket) => {
+      if (socket.connecting) socket.once("connect", stopConnecting);
+      else stopConnecting();
+    });
+    request.on("error", (error: Error & { code?: string }) => {
+      collector.finish();
+      const isStale = request.reusedSocket &&
+        (error.code === "ECONNRESET" || error.code === "EPIPE");
+      reject(isStale ? new StaleConnection("closed") : error);
+    });
+    request.on("close", () => {
+      collector.finish();
+      reject(new ConnectionError("closed"));
+    });
+    if (signal.aborted) abort();
+    else request.end(body);
+    try {
+      return await promise;
+    } finally {
+      stopConnecting();
+      stopAnswering();
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  #requestOptions({ path, body, certificates }: Exchange): Https.RequestOptions {
+    const { net, tls } = this.#modules;
+    const { host, port } = this.#address;
+    return {
+      ...tlsOptions(net, this.#address),
       host,
       port,
       path,
       method: "POST",
       headers: {
-        ...this.#headers,
+        "content-type": "application/json",
+        "user-agent": this.#userAgent,
         "content-length": String(new TextEncoder().encode(body).length),
       },
       agent: this.#agent,
-      ca: authority,
-      cert: certificate,
-      key,
-      // An address cannot be asked for by SNI, only checked.
-      servername: this.#modules.net.isIP(name) ? "" : name,
+      ca: certificates.authority,
+      cert: certificates.certificate,
+      key: certificates.key,
       rejectUnauthorized: true,
-      minVersion: "TLSv1.2",
-      // Runs after the chain was verified; an error that it answers refuses the master.
-      checkServerIdentity: (_host, peer) => checkPeer(this.#address, peer, this.#modules.tls),
-    }, (response) => {
-      let text = "";
-      let length = 0;
-      const keep = finish = () => {
-        const retryAfter = response.headers["retry-after"] ?? null;
-        const kept = text.slice(0, keptReplyLength).toWellFormed();
-        resolve({ status: response.statusCode ?? 0, retryAfter, text: kept });
-      };
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        if (text.length < keptReplyLength) text += chunk;
-        length += chunk.length;
-        if (length <= maximumReplyLength) return;
-        keep();
-        sent.destroy();
-      });
-      response.on("end", keep);
-      response.on("error", keep);
-    });
-    const fail = (error: Error) => {
-      reject(error);
-      // The runtime would send it once more, to a master that the caller takes for out of reach.
-      sent.reusedSocket = false;
-      sent.destroy();
+      // Runs after the chain was verified; an error that it returns refuses the master.
+      checkServerIdentity: (_host, peer) => checkPeer(this.#address, peer, tls),
     };
-    const abort = () => fail(signal.reason);
-    const within = (ms: number, error: Error) => startDeadline(ms - elapsedMs, () => fail(error));
-    const stopConnecting = within(connectTimeoutMs, noConnection(connectTimeoutMs));
-    const stopAnswering = within(timeoutMs, noReply(timeoutMs));
-    signal.addEventListener("abort", abort, { once: true });
-    sent.on("socket", (socket) => {
-      if (socket.connecting) socket.once("connect", stopConnecting);
-      else stopConnecting();
-    });
-    sent.on("error", (error: Error & { code?: string }) => {
-      finish?.();
-      const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
-      reject(stale ? new StaleConnection() : error);
-    });
-    sent.on("close", () => {
-      finish?.();
-      reject(new Error("it closed the connection before it answered"));
-    });
-    if (signal.aborted) abort();
-    else sent.end(body);
-    return promise.finally(() => {
-      stopConnecting();
-      stopAnswering();
-      signal.removeEventListener("abort", abort);
-    });
+  }
+}
+
+/** Keeps the beginning of an answer. Once its head is here the status counts, however the rest ends. */
+class ReplyCollector {
+  readonly #resolve: (reply: MasterReply) => void;
+  #response: IncomingMessage | null = null;
+  #text = "";
+  #length = 0;
+
+  constructor(resolve: (reply: MasterReply) => void) {
+    this.#resolve = resolve;
+  }
+
+  begin(response: IncomingMessage): void {
+    this.#response = response;
+    response.setEncoding("utf8");
+    response.on("data", (chunk: string) => this.#add(chunk));
+    response.on("end", () => this.finish());
+    response.on("error", () => this.finish());
+  }
+
+  /** Hands over what has come; does nothing before the head of the answer. */
+  finish(): void {
+    if (!this.#response) return;
+    const { statusCode: status = 0, headers } = this.#response;
+    const text = this.#text.slice(0, keptReplyLength).toWellFormed();
+    this.#resolve({ status, retryAfter: headers["retry-after"] ?? null, text });
+  }
+
+  #add(chunk: string): void {
+    if (this.#text.length < keptReplyLength) this.#text += chunk;
+    this.#length += chunk.length;
+    if (this.#length <= maximumReplyLength) return;
+    this.finish();
+    this.#response?.destroy();
   }
 }
 
 /** A kept connection turned out to be dead before an answer came. */
-class StaleConnection extends Error {
-  override readonly message = "it closed the connection";
-}
+class StaleConnection extends ConnectionError {}

@@ -14,43 +14,89 @@ export interface MasterAddress {
   readonly fingerprint: string | null;
 }
 
-/** The master's address as it stands in a URL. */
+/** Returns the master's address as it stands in a URL. */
 export function hostAndPort({ host, port }: Pick<MasterAddress, "host" | "port">): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The master's authority is the right one, and yet it is not the master that is wanted. */
-export class PeerMismatchError extends Error {
-  override readonly name = "WrongPeer";
+/** Why the master was not reached, or gave no answer. */
+export type ConnectionReason =
+  | "unresolved-name"
+  | "no-connection"
+  | "connection-refused"
+  | "no-route"
+  | "not-tls"
+  | "old-tls"
+  | "certificate-refused"
+  | "closed"
+  | "closed-after-handshake"
+  | "no-reply"
+  | "timeout"
+  | "other";
 
-  /** `presented` is what its certificate bears in place of what is wanted. */
-  constructor(
-    message: string,
-    readonly wanted: "name" | "fingerprint",
-    readonly presented: string,
-  ) {
-    super(message);
+/** A connection to the master that failed. The message is written for an operator. */
+export class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
+
+  /** `detail` is the time that has passed, or what the system says, where the reason needs it. */
+  constructor(readonly reason: ConnectionReason, detail = "", options?: ErrorOptions) {
+    super(connectionText(reason, detail), options);
   }
 }
 
-/** Whether a master whose chain was verified bears the right name and is the pinned one. */
-export function checkPeer(
-  { name, fingerprint: pinned }: MasterAddress,
-  peer: Tls.PeerCertificate,
-  tls: Pick<typeof Tls, "checkServerIdentity">,
-): PeerMismatchError | undefined {
-  if (tls.checkServerIdentity(name, peer)) {
-    const borne = peer.subjectaltname || `CN:${peer.subject?.CN}`;
-    const message =
-      `its certificate does not bear the name ${name}, but ${borne}; master-name tells the name`;
-    return new PeerMismatchError(message, "name", borne);
+function connectionText(reason: ConnectionReason, detail: string): string {
+  switch (reason) {
+    case "unresolved-name":
+      return "its name cannot be resolved; see master-host, and this host's name servers";
+    case "no-connection":
+      return `no connection within ${detail}; see master-host, and what filters packets between`;
+    case "connection-refused":
+      return "nobody listens there; start it, or see swarmctl-port";
+    case "no-route":
+      return "there is no way to that address; see master-host, and this host's routes";
+    case "not-tls":
+      return "it does not speak TLS there; swarmctl-port tells the port";
+    case "old-tls":
+      return "it speaks neither TLS 1.2 nor anything newer";
+    case "certificate-refused":
+      return `it refuses worker.crt: ${detail}; take one from it anew`;
+    case "closed":
+    case "closed-after-handshake":
+      return "it closed the connection before it answered; it may not accept worker.crt";
+    case "no-reply":
+      return `no answer within ${detail}; see what holds up the master`;
+    case "timeout":
+      return "no answer in time";
+    case "other":
+      return detail;
   }
-  const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
-  if (pinned === null || pinned === fingerprint) return;
-  const message =
-    `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
-    "master-fingerprint tells the pinned one";
-  return new PeerMismatchError(message, "fingerprint", fingerprint);
+}
+
+const reasons: ReadonlyMap<string | undefined, ConnectionReason> = new Map([
+  ["ENOTFOUND", "unresolved-name"],
+  ["EAI_AGAIN", "unresolved-name"],
+  ["EAI_FAIL", "unresolved-name"],
+  ["EAI_NONAME", "unresolved-name"],
+  ["ECONNREFUSED", "connection-refused"],
+  ["EHOSTUNREACH", "no-route"],
+  ["ENETUNREACH", "no-route"],
+  ["ECONNRESET", "closed"],
+  ["EPIPE", "closed"],
+]);
+
+/** Reads the reason from what the runtime has thrown: the one place that looks at its messages. */
+export function connectionError(cause: unknown): ConnectionError {
+  if (cause instanceof ConnectionError) return cause;
+  const { name, code, message = String(cause) } = cause as Partial<Error> & { code?: string };
+  const detail = code === undefined ? message : `${message} (${code})`;
+  const reason = () => {
+    if (name === "TimeoutError") return "timeout";
+    if (message.includes("InvalidContentType")) return "not-tls";
+    if (code?.includes("PROTOCOL_VERSION")) return "old-tls";
+    if (code?.includes("_ALERT_")) return "certificate-refused";
+    return reasons.get(code) ?? "other";
+  };
+  return new ConnectionError(reason(), detail, { cause });
 }
 
 /** What TLS is made of; loaded late, as a host without a master starts faster without it. */
@@ -58,6 +104,16 @@ export interface TlsModules {
   readonly https: typeof Https;
   readonly net: typeof Net;
   readonly tls: typeof Tls;
+}
+
+/** Loads what TLS is made of. */
+export async function loadTls(): Promise<TlsModules> {
+  const [https, net, tls] = await Promise.all([
+    import("node:https"),
+    import("node:net"),
+    import("node:tls"),
+  ]);
+  return { https, net, tls };
 }
 
 type CreateConnection = (
@@ -69,9 +125,9 @@ type CreateConnection = (
 const connectTimeoutMs = 5_000;
 
 /**
- * An agent that keeps one connection, which starts as TCP alone. A TLS socket whose TCP connection
- * fails is never freed by the runtime, 20 KB at a time: a master that is down for a month would cost
- * hundreds of MB (bench/transport.ts).
+ * Makes an agent that keeps one connection, which starts as TCP alone: the runtime never frees a TLS
+ * socket whose TCP connection fails, 20 KB at a time (bench/transport.ts), so a master that is down
+ * for a month would cost hundreds of MB.
  */
 export function createAgent({ https, net, tls }: TlsModules): Https.Agent {
   // Without `proxyEnv` a proxy would be taken from the environment, whatever the permissions are.
@@ -92,4 +148,50 @@ export function createAgent({ https, net, tls }: TlsModules): Https.Agent {
   // The types do not know that the socket may come later, by the callback.
   agent.createConnection = connect as unknown as typeof agent.createConnection;
   return agent;
+}
+
+/** Bounds of one step of a connection. */
+export interface StepLimits {
+  /** In milliseconds. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Opens a TCP connection to the master. Throws `ConnectionError`. */
+export async function connectTo(
+  { host, port }: Pick<MasterAddress, "host" | "port">,
+  { timeoutMs, signal }: StepLimits,
+): Promise<Net.Socket> {
+  const net = await import("node:net");
+  const tcp = net.connect({ host, port });
+  try {
+    const late = new ConnectionError("other", `no connection within ${timeoutMs / 1000} s`);
+    await waitFor({ timeoutMs, signal }, late, ({ resolve, reject }) => {
+      tcp.once("connect", resolve).on("error", reject);
+    });
+    return tcp;
+  } catch (cause) {
+    tcp.destroy();
+    throw connectionError(cause);
+  }
+}
+
+/** Waits for what `begin` starts; past the time it throws `late`, or returns where that is null. */
+export async function waitFor(
+  { timeoutMs, signal }: StepLimits,
+  late: ConnectionError | null,
+  begin: (ends: { resolve: () => void; reject: (error: unknown) => void }) => void,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => late === null ? resolve() : reject(late), timeoutMs);
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    begin({ resolve, reject });
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+  }
 }

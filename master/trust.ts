@@ -1,9 +1,64 @@
 import type { X509Certificate } from "node:crypto";
+import type * as Net from "node:net";
 import type * as Tls from "node:tls";
-import { splitChain } from "./certificates.ts";
-import type { MasterAddress, TlsModules } from "./connection.ts";
+import { type Certificates, splitChain } from "./certificates.ts";
+import {
+  ConnectionError,
+  connectionError,
+  connectTo,
+  loadTls,
+  type MasterAddress,
+  type StepLimits,
+  type TlsModules,
+  waitFor,
+} from "./connection.ts";
 
-const distrust: ReadonlySet<string | undefined> = new Set([
+/** Why a master is not trusted; `unknown` when it does not show its certificates. */
+export type TrustReason =
+  | "expired"
+  | "not-yet-valid"
+  | "foreign-authority"
+  | "wrong-purpose"
+  | "wrong-name"
+  | "wrong-fingerprint"
+  | "unknown";
+
+/** A master that is not trusted. The message is written for an operator. */
+export class TrustError extends Error {
+  override readonly name = "TrustError";
+
+  /** `isSigned` is true when ca.crt leads to the master's certificate, whatever else is wrong. */
+  constructor(
+    readonly reason: TrustReason,
+    message: string,
+    readonly isSigned: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The chain of certificates was verified; checks that its first is of the right name and pinned. */
+export function checkPeer(
+  { name, fingerprint: pinned }: MasterAddress,
+  peer: Tls.PeerCertificate,
+  tls: Pick<typeof Tls, "checkServerIdentity">,
+): TrustError | undefined {
+  if (tls.checkServerIdentity(name, peer)) {
+    const names = peer.subjectaltname || `CN:${peer.subject?.CN}`;
+    const text =
+      `its certificate does not bear the name ${name}, but ${names}; master-name tells the name`;
+    return new TrustError("wrong-name", text, true);
+  }
+  const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
+  if (pinned === null || pinned === fingerprint) return;
+  const text = `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
+    "master-fingerprint tells the pinned one";
+  return new TrustError("wrong-fingerprint", text, true);
+}
+
+/** The runtime's codes for a certificate that it does not trust; it may use any for any reason. */
+const trustCodes: ReadonlySet<string | undefined> = new Set([
   "CERT_HAS_EXPIRED",
   "CERT_NOT_YET_VALID",
   "DEPTH_ZERO_SELF_SIGNED_CERT",
@@ -13,107 +68,73 @@ const distrust: ReadonlySet<string | undefined> = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-/** Whether the master's certificate was not trusted: the runtime has one code for all reasons. */
-export function isTrustFailure(error: unknown): boolean {
-  return distrust.has((error as { code?: string }).code);
+/** What is needed to ask an untrusted master for its certificates. */
+interface Diagnosis extends StepLimits {
+  readonly modules: TlsModules;
+  readonly address: MasterAddress;
+  /** PEM; what the master was judged by. */
+  readonly authority: string;
 }
 
-/** Nothing came back from the master's address, or from a name server, in that time. */
-export function noConnection(timeoutMs: number): Error {
-  return new Error(
-    `no connection within ${timeoutMs / 1000} s; see master-host, and what filters packets between`,
-  );
+/** Returns why a connection failed, as data: reads what the runtime has thrown. */
+export async function diagnoseFailure(
+  cause: unknown,
+  diagnosis: Diagnosis,
+): Promise<ConnectionError | TrustError> {
+  if (cause instanceof TrustError) return cause;
+  const { code } = cause as { code?: string };
+  if (!trustCodes.has(code)) return connectionError(cause);
+  const known = await diagnoseTrustFailure(diagnosis).catch(() => null);
+  if (known) return known;
+  const text = "its certificate is not signed by ca.crt, or not valid now, which is " +
+    `${new Date().toISOString()} by this host's clock (${code})`;
+  return new TrustError("unknown", text, false, { cause });
 }
 
-/** The master took the connection and then was silent for that time. */
-export function noReply(timeoutMs: number): Error {
-  return new Error(`no answer within ${timeoutMs / 1000} s; see what holds up the master`);
+/** Asks a master that is not trusted for its certificates: why not, or null if it shows none. */
+async function diagnoseTrustFailure(
+  { modules, address, authority, timeoutMs, signal }: Diagnosis,
+): Promise<TrustError | null> {
+  const { X509Certificate } = await import("node:crypto");
+  const chain = await presentedCertificates(modules, address, { timeoutMs, signal });
+  if (!isChain(chain)) return null;
+  const authorities = splitChain(authority).map((block) => new X509Certificate(block));
+  return trustFailure(chain, authorities, Date.now());
 }
 
-/** What a failed connection to the master means, in words for an operator. */
-export function explainFailure(error: unknown): string {
-  const { name, code, message } = error as { name?: string; code?: string; message?: string };
-  if (name === "TimeoutError") return "no answer in time";
-  if (message?.includes("InvalidContentType")) {
-    return "it does not speak TLS there; swarmctl-port tells the port";
-  }
-  if (code?.includes("PROTOCOL_VERSION")) return "it speaks neither TLS 1.2 nor anything newer";
-  if (code?.includes("_ALERT_")) {
-    return `it refuses worker.crt: ${message} (${code}); take one from it anew`;
-  }
-  if (isTrustFailure(error)) {
-    return `its certificate is not signed by ca.crt, or not valid now, which is ${
-      new Date().toISOString()
-    } by this host's clock (${code})`;
-  }
-  switch (code) {
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-    case "EAI_FAIL":
-    case "EAI_NONAME":
-      return "its name cannot be resolved; see master-host, and this host's name servers";
-    case "ECONNREFUSED":
-      return "nobody listens there; start it, or see swarmctl-port";
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-      return "there is no way to that address; see master-host, and this host's routes";
-    case "ECONNRESET":
-    case "EPIPE":
-      return "it closed the connection before it answered; it may not accept worker.crt";
-    default:
-      return code === undefined ? message ?? String(error) : `${message} (${code})`;
-  }
-}
-
-/** A master that is not trusted may take so long to show its certificates once more. */
-const longestLookMs = 2_000;
+/** An untrusted master may take so long to show its certificates, in milliseconds. */
+const diagnosisTimeoutMs = 2_000;
 /** No chain of certificates is longer than that. */
 const longestChain = 8;
 
-/** Bounds of the look. */
-export interface LookOptions {
-  /** What is left of the time of the beat, in milliseconds. */
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal;
-}
-
 /**
- * The certificates that a refused master presents, its own first; empty when they cannot be had.
- * The runtime tells only that it trusts none of them, and this is to tell why. Whoever they belong
- * to gets a handshake and nothing more: no byte of a beat and no client certificate, and what is
- * read goes into an error message and nowhere else. A master with TLS 1.2 that demands a client
- * certificate ends such a handshake, and its certificates stay unknown.
+ * Returns the certificates that a master presents, its own first; none when they cannot be had. It
+ * gets a handshake and nothing more: no heartbeat and no client certificate. A master with TLS 1.2
+ * that demands a client certificate ends such a handshake, and its certificates stay unknown.
  */
 export async function presentedCertificates(
   { net, tls }: TlsModules,
-  { host, port, name }: MasterAddress,
-  { timeoutMs, signal }: LookOptions,
+  address: MasterAddress,
+  { timeoutMs, signal }: StepLimits,
 ): Promise<X509Certificate[]> {
   const { X509Certificate } = await import("node:crypto");
-  const { promise, resolve } = Promise.withResolvers<Tls.DetailedPeerCertificate | null>();
-  const giveUp = () => resolve(null);
-  const timer = setTimeout(giveUp, Math.min(longestLookMs, timeoutMs));
-  signal.addEventListener("abort", giveUp, { once: true });
-  if (signal.aborted) giveUp();
-  // TCP alone at first, for the same reason as in createAgent().
-  const tcp = net.connect({ host, port });
+  const dueAt = performance.now() + Math.min(diagnosisTimeoutMs, timeoutMs);
+  const limits = () => ({ timeoutMs: dueAt - performance.now(), signal });
+  const late = new ConnectionError("timeout");
   let socket: Tls.TLSSocket | null = null;
-  tcp.on("error", giveUp);
-  tcp.once("connect", () => {
-    socket = tls.connect({
-      socket: tcp,
-      servername: net.isIP(name) ? "" : name,
-      minVersion: "TLSv1.2",
+  try {
+    // TCP alone at first, for the same reason as in createAgent().
+    const opened = socket = tls.connect({
+      socket: await connectTo(address, limits()),
+      ...tlsOptions(net, address),
       // For this look alone: a socket of its own, on which nothing is written or read.
       rejectUnauthorized: false,
     });
-    socket.once("secureConnect", () => resolve(socket!.getPeerCertificate(true)));
-    socket.on("error", giveUp);
-    socket.once("close", giveUp);
-  });
-  try {
+    await waitFor(limits(), late, ({ resolve, reject }) => {
+      opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(late));
+    });
     const chain: X509Certificate[] = [];
-    let peer = await promise;
+    let peer: Tls.DetailedPeerCertificate | null = opened.getPeerCertificate(true);
     while (peer?.raw && chain.length < longestChain) {
       chain.push(new X509Certificate(peer.raw));
       // The last one is its own issuer.
@@ -123,78 +144,58 @@ export async function presentedCertificates(
   } catch {
     return [];
   } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", giveUp);
-    (socket as Tls.TLSSocket | null)?.destroy();
-    tcp.destroy();
+    socket?.destroy();
   }
 }
 
-/** How much of a name that a stranger may have chosen is repeated, in characters. */
-const keptNameLength = 64;
-
-/** Looks at a master that `authority` (PEM) does not trust: why not, or null when that stays unknown. */
-export async function diagnoseTrustFailure(
-  modules: TlsModules,
-  address: MasterAddress,
-  { authority, ...limits }: LookOptions & { readonly authority: string },
-): Promise<string | null> {
-  try {
-    const { X509Certificate } = await import("node:crypto");
-    const [own, ...others] = await presentedCertificates(modules, address, limits);
-    if (!own) return null;
-    const authorities = splitChain(authority).map((block) => new X509Certificate(block));
-    return trustFailureText([own, ...others], authorities, Date.now());
-  } catch {
-    // Whatever a stranger presents, the operator gets the reason that is known without it.
-    return null;
-  }
+/** Options that each TLS connection to the master has. */
+export function tlsOptions(net: Pick<typeof Net, "isIP">, { name }: MasterAddress) {
+  // An address cannot be asked for by SNI, only checked.
+  return { servername: net.isIP(name) ? "" : name, minVersion: "TLSv1.2" } as const;
 }
 
-/**
- * Why a master that presents `chain`, its own certificate first, is not trusted by `authorities`, in
- * words for an operator. `now` is in milliseconds since 1970.
- */
-export function trustFailureText(
-  chain: readonly [X509Certificate, ...X509Certificate[]],
+type Chain = readonly [X509Certificate, ...X509Certificate[]];
+
+function isChain(certificates: readonly X509Certificate[]): certificates is Chain {
+  return certificates.length > 0;
+}
+
+/** Returns why `authorities` do not trust `chain`; `now` is in milliseconds since 1970. */
+export function trustFailure(
+  chain: Chain,
   authorities: readonly X509Certificate[],
   now: number,
-): string {
+): TrustError {
+  const [own] = chain;
   const { path, isSigned } = pathOf(chain, authorities);
-  const isOwn = (it: X509Certificate) => it === chain[0];
-  const foreign =
-    `is not signed by ca.crt: it bears the name ${nameIn(chain[0].subject)}, and as ` +
-    `its issuer ${
-      nameIn(chain[0].issuer)
-    }; ca.crt must hold the certificate of the master's authority`;
+  const foreign = `is not signed by ca.crt: it bears the name ${nameIn(own.subject)}, and as ` +
+    `its issuer ${nameIn(own.issuer)}; ca.crt must hold the certificate of the master's authority`;
   const invalid = path.find((it) => from(it) > now || to(it) < now);
-  if (!invalid) {
-    return isSigned
-      ? "its certificate is signed by ca.crt and valid now, but not fit for a server; " +
-        "openssl x509 -text shows its key usage and its constraints"
-      : `its certificate ${foreign}`;
+  if (!invalid && isSigned) {
+    const text = "its certificate is signed by ca.crt and valid now, but not fit for a server; " +
+      "openssl x509 -text shows its key usage and its constraints";
+    return new TrustError("wrong-purpose", text, true);
   }
-  const whose = isOwn(invalid)
+  if (!invalid) return new TrustError("foreign-authority", `its certificate ${foreign}`, false);
+  const whose = invalid === own
     ? "its certificate"
     : `the certificate of its issuer ${nameIn(invalid.subject)}`;
   const isEarly = from(invalid) > now;
-  return `${whose} ${isEarly ? "is not valid yet" : "has expired"}: it is valid from ` +
+  const text = `${whose} ${isEarly ? "is not valid yet" : "has expired"}: it is valid from ` +
     `${timeOf(from(invalid))} to ${timeOf(to(invalid))}, and this host's clock says ` +
     `${timeOf(now)}; ${isEarly ? "" : "renew it, or "}set the clock that is wrong` +
     (isSigned ? "" : `; besides, it ${foreign}`);
+  return new TrustError(isEarly ? "not-yet-valid" : "expired", text, isSigned);
 }
 
 /** Whether one of `authorities` has signed the first of `chain`, or another of it that leads to it. */
-export function isSignedBy(
-  chain: readonly [X509Certificate, ...X509Certificate[]],
-  authorities: readonly X509Certificate[],
-): boolean {
+export function isSignedBy(chain: Chain, authorities: readonly X509Certificate[]): boolean {
   return pathOf(chain, authorities).isSigned;
 }
 
 /** The certificates from the master's own one towards an authority, and whether they lead to one. */
 function pathOf(
-  [own, ...others]: readonly [X509Certificate, ...X509Certificate[]],
+  [own, ...others]: Chain,
   authorities: readonly X509Certificate[],
 ): { path: X509Certificate[]; isSigned: boolean } {
   const path = [own];
@@ -223,11 +224,89 @@ function to({ validTo }: X509Certificate): number {
   return Date.parse(validTo);
 }
 
+/** How much of a name is repeated that anybody may have chosen, in characters. */
+const keptNameLength = 64;
+
 function nameIn(distinguishedName: string | undefined): string {
   const name = distinguishedName?.match(/^CN=(.*)$/m)?.[1] ?? distinguishedName ?? "";
   return JSON.stringify(name.slice(0, keptNameLength).toWellFormed());
 }
 
-function timeOf(ms: number): string {
+/** Writes a time in milliseconds since 1970, to the second. */
+export function timeOf(ms: number): string {
   return Number.isNaN(ms) ? "an unknown time" : new Date(ms).toISOString().replace(/\.\d+/, "");
+}
+
+/** What a handshake has shown. */
+export interface Handshake {
+  /** The version of TLS. */
+  readonly protocol: string;
+  /** The names that the master's certificate bears. */
+  readonly names: string;
+  /** When that certificate expires, as it says. */
+  readonly validTo: string;
+}
+
+/** Bounds of a handshake. */
+interface HandshakeLimits extends StepLimits {
+  /** How long a master of TLS 1.3 has to refuse the client certificate after the handshake. */
+  readonly settleMs: number;
+}
+
+/**
+ * Proves both ends to each other on a TCP connection and ends it; no request is sent. Throws
+ * `TrustError` or `ConnectionError`.
+ */
+export async function testHandshake(
+  tcp: Net.Socket,
+  address: MasterAddress,
+  { authority, certificate, key }: Pick<Certificates, "authority" | "certificate" | "key">,
+  { timeoutMs, settleMs, signal }: HandshakeLimits,
+): Promise<Handshake> {
+  const modules = await loadTls();
+  const { net, tls } = modules;
+  let socket: Tls.TLSSocket | null = null;
+  let hasGreeted = false;
+  try {
+    const opened = socket = tls.connect({
+      socket: tcp,
+      ...tlsOptions(net, address),
+      ca: authority,
+      cert: certificate,
+      key,
+      rejectUnauthorized: true,
+      checkServerIdentity: (_host, peer) => checkPeer(address, peer, tls),
+    });
+    const closed = new ConnectionError("closed");
+    const late = new ConnectionError("other", `no answer within ${timeoutMs / 1000} s`);
+    await waitFor({ timeoutMs, signal }, late, ({ resolve, reject }) => {
+      opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(closed));
+    });
+    hasGreeted = true;
+    const peer = opened.getPeerCertificate();
+    const handshake = {
+      protocol: opened.getProtocol() ?? "TLS",
+      names: peer.subjectaltname ?? `CN:${peer.subject?.CN}`,
+      validTo: peer.valid_to,
+    };
+    await waitFor({ timeoutMs: settleMs, signal }, null, ({ reject }) => {
+      opened.on("error", reject).once("close", () => reject(closed));
+      // Without reading, a refusal would never be seen.
+      opened.resume();
+    });
+    return handshake;
+  } catch (cause) {
+    const failure = await diagnoseFailure(cause, {
+      modules,
+      address,
+      authority,
+      timeoutMs,
+      signal,
+    });
+    if (!hasGreeted || failure.reason !== "closed") throw failure;
+    throw new ConnectionError("closed-after-handshake", "", { cause });
+  } finally {
+    socket?.destroy();
+    tcp.destroy();
+  }
 }

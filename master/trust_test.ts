@@ -19,47 +19,80 @@ import { requirement } from "../tests/support/requirements.ts";
 import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
 import { TlsMaster } from "../tests/support/tls_master.ts";
 import { MasterClient } from "./client.ts";
-import { explainFailure, trustFailureText } from "./trust.ts";
+import { loadTls } from "./connection.ts";
+import { diagnoseFailure, trustFailure } from "./trust.ts";
 
-Deno.test("explainFailure() says what an operator can mend", () => {
-  const cases: [code: string, words: RegExp][] = [
-    ["ENOTFOUND", /^its name cannot be resolved; see master-host, and this host's name servers$/],
-    ["ECONNREFUSED", /^nobody listens there; start it, or see swarmctl-port$/],
-    ["EHOSTUNREACH", /^there is no way to that address; see master-host, and this host's routes$/],
-    ...["ECONNRESET", "EPIPE"].map((code): [string, RegExp] => [
-      code,
-      /^it closed the connection before it answered; it may not accept worker\.crt$/,
-    ]),
+/** What is said of a failure while the master's address takes no connections. */
+async function reasonAndText(cause: unknown): Promise<[reason: string, text: string]> {
+  const { reason, message } = await diagnoseFailure(cause, {
+    modules: await loadTls(),
+    address: { host: "127.0.0.1", port: 1, name: "m", fingerprint: null },
+    authority: authority.certificatePem,
+    timeoutMs: 1_000,
+    signal: new AbortController().signal,
+  });
+  return [reason, message];
+}
+
+Deno.test("diagnoseFailure() returns reason and words of the runtime's errors", async () => {
+  const coded = (code: string, message = "the message") =>
+    Object.assign(new Error(message), { code });
+  const closed = /^it closed the connection before it answered; it may not accept worker\.crt$/;
+  const cases: [cause: unknown, reason: string, words: RegExp][] = [
     [
-      "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
+      coded("ENOTFOUND"),
+      "unresolved-name",
+      /^its name cannot be resolved; see master-host, and this host's name servers$/,
+    ],
+    [
+      coded("ECONNREFUSED"),
+      "connection-refused",
+      /^nobody listens there; start it, or see swarmctl-port$/,
+    ],
+    [
+      coded("EHOSTUNREACH"),
+      "no-route",
+      /^there is no way to that address; see master-host, and this host's routes$/,
+    ],
+    [coded("ECONNRESET"), "closed", closed],
+    [coded("EPIPE"), "closed", closed],
+    [
+      coded("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+      "certificate-refused",
       /^it refuses worker\.crt: the message \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\); take one/,
     ],
     [
-      "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+      coded("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"),
+      "certificate-refused",
       /^it refuses worker\.crt: the message \(.*UNKNOWN_CA\); take one from it anew$/,
     ],
     // An alert, too, but no word on the certificate.
-    ["ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", /^it speaks neither TLS 1\.2 nor anything newer$/],
-    ["CERT_HAS_EXPIRED", /not valid now, which is \d{4}-\d\d-\d\dT.*\(CERT_HAS_EXPIRED\)$/],
-    ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", /not signed by ca\.crt/],
-    ["EOTHER", /^the message \(EOTHER\)$/],
+    [
+      coded("ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION"),
+      "old-tls",
+      /^it speaks neither TLS 1\.2 nor anything newer$/,
+    ],
+    [
+      coded("CERT_HAS_EXPIRED"),
+      "unknown",
+      /not valid now, which is \d{4}-\d\d-\d\dT.*\(CERT_HAS_EXPIRED\)$/,
+    ],
+    [coded("UNABLE_TO_GET_ISSUER_CERT_LOCALLY"), "unknown", /not signed by ca\.crt/],
+    [
+      coded("ERR_SSL_OTHER", "received corrupt message: InvalidContentType"),
+      "not-tls",
+      /^it does not speak TLS there; swarmctl-port tells the port$/,
+    ],
+    [new DOMException("Signal timed out.", "TimeoutError"), "timeout", /^no answer in time$/],
+    [coded("EOTHER"), "other", /^the message \(EOTHER\)$/],
+    [new Error("no answer within 10 s"), "other", /^no answer within 10 s$/],
+    ["a text", "other", /^a text$/],
   ];
-  for (const [code, words] of cases) {
-    assert.match(explainFailure(Object.assign(new Error("the message"), { code })), words);
+  for (const [cause, reason, words] of cases) {
+    const [found, text] = await reasonAndText(cause);
+    assert.equal(found, reason, text);
+    assert.match(text, words);
   }
-});
-
-Deno.test("explainFailure() knows a port without TLS by the message, and a timeout by its name", () => {
-  const code = "ERR_SSL_OTHER";
-  const noTls = Object.assign(new Error("received corrupt message: InvalidContentType"), { code });
-  assert.equal(explainFailure(noTls), "it does not speak TLS there; swarmctl-port tells the port");
-  const timeout = new DOMException("Signal timed out.", "TimeoutError");
-  assert.equal(explainFailure(timeout), "no answer in time");
-});
-
-Deno.test("explainFailure() leaves other errors their own words", () => {
-  assert.equal(explainFailure(new Error("no answer within 10 s")), "no answer within 10 s");
-  assert.equal(explainFailure("a text"), "a text");
 });
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
@@ -93,7 +126,7 @@ async function link(
 /** What is said of a master that presents this chain to a host that trusts these. */
 function explain(chain: [Link, ...Link[]], authorities: Link[], at = now): string {
   const [own, ...others] = chain.map(({ certificate }) => certificate);
-  return trustFailureText([own!, ...others], authorities.map((it) => it.certificate), at);
+  return trustFailure([own!, ...others], authorities.map((it) => it.certificate), at).message;
 }
 
 const root = await link("root");
@@ -108,7 +141,7 @@ const unfit = "its certificate is signed by ca.crt and valid now, but not fit fo
   "openssl x509 -text shows its key usage and its constraints";
 const clock = "this host's clock says 2026-11-22T10:00:00Z";
 
-Deno.test("explainDistrust() says what is wrong with the master's certificate", async () => {
+Deno.test("trustFailure() says what is wrong with the master's certificate", async () => {
   const leaf = await link("m", { issuer: root });
   assert.equal(explain([leaf], [root]), unfit);
   assert.equal(explain([leaf], [twin, root]), unfit);
@@ -132,7 +165,7 @@ Deno.test("M9 a certificate out of its time is reported with validity and clock"
   );
 });
 
-Deno.test("explainDistrust() follows the chain that the master presents", async () => {
+Deno.test("trustFailure() follows the chain that the master presents", async () => {
   const leaf = await link("m", { issuer: middle });
   assert.equal(explain([leaf, middle], [root]), unfit);
   assert.equal(explain([leaf, twin, middle, root], [root]), unfit);
@@ -146,7 +179,7 @@ Deno.test("explainDistrust() follows the chain that the master presents", async 
   );
 });
 
-Deno.test("explainDistrust() repeats little of a name, and breaks no line with it", async () => {
+Deno.test("trustFailure() repeats little of a name, and breaks no line with it", async () => {
   const text = explain([await link(`a\n"b" ${"x".repeat(200)}`)], [root]);
   assert.ok(!text.includes("\n") && text.length < 330, text);
 });
