@@ -1,6 +1,5 @@
 import { Agent } from "../agent/heartbeat.ts";
 import type { Configuration } from "./config.ts";
-import { agentVersion } from "./options.ts";
 import { type ExitCode, findingsOf, onceJson, onceText, worst } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
 
@@ -15,7 +14,7 @@ export async function check(
   { dryRun, quiet, json }: { dryRun: boolean; quiet: boolean; json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const agent = new Agent({ ...options, agentVersion });
+  const agent = new Agent(options);
   const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(checkTimeoutMs), {
     dryRun,
     snapshotTimeoutMs,

@@ -1,7 +1,15 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
 import { systemPaths } from "../host/files.ts";
 import { UsageError } from "./args.ts";
-import { defaultOf, type KeyName, keyNames, options, type Value, variableOf } from "./options.ts";
+import {
+  agentVersion,
+  defaultOf,
+  type KeyName,
+  keyNames,
+  options,
+  type Value,
+  variableOf,
+} from "./options.ts";
 import type { Environment } from "./terminal.ts";
 
 /** A line of an ini file that sets something. */
@@ -183,7 +191,7 @@ function readEntries(path: string, { readFile }: Environment, isRequired: boolea
 
 /** The configuration of the agent. */
 export interface Configuration {
-  readonly agent: Omit<AgentOptions, "agentVersion">;
+  readonly agent: AgentOptions;
   readonly intervalMs: number;
   /** Whether an apply removes another topology first. */
   readonly supersede: boolean;
@@ -246,6 +254,7 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
   const allowedNames = getOrDefault("allowed-cn");
   return {
     agent: {
+      agentVersion,
       hostUuid,
       master: masterHost === null ? null : { host: masterHost, ...master },
       agentDirectory: get("agent-dir") ?? defaultAgentDirectory(environment),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { configureOn, type Machine, section } from "../tests/support/command_line.ts";
 import { type Configuration, configure, readSection } from "./config.ts";
-import { type KeyName, keyNames, options, variableOf } from "./options.ts";
+import { agentVersion, type KeyName, keyNames, options, variableOf } from "./options.ts";
 import type { Environment } from "./terminal.ts";
 
 /** The entries of the section `agent` as `line key=value`; null when there is no such section. */
@@ -91,6 +91,7 @@ Deno.test("readSection() names the line that is malformed", () => {
 Deno.test("configure() has a default for everything", () => {
   assert.deepEqual(configureOn({ variables: { HOME: "/root" } }), {
     agent: {
+      agentVersion,
       hostUuid: null,
       master: null,
       agentDirectory: "/root/.decnet/agent",

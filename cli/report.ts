@@ -42,7 +42,7 @@ export function findingsOf(
   else add(3, store.isDamaged ? `${store.detail}; ${damageMend}` : store.detail);
   add(hasNoCertificates ? 3 : 1, certificates?.problem);
   add(2, snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
-  if (!hasNoCertificates) add(2, "error" in delivery ? delivery.error : null);
+  if (!hasNoCertificates) add(2, attemptOf(delivery)?.error);
   const lastError = body.topology?.last_error ?? null;
   add(1, lastError === null ? null : `the last apply or teardown failed: ${lastError}`);
   // Without an answer of Docker, or without the store, the reason is among the findings already.
@@ -107,9 +107,8 @@ function perfdata({ snapshot, delivery }: Heartbeat): string {
     data.push(`drift=${total}`);
   }
   if (engine) data.push(`docker=${seconds(engine.latencyMs)}`);
-  if ("latencyMs" in delivery && delivery.latencyMs !== null) {
-    data.push(`master=${seconds(delivery.latencyMs)}`);
-  }
+  const latencyMs = attemptOf(delivery)?.latencyMs ?? null;
+  if (latencyMs !== null) data.push(`master=${seconds(latencyMs)}`);
   return data.join(" ");
 }
 
@@ -161,14 +160,20 @@ function dockerJson({ snapshot: { socket, engine, observed } }: Heartbeat) {
 }
 
 function masterJson({ delivery }: Heartbeat) {
-  const sent = "httpStatus" in delivery ? delivery : null;
+  const { httpStatus = null, latencyMs = null, error = null } = attemptOf(delivery) ?? {};
   return {
-    url: "url" in delivery ? delivery.url : null,
+    url: delivery.result === "not_configured" ? null : delivery.url,
     result: delivery.result,
-    http_status: sent?.httpStatus ?? null,
-    latency_ms: sent && sent.latencyMs !== null ? rounded(sent.latencyMs) : null,
-    ...(sent?.error ? { error: sent.error } : {}),
+    http_status: httpStatus,
+    latency_ms: latencyMs === null ? null : rounded(latencyMs),
+    ...(error && { error }),
   };
+}
+
+/** The attempt to send a heartbeat; null when it was not to be sent. */
+function attemptOf(delivery: Heartbeat["delivery"]) {
+  const isAttempt = delivery.result !== "not_configured" && delivery.result !== "dry_run";
+  return isAttempt ? delivery : null;
 }
 
 /** To a tenth of a millisecond: more would be noise. */

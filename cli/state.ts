@@ -9,17 +9,19 @@ import {
 } from "../topology/plan.ts";
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
-import { agentVersion } from "./options.ts";
 import { type ExitCode, findingsOf, plural, worst } from "./report.ts";
 import { isColoured, printJson, type Terminal } from "./terminal.ts";
 
-/** Runs `state`: prints what is applied and what runs; the exit code is that of `--once` without a master. */
+/**
+ * Runs `state`: prints what is applied and what runs, as a tree on a terminal. The exit code is that of
+ * `--once` without a master.
+ */
 export async function printState(
   { agent: options }: Configuration,
   json: boolean,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const agent = new Agent({ ...options, agentVersion, master: null });
+  const agent = new Agent({ ...options, master: null });
   const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(checkTimeoutMs));
   const { topology, store } = heartbeat.body;
   const columns = terminal.stdoutColumns();
@@ -27,17 +29,16 @@ export async function printState(
     printJson(terminal, topology);
     if (!topology) terminal.stderr(`decnet-agent: ${sanitizeLine(store.detail ?? "")}\n`);
   } else if (columns !== null) {
-    const look = { columns, isColoured: isColoured(terminal) };
-    terminal.stdout(await stateTree(heartbeat, options.images, look));
+    const format = { columns, isColoured: isColoured(terminal) };
+    terminal.stdout(await stateTree(heartbeat, options.images, format));
   } else terminal.stdout(stateText(heartbeat));
   agent.close();
   return worst(findingsOf(heartbeat));
 }
 
-/** A line of what the state is: what it tells of, and what of it. */
-export type StateLine = readonly [label: string, value: string];
+type LabelledLine = readonly [label: string, value: string];
 
-/** What the store says, what runs, and how the two differ, for programs and people to read. */
+/** Formats the state as lines with a label each, for a pipe or a file. */
 export function stateText(heartbeat: Heartbeat): string {
   const { observed, drift } = heartbeat.snapshot;
   const lines = storeLines(heartbeat);
@@ -57,23 +58,19 @@ export function stateText(heartbeat: Heartbeat): string {
   return lines.map((line) => `${labelled(line)}\n`).join("");
 }
 
-/** What the store says. */
-export function storeLines({ body: { topology, store } }: Heartbeat): StateLine[] {
-  const lines: StateLine[] = [];
-  if (!topology) lines.push(["store", store.detail ?? store.state]);
-  else if (topology.topology_id === null) lines.push(["topology", "none (idle)"]);
-  else {
-    lines.push(["topology", topology.topology_id]);
+function storeLines({ body: { topology, store } }: Heartbeat): LabelledLine[] {
+  if (!topology) return [["store", store.detail ?? store.state]];
+  const lines: LabelledLine[] = [["topology", topology.topology_id ?? "none (idle)"]];
+  if (topology.topology_id !== null) {
     lines.push(["hash", topology.applied_version_hash || "none: nothing applied yet"]);
     if (topology.applied_at) lines.push(["applied", timeText(topology.applied_at)]);
   }
-  if (topology && store.detail) lines.push(["store", store.detail]);
-  if (topology?.last_error) lines.push(["last error", topology.last_error]);
+  if (store.detail) lines.push(["store", store.detail]);
+  if (topology.last_error) lines.push(["last error", topology.last_error]);
   return lines;
 }
 
-/** The line as it is printed. */
-export function labelled([label, value]: StateLine): string {
+function labelled([label, value]: LabelledLine): string {
   return `${label.padEnd(14)}${sanitizeLine(value)}`;
 }
 
@@ -82,12 +79,12 @@ function timeText(seconds: number): string {
   return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
 }
 
-/** How many columns a text takes on a terminal, at most. */
+/** Returns how many columns a text takes on a terminal, at most. */
 export function widthOf(text: string): number {
   return [...text].reduce((sum, character) => sum + columnsOf(character), 0);
 }
 
-/** The text, or as much of it as fits into so many columns, with `…` at its end. */
+/** Shortens a text to so many columns; a text that is cut ends with `…`. */
 export function cut(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let left = columns - 1;
@@ -102,29 +99,29 @@ export function cut(text: string, columns: number): string {
 }
 
 /**
- * A terminal gives 2 columns to an ideogram or an emoji. To take more of them for wide than are costs
- * a few characters; to take one for narrow would break the line.
+ * A terminal gives 2 columns to an ideogram or an emoji. A character that is wrongly counted as wide
+ * costs a column; one that is wrongly counted as narrow would break the line.
  */
 function columnsOf(character: string): number {
   const point = character.codePointAt(0)!;
   return point < 0x1100 || (point >= 0x2010 && point < 0x2600) ? 1 : 2;
 }
 
-/** A line of a tree, and what hangs below it. */
+/** A line of a tree, and the branches below it. */
 export interface Branch {
-  /** All but the last are as wide as those of its siblings. */
+  /** The cells of siblings are aligned. */
   readonly cells: readonly string[];
   readonly note?: Note | undefined;
   readonly below: readonly Branch[];
 }
 
-/** What is not as it should be with something, in words. */
+/** How an object differs from the topology. */
 export interface Note {
   readonly kind: (typeof driftKinds)[number];
   readonly text: string;
 }
 
-/** A line of a tree that has been drawn. */
+/** A line of a drawn tree. */
 export interface TreeLine {
   readonly text: string;
   readonly note: Note | undefined;
@@ -146,15 +143,15 @@ export function drawTree(branches: readonly Branch[]): TreeLine[] {
 }
 
 /** What the terminal can show. */
-export interface Look {
-  /** 0: it does not tell. */
+export interface TerminalFormat {
+  /** 0 when the terminal does not know its width. */
   readonly columns: number;
   readonly isColoured: boolean;
 }
 
 type Colour = "red" | "yellow" | "green";
 const codes: Record<Colour, number> = { red: 31, green: 32, yellow: 33 };
-const colours: Record<Note["kind"], Colour> = {
+const noteColours: Record<Note["kind"], Colour> = {
   missing: "red",
   stopped: "red",
   unhealthy: "yellow",
@@ -162,70 +159,86 @@ const colours: Record<Note["kind"], Colour> = {
   unexpected: "yellow",
 };
 
-/** The least of a line that is left of it when the note behind it is long, in columns. */
-const leastText = 16;
+/** How many columns of a line stay visible beside a long note. */
+const minimumTextColumns = 16;
+
+/** Cuts lines to the width of a terminal, and colours them. */
+class LineFormatter {
+  readonly #columns: number;
+  readonly #isColoured: boolean;
+
+  constructor({ columns, isColoured }: TerminalFormat) {
+    this.#columns = columns || 80;
+    this.#isColoured = isColoured;
+  }
+
+  line(text: string, colour?: Colour): string {
+    return this.#paint(cut(sanitizeLine(text), this.#columns), colour);
+  }
+
+  branch({ text, note }: TreeLine): string {
+    const noteColumns = this.#columns - minimumTextColumns - 2;
+    if (!note || noteColumns < 1) return this.line(text);
+    const words = cut(sanitizeLine(note.text), noteColumns);
+    const rest = cut(sanitizeLine(text), this.#columns - widthOf(words) - 2);
+    return `${rest}  ${this.#paint(words, noteColours[note.kind])}`;
+  }
+
+  #paint(text: string, colour?: Colour): string {
+    return colour && this.#isColoured ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text;
+  }
+}
 
 /**
- * The state for a terminal: the topology of the store as a tree of LANs, their deckies and services,
- * and behind each what is wrong with it.
+ * Formats the state for a terminal: the topology in the store as a tree of LANs, deckies and services,
+ * each with how it differs.
  */
 export async function stateTree(
   heartbeat: Heartbeat,
   images: ImageNames,
-  { columns, isColoured }: Look,
+  format: TerminalFormat,
 ): Promise<string> {
-  const width = columns || 80;
-  const paint = (text: string, colour: Colour) =>
-    isColoured ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text;
-  const head = (line: StateLine, colour?: Colour) => {
-    const text = cut(labelled(line), width);
-    return colour ? paint(text, colour) : text;
-  };
-  const branch = ({ text, note }: TreeLine) => {
-    const roomForWords = width - leastText - 2;
-    if (!note || roomForWords < 1) return cut(sanitizeLine(text), width);
-    const words = cut(sanitizeLine(note.text), roomForWords);
-    const rest = cut(sanitizeLine(text), width - widthOf(words) - 2);
-    return `${rest}  ${paint(words, colours[note.kind])}`;
-  };
+  const formatter = new LineFormatter(format);
   const { observed, drift } = heartbeat.snapshot;
+  const lines = storeLines(heartbeat).map((line) =>
+    formatter.line(
+      labelled(line),
+      ({ "store": "yellow", "last error": "red" } as const)[line[0]],
+    )
+  );
+  if (observed.kind === "failed") {
+    lines.push(formatter.line(labelled(["docker", observed.error]), "red"));
+  }
+  const driftColour = drift.state === "consistent" ? "green" : "yellow";
+  lines.push(formatter.line(labelled(["drift", driftText(heartbeat)]), driftColour));
   const plan = await planOf(heartbeat, images);
+  if (plan) {
+    const tree = drawTree(branchesOf(plan, notesOf(heartbeat)));
+    lines.push("", formatter.line(`${prefixOf(plan)}…`));
+    lines.push(...tree.map((it) => formatter.branch(it)));
+  }
   const unexpected = drift.state === "drifted" ? drift.unexpected : [];
-  const lines = [
-    ...storeLines(heartbeat).map((line) =>
-      head(line, ({ store: "yellow", "last error": "red" } as const)[line[0]])
-    ),
-    ...(observed.kind === "failed" ? [head(["docker", observed.error], "red")] : []),
-    head(["drift", driftText(heartbeat)], drift.state === "consistent" ? "green" : "yellow"),
-    ...(plan ? ["", cut(sanitizeLine(`${prefixOf(plan)}…`), width)] : []),
-    ...(plan ? drawTree(branchesOf(plan, notesOf(heartbeat))).map(branch) : []),
-    ...(unexpected.length > 0 ? ["", cut("not of the topology", width)] : []),
-    ...drawTree(unexpected.map(({ type, name, detail }): Branch => ({
-      cells: [`${type} ${name}`],
-      note: noteOf("unexpected", detail),
-      below: [],
-    }))).map(branch),
-  ];
+  if (unexpected.length > 0) lines.push("", formatter.line("not of the topology"));
+  const branches = unexpected.map(({ type, name, detail }): Branch => {
+    return { cells: [`${type} ${name}`], note: noteOf("unexpected", detail), below: [] };
+  });
+  lines.push(...drawTree(branches).map((it) => formatter.branch(it)));
   return lines.map((line) => `${line}\n`).join("");
 }
 
 function driftText({ snapshot: { observed, drift } }: Heartbeat): string {
-  if (drift.state === "unknown" || observed.kind === "failed") {
-    return `unknown${"detail" in drift ? `: ${drift.detail}` : ""}`;
-  }
+  if (drift.state === "unknown") return `unknown: ${drift.detail}`;
+  if (observed.kind === "failed") return "unknown";
   if (drift.state === "consistent") {
-    const { bridges, containers } = observed;
-    return `consistent: ${plural(bridges.length, "network")} and ${
-      plural(containers.length, "container")
-    } run`;
+    const networks = plural(observed.bridges.length, "network");
+    return `consistent: ${networks} and ${plural(observed.containers.length, "container")} run`;
   }
-  return `drifted: ${
-    driftKinds.filter((kind) => drift[kind].length > 0)
-      .map((kind) => `${drift[kind].length} ${kind}`).join(", ")
-  }`;
+  const counts = driftKinds.filter((kind) => drift[kind].length > 0)
+    .map((kind) => `${drift[kind].length} ${kind}`);
+  return `drifted: ${counts.join(", ")}`;
 }
 
-/** The plan of what is stored; null when nothing is, or nothing that can be planned. */
+/** Plans the stored topology; null when there is none, or none that is valid. */
 async function planOf(
   { snapshot: { store } }: Heartbeat,
   images: ImageNames,
@@ -234,62 +247,77 @@ async function planOf(
   try {
     return await planDocument(store.applied.document, images);
   } catch {
-    // The drift is unknown then, and tells why.
+    // The drift is unknown then, and says why.
     return null;
   }
 }
 
-/** What is wrong with the planned objects, by type and name. */
+/** Returns how planned objects differ, by type and name. */
 function notesOf({ snapshot: { drift } }: Heartbeat): ReadonlyMap<string, Note> {
-  if (drift.state !== "drifted") return new Map();
-  return new Map(
-    driftKinds.filter((kind) => kind !== "unexpected").flatMap((kind) =>
-      drift[kind].map(({ type, name, detail }) => [`${type} ${name}`, noteOf(kind, detail)])
-    ),
-  );
+  const notes = new Map<string, Note>();
+  if (drift.state !== "drifted") return notes;
+  for (const kind of driftKinds.filter((it) => it !== "unexpected")) {
+    for (const { type, name, detail } of drift[kind]) {
+      notes.set(`${type} ${name}`, noteOf(kind, detail));
+    }
+  }
+  return notes;
 }
 
 function noteOf(kind: Note["kind"], detail: string): Note {
   return { kind, text: detail === "" ? kind : `${kind} (${detail})` };
 }
 
-/** What the names of all that is planned begin with. */
+/** The prefix of all planned names. */
 function prefixOf({ topologyId }: Plan): string {
   return `decnet_t_${topologyId.slice(0, 8)}_`;
 }
 
+/** Returns the LANs with the deckies on them, then the deckies that are on no LAN. */
 function branchesOf(plan: Plan, notes: ReadonlyMap<string, Note>): Branch[] {
-  const short = (name: string) => name.slice(prefixOf(plan).length);
   const deckies = [...Map.groupBy(plan.containers, ({ decky }) => decky).values()];
-  const known = new Set(plan.networks.map(({ name }) => name));
-  const firstLan = ([base]: PlannedContainer[]) =>
-    [...base!.addressByNetwork.keys()].find((name) => known.has(name));
-  const deckyOn = (lan: string | undefined, decky: PlannedContainer[]): Branch => {
-    const [base, ...services] = decky;
-    const first = firstLan(decky);
-    return {
-      cells: [
-        base!.decky,
-        lan === undefined ? "on no LAN" : base!.addressByNetwork.get(lan)!,
-        // Its services are listed once.
-        first === lan || services.length === 0 ? "" : `services: see ${short(first!)}`,
-      ],
-      note: notes.get(`container ${base!.name}`),
-      below: first !== lan ? [] : services.map(({ name, service, request }): Branch => ({
-        cells: [service!, request.Image],
-        note: notes.get(`container ${name}`),
-        below: [],
-      })),
-    };
-  };
-  return [
-    ...plan.networks.map(({ name, subnet, internal }): Branch => ({
-      cells: [short(name), subnet, internal ? "internal" : "DMZ"],
-      note: notes.get(`network ${name}`),
-      below: deckies.filter(([base]) => base!.addressByNetwork.has(name))
-        .map((decky) => deckyOn(name, decky)),
+  const lans = plan.networks.map(({ name, subnet, internal }): Branch => ({
+    cells: [shortName(name, plan), subnet, internal ? "internal" : "DMZ"],
+    note: notes.get(`network ${name}`),
+    below: deckies.filter(([base]) => base!.addressByNetwork.has(name))
+      .map((decky) => deckyBranch(decky, name, plan, notes)),
+  }));
+  const others = deckies.filter((decky) => firstLan(decky, plan) === undefined)
+    .map((decky) => deckyBranch(decky, undefined, plan, notes));
+  return [...lans, ...others];
+}
+
+/** Draws a decky on one of its LANs; its services are listed on the first one only. */
+function deckyBranch(
+  decky: readonly PlannedContainer[],
+  lan: string | undefined,
+  plan: Plan,
+  notes: ReadonlyMap<string, Note>,
+): Branch {
+  const [base, ...services] = decky;
+  const first = firstLan(decky, plan);
+  const hasServicesElsewhere = first !== lan && services.length > 0;
+  return {
+    cells: [
+      base!.decky,
+      lan === undefined ? "on no LAN" : base!.addressByNetwork.get(lan)!,
+      hasServicesElsewhere ? `services: see ${shortName(first!, plan)}` : "",
+    ],
+    note: notes.get(`container ${base!.name}`),
+    below: first !== lan ? [] : services.map(({ name, service, request }): Branch => ({
+      cells: [service!, request.Image],
+      note: notes.get(`container ${name}`),
+      below: [],
     })),
-    ...deckies.filter((decky) => firstLan(decky) === undefined)
-      .map((decky) => deckyOn(undefined, decky)),
-  ];
+  };
+}
+
+function firstLan([base]: readonly PlannedContainer[], { networks }: Plan): string | undefined {
+  return [...base!.addressByNetwork.keys()].find((lan) =>
+    networks.some(({ name }) => name === lan)
+  );
+}
+
+function shortName(name: string, plan: Plan): string {
+  return name.slice(prefixOf(plan).length);
 }
