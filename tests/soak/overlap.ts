@@ -1,6 +1,6 @@
 // deno-lint-ignore-file no-console
 
-import { loadDocument } from "../../scripts/demo/document.ts";
+import { loadDocument } from "../support/topology.ts";
 import { defaultImages } from "../../topology/plan.ts";
 import type { FakeEngine } from "../support/engine/fake_engine.ts";
 import { type Ended, execute, ListeningHost, RunningAgent } from "../support/executable.ts";

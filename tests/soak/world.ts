@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import type { AgentOptions } from "../../agent/heartbeat.ts";
-import { loadDocument, type PushedDocument } from "../../scripts/demo/document.ts";
+import { loadDocument, type PushedDocument } from "../support/topology.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { defaultImages, type Plan } from "../../topology/plan.ts";
 import { type Random, seededRandom } from "../fuzz/random_document.ts";

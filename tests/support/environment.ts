@@ -1,18 +1,42 @@
-const pollMs = 100;
+const pollMs = 20;
 
-/** Asks again and again until the answer is no longer undefined. Throws `Error` after 30 s. */
-export async function eventually<T>(
+/** How long to wait for something. */
+interface UntilOptions {
+  /** A name of what is waited for, for the error; the source of `ask` unless given. */
+  readonly what?: string;
+  readonly timeoutMs?: number;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+}
+
+/** Asks until the answer is neither false nor undefined. Throws `Error` when that takes over 30 s. */
+export async function until<T>(
+  ask: () => T | Promise<T>,
+  { what = String(ask), timeoutMs = 30_000, signal }: UntilOptions = {},
+): Promise<NonNullable<T>> {
+  const startedAt = performance.now();
+  for (;;) {
+    signal?.throwIfAborted();
+    const answer = await ask();
+    if (answer) return answer;
+    if (performance.now() - startedAt > timeoutMs) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
+
+/** Finds a port of 127.0.0.1 that nothing listens on at this moment. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** As `until`. */
+export function eventually<T>(
   what: string,
   ask: () => Promise<T | undefined>,
   timeoutMs = 30_000,
-): Promise<T> {
-  const startedAt = performance.now();
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    if (performance.now() - startedAt > timeoutMs) throw new Error(`Waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
+): Promise<NonNullable<T>> {
+  return until(ask, { what, timeoutMs }) as Promise<NonNullable<T>>;
 }
 
 /** A folder of its own for a test, gone when the test is over. */

@@ -1,4 +1,7 @@
-import type { Decky, Lan, Topology } from "../../topology/document.ts";
+import { type Decky, type Lan, readTopology, type Topology } from "../../topology/document.ts";
+import { versionHash } from "../../topology/hash.ts";
+import { parseJson } from "../../topology/json.ts";
+import { type ImageNames, type Plan, planTopology } from "../../topology/plan.ts";
 import { validateTopology } from "../../topology/validate.ts";
 
 /** A LAN with another value here and there; the DMZ unless said otherwise. */
@@ -35,4 +38,37 @@ export function topology(values: Partial<Topology>): Topology {
 /** The problems of such a topology as text: `[CODE] message`. */
 export function problemsOf(values: Partial<Topology>): string[] {
   return validateTopology(topology(values)).map(({ code, message }) => `[${code}] ${message}`);
+}
+
+const threeLansFile = new URL("../data/topology-three-lans.json", import.meta.url);
+const idInFile = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
+const networkInFile = "10.77";
+
+/** A document that a master pushes, and what it becomes in Docker. */
+export interface PushedDocument {
+  /** The JSON as it is sent: numbers keep their tokens only in a text. */
+  readonly text: string;
+  readonly versionHash: string;
+  readonly topology: Topology;
+  readonly plan: Plan;
+  /** The start of the names of all its networks and containers. */
+  readonly prefix: string;
+}
+
+/** Loads the document of three LANs, with another id or other first two numbers of all addresses. */
+export async function loadDocument(
+  images: ImageNames,
+  { id = idInFile, network = networkInFile }: { id?: string; network?: string } = {},
+): Promise<PushedDocument> {
+  const text = (await Deno.readTextFile(threeLansFile))
+    .replaceAll(idInFile, id)
+    .replaceAll(`"${networkInFile}.`, `"${network}.`);
+  const topology = readTopology(parseJson(text));
+  return {
+    text,
+    topology,
+    versionHash: await versionHash(parseJson(text)),
+    plan: await planTopology(topology, images),
+    prefix: `decnet_t_${id.slice(0, 8)}_`,
+  };
 }

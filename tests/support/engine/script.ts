@@ -91,7 +91,7 @@ export interface Answer {
 }
 
 /**
- * Calls the engine at a socket, with a body in JSON unless it is a text, which goes as it is. Throws
+ * Calls the engine at a socket, with a body in JSON; a text and bytes go as they are. Throws
  * `Error` when no whole answer comes. (fetch would call a second time where the first was cut off.)
  */
 export function call(
@@ -100,10 +100,13 @@ export function call(
   path: string,
   body?: unknown,
 ): Promise<Answer> {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  const headers = text === undefined
+  const bytes = body instanceof Uint8Array
+    ? body
+    : encode(typeof body === "string" ? body : JSON.stringify(body) ?? "");
+  const type = body instanceof Uint8Array ? "application/x-tar" : "application/json";
+  const headers = body === undefined
     ? {}
-    : { "Content-Type": "application/json", "Content-Length": encode(text).length };
+    : { "Content-Type": type, "Content-Length": bytes.length };
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath, method, path, headers, agent: false }, async (response) => {
       try {
@@ -115,7 +118,7 @@ export function call(
         reject(error);
       }
     });
-    sent.on("error", reject).end(text ?? "");
+    sent.on("error", reject).end(bytes);
   });
 }
 

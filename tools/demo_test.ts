@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import Docker from "dockerode";
+import { eventFilters } from "../docker/events.ts";
+import { dockerSocket, needsDocker } from "../tests/engines/sockets.ts";
+import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
+import { container, network } from "../tests/support/engine/state.ts";
+import { TemporaryFolder, until } from "../tests/support/environment.ts";
+
+interface DemoOptions {
+  readonly env?: Record<string, string>;
+  /** Sends a signal once a text was printed and, with `when`, something else holds. */
+  readonly interrupt?: {
+    readonly signal: Deno.Signal;
+    readonly mark: string;
+    readonly when?: (stdout: string) => Promise<unknown>;
+  };
+}
+
+/** Runs the demo to its end, and checks that it leaves no file behind. */
+async function runDemo(args: readonly string[], { env = {}, interrupt }: DemoOptions = {}) {
+  using temporary = new TemporaryFolder();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "demo", ...args],
+    cwd: new URL("..", import.meta.url),
+    // An empty variable counts as unset.
+    env: { DOCKER_HOST: "", ...env, TMPDIR: temporary.path },
+    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const stderr = new Response(child.stderr).text();
+  let stdout = "";
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const isMarked = interrupt && !stdout.includes(interrupt.mark);
+    stdout += part;
+    if (!isMarked || !stdout.includes(interrupt.mark)) continue;
+    await interrupt.when?.(stdout);
+    child.kill(interrupt.signal);
+  }
+  const { code } = await child.status;
+  assert.deepEqual([...Deno.readDirSync(temporary.path)], []);
+  assert.deepEqual(stdout.split("\n").filter((line) => line.length > 100), []);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(stdout, /[\x00-\x09\x0b-\x1f]|undefined|\[object/);
+  return { code, stdout, stderr: await stderr };
+}
+
+function assertSequence(text: string, patterns: readonly RegExp[]): void {
+  let rest = text;
+  for (const pattern of patterns) {
+    const found = pattern.exec(rest);
+    assert.ok(found, `${pattern} is missing in its place:\n${text}`);
+    rest = rest.slice(found.index + found[0].length);
+  }
+}
+
+const applies = [
+  /master {2}received heartbeat 1\n\s+topology: none\n/,
+  /^The master pushes a topology/m,
+  /agent {3}level=info msg="topology applied" .*\n?.*changes=12\n/,
+  /topology: [-\w]+, version \w{12}…\n[^:]+: 3: [^:]+: 9\n/,
+  /├─ lan-00 {2}\d+\.\d+\.0\.0\/24 {2}DMZ\n/,
+  /└─ decky-003 {2}\d+\.\d+\.2\.3\n/,
+  /^exit code [01]$/m,
+  /decky-004-http dies, and somebody removes\s+\S+_decky-002-http\n/,
+  /drift: missing \S+_decky-002-http; stopped\s+\S+_decky-004-http \(exited\)/,
+  /master {2}pushes topology 'three-lans'/,
+  /changes=2\n/,
+  /host {4}has one new container; nothing else was touched\n/,
+  /master {2}pushes topology 'three-lans'/,
+];
+const masterFails = [
+  /master {2}has stopped/,
+  /agent {3}level=warn msg="Cannot reach the master/,
+  /master {2}runs again/,
+  /master {2}received heartbeat \d+\n/,
+];
+const tearsDown = [
+  /a neighbour's agent asks for a teardown with its own certificate\n/,
+  /agent {3}403 \{/,
+  /master {2}pushes a second topology\n/,
+  /agent {3}409 \{"detail":"agent already has topology/,
+  /master {2}asks for the teardown of /,
+  /changes=12\n/,
+  /topology: none\n/,
+  /^Done in /m,
+];
+
+Deno.test("demo applies, repairs and removes a topology", async () => {
+  const { code, stdout, stderr } = await runDemo([]);
+  assert.equal(code, 0, stderr);
+  assertSequence(stdout, [
+    ...applies,
+    /host {4}the engine has stopped/,
+    /error: Cannot observe Docker/,
+    /host {4}the engine runs again/,
+    /drift: none/,
+    ...masterFails,
+    /^DECNET OK - topology 7c9e6679-/m,
+    /^exit code 0$/m,
+    ...tearsDown,
+  ]);
+});
+
+Deno.test("demo --docker sends only GETs to the engine", async () => {
+  using folder = new TemporaryFolder();
+  await using engine = await FakeEngine.start(`${folder.path}/docker.sock`);
+  engine.networks = [network({ name: "bridge" }), network({ name: "decnet_t_x_lan" })];
+  engine.containers = [container({ name: "decnet-\x1b[2J" }), container({ name: "other" })];
+  const env = { DOCKER_HOST: `unix://${engine.socketPath}` };
+  const { code, stdout, stderr } = await runDemo(["--docker"], { env });
+  assert.equal(code, 0, stderr);
+  assertSequence(stdout, [
+    /networks: 1: decnet_t_x_lan\n\s+containers: 1: decnet- \[2J\n\s+drift: unexpected /,
+    ...masterFails,
+    /^DECNET WARNING - /m,
+    /^exit code 1$/m,
+  ]);
+  const paths = new Set(
+    engine.requests.map(({ method, path }) => `${method} ${path.split("?")[0]}`),
+  );
+  assert.deepEqual([...paths].sort(), ["GET /containers/json", "GET /events", "GET /networks"]);
+  const events = `/events?filters=${encodeURIComponent(eventFilters)}`;
+  assert.ok(engine.requests.some(({ path }) => path === events));
+});
+
+Deno.test("demo --docker fails when no engine answers", async () => {
+  const env = { DOCKER_HOST: "unix:///nowhere/docker.sock" };
+  const looking = await runDemo(["--docker"], { env });
+  assert.equal(looking.code, 1);
+  assert.match(looking.stderr, /^demo: no engine answers here$/m);
+  const applying = await runDemo(["--docker", "--apply"], { env });
+  assert.equal(applying.code, 1);
+  assert.match(applying.stderr, /^demo: .*\/nowhere\/docker\.sock/m);
+});
+
+Deno.test("demo --web shows hosts that go wrong", async () => {
+  const { code, stdout, stderr } = await runDemo(["--web", "--seconds=6"]);
+  assert.equal(code, 0, stderr);
+  assertSequence(stdout, [
+    /master {2}has pushed a topology to each of 4 hosts; its page is http:\/\/127\.0\.0\.1:\d+\/\n/,
+    /host {4}on lab-2 a container dies/,
+    /host {4}on lab-3 the engine stops/,
+    /agent {3}on lab-4 stops/,
+    /^Done in /m,
+  ]);
+  const interrupt = { signal: "SIGINT", mark: "its page is" } as const;
+  assert.equal((await runDemo(["--web"], { interrupt })).code, 130);
+});
+
+Deno.test("demo explains its usage", async () => {
+  const help = await runDemo(["--help"]);
+  assert.equal(help.code, 0);
+  assert.match(help.stdout, /^usage: deno task demo /);
+  for (const line of ["--dokcer", "--docker x", "--web --seconds=0", "--apply"]) {
+    const { code, stderr } = await runDemo(line.split(" "));
+    assert.equal(code, 2, line);
+    assert.ok(stderr.startsWith(`demo: cannot understand '${line}'\n\nusage: `), stderr);
+  }
+});
+
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  Deno.test(`demo leaves nothing behind at ${signal}`, async () => {
+    const interrupt = { signal, mark: "The master pushes" };
+    const ended = await runDemo([], { interrupt });
+    assert.equal(ended.code, code, ended.stdout);
+    assert.match(ended.stderr, /^demo: interrupted$/m);
+  });
+}
+
+const docker = await needsDocker();
+const ownEngine = { DOCKER_HOST: `unix://${dockerSocket}` };
+
+/** Lists what the engine has of the run of the demo that printed this. */
+async function listOwn(stdout: string): Promise<object[]> {
+  const [, tag = ""] = /the demo\s+makes\s+decnet_t_(\w{8})_/.exec(stdout) ?? [];
+  assert.notEqual(tag, "", stdout);
+  const engine = new Docker({ socketPath: dockerSocket });
+  const lists: object[][] = await Promise.all([
+    engine.listImages({ all: true }),
+    engine.listNetworks(),
+    engine.listContainers({ all: true }),
+  ]);
+  return lists.flat().filter((it) => JSON.stringify(it).includes(tag));
+}
+
+Deno.test(`demo --docker --apply leaves the engine as it was${docker.suffix}`, docker, async () => {
+  docker.check();
+  const { code, stdout, stderr } = await runDemo(["--docker", "--apply"], { env: ownEngine });
+  assert.equal(code, 0, stderr);
+  assertSequence(stdout, [...applies, ...tearsDown]);
+  assert.deepEqual(await listOwn(stdout), []);
+});
+
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  const name = `demo --docker --apply leaves nothing behind at ${signal}${docker.suffix}`;
+  Deno.test(name, docker, async () => {
+    docker.check();
+    const isUnderWay = async (stdout: string) => (await listOwn(stdout)).length > 5;
+    const when = (stdout: string) => until(() => isUnderWay(stdout));
+    const interrupt = { signal, mark: "pushes topology", when };
+    const ended = await runDemo(["--docker", "--apply"], { env: ownEngine, interrupt });
+    assert.equal(ended.code, code, ended.stderr);
+    assert.doesNotMatch(ended.stdout, /^Something breaks/m);
+    assert.deepEqual(await listOwn(ended.stdout), []);
+  });
+}
