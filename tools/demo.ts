@@ -232,7 +232,8 @@ async function loseMaster({ master, agent: { log, setting } }: Setup): Promise<v
   const [heartbeats, lines] = [received.length, log.length];
   await master[Symbol.asyncDispose]();
   narrator.say("master", "has stopped");
-  await until(() => log.length > lines, { what: "the agent to miss its master", signal });
+  const isMissed = () => log.slice(lines).some((line) => line.includes("subject=master"));
+  await until(isMissed, { what: "the agent to miss its master", signal });
   await master.start();
   narrator.say("master", "runs again; the agent waits for 5 s or longer before it tries again");
   await until(() => received.length > heartbeats, { what: "a heartbeat", signal });
