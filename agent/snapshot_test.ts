@@ -65,8 +65,8 @@ Deno.test("S2 heartbeat reports a damaged store that it may not quarantine", () 
       assert.deepEqual(received?.store, { state: "unreadable", detail });
       assert.deepEqual(findingsOf(made)[0], {
         code: 3,
-        text: `${detail}; a running agent, or the next apply or teardown, sets it aside and ` +
-          "begins an empty database",
+        text: `${detail}; a running agent, or the next apply or teardown, moves it away and ` +
+          "starts with an empty store",
       });
     }
     assert.deepEqual(Deno.readFileSync(setup.storePath), bytes);

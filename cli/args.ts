@@ -189,10 +189,10 @@ function parsePrint([what = "", ...rest]: readonly string[]): Command {
     throw new UsageError(`print takes one of ${printables.join(", ")}`);
   }
   if (what === "completion" && rest.join() !== "bash") {
-    throw new UsageError("print completion takes bash; there are none for other shells");
+    throw new UsageError("print completion takes bash; other shells are not supported");
   }
   if (what !== "completion" && rest.length > 0) {
-    throw new UsageError(`print ${what} takes no more`);
+    throw new UsageError(`print ${what} takes no operand`);
   }
   return { name: "print", what };
 }

@@ -143,10 +143,10 @@ Deno.test("parseArguments() refuses what it does not know, and names it", () => 
       ["print", "toString"],
       "print takes one of systemd-service, systemd-timer, cron, config, man, completion",
     ],
-    [["print", "man", "x"], "print man takes no more"],
+    [["print", "man", "x"], "print man takes no operand"],
     ...[[], ["zsh"], ["fish"], ["bash", "x"]].map((shells): [string[], string] => [
       ["print", "completion", ...shells],
-      "print completion takes bash; there are none for other shells",
+      "print completion takes bash; other shells are not supported",
     ]),
     [["--once", "state"], "--once is a command of its own; it does not go with 'state'"],
     [["apply", "f", "--once"], "--once is a command of its own; it does not go with 'apply'"],

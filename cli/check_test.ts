@@ -23,13 +23,13 @@ const rows: Row[] = [
   {
     what: "all is well",
     code: 0,
-    says: new RegExp(`^topology 11111111-.* at ${versionHash.slice(0, 12)}, .*beat delivered$`),
+    says: new RegExp(`^topology 11111111-.* at ${versionHash.slice(0, 12)}, .*heartbeat sent$`),
   },
   { what: "no master is configured", code: 0, says: /no master configured$/, master: false },
   {
     what: "the beat is not to be sent",
     code: 0,
-    says: /beat not sent \(dry run\)$/,
+    says: /heartbeat not sent \(dry run\)$/,
     flags: ["--dry-run"],
   },
   {
@@ -99,7 +99,7 @@ const rows: Row[] = [
   {
     what: "the store is unreadable",
     code: 3,
-    says: /^Cannot read the store .*database$/,
+    says: /^Cannot read the store .*empty store$/,
     prepare: garbage,
   },
   {

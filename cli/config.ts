@@ -52,7 +52,7 @@ export function readSection(text: string, section: string): IniEntry[] | null {
       continue;
     }
     if (current === null || raw.startsWith("[")) {
-      throw new IniSyntaxError(line, "is neither a [section] nor in one");
+      throw new IniSyntaxError(line, "comes before any section: put [agent] above it");
     }
     if (current !== section || !entries) continue;
     // One pattern for the whole line would take minutes for a line of a million spaces.
@@ -62,7 +62,7 @@ export function readSection(text: string, section: string): IniEntry[] | null {
       throw new IniSyntaxError(line, 'is neither "key = value" nor a comment');
     }
     const key = written.toLowerCase().replaceAll("_", "-");
-    if (known.has(key)) throw new IniSyntaxError(line, `sets '${key}' for the second time`);
+    if (known.has(key)) throw new IniSyntaxError(line, `sets '${key}' again`);
     known.add(key);
     entries.push({ key, value: content.slice(mark + 1).trimStart(), line });
   }
@@ -168,7 +168,11 @@ function readEntries(path: string, { readFile }: Environment, isRequired: boolea
     text = readFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) {
-      throw new ConfigFileError(path, "denied", "permission denied; let the agent's user read it");
+      throw new ConfigFileError(
+        path,
+        "denied",
+        "permission denied; the agent's user must be able to read it",
+      );
     }
     throw new ConfigFileError(path, "unreadable", (error as Error).message);
   }
@@ -237,7 +241,7 @@ export function configure(
 
 /** The problem of a configuration with a master and no id for this host. */
 export const noHostUuid =
-  "host-uuid: required with master-host, but not set; it is this host's id at the master";
+  "host-uuid: required with master-host, but not set; it is the id of this host at the master";
 
 /** Puts the configuration together from the values that `get` returns, and from defaults. */
 export function assemble(get: Get, environment: Environment): Omit<Configuration, "warnings"> {

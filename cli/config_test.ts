@@ -51,20 +51,20 @@ Deno.test("readSection() tells a section that is absent from one that is empty",
 
 Deno.test("readSection() names the line that is malformed", () => {
   const noEntry = 'neither "key = value" nor a comment';
-  const noSection = "neither a [section] nor in one";
+  const noSection = "comes before any section: put [agent] above it";
   const cases: [line: string, problem: string][] = [
     ...["nonsense", "= value", ": value", "agent]", "-", "  [other"]
       .map((line): [string, string] => [line, `is ${noEntry}`]),
     ...["[agent", "[agent]]", "[agent] b = 2", "[", "[b = 2"]
-      .map((line): [string, string] => [line, `is ${noSection}`]),
+      .map((line): [string, string] => [line, noSection]),
     ...["b = \0", "b\ufffd = 2", "\x08", "[\0]"].map((
       line,
     ): [string, string] => [line, "is not text"]),
     ...["a = 1", "A : 2", "a ="].map((line): [string, string] => [
       line,
-      "sets 'a' for the second time",
+      "sets 'a' again",
     ]),
-    ["master-HOST = a", "sets 'master-host' for the second time"],
+    ["master-HOST = a", "sets 'master-host' again"],
   ];
   for (const [line, problem] of cases) {
     assert.throws(() => read(`[agent]\na = 1\r\nmaster_host = m\r\r\n${line}\nb = 2`), {
@@ -75,11 +75,11 @@ Deno.test("readSection() names the line that is malformed", () => {
   // In other sections, too, for what follows may be meant for this one.
   for (
     const [text, problem] of [
-      ["a = 1\n[agent]", `line 1 is ${noSection}`],
-      ["\n# a\nnonsense\n[agent]", `line 3 is ${noSection}`],
-      ["\ufeff[agent", `line 1 is ${noSection}`],
-      ["[other]\n[agent\na = 1", `line 2 is ${noSection}`],
-      ["[agent]\na = 1\n[other]\nb = 2\n[agent]\na = 3", "line 6 sets 'a' for the second time"],
+      ["a = 1\n[agent]", `line 1 ${noSection}`],
+      ["\n# a\nnonsense\n[agent]", `line 3 ${noSection}`],
+      ["\ufeff[agent", `line 1 ${noSection}`],
+      ["[other]\n[agent\na = 1", `line 2 ${noSection}`],
+      ["[agent]\na = 1\n[other]\nb = 2\n[agent]\na = 3", "line 6 sets 'a' again"],
       ["\ufffd\ufffd[\0a\0]\0", "line 1 is not text"],
       ["[other]\nb = \0\n[agent]", "line 2 is not text"],
     ]
@@ -197,7 +197,7 @@ Deno.test("configure() fills in port and name of the master", () => {
 
 Deno.test("configure() wants a host-uuid with a master, and only then", () => {
   const message = "host-uuid: required with master-host, but not set; " +
-    "it is this host's id at the master";
+    "it is the id of this host at the master";
   assert.throws(() => configureOn({ flags: { "master-host": "m" } }), {
     name: "UsageError",
     message,
@@ -270,8 +270,8 @@ Deno.test("configure() warns of an unknown key in the ini file, and goes on", ()
 Deno.test("configure() refuses a malformed ini file and names the line", () => {
   const cases: [ini: string, problem: string][] = [
     [section("interval = 7s", "nonsense"), 'line 3 is neither "key = value" nor a comment'],
-    [section("host-uuid = a", "host_uuid = a"), "line 3 sets 'host-uuid' for the second time"],
-    ["interval = 7s", "line 1 is neither a [section] nor in one"],
+    [section("host-uuid = a", "host_uuid = a"), "line 3 sets 'host-uuid' again"],
+    ["interval = 7s", "line 1 comes before any section: put [agent] above it"],
   ];
   for (const [ini, problem] of cases) {
     assert.throws(() => configureOn({ ini }), {
@@ -312,7 +312,8 @@ Deno.test("configure() refuses an ini file that cannot be read", () => {
   };
   assert.throws(() => configure(new Map(), null, environment), {
     name: "UsageError",
-    message: "Cannot read /etc/decnet/decnet.ini: permission denied; let the agent's user read it",
+    message:
+      "Cannot read /etc/decnet/decnet.ini: permission denied; the agent's user must be able to read it",
   });
 });
 

@@ -16,28 +16,28 @@ type CodeTable = readonly (readonly [code: string, meaning: string])[];
 /** The exit codes of a check: `--once`, `state` and `doctor`. */
 export const checkCodes: CodeTable = [
   ["0 OK", "all is well"],
-  ["1 WARNING", "drift, a recorded error, a certificate about to expire, a store out of order"],
-  ["2 CRITICAL", "Docker or the master unreachable, or the master refuses"],
-  ["3 UNKNOWN", "wrong usage or configuration, no certificates, store unreadable"],
+  ["1 WARNING", "drift, a recorded error, a certificate that expires soon, a store problem"],
+  ["2 CRITICAL", "Docker or the master cannot be reached, or the master rejects the heartbeat"],
+  ["3 UNKNOWN", "wrong usage or configuration, no certificates, the store cannot be read"],
 ];
 
 /** The exit codes of `apply` and `teardown`. */
 export const changeCodes: CodeTable = [
   ["0", "done"],
-  ["1", "done, but something else is not right: drift, the beat not delivered"],
-  ["2", "failed, or something stands in the way: mend that, and run it again"],
-  ["3", "refused, nothing was changed: not valid, another topology, busy"],
+  ["1", "done, but something else is wrong: drift, or the heartbeat was not delivered"],
+  ["2", "failed, or another object is in the way: fix this, then run the command again"],
+  ["3", "refused, nothing was changed: invalid document, another topology, or busy"],
 ];
 
 const hashCodes: CodeTable = [
   ["0", "done"],
-  ["3", "wrong usage, or there is no document; standard error says why"],
+  ["3", "wrong usage, or no valid document; standard error says why"],
 ];
 
 const printCodes: CodeTable = [
   ["0", "done"],
   ["1", "printed, but the unit cannot work with the executable where it is"],
-  ["3", "wrong usage, or it cannot be made; standard error says why"],
+  ["3", "wrong usage, or the path cannot be in a unit; standard error says why"],
 ];
 
 /** The help of a command. */
@@ -50,51 +50,52 @@ interface CommandHelp extends CommandText {
 const commandHelp: Record<CommandName | "", CommandHelp> = {
   "": {
     usage: "",
-    summary: "the loop, until SIGTERM or SIGINT; SIGHUP has it read its files again",
+    summary:
+      "run as a service until SIGTERM or Ctrl-C; SIGHUP reloads configuration and certificates",
     codes: [],
   },
   "--once": {
     usage: "--once",
-    summary: "one beat, then exit: the health check",
+    summary: "check once: report, print one line, exit 0-3 (for monitoring)",
     codes: checkCodes,
   },
   "state": {
     usage: "state",
-    summary: "what is applied, what runs, and how the two differ",
+    summary: "show what is applied, what runs, and the differences",
     codes: checkCodes,
   },
   "doctor": {
     usage: "doctor",
-    summary: "what is wrong on this host, and the one command that mends it",
+    summary: "find what is wrong on this host, and show how to fix it",
     codes: checkCodes,
   },
   "apply": {
     usage: "apply FILE|-",
-    summary: "make Docker as a topology document says, and tell the master",
+    summary: "create the networks and containers of a topology document, and report",
     codes: changeCodes,
   },
   "teardown": {
     usage: "teardown ID",
-    summary: "remove all of a topology from Docker and the store",
+    summary: "remove a topology from Docker and from the store",
     codes: changeCodes,
   },
   "hash": {
     usage: "hash FILE|-",
-    summary: "the version hash of a topology document",
+    summary: "print the version hash of a topology document",
     codes: hashCodes,
     isUnconfigured: true,
   },
   "print": {
     usage: "print WHAT",
-    summary: "a file for this host, made for this executable",
+    summary: "print a file to install: unit, timer, cron, configuration, man page, completions",
     codes: printCodes,
     isUnconfigured: true,
   },
 };
 
 const printableHelp: Record<PrintableFile, string> = {
-  "systemd-service": "the unit of the loop",
-  "systemd-timer": "a timer and its service, for --once",
+  "systemd-service": "the unit of the service",
+  "systemd-timer": "a timer with its service, for --once",
   "cron": "a line for cron, for --once",
   "config": "an ini file with every key",
   "man": "the man page",
@@ -105,17 +106,17 @@ const flagHelp: Record<FlagName, { summary: string; placeholder?: string }> = {
   "json": { summary: "print JSON" },
   "quiet": { summary: "print nothing when all is well" },
   "dry-run": {
-    summary: "do not send the beat; print what an apply would change, and change nothing",
+    summary: "--once: do not send the report · apply: only show what would change",
   },
-  "stored": { summary: "instead of FILE: apply once more the document that the store holds" },
-  "hash": { placeholder: "HEX", summary: "refuse a document that has another version hash" },
-  "no-wait": { summary: "refuse when another one is under way" },
+  "stored": { summary: "instead of FILE: apply the document in the store again" },
+  "hash": { placeholder: "HEX", summary: "apply only if the document's version hash is HEX" },
+  "no-wait": { summary: "do not wait if another apply or teardown is running: exit with 3" },
   "config": {
     placeholder: "FILE",
-    summary: `another ini file than ${systemPaths.config}; section [agent]`,
+    summary: `read this ini file instead of ${systemPaths.config}; section [agent]`,
   },
-  "version": { summary: "versions of the agent, Deno and SQLite" },
-  "help": { summary: "this text; with a command, what concerns that one" },
+  "version": { summary: "show the versions of the agent, Deno and SQLite" },
+  "help": { summary: "show this help; after a command, the help of that command" },
 };
 
 /** The help of a configuration key; `fallback` describes a default that is not a fixed value. */
@@ -129,12 +130,12 @@ const keyHelp: Record<KeyName, KeyHelp> = {
   "master-host": {
     placeholder: "HOST",
     summary: "the master to report to",
-    fallback: "none: beats are printed, not sent",
+    fallback: "none: heartbeats are printed, not sent",
   },
-  "swarmctl-port": { placeholder: "PORT", summary: "the master's port" },
+  "swarmctl-port": { placeholder: "PORT", summary: "the port of the master" },
   "master-name": {
     placeholder: "NAME",
-    summary: "the name that the master's certificate must bear",
+    summary: "the name in the certificate of the master",
     fallback: "the value of master-host",
   },
   "master-fingerprint": {
@@ -144,7 +145,7 @@ const keyHelp: Record<KeyName, KeyHelp> = {
   },
   "host-uuid": {
     placeholder: "UUID",
-    summary: "this host's id at the master; required with master-host",
+    summary: "the id of this host at the master; required with master-host",
     fallback: "none",
   },
   "agent-dir": {
@@ -160,38 +161,44 @@ const keyHelp: Record<KeyName, KeyHelp> = {
   },
   "docker-host": {
     placeholder: "unix://PATH",
-    summary: "the engine's socket",
-    fallback: "$DOCKER_HOST, else the first socket of Docker or Podman that exists",
+    summary: "the socket of Docker or Podman",
+    fallback: "$DOCKER_HOST, else the first usual socket that exists",
   },
-  "interval": { placeholder: "TIME", summary: "the time between two beats" },
-  "network-prefix": { placeholder: "LIST", summary: "how the names of our networks begin" },
-  "container-prefix": { placeholder: "LIST", summary: "how the names of our containers begin" },
+  "interval": { placeholder: "TIME", summary: "the time between two heartbeats" },
+  "network-prefix": {
+    placeholder: "LIST",
+    summary: "name prefixes of the networks that the agent manages",
+  },
+  "container-prefix": {
+    placeholder: "LIST",
+    summary: "name prefixes of the containers that the agent manages",
+  },
   "base-image": {
     placeholder: "IMAGE",
-    summary: "the image of the containers that hold a decky's network",
+    summary: "image of the containers that hold the network of a decky",
   },
   "service-image": {
     placeholder: "LIST",
-    summary: "the image of services, {service} in it standing for the service's name; " +
-      "SERVICE=IMAGE after a comma for a service of its own",
+    summary: "image of services; {service} is replaced by the name. Exceptions: ,SERVICE=IMAGE",
   },
   "listen": {
     placeholder: "ADDR:PORT",
-    summary: "where the master may push topologies to, over mutual TLS",
+    summary: "where the master can push topologies to, over mutual TLS",
     fallback: "off",
   },
   "allowed-cn": {
     placeholder: "LIST",
-    summary: "whose certificates may push, by their common names",
+    summary: "common names of the certificates that may push",
   },
   "supersede": {
     placeholder: "BOOL",
-    summary: "whether another topology is torn down when one is applied, instead of a refusal",
+    summary: "if another topology is applied: true removes it first, false refuses",
   },
   "textfile": {
     placeholder: "FILE",
-    summary: "where metrics for Prometheus go after each beat: a file NAME.prom in the folder " +
-      "that the textfile collector of node_exporter reads",
+    summary:
+      "file for Prometheus metrics, written after each heartbeat: NAME.prom in the folder that " +
+      "the textfile collector of node_exporter reads",
     fallback: "off",
   },
 };
@@ -240,7 +247,7 @@ function wholeHelp(): string {
     const { placeholder, summary } = keyHelp[name];
     return `  --${name} ${placeholder}\n      ${summary}\n      default: ${defaultText(name)}`;
   });
-  return `decnet-agent: runs on a host of decoys and tells the master what is there
+  return `decnet-agent: creates decoy (honeypot) networks in Docker on this host and reports to the master
 
 usage
 ${usages.join("\n")}
@@ -252,8 +259,8 @@ what print prints
 ${printablesText()}
 
 configuration
-  The first that is set counts: the flag, the variable (${variableOf("master-host")} for
-  --master-host), the key in the ini file (master-host = …), the default.
+  Precedence: flag (--master-host), environment (${variableOf("master-host")}), ini file
+  (master-host = …), default.
 
 ${keyTexts.join("\n")}
 
@@ -271,7 +278,7 @@ function commandHelpText({ usage, summary, codes, isUnconfigured }: CommandHelp)
     commands.includes(name) || flag === "--help" || (flag === "--config" && !isUnconfigured)
   );
   const configuration =
-    "Each key is a flag, too, such as --state-dir DIR; decnet-agent --help lists them.";
+    "Each key is a flag, too, such as --state-dir DIR. List them: decnet-agent --help";
   return [
     `decnet-agent ${usage}: ${summary}`,
     `options\n${own.map(flagText).join("\n")}`,

@@ -114,7 +114,7 @@ Deno.test("run() says what is wrong with its use or configuration and ends with 
     [["--config=/x.ini"], "Cannot read /x.ini: no such file"],
     [
       ["--master-host=m"],
-      "host-uuid: required with master-host, but not set; it is this host's id at the master",
+      "host-uuid: required with master-host, but not set; it is the id of this host at the master",
     ],
   ];
   for (const [args, message] of cases) {

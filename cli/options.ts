@@ -100,8 +100,7 @@ interface Option<T> {
 
 const option = <T>(it: Option<T>): Option<T> => it;
 
-const prefixes =
-  "comma-separated beginnings of names: letters, digits, dots, dashes and underscores";
+const prefixes = "comma-separated prefixes of names: letters, digits, dots, dashes and underscores";
 
 /** All configuration keys, in the order of the help. */
 export const options = {
@@ -122,7 +121,7 @@ export const options = {
   }),
   "master-fingerprint": option({
     default: null,
-    allowed: "64 hex digits, colons between them or not",
+    allowed: "64 hex digits, with or without colons",
     parse: (text) => matching(text.replaceAll(":", "").toLowerCase(), /^[0-9a-f]{64}$/),
   }),
   "host-uuid": option({
@@ -135,7 +134,7 @@ export const options = {
   "docker-host": option({
     default: null,
     allowed:
-      "unix:// and an absolute path of at most 107 bytes; the agent speaks to the engine of its own host only",
+      "unix:// and an absolute path of at most 107 bytes; an engine on another host is not supported",
     parse: socketPath,
   }),
   "interval": option({
@@ -180,7 +179,7 @@ export const options = {
   }),
   "textfile": option({
     default: null,
-    allowed: "the path of a file whose name ends in .prom, as node_exporter reads no others",
+    allowed: "the path of a file whose name ends in .prom; node_exporter reads no others",
     parse: (text) => /[^/]\.prom$/.test(text) ? parsePath(text) : null,
   }),
 } as const;

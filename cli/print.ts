@@ -17,8 +17,8 @@ export function print(what: PrintableFile, terminal: Terminal): ExitCode {
   const folder = folderHiddenByUnit(executable);
   if (!isUnit || folder === null) return 0;
   terminal.stderr(
-    `decnet-agent: a service cannot see ${sanitizeLine(executable)}: the unit hides ${folder} ` +
-      "from it; put the executable elsewhere, such as /usr/local/bin, and print again\n",
+    `decnet-agent: the service cannot start ${sanitizeLine(executable)}: the unit hides ` +
+      `${folder}. Copy the executable to /usr/local/bin, then print again\n`,
   );
   return 1;
 }

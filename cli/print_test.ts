@@ -55,8 +55,8 @@ Deno.test("run() print says that a unit hides the executable, and prints it all 
     const { code, stdout, stderr } = await runOn(["print", what], { executable });
     assert.deepEqual([code, stderr], [
       1,
-      "decnet-agent: a service cannot see /home/me/decnet-agent: the unit hides /home from it; " +
-      "put the executable elsewhere, such as /usr/local/bin, and print again\n",
+      "decnet-agent: the service cannot start /home/me/decnet-agent: the unit hides /home. " +
+      "Copy the executable to /usr/local/bin, then print again\n",
     ]);
     assert.ok(stdout.includes("ExecStart=/home/me/decnet-agent"));
   }
@@ -143,7 +143,8 @@ Deno.test("print refuses what tells the program's path when there is no executab
     assert.deepEqual(await execute(what), {
       code: 3,
       printed: "",
-      said: "decnet-agent: there is no executable yet; deno task compile makes dist/decnet-agent\n",
+      said:
+        "decnet-agent: there is no executable: the agent runs from source. Build one: deno task compile\n",
     });
   }
   assert.equal((await execute("man")).code, 0);

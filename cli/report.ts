@@ -9,25 +9,22 @@ export const statusWords = ["OK", "WARNING", "CRITICAL", "UNKNOWN"] as const;
 /** 0 to 3. */
 export type ExitCode = 0 | 1 | 2 | 3;
 
-/** Something that is not as it should be. */
+/** A problem that a check has found. */
 interface Finding {
   readonly code: Exclude<ExitCode, 0>;
   readonly text: string;
 }
 
-/** The worst of the findings; 0 when there are none. */
+/** Returns the worst code of the findings; 0 when there are none. */
 export function worst(findings: readonly Finding[]): ExitCode {
   return findings.reduce<ExitCode>((code, finding) => finding.code > code ? finding.code : code, 0);
 }
 
-/** What becomes of a damaged file, which a check leaves alone. */
-const damageMend = "a running agent, or the next apply or teardown, sets it aside and begins " +
-  "an empty database";
+/** What happens to a damaged file; a check changes nothing. */
+const damageAdvice = "a running agent, or the next apply or teardown, moves it away and starts " +
+  "with an empty store";
 
-/**
- * All that is wrong according to a beat, and to the configuration, the worst first. The codes are in
- * docs/protocol.md.
- */
+/** Returns the problems of a heartbeat and of the configuration, the worst first (docs/protocol.md). */
 export function findingsOf(
   { snapshot, body, delivery, certificates }: Heartbeat,
   warnings: readonly string[] = [],
@@ -39,34 +36,31 @@ export function findingsOf(
   const hasNoCertificates = certificates?.expiresAt === null;
   const { store } = snapshot;
   if (store.state !== "unreadable") add(1, body.store.detail);
-  else add(3, store.isDamaged ? `${store.detail}; ${damageMend}` : store.detail);
+  else add(3, store.isDamaged ? `${store.detail}; ${damageAdvice}` : store.detail);
   add(hasNoCertificates ? 3 : 1, certificates?.problem);
   add(2, snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
   if (!hasNoCertificates) add(2, attemptOf(delivery)?.error);
   const lastError = body.topology?.last_error ?? null;
   add(1, lastError === null ? null : `the last apply or teardown failed: ${lastError}`);
-  // Without an answer of Docker, or without the store, the reason is among the findings already.
+  // Without Docker or the store, the drift is unknown for a reason that was added above.
   if (snapshot.engine && body.topology) add(1, describeDrift(snapshot.drift));
   for (const warning of warnings) add(1, warning);
   return findings.sort((a, b) => b.code - a.code);
 }
 
-/**
- * The result of a check as one line in the form of monitoring plugins: status, text, and behind `|`
- * the performance data.
- */
+/** Formats the result of a check as monitoring plugins do: status, text, `|`, performance data. */
 export function onceText(heartbeat: Heartbeat, findings: readonly Finding[]): string {
   const data = perfdata(heartbeat);
   const line = `DECNET ${statusWords[worst(findings)]} - ${summary(heartbeat, findings)}`;
   return data === "" ? line : `${line} | ${data}`;
 }
 
-/** The same line for a failure that came before anything could be checked. */
+/** Formats the same line for an error before the check. */
 export function failureText(message: string): string {
   return `DECNET ${statusWords[3]} - ${oneLine(message)}`;
 }
 
-/** What was found, in a few words. */
+/** Summarizes the findings; without any, what runs. */
 export function summary({ snapshot, delivery }: Heartbeat, findings: readonly Finding[]): string {
   if (findings.length > 0) return oneLine(findings.map(({ text }) => text).join("; "));
   const { applied } = snapshot.store.state === "ok" ? snapshot.store : { applied: null };
@@ -77,11 +71,11 @@ export function summary({ snapshot, delivery }: Heartbeat, findings: readonly Fi
 }
 
 const deliveryWords = {
-  delivered: "beat delivered",
-  rejected: "beat rejected",
+  delivered: "heartbeat sent",
+  rejected: "heartbeat rejected",
   unreachable: "master unreachable",
   not_configured: "no master configured",
-  dry_run: "beat not sent (dry run)",
+  dry_run: "heartbeat not sent (dry run)",
 } as const;
 
 function counts({ observed }: Heartbeat["snapshot"]): string {
@@ -91,7 +85,7 @@ function counts({ observed }: Heartbeat["snapshot"]): string {
   } run`;
 }
 
-/** A count and its noun: `1 network`, `2 networks`. */
+/** Formats a count with its noun: `1 network`, `2 networks`. */
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
@@ -116,12 +110,12 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(3)}s`;
 }
 
-/** Text from outside must not break the line, nor pass for performance data. */
+/** Removes what would break the line or look like performance data. */
 function oneLine(text: string): string {
   return sanitizeLine(text).replaceAll("|", "/");
 }
 
-/** The result of a check as an object for `--json` (docs/protocol.md). */
+/** Returns the result of a check for `--json` (docs/protocol.md). */
 export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], storePath: string) {
   const { body, certificates, checkedAt } = heartbeat;
   return {
@@ -143,7 +137,7 @@ export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], sto
   };
 }
 
-/** The first fields of every result. */
+/** Returns the first fields of each result. */
 export function statusJson(code: ExitCode, summary: string) {
   return { status: statusWords[code], exit_code: code, summary };
 }
@@ -176,7 +170,7 @@ function attemptOf(delivery: Heartbeat["delivery"]) {
   return isAttempt ? delivery : null;
 }
 
-/** To a tenth of a millisecond: more would be noise. */
+/** Rounds to a tenth of a millisecond: the rest is noise. */
 function rounded(ms: number): number {
   return Math.round(ms * 10) / 10;
 }

@@ -121,7 +121,7 @@ Deno.test("onceText() says in one line how things stand, with the figures behind
     [
       heartbeatWith(),
       "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
-      "beat delivered | networks=2 containers=1 drift=0 docker=0.012s master=0.035s",
+      "heartbeat sent | networks=2 containers=1 drift=0 docker=0.012s master=0.035s",
     ],
     [
       heartbeatWith({
@@ -138,7 +138,7 @@ Deno.test("onceText() says in one line how things stand, with the figures behind
     [
       heartbeatWith({ delivery: deliveries.dryRun }),
       "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
-      "beat not sent (dry run) | networks=2 containers=1 drift=0 docker=0.012s",
+      "heartbeat not sent (dry run) | networks=2 containers=1 drift=0 docker=0.012s",
     ],
     [
       heartbeatWith({ snapshot: { drift: driftedOnceText } }),
@@ -289,7 +289,7 @@ Deno.test("--once --json answers the fields of the contract, and the certificate
     exit_code: 0,
     summary:
       `topology ${topologyId} at ${versionHash.slice(0, 12)}, 1 network and 2 containers run, ` +
-      "beat delivered",
+      "heartbeat sent",
     agent_version: manifest.version,
     host_uuid: "host-1",
     topology,

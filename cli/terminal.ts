@@ -1,46 +1,46 @@
 import { exists, readConfigFile, readInput } from "../host/files.ts";
 import { onReload, stopSignal, writeText } from "../host/process.ts";
 
-/** The machine as far as the defaults depend on it. */
+/** The parts of the host that the defaults depend on. */
 export interface Environment {
-  /** The value of an environment variable. */
+  /** Returns the value of an environment variable. */
   readonly variable: (name: string) => string | undefined;
-  /** The content of a file, or null when it does not exist. */
+  /** Returns the text of a file; null when it does not exist. */
   readonly readFile: (path: string) => string | null;
   readonly exists: (path: string) => boolean;
   readonly isRoot: boolean;
 }
 
-/** What the commands touch besides Docker, the store and the network. */
+/** The host as the commands see it, besides Docker, the store and the network. */
 export interface Terminal extends Environment {
-  /** Answers whether somebody who wants the text may have missed it. */
+  /** Writes to standard output; returns whether the text was lost. */
   readonly stdout: (text: string) => "written" | "lost";
   readonly stderr: (text: string) => void;
-  /** How many columns standard error has; null when it is no terminal. */
+  /** Returns the width of standard error in columns; null when it is not a terminal. */
   readonly columns: () => number | null;
-  /** How many columns standard output has, 0 when it does not tell; null when it is no terminal. */
+  /** Returns the same of standard output; 0 when the terminal does not know its width. */
   readonly stdoutColumns: () => number | null;
-  /** The path of the running executable. */
+  /** Returns the path of the running executable. */
   readonly executable: () => string;
-  /** The bytes of a file; `-` is standard input. */
+  /** Reads a file; `-` is standard input. */
   readonly readInput: (path: string) => Promise<Uint8Array>;
-  /** Aborted when the process is asked to stop; from the first call on, no signal kills it. */
+  /** Returns a signal that SIGTERM and SIGINT abort; from then on they do not kill the process. */
   readonly stopSignal: () => AbortSignal;
-  /** Calls back whenever the process is asked to read its files again; that kills it no more. */
+  /** Calls the listener at each SIGHUP, which then does not kill the process. */
   readonly onReload: (listener: () => void) => void;
 }
 
-/** Whether standard output takes colours, and whoever looks at it wants them: no-color.org. */
+/** Whether to print colours to standard output (no-color.org). */
 export function isColoured({ variable, stdoutColumns }: Terminal): boolean {
   return stdoutColumns() !== null && !variable("NO_COLOR") && variable("TERM") !== "dumb";
 }
 
-/** Prints a value as JSON for people. */
+/** Prints a value as indented JSON. */
 export function printJson({ stdout }: Pick<Terminal, "stdout">, value: unknown): void {
   stdout(`${escapeControls(JSON.stringify(value, null, 2))}\n`);
 }
 
-/** JSON for a terminal: `JSON.stringify` leaves some characters as they are that a terminal obeys. */
+/** Escapes characters that a terminal obeys and `JSON.stringify` leaves as they are. */
 export function escapeControls(json: string): string {
   return json.replace(
     /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
@@ -48,7 +48,7 @@ export function escapeControls(json: string): string {
   );
 }
 
-/** What this process was started with. */
+/** The streams, environment and files of this process. */
 export const thisProcess: Terminal = {
   stdout: (text) => writeText(Deno.stdout, text),
   stderr: (text) => writeText(Deno.stderr, text),
@@ -64,8 +64,10 @@ export const thisProcess: Terminal = {
   onReload,
 };
 
-/** The path of this program. Throws `Error` when it runs from source: that path is the runtime's. */
+/** Throws `Error` when the agent runs from source: the path would be that of the runtime. */
 function executable(): string {
   if (Deno.build.standalone) return Deno.execPath();
-  throw new Error("there is no executable yet; deno task compile makes dist/decnet-agent");
+  throw new Error(
+    "there is no executable: the agent runs from source. Build one: deno task compile",
+  );
 }

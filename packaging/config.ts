@@ -32,8 +32,9 @@ export interface KeyText {
 
 /** An ini file in which each key is a comment. `path` is where the agent reads it. */
 export function config(keys: readonly KeyText[], path: string): string {
-  return `# ${path}, the configuration of decnet-agent. What is a comment has its default. The
-# flag of a key (--master-host) wins over its variable (DECNET_MASTER_HOST), and that over this file.
+  return `# ${path}: configuration of decnet-agent.
+# Keys that are commented out have their default value. Precedence: flag (--master-host),
+# environment (DECNET_MASTER_HOST), this file, default.
 
 [agent]
 ${keys.map(entry).join("")}`;

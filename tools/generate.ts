@@ -1,6 +1,6 @@
 /**
- * Writes what `decnet-agent print` prints into packaging/, to be read there, and the reference of the
- * configuration, which is made of the same tables: `deno run -q -A tools/generate.ts`
+ * Writes the files of `decnet-agent print` into packaging/, and docs/configuration.md, from the table of
+ * options: `deno run -q -A tools/generate.ts`
  *
  * @module
  */
@@ -12,20 +12,19 @@ import { systemPaths } from "../host/files.ts";
 import type { KeyText } from "../packaging/config.ts";
 import { checkService, checkTimer } from "../packaging/units.ts";
 
-/** The reference of the configuration, as Markdown; its lines are yet to be wrapped. */
+/** Returns docs/configuration.md; its lines are not wrapped yet. */
 export function configurationReference(keys: readonly KeyText[]): string {
   return `# Configuration
 
-All that can be set. This page is made of the same table as \`decnet-agent --help\`, by
-\`tools/generate.ts\`.
+All configuration keys. \`tools/generate.ts\` makes this page from the table of \`decnet-agent --help\`.
 
-Each key is a flag, an environment variable and a key of the ini file. The first that is set counts,
-in this order; then comes the default. An empty variable counts as not set. A value that cannot be
-is refused, with the place that it comes from; \`--once\` says so, and exits with 3.
+Each key is a flag, an environment variable and a key of the ini file. Precedence: flag, environment,
+file, default. An empty variable counts as not set. A value that is not allowed is refused, with the
+place where it is set; \`--once\` prints that and exits with 3.
 
-The ini file is \`${systemPaths.config}\`, or what \`--config FILE\` names; the keys are in its section
-\`[agent]\`. Lines that begin with \`#\` or \`;\` are comments. A key that is unknown is ignored, with a
-warning. \`decnet-agent print config\` prints a file with every key, each as a comment
+The ini file is \`${systemPaths.config}\`, or the FILE of \`--config FILE\`; the keys are in its section
+\`[agent]\`. Lines that begin with \`#\` or \`;\` are comments. An unknown key is ignored, with a
+warning. \`decnet-agent print config\` prints a file with every key as a comment
 ([packaging/decnet.ini](../packaging/decnet.ini)).
 
 | key | variable | default |
@@ -58,7 +57,7 @@ function defaultOf(key: KeyText): string {
   return key.value === null ? prose(key.fallback!) : `\`${key.value}\``;
 }
 
-/** Paths and the like stand as code. */
+/** Marks paths, variables and addresses as code. */
 function prose(text: string): string {
   const code = /(?<=^|[\s(])(?:[$~]?\/[\w./-]*\w|\$[A-Z_]+[\w/-]*|unix:\/\/|[[\d][\d.:\]]+:\d+)/g;
   return text.replace(code, "`$&`");
@@ -66,10 +65,10 @@ function prose(text: string): string {
 
 const root = new URL("../", import.meta.url);
 
-/** Where the executable is in what is only to be read. */
+/** The path of the executable in the generated files. */
 const usualPath = "/usr/local/bin/decnet-agent";
 
-/** All generated files, by their paths from the root. */
+/** Returns all generated files, by their paths from the root. */
 export async function generatedFiles(): Promise<Map<string, string>> {
   const printed = (what: PrintableFile) => textOf(what, usualPath);
   return new Map([
@@ -83,7 +82,7 @@ export async function generatedFiles(): Promise<Map<string, string>> {
   ]);
 }
 
-/** Markdown as `deno fmt` leaves it. */
+/** Formats Markdown as `deno fmt` does. */
 async function formatted(markdown: string): Promise<string> {
   const formatter = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--quiet", "--ext=md", "-"],

@@ -126,7 +126,7 @@ Deno.test("R11 --once run many times at once answers each time", async () => {
   for (let round = 0; round < 5; round++) {
     for (const { code, stdout } of await Promise.all([0, 1, 2, 3].map(() => execute(args)))) {
       assert.equal(code, 0, stdout);
-      assert.match(stdout, /^DECNET OK - idle, .* beat delivered \| .*\n$/);
+      assert.match(stdout, /^DECNET OK - idle, .* heartbeat sent \| .*\n$/);
     }
   }
   assert.equal(master.heartbeatCount, 20);

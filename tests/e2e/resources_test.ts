@@ -35,7 +35,7 @@ Deno.test("R1 --once needs at most 24 file descriptors with a master", async () 
     wrapper: limited(24),
   });
   assert.equal(code, 0, stdout);
-  assert.match(stdout, /^DECNET OK - .*, beat delivered \|/);
+  assert.match(stdout, /^DECNET OK - .*, heartbeat sent \|/);
 });
 
 Deno.test("R2 --once reports within 10 s that no file descriptors are left", async () => {

@@ -84,7 +84,7 @@ export const workChecks: readonly Check[] = [
     name: "systemctl status shows what it does",
     async run({ service }) {
       // The status at the start says that the first one is due; it must not stay there.
-      const text = await service.until("StatusText", (text) => /(beat delivered|drift)/.test(text));
+      const text = await service.until("StatusText", (text) => /(heartbeat sent|drift)/.test(text));
       assert.doesNotMatch(text, /Cannot|unreachable/);
       assert.ok((await service.status()).includes(`Status: "${text}"`));
       return text;
