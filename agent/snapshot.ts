@@ -1,11 +1,5 @@
 import { TimeoutSet } from "../docker/http.ts";
-import {
-  Crowd,
-  type EngineVersion,
-  findSocket,
-  observe,
-  type ObserveOptions,
-} from "../docker/observe.ts";
+import { type EngineVersion, findSocket, observe, type ObserveOptions } from "../docker/observe.ts";
 import { explain, findFolderProblem, findWriteProblem, isDamage } from "../store/file.ts";
 import { listQuarantined, type StoreMemory } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
@@ -139,8 +133,7 @@ interface Expected {
 }
 
 /** Where to look. */
-export interface SnapshotOptions
-  extends Omit<ObserveOptions, "socket" | "timers" | "crowd" | "onAsked"> {
+export interface SnapshotOptions extends Omit<ObserveOptions, "socket" | "timeouts" | "onAsked"> {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
   /** The SQLite file of the store. */
@@ -155,8 +148,7 @@ export interface SnapshotOptions
 export class SnapshotCollector {
   readonly #options: SnapshotOptions;
   readonly #store: StoreKeeper;
-  readonly #timers = new TimeoutSet();
-  readonly #crowd = new Crowd();
+  readonly #timeouts = new TimeoutSet();
   /** The plan of the document that was seen last. */
   #planned: { readonly document: string; readonly plan: Plan } | null = null;
 
@@ -173,8 +165,7 @@ export class SnapshotCollector {
     let socket: string | null = null;
     try {
       socket = findSocket(this.#options.sockets);
-      const shared = { timers: this.#timers, crowd: this.#crowd };
-      const options = { ...this.#options, ...shared, socket, onAsked: expect };
+      const options = { ...this.#options, timeouts: this.#timeouts, socket, onAsked: expect };
       const { inventory, engine, bridges, containers } = await observe(signal, options);
       const { store, plan } = await expect();
       const drift = "detail" in plan ? plan : findDrift(plan.plan, inventory);

@@ -1,5 +1,5 @@
 import type { Engine } from "../docker/engine.ts";
-import { EngineError } from "../docker/http.ts";
+import { EngineError } from "../docker/errors.ts";
 import type { Changes, ContainerCreation, ContainerRepair } from "../topology/changes.ts";
 import { isService } from "../topology/inventory.ts";
 import type { PlannedContainer } from "../topology/plan.ts";
@@ -112,7 +112,8 @@ export class ChangeExecutor {
         await this.#options.engine.change(change.fact.id, action);
       } catch (error) {
         // A container whose network or base is gone cannot be started, only recreated.
-        if (!(error instanceof EngineError) || action === "unpause") throw error;
+        const isRefused = error instanceof EngineError && error.status !== null;
+        if (!isRefused || action === "unpause") throw error;
         await onRecreate();
         await this.#removeOld(change);
         await this.#create(planned);

@@ -1,5 +1,5 @@
 import { Engine } from "../docker/engine.ts";
-import { EngineError } from "../docker/http.ts";
+import { EngineError } from "../docker/errors.ts";
 import { findSocket } from "../docker/observe.ts";
 import { interfaceAddresses } from "../host/process.ts";
 import type { AppliedTopology } from "../store/row.ts";

@@ -1,68 +1,59 @@
 import { imageLabel, type Inventory } from "../topology/inventory.ts";
 import type { ContainerRequest, NetworkRequest } from "../topology/plan.ts";
+import { checkStatus, EngineError, parseAnswer, readFailure } from "./errors.ts";
 import {
-  checkStatus,
+  callName,
   EngineConnection,
-  EngineError,
   type EngineRequest,
   type EngineResponse,
-  explain,
-  noAnswer,
-  parseAnswer,
   TimeoutSet,
 } from "./http.ts";
 import { readContainers, readId, readNetworks } from "./lists.ts";
-import { containersCall, networksCall } from "./observe.ts";
+import { listContainers, listNetworks } from "./observe.ts";
 
-/** Bounds of the engine's use. */
+/** Limits on the use of the engine. */
 export interface EngineOptions {
-  /** How many calls may be under way at once. */
+  /** How many calls may run at once. */
   readonly parallelCalls?: number;
-  /** Bound on a call that changes nothing, in milliseconds. */
-  readonly lookTimeoutMs?: number;
-  /** Bound on a call that changes something: a busy engine takes long to remove a container. */
+  /** Limit for a call that changes nothing, in milliseconds. */
+  readonly readTimeoutMs?: number;
+  /** Limit for a call that changes something: a busy engine takes long to remove a container. */
   readonly changeTimeoutMs?: number;
 }
 
-/** A connection that is kept, and how to end it when an answer stays out. */
-interface Line {
-  readonly connection: EngineConnection;
-  readonly limit: AbortController;
-}
-
 /**
- * The engine as an apply and a teardown need it: it also changes things. Calls go out side by side,
- * as many as are allowed; what fails throws `Error` with a message for an operator, and `EngineError`
- * when the engine has refused.
+ * The engine as an apply and a teardown need it: it also changes things. Calls run side by side, on
+ * as many connections as are allowed. A call that fails throws `EngineError`, whose `status` is null
+ * when the engine gave no answer.
  */
 export class Engine {
   readonly #socket: string;
-  readonly #lookTimeoutMs: number;
+  readonly #readTimeoutMs: number;
   readonly #changeTimeoutMs: number;
-  readonly #timers = new TimeoutSet();
+  readonly #timeouts = new TimeoutSet();
   readonly #signal: AbortSignal;
-  readonly #lines = new Set<Line>();
-  readonly #idle: Line[] = [];
+  readonly #connections = new Set<EngineConnection>();
+  readonly #idle: EngineConnection[] = [];
   /** Calls that wait for their turn. */
   readonly #waiting: (() => void)[] = [];
-  #free: number;
+  #freeSlots: number;
   #isClosed = false;
 
-  /** Once `signal` is aborted no further call goes out; those under way are left to end. */
+  /** Once `signal` is aborted no further call goes out; those that run may end. */
   constructor(socket: string, signal: AbortSignal, options: EngineOptions = {}) {
-    const { parallelCalls = 8, lookTimeoutMs = 5_000, changeTimeoutMs = 60_000 } = options;
+    const { parallelCalls = 8, readTimeoutMs = 5_000, changeTimeoutMs = 60_000 } = options;
     this.#socket = socket;
     this.#signal = signal;
-    this.#free = parallelCalls;
-    this.#lookTimeoutMs = lookTimeoutMs;
+    this.#freeSlots = parallelCalls;
+    this.#readTimeoutMs = readTimeoutMs;
     this.#changeTimeoutMs = changeTimeoutMs;
   }
 
-  /** Everything that exists, ours or not. */
+  /** Lists everything that exists, ours or not. */
   async list(): Promise<Inventory> {
     const [networks, containers] = await Promise.all([
-      this.#ask(networksCall),
-      this.#ask(containersCall),
+      this.#requestJson(listNetworks),
+      this.#requestJson(listContainers()),
     ]);
     return { networks: readNetworks(networks), containers: readContainers(containers) };
   }
@@ -70,24 +61,25 @@ export class Engine {
   /** The id of an image, or null when it is not there. */
   async imageId(name: string): Promise<string | null> {
     try {
-      return readId(await this.#ask({ method: "GET", path: `/images/${name}/json` }), "image");
+      const image = await this.#requestJson({ method: "GET", path: `/images/${name}/json` });
+      return readId(image, "image");
     } catch (error) {
-      if (error instanceof EngineError && error.status === 404) return null;
+      if (isGone(error)) return null;
       throw error;
     }
   }
 
   async createNetwork(body: NetworkRequest): Promise<void> {
-    await this.#tell({ method: "POST", path: "/networks/create", body });
+    await this.#request({ method: "POST", path: "/networks/create", body });
   }
 
-  /** Removes a network; one that has gone already is fine. */
+  /** Removes a network; one that is gone already is fine. */
   async removeNetwork(id: string): Promise<void> {
-    await this.#remove(`/networks/${id}`);
+    await ignoreGone(this.#request({ method: "DELETE", path: `/networks/${id}` }));
   }
 
   /**
-   * Creates a container from an image, attached to all of its networks, and not started yet; answers
+   * Creates a container from an image, attached to all of its networks, and not started yet. Returns
    * its id.
    */
   async createContainer(name: string, request: ContainerRequest, imageId: string): Promise<string> {
@@ -96,15 +88,15 @@ export class Engine {
     const body = {
       ...rest,
       Labels: { ...Labels, [imageLabel]: imageId },
-      // Engines before API 1.44 take one network here, and the others by calls of their own.
+      // Engines before API 1.44 accept one network here; the others need calls.
       ...(first && { NetworkingConfig: { EndpointsConfig: Object.fromEntries([first]) } }),
     };
     const path = `/containers/create?name=${encodeURIComponent(name)}`;
-    const id = readId(await this.#ask({ method: "POST", path, body }), "container");
+    const id = readId(await this.#requestJson({ method: "POST", path, body }), "container");
     for (const [network, endpoint] of more) {
-      const body = { Container: id, EndpointConfig: endpoint };
       const path = `/networks/${encodeURIComponent(network)}/connect`;
-      await this.#tell({ method: "POST", path, body });
+      const body = { Container: id, EndpointConfig: endpoint };
+      await this.#request({ method: "POST", path, body });
     }
     return id;
   }
@@ -113,106 +105,103 @@ export class Engine {
   async change(id: string, action: "start" | "restart" | "unpause"): Promise<void> {
     // A decoy's process has nothing to save: it is killed at once.
     const query = action === "restart" ? "?t=0" : "";
-    await this.#tell({ method: "POST", path: `/containers/${id}/${action}${query}` });
+    await this.#request({ method: "POST", path: `/containers/${id}/${action}${query}` });
   }
 
-  /** Removes a container, running or not, with its volumes; one that has gone already is fine. */
+  /** Removes a container, running or not, with its volumes; one that is gone already is fine. */
   async removeContainer(id: string): Promise<void> {
     try {
-      await this.#remove(`/containers/${id}?force=1&v=1`);
+      const path = `/containers/${id}?force=1&v=1`;
+      await ignoreGone(this.#request({ method: "DELETE", path }));
     } catch (error) {
-      // Somebody else is removing it, and it must have gone before its name can be used again.
-      if (!(error instanceof EngineError && /already in progress/.test(error.message))) throw error;
-      await this.#tell({ method: "POST", path: `/containers/${id}/wait?condition=removed` })
-        .catch((error) => {
-          if (!(error instanceof EngineError && error.status === 404)) throw error;
-        });
+      if (!isBeingRemoved(error)) throw error;
+      // Its name can be used again only when it is gone.
+      const path = `/containers/${id}/wait?condition=removed`;
+      await ignoreGone(this.#request({ method: "POST", path }));
     }
   }
 
-  /** Closes all connections; calls that are under way, or wait for their turn, fail. */
+  /** Closes all connections; calls that run, or wait for their turn, fail. */
   close(): void {
     this.#isClosed = true;
-    for (const line of this.#lines) {
-      line.limit.abort(hungUp());
-      this.#drop(line);
+    for (const connection of this.#connections) connection.abort(clientClosed());
+    this.#connections.clear();
+  }
+
+  async #requestJson(request: EngineRequest): Promise<unknown> {
+    return parseAnswer(await this.#request(request), callName(request));
+  }
+
+  /** Makes a call when its turn has come. Throws `EngineError` when it fails. */
+  async #request(request: EngineRequest): Promise<EngineResponse> {
+    while (this.#freeSlots === 0) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
-  }
-
-  async #remove(path: string): Promise<void> {
+    this.#freeSlots--;
     try {
-      await this.#tell({ method: "DELETE", path });
-    } catch (error) {
-      if (!(error instanceof EngineError && error.status === 404)) throw error;
-    }
-  }
-
-  /** A call whose answer is of interest. */
-  async #ask(request: EngineRequest): Promise<unknown> {
-    return parseAnswer(await this.#call(request), nameOf(request));
-  }
-
-  /** A call of which it is enough that it went well. */
-  async #tell(request: EngineRequest): Promise<void> {
-    checkStatus(await this.#call(request), nameOf(request));
-  }
-
-  async #call(request: EngineRequest): Promise<EngineResponse> {
-    while (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#free--;
-    try {
-      // Whoever had to wait for a turn may have been called off meanwhile.
+      // It may have been aborted while the call waited.
       this.#signal.throwIfAborted();
-      return await this.#exchange(request);
+      const answer = await this.#exchange(request);
+      checkStatus(answer, callName(request));
+      return answer;
     } finally {
-      this.#free++;
+      this.#freeSlots++;
       this.#waiting.shift()?.();
     }
   }
 
   async #exchange(request: EngineRequest): Promise<EngineResponse> {
-    const timeoutMs = request.method === "GET" ? this.#lookTimeoutMs : this.#changeTimeoutMs;
-    let line: Line | undefined;
-    let stopTimer = () => {};
+    let connection: EngineConnection | undefined;
     try {
-      line = this.#idle.pop() ?? await this.#connect();
-      const { connection, limit } = line;
-      if (this.#isClosed) throw hungUp();
-      stopTimer = this.#timers.start(timeoutMs, () => {
-        limit.abort(noAnswer(timeoutMs));
-      });
+      connection = this.#idle.pop() ?? await this.#connect();
+      if (this.#isClosed) throw clientClosed();
+      const timeoutMs = request.method === "GET" ? this.#readTimeoutMs : this.#changeTimeoutMs;
+      const stopTimeout = connection.abortAfter(timeoutMs);
       await connection.send([request]);
       const answer = await connection.receive();
-      if (answer.headers.get("connection")?.toLowerCase() === "close") this.#drop(line);
-      else this.#idle.push(line);
+      stopTimeout();
+      if (answer.headers.get("connection")?.toLowerCase() === "close") this.#drop(connection);
+      else this.#idle.push(connection);
       return answer;
-    } catch (error) {
-      const cause = line?.limit.signal.aborted ? line.limit.signal.reason : error;
-      if (line) this.#drop(line);
-      throw new Error(`Docker at ${this.#socket}: ${explain(cause)}`, { cause });
-    } finally {
-      stopTimer();
+    } catch (cause) {
+      if (connection) this.#drop(connection);
+      throw new EngineError(readFailure(cause), `Docker at ${this.#socket}`, { cause });
     }
   }
 
-  async #connect(): Promise<Line> {
-    const limit = new AbortController();
-    const connection = await EngineConnection.open(this.#socket, limit.signal);
-    const line = { limit, connection };
-    this.#lines.add(line);
-    return line;
+  async #connect(): Promise<EngineConnection> {
+    // Not this engine's own signal: calls that run when it is aborted may end.
+    const { signal } = new AbortController();
+    const connection = await EngineConnection.open(this.#socket, signal, this.#timeouts);
+    this.#connections.add(connection);
+    return connection;
   }
 
-  #drop(line: Line): void {
-    this.#lines.delete(line);
-    line.connection.close();
+  #drop(connection: EngineConnection): void {
+    this.#connections.delete(connection);
+    connection.close();
   }
 }
 
-function hungUp(): Error {
-  return new Error("the agent has hung up");
+function clientClosed(): EngineError {
+  return new EngineError({ reason: "client_closed" });
 }
 
-function nameOf({ method, path }: EngineRequest): string {
-  return `${method} ${path.split("?")[0]}`;
+function isGone(error: unknown): boolean {
+  return error instanceof EngineError && error.status === 404;
+}
+
+/** Waits for a call that also succeeds when its object is gone. */
+async function ignoreGone(call: Promise<EngineResponse>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/** Whether another client is removing the container: the engine tells it in words only. */
+function isBeingRemoved(error: unknown): boolean {
+  if (!(error instanceof EngineError) || error.failure.reason !== "status") return false;
+  return error.failure.words.includes("already in progress");
 }

@@ -8,7 +8,7 @@ import { TemporaryFolder } from "../tests/support/environment.ts";
 import { plannedContainer, plannedNetwork } from "../tests/support/plan.ts";
 import { imageLabel } from "../topology/inventory.ts";
 import { Engine } from "./engine.ts";
-import { EngineError } from "./http.ts";
+import { EngineError } from "./errors.ts";
 
 /** The changing calls in short; ids are told by their first eight digits. */
 function changesOf({ changes }: FakeEngine): string[] {
@@ -198,7 +198,7 @@ for (const [fault, message] of loud) {
         const error = await failureOf(client.createNetwork(request));
         assert.match(error.message, message);
         assert.ok(error.message.startsWith(`Docker at ${engine.socketPath}: `));
-        assert.ok(!(error instanceof EngineError));
+        assert.ok(error instanceof EngineError && error.status === null);
         await client.imageId("x");
         assert.equal(engine.connectionCount, 2);
       }));
@@ -223,7 +223,7 @@ Deno.test("Engine gives up on a call in time, sooner on one that changes nothing
       );
       engine.fault = undefined;
       assert.equal(await client.imageId("x"), null);
-    }, { lookTimeoutMs: 100, changeTimeoutMs: 200 });
+    }, { readTimeoutMs: 100, changeTimeoutMs: 200 });
   }
 });
 
@@ -232,7 +232,7 @@ Deno.test("Engine counts a call's time from when its turn has come", () =>
     engine.latencyMs = 100;
     // One after the other they take three times as long as each of them may.
     await Promise.all(Array.from({ length: 15 }, () => client.imageId("x")));
-  }, { parallelCalls: 1, lookTimeoutMs: 500 }));
+  }, { parallelCalls: 1, readTimeoutMs: 500 }));
 
 Deno.test("Engine says why it cannot connect", async () => {
   using folder = new TemporaryFolder();

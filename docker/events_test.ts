@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { scriptSocket } from "../tests/support/answer_streams.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { LineSplitter, listenToEvents, OwnEvents } from "./events.ts";
+import { EventFilter, LineSplitter, listenToEvents } from "./events.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
@@ -119,26 +119,26 @@ const cases: [what: string, matters: boolean, lines: string[]][] = [
   ),
 ];
 for (const [what, matters, lines] of cases) {
-  Deno.test(`OwnEvents.matter() ${matters ? "minds" : "passes over"} ${what}`, () => {
-    const own = new OwnEvents(prefixes);
-    assert.equal(lines.map((line) => own.matter(line)).at(-1), matters);
+  Deno.test(`EventFilter.isRelevant() ${matters ? "minds" : "passes over"} ${what}`, () => {
+    const filter = new EventFilter(prefixes);
+    assert.equal(lines.map((line) => filter.isRelevant(line)).at(-1), matters);
   });
 }
 
-Deno.test("OwnEvents.matter() keeps the ids of 4096 strangers at most, and drops those that have gone", () => {
-  const own = new OwnEvents(prefixes);
-  const isKnown = (id: string) => !own.matter(ofNetwork("connect", "bridge", id));
-  for (let id = 0; id < 5_000; id++) own.matter(ofContainer("start", "web", {}, String(id)));
+Deno.test("EventFilter.isRelevant() keeps the ids of 4096 strangers at most, and drops those that have gone", () => {
+  const filter = new EventFilter(prefixes);
+  const isKnown = (id: string) => !filter.isRelevant(ofNetwork("connect", "bridge", id));
+  for (let id = 0; id < 5_000; id++) filter.isRelevant(ofContainer("start", "web", {}, String(id)));
   assert.deepEqual(["0", "903", "904", "4999"].map(isKnown), [false, false, true, true]);
-  own.matter(ofContainer("destroy", "web", {}, "4999"));
+  filter.isRelevant(ofContainer("destroy", "web", {}, "4999"));
   assert.equal(isKnown("4999"), false);
 });
 
-Deno.test("OwnEvents.matter() does not keep an id in mind that is longer than ids are", () => {
-  const own = new OwnEvents(prefixes);
+Deno.test("EventFilter.isRelevant() does not keep an id in mind that is longer than ids are", () => {
+  const filter = new EventFilter(prefixes);
   const isKnown = (id: string) => {
-    own.matter(ofContainer("start", "web", {}, id));
-    return !own.matter(ofNetwork("connect", "bridge", id));
+    filter.isRelevant(ofContainer("start", "web", {}, id));
+    return !filter.isRelevant(ofNetwork("connect", "bridge", id));
   };
   assert.deepEqual(["7".repeat(128), "7".repeat(129)].map(isKnown), [true, false]);
 });

@@ -1,100 +1,16 @@
-const ifItLasts = "if that lasts, restart the engine";
-const isItThere = "is it the engine that listens there?";
+import { EngineError } from "./errors.ts";
 
-/** The engine answered with an error. */
-export class EngineError extends Error {
-  override readonly name = "EngineError";
-
-  constructor(readonly status: number, message: string) {
-    super(message);
-  }
-}
-
-/** Throws `EngineError` when `call` was answered with any status but success or "it is so already". */
-export function checkStatus({ status, body }: EngineResponse, call: string): void {
-  if ((status >= 200 && status < 300) || status === 304) return;
-  const text = new TextDecoder().decode(body);
-  throw new EngineError(status, `${call} was answered with ${status}${reason(text)}`);
-}
-
-/** The answer to `call` as JSON. Throws as `checkStatus`, and `Error` for what is no JSON. */
-export function parseAnswer(answer: EngineResponse, call: string): unknown {
-  checkStatus(answer, call);
-  try {
-    return JSON.parse(new TextDecoder().decode(answer.body));
-  } catch {
-    throw new Error(`${call} was answered with something that is not JSON; ${isItThere}`);
-  }
-}
-
-/** The engine's own words for a failure: `{"message": …}`. */
-function reason(text: string): string {
-  try {
-    const { message } = JSON.parse(text);
-    const words = typeof message === "string" ? message.trim() : "";
-    return words && ` (${words.slice(0, 240).toWellFormed()})`;
-  } catch {
-    return "";
-  }
-}
-
-/** The error for an engine that has let its time pass. */
-export function noAnswer(timeoutMs: number): Error {
-  return new Error(`no answer within ${timeoutMs / 1000} s; ${ifItLasts}`);
-}
-
-/** Why the engine gave no answer, in words for an operator. */
-export function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) {
-    return "no such socket; is the engine installed, and running?";
-  }
-  if (error instanceof Deno.errors.ConnectionRefused) {
-    return "nobody listens; start the engine";
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "permission denied; run as root, or as a member of the socket's group";
-  }
-  if (error instanceof Deno.errors.WouldBlock) {
-    return "its queue is full; the engine hangs, restart it";
-  }
-  if (error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe) {
-    return "the engine cut the connection; its log may tell why";
-  }
-  if (error instanceof DOMException && error.name === "TimeoutError") {
-    return `no answer in time; ${ifItLasts}`;
-  }
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Takes a body as it comes. */
-export interface BodyHandler {
-  /** Throws `Error` when so many bytes more would be too many. */
-  checkRoom(more: number): void;
-  /** Takes the next bytes, which stay what they are until it returns. */
-  append(part: Uint8Array): void;
-}
-
-/** A body of unknown length, in one growing piece: a piece a chunk would let tiny chunks eat memory. */
-export class BodyBuffer implements BodyHandler {
-  readonly #maximumBytes: number;
+/** Bytes of unknown number, in one growing piece: a piece for each part would let tiny parts eat memory. */
+export class ByteBuffer {
   #bytes = new Uint8Array(16 * 1024);
   #length = 0;
 
-  constructor(maximumBytes: number) {
-    this.#maximumBytes = maximumBytes;
+  get length(): number {
+    return this.#length;
   }
 
-  checkRoom(more: number): void {
-    if (this.#length + more <= this.#maximumBytes) return;
-    throw new Error(
-      `the answer is larger than ${
-        this.#maximumBytes / 2 ** 20
-      } MiB; remove containers that nobody needs`,
-    );
-  }
-
+  /** Copies `part` to the end. */
   append(part: Uint8Array): void {
-    this.checkRoom(part.length);
     const needed = this.#length + part.length;
     if (needed > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
@@ -105,9 +21,41 @@ export class BodyBuffer implements BodyHandler {
     this.#length = needed;
   }
 
-  /** What has come. */
+  /** What was appended; valid until the next change. */
   bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+}
+
+/** Takes a body as it comes. */
+export interface BodyHandler {
+  /** Throws `EngineError` when so many bytes more would be too many. */
+  checkRoom(more: number): void;
+  /** Takes the next bytes, which stay what they are until it returns. */
+  append(part: Uint8Array): void;
+}
+
+/** Collects a body of limited length. */
+export class BodyBuffer extends ByteBuffer implements BodyHandler {
+  readonly #maximumBytes: number;
+
+  constructor(maximumBytes: number) {
+    super();
+    this.#maximumBytes = maximumBytes;
+  }
+
+  checkRoom(more: number): void {
+    if (this.length + more <= this.#maximumBytes) return;
+    throw new EngineError({ reason: "too_large", maximumBytes: this.#maximumBytes });
+  }
+
+  override append(part: Uint8Array): void {
+    this.checkRoom(part.length);
+    super.append(part);
   }
 }
 
@@ -130,60 +78,56 @@ export interface EngineResponse extends EngineHead {
   readonly body: Uint8Array;
 }
 
-/** Fills the front of `into`; answers the number of bytes, or null at the end of the stream. */
-export type Read = (into: Uint8Array<ArrayBuffer>) => Promise<number | null>;
+/** Fills the front of `into`; returns the number of bytes, or null at the end of the stream. */
+export type ReadBytes = (into: Uint8Array<ArrayBuffer>) => Promise<number | null>;
 
 /** Reads HTTP/1.1 answers, one after another, from a stream of bytes. */
 export class ResponseReader {
-  readonly #readStream: Read;
+  readonly #readBytes: ReadBytes;
   readonly #maximumBodyBytes: number;
   /** Larger than any head, so that a search for its end never meets a full buffer. */
   readonly #buffer = new Uint8Array(2 * maximumHeadBytes);
   #start = 0;
   #end = 0;
 
-  constructor(read: Read, maximumBodyBytes: number) {
-    this.#readStream = read;
+  constructor(readBytes: ReadBytes, maximumBodyBytes: number) {
+    this.#readBytes = readBytes;
     this.#maximumBodyBytes = maximumBodyBytes;
   }
 
-  /** The next answer. Throws `Error` when it is not HTTP, is cut short, or passes a limit. */
+  /** The next answer. Throws `EngineError` when it is not HTTP, is cut short, or passes a limit. */
   async next(): Promise<EngineResponse> {
-    const head = await this.head();
+    const head = await this.readHead();
     const body = new BodyBuffer(this.#maximumBodyBytes);
-    await this.body(head, body);
+    await this.readBody(head, body);
     return { ...head, body: body.bytes() };
   }
 
-  /** The head of the next answer, whose body is to be read before anything else; throws as `next()`. */
-  async head(): Promise<EngineHead> {
+  /** The head of the next answer; its body must be read before anything else. Throws as `next()`. */
+  async readHead(): Promise<EngineHead> {
     await this.#expectProtocol();
-    const [statusLine, ...headerLines] = (await this.#until("\r\n\r\n", maximumHeadBytes))
+    const [statusLine, ...headerLines] = (await this.#readUntil("\r\n\r\n", maximumHeadBytes))
       .split("\r\n");
     const status = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/.exec(statusLine!)?.[1];
     if (status === undefined) throw notHttp();
     return { status: Number(status), headers: new Map(headerLines.map(parseHeader)) };
   }
 
-  /** Hands the body of the answer with that head on as it comes, to its end; throws as `next()`. */
-  async body({ status, headers }: EngineHead, sink: BodyHandler): Promise<void> {
+  /** Passes the body of the answer with that head to `handler` as it comes. Throws as `next()`. */
+  async readBody({ status, headers }: EngineHead, handler: BodyHandler): Promise<void> {
     const coding = headers.get("transfer-encoding");
     const length = headers.get("content-length");
     if (status < 200 || status === 204 || status === 304) return;
     if (coding !== undefined) {
-      if (coding.toLowerCase() !== "chunked") {
-        throw new Error(`transfer encoding ${coding}`);
-      }
-      await this.#chunks(sink);
+      if (coding.toLowerCase() !== "chunked") throw malformed(`transfer encoding ${coding}`);
+      await this.#copyChunks(handler);
     } else if (length !== undefined) {
-      if (!/^\d{1,15}$/.test(length)) {
-        throw new Error(`content length ${length}`);
-      }
-      sink.checkRoom(Number(length));
-      await this.#copy(Number(length), sink);
+      if (!/^\d{1,15}$/.test(length)) throw malformed(`content length ${length}`);
+      handler.checkRoom(Number(length));
+      await this.#copy(Number(length), handler);
     } else {
       while (this.#end > this.#start || await this.#fill()) {
-        await this.#copy(this.#end - this.#start, sink);
+        await this.#copy(this.#end - this.#start, handler);
       }
     }
   }
@@ -192,51 +136,43 @@ export class ResponseReader {
   async #expectProtocol(): Promise<void> {
     for (let index = 0; index < protocol.length; index++) {
       while (this.#start + index === this.#end) {
-        if (!await this.#fill()) throw cutShort();
+        await this.#fillOrFail();
       }
       if (this.#buffer[this.#start + index] !== protocol.charCodeAt(index)) throw notHttp();
     }
   }
 
-  async #chunks(sink: BodyHandler): Promise<void> {
+  async #copyChunks(handler: BodyHandler): Promise<void> {
     for (;;) {
-      const line = await this.#until("\r\n", maximumLineBytes);
+      const line = await this.#readUntil("\r\n", maximumLineBytes);
       const digits = /^([0-9a-fA-F]{1,8})(?:$|[ \t;])/.exec(line)?.[1];
-      if (digits === undefined) throw new Error("a chunk without a size");
+      if (digits === undefined) throw malformed("a chunk without a size");
       const size = parseInt(digits, 16);
       if (size === 0) break;
-      sink.checkRoom(size);
-      await this.#copy(size, sink);
-      if (await this.#until("\r\n", maximumLineBytes) !== "") {
-        throw new Error("a chunk too long");
-      }
+      handler.checkRoom(size);
+      await this.#copy(size, handler);
+      const rest = await this.#readUntil("\r\n", maximumLineBytes);
+      if (rest !== "") throw malformed("a chunk too long");
     }
     // Trailers are read and dropped, up to the empty line.
-    for (
-      let lines = 0;
-      await this.#until("\r\n", maximumLineBytes) !== "";
-      lines++
-    ) {
-      if (lines === maximumTrailers) throw new Error("too many trailers");
+    for (let lines = 0; await this.#readUntil("\r\n", maximumLineBytes) !== ""; lines++) {
+      if (lines === maximumTrailers) throw malformed("too many trailers");
     }
   }
 
-  /** Moves the next `length` bytes of the stream into the sink. */
-  async #copy(length: number, sink: BodyHandler): Promise<void> {
+  /** Passes the next `length` bytes of the stream to the handler. */
+  async #copy(length: number, handler: BodyHandler): Promise<void> {
     for (let left = length; left > 0;) {
-      if (this.#start === this.#end && !await this.#fill()) throw cutShort();
-      const part = this.#buffer.subarray(
-        this.#start,
-        Math.min(this.#end, this.#start + left),
-      );
-      sink.append(part);
+      if (this.#start === this.#end) await this.#fillOrFail();
+      const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + left));
+      handler.append(part);
       left -= part.length;
       this.#start += part.length;
     }
   }
 
   /** The text before `mark`, which is consumed too. */
-  async #until(mark: "\r\n" | "\r\n\r\n", limit: number): Promise<string> {
+  async #readUntil(mark: "\r\n" | "\r\n\r\n", limit: number): Promise<string> {
     for (let searched = 0;;) {
       const last = Math.min(this.#end - mark.length, this.#start + limit);
       for (let at = this.#start + searched; at <= last; at++) {
@@ -246,10 +182,8 @@ export class ResponseReader {
         return text;
       }
       searched = Math.max(0, this.#end - this.#start - mark.length + 1);
-      if (searched > limit) {
-        throw new Error(`a header or line of more than ${limit} bytes`);
-      }
-      if (!await this.#fill()) throw cutShort();
+      if (searched > limit) throw malformed(`a header or line of more than ${limit} bytes`);
+      await this.#fillOrFail();
     }
   }
 
@@ -260,12 +194,16 @@ export class ResponseReader {
     return true;
   }
 
+  async #fillOrFail(): Promise<void> {
+    if (!await this.#fill()) throw new EngineError({ reason: "answer_cut" });
+  }
+
   /** Reads more into the buffer; false at the end of the stream. */
   async #fill(): Promise<boolean> {
     this.#buffer.copyWithin(0, this.#start, this.#end);
     this.#end -= this.#start;
     this.#start = 0;
-    const count = await this.#readStream(this.#buffer.subarray(this.#end));
+    const count = await this.#readBytes(this.#buffer.subarray(this.#end));
     this.#end += count ?? 0;
     return count !== null;
   }
@@ -273,18 +211,16 @@ export class ResponseReader {
 
 function parseHeader(line: string): [string, string] {
   const colon = line.indexOf(":");
-  if (colon < 1) throw new Error("a header without a name");
+  if (colon < 1) throw malformed("a header without a name");
   return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
 }
 
-function notHttp(): Error {
-  return new Error("the answer is not HTTP; is it the engine that listens there?");
+function notHttp(): EngineError {
+  return new EngineError({ reason: "not_http" });
 }
 
-function cutShort(): Error {
-  return new Error(
-    "the connection closed in the middle of an answer; the engine's log may tell why",
-  );
+function malformed(detail: string): EngineError {
+  return new EngineError({ reason: "other", detail });
 }
 
 /** A larger body is refused, in bytes. Ten thousand containers make 15 to 30 MB. */
@@ -299,63 +235,104 @@ export interface EngineRequest {
   readonly body?: unknown;
 }
 
+/** A call without its query, as messages name it. */
+export function callName({ method, path }: EngineRequest): string {
+  return `${method} ${path.split("?")[0]}`;
+}
+
 /**
  * One HTTP/1.1 connection to the engine's unix socket. Requests may be sent before the answers to
- * earlier ones have come; answers come in order. After an error it is of no further use.
+ * earlier ones have come; answers come in order. After an error it cannot be used again.
  * Why not fetch or node:http: docs/decisions/.
  */
 export class EngineConnection {
   readonly #connection: Deno.Conn;
   readonly #reader: ResponseReader;
   readonly #signal: AbortSignal;
-  readonly #onAbort = () => this.close();
+  readonly #timeouts: TimeoutSet;
+  readonly #runningTimeouts = new Set<() => void>();
+  readonly #onAbort = () => this.abort(this.#signal.reason);
+  #aborted: { readonly reason: unknown } | null = null;
 
-  private constructor(connection: Deno.Conn, signal: AbortSignal) {
+  private constructor(connection: Deno.Conn, signal: AbortSignal, timeouts: TimeoutSet) {
     this.#connection = connection;
     this.#reader = new ResponseReader((into) => connection.read(into), maximumBodyBytes);
     this.#signal = signal;
+    this.#timeouts = timeouts;
     signal.addEventListener("abort", this.#onAbort, { once: true });
-    if (signal.aborted) this.close();
+    if (signal.aborted) this.#onAbort();
   }
 
-  /**
-   * Connects to the socket at `path`. When `signal` is aborted, now or later, the connection is
-   * closed, and what waits for an answer fails.
-   */
-  static async open(path: string, signal: AbortSignal): Promise<EngineConnection> {
+  /** Connects to the socket at `path`. Once `signal` is aborted, the connection is, too. */
+  static async open(
+    path: string,
+    signal: AbortSignal,
+    timeouts: TimeoutSet = new TimeoutSet(),
+  ): Promise<EngineConnection> {
     signal.throwIfAborted();
     // This never waits: a unix socket whose queue is full refuses.
-    return new EngineConnection(await Deno.connect({ transport: "unix", path }), signal);
+    const connection = await Deno.connect({ transport: "unix", path });
+    return new EngineConnection(connection, signal, timeouts);
   }
 
   /** Sends requests without waiting for their answers. */
   async send(requests: readonly EngineRequest[]): Promise<void> {
     let bytes = new TextEncoder().encode(requests.map(textOf).join(""));
-    while (bytes.length > 0) bytes = bytes.subarray(await this.#connection.write(bytes));
+    while (bytes.length > 0) {
+      bytes = bytes.subarray(await this.#unlessAborted(this.#connection.write(bytes)));
+    }
   }
 
   /** The answer to the oldest request that has none yet. */
   receive(): Promise<EngineResponse> {
-    return this.#reader.next();
+    return this.#unlessAborted(this.#reader.next());
   }
 
-  /** The head of that answer alone; then its body is to be taken by `pour()`. */
-  head(): Promise<EngineHead> {
-    return this.#reader.head();
+  /** The head of that answer alone; then its body must be taken by `readBodyInto()`. */
+  receiveHead(): Promise<EngineHead> {
+    return this.#unlessAborted(this.#reader.readHead());
   }
 
-  /** Hands the body of the answer with that head on as it comes; resolves at its end. */
-  readBodyInto(head: EngineHead, sink: BodyHandler): Promise<void> {
-    return this.#reader.body(head, sink);
+  /** Passes the body of the answer with that head to `handler` as it comes; resolves at its end. */
+  readBodyInto(head: EngineHead, handler: BodyHandler): Promise<void> {
+    return this.#unlessAborted(this.#reader.readBody(head, handler));
+  }
+
+  /** Aborts the connection with a timeout after `ms`, unless the returned function is called first. */
+  abortAfter(ms: number): () => void {
+    const stopTimeout = this.#timeouts.start(ms, () => {
+      this.abort(new EngineError({ reason: "timeout", afterMs: ms }));
+    });
+    this.#runningTimeouts.add(stopTimeout);
+    return () => {
+      stopTimeout();
+      this.#runningTimeouts.delete(stopTimeout);
+    };
+  }
+
+  /** Closes the connection; what waits for an answer fails with `reason`. */
+  abort(reason: unknown): void {
+    this.#aborted ??= { reason };
+    this.close();
   }
 
   /** Closes the connection; closing it again does nothing. */
   close(): void {
     this.#signal.removeEventListener("abort", this.#onAbort);
+    for (const stopTimeout of this.#runningTimeouts) stopTimeout();
+    this.#runningTimeouts.clear();
     try {
       this.#connection.close();
     } catch (error) {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+
+  async #unlessAborted<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw this.#aborted ? this.#aborted.reason : error;
     }
   }
 }
@@ -368,47 +345,46 @@ function textOf({ method, path, body }: EngineRequest): string {
   return `${head}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${json}`;
 }
 
-/** The least that a set of timers waits at a time, in milliseconds. */
+/** The longest wait at a time, in milliseconds. */
 const stepMs = 250;
-/** Who wakes up so much too late was not running, and has not listened either. */
+/** A process that wakes up so much too late was stopped, and has read nothing meanwhile. */
 const frozenMs = 1_000;
 
 /**
- * Timers that can be called off. They are made of `AbortSignal.timeout`, which costs a hundredth of
- * what the first `setTimeout` adds to the start of the program (6 ms), but cannot be called off and
- * stays in memory until its time has come: so there is one at a time, for all timers of a set, and
- * it is short.
+ * Timeouts that can be stopped. `AbortSignal.timeout` costs a hundredth of what the first `setTimeout`
+ * adds to the start of the program (6 ms), but cannot be stopped and stays in memory until it is due:
+ * so a set has one at a time, and it is short.
  */
 export class TimeoutSet {
-  readonly #timers = new Set<{ dueAt: number; readonly onDue: () => void }>();
+  readonly #timeouts = new Set<{ dueAt: number; readonly onDue: () => void }>();
   #isWaiting = false;
 
   /**
-   * Calls `onDue` after `ms`, at most 250 ms late; the answer is a function that calls it off. Time in
-   * which the process was stopped does not count: what came meanwhile has not been read yet.
+   * Calls `onDue` after `ms`, at most 250 ms late; returns a function that stops the timeout. Time in
+   * which the process was stopped does not count, as answers that came meanwhile are not read yet.
    */
   start(ms: number, onDue: () => void): () => void {
-    const timer = { dueAt: performance.now() + ms, onDue };
-    this.#timers.add(timer);
+    const timeout = { dueAt: performance.now() + ms, onDue };
+    this.#timeouts.add(timeout);
     this.#wait();
-    return () => this.#timers.delete(timer);
+    return () => this.#timeouts.delete(timeout);
   }
 
   #wait(): void {
-    if (this.#isWaiting || this.#timers.size === 0) return;
+    if (this.#isWaiting || this.#timeouts.size === 0) return;
     this.#isWaiting = true;
-    const firstDueAt = Math.min(...[...this.#timers].map(({ dueAt }) => dueAt));
+    const firstDueAt = Math.min(...[...this.#timeouts].map(({ dueAt }) => dueAt));
     const leftMs = Math.ceil(firstDueAt - performance.now());
     const waitMs = Math.max(0, Math.min(stepMs, leftMs));
     const wakesAt = performance.now() + waitMs;
     AbortSignal.timeout(waitMs).addEventListener("abort", () => {
       this.#isWaiting = false;
       const lateMs = performance.now() - wakesAt;
-      for (const timer of this.#timers) {
-        if (lateMs > frozenMs) timer.dueAt += lateMs;
-        if (timer.dueAt > performance.now()) continue;
-        this.#timers.delete(timer);
-        timer.onDue();
+      for (const timeout of this.#timeouts) {
+        if (lateMs > frozenMs) timeout.dueAt += lateMs;
+        if (timeout.dueAt > performance.now()) continue;
+        this.#timeouts.delete(timeout);
+        timeout.onDue();
       }
       this.#wait();
     });

@@ -6,23 +6,22 @@ import {
   topologyLabel,
 } from "../topology/inventory.ts";
 import { compareCodePoints } from "../topology/json.ts";
+import { EngineError, parseAnswer, readFailure } from "./errors.ts";
 import {
+  callName,
   EngineConnection,
   type EngineRequest,
   type EngineResponse,
-  explain,
-  noAnswer,
-  parseAnswer,
-  TimeoutSet,
+  type TimeoutSet,
 } from "./http.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 
-/** The longest path that the kernel takes for a socket, in bytes. */
+/** The longest path that the kernel accepts for a socket, in bytes. */
 const maximumPathBytes = 107;
 
 /**
- * The path of a `unix://` address, or null for every other one, as the agent speaks to the engine of
- * its own host only, and for a path that is too long for a socket.
+ * The path of a `unix://` address; null for every other address, as the agent speaks only to the
+ * engine of its own host, and for a path that is too long for a socket.
  */
 export function socketPath(address: string): string | null {
   const path = /^unix:\/\/(\/[^\0]+)$/.exec(address)?.[1];
@@ -38,7 +37,7 @@ export function findSocket(paths: readonly string[]): string {
       Deno.statSync(path);
       return true;
     } catch (error) {
-      // A path that may not be looked at is there: connecting to it will say what is wrong.
+      // A path in a closed folder counts as present: connecting to it shows what is wrong.
       return error instanceof Deno.errors.PermissionDenied;
     }
   });
@@ -48,7 +47,7 @@ export function findSocket(paths: readonly string[]): string {
   );
 }
 
-/** How the names begin of what is ours without a label. */
+/** Name prefixes of the networks and containers that the agent manages even without a label. */
 export interface Prefixes {
   readonly networkPrefixes: readonly string[];
   readonly containerPrefixes: readonly string[];
@@ -59,12 +58,11 @@ export function hasPrefix(name: string, prefixes: readonly string[]): boolean {
   return prefixes.some((prefix) => name.startsWith(prefix));
 }
 
-/** Whether somebody has said that an object belongs to a topology. */
-function isLabelled({ labels }: { readonly labels: ReadonlyMap<string, string> }): boolean {
+function isLabelled({ labels }: NetworkInfo | ContainerInfo): boolean {
   return labels.has(topologyLabel);
 }
 
-/** What a label or a prefix makes ours. */
+/** The objects that the agent manages, by their label or a prefix of their name. */
 export function selectManaged(
   { networks, containers }: Inventory,
   { networkPrefixes, containerPrefixes }: Prefixes,
@@ -75,139 +73,42 @@ export function selectManaged(
   };
 }
 
-/** All containers. */
-export const containersCall = { method: "GET", path: "/containers/json?all=1" } as const;
-/** How many containers are asked for where it is not known that there are more. */
-const fewContainers = 500;
-/** The newest of all containers, running or not; all of them, where there are fewer. */
-const fewContainersCall = {
-  method: "GET",
-  path: `${containersCall.path}&limit=${fewContainers}`,
-} as const;
-/** For how many observations a host counts as crowded before it is looked at afresh. */
-const observations = 100;
+/** Lists all networks. */
+export const listNetworks: EngineRequest = { method: "GET", path: "/networks" };
 
-/**
- * How to ask a host with many containers for them. Shared by observations that follow one another, so
- * that few of them have to find it out.
- */
-export class Crowd {
-  #calls: readonly EngineRequest[] | null = null;
-  #left = 0;
-
-  /** The calls for this observation; null where the host is not known to be crowded. */
-  next(): readonly EngineRequest[] | null {
-    return this.#left-- > 0 ? this.#calls : null;
-  }
-
-  /** The calls for a host with many containers, for this observation and those to come. */
-  find({ areMostOurs, prefixes }: {
-    readonly areMostOurs: boolean;
-    readonly prefixes: readonly string[];
-  }): readonly EngineRequest[] {
-    this.#left = observations;
-    return this.#calls = (areMostOurs ? null : callsForOurs(prefixes)) ?? [containersCall];
-  }
+/** Lists all containers, or those that pass the engine's filters. */
+export function listContainers(filters?: Readonly<Record<string, readonly string[]>>) {
+  const query = filters ? `&filters=${encodeURIComponent(JSON.stringify(filters))}` : "";
+  return { method: "GET", path: `/containers/json?all=1${query}` } as const;
 }
 
 /**
- * The calls whose answers together hold every container that is ours and hardly another. The engine
- * has no filter for "this name or that label", so there is one for each. Null where they could miss
- * one: a dead container may have lost its name, and goes by its id, which has no filter like that.
+ * Lists the containers that a prefix or the label makes ours. Filters of two kinds cannot be
+ * alternatives, so these are two calls; the engine may list more than `selectManaged` takes.
  */
-export function callsForOurs(prefixes: readonly string[]): EngineRequest[] | null {
-  if (prefixes.some((prefix) => /^[0-9a-f]{0,12}$/.test(prefix))) return null;
-  const calls = [filtered({ label: [topologyLabel] })];
-  if (prefixes.length > 0) {
-    // Docker looks for the expression in names with their slash, Podman in names without.
-    const starts = prefixes.map((prefix) => prefix.replace(/\W/g, "\\$&")).join("|");
-    calls.unshift(filtered({ name: [`^/?(?:${starts})`] }));
-  }
-  return calls;
-}
-
-/** What several lists hold together; of what is in two of them the first counts. */
-function union(lists: readonly ContainerInfo[][]): ContainerInfo[] {
-  const [first = [], ...others] = lists;
-  if (others.length === 0) return first;
-  const seen = new Set(first.map(({ id }) => id));
-  return [...first, ...others.flat().filter(({ id }) => !seen.has(id))];
-}
-
-function filtered(filters: Readonly<Record<string, readonly string[]>>): EngineRequest {
-  const query = encodeURIComponent(JSON.stringify(filters));
-  return { method: "GET", path: `${containersCall.path}&filters=${query}` };
-}
-
-/** All networks. */
-export const networksCall = { method: "GET", path: "/networks" } as const;
-
-/** What the engine has answered. */
-interface Answers {
-  readonly networks: NetworkInfo[];
-  /** All that are ours, and others. */
-  readonly containers: ContainerInfo[];
-  /** Of the first answer. */
-  readonly headers: EngineResponse["headers"];
-}
-
-/** How to ask. */
-interface AskOptions extends Prefixes {
-  readonly crowd: Crowd;
-  /** Called when the time of another call begins. */
-  readonly onCall: () => void;
-  /** Called when the engine has been asked, and has not answered yet. */
-  readonly onAsked: () => void;
-}
-
-/**
- * Asks for the networks and the containers. Of a host with many containers it asks once more: for ours
- * alone where most of them are foreign, else for all.
- */
-async function ask(connection: EngineConnection, options: AskOptions): Promise<Answers> {
-  const { crowd, onCall, onAsked, containerPrefixes: prefixes } = options;
-  const known = crowd.next();
-  const receive = async (calls: readonly EngineRequest[]) => {
-    const lists: ContainerInfo[][] = [];
-    for (const _ of calls) {
-      onCall();
-      const answer = await connection.receive();
-      lists.push(readContainers(parseAnswer(answer, "GET /containers/json")));
-    }
-    return union(lists);
-  };
-  const calls = known ?? [fewContainersCall];
-  await connection.send([networksCall, ...calls]);
-  onAsked();
-  const answer = await connection.receive();
-  const { headers } = answer;
-  const networks = readNetworks(parseAnswer(answer, "GET /networks"));
-  const containers = await receive(calls);
-  // An engine that takes no limit has listed them all, and may well have more.
-  if (known || containers.length !== fewContainers) return { networks, containers, headers };
-  const ours = selectManaged({ networks: [], containers }, options).containers.length;
-  const more = crowd.find({ areMostOurs: 2 * ours > containers.length, prefixes });
-  await connection.send(more);
-  return { networks, containers: await receive(more), headers };
+function listManagedContainers(prefixes: readonly string[]): EngineRequest[] {
+  const byLabel = listContainers({ label: [topologyLabel] });
+  if (prefixes.length === 0) return [byLabel];
+  // Docker looks for the expression in names with their slash, Podman in names without.
+  const starts = prefixes.map((prefix) => prefix.replace(/\W/g, "\\$&")).join("|");
+  return [listContainers({ name: [`^/?(?:${starts})`] }), byLabel];
 }
 
 /** Which engine to ask, which of its objects are ours, and how long it may take. */
 export interface ObserveOptions extends Prefixes {
   /** The path of the engine's socket. */
   readonly socket: string;
-  /** Shared by observations that follow one another fast, so that their timers do not pile up. */
-  readonly timers?: TimeoutSet;
-  /** Shared likewise, so that not each has to find out how to ask for many containers. */
-  readonly crowd?: Crowd;
+  /** Shared by observations that follow one another fast, so that timeouts do not pile up. */
+  readonly timeouts?: TimeoutSet;
   /** Called when the engine has been asked, and has not answered yet. */
   readonly onAsked?: () => void;
-  /** Bound on each call. */
+  /** Limit for each call. */
   readonly callTimeoutMs?: number;
-  /** Bound on the whole observation. */
+  /** Limit for the whole observation. */
   readonly timeoutMs?: number;
 }
 
-/** What the engine says of itself in the headers of an answer. */
+/** What the engine says about itself in the headers of an answer. */
 export interface EngineVersion {
   readonly version: string | null;
   readonly apiVersion: string | null;
@@ -215,7 +116,7 @@ export interface EngineVersion {
   readonly latencyMs: number;
 }
 
-/** What runs on the host; both lists are sorted by code point. */
+/** What runs on the host; both lists of names are sorted by code point. */
 export interface Observation {
   /** Names of our bridge networks. */
   readonly bridges: readonly string[];
@@ -226,66 +127,66 @@ export interface Observation {
 }
 
 /**
- * Asks the engine for its networks and its containers, on one connection, and nothing else: to inspect
- * each object would race with what changes meanwhile.
- * Throws `Error`, whose message is fit for an operator, when any of it fails.
+ * Lists our networks and containers, on one connection. It inspects no single object, as that would
+ * race with what changes meanwhile. Throws `EngineError` when a call fails.
  */
 export async function observe(signal: AbortSignal, options: ObserveOptions): Promise<Observation> {
-  const { socket, timers = new TimeoutSet(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = options;
-  const { onAsked = () => {}, crowd = new Crowd() } = options;
+  const { socket, timeouts } = options;
   const startedAt = performance.now();
-  const limit = new AbortController();
-  const onAbort = () => limit.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  const start = (ms: number) => timers.start(ms, () => limit.abort(noAnswer(ms)));
-  const stopTimer = start(timeoutMs);
-  let stopCallTimer = () => {};
-  const startCall = () => {
-    stopCallTimer();
-    stopCallTimer = start(callTimeoutMs);
-  };
   try {
-    startCall();
-    const connection = await EngineConnection.open(socket, limit.signal);
+    const connection = await EngineConnection.open(socket, signal, timeouts);
     try {
-      const asking = { ...options, crowd, onCall: startCall, onAsked };
-      const { networks, containers, headers } = await ask(connection, asking);
+      const { headers, ...listed } = await list(connection, options);
+      const inventory = selectManaged(listed, options);
+      const bridges = inventory.networks.filter((it) => isLabelled(it) || it.driver === "bridge");
       return {
-        ...select(networks, containers, options),
-        engine: {
-          version: /^[^/]+\/(\S+)/.exec(headers.get("server") ?? "")?.[1] ?? null,
-          apiVersion: headers.get("api-version") ?? null,
-          latencyMs: performance.now() - startedAt,
-        },
+        bridges: sortedNames(bridges),
+        containers: sortedNames(inventory.containers.filter(isRunning)),
+        inventory,
+        engine: readVersion(headers, performance.now() - startedAt),
       };
     } finally {
       connection.close();
     }
-  } catch (error) {
-    const cause = limit.signal.aborted ? limit.signal.reason : error;
-    throw new Error(`Cannot observe Docker at ${socket}: ${explain(cause)}`, { cause });
-  } finally {
-    stopTimer();
-    stopCallTimer();
-    signal.removeEventListener("abort", onAbort);
+  } catch (cause) {
+    throw new EngineError(readFailure(cause), `Cannot observe Docker at ${socket}`, { cause });
   }
 }
 
-function select(
-  networks: readonly NetworkInfo[],
-  containers: readonly ContainerInfo[],
-  prefixes: Prefixes,
-): Omit<Observation, "engine"> {
-  const inventory = selectManaged({ networks, containers }, prefixes);
-  const bridges = inventory.networks.filter((it) => isLabelled(it) || it.driver === "bridge");
+/** All networks, the containers that may be ours, and the headers of the first answer. */
+async function list(
+  connection: EngineConnection,
+  { containerPrefixes, onAsked, callTimeoutMs = 5_000, timeoutMs = 8_000 }: ObserveOptions,
+): Promise<Inventory & Pick<EngineResponse, "headers">> {
+  const receive = async (call: EngineRequest) => {
+    const stopTimeout = connection.abortAfter(callTimeoutMs);
+    const { headers, ...answer } = await connection.receive();
+    stopTimeout();
+    return { headers, content: parseAnswer(answer, callName(call)) };
+  };
+  connection.abortAfter(timeoutMs);
+  const containerCalls = listManagedContainers(containerPrefixes);
+  await connection.send([listNetworks, ...containerCalls]);
+  onAsked?.();
+  const { headers, content } = await receive(listNetworks);
+  const networks = readNetworks(content);
+  const containerById = new Map<string, ContainerInfo>();
+  for (const call of containerCalls) {
+    for (const container of readContainers((await receive(call)).content)) {
+      if (!containerById.has(container.id)) containerById.set(container.id, container);
+    }
+  }
+  return { headers, networks, containers: [...containerById.values()] };
+}
+
+function readVersion(headers: EngineResponse["headers"], latencyMs: number): EngineVersion {
   return {
-    bridges: sortedNames(bridges),
-    containers: sortedNames(inventory.containers.filter(isRunning)),
-    inventory,
+    version: /^[^/]+\/(\S+)/.exec(headers.get("server") ?? "")?.[1] ?? null,
+    apiVersion: headers.get("api-version") ?? null,
+    latencyMs,
   };
 }
 
-function sortedNames(facts: readonly { readonly name: string }[]): string[] {
-  return [...new Set(facts.map(({ name }) => name))].sort(compareCodePoints);
+function sortedNames(objects: readonly { readonly name: string }[]): string[] {
+  return [...new Set(objects.map(({ name }) => name))].sort(compareCodePoints);
 }

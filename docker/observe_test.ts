@@ -4,16 +4,11 @@ import { assertHealthy, failure, look, snapshot } from "../tests/support/docker_
 import { FakeEngine, listenWithoutAccepting } from "../tests/support/engine/fake_engine.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
 import { withEngine } from "../tests/support/engine/script.ts";
-import { container, type ContainerItem, network } from "../tests/support/engine/state.ts";
+import { container, network } from "../tests/support/engine/state.ts";
 import { requirement } from "../tests/support/requirements.ts";
-import {
-  callsForOurs,
-  Crowd,
-  findSocket,
-  observe,
-  type ObserveOptions,
-  socketPath,
-} from "./observe.ts";
+import type { ContainerInfo } from "../topology/inventory.ts";
+import { Engine } from "./engine.ts";
+import { findSocket, observe, type ObserveOptions, selectManaged, socketPath } from "./observe.ts";
 
 Deno.test("socketPath() takes the address of a local socket only", () => {
   const cases: [address: string, path: string | null][] = [
@@ -88,16 +83,12 @@ Deno.test("observe() tells an idle engine's empty lists and its version", () =>
     assert.ok(latencyMs > 0 && latencyMs < 5000, `${latencyMs}`);
   }));
 
-Deno.test("observe() makes two requests on one connection, and closes it", () =>
+Deno.test("observe() makes its requests on one connection, and closes it", () =>
   withEngine(async (engine) => {
     for (const count of [1, 2, 3]) {
       await lookObserve(engine);
       assert.equal(engine.connectionCount, count);
-      assert.deepEqual(engine.requests.slice(-2), [
-        { method: "GET", path: "/networks" },
-        { method: "GET", path: "/containers/json?all=1&limit=500" },
-      ]);
-      assert.equal(engine.requestCount, 2 * count);
+      assert.equal(engine.requestCount, 3 * count);
     }
   }));
 
@@ -263,7 +254,7 @@ for (const [headers, version, apiVersion] of versions) {
     withEngine(async ({ socketPath }) => {
       const socket = `${socketPath}.scripted`;
       const answer = `HTTP/1.1 200 OK\r\n${headers}Content-Length: 2\r\n\r\n[]`;
-      await using _script = scriptSocket(socket, [{ text: answer + answer }]);
+      await using _script = scriptSocket(socket, [{ text: answer.repeat(3) }]);
       const { engine } = await observe(new AbortController().signal, { socket, ...prefixes });
       assert.deepEqual([engine.version, engine.apiVersion], [version, apiVersion]);
     }));
@@ -276,151 +267,53 @@ Deno.test("observe() reads two thousand containers", () =>
     assert.deepEqual((await lookObserve(engine)).containers, names);
   }));
 
-const labelObserveCrowd = "decnet.topology.id";
-const prefixesObserveCrowd = {
-  networkPrefixes: ["decnet_t_"],
-  containerPrefixes: ["decnet-", "decnet_t_"],
-};
 const never = new AbortController().signal;
-const networks = "GET /networks";
-const few = "GET /containers/json?all=1&limit=500";
-const all = "GET /containers/json?all=1";
-const named = `${all}&filters={"name":["^/?(?:decnet\\\\-|decnet_t_)"]}`;
-const labelled = `${all}&filters={"label":["${labelObserveCrowd}"]}`;
 
-function crowdOf(count: number, name: (index: number) => string): ContainerItem[] {
-  return Array.from({ length: count }, (_, index) => container({ name: name(index) }));
-}
-
-/** Observes, and answers what was asked meanwhile and which containers were seen. */
-async function lookObserveCrowd(
-  engine: FakeEngine,
-  { crowd = new Crowd(), containerPrefixes = prefixesObserveCrowd.containerPrefixes } = {},
-): Promise<{ calls: string[]; names: string[] }> {
-  const before = engine.requestCount;
-  const options = { socket: engine.socketPath, ...prefixesObserveCrowd, containerPrefixes, crowd };
-  const { inventory } = await observe(never, options);
-  const count = engine.requestCount - before;
-  return {
-    calls: engine.requests.slice(-count).map(({ method, path }) =>
-      `${method} ${decodeURIComponent(path)}`
-    ),
-    names: inventory.containers.map(({ name }) => name).sort(),
-  };
-}
-
-for (
-  const [host, foreign, ours, calls] of [
-    ["499 containers", 499, 0, [networks, few]],
-    ["500 containers, most of them foreign", 490, 10, [networks, few, named, labelled]],
-    ["1000 containers, most of them foreign", 990, 10, [networks, few, named, labelled]],
-    ["1000 containers, half of them ours", 500, 500, [networks, few, named, labelled]],
-    ["1000 containers, most of them ours", 490, 510, [networks, few, all]],
-  ] as const
-) {
-  Deno.test(`observe() sees every one of ours among ${host}`, () =>
-    withEngine(async (engine) => {
-      const mixed = [
-        ...crowdOf(ours, (index) => `decnet-${index}`),
-        ...crowdOf(foreign, (index) => `shop-${index}`),
-      ].map((item, index, { length }) => ({ item, place: index * 7919 % length }));
-      engine.containers = mixed.sort((a, b) => a.place - b.place).map(({ item }) => item);
-      const seen = await lookObserveCrowd(engine);
-      assert.deepEqual(seen.calls, calls);
-      assert.deepEqual(
-        seen.names,
-        crowdOf(ours, (index) => `decnet-${index}`)
-          .map(({ Names }) => Names[0]!.slice(1)).sort(),
-      );
-    }));
-}
-
-Deno.test("observe() asks a crowded host for ours alone from the second time on, and looks afresh after 100", () =>
+Deno.test("observe() asks for what the prefixes and the label make ours", () =>
   withEngine(async (engine) => {
-    engine.containers = [
-      ...crowdOf(600, (index) => `shop-${index}`),
-      container({ name: "decnet-1" }),
-      container({ name: "one-of-ours", labels: { [labelObserveCrowd]: "t1" } }),
-    ];
-    const crowd = new Crowd();
-    const { names } = await lookObserveCrowd(engine, { crowd });
-    assert.deepEqual(names, ["decnet-1", "one-of-ours"]);
-    for (let count = 0; count < 100; count++) {
-      assert.deepEqual(await lookObserveCrowd(engine, { crowd }), {
-        calls: [networks, named, labelled],
-        names,
-      });
-    }
-    assert.deepEqual((await lookObserveCrowd(engine, { crowd })).calls, [
-      networks,
-      few,
-      named,
+    const calls = async (containerPrefixes: string[]) => {
+      const before = engine.requestCount;
+      await lookObserve(engine, { containerPrefixes });
+      return engine.requests.slice(before).map(({ method, path }) =>
+        `${method} ${decodeURIComponent(path)}`
+      );
+    };
+    const all = "GET /containers/json?all=1";
+    const labelled = `${all}&filters={"label":["decnet.topology.id"]}`;
+    assert.deepEqual(await calls(["decnet-", "decnet_t_"]), [
+      "GET /networks",
+      `${all}&filters={"name":["^/?(?:decnet\\\\-|decnet_t_)"]}`,
       labelled,
     ]);
-    engine.containers = [container({ name: "decnet-2" })];
-    assert.deepEqual((await lookObserveCrowd(engine, { crowd })).names, ["decnet-2"]);
+    assert.deepEqual(await calls([]), ["GET /networks", labelled]);
   }));
 
-Deno.test("observe() asks for all where a prefix may be that of an id, as a nameless container has no other name", () =>
-  withEngine(async (engine) => {
-    const nameless = container({ name: "nameless", state: "dead" });
-    const crowd = crowdOf(600, (index) => `shop-${index}`);
-    engine.containers = [...crowd, { ...nameless, Names: [] }];
-    const prefix = nameless.Id.slice(0, 4);
-    const { calls, names } = await lookObserveCrowd(engine, { containerPrefixes: [prefix] });
-    assert.deepEqual(calls, [networks, few, all]);
-    assert.ok(names.includes(nameless.Id.slice(0, 12)));
-  }));
-
-Deno.test("observe() takes the list of an engine that knows no limit for all there is", () =>
-  withEngine(async (engine) => {
-    const items = [...crowdOf(500, (index) => `shop-${index}`), container({ name: "decnet-1" })];
-    engine.fault = { kind: "body", path: "/containers/json", body: JSON.stringify(items) };
-    assert.deepEqual(await lookObserveCrowd(engine), {
-      calls: [networks, few],
-      names: ["decnet-1"],
-    });
-  }));
-
-Deno.test("observe() reports an engine that refuses the filters", () =>
-  withEngine(async (engine) => {
-    engine.containers = crowdOf(600, (index) => `shop-${index}`);
-    const crowd = new Crowd();
-    await lookObserveCrowd(engine, { crowd });
-    engine.fault = { kind: "status", status: 400, message: "no", path: "/containers/json" };
-    await assert.rejects(
-      lookObserveCrowd(engine, { crowd }),
-      /GET \/containers\/json was answered with 400/,
-    );
-  }));
-
-Deno.test("the filters let every container of ours through, whatever its names and labels", () =>
+Deno.test("observe() sees every container of ours, whatever its names and labels", () =>
   withEngine(async (engine) => {
     const numbers = randomNumbers(4);
     const random = (below: number) => Math.floor(numbers() * below);
     const pick = <T>(values: readonly T[]) => values[random(values.length)]!;
     const texts = ["decnet", "_t_", "-", ".", "x", "X", "dec", "net", "1", "a"];
     const text = () => Array.from({ length: 1 + random(4) }, () => pick(texts)).join("");
+    const client = new Engine(engine.socketPath, never);
     for (let round = 0; round < 200; round++) {
       const containerPrefixes = Array.from({ length: random(4) }, () => `n${text()}`);
       engine.containers = Array.from({ length: 20 }, (_, index) => {
         const name = pick([text, () => pick([...containerPrefixes, "n"]) + text()])();
-        const labels = pick([{}, {}, { [labelObserveCrowd]: pick(["", "t1"]) }, {
-          [`${labelObserveCrowd}s`]: "t1",
+        const labels = pick([{}, {}, { "decnet.topology.id": pick(["", "t1"]) }, {
+          "decnet.topology.ids": "t1",
         }]);
         const item = container({ name: `${name}${index}`, labels });
         const link = `/${pick([text(), ...containerPrefixes])}/alias`;
         const names = pick([item.Names, item.Names, [link, ...item.Names], [link], []]);
         return { ...item, Names: names };
       });
-      const crowd = new Crowd();
-      const whole = await lookObserveCrowd(engine, { containerPrefixes });
-      const calls = crowd.find({ areMostOurs: false, prefixes: containerPrefixes });
-      assert.deepEqual(calls, callsForOurs(containerPrefixes));
-      const filtered = await lookObserveCrowd(engine, { crowd, containerPrefixes });
-      assert.equal(filtered.calls.length, 1 + calls.length);
-      assert.deepEqual(filtered.names, whole.names, `round ${round}`);
+      const byId = ({ id: a }: ContainerInfo, { id: b }: ContainerInfo) => a < b ? -1 : 1;
+      const ours = selectManaged(await client.list(), { ...prefixes, containerPrefixes });
+      const { inventory } = await lookObserve(engine, { containerPrefixes });
+      assert.deepEqual(inventory.containers.toSorted(byId), ours.containers.toSorted(byId));
     }
+    client.close();
   }));
 
 /** Faults that are seen only when the time is up, and those that are seen at once. */
@@ -590,10 +483,10 @@ Deno.test("observe() reads an answer that trickles in within its time", () =>
 Deno.test("observe() gives each call its own time", () =>
   withEngine(async ({ socketPath }) => {
     const socket = `${socketPath}.scripted`;
-    const answer = { afterMs: 1600, text: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" };
-    await using _script = scriptSocket(socket, [answer, answer]);
-    const { engine } = await look(socket, { callTimeoutMs: 3000, timeoutMs: 60_000 });
-    assert.ok(engine.latencyMs > 3000, `${engine.latencyMs} ms`);
+    const answer = { afterMs: 300, text: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" };
+    await using _script = scriptSocket(socket, [answer, answer, answer]);
+    const { engine } = await look(socket, { callTimeoutMs: 700, timeoutMs: 60_000 });
+    assert.ok(engine.latencyMs > 800, `${engine.latencyMs} ms`);
   }));
 
 Deno.test("observe() ends when its whole time is up, whatever the call has left", () =>

@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import type { AgentOptions } from "../agent/heartbeat.ts";
+import { readFailure } from "../docker/errors.ts";
 import { findSocket, type Observation, observe } from "../docker/observe.ts";
 import { sanitizeLine } from "../host/log.ts";
 import {
@@ -233,8 +234,7 @@ export type EngineFindings =
     readonly isReached: boolean;
   };
 
-const { errors } = Deno;
-const unreached = [errors.NotFound, errors.PermissionDenied, errors.ConnectionRefused] as const;
+const unreached: readonly string[] = ["no_socket", "permission_denied", "not_listening"];
 
 type Options = Pick<AgentOptions, "sockets" | "networkPrefixes" | "containerPrefixes">;
 
@@ -255,9 +255,8 @@ export async function lookAtEngine(
     });
     return { socket, observation };
   } catch (error) {
-    const { message, cause } = error as Error;
-    const isReached = socket !== null && !unreached.some((type) => cause instanceof type);
-    return { socket, error: message, isReached };
+    const isReached = socket !== null && !unreached.includes(readFailure(error).reason);
+    return { socket, error: (error as Error).message, isReached };
   }
 }
 

@@ -49,8 +49,8 @@ const transports: Record<string, () => Promise<() => Promise<unknown>>> = {
   "agent, its master absent": () => heartbeatsOfAgent(1, "unreachable"),
   socket: () => {
     const { signal } = new AbortController();
-    const timers = new TimeoutSet();
-    return Promise.resolve(() => observe(signal, { socket, timers, ...prefixes }));
+    const timeouts = new TimeoutSet();
+    return Promise.resolve(() => observe(signal, { socket, timeouts, ...prefixes }));
   },
   "fetch, one client": () => {
     const client = Deno.createHttpClient({ proxy });

@@ -36,8 +36,7 @@ if (pace === "Docker") {
     get() {
       const { pathname, searchParams } = new URL(engine.requests.at(-1)!.path, "http://localhost");
       if (pathname !== "/containers/json") return 0;
-      const limit = Number(searchParams.get("limit") ?? count);
-      const listed = searchParams.has("filters") ? Number(ours) : Math.min(limit, Number(count));
+      const listed = Number(searchParams.has("filters") ? ours : count);
       return looksMs * Number(count) + listsMs * listed;
     },
   });

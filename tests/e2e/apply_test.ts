@@ -207,7 +207,7 @@ Deno.test("D14 decnet-agent survives an answer of 100 MB with bounded memory", a
   engine.fault = { kind: "huge", bytes: 100_000_000 };
   const { master } = await host.startMaster();
   await using agent = new RunningAgent([interval, ...host.flags(master)]);
-  await agent.until(() => master.heartbeatCount >= 1 && engine.requestCount >= 3);
+  await agent.until(() => master.heartbeatCount >= 1 && engine.requestCount >= 4);
   assert.deepEqual(lastObserved(master.heartbeats), {
     error: `Cannot observe Docker at ${host.socket}: ` +
       "the answer is larger than 32 MiB; remove containers that nobody needs",

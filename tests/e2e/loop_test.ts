@@ -37,7 +37,7 @@ Deno.test("decnet-agent without a master prints its beats, each change once", as
   await using host = await Host.create();
   const engine = await host.startEngine();
   await using agent = new RunningAgent([interval, ...host.flags()]);
-  await agent.until(() => engine.requestCount >= 4);
+  await agent.until(() => engine.requestCount >= 6);
   const { stdout } = await agent.stop("SIGTERM");
   const lines = stdout.trimEnd().split("\n");
   assert.equal(lines.length, 1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Agent } from "../../agent/heartbeat.ts";
-import { callsForOurs, Crowd, type Observation, observe } from "../../docker/observe.ts";
+import { type Observation, observe } from "../../docker/observe.ts";
 import type { Difference } from "../../topology/drift.ts";
 import { defaultImages } from "../../topology/plan.ts";
 import { runOn } from "../support/command_line.ts";
@@ -319,25 +319,22 @@ Deno.test({
   },
 });
 
-const labelCrowd = "decnet.topology.id";
 const engines = [
   { engine: "Docker", requirement: await needsDocker(), socket: dockerSocket },
   { engine: "Podman", requirement: await needsPodman(), socket: podmanSocket },
 ];
 
-/** The containers of the playground that are taken for ours; `isCrowded` as on a host with many. */
-async function lookCrowd(
+/** The containers of the sandbox that are taken for ours. */
+async function listOurs(
   { tag, socketPath: socket }: DockerSandbox,
-  { prefixes, isCrowded }: { prefixes: readonly string[]; isCrowded: boolean },
+  containerPrefixes: readonly string[],
 ): Promise<string[]> {
-  const crowd = new Crowd();
-  if (isCrowded) {
-    const calls = crowd.find({ areMostOurs: false, prefixes });
-    assert.deepEqual(calls, callsForOurs(prefixes));
-  }
   const { inventory } = await observe(new AbortController().signal, {
-    ...{ socket, crowd, networkPrefixes: [], containerPrefixes: prefixes },
-    ...{ callTimeoutMs: 30_000, timeoutMs: 60_000 },
+    socket,
+    networkPrefixes: [],
+    containerPrefixes,
+    callTimeoutMs: 30_000,
+    timeoutMs: 60_000,
   });
   return inventory.containers.map(({ name }) => name).filter((it) => it.includes(tag)).sort();
 }
@@ -363,12 +360,12 @@ for (const { engine, requirement, socket } of engines) {
         `x_${tag}_q.`,
       ];
       for (const name of [...ours, ...foreign]) await make(name);
-      await make(`by-label-${tag}`, { [labelCrowd]: tag });
-      await make(`q.${tag}-both`, { [labelCrowd]: tag });
-      await make(`by-empty-label-${tag}`, { [labelCrowd]: "" });
+      await make(`by-label-${tag}`, { [label]: tag });
+      await make(`q.${tag}-both`, { [label]: tag });
+      await make(`by-empty-label-${tag}`, { [label]: "" });
       await make(`other-label-${tag}`, {
-        [`${labelCrowd}s`]: tag,
-        x: labelCrowd,
+        [`${label}s`]: tag,
+        x: label,
         "decnet.topology": "id",
       });
       await sandbox.makeContainer(`q.${tag}-runs`);
@@ -388,33 +385,12 @@ for (const { engine, requirement, socket } of engines) {
         ...(engine === "Docker" ? [`q.${tag}-links`] : []),
       ];
       const prefixes = [`q.${tag}`, "r-"];
-      const whole = await lookCrowd(sandbox, { prefixes, isCrowded: false });
-      assert.deepEqual(whole, [...ours, ...more].sort());
-      assert.deepEqual(await lookCrowd(sandbox, { prefixes, isCrowded: true }), whole);
-      assert.deepEqual(await lookCrowd(sandbox, { prefixes: [], isCrowded: true }), [
+      assert.deepEqual(await listOurs(sandbox, prefixes), [...ours, ...more].sort());
+      assert.deepEqual(await listOurs(sandbox, []), [
         `by-empty-label-${tag}`,
         `by-label-${tag}`,
         `q.${tag}-both`,
       ]);
-    },
-  });
-
-  Deno.test({
-    name:
-      `${engine} lists fewer containers than its limit only when it lists all${requirement.suffix}`,
-    ignore: requirement.ignore,
-    async fn() {
-      requirement.check();
-      await using sandbox = await DockerSandbox.open(socket);
-      const { docker, tag } = sandbox;
-      const names = ["a", "b", "c", "d"].map((name) => `${name}-${tag}`);
-      for (const name of names) await sandbox.makeContainer(name, { isStarted: false });
-      const filters = { name: [tag] };
-      const counts: number[] = [];
-      for (const limit of [1, 3, 4, 5, 300]) {
-        counts.push((await docker.listContainers({ all: true, limit, filters })).length);
-      }
-      assert.deepEqual(counts, [1, 3, 4, 4, 4]);
     },
   });
 }

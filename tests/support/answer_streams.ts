@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type EngineResponse, type Read, ResponseReader } from "../../docker/http.ts";
+import { type EngineResponse, type ReadBytes, ResponseReader } from "../../docker/http.ts";
 
 /** How many bytes the next read may bring. */
 export type Cut = () => number;
@@ -21,7 +21,7 @@ export function read(stream: string | Uint8Array, cut: Cut = whole) {
   const bytes = typeof stream === "string" ? encode(stream) : stream;
   const source = { consumed: 0 };
   let ended = false;
-  const readStream: Read = (into) => {
+  const readStream: ReadBytes = (into) => {
     assert.ok(!ended, "read again after the end");
     assert.ok(into.length > 0, "no room to read into");
     const length = Math.min(cut(), into.length, bytes.length - source.consumed);

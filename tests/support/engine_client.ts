@@ -54,7 +54,7 @@ export class EventListener implements AsyncDisposable {
     const connection = await EngineConnection.open(socket, listener.#stop.signal);
     const path = `/events?filters=${encodeURIComponent(eventFilters)}`;
     await connection.send([{ method: "GET", path }]);
-    const head = await connection.head();
+    const head = await connection.receiveHead();
     if (head.status !== 200) throw new Error(`The engine answered ${head.status}`);
     const splitter = new LineSplitter((line) => listener.#hear(line!));
     // It ends when it is cut.

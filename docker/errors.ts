@@ -1,0 +1,124 @@
+/** Why a call to the engine failed. A `call` is such as `GET /networks`. */
+export type EngineFailure =
+  | {
+    readonly reason:
+      | "no_socket"
+      | "not_listening"
+      | "permission_denied"
+      | "queue_full"
+      | "connection_cut"
+      | "answer_cut"
+      | "not_http"
+      | "client_closed";
+  }
+  /** `afterMs` is null when the caller has limited the time. */
+  | { readonly reason: "timeout"; readonly afterMs: number | null }
+  /** `words` are the engine's own; empty when it gave none. */
+  | {
+    readonly reason: "status";
+    readonly call: string;
+    readonly status: number;
+    readonly words: string;
+  }
+  | { readonly reason: "not_json"; readonly call: string }
+  | { readonly reason: "too_large"; readonly maximumBytes: number }
+  | { readonly reason: "other"; readonly detail: string };
+
+/** A call to the engine failed. Callers switch on `failure.reason`; the message is for operators. */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+
+  /** `place` begins the message, such as `Docker at /run/docker.sock`. */
+  constructor(readonly failure: EngineFailure, place = "", options?: ErrorOptions) {
+    super(`${place && `${place}: `}${describeFailure(failure)}`, options);
+  }
+
+  /** The status of an answer that is an error; null when there was no such answer. */
+  get status(): number | null {
+    return this.failure.reason === "status" ? this.failure.status : null;
+  }
+}
+
+const runtimeErrors = [
+  [Deno.errors.NotFound, "no_socket"],
+  [Deno.errors.ConnectionRefused, "not_listening"],
+  [Deno.errors.PermissionDenied, "permission_denied"],
+  [Deno.errors.WouldBlock, "queue_full"],
+  [Deno.errors.ConnectionReset, "connection_cut"],
+  [Deno.errors.BrokenPipe, "connection_cut"],
+] as const;
+
+/** What an error means that this module, the runtime or an aborted signal has thrown. */
+export function readFailure(error: unknown): EngineFailure {
+  if (error instanceof EngineError) return error.failure;
+  for (const [type, reason] of runtimeErrors) if (error instanceof type) return { reason };
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return { reason: "timeout", afterMs: null };
+  }
+  return { reason: "other", detail: error instanceof Error ? error.message : String(error) };
+}
+
+const isItThere = "is it the engine that listens there?";
+
+const descriptions = {
+  no_socket: "no such socket; is the engine installed, and running?",
+  not_listening: "nobody listens; start the engine",
+  permission_denied: "permission denied; run as root, or as a member of the socket's group",
+  queue_full: "its queue is full; the engine hangs, restart it",
+  connection_cut: "the engine cut the connection; its log may tell why",
+  answer_cut: "the connection closed in the middle of an answer; the engine's log may tell why",
+  not_http: `the answer is not HTTP; ${isItThere}`,
+  client_closed: "the agent has hung up",
+} as const;
+
+/** A failure in words for an operator. */
+function describeFailure(failure: EngineFailure): string {
+  switch (failure.reason) {
+    case "timeout": {
+      const { afterMs } = failure;
+      const time = afterMs === null ? "in time" : `within ${afterMs / 1000} s`;
+      return `no answer ${time}; if that lasts, restart the engine`;
+    }
+    case "status":
+      return `${failure.call} was answered with ${failure.status}` +
+        (failure.words && ` (${failure.words})`);
+    case "not_json":
+      return `${failure.call} was answered with something that is not JSON; ${isItThere}`;
+    case "too_large":
+      return `the answer is larger than ${failure.maximumBytes / 2 ** 20} MiB; ` +
+        "remove containers that nobody needs";
+    case "other":
+      return failure.detail;
+    default:
+      return descriptions[failure.reason];
+  }
+}
+
+/** An answer, as far as its errors are concerned. */
+type Answer = { readonly status: number; readonly body: Uint8Array };
+
+/** Throws `EngineError` when a call was answered with neither success nor "it is so already". */
+export function checkStatus({ status, body }: Answer, call: string): void {
+  if ((status >= 200 && status < 300) || status === 304) return;
+  throw new EngineError({ reason: "status", call, status, words: readRefusal(body) });
+}
+
+/** The answer to `call` as JSON. Throws `EngineError` for an error, and for what is not JSON. */
+export function parseAnswer(answer: Answer, call: string): unknown {
+  checkStatus(answer, call);
+  try {
+    return JSON.parse(new TextDecoder().decode(answer.body));
+  } catch {
+    throw new EngineError({ reason: "not_json", call });
+  }
+}
+
+/** The engine's own words for a failure, at most 240 characters: `{"message": …}`. */
+function readRefusal(body: Uint8Array): string {
+  try {
+    const { message } = JSON.parse(new TextDecoder().decode(body));
+    return typeof message === "string" ? message.trim().slice(0, 240).toWellFormed() : "";
+  } catch {
+    return "";
+  }
+}
