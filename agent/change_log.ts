@@ -1,6 +1,7 @@
 import type { Log } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { Heartbeat } from "./heartbeat.ts";
+import type { SendResult } from "./sender.ts";
 import type { KnownDrift } from "./snapshot.ts";
 
 /** What is said of each subject when its problem has gone. */
@@ -31,20 +32,13 @@ export class ChangeLog {
   }
 
   /**
-   * Compares a beat with the ones before it. While the agent itself is changing the host (`isBusy`),
-   * what is half done is no drift to talk about.
+   * Compares what was found with what was found before. While the agent itself is changing the host
+   * (`isBusy`), what is half done is no drift.
    */
-  record(heartbeat: Heartbeat, isBusy = false): void {
-    this.recordHost(heartbeat, isBusy);
-    const { delivery } = heartbeat;
-    if (delivery.result === "delivered") this.#masterAnswered();
-    else if ("error" in delivery && delivery.latencyMs !== null) {
-      this.#masterFailed(delivery.error!);
-    }
-  }
-
-  /** The same of all but the sending, for what was not sent. */
-  recordHost({ snapshot, body, certificates }: Heartbeat, isBusy = false): void {
+  record(
+    { snapshot, body, certificates }: Pick<Heartbeat, "snapshot" | "body" | "certificates">,
+    isBusy = false,
+  ): void {
     this.#compare("store", body.store.detail ?? null);
     this.#compare("docker", snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
@@ -52,6 +46,14 @@ export class ChangeLog {
     if (body.topology) this.#compare("topology", body.topology.last_error);
     if (snapshot.engine && body.topology && !isBusy) {
       this.#compare("drift", describeDrift(snapshot.drift));
+    }
+  }
+
+  /** Counts failures of the master; each heartbeat is given to it once. */
+  recordSend(delivery: SendResult): void {
+    if (delivery.result === "delivered") this.#masterAnswered();
+    else if ("error" in delivery && delivery.latencyMs !== null) {
+      this.#masterFailed(delivery.error!);
     }
   }
 

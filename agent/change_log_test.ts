@@ -19,6 +19,7 @@ function linesOf(...heartbeats: Heartbeat[]): string[][] {
   return heartbeats.map((heartbeat) => {
     lines = [];
     changeLog.record(heartbeat);
+    changeLog.recordSend(heartbeat.delivery);
     return lines;
   });
 }

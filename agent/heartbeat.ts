@@ -115,79 +115,92 @@ export interface Heartbeat {
   readonly checkedAt: number;
 }
 
-/** How a beat is made. */
-interface HeartbeatOptions {
-  /** Whether not to send it. */
-  readonly dryRun?: boolean;
-  /** After this time the beat goes out with what is known, so that there is time left to send it. */
-  readonly snapshotTimeoutMs?: number;
-}
-
-/** Makes beats. The loop and the health check both do nothing else. */
+/** Collects snapshots of the host and sends them to the master. */
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #stocktaker: SnapshotCollector;
+  readonly #collector: SnapshotCollector;
   #sender: Sender | null = null;
-  /** What the last beat said. */
-  #lastNews = "";
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#stocktaker = new SnapshotCollector(options);
+    this.#collector = new SnapshotCollector(options);
   }
 
-  /** Looks at the host and reports to the master. What fails becomes part of the beat. */
+  /** Collects a snapshot and sends it. What fails becomes part of the heartbeat. Never throws. */
   async sendHeartbeat(
     signal: AbortSignal,
-    { dryRun = false, snapshotTimeoutMs }: HeartbeatOptions = {},
+    { dryRun = false, snapshotTimeoutMs }: {
+      readonly dryRun?: boolean;
+      /** After this time what is known is sent, so that there is time left for it. */
+      readonly snapshotTimeoutMs?: number;
+    } = {},
   ): Promise<Heartbeat> {
-    const { master } = this.#options;
     const checkedAt = Date.now();
-    const entropy = master && !this.#sender && !dryRun ? prewarmTls() : null;
-    const snapshot = await this.#stocktaker.collect(
+    const prewarming = this.#options.master && !this.#sender && !dryRun ? prewarmTls() : null;
+    const snapshot = await this.collect(
       snapshotTimeoutMs === undefined
         ? signal
         : AbortSignal.any([signal, AbortSignal.timeout(snapshotTimeoutMs)]),
     );
-    const body = this.#bodyOf(snapshot);
-    this.#lastNews = fingerprint(body);
+    const heartbeat = await this.send(snapshot, { checkedAt, dryRun, signal });
+    await prewarming;
+    return heartbeat;
+  }
+
+  /** Collects a snapshot. Never throws. */
+  collect(signal: AbortSignal, options?: { readonly repairs?: boolean }): Promise<HostSnapshot> {
+    return this.#collector.collect(signal, options);
+  }
+
+  /** Whether a collection that may repair the store has something to do. */
+  canRepair(snapshot: HostSnapshot): boolean {
+    return this.#collector.canRepair(snapshot);
+  }
+
+  /** Sends a snapshot. What fails becomes part of the heartbeat. Never throws. */
+  async send(
+    snapshot: HostSnapshot,
+    { checkedAt = Date.now(), dryRun = false, signal }: {
+      readonly checkedAt?: number;
+      readonly dryRun?: boolean;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Heartbeat> {
+    const { master } = this.#options;
+    const body = this.body(snapshot);
     if (!master) {
       const delivery = { result: "not_configured" } as const;
       return { snapshot, body, checkedAt, delivery, certificates: null };
     }
     const sender = this.#sender ??= await openSender({ ...this.#options, master });
-    const sending = await sender.send(JSON.stringify(body), { checkedAt, dryRun, signal });
-    await entropy;
-    return { snapshot, body, checkedAt, ...sending };
+    const report = await sender.send(JSON.stringify(body), { checkedAt, dryRun, signal });
+    return { snapshot, body, checkedAt, ...report };
   }
 
-  /** Looks at the host; answers whether a beat would now say something else than the last one. */
-  async hasChanged(signal: AbortSignal): Promise<boolean> {
-    // What it would change there by mending would be a reason for the next look, without an end.
-    const snapshot = await this.#stocktaker.collect(signal, { mends: false });
-    return fingerprint(this.#bodyOf(snapshot)) !== this.#lastNews;
+  /** The body of a heartbeat with this snapshot. */
+  body(snapshot: HostSnapshot): HeartbeatBody {
+    const { hostUuid, agentVersion } = this.#options;
+    return heartbeatBody(snapshot, hostUuid, agentVersion);
   }
 
-  /** The last beat as it would be now, but for the sending: nothing is sent. */
-  async glance(last: Heartbeat, signal: AbortSignal): Promise<Heartbeat> {
-    const snapshot = await this.#stocktaker.collect(signal);
-    return { ...last, snapshot, body: this.#bodyOf(snapshot) };
+  /**
+   * What of a heartbeat makes an early one worth sending when it has changed. The time of an apply is
+   * left out: a master that pushes at each heartbeat would be answered by one, without an end.
+   */
+  fingerprint(snapshot: HostSnapshot): string {
+    const { topology, ...rest } = this.body(snapshot);
+    return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
   }
 
-  /** What the master is told of the topology, and nothing sent; null when the store is unreadable. */
+  /** What a heartbeat would say of the topology; null when the store is unreadable. */
   async state(signal: AbortSignal): Promise<TopologyReport | null> {
-    return this.#bodyOf(await this.#stocktaker.collect(signal)).topology;
+    return this.body(await this.collect(signal)).topology;
   }
 
   /** Closes the store and the connection to the master. */
   close(): void {
-    this.#stocktaker.close();
+    this.#collector.close();
     this.#sender?.close();
-  }
-
-  #bodyOf(snapshot: HostSnapshot): HeartbeatBody {
-    const { hostUuid, agentVersion } = this.#options;
-    return heartbeatBody(snapshot, hostUuid, agentVersion);
   }
 }
 
@@ -195,12 +208,4 @@ export class Agent {
 async function openSender(options: SenderOptions): Promise<Sender> {
   const { Sender } = await import("./sender.ts");
   return new Sender(options);
-}
-
-/**
- * What of a beat is worth one out of turn: that the same was applied once more is not. A master that
- * pushes at each beat would else be answered by one, for ever.
- */
-function fingerprint({ topology, ...rest }: HeartbeatBody): string {
-  return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
 }

@@ -1,123 +1,144 @@
 import type { Log } from "../host/log.ts";
 import { ChangeLog } from "./change_log.ts";
 import type { Agent, Heartbeat } from "./heartbeat.ts";
-import {
-  type EarlySend,
-  firstDelayMs,
-  HeartbeatScheduler,
-  nextDelayMs,
-  type Wait,
-  Wakeup,
-} from "./schedule.ts";
+import { HeartbeatScheduler, Wakeup } from "./schedule.ts";
 import { wantsBackoff } from "./sender.ts";
+import type { HostSnapshot } from "./snapshot.ts";
 
 /** What the loop needs besides the agent. */
 interface LoopOptions {
   readonly intervalMs: number;
   readonly log: Log;
-  /** Takes each beat. */
+  /** Takes each heartbeat, when its sending has ended. */
   readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
-  /** Takes what is seen while a failing master keeps the next beat waiting, at each interval. */
-  readonly onGlance?: (heartbeat: Heartbeat) => void;
-  /** Told when the loop begins to do something, and when it has ended: what hangs is noticed there. */
+  /** Takes what each check has found, with the last heartbeat's result, and each new result. */
+  readonly onReport?: (heartbeat: Heartbeat) => void;
+  /** Called when the loop begins to do something, and when it has ended, so that a hang shows. */
   readonly onWork?: (phase: "begin" | "end") => void;
+  /** The least between two early heartbeats, in milliseconds. */
+  readonly minEarlyGapMs?: number;
+  /** Requests heartbeats and checks. */
+  readonly wakeup?: Wakeup;
+  /** Whether the agent itself is changing the host: then what is half done is no change. */
+  readonly isBusy?: () => boolean;
   /** A number in [0, 1). */
   readonly random?: () => number;
-  /** The least between two beats out of turn, in milliseconds. */
-  readonly minEarlyGapMs?: number;
-  /** Calls for a beat at once, or hints that there may be news for one. */
-  readonly wakeup?: Wakeup;
-  /** Whether the agent itself is changing the host: then what is half done is no news. */
-  readonly isBusy?: () => boolean;
-  readonly wait?: Wait;
+  /** Milliseconds, by a clock that never jumps. */
+  readonly now?: () => number;
+  /** Waits as `Wakeup.wait()` does. */
+  readonly wait?: (
+    ms: number,
+    signal: AbortSignal,
+    options: { readonly forChecks: boolean },
+  ) => Promise<boolean>;
 }
 
-/** Beats until `signal` is aborted. Nothing that a beat meets ends the loop. */
+/** Sends heartbeats until `signal` is aborted. Nothing that a heartbeat meets ends the loop. */
 export async function runLoop(
   agent: Agent,
   signal: AbortSignal,
   options: LoopOptions,
 ): Promise<void> {
-  const { intervalMs, log, onHeartbeat = () => {}, random = Math.random } = options;
-  const { minEarlyGapMs = 5_000, wakeup = new Wakeup(), isBusy = () => false } = options;
-  const { onWork = () => {}, onGlance = () => {} } = options;
-  const work = async <T>(task: () => Promise<T>): Promise<T> => {
-    onWork("begin");
+  await new Loop(agent, options).run(signal);
+}
+
+class Loop {
+  readonly #agent: Agent;
+  readonly #options: LoopOptions;
+  readonly #wakeup: Wakeup;
+  readonly #scheduler: HeartbeatScheduler;
+  readonly #changeLog: ChangeLog;
+  #last: Heartbeat | null = null;
+
+  constructor(agent: Agent, options: LoopOptions) {
+    this.#agent = agent;
+    this.#options = options;
+    this.#wakeup = options.wakeup ?? new Wakeup();
+    this.#scheduler = new HeartbeatScheduler({
+      intervalMs: options.intervalMs,
+      minEarlyGapMs: options.minEarlyGapMs ?? 5_000,
+      now: options.now ?? (() => performance.now()),
+      random: options.random ?? Math.random,
+    });
+    this.#changeLog = new ChangeLog(options.log);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (await this.#wait(signal)) {
+      if (this.#scheduler.nextCheckMs() > 0) continue;
+      if (this.#isBusy && !this.#scheduler.isSendDue) this.#scheduler.checkSkipped();
+      else await this.#work(signal);
+    }
+  }
+
+  get #isBusy(): boolean {
+    return this.#options.isBusy?.() ?? false;
+  }
+
+  async #wait(signal: AbortSignal): Promise<boolean> {
+    const [scheduler, wakeup] = [this.#scheduler, this.#wakeup];
+    const { wait = wakeup.wait.bind(wakeup) } = this.#options;
+    const options = { forChecks: scheduler.takesCheckRequests };
+    const isOver = !await wait(scheduler.nextCheckMs(), signal, options);
+    if (isOver) return false;
+    if (wakeup.takeSendRequest()) scheduler.requestSend();
+    if (wakeup.takeCheckRequest()) scheduler.requestCheck();
+    return true;
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    const { onWork, log } = this.#options;
+    onWork?.("begin");
     try {
-      return await task();
+      await this.#check(signal);
+    } catch (error) {
+      // No error is known that leads here; one that does must not end the loop.
+      const message = error instanceof Error ? error.message : error;
+      if (this.#scheduler.isSendDue) {
+        log("error", `the beat failed: ${message}`);
+        this.#scheduler.sent({ isFailure: true, retryAfterMs: null });
+      } else log("error", `a look at the host failed: ${message}`);
     } finally {
-      onWork("end");
+      onWork?.("end");
     }
-  };
-  const { wait = (ms, signal, wakeup, options) => wakeup.wait(ms, signal, options) } = options;
-  const look = async (task: () => Promise<boolean>) => {
-    try {
-      return await work(task);
-    } catch (error) {
-      // As with a beat.
-      log("error", `a look at the host failed: ${error instanceof Error ? error.message : error}`);
-      return false;
-    }
-  };
-  const hasChanged = () => look(() => agent.hasChanged(signal));
-  const due = new HeartbeatScheduler({
-    wakeup,
-    wait,
-    minEarlyGapMs: minEarlyGapMs,
-    hasChanged,
-    isBusy,
-  });
-  const changeLog = new ChangeLog(log);
-  // What is told here, in the log and to the supervisor, must not wait for a master.
-  const glanceUntil = async (over: AbortSignal) => {
-    while (last && await new Wakeup().wait(intervalMs, over)) {
-      const heartbeat = last;
-      if (isBusy()) continue;
-      await look(async () => {
-        const seen = await agent.glance(heartbeat, over);
-        // What was cut short says nothing about the host.
-        if (over.aborted) return false;
-        changeLog.recordHost(seen, isBusy());
-        onGlance(seen);
-        return true;
-      });
-    }
-  };
-  const isDue = async () => {
-    if (earlySend === "news") return await due.next(delayMs, signal, earlySend);
-    const over = new AbortController();
-    const glancing = glanceUntil(AbortSignal.any([signal, over.signal]));
-    const isDue = await due.next(delayMs, signal, earlySend);
-    over.abort();
-    await glancing;
-    return isDue;
-  };
-  let last: Heartbeat | null = null;
-  let failures = 0;
-  let delayMs = firstDelayMs(intervalMs, random());
-  let earlySend: EarlySend = "called";
-  while (await isDue()) {
-    const startedAt = performance.now();
-    let retryAfterMs: number | null = null;
-    try {
-      const heartbeat = last = await work(() => agent.sendHeartbeat(signal));
-      // A beat that was cut short by the stop says nothing about the host.
-      if (signal.aborted) break;
-      changeLog.record(heartbeat, isBusy());
-      onHeartbeat(heartbeat);
-      failures = wantsBackoff(heartbeat.delivery) ? failures + 1 : 0;
-      if ("retryAfterMs" in heartbeat.delivery) retryAfterMs = heartbeat.delivery.retryAfterMs;
-    } catch (error) {
-      // Nothing is known to lead here; should something, the host must still be heard of.
-      log("error", `the beat failed: ${error instanceof Error ? error.message : error}`);
-      failures++;
-    }
-    delayMs = nextDelayMs({ intervalMs, failures, retryAfterMs }, random());
-    // A master that asked for a pause gets it, whatever there is to say.
-    earlySend = retryAfterMs !== null ? "none" : failures > 0 ? "called" : "news";
-    // The pace is from beat to beat; a master that fails or asked for a pause gets the whole of it.
-    if (earlySend === "news") {
-      delayMs = Math.max(0, delayMs - (performance.now() - startedAt));
-    }
+  }
+
+  /** Collects a snapshot, reports it, and sends it when that is due. */
+  async #check(signal: AbortSignal): Promise<void> {
+    const [agent, scheduler] = [this.#agent, this.#scheduler];
+    scheduler.checkStarted();
+    // What a recheck repaired would be a reason for the next one, without an end.
+    const { isRecheck } = scheduler;
+    const snapshot = await agent.collect(signal, { repairs: !isRecheck });
+    // What was cut short by the stop says nothing about the host.
+    if (signal.aborted) return;
+    const shouldSend = scheduler.shouldSend(agent.fingerprint(snapshot));
+    // The next check, which comes at once, repairs the store before its heartbeat.
+    if (shouldSend && isRecheck && agent.canRepair(snapshot)) return;
+    this.#report(snapshot);
+    if (shouldSend) await this.#send(snapshot, signal);
+  }
+
+  async #send(snapshot: HostSnapshot, signal: AbortSignal): Promise<void> {
+    const { onHeartbeat, onReport } = this.#options;
+    const heartbeat = this.#last = await this.#agent.send(snapshot, { signal });
+    if (signal.aborted) return;
+    const { delivery } = heartbeat;
+    this.#changeLog.record(heartbeat, this.#isBusy);
+    this.#changeLog.recordSend(delivery);
+    onHeartbeat?.(heartbeat);
+    onReport?.(heartbeat);
+    this.#scheduler.sent({
+      isFailure: wantsBackoff(delivery),
+      retryAfterMs: "retryAfterMs" in delivery ? delivery.retryAfterMs : null,
+    });
+  }
+
+  /** Reports what was found before the master is asked, which may hang. */
+  #report(snapshot: HostSnapshot): void {
+    const body = this.#agent.body(snapshot);
+    const seen = { certificates: null, ...this.#last, snapshot, body };
+    this.#changeLog.record(seen, this.#isBusy);
+    if (this.#last) this.#options.onReport?.({ ...this.#last, snapshot, body });
   }
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { createLog } from "../host/log.ts";
+import { listQuarantined, StoreMemory } from "../store/recovery.ts";
 import {
   AgentSetup,
   document,
+  runSkipping,
   topologyId,
   until,
   versionHash,
@@ -23,48 +25,47 @@ const intervalMs = 30_000;
 /** The largest number that Math.random() can give. */
 const almostOne = 1 - 2 ** -53;
 
-/** What a loop did over a number of beats. */
+/** What a loop did over a number of heartbeats. */
 interface LoopRun {
-  /** The time before each beat, in milliseconds, rounded. */
+  /** The time before each heartbeat, in milliseconds. */
   readonly waitsMs: number[];
   readonly lines: string[];
   readonly heartbeats: Heartbeat[];
 }
 
-/** Runs the loop for so many beats with waits that take no time. */
+/** Runs the loop for so many heartbeats with waits that take no time. */
 async function runHeartbeats(
   setup: AgentSetup,
   count: number,
   { random = 0.5, before = () => {}, onHeartbeat = () => {} }: {
     readonly random?: number;
-    /** Runs before each beat, which is counted from 1. */
+    /** Runs before each heartbeat, which is counted from 1. */
     readonly before?: (heartbeat: number) => void | Promise<void>;
-    /** Takes each beat, as the loop's own. */
+    /** Takes each heartbeat, as the loop's own. */
     readonly onHeartbeat?: () => void;
   } = {},
 ): Promise<LoopRun> {
-  const course: LoopRun = { waitsMs: [], lines: [], heartbeats: [] };
+  const lines: string[] = [];
+  const heartbeats: Heartbeat[] = [];
   const agent = setup.newAgent();
   try {
-    await runLoop(agent, new AbortController().signal, {
-      intervalMs,
-      log: createLog((line) => course.lines.push(assertNoSecrets(line).trimEnd())),
+    const waitsMs = await runSkipping(agent, {
+      log: createLog((line) => lines.push(assertNoSecrets(line).trimEnd())),
+      random: () => random,
       onHeartbeat: (heartbeat) => {
-        course.heartbeats.push(heartbeat);
+        heartbeats.push(heartbeat);
         onHeartbeat();
       },
-      random: () => random,
-      wait: async (ms) => {
-        course.waitsMs.push(Math.round(ms));
-        if (course.waitsMs.length > count) return false;
-        await before(course.waitsMs.length);
+      before: async (heartbeat) => {
+        if (heartbeat > count) return false;
+        await before(heartbeat);
         return true;
       },
     });
+    return { waitsMs, lines, heartbeats };
   } finally {
     agent.close();
   }
-  return course;
 }
 
 /** Whether a wait is as planned, less what the beat itself took. */
@@ -220,41 +221,59 @@ Deno.test("runLoop() writes once that certificates are missing, keeps its pace, 
   assert.equal(setup.master.heartbeatCount, 2);
 });
 
-/** What a loop is made with, besides the agent. */
-interface LoopRunWakeup {
+/** A loop with real waits. */
+interface RunningLoop {
   readonly wakeup: Wakeup;
-  readonly minEarlyGapMs: number;
-  /** A number in [0, 1); with 0 the first beat comes at once. */
-  readonly random?: number;
-  /** Takes what the loop is about to wait, in milliseconds. */
-  readonly onWait?: (ms: number) => void;
+  /** How many checks have begun. */
+  readonly works: () => number;
+  /** Stops the loop and waits for its end. */
+  readonly stop: () => Promise<void>;
+  readonly lines: string[];
+  readonly heartbeats: Heartbeat[];
 }
 
-/** Runs the loop with an interval that no test waits for. */
+/** Runs the loop with an interval that no test waits for, unless it is given. */
 async function withLoop(
   setup: AgentSetup,
-  test: (stop: () => Promise<void>) => Promise<void>,
-  { minEarlyGapMs, wakeup, onWait = () => {}, random = 0 }: LoopRunWakeup,
+  test: (loop: RunningLoop) => Promise<unknown>,
+  options: {
+    readonly intervalMs?: number;
+    readonly minEarlyGapMs?: number;
+    /** A number in [0, 1); with 0 the first heartbeat comes at once. */
+    readonly random?: number;
+    readonly wakeup?: Wakeup;
+    readonly isBusy?: () => boolean;
+    /** Takes what the loop is about to wait, in milliseconds. */
+    readonly onWait?: (ms: number) => void;
+  } = {},
 ): Promise<void> {
+  const { wakeup = new Wakeup(), onWait = () => {}, isBusy = () => false } = options;
   const agent = setup.newAgent();
   const controller = new AbortController();
+  const [lines, heartbeats]: [string[], Heartbeat[]] = [[], []];
+  let works = 0;
   const loop = runLoop(agent, controller.signal, {
-    intervalMs: 3_600_000,
-    minEarlyGapMs,
-    log: () => {},
-    random: () => random,
+    intervalMs: options.intervalMs ?? 3_600_000,
+    minEarlyGapMs: options.minEarlyGapMs ?? 0,
+    log: createLog((line) => lines.push(assertNoSecrets(line))),
+    random: () => options.random ?? 0,
     wakeup,
-    wait: (ms, signal, wakeup) => {
+    isBusy,
+    onWork: (phase) => works += phase === "begin" ? 1 : 0,
+    onHeartbeat: (heartbeat) => heartbeats.push(heartbeat),
+    wait: (ms, signal, options) => {
       onWait(ms);
-      return wakeup.wait(ms, signal);
+      return wakeup.wait(ms, signal, options);
     },
   });
-  const stop = () => {
+  const stop = async () => {
+    const startedAt = performance.now();
     controller.abort(new Error("the agent is stopping"));
-    return loop;
+    await loop;
+    assert.ok(performance.now() - startedAt < 2_000);
   };
   try {
-    await test(stop);
+    await test({ wakeup, works: () => works, stop, lines, heartbeats });
   } finally {
     await stop();
     agent.close();
@@ -273,7 +292,7 @@ class Waits {
 
   readonly onWait = (ms: number) => {
     this.all.push(ms);
-    const isRung = this.wakeup.take();
+    const isRung = this.wakeup.takeSendRequest();
     if (isRung) this.wakeup.requestSend();
     this.rung.push(isRung);
     this.#onWait();
@@ -302,7 +321,7 @@ Deno.test("runLoop() beats at once when its bell rings, before the first beat an
     await setup.master.nextHeartbeat();
   }, waits);
   waits.wakeup.requestSend();
-  await withLoop(setup, () => setup.master.nextHeartbeat().then(), { ...waits, random: 0.9 });
+  await withLoop(setup, () => setup.master.nextHeartbeat(), { ...waits, random: 0.9 });
   assert.equal(setup.master.heartbeatCount, 4);
 });
 
@@ -356,7 +375,7 @@ Deno.test("runLoop() passes over its bell while the master asked for a pause, an
   await withLoop(setup, async () => {
     await setup.master.nextHeartbeat();
     await waits.begun(2);
-    assert.equal(waits.all[1], 3_000_000);
+    assert.equal(Math.round(waits.all[1]!), 3_000_000);
     for (const begun of [3, 4]) {
       waits.wakeup.requestSend();
       await waits.begun(begun);
@@ -382,13 +401,13 @@ Deno.test("runLoop() beats at once when its bell rings, though the last beat fai
 Deno.test("runLoop() makes no beat of a ring that comes with the stop, or after it", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
-  await withLoop(setup, async (stop) => {
+  await withLoop(setup, async ({ stop }) => {
     await setup.master.nextHeartbeat();
     await waits.begun(2);
     waits.wakeup.requestSend();
     await stop();
     waits.wakeup.requestSend();
-    assert.equal(waits.wakeup.take(), true);
+    assert.equal(waits.wakeup.takeSendRequest(), true);
     assert.equal(setup.master.heartbeatCount, 1);
   }, waits);
   assert.equal(setup.master.heartbeatCount, 1);
@@ -407,8 +426,8 @@ Deno.test("runLoop() makes one beat of a ring that comes while another waits for
     await waits.begun(4);
     waits.wakeup.requestSend();
     await setup.master.nextHeartbeat();
-    await waits.begun(5);
-    assert.equal(waits.rung[4], false, "there would be one more beat, to say the same");
+    await waits.begun(6);
+    assert.deepEqual(waits.rung.slice(4), [false, false], "it would send the same once more");
   }, { ...waits, minEarlyGapMs: 700 });
 });
 
@@ -434,7 +453,7 @@ for (const [what, answer] of kept) {
       // The longest backoff is far longer than the test.
       random: () => 0.99,
       log: createLog((line) => lines.push(line.trimEnd())),
-      onGlance: (heartbeat) => {
+      onReport: (heartbeat) => {
         seen.push(heartbeat);
         if (seen.length % 2 === 0 && steps.length === 0) stop.abort();
         else steps.shift()?.();
@@ -457,17 +476,18 @@ Deno.test("runLoop() goes on when a look fails while a master has asked for a pa
   const lines: string[] = [];
   const stop = new AbortController();
   const agent = setup.newAgent();
-  let glances = 0;
+  // The first report is of the heartbeat.
+  let checks = -1;
   await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
     intervalMs: 20,
     log: createLog((line) => lines.push(line.trimEnd())),
-    onGlance: () => {
-      if (++glances > 1) stop.abort();
-      else throw new Error("nobody foresaw this");
+    onReport: () => {
+      if (++checks > 1) stop.abort();
+      else if (checks === 1) throw new Error("nobody foresaw this");
     },
   });
   agent.close();
-  assert.equal(glances, 2);
+  assert.equal(checks, 2);
   const failures = lines.filter((line) => line.includes("level=error"));
   assert.deepEqual(failures, [
     'level=error msg="a look at the host failed: nobody foresaw this"',
@@ -476,7 +496,7 @@ Deno.test("runLoop() goes on when a look fails while a master has asked for a pa
 
 Deno.test("runLoop() gives up a look that hangs when a beat is called for, and says nothing of it", async () => {
   await using setup = await AgentSetup.create();
-  setup.master.answer = { status: 429, headers: { "retry-after": "1" } };
+  setup.master.answer = { status: 429, headers: { "retry-after": "6" } };
   using _hung = listenWithoutAccepting(`${setup.path}/hung.sock`);
   const sockets = [setup.engine.socketPath];
   const phases: string[] = [];
@@ -495,7 +515,7 @@ Deno.test("runLoop() gives up a look that hangs when a beat is called for, and s
   });
   agent.close();
   assert.equal(heartbeats, 2);
-  // A beat, a look that is given up, the next beat: never two at a time.
+  // A heartbeat, a check that hangs, the next heartbeat: never two at a time.
   assert.deepEqual(phases, ["begin", "end", "begin", "end", "begin", "end"]);
   assert.deepEqual(lines.filter((line) => line.includes("aborted")), []);
 });
@@ -505,65 +525,19 @@ Deno.test("runLoop() does not look while a master keeps it waiting and it change
   setup.master.answer = { status: 429, headers: { "retry-after": "1" } };
   const stop = new AbortController();
   const agent = setup.newAgent();
-  let [heartbeats, glances] = [0, 0];
+  let [heartbeats, works] = [0, 0];
   await runLoop(agent, AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]), {
     intervalMs: 20,
     log: () => {},
     isBusy: () => true,
-    onGlance: () => glances++,
+    onWork: (phase) => works += phase === "begin" ? 1 : 0,
     onHeartbeat: () => {
       if (++heartbeats === 2) stop.abort();
     },
   });
   agent.close();
-  assert.deepEqual([heartbeats, glances], [2, 0]);
+  assert.deepEqual([heartbeats, works - heartbeats], [2, 0]);
 });
-
-/** What a test has at hand besides the host. */
-interface LoopRunChange {
-  readonly wakeup: Wakeup;
-  /** How many looks, and beats, have begun. */
-  readonly works: () => number;
-}
-
-/** Runs the loop with an interval that no test waits for. */
-async function withLoopLoopNews(
-  setup: AgentSetup,
-  test: (course: LoopRunChange) => Promise<void>,
-  { isBusy = () => false, minEarlyGapMs = 0 }: {
-    readonly isBusy?: () => boolean;
-    readonly minEarlyGapMs?: number;
-  } = {},
-): Promise<void> {
-  const agent = setup.newAgent();
-  const stop = new AbortController();
-  const wakeup = new Wakeup();
-  let works = 0;
-  const loop = runLoop(agent, stop.signal, {
-    intervalMs: 3_600_000,
-    minEarlyGapMs,
-    log: () => {},
-    random: () => 0,
-    wakeup,
-    isBusy,
-    onWork: (phase) => works += phase === "begin" ? 1 : 0,
-  });
-  try {
-    await test({ wakeup, works: () => works });
-  } finally {
-    stop.abort();
-    await loop;
-    agent.close();
-  }
-}
-
-/** Waits until something has happened. */
-async function untilLoopNews(condition: () => boolean): Promise<void> {
-  for (let times = 0; !condition(); times++) {
-    assert.ok(times < 2_000, "it did not happen");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 /** Lets everything that is under way come to its end, and five looks, if there are any. */
 async function settle(): Promise<void> {
@@ -580,10 +554,10 @@ function loseOne({ engine }: AgentSetup): void {
 Deno.test("runLoop() looks at a hint, and beats at once when the host has changed, and only then", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+  await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
     wakeup.requestCheck();
-    await untilLoopNews(() => works() >= 2);
+    await until(() => works() >= 2);
     assert.equal(setup.master.heartbeatCount, 1);
     loseOne(setup);
     wakeup.requestCheck();
@@ -593,14 +567,14 @@ Deno.test("runLoop() looks at a hint, and beats at once when the host has change
       containers: [base],
     });
     // The look that finds it, the beat, and looks that follow a hint, the fewer the slower they are.
-    await untilLoopNews(() => works() >= 6);
+    await until(() => works() >= 6);
     assert.equal(setup.master.heartbeatCount, 2);
   });
 });
 
 Deno.test("runLoop() does not look between two beats without a hint", async () => {
   await using setup = await AgentSetup.create();
-  await withLoopLoopNews(setup, async ({ works }) => {
+  await withLoop(setup, async ({ works }) => {
     await setup.master.nextHeartbeat();
     setup.apply();
     await settle();
@@ -610,7 +584,7 @@ Deno.test("runLoop() does not look between two beats without a hint", async () =
 
 Deno.test("runLoop() beats at once when the store has changed", async () => {
   await using setup = await AgentSetup.create();
-  await withLoopLoopNews(setup, async ({ wakeup }) => {
+  await withLoop(setup, async ({ wakeup }) => {
     await setup.master.nextHeartbeat();
     setup.apply();
     setup.engine.containers = [...setup.engine.containers, container({ name: "not-ours" })];
@@ -622,10 +596,10 @@ Deno.test("runLoop() beats at once when the store has changed", async () => {
 Deno.test("runLoop() looks again after a hint, as the engine's lists come later than its events", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+  await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
     wakeup.requestCheck();
-    await untilLoopNews(() => works() >= 3);
+    await until(() => works() >= 3);
     loseOne(setup);
     await setup.master.nextHeartbeat();
   });
@@ -633,7 +607,7 @@ Deno.test("runLoop() looks again after a hint, as the engine's lists come later 
 
 Deno.test("runLoop() looks seldom in a flood of hints", async () => {
   await using setup = await AgentSetup.create();
-  await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+  await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
     const flood = setInterval(() => wakeup.requestCheck(), 1);
     await new Promise((resolve) => setTimeout(resolve, 4_000));
@@ -646,7 +620,7 @@ Deno.test("runLoop() looks seldom in a flood of hints", async () => {
 Deno.test("runLoop() does not lose a hint that comes during a beat", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  await withLoopLoopNews(setup, async ({ wakeup }) => {
+  await withLoop(setup, async ({ wakeup }) => {
     await setup.master.nextHeartbeat();
     setup.master.answer = () => {
       if (setup.engine.containers.length > 1) {
@@ -666,7 +640,7 @@ Deno.test("runLoop() keeps its distance between beats for news, and tells the la
   await using setup = await AgentSetup.create();
   setup.apply();
   const minEarlyGapMs = 900;
-  await withLoopLoopNews(setup, async ({ wakeup }) => {
+  await withLoop(setup, async ({ wakeup }) => {
     await setup.master.nextHeartbeat();
     loseOne(setup);
     wakeup.requestCheck();
@@ -687,7 +661,7 @@ Deno.test("runLoop() keeps its distance between beats for news, and tells the la
 Deno.test("runLoop() does not look while the agent itself changes the host, and does after", async () => {
   await using setup = await AgentSetup.create();
   let isBusy = true;
-  await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+  await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
     setup.apply();
     wakeup.requestCheck();
@@ -704,7 +678,7 @@ Deno.test("runLoop() does not look at the host while it waits after a failure, o
   for (const headers of [{ "retry-after": "3600" }, {}]) {
     setup.master.answer = { status: 503, headers };
     const before = setup.master.heartbeatCount;
-    await withLoopLoopNews(setup, async ({ wakeup, works }) => {
+    await withLoop(setup, async ({ wakeup, works }) => {
       await setup.master.nextHeartbeat();
       setup.apply();
       wakeup.requestCheck();
@@ -837,52 +811,35 @@ Deno.test("the loop's last beat tells the truth, whatever happened in whatever o
   await Promise.all(Array.from({ length: 30 }, (_, seed) => check(seed)));
 });
 
-/** Runs the loop with real waits, stops it when it `isReady`, and answers the beats it noted. */
-async function runUntil(setup: AgentSetup, intervalMs: number, isReady: () => Promise<unknown>) {
-  const agent = setup.newAgent();
-  const controller = new AbortController();
-  const lines: string[] = [];
-  const heartbeats: Heartbeat[] = [];
-  const loop = runLoop(agent, controller.signal, {
-    intervalMs,
-    log: createLog((line) => lines.push(assertNoSecrets(line))),
-    onHeartbeat: (heartbeat) => heartbeats.push(heartbeat),
-  });
-  await isReady();
-  const startedAt = performance.now();
-  controller.abort(new Error("the agent is stopping"));
-  await loop;
-  assert.ok(performance.now() - startedAt < 2_000);
-  agent.close();
-  return { lines, heartbeats };
-}
-
 Deno.test("runLoop() beats again and again, and stops at once in a pause", async () => {
   await using setup = await AgentSetup.create();
-  await runUntil(setup, 10, async () => {
+  await withLoop(setup, async () => {
     while (setup.master.heartbeatCount < 5) await setup.master.nextHeartbeat();
-  });
-  const { heartbeats } = await runUntil(setup, 3_600_000, () => Promise.resolve());
-  assert.deepEqual(heartbeats, []);
+  }, { intervalMs: 10 });
+  await withLoop(setup, async ({ stop, heartbeats }) => {
+    await stop();
+    assert.deepEqual(heartbeats, []);
+  }, { random: 0.5 });
 });
 
-Deno.test("runLoop() stops at once in a beat that hangs at the master, and says nothing of it", async () => {
+Deno.test("runLoop() stops at once while the master or the engine hangs, and logs nothing", async () => {
   await using setup = await AgentSetup.create();
   for (const kind of ["hang", "half-open"] as const) {
     setup.master.answer = { kind };
-    const { lines, heartbeats } = await runUntil(setup, 1, () => setup.master.nextHeartbeat());
-    assert.deepEqual([lines, heartbeats], [[], []]);
+    await withLoop(setup, async ({ stop, lines, heartbeats }) => {
+      await setup.master.nextHeartbeat();
+      await stop();
+      assert.deepEqual([lines, heartbeats], [[], []]);
+    });
   }
-});
-
-Deno.test("runLoop() stops at once in a beat that hangs at the engine, and says nothing of it", async () => {
-  await using setup = await AgentSetup.create();
   setup.engine.fault = { kind: "hang" };
-  const { lines, heartbeats } = await runUntil(setup, 1, async () => {
-    while (setup.engine.requestCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const [asked, sent] = [setup.engine.requestCount, setup.master.heartbeatCount];
+  await withLoop(setup, async ({ stop, lines, heartbeats }) => {
+    await until(() => setup.engine.requestCount > asked);
+    await stop();
+    assert.deepEqual([lines, heartbeats], [[], []]);
   });
-  assert.deepEqual([lines, heartbeats], [[], []]);
-  assert.equal(setup.master.heartbeatCount, 0);
+  assert.equal(setup.master.heartbeatCount, sent);
 });
 
 Deno.test("runLoop() makes no beat when it was stopped before it began", async () => {
@@ -894,4 +851,32 @@ Deno.test("runLoop() makes no beat when it was stopped before it began", async (
   assert.ok(performance.now() - startedAt < 2_000);
   agent.close();
   assert.equal(setup.engine.requestCount, 0);
+});
+
+Deno.test("S2 runLoop() repairs the store before it sends what a recheck found", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const wakeup = new Wakeup();
+  const agent = setup.newAgent({ memory: new StoreMemory() });
+  const stop = new AbortController();
+  const lines: string[] = [];
+  const loop = runLoop(agent, stop.signal, {
+    intervalMs: 3_600_000,
+    minEarlyGapMs: 0,
+    random: () => 0,
+    wakeup,
+    log: createLog((line) => lines.push(line)),
+  });
+  await setup.master.nextHeartbeat();
+  Deno.writeTextFileSync(setup.storePath, "no database ".repeat(999));
+  wakeup.requestCheck();
+  const { body } = await setup.master.nextHeartbeat();
+  await settle();
+  stop.abort();
+  await loop;
+  agent.close();
+  assert.equal((body as { store: { state: string } }).store.state, "idle");
+  assert.equal(listQuarantined(setup.storePath).length, 1);
+  assert.equal(setup.master.heartbeatCount, 2);
+  assert.deepEqual(lines.filter((line) => line.includes("Cannot read the store")), []);
 });

@@ -1,116 +1,118 @@
 /** Lets one part of the agent wait and another cut the wait short. */
 export class Wakeup {
-  #isRung = false;
-  #isHinted = false;
-  #onRing: () => void = () => {};
-  #onHint: () => void = () => {};
+  #isSendRequested = false;
+  #isCheckRequested = false;
+  #onSendRequest = () => {};
+  #onCheckRequest = () => {};
 
-  /** Rings; the ringing lasts until it is taken. */
+  /** Asks for a heartbeat at once; the request lasts until it is taken. */
   requestSend(): void {
-    this.#isRung = true;
-    this.#onRing();
+    this.#isSendRequested = true;
+    this.#onSendRequest();
   }
 
-  /** Lets it be known that there may be something to look at; that, too, lasts until it is taken. */
+  /** Asks for a check, as the host may have changed; that request lasts until it is taken, too. */
   requestCheck(): void {
-    if (this.#isHinted) return;
-    this.#isHinted = true;
-    this.#onHint();
+    if (this.#isCheckRequested) return;
+    this.#isCheckRequested = true;
+    this.#onCheckRequest();
   }
 
-  /** Whether it has rung since the last time. */
-  take(): boolean {
-    const isRung = this.#isRung;
-    this.#isRung = false;
-    return isRung;
+  /** Whether a heartbeat was requested since the last call. */
+  takeSendRequest(): boolean {
+    const isRequested = this.#isSendRequested;
+    this.#isSendRequested = false;
+    return isRequested;
   }
 
-  /** Whether there was a hint since the last time. */
-  takeHint(): boolean {
-    const isHinted = this.#isHinted;
-    this.#isHinted = false;
-    return isHinted;
+  /** Whether a check was requested since the last call. */
+  takeCheckRequest(): boolean {
+    const isRequested = this.#isCheckRequested;
+    this.#isCheckRequested = false;
+    return isRequested;
   }
 
   /**
-   * Waits so many milliseconds, or until it rings, if it has not rung already, or else until there is
-   * a hint, for who takes one; answers false when `signal` cut the wait short. One at a time can wait.
+   * Waits so many milliseconds, or until a heartbeat is requested, or with `forChecks` a check; a
+   * request that was not taken ends it at once. Returns false when `signal` cut the wait short. Only
+   * one caller at a time can wait.
    */
-  wait(ms: number, signal: AbortSignal, { takesHints = false } = {}): Promise<boolean> {
+  wait(ms: number, signal: AbortSignal, { forChecks = false } = {}): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const end = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", end);
-      this.#onRing = this.#onHint = () => {};
+      this.#onSendRequest = this.#onCheckRequest = () => {};
       resolve(!signal.aborted);
     };
-    const timer = setTimeout(end, ms);
-    this.#onRing = end;
-    if (takesHints) this.#onHint = end;
+    // A timer that fires early would find nothing due.
+    const timer = setTimeout(end, Math.ceil(ms));
+    this.#onSendRequest = end;
+    if (forChecks) this.#onCheckRequest = end;
     signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted || this.#isRung || (takesHints && this.#isHinted)) end();
+    if (signal.aborted || this.#isSendRequested || (forChecks && this.#isCheckRequested)) end();
     return promise;
   }
 }
 
 /**
- * From the first hint to the look: what is done to a host seldom comes alone, and Docker tells that a
- * container died 10 to 80 ms before its lists know of it.
+ * From a request to the check: changes seldom come alone, and Docker reports that a container died
+ * 10 to 80 ms before its lists know of it.
  */
 const settleMs = 100;
-/** From then on it looks again, each time after twice as long, up to this. */
-const lastAgainMs = 3_200;
+/** Later checks for the same request come each after twice as long, up to this. */
+const longestAgainMs = 3_200;
 const longestGapMs = 5_000;
-/** A hint so long after the last look for one begins anew; a sooner one goes on with the same. */
+/** A request so long after the last check starts with the shortest gap again. */
 const calmMs = 10_000;
-/** A look is followed by at least so many times as long without one: lists may be long. */
+/** A check is followed by at least so many times as long without one: lists may be long. */
 const restFactor = 4;
 
 /**
- * When to look at the host because of hints. An event comes before the engine's lists are up to date,
- * nobody knows how long; so after the last hint it looks several times, within 6 s. While hints go on
- * and on, in whatever rhythm, and looks find nothing, looks for hints get rarer, down to one in 5 s.
+ * When to check the host because a check was requested. Docker's events come before its lists are up
+ * to date, and it is not known how long before; so one request leads to several checks, within 7 s.
+ * While requests go on, in any rhythm, and nothing has changed, checks get rarer, down to one in 5 s.
  * Times in milliseconds, by one clock.
  */
 export class RecheckBackoff {
   #dueAt = Infinity;
-  #isHinted = false;
-  /** When the last look for a hint was. */
+  #isRequested = false;
+  /** When the last check for a request was. */
   #lastAt = -Infinity;
-  /** The least from one such look to the next. */
+  /** The least from one such check to the next. */
   #gapMs = settleMs;
   #againMs = Infinity;
 
-  /** When to look next; `Infinity`: there is nothing to look for. */
+  /** When to check next; `Infinity`: there is no reason to. */
   get dueAt(): number {
     return this.#dueAt;
   }
 
-  /** Whether the next look is due to a hint: then more of them change nothing. */
-  get isHinted(): boolean {
-    return this.#isHinted;
+  /** Whether the next check is for a request: then more requests change nothing. */
+  get isRequested(): boolean {
+    return this.#isRequested;
   }
 
-  /** There was a hint. */
-  hint(now: number): void {
-    if (this.#isHinted) return;
-    this.#isHinted = true;
+  /** Takes note of a request. */
+  request(now: number): void {
+    if (this.#isRequested) return;
+    this.#isRequested = true;
     this.#dueAt = Math.max(now + settleMs, this.#lastAt + this.#gapMs);
   }
 
-  /** A look ended that took so long; `isNews` tells whether it found something. */
-  looked(now: number, changed: boolean, tookMs = 0): void {
-    const restMs = Math.min(Math.max(settleMs, restFactor * tookMs), lastAgainMs);
-    if (this.#isHinted) {
+  /** Takes note of a check that took so long, and whether it found a change. */
+  checked(now: number, hasChanged: boolean, tookMs = 0): void {
+    const restMs = Math.min(Math.max(settleMs, restFactor * tookMs), longestAgainMs);
+    if (this.#isRequested) {
       const isCalm = now - this.#lastAt > calmMs;
       const gapMs = isCalm ? restMs : Math.max(restMs, 2 * this.#gapMs);
       this.#gapMs = Math.min(longestGapMs, gapMs);
       this.#lastAt = now;
     }
-    if (changed) this.#gapMs = restMs;
-    this.#againMs = this.#isHinted ? restMs : 2 * this.#againMs;
-    this.#isHinted = false;
-    this.#dueAt = this.#againMs <= lastAgainMs ? now + this.#againMs : Infinity;
+    if (hasChanged) this.#gapMs = restMs;
+    this.#againMs = this.#isRequested ? restMs : 2 * this.#againMs;
+    this.#isRequested = false;
+    this.#dueAt = this.#againMs <= longestAgainMs ? now + this.#againMs : Infinity;
   }
 }
 
@@ -163,80 +165,120 @@ export function listenDelayMs(failures: number, random: number): number {
   return bound * (0.5 + 0.5 * random);
 }
 
-/** Waits so long, or until the bell says something; answers false when the signal cut it short. */
-export type Wait = (
-  ms: number,
-  signal: AbortSignal,
-  wakeup: Wakeup,
-  options?: { readonly takesHints?: boolean },
-) => Promise<boolean>;
-
-/** What it takes to know when a beat is due. */
-interface SchedulerOptions {
-  readonly wakeup: Wakeup;
-  readonly wait: Wait;
-  /** The least between two beats out of turn, in milliseconds. */
-  readonly minEarlyGapMs: number;
-  /** Looks whether a beat would say something else than the last one. */
-  readonly hasChanged: () => Promise<boolean>;
-  /** Whether what is half done is no news now. */
-  readonly isBusy: () => boolean;
+/** How the sending of a heartbeat ended, as far as it decides when the next one is due. */
+export interface SendOutcome {
+  /** Whether the master did not answer, or answered with a fault of its own. */
+  readonly isFailure: boolean;
+  /** How long the master asked to wait, in milliseconds, or null. */
+  readonly retryAfterMs: number | null;
 }
 
-/** Which beats may come out of turn: `none`, those that the bell calls for, or for news as well. */
-export type EarlySend = "none" | "called" | "news";
+/** Which heartbeats may go out early: none, those that are requested, or for a change as well. */
+export type EarlySend = "none" | "requested" | "changed";
 
-/** Tells when beats are due: in their turn, and out of turn when there is something to say. */
+interface SchedulerOptions {
+  readonly intervalMs: number;
+  /** The least between two early heartbeats, in milliseconds. */
+  readonly minEarlyGapMs: number;
+  /** Milliseconds, by a clock that never jumps. */
+  readonly now: () => number;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+}
+
+/** Knows when the host must be checked, and which checks lead to a heartbeat. Pure. */
 export class HeartbeatScheduler {
   readonly #options: SchedulerOptions;
-  readonly #pace = new RecheckBackoff();
-  #lastExtraAt = -Infinity;
+  readonly #recheck = new RecheckBackoff();
+  #earlySend: EarlySend = "requested";
+  /** When the next heartbeat is due in its turn. */
+  #dueAt: number;
+  #isEarlySendDue = false;
+  #lastEarlyAt = -Infinity;
+  #checkStartedAt = -Infinity;
+  #checkEndedAt: number;
+  #failures = 0;
+  #sentContents = "";
 
   constructor(options: SchedulerOptions) {
-    this.#options = options;
+    const { intervalMs, now, random } = this.#options = options;
+    this.#checkEndedAt = now();
+    this.#dueAt = this.#checkEndedAt + firstDelayMs(intervalMs, random());
   }
 
-  /** Resolves when the next beat is due, at the latest after `delayMs`; false when it is to stop. */
-  async next(delayMs: number, signal: AbortSignal, earlySend: EarlySend): Promise<boolean> {
-    const { wakeup, wait } = this.#options;
-    const dueAt = performance.now() + delayMs;
-    for (let leftMs = delayMs;;) {
-      const lookAt = earlySend === "news" ? this.#pace.dueAt : Infinity;
-      const takesHints = earlySend === "news" && !this.#pace.isHinted;
-      const waitMs = Math.max(0, Math.min(leftMs, lookAt - performance.now()));
-      if (!await wait(waitMs, signal, wakeup, { takesHints })) return false;
-      if (wakeup.take()) {
-        if (earlySend !== "none") return await this.#extra(signal);
-      } else if (takesHints && wakeup.takeHint()) {
-        this.#pace.hint(performance.now());
-      } else if (lookAt >= dueAt) {
-        return true;
-      } else if (await this.#look()) {
-        return await this.#extra(signal);
-      }
-      leftMs = Math.max(0, dueAt - performance.now());
-    }
+  /** Milliseconds until the next check; 0 when it is due. */
+  nextCheckMs(): number {
+    const { intervalMs, now } = this.#options;
+    const isWaitingLong = this.#earlySend !== "changed";
+    // While a master keeps the next heartbeat waiting, reports come at each interval.
+    const otherAt = isWaitingLong ? this.#checkEndedAt + intervalMs : this.#recheck.dueAt;
+    return Math.max(0, Math.min(this.#sendAt, this.#isEarlySendDue ? Infinity : otherAt) - now());
   }
 
-  async #look(): Promise<boolean> {
-    const { wakeup, hasChanged, isBusy } = this.#options;
-    // Hints from here on may be of what this look no longer sees.
-    if (wakeup.takeHint()) this.#pace.hint(performance.now());
-    const startedAt = performance.now();
-    const changed = !isBusy() && await hasChanged();
-    const now = performance.now();
-    this.#pace.looked(now, changed, now - startedAt);
-    return changed;
+  /** Whether a request for a check may end the wait for the next one. */
+  get takesCheckRequests(): boolean {
+    return this.#earlySend === "changed" && !this.#recheck.isRequested && !this.#isEarlySendDue;
   }
 
-  /** Resolves when there may be one more beat out of turn. */
-  async #extra(signal: AbortSignal): Promise<boolean> {
-    const { wakeup, wait, minEarlyGapMs } = this.#options;
-    const tooEarlyMs = this.#lastExtraAt + minEarlyGapMs - performance.now();
-    if (tooEarlyMs > 0) await wait(tooEarlyMs, signal, new Wakeup());
-    this.#lastExtraAt = performance.now();
-    // Whatever has rung meanwhile, this beat tells it.
-    wakeup.take();
-    return !signal.aborted;
+  /** Whether a check leads to a heartbeat now, whatever it finds. */
+  get isSendDue(): boolean {
+    return this.#sendAt <= this.#options.now();
+  }
+
+  /** Whether the check that is due is for nothing but a request, or one that follows it. */
+  get isRecheck(): boolean {
+    return this.#earlySend === "changed" && !this.isSendDue;
+  }
+
+  /** Takes note of a request for a heartbeat. A master that asked for a pause gets the whole of it. */
+  requestSend(): void {
+    if (this.#earlySend !== "none") this.#isEarlySendDue = true;
+  }
+
+  /** Takes note of a request for a check. */
+  requestCheck(): void {
+    this.#recheck.request(this.#options.now());
+  }
+
+  /** Takes note that the check that was due has begun. */
+  checkStarted(): void {
+    this.#checkStartedAt = this.#options.now();
+  }
+
+  /** Takes note that the check that was due was left out. */
+  checkSkipped(): void {
+    this.#checkStartedAt = this.#checkEndedAt = this.#options.now();
+    this.#recheck.checked(this.#checkEndedAt, false);
+  }
+
+  /** Ends a check; returns whether to send what a heartbeat would say now. */
+  shouldSend(contents: string): boolean {
+    const now = this.#checkEndedAt = this.#options.now();
+    const hasChanged = contents !== this.#sentContents;
+    this.#recheck.checked(now, hasChanged, now - this.#checkStartedAt);
+    if (hasChanged && this.#earlySend === "changed") this.#isEarlySendDue = true;
+    if (!this.isSendDue) return false;
+    this.#sentContents = contents;
+    return true;
+  }
+
+  /** Takes note of how the sending ended, and plans the next heartbeat. */
+  sent({ isFailure, retryAfterMs }: SendOutcome): void {
+    const { intervalMs, now, random } = this.#options;
+    if (this.#checkStartedAt < this.#dueAt) this.#lastEarlyAt = this.#checkStartedAt;
+    this.#isEarlySendDue = false;
+    this.#failures = isFailure ? this.#failures + 1 : 0;
+    this.#earlySend = retryAfterMs !== null ? "none" : isFailure ? "requested" : "changed";
+    this.#checkEndedAt = now();
+    // The interval is from start to start; a master that fails or asked for a pause gets all of it.
+    const from = this.#earlySend === "changed" ? this.#checkStartedAt : this.#checkEndedAt;
+    const history = { intervalMs, failures: this.#failures, retryAfterMs };
+    this.#dueAt = from + nextDelayMs(history, random());
+  }
+
+  /** When the next heartbeat is due, early or in its turn. */
+  get #sendAt(): number {
+    const earlyAt = this.#lastEarlyAt + this.#options.minEarlyGapMs;
+    return this.#isEarlySendDue ? Math.min(this.#dueAt, earlyAt) : this.#dueAt;
   }
 }

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { firstDelayMs, listenDelayMs, nextDelayMs, RecheckBackoff, Wakeup } from "./schedule.ts";
+import {
+  firstDelayMs,
+  HeartbeatScheduler,
+  listenDelayMs,
+  nextDelayMs,
+  RecheckBackoff,
+  type SendOutcome,
+  Wakeup,
+} from "./schedule.ts";
 
 const intervalMs = 30_000;
 const minuteMs = 60_000;
@@ -88,7 +96,7 @@ const never = new AbortController().signal;
 Deno.test("Bell.wait() ends when the time is up, and nothing has rung", async () => {
   const wakeup = new Wakeup();
   assert.equal(await wakeup.wait(1, never), true);
-  assert.equal(wakeup.take(), false);
+  assert.equal(wakeup.takeSendRequest(), false);
 });
 
 Deno.test("Bell.ring() ends the wait, and is taken once", async () => {
@@ -97,7 +105,7 @@ Deno.test("Bell.ring() ends the wait, and is taken once", async () => {
   wakeup.requestSend();
   wakeup.requestSend();
   assert.equal(await waited, true);
-  assert.deepEqual([wakeup.take(), wakeup.take()], [true, false]);
+  assert.deepEqual([wakeup.takeSendRequest(), wakeup.takeSendRequest()], [true, false]);
 });
 
 Deno.test("Bell.ring() is kept for whoever waits next, until it is taken", async () => {
@@ -105,7 +113,7 @@ Deno.test("Bell.ring() is kept for whoever waits next, until it is taken", async
   wakeup.requestSend();
   assert.equal(await wakeup.wait(longMs, never), true);
   assert.equal(await wakeup.wait(longMs, never), true);
-  assert.equal(wakeup.take(), true);
+  assert.equal(wakeup.takeSendRequest(), true);
   const stop = new AbortController();
   const waited = wakeup.wait(longMs, stop.signal);
   stop.abort();
@@ -127,7 +135,7 @@ Deno.test("Bell.ring() does not end a wait that begins later than the one it was
   const wakeup = new Wakeup();
   await wakeup.wait(1, never);
   wakeup.requestSend();
-  assert.equal(wakeup.take(), true);
+  assert.equal(wakeup.takeSendRequest(), true);
   const waited = wakeup.wait(longMs, never);
   const first = await Promise.race([waited, Promise.resolve("still waiting")]);
   assert.equal(first, "still waiting");
@@ -159,12 +167,15 @@ Deno.test("Bell.wait() leaves nothing behind at the signal, however it ends", as
 
 Deno.test("Bell.hint() ends the wait of who takes hints, is taken once, and leaves rings alone", async () => {
   const wakeup = new Wakeup();
-  const waited = wakeup.wait(longMs, never, { takesHints: true });
+  const waited = wakeup.wait(longMs, never, { forChecks: true });
   wakeup.requestCheck();
   wakeup.requestCheck();
   assert.equal(await waited, true);
-  assert.equal(await wakeup.wait(longMs, never, { takesHints: true }), true, "it was not kept");
-  assert.deepEqual([wakeup.take(), wakeup.takeHint(), wakeup.takeHint()], [false, true, false]);
+  assert.equal(await wakeup.wait(longMs, never, { forChecks: true }), true, "it was not kept");
+  assert.deepEqual(
+    [wakeup.takeSendRequest(), wakeup.takeCheckRequest(), wakeup.takeCheckRequest()],
+    [false, true, false],
+  );
 });
 
 Deno.test("Bell.hint() does not end the wait of who takes none", async () => {
@@ -175,7 +186,7 @@ Deno.test("Bell.hint() does not end the wait of who takes none", async () => {
   assert.equal(await Promise.race([waited, Promise.resolve("still waiting")]), "still waiting");
   wakeup.requestSend();
   assert.equal(await waited, true);
-  assert.equal(wakeup.takeHint(), true);
+  assert.equal(wakeup.takeCheckRequest(), true);
 });
 
 /** The times of looks that each take a millisecond, up to a time; hints come as they are told. */
@@ -189,17 +200,17 @@ function looks(
 ): number[] {
   const times: number[] = [];
   for (let now = 0; now < untilMs; now++) {
-    if (hintAt(now)) pace.hint(now);
+    if (hintAt(now)) pace.request(now);
     if (now < pace.dueAt) continue;
     times.push(now);
-    pace.looked(now, changed(now));
+    pace.checked(now, changed(now));
   }
   return times;
 }
 
 Deno.test("LookPace has nothing to look for without a hint", () => {
   const pace = new RecheckBackoff();
-  assert.deepEqual([pace.dueAt, pace.isHinted], [Infinity, false]);
+  assert.deepEqual([pace.dueAt, pace.isRequested], [Infinity, false]);
 });
 
 Deno.test("LookPace looks 100 ms after a hint, and some times more, as lists come late", () => {
@@ -233,9 +244,9 @@ Deno.test("LookPace looks ever more seldom while hints go on, down to one look i
   const gaps = flooded.map((ms, index) => ms - (flooded[index - 1] ?? 0));
   assert.ok(flooded.length <= 25, `${flooded.length} looks`);
   assert.deepEqual(gaps.slice(-5), [5_000, 5_000, 5_000, 5_000, 5_000]);
-  for (pace.looked(60_000, false); pace.dueAt < Infinity;) pace.looked(pace.dueAt, false);
+  for (pace.checked(60_000, false); pace.dueAt < Infinity;) pace.checked(pace.dueAt, false);
   const [first] = [80_000].map((now) => {
-    pace.hint(now);
+    pace.request(now);
     return pace.dueAt - now;
   });
   assert.equal(first, 100);
@@ -254,8 +265,8 @@ Deno.test("LookPace looks ever more seldom at hints of any rhythm", () => {
 Deno.test("LookPace looks at once again when a look has found something, whatever was before", () => {
   const pace = new RecheckBackoff();
   looks(pace, { untilMs: 60_000, hintAt: () => true });
-  pace.looked(60_000, true, 1);
-  pace.hint(60_000);
+  pace.checked(60_000, true, 1);
+  pace.request(60_000);
   assert.equal(pace.dueAt, 60_100);
 });
 
@@ -265,11 +276,11 @@ Deno.test("LookPace spends a quarter of the time on looks at most, however long 
       const pace = new RecheckBackoff();
       let spentMs = 0;
       for (let now = 0; now < 600_000; now++) {
-        if (now % everyMs === 0) pace.hint(now);
+        if (now % everyMs === 0) pace.request(now);
         if (now < pace.dueAt) continue;
         now += tookMs;
         spentMs += tookMs;
-        pace.looked(now, false, tookMs);
+        pace.checked(now, false, tookMs);
       }
       assert.ok(spentMs <= 600_000 / 4, `${tookMs} ms, every ${everyMs} ms: ${spentMs / 6_000} %`);
     }
@@ -278,7 +289,175 @@ Deno.test("LookPace spends a quarter of the time on looks at most, however long 
 
 Deno.test("LookPace looks at least twice after a hint, however long a look takes", () => {
   const pace = new RecheckBackoff();
-  pace.hint(0);
-  pace.looked(8_100, false, 8_000);
+  pace.request(0);
+  pace.checked(8_100, false, 8_000);
   assert.equal(pace.dueAt, 8_100 + 3_200);
+});
+
+const accepted: SendOutcome = { isFailure: false, retryAfterMs: null };
+const failed: SendOutcome = { isFailure: true, retryAfterMs: null };
+const paused: SendOutcome = { isFailure: true, retryAfterMs: 100_000 };
+
+/** What happens to a scheduler, and what it is expected to answer then. */
+type Step =
+  /** Time passes until the next check, which must be due after so many milliseconds. */
+  | { readonly after: number }
+  /** Time passes. */
+  | { readonly pass: number }
+  | { readonly request: "send" | "check" }
+  | { readonly skip: true }
+  /** A check finds these contents. They must be sent, with that outcome, or must not (null). */
+  | { readonly finds: string; readonly sends: SendOutcome | null };
+
+/** An interval of 30 s, the random number 0.5, and 5 s between early heartbeats. */
+const schedules: [title: string, steps: Step[]][] = [
+  ["sends at a random point of the first interval, then at each interval", [
+    { after: 15_000 },
+    { finds: "a", sends: accepted },
+    { after: 30_000 },
+    { finds: "a", sends: accepted },
+    { after: 30_000 },
+  ]],
+  ["sends at once when that is requested, also before the first heartbeat", [
+    { request: "send" },
+    { after: 0 },
+    { finds: "a", sends: accepted },
+    { pass: 7_000 },
+    { request: "send" },
+    { after: 0 },
+    { finds: "a", sends: accepted },
+    { after: 30_000 },
+  ]],
+  ["keeps 5 s between early heartbeats, and takes the next in its turn", [
+    { after: 15_000 },
+    { finds: "a", sends: accepted },
+    { pass: 24_000 },
+    { request: "send" },
+    { after: 0 },
+    { finds: "a", sends: accepted },
+    { pass: 1_000 },
+    { request: "send" },
+    { after: 4_000 },
+    { finds: "a", sends: accepted },
+    { after: 30_000 },
+  ]],
+  ["checks several times after a request, and sends only what has changed", [
+    { after: 15_000 },
+    { finds: "a", sends: accepted },
+    { pass: 5_000 },
+    { request: "check" },
+    { after: 100 },
+    { finds: "a", sends: null },
+    { after: 100 },
+    { finds: "b", sends: accepted },
+    { after: 200 },
+    { finds: "b", sends: null },
+  ]],
+  ["puts a change off that comes too early, and sends it whatever it is then", [
+    { after: 15_000 },
+    { finds: "a", sends: accepted },
+    { pass: 5_000 },
+    { request: "send" },
+    { after: 0 },
+    { finds: "a", sends: accepted },
+    { pass: 900 },
+    { request: "check" },
+    { after: 100 },
+    { finds: "b", sends: null },
+    { after: 4_000 },
+    { finds: "a", sends: accepted },
+  ]],
+  ["takes what is found in a check that was skipped for no change", [
+    { after: 15_000 },
+    { finds: "a", sends: accepted },
+    { pass: 5_000 },
+    { request: "check" },
+    { after: 100 },
+    { skip: true },
+    { after: 100 },
+    { finds: "b", sends: accepted },
+  ]],
+  ["backs off after failures, where only a request for a heartbeat counts", [
+    { after: 15_000 },
+    { finds: "a", sends: failed },
+    { request: "check" },
+    { after: 7_500 },
+    { finds: "b", sends: failed },
+    { after: 12_500 },
+    { finds: "c", sends: failed },
+    { pass: 1_000 },
+    { request: "send" },
+    { after: 0 },
+    { finds: "d", sends: failed },
+    { after: 30_000 },
+  ]],
+  ["checks at each interval while it waits longer, without sending", [
+    { after: 15_000 },
+    { finds: "a", sends: paused },
+    { after: 30_000 },
+    { finds: "b", sends: null },
+    { after: 30_000 },
+    { skip: true },
+    { after: 30_000 },
+    { finds: "c", sends: null },
+    { after: 22_000 },
+    { finds: "c", sends: accepted },
+    { after: 30_000 },
+  ]],
+  ["gives a master the whole pause that it asks for, whatever is requested", [
+    { after: 15_000 },
+    { finds: "a", sends: { isFailure: false, retryAfterMs: 5_000 } },
+    { request: "send" },
+    { request: "check" },
+    { after: 17_000 },
+    { finds: "b", sends: accepted },
+  ]],
+];
+
+for (const [title, steps] of schedules) {
+  Deno.test(`HeartbeatScheduler ${title}`, () => {
+    let ms = 0;
+    const options = { intervalMs, minEarlyGapMs: 5_000, now: () => ms, random: () => 0.5 };
+    const scheduler = new HeartbeatScheduler(options);
+    for (const [index, step] of steps.entries()) {
+      const where = `step ${index}`;
+      if ("after" in step) {
+        assert.equal(scheduler.nextCheckMs(), step.after, where);
+        ms += step.after;
+      } else if ("pass" in step) ms += step.pass;
+      else if ("request" in step) {
+        if (step.request === "send") scheduler.requestSend();
+        else scheduler.requestCheck();
+      } else if ("skip" in step) scheduler.checkSkipped();
+      else {
+        scheduler.checkStarted();
+        assert.equal(scheduler.shouldSend(step.finds), step.sends !== null, where);
+        if (step.sends !== null) scheduler.sent(step.sends);
+      }
+    }
+  });
+}
+
+Deno.test("HeartbeatScheduler leaves requests for checks alone while they change nothing", () => {
+  let ms = 0;
+  const options = { intervalMs, minEarlyGapMs: 5_000, now: () => ms, random: () => 0.5 };
+  const scheduler = new HeartbeatScheduler(options);
+  const takes: boolean[] = [];
+  const note = () => takes.push(scheduler.takesCheckRequests);
+  const check = () => {
+    ms += scheduler.nextCheckMs();
+    scheduler.checkStarted();
+    return scheduler.shouldSend("a");
+  };
+  note();
+  for (const outcome of [failed, accepted]) {
+    assert.equal(check(), true);
+    scheduler.sent(outcome);
+    note();
+  }
+  scheduler.requestCheck();
+  note();
+  assert.equal(check(), false);
+  note();
+  assert.deepEqual(takes, [false, false, true, false, true]);
 });

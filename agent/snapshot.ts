@@ -21,8 +21,8 @@ type StoreStatus =
 
 /** How the store is read. */
 interface ReadOptions {
-  /** Whether to try first to write what could not be written before. */
-  readonly mends?: boolean;
+  /** Whether to set a damaged store aside, and to write what could not be written before. */
+  readonly repairs?: boolean;
 }
 
 /**
@@ -41,9 +41,9 @@ export class StoreKeeper {
   }
 
   /** What the store holds now. Never throws. */
-  async read(signal: AbortSignal, { mends = true }: ReadOptions = {}): Promise<StoreStatus> {
+  async read(signal: AbortSignal, { repairs = true }: ReadOptions = {}): Promise<StoreStatus> {
     try {
-      const stored = await this.#current(signal, mends);
+      const stored = await this.#current(signal, repairs);
       const applied = this.#memory ? this.#memory.recall(stored) : stored;
       const details = [
         this.#memory?.problem ?? findWriteProblem(this.#path) ?? findFolderProblem(this.#path),
@@ -57,21 +57,28 @@ export class StoreKeeper {
     }
   }
 
+  /** Whether a reading that may repair the store has something to do. */
+  canRepair(status: StoreStatus): boolean {
+    if (this.#memory === null) return false;
+    return this.#memory.problem !== null || (status.state === "unreadable" && !!status.isDamaged);
+  }
+
   /** Closes the file. */
   close(): void {
     this.#reader.close();
   }
 
-  async #current(signal: AbortSignal, mends: boolean): Promise<AppliedTopology | null> {
+  async #current(signal: AbortSignal, repairs: boolean): Promise<AppliedTopology | null> {
     const memory = this.#memory;
     if (!memory) return await this.#reader.current(signal);
-    if (mends && memory.problem !== null) await fix(this.#path, memory);
+    if (repairs && memory.problem !== null) await fix(this.#path, memory);
     try {
       return await this.#reader.current(signal);
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      const isKnown = memory.problem !== null;
+      if (!isDamage(error) || !(repairs || isKnown)) throw error;
+      if (repairs) await fix(this.#path, memory);
     }
-    await fix(this.#path, memory);
     try {
       return await this.#reader.current(signal);
     } catch (error) {
@@ -158,10 +165,10 @@ export class SnapshotCollector {
   }
 
   /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
-  async collect(signal: AbortSignal, { mends = true }: ReadOptions = {}): Promise<HostSnapshot> {
+  async collect(signal: AbortSignal, { repairs = true }: ReadOptions = {}): Promise<HostSnapshot> {
     let expecting: Promise<Expected> | null = null;
     // The engine needs its time for an answer: enough to read the store and to plan.
-    const expect = () => expecting ??= this.#expect(signal, mends);
+    const expect = () => expecting ??= this.#expect(signal, repairs);
     let socket: string | null = null;
     try {
       socket = findSocket(this.#options.sockets);
@@ -179,14 +186,19 @@ export class SnapshotCollector {
     }
   }
 
+  /** Whether a collection that may repair the store has something to do. */
+  canRepair({ store }: HostSnapshot): boolean {
+    return this.#store.canRepair(store);
+  }
+
   /** Closes the store. */
   close(): void {
     this.#store.close();
   }
 
   /** Never throws. */
-  async #expect(signal: AbortSignal, mends: boolean): Promise<Expected> {
-    const store = await this.#store.read(signal, { mends });
+  async #expect(signal: AbortSignal, repairs: boolean): Promise<Expected> {
+    const store = await this.#store.read(signal, { repairs });
     return { store, plan: await this.#plan(store) };
   }
 

@@ -156,7 +156,7 @@ class EngineEventListener {
       if (await this.#listen(signal) === "lost") onChange();
       this.#failures = performance.now() - startedAt > goodAfterMs ? 1 : this.#failures + 1;
       await this.#retry.wait(listenDelayMs(this.#failures, random()), signal);
-      this.#retry.take();
+      this.#retry.takeSendRequest();
     }
   }
 

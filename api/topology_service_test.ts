@@ -19,7 +19,11 @@ Deno.test("TopologyService hints at changes when it is no longer busy, also afte
     });
     const service = new TopologyService({ ...shared, agent, applier, wakeup });
     const applied = service.apply({ topology: "nonsense" }, "0".repeat(64), never);
-    assert.deepEqual([service.isBusy, wakeup.takeHint()], [true, false]);
+    assert.deepEqual([service.isBusy, wakeup.takeCheckRequest()], [true, false]);
     await assert.rejects(applied);
-    assert.deepEqual([service.isBusy, wakeup.take(), wakeup.takeHint()], [false, false, true]);
+    assert.deepEqual([service.isBusy, wakeup.takeSendRequest(), wakeup.takeCheckRequest()], [
+      false,
+      false,
+      true,
+    ]);
   }));

@@ -79,12 +79,6 @@ export class Session {
     const { intervalMs, listen, warnings } = this.#configuration;
     const { log, systemd, metrics, onHeartbeat, signal } = this.#options;
     if (metrics) metrics.isListening = listen && false;
-    const show = (heartbeat: Heartbeat) => {
-      this.#watch.note(heartbeat.snapshot);
-      const findings = findingsOf(heartbeat, warnings);
-      systemd.status(summary(heartbeat, findings));
-      return worst(findings);
-    };
     await Promise.all([
       this.#watch.run(signal),
       runLoop(this.#agent, signal, {
@@ -95,13 +89,13 @@ export class Session {
         onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
         onHeartbeat: (heartbeat) => {
           onHeartbeat(heartbeat);
-          // The status is told with or without a metrics file.
-          const code = show(heartbeat);
-          metrics?.note(heartbeat, code);
+          this.#watch.note(heartbeat.snapshot);
+          metrics?.count(heartbeat);
         },
-        onGlance: (heartbeat) => {
-          const code = show(heartbeat);
-          metrics?.write(heartbeat, code);
+        onReport: (heartbeat) => {
+          const findings = findingsOf(heartbeat, warnings);
+          systemd.status(summary(heartbeat, findings));
+          metrics?.write(heartbeat, worst(findings));
         },
       }),
       listen && this.#serve(listen),

@@ -210,15 +210,13 @@ export class MetricsFile {
     this.#path = path;
   }
 
-  /** Counts a beat, and writes. What keeps it from writing is logged once. Never throws. */
-  note(heartbeat: Heartbeat, code: ExitCode): void {
-    const { delivery: { result }, checkedAt } = heartbeat;
+  /** Counts a heartbeat. */
+  count({ delivery: { result }, checkedAt }: Heartbeat): void {
     this.#heartbeats.set(result, (this.#heartbeats.get(result) ?? 0) + 1);
     if (result === "delivered") this.#lastSuccessAt = checkedAt;
-    this.write(heartbeat, code);
   }
 
-  /** Writes what a beat would tell that is not sent, and so not counted. Never throws. */
+  /** Writes what was found. A problem with writing is logged once. Never throws. */
   write(heartbeat: Heartbeat, code: ExitCode): void {
     const path = this.#path;
     if (path === null) return;

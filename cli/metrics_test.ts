@@ -188,6 +188,12 @@ Deno.test({
   },
 });
 
+/** Counts and writes one heartbeat, as the loop does. */
+function report(file: MetricsFile, heartbeat: Heartbeat, code: ExitCode): void {
+  file.count(heartbeat);
+  file.write(heartbeat, code);
+}
+
 const metric = (path: string, name: string) =>
   Deno.readTextFileSync(path).split("\n").find((line) => line.startsWith(`decnet_agent_${name} `))
     ?.split(" ")[1];
@@ -205,7 +211,7 @@ Deno.test("MetricsFile.note() counts each beat by its result, and keeps the time
   const results = [deliveries.unreachable, deliveries.delivered, deliveries.rejected];
   const success = "last_beat_success_timestamp_seconds";
   for (const [index, delivery] of [...results, deliveries.unreachable].entries()) {
-    file.note({ ...heartbeatWith({ delivery }), checkedAt: (index + 1) * 1000 }, 2);
+    report(file, { ...heartbeatWith({ delivery }), checkedAt: (index + 1) * 1000 }, 2);
     assert.equal(metric(path, success), index === 0 ? "0" : "2");
     assert.equal(metric(path, "last_beat_attempt_timestamp_seconds"), String(index + 1));
   }
@@ -214,7 +220,7 @@ Deno.test("MetricsFile.note() counts each beat by its result, and keeps the time
   assert.equal(metric(path, 'beats_total{result="rejected"}'), "1");
   assert.equal(metric(path, "api_listening"), undefined);
   file.isListening = true;
-  file.note(heartbeatWith(), 0);
+  report(file, heartbeatWith(), 0);
   assert.equal(metric(path, "api_listening"), "1");
 });
 
@@ -223,11 +229,11 @@ Deno.test("MetricsFile.moveTo() leaves the old file as it is, and goes on counti
   const [a, b] = [`${folder.path}/a.prom`, `${folder.path}/b.prom`];
   const file = await fileAt(a, () => assert.fail("there is nothing to log"));
   const counted = 'beats_total{result="delivered"}';
-  file.note(heartbeatWith(), 0);
+  report(file, heartbeatWith(), 0);
   file.moveTo(null);
-  file.note(heartbeatWith(), 0);
+  report(file, heartbeatWith(), 0);
   file.moveTo(b);
-  file.note(heartbeatWith(), 0);
+  report(file, heartbeatWith(), 0);
   assert.deepEqual([metric(a, counted), metric(b, counted)], ["1", "3"]);
   assert.equal(metric(b, "start_time_seconds"), "7");
 });
@@ -237,11 +243,11 @@ Deno.test("MetricsFile.note() logs once that it cannot write, and once that it c
   const path = `${folder.path}/absent/a.prom`;
   const lines: string[] = [];
   const file = await fileAt(path, (level, message) => lines.push(`${level} ${message}`));
-  for (let times = 0; times < 3; times++) file.note(heartbeatWith(), 0);
+  for (let times = 0; times < 3; times++) report(file, heartbeatWith(), 0);
   const problem = `warn Cannot write ${path}: its folder does not exist; make it`;
   assert.deepEqual(lines, [problem]);
   Deno.mkdirSync(`${folder.path}/absent`);
-  for (let times = 0; times < 3; times++) file.note(heartbeatWith(), 0);
+  for (let times = 0; times < 3; times++) report(file, heartbeatWith(), 0);
   assert.deepEqual(lines, [problem, "info the metrics are written again"]);
   assert.equal(metric(path, 'beats_total{result="delivered"}'), "6");
 });

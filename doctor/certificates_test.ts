@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { runLoop } from "../agent/loop.ts";
-import { AgentSetup } from "../tests/support/agent_setup.ts";
+import { AgentSetup, SkippedTime } from "../tests/support/agent_setup.ts";
 import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import { testFaults, unhurried } from "../tests/support/doctor_setup.ts";
 import { assertOvercome, type MasterFault } from "../tests/support/master_faults.ts";
@@ -202,6 +202,7 @@ Deno.test("M17 no heartbeat is lost while certificates are replaced repeatedly",
   const [results, lines]: [string[], string[]] = [[], []];
   let heartbeatsLeft = 2;
   let isReplaced = false;
+  const time = new SkippedTime();
   try {
     // An agent that has not read any certificates yet would have none to stay with.
     await agent.sendHeartbeat(new AbortController().signal);
@@ -212,9 +213,13 @@ Deno.test("M17 no heartbeat is lost while certificates are replaced repeatedly",
       log: (_level, message) => lines.push(message),
       onHeartbeat: ({ delivery }) =>
         results.push(("error" in delivery && delivery.error) || delivery.result),
+      now: time.now,
       // The files change while other things than the reading of them go on.
-      wait: () =>
-        new Promise((resolve) => setTimeout(resolve, 1, !isReplaced || heartbeatsLeft-- > 0)),
+      wait: (ms) => {
+        time.skip(ms);
+        const goesOn = !isReplaced || heartbeatsLeft-- > 0;
+        return new Promise((resolve) => setTimeout(resolve, 1, goesOn));
+      },
     });
     assert.ok((await replacing).success);
   } finally {

@@ -256,7 +256,9 @@ function checkHeartbeat(heartbeat: Heartbeat): string {
   checkMessage(onceText(heartbeat, findings));
   for (const line of stateText(heartbeat).split("\n").slice(0, -1)) checkMessage(line);
   const log = createLog((line) => checkMessage(line.replace(/\n$/, "")));
-  new ChangeLog(log).record(heartbeat);
+  const changeLog = new ChangeLog(log);
+  changeLog.record(heartbeat);
+  changeLog.recordSend(heartbeat.delivery);
   describeDrift(drift);
   return observed.kind === "failed" ? "beat: no answer" : `beat: ${drift.state}`;
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { runLoop } from "../../agent/loop.ts";
 import { createLog } from "../../host/log.ts";
-import { AgentSetup } from "../support/agent_setup.ts";
+import { AgentSetup, runSkipping } from "../support/agent_setup.ts";
 import { type IssueOptions, writeAgentDirectory } from "../support/certificates.ts";
 import { TemporaryFolder } from "../support/environment.ts";
 import { assertOvercome, FaultyHost, type MasterFault } from "../support/master_faults.ts";
@@ -157,37 +156,31 @@ async function flap(turns: readonly Turn[]): Promise<LoopRun> {
   const host = new FaultyHost(setup, setup.master);
   await host.heal();
   const agent = setup.newAgent();
-  const course: LoopRun = { waitsMs: [], results: [], written: [] };
-  let next = 0;
+  const [results, written]: [string[], number[]] = [[], []];
   let isDown = false;
   try {
-    await runLoop(agent, new AbortController().signal, {
-      intervalMs: 30_000,
+    const [, ...waitsMs] = await runSkipping(agent, {
       log: createLog((line) => {
         const [, level, failures] = line.match(/^level=(\w+) .* failures=(\d+)\n$/)!;
-        course.written.push(level === "info" ? 0 : Number(failures));
+        written.push(level === "info" ? 0 : Number(failures));
       }),
-      onHeartbeat: ({ delivery }) => course.results.push(delivery.result),
+      onHeartbeat: ({ delivery }) => results.push(delivery.result),
       random: () => 0.5,
-      wait: async (ms) => {
-        if (next > 0) course.waitsMs.push(ms);
-        const turn = turns[next++];
+      before: async (heartbeat) => {
+        const turn = turns[heartbeat - 1];
         if (turn === "down" && !isDown) await host.master.stop();
         if (turn !== "down" && isDown) await host.heal();
         isDown = turn === "down";
-        host.master.answer = turn === "busy"
-          ? { status: 503 }
-          : turn === "cut"
-          ? { kind: "reset" }
-          : { status: 204 };
+        if (turn === "busy") host.master.answer = { status: 503 };
+        else host.master.answer = turn === "cut" ? { kind: "reset" } : { status: 204 };
         return turn !== undefined;
       },
     });
+    return { waitsMs, results, written };
   } finally {
     agent.close();
     await host.master.stop();
   }
-  return course;
 }
 
 Deno.test("M15 the log has each failure and return of an unsteady master once", async () => {

@@ -2,7 +2,7 @@ import { Agent, type AgentOptions, type Heartbeat } from "../../agent/heartbeat.
 import { runLoop } from "../../agent/loop.ts";
 import { Wakeup } from "../../agent/schedule.ts";
 import { HostWatcher } from "../../agent/watcher.ts";
-import { createLog } from "../../host/log.ts";
+import { createLog, type Log } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { versionHash as hashOf } from "../../topology/hash.ts";
 import { parseJson } from "../../topology/json.ts";
@@ -137,6 +137,54 @@ export async function withHeartbeats(
       return { heartbeat, received: received as Heartbeat["body"] | null };
     });
   }, options);
+}
+
+/** A clock for a loop whose waits take no time. */
+export class SkippedTime {
+  #skippedMs = 0;
+  readonly now = (): number => performance.now() + this.#skippedMs;
+
+  skip(ms: number): void {
+    // A part of a millisecond may be lost in rounding: then the loop would wait for ever.
+    this.#skippedMs += Math.max(ms, 1e-6);
+  }
+}
+
+/** How a loop is run whose waits take no time. */
+interface SkippingOptions {
+  readonly log?: Log;
+  readonly random?: () => number;
+  /** Runs before each heartbeat, counted from 1, until it answers false. */
+  readonly before: (heartbeat: number) => boolean | Promise<boolean>;
+  readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
+}
+
+/** Runs the loop with waits that take no time; answers those before each heartbeat, in milliseconds. */
+export async function runSkipping(agent: Agent, options: SkippingOptions): Promise<number[]> {
+  const { log = () => {}, random = Math.random, before, onHeartbeat } = options;
+  const time = new SkippedTime();
+  const waitsMs: number[] = [];
+  let sent = 0;
+  let startedAt = 0;
+  await runLoop(agent, new AbortController().signal, {
+    intervalMs: 30_000,
+    log,
+    random,
+    now: time.now,
+    onHeartbeat: (heartbeat) => {
+      sent++;
+      onHeartbeat?.(heartbeat);
+    },
+    wait: async (ms) => {
+      // A long wait comes in parts, between which the host is checked.
+      const isFirstPart = waitsMs.length === sent;
+      if (isFirstPart) startedAt = time.now();
+      time.skip(ms);
+      waitsMs[sent] = Math.round(time.now() - startedAt);
+      return !isFirstPart || await before(sent + 1);
+    },
+  });
+  return waitsMs;
 }
 
 /** How the loop is run. */

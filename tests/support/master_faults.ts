@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import type { Heartbeat } from "../../agent/heartbeat.ts";
-import { runLoop } from "../../agent/loop.ts";
 import { createLog } from "../../host/log.ts";
-import { AgentSetup } from "./agent_setup.ts";
+import { AgentSetup, runSkipping } from "./agent_setup.ts";
 import { type IssuedCertificate, writeAgentDirectory } from "./certificates.ts";
 import { flagsOf, runOn } from "./command_line.ts";
 import { authority } from "./master_setup.ts";
@@ -70,24 +69,22 @@ export async function assertOvercome(fault: MasterFault): Promise<void> {
   const { fingerprint } = pinned;
   const master = { host: "127.0.0.1", port: setup.port, name: "master.test", fingerprint };
   const agent = setup.newAgent({ master });
-  let strikes = 0;
   let end: (() => void | Promise<void>) | void;
   let once = { code: -1, stdout: "", stderr: "" };
   try {
-    await runLoop(agent, new AbortController().signal, {
-      intervalMs: 30_000,
+    await runSkipping(agent, {
       log: createLog((line) => lines.push(line)),
       onHeartbeat: (heartbeat) => heartbeats.push(heartbeat),
-      wait: async () => {
-        if (heartbeats.length === 1 && strikes++ === 0) end = await fault.strike(host);
-        if (heartbeats.length === 2) {
+      before: async (heartbeat) => {
+        if (heartbeat === 2) end = await fault.strike(host);
+        if (heartbeat === 3) {
           once = await runOn(["--once", ...flagsOf(setup), `--master-fingerprint=${fingerprint}`]);
         }
-        if (heartbeats.length === 3) {
+        if (heartbeat === 4) {
           await end?.();
           await host.heal();
         }
-        return heartbeats.length < 4;
+        return heartbeat <= 4;
       },
     });
   } finally {
