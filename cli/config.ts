@@ -20,57 +20,6 @@ interface IniEntry {
   readonly line: number;
 }
 
-/** A line of an ini file cannot be used. */
-class IniSyntaxError extends SyntaxError {
-  constructor(readonly line: number, problem: string) {
-    super(`line ${line} ${problem}`);
-  }
-}
-
-/**
- * Reads the entries of one section, in order; null when there is no such section. Comments are lines
- * that begin with `#` or `;`. Names of sections and keys are compared ignoring case, and in keys `_`
- * is the same as `-`. Other sections are ignored.
- * Throws `IniSyntaxError` for any other line and for a key that is set twice: a line ignored in
- * silence could leave a host without its master.
- */
-export function readSection(text: string, section: string): IniEntry[] | null {
-  let entries: IniEntry[] | null = null;
-  const known = new Set<string>();
-  let current: string | null = null;
-  for (const [index, raw] of text.split(/\r\n|\n|\r/).entries()) {
-    const line = index + 1;
-    // Removes a byte order mark, too.
-    const content = raw.trim();
-    if (content === "" || content.startsWith("#") || content.startsWith(";")) continue;
-    // deno-lint-ignore no-control-regex
-    if (/[\x00-\x08\ufffd]/.test(content)) throw new IniSyntaxError(line, "is not text");
-    const header = /^\[([^\]]*)\]\s*(?:[#;].*)?$/.exec(content)?.[1];
-    if (header !== undefined) {
-      current = header.trim().toLowerCase();
-      if (current === section) entries ??= [];
-      continue;
-    }
-    if (current === null || raw.startsWith("[")) {
-      throw new IniSyntaxError(line, "comes before any section: put [agent] above it");
-    }
-    if (current !== section || !entries) continue;
-    // One pattern for the whole line would take minutes for a line of a million spaces.
-    const mark = content.search(/[=:]/);
-    const written = content.slice(0, Math.max(0, mark)).trimEnd();
-    if (!written || /[\u2028\u2029]/.test(content)) {
-      throw new IniSyntaxError(line, 'is neither "key = value" nor a comment');
-    }
-    const key = written.toLowerCase().replaceAll("_", "-");
-    if (known.has(key)) throw new IniSyntaxError(line, `sets '${key}' again`);
-    known.add(key);
-    entries.push({ key, value: content.slice(mark + 1).trimStart(), line });
-  }
-  return entries;
-}
-
-const section = "agent";
-
 /** The ini file cannot be used. */
 export class ConfigFileError extends UsageError {
   /** `line` is the one that is malformed; else null. */
@@ -80,8 +29,54 @@ export class ConfigFileError extends UsageError {
     detail: string,
     readonly line: number | null = null,
   ) {
-    super(`Cannot read ${path}: ${detail}`);
+    super(`Cannot read ${path}: ${line === null ? detail : `line ${line} ${detail}`}`);
   }
+}
+
+const section = "agent";
+
+/**
+ * Reads the entries of the agent's section, in order; null when there is none. Comments are lines that
+ * begin with `#` or `;`. Names of sections and keys are compared ignoring case, and in keys `_` is the
+ * same as `-`. Other sections are ignored.
+ * Throws `ConfigFileError` for any other line and for a key that is set twice: a line ignored in
+ * silence could leave a host without its master.
+ */
+export function readSection(text: string, path: string): IniEntry[] | null {
+  const malformed = (line: number, problem: string) =>
+    new ConfigFileError(path, "malformed", problem, line);
+  let entries: IniEntry[] | null = null;
+  const known = new Set<string>();
+  let current: string | null = null;
+  for (const [index, raw] of text.split(/\r\n|\n|\r/).entries()) {
+    const line = index + 1;
+    // Removes a byte order mark, too.
+    const content = raw.trim();
+    if (content === "" || content.startsWith("#") || content.startsWith(";")) continue;
+    // deno-lint-ignore no-control-regex
+    if (/[\x00-\x08\ufffd]/.test(content)) throw malformed(line, "is not text");
+    const header = /^\[([^\]]*)\]\s*(?:[#;].*)?$/.exec(content)?.[1];
+    if (header !== undefined) {
+      current = header.trim().toLowerCase();
+      if (current === section) entries ??= [];
+      continue;
+    }
+    if (current === null || raw.startsWith("[")) {
+      throw malformed(line, "comes before any section: put [agent] above it");
+    }
+    if (current !== section || !entries) continue;
+    // One pattern for the whole line would take minutes for a line of a million spaces.
+    const mark = content.search(/[=:]/);
+    const written = content.slice(0, Math.max(0, mark)).trimEnd();
+    if (!written || /[\u2028\u2029]/.test(content)) {
+      throw malformed(line, 'is neither "key = value" nor a comment');
+    }
+    const key = written.toLowerCase().replaceAll("_", "-");
+    if (known.has(key)) throw malformed(line, `sets '${key}' again`);
+    known.add(key);
+    entries.push({ key, value: content.slice(mark + 1).trimStart(), line });
+  }
+  return entries;
 }
 
 /** Where a value comes from. */
@@ -142,55 +137,44 @@ export function readSources(
 /** Returns a function that finds the value of a key: its flag, its variable, or its line in `ini`. */
 export function sourceFinder(
   flags: ReadonlyMap<KeyName, string>,
-  environment: Environment,
+  { variable }: Environment,
   ini: ReadonlyMap<KeyName, Source>,
 ): Sources["find"] {
-  return (name) =>
-    flagSource(flags, name) ?? variableSource(environment, variableOf(name)) ?? ini.get(name) ??
-      (name === "docker-host" ? variableSource(environment, "DOCKER_HOST") : null);
+  // An empty variable counts as not set: unit files may list all variables.
+  const findVariable = (name: string): Source | null => {
+    const value = variable(name);
+    return value ? { value, origin: { kind: "variable", variable: name } } : null;
+  };
+  return (name) => {
+    const value = flags.get(name);
+    if (value !== undefined) return { value, origin: { kind: "flag", flag: `--${name}` } };
+    return findVariable(variableOf(name)) ?? ini.get(name) ??
+      (name === "docker-host" ? findVariable("DOCKER_HOST") : null);
+  };
 }
 
-function flagSource(flags: ReadonlyMap<KeyName, string>, name: KeyName): Source | null {
-  const value = flags.get(name);
-  return value === undefined ? null : { value, origin: { kind: "flag", flag: `--${name}` } };
-}
-
-/** An empty variable counts as unset, as in a unit file that lists what can be set. */
-function variableSource({ variable }: Environment, name: string): Source | null {
-  const value = variable(name);
-  return value ? { value, origin: { kind: "variable", variable: name } } : null;
-}
-
-/** Reads the section of the agent. Without `isRequired`, an absent file counts as an empty one. */
-function readEntries(path: string, { readFile }: Environment, isRequired: boolean): IniEntry[] {
-  let text: string | null;
-  try {
-    text = readFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new ConfigFileError(
-        path,
-        "denied",
-        "permission denied; the agent's user must be able to read it",
-      );
-    }
-    throw new ConfigFileError(path, "unreadable", (error as Error).message);
-  }
-  if (text === null) {
-    if (isRequired) throw new ConfigFileError(path, "absent", "no such file");
-    return [];
-  }
-  let entries: IniEntry[] | null;
-  try {
-    entries = readSection(text, section);
-  } catch (error) {
-    const { message, line } = error as IniSyntaxError;
-    throw new ConfigFileError(path, "malformed", message, line);
-  }
+/** Without `isRequired`, an absent file counts as an empty one. */
+function readEntries(path: string, environment: Environment, isRequired: boolean): IniEntry[] {
+  const text = readText(path, environment);
+  const entries = text === null ? null : readSection(text, path);
   if (entries === null && isRequired) {
-    throw new ConfigFileError(path, "no_section", `no section [${section}] in it`);
+    throw text === null
+      ? new ConfigFileError(path, "absent", "no such file")
+      : new ConfigFileError(path, "no_section", `no section [${section}] in it`);
   }
   return entries ?? [];
+}
+
+function readText(path: string, { readFile }: Environment): string | null {
+  try {
+    return readFile(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) {
+      throw new ConfigFileError(path, "unreadable", (error as Error).message);
+    }
+    const detail = "permission denied; the agent's user must be able to read it";
+    throw new ConfigFileError(path, "denied", detail);
+  }
 }
 
 /** The configuration of the agent. */

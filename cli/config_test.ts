@@ -6,7 +6,7 @@ import type { Environment } from "./terminal.ts";
 
 /** The entries of the section `agent` as `line key=value`; null when there is no such section. */
 const read = (text: string) =>
-  readSection(text, "agent")?.map(({ key, value, line }) => `${line} ${key}=${value}`) ?? null;
+  readSection(text, "x.ini")?.map(({ key, value, line }) => `${line} ${key}=${value}`) ?? null;
 
 Deno.test("readSection() reads keys and values with the lines that they stand in", () => {
   assert.deepEqual(read("[agent]\nmaster-host = m.test\n\n  swarmctl-port=1  \n"), [
@@ -68,8 +68,8 @@ Deno.test("readSection() names the line that is malformed", () => {
   ];
   for (const [line, problem] of cases) {
     assert.throws(() => read(`[agent]\na = 1\r\nmaster_host = m\r\r\n${line}\nb = 2`), {
-      name: "SyntaxError",
-      message: `line 5 ${problem}`,
+      name: "UsageError",
+      message: `Cannot read x.ini: line 5 ${problem}`,
     }, line);
   }
   // In other sections, too, for what follows may be meant for this one.
@@ -84,7 +84,7 @@ Deno.test("readSection() names the line that is malformed", () => {
       ["[other]\nb = \0\n[agent]", "line 2 is not text"],
     ]
   ) {
-    assert.throws(() => read(text!), { name: "SyntaxError", message: problem! }, text);
+    assert.throws(() => read(text!), { message: `Cannot read x.ini: ${problem}` }, text);
   }
 });
 
@@ -410,26 +410,26 @@ function isFast(work: () => void): boolean {
 
 Deno.test("readSection() is done in no time with a line of 100,000 spaces", () => {
   const text = `[agent]\na${" ".repeat(length)}b`;
-  const read = () => assert.throws(() => readSection(text, "agent"), /line 2 is neither/);
+  const read = () => assert.throws(() => readSection(text, "x.ini"), /line 2 is neither/);
   assert.ok(isFast(read));
 });
 
 Deno.test("readSection() is done in no time with 40,000 keys", () => {
   const lines = Array.from({ length: 40_000 }, (_, index) => `key-${index} = 1`);
   assert.ok(isFast(() => {
-    assert.equal(readSection(["[agent]", ...lines].join("\n"), "agent")?.length, 40_000);
+    assert.equal(readSection(["[agent]", ...lines].join("\n"), "x.ini")?.length, 40_000);
   }));
 });
 
 Deno.test("readSection() takes the first mark, with the white space around it, as the end of the key", () => {
   const text = "[agent]\nmaster_host \t=  a = b:c \nhost-uuid:=x\ninterval =";
-  assert.deepEqual(readSection(text, "agent"), [
+  assert.deepEqual(readSection(text, "x.ini"), [
     { key: "master-host", value: "a = b:c", line: 2 },
     { key: "host-uuid", value: "=x", line: 3 },
     { key: "interval", value: "", line: 4 },
   ]);
   for (const line of ["= x", "x", ":", "a\u2028 = x"]) {
-    assert.throws(() => readSection(`[agent]\n${line}`, "agent"), /line 2 is neither/, line);
+    assert.throws(() => readSection(`[agent]\n${line}`, "x.ini"), /line 2 is neither/, line);
   }
 });
 

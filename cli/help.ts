@@ -40,58 +40,34 @@ const printCodes: CodeTable = [
   ["3", "wrong usage, or the path cannot be in a unit; standard error says why"],
 ];
 
-/** The help of a command. */
-interface CommandHelp extends CommandText {
-  readonly codes: CodeTable;
-  /** Whether the command ignores the configuration. */
-  readonly isUnconfigured?: true;
-}
+/** The help of a command: its operand, one line on what it does, and its exit codes. */
+type CommandHelp = readonly [operand: string, summary: string, codes: CodeTable];
 
 const commandHelp: Record<CommandName | "", CommandHelp> = {
-  "": {
-    usage: "",
-    summary:
-      "run as a service until SIGTERM or Ctrl-C; SIGHUP reloads configuration and certificates",
-    codes: [],
-  },
-  "--once": {
-    usage: "--once",
-    summary: "check once: report, print one line, exit 0-3 (for monitoring)",
-    codes: checkCodes,
-  },
-  "state": {
-    usage: "state",
-    summary: "show what is applied, what runs, and the differences",
-    codes: checkCodes,
-  },
-  "doctor": {
-    usage: "doctor",
-    summary: "find what is wrong on this host, and show how to fix it",
-    codes: checkCodes,
-  },
-  "apply": {
-    usage: "apply FILE|-",
-    summary: "create the networks and containers of a topology document, and report",
-    codes: changeCodes,
-  },
-  "teardown": {
-    usage: "teardown ID",
-    summary: "remove a topology from Docker and from the store",
-    codes: changeCodes,
-  },
-  "hash": {
-    usage: "hash FILE|-",
-    summary: "print the version hash of a topology document",
-    codes: hashCodes,
-    isUnconfigured: true,
-  },
-  "print": {
-    usage: "print WHAT",
-    summary: "print a file to install: unit, timer, cron, configuration, man page, completions",
-    codes: printCodes,
-    isUnconfigured: true,
-  },
+  "": [
+    "",
+    "run as a service until SIGTERM or Ctrl-C; SIGHUP reloads configuration and certificates",
+    [],
+  ],
+  "--once": ["", "check once: report, print one line, exit 0-3 (for monitoring)", checkCodes],
+  "state": ["", "show what is applied, what runs, and the differences", checkCodes],
+  "doctor": ["", "find what is wrong on this host, and show how to fix it", checkCodes],
+  "apply": [
+    "FILE|-",
+    "create the networks and containers of a topology document, and report",
+    changeCodes,
+  ],
+  "teardown": ["ID", "remove a topology from Docker and from the store", changeCodes],
+  "hash": ["FILE|-", "print the version hash of a topology document", hashCodes],
+  "print": [
+    "WHAT",
+    "print a file to install: unit, timer, cron, configuration, man page, completions",
+    printCodes,
+  ],
 };
+
+/** The commands that ignore the configuration. */
+const unconfigured: readonly string[] = ["hash", "print"];
 
 const printableHelp: Record<PrintableFile, string> = {
   "systemd-service": "the unit of the service",
@@ -102,126 +78,90 @@ const printableHelp: Record<PrintableFile, string> = {
   "completion": "completions for bash: print completion bash",
 };
 
-const flagHelp: Record<FlagName, { summary: string; placeholder?: string }> = {
-  "json": { summary: "print JSON" },
-  "quiet": { summary: "print nothing when all is well" },
-  "dry-run": {
-    summary: "--once: do not send the report · apply: only show what would change",
-  },
-  "stored": { summary: "instead of FILE: apply the document in the store again" },
-  "hash": { placeholder: "HEX", summary: "apply only if the document's version hash is HEX" },
-  "no-wait": { summary: "do not wait if another apply or teardown is running: exit with 3" },
-  "config": {
-    placeholder: "FILE",
-    summary: `read this ini file instead of ${systemPaths.config}; section [agent]`,
-  },
-  "version": { summary: "show the versions of the agent, Deno and SQLite" },
-  "help": { summary: "show this help; after a command, the help of that command" },
+/** The help of a flag; the placeholder stands for its value, a switch has none. */
+type FlagHelp = readonly [summary: string, placeholder?: string];
+
+const flagHelp: Record<FlagName, FlagHelp> = {
+  "json": ["print JSON"],
+  "quiet": ["print nothing when all is well"],
+  "dry-run": ["--once: do not send the report · apply: only show what would change"],
+  "stored": ["instead of FILE: apply the document in the store again"],
+  "hash": ["apply only if the document's version hash is HEX", "HEX"],
+  "no-wait": ["do not wait if another apply or teardown is running: exit with 3"],
+  "config": [`read this ini file instead of ${systemPaths.config}; section [agent]`, "FILE"],
+  "version": ["show the versions of the agent, Deno and SQLite"],
+  "help": ["show this help; after a command, the help of that command"],
 };
 
 /** The help of a configuration key; `fallback` describes a default that is not a fixed value. */
-interface KeyHelp {
-  readonly placeholder: string;
-  readonly summary: string;
-  readonly fallback?: string;
-}
+type KeyHelp = readonly [placeholder: string, summary: string, fallback?: string];
 
 const keyHelp: Record<KeyName, KeyHelp> = {
-  "master-host": {
-    placeholder: "HOST",
-    summary: "the master to report to",
-    fallback: "none: heartbeats are printed, not sent",
-  },
-  "swarmctl-port": { placeholder: "PORT", summary: "the port of the master" },
-  "master-name": {
-    placeholder: "NAME",
-    summary: "the name in the certificate of the master",
-    fallback: "the value of master-host",
-  },
-  "master-fingerprint": {
-    placeholder: "HEX",
-    summary: "SHA-256 of the master's certificate; no other is accepted",
-    fallback: "none",
-  },
-  "host-uuid": {
-    placeholder: "UUID",
-    summary: "the id of this host at the master; required with master-host",
-    fallback: "none",
-  },
-  "agent-dir": {
-    placeholder: "DIR",
-    summary: "the folder of ca.crt, worker.crt and worker.key",
-    fallback: `${systemPaths.certificates} if it exists, else ~/.decnet/agent`,
-  },
-  "state-dir": {
-    placeholder: "DIR",
-    summary: "the folder of topology.db",
-    fallback:
-      `$STATE_DIRECTORY, else ${systemPaths.state}, else (not root) $XDG_STATE_HOME/decnet-agent`,
-  },
-  "docker-host": {
-    placeholder: "unix://PATH",
-    summary: "the socket of Docker or Podman",
-    fallback: "$DOCKER_HOST, else the first usual socket that exists",
-  },
-  "interval": { placeholder: "TIME", summary: "the time between two heartbeats" },
-  "network-prefix": {
-    placeholder: "LIST",
-    summary: "name prefixes of the networks that the agent manages",
-  },
-  "container-prefix": {
-    placeholder: "LIST",
-    summary: "name prefixes of the containers that the agent manages",
-  },
-  "base-image": {
-    placeholder: "IMAGE",
-    summary: "image of the containers that hold the network of a decky",
-  },
-  "service-image": {
-    placeholder: "LIST",
-    summary: "image of services; {service} is replaced by the name. Exceptions: ,SERVICE=IMAGE",
-  },
-  "listen": {
-    placeholder: "ADDR:PORT",
-    summary: "where the master can push topologies to, over mutual TLS",
-    fallback: "off",
-  },
-  "allowed-cn": {
-    placeholder: "LIST",
-    summary: "common names of the certificates that may push",
-  },
-  "supersede": {
-    placeholder: "BOOL",
-    summary: "if another topology is applied: true removes it first, false refuses",
-  },
-  "textfile": {
-    placeholder: "FILE",
-    summary:
-      "file for Prometheus metrics, written after each heartbeat: NAME.prom in the folder that " +
-      "the textfile collector of node_exporter reads",
-    fallback: "off",
-  },
+  "master-host": ["HOST", "the master to report to", "none: heartbeats are printed, not sent"],
+  "swarmctl-port": ["PORT", "the port of the master"],
+  "master-name": ["NAME", "the name in the certificate of the master", "the value of master-host"],
+  "master-fingerprint": [
+    "HEX",
+    "SHA-256 of the master's certificate; no other is accepted",
+    "none",
+  ],
+  "host-uuid": ["UUID", "the id of this host at the master; required with master-host", "none"],
+  "agent-dir": [
+    "DIR",
+    "the folder of ca.crt, worker.crt and worker.key",
+    `${systemPaths.certificates} if it exists, else ~/.decnet/agent`,
+  ],
+  "state-dir": [
+    "DIR",
+    "the folder of topology.db",
+    `$STATE_DIRECTORY, else ${systemPaths.state}, else (not root) $XDG_STATE_HOME/decnet-agent`,
+  ],
+  "docker-host": [
+    "unix://PATH",
+    "the socket of Docker or Podman",
+    "$DOCKER_HOST, else the first usual socket that exists",
+  ],
+  "interval": ["TIME", "the time between two heartbeats"],
+  "network-prefix": ["LIST", "name prefixes of the networks that the agent manages"],
+  "container-prefix": ["LIST", "name prefixes of the containers that the agent manages"],
+  "base-image": ["IMAGE", "image of the containers that hold the network of a decky"],
+  "service-image": [
+    "LIST",
+    "image of services; {service} is replaced by the name. Exceptions: ,SERVICE=IMAGE",
+  ],
+  "listen": ["ADDR:PORT", "where the master can push topologies to, over mutual TLS", "off"],
+  "allowed-cn": ["LIST", "common names of the certificates that may push"],
+  "supersede": ["BOOL", "if another topology is applied: true removes it first, false refuses"],
+  "textfile": [
+    "FILE",
+    "file for Prometheus metrics, written after each heartbeat: NAME.prom in the folder that " +
+    "the textfile collector of node_exporter reads",
+    "off",
+  ],
 };
 
 /** All commands, in the order of the help. */
-export const commands: readonly CommandHelp[] = Object.values(commandHelp);
+export const commands: readonly (CommandText & { readonly codes: CodeTable })[] = Object
+  .entries(commandHelp).map(([name, [operand, summary, codes]]) => {
+    return { name, usage: `${name} ${operand}`.trim(), summary, codes };
+  });
 
 /** All flags that are not configuration keys. */
 export const flags: readonly FlagText[] = (Object.keys(flagCommands) as FlagName[]).map((name) => {
-  const { placeholder = null, summary } = flagHelp[name];
+  const [summary, placeholder = null] = flagHelp[name];
   return { flag: `--${name}`, placeholder, commands: flagCommands[name], summary };
 });
 
 /** All configuration keys. */
 export const keys: readonly KeyText[] = keyNames.map((name) => {
-  const { placeholder, summary, fallback } = keyHelp[name];
+  const [placeholder, summary, fallback] = keyHelp[name];
   const { default: value, allowed } = options[name];
   return { name, variable: variableOf(name), placeholder, summary, value, fallback, allowed };
 });
 
-/** The default of a key, in words. */
+/** Describes the default of a key. */
 export function defaultText(name: KeyName): string {
-  return options[name].default ?? keyHelp[name].fallback!;
+  return options[name].default ?? keyHelp[name][2]!;
 }
 
 /** Returns the versions of the agent, the runtime and its SQLite. */
@@ -234,7 +174,7 @@ export function versions(): { agent: string; deno: string; sqlite: string } {
 
 /** Returns what `--help` prints; for one command, its usage, flags and exit codes. */
 export function helpText(about: CommandName | null): string {
-  return about === null ? wholeHelp() : commandHelpText(commandHelp[about]);
+  return about === null ? wholeHelp() : commandHelpText(about);
 }
 
 function wholeHelp(): string {
@@ -243,10 +183,9 @@ function wholeHelp(): string {
     const { commands } = flag;
     return flagText(flag) + (commands.length > 0 ? ` (with ${commands.join(", ")})` : "");
   });
-  const keyTexts = keyNames.map((name) => {
-    const { placeholder, summary } = keyHelp[name];
-    return `  --${name} ${placeholder}\n      ${summary}\n      default: ${defaultText(name)}`;
-  });
+  const keyTexts = keys.map(({ name, placeholder, summary, value, fallback }) =>
+    `  --${name} ${placeholder}\n      ${summary}\n      default: ${value ?? fallback}`
+  );
   return `decnet-agent: creates decoy (honeypot) networks in Docker on this host and reports to the master
 
 usage
@@ -272,10 +211,11 @@ ${codesText(changeCodes)}
 `;
 }
 
-function commandHelpText({ usage, summary, codes, isUnconfigured }: CommandHelp): string {
-  const name = usage.split(" ")[0]!;
+function commandHelpText(name: CommandName): string {
+  const { usage, summary, codes } = commands.find((it) => it.name === name)!;
+  const isConfigured = !unconfigured.includes(name);
   const own = flags.filter(({ flag, commands }) =>
-    commands.includes(name) || flag === "--help" || (flag === "--config" && !isUnconfigured)
+    commands.includes(name) || flag === "--help" || (flag === "--config" && isConfigured)
   );
   const configuration =
     "Each key is a flag, too, such as --state-dir DIR. List them: decnet-agent --help";
@@ -283,7 +223,7 @@ function commandHelpText({ usage, summary, codes, isUnconfigured }: CommandHelp)
     `decnet-agent ${usage}: ${summary}`,
     `options\n${own.map(flagText).join("\n")}`,
     ...(name === "print" ? [`what print prints\n${printablesText()}`] : []),
-    ...(isUnconfigured ? [] : [`configuration\n  ${configuration}`]),
+    ...(isConfigured ? [`configuration\n  ${configuration}`] : []),
     `exit codes\n${codesText(codes)}`,
   ].join("\n\n").concat("\n");
 }

@@ -3,8 +3,7 @@ import { runOn } from "../tests/support/command_line.ts";
 import { changeCodes, checkCodes, commands, flags } from "./help.ts";
 import { keyNames } from "./options.ts";
 
-for (const { usage, summary, codes } of commands.filter(({ usage }) => usage !== "")) {
-  const name = usage.split(" ")[0]!;
+for (const { name, usage, summary, codes } of commands.filter(({ name }) => name !== "")) {
   Deno.test(`run() ${name} --help tells that command's usage, flags and exit codes alone`, async () => {
     const { code, stdout, stderr } = await runOn([name, "--help"]);
     assert.deepEqual([code, stderr], [0, ""]);

@@ -55,10 +55,6 @@ function parsePrefixes(text: string): readonly string[] | null {
   return prefixes.every((prefix) => /^[A-Za-z0-9][\w.-]*$/.test(prefix)) ? prefixes : null;
 }
 
-function parseImage(text: string): string | null {
-  return isImageReference(text) ? text : null;
-}
-
 function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
   const [service = "", ...others] = text.split(",").map((part) => part.trim());
   const byService = new Map<string, string>();
@@ -98,90 +94,71 @@ interface Option<T> {
   readonly parse: (text: string) => T | null;
 }
 
-const option = <T>(it: Option<T>): Option<T> => it;
+function option<T>(
+  defaultValue: string | null,
+  allowed: string,
+  parse: (text: string) => T | null,
+): Option<T> {
+  return { default: defaultValue, allowed, parse };
+}
 
 const prefixes = "comma-separated prefixes of names: letters, digits, dots, dashes and underscores";
 
-/** All configuration keys, in the order of the help. */
+/** All configuration keys, in the order of the help: default, allowed values, parser. */
 export const options = {
-  "master-host": option({
-    default: null,
-    allowed: "a host name or an IP address",
-    parse: parseHost,
-  }),
-  "swarmctl-port": option({
-    default: "8770",
-    allowed: "a number from 1 to 65535",
-    parse: (text) => parseNumber(text, 1, 65535),
-  }),
-  "master-name": option({
-    default: null,
-    allowed: "a host name or an IP address",
-    parse: parseHost,
-  }),
-  "master-fingerprint": option({
-    default: null,
-    allowed: "64 hex digits, with or without colons",
-    parse: (text) => matching(text.replaceAll(":", "").toLowerCase(), /^[0-9a-f]{64}$/),
-  }),
-  "host-uuid": option({
-    default: null,
-    allowed: "up to 64 letters, digits, dots, dashes and underscores",
-    parse: (text) => matching(text, /^[\w.-]{1,64}$/),
-  }),
-  "agent-dir": option({ default: null, allowed: "a path", parse: parsePath }),
-  "state-dir": option({ default: null, allowed: "a path", parse: parsePath }),
-  "docker-host": option({
-    default: null,
-    allowed:
-      "unix:// and an absolute path of at most 107 bytes; an engine on another host is not supported",
-    parse: socketPath,
-  }),
-  "interval": option({
-    default: "30s",
-    allowed: "a time from 5s to 1h, such as 30s, 5m or 1h",
-    parse: parseInterval,
-  }),
-  "network-prefix": option({
-    default: "decnet-topology-,decnet_t_",
-    allowed: prefixes,
-    parse: parsePrefixes,
-  }),
-  "container-prefix": option({
-    default: "decnet-,decnet_t_",
-    allowed: prefixes,
-    parse: parsePrefixes,
-  }),
-  "base-image": option({
-    default: defaultImages.base,
-    allowed: "the name of an image",
-    parse: parseImage,
-  }),
-  "service-image": option({
-    default: defaultImages.service,
-    allowed: "the name of an image, and SERVICE=IMAGE after commas",
-    parse: parseServiceImages,
-  }),
-  "listen": option({
-    default: null,
-    allowed: "an IP address and a port, such as 0.0.0.0:8765 or [::]:8765",
-    parse: parseListen,
-  }),
-  "allowed-cn": option({
-    default: "decnet-master",
-    allowed: "comma-separated common names",
-    parse: parseNames,
-  }),
-  "supersede": option({
-    default: "false",
-    allowed: "true or false",
-    parse: (text) => text === "true" ? true : text === "false" ? false : null,
-  }),
-  "textfile": option({
-    default: null,
-    allowed: "the path of a file whose name ends in .prom; node_exporter reads no others",
-    parse: (text) => /[^/]\.prom$/.test(text) ? parsePath(text) : null,
-  }),
+  "master-host": option(null, "a host name or an IP address", parseHost),
+  "swarmctl-port": option(
+    "8770",
+    "a number from 1 to 65535",
+    (text) => parseNumber(text, 1, 65535),
+  ),
+  "master-name": option(null, "a host name or an IP address", parseHost),
+  "master-fingerprint": option(
+    null,
+    "64 hex digits, with or without colons",
+    (text) => matching(text.replaceAll(":", "").toLowerCase(), /^[0-9a-f]{64}$/),
+  ),
+  "host-uuid": option(
+    null,
+    "up to 64 letters, digits, dots, dashes and underscores",
+    (text) => matching(text, /^[\w.-]{1,64}$/),
+  ),
+  "agent-dir": option(null, "a path", parsePath),
+  "state-dir": option(null, "a path", parsePath),
+  "docker-host": option(
+    null,
+    "unix:// and an absolute path of at most 107 bytes; an engine on another host is not supported",
+    socketPath,
+  ),
+  "interval": option("30s", "a time from 5s to 1h, such as 30s, 5m or 1h", parseInterval),
+  "network-prefix": option("decnet-topology-,decnet_t_", prefixes, parsePrefixes),
+  "container-prefix": option("decnet-,decnet_t_", prefixes, parsePrefixes),
+  "base-image": option(
+    defaultImages.base,
+    "the name of an image",
+    (text) => isImageReference(text) ? text : null,
+  ),
+  "service-image": option(
+    defaultImages.service,
+    "the name of an image, and SERVICE=IMAGE after commas",
+    parseServiceImages,
+  ),
+  "listen": option(
+    null,
+    "an IP address and a port, such as 0.0.0.0:8765 or [::]:8765",
+    parseListen,
+  ),
+  "allowed-cn": option("decnet-master", "comma-separated common names", parseNames),
+  "supersede": option(
+    "false",
+    "true or false",
+    (text) => text === "true" ? true : text === "false" ? false : null,
+  ),
+  "textfile": option(
+    null,
+    "the path of a file whose name ends in .prom; node_exporter reads no others",
+    (text) => /[^/]\.prom$/.test(text) ? parsePath(text) : null,
+  ),
 } as const;
 
 /** The name of a configuration key. */

@@ -71,13 +71,13 @@ Deno.test("run() print ends with 3 when its text could not be written", async ()
 
 Deno.test("run() print config prints a file that changes nothing as it is", async () => {
   const { stdout } = await runOn(["print", "config"]);
-  assert.deepEqual(readSection(stdout, "agent"), []);
+  assert.deepEqual(readSection(stdout, "x.ini"), []);
   assert.deepEqual(configureOn({ ini: stdout }), configureOn({}));
 });
 
 Deno.test("run() print config has a line for each key, which sets it", async () => {
   const { stdout } = await runOn(["print", "config"]);
-  const entries = readSection(stdout.replace(/^#(?=[a-z-]+ = )/gm, ""), "agent")!;
+  const entries = readSection(stdout.replace(/^#(?=[a-z-]+ = )/gm, ""), "x.ini")!;
   assert.deepEqual(entries.map(({ key }) => key), keyNames);
   for (const { allowed, value, fallback, summary } of keys) {
     for (const text of [allowed, value ?? fallback!, summary]) {
@@ -90,7 +90,7 @@ Deno.test("run() print config shows defaults that are what holds without them", 
   const { stdout } = await runOn(["print", "config"]);
   // Words in capitals stand for a value that the default has not.
   const ini = stdout.replace(/^#(?=[a-z-]+ = (?!(unix:\/\/)?[A-Z:]+$))/gm, "");
-  const keys = readSection(ini, "agent")!.map(({ key }) => key);
+  const keys = readSection(ini, "x.ini")!.map(({ key }) => key);
   assert.deepEqual(keys, [
     "swarmctl-port",
     "interval",

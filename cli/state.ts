@@ -74,6 +74,7 @@ function labelled([label, value]: LabelledLine): string {
   return `${label.padEnd(14)}${sanitizeLine(value)}`;
 }
 
+/** Formats a Unix time; a number that is no time stays as it is. */
 function timeText(seconds: number): string {
   const date = new Date(seconds * 1000);
   return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
@@ -116,13 +117,13 @@ export interface Branch {
 }
 
 /** How an object differs from the topology. */
-export interface Note {
+interface Note {
   readonly kind: (typeof driftKinds)[number];
   readonly text: string;
 }
 
 /** A line of a drawn tree. */
-export interface TreeLine {
+interface TreeLine {
   readonly text: string;
   readonly note: Note | undefined;
 }
@@ -143,7 +144,7 @@ export function drawTree(branches: readonly Branch[]): TreeLine[] {
 }
 
 /** What the terminal can show. */
-export interface TerminalFormat {
+interface TerminalFormat {
   /** 0 when the terminal does not know its width. */
   readonly columns: number;
   readonly isColoured: boolean;

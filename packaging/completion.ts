@@ -10,10 +10,10 @@ interface CommandLine {
 
 /** Completions of the command line for bash. */
 export function bashCompletion({ commands, flags, keys, printables }: CommandLine): string {
-  const names = commands.map(({ usage }) => usage.split(" ")[0]!).filter((name) => name !== "");
+  const names = commands.map(({ name }) => name).filter((name) => name !== "");
   const words = names.filter((name) => !name.startsWith("-"));
   const withFile = commands.filter(({ usage }) => usage.includes(" FILE"))
-    .map(({ usage }) => usage.split(" ")[0]!);
+    .map(({ name }) => name);
   const all: readonly Pick<FlagText, "flag" | "placeholder" | "commands">[] = [
     // A flag that is a command goes with itself.
     ...names.filter((name) => name.startsWith("-"))

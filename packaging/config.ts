@@ -1,6 +1,8 @@
 /** A way to call the agent. */
 export interface CommandText {
-  /** The words after the program's name; empty for the service. */
+  /** The first word after the program's name; empty for the service. */
+  readonly name: string;
+  /** The name with its operand. */
   readonly usage: string;
   readonly summary: string;
 }
