@@ -1,30 +1,24 @@
 // deno-lint-ignore-file no-console
 /**
- * All benchmarks, one after the other, and at the end one table of their figures beside their goals:
- * `deno task bench`. With `brief` each runs just long enough to see that it works, and says so little
- * of speed that its figures are left out.
+ * Runs all benchmarks, one after the other, and prints one table of their figures beside their goals:
+ * `deno task bench`. With `brief` each runs just long enough to see that it works; such figures mean
+ * nothing and are left out.
  */
 
 import { type Figure, printFigures } from "./harness.ts";
 
-interface Benchmark {
-  readonly script: string;
-  readonly arguments: readonly string[];
-  readonly brief: readonly string[];
-}
-
-const benchmarks: readonly Benchmark[] = [
-  { script: "startup", arguments: [], brief: ["3"] },
-  { script: "idle", arguments: [], brief: ["5", "5s"] },
-  { script: "events", arguments: [], brief: ["4"] },
-  { script: "size", arguments: [], brief: ["1", "100"] },
-  { script: "topology", arguments: [], brief: ["1", "200"] },
-  { script: "apply_calls", arguments: [], brief: ["1", "10"] },
-  { script: "apply", arguments: ["3", "20"], brief: ["1", "6"] },
-  { script: "transport", arguments: [], brief: ["200"] },
-  { script: "fleet", arguments: [], brief: ["10000", "1"] },
-  { script: "fleet_real", arguments: [], brief: ["30", "5", "10"] },
-  { script: "binary", arguments: [], brief: [] },
+/** Script → its arguments, and those of a brief run. */
+const benchmarks: readonly [script: string, args: readonly string[], brief: readonly string[]][] = [
+  ["startup", [], ["3"]],
+  ["idle", [], ["5", "5s"]],
+  ["events", [], ["4"]],
+  ["size", [], ["1", "100"]],
+  ["topology", [], ["1", "200"]],
+  ["apply_calls", [], ["1", "10"]],
+  ["transport", [], ["200"]],
+  ["fleet", [], ["10000", "1"]],
+  ["fleet_real", [], ["30", "5", "10"]],
+  ["binary", [], []],
 ];
 
 const [mode, ...rest] = Deno.args;
@@ -34,25 +28,18 @@ if (rest.length > 0 || (mode !== undefined && mode !== "brief")) {
 }
 const gathered = await Deno.makeTempFile({ prefix: "decnet-bench-" });
 const failed: string[] = [];
-try {
-  for (const { script, brief, arguments: whole } of benchmarks) {
-    const startedAt = performance.now();
-    console.log(`== ${script}`);
-    const path = new URL(`${script}.ts`, import.meta.url).pathname;
-    const { success } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-all", path, ...(mode === "brief" ? brief : whole)],
-      env: { BENCH_FIGURES: gathered },
-      stdin: "null",
-    }).spawn().status;
-    console.log(`${script}: ${Math.round((performance.now() - startedAt) / 1000)} s\n`);
-    if (!success) failed.push(script);
-  }
-  const lines = (await Deno.readTextFile(gathered)).trim().split("\n").filter(Boolean);
-  if (mode !== "brief") printFigures(lines.map((line): Figure => JSON.parse(line)));
-} finally {
-  await Deno.remove(gathered);
+for (const [script, args, brief] of benchmarks) {
+  console.log(`== ${script}`);
+  const path = new URL(`${script}.ts`, import.meta.url).pathname;
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-q", "-A", path, ...(mode === "brief" ? brief : args)],
+    env: { BENCH_FIGURES: gathered },
+    stdin: "null",
+  }).spawn().status;
+  if (!success) failed.push(script);
 }
-if (failed.length > 0) {
-  console.error(`These failed: ${failed.join(", ")}`);
-  Deno.exit(1);
-}
+const lines = (await Deno.readTextFile(gathered)).trim().split("\n").filter(Boolean);
+await Deno.remove(gathered);
+if (mode !== "brief") printFigures(lines.map((line): Figure => JSON.parse(line)));
+if (failed.length > 0) console.error(`These failed: ${failed.join(", ")}`);
+Deno.exit(failed.length > 0 ? 1 : 0);

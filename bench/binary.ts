@@ -1,14 +1,12 @@
-// deno-lint-ignore-file no-console
 /**
- * How large the executable is, packed with xz as it would be carried, and what is in it:
+ * Measures the executable, packed with xz as it would be carried, and what is in it:
  * `deno task bench:binary`. Needs xz.
  */
 
 import { openElf, readSections, SHT_NOBITS } from "../tools/elf.ts";
-import { compileProgram, printFigures, table } from "./harness.ts";
+import { figure, printFigures, printTable, withAgent } from "./harness.ts";
 
 const mib = 2 ** 20;
-const folder = await Deno.makeTempDir({ prefix: "decnet-bench-" });
 /** What each section is for, by the beginning of its name; the first that fits counts. */
 const purposes: readonly [prefix: string, purpose: string][] = [
   [".note.sui", "the agent: its bundled program and its permissions"],
@@ -17,40 +15,26 @@ const purposes: readonly [prefix: string, purpose: string][] = [
   [".eh_frame", "how to unwind the stack after an error in Rust or C++"],
   [".rel", "addresses that the loader sets at each start"],
   [".data", "data that changes, or that holds addresses"],
+  ["", "all else"],
 ];
-try {
-  const path = `${folder}/agent`;
-  await compileProgram("main.ts", path);
-  const program = await Deno.readFile(path);
+
+await withAgent(async (folder) => {
+  const program = await Deno.readFile(`${folder}/agent`);
   const fail = (why: string) => new Error(why);
-  const sections = readSections(openElf(program, fail), fail);
   const sizes = new Map<string, number>();
-  for (const { name, type, size } of sections) {
+  for (const { name, type, size } of readSections(openElf(program, fail), fail)) {
     if (type === SHT_NOBITS) continue;
-    const purpose = purposes.find(([prefix]) => name.startsWith(prefix))?.[1] ?? "all else";
+    const [, purpose] = purposes.find(([prefix]) => name.startsWith(prefix))!;
     sizes.set(purpose, (sizes.get(purpose) ?? 0) + size);
   }
-  const rows = [...sizes].sort(([, a], [, b]) => b - a)
-    .map(([purpose, size]) => [purpose, (size / mib).toFixed(2)]);
-  console.log(table([["in the executable", "MiB"], ...rows]));
-  const { success, stdout } = await new Deno.Command("xz", {
-    args: ["--stdout", "--threads=0", "-6", path],
-  }).output();
+  const largestFirst = [...sizes].sort(([, a], [, b]) => b - a);
+  const rows = largestFirst.map(([purpose, size]) => [purpose, (size / mib).toFixed(2)]);
+  printTable(["in the executable", "MiB"], rows);
+  const xz = { args: ["--stdout", "--threads=0", "-6", `${folder}/agent`] };
+  const { success, stdout } = await new Deno.Command("xz", xz).output();
   if (!success) throw new Error("Cannot pack the executable: xz failed");
   printFigures([
-    {
-      name: "the executable, stripped",
-      goal: "≤ 84 MiB",
-      measured: `${(program.length / mib).toFixed(1)} MiB`,
-      met: program.length <= 84 * mib,
-    },
-    {
-      name: "the same, packed with xz",
-      goal: "≤ 24 MiB",
-      measured: `${(stdout.length / mib).toFixed(1)} MiB`,
-      met: stdout.length <= 24 * mib,
-    },
+    figure("the executable, stripped", program.length / mib, "≤ 84 MiB", 1),
+    figure("the same, packed with xz", stdout.length / mib, "≤ 24 MiB", 1),
   ]);
-} finally {
-  await Deno.remove(folder, { recursive: true });
-}
+});

@@ -18,18 +18,12 @@ def run(command):
     started = time.perf_counter()
     pid = os.posix_spawnp(command[0], command, os.environ, file_actions=streams)
     _, status, usage = os.wait4(pid, 0)
-    return {
-        "ms": (time.perf_counter() - started) * 1000,
-        "cpuMs": (usage.ru_utime + usage.ru_stime) * 1000,
-        "mib": usage.ru_maxrss / 1024,
-        "code": os.waitstatus_to_exitcode(status),
-    }
+    ms = (time.perf_counter() - started) * 1000
+    cpu_ms = (usage.ru_utime + usage.ru_stime) * 1000
+    code = os.waitstatus_to_exitcode(status)
+    return {"ms": ms, "cpuMs": cpu_ms, "mib": usage.ru_maxrss / 1024, "code": code}
 
 
-results = {name: [] for name in order["commands"]}
-for turn in range(order["runs"] + 1):
-    for name, command in order["commands"].items():
-        result = run(command)
-        if turn > 0:
-            results[name].append(result)
-json.dump(results, sys.stdout)
+turns = [{name: run(command) for name, command in order["commands"].items()}
+         for _ in range(order["runs"] + 1)]
+json.dump({name: [turn[name] for turn in turns[1:]] for name in order["commands"]}, sys.stdout)

@@ -1,72 +1,64 @@
 /**
- * What is done with a topology of so many deckies, each time step by step: ROUNDS DECKIES.... Prints,
- * for each size, the shortest time of each step in milliseconds, as JSON. Sizes come in turn, so that
- * a machine that slows down slows all of them.
+ * Does all that is done with a topology of so many deckies, step by step: ROUNDS DECKIES…. Prints for
+ * each size the shortest time of each step in milliseconds, as JSON. Sizes come in turn, so that a
+ * machine that slows down slows all of them.
  */
 
 import assert from "node:assert/strict";
 import { readContainers, readNetworks } from "../../docker/lists.ts";
 import { imageIdOf } from "../../tests/support/engine/state.ts";
 import { findChanges } from "../../topology/changes.ts";
-import { readTopology, type Topology } from "../../topology/document.ts";
+import { readTopology } from "../../topology/document.ts";
 import { findDrift } from "../../topology/drift.ts";
 import { versionHash } from "../../topology/hash.ts";
-import { type Json, parseJson, writeJson } from "../../topology/json.ts";
-import { defaultImages, type Plan, planTopology } from "../../topology/plan.ts";
+import { parseJson, writeJson } from "../../topology/json.ts";
+import { defaultImages, planTopology } from "../../topology/plan.ts";
 import { validateTopology } from "../../topology/validate.ts";
-import { runningOf, topologyOf } from "../size.ts";
+import { documentOf, runningOf } from "../documents.ts";
 
-interface Host {
-  readonly document: string;
-  readonly networks: string;
-  readonly containers: string;
-  readonly least: Record<string, number>;
-}
+type Host = Awaited<ReturnType<typeof hostOf>>;
 
-async function hostOf(deckies: number): Promise<Host> {
-  const document = topologyOf(deckies);
+/** Returns a document, the engine's lists of what runs of it, and the least time of each step. */
+async function hostOf(deckies: number) {
+  const document = documentOf(deckies, ["ssh"]);
   const { networks, containers } = await runningOf(document);
-  return {
-    document,
-    networks: JSON.stringify(networks),
-    containers: JSON.stringify(containers),
-    least: {},
-  };
+  const lists = { networks: JSON.stringify(networks), containers: JSON.stringify(containers) };
+  return { document, ...lists, leastMs: {} as Record<string, number> };
 }
 
-async function goThrough(host: Host): Promise<void> {
-  const took = async <T>(step: string, work: () => T | Promise<T>): Promise<T> => {
-    const startedAt = performance.now();
-    const result = await work();
-    const ms = performance.now() - startedAt;
-    host.least[step] = Math.min(host.least[step] ?? Infinity, ms);
-    return result;
-  };
-  const json: Json = await took("parse", () => parseJson(host.document));
-  const topology: Topology = await took("read", () => readTopology(json));
-  const plan: Plan = await took("plan", () => planTopology(topology, defaultImages));
-  const inventory = await took("list", () => ({
+async function measure<T>(host: Host, step: string, work: () => T | Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  const result = await work();
+  const ms = performance.now() - startedAt;
+  host.leastMs[step] = Math.min(host.leastMs[step] ?? Infinity, ms);
+  return result;
+}
+
+async function runSteps(host: Host): Promise<void> {
+  const json = await measure(host, "parse", () => parseJson(host.document));
+  const topology = await measure(host, "read", () => readTopology(json));
+  const plan = await measure(host, "plan", () => planTopology(topology, defaultImages));
+  const inventory = await measure(host, "list", () => ({
     networks: readNetworks(JSON.parse(host.networks)),
     containers: readContainers(JSON.parse(host.containers)),
   }));
-  const drift = await took("drift", () => findDrift(plan, inventory));
+  const drift = await measure(host, "drift", () => findDrift(plan, inventory));
   assert.equal(drift.state, "consistent");
-  await took("hash", () => versionHash(json));
-  assert.deepEqual(await took("validate", () => validateTopology(topology)), []);
-  await took("write", () => writeJson(json));
-  const images = [...new Set(plan.containers.map(({ request }) => request.Image))];
-  const imageIds = new Map(images.map((name) => [name, imageIdOf(name)]));
-  const nothing = { networks: [], containers: [] };
-  const changes = await took("changes", () => {
-    return findChanges(plan, nothing, { imageIds, hostAddresses: [] });
-  });
+  await measure(host, "hash", () => versionHash(json));
+  assert.deepEqual(await measure(host, "validate", () => validateTopology(topology)), []);
+  await measure(host, "write", () => writeJson(json));
+  const images = new Set(plan.containers.map(({ request }) => request.Image));
+  const imageIds = new Map([...images].map((name) => [name, imageIdOf(name)]));
+  const empty = { networks: [], containers: [] };
+  const environment = { imageIds, hostAddresses: [] };
+  const changes = await measure(host, "changes", () => findChanges(plan, empty, environment));
   assert.equal(changes.containers.length, plan.containers.length);
 }
 
-const [rounds, ...sizes] = Deno.args.map(Number) as [number, ...number[]];
-const hosts: Host[] = [];
-for (const size of sizes) hosts.push(await hostOf(size));
+const [rounds = 1, ...sizes] = Deno.args.map(Number);
+const hosts = await Promise.all(sizes.map(hostOf));
 for (let round = 0; round < rounds; round++) {
-  for (const host of hosts) await goThrough(host);
+  for (const host of hosts) await runSteps(host);
 }
-await Deno.stdout.write(new TextEncoder().encode(JSON.stringify(hosts.map(({ least }) => least))));
+const text = JSON.stringify(hosts.map(({ leastMs }) => leastMs));
+await Deno.stdout.write(new TextEncoder().encode(text));
