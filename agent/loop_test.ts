@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createLog } from "../host/log.ts";
-import { listQuarantined, StoreMemory } from "../store/recovery.ts";
+import { listQuarantined } from "../store/file.ts";
+import { FallbackStore } from "../store/recovery.ts";
 import {
   AgentSetup,
   document,
@@ -857,7 +858,7 @@ Deno.test("S2 runLoop() repairs the store before it sends what a recheck found",
   await using setup = await AgentSetup.create();
   setup.apply();
   const wakeup = new Wakeup();
-  const agent = setup.newAgent({ memory: new StoreMemory() });
+  const agent = setup.newAgent({ memory: new FallbackStore(setup.storePath) });
   const stop = new AbortController();
   const lines: string[] = [];
   const loop = runLoop(agent, stop.signal, {

@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { findingsOf } from "../cli/report.ts";
 import { FileLock } from "../host/lock.ts";
-import { lockPathOf } from "../store/file.ts";
-import { listQuarantined, StoreMemory } from "../store/recovery.ts";
+import { listQuarantined, lockPathOf } from "../store/file.ts";
+import { FallbackStore } from "../store/recovery.ts";
+import { StoreReader } from "../store/store_reader.ts";
 import { AgentSetup, topologyId, withHeartbeats } from "../tests/support/agent_setup.ts";
 import { oneLan, requestOf, threeLans, withHost } from "../tests/support/apply_host.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { StoreKeeper } from "./snapshot.ts";
 
 const never = new AbortController().signal;
-const keeper = (setup: AgentSetup) => ({ storePath: setup.storePath, memory: new StoreMemory() });
+const keeper = (setup: AgentSetup) => ({
+  storePath: setup.storePath,
+  memory: new FallbackStore(setup.storePath),
+});
 
 function harm(path: string): void {
   Deno.writeTextFileSync(path, "no database ".repeat(999));
@@ -92,14 +95,14 @@ Deno.test("Agent.beat() leaves a damaged store to whoever is at it", () =>
 Deno.test("S16 a damaged store is quarantined once by many readers at once", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/topology.db`;
-  const keeper = new StoreKeeper(path, new StoreMemory());
+  const reader = new StoreReader(path, new FallbackStore(path));
   for (let round = 1; round <= 3; round++) {
     harm(path);
-    const snapshots = await Promise.all(Array.from({ length: 8 }, () => keeper.read(never)));
+    const snapshots = await Promise.all(Array.from({ length: 8 }, () => reader.readStatus(never)));
     assert.deepEqual(new Set(snapshots.map(({ state }) => state)), new Set(["idle"]));
     assert.equal(listQuarantined(path).length, round);
   }
-  keeper.close();
+  reader.close();
 });
 
 Deno.test("S16 a damaged store is quarantined once by several processes", async () => {

@@ -2,7 +2,7 @@ import { listenToEvents } from "../docker/events.ts";
 import { findSocket } from "../docker/observe.ts";
 import { identityOf } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
-import { explain, lockPathOf, versionOf } from "../store/file.ts";
+import { explain, fileVersion, lockPathOf } from "../store/file.ts";
 import { listenDelayMs, Wakeup } from "./schedule.ts";
 import type { HostSnapshot, SnapshotOptions } from "./snapshot.ts";
 
@@ -47,7 +47,7 @@ export class StoreWatcher {
       if (!Deno.lstatSync(this.#lock).isFile) throw new Error("it is not a regular file");
       this.#watcher = Deno.watchFs(this.#lock, { recursive: false });
       this.#watched = identityOf(this.#lock);
-      this.#known = versionOf(this.#store);
+      this.#known = fileVersion(this.#store);
       this.#follow(this.#watcher);
       this.#problem = "";
       this.#onChange();
@@ -77,7 +77,7 @@ export class StoreWatcher {
 
   /** Who held the lock need not have changed anything. */
   #compare(): void {
-    const version = versionOf(this.#store);
+    const version = fileVersion(this.#store);
     if (version === this.#known) return;
     this.#known = version;
     this.#onChange();

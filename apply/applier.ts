@@ -1,6 +1,6 @@
 import { Engine } from "../docker/engine.ts";
 import { findSocket } from "../docker/observe.ts";
-import type { StoreMemory, TopologyRows } from "../store/recovery.ts";
+import type { ApplyStore, FallbackStore } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { AlreadyApplied, TopologyStore } from "../store/topology_store.ts";
 import type { Changes } from "../topology/changes.ts";
@@ -32,7 +32,7 @@ export interface ApplierOptions {
   /** Whether another topology is torn down first; if not, it is a `conflict`. */
   readonly supersede: boolean;
   /** Keeps what cannot be written to the store; without it that is an error. */
-  readonly memory?: StoreMemory | undefined;
+  readonly memory?: FallbackStore | undefined;
 }
 
 /** A document to be applied. */
@@ -165,7 +165,7 @@ export class Applier {
     what: "apply" | "teardown",
     topologyId: string,
     run: RunOptions,
-    work: (store: TopologyRows) => Promise<ApplyResult>,
+    work: (store: ApplyStore) => Promise<ApplyResult>,
   ): Promise<ApplyResult> {
     const { storePath, memory } = this.#options;
     const purpose = `${what} ${topologyId.slice(0, maximumPurposeIdLength)}`;
@@ -175,7 +175,7 @@ export class Applier {
 
 /** What an `ApplyAttempt` needs. */
 interface AttemptOptions {
-  readonly store: TopologyRows;
+  readonly store: ApplyStore;
   readonly validated: ValidatedDocument;
   readonly images: ImageNames;
   readonly signal: AbortSignal;
@@ -221,13 +221,13 @@ class ApplyAttempt {
 }
 
 /** Lets a later teardown find what a killed process has left behind. */
-function recordBegin(store: TopologyRows, topologyId: string, text: string): void {
+function recordBegin(store: ApplyStore, topologyId: string, text: string): void {
   if (store.current() === null) store.recordError(topologyId, notFinished, text);
 }
 
 /** Records a failure with the document, for a later teardown; returns the error to throw. */
 async function recordError(
-  store: TopologyRows,
+  store: ApplyStore,
   { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
   cause: unknown,
 ): Promise<ApplyError> {

@@ -1,11 +1,7 @@
-import { FileLock, LockHeld } from "../host/lock.ts";
-import { explain, isLocked, isWritingImpossible, lockPathOf } from "../store/file.ts";
-import {
-  openLastingStore,
-  openStore,
-  type StoreMemory,
-  type TopologyRows,
-} from "../store/recovery.ts";
+import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
+import { explain, isWritingImpossible, lockPathOf, storeReason } from "../store/file.ts";
+import { type ApplyStore, type FallbackStore, openStore } from "../store/recovery.ts";
+import type { TopologyStore } from "../store/topology_store.ts";
 import { ApplyError, storeError } from "./apply_error.ts";
 import type { RunOptions } from "./reconcile.ts";
 
@@ -25,7 +21,7 @@ export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): P
     } catch (error) {
       const elapsedMs = performance.now() - startedAt;
       const timeoutMs = signal.aborted ? stoppingTimeoutMs : lockedTimeoutMs;
-      if (!isLocked(error) || elapsedMs > timeoutMs) throw error;
+      if (storeReason(error) !== "locked" || elapsedMs > timeoutMs) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, retryPauseMs));
   }
@@ -36,7 +32,7 @@ interface ApplyLockOptions {
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
   /** Keeps what cannot be written to the store; without it that is an error. */
-  readonly memory: StoreMemory | undefined;
+  readonly memory: FallbackStore | undefined;
   /** What is done, for processes that wait for the lock: `apply ID`. */
   readonly purpose: string;
   readonly run: RunOptions;
@@ -48,13 +44,16 @@ interface ApplyLockOptions {
  */
 export async function withApplyLock<T>(
   { storePath, memory, purpose, run }: ApplyLockOptions,
-  work: (store: TopologyRows) => Promise<T>,
+  work: (store: ApplyStore) => Promise<T>,
 ): Promise<T> {
   const lock = await acquireLock({ storePath, memory, purpose, run });
-  let store: TopologyRows | undefined;
+  let store: TopologyStore | undefined;
   try {
-    const open = () => memory ? openLastingStore(storePath, memory) : openStore(storePath);
-    store = await retryWhileLocked(open, run.signal);
+    if (memory) {
+      await retryWhileLocked(() => memory.recover(), run.signal);
+      return await work(memory);
+    }
+    store = await retryWhileLocked(() => openStore(storePath), run.signal);
     return await work(store);
   } catch (cause) {
     throw cause instanceof ApplyError ? cause : storeError(storePath, cause);
@@ -72,13 +71,20 @@ async function acquireLock(
   const waiting = clientSignal ? AbortSignal.any([signal, clientSignal]) : signal;
   let lock: FileLock | null = null;
   try {
-    lock = await FileLock.acquire(path, { purpose, signal: waiting, onWait });
+    lock = await FileLock.acquire(path, {
+      purpose,
+      signal: waiting,
+      onWait: onWait && ((owner) => onWait(describeOwner(owner))),
+    });
     waiting.throwIfAborted();
     return lock;
   } catch (cause) {
     lock?.release();
     if (cause instanceof LockHeld) {
-      throw new ApplyError("busy", `another apply or teardown is under way: ${cause.message}`);
+      throw new ApplyError(
+        "busy",
+        `another apply or teardown is under way: held by ${describeOwner(cause.owner)}`,
+      );
     }
     if (clientSignal?.aborted) {
       throw new ApplyError("busy", "the caller left before its turn had come");

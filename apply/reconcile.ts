@@ -3,7 +3,7 @@ import { EngineError } from "../docker/errors.ts";
 import { findSocket } from "../docker/observe.ts";
 import { interfaceAddresses } from "../host/process.ts";
 import type { AppliedTopology } from "../store/row.ts";
-import { unknownDocument } from "../store/topology_store.ts";
+import { unknownDocument } from "../store/row.ts";
 import { parseAddress } from "../topology/address.ts";
 import { addressesOutside, type Changes, findChanges, findRemovals } from "../topology/changes.ts";
 import { isImageReference } from "../topology/document.ts";

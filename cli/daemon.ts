@@ -5,13 +5,13 @@ import { HostWatcher } from "../agent/watcher.ts";
 import { ApiServer } from "../api/server.ts";
 import { TopologyService } from "../api/topology_service.ts";
 import { Applier } from "../apply/applier.ts";
-import { FileLock, LockHeld } from "../host/lock.ts";
+import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
 import { createLog, type Log } from "../host/log.ts";
 import { SystemdNotifier } from "../host/systemd.ts";
 import { CertificateFolder } from "../master/certificates.ts";
 import { hostAndPort } from "../master/connection.ts";
 import { explain } from "../store/file.ts";
-import { StoreMemory } from "../store/recovery.ts";
+import { FallbackStore } from "../store/recovery.ts";
 import type { Configuration, ListenOptions } from "./config.ts";
 import type { MetricsFile } from "./metrics.ts";
 import { agentVersion } from "./options.ts";
@@ -23,7 +23,7 @@ const noDescriptors = "no file descriptors are left (ulimit -n); the API starts 
 /** What outlives a change of the configuration. */
 export interface SessionOptions {
   readonly certificates: CertificateFolder;
-  readonly memory: StoreMemory;
+  readonly memory: FallbackStore;
   readonly log: Log;
   readonly systemd: SystemdNotifier;
   /** Null when none are wanted. */
@@ -165,7 +165,7 @@ export async function loop(
     onError: (error) => log("warn", `Cannot tell the supervisor: ${(error as Error).message}`),
   });
   stop.addEventListener("abort", () => systemd.stopping(), { once: true });
-  const memory = new StoreMemory();
+  const memory = new FallbackStore(configuration.agent.storePath);
   const print = printChanges(terminal);
   const certificates = new CertificateFolder(configuration.agent.agentDirectory);
   let setup: Setup = { configuration, certificates };
@@ -293,8 +293,10 @@ async function lockState(
     return await FileLock.acquire(path, { purpose: "the loop", signal });
   } catch (error) {
     if (error instanceof LockHeld) {
-      const holder = error.message;
-      throw new Error(`another agent runs with this state-dir, ${holder}; stop that one first`);
+      const owner = describeOwner(error.owner);
+      throw new Error(
+        `another agent runs with this state-dir, held by ${owner}; stop that one first`,
+      );
     }
     log("warn", `Cannot lock ${path}: ${explain(error)}; a second agent would not be noticed`);
     return null;

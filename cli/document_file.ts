@@ -1,6 +1,6 @@
 import { explain } from "../store/file.ts";
 import { StoreReader } from "../store/store_reader.ts";
-import { unknownDocument } from "../store/topology_store.ts";
+import { unknownDocument } from "../store/row.ts";
 import { type Json, parseJson } from "../topology/json.ts";
 import type { Terminal } from "./terminal.ts";
 

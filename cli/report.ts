@@ -36,7 +36,7 @@ export function findingsOf(
   const hasNoCertificates = certificates?.expiresAt === null;
   const { store } = snapshot;
   if (store.state !== "unreadable") add(1, body.store.detail);
-  else add(3, store.isDamaged ? `${store.detail}; ${damageAdvice}` : store.detail);
+  else add(3, store.reason === "damaged" ? `${store.detail}; ${damageAdvice}` : store.detail);
   add(hasNoCertificates ? 3 : 1, certificates?.problem);
   add(2, snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
   if (!hasNoCertificates) add(2, attemptOf(delivery)?.error);

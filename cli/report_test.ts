@@ -181,7 +181,10 @@ Deno.test("onceText() stays one line with one bar, whatever its strings hold", (
     heartbeatWith({ snapshot: { store: store(nasty) }, certificates: error }),
     heartbeatWith({ snapshot: { observed: { kind: "failed", error: nasty }, engine: null } }),
     heartbeatWith({
-      snapshot: { ...storeUnreadable, store: { state: "unreadable", detail: nasty } },
+      snapshot: {
+        ...storeUnreadable,
+        store: { state: "unreadable", detail: nasty, reason: "other" },
+      },
     }),
     heartbeatWith({ snapshot: { drift: { ...consistent, state: "drifted", missing } } }),
     heartbeatWith({ delivery: { ...deliveries.rejected, error: nasty } }),

@@ -1,7 +1,7 @@
 import { describeDrift } from "../agent/change_log.ts";
 import type { KnownDrift } from "../agent/snapshot.ts";
 import { hasPrefix, selectManaged } from "../docker/observe.ts";
-import { unknownDocument } from "../store/topology_store.ts";
+import { unknownDocument } from "../store/row.ts";
 import { findDrift } from "../topology/drift.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { planDocument } from "../topology/plan.ts";

@@ -12,7 +12,7 @@ import {
 } from "../master/certificates.ts";
 import { ConnectionError, connectTo } from "../master/connection.ts";
 import { type Handshake, testHandshake, TrustError } from "../master/trust.ts";
-import { explain, isLocked } from "../store/file.ts";
+import { explain, storeReason } from "../store/file.ts";
 import { findDamage } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { StoreReader } from "../store/store_reader.ts";
@@ -203,7 +203,7 @@ async function readOnce(path: string): Promise<StoreFindings> {
     }
   } catch (error) {
     const isForbidden = error instanceof Deno.errors.PermissionDenied;
-    const state = isLocked(error) ? "locked" : isForbidden ? "forbidden" : "error";
+    const state = storeReason(error) === "locked" ? "locked" : isForbidden ? "forbidden" : "error";
     return { state, detail: explain(error) };
   }
 }

@@ -1,5 +1,4 @@
-import { findWriteProblem, lockPathOf } from "../store/file.ts";
-import { listQuarantined } from "../store/recovery.ts";
+import { findWriteProblem, listQuarantined, lockPathOf } from "../store/file.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { type Check, type DoctorContext, failed, ok, type Result, warning } from "./context.ts";
 import { describe, look, quote } from "./files.ts";
@@ -110,10 +109,10 @@ async function judge(context: DoctorContext, applied: AppliedTopology | null): P
   const unwritable = findWriteProblem(path);
   if (unwritable !== null) {
     // Then owners and modes are of no consequence.
-    const fix = unwritable.includes("Read-only file system")
+    const fix = unwritable.reason === "read-only-mount"
       ? remount(context.stateDirectory)
       : await ownCommand(context);
-    return warning([unwritable, ...details], fix);
+    return warning([unwritable.message, ...details], fix);
   }
   if (applied?.hasOlderRows) {
     const newest =

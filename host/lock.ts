@@ -1,25 +1,49 @@
-/** How often to try again while somebody else holds a lock, in milliseconds. */
-const pauseMs = 200;
+/** How often to try again while another process holds the lock, in milliseconds. */
+const retryMs = 200;
 /** How much of a lock file is read, in bytes. */
-const longestHolder = 500;
+const maximumOwnerBytes = 500;
 
-/** Somebody else holds the lock, and waiting was not wanted. */
-export class LockHeld extends Error {
-  override readonly name = "LockHeld";
+/** The process that holds a lock. */
+export interface LockOwner {
+  readonly pid: number;
+  /** An ISO 8601 time. */
+  readonly since: string;
+  readonly purpose: string;
 }
 
-/** How to get a lock. */
+/** Returns the owner in words; null is an owner that the lock file does not name. */
+export function describeOwner(owner: LockOwner | null): string {
+  if (!owner) return "another process";
+  return `process ${owner.pid} since ${owner.since} for ${owner.purpose}`;
+}
+
+function parseOwner(text: string): LockOwner | null {
+  const [, pid, since, purpose] = /^process (\d+) since (\S+) for (.*)\n/.exec(text) ?? [];
+  return since && purpose !== undefined ? { pid: Number(pid), since, purpose } : null;
+}
+
+/** Another process, or another part of this one, holds the lock. */
+export class LockHeld extends Error {
+  override readonly name = "LockHeld";
+
+  constructor(readonly owner: LockOwner | null) {
+    super(`held by ${describeOwner(owner)}`);
+  }
+}
+
+/** How to acquire a lock. */
 export interface LockOptions {
-  /** What it is held for, in words for whoever has to wait. */
+  /** What it is for; processes that wait show it. */
   readonly purpose: string;
-  readonly signal: AbortSignal;
-  /** Told once, with who holds it; without this there is no waiting. */
-  readonly onWait?: ((holder: string) => void) | undefined;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+  /** Called once before the waiting; without it a held lock is an error. */
+  readonly onWait?: ((owner: LockOwner | null) => void) | undefined;
 }
 
 /**
- * A lock between processes, and within one, that the kernel gives back when its holder dies. The file
- * tells who holds it; it stays, as removing it would race with whoever opens it.
+ * A lock between processes, and within one, that the kernel releases when its owner dies. The file names
+ * the owner, and is never removed: another process may just be opening it.
  */
 export class FileLock {
   readonly #file: Deno.FsFile;
@@ -28,61 +52,59 @@ export class FileLock {
     this.#file = file;
   }
 
-  /** Throws `LockHeld` when somebody else has it and `onWait` is not given. */
+  /** Throws `LockHeld` when the lock is held and `onWait` is not given. */
   static async acquire(path: string, { purpose, signal, onWait }: LockOptions): Promise<FileLock> {
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o700 });
-    let file = open(path);
+    let file = openLockFile(path);
     try {
-      for (let isFirst = true;;) {
-        const isLocked = file.tryLockSync(true);
-        if (isLocked && isStillAt(path, file)) break;
-        if (isLocked) {
-          // It was removed or replaced: whoever comes next locks another one.
-          const next = open(path);
+      for (let isWaiting = false;;) {
+        if (file.tryLockSync(true)) {
+          if (isAt(path, file)) break;
+          // It was removed or replaced; the next process would lock the new file.
+          const next = openLockFile(path);
           file.close();
           file = next;
           continue;
         }
-        if (isFirst) {
-          const holder = await readLockOwner(file);
-          if (!onWait) throw new LockHeld(`held by ${holder}`);
-          onWait(holder);
+        if (!isWaiting) {
+          const owner = await readOwner(file);
+          if (!onWait) throw new LockHeld(owner);
+          onWait(owner);
+          isWaiting = true;
         }
-        isFirst = false;
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
-        signal.throwIfAborted();
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        signal?.throwIfAborted();
       }
-      const since = new Date().toISOString();
-      writeHolder(file, `process ${Deno.pid} since ${since} for ${purpose}\n`);
-      return new FileLock(file);
     } catch (error) {
       file.close();
       throw error;
     }
+    const owner = { pid: Deno.pid, since: new Date().toISOString(), purpose };
+    overwrite(file, `${describeOwner(owner)}\n`);
+    return new FileLock(file);
   }
 
   /** Gives the lock back. */
   release(): void {
-    writeHolder(this.#file, "");
+    overwrite(this.#file, "");
     this.#file.close();
   }
 }
 
-/** What is locked is written to: that must not be what somebody's link leads to, nor a pipe. */
-function open(path: string): Deno.FsFile {
-  const present = lookAt(path);
+/** Refuses a link, which may lead to another user's file, and a pipe. */
+function openLockFile(path: string): Deno.FsFile {
+  const present = statLockFile(path);
   if (present && !present.isFile) throw new Error("it is not a regular file");
   return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
 }
 
-/** Whether `file` is what is at `path`, by that name alone. */
-function isStillAt(path: string, file: Deno.FsFile): boolean {
-  const [present, { dev, ino }] = [lookAt(path), file.statSync()];
+function isAt(path: string, file: Deno.FsFile): boolean {
+  const present = statLockFile(path);
+  const { dev, ino } = file.statSync();
   return present !== null && present.isFile && present.dev === dev && present.ino === ino;
 }
 
-/** What is at `path`, be it a link; null when there is nothing. */
-function lookAt(path: string): Deno.FileInfo | null {
+function statLockFile(path: string): Deno.FileInfo | null {
   try {
     return Deno.lstatSync(path);
   } catch (error) {
@@ -91,30 +113,27 @@ function lookAt(path: string): Deno.FileInfo | null {
   }
 }
 
-/** Who holds it, as the file tells; whoever has got it this very moment needs another one for that. */
-async function readLockOwner(file: Deno.FsFile): Promise<string> {
+/** Gives a process that has just got the lock 250 ms to write its name. */
+async function readOwner(file: Deno.FsFile): Promise<LockOwner | null> {
   for (let triesLeft = 5; triesLeft > 0; triesLeft--) {
-    const holder = readStart(file).trim();
-    if (holder !== "") return holder;
-    await new Promise((resolve) => setTimeout(resolve, pauseMs / 4));
+    // The open file is read: at its path there may be another one by now.
+    const bytes = new Uint8Array(maximumOwnerBytes);
+    file.seekSync(0, Deno.SeekMode.Start);
+    const owner = parseOwner(
+      new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0)),
+    );
+    if (owner) return owner;
+    await new Promise((resolve) => setTimeout(resolve, retryMs / 4));
   }
-  return "another process";
+  return null;
 }
 
-/** Not by its name, at which there may be nothing any more, or something else. */
-function readStart(file: Deno.FsFile): string {
-  const bytes = new Uint8Array(longestHolder);
-  file.seekSync(0, Deno.SeekMode.Start);
-  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
-}
-
-/** Who holds it is told for others to read; on a full disk the lock holds all the same. */
-function writeHolder(file: Deno.FsFile, text: string): void {
+function overwrite(file: Deno.FsFile, text: string): void {
   try {
     file.truncateSync();
     file.seekSync(0, Deno.SeekMode.Start);
     file.writeSync(new TextEncoder().encode(text));
   } catch {
-    // There is nothing to mend: the kernel keeps the lock, not the text.
+    // On a full disk the lock works without its text.
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement } from "../tests/support/requirements.ts";
-import { FileLock, LockHeld, type LockOptions } from "./lock.ts";
+import { describeOwner, FileLock, LockHeld, type LockOptions, type LockOwner } from "./lock.ts";
 
 /** Takes the lock, or is refused when somebody else has it. */
 function acquire(path: string, options: Partial<LockOptions> = {}): Promise<FileLock> {
@@ -15,11 +15,20 @@ async function withPath(test: (path: string) => Promise<void>): Promise<void> {
   await test(`${folder.path}/apply.lock`);
 }
 
-/** What a holder says of itself, taken apart. */
-function partsOf(holder: string): { pid: number; since: number; purpose: string } {
-  const [, pid, since, purpose] = /^process (\d+) since (\S+Z) for (.*)$/.exec(holder) ?? [];
-  assert.ok(purpose !== undefined, holder);
-  return { pid: Number(pid), since: Date.parse(since!), purpose };
+type Owner = LockOwner | null;
+
+/** The error when this process holds the lock for `purpose`. */
+function heldFor(purpose: string): (error: Error) => boolean {
+  return (error) => {
+    assert.ok(error instanceof LockHeld);
+    assert.equal(error.name, "LockHeld");
+    assert.match(
+      error.message,
+      new RegExp(`^held by process ${Deno.pid} since \\S+Z for ${purpose}$`),
+    );
+    assert.deepEqual([error.owner?.pid, error.owner?.purpose], [Deno.pid, purpose]);
+    return true;
+  };
 }
 
 Deno.test("FileLock.acquire() tells whoever has to wait the holder's process, time and purpose", () =>
@@ -27,10 +36,11 @@ Deno.test("FileLock.acquire() tells whoever has to wait the holder's process, ti
     const before = Date.now();
     const lock = await acquire(path, { purpose: "apply topology-1" });
     const after = Date.now();
-    const { promise: told, resolve } = Promise.withResolvers<string>();
+    const { promise: told, resolve } = Promise.withResolvers<Owner>();
     const next = acquire(path, { onWait: resolve });
-    const { pid, since, purpose } = partsOf(await told);
-    assert.deepEqual([pid, purpose], [Deno.pid, "apply topology-1"]);
+    const owner = await told;
+    assert.deepEqual([owner?.pid, owner?.purpose], [Deno.pid, "apply topology-1"]);
+    const since = Date.parse(owner!.since);
     assert.ok(since >= before && since <= after);
     lock.release();
     (await next).release();
@@ -40,13 +50,7 @@ Deno.test("FileLock.acquire() refuses a lock that is held when nobody wants to w
   withPath(async (path) => {
     const lock = await acquire(path, { purpose: "apply topology-1" });
     for (let times = 0; times < 2; times++) {
-      await assert.rejects(acquire(path), (error) => {
-        assert.ok(error instanceof LockHeld);
-        assert.equal(error.name, "LockHeld");
-        const holder = error.message.replace(/^held by /, "");
-        assert.equal(partsOf(holder).purpose, "apply topology-1");
-        return true;
-      });
+      await assert.rejects(acquire(path), heldFor("apply topology-1"));
     }
     lock.release();
     (await acquire(path)).release();
@@ -92,7 +96,7 @@ Deno.test("FileLock.acquire() stops waiting when the signal is aborted, and does
     const onWait = () => stop.abort(new Error("the agent is stopping"));
     const waited = acquire(path, { signal: stop.signal, onWait });
     await assert.rejects(waited, { message: "the agent is stopping" });
-    await assert.rejects(acquire(path), /held by .* for apply topology-1$/);
+    await assert.rejects(acquire(path), heldFor("apply topology-1"));
     lock.release();
     (await acquire(path)).release();
   }));
@@ -111,7 +115,10 @@ Deno.test("FileLock.release() leaves the file, with nobody in it", () =>
   withPath(async (path) => {
     for (const purpose of ["a long purpose", "short"]) {
       const lock = await acquire(path, { purpose });
-      assert.equal(partsOf(Deno.readTextFileSync(path).trimEnd()).purpose, purpose);
+      assert.match(
+        Deno.readTextFileSync(path),
+        new RegExp(`^process ${Deno.pid} since \\S+Z for ${purpose}\n$`),
+      );
       lock.release();
       assert.equal(Deno.readTextFileSync(path), "");
     }
@@ -121,8 +128,10 @@ Deno.test("FileLock.acquire() takes over what a dead holder left in the file", (
   withPath(async (path) => {
     Deno.writeTextFileSync(path, `process 1 since then for ${"x".repeat(500)}\nand more\n`);
     const lock = await acquire(path);
-    const [line, end, ...more] = Deno.readTextFileSync(path).split("\n");
-    assert.deepEqual([partsOf(line!).pid, end, more], [Deno.pid, "", []]);
+    assert.match(
+      Deno.readTextFileSync(path),
+      new RegExp(`^process ${Deno.pid} since \\S+Z for test\n$`),
+    );
     lock.release();
   }));
 
@@ -152,20 +161,20 @@ for (const what of ["a link", "a dangling link", "a pipe"]) {
 Deno.test("FileLock.acquire() takes the lock that is there now when the one it waited for was removed", () =>
   withPath(async (path) => {
     const old = await acquire(path);
-    const { promise: waits, resolve } = Promise.withResolvers<string>();
+    const { promise: waits, resolve } = Promise.withResolvers<Owner>();
     const next = acquire(path, { purpose: "next", onWait: resolve });
     await waits;
     Deno.removeSync(path);
     old.release();
     const lock = await next;
-    await assert.rejects(acquire(path), /^LockHeld: held by .* for next$/);
+    await assert.rejects(acquire(path), heldFor("next"));
     lock.release();
   }));
 
 const { signal } = new AbortController();
 
 /** Another process, which takes the lock or waits for it. */
-class LockOwner implements AsyncDisposable {
+class OtherProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
   #text = "";
@@ -214,14 +223,14 @@ class LockOwner implements AsyncDisposable {
   }
 }
 
-function acquireLock(path: string, onWait?: (holder: string) => void): Promise<FileLock> {
+function acquireLock(path: string, onWait?: (owner: Owner) => void): Promise<FileLock> {
   return FileLock.acquire(path, { purpose: "apply ours", signal, onWait });
 }
 
 Deno.test("FileLock is refused, or waited for, while another process has it", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/apply.lock`;
-  await using other = new LockOwner(path, "apply theirs");
+  await using other = new OtherProcess(path, "apply theirs");
   assert.equal(await other.line(), "has it");
   const holder = new RegExp(`process ${other.pid} since [-\\dT:.]+Z for apply theirs$`);
   await assert.rejects(acquireLock(path), (error) => {
@@ -229,8 +238,8 @@ Deno.test("FileLock is refused, or waited for, while another process has it", as
   });
   const told: string[] = [];
   const waited = Promise.withResolvers<void>();
-  const next = acquireLock(path, (holder) => {
-    told.push(holder);
+  const next = acquireLock(path, (owner) => {
+    told.push(describeOwner(owner));
     waited.resolve();
   });
   await waited.promise;
@@ -244,7 +253,7 @@ Deno.test("FileLock keeps another process waiting, which is told who it waits fo
   using folder = new TemporaryFolder();
   const path = `${folder.path}/apply.lock`;
   const lock = await acquireLock(path);
-  await using other = new LockOwner(path, "apply theirs");
+  await using other = new OtherProcess(path, "apply theirs");
   assert.match(
     await other.line(),
     new RegExp(`^waits for process ${Deno.pid} since \\S+Z for apply ours$`),
@@ -259,7 +268,7 @@ Deno.test("FileLock keeps another process waiting, which is told who it waits fo
 Deno.test("FileLock is free as soon as its holder was killed", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/apply.lock`;
-  await using other = new LockOwner(path, "apply theirs");
+  await using other = new OtherProcess(path, "apply theirs");
   assert.equal(await other.line(), "has it");
   await assert.rejects(acquireLock(path), LockHeld);
   await other.kill();
@@ -274,8 +283,10 @@ Deno.test("FileLock waits a moment for its holder to say who it is", async () =>
   const path = `${folder.path}/apply.lock`;
   using file = Deno.openSync(path, { write: true, create: true });
   assert.ok(file.tryLockSync(true));
-  const refused = assert.rejects(acquireLock(path), { message: "held by process 1, newly" });
-  file.writeSync(new TextEncoder().encode("process 1, newly\n"));
+  const refused = assert.rejects(acquireLock(path), {
+    message: "held by process 1 since now for a test",
+  });
+  file.writeSync(new TextEncoder().encode("process 1 since now for a test\n"));
   await refused;
   file.truncateSync();
   await assert.rejects(acquireLock(path), { message: "held by another process" });
@@ -327,7 +338,7 @@ async function withHeld(test: (path: string, held: FileLock) => Promise<void>): 
 
 Deno.test("FileLock.acquire() tells what has taken the place of the lock that it waited for", () =>
   withHeld(async (path, held) => {
-    const { promise: waits, resolve } = Promise.withResolvers<string>();
+    const { promise: waits, resolve } = Promise.withResolvers<Owner>();
     const next = FileLock.acquire(path, {
       purpose: "next",
       signal: signalLockReplaced,
@@ -344,14 +355,14 @@ Deno.test("FileLock.acquire() tells what has taken the place of the lock that it
 Deno.test("FileLock.acquire() waits on when the lock goes before its holder has said who it is", () =>
   withHeld(async (path, held) => {
     Deno.truncateSync(path);
-    const { promise: waits, resolve } = Promise.withResolvers<string>();
+    const { promise: waits, resolve } = Promise.withResolvers<Owner>();
     const next = FileLock.acquire(path, {
       purpose: "next",
       signal: signalLockReplaced,
       onWait: resolve,
     });
     Deno.removeSync(path);
-    assert.equal(await Promise.race([waits, next]), "another process");
+    assert.equal(await Promise.race([waits, next]), null);
     held.release();
     const lock = await next;
     assert.match(Deno.readTextFileSync(path), /^process \d+ since \S+ for next\n$/);

@@ -1,96 +1,174 @@
 import { DatabaseSync } from "node:sqlite";
-import { CorruptStoreError } from "./row.ts";
 
-const noFile = "it is not a regular file";
-/** SQLite's SQLITE_READONLY_ROLLBACK. */
+/** The file holds what the store never writes, though SQLite can read it. */
+export class CorruptStoreError extends Error {
+  override readonly name = "CorruptStoreError";
+}
+
+/** Why a store cannot be used: its content, another process, or the place where it lies. */
+export type StoreReason =
+  | "damaged"
+  | "locked"
+  | "half-written"
+  | "full"
+  | "read-only-mount"
+  | "not-writable"
+  | "no-access"
+  | "too-many-open-files"
+  | "not-a-folder"
+  | "io-error"
+  | "other";
+
+/** What SQLite and the system say; both are also asked about the lock beside the store. */
+const messages: readonly (readonly [message: RegExp, reason: StoreReason])[] = [
+  [
+    /^(file is not a database|database disk image is malformed|malformed database schema|unsupported file format)/,
+    "damaged",
+  ],
+  [/^(no such column|table applied_topology has no column)/, "damaged"],
+  [/^attached databases must use the same text encoding/, "damaged"],
+  [/^database is locked/, "locked"],
+  [/^(database or disk is full|No space left)/, "full"],
+  [/^Read-only file system/, "read-only-mount"],
+  [/^attempt to write a readonly database/, "not-writable"],
+  [/^(unable to open database file|Permission denied|Operation not permitted)/, "no-access"],
+  [/^Too many open files/, "too-many-open-files"],
+  [/^Not a directory/, "not-a-folder"],
+  [/^(disk I\/O error|Input\/output error)/, "io-error"],
+];
+
+/** SQLite's SQLITE_READONLY_ROLLBACK: a reader found a change that only a writer may undo. */
 const readOnlyRollback = 776;
 
+/** Returns why the store cannot be used. SQLite gives few codes: only this function reads messages. */
+export function storeReason(error: unknown): StoreReason {
+  if (error instanceof CorruptStoreError) return "damaged";
+  if ((error as { errcode?: unknown } | null)?.errcode === readOnlyRollback) return "half-written";
+  const message = messageOf(error);
+  return messages.find(([pattern]) => pattern.test(message))?.[1] ?? "other";
+}
+
+/** What an operator can do. */
+const advice: Partial<Record<StoreReason, string>> = {
+  "full": "free some space there",
+  "read-only-mount": "remount it, so that the agent can write there",
+  "not-writable": "make the file and its folder writable for the agent's user",
+  "half-written": "make the file and its folder writable for the agent's user",
+  "no-access": "see that the agent's user owns the file and its folder (chown -R)",
+  "too-many-open-files": "let the agent open more (ulimit -n, LimitNOFILE=)",
+  "not-a-folder": "see that state-dir names a folder",
+  "io-error": "see the kernel's log for what is wrong with the disk",
+};
+
+/** Returns the message of an error, followed by what an operator can do about it. */
+export function explain(error: unknown): string {
+  // The runtime adds a number, its own call and a path that the agent names anyway.
+  const message = messageOf(error).replace(/ \(os error \d+\)(?:: \w+ '.*')?$/s, "");
+  const known = advice[storeReason(error)];
+  return known ? `${message}; ${known}` : message;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
- * Opens the file at `path` so that nothing in it can be changed; null when there is none. A statement
- * waits up to `busyTimeoutMs` for a lock held by another process, and blocks this one meanwhile.
+ * Returns true when `error`, thrown for `path`, means that no process can write there: no space, a
+ * read-only mount, or a folder without permission. A file without permission is its owner's to write.
  */
-export function openForReading(path: string, busyTimeoutMs: number): DatabaseSync | null {
-  const file = look(path);
-  if (!file) return null;
-  // A pipe would keep SQLite, and so the process, waiting for ever.
-  if (!file.isFile) throw new Error(noFile);
-  // What a crash left half-written is undone with the journal, and only a writer may do that.
-  const readOnly = !look(`${path}-journal`);
-  const database = new DatabaseSync(path, { readOnly });
-  // Not by the option `timeout`, which the runtime passes over when it opens for reading.
-  database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA query_only = ON`);
-  return database;
+export function isWritingImpossible(error: unknown, path: string): boolean {
+  const reason = storeReason(error);
+  return reason === "full" || reason === "read-only-mount" ||
+    (reason === "no-access" && fileVersion(path) === "absent");
 }
 
-/** Opens the file at `path`; it and its folder are created for the owner alone. */
-export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
-  createPrivately(path);
-  const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
-  database.exec("PRAGMA synchronous = FULL");
-  return database;
-}
-
-/** Where the lock lies that a store's writers hold. */
-export function lockPathOf(storePath: string): string {
-  return storePath.replace(/[^/]*$/, "apply.lock");
+/** Why the store cannot be written, as a code and in words. */
+export interface WriteProblem {
+  readonly reason: StoreReason;
+  readonly message: string;
 }
 
 /**
- * Why the file at `path` cannot be opened for writing, or null, also when there is none. Not for the
- * middle of a change: it gives back every lock that SQLite has on the file in this process.
+ * Returns why the file at `path` cannot be opened for writing; null when it can, or is absent. Not to be
+ * called during a change: it drops every lock that SQLite has on the file in this process.
  */
-export function findWriteProblem(path: string): string | null {
+export function findWriteProblem(path: string): WriteProblem | null {
   try {
     Deno.openSync(path, { write: true }).close();
     return null;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
-    return `the store cannot be written: ${explain(error)}`;
+    return {
+      reason: storeReason(error),
+      message: `the store cannot be written: ${explain(error)}`,
+    };
   }
 }
 
 /**
- * Why nobody but root can change the file at `path`, though it may be writable itself: SQLite makes its
- * journal beside it. Null also where that is not sure, as a mode does not tell all of who may write;
- * who has CAP_DAC_OVERRIDE without being root is told of it all the same.
+ * Returns why SQLite cannot create its journal beside the file at `path`; null when it can, or when the
+ * folder's mode does not show it. Ignores capabilities such as CAP_DAC_OVERRIDE, except for root.
  */
-export function findFolderProblem(path: string, uid: number | null = Deno.uid()): string | null {
-  const folder = look(path.replace(/[^/]*$/, "") || ".");
+export function findFolderProblem(
+  path: string,
+  uid: number | null = Deno.uid(),
+): WriteProblem | null {
+  const folder = statFile(path.replace(/[^/]*$/, "") || ".");
   if (!folder?.isDirectory || uid === 0) return null;
-  // Where there is an access control list, its mask stands in the place of the group's bits.
+  // With an access control list, the group's bits hold the list's mask.
   const writers = folder.uid === uid ? 0o200 : 0o022;
   if (((folder.mode ?? writers) & writers) !== 0) return null;
   const owner = folder.uid === uid ? "" : `, which is of user ${folder.uid}`;
-  return `the store cannot be written: user ${uid} may not write to its folder${owner}; ` +
-    "make the file and its folder writable for the agent's user";
+  const message = `the store cannot be written: user ${uid} may not write to its folder${owner}; ` +
+    advice["not-writable"];
+  return { reason: "not-writable", message };
+}
+
+/** Returns the path of the lock for writers of the store at `storePath`. */
+export function lockPathOf(storePath: string): string {
+  return storePath.replace(/[^/]*$/, "apply.lock");
 }
 
 /**
- * Whether what was thrown as `path` was opened means that nobody can write there: no space, a file
- * system that is read-only, a folder without the permission. A file that is there, and that this user
- * may not open, is another matter: its owner writes.
+ * Opens the file at `path` for reading; null when it is absent. A statement blocks the process for up to
+ * `busyTimeoutMs` while another process holds a lock.
  */
-export function isWritingImpossible(error: unknown, path: string): boolean {
-  if (!(error instanceof Error)) return false;
-  if (/Read-only file system|No space left/.test(error.message)) return true;
-  return /Permission denied/.test(error.message) && !isThere(path);
+export function openForReading(path: string, busyTimeoutMs: number): DatabaseSync | null {
+  const file = statFile(path);
+  if (!file) return null;
+  // SQLite would wait for ever on a pipe.
+  if (!file.isFile) throw notAFile();
+  // After a crash the journal has to be rolled back, which only a writer may do.
+  const readOnly = !statFile(`${path}-journal`);
+  const database = new DatabaseSync(path, { readOnly });
+  // The runtime ignores its option `timeout` when it opens for reading.
+  database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA query_only = ON`);
+  return database;
 }
 
-/** Whether another process holds a lock: node:sqlite tells by its message only. */
-export function isLocked(error: unknown): boolean {
-  return error instanceof Error && error.message.includes("database is locked");
+/** Opens the file at `path` for writing; creates it and its folder for the owner alone. */
+export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
+  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o700 });
+  try {
+    // SQLite would create the file, and then its journal, readable by others.
+    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    const { isFile, mode } = Deno.lstatSync(path);
+    if (!isFile) throw notAFile();
+    if ((mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
+  }
+  const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
+  database.exec("PRAGMA synchronous = FULL");
+  return database;
 }
 
-/**
- * Whether a change was found half-written by whoever may only read. Either its writer has crashed, and
- * whoever opens the file anew undoes it; or a writer has taken it back at this very moment.
- */
-export function isHalfWritten(error: unknown): boolean {
-  return (error as { errcode?: unknown } | null)?.errcode === readOnlyRollback;
+function notAFile(): Error {
+  return new Error("it is not a regular file");
 }
 
-/** What is at `path`, be it a link, which may lead to somebody else's file; null for nothing. */
-export function look(path: string): Deno.FileInfo | null {
+/** Returns what is at `path`, without following a link; null when it is absent. */
+export function statFile(path: string): Deno.FileInfo | null {
   try {
     return Deno.lstatSync(path);
   } catch (error) {
@@ -100,10 +178,10 @@ export function look(path: string): Deno.FileInfo | null {
 }
 
 /**
- * Differs when a file has been written to, or another has taken its place. A copy over it may bear the
- * same counter of changes, by which SQLite would take the old content for the new one.
+ * Returns a text that changes when the file is written or replaced. SQLite's own change counter can be
+ * equal in a copy over the file, so that it would not see the new content.
  */
-export function versionOf(path: string): string {
+export function fileVersion(path: string): string {
   try {
     const { dev, ino, size, mtime, ctime } = Deno.lstatSync(path);
     return `${dev} ${ino} ${size} ${mtime?.getTime()} ${ctime?.getTime()}`;
@@ -112,65 +190,18 @@ export function versionOf(path: string): string {
   }
 }
 
-function isThere(path: string): boolean {
+/** Returns the quarantined files of the store at `path`, the newest first. */
+export function listQuarantined(path: string): string[] {
+  const at = path.lastIndexOf("/") + 1;
+  const start = `${path.slice(at)}.corrupt-`;
+  // An operator's files beside them, such as a dump, are neither counted nor removed.
+  const time = /^\d{8}T\d{6}Z$/;
   try {
-    return look(path) !== null;
+    return [...Deno.readDirSync(path.slice(0, at) || ".")].map(({ name }) => name)
+      .filter((name) => name.startsWith(start) && time.test(name.slice(start.length)))
+      .sort().reverse().map((name) => path.slice(0, at) + name);
   } catch {
-    return false;
+    // Without access to the folder, reading the store fails and says why.
+    return [];
   }
-}
-
-function createPrivately(path: string): void {
-  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", {
-    recursive: true,
-    mode: 0o700,
-  });
-  try {
-    // SQLite would create the file readable by others, and give its journal the same mode.
-    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    const { isFile, mode } = Deno.lstatSync(path);
-    if (!isFile) throw new Error(noFile);
-    if ((mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
-  }
-}
-
-/** What an operator can do about what SQLite, or the system, says of a file and its surroundings. */
-const advice: readonly (readonly [problem: RegExp, advice: string])[] = [
-  [/database or disk is full|No space left/i, "free some space there"],
-  [/Read-only file system/i, "remount it, so that the agent can write there"],
-  [/readonly database/i, "make the file and its folder writable for the agent's user"],
-  [
-    /unable to open database file|Permission denied|Operation not permitted/i,
-    "see that the agent's user owns the file and its folder (chown -R)",
-  ],
-  [/Too many open files/i, "let the agent open more (ulimit -n, LimitNOFILE=)"],
-  [/Not a directory/i, "see that state-dir names a folder"],
-  [/disk I\/O error|Input\/output error/i, "see the kernel's log for what is wrong with the disk"],
-];
-
-/** What was thrown, in words, and what can be done about it, where that is known. */
-export function explain(error: unknown): string {
-  const whole = error instanceof Error ? error.message : String(error);
-  // The runtime adds a number, its own call and a path, which is named anyway.
-  const message = whole.replace(/ \(os error \d+\)(?:: \w+ '.*')?$/s, "");
-  const known = advice.find(([problem]) => problem.test(message));
-  return known ? `${message}; ${known[1]}` : message;
-}
-
-/**
- * What SQLite says of a file that is no database, or a broken one, or has no such table as ours. It
- * says much else of a file in which nothing is wrong: that it is locked, that the disk is full.
- */
-const damages = new RegExp(
-  "^(file is not a database|database disk image is malformed|malformed database schema" +
-    "|attached databases must use the same text encoding" +
-    "|no such column|table applied_topology has no column|unsupported file format)",
-);
-
-/** Whether what was thrown is due to what the file holds, and not to what surrounds it. */
-export function isDamage(error: unknown): boolean {
-  if (error instanceof CorruptStoreError) return true;
-  return error instanceof Error && damages.test(error.message);
 }

@@ -4,7 +4,7 @@ import { randomNumbers } from "../tests/support/answer_streams.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { crashInAChange, storeUses, useStore } from "../tests/support/store.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
-import { explain, findFolderProblem, isDamage } from "./file.ts";
+import { explain, findFolderProblem, storeReason } from "./file.ts";
 import { findDamage, quarantineIfDamaged } from "./recovery.ts";
 import { TopologyStore } from "./topology_store.ts";
 
@@ -228,7 +228,7 @@ for (const [what, mode, uid, problem] of rows) {
     Deno.mkdirSync(state);
     Deno.chmodSync(state, mode);
     const expected = problem && `${begin}${uid}${problem}${advice}`;
-    assert.equal(findFolderProblem(`${state}/topology.db`, uid), expected);
+    assert.equal(findFolderProblem(`${state}/topology.db`, uid)?.message ?? null, expected);
     Deno.chmodSync(state, 0o700);
   });
 }
@@ -273,7 +273,7 @@ function read(path: string): "whole" | "idle" | "another" | "damage" {
       `${topologyId} ${versionHash} ${lastError}` === "A whole boom";
     return isWhole ? "whole" : "another";
   } catch (error) {
-    if (isDamage(error)) return "damage";
+    if (storeReason(error) === "damaged") return "damage";
     throw error;
   }
 }

@@ -1,22 +1,40 @@
-import { explain, isDamage, isLocked, look } from "./file.ts";
+import { FileLock } from "../host/lock.ts";
+import {
+  explain,
+  isWritingImpossible,
+  listQuarantined,
+  lockPathOf,
+  statFile,
+  storeReason,
+} from "./file.ts";
 import type { AppliedTopology } from "./row.ts";
 import { AlreadyApplied, type StoreOptions, TopologyStore } from "./topology_store.ts";
 
 /** How many damaged files are kept. */
-const maximumKept = 3;
-/** What SQLite keeps beside a file, for it alone. */
+const maximumQuarantined = 3;
+/** The suffixes of files that SQLite keeps beside its own. */
 const companions = ["-journal", "-wal", "-shm"];
 
-/** What is damaged, and cannot be set aside either. */
+/** The file is damaged, and cannot be quarantined either. */
 class QuarantineError extends Error {
-  override readonly name = "UnmovableStore";
+  override readonly name = "QuarantineError";
+}
+
+/** Returns what is damaged in the file at `path`, or null. Throws when it cannot be read otherwise. */
+export function findDamage(path: string, busyTimeoutMs: number): string | null {
+  try {
+    useStore(path, { readOnly: true, busyTimeoutMs }, (store) => store.check());
+    return null;
+  } catch (error) {
+    if (storeReason(error) === "damaged") return (error as Error).message;
+    throw error;
+  }
 }
 
 /**
- * Sets the file at `path` aside when it is damaged, as `….corrupt-20261122T190501Z` beside it, so that
- * a new one can be begun; answers what it is called then, or null when it was in order. Of those set
- * aside earlier the two newest stay. Only for whoever holds the store's lock. Throws what SQLite says
- * when the file cannot be read for another reason, and `UnmovableStore` when it cannot be moved.
+ * Renames a damaged file at `path` to `….corrupt-20261122T190501Z`, and returns the new path; null when
+ * the file is in order. The three newest are kept. The caller holds the store's lock. Throws what SQLite
+ * says when the file cannot be read, and `QuarantineError` when it cannot be renamed.
  */
 export function quarantineIfDamaged(
   path: string,
@@ -33,122 +51,38 @@ export function quarantineIfDamaged(
 }
 
 function quarantine(path: string, now: number): string {
-  let time = now;
-  const target = () => `${path}.corrupt-${new Date(time).toISOString().replace(/[-:]|\.\d+/g, "")}`;
-  while (look(target())) time += 1000;
-  Deno.renameSync(path, target());
-  // Last, as a journal that is left alone undoes nothing: SQLite drops one that has no file.
-  for (const companion of companions) {
-    if (look(path + companion)) Deno.renameSync(path + companion, target() + companion);
+  const target = freeTarget(path, now);
+  // The journal comes last: alone it does no harm, because SQLite drops one without a file.
+  for (const suffix of ["", ...companions]) {
+    if (statFile(path + suffix)) Deno.renameSync(path + suffix, target + suffix);
   }
-  const others = listQuarantined(path).filter((it) => it !== target());
-  for (const old of others.slice(maximumKept - 1)) {
+  const others = listQuarantined(path).filter((it) => it !== target);
+  for (const old of others.slice(maximumQuarantined - 1)) {
     for (const suffix of ["", ...companions]) {
-      if (look(old + suffix)) Deno.removeSync(old + suffix);
+      if (statFile(old + suffix)) Deno.removeSync(old + suffix);
     }
   }
-  return target();
+  return target;
 }
 
-/** The damaged files that were set aside of the one at `path`, the newest first. */
-export function listQuarantined(path: string): string[] {
-  const at = path.lastIndexOf("/") + 1;
-  const start = `${path.slice(at)}.corrupt-`;
-  // What somebody else keeps beside them, such as a dump of one, is not ours to count or remove.
-  const time = /^\d{8}T\d{6}Z$/;
-  const names: string[] = [];
-  try {
-    for (const { name } of Deno.readDirSync(path.slice(0, at) || ".")) {
-      if (name.startsWith(start) && time.test(name.slice(start.length))) names.push(name);
-    }
-  } catch {
-    // Where the folder cannot be read, neither can the store, which says why.
-  }
-  return names.sort().reverse().map((name) => path.slice(0, at) + name);
-}
-
-/**
- * Reads all of the file at `path`: what is damaged in it, in words, or null. Throws what SQLite says
- * when it cannot be read for another reason, as it is locked for longer than `busyTimeoutMs`.
- */
-export function findDamage(path: string, busyTimeoutMs: number): string | null {
-  let store: TopologyStore | undefined;
-  try {
-    store = TopologyStore.open(path, { readOnly: true, busyTimeoutMs });
-    store.check();
-    return null;
-  } catch (error) {
-    if (isDamage(error)) return (error as Error).message;
-    throw error;
-  } finally {
-    store?.close();
+function freeTarget(path: string, now: number): string {
+  for (let time = now;; time += 1000) {
+    const target = `${path}.corrupt-${new Date(time).toISOString().replace(/[-:]|\.\d+/g, "")}`;
+    if (!statFile(target)) return target;
   }
 }
 
-/** What could not be written to a store's file, for as long as the process lives. */
-export class StoreMemory {
-  #kept: {
-    readonly rows: TopologyStore;
-    /** What the file held then. */
-    readonly stored: AppliedTopology | null;
-    problem: string;
-  } | null = null;
-
-  /** Why the file could not be written, or null. */
-  get problem(): string | null {
-    return this.#kept && `${this.#kept.problem}; what is applied is kept in memory only`;
-  }
-
-  /** Begins to keep what counts in place of the file, which holds `stored`. */
-  begin(stored: AppliedTopology | null, problem: string): TopologyStore {
-    if (this.#kept) this.#kept.problem = problem;
-    else this.#kept = { rows: TopologyStore.inMemory(stored), stored, problem };
-    return this.#kept.rows;
-  }
-
-  /** What is kept while the file holds `stored`: what another process has written there counts. */
-  over(stored: AppliedTopology | null): TopologyStore | null {
-    if (this.#kept && !isSame(stored, this.#kept.stored)) this.forget();
-    return this.#kept?.rows ?? null;
-  }
-
-  /** What counts, given what the file holds. */
-  recall(stored: AppliedTopology | null): AppliedTopology | null {
-    const rows = this.over(stored);
-    return rows ? rows.current() : stored;
-  }
-
-  /** Writes what is kept. Throws what SQLite says when it still cannot be written. */
-  settle(file: TopologyStore): void {
-    const rows = this.#kept && this.over(file.current());
-    if (!rows) return;
-    file.replace(rows.current());
-    this.forget();
-  }
-
-  /** Keeps nothing any more. */
-  forget(): void {
-    this.#kept?.rows.close();
-    this.#kept = null;
-  }
-}
-
-function isSame(one: AppliedTopology | null, other: AppliedTopology | null): boolean {
-  return one?.topologyId === other?.topologyId && one?.versionHash === other?.versionHash &&
-    one?.appliedAt === other?.appliedAt && one?.lastError === other?.lastError;
-}
-
-/** What an apply or a teardown does with the store. */
-export type TopologyRows = Pick<
+/** What an apply or a teardown needs of a store. */
+export type ApplyStore = Pick<
   TopologyStore,
-  "current" | "prepare" | "put" | "recordError" | "clear" | "close"
+  "current" | "prepare" | "put" | "recordError" | "clear"
 >;
 
 /**
- * Opens the store at `path` for whoever holds its lock. A damaged file is set aside first. Throws what
- * SQLite says when it cannot be read, as another process holds it, or cannot be written.
+ * Opens the store at `path` for a process that holds its lock; quarantines a damaged file first. Throws
+ * what SQLite says, or `QuarantineError`, when it cannot be read or opened for writing.
  */
-export function openStore(path: string): TopologyRows {
+export function openStore(path: string): TopologyStore {
   quarantineIfDamaged(path);
   const store = TopologyStore.open(path, { busyTimeoutMs: 0 });
   try {
@@ -160,129 +94,157 @@ export function openStore(path: string): TopologyRows {
   }
 }
 
-/** As `openStore()`, for a process that lives on: what cannot be written is kept in `memory`. */
-export function openLastingStore(path: string, memory: StoreMemory): TopologyRows {
-  try {
-    quarantineIfDamaged(path);
-  } catch (error) {
-    if (!(error instanceof QuarantineError)) throw error;
-    memory.over(null);
-    memory.begin(null, error.message);
-    return new LastingStore(new UnwritableFile(path, error.message), memory);
-  }
-  let file: TopologyStore;
-  try {
-    file = TopologyStore.open(path, { busyTimeoutMs: 0 });
-  } catch (error) {
-    const unwritable = new UnwritableFile(path, explainUnwritable(error));
-    memory.over(unwritable.current());
-    return new LastingStore(unwritable, memory);
-  }
-  try {
-    if (memory.over(file.current())) settle(file, memory);
-    return new LastingStore(file, memory);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
-}
-
-function settle(file: TopologyStore, memory: StoreMemory): void {
-  try {
-    memory.settle(file);
-  } catch (error) {
-    if (isLocked(error)) throw error;
-    memory.begin(file.current(), explainUnwritable(error));
-  }
-}
-
 /**
- * A file that could not be opened for writing. It is read anew each time, as an apply takes long: by
- * its end there may be a file where there was none, with what was kept in memory written to it.
+ * The store of a running agent. Changes that the file cannot take are kept in memory until it can, or
+ * until another process has written the file. Opens the file for each call, so nothing has to be closed.
  */
-class UnwritableFile {
+export class FallbackStore implements ApplyStore {
   readonly #path: string;
-  /** Why it cannot be written. */
-  readonly obstacle: string;
+  /** What counts instead of the file, and what the file held when it could not be written. */
+  #kept: {
+    readonly row: AppliedTopology | null;
+    readonly stored: AppliedTopology | null;
+    readonly problem: string;
+  } | null = null;
 
-  constructor(path: string, obstacle: string) {
+  constructor(path: string) {
     this.#path = path;
-    this.obstacle = obstacle;
   }
 
-  /** What is damaged, and could not be set aside, is as good as empty. */
-  current(): AppliedTopology | null {
-    let file: TopologyStore | undefined;
+  /** Why the file could not be written; null when it holds everything. */
+  get problem(): string | null {
+    return this.#kept && `${this.#kept.problem}; what is applied is kept in memory only`;
+  }
+
+  /** Returns what counts, given what the file holds: a newer content of the file wins. */
+  resolve(stored: AppliedTopology | null): AppliedTopology | null {
+    if (this.#kept && !isSame(stored, this.#kept.stored)) this.#kept = null;
+    return this.#kept ? this.#kept.row : stored;
+  }
+
+  /**
+   * Quarantines a damaged file, and writes what is kept in memory. The caller holds the store's lock.
+   * Throws what SQLite says when the file cannot be read, or is locked.
+   */
+  recover(): void {
     try {
-      file = TopologyStore.open(this.#path, { readOnly: true, busyTimeoutMs: 0 });
-      return file.current();
+      quarantineIfDamaged(this.#path);
     } catch (error) {
-      if (isDamage(error)) return null;
-      throw error;
-    } finally {
-      file?.close();
+      if (!(error instanceof QuarantineError)) throw error;
+      this.#kept = { row: this.resolve(null), stored: null, problem: error.message };
+      return;
+    }
+    const stored = this.#readFile();
+    const row = this.resolve(stored);
+    if (!this.#kept) return;
+    try {
+      useStore(this.#path, { busyTimeoutMs: 0 }, (store) => store.replace(row));
+      this.#kept = null;
+    } catch (error) {
+      if (storeReason(error) === "locked") throw error;
+      this.#kept = { row, stored, problem: cannotWrite(error) };
     }
   }
 
-  close(): void {}
-}
-
-/** A store whose changes are kept in memory when they cannot be written. */
-class LastingStore implements TopologyRows {
-  readonly #file: TopologyStore | UnwritableFile;
-  readonly #memory: StoreMemory;
-
-  constructor(file: TopologyStore | UnwritableFile, memory: StoreMemory) {
-    this.#file = file;
-    this.#memory = memory;
+  /** As `recover()`, unless another process holds the store's lock. Never throws. */
+  async tryRecover(): Promise<void> {
+    const lockPath = lockPathOf(this.#path);
+    let lock: FileLock | null = null;
+    try {
+      lock = await FileLock.acquire(lockPath, { purpose: "repairing the store" });
+    } catch (error) {
+      // Where no process can write, none needs the lock.
+      if (!isWritingImpossible(error, lockPath)) return;
+    }
+    try {
+      this.recover();
+    } catch {
+      // The next reading reports it, unless it was locked for a moment.
+    } finally {
+      lock?.release();
+    }
   }
 
   current(): AppliedTopology | null {
-    return this.#memory.recall(this.#file.current());
+    return this.resolve(this.#readFile());
   }
 
   prepare(): void {
-    this.#change((rows) => rows.prepare());
+    this.#change((store) => store.prepare());
   }
 
   put(topologyId: string, versionHash: string, document: string): void {
-    this.#change((rows) => rows.put(topologyId, versionHash, document));
+    this.#change((store) => store.put(topologyId, versionHash, document));
   }
 
   recordError(topologyId: string, message: string, document?: string): void {
-    this.#change((rows) => rows.recordError(topologyId, message, document));
+    this.#change((store) => store.recordError(topologyId, message, document));
   }
 
   clear(topologyId: string): void {
-    this.#change((rows) => rows.clear(topologyId));
+    this.#change((store) => store.clear(topologyId));
   }
 
-  close(): void {
-    this.#file.close();
+  #readFile(): AppliedTopology | null {
+    try {
+      return useStore(this.#path, { readOnly: true, busyTimeoutMs: 0 }, (store) => store.current());
+    } catch (error) {
+      // A damaged file that could not be quarantined counts as empty.
+      if (this.#kept && storeReason(error) === "damaged") return null;
+      throw error;
+    }
   }
 
-  #change(change: (rows: TopologyStore) => void): void {
-    const stored = this.#file.current();
-    const kept = this.#memory.over(stored);
-    if (kept) return change(kept);
-    if (this.#file instanceof UnwritableFile) {
-      return change(this.#memory.begin(stored, this.#file.obstacle));
+  #change(change: (store: TopologyStore) => void): void {
+    const stored = this.#readFile();
+    const row = this.resolve(stored);
+    if (this.#kept) {
+      this.#kept = { ...this.#kept, row: changeInMemory(row, change) };
+      return;
     }
     try {
-      change(this.#file);
+      useStore(this.#path, { busyTimeoutMs: 0 }, change);
     } catch (error) {
-      if (!isOfFile(error)) throw error;
-      change(this.#memory.begin(stored, explainUnwritable(error)));
+      if (!isFileProblem(error)) throw error;
+      this.#kept = { row: changeInMemory(row, change), stored, problem: cannotWrite(error) };
     }
   }
 }
 
-function explainUnwritable(error: unknown): string {
+function changeInMemory(
+  row: AppliedTopology | null,
+  change: (store: TopologyStore) => void,
+): AppliedTopology | null {
+  const store = TopologyStore.inMemory(row);
+  try {
+    change(store);
+    return store.current();
+  } finally {
+    store.close();
+  }
+}
+
+/** Opens the store for one piece of work. */
+function useStore<T>(path: string, options: StoreOptions, work: (store: TopologyStore) => T): T {
+  const store = TopologyStore.open(path, options);
+  try {
+    return work(store);
+  } finally {
+    store.close();
+  }
+}
+
+function isSame(one: AppliedTopology | null, other: AppliedTopology | null): boolean {
+  return one?.topologyId === other?.topologyId && one?.versionHash === other?.versionHash &&
+    one?.appliedAt === other?.appliedAt && one?.lastError === other?.lastError;
+}
+
+function cannotWrite(error: unknown): string {
   return `the store cannot be written: ${explain(error)}`;
 }
 
-/** Whether the file is to blame: not what was to be written, and not somebody who holds it a while. */
-function isOfFile(error: unknown): boolean {
+/** False when the value or another topology is the reason, or a lock that another process holds. */
+function isFileProblem(error: unknown): boolean {
   return !(error instanceof AlreadyApplied || error instanceof RangeError ||
-    error instanceof SyntaxError || isLocked(error));
+    error instanceof SyntaxError || storeReason(error) === "locked");
 }

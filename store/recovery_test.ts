@@ -3,13 +3,8 @@ import { DatabaseSync } from "node:sqlite";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement } from "../tests/support/requirements.ts";
 import { crashInAChange, runSql, type StoreUse } from "../tests/support/store.ts";
-import {
-  listQuarantined,
-  openLastingStore,
-  openStore,
-  quarantineIfDamaged,
-  StoreMemory,
-} from "./recovery.ts";
+import { listQuarantined } from "./file.ts";
+import { type ApplyStore, FallbackStore, openStore, quarantineIfDamaged } from "./recovery.ts";
 import { StoreReader } from "./store_reader.ts";
 import { TopologyStore } from "./topology_store.ts";
 
@@ -173,7 +168,7 @@ const problem = "the store cannot be written: database or disk is full; free som
 class Disk implements Disposable {
   readonly #folder = new TemporaryFolder();
   readonly path = `${this.#folder.path}/topology.db`;
-  readonly memory = new StoreMemory();
+  readonly memory = new FallbackStore(this.path);
 
   constructor() {
     using store = TopologyStore.open(this.path);
@@ -196,13 +191,9 @@ class Disk implements Disposable {
   }
 
   /** Works with the store as one apply does. */
-  use<T>(work: (store: Store) => T): T {
-    const store = openLastingStore(this.path, this.memory);
-    try {
-      return work(store);
-    } finally {
-      store.close();
-    }
+  use<T>(work: (store: ApplyStore) => T): T {
+    this.memory.recover();
+    return work(this.memory);
   }
 
   /** What counts for the process, and what is in the file: id, hash and error. */
@@ -215,21 +206,18 @@ class Disk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.memory.forget();
     this.#folder[Symbol.dispose]();
   }
 }
 
-type Store = ReturnType<typeof openLastingStore>;
-
-const changes: [what: string, change: (store: Store) => void, counts: string][] = [
+const changes: [what: string, change: (store: ApplyStore) => void, counts: string][] = [
   ["put", (store) => store.put("A", "h2", "{}"), "A h2 null"],
   ["recordError", (store) => store.recordError("A", "boom"), "A h1 boom"],
   ["clear", (store) => store.clear("A"), "idle"],
 ];
 
 for (const [what, change, counts] of changes) {
-  Deno.test(`openLastingStore().${what}() keeps in memory what cannot be written, until it can`, () => {
+  Deno.test(`FallbackStore.${what}() keeps in memory what cannot be written, until it can`, () => {
     using disk = new Disk();
     disk.fill();
     disk.use(change);
@@ -241,7 +229,7 @@ for (const [what, change, counts] of changes) {
   });
 }
 
-Deno.test("openLastingStore() goes on in memory from change to change, by the store's rules", () => {
+Deno.test("FallbackStore goes on in memory from change to change, by the store's rules", () => {
   using disk = new Disk();
   disk.fill();
   disk.use((store) => store.put("A", "h2", '{"b":2}'));
@@ -254,7 +242,7 @@ Deno.test("openLastingStore() goes on in memory from change to change, by the st
   assert.equal(disk.use((store) => store.current()?.document), '{"c":3}');
 });
 
-Deno.test("openLastingStore() lets count what another process has written since", () => {
+Deno.test("FallbackStore lets count what another process has written since", () => {
   using disk = new Disk();
   disk.fill();
   disk.use((store) => store.put("A", "h2", "{}"));
@@ -267,9 +255,9 @@ Deno.test("openLastingStore() lets count what another process has written since"
   assert.equal(disk.memory.problem, null);
 });
 
-Deno.test("openLastingStore() keeps nothing that the store's rules, or the value, rule out", () => {
+Deno.test("FallbackStore keeps nothing that the store's rules, or the value, rule out", () => {
   using disk = new Disk();
-  const throwing: [(store: Store) => void, object][] = [
+  const throwing: [(store: ApplyStore) => void, object][] = [
     [(store) => store.put("B", "h2", "{}"), { name: "AlreadyApplied" }],
     [(store) => store.recordError("B", "boom"), { name: "AlreadyApplied" }],
     [(store) => store.put("A", "h".repeat(1001), "{}"), RangeError],
@@ -280,7 +268,7 @@ Deno.test("openLastingStore() keeps nothing that the store's rules, or the value
   assert.deepEqual(disk.rows, ["A h1 null", "A h1 null"]);
 });
 
-Deno.test("openLastingStore() keeps nothing while another process holds the file, and throws", () => {
+Deno.test("FallbackStore keeps nothing while another process holds the file, and throws", () => {
   using disk = new Disk();
   const other = new DatabaseSync(disk.path);
   other.exec("BEGIN IMMEDIATE");
@@ -308,20 +296,19 @@ Deno.test("S20 an apply's end is kept when the folder is writable only by then",
   // There is nothing where the link leads to: no file can be made, nor read.
   Deno.symlinkSync(`${folder.path}/later`, `${folder.path}/state`);
   const path = `${folder.path}/state/topology.db`;
-  const memory = new StoreMemory();
-  const apply = openLastingStore(path, memory);
-  apply.recordError("A", "the apply is under way", "{}");
+  const memory = new FallbackStore(path);
+  memory.recover();
+  memory.recordError("A", "the apply is under way", "{}");
   assert.match(memory.problem ?? "", /cannot be written/);
   Deno.mkdirSync(`${folder.path}/later`);
   // As the next beat does.
-  openLastingStore(path, memory).close();
+  memory.recover();
   assert.equal(memory.problem, null);
-  apply.put("A", "h1", '{"a":1}');
-  assert.equal(apply.current()?.versionHash, "h1");
-  apply.close();
+  memory.put("A", "h1", '{"a":1}');
+  assert.equal(memory.current()?.versionHash, "h1");
   const reader = new StoreReader(path);
-  assert.equal(memory.recall(await reader.current(never))?.versionHash, "h1");
-  openLastingStore(path, memory).close();
+  assert.equal(memory.resolve(await reader.current(never))?.versionHash, "h1");
+  memory.recover();
   const stored = await reader.current(never);
   assert.deepEqual([stored?.versionHash, stored?.lastError, memory.problem], ["h1", null, null]);
   reader.close();

@@ -1,27 +1,76 @@
-import { isHalfWritten, isLocked, look, versionOf } from "./file.ts";
-import type { AppliedTopology } from "./row.ts";
-import { TopologyStore } from "./topology_store.ts";
+import type { DatabaseSync } from "node:sqlite";
+import {
+  explain,
+  fileVersion,
+  findFolderProblem,
+  findWriteProblem,
+  listQuarantined,
+  openForReading,
+  statFile,
+  type StoreReason,
+  storeReason,
+} from "./file.ts";
+import type { FallbackStore } from "./recovery.ts";
+import { type AppliedTopology, RowReader } from "./row.ts";
 
-/** How long to wait for a lock held by another process, in milliseconds, and between two tries. */
+/** How long to wait for a lock of another process, in milliseconds, and between two tries. */
 const lockTimeoutMs = 5_000;
 const lockPauseMs = 50;
 
+/** What the store holds, or why it cannot be read; `detail` is for operators. */
+export type StoreStatus =
+  | { readonly state: "ok"; readonly applied: AppliedTopology; readonly detail?: string }
+  | { readonly state: "idle"; readonly detail?: string }
+  | { readonly state: "unreadable"; readonly detail: string; readonly reason: StoreReason };
+
 /**
- * Reads a store again and again while others may write, replace or remove its file. The file stays
- * open in between, as each opening leaves memory behind until the next garbage collection.
+ * Reads a store while other processes may write, replace or remove its file. The file stays open
+ * between two readings, because each opening occupies memory until the next garbage collection.
  */
 export class StoreReader {
   readonly #path: string;
-  #store: TopologyStore | null = null;
-  #file = "";
+  /** Null in a process that does not write the store. */
+  readonly #fallback: FallbackStore | null;
+  #open: { readonly database: DatabaseSync; readonly rows: RowReader } | null = null;
+  #version = "";
 
-  constructor(path: string) {
+  constructor(path: string, fallback: FallbackStore | null = null) {
     this.#path = path;
+    this.#fallback = fallback;
   }
 
   /**
-   * As `TopologyStore.current()`, of the file that is at the path now. Changes nothing in it. Waits up
-   * to 5 s for another process that holds it locked, or until `signal` is aborted.
+   * Returns what counts: the file's content, or what the fallback keeps. With a fallback and `repairs`,
+   * quarantines a damaged file and writes what is kept in memory. Never throws.
+   */
+  async readStatus(signal: AbortSignal, { repairs = true } = {}): Promise<StoreStatus> {
+    const fallback = this.#fallback;
+    const path = this.#path;
+    try {
+      if (repairs && fallback && fallback.problem !== null) await fallback.tryRecover();
+      const stored = await this.#readOrQuarantine(signal, repairs);
+      const applied = fallback ? fallback.resolve(stored) : stored;
+      const problem = fallback?.problem ??
+        (findWriteProblem(path) ?? findFolderProblem(path))?.message;
+      const details = [problem, quarantineText(listQuarantined(path))].filter((it) => it != null);
+      const detail = details.length > 0 ? { detail: details.join("; ") } : {};
+      return applied ? { state: "ok", applied, ...detail } : { state: "idle", ...detail };
+    } catch (error) {
+      const detail = `Cannot read the store ${path}: ${explain(error)}`;
+      return { state: "unreadable", detail, reason: storeReason(error) };
+    }
+  }
+
+  /** Returns true when a reading with `repairs` has something to repair. */
+  canRepair(status: StoreStatus): boolean {
+    if (!this.#fallback) return false;
+    return this.#fallback.problem !== null ||
+      (status.state === "unreadable" && status.reason === "damaged");
+  }
+
+  /**
+   * Returns the row of the file that is at the path now. Changes nothing. Waits up to 5 s for a lock of
+   * another process, or until `signal` is aborted; throws what SQLite says, or `CorruptStoreError`.
    */
   async current(signal: AbortSignal): Promise<AppliedTopology | null> {
     let tries = 0;
@@ -29,40 +78,65 @@ export class StoreReader {
       try {
         return this.#read();
       } catch (error) {
-        if (isHalfWritten(error) && tries++ === 0) continue;
-        const isPatient = !signal.aborted && performance.now() - startedAt < lockTimeoutMs;
-        if (!isLocked(error) || !isPatient) throw error;
+        const reason = storeReason(error);
+        // Opened again, it undoes what a crash left, or finds what another process undid.
+        if (reason === "half-written" && tries++ === 0) continue;
+        const isOver = signal.aborted || performance.now() - startedAt >= lockTimeoutMs;
+        if (reason !== "locked" || isOver) throw error;
       }
-      // SQLite's own waiting would keep the whole process from stopping.
+      // Waiting inside SQLite would block the whole process.
       await new Promise((resolve) => setTimeout(resolve, lockPauseMs));
     }
   }
 
   /** Closes the file; the next reading opens it again. */
   close(): void {
-    this.#store?.close();
-    this.#store = null;
+    this.#open?.database.close();
+    this.#open = null;
+  }
+
+  async #readOrQuarantine(signal: AbortSignal, repairs: boolean): Promise<AppliedTopology | null> {
+    const fallback = this.#fallback;
+    try {
+      return await this.current(signal);
+    } catch (error) {
+      if (!fallback || storeReason(error) !== "damaged") throw error;
+      // A damaged file that cannot be quarantined counts as empty.
+      if (!repairs && fallback.problem !== null) return null;
+      if (!repairs) throw error;
+    }
+    await fallback.tryRecover();
+    return await this.#readOrQuarantine(signal, false);
   }
 
   #read(): AppliedTopology | null {
-    const file = versionOf(this.#path);
-    if (file !== this.#file) this.close();
-    this.#file = file;
+    const version = fileVersion(this.#path);
+    if (version !== this.#version) this.close();
+    this.#version = version;
     try {
-      if (this.#store) return this.#readAndKeep(this.#store);
+      if (this.#open) return this.#readOpen(this.#open.rows);
     } catch (error) {
-      if (isLocked(error)) throw error;
-      // What a crash of a writer left behind is seen and mended by opening the file anew.
+      if (storeReason(error) === "locked") throw error;
+      // Opening the file again finds and undoes what a crashed writer left.
     }
     this.close();
-    this.#store = TopologyStore.open(this.#path, { readOnly: true, busyTimeoutMs: 0 });
-    return this.#readAndKeep(this.#store);
+    const database = openForReading(this.#path, 0);
+    if (!database) return null;
+    this.#open = { database, rows: new RowReader(database, this.#path) };
+    return this.#readOpen(this.#open.rows);
   }
 
-  #readAndKeep(store: TopologyStore): AppliedTopology | null {
-    const applied = store.current();
-    // Whoever has a file in WAL mode open keeps it from leaving that mode, which each writer wants.
-    if (look(`${this.#path}-wal`)) this.close();
+  #readOpen(rows: RowReader): AppliedTopology | null {
+    const applied = rows.current();
+    // Writers take the file out of WAL mode, which fails while another process has it open.
+    if (statFile(`${this.#path}-wal`)) this.close();
     return applied;
   }
+}
+
+function quarantineText([newest, ...older]: string[]): string | null {
+  if (newest === undefined) return null;
+  const files = older.length === 0 ? newest : `${newest} (and ${older.length} earlier)`;
+  const them = older.length === 0 ? "that file when it has" : "those files when they have";
+  return `the store was damaged and is set aside as ${files}; remove ${them} been looked at`;
 }

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { AgentSetup, document, topologyId, versionHash } from "../tests/support/agent_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { crashInAChange, runSql } from "../tests/support/store.ts";
-import { openLastingStore, StoreMemory } from "./recovery.ts";
+import { FallbackStore } from "./recovery.ts";
 import { StoreReader } from "./store_reader.ts";
 import { TopologyStore } from "./topology_store.ts";
 
@@ -228,13 +228,12 @@ Deno.test("Agent.hasNews() writes nothing: what was kept in memory is written wi
   await using setup = await AgentSetup.create();
   setup.changeStore((store) => store.put(topologyId, "h1", "{}"));
   runSql(setup.storePath, fill);
-  const memory = new StoreMemory();
+  const memory = new FallbackStore(setup.storePath);
   const agent = setup.newAgent({ memory, master: null });
   try {
     const { snapshot } = await agent.sendHeartbeat(never);
-    const store = openLastingStore(setup.storePath, memory);
-    store.put(topologyId, versionHash, document);
-    store.close();
+    memory.recover();
+    memory.put(topologyId, versionHash, document);
     const { mtime } = Deno.statSync(setup.storePath);
     const changed = await agent.collect(never, { repairs: false });
     assert.notEqual(agent.fingerprint(changed), agent.fingerprint(snapshot));
@@ -247,6 +246,5 @@ Deno.test("Agent.hasNews() writes nothing: what was kept in memory is written wi
     );
   } finally {
     agent.close();
-    memory.forget();
   }
 });

@@ -1,39 +1,56 @@
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { parseJson, writeJson } from "../topology/json.ts";
-import { look, openForReading, openForWriting } from "./file.ts";
+import { openForReading, openForWriting } from "./file.ts";
 import {
   type AppliedTopology,
-  checkLengths,
-  CorruptStoreError,
-  createSchema,
-  deleteRow,
-  deleteRows,
-  firstCharacters,
-  insertMarker,
-  insertRow,
+  maximumDocumentBytes,
   maximumErrorLength,
-  readRow,
-  selectNewest,
-  selectNewestId,
-  selectTable,
-  updateError,
-  upsert,
+  maximumIdBytes,
+  RowReader,
+  unknownDocument,
 } from "./row.ts";
 
-/** A document of which nothing is known. */
-export const unknownDocument = "{}";
+/** Table and columns are the first agent's: each agent can open the other's file. */
+const createTable = `
+  CREATE TABLE IF NOT EXISTS applied_topology (
+    topology_id TEXT PRIMARY KEY,
+    applied_version_hash TEXT NOT NULL,
+    hydrated_blob_json TEXT NOT NULL,
+    applied_at INTEGER NOT NULL,
+    last_error TEXT
+  )`;
 
-/** A method that the types of node:sqlite do not know yet. */
-type ArrayStatement = StatementSync & { setReturnArrays(enabled: boolean): void };
+/** Every row has the same value in this index, so there can be only one row. */
+const createOneRowIndex = `
+  CREATE UNIQUE INDEX IF NOT EXISTS applied_topology_one_row ON applied_topology ((1))`;
 
-/** The agent has one topology and is asked to keep another. */
+const columns = "topology_id, applied_version_hash, hydrated_blob_json, applied_at, last_error";
+
+const selectNewestId = `
+  SELECT iif(typeof(topology_id) = 'text' AND octet_length(topology_id) <= ${maximumIdBytes},
+    topology_id, '(unreadable)') AS id
+  FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1`;
+
+const insertRow = `INSERT INTO applied_topology (${columns}) VALUES (?, ?, ?, ?, ?)`;
+
+/** Takes id, hash, document, time and null. */
+const upsert = `${insertRow}
+  ON CONFLICT (topology_id) DO UPDATE SET applied_version_hash = excluded.applied_version_hash,
+    hydrated_blob_json = excluded.hydrated_blob_json, applied_at = excluded.applied_at,
+    last_error = NULL`;
+
+/** Takes error, document and id. */
+const updateError = `
+  UPDATE applied_topology SET last_error = ?,
+    hydrated_blob_json = iif(hydrated_blob_json = '${unknownDocument}', ?, hydrated_blob_json)
+  WHERE topology_id = ?`;
+
+/** Another topology is stored: the agent keeps one at a time. */
 export class AlreadyApplied extends Error {
   override readonly name = "AlreadyApplied";
 
   constructor(readonly appliedId: string, refusedId: string) {
-    super(
-      `agent already has topology '${appliedId}'; cannot apply '${refusedId}'`,
-    );
+    super(`agent already has topology '${appliedId}'; cannot apply '${refusedId}'`);
   }
 }
 
@@ -41,126 +58,95 @@ export class AlreadyApplied extends Error {
 export interface StoreOptions {
   /** Never writes, and treats an absent file as an empty store. */
   readonly readOnly?: boolean;
-  /** How long to wait for another process that holds the file locked, in milliseconds. */
+  /** How long to wait for a lock of another process, in milliseconds; 5 s by default. */
   readonly busyTimeoutMs?: number;
-  /** The time, in milliseconds since 1970. */
+  /** Returns the time in milliseconds since 1970. */
   readonly now?: () => number;
 }
 
 /**
- * The cache of the topology applied last: one row in an SQLite file. What runs, Docker knows; what
- * should run, the master.
- *
- * Every method throws what SQLite says when the file cannot be read or written.
+ * Stores the topology that was applied last: one row in an SQLite file. It is a cache: Docker knows what
+ * runs, the master what should run. Its methods throw what SQLite says, or `CorruptStoreError`.
  */
 export class TopologyStore implements Disposable {
-  /** Null in memory. */
-  readonly #path: string | null;
+  /** Null when the file is absent and may not be created. */
   readonly #database: DatabaseSync | null;
+  readonly #rows: RowReader | null;
   readonly #now: () => number;
-  /** Kept: a statement that is prepared anew each time stays in memory for long. */
-  #newestStatement: StatementSync | null = null;
 
-  private constructor(path: string | null, database: DatabaseSync | null, now: () => number) {
-    this.#path = path;
+  private constructor(database: DatabaseSync | null, path: string | null, now: () => number) {
     this.#database = database;
+    this.#rows = database && new RowReader(database, path);
     this.#now = now;
   }
 
-  /**
-   * Opens the file at `path`. When it may write, it creates file and folder for the owner alone, as
-   * a document can carry passwords; an existing file is not written until something changes.
-   */
+  /** Opens the file at `path`; unless `readOnly` is set it is created, with its folder. */
   static open(path: string, options: StoreOptions = {}): TopologyStore {
     const { readOnly = false, busyTimeoutMs = 5_000, now = Date.now } = options;
     const open = readOnly ? openForReading : openForWriting;
-    return new TopologyStore(path, open(path, busyTimeoutMs), now);
+    return new TopologyStore(open(path, busyTimeoutMs), path, now);
   }
 
-  /** A store that is gone with the process, and begins with `row`. */
+  /** Returns a store in memory that holds `row`. */
   static inMemory(row: AppliedTopology | null, now: () => number = Date.now): TopologyStore {
-    const store = new TopologyStore(null, new DatabaseSync(":memory:"), now);
+    const store = new TopologyStore(new DatabaseSync(":memory:"), null, now);
     store.replace(row);
     return store;
   }
 
-  /** The topology applied last, or null when the host is idle. */
+  /** Returns the topology that was applied last; null when the host is idle. */
   current(): AppliedTopology | null {
-    if (!this.#newestStatement) {
-      if (!this.#database || !this.#hasTable()) return null;
-      if (this.#path !== null) checkSize(this.#path, this.#database);
-      this.#newestStatement = this.#database.prepare(selectNewest);
-      // An object for each row would bring a hidden class of its own, which stays for long too.
-      (this.#newestStatement as ArrayStatement).setReturnArrays(true);
-    }
-    const [newest, older] = this.#newestStatement.all() as unknown as SQLOutputValue[][];
-    return newest ? readRow(newest, older !== undefined) : null;
+    return this.#rows?.current() ?? null;
   }
 
-  /** Reads all of the file. Throws what SQLite says, or `DamagedStore`, for what is damaged in it. */
+  /** Reads the whole file, and throws for any damage in it. */
   check(): void {
-    const result = this.#database?.prepare("PRAGMA integrity_check(1)").get()?.integrity_check;
-    if (result !== undefined && result !== "ok") {
-      throw new CorruptStoreError(String(result).slice(0, maximumErrorLength));
-    }
-    // An encoding that there is not passes at first, and not when the schema is read again.
-    this.#database?.exec("PRAGMA writable_schema = RESET");
-    this.current();
+    this.#rows?.check();
   }
 
-  /** Makes sure that the file can be written, before something is done that is to be kept in it. */
+  /** Checks that the file can be written, before Docker is changed. */
   prepare(): void {
-    // SQLite compares this with the columns and keys that there are.
+    // Preparing it compares it with the columns and keys of the table.
     this.#transact((database) => database.prepare(upsert));
   }
 
   /**
-   * Keeps `document`, a JSON text, as applied now under `versionHash`.
-   * Throws `AlreadyApplied` when another topology is there, and then changes nothing.
+   * Stores `document`, a JSON text, as applied now under `versionHash`. Throws `AlreadyApplied` when
+   * another topology is stored, `SyntaxError` or `RangeError` for a value that cannot be stored.
    */
   put(topologyId: string, versionHash: string, document: string): void {
     const sorted = sortKeys(document);
     checkLengths(topologyId, versionHash, sorted);
     this.#change(topologyId, (database) => {
       const appliedAt = Math.floor(this.#now() / 1000);
-      database.prepare(upsert).run(topologyId, versionHash, sorted, appliedAt);
+      database.prepare(upsert).run(topologyId, versionHash, sorted, appliedAt, null);
     });
   }
 
   /**
-   * Keeps the first 500 characters of what went wrong with a topology; hash and time stay. The
-   * document is kept only where none is known yet, so that a teardown can find what a partial apply
-   * left behind. Throws `AlreadyApplied` when another topology is there, and then changes nothing.
+   * Stores the first 500 characters of an error; hash and time stay. The document is stored only when
+   * none is known yet, so that a teardown finds what a partial apply left. Throws as `put()` does.
    */
-  recordError(
-    topologyId: string,
-    message: string,
-    document: string = unknownDocument,
-  ): void {
+  recordError(topologyId: string, message: string, document: string = unknownDocument): void {
     const error = firstCharacters(message, maximumErrorLength);
     const sorted = sortKeys(document);
     checkLengths(topologyId, "", sorted);
     this.#change(topologyId, (database) => {
-      const { changes } = database.prepare(updateError).run(
-        error,
-        sorted,
-        topologyId,
-      );
-      if (changes === 0) {
-        database.prepare(insertMarker).run(topologyId, sorted, error);
-      }
+      const { changes } = database.prepare(updateError).run(error, sorted, topologyId);
+      if (changes === 0) database.prepare(insertRow).run(topologyId, "", sorted, 0, error);
     });
   }
 
-  /** Forgets a topology; forgetting one that is not there changes nothing. */
+  /** Removes a topology; does nothing when it is not stored. */
   clear(topologyId: string): void {
-    if (this.#hasTable()) this.#writable().prepare(deleteRow).run(topologyId);
+    if (!this.#rows?.hasTable()) return;
+    this.#writable().prepare("DELETE FROM applied_topology WHERE topology_id = ?").run(topologyId);
   }
 
-  /** Puts `row`, or nothing, in the place of whatever there is. */
+  /** Replaces all rows by `row`, or by none. */
   replace(row: AppliedTopology | null): void {
     this.#transact((database) => {
-      database.exec(deleteRows);
+      database.exec("DELETE FROM applied_topology");
       if (!row) return;
       const { topologyId, versionHash, document, appliedAt, lastError } = row;
       database.prepare(insertRow).run(topologyId, versionHash, document, appliedAt, lastError);
@@ -188,9 +174,9 @@ export class TopologyStore implements Disposable {
 
   #transact(work: (database: DatabaseSync) => void): void {
     const database = this.#writable();
-    // A file in WAL mode could not be read from a read-only folder.
+    // A file in WAL mode cannot be read in a read-only folder.
     database.exec("PRAGMA journal_mode = DELETE");
-    // Taking the write lock before reading keeps another process from changing the row in between.
+    // The write lock comes first: no other process can change the row after it was read.
     database.exec("BEGIN IMMEDIATE");
     try {
       createSchema(database);
@@ -202,25 +188,38 @@ export class TopologyStore implements Disposable {
     }
   }
 
-  #hasTable(): boolean {
-    return this.#database?.prepare(selectTable).get() !== undefined;
-  }
-
   #writable(): DatabaseSync {
     if (this.#database) return this.#database;
-    throw new Error(
-      "Cannot write the store: it was opened for reading, and there is no file",
-    );
+    throw new Error("Cannot write the store: it was opened for reading, and there is no file");
   }
 }
 
-/** SQLite takes what is missing of the last page for zeros. */
-function checkSize(path: string, database: DatabaseSync): void {
-  const pageSize = Number(database.prepare("PRAGMA page_size").get()?.page_size);
-  const { size = 0 } = look(path) ?? {};
-  if (size % pageSize !== 0) throw new CorruptStoreError("the file was cut short");
+/** Creates what is missing. Two rows of the first agent stay, and so prevent the index. */
+function createSchema(database: DatabaseSync): void {
+  database.exec(createTable);
+  const { rows } = database.prepare("SELECT count(*) AS rows FROM applied_topology").get()!;
+  if (Number(rows) <= 1) database.exec(createOneRowIndex);
 }
 
 function sortKeys(document: string): string {
   return writeJson(parseJson(document));
+}
+
+/** Throws `RangeError` for what could not be read again. */
+function checkLengths(topologyId: string, versionHash: string, document: string): void {
+  const isTooLong = (text: string) => new TextEncoder().encode(text).length > maximumIdBytes;
+  if (isTooLong(topologyId) || isTooLong(versionHash)) {
+    throw new RangeError(
+      `Cannot store the topology: an id or hash of over ${maximumIdBytes} bytes`,
+    );
+  }
+  // The sorted document is ASCII.
+  if (document.length > maximumDocumentBytes) {
+    throw new RangeError("Cannot store the topology: a document of over 32 MiB");
+  }
+}
+
+/** Returns the first characters; a pair of surrogates is one, as in the first agent. */
+function firstCharacters(text: string, count: number): string {
+  return [...text.slice(0, 2 * count)].slice(0, count).join("").toWellFormed();
 }

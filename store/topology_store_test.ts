@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { StoreKeeper } from "../agent/snapshot.ts";
 import { oneLan, requestOf, withHost } from "../tests/support/apply_host.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import type { StoreOrder } from "../tests/support/programs/store_worker.ts";
@@ -14,7 +13,7 @@ import {
   storeUses,
   withStore,
 } from "../tests/support/store.ts";
-import { StoreMemory } from "./recovery.ts";
+import { FallbackStore } from "./recovery.ts";
 import type { AppliedTopology } from "./row.ts";
 import { StoreReader } from "./store_reader.ts";
 import { AlreadyApplied, TopologyStore } from "./topology_store.ts";
@@ -354,7 +353,7 @@ Deno.test("TopologyStore takes a file with other tables for an idle host, and le
 
 Deno.test("TopologyStore.current() names the column that holds what it must not", () => {
   const noText = (column: string) =>
-    new RegExp(`^DamagedStore: column ${column} holds no text, or too much of it$`);
+    new RegExp(`^CorruptStoreError: column ${column} holds no text, or too much of it$`);
   const cases: [row: string, message: RegExp][] = [
     [insert("x'00'", "'h'", "'{}'", "1", "NULL"), noText("topology_id")],
     [insert("NULL", "'h'", "'{}'", "1", "NULL"), noText("topology_id")],
@@ -414,7 +413,7 @@ Deno.test("TopologyStore.current() refuses a value that is larger than any shoul
     ["applied_version_hash", "x".repeat(2_000)],
   ] as const;
   for (const [column, value] of cases) {
-    const name = "DamagedStore";
+    const name = "CorruptStoreError";
     const message = `column ${column} holds no text, or too much of it`;
     assert.throws(() => readWith(column, value), { name, message }, column);
   }
@@ -600,17 +599,17 @@ Deno.test("S19 StoreReader.current() blocks no writer of a store in WAL mode", a
 Deno.test("S19 Applier.apply() writes to a store in WAL mode that the loop reads", () =>
   withHost(async (host) => {
     makeWalStore(host.storePath);
-    const memory = new StoreMemory();
-    const keeper = new StoreKeeper(host.storePath, memory);
+    const memory = new FallbackStore(host.storePath);
+    const reader = new StoreReader(host.storePath, memory);
     try {
-      const snapshot = await keeper.read(never);
+      const snapshot = await reader.readStatus(never);
       assert.equal(snapshot.state === "ok" && snapshot.applied.versionHash, "h2");
       await host.applier({ memory }).apply(requestOf(oneLan), { signal: never });
       await host.assertApplied(oneLan);
-      const { state, detail } = await keeper.read(never);
+      const { state, detail } = await reader.readStatus(never);
       assert.deepEqual([state, detail], ["ok", undefined]);
     } finally {
-      keeper.close();
+      reader.close();
     }
   }));
 

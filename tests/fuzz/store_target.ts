@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { isLocked } from "../../store/file.ts";
-import { openLastingStore, StoreMemory } from "../../store/recovery.ts";
+import { storeReason } from "../../store/file.ts";
+import { FallbackStore } from "../../store/recovery.ts";
 import type { AppliedTopology } from "../../store/row.ts";
 import { StoreReader } from "../../store/store_reader.ts";
 import { AlreadyApplied, TopologyStore } from "../../store/topology_store.ts";
@@ -121,7 +121,7 @@ function flipped(store: Uint8Array<ArrayBuffer>, random: SeededRandom): Uint8Arr
 
 const never = new AbortController().signal;
 /** A type that does not fit, and what SQLite says; nothing else may be thrown. */
-const expected = ["Error", "TypeError", "AlreadyApplied", "DamagedStore"];
+const expected = ["Error", "TypeError", "AlreadyApplied", "CorruptStoreError"];
 const neighbours = ["-journal", "-wal", "-shm"];
 
 /** Files at the place of the store. */
@@ -194,23 +194,19 @@ function write(path: string, random: SeededRandom): string {
 
 /** Whatever is at its place, a lasting store keeps a topology: in the file, a new one, or memory. */
 function keep(path: string): string {
-  const memory = new StoreMemory();
+  const store = new FallbackStore(path);
   try {
-    const store = openLastingStore(path, memory);
-    try {
-      const before = store.current();
-      checkRow(before);
-      const id = before?.topologyId ?? "A";
-      store.put(id, "h3", '{"x":1.0}');
-      assert.equal(store.current()?.versionHash, "h3", "what was put is not there");
-      store.clear(id);
-      return before ? "kept, over a row" : "kept";
-    } finally {
-      store.close();
-    }
+    store.recover();
+    const before = store.current();
+    checkRow(before);
+    const id = before?.topologyId ?? "A";
+    store.put(id, "h3", '{"x":1.0}');
+    assert.equal(store.current()?.versionHash, "h3", "what was put is not there");
+    store.clear(id);
+    return before ? "kept, over a row" : "kept";
   } catch (error) {
     if (error instanceof AlreadyApplied) return "another is there";
-    if (isLocked(error)) return "locked";
+    if (storeReason(error) === "locked") return "locked";
     throw error;
   }
 }

@@ -43,7 +43,7 @@ export const dockerDown: Partial<HostSnapshot> = {
 
 /** What is seen of a store that cannot be read. */
 export const storeUnreadable: Partial<HostSnapshot> = {
-  store: { state: "unreadable", detail: "the store is garbage" },
+  store: { state: "unreadable", detail: "the store is garbage", reason: "other" },
   drift: { state: "unknown", detail: "the store is unreadable" },
 };
 

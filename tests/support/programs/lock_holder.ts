@@ -3,7 +3,7 @@
  * says, and gives it back when its input ends. It says who it waits for, and when it has the lock.
  */
 
-import { FileLock } from "../../../host/lock.ts";
+import { describeOwner, FileLock } from "../../../host/lock.ts";
 
 const [path = "", purpose = ""] = Deno.args;
 const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
@@ -11,7 +11,7 @@ const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${
 const lock = await FileLock.acquire(path, {
   purpose,
   signal: new AbortController().signal,
-  onWait: (holder) => say(`waits for ${holder}`),
+  onWait: (owner) => say(`waits for ${describeOwner(owner)}`),
 });
 say("has it");
 for await (const _ of Deno.stdin.readable) { /* until whoever started it has had enough */ }

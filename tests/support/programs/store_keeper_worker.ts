@@ -1,7 +1,7 @@
 /** Plays another agent at the store: reads at the path of each message, and mends what it can. */
 
-import { StoreKeeper } from "../../../agent/snapshot.ts";
-import { StoreMemory } from "../../../store/recovery.ts";
+import { FallbackStore } from "../../../store/recovery.ts";
+import { StoreReader } from "../../../store/store_reader.ts";
 
 const scope = globalThis as unknown as {
   onmessage: (event: MessageEvent<string>) => Promise<void>;
@@ -9,8 +9,8 @@ const scope = globalThis as unknown as {
 };
 
 scope.onmessage = async ({ data: path }) => {
-  const keeper = new StoreKeeper(path, new StoreMemory());
-  const { state } = await keeper.read(new AbortController().signal);
-  keeper.close();
+  const reader = new StoreReader(path, new FallbackStore(path));
+  const { state } = await reader.readStatus(new AbortController().signal);
+  reader.close();
   scope.postMessage(state);
 };

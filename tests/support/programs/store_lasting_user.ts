@@ -5,7 +5,7 @@
  */
 
 import { Agent } from "../../../agent/heartbeat.ts";
-import { StoreMemory } from "../../../store/recovery.ts";
+import { FallbackStore } from "../../../store/recovery.ts";
 import { defaultImages } from "../../../topology/plan.ts";
 import { refusalOf, requestOf, textOf, threeLans, validatedOf, withHost } from "../apply_host.ts";
 
@@ -24,7 +24,7 @@ function tell(value: object): void {
 }
 
 await withHost(async (host) => {
-  const memory = new StoreMemory();
+  const memory = new FallbackStore(storePath);
   const applier = host.applier({ storePath, memory });
   const agent = new Agent({
     agentVersion: "1",
@@ -53,6 +53,5 @@ await withHost(async (host) => {
     await tellHeartbeat();
   } finally {
     agent.close();
-    memory.forget();
   }
 });
