@@ -31,7 +31,7 @@ Deno.test("a check of a host without a master loads nothing of the loop, an appl
   const loaded = await loadedWith("main.ts");
   assert.ok(loaded.includes("agent/snapshot.ts") && loaded.includes("docker/observe.ts"));
   const foreign =
-    /^(api|apply|doctor|master|packaging)\/|^agent\/(sender|watch|loop)|^cli\/(apply|daemon|doctor|document_file|help|metrics|preview|print|state)|events/;
+    /^(api|apply|doctor|master|packaging)\/|^store\/(recovery|topology_store)|^agent\/(sender|watch|loop)|^cli\/(apply|daemon|doctor|document_file|help|metrics|preview|print|state)|events/;
   assert.deepEqual(loaded.filter((it) => foreign.test(it)), []);
   assert.deepEqual(loaded.filter((it) => it.startsWith("node:")), ["node:sqlite"]);
 });
