@@ -1,15 +1,15 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
+import type { Peer } from "./auth.ts";
 
-/** How much a client may take, and for how long. */
+/** How much a client may use, and for how long. */
 export interface Limits {
   /** TCP connections at once. */
   readonly maximumConnections: number;
   /** Bytes of a request's line and headers. */
   readonly maximumHeaderBytes: number;
   readonly maximumBodyBytes: number;
-  /** Until the TLS handshake is over, in milliseconds from the TCP connection on. */
+  /** For the TLS handshake, in milliseconds from the TCP connection on. */
   readonly handshakeTimeoutMs: number;
   /** For a request's line and headers, in milliseconds from the handshake or their first byte on. */
   readonly headerTimeoutMs: number;
@@ -17,11 +17,11 @@ export interface Limits {
   readonly bodyTimeoutMs: number;
   /** How long a connection is kept between two requests, in milliseconds. */
   readonly idleTimeoutMs: number;
-  /** How long a stop waits for the answers that are due, in milliseconds. */
+  /** How long a stop waits for answers, in milliseconds. */
   readonly stopTimeoutMs: number;
 }
 
-/** The bounds that hold unless a test sets others. There is none for how long an answer takes. */
+/** The limits outside of tests. There is none for how long an answer takes. */
 export const defaultLimits: Limits = {
   maximumConnections: 16,
   maximumHeaderBytes: 16 * 1024,
@@ -33,75 +33,12 @@ export const defaultLimits: Limits = {
   stopTimeoutMs: 1_000,
 };
 
-/** Past so many, all are forgotten; a client then makes a full handshake. */
-const maximumRemembered = 1000;
-
-/** Who is at the other end of a connection. */
-interface Peer {
-  /** Whether its certificate bears an allowed name. */
-  readonly isAllowed: boolean;
-  /** When its certificate expires, in milliseconds since 1970. */
-  readonly expiresAt: number;
-}
-
-/**
- * Tells who may call.
- *
- * The runtime keeps one ticket key for all servers of the process and does not verify the certificate
- * of a session that is resumed: whoever was let in under an older ca.crt would be let in for ever. It
- * offers no way to turn that off. So a resumed session counts for as much as its certificate did in a
- * full handshake under today's ca.crt.
- */
-export class ClientVerifier {
-  readonly #allowedNames: ReadonlySet<string>;
-  /** PEM without line breaks. */
-  #authority = "";
-  /** Fingerprints of certificates that were verified in a full handshake. */
-  readonly #verified = new Set<string>();
-
-  constructor(allowedNames: readonly string[]) {
-    this.#allowedNames = new Set(allowedNames);
-  }
-
-  /**
-   * From now on `pem` is what verifies. Answers whether it is another one than before; what that one
-   * verified is then forgotten.
-   */
-  trust(pem: string): boolean {
-    const authority = pem.replace(/\s+/g, "");
-    if (authority === this.#authority) return false;
-    this.#authority = authority;
-    this.#verified.clear();
-    return true;
-  }
-
-  /** Who has just connected, or null when that is nobody to talk to. */
-  identify(socket: TLSSocket): Peer | null {
-    if (!socket.authorized) return null;
-    const { subject, raw, fingerprint256, valid_to } = socket.getPeerCertificate();
-    const expiresAt = Date.parse(valid_to);
-    if (!(expiresAt > Date.now())) return null;
-    if (socket.isSessionReused()) {
-      if (!this.#verified.has(fingerprint256)) return null;
-    } else {
-      // An authority's own certificate is public, and the runtime takes one of version 1 from a
-      // client without a proof that it has the key.
-      if (this.#authority.includes(raw.toBase64())) return null;
-      if (this.#verified.size >= maximumRemembered) this.#verified.clear();
-      this.#verified.add(fingerprint256);
-    }
-    // Of several names, which are a list, one could be anybody's.
-    const name: unknown = subject?.CN;
-    return { isAllowed: typeof name === "string" && this.#allowedNames.has(name), expiresAt };
-  }
-}
-
-/** One TCP connection, from its first moment on. */
+/** One TCP connection. */
 export class Connection {
-  /** The other end's, which the socket forgets when it is closed. */
+  /** The client's address, which the socket forgets when it is closed. */
   readonly address: string;
   readonly #socket: Socket;
-  readonly #gone = new AbortController();
+  readonly #closed = new AbortController();
   #peer: Peer | null = null;
   #requests = 0;
   #isRetired = false;
@@ -111,17 +48,17 @@ export class Connection {
     this.address = socket.remoteAddress ?? "";
     // Without a listener, a reset connection would end the process.
     socket.on("error", () => {});
-    socket.once("close", () => this.#gone.abort());
-    // An answer may take ten minutes, in which nothing is sent; this finds out that nobody waits.
+    socket.once("close", () => this.#closed.abort());
+    // Finds out that a client is gone while an answer of ten minutes is prepared.
     socket.setKeepAlive(true, 30_000);
   }
 
-  /** Aborted when the connection is gone. */
-  get gone(): AbortSignal {
-    return this.#gone.signal;
+  /** Aborted when the connection is closed. */
+  get clientSignal(): AbortSignal {
+    return this.#closed.signal;
   }
 
-  /** Whether its certificate may call, and still holds. */
+  /** Whether its certificate may call and is still valid. */
   get isAllowed(): boolean {
     return this.#peer !== null && this.#peer.isAllowed && this.#peer.expiresAt > Date.now();
   }
@@ -131,42 +68,41 @@ export class Connection {
     return this.#requests === 0;
   }
 
-  /** Whether it ends with the next answer. */
+  /** Whether the connection ends with the next answer. */
   get isRetired(): boolean {
     return this.#isRetired;
   }
 
-  /** The handshake has told who this is. */
+  /** Sets the client that the handshake has shown. */
   identify(peer: Peer): void {
     this.#peer = peer;
   }
 
-  /** A request has come. */
+  /** Counts a request that has come. */
   begin(): void {
     this.#requests++;
   }
 
-  /** It has been answered. */
+  /** Counts a request that is answered. */
   end(): void {
     this.#requests--;
   }
 
-  /** Lets it end: at once, or with the answers that are due. */
+  /** Closes the connection, after the answers that are being prepared. */
   retire(): void {
     this.#isRetired = true;
     if (this.isIdle) this.destroy();
   }
 
-  /** Ends it at once. */
+  /** Closes the connection at once. */
   destroy(): void {
     this.#socket.destroy();
   }
 }
 
 /**
- * All open connections, up to a maximum. Whoever may not call, or has not said yet who it is, gives
- * way to what comes later: else a neighbour without a certificate could keep the master out by doing
- * nothing.
+ * All open connections, up to a maximum. Clients that may not call, or are not identified yet, are
+ * closed first: otherwise a client without a certificate could keep the master out by doing nothing.
  */
 export class Connections {
   readonly #maximum: number;
@@ -178,7 +114,7 @@ export class Connections {
     this.#maximum = maximum;
   }
 
-  /** Takes a connection that was just accepted. */
+  /** Adds a connection that was just accepted. */
   add(socket: Socket): void {
     const key = keyOf(socket);
     const connection = new Connection(socket);
@@ -187,9 +123,9 @@ export class Connections {
     socket.once("close", () => this.#remove(key, connection));
   }
 
-  /** Notes whom a handshake has shown; answers false when the connection is to end anyway. */
+  /** Sets the client of a TLS socket; returns false when the connection is to end anyway. */
   identify(socket: Socket, peer: Peer): boolean {
-    // A TLS socket does not tell which connection carries it.
+    // A TLS socket does not name the connection that carries it; its addresses do.
     const connection = this.#open.get(keyOf(socket));
     if (!connection || connection.isRetired) return false;
     connection.identify(peer);
@@ -202,26 +138,25 @@ export class Connections {
     return this.#secure.get(socket);
   }
 
-  /** Lets all of them end, see `Connection.retire`. */
+  /** Retires all connections. */
   retire(): void {
     for (const connection of this.#open.values()) connection.retire();
   }
 
-  /** Ends all of them at once. */
+  /** Closes all connections at once. */
   destroy(): void {
     for (const connection of this.#open.values()) connection.destroy();
   }
 
-  /** Answers whether there is room for one more. */
-  #makeRoom(newcomer: string): boolean {
+  /** Closes a connection where there is no room for one from `address`; returns whether there is. */
+  #makeRoom(address: string): boolean {
     if (this.#open.size < this.#maximum) return true;
-    const all = [...this.#open];
-    const unmanaged = all.filter(([, { isAllowed }]) => !isAllowed);
-    const [key, victim] = oldestOfMost(unmanaged, newcomer) ??
-      all.find(([, { isIdle }]) => isIdle) ?? [];
-    if (key === undefined || !victim) return false;
-    this.#remove(key, victim);
-    victim.destroy();
+    const entries = [...this.#open];
+    const notAllowed = entries.filter(([, { isAllowed }]) => !isAllowed);
+    const entry = oldestOfMost(notAllowed, address) ?? entries.find(([, { isIdle }]) => isIdle);
+    if (!entry) return false;
+    this.#remove(...entry);
+    entry[1].destroy();
     return true;
   }
 
@@ -232,16 +167,13 @@ export class Connections {
 
 type Entry = [key: string, connection: Connection];
 
-/** The oldest of the address that holds most of them, so that one that floods evicts itself. */
-function oldestOfMost(entries: readonly Entry[], newcomer: string): Entry | undefined {
-  const counts = new Map<string, number>([[newcomer, 1]]);
+/** The oldest entry of the address that has most of them, so that a flood evicts itself. */
+function oldestOfMost(entries: readonly Entry[], newAddress: string): Entry | undefined {
+  const counts = new Map<string, number>([[newAddress, 1]]);
   for (const [, { address }] of entries) counts.set(address, (counts.get(address) ?? 0) + 1);
-  let most: Entry | undefined;
-  for (const entry of entries) {
-    const count = (it: Entry) => counts.get(it[1].address) ?? 0;
-    if (!most || count(entry) > count(most)) most = entry;
-  }
-  return most;
+  const countOf = ([, { address }]: Entry) => counts.get(address)!;
+  const most = Math.max(...entries.map(countOf));
+  return entries.find((entry) => countOf(entry) === most);
 }
 
 function keyOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {

@@ -304,7 +304,7 @@ for (const version of ["TLSv1_2", "TLSv1_3"]) {
       using folder = new TemporaryFolder();
       const certificate = `${folder.path}/master.pem`;
       await Deno.writeTextFile(certificate, master.certificate + master.key);
-      await using api = await ApiSetup.start({ lookIntervalMs: 20 });
+      await using api = await ApiSetup.start({ reloadIntervalMs: 20 });
       const client = new Deno.Command("python3", {
         args: ["-c", program, String(api.port), certificate, version],
         stdin: "piped",

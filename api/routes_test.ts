@@ -3,12 +3,12 @@ import { ClientGone, SerialQueue } from "./routes.ts";
 
 const { signal: here } = new AbortController();
 
-Deno.test("Turns.take() serves in the order they came, one at a time", async () => {
-  const turns = new SerialQueue();
+Deno.test("SerialQueue.enter() serves in the order they came, one at a time", async () => {
+  const queue = new SerialQueue();
   const served: number[] = [];
   let running = 0;
   await Promise.all([1, 2, 3, 4].map(async (number) => {
-    const end = await turns.take(here);
+    const end = await queue.enter(here);
     assert.equal(++running, 1);
     served.push(number);
     await new Promise((resolve) => setTimeout(resolve, 5 - number));
@@ -18,16 +18,16 @@ Deno.test("Turns.take() serves in the order they came, one at a time", async () 
   assert.deepEqual(served, [1, 2, 3, 4]);
 });
 
-Deno.test("Turns.take() drops who has gone, and serves who came after", async () => {
-  const turns = new SerialQueue();
-  const end = await turns.take(here);
+Deno.test("SerialQueue.enter() drops who has gone, and serves who came after", async () => {
+  const queue = new SerialQueue();
+  const end = await queue.enter(here);
   const leaving = new AbortController();
-  const dropped = turns.take(leaving.signal);
-  const next = turns.take(here);
+  const dropped = queue.enter(leaving.signal);
+  const next = queue.enter(here);
   leaving.abort();
   await assert.rejects(dropped, ClientGone);
   end();
   (await next)();
-  await assert.rejects(turns.take(leaving.signal), ClientGone);
-  (await turns.take(here))();
+  await assert.rejects(queue.enter(leaving.signal), ClientGone);
+  (await queue.enter(here))();
 });

@@ -4,7 +4,16 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
-import { ClientVerifier, Connections, defaultLimits, type Limits } from "./connections.ts";
+import {
+  CertificateReloader,
+  ClientVerifier,
+  type Identity,
+  listen,
+  type LoadedIdentity,
+  secureContextOf,
+  tryIdentity,
+} from "./auth.ts";
+import { Connections, defaultLimits, type Limits } from "./connections.ts";
 import {
   type ApiService,
   handle,
@@ -12,109 +21,62 @@ import {
   refuseMalformed,
   SerialQueue,
 } from "./routes.ts";
-import {
-  CertificateReloader,
-  checkServer,
-  contextOf,
-  type CreateServer,
-  createTlsServer,
-  type Identity,
-  listen,
-  type LoadedIdentity,
-} from "./tls.ts";
 
-/** How often to look, in milliseconds. */
-const lookIntervalMs = 1_000;
+const descriptorCheckIntervalMs = 1_000;
 
-/**
- * Notices that the process has run out of file descriptors. A listener of the runtime that could not
- * accept a connection for that reason never accepts one again, and nobody is told.
- */
-class DescriptorWatch {
-  readonly #exhausted = Promise.withResolvers<void>();
-  #timer: ReturnType<typeof setInterval> | undefined;
-
-  /** Resolves when there was none left. */
-  get exhausted(): Promise<void> {
-    return this.#exhausted.promise;
-  }
-
-  /** Looks from now on, until it is stopped. */
-  begin(): void {
-    this.#timer = setInterval(() => {
-      try {
-        Deno.openSync("/dev/null").close();
-      } catch (error) {
-        const { code } = error as { code?: string };
-        if (code === "EMFILE" || code === "ENFILE") this.#exhausted.resolve();
-      }
-    }, lookIntervalMs);
-  }
-
-  /** Looks no more. */
-  stop(): void {
-    clearInterval(this.#timer);
-  }
-}
-
-/** Where the API listens, who may call it, and what it is made of. */
+/** Where the API listens, and which clients may call it. */
 export interface ApiOptions {
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 means any free port. */
   readonly port: number;
-  /** One of them must be the one common name of a client's certificate. */
+  /** One of them must be the only common name of a client's certificate. */
   readonly allowedNames: readonly string[];
   readonly certificates: () => Promise<LoadedIdentity>;
   readonly log: Log;
-  /** How often to look for new certificates, in milliseconds. */
-  readonly lookIntervalMs?: number;
+  /** How often certificates are reloaded, in milliseconds. */
+  readonly reloadIntervalMs?: number;
   readonly limits?: Partial<Limits>;
-  /** Makes the servers; by default that of `node:https`. */
-  readonly createServer?: CreateServer;
 }
 
-/** Listens for the master. */
+/** Serves the API for the master. */
 export class ApiServer {
   readonly #handlerOptions: HandlerOptions;
   readonly #connections: Connections;
-  readonly #peers: ClientVerifier;
-  readonly #renewal: CertificateReloader;
+  readonly #verifier: ClientVerifier;
+  readonly #reloader: CertificateReloader;
   readonly #server: Https.Server;
-  readonly #descriptors = new DescriptorWatch();
+  readonly #needsRestart = Promise.withResolvers<void>();
+  #descriptorTimer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(
     service: ApiService,
-    { log, allowedNames, certificates, limits: changedBounds, createServer }: ApiOptions,
-    { https, tls }: { readonly https: typeof Https; readonly tls: typeof Tls },
+    { log, allowedNames, certificates, limits: changedLimits }: ApiOptions,
+    https: typeof Https,
+    tls: typeof Tls,
   ) {
-    const limits = { ...defaultLimits, ...changedBounds };
-    const newServer = () => createTlsServer(createServer ?? https.createServer, limits);
-    this.#handlerOptions = { service, turns: new SerialQueue(), limits, log };
+    const limits = { ...defaultLimits, ...changedLimits };
+    this.#handlerOptions = { service, queue: new SerialQueue(), limits, log };
     this.#connections = new Connections(limits.maximumConnections);
-    this.#peers = new ClientVerifier(allowedNames);
-    this.#server = newServer();
-    this.#renewal = new CertificateReloader({
+    this.#verifier = new ClientVerifier(allowedNames);
+    this.#server = createServer(https, limits);
+    this.#reloader = new CertificateReloader({
       load: certificates,
-      check: (identity) => checkServer(newServer(), identity, tls),
+      check: (identity) => tryIdentity(identity, tls),
       use: (identity) => this.#use(identity),
       log,
     });
   }
 
-  /**
-   * Starts to listen, after it has made sure that nobody gets in without a certificate. Throws
-   * `Error`, whose message is fit for an operator.
-   */
+  /** Starts to listen. Throws `Error` for an operator. */
   static async start(service: ApiService, options: ApiOptions): Promise<ApiServer> {
-    const { host, port, lookIntervalMs = 5_000 } = options;
-    // Loaded only here: a host that does not listen starts faster without it.
+    // Loaded only here: a host that does not listen starts faster.
     const [https, tls] = await Promise.all([import("node:https"), import("node:tls")]);
-    const server = new ApiServer(service, options, { https, tls });
-    await server.#renewal.begin();
-    server.#receive();
-    await listen(server.#server, host, port);
-    server.#renewal.watch(lookIntervalMs);
-    server.#descriptors.begin();
+    const server = new ApiServer(service, options, https, tls);
+    await server.#reloader.load();
+    server.#handleEvents();
+    await listen(server.#server, options.host, options.port);
+    server.#reloader.watch(options.reloadIntervalMs ?? 5_000);
+    server.#watchDescriptors();
     return server;
   }
 
@@ -123,30 +85,33 @@ export class ApiServer {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Resolves when it may be deaf, and another one is to take its place: see `DescriptorWatch`. */
+  /**
+   * Resolves when the process had no file descriptor left: the runtime's listener then never accepts
+   * a connection again, without an error (seen in 2.9.4).
+   */
   get needsRestart(): Promise<void> {
-    return this.#descriptors.exhausted;
+    return this.#needsRestart.promise;
   }
 
-  /** Accepts nothing more, and closes every connection, those that are owed an answer a bit later. */
+  /** Closes the port and every connection, those that wait for an answer a bit later. */
   async stop(): Promise<void> {
-    const { stopTimeoutMs } = this.#handlerOptions.limits;
-    this.#descriptors.stop();
+    clearInterval(this.#descriptorTimer);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#connections.retire();
+    const { stopTimeoutMs } = this.#handlerOptions.limits;
     const timer = setTimeout(() => this.#connections.destroy(), stopTimeoutMs);
     await closed;
     clearTimeout(timer);
-    await this.#renewal.stop();
+    await this.#reloader.stop();
   }
 
   #use(identity: Identity): void {
-    this.#server.setSecureContext(contextOf(identity));
-    // Whoever an older authority has let in must not stay.
-    if (this.#peers.trust(identity.authority)) this.#connections.retire();
+    this.#server.setSecureContext(secureContextOf(identity));
+    // Clients of an older authority must not stay connected.
+    if (this.#verifier.trust(identity.authority)) this.#connections.retire();
   }
 
-  #receive(): void {
+  #handleEvents(): void {
     const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.#answer(request, response);
     };
@@ -154,14 +119,14 @@ export class ApiServer {
       .on("connection", (socket: Socket) => this.#connections.add(socket))
       .on("secureConnection", (socket: Tls.TLSSocket) => this.#identify(socket))
       .on("request", answer)
-      // Without these two, the server would answer before it is known who asks.
+      // Without these two listeners, the server answers before the client is known.
       .on("checkContinue", answer)
       .on("checkExpectation", answer)
       .on("clientError", (error, socket) => this.#refuse(error, socket));
   }
 
   #identify(socket: Tls.TLSSocket): void {
-    const peer = this.#peers.identify(socket);
+    const peer = this.#verifier.identify(socket);
     if (!peer || !this.#connections.identify(socket, peer)) socket.destroy();
   }
 
@@ -173,11 +138,40 @@ export class ApiServer {
     handle(request, response, connection, this.#handlerOptions);
   }
 
-  /** What came is no HTTP request, or came too slowly, or the handshake failed. */
+  /** Refuses a failed handshake, or a request that is no HTTP or came too slowly. */
   #refuse(error: Error, socket: Duplex): void {
     const connection = this.#connections.find(socket);
-    // In the middle of another answer this one would be taken for a part of it.
+    // During another answer, a second one would be read as a part of it.
     if (connection?.isAllowed && connection.isIdle) refuseMalformed(error, socket);
     else socket.destroy();
   }
+
+  #watchDescriptors(): void {
+    this.#descriptorTimer = setInterval(() => {
+      try {
+        Deno.openSync("/dev/null").close();
+      } catch (error) {
+        const { code } = error as { code?: string };
+        if (code === "EMFILE" || code === "ENFILE") this.#needsRestart.resolve();
+      }
+    }, descriptorCheckIntervalMs);
+  }
+}
+
+/** Creates a server that requires a client certificate; it has none of its own yet. */
+function createServer(https: typeof Https, limits: Limits): Https.Server {
+  return https.createServer({
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout: limits.handshakeTimeoutMs,
+    headersTimeout: limits.headerTimeoutMs,
+    // How often `headersTimeout` is checked.
+    connectionsCheckingInterval: Math.min(1_000, limits.headerTimeoutMs / 4),
+    keepAliveTimeout: limits.idleTimeoutMs,
+    maxHeaderSize: limits.maximumHeaderBytes,
+    // The body has a limit of its own, which is answered with 408.
+    requestTimeout: 0,
+    // Without it the server answers by itself, and not in JSON.
+    requireHostHeader: false,
+  });
 }

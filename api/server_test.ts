@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:https";
 import { connect } from "node:tls";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import { agentIdentity, ApiSetup, call, master, worker } from "../tests/support/api_setup.ts";
@@ -338,23 +337,6 @@ Deno.test("the API never takes what follows a request for a part of its answer",
   client.say(`GET /topology/state ${head}\r\nrubbish\r\n\r\n`);
   assert.equal(await client.end(), "");
   resolve();
-});
-
-Deno.test("ApiServer.start() does not listen where clients are let in without a certificate", async () => {
-  // What versions of Deno before 2.7.14 do with these options.
-  const forgetful = { requestCert: false, rejectUnauthorized: false };
-  let servers = 0;
-  const started = ApiSetup.start({
-    createServer: (options) => {
-      servers++;
-      return createServer({ ...options, ...forgetful });
-    },
-  });
-  await assert.rejects(started, {
-    message: "Cannot listen: this runtime lets clients in without a certificate",
-  });
-  // One to be tried, and the one that never came to listen.
-  assert.equal(servers, 2);
 });
 
 Deno.test("ApiServer.start() does not listen with certificates that are of no use", async () => {

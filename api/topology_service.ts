@@ -4,26 +4,27 @@ import type { Applier, ApplyResult } from "../apply/applier.ts";
 import { ApplyError } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import type { Log } from "../host/log.ts";
-import type { Json } from "../topology/json.ts";
-import type { ApiService } from "./routes.ts";
+import type { ApiService, JsonObject } from "./routes.ts";
+
+const maximumLoggedLength = 500;
 
 /** What the service works with. */
 interface TopologyServiceOptions {
   readonly agent: Agent;
   readonly applier: Applier;
-  /** Rung when there is something to tell the master. */
+  /** Asked for a heartbeat when the host's state has changed. */
   readonly wakeup: Wakeup;
   readonly log: Log;
-  /** Stops an apply that is under way. */
+  /** Stops an apply or a teardown. */
   readonly signal: AbortSignal;
 }
 
-/** Answers the API with the agent's own state, and with applies and teardowns. */
+/** Answers the API with the agent's state, and applies and tears down topologies. */
 export class TopologyService implements ApiService {
   readonly #options: TopologyServiceOptions;
-  /** Refusals since the last success: a master repeats itself at each beat. */
-  #refusals = 0;
-  readonly #work = new Set<Promise<void>>();
+  /** Since the last success: a master repeats a refused call at each heartbeat. */
+  #refusalCount = 0;
+  readonly #running = new Set<Promise<void>>();
 
   constructor(options: TopologyServiceOptions) {
     this.#options = options;
@@ -33,64 +34,67 @@ export class TopologyService implements ApiService {
     return this.#options.agent.state(signal);
   }
 
-  apply(
-    hydrated: { readonly [key: string]: Json },
-    versionHash: string,
-    gone: AbortSignal,
-  ): Promise<void> {
-    const { applier } = this.#options;
+  apply(hydrated: JsonObject, versionHash: string, clientSignal: AbortSignal): Promise<void> {
     const request = { document: hydrated, expectedHash: versionHash };
-    return this.#track("applied", () => applier.apply(request, this.#run(gone)));
+    return this.#track(
+      "applied",
+      () => this.#options.applier.apply(request, this.#runOptions(clientSignal)),
+    );
   }
 
-  teardown(topologyId: string, gone: AbortSignal): Promise<void> {
-    const { applier } = this.#options;
-    return this.#track("torn down", () => applier.teardown(topologyId, this.#run(gone)));
+  teardown(topologyId: string, clientSignal: AbortSignal): Promise<void> {
+    return this.#track(
+      "torn down",
+      () => this.#options.applier.teardown(topologyId, this.#runOptions(clientSignal)),
+    );
   }
 
-  /** Whether an apply or a teardown is under way. */
+  /** Whether an apply or a teardown is running. */
   get isBusy(): boolean {
-    return this.#work.size > 0;
+    return this.#running.size > 0;
   }
 
-  /** Resolves when no apply and no teardown is under way. */
+  /** Resolves when no apply and no teardown is running. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#work);
+    await Promise.allSettled(this.#running);
   }
 
-  #run(gone: AbortSignal): RunOptions {
-    return { signal: this.#options.signal, clientSignal: gone, onWait: () => {} };
+  #runOptions(clientSignal: AbortSignal): RunOptions {
+    return { signal: this.#options.signal, clientSignal, onWait: () => {} };
   }
 
   #track(done: string, work: () => Promise<ApplyResult>): Promise<void> {
-    const told = this.#tell(done, work).finally(() => {
-      this.#work.delete(told);
-      // What others have changed meanwhile was passed over.
+    const running = this.#report(done, work).finally(() => {
+      this.#running.delete(running);
+      // Changes by others were not checked while this was running.
       this.#options.wakeup.requestCheck();
     });
-    this.#work.add(told);
-    return told;
+    this.#running.add(running);
+    return running;
   }
 
-  /** Logs what came of it, once, and calls for a beat where that says something new. */
-  async #tell(done: string, work: () => Promise<ApplyResult>): Promise<void> {
+  /** Logs the result, and requests a heartbeat if it has changed what the master knows. */
+  async #report(done: string, work: () => Promise<ApplyResult>): Promise<void> {
     const { wakeup, log } = this.#options;
     try {
       const { topologyId, changes, changed } = await work();
       if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
-      this.#refusals = 0;
+      this.#refusalCount = 0;
       if (changed) wakeup.requestSend();
     } catch (error) {
       if (!(error instanceof ApplyError)) throw error;
-      // What failed is recorded, and so is logged with the next beat.
+      // A failure is recorded in the store, and logged with the next heartbeat.
       if (error.code === "failed") wakeup.requestSend();
-      else {
-        const refusals = ++this.#refusals;
-        const isPowerOfTwo = (refusals & (refusals - 1)) === 0;
-        const message = error.message.slice(0, 500).toWellFormed();
-        if (isPowerOfTwo) log("warn", message, { subject: "api", refusals });
-      }
+      else this.#logRefusal(error);
       throw error;
     }
+  }
+
+  #logRefusal({ message }: ApplyError): void {
+    const refusals = ++this.#refusalCount;
+    const isPowerOfTwo = (refusals & (refusals - 1)) === 0;
+    if (!isPowerOfTwo) return;
+    const text = message.slice(0, maximumLoggedLength).toWellFormed();
+    this.#options.log("warn", text, { subject: "api", refusals });
   }
 }

@@ -5,7 +5,7 @@ import { connect as connectSecurely } from "node:tls";
 import { Connection, defaultLimits } from "../../api/connections.ts";
 import { type ApiService, handle, refuseMalformed, SerialQueue } from "../../api/routes.ts";
 import { ApiServer } from "../../api/server.ts";
-import type { Identity } from "../../api/tls.ts";
+import type { Identity } from "../../api/auth.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
 import type { Log } from "../../host/log.ts";
 import { versionHash, versionHash as hashOf } from "../../topology/hash.ts";
@@ -220,7 +220,7 @@ export async function listen(service: ApiService, log: Log): Promise<Listeners> 
     requestTimeout: 0,
   });
   const connections = new WeakMap<object, Connection>();
-  const options = { service, turns: new SerialQueue(), limits: defaultLimits, log };
+  const options = { service, queue: new SerialQueue(), limits: defaultLimits, log };
   const answer = (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket)!;
     connection.begin();

@@ -4,7 +4,7 @@ import { request } from "node:https";
 import { connect, type TLSSocket } from "node:tls";
 import type { ApiService } from "../../api/routes.ts";
 import { type ApiOptions, ApiServer } from "../../api/server.ts";
-import type { Identity, LoadedIdentity } from "../../api/tls.ts";
+import type { Identity, LoadedIdentity } from "../../api/auth.ts";
 import { writeJson } from "../../topology/json.ts";
 import type { Authority } from "./certificates.ts";
 import { authority, certificatesOf, rogueAuthority } from "./master_setup.ts";

@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
-import type { Identity } from "../../api/tls.ts";
+import type { Identity } from "../../api/auth.ts";
 import type { KeyName } from "../../cli/options.ts";
 import { plantKey } from "./secrets.ts";
 

@@ -5,7 +5,7 @@ import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
 
 const getHealth = "GET /health HTTP/1.1\r\nHost: agent\r\n\r\n";
-const options = { lookIntervalMs: 10 };
+const options = { reloadIntervalMs: 10 };
 
 Deno.test("the API takes new certificates into use under load, and loses no call", async () => {
   await using api = await ApiSetup.start(options);

@@ -1,0 +1,215 @@
+import type * as Https from "node:https";
+import type { AddressInfo, Server } from "node:net";
+import type * as Tls from "node:tls";
+import type { Log } from "../host/log.ts";
+
+/** A certificate with its key, and the only authority that is trusted; all PEM. */
+export interface Identity {
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** The certificates to use, and why newer ones on the disk are not used. */
+export interface LoadedIdentity {
+  readonly certificates: Identity;
+  readonly problem: string | null;
+}
+
+/** The client at the other end of a connection. */
+export interface Peer {
+  /** Whether its certificate has an allowed name. */
+  readonly isAllowed: boolean;
+  /** When its certificate expires, in milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+/** Past this number all verified certificates are forgotten; clients then make a full handshake. */
+const maximumVerified = 1000;
+
+/**
+ * Decides which clients may call. The runtime does not verify the certificate of a resumed session
+ * and cannot be told not to resume (seen in 2.9.4): a client would be let in by an older ca.crt for
+ * ever. So a resumed session needs a full handshake of the same certificate under today's ca.crt.
+ */
+export class ClientVerifier {
+  readonly #allowedNames: ReadonlySet<string>;
+  /** PEM without line breaks. */
+  #authority = "";
+  /** Fingerprints of certificates that were verified in a full handshake. */
+  readonly #verified = new Set<string>();
+
+  constructor(allowedNames: readonly string[]) {
+    this.#allowedNames = new Set(allowedNames);
+  }
+
+  /** Sets the authority; returns whether it is another one, whose clients must be verified again. */
+  trust(pem: string): boolean {
+    const authority = pem.replace(/\s+/g, "");
+    if (authority === this.#authority) return false;
+    this.#authority = authority;
+    this.#verified.clear();
+    return true;
+  }
+
+  /** Returns the client that has just connected, or null if the connection must be closed. */
+  identify(socket: Tls.TLSSocket): Peer | null {
+    if (!socket.authorized) return null;
+    const { subject, raw, fingerprint256, valid_to } = socket.getPeerCertificate();
+    const expiresAt = Date.parse(valid_to);
+    if (!(expiresAt > Date.now())) return null;
+    if (socket.isSessionReused()) {
+      if (!this.#verified.has(fingerprint256)) return null;
+    } else {
+      // The runtime accepts the authority's own certificate, which is public, without proof of the
+      // key when it is of version 1.
+      if (this.#authority.includes(raw.toBase64())) return null;
+      if (this.#verified.size >= maximumVerified) this.#verified.clear();
+      this.#verified.add(fingerprint256);
+    }
+    // A list of several names is refused: an authority may have checked only one of them.
+    const name: unknown = subject?.CN;
+    return { isAllowed: typeof name === "string" && this.#allowedNames.has(name), expiresAt };
+  }
+}
+
+/** Returns the options of a TLS server that change with its certificates. */
+export function secureContextOf({ authority, certificate, key }: Identity): Https.ServerOptions {
+  return { ca: authority, cert: certificate, key, minVersion: "TLSv1.2" };
+}
+
+/**
+ * The number of connections that the system keeps for a listener: the runtime accepts all of them at
+ * once, and never again after a lack of file descriptors (seen in 2.9.4).
+ */
+const backlog = 64;
+
+/** Listens; port 0 means any free port. Throws `Error` for an operator. */
+export function listen(server: Server, host: string, port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const fail = (error: Error & { code?: string }) => {
+    const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    reject(new Error(`Cannot listen on ${address}: ${explainListen(error)}`, { cause: error }));
+  };
+  server.once("error", fail);
+  server.listen({ host, port, backlog }, () => {
+    server.off("error", fail);
+    resolve();
+  });
+  return promise;
+}
+
+function explainListen({ code, message }: Error & { code?: string }): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return "another program listens there; stop it, or let listen name another port";
+    case "EADDRNOTAVAIL":
+    case "EINVAL": // The runtime's code for it.
+    case "ENOTFOUND":
+      return "this host has no such address; let listen name one that it has";
+    case "EACCES":
+    case "EPERM":
+      return "permission denied; a port below 1024 needs root or CAP_NET_BIND_SERVICE";
+    default:
+      return message;
+  }
+}
+
+const handshakeTimeoutMs = 5_000;
+
+/**
+ * Tries certificates in a handshake on the loopback interface: the runtime reports those that TLS
+ * cannot use only when a client connects. Throws `Error` for an operator.
+ */
+export async function tryIdentity(identity: Identity, tls: typeof Tls): Promise<void> {
+  const options = { ...secureContextOf(identity), requestCert: true, rejectUnauthorized: true };
+  const server = tls.createServer(options).on("tlsClientError", () => {});
+  await listen(server, "127.0.0.1", 0);
+  const socket = tls.connect({
+    host: "127.0.0.1",
+    port: (server.address() as AddressInfo).port,
+    rejectUnauthorized: false,
+    // An unused name: the runtime resumes sessions by name, and would not look at the certificate.
+    servername: `${crypto.randomUUID()}.invalid`,
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => reject(new Error("no answer within 5 s")), handshakeTimeoutMs);
+  socket.once("secureConnect", resolve).once("error", reject);
+  socket.once("close", () => reject(new Error("the connection was closed")));
+  try {
+    await promise;
+  } catch (cause) {
+    const { code, message } = cause as Error & { code?: string };
+    const reason = code ?? message;
+    throw new Error(`Cannot use worker.crt, worker.key and ca.crt for TLS: ${reason}`, { cause });
+  } finally {
+    clearTimeout(timer);
+    socket.destroy();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+}
+
+/** How certificates are loaded, tried and used. */
+interface CertificateReloaderOptions {
+  readonly load: () => Promise<LoadedIdentity>;
+  /** Throws `Error`, for an operator, when TLS cannot use them. */
+  readonly check: (identity: Identity) => Promise<void>;
+  readonly use: (identity: Identity) => void;
+  readonly log: Log;
+}
+
+/** Loads certificates and takes new ones into use; logs once why new ones cannot be used. */
+export class CertificateReloader {
+  readonly #options: CertificateReloaderOptions;
+  /** The last certificates that were loaded, of use or not. */
+  #loaded: Identity | null = null;
+  #problem: string | null = null;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #reloading: Promise<void> | null = null;
+
+  constructor(options: CertificateReloaderOptions) {
+    this.#options = options;
+  }
+
+  /** Uses the first certificates. Throws `Error`, for an operator, when there are none to use. */
+  async load(): Promise<void> {
+    const { certificates, problem } = await this.#options.load();
+    if (!isSame(certificates, this.#loaded)) {
+      this.#loaded = certificates;
+      await this.#options.check(certificates);
+      this.#options.use(certificates);
+      this.#problem = null;
+    }
+    if (problem !== null) this.#report(problem);
+  }
+
+  /** Reloads every `intervalMs` milliseconds. */
+  watch(intervalMs: number): void {
+    const reload = async () => {
+      try {
+        await this.load();
+      } catch (error) {
+        this.#report((error as Error).message);
+      }
+    };
+    this.#timer = setInterval(() => {
+      this.#reloading ??= reload().finally(() => this.#reloading = null);
+    }, intervalMs);
+  }
+
+  /** Stops reloading; resolves when a reload that has begun is over. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#reloading;
+  }
+
+  #report(problem: string): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    this.#options.log("warn", `the API goes on with the certificates that it has: ${problem}`);
+  }
+}
+
+function isSame(a: Identity, b: Identity | null): boolean {
+  return a.authority === b?.authority && a.certificate === b.certificate && a.key === b.key;
+}
