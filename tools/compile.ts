@@ -25,7 +25,8 @@ async function main(
   await Deno.remove(output).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
-  await refuseOtherDeno();
+  const tools = await Deno.readTextFile(join(ROOT, ".tool-versions"));
+  checkDenoVersion(Deno.version.deno, /^deno\s+(\S+)$/m.exec(tools)?.[1]);
 
   const log = (line: string) => console.log(line);
   const base = await findRuntimeBase(target, { env, official, log });
@@ -56,14 +57,21 @@ function parse(args: string[]) {
   return { ...values, output };
 }
 
-/** Another Deno has another runtime base, thus another hash than the pinned one. */
-async function refuseOtherDeno(): Promise<void> {
-  const tools = await Deno.readTextFile(join(ROOT, ".tool-versions"));
-  const pinned = /^deno\s+(\S+)$/m.exec(tools)?.[1];
-  if (Deno.version.deno === pinned) return;
+/**
+ * Throws `Error` for a Deno other than the pinned one, which has another runtime base, or older than
+ * 2.7.14, whose HTTPS server lets clients in without the certificate that it asks for.
+ */
+export function checkDenoVersion(version: string, pinned: string | undefined): void {
+  const [major = 0, minor = 0, patch = 0] = version.split(".").map((part) => parseInt(part));
+  if ((major * 1000 + minor) * 1000 + patch < 2_007_014) {
+    throw new Error(
+      `Cannot compile with Deno ${version}: before 2.7.14 the API lets in clients without a certificate`,
+    );
+  }
+  if (version === pinned) return;
   throw new Error(
-    `Cannot compile with Deno ${Deno.version.deno}: .tool-versions pins ` +
-      `${pinned}; run npx -y deno@${pinned} task compile`,
+    `Cannot compile with Deno ${version}: .tool-versions pins ${pinned}; ` +
+      `run npx -y deno@${pinned} task compile`,
   );
 }
 
