@@ -2,7 +2,7 @@
 
 import { describeDrift } from "../agent/change_log.ts";
 import type { HeartbeatBody } from "../agent/heartbeat.ts";
-import type { Identity } from "../api/tls.ts";
+import type { Identity } from "../api/auth.ts";
 import { parseArguments } from "../cli/args.ts";
 import { configure } from "../cli/config.ts";
 import { loop } from "../cli/daemon.ts";
