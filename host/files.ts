@@ -10,8 +10,8 @@ const maximumConfigBytes = 2 ** 20;
 const maximumInputBytes = 64 * 2 ** 20;
 
 /**
- * The text of a configuration file, or null when it does not exist. Throws `Error` for what is no
- * regular file of at most 1 MiB: a pipe or a device could keep the agent reading for ever.
+ * Returns the text of a configuration file; null when it is absent. Throws `Error` unless it is a
+ * regular file of at most 1 MiB: reading a pipe or a device may never end.
  */
 export function readConfigFile(path: string): string | null {
   try {
@@ -24,7 +24,7 @@ export function readConfigFile(path: string): string | null {
   throw new Error("it is not a regular file of at most 1 MiB");
 }
 
-/** The bytes of a file, or of standard input for `-`. Throws `Error` past 64 MiB. */
+/** Returns the bytes of a file, or of standard input for `-`. Throws `Error` above 64 MiB. */
 export async function readInput(path: string): Promise<Uint8Array> {
   const stream = path === "-" ? Deno.stdin.readable : (await Deno.open(path)).readable;
   const chunks: Uint8Array<ArrayBuffer>[] = [];
@@ -37,7 +37,7 @@ export async function readInput(path: string): Promise<Uint8Array> {
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
-/** Whether there is something at `path`; what may not be looked at is there. */
+/** Returns true unless `path` is absent: a file without permission exists. */
 export function exists(path: string): boolean {
   try {
     Deno.statSync(path);
@@ -47,7 +47,7 @@ export function exists(path: string): boolean {
   }
 }
 
-/** Differs when another file or folder has taken the place of one; a link is followed. */
+/** Returns a text that changes when the file or folder at `path`, or behind a link, is replaced. */
 export function identityOf(path: string): string {
   try {
     const { dev, ino } = Deno.statSync(path);

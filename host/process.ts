@@ -1,6 +1,6 @@
 /**
- * Writes text to standard output or error; answers whether somebody who wants it may have missed it.
- * Never throws: a full disk or a reader that has gone must not end a loop that runs for months.
+ * Writes text to standard output or error. Returns `lost` when it could not be written. Never throws: a
+ * full disk or a closed pipe must not end a service.
  */
 export function writeText(
   stream: { writeSync(bytes: Uint8Array): number },
@@ -11,21 +11,18 @@ export function writeText(
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
     return "written";
   } catch (error) {
-    // Who reads has gone of his own will, as `head` does.
+    // A reader that closes the pipe, such as `head`, does not want the rest.
     return error instanceof Deno.errors.BrokenPipe ? "written" : "lost";
   }
 }
 
-/**
- * Calls `listener` at each SIGHUP, which from now on does not kill the process. On a terminal it means
- * as ever that the terminal has gone, and ends it.
- */
+/** Calls `listener` at each SIGHUP; on a terminal, a SIGHUP still ends the process. */
 export function onReload(listener: () => void): void {
   if (Deno.stderr.isTerminal()) return;
   Deno.addSignalListener("SIGHUP", listener);
 }
 
-/** A signal that SIGTERM and SIGINT abort; from now on they do not kill the process. */
+/** Returns a signal that SIGTERM and SIGINT abort, instead of ending the process. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -34,12 +31,12 @@ export function stopSignal(): AbortSignal {
   return controller.signal;
 }
 
-/** The bridges that Docker and Podman make; Podman leaves those of its old networks behind. */
+/** The bridges of Docker and Podman; Podman leaves those of removed networks behind. */
 const engineBridge = /^(?:docker\d+|br-[0-9a-f]{12}|podman\d+|cni-podman\d+)$/;
 
 /**
- * The IPv4 addresses of this host's interfaces, but for those of engines. Throws `Error` where the
- * system does not tell.
+ * Returns the IPv4 addresses of this host's interfaces, without the bridges of engines. Throws `Error`
+ * when the system does not list them.
  */
 export function interfaceAddresses(): { interface: string; address: string }[] {
   let all: Deno.NetworkInterfaceInfo[];

@@ -1,28 +1,25 @@
-/** Where the supervisor listens and how often it wants to hear, as systemd tells in the environment. */
+/** How to reach systemd, from its environment variables. */
 interface SystemdNotifierOptions {
-  /** `$NOTIFY_SOCKET`: a path, or an abstract address with `@` before it; unset without systemd. */
+  /** `$NOTIFY_SOCKET`: a path, or an abstract address with a leading `@`; unset without systemd. */
   readonly socket: string | undefined;
   /** `$WATCHDOG_USEC`, in microseconds; unset without a watchdog. */
   readonly watchdogUsec: string | undefined;
-  /** How long one piece of work may take until it counts as hung, in milliseconds. */
+  /** How long a piece of work may take before it counts as hung, in milliseconds. */
   readonly maximumWorkMs?: number;
-  /** Told when it cannot be reached. */
+  /** Called once, when systemd cannot be reached. */
   readonly onError: (error: unknown) => void;
 }
 
-/** How long the end waits for a supervisor that takes nothing, in milliseconds. */
+/** How long `close()` waits for messages to be accepted, in milliseconds. */
 const closeTimeoutMs = 500;
 
-/**
- * Tells systemd, or whoever else speaks its protocol, how the service is: sd_notify(3). Without a
- * supervisor it does nothing. What cannot be told is reported once and never ends the agent.
- */
+/** Reports the state of the service to systemd: sd_notify(3). Does nothing without systemd. */
 export class SystemdNotifier {
   readonly #onError: (error: unknown) => void;
   readonly #maximumWorkMs: number;
   readonly #address: Deno.UnixAddr | null;
   #socket: Deno.DatagramConn | null = null;
-  #feeding: ReturnType<typeof setInterval> | undefined;
+  #watchdog: ReturnType<typeof setInterval> | undefined;
   #workingSince: number | null = null;
   #hasFailed = false;
   #sent: Promise<void> = Promise.resolve();
@@ -37,65 +34,63 @@ export class SystemdNotifier {
       const path = `\0decnet-agent-${Deno.pid}-${crypto.randomUUID()}`;
       this.#socket = Deno.listenDatagram({ transport: "unixpacket", path });
     } catch (error) {
-      onError(error);
+      this.#fail(error);
     }
     const watchdogMs = Number(watchdogUsec ?? 0) / 1000;
-    if (watchdogMs > 0) this.#feeding = setInterval(() => this.#feed(), watchdogMs / 3);
+    if (watchdogMs > 0) this.#watchdog = setInterval(() => this.#feedWatchdog(), watchdogMs / 3);
   }
 
-  /** The service has started: what it is there for works, or it is known what does not. */
+  /** The service has started, or has reloaded its configuration. */
   ready(): void {
     this.#send("READY=1");
   }
 
-  /** The service reads its configuration again; `ready()` ends that. */
+  /** The service reloads its configuration, until `ready()`. */
   reloading(): void {
     this.#send("RELOADING=1");
   }
 
-  /** How the service is, in a line for `systemctl status`. */
+  /** Sets the status line of `systemctl status`. */
   status(text: string): void {
     this.#send(`STATUS=${text.replaceAll("\n", " ").slice(0, 500).toWellFormed()}`);
   }
 
-  /** A piece of work begins; when it does not end in time, the watchdog is left to bite. */
-  beginWork(): void {
-    this.#workingSince = performance.now();
-  }
-
-  /** The piece of work has ended. */
-  endWork(): void {
-    this.#workingSince = null;
-  }
-
-  /** The service is about to stop. */
+  /** The service is stopping. */
   stopping(): void {
     this.#send("STOPPING=1");
   }
 
-  /** Ends it, when all has been told, or when the supervisor takes nothing any more. */
+  /** Begins a piece of work: the watchdog restarts the service when it takes too long. */
+  beginWork(): void {
+    this.#workingSince = performance.now();
+  }
+
+  endWork(): void {
+    this.#workingSince = null;
+  }
+
+  /** Closes the socket when all is sent, or after 500 ms. */
   async close(): Promise<void> {
-    clearInterval(this.#feeding);
-    const { promise: tooLong, resolve } = Promise.withResolvers<string>();
-    const timer = setTimeout(() => resolve("it takes nothing any more"), closeTimeoutMs);
-    const problem = await Promise.race([this.#sent, tooLong]);
+    clearInterval(this.#watchdog);
+    const { promise: timeout, resolve } = Promise.withResolvers<Error>();
+    const timer = setTimeout(() => resolve(new Error("it takes nothing any more")), closeTimeoutMs);
+    const problem = await Promise.race([this.#sent, timeout]);
     clearTimeout(timer);
-    if (typeof problem === "string") this.#fail(new Error(problem));
+    if (problem) this.#fail(problem);
     this.#socket?.close();
     this.#socket = null;
   }
 
-  #feed(): void {
-    const isHung = this.#workingSince !== null &&
-      performance.now() - this.#workingSince > this.#maximumWorkMs;
-    if (!isHung) this.#send("WATCHDOG=1");
+  #feedWatchdog(): void {
+    const workedMs = this.#workingSince === null ? 0 : performance.now() - this.#workingSince;
+    if (workedMs <= this.#maximumWorkMs) this.#send("WATCHDOG=1");
   }
 
   #send(text: string): void {
     const address = this.#address;
     if (!this.#socket || !address) return;
     const message = new TextEncoder().encode(text);
-    // One after another: of two at once the runtime lets one fail.
+    // In sequence: the runtime fails one of two concurrent sends.
     this.#sent = this.#sent
       .then(async () => void await this.#socket?.send(message, address))
       .catch((error) => this.#fail(error));
