@@ -50,11 +50,9 @@ export class ChangeLog {
   }
 
   /** Counts failures of the master; each heartbeat is given to it once. */
-  recordSend(delivery: SendResult): void {
-    if (delivery.result === "delivered") this.#masterAnswered();
-    else if ("error" in delivery && delivery.latencyMs !== null) {
-      this.#masterFailed(delivery.error!);
-    }
+  recordSend(result: SendResult): void {
+    if (result.kind === "delivered") this.#masterAnswered();
+    else if (result.error !== null && result.latencyMs !== null) this.#masterFailed(result.error);
   }
 
   #compare(subject: Subject, problem: string | null, id = problem): void {

@@ -3,9 +3,9 @@ import { createLog } from "../host/log.ts";
 import {
   applied,
   consistent,
-  deliveries,
   dockerDown,
   heartbeatWith,
+  sendResults,
   storeUnreadable,
 } from "../tests/support/heartbeat.ts";
 import { ChangeLog, describeDrift } from "./change_log.ts";
@@ -19,7 +19,7 @@ function linesOf(...heartbeats: Heartbeat[]): string[][] {
   return heartbeats.map((heartbeat) => {
     lines = [];
     changeLog.record(heartbeat);
-    changeLog.recordSend(heartbeat.delivery);
+    changeLog.recordSend(heartbeat.result);
     return lines;
   });
 }
@@ -84,10 +84,10 @@ Deno.test("Diary.note() takes no silence of Docker or the store for an end of er
 });
 
 Deno.test("Diary.note() writes of a failing master at the 1st, 2nd, 4th, 8th … failure, and its return", () => {
-  const { rejected, unreachable } = deliveries;
+  const { rejected, unreachable } = sendResults;
   const failing = Array.from(
     { length: 20 },
-    (_, index) => heartbeatWith({ delivery: index % 2 === 0 ? rejected : unreachable }),
+    (_, index) => heartbeatWith({ result: index % 2 === 0 ? rejected : unreachable }),
   );
   const lines = linesOf(...failing, good, good, failing[0]!);
   const written = lines.flatMap((list, index) => list.length > 0 ? [index + 1] : []);
@@ -100,7 +100,7 @@ Deno.test("Diary.note() writes of a failing master at the 1st, 2nd, 4th, 8th …
 
 Deno.test("Diary.note() does not blame the master for certificates that are missing", () => {
   const certificates = { expiresAt: null, problem: "no worker.crt" };
-  const heartbeat = heartbeatWith({ delivery: deliveries.notSent, certificates });
+  const heartbeat = heartbeatWith({ result: sendResults.notSent, certificates });
   assert.deepEqual(linesOf(heartbeat, heartbeat, good), [
     ['level=warn msg="no worker.crt" subject=certificates'],
     [],
@@ -135,7 +135,7 @@ Deno.test("Diary.note() says nothing of drift while the agent changes the host i
 });
 
 Deno.test("Diary.note() needs no master", () => {
-  const withApplyLock = heartbeatWith({ delivery: deliveries.notConfigured, certificates: null });
+  const withApplyLock = heartbeatWith({ result: sendResults.notConfigured, certificates: null });
   assert.deepEqual(linesOf(withApplyLock, withApplyLock), [[], []]);
 });
 

@@ -108,7 +108,7 @@ export interface AgentOptions extends SnapshotOptions, Omit<SenderOptions, "mast
 export interface Heartbeat {
   readonly snapshot: HostSnapshot;
   readonly body: HeartbeatBody;
-  readonly delivery: SendResult;
+  readonly result: SendResult;
   /** Null without a master. */
   readonly certificates: CertificateReport | null;
   /** When it was made, in milliseconds since 1970. */
@@ -169,8 +169,7 @@ export class Agent {
     const { master } = this.#options;
     const body = this.body(snapshot);
     if (!master) {
-      const delivery = { result: "not_configured" } as const;
-      return { snapshot, body, checkedAt, delivery, certificates: null };
+      return { snapshot, body, checkedAt, result: notConfigured, certificates: null };
     }
     const sender = this.#sender ??= await openSender({ ...this.#options, master });
     const report = await sender.send(JSON.stringify(body), { checkedAt, dryRun, signal });
@@ -203,6 +202,15 @@ export class Agent {
     this.#sender?.close();
   }
 }
+
+const notConfigured: SendResult = {
+  kind: "not_configured",
+  url: null,
+  httpStatus: null,
+  latencyMs: null,
+  retryAfterMs: null,
+  error: null,
+};
 
 /** A check of a host without a master starts faster without all that sending takes. */
 async function openSender(options: SenderOptions): Promise<Sender> {

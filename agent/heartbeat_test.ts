@@ -40,7 +40,7 @@ Deno.test("Agent.beat() tells the master what is applied and what runs", async (
       },
     });
     assert.deepEqual(made.body, received);
-    assert.equal(made.delivery.result, "delivered");
+    assert.equal(made.result.kind, "delivered");
   });
 });
 

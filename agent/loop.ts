@@ -123,14 +123,14 @@ class Loop {
     const { onHeartbeat, onReport } = this.#options;
     const heartbeat = this.#last = await this.#agent.send(snapshot, { signal });
     if (signal.aborted) return;
-    const { delivery } = heartbeat;
+    const { result } = heartbeat;
     this.#changeLog.record(heartbeat, this.#isBusy);
-    this.#changeLog.recordSend(delivery);
+    this.#changeLog.recordSend(result);
     onHeartbeat?.(heartbeat);
     onReport?.(heartbeat);
     this.#scheduler.sent({
-      isFailure: wantsBackoff(delivery),
-      retryAfterMs: "retryAfterMs" in delivery ? delivery.retryAfterMs : null,
+      isFailure: wantsBackoff(result),
+      retryAfterMs: result.retryAfterMs,
     });
   }
 

@@ -186,7 +186,7 @@ Deno.test("M16 runLoop() keeps its interval after each rejection", async () => {
   const { waitsMs, heartbeats } = await runHeartbeats(setup, 6);
   assert.ok(waitsMs.slice(1).every((ms) => isPaced(ms, intervalMs)), waitsMs.join(" "));
   assert.deepEqual(
-    heartbeats.map(({ delivery }) => delivery.result),
+    heartbeats.map(({ result }) => result.kind),
     [...statuses.map(() => "rejected"), "delivered"],
   );
 });
@@ -467,7 +467,7 @@ for (const [what, answer] of kept) {
     ]);
     assert.equal(setup.master.heartbeatCount, 1);
     assert.equal(lines.filter((line) => line.includes("subject=master")).length, 1);
-    assert.ok(seen.every(({ delivery }) => delivery.result === "rejected"));
+    assert.ok(seen.every(({ result }) => result.kind === "rejected"));
   });
 }
 

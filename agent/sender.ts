@@ -44,22 +44,20 @@ function timeOf(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+/, "");
 }
 
-/** How the sending of a beat ended. */
-export type SendResult =
-  | { readonly result: "not_configured" }
-  | { readonly result: "dry_run"; readonly url: string }
-  | {
-    readonly result: "delivered" | "rejected" | "unreachable";
-    readonly url: string;
-    /** Null when no answer came. */
-    readonly httpStatus: number | null;
-    /** Null when nothing was sent. */
-    readonly latencyMs: number | null;
-    /** How long the master asked to wait, in milliseconds, or null. */
-    readonly retryAfterMs: number | null;
-    /** Null when delivered. */
-    readonly error: string | null;
-  };
+/** How the sending of a heartbeat ended. */
+export interface SendResult {
+  readonly kind: "not_configured" | "dry_run" | "delivered" | "rejected" | "unreachable";
+  /** Null without a master. */
+  readonly url: string | null;
+  /** Null when no answer came. */
+  readonly httpStatus: number | null;
+  /** Null when nothing was sent. */
+  readonly latencyMs: number | null;
+  /** How long the master asked to wait, in milliseconds, or null. */
+  readonly retryAfterMs: number | null;
+  /** Why it was to be delivered and was not, or null. */
+  readonly error: string | null;
+}
 
 /** Why the master did not accept a beat, or null when it did: any 2xx accepts. */
 export function rejectionReason({ status, text }: MasterReply): string | null {
@@ -73,10 +71,10 @@ export function rejectionReason({ status, text }: MasterReply): string | null {
  * Whether to come back later than at the next interval: the master is absent, or has a fault of its
  * own. A refusal of this host or this beat would be the same later, so it changes nothing.
  */
-export function wantsBackoff(delivery: SendResult): boolean {
-  if (delivery.result === "unreachable") return delivery.latencyMs !== null;
-  if (delivery.result !== "rejected") return false;
-  return delivery.httpStatus === 429 || delivery.httpStatus! >= 500;
+export function wantsBackoff(result: SendResult): boolean {
+  if (result.kind === "unreachable") return result.latencyMs !== null;
+  if (result.kind !== "rejected") return false;
+  return result.httpStatus === 429 || result.httpStatus! >= 500;
 }
 
 const redirected = "redirects are not followed";
@@ -116,7 +114,7 @@ export interface CertificateReport {
 
 /** How sending ended, and what is known of the certificates that it takes. */
 export interface SendReport {
-  readonly delivery: SendResult;
+  readonly result: SendResult;
   readonly certificates: CertificateReport;
 }
 
@@ -140,7 +138,6 @@ export class Sender {
     body: string,
     { checkedAt, dryRun, signal }: { checkedAt: number; dryRun: boolean; signal: AbortSignal },
   ): Promise<SendReport> {
-    const url = this.#url;
     try {
       const { certificates, problem } = await this.#certificates.load();
       return {
@@ -148,13 +145,13 @@ export class Sender {
           expiresAt: certificates.validTo.at,
           ...problemsOf(problem, validityProblem(certificates, checkedAt)),
         },
-        delivery: dryRun
-          ? { result: "dry_run", url }
+        result: dryRun
+          ? { ...notSent, kind: "dry_run", url: this.#url, error: null }
           : await this.#post(body, certificates, signal),
       };
     } catch (error) {
       const problem = (error as Error).message;
-      return { certificates: { expiresAt: null, problem }, delivery: this.#notSent(problem) };
+      return { certificates: { expiresAt: null, problem }, result: this.#unreachable(problem) };
     }
   }
 
@@ -166,13 +163,13 @@ export class Sender {
   async #post(body: string, certificates: Certificates, signal: AbortSignal): Promise<SendResult> {
     const { master, agentVersion } = this.#options;
     this.#client ??= await MasterClient.create(master, `decnet-agent/${agentVersion}`);
-    if (signal.aborted) return this.#notSent("no time was left to send the beat");
+    if (signal.aborted) return this.#unreachable("no time was left to send the beat");
     const startedAt = performance.now();
     try {
       const reply = await this.#client.post(heartbeatPath, body, certificates, signal);
       const error = rejectionReason(reply);
       return {
-        result: error === null ? "delivered" : "rejected",
+        kind: error === null ? "delivered" : "rejected",
         url: this.#url,
         httpStatus: reply.status,
         latencyMs: performance.now() - startedAt,
@@ -181,15 +178,16 @@ export class Sender {
       };
     } catch (error) {
       const latencyMs = performance.now() - startedAt;
-      return { ...this.#notSent((error as Error).message), latencyMs };
+      return { ...this.#unreachable((error as Error).message), latencyMs };
     }
   }
 
-  #notSent(error: string) {
-    const nothing = { httpStatus: null, latencyMs: null, retryAfterMs: null };
-    return { result: "unreachable", url: this.#url, ...nothing, error } as const;
+  #unreachable(error: string): SendResult {
+    return { ...notSent, kind: "unreachable", url: this.#url, error };
   }
 }
+
+const notSent = { httpStatus: null, latencyMs: null, retryAfterMs: null } as const;
 
 /** Of certificates that stay in use, as newer ones are of no use, it matters all the more how long. */
 function problemsOf(

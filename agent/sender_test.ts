@@ -53,12 +53,12 @@ Deno.test("refusal() takes each 2xx for accepted, and says what other answers me
 
 Deno.test("wantsBackoff() spares a master that is absent or at fault, and no other", () => {
   const sent = { url: "https://m", latencyMs: 3, retryAfterMs: null, error: "e" };
-  const rejected = (httpStatus: number) => ({ ...sent, result: "rejected", httpStatus }) as const;
-  const unreachable = { ...sent, result: "unreachable", httpStatus: null } as const;
-  const cases: [delivery: SendResult, expected: boolean][] = [
-    [{ result: "not_configured" }, false],
-    [{ result: "dry_run", url: "https://m" }, false],
-    [{ ...sent, result: "delivered", httpStatus: 204, error: null }, false],
+  const rejected = (httpStatus: number) => ({ ...sent, kind: "rejected", httpStatus }) as const;
+  const unreachable = { ...sent, kind: "unreachable", httpStatus: null } as const;
+  const cases: [result: SendResult, expected: boolean][] = [
+    [{ ...sent, httpStatus: null, kind: "not_configured" }, false],
+    [{ ...sent, httpStatus: null, kind: "dry_run" }, false],
+    [{ ...sent, kind: "delivered", httpStatus: 204, error: null }, false],
     [unreachable, true],
     // Nothing was sent: the certificates are missing, which the master has no part in.
     [{ ...unreachable, latencyMs: null }, false],
@@ -67,16 +67,16 @@ Deno.test("wantsBackoff() spares a master that is absent or at fault, and no oth
     ),
     ...[429, 500, 502, 503, 599].map((status) => [rejected(status), true] as [SendResult, boolean]),
   ];
-  for (const [delivery, expected] of cases) {
-    assert.equal(wantsBackoff(delivery), expected, JSON.stringify(delivery));
+  for (const [result, expected] of cases) {
+    assert.equal(wantsBackoff(result), expected, JSON.stringify(result));
   }
 });
 
 const never = new AbortController().signal;
 
 /** How a beat ended, without the time that it took; that it took some is checked. */
-function ending({ delivery }: Heartbeat): Record<string, unknown> {
-  const { latencyMs, ...rest } = { latencyMs: null, ...delivery };
+function ending({ result }: Heartbeat): Record<string, unknown> {
+  const { latencyMs, ...rest } = result;
   if (latencyMs !== null) assert.ok(latencyMs > 0 && latencyMs < 60_000);
   return { ...rest, wasSent: latencyMs !== null };
 }
@@ -85,7 +85,7 @@ Deno.test("Agent.beat() delivers", async () => {
   await withAgent(async (setup, agent) => {
     const heartbeat = await agent.sendHeartbeat(never);
     assert.deepEqual(ending(heartbeat), {
-      result: "delivered",
+      kind: "delivered",
       url: `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`,
       httpStatus: 204,
       retryAfterMs: null,
@@ -123,15 +123,15 @@ Deno.test("M16 heartbeat reports why the master rejects it, and continues", asyn
     for (const [status, error, retryAfter, retryAfterMs = null] of cases) {
       const headers: Record<string, string> = retryAfter ? { "retry-after": retryAfter } : {};
       setup.master.answer = { status, headers, body: " why\n" };
-      const { delivery } = await agent.sendHeartbeat(never);
-      assert.ok(delivery.result === "rejected");
-      assert.match(delivery.error ?? "", error);
-      assert.equal(delivery.httpStatus, status);
-      assert.equal(delivery.retryAfterMs, retryAfterMs);
+      const { result } = await agent.sendHeartbeat(never);
+      assert.ok(result.kind === "rejected");
+      assert.match(result.error ?? "", error);
+      assert.equal(result.httpStatus, status);
+      assert.equal(result.retryAfterMs, retryAfterMs);
     }
     setup.master.answer = { status: 200, headers: { "retry-after": "7" } };
-    const { delivery } = await agent.sendHeartbeat(never);
-    assert.ok(delivery.result === "delivered" && delivery.retryAfterMs === null);
+    const { result } = await agent.sendHeartbeat(never);
+    assert.ok(result.kind === "delivered" && result.retryAfterMs === null);
   });
 });
 
@@ -139,9 +139,9 @@ Deno.test("Agent.beat() reads a Retry-After that is a date", async () => {
   await withAgent(async (setup, agent) => {
     const inAMinute = new Date(Date.now() + 60_000).toUTCString();
     setup.master.answer = { status: 503, headers: { "retry-after": inAMinute } };
-    const { delivery } = await agent.sendHeartbeat(never);
-    assert.ok("retryAfterMs" in delivery && delivery.retryAfterMs !== null);
-    assert.ok(delivery.retryAfterMs > 0 && delivery.retryAfterMs <= 60_000);
+    const { result } = await agent.sendHeartbeat(never);
+    assert.ok(result.retryAfterMs !== null);
+    assert.ok(result.retryAfterMs > 0 && result.retryAfterMs <= 60_000);
   });
 });
 
@@ -150,7 +150,7 @@ Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
     await setup.master.stop();
     const { port } = setup;
     assert.deepEqual(ending(await agent.sendHeartbeat(never)), {
-      result: "unreachable",
+      kind: "unreachable",
       url: `https://127.0.0.1:${port}/swarm/heartbeat`,
       httpStatus: null,
       retryAfterMs: null,
@@ -159,7 +159,7 @@ Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
       wasSent: true,
     });
     await using _master = await startMaster({ port });
-    assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
+    assert.equal((await agent.sendHeartbeat(never)).result.kind, "delivered");
   });
 });
 
@@ -167,7 +167,7 @@ Deno.test("Agent.beat() sends nothing in a dry run, but looks at the certificate
   await withAgent(async (setup, agent) => {
     const heartbeat = await agent.sendHeartbeat(never, { dryRun: true });
     const url = `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`;
-    assert.deepEqual(heartbeat.delivery, { result: "dry_run", url });
+    assert.deepEqual([heartbeat.result.kind, heartbeat.result.url], ["dry_run", url]);
     assert.equal(setup.master.connectionCount, 0);
     assert.ok((heartbeat.certificates?.expiresAt ?? 0) > Date.now());
   });
@@ -177,7 +177,7 @@ Deno.test("Agent.beat() makes beats without a master, a host-uuid or certificate
   await withAgent(async (setup, agent) => {
     await Deno.remove(`${setup.path}/ca.crt`);
     const heartbeat = await agent.sendHeartbeat(never);
-    assert.deepEqual(heartbeat.delivery, { result: "not_configured" });
+    assert.equal(heartbeat.result.kind, "not_configured");
     assert.equal(heartbeat.certificates, null);
     assert.equal(heartbeat.body.host_uuid, null);
     assert.equal(heartbeat.body.topology?.drift.state, "consistent");
@@ -186,11 +186,8 @@ Deno.test("Agent.beat() makes beats without a master, a host-uuid or certificate
 
 Deno.test("Agent.beat() puts an IPv6 address of the master in brackets", async () => {
   await withAgent(async (_setup, agent) => {
-    const { delivery } = await agent.sendHeartbeat(never, { dryRun: true });
-    assert.deepEqual(delivery, {
-      result: "dry_run",
-      url: "https://[fd00::1]:8770/swarm/heartbeat",
-    });
+    const { result } = await agent.sendHeartbeat(never, { dryRun: true });
+    assert.equal(result.url, "https://[fd00::1]:8770/swarm/heartbeat");
   }, () => ({ master: { host: "fd00::1", port: 8770, name: "master.test", fingerprint: null } }));
 });
 
@@ -201,7 +198,7 @@ Deno.test("M19 heartbeat is sent only once there are certificates", async () => 
     const error =
       `Cannot use ${setup.path}/worker.key: no such file; agent-dir tells where it must be`;
     assert.deepEqual(ending(heartbeat), {
-      result: "unreachable",
+      kind: "unreachable",
       url: `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`,
       httpStatus: null,
       retryAfterMs: null,
@@ -211,15 +208,15 @@ Deno.test("M19 heartbeat is sent only once there are certificates", async () => 
     assert.deepEqual(heartbeat.certificates, { expiresAt: null, problem: error });
     assert.equal(heartbeat.body.topology?.drift.state, "consistent");
     await Deno.rename(`${setup.path}/elsewhere`, `${setup.path}/worker.key`);
-    assert.equal((await agent.sendHeartbeat(never)).delivery.result, "delivered");
+    assert.equal((await agent.sendHeartbeat(never)).result.kind, "delivered");
   });
 });
 
 Deno.test("Agent.beat() goes out in time with what is known when the host takes too long", async () => {
   await withAgent(async (setup, agent) => {
     setup.engine.fault = { kind: "hang" };
-    const { delivery, snapshot } = await agent.sendHeartbeat(never, { snapshotTimeoutMs: 200 });
-    assert.equal(delivery.result, "delivered");
+    const { result, snapshot } = await agent.sendHeartbeat(never, { snapshotTimeoutMs: 200 });
+    assert.equal(result.kind, "delivered");
     assert.ok(snapshot.observed.kind === "failed");
     assert.match(
       snapshot.observed.error,
@@ -236,11 +233,10 @@ Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", asy
       await hangs();
       const startedAt = performance.now();
       controller.abort(new Error("the agent is stopping"));
-      const { delivery } = await heartbeat;
+      const { result } = await heartbeat;
       assert.ok(performance.now() - startedAt < 2_000);
-      assert.ok("error" in delivery);
-      assert.match(delivery.error ?? "", expected);
-      return delivery;
+      assert.match(result.error ?? "", expected);
+      return result;
     };
     setup.master.answer = { kind: "hang" };
     const sent = await abortWhen(() => setup.master.nextHeartbeat(), /: the agent is stopping$/);
@@ -321,7 +317,7 @@ Deno.test("Agent.beat() goes out when neither store nor Docker can be read", asy
     await setup.engine.stop();
     const { heartbeat: made, received } = await heartbeat();
     assert.equal(received?.topology, null);
-    assert.equal(made.delivery.result, "delivered");
+    assert.equal(made.result.kind, "delivered");
     assert.ok(made.snapshot.observed.kind === "failed");
   });
 });

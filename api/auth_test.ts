@@ -114,8 +114,8 @@ Deno.test("Agent.beat() stays with the old certificate while the new pair is of 
     const problems: (string | null | undefined)[] = [];
     for (const half of [certificatePem.slice(0, 200), certificatePem]) {
       await Deno.writeTextFile(`${setup.path}/worker.crt`, half);
-      const { delivery, certificates } = await agent.sendHeartbeat(never);
-      assert.equal(delivery.result, "delivered");
+      const { result, certificates } = await agent.sendHeartbeat(never);
+      assert.equal(result.kind, "delivered");
       problems.push(certificates?.problem);
     }
     await setup.writeCertificates("renewed");
@@ -135,9 +135,8 @@ Deno.test("Agent.beat() takes up a new ca.crt, by which the master must then be 
   await withAgent(async (setup, agent) => {
     await agent.sendHeartbeat(never);
     await Deno.writeTextFile(`${setup.path}/ca.crt`, rogueAuthority.certificatePem);
-    const { delivery } = await agent.sendHeartbeat(never);
-    assert.ok("error" in delivery);
-    assert.match(delivery.error ?? "", /not signed by ca\.crt/);
+    const { result } = await agent.sendHeartbeat(never);
+    assert.match(result.error ?? "", /not signed by ca\.crt/);
     assert.equal(setup.master.heartbeatCount, 1);
   });
 });
@@ -160,13 +159,13 @@ Deno.test("M21 heartbeat warns from 30 days before a certificate expires", async
     for (const [days, problem] of cases) {
       const notAfter = new Date(Math.floor((Date.now() + days * dayMs) / 1000) * 1000);
       await setup.writeCertificates("worker-1", notAfter);
-      const { certificates, delivery } = await agent.sendHeartbeat(never);
+      const { certificates, result } = await agent.sendHeartbeat(never);
       assert.equal(certificates?.expiresAt, notAfter.getTime());
       const expected = problem(timeOf(notAfter));
       if (expected) assert.match(certificates?.problem ?? "", expected);
       else assert.equal(certificates?.problem, null);
       // An expired one is still shown: whether to take it is the master's to say.
-      assert.equal(delivery.result, days > 0 ? "delivered" : "unreachable");
+      assert.equal(result.kind, days > 0 ? "delivered" : "unreachable");
     }
   });
 });
@@ -176,9 +175,9 @@ Deno.test("Agent.beat() names ca.crt when that is what expires first", async () 
     const notAfter = new Date(Date.now() + 7 * dayMs);
     const { certificatePem } = await authority.issue({ commonName: "old", notAfter });
     await Deno.writeTextFile(`${setup.path}/ca.crt`, authority.certificatePem + certificatePem);
-    const { certificates, delivery } = await agent.sendHeartbeat(never);
+    const { certificates, result } = await agent.sendHeartbeat(never);
     assert.equal(certificates?.problem, `ca.crt expires on ${dateOf(notAfter)}; renew it`);
-    assert.equal(delivery.result, "delivered");
+    assert.equal(result.kind, "delivered");
   });
 });
 

@@ -11,7 +11,7 @@ export interface LoopHistory {
   readonly startedAt: number;
   /** Likewise; 0: no beat has been delivered. */
   readonly lastSuccessAt: number;
-  readonly heartbeats: ReadonlyMap<SendResult["result"], number>;
+  readonly heartbeats: ReadonlyMap<SendResult["kind"], number>;
   /** Null when it is not to listen. */
   readonly isListening: boolean | null;
 }
@@ -59,13 +59,11 @@ function metricsOfAgent(heartbeat: Heartbeat, code: ExitCode, loop: LoopHistory 
 }
 
 function metricsOfMaster(
-  { delivery, certificates, checkedAt }: Heartbeat,
+  { result, certificates, checkedAt }: Heartbeat,
   loop: LoopHistory | null,
 ): Metric[] {
-  const { result } = delivery;
-  const isToBeSent = result !== "not_configured" && result !== "dry_run";
-  const lastSuccessAt = loop ? loop.lastSuccessAt : result === "delivered" ? checkedAt : 0;
-  const latencyMs = "latencyMs" in delivery ? delivery.latencyMs : null;
+  const isToBeSent = result.kind !== "not_configured" && result.kind !== "dry_run";
+  const lastSuccessAt = loop ? loop.lastSuccessAt : result.kind === "delivered" ? checkedAt : 0;
   const expiresAt = certificates?.expiresAt ?? null;
   return [
     [
@@ -90,7 +88,7 @@ function metricsOfMaster(
       "master_latency_seconds",
       "gauge",
       "Time until the master replied to the last beat, or failed to.",
-      latencyMs === null ? null : seconds(latencyMs),
+      result.latencyMs === null ? null : seconds(result.latencyMs),
     ],
     [
       "certificate_expiry_timestamp_seconds",
@@ -186,7 +184,7 @@ export class MetricsFile {
   readonly #files: TextFiles;
   readonly #log: Log;
   readonly #startedAt: number;
-  readonly #heartbeats = new Map<SendResult["result"], number>(
+  readonly #heartbeats = new Map<SendResult["kind"], number>(
     (["delivered", "rejected", "unreachable", "not_configured"] as const).map((it) => [it, 0]),
   );
   #path: string | null = null;
@@ -211,9 +209,9 @@ export class MetricsFile {
   }
 
   /** Counts a heartbeat. */
-  count({ delivery: { result }, checkedAt }: Heartbeat): void {
-    this.#heartbeats.set(result, (this.#heartbeats.get(result) ?? 0) + 1);
-    if (result === "delivered") this.#lastSuccessAt = checkedAt;
+  count({ result: { kind }, checkedAt }: Heartbeat): void {
+    this.#heartbeats.set(kind, (this.#heartbeats.get(kind) ?? 0) + 1);
+    if (kind === "delivered") this.#lastSuccessAt = checkedAt;
   }
 
   /** Writes what was found. A problem with writing is logged once. Never throws. */

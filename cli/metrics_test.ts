@@ -7,9 +7,9 @@ import { TemporaryFolder } from "../tests/support/environment.ts";
 import {
   applied,
   consistent,
-  deliveries,
   dockerDown,
   heartbeatWith,
+  sendResults,
   storeUnreadable,
 } from "../tests/support/heartbeat.ts";
 import { promtool } from "../tests/support/requirements.ts";
@@ -76,7 +76,7 @@ Deno.test("metricsText() has of a check what it has seen, and no past", () => {
 });
 
 Deno.test("metricsText() counts the beats of a loop, and knows when the last was accepted", () => {
-  const heartbeat = heartbeatWith({ delivery: deliveries.unreachable });
+  const heartbeat = heartbeatWith({ result: sendResults.unreachable });
   const samples = samplesOf(heartbeat, { loop, code: 2 });
   for (
     const sample of [
@@ -118,7 +118,7 @@ Deno.test("metricsText() leaves out what is not known, and what does not apply",
       ["topology_applied_timestamp_seconds"],
     ],
     [
-      heartbeatWith({ delivery: deliveries.notConfigured, certificates: null }),
+      heartbeatWith({ result: sendResults.notConfigured, certificates: null }),
       [
         "last_beat_success_timestamp_seconds",
         "master_latency_seconds",
@@ -126,10 +126,10 @@ Deno.test("metricsText() leaves out what is not known, and what does not apply",
       ],
     ],
     [
-      heartbeatWith({ delivery: deliveries.dryRun }),
+      heartbeatWith({ result: sendResults.dryRun }),
       ["last_beat_success_timestamp_seconds", "master_latency_seconds"],
     ],
-    [heartbeatWith({ delivery: deliveries.notSent }), ["master_latency_seconds"]],
+    [heartbeatWith({ result: sendResults.notSent }), ["master_latency_seconds"]],
   ];
   for (const [heartbeat, absent] of cases) {
     assert.deepEqual([...all.difference(names(heartbeat))].sort(), absent.sort());
@@ -170,11 +170,11 @@ Deno.test({
       heartbeatWith({ snapshot: { engine } }),
       heartbeatWith({
         snapshot: { ...dockerDown, ...storeUnreadable },
-        delivery: deliveries.notSent,
+        result: sendResults.notSent,
       }),
       heartbeatWith({
         snapshot: { drift: drifted },
-        delivery: deliveries.notConfigured,
+        result: sendResults.notConfigured,
         certificates: null,
       }),
     ];
@@ -208,10 +208,10 @@ Deno.test("MetricsFile.note() counts each beat by its result, and keeps the time
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
   const file = await fileAt(path, () => assert.fail("there is nothing to log"));
-  const results = [deliveries.unreachable, deliveries.delivered, deliveries.rejected];
+  const results = [sendResults.unreachable, sendResults.delivered, sendResults.rejected];
   const success = "last_beat_success_timestamp_seconds";
-  for (const [index, delivery] of [...results, deliveries.unreachable].entries()) {
-    report(file, { ...heartbeatWith({ delivery }), checkedAt: (index + 1) * 1000 }, 2);
+  for (const [index, result] of [...results, sendResults.unreachable].entries()) {
+    report(file, { ...heartbeatWith({ result }), checkedAt: (index + 1) * 1000 }, 2);
     assert.equal(metric(path, success), index === 0 ? "0" : "2");
     assert.equal(metric(path, "last_beat_attempt_timestamp_seconds"), String(index + 1));
   }

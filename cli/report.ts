@@ -26,7 +26,7 @@ const damageAdvice = "a running agent, or the next apply or teardown, moves it a
 
 /** Returns the problems of a heartbeat and of the configuration, the worst first (docs/protocol.md). */
 export function findingsOf(
-  { snapshot, body, delivery, certificates }: Heartbeat,
+  { snapshot, body, result, certificates }: Heartbeat,
   warnings: readonly string[] = [],
 ): Finding[] {
   const findings: Finding[] = [];
@@ -39,7 +39,7 @@ export function findingsOf(
   else add(3, store.reason === "damaged" ? `${store.detail}; ${damageAdvice}` : store.detail);
   add(hasNoCertificates ? 3 : 1, certificates?.problem);
   add(2, snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
-  if (!hasNoCertificates) add(2, attemptOf(delivery)?.error);
+  if (!hasNoCertificates) add(2, result.error);
   const lastError = body.topology?.last_error ?? null;
   add(1, lastError === null ? null : `the last apply or teardown failed: ${lastError}`);
   // Without Docker or the store, the drift is unknown for a reason that was added above.
@@ -61,16 +61,16 @@ export function failureText(message: string): string {
 }
 
 /** Summarizes the findings; without any, what runs. */
-export function summary({ snapshot, delivery }: Heartbeat, findings: readonly Finding[]): string {
+export function summary({ snapshot, result }: Heartbeat, findings: readonly Finding[]): string {
   if (findings.length > 0) return oneLine(findings.map(({ text }) => text).join("; "));
   const { applied } = snapshot.store.state === "ok" ? snapshot.store : { applied: null };
   const topology = applied
     ? `topology ${applied.topologyId} at ${applied.versionHash.slice(0, 12)}`
     : "idle";
-  return oneLine(`${topology}, ${counts(snapshot)}, ${deliveryWords[delivery.result]}`);
+  return oneLine(`${topology}, ${counts(snapshot)}, ${resultWords[result.kind]}`);
 }
 
-const deliveryWords = {
+const resultWords = {
   delivered: "heartbeat sent",
   rejected: "heartbeat rejected",
   unreachable: "master unreachable",
@@ -90,7 +90,7 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-function perfdata({ snapshot, delivery }: Heartbeat): string {
+function perfdata({ snapshot, result }: Heartbeat): string {
   const { observed, engine, drift } = snapshot;
   const data: string[] = [];
   if (observed.kind === "listed") {
@@ -101,8 +101,7 @@ function perfdata({ snapshot, delivery }: Heartbeat): string {
     data.push(`drift=${total}`);
   }
   if (engine) data.push(`docker=${seconds(engine.latencyMs)}`);
-  const latencyMs = attemptOf(delivery)?.latencyMs ?? null;
-  if (latencyMs !== null) data.push(`master=${seconds(latencyMs)}`);
+  if (result.latencyMs !== null) data.push(`master=${seconds(result.latencyMs)}`);
   return data.join(" ");
 }
 
@@ -153,21 +152,15 @@ function dockerJson({ snapshot: { socket, engine, observed } }: Heartbeat) {
   };
 }
 
-function masterJson({ delivery }: Heartbeat) {
-  const { httpStatus = null, latencyMs = null, error = null } = attemptOf(delivery) ?? {};
+function masterJson({ result }: Heartbeat) {
+  const { kind, url, httpStatus, latencyMs, error } = result;
   return {
-    url: delivery.result === "not_configured" ? null : delivery.url,
-    result: delivery.result,
+    url,
+    result: kind,
     http_status: httpStatus,
     latency_ms: latencyMs === null ? null : rounded(latencyMs),
     ...(error && { error }),
   };
-}
-
-/** The attempt to send a heartbeat; null when it was not to be sent. */
-function attemptOf(delivery: Heartbeat["delivery"]) {
-  const isAttempt = delivery.result !== "not_configured" && delivery.result !== "dry_run";
-  return isAttempt ? delivery : null;
 }
 
 /** Rounds to a tenth of a millisecond: the rest is noise. */

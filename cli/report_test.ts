@@ -5,9 +5,9 @@ import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import {
   applied,
   consistent,
-  deliveries,
   dockerDown,
   heartbeatWith,
+  sendResults,
   storeUnreadable,
 } from "../tests/support/heartbeat.ts";
 import { readPluginOutput } from "../tests/support/plugin_output.ts";
@@ -29,8 +29,8 @@ Deno.test("findingsOf() gives each finding its code", () => {
   const cases: [what: string, sample: Sample, findings: [code: number, text: string][]][] = [
     ["all is well", {}, []],
     ["idle", { snapshot: { store: { state: "idle" } } }, []],
-    ["a dry run", { delivery: deliveries.dryRun }, []],
-    ["no master", { delivery: deliveries.notConfigured, certificates: null }, []],
+    ["a dry run", { result: sendResults.dryRun }, []],
+    ["no master", { result: sendResults.notConfigured, certificates: null }, []],
     ["drift", { snapshot: { drift: drifted } }, [[1, "stopped c (exited)"]]],
     [
       "drift on an idle host",
@@ -60,11 +60,11 @@ Deno.test("findingsOf() gives each finding its code", () => {
       "expires soon",
     ]]],
     ["Docker down", { snapshot: dockerDown }, [[2, "Docker is down"]]],
-    ["the master gone", { delivery: deliveries.unreachable }, [[2, "the master is gone"]]],
-    ["a refusal", { delivery: deliveries.rejected }, [[2, "the master said no"]]],
+    ["the master gone", { result: sendResults.unreachable }, [[2, "the master is gone"]]],
+    ["a refusal", { result: sendResults.rejected }, [[2, "the master said no"]]],
     [
       "no certificates",
-      { delivery: deliveries.notSent, certificates: { expiresAt: null, problem: "no worker.crt" } },
+      { result: sendResults.notSent, certificates: { expiresAt: null, problem: "no worker.crt" } },
       [[3, "no worker.crt"]],
     ],
     ["no store", { snapshot: storeUnreadable }, [[3, "the store is garbage"]]],
@@ -79,7 +79,7 @@ Deno.test("findingsOf() tells warnings of the configuration after those of the b
   const warned = (sample: Sample) =>
     findingsOf(heartbeatWith(sample), ["key a", "key b"]).map(({ code, text }) => [code, text]);
   assert.deepEqual(warned({}), [[1, "key a"], [1, "key b"]]);
-  assert.deepEqual(warned({ delivery: deliveries.rejected, snapshot: { drift: drifted } }), [
+  assert.deepEqual(warned({ result: sendResults.rejected, snapshot: { drift: drifted } }), [
     [2, "the master said no"],
     [1, "stopped c (exited)"],
     [1, "key a"],
@@ -90,14 +90,14 @@ Deno.test("findingsOf() tells warnings of the configuration after those of the b
 Deno.test("findingsOf() puts the worst first, and worst() is its code", () => {
   const all = findingsOf(heartbeatWith({
     snapshot: { ...dockerDown, store: store({ lastError: "boom", hasOlderRows: true }) },
-    delivery: deliveries.rejected,
+    result: sendResults.rejected,
     certificates: { expiresAt: 1, problem: "expires soon" },
   }));
   assert.deepEqual(all.map(({ code }) => code), [2, 2, 1, 1, 1]);
   assert.equal(worst(all), 2);
   const unreadable = findingsOf(heartbeatWith({
     snapshot: { ...dockerDown, ...storeUnreadable },
-    delivery: deliveries.unreachable,
+    result: sendResults.unreachable,
   }));
   assert.deepEqual(unreadable.map(({ code }) => code), [3, 2, 2]);
   assert.equal(worst(unreadable), 3);
@@ -129,14 +129,14 @@ Deno.test("onceText() says in one line how things stand, with the figures behind
           store: { state: "idle" },
           observed: { kind: "listed", bridges: [], containers: [] },
         },
-        delivery: deliveries.notConfigured,
+        result: sendResults.notConfigured,
         certificates: null,
       }),
       "DECNET OK - idle, 0 networks and 0 containers run, no master configured | " +
       "networks=0 containers=0 drift=0 docker=0.012s",
     ],
     [
-      heartbeatWith({ delivery: deliveries.dryRun }),
+      heartbeatWith({ result: sendResults.dryRun }),
       "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
       "heartbeat not sent (dry run) | networks=2 containers=1 drift=0 docker=0.012s",
     ],
@@ -146,19 +146,19 @@ Deno.test("onceText() says in one line how things stand, with the figures behind
       "networks=2 containers=1 drift=3 docker=0.012s master=0.035s",
     ],
     [
-      heartbeatWith({ snapshot: dockerDown, delivery: deliveries.unreachable }),
+      heartbeatWith({ snapshot: dockerDown, result: sendResults.unreachable }),
       "DECNET CRITICAL - Docker is down; the master is gone | master=0.035s",
     ],
     [
       heartbeatWith({
         snapshot: { ...dockerDown, ...storeUnreadable },
-        delivery: deliveries.notConfigured,
+        result: sendResults.notConfigured,
       }),
       "DECNET UNKNOWN - the store is garbage; Docker is down",
     ],
     [
       heartbeatWith({
-        delivery: deliveries.notSent,
+        result: sendResults.notSent,
         certificates: { expiresAt: null, problem: "no worker.crt" },
       }),
       "DECNET UNKNOWN - no worker.crt | networks=2 containers=1 drift=0 docker=0.012s",
@@ -187,7 +187,7 @@ Deno.test("onceText() stays one line with one bar, whatever its strings hold", (
       },
     }),
     heartbeatWith({ snapshot: { drift: { ...consistent, state: "drifted", missing } } }),
-    heartbeatWith({ delivery: { ...deliveries.rejected, error: nasty } }),
+    heartbeatWith({ result: { ...sendResults.rejected, error: nasty } }),
   ];
   for (const line of [...heartbeats.map(textOf), `${failureText(nasty)} | `]) {
     // deno-lint-ignore no-control-regex
@@ -211,7 +211,7 @@ Deno.test("onceText() keeps to the guidelines for plugins, whatever its strings 
     "all is well": heartbeatWith(),
     "nothing answers": heartbeatWith({
       snapshot: { ...dockerDown, ...storeUnreadable },
-      delivery: deliveries.unreachable,
+      result: sendResults.unreachable,
     }),
     "a name of any kind": heartbeatWith({
       snapshot: {
@@ -220,7 +220,7 @@ Deno.test("onceText() keeps to the guidelines for plugins, whatever its strings 
     }),
     "an error of any kind": heartbeatWith({
       snapshot: { observed: { kind: "failed", error: nasty }, engine: null },
-      delivery: { ...deliveries.rejected, error: nasty },
+      result: { ...sendResults.rejected, error: nasty },
       certificates: { expiresAt: 1, problem: nasty },
     }),
     "a recorded error of any kind": heartbeatWith({

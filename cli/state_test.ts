@@ -360,7 +360,7 @@ Deno.test("Agent.state() answers many at once, beside a beat", () =>
       agent.sendHeartbeat(never),
       ...Array.from({ length: 10 }, () => agent.state(never)),
     ]);
-    assert.equal(heartbeat.delivery.result, "delivered");
+    assert.equal(heartbeat.result.kind, "delivered");
     for (const state of states) assert.deepEqual(state, heartbeat.body.topology);
     assert.equal(setup.master.heartbeatCount, 1);
   }));

@@ -211,8 +211,7 @@ Deno.test("M17 no heartbeat is lost while certificates are replaced repeatedly",
     await runLoop(agent, new AbortController().signal, {
       intervalMs: 30_000,
       log: (_level, message) => lines.push(message),
-      onHeartbeat: ({ delivery }) =>
-        results.push(("error" in delivery && delivery.error) || delivery.result),
+      onHeartbeat: ({ result }) => results.push(result.error ?? result.kind),
       now: time.now,
       // The files change while other things than the reading of them go on.
       wait: (ms) => {

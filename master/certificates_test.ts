@@ -266,8 +266,8 @@ Deno.test("Agent.beat() tells that the certificate in use expires also while new
     const before = (await agent.sendHeartbeat(never)).certificates!;
     assert.match(before.problem!, /^worker\.crt expires at \S+Z; renew it$/);
     await Deno.writeTextFile(`${setup.path}/worker.crt`, "cut sh");
-    const { delivery, certificates } = await agent.sendHeartbeat(never);
-    assert.equal(delivery.result, "delivered");
+    const { result, certificates } = await agent.sendHeartbeat(never);
+    assert.equal(result.kind, "delivered");
     assert.equal(
       certificates!.problem,
       `Cannot use ${setup.path}/worker.crt: not valid PEM; openssl x509 or openssl pkey ` +

@@ -32,9 +32,9 @@ function heartbeatsOfAgent(port: number | null, wanted: string): () => Promise<v
     ...prefixes,
   });
   return async () => {
-    const { snapshot, delivery } = await agent.sendHeartbeat(signal);
-    if (snapshot.drift.state === "consistent" && delivery.result === wanted) return;
-    throw new Error(`${snapshot.drift.state}, ${delivery.result}`);
+    const { snapshot, result } = await agent.sendHeartbeat(signal);
+    if (snapshot.drift.state === "consistent" && result.kind === wanted) return;
+    throw new Error(`${snapshot.drift.state}, ${result.kind}`);
   };
 }
 

@@ -8,8 +8,8 @@ import { certificatesOf, rogueAuthority } from "../../tests/support/master_setup
 
 const never = new AbortController().signal;
 
-function statusOf({ delivery }: Pick<Heartbeat, "delivery">): number | null {
-  return "httpStatus" in delivery ? delivery.httpStatus : null;
+function statusOf({ result }: Pick<Heartbeat, "result">): number | null {
+  return result.httpStatus;
 }
 
 /** A beat that says as little as it may. */
@@ -25,8 +25,8 @@ Deno.test("the example master accepts a beat, keeps it, and shows the host", asy
       await master.page(),
       /<h2>lab-1<\/h2>\s*<ul><li class="poor"><b>◆\S* not heard of/,
     );
-    const { delivery, body } = await beat();
-    assert.deepEqual([delivery.result, master.log], ["delivered", []]);
+    const { result, body } = await beat();
+    assert.deepEqual([result.kind, master.log], ["delivered", []]);
     assert.deepEqual(JSON.parse(master.hosts.all()[0]!.beat), body);
     const idle = await master.page();
     assert.match(
@@ -51,15 +51,15 @@ Deno.test("the example master refuses an unknown host, and another host's certif
     stranger.close();
     assert.equal(statusOf(unknown), 404);
     await setup.writeCertificates("worker-1");
-    const { delivery } = await beat();
-    assert.equal(statusOf({ delivery }), 403);
+    const { result } = await beat();
+    assert.equal(statusOf({ result }), 403);
     assert.equal(master.hosts.all()[0]!.heardAt, 0);
     assert.match(
       master.log.join("\n"),
       /404: "host host-2 is not[^]*403: "not the certificate of host-1"/,
     );
     master.hosts.enrol("host-1", Deno.readTextFileSync(`${setup.path}/worker.crt`));
-    assert.equal((await beat()).delivery.result, "delivered");
+    assert.equal((await beat()).result.kind, "delivered");
     master.hosts.forget("host-1");
     const forgotten = await beat();
     assert.equal(statusOf(forgotten), 404);
@@ -96,7 +96,7 @@ Deno.test("the example master takes nothing that is no beat, and goes on", async
       assert.deepEqual(Object.keys(reply.body as object), ["detail"]);
     }
     assert.equal((await call(master.port, "/swarm/heartbeat", client)).status, 404);
-    assert.equal((await beat()).delivery.result, "delivered");
+    assert.equal((await beat()).result.kind, "delivered");
   });
 });
 

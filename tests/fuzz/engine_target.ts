@@ -258,7 +258,7 @@ function checkHeartbeat(heartbeat: Heartbeat): string {
   const log = createLog((line) => checkMessage(line.replace(/\n$/, "")));
   const changeLog = new ChangeLog(log);
   changeLog.record(heartbeat);
-  changeLog.recordSend(heartbeat.delivery);
+  changeLog.recordSend(heartbeat.result);
   describeDrift(drift);
   return observed.kind === "failed" ? "beat: no answer" : `beat: ${drift.state}`;
 }

@@ -180,9 +180,9 @@ function checkReply(reply: MasterReply, random: SeededRandom): string {
   const error = rejectionReason(reply);
   const retryAfterMs = parseRetryAfter(reply.retryAfter, now);
   if (retryAfterMs !== null) assert.ok(retryAfterMs >= 0, `Retry-After: ${reply.retryAfter}`);
-  const delivery = { result: error === null ? "delivered" : "rejected", url: "https://m" } as const;
+  const result = { kind: error === null ? "delivered" : "rejected", url: "https://m" } as const;
   const times = { httpStatus: reply.status, latencyMs: 1, retryAfterMs };
-  const failures = wantsBackoff({ ...delivery, ...times, error }) ? random.below(40) : 0;
+  const failures = wantsBackoff({ ...result, ...times, error }) ? random.below(40) : 0;
   const history = { intervalMs: 30_000, failures, retryAfterMs };
   const delayMs = nextDelayMs(history, random.random());
   assert.ok(delayMs >= 5_000 && delayMs <= 3_600_000, `the next beat in ${delayMs} ms`);

@@ -164,7 +164,7 @@ async function flap(turns: readonly Turn[]): Promise<LoopRun> {
         const [, level, failures] = line.match(/^level=(\w+) .* failures=(\d+)\n$/)!;
         written.push(level === "info" ? 0 : Number(failures));
       }),
-      onHeartbeat: ({ delivery }) => results.push(delivery.result),
+      onHeartbeat: ({ result }) => results.push(result.kind),
       random: () => 0.5,
       before: async (heartbeat) => {
         const turn = turns[heartbeat - 1];

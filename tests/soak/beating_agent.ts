@@ -52,14 +52,14 @@ await runLoop(agent, new AbortController().signal, {
   log,
   wakeup,
   now: () => performance.now() + skippedMs,
-  onHeartbeat: ({ snapshot, delivery }) => {
+  onHeartbeat: ({ snapshot, result }) => {
     isHeartbeatNext = false;
     watch.note(snapshot);
     const docker = snapshot.observed.kind === "failed" ? "silent" : "seen";
-    const isUnsent = "latencyMs" in delivery && delivery.latencyMs === null;
+    const isUnsent = result.kind === "unreachable" && result.latencyMs === null;
     say(
       `beat ${
-        isUnsent ? "unsent" : delivery.result
+        isUnsent ? "unsent" : result.kind
       } ${snapshot.store.state} ${docker} ${snapshot.drift.state}`,
     );
   },

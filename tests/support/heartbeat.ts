@@ -54,27 +54,24 @@ const sent = {
   retryAfterMs: null,
 };
 
-/** Each way in which the sending of a beat ends. */
-export const deliveries = {
-  delivered: { ...sent, result: "delivered", error: null },
-  rejected: { ...sent, result: "rejected", httpStatus: 403, error: "the master said no" },
-  unreachable: { ...sent, result: "unreachable", httpStatus: null, error: "the master is gone" },
-  notSent: {
-    ...sent,
-    result: "unreachable",
-    httpStatus: null,
-    latencyMs: null,
-    error: "no worker.crt",
-  },
-  dryRun: { result: "dry_run", url: sent.url },
-  notConfigured: { result: "not_configured" },
+const attempt = { ...sent, kind: "unreachable", httpStatus: null } as const;
+const notSent = { ...attempt, latencyMs: null } as const;
+
+/** Each way in which the sending of a heartbeat ends. */
+export const sendResults = {
+  delivered: { ...sent, kind: "delivered", error: null },
+  rejected: { ...sent, kind: "rejected", httpStatus: 403, error: "the master said no" },
+  unreachable: { ...attempt, error: "the master is gone" },
+  notSent: { ...notSent, error: "no worker.crt" },
+  dryRun: { ...notSent, kind: "dry_run", error: null },
+  notConfigured: { ...notSent, kind: "not_configured", url: null, error: null },
 } as const satisfies Record<string, SendResult>;
 
 /** A beat that differs from one of a host where all is well as told. */
 export function heartbeatWith(
-  { snapshot: changed = {}, delivery = deliveries.delivered, certificates }: {
+  { snapshot: changed = {}, result = sendResults.delivered, certificates }: {
     readonly snapshot?: Partial<HostSnapshot>;
-    readonly delivery?: SendResult;
+    readonly result?: SendResult;
     readonly certificates?: CertificateReport | null;
   } = {},
 ): Heartbeat {
@@ -83,7 +80,7 @@ export function heartbeatWith(
   return {
     snapshot: whole,
     body: heartbeatBody(whole, "host-1", "1.2.3"),
-    delivery,
+    result,
     certificates: certificates === undefined ? wellKnown : certificates,
     checkedAt: Date.UTC(2026, 10, 22, 10, 11, 12, 345),
   };

@@ -48,7 +48,7 @@ export interface MasterFault {
   /** Makes it happen; what it answers ends it again, and then the host is healed. */
   readonly strike: (host: FaultyHost) => Promise<(() => void | Promise<void>) | void>;
   /** How the loop's beats end meanwhile. */
-  readonly result: Heartbeat["delivery"]["result"];
+  readonly result: Heartbeat["result"]["kind"];
   /** What the line of `--once` and the log say. */
   readonly says: RegExp;
   /** What the log says; else the 1st and the 2nd failure of the master, and its return. */
@@ -93,7 +93,7 @@ export async function assertOvercome(fault: MasterFault): Promise<void> {
   }
   const { result, says } = fault;
   assert.deepEqual(
-    heartbeats.map(({ delivery }) => delivery.result),
+    heartbeats.map(({ result }) => result.kind),
     ["delivered", result, result, "delivered"],
   );
   const [word, code] = fault.once ?? ["CRITICAL", 2];
