@@ -1,8 +1,6 @@
-/** An IPv4 subnet. */
+/** An IPv4 subnet; addresses are numbers of 32 bits. */
 export interface Subnet {
-  /** The first address, as a number of 32 bits. */
   readonly first: number;
-  /** The last address. */
   readonly last: number;
 }
 
@@ -14,7 +12,7 @@ interface Cidr {
   readonly prefixLength: number;
 }
 
-/** An IPv4 address as a number of 32 bits, or null when `text` is none; no leading zeros. */
+/** An IPv4 address as a number of 32 bits; null for any other text, also for leading zeros. */
 export function parseAddress(text: string): number | null {
   const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1);
   if (!parts?.every((part) => String(Number(part)) === part && Number(part) <= 255)) return null;
@@ -23,11 +21,11 @@ export function parseAddress(text: string): number | null {
 
 /** The dotted notation of an IPv4 address. */
 export function formatAddress(address: number): string {
-  // The operators on bits see the same 32 bits whether JavaScript counts the number signed or not.
+  // Bit operators see the same 32 bits whether JavaScript counts the number as signed or not.
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
 }
 
-/** An address in CIDR notation, or null when `text` is none; no leading zeros. */
+/** An address in CIDR notation; null for any other text, also for leading zeros. */
 export function parseCidr(text: string): Cidr | null {
   const [, addressText = "", prefix = ""] = /^([\d.]{7,15})\/(\d{1,2})$/.exec(text) ?? [];
   const address = parseAddress(addressText);
@@ -43,15 +41,21 @@ export function subnetOf({ address, prefixLength }: Cidr): Subnet {
   return { first, last: first + size - 1 };
 }
 
-/** The subnet in CIDR notation, or null when `text` is none; bits set behind the prefix count. */
-export function parseSubnet(text: string): Subnet | null {
+/**
+ * The addresses of a subnet as Docker writes it, with or without bits behind its prefix; none for
+ * what is not IPv4.
+ */
+export function rangeOf(text: string): Subnet {
   const cidr = parseCidr(text);
-  if (cidr === null) return null;
-  const subnet = subnetOf(cidr);
-  return subnet.first === cidr.address ? subnet : null;
+  return cidr ? subnetOf(cidr) : { first: Infinity, last: -Infinity };
 }
 
 /** Whether two subnets have an address in common. */
-export function isOverlapping(a: Subnet, b: Subnet): boolean {
+export function overlaps(a: Subnet, b: Subnet): boolean {
   return a.first <= b.last && b.first <= a.last;
+}
+
+/** Whether an address lies in a subnet. */
+export function contains({ first, last }: Subnet, address: number): boolean {
+  return first <= address && address <= last;
 }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import {
+  contains,
   formatAddress,
-  isOverlapping,
+  overlaps,
   parseAddress,
   parseCidr,
-  parseSubnet,
+  rangeOf,
   subnetOf,
 } from "./address.ts";
 
@@ -53,39 +54,26 @@ Deno.test("parseAddress() refuses everything else", () => {
   for (const text of texts) assert.equal(parseAddress(text), null, JSON.stringify(text));
 });
 
-Deno.test("parseSubnet() reads subnets of every size", () => {
+Deno.test("rangeOf() and subnetOf() read subnets of every size, bits behind the prefix or not", () => {
   const cases: [text: string, first: string, last: string][] = [
     ["0.0.0.0/0", "0.0.0.0", "255.255.255.255"],
     ["128.0.0.0/1", "128.0.0.0", "255.255.255.255"],
+    ["192.0.0.0/1", "128.0.0.0", "255.255.255.255"],
     ["10.0.0.0/8", "10.0.0.0", "10.255.255.255"],
     ["10.77.1.0/24", "10.77.1.0", "10.77.1.255"],
+    ["10.77.1.5/24", "10.77.1.0", "10.77.1.255"],
     ["10.77.1.248/29", "10.77.1.248", "10.77.1.255"],
-    ["255.255.255.254/31", "255.255.255.254", "255.255.255.255"],
+    ["255.255.255.255/31", "255.255.255.254", "255.255.255.255"],
     ["255.255.255.255/32", "255.255.255.255", "255.255.255.255"],
   ];
   for (const [text, first, last] of cases) {
-    const subnet = parseSubnet(text);
-    assert.ok(subnet, text);
-    assert.deepEqual([formatAddress(subnet.first), formatAddress(subnet.last)], [first, last]);
+    const range = rangeOf(text);
+    assert.deepEqual(range, subnetOf(parseCidr(text)!));
+    assert.deepEqual([formatAddress(range.first), formatAddress(range.last)], [first, last]);
   }
 });
 
-Deno.test("parseSubnet() refuses bits behind the prefix, which parseCidr() takes", () => {
-  const cases: [text: string, first: string][] = [
-    ["10.77.1.5/24", "10.77.1.0"],
-    ["10.77.1.4/29", "10.77.1.0"],
-    ["255.255.255.255/31", "255.255.255.254"],
-    ["192.0.0.0/1", "128.0.0.0"],
-  ];
-  for (const [text, first] of cases) {
-    assert.equal(parseSubnet(text), null, text);
-    const cidr = parseCidr(text);
-    assert.ok(cidr, text);
-    assert.equal(formatAddress(subnetOf(cidr).first), first);
-  }
-});
-
-Deno.test("parseCidr() and parseSubnet() refuse everything else", () => {
+Deno.test("parseCidr() refuses everything else, in which rangeOf() sees no address", () => {
   const texts = [
     "",
     "/",
@@ -109,11 +97,11 @@ Deno.test("parseCidr() and parseSubnet() refuse everything else", () => {
   ];
   for (const text of texts) {
     assert.equal(parseCidr(text), null, JSON.stringify(text.slice(0, 30)));
-    assert.equal(parseSubnet(text), null, JSON.stringify(text.slice(0, 30)));
+    assert.ok(!overlaps(rangeOf(text), rangeOf("0.0.0.0/0")));
   }
 });
 
-Deno.test("isOverlapping() is true from one shared address on", () => {
+Deno.test("overlaps() is true from one shared address on, contains() for each address", () => {
   const cases: [a: string, b: string, expected: boolean][] = [
     ["10.0.0.0/24", "10.0.0.0/24", true],
     ["10.0.0.0/24", "10.0.0.255/32", true],
@@ -123,8 +111,9 @@ Deno.test("isOverlapping() is true from one shared address on", () => {
     ["127.255.255.0/24", "128.0.0.0/24", false],
   ];
   for (const [a, b, expected] of cases) {
-    const [first, second] = [parseSubnet(a)!, parseSubnet(b)!];
-    assert.equal(isOverlapping(first, second), expected, `${a} ${b}`);
-    assert.equal(isOverlapping(second, first), expected, `${b} ${a}`);
+    const [first, second] = [rangeOf(a), rangeOf(b)];
+    assert.equal(overlaps(first, second), expected, `${a} ${b}`);
+    assert.equal(overlaps(second, first), expected, `${b} ${a}`);
+    assert.equal(contains(first, second.first), expected, `${a} ${b}`);
   }
 });

@@ -1,155 +1,6 @@
 import { type Json, NumberToken } from "./json.ts";
 import { excerpt } from "./problem.ts";
 
-const maximumNamed = 20;
-/** Reading ends here: a hostile document may hold millions. */
-const maximumCounted = 10_000;
-
-/** The wrong shapes that a reading has met. */
-class ShapeErrors {
-  readonly #named: string[] = [];
-  #count = 0;
-
-  /** Takes one more; throws as `throwIfAny` does when there are very many. */
-  add(describeFault: () => string): void {
-    this.#count++;
-    if (this.#named.length < maximumNamed) this.#named.push(describeFault());
-    if (this.#count >= maximumCounted) this.throwIfAny();
-  }
-
-  /** Throws `TypeError`, which names the first of them and counts the rest. */
-  throwIfAny(): void {
-    if (this.#count === 0) return;
-    const others = this.#count - this.#named.length;
-    const orMore = this.#count >= maximumCounted ? " or" : "";
-    const rest = others > 0 ? `; and ${others}${orMore} more` : "";
-    throw new TypeError(`Cannot read the topology: ${this.#named.join("; ")}${rest}`);
-  }
-}
-
-/** Where a field stands, and who hears of a wrong shape. */
-interface Context {
-  /** Null for the whole document. */
-  readonly parent: JsonCursor | null;
-  /** The key or the index in the parent. */
-  readonly step: string | number;
-  /** Null when nothing is to be reported. */
-  readonly wrongShapes: ShapeErrors | null;
-}
-
-/**
- * A value of the document at its place. A wrong shape is reported once and then read as if it were
- * empty, and nothing inside it is reported, so that one reading finds every wrong shape.
- */
-class JsonCursor {
-  readonly #value: Json | undefined;
-  readonly #context: Context;
-  #wrongShapes: ShapeErrors | null;
-
-  /** The field of a whole document. */
-  static ofDocument(document: Json, wrongShapes: ShapeErrors): JsonCursor {
-    return new JsonCursor(document, { parent: null, step: "", wrongShapes });
-  }
-
-  private constructor(value: Json | undefined, context: Context) {
-    this.#value = value;
-    this.#context = context;
-    this.#wrongShapes = context.wrongShapes;
-  }
-
-  /** Whether the document leaves it out or has null here. */
-  get isAbsent(): boolean {
-    return this.#value === undefined || this.#value === null;
-  }
-
-  /** The text; empty when it has the wrong shape. */
-  text(): string {
-    if (typeof this.#value === "string") return this.#value;
-    this.#report("a text");
-    return "";
-  }
-
-  /** Whether it is true; it may be absent. */
-  flag(): boolean {
-    if (typeof this.#value !== "boolean" && !this.isAbsent) this.#report("true or false");
-    return this.#value === true;
-  }
-
-  /** The items of a list. */
-  items(): JsonCursor[] {
-    if (Array.isArray(this.#value)) {
-      return this.#value.map((item, index) => this.#inner(item, index));
-    }
-    this.#report("a list");
-    return [];
-  }
-
-  /** One member of an object. */
-  member(key: string): JsonCursor {
-    return this.#inner(this.#object()[key], key);
-  }
-
-  /** Every member of an object. */
-  members(): [key: string, cursor: JsonCursor][] {
-    return Object.entries(this.#object()).map(([key, value]) => [key, this.#inner(value, key)]);
-  }
-
-  #inner(value: Json | undefined, step: string | number): JsonCursor {
-    return new JsonCursor(value, { parent: this, step, wrongShapes: this.#wrongShapes });
-  }
-
-  #object(): { readonly [key: string]: Json } {
-    const value = this.#value;
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value) &&
-      !(value instanceof NumberToken);
-    if (isObject) return value;
-    this.#report("an object");
-    return {};
-  }
-
-  #report(wanted: string): void {
-    this.#wrongShapes?.add(() =>
-      `${this.#place || "the document"} must be ${wanted}, but is ${nameOf(this.#value)}`
-    );
-    this.#wrongShapes = null;
-  }
-
-  /** Made only when it is reported: a document may have millions of fields. */
-  get #place(): string {
-    const { parent, step } = this.#context;
-    if (!parent) return "";
-    const outer = parent.#place;
-    if (typeof step === "number") return `${outer}[${step}]`;
-    return outer === "" ? step : `${outer}.${excerpt(step)}`;
-  }
-}
-
-function nameOf(value: Json | undefined): string {
-  if (value === undefined) return "missing";
-  if (value === null) return "null";
-  if (typeof value === "string") return "a text";
-  if (typeof value === "boolean") return String(value);
-  if (value instanceof NumberToken) return "a number";
-  return Array.isArray(value) ? "a list" : "an object";
-}
-
-// No part can be matched in two ways, so that the time is linear.
-const registryLabel = "[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*";
-// Docker takes a first component without a dot or a port for a part of the path.
-const registry = `(?:(?:localhost|${registryLabel}(?:\\.${registryLabel})+)(?::\\d+)?|` +
-  `${registryLabel}:\\d+)`;
-const pathComponent = "[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*";
-const digest = "sha256:[0-9a-f]{64}";
-const imagePattern = new RegExp(
-  `^(?:(?:${registry}/)?${pathComponent}(?:/${pathComponent})*` +
-    `(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@${digest})?|${digest})$`,
-);
-
-/** Whether Docker takes `text` for the reference of an image; at most 255 characters. */
-export function isImageReference(text: string): boolean {
-  return text.length <= 255 && imagePattern.test(text);
-}
-
 /** A LAN of the document. */
 export interface Lan {
   readonly name: string;
@@ -184,16 +35,16 @@ export interface Topology {
  * The shape is in docs/topology.md.
  */
 export function readTopology(document: Json): Topology {
-  const wrongShapes = new ShapeErrors();
-  const root = JsonCursor.ofDocument(document, wrongShapes);
+  const errors = new ShapeErrors();
+  const root = new JsonCursor(document, errors);
   const header = root.member("topology");
   const topology = {
     id: header.member("id").text(),
-    name: optionalText(header.member("name")) ?? "",
+    name: header.member("name").optionalText() ?? "",
     lans: root.member("lans").items().map(readLan),
     deckies: root.member("deckies").items().map(readDecky),
   };
-  wrongShapes.throwIfAny();
+  errors.throwIfAny();
   return topology;
 }
 
@@ -223,12 +74,156 @@ function readImages(configs: JsonCursor): Map<string, string> {
   const images = new Map<string, string>();
   if (configs.isAbsent) return images;
   for (const [service, config] of configs.members()) {
-    const image = config.isAbsent ? undefined : optionalText(config.member("image"));
+    const image = config.isAbsent ? undefined : config.member("image").optionalText();
     if (image !== undefined) images.set(service, image);
   }
   return images;
 }
 
-function optionalText(cursor: JsonCursor): string | undefined {
-  return cursor.isAbsent ? undefined : cursor.text();
+const maximumNamed = 20;
+/** Reading stops here: a hostile document may hold millions. */
+const maximumCounted = 10_000;
+
+/** Collects the values of a wrong shape that a reading has met. */
+class ShapeErrors {
+  readonly #named: string[] = [];
+  #count = 0;
+
+  /** Adds one; throws as `throwIfAny` does when there are very many. */
+  add(describe: () => string): void {
+    this.#count++;
+    if (this.#named.length < maximumNamed) this.#named.push(describe());
+    if (this.#count >= maximumCounted) this.throwIfAny();
+  }
+
+  /** Throws `TypeError`, which names the first of them and counts the rest. */
+  throwIfAny(): void {
+    if (this.#count === 0) return;
+    const others = this.#count - this.#named.length;
+    const orMore = this.#count >= maximumCounted ? " or" : "";
+    const rest = others > 0 ? `; and ${others}${orMore} more` : "";
+    throw new TypeError(`Cannot read the topology: ${this.#named.join("; ")}${rest}`);
+  }
+}
+
+/**
+ * A value of the document at its place. A wrong shape is reported once and then read as if it were
+ * empty, and nothing inside it is reported, so that one reading finds every wrong shape.
+ */
+class JsonCursor {
+  readonly #value: Json | undefined;
+  /** Null when nothing more is to be reported. */
+  #errors: ShapeErrors | null;
+  /** Null for the whole document. */
+  readonly #parent: JsonCursor | null;
+  /** The key or the index in the parent. */
+  readonly #step: string | number;
+
+  constructor(
+    value: Json | undefined,
+    errors: ShapeErrors | null,
+    parent: JsonCursor | null = null,
+    step: string | number = "",
+  ) {
+    this.#value = value;
+    this.#errors = errors;
+    this.#parent = parent;
+    this.#step = step;
+  }
+
+  /** Whether the document leaves it out or has null here. */
+  get isAbsent(): boolean {
+    return this.#value === undefined || this.#value === null;
+  }
+
+  /** The text; empty when it has the wrong shape. */
+  text(): string {
+    if (typeof this.#value === "string") return this.#value;
+    this.#report("a text");
+    return "";
+  }
+
+  /** The text, or undefined when it is absent. */
+  optionalText(): string | undefined {
+    return this.isAbsent ? undefined : this.text();
+  }
+
+  /** Whether it is true; it may be absent. */
+  flag(): boolean {
+    if (typeof this.#value !== "boolean" && !this.isAbsent) this.#report("true or false");
+    return this.#value === true;
+  }
+
+  /** The items of a list. */
+  items(): JsonCursor[] {
+    if (Array.isArray(this.#value)) {
+      return this.#value.map((item, index) => this.#inner(item, index));
+    }
+    this.#report("a list");
+    return [];
+  }
+
+  /** One member of an object. */
+  member(key: string): JsonCursor {
+    return this.#inner(this.#object()[key], key);
+  }
+
+  /** Every member of an object. */
+  members(): [key: string, cursor: JsonCursor][] {
+    return Object.entries(this.#object()).map(([key, value]) => [key, this.#inner(value, key)]);
+  }
+
+  #inner(value: Json | undefined, step: string | number): JsonCursor {
+    return new JsonCursor(value, this.#errors, this, step);
+  }
+
+  #object(): { readonly [key: string]: Json } {
+    const value = this.#value;
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value) &&
+      !(value instanceof NumberToken);
+    if (isObject) return value;
+    this.#report("an object");
+    return {};
+  }
+
+  #report(wanted: string): void {
+    this.#errors?.add(() =>
+      `${this.#place || "the document"} must be ${wanted}, but is ${shapeOf(this.#value)}`
+    );
+    this.#errors = null;
+  }
+
+  /** Made only when it is reported: a document may have millions of fields. */
+  get #place(): string {
+    if (!this.#parent) return "";
+    const outer = this.#parent.#place;
+    if (typeof this.#step === "number") return `${outer}[${this.#step}]`;
+    return outer === "" ? this.#step : `${outer}.${excerpt(this.#step)}`;
+  }
+}
+
+function shapeOf(value: Json | undefined): string {
+  if (value === undefined) return "missing";
+  if (value === null) return "null";
+  if (typeof value === "string") return "a text";
+  if (typeof value === "boolean") return String(value);
+  if (value instanceof NumberToken) return "a number";
+  return Array.isArray(value) ? "a list" : "an object";
+}
+
+// No part can be matched in two ways, so that the time is linear.
+const registryLabel = "[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*";
+// Docker takes a first component without a dot or a port for a part of the path.
+const registry = `(?:(?:localhost|${registryLabel}(?:\\.${registryLabel})+)(?::\\d+)?|` +
+  `${registryLabel}:\\d+)`;
+const pathComponent = "[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*";
+const digest = "sha256:[0-9a-f]{64}";
+const imagePattern = new RegExp(
+  `^(?:(?:${registry}/)?${pathComponent}(?:/${pathComponent})*` +
+    `(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@${digest})?|${digest})$`,
+);
+
+/** Whether Docker accepts `text` as the reference of an image; at most 255 characters. */
+export function isImageReference(text: string): boolean {
+  return text.length <= 255 && imagePattern.test(text);
 }

@@ -9,15 +9,90 @@ import {
 import { compareCodePoints } from "./json.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
-/** How one object that was planned differs, and what was seen, in words for an operator. */
+/** The ways in which Docker can differ from what was applied. */
+export const driftKinds = ["missing", "stopped", "unhealthy", "changed", "unexpected"] as const;
+
+/** One object that is not as applied. */
+export interface Difference {
+  readonly type: "network" | "container";
+  readonly name: string;
+  /** What was seen, in words for an operator; empty when there is nothing to add. */
+  readonly detail: string;
+}
+
+/** Docker compared with what was applied; every list is sorted by name. */
+export type Drift =
+  & { readonly state: "consistent" | "drifted" }
+  & { readonly [kind in (typeof driftKinds)[number]]: readonly Difference[] };
+
+const emptyPlan: Plan = { topologyId: "", networks: [], containers: [] };
+
+/** Compares what exists with the plan, or with nothing when the host is idle. */
+export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
+  const { topologyId: id, ...planned } = plan ?? emptyPlan;
+  const found: Record<(typeof driftKinds)[number], Difference[]> = {
+    missing: [],
+    stopped: [],
+    unhealthy: [],
+    changed: [],
+    unexpected: [],
+  };
+  const add = (type: Difference["type"], name: string, difference: ObjectDifference | null) => {
+    if (difference) found[difference.kind].push({ type, name, detail: difference.detail });
+  };
+
+  // Docker lists networks in another order each time.
+  const inOrder = inventory.networks.toSorted((a, b) => compareCodePoints(a.id, b.id));
+  const networksByName = Map.groupBy(inOrder, ({ name }) => name);
+  for (const network of planned.networks) {
+    const namesakes = networksByName.get(network.name) ?? [];
+    const actual = bestMatch(network, namesakes, id);
+    add("network", network.name, compareNetwork(network, actual, id));
+    networksByName.set(network.name, namesakes.filter((it) => it !== actual));
+  }
+  for (const network of [...networksByName.values()].flat()) {
+    add("network", network.name, { kind: "unexpected", detail: origin(network, id) });
+  }
+
+  const containers = new Map(inventory.containers.map((container) => [container.name, container]));
+  const unplanned = new Map(containers);
+  for (const container of planned.containers) {
+    const base = containers.get(container.base ?? "");
+    const actual = containers.get(container.name);
+    add("container", container.name, compareContainer(container, actual, { base, id }));
+    unplanned.delete(container.name);
+  }
+  for (const [name, container] of unplanned) {
+    // An idle host may keep what stands still, such as the remains of the first agent.
+    if (!plan && !isRunning(container)) continue;
+    const detail = [container.state, origin(container, id)].filter((part) => part !== "");
+    add("container", name, { kind: "unexpected", detail: detail.join(", ") });
+  }
+
+  for (const kind of driftKinds) found[kind].sort((a, b) => compareCodePoints(a.name, b.name));
+  const isConsistent = driftKinds.every((kind) => found[kind].length === 0);
+  return { state: isConsistent ? "consistent" : "drifted", ...found };
+}
+
+/** Of several networks with one name, the one that the plan most probably means. */
+function bestMatch(
+  planned: PlannedNetwork,
+  namesakes: readonly NetworkInfo[],
+  id: string,
+): NetworkInfo | undefined {
+  return namesakes.find((it) => compareNetwork(planned, it, id) === null) ??
+    namesakes.find(({ labels }) => labels.get(topologyLabel) === id) ?? namesakes[0];
+}
+
+/** How one object differs, and what was seen, in words for an operator. */
 interface ObjectDifference {
-  readonly kind: "missing" | "stopped" | "unhealthy" | "changed";
+  readonly kind: (typeof driftKinds)[number];
   readonly detail: string;
 }
 
 const missing: ObjectDifference = { kind: "missing", detail: "" };
 
-/** Compares a network of topology `id` with the one that bears its name. */
+/** Compares a planned network of topology `id` with the one that has its name. */
 function compareNetwork(
   planned: PlannedNetwork,
   fact: NetworkInfo | undefined,
@@ -28,7 +103,7 @@ function compareNetwork(
   return change === null ? null : { kind: "changed", detail: change };
 }
 
-/** Compares a container of topology `id` with the one that bears its name, and that one's base. */
+/** Compares a planned container of topology `id` with the one that has its name, and its base. */
 function compareContainer(
   planned: PlannedContainer,
   fact: ContainerInfo | undefined,
@@ -43,10 +118,7 @@ function compareContainer(
   return fact.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
 
-/**
- * The topology that an object says it is part of, in words; `own` is the one that is meant. Empty
- * when it says nothing.
- */
+/** The topology that an object's label names, in words, `own` being the expected one; or empty. */
 export function origin({ labels }: NetworkInfo | ContainerInfo, own?: string): string {
   const id = labels.get(topologyLabel);
   if (id === undefined) return "";
@@ -74,8 +146,8 @@ export function containerChange(
 }
 
 /**
- * Whether a service runs for longer than its base, which so was started anew without it: the service
- * is still in the network of before, which nobody else is in any more.
+ * Whether a service runs for longer than its base: the base was started again without it, and the
+ * service is still in the old network, without any other container.
  */
 export function isLeftBehind(fact: ContainerInfo, base: ContainerInfo | undefined): boolean {
   return fact.uptime !== null && (base?.uptime ?? null) !== null &&
@@ -87,7 +159,7 @@ function foreign(fact: NetworkInfo | ContainerInfo, id: string): string | null {
   return (fact.labels.get(topologyLabel) ?? id) === id ? null : origin(fact, id);
 }
 
-/** The last resort: what the lists do not show has changed. */
+/** Compares digests, for what the engine's lists do not show. */
 function specChange(
   { request }: PlannedNetwork | PlannedContainer,
   { labels }: NetworkInfo | ContainerInfo,
@@ -102,7 +174,7 @@ function addressChange(planned: PlannedContainer, fact: ContainerInfo): string |
   for (const [network, address] of planned.addressByNetwork) {
     const actual = fact.addressByNetwork.get(network);
     if (actual === undefined) return `not attached to ${network}`;
-    // One that restarts again and again has no address in between.
+    // A container that restarts again and again has no address in between.
     const hasAddress = fact.state === "running" || fact.state === "paused";
     if (hasAddress && actual !== address) {
       return `address ${actual || "none"} on ${network}, not ${address}`;
@@ -115,16 +187,16 @@ function addressChange(planned: PlannedContainer, fact: ContainerInfo): string |
 }
 
 function baseChange(fact: ContainerInfo, base: ContainerInfo | undefined): string | null {
-  // A base that is absent is reported itself, as missing; Podman's list does not tell the mode.
+  // An absent base is reported as missing itself; Podman's list does not have the mode.
   if (!base || fact.networkMode === "") return null;
-  if (fact.networkMode === `container:${base.id}`) return null;
-  if (fact.networkMode === `container:${base.name}`) return null;
+  const isShared = [base.id, base.name].includes(fact.networkMode.replace(/^container:/, ""));
+  if (isShared) return null;
   return `does not share the network of ${base.name}`;
 }
 
 /**
- * Whether a network that bears a planned name may be changed and removed: it has our label, or none
- * and the planned driver and subnet, as one that another program made for the same topology.
+ * Whether a network with a planned name may be changed and removed: it has our label, or none and the
+ * planned driver and subnet, as one that another program made for the same topology.
  */
 export function isOurNetwork(planned: PlannedNetwork, fact: NetworkInfo, id: string): boolean {
   const label = fact.labels.get(topologyLabel);
@@ -133,7 +205,7 @@ export function isOurNetwork(planned: PlannedNetwork, fact: NetworkInfo, id: str
     fact.subnets[0] === planned.subnet;
 }
 
-/** Whether a container that bears a planned name may be: without a label, it is attached as planned. */
+/** The same for a container with a planned name: without a label, it must be attached as planned. */
 export function isOurContainer(
   planned: PlannedContainer,
   fact: ContainerInfo,
@@ -141,88 +213,7 @@ export function isOurContainer(
 ): boolean {
   const label = fact.labels.get(topologyLabel);
   if (label !== undefined) return label === id;
-  // Of a service without its base, and in Podman, it cannot be told whom it belongs to.
+  // A service without its base, or in Podman, may belong to anything.
   if (planned.base !== null && (!base || fact.networkMode === "")) return false;
   return containerChange(planned, fact, base) === null;
-}
-
-/** The ways in which Docker can differ from what was applied. */
-export const driftKinds = ["missing", "stopped", "unhealthy", "changed", "unexpected"] as const;
-
-/** One object that is not as applied. */
-export interface Difference {
-  readonly type: "network" | "container";
-  readonly name: string;
-  /** What was seen, in words for an operator; empty when there is nothing to add. */
-  readonly detail: string;
-}
-
-/** Docker against what was applied; every list is sorted by name. */
-export type Drift =
-  & { readonly state: "consistent" | "drifted" }
-  & { readonly [kind in (typeof driftKinds)[number]]: readonly Difference[] };
-
-const emptyPlan: Plan = { topologyId: "", networks: [], containers: [] };
-
-/** Compares what exists with the plan, or with nothing when the host is idle. */
-export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
-  const found = {
-    missing: [] as Difference[],
-    stopped: [] as Difference[],
-    unhealthy: [] as Difference[],
-    changed: [] as Difference[],
-    unexpected: [] as Difference[],
-  };
-  const { topologyId: id, ...planned } = plan ?? emptyPlan;
-
-  // Docker lists networks in another order each time.
-  const inOrder = inventory.networks.toSorted((a, b) => compareCodePoints(a.id, b.id));
-  const networks = Map.groupBy(inOrder, ({ name }) => name);
-  for (const network of planned.networks) {
-    const namesakes = networks.get(network.name) ?? [];
-    const meant = bestMatch(network, namesakes, id);
-    const deviation = compareNetwork(network, meant, id);
-    if (deviation) {
-      const { kind, detail } = deviation;
-      found[kind].push({ type: "network", name: network.name, detail });
-    }
-    networks.set(network.name, namesakes.filter((it) => it !== meant));
-  }
-  for (const network of [...networks.values()].flat()) {
-    found.unexpected.push({ type: "network", name: network.name, detail: origin(network, id) });
-  }
-
-  const containers = new Map(inventory.containers.map((container) => [container.name, container]));
-  const unplanned = new Map(containers);
-  for (const container of planned.containers) {
-    const base = container.base === null ? undefined : containers.get(container.base);
-    const deviation = compareContainer(container, containers.get(container.name), { base, id });
-    if (deviation) {
-      const { kind, detail } = deviation;
-      found[kind].push({ type: "container", name: container.name, detail });
-    }
-    unplanned.delete(container.name);
-  }
-  for (const [name, container] of unplanned) {
-    // An idle host may keep what stands still, such as the remains of the first agent.
-    if (!plan && !isRunning(container)) continue;
-    const detail = [container.state, origin(container, id)].filter((part) => part !== "").join(
-      ", ",
-    );
-    found.unexpected.push({ type: "container", name, detail });
-  }
-
-  for (const kind of driftKinds) found[kind].sort((a, b) => compareCodePoints(a.name, b.name));
-  const isConsistent = driftKinds.every((kind) => found[kind].length === 0);
-  return { state: isConsistent ? "consistent" : "drifted", ...found };
-}
-
-/** Docker lets several networks have one name: the one that was planned is not to be told as another. */
-function bestMatch(
-  planned: PlannedNetwork,
-  namesakes: readonly NetworkInfo[],
-  id: string,
-): NetworkInfo | undefined {
-  return namesakes.find((it) => compareNetwork(planned, it, id) === null) ??
-    namesakes.find(({ labels }) => labels.get(topologyLabel) === id) ?? namesakes[0];
 }

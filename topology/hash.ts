@@ -2,23 +2,13 @@ import { type Json, writeJson } from "./json.ts";
 
 /** Keys that change without the topology changing: times, states, places on the master's canvas. */
 const volatileKeys: ReadonlySet<string> = new Set([
-  "created_at",
-  "status_changed_at",
-  "updated_at",
-  "last_seen",
-  "status",
-  "version",
-  "last_error",
-  "x",
-  "y",
-  "w",
-  "h",
+  ...["created_at", "status_changed_at", "updated_at", "last_seen"],
+  ...["status", "version", "last_error", "x", "y", "w", "h"],
 ]);
 
 /**
  * The version hash of a document: SHA-256 of its canonical form, in lower-case hex. Master and agent
- * compute it alike, so equal hashes mean that they speak of the same topology. The rules are in
- * docs/protocol.md.
+ * compute it alike, by the rules in docs/protocol.md: equal hashes mean the same topology.
  */
 export async function versionHash(document: Json): Promise<string> {
   const bytes = new TextEncoder().encode(canonicalForm(document));
@@ -27,10 +17,7 @@ export async function versionHash(document: Json): Promise<string> {
 
 /** The text that is hashed: volatile keys dropped, keys sorted, numbers in Python's notation. */
 export function canonicalForm(document: Json): string {
-  return writeJson(document, {
-    number: canonicalNumber,
-    dropped: volatileKeys,
-  });
+  return writeJson(document, { number: canonicalNumber, dropped: volatileKeys });
 }
 
 /** A number as Python's json writes it back after reading `text`. */
@@ -39,9 +26,7 @@ export function canonicalNumber(text: string): string {
   const value = Number(text);
   if (!Number.isFinite(value)) return value > 0 ? "Infinity" : "-Infinity";
   // Both languages find the same shortest digits; they differ in the notation around them.
-  const [mantissa, exponentText] = Math.abs(value).toExponential().split(
-    "e",
-  ) as [string, string];
+  const [mantissa = "", exponentText] = Math.abs(value).toExponential().split("e");
   const sign = value < 0 || Object.is(value, -0) ? "-" : "";
   const digits = mantissa.replace(".", "");
   const exponent = Number(exponentText);

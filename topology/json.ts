@@ -1,8 +1,3 @@
-/**
- * Reads JSON as `JSON.parse` should. That one, in V8 15.0, at times takes a key with an escape in it
- * for another key that it has met before (nodejs/node#63785): two documents would have one hash.
- */
-
 /** A number exactly as it stood in the document. */
 export class NumberToken {
   constructor(readonly text: string) {}
@@ -11,18 +6,29 @@ export class NumberToken {
 /** A parsed document; its objects have no prototype. */
 export type Json = null | boolean | string | NumberToken | Json[] | { [key: string]: Json };
 
-/** How deep a document may nest; a topology needs about eight levels, an attacker wants thousands. */
+/** How deep a document may nest; a topology needs about eight levels. */
 const maximumDepth = 256;
 
 /** How many values a document may hold; the largest topology that is valid needs some 300,000. */
 export const maximumValues = 350_000;
 
 /**
- * How many keys may be whole numbers, such as "65536". The runtime does not mix their hashes with a
- * secret, as it does with those of other texts: 60,000 that are well chosen would keep it busy for a
- * minute wherever they are put into a map. A topology has no use for any.
+ * How many keys may be whole numbers, such as "65536"; a topology needs none. The runtime does not mix
+ * a secret into their hashes: 60,000 chosen ones would keep it busy for a minute.
  */
 export const maximumNumericKeys = 10_000;
+
+/**
+ * Parses a document; numbers keep their text, as the version hash and the stored document need it: `1.0`
+ * stays `1.0`, an integer of thirty digits stays whole. Of two equal keys the last one wins. Throws
+ * `SyntaxError` when it is not JSON or passes a limit.
+ *
+ * Not `JSON.parse`: in V8 15.0 that may take a key with an escape for another key that it has met before
+ * (nodejs/node#63785), and two documents would have one hash.
+ */
+export function parseJson(text: string): Json {
+  return new JsonReader(text).read();
+}
 
 const literals: ReadonlyMap<string, null | boolean> = new Map([
   ["null", null],
@@ -30,7 +36,7 @@ const literals: ReadonlyMap<string, null | boolean> = new Map([
   ["false", false],
 ]);
 
-/** Reads one document; of no use after that. */
+/** Reads one document. */
 class JsonReader {
   readonly #text: string;
   #at = 0;
@@ -41,7 +47,7 @@ class JsonReader {
     this.#text = text;
   }
 
-  /** The document. Throws `SyntaxError`, which tells the place and repeats no content. */
+  /** Throws `SyntaxError`, which names the place and repeats no content. */
   read(): Json {
     const value = this.#value(0);
     if (this.#peek() !== undefined) throw this.#unexpected();
@@ -118,7 +124,7 @@ class JsonReader {
     // deno-lint-ignore no-control-regex
     if (!/[\\\x00-\x1f]/.test(content)) return content;
     try {
-      // It reads a text well when it is not the key of an object.
+      // V8's mistake concerns the keys of objects only.
       return JSON.parse(`"${content}"`);
     } catch {
       this.#at = start;
@@ -154,29 +160,13 @@ class JsonReader {
 
 /** The error for a document that nests deeper than `maximumDepth`. */
 function tooDeep(): SyntaxError {
-  return new SyntaxError(
-    `Cannot read the document: it nests deeper than ${maximumDepth} levels`,
-  );
+  return new SyntaxError(`Cannot read the document: it nests deeper than ${maximumDepth} levels`);
 }
 
-/**
- * JSON whose numbers keep the text they were written with: `1.0` stays `1.0`, and an integer of
- * thirty digits stays whole. The version hash and the stored document both depend on it.
- */
-
-/**
- * Parses a document, keeping the text of each number. Of two equal keys the last one wins.
- * Throws `SyntaxError` when it is not JSON or nests deeper than `maximumDepth`.
- */
-export function parseJson(text: string): Json {
-  return new JsonReader(text).read();
-}
-
-/** How `writeJson` writes a document; by default every key and the numbers' own text. */
 interface WriteOptions {
-  /** Writes a number from its text. */
+  /** Writes a number from its text; by default that text. */
   number?: (text: string) => string;
-  /** Keys left out at every depth. */
+  /** Keys left out at every depth; by default none. */
   dropped?: ReadonlySet<string>;
 }
 
@@ -192,14 +182,10 @@ export function writeJson(document: Json, options: WriteOptions = {}): string {
     if (typeof value === "string") return quote(value);
     if (value instanceof NumberToken) return number(value.text);
     if (depth >= maximumDepth) throw tooDeep();
-    if (Array.isArray(value)) {
-      return `[${value.map((item) => write(item, depth + 1)).join(",")}]`;
-    }
-    const members = Object.keys(value).filter((key) => !dropped.has(key)).sort(
-      compareCodePoints,
-    )
-      .map((key) => `${quote(key)}:${write(value[key]!, depth + 1)}`);
-    return `{${members.join(",")}}`;
+    const inner = (it: Json) => write(it, depth + 1);
+    if (Array.isArray(value)) return `[${value.map(inner).join(",")}]`;
+    const keys = Object.keys(value).filter((key) => !dropped.has(key)).sort(compareCodePoints);
+    return `{${keys.map((key) => `${quote(key)}:${inner(value[key]!)}`).join(",")}}`;
   };
   return write(document, 0);
 }
@@ -221,15 +207,15 @@ function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-/** `JSON.stringify` escapes all that it must; what is left is to keep to ASCII. */
+/** `JSON.stringify` escapes what JSON requires; the rest is escaped here, to stay in ASCII. */
 function quote(text: string): string {
-  // Not one by one: the runtime keeps each replacement until the last.
+  // In pieces of up to 1000 units: the runtime keeps every replacement until the last.
   return JSON.stringify(text).replace(/[\x7f-\uffff]{1,1000}/g, (units) => {
     const escaped: string[] = [];
     for (let at = 0; at < units.length; at++) {
       escaped.push(`\\u${units.charCodeAt(at).toString(16).padStart(4, "0")}`);
     }
-    // One text, where adding up would make a chain of as many pieces.
+    // Joined at once: adding up would keep a chain of as many pieces.
     return escaped.join("");
   });
 }

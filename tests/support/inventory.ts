@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isOverlapping, parseCidr, subnetOf } from "../../topology/address.ts";
+import { overlaps, rangeOf } from "../../topology/address.ts";
 import type { Changes } from "../../topology/changes.ts";
 import { readTopology, type Topology } from "../../topology/document.ts";
 import { type Drift, driftKinds, findDrift } from "../../topology/drift.ts";
@@ -281,7 +281,10 @@ class Simulation {
     for (const other of this.networks) {
       assert.notEqual(other.name, name, "a network with this name exists");
       for (const taken of other.subnets) {
-        assert.ok(!isOverlap(taken, subnet), `pool ${subnet} overlaps with ${taken}`);
+        assert.ok(
+          !overlaps(rangeOf(taken), rangeOf(subnet)),
+          `pool ${subnet} overlaps with ${taken}`,
+        );
       }
     }
     this.networks = [...this.networks, { ...madeNetwork(planned), id: `network ${++made}` }];
@@ -331,9 +334,4 @@ class Simulation {
     assert.ok(fact, `no such container: ${base}`);
     return fact;
   }
-}
-
-function isOverlap(a: string, b: string): boolean {
-  const [one, other] = [a, b].map(parseCidr);
-  return one != null && other != null && isOverlapping(subnetOf(one), subnetOf(other));
 }
