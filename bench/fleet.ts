@@ -7,7 +7,7 @@
  */
 
 import { firstDelayMs, nextDelayMs, type SendHistory } from "../agent/schedule.ts";
-import { seededRandom } from "../tests/fuzz/random_document.ts";
+import { SeededRandom } from "../tests/support/random.ts";
 import { figure, printFigures, printTable } from "./harness.ts";
 
 /** The delay before a host's first heartbeat, and from one to the next, in milliseconds. */
@@ -36,7 +36,7 @@ export function simulate(
   durationMs: number,
   answer: (atMs: number) => Answer,
 ): Heartbeats {
-  const random = seededRandom(seed);
+  const random = new SeededRandom(seed).next;
   const perSecond = () => new Uint32Array(Math.ceil(durationMs / 1000));
   const heartbeats = { sent: perSecond(), accepted: perSecond(), returned: perSecond() };
   for (let host = 0; host < hosts; host++) {

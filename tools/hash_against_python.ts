@@ -5,7 +5,8 @@
 
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
-import { randomDocument, seededRandom } from "../tests/fuzz/random_document.ts";
+import { randomDocument } from "../tests/fuzz/random_document.ts";
+import { SeededRandom } from "../tests/support/random.ts";
 import { versionHash } from "../topology/hash.ts";
 import { parseJson } from "../topology/json.ts";
 
@@ -28,7 +29,7 @@ const batchSize = 500;
 
 /** The first of `count` documents on which the two differ, or null. */
 export async function firstDifference(count: number, seed: number): Promise<string | null> {
-  const random = seededRandom(seed);
+  const random = new SeededRandom(seed);
   await using python = new Deno.Command("python3", {
     args: ["-c", oracle],
     stdin: "piped",

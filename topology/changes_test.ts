@@ -1,13 +1,6 @@
 import assert from "node:assert/strict";
-import { seededRandom } from "../tests/fuzz/random_document.ts";
-import {
-  carryOut,
-  Dice,
-  randomTopology,
-  together,
-  unmanaged,
-  worn,
-} from "../tests/support/inventory.ts";
+import { carryOut, randomTopology, together, unmanaged, worn } from "../tests/support/inventory.ts";
+import { SeededRandom } from "../tests/support/random.ts";
 import {
   asApplied,
   bridge,
@@ -728,13 +721,15 @@ async function forEachHost(
   check: (round: Round) => void,
 ): Promise<void> {
   for (let seed = 1; seed <= seeds; seed++) {
-    const dice = new Dice(seededRandom(seed));
-    const plan = await planTopology(randomTopology(dice), defaultImages);
-    const before = dice.isOneIn(2) ? plan : await planTopology(randomTopology(dice), defaultImages);
+    const random = new SeededRandom(seed);
+    const plan = await planTopology(randomTopology(random), defaultImages);
+    const before = random.isOneIn(2)
+      ? plan
+      : await planTopology(randomTopology(random), defaultImages);
     const foreign = kind === "alone"
       ? { networks: [], containers: [] }
-      : unmanaged(plan, dice, kind === "obstructed");
-    const existing = together(worn(before, dice), foreign);
+      : unmanaged(plan, random, kind === "obstructed");
+    const existing = together(worn(before, random), foreign);
     try {
       check({ plan, existing, foreign, imageIds: imagesOf(plan) });
     } catch (error) {

@@ -14,15 +14,8 @@ import { agentIdentity, master } from "../support/api_setup.ts";
 import { ServiceHost, validatedOf } from "./document_target.ts";
 import { documentBytes } from "./documents.ts";
 import { checkMessage } from "./oracles.ts";
-import {
-  hostileText,
-  joined,
-  mutateBytes,
-  mutateTree,
-  type SeededRandom,
-  treeOf,
-  write,
-} from "./random.ts";
+import type { SeededRandom } from "../support/random.ts";
+import { hostileText, joined, mutateBytes, mutateTree, treeOf, write } from "./hostile.ts";
 import type { Target } from "./target.ts";
 
 /** A connection to the API on which anything can be said. */
@@ -255,18 +248,16 @@ const validity = { validFrom: { at: 0, file: "" }, validTo: { at: Infinity, file
 const paths = ["/health", "/topology/state", "/topology/apply", "/topology/teardown", "/"];
 const methods = [..."GET POST PUT DELETE OPTIONS PATCH TRACE FOO".split(" ")];
 const tokens = [
-  ..."GET / HTTP/1.1\r\n\r\n|\r\n|\n|\r|\0|:|HTTP/1.0|HTTP/2.0|HTTP/0.9|PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    .split("|"),
-  ..."Content-Length: 5\r\n|Content-Length: -1\r\n|Content-Length: 9999999999\r\n|Expect: x\r\n"
-    .split(
-      "|",
-    ),
-  ..."Transfer-Encoding: chunked\r\n|Transfer-Encoding: gzip\r\n|Transfer-Encoding: chunked, x\r\n"
-    .split("|"),
-  ..."0\r\n\r\n|ffffffffffffffff\r\n|-5\r\n|5;a=b\r\nhello\r\n|Connection: close\r\n|Upgrade: h2c\r\n"
-    .split("|"),
-  ..."Expect: 100-continue\r\n|Host: a\r\nHost: b\r\n| folded\r\n|CONNECT a:1 HTTP/1.1\r\n\r\n"
-    .split("|"),
+  ..."GET / HTTP/1.1\r\n\r\n|\r\n|\n|\r|\0|:|HTTP/1.0|HTTP/2.0|HTTP/0.9".split("|"),
+  ..."PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".split("|"),
+  ..."Content-Length: 5\r\n|Content-Length: -1\r\n|Content-Length: 9999999999\r\n".split("|"),
+  ..."Expect: x\r\n".split("|"),
+  ..."Transfer-Encoding: chunked\r\n|Transfer-Encoding: gzip\r\n".split("|"),
+  ..."Transfer-Encoding: chunked, x\r\n".split("|"),
+  ..."0\r\n\r\n|ffffffffffffffff\r\n|-5\r\n|5;a=b\r\nhello\r\n".split("|"),
+  ..."Connection: close\r\n|Upgrade: h2c\r\n".split("|"),
+  ..."Expect: 100-continue\r\n|Host: a\r\nHost: b\r\n| folded\r\n".split("|"),
+  ..."CONNECT a:1 HTTP/1.1\r\n\r\n".split("|"),
 ];
 
 /** The body of a call; what it is about may be a document, right or not. */

@@ -17,7 +17,7 @@ import { defaultImages } from "../../topology/plan.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import { documentBytes } from "./documents.ts";
 import { checkCall, checkError, checkMessage, checkPlan, checkSentContainer } from "./oracles.ts";
-import type { SeededRandom } from "./random.ts";
+import type { SeededRandom } from "../support/random.ts";
 import type { Target } from "./target.ts";
 
 const never = new AbortController().signal;

@@ -1,13 +1,13 @@
+import type { SeededRandom } from "../support/random.ts";
 import {
   hostileText,
   mutateBytes,
   mutateTree,
-  type SeededRandom,
   type TextKind,
   type Tree,
   treeOf,
   write,
-} from "./random.ts";
+} from "./hostile.ts";
 import { randomDocument } from "./random_document.ts";
 
 const samples = ["topology-one-lan.json", "topology-three-lans.json"].map((name) =>
@@ -24,7 +24,7 @@ export function documentBytes(
   { largeToo = true }: { largeToo?: boolean } = {},
 ): Uint8Array<ArrayBuffer> {
   if (random.isOneIn(casesForEachLarge) && largeToo) return encode(largeDocument(random));
-  if (random.isOneIn(20)) return encode(randomDocument(random.random));
+  if (random.isOneIn(20)) return encode(randomDocument(random));
   const tree = random.isOneIn(3) ? treeOf(JSON.parse(random.pick(samples))) : randomTree(random);
   mutateTree(tree, random, random.pick([0, 0, 0, 1, 1, 2, 4]));
   const bytes = encode(write(tree));
@@ -50,7 +50,7 @@ function randomTree(random: SeededRandom): Tree {
         : `198.${second}.${index}.${random.isOneIn(9) ? "128/25" : "0/24"}`,
     ),
     is_dmz: index === 0,
-    x: random.random(),
+    x: random.next(),
   }));
   const deckies = random.times(lans.length && random.few(random.isOneIn(60) ? 60 : 6), (index) => {
     const first = random.below(lans.length);

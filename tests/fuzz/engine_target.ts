@@ -12,15 +12,8 @@ import { addressesOutside, findChanges, findRemovals } from "../../topology/chan
 import { findDrift } from "../../topology/drift.ts";
 import { defaultImages, planDocument } from "../../topology/plan.ts";
 import { checkError, checkMessage } from "./oracles.ts";
-import {
-  hostileText,
-  joined,
-  mutateBytes,
-  mutateTree,
-  type SeededRandom,
-  treeOf,
-  write,
-} from "./random.ts";
+import type { SeededRandom } from "../support/random.ts";
+import { hostileText, joined, mutateBytes, mutateTree, treeOf, write } from "./hostile.ts";
 import type { Target } from "./target.ts";
 
 /** Listens on a unix socket, and says what it is told to whoever comes, then closes. */
@@ -63,12 +56,12 @@ export class SpeakingSocket implements AsyncDisposable {
 }
 
 const tokens = [
-  ..."HTTP/1.1 200 OK|HTTP/1.0|HTTP/2|\r\n|\n|\r\n\r\n|0\r\n\r\n|ffffffff\r\n|-1\r\n|Connection: close|:"
-    .split("|"),
-  ..."Content-Length: 5\r\n|Content-Length: 99999999999999\r\n|Transfer-Encoding: chunked\r\n|\0"
-    .split("|"),
-  ..."Transfer-Encoding: gzip, chunked\r\n|Content-Length: -1\r\n|Content-Length: 1, 1\r\n|1;x=y\r\n"
-    .split("|"),
+  ..."HTTP/1.1 200 OK|HTTP/1.0|HTTP/2|\r\n|\n|\r\n\r\n|0\r\n\r\n|ffffffff\r\n".split("|"),
+  ..."-1\r\n|Connection: close|:".split("|"),
+  ..."Content-Length: 5\r\n|Content-Length: 99999999999999\r\n".split("|"),
+  ..."Transfer-Encoding: chunked\r\n|\0".split("|"),
+  ..."Transfer-Encoding: gzip, chunked\r\n|Content-Length: -1\r\n".split("|"),
+  ..."Content-Length: 1, 1\r\n|1;x=y\r\n".split("|"),
 ];
 const states = [
   "created",
@@ -82,13 +75,10 @@ const states = [
   "x",
 ];
 const statuses = [
-  ..."Up 5 minutes|Up 2 hours (unhealthy)|Up Less than a second|Exited (137) 3 days ago|Up|".split(
-    "|",
-  ),
-  ..."Up 99999999999 years|Up 3 fortnights|Up 2|Up -1 hours|Up About an hour (Paused)|Up 1e9 days|(unhealthy)"
-    .split(
-      "|",
-    ),
+  ..."Up 5 minutes|Up 2 hours (unhealthy)|Up Less than a second".split("|"),
+  ..."Exited (137) 3 days ago|Up|".split("|"),
+  ..."Up 99999999999 years|Up 3 fortnights|Up 2|Up -1 hours".split("|"),
+  ..."Up About an hour (Paused)|Up 1e9 days|(unhealthy)".split("|"),
 ];
 
 /** The answer to `GET /networks`, of `names` and others, and that to the list of containers. */

@@ -6,14 +6,15 @@ import { type KeyName, keyNames, variableOf } from "../../cli/options.ts";
 import type { Environment } from "../../cli/terminal.ts";
 import { keyCases } from "../support/certificates.ts";
 import { checkError, checkImage, checkMessage } from "./oracles.ts";
-import { hostileText, mutateBytes, type SeededRandom, spoilt } from "./random.ts";
+import type { SeededRandom } from "../support/random.ts";
+import { hostileText, mutateBytes, spoilt } from "./hostile.ts";
 import type { Target } from "./target.ts";
 
 const lines = [
-  ..."[agent]|[agent|agent]|[]|[ Agent ]|[master]|[agent] ; x|[agent]x|# c|; c|=|:|=x|x|x=|x:y"
-    .split("|"),
-  ..."interval|interval = 30s|interval: 30s|INTERVAL=30s|  interval = 30s|\ufeff[agent]|\0|%(x)s"
-    .split("|"),
+  ..."[agent]|[agent|agent]|[]|[ Agent ]|[master]|[agent] ; x|[agent]x|# c|; c|=|:".split("|"),
+  ..."=x|x|x=|x:y".split("|"),
+  ..."interval|interval = 30s|interval: 30s|INTERVAL=30s|  interval = 30s".split("|"),
+  ..."\ufeff[agent]|\0|%(x)s".split("|"),
   "\ud800 = x",
   "",
 ];

@@ -8,7 +8,8 @@ import { type MasterReply, parseRetryAfter } from "../../master/client.ts";
 import type { Authority } from "../support/certificates.ts";
 import { authority, TestClient } from "../support/master_setup.ts";
 import { checkError, checkMessage } from "./oracles.ts";
-import { hostileText, joined, mutateBytes, type SeededRandom } from "./random.ts";
+import type { SeededRandom } from "../support/random.ts";
+import { hostileText, joined, mutateBytes } from "./hostile.ts";
 import type { Target } from "./target.ts";
 
 /** Stands at the master's place, and says what it is told to whoever has sent a beat, then closes. */
@@ -72,12 +73,12 @@ const dates = [
   "Jan 1 275761",
 ];
 const tokens = [
-  ..."HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|\r\n|\n|0\r\n\r\n|Connection: close\r\n|\0|:"
-    .split("|"),
-  ..."Content-Length: 7\r\n|Content-Length: -1\r\n|Transfer-Encoding: chunked\r\n|ffffffffffffffff\r\n"
-    .split("|"),
-  ..."Upgrade: websocket\r\n|HTTP/1.1 101 Switching\r\n\r\n|HTTP/1.1 103 Early\r\n\r\n|Trailer: x\r\n"
-    .split("|"),
+  ..."HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|\r\n|\n|0\r\n\r\n".split("|"),
+  ..."Connection: close\r\n|\0|:".split("|"),
+  ..."Content-Length: 7\r\n|Content-Length: -1\r\n|Transfer-Encoding: chunked\r\n".split("|"),
+  ..."ffffffffffffffff\r\n".split("|"),
+  ..."Upgrade: websocket\r\n|HTTP/1.1 101 Switching\r\n\r\n".split("|"),
+  ..."HTTP/1.1 103 Early\r\n\r\n|Trailer: x\r\n".split("|"),
 ];
 
 /** A value for `Retry-After`. */
@@ -184,7 +185,7 @@ function checkReply(reply: MasterReply, random: SeededRandom): string {
   const times = { httpStatus: reply.status, latencyMs: 1, retryAfterMs };
   const failures = wantsBackoff({ ...result, ...times, error }) ? random.below(40) : 0;
   const history = { intervalMs: 30_000, failures, retryAfterMs };
-  const delayMs = nextDelayMs(history, random.random());
+  const delayMs = nextDelayMs(history, random.next());
   assert.ok(delayMs >= 5_000 && delayMs <= 3_600_000, `the next beat in ${delayMs} ms`);
   if (error === null) return "accepted";
   assert.ok(error.length <= 350, `an error of ${error.length} characters`);

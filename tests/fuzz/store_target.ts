@@ -6,7 +6,8 @@ import type { AppliedTopology } from "../../store/row.ts";
 import { StoreReader } from "../../store/store_reader.ts";
 import { AlreadyApplied, TopologyStore } from "../../store/topology_store.ts";
 import { checkError } from "./oracles.ts";
-import { mutateBytes, type SeededRandom } from "./random.ts";
+import type { SeededRandom } from "../support/random.ts";
+import { mutateBytes } from "./hostile.ts";
 import type { Target } from "./target.ts";
 
 const document = '{"deckies":[],"lans":[],"topology":{"id":"A"}}';

@@ -1,4 +1,4 @@
-import { SeededRandom } from "./random.ts";
+import { SeededRandom } from "../support/random.ts";
 
 /** A part of the program that is given hostile input, case after case. */
 export interface Target extends AsyncDisposable {
@@ -63,7 +63,7 @@ export async function runCases(target: Target, options: CaseOptions): Promise<Ta
   };
   const time = async () => {
     const startedAt = performance.now();
-    const outcome = await target.run(new SeededRandom(seed, caseNumber));
+    const outcome = await target.run(SeededRandom.ofCase(seed, caseNumber));
     return { outcome, ms: performance.now() - startedAt };
   };
   for (; caseNumber < to && failures < maximumFailures; caseNumber++) {

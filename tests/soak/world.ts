@@ -3,12 +3,12 @@ import type { AgentOptions } from "../../agent/heartbeat.ts";
 import { loadDocument, type PushedDocument } from "../support/topology.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { defaultImages, type Plan } from "../../topology/plan.ts";
-import { type Random, seededRandom } from "../fuzz/random_document.ts";
 import { type Authority, createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import type { Fault } from "../support/engine/faults.ts";
 import { container, network } from "../support/engine/state.ts";
 import { TemporaryFolder } from "../support/environment.ts";
+import { SeededRandom } from "../support/random.ts";
 import { type MasterAnswer, TlsMaster } from "../support/tls_master.ts";
 
 /** One way to be, of something that the agent looks at. */
@@ -41,13 +41,13 @@ class FaultCase {
   /** How many lines the changes so far may have brought about. */
   lines = 0;
   readonly #subject: Subject;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   #now: Condition;
   #steps = 0;
   #stepsLeft = 1;
 
   /** It must be well now. */
-  constructor(subject: Subject, random: Random) {
+  constructor(subject: Subject, random: SeededRandom) {
     this.#subject = subject;
     this.#now = subject.well;
     this.#random = random;
@@ -65,7 +65,7 @@ class FaultCase {
     if (--this.#stepsLeft > 0) return;
     if (this.#now !== well) return await this.#become(well);
     const common = unwell.filter(({ onceIn }) => onceIn === undefined);
-    await this.#become(common[Math.floor(this.#random() * common.length)]!);
+    await this.#become(this.#random.pick(common));
   }
 
   /** Makes it well. */
@@ -76,7 +76,7 @@ class FaultCase {
   async #become(next: Condition): Promise<void> {
     const isShort = next.isShort || next.onceIn !== undefined;
     const longest = isShort ? 1 : next === this.#subject.well ? longestWell : longestUnwell;
-    this.#stepsLeft = 1 + Math.floor(this.#random() * longest);
+    this.#stepsLeft = 1 + this.#random.below(longest);
     this.#now = next;
     this.lines += this.#subject.linesPerChange;
     if (this.counts.has(next.name)) this.counts.set(next.name, this.counts.get(next.name)! + 1);
@@ -382,7 +382,7 @@ export class SimulatedHost implements AsyncDisposable {
     const master = await openMaster(authority, stack);
     const store = openStore(`${path}/topology.db`, pushed, stack);
     const certificates = await openCertificates(path, authority);
-    const random = seededRandom(seed);
+    const random = new SeededRandom(seed);
     const subjects = [...engine, master.subject, store, certificates];
     const options = {
       agentVersion: "0.0.0",

@@ -21,7 +21,7 @@ import {
   type PlannedNetwork,
   planTopology,
 } from "../../topology/plan.ts";
-import type { Random } from "../fuzz/random_document.ts";
+import type { SeededRandom } from "./random.ts";
 import { bridge, madeContainer, madeNetwork, ofAnother, unlabelled } from "./plan.ts";
 import { decky, lan, topology } from "./topology.ts";
 
@@ -97,57 +97,39 @@ export function withNetwork(change: Partial<NetworkInfo>): string[] {
 
 /** Random topologies, and what an engine may hold of them after a time in rough hands. */
 
-/** Chance with a memory: the same seed gives the same choices. */
-export class Dice {
-  constructor(readonly random: Random) {}
-
-  /** A whole number from 0 to `limit`, which is not reached. */
-  below(limit: number): number {
-    return Math.floor(this.random() * limit);
-  }
-
-  pick<T>(list: readonly T[]): T {
-    return list[this.below(list.length)]!;
-  }
-
-  isOneIn(count: number): boolean {
-    return this.below(count) === 0;
-  }
-}
-
 /** A valid topology of up to four LANs and five deckies. */
-export function randomTopology(dice: Dice): Topology {
-  const lans = Array.from({ length: 1 + dice.below(4) }, (_, index) =>
+export function randomTopology(random: SeededRandom): Topology {
+  const lans = Array.from({ length: 1 + random.below(4) }, (_, index) =>
     lan(`L${index}`, {
-      subnet: `10.${index + (dice.isOneIn(8) ? 50 : 0)}.0.0/24`,
-      isDmz: index === 0 || dice.isOneIn(9),
+      subnet: `10.${index + (random.isOneIn(8) ? 50 : 0)}.0.0/24`,
+      isDmz: index === 0 || random.isOneIn(9),
     }));
-  const deckies = Array.from({ length: dice.below(6) }, (_, index) => {
-    const first = dice.below(lans.length);
-    const on = lans.filter((_, number) => number === first || dice.isOneIn(3));
+  const deckies = Array.from({ length: random.below(6) }, (_, index) => {
+    const first = random.below(lans.length);
+    const on = lans.filter((_, number) => number === first || random.isOneIn(3));
     const addresses = on.map(({ name, subnet }) => [
       name,
-      subnet.replace("0/24", String(2 + index + (dice.isOneIn(9) ? 100 : 0))),
+      subnet.replace("0/24", String(2 + index + (random.isOneIn(9) ? 100 : 0))),
     ]);
     return decky(`d${index}`, {
       addresses: Object.fromEntries(addresses),
-      services: ["http", "ssh", "sql"].filter(() => dice.isOneIn(2)),
-      images: dice.isOneIn(9) ? { ssh: "special:1" } : {},
+      services: ["http", "ssh", "sql"].filter(() => random.isOneIn(2)),
+      images: random.isOneIn(9) ? { ssh: "special:1" } : {},
     });
   });
   return topology({ lans, deckies });
 }
 
 /** What an engine holds of a plan, some of it lost, broken or made by another program. */
-export function worn(plan: Plan, dice: Dice): Inventory {
-  const networks = plan.networks.map(madeNetwork).flatMap((it) => wornNetwork(it, dice));
-  const containers = plan.containers.map(madeContainer).flatMap((it) => wornContainer(it, dice));
+export function worn(plan: Plan, random: SeededRandom): Inventory {
+  const networks = plan.networks.map(madeNetwork).flatMap((it) => wornNetwork(it, random));
+  const containers = plan.containers.map(madeContainer).flatMap((it) => wornContainer(it, random));
   return { networks: [bridge, ...networks], containers };
 }
 
-function wornNetwork(fact: NetworkInfo, dice: Dice): NetworkInfo[] {
-  if (!dice.isOneIn(4)) return [fact];
-  return dice.pick<() => NetworkInfo[]>([
+function wornNetwork(fact: NetworkInfo, random: SeededRandom): NetworkInfo[] {
+  if (!random.isOneIn(4)) return [fact];
+  return random.pick<() => NetworkInfo[]>([
     () => [],
     () => [fact, { ...fact, id: `second ${fact.id}`, subnets: ["10.100.0.0/24"] }],
     () => [{ ...fact, driver: "macvlan" }],
@@ -159,12 +141,12 @@ function wornNetwork(fact: NetworkInfo, dice: Dice): NetworkInfo[] {
   ])();
 }
 
-function wornContainer(fact: ContainerInfo, dice: Dice): ContainerInfo[] {
-  if (!dice.isOneIn(3)) return [fact];
-  const [label, value] = dice.pick([[specLabel, "x"], [imageLabel, "sha256:old"]] as const);
-  return dice.pick<() => ContainerInfo[]>([
+function wornContainer(fact: ContainerInfo, random: SeededRandom): ContainerInfo[] {
+  if (!random.isOneIn(3)) return [fact];
+  const [label, value] = random.pick([[specLabel, "x"], [imageLabel, "sha256:old"]] as const);
+  return random.pick<() => ContainerInfo[]>([
     () => [],
-    () => [still(fact, dice.pick(["exited", "exited", "created", "dead", "removing"]))],
+    () => [still(fact, random.pick(["exited", "exited", "created", "dead", "removing"]))],
     () => [still(fact, "restarting")],
     () => [{ ...fact, state: "paused" }],
     () => [{ ...fact, uptime: { atLeast: 0, atMost: 1 } }],
@@ -184,8 +166,8 @@ function still(fact: ContainerInfo, state: string): ContainerInfo {
 }
 
 /** What belongs to others: beside a topology, or in the way of the plan where `inTheWay`. */
-export function unmanaged(plan: Plan, dice: Dice, inTheWay: boolean): Inventory {
-  const labels = dice.pick([
+export function unmanaged(plan: Plan, random: SeededRandom, inTheWay: boolean): Inventory {
+  const labels = random.pick([
     ofAnother.labels,
     unlabelled.labels,
     new Map([[topologyLabel, `${plan.topologyId}x`]]),
@@ -194,7 +176,7 @@ export function unmanaged(plan: Plan, dice: Dice, inTheWay: boolean): Inventory 
   const container: ContainerInfo = {
     id: "strange",
     name: "stranger",
-    state: dice.pick(["running", "exited", "paused"]),
+    state: random.pick(["running", "exited", "paused"]),
     unhealthy: false,
     uptime: null,
     labels,
@@ -202,9 +184,9 @@ export function unmanaged(plan: Plan, dice: Dice, inTheWay: boolean): Inventory 
     addressByNetwork: new Map([["strange", "10.200.0.9"]]),
   };
   if (!inTheWay) return { networks: [network], containers: [container] };
-  const lan = dice.pick(plan.networks);
-  const name = dice.pick(plan.containers)?.name ?? "stranger";
-  return dice.pick<() => Inventory>([
+  const lan = random.pick(plan.networks);
+  const name = random.pick(plan.containers)?.name ?? "stranger";
+  return random.pick<() => Inventory>([
     () => ({ networks: [{ ...network, subnets: [lan.subnet] }], containers: [] }),
     () => ({ networks: [{ ...network, name: lan.name }], containers: [] }),
     () => ({ networks: [network], containers: [{ ...container, name }] }),

@@ -1,46 +1,5 @@
-import { type Random, randomDocument, seededRandom } from "./random_document.ts";
-
-/** The choices of one case: the same seed and number give the same ones, whatever ran before. */
-export class SeededRandom {
-  readonly random: Random;
-
-  constructor(seed: number, caseNumber: number) {
-    this.random = seededRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(caseNumber + 1, 0x85ebca6b));
-  }
-
-  /** A whole number from 0 to `limit`, which is not reached. */
-  below(limit: number): number {
-    return Math.floor(this.random() * limit);
-  }
-
-  isOneIn(count: number): boolean {
-    return this.below(count) === 0;
-  }
-
-  pick<T>(list: readonly T[]): T {
-    return list[this.below(list.length)]!;
-  }
-
-  /** What one of these makes. */
-  any<T>(...makers: readonly (() => T)[]): T {
-    return this.pick(makers)();
-  }
-
-  /** A list of what `make` makes. */
-  times<T>(count: number, make: (index: number) => T): T[] {
-    return Array.from({ length: count }, (_, index) => make(index));
-  }
-
-  /** A small number, at times a larger one; never over `limit`. */
-  few(limit: number): number {
-    return Math.min(limit, this.pick([0, 1, 1, 2, 2, 3, 5, 8, this.below(limit + 1)]));
-  }
-
-  /** So many random bytes. */
-  bytes(count: number): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from({ length: count }, () => this.below(256));
-  }
-}
+import type { SeededRandom } from "../support/random.ts";
+import { randomDocument, words } from "./random_document.ts";
 
 /** Characters that steer a terminal, end a line, or are no characters at all. */
 const oddCharacters = [
@@ -53,23 +12,21 @@ const oddCharacters = [
 ];
 
 const pathTricks = [
-  ..."../../etc/passwd|/|//|.|..|a/../b|%2e%2e%2f|..%2f|a%00b|a?b=c|a#b|a b|a+b|~root".split("|"),
-  ..."/var/run/docker.sock|\\\\host\\x|C:\\|file:///etc/shadow|unix:///x|http://a/|-rf|--help"
-    .split(
-      "|",
-    ),
-  ..."$(id)|`id`|;id|{service}|%s%n|'|\"|<script>|*|?|[a|a]|a:b:c|a@b@c|__proto__|constructor"
-    .split(
-      "|",
-    ),
-  ..."hasOwnProperty|toString|null|true|0|-0|1e999|NaN|container:x|host|none|bridge|default".split(
-    "|",
-  ),
+  ..."../../etc/passwd|/|//|.|..|a/../b|%2e%2e%2f|..%2f|a%00b|a?b=c|a#b|a b|a+b".split("|"),
+  ..."~root".split("|"),
+  ..."/var/run/docker.sock|\\\\host\\x|C:\\|file:///etc/shadow|unix:///x|http://a/".split("|"),
+  ..."-rf|--help".split("|"),
+  ..."$(id)|`id`|;id|{service}|%s%n|'|\"|<script>|*|?|[a|a]|a:b:c|a@b@c|__proto__".split("|"),
+  ..."constructor".split("|"),
+  ..."hasOwnProperty|toString|null|true|0|-0|1e999|NaN|container:x|host|none".split("|"),
+  ..."bridge|default".split("|"),
 ];
 
 const names = [
   ..."a b|a/b|a:b|a@b|a\nb|a\0b|a%20b|aéb|a,b|a=b|a\\b|a$b|a\u2028b".split("|"),
-  ..."a A 0 a.b a-b a_b a- a. a_ -a .a _a A.B lan-00 LAN-00 decky-001 web web-ssh ssh".split(" "),
+  ...words(`
+    a A 0 a.b a-b a_b a- a. a_ -a .a _a A.B lan-00 LAN-00 decky-001 web web-ssh ssh
+  `),
   "",
   " ",
   "a".repeat(62),
@@ -79,45 +36,31 @@ const names = [
 ];
 
 const addresses = [
-  ..."0.0.0.0 255.255.255.255 127.0.0.1 169.254.169.254 224.0.0.1 10.0.0.0 10.0.0.1 10.0.0.2".split(
-    " ",
-  ),
-  ..."10.0.0.255 010.0.0.2 0x0a.0.0.2 10.0.2 167772162 10.0.0.256 10.0.0.-1 10.0.0.2/24 ::1".split(
-    " ",
-  ),
-  ..."::ffff:10.0.0.2 10.0.0.2. .10.0.0.2 10..0.2 1e1.0.0.2 ١٠.0.0.2 10.0.0.2%eth0 [::1]".split(
-    " ",
-  ),
+  ...words(`
+    0.0.0.0 255.255.255.255 127.0.0.1 169.254.169.254 224.0.0.1 10.0.0.0 10.0.0.1 10.0.0.2
+    10.0.0.255 010.0.0.2 0x0a.0.0.2 10.0.2 167772162 10.0.0.256 10.0.0.-1 10.0.0.2/24 ::1
+    ::ffff:10.0.0.2 10.0.0.2. .10.0.0.2 10..0.2 1e1.0.0.2 ١٠.0.0.2 10.0.0.2%eth0 [::1]
+  `),
   " 10.0.0.2",
   "10.0.0.2\n",
 ];
 
 const subnets = [
-  ..."0.0.0.0/0 10.0.0.0/8 10.0.0.0/7 10.0.0.0/30 10.0.0.0/31 10.0.0.0/32 10.0.0.0/33".split(" "),
-  ..."10.0.0.1/24 10.0.0.0/024 10.0.0.0/+24 10.0.0.0/24/24 10.0.0.0/ /24 10.0.0.0 127.0.0.0/8"
-    .split(
-      " ",
-    ),
-  ..."169.254.0.0/16 224.0.0.0/24 240.0.0.0/8 0.0.0.0/8 fd00::/64 10.0.0.0/1e1 10.0.0.0/-1".split(
-    " ",
-  ),
-  ..."172.17.0.0/16 192.168.0.0/16 198.18.0.0/15 255.255.255.0/24 10.0.0.0/255.255.255.0".split(
-    " ",
-  ),
+  ...words(`
+    0.0.0.0/0 10.0.0.0/8 10.0.0.0/7 10.0.0.0/30 10.0.0.0/31 10.0.0.0/32 10.0.0.0/33 10.0.0.1/24
+    10.0.0.0/024 10.0.0.0/+24 10.0.0.0/24/24 10.0.0.0/ /24 10.0.0.0 127.0.0.0/8 169.254.0.0/16
+    224.0.0.0/24 240.0.0.0/8 0.0.0.0/8 fd00::/64 10.0.0.0/1e1 10.0.0.0/-1 172.17.0.0/16
+    192.168.0.0/16 198.18.0.0/15 255.255.255.0/24 10.0.0.0/255.255.255.0
+  `),
 ];
 
 const digest = `sha256:${"0a".repeat(32)}`;
 const images = [
-  ..."ssh ssh:1 a/b/c:d localhost/a localhost:5000/a:1 host.example:443/a/b reg:5000/x -x x- a..b"
-    .split(
-      " ",
-    ),
-  ..."a/../../b a//b /a a/ a:b:c a:.b a:-b a@sha256:00 A/b a/B a__b a___b a--b a.-b a_.b .a _a"
-    .split(
-      " ",
-    ),
-  ..."--privileged -v/:/host a?fromSrc=- a/json?x=y a%2f..%2fb a#b a\\b a:latest@sha1:00 a,b a=b"
-    .split(" "),
+  ...words(`
+    ssh ssh:1 a/b/c:d localhost/a localhost:5000/a:1 host.example:443/a/b reg:5000/x -x x- a..b
+    a/../../b a//b /a a/ a:b:c a:.b a:-b a@sha256:00 A/b a/B a__b a___b a--b a.-b a_.b .a _a
+    --privileged -v/:/host a?fromSrc=- a/json?x=y a%2f..%2fb a#b a\\b a:latest@sha1:00 a,b a=b
+  `),
   `a@${digest}`,
   `a:1@${digest}`,
   digest,
@@ -312,7 +255,9 @@ function slotsOf(tree: Tree): Slot[] {
 }
 
 const numbers = [
-  ..."0 -0 -1 1 1.0 1e5 1e999 -1e999 1e-999 0.1 9007199254740993 4294967296 2147483648".split(" "),
+  ...words(`
+    0 -0 -1 1 1.0 1e5 1e999 -1e999 1e-999 0.1 9007199254740993 4294967296 2147483648
+  `),
   "1".repeat(400),
   `0.${"1".repeat(400)}`,
 ];
@@ -353,7 +298,7 @@ export function mutateTree(tree: Tree, random: SeededRandom, times: number): voi
       () => slot.repeat(),
       () => slot.rename(random.any(() => oddKey(random), () => random.pick(slots).key)),
       () => slot.replace(deep(random, slot.value)),
-      () => slot.replace({ raw: randomDocument(random.random) }),
+      () => slot.replace({ raw: randomDocument(random) }),
     );
   }
 }
