@@ -187,9 +187,11 @@ export async function open(folder: string): Promise<Target> {
   });
   return await Promise.resolve({
     run: async (random) => {
-      const answers = listTexts(names, random).map((it) => answerBytes(it, random));
+      const [networks, containers] = listTexts(names, random);
+      const answers = [networks, containers].map((it) => answerBytes(it, random));
       if (!random.isOneIn(casesForEachHeartbeat)) return await readLists(joined(answers), random);
-      socket.words = joined(answers);
+      // Containers are listed twice: by name and by label.
+      socket.words = joined([...answers, answerBytes(containers, random)]);
       return checkHeartbeat(await agent.sendHeartbeat(never));
     },
     [Symbol.asyncDispose]: async () => {
@@ -250,5 +252,5 @@ function checkHeartbeat(heartbeat: Heartbeat): string {
   changeLog.record(heartbeat);
   changeLog.recordSend(heartbeat.result);
   describeDrift(drift);
-  return observed.kind === "failed" ? "beat: no answer" : `beat: ${drift.state}`;
+  return observed.kind === "failed" ? "heartbeat: no answer" : `heartbeat: ${drift.state}`;
 }

@@ -19,7 +19,7 @@ const options: CampaignOptions = {
   onProgress: () => {},
 };
 
-Deno.test("campaign() names each case that throws, ends the process or hangs, and goes on", async () => {
+Deno.test("campaign() reports each case that throws, exits or hangs, and continues", async () => {
   const { cases, failures, outcomes } = await campaign(broken, options);
   assert.deepEqual(
     failures.map(({ caseNumber, message }) => [caseNumber, message.split("\n")[0]]),
@@ -34,12 +34,12 @@ Deno.test("campaign() names each case that throws, ends the process or hangs, an
   assert.deepEqual(outcomes, { fine: 2, slow: 1, large: 1 });
 });
 
-Deno.test("campaign() names a case that takes too long each time", async () => {
+Deno.test("campaign() reports a case that takes too long each time", async () => {
   const { failures } = await campaign(broken, { ...options, from: 5, to: 6, limitMs: 100 });
   assert.match(failures[0]!.message, /^it took \d+ ms, four times$/);
 });
 
-Deno.test("campaign() names a case after which the process takes too much memory", async () => {
+Deno.test("campaign() reports a case that makes the process too large", async () => {
   const limitRss = 300 * 2 ** 20;
   const { failures, peakRss } = await campaign(broken, { ...options, from: 6, to: 7, limitRss });
   assert.match(failures[0]!.message, /^the process takes \d+ MiB$/);
@@ -55,14 +55,14 @@ const plan = await planTopology(readTopology(parseJson(text)), defaultImages);
 const wanted: Record<string, string[]> = {
   document: ["planned", "invalid", "malformed", "not JSON", "applied"],
   ini: ["configured", "usage"],
-  engine: ["an error", "another shape", "drifted", "beat: no answer", "beat: drifted"],
+  engine: ["an error", "another shape", "drifted", "heartbeat: no answer", "heartbeat: drifted"],
   store: ["a row; written; kept, over a row", "unreadable; not writable; kept"],
   api: ["200", "TLS: 200", "422", "bad: 400"],
   master: ["accepted", "refused", "TLS: refused", "TLS: no answer"],
 };
 
 for (const target of targets) {
-  Deno.test(`fuzz.ts finds nothing in some hundred cases of ${target.name}`, async () => {
+  Deno.test(`campaign() finds nothing in some hundred cases of ${target.name}`, async () => {
     const { failures, outcomes } = await campaign(target, {
       ...{ seed: 1, from: 0, to: target.name === "document" ? 500 : 300 },
       // Other tests run beside this one: whether it is fast is seen by the script itself.
@@ -74,7 +74,7 @@ for (const target of targets) {
   });
 }
 
-Deno.test("fuzz.ts refuses a plan that asks for more than a topology may have", () => {
+Deno.test("checkPlan() rejects a plan that asks for more than is allowed", () => {
   checkPlan(plan);
   const [network, container] = [plan.networks[0]!, plan.containers[0]!];
   const { request, addressByNetwork } = container;
@@ -104,7 +104,7 @@ Deno.test("fuzz.ts refuses a plan that asks for more than a topology may have", 
   for (const it of broken) assert.throws(() => checkPlan(it as Plan), assert.AssertionError);
 });
 
-Deno.test("fuzz.ts refuses calls to the engine that an apply never makes", () => {
+Deno.test("checkCall() rejects calls to the engine that no apply makes", () => {
   const refused = [
     ["POST", "/containers/create?name=x"],
     ["POST", "/containers/decnet_t_x/exec"],
