@@ -1,7 +1,6 @@
-import { DoctorContext } from "../doctor/context.ts";
+import { DoctorContext, quote } from "../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
-import { quote } from "../doctor/files.ts";
-import { readService } from "../doctor/service_files.ts";
+import { readService } from "../doctor/service.ts";
 import { systemPaths } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
 import type { Arguments } from "./args.ts";
@@ -14,7 +13,6 @@ import {
   readSources,
   type Source,
   sourceFinder,
-  type Sources,
   textOf,
   valueOf,
 } from "./config.ts";
@@ -23,58 +21,10 @@ import { type KeyName, keyNames, options } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
-/** A key, and the value that it shall have. */
-export type Setting = readonly [key: KeyName, value: string];
-
-/** Where values are set now. */
-export interface Place {
-  /** The ini file. */
-  readonly path: string;
-  readonly hasFile: boolean;
-  readonly find: Sources["find"];
-  /** Adds to a command that changes the file what makes a service read it. */
-  readonly reach: (command: string) => string;
-}
-
-/** The command that gives keys other values, each where it is set now, or else in the ini file. */
-export function setCommand(settings: readonly Setting[], { path, hasFile, find, reach }: Place) {
-  const flags: string[] = [];
-  const variables: string[] = [];
-  const lines: string[] = [];
-  const additions: string[] = [];
-  for (const [key, value] of settings) {
-    const origin = find(key)?.origin;
-    const text = `${key} = ${value}`;
-    if (origin?.kind === "flag") flags.push(quote(`--${key}=${value}`));
-    else if (origin?.kind === "variable") variables.push(`${origin.variable}=${quote(value)}`);
-    else if (origin) lines.push(`sed -i '${origin.line}s|.*|${text}|' ${quote(origin.path)}`);
-    else additions.push(text);
-  }
-  // What is added moves the lines below it, so it comes last.
-  const changes = [...lines, ...addCommands(path, additions, hasFile)].join(" && ");
-  return [
-    ...(variables.length > 0 ? [`export ${variables.join(" ")}`] : []),
-    ...(changes === "" ? [] : [reach(changes)]),
-    ...(flags.length > 0 ? [`start it with ${flags.join(" ")}`] : []),
-  ].join(" && ");
-}
-
-function addCommands(path: string, additions: readonly string[], hasFile: boolean): string[] {
-  if (additions.length === 0) return [];
-  if (hasFile) return additions.map((text) => `sed -i '/^\\[agent\\]/a ${text}' ${quote(path)}`);
-  const text = ["[agent]", ...additions, ""].join("\\n");
-  return [`${inFolder(path)}printf '${text}' > ${quote(path)}`];
-}
-
-/** What makes the folder of a file; for the file to be written right behind it. */
-export function inFolder(path: string): string {
-  const folder = /^(.+)\/[^/]*$/.exec(path)?.[1];
-  return folder === undefined ? "" : `mkdir -p ${quote(folder)} && `;
-}
-
-/** Something that is wrong with the configuration, and the command that mends it. */
+/** Something that is wrong with the configuration. */
 export interface ConfigurationProblem {
   readonly text: string;
+  /** A sentence; after `: ` a command. */
   readonly fix: string;
   /** Whether the other commands go on in spite of it. */
   readonly isWarning: boolean;
@@ -82,7 +32,7 @@ export interface ConfigurationProblem {
 
 /** The machine, and the service on it. */
 export interface DoctorEnvironment extends Environment {
-  /** Whether the service runs, which has to be told of what changes in a file. */
+  /** Whether the service runs, which has to read what changes in a file. */
   readonly isServiceActive?: boolean;
 }
 
@@ -93,35 +43,32 @@ export interface ConfigReport {
   /** Each key that is set: its value as it was given, and by what. */
   readonly settings: readonly { readonly key: string; readonly text: string }[];
   readonly problems: readonly ConfigurationProblem[];
-  /** The command that gives a key another value. */
-  readonly commandToSet: (key: KeyName, value: string) => string;
-  /** The same for several keys at once. */
-  readonly commandToSetAll: (values: readonly Setting[]) => string;
-  /** The line that calls the agent with these words, and with what was set by flags. */
+  /** Returns where a key is set or can be set, and what makes the service read it. */
+  readonly placeOf: (key: KeyName) => string;
+  /** Returns the line that calls the agent with these words, and with what was set by flags. */
   readonly lineOf: (...words: string[]) => string;
 }
 
-/** As `configure()`, but what is wrong is told and not thrown. */
+/** As `configure()`, but returns what is wrong instead of throwing it. */
 export function explainConfiguration(
   flags: ReadonlyMap<KeyName, string>,
   configFile: string | null,
   environment: DoctorEnvironment,
 ): ConfigReport {
   const path = configFile ?? systemPaths.config;
-  const reach = (command: string, key?: KeyName) =>
-    environment.isServiceActive ? `${command} && ${noticeOf(key)}` : command;
   const problems: ConfigurationProblem[] = [];
-  const add = (text: string, fix: string, isWarning = false) =>
-    problems.push({ text, fix, isWarning });
+  const fixes = new ConfigurationFixes(path, environment.isServiceActive ?? false);
   let find = sourceFinder(flags, environment, new Map());
   try {
     const sources = readSources(flags, configFile, environment);
     find = sources.find;
-    for (const { text, line } of sources.warnings) add(text, reach(edit(path, line)), true);
+    for (const { text, line } of sources.warnings) {
+      problems.push({ text, fix: fixes.editLine(line), isWarning: true });
+    }
   } catch (error) {
     if (!(error instanceof ConfigFileError)) throw error;
-    const fix = mendOfFile(path, error, configFile !== null);
-    add(error.message, fix.startsWith(startWithout) ? fix : reach(fix));
+    const fix = fixes.ofFile(error, configFile !== null);
+    problems.push({ text: error.message, fix, isWarning: false });
   }
   const get: Get = (name) => {
     const source = find(name);
@@ -129,17 +76,16 @@ export function explainConfiguration(
     try {
       return valueOf(name, source);
     } catch (error) {
-      const fix = mendOfValue(name, source);
-      add((error as Error).message, source.origin.kind === "line" ? reach(fix, name) : fix);
+      const text = (error as Error).message;
+      problems.push({ text, fix: fixes.ofValue(name, source), isWarning: false });
       return null;
     }
   };
   const configuration = assemble(get, environment);
-  const commandToSetAll = (values: readonly Setting[]) =>
-    setCommand(values, { path, find, hasFile: environment.exists(path), reach });
-  const commandToSet = (...setting: Setting) => commandToSetAll([setting]);
+  const placeOf = (key: KeyName) => fixes.placeOf(key, find(key));
   if (configuration.agent.master !== null && find("host-uuid") === null) {
-    add(noHostUuid, commandToSet("host-uuid", "UUID"));
+    const fix = `set host-uuid to this host's id at the master ${placeOf("host-uuid")}`;
+    problems.push({ text: noHostUuid, fix, isWarning: false });
   }
   problems.sort((a, b) => Number(a.isWarning) - Number(b.isWarning));
   const settings = keyNames.flatMap((key) => {
@@ -150,57 +96,77 @@ export function explainConfiguration(
     configuration: { ...configuration, warnings: [] },
     settings,
     problems,
-    commandToSet,
-    commandToSetAll,
+    placeOf,
     lineOf: (...words) => ["decnet-agent", ...words, ...flagWords(flags, configFile)].join(" "),
   };
 }
 
-/** Without what is wrong: to leave that out is what mends it. */
+/** Leaves out flags that are wrong: to leave them out is how to fix them. */
 function flagWords(flags: ReadonlyMap<KeyName, string>, configFile: string | null): string[] {
   const config = configFile === null ? [] : [`--config=${configFile}`];
   const right = [...flags].filter(([key, value]) => options[key].parse(value) !== null);
   return [...config, ...right.map(([key, value]) => `--${key}=${value}`)].map(quote);
 }
 
-const startWithout = "start it without ";
+/** Words how to fix the configuration; its file is at `path`. */
+class ConfigurationFixes {
+  constructor(readonly path: string, readonly isServiceActive: boolean) {}
 
-/** What has the service take in what is new in its file. */
-function noticeOf(key: KeyName | undefined): string {
-  return `systemctl ${key === "state-dir" ? "restart" : "reload"} decnet-agent`;
-}
+  /** What makes an active service read its file, behind a command. */
+  #notice(key?: KeyName): string {
+    if (!this.isServiceActive) return "";
+    return ` && systemctl ${key === "state-dir" ? "restart" : "reload"} decnet-agent`;
+  }
 
-function edit(path: string, line: number): string {
-  return `vi +${line} ${quote(path)}`;
-}
+  editLine(line: number, key?: KeyName): string {
+    return `correct the line: vi +${line} ${quote(this.path)}${this.#notice(key)}`;
+  }
 
-function mendOfFile(path: string, { reason, line }: ConfigFileError, isChosen: boolean): string {
-  switch (reason) {
-    case "malformed":
-      return edit(path, line!);
-    case "denied":
-      return `chmod a+r ${quote(path)}`;
-    case "absent":
-      return `${inFolder(path)}decnet-agent print config > ${quote(path)}`;
-    // Nothing is to be printed over a file that is there: it may be all that this host was told.
-    case "no_section":
-      return edit(path, 1);
-    case "unreadable":
-      return isChosen
-        ? `${startWithout}--config: the default is ${systemPaths.config}`
-        : `mv ${quote(path)} ${quote(`${path}.old`)}`;
+  placeOf(key: KeyName, source: Source | null): string {
+    const origin = source?.origin;
+    if (origin && origin.kind !== "line") return `(set by ${textOf(origin)})`;
+    const place = origin ? `set in ${textOf(origin)}` : `in section [agent] of ${this.path}`;
+    const notice = this.#notice(key).replace(" && ", ", then: ");
+    return `(${place})${notice}`;
+  }
+
+  ofFile({ reason, line }: ConfigFileError, isChosen: boolean): string {
+    const file = quote(this.path);
+    switch (reason) {
+      case "malformed":
+        return this.editLine(line ?? 1);
+      case "denied":
+        return `let every user read it: chmod a+r ${file}${this.#notice()}`;
+      case "absent":
+        return `create it: ${
+          inFolder(this.path)
+        }decnet-agent print config > ${file}${this.#notice()}`;
+      case "no_section":
+        // Nothing is printed over a file that is there: it may be all that this host was told.
+        return `add the section [agent]: vi +1 ${file}${this.#notice()}`;
+      case "unreadable":
+        return isChosen
+          ? `start the agent without --config; the default is ${systemPaths.config}`
+          : `move it away: mv ${file} ${quote(`${this.path}.old`)}${this.#notice()}`;
+    }
+  }
+
+  ofValue(name: KeyName, { origin }: Source): string {
+    switch (origin.kind) {
+      case "flag":
+        return `start the agent without ${origin.flag}; the default is ${defaultText(name)}`;
+      case "variable":
+        return `remove the variable: unset ${origin.variable}`;
+      case "line":
+        return this.editLine(origin.line, name);
+    }
   }
 }
 
-function mendOfValue(name: KeyName, { origin }: Source): string {
-  switch (origin.kind) {
-    case "flag":
-      return `${startWithout}${origin.flag}: the default is ${defaultText(name)}`;
-    case "variable":
-      return `unset ${origin.variable}`;
-    case "line":
-      return edit(origin.path, origin.line);
-  }
+/** Returns what makes the folder of a file that is to be written right behind it. */
+function inFolder(path: string): string {
+  const folder = /^(.+)\/[^/]*$/.exec(path)?.[1];
+  return folder === undefined ? "" : `mkdir -p ${quote(folder)} && `;
 }
 
 /** The width of the names of checks and of the words for their states. */

@@ -49,10 +49,11 @@ Deno.test("doctorJson() has a mend where there is something to mend", () => {
 
 /** Explains what is set by flags, variables and the ini file. */
 function explain(
-  { flags = {}, variables = {}, ini = null }: {
+  { flags = {}, variables = {}, ini = null, isServiceActive = false }: {
     flags?: Partial<Record<KeyName, string>>;
     variables?: Record<string, string>;
     ini?: string | null;
+    isServiceActive?: boolean;
   },
 ) {
   return explainConfiguration(new Map(Object.entries(flags) as [KeyName, string][]), null, {
@@ -60,6 +61,7 @@ function explain(
     readFile: () => ini,
     exists: (path) => path === "/etc/decnet/decnet.ini" && ini !== null,
     isRoot: true,
+    isServiceActive,
   });
 }
 
@@ -92,10 +94,10 @@ Deno.test("explainConfiguration() takes the default for what is wrong, and tells
   assert.deepEqual(
     problems.map(({ text, fix, isWarning }) => [text.split(" ")[0], fix, isWarning]),
     [
-      ["swarmctl-port:", "start it without --swarmctl-port: the default is 8770", false],
-      ["docker-host:", "unset DOCKER_HOST", false],
-      ["interval:", "unset DECNET_INTERVAL", false],
-      ["/etc/decnet/decnet.ini", "vi +4 /etc/decnet/decnet.ini", true],
+      ["swarmctl-port:", "start the agent without --swarmctl-port; the default is 8770", false],
+      ["docker-host:", "remove the variable: unset DOCKER_HOST", false],
+      ["interval:", "remove the variable: unset DECNET_INTERVAL", false],
+      ["/etc/decnet/decnet.ini", "correct the line: vi +4 /etc/decnet/decnet.ini", true],
     ],
   );
 });
@@ -108,7 +110,7 @@ Deno.test("explainConfiguration() goes on without an ini file that it cannot und
   assert.equal(configuration.agent.master, null);
   assert.equal(configuration.intervalMs, 10_000);
   assert.equal(problems.length, 1);
-  assert.equal(problems[0]!.fix, "vi +3 /etc/decnet/decnet.ini");
+  assert.equal(problems[0]!.fix, "correct the line: vi +3 /etc/decnet/decnet.ini");
 });
 
 Deno.test("lineOf() calls the agent with the flags that are right, as a shell takes them", () => {
@@ -131,52 +133,24 @@ Deno.test("lineOf() calls the agent with the flags that are right, as a shell ta
   assert.equal(explain({}).lineOf("state"), "decnet-agent state");
 });
 
-Deno.test("commandToSetAll() changes lines before it adds any, and has an active service read them", async () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/agent.ini`;
-  await Deno.writeTextFile(path, "# ours\n[agent]\nnetwork-prefix = x\n");
-  const { commandToSetAll } = explainConfiguration(new Map(), path, {
-    variable: () => undefined,
-    readFile: Deno.readTextFileSync,
-    exists: () => true,
-    isRoot: true,
-    isServiceActive: true,
-  });
-  const [command, notice] = commandToSetAll([
-    ["container-prefix", "a_"],
-    ["network-prefix", "b_"],
-  ]).split(" && systemctl ");
-  assert.equal(notice, "reload decnet-agent");
-  const { success } = await new Deno.Command("sh", { args: ["-c", command!] }).output();
-  assert.ok(success, command);
-  const text = await Deno.readTextFile(path);
-  assert.equal(text, "# ours\n[agent]\ncontainer-prefix = a_\nnetwork-prefix = b_\n");
+Deno.test("ConfigReport.placeOf() names what counts, and what reads a change", () => {
+  const placeOf = (where: Parameters<typeof explain>[0]) => explain(where).placeOf("master-name");
+  assert.equal(placeOf({ flags: { "master-name": "x" } }), "(set by --master-name)");
+  assert.equal(
+    placeOf({ variables: { DECNET_MASTER_NAME: "x" } }),
+    "(set by $DECNET_MASTER_NAME)",
+  );
+  const line = { ini: section("master_name = x") };
+  assert.equal(placeOf(line), "(set in /etc/decnet/decnet.ini line 2)");
+  assert.equal(
+    placeOf({ ...line, isServiceActive: true }),
+    "(set in /etc/decnet/decnet.ini line 2), then: systemctl reload decnet-agent",
+  );
+  assert.equal(placeOf({}), "(in section [agent] of /etc/decnet/decnet.ini)");
 });
 
-Deno.test("commandToSet() changes what counts: the flag, the variable, the line, or the file", () => {
-  const set = (where: Parameters<typeof explain>[0]) =>
-    explain(where).commandToSet("master-name", "m.test");
-  assert.equal(set({ flags: { "master-name": "x" } }), "start it with --master-name=m.test");
-  assert.equal(
-    set({ variables: { DECNET_MASTER_NAME: "x" } }),
-    "export DECNET_MASTER_NAME=m.test",
-  );
-  assert.equal(
-    set({ ini: section("master_name = x") }),
-    "sed -i '2s|.*|master-name = m.test|' /etc/decnet/decnet.ini",
-  );
-  assert.equal(
-    set({ ini: section("interval = 9s") }),
-    "sed -i '/^\\[agent\\]/a master-name = m.test' /etc/decnet/decnet.ini",
-  );
-  assert.equal(
-    set({}),
-    "mkdir -p /etc/decnet && printf '[agent]\\nmaster-name = m.test\\n' > /etc/decnet/decnet.ini",
-  );
-});
-
-/** What mends the one problem with a file named by `--config`. */
-function mendOf(path: string, readFile: () => string | null): string {
+/** Returns how to fix the one problem with a file named by `--config`. */
+function fixOf(path: string, readFile: () => string | null): string {
   const { problems } = explainConfiguration(new Map(), path, {
     variable: () => undefined,
     readFile,
@@ -187,46 +161,38 @@ function mendOf(path: string, readFile: () => string | null): string {
   return problems[0]!.fix;
 }
 
-function refuse(message: string): () => never {
-  return () => {
-    throw new Error(message);
+Deno.test("explainConfiguration() never prints over a file, and quotes its path", () => {
+  const refuse = () => {
+    throw new Error("it is not a regular file of at most 1 MiB");
   };
-}
-
-Deno.test("explainConfiguration() never has a file printed over that is there", () => {
-  assert.equal(mendOf("my.ini", () => "[agnet]\nmaster-host = m\n"), "vi +1 my.ini");
-  assert.equal(mendOf("my.ini", () => ""), "vi +1 my.ini");
-  const isFolder = refuse("it is not a regular file of at most 1 MiB");
-  assert.equal(
-    mendOf("/tmp", isFolder),
-    "start it without --config: the default is /etc/decnet/decnet.ini",
-  );
+  const cases: [path: string, readFile: () => string | null, fix: string][] = [
+    ["my.ini", () => "[agnet]\nmaster-host = m\n", "add the section [agent]: vi +1 my.ini"],
+    ["my.ini", () => "", "add the section [agent]: vi +1 my.ini"],
+    ["my agent.ini", () => "[agent]\nhuh\n", "correct the line: vi +2 'my agent.ini'"],
+    ["/tmp", refuse, "start the agent without --config; the default is /etc/decnet/decnet.ini"],
+  ];
+  for (const [path, readFile, fix] of cases) assert.equal(fixOf(path, readFile), fix);
 });
 
-Deno.test("explainConfiguration() names paths as a shell takes them", () => {
-  assert.equal(mendOf("my agent.ini", () => "[agent]\nhuh\n"), "vi +2 'my agent.ini'");
-});
-
-Deno.test("explainConfiguration() has an absent file made together with its folder", async () => {
+Deno.test("explainConfiguration() has an absent file made with its folder", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/new folder/agent.ini`;
-  const fix = mendOf(path, () => null).replace("decnet-agent print config", "echo printed");
-  const { success } = await new Deno.Command("sh", { args: ["-c", fix] }).output();
-  assert.ok(success, fix);
+  const [, command = ""] = fixOf(path, () => null).split("create it: ");
+  const echo = command.replace("decnet-agent print config", "echo printed");
+  const { success } = await new Deno.Command("sh", { args: ["-c", echo] }).output();
+  assert.ok(success, command);
   assert.equal(await Deno.readTextFile(path), "printed\n");
 });
 
-Deno.test("explainConfiguration() has a service restarted for what a reload cannot change", () => {
-  const { problems } = explainConfiguration(new Map([["interval", "1s"]]), null, {
-    variable: () => undefined,
-    readFile: () => `[agent]\nstate-dir = ${"a".repeat(5000)}\nlisten = here\n`,
-    exists: () => true,
-    isRoot: true,
+Deno.test("explainConfiguration() restarts a service where a reload changes nothing", () => {
+  const { problems } = explain({
+    flags: { interval: "1s" },
+    ini: section(`state-dir = ${"a".repeat(5000)}`, "listen = here"),
     isServiceActive: true,
   });
   assert.deepEqual(problems.map(({ fix }) => fix).sort(), [
-    "start it without --interval: the default is 30s",
-    "vi +2 /etc/decnet/decnet.ini && systemctl restart decnet-agent",
-    "vi +3 /etc/decnet/decnet.ini && systemctl reload decnet-agent",
+    "correct the line: vi +2 /etc/decnet/decnet.ini && systemctl restart decnet-agent",
+    "correct the line: vi +3 /etc/decnet/decnet.ini && systemctl reload decnet-agent",
+    "start the agent without --interval; the default is 30s",
   ]);
 });

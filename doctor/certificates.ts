@@ -2,25 +2,30 @@ import type { X509Certificate } from "node:crypto";
 import { validityProblem } from "../agent/sender.ts";
 import type { CertificateReason } from "../master/certificates.ts";
 import { ConnectionError } from "../master/connection.ts";
-import { isSignedBy, TrustError } from "../master/trust.ts";
+import { isSignedBy, timeOf, TrustError } from "../master/trust.ts";
 import {
   type Check,
+  describe,
   type DoctorContext,
   failed,
-  installFromBundle,
+  look,
+  mayUse,
   ok,
+  quote,
+  reading,
+  readText,
   type Result,
   skipped,
   warning,
 } from "./context.ts";
-import { describe, look, mayUse, quote, reading, readText } from "./files.ts";
-import { commonName } from "./probes.ts";
+import { identityOf, installIssued, masterFindings } from "./master.ts";
+import { agentUser } from "./service.ts";
 
 /** Nobody runs this agent at an earlier time than it was written. */
 const earliest = Date.UTC(2026, 0, 1);
 /** A host whose agent has not been touched for so long is unlikely, in milliseconds. */
 const longUnusedMs = 365 * 86_400_000;
-const setClock = "timedatectl set-ntp true";
+const setClock = "set the clock: timedatectl set-ntp true";
 
 /** Whether the clock can be right. */
 export const clock: Check = {
@@ -41,9 +46,9 @@ export const validity: Check = {
   name: "validity",
   code: 3,
   async run(context) {
-    if (!context.needsCertificates) return skipped(notNeeded);
-    const identity = await context.identity();
-    if ("problem" in identity) return skipped("the certificates cannot be used");
+    if (!needsCertificates(context)) return skipped(notNeeded);
+    const identity = await identityOf(context);
+    if (identity.kind === "invalid") return skipped("the certificates cannot be used");
     const { certificates, chain, authorities } = identity;
     const now = Date.now();
     const details = [...authorities.map(rangeOf("ca.crt")), ...chain.map(rangeOf("worker.crt"))];
@@ -53,7 +58,7 @@ export const validity: Check = {
     if (certificates.validFrom.at > now) return failed(problem, setClock);
     const { at, file } = certificates.validTo;
     const files = file === "ca.crt" ? [file] : [file, "worker.key"];
-    const renew = await installFromBundle(context, ...files);
+    const renew = await installIssued(context, ...files);
     if (at > now) return warning(problem, renew);
     const doubt = await doubtOfClock(context, now);
     return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock);
@@ -62,7 +67,7 @@ export const validity: Check = {
 
 /** Why it is rather the clock that is wrong than a certificate that is old; null when it is not. */
 async function doubtOfClock(context: DoctorContext, now: number): Promise<string | null> {
-  const { handshake } = await context.master();
+  const { handshake } = await masterFindings(context);
   if (handshake instanceof TrustError && handshake.reason === "expired") {
     return "by this host's clock the master's certificate has expired as well";
   }
@@ -83,29 +88,33 @@ function rangeOf(file: string): (certificate: X509Certificate) => string {
     `${file} is valid from ${timeOf(Date.parse(validFrom))} to ${timeOf(Date.parse(validTo))}`;
 }
 
-/** A time in milliseconds since 1970, as the doctor writes it. */
-export function timeOf(ms: number): string {
-  return Number.isNaN(ms) ? "an unknown time" : new Date(ms).toISOString().replace(/\.\d+/, "");
-}
-
 const names = ["ca.crt", "worker.crt", "worker.key"] as const;
 
 /** Why the checks of certificates are left out. */
 const notNeeded = "neither master-host nor listen is set";
+
+function needsCertificates({ options: { agent, listen } }: DoctorContext): boolean {
+  return agent.master !== null || listen !== null;
+}
+
+/** The common name in a certificate, or all of the name where there is none. */
+function commonName(distinguishedName: string): string {
+  return /^CN=(.*)$/m.exec(distinguishedName)?.[1] ?? distinguishedName.replaceAll("\n", ", ");
+}
 
 /** Whether the three files are there, can be read, are PEM, and fit each other. */
 export const certificates: Check = {
   name: "certificates",
   code: 3,
   async run(context) {
-    if (!context.needsCertificates) return skipped(notNeeded);
+    if (!needsCertificates(context)) return skipped(notNeeded);
     for (const name of names) {
       const problem = await fileProblem(context, name);
       if (problem) return problem;
     }
     const folder = context.options.agent.agentDirectory;
-    const identity = await context.identity();
-    if (!("problem" in identity)) {
+    const identity = await identityOf(context);
+    if (identity.kind === "valid") {
       const [own] = identity.chain;
       return ok(`${folder}: worker.crt names ${commonName(own.subject)}, worker.key fits it`);
     }
@@ -113,7 +122,7 @@ export const certificates: Check = {
     return failed(
       message,
       await conversion(path, reason) ??
-        await installFromBundle(context, "worker.crt", "worker.key"),
+        await installIssued(context, "worker.crt", "worker.key"),
     );
   },
 };
@@ -121,25 +130,31 @@ export const certificates: Check = {
 async function fileProblem(context: DoctorContext, name: string): Promise<Result | null> {
   const folder = context.options.agent.agentDirectory;
   const path = `${folder}/${name}`;
-  const user = await context.agentUser();
+  const user = await agentUser(context);
   const sight = await look(path);
   const why = (text: string) => `Cannot use ${path}: ${text}`;
   if (sight === "absent") {
     const sights = await Promise.all(names.map((it) => look(`${folder}/${it}`)));
     const absent = names.filter((_, index) => sights[index] === "absent");
-    return failed(why("no such file"), await installFromBundle(context, ...absent));
+    return failed(why("no such file"), await installIssued(context, ...absent));
   }
-  const own = `chown -R ${user.name}: ${quote(folder)}`;
+  const own = `make ${user.name} the owner of ${folder} and of all that is in it (chown -R)`;
   if (sight === "forbidden") {
     return failed(why(`user ${user.name} may not look into a folder`), own);
   }
   if (!sight.isFile) {
-    return failed(why("not a regular file"), `mv ${quote(path)} ${quote(`${path}.old`)}`);
+    return failed(
+      why("not a regular file"),
+      `move it away: mv ${quote(path)} ${quote(`${path}.old`)}`,
+    );
   }
   const details = describe(sight, context.accounts);
   // Whoever has the key is this host for the master.
   if (name === "worker.key" && ((sight.mode ?? 0) & 0o007) !== 0) {
-    return failed([why("every user of this host can use it"), details], `chmod o= ${quote(path)}`);
+    return failed(
+      [why("every user of this host can use it"), details],
+      `take that right away: chmod o= ${quote(path)}`,
+    );
   }
   if (!mayUse(user, sight, reading)) {
     return failed([why(`user ${user.name} may not read it`), details], own);
@@ -150,11 +165,13 @@ async function fileProblem(context: DoctorContext, name: string): Promise<Result
 /** The command that makes PEM of a file, where its content shows that this is what it lacks. */
 async function conversion(path: string, reason: CertificateReason): Promise<string | null> {
   const [from, to] = [quote(path), quote(`${path}.new`)];
-  if (reason === "encrypted") return `openssl pkey -in ${from} -out ${to} && mv ${to} ${from}`;
+  if (reason === "encrypted") {
+    return `decrypt it: openssl pkey -in ${from} -out ${to} && mv ${to} ${from}`;
+  }
   // DER begins with a sequence, which is 0.
   if (reason !== "not-pem" || !(await readText(path))?.startsWith("0")) return null;
   const command = path.endsWith(".key") ? "pkey" : "x509";
-  return `openssl ${command} -inform DER -in ${from} -out ${to} && mv ${to} ${from}`;
+  return `write it as PEM: openssl ${command} -inform DER -in ${from} -out ${to} && mv ${to} ${from}`;
 }
 
 /** Whether worker.crt comes from the authority in ca.crt. */
@@ -162,9 +179,9 @@ export const authority: Check = {
   name: "authority",
   code: 3,
   async run(context) {
-    if (!context.needsCertificates) return skipped(notNeeded);
-    const identity = await context.identity();
-    if ("problem" in identity) return skipped("the certificates cannot be used");
+    if (!needsCertificates(context)) return skipped(notNeeded);
+    const identity = await identityOf(context);
+    if (identity.kind === "invalid") return skipped("the certificates cannot be used");
     const { chain, authorities } = identity;
     const names = authorities.map(({ subject }) => commonName(subject)).join(", ");
     if (isSignedBy(chain, authorities)) return ok(`worker.crt is signed by ca.crt, ${names}`);
@@ -176,14 +193,14 @@ export const authority: Check = {
     return warning(
       `worker.crt is not signed by ca.crt: ${why}; a master whose authority is the one will ` +
         "hardly accept the other",
-      await installFromBundle(context, ...await wrongFiles(context)),
+      await installIssued(context, ...await wrongFiles(context)),
     );
   },
 };
 
 /** Which of the two does not fit, as far as the master shows it. */
 async function wrongFiles(context: DoctorContext): Promise<string[]> {
-  const { handshake } = await context.master();
+  const { handshake } = await masterFindings(context);
   const worker = ["worker.crt", "worker.key"];
   if (!handshake) return ["ca.crt", ...worker];
   if (handshake instanceof TrustError) return handshake.isSigned ? worker : ["ca.crt"];

@@ -1,57 +1,171 @@
 import assert from "node:assert/strict";
 import { runLoop } from "../agent/loop.ts";
 import { AgentSetup, SkippedTime } from "../tests/support/agent_setup.ts";
-import { writeAgentDirectory } from "../tests/support/certificates.ts";
-import { testFaults, unhurried } from "../tests/support/doctor_setup.ts";
+import { createAuthority, writeAgentDirectory } from "../tests/support/certificates.ts";
+import {
+  examineHost,
+  type HostOptions,
+  normalise,
+  service,
+  testFaults,
+  unhurried,
+  unitFile,
+  withContext,
+  withFlag,
+  without,
+} from "../tests/support/doctor_setup.ts";
 import { assertOvercome, type MasterFault } from "../tests/support/master_faults.ts";
-import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
-
+import { authority, rogueAuthority, startMaster } from "../tests/support/master_setup.ts";
 const issue = (options: Partial<Parameters<typeof authority.issue>[0]> = {}) =>
   authority.issue({ commonName: "worker-1", usage: "client", ...options });
 const day = 86_400_000;
 
+const setClock = "set the clock: timedatectl set-ntp true";
+/** What the doctor says to renew files in the folder of the certificates. */
+const put = (files: string, folder = "PATH", owner = "root") =>
+  `put ${files}, as the master has issued them for this host, into ${folder}, owned by ${owner}` +
+  (files.includes("worker.key") ? " with mode 0600" : "");
+const renew = put("worker.crt, worker.key");
+/** Writes a certificate of this host, of another authority or of other times. */
+const issueInto = async (
+  { path }: AgentSetup,
+  issuer = authority,
+  days: [number, number] = [-1, 9],
+) => {
+  const [notBefore, notAfter] = days.map((it) => new Date(Date.now() + it * day));
+  const options = { notBefore: notBefore!, notAfter: notAfter! };
+  const worker = await issuer.issue({ commonName: "worker-1", usage: "client", ...options });
+  await writeAgentDirectory(path, authority, worker);
+};
+/** Examines a host, and returns the fixes of some checks. */
+const fixesOf = async (setup: AgentSetup, names: string[], options: HostOptions = {}) => {
+  const report = await examineHost(setup, options);
+  return names.map((name) => normalise(setup, report.of(name).fix));
+};
+
+Deno.test("doctor proposes the same against a ca.crt that fits neither worker.crt nor the master", () =>
+  withContext(async (setup) => {
+    await Deno.writeTextFile(`${setup.path}/ca.crt`, rogueAuthority.certificatePem);
+    const fixes = await fixesOf(setup, ["authority", "master-tls"]);
+    assert.deepEqual(fixes, [put("ca.crt"), put("ca.crt")]);
+  }));
+
+Deno.test("doctor proposes the same against a worker.crt that fits neither ca.crt nor the master", () =>
+  withContext(async (setup) => {
+    await issueInto(setup, rogueAuthority);
+    const fixes = await fixesOf(setup, ["authority", "master-tls"], unhurried);
+    assert.deepEqual(fixes, [renew, renew]);
+  }));
+
+Deno.test("doctor has all three certificates renewed where no master shows which do not fit", () =>
+  withContext(async (setup) => {
+    await issueInto(setup, await createAuthority("somebody else"));
+    await setup.master.stop();
+    const { details, fix } = (await examineHost(setup)).of("authority");
+    assert.match(details, /its issuer is somebody else, and ca\.crt is test authority; a master/);
+    assert.equal(normalise(setup, fix), put("ca.crt, worker.crt, worker.key"));
+  }));
+
+Deno.test("doctor doubts the clock rather than two certificates that have expired", () =>
+  withContext(async (setup) => {
+    await issueInto(setup, authority, [-9, -1]);
+    assert.deepEqual(await fixesOf(setup, ["validity"]), [renew]);
+    const [notBefore, notAfter] = [new Date(Date.now() - 9 * day), new Date(Date.now() - day)];
+    await using old = await startMaster({ certificate: { notBefore, notAfter } });
+    const flags = withFlag(setup, "swarmctl-port", String(old.port));
+    const { details, fix } = (await examineHost(setup, { flags })).of("validity");
+    assert.match(
+      details,
+      /^by this host's clock the master's certificate has expired as well; worker/,
+    );
+    assert.equal(fix, setClock);
+  }));
+
+Deno.test("doctor doubts a clock by which nothing was written for over a year", () =>
+  withContext(async (setup) => {
+    const real = Date.now;
+    const flags = without(setup, "master-host").concat("--listen=127.0.0.1:1");
+    const fixAfter = async (days: number) => {
+      Date.now = () => real() + days * day;
+      try {
+        return await fixesOf(setup, ["validity"], { flags });
+      } finally {
+        Date.now = real;
+      }
+    };
+    await issueInto(setup);
+    assert.deepEqual(await fixAfter(300), [renew]);
+    assert.deepEqual(await fixAfter(3 * 365), [setClock]);
+  }));
+
+Deno.test("doctor sends the certificates where the service finds them, not into a home", () =>
+  withContext(async (setup) => {
+    const flags = without(setup, "agent-dir");
+    const all = "ca.crt, worker.crt, worker.key";
+    const installing = put(all, "/etc/decnet/agent", "decnet-agent");
+    const restart = `${installing}, then: systemctl restart decnet-agent`;
+    const packaged = { [unitFile]: "[Service]\nUser=decnet-agent\n" };
+    for (const uid of [0, service]) {
+      const options = { flags, uid, files: packaged };
+      assert.deepEqual(await fixesOf(setup, ["certificates"], options), [restart]);
+    }
+    const files = { [unitFile]: null, "/run/systemd/units/invocation:decnet-agent.service": null };
+    const own = put(all, "/.decnet/agent", "decnet-agent");
+    assert.deepEqual(await fixesOf(setup, ["certificates"], { flags, uid: service, files }), [own]);
+  }));
+
 testFaults([
+  {
+    name: "a folder of certificates that does not exist",
+    plant: (setup) => ({ flags: withFlag(setup, "agent-dir", `${setup.path}/none`) }),
+    finding: "certificates: failed",
+    details: /none\/ca\.crt: no such file/,
+    fix: "put ca.crt, worker.crt, worker.key, as the master has issued them for this host, " +
+      "into PATH/none, owned by root with mode 0600",
+  },
+  {
+    name: "an absent key of the service's user",
+    plant: async ({ path }) => {
+      await Deno.remove(`${path}/worker.key`);
+      return { files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } };
+    },
+    finding: "certificates: failed",
+    details: /worker\.key: no such file/,
+    fix: "put worker.key, as the master has issued them for this host, into PATH, owned by " +
+      "decnet-agent with mode 0600",
+  },
   {
     name: "a key that everybody may read",
     plant: ({ path }) => Deno.chmod(`${path}/worker.key`, 0o644),
-    check: "certificates",
-    state: "failed",
+    finding: "certificates: failed",
     details: /worker\.key: every user of this host can use it.*mode 0644/,
-    fix: ({ path }) => `chmod o= ${path}/worker.key`,
-    code: 3,
+    fix: "take that right away: chmod o= PATH/worker.key",
   },
   {
     name: "an absent certificate",
     plant: ({ path }) => Deno.remove(`${path}/worker.crt`),
-    check: "certificates",
-    state: "failed",
+    finding: "certificates: failed",
     details: /worker\.crt: no such file/,
-    fix: ({ path }) => `install -m 644 BUNDLE/worker.crt ${path}/`,
-    code: 3,
+    fix: "put worker.crt, as the master has issued them for this host, into PATH, owned by root",
   },
   {
     name: "a key of another pair",
     plant: async ({ path }) => {
       await Deno.writeTextFile(`${path}/worker.key`, (await issue()).keyPem);
     },
-    check: "certificates",
-    state: "failed",
+    finding: "certificates: failed",
     details: /worker\.key does not fit worker\.crt/,
-    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
-    code: 3,
+    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+      "owned by root with mode 0600",
   },
   {
     name: "an encrypted key",
     plant: ({ path }) =>
       Deno.writeTextFile(`${path}/worker.key`, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n"),
-    check: "certificates",
-    state: "failed",
+    finding: "certificates: failed",
     details: /worker\.key: it is encrypted/,
-    fix: ({ path }) => {
-      const key = `${path}/worker.key`;
-      return `openssl pkey -in ${key} -out ${key}.new && mv ${key}.new ${key}`;
-    },
-    code: 3,
+    fix: "decrypt it: openssl pkey -in PATH/worker.key -out PATH/worker.key.new && mv " +
+      "PATH/worker.key.new PATH/worker.key",
   },
   {
     name: "a worker.crt of another authority",
@@ -60,30 +174,28 @@ testFaults([
       await writeAgentDirectory(path, authority, worker);
       return unhurried;
     },
-    check: "authority",
-    state: "warning",
+    finding: "authority: warning",
     details:
       /worker\.crt is not signed by ca\.crt: its issuer has the name of the one in ca\.crt, test authority, but another key; /,
-    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
+    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+      "owned by root with mode 0600",
     code: 2,
   },
   {
     name: "an expired worker.crt",
     plant: (setup) => setup.writeCertificates("worker-1", new Date(Date.now() - 1_000)),
-    check: "validity",
-    state: "failed",
+    finding: "validity: failed",
     details: /worker\.crt has expired at .*this host's clock says/,
-    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
-    code: 3,
+    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+      "owned by root with mode 0600",
   },
   {
     name: "a worker.crt that is about to expire",
     plant: (setup) => setup.writeCertificates("worker-1", new Date(Date.now() + 3 * day)),
-    check: "validity",
-    state: "warning",
+    finding: "validity: warning",
     details: /worker\.crt expires on /,
-    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
-    code: 1,
+    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+      "owned by root with mode 0600",
   },
   {
     name: "a clock that is behind",
@@ -91,11 +203,9 @@ testFaults([
       const notBefore = new Date(Date.now() + day);
       await writeAgentDirectory(path, authority, await issue({ notBefore }));
     },
-    check: "validity",
-    state: "failed",
+    finding: "validity: failed",
     details: /worker\.crt is not valid before .*set the clock if it is wrong/,
-    fix: () => "timedatectl set-ntp true",
-    code: 3,
+    fix: "set the clock: timedatectl set-ntp true",
   },
 ]);
 

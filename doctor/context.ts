@@ -1,17 +1,4 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
-import { systemPaths } from "../host/files.ts";
-import { type Account, Accounts, look, quote } from "./files.ts";
-import {
-  type EngineFindings,
-  type Identity,
-  lookAtEngine,
-  lookAtMaster,
-  type MasterFindings,
-  readIdentity,
-  readStore,
-  type StoreFindings,
-} from "./probes.ts";
-import { readService, type Service } from "./service_files.ts";
 
 /** What a check has found. */
 export type Result =
@@ -23,7 +10,10 @@ export type Result =
   | {
     readonly state: "warning" | "failed";
     readonly details: readonly string[];
-    /** The one command that mends it. */
+    /**
+     * How to fix it: a sentence, after `: ` a command where it is constant but for quoted paths of
+     * the agent's own. Never a command that changes what is called by a name from elsewhere.
+     */
     readonly fix: string;
   };
 
@@ -74,10 +64,8 @@ interface DoctorOptions {
     readonly fix: string;
     readonly isWarning: boolean;
   }[];
-  /** The command that gives a key another value. */
-  readonly commandToSet: (key: KeyToSet, value: string) => string;
-  /** The same for several keys at once. */
-  readonly commandToSetAll: (values: readonly (readonly [KeyToSet, string])[]) => string;
+  /** Where a key is set or can be set, and what makes the agent read it: `(set in FILE line 3), then: …`. */
+  readonly placeOf: (key: KeyToSet) => string;
   /** The line that calls the agent with these words, and with the flags that the doctor was given. */
   readonly lineOf: (...words: string[]) => string;
   /** Put before the paths of the system's own files. */
@@ -91,7 +79,7 @@ interface DoctorOptions {
   readonly signal: AbortSignal;
 }
 
-/** The keys that a mend may set. */
+/** The keys that may have to be changed. */
 type KeyToSet =
   | "docker-host"
   | "network-prefix"
@@ -101,85 +89,159 @@ type KeyToSet =
   | "master-fingerprint"
   | "listen";
 
-/** The host that is looked at: what several checks need is looked at once. */
+/** The host that is looked at. */
 export class DoctorContext {
   readonly options: DoctorOptions;
   readonly root: string;
   readonly accounts: Accounts;
-  /** Who looks. */
+  /** The user who looks. */
   readonly user: Account;
   readonly stateDirectory: string;
-  readonly engine: () => Promise<EngineFindings>;
-  readonly identity: () => Promise<Identity>;
-  readonly master: () => Promise<MasterFindings>;
-  readonly service: () => Promise<Service>;
-  readonly store: () => Promise<StoreFindings>;
+  readonly #probed = new Map<unknown, Promise<unknown>>();
 
   constructor(options: DoctorOptions) {
-    const { agent, signal, root = "" } = options;
+    const { agent, root = "" } = options;
     this.options = options;
     this.root = root;
     this.accounts = new Accounts(root);
     this.user = this.accounts.byUid(options.uid);
-    this.stateDirectory = agent.storePath.replace(/\/[^/]*$/, "") || "/";
-    this.engine = once(() => lookAtEngine(agent, signal));
-    this.identity = once(() => readIdentity(agent.agentDirectory));
-    this.master = once(async () => lookAtMaster(agent, await this.identity(), options));
-    this.service = once(() => readService(root));
-    this.store = once(() => readStore(agent.storePath, signal));
+    this.stateDirectory = parentOf(agent.storePath);
   }
 
-  /** Whether certificates are of any use here. */
-  get needsCertificates(): boolean {
-    return this.options.agent.master !== null || this.options.listen !== null;
-  }
-
-  /** The one who runs the agent: the unit tells root whom it is for, and with which groups. */
-  async agentUser(): Promise<Account> {
-    if (this.user.uid !== 0) return this.user;
-    const { user, groups } = await this.service();
-    const account = user === null ? null : this.accounts.byName(user);
-    if (!account) return this.user;
-    const added = groups.map((it) => this.accounts.groupNumber(it)).filter((it) => it !== null);
-    return { ...account, groups: new Set([...account.groups, ...added]) };
-  }
-
-  /** The command line that calls the agent on this state, as the user whose state it is. */
-  async command(...words: string[]): Promise<string> {
-    const user = await this.agentUser();
-    const folder = user.uid === this.user.uid ? null : await look(this.stateDirectory);
-    const isTheirs = folder !== null && typeof folder === "object" && folder.uid === user.uid;
-    // What root makes there, the agent could not change later.
-    const prefix = isTheirs ? `runuser -u ${user.name} -- ` : "";
-    return prefix + this.options.lineOf(...words);
+  /** Runs a probe that several checks need, the first time that it is asked for. */
+  once<T>(probe: (context: DoctorContext) => Promise<T>): Promise<T> {
+    const known = this.#probed.get(probe) as Promise<T> | undefined;
+    const result = known ?? probe(this);
+    this.#probed.set(probe, result);
+    return result;
   }
 }
 
-function once<T>(work: () => Promise<T>): () => Promise<T> {
-  let result: Promise<T> | null = null;
-  return () => result ??= work();
+/** A user, as the system's files tell; who is in no file has a number for a name. */
+export interface Account {
+  readonly uid: number;
+  readonly name: string;
+  /** The groups that the files put it in. */
+  readonly groups: ReadonlySet<number>;
 }
 
-/** The command that takes files from what the master has issued for this host. */
-export async function installFromBundle(
-  context: DoctorContext,
-  ...files: string[]
-): Promise<string> {
-  const { agentDirectory } = context.options.agent;
-  const user = await context.agentUser();
-  const owner = user.uid === 0 ? "" : `-o ${user.name} `;
-  const mode = files.includes("worker.key") ? "600" : "644";
-  const sources = files.map((it) => `BUNDLE/${it}`).join(" ");
-  if (await look(agentDirectory) !== "absent") {
-    return `install ${owner}-m ${mode} ${sources} ${quote(`${agentDirectory}/`)}`;
+/** The users and groups of this host, as far as its own files know them. */
+export class Accounts {
+  readonly #users: readonly string[][];
+  readonly #groups: readonly string[][];
+
+  /** `root` is put before the paths; a file that cannot be read counts as empty. */
+  constructor(root = "") {
+    this.#users = readFields(`${root}/etc/passwd`);
+    this.#groups = readFields(`${root}/etc/group`);
   }
-  const make = (folder: string) => `install -D ${owner}-m ${mode} -t ${quote(folder)} ${sources}`;
-  const isConfigured = context.options.settings.some(({ key }) => key === "agent-dir");
-  const service = await context.service();
-  if (isConfigured || (context.user.uid !== 0 && service.unit === null)) {
-    return make(agentDirectory);
+
+  /** The user with this number. */
+  byUid(uid: number): Account {
+    const user = this.#users.find((fields) => fields[2] === String(uid));
+    return this.#account(uid, user?.[0] ?? String(uid), user?.[3]);
   }
-  // Nobody but this user would look into this user's home, and the service's user has none.
-  const restart = service.isActive ? " && systemctl restart decnet-agent" : "";
-  return make(systemPaths.certificates) + restart;
+
+  /** The user of this name, or null. */
+  byName(name: string): Account | null {
+    const user = this.#users.find((fields) => fields[0] === name);
+    return user ? this.#account(Number(user[2]), name, user[3]) : null;
+  }
+
+  /** The name of a group; its number where it has none. */
+  groupName(gid: number): string {
+    return this.#groups.find((fields) => fields[2] === String(gid))?.[0] ?? String(gid);
+  }
+
+  /** The number of a group, which may be given by that already; null when there is none. */
+  groupNumber(name: string): number | null {
+    const gid = /^\d+$/.test(name) ? name : this.#groups.find((fields) => fields[0] === name)?.[2];
+    return gid === undefined ? null : Number(gid);
+  }
+
+  #account(uid: number, name: string, gid: string | undefined): Account {
+    const member = this.#groups.filter((fields) => fields[3]?.split(",").includes(name));
+    const groups = [gid, ...member.map((fields) => fields[2])].filter((it) => it !== undefined);
+    return { uid, name, groups: new Set(groups.map(Number)) };
+  }
+}
+
+/** What the bits of a file's mode allow. */
+export const reading = 4;
+export const writing = 2;
+export const searching = 1;
+
+/** Whether the mode of a file lets a user do something with it; root may do all. */
+export function mayUse(
+  { uid, groups }: Account,
+  file: Pick<Deno.FileInfo, "uid" | "gid" | "mode">,
+  wanted: number,
+): boolean {
+  if (uid === 0) return true;
+  const mode = file.mode ?? 0;
+  const shift = file.uid === uid ? 6 : groups.has(file.gid ?? -1) ? 3 : 0;
+  return (mode >> shift & wanted) === wanted;
+}
+
+function readFields(path: string): string[][] {
+  try {
+    return Deno.readTextFileSync(path).split("\n").map((line) => line.split(":"));
+  } catch {
+    return [];
+  }
+}
+
+/** What is at a path: its description, nothing, or why it cannot be looked at. */
+type StatResult = Deno.FileInfo | "absent" | "forbidden";
+
+/** Looks at a path; a link is followed. Throws what the system says of anything unusual. */
+export async function look(path: string): Promise<StatResult> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "absent";
+    if (error instanceof Deno.errors.NotADirectory) return "absent";
+    if (error instanceof Deno.errors.PermissionDenied) return "forbidden";
+    throw error;
+  }
+}
+
+/** Owner, group and mode of a file in words. */
+export function describe({ uid, gid, mode }: Deno.FileInfo, accounts: Accounts): string {
+  const owner = accounts.byUid(uid ?? -1).name;
+  return `owner ${owner}, group ${accounts.groupName(gid ?? -1)}, mode ${modeOf(mode)}`;
+}
+
+/** The text of a small file, or null when it cannot be read. */
+export async function readText(path: string): Promise<string | null> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    return isFile && size <= 2 ** 20 ? await Deno.readTextFile(path) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The names in a folder; none when it cannot be read. */
+export async function namesIn(path: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
+  } catch {
+    return [];
+  }
+}
+
+/** A path or a name as a word of a command line. */
+export function quote(text: string): string {
+  return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function modeOf(mode: number | null): string {
+  return ((mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
+}
+
+/** The folder that a path is in. */
+export function parentOf(path: string): string {
+  const end = path.lastIndexOf("/");
+  return end < 0 ? "." : path.slice(0, end) || "/";
 }

@@ -2,9 +2,8 @@ import { authority, certificates, clock, validity } from "./certificates.ts";
 import { type Check, type DoctorContext, failed, ok, type Result, warning } from "./context.ts";
 import { drift, engine, prefixes, socket } from "./engine.ts";
 import { api, masterConnection, masterName, masterTls } from "./master.ts";
-import { otherAgents, service } from "./service.ts";
-import { stateDirectory, textfile } from "./storage.ts";
-import { lock, store } from "./store.ts";
+import { agentUser, lock, otherAgents, service } from "./service.ts";
+import { stateDirectory, store, textfile } from "./storage.ts";
 
 /** When the time of all checks is up, in milliseconds. */
 const examinationTimeoutMs = 12_000;
@@ -57,7 +56,7 @@ async function run(check: Check, context: DoctorContext): Promise<Result> {
 
 /** What tells more. As whom is not looked up: that may be what hangs. */
 function reportOf({ options }: DoctorContext): string {
-  return options.lineOf("--once", "--json");
+  return `look at the host without this check: ${options.lineOf("--once", "--json")}`;
 }
 
 /** What is set, by what, and what of it cannot be. */
@@ -88,10 +87,12 @@ const runtime: Check = {
       `decnet-agent ${agent} on Deno ${deno} with SQLite ${sqlite}`,
       `user ${name} (${uid})`,
     ];
-    const user = await context.agentUser();
+    const user = await agentUser(context);
     if (user.uid !== uid) {
-      const command = `runuser -u ${user.name} -- ${context.options.lineOf("doctor")}`;
-      details.push(`the service runs as ${user.name}; what that user may do is seen by ${command}`);
+      const line = context.options.lineOf("doctor");
+      details.push(
+        `the service runs as ${user.name}; to see what it may do, as that user: ${line}`,
+      );
     }
     return ok(...details);
   },

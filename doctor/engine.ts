@@ -1,28 +1,66 @@
 import { describeDrift } from "../agent/change_log.ts";
 import type { KnownDrift } from "../agent/snapshot.ts";
-import { hasPrefix, selectManaged } from "../docker/observe.ts";
+import { readFailure } from "../docker/errors.ts";
+import {
+  findSocket,
+  hasPrefix,
+  type Observation,
+  observe,
+  selectManaged,
+} from "../docker/observe.ts";
 import { unknownDocument } from "../store/row.ts";
 import { findDrift } from "../topology/drift.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { planDocument } from "../topology/plan.ts";
 import {
   type Check,
+  describe,
   type DoctorContext,
   failed,
+  look,
+  mayUse,
   ok,
+  parentOf,
+  quote,
+  reading,
   type Result,
   skipped,
   warning,
+  writing,
 } from "./context.ts";
-import { describe, look, mayUse, quote, reading, writing } from "./files.ts";
-import { hasUnit } from "./service_files.ts";
-import { applyAgain } from "./store.ts";
+import { agentUser, callAgent, hasUnit } from "./service.ts";
+import { applyAgain, storeOf } from "./storage.ts";
 
-/** The usual sockets, and the unit that makes each. */
-const usual = [
-  ["/var/run/docker.sock", "docker.service", "docker"],
-  ["/run/podman/podman.sock", "podman.socket", "podman.socket"],
+/** The usual engines: socket, the file of the unit that makes it, commands to install and start it. */
+const engines = [
+  {
+    socket: "/var/run/docker.sock",
+    unit: "docker.service",
+    install: "apt-get install docker.io",
+    start: "systemctl enable --now docker",
+    restart: "systemctl restart docker",
+  },
+  {
+    socket: "/run/podman/podman.sock",
+    unit: "podman.socket",
+    install: "apt-get install podman",
+    start: "systemctl enable --now podman.socket",
+    restart: "systemctl restart podman.socket",
+  },
 ] as const;
+const [docker, podman] = engines;
+
+function engineOf(socket: string) {
+  return socket.includes("podman") ? podman : docker;
+}
+
+function restartEngine(socket: string): string {
+  return `restart the engine: ${engineOf(socket).restart}`;
+}
+
+function setSocket({ options }: DoctorContext, socket: string): string {
+  return `set docker-host to unix://${socket} ${options.placeOf("docker-host")}`;
+}
 
 /** Whether the engine's socket is there, and open to the agent. */
 export const socket: Check = {
@@ -30,76 +68,68 @@ export const socket: Check = {
   code: 2,
   async run(context) {
     const { sockets } = context.options.agent;
-    const sights = await Promise.all(sockets.map(look));
-    const index = sights.findIndex((sight) => sight !== "absent");
-    const [path, sight] = [sockets[index], sights[index]];
-    if (path === undefined || sight === undefined || sight === "absent") return absent(context);
-    const user = await context.agentUser();
-    if (sight === "forbidden") return hidden(path, user.name);
-    if (!sight.isSocket) {
-      const what = `${path} is no socket${sight.isDirectory ? ", but a folder" : ""}`;
-      if (sight.isDirectory) {
-        // Docker makes one for a mount whose source is missing.
-        return failed(what, `rmdir ${quote(path)} && systemctl restart ${engineUnit(path)}`);
-      }
-      return failed(what, context.options.commandToSet("docker-host", `unix://${usual[0][0]}`));
+    const found = await Promise.all(sockets.map(look));
+    const index = found.findIndex((it) => it !== "absent");
+    const [path, info] = [sockets[index], found[index]];
+    if (path === undefined || info === undefined || info === "absent") {
+      return await judgeAbsentSocket(context);
+    }
+    const user = await agentUser(context);
+    if (info === "forbidden") {
+      return failed(
+        `${path}: user ${user.name} may not look into ${parentOf(path)}`,
+        `let user ${user.name} enter ${parentOf(path)} (chmod or setfacl)`,
+      );
+    }
+    if (info.isDirectory) {
+      // Docker makes one for a mount whose source is missing.
+      const remove = `rmdir ${quote(path)} && ${engineOf(path).restart}`;
+      const fix = `remove the folder and restart the engine: ${remove}`;
+      return failed(`${path} is no socket, but a folder`, fix);
+    }
+    if (!info.isSocket) {
+      return failed(`${path} is no socket`, setSocket(context, docker.socket));
     }
     // Of the groups and of what else opens a socket, the files know only a part; who looks for
     // himself sees.
-    if (user.uid !== context.user.uid && !mayUse(user, sight, reading | writing)) {
-      return await forbidden(context, path, sight);
+    if (user.uid !== context.user.uid && !mayUse(user, info, reading | writing)) {
+      return await judgeForbiddenSocket(context, path, info);
     }
-    return await connect(context, path, sight);
+    return await connect(context, path, info);
   },
 };
 
-/** The unit to restart for the engine behind a socket. */
-function engineUnit(path: string): string {
-  return path.includes("podman") ? "podman.socket" : "docker";
-}
-
-async function absent({ options: { agent: { sockets }, commandToSet }, root }: DoctorContext) {
+async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
+  const { options: { agent: { sockets } }, root } = context;
   const text = sockets.length === 1
     ? `${sockets[0]}: no such socket`
     : `none of ${sockets.join(", ")} exists`;
   // What is configured may be the wrong one.
-  for (const [path] of usual) {
-    if (sockets.includes(path)) continue;
-    const sight = await look(`${root}${path}`);
-    if (typeof sight === "object" && sight.isSocket) {
-      return failed(`${text}, but there is ${path}`, commandToSet("docker-host", `unix://${path}`));
+  for (const { socket } of engines) {
+    const info = sockets.includes(socket) ? "absent" : await look(`${root}${socket}`);
+    if (typeof info === "object" && info.isSocket) {
+      return failed(`${text}, but there is ${socket}`, setSocket(context, socket));
     }
   }
-  for (const [path, file, name] of usual) {
-    if (sockets.includes(path) && await hasUnit(root, file)) {
-      return failed(text, `systemctl enable --now ${name}`);
+  for (const { socket, unit, start } of engines) {
+    if (sockets.includes(socket) && await hasUnit(root, unit)) {
+      return failed(text, `start the engine: ${start}`);
     }
   }
-  const wantsPodman = sockets.every((path) => path.includes("podman"));
-  if (sockets.some((path) => usual.some(([it]) => it === path))) {
-    const names = wantsPodman ? ["podman", "podman.socket"] : ["docker.io", "docker"];
-    return failed(
-      `${text}, and the engine is not installed`,
-      `apt-get install ${names[0]} && systemctl enable --now ${names[1]}`,
-    );
+  if (engines.some(({ socket }) => sockets.includes(socket))) {
+    const { install, start } = sockets.every((it) => engineOf(it) === podman) ? podman : docker;
+    const fix = `install the engine and start it: ${install} && ${start}`;
+    return failed(`${text}, and the engine is not installed`, fix);
   }
-  return failed(text, `systemctl restart ${engineUnit(sockets[0] ?? "")}`);
+  return failed(text, restartEngine(sockets[0] ?? ""));
 }
 
-function hidden(path: string, user: string): Result {
-  const folder = path.replace(/\/[^/]*$/, "") || "/";
-  return failed(
-    `${path}: user ${user} may not look into ${folder}`,
-    `setfacl -m u:${user}:x ${quote(folder)}`,
-  );
-}
-
-async function forbidden(
+async function judgeForbiddenSocket(
   context: DoctorContext,
   path: string,
   info: Deno.FileInfo,
 ): Promise<Result> {
-  const user = await context.agentUser();
+  const user = await agentUser(context);
   const gid = info.gid ?? 0;
   const group = context.accounts.groupName(gid);
   const details = [
@@ -108,8 +138,10 @@ async function forbidden(
   ];
   // To be in root's group would be far more than a socket.
   const isForGroup = mayUse({ ...user, groups: new Set([gid]) }, info, reading | writing);
-  if (isForGroup && gid !== 0) return failed(details, `usermod -aG ${group} ${user.name}`);
-  return failed(details, `setfacl -m u:${user.name}:rw ${quote(path)}`);
+  if (isForGroup && gid !== 0) {
+    return failed(details, `add user ${user.name} to group ${group} (usermod -aG)`);
+  }
+  return failed(details, `let user ${user.name} read and write ${path} (setfacl)`);
 }
 
 async function connect(context: DoctorContext, path: string, info: Deno.FileInfo): Promise<Result> {
@@ -119,19 +151,62 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
     (await Deno.connect({ transport: "unix", path })).close();
     return ok(`${details}; it takes connections`);
   } catch (error) {
-    const restart = `systemctl restart ${engineUnit(path)}`;
+    const restart = restartEngine(path);
     if (error instanceof Deno.errors.ConnectionRefused) {
       return failed([`${path}: nobody listens`, details], restart);
     }
     if (error instanceof Deno.errors.PermissionDenied) {
-      if (!mayUse(user, info, reading | writing)) return await forbidden(context, path, info);
+      if (!mayUse(user, info, reading | writing)) {
+        return await judgeForbiddenSocket(context, path, info);
+      }
       // The files have this user in the group: the process is older than that.
       const group = accounts.groupName(info.gid ?? 0);
       const text = `permission denied: user ${user.name} is in group ${group}, but this login is ` +
         "older than that";
-      return failed([text, details], `newgrp ${group}`);
+      return failed([text, details], "log in again");
     }
     return failed([`${path}: ${(error as Error).message}`, details], restart);
+  }
+}
+
+/** How the names begin that any version of the agent, or older masters, have given. */
+const usualPrefixes = ["decnet_t_", "decnet-topology-"] as const;
+const callTimeoutMs = 5_000;
+const timeoutMs = 7_000;
+
+/** What the engine has answered. */
+type EngineFindings =
+  | { readonly kind: "listed"; readonly observation: Observation }
+  | {
+    readonly kind: "failed";
+    readonly socket: string | null;
+    readonly error: string;
+    /** Whether its socket took the connection. */
+    readonly isReached: boolean;
+  };
+
+const unreached: readonly string[] = ["no_socket", "permission_denied", "not_listening"];
+
+/** Asks the engine, once, for all that a label or a prefix, the configured or a usual one, marks. */
+function engineFindings(context: DoctorContext): Promise<EngineFindings> {
+  return context.once(askEngine);
+}
+
+async function askEngine({ options: { agent, signal } }: DoctorContext): Promise<EngineFindings> {
+  let socket: string | null = null;
+  try {
+    socket = findSocket(agent.sockets);
+    const observation = await observe(signal, {
+      socket,
+      networkPrefixes: [...agent.networkPrefixes, ...usualPrefixes],
+      containerPrefixes: [...agent.containerPrefixes, ...usualPrefixes],
+      callTimeoutMs,
+      timeoutMs,
+    });
+    return { kind: "listed", observation };
+  } catch (error) {
+    const isReached = socket !== null && !unreached.includes(readFailure(error).reason);
+    return { kind: "failed", socket, error: (error as Error).message, isReached };
   }
 }
 
@@ -140,10 +215,10 @@ export const engine: Check = {
   name: "engine",
   code: 2,
   async run(context) {
-    const found = await context.engine();
-    if ("error" in found) {
+    const found = await engineFindings(context);
+    if (found.kind === "failed") {
       if (!found.isReached) return skipped("its socket cannot be used");
-      return failed(found.error, `systemctl restart ${engineUnit(found.socket ?? "")}`);
+      return failed(found.error, restartEngine(found.socket ?? ""));
     }
     const { version, apiVersion, latencyMs } = found.observation.engine;
     const { inventory } = found.observation;
@@ -156,11 +231,6 @@ export const engine: Check = {
   },
 };
 
-/** How the names of what any version of the agent has made begin. */
-const usualPrefixes = {
-  "network-prefix": ["decnet_t_", "decnet-topology-"],
-  "container-prefix": ["decnet_t_", "decnet-topology-"],
-} as const;
 /** How many names are written out. */
 const namesShown = 3;
 
@@ -169,8 +239,8 @@ export const prefixes: Check = {
   name: "prefixes",
   code: 2,
   async run(context) {
-    const found = await context.engine();
-    if ("error" in found) return skipped("the engine does not answer");
+    const found = await engineFindings(context);
+    if (found.kind === "failed") return skipped("the engine does not answer");
     const { networkPrefixes, containerPrefixes } = context.options.agent;
     const { networks, containers } = found.observation.inventory;
     const kinds = [
@@ -178,10 +248,10 @@ export const prefixes: Check = {
       ["container-prefix", containerPrefixes, containers.map(({ name }) => name)],
     ] as const;
     const details: string[] = [];
-    const settings: [key: keyof typeof usualPrefixes, value: string][] = [];
+    const fixes: string[] = [];
     for (const [key, list, names] of kinds) {
       const missed = names.filter((name) =>
-        !hasPrefix(name, list) && hasPrefix(name, usualPrefixes[key])
+        !hasPrefix(name, list) && hasPrefix(name, usualPrefixes)
       );
       if (missed.length === 0) continue;
       const shown = missed.slice(0, namesShown).join(", ");
@@ -189,9 +259,10 @@ export const prefixes: Check = {
       details.push(
         `${key} is ${list.join(",")}, by which ${shown}${more} would not be known as ours`,
       );
-      settings.push([key, wider(key, list, missed)]);
+      const lacking = usualPrefixes.filter((prefix) => missed.some((it) => it.startsWith(prefix)));
+      fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.options.placeOf(key)}`);
     }
-    if (details.length > 0) return warning(details, context.options.commandToSetAll(settings));
+    if (details.length > 0) return warning(details, fixes.join("; "));
     return ok(
       `${networkPrefixes.join(",")} for networks`,
       `${containerPrefixes.join(",")} for containers`,
@@ -199,35 +270,22 @@ export const prefixes: Check = {
   },
 };
 
-/** The configured prefixes, and those that are lacking. */
-function wider(
-  key: keyof typeof usualPrefixes,
-  list: readonly string[],
-  missed: readonly string[],
-) {
-  const lacking = usualPrefixes[key].filter((prefix) =>
-    missed.some((name) => name.startsWith(prefix))
-  );
-  return [...list, ...lacking].join(",");
-}
-
 /** Whether Docker is as it was applied. */
 export const drift: Check = {
   name: "drift",
   code: 2,
   async run(context) {
-    const [engine, stored] = await Promise.all([context.engine(), context.store()]);
-    if ("error" in engine) return skipped("the engine does not answer");
+    const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
+    if (engine.kind === "failed") return skipped("the engine does not answer");
     if (stored.state !== "read" && stored.state !== "absent") {
       return skipped("the store was not read");
     }
     const applied = stored.state === "read" ? stored.applied : null;
+    if (applied?.document === unknownDocument) return skipped("the store holds no document");
     const inventory = selectManaged(engine.observation.inventory, context.options.agent);
     let found: KnownDrift;
     try {
-      if (applied?.document === unknownDocument) return skipped("the store holds no document");
-      const { images } = context.options.agent;
-      const plan = applied && await planDocument(applied.document, images);
+      const plan = applied && await planDocument(applied.document, context.options.agent.images);
       found = findDrift(plan, inventory);
     } catch (error) {
       found = { state: "unknown", detail: (error as Error).message };
@@ -241,13 +299,9 @@ export const drift: Check = {
       .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
     const details = [
       `nothing is applied, but there is: ${text}`,
-      "where it should stay, apply it again, as a master does by itself; this removes it",
+      ...(labelled === undefined ? [] : [`its labels name topology ${labelled}`]),
     ];
-    if (labelled !== undefined && /^[\w.-]+$/.test(labelled)) {
-      return warning(details, await context.command("teardown", labelled));
-    }
-    const [container] = inventory.containers;
-    const remove = container && `docker rm -f ${quote(container.name)}`;
-    return warning(details, remove ?? await context.command("state"));
+    const fix = "to keep it, have the master apply it again; to remove it, give its id";
+    return warning(details, await callAgent(context, fix, "teardown", "ID"));
   },
 };

@@ -1,24 +1,148 @@
+import type { X509Certificate } from "node:crypto";
+import {
+  CertificateError,
+  CertificateFolder,
+  type Certificates,
+  splitChain,
+} from "../master/certificates.ts";
 import {
   ConnectionError,
   type ConnectionReason,
   connectTo,
   hostAndPort,
   loadTls,
-  type MasterAddress,
 } from "../master/connection.ts";
-import { presentedCertificates, TrustError } from "../master/trust.ts";
-import { timeOf } from "./certificates.ts";
+import {
+  type Handshake,
+  presentedCertificates,
+  testHandshake,
+  timeOf,
+  TrustError,
+} from "../master/trust.ts";
 import {
   type Check,
   type DoctorContext,
   failed,
-  installFromBundle,
+  look,
   ok,
   type Result,
   skipped,
   warning,
 } from "./context.ts";
-import { readLivingOwner } from "./probes.ts";
+import { agentUser, callAgent, readRunningAgent, serviceOf } from "./service.ts";
+
+/** The certificates of this host, parsed, or why they are of no use. */
+export type Identity =
+  | {
+    readonly kind: "valid";
+    readonly certificates: Certificates;
+    /** This host's own certificate first. */
+    readonly chain: readonly [X509Certificate, ...X509Certificate[]];
+    readonly authorities: readonly X509Certificate[];
+  }
+  | { readonly kind: "invalid"; readonly problem: CertificateError };
+
+/** Reads the three files as the agent does, once. */
+export function identityOf(context: DoctorContext): Promise<Identity> {
+  return context.once(readIdentity);
+}
+
+async function readIdentity({ options: { agent } }: DoctorContext): Promise<Identity> {
+  try {
+    const { certificates } = await new CertificateFolder(agent.agentDirectory).load();
+    const { X509Certificate } = await import("node:crypto");
+    const parse = (pem: string) => splitChain(pem).map((block) => new X509Certificate(block));
+    const chain = parse(certificates.certificate) as [X509Certificate, ...X509Certificate[]];
+    return { kind: "valid", certificates, chain, authorities: parse(certificates.authority) };
+  } catch (problem) {
+    if (problem instanceof CertificateError) return { kind: "invalid", problem };
+    throw problem;
+  }
+}
+
+/** Where the service and every other user find the certificates, once it exists. */
+const systemFolder = "/etc/decnet/agent";
+
+/** Returns how to put files in place that the master has issued for this host. */
+export async function installIssued(
+  context: DoctorContext,
+  ...files: string[]
+): Promise<string> {
+  const { options: { agent, settings }, user: own } = context;
+  const user = await agentUser(context);
+  const { unit, isActive } = await serviceOf(context);
+  const isThere = await look(agent.agentDirectory) !== "absent";
+  const isConfigured = settings.some(({ key }) => key === "agent-dir");
+  // Nobody but this user would look into this user's home, and the service's user has none.
+  const isOwn = isThere || isConfigured || (own.uid !== 0 && unit === null);
+  const folder = isOwn ? agent.agentDirectory : systemFolder;
+  const text = `put ${files.join(", ")}, as the master has issued them for this host, into ` +
+    `${folder}, owned by ${user.name}`;
+  const secret = files.includes("worker.key") ? " with mode 0600" : "";
+  const restart = isOwn || !isActive ? "" : ", then: systemctl restart decnet-agent";
+  return text + secret + restart;
+}
+
+const resolveTimeoutMs = 3_000;
+const connectTimeoutMs = 3_000;
+const handshakeTimeoutMs = 3_000;
+const usualSettleMs = 1_000;
+
+/** How far one got on the way to the master; a step that is absent was not reached. */
+interface MasterFindings {
+  readonly addresses?: readonly string[] | ConnectionError;
+  /** How long it took, in milliseconds. */
+  readonly connection?: number | ConnectionError;
+  readonly handshake?: Handshake | ConnectionError | TrustError;
+}
+
+/** Goes to the master step by step, once, on one connection, and sends it no request. */
+export function masterFindings(context: DoctorContext): Promise<MasterFindings> {
+  return context.once(tryMaster);
+}
+
+async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
+  const { agent: { master }, signal, settleMs = usualSettleMs } = context.options;
+  if (!master) return {};
+  const addresses = await resolve(master.host);
+  if (addresses instanceof ConnectionError) return { addresses };
+  const startedAt = performance.now();
+  const tcp = await connectTo(master, { timeoutMs: connectTimeoutMs, signal }).catch(asFailure);
+  if (tcp instanceof ConnectionError) return { addresses, connection: tcp };
+  const connection = performance.now() - startedAt;
+  const identity = await identityOf(context);
+  if (identity.kind === "invalid") {
+    tcp.destroy();
+    return { addresses, connection };
+  }
+  const limits = { timeoutMs: handshakeTimeoutMs, settleMs, signal };
+  const handshake = await testHandshake(tcp, master, identity.certificates, limits)
+    .catch((error: ConnectionError | TrustError) => error);
+  return { addresses, connection, handshake };
+}
+
+function asFailure(error: ConnectionError): ConnectionError {
+  return error;
+}
+
+async function resolve(host: string): Promise<readonly string[] | ConnectionError> {
+  const [{ lookup }, { isIP }] = await Promise.all([import("node:dns"), import("node:net")]);
+  if (isIP(host)) return [];
+  const { promise, resolve } = Promise.withResolvers<readonly string[] | ConnectionError>();
+  const timer = setTimeout(() => {
+    const text = `the name servers have not answered within ${resolveTimeoutMs / 1000} s`;
+    resolve(new ConnectionError("other", text));
+  }, resolveTimeoutMs);
+  lookup(host, { all: true }, (error, found) => {
+    const isUnknown = error || found.length === 0;
+    resolve(
+      isUnknown
+        ? new ConnectionError("other", "its name cannot be resolved")
+        : found.map(({ address }) => address),
+    );
+  });
+  return await promise.finally(() => clearTimeout(timer));
+}
 
 /** Where a master listens unless it is told otherwise. */
 const usualPort = 8770;
@@ -31,12 +155,12 @@ export const masterName: Check = {
   async run(context) {
     const { master } = context.options.agent;
     if (!master) return skipped(notSet);
-    const { addresses } = await context.master();
-    if (!addresses || "error" in addresses) {
-      return failed(
-        `${master.host}: ${addresses?.error ?? "not looked up"}`,
-        `echo 'ADDRESS ${master.host}' >> /etc/hosts`,
-      );
+    const { addresses = [] } = await masterFindings(context);
+    if (addresses instanceof ConnectionError) {
+      const fix =
+        "correct master-host, or the name servers of this host, or add the name and its " +
+        "address to /etc/hosts";
+      return failed(`${master.host}: ${addresses.message}`, fix);
     }
     const isAddress = addresses.length === 0;
     return ok(
@@ -52,92 +176,81 @@ export const masterConnection: Check = {
   async run(context) {
     const { master } = context.options.agent;
     if (!master) return skipped(notSet);
-    const { connection } = await context.master();
-    if (!connection) return skipped("its name was not resolved");
+    const { connection } = await masterFindings(context);
+    if (connection === undefined) return skipped("its name was not resolved");
     const where = hostAndPort(master);
     if (!(connection instanceof ConnectionError)) {
-      return ok(`${where} takes connections, within ${Math.round(connection.ms)} ms`);
+      return ok(`${where} takes connections, within ${Math.round(connection)} ms`);
     }
     const isRefused = connection.reason === "connection-refused";
     // Where nothing comes back at all, a packet filter is the usual reason.
     const fix = isRefused
-      ? `on the master: ss -ltnp 'sport = :${master.port}' must show its server; start it`
-      : `on the master: iptables -I INPUT -p tcp --dport ${master.port} -j ACCEPT`;
+      ? `start the server on the master; it must listen on port ${master.port} there: ss -ltnp`
+      : `let this host reach port ${master.port} of the master: see routes and packet filters`;
     return failed(`Cannot reach the master at ${where}: ${connection.message}`, fix);
   },
 };
 
-/** Whether both ends prove to each other who they are. No request is sent: that would be a beat. */
+/** Whether both ends prove to each other who they are; a request would be a heartbeat. */
 export const masterTls: Check = {
   name: "master-tls",
   code: 2,
   async run(context) {
     const { master } = context.options.agent;
     if (!master) return skipped(notSet);
-    const { connection, handshake } = await context.master();
-    if (!connection || connection instanceof ConnectionError) {
-      return skipped("there is no connection");
-    }
+    const { connection, handshake } = await masterFindings(context);
+    if (typeof connection !== "number") return skipped("there is no connection");
     if (!handshake) return skipped("the certificates cannot be used");
-    if (handshake instanceof Error) return await judge(context, handshake);
+    if (handshake instanceof Error) {
+      const details = `Cannot reach the master at ${hostAndPort(master)}: ${handshake.message}`;
+      return failed(details, await fixHandshake(context, handshake));
+    }
     const { protocol, names, validTo } = handshake;
+    const report =
+      "it did not refuse worker.crt; whether it knows this host-uuid, only a beat tells";
     return ok(
       `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
-      "it did not refuse worker.crt; whether it knows this host-uuid, only a beat tells: " +
-        await context.command("--once"),
+      await callAgent(context, report, "--once"),
     );
   },
 };
 
-async function judge(
+function fixHandshake(
   context: DoctorContext,
   failure: ConnectionError | TrustError,
-): Promise<Result> {
-  const { options } = context;
-  const master = options.agent.master!;
-  const details = `Cannot reach the master at ${hostAndPort(master)}: ${failure.message}`;
+): Promise<string> | string {
+  const { agent, placeOf } = context.options;
+  const place = (key: "master-name" | "master-fingerprint") =>
+    `that is shown on the master itself ${placeOf(key)}`;
   switch (failure.reason) {
     case "wrong-name":
-      return failed(details, "check that master-host is the right master, then master-name");
+      return "check that master-host is the right host; if it is, set master-name to the name " +
+        place("master-name");
     case "wrong-fingerprint":
-      return failed(
-        details,
-        "compare master-fingerprint with the fingerprint that is shown on the master itself",
-      );
-    case "expired":
-    case "not-yet-valid":
-      return failed(
-        details,
-        // The authority is right where only the dates are not.
-        failure instanceof TrustError && failure.isSigned
-          ? "on the master: renew its certificate; here: timedatectl set-ntp true"
-          : await installFromBundle(context, "ca.crt"),
-      );
+      return "only if the master has a new certificate: set master-fingerprint to the one " +
+        place("master-fingerprint");
     case "certificate-refused":
     case "closed-after-handshake":
-      return failed(details, await installFromBundle(context, "worker.crt", "worker.key"));
-    default:
-      return failed(
-        details,
-        failure instanceof TrustError
-          ? await installFromBundle(context, "ca.crt")
-          : fixWithoutTls(failure.reason, master.port, options.commandToSet),
-      );
+      return installIssued(context, "worker.crt", "worker.key");
   }
+  if (failure instanceof ConnectionError) {
+    return fixWithoutTls(failure.reason, agent.master!.port, placeOf("swarmctl-port"));
+  }
+  // The authority is right where only the dates are not.
+  const isDated = failure.reason === "expired" || failure.reason === "not-yet-valid";
+  return isDated && failure.isSigned
+    ? `renew the master's certificate; if this host's clock is wrong: timedatectl set-ntp true`
+    : installIssued(context, "ca.crt");
 }
 
-/** How to fix that no server of TLS has answered. */
-export function fixWithoutTls(
-  reason: ConnectionReason,
-  port: number,
-  commandToSet: DoctorContext["options"]["commandToSet"],
-): string {
-  const listing = `on the master: ss -ltnp 'sport = :${port}' shows its server`;
+/** Returns how to fix that no server of TLS has answered. */
+export function fixWithoutTls(reason: ConnectionReason, port: number, place: string): string {
+  const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
   if (reason === "old-tls") return `${listing}; put a newer one in its place`;
   if (reason !== "not-tls") return `${listing}; its log may say more, restart it`;
   return port === usualPort
     ? `${listing}; it must speak TLS there`
-    : commandToSet("swarmctl-port", String(usualPort));
+    : `correct swarmctl-port ${place}; masters usually listen on ${usualPort}`;
 }
 
 const timeoutMs = 2_000;
@@ -148,52 +261,59 @@ export const api: Check = {
   name: "api",
   code: 3,
   async run(context) {
-    const { listen, commandToSet, signal } = context.options;
+    const { listen, placeOf, signal } = context.options;
     if (!listen) return skipped("listen is not set");
     const where = hostAndPort(listen);
     const { host, port } = { ...listen, host: wildcards.get(listen.host) ?? listen.host };
     if (!wildcards.has(listen.host) && !hasAddress(host)) {
       const any = hostAndPort({ host: host.includes(":") ? "::" : "0.0.0.0", port });
-      return warning(`${where}: this host has no such address`, commandToSet("listen", any));
+      const fix = `set listen to an address of this host, or to ${any} ${placeOf("listen")}`;
+      return warning(`${where}: this host has no such address`, fix);
     }
-    const identity = await context.identity();
-    if ("problem" in identity) return skipped("the certificates cannot be used");
+    const identity = await identityOf(context);
+    if (identity.kind === "invalid") return skipped("the certificates cannot be used");
     const [own] = identity.chain;
-    const isRunning = await readLivingOwner(`${context.stateDirectory}/agent.lock`) !== null;
-    try {
-      (await connectTo({ host, port }, { timeoutMs, signal })).destroy();
-    } catch (error) {
-      if (!isRunning) return skipped(`no loop runs, and so nobody listens on ${where}`);
-      const [what] = (error as Error).message.split(";");
-      return warning(
-        `${where}: ${what}, although a loop runs; its log says why`,
-        "systemctl restart decnet-agent",
-      );
+    const address = { host, port, name: host, fingerprint: null };
+    const limits = { timeoutMs, signal };
+    const tcp = await connectTo(address, limits).catch(asFailure);
+    if (tcp instanceof ConnectionError) {
+      return await judgeSilence(context, where, tcp);
     }
-    const shown = await certificateAt({ host, port, name: host, fingerprint: null }, context);
-    if (shown !== own.fingerprint256) {
-      return warning(
-        `${where}: ${shown === null ? "another program" : "somebody with another certificate"} ` +
-          "listens there",
-        commandToSet("listen", hostAndPort({ ...listen, port: port === 65535 ? 8765 : port + 1 })),
-      );
-    }
+    tcp.destroy();
+    const [shown] = await presentedCertificates(await loadTls(), address, limits);
+    if (shown?.fingerprint256 !== own.fingerprint256) return judgeOther(where, shown);
     const names = own.subjectAltName;
     if (names === undefined) {
       const lack = "worker.crt bears no name or address, so that no master can call by one";
-      return warning(`${where}: ${lack}`, "on the master: issue it with this host's address");
+      const fix = "on the master: issue it with this host's address";
+      return warning(`${where}: ${lack}`, fix);
     }
     return ok(`the agent listens on ${where}, as ${names}`);
   },
 };
 
-async function certificateAt(
-  address: MasterAddress,
-  { options }: DoctorContext,
-): Promise<string | null> {
-  const limits = { timeoutMs, signal: options.signal };
-  const [own] = await presentedCertificates(await loadTls(), address, limits);
-  return own?.fingerprint256 ?? null;
+async function judgeSilence(
+  { stateDirectory }: DoctorContext,
+  where: string,
+  { message }: ConnectionError,
+): Promise<Result> {
+  if (await readRunningAgent(stateDirectory) === null) {
+    return skipped(`no loop runs, and so nobody listens on ${where}`);
+  }
+  const [what] = message.split(";");
+  const text = `${where}: ${what}, although a loop runs; its log says why`;
+  return warning(text, "restart the agent: systemctl restart decnet-agent");
+}
+
+function judgeOther(where: string, shown: X509Certificate | undefined): Result {
+  if (!shown) {
+    const fix = "see which program it is, and end it or set listen to another port: ss -ltnp";
+    return warning(`${where}: another program listens there`, fix);
+  }
+  const text = `${where}: somebody with another certificate listens there`;
+  const fix = "if it is the agent with its old certificate, reload it, else see which program it " +
+    "is (ss -ltnp): systemctl reload decnet-agent";
+  return warning(text, fix);
 }
 
 function hasAddress(host: string): boolean {

@@ -8,40 +8,100 @@ import {
   withFlag,
   without,
 } from "../tests/support/doctor_setup.ts";
+import { listenPlainTcp } from "../tests/support/environment.ts";
 import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
+import { fixWithoutTls } from "./master.ts";
+Deno.test("doctor tells how long the master's certificate is valid as it tells all other times", () =>
+  withContext(async (setup) => {
+    const { state, details } = (await examineHost(setup)).of("master-tls");
+    assert.equal(state, "ok", details);
+    assert.match(details, /, valid to \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ;/);
+  }));
+
+Deno.test("doctor names the usual port, or the master, where TLS gets no answer", () =>
+  withContext(async (setup) => {
+    const plain = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      () => new Response(),
+    );
+    const fixAt = async (port: number) => {
+      const flags = withFlag(setup, "swarmctl-port", String(port));
+      return (await examineHost(setup, { flags })).of("master-tls").fix;
+    };
+    const place = "(set by --swarmctl-port)";
+    const usual = `correct swarmctl-port ${place}; masters usually listen on 8770`;
+    assert.equal(await fixAt(plain.addr.port), usual);
+    await plain.shutdown();
+    using silent = listenPlainTcp();
+    const listing = (port: number) =>
+      `see on the master which program listens on port ${port} (ss -ltnp)`;
+    assert.equal(
+      await fixAt(silent.port),
+      `${listing(silent.port)}; its log may say more, restart it`,
+    );
+    const tls = `${listing(8770)}; it must speak TLS there`;
+    assert.equal(fixWithoutTls("not-tls", 8770, place), tls);
+    const newer = `${listing(8770)}; put a newer one in its place`;
+    assert.equal(fixWithoutTls("old-tls", 8770, place), newer);
+  }));
+
+/** A port that nobody has at this moment. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
 
 testFaults([
+  {
+    name: "an API that does not listen",
+    plant: (setup) => ({ flags: withFlag(setup, "listen", `127.0.0.1:${freePort()}`) }),
+    finding: "api: warning",
+    details: /nobody listens there, although a loop runs/,
+    fix: "restart the agent: systemctl restart decnet-agent",
+  },
+  {
+    name: "an address that is not this host's",
+    plant: (setup) => ({ flags: withFlag(setup, "listen", "192.0.2.1:8765") }),
+    finding: "api: warning",
+    details: /192\.0\.2\.1:8765: this host has no such address/,
+    fix: "set listen to an address of this host, or to 0.0.0.0:8765 (set by --listen)",
+  },
+  {
+    name: "another program in place of the API",
+    plant: (setup) => ({ flags: withFlag(setup, "listen", `127.0.0.1:${setup.port}`) }),
+    finding: "api: warning",
+    details: /somebody with another certificate listens there/,
+    fix: "if it is the agent with its old certificate, reload it, else see which program it " +
+      "is (ss -ltnp): systemctl reload decnet-agent",
+  },
   {
     name: "a master of another name",
     plant: (setup) => ({
       flags: without(setup, "master-name"),
       ini: "[agent]\nmaster-name = boss.test\n",
     }),
-    check: "master-tls",
-    state: "failed",
+    finding: "master-tls: failed",
     details: /does not bear the name boss\.test, but DNS:master\.test/,
-    fix: () => "check that master-host is the right master, then master-name",
-    code: 2,
+    fix: "check that master-host is the right host; if it is, set master-name to the name " +
+      "that is shown on the master itself (set in /etc/decnet/decnet.ini line 2), then: " +
+      "systemctl reload decnet-agent",
   },
   {
     name: "a master that is not the pinned one",
     plant: (setup) => ({ flags: withFlag(setup, "master-fingerprint", "0".repeat(64)) }),
-    check: "master-tls",
-    state: "failed",
+    finding: "master-tls: failed",
     details: /is not the pinned one, but has the fingerprint [0-9a-f]{64}/,
-    fix: () => "compare master-fingerprint with the fingerprint that is shown on the master itself",
-    code: 2,
+    fix: "only if the master has a new certificate: set master-fingerprint to the one that is " +
+      "shown on the master itself (set by --master-fingerprint)",
   },
   {
     name: "a master of another authority",
     plant: async ({ path }) => {
       await Deno.writeTextFile(`${path}/ca.crt`, rogueAuthority.certificatePem);
     },
-    check: "master-tls",
-    state: "failed",
+    finding: "master-tls: failed",
     details: /its certificate is not signed by ca\.crt/,
-    fix: ({ path }) => `install -m 644 BUNDLE/ca.crt ${path}/`,
-    code: 2,
+    fix: "put ca.crt, as the master has issued them for this host, into PATH, owned by root",
   },
   {
     name: "a master that refuses worker.crt",
@@ -50,35 +110,24 @@ testFaults([
       await writeAgentDirectory(path, authority, worker);
       return unhurried;
     },
-    check: "master-tls",
-    state: "failed",
+    finding: "master-tls: failed",
     details: /worker\.crt/,
-    fix: ({ path }) => `install -m 600 BUNDLE/worker.crt BUNDLE/worker.key ${path}/`,
-    code: 2,
+    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+      "owned by root with mode 0600",
   },
   {
     name: "a master that is down",
     plant: ({ master }) => master.stop(),
-    check: "master-connection",
-    state: "failed",
+    finding: "master-connection: failed",
     details: /Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there/,
-    fix: ({ port }) => `on the master: ss -ltnp 'sport = :${port}' must show its server; start it`,
-    code: 2,
+    fix: "start the server on the master; it must listen on port PORT there: ss -ltnp",
   },
   {
     name: "a master whose name leads nowhere",
     plant: (setup) => ({ flags: withFlag(setup, "master-host", "master.invalid") }),
-    check: "master-name",
-    state: "failed",
+    finding: "master-name: failed",
     details: /^master\.invalid: /,
-    fix: () => "echo 'ADDRESS master.invalid' >> /etc/hosts",
-    code: 2,
+    fix: "correct master-host, or the name servers of this host, or add the name and its " +
+      "address to /etc/hosts",
   },
 ]);
-
-Deno.test("doctor tells how long the master's certificate is valid as it tells all other times", () =>
-  withContext(async (setup) => {
-    const { state, details } = (await examineHost(setup)).of("master-tls");
-    assert.equal(state, "ok", details);
-    assert.match(details, /, valid to \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ;/);
-  }));

@@ -1,71 +1,379 @@
-import { type Check, type DoctorContext, ok, type Result, skipped, warning } from "./context.ts";
-import { quote } from "./files.ts";
-import { describeOwner, readLivingOwner } from "./probes.ts";
-import { findProgramProblem, type Service, type Unit, unit } from "./service_files.ts";
-import { endCommand } from "./store.ts";
+import { lockPathOf } from "../store/file.ts";
+import { sanitizeLine } from "../host/log.ts";
+import {
+  type Account,
+  type Check,
+  type DoctorContext,
+  look,
+  namesIn,
+  ok,
+  readText,
+  type Result,
+  skipped,
+  warning,
+} from "./context.ts";
+
+/** Where units are looked for; what stands in an earlier one counts. */
+const folders = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"]
+  .concat("/usr/lib/systemd/system", "/lib/systemd/system");
+
+/** A setting, and the file that has it. */
+interface Setting {
+  readonly value: string;
+  readonly file: string;
+}
+
+/** A file that makes up a unit. */
+interface Source {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** A unit's file with its drop-ins, or the mask that stands in its place. */
+export class Unit {
+  readonly path: string;
+  /** Of a masked unit, whether there is one behind the mask; else null. */
+  readonly mask: { readonly hasOther: boolean } | null;
+  readonly #sources: readonly Source[];
+
+  /** The first of `sources` is the unit's own file; a masked one has none. */
+  constructor(path: string, mask: Unit["mask"], ...sources: readonly Source[]) {
+    this.path = path;
+    this.mask = mask;
+    this.#sources = sources;
+  }
+
+  /** All values that count, in their order: an empty one takes back those before it. */
+  all(key: string): Setting[] {
+    const line = new RegExp(`^[ \\t]*${key}[ \\t]*=(.*)$`, "gm");
+    const given = this.#sources.flatMap(({ path: file, text }) =>
+      [...text.matchAll(line)].map(([, value = ""]) => ({ value: value.trim(), file }))
+    );
+    return given.slice(given.findLastIndex(({ value }) => value === "") + 1);
+  }
+
+  /** The value that counts where there can be but one. */
+  last(key: string): Setting | null {
+    return this.all(key).at(-1) ?? null;
+  }
+}
+
+/** Reads a unit as systemd does; null when there is none. `root` is put before the paths. */
+export async function readUnit(root: string, name: string): Promise<Unit | null> {
+  const paths = folders.map((folder) => `${root}${folder}/${name}`);
+  for (const [index, path] of paths.entries()) {
+    if (isMask(path)) {
+      const behind = await Promise.all(paths.slice(index + 1).map(readText));
+      return new Unit(path, { hasOther: behind.some((text) => text !== null) });
+    }
+    const text = await readText(path);
+    if (text !== null) return new Unit(path, null, { path, text }, ...await dropIns(root, name));
+  }
+  return null;
+}
+
+/** Whether a unit of this name is installed. */
+export async function hasUnit(root: string, name: string): Promise<boolean> {
+  const all = await Promise.all(folders.map((folder) => namesIn(`${root}${folder}`)));
+  return all.some((names) => names.includes(name));
+}
+
+/** By their names, whichever folder they are in. */
+async function dropIns(root: string, unit: string): Promise<Source[]> {
+  const paths = new Map<string, string>();
+  for (const folder of folders.map((it) => `${root}${it}/${unit}.d`)) {
+    for (const name of await namesIn(folder)) {
+      if (name.endsWith(".conf") && !paths.has(name)) paths.set(name, `${folder}/${name}`);
+    }
+  }
+  const sorted = [...paths].sort(([a], [b]) => a < b ? -1 : 1).map(([, path]) => path);
+  return await Promise.all(
+    sorted.map(async (path) => ({ path, text: await readText(path) ?? "" })),
+  );
+}
+
+function isMask(path: string): boolean {
+  try {
+    return Deno.readLinkSync(path) === "/dev/null";
+  } catch {
+    return false;
+  }
+}
+
+/** The unit of the loop. */
+export const unit = "decnet-agent.service";
+const invocation = "invocation:";
+const configured = "/etc/systemd/system";
+
+/** What the files of systemd tell of the agent's service. */
+export interface Service {
+  /** Whether systemd runs this host. */
+  readonly hasSystemd: boolean;
+  readonly unit: Unit | null;
+  /** Whom it runs as; null when it does not say. */
+  readonly user: string | null;
+  /** The groups that it has beside those of its user. */
+  readonly groups: readonly string[];
+  readonly isEnabled: boolean;
+  readonly isActive: boolean;
+  /** Other units that are active and have decnet in their names. */
+  readonly others: readonly string[];
+  /** A timer that runs checks, or null; that it is active is in no file. */
+  readonly timer: { readonly name: string; readonly isEnabled: boolean } | null;
+  /** A cron file that runs checks, or null. */
+  readonly cronFile: string | null;
+}
+
+/** Reads what systemd keeps in files, once. */
+export function serviceOf(context: DoctorContext): Promise<Service> {
+  return context.once(({ root }) => readService(root));
+}
+
+/** Reads what systemd keeps in files; `root` is put before the paths. Starts no program. */
+export async function readService(root: string): Promise<Service> {
+  const namesOf = (folder: string) => namesIn(`${root}${folder}`);
+  const active = (await namesOf("/run/systemd/units"))
+    .filter((name) => name.startsWith(invocation)).map((name) => name.slice(invocation.length));
+  const found = await readUnit(root, unit);
+  const timers = (await namesOf(configured)).filter((it) => /^decnet-agent.*\.timer$/.test(it));
+  const ticking = await namesOf(`${configured}/timers.target.wants`);
+  const timer = timers.find((it) => ticking.includes(it)) ?? timers[0];
+  const crons = await namesOf("/etc/cron.d");
+  return {
+    hasSystemd: (await namesOf("/run/systemd")).includes("units"),
+    unit: found,
+    user: found?.last("User")?.value || null,
+    groups: (found?.all("SupplementaryGroups") ?? []).flatMap(({ value }) => value.split(/\s+/)),
+    isEnabled: (await namesOf(`${configured}/multi-user.target.wants`)).includes(unit),
+    isActive: active.includes(unit),
+    others: active.filter((name) => name.includes("decnet") && name !== unit),
+    timer: timer === undefined ? null : { name: timer, isEnabled: ticking.includes(timer) },
+    cronFile: crons.find((name) => name.startsWith("decnet-agent")) ?? null,
+  };
+}
+
+/** What a unit starts, and why that cannot be. */
+interface ProgramProblem {
+  readonly text: string;
+  /** The file of the unit, or its drop-in, that names the program. */
+  readonly file: string;
+}
+
+/** Whether the program of a unit is there; null when it is, or cannot be told. */
+export async function findProgramProblem(
+  unit: Unit,
+  root: string,
+): Promise<ProgramProblem | null> {
+  const setting = unit.last("ExecStart");
+  if (setting === null) return null;
+  const path = programOf(setting.value);
+  if (path === null) return null;
+  const sight = await look(`${root}${path}`);
+  if (sight === "forbidden") return null;
+  const isProgram = typeof sight === "object" && sight.isFile && ((sight.mode ?? 0) & 0o111) !== 0;
+  if (isProgram) return null;
+  const why = sight === "absent" ? "does not exist" : "is no program";
+  return { text: `${setting.file} has the service run ${path}, which ${why}`, file: setting.file };
+}
+
+/** The path of the program in a command line; null where systemd has to search or to fill in. */
+export function programOf(command: string): string | null {
+  const [, quoted, plain] = /^[@:+!|-]*(?:"([^"]*)"|(\S+))/.exec(command) ?? [];
+  const path = quoted ?? plain ?? "";
+  if (!path.startsWith("/") || /%[^%]/.test(path.replaceAll("%%", ""))) return null;
+  return path.replaceAll("%%", "%");
+}
+
+/** Returns the user that runs the agent: where root looks, the one that the unit names. */
+export function agentUser(context: DoctorContext): Promise<Account> {
+  return context.once(findAgentUser);
+}
+
+async function findAgentUser(context: DoctorContext): Promise<Account> {
+  const { accounts, user: own } = context;
+  if (own.uid !== 0) return own;
+  const { user, groups } = await serviceOf(context);
+  const account = user === null ? null : accounts.byName(user);
+  if (!account) return own;
+  const added = groups.map((it) => accounts.groupNumber(it)).filter((it) => it !== null);
+  return { ...account, groups: new Set([...account.groups, ...added]) };
+}
+
+/** Returns a sentence with the command line that calls the agent, and as whom it must be called. */
+export async function callAgent(
+  context: DoctorContext,
+  sentence: string,
+  ...words: string[]
+): Promise<string> {
+  const user = await agentUser(context);
+  const folder = user.uid === context.user.uid ? null : await look(context.stateDirectory);
+  // What root makes in a folder of that user, the agent could not change later.
+  const isTheirs = folder !== null && typeof folder === "object" && folder.uid === user.uid;
+  const who = isTheirs ? `, as user ${user.name}` : "";
+  return `${sentence}${who}: ${context.options.lineOf(...words)}`;
+}
+
+/** Who holds a lock, by its file: a process that was killed could not erase it. */
+export interface LockOwner {
+  /** `process 4711 since …`, and what for where the file does not say so by its name. */
+  readonly text: string;
+  /** In milliseconds since 1970; null when the file does not tell. */
+  readonly since: number | null;
+  /** Whether there is a process of that number; null when that cannot be seen. */
+  readonly isThere: boolean | null;
+}
+
+/** Reads the file of a lock, and does not take the lock; null when it names nobody. */
+export async function readLockOwner(path: string): Promise<LockOwner | null> {
+  const text = sanitizeLine((await readText(path) ?? "").slice(0, 200)).trim();
+  if (text === "") return null;
+  const since = Date.parse(/ since (\S+)/.exec(text)?.[1] ?? "");
+  const pid = /^process (\d{1,9}) /.exec(text)?.[1];
+  return {
+    text: text.replace(/ for the loop$/, ""),
+    since: Number.isNaN(since) ? null : since,
+    isThere: pid === undefined ? null : await isProcess(Number(pid)),
+  };
+}
+
+/** Reads the owner of the agent's lock in a folder; null when there is none or it has ended. */
+export async function readRunningAgent(stateDirectory: string): Promise<LockOwner | null> {
+  const owner = await readLockOwner(`${stateDirectory}/agent.lock`);
+  return owner?.isThere === false ? null : owner;
+}
+
+/** Says what a lock's file tells of its owner, and whether that process is there. */
+export function describeOwner({ text, isThere }: LockOwner, path: string): string {
+  switch (isThere) {
+    case true:
+      return `${path} names ${text}, and there is such a process`;
+    case false:
+      return `${path} was held by ${text}, which has ended`;
+    case null:
+      return `${path} names ${text}; whether that one still runs, the agent is not shown`;
+  }
+}
+
+/** Any fact of a process would do; the runtime hides /proc. */
+async function isProcess(pid: number): Promise<boolean | null> {
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "getPriority" });
+  if (state !== "granted") return null;
+  const { getPriority } = await import("node:os");
+  try {
+    getPriority(pid);
+    return true;
+  } catch (error) {
+    const { info } = error as { info?: { code?: string } };
+    return info?.code === "ESRCH" ? false : null;
+  }
+}
+
+/** From then on an apply takes longer than any master waits for it, in milliseconds. */
+const longApplyMs = 600_000;
+const endProcess = "end that process, if it is still an agent";
+
+/** Who runs with this state, by what the lock files tell; neither of the locks is taken. */
+export const lock: Check = {
+  name: "lock",
+  code: 3,
+  async run(context) {
+    const agentPath = `${context.stateDirectory}/agent.lock`;
+    const applyPath = lockPathOf(context.options.agent.storePath);
+    const [agent, apply] = await Promise.all([agentPath, applyPath].map(readLockOwner));
+    const details = [
+      agent ? describeOwner(agent, agentPath) : `no loop runs with ${agentPath}`,
+      ...(apply ? [describeOwner(apply, applyPath)] : []),
+    ];
+    const isLong = Date.now() - (apply?.since ?? Infinity) > longApplyMs;
+    if (apply && apply.isThere !== false && isLong) {
+      const long = "an apply or a teardown has been under way for over 10 minutes";
+      return warning([long, ...details], endProcess);
+    }
+    const service = await serviceOf(context);
+    const isService = !service.hasSystemd || service.unit === null || service.isActive;
+    if (agent && agent.isThere !== false && !isService) {
+      const foreign = `agent.lock names a process that is none of ${unit}: another loop, beside ` +
+        "which the service cannot start";
+      const orDead = agent.isThere === null ? ", or one that was killed" : "";
+      return warning([foreign + orDead, ...details], endProcess);
+    }
+    return ok(...details);
+  },
+};
 
 /** The user of the unit that the agent prints; others may be known to a directory service only. */
 const packagedUser = "decnet-agent";
 const makeUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
   `--no-create-home --shell /usr/sbin/nologin ${packagedUser}`;
 const start = "systemctl enable --now decnet-agent";
-const install = `decnet-agent print systemd-service > /etc/systemd/system/${unit} && ${start}`;
+const install = `decnet-agent print systemd-service > ${configured}/${unit} && ${start}`;
 
 /** Whether something sees to it that the agent runs. */
 export const service: Check = {
   name: "service",
   code: 3,
   async run(context) {
-    const found = await context.service();
+    const found = await serviceOf(context);
     if (!found.hasSystemd) return skipped("systemd does not run this host");
-    const loop = await readLivingOwner(`${context.stateDirectory}/agent.lock`);
+    const agent = await readRunningAgent(context.stateDirectory);
     if (found.unit === null) {
-      if (loop) return ok(`${unit} is not installed; the loop was started by other means`);
+      if (agent) return ok(`${unit} is not installed; the loop was started by other means`);
       return judgeSchedule(found, context);
     }
-    return await findFault(found.unit, found, context) ?? judgeRun(found, context, loop !== null);
+    return await findFault(found.unit, found, context) ??
+      judgeRun(found, context, agent !== null);
   },
 };
 
 /** What keeps a service that is installed from being started. */
 async function findFault(
-  { path, mask }: Unit,
-  { unit: installed, user, isActive }: Service,
+  installed: Unit,
+  { user, isActive }: Service,
   context: DoctorContext,
 ): Promise<Result | null> {
   const { accounts, root } = context;
+  const { path, mask } = installed;
   if (mask !== null) {
     const state = isActive ? "runs, and may not be started again" : "may not be started";
     // As long as the mask is there, what is written to its path is gone.
     const unmask = `systemctl unmask ${path.startsWith(`${root}/run/`) ? "--runtime " : ""}`;
-    const fix = `${unmask}decnet-agent && ${mask.hasOther ? start : installFor(context)}`;
+    const next = mask.hasOther ? start : installFor(context);
+    const fix = `remove the mask and start the service: ${unmask}decnet-agent && ${next}`;
     return warning(`${path} is masked: the service ${state}`, fix);
   }
   if (user === packagedUser && accounts.byName(user) === null) {
-    return warning(`${path} runs as ${user}, and there is no such user`, makeUser);
+    const text = `${path} runs as ${user}, and there is no such user`;
+    return warning(text, `create the user: ${makeUser}`);
   }
-  const problem = installed && await findProgramProblem(installed, root);
+  const problem = await findProgramProblem(installed, root);
   if (!problem) return null;
   const { text, file } = problem;
-  if (file === path) return warning(text, install);
-  return warning(text, `sed -i '/^[ \\t]*ExecStart[ \\t]*=/d' ${quote(file)} && ${start}`);
+  if (file === path) return warning(text, `install the unit again: ${install}`);
+  return warning(text, `remove the lines with ExecStart from ${file}, then start it: ${start}`);
 }
 
 function judgeRun(
   { unit: installed, isActive, isEnabled, timer }: Service,
   { stateDirectory }: DoctorContext,
-  hasLoop: boolean,
+  hasAgent: boolean,
 ): Result {
   const file = installed?.path;
-  if (!isActive) return warning(`${file} is installed, but not active`, start);
-  if (!hasLoop) {
+  if (!isActive) {
+    return warning(`${file} is installed, but not active`, `start the service: ${start}`);
+  }
+  if (!hasAgent) {
     return warning(
       `${unit} is active, but no loop has locked ${stateDirectory}: the service has ` +
         "another state-dir than this doctor, or cannot write there",
-      `systemctl cat ${unit}`,
+      `compare the state-dir of the service: systemctl cat ${unit}`,
     );
   }
-  if (!isEnabled) return warning(`${unit} is active, but does not start with the host`, start);
+  if (!isEnabled) {
+    return warning(
+      `${unit} is active, but does not start with the host`,
+      `enable the service: ${start}`,
+    );
+  }
   const active = `${file} is active and starts with the host`;
   return timer ? ok(active, timerText(timer)) : ok(active);
 }
@@ -76,10 +384,10 @@ function judgeSchedule({ cronFile, timer }: Service, context: DoctorContext): Re
   if (cronFile !== null) return ok(`${absent}; ${cronFile} runs checks`);
   if (timer?.isEnabled) return ok(`${absent}; ${timerText(timer)}`);
   if (timer) {
-    return warning(`${absent}; ${timerText(timer)}`, `systemctl enable --now ${timer.name}`);
+    return warning(`${absent}; ${timerText(timer)}`, `enable ${timer.name} (systemctl enable)`);
   }
   const silence = "and no loop runs: the master hears nothing of this host";
-  return warning(`${absent}, ${silence}`, installFor(context));
+  return warning(`${absent}, ${silence}`, `install the service: ${installFor(context)}`);
 }
 
 /** The command that installs the service, with its user where that is not there yet. */
@@ -101,16 +409,15 @@ export const otherAgents: Check = {
   async run(context) {
     const { otherStateDirectories = [] } = context.options;
     for (const folder of otherStateDirectories) {
-      if (folder === context.stateDirectory) continue;
-      const path = `${folder}/agent.lock`;
-      const holder = await readLivingOwner(path);
-      if (!holder) continue;
+      const owner = folder === context.stateDirectory ? null : await readRunningAgent(folder);
+      if (!owner) continue;
+      const text = describeOwner(owner, `${folder}/agent.lock`);
       return warning(
-        `another loop: ${describeOwner(holder, path)}; two of them report twice, and apply twice`,
-        endCommand(path),
+        `another loop: ${text}; two of them report twice, and apply twice`,
+        endProcess,
       );
     }
-    const { others } = await context.service();
+    const { others } = await serviceOf(context);
     return ok(
       others.length === 0
         ? "none in the usual state folders, none among the active units"

@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import {
+  applyAgain,
   examineHost,
+  lockText,
+  normalise,
   service,
   testFaults,
   unitFile,
   withContext,
   withFlag,
-  without,
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { programOf, readUnit } from "./service_files.ts";
-
+import { describeOwner, programOf, readLockOwner, readUnit } from "./service.ts";
 Deno.test("readUnit() reads drop-ins by their names, and one name from the first folder only", async () => {
   using folder = new TemporaryFolder();
   const write = async (path: string, text: string) => {
@@ -49,88 +50,26 @@ Deno.test("programOf() reads a command line of a unit, as far as it can be known
 });
 
 const start = "systemctl enable --now decnet-agent";
-const install = `decnet-agent print systemd-service > ${unitFile} && ${start}`;
 const packagedUnit = "/usr/lib/systemd/system/decnet-agent.service";
 const timer = "/etc/systemd/system/decnet-agent-check.timer";
 const program = "[Service]\nExecStart=/usr/local/bin/decnet-agent\n";
-/** The loop of `withPatient()` does not run. */
+/** Removes the lock of the agent of `withContext()`. */
 const noLoop = ({ path }: { path: string }) => Deno.remove(`${path}/agent.lock`);
 
-testFaults([
-  {
-    name: "a service that is masked",
-    plant: () => ({ files: { [unitFile]: null }, links: { [unitFile]: "/dev/null" } }),
-    check: "service",
-    state: "warning",
-    details: /decnet-agent\.service is masked: the service runs, and may not be started again/,
-    fix: () => `systemctl unmask decnet-agent && ${install}`,
-    code: 1,
-  },
-  {
-    name: "a packaged service that is masked until the next start of the host",
-    plant: () => ({
-      files: {
-        [unitFile]: null,
-        [packagedUnit]: program,
-        "/run/systemd/units/invocation:decnet-agent.service": null,
-      },
-      links: { "/run/systemd/system/decnet-agent.service": "/dev/null" },
-    }),
-    check: "service",
-    state: "warning",
-    details:
-      /\/run\/systemd\/system\/decnet-agent\.service is masked: the service may not be started/,
-    fix: () => `systemctl unmask --runtime decnet-agent && ${start}`,
-    code: 1,
-  },
-  {
-    name: "a service whose program is gone",
-    plant: () => ({ files: { [unitFile]: program } }),
-    check: "service",
-    state: "warning",
-    details:
-      /decnet-agent\.service has the service run \/usr\/local\/bin\/decnet-agent, which does not/,
-    fix: () => install,
-    code: 1,
-  },
-  {
-    name: "a service whose program is a text",
-    plant: () => ({ files: { [unitFile]: program, "/usr/local/bin/decnet-agent": "" } }),
-    check: "service",
-    state: "warning",
-    details: /has the service run \/usr\/local\/bin\/decnet-agent, which is no program/,
-    fix: () => install,
-    code: 1,
-  },
-  {
-    name: "a timer that nobody has enabled, where nothing else checks",
-    plant: async (setup) => {
-      await noLoop(setup);
-      return { files: { [unitFile]: null, [timer]: "" } };
-    },
-    check: "service",
-    state: "warning",
-    details:
-      /not installed; decnet-agent-check\.timer is installed, but does not start with the host/,
-    fix: () => "systemctl enable --now decnet-agent-check.timer",
-    code: 1,
-  },
-]);
-
-Deno.test("doctor names the drop-in that has the service run what is not there, and its mend", () =>
+Deno.test("doctor names the drop-in with a program that is not there", () =>
   withContext(async (setup) => {
     const dropIn = `${unitFile}.d/own.conf`;
     const text = "[Service]\nExecStart=\nExecStart=/nowhere/decnet-agent\n";
-    const { details, fix } = (await examineHost(setup, {
-      files: { [unitFile]: program, [dropIn]: text },
-    })).of("service");
+    const report = await examineHost(setup, { files: { [unitFile]: program, [dropIn]: text } });
+    const { details, fix } = report.of("service");
     assert.match(
       details,
       /own\.conf has the service run \/nowhere\/decnet-agent, which does not exist/,
     );
-    const [edit, rest] = (fix ?? "").split("' ");
-    assert.equal(edit, "sed -i '/^[ \\t]*ExecStart[ \\t]*=/d");
-    assert.ok(rest?.endsWith(`${dropIn} && ${start}`), rest);
+    assert.equal(
+      normalise(setup, fix),
+      `remove the lines with ExecStart from ROOT${dropIn}, then start it: ${start}`,
+    );
   }));
 
 Deno.test("doctor takes a timer that starts with the host for one that runs checks", () =>
@@ -156,30 +95,188 @@ Deno.test("doctor knows, as root, the groups that the unit gives to the service"
     assert.equal(await stateOf("SupplementaryGroups=docker\nSupplementaryGroups=\n"), "failed");
   }));
 
-const all = "BUNDLE/ca.crt BUNDLE/worker.crt BUNDLE/worker.key";
-const packaged = { [unitFile]: "[Service]\nUser=decnet-agent\n" };
+const files = { [unitFile]: "[Service]\nUser=decnet-agent\n" };
+
+Deno.test("doctor has root change a state of the service's user as that user", () =>
+  withContext(async (setup) => {
+    setup.engine.containers = [];
+    const fixFor = async (uid: number) =>
+      normalise(setup, (await examineHost(setup, { files, uid })).of("drift").fix);
+    assert.equal(await fixFor(0), applyAgain);
+    await Deno.chown(setup.path, service, service);
+    assert.equal(await fixFor(0), applyAgain.replace(":", ", as user decnet-agent:"));
+    await Deno.chmod(setup.engine.socketPath, 0o666);
+    await Deno.chown(setup.storePath, service, service);
+    assert.equal(await fixFor(service), applyAgain);
+  }));
+
+/** The number of a process that has ended. */
+async function endedProcess(): Promise<number> {
+  const child = new Deno.Command("true").spawn();
+  await child.status;
+  return child.pid;
+}
+
+Deno.test("doctor tells that a loop's process is there, and does not say so twice", () =>
+  withContext(async (setup) => {
+    const { state, details } = (await examineHost(setup)).of("lock");
+    const since = `process ${Deno.pid} since 2026-11-22T18:00:00.000Z`;
+    const told = `${setup.path}/agent.lock names ${since}, and there is such a process`;
+    assert.deepEqual({ state, details }, { state: "ok", details: told });
+  }));
+
+Deno.test("doctor takes no process that has ended for a loop or for an apply", () =>
+  withContext(async (setup) => {
+    const pid = await endedProcess();
+    const ended = lockText.replace(String(Deno.pid), String(pid));
+    await Deno.mkdir(`${setup.path}/other`);
+    for (const name of ["agent.lock", "apply.lock", "other/agent.lock"]) {
+      await Deno.writeTextFile(`${setup.path}/${name}`, ended);
+    }
+    const report = await examineHost(setup, {
+      flags: withFlag(setup, "listen", "127.0.0.1:1"),
+      files: { "/run/systemd/units/invocation:decnet-agent.service": null },
+      otherStateDirectories: [`${setup.path}/other`],
+    });
+    const was = `was held by process ${pid} since 2026-11-22T18:00:00.000Z`;
+    assert.deepEqual(report.of("lock"), {
+      state: "ok",
+      details: `${setup.path}/agent.lock ${was}, which has ended; ` +
+        `${setup.path}/apply.lock ${was}, which has ended`,
+      fix: null,
+    });
+    assert.equal(report.of("other-agents").state, "ok");
+    assert.match(report.of("api").details, /^no loop runs/);
+    assert.match(report.of("service").details, /is installed, but not active/);
+  }));
+
+Deno.test({
+  name: "readHolder() does not say whether a process is there that it may not see",
+  permissions: { read: true, write: true, sys: false },
+  async fn() {
+    using folder = new TemporaryFolder();
+    const path = `${folder.path}/agent.lock`;
+    await Deno.writeTextFile(path, lockText);
+    const holder = await readLockOwner(path);
+    assert.equal(holder?.isThere, null);
+    assert.match(describeOwner(holder, path), /; whether that one still runs, the agent is not/);
+  },
+});
 
 testFaults([
   {
-    name: "a folder of certificates that does not exist",
-    plant: (setup) => ({ flags: withFlag(setup, "agent-dir", `${setup.path}/none`) }),
-    check: "certificates",
-    state: "failed",
-    details: /none\/ca\.crt: no such file/,
-    fix: ({ path }) => `install -D -m 600 -t ${path}/none ${all}`,
-    code: 3,
+    name: "a loop that is not the service's",
+    plant: () => ({ files: { "/run/systemd/units/invocation:decnet-agent.service": null } }),
+    finding: "lock: warning",
+    details:
+      /none of decnet-agent\.service: another loop.*names process \d+ since 2026-11-22T18:00:00\.000Z/,
+    fix: "end that process, if it is still an agent",
   },
   {
-    name: "an absent key of the service's user",
+    name: "a service that is not active",
     plant: async ({ path }) => {
-      await Deno.remove(`${path}/worker.key`);
-      return { files: packaged };
+      await Deno.remove(`${path}/agent.lock`);
+      return { files: { "/run/systemd/units/invocation:decnet-agent.service": null } };
     },
-    check: "certificates",
-    state: "failed",
-    details: /worker\.key: no such file/,
-    fix: ({ path }) => `install -o decnet-agent -m 600 BUNDLE/worker.key ${path}/`,
-    code: 3,
+    finding: "service: warning",
+    details: /decnet-agent\.service is installed, but not active/,
+    fix: "start the service: systemctl enable --now decnet-agent",
+  },
+  {
+    name: "a service whose user was not made",
+    plant: () => ({
+      files: {
+        [unitFile]: "[Service]\nUser=decnet-agent\n",
+        "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+      },
+    }),
+    finding: "service: warning",
+    details: /runs as decnet-agent, and there is no such user/,
+    fix: "create the user: useradd --system --user-group --groups docker --home-dir " +
+      "/nonexistent --no-create-home --shell /usr/sbin/nologin decnet-agent",
+  },
+  {
+    name: "a host without the service",
+    plant: async ({ path }) => {
+      await Deno.remove(`${path}/agent.lock`);
+      return { files: { [unitFile]: null } };
+    },
+    finding: "service: warning",
+    details: /is not installed, and no loop runs/,
+    fix: "install the service: decnet-agent print systemd-service > " +
+      "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
+  },
+  {
+    name: "an apply that does not end",
+    plant: ({ path }) =>
+      Deno.writeTextFile(`${path}/apply.lock`, lockText.replace("2026-11", "2026-01")),
+    finding: "lock: warning",
+    details: /under way for over 10 minutes/,
+    fix: "end that process, if it is still an agent",
+  },
+  {
+    name: "another loop in another folder",
+    plant: async ({ path }) => {
+      await Deno.mkdir(`${path}/other`);
+      await Deno.writeTextFile(`${path}/other/agent.lock`, lockText);
+      return { otherStateDirectories: [path, `${path}/other`] };
+    },
+    finding: "other-agents: warning",
+    details: /another loop: .*\/other\/agent\.lock names process \d+ since/,
+    fix: "end that process, if it is still an agent",
+  },
+  {
+    name: "a service that is masked",
+    plant: () => ({ files: { [unitFile]: null }, links: { [unitFile]: "/dev/null" } }),
+    finding: "service: warning",
+    details: /decnet-agent\.service is masked: the service runs, and may not be started again/,
+    fix: "remove the mask and start the service: systemctl unmask decnet-agent && " +
+      "decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service && " +
+      "systemctl enable --now decnet-agent",
+  },
+  {
+    name: "a packaged service that is masked until the next start of the host",
+    plant: () => ({
+      files: {
+        [unitFile]: null,
+        [packagedUnit]: program,
+        "/run/systemd/units/invocation:decnet-agent.service": null,
+      },
+      links: { "/run/systemd/system/decnet-agent.service": "/dev/null" },
+    }),
+    finding: "service: warning",
+    details:
+      /\/run\/systemd\/system\/decnet-agent\.service is masked: the service may not be started/,
+    fix: "remove the mask and start the service: systemctl unmask --runtime decnet-agent && " +
+      "systemctl enable --now decnet-agent",
+  },
+  {
+    name: "a service whose program is gone",
+    plant: () => ({ files: { [unitFile]: program } }),
+    finding: "service: warning",
+    details:
+      /decnet-agent\.service has the service run \/usr\/local\/bin\/decnet-agent, which does not/,
+    fix: "install the unit again: decnet-agent print systemd-service > " +
+      "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
+  },
+  {
+    name: "a service whose program is a text",
+    plant: () => ({ files: { [unitFile]: program, "/usr/local/bin/decnet-agent": "" } }),
+    finding: "service: warning",
+    details: /has the service run \/usr\/local\/bin\/decnet-agent, which is no program/,
+    fix: "install the unit again: decnet-agent print systemd-service > " +
+      "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
+  },
+  {
+    name: "a timer that nobody has enabled, where nothing else checks",
+    plant: async (setup) => {
+      await noLoop(setup);
+      return { files: { [unitFile]: null, [timer]: "" } };
+    },
+    finding: "service: warning",
+    details:
+      /not installed; decnet-agent-check\.timer is installed, but does not start with the host/,
+    fix: "enable decnet-agent-check.timer (systemctl enable)",
   },
   {
     name: "a host without the unit and without its user",
@@ -187,28 +284,11 @@ testFaults([
       await Deno.remove(`${path}/agent.lock`);
       return { files: { [unitFile]: null, "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n" } };
     },
-    check: "service",
-    state: "warning",
+    finding: "service: warning",
     details: /is not installed, and no loop runs/,
-    fix: () =>
-      "useradd --system --user-group --groups docker --home-dir /nonexistent --no-create-home " +
-      "--shell /usr/sbin/nologin decnet-agent && decnet-agent print systemd-service > " +
-      "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
-    code: 1,
+    fix: "install the service: useradd --system --user-group --groups docker --home-dir " +
+      "/nonexistent --no-create-home --shell /usr/sbin/nologin decnet-agent && " +
+      "decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service && " +
+      "systemctl enable --now decnet-agent",
   },
 ]);
-
-Deno.test("doctor sends the certificates where the service finds them, not into a home", () =>
-  withContext(async (setup) => {
-    const flags = without(setup, "agent-dir");
-    const installing = `install -D -o decnet-agent -m 600 -t /etc/decnet/agent ${all}`;
-    const active = `${installing} && systemctl restart decnet-agent`;
-    for (const uid of [0, service]) {
-      const report = await examineHost(setup, { flags, uid, files: packaged });
-      assert.equal(report.of("certificates").fix, active);
-    }
-    const files = { [unitFile]: null, "/run/systemd/units/invocation:decnet-agent.service": null };
-    const report = await examineHost(setup, { flags, uid: service, files });
-    const own = `install -D -o decnet-agent -m 600 -t /.decnet/agent ${all}`;
-    assert.equal(report.of("certificates").fix, own);
-  }));

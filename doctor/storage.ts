@@ -1,16 +1,26 @@
-import { timeOf } from "./certificates.ts";
+import { timeOf } from "../master/trust.ts";
+import { explain, findWriteProblem, listQuarantined, storeReason } from "../store/file.ts";
+import { findDamage } from "../store/recovery.ts";
+import type { AppliedTopology } from "../store/row.ts";
+import { StoreReader } from "../store/store_reader.ts";
 import {
+  type Account,
   type Check,
+  describe,
   type DoctorContext,
   failed,
+  look,
+  mayUse,
   ok,
+  parentOf,
+  quote,
   type Result,
+  searching,
   skipped,
   warning,
+  writing,
 } from "./context.ts";
-import { type Account, describe, look, mayUse, quote, searching, writing } from "./files.ts";
-import { findSpaceProblem, isReadOnly, readLivingOwner, remount, showTakers } from "./probes.ts";
-import type { Service } from "./service_files.ts";
+import { agentUser, callAgent, readRunningAgent, type Service, serviceOf } from "./service.ts";
 
 const lost = "what is applied is forgotten with the agent, and no apply by hand works";
 
@@ -20,71 +30,288 @@ export const stateDirectory: Check = {
   code: 3,
   async run(context) {
     const path = context.stateDirectory;
-    const user = await context.agentUser();
-    const sight = await look(path);
-    const make = `install -d -o ${user.name} -m 700 ${quote(path)}`;
-    if (sight === "forbidden") {
-      return failed(`${path}: user ${user.name} may not look into a folder above it`, make);
+    const user = await agentUser(context);
+    const info = await look(path);
+    if (info === "absent") return await judgeAbsentFolder(path, user);
+    if (info === "forbidden") {
+      const text = `${path}: user ${user.name} may not look into a folder above it`;
+      return failed(text, `let user ${user.name} enter the folders above ${path} (chmod, setfacl)`);
     }
-    if (sight === "absent") {
-      const parent = await nearest(path);
-      const info = await look(parent);
-      const canMake = typeof info === "object" && info.isDirectory &&
-        mayUse(user, info, writing | searching);
-      const text = `${path} does not exist`;
-      if (await isReadOnly(parent)) {
-        return failed(`${text}, and the file system of ${parent} is read-only`, remount(parent));
-      }
-      if (canMake) {
-        return await fullness(parent, user) ??
-          ok(`${text} yet: the loop and the first apply make it`);
-      }
-      return failed(`${text}, and user ${user.name} may not make it in ${parent}`, make);
+    const details = `${path}: ${describe(info, context.accounts)}`;
+    if (!info.isDirectory) return failed(`${path} is no folder`, moveAway(path));
+    if (!mayUse(user, info, searching)) {
+      return failed([details, `user ${user.name} may not look into it`], own(path, user));
     }
-    const details = `${path}: ${describe(sight, context.accounts)}`;
-    if (!sight.isDirectory) {
-      const aside = `mv ${quote(path)} ${quote(`${path}.old`)}`;
-      return failed(`${path} is no folder`, aside);
+    if (!mayUse(user, info, writing)) {
+      const text = `user ${user.name} may not write in it: ${lost}`;
+      return warning([details, text], own(path, user));
     }
-    const own = `chown -R ${user.name}: ${quote(path)}`;
-    if (!mayUse(user, sight, searching)) {
-      return failed([details, `user ${user.name} may not look into it`], own);
-    }
-    if (!mayUse(user, sight, writing)) {
-      return warning([details, `user ${user.name} may not write in it: ${lost}`], own);
-    }
-    const isOpen = ((sight.mode ?? 0) & 0o002) !== 0;
+    const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
     const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
-    // Where there is a store, that check tells it.
+    // Where there is a store, its own check says so.
     const hasStore = await look(context.options.agent.storePath) !== "absent";
     if (!hasStore && await isReadOnly(path)) {
       const text = `the file system of ${path} is read-only: ${lost}`;
       return warning([text, details, ...danger], remount(path));
     }
-    const full = await fullness(path, user, details, ...danger);
+    const full = await findSpaceProblem(path, user, details, ...danger);
     if (full) return full;
-    return isOpen ? warning([details, ...danger], `chmod o-w ${quote(path)}`) : ok(details);
+    if (!isOpen) return ok(details);
+    return warning([details, ...danger], `take that right away: chmod o-w ${quote(path)}`);
   },
 };
 
-/** A warning where the file system of a folder has hardly any room left. */
-async function fullness(folder: string, { uid }: Account, ...details: string[]) {
-  const problem = await findSpaceProblem(folder, uid === 0);
-  return problem && warning([problem.text, ...details], showTakers(folder, problem.kind));
-}
-
-/** The lowest folder above a path that exists. */
-async function nearest(path: string): Promise<string> {
-  let parent = path;
-  do parent = parent.replace(/\/[^/]*$/, "") || "/"; while (
-    parent !== "/" && await look(parent) === "absent"
+async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
+  let parent = parentOf(path);
+  while (parent !== "/" && await look(parent) === "absent") parent = parentOf(parent);
+  const text = `${path} does not exist`;
+  if (await isReadOnly(parent)) {
+    return failed(`${text}, and the file system of ${parent} is read-only`, remount(parent));
+  }
+  const info = await look(parent);
+  const canMake = typeof info === "object" && info.isDirectory &&
+    mayUse(user, info, writing | searching);
+  if (canMake) {
+    return await findSpaceProblem(parent, user) ??
+      ok(`${text} yet: the loop and the first apply make it`);
+  }
+  return failed(
+    `${text}, and user ${user.name} may not make it in ${parent}`,
+    `create ${path} with mode 0700, owned by ${user.name}`,
   );
-  return parent;
 }
 
-/** Less than that between two beats is nothing to be told of, in milliseconds. */
+/** With less than that free, a large document may not find its place in the store, in bytes. */
+const leastFree = 16 * 2 ** 20;
+
+/** Returns a warning where the file system of a folder takes nothing more, or soon will not. */
+async function findSpaceProblem(
+  folder: string,
+  { uid }: Account,
+  ...details: string[]
+): Promise<Result | null> {
+  const { statfs } = await import("node:fs/promises");
+  const { bsize, bfree, bavail, files, ffree } = await statfs(folder);
+  const biggest = (command: string) =>
+    `see what takes the room: ${command} ${mountOf(folder)} | sort -n | tail -n 20`;
+  // Some file systems count no files.
+  if (files > 0 && ffree === 0) {
+    const text = `no files can be made on the file system of ${folder}`;
+    return warning([text, ...details], biggest("du --inodes -xd 3"));
+  }
+  // Some of it is kept for root.
+  const free = (uid === 0 ? bfree : bavail) * bsize;
+  if (free >= leastFree) return null;
+  const size = `${Math.floor(free / 2 ** 20)} MiB`;
+  const text = `only ${size} are free on the file system of ${folder}: an apply may fail`;
+  return warning([text, ...details], biggest("du -xmd 3"));
+}
+
+/** Whether the file system of a folder is read-only, where what is in it does not tell. */
+async function isReadOnly(folder: string): Promise<boolean> {
+  // To rename what there is not changes nothing; the file system is asked first.
+  const absent = `${folder}/.${crypto.randomUUID()}`;
+  try {
+    if (await look(absent) === "absent") await Deno.rename(absent, `${absent}.new`);
+  } catch (error) {
+    return (error as { code?: string }).code === "EROFS";
+  }
+  return false;
+}
+
+function mountOf(folder: string): string {
+  return `"$(findmnt -n -o TARGET -T ${quote(folder)})"`;
+}
+
+function remount(folder: string): string {
+  return `let it be written to: mount -o remount,rw ${mountOf(folder)}`;
+}
+
+function own(path: string, { name }: Account): string {
+  return `make ${name} the owner of ${path} and of all that is in it (chown -R)`;
+}
+
+function moveAway(path: string): string {
+  return `move it away: mv ${quote(path)} ${quote(`${path}.old`)}`;
+}
+
+/** How long another process may hold the store, in milliseconds, and between two looks. */
+const lockedTimeoutMs = 2_000;
+const pauseMs = 50;
+
+/** What can be read of the store without changing anything. */
+type StoreFindings =
+  | { readonly state: "absent" }
+  | { readonly state: "read"; readonly applied: AppliedTopology | null }
+  | {
+    readonly state: "forbidden" | "not a file" | "damaged" | "locked" | "journal" | "wal" | "error";
+    readonly detail: string;
+  };
+
+/**
+ * Reads all of the store, once. Where SQLite would have to write, to undo what a crash left
+ * half-written or beside a file in WAL mode, it is not opened.
+ */
+export function storeOf(context: DoctorContext): Promise<StoreFindings> {
+  return context.once(readStore);
+}
+
+async function readStore({ options: { agent, signal } }: DoctorContext): Promise<StoreFindings> {
+  for (const startedAt = performance.now();;) {
+    const findings = await readStoreOnce(agent.storePath);
+    const isPassing = findings.state === "locked" || findings.state === "journal";
+    const isOver = signal.aborted || performance.now() - startedAt > lockedTimeoutMs;
+    if (!isPassing || isOver) return findings;
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
+
+async function readStoreOnce(path: string): Promise<StoreFindings> {
+  const file = await look(path);
+  if (file === "absent") return { state: "absent" };
+  if (file === "forbidden") return { state: "forbidden", detail: "permission denied" };
+  if (!file.isFile) return { state: "not a file", detail: "it is not a regular file" };
+  try {
+    if (await isWal(path)) return { state: "wal", detail: "the file is in WAL mode" };
+    if (await look(`${path}-journal`) !== "absent") {
+      return { state: "journal", detail: "a change is half-written" };
+    }
+    const damage = findDamage(path, 0);
+    if (damage !== null) return { state: "damaged", detail: damage };
+    const reader = new StoreReader(path);
+    try {
+      return { state: "read", applied: await reader.current(AbortSignal.abort()) };
+    } finally {
+      reader.close();
+    }
+  } catch (error) {
+    const isForbidden = error instanceof Deno.errors.PermissionDenied;
+    const state = storeReason(error) === "locked" ? "locked" : isForbidden ? "forbidden" : "error";
+    return { state, detail: explain(error) };
+  }
+}
+
+/** By the bytes of its head that tell how it is read and written. */
+async function isWal(path: string): Promise<boolean> {
+  const file = await Deno.open(path);
+  try {
+    const head = new Uint8Array(20);
+    const count = await file.read(head);
+    const isDatabase = new TextDecoder().decode(head.subarray(0, 15)) === "SQLite format 3";
+    return count === head.length && isDatabase && head[18] === 2;
+  } finally {
+    file.close();
+  }
+}
+
+/** Whether the store can be read and written, and what is in it. */
+export const store: Check = {
+  name: "store",
+  code: 3,
+  async run(context) {
+    const findings = await storeOf(context);
+    const path = context.options.agent.storePath;
+    if (findings.state === "absent") {
+      return quarantined(path) ?? ok(`${path} does not exist: nothing was applied`);
+    }
+    if (findings.state === "read") return await judgeStore(context, findings.applied);
+    const unread = `Cannot read the store ${path}: ${findings.detail}`;
+    switch (findings.state) {
+      case "not a file":
+      case "damaged":
+        return failed(unread, moveAway(path));
+      case "locked":
+        return failed(
+          `${unread}, for ${lockedTimeoutMs / 1000} s already`,
+          `see which process holds it: fuser -v ${quote(path)}`,
+        );
+      case "wal":
+        return warning(
+          `${path}: ${findings.detail}, and reading it would leave files beside it`,
+          `change the mode: sqlite3 ${quote(path)} 'PRAGMA journal_mode = DELETE'`,
+        );
+      case "journal":
+        return warning(
+          `${path}-journal is what a crash left of a change; whoever opens the store undoes it`,
+          await callAgent(context, "let the agent undo it", "state"),
+        );
+      default:
+        return failed(unread, own(context.stateDirectory, await agentUser(context)));
+    }
+  },
+};
+
+const newestRow =
+  "SELECT rowid FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1";
+const deleteOlderRows = `DELETE FROM applied_topology WHERE rowid NOT IN (${newestRow})`;
+
+async function judgeStore(
+  context: DoctorContext,
+  applied: AppliedTopology | null,
+): Promise<Result> {
+  const path = context.options.agent.storePath;
+  const user = await agentUser(context);
+  const info = await look(path);
+  const details = [`${path}: ${contentOf(applied)}`];
+  if (typeof info === "object") {
+    details.push(describe(info, context.accounts));
+    if (user.uid !== 0 && info.uid !== user.uid) {
+      const whose = `it belongs to ${context.accounts.byUid(info.uid ?? -1).name}`;
+      return warning(
+        [`${whose}, and not to ${user.name}: somebody applied as another user`, ...details],
+        own(context.stateDirectory, user),
+      );
+    }
+    if (((info.mode ?? 0) & 0o077) !== 0) {
+      const danger = "others may read it, and topologies hold passwords";
+      return warning([danger, ...details], `keep it for its owner: chmod go= ${quote(path)}`);
+    }
+  }
+  const unwritable = findWriteProblem(path);
+  if (unwritable !== null) {
+    const fix = unwritable.reason === "read-only-mount"
+      ? remount(context.stateDirectory)
+      : own(context.stateDirectory, user);
+    return warning([unwritable.message, ...details], fix);
+  }
+  if (applied?.hasOlderRows) {
+    return warning(
+      ["the store holds more than one row; the newest counts", ...details],
+      `remove the others: sqlite3 ${quote(path)} '${deleteOlderRows}'`,
+    );
+  }
+  if (applied?.lastError) {
+    const error = `the last apply or teardown failed: ${applied.lastError}`;
+    return warning([error, ...details], await applyAgain(context));
+  }
+  return quarantined(path, details) ?? ok(...details);
+}
+
+/** Returns how to apply what is stored once more. */
+export function applyAgain(context: DoctorContext): Promise<string> {
+  return callAgent(context, "apply the stored topology again", "apply", "--stored");
+}
+
+function quarantined(path: string, details: readonly string[] = []): Result | null {
+  const files = listQuarantined(path);
+  if (files.length === 0) return null;
+  return warning(
+    [`the store was damaged and is set aside as ${files.join(", ")}`, ...details],
+    "keep what is needed to find the cause, then remove the files",
+  );
+}
+
+function contentOf(applied: AppliedTopology | null): string {
+  if (!applied) return "nothing is applied";
+  const { topologyId, versionHash, appliedAt } = applied;
+  if (versionHash === "") return `topology ${topologyId}, of which nothing was applied to the end`;
+  const at = new Date(appliedAt * 1000);
+  const time = Number.isNaN(at.getTime()) ? String(appliedAt) : at.toISOString();
+  return `topology ${topologyId} at ${versionHash.slice(0, 12)}, applied ${time}`;
+}
+
+/** Less than that between two heartbeats is no warning, in milliseconds. */
 const leastSilenceMs = 15 * 60_000;
-const dropIns = "/etc/systemd/system/decnet-agent.service.d";
 
 /** Whether the metrics can be written, and are, where a loop is to write them. */
 export const textfile: Check = {
@@ -93,85 +320,77 @@ export const textfile: Check = {
   async run(context) {
     const { textfile: path } = context.options;
     if (path === null) return skipped("textfile is not set");
-    const folder = folderOf(path);
-    const user = await context.agentUser();
-    return await folderProblem(folder, user) ?? await judge(context, path, folder);
+    return await findFolderProblem(parentOf(path), await agentUser(context)) ??
+      await judgeTextfile(context, path);
   },
 };
 
-async function folderProblem(folder: string, user: Account): Promise<Result | null> {
-  const sight = await look(folder);
-  if (sight === "absent") {
-    const make = `install -d -o ${user.name} -m 755 ${quote(folder)}`;
-    return warning(`the folder of the metrics, ${folder}, does not exist`, make);
+async function findFolderProblem(folder: string, user: Account): Promise<Result | null> {
+  const info = await look(folder);
+  if (info === "absent") {
+    const create = `create ${folder} with mode 0755, owned by ${user.name}`;
+    return warning(`the folder of the metrics, ${folder}, does not exist`, create);
   }
-  if (sight === "forbidden") {
+  if (info === "forbidden") {
     const why = `user ${user.name} may not look into a folder above ${folder}`;
-    return warning(why, `namei -l ${quote(folder)}`);
+    return warning(why, `see the modes of these folders: namei -l ${quote(folder)}`);
   }
-  if (!sight.isDirectory) {
-    const aside = `mv ${quote(folder)} ${quote(`${folder}.old`)}`;
-    return warning(`${folder}, where the metrics go, is no folder`, aside);
+  if (!info.isDirectory) {
+    return warning(`${folder}, where the metrics go, is no folder`, moveAway(folder));
   }
   // An access list may give more than the mode shows, but never more than the group's bits.
   const wanted = writing | searching;
-  const isListed = mayUse({ ...user, groups: new Set([sight.gid ?? 0]) }, sight, wanted);
-  if (!mayUse(user, sight, wanted) && !isListed) {
-    const grant = `setfacl -m u:${user.name}:rwx ${quote(folder)}`;
-    return warning(`user ${user.name} may not write to ${folder}, where the metrics go`, grant);
+  const isListed = mayUse({ ...user, groups: new Set([info.gid ?? 0]) }, info, wanted);
+  if (!mayUse(user, info, wanted) && !isListed) {
+    return warning(
+      `user ${user.name} may not write to ${folder}, where the metrics go`,
+      `let user ${user.name} write to ${folder} (chown, chmod or setfacl)`,
+    );
   }
   if (!await isReadOnly(folder)) return null;
-  return warning(
-    `the file system of ${folder}, where the metrics go, is read-only`,
-    remount(folder),
-  );
+  const text = `the file system of ${folder}, where the metrics go, is read-only`;
+  return warning(text, remount(folder));
 }
 
-async function judge(context: DoctorContext, path: string, folder: string): Promise<Result> {
-  const sight = await look(path);
-  if (typeof sight === "object" && !sight.isFile) {
-    return warning(`${path} is no regular file`, `mv ${quote(path)} ${quote(`${path}.old`)}`);
+async function judgeTextfile(context: DoctorContext, path: string): Promise<Result> {
+  const info = await look(path);
+  if (typeof info === "object" && !info.isFile) {
+    return warning(`${path} is no regular file`, moveAway(path));
   }
-  const writtenAt = typeof sight === "object" ? sight.mtime?.getTime() ?? 0 : null;
+  const writtenAt = typeof info === "object" ? info.mtime?.getTime() ?? 0 : null;
   const details = writtenAt === null
     ? `${path} does not exist`
     : `${path} was written at ${timeOf(writtenAt)}`;
-  const lockPath = `${context.stateDirectory}/agent.lock`;
-  const loop = await readLivingOwner(lockPath);
-  if (!loop) return ok(`${details}; no loop runs`);
+  const agent = await readRunningAgent(context.stateDirectory);
+  if (!agent) return ok(`${details}; no loop runs`);
   const longMs = Math.max(leastSilenceMs, 3 * context.options.intervalMs);
   const isOld = (time: number | null) => time !== null && Date.now() - time > longMs;
   const isSilent = writtenAt === null || isOld(writtenAt);
-  if (!isSilent || !isOld(loop.since)) return ok(details);
-  const why = `${details}, although a loop has run since ${timeOf(loop.since!)}`;
-  const service = await context.service();
+  if (!isSilent || !isOld(agent.since)) return ok(details);
+  const why = `${details}, although a loop has run since ${timeOf(agent.since!)}`;
+  const service = await serviceOf(context);
   if (!service.isActive) {
-    return warning(`${why}; it may have read no textfile yet`, `fuser -k -HUP ${quote(lockPath)}`);
+    const fix = "send SIGHUP to that process, or start it again with textfile";
+    return warning(`${why}; it may have read no textfile yet`, fix);
   }
-  if (hides(service, folder)) {
-    const text = `[Service]\\nReadWritePaths=${folder}\\n`;
-    const file = `${dropIns}/textfile.conf`;
+  const folder = parentOf(path);
+  if (isReadOnlyFor(service, folder)) {
     return warning(
       `${why}; the unit lets it write to no such folder`,
-      `mkdir -p ${dropIns} && printf ${quote(text)} > ${file} && systemctl daemon-reload && ` +
-        "systemctl restart decnet-agent",
+      `add ReadWritePaths=${folder} below [Service], then restart it: ` +
+        "systemctl edit decnet-agent && systemctl restart decnet-agent",
     );
   }
   return warning(
     `${why}; it may have read no textfile yet, else its log says why`,
-    "systemctl reload decnet-agent",
+    "let the agent read its configuration: systemctl reload decnet-agent",
   );
 }
 
 /** Whether a unit has all but some folders read-only, and this one is not among them. */
-function hides({ unit }: Service, folder: string): boolean {
+function isReadOnlyFor({ unit }: Service, folder: string): boolean {
   if (unit?.last("ProtectSystem")?.value !== "strict") return false;
   const paths = unit.all("ReadWritePaths").flatMap(({ value }) => value.split(/\s+/))
     .map((path) => path.replace(/^[-+]+/, "").replace(/\/$/, ""));
   return !paths.some((path) => `${folder}/`.startsWith(`${path}/`));
-}
-
-function folderOf(path: string): string {
-  const end = path.lastIndexOf("/");
-  return end < 0 ? "." : path.slice(0, end) || "/";
 }

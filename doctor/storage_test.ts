@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { TopologyStore } from "../store/topology_store.ts";
 import type { AgentSetup } from "../tests/support/agent_setup.ts";
 import { flagsOf } from "../tests/support/command_line.ts";
 import {
+  applyAgain,
   examineHost,
   type HostOptions,
   lockText,
@@ -9,10 +12,10 @@ import {
   testFaults,
   unitFile,
   withContext,
+  withFlag,
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement, works } from "../tests/support/requirements.ts";
-
 const mounts = requirement(
   "unshare and the right to mount",
   await works("unshare", "--mount", "findmnt", "-T", "/"),
@@ -47,38 +50,40 @@ const cases: [name: string, script: string, said: RegExp | string][] = [
   [
     "a disk that is nearly full",
     `${full} && head -c 5000000 /dev/zero > $T/big`,
-    /^warning: only 15 MiB are free on the file system of T\/state: an apply may fail; T\/state: .* → du -xmd 3 /,
+    /^warning: only 15 MiB are free on the file system of T\/state: an apply may fail; T\/state: .* → see what takes the room: du -xmd 3 /,
   ],
   [
     "a full disk",
     `${full} && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
-    /^warning: only 0 MiB are free .* → du -xmd 3 "\$\(findmnt -n -o TARGET -T T\/state\)" \| sort -n/,
+    /^warning: only 0 MiB are free .* → see what takes the room: du -xmd 3 "\$\(findmnt -n -o TARGET -T T\/state\)" \| sort -n/,
   ],
   [
     "a full disk and a folder that is open to all",
     `${full} && chmod 777 $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
-    /^warning: only 0 MiB are free .*every user of this host may replace what is in it → du -xmd 3 /,
+    /^warning: only 0 MiB are free .*every user of this host may replace what is in it → see what takes the room: du -xmd 3 /,
   ],
   [
     "a full disk on which the folder is yet to be made",
     `${full} && rmdir $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
-    /^warning: only 0 MiB are free on the file system of T: .* → du -xmd 3 /,
+    /^warning: only 0 MiB are free on the file system of T: .* → see what takes the room: du -xmd 3 /,
   ],
   [
     "a disk on which no file can be made",
     "mount -t tmpfs -o nr_inodes=2 none $T && mkdir $T/state",
-    /^warning: no files can be made on the file system of T\/state; .* → du --inodes -xd 3 /,
+    /^warning: no files can be made on the file system of T\/state; .* → see what takes the room: du --inodes -xd 3 /,
   ],
   [
     "a folder on a disk that is read-only",
     `${full} && mount -o remount,ro $T`,
-    new RegExp(`^warning: the file system of T/state is read-only: ${forget}; T/state: .* → mount`),
+    new RegExp(
+      `^warning: the file system of T/state is read-only: ${forget}; T/state: .* → let it be written to: mount`,
+    ),
   ],
   [
     "a folder that cannot be made, as the disk is read-only",
     `${full} && rmdir $T/state && mount -o remount,ro $T`,
     "failed: T/state does not exist, and the file system of T is read-only → " +
-    'mount -o remount,rw "$(findmnt -n -o TARGET -T T)"',
+    'let it be written to: mount -o remount,rw "$(findmnt -n -o TARGET -T T)"',
   ],
 ];
 
@@ -120,79 +125,13 @@ async function plant(
   return { ...others, flags: [...flagsOf(setup), `--textfile=${file}`] };
 }
 
-testFaults([
-  {
-    name: "a folder for the metrics that does not exist",
-    plant: (setup) => ({ flags: [...flagsOf(setup), `--textfile=${setup.path}/none/a.prom`] }),
-    check: "textfile",
-    state: "warning",
-    details: /the folder of the metrics, .*\/none, does not exist/,
-    fix: ({ path }) => `install -d -o root -m 755 ${path}/none`,
-    code: 1,
-  },
-  {
-    name: "a folder for the metrics that the agent may not write to",
-    plant: async (setup) => {
-      const options = await plant(setup, { uid: service });
-      await Deno.chown(`${setup.path}/metrics`, 0, 0);
-      return options;
-    },
-    check: "textfile",
-    state: "warning",
-    details: /user decnet-agent may not write to .*\/metrics, where the metrics go/,
-    fix: ({ path }) => `setfacl -m u:decnet-agent:rwx ${path}/metrics`,
-    code: 3,
-  },
-  {
-    name: "a file in place of the folder for the metrics",
-    plant: (setup) => ({ flags: [...flagsOf(setup), `--textfile=${setup.path}/ca.crt/a.prom`] }),
-    check: "textfile",
-    state: "warning",
-    details: /ca\.crt, where the metrics go, is no folder/,
-    fix: ({ path }) => `mv ${path}/ca.crt ${path}/ca.crt.old`,
-    code: 1,
-  },
-  {
-    name: "metrics that grow old beside a loop",
-    plant: (setup) => plant(setup, { ageMs: 40 * minute }),
-    check: "textfile",
-    state: "warning",
-    details:
-      /a\.prom was written at .*, although a loop has run since .*; it may have read no textfile/,
-    fix: () => "systemctl reload decnet-agent",
-    code: 1,
-  },
-  {
-    name: "metrics that a loop of no service never wrote",
-    plant: (setup) => plant(setup, { files: { [unitFile]: null, [active]: null } }),
-    check: "textfile",
-    state: "warning",
-    details: /a\.prom does not exist, although a loop has run since/,
-    fix: ({ path }) => `fuser -k -HUP ${path}/agent.lock`,
-    code: 1,
-  },
-  {
-    name: "a unit that keeps the loop from writing metrics",
-    plant: (setup) => plant(setup, { files: strict }),
-    check: "textfile",
-    state: "warning",
-    details: /; the unit lets it write to no such folder/,
-    fix: ({ path }) => {
-      const folder = "/etc/systemd/system/decnet-agent.service.d";
-      return `mkdir -p ${folder} && printf '[Service]\\nReadWritePaths=${path}/metrics\\n' > ` +
-        `${folder}/textfile.conf && systemctl daemon-reload && systemctl restart decnet-agent`;
-    },
-    code: 1,
-  },
-]);
-
 Deno.test("doctor knows the drop-in by which a unit lets the loop write metrics", () =>
   withContext(async (setup) => {
     const dropIn = `${unitFile}.d/metrics.conf`;
     const text = `[Service]\nReadWritePaths=-/other ${setup.path}/\n`;
     const options = await plant(setup, { files: { ...strict, [dropIn]: text } });
     const { fix } = (await examineHost(setup, options)).of("textfile");
-    assert.equal(fix, "systemctl reload decnet-agent");
+    assert.equal(fix, "let the agent read its configuration: systemctl reload decnet-agent");
   }));
 
 Deno.test("doctor finds nothing wrong with metrics that are young, or where no loop runs", () =>
@@ -211,3 +150,173 @@ Deno.test("doctor finds nothing wrong with metrics that are young, or where no l
     assert.equal(state, "ok", details);
     assert.match(details, /a\.prom was written at 1970-01-01T00:00:01Z; no loop runs/);
   }));
+const { ignore, suffix, check: checkDoctorReadOnly } = requirement(
+  "unshare and the right to use it",
+  await works("unshare", "--mount", "findmnt", "-T", "/"),
+);
+
+/** Runs the doctor, what it names to fix the store, and the doctor again. */
+const script = `mount --bind $S $S && mount -o remount,ro,bind $S $S
+$DOCTOR | tee $S.first; sh -c "$(sed -n '/^store /,/→/ s/.*→ [^:]*: //p' $S.first)"; $DOCTOR`;
+
+Deno.test({
+  name: `doctor mends a store on a file system that is read-only${suffix}`,
+  ignore,
+  async fn() {
+    checkDoctorReadOnly();
+    using folder = new TemporaryFolder();
+    const S = `${folder.path}/state`;
+    await Deno.mkdir(S, { mode: 0o700 });
+    TopologyStore.open(`${S}/topology.db`).close();
+    const main = new URL("../main.ts", import.meta.url).pathname;
+    const { stdout, stderr } = await new Deno.Command("unshare", {
+      args: ["--mount", "sh", "-c", script],
+      env: {
+        S,
+        NO_COLOR: "1",
+        DOCTOR: `${Deno.execPath()} run -A ${main} doctor --state-dir=${S}`,
+      },
+    }).output();
+    const text = new TextDecoder().decode(stdout);
+    const [before, after] = [...text.matchAll(/^store +(\w+)/gm)].map(([, state]) => state);
+    assert.equal(before, "warning", text + new TextDecoder().decode(stderr));
+    assert.ok(
+      text.includes(
+        `→ let it be written to: mount -o remount,rw "$(findmnt -n -o TARGET -T ${S})"`,
+      ),
+      text,
+    );
+    assert.equal(after, "ok", text);
+  },
+});
+
+testFaults([
+  {
+    name: "a folder for the metrics that does not exist",
+    plant: (setup) => ({ flags: [...flagsOf(setup), `--textfile=${setup.path}/none/a.prom`] }),
+    finding: "textfile: warning",
+    details: /the folder of the metrics, .*\/none, does not exist/,
+    fix: "create PATH/none with mode 0755, owned by root",
+  },
+  {
+    name: "a folder for the metrics that the agent may not write to",
+    plant: async (setup) => {
+      const options = await plant(setup, { uid: service });
+      await Deno.chown(`${setup.path}/metrics`, 0, 0);
+      return options;
+    },
+    finding: "textfile: warning",
+    details: /user decnet-agent may not write to .*\/metrics, where the metrics go/,
+    fix: "let user decnet-agent write to PATH/metrics (chown, chmod or setfacl)",
+    code: 3,
+  },
+  {
+    name: "a file in place of the folder for the metrics",
+    plant: (setup) => ({ flags: [...flagsOf(setup), `--textfile=${setup.path}/ca.crt/a.prom`] }),
+    finding: "textfile: warning",
+    details: /ca\.crt, where the metrics go, is no folder/,
+    fix: "move it away: mv PATH/ca.crt PATH/ca.crt.old",
+  },
+  {
+    name: "metrics that grow old beside a loop",
+    plant: (setup) => plant(setup, { ageMs: 40 * minute }),
+    finding: "textfile: warning",
+    details:
+      /a\.prom was written at .*, although a loop has run since .*; it may have read no textfile/,
+    fix: "let the agent read its configuration: systemctl reload decnet-agent",
+  },
+  {
+    name: "metrics that a loop of no service never wrote",
+    plant: (setup) => plant(setup, { files: { [unitFile]: null, [active]: null } }),
+    finding: "textfile: warning",
+    details: /a\.prom does not exist, although a loop has run since/,
+    fix: "send SIGHUP to that process, or start it again with textfile",
+  },
+  {
+    name: "a unit that keeps the loop from writing metrics",
+    plant: (setup) => plant(setup, { files: strict }),
+    finding: "textfile: warning",
+    details: /; the unit lets it write to no such folder/,
+    fix: "add ReadWritePaths=PATH/metrics below [Service], then restart it: systemctl edit " +
+      "decnet-agent && systemctl restart decnet-agent",
+  },
+  {
+    name: "a damaged store",
+    plant: ({ storePath }) => Deno.writeTextFile(storePath, "no database, ".repeat(100)),
+    finding: "store: failed",
+    details: /Cannot read the store .*topology\.db: file is not a database/,
+    fix: "move it away: mv PATH/topology.db PATH/topology.db.old",
+  },
+  {
+    name: "a store that was set aside",
+    plant: ({ storePath }) => Deno.writeTextFile(`${storePath}.corrupt-20261122T190501Z`, ""),
+    finding: "store: warning",
+    details: /the store was damaged and is set aside as/,
+    fix: "keep what is needed to find the cause, then remove the files",
+  },
+  {
+    name: "a recorded error",
+    plant: (setup) =>
+      setup.changeStore((store) =>
+        store.recordError("11111111-2222-3333-4444-555555555555", "no space")
+      ),
+    finding: "store: warning",
+    details: /the last apply or teardown failed: no space/,
+    fix: applyAgain,
+  },
+  {
+    name: "a store that others may read",
+    plant: ({ storePath }) => Deno.chmod(storePath, 0o644),
+    finding: "store: warning",
+    details: /others may read it/,
+    fix: "keep it for its owner: chmod go= PATH/topology.db",
+  },
+  {
+    name: "a store of another user",
+    plant: () => ({ files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } }),
+    finding: "store: warning",
+    details: /it belongs to root, and not to decnet-agent/,
+    fix: "make decnet-agent the owner of PATH and of all that is in it (chown -R)",
+    code: 3,
+  },
+  {
+    name: "a crash that left half a change",
+    plant: ({ storePath }) => Deno.writeTextFile(`${storePath}-journal`, "x"),
+    finding: "store: warning",
+    details: /topology\.db-journal is what a crash left of a change/,
+    fix: "let the agent undo it: decnet-agent state FLAGS",
+  },
+  {
+    name: "a store in WAL mode",
+    plant: ({ storePath }) => {
+      using database = new DatabaseSync(storePath);
+      database.exec("PRAGMA journal_mode = WAL");
+    },
+    finding: "store: warning",
+    details: /the file is in WAL mode/,
+    fix: "change the mode: sqlite3 PATH/topology.db 'PRAGMA journal_mode = DELETE'",
+  },
+  {
+    name: "a state folder that the agent may not write to",
+    plant: async ({ path, engine }) => {
+      await Deno.chmod(path, 0o755);
+      await Deno.chmod(engine.socketPath, 0o666);
+      return { uid: service };
+    },
+    finding: "state-dir: warning",
+    details: /owner root, group root, mode 0755; user decnet-agent may not write in it/,
+    fix: "make decnet-agent the owner of PATH and of all that is in it (chown -R)",
+    code: 3,
+  },
+  {
+    name: "a state folder that is absent and cannot be made",
+    plant: async (setup) => {
+      await Deno.chmod(setup.path, 0o755);
+      await Deno.chmod(setup.engine.socketPath, 0o666);
+      return { uid: service, flags: withFlag(setup, "state-dir", `${setup.path}/none`) };
+    },
+    finding: "state-dir: failed",
+    details: /none does not exist, and user decnet-agent may not make it/,
+    fix: "create PATH/none with mode 0700, owned by decnet-agent",
+  },
+]);

@@ -2,18 +2,21 @@ import assert from "node:assert/strict";
 import { asUser, type Machine, user } from "./machine.ts";
 import { type Check, Doctor, type Site } from "./site.ts";
 
-/** Something wrong with the service, what the doctor must say of it, and what must mend it. */
+/** Something wrong with the service, and what the doctor must say of it and how to fix it. */
 interface FaultCase {
   readonly name: string;
   /** What root has done; the service is enabled and runs before. */
   readonly harm: string;
-  /** The check that must tell; `service` if not given. */
+  /** The check that must report it; `service` if not given. */
   readonly check?: string;
   /** `warning` if not given. */
   readonly state?: "failed";
   readonly details: RegExp;
+  /** What the doctor must say; what follows `: ` in it is carried out. */
   readonly fix: string;
-  /** What must be true after the mend, beside the check that is in order. */
+  /** What root does where the doctor names no command. */
+  readonly repair?: string;
+  /** What must be true after that, beside the check that is in order. */
   readonly after?: (site: Site) => Promise<unknown>;
 }
 
@@ -27,32 +30,31 @@ const start = `systemctl enable --now ${name}`;
 const install = `decnet-agent print systemd-service > ${file} && ${start}`;
 const addUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
   `--no-create-home --shell /usr/sbin/nologin ${name}`;
-const editing = "sed -i '/^[ \\t]*ExecStart[ \\t]*=/d'";
 /** Whatever a check before this one has left. */
 const heal = `rm -rf ${file} ${file}.d ${packaged}; ` +
   `mkdir -p ${stateFolder} && chown -R ${name}: ${stateFolder} && ${install}`;
 /** The restart fails, as it should. */
 const restart = `systemctl daemon-reload; systemctl restart ${name} || true`;
 
-const ailments: readonly FaultCase[] = [
+const faultCases: readonly FaultCase[] = [
   {
     name: "a service that was stopped",
     harm: `systemctl stop ${name}`,
     details: /decnet-agent\.service is installed, but not active/,
-    fix: start,
+    fix: `start the service: ${start}`,
   },
   {
     name: "a service that does not start with the host",
     harm: `systemctl disable ${name}`,
     details: /is active, but does not start with the host/,
-    fix: start,
+    fix: `enable the service: ${start}`,
     after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
   },
   {
     name: "a service that was disabled and stopped",
     harm: `systemctl disable --now ${name}`,
     details: /decnet-agent\.service is installed, but not active/,
-    fix: start,
+    fix: `start the service: ${start}`,
     after: ({ machine }) => machine.shell(`systemctl is-enabled ${name}`),
   },
   {
@@ -60,7 +62,7 @@ const ailments: readonly FaultCase[] = [
     harm: `sed -i 's|^ExecStart=.*|ExecStart=/opt/gone/decnet-agent|' ${file}; ${restart}`,
     details:
       /decnet-agent\.service has the service run \/opt\/gone\/decnet-agent, which does not exist/,
-    fix: install,
+    fix: `install the unit again: ${install}`,
   },
   {
     name: "a drop-in whose program is gone",
@@ -68,20 +70,21 @@ const ailments: readonly FaultCase[] = [
       `mkdir -p ${file}.d && printf '[Service]\\nNice=7\\nExecStart=\\nExecStart=/opt/gone\\n' ` +
       `> ${file}.d/own.conf; ${restart}`,
     details: /own\.conf has the service run \/opt\/gone, which does not exist/,
-    fix: `${editing} ${file}.d/own.conf && ${start}`,
+    fix: `remove the lines with ExecStart from ${file}.d/own.conf, then start it: ${start}`,
+    repair: `sed -i '/^ExecStart=/d' ${file}.d/own.conf && ${start}`,
     after: async ({ service }) => assert.equal(await service.property("Nice"), "7"),
   },
   {
     name: "a service that is masked, with its unit gone",
     harm: `systemctl stop ${name} && rm ${file} && systemctl mask ${name}`,
     details: /decnet-agent\.service is masked: the service may not be started/,
-    fix: `systemctl unmask ${name} && ${install}`,
+    fix: `remove the mask and start the service: systemctl unmask ${name} && ${install}`,
   },
   {
     name: "a service of a package that is masked",
     harm: `mv ${file} ${packaged} && systemctl mask --now ${name}`,
     details: /decnet-agent\.service is masked: the service may not be started/,
-    fix: `systemctl unmask ${name} && ${start}`,
+    fix: `remove the mask and start the service: systemctl unmask ${name} && ${start}`,
     async after({ service }) {
       // Where /lib is a link to /usr/lib, either counts.
       assert.ok(packaged.endsWith(await service.property("FragmentPath")));
@@ -91,7 +94,8 @@ const ailments: readonly FaultCase[] = [
     name: "a timer that nobody has enabled, where nothing else reports",
     harm: `systemctl disable --now ${name}; rm ${file}; systemctl daemon-reload`,
     details: /is not installed; decnet-agent-check\.timer is installed, but does not start with/,
-    fix: `systemctl enable --now ${timer}`,
+    fix: `enable ${timer} (systemctl enable)`,
+    repair: `systemctl enable --now ${timer}`,
     async after({ machine }) {
       await machine.shell(`systemctl is-active ${timer} && systemctl is-enabled ${timer}`);
       const { details } = await new Doctor(machine).find("service");
@@ -104,13 +108,13 @@ const ailments: readonly FaultCase[] = [
     harm: `systemctl disable --now ${name}; rm ${file} ${folder}/${name}-check.*; ` +
       "systemctl daemon-reload",
     details: /is not installed, and no loop runs: the master hears nothing of this host/,
-    fix: install,
+    fix: `install the service: ${install}`,
   },
   {
     name: "a host without so much as the user",
     harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; systemctl daemon-reload`,
     details: /is not installed, and no loop runs: the master hears nothing of this host/,
-    fix: `${addUser} && ${install}`,
+    fix: `install the service: ${addUser} && ${install}`,
   },
   {
     name: "a state folder that is not there yet",
@@ -118,8 +122,9 @@ const ailments: readonly FaultCase[] = [
     check: "state-dir",
     state: "failed",
     details: /does not exist, and user decnet-agent may not make it in \/var\/lib/,
-    fix: `install -d -o ${name} -m 700 ${stateFolder}`,
-    after: ({ machine }) => mendService(machine),
+    fix: `create ${stateFolder} with mode 0700, owned by ${name}`,
+    repair: `install -d -o ${name} -m 700 ${stateFolder}`,
+    after: ({ machine }) => startService(machine),
   },
   {
     name: "a state folder that is root's",
@@ -127,16 +132,17 @@ const ailments: readonly FaultCase[] = [
     check: "state-dir",
     state: "failed",
     details: /owner root, .*user decnet-agent may not look into it/,
-    fix: `chown -R ${name}: ${stateFolder}`,
-    after: ({ machine }) => mendService(machine),
+    fix: `make ${name} the owner of ${stateFolder} and of all that is in it (chown -R)`,
+    repair: `chown -R ${name}: ${stateFolder}`,
+    after: ({ machine }) => startService(machine),
   },
 ];
 
-/** What the doctor says of a service that does not run as it should, and whether its mends mend. */
+/** What the doctor says of a service that does not run as it should, and whether that helps. */
 export const faultChecks: readonly Check[] = [
-  ...ailments.map((faultCase): Check => ({
-    name: `doctor names ${faultCase.name}, and what it names mends it`,
-    run: (site) => undergo(faultCase, site),
+  ...faultCases.map((faultCase): Check => ({
+    name: `doctor names ${faultCase.name}, and how to fix it`,
+    run: (site) => checkFault(faultCase, site),
   })),
   {
     name: "doctor takes no killed loop for one that runs",
@@ -148,7 +154,7 @@ export const faultChecks: readonly Check[] = [
         `${state} ${details}`,
         /^ok \S+agent\.lock was held by process \d+ .*has ended$/,
       );
-      await mendService(machine);
+      await startService(machine);
       return details;
     },
   },
@@ -159,24 +165,24 @@ export const faultChecks: readonly Check[] = [
       const doctor = new Doctor(machine);
       const first = await doctor.find("service");
       assert.match(first.details, /runs as decnet-agent, and there is no such user/);
-      assert.equal(first.fix, addUser);
+      assert.equal(first.fix, `create the user: ${addUser}`);
       await machine.shell(addUser);
       const second = await doctor.find("service");
-      assert.equal(second.fix, start);
+      assert.equal(second.fix, `start the service: ${start}`);
       await doctor.fix(second);
       return `${addUser}, then ${start}`;
     },
   },
 ];
 
-/** Of a service that does not run. */
-async function mendService(machine: Machine): Promise<void> {
+/** Starts a service that does not run, as the doctor says. */
+async function startService(machine: Machine): Promise<void> {
   const doctor = new Doctor(machine);
   await doctor.fix(await doctor.find("service"));
 }
 
-async function undergo(faultCase: FaultCase, site: Site): Promise<string> {
-  const { harm, check = "service", state = "warning", details, fix, after } = faultCase;
+async function checkFault(faultCase: FaultCase, site: Site): Promise<string> {
+  const { harm, check = "service", state = "warning", details, fix, repair, after } = faultCase;
   const { machine, service } = site;
   await machine.shell(heal);
   const doctor = new Doctor(machine);
@@ -186,7 +192,7 @@ async function undergo(faultCase: FaultCase, site: Site): Promise<string> {
   assert.equal(found.state, state, found.details);
   assert.match(found.details, details);
   assert.equal(found.fix, fix);
-  await doctor.fix(found);
+  await doctor.fix(found, repair);
   if (check === "service" && !fix.includes(timer)) {
     assert.equal(await service.property("ActiveState"), "active");
   }
@@ -242,8 +248,8 @@ export const doctorChecks: readonly Check[] = [
         refused.details,
         /^permission denied: user decnet-agent is not in group docker; /,
       );
-      assert.equal(refused.fix, `usermod -aG docker ${user}`);
-      await ofUser.fix(refused);
+      assert.equal(refused.fix, `add user ${user} to group docker (usermod -aG)`);
+      await ofUser.fix(refused, `usermod -aG docker ${user}`);
       await asUser(machine, ["decnet-agent", "--once", "--dry-run"], { accept: (it) => it <= 1 });
       return `process ${pid} asks the engine; ${refused.fix}`;
     },

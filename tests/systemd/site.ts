@@ -113,10 +113,10 @@ export class Doctor {
     return found;
   }
 
-  /** Runs the very command that it named, as root, and waits until the check says that all is well. */
-  async fix({ name, fix }: Finding): Promise<void> {
-    assert.ok(fix, `${name} names no mend`);
-    await this.machine.shell(fix);
+  /** Runs `repair`, or the command in the fix, as root, and waits until the check says that all is well. */
+  async fix({ name, fix = "" }: Finding, repair = fix.split(": ").at(-1)!): Promise<void> {
+    assert.ok(fix, `${name} does not say how to fix it`);
+    await this.machine.shell(repair);
     await eventually(`${name} in order after ${fix}`, async () => {
       return (await this.find(name)).state === "ok" || undefined;
     });

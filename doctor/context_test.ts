@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { type Account, Accounts, mayUse, reading, searching, writing } from "./files.ts";
+import { type Account, Accounts, mayUse, reading, searching, writing } from "./context.ts";
 
 Deno.test("Accounts knows users and groups by the system's files, and the rest by number", async () => {
   using folder = new TemporaryFolder();
