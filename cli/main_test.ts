@@ -127,6 +127,7 @@ Deno.test("run() says what is wrong with its use or configuration and ends with 
     const line = `DECNET UNKNOWN - ${message}\n`;
     const once = args.filter((arg) => arg !== "state");
     assert.equal((await runOn([...once, "--once"])).stdout, line);
+    assert.equal((await runOn([...once, "--once", "--quiet"])).stdout, line);
     assert.deepEqual(JSON.parse((await runOn(["--json", ...once, "--once"])).stdout), {
       status: "UNKNOWN",
       exit_code: 3,

@@ -29,7 +29,9 @@ const figure = new RegExp(
 export function readPluginOutput(printed: string): PluginOutput {
   if (!/^[^\n]*\n$/.test(printed)) throw new Error("it is not one line");
   // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f-\x9f]/.test(printed.slice(0, -1))) throw new Error("a control character");
+  if (/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(printed.slice(0, -1))) {
+    throw new Error("a control character");
+  }
   const [head = "", data = "", ...more] = printed.trimEnd().split("|");
   if (more.length > 0) throw new Error("more than one bar");
   const [, service, status, text] =
