@@ -96,12 +96,7 @@ Deno.test("observe() decides by the start of a name and by the label, exactly", 
   withEngine(async (engine) => {
     const ours = ["decnet_t_", "decnet_t_1_lan", "decnet-topology-x"];
     const foreign = [
-      "decnet",
-      "decnet_t",
-      "xdecnet_t_1",
-      "my-decnet_t_1_lan",
-      "DECNET_t_1",
-      "bridge",
+      ..."decnet decnet_t xdecnet_t_1 my-decnet_t_1_lan DECNET_t_1 bridge".split(" "),
     ];
     engine.networks = [
       ...[...ours, ...foreign].map((name) => network({ name })),

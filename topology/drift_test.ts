@@ -3,13 +3,13 @@ import {
   asApplied,
   base,
   baseContainer,
-  lanSampleInventory,
+  describeDrift,
+  driftOf,
+  lanName,
   network,
   plan,
   service,
   serviceContainer,
-  told,
-  toldOf,
   withBase,
   withNetwork,
   withService,
@@ -33,13 +33,13 @@ Deno.test("findDrift() finds objects with our names that are of another topology
   const id = "11111111-9999-9999-9999-999999999999";
   const foreign = { labels: new Map([[topologyLabel, id]]) };
   assert.deepEqual(withNetwork(foreign), [
-    `changed network ${lanSampleInventory}: of topology ${id}`,
+    `changed network ${lanName}: of topology ${id}`,
   ]);
   assert.deepEqual(withBase(foreign), [`changed container ${base}: of topology ${id}`]);
   assert.deepEqual(withService(foreign), [`changed container ${service}: of topology ${id}`]);
   // Whose it is comes before what is wrong with it; that it does not run comes first.
   assert.deepEqual(withNetwork({ ...foreign, driver: "macvlan" }), [
-    `changed network ${lanSampleInventory}: of topology ${id}`,
+    `changed network ${lanName}: of topology ${id}`,
   ]);
   assert.deepEqual(withBase({ ...foreign, unhealthy: true, addressByNetwork: new Map() }), [
     `changed container ${base}: of topology ${id}`,
@@ -68,21 +68,21 @@ Deno.test("findDrift() finds a changed network", () => {
     [{ internal: true }, "internal"],
   ];
   for (const [change, detail] of cases) {
-    assert.deepEqual(withNetwork(change), [`changed network ${lanSampleInventory}: ${detail}`]);
+    assert.deepEqual(withNetwork(change), [`changed network ${lanName}: ${detail}`]);
   }
   const internalPlan = { ...plan, networks: [{ ...plan.networks[0]!, internal: true }] };
-  assert.deepEqual(told(findDrift(internalPlan, asApplied)), [
-    `changed network ${lanSampleInventory}: not internal`,
+  assert.deepEqual(describeDrift(findDrift(internalPlan, asApplied)), [
+    `changed network ${lanName}: not internal`,
   ]);
 });
 
 Deno.test("findDrift() finds a base with other addresses", () => {
   const cases: [addresses: [string, string][], detail: string][] = [
-    [[[lanSampleInventory, "10.0.0.3"]], `address 10.0.0.3 on ${lanSampleInventory}, not 10.0.0.2`],
-    [[[lanSampleInventory, ""]], `address none on ${lanSampleInventory}, not 10.0.0.2`],
-    [[], `not attached to ${lanSampleInventory}`],
-    [[["bridge", "172.17.0.2"]], `not attached to ${lanSampleInventory}`],
-    [[[lanSampleInventory, "10.0.0.2"], ["bridge", "172.17.0.2"]], "attached to bridge"],
+    [[[lanName, "10.0.0.3"]], `address 10.0.0.3 on ${lanName}, not 10.0.0.2`],
+    [[[lanName, ""]], `address none on ${lanName}, not 10.0.0.2`],
+    [[], `not attached to ${lanName}`],
+    [[["bridge", "172.17.0.2"]], `not attached to ${lanName}`],
+    [[[lanName, "10.0.0.2"], ["bridge", "172.17.0.2"]], "attached to bridge"],
   ];
   for (const [addresses, detail] of cases) {
     const addressByNetwork = new Map(addresses);
@@ -117,16 +117,16 @@ Deno.test("findDrift() tells an idle host with nothing on it from one with lefto
   const drift = findDrift(null, asApplied);
   assert.equal(drift.state, "drifted");
   const origin = "of topology 11111111-2222-3333-4444-555555555555";
-  assert.deepEqual(told(drift), [
+  assert.deepEqual(describeDrift(drift), [
     `unexpected container ${base}: running, ${origin}`,
     `unexpected container ${service}: running, ${origin}`,
-    `unexpected network ${lanSampleInventory}: ${origin}`,
+    `unexpected network ${lanName}: ${origin}`,
   ]);
 });
 
 Deno.test("findDrift() lets an idle host keep containers that stand still, and no networks", () => {
   const withState = (state: string) =>
-    told(findDrift(null, {
+    describeDrift(findDrift(null, {
       networks: [],
       containers: [{ ...baseContainer, state, labels: new Map() }],
     }));
@@ -137,37 +137,40 @@ Deno.test("findDrift() lets an idle host keep containers that stand still, and n
     assert.deepEqual(withState(state), [`unexpected container ${base}: ${state}`]);
   }
   const leftovers = { networks: [network], containers: [{ ...baseContainer, state: "exited" }] };
-  assert.deepEqual(told(findDrift(null, leftovers)), [
+  assert.deepEqual(describeDrift(findDrift(null, leftovers)), [
     "unexpected network decnet_t_11111111_lan-00: " +
     "of topology 11111111-2222-3333-4444-555555555555",
   ]);
   // Where a topology is applied, even an empty one, they are in nobody's way but unexpected.
-  assert.deepEqual(told(findDrift({ topologyId: "A", networks: [], containers: [] }, leftovers)), [
-    "unexpected container decnet_t_11111111_decky-001: " +
-    "exited, of topology 11111111-2222-3333-4444-555555555555",
-    "unexpected network decnet_t_11111111_lan-00: " +
-    "of topology 11111111-2222-3333-4444-555555555555",
-  ]);
+  assert.deepEqual(
+    describeDrift(findDrift({ topologyId: "A", networks: [], containers: [] }, leftovers)),
+    [
+      "unexpected container decnet_t_11111111_decky-001: " +
+      "exited, of topology 11111111-2222-3333-4444-555555555555",
+      "unexpected network decnet_t_11111111_lan-00: " +
+      "of topology 11111111-2222-3333-4444-555555555555",
+    ],
+  );
 });
 
 Deno.test("findDrift() finds what is missing", () => {
-  assert.deepEqual(toldOf({ networks: [] }), [`missing network ${lanSampleInventory}`]);
-  assert.deepEqual(toldOf({ containers: [baseContainer] }), [`missing container ${service}`]);
-  assert.deepEqual(toldOf({ networks: [], containers: [] }), [
+  assert.deepEqual(driftOf({ networks: [] }), [`missing network ${lanName}`]);
+  assert.deepEqual(driftOf({ containers: [baseContainer] }), [`missing container ${service}`]);
+  assert.deepEqual(driftOf({ networks: [], containers: [] }), [
     `missing container ${base}`,
     `missing container ${service}`,
-    `missing network ${lanSampleInventory}`,
+    `missing network ${lanName}`,
   ]);
 });
 
 Deno.test("findDrift() blames a missing base, and not the service that hung on it", () => {
-  assert.deepEqual(toldOf({ containers: [serviceContainer] }), [`missing container ${base}`]);
+  assert.deepEqual(driftOf({ containers: [serviceContainer] }), [`missing container ${base}`]);
 });
 
 Deno.test("findDrift() finds what is stopped, in every state that is", () => {
   for (const state of ["created", "exited", "removing", "dead", "a word of a newer engine"]) {
     // The engine forgets the address of a container that does not run.
-    const addressByNetwork = new Map([[lanSampleInventory, ""]]);
+    const addressByNetwork = new Map([[lanName, ""]]);
     assert.deepEqual(withBase({ state, addressByNetwork }), [
       `stopped container ${base}: ${state}`,
     ]);
@@ -176,7 +179,7 @@ Deno.test("findDrift() finds what is stopped, in every state that is", () => {
 });
 
 Deno.test("findDrift() finds what is unhealthy: restarting, paused or failing its check", () => {
-  const addressByNetwork = new Map([[lanSampleInventory, ""]]);
+  const addressByNetwork = new Map([[lanName, ""]]);
   assert.deepEqual(
     withBase({ state: "restarting", addressByNetwork }),
     [`unhealthy container ${base}: restarting`],
@@ -191,18 +194,18 @@ Deno.test("findDrift() finds what is unhealthy: restarting, paused or failing it
 Deno.test("findDrift() finds what is unexpected, whether it runs or not", () => {
   const stray: ContainerInfo = { ...baseContainer, name: "decnet-old", labels: new Map() };
   assert.deepEqual(
-    toldOf({ containers: [...asApplied.containers, { ...stray, state: "exited" }] }),
+    driftOf({ containers: [...asApplied.containers, { ...stray, state: "exited" }] }),
     ["unexpected container decnet-old: exited"],
   );
   assert.deepEqual(
-    toldOf({ networks: [network, { ...network, name: "decnet_t_old", labels: new Map() }] }),
+    driftOf({ networks: [network, { ...network, name: "decnet_t_old", labels: new Map() }] }),
     ["unexpected network decnet_t_old"],
   );
 });
 
 Deno.test("findDrift() keeps a network and a container of the same name apart", () => {
   const name = "decnet_t_same";
-  const found = toldOf({
+  const found = driftOf({
     networks: [network, { ...network, name }],
     containers: [...asApplied.containers, { ...baseContainer, name, labels: new Map() }],
   });
@@ -212,13 +215,13 @@ Deno.test("findDrift() keeps a network and a container of the same name apart", 
   ]);
   const swapped = {
     networks: [{ ...network, name: base }],
-    containers: [{ ...baseContainer, name: lanSampleInventory }, serviceContainer],
+    containers: [{ ...baseContainer, name: lanName }, serviceContainer],
   };
-  assert.deepEqual(told(findDrift(plan, swapped)).map((line) => line.split(":")[0]), [
+  assert.deepEqual(describeDrift(findDrift(plan, swapped)).map((line) => line.split(":")[0]), [
     `missing container ${base}`,
-    `missing network ${lanSampleInventory}`,
+    `missing network ${lanName}`,
     `unexpected network ${base}`,
-    `unexpected container ${lanSampleInventory}`,
+    `unexpected container ${lanName}`,
   ]);
 });
 
@@ -250,7 +253,7 @@ const stranger: NetworkInfo = {
   subnets: ["10.9.0.0/24"],
   labels: new Map(),
 };
-const ofAnotherDriftNamesakes: NetworkInfo = {
+const labelledForAnother: NetworkInfo = {
   ...stranger,
   id: "f".repeat(64),
   subnets: ["10.8.0.0/24"],
@@ -259,35 +262,35 @@ const ofAnotherDriftNamesakes: NetworkInfo = {
 
 Deno.test("findDrift() takes of networks with one name the one that is as planned, in whatever order they come", () => {
   for (const networks of [[network, stranger], [stranger, network]]) {
-    assert.deepEqual(toldOf({ networks }), [`unexpected network ${lanSampleInventory}`]);
+    assert.deepEqual(driftOf({ networks }), [`unexpected network ${lanName}`]);
   }
 });
 
 Deno.test("findDrift() takes of networks with one name ours when none is as planned", () => {
   const changed = { ...network, internal: true };
   for (const networks of [[changed, stranger], [stranger, changed]]) {
-    assert.deepEqual(toldOf({ networks }), [
-      `changed network ${lanSampleInventory}: internal`,
-      `unexpected network ${lanSampleInventory}`,
+    assert.deepEqual(driftOf({ networks }), [
+      `changed network ${lanName}: internal`,
+      `unexpected network ${lanName}`,
     ]);
   }
 });
 
 Deno.test("findDrift() tells the same of networks with one name, in whatever order they come", () => {
   const orders = [
-    [network, stranger, ofAnotherDriftNamesakes],
-    [ofAnotherDriftNamesakes, stranger, network],
-    [stranger, network, ofAnotherDriftNamesakes],
+    [network, stranger, labelledForAnother],
+    [labelledForAnother, stranger, network],
+    [stranger, network, labelledForAnother],
   ];
   for (const order of orders) {
-    assert.deepEqual(toldOf({ networks: order }), [
-      `unexpected network ${lanSampleInventory}`,
-      `unexpected network ${lanSampleInventory}: of topology another`,
+    assert.deepEqual(driftOf({ networks: order }), [
+      `unexpected network ${lanName}`,
+      `unexpected network ${lanName}: of topology another`,
     ]);
     const unmanaged = order.filter((it) => it !== network);
-    assert.deepEqual(toldOf({ networks: unmanaged }), [
-      `changed network ${lanSampleInventory}: subnet 10.9.0.0/24, not 10.0.0.0/24`,
-      `unexpected network ${lanSampleInventory}: of topology another`,
+    assert.deepEqual(driftOf({ networks: unmanaged }), [
+      `changed network ${lanName}: subnet 10.9.0.0/24, not 10.0.0.0/24`,
+      `unexpected network ${lanName}: of topology another`,
     ]);
   }
 });
@@ -315,7 +318,7 @@ Deno.test("isOurNetwork() goes by the label, and without one by driver and subne
   }
 });
 
-const baseOwnership = madeContainer(plannedContainer("web"));
+const webBase = madeContainer(plannedContainer("web"));
 const cases: [name: string, change: Partial<ContainerInfo>, isOurs: boolean][] = [
   ["web", {}, true],
   ["web", { addressByNetwork: new Map() }, true],
@@ -329,7 +332,7 @@ const cases: [name: string, change: Partial<ContainerInfo>, isOurs: boolean][] =
   ["web-ssh", { networkMode: "default" }, true],
   ["web-ssh", ofAnother, false],
   ["web-ssh", unlabelled, true],
-  ["web-ssh", { ...unlabelled, networkMode: `container:${baseOwnership.name}` }, true],
+  ["web-ssh", { ...unlabelled, networkMode: `container:${webBase.name}` }, true],
   ["web-ssh", { ...unlabelled, networkMode: "container:another" }, false],
   ["web-ssh", { ...unlabelled, networkMode: "" }, false],
 ];
@@ -338,7 +341,7 @@ Deno.test("isOurContainer() goes by the label, and without one by what it is att
     const planned = plannedContainer(name);
     const fact = { ...madeContainer(planned), ...change };
     const label = `${name} ${JSON.stringify(change)}`;
-    assert.equal(isOurContainer(planned, fact, { base: baseOwnership, id }), isOurs, label);
+    assert.equal(isOurContainer(planned, fact, { base: webBase, id }), isOurs, label);
   }
 });
 

@@ -25,8 +25,6 @@ import type { SeededRandom } from "./random.ts";
 import { bridge, madeContainer, madeNetwork, ofAnother, unlabelled } from "./plan.ts";
 import { decky, lan, topology } from "./topology.ts";
 
-/** What Docker may hold of the topology of one LAN, for tests of drift. */
-
 const file = new URL("../data/topology-one-lan.json", import.meta.url);
 /** What the document of one LAN with one decky is in Docker. */
 export const plan: Plan = await planTopology(
@@ -34,7 +32,7 @@ export const plan: Plan = await planTopology(
   defaultImages,
 );
 /** The names of its objects. */
-export const lanSampleInventory = "decnet_t_11111111_lan-00";
+export const lanName = "decnet_t_11111111_lan-00";
 export const base = "decnet_t_11111111_decky-001";
 export const service = "decnet_t_11111111_decky-001-ssh";
 
@@ -42,7 +40,7 @@ const labels = new Map([[topologyLabel, "11111111-2222-3333-4444-555555555555"]]
 /** What exists when all is as applied. */
 export const network: NetworkInfo = {
   id: "a".repeat(64),
-  name: lanSampleInventory,
+  name: lanName,
   driver: "bridge",
   internal: false,
   subnets: ["10.0.0.0/24"],
@@ -55,8 +53,8 @@ export const baseContainer: ContainerInfo = {
   unhealthy: false,
   uptime: null,
   labels,
-  networkMode: lanSampleInventory,
-  addressByNetwork: new Map([[lanSampleInventory, "10.0.0.2"]]),
+  networkMode: lanName,
+  addressByNetwork: new Map([[lanName, "10.0.0.2"]]),
 };
 export const serviceContainer: ContainerInfo = {
   ...baseContainer,
@@ -71,31 +69,29 @@ export const asApplied: Inventory = {
 };
 
 /** The drift in short, `kind type name: detail` for each difference. */
-export function told(drift: Drift): string[] {
+export function describeDrift(drift: Drift): string[] {
   return driftKinds.flatMap((kind) =>
     drift[kind].map(({ type, name, detail }) => `${kind} ${type} ${name}${detail && `: ${detail}`}`)
   );
 }
 
 /** The drift, in short, when other objects exist. */
-export function toldOf(changed: Partial<Inventory>): string[] {
-  return told(findDrift(plan, { ...asApplied, ...changed }));
+export function driftOf(changed: Partial<Inventory>): string[] {
+  return describeDrift(findDrift(plan, { ...asApplied, ...changed }));
 }
 
 /** The drift, in short, when one object is otherwise. */
 export function withBase(change: Partial<ContainerInfo>): string[] {
-  return toldOf({ containers: [{ ...baseContainer, ...change }, serviceContainer] });
+  return driftOf({ containers: [{ ...baseContainer, ...change }, serviceContainer] });
 }
 
 export function withService(change: Partial<ContainerInfo>): string[] {
-  return toldOf({ containers: [baseContainer, { ...serviceContainer, ...change }] });
+  return driftOf({ containers: [baseContainer, { ...serviceContainer, ...change }] });
 }
 
 export function withNetwork(change: Partial<NetworkInfo>): string[] {
-  return toldOf({ networks: [{ ...network, ...change }] });
+  return driftOf({ networks: [{ ...network, ...change }] });
 }
-
-/** Random topologies, and what an engine may hold of them after a time in rough hands. */
 
 /** A valid topology of up to four LANs and five deckies. */
 export function randomTopology(random: SeededRandom): Topology {
@@ -205,8 +201,6 @@ export function together(one: Inventory, other: Inventory): Inventory {
     containers: [...one.containers.filter(({ name }) => !names.has(name)), ...other.containers],
   };
 }
-
-/** What an engine would hold after changes: made in memory, and as strict as an engine. */
 
 let made = 0;
 

@@ -232,32 +232,12 @@ export const previewHash = "0123456789abcdef".repeat(4);
 
 /** What an apply of a plan would do where so much exists, and all images. */
 export function previewOf(plan: Plan, inventory: Inventory, more: Partial<Preview> = {}): Preview {
-  const imageIds = new Map(plan.containers.map(({ request }) => [request.Image, "sha256:1"]));
-  const changes = findChanges(plan, inventory, { imageIds, hostAddresses: [] });
+  const changes = findChanges(plan, inventory, { imageIds: imagesOf(plan), hostAddresses: [] });
   const validated = { text: "{}", versionHash: previewHash, plan };
   return { validated, removals: nothing, changes, conflict: null, ...more };
 }
 
 /** What an apply of a plan has made. */
-export function made(plan: Plan): Inventory {
-  return {
-    networks: plan.networks.map(({ name, subnet, internal, request }): NetworkInfo => ({
-      id: name,
-      name,
-      driver: "bridge",
-      internal,
-      subnets: [subnet],
-      labels: new Map(Object.entries(request.Labels)),
-    })),
-    containers: plan.containers.map(({ name, base, addressByNetwork, request }) => ({
-      id: name,
-      name,
-      state: "running",
-      unhealthy: false,
-      uptime: null,
-      labels: new Map(Object.entries(request.Labels)),
-      networkMode: base === null ? "" : `container:${base}`,
-      addressByNetwork,
-    })),
-  };
+export function made({ networks, containers }: Plan): Inventory {
+  return { networks: networks.map(madeNetwork), containers: containers.map(madeContainer) };
 }
