@@ -17,7 +17,7 @@ import {
   valueOf,
 } from "./config.ts";
 import { defaultText, versions } from "./help.ts";
-import { type KeyName, keyNames, options } from "./options.ts";
+import { defaultOf, type KeyName, keyNames, options } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
@@ -45,6 +45,8 @@ export interface ConfigReport {
   readonly problems: readonly ConfigurationProblem[];
   /** Returns where a key is set or can be set, and what makes the service read it. */
   readonly placeOf: (key: KeyName) => string;
+  /** The port of a master where none is configured. */
+  readonly defaultPort: number;
   /** Returns the line that calls the agent with these words, and with what was set by flags. */
   readonly lineOf: (...words: string[]) => string;
 }
@@ -97,6 +99,7 @@ export function explainConfiguration(
     settings,
     problems,
     placeOf,
+    defaultPort: defaultOf("swarmctl-port"),
     lineOf: (...words) => ["decnet-agent", ...words, ...flagWords(flags, configFile)].join(" "),
   };
 }

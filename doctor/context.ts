@@ -66,6 +66,8 @@ interface DoctorOptions {
   }[];
   /** Where a key is set or can be set, and what makes the agent read it: `(set in FILE line 3), then: …`. */
   readonly placeOf: (key: KeyToSet) => string;
+  /** The port of a master where none is configured. */
+  readonly defaultPort: number;
   /** The line that calls the agent with these words, and with the flags that the doctor was given. */
   readonly lineOf: (...words: string[]) => string;
   /** Put before the paths of the system's own files. */

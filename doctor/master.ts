@@ -1,3 +1,4 @@
+import { systemPaths } from "../host/files.ts";
 import type { X509Certificate } from "node:crypto";
 import {
   CertificateError,
@@ -60,9 +61,6 @@ async function readIdentity({ options: { agent } }: DoctorContext): Promise<Iden
   }
 }
 
-/** Where the service and every other user find the certificates, once it exists. */
-const systemFolder = "/etc/decnet/agent";
-
 /** Returns how to put files in place that the master has issued for this host. */
 export async function installIssued(
   context: DoctorContext,
@@ -75,7 +73,7 @@ export async function installIssued(
   const isConfigured = settings.some(({ key }) => key === "agent-dir");
   // Nobody but this user would look into this user's home, and the service's user has none.
   const isOwn = isThere || isConfigured || (own.uid !== 0 && unit === null);
-  const folder = isOwn ? agent.agentDirectory : systemFolder;
+  const folder = isOwn ? agent.agentDirectory : systemPaths.certificates;
   const text = `put ${files.join(", ")}, as the master has issued them for this host, into ` +
     `${folder}, owned by ${user.name}`;
   const secret = files.includes("worker.key") ? " with mode 0600" : "";
@@ -144,8 +142,6 @@ async function resolve(host: string): Promise<readonly string[] | ConnectionErro
   return await promise.finally(() => clearTimeout(timer));
 }
 
-/** Where a master listens unless it is told otherwise. */
-const usualPort = 8770;
 const notSet = "master-host is not set";
 
 /** Whether the master's name leads to an address. */
@@ -219,7 +215,7 @@ function fixHandshake(
   context: DoctorContext,
   failure: ConnectionError | TrustError,
 ): Promise<string> | string {
-  const { agent, placeOf } = context.options;
+  const { agent, defaultPort, placeOf } = context.options;
   const place = (key: "master-name" | "master-fingerprint") =>
     `that is shown on the master itself ${placeOf(key)}`;
   switch (failure.reason) {
@@ -234,7 +230,8 @@ function fixHandshake(
       return installIssued(context, "worker.crt", "worker.key");
   }
   if (failure instanceof ConnectionError) {
-    return fixWithoutTls(failure.reason, agent.master!.port, placeOf("swarmctl-port"));
+    const { port } = agent.master!;
+    return fixWithoutTls(failure.reason, { port, defaultPort, place: placeOf("swarmctl-port") });
   }
   // The authority is right where only the dates are not.
   const isDated = failure.reason === "expired" || failure.reason === "not-yet-valid";
@@ -244,13 +241,16 @@ function fixHandshake(
 }
 
 /** Returns how to fix that no server of TLS has answered. */
-export function fixWithoutTls(reason: ConnectionReason, port: number, place: string): string {
+export function fixWithoutTls(
+  reason: ConnectionReason,
+  { port, defaultPort, place }: { port: number; defaultPort: number; place: string },
+): string {
   const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
   if (reason === "old-tls") return `${listing}; put a newer one in its place`;
   if (reason !== "not-tls") return `${listing}; its log may say more, restart it`;
-  return port === usualPort
+  return port === defaultPort
     ? `${listing}; it must speak TLS there`
-    : `correct swarmctl-port ${place}; masters usually listen on ${usualPort}`;
+    : `correct swarmctl-port ${place}; masters usually listen on ${defaultPort}`;
 }
 
 const timeoutMs = 2_000;

@@ -40,9 +40,9 @@ Deno.test("doctor names the usual port, or the master, where TLS gets no answer"
       `${listing(silent.port)}; its log may say more, restart it`,
     );
     const tls = `${listing(8770)}; it must speak TLS there`;
-    assert.equal(fixWithoutTls("not-tls", 8770, place), tls);
+    assert.equal(fixWithoutTls("not-tls", { port: 8770, defaultPort: 8770, place }), tls);
     const newer = `${listing(8770)}; put a newer one in its place`;
-    assert.equal(fixWithoutTls("old-tls", 8770, place), newer);
+    assert.equal(fixWithoutTls("old-tls", { port: 8770, defaultPort: 8770, place }), newer);
   }));
 
 /** A port that nobody has at this moment. */
