@@ -1,6 +1,6 @@
 /**
  * Kills processes that change a store, and ones that apply and tear down, with SIGKILL at random
- * moments, and sees that each leaves a state that was written and can be gone on from:
+ * moments, and checks that each leaves a state that was written and can be continued:
  * `deno task crash [STORE_KILLS [APPLY_KILLS [SEED]]]`, by default 1000 and 200.
  *
  * @module

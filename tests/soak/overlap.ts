@@ -1,4 +1,10 @@
 // deno-lint-ignore-file no-console
+/**
+ * Runs `--once` beside an agent that is kept busy: `deno run -q -A tests/soak/overlap.ts [RUNS]`. A
+ * master pushes one topology after the other and tears them down, over mutual TLS, and takes the
+ * heartbeats of both. It needs dist/decnet-agent. Exits with 1 when one run fails or takes 10 s: a
+ * warning of what is half done is no failure.
+ */
 
 import { loadDocument } from "../support/topology.ts";
 import { defaultImages } from "../../topology/plan.ts";
@@ -10,12 +16,6 @@ const network = "198.18";
 /** One topology is torn down after so many applies of it. */
 const appliesOfOne = 3;
 
-/** How often the host was changed. */
-interface Pushed {
-  readonly applies: number;
-  readonly teardowns: number;
-}
-
 /**
  * Pushes topologies and tears them down until `signal` is aborted. Between two applies containers
  * vanish. Throws `Error` when one fails.
@@ -24,18 +24,15 @@ async function push(
   setup: ListeningHost,
   engine: FakeEngine,
   signal: AbortSignal,
-): Promise<Pushed> {
-  let applies = 0;
-  let teardowns = 0;
+): Promise<{ applies: number; teardowns: number }> {
+  let [applies, teardowns] = [0, 0];
   const post = async (path: string, body: string) => {
     const { status, body: answer } = await setup.call(path, { method: "POST", body });
     if (status !== 200) throw new Error(`${path}: ${status} ${JSON.stringify(answer)}`);
   };
   while (!signal.aborted) {
-    const { text, versionHash, topology, plan } = await loadDocument(defaultImages, {
-      id: crypto.randomUUID(),
-      network,
-    });
+    const options = { id: crypto.randomUUID(), network };
+    const { text, versionHash, topology, plan } = await loadDocument(defaultImages, options);
     engine.images = plan.containers.map(({ request }) => request.Image);
     for (let count = 0; count < appliesOfOne && !signal.aborted; count++) {
       engine.containers = engine.containers.slice(count);
@@ -47,13 +44,6 @@ async function push(
   }
   return { applies, teardowns };
 }
-
-/**
- * Runs `--once` beside a loop that is kept busy: `deno run -q -A tests/soak/overlap.ts [RUNS]`. A master
- * pushes one topology after the other and tears them down, over mutual TLS, for as long as it takes,
- * and takes the beats of both. It needs dist/decnet-agent. Exits 1 when one run fails or takes 10 s: a
- * warning of what is half done is no failure.
- */
 
 /** So many checks run at a time, as cron and monitoring may come together. */
 const abreast = 2;
@@ -108,7 +98,7 @@ async function main(runs: number): Promise<number> {
       `${times.length} runs, ${failures.length} failed`,
       `median ${inSeconds(times[times.length >> 1])}, slowest ${inSeconds(times.at(-1))}`,
       [...words].map(([word, count]) => `${count} ${word}`).join(", "),
-      `meanwhile ${applies} applies, ${teardowns} teardowns, ${setup.master.heartbeatCount} beats`,
+      `meanwhile ${applies} applies, ${teardowns} teardowns, ${setup.master.heartbeatCount} heartbeats`,
     ].join("; "),
   );
   if (code !== 0) console.log(`FAIL  the loop ended with ${code}`);

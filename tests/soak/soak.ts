@@ -1,30 +1,233 @@
 // deno-lint-ignore-file no-console
 /**
- * Lets an agent beat for weeks within minutes, while everything around it goes wrong at random:
- * `deno run -q -A tests/soak/soak.ts [BEATS] [SEED]`. Its loop runs in a process of its own, compiled as
- * the agent is. Exits 1 when its memory grows, when file descriptors are lost, or when it logs more
- * than it should.
+ * Lets an agent send for weeks within minutes, while everything around it fails at random:
+ * `deno run -q -A tests/soak/soak.ts [HEARTBEATS] [SEED]`. It runs in a process of its own, compiled as
+ * the agent is. Exits with 1 when its memory grows, when file descriptors are lost, or when it logs
+ * more than it should.
  */
 
 import { compileProgram } from "../../bench/harness.ts";
 import { TemporaryFolder } from "../support/environment.ts";
-import { complaints, soak, summary } from "./course.ts";
+import { MeasuredAgent } from "./measured_agent.ts";
+import { SimulatedHost } from "./simulated_host.ts";
+
+/** What was measured after so many heartbeats. */
+interface Sample {
+  readonly heartbeats: number;
+  readonly value: number;
+}
+
+/** By how much the value grows with each heartbeat: the slope of the line of least squares. */
+function slopeOf(samples: readonly Sample[]): number {
+  const meanOf = (pick: (sample: Sample) => number) =>
+    samples.reduce((sum, it) => sum + pick(it), 0) / samples.length;
+  const meanHeartbeats = meanOf(({ heartbeats }) => heartbeats);
+  const meanValue = meanOf(({ value }) => value);
+  const spread = meanOf(({ heartbeats }) => (heartbeats - meanHeartbeats) ** 2);
+  return meanOf(({ heartbeats, value }) => (heartbeats - meanHeartbeats) * (value - meanValue)) /
+    spread;
+}
+
+/** What memory may grow by in 10,000 heartbeats, in MiB. */
+const allowedGrowth = 1;
+/** What it may be at any time, garbage included, in MiB: half of what the unit allows. */
+const allowedPeak = 128;
+/** What is allocated once has been so after this part of the heartbeats, or after so many of them. */
+const warmUpPart = 0.2;
+const warmUpHeartbeats = 2_000;
+
+/** What the agent must have told of its heartbeats, each of them now and then. */
+const states = [
+  ...["delivered", "rejected", "unreachable", "ok", "idle", "unreadable", "seen", "silent"],
+  ...["consistent", "drifted", "unknown"],
+];
+
+/** By how much memory has grown in 10,000 heartbeats, in MiB, once the agent was warm. */
+export function growthOf({ heartbeats, memory }: SoakResult): number {
+  const warmAt = Math.max(heartbeats * warmUpPart, Math.min(warmUpHeartbeats, heartbeats / 2));
+  return 10_000 * slopeOf(memory.filter((it) => it.heartbeats >= warmAt));
+}
+
+/** The goals that were missed. */
+export function missedGoals(result: SoakResult): string[] {
+  const { logLines, allowedLines, masterLines, expectedMasterLines, exitCode } = result;
+  const growth = growthOf(result);
+  const [before, after] = result.closedDescriptors;
+  const counts = new Set(result.descriptors.map(({ value }) => value));
+  const missed = [...result.faults].filter(([, count]) => count === 0).map(([name]) => name)
+    .concat(states.filter((state) => !result.tally.has(state)));
+  const checks: [isMissed: boolean, goal: string][] = [
+    [!(growth < allowedGrowth), `memory grows by ${growth.toFixed(2)} MiB in 10,000 heartbeats`],
+    [result.peak > allowedPeak, `memory was ${result.peak.toFixed(1)} MiB at a time`],
+    [counts.size > 1, `descriptors vary while all is well: ${[...counts].join(", ")}`],
+    [before !== after, `${before} descriptors were open before, and ${after} are after the end`],
+    [logLines > allowedLines, `${logLines} lines were logged; ${allowedLines} are allowed`],
+    [logLines === 0, "nothing was logged"],
+    [
+      masterLines !== expectedMasterLines,
+      `${masterLines} lines about the master, where there should be ${expectedMasterLines}`,
+    ],
+    [exitCode !== 0, `the agent ended with ${exitCode}`],
+    [missed.length > 0 && result.heartbeats >= 10_000, `never happened: ${missed.join(", ")}`],
+  ];
+  return checks.filter(([isMissed]) => isMissed).map(([, goal]) => goal);
+}
+
+/** The figures in one line. */
+export function summary(result: SoakResult): string {
+  const values = result.memory.map(({ value }) => value);
+  const faults = [...result.faults.values()].reduce((sum, it) => sum + it, 0);
+  return [
+    `${result.heartbeats} heartbeats in ${result.seconds.toFixed(0)} s`,
+    `${faults} faults of ${result.faults.size} kinds`,
+    `${(values.at(-1) ?? 0).toFixed(1)} MiB at the end, ${result.peak.toFixed(1)} with garbage`,
+    `${growthOf(result).toFixed(2)} MiB in 10,000 heartbeats`,
+    `${result.descriptors.at(-1)?.value ?? 0} descriptors`,
+    `${result.logLines} lines of log, ${result.allowedLines} allowed`,
+    [...result.tally].map(([what, count]) => `${what} ${count}`).join(" "),
+  ].join("; ");
+}
+
+/**
+ * Counts the lines that a master's answers are worth: one at its 1st, 2nd, 4th, 8th … failure in a
+ * row, and one when it is back.
+ */
+export class MasterLines {
+  /** So many lines there must be by now. */
+  count = 0;
+  #failures = 0;
+
+  /** A heartbeat was sent. */
+  sent(isDelivered: boolean): void {
+    if (isDelivered) {
+      if (this.#failures > 0) this.count++;
+      this.#failures = 0;
+    } else if (Number.isInteger(Math.log2(++this.#failures))) this.count++;
+  }
+}
+
+/** It is measured each time that so many heartbeats were made. */
+const sampleEvery = 100;
+/** For the last so many of them all is well, so that like is compared with like. */
+const calmHeartbeats = 4;
+
+/** How an agent is soaked. */
+interface SoakOptions {
+  readonly heartbeats: number;
+  readonly seed: number;
+  /** Told how far it is, now and then. */
+  readonly log?: (line: string) => void;
+}
+
+/** What came of it. */
+export interface SoakResult {
+  readonly heartbeats: number;
+  readonly seconds: number;
+  /** In MiB, once V8 has collected its garbage, which by itself it does when it likes. */
+  readonly memory: readonly Sample[];
+  /** The most that it was before that, in MiB. */
+  readonly peak: number;
+  readonly descriptors: readonly Sample[];
+  /** When everything was closed: before the first heartbeat, and after the last. */
+  readonly closedDescriptors: readonly [before: number, after: number];
+  readonly exitCode: number;
+  readonly logLines: number;
+  readonly masterLines: number;
+  /** How many lines there may be at most. */
+  readonly allowedLines: number;
+  /** How many lines there must be about the master. */
+  readonly expectedMasterLines: number;
+  /** What has gone wrong → how often. */
+  readonly faults: ReadonlyMap<string, number>;
+  /** What the agent has told of its heartbeats → how often. */
+  readonly tally: ReadonlyMap<string, number>;
+}
+
+/** Lets an agent heartbeat so often in a world where things go wrong. */
+export async function soak(
+  program: string,
+  { heartbeats: wanted, seed, log = () => {} }: SoakOptions,
+): Promise<SoakResult> {
+  await using host = await SimulatedHost.create(seed);
+  await using agent = new MeasuredAgent(program, host.agentOptions);
+  const startedAt = performance.now();
+  const master = new MasterLines();
+  const memory: Sample[] = [];
+  const descriptors: Sample[] = [];
+  const tally = new Map<string, number>();
+  const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1);
+  let heartbeats = 0;
+  let peak = 0;
+  await agent.line();
+  const before = agent.descriptors();
+  await agent.answer("go");
+  for (;;) {
+    const [word, ...states] = (await agent.line()).split(" ");
+    if (word === "heartbeat") {
+      heartbeats++;
+      // Without certificates, the log says nothing about the master.
+      if (states[0] !== "unsent") master.sent(states[0] === "delivered");
+      states.forEach(count);
+      continue;
+    }
+    if (word === "closed") break;
+    count("waits");
+    if (heartbeats === wanted) {
+      await agent.answer("stop");
+      continue;
+    }
+    if (
+      heartbeats > 0 && heartbeats % sampleEvery === 0 && memory.at(-1)?.heartbeats !== heartbeats
+    ) {
+      peak = Math.max(peak, agent.residentMiB());
+      await agent.answer("collect");
+      await agent.line();
+      memory.push({ heartbeats, value: agent.residentMiB() });
+      descriptors.push({ heartbeats, value: agent.descriptors() });
+      if (heartbeats % 1_000 === 0) {
+        const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1);
+        log(`${heartbeats} heartbeats, ${memory.at(-1)!.value.toFixed(1)} MiB, ${minutes} min`);
+      }
+    }
+    if (heartbeats % sampleEvery >= sampleEvery - calmHeartbeats) await host.heal();
+    else await host.step();
+    await agent.answer("go");
+  }
+  const after = agent.descriptors();
+  await agent.answer("go");
+  const exitCode = await agent.end();
+  return {
+    heartbeats,
+    seconds: (performance.now() - startedAt) / 1000,
+    memory,
+    peak,
+    descriptors,
+    closedDescriptors: [before, after],
+    exitCode,
+    logLines: agent.logLines,
+    masterLines: agent.masterLines,
+    allowedLines: host.lines + master.count,
+    expectedMasterLines: master.count,
+    faults: host.counts,
+    tally,
+  };
+}
+
+/** Compiles the program under measurement into a folder; returns its path. */
+export async function compileSoakAgent(folder: string): Promise<string> {
+  const program = `${folder}/soak-agent`;
+  await compileProgram("tests/soak/soak_agent.ts", program, { v8Flags: ["--expose-gc"] });
+  return program;
+}
 
 async function main([heartbeats = "10000", seed = "1"]: readonly string[]): Promise<number> {
   using folder = new TemporaryFolder();
-  const program = `${folder.path}/beating-agent`;
-  await compileProgram("tests/soak/beating_agent.ts", program, { v8Flags: ["--expose-gc"] });
-  const result = await soak(program, {
-    heartbeats: Number(heartbeats),
-    seed: Number(seed),
-    log: console.log,
-  });
-  const problems = complaints(result);
-  console.log(
-    `${problems.length === 0 ? "ok  " : "FAIL"}  heartbeats among faults: ${summary(result)}`,
-  );
-  for (const problem of problems) console.log(`FAIL  ${problem}`);
-  return problems.length === 0 ? 0 : 1;
+  const options = { heartbeats: Number(heartbeats), seed: Number(seed), log: console.log };
+  const result = await soak(await compileSoakAgent(folder.path), options);
+  const missed = missedGoals(result);
+  console.log(`${missed.length ? "FAIL" : "ok  "}  heartbeats among faults: ${summary(result)}`);
+  for (const goal of missed) console.log(`FAIL  ${goal}`);
+  return missed.length === 0 ? 0 : 1;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
-import { compileProgram } from "../../bench/harness.ts";
 import { TemporaryFolder } from "../support/environment.ts";
-import { complaints, growthOf, MasterLines, soak, type SoakResult } from "./course.ts";
+import {
+  compileSoakAgent,
+  growthOf,
+  MasterLines,
+  missedGoals,
+  soak,
+  type SoakResult,
+} from "./soak.ts";
 
-/** What comes of a run of 1,000 beats that misses no goal, with other values here and there. */
+/** What comes of a run of 1,000 heartbeats that misses no goal, with other values here and there. */
 function resultWith(values: Partial<SoakResult> = {}): SoakResult {
   const heartbeats = Array.from({ length: 10 }, (_, index) => 100 * (index + 1));
   return {
@@ -18,33 +24,33 @@ function resultWith(values: Partial<SoakResult> = {}): SoakResult {
     masterLines: 30,
     allowedLines: 100,
     expectedMasterLines: 30,
-    mishaps: new Map([["Docker hangs", 0]]),
+    faults: new Map([["Docker hangs", 0]]),
     tally: new Map(),
     ...values,
   };
 }
 
-/** Memory that has so many MiB after each 100 beats. */
+/** Memory that has so many MiB after each 100 heartbeats. */
 function memory(valueAt: (heartbeats: number) => number) {
   return resultWith().memory.map(({ heartbeats }) => ({ heartbeats, value: valueAt(heartbeats) }));
 }
 
-Deno.test("growthOf() is the slope in MiB per 10,000 beats, without the first half of a short run", () => {
+Deno.test("growthOf() is the slope per 10,000 heartbeats after warming up", () => {
   const growth = growthOf(
     resultWith({ memory: memory((heartbeats) => heartbeats < 500 ? 9 : heartbeats / 1_000) }),
   );
   assert.equal(growth.toFixed(6), "10.000000");
 });
 
-Deno.test("complaints() finds nothing to complain of in a run that is as it should be", () => {
-  assert.deepEqual(complaints(resultWith()), []);
+Deno.test("missedGoals() is empty for a run that is as it should be", () => {
+  assert.deepEqual(missedGoals(resultWith()), []);
   assert.deepEqual(
-    complaints(resultWith({ memory: memory((heartbeats) => 60 - heartbeats / 1_000) })),
+    missedGoals(resultWith({ memory: memory((heartbeats) => 60 - heartbeats / 1_000) })),
     [],
   );
 });
 
-const missed: [complaint: RegExp, values: Partial<SoakResult>][] = [
+const missed: [goal: RegExp, values: Partial<SoakResult>][] = [
   [/^memory grows by 2\.00 MiB in 10,000/, { memory: memory((heartbeats) => heartbeats / 5_000) }],
   [/^memory grows by NaN/, { memory: [] }],
   [/^memory was 129\.0 MiB at a time$/, { peak: 129 }],
@@ -57,16 +63,16 @@ const missed: [complaint: RegExp, values: Partial<SoakResult>][] = [
   [/^29 lines about the master, where there should be 30$/, { masterLines: 29 }],
   [/^the agent ended with 1$/, { exitCode: 1 }],
 ];
-for (const [complaint, values] of missed) {
-  Deno.test(`complaints() has this one, alone: ${complaint.source}`, () => {
-    const found = complaints(resultWith(values));
+for (const [goal, values] of missed) {
+  Deno.test(`missedGoals() has only: ${goal.source}`, () => {
+    const found = missedGoals(resultWith(values));
     assert.equal(found.length, 1, found.join("; "));
-    assert.match(found[0]!, complaint);
+    assert.match(found[0]!, goal);
   });
 }
 
-Deno.test("complaints() wants everything to have happened in a long run", () => {
-  const found = complaints(
+Deno.test("missedGoals() wants every fault in a long run", () => {
+  const found = missedGoals(
     resultWith({
       heartbeats: 10_000,
       memory: [1, 2, 3].map((it) => ({ heartbeats: 9_000 + it, value: 50 })),
@@ -75,7 +81,7 @@ Deno.test("complaints() wants everything to have happened in a long run", () => 
   assert.match(found.join(), /^never happened: Docker hangs, delivered, rejected, /);
 });
 
-Deno.test("MasterLines counts the 1st, 2nd, 4th, 8th failure in a row, and the way back", () => {
+Deno.test("MasterLines counts the 1st, 2nd, 4th, 8th failure and the return", () => {
   const lines = new MasterLines();
   const after = (failures: number) => {
     for (let left = failures; left > 0; left--) lines.sent(false);
@@ -88,8 +94,7 @@ Deno.test("MasterLines counts the 1st, 2nd, 4th, 8th failure in a row, and the w
 
 Deno.test("R12 soak() runs an agent among faults and measures it", async () => {
   using folder = new TemporaryFolder();
-  const program = `${folder.path}/beating-agent`;
-  await compileProgram("tests/soak/beating_agent.ts", program, { v8Flags: ["--expose-gc"] });
+  const program = await compileSoakAgent(folder.path);
   const result = await soak(program, { heartbeats: 200, seed: 1 });
   assert.equal(result.heartbeats, 200);
   assert.equal(result.exitCode, 0);
@@ -105,5 +110,5 @@ Deno.test("R12 soak() runs an agent among faults and measures it", async () => {
   const results = ["delivered", "rejected", "unreachable", "unsent"];
   const counted = results.map((it) => result.tally.get(it) ?? 0);
   assert.equal(counted.reduce((sum, it) => sum + it), 200);
-  assert.ok([...result.mishaps.values()].filter((count) => count > 0).length > 10);
+  assert.ok([...result.faults.values()].filter((count) => count > 0).length > 10);
 });

@@ -1,9 +1,9 @@
 /**
- * The agent's own loop in a process of its own, compiled as the agent is: SOCKET OPTIONS (JSON). It
- * waits for nothing but a word of whoever listens at the socket: a line `wait` is answered with one
- * byte, `c` to collect garbage and wait again, `g` to go on, or anything else to stop. Each beat is a
- * line, too: `beat RESULT STORE DOCKER DRIFT`. Before the first `wait`, and after the loop has ended,
- * when all is closed, it says `closed` and waits for a byte.
+ * The agent in a process of its own, compiled as the agent is: SOCKET OPTIONS (JSON). It waits for
+ * nothing but a word from the socket: after a line `wait` or `closed` it reads one byte, `c` to collect
+ * garbage and wait again, `g` to go on, or anything else to stop. Each heartbeat is a line, too:
+ * `heartbeat RESULT STORE DOCKER DRIFT`. It prints `closed` before the first heartbeat, and at the end,
+ * when all is closed.
  */
 
 import { Agent, type AgentOptions } from "../../agent/heartbeat.ts";
@@ -18,33 +18,34 @@ const intervalMs = 10_000;
 const options: AgentOptions = { ...JSON.parse(Deno.args[1]!), images: defaultImages };
 // Reading from standard input opens a descriptor more, now and then.
 const control = await Deno.connect({ transport: "unix", path: Deno.args[0]! });
-const say = (line: string) => writeText(Deno.stdout, `${line}\n`);
-const heard = new Uint8Array(1);
+const print = (line: string) => writeText(Deno.stdout, `${line}\n`);
+const byte = new Uint8Array(1);
 const mayGoOn = async (): Promise<boolean> => {
-  const word = await control.read(heard) === 1 ? String.fromCharCode(heard[0]!) : "";
+  const word = await control.read(byte) === 1 ? String.fromCharCode(byte[0]!) : "";
   if (word !== "c") return word === "g";
   (globalThis as { gc?: () => void }).gc!();
-  say("wait");
+  print("wait");
   return await mayGoOn();
 };
 
 const log = createLog((line) => void writeText(Deno.stderr, line));
 const wakeup = new Wakeup();
-const newWatch = () => new HostWatcher({ ...options, log, onChange: () => wakeup.requestCheck() });
+const newWatcher = () =>
+  new HostWatcher({ ...options, log, onChange: () => wakeup.requestCheck() });
 
 // What the runtime opens once, and keeps, is open after this.
 const warmUp = new Agent(options);
 await warmUp.sendHeartbeat(new AbortController().signal);
 warmUp.close();
 const soon = AbortSignal.timeout(1_000);
-await newWatch().run(soon);
-say("closed");
+await newWatcher().run(soon);
+print("closed");
 await mayGoOn();
 
 const agent = new Agent(options);
-const watch = newWatch();
+const watcher = newWatcher();
 const stop = new AbortController();
-const watching = watch.run(stop.signal);
+const watching = watcher.run(stop.signal);
 let skippedMs = 0;
 let isHeartbeatNext = false;
 await runLoop(agent, new AbortController().signal, {
@@ -54,27 +55,24 @@ await runLoop(agent, new AbortController().signal, {
   now: () => performance.now() + skippedMs,
   onHeartbeat: ({ snapshot, result }) => {
     isHeartbeatNext = false;
-    watch.note(snapshot);
+    watcher.note(snapshot);
     const docker = snapshot.observed.kind === "failed" ? "silent" : "seen";
     const isUnsent = result.kind === "unreachable" && result.latencyMs === null;
-    say(
-      `beat ${
-        isUnsent ? "unsent" : result.kind
-      } ${snapshot.store.state} ${docker} ${snapshot.drift.state}`,
-    );
+    const states = [snapshot.store.state, docker, snapshot.drift.state];
+    print(["heartbeat", isUnsent ? "unsent" : result.kind, ...states].join(" "));
   },
   wait: async (ms) => {
     // A long wait comes in parts, between which the host is checked.
     skippedMs += Math.max(ms, 1e-6);
     if (isHeartbeatNext) return true;
     isHeartbeatNext = true;
-    say("wait");
+    print("wait");
     return await mayGoOn();
   },
 });
 stop.abort();
 await watching;
 agent.close();
-say("closed");
+print("closed");
 await mayGoOn();
 Deno.exit(0);

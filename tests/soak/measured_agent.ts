@@ -1,0 +1,93 @@
+import type { HostOptions } from "./simulated_host.ts";
+
+/** The agent under measurement, in a process of its own. */
+export class MeasuredAgent implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #listener: Deno.UnixListener;
+  readonly #control: Promise<Deno.Conn>;
+  readonly #logged: Promise<void>;
+  /** How many lines it has logged. */
+  logLines = 0;
+  /** Those of them that are about the master. */
+  masterLines = 0;
+  /** The last of them. */
+  readonly lastLines: string[] = [];
+
+  /** `program` is tests/soak/soak_agent.ts, compiled. */
+  constructor(program: string, options: HostOptions) {
+    const path = `${options.agentDirectory}/control.sock`;
+    this.#listener = Deno.listen({ transport: "unix", path });
+    this.#control = this.#listener.accept();
+    this.#child = new Deno.Command(program, {
+      args: [path, JSON.stringify(options)],
+      clearEnv: true,
+      env: { HOME: "/nonexistent" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#lines = linesOf(this.#child.stdout);
+    this.#logged = this.#readLog();
+  }
+
+  /** The next line that it says. Throws `Error`, with the end of its log, when it has ended. */
+  async line(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    if (!done) return value;
+    await this.#logged;
+    throw new Error(`The agent has ended: ${this.lastLines.join("\n")}`);
+  }
+
+  /** Lets it go on, or stop, or collect garbage and wait. */
+  async answer(word: "go" | "stop" | "collect"): Promise<void> {
+    await (await this.#control).write(new TextEncoder().encode(word[0]));
+  }
+
+  /** Its resident memory, in MiB. */
+  residentMiB(): number {
+    const status = Deno.readTextFileSync(`/proc/${this.#child.pid}/status`);
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
+  }
+
+  /** How many file descriptors it holds. */
+  descriptors(): number {
+    return [...Deno.readDirSync(`/proc/${this.#child.pid}/fd`)].length;
+  }
+
+  /** Waits for its end; answers its exit code. */
+  async end(): Promise<number> {
+    const { code } = await this.#child.status;
+    await this.#logged;
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#control.then((it) => it.close(), () => {});
+    await this.#lines.return?.();
+    await this.end();
+  }
+
+  async #readLog(): Promise<void> {
+    for await (const line of { [Symbol.asyncIterator]: () => linesOf(this.#child.stderr) }) {
+      this.logLines++;
+      if (/ subject=master |master accepts \w+ again/.test(line)) {
+        this.masterLines++;
+      }
+      this.lastLines.push(line);
+      if (this.lastLines.length > 20) this.lastLines.shift();
+    }
+  }
+}
+
+async function* linesOf(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string, undefined> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}
