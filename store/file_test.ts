@@ -1,249 +1,232 @@
 import assert from "node:assert/strict";
-import { DatabaseSync } from "node:sqlite";
 import { randomNumbers } from "../tests/support/answer_streams.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { crashInAChange, storeUses, useStore } from "../tests/support/store.ts";
+import {
+  crashInAChange,
+  execSql,
+  StorePlace,
+  storeUses,
+  useStore,
+} from "../tests/support/store.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
-import { explain, findFolderProblem, storeReason } from "./file.ts";
+import { CorruptStoreError, explain, findFolderProblem, storeReason } from "./file.ts";
 import { findDamage, quarantineIfDamaged } from "./recovery.ts";
 import { TopologyStore } from "./topology_store.ts";
 
 const modeOf = (path: string) => (Deno.statSync(path).mode! & 0o777).toString(8);
-const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 
-/** All that tells whether a file was written. */
+/** Everything that shows whether a file was written. */
 function stateOf(path: string) {
   const { mtime, ino } = Deno.statSync(path);
   return { bytes: Deno.readFileSync(path), mtime: mtime?.getTime(), ino };
 }
 
-function putOne(path: string): void {
-  using store = TopologyStore.open(path);
-  store.put("A", "h1", "{}");
+/** Runs a test with a store whose file was last changed long ago. */
+function oldStoreTest(title: string, test: (place: StorePlace) => void): void {
+  Deno.test(title, () => {
+    using place = new StorePlace();
+    place.put();
+    Deno.utimeSync(place.path, 1_000, 1_000);
+    test(place);
+  });
 }
 
-Deno.test("TopologyStore.open() creates file and folder for the owner alone, whatever the umask", () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/one/two/topology.db`;
+Deno.test("TopologyStore.open() creates file and folder for the owner alone", () => {
+  using place = new StorePlace();
+  const path = `${place.folder}/one/two/topology.db`;
   const umask = Deno.umask(0);
   try {
-    putOne(path);
+    place.put("h1", path);
   } finally {
     Deno.umask(umask);
   }
   assert.equal(modeOf(path), "600");
-  assert.equal(modeOf(`${folder.path}/one/two`), "700");
-  assert.equal(modeOf(`${folder.path}/one`), "700");
-  // A journal that stayed behind would belong to another way of writing.
-  assert.deepEqual(namesIn(`${folder.path}/one/two`), ["topology.db"]);
+  assert.equal(modeOf(`${place.folder}/one/two`), "700");
+  assert.equal(modeOf(`${place.folder}/one`), "700");
+  // A journal left behind would show another way of writing.
+  assert.deepEqual([...Deno.readDirSync(`${place.folder}/one/two`)].length, 1);
 });
 
-Deno.test("TopologyStore.open() tightens a file that others can read, and not its folder", () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  putOne(path);
+oldStoreTest("TopologyStore.open() removes permissions of others from the file only", (place) => {
+  const { path, folder } = place;
   Deno.chmodSync(path, 0o644);
-  Deno.chmodSync(folder.path, 0o755);
-  using reader = TopologyStore.open(path, { readOnly: true });
+  Deno.chmodSync(folder, 0o755);
+  using reader = place.open({ readOnly: true });
   assert.equal(modeOf(path), "644");
-  using store = TopologyStore.open(path);
+  using store = place.open();
   assert.equal(modeOf(path), "600");
-  assert.equal(modeOf(folder.path), "755");
+  assert.equal(modeOf(folder), "755");
   assert.equal(store.current()?.topologyId, reader.current()?.topologyId);
 });
 
 Deno.test("TopologyStore.open() for reading creates nothing", () => {
-  using folder = new TemporaryFolder();
-  for (const path of [`${folder.path}/topology.db`, `${folder.path}/absent/topology.db`]) {
+  using place = new StorePlace();
+  for (const path of [place.path, `${place.folder}/absent/topology.db`]) {
     using store = TopologyStore.open(path, { readOnly: true });
     assert.equal(store.current(), null);
     store.clear("A");
     assert.throws(() => store.put("A", "h1", "{}"), /Cannot write the store/);
     assert.throws(() => store.recordError("A", "boom"), /Cannot write the store/);
   }
-  assert.deepEqual(namesIn(folder.path), []);
+  assert.deepEqual(place.names(), []);
 });
 
-Deno.test("TopologyStore opened for reading writes nothing", () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  putOne(path);
-  Deno.utimeSync(path, 1_000, 1_000);
-  const before = stateOf(path);
+oldStoreTest("TopologyStore opened for reading writes nothing", (place) => {
+  const before = stateOf(place.path);
   {
-    using store = TopologyStore.open(path, { readOnly: true });
+    using store = place.open({ readOnly: true });
     assert.equal(store.current()?.topologyId, "A");
     assert.throws(() => store.put("A", "h2", "{}"), /readonly/);
     assert.throws(() => store.recordError("A", "boom"), /readonly/);
     assert.throws(() => store.clear("A"), /readonly/);
   }
-  assert.deepEqual(stateOf(path), before);
-  assert.deepEqual(namesIn(folder.path), ["topology.db"]);
+  assert.deepEqual(stateOf(place.path), before);
+  assert.deepEqual(place.names(), ["topology.db"]);
 });
 
-Deno.test("TopologyStore opened for writing writes nothing before something changes", () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  putOne(path);
-  Deno.utimeSync(path, 1_000, 1_000);
-  const before = stateOf(path);
-  using store = TopologyStore.open(path);
+oldStoreTest("TopologyStore opened for writing writes nothing until a change", (place) => {
+  const before = stateOf(place.path);
+  using store = place.open();
   assert.equal(store.current()?.topologyId, "A");
   assert.throws(() => store.put("B", "h1", "{}"), { name: "AlreadyApplied" });
-  assert.deepEqual(stateOf(path), before);
+  assert.deepEqual(stateOf(place.path), before);
   store.put("A", "h2", "{}");
-  assert.notDeepEqual(stateOf(path), before);
+  assert.notDeepEqual(stateOf(place.path), before);
 });
 
-Deno.test("TopologyStore takes an empty file for an idle host", () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  Deno.createSync(path).close();
-  using reader = TopologyStore.open(path, { readOnly: true });
+Deno.test("TopologyStore treats an empty file as an idle host", () => {
+  using place = new StorePlace();
+  Deno.createSync(place.path).close();
+  using reader = place.open({ readOnly: true });
   assert.equal(reader.current(), null);
-  putOne(path);
+  place.put();
   assert.equal(reader.current()?.topologyId, "A");
 });
 
-Deno.test("TopologyStore says what is wrong with a file that is no database, and leaves it", () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  putOne(path);
-  const whole = Deno.readFileSync(path);
+oldStoreTest("TopologyStore rejects a file that is no database, and leaves it", (place) => {
+  const whole = Deno.readFileSync(place.path);
   const cases: [bytes: Uint8Array, message: RegExp][] = [
     [new TextEncoder().encode("no database at all\n".repeat(99)), /file is not a database/],
     [new Uint8Array(4096).fill(255), /file is not a database/],
     [whole.slice(0, 5_000), /malformed/],
     [whole.map((byte, index) => index < 100 ? byte : 255), /malformed/],
   ];
+  const uses: ((store: TopologyStore) => void)[] = [
+    (store) => store.current(),
+    (store) => store.put("A", "h1", "{}"),
+    (store) => store.recordError("A", "boom"),
+    (store) => store.clear("A"),
+  ];
   for (const [bytes, message] of cases) {
-    Deno.writeFileSync(path, bytes);
+    Deno.writeFileSync(place.path, bytes);
     for (const readOnly of [true, false]) {
-      const attempt = (use: (store: TopologyStore) => void) => () => {
-        using store = TopologyStore.open(path, { readOnly });
-        use(store);
-      };
-      assert.throws(attempt((store) => store.current()), message);
-      assert.throws(attempt((store) => store.put("A", "h1", "{}")), message);
-      assert.throws(attempt((store) => store.recordError("A", "boom")), message);
-      assert.throws(attempt((store) => store.clear("A")), message);
+      for (const use of uses) {
+        assert.throws(() => {
+          using store = place.open({ readOnly });
+          use(store);
+        }, message);
+      }
     }
-    assert.deepEqual(Deno.readFileSync(path), bytes);
+    assert.deepEqual(Deno.readFileSync(place.path), bytes);
   }
 });
 
-Deno.test("TopologyStore.open() refuses a folder in place of the file, and a file in place of the folder", () => {
-  using folder = new TemporaryFolder();
-  Deno.writeTextFileSync(`${folder.path}/file`, "");
-  Deno.mkdirSync(`${folder.path}/folder`);
+Deno.test("TopologyStore.open() rejects a folder as the file, and a file as the folder", () => {
+  using place = new StorePlace();
+  Deno.writeTextFileSync(`${place.folder}/file`, "");
+  Deno.mkdirSync(place.path);
   for (const readOnly of [true, false]) {
-    for (const path of [`${folder.path}/folder`, `${folder.path}/file/topology.db`]) {
-      assert.throws(() => {
-        using store = TopologyStore.open(path, { readOnly });
-        store.current();
-      }, Error);
+    for (const path of [place.path, `${place.folder}/file/topology.db`]) {
+      assert.throws(() => TopologyStore.open(path, { readOnly }), Error);
     }
   }
 });
 
-Deno.test("TopologyStore undoes what a crash left half-written, be it for reading or for writing", () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  putOne(path);
+Deno.test("TopologyStore undoes what a crash left, for reading and for writing", () => {
   for (const readOnly of [true, false]) {
-    const copy = `${folder.path}/${readOnly}.db`;
-    Deno.copyFileSync(path, copy);
-    crashInAChange(copy);
-    using store = TopologyStore.open(copy, { readOnly });
+    using place = new StorePlace();
+    place.put();
+    crashInAChange(place.path);
+    using store = place.open({ readOnly });
     assert.equal(store.current()?.versionHash, "h1");
     assert.equal(store.current()?.lastError, null);
     if (readOnly) assert.throws(() => store.put("A", "h2", "{}"), /readonly/);
     else store.put("A", "h2", "{}");
+    assert.deepEqual(place.names(), ["topology.db"]);
   }
-  assert.deepEqual(namesIn(folder.path), ["false.db", "topology.db", "true.db"]);
 });
 
-Deno.test("TopologyStore.put() takes a file out of WAL mode, which a read-only folder would not allow", () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  putOne(path);
-  const database = new DatabaseSync(path);
-  database.exec("PRAGMA journal_mode = WAL");
-  database.close();
-  putOne(path);
-  const after = new DatabaseSync(path);
-  assert.equal(after.prepare("PRAGMA journal_mode").get()?.journal_mode, "delete");
-  after.close();
+oldStoreTest("TopologyStore.put() takes a file out of WAL mode", (place) => {
+  execSql(place.path, "PRAGMA journal_mode = WAL");
+  place.put();
+  assert.equal(place.sql("PRAGMA journal_mode")[0]?.journal_mode, "delete");
 });
 
-Deno.test("explain() says what to do, and leaves out what the runtime adds for itself", () => {
-  const cases: [said: string, explained: string][] = [
+Deno.test("storeReason() and explain() classify what SQLite and the system say", () => {
+  const cases: [message: string, reason: string, explained: string][] = [
     [
       "Permission denied (os error 13): lstat '/state/topology.db'",
+      "no-access",
       "Permission denied; see that the agent's user owns the file and its folder (chown -R)",
     ],
     [
       "Read-only file system (os error 30): open '/it's (os error 1)/apply.lock'",
+      "read-only-mount",
       "Read-only file system; remount it, so that the agent can write there",
     ],
     [
       "Not a directory (os error 20): lstat 'file/topology.db'",
+      "not-a-folder",
       "Not a directory; see that state-dir names a folder",
     ],
     [
       "Too many open files (os error 24)",
+      "too-many-open-files",
       "Too many open files; let the agent open more (ulimit -n, LimitNOFILE=)",
     ],
-    ["database or disk is full", "database or disk is full; free some space there"],
-    ["no such table: x", "no such table: x"],
+    ["database or disk is full", "full", "database or disk is full; free some space there"],
+    ["database is locked", "locked", "database is locked"],
+    ["no such column: last_error", "damaged", "no such column: last_error"],
+    ["no such table: x", "other", "no such table: x"],
   ];
-  for (const [said, explained] of cases) assert.equal(explain(new Error(said)), explained);
+  for (const [message, reason, explained] of cases) {
+    assert.equal(storeReason(new Error(message)), reason);
+    assert.equal(explain(new Error(message)), explained);
+  }
+  assert.equal(storeReason(new CorruptStoreError("database is locked")), "damaged");
+  assert.equal(storeReason(Object.assign(new Error("readonly"), { errcode: 776 })), "half-written");
 });
 
-const own = Deno.uid() ?? 0;
-const somebody = own + 4711;
-const begin = "the store cannot be written: user ";
-const advice = "make the file and its folder writable for the agent's user";
-
-const rows: [what: string, mode: number, uid: number, problem: string | null][] = [
-  [
-    "a folder of somebody else",
-    0o755,
-    somebody,
-    ` may not write to its folder, which is of user ${own}; `,
-  ],
-  ["a folder in which all may write", 0o757, somebody, null],
-  ["a folder in which a group or an access control list may", 0o775, somebody, null],
-  ["a folder for root", 0o555, 0, null],
-];
-// Root may write anywhere.
-if (own !== 0) {
-  rows.push(["an own folder that is read-only", 0o500, own, " may not write to its folder; "]);
-}
-
-for (const [what, mode, uid, problem] of rows) {
-  Deno.test(`findFolderProblem() ${problem ? "tells of" : "is silent on"} ${what}`, () => {
-    using folder = new TemporaryFolder();
-    const state = `${folder.path}/state`;
-    Deno.mkdirSync(state);
-    Deno.chmodSync(state, mode);
-    const expected = problem && `${begin}${uid}${problem}${advice}`;
-    assert.equal(findFolderProblem(`${state}/topology.db`, uid)?.message ?? null, expected);
-    Deno.chmodSync(state, 0o700);
-  });
-}
-
-Deno.test("findFolderProblem() is silent where there is no folder", () => {
-  using folder = new TemporaryFolder();
-  assert.equal(findFolderProblem(`${folder.path}/state/topology.db`, somebody), null);
+Deno.test("findFolderProblem() finds a folder without write permission", () => {
+  const own = Deno.uid() ?? 0;
+  const other = own + 4711;
+  const cases: [mode: number, uid: number, problem: string | null][] = [
+    [0o755, other, ` may not write to its folder, which is of user ${own}; `],
+    [0o757, other, null],
+    // A group, or an access control list, may write.
+    [0o775, other, null],
+    [0o555, 0, null],
+  ];
+  // Root may write anywhere.
+  if (own !== 0) cases.push([0o500, own, " may not write to its folder; "]);
+  for (const [mode, uid, problem] of cases) {
+    using place = new StorePlace();
+    Deno.chmodSync(place.folder, mode);
+    const advice = "make the file and its folder writable for the agent's user";
+    const message = problem && `the store cannot be written: user ${uid}${problem}${advice}`;
+    const found = findFolderProblem(place.path, uid);
+    Deno.chmodSync(place.folder, 0o700);
+    assert.deepEqual(found, message && { reason: "not-writable", message });
+    assert.equal(findFolderProblem(`${place.folder}/absent/topology.db`, uid), null);
+  }
 });
 
 const pageBytes = 4096;
-/** Of three pages, and with characters that a changed bit makes invalid. */
+/** It takes three pages, and has characters that a changed bit makes invalid. */
 const document = JSON.stringify({ text: "decky, decoy, 😀; ".repeat(500) });
 const sorted = writeJson(parseJson(document));
 
-/** Runs a test on the bytes of a whole file, and a way to write others to a file of its own. */
+/** Runs a test with the bytes of a store, and a function that writes others to a new file. */
 function withBytes(test: (whole: Uint8Array, harm: (bytes: Uint8Array) => string) => void): void {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/topology.db`;
@@ -351,43 +334,41 @@ const all = (message: string) => ({ put: message, recordError: message, clear: m
 const works = all("done");
 const noKey = "ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint";
 
-/** What another program, an older or a newer agent may have made of the file. */
+const readable = { current: "h", ...works };
+/** Files that another program, an older or a newer agent may have made. */
 const schemas: [what: string, sql: string, expected: object, fate: string][] = [
   ["another table only", "CREATE TABLE a (b)", { current: "idle", ...works }, "kept"],
-  ["its table in other letters", table(columns).replace("applied_t", "aPplied_t") + row, {
-    current: "h",
-    ...works,
-  }, "kept"],
-  ["S4 two rows", table(columns) + insert("'B'", "'g'", "'{}'", "0", "NULL") + row, {
-    current: "h",
-    ...works,
-  }, "kept"],
   [
-    "S6 an extra column",
-    table(`${columns}, extra TEXT DEFAULT 'x'`) + insert(
-      "'A'",
-      "'h'",
-      "'{}'",
-      "1",
-      "NULL",
-      "2",
-    ),
-    { current: "h", ...works },
+    "its table in other letters",
+    table(columns).replace("applied_t", "aPplied_t") + row,
+    readable,
     "kept",
   ],
-  ["S6 an extra table", `${table(columns)} CREATE TABLE more (a); ${row}`, {
-    current: "h",
-    ...works,
-  }, "kept"],
-  ["S6 a later user_version", `${table(columns)} PRAGMA user_version = 99; ${row}`, {
-    current: "h",
-    ...works,
-  }, "kept"],
-  ["no key", table(columns.replace("PRIMARY KEY", "")) + row, {
-    current: "h",
-    ...works,
-    put: noKey,
-  }, "kept"],
+  [
+    "S4 two rows",
+    table(columns) + insert("'B'", "'g'", "'{}'", "0", "NULL") + row,
+    readable,
+    "kept",
+  ],
+  [
+    "S6 an extra column",
+    table(`${columns}, extra TEXT`) + insert("'A'", "'h'", "'{}'", "1", "NULL", "2"),
+    readable,
+    "kept",
+  ],
+  ["S6 an extra table", `${table(columns)} CREATE TABLE more (a); ${row}`, readable, "kept"],
+  [
+    "S6 a later user_version",
+    `${table(columns)} PRAGMA user_version = 99; ${row}`,
+    readable,
+    "kept",
+  ],
+  [
+    "no key",
+    table(columns.replace("PRIMARY KEY", "")) + row,
+    { ...readable, put: noKey },
+    "kept",
+  ],
   ["S5 a missing column", table("topology_id TEXT PRIMARY KEY, applied_at INTEGER"), {
     current: "no such column: applied_version_hash",
     put: "table applied_topology has no column named applied_version_hash",
@@ -415,9 +396,7 @@ for (const [what, sql, expected, fate] of schemas) {
   Deno.test(`${what}: TopologyStore uses or rejects the file`, async () => {
     using folder = new TemporaryFolder();
     const make = (path: string) => {
-      const database = new DatabaseSync(path);
-      database.exec(sql);
-      database.close();
+      execSql(path, sql);
       return path;
     };
     const use = await useStore(make(`${folder.path}/used.db`));

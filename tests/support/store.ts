@@ -4,55 +4,65 @@ import { FileLock } from "../../host/lock.ts";
 import { lockPathOf } from "../../store/file.ts";
 import { quarantineIfDamaged } from "../../store/recovery.ts";
 import { StoreReader } from "../../store/store_reader.ts";
-import { TopologyStore } from "../../store/topology_store.ts";
+import { type StoreOptions, TopologyStore } from "../../store/topology_store.ts";
 import { TemporaryFolder } from "./environment.ts";
 
-/** A document whose keys are not in order. */
-export const document = '{"topology":{"id":"A"},"lans":[]}';
-/** The same as the store keeps it. */
-export const sortedDocument = '{"lans":[],"topology":{"id":"A"}}';
+/** A signal that is never aborted. */
+export const never = new AbortController().signal;
 
-/** Runs a test on a store of its own, whose clock stands at 1,000 s until it is moved. */
-export function withStore(
-  test: (store: TopologyStore, more: { path: string; clock: { ms: number } }) => void,
-): void {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  const clock = { ms: 1_000_999 };
-  using store = TopologyStore.open(path, { now: () => clock.ms });
-  test(store, { path, clock });
+/** The place of a store in a temporary folder. */
+export class StorePlace implements Disposable {
+  readonly #folder = new TemporaryFolder();
+  readonly folder = this.#folder.path;
+  readonly path = `${this.folder}/topology.db`;
+
+  open(options: StoreOptions = {}): TopologyStore {
+    return TopologyStore.open(this.path, options);
+  }
+
+  /** Puts topology A with a small document. */
+  put(hash = "h1", path = this.path): void {
+    using store = TopologyStore.open(path);
+    store.put("A", hash, "{}");
+  }
+
+  sql(statement: string): Record<string, unknown>[] {
+    return runSql(this.path, statement);
+  }
+
+  /** The names of the files in the folder, sorted. */
+  names(): string[] {
+    return [...Deno.readDirSync(this.folder)].map(({ name }) => name).sort();
+  }
+
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
+  }
 }
 
-/** Runs one statement on a connection of its own, and answers the rows. */
+/** Runs one statement on its own connection, and returns the rows. */
 export function runSql(path: string, sql: string): Record<string, unknown>[] {
+  return withDatabase(path, (database) => database.prepare(sql).all());
+}
+
+/** Runs statements on their own connection. */
+export function execSql(path: string, sql: string): void {
+  withDatabase(path, (database) => database.exec(sql));
+}
+
+function withDatabase<T>(path: string, work: (database: DatabaseSync) => T): T {
   const database = new DatabaseSync(path);
   try {
-    return database.prepare(sql).all();
+    return work(database);
   } finally {
     database.close();
   }
 }
 
-/** The row after `put("A", "h1", document)`. */
-export const row = {
-  topologyId: "A",
-  versionHash: "h1",
-  document: sortedDocument,
-  appliedAt: 1_000,
-  lastError: null,
-  hasOlderRows: false,
-};
-/** The error when another topology than A comes then. */
-export const refusal = {
-  name: "AlreadyApplied",
-  message: "agent already has topology 'A'; cannot apply 'B'",
-  appliedId: "A",
-};
-
-/** Leaves the store at `path` as a crash in the middle of a change does: the journal is still there. */
+/** Leaves the store at `path` as a crash during a change does: with the journal. */
 export function crashInAChange(path: string): void {
   const database = new DatabaseSync(path);
-  // A cache of one page makes SQLite write to the file before the commit.
+  // With a cache of one page SQLite writes to the file before the commit.
   database.exec("PRAGMA cache_size = 1; BEGIN IMMEDIATE");
   database.prepare("UPDATE applied_topology SET applied_version_hash = 'lost', last_error = ?")
     .run("x".repeat(100_000));
@@ -69,8 +79,7 @@ export async function asWriter(
   path: string,
   write: (store: TopologyStore) => void,
 ): Promise<void> {
-  const { signal } = new AbortController();
-  const lock = await FileLock.acquire(lockPathOf(path), { purpose: "a test", signal });
+  const lock = await FileLock.acquire(lockPathOf(path), { purpose: "a test" });
   {
     using store = TopologyStore.open(path);
     write(store);
@@ -78,16 +87,13 @@ export async function asWriter(
   lock.release();
 }
 
-/** Everything that the agent does with a store, and how each of it ended. */
+/** The longest time that a use of the store may take, in milliseconds: SQLite waits 5 s for a lock. */
+const maximumUseMs = 8_000;
 
-/** So long at most, in milliseconds: SQLite waits 5 s for a lock. */
-const limitMs = 8_000;
-const never = new AbortController().signal;
-
-/** Each way to use the store at a path: a row's hash, `idle`, `done`, or the error's message. */
+/** Each way to use the store at a path: returns a row's hash, `idle`, `done`, or an error's message. */
 export const storeUses = {
   current: (path: string) =>
-    ended(async () => {
+    resultOf(async () => {
       const reader = new StoreReader(path);
       try {
         return (await reader.current(never))?.versionHash ?? "idle";
@@ -103,32 +109,28 @@ export const storeUses = {
   recordError: (path: string) => change(path, (store) => store.recordError("A", "boom")),
   clear: (path: string) => change(path, (store) => store.clear("A")),
   quarantine: (path: string) =>
-    ended(() => quarantineIfDamaged(path) === null ? "kept" : "set aside"),
+    resultOf(() => quarantineIfDamaged(path) === null ? "kept" : "set aside"),
 };
 
-/** How each use ended. */
+/** The result of each use. */
 export type StoreUse = Readonly<Record<keyof typeof storeUses, string>>;
 
 /** Uses the store in each way, one after another, for topology A. Never throws. */
 export async function useStore(path: string): Promise<StoreUse> {
-  return {
-    current: await storeUses.current(path),
-    put: await storeUses.put(path),
-    recordError: await storeUses.recordError(path),
-    clear: await storeUses.clear(path),
-    quarantine: await storeUses.quarantine(path),
-  };
+  const results: Record<string, string> = {};
+  for (const [name, use] of Object.entries(storeUses)) results[name] = await use(path);
+  return results as StoreUse;
 }
 
 function change(path: string, work: (store: TopologyStore) => void): Promise<string> {
-  return ended(() => {
+  return resultOf(() => {
     using store = TopologyStore.open(path);
     work(store);
     return "done";
   });
 }
 
-async function ended(work: () => string | Promise<string>): Promise<string> {
+async function resultOf(work: () => string | Promise<string>): Promise<string> {
   const startedAt = performance.now();
   try {
     return await work();
@@ -136,6 +138,6 @@ async function ended(work: () => string | Promise<string>): Promise<string> {
     assert.ok(error instanceof Error);
     return error.message;
   } finally {
-    assert.ok(performance.now() - startedAt < limitMs, "it took too long");
+    assert.ok(performance.now() - startedAt < maximumUseMs, "it took too long");
   }
 }
