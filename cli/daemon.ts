@@ -20,51 +20,177 @@ import { escapeControls, type Terminal } from "./terminal.ts";
 
 const noDescriptors = "no file descriptors are left (ulimit -n); the API starts anew";
 
-/** What outlives a change of the configuration. */
-export interface SessionOptions {
+/** A configuration, and the folder of its certificates. */
+interface Setup {
+  readonly configuration: Configuration;
   readonly certificates: CertificateFolder;
+}
+
+/** Runs the agent until the process is asked to stop, with one configuration after another. */
+export class Daemon {
+  readonly #startedAt = Date.now();
+  readonly #readConfiguration: () => Configuration;
+  readonly #stop: AbortSignal;
+  readonly #log: Log;
+  readonly #systemd: SystemdNotifier;
+  readonly #terminal: Terminal;
+  #printed = "";
+  #metrics: MetricsFile | null = null;
+  /** Resolved when a reload is requested; requests that come meanwhile are one. */
+  #reload = Promise.withResolvers<void>();
+
+  /** `readConfiguration` is called for each reload, and throws `Error` for a wrong configuration. */
+  constructor(readConfiguration: () => Configuration, terminal: Terminal) {
+    this.#readConfiguration = readConfiguration;
+    this.#stop = terminal.stopSignal();
+    this.#log = createLog(terminal.stderr);
+    terminal.onReload(() => this.#reload.resolve());
+    this.#terminal = terminal;
+    this.#systemd = new SystemdNotifier({
+      socket: terminal.variable("NOTIFY_SOCKET"),
+      watchdogUsec: terminal.variable("WATCHDOG_USEC"),
+      onError: (error) =>
+        this.#log("warn", `Cannot tell the supervisor: ${(error as Error).message}`),
+    });
+    this.#stop.addEventListener("abort", () => this.#systemd.stopping(), { once: true });
+  }
+
+  /** Runs until the process is asked to stop; returns the exit code. */
+  async run(configuration: Configuration): Promise<ExitCode> {
+    const { storePath, agentDirectory } = configuration.agent;
+    this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
+    try {
+      const lock = await lockState(storePath, this.#stop, this.#log);
+      // What it keeps in memory must survive a reload.
+      const memory = new FallbackStore(storePath);
+      const certificates = new CertificateFolder(agentDirectory);
+      let setup: Setup | null = { configuration, certificates };
+      for (let isFirst = true; setup && !this.#stop.aborted; isFirst = false) {
+        setup = await this.#runWith(setup, memory, isFirst);
+      }
+      lock?.release();
+      this.#log("info", "stopped");
+    } finally {
+      await this.#systemd.close();
+    }
+    return 0;
+  }
+
+  /** Runs with one configuration; returns the next one, or null at the end. */
+  async #runWith(setup: Setup, memory: FallbackStore, isFirst: boolean): Promise<Setup | null> {
+    const { configuration, certificates } = setup;
+    const { master } = configuration.agent;
+    const replaced = new AbortController();
+    const run = new ConfiguredRun({
+      configuration,
+      certificates,
+      memory,
+      metrics: await this.#metricsAt(configuration.textfile),
+      log: this.#log,
+      systemd: this.#systemd,
+      onHeartbeat: master ? () => {} : (heartbeat) => this.#print(heartbeat),
+      signal: AbortSignal.any([this.#stop, replaced.signal]),
+    });
+    await run.checkHost();
+    if (isFirst) {
+      const seconds = configuration.intervalMs / 1000;
+      this.#systemd.status(`started; the first beat is due within ${seconds} s`);
+    } else {
+      this.#log("info", "the configuration was read again", describe(configuration));
+      run.sendNow();
+    }
+    this.#systemd.ready();
+    const running = run.run();
+    const next = await Promise.race([running.then(() => null), this.#nextSetup(setup)]);
+    if (!next) return null;
+    // An apply that the master waits for is finished first.
+    await run.settled();
+    replaced.abort(new Error("the configuration was read again"));
+    await running;
+    return next;
+  }
+
+  /** Prints a heartbeat as a line of JSON, unless it says the same as the one before. */
+  #print({ body }: Heartbeat): void {
+    const line = `${escapeControls(JSON.stringify(body))}\n`;
+    if (line !== this.#printed) this.#terminal.stdout(line);
+    this.#printed = line;
+  }
+
+  async #metricsAt(textfile: string | null): Promise<MetricsFile | null> {
+    if (textfile !== null && !this.#metrics) {
+      // Loaded only when metrics are wanted.
+      const { MetricsFile } = await import("./metrics.ts");
+      const [log, startedAt] = [this.#log, this.#startedAt];
+      this.#metrics = await MetricsFile.create({ log, startedAt });
+    }
+    this.#metrics?.moveTo(textfile);
+    return this.#metrics;
+  }
+
+  /** Waits until a reload was requested and has succeeded. */
+  async #nextSetup(current: Setup): Promise<Setup> {
+    for (;;) {
+      await this.#reload.promise;
+      this.#reload = Promise.withResolvers();
+      this.#systemd.reloading();
+      try {
+        const configuration = this.#readConfiguration();
+        for (const warning of configuration.warnings) this.#log("warn", warning);
+        return await replaceSetup(current, configuration);
+      } catch (error) {
+        const text = `the configuration stays as it was: ${(error as Error).message}`;
+        this.#log("error", text, { subject: "configuration" });
+        this.#systemd.ready();
+      }
+    }
+  }
+}
+
+interface RunOptions extends Setup {
   readonly memory: FallbackStore;
+  /** Null when no metrics are wanted. */
+  readonly metrics: MetricsFile | null;
   readonly log: Log;
   readonly systemd: SystemdNotifier;
-  /** Null when none are wanted. */
-  readonly metrics: MetricsFile | null;
-  /** Takes each beat. */
   readonly onHeartbeat: (heartbeat: Heartbeat) => void;
-  /** Ends it; an apply under way is interrupted. */
+  /** Ends the run; an apply under way is interrupted. */
   readonly signal: AbortSignal;
 }
 
-/** The loop with one configuration: the beats and, where it is set, the API. */
-export class Session {
-  readonly #configuration: Configuration;
-  readonly #options: SessionOptions;
-  readonly #agent: Agent;
+/** The loop, the watcher and the API with one configuration. */
+class ConfiguredRun {
+  readonly #options: RunOptions;
   readonly #wakeup = new Wakeup();
+  readonly #agent: Agent;
   readonly #service: TopologyService;
-  readonly #watch: HostWatcher;
+  readonly #watcher: HostWatcher;
 
-  constructor(configuration: Configuration, options: SessionOptions) {
-    const { agent: agentOptions, supersede } = configuration;
-    const shared = { ...agentOptions, ...options };
-    this.#configuration = configuration;
+  constructor(options: RunOptions) {
     this.#options = options;
-    this.#agent = new Agent({ ...shared, agentVersion });
-    const applier = new Applier({ ...shared, supersede });
-    this.#service = new TopologyService({
-      ...shared,
-      agent: this.#agent,
-      applier,
-      wakeup: this.#wakeup,
+    const { configuration, certificates, memory, log, signal } = options;
+    const { agent, supersede } = configuration;
+    const { sockets, storePath, images, networkPrefixes, containerPrefixes } = agent;
+    const wakeup = this.#wakeup;
+    const applier = new Applier({ sockets, storePath, images, supersede, memory });
+    this.#agent = new Agent({ ...agent, agentVersion, memory, certificates });
+    this.#service = new TopologyService({ agent: this.#agent, applier, wakeup, log, signal });
+    this.#watcher = new HostWatcher({
+      sockets,
+      networkPrefixes,
+      containerPrefixes,
+      storePath,
+      log,
+      onChange: () => wakeup.requestCheck(),
     });
-    this.#watch = new HostWatcher({ ...shared, onChange: () => this.#wakeup.requestCheck() });
   }
 
-  /** The first beat may be a whole interval away; a first look shows that the agent works. */
-  async look(): Promise<void> {
+  /** Shows that the agent works before the first heartbeat, which may be an interval away. */
+  async checkHost(): Promise<void> {
     await this.#agent.state(this.#options.signal);
   }
 
-  /** Has the first beat go out at once. */
+  /** Has the first heartbeat go out at once. */
   sendNow(): void {
     this.#wakeup.requestSend();
   }
@@ -76,58 +202,57 @@ export class Session {
 
   /** Runs until the signal is aborted. */
   async run(): Promise<void> {
-    const { intervalMs, listen, warnings } = this.#configuration;
-    const { log, systemd, metrics, onHeartbeat, signal } = this.#options;
+    const { configuration, metrics, signal } = this.#options;
+    const { listen } = configuration;
     if (metrics) metrics.isListening = listen && false;
-    await Promise.all([
-      this.#watch.run(signal),
-      runLoop(this.#agent, signal, {
-        intervalMs,
-        log,
-        wakeup: this.#wakeup,
-        isBusy: () => this.#service.isBusy,
-        onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
-        onHeartbeat: (heartbeat) => {
-          onHeartbeat(heartbeat);
-          this.#watch.note(heartbeat.snapshot);
-          metrics?.count(heartbeat);
-        },
-        onReport: (heartbeat) => {
-          const findings = findingsOf(heartbeat, warnings);
-          systemd.status(summary(heartbeat, findings));
-          metrics?.write(heartbeat, worst(findings));
-        },
-      }),
-      listen && this.#serve(listen),
-    ]);
+    await Promise.all([this.#watcher.run(signal), this.#loop(), listen && this.#serve(listen)]);
     this.#agent.close();
   }
 
-  /** Serves the API. What keeps it from listening ends nothing else. */
+  #loop(): Promise<void> {
+    const { configuration, log, systemd, onHeartbeat, metrics, signal } = this.#options;
+    return runLoop(this.#agent, signal, {
+      intervalMs: configuration.intervalMs,
+      log,
+      wakeup: this.#wakeup,
+      isBusy: () => this.#service.isBusy,
+      onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
+      onHeartbeat: (heartbeat) => {
+        onHeartbeat(heartbeat);
+        this.#watcher.note(heartbeat.snapshot);
+        metrics?.count(heartbeat);
+      },
+      onReport: (heartbeat) => {
+        const findings = findingsOf(heartbeat, configuration.warnings);
+        systemd.status(summary(heartbeat, findings));
+        metrics?.write(heartbeat, worst(findings));
+      },
+    });
+  }
+
+  /** Serves the API; tries again at each interval while it cannot listen. */
   async #serve(listen: ListenOptions): Promise<void> {
-    const { intervalMs } = this.#configuration;
-    const { log, certificates, metrics, signal } = this.#options;
-    const tell = (isListening: boolean) => {
-      if (metrics) metrics.isListening = isListening;
-    };
-    const service = this.#service;
+    const { configuration: { intervalMs }, certificates, log, metrics, signal } = this.#options;
+    const { host, port, allowedNames } = listen;
     const { promise: stopped, resolve } = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => resolve(), { once: true });
     for (let problem = ""; !signal.aborted;) {
       try {
-        const server = await ApiServer.start(service, {
-          ...listen,
+        const server = await ApiServer.start(this.#service, {
+          host,
+          port,
+          allowedNames,
           log,
           certificates: () => certificates.load(),
         });
         log("info", "listening", { address: hostAndPort(listen) });
-        tell(true);
         problem = "";
+        if (metrics) metrics.isListening = true;
         await Promise.race([stopped, server.needsRestart]);
-        tell(false);
+        if (metrics) metrics.isListening = false;
         if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
         await server.stop();
-        if (signal.aborted) await service.settled();
+        if (signal.aborted) await this.#service.settled();
       } catch (error) {
         const { message } = error as Error;
         if (message !== problem) log("error", message, { subject: "api" });
@@ -138,136 +263,20 @@ export class Session {
   }
 }
 
-/** A configuration, and the folder of its certificates. */
-interface Setup {
-  readonly configuration: Configuration;
-  readonly certificates: CertificateFolder;
-}
-
-/**
- * The loop, until the process is asked to stop. When it is asked to read its files again it goes on
- * with what `reread` answers, or, when that is of no use, with what it has.
- */
-export async function loop(
-  configuration: Configuration,
-  reload: () => Configuration,
-  terminal: Terminal,
-): Promise<ExitCode> {
-  const startedAt = Date.now();
-  const stop = terminal.stopSignal();
-  const log = createLog(terminal.stderr);
-  log("info", "started", { version: agentVersion, ...described(configuration) });
-  const requests = new Requests(terminal);
-  const lock = await lockState(configuration.agent.storePath, stop, log);
-  const systemd = new SystemdNotifier({
-    socket: terminal.variable("NOTIFY_SOCKET"),
-    watchdogUsec: terminal.variable("WATCHDOG_USEC"),
-    onError: (error) => log("warn", `Cannot tell the supervisor: ${(error as Error).message}`),
-  });
-  stop.addEventListener("abort", () => systemd.stopping(), { once: true });
-  const memory = new FallbackStore(configuration.agent.storePath);
-  const print = printChanges(terminal);
-  const certificates = new CertificateFolder(configuration.agent.agentDirectory);
-  let setup: Setup = { configuration, certificates };
-  let metrics: MetricsFile | null = null;
-  for (let isFirst = true; !stop.aborted; isFirst = false) {
-    const over = new AbortController();
-    const { master } = setup.configuration.agent;
-    const { textfile } = setup.configuration;
-    if (textfile !== null && !metrics) {
-      // What a loop without it does not need is not loaded for one.
-      const { MetricsFile } = await import("./metrics.ts");
-      metrics = await MetricsFile.create({ log, startedAt });
-    }
-    metrics?.moveTo(textfile);
-    const session = new Session(setup.configuration, {
-      metrics,
-      certificates: setup.certificates,
-      memory,
-      log,
-      systemd,
-      onHeartbeat: master ? () => {} : print,
-      signal: AbortSignal.any([stop, over.signal]),
-    });
-    await session.look();
-    if (isFirst) {
-      const seconds = setup.configuration.intervalMs / 1000;
-      systemd.status(`started; the first beat is due within ${seconds} s`);
-    } else {
-      log("info", "the configuration was read again", described(setup.configuration));
-      session.sendNow();
-    }
-    systemd.ready();
-    const running = session.run();
-    const next = nextSetup(setup, { requests, reload, log, systemd });
-    const fresh = await Promise.race([running.then(() => null), next]);
-    if (!fresh) break;
-    // What the master has been promised is done first.
-    await session.settled();
-    over.abort(new Error("the configuration was read again"));
-    await running;
-    setup = fresh;
-  }
-  lock?.release();
-  log("info", "stopped");
-  await systemd.close();
-  return 0;
-}
-
-/** The requests to read the files again; those that come while one is answered are one. */
-class Requests {
-  #next = Promise.withResolvers<void>();
-
-  constructor(terminal: Terminal) {
-    terminal.onReload(() => this.#next.resolve());
-  }
-
-  /** Resolves at the next one. */
-  async take(): Promise<void> {
-    await this.#next.promise;
-    this.#next = Promise.withResolvers<void>();
-  }
-}
-
-/** Waits until it was asked for another setup, and there is one that can be used. */
-async function nextSetup(
-  current: Setup,
-  { requests, reload, log, systemd }: {
-    requests: Requests;
-    reload: () => Configuration;
-    log: Log;
-    systemd: SystemdNotifier;
-  },
-): Promise<Setup> {
-  for (;;) {
-    await requests.take();
-    systemd.reloading();
-    try {
-      const configuration = reload();
-      for (const warning of configuration.warnings) log("warn", warning);
-      return await replace(current, configuration);
-    } catch (error) {
-      const { message } = error as Error;
-      log("error", `the configuration stays as it was: ${message}`, { subject: "configuration" });
-      systemd.ready();
-    }
-  }
-}
-
 /** Throws `Error` for a configuration that cannot take the place of the current one. */
-async function replace(current: Setup, configuration: Configuration): Promise<Setup> {
+async function replaceSetup(current: Setup, configuration: Configuration): Promise<Setup> {
   const [was, is] = [current.configuration.agent, configuration.agent];
   if (is.storePath !== was.storePath) {
     throw new Error("another state-dir needs a restart of the agent");
   }
-  // The old ones stay in use for as long as newer ones in the same folder are of no use.
+  // The same folder keeps the certificates that it has read, while newer ones cannot be used.
   if (is.agentDirectory === was.agentDirectory) return { ...current, configuration };
   const certificates = new CertificateFolder(is.agentDirectory);
   if (is.master || configuration.listen) await certificates.load();
   return { configuration, certificates };
 }
 
-function described({ agent, intervalMs, listen }: Configuration): Record<string, string> {
+function describe({ agent, intervalMs, listen }: Configuration): Record<string, string> {
   const { master, hostUuid, storePath, sockets } = agent;
   return {
     master: master ? hostAndPort(master) : "none",
@@ -280,8 +289,8 @@ function described({ agent, intervalMs, listen }: Configuration): Record<string,
 }
 
 /**
- * Two loops of one host would report twice, and apply twice. Throws `Error` when there is another one;
- * where there can be no lock the agent goes on without.
+ * Locks the state, as two agents on one host would report twice and apply twice. Throws `Error` when
+ * another one runs; returns null where there can be no lock.
  */
 async function lockState(
   storePath: string,
@@ -301,14 +310,4 @@ async function lockState(
     log("warn", `Cannot lock ${path}: ${explain(error)}; a second agent would not be noticed`);
     return null;
   }
-}
-
-/** Without a master the beats are printed, each that differs from the one before, a line each. */
-function printChanges(terminal: Terminal): (heartbeat: Heartbeat) => void {
-  let printed = "";
-  return ({ body }) => {
-    const line = `${escapeControls(JSON.stringify(body))}\n`;
-    if (line !== printed) terminal.stdout(line);
-    printed = line;
-  };
 }

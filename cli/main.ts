@@ -65,8 +65,8 @@ async function runCommand(
     case "once":
       return await check(configuration, { ...command, json }, terminal);
     case "daemon": {
-      const { loop } = await import("./daemon.ts");
-      return await loop(configuration, readConfiguration, terminal);
+      const { Daemon } = await import("./daemon.ts");
+      return await new Daemon(readConfiguration, terminal).run(configuration);
     }
     case "state": {
       const { printState } = await import("./state.ts");

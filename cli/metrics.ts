@@ -16,146 +16,82 @@ export interface LoopHistory {
   readonly isListening: boolean | null;
 }
 
+/** Each metric and its help text; a name that ends in `_total` is a counter, the others are gauges. */
+const helpTexts = {
+  build_info: "The agent's version, and that of its runtime.",
+  status_code: "What a check exits with: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+  start_time_seconds: "When the loop started, in Unix seconds.",
+  api_listening: "Whether the API listens, where it is to.",
+  beats_total: "Beats since the loop started, by what became of them.",
+  last_beat_attempt_timestamp_seconds: "When the last beat was made, in Unix seconds.",
+  last_beat_success_timestamp_seconds:
+    "When the master accepted a beat of this process last, in Unix seconds; 0 for never.",
+  master_latency_seconds: "Time until the master replied to the last beat, or failed to.",
+  certificate_expiry_timestamp_seconds: "When the first certificate expires, in Unix seconds.",
+  engine_up: "Whether the container engine answered.",
+  engine_latency_seconds: "Time until the engine had answered.",
+  engine_info: "The versions that the engine tells.",
+  networks: "Networks that are the agent's.",
+  containers: "Running containers that are the agent's.",
+  drift_objects: "Networks and containers that are not as applied; absent while that is unknown.",
+  store_state: "1 for the state that the store is in, and 0 for the others.",
+  topology_error: "Whether the last apply or teardown failed.",
+  topology_applied_timestamp_seconds: "When the stored topology was applied, in Unix seconds.",
+} as const;
+
 type Labels = Readonly<Record<string, string>>;
 /** One value without labels, or several with them; null or none: the metric is left out. */
 type Samples = number | boolean | null | readonly (readonly [labels: Labels, value: number])[];
-type Metric = readonly [name: string, type: "gauge" | "counter", help: string, samples: Samples];
 
-/** What was found, in the text format of Prometheus; the metrics are listed in docs/protocol.md. */
+/** Returns what was found in the text format of Prometheus; docs/protocol.md lists the metrics. */
 export function metricsText(
   heartbeat: Heartbeat,
   { code, loop }: { code: ExitCode; loop: LoopHistory | null },
 ): string {
-  return [
-    ...metricsOfAgent(heartbeat, code, loop),
-    ...metricsOfMaster(heartbeat, loop),
-    ...metricsOfHost(heartbeat),
-  ].map(written).join("");
-}
-
-function metricsOfAgent(heartbeat: Heartbeat, code: ExitCode, loop: LoopHistory | null): Metric[] {
-  const build = { version: heartbeat.body.agent_version, deno: Deno.version.deno };
-  return [
-    ["build_info", "gauge", "The agent's version, and that of its runtime.", [[build, 1]]],
-    [
-      "status_code",
-      "gauge",
-      "What a check exits with: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
-      code,
-    ],
-    [
-      "start_time_seconds",
-      "gauge",
-      "When the loop started, in Unix seconds.",
-      loop && seconds(loop.startedAt),
-    ],
-    [
-      "api_listening",
-      "gauge",
-      "Whether the API listens, where it is to.",
-      loop && loop.isListening,
-    ],
-  ];
-}
-
-function metricsOfMaster(
-  { result, certificates, checkedAt }: Heartbeat,
-  loop: LoopHistory | null,
-): Metric[] {
-  const isToBeSent = result.kind !== "not_configured" && result.kind !== "dry_run";
-  const lastSuccessAt = loop ? loop.lastSuccessAt : result.kind === "delivered" ? checkedAt : 0;
-  const expiresAt = certificates?.expiresAt ?? null;
-  return [
-    [
-      "beats_total",
-      "counter",
-      "Beats since the loop started, by what became of them.",
-      loop && [...loop.heartbeats].map(([result, count]) => [{ result }, count]),
-    ],
-    [
-      "last_beat_attempt_timestamp_seconds",
-      "gauge",
-      "When the last beat was made, in Unix seconds.",
-      seconds(checkedAt),
-    ],
-    [
-      "last_beat_success_timestamp_seconds",
-      "gauge",
-      "When the master accepted a beat of this process last, in Unix seconds; 0 for never.",
-      isToBeSent ? seconds(lastSuccessAt) : null,
-    ],
-    [
-      "master_latency_seconds",
-      "gauge",
-      "Time until the master replied to the last beat, or failed to.",
-      result.latencyMs === null ? null : seconds(result.latencyMs),
-    ],
-    [
-      "certificate_expiry_timestamp_seconds",
-      "gauge",
-      "When the first certificate expires, in Unix seconds.",
-      expiresAt === null ? null : seconds(expiresAt),
-    ],
-  ];
-}
-
-function metricsOfHost({ snapshot: { store, observed, engine, drift } }: Heartbeat): Metric[] {
+  const { snapshot, body, result, certificates, checkedAt } = heartbeat;
+  const { store, observed, engine, drift } = snapshot;
   const applied = store.state === "ok" ? store.applied : null;
-  const { bridges, containers } = observed.kind === "failed" ? {} : observed;
-  return [
-    ["engine_up", "gauge", "Whether the container engine answered.", engine !== null],
-    [
-      "engine_latency_seconds",
-      "gauge",
-      "Time until the engine had answered.",
-      engine && seconds(engine.latencyMs),
-    ],
-    [
-      "engine_info",
-      "gauge",
-      "The versions that the engine tells.",
-      engine &&
+  const listed = observed.kind === "listed" ? observed : null;
+  const isToBeSent = result.kind !== "not_configured" && result.kind !== "dry_run";
+  const lastSuccessAt = loop?.lastSuccessAt ?? (result.kind === "delivered" ? checkedAt : 0);
+  const storeStates = ["ok", "idle", "unreadable"] as const;
+  const values: Record<keyof typeof helpTexts, Samples> = {
+    build_info: [[{ version: body.agent_version, deno: Deno.version.deno }, 1]],
+    status_code: code,
+    start_time_seconds: seconds(loop?.startedAt),
+    api_listening: loop?.isListening ?? null,
+    beats_total: loop && [...loop.heartbeats].map(([result, count]) => [{ result }, count]),
+    last_beat_attempt_timestamp_seconds: seconds(checkedAt),
+    last_beat_success_timestamp_seconds: isToBeSent ? seconds(lastSuccessAt) : null,
+    master_latency_seconds: seconds(result.latencyMs),
+    certificate_expiry_timestamp_seconds: seconds(certificates?.expiresAt),
+    engine_up: engine !== null,
+    engine_latency_seconds: seconds(engine?.latencyMs),
+    engine_info: engine &&
       [[{ version: engine.version ?? "", api_version: engine.apiVersion ?? "" }, 1]],
-    ],
-    ["networks", "gauge", "Networks that are the agent's.", bridges?.length ?? null],
-    ["containers", "gauge", "Running containers that are the agent's.", containers?.length ?? null],
-    [
-      "drift_objects",
-      "gauge",
-      "Networks and containers that are not as applied; absent while that is unknown.",
-      drift.state === "unknown" ? null : driftKinds.map((kind) => [{ kind }, drift[kind].length]),
-    ],
-    [
-      "store_state",
-      "gauge",
-      "1 for the state that the store is in, and 0 for the others.",
-      (["ok", "idle", "unreadable"] as const).map((
-        state,
-      ) => [{ state }, Number(store.state === state)]),
-    ],
-    [
-      "topology_error",
-      "gauge",
-      "Whether the last apply or teardown failed.",
-      store.state === "unreadable" ? null : (applied?.lastError ?? null) !== null,
-    ],
-    [
-      "topology_applied_timestamp_seconds",
-      "gauge",
-      "When the stored topology was applied, in Unix seconds.",
-      applied && applied.appliedAt > 0 ? applied.appliedAt : null,
-    ],
-  ];
+    networks: listed && listed.bridges.length,
+    containers: listed && listed.containers.length,
+    drift_objects: drift.state === "unknown"
+      ? null
+      : driftKinds.map((kind) => [{ kind }, drift[kind].length]),
+    store_state: storeStates.map((state) => [{ state }, Number(store.state === state)]),
+    topology_error: store.state === "unreadable" ? null : (applied?.lastError ?? null) !== null,
+    topology_applied_timestamp_seconds: applied && applied.appliedAt > 0 ? applied.appliedAt : null,
+  };
+  return Object.entries(helpTexts).map(([name, help]) =>
+    metricText(name, help, values[name as keyof typeof helpTexts])
+  ).join("");
 }
 
-function seconds(ms: number): number {
-  return ms / 1000;
+function seconds(ms: number | null | undefined): number | null {
+  return ms == null ? null : ms / 1000;
 }
 
-function written([name, type, help, samples]: Metric): string {
+function metricText(name: string, help: string, samples: Samples): string {
   const fullName = `decnet_agent_${name}`;
   const all = typeof samples === "object" ? samples ?? [] : [[{}, Number(samples)] as const];
   if (all.length === 0) return "";
+  const type = name.endsWith("_total") ? "counter" : "gauge";
   const lines = all.map(([labels, value]) => `${fullName}${labelText(labels)} ${value}\n`);
   return `# HELP ${fullName} ${help}\n# TYPE ${fullName} ${type}\n${lines.join("")}`;
 }
@@ -167,14 +103,22 @@ function labelText(labels: Labels): string {
   return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
 }
 
-/** Writes the metrics of one check; answers why it cannot, or null. */
+/** Writes the metrics of one check; returns why it cannot, or null. */
 export async function writeMetrics(
   path: string,
   heartbeat: Heartbeat,
   code: ExitCode,
 ): Promise<string | null> {
-  const files = await TextFiles.load();
-  return problemOf(() => files.replace(path, metricsText(heartbeat, { code, loop: null })));
+  return replaceFile(await TextFiles.load(), path, metricsText(heartbeat, { code, loop: null }));
+}
+
+function replaceFile(files: TextFiles, path: string, text: string): string | null {
+  try {
+    files.replace(path, text);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** The file of metrics that a loop keeps up to date, wherever it is. */
@@ -197,12 +141,12 @@ export class MetricsFile {
     this.#startedAt = startedAt;
   }
 
-  /** A file that is nowhere yet; `startedAt` in milliseconds since 1970. */
+  /** Creates one without a path; `startedAt` in milliseconds since 1970. */
   static async create(options: { log: Log; startedAt: number }): Promise<MetricsFile> {
     return new MetricsFile(await TextFiles.load(), options);
   }
 
-  /** Has it written there from now on; null: nowhere. What was written stays where it is. */
+  /** Writes to this path from now on; null: to none. What was written stays where it is. */
   moveTo(path: string | null): void {
     if (path !== this.#path) this.#problem = null;
     this.#path = path;
@@ -216,30 +160,19 @@ export class MetricsFile {
 
   /** Writes what was found. A problem with writing is logged once. Never throws. */
   write(heartbeat: Heartbeat, code: ExitCode): void {
-    const path = this.#path;
-    if (path === null) return;
+    if (this.#path === null) return;
     const loop = {
       startedAt: this.#startedAt,
       lastSuccessAt: this.#lastSuccessAt,
       heartbeats: this.#heartbeats,
       isListening: this.isListening,
     };
-    const problem = problemOf(() =>
-      this.#files.replace(path, metricsText(heartbeat, { code, loop }))
-    );
-    if (problem !== this.#problem) {
-      if (problem !== null) this.#log("warn", problem, { subject: "textfile" });
-      else this.#log("info", "the metrics are written again");
+    const problem = replaceFile(this.#files, this.#path, metricsText(heartbeat, { code, loop }));
+    if (problem !== null && problem !== this.#problem) {
+      this.#log("warn", problem, { subject: "textfile" });
+    } else if (problem === null && this.#problem !== null) {
+      this.#log("info", "the metrics are written again");
     }
     this.#problem = problem;
-  }
-}
-
-function problemOf(work: () => void): string | null {
-  try {
-    work();
-    return null;
-  } catch (error) {
-    return (error as Error).message;
   }
 }

@@ -5,7 +5,7 @@ import type { HeartbeatBody } from "../agent/heartbeat.ts";
 import type { Identity } from "../api/auth.ts";
 import { parseArguments } from "../cli/args.ts";
 import { configure } from "../cli/config.ts";
-import { loop } from "../cli/daemon.ts";
+import { Daemon } from "../cli/daemon.ts";
 import { type Terminal, thisProcess } from "../cli/terminal.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { pausingImage } from "../tests/engines/pausing_image.ts";
@@ -214,7 +214,7 @@ export class DemoAgent implements AsyncDisposable {
       onReload: () => {},
     });
     const configuration = { ...configure(values, config, terminal), intervalMs };
-    this.#loop = loop(configuration, () => configuration, terminal);
+    this.#loop = new Daemon(() => configuration, terminal).run(configuration);
     this.#loop.catch((error) => ending.abort(error));
   }
 
