@@ -1,30 +1,9 @@
+import type { CertificateFolder } from "../master/certificates.ts";
 import type { MasterAddress } from "../master/connection.ts";
-import type { CertificateReport, Sender, SenderOptions, SendResult } from "./sender.ts";
-import {
-  type HostSnapshot,
-  type KnownDrift,
-  type Observed,
-  SnapshotCollector,
-  type SnapshotOptions,
-} from "./snapshot.ts";
-
-/**
- * Lets the runtime gather the entropy of its first TLS connection in another thread. Gathering takes
- * some 25 ms, and would otherwise begin with the connection and hold up everything. The key is not
- * used.
- */
-async function prewarmTls(): Promise<void> {
-  try {
-    await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
-  } catch {
-    // The connection will tell what is wrong.
-  }
-}
-
-/** What runs, or why that cannot be seen, as the master reads it. */
-type ObservedReport =
-  | { readonly bridges: readonly string[]; readonly containers: readonly string[] }
-  | { readonly error: string };
+import type { FallbackStore } from "../store/recovery.ts";
+import type { ImageNames } from "../topology/plan.ts";
+import type { CertificateReport, Sender, SendResult } from "./sender.ts";
+import { type HostSnapshot, type KnownDrift, SnapshotCollector } from "./snapshot.ts";
 
 /** What the master learns of the topology of this host; null fields where the host is idle. */
 export interface TopologyReport {
@@ -33,27 +12,24 @@ export interface TopologyReport {
   /** Unix time in seconds. */
   readonly applied_at: number | null;
   readonly last_error: string | null;
-  readonly observed: ObservedReport;
+  /** What runs, or why that is not known. */
+  readonly observed:
+    | { readonly bridges: readonly string[]; readonly containers: readonly string[] }
+    | { readonly error: string };
   readonly drift: KnownDrift;
 }
 
-/** The state of the store, as it is reported. */
-interface StoreReport {
-  readonly state: "ok" | "idle" | "unreadable";
-  readonly detail?: string;
-}
-
-/** The body of a beat (docs/protocol.md). */
+/** The body of a heartbeat (docs/protocol.md). */
 export interface HeartbeatBody {
   readonly host_uuid: string | null;
   readonly agent_version: string;
   readonly status: { readonly deployed: false; readonly deckies: readonly [] };
-  readonly store: StoreReport;
+  readonly store: { readonly state: "ok" | "idle" | "unreadable"; readonly detail?: string };
   /** Null when the store cannot be read. */
   readonly topology: TopologyReport | null;
 }
 
-/** The body that tells `stock` to the master. */
+/** Returns the body of a heartbeat that reports `snapshot`. */
 export function heartbeatBody(
   snapshot: HostSnapshot,
   hostUuid: string | null,
@@ -69,12 +45,11 @@ export function heartbeatBody(
   };
 }
 
-function storeReport({ store }: HostSnapshot): StoreReport {
-  const details = [
-    store.detail,
-    store.state === "ok" && store.applied.hasOlderRows &&
-    "the store holds more than one row; the newest counts",
-  ].filter((it) => typeof it === "string");
+function storeReport({ store }: HostSnapshot): HeartbeatBody["store"] {
+  const details = store.detail === undefined ? [] : [store.detail];
+  if (store.state === "ok" && store.applied.hasOlderRows) {
+    details.push("the store holds more than one row; the newest counts");
+  }
   return { state: store.state, ...(details.length > 0 && { detail: details.join("; ") }) };
 }
 
@@ -86,25 +61,36 @@ function topologyReport({ store, observed, drift }: HostSnapshot): TopologyRepor
     applied_version_hash: applied?.versionHash ?? null,
     applied_at: applied?.appliedAt ?? null,
     last_error: applied?.lastError ?? null,
-    observed: observedReport(observed),
+    observed: observed.kind === "failed"
+      ? { error: observed.error }
+      : { bridges: observed.bridges, containers: observed.containers },
     drift,
   };
 }
 
-function observedReport(observed: Observed): ObservedReport {
-  if (observed.kind === "failed") return { error: observed.error };
-  const { bridges, containers } = observed;
-  return { bridges, containers };
-}
-
 /** Who the agent is, where it looks and to whom it reports. */
-export interface AgentOptions extends SnapshotOptions, Omit<SenderOptions, "master"> {
+export interface AgentOptions {
+  readonly agentVersion: string;
   readonly hostUuid: string | null;
-  /** Null: beats are made and not sent. */
+  /** Null: heartbeats are made and not sent. */
   readonly master: MasterAddress | null;
+  /** The folder of the certificates. */
+  readonly agentDirectory: string;
+  /** The certificates of that folder, where they have been read before. */
+  readonly certificates?: CertificateFolder;
+  /** The SQLite file of the store. */
+  readonly storePath: string;
+  /** Given to a process that may write the store; keeps what could not be written to it. */
+  readonly memory?: FallbackStore;
+  /** Paths where the engine's socket may be; the first that exists is used. */
+  readonly sockets: readonly string[];
+  readonly networkPrefixes: readonly string[];
+  readonly containerPrefixes: readonly string[];
+  /** What containers are made from: one with another image counts as changed. */
+  readonly images: ImageNames;
 }
 
-/** One beat: what was seen, what was made of it, and how sending it ended. */
+/** A snapshot, the body that reports it, and how sending that ended. */
 export interface Heartbeat {
   readonly snapshot: HostSnapshot;
   readonly body: HeartbeatBody;
@@ -171,7 +157,7 @@ export class Agent {
     if (!master) {
       return { snapshot, body, checkedAt, result: notConfigured, certificates: null };
     }
-    const sender = this.#sender ??= await openSender({ ...this.#options, master });
+    const sender = this.#sender ??= await this.#openSender(master);
     const report = await sender.send(JSON.stringify(body), { checkedAt, dryRun, signal });
     return { snapshot, body, checkedAt, ...report };
   }
@@ -201,6 +187,13 @@ export class Agent {
     this.#collector.close();
     this.#sender?.close();
   }
+
+  async #openSender(master: MasterAddress): Promise<Sender> {
+    const { agentVersion, agentDirectory, certificates } = this.#options;
+    // Loaded only for a master: a check without one starts faster.
+    const { Sender } = await import("./sender.ts");
+    return new Sender({ agentVersion, master, agentDirectory, certificates });
+  }
 }
 
 const notConfigured: SendResult = {
@@ -212,8 +205,14 @@ const notConfigured: SendResult = {
   error: null,
 };
 
-/** A check of a host without a master starts faster without all that sending takes. */
-async function openSender(options: SenderOptions): Promise<Sender> {
-  const { Sender } = await import("./sender.ts");
-  return new Sender(options);
+/**
+ * Makes the runtime prepare its first TLS connection in another thread. That takes 25 ms, and would
+ * otherwise begin with the connection and block this thread.
+ */
+async function prewarmTls(): Promise<void> {
+  try {
+    await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
+  } catch {
+    // The connection fails with a better reason.
+  }
 }

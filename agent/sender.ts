@@ -92,14 +92,14 @@ const meanings: ReadonlyMap<number, string> = new Map([
 
 const heartbeatPath = "/swarm/heartbeat";
 
-/** To whom beats are sent, and as whom. */
-export interface SenderOptions {
+/** To which master heartbeats are sent, and as which host. */
+interface SenderOptions {
   readonly agentVersion: string;
   readonly master: MasterAddress;
   /** The folder of the certificates. */
   readonly agentDirectory: string;
-  /** The same folder, where it has been read before. */
-  readonly certificates?: CertificateFolder;
+  /** The certificates of that folder, where they have been read before. */
+  readonly certificates?: CertificateFolder | undefined;
 }
 
 /** What is known of the certificates. */

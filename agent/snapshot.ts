@@ -1,16 +1,10 @@
 import { TimeoutSet } from "../docker/http.ts";
-import { type EngineVersion, findSocket, observe, type ObserveOptions } from "../docker/observe.ts";
+import { type EngineVersion, findSocket, observe } from "../docker/observe.ts";
 import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
 import { StoreReader, type StoreStatus } from "../store/store_reader.ts";
 import { type Drift, findDrift } from "../topology/drift.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
-
-/** How the store is read. */
-interface ReadOptions {
-  /** Whether to set a damaged store aside, and to write what could not be written before. */
-  readonly repairs?: boolean;
-}
 
 /** How much of an error of the engine goes to the master, in characters. */
 const maximumErrorLength = 200;
@@ -46,22 +40,25 @@ export interface HostSnapshot {
 /** What the store holds, and what Docker should be like for it. */
 interface Expected {
   readonly store: StoreStatus;
-  readonly plan: { readonly plan: Plan | null } | UnknownDrift;
+  readonly plan: Plan | null;
+  /** Why that is not known, or null. */
+  readonly problem: string | null;
 }
 
-/** Where to look. */
-export interface SnapshotOptions extends Omit<ObserveOptions, "socket" | "timeouts" | "onAsked"> {
+interface SnapshotOptions {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
+  readonly networkPrefixes: readonly string[];
+  readonly containerPrefixes: readonly string[];
   /** The SQLite file of the store. */
   readonly storePath: string;
-  /** Given to whoever may write the store: what could not be written to it. */
+  /** Given to a process that may write the store; keeps what could not be written to it. */
   readonly memory?: FallbackStore;
-  /** What a topology is made from: with another image a container is another one. */
+  /** What containers are made from: one with another image counts as changed. */
   readonly images: ImageNames;
 }
 
-/** Takes stock again and again; keeps what need not be made anew each time. */
+/** Collects snapshots; keeps what need not be made again each time. */
 export class SnapshotCollector {
   readonly #options: SnapshotOptions;
   readonly #store: StoreReader;
@@ -74,25 +71,33 @@ export class SnapshotCollector {
     this.#store = new StoreReader(options.storePath, options.memory ?? null);
   }
 
-  /** Reads the store and asks the engine; what is broken becomes part of the answer. Never throws. */
-  async collect(signal: AbortSignal, { repairs = true }: ReadOptions = {}): Promise<HostSnapshot> {
-    let expecting: Promise<Expected> | null = null;
-    // The engine needs its time for an answer: enough to read the store and to plan.
-    const expect = () => expecting ??= this.#expect(signal, repairs);
+  /**
+   * Reads the store and asks the engine; what fails becomes part of the snapshot. With `repairs` it
+   * quarantines a damaged store, and writes what could not be written before. Never throws.
+   */
+  async collect(signal: AbortSignal, { repairs = true } = {}): Promise<HostSnapshot> {
+    let reading: Promise<Expected> | null = null;
+    // The engine takes some time to answer: enough to read the store and to plan.
+    const read = () => reading ??= this.#readExpected(signal, repairs);
     let socket: string | null = null;
     try {
-      socket = findSocket(this.#options.sockets);
-      const options = { ...this.#options, timeouts: this.#timeouts, socket, onAsked: expect };
-      const { inventory, engine, bridges, containers } = await observe(signal, options);
-      const { store, plan } = await expect();
-      const drift = "detail" in plan ? plan : findDrift(plan.plan, inventory);
-      const observed = { kind: "listed", bridges, containers } as const;
-      return { store, observed, socket, engine, drift };
-    } catch (error) {
-      const text = messageOf(error).slice(0, maximumErrorLength).toWellFormed();
-      const observed = { kind: "failed", error: text } as const;
-      const { store } = await expect();
-      return { store, observed, socket, engine: null, drift: unknown("Docker did not answer") };
+      const { sockets, networkPrefixes, containerPrefixes } = this.#options;
+      socket = findSocket(sockets);
+      const { inventory, engine, bridges, containers } = await observe(signal, {
+        socket,
+        networkPrefixes,
+        containerPrefixes,
+        timeouts: this.#timeouts,
+        onAsked: read,
+      });
+      const { store, plan, problem } = await read();
+      const drift = problem === null ? findDrift(plan, inventory) : unknown(problem);
+      return { store, observed: { kind: "listed", bridges, containers }, socket, engine, drift };
+    } catch (cause) {
+      const error = messageOf(cause).slice(0, maximumErrorLength).toWellFormed();
+      const { store } = await read();
+      const drift = unknown("Docker did not answer");
+      return { store, observed: { kind: "failed", error }, socket, engine: null, drift };
     }
   }
 
@@ -107,24 +112,25 @@ export class SnapshotCollector {
   }
 
   /** Never throws. */
-  async #expect(signal: AbortSignal, repairs: boolean): Promise<Expected> {
+  async #readExpected(signal: AbortSignal, repairs: boolean): Promise<Expected> {
     const store = await this.#store.readStatus(signal, { repairs });
-    return { store, plan: await this.#plan(store) };
+    try {
+      return { store, plan: await this.#plan(store), problem: null };
+    } catch (error) {
+      return { store, plan: null, problem: messageOf(error) };
+    }
   }
 
-  async #plan(store: StoreStatus): Promise<Expected["plan"]> {
-    if (store.state === "unreadable") return unknown("the store is unreadable");
-    if (store.state === "idle") return { plan: null };
+  /** Returns the plan of what is stored, or null when nothing is. Throws `Error` when it cannot. */
+  async #plan(store: StoreStatus): Promise<Plan | null> {
+    if (store.state === "unreadable") throw new Error("the store is unreadable");
+    if (store.state === "idle") return null;
     const { document } = store.applied;
-    if (document === unknownDocument) return unknown("the store holds no document");
-    try {
-      if (this.#planned?.document !== document) {
-        this.#planned = { document, plan: await planDocument(document, this.#options.images) };
-      }
-      return this.#planned;
-    } catch (error) {
-      return unknown(messageOf(error));
+    if (document === unknownDocument) throw new Error("the store holds no document");
+    if (this.#planned?.document !== document) {
+      this.#planned = { document, plan: await planDocument(document, this.#options.images) };
     }
+    return this.#planned.plan;
   }
 }
 

@@ -4,14 +4,14 @@ import { identityOf } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import { explain, fileVersion, lockPathOf } from "../store/file.ts";
 import { listenDelayMs, Wakeup } from "./schedule.ts";
-import type { HostSnapshot, SnapshotOptions } from "./snapshot.ts";
+import type { HostSnapshot } from "./snapshot.ts";
 
 /**
- * Tells when somebody has written to the store, be it another process, by the lock that writers hold.
- * What is written without it is found by the beats.
+ * Notices that another process has written to the store, by the lock that writers hold. What is
+ * written without it is found by the heartbeats.
  *
- * The store itself must not be watched, nor its folder: the runtime opens and closes what it tells of,
- * and closing a file anywhere in a process gives back every lock that SQLite has on it there. Another
+ * Neither the store nor its folder may be watched: the runtime opens and closes the files that it
+ * reports, and closing a file releases every lock that SQLite has on it in this process. Another
  * process could then undo a change in the middle of its commit.
  */
 export class StoreWatcher {
@@ -21,8 +21,9 @@ export class StoreWatcher {
   readonly #log: Log;
   #problem = "";
   #watcher: Deno.FsWatcher | null = null;
+  /** Identifies the lock file that is watched. */
   #watched = "";
-  #known = "";
+  #storeVersion = "";
   #isClosed = false;
 
   constructor(storePath: string, { log, onChange }: { log: Log; onChange: () => void }) {
@@ -32,32 +33,31 @@ export class StoreWatcher {
     this.#log = log;
   }
 
-  /** Begins to watch where it does not; to be called with each beat. */
+  /** Starts to watch where it does not yet; called with each heartbeat. */
   renew(): void {
     if (this.#isClosed) return;
     if (this.#watcher) {
-      // Another folder has taken its place. To watch the same path again takes the runtime a moment:
-      // the next beat does it.
+      // Another folder is there now. The runtime needs a moment until it can watch the same path again.
       if (identityOf(this.#lock) !== this.#watched) this.#stop();
       return;
     }
     try {
       createIfAbsent(this.#lock);
-      // The runtime would open that, too: a pipe keeps it for ever, and a link may lead to the store.
+      // The runtime would open a pipe, which blocks, or follow a link to the store.
       if (!Deno.lstatSync(this.#lock).isFile) throw new Error("it is not a regular file");
       this.#watcher = Deno.watchFs(this.#lock, { recursive: false });
       this.#watched = identityOf(this.#lock);
-      this.#known = fileVersion(this.#store);
+      this.#storeVersion = fileVersion(this.#store);
       this.#follow(this.#watcher);
       this.#problem = "";
       this.#onChange();
     } catch (error) {
-      // What is not there yet is looked for with the next beat.
-      if (!(error instanceof Deno.errors.NotFound)) this.#tell(problemOf(error as Error));
+      // A missing folder is looked for with the next heartbeat.
+      if (!(error instanceof Deno.errors.NotFound)) this.#logOnce(watchProblem(error as Error));
     }
   }
 
-  /** Ends it. */
+  /** Stops watching, for good. */
   close(): void {
     this.#isClosed = true;
     this.#stop();
@@ -65,26 +65,25 @@ export class StoreWatcher {
 
   async #follow(watcher: Deno.FsWatcher): Promise<void> {
     try {
-      // A writer's name is written to the lock, and taken out again when all is written.
+      // A writer writes its name to the lock, and removes it when all is written.
       for await (const { kind } of watcher) {
         if (kind === "remove") this.#stop();
-        if (kind !== "access") this.#compare();
+        if (kind !== "access") this.#compareStore();
       }
     } catch {
       if (this.#watcher === watcher) this.#stop();
     }
   }
 
-  /** Who held the lock need not have changed anything. */
-  #compare(): void {
+  /** Ignores owners of the lock that changed nothing. */
+  #compareStore(): void {
     const version = fileVersion(this.#store);
-    if (version === this.#known) return;
-    this.#known = version;
+    if (version === this.#storeVersion) return;
+    this.#storeVersion = version;
     this.#onChange();
   }
 
-  /** Says once why it cannot watch. */
-  #tell(problem: string): void {
+  #logOnce(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
     const consequence = "what others write to the store is told at the interval";
@@ -98,45 +97,49 @@ export class StoreWatcher {
   }
 }
 
-/** In words, and what can be done about it. */
-function problemOf({ message }: Error): string {
-  // The runtime adds the path, which is named anyway.
+function watchProblem({ message }: Error): string {
+  // The runtime adds the path, which the caller names.
   const problem = message.replace(/ \(os error \d+\)(?: about .*)?$/s, "");
-  return /too many|no space/i.test(problem)
-    ? `${problem}; see sysctl fs.inotify`
-    : explain(problem);
+  // Deno 2.9 throws a plain Error when inotify has no watches left.
+  const isLimit = /too many|no space/i.test(problem);
+  return isLimit ? `${problem}; see sysctl fs.inotify` : explain(problem);
 }
 
-/** So that the first who ever writes to the store is seen as well. */
+/** Creates the lock, so that the first process that ever writes to the store is noticed. */
 function createIfAbsent(path: string): void {
   try {
-    // What root leaves in another user's folder would keep that user from every apply.
+    // A file of root in another user's folder would keep that user from every apply.
     const folder = Deno.statSync(path.replace(/[^/]*$/, ""));
     if (Deno.uid() === 0 && folder.uid !== 0) return;
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch {
-    // Whoever cannot write there has nobody beside him who can, or it is there already.
+    // It is there already, or nobody can write there.
   }
 }
 
-/** A stream that has lived so long was a good one: the backoff starts anew, in milliseconds. */
+/** After a stream that lasted so long the backoff starts again, in milliseconds. */
 const goodAfterMs = 60_000;
-/** So many beats in a row without a stream, while the engine answers, are worth a line. */
+/** So many heartbeats in a row without a stream, while the engine answers, are logged. */
 const missedHeartbeats = 3;
 
-/** Which engine to listen to, and who is told. */
-interface EngineEventListenerOptions
-  extends Pick<SnapshotOptions, "sockets" | "networkPrefixes" | "containerPrefixes"> {
+/** What to watch, and what is called for changes. */
+interface HostWatcherOptions {
+  /** Paths where the engine's socket may be; the first that exists is used. */
+  readonly sockets: readonly string[];
+  readonly networkPrefixes: readonly string[];
+  readonly containerPrefixes: readonly string[];
+  /** The SQLite file of the store. */
+  readonly storePath: string;
   readonly log: Log;
-  /** What is ours may have changed: after an event, and whenever a stream begins or ends. */
+  /** Called when the host may have changed, and whenever a stream of events begins or ends. */
   readonly onChange: () => void;
   /** A number in [0, 1). */
   readonly random?: () => number;
 }
 
-/** Listens to the engine for as long as there is one, and tries again when there is none. */
+/** Listens to the engine's events, and tries again while there are none. */
 class EngineEventListener {
-  readonly #options: EngineEventListenerOptions;
+  readonly #options: HostWatcherOptions;
   readonly #retry = new Wakeup();
   #stream: { readonly place: string; readonly limit: AbortController; isOpen: boolean } | null =
     null;
@@ -144,7 +147,7 @@ class EngineEventListener {
   #missed = 0;
   #problem = "";
 
-  constructor(options: EngineEventListenerOptions) {
+  constructor(options: HostWatcherOptions) {
     this.#options = options;
   }
 
@@ -160,47 +163,48 @@ class EngineEventListener {
     }
   }
 
-  /** Takes note of what a beat has seen: whether the engine answers, and where it is. */
+  /** Takes note of what a heartbeat has found: whether the engine answers, and where it is. */
   note({ socket, engine }: HostSnapshot): void {
     const stream = this.#stream;
     if (!engine || socket === null) {
-      // It may hang. Of a new connection it is heard as soon as it goes on.
-      if (stream?.isOpen) stream.limit.abort(new Error("the engine did not answer a beat"));
+      // The engine may hang. A new connection shows as soon as it goes on.
+      if (stream?.isOpen) stream.limit.abort(new Error("the engine did not answer"));
       return;
     }
-    const { log } = this.#options;
-    if (stream && stream.place !== placeOf(socket)) {
-      stream.limit.abort(new Error("the engine is another one now"));
-    } else if (stream?.isOpen) {
-      if (this.#missed >= missedHeartbeats) log("info", "Docker tells of changes again");
+    if (!stream) return this.#noteMissed();
+    if (stream.place !== placeOf(socket)) stream.limit.abort(new Error("there is another engine"));
+    else if (stream.isOpen) {
+      if (this.#missed >= missedHeartbeats) {
+        this.#options.log("info", "Docker tells of changes again");
+      }
       this.#missed = 0;
-    }
-    if (stream) return;
-    this.#retry.requestSend();
-    if (++this.#missed === missedHeartbeats) {
-      const consequence = "changes are told at the interval";
-      log("warn", `${this.#problem}; ${consequence}`, { subject: "events" });
     }
   }
 
-  /** Listens once. A stream is lost when it was open, and nobody here has ended it. */
+  #noteMissed(): void {
+    this.#retry.requestSend();
+    if (++this.#missed !== missedHeartbeats) return;
+    const text = `${this.#problem}; changes are told at the interval`;
+    this.#options.log("warn", text, { subject: "events" });
+  }
+
+  /** Listens once. A stream is lost when it was open and ended by itself. */
   async #listen(signal: AbortSignal): Promise<"lost" | "ended"> {
+    const { sockets, networkPrefixes, containerPrefixes, onChange } = this.#options;
     const limit = new AbortController();
     const onAbort = () => limit.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
-      const socket = findSocket(this.#options.sockets);
+      const socket = findSocket(sockets);
       const stream = { place: placeOf(socket), limit, isOpen: false };
       this.#stream = stream;
-      await listenToEvents(limit.signal, {
-        ...this.#options,
-        socket,
-        onOpen: () => {
-          stream.isOpen = true;
-          this.#options.onChange();
-        },
-      });
+      const onOpen = () => {
+        stream.isOpen = true;
+        onChange();
+      };
+      const options = { socket, networkPrefixes, containerPrefixes, onOpen, onChange };
+      await listenToEvents(limit.signal, options);
     } catch (error) {
       this.#problem = (error as Error).message;
     }
@@ -211,27 +215,20 @@ class EngineEventListener {
   }
 }
 
-/** Differs when another socket has taken the place of one. */
+/** Identifies a socket; differs when another one has taken its place. */
 function placeOf(socket: string): string {
   return `${socket} ${identityOf(socket)}`;
 }
 
-/** What makes the loop look between two beats; a face of its own, as a check has no use for it. */
-
-/** What to watch, and who is told. */
-interface HostWatcherOptions extends EngineEventListenerOptions {
-  /** The SQLite file of the store. */
-  readonly storePath: string;
-}
-
-/** Tells when the host may have changed: by the engine's events, and by the store's file. */
+/** Notices changes of the host: by the engine's events, and by the lock of the store. */
 export class HostWatcher {
   readonly #engine: EngineEventListener;
   readonly #store: StoreWatcher;
 
   constructor(options: HostWatcherOptions) {
+    const { storePath, log, onChange } = options;
     this.#engine = new EngineEventListener(options);
-    this.#store = new StoreWatcher(options.storePath, options);
+    this.#store = new StoreWatcher(storePath, { log, onChange });
   }
 
   /** Watches until `signal` is aborted. Never throws. */
@@ -241,7 +238,7 @@ export class HostWatcher {
     this.#store.close();
   }
 
-  /** Takes note of what a beat has seen. */
+  /** Takes note of what a heartbeat has found. */
   note(snapshot: HostSnapshot): void {
     this.#engine.note(snapshot);
     this.#store.renew();
