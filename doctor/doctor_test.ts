@@ -4,8 +4,10 @@ import {
   reload,
   testFaults,
   withContext,
+  withFlag,
   without,
 } from "../tests/support/doctor_setup.ts";
+import { startMaster } from "../tests/support/master_setup.ts";
 import { judgeClock } from "./certificates.ts";
 import {
   type Check,
@@ -17,7 +19,8 @@ import {
   warning,
 } from "./context.ts";
 import { examine, exitCodeOf } from "./doctor.ts";
-const nobody = {
+
+const context = {
   options: { lineOf: (...words: string[]) => ["agent", ...words].join(" ") },
 } as unknown as DoctorContext;
 
@@ -25,7 +28,7 @@ function check(name: string, run: Check["run"], code: 2 | 3 = 2): Check {
   return { name, code, run };
 }
 
-Deno.test("examine() gives what is found in the order of the checks, whoever is done first", async () => {
+Deno.test("examine() yields findings in the order of the checks", async () => {
   const { promise, resolve } = Promise.withResolvers<Result>();
   const checks = [
     check("slow", () => promise),
@@ -34,11 +37,11 @@ Deno.test("examine() gives what is found in the order of the checks, whoever is 
       return ok("fast");
     }),
   ];
-  const findings = await Array.fromAsync(examine(nobody, checks));
+  const findings = await Array.fromAsync(examine(context, checks));
   assert.deepEqual(findings.map(({ result }) => result.details), [["slow"], ["fast"]]);
 });
 
-Deno.test("examine() takes a check that throws, or that has no end, for failed", async () => {
+Deno.test("examine() fails a check that throws or never ends", async () => {
   const checks = [
     check("broken", () => {
       throw new Error("no idea");
@@ -46,9 +49,9 @@ Deno.test("examine() takes a check that throws, or that has no end, for failed",
     check("hung", () => new Promise<Result>(() => {})),
     check("well", () => ok("well")),
   ];
-  const findings = await Array.fromAsync(examine(nobody, checks, 50));
+  const findings = await Array.fromAsync(examine(context, checks, 50));
   const [broken, hung, well] = findings.map(({ result }) => result);
-  assert.deepEqual(broken?.details, ["Cannot look at it: no idea"]);
+  assert.deepEqual(broken?.details, ["Check failed: no idea"]);
   assert.equal(broken?.state, "failed");
   assert.equal(
     "fix" in broken! && broken.fix,
@@ -77,7 +80,7 @@ Deno.test("judgeClock() does not believe in times before the agent was written",
   assert.deepEqual(judgeClock(0), {
     state: "failed",
     details: [
-      "it is 1970-01-01T00:00:00Z by this host's clock, which cannot be: no certificate is valid then",
+      "it is 1970-01-01T00:00:00Z by this host's clock, which cannot be right: no certificate is valid then",
     ],
     fix: "set the clock: timedatectl set-ntp true",
   });
@@ -133,3 +136,23 @@ testFaults([
       "/etc/decnet/decnet.ini), then: systemctl reload decnet-agent",
   },
 ]);
+
+Deno.test("doctor puts no name from Docker, a peer or a lock into a command", () =>
+  withContext(async (setup) => {
+    const hostile = "$(reboot);";
+    await Deno.remove(setup.storePath);
+    for (const it of setup.engine.containers) it.Labels["decnet.topology.id"] = hostile;
+    await Deno.writeTextFile(
+      `${setup.path}/apply.lock`,
+      `process ${Deno.pid} since 2026-01-01T00:00:00.000Z for ${hostile}\n`,
+    );
+    await Deno.writeTextFile(`${setup.storePath}.corrupt-${hostile}`, "");
+    await using master = await startMaster({ certificate: { dnsNames: [hostile] } });
+    const flags = withFlag(setup, "swarmctl-port", String(master.port));
+    const { findings } = await examineHost(setup, { flags });
+    for (const { check, result } of findings) {
+      if ("fix" in result) assert.ok(!result.fix.includes(hostile), check.name);
+    }
+    const states = findings.map(({ check, result }) => `${check.name} ${result.state}`);
+    assert.ok(states.includes("master-tls failed") && states.includes("lock warning"));
+  }));
