@@ -155,7 +155,7 @@ Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
       httpStatus: null,
       retryAfterMs: null,
       error:
-        `Cannot reach the master at 127.0.0.1:${port}: nobody listens there; start it, or see swarmctl-port`,
+        `Cannot reach the master at 127.0.0.1:${port}: connection refused; start it, or see swarmctl-port`,
       wasSent: true,
     });
     await using _master = await startMaster({ port });
@@ -195,8 +195,7 @@ Deno.test("M19 heartbeat is sent only once there are certificates", async () => 
   await withAgent(async (setup, agent) => {
     await Deno.rename(`${setup.path}/worker.key`, `${setup.path}/elsewhere`);
     const heartbeat = await agent.sendHeartbeat(never);
-    const error =
-      `Cannot use ${setup.path}/worker.key: no such file; agent-dir tells where it must be`;
+    const error = `Cannot use ${setup.path}/worker.key: no such file; see agent-dir`;
     assert.deepEqual(ending(heartbeat), {
       kind: "unreachable",
       url: `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`,

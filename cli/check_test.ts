@@ -69,7 +69,7 @@ const rows: Row[] = [
     what: "the master is gone",
     code: 2,
     says:
-      /^Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there; start it, or see swarmctl-port$/,
+      /^Cannot reach the master at 127\.0\.0\.1:\d+: connection refused; start it, or see swarmctl-port$/,
     prepare: ({ master }) => master.stop(),
   },
   ...[400, 403, 404, 422, 429, 500, 302].map((status): Row => ({
@@ -81,19 +81,19 @@ const rows: Row[] = [
   {
     what: "the master is another",
     code: 2,
-    says: /does not bear the name x\.test, but DNS:master\.test, .*; master-name tells the name$/,
+    says: /does not have the name x\.test, but DNS:master\.test, .*; see master-name$/,
     flags: ["--master-name=x.test"],
   },
   {
     what: "certificates are missing",
     code: 3,
-    says: /worker\.key: no such file; agent-dir tells where it must be$/,
+    says: /worker\.key: no such file; see agent-dir$/,
     prepare: removeKey,
   },
   {
     what: "certificates are missing for a dry run",
     code: 3,
-    says: /worker\.key: no such file; agent-dir tells where it must be$/,
+    says: /worker\.key: no such file; see agent-dir$/,
     flags: ["--dry-run"],
     prepare: removeKey,
   },
@@ -116,7 +116,7 @@ const rows: Row[] = [
   {
     what: "there is drift, and the master is gone",
     code: 2,
-    says: /nobody listens there; start it, or see swarmctl-port; missing decnet_t_.*ssh/,
+    says: /connection refused; start it, or see swarmctl-port; missing decnet_t_.*ssh/,
     prepare: async (setup) => {
       setup.engine.containers = [];
       await setup.master.stop();

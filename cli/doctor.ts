@@ -178,7 +178,7 @@ const stateWidth = 9;
 
 const colours = { ok: 32, skipped: 90, warning: 33, failed: 31 } as const;
 
-/** A finding for people: a line for each thing that was seen, and the mend beneath. */
+/** Formats a finding for people: a line for each detail, and how to fix it below. */
 export function findingText({ check, result }: Finding, isColoured: boolean): string {
   const { state, details } = result;
   const padded = state.padEnd(stateWidth);

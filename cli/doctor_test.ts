@@ -16,7 +16,7 @@ const bad = finding("socket", {
   fix: "a\nb",
 });
 
-Deno.test("findingText() aligns what was seen, and has the mend beneath", () => {
+Deno.test("findingText() aligns the details, and the fix below them", () => {
   assert.equal(
     findingText(bad, false),
     "socket            failed   one\n" +
@@ -35,7 +35,7 @@ Deno.test("findingText() colours the state, and nothing else", () => {
   assert.ok(!others.join("").includes("\x1b"));
 });
 
-Deno.test("doctorJson() has a mend where there is something to mend", () => {
+Deno.test("doctorJson() has a fix where something is wrong", () => {
   const good = finding("clock", { state: "ok", details: ["it is late", "very"] });
   assert.deepEqual(doctorJson([good, bad], 2), {
     status: "CRITICAL",

@@ -307,11 +307,10 @@ Deno.test("--once --json tells each result of sending", async () => {
     http_status: null,
     wasSent: true,
     error:
-      `Cannot reach the master at 127.0.0.1:${setup.port}: nobody listens there; start it, or see swarmctl-port`,
+      `Cannot reach the master at 127.0.0.1:${setup.port}: connection refused; start it, or see swarmctl-port`,
   });
   await Deno.remove(`${setup.path}/worker.key`);
-  const error =
-    `Cannot use ${setup.path}/worker.key: no such file; agent-dir tells where it must be`;
+  const error = `Cannot use ${setup.path}/worker.key: no such file; see agent-dir`;
   assert.deepEqual(await masterOf(...flagsOf(setup)), {
     url,
     result: "unreachable",

@@ -21,7 +21,7 @@ import {
 import { identityOf, installIssued, masterFindings } from "./master.ts";
 import { agentUser } from "./service.ts";
 
-/** Nobody runs this agent at an earlier time than it was written. */
+/** The agent did not exist before, in milliseconds since 1970. */
 const earliest = Date.UTC(2026, 0, 1);
 /** A host whose agent has not been touched for so long is unlikely, in milliseconds. */
 const longUnusedMs = 365 * 86_400_000;
@@ -38,7 +38,7 @@ export const clock: Check = {
 export function judgeClock(now: number): Result {
   const text = `it is ${timeOf(now)} by this host's clock`;
   if (now >= earliest) return ok(text);
-  return failed(`${text}, which cannot be: no certificate is valid then`, setClock);
+  return failed(`${text}, which cannot be right: no certificate is valid then`, setClock);
 }
 
 /** Whether the certificates are valid now, and for a while. */
@@ -140,7 +140,7 @@ async function fileProblem(context: DoctorContext, name: string): Promise<Result
   }
   const own = `make ${user.name} the owner of ${folder} and of all that is in it (chown -R)`;
   if (sight === "forbidden") {
-    return failed(why(`user ${user.name} may not look into a folder`), own);
+    return failed(why(`user ${user.name} cannot enter a folder`), own);
   }
   if (!sight.isFile) {
     return failed(
@@ -149,15 +149,15 @@ async function fileProblem(context: DoctorContext, name: string): Promise<Result
     );
   }
   const details = describe(sight, context.accounts);
-  // Whoever has the key is this host for the master.
+  // Who has the key is this host for the master.
   if (name === "worker.key" && ((sight.mode ?? 0) & 0o007) !== 0) {
     return failed(
-      [why("every user of this host can use it"), details],
+      [why("every user of this host can read it"), details],
       `take that right away: chmod o= ${quote(path)}`,
     );
   }
   if (!mayUse(user, sight, reading)) {
-    return failed([why(`user ${user.name} may not read it`), details], own);
+    return failed([why(`user ${user.name} cannot read it`), details], own);
   }
   return null;
 }
@@ -191,8 +191,8 @@ export const authority: Check = {
       ? `its issuer has the name of the one in ca.crt, ${issuer}, but another key`
       : `its issuer is ${issuer}, and ca.crt is ${names}`;
     return warning(
-      `worker.crt is not signed by ca.crt: ${why}; a master whose authority is the one will ` +
-        "hardly accept the other",
+      `worker.crt is not signed by ca.crt: ${why}; the files come from two different authorities, ` +
+        "and the master will probably reject this host",
       await installIssued(context, ...await wrongFiles(context)),
     );
   },

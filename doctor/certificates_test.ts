@@ -16,6 +16,7 @@ import {
 } from "../tests/support/doctor_setup.ts";
 import { assertOvercome, type MasterFault } from "../tests/support/master_faults.ts";
 import { authority, rogueAuthority, startMaster } from "../tests/support/master_setup.ts";
+
 const issue = (options: Partial<Parameters<typeof authority.issue>[0]> = {}) =>
   authority.issue({ commonName: "worker-1", usage: "client", ...options });
 const day = 86_400_000;
@@ -59,10 +60,10 @@ Deno.test("doctor proposes the same against a worker.crt that fits neither ca.cr
 
 Deno.test("doctor has all three certificates renewed where no master shows which do not fit", () =>
   withContext(async (setup) => {
-    await issueInto(setup, await createAuthority("somebody else"));
+    await issueInto(setup, await createAuthority("another one"));
     await setup.master.stop();
     const { details, fix } = (await examineHost(setup)).of("authority");
-    assert.match(details, /its issuer is somebody else, and ca\.crt is test authority; a master/);
+    assert.match(details, /its issuer is another one, and ca\.crt is test authority; the files/);
     assert.equal(normalise(setup, fix), put("ca.crt, worker.crt, worker.key"));
   }));
 
@@ -138,7 +139,7 @@ testFaults([
     name: "a key that everybody may read",
     plant: ({ path }) => Deno.chmod(`${path}/worker.key`, 0o644),
     finding: "certificates: failed",
-    details: /worker\.key: every user of this host can use it.*mode 0644/,
+    details: /worker\.key: every user of this host can read it.*mode 0644/,
     fix: "take that right away: chmod o= PATH/worker.key",
   },
   {

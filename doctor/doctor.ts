@@ -50,7 +50,7 @@ async function run(check: Check, context: DoctorContext): Promise<Result> {
   try {
     return await check.run(context);
   } catch (error) {
-    return failed(`Cannot look at it: ${(error as Error).message}`, reportOf(context));
+    return failed(`Check failed: ${(error as Error).message}`, reportOf(context));
   }
 }
 

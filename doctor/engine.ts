@@ -77,7 +77,7 @@ export const socket: Check = {
     const user = await agentUser(context);
     if (info === "forbidden") {
       return failed(
-        `${path}: user ${user.name} may not look into ${parentOf(path)}`,
+        `${path}: user ${user.name} cannot enter ${parentOf(path)}`,
         `let user ${user.name} enter ${parentOf(path)} (chmod or setfacl)`,
       );
     }
@@ -153,7 +153,7 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
   } catch (error) {
     const restart = restartEngine(path);
     if (error instanceof Deno.errors.ConnectionRefused) {
-      return failed([`${path}: nobody listens`, details], restart);
+      return failed([`${path}: no program listens on it`, details], restart);
     }
     if (error instanceof Deno.errors.PermissionDenied) {
       if (!mayUse(user, info, reading | writing)) {
@@ -226,7 +226,7 @@ export const engine: Check = {
     return ok(
       `version ${version ?? "unknown"}, API ${apiVersion ?? "unknown"}, ` +
         `answered in ${Math.round(latencyMs)} ms`,
-      `${networks.length} networks and ${containers.length} containers are ours`,
+      `${networks.length} networks and ${containers.length} containers are managed`,
     );
   },
 };
@@ -234,7 +234,7 @@ export const engine: Check = {
 /** How many names are written out. */
 const namesShown = 3;
 
-/** Whether the prefixes are those by which the objects of this host go. */
+/** Whether the prefixes match the objects of this host. */
 export const prefixes: Check = {
   name: "prefixes",
   code: 2,
@@ -257,7 +257,7 @@ export const prefixes: Check = {
       const shown = missed.slice(0, namesShown).join(", ");
       const more = missed.length > namesShown ? ` and ${missed.length - namesShown} more` : "";
       details.push(
-        `${key} is ${list.join(",")}, by which ${shown}${more} would not be known as ours`,
+        `${key} is ${list.join(",")}, so ${shown}${more} would not be recognised`,
       );
       const lacking = usualPrefixes.filter((prefix) => missed.some((it) => it.startsWith(prefix)));
       fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.options.placeOf(key)}`);

@@ -60,7 +60,7 @@ testFaults([
     name: "a wrong prefix",
     plant: () => ({ ini: "[agent]\nnetwork-prefix = honey_\n" }),
     finding: "prefixes: warning",
-    details: /network-prefix is honey_, by which decnet_t_11111111_lan-00 would not be known/,
+    details: /network-prefix is honey_, so decnet_t_11111111_lan-00 would not be recog/,
     fix: "add decnet_t_ to network-prefix (set in /etc/decnet/decnet.ini line 2), then: " +
       "systemctl reload decnet-agent",
   },
@@ -72,7 +72,7 @@ testFaults([
     }),
     finding: "prefixes: warning",
     details:
-      /network-prefix is honey_, by which .*lan-00 would.*; container-prefix is honey_, by which decnet_t_/,
+      /network-prefix is honey_, so .*lan-00 would.*; container-prefix is honey_, so decnet_t_/,
     fix: "add decnet_t_ to network-prefix (set in /etc/decnet/decnet.ini line 2), then: " +
       "systemctl reload decnet-agent; add decnet_t_ to container-prefix (set by " +
       "--container-prefix)",

@@ -71,7 +71,7 @@ export async function installIssued(
   const { unit, isActive } = await serviceOf(context);
   const isThere = await look(agent.agentDirectory) !== "absent";
   const isConfigured = settings.some(({ key }) => key === "agent-dir");
-  // Nobody but this user would look into this user's home, and the service's user has none.
+  // No other user looks into this user's home, and the service's user has none.
   const isOwn = isThere || isConfigured || (own.uid !== 0 && unit === null);
   const folder = isOwn ? agent.agentDirectory : systemPaths.certificates;
   const text = `put ${files.join(", ")}, as the master has issued them for this host, into ` +
@@ -165,7 +165,7 @@ export const masterName: Check = {
   },
 };
 
-/** Whether somebody listens there. */
+/** Whether the master takes connections. */
 export const masterConnection: Check = {
   name: "master-connection",
   code: 2,
@@ -203,7 +203,7 @@ export const masterTls: Check = {
     }
     const { protocol, names, validTo } = handshake;
     const report =
-      "it did not refuse worker.crt; whether it knows this host-uuid, only a beat tells";
+      "it did not refuse worker.crt; only a heartbeat shows whether it knows this host-uuid";
     return ok(
       `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
       await callAgent(context, report, "--once"),
@@ -284,7 +284,7 @@ export const api: Check = {
     if (shown?.fingerprint256 !== own.fingerprint256) return judgeOther(where, shown);
     const names = own.subjectAltName;
     if (names === undefined) {
-      const lack = "worker.crt bears no name or address, so that no master can call by one";
+      const lack = "worker.crt has no name or address, so no master can verify it";
       const fix = "on the master: issue it with this host's address";
       return warning(`${where}: ${lack}`, fix);
     }
@@ -298,10 +298,10 @@ async function judgeSilence(
   { message }: ConnectionError,
 ): Promise<Result> {
   if (await readRunningAgent(stateDirectory) === null) {
-    return skipped(`no loop runs, and so nobody listens on ${where}`);
+    return skipped(`no agent is running, so nothing listens on ${where}`);
   }
   const [what] = message.split(";");
-  const text = `${where}: ${what}, although a loop runs; its log says why`;
+  const text = `${where}: ${what}, although an agent is running; its log says why`;
   return warning(text, "restart the agent: systemctl restart decnet-agent");
 }
 
@@ -310,7 +310,7 @@ function judgeOther(where: string, shown: X509Certificate | undefined): Result {
     const fix = "see which program it is, and end it or set listen to another port: ss -ltnp";
     return warning(`${where}: another program listens there`, fix);
   }
-  const text = `${where}: somebody with another certificate listens there`;
+  const text = `${where}: another certificate answers there`;
   const fix = "if it is the agent with its old certificate, reload it, else see which program it " +
     "is (ss -ltnp): systemctl reload decnet-agent";
   return warning(text, fix);

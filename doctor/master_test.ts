@@ -45,7 +45,7 @@ Deno.test("doctor names the usual port, or the master, where TLS gets no answer"
     assert.equal(fixWithoutTls("old-tls", { port: 8770, defaultPort: 8770, place }), newer);
   }));
 
-/** A port that nobody has at this moment. */
+/** A port that is free at this moment. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
@@ -56,7 +56,7 @@ testFaults([
     name: "an API that does not listen",
     plant: (setup) => ({ flags: withFlag(setup, "listen", `127.0.0.1:${freePort()}`) }),
     finding: "api: warning",
-    details: /nobody listens there, although a loop runs/,
+    details: /connection refused, although an agent is running/,
     fix: "restart the agent: systemctl restart decnet-agent",
   },
   {
@@ -70,7 +70,7 @@ testFaults([
     name: "another program in place of the API",
     plant: (setup) => ({ flags: withFlag(setup, "listen", `127.0.0.1:${setup.port}`) }),
     finding: "api: warning",
-    details: /somebody with another certificate listens there/,
+    details: /another certificate answers there/,
     fix: "if it is the agent with its old certificate, reload it, else see which program it " +
       "is (ss -ltnp): systemctl reload decnet-agent",
   },
@@ -81,7 +81,7 @@ testFaults([
       ini: "[agent]\nmaster-name = boss.test\n",
     }),
     finding: "master-tls: failed",
-    details: /does not bear the name boss\.test, but DNS:master\.test/,
+    details: /does not have the name boss\.test, but DNS:master\.test/,
     fix: "check that master-host is the right host; if it is, set master-name to the name " +
       "that is shown on the master itself (set in /etc/decnet/decnet.ini line 2), then: " +
       "systemctl reload decnet-agent",
@@ -119,7 +119,7 @@ testFaults([
     name: "a master that is down",
     plant: ({ master }) => master.stop(),
     finding: "master-connection: failed",
-    details: /Cannot reach the master at 127\.0\.0\.1:\d+: nobody listens there/,
+    details: /Cannot reach the master at 127\.0\.0\.1:\d+: connection refused/,
     fix: "start the server on the master; it must listen on port PORT there: ss -ltnp",
   },
   {

@@ -223,7 +223,7 @@ export interface LockOwner {
   readonly isThere: boolean | null;
 }
 
-/** Reads the file of a lock, and does not take the lock; null when it names nobody. */
+/** Reads the file of a lock, and does not take the lock; null when it names no owner. */
 export async function readLockOwner(path: string): Promise<LockOwner | null> {
   const text = sanitizeLine((await readText(path) ?? "").slice(0, 200)).trim();
   if (text === "") return null;
@@ -250,7 +250,7 @@ export function describeOwner({ text, isThere }: LockOwner, path: string): strin
     case false:
       return `${path} was held by ${text}, which has ended`;
     case null:
-      return `${path} names ${text}; whether that one still runs, the agent is not shown`;
+      return `${path} names ${text}; the agent cannot see whether it still runs`;
   }
 }
 
@@ -281,18 +281,18 @@ export const lock: Check = {
     const applyPath = lockPathOf(context.options.agent.storePath);
     const [agent, apply] = await Promise.all([agentPath, applyPath].map(readLockOwner));
     const details = [
-      agent ? describeOwner(agent, agentPath) : `no loop runs with ${agentPath}`,
+      agent ? describeOwner(agent, agentPath) : `no agent is running with ${agentPath}`,
       ...(apply ? [describeOwner(apply, applyPath)] : []),
     ];
     const isLong = Date.now() - (apply?.since ?? Infinity) > longApplyMs;
     if (apply && apply.isThere !== false && isLong) {
-      const long = "an apply or a teardown has been under way for over 10 minutes";
+      const long = "an apply or a teardown has been running for over 10 minutes";
       return warning([long, ...details], endProcess);
     }
     const service = await serviceOf(context);
     const isService = !service.hasSystemd || service.unit === null || service.isActive;
     if (agent && agent.isThere !== false && !isService) {
-      const foreign = `agent.lock names a process that is none of ${unit}: another loop, beside ` +
+      const foreign = `agent.lock names a process that is none of ${unit}: another agent, beside ` +
         "which the service cannot start";
       const orDead = agent.isThere === null ? ", or one that was killed" : "";
       return warning([foreign + orDead, ...details], endProcess);
@@ -317,7 +317,7 @@ export const service: Check = {
     if (!found.hasSystemd) return skipped("systemd does not run this host");
     const agent = await readRunningAgent(context.stateDirectory);
     if (found.unit === null) {
-      if (agent) return ok(`${unit} is not installed; the loop was started by other means`);
+      if (agent) return ok(`${unit} is not installed; the agent was started by other means`);
       return judgeSchedule(found, context);
     }
     return await findFault(found.unit, found, context) ??
@@ -363,7 +363,7 @@ function judgeRun(
   }
   if (!hasAgent) {
     return warning(
-      `${unit} is active, but no loop has locked ${stateDirectory}: the service has ` +
+      `${unit} is active, but no agent has locked ${stateDirectory}: the service has ` +
         "another state-dir than this doctor, or cannot write there",
       `compare the state-dir of the service: systemctl cat ${unit}`,
     );
@@ -386,7 +386,7 @@ function judgeSchedule({ cronFile, timer }: Service, context: DoctorContext): Re
   if (timer) {
     return warning(`${absent}; ${timerText(timer)}`, `enable ${timer.name} (systemctl enable)`);
   }
-  const silence = "and no loop runs: the master hears nothing of this host";
+  const silence = "and no agent is running";
   return warning(`${absent}, ${silence}`, `install the service: ${installFor(context)}`);
 }
 
@@ -395,7 +395,7 @@ function installFor({ accounts }: DoctorContext): string {
   return accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install;
 }
 
-/** What the files tell of a timer: not whether somebody has stopped it. */
+/** What the files tell of a timer: not whether it was stopped. */
 function timerText({ name, isEnabled }: { name: string; isEnabled: boolean }): string {
   return isEnabled
     ? `${name} runs checks, unless it was stopped: systemctl list-timers`
@@ -413,7 +413,7 @@ export const otherAgents: Check = {
       if (!owner) continue;
       const text = describeOwner(owner, `${folder}/agent.lock`);
       return warning(
-        `another loop: ${text}; two of them report twice, and apply twice`,
+        `another agent: ${text}; two of them report twice, and apply twice`,
         endProcess,
       );
     }
@@ -422,7 +422,7 @@ export const otherAgents: Check = {
       others.length === 0
         ? "none in the usual state folders, none among the active units"
         : `none in the usual state folders; active units: ${others.join(", ")}`,
-      "the list of processes is hidden from the agent by its runtime",
+      "agents that were started by hand cannot be seen",
     );
   },
 };

@@ -12,6 +12,7 @@ import {
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { describeOwner, programOf, readLockOwner, readUnit } from "./service.ts";
+
 Deno.test("readUnit() reads drop-ins by their names, and one name from the first folder only", async () => {
   using folder = new TemporaryFolder();
   const write = async (path: string, text: string) => {
@@ -146,7 +147,7 @@ Deno.test("doctor takes no process that has ended for a loop or for an apply", (
       fix: null,
     });
     assert.equal(report.of("other-agents").state, "ok");
-    assert.match(report.of("api").details, /^no loop runs/);
+    assert.match(report.of("api").details, /^no agent is running/);
     assert.match(report.of("service").details, /is installed, but not active/);
   }));
 
@@ -159,7 +160,7 @@ Deno.test({
     await Deno.writeTextFile(path, lockText);
     const holder = await readLockOwner(path);
     assert.equal(holder?.isThere, null);
-    assert.match(describeOwner(holder, path), /; whether that one still runs, the agent is not/);
+    assert.match(describeOwner(holder, path), /; the agent cannot see whether it still/);
   },
 });
 
@@ -169,7 +170,7 @@ testFaults([
     plant: () => ({ files: { "/run/systemd/units/invocation:decnet-agent.service": null } }),
     finding: "lock: warning",
     details:
-      /none of decnet-agent\.service: another loop.*names process \d+ since 2026-11-22T18:00:00\.000Z/,
+      /none of decnet-agent\.service: another agent.*names process \d+ since 2026-11-22T18:00:00\.000Z/,
     fix: "end that process, if it is still an agent",
   },
   {
@@ -202,7 +203,7 @@ testFaults([
       return { files: { [unitFile]: null } };
     },
     finding: "service: warning",
-    details: /is not installed, and no loop runs/,
+    details: /is not installed, and no agent is running/,
     fix: "install the service: decnet-agent print systemd-service > " +
       "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
   },
@@ -211,18 +212,18 @@ testFaults([
     plant: ({ path }) =>
       Deno.writeTextFile(`${path}/apply.lock`, lockText.replace("2026-11", "2026-01")),
     finding: "lock: warning",
-    details: /under way for over 10 minutes/,
+    details: /running for over 10 minutes/,
     fix: "end that process, if it is still an agent",
   },
   {
-    name: "another loop in another folder",
+    name: "another agent in another folder",
     plant: async ({ path }) => {
       await Deno.mkdir(`${path}/other`);
       await Deno.writeTextFile(`${path}/other/agent.lock`, lockText);
       return { otherStateDirectories: [path, `${path}/other`] };
     },
     finding: "other-agents: warning",
-    details: /another loop: .*\/other\/agent\.lock names process \d+ since/,
+    details: /another agent: .*\/other\/agent\.lock names process \d+ since/,
     fix: "end that process, if it is still an agent",
   },
   {
@@ -268,7 +269,7 @@ testFaults([
       "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
   },
   {
-    name: "a timer that nobody has enabled, where nothing else checks",
+    name: "a timer that was not enabled",
     plant: async (setup) => {
       await noLoop(setup);
       return { files: { [unitFile]: null, [timer]: "" } };
@@ -285,7 +286,7 @@ testFaults([
       return { files: { [unitFile]: null, "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n" } };
     },
     finding: "service: warning",
-    details: /is not installed, and no loop runs/,
+    details: /is not installed, and no agent is running/,
     fix: "install the service: useradd --system --user-group --groups docker --home-dir " +
       "/nonexistent --no-create-home --shell /usr/sbin/nologin decnet-agent && " +
       "decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service && " +

@@ -22,7 +22,7 @@ import {
 } from "./context.ts";
 import { agentUser, callAgent, readRunningAgent, type Service, serviceOf } from "./service.ts";
 
-const lost = "what is applied is forgotten with the agent, and no apply by hand works";
+const lost = "the applied topology is lost when the agent stops, and apply by hand fails";
 
 /** Whether the agent can keep its state. */
 export const stateDirectory: Check = {
@@ -34,16 +34,16 @@ export const stateDirectory: Check = {
     const info = await look(path);
     if (info === "absent") return await judgeAbsentFolder(path, user);
     if (info === "forbidden") {
-      const text = `${path}: user ${user.name} may not look into a folder above it`;
+      const text = `${path}: user ${user.name} cannot enter a folder above it`;
       return failed(text, `let user ${user.name} enter the folders above ${path} (chmod, setfacl)`);
     }
     const details = `${path}: ${describe(info, context.accounts)}`;
     if (!info.isDirectory) return failed(`${path} is no folder`, moveAway(path));
     if (!mayUse(user, info, searching)) {
-      return failed([details, `user ${user.name} may not look into it`], own(path, user));
+      return failed([details, `user ${user.name} cannot enter it`], own(path, user));
     }
     if (!mayUse(user, info, writing)) {
-      const text = `user ${user.name} may not write in it: ${lost}`;
+      const text = `user ${user.name} cannot write to it: ${lost}`;
       return warning([details, text], own(path, user));
     }
     const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
@@ -73,10 +73,10 @@ async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
     mayUse(user, info, writing | searching);
   if (canMake) {
     return await findSpaceProblem(parent, user) ??
-      ok(`${text} yet: the loop and the first apply make it`);
+      ok(`${text} yet: the agent or the first apply creates it`);
   }
   return failed(
-    `${text}, and user ${user.name} may not make it in ${parent}`,
+    `${text}, and user ${user.name} cannot create it in ${parent}`,
     `create ${path} with mode 0700, owned by ${user.name}`,
   );
 }
@@ -232,7 +232,7 @@ export const store: Check = {
         );
       case "journal":
         return warning(
-          `${path}-journal is what a crash left of a change; whoever opens the store undoes it`,
+          `${path}-journal is what a crash left of a change; the next process that opens the store undoes it`,
           await callAgent(context, "let the agent undo it", "state"),
         );
       default:
@@ -258,7 +258,7 @@ async function judgeStore(
     if (user.uid !== 0 && info.uid !== user.uid) {
       const whose = `it belongs to ${context.accounts.byUid(info.uid ?? -1).name}`;
       return warning(
-        [`${whose}, and not to ${user.name}: somebody applied as another user`, ...details],
+        [`${whose}, and not to ${user.name}: an apply ran as another user`, ...details],
         own(context.stateDirectory, user),
       );
     }
@@ -296,7 +296,7 @@ function quarantined(path: string, details: readonly string[] = []): Result | nu
   const files = listQuarantined(path);
   if (files.length === 0) return null;
   return warning(
-    [`the store was damaged and is set aside as ${files.join(", ")}`, ...details],
+    [`the store was damaged and is kept as ${files.join(", ")}`, ...details],
     "keep what is needed to find the cause, then remove the files",
   );
 }
@@ -304,7 +304,7 @@ function quarantined(path: string, details: readonly string[] = []): Result | nu
 function contentOf(applied: AppliedTopology | null): string {
   if (!applied) return "nothing is applied";
   const { topologyId, versionHash, appliedAt } = applied;
-  if (versionHash === "") return `topology ${topologyId}, of which nothing was applied to the end`;
+  if (versionHash === "") return `topology ${topologyId}, of which nothing was applied completely`;
   const at = new Date(appliedAt * 1000);
   const time = Number.isNaN(at.getTime()) ? String(appliedAt) : at.toISOString();
   return `topology ${topologyId} at ${versionHash.slice(0, 12)}, applied ${time}`;
@@ -332,7 +332,7 @@ async function findFolderProblem(folder: string, user: Account): Promise<Result 
     return warning(`the folder of the metrics, ${folder}, does not exist`, create);
   }
   if (info === "forbidden") {
-    const why = `user ${user.name} may not look into a folder above ${folder}`;
+    const why = `user ${user.name} cannot enter a folder above ${folder}`;
     return warning(why, `see the modes of these folders: namei -l ${quote(folder)}`);
   }
   if (!info.isDirectory) {
@@ -343,7 +343,7 @@ async function findFolderProblem(folder: string, user: Account): Promise<Result 
   const isListed = mayUse({ ...user, groups: new Set([info.gid ?? 0]) }, info, wanted);
   if (!mayUse(user, info, wanted) && !isListed) {
     return warning(
-      `user ${user.name} may not write to ${folder}, where the metrics go`,
+      `user ${user.name} cannot write to ${folder}, where the metrics go`,
       `let user ${user.name} write to ${folder} (chown, chmod or setfacl)`,
     );
   }
@@ -362,27 +362,27 @@ async function judgeTextfile(context: DoctorContext, path: string): Promise<Resu
     ? `${path} does not exist`
     : `${path} was written at ${timeOf(writtenAt)}`;
   const agent = await readRunningAgent(context.stateDirectory);
-  if (!agent) return ok(`${details}; no loop runs`);
+  if (!agent) return ok(`${details}; no agent is running`);
   const longMs = Math.max(leastSilenceMs, 3 * context.options.intervalMs);
   const isOld = (time: number | null) => time !== null && Date.now() - time > longMs;
   const isSilent = writtenAt === null || isOld(writtenAt);
   if (!isSilent || !isOld(agent.since)) return ok(details);
-  const why = `${details}, although a loop has run since ${timeOf(agent.since!)}`;
+  const why = `${details}, although an agent has been running since ${timeOf(agent.since!)}`;
   const service = await serviceOf(context);
   if (!service.isActive) {
     const fix = "send SIGHUP to that process, or start it again with textfile";
-    return warning(`${why}; it may have read no textfile yet`, fix);
+    return warning(`${why}; it may not have read textfile yet`, fix);
   }
   const folder = parentOf(path);
   if (isReadOnlyFor(service, folder)) {
     return warning(
-      `${why}; the unit lets it write to no such folder`,
+      `${why}; its unit does not let it write there`,
       `add ReadWritePaths=${folder} below [Service], then restart it: ` +
         "systemctl edit decnet-agent && systemctl restart decnet-agent",
     );
   }
   return warning(
-    `${why}; it may have read no textfile yet, else its log says why`,
+    `${why}; it may not have read textfile yet, else its log says why`,
     "let the agent read its configuration: systemctl reload decnet-agent",
   );
 }

@@ -16,6 +16,7 @@ import {
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement, works } from "../tests/support/requirements.ts";
+
 const mounts = requirement(
   "unshare and the right to mount",
   await works("unshare", "--mount", "findmnt", "-T", "/"),
@@ -43,7 +44,7 @@ async function lookAfter(script: string): Promise<string> {
 }
 
 const full = "mount -t tmpfs -o size=20m none $T && mkdir -m 700 $T/state";
-const forget = "what is applied is forgotten with the agent, and no apply by hand works";
+const forget = "the applied topology is lost when the agent stops, and apply by hand fails";
 
 const cases: [name: string, script: string, said: RegExp | string][] = [
   ["room enough", full, /^ok: T\/state: owner root/],
@@ -125,7 +126,7 @@ async function plant(
   return { ...others, flags: [...flagsOf(setup), `--textfile=${file}`] };
 }
 
-Deno.test("doctor knows the drop-in by which a unit lets the loop write metrics", () =>
+Deno.test("doctor reads the drop-in that lets the agent write metrics", () =>
   withContext(async (setup) => {
     const dropIn = `${unitFile}.d/metrics.conf`;
     const text = `[Service]\nReadWritePaths=-/other ${setup.path}/\n`;
@@ -134,7 +135,7 @@ Deno.test("doctor knows the drop-in by which a unit lets the loop write metrics"
     assert.equal(fix, "let the agent read its configuration: systemctl reload decnet-agent");
   }));
 
-Deno.test("doctor finds nothing wrong with metrics that are young, or where no loop runs", () =>
+Deno.test("doctor finds nothing wrong with metrics that are young, or where no agent is running", () =>
   withContext(async (setup) => {
     const options = await plant(setup, { ageMs: 5 * minute, uid: service });
     assert.equal((await examineHost(setup, options)).of("textfile").state, "ok");
@@ -148,7 +149,7 @@ Deno.test("doctor finds nothing wrong with metrics that are young, or where no l
     await Deno.remove(`${setup.path}/agent.lock`);
     const { state, details } = (await examineHost(setup, options)).of("textfile");
     assert.equal(state, "ok", details);
-    assert.match(details, /a\.prom was written at 1970-01-01T00:00:01Z; no loop runs/);
+    assert.match(details, /a\.prom was written at 1970-01-01T00:00:01Z; no agent is running/);
   }));
 const { ignore, suffix, check: checkDoctorReadOnly } = requirement(
   "unshare and the right to use it",
@@ -160,7 +161,7 @@ const script = `mount --bind $S $S && mount -o remount,ro,bind $S $S
 $DOCTOR | tee $S.first; sh -c "$(sed -n '/^store /,/→/ s/.*→ [^:]*: //p' $S.first)"; $DOCTOR`;
 
 Deno.test({
-  name: `doctor mends a store on a file system that is read-only${suffix}`,
+  name: `doctor fixes a store on a read-only file system${suffix}`,
   ignore,
   async fn() {
     checkDoctorReadOnly();
@@ -199,14 +200,14 @@ testFaults([
     fix: "create PATH/none with mode 0755, owned by root",
   },
   {
-    name: "a folder for the metrics that the agent may not write to",
+    name: "a folder for the metrics that the agent cannot write to",
     plant: async (setup) => {
       const options = await plant(setup, { uid: service });
       await Deno.chown(`${setup.path}/metrics`, 0, 0);
       return options;
     },
     finding: "textfile: warning",
-    details: /user decnet-agent may not write to .*\/metrics, where the metrics go/,
+    details: /user decnet-agent cannot write to .*\/metrics, where the metrics go/,
     fix: "let user decnet-agent write to PATH/metrics (chown, chmod or setfacl)",
     code: 3,
   },
@@ -222,21 +223,21 @@ testFaults([
     plant: (setup) => plant(setup, { ageMs: 40 * minute }),
     finding: "textfile: warning",
     details:
-      /a\.prom was written at .*, although a loop has run since .*; it may have read no textfile/,
+      /a\.prom was written at .*, although an agent has been running since .*; it may not have read textfile/,
     fix: "let the agent read its configuration: systemctl reload decnet-agent",
   },
   {
     name: "metrics that a loop of no service never wrote",
     plant: (setup) => plant(setup, { files: { [unitFile]: null, [active]: null } }),
     finding: "textfile: warning",
-    details: /a\.prom does not exist, although a loop has run since/,
+    details: /a\.prom does not exist, although an agent has been running since/,
     fix: "send SIGHUP to that process, or start it again with textfile",
   },
   {
     name: "a unit that keeps the loop from writing metrics",
     plant: (setup) => plant(setup, { files: strict }),
     finding: "textfile: warning",
-    details: /; the unit lets it write to no such folder/,
+    details: /; its unit does not let it write there/,
     fix: "add ReadWritePaths=PATH/metrics below [Service], then restart it: systemctl edit " +
       "decnet-agent && systemctl restart decnet-agent",
   },
@@ -251,7 +252,7 @@ testFaults([
     name: "a store that was set aside",
     plant: ({ storePath }) => Deno.writeTextFile(`${storePath}.corrupt-20261122T190501Z`, ""),
     finding: "store: warning",
-    details: /the store was damaged and is set aside as/,
+    details: /the store was damaged and is kept as/,
     fix: "keep what is needed to find the cause, then remove the files",
   },
   {
@@ -297,14 +298,14 @@ testFaults([
     fix: "change the mode: sqlite3 PATH/topology.db 'PRAGMA journal_mode = DELETE'",
   },
   {
-    name: "a state folder that the agent may not write to",
+    name: "a state folder that the agent cannot write to",
     plant: async ({ path, engine }) => {
       await Deno.chmod(path, 0o755);
       await Deno.chmod(engine.socketPath, 0o666);
       return { uid: service };
     },
     finding: "state-dir: warning",
-    details: /owner root, group root, mode 0755; user decnet-agent may not write in it/,
+    details: /owner root, group root, mode 0755; user decnet-agent cannot write to it/,
     fix: "make decnet-agent the owner of PATH and of all that is in it (chown -R)",
     code: 3,
   },
@@ -316,7 +317,7 @@ testFaults([
       return { uid: service, flags: withFlag(setup, "state-dir", `${setup.path}/none`) };
     },
     finding: "state-dir: failed",
-    details: /none does not exist, and user decnet-agent may not make it/,
+    details: /none does not exist, and user decnet-agent cannot create it/,
     fix: "create PATH/none with mode 0700, owned by decnet-agent",
   },
 ]);

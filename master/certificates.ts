@@ -59,7 +59,7 @@ export class CertificateError extends Error {
 function certificateText(reason: CertificateReason, path: string, detail: string): string {
   switch (reason) {
     case "absent":
-      return "no such file; agent-dir tells where it must be";
+      return "no such file; see agent-dir";
     case "forbidden":
       return "permission denied; let the agent's user read it";
     case "not-a-folder":
@@ -67,7 +67,7 @@ function certificateText(reason: CertificateReason, path: string, detail: string
     case "not-regular":
       return "not a regular file of at most 1 MiB";
     case "open-to-all":
-      return `every user of this host can use it; chmod o= ${path} mends that`;
+      return `every user of this host can read it; fix: chmod o= ${path}`;
     case "encrypted":
       return "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
     case "not-pem":
@@ -94,8 +94,8 @@ export class CertificateFolder {
   }
 
   /**
-   * The certificates, read anew when a file has changed. When the new ones are of no use, the old
-   * ones stay. Throws `CertificateError` when there are none to use.
+   * Returns the certificates, read again when a file has changed. Where the new ones cannot be
+   * used, the old ones stay. Throws `CertificateError` when there are none to use.
    */
   async load(): Promise<LoadedCertificates> {
     // Loaded only when a beat is to be sent: a host without a master starts faster without it.
@@ -108,7 +108,7 @@ export class CertificateFolder {
     }
   }
 
-  /** Whoever replaces the files writes one after the other: what is of no use may be so for a moment. */
+  /** Reads again after a pause: files that are replaced one by one may not fit for a moment. */
   async #readTwice(crypto: typeof Crypto): Promise<Certificates> {
     try {
       return this.#read(crypto);
@@ -180,8 +180,8 @@ function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: numbe
 }
 
 /**
- * An authority that was replaced may stay in the file: when it expires, nobody needs it any more, but
- * for a worker.crt that only it has issued.
+ * Leaves out expired authorities: one that was replaced may stay in the file. It counts only where
+ * no other has issued worker.crt.
  */
 function stillOfUse<T extends { readonly to: number; readonly hasIssued: () => boolean }>(
   roots: readonly T[],

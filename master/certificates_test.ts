@@ -94,9 +94,9 @@ Deno.test("CertificateFolder.load() names the file that is of no use, and quotes
   const traditional = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" +
     "DEK-Info: AES-256-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
   const cases: [name: string, content: string | null, why: string][] = [
-    ["ca.crt", null, "no such file; agent-dir tells where it must be"],
-    ["worker.crt", null, "no such file; agent-dir tells where it must be"],
-    ["worker.key", null, "no such file; agent-dir tells where it must be"],
+    ["ca.crt", null, "no such file; see agent-dir"],
+    ["worker.crt", null, "no such file; see agent-dir"],
+    ["worker.key", null, "no such file; see agent-dir"],
     ["ca.crt", "", noPem],
     ["ca.crt", first.keyPem, noPem],
     ["worker.crt", "secret", noPem],
@@ -131,7 +131,7 @@ Deno.test("CertificateFolder.load() takes a file of 1 MiB", async () => {
 
 Deno.test("CertificateFolder.load() refuses a folder that is absent, and what is no folder", async () => {
   await assert.rejects(new CertificateFolder("/nowhere").load(), {
-    message: "Cannot use /nowhere/ca.crt: no such file; agent-dir tells where it must be",
+    message: "Cannot use /nowhere/ca.crt: no such file; see agent-dir",
   });
   await withFolder(async (_folder, path) => {
     await assert.rejects(new CertificateFolder(`${path}/ca.crt`).load(), {
@@ -191,7 +191,7 @@ Deno.test("CertificateFolder.load() takes up a new pair when both halves have co
 Deno.test("CertificateFolder.load() keeps the old ones while a file is absent or cut off", async () => {
   const breaks: [why: RegExp, harm: (path: string) => Promise<void>][] = [
     [
-      /worker\.key: no such file; agent-dir tells where it must be$/,
+      /worker\.key: no such file; see agent-dir$/,
       (path) => Deno.remove(`${path}/worker.key`),
     ],
     [/ca\.crt: not valid PEM; /, (path) => Deno.writeTextFile(`${path}/ca.crt`, "")],
@@ -229,8 +229,7 @@ Deno.test("CertificateFolder.load() refuses a key that every user of the host ca
       await Deno.chmod(`${path}/worker.key`, mode);
       const fix = `chmod o= ${path}/worker.key`;
       await assert.rejects(folder.load(), {
-        message:
-          `Cannot use ${path}/worker.key: every user of this host can use it; ${fix} mends that`,
+        message: `Cannot use ${path}/worker.key: every user of this host can read it; fix: ${fix}`,
       });
       await new Deno.Command("sh", { args: ["-c", fix] }).output();
       await folder.load();

@@ -44,7 +44,7 @@ export function startDeadline(ms: number, onDue: () => void): () => void {
 const maximumReplyLength = 64 * 1024;
 /** How much of a reply is kept, in characters. */
 const keptReplyLength = 200;
-/** The connection is made anew after so many failures in a row. */
+/** After so many failures in a row a new connection is made. */
 const failuresToReconnect = 2;
 
 /** What the master answered. */

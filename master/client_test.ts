@@ -110,7 +110,7 @@ Deno.test("M3 MasterClient.post() opens a new connection after two failures", as
   assert.deepEqual(connections, [1, 1, 1, 2, 2, 3, 3, 3, 3, 3]);
 });
 
-Deno.test("MasterClient.post() leaves no connection behind when it connects anew", async () => {
+Deno.test("MasterClient.post() leaves no connection behind when it reconnects", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
   master.answer = [{ status: 500 }, { status: 500 }, { kind: "reset" }];
@@ -168,13 +168,13 @@ Deno.test("MasterClient.post() trusts a restarted master no more than a new one"
   }
 });
 
-Deno.test("MasterClient.post() fails while nobody listens, and delivers when the master is back", async () => {
+Deno.test("MasterClient.post() delivers when the master is back", async () => {
   const first = await startMaster();
   const { port } = first;
   using client = await TestClient.to(first);
   await client.post();
   await first.stop();
-  for (let times = 0; times < 3; times++) await assert.rejects(client.post(), /nobody listens/);
+  for (let times = 0; times < 3; times++) await assert.rejects(client.post(), /connection refused/);
   await using second = await startMaster({ port });
   assert.equal((await client.post()).status, 204);
   assert.equal(second.connectionCount, 1);
@@ -345,7 +345,7 @@ Deno.test("MasterClient.post() gives up on a port that speaks something else", a
   using client = await TestClient.to(server.addr);
   await assert.rejects(client.post(), {
     message:
-      `Cannot reach the master at 127.0.0.1:${server.addr.port}: it does not speak TLS there; swarmctl-port tells the port`,
+      `Cannot reach the master at 127.0.0.1:${server.addr.port}: it does not speak TLS on that port; see swarmctl-port`,
   });
 });
 

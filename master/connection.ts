@@ -51,15 +51,15 @@ function connectionText(reason: ConnectionReason, detail: string): string {
     case "no-connection":
       return `no connection within ${detail}; see master-host, and what filters packets between`;
     case "connection-refused":
-      return "nobody listens there; start it, or see swarmctl-port";
+      return "connection refused; start it, or see swarmctl-port";
     case "no-route":
-      return "there is no way to that address; see master-host, and this host's routes";
+      return "no route to host; see master-host, and this host's routes";
     case "not-tls":
-      return "it does not speak TLS there; swarmctl-port tells the port";
+      return "it does not speak TLS on that port; see swarmctl-port";
     case "old-tls":
-      return "it speaks neither TLS 1.2 nor anything newer";
+      return "its TLS is older than 1.2";
     case "certificate-refused":
-      return `it refuses worker.crt: ${detail}; take one from it anew`;
+      return `it refuses worker.crt: ${detail}; request a new one from the master`;
     case "closed":
     case "closed-after-handshake":
       return "it closed the connection before it answered; it may not accept worker.crt";

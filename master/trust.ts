@@ -46,8 +46,7 @@ export function checkPeer(
 ): TrustError | undefined {
   if (tls.checkServerIdentity(name, peer)) {
     const names = peer.subjectaltname || `CN:${peer.subject?.CN}`;
-    const text =
-      `its certificate does not bear the name ${name}, but ${names}; master-name tells the name`;
+    const text = `its certificate does not have the name ${name}, but ${names}; see master-name`;
     return new TrustError("wrong-name", text, true);
   }
   const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
@@ -168,7 +167,7 @@ export function trustFailure(
 ): TrustError {
   const [own] = chain;
   const { path, isSigned } = pathOf(chain, authorities);
-  const foreign = `is not signed by ca.crt: it bears the name ${nameIn(own.subject)}, and as ` +
+  const foreign = `is not signed by ca.crt: it has the name ${nameIn(own.subject)}, and as ` +
     `its issuer ${nameIn(own.issuer)}; ca.crt must hold the certificate of the master's authority`;
   const invalid = path.find((it) => from(it) > now || to(it) < now);
   if (!invalid && isSigned) {
@@ -183,7 +182,7 @@ export function trustFailure(
   const isEarly = from(invalid) > now;
   const text = `${whose} ${isEarly ? "is not valid yet" : "has expired"}: it is valid from ` +
     `${timeOf(from(invalid))} to ${timeOf(to(invalid))}, and this host's clock says ` +
-    `${timeOf(now)}; ${isEarly ? "" : "renew it, or "}set the clock that is wrong` +
+    `${timeOf(now)}; ${isEarly ? "" : "renew it, or "}correct the clock` +
     (isSigned ? "" : `; besides, it ${foreign}`);
   return new TrustError(isEarly ? "not-yet-valid" : "expired", text, isSigned);
 }
@@ -241,7 +240,7 @@ export function timeOf(ms: number): string {
 export interface Handshake {
   /** The version of TLS. */
   readonly protocol: string;
-  /** The names that the master's certificate bears. */
+  /** The names in the master's certificate. */
   readonly names: string;
   /** When that certificate expires, as it says. */
   readonly validTo: string;

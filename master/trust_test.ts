@@ -47,30 +47,30 @@ Deno.test("diagnoseFailure() returns reason and words of the runtime's errors", 
     [
       coded("ECONNREFUSED"),
       "connection-refused",
-      /^nobody listens there; start it, or see swarmctl-port$/,
+      /^connection refused; start it, or see swarmctl-port$/,
     ],
     [
       coded("EHOSTUNREACH"),
       "no-route",
-      /^there is no way to that address; see master-host, and this host's routes$/,
+      /^no route to host; see master-host, and this host's routes$/,
     ],
     [coded("ECONNRESET"), "closed", closed],
     [coded("EPIPE"), "closed", closed],
     [
       coded("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED"),
       "certificate-refused",
-      /^it refuses worker\.crt: the message \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\); take one/,
+      /^it refuses worker\.crt: the message \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\); request a/,
     ],
     [
       coded("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"),
       "certificate-refused",
-      /^it refuses worker\.crt: the message \(.*UNKNOWN_CA\); take one from it anew$/,
+      /^it refuses worker\.crt: the message \(.*UNKNOWN_CA\); request a new one from the master$/,
     ],
     // An alert, too, but no word on the certificate.
     [
       coded("ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION"),
       "old-tls",
-      /^it speaks neither TLS 1\.2 nor anything newer$/,
+      /^its TLS is older than 1\.2$/,
     ],
     [
       coded("CERT_HAS_EXPIRED"),
@@ -81,7 +81,7 @@ Deno.test("diagnoseFailure() returns reason and words of the runtime's errors", 
     [
       coded("ERR_SSL_OTHER", "received corrupt message: InvalidContentType"),
       "not-tls",
-      /^it does not speak TLS there; swarmctl-port tells the port$/,
+      /^it does not speak TLS on that port; see swarmctl-port$/,
     ],
     [new DOMException("Signal timed out.", "TimeoutError"), "timeout", /^no answer in time$/],
     [coded("EOTHER"), "other", /^the message \(EOTHER\)$/],
@@ -135,7 +135,7 @@ const middle = await link("middle", { issuer: root });
 const oldMiddle = await link("middle", { issuer: root, from: -9, to: -2 });
 
 const notSigned = (name: string, issuer: string) =>
-  `is not signed by ca.crt: it bears the name "${name}", and as its issuer "${issuer}"; ca.crt must ` +
+  `is not signed by ca.crt: it has the name "${name}", and as its issuer "${issuer}"; ca.crt must ` +
   "hold the certificate of the master's authority";
 const unfit = "its certificate is signed by ca.crt and valid now, but not fit for a server; " +
   "openssl x509 -text shows its key usage and its constraints";
@@ -154,14 +154,14 @@ Deno.test("trustFailure() says what is wrong with the master's certificate", asy
 Deno.test("M9 a certificate out of its time is reported with validity and clock", async () => {
   const old = await link("m", { issuer: root, from: -4, to: -2 });
   const expired = "its certificate has expired: it is valid from 2026-11-22T06:00:00Z to " +
-    `2026-11-22T08:00:00Z, and ${clock}; renew it, or set the clock that is wrong`;
+    `2026-11-22T08:00:00Z, and ${clock}; renew it, or correct the clock`;
   assert.equal(explain([old], [root]), expired);
   assert.equal(explain([old], [twin]), `${expired}; besides, it ${notSigned("m", "root")}`);
   const early = await link("m", { issuer: root, from: 2, to: 4 });
   assert.equal(
     explain([early], [root]),
     "its certificate is not valid yet: it is valid from 2026-11-22T12:00:00Z to " +
-      `2026-11-22T14:00:00Z, and ${clock}; set the clock that is wrong`,
+      `2026-11-22T14:00:00Z, and ${clock}; correct the clock`,
   );
 });
 
@@ -175,7 +175,7 @@ Deno.test("trustFailure() follows the chain that the master presents", async () 
   assert.equal(
     explain([below, oldMiddle], [root]),
     'the certificate of its issuer "middle" has expired: it is valid from 2026-11-22T01:00:00Z to ' +
-      `2026-11-22T08:00:00Z, and ${clock}; renew it, or set the clock that is wrong`,
+      `2026-11-22T08:00:00Z, and ${clock}; renew it, or correct the clock`,
   );
 });
 
@@ -188,7 +188,7 @@ const hourMs = 3_600_000;
 const fromNow = (hours: number) => new Date(Date.now() + hours * hourMs);
 
 const trusted: [what: string, setup: MasterSetup][] = [
-  ["a master that bears the name of master-name, which is not its host", {}],
+  ["a master whose name is not its host", {}],
   ["a master that is called by its address", { address: { name: "127.0.0.1" } }],
   [
     "a master that is called by its host name",
@@ -221,7 +221,7 @@ for (const [what, setup] of trusted) {
 }
 
 const notSignedMasterTrust = new RegExp(
-  ': its certificate is not signed by ca\\.crt: it bears the name "the master", and as its issuer ' +
+  ': its certificate is not signed by ca\\.crt: it has the name "the master", and as its issuer ' +
     '"test authority"; ca\\.crt must hold the certificate of the master\'s authority$',
 );
 const time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ";
@@ -232,7 +232,7 @@ const invalid = (what: string, advice: string) =>
   );
 const wrongName = (name: string, borne: string) =>
   new RegExp(
-    `: its certificate does not bear the name ${name}, but ${borne}; master-name tells the name$`,
+    `: its certificate does not have the name ${name}, but ${borne}; see master-name$`,
   );
 const both = "DNS:master\\.test, IP Address:127\\.0\\.0\\.1";
 const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
@@ -263,12 +263,12 @@ const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
   [
     "whose certificate has expired",
     { certificate: { notBefore: fromNow(-3), notAfter: fromNow(-1) } },
-    invalid("has expired", "renew it, or set the clock that is wrong"),
+    invalid("has expired", "renew it, or correct the clock"),
   ],
   [
     "whose certificate is not valid yet",
     { certificate: { notBefore: fromNow(1), notAfter: fromNow(3) } },
-    invalid("is not valid yet", "set the clock that is wrong"),
+    invalid("is not valid yet", "correct the clock"),
   ],
   [
     "whose certificate is one of a client",
@@ -318,7 +318,7 @@ Deno.test("MasterClient.post() wants the right name of the pinned certificate, t
   assert.equal(master.heartbeatCount, 0);
 });
 
-Deno.test("MasterClient.post() trusts nobody, rather than the public authorities, without ca.crt", async () => {
+Deno.test("MasterClient.post() trusts no public authority without ca.crt", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
   const certificates = { ...await certificatesOf("worker-1"), authority: "" };
@@ -337,7 +337,7 @@ Deno.test("MasterClient.post() says that a master may not accept worker.crt", as
   assert.equal(master.heartbeatCount, 0);
 });
 
-Deno.test("MasterClient.post() says that nobody listens, and that a name cannot be resolved", async () => {
+Deno.test("MasterClient.post() reports a refusal and an unknown name", async () => {
   const { port } = await startMaster().then(async (master) => {
     const { port } = master;
     await master.stop();
@@ -346,7 +346,7 @@ Deno.test("MasterClient.post() says that nobody listens, and that a name cannot 
   using closed = await TestClient.to({ port });
   await assert.rejects(closed.post(), {
     message:
-      `Cannot reach the master at 127.0.0.1:${port}: nobody listens there; start it, or see swarmctl-port`,
+      `Cannot reach the master at 127.0.0.1:${port}: connection refused; start it, or see swarmctl-port`,
   });
   using unknown = await TestClient.to({ port }, { host: "decnet-agent-test.invalid" });
   await assert.rejects(unknown.post(), {
@@ -461,8 +461,7 @@ Deno.test({
         return await serveOldTls(setup.path, port);
       },
       result: "unreachable",
-      says:
-        /Cannot reach the master at 127\.0\.0\.1:\d+: it speaks neither TLS 1\.2 nor anything newer/,
+      says: /Cannot reach the master at 127\.0\.0\.1:\d+: its TLS is older than 1\.2/,
     });
   },
 });
@@ -538,7 +537,7 @@ Deno.test("MasterClient.post() looks at no master that it trusts or that has ano
   await client.post();
   assert.equal(proxy.connectionCount, 1);
   using misnamed = await TestClient.to(proxy, { name: "other.test" });
-  await assert.rejects(misnamed.post(), /does not bear the name/);
+  await assert.rejects(misnamed.post(), /does not have the name/);
   assert.equal(proxy.connectionCount, 2);
 });
 

@@ -95,7 +95,7 @@ Deno.test({
   },
 });
 
-Deno.test("decnet-agent doctor prints a line for each check, and a mend beneath what is wrong", async () => {
+Deno.test("decnet-agent doctor prints each check, and fixes below", async () => {
   await using host = await Host.create();
   const { code, stdout } = await execute(["doctor", ...host.flags(), "--interval=1s"]);
   assert.equal(code, 3);
@@ -151,13 +151,13 @@ Deno.test({
       `make ${user} the owner of ${path} and of all that is in it (chown -R)`;
     assert.equal(checkOf(ended, "state-dir").fix, own(host.stateDirectory));
     const key = checkOf(ended, "certificates");
-    assert.match(key.details, /worker\.key: user \S+ may not read it/);
+    assert.match(key.details, /worker\.key: user \S+ cannot read it/);
     assert.equal(key.fix, own(host.agentDirectory));
     assert.equal(checkOf(ended, "master-tls").state, "skipped");
   },
 });
 
-Deno.test("decnet-agent doctor knows its own API, of which nobody is told", async () => {
+Deno.test("decnet-agent doctor recognises its own API", async () => {
   await using listening = await ListeningHost.create();
   await listening.host.startEngine();
   await using agent = new RunningAgent(listening.flags);
@@ -171,7 +171,7 @@ Deno.test("decnet-agent doctor knows its own API, of which nobody is told", asyn
   assert.equal(agent.stderr.slice(log.length).replaceAll(/^level=info.*\n/gm, ""), "");
 });
 
-/** Nobody, with one group that no file of this host gives to it. */
+/** A user without rights, with one group that no file of this host gives to it. */
 const group = 991_991;
 const asMember = ["setpriv", "--reuid=65534", "--regid=65534"];
 const withGroup = [...asMember, `--groups=${group}`];

@@ -23,7 +23,7 @@ const faults: MasterFault[] = [
     what: "M1 a master that is down",
     strike: ({ master }) => master.stop(),
     result: "unreachable",
-    says: says("nobody listens there; start it, or see swarmctl-port"),
+    says: says("connection refused; start it, or see swarmctl-port"),
   },
   {
     what: "M7 a port that speaks no TLS",
@@ -36,7 +36,7 @@ const faults: MasterFault[] = [
       return () => web.shutdown();
     },
     result: "unreachable",
-    says: says("it does not speak TLS there; swarmctl-port tells the port"),
+    says: says("it does not speak TLS on that port; see swarmctl-port"),
   },
   {
     what: "M7 a master that cuts the connection",
@@ -56,7 +56,7 @@ const faults: MasterFault[] = [
     result: "unreachable",
     says: says(
       `its certificate has expired: it is valid from ${time} to ${time}, and this host's clock ` +
-        `says ${time}; renew it, or set the clock that is wrong`,
+        `says ${time}; renew it, or correct the clock`,
     ),
   },
   {
@@ -68,7 +68,7 @@ const faults: MasterFault[] = [
     result: "unreachable",
     says: says(
       `its certificate is not valid yet: it is valid from ${time} to ${time}, and this host's ` +
-        `clock says ${time}; set the clock that is wrong`,
+        `clock says ${time}; correct the clock`,
     ),
   },
   {
@@ -78,8 +78,8 @@ const faults: MasterFault[] = [
     },
     result: "unreachable",
     says: says(
-      "its certificate does not bear the name master\\.test, but DNS:other\\.test, " +
-        "IP Address:127\\.0\\.0\\.1; master-name tells the name",
+      "its certificate does not have the name master\\.test, but DNS:other\\.test, " +
+        "IP Address:127\\.0\\.0\\.1; see master-name",
     ),
   },
   {
@@ -89,7 +89,7 @@ const faults: MasterFault[] = [
     },
     result: "unreachable",
     says: says(
-      'its certificate is not signed by ca\\.crt: it bears the name "the master", and as its ' +
+      'its certificate is not signed by ca\\.crt: it has the name "the master", and as its ' +
         'issuer "test authority"; ca\\.crt must hold the certificate of the master\'s authority',
     ),
   },
@@ -100,7 +100,7 @@ const faults: MasterFault[] = [
     },
     result: "unreachable",
     says: says(
-      "its certificate is not the pinned one, but has the fingerprint [0-9a-f]{64}; master-fingerprint tells the pinned one",
+      "its certificate is not the pinned one, but has the fingerprint [0-9a-f]{64}; see master-fingerprint",
     ),
   },
   ...[301, 302, 303, 307, 308].map((status): MasterFault => ({

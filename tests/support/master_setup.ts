@@ -6,7 +6,7 @@ import { TlsMaster } from "./tls_master.ts";
 
 /** The one that the agent trusts. */
 export const authority: Authority = await createAuthority("test authority");
-/** One of the same name that nobody trusts. */
+/** An authority of the same name that no agent trusts. */
 export const rogueAuthority: Authority = await createAuthority("test authority");
 
 /** Certificates of an agent as it would have read them from its folder. */

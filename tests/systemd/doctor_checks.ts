@@ -91,7 +91,7 @@ const faultCases: readonly FaultCase[] = [
     },
   },
   {
-    name: "a timer that nobody has enabled, where nothing else reports",
+    name: "a timer that was not enabled",
     harm: `systemctl disable --now ${name}; rm ${file}; systemctl daemon-reload`,
     details: /is not installed; decnet-agent-check\.timer is installed, but does not start with/,
     fix: `enable ${timer} (systemctl enable)`,
@@ -107,13 +107,13 @@ const faultCases: readonly FaultCase[] = [
     name: "a host where nothing is installed",
     harm: `systemctl disable --now ${name}; rm ${file} ${folder}/${name}-check.*; ` +
       "systemctl daemon-reload",
-    details: /is not installed, and no loop runs: the master hears nothing of this host/,
+    details: /is not installed, and no agent is running/,
     fix: `install the service: ${install}`,
   },
   {
     name: "a host without so much as the user",
     harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; systemctl daemon-reload`,
-    details: /is not installed, and no loop runs: the master hears nothing of this host/,
+    details: /is not installed, and no agent is running/,
     fix: `install the service: ${addUser} && ${install}`,
   },
   {
@@ -121,7 +121,7 @@ const faultCases: readonly FaultCase[] = [
     harm: `systemctl stop ${name} && rm -r ${stateFolder}`,
     check: "state-dir",
     state: "failed",
-    details: /does not exist, and user decnet-agent may not make it in \/var\/lib/,
+    details: /does not exist, and user decnet-agent cannot create it in \/var\/lib/,
     fix: `create ${stateFolder} with mode 0700, owned by ${name}`,
     repair: `install -d -o ${name} -m 700 ${stateFolder}`,
     after: ({ machine }) => startService(machine),
@@ -131,7 +131,7 @@ const faultCases: readonly FaultCase[] = [
     harm: `systemctl stop ${name} && chown -R root: ${stateFolder}`,
     check: "state-dir",
     state: "failed",
-    details: /owner root, .*user decnet-agent may not look into it/,
+    details: /owner root, .*user decnet-agent cannot enter it/,
     fix: `make ${name} the owner of ${stateFolder} and of all that is in it (chown -R)`,
     repair: `chown -R ${name}: ${stateFolder}`,
     after: ({ machine }) => startService(machine),
