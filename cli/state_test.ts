@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { Heartbeat } from "../agent/heartbeat.ts";
-import { AgentSetup, topologyId, versionHash, withAgent } from "../tests/support/agent_setup.ts";
+import { AgentSetup, topologyId, withAgent } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
-import { container } from "../tests/support/engine/state.ts";
 import {
   applied,
   consistent,
@@ -50,9 +49,9 @@ Deno.test("run() state draws a tree on a terminal only, with colours where they 
   assert.match(once.stdout, /^DECNET WARNING - missing [^\n]+ \| [^\n]+\n$/);
 });
 
-const topologyIdStateTree = "5e1f0a3c-6d2b-4c8e-9a71-3b0d5c7e2f14";
+const storedId = "5e1f0a3c-6d2b-4c8e-9a71-3b0d5c7e2f14";
 const document = JSON.stringify({
-  topology: { id: topologyIdStateTree, name: "sample" },
+  topology: { id: storedId, name: "sample" },
   lans: [
     { name: "dmz", subnet: "10.0.0.0/24", is_dmz: true },
     { name: "Office", subnet: "10.0.1.0/24", is_dmz: false },
@@ -67,7 +66,7 @@ const plan = await planTopology(readTopology(parseJson(document)), defaultImages
 const whole = made(plan);
 const store = {
   state: "ok",
-  applied: { ...applied, topologyId: topologyIdStateTree, document },
+  applied: { ...applied, topologyId: storedId, document },
 } as const;
 const wide = { columns: 200, isColoured: false };
 
@@ -104,7 +103,7 @@ Deno.test("stateTree() draws LANs, deckies with their addresses, and services wi
   const heartbeat = heartbeatWith({ snapshot: { store } });
   assert.equal(
     await stateTree(heartbeat, defaultImages, wide),
-    `topology      ${topologyIdStateTree}
+    `topology      ${storedId}
 hash          0123456789abcdef
 applied       2023-11-14T22:13:20.000Z
 drift         consistent: 2 networks and 1 container run
@@ -276,59 +275,48 @@ Deno.test("cut() leaves what fits, and ends with … what does not", () => {
 });
 
 const never = new AbortController().signal;
-const lan = "decnet_t_11111111_lan-00";
 const base = "decnet_t_11111111_decky-001";
 
-Deno.test("Agent.state() tells of a host that is idle", () =>
-  withAgent(async (_, agent) => {
-    const nothing = { missing: [], stopped: [], unhealthy: [], changed: [], unexpected: [] };
-    assert.deepEqual(await agent.state(never), {
-      topology_id: null,
-      applied_version_hash: null,
-      applied_at: null,
-      last_error: null,
-      observed: { bridges: [], containers: [] },
-      drift: { state: "consistent", ...nothing },
-    });
+Deno.test("Agent.state() is the topology of the next heartbeat, and sends nothing", () =>
+  withAgent(async (setup, agent) => {
+    const cases: [prepare: () => void, id: string | null, drift: string, error: string | null][] = [
+      [() => {}, null, "consistent", null],
+      [
+        () => {
+          setup.apply();
+          setup.changeStore((store) => store.recordError(topologyId, "no such image"));
+          setup.engine.containers = setup.engine.containers.filter(({ Names }) =>
+            Names[0] === `/${base}`
+          );
+        },
+        topologyId,
+        "drifted",
+        "no such image",
+      ],
+      [
+        () => setup.engine.fault = { kind: "status", status: 500, message: "boom" },
+        ...[topologyId, "unknown", "no such image"] as const,
+      ],
+    ];
+    for (const [index, [prepare, id, drift, error]] of cases.entries()) {
+      prepare();
+      const before = agent.fingerprint(await agent.collect(never));
+      const state = (await agent.state(never))!;
+      assert.deepEqual([state.topology_id, state.drift.state, state.last_error], [
+        id,
+        drift,
+        error,
+      ]);
+      assert.equal(agent.fingerprint(await agent.collect(never)), before);
+      assert.equal(setup.master.heartbeatCount, index);
+      await agent.sendHeartbeat(never);
+      const { topology } = setup.master.heartbeats[index]!.body as { topology: unknown };
+      assert.deepEqual(topology, state);
+    }
   }));
 
-Deno.test("Agent.state() tells what is applied, what runs, how they differ, and the last error", () =>
+Deno.test("Agent.state() ends with its signal, and reports why", () =>
   withAgent(async (setup, agent) => {
-    setup.apply();
-    setup.changeStore((store) => store.recordError(topologyId, "no such image"));
-    setup.engine.containers = setup.engine.containers.filter(({ Names }) => {
-      return Names[0] === `/${base}`;
-    });
-    const { drift, ...report } = (await agent.state(never))!;
-    assert.deepEqual(report, {
-      topology_id: topologyId,
-      applied_version_hash: versionHash,
-      applied_at: 1_700_000_000,
-      last_error: "no such image",
-      observed: { bridges: [lan], containers: [base] },
-    });
-    assert.ok(drift.state === "drifted");
-    assert.deepEqual(drift.missing, [{ type: "container", name: `${base}-ssh`, detail: "" }]);
-  }));
-
-Deno.test("Agent.state() is what the next beat tells, and sends nothing itself", () =>
-  withAgent(async (setup, agent) => {
-    setup.apply();
-    const state = await agent.state(never);
-    assert.equal(setup.master.connectionCount, 0);
-    await agent.sendHeartbeat(never);
-    assert.deepEqual((setup.master.heartbeats[0]!.body as { topology: unknown }).topology, state);
-    assert.equal(setup.master.heartbeatCount, 1);
-  }));
-
-Deno.test("Agent.state() tells that Docker does not answer, and does not throw", () =>
-  withAgent(async (setup, agent) => {
-    setup.apply();
-    setup.engine.fault = { kind: "status", status: 500, message: "boom" };
-    const state = (await agent.state(never))!;
-    assert.ok("error" in state.observed);
-    assert.match(state.observed.error, /boom/);
-    assert.deepEqual([state.topology_id, state.drift.state], [topologyId, "unknown"]);
     setup.engine.fault = { kind: "hang" };
     const late = (await agent.state(AbortSignal.abort(new Error("too late"))))!;
     assert.ok("error" in late.observed);
@@ -341,18 +329,7 @@ Deno.test("Agent.state() is null when the store cannot be read", () =>
     assert.equal(await agent.state(never), null);
   }));
 
-Deno.test("Agent.state() takes no news away from the next beat", () =>
-  withAgent(async (setup, agent) => {
-    const fingerprint = async () => agent.fingerprint(await agent.collect(never));
-    const before = await fingerprint();
-    await agent.state(never);
-    assert.equal(await fingerprint(), before);
-    setup.engine.containers = [container({ name: "decnet-x" })];
-    await agent.state(never);
-    assert.notEqual(await fingerprint(), before);
-  }));
-
-Deno.test("Agent.state() answers many at once, beside a beat", () =>
+Deno.test("Agent.state() answers many calls at once, beside a heartbeat", () =>
   withAgent(async (setup, agent) => {
     setup.apply();
     setup.engine.latencyMs = 20;
