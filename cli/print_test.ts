@@ -9,7 +9,7 @@ const lines = printables.map((what) =>
   what === "completion" ? ["print", what, "bash"] : ["print", what]
 );
 
-Deno.test("run() print prints a text for each word of the help, whatever is configured", async () => {
+Deno.test("run() print prints each file, and needs no configuration", async () => {
   const texts = new Set<string>();
   for (const line of lines) {
     const { code, stdout, stderr } = await runOn(line, {
@@ -24,7 +24,7 @@ Deno.test("run() print prints a text for each word of the help, whatever is conf
   assert.equal(texts.size, lines.length);
 });
 
-Deno.test("run() print puts the path of the executable where it is run", async () => {
+Deno.test("run() print writes the path of the executable into the files", async () => {
   const executable = () => "/opt/my agents/50%/decnet-agent";
   const print = async (what: string) => (await runOn(["print", what], { executable })).stdout;
   const service = await print("systemd-service");
@@ -49,7 +49,7 @@ Deno.test("run() print refuses a path that systemd does not take", async () => {
   }
 });
 
-Deno.test("run() print says that a unit hides the executable, and prints it all the same", async () => {
+Deno.test("run() print warns when the unit hides the executable", async () => {
   const executable = () => "/home/me/decnet-agent";
   for (const what of ["systemd-service", "systemd-timer"]) {
     const { code, stdout, stderr } = await runOn(["print", what], { executable });
@@ -69,14 +69,9 @@ Deno.test("run() print ends with 3 when its text could not be written", async ()
   }
 });
 
-Deno.test("run() print config prints a file that changes nothing as it is", async () => {
+Deno.test("run() print config has each key as a comment, with its default", async () => {
   const { stdout } = await runOn(["print", "config"]);
   assert.deepEqual(readSection(stdout, "x.ini"), []);
-  assert.deepEqual(configureOn({ ini: stdout }), configureOn({}));
-});
-
-Deno.test("run() print config has a line for each key, which sets it", async () => {
-  const { stdout } = await runOn(["print", "config"]);
   const entries = readSection(stdout.replace(/^#(?=[a-z-]+ = )/gm, ""), "x.ini")!;
   assert.deepEqual(entries.map(({ key }) => key), keyNames);
   for (const { allowed, value, fallback, summary } of keys) {
@@ -84,14 +79,9 @@ Deno.test("run() print config has a line for each key, which sets it", async () 
       assert.ok(stdout.includes(text), text);
     }
   }
-});
-
-Deno.test("run() print config shows defaults that are what holds without them", async () => {
-  const { stdout } = await runOn(["print", "config"]);
-  // Words in capitals stand for a value that the default has not.
+  // Words in capitals are placeholders of keys without a fixed default.
   const ini = stdout.replace(/^#(?=[a-z-]+ = (?!(unix:\/\/)?[A-Z:]+$))/gm, "");
-  const keys = readSection(ini, "x.ini")!.map(({ key }) => key);
-  assert.deepEqual(keys, [
+  assert.deepEqual(readSection(ini, "x.ini")!.map(({ key }) => key), [
     "swarmctl-port",
     "interval",
     "network-prefix",
@@ -101,12 +91,12 @@ Deno.test("run() print config shows defaults that are what holds without them", 
     "allowed-cn",
     "supersede",
   ]);
-  // The port and the name count only with those.
+  // Without these, port and name have no effect.
   const flags = { "master-host": "m", "host-uuid": "u", "listen": "127.0.0.1:1" };
   assert.deepEqual(configureOn({ ini, flags }), configureOn({ flags }));
 });
 
-Deno.test("run() print systemd-timer prints two files that a line of awk parts", async () => {
+Deno.test("run() print systemd-timer prints two files that awk can split", async () => {
   const { stdout } = await runOn(["print", "systemd-timer"]);
   const names = [...stdout.matchAll(/^# (\/etc\/\S+)$/gm)].map(([, name]) => name);
   assert.deepEqual(names, [
@@ -132,20 +122,17 @@ Deno.test("run() print systemd-timer prints two files that a line of awk parts",
   );
 });
 
-Deno.test("print refuses what tells the program's path when there is no executable", async () => {
+Deno.test("print refuses files with a path when it runs from source", async () => {
   const execute = async (what: string) => {
     const args = ["run", "-q", "-P=agent", "main.ts", "print", what];
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
-    const [printed, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-    return { code, printed, said };
+    const decoder = new TextDecoder();
+    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   };
+  const stderr = "decnet-agent: there is no executable: the agent runs from source. " +
+    "Build one: deno task compile\n";
   for (const what of ["cron", "systemd-service", "systemd-timer"]) {
-    assert.deepEqual(await execute(what), {
-      code: 3,
-      printed: "",
-      said:
-        "decnet-agent: there is no executable: the agent runs from source. Build one: deno task compile\n",
-    });
+    assert.deepEqual(await execute(what), { code: 3, stdout: "", stderr });
   }
   assert.equal((await execute("man")).code, 0);
 });

@@ -2,8 +2,6 @@ import assert from "node:assert/strict";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement, works } from "../tests/support/requirements.ts";
-import { askBash } from "../tests/support/shells.ts";
-import { TypedTerminal } from "../tests/support/terminal.ts";
 
 const bash = requirement("bash", await works("bash", "--version"));
 const terminal = requirement("bash and script", await works("script", "--version"));
@@ -78,11 +76,16 @@ Deno.test({
   async fn() {
     terminal.check();
     using folder = await folderWithCompletion();
-    const settings = `PS1='<ready>'; source ./decnet-agent.bash; decnet-agent() { echo "<$*>"; }`;
+    const settings = `source ./decnet-agent.bash; decnet-agent() { echo "<$*>"; }`;
     await Deno.writeTextFile(`${folder.path}/settings`, settings);
-    await using typed = new TypedTerminal("bash --noprofile --rcfile settings -i", folder.path);
-    await typed.type("decnet-agent pr\tcom\tb\t --st\ttopi\t --supersede=t\t\n", "<ready>");
-    await typed.type("", "<print completion bash --state-dir topics/ --supersede=true>");
+    const command = "bash --noprofile --rcfile settings -i";
+    const shown = await run(
+      ["script", "--quiet", "--return", "--command", command, "/dev/null"],
+      folder.path,
+      "decnet-agent pr\tcom\tb\t --st\ttopi\t --supersede=t\t\nexit\n",
+    );
+    const expected = "<print completion bash --state-dir topics/ --supersede=true>";
+    assert.ok(shown.includes(expected), shown);
   },
 });
 
@@ -94,4 +97,43 @@ async function folderWithCompletion(): Promise<TemporaryFolder> {
   await Deno.writeTextFile(`${folder.path}/topology.json`, "{}");
   await Deno.mkdir(`${folder.path}/topics`);
   return folder;
+}
+
+const program = `
+source ./decnet-agent.bash
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_decnet_agent decnet-agent
+((\${#COMPREPLY[@]} == 0)) || printf '%s\\n' "\${COMPREPLY[@]}"
+`;
+
+/** Returns what bash completes at the end of each line. */
+async function askBash(folder: string, lines: readonly string[]): Promise<string[][]> {
+  const answers: string[][] = [];
+  for (const line of lines) {
+    // Split as $COMP_WORDBREAKS says.
+    const words = line.split(" ").flatMap((word) => word.split(/(=)/).filter(Boolean));
+    if (line.endsWith(" ")) words.push("");
+    const options = ["--norc", "--noprofile", "-u", "-c", program, "bash"];
+    answers.push((await run(["bash", ...options, ...words], folder)).split("\n").slice(0, -1));
+  }
+  return answers;
+}
+
+/** Runs a program away from all settings of this user. Throws `Error` when it writes errors. */
+async function run(command: readonly string[], folder: string, input = ""): Promise<string> {
+  const child = new Deno.Command(command[0]!, {
+    args: command.slice(1),
+    cwd: folder,
+    env: { PATH: Deno.env.get("PATH") ?? "", HOME: folder, LANG: "C.UTF-8", TERM: "dumb" },
+    clearEnv: true,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const [{ stdout, stderr }] = await Promise.all([
+    child.output(),
+    new Blob([input]).stream().pipeTo(child.stdin),
+  ]);
+  assert.equal(new TextDecoder().decode(stderr), "");
+  return new TextDecoder().decode(stdout);
 }
