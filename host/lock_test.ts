@@ -1,105 +1,115 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement } from "../tests/support/requirements.ts";
+import { makeFifo, requirement } from "../tests/support/requirements.ts";
 import { describeOwner, FileLock, LockHeld, type LockOptions, type LockOwner } from "./lock.ts";
-
-/** Takes the lock, or is refused when somebody else has it. */
-function acquire(path: string, options: Partial<LockOptions> = {}): Promise<FileLock> {
-  const { signal } = new AbortController();
-  return FileLock.acquire(path, { purpose: "test", signal, ...options });
-}
-
-/** Runs a test in a folder of its own, with the path of a lock in it. */
-async function withPath(test: (path: string) => Promise<void>): Promise<void> {
-  using folder = new TemporaryFolder();
-  await test(`${folder.path}/apply.lock`);
-}
 
 type Owner = LockOwner | null;
 
-/** The error when this process holds the lock for `purpose`. */
-function heldFor(purpose: string): (error: Error) => boolean {
+/** Takes the lock, or is refused while it is held. */
+function acquire(path: string, options: Partial<LockOptions> = {}): Promise<FileLock> {
+  return FileLock.acquire(path, { purpose: "test", ...options });
+}
+
+/** Begins to wait for a held lock; `owner` is the one that it was told. */
+async function waitFor(path: string, options: Partial<LockOptions> = {}) {
+  const { promise, resolve } = Promise.withResolvers<Owner>();
+  const next = acquire(path, { onWait: resolve, ...options });
+  // An early failure of `next` shows at once.
+  return { owner: await Promise.race([promise, next.then(() => assert.fail("no wait"))]), next };
+}
+
+/** Runs a test with the path of a lock in a temporary folder. */
+function lockTest(title: string, test: (path: string) => Promise<void>): void {
+  Deno.test(title, async () => {
+    using folder = new TemporaryFolder();
+    await test(`${folder.path}/apply.lock`);
+  });
+}
+
+/** The error when a process holds the lock for `purpose`. */
+function heldFor(purpose: string, pid = Deno.pid): (error: Error) => boolean {
   return (error) => {
     assert.ok(error instanceof LockHeld);
     assert.equal(error.name, "LockHeld");
-    assert.match(
-      error.message,
-      new RegExp(`^held by process ${Deno.pid} since \\S+Z for ${purpose}$`),
-    );
-    assert.deepEqual([error.owner?.pid, error.owner?.purpose], [Deno.pid, purpose]);
+    assert.match(error.message, new RegExp(`^held by process ${pid} since \\S+Z for ${purpose}$`));
+    assert.deepEqual([error.owner?.pid, error.owner?.purpose], [pid, purpose]);
     return true;
   };
 }
 
-Deno.test("FileLock.acquire() tells whoever has to wait the holder's process, time and purpose", () =>
-  withPath(async (path) => {
-    const before = Date.now();
-    const lock = await acquire(path, { purpose: "apply topology-1" });
-    const after = Date.now();
-    const { promise: told, resolve } = Promise.withResolvers<Owner>();
-    const next = acquire(path, { onWait: resolve });
-    const owner = await told;
-    assert.deepEqual([owner?.pid, owner?.purpose], [Deno.pid, "apply topology-1"]);
-    const since = Date.parse(owner!.since);
-    assert.ok(since >= before && since <= after);
-    lock.release();
-    (await next).release();
-  }));
+/** Checks what the file says of its owner. */
+function assertOwner(path: string, purpose: string): void {
+  const pattern = new RegExp(`^process ${Deno.pid} since \\S+Z for ${purpose}\\n$`);
+  assert.match(Deno.readTextFileSync(path), pattern);
+}
 
-Deno.test("FileLock.acquire() refuses a lock that is held when nobody wants to wait", () =>
-  withPath(async (path) => {
-    const lock = await acquire(path, { purpose: "apply topology-1" });
-    for (let times = 0; times < 2; times++) {
-      await assert.rejects(acquire(path), heldFor("apply topology-1"));
-    }
-    lock.release();
-    (await acquire(path)).release();
-  }));
+lockTest("FileLock.acquire() reports process, time and purpose of the owner", async (path) => {
+  const before = Date.now();
+  const lock = await acquire(path, { purpose: "apply topology-1" });
+  const after = Date.now();
+  const { owner, next } = await waitFor(path);
+  assert.deepEqual([owner?.pid, owner?.purpose], [Deno.pid, "apply topology-1"]);
+  const since = Date.parse(owner!.since);
+  assert.ok(since >= before && since <= after);
+  lock.release();
+  (await next).release();
+});
 
-Deno.test("FileLock.acquire() says so when the holder has not said who it is", () =>
-  withPath(async (path) => {
-    using file = Deno.openSync(path, { write: true, create: true });
-    file.lockSync(true);
-    await assert.rejects(acquire(path), { message: "held by another process" });
-  }));
-
-Deno.test("FileLock is held by one at a time within one process", () =>
-  withPath(async (path) => {
-    let holders = 0;
-    const turns = Array.from({ length: 5 }, async () => {
-      const lock = await acquire(path, { onWait: () => {} });
-      assert.equal(++holders, 1);
-      // Others get their chance to go wrong.
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      holders--;
-      lock.release();
-    });
-    await Promise.all(turns);
-  }));
-
-Deno.test("FileLock.acquire() tells of the holder once, however long it waits", () =>
-  withPath(async (path) => {
-    const lock = await acquire(path);
-    let told = 0;
-    const next = acquire(path, { onWait: () => told++ });
-    // Longer than several of its tries.
-    await new Promise((resolve) => setTimeout(resolve, 700));
-    lock.release();
-    (await next).release();
-    assert.equal(told, 1);
-  }));
-
-Deno.test("FileLock.acquire() stops waiting when the signal is aborted, and does not take the lock", () =>
-  withPath(async (path) => {
-    const lock = await acquire(path, { purpose: "apply topology-1" });
-    const stop = new AbortController();
-    const onWait = () => stop.abort(new Error("the agent is stopping"));
-    const waited = acquire(path, { signal: stop.signal, onWait });
-    await assert.rejects(waited, { message: "the agent is stopping" });
+lockTest("FileLock.acquire() throws LockHeld when it may not wait", async (path) => {
+  const lock = await acquire(path, { purpose: "apply topology-1" });
+  for (let times = 0; times < 2; times++) {
     await assert.rejects(acquire(path), heldFor("apply topology-1"));
+  }
+  lock.release();
+  (await acquire(path)).release();
+});
+
+lockTest("FileLock.acquire() waits a moment for the owner's name", async (path) => {
+  using file = Deno.openSync(path, { write: true, create: true });
+  file.lockSync(true);
+  const refused = assert.rejects(acquire(path), {
+    message: "held by process 1 since now for a test",
+  });
+  file.writeSync(new TextEncoder().encode("process 1 since now for a test\n"));
+  await refused;
+  file.truncateSync();
+  await assert.rejects(acquire(path), { message: "held by another process", owner: null });
+});
+
+lockTest("FileLock is held by one at a time within one process", async (path) => {
+  let holders = 0;
+  const turns = Array.from({ length: 5 }, async () => {
+    const lock = await acquire(path, { onWait: () => {} });
+    assert.equal(++holders, 1);
+    // Another one could take it now.
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    holders--;
     lock.release();
-    (await acquire(path)).release();
-  }));
+  });
+  await Promise.all(turns);
+});
+
+lockTest("FileLock.acquire() reports the owner once, however long it waits", async (path) => {
+  const lock = await acquire(path);
+  let reports = 0;
+  const next = acquire(path, { onWait: () => reports++ });
+  // Longer than several of its tries.
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  lock.release();
+  (await next).release();
+  assert.equal(reports, 1);
+});
+
+lockTest("FileLock.acquire() stops waiting when the signal is aborted", async (path) => {
+  const lock = await acquire(path, { purpose: "apply topology-1" });
+  const stop = new AbortController();
+  const onWait = () => stop.abort(new Error("the agent is stopping"));
+  const waited = acquire(path, { signal: stop.signal, onWait });
+  await assert.rejects(waited, { message: "the agent is stopping" });
+  await assert.rejects(acquire(path), heldFor("apply topology-1"));
+  lock.release();
+  (await acquire(path)).release();
+});
 
 Deno.test("FileLock creates its folder and its file for the owner alone", async () => {
   using folder = new TemporaryFolder();
@@ -111,67 +121,75 @@ Deno.test("FileLock creates its folder and its file for the owner alone", async 
   lock.release();
 });
 
-Deno.test("FileLock.release() leaves the file, with nobody in it", () =>
-  withPath(async (path) => {
-    for (const purpose of ["a long purpose", "short"]) {
-      const lock = await acquire(path, { purpose });
-      assert.match(
-        Deno.readTextFileSync(path),
-        new RegExp(`^process ${Deno.pid} since \\S+Z for ${purpose}\n$`),
-      );
-      lock.release();
-      assert.equal(Deno.readTextFileSync(path), "");
-    }
-  }));
-
-Deno.test("FileLock.acquire() takes over what a dead holder left in the file", () =>
-  withPath(async (path) => {
-    Deno.writeTextFileSync(path, `process 1 since then for ${"x".repeat(500)}\nand more\n`);
-    const lock = await acquire(path);
-    assert.match(
-      Deno.readTextFileSync(path),
-      new RegExp(`^process ${Deno.pid} since \\S+Z for test\n$`),
-    );
+lockTest("FileLock.release() leaves the file empty", async (path) => {
+  for (const purpose of ["a long purpose", "short"]) {
+    const lock = await acquire(path, { purpose });
+    assertOwner(path, purpose);
     lock.release();
-  }));
+    assert.equal(Deno.readTextFileSync(path), "");
+  }
+});
 
-Deno.test("FileLock.acquire() throws what keeps it from its file", () =>
-  withPath(async (path) => {
-    Deno.writeTextFileSync(path, "");
-    await assert.rejects(acquire(`${path}/below/apply.lock`));
-    Deno.mkdirSync(`${path}.d`);
-    await assert.rejects(acquire(`${path}.d`), { message: "it is not a regular file" });
-  }));
+lockTest("FileLock.acquire() replaces what a dead owner left in the file", async (path) => {
+  Deno.writeTextFileSync(path, `process 1 since then for ${"x".repeat(500)}\nand more\n`);
+  const lock = await acquire(path);
+  assertOwner(path, "test");
+  lock.release();
+});
+
+lockTest("FileLock.acquire() throws when it cannot open its file", async (path) => {
+  Deno.writeTextFileSync(path, "");
+  await assert.rejects(acquire(`${path}/below/apply.lock`));
+  Deno.mkdirSync(`${path}.d`);
+  await assert.rejects(acquire(`${path}.d`), { message: "it is not a regular file" });
+});
 
 for (const what of ["a link", "a dangling link", "a pipe"]) {
-  Deno.test(`FileLock.acquire() refuses ${what} in its file's place, and touches nothing by it`, () =>
-    withPath(async (path) => {
-      const other = `${path}.other`;
-      if (what === "a link") Deno.writeTextFileSync(other, "not ours");
-      if (what === "a pipe") {
-        await new Deno.Command("mkfifo", { args: [path] }).output();
-      } else Deno.symlinkSync(other, path);
-      await assert.rejects(acquire(path), { message: "it is not a regular file" });
-      await assert.rejects(acquire(path, { onWait: () => {} }));
-      if (what === "a link") assert.equal(Deno.readTextFileSync(other), "not ours");
-      else assert.throws(() => Deno.statSync(other), Deno.errors.NotFound);
-    }));
+  lockTest(`FileLock.acquire() refuses ${what} as its file`, async (path) => {
+    const other = `${path}.other`;
+    if (what === "a link") Deno.writeTextFileSync(other, "not ours");
+    if (what === "a pipe") await makeFifo(path);
+    else Deno.symlinkSync(other, path);
+    await assert.rejects(acquire(path), { message: "it is not a regular file" });
+    await assert.rejects(acquire(path, { onWait: () => {} }));
+    if (what === "a link") assert.equal(Deno.readTextFileSync(other), "not ours");
+    else assert.throws(() => Deno.statSync(other), Deno.errors.NotFound);
+  });
 }
 
-Deno.test("FileLock.acquire() takes the lock that is there now when the one it waited for was removed", () =>
-  withPath(async (path) => {
-    const old = await acquire(path);
-    const { promise: waits, resolve } = Promise.withResolvers<Owner>();
-    const next = acquire(path, { purpose: "next", onWait: resolve });
-    await waits;
-    Deno.removeSync(path);
-    old.release();
-    const lock = await next;
-    await assert.rejects(acquire(path), heldFor("next"));
-    lock.release();
-  }));
+lockTest("FileLock.acquire() locks the new file when the old one was removed", async (path) => {
+  const old = await acquire(path);
+  const { next } = await waitFor(path, { purpose: "next" });
+  Deno.removeSync(path);
+  old.release();
+  const lock = await next;
+  await assert.rejects(acquire(path), heldFor("next"));
+  lock.release();
+});
 
-const { signal } = new AbortController();
+lockTest("FileLock.acquire() refuses what has replaced the file it waited for", async (path) => {
+  const held = await acquire(path);
+  const { next } = await waitFor(path);
+  const refused = assert.rejects(next, { message: "it is not a regular file" });
+  Deno.removeSync(path);
+  Deno.mkdirSync(path);
+  held.release();
+  await refused;
+});
+
+lockTest("FileLock.acquire() waits for an owner without a name in a removed file", async (path) => {
+  const held = await acquire(path);
+  Deno.truncateSync(path);
+  const waiting = waitFor(path, { purpose: "next" });
+  Deno.removeSync(path);
+  const { owner, next } = await waiting;
+  assert.equal(owner, null);
+  held.release();
+  const lock = await next;
+  assertOwner(path, "next");
+  lock.release();
+  assert.equal(Deno.readTextFileSync(path), "");
+});
 
 /** Another process, which takes the lock or waits for it. */
 class OtherProcess implements AsyncDisposable {
@@ -179,10 +197,11 @@ class OtherProcess implements AsyncDisposable {
   readonly #lines: ReadableStreamDefaultReader<string>;
   #text = "";
 
-  constructor(path: string, purpose: string) {
+  constructor(path: string) {
     const program = new URL("../tests/support/programs/lock_holder.ts", import.meta.url).href;
+    const permissions = ["--no-prompt", "--allow-read", "--allow-write"];
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-q", "--no-prompt", "--allow-read", "--allow-write", program, path, purpose],
+      args: ["run", "-q", ...permissions, program, path, "apply theirs"],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -193,7 +212,7 @@ class OtherProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** The next line that it says. */
+  /** Returns the next line of its output. */
   async line(): Promise<string> {
     while (!this.#text.includes("\n")) {
       const { value, done } = await this.#lines.read();
@@ -205,7 +224,7 @@ class OtherProcess implements AsyncDisposable {
     return line;
   }
 
-  /** Lets it give the lock back and end. */
+  /** Lets it release the lock and end. */
   async end(): Promise<void> {
     await this.#child.stdin.close();
     assert.equal((await this.#child.status).code, 0);
@@ -223,73 +242,43 @@ class OtherProcess implements AsyncDisposable {
   }
 }
 
-function acquireLock(path: string, onWait?: (owner: Owner) => void): Promise<FileLock> {
-  return FileLock.acquire(path, { purpose: "apply ours", signal, onWait });
-}
-
-Deno.test("FileLock is refused, or waited for, while another process has it", async () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/apply.lock`;
-  await using other = new OtherProcess(path, "apply theirs");
+lockTest("FileLock.acquire() waits for another process", async (path) => {
+  await using other = new OtherProcess(path);
   assert.equal(await other.line(), "has it");
-  const holder = new RegExp(`process ${other.pid} since [-\\dT:.]+Z for apply theirs$`);
-  await assert.rejects(acquireLock(path), (error) => {
-    return error instanceof LockHeld && holder.test(error.message);
-  });
-  const told: string[] = [];
-  const waited = Promise.withResolvers<void>();
-  const next = acquireLock(path, (owner) => {
-    told.push(describeOwner(owner));
-    waited.resolve();
-  });
-  await waited.promise;
-  assert.match(told.join(), holder);
+  await assert.rejects(acquire(path), heldFor("apply theirs", other.pid));
+  const { owner, next } = await waitFor(path);
+  assert.deepEqual([owner?.pid, owner?.purpose], [other.pid, "apply theirs"]);
   await other.end();
   (await next).release();
-  assert.equal(told.length, 1);
 });
 
-Deno.test("FileLock keeps another process waiting, which is told who it waits for", async () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/apply.lock`;
-  const lock = await acquireLock(path);
-  await using other = new OtherProcess(path, "apply theirs");
-  assert.match(
-    await other.line(),
-    new RegExp(`^waits for process ${Deno.pid} since \\S+Z for apply ours$`),
-  );
+lockTest("FileLock makes another process wait, which learns the owner", async (path) => {
+  const lock = await acquire(path, { purpose: "apply ours" });
+  await using other = new OtherProcess(path);
+  const pattern = new RegExp(`^waits for process ${Deno.pid} since \\S+Z for apply ours$`);
+  assert.match(await other.line(), pattern);
   lock.release();
   assert.equal(await other.line(), "has it");
-  await assert.rejects(acquireLock(path), LockHeld);
+  await assert.rejects(acquire(path), LockHeld);
   await other.end();
-  (await acquireLock(path)).release();
+  (await acquire(path)).release();
 });
 
-Deno.test("FileLock is free as soon as its holder was killed", async () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/apply.lock`;
-  await using other = new OtherProcess(path, "apply theirs");
+lockTest("FileLock is free as soon as its owner was killed", async (path) => {
+  await using other = new OtherProcess(path);
   assert.equal(await other.line(), "has it");
-  await assert.rejects(acquireLock(path), LockHeld);
+  await assert.rejects(acquire(path), LockHeld);
   await other.kill();
   assert.match(Deno.readTextFileSync(path), /for apply theirs\n$/);
-  const lock = await acquireLock(path);
-  assert.match(Deno.readTextFileSync(path), new RegExp(`^process ${Deno.pid} .* apply ours\\n$`));
+  const lock = await acquire(path);
+  assertOwner(path, "test");
   lock.release();
 });
 
-Deno.test("FileLock waits a moment for its holder to say who it is", async () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/apply.lock`;
-  using file = Deno.openSync(path, { write: true, create: true });
-  assert.ok(file.tryLockSync(true));
-  const refused = assert.rejects(acquireLock(path), {
-    message: "held by process 1 since now for a test",
-  });
-  file.writeSync(new TextEncoder().encode("process 1 since now for a test\n"));
-  await refused;
-  file.truncateSync();
-  await assert.rejects(acquireLock(path), { message: "held by another process" });
+Deno.test("describeOwner() names process, time and purpose", () => {
+  const owner = { pid: 7, since: "2026-11-22T18:00:00.000Z", purpose: "apply A" };
+  assert.equal(describeOwner(owner), "process 7 since 2026-11-22T18:00:00.000Z for apply A");
+  assert.equal(describeOwner(null), "another process");
 });
 
 /** File permissions have an effect on root only without these capabilities. */
@@ -326,46 +315,3 @@ Deno.test({
     assert.deepEqual([meanwhile.state, meanwhile.applied], ["ok", "1"]);
   },
 });
-
-const { signal: signalLockReplaced } = new AbortController();
-
-/** Runs a test with the path of a lock that is held, and with what gives it back. */
-async function withHeld(test: (path: string, held: FileLock) => Promise<void>): Promise<void> {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/apply.lock`;
-  await test(path, await FileLock.acquire(path, { purpose: "a test", signal: signalLockReplaced }));
-}
-
-Deno.test("FileLock.acquire() tells what has taken the place of the lock that it waited for", () =>
-  withHeld(async (path, held) => {
-    const { promise: waits, resolve } = Promise.withResolvers<Owner>();
-    const next = FileLock.acquire(path, {
-      purpose: "next",
-      signal: signalLockReplaced,
-      onWait: resolve,
-    });
-    const refused = assert.rejects(next, { message: "it is not a regular file" });
-    await waits;
-    Deno.removeSync(path);
-    Deno.mkdirSync(path);
-    held.release();
-    await refused;
-  }));
-
-Deno.test("FileLock.acquire() waits on when the lock goes before its holder has said who it is", () =>
-  withHeld(async (path, held) => {
-    Deno.truncateSync(path);
-    const { promise: waits, resolve } = Promise.withResolvers<Owner>();
-    const next = FileLock.acquire(path, {
-      purpose: "next",
-      signal: signalLockReplaced,
-      onWait: resolve,
-    });
-    Deno.removeSync(path);
-    assert.equal(await Promise.race([waits, next]), null);
-    held.release();
-    const lock = await next;
-    assert.match(Deno.readTextFileSync(path), /^process \d+ since \S+ for next\n$/);
-    lock.release();
-    assert.equal(Deno.readTextFileSync(path), "");
-  }));

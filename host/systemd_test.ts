@@ -32,7 +32,7 @@ async function withListeners(test: (listener: Listener) => Promise<void>): Promi
 
 const quiet = { watchdogUsec: undefined, onError: (error: unknown) => assert.fail(String(error)) };
 
-Deno.test("Supervisor tells what happens, at a path and at an abstract address", async () => {
+Deno.test("SystemdNotifier sends to a path and to an abstract address", async () => {
   await withListeners(async (listener) => {
     const systemd = new SystemdNotifier({ ...quiet, socket: listener.address });
     systemd.ready();
@@ -45,10 +45,10 @@ Deno.test("Supervisor tells what happens, at a path and at an abstract address",
   });
 });
 
-Deno.test("Supervisor tells all that it is told at once, in its order", async () => {
+Deno.test("SystemdNotifier sends many messages in order", async () => {
   await withListeners(async (listener) => {
     const systemd = new SystemdNotifier({ ...quiet, socket: listener.address });
-    // Nobody reads yet: what does not fit is waited with.
+    // Nothing is read yet: what does not fit waits.
     for (let number = 0; number < 30; number++) systemd.status(`${number}`);
     systemd.ready();
     for (let number = 0; number < 30; number++) {
@@ -59,20 +59,17 @@ Deno.test("Supervisor tells all that it is told at once, in its order", async ()
   });
 });
 
-Deno.test("Supervisor feeds the watchdog three times in its interval", async () => {
+Deno.test("SystemdNotifier feeds the watchdog three times in its interval", async () => {
   await withListeners(async (listener) => {
-    const systemd = new SystemdNotifier({
-      ...quiet,
-      socket: listener.address,
-      watchdogUsec: "60000",
-    });
+    const options = { socket: listener.address, watchdogUsec: "60000" };
+    const systemd = new SystemdNotifier({ ...quiet, ...options });
     systemd.beginWork();
     for (let times = 0; times < 3; times++) assert.equal(await listener.next(), "WATCHDOG=1");
     await systemd.close();
   });
 });
 
-Deno.test("Supervisor lets the watchdog bite while a piece of work hangs", async () => {
+Deno.test("SystemdNotifier stops feeding the watchdog when work hangs", async () => {
   await withListeners(async (listener) => {
     const systemd = new SystemdNotifier({
       ...quiet,
@@ -83,7 +80,7 @@ Deno.test("Supervisor lets the watchdog bite while a piece of work hangs", async
     systemd.beginWork();
     await new Promise((resolve) => setTimeout(resolve, 60));
     systemd.status("mark");
-    // At most what was fed before the 20 ms were over.
+    // At most what was sent within the 20 ms.
     let message = await listener.next();
     for (let times = 0; message === "WATCHDOG=1"; times++) {
       assert.ok(times < 3, "it is fed though the work hangs");
@@ -96,21 +93,17 @@ Deno.test("Supervisor lets the watchdog bite while a piece of work hangs", async
   });
 });
 
-Deno.test("Supervisor does nothing without systemd", async () => {
+Deno.test("SystemdNotifier does nothing without systemd", async () => {
   const systemd = new SystemdNotifier({ ...quiet, socket: undefined, watchdogUsec: "1000" });
   systemd.ready();
   systemd.status("x");
   await systemd.close();
 });
 
-Deno.test("Supervisor says once that nobody listens, and goes on", async () => {
+Deno.test("SystemdNotifier reports once that it cannot send", async () => {
   const errors: unknown[] = [];
-  const socket = "/nonexistent/notify";
-  const systemd = new SystemdNotifier({
-    ...quiet,
-    socket,
-    onError: (error) => errors.push(error),
-  });
+  const onError = (error: unknown) => errors.push(error);
+  const systemd = new SystemdNotifier({ ...quiet, socket: "/nonexistent/notify", onError });
   systemd.ready();
   systemd.status("x");
   await systemd.close();
@@ -118,7 +111,7 @@ Deno.test("Supervisor says once that nobody listens, and goes on", async () => {
   assert.equal(errors.length, 1);
 });
 
-Deno.test("Supervisor.close() does not wait for ever for a supervisor that takes nothing any more", async () => {
+Deno.test("SystemdNotifier.close() does not wait for ever for systemd", async () => {
   using folder = new TemporaryFolder();
   const socket = `${folder.path}/notify`;
   // Its queue is never emptied.
@@ -133,7 +126,7 @@ Deno.test("Supervisor.close() does not wait for ever for a supervisor that takes
   assert.equal(await Promise.race([systemd.close().then(() => "closed"), hangs]), "closed");
   clearTimeout(timer);
   assert.deepEqual(errors.map(String), ["Error: it takes nothing any more"]);
-  // What had begun to be sent when it ended goes through by that, and nothing after it.
+  // What was being sent when it closed still arrives, and nothing after it.
   for (let count = 0; count < length + 2; count++) await listener.receive();
   listener.close();
 });

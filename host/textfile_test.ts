@@ -5,7 +5,7 @@ import { TextFiles } from "./textfile.ts";
 const files = await TextFiles.load();
 const permissions = (path: string) => Deno.statSync(path).mode! & 0o7777;
 
-Deno.test("TextFiles.replace() makes a file that everybody may read, whatever the umask is", () => {
+Deno.test("TextFiles.replace() creates a file that every user may read", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
   const before = Deno.umask(0o077);
@@ -21,7 +21,7 @@ Deno.test("TextFiles.replace() makes a file that everybody may read, whatever th
   assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["a.prom"]);
 });
 
-Deno.test("TextFiles.replace() changes nothing in the file that a reader has open", () => {
+Deno.test("TextFiles.replace() leaves the file that a reader has open", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
   files.replace(path, "old");
@@ -31,7 +31,7 @@ Deno.test("TextFiles.replace() changes nothing in the file that a reader has ope
   assert.equal(new TextDecoder().decode(buffer.subarray(0, reader.readSync(buffer)!)), "old");
 });
 
-Deno.test("TextFiles.replace() takes the place of what a killed process left, and follows no link", () => {
+Deno.test("TextFiles.replace() follows no link at its temporary file", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
   const other = `${folder.path}/other`;
@@ -42,7 +42,7 @@ Deno.test("TextFiles.replace() takes the place of what a killed process left, an
   assert.deepEqual([Deno.readTextFileSync(other), permissions(other)], ["untouched", 0o600]);
 });
 
-Deno.test("TextFiles.replace() says why it cannot, and leaves nothing behind", () => {
+Deno.test("TextFiles.replace() reports why it cannot, and leaves nothing", () => {
   using folder = new TemporaryFolder();
   Deno.mkdirSync(`${folder.path}/folder`);
   Deno.writeTextFileSync(`${folder.path}/file`, "as it was");
