@@ -7,7 +7,7 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { DockerSandbox } from "../tests/engines/playground.ts";
+import { DockerSandbox } from "../tests/engines/sandbox.ts";
 import { call } from "../tests/support/engine/script.ts";
 import { figure, percentile, printFigures, withAgent } from "./harness.ts";
 import { ListeningAgent } from "./agent.ts";

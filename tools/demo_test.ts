@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import Docker from "dockerode";
 import { eventFilters } from "../docker/events.ts";
-import { dockerSocket, needsDocker } from "../tests/engines/sockets.ts";
+import { docker as engine, dockerSocket } from "../tests/engines/engines.ts";
 import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
 import { container, network } from "../tests/support/engine/state.ts";
 import { TemporaryFolder, until } from "../tests/support/environment.ts";
@@ -166,7 +166,7 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]
   });
 }
 
-const docker = await needsDocker();
+const docker = engine.requirement;
 const ownEngine = { DOCKER_HOST: `unix://${dockerSocket}` };
 
 /** Lists what the engine has of the run of the demo that printed this. */

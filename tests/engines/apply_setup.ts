@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { Applier } from "../../apply/applier.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
 import type { RunOptions } from "../../apply/reconcile.ts";
@@ -6,12 +7,11 @@ import type { AppliedTopology } from "../../store/row.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
 import type { ImageNames } from "../../topology/plan.ts";
-import { eventually, TemporaryFolder } from "../support/environment.ts";
-import type { Requirement } from "../support/requirements.ts";
+import { TemporaryFolder, until } from "../support/environment.ts";
 import { withPassword } from "../support/secrets.ts";
 import { CountingProxy } from "./counting_proxy.ts";
-import { DockerSandbox } from "./playground.ts";
-import { dockerSocket } from "./sockets.ts";
+import { docker, type TestEngine, testWith } from "./engines.ts";
+import { DockerSandbox } from "./sandbox.ts";
 import { driftOf } from "./three_lans.ts";
 
 /** What a document says, as far as it matters here. */
@@ -33,7 +33,7 @@ export interface SampleDecky {
   readonly forwards?: boolean;
 }
 
-/** The document that says so, on subnets of the playground's own. */
+/** The document that says so, on subnets of the sandbox's own. */
 export function documentOf(
   { id, lans, deckies }: Sample & { id: string },
   sandbox: DockerSandbox,
@@ -89,7 +89,9 @@ interface Run {
 export class ApplySetup implements AsyncDisposable {
   readonly images: ImageNames;
   readonly storePath: string;
-  /** The id of the topology; its first eight characters are the playground's tag. */
+  /** The label of the topology's objects. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** The id of the topology; its first eight characters are the sandbox's tag. */
   readonly id: string;
 
   private constructor(
@@ -101,9 +103,10 @@ export class ApplySetup implements AsyncDisposable {
     this.images = { base: image, service: image, byService: new Map() };
     this.storePath = `${folder.path}/topology.db`;
     this.id = `${sandbox.tag}-7425-40de-944b-e07fc1f90ae7`;
+    this.labels = { "decnet.topology.id": this.id };
   }
 
-  static async open(socketPath = dockerSocket): Promise<ApplySetup> {
+  static async open(socketPath: string): Promise<ApplySetup> {
     const sandbox = await DockerSandbox.open(socketPath);
     const folder = new TemporaryFolder();
     const proxy = CountingProxy.start(`${folder.path}/docker.sock`, socketPath);
@@ -118,7 +121,7 @@ export class ApplySetup implements AsyncDisposable {
     return documentOf({ id: this.id, ...sample }, this.sandbox);
   }
 
-  /** Applies a document. Throws `Refusal`. */
+  /** Applies a document. Throws `ApplyError`. */
   async apply(
     sample: Sample | Json,
     { supersede = false, images = this.images } = {},
@@ -137,7 +140,7 @@ export class ApplySetup implements AsyncDisposable {
     return await this.#refusalOf(() => this.apply(sample, options));
   }
 
-  /** Tears a topology down. Throws `Refusal`. */
+  /** Tears a topology down. Throws `ApplyError`. */
   async teardown(id = this.id): Promise<Run> {
     return await this.#run({}, (applier, options) => applier.teardown(id, options));
   }
@@ -153,6 +156,18 @@ export class ApplySetup implements AsyncDisposable {
     return store.current();
   }
 
+  /** Asserts that the engine has what a document says, and that applying it again changes nothing. */
+  async assertApplied(sample: Sample | Json): Promise<void> {
+    assert.equal((await this.drift(sample)).state, "consistent");
+    assert.deepEqual(await this.apply(sample), { changes: 0, calls: [], steps: [] });
+  }
+
+  /** Asserts that a teardown has left nothing. */
+  async assertTornDown(): Promise<void> {
+    assert.deepEqual([...(await this.ids()).keys()], []);
+    assert.equal(this.row(), null);
+  }
+
   /** How the engine differs from a document. */
   async drift(sample: Sample | Json) {
     const document = isSample(sample) ? this.document(sample) : sample;
@@ -162,19 +177,13 @@ export class ApplySetup implements AsyncDisposable {
 
   /** Short name → id, of every network and container that bears the topology's prefix. */
   async ids(): Promise<Map<string, string>> {
-    const { sandbox } = this;
-    const [networks, containers] = await Promise.all([
-      sandbox.networks(),
-      sandbox.containers(),
+    const short = (name: string) => name.replace(this.name(""), "");
+    const networks = (await this.sandbox.networks()).map(({ Name, Id }) => [short(Name), Id]);
+    const containers = (await this.sandbox.containers()).map(({ Names: [name], Id }) => [
+      short(name!.slice(1)),
+      Id,
     ]);
-    const named = [
-      ...networks.map(({ Name, Id }): [string, string] => [Name, Id]),
-      ...containers.map(({ Names, Id }): [string, string] => [Names[0]!.slice(1), Id]),
-    ];
-    const prefix = this.name("");
-    return new Map(
-      named.map(([name, id]): [string, string] => [name.replace(prefix, ""), id]).sort(),
-    );
+    return new Map([...networks, ...containers].sort() as [string, string][]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -220,18 +229,16 @@ export function changed(before: Map<string, string>, after: Map<string, string>)
   return [...names].filter((name) => before.get(name) !== after.get(name)).sort();
 }
 
-/** Adds a test on a host of its own to those that need an engine. */
-export function testerOf({ ignore, suffix, check }: Requirement, socketPath = dockerSocket) {
-  return (name: string, run: (setup: ApplySetup) => Promise<void>) =>
-    Deno.test({
-      name: name + suffix,
-      ignore,
-      async fn() {
-        check();
-        await using setup = await ApplySetup.open(socketPath);
-        await run(setup);
-      },
-    });
+/** Adds a test with a host of its own. */
+export function testApply(
+  name: string,
+  run: (setup: ApplySetup, t: Deno.TestContext) => Promise<void>,
+  { requirement, socket }: Omit<TestEngine, "name"> = docker,
+): void {
+  testWith(requirement, name, async (t) => {
+    await using setup = await ApplySetup.open(socket);
+    await run(setup, t);
+  });
 }
 
 /** What is applied before it is damaged. */
@@ -252,6 +259,21 @@ interface Damage {
   readonly anew: readonly string[];
   /** What is done, in order; all else is right. */
   readonly steps: readonly string[];
+}
+
+const onInside = ["files", "files-smb", "inside", "web", "web-http", "web-ssh"];
+const recreateInside = [
+  ...["files-smb", "web-http", "web-ssh", "files", "web"].map((it) => `remove container ${it}`),
+  "create network inside",
+  ...["files", "files-smb", "web", "web-http", "web-ssh"].map((it) => `create container ${it}`),
+];
+
+/** Stops all on the LAN `inside`, and removes its network. */
+async function removeInsideOfStopped({ sandbox, name }: ApplySetup): Promise<void> {
+  for (const container of ["files-smb", "files", "web-ssh", "web-http", "web"]) {
+    await sandbox.kill(name(container));
+  }
+  await sandbox.docker.getNetwork(name("inside")).remove();
 }
 
 /** All of them. */
@@ -332,12 +354,12 @@ export const damages: readonly Damage[] = [
     name: "a base that was restarted, with its services",
     make: async ({ sandbox, name }) => {
       const base = sandbox.docker.getContainer(name("web"));
-      await eventually("services that have been up for a while", async () => {
+      await until(async () => {
         const services = (await sandbox.containers()).filter(({ Names: [it] }) =>
           it!.startsWith(`/${name("web-")}`)
         );
-        return services.every(({ Status }) => /^Up ([3-9]|\d\d|About)/.test(Status)) || undefined;
-      });
+        return services.every(({ Status }) => /^Up ([3-9]|\d\d|About)/.test(Status));
+      }, { what: "services that have been up for a while" });
       await base.restart({ t: 0 });
     },
     anew: [],
@@ -351,45 +373,30 @@ export const damages: readonly Damage[] = [
       }
       await sandbox.docker.getNetwork(name("inside")).remove();
     },
-    anew: ["files", "files-smb", "inside", "web", "web-http", "web-ssh"],
-    steps: [
-      ...["files-smb", "web-http", "web-ssh", "files", "web"].map((it) => `remove container ${it}`),
-      "create network inside",
-      ...["files", "files-smb", "web", "web-http", "web-ssh"].map((it) => `create container ${it}`),
-    ],
+    anew: onInside,
+    steps: recreateInside,
   },
   {
     name: "a network that was removed while its decky was stopped",
-    make: async ({ sandbox, name }) => {
-      for (const container of ["files-smb", "files", "web-ssh", "web-http", "web"]) {
-        await sandbox.kill(name(container));
-      }
-      await sandbox.docker.getNetwork(name("inside")).remove();
-    },
-    anew: ["files", "files-smb", "inside", "web", "web-http", "web-ssh"],
-    steps: [
-      ...["files-smb", "web-http", "web-ssh", "files", "web"].map((it) => `remove container ${it}`),
-      "create network inside",
-      ...["files", "files-smb", "web", "web-http", "web-ssh"].map((it) => `create container ${it}`),
-    ],
+    make: removeInsideOfStopped,
+    anew: onInside,
+    steps: recreateInside,
   },
   {
     name: "a stopped decky whose network somebody else has made anew",
-    make: async ({ sandbox, name, id }) => {
-      for (const container of ["files-smb", "files", "web-ssh", "web-http", "web"]) {
-        await sandbox.kill(name(container));
-      }
-      await sandbox.docker.getNetwork(name("inside")).remove();
+    make: async (setup) => {
+      await removeInsideOfStopped(setup);
+      const { sandbox, name, labels } = setup;
       await sandbox.makeNetwork(name("inside"), {
         subnet: sandbox.subnet(1),
         internal: true,
-        labels: { "decnet.topology.id": id },
+        labels,
       });
     },
-    anew: ["files", "files-smb", "inside", "web", "web-http", "web-ssh"],
+    anew: onInside,
     // It turns out only when they cannot be started.
     steps: ["files", "files-smb", "web", "web-http", "web-ssh"].map((it) =>
-      `${/-/.test(it) ? "create" : "start"} container ${it}`
+      `${it.includes("-") ? "create" : "start"} container ${it}`
     ),
   },
 ];

@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { versionHash } from "../../topology/hash.ts";
 import { requirement } from "../support/requirements.ts";
-import { ApplySetup, changed, damages, type Sample, sample, testerOf } from "./apply_setup.ts";
+import {
+  type ApplySetup,
+  changed,
+  damages,
+  type Sample,
+  sample,
+  testApply,
+} from "./apply_setup.ts";
+import { docker, dockerSocket, podman } from "./engines.ts";
 import {
   addressesInside,
   hasDefaultRoute,
@@ -10,17 +18,14 @@ import {
   networkInside,
   Outside,
 } from "./inside.ts";
-import { engineAnswers } from "./playground.ts";
-import { dockerSocket, needsDocker, needsPodman, podmanSocket } from "./sockets.ts";
 import { threeLansDocument } from "./three_lans.ts";
 
-const test = testerOf(await needsDocker());
 const oneLan: Sample = {
   lans: { "LAN-00": 0 },
   deckies: { "decky-001": { on: { "LAN-00": 7 }, services: ["ssh"] } },
 };
 
-test("Applier.apply() makes one LAN with a decky and its service", async (setup) => {
+testApply("Applier.apply() makes one LAN with a decky and its service", async (setup) => {
   const startedAt = Math.floor(Date.now() / 1000);
   const { changes, calls, steps } = await setup.apply(oneLan);
   assert.equal(changes, 3);
@@ -43,13 +48,12 @@ test("Applier.apply() makes one LAN with a decky and its service", async (setup)
   assert.equal(lans[0].subnet, setup.sandbox.subnet(0));
 });
 
-test("Applier.apply() makes three LANs with deckies on several", async (setup) => {
+testApply("Applier.apply() makes three LANs with deckies on several", async (setup) => {
   const { sandbox } = setup;
   const document = threeLansDocument(sandbox);
   const { changes } = await setup.apply(document);
   assert.equal(changes, 12);
-  assert.equal((await setup.drift(document)).state, "consistent");
-  assert.deepEqual(await setup.apply(document), { changes: 0, calls: [], steps: [] });
+  await setup.assertApplied(document);
 
   const networks = new Map((await sandbox.networks()).map((it) => [it.Name, it]));
   assert.deepEqual(
@@ -81,7 +85,7 @@ test("Applier.apply() makes three LANs with deckies on several", async (setup) =
   }
 });
 
-test("Applier.apply() makes containers as the contract has them", async (setup) => {
+testApply("Applier.apply() makes containers as the contract has them", async (setup) => {
   const { sandbox, id } = setup;
   await setup.apply({
     lans: { dmz: 0 },
@@ -128,7 +132,7 @@ test("Applier.apply() makes containers as the contract has them", async (setup) 
   assert.match(network.Labels["decnet.topology.spec"]!, /^[0-9a-f]{64}$/);
 });
 
-test("Applier.apply() makes 30 deckies, and nothing when they are pushed again", async (setup) => {
+testApply("Applier.apply() makes 30 deckies, and changes nothing the next time", async (setup) => {
   const deckies = Object.fromEntries(
     Array.from({ length: 30 }, (_, index) => [
       `decky-${index}`,
@@ -139,19 +143,17 @@ test("Applier.apply() makes 30 deckies, and nothing when they are pushed again",
   const sample = { lans: { dmz: 0, inside: 1 }, deckies: { ...deckies, gate } };
   const { changes } = await setup.apply(sample);
   assert.equal(changes, 2 + 61);
-  assert.equal((await setup.drift(sample)).state, "consistent");
   const base = setup.name("decky-29");
   assert.deepEqual(await addressesInside(setup.sandbox, `${base}-ssh`), [
     setup.sandbox.address(1, 31),
   ]);
   const before = await setup.ids();
-  assert.deepEqual(await setup.apply(sample), { changes: 0, calls: [], steps: [] });
+  await setup.assertApplied(sample);
   assert.deepEqual(await setup.ids(), before);
   assert.equal((await setup.teardown()).changes, 2 + 61);
-  assert.equal((await setup.ids()).size, 0);
+  await setup.assertTornDown();
 });
 
-const testApplyAgain = testerOf(await needsDocker());
 const two: Sample = {
   lans: { dmz: 0, inside: 1 },
   deckies: {
@@ -165,7 +167,7 @@ function withDeckies(deckies: Sample["deckies"]): Sample {
   return { ...two, deckies: { ...two.deckies, ...deckies } };
 }
 
-testApplyAgain("Applier.apply() changes nothing when the same is pushed again", async (setup) => {
+testApply("Applier.apply() changes nothing when the same is pushed again", async (setup) => {
   const first = await setup.apply(two);
   // The counting counts.
   assert.equal(first.calls.filter((call) => call === "POST /networks/create").length, 2);
@@ -183,7 +185,7 @@ testApplyAgain("Applier.apply() changes nothing when the same is pushed again", 
   assert.deepEqual(changed(before, await setup.ids()), []);
 });
 
-testApplyAgain("Applier.apply() makes a decky of another address anew, alone", async (setup) => {
+testApply("Applier.apply() recreates only a decky whose address has changed", async (setup) => {
   await setup.apply(two);
   const before = await setup.ids();
   const files = { on: { inside: 9 }, services: ["smb"] };
@@ -196,7 +198,7 @@ testApplyAgain("Applier.apply() makes a decky of another address anew, alone", a
   );
 });
 
-testApplyAgain("Applier.apply() exchanges the addresses of two deckies", async (setup) => {
+testApply("Applier.apply() exchanges the addresses of two deckies", async (setup) => {
   const sample = (web: number, files: number): Sample => ({
     lans: { dmz: 0 },
     deckies: { web: { on: { dmz: web } }, files: { on: { dmz: files } } },
@@ -206,8 +208,8 @@ testApplyAgain("Applier.apply() exchanges the addresses of two deckies", async (
   assert.equal((await setup.drift(sample(3, 2))).state, "consistent");
 });
 
-testApplyAgain(
-  "Applier.apply() makes a service anew whose image is another, alone",
+testApply(
+  "Applier.apply() recreates only a service whose image has changed",
   async (setup) => {
     const { sandbox, name } = setup;
     const image = `decnet-agent-test-${sandbox.tag}-smb:1`;
@@ -236,8 +238,8 @@ testApplyAgain(
   },
 );
 
-testApplyAgain(
-  "Applier.apply() adds and removes services, deckies and LANs, and nothing else",
+testApply(
+  "Applier.apply() adds and removes services, deckies and LANs alone",
   async (setup) => {
     await setup.apply(two);
     const before = await setup.ids();
@@ -264,8 +266,8 @@ testApplyAgain(
   },
 );
 
-testApplyAgain(
-  "Applier.apply() makes a LAN that is otherwise anew, and what is on it",
+testApply(
+  "Applier.apply() recreates a LAN that has changed, and its deckies",
   async (setup) => {
     const { name } = setup;
     const deckies = { files: two.deckies.files!, front: { on: { dmz: 5 }, services: ["http"] } };
@@ -290,31 +292,21 @@ testApplyAgain(
   },
 );
 
-const docker = await needsDocker();
-const testApplyRepair = testerOf(docker);
-
-Deno.test({
-  name: `Applier.apply() mends what was damaged, and nothing else${docker.suffix}`,
-  ignore: docker.ignore,
-  async fn(t) {
-    docker.check();
-    await using setup = await ApplySetup.open();
-    await setup.apply(sample);
-    for (const { name, make, anew, steps } of damages) {
-      await t.step(name, async () => {
-        const before = await setup.ids();
-        await make(setup);
-        assert.equal((await setup.drift(sample)).state, "drifted");
-        const recovered = await setup.apply(sample);
-        assert.deepEqual([...recovered.steps].sort(), [...steps].sort());
-        assert.equal(recovered.changes, steps.length);
-        assert.deepEqual(changed(before, await setup.ids()), anew);
-        assert.equal((await setup.drift(sample)).state, "consistent");
-        assert.deepEqual((await setup.apply(sample)).calls, []);
-        await assertShared(setup);
-      });
-    }
-  },
+testApply("Applier.apply() fixes what was damaged, and nothing else", async (setup, t) => {
+  await setup.apply(sample);
+  for (const { name, make, anew, steps } of damages) {
+    await t.step(name, async () => {
+      const before = await setup.ids();
+      await make(setup);
+      assert.equal((await setup.drift(sample)).state, "drifted");
+      const recovered = await setup.apply(sample);
+      assert.deepEqual([...recovered.steps].sort(), [...steps].sort());
+      assert.equal(recovered.changes, steps.length);
+      assert.deepEqual(changed(before, await setup.ids()), anew);
+      await setup.assertApplied(sample);
+      await assertShared(setup);
+    });
+  }
 });
 
 /** Every service is in the network of its base. */
@@ -328,13 +320,12 @@ async function assertShared({ sandbox, name }: ApplySetup): Promise<void> {
   );
 }
 
-testApplyRepair(
-  "Applier.apply() removes what carries its label and nobody planned",
+testApply(
+  "Applier.apply() removes objects with its label that are not planned",
   async (setup) => {
-    const { sandbox, name, id } = setup;
+    const { sandbox, name, labels } = setup;
     await setup.apply(sample);
     const before = await setup.ids();
-    const labels = { "decnet.topology.id": id };
     await sandbox.makeNetwork(name("old"), { subnet: sandbox.subnet(9), labels });
     await sandbox.makeContainer(name("gone"), { labels });
     await sandbox.makeContainer(name("gone-ssh"), { labels, base: name("gone") });
@@ -349,8 +340,8 @@ testApplyRepair(
   },
 );
 
-testApplyRepair(
-  "Applier.apply() takes over what another program made for the same topology",
+testApply(
+  "Applier.apply() takes over objects that another program has made",
   async (setup) => {
     const { sandbox, name } = setup;
     const { lans, deckies: { files } } = sample;
@@ -367,13 +358,13 @@ testApplyRepair(
   },
 );
 
-const testApplyInternal = testerOf(requirement(
+const withOutside = requirement(
   `a Docker engine at ${dockerSocket}, root, ip and nsenter`,
-  await Outside.isPossible() && await engineAnswers(dockerSocket),
-));
+  docker.requirement.suffix === "" && await Outside.isPossible(),
+);
 
-testApplyInternal(
-  "Applier.apply() gives a way out to who is in the DMZ, and to nobody else",
+testApply(
+  "Applier.apply() lets only deckies in the DMZ out",
   async (setup) => {
     const { sandbox, name } = setup;
     await setup.apply({
@@ -389,16 +380,9 @@ testApplyInternal(
     const answers = await Promise.all(names.map((it) => outside.answers(name(it))));
     assert.deepEqual(answers, [true, true, true, false, false]);
   },
+  { requirement: withOutside, socket: dockerSocket },
 );
 
-const testApplyTeardown = testerOf(await needsDocker());
-const sampleApplyTeardown: Sample = {
-  lans: { dmz: 0, inside: 1 },
-  deckies: {
-    web: { on: { dmz: 2, inside: 2 }, services: ["http"] },
-    files: { on: { inside: 3 }, services: ["smb"] },
-  },
-};
 const names = ["dmz", "files", "files-smb", "inside", "web", "web-http"];
 
 /** Puts something into the store, or takes it out. */
@@ -407,12 +391,7 @@ function changeStore({ storePath }: ApplySetup, change: (store: TopologyStore) =
   change(store);
 }
 
-async function assertNothingLeft(setup: ApplySetup): Promise<void> {
-  assert.deepEqual([...(await setup.ids()).keys()], []);
-  assert.equal(setup.row(), null);
-}
-
-testApplyTeardown("Applier.teardown() leaves Docker as it was", async (setup) => {
+testApply("Applier.teardown() leaves Docker as it was", async (setup) => {
   const { sandbox } = setup;
   // What is there before, and no part of it.
   await sandbox.makeNetwork(`other-${sandbox.tag}`, { subnet: sandbox.subnet(8) });
@@ -420,7 +399,7 @@ testApplyTeardown("Applier.teardown() leaves Docker as it was", async (setup) =>
   const list = async () => [await sandbox.networks(), await sandbox.containers()];
   const timeless = (lists: unknown) => JSON.stringify(lists).replace(/Up [\w ]+/g, "Up");
   const before = timeless(await list());
-  await setup.apply(sampleApplyTeardown);
+  await setup.apply(two);
   assert.notEqual(timeless(await list()), before);
   const { changes, steps } = await setup.teardown();
   assert.equal(changes, names.length);
@@ -434,64 +413,54 @@ testApplyTeardown("Applier.teardown() leaves Docker as it was", async (setup) =>
   assert.equal(setup.row(), null);
 });
 
-testApplyTeardown(
-  "Applier.teardown() of what is not there, or not any more, changes nothing",
+testApply(
+  "Applier.teardown() of an unknown topology changes nothing",
   async (setup) => {
     assert.deepEqual(await setup.teardown("unknown"), { changes: 0, calls: [], steps: [] });
-    await setup.apply(sampleApplyTeardown);
+    await setup.apply(two);
     const row = setup.row();
     assert.deepEqual((await setup.teardown("unknown")).calls, []);
     assert.deepEqual(setup.row(), row);
     await setup.teardown();
     assert.deepEqual(await setup.teardown(), { changes: 0, calls: [], steps: [] });
-    await assertNothingLeft(setup);
+    await setup.assertTornDown();
   },
 );
 
-testApplyTeardown(
-  "Applier.teardown() goes by the labels when the store knows nothing",
-  async (setup) => {
-    await setup.apply(sampleApplyTeardown);
-    changeStore(setup, (store) => store.clear(setup.id));
+const uselessRows: [what: string, change: (store: TopologyStore, id: string) => void][] = [
+  ["is empty", (store, id) => store.clear(id)],
+  ["has a broken document", (store, id) => store.put(id, "", '{"topology":7}')],
+];
+for (const [what, change] of uselessRows) {
+  testApply(`Applier.teardown() uses the labels when the store ${what}`, async (setup) => {
+    await setup.apply(two);
+    changeStore(setup, (store) => change(store, setup.id));
     assert.equal((await setup.teardown()).changes, names.length);
-    await assertNothingLeft(setup);
-  },
-);
+    await setup.assertTornDown();
+  });
+}
 
-testApplyTeardown(
-  "Applier.teardown() goes by the labels when the document is of no use",
-  async (setup) => {
-    await setup.apply(sampleApplyTeardown);
-    changeStore(setup, (store) => store.put(setup.id, "", '{"topology":7}'));
-    assert.equal((await setup.teardown()).changes, names.length);
-    await assertNothingLeft(setup);
-  },
-);
-
-testApplyTeardown("Applier.teardown() takes down what is half broken", async (setup) => {
-  const { sandbox, name, id } = setup;
-  await setup.apply(sampleApplyTeardown);
+testApply("Applier.teardown() removes a half broken topology", async (setup) => {
+  const { sandbox, name, labels } = setup;
+  await setup.apply(two);
   for (const decky of ["web", "files"]) await sandbox.disconnect(name("inside"), name(decky));
   await sandbox.docker.getNetwork(name("inside")).remove();
   await sandbox.docker.getContainer(name("web-http")).pause();
   await sandbox.kill(name("web"));
   await sandbox.remove(name("files"));
-  await sandbox.makeContainer(name("new"), {
-    labels: { "decnet.topology.id": id },
-    isStarted: false,
-  });
+  await sandbox.makeContainer(name("new"), { labels, isStarted: false });
   const { changes } = await setup.teardown();
   assert.equal(changes, 5);
-  await assertNothingLeft(setup);
+  await setup.assertTornDown();
 });
 
-testApplyTeardown(
-  "Applier.teardown() removes what is not labelled and was applied by name",
+testApply(
+  "Applier.teardown() removes applied objects without labels by name",
   async (setup) => {
     const { sandbox, name } = setup;
-    const { lans, deckies } = sampleApplyTeardown;
+    const { lans, deckies } = two;
     changeStore(setup, (store) => {
-      store.put(setup.id, "fa61", JSON.stringify(setup.document(sampleApplyTeardown)));
+      store.put(setup.id, "fa61", JSON.stringify(setup.document(two)));
     });
     for (const [lan, number] of Object.entries(lans)) {
       await sandbox.makeNetwork(name(lan), { subnet: sandbox.subnet(number) });
@@ -514,70 +483,54 @@ testApplyTeardown(
   },
 );
 
-testApplyTeardown(
-  "Applier.teardown() waits for containers that somebody else is removing",
+testApply(
+  "Applier.teardown() waits for containers that are being removed",
   async (setup) => {
     const { sandbox } = setup;
-    await setup.apply(sampleApplyTeardown);
+    await setup.apply(two);
     const removals = (await sandbox.containers()).map(({ Id }) => sandbox.remove(Id));
     // Whoever comes second is told that it is under way, or that it is gone.
     const [torn] = await Promise.all([setup.teardown(), Promise.allSettled(removals)]);
     assert.equal(torn.steps.filter((step) => /network/.test(step)).length, 2);
-    await assertNothingLeft(setup);
+    await setup.assertTornDown();
   },
 );
 
-const testApplyPodman = testerOf(await needsPodman(), podmanSocket);
-const sampleApplyPodman: Sample = {
-  lans: { dmz: 0, inside: 1 },
-  deckies: {
-    web: { on: { dmz: 2, inside: 2 }, services: ["http"], forwards: true },
-    files: { on: { inside: 3 }, services: ["smb"] },
-  },
-};
+for (const engine of [docker, podman]) {
+  testApply(`Applier makes, fixes and removes a topology in ${engine.name}`, async (setup) => {
+    const { sandbox, name } = setup;
+    await setup.apply(two);
+    await setup.assertApplied(two);
+    const addresses = [sandbox.address(0, 2), sandbox.address(1, 2)];
+    assert.deepEqual(await addressesInside(sandbox, name("web")), addresses);
+    assert.deepEqual(await addressesInside(sandbox, name("web-http")), addresses);
+    assert.equal(
+      await networkInside(sandbox, name("web-http")),
+      await networkInside(sandbox, name("web")),
+    );
+    assert.equal(await hasDefaultRoute(sandbox, name("web")), true);
+    assert.equal(await hasDefaultRoute(sandbox, name("files")), false);
 
-testApplyPodman("Applier.apply() makes in Podman what it makes in Docker", async (setup) => {
-  const { sandbox, name } = setup;
-  await setup.apply(sampleApplyPodman);
-  assert.equal((await setup.drift(sampleApplyPodman)).state, "consistent");
-  assert.deepEqual((await setup.apply(sampleApplyPodman)).calls, []);
-  const addresses = [sandbox.address(0, 2), sandbox.address(1, 2)];
-  assert.deepEqual(await addressesInside(sandbox, name("web")), addresses);
-  assert.deepEqual(await addressesInside(sandbox, name("web-http")), addresses);
-  assert.equal(
-    await networkInside(sandbox, name("web-http")),
-    await networkInside(sandbox, name("web")),
-  );
-  assert.equal(await hasDefaultRoute(sandbox, name("web")), true);
-  assert.equal(await hasDefaultRoute(sandbox, name("files")), false);
-});
+    const before = await setup.ids();
+    await sandbox.remove(name("files-smb"));
+    await setup.apply(two);
+    assert.deepEqual(changed(before, await setup.ids()), ["files-smb"]);
 
-testApplyPodman("Applier.apply() mends in Podman what was damaged", async (setup) => {
-  const { sandbox, name } = setup;
-  await setup.apply(sampleApplyPodman);
-  const before = await setup.ids();
-  await sandbox.remove(name("files-smb"));
-  await setup.apply(sampleApplyPodman);
-  assert.deepEqual(changed(before, await setup.ids()), ["files-smb"]);
+    const files = { on: { inside: 9 }, services: ["smb"] };
+    const moved = { ...two, deckies: { ...two.deckies, files } };
+    await setup.apply(moved);
+    assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
+    assert.equal((await setup.drift(moved)).state, "consistent");
 
-  const files = { on: { inside: 9 }, services: ["smb"] };
-  const moved = { ...sampleApplyPodman, deckies: { ...sampleApplyPodman.deckies, files } };
-  await setup.apply(moved);
-  assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
-  assert.equal((await setup.drift(moved)).state, "consistent");
+    await sandbox.kill(name("web"));
+    await setup.apply(moved);
+    assert.equal((await setup.drift(moved)).state, "consistent");
+    assert.equal(
+      await networkInside(sandbox, name("web-http")),
+      await networkInside(sandbox, name("web")),
+    );
 
-  await sandbox.kill(name("web"));
-  await setup.apply(moved);
-  assert.equal((await setup.drift(moved)).state, "consistent");
-  assert.equal(
-    await networkInside(sandbox, name("web-http")),
-    await networkInside(sandbox, name("web")),
-  );
-});
-
-testApplyPodman("Applier.teardown() leaves Podman as it was", async (setup) => {
-  await setup.apply(sampleApplyPodman);
-  await setup.teardown();
-  assert.equal((await setup.ids()).size, 0);
-  assert.equal(setup.row(), null);
-});
+    await setup.teardown();
+    await setup.assertTornDown();
+  }, engine);
+}

@@ -1,5 +1,5 @@
 import type { Drift } from "../../topology/drift.ts";
-import type { DockerSandbox } from "./playground.ts";
+import type { DockerSandbox } from "./sandbox.ts";
 import type { ThreeLans } from "./three_lans.ts";
 
 /** The differences of each kind: short names, with what is said of them. */

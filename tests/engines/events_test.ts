@@ -2,14 +2,8 @@ import { listenToEvents } from "../../docker/events.ts";
 import { observe } from "../../docker/observe.ts";
 import { AgentSetup, until, WatchedLoop } from "../support/agent_setup.ts";
 import { eventually, TemporaryFolder } from "../support/environment.ts";
-import { requirement } from "../support/requirements.ts";
-import { hasPodman, OwnPodman } from "./own_podman.ts";
-import { DockerSandbox } from "./playground.ts";
-import { dockerSocket, needsDocker, needsPodman, podmanSocket } from "./sockets.ts";
-
-const docker = await needsDocker();
-const podman = await needsPodman();
-const ownPodman = requirement("podman", await hasPodman());
+import { docker, dockerSocket, OwnPodman, ownPodman, podman, testWith } from "./engines.ts";
+import { type DockerSandbox, testInSandbox } from "./sandbox.ts";
 
 /** Listens to an engine, and waits for what changes what is seen. */
 class Ears implements AsyncDisposable {
@@ -97,49 +91,39 @@ async function actOnContainers(sandbox: DockerSandbox, ears: Ears): Promise<void
   await ears.hears("remove of a labelled one", () => sandbox.remove(labelled));
 }
 
-Deno.test({
-  name: `listenToEvents() hears each change of ours in a real engine${docker.suffix}`,
-  ignore: docker.ignore,
-  async fn() {
-    docker.check();
-    await using sandbox = await DockerSandbox.open(dockerSocket);
-    await using ears = await Ears.open(sandbox);
-    const lan = `ours-${sandbox.tag}-lan`;
-    const subnet = sandbox.subnet(1);
-    await ears.hears("create", () => sandbox.makeNetwork(lan, { subnet }));
-    await actOnContainers(sandbox, ears);
-    const web = `ours-${sandbox.tag}-sick`;
-    await sandbox.makeContainer(web, { failsHealthCheck: true });
-    await ears.hears("failing health", () => Promise.resolve());
-    await sandbox.remove(web);
-    await ears.hears("remove", () => sandbox.docker.getNetwork(lan).remove());
-    const labels = { "decnet.topology.id": sandbox.tag };
-    const labelled = `labelled-${sandbox.tag}`;
-    await ears.hears("create, labelled", () => sandbox.makeNetwork(labelled, { labels }));
-    await ears.hears("remove, labelled", () => sandbox.docker.getNetwork(labelled).remove());
-  },
+testInSandbox(docker, "listenToEvents() reports each change of ours in Docker", async (sandbox) => {
+  await using ears = await Ears.open(sandbox);
+  const lan = `ours-${sandbox.tag}-lan`;
+  const subnet = sandbox.subnet(1);
+  await ears.hears("create", () => sandbox.makeNetwork(lan, { subnet }));
+  await actOnContainers(sandbox, ears);
+  const web = `ours-${sandbox.tag}-sick`;
+  await sandbox.makeContainer(web, { failsHealthCheck: true });
+  await ears.hears("failing health", () => Promise.resolve());
+  await sandbox.remove(web);
+  await ears.hears("remove", () => sandbox.docker.getNetwork(lan).remove());
+  const labels = { "decnet.topology.id": sandbox.tag };
+  const labelled = `labelled-${sandbox.tag}`;
+  await ears.hears("create, labelled", () => sandbox.makeNetwork(labelled, { labels }));
+  await ears.hears("remove, labelled", () => sandbox.docker.getNetwork(labelled).remove());
 });
 
-Deno.test({
-  name: `listenToEvents() hears each change of our containers in Podman${podman.suffix}`,
-  ignore: podman.ignore,
-  async fn() {
-    podman.check();
-    await using sandbox = await DockerSandbox.open(podmanSocket);
+testInSandbox(
+  podman,
+  "listenToEvents() reports changes of containers in Podman",
+  async (sandbox) => {
     // Of a network that is made or removed, Podman tells nobody.
     const lan = `ours-${sandbox.tag}-lan`;
     await sandbox.makeNetwork(lan, { subnet: sandbox.subnet(1) });
     await using ears = await Ears.open(sandbox);
     await actOnContainers(sandbox, ears);
   },
-});
+);
 
-Deno.test({
-  name: `the loop tells a kill in a real engine before its interval${docker.suffix}`,
-  ignore: docker.ignore,
-  async fn() {
-    docker.check();
-    await using sandbox = await DockerSandbox.open(dockerSocket);
+testInSandbox(
+  docker,
+  "the loop reports a kill in a real engine before its interval",
+  async (sandbox) => {
     await using setup = await AgentSetup.create();
     const web = `decnet-${sandbox.tag}-web`;
     await sandbox.makeContainer(web);
@@ -148,30 +132,24 @@ Deno.test({
     await sandbox.kill(web);
     await until(() => Array.isArray(loop.told) && !loop.told.includes(web));
   },
-});
+);
 
-Deno.test({
-  name:
-    `the loop listens to Podman again after its service was stopped, or frozen${ownPodman.suffix}`,
-  ignore: ownPodman.ignore,
-  async fn() {
-    ownPodman.check();
-    using folder = new TemporaryFolder();
-    await using service = new OwnPodman(folder.path);
-    await service.run();
-    await using setup = await AgentSetup.create();
-    await using loop = new WatchedLoop(setup, {
-      sockets: [service.socketPath],
-      intervalMs: 1_000,
-    });
-    await until(() => Array.isArray(loop.told));
-    await service.end("SIGTERM");
-    await until(() => typeof loop.told === "string");
-    await service.run();
-    await until(() => Array.isArray(loop.told));
-    service.freeze();
-    await until(() => typeof loop.told === "string");
-    await service.run();
-    await until(() => Array.isArray(loop.told));
-  },
+testWith(ownPodman, "the loop listens again after Podman was stopped or frozen", async () => {
+  using folder = new TemporaryFolder();
+  await using service = new OwnPodman(folder.path);
+  await service.run();
+  await using setup = await AgentSetup.create();
+  await using loop = new WatchedLoop(setup, {
+    sockets: [service.socketPath],
+    intervalMs: 1_000,
+  });
+  await until(() => Array.isArray(loop.told));
+  await service.end("SIGTERM");
+  await until(() => typeof loop.told === "string");
+  await service.run();
+  await until(() => Array.isArray(loop.told));
+  service.freeze();
+  await until(() => typeof loop.told === "string");
+  await service.run();
+  await until(() => Array.isArray(loop.told));
 });

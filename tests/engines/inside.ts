@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { DockerSandbox } from "./playground.ts";
+import type { DockerSandbox } from "./sandbox.ts";
 
 /** The IPv4 addresses that processes in a container see as their own, sorted, without loopback. */
 export async function addressesInside(sandbox: DockerSandbox, container: string) {
@@ -107,7 +107,7 @@ export class Outside {
     return outside;
   }
 
-  /** Whether it answers to a container of the playground. */
+  /** Whether it answers to a container of the sandbox. */
   async answers(container: string): Promise<boolean> {
     const { State: { Pid } } = await this.#sandbox.docker.getContainer(container).inspect();
     // Nobody listens there: the answer is that the connection is refused.

@@ -4,30 +4,15 @@ import { type Observation, observe } from "../../docker/observe.ts";
 import type { Difference } from "../../topology/drift.ts";
 import { defaultImages } from "../../topology/plan.ts";
 import { runOn } from "../support/command_line.ts";
-import { eventually, TemporaryFolder } from "../support/environment.ts";
-import { requirement } from "../support/requirements.ts";
+import { TemporaryFolder, until } from "../support/environment.ts";
 import { changes, type Expected } from "./changes.ts";
-import { hasPodman, OwnPodman } from "./own_podman.ts";
-import { DockerSandbox } from "./playground.ts";
-import { dockerSocket, needsDocker, needsPodman, podmanSocket } from "./sockets.ts";
+import { docker, OwnPodman, ownPodman, podman, testWith } from "./engines.ts";
+import { DockerSandbox, testInSandbox } from "./sandbox.ts";
 import { ThreeLans } from "./three_lans.ts";
 
-const docker = await needsDocker();
 const label = "decnet.topology.id";
 
-function test(name: string, run: (sandbox: DockerSandbox) => Promise<void>): void {
-  Deno.test({
-    name: name + docker.suffix,
-    ignore: docker.ignore,
-    async fn() {
-      docker.check();
-      await using sandbox = await DockerSandbox.open(dockerSocket);
-      await run(sandbox);
-    },
-  });
-}
-
-/** Observes by a prefix of the playground's own; what else has our label is left out. */
+/** Observes by a prefix of the sandbox's own; what else has our label is left out. */
 async function look({ tag, socketPath: socket }: DockerSandbox): Promise<Observation> {
   const prefixes = { networkPrefixes: [`ours-${tag}`], containerPrefixes: [`ours-${tag}`] };
   const { bridges, containers, inventory, engine } = await observe(
@@ -50,206 +35,168 @@ function byName<T extends { readonly name: string }>(items: Iterable<T>): T[] {
   return [...items].sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-test("observe() agrees with dockerode on the networks", async (sandbox) => {
-  const { tag } = sandbox;
-  await sandbox.makeNetwork(`ours-${tag}-dmz`, { subnet: sandbox.subnet(1) });
-  await sandbox.makeNetwork(`ours-${tag}-lan`, {
-    subnet: sandbox.subnet(2),
-    internal: true,
-    labels: { [label]: tag, empty: "" },
-  });
-  await sandbox.makeNetwork(`another-${tag}`, {
-    subnet: sandbox.subnet(3),
-    labels: { [label]: tag },
-  });
-  await sandbox.makeNetwork(`foreign-ours-${tag}`, { subnet: sandbox.subnet(4) });
+for (const engine of [docker, podman]) {
+  testInSandbox(
+    engine,
+    `D17 observe() agrees with dockerode on networks of ${engine.name}`,
+    async (sandbox) => {
+      const { tag } = sandbox;
+      await sandbox.makeNetwork(`ours-${tag}-dmz`, { subnet: sandbox.subnet(1) });
+      await sandbox.makeNetwork(`ours-${tag}-lan`, {
+        subnet: sandbox.subnet(2),
+        internal: true,
+        labels: { [label]: tag, empty: "" },
+      });
+      await sandbox.makeNetwork(`another-${tag}`, {
+        subnet: sandbox.subnet(3),
+        labels: { [label]: tag },
+      });
+      await sandbox.makeNetwork(`foreign-ours-${tag}`, { subnet: sandbox.subnet(4) });
 
-  const { bridges, inventory } = await look(sandbox);
-  assert.deepEqual(bridges, [`another-${tag}`, `ours-${tag}-dmz`, `ours-${tag}-lan`]);
-  const listed = (await sandbox.networks())
-    .filter(({ Name, Labels }) => Name.startsWith("ours-") || Labels && label in Labels);
-  assert.equal(listed.length, 3);
-  assert.deepEqual(
-    byName(inventory.networks),
-    byName(listed.map((item) => ({
-      id: item.Id,
-      name: item.Name,
-      driver: item.Driver,
-      internal: item.Internal,
-      subnets: (item.IPAM.Config ?? []).map(({ Subnet }) => Subnet),
-      labels: new Map(Object.entries(item.Labels ?? {})),
-    }))),
+      const { bridges, inventory } = await look(sandbox);
+      assert.deepEqual(bridges, [`another-${tag}`, `ours-${tag}-dmz`, `ours-${tag}-lan`]);
+      const listed = (await sandbox.networks())
+        .filter(({ Name, Labels }) => Name.startsWith("ours-") || Labels && label in Labels);
+      assert.equal(listed.length, 3);
+      assert.deepEqual(
+        byName(inventory.networks),
+        byName(listed.map((item) => ({
+          id: item.Id,
+          name: item.Name,
+          driver: item.Driver,
+          internal: item.Internal,
+          subnets: (item.IPAM.Config ?? []).map(({ Subnet }) => Subnet),
+          labels: new Map(Object.entries(item.Labels ?? {})),
+        }))),
+      );
+      const lan = inventory.networks.find(({ name }) => name.endsWith("lan"));
+      assert.deepEqual([lan?.internal, lan?.subnets], [true, [sandbox.subnet(2)]]);
+    },
   );
-  const lan = inventory.networks.find(({ name }) => name.endsWith("lan"));
-  assert.deepEqual([lan?.internal, lan?.subnets], [true, [sandbox.subnet(2)]]);
-});
 
-test("observe() counts no network of another driver as a bridge", async ({ socketPath: socket }) => {
-  const { bridges, inventory } = await observe(new AbortController().signal, {
-    socket,
-    networkPrefixes: ["bridge", "host", "none"],
-    containerPrefixes: [],
-  });
-  const drivers = new Map(inventory.networks.map(({ name, driver }) => [name, driver]));
-  assert.deepEqual([drivers.get("host"), drivers.get("none")], ["host", "null"]);
-  assert.ok(bridges.includes("bridge") && !bridges.includes("host") && !bridges.includes("none"));
-});
+  testInSandbox(
+    engine,
+    `D17 observe() agrees with dockerode on containers of ${engine.name}`,
+    async (sandbox) => {
+      const { tag } = sandbox;
+      const lan = `ours-${tag}-lan`;
+      await sandbox.makeNetwork(lan, { subnet: sandbox.subnet(1), internal: true });
+      const addresses = new Map([[lan, sandbox.address(1, 7)]]);
+      await sandbox.makeContainer(`ours-${tag}-running`, { addresses });
+      await sandbox.makeContainer(`ours-${tag}-created`, { isStarted: false });
+      await sandbox.makeContainer(`ours-${tag}-exited`);
+      await sandbox.kill(`ours-${tag}-exited`);
+      await sandbox.makeContainer(`ours-${tag}-paused`);
+      await sandbox.docker.getContainer(`ours-${tag}-paused`).pause();
+      await sandbox.makeContainer(`another-${tag}`, { labels: { [label]: tag } });
+      await sandbox.makeContainer(`foreign-ours-${tag}`);
+      await sandbox.makeContainer(`ours-${tag}-sharing`, { base: `ours-${tag}-running` });
 
-test("observe() agrees with dockerode on the containers and their states", async (sandbox) => {
-  const { tag } = sandbox;
-  const lan = `ours-${tag}-lan`;
-  await sandbox.makeNetwork(lan, { subnet: sandbox.subnet(1), internal: true });
-  const addresses = new Map([[lan, sandbox.address(1, 7)]]);
-  await sandbox.makeContainer(`ours-${tag}-running`, { addresses });
-  await sandbox.makeContainer(`ours-${tag}-created`, { isStarted: false });
-  await sandbox.makeContainer(`ours-${tag}-exited`);
-  await sandbox.kill(`ours-${tag}-exited`);
-  await sandbox.makeContainer(`ours-${tag}-paused`);
-  await sandbox.docker.getContainer(`ours-${tag}-paused`).pause();
-  await sandbox.makeContainer(`another-${tag}`, { labels: { [label]: tag } });
-  await sandbox.makeContainer(`foreign-ours-${tag}`);
-  await sandbox.makeContainer(`ours-${tag}-sharing`, { base: `ours-${tag}-running` });
-
-  const { containers, inventory } = await look(sandbox);
-  assert.deepEqual(containers, [
-    `another-${tag}`,
-    `ours-${tag}-paused`,
-    `ours-${tag}-running`,
-    `ours-${tag}-sharing`,
-  ]);
-  const listed = (await sandbox.containers())
-    .filter(({ Names: [name], Labels }) => name!.startsWith("/ours-") || Labels && label in Labels);
-  assert.equal(listed.length, 6);
-  assert.deepEqual(
-    byName(inventory.containers.map((it) => ({ ...it, uptime: it.uptime !== null }))),
-    byName(listed.map((item) => ({
-      id: item.Id,
-      name: item.Names[0]!.slice(1),
-      state: item.State,
-      unhealthy: false,
-      uptime: item.State === "running" || item.State === "paused",
-      labels: new Map(Object.entries(item.Labels ?? {})),
-      networkMode: item.HostConfig!.NetworkMode!,
-      addressByNetwork: new Map(
-        Object.entries(item.NetworkSettings.Networks).map((
-          [name, { IPAddress }],
-        ) => [name, IPAddress]),
-      ),
-    }))),
+      const { containers, inventory } = await look(sandbox);
+      assert.deepEqual(containers, [
+        `another-${tag}`,
+        `ours-${tag}-paused`,
+        `ours-${tag}-running`,
+        `ours-${tag}-sharing`,
+      ]);
+      const listed = (await sandbox.containers())
+        .filter(({ Names: [name], Labels }) =>
+          name!.startsWith("/ours-") || Labels && label in Labels
+        );
+      assert.equal(listed.length, 6);
+      assert.deepEqual(
+        byName(inventory.containers.map((it) => ({ ...it, uptime: it.uptime !== null }))),
+        byName(listed.map((item) => ({
+          id: item.Id,
+          name: item.Names[0]!.slice(1),
+          state: item.State,
+          unhealthy: false,
+          uptime: item.State === "running" || item.State === "paused",
+          labels: new Map(Object.entries(item.Labels ?? {})),
+          networkMode: item.HostConfig!.NetworkMode!,
+          addressByNetwork: new Map(
+            Object.entries(item.NetworkSettings.Networks).map((
+              [name, { IPAddress }],
+            ) => [name, IPAddress]),
+          ),
+        }))),
+      );
+    },
   );
-});
 
-test("observe() sees each address of a base and whose network a service shares", async (sandbox) => {
-  const { tag } = sandbox;
-  const networks = [`ours-${tag}-a`, `ours-${tag}-b`];
-  for (const [number, name] of networks.entries()) {
-    await sandbox.makeNetwork(name, { subnet: sandbox.subnet(number) });
-  }
-  const addresses = new Map(networks.map((name, number) => [name, sandbox.address(number, 9)]));
-  const baseId = await sandbox.makeContainer(`ours-${tag}-base`, { addresses });
-  await sandbox.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
-  const find = async (name: string) =>
-    (await look(sandbox)).inventory.containers.find((it) => it.name === `ours-${tag}-${name}`);
-  assert.deepEqual((await find("base"))?.addressByNetwork, addresses);
-  assert.equal((await find("base-ssh"))?.networkMode, `container:${baseId}`);
-  assert.deepEqual((await find("base-ssh"))?.addressByNetwork, new Map());
-  await sandbox.kill(`ours-${tag}-base`);
-  assert.deepEqual([...(await find("base"))!.addressByNetwork.values()], ["", ""]);
-});
+  testInSandbox(
+    engine,
+    `observe() returns the version of ${engine.name} as dockerode does`,
+    async (sandbox) => {
+      const { engine } = await look(sandbox);
+      const { Version, ApiVersion } = await sandbox.docker.version();
+      assert.deepEqual([engine.version, engine.apiVersion], [Version, ApiVersion]);
+    },
+  );
+}
 
-test("observe() sees a health check fail", async (sandbox) => {
+testInSandbox(
+  docker,
+  "observe() counts only networks of the driver bridge",
+  async ({ socketPath: socket }) => {
+    const { bridges, inventory } = await observe(new AbortController().signal, {
+      socket,
+      networkPrefixes: ["bridge", "host", "none"],
+      containerPrefixes: [],
+    });
+    const drivers = new Map(inventory.networks.map(({ name, driver }) => [name, driver]));
+    assert.deepEqual([drivers.get("host"), drivers.get("none")], ["host", "null"]);
+    assert.ok(bridges.includes("bridge") && !bridges.includes("host") && !bridges.includes("none"));
+  },
+);
+
+testInSandbox(
+  docker,
+  "observe() lists addresses of a base and the network of a service",
+  async (sandbox) => {
+    const { tag } = sandbox;
+    const networks = [`ours-${tag}-a`, `ours-${tag}-b`];
+    for (const [number, name] of networks.entries()) {
+      await sandbox.makeNetwork(name, { subnet: sandbox.subnet(number) });
+    }
+    const addresses = new Map(networks.map((name, number) => [name, sandbox.address(number, 9)]));
+    const baseId = await sandbox.makeContainer(`ours-${tag}-base`, { addresses });
+    await sandbox.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
+    const find = async (name: string) =>
+      (await look(sandbox)).inventory.containers.find((it) => it.name === `ours-${tag}-${name}`);
+    assert.deepEqual((await find("base"))?.addressByNetwork, addresses);
+    assert.equal((await find("base-ssh"))?.networkMode, `container:${baseId}`);
+    assert.deepEqual((await find("base-ssh"))?.addressByNetwork, new Map());
+    await sandbox.kill(`ours-${tag}-base`);
+    assert.deepEqual([...(await find("base"))!.addressByNetwork.values()], ["", ""]);
+  },
+);
+
+testInSandbox(docker, "observe() sees a health check fail", async (sandbox) => {
   const name = `ours-${sandbox.tag}-ill`;
   await sandbox.makeContainer(name, { failsHealthCheck: true });
-  await eventually("a failing health check", async () => {
+  await until(async () => {
     const { State } = await sandbox.docker.getContainer(name).inspect();
-    return State.Health.Status === "unhealthy" || undefined;
+    return State.Health.Status === "unhealthy";
   });
   const { containers, inventory } = await look(sandbox);
   assert.deepEqual(containers, [name]);
   assert.deepEqual(inventory.containers.map(({ unhealthy }) => unhealthy), [true]);
 });
 
-test("observe() tells the version that dockerode tells", async (sandbox) => {
-  const { engine } = await look(sandbox);
-  const { Version, ApiVersion } = await sandbox.docker.version();
-  assert.deepEqual([engine.version, engine.apiVersion], [Version, ApiVersion]);
-});
-
-const podman = await needsPodman();
-
-function testPodman(name: string, run: (sandbox: DockerSandbox) => Promise<void>): void {
-  Deno.test({
-    name: name + podman.suffix,
-    ignore: podman.ignore,
-    async fn() {
-      podman.check();
-      await using sandbox = await DockerSandbox.open(podmanSocket);
-      await run(sandbox);
-    },
-  });
-}
-
-function lookPodman({ tag, socketPath: socket }: DockerSandbox) {
-  const prefixes = { networkPrefixes: [`ours-${tag}`], containerPrefixes: [`ours-${tag}`] };
-  return observe(new AbortController().signal, {
-    socket,
-    ...prefixes,
-    callTimeoutMs: 30_000,
-    timeoutMs: 60_000,
-  });
-}
-
-testPodman("D17 observe() agrees with dockerode on what Podman runs", async (sandbox) => {
-  const { tag } = sandbox;
-  const lan = `ours-${tag}-lan`;
-  await sandbox.makeNetwork(lan, {
-    subnet: sandbox.subnet(1),
-    internal: true,
-    labels: { "decnet.topology.id": tag },
-  });
-  await sandbox.makeNetwork(`ours-${tag}-dmz`, { subnet: sandbox.subnet(2) });
-  const addresses = new Map([[lan, sandbox.address(1, 7)]]);
-  await sandbox.makeContainer(`ours-${tag}-base`, { addresses });
-  await sandbox.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
-  await sandbox.makeContainer(`ours-${tag}-created`, { isStarted: false });
-  await sandbox.makeContainer(`ours-${tag}-exited`);
-  await sandbox.kill(`ours-${tag}-exited`);
-  await sandbox.makeContainer(`ours-${tag}-paused`);
-  await sandbox.docker.getContainer(`ours-${tag}-paused`).pause();
-
-  const { bridges, containers, inventory, engine } = await lookPodman(sandbox);
-  assert.deepEqual(bridges, [`ours-${tag}-dmz`, lan]);
-  assert.deepEqual(containers, [
-    `ours-${tag}-base`,
-    `ours-${tag}-base-ssh`,
-    `ours-${tag}-paused`,
-  ]);
-  const listed = await sandbox.containers();
-  assert.deepEqual(
-    new Map(inventory.containers.map(({ name, state }) => [name, state])),
-    new Map(listed.map(({ Names, State }) => [Names[0]!.slice(1), State])),
-  );
-  const base = inventory.containers.find(({ name }) => name.endsWith("base"))!;
-  assert.deepEqual(base.addressByNetwork, addresses);
-  assert.equal(base.id, (await sandbox.docker.getContainer(base.name).inspect()).Id);
-  const network = inventory.networks.find(({ name }) => name === lan)!;
-  assert.deepEqual([network.internal, network.subnets], [true, [sandbox.subnet(1)]]);
-  assert.deepEqual(network.labels, new Map([["decnet.topology.id", tag]]));
-  const { Version, ApiVersion } = await sandbox.docker.version();
-  assert.deepEqual([engine.version, engine.apiVersion], [Version, ApiVersion]);
-});
-
-testPodman("findDrift() finds what Podman runs as planned consistent", async (sandbox) => {
-  const lans = await ThreeLans.open(sandbox);
-  await lans.build();
-  assert.equal((await lans.drift()).state, "consistent", JSON.stringify(await lans.drift()));
-  await sandbox.kill(lans.name("decky-001-ssh"));
-  assert.deepEqual((await lans.drift()).stopped, [
-    { type: "container", name: lans.name("decky-001-ssh"), detail: "exited" },
-  ]);
-});
-
-const podmanFaults = requirement("podman", await hasPodman());
+testInSandbox(
+  podman,
+  "findDrift() finds a planned topology in Podman consistent",
+  async (sandbox) => {
+    const lans = await ThreeLans.open(sandbox);
+    await lans.build();
+    assert.equal((await lans.drift()).state, "consistent", JSON.stringify(await lans.drift()));
+    await sandbox.kill(lans.name("decky-001-ssh"));
+    assert.deepEqual((await lans.drift()).stopped, [
+      { type: "container", name: lans.name("decky-001-ssh"), detail: "exited" },
+    ]);
+  },
+);
 
 /** What is done to the service, and what is said then; null when all is well. */
 type Step = [act: (service: OwnPodman) => unknown, error: string | null];
@@ -266,63 +213,53 @@ const steps: Step[] = [
   [(service) => service.run(), null],
 ];
 
-Deno.test({
-  name: `D17 heartbeat and --once report a Podman that fails and returns${podmanFaults.suffix}`,
-  ignore: podmanFaults.ignore,
-  async fn() {
-    podmanFaults.check();
-    using folder = new TemporaryFolder();
-    await using service = new OwnPodman(folder.path);
-    await service.run();
-    await using sandbox = await DockerSandbox.open(service.socketPath);
-    const name = `ours-${sandbox.tag}`;
-    await sandbox.makeContainer(name);
-    const agent = new Agent({
-      agentVersion: "1.2.3",
-      hostUuid: null,
-      master: null,
-      agentDirectory: folder.path,
-      storePath: `${folder.path}/topology.db`,
-      sockets: [service.socketPath],
-      networkPrefixes: [name],
-      containerPrefixes: [name],
-      images: defaultImages,
-    });
-    const flags = [
-      ...[`--docker-host=unix://${service.socketPath}`, `--state-dir=${folder.path}`],
-      ...[`--agent-dir=${folder.path}`, `--container-prefix=${name}`, `--network-prefix=${name}`],
-    ];
-    try {
-      for (const [act, error] of steps) {
-        await act(service);
-        const [heartbeat, once] = await Promise.all([
-          agent.sendHeartbeat(new AbortController().signal),
-          runOn(["--once", ...flags]),
-        ]);
-        const { observed } = heartbeat.body.topology!;
-        if (error === null) {
-          // Other tests may have labelled what they run.
-          assert.ok("containers" in observed && observed.containers.includes(name));
-          assert.equal(once.code, 1);
-          assert.match(once.stdout, /^DECNET WARNING - unexpected .*\| networks=\d+ containers=/);
-        } else {
-          const message = `Cannot observe Docker at ${service.socketPath}: ${error}`;
-          assert.deepEqual(observed, { error: message });
-          assert.deepEqual([once.code, once.stdout], [2, `DECNET CRITICAL - ${message}\n`]);
-        }
+testWith(ownPodman, "D17 heartbeat and --once report a Podman that fails and returns", async () => {
+  using folder = new TemporaryFolder();
+  await using service = new OwnPodman(folder.path);
+  await service.run();
+  await using sandbox = await DockerSandbox.open(service.socketPath);
+  const name = `ours-${sandbox.tag}`;
+  await sandbox.makeContainer(name);
+  const agent = new Agent({
+    agentVersion: "1.2.3",
+    hostUuid: null,
+    master: null,
+    agentDirectory: folder.path,
+    storePath: `${folder.path}/topology.db`,
+    sockets: [service.socketPath],
+    networkPrefixes: [name],
+    containerPrefixes: [name],
+    images: defaultImages,
+  });
+  const flags = [
+    ...[`--docker-host=unix://${service.socketPath}`, `--state-dir=${folder.path}`],
+    ...[`--agent-dir=${folder.path}`, `--container-prefix=${name}`, `--network-prefix=${name}`],
+  ];
+  try {
+    for (const [act, error] of steps) {
+      await act(service);
+      const [heartbeat, once] = await Promise.all([
+        agent.sendHeartbeat(new AbortController().signal),
+        runOn(["--once", ...flags]),
+      ]);
+      const { observed } = heartbeat.body.topology!;
+      if (error === null) {
+        // Other tests may have labelled what they run.
+        assert.ok("containers" in observed && observed.containers.includes(name));
+        assert.equal(once.code, 1);
+        assert.match(once.stdout, /^DECNET WARNING - unexpected .*\| networks=\d+ containers=/);
+      } else {
+        const message = `Cannot observe Docker at ${service.socketPath}: ${error}`;
+        assert.deepEqual(observed, { error: message });
+        assert.deepEqual([once.code, once.stdout], [2, `DECNET CRITICAL - ${message}\n`]);
       }
-    } finally {
-      agent.close();
-      // What was made must be removed by it.
-      await service.run();
     }
-  },
+  } finally {
+    agent.close();
+    // What was made must be removed by it.
+    await service.run();
+  }
 });
-
-const engines = [
-  { engine: "Docker", requirement: await needsDocker(), socket: dockerSocket },
-  { engine: "Podman", requirement: await needsPodman(), socket: podmanSocket },
-];
 
 /** The containers of the sandbox that are taken for ours. */
 async function listOurs(
@@ -339,13 +276,11 @@ async function listOurs(
   return inventory.containers.map(({ name }) => name).filter((it) => it.includes(tag)).sort();
 }
 
-for (const { engine, requirement, socket } of engines) {
-  Deno.test({
-    name: `${engine}'s filters let through exactly what is ours${requirement.suffix}`,
-    ignore: requirement.ignore,
-    async fn() {
-      requirement.check();
-      await using sandbox = await DockerSandbox.open(socket);
+for (const engine of [docker, podman]) {
+  testInSandbox(
+    engine,
+    `${engine.name}'s filters let through exactly what is ours`,
+    async (sandbox) => {
       const { tag } = sandbox;
       const make = (name: string, labels: Record<string, string> = {}) => {
         return sandbox.makeContainer(name, { isStarted: false, labels });
@@ -369,7 +304,7 @@ for (const { engine, requirement, socket } of engines) {
         "decnet.topology": "id",
       });
       await sandbox.makeContainer(`q.${tag}-runs`);
-      if (engine === "Docker") {
+      if (engine === docker) {
         // A legacy link gives what is linked a second name, /LINKING/ALIAS.
         await sandbox.docker.createContainer({
           name: `q.${tag}-links`,
@@ -382,7 +317,7 @@ for (const { engine, requirement, socket } of engines) {
         `by-label-${tag}`,
         `q.${tag}-both`,
         `q.${tag}-runs`,
-        ...(engine === "Docker" ? [`q.${tag}-links`] : []),
+        ...(engine === docker ? [`q.${tag}-links`] : []),
       ];
       const prefixes = [`q.${tag}`, "r-"];
       assert.deepEqual(await listOurs(sandbox, prefixes), [...ours, ...more].sort());
@@ -392,44 +327,36 @@ for (const { engine, requirement, socket } of engines) {
         `q.${tag}-both`,
       ]);
     },
-  });
+  );
 }
 
-const dockerDrift = await needsDocker();
-
-Deno.test({
-  name: `findDrift() tells what has changed in a real engine${dockerDrift.suffix}`,
-  ignore: dockerDrift.ignore,
-  async fn(t) {
-    dockerDrift.check();
-    await using sandbox = await DockerSandbox.open(dockerSocket);
-    const lans = await ThreeLans.open(sandbox);
-    await t.step("finds what was made as planned consistent", async () => {
-      await lans.build();
+testInSandbox(docker, "findDrift() finds what has changed in a real engine", async (sandbox, t) => {
+  const lans = await ThreeLans.open(sandbox);
+  await t.step("finds what was made as planned consistent", async () => {
+    await lans.build();
+    await assertDrift(lans, {});
+  });
+  for (const { name, make, expected, repair } of changes(sandbox, lans)) {
+    await t.step(`finds ${name}`, async () => {
+      await make();
+      await assertDrift(lans, expected);
+      await repair();
       await assertDrift(lans, {});
     });
-    for (const { name, make, expected, repair } of changes(sandbox, lans)) {
-      await t.step(`finds ${name}`, async () => {
-        await make();
-        await assertDrift(lans, expected);
-        await repair();
-        await assertDrift(lans, {});
-      });
-    }
-    await t.step("finds everything unexpected on an idle host", async () => {
-      const { unexpected, ...others } = await lans.drift(null);
-      assert.deepEqual(others, {
-        state: "drifted",
-        missing: [],
-        stopped: [],
-        unhealthy: [],
-        changed: [],
-      });
-      const { networks, containers } = lans.plan;
-      const names = [...networks, ...containers].map((it) => it.name);
-      assert.deepEqual(unexpected.map((it) => it.name), names.sort());
+  }
+  await t.step("finds everything unexpected on an idle host", async () => {
+    const { unexpected, ...others } = await lans.drift(null);
+    assert.deepEqual(others, {
+      state: "drifted",
+      missing: [],
+      stopped: [],
+      unhealthy: [],
+      changed: [],
     });
-  },
+    const { networks, containers } = lans.plan;
+    const names = [...networks, ...containers].map((it) => it.name);
+    assert.deepEqual(unexpected.map((it) => it.name), names.sort());
+  });
 });
 
 /** The differences are those expected and no other; health and restarts take their time. */
@@ -446,8 +373,8 @@ async function assertDrift(lans: ThreeLans, expected: Expected): Promise<void> {
   );
   const state = Object.keys(expected).length === 0 ? "consistent" : "drifted";
   let drift: unknown;
-  await eventually("the drift", async () => {
+  await until(async () => {
     drift = await lans.drift();
-    return JSON.stringify(drift) === JSON.stringify({ state, ...wanted }) || undefined;
-  }, 10_000).catch(() => assert.deepEqual(drift, { state, ...wanted }));
+    return JSON.stringify(drift) === JSON.stringify({ state, ...wanted });
+  }, { timeoutMs: 10_000 }).catch(() => assert.deepEqual(drift, { state, ...wanted }));
 }

@@ -1,25 +1,20 @@
 import assert from "node:assert/strict";
-import { TopologyStore } from "../../store/topology_store.ts";
 import { driftKinds } from "../../topology/drift.ts";
 import { writeJson } from "../../topology/json.ts";
-import { TemporaryFolder } from "../support/environment.ts";
-import { type Ended, execute, spawn } from "../support/executable.ts";
+import { execute, spawn } from "../support/executable.ts";
 import {
   type ApplySetup,
   changed,
-  documentOf,
   type Sample,
   type SampleDecky,
-  testerOf,
+  testApply,
 } from "./apply_setup.ts";
-import { DockerSandbox } from "./playground.ts";
-import { dockerSocket, needsDocker } from "./sockets.ts";
+import { dockerSocket } from "./engines.ts";
 
-const test = testerOf(await needsDocker());
 const web = { on: { dmz: 2 }, services: ["http"] };
 const sample: Sample = { lans: { dmz: 0 }, deckies: { web } };
 
-test("Applier.apply() names every missing image and changes nothing", async (setup) => {
+testApply("Applier.apply() names every missing image and changes nothing", async (setup) => {
   const { sandbox: { tag }, images } = setup;
   const mail = { on: { dmz: 3 }, services: ["smtp", "imap", "pop"], images: { pop: "no/pop:3" } };
   const missing = {
@@ -47,7 +42,7 @@ test("Applier.apply() names every missing image and changes nothing", async (set
   assert.equal(setup.row()?.lastError, null);
 });
 
-test("Applier.apply() keeps what was applied when the next document cannot be", async (setup) => {
+testApply("Applier.apply() keeps the topology when the next document fails", async (setup) => {
   await setup.apply(sample);
   const before = await setup.ids();
   const row = setup.row()!;
@@ -60,7 +55,7 @@ test("Applier.apply() keeps what was applied when the next document cannot be", 
   assert.deepEqual(setup.row(), { ...row, lastError: message });
 });
 
-test("Applier.apply() names a foreign network that has taken a subnet", async (setup) => {
+testApply("Applier.apply() names a foreign network that has taken a subnet", async (setup) => {
   const { sandbox } = setup;
   await sandbox.makeNetwork(`foreign-${sandbox.tag}`, { subnet: sandbox.subnet(7) });
   const before = await setup.ids();
@@ -87,7 +82,7 @@ for (
     ["another topology's label", { subnet: 0, labels: { "decnet.topology.id": "another" } }],
   ] as const
 ) {
-  test(`Applier.apply() leaves alone a network of its name with ${what}`, async (setup) => {
+  testApply(`Applier.apply() leaves alone a network of its name with ${what}`, async (setup) => {
     const { sandbox, name } = setup;
     const subnet = sandbox.subnet(wish.subnet);
     await sandbox.makeNetwork(name("dmz"), { subnet, labels: wish.labels });
@@ -107,7 +102,7 @@ for (
     ["another topology's label", { "decnet.topology.id": "another" }],
   ] as const
 ) {
-  test(`Applier.apply() leaves alone containers of its names with ${what}`, async (setup) => {
+  testApply(`Applier.apply() leaves alone containers of its names with ${what}`, async (setup) => {
     const { sandbox, name } = setup;
     await sandbox.makeContainer(name("web"), { labels });
     await sandbox.makeContainer(name("web-http"), { labels, isStarted: false });
@@ -123,7 +118,7 @@ for (
   });
 }
 
-test("Applier names a foreign container on a network that would have to go", async (setup) => {
+testApply("Applier names a foreign container on a network that must go", async (setup) => {
   const { sandbox, name } = setup;
   const guest = `guest-${sandbox.tag}`;
   await setup.apply(sample);
@@ -147,7 +142,7 @@ test("Applier names a foreign container on a network that would have to go", asy
   assert.deepEqual([...(await setup.ids()).keys()], [guest]);
 });
 
-/** Another topology; its names lead with nothing of the playground's, so they end with it. */
+/** Another topology; its names lead with nothing of the sandbox's, so they end with it. */
 function another(tag: string): Sample {
   return {
     id: `${[...tag].reverse().join("")}-another`,
@@ -156,7 +151,7 @@ function another(tag: string): Sample {
   };
 }
 
-test("Applier.apply() refuses another topology and asks Docker for nothing", async (setup) => {
+testApply("Applier.apply() refuses another topology without a call to Docker", async (setup) => {
   await setup.apply(sample);
   const before = await setup.ids();
   const row = setup.row();
@@ -172,7 +167,7 @@ test("Applier.apply() refuses another topology and asks Docker for nothing", asy
   assert.deepEqual(setup.row(), row);
 });
 
-test("Applier.apply() supersedes another topology, on the same subnets, when it may", async (setup) => {
+testApply("Applier.apply() supersedes another topology on the same subnets", async (setup) => {
   await setup.apply(sample);
   const other = another(setup.sandbox.tag);
   await setup.apply(other, { supersede: true });
@@ -186,7 +181,7 @@ test("Applier.apply() supersedes another topology, on the same subnets, when it 
   assert.deepEqual((await setup.apply(other, { supersede: true })).calls, []);
 });
 
-test("Applier.apply() keeps the topology that it may supersede when an image is missing", async (setup) => {
+testApply("Applier.apply() supersedes nothing when an image is missing", async (setup) => {
   await setup.apply(sample);
   const before = await setup.ids();
   const images = { ...setup.images, base: "no/such:1" };
@@ -200,7 +195,7 @@ test("Applier.apply() keeps the topology that it may supersede when an image is 
   assert.equal(setup.row()?.topologyId, setup.id);
 });
 
-test("Applier.apply() finishes what an apply has left behind that failed halfway", async (setup) => {
+testApply("Applier.apply() finishes an apply that failed halfway", async (setup) => {
   const { sandbox, name } = setup;
   const image = `decnet-agent-test-${sandbox.tag}-broken:1`;
   await sandbox.importImage(image, { command: "/missing" });
@@ -219,13 +214,12 @@ test("Applier.apply() finishes what an apply has left behind that failed halfway
   assert.equal((await setup.drift(sample)).state, "consistent");
   await setup.refusal({ ...sample, deckies: { web: broken } });
   await setup.teardown();
-  assert.equal((await setup.ids()).size, 0);
+  await setup.assertTornDown();
 });
 
 // An agent that is killed leaves calls behind that the engine still carries out: what they make or
 // remove comes after the next one has looked.
-const testApplyRace = testerOf(await needsDocker());
-const sampleApplyRace: Sample = {
+const withMail: Sample = {
   lans: { dmz: 0 },
   deckies: { web: { on: { dmz: 2 }, services: ["http"] }, mail: { on: { dmz: 3 } } },
 };
@@ -239,165 +233,123 @@ function before({ proxy }: ApplySetup, request: string, act: () => Promise<unkno
   };
 }
 
-testApplyRace(
-  "Applier.apply() goes on when a container of its own turns up meanwhile",
+testApply(
+  "Applier.apply() goes on when its container appears meanwhile",
   async (setup) => {
-    const { sandbox, name, id } = setup;
+    const { sandbox, name } = setup;
     const create = `POST /containers/create?name=${name("web-http")}`;
     before(setup, create, () =>
       sandbox.makeContainer(name("web-http"), {
-        labels: { "decnet.topology.id": id },
+        labels: setup.labels,
         base: name("web"),
         isStarted: false,
       }));
-    await setup.apply(sampleApplyRace);
-    assert.equal((await setup.drift(sampleApplyRace)).state, "consistent");
+    await setup.apply(withMail);
+    assert.equal((await setup.drift(withMail)).state, "consistent");
   },
 );
 
-testApplyRace(
-  "Applier.apply() goes on when a network of its own turns up meanwhile",
+testApply(
+  "Applier.apply() goes on when its network appears meanwhile",
   async (setup) => {
-    const { sandbox, name, id } = setup;
+    const { sandbox, name } = setup;
     before(setup, "POST /networks/create", () =>
       sandbox.makeNetwork(name("dmz"), {
         subnet: sandbox.subnet(0),
-        labels: { "decnet.topology.id": id },
+        labels: setup.labels,
       }));
-    await setup.apply(sampleApplyRace);
-    assert.equal((await setup.drift(sampleApplyRace)).state, "consistent");
+    await setup.apply(withMail);
+    assert.equal((await setup.drift(withMail)).state, "consistent");
   },
 );
 
-testApplyRace("Applier.apply() goes on when a base goes meanwhile", async (setup) => {
+testApply("Applier.apply() goes on when a base disappears meanwhile", async (setup) => {
   const { sandbox, name } = setup;
   const create = `POST /containers/create?name=${name("web-http")}`;
   before(setup, create, () => sandbox.remove(name("web")));
-  await setup.apply(sampleApplyRace);
-  assert.equal((await setup.drift(sampleApplyRace)).state, "consistent");
+  await setup.apply(withMail);
+  assert.equal((await setup.drift(withMail)).state, "consistent");
 });
 
-testApplyRace("Applier.teardown() removes what turns up meanwhile", async (setup) => {
-  const { sandbox, name, id } = setup;
-  await setup.apply(sampleApplyRace);
+testApply("Applier.teardown() removes objects that appear meanwhile", async (setup) => {
+  const { sandbox, name, labels } = setup;
+  await setup.apply(withMail);
   before(setup, "DELETE /networks/", async () => {
-    const labels = { "decnet.topology.id": id };
     await sandbox.makeContainer(name("late"), { labels, isStarted: false });
     await sandbox.makeNetwork(name("later"), { subnet: sandbox.subnet(1), labels });
   });
   await setup.teardown();
-  assert.deepEqual([...(await setup.ids()).keys()], []);
-  assert.equal(setup.row(), null);
+  await setup.assertTornDown();
 });
 
-const docker = await needsDocker();
-
-/** A host with the real engine, and a document for it. */
-class KillSetup implements AsyncDisposable {
-  readonly id: string;
-  readonly storePath: string;
-  readonly #file: string;
-  readonly #flags: string[];
-
-  private constructor(
-    readonly sandbox: DockerSandbox,
-    readonly folder: TemporaryFolder,
-    deckyCount: number,
-  ) {
-    this.id = `${sandbox.tag}-kill`;
-    this.storePath = `${folder.path}/topology.db`;
-    this.#file = `${folder.path}/document.json`;
-    const image = `decnet-agent-test-${sandbox.tag}:1`;
-    this.#flags = [
-      `--docker-host=unix://${dockerSocket}`,
-      `--state-dir=${folder.path}`,
-      `--agent-dir=${folder.path}`,
-      `--base-image=${image}`,
-      `--service-image=${image}`,
-    ];
-    const deckies = Array.from({ length: deckyCount }, (_, index): [string, SampleDecky] => {
-      const isGate = index % 10 === 0;
-      const on = { inside: 2 + index, ...(isGate ? { dmz: 2 + index } : {}) };
-      return [`decky-${index}`, { on, services: index % 3 === 0 ? ["ssh"] : [] }];
-    });
-    const sample = {
-      id: this.id,
-      lans: { dmz: 0, inside: 1 },
-      deckies: Object.fromEntries(deckies),
-    };
-    Deno.writeTextFileSync(this.#file, writeJson(documentOf(sample, sandbox)));
-  }
-
-  static async open(deckyCount: number): Promise<KillSetup> {
-    return new KillSetup(await DockerSandbox.open(dockerSocket), new TemporaryFolder(), deckyCount);
-  }
-
-  /** Sends a signal to an apply once it has said that a part of its steps, 0 to 1, is done. */
-  async interrupt(signal: Deno.Signal, part: number): Promise<Ended & { signal: string | null }> {
-    const child = spawn(["apply", this.#file, ...this.#flags]);
-    let stderr = "";
-    let sentAt = 0;
-    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
-      stderr += text;
-      const [, done, total] = [...stderr.matchAll(/^\[(\d+)\/(\d+)\]/gm)].at(-1) ?? [];
-      if (sentAt > 0 || done === undefined || Number(done) < part * Number(total)) continue;
-      sentAt = performance.now();
-      child.kill(signal);
-    }
-    const { code, signal: endedBy } = await child.status;
-    const elapsedMs = performance.now() - sentAt;
-    await child.stdout.cancel();
-    return { code, signal: endedBy, stdout: "", stderr, elapsedMs };
-  }
-
-  /** Applies, and again, which changes nothing; then a check finds nothing wrong. */
-  async assertApplies(): Promise<void> {
-    const apply = ["apply", this.#file, "--json", ...this.#flags];
-    const first = await execute(apply);
-    // 1 is for what tests that run beside this one have labelled: it is unexpected here.
-    assert.ok(first.code <= 1, first.stderr);
-    assert.equal(JSON.parse(first.stdout).status, "applied");
-    const second = await execute(apply);
-    assert.equal(JSON.parse(second.stdout).changes, 0, second.stderr);
-
-    const { code, stdout } = await execute(["--once", "--json", ...this.#flags]);
-    const { topology, drift } = JSON.parse(stdout);
-    assert.equal(topology.last_error, null);
-    const differences: { name: string }[] = driftKinds.flatMap((kind) => drift[kind]);
-    const own = differences.filter(({ name }) => name.includes(this.sandbox.tag));
-    assert.deepEqual(own, []);
-    assert.equal(code, differences.length > 0 ? 1 : 0);
-  }
-
-  /** Tears down, and looks that nothing is left. */
-  async assertTornDown(): Promise<void> {
-    const { code, stderr } = await execute(["teardown", this.id, ...this.#flags]);
-    assert.ok(code <= 1, stderr);
-    assert.deepEqual(await this.sandbox.containers(), []);
-    assert.deepEqual(await this.sandbox.networks(), []);
-    assert.equal(this.row(), null);
-  }
-
-  row() {
-    using store = TopologyStore.open(this.storePath, { readOnly: true });
-    return store.current();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.sandbox[Symbol.asyncDispose]();
-    this.folder[Symbol.dispose]();
-  }
+/** The flags of the executable for a host. */
+function flagsOf({ folder, images }: ApplySetup): string[] {
+  return [
+    `--docker-host=unix://${dockerSocket}`,
+    `--state-dir=${folder.path}`,
+    `--agent-dir=${folder.path}`,
+    `--base-image=${images.base}`,
+    `--service-image=${images.service}`,
+  ];
 }
 
-function testApplyKill(name: string, run: () => Promise<void>): void {
-  Deno.test({
-    name: name + docker.suffix,
-    ignore: docker.ignore,
-    async fn() {
-      docker.check();
-      await run();
-    },
+/** Writes a document of so many deckies; returns its file. */
+function writeDocument(setup: ApplySetup, deckyCount: number): string {
+  const deckies = Array.from({ length: deckyCount }, (_, index): [string, SampleDecky] => {
+    const isGate = index % 10 === 0;
+    const on = { inside: 2 + index, ...(isGate ? { dmz: 2 + index } : {}) };
+    return [`decky-${index}`, { on, services: index % 3 === 0 ? ["ssh"] : [] }];
   });
+  const sample = { lans: { dmz: 0, inside: 1 }, deckies: Object.fromEntries(deckies) };
+  const file = `${setup.folder.path}/document.json`;
+  Deno.writeTextFileSync(file, writeJson(setup.document(sample)));
+  return file;
+}
+
+/** Sends a signal to an apply once it has reported a part of its steps, 0 to 1, as done. */
+async function interrupt(
+  setup: ApplySetup,
+  file: string,
+  { signal, part }: { signal: Deno.Signal; part: number },
+) {
+  const child = spawn(["apply", file, ...flagsOf(setup)]);
+  let stderr = "";
+  let sentAt = 0;
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    stderr += text;
+    const [, done, total] = [...stderr.matchAll(/^\[(\d+)\/(\d+)\]/gm)].at(-1) ?? [];
+    if (sentAt > 0 || done === undefined || Number(done) < part * Number(total)) continue;
+    sentAt = performance.now();
+    child.kill(signal);
+  }
+  const { code, signal: endedBy } = await child.status;
+  const elapsedMs = performance.now() - sentAt;
+  await child.stdout.cancel();
+  return { code, endedBy, stderr, elapsedMs };
+}
+
+/** Applies, and again, which changes nothing; then a check finds nothing wrong. */
+async function assertApplies(setup: ApplySetup, file: string): Promise<void> {
+  const apply = ["apply", file, "--json", ...flagsOf(setup)];
+  const first = await execute(apply);
+  // 1 is for objects of tests that run beside this one: they are unexpected here.
+  assert.ok(first.code <= 1, first.stderr);
+  assert.equal(JSON.parse(first.stdout).status, "applied");
+  const second = await execute(apply);
+  assert.equal(JSON.parse(second.stdout).changes, 0, second.stderr);
+
+  const { code, stdout } = await execute(["--once", "--json", ...flagsOf(setup)]);
+  const { topology, drift } = JSON.parse(stdout);
+  assert.equal(topology.last_error, null);
+  const differences: { name: string }[] = driftKinds.flatMap((kind) => drift[kind]);
+  assert.deepEqual(differences.filter(({ name }) => name.includes(setup.sandbox.tag)), []);
+  assert.equal(code, differences.length > 0 ? 1 : 0);
+}
+
+async function assertTearsDown(setup: ApplySetup): Promise<void> {
+  const { code, stderr } = await execute(["teardown", setup.id, ...flagsOf(setup)]);
+  assert.ok(code <= 1, stderr);
+  await setup.assertTornDown();
 }
 
 /** Numbers from 0 to 1 that look like chance and are the same in each run. */
@@ -408,43 +360,45 @@ function* numbers(seed: number): Generator<number> {
   }
 }
 
-testApplyKill(
+testApply(
   "C3 apply finishes an apply that was killed, teardown removes it",
-  async () => {
-    await using setup = await KillSetup.open(30);
+  async (setup) => {
+    const file = writeDocument(setup, 30);
     for (const number of numbers(7).take(3)) {
-      const { signal, stderr } = await setup.interrupt("SIGKILL", number / 2);
-      assert.equal(signal, "SIGKILL", stderr);
+      const kill = { signal: "SIGKILL", part: number / 2 } as const;
+      const { endedBy, stderr } = await interrupt(setup, file, kill);
+      assert.equal(endedBy, "SIGKILL", stderr);
     }
     assert.ok((await setup.sandbox.containers()).length > 0);
-    await setup.assertApplies();
-    await setup.assertTornDown();
+    await assertApplies(setup, file);
+    await assertTearsDown(setup);
   },
 );
 
-testApplyKill(
+testApply(
   "C3 teardown removes the rest of an apply that was killed",
-  async () => {
-    await using setup = await KillSetup.open(6);
-    const { signal, stderr } = await setup.interrupt("SIGKILL", 0.5);
-    assert.equal(signal, "SIGKILL", stderr);
-    await setup.assertTornDown();
+  async (setup) => {
+    const kill = { signal: "SIGKILL", part: 0.5 } as const;
+    const { endedBy, stderr } = await interrupt(setup, writeDocument(setup, 6), kill);
+    assert.equal(endedBy, "SIGKILL", stderr);
+    await assertTearsDown(setup);
   },
 );
 
-testApplyKill(
+testApply(
   "C4 apply ends within 2 s of SIGTERM, reports it and can be finished",
-  async () => {
-    await using setup = await KillSetup.open(9);
-    const { code, stderr, elapsedMs } = await setup.interrupt("SIGTERM", 0.3);
+  async (setup) => {
+    const file = writeDocument(setup, 9);
+    const stop = { signal: "SIGTERM", part: 0.3 } as const;
+    const { code, stderr, elapsedMs } = await interrupt(setup, file, stop);
     assert.equal(code, 2, stderr);
     assert.ok(elapsedMs < 2_000, `${elapsedMs} ms`);
     assert.match(stderr, /^decnet-agent: interrupted/m);
     const row = setup.row();
     assert.deepEqual([row?.topologyId, row?.versionHash], [setup.id, ""]);
     assert.match(row?.lastError ?? "", /^interrupted/);
-    await setup.assertApplies();
+    await assertApplies(setup, file);
     assert.equal(setup.row()?.lastError, null);
-    await setup.assertTornDown();
+    await assertTearsDown(setup);
   },
 );

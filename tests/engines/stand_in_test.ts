@@ -18,9 +18,9 @@ import {
 } from "../support/engine/script.ts";
 import { container, network } from "../support/engine/state.ts";
 import { EventListener } from "../support/engine_client.ts";
-import { eventually } from "../support/environment.ts";
-import { DockerSandbox } from "./playground.ts";
-import { dockerSocket, needsDocker } from "./sockets.ts";
+import { until } from "../support/environment.ts";
+import { docker, dockerSocket } from "./engines.ts";
+import { type DockerSandbox, testInSandbox } from "./sandbox.ts";
 
 const stage: Stage = {
   tag: "t",
@@ -71,7 +71,7 @@ Deno.test("FakeEngine lists what has been made over its socket", () =>
     assert.deepEqual(await names(engine, "/containers/json?all=1"), ["/base", "/again"]);
   }));
 
-Deno.test("FakeEngine gives a new id to what is made anew", () =>
+Deno.test("FakeEngine gives a new id to a recreated object", () =>
   withLan(async (engine) => {
     const ids = [engine.containers[1]!.Id, engine.networks[0]!.Id];
     await send(engine, remove("/containers/base?force=1"));
@@ -84,7 +84,7 @@ Deno.test("FakeEngine gives a new id to what is made anew", () =>
     assert.equal((await send(engine, act("service", "start"))).status, 404);
   }));
 
-Deno.test("FakeEngine changes what a test has assigned, and leaves the test's arrays alone", () =>
+Deno.test("FakeEngine does not change the arrays that a test has assigned", () =>
   withEngine(async (engine) => {
     const networks = [network({ name: "lan", subnet: "10.0.0.0/24" })];
     const containers = [container({ name: "web", addresses: { lan: "10.0.0.5" } })];
@@ -125,7 +125,7 @@ const refusals: [Step, number, string | RegExp][] = [
   [remove("/containers/x"), 404, "No such container: x"],
   [{ method: "POST", path: "/networks" }, 404, "page not found"],
 ];
-Deno.test("FakeEngine refuses in the words of the real engine, and changes nothing", () =>
+Deno.test("FakeEngine refuses in the real engine's words, and changes nothing", () =>
   withLan(async (engine) => {
     const { networks, containers } = engine;
     for (const [step, status, message] of refusals) {
@@ -138,7 +138,7 @@ Deno.test("FakeEngine refuses in the words of the real engine, and changes nothi
     }
   }));
 
-Deno.test("FakeEngine lets no service join a base that restarts, nor one that has ended", () =>
+Deno.test("FakeEngine lets no service join a base that does not run", () =>
   withLan(async (engine) => {
     await send(engine, make("other", { mode: "container:again" }));
     assert.match(
@@ -151,7 +151,7 @@ Deno.test("FakeEngine lets no service join a base that restarts, nor one that ha
     assert.match(String(body?.message), /^cannot join network of a non running container: /);
   }));
 
-Deno.test("FakeEngine gives out addresses, and chooses a subnet where none is wanted", () =>
+Deno.test("FakeEngine assigns addresses, and a subnet where none is wanted", () =>
   withLan(async (engine) => {
     await send(engine, { ...makeNetwork("auto", ""), body: { Name: "auto" } });
     assert.deepEqual(engine.networks[1]!.IPAM.Config, [
@@ -169,7 +169,7 @@ Deno.test("FakeEngine gives out addresses, and chooses a subnet where none is wa
     assert.equal((await send(engine, act("three", "start"))).status, 400);
   }));
 
-Deno.test("FakeEngine.bodyOf() tells what a container was created from", () =>
+Deno.test("FakeEngine.bodyOf() returns what a container was created from", () =>
   withLan((engine) => {
     assert.deepEqual(engine.bodyOf("service"), make("service", { mode: "container:base" }).body);
     assert.throws(() => engine.bodyOf("again"), /not created over the socket/);
@@ -188,7 +188,7 @@ Deno.test("FakeEngine.changes holds the calls that change something", () =>
     ]);
   }));
 
-Deno.test("FakeEngine.latencyMs delays each call, those of other connections meanwhile", () =>
+Deno.test("FakeEngine.latencyMs delays each call on its own", () =>
   withLan(async (engine) => {
     engine.latencyMs = 400;
     const startedAt = performance.now();
@@ -199,7 +199,16 @@ Deno.test("FakeEngine.latencyMs delays each call, those of other connections mea
     assert.equal(engine.containers.length, 23);
   }));
 
-const docker = await needsDocker();
+/** The stage of a script in a sandbox. */
+function stageOf(sandbox: DockerSandbox, tag: string): Stage {
+  return {
+    tag: `${tag}-${sandbox.tag}`,
+    image: `decnet-agent-test-${sandbox.tag}:1`,
+    command: ["/pause"],
+    subnet: (number) => sandbox.subnet(number),
+    address: (number, host) => sandbox.address(number, host),
+  };
+}
 
 /** Everything that can happen to two networks and a container, and is told. */
 function script(stage: Stage) {
@@ -224,42 +233,29 @@ function script(stage: Stage) {
   ];
 }
 
-Deno.test({
-  name: `FakeEngine tells the events that a real engine does${docker.suffix}`,
-  ignore: docker.ignore,
-  async fn() {
-    docker.check();
-    await using sandbox = await DockerSandbox.open(dockerSocket);
-    const image = `decnet-agent-test-${sandbox.tag}:1`;
-    const tag = `told-${sandbox.tag}`;
-    const steps = script({
-      ...{ tag, image, command: ["/pause"] },
-      subnet: (number) => sandbox.subnet(number),
-      address: (number, host) => sandbox.address(number, host),
-    });
-    const hear = async (socket: string) => {
-      await using listener = await EventListener.open(socket, tag);
-      for (const step of steps) {
-        const { status, body } = await call(socket, step.method, step.path, step.body);
-        assert.ok(status < 300, `${step.path}: ${JSON.stringify(body)}`);
-        // What is told of a container that ends comes after the answer.
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-      const last = `network destroy TAG-other` as const;
-      await eventually(
-        "the last event",
-        () => Promise.resolve(listener.heard.includes(last) || undefined),
-      );
-      return listener.heard;
-    };
-    await withEngine(async (engine) => {
-      engine.images.add(image);
-      assert.deepEqual(await hear(engine.socketPath), await hear(dockerSocket));
-    });
-  },
+testInSandbox(docker, "FakeEngine sends the events of a real engine", async (sandbox) => {
+  const stage = stageOf(sandbox, "told");
+  const { tag, image } = stage;
+  const steps = script(stage);
+  const hear = async (socket: string) => {
+    await using listener = await EventListener.open(socket, tag);
+    for (const step of steps) {
+      const { status, body } = await call(socket, step.method, step.path, step.body);
+      assert.ok(status < 300, `${step.path}: ${JSON.stringify(body)}`);
+      // What is told of a container that ends comes after the answer.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const last = `network destroy TAG-other` as const;
+    await until(() => listener.heard.includes(last));
+    return listener.heard;
+  };
+  await withEngine(async (engine) => {
+    engine.images.add(image);
+    assert.deepEqual(await hear(engine.socketPath), await hear(dockerSocket));
+  });
 });
 
-Deno.test("FakeEngine tells what is different when a test assigns other lists", () =>
+Deno.test("FakeEngine sends events when a test assigns other lists", () =>
   withEngine(async (engine) => {
     const networks = [network({ name: "x-lan" })];
     const on = (state: "running" | "exited", health?: "healthy" | "unhealthy") => [
@@ -277,10 +273,7 @@ Deno.test("FakeEngine tells what is different when a test assigns other lists", 
     engine.containers = on("exited");
     engine.containers = [];
     engine.networks = [];
-    await eventually(
-      "the last event",
-      () => Promise.resolve(listener.heard.length === 9 || undefined),
-    );
+    await until(() => listener.heard.length === 9);
     assert.deepEqual(listener.heard, [
       "network create TAGlan",
       "container create TAGweb",
@@ -294,32 +287,18 @@ Deno.test("FakeEngine tells what is different when a test assigns other lists", 
     ]);
   }));
 
-const dockerTruth = await needsDocker();
-
 for (const [name, part] of Object.entries(parts)) {
-  Deno.test({
-    name: `FakeEngine answers as a real engine does: ${name}${dockerTruth.suffix}`,
-    ignore: dockerTruth.ignore,
-    async fn() {
-      dockerTruth.check();
-      await using sandbox = await DockerSandbox.open(dockerSocket);
-      const image = `decnet-agent-test-${sandbox.tag}:1`;
-      const steps = part({
-        tag: `truth-${sandbox.tag}`,
-        image,
-        command: ["/pause"],
-        subnet: (number) => sandbox.subnet(number),
-        address: (number, host) => sandbox.address(number, host),
-      });
-      await withEngine(async (engine) => {
-        const { body } = await call(dockerSocket, "GET", `/images/${image}/json`);
-        engine.images.add(image, body?.Id);
-        assert.deepEqual(
-          await play(steps, caller(engine.socketPath)),
-          await play(steps, caller(dockerSocket)),
-        );
-      });
-    },
+  testInSandbox(docker, `FakeEngine answers as a real engine does: ${name}`, async (sandbox) => {
+    const stage = stageOf(sandbox, "truth");
+    const steps = part(stage);
+    await withEngine(async (engine) => {
+      const { body } = await call(dockerSocket, "GET", `/images/${stage.image}/json`);
+      engine.images.add(stage.image, body?.Id);
+      assert.deepEqual(
+        await play(steps, caller(engine.socketPath)),
+        await play(steps, caller(dockerSocket)),
+      );
+    });
   });
 }
 

@@ -4,11 +4,11 @@ import { type Drift, findDrift } from "../../topology/drift.ts";
 import { topologyLabel } from "../../topology/inventory.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
 import { defaultImages, type Plan, planTopology } from "../../topology/plan.ts";
-import type { ContainerWish, DockerSandbox } from "./playground.ts";
+import type { ContainerWish, DockerSandbox } from "./sandbox.ts";
 
 const documentUrl = new URL("../data/topology-three-lans.json", import.meta.url);
 
-/** The topology of three LANs, with an id and subnets of the playground's own. */
+/** The topology of three LANs, with an id and subnets of the sandbox's own. */
 export class ThreeLans {
   readonly plan: Plan;
   /** The label that everything carries. */
@@ -82,7 +82,7 @@ export class ThreeLans {
   }
 }
 
-/** The document of three LANs, with an id and subnets of the playground's own. */
+/** The document of three LANs, with an id and subnets of the sandbox's own. */
 export function threeLansDocument(sandbox: DockerSandbox): Json {
   const text = Deno.readTextFileSync(documentUrl)
     .replaceAll("7c9e6679", sandbox.tag)
@@ -93,7 +93,7 @@ export function threeLansDocument(sandbox: DockerSandbox): Json {
   return parseJson(text);
 }
 
-/** Compares what bears the playground's prefix with a plan, or with nothing. */
+/** Compares what bears the sandbox's prefix with a plan, or with nothing. */
 export async function driftOf(
   { tag, socketPath: socket }: DockerSandbox,
   plan: Plan | null,

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { dockerSocket } from "../engines/sockets.ts";
+import { dockerSocket } from "../engines/engines.ts";
 import { confinementChecks } from "./confinement_checks.ts";
 import { doctorChecks, faultChecks } from "./doctor_checks.ts";
 import { findRootFolder, Machine } from "./machine.ts";

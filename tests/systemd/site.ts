@@ -3,7 +3,7 @@ import type { Identity } from "../../api/auth.ts";
 import { versionHash } from "../../topology/hash.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
 import { documentOf, type Sample } from "../engines/apply_setup.ts";
-import { DockerSandbox } from "../engines/playground.ts";
+import { DockerSandbox } from "../engines/sandbox.ts";
 import { call, type Reply } from "../support/api_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { eventually } from "../support/environment.ts";
@@ -233,7 +233,7 @@ export class Site implements SiteParts {
   readonly master: TlsMaster;
   readonly sandbox: DockerSandbox;
   readonly service: Service;
-  /** Of the topology that is pushed; its objects belong to the playground. */
+  /** Of the topology that is pushed; its objects belong to the sandbox. */
   readonly topologyId: string;
   readonly api: SiteParts["api"];
 
@@ -259,7 +259,7 @@ export class Site implements SiteParts {
     return await call(port, path, caller, { signal, ...post });
   }
 
-  /** The text of the document of a topology, on subnets of the playground's own. */
+  /** The text of the document of a topology, on subnets of the sandbox's own. */
   document(sample: Sample): string {
     return writeJson(documentOf({ id: this.topologyId, ...sample }, this.sandbox));
   }

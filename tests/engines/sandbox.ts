@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import Docker from "dockerode";
-import { eventually } from "../support/environment.ts";
+import { until } from "../support/environment.ts";
+import { type TestEngine, testWith } from "./engines.ts";
 import { pausingImage } from "./pausing_image.ts";
 
 /** An item of the engine's list of networks, as far as tests look at it. */
@@ -50,16 +51,6 @@ export interface ContainerWish {
   readonly isStarted?: boolean;
 }
 
-/** Whether an engine answers at the socket `path`; asked without the code under test. */
-export async function engineAnswers(path: string): Promise<boolean> {
-  try {
-    await new Docker({ socketPath: path, timeout: 5000 }).ping();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** A corner of a real engine: makes networks and containers there and removes them in the end. */
 export class DockerSandbox implements AsyncDisposable {
   /** Part of the name of everything that belongs here. */
@@ -73,7 +64,7 @@ export class DockerSandbox implements AsyncDisposable {
     this.docker = new Docker({ socketPath });
   }
 
-  /** Opens a playground in the engine at `socketPath`. */
+  /** Opens a sandbox in the engine at `socketPath`. */
   static async open(socketPath: string): Promise<DockerSandbox> {
     const sandbox = new DockerSandbox(socketPath);
     await sandbox.#chooseSubnets();
@@ -157,13 +148,13 @@ export class DockerSandbox implements AsyncDisposable {
     await this.docker.getContainer(container).remove({ force: true, v: true });
   }
 
-  /** The networks of this playground. */
+  /** The networks of this sandbox. */
   async networks(): Promise<ListedNetwork[]> {
     const all: ListedNetwork[] = await this.docker.listNetworks();
     return all.filter(({ Name }) => Name.includes(this.tag));
   }
 
-  /** The containers of this playground, running or not. */
+  /** The containers of this sandbox, running or not. */
   async containers(): Promise<ListedContainer[]> {
     const all: ListedContainer[] = await this.docker.listContainers({ all: true });
     return all.filter(({ Names }) => Names.some((name) => name.includes(this.tag)));
@@ -188,13 +179,13 @@ export class DockerSandbox implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     // Podman removes no base while something shares its network, and the engine still carries out
     // what a killed agent has asked for: so in as many rounds as it takes.
-    await eventually(`an empty playground ${this.tag}`, async () => {
+    await until(async () => {
       const containers = await this.containers();
       await Promise.allSettled(containers.map(({ Id }) => this.remove(Id)));
       const networks = await this.networks();
       await Promise.allSettled(networks.map(({ Id }) => this.docker.getNetwork(Id).remove()));
-      return containers.length + networks.length === 0 || undefined;
-    });
+      return containers.length + networks.length === 0;
+    }, { what: `an empty sandbox ${this.tag}` });
     for (const id of this.#images) await this.docker.getImage(id).remove({ force: true });
   }
 
@@ -212,4 +203,16 @@ export class DockerSandbox implements AsyncDisposable {
       this.#octet = 100 + Math.floor(Math.random() * 150);
     } while (subnets.some((subnet) => subnet.startsWith(`10.${this.#octet}.`)));
   }
+}
+
+/** Adds a test with a sandbox in an engine. */
+export function testInSandbox(
+  { requirement, socket }: TestEngine,
+  name: string,
+  run: (sandbox: DockerSandbox, t: Deno.TestContext) => Promise<void>,
+): void {
+  testWith(requirement, name, async (t) => {
+    await using sandbox = await DockerSandbox.open(socket);
+    await run(sandbox, t);
+  });
 }
