@@ -208,89 +208,80 @@ testApply("Applier.apply() exchanges the addresses of two deckies", async (setup
   assert.equal((await setup.drift(sample(3, 2))).state, "consistent");
 });
 
-testApply(
-  "Applier.apply() recreates only a service whose image has changed",
-  async (setup) => {
-    const { sandbox, name } = setup;
-    const image = `decnet-agent-test-${sandbox.tag}-smb:1`;
-    const files = { ...two.deckies.files!, images: { smb: image } };
-    const imageOf = async (container: string): Promise<string> =>
-      (await sandbox.docker.getContainer(name(container)).inspect()).Image;
-    await setup.apply(two);
+testApply("Applier.apply() recreates only a service whose image has changed", async (setup) => {
+  const { sandbox, name } = setup;
+  const image = `decnet-agent-test-${sandbox.tag}-smb:1`;
+  const files = { ...two.deckies.files!, images: { smb: image } };
+  const imageOf = async (container: string): Promise<string> =>
+    (await sandbox.docker.getContainer(name(container)).inspect()).Image;
+  await setup.apply(two);
 
-    const before = await setup.ids();
-    const other = await sandbox.importImage(image);
-    await setup.apply(withDeckies({ files }));
-    assert.deepEqual(changed(before, await setup.ids()), ["files-smb"]);
-    assert.equal(await imageOf("files-smb"), other);
+  const before = await setup.ids();
+  const other = await sandbox.importImage(image);
+  await setup.apply(withDeckies({ files }));
+  assert.deepEqual(changed(before, await setup.ids()), ["files-smb"]);
+  assert.equal(await imageOf("files-smb"), other);
 
-    // A newer one of the same name.
-    const between = await setup.ids();
-    const newer = await sandbox.importImage(image);
-    await setup.apply(withDeckies({ files }));
-    assert.deepEqual(changed(between, await setup.ids()), ["files-smb"]);
-    assert.equal(await imageOf("files-smb"), newer);
-    assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
+  // A newer one of the same name.
+  const between = await setup.ids();
+  const newer = await sandbox.importImage(image);
+  await setup.apply(withDeckies({ files }));
+  assert.deepEqual(changed(between, await setup.ids()), ["files-smb"]);
+  assert.equal(await imageOf("files-smb"), newer);
+  assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
 
-    // Without any, what runs is left alone.
-    await sandbox.docker.getImage(image).remove({ force: true, noprune: true });
-    assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
-  },
-);
+  // Without any, what runs is left alone.
+  await sandbox.docker.getImage(image).remove({ force: true, noprune: true });
+  assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
+});
 
-testApply(
-  "Applier.apply() adds and removes services, deckies and LANs alone",
-  async (setup) => {
-    await setup.apply(two);
-    const before = await setup.ids();
-    const mail = { on: { inside: 4 }, services: ["smtp"] };
-    await setup.apply(withDeckies({ mail }));
-    assert.deepEqual(changed(before, await setup.ids()), ["mail", "mail-smtp"]);
+testApply("Applier.apply() adds and removes services, deckies and LANs alone", async (setup) => {
+  await setup.apply(two);
+  const before = await setup.ids();
+  const mail = { on: { inside: 4 }, services: ["smtp"] };
+  await setup.apply(withDeckies({ mail }));
+  assert.deepEqual(changed(before, await setup.ids()), ["mail", "mail-smtp"]);
 
-    const files = { on: { inside: 3 }, services: ["smb", "ftp"] };
-    await setup.apply(withDeckies({ files }));
-    assert.deepEqual(changed(before, await setup.ids()), ["files-ftp"]);
+  const files = { on: { inside: 3 }, services: ["smb", "ftp"] };
+  await setup.apply(withDeckies({ files }));
+  assert.deepEqual(changed(before, await setup.ids()), ["files-ftp"]);
 
-    await setup.apply(two);
-    assert.deepEqual(changed(before, await setup.ids()), []);
+  await setup.apply(two);
+  assert.deepEqual(changed(before, await setup.ids()), []);
 
-    const { web } = two.deckies;
-    await setup.apply({ lans: { dmz: 0 }, deckies: { web: { ...web!, on: { dmz: 2 } } } });
-    const gone = ["files", "files-smb", "inside"];
-    assert.deepEqual(changed(before, await setup.ids()), [...gone, "web", "web-http"]);
-    assert.deepEqual([...(await setup.ids()).keys()], ["dmz", "web", "web-http"]);
+  const { web } = two.deckies;
+  await setup.apply({ lans: { dmz: 0 }, deckies: { web: { ...web!, on: { dmz: 2 } } } });
+  const gone = ["files", "files-smb", "inside"];
+  assert.deepEqual(changed(before, await setup.ids()), [...gone, "web", "web-http"]);
+  assert.deepEqual([...(await setup.ids()).keys()], ["dmz", "web", "web-http"]);
 
-    await setup.apply({ lans: {}, deckies: {} });
-    assert.equal((await setup.ids()).size, 0);
-    assert.equal(setup.row()?.topologyId, setup.id);
-  },
-);
+  await setup.apply({ lans: {}, deckies: {} });
+  assert.equal((await setup.ids()).size, 0);
+  assert.equal(setup.row()?.topologyId, setup.id);
+});
 
-testApply(
-  "Applier.apply() recreates a LAN that has changed, and its deckies",
-  async (setup) => {
-    const { name } = setup;
-    const deckies = { files: two.deckies.files!, front: { on: { dmz: 5 }, services: ["http"] } };
-    const gate = { on: { dmz: 9, inside: 9 } };
-    const sample = (inside: number): Sample => ({
-      lans: { dmz: 0, inside },
-      deckies: { ...deckies, gate },
-    });
-    await setup.apply(sample(1));
-    const before = await setup.ids();
-    await setup.apply(sample(2));
-    const between = await setup.ids();
-    assert.deepEqual(changed(before, between), ["files", "files-smb", "gate", "inside"]);
-    assert.equal((await setup.drift(sample(2))).state, "consistent");
+testApply("Applier.apply() recreates a LAN that has changed, and its deckies", async (setup) => {
+  const { name } = setup;
+  const deckies = { files: two.deckies.files!, front: { on: { dmz: 5 }, services: ["http"] } };
+  const gate = { on: { dmz: 9, inside: 9 } };
+  const sample = (inside: number): Sample => ({
+    lans: { dmz: 0, inside },
+    deckies: { ...deckies, gate },
+  });
+  await setup.apply(sample(1));
+  const before = await setup.ids();
+  await setup.apply(sample(2));
+  const between = await setup.ids();
+  assert.deepEqual(changed(before, between), ["files", "files-smb", "gate", "inside"]);
+  assert.equal((await setup.drift(sample(2))).state, "consistent");
 
-    // The other one is the DMZ now.
-    const turned = { ...sample(2), lans: { inside: 2, dmz: 0 } };
-    await setup.apply(turned);
-    assert.deepEqual(changed(between, await setup.ids()), [...between.keys()]);
-    const internal = (await setup.sandbox.networks()).map((it) => [it.Name, it.Internal]);
-    assert.deepEqual(internal.sort(), [[name("dmz"), true], [name("inside"), false]]);
-  },
-);
+  // The other one is the DMZ now.
+  const turned = { ...sample(2), lans: { inside: 2, dmz: 0 } };
+  await setup.apply(turned);
+  assert.deepEqual(changed(between, await setup.ids()), [...between.keys()]);
+  const internal = (await setup.sandbox.networks()).map((it) => [it.Name, it.Internal]);
+  assert.deepEqual(internal.sort(), [[name("dmz"), true], [name("inside"), false]]);
+});
 
 testApply("Applier.apply() fixes what was damaged, and nothing else", async (setup, t) => {
   await setup.apply(sample);
@@ -320,68 +311,58 @@ async function assertShared({ sandbox, name }: ApplySetup): Promise<void> {
   );
 }
 
-testApply(
-  "Applier.apply() removes objects with its label that are not planned",
-  async (setup) => {
-    const { sandbox, name, labels } = setup;
-    await setup.apply(sample);
-    const before = await setup.ids();
-    await sandbox.makeNetwork(name("old"), { subnet: sandbox.subnet(9), labels });
-    await sandbox.makeContainer(name("gone"), { labels });
-    await sandbox.makeContainer(name("gone-ssh"), { labels, base: name("gone") });
-    await sandbox.makeContainer(`unlabelled-${sandbox.tag}`);
-    const { steps } = await setup.apply(sample);
-    assert.deepEqual(steps, [
-      "remove container gone-ssh",
-      "remove container gone",
-      "remove network old",
-    ]);
-    assert.deepEqual(changed(before, await setup.ids()), [`unlabelled-${sandbox.tag}`]);
-  },
-);
+testApply("Applier.apply() removes objects with its label that are not planned", async (setup) => {
+  const { sandbox, name, labels } = setup;
+  await setup.apply(sample);
+  const before = await setup.ids();
+  await sandbox.makeNetwork(name("old"), { subnet: sandbox.subnet(9), labels });
+  await sandbox.makeContainer(name("gone"), { labels });
+  await sandbox.makeContainer(name("gone-ssh"), { labels, base: name("gone") });
+  await sandbox.makeContainer(`unlabelled-${sandbox.tag}`);
+  const { steps } = await setup.apply(sample);
+  assert.deepEqual(steps, [
+    "remove container gone-ssh",
+    "remove container gone",
+    "remove network old",
+  ]);
+  assert.deepEqual(changed(before, await setup.ids()), [`unlabelled-${sandbox.tag}`]);
+});
 
-testApply(
-  "Applier.apply() takes over objects that another program has made",
-  async (setup) => {
-    const { sandbox, name } = setup;
-    const { lans, deckies: { files } } = sample;
-    const withApplyLock = { lans: { inside: lans.inside! }, deckies: { files: files! } };
-    await sandbox.makeNetwork(name("inside"), { subnet: sandbox.subnet(1) });
-    const addresses = new Map([[name("inside"), sandbox.address(1, 3)]]);
-    await sandbox.makeContainer(name("files"), { addresses });
-    await sandbox.makeContainer(name("files-smb"), { base: name("files") });
-    const before = await setup.ids();
-    await setup.apply(withApplyLock);
-    // The network is as planned, and the containers cannot be told to be.
-    assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
-    assert.deepEqual((await setup.apply(withApplyLock)).calls, []);
-  },
-);
+testApply("Applier.apply() takes over objects that another program has made", async (setup) => {
+  const { sandbox, name } = setup;
+  const { lans, deckies: { files } } = sample;
+  const filesOnly = { lans: { inside: lans.inside! }, deckies: { files: files! } };
+  await sandbox.makeNetwork(name("inside"), { subnet: sandbox.subnet(1) });
+  const addresses = new Map([[name("inside"), sandbox.address(1, 3)]]);
+  await sandbox.makeContainer(name("files"), { addresses });
+  await sandbox.makeContainer(name("files-smb"), { base: name("files") });
+  const before = await setup.ids();
+  await setup.apply(filesOnly);
+  // The network is as planned, and the containers cannot be told to be.
+  assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
+  assert.deepEqual((await setup.apply(filesOnly)).calls, []);
+});
 
 const withOutside = requirement(
   `a Docker engine at ${dockerSocket}, root, ip and nsenter`,
   docker.requirement.suffix === "" && await Outside.isPossible(),
 );
 
-testApply(
-  "Applier.apply() lets only deckies in the DMZ out",
-  async (setup) => {
-    const { sandbox, name } = setup;
-    await setup.apply({
-      lans: { dmz: 0, inside: 1 },
-      deckies: {
-        front: { on: { dmz: 2 }, services: ["http"] },
-        gate: { on: { dmz: 3, inside: 3 }, forwards: true },
-        back: { on: { inside: 2 }, services: ["smb"] },
-      },
-    });
-    const outside = await Outside.make(sandbox);
-    const names = ["front", "front-http", "gate", "back", "back-smb"];
-    const answers = await Promise.all(names.map((it) => outside.answers(name(it))));
-    assert.deepEqual(answers, [true, true, true, false, false]);
-  },
-  { requirement: withOutside, socket: dockerSocket },
-);
+testApply("Applier.apply() lets only deckies in the DMZ out", async (setup) => {
+  const { sandbox, name } = setup;
+  await setup.apply({
+    lans: { dmz: 0, inside: 1 },
+    deckies: {
+      front: { on: { dmz: 2 }, services: ["http"] },
+      gate: { on: { dmz: 3, inside: 3 }, forwards: true },
+      back: { on: { inside: 2 }, services: ["smb"] },
+    },
+  });
+  const outside = await Outside.make(sandbox);
+  const names = ["front", "front-http", "gate", "back", "back-smb"];
+  const answers = await Promise.all(names.map((it) => outside.answers(name(it))));
+  assert.deepEqual(answers, [true, true, true, false, false]);
+}, { requirement: withOutside, socket: dockerSocket });
 
 const names = ["dmz", "files", "files-smb", "inside", "web", "web-http"];
 
@@ -413,19 +394,16 @@ testApply("Applier.teardown() leaves Docker as it was", async (setup) => {
   assert.equal(setup.row(), null);
 });
 
-testApply(
-  "Applier.teardown() of an unknown topology changes nothing",
-  async (setup) => {
-    assert.deepEqual(await setup.teardown("unknown"), { changes: 0, calls: [], steps: [] });
-    await setup.apply(two);
-    const row = setup.row();
-    assert.deepEqual((await setup.teardown("unknown")).calls, []);
-    assert.deepEqual(setup.row(), row);
-    await setup.teardown();
-    assert.deepEqual(await setup.teardown(), { changes: 0, calls: [], steps: [] });
-    await setup.assertTornDown();
-  },
-);
+testApply("Applier.teardown() of an unknown topology changes nothing", async (setup) => {
+  assert.deepEqual(await setup.teardown("unknown"), { changes: 0, calls: [], steps: [] });
+  await setup.apply(two);
+  const row = setup.row();
+  assert.deepEqual((await setup.teardown("unknown")).calls, []);
+  assert.deepEqual(setup.row(), row);
+  await setup.teardown();
+  assert.deepEqual(await setup.teardown(), { changes: 0, calls: [], steps: [] });
+  await setup.assertTornDown();
+});
 
 const uselessRows: [what: string, change: (store: TopologyStore, id: string) => void][] = [
   ["is empty", (store, id) => store.clear(id)],
@@ -454,47 +432,41 @@ testApply("Applier.teardown() removes a half broken topology", async (setup) => 
   await setup.assertTornDown();
 });
 
-testApply(
-  "Applier.teardown() removes applied objects without labels by name",
-  async (setup) => {
-    const { sandbox, name } = setup;
-    const { lans, deckies } = two;
-    changeStore(setup, (store) => {
-      store.put(setup.id, "fa61", JSON.stringify(setup.document(two)));
-    });
-    for (const [lan, number] of Object.entries(lans)) {
-      await sandbox.makeNetwork(name(lan), { subnet: sandbox.subnet(number) });
+testApply("Applier.teardown() removes applied objects without labels by name", async (setup) => {
+  const { sandbox, name } = setup;
+  const { lans, deckies } = two;
+  changeStore(setup, (store) => {
+    store.put(setup.id, "fa61", JSON.stringify(setup.document(two)));
+  });
+  for (const [lan, number] of Object.entries(lans)) {
+    await sandbox.makeNetwork(name(lan), { subnet: sandbox.subnet(number) });
+  }
+  // As the first agent, and somebody who knows better, may have made it.
+  for (const [decky, { on, services = [] }] of Object.entries(deckies)) {
+    const addresses = Object.entries(on).map(([lan, host]) =>
+      [name(lan), sandbox.address(lans[lan]!, 50 + host)] as const
+    );
+    await sandbox.makeContainer(name(decky), { addresses: new Map(addresses) });
+    for (const service of services) {
+      await sandbox.makeContainer(name(`${decky}-${service}`), { base: name(decky) });
     }
-    // As the first agent, and somebody who knows better, may have made it.
-    for (const [decky, { on, services = [] }] of Object.entries(deckies)) {
-      const addresses = Object.entries(on).map(([lan, host]) =>
-        [name(lan), sandbox.address(lans[lan]!, 50 + host)] as const
-      );
-      await sandbox.makeContainer(name(decky), { addresses: new Map(addresses) });
-      for (const service of services) {
-        await sandbox.makeContainer(name(`${decky}-${service}`), { base: name(decky) });
-      }
-    }
-    await sandbox.makeContainer(name("web-foreign"), { labels: { mine: "yes" } });
-    await sandbox.makeContainer(name("web-2"), { labels: { "decnet.topology.id": "another" } });
-    await setup.teardown();
-    assert.deepEqual([...(await setup.ids()).keys()], ["web-2", "web-foreign"]);
-    assert.equal(setup.row(), null);
-  },
-);
+  }
+  await sandbox.makeContainer(name("web-foreign"), { labels: { mine: "yes" } });
+  await sandbox.makeContainer(name("web-2"), { labels: { "decnet.topology.id": "another" } });
+  await setup.teardown();
+  assert.deepEqual([...(await setup.ids()).keys()], ["web-2", "web-foreign"]);
+  assert.equal(setup.row(), null);
+});
 
-testApply(
-  "Applier.teardown() waits for containers that are being removed",
-  async (setup) => {
-    const { sandbox } = setup;
-    await setup.apply(two);
-    const removals = (await sandbox.containers()).map(({ Id }) => sandbox.remove(Id));
-    // Whoever comes second is told that it is under way, or that it is gone.
-    const [torn] = await Promise.all([setup.teardown(), Promise.allSettled(removals)]);
-    assert.equal(torn.steps.filter((step) => /network/.test(step)).length, 2);
-    await setup.assertTornDown();
-  },
-);
+testApply("Applier.teardown() waits for containers that are being removed", async (setup) => {
+  const { sandbox } = setup;
+  await setup.apply(two);
+  const removals = (await sandbox.containers()).map(({ Id }) => sandbox.remove(Id));
+  // Whoever comes second is told that it is under way, or that it is gone.
+  const [torn] = await Promise.all([setup.teardown(), Promise.allSettled(removals)]);
+  assert.equal(torn.steps.filter((step) => /network/.test(step)).length, 2);
+  await setup.assertTornDown();
+});
 
 for (const engine of [docker, podman]) {
   testApply(`Applier makes, fixes and removes a topology in ${engine.name}`, async (setup) => {

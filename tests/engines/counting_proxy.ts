@@ -1,15 +1,15 @@
 const headEnd = "\r\n\r\n";
 
-/** Stands between a client and an engine's socket, and takes down what the client asks for. */
+/** Stands between a client and an engine's socket, and records the client's requests. */
 export class CountingProxy implements AsyncDisposable {
   /** The request lines without the protocol, such as `GET /networks`, in the order they came. */
   requests: string[] = [];
-  /** Awaited before a request is passed on; tells its line. */
+  /** Awaited with its line before a request is passed on. */
   onRequest: (line: string) => Promise<void> | void = () => {};
   readonly #listener: Deno.UnixListener;
   readonly #target: string;
-  readonly #connections = new Set<Deno.Conn>();
   readonly #serving: Promise<void>;
+  readonly #closing = new AbortController();
 
   private constructor(path: string, target: string) {
     this.#listener = Deno.listen({ transport: "unix", path });
@@ -29,35 +29,38 @@ export class CountingProxy implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
-    for (const connection of this.#connections) close(connection);
+    this.#closing.abort();
     await this.#serving;
   }
 
   async #serve(): Promise<void> {
-    const relays: Promise<void>[] = [];
+    const relays: Promise<unknown>[] = [];
     for await (const client of this.#listener) relays.push(this.#relay(client));
     await Promise.all(relays);
   }
 
+  /** Passes on what both sides send, until one of them has closed the connection. */
   async #relay(client: Deno.Conn): Promise<void> {
     const engine = await Deno.connect({ transport: "unix", path: this.#target });
-    const both = [client, engine];
-    for (const connection of both) this.#connections.add(connection);
     const reader = new RequestLines();
-    const note = async (bytes: Uint8Array) => {
-      for (const line of reader.read(bytes)) {
-        this.requests.push(line);
-        await this.onRequest(line);
-      }
-    };
-    const end = () => {
-      for (const connection of both) close(connection);
-    };
+    const recorder = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform: async (bytes, controller) => {
+        for (const line of reader.read(bytes)) {
+          this.requests.push(line);
+          await this.onRequest(line);
+        }
+        controller.enqueue(bytes);
+      },
+    });
+    const end = new AbortController();
+    const signal = AbortSignal.any([end.signal, this.#closing.signal]);
+    // An error is the end of one side, as its close is.
+    const pipe = (from: ReadableStream<Uint8Array<ArrayBuffer>>, to: WritableStream) =>
+      from.pipeTo(to, { signal }).catch(() => {}).finally(() => end.abort());
     await Promise.all([
-      pump(client, engine, note).finally(end),
-      pump(engine, client).finally(end),
+      pipe(client.readable.pipeThrough(recorder, { signal }), engine.writable),
+      pipe(engine.readable, client.writable),
     ]);
-    for (const connection of both) this.#connections.delete(connection);
   }
 }
 
@@ -84,37 +87,4 @@ class RequestLines {
       yield head.replace(/ HTTP\/1\.1[^]*$/, "");
     }
   }
-}
-
-/** Passes on what comes, until one side has closed the connection. */
-async function pump(
-  from: Deno.Conn,
-  to: Deno.Conn,
-  onBytes: (bytes: Uint8Array) => Promise<void> | void = () => {},
-): Promise<void> {
-  const buffer = new Uint8Array(64 * 1024);
-  try {
-    for (let count; (count = await from.read(buffer)) !== null;) {
-      let bytes = buffer.subarray(0, count);
-      await onBytes(bytes);
-      while (bytes.length > 0) bytes = bytes.subarray(await to.write(bytes));
-    }
-  } catch (error) {
-    if (!isEnd(error)) throw error;
-  }
-}
-
-function close(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch (error) {
-    if (!isEnd(error)) throw error;
-  }
-}
-
-function isEnd(error: unknown): boolean {
-  const { BadResource, BrokenPipe, ConnectionReset, Interrupted } = Deno.errors;
-  return [BadResource, BrokenPipe, ConnectionReset, Interrupted].some((type) =>
-    error instanceof type
-  );
 }

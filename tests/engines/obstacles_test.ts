@@ -233,35 +233,29 @@ function before({ proxy }: ApplySetup, request: string, act: () => Promise<unkno
   };
 }
 
-testApply(
-  "Applier.apply() goes on when its container appears meanwhile",
-  async (setup) => {
-    const { sandbox, name } = setup;
-    const create = `POST /containers/create?name=${name("web-http")}`;
-    before(setup, create, () =>
-      sandbox.makeContainer(name("web-http"), {
-        labels: setup.labels,
-        base: name("web"),
-        isStarted: false,
-      }));
-    await setup.apply(withMail);
-    assert.equal((await setup.drift(withMail)).state, "consistent");
-  },
-);
+testApply("Applier.apply() goes on when its container appears meanwhile", async (setup) => {
+  const { sandbox, name } = setup;
+  const create = `POST /containers/create?name=${name("web-http")}`;
+  before(setup, create, () =>
+    sandbox.makeContainer(name("web-http"), {
+      labels: setup.labels,
+      base: name("web"),
+      isStarted: false,
+    }));
+  await setup.apply(withMail);
+  assert.equal((await setup.drift(withMail)).state, "consistent");
+});
 
-testApply(
-  "Applier.apply() goes on when its network appears meanwhile",
-  async (setup) => {
-    const { sandbox, name } = setup;
-    before(setup, "POST /networks/create", () =>
-      sandbox.makeNetwork(name("dmz"), {
-        subnet: sandbox.subnet(0),
-        labels: setup.labels,
-      }));
-    await setup.apply(withMail);
-    assert.equal((await setup.drift(withMail)).state, "consistent");
-  },
-);
+testApply("Applier.apply() goes on when its network appears meanwhile", async (setup) => {
+  const { sandbox, name } = setup;
+  before(setup, "POST /networks/create", () =>
+    sandbox.makeNetwork(name("dmz"), {
+      subnet: sandbox.subnet(0),
+      labels: setup.labels,
+    }));
+  await setup.apply(withMail);
+  assert.equal((await setup.drift(withMail)).state, "consistent");
+});
 
 testApply("Applier.apply() goes on when a base disappears meanwhile", async (setup) => {
   const { sandbox, name } = setup;
@@ -360,45 +354,36 @@ function* numbers(seed: number): Generator<number> {
   }
 }
 
-testApply(
-  "C3 apply finishes an apply that was killed, teardown removes it",
-  async (setup) => {
-    const file = writeDocument(setup, 30);
-    for (const number of numbers(7).take(3)) {
-      const kill = { signal: "SIGKILL", part: number / 2 } as const;
-      const { endedBy, stderr } = await interrupt(setup, file, kill);
-      assert.equal(endedBy, "SIGKILL", stderr);
-    }
-    assert.ok((await setup.sandbox.containers()).length > 0);
-    await assertApplies(setup, file);
-    await assertTearsDown(setup);
-  },
-);
-
-testApply(
-  "C3 teardown removes the rest of an apply that was killed",
-  async (setup) => {
-    const kill = { signal: "SIGKILL", part: 0.5 } as const;
-    const { endedBy, stderr } = await interrupt(setup, writeDocument(setup, 6), kill);
+testApply("C3 apply finishes an apply that was killed, teardown removes it", async (setup) => {
+  const file = writeDocument(setup, 30);
+  for (const number of numbers(7).take(3)) {
+    const kill = { signal: "SIGKILL", part: number / 2 } as const;
+    const { endedBy, stderr } = await interrupt(setup, file, kill);
     assert.equal(endedBy, "SIGKILL", stderr);
-    await assertTearsDown(setup);
-  },
-);
+  }
+  assert.ok((await setup.sandbox.containers()).length > 0);
+  await assertApplies(setup, file);
+  await assertTearsDown(setup);
+});
 
-testApply(
-  "C4 apply ends within 2 s of SIGTERM, reports it and can be finished",
-  async (setup) => {
-    const file = writeDocument(setup, 9);
-    const stop = { signal: "SIGTERM", part: 0.3 } as const;
-    const { code, stderr, elapsedMs } = await interrupt(setup, file, stop);
-    assert.equal(code, 2, stderr);
-    assert.ok(elapsedMs < 2_000, `${elapsedMs} ms`);
-    assert.match(stderr, /^decnet-agent: interrupted/m);
-    const row = setup.row();
-    assert.deepEqual([row?.topologyId, row?.versionHash], [setup.id, ""]);
-    assert.match(row?.lastError ?? "", /^interrupted/);
-    await assertApplies(setup, file);
-    assert.equal(setup.row()?.lastError, null);
-    await assertTearsDown(setup);
-  },
-);
+testApply("C3 teardown removes the rest of an apply that was killed", async (setup) => {
+  const kill = { signal: "SIGKILL", part: 0.5 } as const;
+  const { endedBy, stderr } = await interrupt(setup, writeDocument(setup, 6), kill);
+  assert.equal(endedBy, "SIGKILL", stderr);
+  await assertTearsDown(setup);
+});
+
+testApply("C4 apply ends within 2 s of SIGTERM, reports it and can be finished", async (setup) => {
+  const file = writeDocument(setup, 9);
+  const stop = { signal: "SIGTERM", part: 0.3 } as const;
+  const { code, stderr, elapsedMs } = await interrupt(setup, file, stop);
+  assert.equal(code, 2, stderr);
+  assert.ok(elapsedMs < 2_000, `${elapsedMs} ms`);
+  assert.match(stderr, /^decnet-agent: interrupted/m);
+  const row = setup.row();
+  assert.deepEqual([row?.topologyId, row?.versionHash], [setup.id, ""]);
+  assert.match(row?.lastError ?? "", /^interrupted/);
+  await assertApplies(setup, file);
+  assert.equal(setup.row()?.lastError, null);
+  await assertTearsDown(setup);
+});
