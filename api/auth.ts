@@ -102,11 +102,11 @@ export function listen(server: Server, host: string, port: number): Promise<void
 function explainListen({ code, message }: Error & { code?: string }): string {
   switch (code) {
     case "EADDRINUSE":
-      return "another program listens there; stop it, or let listen name another port";
+      return "the port is in use by another program; stop it, or set listen to another port";
     case "EADDRNOTAVAIL":
     case "EINVAL": // The runtime's code for it.
     case "ENOTFOUND":
-      return "this host has no such address; let listen name one that it has";
+      return "this host has no such address; set listen to one that it has";
     case "EACCES":
     case "EPERM":
       return "permission denied; a port below 1024 needs root or CAP_NET_BIND_SERVICE";
@@ -206,7 +206,7 @@ export class CertificateReloader {
   #report(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
-    this.#options.log("warn", `the API goes on with the certificates that it has: ${problem}`);
+    this.#options.log("warn", `the API keeps its current certificates: ${problem}`);
   }
 }
 

@@ -74,7 +74,7 @@ Deno.test("the API stays with its certificates when the new ones are of no use, 
     api.loaded = watch(loaded);
     while (looks < 5) assert.equal((await api.call("/health")).serverName, "the agent");
   };
-  const said = "warn the API goes on with the certificates that it has: ";
+  const said = "warn the API keeps its current certificates: ";
   const mixed = { ...certificates, key: (await agentIdentity("other")).key };
   await seen({ certificates, problem: "Cannot use ca.crt: no such file" });
   assert.deepEqual(api.log.splice(0), [`${said}Cannot use ca.crt: no such file`]);

@@ -357,17 +357,17 @@ Deno.test("ApiServer.start() says why it cannot listen", async () => {
     [
       "127.0.0.1",
       taken.port,
-      `127.0.0.1:${taken.port}: another program listens there; stop it, or let listen name another port`,
+      `127.0.0.1:${taken.port}: the port is in use by another program; stop it, or set listen to another port`,
     ],
     [
       "192.0.2.1",
       8765,
-      "192.0.2.1:8765: this host has no such address; let listen name one that it has",
+      "192.0.2.1:8765: this host has no such address; set listen to one that it has",
     ],
     [
       "2001:db8::1",
       8765,
-      "[2001:db8::1]:8765: this host has no such address; let listen name one that it has",
+      "[2001:db8::1]:8765: this host has no such address; set listen to one that it has",
     ],
   ];
   for (const [host, port, message] of cases) {

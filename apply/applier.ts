@@ -18,7 +18,7 @@ import {
 import { type ValidatedDocument, validateDocument } from "./validated_document.ts";
 
 /** The error of a first apply from its first change on; it stays when the process is killed. */
-const notFinished = "the apply is under way, or was cut off; apply it again or tear it down";
+const notFinished = "the apply is running or was interrupted; apply it again or tear it down";
 /** How much of a topology's id stands in the lock, in characters. */
 const maximumPurposeIdLength = 64;
 
@@ -255,7 +255,7 @@ function checkStillStored(stored: AppliedTopology | null, text: string | undefin
   if (text === undefined || text === stored?.document) return;
   throw new ApplyError(
     "busy",
-    "somebody else applied another document, or none is stored any more",
+    "meanwhile another document was applied, or the stored one was removed",
   );
 }
 

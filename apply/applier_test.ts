@@ -444,7 +444,7 @@ Deno.test("Applier refuses where it may not wait, and gives its turn back after 
     assert.equal(kind, "busy");
     assert.match(
       message,
-      /^another apply or teardown is under way: held by process \d+ since \S+ for/,
+      /^another apply or teardown is running: held by process \d+ since \S+ for/,
     );
     assert.equal((await refusalOf(host.teardown(idApplyTurn))).code, "busy");
     assert.equal((await failing).code, "failed");
@@ -464,7 +464,7 @@ Deno.test("Applier stops waiting for its turn when it is stopped", () =>
     );
     assert.deepEqual(
       [(await waiting).code, (await waiting).message],
-      ["busy", "stopped before its turn had come"],
+      ["busy", "stopped while waiting for another apply or teardown"],
     );
     await first;
     await host.assertApplied(threeLans);

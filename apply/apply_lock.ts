@@ -83,13 +83,15 @@ async function acquireLock(
     if (cause instanceof LockHeld) {
       throw new ApplyError(
         "busy",
-        `another apply or teardown is under way: held by ${describeOwner(cause.owner)}`,
+        `another apply or teardown is running: held by ${describeOwner(cause.owner)}`,
       );
     }
     if (clientSignal?.aborted) {
-      throw new ApplyError("busy", "the caller left before its turn had come");
+      throw new ApplyError("busy", "the client left while waiting for another apply or teardown");
     }
-    if (signal.aborted) throw new ApplyError("busy", "stopped before its turn had come");
+    if (signal.aborted) {
+      throw new ApplyError("busy", "stopped while waiting for another apply or teardown");
+    }
     if (memory && isWritingImpossible(cause, path)) return null;
     throw new ApplyError("failed", `Cannot lock ${path}: ${explain(cause)}`, { cause });
   }

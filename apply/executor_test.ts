@@ -288,7 +288,7 @@ Deno.test("Applier.apply() changes nothing when it is stopped before", () =>
     const refusal = await refusalOf(host.apply(threeLans, { signal: AbortSignal.abort() }));
     assert.deepEqual(
       [refusal.code, refusal.message],
-      ["busy", "stopped before its turn had come"],
+      ["busy", "stopped while waiting for another apply or teardown"],
     );
     assert.equal(host.row(), null);
     assert.deepEqual(host.changes(), []);

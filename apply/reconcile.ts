@@ -162,7 +162,7 @@ export async function reconcile(
     if (round.isSettled) return changeCount;
     if (isLast) {
       throw new Error(
-        `Docker does not stay as it is made: it was changed ${number} times; find out what else changes it`,
+        `Docker still differs after ${number} rounds of changes; find out what else changes it`,
       );
     }
   }

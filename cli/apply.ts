@@ -22,7 +22,7 @@ const outcomes: Readonly<Record<ApplyErrorCode, { exitCode: ExitCode; advice: st
   conflict: {
     exitCode: 3,
     advice:
-      "nothing was changed; take that one down first (decnet-agent teardown ID), or set supersede",
+      "nothing was changed; remove that topology first (decnet-agent teardown ID), or set supersede",
   },
   busy: {
     exitCode: 3,
@@ -30,7 +30,7 @@ const outcomes: Readonly<Record<ApplyErrorCode, { exitCode: ExitCode; advice: st
   },
   failed: {
     exitCode: 2,
-    advice: "when that is mended, run it again: what is right already is left alone",
+    advice: "fix this, then run the same command again; correct objects are not touched",
   },
 };
 
@@ -183,8 +183,14 @@ function printLine(terminal: Terminal, text: string): void {
 
 function describe({ status, topology_id, changes }: ApplyReport): string {
   const verb = { applied: "applied", torn_down: "torn down" }[status];
-  const count = changes === 0 ? "nothing had to change" : plural(changes, "change");
-  return sanitizeLine(`topology ${topology_id} ${verb}: ${count}`);
+  if (changes > 0) {
+    return sanitizeLine(`topology ${topology_id} ${verb}: ${plural(changes, "change")}`);
+  }
+  return sanitizeLine(
+    status === "applied"
+      ? `topology ${topology_id} applied: no changes were necessary`
+      : `nothing found for topology ${topology_id}`,
+  );
 }
 
 const clearLine = "\r\x1b[K";
@@ -205,7 +211,7 @@ export class ProgressLine {
 
   /** Shows which process holds the lock. */
   showWaiting(holder: string): void {
-    this.#write(`waiting: another apply or teardown is under way, by ${holder}`);
+    this.#write(`waiting: another apply or teardown is running, by ${holder}`);
   }
 
   /** Clears the line of a terminal. */

@@ -13,9 +13,9 @@ import { ProgressLine } from "./apply.ts";
 
 const readInput = () => Promise.resolve(new TextEncoder().encode(document));
 const conflict =
-  "nothing was changed; take that one down first (decnet-agent teardown ID), or set supersede";
+  "nothing was changed; remove that topology first (decnet-agent teardown ID), or set supersede";
 const busy = "nothing was changed; run it again later, or without --no-wait";
-const failed = "when that is mended, run it again: what is right already is left alone";
+const failed = "fix this, then run the same command again; correct objects are not touched";
 
 /** What an apply prints on standard error, without what it prints of its steps. */
 async function told(setup: AgentSetup, ...flags: string[]): Promise<string[]> {
@@ -75,7 +75,7 @@ Deno.test("run() apply --stored applies once more the document that the store ho
     version_hash: hash,
     changes: 3,
   });
-  assert.match((await apply()).stdout, /nothing had to change\n$/);
+  assert.match((await apply()).stdout, /applied: no changes were necessary\n$/);
 });
 
 Deno.test("run() apply --stored refuses another hash than the one that is asked for", async () => {
@@ -150,7 +150,7 @@ Deno.test("ProgressLine writes a line for each step where there is no terminal",
     });
     assert.equal(
       text,
-      "waiting: another apply or teardown is under way, by process 7 since " +
+      "waiting: another apply or teardown is running, by process 7 since " +
         "2026-01-02T03:04:05.678Z for apply topology-1\n" +
         "[3/14] create network decnet_t_11111111_lan-00\n[4/14] start container x\n",
     );
@@ -165,7 +165,7 @@ Deno.test("ProgressLine writes over one line of a terminal, and clears it at the
   });
   assert.equal(
     text,
-    "\r\x1b[Kwaiting: another apply or teardown is under way, by process 7" +
+    "\r\x1b[Kwaiting: another apply or teardown is running, by process 7" +
       "\r\x1b[K[3/14] create network decnet_t_11111111_lan-00\r\x1b[K",
   );
 });

@@ -26,9 +26,9 @@ export async function readDocument(
 function explainDocumentFile(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied) {
-    return "permission denied; let this user read it, or pass it on standard input, as -";
+    return "permission denied; let this user read it, or pass it on standard input (-)";
   }
-  if (error instanceof Deno.errors.IsADirectory) return "it is a folder; name a file in it";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a folder; give a file in it";
   // The decoder's own message says nothing useful.
   if (error instanceof TypeError) return "it is not UTF-8 text; is it a topology document?";
   return (error as Error).message.replace(/^Cannot read the document: /, "");

@@ -12,7 +12,7 @@ Deno.test("readDocument() says in a few words why there is no document, and what
   };
   const cases: [path: string, message: string][] = [
     [`${folder.path}/absent`, "no such file"],
-    [folder.path, "it is a folder; name a file in it"],
+    [folder.path, "it is a folder; give a file in it"],
     [
       file("latin1", new Uint8Array([0x22, 0xe9, 0x22])),
       "it is not UTF-8 text; is it a topology document?",
@@ -29,6 +29,6 @@ Deno.test("readDocument() says in a few words why there is no document, and what
   const forbidden = { readInput: () => Promise.reject(new Deno.errors.PermissionDenied("x")) };
   await assert.rejects(readDocument("f", forbidden), {
     message: "Cannot read f: permission denied; let this user read it, or pass it on standard " +
-      "input, as -",
+      "input (-)",
   });
 });

@@ -9,7 +9,7 @@ import { requirement, works } from "../support/requirements.ts";
 const id = oneLan.plan.topologyId;
 /** What is said behind any failure. */
 const advice =
-  "decnet-agent: when that is mended, run it again: what is right already is left alone\n";
+  "decnet-agent: fix this, then run the same command again; correct objects are not touched\n";
 const name = (short: string) => `decnet_t_11111111_${short}`;
 /** So that a minute passes in 12 s; a look, which has 5 s, must then be answered within one. */
 const factor = 5;

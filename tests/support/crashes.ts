@@ -229,7 +229,7 @@ async function fix(host: ApplyHost, isKept: boolean): Promise<boolean> {
     assert.equal(row.topologyId, validated.plan.topologyId);
     assert.equal(row.document, writeJson(parseJson(validated.text)));
     if (row.versionHash !== "") assert.equal(row.versionHash, validated.versionHash);
-    else assert.match(row.lastError!, /was cut off/);
+    else assert.match(row.lastError!, /was interrupted/);
   }
   let changes = 0;
   if (isKept || !row) {
