@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { createServer, type TLSSocket } from "node:tls";
 import { AgentSetup } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
-import { FaultyHost, pinned } from "../tests/support/master_faults.ts";
+import { FaultyHost } from "../tests/support/master_faults.ts";
 import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
 import type { MasterAnswer } from "../tests/support/tls_master.ts";
 
@@ -35,38 +34,11 @@ const silences: Silence[] = [
       return stop;
     },
   },
-  {
-    what: "M4 sends the head of its answer byte by byte",
-    strike: async ({ master, port }) => {
-      await master.stop();
-      return await dripHeads(port);
-    },
-  },
+  answering("M4 sends the head of its answer byte by byte", { kind: "drip-head" }),
   answering("M2 speaks TLS and never answers", { kind: "hang" }),
   answering("M3 is gone without a word, with the connection kept", { kind: "half-open" }),
   answering("M4 sends the body of its answer byte by byte", { kind: "drip", bytesPerSecond: 4 }),
 ];
-
-/** Starts a server each of whose answers would be there after some 20 s. */
-async function dripHeads(port: number): Promise<() => Promise<void>> {
-  const { certificatePem: cert, keyPem: key } = pinned;
-  const sockets = new Set<TLSSocket>();
-  const server = createServer({ cert, key }, (socket) => {
-    sockets.add(socket);
-    const bytes = [..."HTTP/1.1 204 No Content\r\nserver: the master\r\nage: 1\r\n\r\n"];
-    const timer = setInterval(() => {
-      const byte = bytes.shift();
-      if (byte) socket.write(byte);
-    }, 300);
-    socket.on("error", () => socket.destroy()).on("close", () => clearInterval(timer));
-  });
-  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-  return () => {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const socket of sockets) socket.destroy();
-    return closed;
-  };
-}
 
 /** What the limit of 10 s makes of it, in the loop and in a check; and the next beat. */
 async function assertEnded({ strike }: Silence): Promise<void> {

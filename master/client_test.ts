@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { listenPlainTcp } from "../tests/support/environment.ts";
 import {
@@ -393,29 +391,41 @@ Deno.test("MasterClient.post() sends nothing when it was aborted before", async 
   assert.equal(master.heartbeatCount, 0);
 });
 
+/** Starts a master whose answer to each heartbeat, counted from 1, the test gives. */
+async function startCustom(
+  give: (heartbeat: number, request: IncomingMessage, response: ServerResponse) => void,
+): Promise<TlsMaster> {
+  const master = await startMaster();
+  master.answer = (heartbeat) => ({
+    kind: "custom",
+    give: (request, response) => give(heartbeat, request, response),
+  });
+  return master;
+}
+
 /** The runtime itself sends a small beat again, but none beyond 1 MiB. */
 const bodies = { small: "{}", large: JSON.stringify("x".repeat(2_000_000)) };
 
 for (const [size, body] of Object.entries(bodies)) {
   Deno.test(`MasterClient.post() sends a ${size} beat again when the kept connection breaks`, async () => {
-    await using server = await listen((heartbeat, { socket }, response) => {
+    await using master = await startCustom((heartbeat, { socket }, response) => {
       if (heartbeat === 2) socket.destroy();
       else response.writeHead(204).end();
     });
-    using client = await TestClient.to(server);
+    using client = await TestClient.to(master);
     for (let heartbeat = 0; heartbeat < 3; heartbeat++) {
       assert.equal((await client.post({ body })).status, 204);
     }
-    assert.equal(server.heartbeats, 4);
+    assert.equal(master.heartbeatCount, 4);
   });
 
   Deno.test(`MasterClient.post() keeps to its time when it has to send a ${size} beat again`, async () => {
-    await using server = await listen((heartbeat, { socket }, response) => {
+    await using master = await startCustom((heartbeat, { socket }, response) => {
       if (heartbeat === 1) response.writeHead(204).end();
       // The kept connection breaks late in the time that the second beat has.
       if (heartbeat === 2) setTimeout(() => socket.destroy(), 1_000);
     });
-    using client = await TestClient.to(server);
+    using client = await TestClient.to(master);
     await client.post({ body });
     const startedAt = performance.now();
     await assert.rejects(
@@ -423,39 +433,39 @@ for (const [size, body] of Object.entries(bodies)) {
       /: no answer within 1\.5 s; see what holds up the master$/,
     );
     assert.ok(performance.now() - startedAt < 2_400);
-    assert.equal(server.heartbeats, 3);
+    assert.equal(master.heartbeatCount, 3);
   });
 }
 
 Deno.test("MasterClient.post() does not send a beat again that failed on a new connection", async () => {
-  await using server = await listen((_beat, { socket }) => socket.destroy());
-  using client = await TestClient.to(server);
+  await using master = await startCustom((_beat, { socket }) => socket.destroy());
+  using client = await TestClient.to(master);
   for (const body of Object.values(bodies)) await assert.rejects(client.post({ body }));
-  assert.equal(server.heartbeats, 2);
+  assert.equal(master.heartbeatCount, 2);
 });
 
 for (const reason of ["the time is over", "it is aborted"]) {
   Deno.test(`M3 MasterClient.post() does not send a heartbeat again after ${reason}`, async () => {
     const controller = new AbortController();
-    await using server = await listen((heartbeat, _request, response) => {
+    await using master = await startCustom((heartbeat, _request, response) => {
       if (heartbeat !== 2) response.writeHead(204).end();
       else if (reason === "it is aborted") controller.abort(new Error("the agent is stopping"));
     });
-    using client = await TestClient.to(server);
+    using client = await TestClient.to(master);
     await client.post();
     const { signal } = controller;
     const timeoutMs = reason === "it is aborted" ? 60_000 : 300;
     await assert.rejects(client.post({ signal, timeoutMs }), /is stopping$|within 0\.3 s;/);
     await client.post();
-    assert.equal(server.heartbeats, 3);
+    assert.equal(master.heartbeatCount, 3);
   });
 }
 
 Deno.test("MasterClient.post() gives the answer more time than the connection", async () => {
-  await using server = await listen((heartbeat, _request, response) => {
+  await using master = await startCustom((heartbeat, _request, response) => {
     setTimeout(() => response.writeHead(204).end(), heartbeat === 1 ? 0 : 1_300);
   });
-  using client = await TestClient.to(server);
+  using client = await TestClient.to(master);
   for (let heartbeat = 0; heartbeat < 2; heartbeat++) {
     assert.equal((await client.post({ connectTimeoutMs: 1_000 })).status, 204);
   }
@@ -463,40 +473,13 @@ Deno.test("MasterClient.post() gives the answer more time than the connection", 
 
 Deno.test("MasterClient.post() asks for the master by its name, as one behind a shared port needs", async () => {
   const names: unknown[] = [];
-  await using server = await listen((_beat, { socket }, response) => {
+  await using master = await startCustom((_beat, { socket }, response) => {
     names.push((socket as TLSSocket & { servername: unknown }).servername || null);
     response.writeHead(204).end();
   });
   for (const name of ["master.test", "127.0.0.1"]) {
-    using client = await TestClient.to(server, { name });
+    using client = await TestClient.to(master, { name });
     await client.post();
   }
   assert.deepEqual(names, ["master.test", null]);
 });
-
-/** A master of whose every beat, counted from 1, the test disposes. */
-async function listen(
-  handle: (heartbeat: number, request: IncomingMessage, response: ServerResponse) => void,
-): Promise<{ port: number; readonly heartbeats: number } & AsyncDisposable> {
-  const { certificatePem: cert, keyPem: key } = await authority.issue({
-    commonName: "the master",
-    dnsNames: ["master.test"],
-    ipAddresses: ["127.0.0.1"],
-  });
-  let heartbeats = 0;
-  const server = createServer({ cert, key }, (request, response) => {
-    request.resume().on("end", () => handle(++heartbeats, request, response));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    get heartbeats() {
-      return heartbeats;
-    },
-    [Symbol.asyncDispose]: () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
-      return closed;
-    },
-  };
-}

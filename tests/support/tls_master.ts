@@ -6,30 +6,27 @@ import type { TLSSocket } from "node:tls";
 import type { Authority, IssuedCertificate } from "./certificates.ts";
 import { assertNoSecrets } from "./secrets.ts";
 
-const chunkBytes = 65_536;
-
-/**
- * How the master answers a beat: with a status; with one after so long (`late`); never (`hang`); never, and no longer reading
- * either, not even the client's goodbye (`half-open`); with a head and then an endless body at so
- * many bytes a second (`drip`); with a body of so many bytes (`huge`); by cutting the connection
- * (`reset`), or by cutting it in the middle of the body (`cut`).
- */
+/** How the master answers a heartbeat. */
 export type MasterAnswer =
-  | {
-    kind?: never;
-    status: number;
-    headers?: Record<string, string>;
-    body?: string;
-  }
+  | { kind?: never; status: number; headers?: Record<string, string>; body?: string }
+  /** With a status, after so long. */
   | { kind: "late"; status: number; ms: number }
+  /** Never. */
   | { kind: "hang" }
+  /** Never, and it stops reading: it does not see the client close the connection either. */
   | { kind: "half-open" }
+  /** With a head that comes byte by byte, for some 20 s. */
+  | { kind: "drip-head" }
+  /** With a head and then an endless body. */
   | { kind: "drip"; bytesPerSecond: number }
   | { kind: "huge"; bytes: number }
+  /** It closes the connection. */
   | { kind: "reset" }
-  | { kind: "cut"; status: number };
+  /** It closes the connection in the middle of the body. */
+  | { kind: "cut"; status: number }
+  | { kind: "custom"; give: (request: IncomingMessage, response: ServerResponse) => void };
 
-/** Answers a beat. */
+/** Answers a heartbeat. */
 function giveAnswer(
   answer: MasterAnswer,
   request: IncomingMessage,
@@ -37,8 +34,7 @@ function giveAnswer(
 ): void {
   switch (answer.kind) {
     case undefined:
-      response.writeHead(answer.status, answer.headers);
-      response.end(answer.body);
+      response.writeHead(answer.status, answer.headers).end(answer.body);
       break;
     case "late": {
       const timer = setTimeout(() => response.writeHead(answer.status).end(), answer.ms);
@@ -50,17 +46,22 @@ function giveAnswer(
     case "half-open":
       request.socket.pause();
       break;
+    case "drip-head": {
+      const bytes = [..."HTTP/1.1 204 No Content\r\nserver: the master\r\nage: 1\r\n\r\n"];
+      repeat(request.socket, 300, () => request.socket.write(bytes.shift() ?? ""));
+      break;
+    }
     case "drip":
-      drip(response, answer.bytesPerSecond);
+      response.writeHead(200, { "content-type": "application/json" });
+      repeat(request.socket, 1000 / answer.bytesPerSecond, () => response.write(" "));
       break;
-    case "huge":
-      response.writeHead(200, {
-        "content-type": "application/json",
-        "content-length": answer.bytes,
-      });
+    case "huge": {
+      const { bytes } = answer;
+      response.writeHead(200, { "content-type": "application/json", "content-length": bytes });
       // A client that stops reading in the middle is what this is for.
-      pipeline(Readable.from(hugeBody(answer.bytes)), response, () => {});
+      pipeline(Readable.from(hugeBody(bytes)), response, () => {});
       break;
+    }
     case "reset":
       request.socket.destroy();
       break;
@@ -68,41 +69,38 @@ function giveAnswer(
       response.writeHead(answer.status, { "content-length": 1_000, "retry-after": "7" });
       response.write("half", () => request.socket.destroy());
       break;
+    case "custom":
+      answer.give(request, response);
+      break;
   }
 }
 
-function drip(response: ServerResponse, bytesPerSecond: number): void {
-  response.writeHead(200, { "content-type": "application/json" });
-  const timer = setInterval(() => response.write(" "), 1000 / bytesPerSecond);
-  response.on("close", () => clearInterval(timer));
+/** Does something every `ms` until the connection is closed. */
+function repeat(socket: Socket, ms: number, work: () => void): void {
+  const timer = setInterval(work, ms);
+  socket.on("close", () => clearInterval(timer));
 }
 
 /** Answers with an error of the form that the master uses. */
-function refuse(
-  response: ServerResponse,
-  status: number,
-  detail: string,
-): void {
+function refuse(response: ServerResponse, status: number, detail: string): void {
   response.writeHead(status, { "content-type": "application/json" });
   response.end(JSON.stringify({ detail }));
 }
+
+const chunkBytes = 65_536;
 
 /** A JSON string of `bytes` bytes, of which never more than one chunk is held. */
 function* hugeBody(bytes: number): Generator<string> {
   const filler = "a".repeat(chunkBytes);
   yield '"';
-  for (let left = bytes - 2; left > 0; left -= chunkBytes) {
-    yield filler.slice(0, left);
-  }
+  for (let left = bytes - 2; left > 0; left -= chunkBytes) yield filler.slice(0, left);
   yield '"';
 }
 
-/** A stand-in for the master: a real HTTPS server that demands client certificates. */
+const heartbeatPath = "/swarm/heartbeat";
+const heartbeatsKept = 1000;
 
-const BEAT_PATH = "/swarm/heartbeat";
-const BEATS_KEPT = 1000;
-
-/** One received beat; `receivedAt` is in milliseconds since 1970. */
+/** One received heartbeat; `receivedAt` is in milliseconds since 1970. */
 interface ReceivedHeartbeat {
   body: unknown;
   clientCommonName: string;
@@ -118,19 +116,21 @@ interface TlsMasterOptions {
   keepAliveMs?: number;
 }
 
-/** Plays the master on 127.0.0.1, records beats and answers them as it is told. */
+/**
+ * A stand-in for the master on 127.0.0.1: a real HTTPS server that demands client certificates,
+ * records heartbeats and answers them as it is told.
+ */
 export class TlsMaster implements AsyncDisposable {
   /**
-   * One answer for every beat, a list that is used up beat by beat (then 204 again), or a function
-   * of the beat's number, which starts at 1.
+   * One answer for every heartbeat, a list that is used up one by one (then 204 again), or a
+   * function of the heartbeat's number, which starts at 1.
    */
-  answer:
-    | MasterAnswer
-    | MasterAnswer[]
-    | ((heartbeatNumber: number) => MasterAnswer) = { status: 204 };
-  /** The last 1000 beats, oldest first. */
+  answer: MasterAnswer | MasterAnswer[] | ((heartbeatNumber: number) => MasterAnswer) = {
+    status: 204,
+  };
+  /** The last 1000 heartbeats, oldest first. */
   readonly heartbeats: ReceivedHeartbeat[] = [];
-  /** How many beats have come since the start. */
+  /** How many heartbeats have come since the start. */
   heartbeatCount = 0;
   /** How many connections have passed the TLS handshake since the start. */
   connectionCount = 0;
@@ -150,29 +150,25 @@ export class TlsMaster implements AsyncDisposable {
       socket.on("close", () => this.openConnections--);
       this.#track(socket);
     });
-    server.on(
-      "request",
-      (request: IncomingMessage, response: ServerResponse) => {
-        this.#handle(request, response);
-      },
-    );
+    server.on("request", (request, response) => void this.#handle(request, response));
   }
 
   /** Starts a master; throws when the port is taken. */
-  static async start(options: TlsMasterOptions): Promise<TlsMaster> {
+  static async start(
+    { authority, certificate, port = 0, keepAliveMs }: TlsMasterOptions,
+  ): Promise<TlsMaster> {
     const server = createServer({
-      ca: options.authority.certificatePem,
-      cert: options.certificate.certificatePem,
-      key: options.certificate.keyPem,
+      ca: authority.certificatePem,
+      cert: certificate.certificatePem,
+      key: certificate.keyPem,
       requestCert: true,
       rejectUnauthorized: true,
       minVersion: "TLSv1.2",
     });
-    if (options.keepAliveMs !== undefined) server.keepAliveTimeout = options.keepAliveMs;
+    if (keepAliveMs !== undefined) server.keepAliveTimeout = keepAliveMs;
     const master = new TlsMaster(server);
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(options.port ?? 0, "127.0.0.1", () => resolve());
+      server.once("error", reject).listen(port, "127.0.0.1", resolve);
     });
     return master;
   }
@@ -182,19 +178,15 @@ export class TlsMaster implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Resolves at the next beat; throws when none comes within `timeoutMs`. */
+  /** Resolves at the next heartbeat; throws when none comes within `timeoutMs`. */
   nextHeartbeat(timeoutMs = 5000): Promise<ReceivedHeartbeat> {
-    return new Promise((resolve, reject) => {
-      const settle = (heartbeat: ReceivedHeartbeat) => {
-        clearTimeout(timer);
-        resolve(heartbeat);
-      };
-      const timer = setTimeout(() => {
-        this.#waiting = this.#waiting.filter((waiting) => waiting !== settle);
-        reject(new Error(`No beat within ${timeoutMs} ms`));
-      }, timeoutMs);
-      this.#waiting.push(settle);
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<ReceivedHeartbeat>();
+    const timer = setTimeout(() => {
+      this.#waiting = this.#waiting.filter((waiting) => waiting !== resolve);
+      reject(new Error(`No heartbeat within ${timeoutMs} ms`));
+    }, timeoutMs);
+    this.#waiting.push(resolve);
+    return promise.finally(() => clearTimeout(timer));
   }
 
   /** Closes the port and every connection at once. */
@@ -215,10 +207,7 @@ export class TlsMaster implements AsyncDisposable {
     socket.on("close", () => this.#sockets.delete(socket));
   }
 
-  async #handle(
-    request: IncomingMessage,
-    response: ServerResponse,
-  ): Promise<void> {
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = "";
     try {
       request.setEncoding("utf8");
@@ -226,42 +215,32 @@ export class TlsMaster implements AsyncDisposable {
     } catch {
       return; // The client went away in the middle of its request.
     }
-    if (request.method !== "POST" || request.url !== BEAT_PATH) {
+    if (request.method !== "POST" || request.url !== heartbeatPath) {
       return refuse(response, 404, "Not Found");
     }
     const body = parseBody(request, assertNoSecrets(text));
     if (body === undefined) return refuse(response, 422, "body is not JSON");
-    this.#record({
-      body,
-      clientCommonName: commonNameOf(request.socket as TLSSocket),
-      receivedAt: Date.now(),
-    });
+    const clientCommonName = commonNameOf(request.socket as TLSSocket);
+    this.#record({ body, clientCommonName, receivedAt: Date.now() });
     giveAnswer(this.#nextAnswer(), request, response);
   }
 
   #record(heartbeat: ReceivedHeartbeat): void {
     this.heartbeatCount++;
     this.heartbeats.push(heartbeat);
-    if (this.heartbeats.length > BEATS_KEPT) this.heartbeats.shift();
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const settle of waiting) settle(heartbeat);
+    if (this.heartbeats.length > heartbeatsKept) this.heartbeats.shift();
+    for (const settle of this.#waiting.splice(0)) settle(heartbeat);
   }
 
   #nextAnswer(): MasterAnswer {
     if (typeof this.answer === "function") return this.answer(this.heartbeatCount);
-    if (Array.isArray(this.answer)) {
-      return this.answer.shift() ?? { status: 204 };
-    }
-    return this.answer;
+    return Array.isArray(this.answer) ? this.answer.shift() ?? { status: 204 } : this.answer;
   }
 }
 
 /** The parsed body, or undefined when it is not JSON or does not say so. */
 function parseBody(request: IncomingMessage, text: string): unknown {
-  if (!request.headers["content-type"]?.startsWith("application/json")) {
-    return undefined;
-  }
+  if (!request.headers["content-type"]?.startsWith("application/json")) return undefined;
   try {
     return JSON.parse(text);
   } catch {
