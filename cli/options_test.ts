@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { keyCases } from "../tests/support/certificates.ts";
+import { keyCases } from "../tests/support/option_cases.ts";
 import { keys } from "./help.ts";
 import { keyNames, options, variableOf } from "./options.ts";
 import manifest from "../deno.json" with { type: "json" };

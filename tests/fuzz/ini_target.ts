@@ -4,7 +4,7 @@ import { type Configuration, configure } from "../../cli/config.ts";
 import { run } from "../../cli/main.ts";
 import { type KeyName, keyNames, variableOf } from "../../cli/options.ts";
 import type { Environment } from "../../cli/terminal.ts";
-import { keyCases } from "../support/certificates.ts";
+import { keyCases } from "../support/option_cases.ts";
 import { checkError, checkImage, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
 import { hostileText, mutateBytes, spoilt } from "./hostile.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createAuthority, writeAgentDirectory } from "./certificates.ts";
+import { TemporaryFolder } from "./environment.ts";
 
 Deno.test("createAuthority() issues certificates that carry its signature and their names", async () => {
   const authority = await createAuthority("test authority");
@@ -30,11 +31,7 @@ Deno.test("createAuthority() issues for the validity that was asked for", async 
   const authority = await createAuthority("test authority");
   const notBefore = new Date("2020-01-01T00:00:00Z");
   const notAfter = new Date("2020-02-01T00:00:00Z");
-  const expired = await authority.issue({
-    commonName: "old",
-    notBefore,
-    notAfter,
-  });
+  const expired = await authority.issue({ commonName: "old", notBefore, notAfter });
   const usual = await authority.issue({ commonName: "new" });
 
   const old = new X509Certificate(expired.certificatePem);
@@ -46,24 +43,12 @@ Deno.test("createAuthority() issues for the validity that was asked for", async 
 
 Deno.test("writeAgentDirectory() keeps the key from other users", async () => {
   const authority = await createAuthority("test authority");
-  const worker = await authority.issue({
-    commonName: "worker",
-    usage: "client",
-  });
-  const directory = await Deno.makeTempDir();
-  try {
-    await writeAgentDirectory(directory, authority, worker);
-    const key = await Deno.stat(`${directory}/worker.key`);
-    assert.equal((key.mode ?? 0) & 0o777, 0o600);
-    assert.equal(
-      await Deno.readTextFile(`${directory}/ca.crt`),
-      authority.certificatePem,
-    );
-    assert.equal(
-      await Deno.readTextFile(`${directory}/worker.crt`),
-      worker.certificatePem,
-    );
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  const worker = await authority.issue({ commonName: "worker", usage: "client" });
+  using folder = new TemporaryFolder();
+  const { path } = folder;
+  await writeAgentDirectory(path, authority, worker);
+  const key = await Deno.stat(`${path}/worker.key`);
+  assert.equal((key.mode ?? 0) & 0o777, 0o600);
+  assert.equal(await Deno.readTextFile(`${path}/ca.crt`), authority.certificatePem);
+  assert.equal(await Deno.readTextFile(`${path}/worker.crt`), worker.certificatePem);
 });
