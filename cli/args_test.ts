@@ -58,7 +58,7 @@ Deno.test("parseArguments() chooses the command", () => {
   }
 });
 
-Deno.test("parseArguments() takes the value of each key, in both ways of writing", () => {
+Deno.test("parseArguments() reads --key VALUE and --key=VALUE of each key", () => {
   for (const name of keyNames) {
     for (const args of [[`--${name}`, "a value"], [`--${name}=a value`]]) {
       const expected: Arguments = {
@@ -72,7 +72,7 @@ Deno.test("parseArguments() takes the value of each key, in both ways of writing
   }
 });
 
-Deno.test("parseArguments() leaves a value as it is", () => {
+Deno.test("parseArguments() does not change a value", () => {
   const valueOf = (...args: string[]) => parseArguments(args).values.get("master-host");
   assert.equal(valueOf("--master-host=a=b"), "a=b");
   assert.equal(valueOf("--master-host", "a=b"), "a=b");
@@ -82,7 +82,7 @@ Deno.test("parseArguments() leaves a value as it is", () => {
   assert.equal(valueOf("--master-host", "a", "--once", "--master-host", "b"), "b");
 });
 
-Deno.test("parseArguments() takes another ini file", () => {
+Deno.test("parseArguments() reads the path of another ini file", () => {
   assert.equal(parseArguments(["--config", "/a b"]).config, "/a b");
   assert.equal(parseArguments(["--config=x.ini", "state"]).config, "x.ini");
 });
@@ -147,7 +147,7 @@ const refused: [message: string, ...lines: string[]][] = [
   ["teardown takes the id of one topology", "teardown", "teardown a b"],
 ];
 
-Deno.test("parseArguments() refuses what it does not know, and names it", () => {
+Deno.test("parseArguments() refuses wrong usage and names it", () => {
   for (const [message, ...lines] of refused) {
     for (const line of lines) {
       const args = line.split(" ");

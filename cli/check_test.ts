@@ -28,7 +28,7 @@ const rows: Row[] = [
   },
   { what: "no master is configured", code: 0, says: /no master configured$/, master: false },
   {
-    what: "the beat is not to be sent",
+    what: "it is a dry run",
     code: 0,
     says: /heartbeat not sent \(dry run\)$/,
     flags: ["--dry-run"],
@@ -48,7 +48,7 @@ const rows: Row[] = [
     prepare: (setup) => setup.changeStore((store) => store.recordError(topologyId, "boom")),
   },
   {
-    what: "a certificate is about to expire",
+    what: "a certificate expires soon",
     code: 1,
     says: /^worker\.crt expires on \d{4}-\d\d-\d\d; renew it$/,
     prepare: (setup) => setup.writeCertificates("worker-1", inDays(29)),
@@ -79,7 +79,7 @@ const rows: Row[] = [
     prepare: ({ master }) => master.answer = { status },
   })),
   {
-    what: "the master is another",
+    what: "another master answers",
     code: 2,
     says: /does not have the name x\.test, but DNS:master\.test, .*; see master-name$/,
     flags: ["--master-name=x.test"],
@@ -104,7 +104,7 @@ const rows: Row[] = [
     prepare: garbage,
   },
   {
-    what: "Docker, master and store are of no use, the worst first",
+    what: "Docker, master and store fail, the worst first",
     code: 3,
     says: /^Cannot read the store .*; Cannot observe Docker .*; the master answered 403/,
     prepare: async (setup) => {
@@ -114,7 +114,7 @@ const rows: Row[] = [
     },
   },
   {
-    what: "there is drift, and the master is gone",
+    what: "there is drift and the master is gone",
     code: 2,
     says: /connection refused; start it, or see swarmctl-port; missing decnet_t_.*ssh/,
     prepare: async (setup) => {
@@ -148,7 +148,7 @@ for (const { what, code, says, flags = [], master = true, prepare = () => {} } o
   });
 }
 
-Deno.test("--once writes neither to Docker nor to the store, and works beside another", async () => {
+Deno.test("--once changes nothing, and four can run at once", async () => {
   await using setup = await AgentSetup.create();
   const folder = `${setup.path}/absent/state`;
   const flags = [...flagsOf(setup), `--state-dir=${folder}`];
@@ -174,13 +174,13 @@ Deno.test("--once ends within 10 s when neither Docker nor the master answers", 
   assert.equal(setup.master.heartbeatCount, 1);
 });
 
-Deno.test("--once --quiet sends the beat all the same", async () => {
+Deno.test("--once --quiet sends the heartbeat", async () => {
   await using setup = await AgentSetup.create();
   assert.equal((await runOn(["--once", "--quiet", ...flagsOf(setup)])).code, 0);
   assert.equal(setup.master.heartbeatCount, 1);
 });
 
-Deno.test("--once --quiet ends as ever when what it prints is lost", async () => {
+Deno.test("--once --quiet keeps its exit code when its output is lost", async () => {
   await using setup = await AgentSetup.create();
   const args = ["--once", "--quiet", ...flagsOf(setup)];
   let lostCount = 0;

@@ -7,7 +7,7 @@ import { agentVersion, type KeyName, keyNames, options, variableOf } from "./opt
 const read = (text: string) =>
   readSection(text, "x.ini")?.map(({ key, value, line }) => `${line} ${key}=${value}`) ?? null;
 
-Deno.test("readSection() takes what a text editor or the first agent may have left", () => {
+Deno.test("readSection() reads files of text editors and of the first agent", () => {
   const cases: [text: string, expected: string[]][] = [
     ["[agent]", []],
     ["[agent]\nmaster-host = m.test\n\n  swarmctl-port=1  \n", [
@@ -43,7 +43,7 @@ Deno.test("readSection() takes what a text editor or the first agent may have le
   for (const [text, expected] of cases) assert.deepEqual(read(text), expected, text);
 });
 
-Deno.test("readSection() tells a section that is absent from one that is empty", () => {
+Deno.test("readSection() returns null for an absent section", () => {
   for (const text of ["", "\ufeff", "# [agent]\n", "[agents]\nb = 2\n[]\nagent = 3", "[a gent]"]) {
     assert.equal(read(text), null, text);
   }
@@ -236,7 +236,7 @@ Deno.test("configure() reads the section of the ini file as the first agent did"
   assert.deepEqual(warnings, []);
 });
 
-Deno.test("configure() warns of an unknown key in the ini file, and goes on", () => {
+Deno.test("configure() warns of an unknown key in the ini file", () => {
   const { intervalMs, warnings } = configureOn({
     config: "/my.ini",
     ini: section("Master_Hosts = m", "interval = 7s", "constructor = x", "once ="),
@@ -287,7 +287,7 @@ Deno.test("configure() refuses an ini file that cannot be read", () => {
   }
 });
 
-/** For each key four values, the last of which is no value, and where it ends up. */
+/** For each key three values and a wrong one, and where the value is in the configuration. */
 const samples: Record<KeyName, [string[], (configuration: Configuration) => unknown]> = {
   "master-host": [["a", "b", "c", "a b"], ({ agent }) => agent.master?.host],
   "swarmctl-port": [["1", "2", "3", "0"], ({ agent }) => String(agent.master?.port)],
@@ -367,7 +367,7 @@ Deno.test("configure() refuses a wrong value of a key without effect", () => {
 
 const length = 100_000;
 
-/** Runs it, and again if it took long: another program may have had the processor. */
+/** Runs it up to three times: another program may have used the processor. */
 function isFast(work: () => void): boolean {
   return Array.from({ length: 3 }).some(() => {
     const startedAt = performance.now();
@@ -376,7 +376,7 @@ function isFast(work: () => void): boolean {
   });
 }
 
-Deno.test("readSection() is fast with a line of 100,000 spaces, and with 40,000 keys", () => {
+Deno.test("readSection() is fast with long lines and many keys", () => {
   const spaces = `[agent]\na${" ".repeat(length)}b`;
   assert.ok(isFast(() => assert.throws(() => readSection(spaces, "x.ini"), /line 2 is neither/)));
   const keys = Array.from({ length: 40_000 }, (_, index) => `key-${index} = 1`);

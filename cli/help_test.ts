@@ -4,7 +4,7 @@ import { changeCodes, checkCodes, commands, flags } from "./help.ts";
 import { keyNames } from "./options.ts";
 
 for (const { name, usage, summary, codes } of commands.filter(({ name }) => name !== "")) {
-  Deno.test(`run() ${name} --help tells that command's usage, flags and exit codes alone`, async () => {
+  Deno.test(`run() ${name} --help shows its usage, flags and exit codes only`, async () => {
     const { code, stdout, stderr } = await runOn([name, "--help"]);
     assert.deepEqual([code, stderr], [0, ""]);
     assert.ok(stdout.startsWith(`decnet-agent ${usage}: ${summary}\n`), stdout);
@@ -26,7 +26,7 @@ for (const { name, usage, summary, codes } of commands.filter(({ name }) => name
   });
 }
 
-Deno.test("run() --help beside no command, or beside one that there is not, tells all", async () => {
+Deno.test("run() --help without a known command shows everything", async () => {
   const { stdout } = await runOn(["--help"]);
   for (const args of [["-h"], ["nonsense", "--help"], ["--help", "toString"]]) {
     assert.deepEqual(await runOn(args), { code: 0, stdout, stderr: "" });

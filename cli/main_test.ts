@@ -6,7 +6,7 @@ import { keyNames, variableOf } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 import manifest from "../deno.json" with { type: "json" };
 
-Deno.test("run() --help tells every flag and its variable", async () => {
+Deno.test("run() --help shows every flag and its variable", async () => {
   for (const flag of ["--help", "-h"]) {
     const { code, stdout, stderr } = await runOn([flag]);
     assert.deepEqual([code, stderr], [0, ""]);
@@ -23,7 +23,7 @@ Deno.test("run() --help tells every flag and its variable", async () => {
   }
 });
 
-Deno.test("run() --version tells the versions of the agent and what it is built on", async () => {
+Deno.test("run() --version shows the versions of agent, Deno and SQLite", async () => {
   const { code, stdout } = await runOn(["--version"]);
   assert.equal(code, 0);
   const expected = `decnet-agent ${manifest.version} (Deno ${Deno.version.deno}, SQLite `;
@@ -48,7 +48,7 @@ Deno.test("run() hash prints the version hash of a file or of standard input", a
   assert.deepEqual(JSON.parse(stdout), { version_hash: versionHash });
 });
 
-Deno.test("run() hash says what is wrong with its input and ends with 3", async () => {
+Deno.test("run() hash exits with 3 for a wrong document", async () => {
   const cases: [bytes: Uint8Array<ArrayBuffer> | Error, message: RegExp][] = [
     [new Deno.errors.NotFound("no such file"), /^decnet-agent: Cannot read x: no such file\n$/],
     [new TextEncoder().encode("{"), /^decnet-agent: Cannot read x: .*not JSON at the end\n$/],
@@ -77,7 +77,7 @@ Deno.test("run() needs no configuration for --help, --version and hash", async (
   }
 });
 
-Deno.test("run() says what is wrong as JSON too, where a program reads a check's result", async () => {
+Deno.test("run() prints errors of checks as JSON, too", async () => {
   for (const args of [["--once", "--json", "--x"], ["doctor", "--json", "--x"]]) {
     const { code, stdout, stderr } = await runOn(args);
     const summary = "--x is not a flag; --help lists them";
@@ -86,7 +86,7 @@ Deno.test("run() says what is wrong as JSON too, where a program reads a check's
   }
 });
 
-Deno.test("run() ends with 3 when its answer could not be written", async () => {
+Deno.test("run() exits with 3 when its answer is lost", async () => {
   await using setup = await AgentSetup.create();
   const machine: Partial<Terminal> = {
     stdout: () => "lost",
@@ -98,12 +98,12 @@ Deno.test("run() ends with 3 when its answer could not be written", async () => 
     assert.equal(code, 0, args.join());
     assert.equal((await runOn([...args, ...flags], machine)).code, 3, args.join());
   }
-  // What is worse than that is told all the same.
+  // A worse exit code stays.
   setup.engine.fault = { kind: "status", status: 500, message: "boom" };
   assert.equal((await runOn(["--once", ...flags], machine)).code, 2);
 });
 
-Deno.test("run() says what is wrong with its use or configuration and ends with 3", async () => {
+Deno.test("run() exits with 3 for wrong usage or configuration", async () => {
   const cases: [args: string[], message: string][] = [
     [["--nonsense"], "--nonsense is not a flag; --help lists them"],
     [
@@ -136,7 +136,7 @@ Deno.test("run() says what is wrong with its use or configuration and ends with 
   }
 });
 
-Deno.test("run() writes warnings of the configuration beside the result", async () => {
+Deno.test("run() prints warnings of the configuration", async () => {
   await using setup = await AgentSetup.create();
   const readFile = () => "[agent]\ncolour = red\n\x1b[31msize\u202e = 1";
   const flags = flagsOf(setup, { master: false });
@@ -155,7 +155,7 @@ Deno.test("run() writes warnings of the configuration beside the result", async 
   assert.deepEqual([state.code, state.stderr], [0, stderr]);
 });
 
-Deno.test("run() says that it started and stopped when the loop is stopped", async () => {
+Deno.test("run() logs the start and the stop of the service", async () => {
   await using setup = await AgentSetup.create();
   const stopSignal = () => AbortSignal.abort(new Error("the agent is stopping"));
   const { code, stdout, stderr } = await runOn(flagsOf(setup), { stopSignal });
@@ -169,7 +169,7 @@ Deno.test("run() says that it started and stopped when the loop is stopped", asy
   assert.deepEqual([stopped, end], ["level=info msg=stopped", ""]);
 });
 
-Deno.test("run() state tells people what is applied, what runs, and how they differ", async () => {
+Deno.test("run() state prints what is applied, what runs, and the differences", async () => {
   await using setup = await AgentSetup.create();
   const state = () => runOn(["state", ...flagsOf(setup)]);
   assert.deepEqual(await state(), {
@@ -200,7 +200,7 @@ drift         drifted
   assert.equal(setup.master.connectionCount, 0);
 });
 
-Deno.test("run() state --json answers what GET /topology/state would", async () => {
+Deno.test("run() state --json prints the topology of the heartbeat", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   const { code, stdout } = await runOn(["state", "--json", ...flagsOf(setup)]);
@@ -212,7 +212,7 @@ Deno.test("run() state --json answers what GET /topology/state would", async () 
   );
 });
 
-Deno.test("run() state says that Docker or the store cannot be read", async () => {
+Deno.test("run() state reports Docker or a store that cannot be read", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   setup.engine.fault = { kind: "status", status: 500, message: "boom" };

@@ -5,7 +5,7 @@ import { keyNames, options, variableOf } from "./options.ts";
 import manifest from "../deno.json" with { type: "json" };
 
 for (const name of keyNames) {
-  Deno.test(`${name} takes what it may be, and nothing else`, () => {
+  Deno.test(`${name} accepts allowed values only`, () => {
     const parse: (text: string) => unknown = options[name].parse;
     for (const [text, value] of keyCases[name].taken) assert.deepEqual(parse(text), value, text);
     for (const text of keyCases[name].refused) {
@@ -14,7 +14,7 @@ for (const name of keyNames) {
   });
 }
 
-Deno.test("each key has a text for the help", () => {
+Deno.test("each key has texts for the help", () => {
   assert.deepEqual(keyNames, Object.keys(keyCases));
   for (const { placeholder, summary, value, fallback, allowed } of keys) {
     for (const text of [placeholder, summary, value ?? fallback!, allowed]) {
@@ -29,7 +29,7 @@ Deno.test("variableOf() names the variable of a key", () => {
   assert.equal(variableOf("allowed-cn"), "DECNET_ALLOWED_CN");
 });
 
-Deno.test("deno.json permits what the agent reads, and nothing else", () => {
+Deno.test("deno.json permits exactly what the agent reads", () => {
   const environment = [
     "HOME",
     "DOCKER_HOST",

@@ -63,7 +63,7 @@ Deno.test("run() print warns when the unit hides the executable", async () => {
   assert.equal((await runOn(["print", "cron"], { executable })).code, 0);
 });
 
-Deno.test("run() print ends with 3 when its text could not be written", async () => {
+Deno.test("run() print exits with 3 when its text is lost", async () => {
   for (const line of lines) {
     assert.equal((await runOn(line, { stdout: () => "lost" })).code, 3, line.join(" "));
   }

@@ -75,7 +75,7 @@ Deno.test("findingsOf() gives each finding its code", () => {
   }
 });
 
-Deno.test("findingsOf() tells warnings of the configuration after those of the beat", () => {
+Deno.test("findingsOf() lists warnings of the configuration last", () => {
   const warned = (sample: Sample) =>
     findingsOf(heartbeatWith(sample), ["key a", "key b"]).map(({ code, text }) => [code, text]);
   assert.deepEqual(warned({}), [[1, "key a"], [1, "key b"]]);
@@ -116,7 +116,7 @@ const driftedOnceText = {
   changed: [{ type: "container", name: "d", detail: "address" }],
 } as const;
 
-Deno.test("onceText() says in one line how things stand, with the figures behind a bar", () => {
+Deno.test("onceText() is one line with performance data behind a bar", () => {
   const cases: [heartbeat: Heartbeat, line: string][] = [
     [
       heartbeatWith(),
@@ -167,7 +167,7 @@ Deno.test("onceText() says in one line how things stand, with the figures behind
   for (const [heartbeat, line] of cases) assert.equal(textOf(heartbeat), line);
 });
 
-Deno.test("failureText() is of a check that did not come about", () => {
+Deno.test("failureText() has the form of a check", () => {
   assert.equal(failureText("no such flag"), "DECNET UNKNOWN - no such flag");
 });
 
@@ -234,7 +234,7 @@ Deno.test("onceText() gives counts without a unit, and times in seconds", () => 
   ]);
 });
 
-Deno.test("--once --json answers the fields of the contract, and the certificates", async () => {
+Deno.test("--once --json prints the fields of docs/protocol.md", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   const { stdout } = await runOn(["--once", "--json", ...flagsOf(setup)]);
@@ -272,7 +272,7 @@ Deno.test("--once --json answers the fields of the contract, and the certificate
   assert.ok(Date.parse(certificates.expires_at) > Date.now());
 });
 
-Deno.test("--once --json tells each result of sending", async () => {
+Deno.test("--once --json prints each result of sending", async () => {
   await using setup = await AgentSetup.create();
   const masterOf = async (...flags: string[]) => {
     const { stdout } = await runOn(["--once", "--json", ...flags]);
@@ -319,7 +319,7 @@ Deno.test("--once --json tells each result of sending", async () => {
   });
 });
 
-Deno.test("--once --json tells an error in place of Docker and the store", async () => {
+Deno.test("--once --json prints the errors of Docker and the store", async () => {
   await using setup = await AgentSetup.create();
   await Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
   await setup.engine.stop();

@@ -18,7 +18,7 @@ import { parseJson } from "../topology/json.ts";
 import { defaultImages, planTopology } from "../topology/plan.ts";
 import { cut, stateTree, widthOf } from "./state.ts";
 
-Deno.test("run() state draws a tree on a terminal only, with colours where they are wanted", async () => {
+Deno.test("run() state draws a tree on a terminal, coloured unless NO_COLOR is set", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   setup.engine.containers = setup.engine.containers.filter(({ Names }) => {
@@ -75,7 +75,7 @@ function decky(name: string, ips_by_lan: Record<string, string>, services: strin
   return { uuid: name, name, services, decky_config };
 }
 
-/** A host where a network, a base and services are not as applied, and something else runs. */
+/** A host where objects differ from the topology, and an unexpected container runs. */
 function drifted(detail = ""): Heartbeat {
   const [dmz, office] = whole.networks;
   const inventory = {
@@ -99,7 +99,7 @@ function drifted(detail = ""): Heartbeat {
 const treeOf = (text: string) => text.slice(text.indexOf("\n\n") + 2).split("\n").slice(0, -1);
 const plain = (text: string) => text.replaceAll(/\x1b\[\d+m/g, "");
 
-Deno.test("stateTree() draws LANs, deckies with their addresses, and services with their images", async () => {
+Deno.test("stateTree() draws LANs, deckies and services", async () => {
   const heartbeat = heartbeatWith({ snapshot: { store } });
   assert.equal(
     await stateTree(heartbeat, defaultImages, wide),
@@ -121,7 +121,7 @@ decnet_t_5e1f0a3c_…
   );
 });
 
-Deno.test("stateTree() says behind each thing what is wrong with it", async () => {
+Deno.test("stateTree() shows how each object differs", async () => {
   const text = await stateTree(drifted(), defaultImages, wide);
   assert.match(
     text,
@@ -143,7 +143,7 @@ Deno.test("stateTree() says behind each thing what is wrong with it", async () =
   ]);
 });
 
-Deno.test("stateTree() colours what is wrong, and nothing where colours are not wanted", async () => {
+Deno.test("stateTree() colours differences, if colours are wanted", async () => {
   const text = await stateTree(drifted(), defaultImages, { ...wide, isColoured: true });
   assert.ok(text.includes("\x1b[31mmissing\x1b[0m\n") && text.includes("\x1b[31mstopped (exited)"));
   for (const words of ["unhealthy (paused)", "changed (not internal)", "unexpected (running)"]) {
@@ -157,7 +157,7 @@ Deno.test("stateTree() colours what is wrong, and nothing where colours are not 
   assert.deepEqual(green.match(/\x1b\[\d+m/g), ["\x1b[32m", "\x1b[0m"]);
 });
 
-Deno.test("stateTree() cuts what is wider than the terminal, and leaves what is wrong to be seen", async () => {
+Deno.test("stateTree() cuts lines at the width of the terminal, not the differences", async () => {
   for (const columns of [1, 2, 10, 20, 24, 40, 60]) {
     for (const isColoured of [true, false]) {
       const text = plain(
@@ -176,7 +176,7 @@ Deno.test("stateTree() cuts what is wider than the terminal, and leaves what is 
   assert.equal(Math.max(...untold.split("\n").map(widthOf)), 80);
 });
 
-Deno.test("stateTree() tells what it does not know, and draws what was applied", async () => {
+Deno.test("stateTree() draws what was applied when the state is unknown", async () => {
   const down = await stateTree(
     heartbeatWith({ snapshot: { ...dockerDown, store } }),
     defaultImages,
@@ -208,7 +208,7 @@ Deno.test("stateTree() tells what it does not know, and draws what was applied",
   assert.match(failed, /\nlast error {4}boom\ndrift {9}unknown: the store holds no document\n$/);
 });
 
-Deno.test("stateTree() of an idle host has no tree but of what runs all the same", async () => {
+Deno.test("stateTree() of an idle host shows only unexpected objects", async () => {
   const idle = {
     store: { state: "idle" },
     observed: { kind: "listed", bridges: [], containers: [] },
@@ -230,7 +230,7 @@ not of the topology
   );
 });
 
-Deno.test("stateTree() lets no name move the cursor, colour or break a line", async () => {
+Deno.test("stateTree() removes control characters from names", async () => {
   const nasty = "a\nb\x1b[31m\x9b2J\u202e";
   const hostile = document.replaceAll('"gate"', JSON.stringify(nasty));
   const detail = nasty;
@@ -250,7 +250,7 @@ Deno.test("stateTree() lets no name move the cursor, colour or break a line", as
   assert.equal(text.split("\n").length, 20, text);
 });
 
-Deno.test("cut() leaves what fits, and ends with … what does not", () => {
+Deno.test("cut() shortens a text that does not fit", () => {
   const cases: [text: string, columns: number, expected: string][] = [
     ["", 0, ""],
     ["abc", 3, "abc"],
@@ -277,7 +277,7 @@ Deno.test("cut() leaves what fits, and ends with … what does not", () => {
 const never = new AbortController().signal;
 const base = "decnet_t_11111111_decky-001";
 
-Deno.test("Agent.state() is the topology of the next heartbeat, and sends nothing", () =>
+Deno.test("Agent.state() is the topology of the next heartbeat", () =>
   withAgent(async (setup, agent) => {
     const cases: [prepare: () => void, id: string | null, drift: string, error: string | null][] = [
       [() => {}, null, "consistent", null],

@@ -44,7 +44,7 @@ const cases: [line: string, offered: string[]][] = [
 ];
 
 Deno.test({
-  name: `print completion bash makes bash offer what fits, and nothing else${bash.suffix}`,
+  name: `print completion bash offers what fits, and nothing else${bash.suffix}`,
   ignore: bash.ignore,
   async fn() {
     bash.check();

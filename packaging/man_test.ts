@@ -17,7 +17,7 @@ Deno.test("run() print man prints the file", async () => {
 });
 
 Deno.test({
-  name: `man shows packaging/decnet-agent.1 at 80 columns, without warnings${manDb.suffix}`,
+  name: `man shows the man page at 80 columns without warnings${manDb.suffix}`,
   ignore: manDb.ignore,
   async fn() {
     manDb.check();
@@ -32,7 +32,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `packaging/decnet-agent.1 has all that can be called, set and returned${manDb.suffix}`,
+  name: `the man page has every command, flag, key and exit code${manDb.suffix}`,
   ignore: manDb.ignore,
   async fn() {
     manDb.check();
@@ -62,7 +62,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `mandoc finds no fault with packaging/decnet-agent.1${mandoc.suffix}`,
+  name: `mandoc finds no fault in the man page${mandoc.suffix}`,
   ignore: mandoc.ignore,
   async fn() {
     mandoc.check();

@@ -4,7 +4,7 @@ import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement, works } from "../tests/support/requirements.ts";
 import { confinement, cronWord, execCommand, folderHiddenByUnit, listedPath } from "./units.ts";
 
-Deno.test("execCommand() and listedPath() write a path so that systemd reads it back", () => {
+Deno.test("execCommand() and listedPath() escape a path for systemd", () => {
   const cases: [path: string, command: string, listed: string][] = [
     ["/usr/local/bin/decnet-agent", "/usr/local/bin/decnet-agent", "/usr/local/bin/decnet-agent"],
     ["/opt/v1.0_x+y@z:,=/a", "/opt/v1.0_x+y@z:,=/a", "/opt/v1.0_x+y@z:,=/a"],
@@ -18,7 +18,7 @@ Deno.test("execCommand() and listedPath() write a path so that systemd reads it 
   }
 });
 
-Deno.test("execCommand() and listedPath() refuse what systemd takes in no form", () => {
+Deno.test("execCommand() and listedPath() refuse what systemd refuses", () => {
   for (const path of ['/a"b', "/a'b", "/a\\b", "/a\nb", "/a\x7fb", "decnet-agent", ""]) {
     for (const write of [execCommand, listedPath]) {
       assert.throws(
@@ -29,7 +29,7 @@ Deno.test("execCommand() and listedPath() refuse what systemd takes in no form",
   }
 });
 
-Deno.test("cronWord() writes a path so that cron's shell reads it back", async () => {
+Deno.test("cronWord() escapes a path for cron and its shell", async () => {
   const paths = [
     "/usr/local/bin/decnet-agent",
     "/a b/c",
@@ -47,13 +47,13 @@ Deno.test("cronWord() writes a path so that cron's shell reads it back", async (
   }
 });
 
-Deno.test("cronWord() refuses what would end the line, or what crons read in two ways", () => {
+Deno.test("cronWord() refuses newlines, backslashes and relative paths", () => {
   for (const path of ["/a\nb", "/a\rb", "/a\\b", "relative"]) {
     assert.throws(() => cronWord(path), Error);
   }
 });
 
-/** What cron hands to the shell: all up to a `%`, where `\%` is one that is meant as such. */
+/** Returns what cron passes to the shell: all up to a `%`; `\%` is a literal one. */
 function asCronReads(text: string): string {
   let read = "";
   for (let index = 0; index < text.length; index++) {
@@ -68,7 +68,7 @@ function asCronReads(text: string): string {
   return read;
 }
 
-Deno.test("hidingFolder() tells from where a confined service cannot run", () => {
+Deno.test("folderHiddenByUnit() finds the folder that hides an executable", () => {
   const cases: [path: string, folder: string | null][] = [
     ["/usr/local/bin/decnet-agent", null],
     ["/opt/home/decnet-agent", null],
@@ -85,7 +85,7 @@ Deno.test("hidingFolder() tells from where a confined service cannot run", () =>
   for (const [path, folder] of cases) assert.equal(folderHiddenByUnit(path), folder, path);
 });
 
-Deno.test("confinement() lets its own executable run, and otherwise depends on nothing", () => {
+Deno.test("confinement() differs in the path of the executable only", () => {
   const one = confinement("/usr/local/bin/decnet-agent").split("\n");
   const other = confinement("/opt/a b/100%").split("\n");
   const differing = other.filter((line, index) => line !== one[index]);
@@ -141,7 +141,7 @@ Deno.test("the printed services are confined alike", async () => {
   assert.equal(loop, check);
 });
 
-/** Prints all units, into a folder, by a program there of this name; answers their paths. */
+/** Prints all units into a folder, by a program with this name; returns their paths. */
 async function printUnits(folder: string, name: string): Promise<string[]> {
   const program = `${folder}/${name}`;
   await Deno.mkdir(program.slice(0, program.lastIndexOf("/")), { recursive: true });

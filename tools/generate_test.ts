@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { keys } from "../cli/help.ts";
 import { configurationReference, generatedFiles } from "./generate.ts";
 
-Deno.test("configurationReference() tells all of each key", () => {
+Deno.test("configurationReference() has a section for each key", () => {
   const text = configurationReference(keys);
   assert.equal(text.match(/^## /gm)?.length, keys.length);
   for (const { name, variable, placeholder } of keys) {
@@ -18,12 +18,12 @@ Deno.test("configurationReference() tells all of each key", () => {
 const root = new URL("../", import.meta.url);
 
 for (const [path, text] of await generatedFiles()) {
-  Deno.test(`${path} is what tools/generate.ts makes`, async () => {
+  Deno.test(`${path} is up to date with tools/generate.ts`, async () => {
     assert.equal(await Deno.readTextFile(new URL(path, root)), text);
   });
 }
 
-Deno.test("packaging/ holds no other text than what is made", async () => {
+Deno.test("packaging/ has no other text files", async () => {
   const made = [...(await generatedFiles()).keys(), "packaging/decnet-agent.1"]
     .filter((path) => path.startsWith("packaging/"));
   const found = [...Deno.readDirSync(new URL("packaging/", root))].map(({ name }) => name)

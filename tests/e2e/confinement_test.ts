@@ -12,7 +12,7 @@ const namespaces = requirement(
 );
 
 Deno.test({
-  name: `decnet-agent --once works in a network namespace without a network${namespaces.suffix}`,
+  name: `decnet-agent --once works in a namespace without a network${namespaces.suffix}`,
   ignore: namespaces.ignore,
   fn: async () => {
     namespaces.check();
@@ -31,7 +31,7 @@ Deno.test({
     namespaces.check();
     await using host = await Host.create();
     await host.startEngine();
-    // Every mount is made read-only, so that no writable /tmp helps.
+    // Makes every mount read-only, also /tmp.
     const remount = "findmnt -rno TARGET -t nodevtmpfs,nodevpts,noproc,nosysfs,nocgroup2 | " +
       'while read -r at; do mount -o remount,bind,ro "$at" 2>/dev/null; done; ' +
       'touch /tmp/writable 2>/dev/null && exit 99; exec "$0" "$@"';
@@ -41,7 +41,7 @@ Deno.test({
   },
 });
 
-/** The system calls of one `--once` without a master, as strace writes them. */
+/** Returns the system calls of one `--once` without a master, as strace writes them. */
 async function trace(filter: string): Promise<{ calls: string[]; socket: string }> {
   await using host = await Host.create();
   await host.startEngine();
@@ -53,7 +53,7 @@ async function trace(filter: string): Promise<{ calls: string[]; socket: string 
 }
 
 Deno.test({
-  name: `decnet-agent --once without a master connects to the engine alone${strace.suffix}`,
+  name: `decnet-agent --once without a master connects to the engine only${strace.suffix}`,
   ignore: strace.ignore,
   fn: async () => {
     strace.check();
@@ -75,17 +75,17 @@ Deno.test({
     const writes = calls.filter((line) =>
       /O_WRONLY|O_RDWR|O_CREAT|\b(creat|mkdir|rename|unlink|ftruncate|pwrite64)\(/.test(line) &&
       !line.includes('"/dev/null"') &&
-      // Whether it could write is seen by opening what is there.
+      // The agent opens the store for writing to see whether it could.
       !/topology\.db", O_WRONLY\|O_NOFOLLOW\|O_CLOEXEC\)/.test(line)
     );
     assert.deepEqual(writes, []);
   },
 });
 
-/** What precedes the data that `deno compile` puts into an executable: this, and 8 bytes of length. */
+/** `deno compile` writes this, a length of 8 bytes, and its data into an executable. */
 const magic = "d3n0l4nd";
 
-/** As the runtime reads it at the start: a list grants its items, an empty one all, null nothing. */
+/** The embedded options. A list grants its items, an empty one all, null nothing. */
 interface Embedded {
   readonly permissions: Readonly<Record<string, readonly string[] | boolean | null>>;
   readonly v8_flags: readonly string[];
@@ -98,7 +98,7 @@ interface Embedded {
   };
 }
 
-/** What the executable of a process was compiled with. Throws `Error` when that is not in it. */
+/** Reads the options in the executable of a process. Throws `Error` when there are none. */
 async function embedded(pid: number): Promise<Embedded> {
   const program = Buffer.from(await Deno.readFile(`/proc/${pid}/exe`));
   for (let at = program.indexOf(magic); at >= 0; at = program.indexOf(magic, at + 1)) {
@@ -110,7 +110,7 @@ async function embedded(pid: number): Promise<Embedded> {
   throw new Error("Cannot find what was embedded by deno compile");
 }
 
-/** Runs `look` on an agent that has asked its engine. */
+/** Calls `look` with an agent that has asked its engine. */
 async function onRunningAgent<T>(look: (pid: number) => Promise<T>): Promise<T> {
   await using host = await Host.create();
   const engine = await host.startEngine();
@@ -119,20 +119,20 @@ async function onRunningAgent<T>(look: (pid: number) => Promise<T>): Promise<T> 
   return await look(agent.pid);
 }
 
-Deno.test("decnet-agent runs without the permissions run, ffi and import, and asks for none", async () => {
+Deno.test("decnet-agent has no permission for run, ffi and import", async () => {
   const { permissions } = await onRunningAgent(embedded);
   assert.equal(permissions.allow_run, null);
   assert.equal(permissions.allow_ffi, null);
-  // deno compile grants some hosts of its own accord; to deny all is an empty list.
+  // deno compile grants some hosts by default; an empty list denies all.
   assert.ok(
     permissions.allow_import === null || permissions.deny_import?.toString() === "",
     JSON.stringify(permissions),
   );
-  // Else a terminal could grant them.
+  // With a prompt, a user could grant them.
   assert.equal(permissions.prompt, false);
 });
 
-Deno.test("decnet-agent runs with the variables and the facts of deno.json, and no others", async () => {
+Deno.test("decnet-agent may read the variables of deno.json only", async () => {
   const { permissions } = await onRunningAgent(embedded);
   const { env, sys } = config.permissions.agent;
   assert.ok(env.length > 0 && sys.length > 0);
@@ -140,14 +140,14 @@ Deno.test("decnet-agent runs with the variables and the facts of deno.json, and 
   assert.deepEqual(permissions.allow_sys, sys);
 });
 
-Deno.test("decnet-agent runs without a JIT, checks certificates, and brings no environment", async () => {
+Deno.test("decnet-agent has no JIT, checks certificates, embeds no variables", async () => {
   const options = await onRunningAgent(embedded);
   assert.ok(options.v8_flags.includes("--jitless"), options.v8_flags.join(" "));
   assert.equal(options.unsafely_ignore_certificate_errors, null);
   assert.deepEqual(options.env_vars_from_env_file, {});
 });
 
-Deno.test("decnet-agent is made of its own files and of no package", async () => {
+Deno.test("decnet-agent contains no packages", async () => {
   const { node_modules, workspace_resolver } = await onRunningAgent(embedded);
   assert.equal(node_modules, null);
   assert.deepEqual([workspace_resolver.package_jsons, workspace_resolver.jsr_pkgs], [{}, []]);
@@ -163,7 +163,7 @@ Deno.test("decnet-agent is made of its own files and of no package", async () =>
   assert.deepEqual(foreign, []);
 });
 
-Deno.test("decnet-agent has no code in memory but its own and the C library's", async () => {
+Deno.test("decnet-agent maps no code but its own and the C library", async () => {
   const maps = await onRunningAgent((pid) => Deno.readTextFile(`/proc/${pid}/maps`));
   const executable = maps.trim().split("\n").filter((line) => /^\S+ ..x/.test(line));
   const library =

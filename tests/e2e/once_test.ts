@@ -172,7 +172,7 @@ for (const { what, code, says, args = [], withMaster = true, heartbeats = 1, pre
   });
 }
 
-Deno.test("decnet-agent --once exits 3 on a wrong value and says what is allowed", async () => {
+Deno.test("decnet-agent --once exits 3 for a wrong value", async () => {
   const { code, stdout } = await execute(["--once"], { env: { DECNET_INTERVAL: "2s" } });
   assert.equal(code, 3);
   assert.match(
@@ -203,7 +203,7 @@ Deno.test("decnet-agent without a master runs when its output is lost", async ()
   await using host = await Host.create();
   const engine = await host.startEngine();
   await using agent = new RunningAgent([interval, ...host.flags()], { wrapper: full("1") });
-  // Three lists a beat: the second beat comes after the first could not be printed.
+  // Three lists a heartbeat: the second one is sent after the first could not be printed.
   await agent.until(() => engine.requestCount >= 6);
   const { stderr } = await agent.stop();
   assert.deepEqual(stderr.match(/msg=\S+/g), ["msg=started", "msg=stopped"], stderr);

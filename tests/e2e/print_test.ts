@@ -10,11 +10,11 @@ const printables: readonly (readonly [what: string, file: string])[] = [
   ["completion bash", "decnet-agent.bash"],
 ];
 
-Deno.test("decnet-agent print prints the files of packaging/, with its own path in them", async () => {
+Deno.test("decnet-agent print prints packaging/ with its own path", async () => {
   const texts = new Map<string, string>();
   for (const [what, file] of printables) {
     const { code, stdout } = await execute(["print", ...what.split(" ")]);
-    // 1 where a service would not see the folder of the build.
+    // 1 when the unit hides the folder of the build.
     assert.ok(code <= 1, what);
     texts.set(file, stdout);
   }
@@ -29,7 +29,7 @@ Deno.test("decnet-agent print prints the files of packaging/, with its own path 
   }
 });
 
-Deno.test("decnet-agent print follows the executable into a folder with a space, and through a link", async () => {
+Deno.test("decnet-agent print finds its path through a link and with a space", async () => {
   using folder = new TemporaryFolder();
   const program = `${folder.path}/my agents/decnet agent`;
   await Deno.mkdir(`${folder.path}/my agents`);

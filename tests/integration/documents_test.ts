@@ -28,8 +28,7 @@ Deno.test({
 });
 
 Deno.test({
-  name:
-    `each alert of docs/alerts.yml fires when it is due, and none when all is well${promtool.suffix}`,
+  name: `the alerts of docs/alerts.yml fire as tests/data says${promtool.suffix}`,
   ignore: promtool.ignore,
   fn: async () => {
     promtool.check();
@@ -40,18 +39,18 @@ Deno.test({
   },
 });
 
-Deno.test("docs/monitoring.md lists all alerts, and no others", () => {
+Deno.test("docs/monitoring.md lists exactly the alerts", () => {
   const listed = read("docs/monitoring.md").matchAll(/^\| `(DecnetAgent\w+)` +\|/gm);
   assert.deepEqual([...listed].map(([, name]) => name), alerts);
 });
 
-Deno.test("docs/alerts.yml asks for metrics that there are", () => {
+Deno.test("docs/alerts.yml uses metrics that exist", () => {
   const asked = new Set(read("docs/alerts.yml").match(/decnet_agent_\w+/g));
   assert.ok(asked.size > 0);
   for (const name of asked) assert.ok(metrics.has(name), name);
 });
 
-Deno.test("docs/protocol.md lists all metrics with their types, and no others", () => {
+Deno.test("docs/protocol.md lists exactly the metrics, with their types", () => {
   const section = read("docs/protocol.md").split(/^## /m).find((it) => it.startsWith("Metrics"))!;
   const listed = [...section.matchAll(/^\| `(\w+)(?:\{[^`]*\})?` +\| (gauge|counter) +\|/gm)]
     .map(([, name, type]) => [`decnet_agent_${name}`, type!] as const);
@@ -87,7 +86,7 @@ function textsOf(markdown: string): string[] {
   return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text!));
 }
 
-Deno.test("docs/troubleshooting.md has the texts that the agent says, to the letter", () => {
+Deno.test("docs/troubleshooting.md quotes texts of the code exactly", () => {
   const code = shippedCode();
   const texts = textsOf(
     Deno.readTextFileSync(new URL("docs/troubleshooting.md", rootTroubleshooting)),
@@ -99,7 +98,7 @@ Deno.test("docs/troubleshooting.md has the texts that the agent says, to the let
   assert.deepEqual(parts.filter((part) => !code.includes(part)), []);
 });
 
-Deno.test("readPluginOutput() takes what the guidelines for plugins allow", () => {
+Deno.test("readPluginOutput() accepts what the plugin guidelines allow", () => {
   const cases: [data: string, figures: [label: string, value: number, unit: string][]][] = [
     ["", []],
     ["| a=1", [["a", 1, ""]]],
@@ -114,7 +113,7 @@ Deno.test("readPluginOutput() takes what the guidelines for plugins allow", () =
   }
 });
 
-Deno.test("readPluginOutput() refuses what they do not allow", () => {
+Deno.test("readPluginOutput() refuses everything else", () => {
   const refused = [
     "X OK - fine",
     "X OK - a\nb\n",

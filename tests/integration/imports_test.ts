@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 
 const root = new URL("../../", import.meta.url);
 
-/** The files that are loaded with `entry`, those imported later left out; from the root. */
+/** Returns the files that `entry` imports statically; paths from the root. */
 async function loadedWith(entry: string): Promise<string[]> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", entry],
@@ -27,7 +27,7 @@ async function loadedWith(entry: string): Promise<string[]> {
   return [...loaded].map((it) => it.replace(root.href, "")).sort();
 }
 
-Deno.test("a check of a host without a master loads nothing of the loop, an apply, the master or the doctor", async () => {
+Deno.test("main.ts loads only what a check without a master needs", async () => {
   const loaded = await loadedWith("main.ts");
   assert.ok(loaded.includes("agent/snapshot.ts") && loaded.includes("docker/observe.ts"));
   const foreign =

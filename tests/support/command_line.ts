@@ -6,14 +6,14 @@ import type { Environment, Terminal } from "../../cli/terminal.ts";
 import type { AgentSetup } from "./agent_setup.ts";
 import { assertNoSecrets } from "./secrets.ts";
 
-/** What a command line has printed, and how it ended. */
+/** The output and the exit code of a command line. */
 export interface Ended {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs a command line in this process, on a machine with nothing on it but what is told. */
+/** Runs a command line in this process, on an empty machine; `machine` overrides parts of it. */
 export async function runOn(
   args: readonly string[],
   machine: Partial<Terminal> = {},
@@ -29,7 +29,7 @@ export async function runOn(
     onReload: () => {},
     stopSignal: () => {
       const isChange = args.some((argument) => argument === "apply" || argument === "teardown");
-      assert.ok(isChange, "besides the loop only an apply and a teardown may catch signals");
+      assert.ok(isChange, "only the service, apply and teardown may catch signals");
       return new AbortController().signal;
     },
     columns: () => null,
@@ -44,7 +44,7 @@ export async function runOn(
   return { code, stdout, stderr };
 }
 
-/** The flags that lead to the stand-ins of a host, with or without its master. */
+/** Returns the flags for the stand-ins of a host, with or without its master. */
 export function flagsOf(setup: AgentSetup, { master = true } = {}): string[] {
   const host = [`--agent-dir=${setup.path}`, `--state-dir=${setup.path}`]
     .concat(`--docker-host=unix://${setup.engine.socketPath}`);
@@ -53,7 +53,7 @@ export function flagsOf(setup: AgentSetup, { master = true } = {}): string[] {
   return master ? [...host, ...address] : host;
 }
 
-/** A machine as far as the configuration looks at it. */
+/** The parts of a machine that the configuration depends on. */
 export interface Machine {
   readonly flags?: Record<string, string>;
   readonly variables?: Record<string, string>;
@@ -64,7 +64,7 @@ export interface Machine {
   readonly isRoot?: boolean;
 }
 
-/** The configuration of that machine. Throws what `configure` throws. */
+/** Returns the configuration of a machine. Throws what `configure` throws. */
 export function configureOn(machine: Machine): Configuration {
   const { flags = {}, variables = {}, ini = null, config = null, existing = [], isRoot = true } =
     machine;
@@ -77,7 +77,7 @@ export function configureOn(machine: Machine): Configuration {
   return configure(new Map(Object.entries(flags) as [KeyName, string][]), config, environment);
 }
 
-/** The text of an ini file with these lines for the agent. */
+/** Returns an ini file with these lines in the section of the agent. */
 export function section(...lines: string[]): string {
   return ["[agent]", ...lines].join("\n");
 }

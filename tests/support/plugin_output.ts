@@ -1,4 +1,4 @@
-/** One figure behind the bar. */
+/** A value behind the bar. */
 interface Figure {
   readonly label: string;
   readonly value: number;
@@ -6,7 +6,7 @@ interface Figure {
   readonly unit: string;
 }
 
-/** What a monitoring plugin has printed, taken apart. */
+/** The parsed output of a monitoring plugin. */
 interface PluginOutput {
   readonly service: string;
   readonly status: string;
@@ -22,10 +22,7 @@ const figure = new RegExp(
     String.raw`(?:;${range}(?:;${range}(?:;(?:${number})?(?:;(?:${number})?)?)?)?)?$`,
 );
 
-/**
- * Reads what a plugin has printed as the guidelines for the development of monitoring plugins have it.
- * Throws `Error`, which says where it does not keep to them.
- */
+/** Parses the output of a plugin. Throws `Error` where it breaks the Monitoring Plugins guidelines. */
 export function readPluginOutput(printed: string): PluginOutput {
   if (!/^[^\n]*\n$/.test(printed)) throw new Error("it is not one line");
   // deno-lint-ignore no-control-regex
@@ -37,20 +34,20 @@ export function readPluginOutput(printed: string): PluginOutput {
   const [, service, status, text] =
     /^([A-Z]+) (OK|WARNING|CRITICAL|UNKNOWN) - (\S.*?) ?$/.exec(head) ?? [];
   if (service === undefined) throw new Error(`no SERVICE STATUS - text: ${head}`);
-  // Some cut it off at this length, and the figures with it.
+  // Some servers cut the output at this length.
   if (new TextEncoder().encode(printed).length > 4096) throw new Error("over 4 KiB");
   const figures = split(data.trim()).map((part): Figure => {
     const [, quoted, bare, value, unit] = figure.exec(part) ?? [];
     if (value === undefined) throw new Error(`no figure: ${part}`);
     return { label: bare ?? quoted!.replaceAll("''", "'"), value: Number(value), unit: unit! };
   });
-  // Old databases of figures keep so much of a label.
+  // Old databases keep this many characters of a label.
   const labels = new Set(figures.map(({ label }) => label.slice(0, 19)));
   if (labels.size < figures.length) throw new Error("two labels alike");
   return { service, status: status!, text: text!, figures };
 }
 
-/** Figures are parted by spaces, which a label in quotes may hold, too. */
+/** Splits at spaces outside of quotes. */
 function split(data: string): string[] {
   return data === "" ? [] : data.match(/(?:'[^']*'|[^'\s])+|'/g) ?? [data];
 }
