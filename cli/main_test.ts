@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { AgentSetup, document, topologyId, versionHash } from "../tests/support/agent_setup.ts";
+import { AgentSetup, document, versionHash } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
-import { container } from "../tests/support/engine/state.ts";
 import { keyNames, variableOf } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 import manifest from "../deno.json" with { type: "json" };
@@ -167,60 +166,4 @@ Deno.test("run() logs the start and the stop of the service", async () => {
       `interval=30s store=${setup.storePath} docker=${setup.engine.socketPath} listen=off`,
   );
   assert.deepEqual([stopped, end], ["level=info msg=stopped", ""]);
-});
-
-Deno.test("run() state prints what is applied, what runs, and the differences", async () => {
-  await using setup = await AgentSetup.create();
-  const state = () => runOn(["state", ...flagsOf(setup)]);
-  assert.deepEqual(await state(), {
-    code: 0,
-    stdout: "topology      none (idle)\nnetworks      none\ncontainers    none\n" +
-      "drift         consistent\n",
-    stderr: "",
-  });
-  setup.apply();
-  setup.changeStore((store) => store.recordError(topologyId, "line\n\x1b[31mbreak"));
-  setup.engine.containers = [container({ name: "decnet-x" })];
-  const { code, stdout } = await state();
-  assert.equal(code, 1);
-  assert.equal(
-    stdout,
-    `topology      ${topologyId}
-hash          ${versionHash}
-applied       2023-11-14T22:13:20.000Z
-last error    line [31mbreak
-networks      decnet_t_11111111_lan-00
-containers    decnet-x
-drift         drifted
-  missing     container decnet_t_11111111_decky-001
-  missing     container decnet_t_11111111_decky-001-ssh
-  unexpected  container decnet-x (running)
-`,
-  );
-  assert.equal(setup.master.connectionCount, 0);
-});
-
-Deno.test("run() state --json prints the topology of the heartbeat", async () => {
-  await using setup = await AgentSetup.create();
-  setup.apply();
-  const { code, stdout } = await runOn(["state", "--json", ...flagsOf(setup)]);
-  assert.equal(code, 0);
-  await runOn(["--once", ...flagsOf(setup)]);
-  assert.deepEqual(
-    JSON.parse(stdout),
-    (setup.master.heartbeats[0]!.body as { topology: unknown }).topology,
-  );
-});
-
-Deno.test("run() state reports Docker or a store that cannot be read", async () => {
-  await using setup = await AgentSetup.create();
-  setup.apply();
-  setup.engine.fault = { kind: "status", status: 500, message: "boom" };
-  const down = await runOn(["state", ...flagsOf(setup)]);
-  assert.equal(down.code, 2);
-  assert.match(down.stdout, /\ndocker {8}Cannot observe Docker .*boom.*\ndrift {9}unknown: /);
-  await Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
-  const unreadable = await runOn(["state", "--json", ...flagsOf(setup)]);
-  assert.deepEqual([unreadable.code, unreadable.stdout], [3, "null\n"]);
-  assert.match(unreadable.stderr, /^decnet-agent: Cannot read the store .*not a database\n$/);
 });

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { Heartbeat } from "../agent/heartbeat.ts";
-import { AgentSetup, topologyId, withAgent } from "../tests/support/agent_setup.ts";
+import { AgentSetup, topologyId, versionHash, withAgent } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
+import { container } from "../tests/support/engine/state.ts";
 import {
   applied,
   consistent,
@@ -47,6 +48,62 @@ Deno.test("run() state draws a tree on a terminal, coloured unless NO_COLOR is s
   assert.equal(JSON.parse(json.stdout).drift.missing.length, 1);
   const once = await runOn(["--once", ...flags], { stdoutColumns: () => 20 });
   assert.match(once.stdout, /^DECNET WARNING - missing [^\n]+ \| [^\n]+\n$/);
+});
+
+Deno.test("run() state prints what is applied, what runs, and the differences", async () => {
+  await using setup = await AgentSetup.create();
+  const state = () => runOn(["state", ...flagsOf(setup)]);
+  assert.deepEqual(await state(), {
+    code: 0,
+    stdout: "topology      none (idle)\nnetworks      none\ncontainers    none\n" +
+      "drift         consistent\n",
+    stderr: "",
+  });
+  setup.apply();
+  setup.changeStore((store) => store.recordError(topologyId, "line\n\x1b[31mbreak"));
+  setup.engine.containers = [container({ name: "decnet-x" })];
+  const { code, stdout } = await state();
+  assert.equal(code, 1);
+  assert.equal(
+    stdout,
+    `topology      ${topologyId}
+hash          ${versionHash}
+applied       2023-11-14T22:13:20.000Z
+last error    line [31mbreak
+networks      decnet_t_11111111_lan-00
+containers    decnet-x
+drift         drifted
+  missing     container decnet_t_11111111_decky-001
+  missing     container decnet_t_11111111_decky-001-ssh
+  unexpected  container decnet-x (running)
+`,
+  );
+  assert.equal(setup.master.connectionCount, 0);
+});
+
+Deno.test("run() state --json prints the topology of the heartbeat", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const { code, stdout } = await runOn(["state", "--json", ...flagsOf(setup)]);
+  assert.equal(code, 0);
+  await runOn(["--once", ...flagsOf(setup)]);
+  assert.deepEqual(
+    JSON.parse(stdout),
+    (setup.master.heartbeats[0]!.body as { topology: unknown }).topology,
+  );
+});
+
+Deno.test("run() state reports Docker or a store that cannot be read", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  setup.engine.fault = { kind: "status", status: 500, message: "boom" };
+  const down = await runOn(["state", ...flagsOf(setup)]);
+  assert.equal(down.code, 2);
+  assert.match(down.stdout, /\ndocker {8}Cannot observe Docker .*boom.*\ndrift {9}unknown: /);
+  await Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
+  const unreadable = await runOn(["state", "--json", ...flagsOf(setup)]);
+  assert.deepEqual([unreadable.code, unreadable.stdout], [3, "null\n"]);
+  assert.match(unreadable.stderr, /^decnet-agent: Cannot read the store .*not a database\n$/);
 });
 
 const storedId = "5e1f0a3c-6d2b-4c8e-9a71-3b0d5c7e2f14";
