@@ -244,12 +244,13 @@ async function withLoop(
     readonly random?: number;
     readonly wakeup?: Wakeup;
     readonly isBusy?: () => boolean;
+    readonly memory?: FallbackStore;
     /** Takes what the loop is about to wait, in milliseconds. */
     readonly onWait?: (ms: number) => void;
   } = {},
 ): Promise<void> {
   const { wakeup = new Wakeup(), onWait = () => {}, isBusy = () => false } = options;
-  const agent = setup.newAgent();
+  const agent = setup.newAgent(options.memory && { memory: options.memory });
   const controller = new AbortController();
   const [lines, heartbeats]: [string[], Heartbeat[]] = [[], []];
   let works = 0;
@@ -540,9 +541,9 @@ Deno.test("runLoop() does not look while a master keeps it waiting and it change
   assert.deepEqual([heartbeats, works - heartbeats], [2, 0]);
 });
 
-/** Lets everything that is under way come to its end, and five looks, if there are any. */
-async function settle(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 1_500));
+/** Lets time pass; 1.5 s are enough for what has begun to end, and for five checks. */
+async function pause(ms = 1_500): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 const base = "decnet_t_11111111_decky-001";
@@ -578,7 +579,7 @@ Deno.test("runLoop() does not look between two beats without a hint", async () =
   await withLoop(setup, async ({ works }) => {
     await setup.master.nextHeartbeat();
     setup.apply();
-    await settle();
+    await pause();
     assert.deepEqual([works(), setup.master.heartbeatCount], [1, 1]);
   });
 });
@@ -611,7 +612,7 @@ Deno.test("runLoop() looks seldom in a flood of hints", async () => {
   await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
     const flood = setInterval(() => wakeup.requestCheck(), 1);
-    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    await pause(4_000);
     clearInterval(flood);
     assert.ok(works() > 2 && works() <= 16, `${works()} looks`);
     assert.equal(setup.master.heartbeatCount, 1);
@@ -654,7 +655,7 @@ Deno.test("runLoop() keeps its distance between beats for news, and tells the la
     const { body } = await setup.master.nextHeartbeat();
     assert.ok(performance.now() - firstAt >= minEarlyGapMs - 300, "it came too early");
     assert.match(JSON.stringify(body), /"containers":\[\]/);
-    await settle();
+    await pause();
     assert.equal(setup.master.heartbeatCount, 3);
   }, { minEarlyGapMs });
 });
@@ -666,7 +667,7 @@ Deno.test("runLoop() does not look while the agent itself changes the host, and 
     await setup.master.nextHeartbeat();
     setup.apply();
     wakeup.requestCheck();
-    await settle();
+    await pause();
     assert.deepEqual([works(), setup.master.heartbeatCount], [1, 1]);
     isBusy = false;
     wakeup.requestCheck();
@@ -683,7 +684,7 @@ Deno.test("runLoop() does not look at the host while it waits after a failure, o
       await setup.master.nextHeartbeat();
       setup.apply();
       wakeup.requestCheck();
-      await settle();
+      await pause();
       assert.deepEqual([works(), setup.master.heartbeatCount], [1, before + 1]);
     });
   }
@@ -711,10 +712,6 @@ const faults: (Fault | undefined)[] = [
 /** What a beat says, without what differs each time. */
 function saying({ body: { topology, ...rest } }: Heartbeat): string {
   return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
-}
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** A host that changes at random, and is listened to. */
@@ -857,27 +854,15 @@ Deno.test("runLoop() makes no beat when it was stopped before it began", async (
 Deno.test("S2 runLoop() repairs the store before it sends what a recheck found", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
-  const wakeup = new Wakeup();
-  const agent = setup.newAgent({ memory: new FallbackStore(setup.storePath) });
-  const stop = new AbortController();
-  const lines: string[] = [];
-  const loop = runLoop(agent, stop.signal, {
-    intervalMs: 3_600_000,
-    minEarlyGapMs: 0,
-    random: () => 0,
-    wakeup,
-    log: createLog((line) => lines.push(line)),
-  });
-  await setup.master.nextHeartbeat();
-  Deno.writeTextFileSync(setup.storePath, "no database ".repeat(999));
-  wakeup.requestCheck();
-  const { body } = await setup.master.nextHeartbeat();
-  await settle();
-  stop.abort();
-  await loop;
-  agent.close();
-  assert.equal((body as { store: { state: string } }).store.state, "idle");
-  assert.equal(listQuarantined(setup.storePath).length, 1);
-  assert.equal(setup.master.heartbeatCount, 2);
-  assert.deepEqual(lines.filter((line) => line.includes("Cannot read the store")), []);
+  await withLoop(setup, async ({ wakeup, lines }) => {
+    await setup.master.nextHeartbeat();
+    Deno.writeTextFileSync(setup.storePath, "no database ".repeat(999));
+    wakeup.requestCheck();
+    const { body } = await setup.master.nextHeartbeat();
+    await pause();
+    assert.equal((body as { store: { state: string } }).store.state, "idle");
+    assert.equal(listQuarantined(setup.storePath).length, 1);
+    assert.equal(setup.master.heartbeatCount, 2);
+    assert.deepEqual(lines.filter((line) => line.includes("Cannot read the store")), []);
+  }, { memory: new FallbackStore(setup.storePath) });
 });

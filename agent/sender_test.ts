@@ -1,12 +1,5 @@
 import assert from "node:assert/strict";
-import { DatabaseSync } from "node:sqlite";
-import {
-  type AgentSetup,
-  topologyId,
-  versionHash,
-  withAgent,
-  withHeartbeats,
-} from "../tests/support/agent_setup.ts";
+import { withAgent } from "../tests/support/agent_setup.ts";
 import { startMaster } from "../tests/support/master_setup.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { rejectionReason, type SendResult, wantsBackoff } from "./sender.ts";
@@ -250,89 +243,5 @@ Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", asy
     // So the master is not blamed for what it never got.
     assert.equal(notSent.latencyMs, null);
     assert.equal(setup.master.heartbeatCount, 1);
-  });
-});
-
-const frame = {
-  host_uuid: "host-1",
-  agent_version: "1.2.3",
-  status: { deployed: false, deckies: [] },
-};
-
-Deno.test("Agent.beat() goes out with an error in place of the lists while Docker is down", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
-    setup.apply();
-    await setup.engine.stop();
-    const { heartbeat: made, received } = await heartbeat();
-    const { observed } = made.snapshot;
-    assert.ok(observed.kind === "failed");
-    assert.match(observed.error, /^Cannot observe Docker at .*docker\.sock: no such socket/);
-    assert.deepEqual(received?.topology, {
-      topology_id: topologyId,
-      applied_version_hash: versionHash,
-      applied_at: 1_700_000_000,
-      last_error: null,
-      observed: { error: observed.error },
-      drift: { state: "unknown", detail: "Docker did not answer" },
-    });
-  });
-});
-
-Deno.test("Agent.beat() cuts an error of Docker to 200 characters", async () => {
-  const sockets = (setup: AgentSetup) =>
-    [1, 2, 3].map((it) => `${setup.path}/${"é😀".repeat(60)}${it}`);
-  await withHeartbeats(async (_setup, heartbeat) => {
-    const { observed } = (await heartbeat()).received?.topology!;
-    assert.ok("error" in observed && observed.error.length <= 200);
-    assert.match(observed.error, /^Cannot find Docker: none of /);
-    assert.ok(observed.error.length >= 199 && observed.error.isWellFormed());
-  }, (setup) => ({ sockets: sockets(setup) }));
-});
-
-Deno.test("Agent.beat() goes out without a topology while the store cannot be read", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
-    setup.apply();
-    await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
-    const { heartbeat: made, received } = await heartbeat();
-    const detail = `Cannot read the store ${setup.storePath}: file is not a database`;
-    assert.deepEqual(received, {
-      ...frame,
-      store: { state: "unreadable", detail },
-      topology: null,
-    });
-    assert.equal(made.snapshot.drift.state, "unknown");
-    await Deno.remove(setup.storePath);
-    await Deno.mkdir(setup.storePath);
-    assert.equal((await heartbeat()).received?.topology, null);
-    await Deno.remove(setup.storePath);
-    setup.apply();
-    assert.equal((await heartbeat()).received?.topology?.topology_id, topologyId);
-  });
-});
-
-Deno.test("Agent.beat() goes out when neither store nor Docker can be read", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
-    await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
-    await setup.engine.stop();
-    const { heartbeat: made, received } = await heartbeat();
-    assert.equal(received?.topology, null);
-    assert.equal(made.result.kind, "delivered");
-    assert.ok(made.snapshot.observed.kind === "failed");
-  });
-});
-
-Deno.test("Agent.beat() says that the store holds several rows", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
-    const database = new DatabaseSync(setup.storePath);
-    database.exec(`CREATE TABLE applied_topology (topology_id TEXT PRIMARY KEY,
-        applied_version_hash TEXT, hydrated_blob_json TEXT, applied_at INTEGER, last_error TEXT);
-      INSERT INTO applied_topology VALUES ('old', 'h1', '{}', 1, NULL), ('new', 'h2', '{}', 2, NULL)`);
-    database.close();
-    const { store, topology } = (await heartbeat()).heartbeat.body;
-    assert.equal(topology?.topology_id, "new");
-    assert.deepEqual(store, {
-      state: "ok",
-      detail: "the store holds more than one row; the newest counts",
-    });
   });
 });

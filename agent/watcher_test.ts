@@ -242,13 +242,13 @@ Deno.test({
   },
 });
 
-/** Runs a test on a host whose engine is listened to, after the first beat. */
+/** Runs a test on a host whose engine is listened to, after the first heartbeat. */
 async function watch(
   test: (setup: AgentSetup, loop: WatchedLoop) => Promise<void>,
-  intervalMs?: number,
+  intervalMs = 3_600_000,
 ): Promise<void> {
   await using setup = await AgentSetup.create();
-  await using loop = new WatchedLoop(setup, intervalMs === undefined ? {} : { intervalMs });
+  await using loop = new WatchedLoop(setup, { intervalMs });
   await isListening(setup, loop);
   await test(setup, loop);
 }
@@ -262,13 +262,8 @@ async function isListening({ engine }: AgentSetup, loop: WatchedLoop): Promise<v
 async function quiet(loop: WatchedLoop): Promise<void> {
   for (let works = -1; works !== loop.works;) {
     works = loop.works;
-    await settleEngineWatch(4_000);
+    await settle(4_000);
   }
-}
-
-/** Lets so much time pass that a look for a new hint would have come. */
-async function settleEngineWatch(ms = 700): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 const ours = container({ name: "decnet-web" });
@@ -299,7 +294,7 @@ Deno.test("the loop tells at once of each change of ours, and of nothing else", 
       engine.containers = [...engine.containers, container({ name: "shop" })];
       engine.containers = engine.containers.slice(0, -1);
     }
-    await settleEngineWatch();
+    await settle(700);
     assert.deepEqual([loop.works, master.heartbeatCount], [works, heartbeats]);
     assert.deepEqual(loop.lines, []);
   }));
@@ -325,7 +320,7 @@ Deno.test("D20 the loop reports what changed without a stream, once it is back",
     await quiet(loop);
     // Of this nobody tells.
     engine.containers = [ours];
-    await settleEngineWatch();
+    await settle(700);
     assert.deepEqual(loop.told, []);
     engine.fault = undefined;
     await until(() => loop.told!.includes("decnet-web"));
@@ -348,17 +343,15 @@ Deno.test("the loop looks when its stream is cut, and asks for another with more
     assert.ok(performance.now() - startedAt > 2_000, "it asked too often");
   }));
 
-Deno.test("the loop beats at once when the engine goes, and when it is back", async () => {
-  await using setup = await AgentSetup.create();
-  await using loop = new WatchedLoop(setup);
-  await isListening(setup, loop);
-  await setup.engine.stop();
-  await until(() => typeof loop.told === "string");
-  await using again = await FakeEngine.start(setup.engine.socketPath);
-  again.containers = [ours];
-  await until(() => loop.told!.includes("decnet-web"));
-  await until(() => again.events.count === 1);
-});
+Deno.test("the loop beats at once when the engine goes, and when it is back", () =>
+  watch(async ({ engine }, loop) => {
+    await engine.stop();
+    await until(() => typeof loop.told === "string");
+    await using again = await FakeEngine.start(engine.socketPath);
+    again.containers = [ours];
+    await until(() => loop.told!.includes("decnet-web"));
+    await until(() => again.events.count === 1);
+  }));
 
 Deno.test("D20 the loop reads the events around damaged lines", () =>
   watch(async ({ engine }, loop) => {
@@ -406,7 +399,7 @@ Deno.test("the loop waits for a head that comes with the first event only", asyn
   setup.engine.events.isHeadLate = true;
   await using loop = new WatchedLoop(setup);
   await until(() => loop.heartbeats.length > 0 && setup.engine.events.count === 1);
-  await settleEngineWatch();
+  await settle(700);
   setup.engine.containers = [ours];
   await until(() => loop.told!.includes("decnet-web"));
 });
@@ -420,7 +413,7 @@ Deno.test("D20 the loop paces a flood of events and still reports its change", (
         engine.events.tell({ ...event, Actor: { ID: "7", Attributes: { name: "decnet-x" } } });
       }
     }, 10);
-    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    await settle(4_000);
     assert.ok(loop.works - works <= 12, `${loop.works - works} looks`);
     engine.containers = [ours];
     await until(() => loop.told!.includes("decnet-web"));

@@ -18,7 +18,7 @@ const well = {
 /** What the master is told of a host. */
 type Told = Pick<TopologyReport, "observed" | "drift">;
 
-for (const { what, trouble, error, onceError = error } of rows) {
+for (const [what, trouble, error, onceError = error] of rows) {
   Deno.test(`${what}: heartbeat and --once report it and recover`, async () => {
     await using setup = await AgentSetup.create();
     await using atLast = new AsyncDisposableStack();

@@ -76,22 +76,24 @@ function saying(...parts: Parameters<typeof scriptSocket>[1]): FaultPlace {
 
 /** The faults of an engine, and what is said of each. */
 
-/** One fault. */
-interface Row {
-  /** What the engine does. */
-  readonly what: string;
-  readonly trouble: Fault | FaultPlace;
-  /** What is said behind `Cannot observe Docker at …: `. */
-  readonly error: string;
-  /** The same of `--once`, whose time is shorter. */
-  readonly onceError?: string;
-}
+/**
+ * What the engine does, how to bring that about, and what is said behind `Cannot observe Docker at …: `,
+ * where it differs also by `--once`, whose time is shorter.
+ */
+type Row = readonly [
+  what: string,
+  trouble: Fault | FaultPlace,
+  error: string,
+  onceError?: string,
+];
 
 const noAnswer = (seconds: number) =>
   `no answer within ${seconds} s; if that lasts, restart the engine`;
 const cutShort = "the connection closed in the middle of an answer; the engine's log may tell why";
 const isItThere = "is it the engine that listens there?";
 const notHttp = `the answer is not HTTP; ${isItThere}`;
+const notJson = (path: string) =>
+  `GET ${path} was answered with something that is not JSON; ${isItThere}`;
 const tooLarge = "the answer is larger than 32 MiB; remove containers that nobody needs";
 const head = "HTTP/1.1 200 OK\r\n";
 /** A byte every 0.5 s, for longer than the agent listens. */
@@ -107,146 +109,83 @@ const containers = "/containers/json";
 
 /** The silent ones first. */
 export const rows: readonly Row[] = [
-  { what: "D1 hanging engine", trouble: { kind: "hang" }, error: noAnswer(5) },
-  {
-    what: "D1 engine hangs in its second answer",
-    trouble: { kind: "hang-body", path: containers },
-    error: noAnswer(5),
-  },
-  { what: "D1 engine accepts no connection", trouble: needsRestart, error: noAnswer(5) },
-  {
-    what: "D4 first answer comes byte by byte",
-    trouble: saying({ text: `${head}Content-Length: 24\r\n\r\n` }, ...dripping),
-    error: noAnswer(5),
-  },
-  {
-    what: "D4 second answer byte by byte, past 8 s",
-    trouble: saying(
+  ["D1 hanging engine", { kind: "hang" }, noAnswer(5)],
+  ["D1 engine hangs in its second answer", { kind: "hang-body", path: containers }, noAnswer(5)],
+  ["D1 engine accepts no connection", needsRestart, noAnswer(5)],
+  [
+    "D4 first answer comes byte by byte",
+    saying({ text: `${head}Content-Length: 24\r\n\r\n` }, ...dripping),
+    noAnswer(5),
+  ],
+  [
+    "D4 second answer byte by byte, past 8 s",
+    saying(
       { afterMs: 4_000, text: `${head}Content-Length: 2\r\n\r\n[]` },
       { text: `${head}Content-Length: 24\r\n\r\n` },
       ...dripping,
     ),
-    error: noAnswer(8),
-    onceError: "no answer in time; if that lasts, restart the engine",
-  },
-  {
-    what: "D2 full queue of connections",
-    trouble: overrun,
-    error: "its queue is full; the engine hangs, restart it",
-  },
-  {
-    what: "D7 no socket",
-    trouble: absent,
-    error: "no such socket; is the engine installed, and running?",
-  },
-  {
-    what: "D5 socket without a listener",
-    trouble: refused,
-    error: "nobody listens; start the engine",
-  },
-  {
-    what: "D5 plain file as socket",
-    trouble: plainFile,
-    error: "nobody listens; start the engine",
-  },
-  {
-    what: "D9 engine cuts the connection",
-    trouble: { kind: "reset" },
-    error: "the engine cut the connection; its log may tell why",
-  },
-  {
-    what: "D9 connection cut in the second answer",
-    trouble: { kind: "truncated", path: containers },
-    error: cutShort,
-  },
-  { what: "D10 garbage as answer", trouble: { kind: "garbage" }, error: notHttp },
-  {
-    what: "D10 another protocol",
-    trouble: saying({ text: "SSH-2.0-OpenSSH_9.2\r\n" }),
-    error: notHttp,
-  },
-  {
-    what: "D12 answer 500",
-    trouble: status(500, "layer does not exist"),
-    error: "GET /networks was answered with 500 (layer does not exist)",
-  },
-  {
-    what: "D12 answer 500 without a message",
-    trouble: { ...status(500, ""), path: containers },
-    error: "GET /containers/json was answered with 500",
-  },
-  {
-    what: "D13 client is too new",
-    trouble: status(
+    noAnswer(8),
+    "no answer in time; if that lasts, restart the engine",
+  ],
+  ["D2 full queue of connections", overrun, "its queue is full; the engine hangs, restart it"],
+  ["D7 no socket", absent, "no such socket; is the engine installed, and running?"],
+  ["D5 socket without a listener", refused, "nobody listens; start the engine"],
+  ["D5 plain file as socket", plainFile, "nobody listens; start the engine"],
+  [
+    "D9 engine cuts the connection",
+    { kind: "reset" },
+    "the engine cut the connection; its log may tell why",
+  ],
+  ["D9 connection cut in the second answer", { kind: "truncated", path: containers }, cutShort],
+  ["D10 garbage as answer", { kind: "garbage" }, notHttp],
+  ["D10 another protocol", saying({ text: "SSH-2.0-OpenSSH_9.2\r\n" }), notHttp],
+  [
+    "D12 answer 500",
+    status(500, "layer does not exist"),
+    "GET /networks was answered with 500 (layer does not exist)",
+  ],
+  [
+    "D12 answer 500 without a message",
+    { ...status(500, ""), path: containers },
+    "GET /containers/json was answered with 500",
+  ],
+  [
+    "D13 client is too new",
+    status(
       400,
       "client version 1.99 is too new. Maximum supported API version is 1.41",
     ),
-    error: "GET /networks was answered with 400 " +
-      "(client version 1.99 is too new. Maximum supported API version is 1.41)",
-  },
-  {
-    what: "D14 answer of 100 MB",
-    trouble: { kind: "huge", bytes: 100_000_000, path: containers },
-    error: tooLarge,
-  },
-  {
-    what: "D14 100 MB announced",
-    trouble: saying({ text: `${head}Content-Length: 100000000\r\n\r\n[` }),
-    error: tooLarge,
-  },
-  {
-    what: "D11 half of the JSON",
-    trouble: answer(networks, '[{"Name":"brid'),
-    error: "GET /networks was answered with something that is not JSON; " +
-      isItThere,
-  },
-  {
-    what: "D11 page as answer",
-    trouble: answer(containers, "<html>It works!</html>"),
-    error: "GET /containers/json was answered with something that is not JSON; " +
-      isItThere,
-  },
-  {
-    what: "D11 empty answer",
-    trouble: answer(containers, ""),
-    error: "GET /containers/json was answered with something that is not JSON; " +
-      isItThere,
-  },
-  {
-    what: "D15 object for a list",
-    trouble: answer(networks, { Networks: [] }),
-    error: "networks: not a list",
-  },
-  {
-    what: "D15 null for a list",
-    trouble: answer(containers, null),
-    error: "containers: not a list",
-  },
-  {
-    what: "D15 list of nulls",
-    trouble: answer(containers, [null]),
-    error: "container 0: not an object",
-  },
-  {
-    what: "D15 number for a name",
-    trouble: answer(networks, [{ Id: "1", Name: 7, Driver: "bridge" }]),
-    error: "network 0: Name: not a text",
-  },
-  {
-    what: "D15 numbers for names",
-    trouble: answer(containers, [{ Id: "1", Names: [7], State: "running" }]),
-    error: "container 0: Names: not a text",
-  },
-  {
-    what: "D15 null for a state",
-    trouble: answer(containers, [{ Id: "1", Names: ["/x"], State: null }]),
-    error: "container 0: State: not a text",
-  },
-  {
-    what: "D15 list for labels",
-    trouble: answer(containers, [{ Id: "1", Names: ["/x"], State: "running", Labels: ["x"] }]),
-    error: "container 0: Labels: not an object",
-  },
+    "GET /networks was answered with 400 " +
+    "(client version 1.99 is too new. Maximum supported API version is 1.41)",
+  ],
+  ["D14 answer of 100 MB", { kind: "huge", bytes: 100_000_000, path: containers }, tooLarge],
+  ["D14 100 MB announced", saying({ text: `${head}Content-Length: 100000000\r\n\r\n[` }), tooLarge],
+  ["D11 half of the JSON", answer(networks, '[{"Name":"brid'), notJson(networks)],
+  ["D11 page as answer", answer(containers, "<html>It works!</html>"), notJson(containers)],
+  ["D11 empty answer", answer(containers, ""), notJson(containers)],
+  ["D15 object for a list", answer(networks, { Networks: [] }), "networks: not a list"],
+  ["D15 null for a list", answer(containers, null), "containers: not a list"],
+  ["D15 list of nulls", answer(containers, [null]), "container 0: not an object"],
+  [
+    "D15 number for a name",
+    answer(networks, [{ Id: "1", Name: 7, Driver: "bridge" }]),
+    "network 0: Name: not a text",
+  ],
+  [
+    "D15 numbers for names",
+    answer(containers, [{ Id: "1", Names: [7], State: "running" }]),
+    "container 0: Names: not a text",
+  ],
+  [
+    "D15 null for a state",
+    answer(containers, [{ Id: "1", Names: ["/x"], State: null }]),
+    "container 0: State: not a text",
+  ],
+  [
+    "D15 list for labels",
+    answer(containers, [{ Id: "1", Names: ["/x"], State: "running", Labels: ["x"] }]),
+    "container 0: Labels: not an object",
+  ],
 ];
 
 const never = new AbortController().signal;
