@@ -105,70 +105,54 @@ Deno.test("findingsOf() puts the worst first, and worst() is its code", () => {
 });
 
 const textOf = (heartbeat: Heartbeat) => onceText(heartbeat, findingsOf(heartbeat));
-const driftedOnceText = {
-  ...consistent,
-  state: "drifted",
-  missing: [{ type: "container", name: "c", detail: "" }, {
-    type: "network",
-    name: "n",
-    detail: "",
-  }],
-  changed: [{ type: "container", name: "d", detail: "address" }],
-} as const;
-
 Deno.test("onceText() is one line with performance data behind a bar", () => {
-  const cases: [heartbeat: Heartbeat, line: string][] = [
+  const item = (type: "network" | "container", name: string, detail = "") => ({
+    type,
+    name,
+    detail,
+  });
+  const drift = {
+    ...consistent,
+    state: "drifted",
+    missing: [item("container", "c"), item("network", "n")],
+    changed: [item("container", "d", "address")],
+  } as const;
+  const noContainers = { kind: "listed", bridges: [], containers: [] } as const;
+  const noMaster = { result: sendResults.notConfigured, certificates: null };
+  const applied = "topology topology-1 at 0123456789ab, 2 networks and 1 container run";
+  const seen = "networks=2 containers=1";
+  const cases: [sample: Sample, line: string][] = [
+    [{}, `OK - ${applied}, heartbeat sent | ${seen} drift=0 docker=0.012s master=0.035s`],
     [
-      heartbeatWith(),
-      "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
-      "heartbeat sent | networks=2 containers=1 drift=0 docker=0.012s master=0.035s",
-    ],
-    [
-      heartbeatWith({
-        snapshot: {
-          store: { state: "idle" },
-          observed: { kind: "listed", bridges: [], containers: [] },
-        },
-        result: sendResults.notConfigured,
-        certificates: null,
-      }),
-      "DECNET OK - idle, 0 networks and 0 containers run, no master configured | " +
+      { snapshot: { store: { state: "idle" }, observed: noContainers }, ...noMaster },
+      "OK - idle, 0 networks and 0 containers run, no master configured | " +
       "networks=0 containers=0 drift=0 docker=0.012s",
     ],
     [
-      heartbeatWith({ result: sendResults.dryRun }),
-      "DECNET OK - topology topology-1 at 0123456789ab, 2 networks and 1 container run, " +
-      "heartbeat not sent (dry run) | networks=2 containers=1 drift=0 docker=0.012s",
+      { result: sendResults.dryRun },
+      `OK - ${applied}, heartbeat not sent (dry run) | ${seen} drift=0 docker=0.012s`,
     ],
     [
-      heartbeatWith({ snapshot: { drift: driftedOnceText } }),
-      "DECNET WARNING - missing c, n; changed d (address) | " +
-      "networks=2 containers=1 drift=3 docker=0.012s master=0.035s",
+      { snapshot: { drift } },
+      `WARNING - missing c, n; changed d (address) | ${seen} drift=3 docker=0.012s master=0.035s`,
     ],
     [
-      heartbeatWith({ snapshot: dockerDown, result: sendResults.unreachable }),
-      "DECNET CRITICAL - Docker is down; the master is gone | master=0.035s",
+      { snapshot: dockerDown, result: sendResults.unreachable },
+      "CRITICAL - Docker is down; the master is gone | master=0.035s",
     ],
     [
-      heartbeatWith({
-        snapshot: { ...dockerDown, ...storeUnreadable },
-        result: sendResults.notConfigured,
-      }),
-      "DECNET UNKNOWN - the store is garbage; Docker is down",
+      { snapshot: { ...dockerDown, ...storeUnreadable }, result: sendResults.notConfigured },
+      "UNKNOWN - the store is garbage; Docker is down",
     ],
     [
-      heartbeatWith({
+      {
         result: sendResults.notSent,
         certificates: { expiresAt: null, problem: "no worker.crt" },
-      }),
-      "DECNET UNKNOWN - no worker.crt | networks=2 containers=1 drift=0 docker=0.012s",
+      },
+      `UNKNOWN - no worker.crt | ${seen} drift=0 docker=0.012s`,
     ],
   ];
-  for (const [heartbeat, line] of cases) assert.equal(textOf(heartbeat), line);
-});
-
-Deno.test("failureText() has the form of a check", () => {
-  assert.equal(failureText("no such flag"), "DECNET UNKNOWN - no such flag");
+  for (const [sample, line] of cases) assert.equal(textOf(heartbeatWith(sample)), `DECNET ${line}`);
 });
 
 const nasty = "a\nb\r\nc'd|e=1;f\x1b[31m\x07\x00\x7f\x85\x9b\u2028\u2029😀 'g'=2s";
@@ -220,18 +204,6 @@ Deno.test("onceText() keeps to the guidelines for plugins with hostile strings",
     if (what.endsWith("of any kind")) assert.match(text, /a b c'd\/e=1;f/, what);
   }
   assert.deepEqual(readPluginOutput(`${failureText(nasty)}\n`).figures, []);
-});
-
-Deno.test("onceText() gives counts without a unit, and times in seconds", () => {
-  const heartbeat = heartbeatWith();
-  const { figures } = readPluginOutput(`${onceText(heartbeat, findingsOf(heartbeat))}\n`);
-  assert.deepEqual(figures, [
-    { label: "networks", value: 2, unit: "" },
-    { label: "containers", value: 1, unit: "" },
-    { label: "drift", value: 0, unit: "" },
-    { label: "docker", value: 0.012, unit: "s" },
-    { label: "master", value: 0.035, unit: "s" },
-  ]);
 });
 
 Deno.test("--once --json prints the fields of docs/protocol.md", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { TopologyStore } from "../../store/topology_store.ts";
-import { execute, Host, RunningAgent } from "../support/executable.ts";
+import { binary, execute, Host, RunningAgent } from "../support/executable.ts";
 import { requirement, works } from "../support/requirements.ts";
 import config from "../../deno.json" with { type: "json" };
 
@@ -98,57 +98,41 @@ interface Embedded {
   };
 }
 
-/** Reads the options in the executable of a process. Throws `Error` when there are none. */
-async function embedded(pid: number): Promise<Embedded> {
-  const program = Buffer.from(await Deno.readFile(`/proc/${pid}/exe`));
+/** Reads the options in the executable. Throws `Error` when there are none. */
+function readEmbedded(): Embedded {
+  const program = Buffer.from(Deno.readFileSync(binary));
   for (let at = program.indexOf(magic); at >= 0; at = program.indexOf(magic, at + 1)) {
     const start = at + magic.length + 8;
     if (program.toString("latin1", start, start + 8) !== '{"argv":') continue;
     const length = Number(program.readBigUInt64LE(start - 8));
     return JSON.parse(program.toString("utf8", start, start + length));
   }
-  throw new Error("Cannot find what was embedded by deno compile");
+  throw new Error("Cannot find the options of deno compile");
 }
 
-/** Calls `look` with an agent that has asked its engine. */
-async function onRunningAgent<T>(look: (pid: number) => Promise<T>): Promise<T> {
-  await using host = await Host.create();
-  const engine = await host.startEngine();
-  await using agent = new RunningAgent(["--interval=5s", ...host.flags()]);
-  await agent.until(() => engine.requestCount > 0);
-  return await look(agent.pid);
-}
-
-Deno.test("decnet-agent has no permission for run, ffi and import", async () => {
-  const { permissions } = await onRunningAgent(embedded);
-  assert.equal(permissions.allow_run, null);
-  assert.equal(permissions.allow_ffi, null);
+Deno.test("decnet-agent has the permissions of deno.json only", () => {
+  const { permissions } = readEmbedded();
+  const { env, sys } = config.permissions.agent;
+  assert.ok(env.length > 0 && sys.length > 0);
+  assert.deepEqual([permissions.allow_env, permissions.allow_sys], [env, sys]);
+  assert.deepEqual([permissions.allow_run, permissions.allow_ffi], [null, null]);
   // deno compile grants some hosts by default; an empty list denies all.
-  assert.ok(
-    permissions.allow_import === null || permissions.deny_import?.toString() === "",
-    JSON.stringify(permissions),
-  );
+  const isImportDenied = permissions.allow_import === null ||
+    permissions.deny_import?.toString() === "";
+  assert.ok(isImportDenied, JSON.stringify(permissions));
   // With a prompt, a user could grant them.
   assert.equal(permissions.prompt, false);
 });
 
-Deno.test("decnet-agent may read the variables of deno.json only", async () => {
-  const { permissions } = await onRunningAgent(embedded);
-  const { env, sys } = config.permissions.agent;
-  assert.ok(env.length > 0 && sys.length > 0);
-  assert.deepEqual(permissions.allow_env, env);
-  assert.deepEqual(permissions.allow_sys, sys);
-});
-
-Deno.test("decnet-agent has no JIT, checks certificates, embeds no variables", async () => {
-  const options = await onRunningAgent(embedded);
+Deno.test("decnet-agent has no JIT, checks certificates, embeds no variables", () => {
+  const options = readEmbedded();
   assert.ok(options.v8_flags.includes("--jitless"), options.v8_flags.join(" "));
   assert.equal(options.unsafely_ignore_certificate_errors, null);
   assert.deepEqual(options.env_vars_from_env_file, {});
 });
 
 Deno.test("decnet-agent contains no packages", async () => {
-  const { node_modules, workspace_resolver } = await onRunningAgent(embedded);
+  const { node_modules, workspace_resolver } = readEmbedded();
   assert.equal(node_modules, null);
   assert.deepEqual([workspace_resolver.package_jsons, workspace_resolver.jsr_pkgs], [{}, []]);
   const root = new URL("../../", import.meta.url);
@@ -164,7 +148,11 @@ Deno.test("decnet-agent contains no packages", async () => {
 });
 
 Deno.test("decnet-agent maps no code but its own and the C library", async () => {
-  const maps = await onRunningAgent((pid) => Deno.readTextFile(`/proc/${pid}/maps`));
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  await using agent = new RunningAgent(["--interval=5s", ...host.flags()]);
+  await agent.until(() => engine.requestCount > 0);
+  const maps = Deno.readTextFileSync(`/proc/${agent.pid}/maps`);
   const executable = maps.trim().split("\n").filter((line) => /^\S+ ..x/.test(line));
   const library =
     /\/(ld-linux|lib(c|dl|m|rt|pthread|gcc_s|resolv|nss_\w+))[-.\w]*\.so(\.\d+)*$|\/l(d|ib\w+)-[\d.]+\.so$/;
