@@ -47,6 +47,16 @@ export function exists(path: string): boolean {
   }
 }
 
+/** Returns what is at `path`, without following a link; null when it is absent. */
+export function statFile(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
 /** Returns a text that changes when the file or folder at `path`, or behind a link, is replaced. */
 export function identityOf(path: string): string {
   try {

@@ -1,3 +1,5 @@
+import { statFile } from "./files.ts";
+
 /** How often to try again while another process holds the lock, in milliseconds. */
 const retryMs = 200;
 /** How much of a lock file is read, in bytes. */
@@ -93,24 +95,15 @@ export class FileLock {
 
 /** Refuses a link, which may lead to another user's file, and a pipe. */
 function openLockFile(path: string): Deno.FsFile {
-  const present = statLockFile(path);
+  const present = statFile(path);
   if (present && !present.isFile) throw new Error("it is not a regular file");
   return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
 }
 
 function isAt(path: string, file: Deno.FsFile): boolean {
-  const present = statLockFile(path);
+  const present = statFile(path);
   const { dev, ino } = file.statSync();
   return present !== null && present.isFile && present.dev === dev && present.ino === ino;
-}
-
-function statLockFile(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
 }
 
 /** Gives a process that has just got the lock 250 ms to write its name. */

@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { statFile } from "../host/files.ts";
 
 /** The file holds what the store never writes, though SQLite can read it. */
 export class CorruptStoreError extends Error {
@@ -165,16 +166,6 @@ export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSyn
 
 function notAFile(): Error {
   return new Error("it is not a regular file");
-}
-
-/** Returns what is at `path`, without following a link; null when it is absent. */
-export function statFile(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
 }
 
 /**

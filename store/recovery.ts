@@ -1,12 +1,6 @@
+import { statFile } from "../host/files.ts";
 import { FileLock } from "../host/lock.ts";
-import {
-  explain,
-  isWritingImpossible,
-  listQuarantined,
-  lockPathOf,
-  statFile,
-  storeReason,
-} from "./file.ts";
+import { explain, isWritingImpossible, listQuarantined, lockPathOf, storeReason } from "./file.ts";
 import type { AppliedTopology } from "./row.ts";
 import { AlreadyApplied, type StoreOptions, TopologyStore } from "./topology_store.ts";
 

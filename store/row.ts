@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
-import { CorruptStoreError, statFile } from "./file.ts";
+import { statFile } from "../host/files.ts";
+import { CorruptStoreError } from "./file.ts";
 
 /** Maximum length of an id or a hash, in bytes. */
 export const maximumIdBytes = 1000;

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { statFile } from "../host/files.ts";
 import {
   explain,
   fileVersion,
@@ -6,7 +7,6 @@ import {
   findWriteProblem,
   listQuarantined,
   openForReading,
-  statFile,
   type StoreReason,
   storeReason,
 } from "./file.ts";
