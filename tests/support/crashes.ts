@@ -7,18 +7,11 @@ import { randomNumbers } from "./answer_streams.ts";
 import { type ApplyHost, oneLan, threeLans, withHost } from "./apply_host.ts";
 import { TemporaryFolder } from "./environment.ts";
 
-/** What to run, and when to end it. */
-interface KillOptions {
-  readonly args: string[];
-  /** How long after its first word, in milliseconds. */
-  readonly killAfterMs: number;
-}
-
-/** Runs a program of tests/ and kills it; answers the lines that it printed until then. */
-async function killAtRandom(
-  program: string,
-  { args, killAfterMs }: KillOptions,
-): Promise<string[]> {
+/**
+ * Runs a program of tests/ and kills it so many milliseconds after its first output. Returns the lines
+ * that it printed.
+ */
+async function runAndKill(program: string, args: string[], killAfterMs: number): Promise<string[]> {
   await using child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-q", "--no-check", "-A", import.meta.resolve(program), ...args],
     stdout: "piped",
@@ -32,18 +25,16 @@ async function killAtRandom(
   clearTimeout(timer);
   const { signal } = await child.status;
   assert.equal(signal, "SIGKILL", "it ended by itself");
-  // A line that was cut off was begun before what comes after it, and says nothing.
+  // The last line may be cut off: what follows it has not begun.
   return text.split("\n").slice(0, -1);
 }
 
-/** Changes to a store as a seed gives them, and what each makes of a row. */
-
-/** A call of a writing method. */
+/** A call of a writing method of the store. */
 interface StoreChange {
   readonly method: "put" | "recordError" | "clear";
-  /** Different in each: it becomes the hash, the error and a part of the document. */
+  /** Differs in each change; becomes the hash, the error and a part of the document. */
   readonly text: string;
-  /** How long the document is, in characters. */
+  /** The length of the document, in characters. */
   readonly size: number;
 }
 
@@ -57,8 +48,8 @@ interface StoreRow {
 /** The only topology. */
 const topologyId = "A";
 
-/** The change of so many; a third of the documents have many pages. */
-export function changeOf(number: number, random: () => number): StoreChange {
+/** Returns a random change with this number; a third of the documents take many pages. */
+export function randomChange(number: number, random: () => number): StoreChange {
   const draw = random();
   const method = draw < 0.55 ? "put" : draw < 0.85 ? "recordError" : "clear";
   const size = Math.floor(random() * (random() < 0.3 ? 200_000 : 3_000));
@@ -66,29 +57,18 @@ export function changeOf(number: number, random: () => number): StoreChange {
 }
 
 /** Calls the method. */
-export function carryOut(store: TopologyStore, { method, text, size }: StoreChange): void {
+export function makeChange(store: TopologyStore, { method, text, size }: StoreChange): void {
   if (method === "put") store.put(topologyId, text, documentOf(text, size));
   else if (method === "recordError") store.recordError(topologyId, text, documentOf(text, size));
   else store.clear(topologyId);
 }
 
-/** What the row is afterwards. */
-function after(
-  row: StoreRow | null,
-  { method, text, size }: StoreChange,
-): StoreRow | null {
+/** Returns the row after a change. */
+function rowAfter(row: StoreRow | null, { method, text, size }: StoreChange): StoreRow | null {
   const document = documentOf(text, size);
   if (method === "clear") return null;
   if (method === "put") return { versionHash: text, document, lastError: null };
   return { ...(row ?? { versionHash: "", document }), lastError: text };
-}
-
-/** What the row is; throws what the store throws. */
-function rowOf(store: TopologyStore): StoreRow | null {
-  const row = store.current();
-  if (!row) return null;
-  const { versionHash, document, lastError } = row;
-  return { versionHash, document, lastError };
 }
 
 function documentOf(text: string, size: number): string {
@@ -96,14 +76,10 @@ function documentOf(text: string, size: number): string {
   return JSON.stringify({ text: pattern.repeat(Math.ceil(size / pattern.length)) });
 }
 
-/** Kills processes that change a store, and looks what they leave behind. */
-
-/** How often to kill, and when: one seed gives the same changes and moments again. */
+/** How often to kill; one seed gives the same changes and moments again. */
 interface CrashOptions {
   readonly kills: number;
   readonly seed: number;
-  /** How many stores there are, each with a process of its own. */
-  readonly lanes?: number;
 }
 
 /** Where the processes were when they were killed, and what they left. */
@@ -111,17 +87,17 @@ interface CrashReport {
   kills: number;
   /** Changes that were completed. */
   changes: number;
-  /** Killed within a change that was found undone, or done. */
+  /** Killed during a change that was found undone, or done. */
   undone: number;
   done: number;
   /** Killed between two changes. */
   between: number;
-  /** Found with a journal, from which the next opening had to restore the file. */
+  /** Left a journal, from which the next opening restored the file. */
   journals: number;
 }
 
-/** Throws `AssertionError` when a store holds what was never written to it. */
-export async function crashStores({ kills, seed, lanes = 2 }: CrashOptions): Promise<CrashReport> {
+/** Kills processes that change a store. Throws `AssertionError` when it holds what was never written. */
+export async function crashStores({ kills, seed }: CrashOptions): Promise<CrashReport> {
   using folder = new TemporaryFolder();
   const report = { kills: 0, changes: 0, undone: 0, done: 0, between: 0, journals: 0 };
   const run = async (lane: number) => {
@@ -129,21 +105,20 @@ export async function crashStores({ kills, seed, lanes = 2 }: CrashOptions): Pro
     const path = `${folder.path}/${lane}.db`;
     for (let row: StoreRow | null = null; report.kills < kills;) {
       report.kills++;
-      const childSeed = Math.floor(random() * 2 ** 31);
-      // Long enough for some thirty changes.
-      const changes = await killAtRandom("./programs/store_crash_child.ts", {
-        args: [path, `${childSeed}`],
-        killAfterMs: random() * 60,
-      });
-      row = judge(path, row, changes, { report, round: `seed ${seed}, process ${childSeed}` });
+      const childSeed = `${Math.floor(random() * 2 ** 31)}`;
+      // Long enough for about thirty changes.
+      const killAfterMs = random() * 60;
+      const args = [path, childSeed];
+      const lines = await runAndKill("./programs/store_crash_child.ts", args, killAfterMs);
+      row = checkStore(path, row, lines, { report, round: `seed ${seed}, process ${childSeed}` });
     }
   };
-  await Promise.all(Array.from({ length: lanes }, (_, lane) => run(lane)));
+  await Promise.all([run(0), run(1)]);
   return report;
 }
 
-/** Compares what is stored with what was said; answers it. */
-function judge(
+/** Compares the stored row with the output of the killed process, and returns it. */
+function checkStore(
   path: string,
   start: StoreRow | null,
   lines: readonly string[],
@@ -154,22 +129,27 @@ function judge(
   for (const line of lines) {
     if (line !== "done") pending = JSON.parse(line);
     else {
-      row = after(row, pending!);
+      row = rowAfter(row, pending!);
       pending = null;
       report.changes++;
     }
   }
   if (hasJournal(path)) report.journals++;
-  // Every other one is first opened as a check does it.
+  // Half of them are opened as a check does it.
   using store = TopologyStore.open(path, { readOnly: report.kills % 2 === 0 });
-  const found = rowOf(store);
+  const stored = store.current();
+  const found = stored && {
+    versionHash: stored.versionHash,
+    document: stored.document,
+    lastError: stored.lastError,
+  };
   if (!pending) {
     report.between++;
     assert.deepEqual(found, row, round);
   } else if (JSON.stringify(found) === JSON.stringify(row)) report.undone++;
   else {
     report.done++;
-    assert.deepEqual(found, after(row, pending), round);
+    assert.deepEqual(found, rowAfter(row, pending), round);
   }
   assert.equal(quarantineIfDamaged(path), null, round);
   return found;
@@ -177,42 +157,39 @@ function judge(
 
 function hasJournal(path: string): boolean {
   try {
-    // SQLite makes it invalid by its first bytes before it removes it.
+    // An empty one restores nothing.
     return Deno.statSync(`${path}-journal`).size > 0;
   } catch {
     return false;
   }
 }
 
-/** Kills processes that apply and tear down, and looks what they leave behind. */
-
 /** What the processes had done when they were killed, and what they left. */
 interface ApplyCrashReport {
   kills: number;
   /** Applies and teardowns that were completed. */
   completed: number;
-  /** Killed within an apply or a teardown. */
+  /** Killed during an apply or a teardown. */
   atWork: number;
-  /** Left a topology that was not as it was applied: the next apply had something to do. */
+  /** Left a topology that the next apply had to change. */
   halfDone: number;
 }
 
-/** Throws `AssertionError` when what was left cannot be mended by an apply or a teardown. */
-export async function crashApplies(
-  { kills, seed }: { kills: number; seed: number },
-): Promise<ApplyCrashReport> {
+/**
+ * Kills processes that apply and tear down. Throws `AssertionError` when an apply or a teardown does not
+ * fix what they left.
+ */
+export async function crashApplies({ kills, seed }: CrashOptions): Promise<ApplyCrashReport> {
   const report = { kills: 0, completed: 0, atWork: 0, halfDone: 0 };
   const random = randomNumbers(seed);
   await withHost(async (host) => {
     host.engine.latencyMs = 5;
     while (report.kills < kills) {
       report.kills++;
-      const lines = await killAtRandom("./programs/apply_crash_child.ts", {
-        args: [host.engine.socketPath, host.storePath],
-        killAfterMs: random() * 300,
-      });
+      const args = [host.engine.socketPath, host.storePath];
+      const lines = await runAndKill("./programs/apply_crash_child.ts", args, random() * 300);
       report.completed += lines.filter((line) => line !== "begun").length;
-      // Who is killed does not get to say that it is done.
+      // A killed process cannot empty the lock file.
       if (Deno.readTextFileSync(lockPathOf(host.storePath)) !== "") report.atWork++;
       if (await fix(host, random() < 0.5)) report.halfDone++;
     }
@@ -220,7 +197,7 @@ export async function crashApplies(
   return report;
 }
 
-/** Applies what is stored, or tears it down; answers whether there was something left to do. */
+/** Applies what is stored, or tears it down. Returns true when an apply had to change something. */
 async function fix(host: ApplyHost, isKept: boolean): Promise<boolean> {
   assert.equal(quarantineIfDamaged(host.storePath), null);
   const row = host.row();
@@ -231,14 +208,13 @@ async function fix(host: ApplyHost, isKept: boolean): Promise<boolean> {
     if (row.versionHash !== "") assert.equal(row.versionHash, validated.versionHash);
     else assert.match(row.lastError!, /was interrupted/);
   }
-  let changes = 0;
-  if (isKept || !row) {
-    changes = (await host.apply(validated)).changes;
-    await host.assertApplied(validated);
-    assert.equal((await host.apply(validated)).changes, 0);
-  } else {
+  if (row && !isKept) {
     await host.teardown(row.topologyId);
     host.assertNothingLeft();
+    return false;
   }
+  const { changes } = await host.apply(validated);
+  await host.assertApplied(validated);
+  assert.equal((await host.apply(validated)).changes, 0);
   return row !== null && changes > 0;
 }

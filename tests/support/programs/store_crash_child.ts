@@ -1,21 +1,21 @@
 /**
- * Changes the store at the path that is the first argument until it is killed, as the seed in the
- * second has it. A line on standard output tells of each change before it, and another after it.
+ * Changes the store at the first argument, a path, until it is killed; the second is the seed of the
+ * changes. Prints a line before each change, and another after it.
  */
 
 import { TopologyStore } from "../../../store/topology_store.ts";
 import { randomNumbers } from "../answer_streams.ts";
-import { carryOut, changeOf } from "../crashes.ts";
+import { makeChange, randomChange } from "../crashes.ts";
 
 const [path = "", seed = ""] = Deno.args;
 const random = randomNumbers(Number(seed));
-const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+const print = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 
 for (let number = 0;; number++) {
-  const change = changeOf(number, random);
-  say(JSON.stringify(change));
+  const change = randomChange(number, random);
+  print(JSON.stringify(change));
   const store = TopologyStore.open(path);
-  carryOut(store, change);
+  makeChange(store, change);
   store.close();
-  say("done");
+  print("done");
 }
