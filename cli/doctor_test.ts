@@ -65,7 +65,7 @@ function explain(
   });
 }
 
-Deno.test("explainConfiguration() tells of each key that is set its value and what sets it", () => {
+Deno.test("explainConfiguration() lists what is set, and by what", () => {
   const { settings, problems, configuration } = explain({
     flags: { "interval": "10s" },
     variables: { DECNET_STATE_DIR: "/state", DOCKER_HOST: "unix:///d.sock" },
@@ -82,7 +82,7 @@ Deno.test("explainConfiguration() tells of each key that is set its value and wh
   assert.deepEqual(configuration.agent.sockets, ["/d.sock"]);
 });
 
-Deno.test("explainConfiguration() takes the default for what is wrong, and tells all that is", () => {
+Deno.test("explainConfiguration() replaces wrong values, and lists them all", () => {
   const { configuration, problems } = explain({
     flags: { "swarmctl-port": "0" },
     variables: { DECNET_INTERVAL: "soon", DOCKER_HOST: "tcp://1.2.3.4" },
@@ -102,7 +102,7 @@ Deno.test("explainConfiguration() takes the default for what is wrong, and tells
   );
 });
 
-Deno.test("explainConfiguration() goes on without an ini file that it cannot understand", () => {
+Deno.test("explainConfiguration() goes on without a malformed ini file", () => {
   const { configuration, problems } = explain({
     flags: { "interval": "10s" },
     ini: "[agent]\nmaster-host = m\nhuh\n",
@@ -113,7 +113,7 @@ Deno.test("explainConfiguration() goes on without an ini file that it cannot und
   assert.equal(problems[0]!.fix, "correct the line: vi +3 /etc/decnet/decnet.ini");
 });
 
-Deno.test("lineOf() calls the agent with the flags that are right, as a shell takes them", () => {
+Deno.test("ConfigReport.lineOf() repeats the right flags, quoted", () => {
   const flags = new Map<KeyName, string>([
     ["state-dir", "/a state"],
     ["interval", "1s"],
@@ -184,7 +184,7 @@ Deno.test("explainConfiguration() has an absent file made with its folder", asyn
   assert.equal(await Deno.readTextFile(path), "printed\n");
 });
 
-Deno.test("explainConfiguration() restarts a service where a reload changes nothing", () => {
+Deno.test("explainConfiguration() restarts a service for a state-dir", () => {
   const { problems } = explain({
     flags: { interval: "1s" },
     ini: section(`state-dir = ${"a".repeat(5000)}`, "listen = here"),

@@ -44,21 +44,21 @@ const fixesOf = async (setup: AgentSetup, names: string[], options: HostOptions 
   return names.map((name) => normalise(setup, report.of(name).fix));
 };
 
-Deno.test("doctor proposes the same against a ca.crt that fits neither worker.crt nor the master", () =>
+Deno.test("doctor has ca.crt replaced where it fits nothing", () =>
   withContext(async (setup) => {
     await Deno.writeTextFile(`${setup.path}/ca.crt`, rogueAuthority.certificatePem);
     const fixes = await fixesOf(setup, ["authority", "master-tls"]);
     assert.deepEqual(fixes, [put("ca.crt"), put("ca.crt")]);
   }));
 
-Deno.test("doctor proposes the same against a worker.crt that fits neither ca.crt nor the master", () =>
+Deno.test("doctor has worker.crt replaced where it fits nothing", () =>
   withContext(async (setup) => {
     await issueInto(setup, rogueAuthority);
     const fixes = await fixesOf(setup, ["authority", "master-tls"], unhurried);
     assert.deepEqual(fixes, [renew, renew]);
   }));
 
-Deno.test("doctor has all three certificates renewed where no master shows which do not fit", () =>
+Deno.test("doctor has all certificates replaced where no master answers", () =>
   withContext(async (setup) => {
     await issueInto(setup, await createAuthority("another one"));
     await setup.master.stop();
@@ -99,7 +99,7 @@ Deno.test("doctor doubts a clock by which nothing was written for over a year", 
     assert.deepEqual(await fixAfter(3 * 365), [setClock]);
   }));
 
-Deno.test("doctor sends the certificates where the service finds them, not into a home", () =>
+Deno.test("doctor puts certificates where the service finds them", () =>
   withContext(async (setup) => {
     const flags = without(setup, "agent-dir");
     const all = "ca.crt, worker.crt, worker.key";

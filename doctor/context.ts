@@ -119,7 +119,7 @@ export class DoctorContext {
   }
 }
 
-/** A user, as the system's files tell; who is in no file has a number for a name. */
+/** A user of this host; one that is in no file has its number for a name. */
 export interface Account {
   readonly uid: number;
   readonly name: string;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { type Account, Accounts, mayUse, reading, searching, writing } from "./context.ts";
 
-Deno.test("Accounts knows users and groups by the system's files, and the rest by number", async () => {
+Deno.test("Accounts reads the system's files, and knows the rest by number", async () => {
   using folder = new TemporaryFolder();
   await Deno.mkdir(`${folder.path}/etc`);
   await Deno.writeTextFile(`${folder.path}/etc/passwd`, "root:x:0:0::/:\nalice:x:7:8::/:\n");

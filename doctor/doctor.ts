@@ -54,7 +54,7 @@ async function run(check: Check, context: DoctorContext): Promise<Result> {
   }
 }
 
-/** What tells more. As whom is not looked up: that may be what hangs. */
+/** How to see more. The agent's user is not looked up: that may be what hangs. */
 function reportOf({ options }: DoctorContext): string {
   return `look at the host without this check: ${options.lineOf("--once", "--json")}`;
 }
@@ -98,7 +98,7 @@ const runtime: Check = {
   },
 };
 
-/** All checks, in the order in which they are told: what others need comes before them. */
+/** All checks, in the order of the report: what others need comes first. */
 export const checks: readonly Check[] = [
   runtime,
   clock,

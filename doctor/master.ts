@@ -32,7 +32,7 @@ import {
 } from "./context.ts";
 import { agentUser, callAgent, readRunningAgent, serviceOf } from "./service.ts";
 
-/** The certificates of this host, parsed, or why they are of no use. */
+/** The certificates of this host, parsed, or why they cannot be used. */
 export type Identity =
   | {
     readonly kind: "valid";
@@ -86,7 +86,7 @@ const connectTimeoutMs = 3_000;
 const handshakeTimeoutMs = 3_000;
 const usualSettleMs = 1_000;
 
-/** How far one got on the way to the master; a step that is absent was not reached. */
+/** The steps to the master; one that is absent was not reached. */
 interface MasterFindings {
   readonly addresses?: readonly string[] | ConnectionError;
   /** How long it took, in milliseconds. */
@@ -321,7 +321,7 @@ function hasAddress(host: string): boolean {
   try {
     return Deno.networkInterfaces().some(({ address }) => address === host.toLowerCase());
   } catch {
-    // Where the system does not tell, listening will.
+    // Without the list, listening itself shows it.
     return true;
   }
 }

@@ -11,7 +11,7 @@ import {
 import { listenPlainTcp } from "../tests/support/environment.ts";
 import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
 import { fixWithoutTls } from "./master.ts";
-Deno.test("doctor tells how long the master's certificate is valid as it tells all other times", () =>
+Deno.test("doctor says how long the master's certificate is valid", () =>
   withContext(async (setup) => {
     const { state, details } = (await examineHost(setup)).of("master-tls");
     assert.equal(state, "ok", details);

@@ -13,7 +13,7 @@ import {
   warning,
 } from "./context.ts";
 
-/** Where units are looked for; what stands in an earlier one counts. */
+/** Where units are looked for; a file in an earlier one counts. */
 const folders = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"]
   .concat("/usr/lib/systemd/system", "/lib/systemd/system");
 
@@ -29,7 +29,7 @@ interface Source {
   readonly text: string;
 }
 
-/** A unit's file with its drop-ins, or the mask that stands in its place. */
+/** A unit's file with its drop-ins, or the mask in its place. */
 export class Unit {
   readonly path: string;
   /** Of a masked unit, whether there is one behind the mask; else null. */
@@ -105,7 +105,7 @@ export const unit = "decnet-agent.service";
 const invocation = "invocation:";
 const configured = "/etc/systemd/system";
 
-/** What the files of systemd tell of the agent's service. */
+/** The agent's service, by the files of systemd. */
 export interface Service {
   /** Whether systemd runs this host. */
   readonly hasSystemd: boolean;
@@ -217,7 +217,7 @@ export async function callAgent(
 export interface LockOwner {
   /** `process 4711 since …`, and what for where the file does not say so by its name. */
   readonly text: string;
-  /** In milliseconds since 1970; null when the file does not tell. */
+  /** In milliseconds since 1970; null when the file does not say. */
   readonly since: number | null;
   /** Whether there is a process of that number; null when that cannot be seen. */
   readonly isThere: boolean | null;
@@ -242,7 +242,7 @@ export async function readRunningAgent(stateDirectory: string): Promise<LockOwne
   return owner?.isThere === false ? null : owner;
 }
 
-/** Says what a lock's file tells of its owner, and whether that process is there. */
+/** Describes the owner of a lock, and whether its process is there. */
 export function describeOwner({ text, isThere }: LockOwner, path: string): string {
   switch (isThere) {
     case true:
@@ -272,7 +272,7 @@ async function isProcess(pid: number): Promise<boolean | null> {
 const longApplyMs = 600_000;
 const endProcess = "end that process, if it is still an agent";
 
-/** Who runs with this state, by what the lock files tell; neither of the locks is taken. */
+/** Which agents use this state, by the lock files; neither of the locks is taken. */
 export const lock: Check = {
   name: "lock",
   code: 3,
@@ -395,7 +395,7 @@ function installFor({ accounts }: DoctorContext): string {
   return accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install;
 }
 
-/** What the files tell of a timer: not whether it was stopped. */
+/** Describes a timer by its files; they do not show whether it was stopped. */
 function timerText({ name, isEnabled }: { name: string; isEnabled: boolean }): string {
   return isEnabled
     ? `${name} runs checks, unless it was stopped: systemctl list-timers`

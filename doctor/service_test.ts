@@ -13,7 +13,7 @@ import {
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { describeOwner, programOf, readLockOwner, readUnit } from "./service.ts";
 
-Deno.test("readUnit() reads drop-ins by their names, and one name from the first folder only", async () => {
+Deno.test("readUnit() reads drop-ins by name, each from the first folder", async () => {
   using folder = new TemporaryFolder();
   const write = async (path: string, text: string) => {
     await Deno.mkdir(`${folder.path}${path.replace(/\/[^/]*$/, "")}`, { recursive: true });
@@ -57,7 +57,7 @@ const program = "[Service]\nExecStart=/usr/local/bin/decnet-agent\n";
 /** Removes the lock of the agent of `withContext()`. */
 const noLoop = ({ path }: { path: string }) => Deno.remove(`${path}/agent.lock`);
 
-Deno.test("doctor names the drop-in with a program that is not there", () =>
+Deno.test("doctor names the drop-in with an absent program", () =>
   withContext(async (setup) => {
     const dropIn = `${unitFile}.d/own.conf`;
     const text = "[Service]\nExecStart=\nExecStart=/nowhere/decnet-agent\n";
@@ -73,7 +73,7 @@ Deno.test("doctor names the drop-in with a program that is not there", () =>
     );
   }));
 
-Deno.test("doctor takes a timer that starts with the host for one that runs checks", () =>
+Deno.test("doctor accepts a timer that starts with the host", () =>
   withContext(async (setup) => {
     await noLoop(setup);
     const wanted = timer.replace("system/", "system/timers.target.wants/");
@@ -98,7 +98,7 @@ Deno.test("doctor knows, as root, the groups that the unit gives to the service"
 
 const files = { [unitFile]: "[Service]\nUser=decnet-agent\n" };
 
-Deno.test("doctor has root change a state of the service's user as that user", () =>
+Deno.test("doctor has the state changed as the service's user", () =>
   withContext(async (setup) => {
     setup.engine.containers = [];
     const fixFor = async (uid: number) =>
@@ -118,7 +118,7 @@ async function endedProcess(): Promise<number> {
   return child.pid;
 }
 
-Deno.test("doctor tells that a loop's process is there, and does not say so twice", () =>
+Deno.test("doctor says once that an agent's process is there", () =>
   withContext(async (setup) => {
     const { state, details } = (await examineHost(setup)).of("lock");
     const since = `process ${Deno.pid} since 2026-11-22T18:00:00.000Z`;
@@ -152,7 +152,7 @@ Deno.test("doctor takes no process that has ended for a loop or for an apply", (
   }));
 
 Deno.test({
-  name: "readHolder() does not say whether a process is there that it may not see",
+  name: "readLockOwner() does not know a process that it cannot see",
   permissions: { read: true, write: true, sys: false },
   async fn() {
     using folder = new TemporaryFolder();

@@ -107,7 +107,7 @@ async function findSpaceProblem(
   return warning([text, ...details], biggest("du -xmd 3"));
 }
 
-/** Whether the file system of a folder is read-only, where what is in it does not tell. */
+/** Whether the file system of a folder is read-only, by a rename that changes nothing. */
 async function isReadOnly(folder: string): Promise<boolean> {
   // To rename what there is not changes nothing; the file system is asked first.
   const absent = `${folder}/.${crypto.randomUUID()}`;
@@ -191,7 +191,7 @@ async function readStoreOnce(path: string): Promise<StoreFindings> {
   }
 }
 
-/** By the bytes of its head that tell how it is read and written. */
+/** Reads the bytes of the head that say how the file is read and written. */
 async function isWal(path: string): Promise<boolean> {
   const file = await Deno.open(path);
   try {

@@ -90,7 +90,7 @@ const cases: [name: string, script: string, said: RegExp | string][] = [
 
 for (const [name, script, said] of cases) {
   Deno.test({
-    name: `doctor tells of ${name}, with its permissions${mounts.suffix}`,
+    name: `doctor reports ${name}${mounts.suffix}`,
     ignore: mounts.ignore,
     async fn() {
       mounts.check();
@@ -135,7 +135,7 @@ Deno.test("doctor reads the drop-in that lets the agent write metrics", () =>
     assert.equal(fix, "let the agent read its configuration: systemctl reload decnet-agent");
   }));
 
-Deno.test("doctor finds nothing wrong with metrics that are young, or where no agent is running", () =>
+Deno.test("doctor accepts new metrics, and old ones without an agent", () =>
   withContext(async (setup) => {
     const options = await plant(setup, { ageMs: 5 * minute, uid: service });
     assert.equal((await examineHost(setup, options)).of("textfile").state, "ok");

@@ -80,7 +80,7 @@ function certificateText(reason: CertificateReason, path: string, detail: string
 }
 
 const maximumFileBytes = 2 ** 20;
-/** Before files that are of no use are read once more, in milliseconds. */
+/** Before files that cannot be used are read again, in milliseconds. */
 const pauseMs = 100;
 const fileNames = ["ca.crt", "worker.crt", "worker.key"] as const;
 
@@ -98,7 +98,7 @@ export class CertificateFolder {
    * used, the old ones stay. Throws `CertificateError` when there are none to use.
    */
   async load(): Promise<LoadedCertificates> {
-    // Loaded only when a beat is to be sent: a host without a master starts faster without it.
+    // Loaded only when a heartbeat is to be sent: a host without a master starts faster without it.
     const crypto = await import("node:crypto");
     try {
       return { certificates: await this.#readTwice(crypto), problem: null };
@@ -123,7 +123,7 @@ export class CertificateFolder {
       this.#check(name, () => readFile(`${this.#path}/${name}`))
     ) as [string, string, string];
     const { authority: a, certificate: c, key: k } = this.#loaded ?? {};
-    // Not by the times of the files, which two changes within a millisecond share.
+    // Times of files would not do: two changes within a millisecond have the same.
     if (!this.#loaded || authority !== a || certificate !== c || key !== k) {
       this.#loaded = this.#parse({ authority, certificate, key }, crypto);
     }
@@ -150,7 +150,7 @@ export class CertificateFolder {
       return { file: "ca.crt", hasIssued, ...validity(it) };
     });
     const others = chain.map((it) => ({ file: "worker.crt", ...validity(it) }));
-    const counting = () => [...stillOfUse(roots, Date.now()), ...others];
+    const counting = () => [...selectUsable(roots, Date.now()), ...others];
     return {
       authority,
       certificate,
@@ -183,7 +183,7 @@ function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: numbe
  * Leaves out expired authorities: one that was replaced may stay in the file. It counts only where
  * no other has issued worker.crt.
  */
-function stillOfUse<T extends { readonly to: number; readonly hasIssued: () => boolean }>(
+function selectUsable<T extends { readonly to: number; readonly hasIssued: () => boolean }>(
   roots: readonly T[],
   now: number,
 ): readonly T[] {

@@ -30,7 +30,7 @@ async function withFolder(
   await test(new CertificateFolder(temporary.path), temporary.path);
 }
 
-Deno.test("CertificateFolder.load() answers the files and how long they can be used", async () => {
+Deno.test("CertificateFolder.load() returns the files and their validity", async () => {
   await withFolder(async (folder) => {
     assert.deepEqual(await folder.load(), {
       certificates: {
@@ -45,7 +45,7 @@ Deno.test("CertificateFolder.load() answers the files and how long they can be u
   });
 });
 
-Deno.test("CertificateFolder.load() looks at each certificate of a chain, and names its file", async () => {
+Deno.test("CertificateFolder.load() reads each certificate of a chain", async () => {
   const early = await authorityCertificates.issue({
     commonName: "other",
     notBefore: new Date(Date.UTC(2030, 0)),
@@ -79,14 +79,14 @@ Deno.test("CertificateFolder.load() takes text around the PEM blocks and CRLF", 
   });
 });
 
-Deno.test("CertificateFolder.load() answers the same object while nothing has changed", async () => {
+Deno.test("CertificateFolder.load() returns the same object without a change", async () => {
   await withFolder(async (folder) => {
     const { certificates } = await folder.load();
     assert.equal((await folder.load()).certificates, certificates);
   });
 });
 
-Deno.test("CertificateFolder.load() names the file that is of no use, and quotes nothing of it", async () => {
+Deno.test("CertificateFolder.load() names a bad file, and quotes nothing of it", async () => {
   const garbage = "-----BEGIN CERTIFICATE-----\nAAAAsecret\n-----END CERTIFICATE-----\n";
   const key = first.keyPem.replace(/[A-Z]{2}/, "secret");
   const noPem = "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it";
@@ -129,7 +129,7 @@ Deno.test("CertificateFolder.load() takes a file of 1 MiB", async () => {
   });
 });
 
-Deno.test("CertificateFolder.load() refuses a folder that is absent, and what is no folder", async () => {
+Deno.test("CertificateFolder.load() refuses an absent folder, and a file", async () => {
   await assert.rejects(new CertificateFolder("/nowhere").load(), {
     message: "Cannot use /nowhere/ca.crt: no such file; see agent-dir",
   });
@@ -140,7 +140,7 @@ Deno.test("CertificateFolder.load() refuses a folder that is absent, and what is
   });
 });
 
-Deno.test("CertificateFolder.load() refuses a folder, a device or a pipe in place of a file", async () => {
+Deno.test("CertificateFolder.load() refuses folders, devices and pipes", async () => {
   const kinds: [name: string, make: (path: string) => void][] = [
     ["worker.key", (path) => Deno.mkdirSync(path)],
     ["ca.crt", (path) => Deno.symlinkSync("/dev/zero", path)],
@@ -159,7 +159,7 @@ Deno.test("CertificateFolder.load() refuses a folder, a device or a pipe in plac
   }
 });
 
-Deno.test("CertificateFolder.load() refuses a key that does not fit the certificate", async () => {
+Deno.test("CertificateFolder.load() refuses a key of another certificate", async () => {
   await withFolder(async (folder, path) => {
     await Deno.writeTextFile(`${path}/worker.key`, second.keyPem);
     await assert.rejects(folder.load(), {
@@ -169,7 +169,7 @@ Deno.test("CertificateFolder.load() refuses a key that does not fit the certific
   });
 });
 
-Deno.test("CertificateFolder.load() takes up a new pair when both halves have come", async () => {
+Deno.test("CertificateFolder.load() takes a new pair when both have come", async () => {
   await withFolder(async (folder, path) => {
     const { certificates: old } = await folder.load();
     await Deno.writeTextFile(`${path}/worker.crt`, second.certificatePem);
@@ -188,7 +188,7 @@ Deno.test("CertificateFolder.load() takes up a new pair when both halves have co
   });
 });
 
-Deno.test("CertificateFolder.load() keeps the old ones while a file is absent or cut off", async () => {
+Deno.test("CertificateFolder.load() keeps the old ones while one is cut off", async () => {
   const breaks: [why: RegExp, harm: (path: string) => Promise<void>][] = [
     [
       /worker\.key: no such file; see agent-dir$/,
@@ -223,7 +223,7 @@ Deno.test("CertificateFolder.load() takes up files that a rename has exchanged",
   });
 });
 
-Deno.test("CertificateFolder.load() refuses a key that every user of the host can use", async () => {
+Deno.test("CertificateFolder.load() refuses a key that every user can read", async () => {
   for (const mode of [0o604, 0o602, 0o601, 0o644, 0o666]) {
     await withFolder(async (folder, path) => {
       await Deno.chmod(`${path}/worker.key`, mode);
@@ -237,7 +237,7 @@ Deno.test("CertificateFolder.load() refuses a key that every user of the host ca
   }
 });
 
-Deno.test("CertificateFolder.load() leaves it to the owner to share a key with a group", async () => {
+Deno.test("CertificateFolder.load() takes a key that a group can read", async () => {
   await withFolder(async (folder, path) => {
     await Deno.chmod(`${path}/worker.key`, 0o640);
     await folder.load();
@@ -259,7 +259,7 @@ async function replaceByRename(path: string, { certificatePem, keyPem }: IssuedC
 const never = new AbortController().signal;
 const hourMs = 60 * 60 * 1000;
 
-Deno.test("Agent.beat() tells that the certificate in use expires also while newer ones are of no use", async () => {
+Deno.test("Agent.sendHeartbeat() warns of expiry beside bad new files", async () => {
   await withAgent(async (setup, agent) => {
     await setup.writeCertificates("worker-1", new Date(Date.now() + hourMs));
     const before = (await agent.sendHeartbeat(never)).certificates!;
@@ -294,7 +294,7 @@ function replaceAfter(name: string, replace: () => void): Disposable {
 }
 
 for (const name of names) {
-  Deno.test(`CertificateFolder.load() takes new files whole that come when ${name} was read already`, async () => {
+  Deno.test(`CertificateFolder.load() reads one set if it changes after ${name}`, async () => {
     using folder = new TemporaryFolder();
     const { path } = folder;
     const [old, renewed] = await Promise.all(

@@ -18,19 +18,19 @@ import { checkPeer, diagnoseFailure, tlsOptions } from "./trust.ts";
 export function parseRetryAfter(value: string | null, now: number): number | null {
   if (value === null) return null;
   if (/^\d+$/.test(value)) return Number(value) * 1000;
-  // Date.parse takes far more than a date of HTTP, such as "-5"; letters tell them apart.
+  // Date.parse takes far more than a date of HTTP, such as "-5"; a date of HTTP begins with letters.
   const date = /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) : NaN;
   return Number.isNaN(date) ? null : Math.max(0, date - now);
 }
 
-/** Who wakes up so much too late was not running, in milliseconds. */
+/** A timer that fires so late shows that the process was stopped, in milliseconds. */
 const lateMs = 100;
-/** How much longer it then waits, in milliseconds. */
+/** How much longer the deadline is then, in milliseconds. */
 const graceMs = 1_000;
 
 /**
- * Calls `onDue` after `ms`; the answer is a function that calls it off. Where the process was stopped
- * until after that time it calls once later, by a second: what came meanwhile has not been read yet.
+ * Calls `onDue` after `ms`; returns a function that cancels it. Where the process was stopped until
+ * after that time, it waits a second longer: an answer that came meanwhile has not been read yet.
  */
 export function startDeadline(ms: number, onDue: () => void): () => void {
   const dueAt = performance.now() + ms;
@@ -58,7 +58,7 @@ export interface MasterReply {
 
 /** Bounds of one request, in milliseconds. */
 interface SendOptions {
-  /** Until the TCP connection stands, name resolution included. */
+  /** Until there is a TCP connection, name resolution included. */
   readonly connectTimeoutMs?: number;
   /** For all of it. */
   readonly timeoutMs?: number;
@@ -112,7 +112,7 @@ export class MasterClient {
     this.#certificates = certificates;
     try {
       const reply = await this.#exchange(exchange).catch((error) => {
-        // The master or a firewall dropped the idle connection, which says nothing of the master.
+        // The master or a firewall dropped the idle connection, which is no failure yet.
         if (!(error instanceof StaleConnection)) throw error;
         return this.#exchange(exchange);
       });
@@ -157,7 +157,7 @@ export class MasterClient {
     );
     const fail = (error: Error) => {
       reject(error);
-      // The runtime would send it once more, to a master that the caller takes for out of reach.
+      // Else the runtime would send it again after the caller was told that it failed.
       request.reusedSocket = false;
       request.destroy();
     };

@@ -17,7 +17,7 @@ function freeze(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-Deno.test("startDeadline() lets what came while the process was stopped be read first", async () => {
+Deno.test("startDeadline() reads first what came while the process stopped", async () => {
   const told: string[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   startDeadline(1, () => {
@@ -76,7 +76,7 @@ Deno.test("parseRetryAfter() reads seconds and dates, and answers milliseconds",
   }
 });
 
-Deno.test("MasterClient.post() uses one connection for many beats", async () => {
+Deno.test("MasterClient.post() uses one connection for many heartbeats", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
   for (let heartbeat = 0; heartbeat < 5; heartbeat++) {
@@ -86,7 +86,7 @@ Deno.test("MasterClient.post() uses one connection for many beats", async () => 
   assert.equal(master.connectionCount, 1);
 });
 
-Deno.test("MasterClient.post() keeps the connection over an answer with a body and a single refusal", async () => {
+Deno.test("MasterClient.post() keeps the connection over a single refusal", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
   for (const status of [200, 500, 204, 403, 204]) {
@@ -128,7 +128,7 @@ async function openConnectionsOf(master: TlsMaster): Promise<number> {
   return master.openConnections;
 }
 
-Deno.test("MasterClient.post() does not fail when the master has dropped the idle connection", async () => {
+Deno.test("MasterClient.post() survives a dropped idle connection", async () => {
   const first = await startMaster();
   const { port } = first;
   using client = await TestClient.to(first);
@@ -255,7 +255,7 @@ Deno.test("MasterClient.post() keeps the first 200 characters of an answer", asy
   }
 });
 
-Deno.test("MasterClient.post() stops reading an answer without end and holds next to nothing of it", async () => {
+Deno.test("MasterClient.post() stops reading an endless answer", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
   master.answer = { kind: "huge", bytes: 4_000_000_000 };
@@ -288,7 +288,7 @@ for (
   });
 }
 
-Deno.test("MasterClient.post() gives up on a port that takes the connection and never speaks", async () => {
+Deno.test("MasterClient.post() gives up on a port that never speaks", async () => {
   using silent = listenPlainTcp();
   using client = await TestClient.to(silent);
   await assert.rejects(
@@ -358,7 +358,7 @@ Deno.test("MasterClient.post() says that the master cut the connection", async (
   assert.equal(master.heartbeatCount, 1);
 });
 
-Deno.test("MasterClient.post() takes the status for the answer when the rest of it is cut off", async () => {
+Deno.test("MasterClient.post() returns the status of an answer that is cut", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
   // On a kept connection first, and then on new ones.
@@ -371,7 +371,7 @@ Deno.test("MasterClient.post() takes the status for the answer when the rest of 
 });
 
 for (const kind of ["hang", "half-open"] as const) {
-  Deno.test(`MasterClient.post() ends at once when it is aborted while the master ${kind}s`, async () => {
+  Deno.test(`MasterClient.post() ends when aborted: ${kind}`, async () => {
     await using master = await startMaster();
     using client = await TestClient.to(master);
     master.answer = { kind };
@@ -407,7 +407,7 @@ async function startCustom(
 const bodies = { small: "{}", large: JSON.stringify("x".repeat(2_000_000)) };
 
 for (const [size, body] of Object.entries(bodies)) {
-  Deno.test(`MasterClient.post() sends a ${size} beat again when the kept connection breaks`, async () => {
+  Deno.test(`MasterClient.post() sends a ${size} body again after a break`, async () => {
     await using master = await startCustom((heartbeat, { socket }, response) => {
       if (heartbeat === 2) socket.destroy();
       else response.writeHead(204).end();
@@ -419,7 +419,7 @@ for (const [size, body] of Object.entries(bodies)) {
     assert.equal(master.heartbeatCount, 4);
   });
 
-  Deno.test(`MasterClient.post() keeps to its time when it has to send a ${size} beat again`, async () => {
+  Deno.test(`MasterClient.post() keeps its time sending a ${size} body again`, async () => {
     await using master = await startCustom((heartbeat, { socket }, response) => {
       if (heartbeat === 1) response.writeHead(204).end();
       // The kept connection breaks late in the time that the second beat has.
@@ -437,7 +437,7 @@ for (const [size, body] of Object.entries(bodies)) {
   });
 }
 
-Deno.test("MasterClient.post() does not send a beat again that failed on a new connection", async () => {
+Deno.test("MasterClient.post() sends nothing again on a new connection", async () => {
   await using master = await startCustom((_beat, { socket }) => socket.destroy());
   using client = await TestClient.to(master);
   for (const body of Object.values(bodies)) await assert.rejects(client.post({ body }));
@@ -471,7 +471,7 @@ Deno.test("MasterClient.post() gives the answer more time than the connection", 
   }
 });
 
-Deno.test("MasterClient.post() asks for the master by its name, as one behind a shared port needs", async () => {
+Deno.test("MasterClient.post() asks for the master by its name (SNI)", async () => {
   const names: unknown[] = [];
   await using master = await startCustom((_beat, { socket }, response) => {
     names.push((socket as TLSSocket & { servername: unknown }).servername || null);

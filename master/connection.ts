@@ -8,13 +8,13 @@ import type * as Tls from "node:tls";
 export interface MasterAddress {
   readonly host: string;
   readonly port: number;
-  /** The name its certificate must bear. */
+  /** The name that its certificate must have. */
   readonly name: string;
   /** SHA-256 of its certificate, lower-case hex; null accepts every one that the authority signed. */
   readonly fingerprint: string | null;
 }
 
-/** Returns the master's address as it stands in a URL. */
+/** Formats the master's address as in a URL. */
 export function hostAndPort({ host, port }: Pick<MasterAddress, "host" | "port">): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -52,7 +52,7 @@ export function checkPeer(
   const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
   if (pinned === null || pinned === fingerprint) return;
   const text = `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
-    "master-fingerprint tells the pinned one";
+    "see master-fingerprint";
   return new TrustError("wrong-fingerprint", text, true);
 }
 

@@ -292,7 +292,7 @@ for (const [what, setup, message] of refused) {
   });
 }
 
-Deno.test("MasterClient.post() refuses another certificate than the pinned one, and sends it nothing", async () => {
+Deno.test("MasterClient.post() sends nothing to another than the pinned one", async () => {
   const server = { commonName: "master", dnsNames: ["master.test"] };
   const [pinned, other] = [await authority.issue(server), await authority.issue(server)];
   const { fingerprint } = pinned;
@@ -310,7 +310,7 @@ Deno.test("MasterClient.post() refuses another certificate than the pinned one, 
   assert.equal(master.heartbeatCount, 0);
 });
 
-Deno.test("MasterClient.post() wants the right name of the pinned certificate, too", async () => {
+Deno.test("MasterClient.post() checks the name of a pinned certificate", async () => {
   const certificate = await authority.issue({ commonName: "m", dnsNames: ["other.test"] });
   await using master = await TlsMaster.start({ authority, certificate });
   using client = await TestClient.to(master, { fingerprint: certificate.fingerprint });
@@ -378,7 +378,7 @@ for (
     ["before", [old.certificatePem, authority.certificatePem]],
   ] as const
 ) {
-  Deno.test(`Agent.beat() raises no alarm about an expired authority ${where} the one that is in use`, async () => {
+  Deno.test(`Agent.sendHeartbeat() ignores an expired authority ${where} another`, async () => {
     await withAgent(async (setup, agent) => {
       await Deno.writeTextFile(`${setup.path}/ca.crt`, texts.join("\n"));
       const { result, certificates } = await agent.sendHeartbeat(never);
@@ -389,7 +389,7 @@ for (
   });
 }
 
-Deno.test("Agent.beat() tells that the only authority has expired", async () => {
+Deno.test("Agent.sendHeartbeat() warns that the only authority has expired", async () => {
   await withAgent(async (setup, agent) => {
     await Deno.writeTextFile(`${setup.path}/ca.crt`, old.certificatePem);
     const { result, certificates } = await agent.sendHeartbeat(never);
@@ -398,7 +398,7 @@ Deno.test("Agent.beat() tells that the only authority has expired", async () => 
   });
 });
 
-Deno.test("Agent.beat() tells that the authority of worker.crt has expired, whatever others there are", async () => {
+Deno.test("Agent.sendHeartbeat() warns that worker.crt's authority expired", async () => {
   const expired = await createAuthority("old authority", fromNowOldAuthority(-1));
   const { certificatePem, keyPem } = await expired.issue({ commonName: "demo-host" });
   await withAgent(async (setup, agent) => {
@@ -528,7 +528,7 @@ Deno.test("M12 MasterClient.post() shows nothing to a master it does not trust",
   assert.equal(stranger.bytes, 0);
 });
 
-Deno.test("MasterClient.post() looks at no master that it trusts or that has another fault", async () => {
+Deno.test("MasterClient.post() asks only untrusted masters for certificates", async () => {
   await using master = await startMaster();
   await using proxy = new SwallowingProxy(master.port);
   using client = await TestClient.to(proxy);
@@ -549,7 +549,7 @@ Deno.test("M10 MasterClient.post() names the clock if TLS 1.2 hides the peer", a
   assert.deepEqual(stranger.shown, []);
 });
 
-Deno.test("MasterClient.post() keeps to its time, and ends at once, while a stranger shows nothing more", async () => {
+Deno.test("MasterClient.post() keeps its time while a stranger is silent", async () => {
   await using stranger = await listen();
   await using proxy = new SwallowingProxy(stranger.port);
   proxy.isDead = (connection) => connection % 2 === 0;
@@ -567,7 +567,7 @@ Deno.test("MasterClient.post() keeps to its time, and ends at once, while a stra
   assert.ok(performance.now() - abortedAt < 1_500);
 });
 
-Deno.test("MasterClient.post() tells what is known when ca.crt holds what is no certificate", async () => {
+Deno.test("MasterClient.post() reports an untrusted master without ca.crt", async () => {
   await using stranger = await listen();
   using client = await TestClient.to(stranger);
   const certificates = { ...await certificatesOf("worker-1"), authority: "" };

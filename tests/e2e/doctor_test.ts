@@ -45,7 +45,7 @@ const setpriv = requirement(
 );
 const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-Deno.test("decnet-agent doctor changes nothing, sends no beat, and asks the engine two questions", async () => {
+Deno.test("decnet-agent doctor changes nothing, and sends no heartbeat", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   const { master } = await host.startMaster();
@@ -110,7 +110,7 @@ Deno.test("decnet-agent doctor prints each check, and fixes below", async () => 
   assert.ok(!stdout.includes("\x1b"));
 });
 
-Deno.test("decnet-agent doctor names the loop that holds the lock, and leaves it alone", async () => {
+Deno.test("decnet-agent doctor names the agent that holds the lock", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   await using agent = new RunningAgent(["--interval=1h", ...host.flags()]);
@@ -197,7 +197,7 @@ for (
   ]
 ) {
   Deno.test({
-    name: `decnet-agent doctor tries the socket of a group ${name}${setprivDoctorGroups.suffix}`,
+    name: `decnet-agent doctor tries the socket ${name}${setprivDoctorGroups.suffix}`,
     ignore: setprivDoctorGroups.ignore,
     fn: async () => {
       setprivDoctorGroups.check();
@@ -253,7 +253,7 @@ Deno.test("decnet-agent doctor ends in time when engine, store and master hang",
 });
 
 Deno.test({
-  name: `decnet-agent doctor ends in time with named pipes in place of files${mkfifo.suffix}`,
+  name: `decnet-agent doctor ends in time beside named pipes${mkfifo.suffix}`,
   ignore: mkfifo.ignore,
   fn: async () => {
     mkfifo.check();
@@ -305,7 +305,7 @@ Deno.test({
   },
 });
 
-Deno.test("decnet-agent doctor knows whether the loop that agent.lock names still runs", async () => {
+Deno.test("decnet-agent doctor sees whether the lock's owner still runs", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   const lock = async () => {

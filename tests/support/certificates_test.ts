@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createAuthority, writeAgentDirectory } from "./certificates.ts";
 import { TemporaryFolder } from "./environment.ts";
 
-Deno.test("createAuthority() issues certificates that carry its signature and their names", async () => {
+Deno.test("createAuthority() issues certificates with signature and names", async () => {
   const authority = await createAuthority("test authority");
   const issued = await authority.issue({
     commonName: "decnet-master",
