@@ -4,7 +4,7 @@ import type { Heartbeat } from "./heartbeat.ts";
 import type { SendResult } from "./sender.ts";
 import type { KnownDrift } from "./snapshot.ts";
 
-/** What is said of each subject when its problem has gone. */
+/** The message when the problem of a subject is gone. */
 const recovered = {
   store: "the store is in order again",
   docker: "Docker answers again",
@@ -15,12 +15,12 @@ const recovered = {
 
 type Subject = keyof typeof recovered;
 
-/** How many names of a drift are written out in one line. */
+/** How many names of each kind of drift one line has. */
 const namesShown = 3;
 
 /**
- * Logs what changes from beat to beat, and nothing while all stays as it is. A master that fails is
- * logged at its 1st, 2nd, 4th, 8th … failure, and once when it is back.
+ * Logs what changes, and nothing while all stays as it is. Failures of the master are logged at the
+ * 1st, 2nd, 4th, 8th …, and once when it is back.
  */
 export class ChangeLog {
   readonly #log: Log;
@@ -42,7 +42,7 @@ export class ChangeLog {
     this.#compare("store", body.store.detail ?? null);
     this.#compare("docker", snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
-    // While Docker or the store is silent, nothing is known of these: their last state stands.
+    // While Docker or the store cannot be read, these are unknown: their last state stays.
     if (body.topology) this.#compare("topology", body.topology.last_error);
     if (snapshot.engine && body.topology && !isBusy) {
       this.#compare("drift", describeDrift(snapshot.drift));
@@ -74,13 +74,13 @@ export class ChangeLog {
 
   #masterAnswered(): void {
     if (this.#masterFailures > 0) {
-      this.#log("info", "the master accepts beats again", { failures: this.#masterFailures });
+      this.#log("info", "the master accepts heartbeats again", { failures: this.#masterFailures });
     }
     this.#masterFailures = 0;
   }
 }
 
-/** The drift in one line, or null when there is none: `missing decnet_t_…; stopped …`. */
+/** Returns the drift in one line, or null when there is none: `missing decnet_t_…; stopped …`. */
 export function describeDrift(drift: KnownDrift): string | null {
   if (drift.state === "unknown") return `drift unknown: ${drift.detail}`;
   if (drift.state === "consistent") return null;

@@ -12,7 +12,7 @@ import { ChangeLog, describeDrift } from "./change_log.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { HostSnapshot, KnownDrift } from "./snapshot.ts";
 
-/** What a diary writes about beats, one list for each. */
+/** Returns what is logged for each heartbeat. */
 function linesOf(...heartbeats: Heartbeat[]): string[][] {
   let lines: string[] = [];
   const changeLog = new ChangeLog(createLog((line) => lines.push(line.trimEnd())));
@@ -32,12 +32,12 @@ const drifted = (name: string): KnownDrift => ({
 });
 const failed: HostSnapshot["store"] = { state: "ok", applied: { ...applied, lastError: "boom" } };
 
-Deno.test("Diary.note() writes nothing while all is well", () => {
+Deno.test("ChangeLog.record() logs nothing while all is well", () => {
   const idle = heartbeatWith({ snapshot: { store: { state: "idle" } } });
   assert.deepEqual(linesOf(good, good, idle, good), [[], [], [], []]);
 });
 
-Deno.test("Diary.note() writes a problem once, again when it has changed, and its end once", () => {
+Deno.test("ChangeLog.record() logs a problem once, its changes and its end", () => {
   const docker = (error: string) =>
     heartbeatWith({ snapshot: { ...dockerDown, observed: { kind: "failed", error } } });
   assert.deepEqual(linesOf(docker("a b"), docker("a b"), docker("c"), good, good, docker("c")), [
@@ -50,7 +50,7 @@ Deno.test("Diary.note() writes a problem once, again when it has changed, and it
   ]);
 });
 
-Deno.test("Diary.note() writes of each subject for itself", () => {
+Deno.test("ChangeLog.record() logs each subject separately", () => {
   const bad = heartbeatWith({
     snapshot: {
       store: { state: "ok", applied: { ...applied, lastError: "boom", hasOlderRows: true } },
@@ -70,7 +70,7 @@ Deno.test("Diary.note() writes of each subject for itself", () => {
   assert.ok(third?.every((line) => line.startsWith("level=info ")));
 });
 
-Deno.test("Diary.note() takes no silence of Docker or the store for an end of error or drift", () => {
+Deno.test("ChangeLog.record() keeps error and drift while Docker or store fails", () => {
   const bad = heartbeatWith({ snapshot: { store: failed, drift: drifted("n") } });
   const silent = heartbeatWith({ snapshot: { ...dockerDown, store: failed } });
   const unreadable = heartbeatWith({ snapshot: storeUnreadable });
@@ -83,7 +83,7 @@ Deno.test("Diary.note() takes no silence of Docker or the store for an end of er
   ]);
 });
 
-Deno.test("Diary.note() writes of a failing master at the 1st, 2nd, 4th, 8th … failure, and its return", () => {
+Deno.test("ChangeLog.recordSend() logs failures 1, 2, 4, 8 … and the return", () => {
   const { rejected, unreachable } = sendResults;
   const failing = Array.from(
     { length: 20 },
@@ -94,11 +94,11 @@ Deno.test("Diary.note() writes of a failing master at the 1st, 2nd, 4th, 8th …
   assert.deepEqual(written, [1, 2, 4, 8, 16, 21, 23]);
   assert.deepEqual(lines[0], ['level=warn msg="the master said no" subject=master failures=1']);
   assert.deepEqual(lines[15], ['level=warn msg="the master is gone" subject=master failures=16']);
-  assert.deepEqual(lines[20], ['level=info msg="the master accepts beats again" failures=20']);
+  assert.deepEqual(lines[20], ['level=info msg="the master accepts heartbeats again" failures=20']);
   assert.deepEqual(lines[22], ['level=warn msg="the master said no" subject=master failures=1']);
 });
 
-Deno.test("Diary.note() does not blame the master for certificates that are missing", () => {
+Deno.test("ChangeLog.recordSend() does not count missing certificates", () => {
   const certificates = { expiresAt: null, problem: "no worker.crt" };
   const heartbeat = heartbeatWith({ result: sendResults.notSent, certificates });
   assert.deepEqual(linesOf(heartbeat, heartbeat, good), [
@@ -108,7 +108,7 @@ Deno.test("Diary.note() does not blame the master for certificates that are miss
   ]);
 });
 
-Deno.test("Diary.note() takes a problem that tells the time for the same at each beat", () => {
+Deno.test("ChangeLog.record() knows a problem again whose text has the time", () => {
   const at = (time: string, problemId: string) =>
     heartbeatWith({
       certificates: { expiresAt: 1, problem: `${problemId} at ${time}`, problemId },
@@ -121,7 +121,7 @@ Deno.test("Diary.note() takes a problem that tells the time for the same at each
   ]);
 });
 
-Deno.test("Diary.note() says nothing of drift while the agent changes the host itself", () => {
+Deno.test("ChangeLog.record() logs no drift while the agent changes the host", () => {
   const lines: string[] = [];
   const changeLog = new ChangeLog(createLog((line) => lines.push(line.trimEnd())));
   changeLog.record(heartbeatWith({ snapshot: { drift: drifted("n") } }), true);
@@ -134,7 +134,7 @@ Deno.test("Diary.note() says nothing of drift while the agent changes the host i
   assert.equal(lines[1], 'level=info msg="there is no drift any more"');
 });
 
-Deno.test("Diary.note() needs no master", () => {
+Deno.test("ChangeLog.record() needs no master", () => {
   const withApplyLock = heartbeatWith({ result: sendResults.notConfigured, certificates: null });
   assert.deepEqual(linesOf(withApplyLock, withApplyLock), [[], []]);
 });

@@ -30,7 +30,7 @@ function idle(more: Record<string, unknown> = {}) {
   };
 }
 
-Deno.test("Agent.beat() tells the master what is applied and what runs", async () => {
+Deno.test("Agent.sendHeartbeat() reports what is applied and what runs", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     const { heartbeat: made, received } = await heartbeat();
@@ -51,7 +51,7 @@ Deno.test("Agent.beat() tells the master what is applied and what runs", async (
   });
 });
 
-Deno.test("Agent.beat() tells nulls of an idle host, whether there is a store or not", async () => {
+Deno.test("Agent.sendHeartbeat() sends nulls for an idle host", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     const expected = { ...frame, store: { state: "idle" }, topology: idle() };
     assert.deepEqual((await heartbeat()).received, expected);
@@ -61,7 +61,7 @@ Deno.test("Agent.beat() tells nulls of an idle host, whether there is a store or
   });
 });
 
-Deno.test("Agent.beat() tells a recorded error, before and after an apply", async () => {
+Deno.test("Agent.sendHeartbeat() reports a recorded error", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     setup.changeStore((store) => store.recordError("A", "boom"));
     const unknown = { state: "unknown", detail: "the store holds no document" };
@@ -86,7 +86,7 @@ Deno.test("Agent.beat() tells a recorded error, before and after an apply", asyn
   });
 });
 
-Deno.test("Agent.beat() tells the drift from one beat to the next", async () => {
+Deno.test("Agent.sendHeartbeat() reports drift as it comes and goes", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     const driftOf = async () => (await heartbeat()).heartbeat.body.topology?.drift;
@@ -111,7 +111,7 @@ Deno.test("Agent.beat() tells the drift from one beat to the next", async () => 
   });
 });
 
-Deno.test("Agent.beat() says that the drift is unknown for a document that it cannot read", async () => {
+Deno.test("Agent.sendHeartbeat() reports unknown drift for a bad document", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     setup.changeStore((store) => store.put("A", "h", '{"lans":[]}'));
     const { received } = await heartbeat();
@@ -123,7 +123,7 @@ Deno.test("Agent.beat() says that the drift is unknown for a document that it ca
   });
 });
 
-Deno.test("Agent.beat() looks for its own prefixes", async () => {
+Deno.test("Agent.sendHeartbeat() lists what has the configured prefixes", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     setup.engine.containers = [
@@ -136,7 +136,7 @@ Deno.test("Agent.beat() looks for its own prefixes", async () => {
   }, () => ({ networkPrefixes: ["lab-"], containerPrefixes: ["lab-"] }));
 });
 
-Deno.test("Agent.beat() changes nothing in Docker or the store", async () => {
+Deno.test("Agent.sendHeartbeat() changes nothing in Docker or the store", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     Deno.utimeSync(setup.storePath, 1_000, 1_000);
@@ -153,7 +153,7 @@ Deno.test("Agent.beat() changes nothing in Docker or the store", async () => {
   });
 });
 
-Deno.test("Agent.beat() goes out with an error in place of the lists while Docker is down", async () => {
+Deno.test("Agent.sendHeartbeat() sends an error while Docker is down", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     await setup.engine.stop();
@@ -172,7 +172,7 @@ Deno.test("Agent.beat() goes out with an error in place of the lists while Docke
   });
 });
 
-Deno.test("Agent.beat() cuts an error of Docker to 200 characters", async () => {
+Deno.test("Agent.sendHeartbeat() cuts an error of Docker to 200 characters", async () => {
   const sockets = (setup: AgentSetup) =>
     [1, 2, 3].map((it) => `${setup.path}/${"é😀".repeat(60)}${it}`);
   await withHeartbeats(async (_setup, heartbeat) => {
@@ -183,7 +183,7 @@ Deno.test("Agent.beat() cuts an error of Docker to 200 characters", async () => 
   }, (setup) => ({ sockets: sockets(setup) }));
 });
 
-Deno.test("Agent.beat() goes out without a topology while the store cannot be read", async () => {
+Deno.test("Agent.sendHeartbeat() sends no topology for an unreadable store", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
@@ -204,7 +204,7 @@ Deno.test("Agent.beat() goes out without a topology while the store cannot be re
   });
 });
 
-Deno.test("Agent.beat() goes out when neither store nor Docker can be read", async () => {
+Deno.test("Agent.sendHeartbeat() works without store and Docker", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
     await setup.engine.stop();
@@ -215,7 +215,7 @@ Deno.test("Agent.beat() goes out when neither store nor Docker can be read", asy
   });
 });
 
-Deno.test("Agent.beat() says that the store holds several rows", async () => {
+Deno.test("Agent.sendHeartbeat() reports a store with several rows", async () => {
   await withHeartbeats(async (setup, heartbeat) => {
     const database = new DatabaseSync(setup.storePath);
     database.exec(`CREATE TABLE applied_topology (topology_id TEXT PRIMARY KEY,

@@ -95,9 +95,9 @@ class Loop {
       // No error is known that leads here; one that does must not end the loop.
       const message = error instanceof Error ? error.message : error;
       if (this.#scheduler.isSendDue) {
-        log("error", `the beat failed: ${message}`);
+        log("error", `the heartbeat failed: ${message}`);
         this.#scheduler.sent({ isFailure: true, retryAfterMs: null });
-      } else log("error", `a look at the host failed: ${message}`);
+      } else log("error", `a check of the host failed: ${message}`);
     } finally {
       onWork?.("end");
     }

@@ -69,12 +69,12 @@ async function runHeartbeats(
   }
 }
 
-/** Whether a wait is as planned, less what the beat itself took. */
+/** Returns true for a wait as planned, less the time of the heartbeat itself. */
 function isPaced(waitedMs: number, plannedMs: number): boolean {
   return waitedMs <= plannedMs && waitedMs > plannedMs - 10_000;
 }
 
-Deno.test("runLoop() waits for a random part of the first interval, then from beat to beat", async () => {
+Deno.test("runLoop() waits a random part of the first interval, then all of it", async () => {
   await using setup = await AgentSetup.create();
   for (
     const [random, first, next] of [[0, 0, 24_000], [0.5, 15_000, 30_000], [0.75, 22_500, 33_000]]
@@ -86,7 +86,7 @@ Deno.test("runLoop() waits for a random part of the first interval, then from be
   assert.equal(setup.master.heartbeatCount, 9);
 });
 
-Deno.test("runLoop() takes the time of a beat off the wait for the next", async () => {
+Deno.test("runLoop() subtracts the time of a heartbeat from the next wait", async () => {
   await using setup = await AgentSetup.create();
   // The list of containers has more than 2,000 bytes.
   setup.engine.fault = { kind: "slow", bytesPerSecond: 4_000, path: "/containers" };
@@ -95,7 +95,7 @@ Deno.test("runLoop() takes the time of a beat off the wait for the next", async 
   assert.ok(waitsMs[1]! < intervalMs - 300 && waitsMs[1]! > 0, String(waitsMs[1]));
 });
 
-Deno.test("runLoop() writes nothing while all goes well", async () => {
+Deno.test("runLoop() logs nothing while all goes well", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   const { lines, heartbeats } = await runHeartbeats(setup, 50);
@@ -105,7 +105,7 @@ Deno.test("runLoop() writes nothing while all goes well", async () => {
   assert.equal(setup.master.connectionCount, 1);
 });
 
-Deno.test("runLoop() backs off from a master at fault, writes seldom of it, and returns to its pace", async () => {
+Deno.test("runLoop() backs off from a failing master, and recovers", async () => {
   await using setup = await AgentSetup.create();
   setup.master.answer = (heartbeat) =>
     heartbeat <= 9 ? { status: 503, body: "busy" } : { status: 204 };
@@ -119,11 +119,11 @@ Deno.test("runLoop() backs off from a master at fault, writes seldom of it, and 
     ...[1, 2, 4, 8].map((failures) =>
       `level=warn msg="the master answered 503: \\"busy\\"" subject=master failures=${failures}`
     ),
-    'level=info msg="the master accepts beats again" failures=9',
+    'level=info msg="the master accepts heartbeats again" failures=9',
   ]);
 });
 
-Deno.test("runLoop() starts its backoff anew after each success", async () => {
+Deno.test("runLoop() starts its backoff again after each success", async () => {
   await using setup = await AgentSetup.create();
   const statuses = [500, 500, 204, 500, 403, 500];
   setup.master.answer = statuses.map((status): MasterAnswer => ({ status }));
@@ -163,7 +163,7 @@ Deno.test("runLoop() takes nothing off the pause that the master asks for", asyn
   assert.deepEqual(waitsMs.slice(1), [19_000, 19_000]);
 });
 
-Deno.test("runLoop() says that a beat failed in a way that nobody foresaw, and backs off", async () => {
+Deno.test("runLoop() logs an unexpected error in a heartbeat, and backs off", async () => {
   await using setup = await AgentSetup.create();
   const thrown = [new Error("boom"), "bang"];
   const onHeartbeat = () => {
@@ -171,8 +171,8 @@ Deno.test("runLoop() says that a beat failed in a way that nobody foresaw, and b
   };
   const { waitsMs, lines } = await runHeartbeats(setup, 4, { random: almostOne, onHeartbeat });
   assert.deepEqual(lines, [
-    'level=error msg="the beat failed: boom"',
-    'level=error msg="the beat failed: bang"',
+    'level=error msg="the heartbeat failed: boom"',
+    'level=error msg="the heartbeat failed: bang"',
   ]);
   assert.deepEqual(waitsMs.slice(1, 3), [10_000, 20_000]);
   assert.ok(waitsMs.slice(3).every((ms) => isPaced(ms, 36_000)), waitsMs.join(" "));
@@ -191,7 +191,7 @@ Deno.test("M16 runLoop() keeps its interval after each rejection", async () => {
   );
 });
 
-Deno.test("runLoop() writes once that Docker is down and once that it is back, and beats all the while", async () => {
+Deno.test("runLoop() logs once that Docker is down, once that it is back", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   const { lines } = await runHeartbeats(setup, 6, {
@@ -207,7 +207,7 @@ Deno.test("runLoop() writes once that Docker is down and once that it is back, a
   assert.equal(lines[1], 'level=info msg="Docker answers again"');
 });
 
-Deno.test("runLoop() writes once that certificates are missing, keeps its pace, and sends when they come", async () => {
+Deno.test("runLoop() logs missing certificates once, and sends when they come", async () => {
   await using setup = await AgentSetup.create();
   const [here, away] = [`${setup.path}/worker.crt`, `${setup.path}/away`];
   await Deno.rename(here, away);
@@ -282,13 +282,13 @@ async function withLoop(
   }
 }
 
-/** The waits of a loop that makes one beat out of turn at most, unless it is told otherwise. */
+/** The waits of a loop that sends at most one early heartbeat, unless `minEarlyGapMs` is given. */
 class Waits {
   readonly wakeup = new Wakeup();
   readonly minEarlyGapMs = 3_600_000;
   /** In milliseconds. */
   readonly all: number[] = [];
-  /** For each, whether the bell had rung when it began. */
+  /** For each, whether a heartbeat was requested when it began. */
   readonly rung: boolean[] = [];
   #onWait = () => {};
 
@@ -308,7 +308,7 @@ class Waits {
   }
 }
 
-Deno.test("runLoop() beats at once when its bell rings, before the first beat and after", async () => {
+Deno.test("runLoop() sends at once when that is requested", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   await withLoop(setup, async () => {
@@ -327,7 +327,7 @@ Deno.test("runLoop() beats at once when its bell rings, before the first beat an
   assert.equal(setup.master.heartbeatCount, 4);
 });
 
-Deno.test("runLoop() makes one beat of many rings", async () => {
+Deno.test("runLoop() sends one heartbeat for many requests", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   await withLoop(setup, async () => {
@@ -340,7 +340,7 @@ Deno.test("runLoop() makes one beat of many rings", async () => {
   }, waits);
 });
 
-Deno.test("runLoop() keeps its distance between two beats that its bell called for", async () => {
+Deno.test("runLoop() keeps the gap between two requested heartbeats", async () => {
   await using setup = await AgentSetup.create();
   const wakeup = new Wakeup();
   const minEarlyGapMs = 700;
@@ -355,7 +355,7 @@ Deno.test("runLoop() keeps its distance between two beats that its bell called f
   }, { wakeup, minEarlyGapMs });
 });
 
-Deno.test("runLoop() does not lose a ring that comes during a beat", async () => {
+Deno.test("runLoop() does not lose a request that comes during a heartbeat", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   setup.master.answer = (heartbeat) => {
@@ -370,7 +370,7 @@ Deno.test("runLoop() does not lose a ring that comes during a beat", async () =>
   }, waits);
 });
 
-Deno.test("runLoop() passes over its bell while the master asked for a pause, and waits it out", async () => {
+Deno.test("runLoop() ignores requests while the master asked for a pause", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   setup.master.answer = { status: 503, headers: { "retry-after": "3000" } };
@@ -388,7 +388,7 @@ Deno.test("runLoop() passes over its bell while the master asked for a pause, an
   }, waits);
 });
 
-Deno.test("runLoop() beats at once when its bell rings, though the last beat failed", async () => {
+Deno.test("runLoop() sends a requested heartbeat in a backoff", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   setup.master.answer = [{ status: 500 }];
@@ -400,7 +400,7 @@ Deno.test("runLoop() beats at once when its bell rings, though the last beat fai
   }, waits);
 });
 
-Deno.test("runLoop() makes no beat of a ring that comes with the stop, or after it", async () => {
+Deno.test("runLoop() sends nothing for a request that comes with the stop", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   await withLoop(setup, async ({ stop }) => {
@@ -415,7 +415,7 @@ Deno.test("runLoop() makes no beat of a ring that comes with the stop, or after 
   assert.equal(setup.master.heartbeatCount, 1);
 });
 
-Deno.test("runLoop() makes one beat of a ring that comes while another waits for its turn", async () => {
+Deno.test("runLoop() sends once for a request that comes in the gap", async () => {
   await using setup = await AgentSetup.create();
   const waits = new Waits();
   await withLoop(setup, async () => {
@@ -439,7 +439,7 @@ const kept: [what: string, answer: MasterAnswer][] = [
 ];
 
 for (const [what, answer] of kept) {
-  Deno.test(`runLoop() tells here what becomes of the host while a master ${what}`, async () => {
+  Deno.test(`runLoop() reports changes of the host while a master ${what}`, async () => {
     await using setup = await AgentSetup.create();
     setup.master.answer = answer;
     const lines: string[] = [];
@@ -472,7 +472,7 @@ for (const [what, answer] of kept) {
   });
 }
 
-Deno.test("runLoop() goes on when a look fails while a master has asked for a pause", async () => {
+Deno.test("runLoop() survives an unexpected error in a check", async () => {
   await using setup = await AgentSetup.create();
   setup.master.answer = { status: 429, headers: { "retry-after": "600" } };
   const lines: string[] = [];
@@ -492,11 +492,11 @@ Deno.test("runLoop() goes on when a look fails while a master has asked for a pa
   assert.equal(checks, 2);
   const failures = lines.filter((line) => line.includes("level=error"));
   assert.deepEqual(failures, [
-    'level=error msg="a look at the host failed: nobody foresaw this"',
+    'level=error msg="a check of the host failed: nobody foresaw this"',
   ]);
 });
 
-Deno.test("runLoop() gives up a look that hangs when a beat is called for, and says nothing of it", async () => {
+Deno.test("runLoop() does one thing at a time while a check hangs", async () => {
   await using setup = await AgentSetup.create();
   setup.master.answer = { status: 429, headers: { "retry-after": "6" } };
   using _hung = listenWithoutAccepting(`${setup.path}/hung.sock`);
@@ -522,7 +522,7 @@ Deno.test("runLoop() gives up a look that hangs when a beat is called for, and s
   assert.deepEqual(lines.filter((line) => line.includes("aborted")), []);
 });
 
-Deno.test("runLoop() does not look while a master keeps it waiting and it changes the host itself", async () => {
+Deno.test("runLoop() skips checks in a pause while the agent changes the host", async () => {
   await using setup = await AgentSetup.create();
   setup.master.answer = { status: 429, headers: { "retry-after": "1" } };
   const stop = new AbortController();
@@ -553,7 +553,7 @@ function loseOne({ engine }: AgentSetup): void {
   engine.containers = engine.containers.filter(({ Names }) => Names[0] === `/${base}`);
 }
 
-Deno.test("runLoop() looks at a hint, and beats at once when the host has changed, and only then", async () => {
+Deno.test("runLoop() checks when that is requested, and sends a change only", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   await withLoop(setup, async ({ wakeup, works }) => {
@@ -568,13 +568,13 @@ Deno.test("runLoop() looks at a hint, and beats at once when the host has change
       bridges: ["decnet_t_11111111_lan-00"],
       containers: [base],
     });
-    // The look that finds it, the beat, and looks that follow a hint, the fewer the slower they are.
+    // The check that finds and sends it, and those that follow a request.
     await until(() => works() >= 6);
     assert.equal(setup.master.heartbeatCount, 2);
   });
 });
 
-Deno.test("runLoop() does not look between two beats without a hint", async () => {
+Deno.test("runLoop() does not check between heartbeats without a request", async () => {
   await using setup = await AgentSetup.create();
   await withLoop(setup, async ({ works }) => {
     await setup.master.nextHeartbeat();
@@ -584,7 +584,7 @@ Deno.test("runLoop() does not look between two beats without a hint", async () =
   });
 });
 
-Deno.test("runLoop() beats at once when the store has changed", async () => {
+Deno.test("runLoop() sends at once when the store has changed", async () => {
   await using setup = await AgentSetup.create();
   await withLoop(setup, async ({ wakeup }) => {
     await setup.master.nextHeartbeat();
@@ -595,7 +595,7 @@ Deno.test("runLoop() beats at once when the store has changed", async () => {
   });
 });
 
-Deno.test("runLoop() looks again after a hint, as the engine's lists come later than its events", async () => {
+Deno.test("runLoop() checks again after a request, as lists come late", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   await withLoop(setup, async ({ wakeup, works }) => {
@@ -607,7 +607,7 @@ Deno.test("runLoop() looks again after a hint, as the engine's lists come later 
   });
 });
 
-Deno.test("runLoop() looks seldom in a flood of hints", async () => {
+Deno.test("runLoop() paces a flood of requests", async () => {
   await using setup = await AgentSetup.create();
   await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
@@ -619,7 +619,7 @@ Deno.test("runLoop() looks seldom in a flood of hints", async () => {
   });
 });
 
-Deno.test("runLoop() does not lose a hint that comes during a beat", async () => {
+Deno.test("runLoop() does not lose a request for a check during a heartbeat", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   await withLoop(setup, async ({ wakeup }) => {
@@ -638,7 +638,7 @@ Deno.test("runLoop() does not lose a hint that comes during a beat", async () =>
   });
 });
 
-Deno.test("runLoop() keeps its distance between beats for news, and tells the last change", async () => {
+Deno.test("runLoop() keeps the gap between changes, and sends the last one", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   const minEarlyGapMs = 900;
@@ -660,7 +660,7 @@ Deno.test("runLoop() keeps its distance between beats for news, and tells the la
   }, { minEarlyGapMs });
 });
 
-Deno.test("runLoop() does not look while the agent itself changes the host, and does after", async () => {
+Deno.test("runLoop() does not check while the agent changes the host", async () => {
   await using setup = await AgentSetup.create();
   let isBusy = true;
   await withLoop(setup, async ({ wakeup, works }) => {
@@ -675,7 +675,7 @@ Deno.test("runLoop() does not look while the agent itself changes the host, and 
   }, { isBusy: () => isBusy });
 });
 
-Deno.test("runLoop() does not look at the host while it waits after a failure, or as asked", async () => {
+Deno.test("runLoop() does not check for requests in a backoff or pause", async () => {
   await using setup = await AgentSetup.create();
   for (const headers of [{ "retry-after": "3600" }, {}]) {
     setup.master.answer = { status: 503, headers };
@@ -709,7 +709,7 @@ const faults: (Fault | undefined)[] = [
   undefined,
 ];
 
-/** What a beat says, without what differs each time. */
+/** Returns what a heartbeat says, without what differs each time. */
 function saying({ body: { topology, ...rest } }: Heartbeat): string {
   return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
 }
@@ -718,7 +718,7 @@ function saying({ body: { topology, ...rest } }: Heartbeat): string {
 class Host {
   engine: FakeEngine;
   readonly did: string[] = [];
-  /** A stream that ends often is asked for with more and more patience. */
+  /** After each cut the loop waits longer for the next stream. */
   #cuts = 3;
   readonly #setup: AgentSetup;
   readonly #random: () => number;
@@ -776,14 +776,14 @@ class Host {
   }
 }
 
-/** Lets a host change, and waits until the loop's last beat says what a look of one's own says. */
+/** Lets a host change, and waits until the loop's last heartbeat says what a new check says. */
 async function check(seed: number): Promise<void> {
   await using setup = await AgentSetup.create();
   setup.changeStore((store) => store.put(topologyId, versionHash, document));
   const host = new Host(setup, randomNumbers(seed * 1_000_003));
   await using loop = new WatchedLoop(setup);
   await until(() => loop.heartbeats.length > 0 && setup.engine.events.count === 1);
-  // While looks still follow a hint, they would find what another one was lost for.
+  // Checks that still follow a request would hide that another one was lost.
   await pause(7_000);
   for (let changes = seed % 5; changes >= 0; changes--) await host.change();
   host.engine.fault = undefined;
@@ -794,7 +794,7 @@ async function check(seed: number): Promise<void> {
       const truth = await agent.sendHeartbeat(new AbortController().signal, { dryRun: true });
       const [is, told] = [truth, loop.heartbeats.at(-1)].map((it) => it && saying(it));
       if (is === told) break;
-      // A stream that is refused three times in a row is asked for again after 8 s.
+      // After three refusals in a row the next stream is requested 8 s later.
       const isLate = performance.now() - startedAt > 30_000;
       assert.ok(!isLate, `seed ${seed}: ${told}\nis ${is}\nafter ${host.did.join("; ")}`);
       await pause(100);
@@ -805,11 +805,11 @@ async function check(seed: number): Promise<void> {
   }
 }
 
-Deno.test("the loop's last beat tells the truth, whatever happened in whatever order", async () => {
+Deno.test("the loop's last heartbeat is right after any sequence of changes", async () => {
   await Promise.all(Array.from({ length: 30 }, (_, seed) => check(seed)));
 });
 
-Deno.test("runLoop() beats again and again, and stops at once in a pause", async () => {
+Deno.test("runLoop() sends again and again, and stops at once in a wait", async () => {
   await using setup = await AgentSetup.create();
   await withLoop(setup, async () => {
     while (setup.master.heartbeatCount < 5) await setup.master.nextHeartbeat();
@@ -820,7 +820,7 @@ Deno.test("runLoop() beats again and again, and stops at once in a pause", async
   }, { random: 0.5 });
 });
 
-Deno.test("runLoop() stops at once while the master or the engine hangs, and logs nothing", async () => {
+Deno.test("runLoop() stops at once while the master or the engine hangs", async () => {
   await using setup = await AgentSetup.create();
   for (const kind of ["hang", "half-open"] as const) {
     setup.master.answer = { kind };
@@ -840,7 +840,7 @@ Deno.test("runLoop() stops at once while the master or the engine hangs, and log
   assert.equal(setup.master.heartbeatCount, sent);
 });
 
-Deno.test("runLoop() makes no beat when it was stopped before it began", async () => {
+Deno.test("runLoop() sends nothing when it was stopped before it began", async () => {
   await using setup = await AgentSetup.create();
   const agent = setup.newAgent();
   const startedAt = performance.now();
@@ -851,7 +851,7 @@ Deno.test("runLoop() makes no beat when it was stopped before it began", async (
   assert.equal(setup.engine.requestCount, 0);
 });
 
-Deno.test("S2 runLoop() repairs the store before it sends what a recheck found", async () => {
+Deno.test("S2 runLoop() repairs the store before it sends what a check found", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   await withLoop(setup, async ({ wakeup, lines }) => {

@@ -116,40 +116,35 @@ export class RecheckBackoff {
   }
 }
 
-/**
- * When the next beat goes out. Pure: the caller brings the randomness, so that a fleet can be
- * simulated with the very code that runs on each host. Times in milliseconds.
- */
-
 const backoffFirstMs = 5_000;
 const backoffLimitMs = 5 * 60_000;
 const retryAfterMinimumMs = 5_000;
 const retryAfterLimitMs = 60 * 60_000;
 const listenFirstMs = 1_000;
 const listenLimitMs = 60_000;
-/** The part of the interval by which each beat comes sooner or later. */
+/** The part of the interval by which each heartbeat is sent sooner or later. */
 const jitter = 0.2;
 
-/** What the schedule knows of the beats so far. */
+/** What decides when the next heartbeat is due. */
 export interface SendHistory {
   readonly intervalMs: number;
-  /** Beats in a row that the master did not answer, or answered with a fault of its own. */
+  /** Heartbeats in a row that the master did not answer, or answered with 429 or 5xx. */
   readonly failures: number;
-  /** How long the master asked to wait, or null. */
+  /** How long the master asked to wait, in milliseconds, or null. */
   readonly retryAfterMs: number | null;
 }
 
-/** A random point in the first interval: hosts that are powered on together must not beat together. */
+/** Returns a random part of the first interval, as many hosts may be powered on together. */
 export function firstDelayMs(intervalMs: number, random: number): number {
   return intervalMs * random;
 }
 
-/** The delay from one beat to the next; `random` is in [0, 1). */
+/** Returns the delay from one heartbeat to the next; `random` is in [0, 1). Pure. */
 export function nextDelayMs(history: SendHistory, random: number): number {
   const { intervalMs, failures, retryAfterMs } = history;
   if (retryAfterMs !== null) {
-    // Many hosts may have been asked to come at the same second, by a date above all. So each comes
-    // later by a random part of the shortest interval: when the first is due again, all have come.
+    // A date asks many hosts to come at the same second. A random part of the shortest interval is
+    // added, so that all have come before the first is due again.
     const spreadMs = intervalMs * (1 - jitter) * random;
     return Math.min(retryAfterLimitMs, Math.max(retryAfterMinimumMs, retryAfterMs) + spreadMs);
   }
@@ -159,7 +154,7 @@ export function nextDelayMs(history: SendHistory, random: number): number {
   return backoffFirstMs + (bound - backoffFirstMs) * random;
 }
 
-/** The delay after the n-th failure in a row to listen to the engine, or after the end of a stream. */
+/** Returns the delay before listening again, after the n-th failure in a row to listen. */
 export function listenDelayMs(failures: number, random: number): number {
   const bound = Math.min(listenLimitMs, listenFirstMs * 2 ** Math.min(failures - 1, 16));
   return bound * (0.5 + 0.5 * random);
@@ -167,7 +162,7 @@ export function listenDelayMs(failures: number, random: number): number {
 
 /** How the sending of a heartbeat ended, as far as it decides when the next one is due. */
 export interface SendOutcome {
-  /** Whether the master did not answer, or answered with a fault of its own. */
+  /** Whether the master did not answer, or answered with 429 or 5xx. */
   readonly isFailure: boolean;
   /** How long the master asked to wait, in milliseconds, or null. */
   readonly retryAfterMs: number | null;

@@ -50,7 +50,7 @@ Deno.test("nextDelayMs() backs off from 5 s to 5 min, further with each failure"
   }
 });
 
-Deno.test("nextDelayMs() waits as long as the master asks, or a little longer, from 5 s to 1 h", () => {
+Deno.test("nextDelayMs() waits as long as the master asks, from 5 s to 1 h", () => {
   const cases: [askedMs: number, leastMs: number, mostMs: number][] = [
     [0, 5_000, 29_000],
     [4_999, 5_000, 29_000],
@@ -80,7 +80,7 @@ Deno.test("nextDelayMs() spreads hosts that were asked to come at the same secon
   }
 });
 
-Deno.test("listenDelayMs() doubles with each failure, from 1 s to 1 min, less up to half of it", () => {
+Deno.test("listenDelayMs() doubles with each failure, from 1 s to 1 min", () => {
   const limits = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
   for (const [index, bound] of limits.entries()) {
     const range = rangeOf((random) => listenDelayMs(index + 1, random));
@@ -93,13 +93,13 @@ Deno.test("listenDelayMs() doubles with each failure, from 1 s to 1 min, less up
 const longMs = 3_600_000;
 const never = new AbortController().signal;
 
-Deno.test("Bell.wait() ends when the time is up, and nothing has rung", async () => {
+Deno.test("Wakeup.wait() ends when the time is up", async () => {
   const wakeup = new Wakeup();
   assert.equal(await wakeup.wait(1, never), true);
   assert.equal(wakeup.takeSendRequest(), false);
 });
 
-Deno.test("Bell.ring() ends the wait, and is taken once", async () => {
+Deno.test("Wakeup.requestSend() ends the wait, and is taken once", async () => {
   const wakeup = new Wakeup();
   const waited = wakeup.wait(longMs, never);
   wakeup.requestSend();
@@ -108,7 +108,7 @@ Deno.test("Bell.ring() ends the wait, and is taken once", async () => {
   assert.deepEqual([wakeup.takeSendRequest(), wakeup.takeSendRequest()], [true, false]);
 });
 
-Deno.test("Bell.ring() is kept for whoever waits next, until it is taken", async () => {
+Deno.test("Wakeup.requestSend() is kept until it is taken", async () => {
   const wakeup = new Wakeup();
   wakeup.requestSend();
   assert.equal(await wakeup.wait(longMs, never), true);
@@ -120,7 +120,7 @@ Deno.test("Bell.ring() is kept for whoever waits next, until it is taken", async
   assert.equal(await waited, false, "it still rang after it was taken");
 });
 
-Deno.test("Bell.wait() answers false when the signal is aborted, before or meanwhile", async () => {
+Deno.test("Wakeup.wait() returns false when the signal is aborted", async () => {
   const wakeup = new Wakeup();
   const stop = new AbortController();
   const waited = wakeup.wait(longMs, stop.signal);
@@ -131,7 +131,7 @@ Deno.test("Bell.wait() answers false when the signal is aborted, before or meanw
   assert.equal(await wakeup.wait(longMs, stop.signal), false);
 });
 
-Deno.test("Bell.ring() does not end a wait that begins later than the one it was for", async () => {
+Deno.test("Wakeup.requestSend() does not end a wait after it was taken", async () => {
   const wakeup = new Wakeup();
   await wakeup.wait(1, never);
   wakeup.requestSend();
@@ -143,7 +143,7 @@ Deno.test("Bell.ring() does not end a wait that begins later than the one it was
   assert.equal(await waited, true);
 });
 
-Deno.test("Bell.wait() leaves nothing behind at the signal, however it ends", async () => {
+Deno.test("Wakeup.wait() leaves no listener at the signal", async () => {
   const { signal } = new AbortController();
   const listeners = new Set<unknown>();
   const [add, remove] = [signal.addEventListener, signal.removeEventListener];
@@ -165,7 +165,7 @@ Deno.test("Bell.wait() leaves nothing behind at the signal, however it ends", as
   assert.equal(listeners.size, 0);
 });
 
-Deno.test("Bell.hint() ends the wait of who takes hints, is taken once, and leaves rings alone", async () => {
+Deno.test("Wakeup.requestCheck() ends a wait for checks, and is taken once", async () => {
   const wakeup = new Wakeup();
   const waited = wakeup.wait(longMs, never, { forChecks: true });
   wakeup.requestCheck();
@@ -178,7 +178,7 @@ Deno.test("Bell.hint() ends the wait of who takes hints, is taken once, and leav
   );
 });
 
-Deno.test("Bell.hint() does not end the wait of who takes none", async () => {
+Deno.test("Wakeup.requestCheck() does not end another wait", async () => {
   const wakeup = new Wakeup();
   wakeup.requestCheck();
   const waited = wakeup.wait(longMs, never);
@@ -208,17 +208,17 @@ function looks(
   return times;
 }
 
-Deno.test("LookPace has nothing to look for without a hint", () => {
+Deno.test("RecheckBackoff has no check due without a request", () => {
   const pace = new RecheckBackoff();
   assert.deepEqual([pace.dueAt, pace.isRequested], [Infinity, false]);
 });
 
-Deno.test("LookPace looks 100 ms after a hint, and some times more, as lists come late", () => {
+Deno.test("RecheckBackoff checks 100 ms after a request, then less often", () => {
   const times = looks(new RecheckBackoff(), { untilMs: 60_000, hintAt: (ms) => ms === 0 });
   assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
 });
 
-Deno.test("LookPace looks on after news: of two changes, one list may come later", () => {
+Deno.test("RecheckBackoff goes on after a change: another may come later", () => {
   const times = looks(new RecheckBackoff(), {
     untilMs: 60_000,
     hintAt: (ms) => ms === 0,
@@ -227,7 +227,7 @@ Deno.test("LookPace looks on after news: of two changes, one list may come later
   assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
 });
 
-Deno.test("LookPace begins anew with a hint that comes in between", () => {
+Deno.test("RecheckBackoff starts again with a request that comes in between", () => {
   const times = looks(new RecheckBackoff(), {
     untilMs: 60_000,
     hintAt: (ms) => ms === 0 || ms === 1_700,
@@ -238,7 +238,7 @@ Deno.test("LookPace begins anew with a hint that comes in between", () => {
   ]);
 });
 
-Deno.test("LookPace looks ever more seldom while hints go on, down to one look in 5 s, and recovers", () => {
+Deno.test("RecheckBackoff slows down to one check in 5 s, and recovers", () => {
   const pace = new RecheckBackoff();
   const flooded = looks(pace, { untilMs: 60_000, hintAt: () => true });
   const gaps = flooded.map((ms, index) => ms - (flooded[index - 1] ?? 0));
@@ -252,7 +252,7 @@ Deno.test("LookPace looks ever more seldom while hints go on, down to one look i
   assert.equal(first, 100);
 });
 
-Deno.test("LookPace looks ever more seldom at hints of any rhythm", () => {
+Deno.test("RecheckBackoff slows down for requests of any rhythm", () => {
   for (const everyMs of [150, 250, 500, 1_000, 2_000]) {
     const times = looks(new RecheckBackoff(), {
       untilMs: 600_000,
@@ -262,7 +262,7 @@ Deno.test("LookPace looks ever more seldom at hints of any rhythm", () => {
   }
 });
 
-Deno.test("LookPace looks at once again when a look has found something, whatever was before", () => {
+Deno.test("RecheckBackoff is fast again when a check has found a change", () => {
   const pace = new RecheckBackoff();
   looks(pace, { untilMs: 60_000, hintAt: () => true });
   pace.checked(60_000, true, 1);
@@ -270,7 +270,7 @@ Deno.test("LookPace looks at once again when a look has found something, whateve
   assert.equal(pace.dueAt, 60_100);
 });
 
-Deno.test("LookPace spends a quarter of the time on looks at most, however long each takes", () => {
+Deno.test("RecheckBackoff spends at most a quarter of the time on checks", () => {
   for (const tookMs of [100, 300, 800]) {
     for (const everyMs of [50, 500, 2_000, 7_000]) {
       const pace = new RecheckBackoff();
@@ -287,7 +287,7 @@ Deno.test("LookPace spends a quarter of the time on looks at most, however long 
   }
 });
 
-Deno.test("LookPace looks at least twice after a hint, however long a look takes", () => {
+Deno.test("RecheckBackoff checks at least twice after a request", () => {
   const pace = new RecheckBackoff();
   pace.request(0);
   pace.checked(8_100, false, 8_000);
@@ -438,7 +438,7 @@ for (const [title, steps] of schedules) {
   });
 }
 
-Deno.test("HeartbeatScheduler leaves requests for checks alone while they change nothing", () => {
+Deno.test("HeartbeatScheduler takes requests for checks only when they matter", () => {
   let ms = 0;
   const options = { intervalMs, minEarlyGapMs: 5_000, now: () => ms, random: () => 0.5 };
   const scheduler = new HeartbeatScheduler(options);

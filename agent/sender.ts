@@ -2,19 +2,19 @@ import { CertificateFolder, type Certificates } from "../master/certificates.ts"
 import { MasterClient, type MasterReply, parseRetryAfter } from "../master/client.ts";
 import { hostAndPort, type MasterAddress } from "../master/connection.ts";
 
-/** From so long before a certificate expires there is a warning, in milliseconds. */
+/** Certificates that expire within this time bring a warning, in milliseconds. */
 const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;
-/** So near, the hour matters, too. */
+/** Within this time the warning has the hour, too. */
 const nearMs = 2 * 24 * 60 * 60 * 1000;
 
-/** What an operator must know of how long the certificates can be used. */
+/** Why certificates cannot be used, or not for long. */
 export interface ValidityProblem {
   readonly problem: string;
-  /** The same at each time of the day, as `problem` is not: it may tell the time. */
+  /** Identifies the problem: unlike `problem` it never has the current time. */
   readonly problemId: string;
 }
 
-/** Whether certificates are not valid yet, no longer, or not for long; `now` as of `Date.now()`. */
+/** Returns why certificates are not valid at `now`, or not for long; null when they are. */
 export function validityProblem(
   { validFrom, validTo }: Certificates,
   now: number,
@@ -59,7 +59,7 @@ export interface SendResult {
   readonly error: string | null;
 }
 
-/** Why the master did not accept a beat, or null when it did: any 2xx accepts. */
+/** Returns why the master did not accept a heartbeat, or null when it did: any 2xx accepts. */
 export function rejectionReason({ status, text }: MasterReply): string | null {
   if (status >= 200 && status < 300) return null;
   const words = text.replace(/\s+/g, " ").trim();
@@ -68,8 +68,8 @@ export function rejectionReason({ status, text }: MasterReply): string | null {
 }
 
 /**
- * Whether to come back later than at the next interval: the master is absent, or has a fault of its
- * own. A refusal of this host or this beat would be the same later, so it changes nothing.
+ * Returns true when the master is absent, or answered with 429 or 5xx. Other rejections would be the
+ * same later, so the interval stays.
  */
 export function wantsBackoff(result: SendResult): boolean {
   if (result.kind === "unreachable") return result.latencyMs !== null;
@@ -84,10 +84,10 @@ const meanings: ReadonlyMap<number, string> = new Map([
   [303, redirected],
   [307, redirected],
   [308, redirected],
-  [400, "it does not understand the beat; one of the two may be too old"],
+  [400, "it does not understand the heartbeat; one of the two may be too old"],
   [403, "worker.crt is not the certificate pinned to this host-uuid; enrol this host again"],
   [404, "it does not know this host-uuid; enrol this host, or see host-uuid"],
-  [422, "it does not understand the beat; one of the two may be too old"],
+  [422, "it does not understand the heartbeat; one of the two may be too old"],
 ]);
 
 const heartbeatPath = "/swarm/heartbeat";
@@ -106,9 +106,9 @@ interface SenderOptions {
 export interface CertificateReport {
   /** When the first of them expires, in milliseconds since 1970; null when none can be used. */
   readonly expiresAt: number | null;
-  /** What an operator must mend, or null. */
+  /** What an operator must fix, or null. */
   readonly problem: string | null;
-  /** Stays the same as long as the problem does, which may tell the time; absent: the problem. */
+  /** Identifies the problem when its text has the current time; absent: the text does. */
   readonly problemId?: string;
 }
 
@@ -118,7 +118,7 @@ export interface SendReport {
   readonly certificates: CertificateReport;
 }
 
-/** Sends beats to the master. */
+/** Sends heartbeats to the master. */
 export class Sender {
   readonly #options: SenderOptions;
   readonly #url: string;
@@ -132,7 +132,8 @@ export class Sender {
   }
 
   /**
-   * Sends a beat that was made at `checkedAt`, unless `dryRun`. What fails becomes part of the answer.
+   * Sends a heartbeat that was made at `checkedAt`, unless `dryRun`. What fails becomes part of the
+   * report. Never throws.
    */
   async send(
     body: string,
@@ -163,7 +164,7 @@ export class Sender {
   async #post(body: string, certificates: Certificates, signal: AbortSignal): Promise<SendResult> {
     const { master, agentVersion } = this.#options;
     this.#client ??= await MasterClient.create(master, `decnet-agent/${agentVersion}`);
-    if (signal.aborted) return this.#unreachable("no time was left to send the beat");
+    if (signal.aborted) return this.#unreachable("no time was left to send the heartbeat");
     const startedAt = performance.now();
     try {
       const reply = await this.#client.post(heartbeatPath, body, certificates, signal);
@@ -189,7 +190,7 @@ export class Sender {
 
 const notSent = { httpStatus: null, latencyMs: null, retryAfterMs: null } as const;
 
-/** Of certificates that stay in use, as newer ones are of no use, it matters all the more how long. */
+/** Adds how long the certificates are valid that stay in use because newer ones cannot be used. */
 function problemsOf(
   ofNewer: string | null,
   validity: ValidityProblem | null,

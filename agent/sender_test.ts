@@ -4,7 +4,7 @@ import { startMaster } from "../tests/support/master_setup.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { rejectionReason, type SendResult, wantsBackoff } from "./sender.ts";
 
-Deno.test("refusal() takes each 2xx for accepted, and says what other answers mean", () => {
+Deno.test("rejectionReason() accepts each 2xx and explains other answers", () => {
   const cases: [status: number, text: string, expected: string | null][] = [
     [200, "no", null],
     [204, "", null],
@@ -19,7 +19,7 @@ Deno.test("refusal() takes each 2xx for accepted, and says what other answers me
     [
       400,
       "",
-      "the master answered 400: it does not understand the beat; one of the two may be too old",
+      "the master answered 400: it does not understand the heartbeat; one of the two may be too old",
     ],
     [
       403,
@@ -35,7 +35,7 @@ Deno.test("refusal() takes each 2xx for accepted, and says what other answers me
     [
       422,
       " \n",
-      "the master answered 422: it does not understand the beat; one of the two may be too old",
+      "the master answered 422: it does not understand the heartbeat; one of the two may be too old",
     ],
     [500, "a\r\n\tb  c ", 'the master answered 500: "a b c"'],
   ];
@@ -44,7 +44,7 @@ Deno.test("refusal() takes each 2xx for accepted, and says what other answers me
   }
 });
 
-Deno.test("wantsBackoff() spares a master that is absent or at fault, and no other", () => {
+Deno.test("wantsBackoff() is true for a master that is absent or at fault", () => {
   const sent = { url: "https://m", latencyMs: 3, retryAfterMs: null, error: "e" };
   const rejected = (httpStatus: number) => ({ ...sent, kind: "rejected", httpStatus }) as const;
   const unreachable = { ...sent, kind: "unreachable", httpStatus: null } as const;
@@ -67,14 +67,14 @@ Deno.test("wantsBackoff() spares a master that is absent or at fault, and no oth
 
 const never = new AbortController().signal;
 
-/** How a beat ended, without the time that it took; that it took some is checked. */
+/** Returns how sending ended, without its time, which must be positive. */
 function ending({ result }: Heartbeat): Record<string, unknown> {
   const { latencyMs, ...rest } = result;
   if (latencyMs !== null) assert.ok(latencyMs > 0 && latencyMs < 60_000);
   return { ...rest, wasSent: latencyMs !== null };
 }
 
-Deno.test("Agent.beat() delivers", async () => {
+Deno.test("Agent.sendHeartbeat() delivers", async () => {
   await withAgent(async (setup, agent) => {
     const heartbeat = await agent.sendHeartbeat(never);
     assert.deepEqual(ending(heartbeat), {
@@ -90,7 +90,7 @@ Deno.test("Agent.beat() delivers", async () => {
   });
 });
 
-Deno.test("Agent.beat() uses one connection for many beats", async () => {
+Deno.test("Agent.sendHeartbeat() reuses one connection", async () => {
   await withAgent(async (setup, agent) => {
     for (let heartbeat = 0; heartbeat < 5; heartbeat++) await agent.sendHeartbeat(never);
     assert.equal(setup.master.heartbeatCount, 5);
@@ -103,11 +103,11 @@ Deno.test("M16 heartbeat reports why the master rejects it, and continues", asyn
     const cases: [status: number, error: RegExp, retryAfter?: string, retryAfterMs?: number][] = [
       [
         400,
-        /^the master answered 400: it does not understand the beat; one of the two may be too old: "why"$/,
+        /^the master answered 400: it does not understand the heartbeat; one of the two may be too old: "why"$/,
       ],
       [403, /^the master answered 403: worker\.crt is not the certificate pinned/],
       [404, /^the master answered 404: it does not know this host-uuid/],
-      [422, /^the master answered 422: it does not understand the beat/],
+      [422, /^the master answered 422: it does not understand the heartbeat/],
       [429, /^the master answered 429/, "7", 7_000],
       [503, /^the master answered 503/, "soon"],
       [500, /^the master answered 500: "why"$/],
@@ -128,7 +128,7 @@ Deno.test("M16 heartbeat reports why the master rejects it, and continues", asyn
   });
 });
 
-Deno.test("Agent.beat() reads a Retry-After that is a date", async () => {
+Deno.test("Agent.sendHeartbeat() reads a Retry-After that is a date", async () => {
   await withAgent(async (setup, agent) => {
     const inAMinute = new Date(Date.now() + 60_000).toUTCString();
     setup.master.answer = { status: 503, headers: { "retry-after": inAMinute } };
@@ -138,7 +138,7 @@ Deno.test("Agent.beat() reads a Retry-After that is a date", async () => {
   });
 });
 
-Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
+Deno.test("Agent.sendHeartbeat() reports a master that cannot be reached", async () => {
   await withAgent(async (setup, agent) => {
     await setup.master.stop();
     const { port } = setup;
@@ -156,7 +156,7 @@ Deno.test("Agent.beat() tells that the master cannot be reached", async () => {
   });
 });
 
-Deno.test("Agent.beat() sends nothing in a dry run, but looks at the certificates", async () => {
+Deno.test("Agent.sendHeartbeat() sends nothing in a dry run", async () => {
   await withAgent(async (setup, agent) => {
     const heartbeat = await agent.sendHeartbeat(never, { dryRun: true });
     const url = `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`;
@@ -166,7 +166,7 @@ Deno.test("Agent.beat() sends nothing in a dry run, but looks at the certificate
   });
 });
 
-Deno.test("Agent.beat() makes beats without a master, a host-uuid or certificates", async () => {
+Deno.test("Agent.sendHeartbeat() works without master and certificates", async () => {
   await withAgent(async (setup, agent) => {
     await Deno.remove(`${setup.path}/ca.crt`);
     const heartbeat = await agent.sendHeartbeat(never);
@@ -177,7 +177,7 @@ Deno.test("Agent.beat() makes beats without a master, a host-uuid or certificate
   }, () => ({ master: null, hostUuid: null }));
 });
 
-Deno.test("Agent.beat() puts an IPv6 address of the master in brackets", async () => {
+Deno.test("Agent.sendHeartbeat() puts an IPv6 address in brackets", async () => {
   await withAgent(async (_setup, agent) => {
     const { result } = await agent.sendHeartbeat(never, { dryRun: true });
     assert.equal(result.url, "https://[fd00::1]:8770/swarm/heartbeat");
@@ -204,7 +204,7 @@ Deno.test("M19 heartbeat is sent only once there are certificates", async () => 
   });
 });
 
-Deno.test("Agent.beat() goes out in time with what is known when the host takes too long", async () => {
+Deno.test("Agent.sendHeartbeat() sends in time while the engine hangs", async () => {
   await withAgent(async (setup, agent) => {
     setup.engine.fault = { kind: "hang" };
     const { result, snapshot } = await agent.sendHeartbeat(never, { snapshotTimeoutMs: 200 });
@@ -217,7 +217,7 @@ Deno.test("Agent.beat() goes out in time with what is known when the host takes 
   });
 });
 
-Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", async () => {
+Deno.test("Agent.sendHeartbeat() ends at once when it is aborted", async () => {
   await withAgent(async (setup, agent) => {
     const abortWhen = async (hangs: () => Promise<unknown>, expected: RegExp) => {
       const controller = new AbortController();
@@ -239,7 +239,7 @@ Deno.test("Agent.beat() ends at once when it is aborted, wherever it hangs", asy
       while (setup.engine.requestCount === requestCount) {
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
-    }, /^no time was left to send the beat$/);
+    }, /^no time was left to send the heartbeat$/);
     // So the master is not blamed for what it never got.
     assert.equal(notSent.latencyMs, null);
     assert.equal(setup.master.heartbeatCount, 1);

@@ -6,7 +6,7 @@ import { StoreReader, type StoreStatus } from "../store/store_reader.ts";
 import { type Drift, findDrift } from "../topology/drift.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
 
-/** How much of an error of the engine goes to the master, in characters. */
+/** The longest error of the engine that is sent, in characters. */
 const maximumErrorLength = 200;
 
 /** What runs, or why that cannot be seen. */
@@ -23,10 +23,10 @@ interface UnknownDrift {
   readonly detail: string;
 }
 
-/** Drift that cannot be told has a reason instead of lists. */
+/** The drift, or why it is unknown. */
 export type KnownDrift = Drift | UnknownDrift;
 
-/** Everything that the agent knows of its host at one moment. */
+/** What the agent knows of its host at one moment. */
 export interface HostSnapshot {
   readonly store: StoreStatus;
   readonly observed: Observed;

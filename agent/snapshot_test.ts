@@ -77,7 +77,7 @@ Deno.test("S2 heartbeat reports a damaged store that it may not quarantine", () 
     assert.throws(() => Deno.statSync(lockPathOf(setup.storePath)), Deno.errors.NotFound);
   }));
 
-Deno.test("Agent.beat() leaves a damaged store to whoever is at it", () =>
+Deno.test("SnapshotCollector.collect() leaves a damaged store that is locked", () =>
   withHeartbeats(async (setup, heartbeat) => {
     harm(setup.storePath);
     const lock = await FileLock.acquire(lockPathOf(setup.storePath), {

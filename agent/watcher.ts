@@ -86,7 +86,7 @@ export class StoreWatcher {
   #logOnce(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
-    const consequence = "what others write to the store is told at the interval";
+    const consequence = "what others write to the store is reported at the interval";
     const text = `Cannot watch ${this.#lock}: ${problem}; ${consequence}`;
     this.#log("warn", text, { subject: "store" });
   }
@@ -175,7 +175,7 @@ class EngineEventListener {
     if (stream.place !== placeOf(socket)) stream.limit.abort(new Error("there is another engine"));
     else if (stream.isOpen) {
       if (this.#missed >= missedHeartbeats) {
-        this.#options.log("info", "Docker tells of changes again");
+        this.#options.log("info", "Docker reports changes again");
       }
       this.#missed = 0;
     }
@@ -184,7 +184,7 @@ class EngineEventListener {
   #noteMissed(): void {
     this.#retry.requestSend();
     if (++this.#missed !== missedHeartbeats) return;
-    const text = `${this.#problem}; changes are told at the interval`;
+    const text = `${this.#problem}; changes are reported at the interval`;
     this.#options.log("warn", text, { subject: "events" });
   }
 

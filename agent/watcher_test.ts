@@ -18,7 +18,7 @@ import { requirement } from "../tests/support/requirements.ts";
 import { asWriter } from "../tests/support/store.ts";
 import { StoreWatcher } from "./watcher.ts";
 
-/** A watched store in a folder of its own, and how often a change of it was told. */
+/** A watched store in its own folder, and how often a change was noticed. */
 class Watched implements Disposable {
   readonly folder = new TemporaryFolder();
   readonly path = `${this.folder.path}/state/topology.db`;
@@ -39,12 +39,12 @@ class Watched implements Disposable {
   }
 }
 
-/** Lets what the kernel tells arrive. */
+/** Lets time pass; 300 ms are enough for the kernel's notices to arrive. */
 async function settle(ms = 300): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-Deno.test("StoreWatch tells of each writing, by whomever, and of no reading", async () => {
+Deno.test("StoreWatcher notices each write of any process, and no read", async () => {
   using it = new Watched();
   await it.change("first");
   it.watch.renew();
@@ -64,7 +64,7 @@ Deno.test("StoreWatch tells of each writing, by whomever, and of no reading", as
   assert.equal(it.told, before);
 });
 
-Deno.test("StoreWatch waits for a folder that is not there, and follows one that was replaced", async () => {
+Deno.test("StoreWatcher waits for a folder, and follows a replaced one", async () => {
   using it = new Watched();
   it.watch.renew();
   assert.equal(it.told, 0);
@@ -82,7 +82,7 @@ Deno.test("StoreWatch waits for a folder that is not there, and follows one that
   await until(() => it.told > before + 1);
 });
 
-Deno.test("StoreWatch sees the first who writes to a store that nobody has written to yet", async () => {
+Deno.test("StoreWatcher notices the first write to a new store", async () => {
   using it = new Watched();
   Deno.mkdirSync(it.path.replace(/[^/]*$/, ""));
   it.watch.renew();
@@ -118,7 +118,7 @@ Deno.test("S18 StoreWatcher leaves SQLite its locks during a change", async () =
   database.close();
 });
 
-Deno.test("StoreWatch tells nothing after it was closed", async () => {
+Deno.test("StoreWatcher.close() ends all notices", async () => {
   using it = new Watched();
   await it.change("first");
   it.watch.renew();
@@ -130,7 +130,7 @@ Deno.test("StoreWatch tells nothing after it was closed", async () => {
   assert.equal(it.told, before);
 });
 
-Deno.test("the loop tells at once what another process wrote to the store", async () => {
+Deno.test("the loop sends at once what another process wrote to the store", async () => {
   await using setup = await AgentSetup.create();
   setup.changeStore((store) => store.put(topologyId, versionHash, document));
   await using loop = new WatchedLoop(setup);
@@ -163,7 +163,7 @@ for (const [what, make] of obstacles) {
       watch.renew();
       assert.deepEqual([lines, told], [[
         `warn Cannot watch ${lock}: it is not a regular file; ` +
-        "what others write to the store is told at the interval",
+        "what others write to the store is reported at the interval",
       ], []]);
       Deno.removeSync(lock);
       watch.renew();
@@ -215,7 +215,7 @@ Deno.test({
       new TextDecoder().decode(stdout),
       `Cannot watch ${lock}: Permission denied; ` +
         "see that the agent's user owns the file and its folder (chown -R); " +
-        "what others write to the store is told at the interval\n",
+        "what others write to the store is reported at the interval\n",
       new TextDecoder().decode(stderr),
     );
   },
@@ -224,7 +224,7 @@ Deno.test({
 const root = requirement("root", Deno.uid() === 0);
 
 Deno.test({
-  name: `StoreWatch leaves nothing of root's in another user's folder${root.suffix}`,
+  name: `StoreWatcher creates no file of root in another user's folder${root.suffix}`,
   ignore: root.ignore,
   fn() {
     root.check();
@@ -253,12 +253,12 @@ async function watch(
   await test(setup, loop);
 }
 
-/** Waits until the first beat has gone, and the engine is listened to. */
+/** Waits until the first heartbeat was sent, and the loop listens to the engine. */
 async function isListening({ engine }: AgentSetup, loop: WatchedLoop): Promise<void> {
   await until(() => loop.heartbeats.length > 0 && engine.events.count === 1);
 }
 
-/** Lets all looks pass that follow the last hint. */
+/** Waits until no more checks follow the last request. */
 async function quiet(loop: WatchedLoop): Promise<void> {
   for (let works = -1; works !== loop.works;) {
     works = loop.works;
@@ -269,7 +269,7 @@ async function quiet(loop: WatchedLoop): Promise<void> {
 const ours = container({ name: "decnet-web" });
 const label = { "decnet.topology.id": "t1" };
 
-Deno.test("the loop tells at once of each change of ours, and of nothing else", () =>
+Deno.test("the loop sends each change of its own objects at once, no others", () =>
   watch(async ({ engine, master }, loop) => {
     const changes: [containers: ReturnType<typeof container>[], told: string[]][] = [
       [[ours], ["decnet-web"]],
@@ -299,7 +299,7 @@ Deno.test("the loop tells at once of each change of ours, and of nothing else", 
     assert.deepEqual(loop.lines, []);
   }));
 
-Deno.test("the loop tells that a container was cut off its network", async () => {
+Deno.test("the loop reports a container that was disconnected from its network", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   await using loop = new WatchedLoop(setup);
@@ -328,7 +328,7 @@ Deno.test("D20 the loop reports what changed without a stream, once it is back",
     assert.deepEqual(loop.lines, []);
   }));
 
-Deno.test("the loop looks when its stream is cut, and asks for another with more and more patience", () =>
+Deno.test("the loop checks when its stream is cut, and retries with a backoff", () =>
   watch(async ({ engine }, loop) => {
     await quiet(loop);
     const works = loop.works;
@@ -343,7 +343,7 @@ Deno.test("the loop looks when its stream is cut, and asks for another with more
     assert.ok(performance.now() - startedAt > 2_000, "it asked too often");
   }));
 
-Deno.test("the loop beats at once when the engine goes, and when it is back", () =>
+Deno.test("the loop sends at once when the engine goes, and when it is back", () =>
   watch(async ({ engine }, loop) => {
     await engine.stop();
     await until(() => typeof loop.told === "string");
@@ -385,7 +385,7 @@ Deno.test("D20 the loop reads the events around damaged lines", () =>
     assert.equal(engine.events.count, 1);
   }));
 
-Deno.test("the loop begins anew after a stream that is no stream", () =>
+Deno.test("the loop listens again after a malformed stream", () =>
   watch(async ({ engine }, loop) => {
     engine.events.write(new TextEncoder().encode("this is no chunk\r\n"));
     await until(() => engine.events.count === 0);
@@ -394,7 +394,7 @@ Deno.test("the loop begins anew after a stream that is no stream", () =>
     assert.deepEqual(loop.lines, []);
   }));
 
-Deno.test("the loop waits for a head that comes with the first event only", async () => {
+Deno.test("the loop waits for a head that comes with the first event", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.events.isHeadLate = true;
   await using loop = new WatchedLoop(setup);
@@ -427,14 +427,14 @@ Deno.test("D20 the loop logs once that the event stream is lost, once it is back
   await until(() => loop.heartbeats.length >= 15);
   const socket = setup.engine.socketPath;
   const refused = `level=warn msg="Cannot listen to Docker at ${socket}: ` +
-    'GET /events was answered with 403 (not here); changes are told at the interval" subject=events';
+    'GET /events was answered with 403 (not here); changes are reported at the interval" subject=events';
   assert.deepEqual(loop.lines, [refused]);
   setup.engine.fault = undefined;
   await until(() => loop.lines.length > 1);
-  assert.deepEqual(loop.lines, [refused, 'level=info msg="Docker tells of changes again"']);
+  assert.deepEqual(loop.lines, [refused, 'level=info msg="Docker reports changes again"']);
 });
 
-Deno.test("the loop listens to the engine that its beats ask", async () => {
+Deno.test("the loop listens to the engine that its heartbeats ask", async () => {
   await using setup = await AgentSetup.create();
   const [first, second] = [`${setup.path}/first.sock`, setup.engine.socketPath];
   await using loop = new WatchedLoop(setup, { intervalMs: 300, sockets: [first, second] });
@@ -449,7 +449,7 @@ Deno.test("the loop listens to the engine that its beats ask", async () => {
   assert.deepEqual(loop.lines, []);
 });
 
-Deno.test("the loop listens anew when the engine does not answer a beat", () =>
+Deno.test("the loop listens again when the engine did not answer", () =>
   watch(async ({ engine }, loop) => {
     engine.fault = { kind: "status", status: 500, message: "down" };
     await until(() => typeof loop.told === "string");

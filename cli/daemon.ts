@@ -18,7 +18,7 @@ import { agentVersion } from "./options.ts";
 import { type ExitCode, findingsOf, summary, worst } from "./report.ts";
 import { escapeControls, type Terminal } from "./terminal.ts";
 
-const noDescriptors = "no file descriptors are left (ulimit -n); the API starts anew";
+const noDescriptors = "no file descriptors are left (ulimit -n); the API starts again";
 
 /** A configuration, and the folder of its certificates. */
 interface Setup {
@@ -49,8 +49,7 @@ export class Daemon {
     this.#systemd = new SystemdNotifier({
       socket: terminal.variable("NOTIFY_SOCKET"),
       watchdogUsec: terminal.variable("WATCHDOG_USEC"),
-      onError: (error) =>
-        this.#log("warn", `Cannot tell the supervisor: ${(error as Error).message}`),
+      onError: (error) => this.#log("warn", `Cannot notify systemd: ${(error as Error).message}`),
     });
     this.#stop.addEventListener("abort", () => this.#systemd.stopping(), { once: true });
   }
@@ -94,7 +93,7 @@ export class Daemon {
     await run.checkHost();
     if (isFirst) {
       const seconds = configuration.intervalMs / 1000;
-      this.#systemd.status(`started; the first beat is due within ${seconds} s`);
+      this.#systemd.status(`started; the first heartbeat is due within ${seconds} s`);
     } else {
       this.#log("info", "the configuration was read again", describe(configuration));
       run.sendNow();

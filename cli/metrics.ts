@@ -9,7 +9,7 @@ import type { ExitCode } from "./report.ts";
 export interface LoopHistory {
   /** Milliseconds since 1970. */
   readonly startedAt: number;
-  /** Likewise; 0: no beat has been delivered. */
+  /** Likewise; 0: no heartbeat was delivered. */
   readonly lastSuccessAt: number;
   readonly heartbeats: ReadonlyMap<SendResult["kind"], number>;
   /** Null when it is not to listen. */
@@ -22,15 +22,15 @@ const helpTexts = {
   status_code: "What a check exits with: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
   start_time_seconds: "When the loop started, in Unix seconds.",
   api_listening: "Whether the API listens, where it is to.",
-  beats_total: "Beats since the loop started, by what became of them.",
-  last_beat_attempt_timestamp_seconds: "When the last beat was made, in Unix seconds.",
+  beats_total: "Heartbeats since the loop started, by result.",
+  last_beat_attempt_timestamp_seconds: "When the last heartbeat was made, in Unix seconds.",
   last_beat_success_timestamp_seconds:
-    "When the master accepted a beat of this process last, in Unix seconds; 0 for never.",
-  master_latency_seconds: "Time until the master replied to the last beat, or failed to.",
+    "When the master last accepted a heartbeat of this process, in Unix seconds; 0: never.",
+  master_latency_seconds: "Time until the master replied to the last heartbeat, or failed to.",
   certificate_expiry_timestamp_seconds: "When the first certificate expires, in Unix seconds.",
   engine_up: "Whether the container engine answered.",
   engine_latency_seconds: "Time until the engine had answered.",
-  engine_info: "The versions that the engine tells.",
+  engine_info: "The versions that the engine reports.",
   networks: "Networks that are the agent's.",
   containers: "Running containers that are the agent's.",
   drift_objects: "Networks and containers that are not as applied; absent while that is unknown.",

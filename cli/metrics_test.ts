@@ -47,7 +47,7 @@ const always = [
   "last_beat_attempt_timestamp_seconds 1795342272.345",
 ];
 
-Deno.test("metricsText() has of a check what it has seen, and no past", () => {
+Deno.test("metricsText() writes what a check has found, without a past", () => {
   assert.deepEqual(
     samplesOf(heartbeatWith()).sort(),
     [
@@ -75,7 +75,7 @@ Deno.test("metricsText() has of a check what it has seen, and no past", () => {
   );
 });
 
-Deno.test("metricsText() counts the beats of a loop, and knows when the last was accepted", () => {
+Deno.test("metricsText() counts heartbeats, and has the time of the last success", () => {
   const heartbeat = heartbeatWith({ result: sendResults.unreachable });
   const samples = samplesOf(heartbeat, { loop, code: 2 });
   for (
@@ -95,7 +95,7 @@ Deno.test("metricsText() counts the beats of a loop, and knows when the last was
   assert.ok(samplesOf(heartbeat).includes("last_beat_success_timestamp_seconds 0"));
 });
 
-Deno.test("metricsText() leaves out what is not known, and what does not apply", () => {
+Deno.test("metricsText() leaves out what is not known or does not apply", () => {
   const names = (heartbeat: Heartbeat) =>
     new Set(samplesOf(heartbeat).map((sample) => sample.replace(/[ {].*/, "")));
   const all = names(heartbeatWith());
@@ -150,7 +150,7 @@ Deno.test("metricsText() leaves out what is not known, and what does not apply",
   );
 });
 
-Deno.test("metricsText() lets no text from outside break a line or a label", () => {
+Deno.test("metricsText() escapes text from outside", () => {
   const engine = { version: nasty, apiVersion: null, latencyMs: 1 };
   const text = metricsText(heartbeatWith({ snapshot: { engine } }), { code: 0, loop: null });
   assert.ok(
@@ -160,7 +160,7 @@ Deno.test("metricsText() lets no text from outside break a line or a label", () 
 });
 
 Deno.test({
-  name: `promtool finds nothing wrong with the metrics of any beat${promtool.suffix}`,
+  name: `promtool accepts the metrics of any heartbeat${promtool.suffix}`,
   ignore: promtool.ignore,
   fn: async () => {
     promtool.check();
@@ -204,7 +204,7 @@ async function fileAt(path: string, log: Log): Promise<MetricsFile> {
   return file;
 }
 
-Deno.test("MetricsFile.note() counts each beat by its result, and keeps the time of a success", async () => {
+Deno.test("MetricsFile.count() counts by result, and keeps the last success", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
   const file = await fileAt(path, () => assert.fail("there is nothing to log"));
@@ -224,7 +224,7 @@ Deno.test("MetricsFile.note() counts each beat by its result, and keeps the time
   assert.equal(metric(path, "api_listening"), "1");
 });
 
-Deno.test("MetricsFile.moveTo() leaves the old file as it is, and goes on counting", async () => {
+Deno.test("MetricsFile.moveTo() leaves the old file, and goes on counting", async () => {
   using folder = new TemporaryFolder();
   const [a, b] = [`${folder.path}/a.prom`, `${folder.path}/b.prom`];
   const file = await fileAt(a, () => assert.fail("there is nothing to log"));
@@ -238,7 +238,7 @@ Deno.test("MetricsFile.moveTo() leaves the old file as it is, and goes on counti
   assert.equal(metric(b, "start_time_seconds"), "7");
 });
 
-Deno.test("MetricsFile.note() logs once that it cannot write, and once that it can again", async () => {
+Deno.test("MetricsFile.write() logs once that it cannot write, and the end", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/absent/a.prom`;
   const lines: string[] = [];
@@ -252,7 +252,7 @@ Deno.test("MetricsFile.note() logs once that it cannot write, and once that it c
   assert.equal(metric(path, 'beats_total{result="delivered"}'), "6");
 });
 
-Deno.test("run() --once --textfile leaves the metrics of the check, with its exit code", async () => {
+Deno.test("run() --once --textfile writes the metrics with the exit code", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   const path = `${setup.path}/a.prom`;
@@ -285,7 +285,7 @@ Deno.test("run() --once warns when it cannot write the metrics", async () => {
   assert.match(critical.stdout, /^DECNET CRITICAL - .*boom.*; Cannot write /);
 });
 
-Deno.test("run() writes the metrics after each beat of the loop, and beats on where it cannot", async () => {
+Deno.test("run() writes metrics after each heartbeat, and survives where not", async () => {
   await using setup = await AgentSetup.create();
   const path = `${setup.path}/a.prom`;
   const run = async (textfile: string, isEnough: () => boolean) => {

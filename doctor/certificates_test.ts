@@ -217,7 +217,7 @@ const refused =
   "Cannot reach the master at 127\\.0\\.0\\.1:\\d+: it (closed the connection before it " +
   "answered; it may not accept|refuses) worker\\.crt";
 const failed = (failures: number) => new RegExp(`${refused}.* failures=${failures}$`);
-const accepted = /"the master accepts beats again" failures=2$/;
+const accepted = /"the master accepts heartbeats again" failures=2$/;
 const inOrder = /^level=info msg="the certificates are in order again"$/;
 
 /** Certificates that no beat goes out with: a failure of the master's, and one of the host's. */

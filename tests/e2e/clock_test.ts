@@ -7,7 +7,7 @@ import { execute, faketime, Host, RunningAgent, WallClock } from "../support/exe
 import type { TlsMaster } from "../support/tls_master.ts";
 
 const interval = "--interval=5s";
-/** The least between two beats in their turn, less what one of them may be late. */
+/** The least between two heartbeats, less what one of them may be late. */
 const leastPaceMs = 4_000;
 const dayMs = 86_400_000;
 const inDays = (days: number) => new Date(Date.now() + days * dayMs);
@@ -24,7 +24,7 @@ function test(name: string, run: (host: Host, clock: WallClock) => Promise<void>
   });
 }
 
-/** Waits for so many beats. Throws `AssertionError` when they come faster than the interval allows. */
+/** Waits for so many heartbeats. Throws `AssertionError` when they come too fast. */
 async function heartbeats(agent: RunningAgent, master: TlsMaster, count: number): Promise<void> {
   const [before, startedAt] = [master.heartbeatCount, performance.now()];
   for (let more = 1; more <= count; more++) {
@@ -33,7 +33,7 @@ async function heartbeats(agent: RunningAgent, master: TlsMaster, count: number)
   const elapsedMs = performance.now() - startedAt;
   // The first may have been about to come, and one may be out of turn.
   const most = Math.floor(elapsedMs / leastPaceMs) + 2;
-  assert.ok(master.heartbeatCount - before <= most, `${count} beats within ${elapsedMs} ms`);
+  assert.ok(master.heartbeatCount - before <= most, `${count} heartbeats within ${elapsedMs} ms`);
 }
 
 /** What the agent has logged, without the socket's path and what follows the date of a certificate. */
@@ -46,7 +46,7 @@ function logged({ stderr }: { stderr: string }): string[] {
   );
 }
 
-/** Why the engine could not be seen at the latest beat. */
+/** Returns why the engine did not answer at the last heartbeat. */
 function lastError({ heartbeats }: TlsMaster): string | undefined {
   type Body = { topology: { observed: { error?: string } } };
   return (heartbeats.at(-1)!.body as Body).topology.observed.error;
@@ -128,7 +128,7 @@ test(
     await agent.until(() => agent.stderr.includes("subject=master"));
     clock.set("+0");
     await agent.until(() => master.heartbeatCount >= 1);
-    assert.match((await agent.stop()).stderr, /msg="the master accepts beats again"/);
+    assert.match((await agent.stop()).stderr, /msg="the master accepts heartbeats again"/);
   },
 );
 
@@ -159,7 +159,7 @@ test(
 
 type Observed = { readonly containers?: readonly string[] };
 
-/** So long that two or three beats would have been due. */
+/** Long enough for two or three heartbeats to be due. */
 const pauseMs = 12_500;
 
 Deno.test("T4 a stopped decnet-agent sends within an interval, only once", async () => {
@@ -175,7 +175,7 @@ Deno.test("T4 a stopped decnet-agent sends within an interval, only once", async
   engine.containers = [container({ name: "decnet-new" })];
   agent.signal("SIGCONT");
   const resumedAt = performance.now();
-  // A beat whose answer was on its way when it was stopped is sent again, as it was.
+  // A heartbeat whose answer was under way is sent again as it was.
   await agent.until(() => {
     const { topology } = master.heartbeats.at(-1)!.body as { topology: { observed: Observed } };
     return topology.observed.containers?.includes("decnet-new") ?? false;
@@ -185,7 +185,7 @@ Deno.test("T4 a stopped decnet-agent sends within an interval, only once", async
   await agent.until(() => master.heartbeatCount >= before + 3);
   const elapsedMs = performance.now() - resumedAt;
   // One is due at once, and one may have been sent again.
-  assert.ok(elapsedMs > leastPaceMs - 500, `3 beats within ${elapsedMs} ms`);
+  assert.ok(elapsedMs > leastPaceMs - 500, `3 heartbeats within ${elapsedMs} ms`);
   const { code, stderr } = await agent.stop();
   assert.equal(code, 0);
   assert.ok(!stderr.includes("subject=docker"), stderr);

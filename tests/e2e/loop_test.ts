@@ -3,10 +3,10 @@ import { writeAgentDirectory } from "../support/certificates.ts";
 import { execute, Host, RunningAgent } from "../support/executable.ts";
 import { requirement } from "../support/requirements.ts";
 
-/** The beats of these tests are 5 s apart, the least that can be configured. */
+/** The shortest interval that can be configured. */
 const interval = "--interval=5s";
 
-Deno.test("decnet-agent beats until SIGTERM, logs nothing meanwhile, and opens nothing more", async () => {
+Deno.test("decnet-agent sends until SIGTERM, without logs or new descriptors", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
@@ -33,7 +33,7 @@ Deno.test("D1 decnet-agent stops within 2 s while the engine hangs", async () =>
   assert.ok(ms < 2_000, `${ms} ms`);
 });
 
-Deno.test("decnet-agent without a master prints its beats, each change once", async () => {
+Deno.test("decnet-agent without a master prints each change once", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   await using agent = new RunningAgent([interval, ...host.flags()]);
@@ -65,7 +65,7 @@ Deno.test("R9 decnet-agent does not run twice with one state-dir", async () => {
   await next.until(() => engine.requestCount > before);
 });
 
-/** The socket of a supervisor, and the status that it was sent last. */
+/** A socket in place of systemd's, and the last status that it got. */
 class StatusListener implements AsyncDisposable {
   readonly path: string;
   readonly #socket: Deno.DatagramConn;
@@ -109,7 +109,7 @@ for (const withMaster of [true, false]) {
   });
 }
 
-/** A host whose agent is configured by a file, which a test writes anew. */
+/** A host whose agent is configured by a file, which a test can replace. */
 class FileHost {
   readonly #file: string;
 
@@ -137,12 +137,12 @@ class FileHost {
   }
 }
 
-/** The id that the latest beat bears. */
+/** The id in the last heartbeat. */
 function uuidOf({ heartbeats }: { heartbeats: readonly { body: unknown }[] }): string | undefined {
   return (heartbeats.at(-1)?.body as { host_uuid: string } | undefined)?.host_uuid;
 }
 
-Deno.test("decnet-agent reads its configuration again at SIGHUP, and beats at once by it", async () => {
+Deno.test("decnet-agent reloads its configuration at SIGHUP, and sends at once", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
@@ -158,7 +158,7 @@ Deno.test("decnet-agent reads its configuration again at SIGHUP, and beats at on
   assert.equal(code, 0);
 });
 
-Deno.test("decnet-agent stays with its configuration at SIGHUP when the new one is wrong, and says so", async () => {
+Deno.test("decnet-agent keeps its configuration when the new one is wrong", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
@@ -186,7 +186,7 @@ Deno.test("decnet-agent stays with its configuration at SIGHUP when the new one 
   await agent.until(() => uuidOf(master) === "host-2");
 });
 
-Deno.test("decnet-agent takes up new certificates at SIGHUP, and stays with the old when they are of no use", async () => {
+Deno.test("decnet-agent uses new certificates at SIGHUP if they are valid", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master, authority } = await host.startMaster();
@@ -210,7 +210,7 @@ Deno.test("decnet-agent takes up new certificates at SIGHUP, and stays with the 
   await agent.until(() => /worker\.crt: not valid PEM.* subject=certificates/.test(agent.stderr));
 });
 
-Deno.test("decnet-agent writes that the engine is gone while the master has asked for a pause", async () => {
+Deno.test("decnet-agent reports a lost engine while the master asked for a pause", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   const { master } = await host.startMaster();
@@ -228,7 +228,7 @@ Deno.test("decnet-agent writes that the engine is gone while the master has aske
   await agent.until(() => has("engine_up 1"));
   await engine.stop();
   await agent.until(() => has("engine_up 0"));
-  // What was not sent is not counted as a beat, and what became of the last one still holds.
+  // What was not sent is not counted, and the result of the last heartbeat stays.
   assert.ok(has('beats_total{result="rejected"} 1'));
   assert.ok(has("status_code 2"));
   const { stderr } = await agent.stop();
@@ -312,7 +312,7 @@ Deno.test({
             assert.ok(once.elapsedMs < 10_000, `${once.elapsedMs} ms`);
             await agent.until(() => says.test(agent.stderr));
             await heal();
-            await agent.until(() => agent.stderr.includes("the master accepts beats again"));
+            await agent.until(() => agent.stderr.includes("the master accepts heartbeats again"));
             const { code, ms } = await agent.stop("SIGTERM");
             assert.equal(code, 0);
             assert.ok(ms < 2_000, `${ms} ms`);

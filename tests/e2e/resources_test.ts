@@ -179,7 +179,7 @@ Deno.test({
     assert.equal(told.length, 1, stderr);
     assert.match(
       told[0]!,
-      /level=warn msg="Cannot watch \/.*: Too many open files.*; see sysctl fs\.inotify; what others write to the store is told at the interval" subject=store$/,
+      /level=warn msg="Cannot watch \/.*: Too many open files.*; see sysctl fs\.inotify; what others write to the store is reported at the interval" subject=store$/,
     );
   },
 });

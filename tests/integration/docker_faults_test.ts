@@ -8,14 +8,12 @@ import type { Fault } from "../support/engine/faults.ts";
 import { container, network } from "../support/engine/state.ts";
 import { consistent } from "../support/heartbeat.ts";
 
-/** What the agent and `--once` say of an engine at fault, and that both get over it. */
-
 /** What runs when the engine is well. */
 const well = {
   bridges: ["decnet_t_11111111_lan-00"],
   containers: ["decnet_t_11111111_decky-001", "decnet_t_11111111_decky-001-ssh"],
 };
-/** What the master is told of a host. */
+/** What the master gets about a host. */
 type Told = Pick<TopologyReport, "observed" | "drift">;
 
 for (const [what, trouble, error, onceError = error] of rows) {
@@ -25,7 +23,7 @@ for (const [what, trouble, error, onceError = error] of rows) {
     setup.apply();
     const agent = setup.newAgent();
     atLast.defer(() => agent.close());
-    /** A beat and a check at once; what came of the check, and what the master got of both. */
+    /** Sends a heartbeat beside a check; returns the check's result, and what the master got. */
     const look = async () => {
       const [, once] = await Promise.all([
         agent.sendHeartbeat(new AbortController().signal),
@@ -58,7 +56,7 @@ for (const [what, trouble, error, onceError = error] of rows) {
   });
 }
 
-/** Brings trouble; the answer ends it. */
+/** Causes a fault; returns a function that ends it. */
 async function bring(
   trouble: Fault | FaultPlace,
   setup: AgentSetup,

@@ -116,7 +116,7 @@ const faults: MasterFault[] = [
         }
       })();
       const { port } = listener.addr as Deno.NetAddr;
-      // By turns to one that would take the beat and one that sees every connection.
+      // Alternately to a master that would accept it, and to a port that counts connections.
       master.answer = (heartbeat) => ({
         status,
         headers: {
@@ -140,11 +140,11 @@ for (const fault of faults) {
   Deno.test(`${fault.what}: reported and survived`, () => assertOvercome(fault));
 }
 
-/** What the master does at a beat: it answers, has a fault of its own, cuts off, or is down. */
+/** What the master does at a heartbeat: it accepts, fails, cuts the connection, or is down. */
 type Turn = "well" | "busy" | "cut" | "down";
 
 interface LoopRun {
-  /** The time before each beat but the first, in milliseconds. */
+  /** The time before each heartbeat but the first, in milliseconds. */
   readonly waitsMs: number[];
   readonly results: string[];
   /** The failures that the log has counted; 0 for each return. */
@@ -236,7 +236,7 @@ async function checkOnce(
   return new TextDecoder().decode(stdout);
 }
 
-Deno.test("a beat from source goes to the master, past whatever proxy the environment names", async () => {
+Deno.test("a heartbeat ignores the proxies that the environment names", async () => {
   await using master = await startMaster();
   const proxy = "http://127.0.0.1:1";
   const stdout = await checkOnce(master, () => ({
@@ -271,7 +271,7 @@ for (
     ],
   ] satisfies [string, (rogueCa: string) => Record<string, string>][]
 ) {
-  Deno.test(`a master of another authority is refused whatever ${names} says`, async () => {
+  Deno.test(`${names} cannot make the agent trust another CA`, async () => {
     await using master = await startMaster({ issuer: rogueAuthority });
     const stdout = await checkOnce(master, environment);
     assert.match(stdout, /^DECNET CRITICAL - .*not signed by ca\.crt/);

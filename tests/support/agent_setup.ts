@@ -27,7 +27,7 @@ export const versionHash: string = await hashOf(parseJson(document));
 const lan = "decnet_t_11111111_lan-00";
 const decky = "decnet_t_11111111_decky-001";
 
-/** A host with an engine and a master of its own, in a folder of its own. */
+/** A host with its own engine, master and folder. */
 export class AgentSetup implements AsyncDisposable {
   readonly path: string;
   readonly storePath: string;
@@ -81,7 +81,7 @@ export class AgentSetup implements AsyncDisposable {
     change(store);
   }
 
-  /** Applies the document of one LAN, as far as the store and Docker can tell. */
+  /** Applies the document of one LAN, in the store and in Docker. */
   apply(): void {
     this.changeStore((store) => store.put(topologyId, versionHash, document));
     const labels = { "decnet.topology.id": topologyId };
@@ -117,13 +117,13 @@ export async function withAgent(
   }
 }
 
-/** A beat, and the body that the master got; null when it got none. */
+/** A heartbeat, and the body that the master got; null when it got none. */
 interface HeartbeatAndBody {
   readonly heartbeat: Heartbeat;
   readonly received: Heartbeat["body"] | null;
 }
 
-/** Runs a test on a host and a way to make it beat. */
+/** Runs a test on a host and a function that sends a heartbeat. */
 export async function withHeartbeats(
   test: (setup: AgentSetup, heartbeat: () => Promise<HeartbeatAndBody>) => Promise<void>,
   options?: (setup: AgentSetup) => Partial<AgentOptions>,
@@ -159,7 +159,7 @@ interface SkippingOptions {
   readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
 }
 
-/** Runs the loop with waits that take no time; answers those before each heartbeat, in milliseconds. */
+/** Runs the loop with waits that take no time; returns the wait before each heartbeat, in ms. */
 export async function runSkipping(agent: Agent, options: SkippingOptions): Promise<number[]> {
   const { log = () => {}, random = Math.random, before, onHeartbeat } = options;
   const time = new SkippedTime();
@@ -191,7 +191,7 @@ export async function runSkipping(agent: Agent, options: SkippingOptions): Promi
 interface WatchedOptions {
   readonly intervalMs?: number;
   readonly sockets?: readonly string[];
-  /** With 0 the first beat comes at once, and a stream is tried again as soon as may be. */
+  /** With 0 the first heartbeat comes at once, and waits for a stream are the shortest. */
   readonly random?: () => number;
 }
 
@@ -200,7 +200,7 @@ export class WatchedLoop implements AsyncDisposable {
   /** What it has logged, but for drift. */
   readonly lines: string[] = [];
   readonly heartbeats: Heartbeat[] = [];
-  /** How many beats and looks have begun. */
+  /** How many checks have begun. */
   works = 0;
   readonly #stop = new AbortController();
   readonly #running: Promise<unknown>;
@@ -239,7 +239,7 @@ export class WatchedLoop implements AsyncDisposable {
     this.#running = Promise.all([loop, watch.run(signal)]).finally(() => agent.close());
   }
 
-  /** The names of the containers that the last beat told of, or the error that stood there. */
+  /** The containers of the last heartbeat, or its error. */
   get told(): readonly string[] | string | null {
     const observed = this.heartbeats.at(-1)?.snapshot.observed;
     if (!observed) return null;

@@ -6,8 +6,6 @@ import { FakeEngine, listenWithoutAccepting } from "./engine/fake_engine.ts";
 import type { Fault } from "./engine/faults.ts";
 import { container, network } from "./engine/state.ts";
 
-/** What can be the matter with an engine that setting a fault on the stand-in does not bring. */
-
 /** Brings trouble; the answer ends it. What must be tidied up at last is put on the stack. */
 export type FaultPlace = (
   setup: AgentSetup,
@@ -73,8 +71,6 @@ function saying(...parts: Parameters<typeof scriptSocket>[1]): FaultPlace {
     return Promise.resolve(() => script[Symbol.asyncDispose]());
   });
 }
-
-/** The faults of an engine, and what is said of each. */
 
 /**
  * What the engine does, how to bring that about, and what is said behind `Cannot observe Docker at …: `,

@@ -1,4 +1,4 @@
-/** Beats as they might have been made, for tests of what is made of them. */
+/** Heartbeats for tests of what is made from them. */
 
 import { type Heartbeat, heartbeatBody } from "../../agent/heartbeat.ts";
 import type { CertificateReport, SendResult } from "../../agent/sender.ts";
@@ -67,7 +67,7 @@ export const sendResults = {
   notConfigured: { ...notSent, kind: "not_configured", url: null, error: null },
 } as const satisfies Record<string, SendResult>;
 
-/** A beat that differs from one of a host where all is well as told. */
+/** A heartbeat of a healthy host, with the changes that are given. */
 export function heartbeatWith(
   { snapshot: changed = {}, result = sendResults.delivered, certificates }: {
     readonly snapshot?: Partial<HostSnapshot>;

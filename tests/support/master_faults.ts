@@ -47,7 +47,7 @@ export interface MasterFault {
   readonly what: string;
   /** Makes it happen; what it answers ends it again, and then the host is healed. */
   readonly strike: (host: FaultyHost) => Promise<(() => void | Promise<void>) | void>;
-  /** How the loop's beats end meanwhile. */
+  /** How the heartbeats of the loop end meanwhile. */
   readonly result: Heartbeat["result"]["kind"];
   /** What the line of `--once` and the log say. */
   readonly says: RegExp;
@@ -58,7 +58,7 @@ export interface MasterFault {
 }
 
 /**
- * One loop that delivers a beat, makes two while the fault lasts, and one when it has gone; and a
+ * Runs a loop that delivers a heartbeat, makes two while the fault lasts, and one after it, and a
  * check while it lasts. Asserts what an operator sees of each.
  */
 export async function assertOvercome(fault: MasterFault): Promise<void> {
@@ -105,7 +105,7 @@ export async function assertOvercome(fault: MasterFault): Promise<void> {
   const expected = fault.lines ?? [
     failure(1),
     failure(2),
-    /^level=info msg="the master accepts beats again" failures=2$/,
+    /^level=info msg="the master accepts heartbeats again" failures=2$/,
   ];
   assert.equal(lines.length, expected.length, lines.join(""));
   for (const [index, line] of lines.entries()) {
