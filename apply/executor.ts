@@ -57,9 +57,9 @@ export class ChangeExecutor {
     const { engine } = this.#options;
     const removals = this.#changes.containers
       .filter((it) => it.action === "remove")
-      .filter(({ fact }) => isService(fact) === areServices);
+      .filter(({ actual }) => isService(actual) === areServices);
     await allSettled(
-      removals.map(({ fact: { name, id } }) =>
+      removals.map(({ actual: { name, id } }) =>
         this.#step(`remove container ${name}`, () => engine.removeContainer(id))
       ),
     );
@@ -69,7 +69,7 @@ export class ChangeExecutor {
     const { engine } = this.#options;
     for (const change of this.#changes.networks) {
       if (change.action !== "remove") continue;
-      const { name, id } = change.fact;
+      const { name, id } = change.actual;
       await this.#step(`remove network ${name}`, () => engine.removeNetwork(id));
     }
   }
@@ -109,7 +109,7 @@ export class ChangeExecutor {
     return this.#step(`${action} container ${planned.name}`, async () => {
       if (action === "create") return await this.#create(planned);
       try {
-        await this.#options.engine.change(change.fact.id, action);
+        await this.#options.engine.change(change.actual.id, action);
       } catch (error) {
         // A container whose network or base is gone cannot be started, only recreated.
         const isRefused = error instanceof EngineError && error.status !== null;
@@ -130,7 +130,7 @@ export class ChangeExecutor {
   }
 
   async #removeOld(change: ContainerCreation | ContainerRepair): Promise<void> {
-    if (change.action !== "create") await this.#options.engine.removeContainer(change.fact.id);
+    if (change.action !== "create") await this.#options.engine.removeContainer(change.actual.id);
   }
 
   async #step(text: string, work: () => Promise<unknown>): Promise<void> {

@@ -92,7 +92,7 @@ async function listImageIds(engine: Engine, { containers }: Plan): Promise<Image
 
 function without({ networks, containers }: Inventory, removals: Changes): Inventory {
   const removed = new Set<unknown>(
-    [...removals.networks, ...removals.containers].map((it) => it.action === "remove" && it.fact),
+    [...removals.networks, ...removals.containers].map((it) => it.action === "remove" && it.actual),
   );
   return {
     networks: networks.filter((it) => !removed.has(it)),

@@ -78,11 +78,11 @@ function obstaclesOf({ removals, changes }: Preview): string[] {
 }
 
 function nameOf(change: Change): string {
-  return change.action === "remove" ? change.fact.name : change.planned.name;
+  return change.action === "remove" ? change.actual.name : change.planned.name;
 }
 
 function typeOf(change: Change): "network" | "container" {
-  const it = change.action === "remove" ? change.fact : change.planned;
+  const it = change.action === "remove" ? change.actual : change.planned;
   return "subnet" in it || "subnets" in it ? "network" : "container";
 }
 

@@ -27,7 +27,7 @@ interface Creation<Planned> {
 
 interface Removal<Info> {
   readonly action: "remove";
-  readonly fact: Info;
+  readonly actual: Info;
   readonly reason: string;
 }
 
@@ -41,7 +41,7 @@ export type ContainerCreation = Creation<PlannedContainer>;
 export interface ContainerRepair {
   readonly action: "start" | "restart" | "unpause";
   readonly planned: PlannedContainer;
-  readonly fact: ContainerInfo;
+  readonly actual: ContainerInfo;
   readonly reason: string;
 }
 
@@ -118,19 +118,19 @@ export function findRemovals(
   const isMadeByUs = [...inventory.networks, ...inventory.containers]
     .some(({ labels }) => labels.get(topologyLabel) === id && labels.has(specLabel));
   const isNameEnough = wasApplied && !isMadeByUs;
-  const removal = <Info>(fact: Info): Removal<Info> => remove(fact, "teardown");
-  const networks = inventory.networks.filter((fact) => {
-    const label = fact.labels.get(topologyLabel);
-    const planned = plannedNetworks.get(fact.name);
+  const removal = <Info>(actual: Info): Removal<Info> => remove(actual, "teardown");
+  const networks = inventory.networks.filter((actual) => {
+    const label = actual.labels.get(topologyLabel);
+    const planned = plannedNetworks.get(actual.name);
     if (label !== undefined || !planned) return label === id;
-    return isNameEnough || isOurNetwork(planned, fact, id);
+    return isNameEnough || isOurNetwork(planned, actual, id);
   });
-  const containers = inventory.containers.filter((fact) => {
-    const label = fact.labels.get(topologyLabel);
-    const planned = plannedContainers.get(fact.name);
+  const containers = inventory.containers.filter((actual) => {
+    const label = actual.labels.get(topologyLabel);
+    const planned = plannedContainers.get(actual.name);
     if (label !== undefined || !planned) return label === id;
     const base = containerByName.get(planned.base ?? "");
-    return isNameEnough || isOurContainer(planned, fact, { base, id });
+    return isNameEnough || isOurContainer(planned, actual, { base, id });
   });
   const changes = {
     networks: networks.sort((a, b) => compareCodePoints(b.name, a.name)).map(removal),
@@ -142,8 +142,8 @@ export function findRemovals(
   };
 }
 
-function remove<Info>(fact: Info, reason: string): Removal<Info> {
-  return { action: "remove", fact, reason };
+function remove<Info>(actual: Info, reason: string): Removal<Info> {
+  return { action: "remove", actual, reason };
 }
 
 interface Found<Change> {
@@ -164,18 +164,20 @@ function findNetworkChanges(
   for (const network of planned) {
     const namesakes = unplanned.get(network.name) ?? [];
     unplanned.delete(network.name);
-    const ours = namesakes.filter((fact) => isOurNetwork(network, fact, id));
-    obstacles.push(...namesakes.filter((fact) => !ours.includes(fact)).map(describeForeignNetwork));
+    const ours = namesakes.filter((actual) => isOurNetwork(network, actual, id));
+    obstacles.push(
+      ...namesakes.filter((actual) => !ours.includes(actual)).map(describeForeignNetwork),
+    );
     const reason = reasonToCreate(network, ours);
     if (reason === null) continue;
-    removals.push(...ours.map((fact) => remove(fact, reason)));
+    removals.push(...ours.map((actual) => remove(actual, reason)));
     creations.push({ action: "create", planned: network, reason });
   }
-  for (const fact of [...unplanned.values()].flat()) {
-    if (fact.labels.get(topologyLabel) === id) removals.push(remove(fact, "no longer wanted"));
+  for (const actual of [...unplanned.values()].flat()) {
+    if (actual.labels.get(topologyLabel) === id) removals.push(remove(actual, "no longer wanted"));
   }
-  const removed = new Set(removals.map(({ fact }) => fact));
-  const staying = existing.filter((fact) => !removed.has(fact));
+  const removed = new Set(removals.map(({ actual }) => actual));
+  const staying = existing.filter((actual) => !removed.has(actual));
   for (const { planned } of creations) {
     const obstacle = subnetTaken(planned, staying) ?? hostAddressIn(planned, hostAddresses);
     if (obstacle !== null) obstacles.push(obstacle);
@@ -189,10 +191,10 @@ function reasonToCreate(planned: PlannedNetwork, [first, ...others]: NetworkInfo
   return others.length > 0 ? "one of several of its name" : networkChange(planned, first);
 }
 
-function describeForeignNetwork(fact: NetworkInfo): string {
-  const details = [`driver ${fact.driver}`, fact.subnets.join(" "), origin(fact)]
+function describeForeignNetwork(actual: NetworkInfo): string {
+  const details = [`driver ${actual.driver}`, actual.subnets.join(" "), origin(actual)]
     .filter((part) => part !== "").join(", ");
-  return `network ${fact.name} exists and is not of this topology (${details})`;
+  return `network ${actual.name} exists and is not of this topology (${details})`;
 }
 
 /** Docker refuses a subnet that is taken only after other changes, and does not say by what. */
@@ -248,34 +250,34 @@ function findContainerChanges(
 ): Found<ContainerChange> {
   const changes: ContainerChange[] = [];
   const obstacles: string[] = [];
-  const byName = new Map(existing.map((fact) => [fact.name, fact]));
+  const byName = new Map(existing.map((actual) => [actual.name, actual]));
   const unplanned = new Map(byName);
   const neededBases = findNeededBases(planned, byName, constraints);
   const decisionByName = new Map<string, Decision | null>();
   for (const container of planned) {
     const { name } = container;
-    const fact = byName.get(name);
+    const actual = byName.get(name);
     const base = byName.get(container.base ?? "");
     unplanned.delete(name);
-    if (fact && !isOurContainer(container, fact, { base, id })) {
-      const details = origin(fact) || "without our label";
+    if (actual && !isOurContainer(container, actual, { base, id })) {
+      const details = origin(actual) || "without our label";
       obstacles.push(`container ${name} exists and is not of this topology (${details})`);
       continue;
     }
     const baseDecision = decisionByName.get(container.base ?? "") ?? null;
     const isNeeded = neededBases.has(name);
-    const decision: Decision | null = fact
-      ? decide(container, fact, { base, baseDecision, isNeeded, ...constraints })
+    const decision: Decision | null = actual
+      ? decide(container, actual, { base, baseDecision, isNeeded, ...constraints })
       : { action: "create", reason: "missing" };
     decisionByName.set(name, decision);
     if (!decision) continue;
     const { action, reason } = decision;
-    if (action === "create" && fact) changes.push(remove(fact, reason));
+    if (action === "create" && actual) changes.push(remove(actual, reason));
     if (action === "create") changes.push({ action, planned: container, reason });
-    else changes.push({ action, planned: container, fact: fact!, reason });
+    else changes.push({ action, planned: container, actual: actual!, reason });
   }
-  for (const fact of unplanned.values()) {
-    if (fact.labels.get(topologyLabel) === id) changes.push(remove(fact, "no longer wanted"));
+  for (const actual of unplanned.values()) {
+    if (actual.labels.get(topologyLabel) === id) changes.push(remove(actual, "no longer wanted"));
   }
   return { changes, obstacles };
 }
@@ -290,9 +292,9 @@ function findNeededBases(
   for (const service of planned) {
     const base = byName.get(service.base ?? "");
     if (base?.state !== "restarting") continue;
-    const fact = byName.get(service.name);
+    const actual = byName.get(service.name);
     const context = { base, baseDecision: null, isNeeded: false, ...constraints };
-    if (!fact || decide(service, fact, context)) needed.add(base.name);
+    if (!actual || decide(service, actual, context)) needed.add(base.name);
   }
   return needed;
 }
@@ -308,41 +310,41 @@ interface DecisionContext extends ContainerConstraints {
 /** What to do with a container that exists; null when it is right. */
 function decide(
   planned: PlannedContainer,
-  fact: ContainerInfo,
+  actual: ContainerInfo,
   context: DecisionContext,
 ): Decision | null {
   const { base, baseDecision } = context;
-  const reason = reasonToRecreate(planned, fact, context);
+  const reason = reasonToRecreate(planned, actual, context);
   if (reason !== null) return { action: "create", reason };
-  if (fact.state === "exited") return { action: "start", reason: "stopped" };
+  if (actual.state === "exited") return { action: "start", reason: "stopped" };
   // Not removed: an agent that was killed may have asked for its start, which the engine is about.
-  if (fact.state === "created") return { action: "start", reason: "never started" };
-  if (!isRunning(fact)) return { action: "create", reason: fact.state };
-  if (baseDecision?.action === "start" || (planned.base !== null && isLeftBehind(fact, base))) {
-    const action = fact.state === "running" ? "restart" : "create";
+  if (actual.state === "created") return { action: "start", reason: "never started" };
+  if (!isRunning(actual)) return { action: "create", reason: actual.state };
+  if (baseDecision?.action === "start" || (planned.base !== null && isLeftBehind(actual, base))) {
+    const action = actual.state === "running" ? "restart" : "create";
     return { action, reason: "its base is started anew" };
   }
-  return fact.state === "paused" ? { action: "unpause", reason: "paused" } : null;
+  return actual.state === "paused" ? { action: "unpause", reason: "paused" } : null;
 }
 
 /** Why starting a container is not enough; null when it is. */
 function reasonToRecreate(
   planned: PlannedContainer,
-  fact: ContainerInfo,
+  actual: ContainerInfo,
   { base, baseDecision, isNeeded, newNetworks, imageIds }: DecisionContext,
 ): string | null {
   if (baseDecision?.action === "create") return "its base is made anew";
   const newNetwork = planned.addressByNetwork.keys().find((name) => newNetworks.has(name));
   if (newNetwork !== undefined) return `network ${newNetwork} is made anew`;
-  const change = containerChange(planned, fact, base);
+  const change = containerChange(planned, actual, base);
   if (change !== null) return change;
-  if (!fact.labels.has(specLabel)) return "made by another program";
-  const usedImage = fact.labels.get(imageLabel);
+  if (!actual.labels.has(specLabel)) return "made by another program";
+  const usedImage = actual.labels.get(imageLabel);
   const imageId = imageIds.get(planned.request.Image) ?? null;
   if (usedImage !== undefined && imageId !== null && usedImage !== imageId) {
     return `image ${planned.request.Image} is a newer one`;
   }
-  const isUseless = fact.state === "restarting" && isNeeded;
+  const isUseless = actual.state === "restarting" && isNeeded;
   return isUseless ? "it does not stay up, and a service needs it" : null;
 }
 
@@ -352,11 +354,11 @@ function findForeignGuests(
   containers: readonly ContainerChange[],
   inventory: Inventory,
 ): string[] {
-  const removed = new Set(containers.flatMap((it) => it.action === "remove" ? [it.fact] : []));
+  const removed = new Set(containers.flatMap((it) => it.action === "remove" ? [it.actual] : []));
   const guests = inventory.containers.filter((it) => isRunning(it) && !removed.has(it));
   return networks.flatMap((change) => {
     if (change.action !== "remove") return [];
-    const { name } = change.fact;
+    const { name } = change.actual;
     return guests.filter(({ addressByNetwork }) => addressByNetwork.has(name)).map((guest) =>
       `container ${guest.name}, which is not of this topology, uses network ${name}`
     );

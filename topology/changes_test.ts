@@ -119,7 +119,7 @@ Deno.test("findChanges() does nothing to the objects of others", () => {
   const containers = asApplied.containers.map((it) => ({ ...it, id: `x ${it.id}`, ...ofAnother }))
     .map((it) => ({ ...it, name: `${it.name}x`, state: "exited" }));
   assert.deepEqual(changesOf(inventory({}, { networks, containers })), []);
-  const bare = (facts: typeof containers) => facts.map((it) => ({ ...it, ...unlabelled }));
+  const bare = (existing: typeof containers) => existing.map((it) => ({ ...it, ...unlabelled }));
   assert.deepEqual(changesOf(inventory({}, { containers: bare(containers) })), []);
 });
 
@@ -743,12 +743,12 @@ function changesOfConvergence({ plan, imageIds }: Round, existing: Inventory): C
 }
 
 function touched({ networks, containers }: Changes): Fact[] {
-  return [...networks, ...containers].flatMap((it) => "fact" in it ? [it.fact] : []);
+  return [...networks, ...containers].flatMap((it) => it.action === "create" ? [] : [it.actual]);
 }
 
 function assertUntouched({ foreign }: Round, changes: Changes): void {
   const theirs = new Set<Fact>([...foreign.networks, ...foreign.containers]);
-  const names = touched(changes).filter((fact) => theirs.has(fact)).map(({ name }) => name);
+  const names = touched(changes).filter((actual) => theirs.has(actual)).map(({ name }) => name);
   assert.deepEqual(names, []);
 }
 

@@ -95,27 +95,27 @@ const missing: ObjectDifference = { kind: "missing", detail: "" };
 /** Compares a planned network of topology `id` with the one that has its name. */
 function compareNetwork(
   planned: PlannedNetwork,
-  fact: NetworkInfo | undefined,
+  actual: NetworkInfo | undefined,
   id: string,
 ): ObjectDifference | null {
-  if (!fact) return missing;
-  const change = foreign(fact, id) ?? networkChange(planned, fact);
+  if (!actual) return missing;
+  const change = foreign(actual, id) ?? networkChange(planned, actual);
   return change === null ? null : { kind: "changed", detail: change };
 }
 
 /** Compares a planned container of topology `id` with the one that has its name, and its base. */
 function compareContainer(
   planned: PlannedContainer,
-  fact: ContainerInfo | undefined,
+  actual: ContainerInfo | undefined,
   { base, id }: { base: ContainerInfo | undefined; id: string },
 ): ObjectDifference | null {
-  if (!fact) return missing;
-  if (!isRunning(fact)) return { kind: "stopped", detail: fact.state };
-  if (fact.state !== "running") return { kind: "unhealthy", detail: fact.state };
-  const change = foreign(fact, id) ?? containerChange(planned, fact, base) ??
-    (isLeftBehind(fact, base) ? `runs longer than ${base!.name}, whose network it shared` : null);
+  if (!actual) return missing;
+  if (!isRunning(actual)) return { kind: "stopped", detail: actual.state };
+  if (actual.state !== "running") return { kind: "unhealthy", detail: actual.state };
+  const change = foreign(actual, id) ?? containerChange(planned, actual, base) ??
+    (isLeftBehind(actual, base) ? `runs longer than ${base!.name}, whose network it shared` : null);
   if (change !== null) return { kind: "changed", detail: change };
-  return fact.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
+  return actual.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
 
 /** The topology that an object's label names, in words, `own` being the expected one; or empty. */
@@ -126,37 +126,37 @@ export function origin({ labels }: NetworkInfo | ContainerInfo, own?: string): s
 }
 
 /** How a network is not as planned, in words, or null. */
-export function networkChange(planned: PlannedNetwork, fact: NetworkInfo): string | null {
-  if (fact.driver !== "bridge") return `driver ${fact.driver}, not bridge`;
-  if (fact.subnets.length !== 1 || fact.subnets[0] !== planned.subnet) {
-    return `subnet ${fact.subnets.join(" ") || "none"}, not ${planned.subnet}`;
+export function networkChange(planned: PlannedNetwork, actual: NetworkInfo): string | null {
+  if (actual.driver !== "bridge") return `driver ${actual.driver}, not bridge`;
+  if (actual.subnets.length !== 1 || actual.subnets[0] !== planned.subnet) {
+    return `subnet ${actual.subnets.join(" ") || "none"}, not ${planned.subnet}`;
   }
-  if (fact.internal !== planned.internal) return planned.internal ? "not internal" : "internal";
-  return specChange(planned, fact);
+  if (actual.internal !== planned.internal) return planned.internal ? "not internal" : "internal";
+  return specChange(planned, actual);
 }
 
 /** How a container is not as planned, whether it runs or not, in words, or null. */
 export function containerChange(
   planned: PlannedContainer,
-  fact: ContainerInfo,
+  actual: ContainerInfo,
   base: ContainerInfo | undefined,
 ): string | null {
-  const change = planned.base === null ? addressChange(planned, fact) : baseChange(fact, base);
-  return change ?? specChange(planned, fact);
+  const change = planned.base === null ? addressChange(planned, actual) : baseChange(actual, base);
+  return change ?? specChange(planned, actual);
 }
 
 /**
  * Whether a service runs for longer than its base: the base was started again without it, and the
  * service is still in the old network, without any other container.
  */
-export function isLeftBehind(fact: ContainerInfo, base: ContainerInfo | undefined): boolean {
-  return fact.uptime !== null && (base?.uptime ?? null) !== null &&
-    fact.uptime.atLeast > base!.uptime!.atMost;
+export function isLeftBehind(actual: ContainerInfo, base: ContainerInfo | undefined): boolean {
+  return actual.uptime !== null && (base?.uptime ?? null) !== null &&
+    actual.uptime.atLeast > base!.uptime!.atMost;
 }
 
 /** An object without the label may be one that another program made for the same topology. */
-function foreign(fact: NetworkInfo | ContainerInfo, id: string): string | null {
-  return (fact.labels.get(topologyLabel) ?? id) === id ? null : origin(fact, id);
+function foreign(actual: NetworkInfo | ContainerInfo, id: string): string | null {
+  return (actual.labels.get(topologyLabel) ?? id) === id ? null : origin(actual, id);
 }
 
 /** Compares digests, for what the engine's lists do not show. */
@@ -170,26 +170,26 @@ function specChange(
     : "made from another specification";
 }
 
-function addressChange(planned: PlannedContainer, fact: ContainerInfo): string | null {
+function addressChange(planned: PlannedContainer, actual: ContainerInfo): string | null {
   for (const [network, address] of planned.addressByNetwork) {
-    const actual = fact.addressByNetwork.get(network);
-    if (actual === undefined) return `not attached to ${network}`;
+    const found = actual.addressByNetwork.get(network);
+    if (found === undefined) return `not attached to ${network}`;
     // A container that restarts again and again has no address in between.
-    const hasAddress = fact.state === "running" || fact.state === "paused";
-    if (hasAddress && actual !== address) {
-      return `address ${actual || "none"} on ${network}, not ${address}`;
+    const hasAddress = actual.state === "running" || actual.state === "paused";
+    if (hasAddress && found !== address) {
+      return `address ${found || "none"} on ${network}, not ${address}`;
     }
   }
-  for (const network of fact.addressByNetwork.keys()) {
+  for (const network of actual.addressByNetwork.keys()) {
     if (!planned.addressByNetwork.has(network)) return `attached to ${network}`;
   }
   return null;
 }
 
-function baseChange(fact: ContainerInfo, base: ContainerInfo | undefined): string | null {
+function baseChange(actual: ContainerInfo, base: ContainerInfo | undefined): string | null {
   // An absent base is reported as missing itself; Podman's list does not have the mode.
-  if (!base || fact.networkMode === "") return null;
-  const isShared = [base.id, base.name].includes(fact.networkMode.replace(/^container:/, ""));
+  if (!base || actual.networkMode === "") return null;
+  const isShared = [base.id, base.name].includes(actual.networkMode.replace(/^container:/, ""));
   if (isShared) return null;
   return `does not share the network of ${base.name}`;
 }
@@ -198,22 +198,22 @@ function baseChange(fact: ContainerInfo, base: ContainerInfo | undefined): strin
  * Whether a network with a planned name may be changed and removed: it has our label, or none and the
  * planned driver and subnet, as one that another program made for the same topology.
  */
-export function isOurNetwork(planned: PlannedNetwork, fact: NetworkInfo, id: string): boolean {
-  const label = fact.labels.get(topologyLabel);
+export function isOurNetwork(planned: PlannedNetwork, actual: NetworkInfo, id: string): boolean {
+  const label = actual.labels.get(topologyLabel);
   if (label !== undefined) return label === id;
-  return fact.driver === "bridge" && fact.subnets.length === 1 &&
-    fact.subnets[0] === planned.subnet;
+  return actual.driver === "bridge" && actual.subnets.length === 1 &&
+    actual.subnets[0] === planned.subnet;
 }
 
 /** The same for a container with a planned name: without a label, it must be attached as planned. */
 export function isOurContainer(
   planned: PlannedContainer,
-  fact: ContainerInfo,
+  actual: ContainerInfo,
   { base, id }: { base: ContainerInfo | undefined; id: string },
 ): boolean {
-  const label = fact.labels.get(topologyLabel);
+  const label = actual.labels.get(topologyLabel);
   if (label !== undefined) return label === id;
   // A service without its base, or in Podman, may belong to anything.
-  if (planned.base !== null && (!base || fact.networkMode === "")) return false;
-  return containerChange(planned, fact, base) === null;
+  if (planned.base !== null && (!base || actual.networkMode === "")) return false;
+  return containerChange(planned, actual, base) === null;
 }

@@ -313,8 +313,8 @@ Deno.test("isOurNetwork() goes by the label, and without one by driver and subne
   ];
   const planned = plannedNetwork("dmz");
   for (const [change, isOurs] of cases) {
-    const fact = { ...madeNetwork(planned), ...change };
-    assert.equal(isOurNetwork(planned, fact, id), isOurs, JSON.stringify(change));
+    const actual = { ...madeNetwork(planned), ...change };
+    assert.equal(isOurNetwork(planned, actual, id), isOurs, JSON.stringify(change));
   }
 });
 
@@ -339,9 +339,9 @@ const cases: [name: string, change: Partial<ContainerInfo>, isOurs: boolean][] =
 Deno.test("isOurContainer() goes by the label, and without one by what it is attached to", () => {
   for (const [name, change, isOurs] of cases) {
     const planned = plannedContainer(name);
-    const fact = { ...madeContainer(planned), ...change };
+    const actual = { ...madeContainer(planned), ...change };
     const label = `${name} ${JSON.stringify(change)}`;
-    assert.equal(isOurContainer(planned, fact, { base: webBase, id }), isOurs, label);
+    assert.equal(isOurContainer(planned, actual, { base: webBase, id }), isOurs, label);
   }
 });
 

@@ -123,42 +123,45 @@ export function worn(plan: Plan, random: SeededRandom): Inventory {
   return { networks: [bridge, ...networks], containers };
 }
 
-function wornNetwork(fact: NetworkInfo, random: SeededRandom): NetworkInfo[] {
-  if (!random.isOneIn(4)) return [fact];
+function wornNetwork(actual: NetworkInfo, random: SeededRandom): NetworkInfo[] {
+  if (!random.isOneIn(4)) return [actual];
   return random.pick<() => NetworkInfo[]>([
     () => [],
-    () => [fact, { ...fact, id: `second ${fact.id}`, subnets: ["10.100.0.0/24"] }],
-    () => [{ ...fact, driver: "macvlan" }],
-    () => [{ ...fact, internal: !fact.internal }],
-    () => [{ ...fact, subnets: ["10.101.0.0/24"] }],
-    () => [{ ...fact, subnets: [] }],
-    () => [{ ...fact, ...unlabelled }],
-    () => [{ ...fact, labels: new Map(fact.labels).set(specLabel, "x") }],
+    () => [actual, { ...actual, id: `second ${actual.id}`, subnets: ["10.100.0.0/24"] }],
+    () => [{ ...actual, driver: "macvlan" }],
+    () => [{ ...actual, internal: !actual.internal }],
+    () => [{ ...actual, subnets: ["10.101.0.0/24"] }],
+    () => [{ ...actual, subnets: [] }],
+    () => [{ ...actual, ...unlabelled }],
+    () => [{ ...actual, labels: new Map(actual.labels).set(specLabel, "x") }],
   ])();
 }
 
-function wornContainer(fact: ContainerInfo, random: SeededRandom): ContainerInfo[] {
-  if (!random.isOneIn(3)) return [fact];
+function wornContainer(actual: ContainerInfo, random: SeededRandom): ContainerInfo[] {
+  if (!random.isOneIn(3)) return [actual];
   const [label, value] = random.pick([[specLabel, "x"], [imageLabel, "sha256:old"]] as const);
   return random.pick<() => ContainerInfo[]>([
     () => [],
-    () => [still(fact, random.pick(["exited", "exited", "created", "dead", "removing"]))],
-    () => [still(fact, "restarting")],
-    () => [{ ...fact, state: "paused" }],
-    () => [{ ...fact, uptime: { atLeast: 0, atMost: 1 } }],
-    () => [{ ...fact, unhealthy: true }],
-    () => [{ ...fact, ...unlabelled }],
-    () => [{ ...fact, labels: new Map(fact.labels).set(label, value) }],
-    () => [{ ...fact, addressByNetwork: new Map([["bridge", "172.17.0.3"]]) }],
-    () => [{ ...fact, networkMode: fact.networkMode.replace(/^container:.*/, "container:gone") }],
-    () => [{ ...still(fact, "dead"), name: `nameless ${fact.id}` }],
+    () => [still(actual, random.pick(["exited", "exited", "created", "dead", "removing"]))],
+    () => [still(actual, "restarting")],
+    () => [{ ...actual, state: "paused" }],
+    () => [{ ...actual, uptime: { atLeast: 0, atMost: 1 } }],
+    () => [{ ...actual, unhealthy: true }],
+    () => [{ ...actual, ...unlabelled }],
+    () => [{ ...actual, labels: new Map(actual.labels).set(label, value) }],
+    () => [{ ...actual, addressByNetwork: new Map([["bridge", "172.17.0.3"]]) }],
+    () => [{
+      ...actual,
+      networkMode: actual.networkMode.replace(/^container:.*/, "container:gone"),
+    }],
+    () => [{ ...still(actual, "dead"), name: `nameless ${actual.id}` }],
   ])();
 }
 
 /** The engine forgets the addresses of a container that does not run. */
-function still(fact: ContainerInfo, state: string): ContainerInfo {
-  const idle = [...fact.addressByNetwork.keys()].map((name) => [name, ""] as const);
-  return { ...fact, state, addressByNetwork: new Map(idle) };
+function still(actual: ContainerInfo, state: string): ContainerInfo {
+  const idle = [...actual.addressByNetwork.keys()].map((name) => [name, ""] as const);
+  return { ...actual, state, addressByNetwork: new Map(idle) };
 }
 
 /** What belongs to others: beside a topology, or in the way of the plan where `inTheWay`. */
@@ -214,17 +217,17 @@ export function carryOut(
   imageIds: ReadonlyMap<string, string | null>,
 ): Inventory {
   const engine = new Simulation(before, imageIds);
-  const gone = containers.flatMap((it) => it.action === "remove" ? [it.fact] : []);
-  for (const fact of [...gone.filter(isService), ...gone.filter((it) => !isService(it))]) {
-    engine.remove(fact);
+  const gone = containers.flatMap((it) => it.action === "remove" ? [it.actual] : []);
+  for (const actual of [...gone.filter(isService), ...gone.filter((it) => !isService(it))]) {
+    engine.remove(actual);
   }
-  for (const it of networks) if (it.action === "remove") engine.removeNetwork(it.fact);
+  for (const it of networks) if (it.action === "remove") engine.removeNetwork(it.actual);
   for (const it of networks) if (it.action === "create") engine.createNetwork(it.planned);
   const wanted = containers.flatMap((it) => it.action === "remove" ? [] : [it]);
   const bases = wanted.filter(({ planned }) => planned.base === null);
   for (const it of [...bases, ...wanted.filter(({ planned }) => planned.base !== null)]) {
     if (it.action === "create") engine.create(it.planned);
-    else engine.repair(it.action, it.planned, it.fact);
+    else engine.repair(it.action, it.planned, it.actual);
   }
   return { networks: engine.networks, containers: engine.containers };
 }
@@ -240,16 +243,18 @@ class Simulation {
     this.#imageIds = imageIds;
   }
 
-  remove(fact: ContainerInfo): void {
-    assert.ok(this.containers.includes(fact), `no such container: ${fact.name}`);
-    this.containers = this.containers.filter((it) => it !== fact);
+  remove(actual: ContainerInfo): void {
+    assert.ok(this.containers.includes(actual), `no such container: ${actual.name}`);
+    this.containers = this.containers.filter((it) => it !== actual);
   }
 
-  removeNetwork(fact: NetworkInfo): void {
-    assert.ok(this.networks.includes(fact), `no such network: ${fact.name}`);
-    const guest = this.containers.find((it) => isRunning(it) && it.addressByNetwork.has(fact.name));
-    assert.equal(guest?.name, undefined, `${fact.name} has active endpoints`);
-    this.networks = this.networks.filter((it) => it !== fact);
+  removeNetwork(actual: NetworkInfo): void {
+    assert.ok(this.networks.includes(actual), `no such network: ${actual.name}`);
+    const guest = this.containers.find((it) =>
+      isRunning(it) && it.addressByNetwork.has(actual.name)
+    );
+    assert.equal(guest?.name, undefined, `${actual.name} has active endpoints`);
+    this.networks = this.networks.filter((it) => it !== actual);
   }
 
   createNetwork(planned: PlannedNetwork): void {
@@ -271,43 +276,43 @@ class Simulation {
     assert.ok(!this.containers.some((it) => it.name === name), `the name ${name} is in use`);
     const imageId = this.#imageIds.get(Image);
     assert.ok(imageId, `no such image: ${Image}`);
-    const fact = { ...madeContainer(planned), state: "created" };
+    const actual = { ...madeContainer(planned), state: "created" };
     this.containers = [
       ...this.containers,
       this.#started(planned, {
-        ...fact,
+        ...actual,
         id: `container ${++made}`,
-        labels: new Map(fact.labels).set(imageLabel, imageId),
+        labels: new Map(actual.labels).set(imageLabel, imageId),
         ...(planned.base !== null && { networkMode: `container:${this.#baseOf(planned).id}` }),
       }),
     ];
   }
 
-  repair(action: string, planned: PlannedContainer, fact: ContainerInfo): void {
-    assert.ok(this.containers.includes(fact), `no such container: ${fact.name}`);
-    const isPaused = fact.state === "paused";
-    assert.equal(isPaused, action === "unpause", `${action} in the state ${fact.state}`);
-    const repaired = this.#started(planned, fact);
-    this.containers = this.containers.map((it) => it === fact ? repaired : it);
+  repair(action: string, planned: PlannedContainer, actual: ContainerInfo): void {
+    assert.ok(this.containers.includes(actual), `no such container: ${actual.name}`);
+    const isPaused = actual.state === "paused";
+    assert.equal(isPaused, action === "unpause", `${action} in the state ${actual.state}`);
+    const repaired = this.#started(planned, actual);
+    this.containers = this.containers.map((it) => it === actual ? repaired : it);
   }
 
-  #started(planned: PlannedContainer, fact: ContainerInfo): ContainerInfo {
+  #started(planned: PlannedContainer, actual: ContainerInfo): ContainerInfo {
     for (const name of planned.addressByNetwork.keys()) {
       const count = this.networks.filter((it) => it.name === name).length;
       assert.equal(count, 1, `there are ${count} networks of the name ${name}`);
     }
     if (planned.base !== null) {
       const base = this.#baseOf(planned);
-      assert.ok([base.id, base.name, ""].includes(fact.networkMode.replace(/^container:/, "")));
+      assert.ok([base.id, base.name, ""].includes(actual.networkMode.replace(/^container:/, "")));
       assert.ok(base.state === "running", `cannot join the network of ${base.name}`);
     }
-    const uptime = fact.state === "paused" ? fact.uptime : { atLeast: 0, atMost: 1 };
-    return { ...fact, state: "running", uptime, addressByNetwork: planned.addressByNetwork };
+    const uptime = actual.state === "paused" ? actual.uptime : { atLeast: 0, atMost: 1 };
+    return { ...actual, state: "running", uptime, addressByNetwork: planned.addressByNetwork };
   }
 
   #baseOf({ base }: PlannedContainer): ContainerInfo {
-    const fact = this.containers.find(({ name }) => name === base);
-    assert.ok(fact, `no such container: ${base}`);
-    return fact;
+    const actual = this.containers.find(({ name }) => name === base);
+    assert.ok(actual, `no such container: ${base}`);
+    return actual;
   }
 }

@@ -120,10 +120,10 @@ export function inventory(
   otherwise: Otherwise = {},
   { networks = [], containers = [] }: Partial<Inventory> = {},
 ): Inventory {
-  const changed = <T extends NetworkInfo | ContainerInfo>(facts: readonly T[]) =>
-    facts.flatMap((fact): T[] => {
-      const change = otherwise[fact.name.replace(prefix, "")];
-      return change === null ? [] : [{ ...fact, ...change } as T];
+  const changed = <T extends NetworkInfo | ContainerInfo>(existing: readonly T[]) =>
+    existing.flatMap((actual): T[] => {
+      const change = otherwise[actual.name.replace(prefix, "")];
+      return change === null ? [] : [{ ...actual, ...change } as T];
     });
   return {
     networks: [...changed(asApplied.networks), ...networks],
@@ -133,9 +133,9 @@ export function inventory(
 
 /** The labels of an object with some of them otherwise, or absent. */
 export function relabelled(short: string, change: Record<string, string | null>) {
-  const fact = [...asApplied.networks, ...asApplied.containers]
+  const actual = [...asApplied.networks, ...asApplied.containers]
     .find(({ name }) => name === full(short))!;
-  const labels = new Map(fact.labels);
+  const labels = new Map(actual.labels);
   for (const [label, value] of Object.entries(change)) {
     if (value === null) labels.delete(label);
     else labels.set(label, value);
@@ -157,10 +157,10 @@ function told({ networks, containers, obstacles }: Changes): string[] {
   ) => `${action} ${type} ${name.replace(prefix, "")}: ${reason}`;
   return [
     ...networks.map((it) =>
-      line("network", it, it.action === "remove" ? it.fact.name : it.planned.name)
+      line("network", it, it.action === "remove" ? it.actual.name : it.planned.name)
     ),
     ...containers.map((it) =>
-      line("container", it, it.action === "remove" ? it.fact.name : it.planned.name)
+      line("container", it, it.action === "remove" ? it.actual.name : it.planned.name)
     ),
     ...obstacles.map((it) => `obstacle: ${it.replaceAll(prefix, "")}`),
   ];
