@@ -21,8 +21,7 @@ function harm(path: string): void {
 /** What an operator is told of the store. */
 function told(path: string): string {
   const [newest] = listQuarantined(path);
-  return `the store was damaged and is set aside as ${newest}; ` +
-    "remove that file when it has been looked at";
+  return `the store was damaged and was moved to ${newest}; look at it, then remove it`;
 }
 
 Deno.test("S2 heartbeat quarantines a damaged store and reports it until removed", () =>
@@ -52,8 +51,8 @@ Deno.test("S15 heartbeat counts the quarantined files beside the store", () =>
     const { store } = (await heartbeat()).heartbeat.body;
     assert.deepEqual(store, {
       state: "idle",
-      detail: `the store was damaged and is set aside as ${setup.storePath}.corrupt-` +
-        "20260101T000000Z (and 1 earlier); remove those files when they have been looked at",
+      detail: `the store was damaged and was moved to ${setup.storePath}.corrupt-` +
+        "20260101T000000Z (and 1 earlier); look at them, then remove them",
     });
   }));
 

@@ -39,7 +39,7 @@ export function quarantineIfDamaged(
   try {
     return quarantine(path, now());
   } catch (cause) {
-    const message = `the store is damaged (${damage}), and cannot be set aside: ${explain(cause)}`;
+    const message = `the store is damaged (${damage}), and cannot be moved away: ${explain(cause)}`;
     throw new QuarantineError(message, { cause });
   }
 }

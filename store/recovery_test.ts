@@ -392,7 +392,7 @@ const rows: HostConstraint[] = [
     use: every(
       malformed,
       malformed,
-      `the store is damaged (${malformed}), and cannot be set aside: Read-only file system; ` +
+      `the store is damaged (${malformed}), and cannot be moved away: Read-only file system; ` +
         "remount it, so that the agent can write there",
     ),
     file: "damaged",
@@ -504,11 +504,12 @@ for (const row of rows) {
       assert.deepEqual([apply, told.state, told.applied], ["done", "ok", "2"]);
       assert.match(
         told.detail,
-        /(cannot be written|cannot be set aside): .*; .*; what is applied is kept in memory only/,
+        /(cannot be written|cannot be moved away): .*; .*; what is applied is kept in memory only/,
       );
       assert.deepEqual([afterwards.state, afterwards.applied], ["ok", "2"]);
-      if (row.file === "damaged") assert.match(afterwards.detail, /^the store was damaged and is/);
-      else assert.equal(afterwards.detail, undefined);
+      if (row.file === "damaged") {
+        assert.match(afterwards.detail, /^the store was damaged and was moved to /);
+      } else assert.equal(afterwards.detail, undefined);
     },
   });
 }

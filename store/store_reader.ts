@@ -136,7 +136,7 @@ export class StoreReader {
 
 function quarantineText([newest, ...older]: string[]): string | null {
   if (newest === undefined) return null;
-  const files = older.length === 0 ? newest : `${newest} (and ${older.length} earlier)`;
-  const them = older.length === 0 ? "that file when it has" : "those files when they have";
-  return `the store was damaged and is set aside as ${files}; remove ${them} been looked at`;
+  const others = older.length === 0 ? "" : ` (and ${older.length} earlier)`;
+  const them = older.length === 0 ? "it" : "them";
+  return `the store was damaged and was moved to ${newest}${others}; look at ${them}, then remove ${them}`;
 }
