@@ -480,8 +480,10 @@ for (const engine of [docker, podman]) {
       await networkInside(sandbox, name("web-http")),
       await networkInside(sandbox, name("web")),
     );
-    assert.equal(await hasDefaultRoute(sandbox, name("web")), true);
-    assert.equal(await hasDefaultRoute(sandbox, name("files")), false);
+    if (engine === podman) {
+      assert.equal(await hasDefaultRoute(sandbox, name("web")), true);
+      assert.equal(await hasDefaultRoute(sandbox, name("files")), false);
+    }
 
     const before = await setup.ids();
     await sandbox.remove(name("files-smb"));

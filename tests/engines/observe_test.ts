@@ -113,9 +113,9 @@ for (const engine of [docker, podman]) {
           unhealthy: false,
           uptime: item.State === "running" || item.State === "paused",
           labels: new Map(Object.entries(item.Labels ?? {})),
-          networkMode: item.HostConfig!.NetworkMode!,
+          networkMode: item.HostConfig?.NetworkMode ?? "",
           addressByNetwork: new Map(
-            Object.entries(item.NetworkSettings.Networks).map((
+            Object.entries(item.NetworkSettings.Networks ?? {}).map((
               [name, { IPAddress }],
             ) => [name, IPAddress]),
           ),

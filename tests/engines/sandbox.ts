@@ -24,7 +24,8 @@ interface ListedContainer {
   readonly Labels: Readonly<Record<string, string>> | null;
   readonly HostConfig?: { readonly NetworkMode?: string };
   readonly NetworkSettings: {
-    readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>>;
+    /** Podman lists null for a container without networks. */
+    readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> | null;
   };
 }
 
