@@ -5,7 +5,7 @@ import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
 const getHealth = "GET /health HTTP/1.1\r\nHost: agent\r\n\r\n";
 const options = { reloadIntervalMs: 10 };
 
-Deno.test("the API takes new certificates into use under load, and loses no call", async () => {
+Deno.test("the API uses new certificates under load without losing a call", async () => {
   await using api = await ApiSetup.start(options);
   using kept = await api.talk();
   kept.say(getHealth);
@@ -39,7 +39,7 @@ Deno.test("the API takes new certificates into use under load, and loses no call
   assert.deepEqual(api.log, []);
 });
 
-Deno.test("the API ends the connections of those that a new ca.crt does not know", async () => {
+Deno.test("the API closes connections that a new ca.crt does not verify", async () => {
   await using api = await ApiSetup.start(options);
   using kept = await api.talk();
   kept.say(getHealth);
@@ -56,7 +56,7 @@ Deno.test("the API ends the connections of those that a new ca.crt does not know
   assert.equal((await api.callAs(other, "/health")).status, 200);
 });
 
-Deno.test("the API stays with its certificates when the new ones are of no use, and says so once", async () => {
+Deno.test("the API keeps its certificates when new ones are broken, logs once", async () => {
   await using api = await ApiSetup.start(options);
   const { certificates } = api.loaded;
   let looks = 0;

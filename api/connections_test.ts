@@ -17,7 +17,7 @@ const head = "HTTP/1.1\r\nHost: agent\r\n";
 const get = `GET /health ${head}\r\n`;
 const ok = '{"status":"ok"}';
 
-Deno.test("the API gives up a client that does not finish its handshake", async () => {
+Deno.test("the API closes a client that does not finish its handshake", async () => {
   await using api = await ApiSetup.start({ limits: { handshakeTimeoutMs: 100 } });
   using silent = await Tcp.open(api.port);
   await silent.closed;
@@ -33,7 +33,7 @@ Deno.test("the API answers the master while a hundred connections do nothing", a
   assert.ok(held.connections.slice(-15).every(({ isClosed }) => !isClosed));
 });
 
-Deno.test("the API answers a hundred connections that all come at once, or closes them", async () => {
+Deno.test("the API answers or closes a hundred connections at once", async () => {
   await using api = await ApiSetup.start();
   const calls = Array.from({ length: 100 }, () => api.call("/health").then((it) => it.status));
   const ended = await Promise.allSettled(calls);
@@ -42,7 +42,7 @@ Deno.test("the API answers a hundred connections that all come at once, or close
   assert.equal((await api.call("/health")).status, 200);
 });
 
-Deno.test("the API holds a worker's connections for less than the master's", async () => {
+Deno.test("the API closes a worker's connections before the master's", async () => {
   await using api = await ApiSetup.start();
   using own = await api.talk();
   own.say(get);
@@ -54,7 +54,7 @@ Deno.test("the API holds a worker's connections for less than the master's", asy
   await own.hear('{"topology_id":null}');
 });
 
-Deno.test("the API takes no more than sixteen calls at once, but an idle connection gives way", async () => {
+Deno.test("the API takes sixteen calls at once, and closes idle connections", async () => {
   await using api = await ApiSetup.start();
   const { promise, resolve } = Promise.withResolvers<void>();
   api.service.onCall = () => promise;
@@ -117,9 +117,8 @@ class Held<T extends Disposable> implements Disposable {
 }
 
 const paths = ["/health", "/topology/state", "/topology/apply", "/topology/teardown", "/nowhere"];
-const getApiPeers = "GET /health HTTP/1.1\r\nHost: agent\r\n\r\n";
 
-Deno.test("the API answers 403 to another host's certificate on every path, and reads no body", async () => {
+Deno.test("the API answers 403 to another host's certificate on every path", async () => {
   await using api = await ApiSetup.start();
   for (const path of paths) {
     for (const method of ["GET", "POST", "PUT"]) {
@@ -137,17 +136,17 @@ Deno.test("the API answers 403 to another host's certificate on every path, and 
   assert.deepEqual(api.service.calls, []);
 });
 
-Deno.test("the API lets another host's certificate have no second request, nor a malformed one", async () => {
+Deno.test("the API takes one request from another host's certificate", async () => {
   await using api = await ApiSetup.start();
   using client = await api.talk(worker);
-  client.say(getApiPeers + getApiPeers);
+  client.say(get + get);
   assert.equal((await client.end()).match(/HTTP\/1\.1/g)?.length, 1);
   using other = await api.talk(worker);
   other.say("rubbish\r\n\r\n");
   assert.equal(await other.end(), "");
 });
 
-Deno.test("the API lets nobody in whose certificate is not signed by ca.crt and valid now", async () => {
+Deno.test("the API answers no client without a valid certificate of ca.crt", async () => {
   await using api = await ApiSetup.start();
   const issue = async (notBefore: number, notAfter: number, usage: "client" | "server") => {
     const { certificatePem, keyPem } = await authority.issue({
@@ -167,7 +166,7 @@ Deno.test("the API lets nobody in whose certificate is not signed by ca.crt and 
   };
   for (const [name, stranger] of Object.entries(unmanaged)) {
     using client = await api.talk(stranger);
-    client.say(getApiPeers);
+    client.say(get);
     assert.equal(await client.end(), "", name);
   }
   // The same certificate as the expired one, but for its dates.
@@ -175,7 +174,7 @@ Deno.test("the API lets nobody in whose certificate is not signed by ca.crt and 
   assert.equal(status, 200);
 });
 
-Deno.test("the API allows exactly the names that it was told", async () => {
+Deno.test("the API allows exactly the configured names", async () => {
   await using api = await ApiSetup.start({ allowedNames: ["decnet-master", "backup"] });
   const cases: [name: string, status: number][] = [
     ["decnet-master", 200],
@@ -192,7 +191,7 @@ Deno.test("the API allows exactly the names that it was told", async () => {
   }
 });
 
-Deno.test("the API refuses a certificate of two names, one or both of which are allowed", async () => {
+Deno.test("the API refuses a certificate of two names, even allowed ones", async () => {
   const cases: [names: string[], status: number][] = [
     [["decnet-master"], 200],
     [["decnet-master", "other"], 403],
@@ -208,7 +207,7 @@ Deno.test("the API refuses a certificate of two names, one or both of which are 
   }
 });
 
-Deno.test("the API does not take the authority's own certificate for a client's", async () => {
+Deno.test("the API refuses the authority's own certificate", async () => {
   // The name of the authority is the same.
   const identity = await certificateOfNames(["decnet-master"]);
   await using api = await ApiSetup.start({
@@ -216,11 +215,11 @@ Deno.test("the API does not take the authority's own certificate for a client's"
   });
   const { authority: certificate, authorityKey: key } = identity;
   using client = await api.talk({ certificate, key });
-  client.say(getApiPeers);
+  client.say(get);
   assert.equal(await client.end(), "");
 });
 
-Deno.test("the API refuses a certificate from the moment on that it has expired", async () => {
+Deno.test("the API refuses a certificate as soon as it has expired", async () => {
   await using api = await ApiSetup.start();
   // It tells whole seconds.
   const notAfter = new Date(Math.ceil(Date.now() / 1000 + 1) * 1000);
@@ -230,10 +229,10 @@ Deno.test("the API refuses a certificate from the moment on that it has expired"
     notAfter,
   });
   using client = await api.talk({ ...master, certificate: certificatePem, key: keyPem });
-  client.say(getApiPeers);
+  client.say(get);
   await client.hear("200 OK");
   while (Date.now() <= notAfter.getTime()) await api.call("/health");
-  client.say(getApiPeers);
+  client.say(get);
   assert.match(await client.end(), /HTTP\/1\.1 403 /);
 });
 
@@ -297,7 +296,7 @@ for line in sys.stdin:
 
 for (const version of ["TLSv1_2", "TLSv1_3"]) {
   Deno.test({
-    name: `the API forgets whom an older ca.crt let in, in ${version}${python.suffix}`,
+    name: `the API forgets clients of an older ca.crt in ${version}${python.suffix}`,
     ignore: python.ignore,
     fn: async () => {
       python.check();

@@ -3,7 +3,7 @@ import { ClientGone, SerialQueue } from "./routes.ts";
 
 const { signal: here } = new AbortController();
 
-Deno.test("SerialQueue.enter() serves in the order they came, one at a time", async () => {
+Deno.test("SerialQueue.enter() serves one at a time, in order", async () => {
   const queue = new SerialQueue();
   const served: number[] = [];
   let running = 0;
@@ -18,7 +18,7 @@ Deno.test("SerialQueue.enter() serves in the order they came, one at a time", as
   assert.deepEqual(served, [1, 2, 3, 4]);
 });
 
-Deno.test("SerialQueue.enter() drops who has gone, and serves who came after", async () => {
+Deno.test("SerialQueue.enter() drops a client that has gone, serves the next", async () => {
   const queue = new SerialQueue();
   const end = await queue.enter(here);
   const leaving = new AbortController();

@@ -5,6 +5,9 @@ import { agentIdentity, ApiSetup, call, master, worker } from "../tests/support/
 import { listenPlainTcp } from "../tests/support/environment.ts";
 import { defaultLimits } from "./connections.ts";
 
+const head = "HTTP/1.1\r\nHost: agent\r\n";
+const get = `GET /health ${head}\r\n`;
+const ok = '{"status":"ok"}';
 const applied = { status: "applied", version_hash: "cafe" };
 const apply = { hydrated: { lans: [] }, version_hash: "cafe" };
 
@@ -68,7 +71,7 @@ Deno.test("the API refuses what is not in the contract", async () => {
   assert.deepEqual(api.service.calls, []);
 });
 
-Deno.test("the API answers 422 to a body of another shape, and asks for nothing", async () => {
+Deno.test("the API answers 422 to a body of another shape", async () => {
   await using api = await ApiSetup.start();
   const cases: [path: string, body: unknown, detail: RegExp][] = [
     ["/topology/apply", "", /not JSON at the end/],
@@ -98,7 +101,7 @@ Deno.test("the API answers 422 to a body of another shape, and asks for nothing"
   assert.deepEqual(api.log, []);
 });
 
-Deno.test("the API turns a refusal into its status and tells why", async () => {
+Deno.test("the API answers an ApplyError with its status and message", async () => {
   await using api = await ApiSetup.start();
   const kinds: [ApplyErrorCode, status: number][] = [
     ["malformed", 422],
@@ -120,7 +123,7 @@ Deno.test("the API turns a refusal into its status and tells why", async () => {
   assert.equal(detail, "x".repeat(499) + "\ufffd");
 });
 
-Deno.test("the API tells its log, and nobody else, of an error that nobody expected", async () => {
+Deno.test("the API logs an unexpected error and does not send it", async () => {
   await using api = await ApiSetup.start();
   api.service.onCall = () => Promise.reject(new TypeError("the pin is 1234"));
   const reply = await api.post("/topology/apply", apply);
@@ -128,10 +131,9 @@ Deno.test("the API tells its log, and nobody else, of an error that nobody expec
   assert.deepEqual(api.log, ["error the API failed: the pin is 1234 /topology/apply"]);
 });
 
-Deno.test("the API keeps a connection for one call after another", async () => {
+Deno.test("the API keeps a connection open between calls", async () => {
   await using api = await ApiSetup.start();
   using client = await api.talk();
-  const head = "HTTP/1.1\r\nHost: agent\r\n";
   client.say(`GET /health ${head}\r\nGET /topology/state ${head}\r\n`);
   assert.match(await client.hear('{"topology_id":null}'), /Keep-Alive: timeout=60\r\n/);
   // Who asks for what need not say where.
@@ -141,34 +143,34 @@ Deno.test("the API keeps a connection for one call after another", async () => {
   await client.hear('{"status":"torn_down","topology_id":"t"}');
 });
 
-Deno.test("the API tells a client that waits for it to go on, and only one that may", async () => {
+Deno.test("the API answers 100 only to a client that may go on", async () => {
   await using api = await ApiSetup.start();
-  const head = "HTTP/1.1\r\nHost: agent\r\nContent-Length: 19\r\n";
+  const sized = `${head}Content-Length: 19\r\n`;
   using client = await api.talk();
-  client.say(`POST /topology/teardown ${head}Expect: 100-continue\r\n\r\n`);
+  client.say(`POST /topology/teardown ${sized}Expect: 100-continue\r\n\r\n`);
   await client.hear("100 Continue\r\n\r\n");
   client.say('{"topology_id":"t"}');
   await client.hear('{"status":"torn_down","topology_id":"t"}');
   for (const [path, expectation, status] of [["/", "100-continue", 404], ["/health", "x", 417]]) {
     using other = await api.talk();
-    other.say(`POST ${path} ${head}Expect: ${expectation}\r\n\r\n`);
+    other.say(`POST ${path} ${sized}Expect: ${expectation}\r\n\r\n`);
     assert.match(await other.hear("detail"), new RegExp(`^HTTP/1.1 ${status} `));
   }
 });
 
-const callApiCut = "POST /topology/teardown HTTP/1.1\r\nHost: agent\r\n";
-const whole = `${callApiCut}Content-Length: 2\r\n\r\n{}`;
+const teardownHead = "POST /topology/teardown HTTP/1.1\r\nHost: agent\r\n";
+const whole = `${teardownHead}Content-Length: 2\r\n\r\n{}`;
 
 /** What cuts a connection while the body before it is still to be read. */
 const cases: [name: string, text: string][] = [
   ["is followed by what is no request", `${whole}garbage\r\n\r\n`],
-  ["is followed by a call that is cut short", `${whole}${callApiCut}Content-Length: 20\r\n\r\n{`],
-  ["is cut short", `${callApiCut}Content-Length: 20\r\n\r\n{`],
-  ["has a chunk without a size", `${callApiCut}Transfer-Encoding: chunked\r\n\r\n2\r\n{}zz\r\n`],
+  ["is followed by a call that is cut short", `${whole}${teardownHead}Content-Length: 20\r\n\r\n{`],
+  ["is cut short", `${teardownHead}Content-Length: 20\r\n\r\n{`],
+  ["has a chunk without a size", `${teardownHead}Transfer-Encoding: chunked\r\n\r\n2\r\n{}zz\r\n`],
 ];
 
 for (const [name, text] of cases) {
-  Deno.test(`the API keeps nobody waiting for a call that ${name}`, async () => {
+  Deno.test(`the API does not wait for a call that ${name}`, async () => {
     // Whoever has to wait for the bound on a body waits for longer than any test may take.
     await using api = await ApiSetup.start({ limits: { bodyTimeoutMs: 3_600_000 } });
     await sayAndLeave(api.port, text);
@@ -178,7 +180,7 @@ for (const [name, text] of cases) {
   });
 }
 
-Deno.test("the API closes a connection when it has told that it will, and the call was whole", async () => {
+Deno.test("the API closes a connection when it has announced it", async () => {
   await using api = await ApiSetup.start({ limits: { idleTimeoutMs: 3_600_000 } });
   const length = `Content-Length: 2\r\n\r\n{}`;
   for (const path of ["/health", "/nothing"]) {
@@ -190,11 +192,11 @@ Deno.test("the API closes a connection when it has told that it will, and the ca
   }
 });
 
-Deno.test("the API answers each of several calls that come at once, also one with no use for its body", async () => {
+Deno.test("the API answers each of several calls on one connection", async () => {
   await using api = await ApiSetup.start();
   using client = await api.talk();
   const body = "Content-Length: 19\r\n\r\n" + '{"topology_id":"A"}';
-  client.say(`${callApiCut}${body}${callApiCut.replace("topology/teardown", "health")}${body}`);
+  client.say(`${teardownHead}${body}${teardownHead.replace("topology/teardown", "health")}${body}`);
   const heard = await client.end();
   assert.deepEqual(heard.match(/HTTP\/1\.1 \d+|"detail"|torn_down/g), [
     ...["HTTP/1.1 200", "torn_down", "HTTP/1.1 405", '"detail"'],
@@ -211,9 +213,6 @@ async function sayAndLeave(port: number, text: string): Promise<void> {
   await promise;
 }
 
-const head = "HTTP/1.1\r\nHost: agent\r\n";
-const get = `GET /health ${head}\r\n`;
-const ok = '{"status":"ok"}';
 const nineMiB = new Uint8Array(9 * 2 ** 20);
 
 Deno.test("the API's bounds are those of the contract", () => {
@@ -224,7 +223,7 @@ Deno.test("the API's bounds are those of the contract", () => {
   );
 });
 
-Deno.test("the API answers 413 to a body over 8 MiB, told or not, to a client that sends it all", async () => {
+Deno.test("the API answers 413 to a body over 8 MiB after reading it", async () => {
   await using api = await ApiSetup.start();
   for (const body of [nineMiB, [nineMiB.subarray(2 ** 20), nineMiB.subarray(2 ** 23)]]) {
     const reply = await api.post("/topology/apply", body);
@@ -238,7 +237,7 @@ Deno.test("the API answers 413 to a body over 8 MiB, told or not, to a client th
   assert.equal(reply.status, 422);
 });
 
-Deno.test("the API answers 413 before it has read a byte, when it is told the length", async () => {
+Deno.test("the API answers 413 at once to a length over 8 MiB", async () => {
   await using api = await ApiSetup.start();
   using client = await api.talk();
   client.say(`POST /topology/apply ${head}Content-Length: 8388609\r\n\r\n`);
@@ -264,7 +263,7 @@ Deno.test("the API gives a body more time than the headers", async () => {
   await client.hear('{"status":"torn_down","topology_id":"t"}');
 });
 
-Deno.test("the API gives up a client that does not finish its headers", async () => {
+Deno.test("the API closes a client that does not finish its headers", async () => {
   await using api = await ApiSetup.start({ limits: { headerTimeoutMs: 400 } });
   const stranger = async () => {
     using client = await api.talk(worker);
@@ -287,7 +286,7 @@ Deno.test("the API gives up a client that does not finish its headers", async ()
   await Promise.all([stranger(), late(), ...starts.map(slow)]);
 });
 
-Deno.test("the API lets an answer take longer than anything that it waits for", async () => {
+Deno.test("the API has no limit for how long an answer takes", async () => {
   const ms = 400;
   const limits = {
     handshakeTimeoutMs: ms,
@@ -301,14 +300,14 @@ Deno.test("the API lets an answer take longer than anything that it waits for", 
   assert.equal(status, 200);
 });
 
-Deno.test("the API closes a connection on which nothing comes for long", async () => {
+Deno.test("the API closes an idle connection", async () => {
   await using api = await ApiSetup.start({ limits: { idleTimeoutMs: 50 } });
   using client = await api.talk();
   client.say(get);
   assert.match(await client.end(), /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}$/);
 });
 
-Deno.test("the API answers what is not HTTP, or too much of it, with a small error", async () => {
+Deno.test("the API answers bytes that are not HTTP, or too many, with an error", async () => {
   await using api = await ApiSetup.start();
   const cases: [words: string, status: number][] = [
     ["rubbish\r\n\r\n", 400],
@@ -329,7 +328,7 @@ Deno.test("the API answers what is not HTTP, or too much of it, with a small err
   assert.match(await client.end(), /^HTTP\/1\.1 400 /);
 });
 
-Deno.test("the API never takes what follows a request for a part of its answer", async () => {
+Deno.test("the API writes no error into the answer to an earlier request", async () => {
   await using api = await ApiSetup.start();
   const { promise, resolve } = Promise.withResolvers<void>();
   api.service.onCall = () => promise;
@@ -339,7 +338,7 @@ Deno.test("the API never takes what follows a request for a part of its answer",
   resolve();
 });
 
-Deno.test("ApiServer.start() does not listen with certificates that are of no use", async () => {
+Deno.test("ApiServer.start() rejects certificates that TLS cannot use", async () => {
   const { certificate, authority } = await agentIdentity("a");
   const { key } = await agentIdentity("b");
   const certificates = { authority, certificate, key };
@@ -390,16 +389,14 @@ Deno.test("the API listens on all addresses, of both kinds", async () => {
   }
 });
 
-const headApiStop = "HTTP/1.1\r\nHost: agent\r\n";
-const getState = `GET /topology/state ${headApiStop}\r\n`;
-const getHealth = `GET /health ${headApiStop}\r\n`;
+const getState = `GET /topology/state ${head}\r\n`;
 
-Deno.test("ApiServer.stop() closes what is idle at once, and the port", async () => {
+Deno.test("ApiServer.stop() closes idle connections and the port at once", async () => {
   // That it waits for nothing is seen from its being over at all.
   const api = await ApiSetup.start({ limits: { stopTimeoutMs: 2 ** 30 } });
   using idle = await api.talk();
-  idle.say(getHealth);
-  await idle.hear('{"status":"ok"}');
+  idle.say(get);
+  await idle.hear(ok);
   using silent = await api.talk();
   using stranger = await api.talk(worker);
   const { port } = api;
@@ -411,7 +408,7 @@ Deno.test("ApiServer.stop() closes what is idle at once, and the port", async ()
   );
 });
 
-Deno.test("ApiServer.stop() lets an answer that is due be written", async () => {
+Deno.test("ApiServer.stop() waits for an answer", async () => {
   const api = await ApiSetup.start({ limits: { stopTimeoutMs: 2 ** 30 } });
   const asked = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
@@ -428,7 +425,7 @@ Deno.test("ApiServer.stop() lets an answer that is due be written", async () => 
   assert.match(await client.end(), /connection: close\r\n[^]*\{"topology_id":null\}$/);
 });
 
-Deno.test("ApiServer.stop() waits no longer than it may", async () => {
+Deno.test("ApiServer.stop() waits no longer than its limit", async () => {
   const api = await ApiSetup.start({ limits: { stopTimeoutMs: 50 } });
   const asked = Promise.withResolvers<void>();
   api.service.onCall = () => {
@@ -438,14 +435,14 @@ Deno.test("ApiServer.stop() waits no longer than it may", async () => {
   using client = await api.talk();
   client.say(getState);
   using slow = await api.talk();
-  slow.say(`POST /topology/apply ${headApiStop}Content-Length: 100\r\n\r\n{`);
+  slow.say(`POST /topology/apply ${head}Content-Length: 100\r\n\r\n{`);
   await asked.promise;
   await api.stop();
   assert.equal(await client.end(), "");
   assert.equal(await slow.end(), "");
 });
 
-Deno.test("the API tells the service when nobody waits for the state any more", async () => {
+Deno.test("the API aborts the state when its client has left", async () => {
   await using api = await ApiSetup.start();
   const asked = Promise.withResolvers<void>();
   api.service.onCall = () => {
@@ -463,7 +460,7 @@ Deno.test("the API tells the service when nobody waits for the state any more", 
   await gone;
 });
 
-Deno.test("the API goes on with an apply whose client has left, and answers others meanwhile", async () => {
+Deno.test("the API finishes an apply whose client has left, answers others", async () => {
   await using api = await ApiSetup.start();
   const asked = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
@@ -476,7 +473,7 @@ Deno.test("the API goes on with an apply whose client has left, and answers othe
   };
   const body = '{"hydrated":{},"version_hash":"cafe"}';
   const client = await api.talk();
-  client.say(`POST /topology/apply ${headApiStop}Content-Length: ${body.length}\r\n\r\n${body}`);
+  client.say(`POST /topology/apply ${head}Content-Length: ${body.length}\r\n\r\n${body}`);
   await asked.promise;
   assert.equal((await api.call("/topology/state")).status, 200);
   client[Symbol.dispose]();
@@ -488,11 +485,11 @@ Deno.test("the API goes on with an apply whose client has left, and answers othe
   assert.deepEqual(api.log, []);
 });
 
-Deno.test("the API asks for nothing when a client leaves in the middle of its body", async () => {
+Deno.test("the API drops a call whose client leaves within the body", async () => {
   await using api = await ApiSetup.start();
   const client = await api.talk();
   client.say(
-    `POST /topology/apply ${headApiStop}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n`,
+    `POST /topology/apply ${head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n`,
   );
   await client.hear("100 Continue");
   client.say("{");

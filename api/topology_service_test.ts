@@ -7,7 +7,7 @@ import { TopologyService } from "./topology_service.ts";
 
 const never = new AbortController().signal;
 
-Deno.test("TopologyService hints at changes when it is no longer busy, also after a refusal", () =>
+Deno.test("TopologyService requests a check after each apply, also a refused one", () =>
   withAgent(async (setup, agent) => {
     const wakeup = new Wakeup();
     const shared = { images: defaultImages, signal: never, log: () => {} };

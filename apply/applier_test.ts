@@ -25,7 +25,7 @@ function lose(host: ApplyHost, ...names: string[]): void {
     .filter(({ Names: [name] }) => !names.includes(name!.replace(`/${prefix}`, "")));
 }
 
-Deno.test("Applier.apply() tells each step when it is done", () =>
+Deno.test("Applier.apply() reports each step when it is done", () =>
   withHost(async (host) => {
     const steps: string[] = [];
     let [count, total] = [0, 0];
@@ -47,7 +47,7 @@ Deno.test("Applier.apply() tells each step when it is done", () =>
     await host.assertApplied(threeLans);
   }));
 
-Deno.test("Applier.apply() makes networks before bases, and starts these before their services", () =>
+Deno.test("Applier.apply() makes networks, then bases, then their services", () =>
   withHost(async (host) => {
     await host.apply(threeLans);
     const { engine } = host;
@@ -66,7 +66,7 @@ Deno.test("Applier.apply() makes networks before bases, and starts these before 
     }
   }));
 
-Deno.test("Applier.apply() asks the engine for no change when nothing has changed", () =>
+Deno.test("Applier.apply() changes nothing when nothing has changed", () =>
   withHost(async (host) => {
     await host.apply(threeLans);
     const before = host.engine.changes.length;
@@ -80,7 +80,7 @@ Deno.test("Applier.apply() asks the engine for no change when nothing has change
     await host.assertApplied(threeLans);
   }));
 
-Deno.test("Applier.apply() mends what is broken, and that alone", () =>
+Deno.test("Applier.apply() fixes only what is broken", () =>
   withHost(async (host) => {
     await host.apply(threeLans);
     lose(host, "decky-003-smb");
@@ -93,7 +93,7 @@ Deno.test("Applier.apply() mends what is broken, and that alone", () =>
     await host.assertApplied(threeLans);
   }));
 
-Deno.test("Applier.teardown() removes services, then bases, then networks, backwards", () =>
+Deno.test("Applier.teardown() removes services, bases, then networks backwards", () =>
   withHost(async (host) => {
     await host.apply(threeLans);
     const { engine } = host;
@@ -120,7 +120,7 @@ Deno.test("Applier.teardown() removes services, then bases, then networks, backw
     assert.equal((await host.teardown(id)).changes, 0);
   }));
 
-Deno.test("Applier.teardown() of a topology that is not stored goes by its label", () =>
+Deno.test("Applier.teardown() finds a topology that is not stored by its label", () =>
   withHost(async (host) => {
     await host.apply(oneLan);
     const { engine } = host;
@@ -138,7 +138,7 @@ Deno.test("Applier.teardown() of a topology that is not stored goes by its label
     host.assertNothingLeft();
   }));
 
-Deno.test("Applier.apply() takes the old topology down before it makes the new one", () =>
+Deno.test("Applier.apply() removes the old topology before it makes the new one", () =>
   withHost(async (host) => {
     // The same subnet and the same names: one has to go before the other can come.
     const validated = await validatedOf(
@@ -156,7 +156,7 @@ Deno.test("Applier.apply() takes the old topology down before it makes the new o
     host.assertNothingLeft();
   }));
 
-Deno.test("Applier.teardown() takes what bears a planned name for its own, once that was applied", () =>
+Deno.test("Applier.teardown() removes what has a planned name, once applied", () =>
   withHost(async (host) => {
     const { engine } = host;
     const orphan = `/${prefix}decky-001-ssh`;
@@ -180,10 +180,6 @@ Deno.test("Applier.teardown() takes what bears a planned name for its own, once 
     assert.equal(host.row(), null);
   }));
 
-const idApplyObstacle = threeLans.plan.topologyId;
-const prefixApplyObstacle = "decnet_t_7c9e6679_";
-const labelsApplyObstacle = { "decnet.topology.id": idApplyObstacle };
-
 /** Adds objects to those that the engine has. */
 function add(host: ApplyHost, more: Partial<Pick<ApplyHost["engine"], "networks" | "containers">>) {
   const { engine } = host;
@@ -192,7 +188,7 @@ function add(host: ApplyHost, more: Partial<Pick<ApplyHost["engine"], "networks"
 }
 
 const foreign = network({
-  name: `${prefixApplyObstacle}lan-01`,
+  name: `${prefix}lan-01`,
   driver: "macvlan",
   subnet: "10.5.0.0/24",
 });
@@ -204,7 +200,7 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
   ],
   [
     "a foreign container bears a planned name",
-    (host) => add(host, { containers: [container({ name: `${prefixApplyObstacle}decky-003` })] }),
+    (host) => add(host, { containers: [container({ name: `${prefix}decky-003` })] }),
     /^container decnet_t_7c9e6679_decky-003 exists and is not of this topology \(without our label\)/,
   ],
   [
@@ -221,9 +217,9 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
     "a stranger uses a network that is to go",
     (host) => {
       const old = network({
-        name: `${prefixApplyObstacle}old`,
+        name: `${prefix}old`,
         subnet: "10.4.0.0/24",
-        labels: labelsApplyObstacle,
+        labels: labels,
       });
       const addresses = { [old.Name]: "10.4.0.9" };
       add(host, { networks: [old], containers: [container({ name: "stranger", addresses })] });
@@ -240,17 +236,13 @@ for (const [what, prepare, message] of obstacles) {
       assert.match(refusal.message, message);
       assert.deepEqual(host.changes(), []);
       const row = host.row();
-      assert.deepEqual([row?.topologyId, row?.versionHash, row?.appliedAt], [
-        idApplyObstacle,
-        "",
-        0,
-      ]);
+      assert.deepEqual([row?.topologyId, row?.versionHash, row?.appliedAt], [id, "", 0]);
       assert.equal(row?.lastError, refusal.message.slice(0, 500));
       host.assertOthers();
     }));
 }
 
-Deno.test("Applier.apply() names all that is in its way, and keeps the first 500 characters", () =>
+Deno.test("Applier.apply() names all obstacles, and stores 500 characters", () =>
   withHost(async (host) => {
     const { containers } = threeLans.plan;
     add(host, { containers: containers.map(({ name }) => container({ name })) });
@@ -261,26 +253,24 @@ Deno.test("Applier.apply() names all that is in its way, and keeps the first 500
     assert.deepEqual(host.changes(), []);
   }));
 
-Deno.test("Applier changes nothing when a stranger uses a network that a teardown would remove", () =>
+Deno.test("Applier changes nothing when a stranger uses a network that must go", () =>
   withHost(async (host) => {
     await host.apply(threeLans);
     const before = host.engine.changes.length;
     const stranger = container({
       name: "stranger",
-      addresses: { [`${prefixApplyObstacle}lan-01`]: "198.18.1.9" },
+      addresses: { [`${prefix}lan-01`]: "198.18.1.9" },
     });
     add(host, { containers: [stranger] });
-    const { code: kind, message } = await refusalOf(host.teardown(idApplyObstacle));
-    assert.equal(kind, "failed");
+    const { code, message } = await refusalOf(host.teardown(id));
+    assert.equal(code, "failed");
     assert.match(message, /^container stranger, which is not of this topology, uses network \S+$/);
     assert.deepEqual(host.changes(before), []);
     assert.equal(host.row()?.lastError, message);
     assert.equal(host.row()?.versionHash, threeLans.versionHash);
   }));
 
-const idApplyTurn = threeLans.plan.topologyId;
-const conflict =
-  `agent already has topology '${oneLan.plan.topologyId}'; cannot apply '${idApplyTurn}'`;
+const conflict = `agent already has topology '${oneLan.plan.topologyId}'; cannot apply '${id}'`;
 
 /** Makes the store refuse the rows for which a condition holds, as a full disk does. */
 function fillDisk({ storePath }: ApplyHost, condition: string): void {
@@ -293,18 +283,18 @@ function fillDisk({ storePath }: ApplyHost, condition: string): void {
   );
 }
 
-Deno.test("Applier.apply() refuses another topology without a look at the engine", () =>
+Deno.test("Applier.apply() refuses another topology without asking the engine", () =>
   withHost(async (host) => {
     await host.apply(oneLan);
     const [row, count] = [host.row(), host.engine.requestCount];
-    const { code: kind, message } = await refusalOf(host.apply(threeLans));
-    assert.deepEqual([kind, message], ["conflict", conflict]);
+    const { code, message } = await refusalOf(host.apply(threeLans));
+    assert.deepEqual([code, message], ["conflict", conflict]);
     assert.equal(host.engine.requestCount, count);
     assert.deepEqual(host.row(), row);
     await host.assertApplied(oneLan);
   }));
 
-Deno.test("Applier.apply() refuses another topology even where only an error is stored", () =>
+Deno.test("Applier.apply() refuses another topology of which an error is stored", () =>
   withHost(async (host) => {
     host.engine.images.clear();
     await refusalOf(host.apply(oneLan));
@@ -313,7 +303,7 @@ Deno.test("Applier.apply() refuses another topology even where only an error is 
     assert.equal(host.row(), null);
   }));
 
-Deno.test("Applier.apply() stores the error where it is the first, and the document with it", () =>
+Deno.test("Applier.apply() stores the first error with its document", () =>
   withHost(async (host) => {
     host.engine.fault = { kind: "status", status: 500, message: "no", path: "/containers/create" };
     const { message } = await refusalOf(host.apply(threeLans));
@@ -329,27 +319,27 @@ Deno.test("Applier.apply() stores the error where it is the first, and the docum
     await host.assertApplied(threeLans);
   }));
 
-Deno.test("Applier.teardown() records no error for what is not stored", () =>
+Deno.test("Applier.teardown() records no error for an unknown topology", () =>
   withHost(async (host) => {
     host.engine.fault = { kind: "status", status: 500, message: "no" };
-    const { code: kind, message } = await refusalOf(host.teardown(idApplyTurn));
-    assert.equal(kind, "failed");
+    const { code, message } = await refusalOf(host.teardown(id));
+    assert.equal(code, "failed");
     assert.match(message, /^GET \/(networks|containers\/json) was answered with 500 \(no\)$/);
     assert.equal(host.row(), null);
   }));
 
-Deno.test("Applier.apply() tells why Docker's state could not be stored, and is done by a second one", () =>
+Deno.test("Applier.apply() says why it could not store, and can be finished", () =>
   withHost(async (host) => {
     fillDisk(host, "NEW.applied_version_hash <> ''");
-    const { code: kind, message } = await refusalOf(host.apply(threeLans));
-    assert.deepEqual([kind, message], ["failed", "the disk is full"]);
+    const { code, message } = await refusalOf(host.apply(threeLans));
+    assert.deepEqual([code, message], ["failed", "the disk is full"]);
     assert.equal(host.row()?.lastError, "the disk is full");
     runSql(host.storePath, "DROP TRIGGER full");
     assert.equal((await host.apply(threeLans)).changes, 0);
     await host.assertApplied(threeLans);
   }));
 
-Deno.test("Applier.apply() tells that its error could not be stored either", () =>
+Deno.test("Applier.apply() says that its error could not be stored either", () =>
   withHost(async (host) => {
     fillDisk(host, "TRUE");
     const { message } = await refusalOf(host.apply(threeLans));
@@ -357,19 +347,19 @@ Deno.test("Applier.apply() tells that its error could not be stored either", () 
     assert.equal(message, `${full}; and this could not be recorded: ${full}`);
     assert.equal(host.row(), null);
     // There is no row, but there are the labels.
-    await host.teardown(idApplyTurn);
+    await host.teardown(id);
     host.assertNothingLeft();
   }));
 
-Deno.test("Applier changes nothing while somebody else holds the store locked", () =>
+Deno.test("Applier changes nothing while another process locks the store", () =>
   withHost(async (host) => {
     TopologyStore.open(host.storePath).close();
     const database = new DatabaseSync(host.storePath);
     try {
       // It can still be read, and so the apply would notice at its very end.
       database.exec("BEGIN IMMEDIATE");
-      const { code: kind, message } = await refusalOf(host.apply(threeLans));
-      assert.equal(kind, "failed");
+      const { code, message } = await refusalOf(host.apply(threeLans));
+      assert.equal(code, "failed");
       assert.match(message, /topology\.db: database is locked$/);
       assert.deepEqual(host.changes(), []);
     } finally {
@@ -379,7 +369,7 @@ Deno.test("Applier changes nothing while somebody else holds the store locked", 
     await host.assertApplied(threeLans);
   }));
 
-Deno.test("Applier changes nothing where it cannot have its store", () =>
+Deno.test("Applier changes nothing when it cannot open its store", () =>
   withHost(async (host) => {
     Deno.mkdirSync(host.storePath);
     Deno.writeTextFileSync(`${host.folder.path}/file`, "");
@@ -393,16 +383,16 @@ Deno.test("Applier changes nothing where it cannot have its store", () =>
       for (const isApply of [true, false]) {
         const run = isApply
           ? applier.apply(requestOf(threeLans), { signal })
-          : applier.teardown(idApplyTurn, { signal });
-        const { code: kind, message } = await refusalOf(run);
-        assert.equal(kind, "failed");
+          : applier.teardown(id, { signal });
+        const { code, message } = await refusalOf(run);
+        assert.equal(code, "failed");
         assert.match(message, expected);
       }
     }
     assert.equal(host.engine.requestCount, 0);
   }));
 
-Deno.test("Applier lets one wait for another, and tells it for whom", () =>
+Deno.test("Applier lets one apply wait for another, and names the holder", () =>
   withHost(async (host) => {
     host.engine.latencyMs = 10;
     const holders: string[] = [];
@@ -416,7 +406,7 @@ Deno.test("Applier lets one wait for another, and tells it for whom", () =>
     assert.equal(holders.length, 1);
     assert.match(
       holders[0]!,
-      new RegExp(`^process ${Deno.pid} since \\S+ for apply ${idApplyTurn}$`),
+      new RegExp(`^process ${Deno.pid} since \\S+ for apply ${id}$`),
     );
     // Twelve objects: nine of them are started, and two attached to one more network.
     assert.equal(host.changes().length, 12 + 9 + 2);
@@ -429,24 +419,24 @@ Deno.test("Applier lets an apply and a teardown follow one another", () =>
     const onWait = () => {};
     const applied = host.apply(threeLans);
     await until(() => host.engine.requestCount > 0);
-    const results = await Promise.all([applied, host.teardown(idApplyTurn, { onWait })]);
+    const results = await Promise.all([applied, host.teardown(id, { onWait })]);
     assert.deepEqual(results.map(({ changes }) => changes), [12, 12]);
     host.assertNothingLeft();
   }));
 
-Deno.test("Applier refuses where it may not wait, and gives its turn back after a failure", () =>
+Deno.test("Applier rejects an apply that may not wait, and unlocks on failure", () =>
   withHost(async (host) => {
     host.engine.latencyMs = 20;
     host.engine.fault = { kind: "status", status: 500, message: "no", path: "/containers/create" };
     const failing = refusalOf(host.apply(threeLans));
     await until(() => host.engine.requestCount > 0);
-    const { code: kind, message } = await refusalOf(host.apply(oneLan));
-    assert.equal(kind, "busy");
+    const { code, message } = await refusalOf(host.apply(oneLan));
+    assert.equal(code, "busy");
     assert.match(
       message,
       /^another apply or teardown is running: held by process \d+ since \S+ for/,
     );
-    assert.equal((await refusalOf(host.teardown(idApplyTurn))).code, "busy");
+    assert.equal((await refusalOf(host.teardown(id))).code, "busy");
     assert.equal((await failing).code, "failed");
     host.engine.fault = undefined;
     await host.apply(threeLans);

@@ -17,7 +17,7 @@ async function holdStore(host: ApplyHost): Promise<void> {
   database.close();
 }
 
-Deno.test("Applier.apply() waits for its store when somebody holds it between a look and the first change", () =>
+Deno.test("Applier.apply() waits for a store that is locked before a change", () =>
   withHost(async (host) => {
     host.engine.latencyMs = answerMs;
     await Promise.all([host.apply(oneLan), holdStore(host)]);

@@ -64,7 +64,7 @@ Deno.test("D19 Applier.apply() finishes after a failed call at each position", a
   assert.equal(count, 2 + 5 + 3 + 2 * 9 + 2 + 2 + 5);
 });
 
-Deno.test("Applier.teardown() removes what a failed apply has left, at each position", async () => {
+Deno.test("Applier.teardown() removes an apply that failed at any call", async () => {
   const run = (host: ApplyHost) => host.apply(threeLans);
   await strikeEach({ run, ways: worstFaults }, async ({ host }) => {
     await host.teardown(id);
@@ -84,7 +84,7 @@ Deno.test("D19 Applier.teardown() finishes after a failed call at each position"
   assert.equal(count, 2 + 9 + 3 + 2);
 });
 
-Deno.test("Applier.apply() comes back to what a teardown has failed to remove", async () => {
+Deno.test("Applier.apply() restores what a failed teardown has left", async () => {
   await strikeEach({
     prepare: (host) => host.apply(threeLans),
     run: (host) => host.teardown(id),
@@ -104,7 +104,7 @@ async function applyAndBreak(host: ApplyHost): Promise<void> {
   assert.equal((await call(socketPath, "POST", `${prefix}-002-http/pause`)).status, 204);
 }
 
-Deno.test("Applier.apply() of a later version mends what a failed call has left", async () => {
+Deno.test("Applier.apply() of a later version finishes after each failure", async () => {
   let detours = 0;
   await strikeEach({
     prepare: applyAndBreak,
@@ -125,7 +125,7 @@ Deno.test("Applier.apply() of a later version mends what a failed call has left"
   assert.equal(detours, 2, "the base, and its service");
 });
 
-Deno.test("Applier.teardown() removes what a failed apply of a later version has left", async () => {
+Deno.test("Applier.teardown() removes a later version that failed at any call", async () => {
   const run = (host: ApplyHost) => host.apply(later);
   await strikeEach({ prepare: applyAndBreak, run, ways: worstFaults }, async ({ host }) => {
     await host.teardown(id);
@@ -133,7 +133,7 @@ Deno.test("Applier.teardown() removes what a failed apply of a later version has
   });
 });
 
-Deno.test("Applier.apply() in place of another topology mends what a failed call has left", async () => {
+Deno.test("Applier.apply() that supersedes finishes after a failure of each call", async () => {
   const supersede = true;
   const { topologyId: oldId } = oneLan.plan;
   let [untouched, ofOld, ofNew] = [0, 0, 0];
@@ -166,7 +166,6 @@ Deno.test("Applier.apply() in place of another topology mends what a failed call
   assert.ok(untouched > 0 && ofOld > 0 && ofNew > 0);
 });
 
-const idApplyStop = threeLans.plan.topologyId;
 const interrupted = "interrupted, as the agent was stopped; apply it again or tear it down";
 
 /** Aborts as soon as so many steps are done. */
@@ -203,7 +202,7 @@ async function interruption(run: Promise<ApplyResult>): Promise<string | null> {
   }
 }
 
-Deno.test("Applier.apply() that is stopped after any step is done by a second one, or torn down", async () => {
+Deno.test("Applier.apply() stopped after any step can be finished or torn down", async () => {
   for (let steps = 1; steps < 12; steps++) {
     await withHost(async (host) => {
       const message = await interruption(host.apply(threeLans, stopAfter(steps)));
@@ -213,41 +212,41 @@ Deno.test("Applier.apply() that is stopped after any step is done by a second on
       }
       assert.equal(message, interrupted);
       const row = host.row();
-      assert.deepEqual([row?.topologyId, row?.versionHash, row?.appliedAt], [idApplyStop, "", 0]);
+      assert.deepEqual([row?.topologyId, row?.versionHash, row?.appliedAt], [id, "", 0]);
       assert.equal(row?.lastError, interrupted);
       host.assertOthers();
       if (steps % 2 === 0) {
         await host.apply(threeLans);
         await host.assertApplied(threeLans);
       }
-      await host.teardown(idApplyStop);
+      await host.teardown(id);
       host.assertNothingLeft();
     });
   }
 });
 
-Deno.test("Applier.apply() that is stopped with its last step is done", () =>
+Deno.test("Applier.apply() that is stopped with its last step succeeds", () =>
   withHost(async (host) => {
     assert.equal((await host.apply(threeLans, stopAfter(12))).changes, 12);
     await host.assertApplied(threeLans);
   }));
 
-Deno.test("Applier.teardown() that is stopped after any step is done by a second one", async () => {
+Deno.test("Applier.teardown() stopped after any step can be finished", async () => {
   for (let steps = 1; steps < 12; steps++) {
     await withHost(async (host) => {
       await host.apply(threeLans);
-      assert.equal(await interruption(host.teardown(idApplyStop, stopAfter(steps))), interrupted);
+      assert.equal(await interruption(host.teardown(id, stopAfter(steps))), interrupted);
       assert.deepEqual(
         [host.row()?.versionHash, host.row()?.lastError],
         [threeLans.versionHash, interrupted],
       );
-      await host.teardown(idApplyStop);
+      await host.teardown(id);
       host.assertNothingLeft();
     });
   }
 });
 
-Deno.test("Applier.apply() in place of another topology, stopped after any step, is done by a second one", async () => {
+Deno.test("Applier.apply() that supersedes, stopped at any step, can be finished", async () => {
   for (let steps = 1; steps < 15; steps++) {
     await withHost(async (host) => {
       await host.apply(oneLan);
@@ -267,7 +266,7 @@ Deno.test("Applier.apply() in place of another topology, stopped after any step,
   }
 });
 
-Deno.test("Applier.apply() lets the calls end that are under way, and sends no more", () =>
+Deno.test("Applier.apply() that is stopped finishes its calls and sends no more", () =>
   withHost(async (host) => {
     const stop = new AbortController();
     host.engine.latencyMs = 150;
@@ -283,7 +282,7 @@ Deno.test("Applier.apply() lets the calls end that are under way, and sends no m
     assert.equal(host.changes().length, 3);
   }));
 
-Deno.test("Applier.apply() changes nothing when it is stopped before", () =>
+Deno.test("Applier.apply() changes nothing when it was stopped before", () =>
   withHost(async (host) => {
     const refusal = await refusalOf(host.apply(threeLans, { signal: AbortSignal.abort() }));
     assert.deepEqual(
@@ -306,7 +305,7 @@ const silences: [what: string, fault: Fault, changes: number][] = [
   ],
 ];
 for (const [what, fault, changes] of silences) {
-  Deno.test(`Applier.apply() that is stopped does not wait long for a ${what}`, () =>
+  Deno.test(`Applier.apply() that is stopped waits 1.2 s for a ${what}`, () =>
     withHost(async (host) => {
       const stop = new AbortController();
       host.engine.fault = fault;

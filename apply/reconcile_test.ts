@@ -39,7 +39,7 @@ Deno.test("computeChangeSet() finds an address of the host in a subnet", () =>
   }));
 
 for (const id of [loopback.topologyId, "an older one"]) {
-  Deno.test(`computeChangeSet() uses the subnet of a network that goes, of ${id.slice(0, 8)}`, () =>
+  Deno.test(`computeChangeSet() reuses the subnet of ${id.slice(0, 8)}`, () =>
     withHost(async (host) => {
       const { name, subnet } = loopback.networks[0]!;
       const old = { name, subnet, internal: true, labels: { "decnet.topology.id": id } };

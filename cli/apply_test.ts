@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import { FileLock } from "../host/lock.ts";
-import {
-  AgentSetup,
-  document,
-  document as oneLan,
-  topologyId,
-} from "../tests/support/agent_setup.ts";
+import { AgentSetup, document, topologyId } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { versionHash } from "../topology/hash.ts";
 import { parseJson } from "../topology/json.ts";
@@ -33,7 +28,7 @@ Deno.test("run() apply says what to do about another topology", async () => {
   assert.deepEqual(await told(setup), [`decnet-agent: ${conflict}`]);
 });
 
-Deno.test("run() apply --no-wait says what to do about another one under way", async () => {
+Deno.test("run() apply --no-wait says what to do while another apply runs", async () => {
   await using setup = await AgentSetup.create();
   const path = `${setup.path}/apply.lock`;
   const { signal } = new AbortController();
@@ -42,15 +37,15 @@ Deno.test("run() apply --no-wait says what to do about another one under way", a
   lock.release();
 });
 
-Deno.test("run() apply says what to do after a failure, and nothing more of a wrong document", async () => {
+Deno.test("run() apply says what to do after a failure", async () => {
   await using setup = await AgentSetup.create();
   assert.deepEqual(await told(setup), [`decnet-agent: ${failed}`]);
   assert.deepEqual(await told(setup, `--hash=${"0".repeat(64)}`), []);
 });
 
 /** In a range that is for measurements only: no interface of this machine lies in it. */
-const documentApplyStored = oneLan.replaceAll("10.0.0.", "198.18.7.");
-const hash = await versionHash(parseJson(documentApplyStored));
+const stored = document.replaceAll("10.0.0.", "198.18.7.");
+const hash = await versionHash(parseJson(stored));
 
 /** A host with the images of the document. */
 async function createHost(): Promise<AgentSetup> {
@@ -59,9 +54,9 @@ async function createHost(): Promise<AgentSetup> {
   return setup;
 }
 
-Deno.test("run() apply --stored applies once more the document that the store holds", async () => {
+Deno.test("run() apply --stored applies the stored document again", async () => {
   await using setup = await createHost();
-  setup.changeStore((store) => store.put(topologyId, hash, documentApplyStored));
+  setup.changeStore((store) => store.put(topologyId, hash, stored));
   const apply = (...flags: string[]) => runOn(["apply", "--stored", ...flags, ...flagsOf(setup)]);
   const preview = await apply("--dry-run");
   assert.equal(preview.code, 0, preview.stderr);
@@ -78,9 +73,9 @@ Deno.test("run() apply --stored applies once more the document that the store ho
   assert.match((await apply()).stdout, /applied: no changes were necessary\n$/);
 });
 
-Deno.test("run() apply --stored refuses another hash than the one that is asked for", async () => {
+Deno.test("run() apply --stored refuses another hash than --hash", async () => {
   await using setup = await createHost();
-  setup.changeStore((store) => store.put(topologyId, hash, documentApplyStored));
+  setup.changeStore((store) => store.put(topologyId, hash, stored));
   const args = ["apply", "--stored", `--hash=${"0".repeat(64)}`, ...flagsOf(setup)];
   const { code, stderr } = await runOn(args);
   assert.equal(code, 3);
@@ -88,7 +83,7 @@ Deno.test("run() apply --stored refuses another hash than the one that is asked 
   assert.deepEqual(setup.engine.changes, []);
 });
 
-Deno.test("run() apply --stored says that there is nothing to apply, and ends with 3", async () => {
+Deno.test("run() apply --stored ends with 3 when nothing is stored", async () => {
   await using setup = await createHost();
   const apply = (...flags: string[]) => runOn(["apply", "--stored", ...flags, ...flagsOf(setup)]);
   const { storePath } = setup;
@@ -111,9 +106,9 @@ Deno.test("run() apply --stored says that there is nothing to apply, and ends wi
   assert.deepEqual(setup.engine.changes, []);
 });
 
-Deno.test("run() apply --stored leaves alone what somebody else applied while it waited", async () => {
+Deno.test("run() apply --stored refuses when the store has changed meanwhile", async () => {
   await using setup = await createHost();
-  setup.changeStore((store) => store.put(topologyId, hash, documentApplyStored));
+  setup.changeStore((store) => store.put(topologyId, hash, stored));
   const { signal } = new AbortController();
   const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x", signal });
   const { promise: waiting, resolve: waits } = Promise.withResolvers<void>();
@@ -123,7 +118,7 @@ Deno.test("run() apply --stored leaves alone what somebody else applied while it
     },
   });
   await waiting;
-  const newer = documentApplyStored.replaceAll("198.18.7.", "198.18.8.");
+  const newer = stored.replaceAll("198.18.7.", "198.18.8.");
   setup.changeStore((store) => store.put(topologyId, "h2", newer));
   lock.release();
   assert.equal((await ending).code, 3);
@@ -139,7 +134,7 @@ function written(columns: number | null, tell: (progress: ProgressLine) => void)
 
 const step = { done: 3, total: 14, text: "create network decnet_t_11111111_lan-00" };
 
-Deno.test("ProgressLine writes a line for each step where there is no terminal", () => {
+Deno.test("ProgressLine writes a line for each step without a terminal", () => {
   // A terminal that was never told its size is as good as none.
   for (const columns of [null, 0]) {
     const text = written(columns, (progress) => {
@@ -157,7 +152,7 @@ Deno.test("ProgressLine writes a line for each step where there is no terminal",
   }
 });
 
-Deno.test("ProgressLine writes over one line of a terminal, and clears it at the end", () => {
+Deno.test("ProgressLine overwrites one line of a terminal and clears it", () => {
   const text = written(80, (progress) => {
     progress.showWaiting("process 7");
     progress.show(step);
@@ -170,7 +165,7 @@ Deno.test("ProgressLine writes over one line of a terminal, and clears it at the
   );
 });
 
-Deno.test("ProgressLine cuts what a line of the terminal does not hold", () => {
+Deno.test("ProgressLine cuts text to the width of the terminal", () => {
   const [, ...lines] = written(12, (progress) => {
     progress.show(step);
     progress.show({ ...step, text: "x" });
@@ -190,7 +185,7 @@ Deno.test("ProgressLine follows a terminal whose size changes", () => {
   assert.equal(text, ["", "[3/14] start", "[3/14] st", "[3/14] start"].join("\r\x1b[K"));
 });
 
-Deno.test("ProgressLine.end() writes nothing when nothing was told, or once it is over", () => {
+Deno.test("ProgressLine.end() writes nothing when there is nothing to clear", () => {
   assert.equal(written(80, (progress) => progress.end()), "");
   const text = written(80, (progress) => {
     progress.show(step);
@@ -200,7 +195,7 @@ Deno.test("ProgressLine.end() writes nothing when nothing was told, or once it i
   assert.equal(text.split("\r\x1b[K").length, 3);
 });
 
-Deno.test("ProgressLine lets nothing through that steers the terminal", () => {
+Deno.test("ProgressLine removes control characters", () => {
   for (const columns of [null, 200]) {
     const text = written(columns, (progress) => {
       progress.show({ ...step, text: "a\nb\x1b[31mc\r\u202ed" });

@@ -3,7 +3,7 @@ import { readInput } from "../host/files.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { readDocument } from "./document_file.ts";
 
-Deno.test("readDocument() says in a few words why there is no document, and what to do", async () => {
+Deno.test("readDocument() says why there is no document, and what to do", async () => {
   using folder = new TemporaryFolder();
   const file = (name: string, content: Uint8Array<ArrayBuffer> | string) => {
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;

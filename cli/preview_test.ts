@@ -15,7 +15,7 @@ import type { Terminal } from "./terminal.ts";
 
 const empty: Inventory = { networks: [], containers: [] };
 
-Deno.test("previewText() is a tree of all that would exist, with what would be done to it", () => {
+Deno.test("previewText() is a tree of all objects and their changes", () => {
   assert.equal(
     previewText(previewOf(larger, empty)),
     `topology 7c9e6679 at ${hash}
@@ -30,7 +30,7 @@ Deno.test("previewText() is a tree of all that would exist, with what would be d
   );
 });
 
-Deno.test("previewText() says of what is right nothing, and what would be done to the rest", () => {
+Deno.test("previewText() shows changes only of objects that differ", () => {
   const { networks, containers } = made(larger);
   const [gate, ssh, http, desk] = containers;
   const changed = {
@@ -64,7 +64,7 @@ Deno.test("previewText() says of what is right nothing, and what would be done t
   );
 });
 
-Deno.test("previewText() says that nothing would change, and counts a single change right", () => {
+Deno.test("previewText() says that nothing would change, counts one change", () => {
   const lines = previewText(previewOf(larger, made(larger))).trimEnd().split("\n");
   assert.deepEqual(lines.filter((line) => line.includes(": ")), []);
   assert.equal(lines.at(-1), "└─ nothing would change");
@@ -73,7 +73,7 @@ Deno.test("previewText() says that nothing would change, and counts a single cha
   assert.ok(previewText(one).endsWith("\n└─ 1 change\n"));
 });
 
-Deno.test("previewText() is short for a topology of nothing", async () => {
+Deno.test("previewText() is short for an empty topology", async () => {
   const plan = await planTopology(topology({}), defaultImages);
   const text = previewText(previewOf(plan, empty));
   assert.equal(text, `topology 7c9e6679 at ${hash}\n└─ nothing would change\n`);
@@ -93,7 +93,7 @@ Deno.test("previewText() does not take a network for a container of the same nam
   assert.match(withoutDecky[2]!, / create: missing$/);
 });
 
-Deno.test("previewText() has one line for a network, however many bear its name", () => {
+Deno.test("previewText() has one line for networks of the same name", () => {
   const { networks: [dmz, office], containers } = made(larger);
   const second = { ...dmz!, id: "2", subnets: ["10.9.0.0/24"] };
   for (const networks of [[second, office!], [dmz!, second, { ...second, id: "3" }, office!]]) {
@@ -104,7 +104,7 @@ Deno.test("previewText() has one line for a network, however many bear its name"
   }
 });
 
-Deno.test("previewText() ends with what is in the way, and why it would be refused", () => {
+Deno.test("previewText() ends with obstacles and the conflict", () => {
   const other = "22222222-2222-3333-4444-555555555555";
   const labels = new Map([[topologyLabel, other]]);
   const inventory = { networks: [{ ...network, labels }], containers: [] };
@@ -128,7 +128,7 @@ Deno.test("previewText() ends with what is in the way, and why it would be refus
   ]);
 });
 
-Deno.test("previewText() keeps a line a line, whatever Docker calls things", () => {
+Deno.test("previewText() keeps names with line breaks in one line", () => {
   const labels = new Map([[topologyLabel, plan.topologyId]]);
   const nasty = { ...network, name: "a\nb\x1b[31m", subnets: [], labels };
   const preview = previewOf(plan, { ...asApplied, networks: [network, nasty] });
@@ -137,7 +137,7 @@ Deno.test("previewText() keeps a line a line, whatever Docker calls things", () 
   assert.equal(lines.at(-1), "refused: x y");
 });
 
-Deno.test("previewJson() holds what Docker would be asked for, what would be done, and what is in the way", () => {
+Deno.test("previewJson() has the requests, the changes and the obstacles", () => {
   const [lanPlanned] = plan.networks;
   const [base, service] = plan.containers;
   const labels = new Map([[topologyLabel, "x"]]);
@@ -174,9 +174,9 @@ Deno.test("previewJson() holds what Docker would be asked for, what would be don
 
 /** In a range that is for measurements only: no interface of this machine lies in it. */
 const document = oneLan.replaceAll("10.0.0.", "198.18.7.");
-const hashDryRun = await versionHash(parseJson(document));
+const documentHash = await versionHash(parseJson(document));
 const [base, service] = ["debian:bookworm-slim", "decnet/ssh:latest"];
-const deckyDryRun = "decnet_t_11111111_decky-001";
+const deckyName = "decnet_t_11111111_decky-001";
 
 /** Runs `apply --dry-run` and sees that it changes nothing. */
 async function dryRun(
@@ -198,20 +198,20 @@ async function dryRun(
   return ended;
 }
 
-Deno.test("run() apply --dry-run prints as a tree what would be made, and ends with 0", async () => {
+Deno.test("run() apply --dry-run prints a tree, and ends with 0", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.images = [base, service];
   assert.deepEqual(await dryRun(setup), {
     code: 0,
-    stdout: `topology ${topologyId} at ${hashDryRun}
+    stdout: `topology ${topologyId} at ${documentHash}
 ├─ network decnet_t_11111111_lan-00 198.18.7.0/24  create: missing
-├─ decky ${deckyDryRun} 198.18.7.2    create: missing
+├─ decky ${deckyName} 198.18.7.2    create: missing
 │  └─ ssh decnet/ssh:latest                        create: missing
 └─ 3 changes
 `,
     stderr: "",
   });
-  assert.equal((await dryRun(setup, { flags: ["--hash", hashDryRun, "--no-wait"] })).code, 0);
+  assert.equal((await dryRun(setup, { flags: ["--hash", documentHash, "--no-wait"] })).code, 0);
   assert.equal((await dryRun(setup, { stdout: () => "lost" })).code, 3);
 });
 
@@ -226,7 +226,7 @@ Deno.test("run() apply --dry-run plans with the images that are configured", asy
   assert.match(own.stdout, /\n│ {2}└─ ssh own:2 +create: missing\n/);
 });
 
-Deno.test("run() apply --dry-run --json prints the requests, the changes and what is in the way", async () => {
+Deno.test("run() apply --dry-run --json prints requests, changes and obstacles", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.images = [base];
   const { code, stdout, stderr } = await dryRun(setup, { flags: ["--json"] });
@@ -234,36 +234,36 @@ Deno.test("run() apply --dry-run --json prints the requests, the changes and wha
   const { networks, containers, changes, ...rest } = JSON.parse(stdout);
   assert.deepEqual(rest, {
     topology_id: topologyId,
-    version_hash: hashDryRun,
+    version_hash: documentHash,
     conflict: null,
     obstacles: [`images that are not on this host: ${service}`],
   });
   assert.equal(networks[0].request.IPAM.Config[0].Subnet, "198.18.7.0/24");
   assert.deepEqual(containers.map((it: { name: string }) => it.name), [
-    deckyDryRun,
-    `${deckyDryRun}-ssh`,
+    deckyName,
+    `${deckyName}-ssh`,
   ]);
   assert.deepEqual(changes.at(-1), {
     action: "create",
     type: "container",
-    name: `${deckyDryRun}-ssh`,
+    name: `${deckyName}-ssh`,
     reason: "missing",
   });
 });
 
-Deno.test("run() apply --dry-run ends with 2 when something is in the way", async () => {
+Deno.test("run() apply --dry-run ends with 2 for an obstacle", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.images = [base, service];
-  setup.engine.containers = [container({ name: deckyDryRun })];
+  setup.engine.containers = [container({ name: deckyName })];
   const { code, stdout, stderr } = await dryRun(setup);
   assert.deepEqual([code, stderr], [2, ""]);
   assert.match(
     stdout,
-    new RegExp(`\\nin the way: container ${deckyDryRun} exists and is not of this `),
+    new RegExp(`\\nin the way: container ${deckyName} exists and is not of this `),
   );
 });
 
-Deno.test("run() apply --dry-run ends with 3 beside another topology, unless that is superseded", async () => {
+Deno.test("run() apply --dry-run ends with 3 for a conflict, unless superseding", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.images = [base, service];
   setup.changeStore((store) => store.put("other", "h", "{}"));
@@ -280,12 +280,12 @@ Deno.test("run() apply --dry-run ends with 3 beside another topology, unless tha
   assert.match(superseding.stdout, /\n├─ container theirs +remove: teardown\n└─ 4 changes\n$/);
 });
 
-Deno.test("run() apply --dry-run ends with 3 for a document that would be refused", async () => {
+Deno.test("run() apply --dry-run ends with 3 for an invalid document", async () => {
   await using setup = await AgentSetup.create();
   const cases: [text: string, flags: string[], status: string, message: RegExp][] = [
     ["{}", [], "malformed", /topology/],
     [document.replace('"is_dmz": true', '"is_dmz": false'), [], "invalid", /\[DMZ_MISSING\]/],
-    [document, [`--hash=${"0".repeat(64)}`], "invalid", new RegExp(`mismatch.* ${hashDryRun}`)],
+    [document, [`--hash=${"0".repeat(64)}`], "invalid", new RegExp(`mismatch.* ${documentHash}`)],
   ];
   for (const [text, flags, status, message] of cases) {
     const { code, stdout, stderr } = await dryRun(setup, { text, flags: ["--json", ...flags] });
@@ -303,7 +303,7 @@ Deno.test("run() apply --dry-run ends with 3 for a document that would be refuse
   assert.equal(setup.engine.requestCount, 0);
 });
 
-Deno.test("run() apply --dry-run ends with 2 when Docker does not answer or the store is unreadable", async () => {
+Deno.test("run() apply --dry-run ends with 2 when Docker or the store fails", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.fault = { kind: "status", status: 500, message: "boom" };
   const down = await dryRun(setup, { flags: ["--json"] });
