@@ -8,41 +8,49 @@ import { ApiServer } from "../../api/server.ts";
 import type { Identity } from "../../api/auth.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
 import type { Log } from "../../host/log.ts";
-import { versionHash, versionHash as hashOf } from "../../topology/hash.ts";
+import { versionHash as hashOf } from "../../topology/hash.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
 import { agentIdentity, master } from "../support/api_setup.ts";
 import { ServiceHost, validatedOf } from "./document_target.ts";
 import { documentBytes } from "./documents.ts";
 import { checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
-import { hostileText, joined, mutateBytes, mutateTree, treeOf, write } from "./hostile.ts";
+import {
+  chunked,
+  encode,
+  hostileText,
+  joined,
+  mutateBytes,
+  mutateTree,
+  treeOf,
+  write,
+} from "./hostile.ts";
 import type { Target } from "./target.ts";
 
-/** A connection to the API on which anything can be said. */
-export class RawLine {
-  /** All that was heard. */
-  heard = "";
-  isOver = false;
+/** A connection to the API on which any bytes can be sent. */
+class RawConnection {
+  /** All that was received, one character for each byte. */
+  received = "";
+  isClosed = false;
   readonly #socket: Socket;
   #onChange = () => {};
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    // One character for each byte.
     socket.setEncoding("latin1");
     socket.on("error", () => {});
     socket.on("data", (part: string) => {
-      this.heard += part;
+      this.received += part;
       this.#onChange();
     });
     socket.on("close", () => {
-      this.isOver = true;
+      this.isClosed = true;
       this.#onChange();
     });
   }
 
   /** Connects to a port of this host, with TLS when there is an identity. */
-  static async open(port: number, identity: Identity | null): Promise<RawLine> {
+  static async open(port: number, identity: Identity | null): Promise<RawConnection> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const address = { host: "127.0.0.1", port };
     const socket = identity
@@ -56,41 +64,41 @@ export class RawLine {
       : connectPlainly(address);
     socket.once(identity ? "secureConnect" : "connect", resolve).once("error", reject);
     await promise;
-    return new RawLine(socket);
+    return new RawConnection(socket);
   }
 
-  /** Says something; a last word is followed by the end of what is said. */
-  say(bytes: Uint8Array, isLast = false): void {
+  /** Sends bytes; the last ones also end the sending side. */
+  send(bytes: Uint8Array, isLast = false): void {
     if (bytes.length > 0) this.#socket.write(bytes);
     if (isLast) this.#socket.end();
   }
 
-  /** Resolves once `condition` holds or nothing more can be heard. */
+  /** Waits until `condition` holds or the connection is closed. */
   async until(condition: () => boolean): Promise<void> {
-    while (!this.isOver && !condition()) {
+    while (!this.isClosed && !condition()) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onChange = resolve;
       await promise;
     }
   }
 
-  leave(): void {
+  close(): void {
     this.#socket.destroy();
   }
 }
 
 /** An answer of the API. */
-export interface ApiAnswer {
+interface ApiAnswer {
   readonly status: number;
   readonly body: unknown;
 }
 
 const statuses = [100, 200, 400, 404, 405, 408, 409, 413, 417, 422, 431, 500, 503];
 
-/** All whole answers in what was heard, each of which must be right in itself. */
-export function readAnswers(heard: string, isOver: boolean): ApiAnswer[] {
+/** Returns all whole answers in what was received; checks each. */
+function readAnswers(received: string, isClosed: boolean): ApiAnswer[] {
   const answers: ApiAnswer[] = [];
-  for (let rest = heard; rest !== "";) {
+  for (let rest = received; rest !== "";) {
     const end = rest.indexOf("\r\n\r\n") + 4;
     if (end < 4) break;
     const [line = "", ...fields] = rest.slice(0, end - 4).split("\r\n");
@@ -101,7 +109,7 @@ export function readAnswers(heard: string, isOver: boolean): ApiAnswer[] {
     if (status === 100) continue;
     assert.ok(length !== undefined, `an answer without a length: ${line}`);
     // To HEAD only the head is sent.
-    if ((isOver && rest === "") || rest.startsWith("HTTP/1.1 ")) {
+    if ((isClosed && rest === "") || rest.startsWith("HTTP/1.1 ")) {
       answers.push({ status, body: null });
       continue;
     }
@@ -125,9 +133,9 @@ function checkBody(status: number, text: string): unknown {
 
 type Document = { readonly [key: string]: Json };
 
-/** The service behind the API, with an eye on what each call makes of the engine. */
-export class WatchedService implements ApiService {
-  /** How many calls have come since the last look. */
+/** The service behind the API; it checks what each call does to the engine. */
+class WatchedService implements ApiService {
+  /** How many calls have come in this case. */
   calls = 0;
   /** What a call has done that it must not do; null when there is nothing. */
   violation: unknown = null;
@@ -190,14 +198,14 @@ export class WatchedService implements ApiService {
   }
 }
 
-/** Both ways in: the listener as it is, and what answers behind it without TLS, which is faster. */
-export interface Listeners extends AsyncDisposable {
+/** The API as it is, and its handler without TLS, which is faster. */
+interface Listeners extends AsyncDisposable {
   readonly securePort: number;
   readonly plainPort: number;
 }
 
 /** Listens on two free ports of this host. */
-export async function listen(service: ApiService, log: Log): Promise<Listeners> {
+async function listen(service: ApiService, log: Log): Promise<Listeners> {
   const identity: Identity = await agentIdentity("the agent");
   const certificates = { ...identity, ...validity };
   const secure = await ApiServer.start(service, {
@@ -280,14 +288,14 @@ async function bodyOf(path: string, random: SeededRandom): Promise<Uint8Array<Ar
 
 async function hashOfApiRequests(document: Uint8Array): Promise<string> {
   try {
-    return JSON.stringify(await versionHash(parseJson(new TextDecoder().decode(document))));
+    return JSON.stringify(await hashOf(parseJson(new TextDecoder().decode(document))));
   } catch {
     return '""';
   }
 }
 
-/** A call as HTTP has it, whatever it says. */
-export async function wellFormed(random: SeededRandom): Promise<Uint8Array<ArrayBuffer>> {
+/** Returns a call in valid HTTP, with any content. */
+async function wellFormed(random: SeededRandom): Promise<Uint8Array<ArrayBuffer>> {
   const path = random.isOneIn(20)
     ? `/${encodeURIComponent(hostileText(random).toWellFormed())}`.slice(0, 8_000)
     : random.pick(paths);
@@ -300,16 +308,11 @@ export async function wellFormed(random: SeededRandom): Promise<Uint8Array<Array
     return joined([encode(`${head}Content-Length: ${body.length}\r\n\r\n`), body]);
   }
   const size = Math.max(1, Math.ceil(body.length / (1 + random.few(50))));
-  const chunks: Uint8Array[] = [encode(`${head}Transfer-Encoding: chunked\r\n\r\n`)];
-  for (let at = 0; at < body.length; at += size) {
-    const part = body.subarray(at, at + size);
-    chunks.push(encode(`${part.length.toString(16)}\r\n`), part, encode("\r\n"));
-  }
-  return joined([...chunks, encode("0\r\n\r\n")]);
+  return joined([encode(`${head}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, size)]);
 }
 
-/** What may once have been some calls, and is not HTTP any more for the most part. */
-export async function malformed(random: SeededRandom): Promise<Uint8Array<ArrayBuffer>> {
+/** Returns bytes of calls that are mostly no longer HTTP. */
+async function malformed(random: SeededRandom): Promise<Uint8Array<ArrayBuffer>> {
   const calls: Uint8Array[] = [];
   for (let count = random.pick([1, 1, 1, 2, 5]); count > 0; count--) {
     calls.push(random.isOneIn(6) ? encode(oddCall(random)) : await wellFormed(random));
@@ -332,19 +335,15 @@ function oddCall(random: SeededRandom): string {
   );
 }
 
-function encode(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(text);
-}
+const health = encode("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
 
-const health = new TextEncoder().encode("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
-
-/** The listener of the API, by whoever has a certificate that may call. */
+/** Opens the target: the API, called with a certificate that is allowed. */
 export async function open(folder: string): Promise<Target> {
   const host = await ServiceHost.open(folder);
   const service = new WatchedService(host);
   const log: string[] = [];
   const listeners = await listen(service, (_level, message) => log.push(message));
-  const kept = { secure: null as RawLine | null, plain: null as RawLine | null };
+  const kept = { secure: null as RawConnection | null, plain: null as RawConnection | null };
   return {
     run: async (random) => {
       host.clean();
@@ -353,61 +352,61 @@ export async function open(folder: string): Promise<Target> {
       const isSecure = random.isOneIn(3);
       const key = isSecure ? "secure" : "plain";
       const line = async () => {
-        if (!kept[key] || kept[key].isOver) kept[key] = await connect(listeners, isSecure);
+        if (!kept[key] || kept[key].isClosed) kept[key] = await connect(listeners, isSecure);
         return kept[key];
       };
       const outcome = random.isOneIn(2)
-        ? await callWell(await line(), random)
-        : await callBadly(await connect(listeners, isSecure), random);
+        ? await callInHttp(await line(), random)
+        : await callInOtherBytes(await connect(listeners, isSecure), random);
       if (service.violation) throw service.violation;
-      if (service.calls === 0) assert.deepEqual(host.engine.requests, [], "nobody was called");
+      if (service.calls === 0) {
+        assert.deepEqual(host.engine.requests, [], "the engine was called without a call");
+      }
       assert.ok(!log.some((it) => it.startsWith("the API failed")), log.join("\n"));
       // The last answer may have closed the connection.
       const [well] = await answerTo(await line(), health, 1);
       const { status } = well ?? (await answerTo(await line(), health, 1))[0] ?? {};
-      assert.equal(status, 200, "it is ill");
+      assert.equal(status, 200, "the API no longer answers");
       return isSecure ? `TLS: ${outcome}` : outcome;
     },
     [Symbol.asyncDispose]: async () => {
-      for (const line of Object.values(kept)) line?.leave();
+      for (const line of Object.values(kept)) line?.close();
       await listeners[Symbol.asyncDispose]();
       await host[Symbol.asyncDispose]();
     },
   };
 }
 
-function connect(listeners: Listeners, isSecure: boolean): Promise<RawLine> {
+function connect(listeners: Listeners, isSecure: boolean): Promise<RawConnection> {
   return isSecure
-    ? RawLine.open(listeners.securePort, master)
-    : RawLine.open(listeners.plainPort, null);
+    ? RawConnection.open(listeners.securePort, master)
+    : RawConnection.open(listeners.plainPort, null);
 }
 
-/** Calls that are HTTP get an answer each, one after the other. */
-async function callWell(line: RawLine, random: SeededRandom): Promise<string> {
+/** Checks that calls in HTTP get an answer each, one after the other. */
+async function callInHttp(line: RawConnection, random: SeededRandom): Promise<string> {
   const calls = [];
   for (let count = random.pick([1, 1, 1, 1, 3]); count > 0; count--) {
     calls.push(await wellFormed(random));
   }
-  for (const call of calls) line.say(call);
+  for (const call of calls) line.send(call);
   const answers = await answerTo(line, new Uint8Array(), calls.length);
-  assert.ok(answers.length === calls.length || line.isOver, "an answer is missing");
-  return answers.map(({ status }) => status)[0] === undefined
-    ? "closed"
-    : String(answers[0]!.status);
+  assert.ok(answers.length === calls.length || line.isClosed, "an answer is missing");
+  return String(answers[0]?.status ?? "closed");
 }
 
-/** Whatever else is said, there is an answer or the connection ends. */
-async function callBadly(line: RawLine, random: SeededRandom): Promise<string> {
-  line.say(await malformed(random), true);
+/** Checks that after any other bytes there is an answer or the connection ends. */
+async function callInOtherBytes(line: RawConnection, random: SeededRandom): Promise<string> {
+  line.send(await malformed(random), true);
   await line.until(() => false);
-  const answers = readAnswers(line.heard, line.isOver);
+  const answers = readAnswers(line.received, line.isClosed);
   return answers.length > 0 ? `bad: ${answers.at(-1)!.status}` : "bad: closed";
 }
 
-async function answerTo(line: RawLine, call: Uint8Array, count: number) {
-  if (call.length > 0) line.say(call);
-  await line.until(() => readAnswers(line.heard, line.isOver).length >= count);
-  const answers = readAnswers(line.heard, line.isOver);
-  line.heard = "";
+async function answerTo(line: RawConnection, call: Uint8Array, count: number) {
+  if (call.length > 0) line.send(call);
+  await line.until(() => readAnswers(line.received, line.isClosed).length >= count);
+  const answers = readAnswers(line.received, line.isClosed);
+  line.received = "";
   return answers;
 }

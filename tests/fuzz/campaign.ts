@@ -1,7 +1,7 @@
 import type { ChildLine, ChildOptions } from "./child.ts";
 import type { Failure, Tally } from "./target.ts";
 
-/** A target as the command line knows it. */
+/** A target by its name. */
 interface TargetEntry {
   readonly name: string;
   /** Its part of all cases. */
@@ -23,15 +23,15 @@ const child = new URL("./child.ts", import.meta.url).href;
 const progressMs = 5_000;
 const maximumCrashes = 10;
 
-/** How a target is put to the test. */
+/** Options of a campaign. */
 export interface CampaignOptions extends ChildOptions {
   /** A case that has taken so long hangs, in milliseconds. */
   readonly hangMs: number;
-  /** Told every few seconds. */
+  /** Gets the number of the running case every few seconds. */
   readonly onProgress: (caseNumber: number) => void;
 }
 
-/** What came of a campaign. */
+/** The outcome of a campaign. */
 export interface Verdict extends Tally {
   readonly target: string;
   readonly seconds: number;
@@ -62,7 +62,7 @@ export async function campaign(
   return { target: name, seconds, failures, ...tallies.reduce(together, nothing) };
 }
 
-/** What children say, why the last one ended before its time, or null, and in which case. */
+/** Returns what a child prints, why it ended too early, or null, and in which case. */
 async function runChild(
   module: string,
   { hangMs, onProgress, ...options }: CampaignOptions,

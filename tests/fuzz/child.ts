@@ -1,7 +1,7 @@
 /**
  * Runs cases of one target in a process of its own: a crash of the runtime or of SQLite ends it.
- * Arguments: the target's module, a file for the number of the case under way, a folder, and the
- * options as JSON. Answers in lines of JSON.
+ * Arguments: the target's module, a file for the number of the running case, a folder, and the
+ * options as JSON. Prints lines of JSON.
  */
 
 import {
@@ -14,16 +14,16 @@ import {
 
 /** The options that are handed over. */
 export type ChildOptions = Omit<CaseOptions, "onCase" | "onFailure">;
-/** A line that a child says. */
+/** A line that a child prints. */
 export type ChildLine = { readonly failure: Failure } | { readonly tally: Tally };
 
-function say(line: ChildLine): void {
+function print(line: ChildLine): void {
   const bytes = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
   for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
 }
 
-/** Keeps the number of the case under way where the parent finds it after a crash. */
-function keeper(path: string): (caseNumber: number) => void {
+/** Writes the number of the running case where the parent finds it after a crash. */
+function caseWriter(path: string): (caseNumber: number) => void {
   const file = Deno.openSync(path, { write: true, create: true });
   return (caseNumber) => {
     file.seekSync(0, Deno.SeekMode.Start);
@@ -37,10 +37,10 @@ if (import.meta.main) {
   const target = await open(folder);
   const tally = await runCases(target, {
     ...JSON.parse(json) as ChildOptions,
-    onCase: keeper(caseFile),
-    onFailure: (failure) => say({ failure }),
+    onCase: caseWriter(caseFile),
+    onFailure: (failure) => print({ failure }),
   });
   await target[Symbol.asyncDispose]();
-  say({ tally });
+  print({ tally });
   Deno.exit(0);
 }

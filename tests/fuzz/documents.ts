@@ -1,5 +1,6 @@
 import type { SeededRandom } from "../support/random.ts";
 import {
+  encode,
   hostileText,
   mutateBytes,
   mutateTree,
@@ -78,10 +79,6 @@ function randomTree(random: SeededRandom): Tree {
   });
   const id = text("id", "7c9e6679-7425-40de-944b-e07fc1f90ae7");
   return treeOf({ topology: { id, name: text("any", "n"), version: 1 }, lans, deckies, edges: [] });
-}
-
-function encode(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(text);
 }
 
 /** A quarter of what the API takes: what takes four times as long as that is still bearable. */

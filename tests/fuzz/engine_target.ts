@@ -13,13 +13,22 @@ import { findDrift } from "../../topology/drift.ts";
 import { defaultImages, planDocument } from "../../topology/plan.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
-import { hostileText, joined, mutateBytes, mutateTree, treeOf, write } from "./hostile.ts";
+import {
+  chunked,
+  encode,
+  hostileText,
+  joined,
+  mutateBytes,
+  mutateTree,
+  treeOf,
+  write,
+} from "./hostile.ts";
 import type { Target } from "./target.ts";
 
-/** Listens on a unix socket, and says what it is told to whoever comes, then closes. */
-export class SpeakingSocket implements AsyncDisposable {
-  /** What the next one is told. */
-  words: Uint8Array = new Uint8Array();
+/** Listens on a unix socket, sends its reply on each connection, then closes that. */
+class ScriptedSocket implements AsyncDisposable {
+  /** The bytes that the next connection gets. */
+  reply: Uint8Array = new Uint8Array();
   readonly #listener: Deno.UnixListener;
   readonly #serving: Promise<void>;
 
@@ -34,19 +43,19 @@ export class SpeakingSocket implements AsyncDisposable {
   }
 
   async #serve(): Promise<void> {
-    for await (const connection of this.#listener) await this.#speak(connection);
+    for await (const connection of this.#listener) await this.#answer(connection);
   }
 
-  async #speak(connection: Deno.Conn): Promise<void> {
+  async #answer(connection: Deno.Conn): Promise<void> {
     try {
-      const heard = new Uint8Array(4_096);
-      await connection.read(heard);
-      for (let left = this.words; left.length > 0;) {
+      const buffer = new Uint8Array(4_096);
+      await connection.read(buffer);
+      for (let left = this.reply; left.length > 0;) {
         left = left.subarray(await connection.write(left));
       }
       // Closed at once, a socket would take back what has not been read yet.
       await connection.closeWrite();
-      while (await connection.read(heard) !== null) { /* until the other end has gone */ }
+      while (await connection.read(buffer) !== null) { /* until the other end has gone */ }
     } catch (error) {
       if (!(error instanceof Error && "code" in error)) throw error; // It went before.
     } finally {
@@ -63,17 +72,7 @@ const tokens = [
   ..."Transfer-Encoding: gzip, chunked\r\n|Content-Length: -1\r\n".split("|"),
   ..."Content-Length: 1, 1\r\n|1;x=y\r\n".split("|"),
 ];
-const states = [
-  "created",
-  "running",
-  "paused",
-  "restarting",
-  "removing",
-  "exited",
-  "dead",
-  "",
-  "x",
-];
+const states = "created|running|paused|restarting|removing|exited|dead||x".split("|");
 const statuses = [
   ..."Up 5 minutes|Up 2 hours (unhealthy)|Up Less than a second".split("|"),
   ..."Exited (137) 3 days ago|Up|".split("|"),
@@ -82,7 +81,7 @@ const statuses = [
 ];
 
 /** The answer to `GET /networks`, of `names` and others, and that to the list of containers. */
-export function listTexts(names: readonly string[], random: SeededRandom): [string, string] {
+function listTexts(names: readonly string[], random: SeededRandom): [string, string] {
   const rarely = random.pick([3, 10, 1_000]);
   const text = (good: string) => random.isOneIn(rarely) ? hostileText(random) : good;
   const name = () => text(random.pick(names));
@@ -123,8 +122,8 @@ function textOf(list: unknown, random: SeededRandom): string {
 }
 
 /** A body as an answer of HTTP, in one form or another, right or not. */
-export function answerBytes(text: string, random: SeededRandom): Uint8Array<ArrayBuffer> {
-  const body = new TextEncoder().encode(text);
+function answerBytes(text: string, random: SeededRandom): Uint8Array<ArrayBuffer> {
+  const body = encode(text);
   const rarely = random.pick([3, 1_000, 1_000]);
   const status = random.isOneIn(rarely) || text.startsWith("{")
     ? random.pick(["404 Not Found", "500 x", "204 No", "304 x", "100 Go", "199", "999 x", "20 x"])
@@ -139,27 +138,17 @@ export function answerBytes(text: string, random: SeededRandom): Uint8Array<Arra
   const head = `HTTP/1.1 ${status}\r\n${fields.join("")}`;
   const bytes = random.any(
     () => joined([encode(`${head}Content-Length: ${body.length}\r\n\r\n`), body]),
-    () => joined([encode(`${head}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, random)]),
+    () => joined([encode(`${head}Transfer-Encoding: chunked\r\n\r\n`), inChunks(body, random)]),
     () => joined([encode(`${head}Connection: close\r\n\r\n`), body]),
   );
   if (!random.isOneIn(rarely)) return bytes;
   return mutateBytes(bytes, random, { faults: 1 + random.few(6), tokens });
 }
 
-function chunked(body: Uint8Array, random: SeededRandom): Uint8Array<ArrayBuffer> {
-  const parts: Uint8Array[] = [];
+function inChunks(body: Uint8Array, random: SeededRandom): Uint8Array {
   const size = random.pick([1, 7, 1_000, 1_000_000]);
-  const step = Math.max(size, Math.ceil(body.length / 2_000));
-  for (let at = 0; at < body.length; at += step) {
-    const part = body.subarray(at, at + step);
-    const extension = random.isOneIn(50) ? ";a=b" : "";
-    parts.push(encode(`${part.length.toString(16)}${extension}\r\n`), part, encode("\r\n"));
-  }
-  return joined([...parts, encode("0\r\n\r\n")]);
-}
-
-function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  const extension = () => random.isOneIn(50) ? ";a=b" : "";
+  return chunked(body, Math.max(size, Math.ceil(body.length / 2_000)), extension);
 }
 
 const text = Deno.readTextFileSync(
@@ -170,12 +159,12 @@ const names = [...plan.networks, ...plan.containers].map(({ name }) => name)
   .concat("bridge", "decnet-x", "decnet_t_other_x", "stranger");
 const never = new AbortController().signal;
 const maximumBodyBytes = 2 ** 20;
-/** How many cases go through a socket and a whole beat. */
+/** One in so many cases goes through a socket and a whole heartbeat. */
 const casesForEachHeartbeat = 8;
 
-/** What the engine answers, from its bytes to what is told of it. */
+/** Opens the target: what the engine answers, from its bytes to what is reported. */
 export async function open(folder: string): Promise<Target> {
-  const socket = new SpeakingSocket(`${folder}/docker.sock`);
+  const socket = new ScriptedSocket(`${folder}/docker.sock`);
   const storePath = `${folder}/topology.db`;
   using store = TopologyStore.open(storePath);
   store.put(plan.topologyId, "0a".repeat(32), text);
@@ -191,7 +180,7 @@ export async function open(folder: string): Promise<Target> {
       const answers = [networks, containers].map((it) => answerBytes(it, random));
       if (!random.isOneIn(casesForEachHeartbeat)) return await readLists(joined(answers), random);
       // Containers are listed twice: by name and by label.
-      socket.words = joined([...answers, answerBytes(containers, random)]);
+      socket.reply = joined([...answers, answerBytes(containers, random)]);
       return checkHeartbeat(await agent.sendHeartbeat(never));
     },
     [Symbol.asyncDispose]: async () => {
@@ -231,7 +220,7 @@ async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<strin
   }
 }
 
-/** Whatever the engine says, what is told of it is whole, short and printable. */
+/** Checks that a report is whole, short and printable. */
 function checkHeartbeat(heartbeat: Heartbeat): string {
   const { snapshot: { observed, drift }, body } = heartbeat;
   if (observed.kind === "failed") {

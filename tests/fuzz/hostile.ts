@@ -164,15 +164,32 @@ export function mutateBytes(
       () => splice(0, random.bytes(random.few(16))),
       () => random.isOneIn(4) ? result.slice(0, at) : result,
       () =>
-        tokens.length > 0
-          ? splice(random.below(2) * length, new TextEncoder().encode(random.pick(tokens)))
-          : result,
+        tokens.length > 0 ? splice(random.below(2) * length, encode(random.pick(tokens))) : result,
     );
   }
   return result;
 }
 
-/** Several pieces as one. */
+/** Returns the bytes of a text. */
+export function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+/** Returns a body in the chunks of HTTP; `extension` gives one for a chunk, or nothing. */
+export function chunked(
+  body: Uint8Array,
+  size: number,
+  extension = () => "",
+): Uint8Array<ArrayBuffer> {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < body.length; at += size) {
+    const part = body.subarray(at, at + size);
+    parts.push(encode(`${part.length.toString(16)}${extension()}\r\n`), part, encode("\r\n"));
+  }
+  return joined([...parts, encode("0\r\n\r\n")]);
+}
+
+/** Returns several pieces as one. */
 export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

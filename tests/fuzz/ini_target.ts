@@ -24,7 +24,7 @@ const commands = ["", "--once", "--once --json", "state", "hash x.json", "teardo
 const words = ["state", "hash", "apply", "teardown", "-", "x.json", "doctor", "--", "-x", "--=x"];
 
 /** The text of an ini file, right for the most part. */
-export function iniText(random: SeededRandom): string {
+function iniText(random: SeededRandom): string {
   const eol = random.pick(["\n", "\n", "\r\n", "\r"]);
   const rarely = random.pick([2, 10, 1_000]);
   const names = random.isOneIn(3)
@@ -45,28 +45,13 @@ export function iniText(random: SeededRandom): string {
 
 /** A line on which a careless pattern would take very long. */
 function longLine(random: SeededRandom): string {
-  const unit = random.pick([
-    " ",
-    "\t",
-    "a",
-    "=",
-    ":",
-    "[",
-    "]",
-    " x",
-    ";",
-    "#",
-    "-",
-    ".",
-    ",",
-    "\\",
-  ]);
+  const unit = random.pick([" x", ..." \ta=:[];#-.,\\"]);
   const start = random.pick(["", "a", "a =", "[", "interval = ", "service-image = ", "["]);
   return start + unit.repeat(100_000) + random.pick(["", "b", "]", "=", "!"]);
 }
 
 /** Variables, most of them the program's own. */
-export function environment(random: SeededRandom): Map<string, string> {
+function environment(random: SeededRandom): Map<string, string> {
   const others = ["HOME", "DOCKER_HOST", "STATE_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"];
   return new Map(random.times(random.few(5), () => {
     const name = random.pick(keyNames);
@@ -77,7 +62,7 @@ export function environment(random: SeededRandom): Map<string, string> {
 }
 
 /** The arguments of a command line, right for the most part. */
-export function commandLine(random: SeededRandom): string[] {
+function commandLine(random: SeededRandom): string[] {
   const rarely = random.pick([2, 10, 1_000]);
   const flags = keyNames.filter(() => random.isOneIn(8)).flatMap((name) => {
     if (random.isOneIn(rarely)) return [`--${name}`];
@@ -111,7 +96,7 @@ function value(name: KeyName, random: SeededRandom, rarely: number): string {
 /** How many of the cases that are refused are also printed. */
 const casesForEachRun = 10;
 
-/** Configuration files, variables and command lines. */
+/** Opens the target: configuration files, variables and command lines. */
 export function open(): Promise<Target> {
   return Promise.resolve({
     run: async (random) => {
@@ -179,7 +164,7 @@ function checkPort(port: number): void {
   assert.ok(Number.isInteger(port) && port > 0 && port < 65_536, `port ${port}`);
 }
 
-/** A command line that is refused says why in one line, and does nothing. */
+/** Checks that a rejected command line says why in one line, and does nothing. */
 async function checkRun(args: readonly string[], machine: Environment): Promise<void> {
   let [stdout, stderr] = ["", ""];
   const code = await run(args, {
@@ -195,7 +180,7 @@ async function checkRun(args: readonly string[], machine: Environment): Promise<
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
     onReload: () => {},
     stopSignal: () => {
-      throw new assert.AssertionError({ message: "it was about to change something" });
+      throw new assert.AssertionError({ message: "it was going to change something" });
     },
   });
   const isAnswer = stderr === "" && code === 0;

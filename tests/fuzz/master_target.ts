@@ -9,13 +9,13 @@ import type { Authority } from "../support/certificates.ts";
 import { authority, TestClient } from "../support/master_setup.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
-import { hostileText, joined, mutateBytes } from "./hostile.ts";
+import { encode, hostileText, joined, mutateBytes } from "./hostile.ts";
 import type { Target } from "./target.ts";
 
-/** Stands at the master's place, and says what it is told to whoever has sent a beat, then closes. */
-export class SpeakingMaster {
-  /** What the next one is told. */
-  words: Uint8Array = new Uint8Array();
+/** A master that sends its reply after each heartbeat, then closes the connection. */
+class ScriptedMaster {
+  /** The bytes that the next connection gets. */
+  reply: Uint8Array = new Uint8Array();
   readonly #server: Server;
 
   private constructor(server: Server) {
@@ -24,7 +24,7 @@ export class SpeakingMaster {
     server.on("tlsClientError", () => {});
   }
 
-  static async start(authority: Authority): Promise<SpeakingMaster> {
+  static async start(authority: Authority): Promise<ScriptedMaster> {
     const { certificatePem: cert, keyPem: key } = await authority.issue({
       commonName: "the master",
       dnsNames: ["master.test"],
@@ -32,7 +32,7 @@ export class SpeakingMaster {
       usage: "server",
     });
     const server = createServer({ ca: authority.certificatePem, cert, key, requestCert: true });
-    const master = new SpeakingMaster(server);
+    const master = new ScriptedMaster(server);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return master;
   }
@@ -47,10 +47,10 @@ export class SpeakingMaster {
 
   #serve(socket: TLSSocket): void {
     socket.on("error", () => {});
-    let heard = "";
+    let received = "";
     socket.on("data", (part: Uint8Array) => {
-      heard += new TextDecoder("latin1").decode(part);
-      if (heard.includes("\r\n\r\n{}")) socket.end(this.words);
+      received += new TextDecoder("latin1").decode(part);
+      if (received.includes("\r\n\r\n{}")) socket.end(this.reply);
     });
   }
 }
@@ -82,7 +82,7 @@ const tokens = [
 ];
 
 /** A value for `Retry-After`. */
-export function retryAfter(random: SeededRandom): string {
+function retryAfter(random: SeededRandom): string {
   return random.any(
     () => random.pick(numbers),
     () => random.pick(dates),
@@ -92,8 +92,8 @@ export function retryAfter(random: SeededRandom): string {
   );
 }
 
-/** Why a beat is not accepted, as a master or somebody else would say it. */
-export function refusalText(random: SeededRandom): string {
+/** Returns a reason for a rejection, as a master or another server would write it. */
+function refusalText(random: SeededRandom): string {
   return random.any(
     () => JSON.stringify({ detail: hostileText(random) }),
     () => hostileText(random),
@@ -103,7 +103,7 @@ export function refusalText(random: SeededRandom): string {
 }
 
 /** An answer as it comes over the wire; the connection is closed after it. */
-export function masterBytes(random: SeededRandom): Uint8Array<ArrayBuffer> {
+function masterBytes(random: SeededRandom): Uint8Array<ArrayBuffer> {
   const rarely = random.pick([3, 1_000]);
   const status = random.pick(["204 No Content", "200 OK", "403 x", "404 x", "422 x", "429 x"]
     .concat("500 x", "503 x", "302 Found", "304 x", "100 Go", "101 x", "600 x", "99 x", "1000 x"));
@@ -130,18 +130,14 @@ export function masterBytes(random: SeededRandom): Uint8Array<ArrayBuffer> {
   return mutateBytes(bytes, random, { faults: 1 + random.few(6), tokens });
 }
 
-function encode(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(text);
-}
-
 const now = Date.UTC(2026, 10, 22);
-/** How many cases go through TLS; a handshake takes long. */
+/** One in so many cases goes through TLS; a handshake takes long. */
 const casesForEachConnection = 4;
 const timeoutMs = 900;
 
-/** What the master answers, from its bytes to what the agent makes of it. */
+/** Opens the target: replies of the master, from their bytes to what the agent reports. */
 export async function open(): Promise<Target> {
-  const master = await SpeakingMaster.start(authority);
+  const master = await ScriptedMaster.start(authority);
   const client = await TestClient.to(master);
   return {
     run: async (random) => {
@@ -152,7 +148,7 @@ export async function open(): Promise<Target> {
           text: refusalText(random).slice(0, 200).toWellFormed(),
         }, random);
       }
-      master.words = masterBytes(random);
+      master.reply = masterBytes(random);
       try {
         return `TLS: ${checkReply(await client.post({ timeoutMs }), random)}`;
       } catch (error) {
@@ -174,7 +170,7 @@ export async function open(): Promise<Target> {
   };
 }
 
-/** Sees that a reply is told in one short line, and is waited for neither too long nor too short. */
+/** Checks that a reply is reported in one short line, and sets a delay within its limits. */
 function checkReply(reply: MasterReply, random: SeededRandom): string {
   assert.ok(Number.isInteger(reply.status) && reply.status >= 0, `status ${reply.status}`);
   assert.ok(reply.text.length <= 200 && reply.text.isWellFormed());
@@ -186,7 +182,7 @@ function checkReply(reply: MasterReply, random: SeededRandom): string {
   const failures = wantsBackoff({ ...result, ...times, error }) ? random.below(40) : 0;
   const history = { intervalMs: 30_000, failures, retryAfterMs };
   const delayMs = nextDelayMs(history, random.next());
-  assert.ok(delayMs >= 5_000 && delayMs <= 3_600_000, `the next beat in ${delayMs} ms`);
+  assert.ok(delayMs >= 5_000 && delayMs <= 3_600_000, `the next heartbeat in ${delayMs} ms`);
   if (error === null) return "accepted";
   assert.ok(error.length <= 350, `an error of ${error.length} characters`);
   createLog((line) => checkMessage(line.replace(/\n$/, "")))("warn", error);

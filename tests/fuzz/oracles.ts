@@ -6,7 +6,7 @@ const maximumLength = 1_000_000;
 /** What steers a terminal or breaks a line. */
 const unprintable = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/u;
 
-/** Sees that a text is one line that can be shown to anybody, and not empty. */
+/** Checks that a text is one line that can be shown to anybody, and not empty. */
 export function checkMessage(text: unknown, maximum = maximumLength): void {
   assert.equal(typeof text, "string", "no message");
   // Half a character becomes a whole one where it is written.
@@ -17,7 +17,7 @@ export function checkMessage(text: unknown, maximum = maximumLength): void {
   assert.ok(!odd, `not printable at ${odd?.index}: ${JSON.stringify(message.slice(0, 500))}`);
 }
 
-/** Sees that what was thrown is meant to be: no fault of the program such as a `ReferenceError`. */
+/** Checks that what was thrown is meant to be: no fault of the program such as a `ReferenceError`. */
 export function checkError(error: unknown, names: readonly string[]): asserts error is Error {
   assert.ok(error instanceof Error, `not an Error was thrown: ${String(error)}`);
   if (!names.includes(error.name)) throw error;
@@ -51,7 +51,7 @@ function rangeOf(text: string): Range {
   return { first, last: first + size - 1n };
 }
 
-/** Sees that no two of them have an address in common. */
+/** Checks that no two of them have an address in common. */
 function checkApart(ranges: readonly Range[]): void {
   const sorted = [...ranges].sort((a, b) => a.first < b.first ? -1 : 1);
   sorted.slice(1).forEach(({ first }, index) => {
@@ -66,7 +66,7 @@ const hostName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const endless = { Name: "unless-stopped" };
 const log = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } };
 
-/** Sees that an engine which is asked for this network makes a plain bridge. */
+/** Checks that an engine which is asked for this network makes a plain bridge. */
 function checkNetworkRequest(
   { name, subnet, internal, request }: PlannedNetwork,
   id: string,
@@ -82,7 +82,7 @@ function checkNetworkRequest(
   checkLabels(Labels, { "decnet.topology.id": id });
 }
 
-/** Sees that an engine which is asked for this container gives it nothing of the host. */
+/** Checks that an engine which is asked for this container gives it nothing of the host. */
 function checkContainerRequest(planned: PlannedContainer, id: string): void {
   const { request, decky, service, base, name, addressByNetwork } = planned;
   const { Image, Labels, HostConfig, ...rest } = request;
@@ -137,13 +137,13 @@ const call = new RegExp(
     "DELETE /(?:networks/[0-9a-f]{64}|containers/[0-9a-f]{64}\\?force=1&v=1))$",
 );
 
-/** Sees that a call to the engine is one of those that an apply or a teardown makes. */
+/** Checks that a call to the engine is one of those that an apply or a teardown makes. */
 export function checkCall({ method, path }: { method: string; path: string }): void {
   assert.match(`${method} ${path}`, call);
   assert.ok(!path.split("/").includes(".."), path);
 }
 
-/** Sees that what an engine was really sent for a container holds nothing but what was planned. */
+/** Checks that what an engine was really sent for a container holds nothing but what was planned. */
 export function checkSentContainer(body: unknown, planned: PlannedContainer): void {
   const { Labels, NetworkingConfig: sent, ...rest } = body as PlannedContainer["request"];
   const { Labels: labels, NetworkingConfig: wanted, ...plain } = planned.request;
@@ -159,7 +159,7 @@ export function checkSentContainer(body: unknown, planned: PlannedContainer): vo
 /** What Docker takes as a name. */
 const dockerName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
-/** Sees that a plan holds nothing but what the contract with the master allows. */
+/** Checks that a plan holds nothing but what the contract with the master allows. */
 export function checkPlan({ topologyId, networks, containers }: Plan): void {
   assert.match(topologyId, /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/);
   const prefix = `decnet_t_${topologyId.slice(0, 8)}_`;

@@ -65,7 +65,7 @@ const pragmas = [
 const headerFields = [16, 18, 19, 20, 24, 28, 32, 36, 40, 44, 47, 52, 56, 59, 63, 92, 99, 100, 108];
 
 /** The bytes of a file for each way to make one. */
-export function makeStores(folder: string): Uint8Array<ArrayBuffer>[] {
+function makeStores(folder: string): Uint8Array<ArrayBuffer>[] {
   return schemas.flatMap((schema) =>
     pragmas.slice(2).map((pragma) => {
       const path = `${folder}/made.db`;
@@ -80,7 +80,7 @@ export function makeStores(folder: string): Uint8Array<ArrayBuffer>[] {
 }
 
 /** A file that is damaged, or made by somebody else. */
-export function storeBytes(
+function storeBytes(
   stores: readonly Uint8Array<ArrayBuffer>[],
   random: SeededRandom,
 ): Uint8Array<ArrayBuffer> {
@@ -125,7 +125,7 @@ const never = new AbortController().signal;
 const expected = ["Error", "TypeError", "AlreadyApplied", "CorruptStoreError"];
 const neighbours = ["-journal", "-wal", "-shm"];
 
-/** Files at the place of the store. */
+/** Opens the target: files in the place of the store. */
 export function open(folder: string): Promise<Target> {
   const stores = makeStores(folder);
   let cases = 0;
@@ -168,7 +168,7 @@ async function read(path: string): Promise<string> {
   }
 }
 
-/** What a store says that it has kept is what is read from the file. */
+/** Checks that what a store has kept is what is read from the file. */
 function write(path: string, random: SeededRandom): string {
   let store: TopologyStore | undefined;
   const id = random.pick(["A", "B"]);
@@ -193,7 +193,7 @@ function write(path: string, random: SeededRandom): string {
   }
 }
 
-/** Whatever is at its place, a lasting store keeps a topology: in the file, a new one, or memory. */
+/** Checks that a topology is kept after any file: in that, in a new one, or in memory. */
 function keep(path: string): string {
   const store = new FallbackStore(path);
   try {

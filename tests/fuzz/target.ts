@@ -1,10 +1,10 @@
 import { SeededRandom } from "../support/random.ts";
 
-/** A part of the program that is given hostile input, case after case. */
+/** A part of the program that gets hostile input, case after case. */
 export interface Target extends AsyncDisposable {
   /**
-   * Runs one case, which depends on nothing but `chance`, and answers in a word what became of it.
-   * Throws when something happened that must never happen.
+   * Runs one case, which depends on nothing but `random`, and returns its outcome in a word. Throws
+   * when something happened that must never happen.
    */
   run(random: SeededRandom): Promise<string> | string;
 }
@@ -24,18 +24,18 @@ export interface CaseOptions {
   readonly limitMs: number;
   /** Of the process, in bytes. */
   readonly limitRss: number;
-  /** Told the number of each case before it is run. */
+  /** Gets the number of each case before it is run. */
   readonly onCase: (caseNumber: number) => void;
   readonly onFailure: (failure: Failure) => void;
 }
 
-/** A case that showed what must never happen. */
+/** A case in which something happened that must never happen. */
 export interface Failure {
   readonly caseNumber: number;
   readonly message: string;
 }
 
-/** What came of the cases. */
+/** The outcome of the cases. */
 export interface Tally {
   readonly cases: number;
   readonly slowestMs: number;
@@ -49,7 +49,7 @@ export interface Tally {
 /** The memory is looked at after so many cases, and after each that took long. */
 const casesBetweenLooks = 64;
 const longMs = 50;
-/** After so many failures nothing new is to be learnt. */
+/** More failures show nothing new. */
 const maximumFailures = 10;
 
 /** Runs cases one after the other, in this process. */
@@ -61,7 +61,7 @@ export async function runCases(target: Target, options: CaseOptions): Promise<Ta
     failures++;
     onFailure({ caseNumber, message });
   };
-  const time = async () => {
+  const runCase = async () => {
     const startedAt = performance.now();
     const outcome = await target.run(SeededRandom.ofCase(seed, caseNumber));
     return { outcome, ms: performance.now() - startedAt };
@@ -69,9 +69,11 @@ export async function runCases(target: Target, options: CaseOptions): Promise<Ta
   for (; caseNumber < to && failures < maximumFailures; caseNumber++) {
     onCase(caseNumber);
     try {
-      let { outcome, ms } = await time();
+      let { outcome, ms } = await runCase();
       // Other programs may have had the processor meanwhile.
-      for (let again = 0; ms > limitMs && again < 3; again++) ms = Math.min(ms, (await time()).ms);
+      for (let again = 0; ms > limitMs && again < 3; again++) {
+        ms = Math.min(ms, (await runCase()).ms);
+      }
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
       if (ms > slowestMs) [slowestMs, slowestCase] = [ms, caseNumber];
       if (ms > limitMs) fail(`it took ${Math.round(ms)} ms, four times`);
