@@ -4,7 +4,6 @@ import type { CertificateReason } from "../master/certificates.ts";
 import { ConnectionError } from "../master/connection.ts";
 import { isSignedBy, timeOf, TrustError } from "../master/trust.ts";
 import {
-  type Check,
   describe,
   type DoctorContext,
   failed,
@@ -28,11 +27,9 @@ const longUnusedMs = 365 * 86_400_000;
 const setClock = "set the clock: timedatectl set-ntp true";
 
 /** Whether the clock can be right. */
-export const clock: Check = {
-  name: "clock",
-  code: 3,
-  run: () => judgeClock(Date.now()),
-};
+export function checkClock(): Result {
+  return judgeClock(Date.now());
+}
 
 /** The same for a given time, in milliseconds since 1970. */
 export function judgeClock(now: number): Result {
@@ -42,28 +39,24 @@ export function judgeClock(now: number): Result {
 }
 
 /** Whether the certificates are valid now, and for a while. */
-export const validity: Check = {
-  name: "validity",
-  code: 3,
-  async run(context) {
-    if (!needsCertificates(context)) return skipped(notNeeded);
-    const identity = await identityOf(context);
-    if (identity.kind === "invalid") return skipped("the certificates cannot be used");
-    const { certificates, chain, authorities } = identity;
-    const now = Date.now();
-    const details = [...authorities.map(rangeOf("ca.crt")), ...chain.map(rangeOf("worker.crt"))];
-    const found = validityProblem(certificates, now);
-    if (!found) return ok(...details);
-    const problem = [found.problem, ...details];
-    if (certificates.validFrom.at > now) return failed(problem, setClock);
-    const { at, file } = certificates.validTo;
-    const files = file === "ca.crt" ? [file] : [file, "worker.key"];
-    const renew = await installIssued(context, ...files);
-    if (at > now) return warning(problem, renew);
-    const doubt = await doubtOfClock(context, now);
-    return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock);
-  },
-};
+export async function checkValidity(context: DoctorContext): Promise<Result> {
+  if (!needsCertificates(context)) return skipped(notNeeded);
+  const identity = await identityOf(context);
+  if (identity.kind === "invalid") return skipped("the certificates cannot be used");
+  const { certificates, chain, authorities } = identity;
+  const now = Date.now();
+  const details = [...authorities.map(rangeOf("ca.crt")), ...chain.map(rangeOf("worker.crt"))];
+  const found = validityProblem(certificates, now);
+  if (!found) return ok(...details);
+  const problem = [found.problem, ...details];
+  if (certificates.validFrom.at > now) return failed(problem, setClock);
+  const { at, file } = certificates.validTo;
+  const files = file === "ca.crt" ? [file] : [file, "worker.key"];
+  const renew = await installIssued(context, ...files);
+  if (at > now) return warning(problem, renew);
+  const doubt = await doubtOfClock(context, now);
+  return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock);
+}
 
 /** Why it is rather the clock that is wrong than a certificate that is old; null when it is not. */
 async function doubtOfClock(context: DoctorContext, now: number): Promise<string | null> {
@@ -103,29 +96,25 @@ function commonName(distinguishedName: string): string {
 }
 
 /** Whether the three files are there, can be read, are PEM, and fit each other. */
-export const certificates: Check = {
-  name: "certificates",
-  code: 3,
-  async run(context) {
-    if (!needsCertificates(context)) return skipped(notNeeded);
-    for (const name of names) {
-      const problem = await fileProblem(context, name);
-      if (problem) return problem;
-    }
-    const folder = context.options.agent.agentDirectory;
-    const identity = await identityOf(context);
-    if (identity.kind === "valid") {
-      const [own] = identity.chain;
-      return ok(`${folder}: worker.crt names ${commonName(own.subject)}, worker.key fits it`);
-    }
-    const { path, reason, message } = identity.problem;
-    return failed(
-      message,
-      await conversion(path, reason) ??
-        await installIssued(context, "worker.crt", "worker.key"),
-    );
-  },
-};
+export async function checkCertificates(context: DoctorContext): Promise<Result> {
+  if (!needsCertificates(context)) return skipped(notNeeded);
+  for (const name of names) {
+    const problem = await fileProblem(context, name);
+    if (problem) return problem;
+  }
+  const folder = context.options.agent.agentDirectory;
+  const identity = await identityOf(context);
+  if (identity.kind === "valid") {
+    const [own] = identity.chain;
+    return ok(`${folder}: worker.crt names ${commonName(own.subject)}, worker.key fits it`);
+  }
+  const { path, reason, message } = identity.problem;
+  return failed(
+    message,
+    await conversion(path, reason) ??
+      await installIssued(context, "worker.crt", "worker.key"),
+  );
+}
 
 async function fileProblem(context: DoctorContext, name: string): Promise<Result | null> {
   const folder = context.options.agent.agentDirectory;
@@ -175,28 +164,24 @@ async function conversion(path: string, reason: CertificateReason): Promise<stri
 }
 
 /** Whether worker.crt comes from the authority in ca.crt. */
-export const authority: Check = {
-  name: "authority",
-  code: 3,
-  async run(context) {
-    if (!needsCertificates(context)) return skipped(notNeeded);
-    const identity = await identityOf(context);
-    if (identity.kind === "invalid") return skipped("the certificates cannot be used");
-    const { chain, authorities } = identity;
-    const names = authorities.map(({ subject }) => commonName(subject)).join(", ");
-    if (isSignedBy(chain, authorities)) return ok(`worker.crt is signed by ca.crt, ${names}`);
-    const isNamesake = authorities.some(({ subject }) => subject === chain[0].issuer);
-    const issuer = commonName(chain[0].issuer);
-    const why = isNamesake
-      ? `its issuer has the name of the one in ca.crt, ${issuer}, but another key`
-      : `its issuer is ${issuer}, and ca.crt is ${names}`;
-    return warning(
-      `worker.crt is not signed by ca.crt: ${why}; the files come from two different authorities, ` +
-        "and the master will probably reject this host",
-      await installIssued(context, ...await wrongFiles(context)),
-    );
-  },
-};
+export async function checkAuthority(context: DoctorContext): Promise<Result> {
+  if (!needsCertificates(context)) return skipped(notNeeded);
+  const identity = await identityOf(context);
+  if (identity.kind === "invalid") return skipped("the certificates cannot be used");
+  const { chain, authorities } = identity;
+  const names = authorities.map(({ subject }) => commonName(subject)).join(", ");
+  if (isSignedBy(chain, authorities)) return ok(`worker.crt is signed by ca.crt, ${names}`);
+  const isNamesake = authorities.some(({ subject }) => subject === chain[0].issuer);
+  const issuer = commonName(chain[0].issuer);
+  const why = isNamesake
+    ? `its issuer has the name of the one in ca.crt, ${issuer}, but another key`
+    : `its issuer is ${issuer}, and ca.crt is ${names}`;
+  return warning(
+    `worker.crt is not signed by ca.crt: ${why}; the files come from two different authorities, ` +
+      "and the master will probably reject this host",
+    await installIssued(context, ...await wrongFiles(context)),
+  );
+}
 
 /** Which of the two does not fit, as far as the master shows it. */
 async function wrongFiles(context: DoctorContext): Promise<string[]> {

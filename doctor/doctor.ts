@@ -1,9 +1,9 @@
-import { authority, certificates, clock, validity } from "./certificates.ts";
+import { checkAuthority, checkCertificates, checkClock, checkValidity } from "./certificates.ts";
 import { type Check, type DoctorContext, failed, ok, type Result, warning } from "./context.ts";
-import { drift, engine, prefixes, socket } from "./engine.ts";
-import { api, masterConnection, masterName, masterTls } from "./master.ts";
-import { agentUser, lock, otherAgents, service } from "./service.ts";
-import { stateDirectory, store, textfile } from "./storage.ts";
+import { checkDrift, checkEngine, checkPrefixes, checkSocket } from "./engine.ts";
+import { checkApi, checkMasterConnection, checkMasterName, checkMasterTls } from "./master.ts";
+import { agentUser, checkLock, checkOtherAgents, checkService } from "./service.ts";
+import { checkStateDirectory, checkStore, checkTextfile } from "./storage.ts";
 
 /** When the time of all checks is up, in milliseconds. */
 const examinationTimeoutMs = 12_000;
@@ -60,64 +60,56 @@ function reportOf({ options }: DoctorContext): string {
 }
 
 /** What is set, by what, and what of it cannot be. */
-const configuration: Check = {
-  name: "configuration",
-  code: 3,
-  run({ options: { settings, problems } }) {
-    const details = [
-      ...problems.map(({ text }) => text),
-      ...settings.map(({ key, text }) => `${key} = ${text}`),
-    ];
-    const [first] = problems;
-    if (!first) {
-      return details.length > 0 ? ok(...details) : ok("nothing is set: all is by default");
-    }
-    return first.isWarning ? warning(details, first.fix) : failed(details, first.fix);
-  },
-};
+function checkConfiguration({ options: { settings, problems } }: DoctorContext): Result {
+  const details = [
+    ...problems.map(({ text }) => text),
+    ...settings.map(({ key, text }) => `${key} = ${text}`),
+  ];
+  const [first] = problems;
+  if (!first) {
+    return details.length > 0 ? ok(...details) : ok("nothing is set: all is by default");
+  }
+  return first.isWarning ? warning(details, first.fix) : failed(details, first.fix);
+}
 
 /** What runs, and as whom. */
-const runtime: Check = {
-  name: "runtime",
-  code: 3,
-  async run(context) {
-    const { agent, deno, sqlite } = context.options.versions;
-    const { name, uid } = context.user;
-    const details = [
-      `decnet-agent ${agent} on Deno ${deno} with SQLite ${sqlite}`,
-      `user ${name} (${uid})`,
-    ];
-    const user = await agentUser(context);
-    if (user.uid !== uid) {
-      const line = context.options.lineOf("doctor");
-      details.push(
-        `the service runs as ${user.name}; to see what it may do, as that user: ${line}`,
-      );
-    }
-    return ok(...details);
-  },
-};
+async function checkRuntime(context: DoctorContext): Promise<Result> {
+  const { agent, deno, sqlite } = context.options.versions;
+  const { name, uid } = context.user;
+  const details = [
+    `decnet-agent ${agent} on Deno ${deno} with SQLite ${sqlite}`,
+    `user ${name} (${uid})`,
+  ];
+  const user = await agentUser(context);
+  if (user.uid !== uid) {
+    const line = context.options.lineOf("doctor");
+    details.push(
+      `the service runs as ${user.name}; to see what it may do, as that user: ${line}`,
+    );
+  }
+  return ok(...details);
+}
 
 /** All checks, in the order of the report: what others need comes first. */
 export const checks: readonly Check[] = [
-  runtime,
-  clock,
-  configuration,
-  stateDirectory,
-  store,
-  lock,
-  socket,
-  engine,
-  prefixes,
-  drift,
-  certificates,
-  authority,
-  validity,
-  masterName,
-  masterConnection,
-  masterTls,
-  api,
-  textfile,
-  service,
-  otherAgents,
+  { name: "runtime", code: 3, run: checkRuntime },
+  { name: "clock", code: 3, run: checkClock },
+  { name: "configuration", code: 3, run: checkConfiguration },
+  { name: "state-dir", code: 3, run: checkStateDirectory },
+  { name: "store", code: 3, run: checkStore },
+  { name: "lock", code: 3, run: checkLock },
+  { name: "socket", code: 2, run: checkSocket },
+  { name: "engine", code: 2, run: checkEngine },
+  { name: "prefixes", code: 2, run: checkPrefixes },
+  { name: "drift", code: 2, run: checkDrift },
+  { name: "certificates", code: 3, run: checkCertificates },
+  { name: "authority", code: 3, run: checkAuthority },
+  { name: "validity", code: 3, run: checkValidity },
+  { name: "master-name", code: 2, run: checkMasterName },
+  { name: "master-connection", code: 2, run: checkMasterConnection },
+  { name: "master-tls", code: 2, run: checkMasterTls },
+  { name: "api", code: 3, run: checkApi },
+  { name: "textfile", code: 3, run: checkTextfile },
+  { name: "service", code: 3, run: checkService },
+  { name: "other-agents", code: 3, run: checkOtherAgents },
 ];

@@ -13,7 +13,6 @@ import { findDrift } from "../topology/drift.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { planDocument } from "../topology/plan.ts";
 import {
-  type Check,
   describe,
   type DoctorContext,
   failed,
@@ -63,41 +62,37 @@ function setSocket({ options }: DoctorContext, socket: string): string {
 }
 
 /** Whether the engine's socket is there, and open to the agent. */
-export const socket: Check = {
-  name: "socket",
-  code: 2,
-  async run(context) {
-    const { sockets } = context.options.agent;
-    const found = await Promise.all(sockets.map(look));
-    const index = found.findIndex((it) => it !== "absent");
-    const [path, info] = [sockets[index], found[index]];
-    if (path === undefined || info === undefined || info === "absent") {
-      return await judgeAbsentSocket(context);
-    }
-    const user = await agentUser(context);
-    if (info === "forbidden") {
-      return failed(
-        `${path}: user ${user.name} cannot enter ${parentOf(path)}`,
-        `let user ${user.name} enter ${parentOf(path)} (chmod or setfacl)`,
-      );
-    }
-    if (info.isDirectory) {
-      // Docker makes one for a mount whose source is missing.
-      const remove = `rmdir ${quote(path)} && ${engineOf(path).restart}`;
-      const fix = `remove the folder and restart the engine: ${remove}`;
-      return failed(`${path} is no socket, but a folder`, fix);
-    }
-    if (!info.isSocket) {
-      return failed(`${path} is no socket`, setSocket(context, docker.socket));
-    }
-    // Of the groups and of what else opens a socket, the files know only a part; who looks for
-    // himself sees.
-    if (user.uid !== context.user.uid && !mayUse(user, info, reading | writing)) {
-      return await judgeForbiddenSocket(context, path, info);
-    }
-    return await connect(context, path, info);
-  },
-};
+export async function checkSocket(context: DoctorContext): Promise<Result> {
+  const { sockets } = context.options.agent;
+  const found = await Promise.all(sockets.map(look));
+  const index = found.findIndex((it) => it !== "absent");
+  const [path, info] = [sockets[index], found[index]];
+  if (path === undefined || info === undefined || info === "absent") {
+    return await judgeAbsentSocket(context);
+  }
+  const user = await agentUser(context);
+  if (info === "forbidden") {
+    return failed(
+      `${path}: user ${user.name} cannot enter ${parentOf(path)}`,
+      `let user ${user.name} enter ${parentOf(path)} (chmod or setfacl)`,
+    );
+  }
+  if (info.isDirectory) {
+    // Docker makes one for a mount whose source is missing.
+    const remove = `rmdir ${quote(path)} && ${engineOf(path).restart}`;
+    const fix = `remove the folder and restart the engine: ${remove}`;
+    return failed(`${path} is no socket, but a folder`, fix);
+  }
+  if (!info.isSocket) {
+    return failed(`${path} is no socket`, setSocket(context, docker.socket));
+  }
+  // Of the groups and of what else opens a socket, the files know only a part; who looks for
+  // himself sees.
+  if (user.uid !== context.user.uid && !mayUse(user, info, reading | writing)) {
+    return await judgeForbiddenSocket(context, path, info);
+  }
+  return await connect(context, path, info);
+}
 
 async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
   const { options: { agent: { sockets } }, root } = context;
@@ -211,97 +206,83 @@ async function askEngine({ options: { agent, signal } }: DoctorContext): Promise
 }
 
 /** Whether the engine answers, and which it is. */
-export const engine: Check = {
-  name: "engine",
-  code: 2,
-  async run(context) {
-    const found = await engineFindings(context);
-    if (found.kind === "failed") {
-      if (!found.isReached) return skipped("its socket cannot be used");
-      return failed(found.error, restartEngine(found.socket ?? ""));
-    }
-    const { version, apiVersion, latencyMs } = found.observation.engine;
-    const { inventory } = found.observation;
-    const { networks, containers } = selectManaged(inventory, context.options.agent);
-    return ok(
-      `version ${version ?? "unknown"}, API ${apiVersion ?? "unknown"}, ` +
-        `answered in ${Math.round(latencyMs)} ms`,
-      `${networks.length} networks and ${containers.length} containers are managed`,
-    );
-  },
-};
+export async function checkEngine(context: DoctorContext): Promise<Result> {
+  const found = await engineFindings(context);
+  if (found.kind === "failed") {
+    if (!found.isReached) return skipped("its socket cannot be used");
+    return failed(found.error, restartEngine(found.socket ?? ""));
+  }
+  const { version, apiVersion, latencyMs } = found.observation.engine;
+  const { inventory } = found.observation;
+  const { networks, containers } = selectManaged(inventory, context.options.agent);
+  return ok(
+    `version ${version ?? "unknown"}, API ${apiVersion ?? "unknown"}, ` +
+      `answered in ${Math.round(latencyMs)} ms`,
+    `${networks.length} networks and ${containers.length} containers are managed`,
+  );
+}
 
 /** How many names are written out. */
 const namesShown = 3;
 
 /** Whether the prefixes match the objects of this host. */
-export const prefixes: Check = {
-  name: "prefixes",
-  code: 2,
-  async run(context) {
-    const found = await engineFindings(context);
-    if (found.kind === "failed") return skipped("the engine does not answer");
-    const { networkPrefixes, containerPrefixes } = context.options.agent;
-    const { networks, containers } = found.observation.inventory;
-    const kinds = [
-      ["network-prefix", networkPrefixes, networks.map(({ name }) => name)],
-      ["container-prefix", containerPrefixes, containers.map(({ name }) => name)],
-    ] as const;
-    const details: string[] = [];
-    const fixes: string[] = [];
-    for (const [key, list, names] of kinds) {
-      const missed = names.filter((name) =>
-        !hasPrefix(name, list) && hasPrefix(name, usualPrefixes)
-      );
-      if (missed.length === 0) continue;
-      const shown = missed.slice(0, namesShown).join(", ");
-      const more = missed.length > namesShown ? ` and ${missed.length - namesShown} more` : "";
-      details.push(
-        `${key} is ${list.join(",")}, so ${shown}${more} would not be recognised`,
-      );
-      const lacking = usualPrefixes.filter((prefix) => missed.some((it) => it.startsWith(prefix)));
-      fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.options.placeOf(key)}`);
-    }
-    if (details.length > 0) return warning(details, fixes.join("; "));
-    return ok(
-      `${networkPrefixes.join(",")} for networks`,
-      `${containerPrefixes.join(",")} for containers`,
+export async function checkPrefixes(context: DoctorContext): Promise<Result> {
+  const found = await engineFindings(context);
+  if (found.kind === "failed") return skipped("the engine does not answer");
+  const { networkPrefixes, containerPrefixes } = context.options.agent;
+  const { networks, containers } = found.observation.inventory;
+  const kinds = [
+    ["network-prefix", networkPrefixes, networks.map(({ name }) => name)],
+    ["container-prefix", containerPrefixes, containers.map(({ name }) => name)],
+  ] as const;
+  const details: string[] = [];
+  const fixes: string[] = [];
+  for (const [key, list, names] of kinds) {
+    const missed = names.filter((name) => !hasPrefix(name, list) && hasPrefix(name, usualPrefixes));
+    if (missed.length === 0) continue;
+    const shown = missed.slice(0, namesShown).join(", ");
+    const more = missed.length > namesShown ? ` and ${missed.length - namesShown} more` : "";
+    details.push(
+      `${key} is ${list.join(",")}, so ${shown}${more} would not be recognised`,
     );
-  },
-};
+    const lacking = usualPrefixes.filter((prefix) => missed.some((it) => it.startsWith(prefix)));
+    fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.options.placeOf(key)}`);
+  }
+  if (details.length > 0) return warning(details, fixes.join("; "));
+  return ok(
+    `${networkPrefixes.join(",")} for networks`,
+    `${containerPrefixes.join(",")} for containers`,
+  );
+}
 
 /** Whether Docker is as it was applied. */
-export const drift: Check = {
-  name: "drift",
-  code: 2,
-  async run(context) {
-    const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
-    if (engine.kind === "failed") return skipped("the engine does not answer");
-    if (stored.state !== "read" && stored.state !== "absent") {
-      return skipped("the store was not read");
-    }
-    const applied = stored.state === "read" ? stored.applied : null;
-    if (applied?.document === unknownDocument) return skipped("the store holds no document");
-    const inventory = selectManaged(engine.observation.inventory, context.options.agent);
-    let found: KnownDrift;
-    try {
-      const plan = applied && await planDocument(applied.document, context.options.agent.images);
-      found = findDrift(plan, inventory);
-    } catch (error) {
-      found = { state: "unknown", detail: (error as Error).message };
-    }
-    const text = describeDrift(found);
-    if (text === null) {
-      return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
-    }
-    if (applied) return warning(text, await applyAgain(context));
-    const labelled = [...inventory.containers, ...inventory.networks]
-      .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
-    const details = [
-      `nothing is applied, but there is: ${text}`,
-      ...(labelled === undefined ? [] : [`its labels name topology ${labelled}`]),
-    ];
-    const fix = "to keep it, have the master apply it again; to remove it, give its id";
-    return warning(details, await callAgent(context, fix, "teardown", "ID"));
-  },
-};
+export async function checkDrift(context: DoctorContext): Promise<Result> {
+  const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
+  if (engine.kind === "failed") return skipped("the engine does not answer");
+  if (stored.state !== "read" && stored.state !== "absent") {
+    return skipped("the store was not read");
+  }
+  const applied = stored.state === "read" ? stored.applied : null;
+  if (applied?.document === unknownDocument) return skipped("the store holds no document");
+  const inventory = selectManaged(engine.observation.inventory, context.options.agent);
+  let found: KnownDrift;
+  try {
+    const plan = applied && await planDocument(applied.document, context.options.agent.images);
+    found = findDrift(plan, inventory);
+  } catch (error) {
+    found = { state: "unknown", detail: (error as Error).message };
+  }
+  const text = describeDrift(found);
+  if (text === null) {
+    return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
+  }
+  if (applied) return warning(text, await applyAgain(context));
+  const labelled = [...inventory.containers, ...inventory.networks]
+    .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
+  const details = [
+    `nothing is applied, but there is: ${text}`,
+    ...(labelled === undefined ? [] : [`its labels name topology ${labelled}`]),
+  ];
+  const fix = "to keep it, have the master apply it again; to remove it, give its id";
+  return warning(details, await callAgent(context, fix, "teardown", "ID"));
+}

@@ -20,16 +20,7 @@ import {
   timeOf,
   TrustError,
 } from "../master/trust.ts";
-import {
-  type Check,
-  type DoctorContext,
-  failed,
-  look,
-  ok,
-  type Result,
-  skipped,
-  warning,
-} from "./context.ts";
+import { type DoctorContext, failed, look, ok, type Result, skipped, warning } from "./context.ts";
 import { agentUser, callAgent, readRunningAgent, serviceOf } from "./service.ts";
 
 /** The certificates of this host, parsed, or why they cannot be used. */
@@ -145,71 +136,58 @@ async function resolve(host: string): Promise<readonly string[] | ConnectionErro
 const notSet = "master-host is not set";
 
 /** Whether the master's name leads to an address. */
-export const masterName: Check = {
-  name: "master-name",
-  code: 2,
-  async run(context) {
-    const { master } = context.options.agent;
-    if (!master) return skipped(notSet);
-    const { addresses = [] } = await masterFindings(context);
-    if (addresses instanceof ConnectionError) {
-      const fix =
-        "correct master-host, or the name servers of this host, or add the name and its " +
-        "address to /etc/hosts";
-      return failed(`${master.host}: ${addresses.message}`, fix);
-    }
-    const isAddress = addresses.length === 0;
-    return ok(
-      isAddress ? `${master.host} is an address` : `${master.host}: ${addresses.join(", ")}`,
-    );
-  },
-};
+export async function checkMasterName(context: DoctorContext): Promise<Result> {
+  const { master } = context.options.agent;
+  if (!master) return skipped(notSet);
+  const { addresses = [] } = await masterFindings(context);
+  if (addresses instanceof ConnectionError) {
+    const fix = "correct master-host, or the name servers of this host, or add the name and its " +
+      "address to /etc/hosts";
+    return failed(`${master.host}: ${addresses.message}`, fix);
+  }
+  const isAddress = addresses.length === 0;
+  return ok(
+    isAddress ? `${master.host} is an address` : `${master.host}: ${addresses.join(", ")}`,
+  );
+}
 
 /** Whether the master takes connections. */
-export const masterConnection: Check = {
-  name: "master-connection",
-  code: 2,
-  async run(context) {
-    const { master } = context.options.agent;
-    if (!master) return skipped(notSet);
-    const { connection } = await masterFindings(context);
-    if (connection === undefined) return skipped("its name was not resolved");
-    const where = hostAndPort(master);
-    if (!(connection instanceof ConnectionError)) {
-      return ok(`${where} takes connections, within ${Math.round(connection)} ms`);
-    }
-    const isRefused = connection.reason === "connection-refused";
-    // Where nothing comes back at all, a packet filter is the usual reason.
-    const fix = isRefused
-      ? `start the server on the master; it must listen on port ${master.port} there: ss -ltnp`
-      : `let this host reach port ${master.port} of the master: see routes and packet filters`;
-    return failed(`Cannot reach the master at ${where}: ${connection.message}`, fix);
-  },
-};
+export async function checkMasterConnection(context: DoctorContext): Promise<Result> {
+  const { master } = context.options.agent;
+  if (!master) return skipped(notSet);
+  const { connection } = await masterFindings(context);
+  if (connection === undefined) return skipped("its name was not resolved");
+  const where = hostAndPort(master);
+  if (!(connection instanceof ConnectionError)) {
+    return ok(`${where} takes connections, within ${Math.round(connection)} ms`);
+  }
+  const isRefused = connection.reason === "connection-refused";
+  // Where nothing comes back at all, a packet filter is the usual reason.
+  const fix = isRefused
+    ? `start the server on the master; it must listen on port ${master.port} there: ss -ltnp`
+    : `let this host reach port ${master.port} of the master: see routes and packet filters`;
+  return failed(`Cannot reach the master at ${where}: ${connection.message}`, fix);
+}
 
 /** Whether both ends prove to each other who they are; a request would be a heartbeat. */
-export const masterTls: Check = {
-  name: "master-tls",
-  code: 2,
-  async run(context) {
-    const { master } = context.options.agent;
-    if (!master) return skipped(notSet);
-    const { connection, handshake } = await masterFindings(context);
-    if (typeof connection !== "number") return skipped("there is no connection");
-    if (!handshake) return skipped("the certificates cannot be used");
-    if (handshake instanceof Error) {
-      const details = `Cannot reach the master at ${hostAndPort(master)}: ${handshake.message}`;
-      return failed(details, await fixHandshake(context, handshake));
-    }
-    const { protocol, names, validTo } = handshake;
-    const report =
-      "it did not refuse worker.crt; only a heartbeat shows whether it knows this host-uuid";
-    return ok(
-      `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
-      await callAgent(context, report, "--once"),
-    );
-  },
-};
+export async function checkMasterTls(context: DoctorContext): Promise<Result> {
+  const { master } = context.options.agent;
+  if (!master) return skipped(notSet);
+  const { connection, handshake } = await masterFindings(context);
+  if (typeof connection !== "number") return skipped("there is no connection");
+  if (!handshake) return skipped("the certificates cannot be used");
+  if (handshake instanceof Error) {
+    const details = `Cannot reach the master at ${hostAndPort(master)}: ${handshake.message}`;
+    return failed(details, await fixHandshake(context, handshake));
+  }
+  const { protocol, names, validTo } = handshake;
+  const report =
+    "it did not refuse worker.crt; only a heartbeat shows whether it knows this host-uuid";
+  return ok(
+    `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`,
+    await callAgent(context, report, "--once"),
+  );
+}
 
 function fixHandshake(
   context: DoctorContext,
@@ -257,40 +235,36 @@ const timeoutMs = 2_000;
 const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
 
 /** Whether the agent's API listens as configured. No request is sent. */
-export const api: Check = {
-  name: "api",
-  code: 3,
-  async run(context) {
-    const { listen, placeOf, signal } = context.options;
-    if (!listen) return skipped("listen is not set");
-    const where = hostAndPort(listen);
-    const { host, port } = { ...listen, host: wildcards.get(listen.host) ?? listen.host };
-    if (!wildcards.has(listen.host) && !hasAddress(host)) {
-      const any = hostAndPort({ host: host.includes(":") ? "::" : "0.0.0.0", port });
-      const fix = `set listen to an address of this host, or to ${any} ${placeOf("listen")}`;
-      return warning(`${where}: this host has no such address`, fix);
-    }
-    const identity = await identityOf(context);
-    if (identity.kind === "invalid") return skipped("the certificates cannot be used");
-    const [own] = identity.chain;
-    const address = { host, port, name: host, fingerprint: null };
-    const limits = { timeoutMs, signal };
-    const tcp = await connectTo(address, limits).catch(asFailure);
-    if (tcp instanceof ConnectionError) {
-      return await judgeSilence(context, where, tcp);
-    }
-    tcp.destroy();
-    const [shown] = await presentedCertificates(await loadTls(), address, limits);
-    if (shown?.fingerprint256 !== own.fingerprint256) return judgeOther(where, shown);
-    const names = own.subjectAltName;
-    if (names === undefined) {
-      const lack = "worker.crt has no name or address, so no master can verify it";
-      const fix = "on the master: issue it with this host's address";
-      return warning(`${where}: ${lack}`, fix);
-    }
-    return ok(`the agent listens on ${where}, as ${names}`);
-  },
-};
+export async function checkApi(context: DoctorContext): Promise<Result> {
+  const { listen, placeOf, signal } = context.options;
+  if (!listen) return skipped("listen is not set");
+  const where = hostAndPort(listen);
+  const { host, port } = { ...listen, host: wildcards.get(listen.host) ?? listen.host };
+  if (!wildcards.has(listen.host) && !hasAddress(host)) {
+    const any = hostAndPort({ host: host.includes(":") ? "::" : "0.0.0.0", port });
+    const fix = `set listen to an address of this host, or to ${any} ${placeOf("listen")}`;
+    return warning(`${where}: this host has no such address`, fix);
+  }
+  const identity = await identityOf(context);
+  if (identity.kind === "invalid") return skipped("the certificates cannot be used");
+  const [own] = identity.chain;
+  const address = { host, port, name: host, fingerprint: null };
+  const limits = { timeoutMs, signal };
+  const tcp = await connectTo(address, limits).catch(asFailure);
+  if (tcp instanceof ConnectionError) {
+    return await judgeSilence(context, where, tcp);
+  }
+  tcp.destroy();
+  const [shown] = await presentedCertificates(await loadTls(), address, limits);
+  if (shown?.fingerprint256 !== own.fingerprint256) return judgeOther(where, shown);
+  const names = own.subjectAltName;
+  if (names === undefined) {
+    const lack = "worker.crt has no name or address, so no master can verify it";
+    const fix = "on the master: issue it with this host's address";
+    return warning(`${where}: ${lack}`, fix);
+  }
+  return ok(`the agent listens on ${where}, as ${names}`);
+}
 
 async function judgeSilence(
   { stateDirectory }: DoctorContext,

@@ -2,7 +2,6 @@ import { lockPathOf } from "../store/file.ts";
 import { sanitizeLine } from "../host/log.ts";
 import {
   type Account,
-  type Check,
   type DoctorContext,
   look,
   namesIn,
@@ -273,33 +272,29 @@ const longApplyMs = 600_000;
 const endProcess = "end that process, if it is still an agent";
 
 /** Which agents use this state, by the lock files; neither of the locks is taken. */
-export const lock: Check = {
-  name: "lock",
-  code: 3,
-  async run(context) {
-    const agentPath = `${context.stateDirectory}/agent.lock`;
-    const applyPath = lockPathOf(context.options.agent.storePath);
-    const [agent, apply] = await Promise.all([agentPath, applyPath].map(readLockOwner));
-    const details = [
-      agent ? describeOwner(agent, agentPath) : `no agent is running with ${agentPath}`,
-      ...(apply ? [describeOwner(apply, applyPath)] : []),
-    ];
-    const isLong = Date.now() - (apply?.since ?? Infinity) > longApplyMs;
-    if (apply && apply.isThere !== false && isLong) {
-      const long = "an apply or a teardown has been running for over 10 minutes";
-      return warning([long, ...details], endProcess);
-    }
-    const service = await serviceOf(context);
-    const isService = !service.hasSystemd || service.unit === null || service.isActive;
-    if (agent && agent.isThere !== false && !isService) {
-      const foreign = `agent.lock names a process that is none of ${unit}: another agent, beside ` +
-        "which the service cannot start";
-      const orDead = agent.isThere === null ? ", or one that was killed" : "";
-      return warning([foreign + orDead, ...details], endProcess);
-    }
-    return ok(...details);
-  },
-};
+export async function checkLock(context: DoctorContext): Promise<Result> {
+  const agentPath = `${context.stateDirectory}/agent.lock`;
+  const applyPath = lockPathOf(context.options.agent.storePath);
+  const [agent, apply] = await Promise.all([agentPath, applyPath].map(readLockOwner));
+  const details = [
+    agent ? describeOwner(agent, agentPath) : `no agent is running with ${agentPath}`,
+    ...(apply ? [describeOwner(apply, applyPath)] : []),
+  ];
+  const isLong = Date.now() - (apply?.since ?? Infinity) > longApplyMs;
+  if (apply && apply.isThere !== false && isLong) {
+    const long = "an apply or a teardown has been running for over 10 minutes";
+    return warning([long, ...details], endProcess);
+  }
+  const service = await serviceOf(context);
+  const isService = !service.hasSystemd || service.unit === null || service.isActive;
+  if (agent && agent.isThere !== false && !isService) {
+    const foreign = `agent.lock names a process that is none of ${unit}: another agent, beside ` +
+      "which the service cannot start";
+    const orDead = agent.isThere === null ? ", or one that was killed" : "";
+    return warning([foreign + orDead, ...details], endProcess);
+  }
+  return ok(...details);
+}
 
 /** The user of the unit that the agent prints; others may be known to a directory service only. */
 const packagedUser = "decnet-agent";
@@ -309,21 +304,17 @@ const start = "systemctl enable --now decnet-agent";
 const install = `decnet-agent print systemd-service > ${configured}/${unit} && ${start}`;
 
 /** Whether something sees to it that the agent runs. */
-export const service: Check = {
-  name: "service",
-  code: 3,
-  async run(context) {
-    const found = await serviceOf(context);
-    if (!found.hasSystemd) return skipped("systemd does not run this host");
-    const agent = await readRunningAgent(context.stateDirectory);
-    if (found.unit === null) {
-      if (agent) return ok(`${unit} is not installed; the agent was started by other means`);
-      return judgeSchedule(found, context);
-    }
-    return await findFault(found.unit, found, context) ??
-      judgeRun(found, context, agent !== null);
-  },
-};
+export async function checkService(context: DoctorContext): Promise<Result> {
+  const found = await serviceOf(context);
+  if (!found.hasSystemd) return skipped("systemd does not run this host");
+  const agent = await readRunningAgent(context.stateDirectory);
+  if (found.unit === null) {
+    if (agent) return ok(`${unit} is not installed; the agent was started by other means`);
+    return judgeSchedule(found, context);
+  }
+  return await findFault(found.unit, found, context) ??
+    judgeRun(found, context, agent !== null);
+}
 
 /** What keeps a service that is installed from being started. */
 async function findFault(
@@ -403,26 +394,22 @@ function timerText({ name, isEnabled }: { name: string; isEnabled: boolean }): s
 }
 
 /** Whether another agent reports for this host, or changes its Docker. */
-export const otherAgents: Check = {
-  name: "other-agents",
-  code: 3,
-  async run(context) {
-    const { otherStateDirectories = [] } = context.options;
-    for (const folder of otherStateDirectories) {
-      const owner = folder === context.stateDirectory ? null : await readRunningAgent(folder);
-      if (!owner) continue;
-      const text = describeOwner(owner, `${folder}/agent.lock`);
-      return warning(
-        `another agent: ${text}; two of them report twice, and apply twice`,
-        endProcess,
-      );
-    }
-    const { others } = await serviceOf(context);
-    return ok(
-      others.length === 0
-        ? "none in the usual state folders, none among the active units"
-        : `none in the usual state folders; active units: ${others.join(", ")}`,
-      "agents that were started by hand cannot be seen",
+export async function checkOtherAgents(context: DoctorContext): Promise<Result> {
+  const { otherStateDirectories = [] } = context.options;
+  for (const folder of otherStateDirectories) {
+    const owner = folder === context.stateDirectory ? null : await readRunningAgent(folder);
+    if (!owner) continue;
+    const text = describeOwner(owner, `${folder}/agent.lock`);
+    return warning(
+      `another agent: ${text}; two of them report twice, and apply twice`,
+      endProcess,
     );
-  },
-};
+  }
+  const { others } = await serviceOf(context);
+  return ok(
+    others.length === 0
+      ? "none in the usual state folders, none among the active units"
+      : `none in the usual state folders; active units: ${others.join(", ")}`,
+    "agents that were started by hand cannot be seen",
+  );
+}

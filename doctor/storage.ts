@@ -5,7 +5,6 @@ import type { AppliedTopology } from "../store/row.ts";
 import { StoreReader } from "../store/store_reader.ts";
 import {
   type Account,
-  type Check,
   describe,
   type DoctorContext,
   failed,
@@ -25,41 +24,37 @@ import { agentUser, callAgent, readRunningAgent, type Service, serviceOf } from 
 const lost = "the applied topology is lost when the agent stops, and apply by hand fails";
 
 /** Whether the agent can keep its state. */
-export const stateDirectory: Check = {
-  name: "state-dir",
-  code: 3,
-  async run(context) {
-    const path = context.stateDirectory;
-    const user = await agentUser(context);
-    const info = await look(path);
-    if (info === "absent") return await judgeAbsentFolder(path, user);
-    if (info === "forbidden") {
-      const text = `${path}: user ${user.name} cannot enter a folder above it`;
-      return failed(text, `let user ${user.name} enter the folders above ${path} (chmod, setfacl)`);
-    }
-    const details = `${path}: ${describe(info, context.accounts)}`;
-    if (!info.isDirectory) return failed(`${path} is no folder`, moveAway(path));
-    if (!mayUse(user, info, searching)) {
-      return failed([details, `user ${user.name} cannot enter it`], own(path, user));
-    }
-    if (!mayUse(user, info, writing)) {
-      const text = `user ${user.name} cannot write to it: ${lost}`;
-      return warning([details, text], own(path, user));
-    }
-    const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
-    const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
-    // Where there is a store, its own check says so.
-    const hasStore = await look(context.options.agent.storePath) !== "absent";
-    if (!hasStore && await isReadOnly(path)) {
-      const text = `the file system of ${path} is read-only: ${lost}`;
-      return warning([text, details, ...danger], remount(path));
-    }
-    const full = await findSpaceProblem(path, user, details, ...danger);
-    if (full) return full;
-    if (!isOpen) return ok(details);
-    return warning([details, ...danger], `take that right away: chmod o-w ${quote(path)}`);
-  },
-};
+export async function checkStateDirectory(context: DoctorContext): Promise<Result> {
+  const path = context.stateDirectory;
+  const user = await agentUser(context);
+  const info = await look(path);
+  if (info === "absent") return await judgeAbsentFolder(path, user);
+  if (info === "forbidden") {
+    const text = `${path}: user ${user.name} cannot enter a folder above it`;
+    return failed(text, `let user ${user.name} enter the folders above ${path} (chmod, setfacl)`);
+  }
+  const details = `${path}: ${describe(info, context.accounts)}`;
+  if (!info.isDirectory) return failed(`${path} is no folder`, moveAway(path));
+  if (!mayUse(user, info, searching)) {
+    return failed([details, `user ${user.name} cannot enter it`], own(path, user));
+  }
+  if (!mayUse(user, info, writing)) {
+    const text = `user ${user.name} cannot write to it: ${lost}`;
+    return warning([details, text], own(path, user));
+  }
+  const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
+  const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
+  // Where there is a store, its own check says so.
+  const hasStore = await look(context.options.agent.storePath) !== "absent";
+  if (!hasStore && await isReadOnly(path)) {
+    const text = `the file system of ${path} is read-only: ${lost}`;
+    return warning([text, details, ...danger], remount(path));
+  }
+  const full = await findSpaceProblem(path, user, details, ...danger);
+  if (full) return full;
+  if (!isOpen) return ok(details);
+  return warning([details, ...danger], `take that right away: chmod o-w ${quote(path)}`);
+}
 
 async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
   let parent = parentOf(path);
@@ -205,41 +200,37 @@ async function isWal(path: string): Promise<boolean> {
 }
 
 /** Whether the store can be read and written, and what is in it. */
-export const store: Check = {
-  name: "store",
-  code: 3,
-  async run(context) {
-    const findings = await storeOf(context);
-    const path = context.options.agent.storePath;
-    if (findings.state === "absent") {
-      return quarantined(path) ?? ok(`${path} does not exist: nothing was applied`);
-    }
-    if (findings.state === "read") return await judgeStore(context, findings.applied);
-    const unread = `Cannot read the store ${path}: ${findings.detail}`;
-    switch (findings.state) {
-      case "not a file":
-      case "damaged":
-        return failed(unread, moveAway(path));
-      case "locked":
-        return failed(
-          `${unread}, for ${lockedTimeoutMs / 1000} s already`,
-          `see which process holds it: fuser -v ${quote(path)}`,
-        );
-      case "wal":
-        return warning(
-          `${path}: ${findings.detail}, and reading it would leave files beside it`,
-          `change the mode: sqlite3 ${quote(path)} 'PRAGMA journal_mode = DELETE'`,
-        );
-      case "journal":
-        return warning(
-          `${path}-journal is what a crash left of a change; the next process that opens the store undoes it`,
-          await callAgent(context, "let the agent undo it", "state"),
-        );
-      default:
-        return failed(unread, own(context.stateDirectory, await agentUser(context)));
-    }
-  },
-};
+export async function checkStore(context: DoctorContext): Promise<Result> {
+  const findings = await storeOf(context);
+  const path = context.options.agent.storePath;
+  if (findings.state === "absent") {
+    return quarantined(path) ?? ok(`${path} does not exist: nothing was applied`);
+  }
+  if (findings.state === "read") return await judgeStore(context, findings.applied);
+  const unread = `Cannot read the store ${path}: ${findings.detail}`;
+  switch (findings.state) {
+    case "not a file":
+    case "damaged":
+      return failed(unread, moveAway(path));
+    case "locked":
+      return failed(
+        `${unread}, for ${lockedTimeoutMs / 1000} s already`,
+        `see which process holds it: fuser -v ${quote(path)}`,
+      );
+    case "wal":
+      return warning(
+        `${path}: ${findings.detail}, and reading it would leave files beside it`,
+        `change the mode: sqlite3 ${quote(path)} 'PRAGMA journal_mode = DELETE'`,
+      );
+    case "journal":
+      return warning(
+        `${path}-journal is what a crash left of a change; the next process that opens the store undoes it`,
+        await callAgent(context, "let the agent undo it", "state"),
+      );
+    default:
+      return failed(unread, own(context.stateDirectory, await agentUser(context)));
+  }
+}
 
 const newestRow =
   "SELECT rowid FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1";
@@ -314,16 +305,12 @@ function contentOf(applied: AppliedTopology | null): string {
 const leastSilenceMs = 15 * 60_000;
 
 /** Whether the metrics can be written, and are, where a loop is to write them. */
-export const textfile: Check = {
-  name: "textfile",
-  code: 3,
-  async run(context) {
-    const { textfile: path } = context.options;
-    if (path === null) return skipped("textfile is not set");
-    return await findFolderProblem(parentOf(path), await agentUser(context)) ??
-      await judgeTextfile(context, path);
-  },
-};
+export async function checkTextfile(context: DoctorContext): Promise<Result> {
+  const { textfile: path } = context.options;
+  if (path === null) return skipped("textfile is not set");
+  return await findFolderProblem(parentOf(path), await agentUser(context)) ??
+    await judgeTextfile(context, path);
+}
 
 async function findFolderProblem(folder: string, user: Account): Promise<Result | null> {
   const info = await look(folder);
