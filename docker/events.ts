@@ -3,7 +3,6 @@ import { checkStatus, EngineError, readFailure } from "./errors.ts";
 import {
   BodyBuffer,
   type BodyHandler,
-  ByteBuffer,
   callName,
   EngineConnection,
   type EngineRequest,
@@ -14,12 +13,12 @@ const lineFeed = 10;
 /** A container's event holds all of its labels, whose length is not limited. */
 const maximumLineBytes = 256 * 1024;
 
-/** Splits a stream into lines, wherever its parts begin and end. */
+/** Splits a stream into lines, wherever its parts begin and end; drops a line that is too long. */
 export class LineSplitter implements BodyHandler {
   readonly #onLine: (line: string | null) => void;
   readonly #maximumBytes: number;
   readonly #decoder = new TextDecoder();
-  readonly #line = new ByteBuffer();
+  readonly #line = new BodyBuffer();
   #isTooLong = false;
 
   /** `onLine` takes each line without its end; null for one that is too long. */
@@ -27,9 +26,6 @@ export class LineSplitter implements BodyHandler {
     this.#onLine = onLine;
     this.#maximumBytes = maximumBytes;
   }
-
-  /** There is always room: a line that is too long is dropped. */
-  checkRoom(): void {}
 
   append(part: Uint8Array): void {
     for (let start = 0; start < part.length;) {

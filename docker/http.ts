@@ -1,16 +1,35 @@
 import { EngineError } from "./errors.ts";
 
-/** Bytes of unknown number, in one growing piece: a piece for each part would let tiny parts eat memory. */
-export class ByteBuffer {
+/** Takes a body as it comes. */
+export interface BodyHandler {
+  /** Throws `EngineError` when so many bytes more would be too many. */
+  checkRoom?(more: number): void;
+  /** Takes the next bytes, which stay what they are until it returns. */
+  append(part: Uint8Array): void;
+}
+
+/** Collects bytes in one growing piece: a piece for each part would let tiny parts eat memory. */
+export class BodyBuffer implements BodyHandler {
+  readonly #maximumBytes: number;
   #bytes = new Uint8Array(16 * 1024);
   #length = 0;
+
+  constructor(maximumBytes = Infinity) {
+    this.#maximumBytes = maximumBytes;
+  }
 
   get length(): number {
     return this.#length;
   }
 
-  /** Copies `part` to the end. */
+  checkRoom(more: number): void {
+    if (this.#length + more <= this.#maximumBytes) return;
+    throw new EngineError({ reason: "too_large", maximumBytes: this.#maximumBytes });
+  }
+
+  /** Copies `part` to the end. Throws as `checkRoom()`. */
   append(part: Uint8Array): void {
+    this.checkRoom(part.length);
     const needed = this.#length + part.length;
     if (needed > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
@@ -28,34 +47,6 @@ export class ByteBuffer {
 
   clear(): void {
     this.#length = 0;
-  }
-}
-
-/** Takes a body as it comes. */
-export interface BodyHandler {
-  /** Throws `EngineError` when so many bytes more would be too many. */
-  checkRoom(more: number): void;
-  /** Takes the next bytes, which stay what they are until it returns. */
-  append(part: Uint8Array): void;
-}
-
-/** Collects a body of limited length. */
-export class BodyBuffer extends ByteBuffer implements BodyHandler {
-  readonly #maximumBytes: number;
-
-  constructor(maximumBytes: number) {
-    super();
-    this.#maximumBytes = maximumBytes;
-  }
-
-  checkRoom(more: number): void {
-    if (this.length + more <= this.#maximumBytes) return;
-    throw new EngineError({ reason: "too_large", maximumBytes: this.#maximumBytes });
-  }
-
-  override append(part: Uint8Array): void {
-    this.checkRoom(part.length);
-    super.append(part);
   }
 }
 
@@ -123,7 +114,7 @@ export class ResponseReader {
       await this.#copyChunks(handler);
     } else if (length !== undefined) {
       if (!/^\d{1,15}$/.test(length)) throw malformed(`content length ${length}`);
-      handler.checkRoom(Number(length));
+      handler.checkRoom?.(Number(length));
       await this.#copy(Number(length), handler);
     } else {
       while (this.#end > this.#start || await this.#fill()) {
@@ -149,7 +140,7 @@ export class ResponseReader {
       if (digits === undefined) throw malformed("a chunk without a size");
       const size = parseInt(digits, 16);
       if (size === 0) break;
-      handler.checkRoom(size);
+      handler.checkRoom?.(size);
       await this.#copy(size, handler);
       const rest = await this.#readUntil("\r\n", maximumLineBytes);
       if (rest !== "") throw malformed("a chunk too long");
