@@ -53,7 +53,7 @@ interface DoctorOptions {
   readonly listen: { readonly host: string; readonly port: number } | null;
   /** Where the metrics go; null: nowhere. */
   readonly textfile: string | null;
-  /** The time between two beats. */
+  /** The time between two heartbeats. */
   readonly intervalMs: number;
   readonly versions: { readonly agent: string; readonly deno: string; readonly sqlite: string };
   /** Each key that is set, with its value and where that comes from. */
