@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { runLoop } from "../agent/loop.ts";
-import { AgentSetup, SkippedTime } from "../tests/support/agent_setup.ts";
+import type { AgentSetup } from "../tests/support/agent_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../tests/support/certificates.ts";
 import {
   examineHost,
@@ -14,7 +13,6 @@ import {
   withFlag,
   without,
 } from "../tests/support/doctor_setup.ts";
-import { assertOvercome, type MasterFault } from "../tests/support/master_faults.ts";
 import { authority, rogueAuthority, startMaster } from "../tests/support/master_setup.ts";
 
 const issue = (options: Partial<Parameters<typeof authority.issue>[0]> = {}) =>
@@ -209,137 +207,3 @@ testFaults([
     fix: "set the clock: timedatectl set-ntp true",
   },
 ]);
-
-const client = { commonName: "worker-2", usage: "client" } as const;
-const fromNow = (minutes: number) => new Date(Date.now() + minutes * 60_000);
-const time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ";
-const refused =
-  "Cannot reach the master at 127\\.0\\.0\\.1:\\d+: it (closed the connection before it " +
-  "answered; it may not accept|refuses) worker\\.crt";
-const failed = (failures: number) => new RegExp(`${refused}.* failures=${failures}$`);
-const accepted = /"the master accepts heartbeats again" failures=2$/;
-const inOrder = /^level=info msg="the certificates are in order again"$/;
-
-/** Certificates that no beat goes out with: a failure of the master's, and one of the host's. */
-function invalid(what: string, minutes: [from: number, to: number], words: string): MasterFault {
-  return {
-    what,
-    strike: async (host) => {
-      const [notBefore, notAfter] = minutes.map(fromNow) as [Date, Date];
-      await host.replaceWorker(await authority.issue({ ...client, notBefore, notAfter }));
-    },
-    result: "unreachable",
-    says: new RegExp(`${refused}.*; ${words}`),
-    // The time in it does not make it another problem at each beat.
-    lines: [new RegExp(`${words}" subject=certificates$`), failed(1), failed(2), inOrder, accepted],
-  };
-}
-
-/** Files that are of no use: a running agent stays with those that it has read before. */
-function unusable(what: string, file: string, text: () => Promise<string>, words: string) {
-  return {
-    what,
-    strike: async ({ setup }) => await Deno.writeTextFile(`${setup.path}/${file}`, await text()),
-    result: "delivered",
-    says: new RegExp(words),
-    lines: [new RegExp(`${words}" subject=certificates$`), inOrder],
-    once: ["UNKNOWN", 3],
-  } satisfies MasterFault;
-}
-
-const faults: MasterFault[] = [
-  invalid(
-    "M20 a certificate of its own that has expired",
-    [-90, -1],
-    `worker\\.crt has expired at ${time}, and this host's clock says ${time}; renew it, or set ` +
-      "the clock if it is wrong",
-  ),
-  invalid(
-    "M20 a certificate of its own that is not valid yet",
-    [1, 90],
-    `worker\\.crt is not valid before ${time} \\(then until ${time}\\), and this host's clock ` +
-      `says ${time}; set the clock if it is wrong`,
-  ),
-  {
-    what: "M20 a certificate of its own that the master does not accept",
-    strike: async (host) => {
-      await host.replaceWorker(await rogueAuthority.issue(client));
-    },
-    result: "unreachable",
-    says: new RegExp(refused),
-  },
-  unusable(
-    "M18 a worker.crt that is half written",
-    "worker.crt",
-    async () => (await authority.issue(client)).certificatePem.slice(0, 300),
-    "Cannot use \\S+/worker\\.crt: not valid PEM; openssl x509 or openssl pkey \\(-inform DER\\) " +
-      "can write it",
-  ),
-  unusable(
-    "M18 a worker.key that is half written",
-    "worker.key",
-    async () => (await authority.issue(client)).keyPem.slice(0, 100),
-    "Cannot use \\S+/worker\\.key: not valid PEM; openssl x509 or openssl pkey \\(-inform DER\\) " +
-      "can write it",
-  ),
-  unusable(
-    "M18 a worker.key of another certificate",
-    "worker.key",
-    async () => (await authority.issue(client)).keyPem,
-    "Cannot use \\S+: worker\\.key does not fit worker\\.crt; put there what was issued together",
-  ),
-];
-
-for (const fault of faults) {
-  Deno.test(`${fault.what}: reported and survived`, () => assertOvercome(fault));
-}
-
-Deno.test("M17 no heartbeat is lost while certificates are replaced repeatedly", async () => {
-  await using setup = await AgentSetup.create();
-  const rounds = 12;
-  for (let round = 0; round < rounds; round++) {
-    const { certificatePem, keyPem } = await authority.issue({
-      ...client,
-      commonName: `worker-${round}`,
-    });
-    await Deno.writeTextFile(`${setup.path}/${round}.crt`, certificatePem);
-    await Deno.writeTextFile(`${setup.path}/${round}.key`, keyPem, { mode: 0o600 });
-  }
-  // By turns in place, where a half of it can be read, and by renaming; never both files at once.
-  const replace = `for round in $(seq 0 ${rounds - 1}); do for it in crt key; do
-    if [ $((round % 2)) = 0 ]; then cat $round.$it > worker.$it; else mv $round.$it worker.$it; fi
-    sleep 0.03; done; done`;
-  const agent = setup.newAgent();
-  const [results, lines]: [string[], string[]] = [[], []];
-  let heartbeatsLeft = 2;
-  let isReplaced = false;
-  const time = new SkippedTime();
-  try {
-    // An agent that has not read any certificates yet would have none to stay with.
-    await agent.sendHeartbeat(new AbortController().signal);
-    const options = { args: ["-ec", replace], cwd: setup.path };
-    const replacing = new Deno.Command("sh", options).output().finally(() => isReplaced = true);
-    await runLoop(agent, new AbortController().signal, {
-      intervalMs: 30_000,
-      log: (_level, message) => lines.push(message),
-      onHeartbeat: ({ result }) => results.push(result.error ?? result.kind),
-      now: time.now,
-      // The files change while other things than the reading of them go on.
-      wait: (ms) => {
-        time.skip(ms);
-        const goesOn = !isReplaced || heartbeatsLeft-- > 0;
-        return new Promise((resolve) => setTimeout(resolve, 1, goesOn));
-      },
-    });
-    assert.ok((await replacing).success);
-  } finally {
-    agent.close();
-  }
-  assert.deepEqual(new Set(results), new Set(["delivered"]));
-  assert.equal(setup.master.heartbeatCount, results.length + 1);
-  assert.ok(results.length > rounds, String(results.length));
-  assert.ok(lines.every((line) => /worker\.|in order again/.test(line)), lines.join("\n"));
-  const names = new Set(setup.master.heartbeats.map(({ clientCommonName }) => clientCommonName));
-  assert.equal([...names].at(-1), `worker-${rounds - 1}`);
-  assert.ok(names.size > 2, [...names].join(" "));
-});

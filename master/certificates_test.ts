@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { withAgent } from "../tests/support/agent_setup.ts";
 import {
   createAuthority,
   type IssuedCertificate,
@@ -255,26 +254,6 @@ async function replaceByRename(path: string, { certificatePem, keyPem }: IssuedC
     await Deno.rename(`${path}/new`, `${path}/${name}`);
   }
 }
-
-const never = new AbortController().signal;
-const hourMs = 60 * 60 * 1000;
-
-Deno.test("Agent.sendHeartbeat() warns of expiry beside bad new files", async () => {
-  await withAgent(async (setup, agent) => {
-    await setup.writeCertificates("worker-1", new Date(Date.now() + hourMs));
-    const before = (await agent.sendHeartbeat(never)).certificates!;
-    assert.match(before.problem!, /^worker\.crt expires at \S+Z; renew it$/);
-    await Deno.writeTextFile(`${setup.path}/worker.crt`, "cut sh");
-    const { result, certificates } = await agent.sendHeartbeat(never);
-    assert.equal(result.kind, "delivered");
-    assert.equal(
-      certificates!.problem,
-      `Cannot use ${setup.path}/worker.crt: not valid PEM; openssl x509 or openssl pkey ` +
-        `(-inform DER) can write it; of those that stay in use, ${before.problem}`,
-    );
-    assert.equal(certificates!.expiresAt, before.expiresAt);
-  });
-});
 
 const names = ["ca.crt", "worker.crt", "worker.key"] as const;
 

@@ -4,8 +4,7 @@ import { X509Certificate } from "node:crypto";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer, type TlsOptions } from "node:tls";
 import * as x509 from "@peculiar/x509";
-import { withAgent } from "../tests/support/agent_setup.ts";
-import { createAuthority, type IssueOptions } from "../tests/support/certificates.ts";
+import type { IssueOptions } from "../tests/support/certificates.ts";
 import { assertOvercome, pinned } from "../tests/support/master_faults.ts";
 import {
   authority,
@@ -361,54 +360,6 @@ Deno.test("MasterClient.create() connects to nothing", async () => {
   const client = await MasterClient.create(address, "decnet-agent/test");
   client.close();
   assert.equal(master.connectionCount, 0);
-});
-
-const never = new AbortController().signal;
-const dayMs = 24 * 60 * 60 * 1000;
-const fromNowOldAuthority = (days: number) => new Date(Date.now() + days * dayMs);
-const old = await authority.issue({
-  commonName: "old authority",
-  notBefore: fromNowOldAuthority(-90),
-  notAfter: fromNowOldAuthority(-1),
-});
-
-for (
-  const [where, texts] of [
-    ["behind", [authority.certificatePem, old.certificatePem]],
-    ["before", [old.certificatePem, authority.certificatePem]],
-  ] as const
-) {
-  Deno.test(`Agent.sendHeartbeat() ignores an expired authority ${where} another`, async () => {
-    await withAgent(async (setup, agent) => {
-      await Deno.writeTextFile(`${setup.path}/ca.crt`, texts.join("\n"));
-      const { result, certificates } = await agent.sendHeartbeat(never);
-      assert.equal(result.kind, "delivered");
-      assert.equal(certificates!.problem, null);
-      assert.ok(certificates!.expiresAt! > Date.now());
-    });
-  });
-}
-
-Deno.test("Agent.sendHeartbeat() warns that the only authority has expired", async () => {
-  await withAgent(async (setup, agent) => {
-    await Deno.writeTextFile(`${setup.path}/ca.crt`, old.certificatePem);
-    const { result, certificates } = await agent.sendHeartbeat(never);
-    assert.equal(result.kind, "unreachable");
-    assert.match(certificates!.problem!, /^ca\.crt has expired at /);
-  });
-});
-
-Deno.test("Agent.sendHeartbeat() warns that worker.crt's authority expired", async () => {
-  const expired = await createAuthority("old authority", fromNowOldAuthority(-1));
-  const { certificatePem, keyPem } = await expired.issue({ commonName: "demo-host" });
-  await withAgent(async (setup, agent) => {
-    const texts = [authority.certificatePem, expired.certificatePem];
-    await Deno.writeTextFile(`${setup.path}/ca.crt`, texts.join("\n"));
-    await Deno.writeTextFile(`${setup.path}/worker.crt`, certificatePem);
-    await Deno.writeTextFile(`${setup.path}/worker.key`, keyPem);
-    const { certificates } = await agent.sendHeartbeat(never);
-    assert.match(certificates!.problem!, /^ca\.crt has expired at /);
-  });
 });
 
 const openssl = requirement("openssl", isInstalled());
