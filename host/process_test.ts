@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { interfaceAddresses } from "./process.ts";
 
-Deno.test("interfaceAddresses() lists the host's interfaces without bridges of engines", () => {
+Deno.test("interfaceAddresses() lists interfaces without bridges of engines", () => {
   const all = interfaceAddresses();
   assert.ok(all.some((it) => it.interface === "lo" && it.address === "127.0.0.1"));
   for (const { interface: name, address } of all) {

@@ -131,7 +131,7 @@ oldStoreTest("TopologyStore rejects a file that is no database, and leaves it", 
   }
 });
 
-Deno.test("TopologyStore.open() rejects a folder as the file, and a file as the folder", () => {
+Deno.test("TopologyStore.open() rejects a folder as file, a file as folder", () => {
   using place = new StorePlace();
   Deno.writeTextFileSync(`${place.folder}/file`, "");
   Deno.mkdirSync(place.path);
@@ -307,7 +307,7 @@ Deno.test("S3 TopologyStore survives each page as zeros, ones or noise", () => {
   });
 });
 
-Deno.test("S3 TopologyStore survives a bit flipped at 200 places and in the header", () => {
+Deno.test("S3 TopologyStore survives a bit flipped anywhere, 200 times", () => {
   withBytes((whole, harm) => {
     const random = randomNumbers(5);
     const places = [

@@ -160,7 +160,7 @@ function linkOf(name: string): string {
 }
 
 readerTest(
-  "StoreReader.current() waits for a lock without blocking the process",
+  "StoreReader.current() waits for a lock without blocking",
   async (read, place) => {
     place.put();
     const other = new DatabaseSync(place.path);

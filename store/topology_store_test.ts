@@ -108,7 +108,7 @@ Deno.test("TopologyStore.inMemory() has the same rules, and no file", () => {
 });
 
 storeTest(
-  "TopologyStore.clear() removes one topology, so that another can be put",
+  "TopologyStore.clear() removes one topology, so another can be put",
   (store, place) => {
     store.clear("A");
     assert.equal(Deno.statSync(place.path).size, 0);
@@ -172,7 +172,7 @@ storeTest("TopologyStore.recordError() adds a marker row to an idle host", (stor
 });
 
 storeTest(
-  "TopologyStore.recordError() changes only the error of an applied topology",
+  "TopologyStore.recordError() changes only the error of a topology",
   (store, _, clock) => {
     store.put("A", "h1", document);
     assert.throws(() => store.recordError("B", "boom", "{}"), refusal);
@@ -302,7 +302,7 @@ Deno.test("TopologyStore finds its columns by name, in any order", () => {
   });
 });
 
-Deno.test("TopologyStore leaves other tables, and rejects a table without a column", () => {
+Deno.test("TopologyStore leaves other tables, rejects one without a column", () => {
   withForeignFile("CREATE TABLE other (a); INSERT INTO other VALUES (1)", (store, run) => {
     assert.equal(store.current(), null);
     store.put("A", "h1", "{}");
@@ -357,7 +357,7 @@ function readWith(column: string, value: string): AppliedTopology | null {
   return reading.current();
 }
 
-Deno.test("TopologyStore.current() reads the largest allowed values, and no larger", () => {
+Deno.test("TopologyStore.current() reads the largest values, and no larger", () => {
   const large = "x".repeat(32 * 2 ** 20);
   const cases = [
     ["hydrated_blob_json", `${large}x`],
