@@ -1,6 +1,6 @@
 /**
- * Applies and tears down, over and over, at the engine and with the store that the arguments name,
- * until it is killed. A line on standard output tells of the start, and of each end.
+ * Applies and tears down until it is killed, with the engine and the store that the arguments name.
+ * Prints a line at the start, and after each apply and teardown.
  */
 
 import { Applier } from "../../../apply/applier.ts";
@@ -16,18 +16,18 @@ const applier = new Applier({
   images: defaultImages,
   supersede: true,
 });
-const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+const print = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 
-// Makes the file of the lock, which is looked at after the kill.
+// Creates the lock file, which is read after the kill.
 await applier.teardown("none", { signal });
-say("begun");
+print("begun");
 for (let number = 0;; number++) {
   const validated = number % 3 === 2 ? oneLan : threeLans;
   const document = parseJson(validated.text);
   await applier.apply({ document, expectedHash: validated.versionHash }, { signal });
-  say("applied");
+  print("applied");
   if (number % 2 === 0) {
     await applier.teardown(validated.plan.topologyId, { signal });
-    say("torn down");
+    print("torn down");
   }
 }

@@ -1,4 +1,4 @@
-/** Plays another agent at the store: reads at the path of each message, and mends what it can. */
+/** Acts as another agent: reads and repairs the store at the path in each message. */
 
 import { FallbackStore } from "../../../store/recovery.ts";
 import { StoreReader } from "../../../store/store_reader.ts";

@@ -1,7 +1,7 @@
 /**
- * Plays a running agent whose store is at the path that is the first argument: applies there, runs
- * the second as a shell command, applies again, and runs the third. Prints a line of JSON after each
- * of the last three.
+ * Acts as a running agent with a store at the first argument, a path: applies, runs the second argument
+ * as a shell command, applies again, and runs the third. Prints a line of JSON after each of the last
+ * three steps.
  */
 
 import { Agent } from "../../../agent/heartbeat.ts";
@@ -11,7 +11,7 @@ import { refusalOf, requestOf, textOf, threeLans, validatedOf, withHost } from "
 
 const [storePath = "", begin = "", end = ""] = Deno.args;
 const signal = new AbortController().signal;
-/** The same as `threeLans`, as far as Docker can tell. */
+/** The same as `threeLans` for Docker. */
 const renamed = await validatedOf(textOf("topology-three-lans.json").replace("{", '{"note":1,'));
 const hashes: Record<string, string> = { [threeLans.versionHash]: "1", [renamed.versionHash]: "2" };
 
@@ -19,7 +19,7 @@ async function shell(command: string): Promise<void> {
   await new Deno.Command("sh", { args: ["-c", command], stderr: "null" }).output();
 }
 
-function tell(value: object): void {
+function print(value: object): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
 }
 
@@ -38,19 +38,19 @@ await withHost(async (host) => {
     images: defaultImages,
     memory,
   });
-  const tellHeartbeat = async (more: object = {}) => {
+  const printHeartbeat = async (more: object = {}) => {
     const { store, topology } = (await agent.sendHeartbeat(signal)).body;
-    tell({ ...store, applied: hashes[topology?.applied_version_hash ?? ""] ?? null, ...more });
+    print({ ...store, applied: hashes[topology?.applied_version_hash ?? ""] ?? null, ...more });
   };
   try {
     await applier.apply(requestOf(threeLans), { signal });
     await shell(begin);
-    await tellHeartbeat();
+    await printHeartbeat();
     const apply = applier.apply(requestOf(renamed), { signal });
     const result = await apply.then(() => "done", async () => (await refusalOf(apply)).message);
-    await tellHeartbeat({ apply: result });
+    await printHeartbeat({ apply: result });
     await shell(end);
-    await tellHeartbeat();
+    await printHeartbeat();
   } finally {
     agent.close();
   }

@@ -1,6 +1,6 @@
 /**
- * Uses the store at the path that is the first argument in each way, or in the one that the second
- * names, and prints how each ended, as a line of JSON.
+ * Uses the store at the first argument, a path, in each way, or in the one that the second argument
+ * names. Prints the results as a line of JSON.
  */
 
 import { storeUses, useStore } from "../store.ts";

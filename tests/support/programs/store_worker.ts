@@ -1,11 +1,11 @@
-/** Plays another process at the store: it runs as a worker and does what each message says. */
+/** Acts as another process at the store: a worker that does what each message orders. */
 
 import { DatabaseSync } from "node:sqlite";
 import { TopologyStore } from "../../../store/topology_store.ts";
 
 /**
- * `lock`: takes the file for itself, says so, and lets go after a time or when `free` is notified,
- * which then holds 1. `put`: puts a topology and answers the name of the error, or null.
+ * `lock`: locks the file, answers, and releases it after a time or when `free` is notified, which then
+ * holds 1. `put`: puts a topology and answers the name of the error, or null.
  */
 export type StoreOrder =
   | { readonly lock: string; readonly free: Int32Array<SharedArrayBuffer>; readonly ms: number }
