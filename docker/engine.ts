@@ -200,7 +200,7 @@ async function ignoreGone(call: Promise<EngineResponse>): Promise<void> {
   }
 }
 
-/** Whether another client is removing the container: the engine tells it in words only. */
+/** Whether another client is removing the container; the engine has no status for that. */
 function isBeingRemoved(error: unknown): boolean {
   if (!(error instanceof EngineError) || error.failure.reason !== "status") return false;
   return error.failure.words.includes("already in progress");

@@ -26,7 +26,7 @@ Deno.test("Engine lists everything, ours or not, running or not", () =>
     assert.deepEqual(containers.map(({ name }) => name), ["some"]);
   }));
 
-Deno.test("Engine.imageId() answers null for an image that is absent, and for that alone", () =>
+Deno.test("Engine.imageId() returns null only for an image that is absent", () =>
   withClient(async (engine, client) => {
     engine.images = ["here:1"];
     assert.equal(await client.imageId("here:1"), engine.images.idOf("here:1"));
@@ -38,7 +38,7 @@ Deno.test("Engine.imageId() answers null for an image that is absent, and for th
     assert.equal((await failureOf(client.imageId("here:1"))).message, "image: Id: not a text");
   }));
 
-Deno.test("Engine has as many calls under way as it may, and no more", async () => {
+Deno.test("Engine runs as many calls at once as it may, and no more", async () => {
   for (const [options, bound] of [[{ parallelCalls: 3 }, 3], [{}, 8]] as const) {
     await withClient(async (engine, client) => {
       engine.latencyMs = 20;
@@ -60,7 +60,7 @@ Deno.test("Engine lets calls go out in their turn", () =>
     );
   }, { parallelCalls: 1 }));
 
-Deno.test("Engine attaches a container to each of its networks before it is started", () =>
+Deno.test("Engine attaches a container to all its networks before its start", () =>
   withClient(async (engine, client) => {
     engine.images = ["base"];
     const { name, request, addressByNetwork } = plannedContainer("web");
@@ -83,7 +83,7 @@ Deno.test("Engine attaches a container to each of its networks before it is star
     assert.deepEqual(made!.addressByNetwork, addressByNetwork);
   }));
 
-Deno.test("Engine makes no call to attach a container that has no network of its own", () =>
+Deno.test("Engine attaches no container that shares another's network", () =>
   withClient(async (engine, client) => {
     engine.images = ["base", "service"];
     engine.containers = [container({ name: plannedContainer("web").name })];
@@ -92,7 +92,7 @@ Deno.test("Engine makes no call to attach a container that has no network of its
     assert.deepEqual(changesOf(engine), [`POST /containers/create?name=${name}`]);
   }));
 
-Deno.test("Engine changes the state of a container, and minds not when it is so already", () =>
+Deno.test("Engine.change() accepts a container that is in that state already", () =>
   withClient(async (engine, client) => {
     const states = { a: "exited", b: "running", c: "paused" } as const;
     engine.containers = Object.entries(states).map(([name, state]) => container({ name, state }));
@@ -104,7 +104,7 @@ Deno.test("Engine changes the state of a container, and minds not when it is so 
     assert.ok(changesOf(engine).includes("POST /containers/b/restart?t=0"));
   }));
 
-Deno.test("Engine removes what is there, and minds not what has gone", () =>
+Deno.test("Engine removes what is there, and accepts that it is gone", () =>
   withClient(async (engine, client) => {
     engine.networks = [network({ name: "lan" })];
     engine.containers = [container({ name: "web", addresses: { lan: "10.0.0.2" } })];
@@ -241,7 +241,7 @@ Deno.test("Engine says why it cannot connect", async () => {
   assert.match(message, /^Docker at \S+\/none\.sock: no such socket; is the engine installed/);
 });
 
-Deno.test("Engine does not go on with a connection that the engine is about to close", () => {
+Deno.test("Engine does not use a connection again that the engine closes", () => {
   const answer = "HTTP/1.1 404 Not Found\r\nConnection: Close\r\nContent-Length: 2\r\n\r\n{}";
   return withScript([{ text: answer }], async (client) => {
     // On the first connection there would be no second answer.
@@ -250,7 +250,7 @@ Deno.test("Engine does not go on with a connection that the engine is about to c
   });
 });
 
-Deno.test("Engine waits until somebody else has removed a container", async () => {
+Deno.test("Engine.removeContainer() waits for another client's removal", async () => {
   const id = "a".repeat(64);
   const refusal = `{"message":"removal of container ${id} is already in progress"}`;
   const answer = (status: number, body: string) =>
@@ -292,7 +292,7 @@ Deno.test("Engine waits until somebody else has removed a container", async () =
   });
 });
 
-Deno.test("Engine sends nothing more once it is called off, and lets the rest end", async () => {
+Deno.test("Engine sends nothing more once it is aborted, and lets calls end", async () => {
   const stop = new AbortController();
   await withClient(async (engine, client) => {
     engine.latencyMs = 100;
@@ -307,7 +307,7 @@ Deno.test("Engine sends nothing more once it is called off, and lets the rest en
   }, { parallelCalls: 2, signal: stop.signal });
 });
 
-Deno.test("Engine.close() ends what is under way, and what waits for its turn", () =>
+Deno.test("Engine.close() ends calls that run, and calls that wait", () =>
   withClient(async (engine, client) => {
     await client.imageId("x");
     engine.fault = { kind: "hang" };

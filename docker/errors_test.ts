@@ -15,7 +15,7 @@ Deno.test("checkStatus() accepts success, and what is so already", () => {
   for (const status of [200, 201, 204, 299, 304]) checkStatus(answer(status, "x"), "GET /x");
 });
 
-Deno.test("checkStatus() throws EngineError with the status and the engine's words", () => {
+Deno.test("checkStatus() throws EngineError with status and words", () => {
   const cases: [status: number, body: string, words: string][] = [
     [404, '{"message":"no such thing"}', "no such thing"],
     [500, '{"message":"  spaced\\n"}', "spaced"],
@@ -43,7 +43,7 @@ Deno.test("checkStatus() throws EngineError with the status and the engine's wor
   }
 });
 
-Deno.test("parseAnswer() reads JSON, and throws for anything else and for a refusal", () => {
+Deno.test("parseAnswer() reads JSON and throws for anything else", () => {
   assert.deepEqual(parseAnswer(answer(200, '{"a":[1]}'), "GET /x"), { a: [1] });
   assert.equal(parseAnswer(answer(200, "null"), "GET /x"), null);
   for (const body of ["", "<html>", '{"a"']) {

@@ -5,7 +5,7 @@ import { EventFilter, LineSplitter, listenToEvents } from "./events.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("LineSplitter cuts lines wherever the parts begin and end, in the middle of a letter too", () => {
+Deno.test("LineSplitter splits lines wherever the parts begin and end", () => {
   const text = '{"name":"dück"}\n\n{"name":"🦆"}\nfür\n';
   const bytes = bytesOf(text);
   for (let size = 1; size <= bytes.length; size++) {
@@ -22,7 +22,7 @@ Deno.test("LineSplitter cuts lines wherever the parts begin and end, in the midd
   }
 });
 
-Deno.test("LineSplitter tells of a line that is too long, keeps nothing of it, and goes on", () => {
+Deno.test("LineSplitter reports a line that is too long, and goes on", () => {
   const lines: (string | null)[] = [];
   const splitter = new LineSplitter((line) => lines.push(line), 10);
   splitter.append(bytesOf("0123456789\n01234567890\nshort\n"));
@@ -32,7 +32,7 @@ Deno.test("LineSplitter tells of a line that is too long, keeps nothing of it, a
   assert.deepEqual(lines, ["0123456789", null, "short", null, "last"]);
 });
 
-Deno.test("LineSplitter takes no more memory for a line that comes in single bytes", () => {
+Deno.test("LineSplitter needs no more memory for a line of single bytes", () => {
   const lines: (string | null)[] = [];
   const splitter = new LineSplitter((line) => lines.push(line));
   const before = Deno.memoryUsage().heapUsed;
@@ -125,7 +125,7 @@ for (const [what, matters, lines] of cases) {
   });
 }
 
-Deno.test("EventFilter.isRelevant() keeps the ids of 4096 strangers at most, and drops those that have gone", () => {
+Deno.test("EventFilter.isRelevant() keeps 4096 ids, drops removed ones", () => {
   const filter = new EventFilter(prefixes);
   const isKnown = (id: string) => !filter.isRelevant(ofNetwork("connect", "bridge", id));
   for (let id = 0; id < 5_000; id++) filter.isRelevant(ofContainer("start", "web", {}, String(id)));
@@ -134,7 +134,7 @@ Deno.test("EventFilter.isRelevant() keeps the ids of 4096 strangers at most, and
   assert.equal(isKnown("4999"), false);
 });
 
-Deno.test("EventFilter.isRelevant() does not keep an id in mind that is longer than ids are", () => {
+Deno.test("EventFilter.isRelevant() keeps no id that is too long", () => {
   const filter = new EventFilter(prefixes);
   const isKnown = (id: string) => {
     filter.isRelevant(ofContainer("start", "web", {}, id));

@@ -53,7 +53,7 @@ export class BodyBuffer implements BodyHandler {
 const decoder = new TextDecoder();
 const protocol = "HTTP/1.";
 const maximumHeadBytes = 32 * 1024;
-/** A chunk's size line: 8 hex digits, and room for the extensions that nobody sends. */
+/** A chunk's size line: 8 hex digits, and room for extensions, which engines do not send. */
 const maximumLineBytes = 1024;
 const maximumTrailers = 16;
 

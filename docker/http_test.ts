@@ -73,14 +73,14 @@ for (const [name, stream, answers] of wellFormed) {
   });
 }
 
-Deno.test("ResponseReader.next() reads a body up to the close, however the bytes arrive", async () => {
+Deno.test("ResponseReader.next() reads a body up to the close", async () => {
   for (const cut of cuts()) {
     const { reader } = read(`${head}Connection: close\r\n\r\n[1,2]`, cut);
     assert.deepEqual(summary(await reader.next()), [200, "[1,2]"]);
   }
 });
 
-Deno.test("ResponseReader.next() tells headers in lower case, the last of a kind", async () => {
+Deno.test("ResponseReader.next() has headers in lower case, the last of a kind", async () => {
   const fields = "Server: Docker/20.10.24 (linux)\r\nX-A: 1\r\nX-a:  2 \r\nEmpty:\r\n";
   const { headers } = await read(`${head}${fields}Content-Length: 0\r\n\r\n`).reader.next();
   assert.deepEqual([...headers], [
@@ -96,7 +96,7 @@ Deno.test("ResponseReader.next() reads 60,000 chunks of one byte", async () => {
   assert.equal(summary(await reader.next())[1], "x".repeat(60_000));
 });
 
-Deno.test("ResponseReader.next() says the same of damaged bytes however they arrive", async () => {
+Deno.test("ResponseReader.next() treats damaged bytes alike in any pieces", async () => {
   const random = randomNumbers(7);
   for (const [, stream] of wellFormed) {
     for (let round = 0; round < 100; round++) {
@@ -199,7 +199,7 @@ for (const [name, most, stream, message] of limits) {
   });
 }
 
-Deno.test("ResponseReader.next() refuses what is announced too large before it comes", async () => {
+Deno.test("ResponseReader.next() rejects a size that is announced too large", async () => {
   for (const start of [`${head}Content-Length: 100001\r\n\r\n`, `${chunkedHead}186a1\r\n`]) {
     const { reader, source } = read(`${start}${"x".repeat(bodyLimit + 1)}`, byteByByte);
     await assert.rejects(reader.next(), /larger than 0.09\d* MiB/);
@@ -245,7 +245,7 @@ Deno.test("TimeoutSet.start() calls back when the time has come, and only once",
   assert.ok(performance.now() - startedAt >= 399);
 });
 
-Deno.test("TimeoutSet.start() answers a function that calls the timer off", async () => {
+Deno.test("TimeoutSet.start() returns a function that stops the timeout", async () => {
   const timers = new TimeoutSet();
   const callOff = timers.start(20, () => assert.fail("called off too late"));
   callOff();

@@ -44,7 +44,7 @@ Deno.test("findSocket() returns the first path that exists", async () => {
   assert.equal(findSocket([at("dangling"), at("missing/below"), at("second")]), at("second"));
 });
 
-Deno.test("findSocket() does not look for the only path, so that connecting says what is wrong", () => {
+Deno.test("findSocket() returns the only path without a check", () => {
   assert.equal(findSocket(["/nowhere/docker.sock"]), "/nowhere/docker.sock");
 });
 
@@ -65,7 +65,7 @@ function observeEngine({ socketPath: socket }: FakeEngine, options: Partial<Obse
   return observe(new AbortController().signal, { socket, ...prefixes, ...options });
 }
 
-Deno.test("observe() tells an idle engine's empty lists and its version", () =>
+Deno.test("observe() returns empty lists and the version of an idle engine", () =>
   withEngine(async (engine) => {
     const { engine: { latencyMs, ...version }, ...observation } = await observeEngine(engine);
     assert.deepEqual(observation, {
@@ -158,7 +158,7 @@ Deno.test("observe() sorts by code point and names nothing twice", () =>
     assert.deepEqual(containers, ["a-10", "a-2", "aZ", "a_1"]);
   }));
 
-Deno.test("observe() leaves networks that are no bridges out of the bridges, unless labelled", () =>
+Deno.test("observe() has only bridges, and labelled networks, as bridges", () =>
   withEngine(async (engine) => {
     engine.networks = ["macvlan", "overlay", "null"].flatMap((driver) => [
       network({ name: `decnet_t_${driver}`, driver }),
@@ -180,7 +180,7 @@ Deno.test("observe() counts running, paused and restarting containers as running
     assert.deepEqual(inventory.containers.map(({ state }) => state), states);
   }));
 
-Deno.test("observe() tells what drift needs of each object", () =>
+Deno.test("observe() returns what drift needs of each object", () =>
   withEngine(async (engine) => {
     engine.networks = [
       network({ name: "decnet_t_1_lan", subnet: "10.0.0.0/24", internal: true, labels: label }),
@@ -454,7 +454,7 @@ Deno.test("observe() ends when its whole time is up, whatever the call has left"
     }
   }));
 
-Deno.test("observe() rejects at once when its signal is aborted, with the reason as cause", () =>
+Deno.test("observe() rejects at once when its signal is aborted", () =>
   withEngine(async (engine) => {
     snapshot(engine);
     for (const path of ["/networks", "/containers/json"]) {

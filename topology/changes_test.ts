@@ -83,13 +83,13 @@ Deno.test("findChanges() does without images that nothing is created from", () =
   ]);
 });
 
-Deno.test("findChanges() makes anew what an image is newer for, and that alone", () => {
+Deno.test("findChanges() recreates only containers whose image is newer", () => {
   const imageIds = imagesOf(plan).set("decnet/ssh:latest", "sha256:newer");
   const reason = "image decnet/ssh:latest is a newer one";
   assert.deepEqual(changesOf(inventory(), { imageIds }), remade({ "web-ssh": reason }));
 });
 
-Deno.test("findChanges() does not break a network under a stranger", () => {
+Deno.test("findChanges() keeps a network that a foreign container uses", () => {
   const stranger: ContainerInfo = {
     ...asApplied.containers[0]!,
     id: "stranger",
@@ -164,14 +164,14 @@ Deno.test("findChanges() creates what is missing", () => {
   ]);
 });
 
-Deno.test("findChanges() makes the services anew whose base is missing", () => {
+Deno.test("findChanges() recreates the services whose base is missing", () => {
   assert.deepEqual(changesOf(inventory({ db: null })), [
     "create container db: missing",
     ...remade({ "db-sql": "its base is made anew" }),
   ]);
 });
 
-Deno.test("findChanges() makes a base anew that is otherwise, and with it its services", () => {
+Deno.test("findChanges() recreates a changed base and its services", () => {
   const [dmz, inner] = [full("dmz"), full("inner")];
   const newer = "image debian:bookworm-slim is a newer one";
   const at = (...entries: [string, string][]) => ({ addressByNetwork: new Map(entries) });
@@ -195,7 +195,7 @@ Deno.test("findChanges() makes a base anew that is otherwise, and with it its se
   }
 });
 
-Deno.test("findChanges() makes a service alone anew that is otherwise", () => {
+Deno.test("findChanges() recreates only a changed service", () => {
   const cases: [change: Partial<ContainerInfo>, reason: string][] = [
     [relabelled("web-ssh", { [specLabel]: "x" }), "made from another specification"],
     [relabelled("web-ssh", { [specLabel]: null }), "made by another program"],
@@ -251,7 +251,7 @@ Deno.test("findChanges() takes over containers of another program, running or no
   assert.deepEqual(changesOf(stopped), remade({ db: reason, "db-sql": "its base is made anew" }));
 });
 
-Deno.test("findChanges() removes containers that have its label and are no longer wanted", () => {
+Deno.test("findChanges() removes labelled containers that are not planned", () => {
   const db = asApplied.containers.find(({ name }) => name === full("db"))!;
   const named = (name: string, change: Partial<ContainerInfo>) =>
     changesOf(inventory({}, { containers: [{ ...db, id: "more", name, ...change }] }));
@@ -265,7 +265,7 @@ Deno.test("findChanges() removes containers that have its label and are no longe
   assert.deepEqual(named(full("old"), unlabelled), []);
 });
 
-Deno.test("findChanges() asks no more of a service than a word that makes it run", () => {
+Deno.test("findChanges() starts or unpauses a service, and no more", () => {
   assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "exited" } })), [
     "start container web-ssh: stopped",
   ]);
@@ -277,7 +277,7 @@ Deno.test("findChanges() asks no more of a service than a word that makes it run
   ]);
 });
 
-Deno.test("findChanges() starts a base that has stopped, and its services anew", () => {
+Deno.test("findChanges() starts a stopped base and restarts its services", () => {
   const start = "start container web: stopped";
   const reason = "its base is started anew";
   const cases: [states: Otherwise, lines: string[]][] = [
@@ -308,7 +308,7 @@ Deno.test("findChanges() starts a base that has stopped, and its services anew",
   }
 });
 
-Deno.test("findChanges() starts a base that was never started, if it is on all of its networks", () => {
+Deno.test("findChanges() starts a base that was never started", () => {
   const reason = "its base is started anew";
   assert.deepEqual(changesOf(inventory({ web: idle("web", "created") })), [
     "start container web: never started",
@@ -322,7 +322,7 @@ Deno.test("findChanges() starts a base that was never started, if it is on all o
   );
 });
 
-Deno.test("findChanges() unpauses a base, which keeps its network, and minds its services", () => {
+Deno.test("findChanges() unpauses a base and checks its services", () => {
   const paused: Otherwise = { web: { state: "paused" } };
   const unpause = "unpause container web: paused";
   assert.deepEqual(changesOf(inventory(paused)), [unpause]);
@@ -334,7 +334,7 @@ Deno.test("findChanges() unpauses a base, which keeps its network, and minds its
   ]);
 });
 
-Deno.test("findChanges() makes a base anew that cannot be started, and with it its services", () => {
+Deno.test("findChanges() recreates a base that cannot be started", () => {
   const cases: [state: string, reason: string][] = [
     ["dead", "dead"],
     ["removing", "removing"],
@@ -350,7 +350,7 @@ Deno.test("findChanges() makes a base anew that cannot be started, and with it i
   }
 });
 
-Deno.test("findChanges() leaves a base alone that restarts, unless a service needs it", () => {
+Deno.test("findChanges() keeps a restarting base unless a service needs it", () => {
   const web = idle("web", "restarting");
   assert.deepEqual(changesOf(inventory({ web })), []);
   const reason = "it does not stay up, and a service needs it";
@@ -361,7 +361,7 @@ Deno.test("findChanges() leaves a base alone that restarts, unless a service nee
   assert.ok(withMissing.includes(`create container web: ${reason}`), withMissing.join("\n"));
 });
 
-Deno.test("findChanges() restarts services that run longer than their base, and so without it", () => {
+Deno.test("findChanges() restarts services that run longer than their base", () => {
   const up = (atLeast: number, atMost: number) => ({ uptime: { atLeast, atMost } });
   const reason = "its base is started anew";
   const again = [
@@ -411,7 +411,7 @@ Deno.test("findChanges() leaves networks alone that are as planned", () => {
   for (const otherwise of cases) assert.deepEqual(changesOf(inventory(otherwise)), []);
 });
 
-Deno.test("findChanges() makes networks anew that are otherwise, and who is attached to them", () => {
+Deno.test("findChanges() recreates changed networks and their containers", () => {
   const cases: [change: Partial<NetworkInfo>, reason: string][] = [
     [{ driver: "macvlan" }, "driver macvlan, not bridge"],
     [{ subnets: ["10.1.1.0/24"] }, "subnet 10.1.1.0/24, not 10.1.0.0/24"],
@@ -430,7 +430,7 @@ Deno.test("findChanges() makes networks anew that are otherwise, and who is atta
   );
 });
 
-Deno.test("findChanges() creates networks that are missing, and makes anew who was attached", () => {
+Deno.test("findChanges() creates missing networks, recreates their containers", () => {
   // The engine removes no network with running containers: these were stopped, and are in ruins.
   const [, ...lines] = dmzRemade("missing");
   assert.deepEqual(changesOf(inventory({ dmz: null })), lines);
@@ -476,7 +476,7 @@ Deno.test("findChanges() does not touch a foreign network with a planned name", 
   }
 });
 
-Deno.test("findChanges() tells by whom a subnet is taken", () => {
+Deno.test("findChanges() names the network that has a wanted subnet", () => {
   const cases: [subnets: string[], taken: string | null][] = [
     [["10.1.0.0/24"], "10.1.0.0/24"],
     [["10.0.0.0/8"], "10.0.0.0/8"],
@@ -562,7 +562,7 @@ Deno.test("findChanges() says once of each network what is in its way", () => {
   ]);
 });
 
-Deno.test("findChanges() removes networks that have its label and are no longer wanted", () => {
+Deno.test("findChanges() removes labelled networks that are not planned", () => {
   const named = (name: string, labels: NetworkInfo["labels"]) =>
     inventory({}, { networks: [{ ...bridge, id: "more", name, subnets: [], labels }] });
   const { labels } = dmz;
@@ -612,7 +612,7 @@ Deno.test("findRemovals() removes what has the label and is not planned", () => 
   }
 });
 
-Deno.test("findRemovals() removes what bears a planned name and no label, once it was applied", () => {
+Deno.test("findRemovals() removes planned names once they were applied", () => {
   const strange: Otherwise = {
     dmz: { ...unlabelled, driver: "macvlan", subnets: [] },
     web: { ...unlabelled, addressByNetwork: new Map() },
@@ -653,7 +653,7 @@ Deno.test("findRemovals() leaves what has neither the label nor a planned name",
   assert.deepEqual(removalsOf(inventory({}, { networks, containers })), everything);
 });
 
-Deno.test("findRemovals() removes the rest of what is broken already, and nothing of nothing", () => {
+Deno.test("findRemovals() removes the rest, and nothing of nothing", () => {
   assert.deepEqual(removalsOf(inventory({ dmz: null, web: null })), [
     "remove network inner",
     ...names.slice(1).map((name) => `remove container ${name}`),
@@ -662,7 +662,7 @@ Deno.test("findRemovals() removes the rest of what is broken already, and nothin
   assert.deepEqual(removalsOf({ networks: [], containers: [] }, unknown), []);
 });
 
-Deno.test("findRemovals() tells of strangers on a network that is to go", () => {
+Deno.test("findRemovals() names foreign containers on a network", () => {
   const guest: ContainerInfo = {
     ...db,
     id: "stranger",
@@ -679,7 +679,7 @@ Deno.test("findRemovals() tells of strangers on a network that is to go", () => 
   assert.deepEqual(withGuest({}, { dmz: ofAnother }), everything.toSpliced(1, 1));
 });
 
-Deno.test("findRemovals() sorts networks by code point, backwards, and keeps its input", () => {
+Deno.test("findRemovals() sorts networks backwards and keeps its input", () => {
   const named = ["b", "B", "a", "10", "9", "\u{1f600}", "\uffff"].map((name): NetworkInfo => ({
     ...dmzRemovals,
     id: name,
@@ -694,7 +694,7 @@ Deno.test("findRemovals() sorts networks by code point, backwards, and keeps its
   assert.deepEqual(given.networks, before);
 });
 
-Deno.test("findRemovals() leaves a stranger with a planned name where the rest is our own work", () => {
+Deno.test("findRemovals() keeps a foreign planned name beside our own work", () => {
   const stranger = { ...unlabelled, addressByNetwork: new Map() };
   const web = (line: string) => line === "remove container web";
   assert.deepEqual(
@@ -763,7 +763,7 @@ function hasBare({ networks, containers }: Inventory): boolean {
   );
 }
 
-Deno.test("findChanges() leads from any state to one where there is nothing to change", async () => {
+Deno.test("findChanges() leads from any state to one without changes", async () => {
   let count = 0;
   await forEachHost({ kind: "beside others" }, (round) => {
     const { plan, existing, imageIds } = round;
@@ -789,7 +789,7 @@ Deno.test("findChanges() leads from any state to one where there is nothing to c
   assert.ok(count > 200, `only ${count} hosts were without obstacles`);
 });
 
-Deno.test("findChanges() never touches what belongs to others, whatever is in the way", async () => {
+Deno.test("findChanges() never touches what belongs to others", async () => {
   let count = 0;
   await forEachHost({ kind: "obstructed" }, (round) => {
     const changes = changesOfConvergence(round, round.existing);
@@ -830,7 +830,7 @@ Deno.test("findRemovals() leaves nothing of ours, and all that belongs to others
   });
 });
 
-Deno.test("findChanges() and findRemovals() see no obstacle where nothing is foreign", async () => {
+Deno.test("findChanges() has no obstacle where nothing is foreign", async () => {
   await forEachHost({ kind: "alone" }, (round) => {
     const { plan, existing } = round;
     if (hasBare(existing)) return;

@@ -112,7 +112,7 @@ Deno.test("findDrift() finds nothing where all is as applied", () => {
   });
 });
 
-Deno.test("findDrift() tells an idle host with nothing on it from one with leftovers", () => {
+Deno.test("findDrift() finds leftovers on an idle host", () => {
   assert.equal(findDrift(null, { networks: [], containers: [] }).state, "consistent");
   const drift = findDrift(null, asApplied);
   assert.equal(drift.state, "drifted");
@@ -124,7 +124,7 @@ Deno.test("findDrift() tells an idle host with nothing on it from one with lefto
   ]);
 });
 
-Deno.test("findDrift() lets an idle host keep containers that stand still, and no networks", () => {
+Deno.test("findDrift() accepts stopped containers, no networks, when idle", () => {
   const withState = (state: string) =>
     describeDrift(findDrift(null, {
       networks: [],
@@ -178,7 +178,7 @@ Deno.test("findDrift() finds what is stopped, in every state that is", () => {
   }
 });
 
-Deno.test("findDrift() finds what is unhealthy: restarting, paused or failing its check", () => {
+Deno.test("findDrift() finds restarting, paused and unhealthy containers", () => {
   const addressByNetwork = new Map([[lanName, ""]]);
   assert.deepEqual(
     withBase({ state: "restarting", addressByNetwork }),
@@ -260,13 +260,13 @@ const labelledForAnother: NetworkInfo = {
   labels: new Map([[topologyLabel, "another"]]),
 };
 
-Deno.test("findDrift() takes of networks with one name the one that is as planned, in whatever order they come", () => {
+Deno.test("findDrift() prefers the planned one of networks with one name", () => {
   for (const networks of [[network, stranger], [stranger, network]]) {
     assert.deepEqual(driftOf({ networks }), [`unexpected network ${lanName}`]);
   }
 });
 
-Deno.test("findDrift() takes of networks with one name ours when none is as planned", () => {
+Deno.test("findDrift() prefers our network when none is as planned", () => {
   const changed = { ...network, internal: true };
   for (const networks of [[changed, stranger], [stranger, changed]]) {
     assert.deepEqual(driftOf({ networks }), [
@@ -276,7 +276,7 @@ Deno.test("findDrift() takes of networks with one name ours when none is as plan
   }
 });
 
-Deno.test("findDrift() tells the same of networks with one name, in whatever order they come", () => {
+Deno.test("findDrift() finds the same in whatever order networks come", () => {
   const orders = [
     [network, stranger, labelledForAnother],
     [labelledForAnother, stranger, network],
@@ -297,7 +297,7 @@ Deno.test("findDrift() tells the same of networks with one name, in whatever ord
 
 const empty = { labels: new Map([[topologyLabel, ""]]) };
 
-Deno.test("isOurNetwork() goes by the label, and without one by driver and subnet", () => {
+Deno.test("isOurNetwork() uses the label, or else driver and subnet", () => {
   const cases: [change: Partial<NetworkInfo>, isOurs: boolean][] = [
     [{}, true],
     [{ driver: "macvlan", subnets: [], internal: true }, true],
@@ -336,7 +336,7 @@ const cases: [name: string, change: Partial<ContainerInfo>, isOurs: boolean][] =
   ["web-ssh", { ...unlabelled, networkMode: "container:another" }, false],
   ["web-ssh", { ...unlabelled, networkMode: "" }, false],
 ];
-Deno.test("isOurContainer() goes by the label, and without one by what it is attached to", () => {
+Deno.test("isOurContainer() uses the label, or else the attachment", () => {
   for (const [name, change, isOurs] of cases) {
     const planned = plannedContainer(name);
     const actual = { ...madeContainer(planned), ...change };
@@ -345,7 +345,7 @@ Deno.test("isOurContainer() goes by the label, and without one by what it is att
   }
 });
 
-Deno.test("isOurContainer() cannot tell whose a service is without label and base", () => {
+Deno.test("isOurContainer() rejects a service without label and base", () => {
   const planned = plannedContainer("web-ssh");
   const around = { base: undefined, id };
   assert.equal(isOurContainer(planned, madeContainer(planned), around), true);

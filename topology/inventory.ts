@@ -16,7 +16,7 @@ export interface NetworkInfo {
   readonly labels: ReadonlyMap<string, string>;
 }
 
-/** The engine tells in round words how long a container has been running; in seconds. */
+/** How long a container has been running, in seconds; the engine has only rounded words for it. */
 export interface Uptime {
   readonly atLeast: number;
   readonly atMost: number;

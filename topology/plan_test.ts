@@ -108,7 +108,7 @@ Deno.test("planTopology() plans one LAN, with what the engine is asked for", asy
   ]);
 });
 
-Deno.test("planTopology() plans several LANs, deckies on two of them and several services", async () => {
+Deno.test("planTopology() plans several LANs, deckies and services", async () => {
   const { networks, containers } = await planOf("topology-three-lans.json");
   const prefix = "decnet_t_7c9e6679_";
   assert.deepEqual(
@@ -161,7 +161,7 @@ Deno.test("planTopology() lower-cases the LANs and nothing else", async () => {
   );
 });
 
-Deno.test("planTopology() takes a short id as it is, and nothing from an empty topology", async () => {
+Deno.test("planTopology() keeps a short id, plans nothing for an empty topology", async () => {
   const lan = { name: "a", subnet: "10.1.0.0/16", isDmz: true };
   const short = { id: "abc", name: "", lans: [lan], deckies: [] };
   const { networks } = await planTopology(short, defaultImages);
@@ -173,7 +173,7 @@ Deno.test("planTopology() takes a short id as it is, and nothing from an empty t
   });
 });
 
-Deno.test("planTopology() lets the document name the image, then the configuration", async () => {
+Deno.test("planTopology() takes images from document, then configuration", async () => {
   const images: ImageNames = {
     base: "own/base:1",
     service: "own/{service}-{service}:2",
@@ -196,7 +196,7 @@ Deno.test("planTopology() lets a decky forward between its LANs by a sysctl", as
   assert.deepEqual(request.HostConfig.Sysctls, { "net.ipv4.ip_forward": "1" });
 });
 
-Deno.test("planTopology() gives the same specification whatever the order of the keys", async () => {
+Deno.test("planTopology() gives one specification for any order of keys", async () => {
   const lans = ["A", "B", "10", "9"].map((name, index) => ({
     name,
     subnet: `10.0.${index}.0/24`,

@@ -180,7 +180,7 @@ Deno.test("validateTopology() finds a missing DMZ beside other problems", () => 
   assert.deepEqual(problems.map(({ code }) => code), ["DMZ_MISSING", "NAME_MALFORMED"]);
 });
 
-Deno.test("validateTopology() takes __proto__ and constructor for names like any other", () => {
+Deno.test("validateTopology() accepts __proto__ and constructor as names", () => {
   const document = parseJson(`{
     "topology": {"id": "a"},
     "lans": [{"name": "constructor", "subnet": "10.0.0.0/24", "is_dmz": true}],
@@ -250,7 +250,7 @@ Deno.test("validateTopology() refuses more than 100000 addresses", () => {
   assert.deepEqual(codes(100_001), new Set(["TOO_LARGE"]));
 });
 
-Deno.test("validateTopology() keeps its time and its messages small with huge names", () => {
+Deno.test("validateTopology() keeps time and messages small with huge names", () => {
   const huge = "😀\n".repeat(1 << 20);
   const problems = validateTopology(topology({
     id: huge,
@@ -289,7 +289,7 @@ function orphans(lans: string[], deckies: string[][]): string[] {
   );
 }
 
-Deno.test("checkDmz() finds no DMZ among LANs or beside deckies, and then no orphans", () => {
+Deno.test("checkDmz() finds a missing DMZ, and then no orphans", () => {
   assert.deepEqual(dmzProblems([]), []);
   const message = "[DMZ_MISSING] topology 7c9e6679 at lans: no LAN has is_dmz";
   assert.deepEqual(dmzProblems(["a", "b"]), [message]);
@@ -483,7 +483,7 @@ Deno.test("checkDeckies() finds malformed names of deckies and services", () => 
   );
 });
 
-Deno.test("checkDeckies() finds a malformed image, but not of a service that is not there", () => {
+Deno.test("checkDeckies() finds a malformed image of a service in use", () => {
   assert.deepEqual(
     deckyProblems(["a", { services: ["ssh"], images: { ssh: "A", http: "B" } }]),
     [
@@ -563,7 +563,7 @@ Deno.test("checkDeckies() finds a decky on no LAN", () => {
   ]);
 });
 
-Deno.test("checkDeckies() finds a LAN that is not there, and hints at one of another case", () => {
+Deno.test("checkDeckies() finds a missing LAN, and hints at another case", () => {
   assert.deepEqual(addressProblems({ "LAN-02": "10.0.0.2", "Lan-00": "x" }), [
     "[IP_UNKNOWN_LAN] d0 at deckies[0].decky_config.ips_by_lan.LAN-02: " +
     "LAN-02 is no LAN of the document",
@@ -600,7 +600,7 @@ Deno.test("checkDeckies() finds addresses that no container can have in the LAN"
   }
 });
 
-Deno.test("checkDeckies() takes the one address that a /30 leaves, and five of a /29", () => {
+Deno.test("checkDeckies() accepts one address in a /30 and five in a /29", () => {
   const codesFor = (subnet: string, addresses: string[]) =>
     checkDeckies(topology({
       lans: [lan("LAN", { subnet })],
@@ -632,7 +632,7 @@ Deno.test("checkDeckies() goes by the first of two LANs with one name", () => {
   assert.deepEqual(problems, []);
 });
 
-Deno.test("checkDeckies() compares addresses also in a LAN with a malformed subnet", () => {
+Deno.test("checkDeckies() compares addresses also in a malformed subnet", () => {
   const problems = checkDeckies(topology({
     lans: [lan("LAN", { subnet: "10.0.0.9/24" })],
     deckies: ["a", "b"].map((name) => decky(name, { addresses: { LAN: "9.9.9.9" } })),
