@@ -3,12 +3,7 @@ import { type Arguments, type Command, parseArguments } from "./args.ts";
 import { check } from "./check.ts";
 import { configure } from "./config.ts";
 import { type ExitCode, failureText, statusJson } from "./report.ts";
-import { printJson, type Terminal, thisProcess } from "./terminal.ts";
-
-/** Runs the command line of this process; returns the exit code. */
-export async function main(args: readonly string[]): Promise<number> {
-  return await run(args, thisProcess);
-}
+import { printJson, type Terminal } from "./terminal.ts";
 
 /** Runs a command line and returns the exit code. Prints errors, never throws. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {

@@ -150,15 +150,15 @@ interface TerminalFormat {
   readonly isColoured: boolean;
 }
 
-type Colour = "red" | "yellow" | "green";
-const codes: Record<Colour, number> = { red: 31, green: 32, yellow: 33 };
-const noteColours: Record<Note["kind"], Colour> = {
-  missing: "red",
-  stopped: "red",
-  unhealthy: "yellow",
-  changed: "yellow",
-  unexpected: "yellow",
-};
+/** SGR codes. */
+const colours = { red: 31, green: 32, yellow: 33 } as const;
+type Colour = keyof typeof colours;
+
+/** The lines of the store that need attention. */
+const labelColours: ReadonlyMap<string, Colour> = new Map([
+  ["store", "yellow"],
+  ["last error", "red"],
+]);
 
 /** How many columns of a line stay visible beside a long note. */
 const minimumTextColumns = 16;
@@ -182,11 +182,12 @@ class LineFormatter {
     if (!note || noteColumns < 1) return this.line(text);
     const words = cut(sanitizeLine(note.text), noteColumns);
     const rest = cut(sanitizeLine(text), this.#columns - widthOf(words) - 2);
-    return `${rest}  ${this.#paint(words, noteColours[note.kind])}`;
+    const isDown = note.kind === "missing" || note.kind === "stopped";
+    return `${rest}  ${this.#paint(words, isDown ? "red" : "yellow")}`;
   }
 
   #paint(text: string, colour?: Colour): string {
-    return colour && this.#isColoured ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text;
+    return colour && this.#isColoured ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text;
   }
 }
 
@@ -202,10 +203,7 @@ export async function stateTree(
   const formatter = new LineFormatter(format);
   const { observed, drift } = heartbeat.snapshot;
   const lines = storeLines(heartbeat).map((line) =>
-    formatter.line(
-      labelled(line),
-      ({ "store": "yellow", "last error": "red" } as const)[line[0]],
-    )
+    formatter.line(labelled(line), labelColours.get(line[0]))
   );
   if (observed.kind === "failed") {
     lines.push(formatter.line(labelled(["docker", observed.error]), "red"));
