@@ -66,9 +66,7 @@ interface BuildOptions {
 /** The name of the program that the executable embeds, seen in its stack traces. */
 const SCRIPT = "decnet-agent.js";
 
-/** The check, in one file; what it loads for all else is a program of its own. */
 const MAIN = "main.ts";
-const COMMANDS = "cli/main.ts";
 
 /** All that `deno compile` needs; any other variable could go into the result. */
 const COMPILE_ENV = [
@@ -97,15 +95,12 @@ export async function build(
     await Deno.writeFile(join(scratch, "denort"), stripSymbols(base), { mode: 0o755 });
     await writeConfig(root, join(scratch, "deno.json"));
     const time = await sourceTime(root, env);
-    const programs = [[entry, SCRIPT], ...(entry === MAIN ? [[COMMANDS, "commands.js"]] : [])];
-    for (const [program, script] of programs as [string, string][]) {
-      const folder = join(scratch, "bundle");
-      await bundle(root, { entry: program, folder, env });
-      await Deno.rename(join(folder, scriptOf(program)), join(folder, script));
-      for await (const { name } of Deno.readDir(folder)) {
-        await Deno.rename(join(folder, name), join(scratch, name));
-        await Deno.utime(join(scratch, name), time, time);
-      }
+    const folder = join(scratch, "bundle");
+    await bundle(root, { entry, folder, env });
+    await Deno.rename(join(folder, basename(entry).replace(/ts$/, "js")), join(folder, SCRIPT));
+    for await (const { name } of Deno.readDir(folder)) {
+      await Deno.rename(join(folder, name), join(scratch, name));
+      await Deno.utime(join(scratch, name), time, time);
     }
     await compile(scratch, { target, env, v8Flags });
     await Deno.rename(join(scratch, "decnet-agent"), output);
@@ -132,21 +127,12 @@ async function bundle(
   // It may have to download packages, for which proxies and certificates are set in
   // many ways; what is left out here decides which file of a package is taken.
   const { DENO_CONDITIONS: _, ...bundleEnv } = env;
-  const external = entry === MAIN ? [`--external=./${COMMANDS}`] : [];
   await run(
     Deno.execPath(),
-    // In several files, so that a part need not load what only some of its commands need.
-    ["bundle", "--minify", "--platform=deno", "--code-splitting", `--outdir=${folder}`, ...external]
-      .concat(entry),
+    // Writes several files, so that a check need not load what only other commands need.
+    ["bundle", "--minify", "--platform=deno", "--code-splitting", `--outdir=${folder}`, entry],
     { cwd: root, env: { ...bundleEnv, NO_COLOR: "1" } },
   );
-  const script = join(folder, scriptOf(entry));
-  const text = await Deno.readTextFile(script);
-  await Deno.writeTextFile(script, text.replaceAll(`"./${COMMANDS}"`, '"./commands.js"'));
-}
-
-function scriptOf(entry: string): string {
-  return basename(entry).replace(/ts$/, "js");
 }
 
 async function compile(
