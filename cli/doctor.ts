@@ -141,9 +141,8 @@ class ConfigurationFixes {
       case "denied":
         return `let every user read it: chmod a+r ${file}${this.#notice()}`;
       case "absent":
-        return `create it: ${
-          inFolder(this.path)
-        }decnet-agent print config > ${file}${this.#notice()}`;
+        return `create it: ${createFolder(this.path)}decnet-agent print config > ${file}` +
+          this.#notice();
       case "no_section":
         // Nothing is printed over a file that is there: it may be all that this host was told.
         return `add the section [agent]: vi +1 ${file}${this.#notice()}`;
@@ -166,8 +165,8 @@ class ConfigurationFixes {
   }
 }
 
-/** Returns what makes the folder of a file that is to be written right behind it. */
-function inFolder(path: string): string {
+/** Returns the command that creates the folder of a file, with `&&` behind it. */
+function createFolder(path: string): string {
   const folder = /^(.+)\/[^/]*$/.exec(path)?.[1];
   return folder === undefined ? "" : `mkdir -p ${quote(folder)} && `;
 }
@@ -205,21 +204,23 @@ export function doctorJson(findings: readonly Finding[], code: ExitCode) {
   };
 }
 
-/** What waits longer than that is cut off: a little before the checks' own end. */
+/** Aborts what waits longer, a little before the checks' own end, in milliseconds. */
 const lookTimeoutMs = 11_500;
 
-/** `doctor`: looks for what is wrong on this host; the exit code is that of the worst. */
+/** `doctor`: reports what is wrong on this host; the exit code is that of the worst. */
 export async function doctor(
   { json, values, config }: Arguments,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const { isActive } = await readService("");
-  const { configuration, ...explanation } = explainConfiguration(values, config, {
-    ...terminal,
-    isServiceActive: isActive,
-  });
+  const report = explainConfiguration(values, config, { ...terminal, isServiceActive: isActive });
+  const { configuration, settings, problems, placeOf, defaultPort, lineOf } = report;
   const context = new DoctorContext({
-    ...explanation,
+    settings,
+    problems,
+    placeOf,
+    defaultPort,
+    lineOf,
     agent: configuration.agent,
     listen: configuration.listen,
     textfile: configuration.textfile,

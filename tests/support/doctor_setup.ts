@@ -13,7 +13,7 @@ export interface HostOptions {
   readonly flags?: readonly string[];
   /** The text of /etc/decnet/decnet.ini, or null. */
   readonly ini?: string | null;
-  /** Who looks; the service's user is 990, root 0. */
+  /** The user who runs the doctor; the service's user is 990, root 0. */
   readonly uid?: number;
   /** Files of the system: path → text; null for one that is absent. */
   readonly files?: Readonly<Record<string, string | null>>;
@@ -60,7 +60,7 @@ const system: Readonly<Record<string, string | null>> = {
   "/run/systemd/units/invocation:ssh.service": "",
 };
 
-/** Lets the doctor look at a host whose service is active, unless told otherwise. */
+/** Examines a host whose service is active, unless told otherwise. */
 export async function examineHost(
   setup: AgentSetup,
   { flags = flagsOf(setup), ini = null, uid = 0, files = {}, links = {}, ...others }: HostOptions =
@@ -77,7 +77,7 @@ export async function examineHost(
     await Deno.mkdir(parentOf(path), { recursive: true });
     await Deno.symlink(target, `${root}${path}`);
   }
-  const { configuration, ...explanation } = explainConfiguration(
+  const { configuration, settings, problems, placeOf, defaultPort, lineOf } = explainConfiguration(
     parseArguments(["doctor", ...flags]).values,
     null,
     {
@@ -89,7 +89,11 @@ export async function examineHost(
     },
   );
   const context = new DoctorContext({
-    ...explanation,
+    settings,
+    problems,
+    placeOf,
+    defaultPort,
+    lineOf,
     agent: configuration.agent,
     listen: configuration.listen,
     textfile: configuration.textfile,
@@ -121,7 +125,7 @@ const forbidden = new RegExp([
   "[0-9a-f]{64}",
 ].join("|"));
 
-/** Runs a test on a host on which a topology is applied and a loop holds its lock. */
+/** Runs a test on a host on which a topology is applied and an agent holds its lock. */
 export async function withContext(test: (setup: AgentSetup) => Promise<void>): Promise<void> {
   await using setup = await AgentSetup.create();
   setup.apply();
@@ -129,7 +133,7 @@ export async function withContext(test: (setup: AgentSetup) => Promise<void>): P
   await test(setup);
 }
 
-/** What the file of a lock tells of a holder that is there. */
+/** The text of the lock file of an agent that runs. */
 export const lockText = `process ${Deno.pid} since 2026-11-22T18:00:00.000Z for the loop\n`;
 
 /** A planted fault: what is broken, and what the doctor must report. */
