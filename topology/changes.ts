@@ -322,7 +322,7 @@ function decide(
   if (!isRunning(actual)) return { action: "create", reason: actual.state };
   if (baseDecision?.action === "start" || (planned.base !== null && isLeftBehind(actual, base))) {
     const action = actual.state === "running" ? "restart" : "create";
-    return { action, reason: "its base is started anew" };
+    return { action, reason: "its base is started again" };
   }
   return actual.state === "paused" ? { action: "unpause", reason: "paused" } : null;
 }
@@ -333,9 +333,9 @@ function reasonToRecreate(
   actual: ContainerInfo,
   { base, baseDecision, isNeeded, newNetworks, imageIds }: DecisionContext,
 ): string | null {
-  if (baseDecision?.action === "create") return "its base is made anew";
+  if (baseDecision?.action === "create") return "its base is recreated";
   const newNetwork = planned.addressByNetwork.keys().find((name) => newNetworks.has(name));
-  if (newNetwork !== undefined) return `network ${newNetwork} is made anew`;
+  if (newNetwork !== undefined) return `network ${newNetwork} is recreated`;
   const change = containerChange(planned, actual, base);
   if (change !== null) return change;
   if (!actual.labels.has(specLabel)) return "made by another program";

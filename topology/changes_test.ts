@@ -78,7 +78,7 @@ Deno.test("findChanges() does without images that nothing is created from", () =
   ]);
   assert.deepEqual(changesOf(inventory({ db: null }), without(base, "decnet/http:latest")), [
     "create container db: missing",
-    ...remade({ "db-sql": "its base is made anew" }),
+    ...remade({ "db-sql": "its base is recreated" }),
     absent(base),
   ]);
 });
@@ -138,7 +138,7 @@ Deno.test("findChanges() leaves containers alone that are as planned and run", (
     { web: { unhealthy: true }, "web-http": { unhealthy: true } },
     { "web-http": { state: "restarting" } },
     { web: relabelled("web", { "some.other.label": "x" }) },
-    // Those of before this label are not made anew for want of it.
+    // A container that was made before this label existed is kept.
     { web: relabelled("web", { [imageLabel]: null }) },
     // Podman keeps the name that was asked for, or does not tell.
     { "web-http": { networkMode: `container:${full("web")}` } },
@@ -167,7 +167,7 @@ Deno.test("findChanges() creates what is missing", () => {
 Deno.test("findChanges() recreates the services whose base is missing", () => {
   assert.deepEqual(changesOf(inventory({ db: null })), [
     "create container db: missing",
-    ...remade({ "db-sql": "its base is made anew" }),
+    ...remade({ "db-sql": "its base is recreated" }),
   ]);
 });
 
@@ -245,10 +245,10 @@ Deno.test("findChanges() takes over containers of another program, running or no
   const existing = inventory(Object.fromEntries(names.map((name) => [name, unlabelled])));
   assert.deepEqual(changesOf(existing), [
     ...webRemade(reason),
-    ...remade({ db: reason, "db-sql": "its base is made anew" }),
+    ...remade({ db: reason, "db-sql": "its base is recreated" }),
   ]);
   const stopped = inventory({ db: { ...unlabelled, ...idle("db", "exited") } });
-  assert.deepEqual(changesOf(stopped), remade({ db: reason, "db-sql": "its base is made anew" }));
+  assert.deepEqual(changesOf(stopped), remade({ db: reason, "db-sql": "its base is recreated" }));
 });
 
 Deno.test("findChanges() removes labelled containers that are not planned", () => {
@@ -279,7 +279,7 @@ Deno.test("findChanges() starts or unpauses a service, and no more", () => {
 
 Deno.test("findChanges() starts a stopped base and restarts its services", () => {
   const start = "start container web: stopped";
-  const reason = "its base is started anew";
+  const reason = "its base is started again";
   const cases: [states: Otherwise, lines: string[]][] = [
     [{}, [`restart container web-http: ${reason}`, `restart container web-ssh: ${reason}`]],
     [
@@ -309,7 +309,7 @@ Deno.test("findChanges() starts a stopped base and restarts its services", () =>
 });
 
 Deno.test("findChanges() starts a base that was never started", () => {
-  const reason = "its base is started anew";
+  const reason = "its base is started again";
   assert.deepEqual(changesOf(inventory({ web: idle("web", "created") })), [
     "start container web: never started",
     `restart container web-http: ${reason}`,
@@ -363,7 +363,7 @@ Deno.test("findChanges() keeps a restarting base unless a service needs it", () 
 
 Deno.test("findChanges() restarts services that run longer than their base", () => {
   const up = (atLeast: number, atMost: number) => ({ uptime: { atLeast, atMost } });
-  const reason = "its base is started anew";
+  const reason = "its base is started again";
   const again = [
     `restart container web-http: ${reason}`,
     `restart container web-ssh: ${reason}`,
@@ -387,15 +387,15 @@ Deno.test("findChanges() restarts services that run longer than their base", () 
 
 const dmz = asApplied.networks.find(({ name }) => name === full("dmz"))!;
 
-/** The lines that make the network `dmz` anew, and with it those who are attached to it. */
+/** The lines that recreate the network `dmz` and the containers attached to it. */
 function dmzRemade(reason: string): string[] {
   return [
     `remove network dmz: ${reason}`,
     `create network dmz: ${reason}`,
     ...remade({
-      web: `network ${full("dmz")} is made anew`,
-      "web-http": "its base is made anew",
-      "web-ssh": "its base is made anew",
+      web: `network ${full("dmz")} is recreated`,
+      "web-http": "its base is recreated",
+      "web-ssh": "its base is recreated",
     }),
   ];
 }

@@ -184,7 +184,7 @@ export function removalsOf(
   return told(findRemovals(known, existing)).map((line) => line.replace(/: teardown$/, ""));
 }
 
-/** The lines that remove containers and create them anew. */
+/** The lines that recreate containers. */
 export function remade(reasons: Readonly<Record<string, string>>): string[] {
   return Object.entries(reasons).flatMap(([name, reason]) => [
     `remove container ${name}: ${reason}`,
@@ -198,12 +198,12 @@ export function idle(short: string, state: string): Partial<ContainerInfo> {
   return { state, addressByNetwork: new Map([...addressByNetwork].map(([name]) => [name, ""])) };
 }
 
-/** The lines that make the base `web` anew, and with it its services. */
+/** The lines that recreate the base `web` and its services. */
 export function webRemade(reason: string): string[] {
   return remade({
     web: reason,
-    "web-http": "its base is made anew",
-    "web-ssh": "its base is made anew",
+    "web-http": "its base is recreated",
+    "web-ssh": "its base is recreated",
   });
 }
 
