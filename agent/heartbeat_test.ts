@@ -30,8 +30,8 @@ function idle(more: Record<string, unknown> = {}) {
   };
 }
 
-Deno.test("Agent.sendHeartbeat() reports what is applied and what runs", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() reports what is applied and what runs", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     const { heartbeat: made, received } = await heartbeat();
     assert.deepEqual(received, {
@@ -48,21 +48,19 @@ Deno.test("Agent.sendHeartbeat() reports what is applied and what runs", async (
     });
     assert.deepEqual(made.body, received);
     assert.equal(made.result.kind, "delivered");
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() sends nulls for an idle host", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() sends nulls for an idle host", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     const expected = { ...frame, store: { state: "idle" }, topology: idle() };
     assert.deepEqual((await heartbeat()).received, expected);
     setup.changeStore((store) => store.put("A", "h", "{}"));
     setup.changeStore((store) => store.clear("A"));
     assert.deepEqual((await heartbeat()).received, expected);
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() reports a recorded error", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() reports a recorded error", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     setup.changeStore((store) => store.recordError("A", "boom"));
     const unknown = { state: "unknown", detail: "the store holds no document" };
     const marker = {
@@ -83,11 +81,10 @@ Deno.test("Agent.sendHeartbeat() reports a recorded error", async () => {
     assert.equal(made.body.topology?.last_error, "bang");
     assert.equal(made.body.topology?.applied_version_hash, versionHash);
     assert.equal(made.body.topology?.drift.state, "consistent");
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() reports drift as it comes and goes", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() reports drift as it comes and goes", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     const driftOf = async () => (await heartbeat()).heartbeat.body.topology?.drift;
     assert.deepEqual(await driftOf(), consistent);
@@ -108,11 +105,10 @@ Deno.test("Agent.sendHeartbeat() reports drift as it comes and goes", async () =
       store.put(topologyId, "h2", document.replace("10.0.0.2", "10.0.0.3"))
     );
     assert.equal((await driftOf())?.state, "drifted");
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() reports unknown drift for a bad document", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() reports unknown drift for a bad document", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     setup.changeStore((store) => store.put("A", "h", '{"lans":[]}'));
     const { received } = await heartbeat();
     assert.deepEqual(received?.topology?.drift, {
@@ -120,11 +116,10 @@ Deno.test("Agent.sendHeartbeat() reports unknown drift for a bad document", asyn
       detail: "Cannot read the topology: topology must be an object, but is missing; " +
         "deckies must be a list, but is missing",
     });
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() lists what has the configured prefixes", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() lists what has the configured prefixes", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     setup.engine.containers = [
       container({ name: "lab-1" }),
@@ -133,11 +128,10 @@ Deno.test("Agent.sendHeartbeat() lists what has the configured prefixes", async 
     ];
     const { observed } = (await heartbeat()).heartbeat.body.topology!;
     assert.deepEqual(observed, { bridges: [lan], containers: ["lab-1", "x"] });
-  }, () => ({ networkPrefixes: ["lab-"], containerPrefixes: ["lab-"] }));
-});
+  }, () => ({ networkPrefixes: ["lab-"], containerPrefixes: ["lab-"] })));
 
-Deno.test("Agent.sendHeartbeat() changes nothing in Docker or the store", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() changes nothing in Docker or the store", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     Deno.utimeSync(setup.storePath, 1_000, 1_000);
     const bytes = Deno.readFileSync(setup.storePath);
@@ -150,11 +144,10 @@ Deno.test("Agent.sendHeartbeat() changes nothing in Docker or the store", async 
     assert.equal(setup.engine.requestCount, 6);
     assert.deepEqual(Deno.readFileSync(setup.storePath), bytes);
     assert.equal(Deno.statSync(setup.storePath).mtime?.getTime(), 1_000_000);
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() sends an error while Docker is down", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() sends an error while Docker is down", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     await setup.engine.stop();
     const { heartbeat: made, received } = await heartbeat();
@@ -169,8 +162,7 @@ Deno.test("Agent.sendHeartbeat() sends an error while Docker is down", async () 
       observed: { error: observed.error },
       drift: { state: "unknown", detail: "Docker did not answer" },
     });
-  });
-});
+  }));
 
 Deno.test("Agent.sendHeartbeat() cuts an error of Docker to 200 characters", async () => {
   const sockets = (setup: AgentSetup) =>
@@ -183,8 +175,8 @@ Deno.test("Agent.sendHeartbeat() cuts an error of Docker to 200 characters", asy
   }, (setup) => ({ sockets: sockets(setup) }));
 });
 
-Deno.test("Agent.sendHeartbeat() sends no topology for an unreadable store", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() sends no topology for an unreadable store", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     setup.apply();
     await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
     const { heartbeat: made, received } = await heartbeat();
@@ -201,22 +193,20 @@ Deno.test("Agent.sendHeartbeat() sends no topology for an unreadable store", asy
     await Deno.remove(setup.storePath);
     setup.apply();
     assert.equal((await heartbeat()).received?.topology?.topology_id, topologyId);
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() works without store and Docker", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() works without store and Docker", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     await Deno.writeTextFile(setup.storePath, "no database ".repeat(1_000));
     await setup.engine.stop();
     const { heartbeat: made, received } = await heartbeat();
     assert.equal(received?.topology, null);
     assert.equal(made.result.kind, "delivered");
     assert.ok(made.snapshot.observed.kind === "failed");
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() reports a store with several rows", async () => {
-  await withHeartbeats(async (setup, heartbeat) => {
+Deno.test("Agent.sendHeartbeat() reports a store with several rows", () =>
+  withHeartbeats(async (setup, heartbeat) => {
     const database = new DatabaseSync(setup.storePath);
     database.exec(`CREATE TABLE applied_topology (topology_id TEXT PRIMARY KEY,
         applied_version_hash TEXT, hydrated_blob_json TEXT, applied_at INTEGER, last_error TEXT);
@@ -228,5 +218,4 @@ Deno.test("Agent.sendHeartbeat() reports a store with several rows", async () =>
       state: "ok",
       detail: "the store holds more than one row; the newest counts",
     });
-  });
-});
+  }));

@@ -112,6 +112,8 @@ class Loop {
     const snapshot = await agent.collect(signal, { repairs: !isRecheck });
     // What was cut short by the stop says nothing about the host.
     if (signal.aborted) return;
+    // An apply that began meanwhile makes half a change.
+    if (isRecheck && this.#isBusy) return scheduler.checkSkipped();
     const shouldSend = scheduler.shouldSend(agent.fingerprint(snapshot));
     // The next check, which comes at once, repairs the store before its heartbeat.
     if (shouldSend && isRecheck && agent.canRepair(snapshot)) return;

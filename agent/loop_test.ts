@@ -22,6 +22,14 @@ import type { Heartbeat } from "./heartbeat.ts";
 import { runLoop } from "./loop.ts";
 import { Wakeup } from "./schedule.ts";
 
+/** Runs a test on a host. */
+function test(title: string, run: (setup: AgentSetup) => Promise<void>): void {
+  Deno.test(title, async () => {
+    await using setup = await AgentSetup.create();
+    await run(setup);
+  });
+}
+
 const intervalMs = 30_000;
 /** The largest number that Math.random() can give. */
 const almostOne = 1 - 2 ** -53;
@@ -74,8 +82,7 @@ function isPaced(waitedMs: number, plannedMs: number): boolean {
   return waitedMs <= plannedMs && waitedMs > plannedMs - 10_000;
 }
 
-Deno.test("runLoop() waits a random part of the first interval, then all of it", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() waits a random part of the first interval, then all of it", async (setup) => {
   for (
     const [random, first, next] of [[0, 0, 24_000], [0.5, 15_000, 30_000], [0.75, 22_500, 33_000]]
   ) {
@@ -86,8 +93,7 @@ Deno.test("runLoop() waits a random part of the first interval, then all of it",
   assert.equal(setup.master.heartbeatCount, 9);
 });
 
-Deno.test("runLoop() subtracts the time of a heartbeat from the next wait", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() subtracts the time of a heartbeat from the next wait", async (setup) => {
   // The list of containers has more than 2,000 bytes.
   setup.engine.fault = { kind: "slow", bytesPerSecond: 4_000, path: "/containers" };
   setup.apply();
@@ -95,8 +101,7 @@ Deno.test("runLoop() subtracts the time of a heartbeat from the next wait", asyn
   assert.ok(waitsMs[1]! < intervalMs - 300 && waitsMs[1]! > 0, String(waitsMs[1]));
 });
 
-Deno.test("runLoop() logs nothing while all goes well", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() logs nothing while all goes well", async (setup) => {
   setup.apply();
   const { lines, heartbeats } = await runHeartbeats(setup, 50);
   assert.deepEqual(lines, []);
@@ -105,8 +110,7 @@ Deno.test("runLoop() logs nothing while all goes well", async () => {
   assert.equal(setup.master.connectionCount, 1);
 });
 
-Deno.test("runLoop() backs off from a failing master, and recovers", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() backs off from a failing master, and recovers", async (setup) => {
   setup.master.answer = (heartbeat) =>
     heartbeat <= 9 ? { status: 503, body: "busy" } : { status: 204 };
   const { waitsMs, lines } = await runHeartbeats(setup, 11, { random: almostOne });
@@ -123,8 +127,7 @@ Deno.test("runLoop() backs off from a failing master, and recovers", async () =>
   ]);
 });
 
-Deno.test("runLoop() starts its backoff again after each success", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() starts its backoff again after each success", async (setup) => {
   const statuses = [500, 500, 204, 500, 403, 500];
   setup.master.answer = statuses.map((status): MasterAnswer => ({ status }));
   const { waitsMs } = await runHeartbeats(setup, statuses.length, { random: almostOne });
@@ -133,8 +136,7 @@ Deno.test("runLoop() starts its backoff again after each success", async () => {
   assert.ok(isPaced(well!, 36_000) && isPaced(refused!, 36_000));
 });
 
-Deno.test("runLoop() backs off from a master that is gone", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() backs off from a master that is gone", async (setup) => {
   await setup.master.stop();
   const { waitsMs, lines } = await runHeartbeats(setup, 3, { random: 0 });
   assert.deepEqual(waitsMs.slice(1), [5_000, 5_000, 5_000]);
@@ -142,8 +144,7 @@ Deno.test("runLoop() backs off from a master that is gone", async () => {
   assert.match(lines[1]!, /connection refused.* failures=2$/);
 });
 
-Deno.test("M16 runLoop() waits as long as the master asks, within 5 s and 1 h", async () => {
-  await using setup = await AgentSetup.create();
+test("M16 runLoop() waits as long as the master asks, within 5 s and 1 h", async (setup) => {
   const asked = ["7", "0", "86400", "60", "nonsense"];
   setup.master.answer = asked.map((seconds, index) => ({
     status: index % 2 === 0 ? 429 : 503,
@@ -153,8 +154,7 @@ Deno.test("M16 runLoop() waits as long as the master asks, within 5 s and 1 h", 
   assert.deepEqual(waitsMs.slice(1), [7_000, 5_000, 3_600_000, 60_000, 5_000]);
 });
 
-Deno.test("runLoop() takes nothing off the pause that the master asks for", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() takes nothing off the pause that the master asks for", async (setup) => {
   setup.engine.fault = { kind: "slow", bytesPerSecond: 4_000, path: "/containers" };
   setup.apply();
   const headers = { "retry-after": "7" };
@@ -163,8 +163,7 @@ Deno.test("runLoop() takes nothing off the pause that the master asks for", asyn
   assert.deepEqual(waitsMs.slice(1), [19_000, 19_000]);
 });
 
-Deno.test("runLoop() logs an unexpected error in a heartbeat, and backs off", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() logs an unexpected error in a heartbeat, and backs off", async (setup) => {
   const thrown = [new Error("boom"), "bang"];
   const onHeartbeat = () => {
     if (thrown.length > 0) throw thrown.shift();
@@ -179,8 +178,7 @@ Deno.test("runLoop() logs an unexpected error in a heartbeat, and backs off", as
   assert.equal(setup.master.heartbeatCount, 4);
 });
 
-Deno.test("M16 runLoop() keeps its interval after each rejection", async () => {
-  await using setup = await AgentSetup.create();
+test("M16 runLoop() keeps its interval after each rejection", async (setup) => {
   const statuses = [400, 403, 404, 422, 302];
   setup.master.answer = statuses.map((status): MasterAnswer => ({ status }));
   const { waitsMs, heartbeats } = await runHeartbeats(setup, 6);
@@ -191,8 +189,7 @@ Deno.test("M16 runLoop() keeps its interval after each rejection", async () => {
   );
 });
 
-Deno.test("runLoop() logs once that Docker is down, once that it is back", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() logs once that Docker is down, once that it is back", async (setup) => {
   setup.apply();
   const { lines } = await runHeartbeats(setup, 6, {
     before: (heartbeat) => {
@@ -207,8 +204,7 @@ Deno.test("runLoop() logs once that Docker is down, once that it is back", async
   assert.equal(lines[1], 'level=info msg="Docker answers again"');
 });
 
-Deno.test("runLoop() logs missing certificates once, and sends when they come", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() logs missing certificates once, and sends when they come", async (setup) => {
   const [here, away] = [`${setup.path}/worker.crt`, `${setup.path}/away`];
   await Deno.rename(here, away);
   const { waitsMs, lines } = await runHeartbeats(setup, 5, {
@@ -308,8 +304,7 @@ class Waits {
   }
 }
 
-Deno.test("runLoop() sends at once when that is requested", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() sends at once when that is requested", async (setup) => {
   const waits = new Waits();
   await withLoop(setup, async () => {
     await waits.begun(1);
@@ -327,8 +322,7 @@ Deno.test("runLoop() sends at once when that is requested", async () => {
   assert.equal(setup.master.heartbeatCount, 4);
 });
 
-Deno.test("runLoop() sends one heartbeat for many requests", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() sends one heartbeat for many requests", async (setup) => {
   const waits = new Waits();
   await withLoop(setup, async () => {
     await setup.master.nextHeartbeat();
@@ -340,8 +334,7 @@ Deno.test("runLoop() sends one heartbeat for many requests", async () => {
   }, waits);
 });
 
-Deno.test("runLoop() keeps the gap between two requested heartbeats", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() keeps the gap between two requested heartbeats", async (setup) => {
   const wakeup = new Wakeup();
   const minEarlyGapMs = 700;
   await withLoop(setup, async () => {
@@ -355,8 +348,7 @@ Deno.test("runLoop() keeps the gap between two requested heartbeats", async () =
   }, { wakeup, minEarlyGapMs });
 });
 
-Deno.test("runLoop() does not lose a request that comes during a heartbeat", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() does not lose a request that comes during a heartbeat", async (setup) => {
   const waits = new Waits();
   setup.master.answer = (heartbeat) => {
     if (heartbeat === 1) waits.wakeup.requestSend();
@@ -370,8 +362,7 @@ Deno.test("runLoop() does not lose a request that comes during a heartbeat", asy
   }, waits);
 });
 
-Deno.test("runLoop() ignores requests while the master asked for a pause", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() ignores requests while the master asked for a pause", async (setup) => {
   const waits = new Waits();
   setup.master.answer = { status: 503, headers: { "retry-after": "3000" } };
   await withLoop(setup, async () => {
@@ -388,8 +379,7 @@ Deno.test("runLoop() ignores requests while the master asked for a pause", async
   }, waits);
 });
 
-Deno.test("runLoop() sends a requested heartbeat in a backoff", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() sends a requested heartbeat in a backoff", async (setup) => {
   const waits = new Waits();
   setup.master.answer = [{ status: 500 }];
   await withLoop(setup, async () => {
@@ -400,8 +390,7 @@ Deno.test("runLoop() sends a requested heartbeat in a backoff", async () => {
   }, waits);
 });
 
-Deno.test("runLoop() sends nothing for a request that comes with the stop", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() sends nothing for a request that comes with the stop", async (setup) => {
   const waits = new Waits();
   await withLoop(setup, async ({ stop }) => {
     await setup.master.nextHeartbeat();
@@ -415,8 +404,7 @@ Deno.test("runLoop() sends nothing for a request that comes with the stop", asyn
   assert.equal(setup.master.heartbeatCount, 1);
 });
 
-Deno.test("runLoop() sends once for a request that comes in the gap", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() sends once for a request that comes in the gap", async (setup) => {
   const waits = new Waits();
   await withLoop(setup, async () => {
     await setup.master.nextHeartbeat();
@@ -439,8 +427,7 @@ const kept: [what: string, answer: MasterAnswer][] = [
 ];
 
 for (const [what, answer] of kept) {
-  Deno.test(`runLoop() reports changes of the host while a master ${what}`, async () => {
-    await using setup = await AgentSetup.create();
+  test(`runLoop() reports changes of the host while a master ${what}`, async (setup) => {
     setup.master.answer = answer;
     const lines: string[] = [];
     const seen: Heartbeat[] = [];
@@ -472,8 +459,7 @@ for (const [what, answer] of kept) {
   });
 }
 
-Deno.test("runLoop() survives an unexpected error in a check", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() survives an unexpected error in a check", async (setup) => {
   setup.master.answer = { status: 429, headers: { "retry-after": "600" } };
   const lines: string[] = [];
   const stop = new AbortController();
@@ -496,8 +482,7 @@ Deno.test("runLoop() survives an unexpected error in a check", async () => {
   ]);
 });
 
-Deno.test("runLoop() does one thing at a time while a check hangs", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() does one thing at a time while a check hangs", async (setup) => {
   setup.master.answer = { status: 429, headers: { "retry-after": "6" } };
   using _hung = listenWithoutAccepting(`${setup.path}/hung.sock`);
   const sockets = [setup.engine.socketPath];
@@ -522,8 +507,7 @@ Deno.test("runLoop() does one thing at a time while a check hangs", async () => 
   assert.deepEqual(lines.filter((line) => line.includes("aborted")), []);
 });
 
-Deno.test("runLoop() skips checks in a pause while the agent changes the host", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() skips checks in a pause while the agent changes the host", async (setup) => {
   setup.master.answer = { status: 429, headers: { "retry-after": "1" } };
   const stop = new AbortController();
   const agent = setup.newAgent();
@@ -553,8 +537,7 @@ function loseOne({ engine }: AgentSetup): void {
   engine.containers = engine.containers.filter(({ Names }) => Names[0] === `/${base}`);
 }
 
-Deno.test("runLoop() checks when that is requested, and sends a change only", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() checks when that is requested, and sends a change only", async (setup) => {
   setup.apply();
   await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
@@ -574,8 +557,7 @@ Deno.test("runLoop() checks when that is requested, and sends a change only", as
   });
 });
 
-Deno.test("runLoop() does not check between heartbeats without a request", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() does not check between heartbeats without a request", async (setup) => {
   await withLoop(setup, async ({ works }) => {
     await setup.master.nextHeartbeat();
     setup.apply();
@@ -584,8 +566,7 @@ Deno.test("runLoop() does not check between heartbeats without a request", async
   });
 });
 
-Deno.test("runLoop() sends at once when the store has changed", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() sends at once when the store has changed", async (setup) => {
   await withLoop(setup, async ({ wakeup }) => {
     await setup.master.nextHeartbeat();
     setup.apply();
@@ -595,8 +576,7 @@ Deno.test("runLoop() sends at once when the store has changed", async () => {
   });
 });
 
-Deno.test("runLoop() checks again after a request, as lists come late", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() checks again after a request, as lists come late", async (setup) => {
   setup.apply();
   await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
@@ -607,8 +587,7 @@ Deno.test("runLoop() checks again after a request, as lists come late", async ()
   });
 });
 
-Deno.test("runLoop() paces a flood of requests", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() paces a flood of requests", async (setup) => {
   await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
     const flood = setInterval(() => wakeup.requestCheck(), 1);
@@ -619,8 +598,7 @@ Deno.test("runLoop() paces a flood of requests", async () => {
   });
 });
 
-Deno.test("runLoop() does not lose a request for a check during a heartbeat", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() does not lose a request for a check during a heartbeat", async (setup) => {
   setup.apply();
   await withLoop(setup, async ({ wakeup }) => {
     await setup.master.nextHeartbeat();
@@ -638,8 +616,7 @@ Deno.test("runLoop() does not lose a request for a check during a heartbeat", as
   });
 });
 
-Deno.test("runLoop() keeps the gap between changes, and sends the last one", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() keeps the gap between changes, and sends the last one", async (setup) => {
   setup.apply();
   const minEarlyGapMs = 900;
   await withLoop(setup, async ({ wakeup }) => {
@@ -660,8 +637,7 @@ Deno.test("runLoop() keeps the gap between changes, and sends the last one", asy
   }, { minEarlyGapMs });
 });
 
-Deno.test("runLoop() does not check while the agent changes the host", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() does not check while the agent changes the host", async (setup) => {
   let isBusy = true;
   await withLoop(setup, async ({ wakeup, works }) => {
     await setup.master.nextHeartbeat();
@@ -675,8 +651,7 @@ Deno.test("runLoop() does not check while the agent changes the host", async () 
   }, { isBusy: () => isBusy });
 });
 
-Deno.test("runLoop() does not check for requests in a backoff or pause", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() does not check for requests in a backoff or pause", async (setup) => {
   for (const headers of [{ "retry-after": "3600" }, {}]) {
     setup.master.answer = { status: 503, headers };
     const before = setup.master.heartbeatCount;
@@ -809,8 +784,7 @@ Deno.test("the loop's last heartbeat is right after any sequence of changes", as
   await Promise.all(Array.from({ length: 30 }, (_, seed) => check(seed)));
 });
 
-Deno.test("runLoop() sends again and again, and stops at once in a wait", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() sends again and again, and stops at once in a wait", async (setup) => {
   await withLoop(setup, async () => {
     while (setup.master.heartbeatCount < 5) await setup.master.nextHeartbeat();
   }, { intervalMs: 10 });
@@ -820,8 +794,7 @@ Deno.test("runLoop() sends again and again, and stops at once in a wait", async 
   }, { random: 0.5 });
 });
 
-Deno.test("runLoop() stops at once while the master or the engine hangs", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() stops at once while the master or the engine hangs", async (setup) => {
   for (const kind of ["hang", "half-open"] as const) {
     setup.master.answer = { kind };
     await withLoop(setup, async ({ stop, lines, heartbeats }) => {
@@ -840,8 +813,7 @@ Deno.test("runLoop() stops at once while the master or the engine hangs", async 
   assert.equal(setup.master.heartbeatCount, sent);
 });
 
-Deno.test("runLoop() sends nothing when it was stopped before it began", async () => {
-  await using setup = await AgentSetup.create();
+test("runLoop() sends nothing when it was stopped before it began", async (setup) => {
   const agent = setup.newAgent();
   const startedAt = performance.now();
   const options = { intervalMs: 8_000, log: () => {}, random: () => 0.5 };
@@ -851,8 +823,7 @@ Deno.test("runLoop() sends nothing when it was stopped before it began", async (
   assert.equal(setup.engine.requestCount, 0);
 });
 
-Deno.test("S2 runLoop() repairs the store before it sends what a check found", async () => {
-  await using setup = await AgentSetup.create();
+test("S2 runLoop() repairs the store before it sends what a check found", async (setup) => {
   setup.apply();
   await withLoop(setup, async ({ wakeup, lines }) => {
     await setup.master.nextHeartbeat();

@@ -74,8 +74,8 @@ function ending({ result }: Heartbeat): Record<string, unknown> {
   return { ...rest, wasSent: latencyMs !== null };
 }
 
-Deno.test("Agent.sendHeartbeat() delivers", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("Agent.sendHeartbeat() delivers", () =>
+  withAgent(async (setup, agent) => {
     const heartbeat = await agent.sendHeartbeat(never);
     assert.deepEqual(ending(heartbeat), {
       kind: "delivered",
@@ -87,19 +87,17 @@ Deno.test("Agent.sendHeartbeat() delivers", async () => {
     });
     assert.equal(heartbeat.certificates?.problem, null);
     assert.ok(Math.abs(heartbeat.checkedAt - Date.now()) < 60_000);
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() reuses one connection", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("Agent.sendHeartbeat() reuses one connection", () =>
+  withAgent(async (setup, agent) => {
     for (let heartbeat = 0; heartbeat < 5; heartbeat++) await agent.sendHeartbeat(never);
     assert.equal(setup.master.heartbeatCount, 5);
     assert.equal(setup.master.connectionCount, 1);
-  });
-});
+  }));
 
-Deno.test("M16 heartbeat reports why the master rejects it, and continues", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("M16 heartbeat reports why the master rejects it, and continues", () =>
+  withAgent(async (setup, agent) => {
     const cases: [status: number, error: RegExp, retryAfter?: string, retryAfterMs?: number][] = [
       [
         400,
@@ -125,21 +123,19 @@ Deno.test("M16 heartbeat reports why the master rejects it, and continues", asyn
     setup.master.answer = { status: 200, headers: { "retry-after": "7" } };
     const { result } = await agent.sendHeartbeat(never);
     assert.ok(result.kind === "delivered" && result.retryAfterMs === null);
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() reads a Retry-After that is a date", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("Agent.sendHeartbeat() reads a Retry-After that is a date", () =>
+  withAgent(async (setup, agent) => {
     const inAMinute = new Date(Date.now() + 60_000).toUTCString();
     setup.master.answer = { status: 503, headers: { "retry-after": inAMinute } };
     const { result } = await agent.sendHeartbeat(never);
     assert.ok(result.retryAfterMs !== null);
     assert.ok(result.retryAfterMs > 0 && result.retryAfterMs <= 60_000);
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() reports a master that cannot be reached", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("Agent.sendHeartbeat() reports a master that cannot be reached", () =>
+  withAgent(async (setup, agent) => {
     await setup.master.stop();
     const { port } = setup;
     assert.deepEqual(ending(await agent.sendHeartbeat(never)), {
@@ -153,39 +149,35 @@ Deno.test("Agent.sendHeartbeat() reports a master that cannot be reached", async
     });
     await using _master = await startMaster({ port });
     assert.equal((await agent.sendHeartbeat(never)).result.kind, "delivered");
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() sends nothing in a dry run", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("Agent.sendHeartbeat() sends nothing in a dry run", () =>
+  withAgent(async (setup, agent) => {
     const heartbeat = await agent.sendHeartbeat(never, { dryRun: true });
     const url = `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`;
     assert.deepEqual([heartbeat.result.kind, heartbeat.result.url], ["dry_run", url]);
     assert.equal(setup.master.connectionCount, 0);
     assert.ok((heartbeat.certificates?.expiresAt ?? 0) > Date.now());
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() works without master and certificates", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("Agent.sendHeartbeat() works without master and certificates", () =>
+  withAgent(async (setup, agent) => {
     await Deno.remove(`${setup.path}/ca.crt`);
     const heartbeat = await agent.sendHeartbeat(never);
     assert.equal(heartbeat.result.kind, "not_configured");
     assert.equal(heartbeat.certificates, null);
     assert.equal(heartbeat.body.host_uuid, null);
     assert.equal(heartbeat.body.topology?.drift.state, "consistent");
-  }, () => ({ master: null, hostUuid: null }));
-});
+  }, () => ({ master: null, hostUuid: null })));
 
-Deno.test("Agent.sendHeartbeat() puts an IPv6 address in brackets", async () => {
-  await withAgent(async (_setup, agent) => {
+Deno.test("Agent.sendHeartbeat() puts an IPv6 address in brackets", () =>
+  withAgent(async (_setup, agent) => {
     const { result } = await agent.sendHeartbeat(never, { dryRun: true });
     assert.equal(result.url, "https://[fd00::1]:8770/swarm/heartbeat");
-  }, () => ({ master: { host: "fd00::1", port: 8770, name: "master.test", fingerprint: null } }));
-});
+  }, () => ({ master: { host: "fd00::1", port: 8770, name: "master.test", fingerprint: null } })));
 
-Deno.test("M19 heartbeat is sent only once there are certificates", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("M19 heartbeat is sent only once there are certificates", () =>
+  withAgent(async (setup, agent) => {
     await Deno.rename(`${setup.path}/worker.key`, `${setup.path}/elsewhere`);
     const heartbeat = await agent.sendHeartbeat(never);
     const error = `Cannot use ${setup.path}/worker.key: no such file; see agent-dir`;
@@ -201,11 +193,10 @@ Deno.test("M19 heartbeat is sent only once there are certificates", async () => 
     assert.equal(heartbeat.body.topology?.drift.state, "consistent");
     await Deno.rename(`${setup.path}/elsewhere`, `${setup.path}/worker.key`);
     assert.equal((await agent.sendHeartbeat(never)).result.kind, "delivered");
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() sends in time while the engine hangs", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("Agent.sendHeartbeat() sends in time while the engine hangs", () =>
+  withAgent(async (setup, agent) => {
     setup.engine.fault = { kind: "hang" };
     const { result, snapshot } = await agent.sendHeartbeat(never, { snapshotTimeoutMs: 200 });
     assert.equal(result.kind, "delivered");
@@ -214,11 +205,10 @@ Deno.test("Agent.sendHeartbeat() sends in time while the engine hangs", async ()
       snapshot.observed.error,
       /^Cannot observe Docker at .*: no answer in time; if that lasts, restart the engine$/,
     );
-  });
-});
+  }));
 
-Deno.test("Agent.sendHeartbeat() ends at once when it is aborted", async () => {
-  await withAgent(async (setup, agent) => {
+Deno.test("Agent.sendHeartbeat() ends at once when it is aborted", () =>
+  withAgent(async (setup, agent) => {
     const abortWhen = async (hangs: () => Promise<unknown>, expected: RegExp) => {
       const controller = new AbortController();
       const heartbeat = agent.sendHeartbeat(controller.signal);
@@ -243,5 +233,4 @@ Deno.test("Agent.sendHeartbeat() ends at once when it is aborted", async () => {
     // So the master is not blamed for what it never got.
     assert.equal(notSent.latencyMs, null);
     assert.equal(setup.master.heartbeatCount, 1);
-  });
-});
+  }));

@@ -18,6 +18,18 @@ const time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ";
 const unreachable = "Cannot reach the master at 127\\.0\\.0\\.1:\\d+: ";
 const says = (words: string) => new RegExp(unreachable + words);
 
+/** A master that has another certificate. */
+const certificate = (
+  what: string,
+  issue: () => ReturnType<typeof authority.issue>,
+  words: string,
+): MasterFault => ({
+  what,
+  strike: async (host) => await host.replaceMaster(await issue()),
+  result: "unreachable",
+  says: says(words),
+});
+
 const faults: MasterFault[] = [
   {
     what: "M1 a master that is down",
@@ -47,62 +59,36 @@ const faults: MasterFault[] = [
     result: "unreachable",
     says: says("it closed the connection before it answered; it may not accept worker\\.crt"),
   },
-  {
-    what: "M9 a master whose certificate has expired",
-    strike: async (host) => {
-      const validity = { notBefore: fromNow(-90), notAfter: fromNow(-1) };
-      await host.replaceMaster(await authority.issue({ ...server, ...validity }));
-    },
-    result: "unreachable",
-    says: says(
-      `its certificate has expired: it is valid from ${time} to ${time}, and this host's clock ` +
-        `says ${time}; renew it, or correct the clock`,
-    ),
-  },
-  {
-    what: "M10 a master certificate that is not valid yet",
-    strike: async (host) => {
-      const validity = { notBefore: fromNow(1), notAfter: fromNow(90) };
-      await host.replaceMaster(await authority.issue({ ...server, ...validity }));
-    },
-    result: "unreachable",
-    says: says(
-      `its certificate is not valid yet: it is valid from ${time} to ${time}, and this host's ` +
-        `clock says ${time}; correct the clock`,
-    ),
-  },
-  {
-    what: "M11 a master of another name",
-    strike: async (host) => {
-      await host.replaceMaster(await authority.issue({ ...server, dnsNames: ["other.test"] }));
-    },
-    result: "unreachable",
-    says: says(
-      "its certificate does not have the name master\\.test, but DNS:other\\.test, " +
-        "IP Address:127\\.0\\.0\\.1; see master-name",
-    ),
-  },
-  {
-    what: "M12 a master of an authority that is not in ca.crt",
-    strike: async (host) => {
-      await host.replaceMaster(await rogueAuthority.issue({ ...server }));
-    },
-    result: "unreachable",
-    says: says(
-      'its certificate is not signed by ca\\.crt: it has the name "the master", and as its ' +
-        'issuer "test authority"; ca\\.crt must hold the certificate of the master\'s authority',
-    ),
-  },
-  {
-    what: "M13 a master with another certificate than the pinned one",
-    strike: async (host) => {
-      await host.replaceMaster(await authority.issue({ ...server }));
-    },
-    result: "unreachable",
-    says: says(
-      "its certificate is not the pinned one, but has the fingerprint [0-9a-f]{64}; see master-fingerprint",
-    ),
-  },
+  certificate(
+    "M9 a master whose certificate has expired",
+    () => authority.issue({ ...server, notBefore: fromNow(-90), notAfter: fromNow(-1) }),
+    `its certificate has expired: it is valid from ${time} to ${time}, and this host's clock ` +
+      `says ${time}; renew it, or correct the clock`,
+  ),
+  certificate(
+    "M10 a master certificate that is not valid yet",
+    () => authority.issue({ ...server, notBefore: fromNow(1), notAfter: fromNow(90) }),
+    `its certificate is not valid yet: it is valid from ${time} to ${time}, and this host's ` +
+      `clock says ${time}; correct the clock`,
+  ),
+  certificate(
+    "M11 a master of another name",
+    () => authority.issue({ ...server, dnsNames: ["other.test"] }),
+    "its certificate does not have the name master\\.test, but DNS:other\\.test, " +
+      "IP Address:127\\.0\\.0\\.1; see master-name",
+  ),
+  certificate(
+    "M12 a master of an authority that is not in ca.crt",
+    () => rogueAuthority.issue(server),
+    'its certificate is not signed by ca\\.crt: it has the name "the master", and as its ' +
+      'issuer "test authority"; ca\\.crt must hold the certificate of the master\'s authority',
+  ),
+  certificate(
+    "M13 a master with another certificate than the pinned one",
+    () => authority.issue(server),
+    "its certificate is not the pinned one, but has the fingerprint [0-9a-f]{64}; " +
+      "see master-fingerprint",
+  ),
   ...[301, 302, 303, 307, 308].map((status): MasterFault => ({
     what: `M5 a master that redirects with ${status}`,
     strike: async ({ master }) => {
