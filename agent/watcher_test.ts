@@ -25,9 +25,9 @@ class Watched implements Disposable {
   readonly lines: string[] = [];
   readonly watch = new StoreWatcher(this.path, {
     log: createLog((line) => this.lines.push(line)),
-    onChange: () => this.told++,
+    onChange: () => this.changes++,
   });
-  told = 0;
+  changes = 0;
 
   async change(message: string): Promise<void> {
     await asWriter(this.path, (store) => store.recordError(topologyId, message));
@@ -48,47 +48,47 @@ Deno.test("StoreWatcher notices each write of any process, and no read", async (
   using it = new Watched();
   await it.change("first");
   it.watch.renew();
-  assert.equal(it.told, 1, "what came before is unknown");
+  assert.equal(it.changes, 1, "what came before is unknown");
   for (const message of ["second", "third"]) {
-    const before = it.told;
+    const before = it.changes;
     await it.change(message);
-    await until(() => it.told > before);
+    await until(() => it.changes > before);
     await settle();
   }
-  const before = it.told;
+  const before = it.changes;
   it.watch.renew();
   using store = TopologyStore.open(it.path, { readOnly: true });
   assert.equal(store.current()!.lastError, "third");
   Deno.writeTextFileSync(lockPathOf(it.path), "somebody");
   await settle();
-  assert.equal(it.told, before);
+  assert.equal(it.changes, before);
 });
 
 Deno.test("StoreWatcher waits for a folder, and follows a replaced one", async () => {
   using it = new Watched();
   it.watch.renew();
-  assert.equal(it.told, 0);
+  assert.equal(it.changes, 0);
   await it.change("first");
   it.watch.renew();
-  assert.equal(it.told, 1);
+  assert.equal(it.changes, 1);
   Deno.renameSync(`${it.folder.path}/state`, `${it.folder.path}/away`);
   await it.change("in another one");
-  const before = it.told;
+  const before = it.changes;
   it.watch.renew();
   await settle();
   it.watch.renew();
-  assert.equal(it.told, before + 1);
+  assert.equal(it.changes, before + 1);
   await it.change("again");
-  await until(() => it.told > before + 1);
+  await until(() => it.changes > before + 1);
 });
 
 Deno.test("StoreWatcher notices the first write to a new store", async () => {
   using it = new Watched();
   Deno.mkdirSync(it.path.replace(/[^/]*$/, ""));
   it.watch.renew();
-  assert.equal(it.told, 1);
+  assert.equal(it.changes, 1);
   await it.change("first");
-  await until(() => it.told > 1);
+  await until(() => it.changes > 1);
 });
 
 Deno.test("S18 StoreWatcher leaves SQLite its locks during a change", async () => {
@@ -123,11 +123,11 @@ Deno.test("StoreWatcher.close() ends all notices", async () => {
   await it.change("first");
   it.watch.renew();
   it.watch.close();
-  const before = it.told;
+  const before = it.changes;
   it.watch.renew();
   await it.change("second");
   await settle();
-  assert.equal(it.told, before);
+  assert.equal(it.changes, before);
 });
 
 Deno.test("the loop sends at once what another process wrote to the store", async () => {
@@ -153,21 +153,21 @@ for (const [what, make] of obstacles) {
     const [store, lock] = [`${folder.path}/topology.db`, `${folder.path}/apply.lock`];
     Deno.writeTextFileSync(store, "");
     make(lock);
-    const [lines, told]: [string[], string[]] = [[], []];
+    const [lines, changes]: [string[], string[]] = [[], []];
     const watch = new StoreWatcher(store, {
       log: (level, message) => lines.push(`${level} ${message}`),
-      onChange: () => told.push("changed"),
+      onChange: () => changes.push("changed"),
     });
     try {
       watch.renew();
       watch.renew();
-      assert.deepEqual([lines, told], [[
+      assert.deepEqual([lines, changes], [[
         `warn Cannot watch ${lock}: it is not a regular file; ` +
         "what others write to the store is reported at the interval",
       ], []]);
       Deno.removeSync(lock);
       watch.renew();
-      assert.deepEqual([lines.length, told.length], [1, 1]);
+      assert.deepEqual([lines.length, changes.length], [1, 1]);
     } finally {
       watch.close();
     }
@@ -271,7 +271,7 @@ const label = { "decnet.topology.id": "t1" };
 
 Deno.test("the loop sends each change of its own objects at once, no others", () =>
   watch(async ({ engine, master }, loop) => {
-    const changes: [containers: ReturnType<typeof container>[], told: string[]][] = [
+    const changes: [containers: ReturnType<typeof container>[], observed: string[]][] = [
       [[ours], ["decnet-web"]],
       [[{ ...ours, State: "exited" }], []],
       [[ours], ["decnet-web"]],
@@ -281,9 +281,9 @@ Deno.test("the loop sends each change of its own objects at once, no others", ()
       [[], []],
       [[container({ name: "labelled", labels: label })], ["labelled"]],
     ];
-    for (const [containers, told] of changes) {
+    for (const [containers, observed] of changes) {
       engine.containers = containers;
-      await until(() => JSON.stringify(loop.told) === JSON.stringify(told));
+      await until(() => JSON.stringify(loop.observed) === JSON.stringify(observed));
     }
     engine.networks = [network({ name: "decnet_t_1_lan" })];
     await until(() => JSON.stringify(loop.heartbeats.at(-1)!.body).includes("decnet_t_1_lan"));
@@ -321,9 +321,9 @@ Deno.test("D20 the loop reports what changed without a stream, once it is back",
     // Of this nobody tells.
     engine.containers = [ours];
     await settle(700);
-    assert.deepEqual(loop.told, []);
+    assert.deepEqual(loop.observed, []);
     engine.fault = undefined;
-    await until(() => loop.told!.includes("decnet-web"));
+    await until(() => loop.observed!.includes("decnet-web"));
     assert.equal(engine.events.count, 1);
     assert.deepEqual(loop.lines, []);
   }));
@@ -346,10 +346,10 @@ Deno.test("the loop checks when its stream is cut, and retries with a backoff", 
 Deno.test("the loop sends at once when the engine goes, and when it is back", () =>
   watch(async ({ engine }, loop) => {
     await engine.stop();
-    await until(() => typeof loop.told === "string");
+    await until(() => typeof loop.observed === "string");
     await using again = await FakeEngine.start(engine.socketPath);
     again.containers = [ours];
-    await until(() => loop.told!.includes("decnet-web"));
+    await until(() => loop.observed!.includes("decnet-web"));
     await until(() => again.events.count === 1);
   }));
 
@@ -371,7 +371,7 @@ Deno.test("D20 the loop reads the events around damaged lines", () =>
     for (const [index, damage] of damages.entries()) {
       write(damage);
       engine.containers = index % 2 === 0 ? [ours] : [];
-      await until(() => loop.told!.includes("decnet-web") === (index % 2 === 0));
+      await until(() => loop.observed!.includes("decnet-web") === (index % 2 === 0));
     }
     assert.equal(engine.events.count, 1);
     // An event cut into chunks of single bytes, in the middle of a letter too.
@@ -390,7 +390,7 @@ Deno.test("the loop listens again after a malformed stream", () =>
     engine.events.write(new TextEncoder().encode("this is no chunk\r\n"));
     await until(() => engine.events.count === 0);
     engine.containers = [ours];
-    await until(() => loop.told!.includes("decnet-web") && engine.events.count === 1);
+    await until(() => loop.observed!.includes("decnet-web") && engine.events.count === 1);
     assert.deepEqual(loop.lines, []);
   }));
 
@@ -401,7 +401,7 @@ Deno.test("the loop waits for a head that comes with the first event", async () 
   await until(() => loop.heartbeats.length > 0 && setup.engine.events.count === 1);
   await settle(700);
   setup.engine.containers = [ours];
-  await until(() => loop.told!.includes("decnet-web"));
+  await until(() => loop.observed!.includes("decnet-web"));
 });
 
 Deno.test("D20 the loop paces a flood of events and still reports its change", () =>
@@ -416,7 +416,7 @@ Deno.test("D20 the loop paces a flood of events and still reports its change", (
     await settle(4_000);
     assert.ok(loop.works - works <= 12, `${loop.works - works} looks`);
     engine.containers = [ours];
-    await until(() => loop.told!.includes("decnet-web"));
+    await until(() => loop.observed!.includes("decnet-web"));
     clearInterval(flood);
   }));
 
@@ -452,11 +452,11 @@ Deno.test("the loop listens to the engine that its heartbeats ask", async () => 
 Deno.test("the loop listens again when the engine did not answer", () =>
   watch(async ({ engine }, loop) => {
     engine.fault = { kind: "status", status: 500, message: "down" };
-    await until(() => typeof loop.told === "string");
+    await until(() => typeof loop.observed === "string");
     await until(() => engine.events.count === 0);
     engine.fault = undefined;
     await until(() => engine.events.count === 1);
-    await until(() => Array.isArray(loop.told));
+    await until(() => Array.isArray(loop.observed));
   }, 1_000));
 
 Deno.test("the loop stops at once while it listens, and while it waits to listen", async () => {

@@ -128,9 +128,9 @@ testInSandbox(
     const web = `decnet-${sandbox.tag}-web`;
     await sandbox.makeContainer(web);
     await using loop = new WatchedLoop(setup, { sockets: [dockerSocket] });
-    await until(() => loop.told?.includes(web) ?? false);
+    await until(() => loop.observed?.includes(web) ?? false);
     await sandbox.kill(web);
-    await until(() => Array.isArray(loop.told) && !loop.told.includes(web));
+    await until(() => Array.isArray(loop.observed) && !loop.observed.includes(web));
   },
 );
 
@@ -143,13 +143,13 @@ testWith(ownPodman, "the loop listens again after Podman was stopped or frozen",
     sockets: [service.socketPath],
     intervalMs: 1_000,
   });
-  await until(() => Array.isArray(loop.told));
+  await until(() => Array.isArray(loop.observed));
   await service.end("SIGTERM");
-  await until(() => typeof loop.told === "string");
+  await until(() => typeof loop.observed === "string");
   await service.run();
-  await until(() => Array.isArray(loop.told));
+  await until(() => Array.isArray(loop.observed));
   service.freeze();
-  await until(() => typeof loop.told === "string");
+  await until(() => typeof loop.observed === "string");
   await service.run();
-  await until(() => Array.isArray(loop.told));
+  await until(() => Array.isArray(loop.observed));
 });
