@@ -12,9 +12,8 @@ interface CommandOptions {
 /**
  * Runs a program to its end and returns its standard output.
  *
- * Both streams are kept back: they are shown only in the error, which is thrown
- * when the program ends with another code than 0 or takes too long. A program that
- * is not there is a Deno.errors.NotFound.
+ * Throws `Error`, with both streams, when it exits with another code than 0 or takes too long, and
+ * `Deno.errors.NotFound` when there is no such program.
  */
 export async function run(
   program: string,
@@ -41,7 +40,7 @@ export async function run(
   throw new Error(`${name} ${ending}\n${said}`.trimEnd());
 }
 
-/** Deno lists its downloads first and appends a native stack, of no use here. */
+/** Removes the list of downloads and the native stack from Deno's error. */
 function essence(text: string): string {
   return text
     .split(/^Stack backtrace:/m, 1)[0]!
@@ -68,10 +67,10 @@ const SCRIPT = "decnet-agent.js";
 
 const MAIN = "main.ts";
 
-/** All that `deno compile` needs; any other variable could go into the result. */
+/** The variables that `deno compile` needs; any other one could change the result. */
 const COMPILE_ENV = [
   ...["HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME", "DENO_DIR"],
-  // Another clock, by which reproducible.ts shows that the time does not go in.
+  // With another clock, reproducible.ts shows that the time does not go in.
   ...["LD_PRELOAD", "FAKETIME"],
 ];
 
@@ -109,7 +108,7 @@ export async function build(
   }
 }
 
-/** The project's own would bring in the import map of its tests, and its path. */
+/** The project's own configuration would add the import map of its tests, and its path. */
 async function writeConfig(root: string, path: string): Promise<void> {
   const config = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
   const { version, unstable, permissions } = config;
@@ -153,7 +152,7 @@ async function compile(
       // It would be kept in /tmp under a name that anyone can take first.
       "--no-code-cache",
       // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small
-      // nursery: it would grow with the number of beats, for nothing (bench/transport.ts).
+      // nursery: it would grow with the number of heartbeats, for nothing (bench/transport.ts).
       // Garbage of large documents would be left to lie until the unit's MemoryMax ends the agent.
       `--v8-flags=${
         ["--jitless", "--max-semi-space-size=1", "--max-old-space-size=256", ...v8Flags].join()
@@ -175,10 +174,8 @@ async function compile(
 }
 
 /**
- * Returns the time the work tree is from, in seconds since 1970: it goes in as the
- * modification time of the bundle.
- *
- * That is `SOURCE_DATE_EPOCH`, or else the time of the last commit, or else 0.
+ * Returns the time of the work tree in seconds since 1970, which becomes the modification time of
+ * the bundle: `SOURCE_DATE_EPOCH`, or else the time of the last commit, or else 0.
  */
 export async function sourceTime(
   root: string,

@@ -50,7 +50,7 @@ Deno.test("compile.ts refuses an unknown target, then leaves no executable", asy
   assert.deepEqual(left, ["garbage"]);
 });
 
-Deno.test("compile.ts tells what to do without a home", async () => {
+Deno.test("compile.ts says what to do without a home", async () => {
   const { code, stderr } = await compile([], {
     HOME: "",
     XDG_CACHE_HOME: "",

@@ -20,7 +20,7 @@ async function main(
 ): Promise<void> {
   const { official, target, output } = parse(args);
 
-  // Away with it first: after a failure no older one may pass for the new one.
+  // Removed first: after a failure an older one must not pass for the new one.
   await Deno.mkdir(dirname(output), { recursive: true });
   await Deno.remove(output).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

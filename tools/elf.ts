@@ -17,12 +17,11 @@ const HEADER_LENGTH = 64;
 const ADDED_SECTIONS = [".note.sui", ".sui.phdrs"];
 
 /**
- * Takes back what `deno compile` did to the runtime base inside a compiled program.
+ * Returns the runtime base inside a program that `deno compile` has made.
  *
- * It moved the program table, added two sections and wrote a new section table at
- * the end; the original tables still stand where they were. So the header is turned
- * back to them and the rest cut off. Throws an Error if the input is no such program.
- * Whether the result is the base can only be told by its hash.
+ * `deno compile` has moved the program table, added two sections and written a new section table at
+ * the end; the original tables are still where they were. So the header is set back to them, and the
+ * rest is cut off. Throws `Error` for another input; only its hash shows that the result is the base.
  */
 export function recoverBase(program: Uint8Array): Uint8Array {
   const view = openElf(program, failed);
@@ -44,7 +43,7 @@ export function recoverBase(program: Uint8Array): Uint8Array {
   const end = table + count * SECTION.length;
   if (end > addedAt) throw failed("the original section table is cut short");
 
-  // Not slice(): a Buffer's shares the memory, and starts in the midst of it.
+  // Not slice(): that of a Buffer shares its memory.
   const base = new Uint8Array(program.subarray(0, end));
   const header = new DataView(base.buffer);
   header.setBigUint64(HEADER.programTable, BigInt(HEADER_LENGTH), true);
@@ -72,7 +71,7 @@ interface Section {
   readonly type: number;
   readonly offset: number;
   readonly size: number;
-  /** Where its header stands. */
+  /** The offset of its header. */
   readonly header: number;
 }
 
@@ -152,12 +151,12 @@ function failed(why: string): Error {
   return new Error(`Cannot recover the runtime base: ${why}`);
 }
 
-/** The names of functions, for debuggers: a fifth of the runtime base, and never loaded. */
+/** The names of functions for debuggers: a fifth of the runtime base, never loaded. */
 const symbolSections = [".symtab", ".strtab"];
 
 /**
- * The runtime base without its symbols, as `strip` would make it; done here so that the same base
- * gives the same bytes whatever tools a machine has. Throws `Error` for a program whose symbols do not
+ * Returns the runtime base without its symbols, as `strip` would; done here so that the same base
+ * gives the same bytes on each machine. Throws `Error` for a program whose symbols do not
  * come after all that is loaded.
  */
 export function stripSymbols(program: Uint8Array): Uint8Array {
@@ -207,7 +206,7 @@ export function stripSymbols(program: Uint8Array): Uint8Array {
   return stripped;
 }
 
-/** Where the last byte that is loaded stands in the file, and one more. */
+/** Returns the end of what is loaded, as an offset in the file. */
 function endOfLoaded(view: DataView): number {
   const table = Number(view.getBigUint64(HEADER.programTable, true));
   const count = view.getUint16(HEADER.programCount, true);

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /**
- * Proves that a build can be repeated to the byte: compiles the work tree, with all
- * that is not committed yet, in two folders and compares. Takes compile.ts's options.
+ * Checks that a build gives the same bytes again: compiles the work tree, uncommitted changes
+ * included, in two folders. Takes the options of compile.ts.
  *
  * @module
  */

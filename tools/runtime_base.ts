@@ -55,15 +55,14 @@ export async function writeCached(
   }
 }
 
-/** Enough for some 40 MB on a slow line, and a bound where packets just vanish. */
+/** Enough for some 40 MB on a slow line. */
 const DOWNLOAD_TIMEOUT_MS = 60_000;
 
 /**
  * Returns the path of the zip archive in which Deno itself keeps the runtime base.
  *
- * If it is not in Deno's cache yet, Deno is made to compile an empty program and thus
- * to download it: no address stands here. Its bytes are not checked, neither by Deno
- * nor here. Throws an Error if Deno cannot download it.
+ * If it is not in Deno's cache yet, compiles an empty program, for which Deno downloads it: so no
+ * address stands here. Neither Deno nor this function checks its bytes. Throws an Error if Deno cannot download it.
  */
 async function downloadBase(
   target: string,
@@ -176,7 +175,7 @@ function failed(why: string, cause?: unknown): Error {
 interface Target {
   /** Of the unpacked runtime base of the Deno pinned in .tool-versions. */
   readonly sha256?: string;
-  /** Where the same bytes are to be had if Deno's server cannot be reached. */
+  /** A source of the same bytes for when Deno's server cannot be reached. */
   readonly carrier?: Carrier;
 }
 
@@ -199,16 +198,16 @@ interface RuntimeBase {
   /** Where the bytes came from, to be read by a person. */
   readonly source: string;
   readonly sha256: string;
-  /** False where no hash is known yet, so that nothing vouches for the bytes. */
+  /** False where no hash is pinned yet. */
   readonly pinned: boolean;
 }
 
-/** What decides where the runtime base is looked for. */
+/** Where to look for the runtime base. */
 interface RuntimeBaseOptions {
   readonly env: Readonly<Record<string, string>>;
-  /** Take Deno's own download, never the carrier nor what was kept from it. */
+  /** Accepts Deno's own download only, never the npm package or a copy from it. */
   readonly official?: boolean;
-  /** Is told each step worth knowing, in one line. */
+  /** Gets one line for each step. */
   readonly log?: (line: string) => void;
 }
 
@@ -318,7 +317,7 @@ function refusal(source: string, why: string): Error {
   return new Error(`Cannot use the runtime base from ${source}: ${why}`);
 }
 
-/** What failed, and the innermost cause: Deno's come one a line, with a number. */
+/** Returns what failed, and the innermost cause: Deno prints one on each line, with a number. */
 function summary(error: Error): string {
   const lines = error.message.split("\n");
   const cause = lines.at(-1)!.replace(/^\s*\d+: /, "");

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /**
- * Runs all tests, in processes side by side, as most of them wait for something: what the first
- * prints at once, what the others print behind it. `deno run -q -A tools/tests.ts [FLAG...]`; flags
+ * Runs all tests, in processes side by side, as most of them wait for something. The output of the
+ * first appears at once, that of the others behind it. `deno run -q -A tools/tests.ts [FLAG...]`; flags
  * are those of `deno test`. Exits 1 when one fails. Within a process tests take turns: a lock that is
  * held by one would be inherited by what another starts.
  *
@@ -12,7 +12,7 @@ const executable = "tests/e2e";
 const modules = ["agent", "api", "apply", "cli", "docker", "doctor", "host", "master", "store"]
   .concat("tests/integration");
 
-/** So that what uses a real engine takes turns, all of it is in the first. */
+/** All tests with a real engine are in the first part, so that they take turns. */
 const parts = [
   ["all else, and real engines", `--ignore=${[executable, ...modules].join()}`],
   ["the modules", ...modules],

@@ -19,7 +19,7 @@ const options: CampaignOptions = {
   onProgress: () => {},
 };
 
-Deno.test("campaign() reports each case that throws, exits or hangs, and continues", async () => {
+Deno.test("campaign() reports a case that throws, exits or hangs, and continues", async () => {
   const { cases, failures, outcomes } = await campaign(broken, options);
   assert.deepEqual(
     failures.map(({ caseNumber, message }) => [caseNumber, message.split("\n")[0]]),

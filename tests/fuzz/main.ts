@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console -- it is a program of its own
 /**
- * Gives hostile input to whatever reads input:
+ * Gives hostile input to everything that reads input:
  * `deno run -q -A tests/fuzz/main.ts [--cases 20000] [--seed N] [--target NAME [--case N]]`.
- * The cases are shared out among all targets, unless one is named. A failure is told with what runs
+ * The cases are shared out among all targets, unless one is named. A failure is printed with what runs
  * it again alone; the exit code is then 1.
  */
 

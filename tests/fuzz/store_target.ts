@@ -131,7 +131,7 @@ export function open(folder: string): Promise<Target> {
   let cases = 0;
   return Promise.resolve({
     run: async (random) => {
-      // Each has a folder of its own: whatever else lies beside the file goes with it.
+      // Each has its own folder, so that files beside the store are removed with it.
       const place = `${folder}/${cases++}`;
       Deno.mkdirSync(place);
       try {

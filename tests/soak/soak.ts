@@ -36,7 +36,7 @@ const allowedPeak = 128;
 const warmUpPart = 0.2;
 const warmUpHeartbeats = 2_000;
 
-/** What the agent must have told of its heartbeats, each of them now and then. */
+/** All states that the heartbeats of a long run must have had. */
 const states = [
   ...["delivered", "rejected", "unreachable", "ok", "idle", "unreadable", "seen", "silent"],
   ...["consistent", "drifted", "unknown"],
@@ -139,7 +139,7 @@ export interface SoakResult {
   readonly expectedMasterLines: number;
   /** What has gone wrong → how often. */
   readonly faults: ReadonlyMap<string, number>;
-  /** What the agent has told of its heartbeats → how often. */
+  /** State in the heartbeats → how often. */
   readonly tally: ReadonlyMap<string, number>;
 }
 

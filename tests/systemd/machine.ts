@@ -1,7 +1,7 @@
 import { isAbsolute, join } from "node:path";
 import { eventually } from "../support/environment.ts";
 
-/** What a program said, and how it ended. */
+/** The output of a program, and its exit code. */
 interface Ended {
   readonly code: number;
   readonly stdout: string;
@@ -16,7 +16,7 @@ interface ExecuteOptions {
   readonly accept?: (code: number) => boolean;
 }
 
-/** Runs a program to its end. Throws `Error`, with what it said, when it fails or is not there. */
+/** Runs a program to its end. Throws `Error`, with its output, when it fails or does not exist. */
 async function execute(
   program: string,
   args: readonly string[],
@@ -65,9 +65,9 @@ export async function findRootFolder(
   const unfinished = await Deno.makeTempDir({ dir: cache, prefix: "debootstrap-" });
   try {
     // In namespaces of its own: when it is interrupted, its processes and mounts are gone, too.
-    const apart = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    const wish = ["--variant=minbase", `--include=${packages.join(",")}`, release, unfinished];
-    await execute("unshare", [...apart, "debootstrap", ...wish], { signal });
+    const namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    const options = ["--variant=minbase", `--include=${packages.join(",")}`, release, unfinished];
+    await execute("unshare", [...namespaces, "debootstrap", ...options], { signal });
     await Deno.chmod(unfinished, 0o755);
     await Deno.rename(unfinished, root);
   } catch (error) {
@@ -209,7 +209,7 @@ export class Machine implements AsyncDisposable {
     }
   }
 
-  /** Runs a program inside, as root. Throws `Error`, with what it said, when it fails. */
+  /** Runs a program inside, as root. Throws `Error`, with its output, when it fails. */
   async run(
     [program, ...args]: readonly [string, ...string[]],
     { accept }: Pick<ExecuteOptions, "accept"> = {},
@@ -282,14 +282,14 @@ export class Machine implements AsyncDisposable {
 /** The user that the unit names. */
 export const user = "decnet-agent";
 
-/** Adds it as the unit tells to, to a group `docker` with the number that the socket has. */
+/** Adds it as the comments of the unit say, to a group `docker` with the number of the socket. */
 export async function addUser(machine: Machine, group: number): Promise<void> {
   await machine.run(["groupadd", "--non-unique", `--gid=${group}`, "docker"]);
   const home = ["--home-dir=/nonexistent", "--no-create-home", "--shell=/usr/sbin/nologin"];
   await machine.run(["useradd", "--system", "--user-group", "--groups=docker", ...home, user]);
 }
 
-/** Runs a program inside as this user. Throws `Error`, with what it said, when it fails. */
+/** Runs a program inside as this user. Throws `Error`, with its output, when it fails. */
 export async function asUser(
   machine: Machine,
   command: readonly string[],

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /**
- * Proves what the units that the executable prints promise: boots a real systemd in a container,
- * installs the executable there as an operator would, and looks. `deno task systemd`, as root; needs
+ * Checks what the printed units promise: boots a real systemd in a container, and installs the
+ * executable there as an operator would. `deno task systemd`, as root; needs
  * Docker, debootstrap and systemd-nspawn.
  *
  * @module

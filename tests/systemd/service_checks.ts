@@ -13,7 +13,7 @@ const units = [...services, `${folder}/decnet-agent-check.timer`] as const;
 /** The most that the unit may be exposed, from 0 to 10. */
 const maximumExposure = 1.5;
 
-/** What can be said of the units before they have been started. */
+/** What holds of the units before they are started. */
 export const unitChecks: readonly Check[] = [
   {
     name: "the units that the executable prints are those of packaging/",
@@ -53,10 +53,10 @@ export const unitChecks: readonly Check[] = [
   },
 ];
 
-/** What the service is there for. */
+/** The work of the service. */
 export const workChecks: readonly Check[] = [
   {
-    name: "it starts, and says when it is ready",
+    name: "it starts, and notifies when it is ready",
     async run({ service }) {
       await service.start();
       const state = await Promise.all(["Type", "ActiveState", "SubState"].map((name) => {
@@ -67,7 +67,7 @@ export const workChecks: readonly Check[] = [
     },
   },
   {
-    name: "it observes the host's engine, and beats over mutual TLS",
+    name: "it observes the host's engine, and sends over mutual TLS",
     async run(site) {
       const network = site.name("seen");
       await site.sandbox.makeNetwork(network);
@@ -122,7 +122,7 @@ export const workChecks: readonly Check[] = [
         .replaceAll(`"${theirs}`, `"${address.replace(/\d+$/, "")}`);
       const { body } = await site.push(document);
       const networks = await site.sandbox.networks();
-      // Why it failed has been recorded, and would be told in every beat.
+      // The recorded error would be in every heartbeat.
       await site.takeDown();
       const { detail = "" } = body as { detail?: string };
       assert.match(detail, /holds an address of this host's interface/, JSON.stringify(body));
@@ -144,7 +144,7 @@ export const workChecks: readonly Check[] = [
   },
 ];
 
-/** What the agent answers when its master asks. */
+/** Returns the state that the agent reports to its master. */
 async function stateOf(site: Site): Promise<Account> {
   const { status, body } = await site.call("/topology/state");
   assert.equal(status, 200, JSON.stringify(body));
@@ -160,10 +160,10 @@ function ownAddress(): string {
   return own.address;
 }
 
-/** What `systemctl reload` is there for. */
+/** `systemctl reload`. */
 export const reloadChecks: readonly Check[] = [
   {
-    name: "systemctl reload reaches it, confined as it is, and it goes on",
+    name: "systemctl reload works within the confinement, and it continues",
     async run(site) {
       const { machine, service } = site;
       const pid = await service.property("MainPID");
@@ -173,12 +173,12 @@ export const reloadChecks: readonly Check[] = [
       assert.match(await service.property("ExecReload"), /; code=exited ; status=0 /);
       await site.heartbeat("anything", () => true);
       assert.equal(await service.property("MainPID"), pid);
-      return `process ${pid} beats on`;
+      return `process ${pid} continues`;
     },
   },
 ];
 
-/** How the service does without what it would like to have. */
+/** How the service works without what it normally has. */
 export const lackChecks: readonly Check[] = [
   {
     name: "D7 without Docker it starts and reports what is wrong",
@@ -219,7 +219,7 @@ export const lackChecks: readonly Check[] = [
 /** The longest that it may take to stop, in milliseconds. */
 const stopMs = 2_000;
 
-/** How systemd looks after the service. */
+/** How systemd supervises the service. */
 export const watchChecks: readonly Check[] = [
   {
     name: "it feeds the watchdog, which kills it when it hangs, and it is started again",

@@ -10,7 +10,7 @@ import { eventually } from "../support/environment.ts";
 import { TlsMaster } from "../support/tls_master.ts";
 import { addUser, asUser, type Machine, user } from "./machine.ts";
 
-/** The agent as the machine's systemd runs it, by its unit of the loop if not told otherwise. */
+/** The agent as the machine's systemd runs it, by default by its unit of the running agent. */
 export class Service {
   constructor(readonly machine: Machine, readonly unit = "decnet-agent.service") {}
 
@@ -23,7 +23,7 @@ export class Service {
     await this.machine.run(["systemctl", "stop", this.unit]);
   }
 
-  /** A property of the unit, as `systemctl show` tells it. */
+  /** A property of the unit, as `systemctl show` prints it. */
   async property(name: string): Promise<string> {
     const show = ["systemctl", "show", "--value", "-p", name, this.unit] as const;
     const { stdout } = await this.machine.run(show);
@@ -89,7 +89,7 @@ interface Finding {
   readonly fix?: string;
 }
 
-/** `decnet-agent doctor` on a machine, as root unless told otherwise. */
+/** `decnet-agent doctor` on a machine, by default as root. */
 export class Doctor {
   constructor(readonly machine: Machine, readonly isRoot = true) {}
 
@@ -169,7 +169,7 @@ export async function install(
   return site;
 }
 
-/** As the comments in the files tell. */
+/** The commands in the comments of the printed files. */
 const printing = `set -e
 decnet-agent print config > ${configurationPath}
 decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
@@ -201,13 +201,13 @@ export async function configure(machine: Machine, values: Record<string, string>
   await Deno.writeTextFile(path, text);
 }
 
-/** A TCP port that nobody listens on. */
+/** Returns a free TCP port. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
-/** What the checks read of what the agent tells. */
+/** What the checks read of a heartbeat. */
 export interface Account {
   readonly observed: {
     readonly bridges?: readonly string[];
@@ -280,13 +280,13 @@ export class Site implements SiteParts {
     assert.equal(status, 200, JSON.stringify(body));
   }
 
-  /** Waits for a beat that says so, from now on; answers what it tells, and who sent it. */
+  /** Waits for a heartbeat that is wanted, from now on; returns its content and its sender. */
   async heartbeat(
     what: string,
     isWanted: (account: Account) => boolean,
   ): Promise<{ account: Account; sender: string }> {
     const since = Date.now();
-    return await eventually(`a beat with ${what}`, () => {
+    return await eventually(`a heartbeat with ${what}`, () => {
       const wanted = this.master.heartbeats.filter(({ receivedAt }) => receivedAt >= since)
         .map(({ body, clientCommonName: sender }) => ({
           account: (body as { topology: Account }).topology,

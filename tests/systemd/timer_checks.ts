@@ -51,7 +51,7 @@ export const timerChecks: readonly Check[] = [
     },
   },
   {
-    name: "a check that finds Docker gone fails, so that OnFailure= can tell",
+    name: "a check without Docker fails, so that OnFailure= can report it",
     async run({ machine }) {
       const check = new Service(machine, unit);
       return await check.with(["InaccessiblePaths=/run/docker.sock"], async () => {
@@ -86,7 +86,7 @@ new=$(mktemp ${mails}/XXXXXX) && cat > "$new" && mv "$new" "$new.mail"
 /** What the daemon of cron makes of the printed line. */
 export const cronChecks: readonly Check[] = [
   {
-    name: "cron runs the printed line: silent when all is well, and a mail when the engine is gone",
+    name: "cron runs the printed line: no output if all is well, else a mail",
     async run({ machine, master }) {
       await machine.shell("systemctl disable --now decnet-agent");
       await machine.shell(`mkdir -m 1777 ${mails}`);
@@ -107,7 +107,7 @@ export const cronChecks: readonly Check[] = [
         tickMs,
       );
       assert.ok(engine.requestCount > asked, "it has not asked the engine");
-      assert.ok(master.heartbeatCount > heartbeats, "its beat has not come");
+      assert.ok(master.heartbeatCount > heartbeats, "its heartbeat has not come");
       assert.deepEqual(await mailsOf(machine), []);
 
       await engine.stop();
