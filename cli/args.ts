@@ -1,7 +1,7 @@
 import { type KeyName, keyNames } from "./options.ts";
 
 /** The commands that are words; `--once` is one, too, and no command at all runs the service. */
-export const commandNames = ["state", "doctor", "apply", "teardown", "hash", "print"] as const;
+const commandNames = ["state", "doctor", "apply", "teardown", "hash", "print"] as const;
 
 /** A command that has its own help text. */
 export type CommandName = (typeof commandNames)[number] | "--once";

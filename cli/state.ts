@@ -109,7 +109,7 @@ function columnsOf(character: string): number {
 }
 
 /** A line of a tree, and the branches below it. */
-export interface Branch {
+interface Branch {
   /** The cells of siblings are aligned. */
   readonly cells: readonly string[];
   readonly note?: Note | undefined;
@@ -119,17 +119,13 @@ export interface Branch {
 /** How an object differs from the topology. */
 interface Note {
   readonly kind: (typeof driftKinds)[number];
-  readonly text: string;
+  readonly detail: string;
 }
 
-/** A line of a drawn tree. */
-interface TreeLine {
-  readonly text: string;
-  readonly note: Note | undefined;
-}
+type TreeLine = Pick<Branch, "note"> & { readonly text: string };
 
 /** Draws the branches below a root, which is not drawn. */
-export function drawTree(branches: readonly Branch[]): TreeLine[] {
+function drawTree(branches: readonly Branch[]): TreeLine[] {
   const widths = [0, 1].map((column) =>
     Math.max(0, ...branches.map(({ cells }) => cells[column]?.length ?? 0))
   );
@@ -143,12 +139,8 @@ export function drawTree(branches: readonly Branch[]): TreeLine[] {
   });
 }
 
-/** What the terminal can show. */
-interface TerminalFormat {
-  /** 0 when the terminal does not know its width. */
-  readonly columns: number;
-  readonly isColoured: boolean;
-}
+/** What the terminal can show; without columns it does not know its width. */
+type TerminalFormat = { readonly columns: number; readonly isColoured: boolean };
 
 /** SGR codes. */
 const colours = { red: 31, green: 32, yellow: 33 } as const;
@@ -180,9 +172,10 @@ class LineFormatter {
   branch({ text, note }: TreeLine): string {
     const noteColumns = this.#columns - minimumTextColumns - 2;
     if (!note || noteColumns < 1) return this.line(text);
-    const words = cut(sanitizeLine(note.text), noteColumns);
+    const { kind, detail } = note;
+    const words = cut(sanitizeLine(detail === "" ? kind : `${kind} (${detail})`), noteColumns);
     const rest = cut(sanitizeLine(text), this.#columns - widthOf(words) - 2);
-    const isDown = note.kind === "missing" || note.kind === "stopped";
+    const isDown = kind === "missing" || kind === "stopped";
     return `${rest}  ${this.#paint(words, isDown ? "red" : "yellow")}`;
   }
 
@@ -219,7 +212,7 @@ export async function stateTree(
   const unexpected = drift.state === "drifted" ? drift.unexpected : [];
   if (unexpected.length > 0) lines.push("", formatter.line("not of the topology"));
   const branches = unexpected.map(({ type, name, detail }): Branch => {
-    return { cells: [`${type} ${name}`], note: noteOf("unexpected", detail), below: [] };
+    return { cells: [`${type} ${name}`], note: { kind: "unexpected", detail }, below: [] };
   });
   lines.push(...drawTree(branches).map((it) => formatter.branch(it)));
   return lines.map((line) => `${line}\n`).join("");
@@ -257,14 +250,10 @@ function notesOf({ snapshot: { drift } }: Heartbeat): ReadonlyMap<string, Note> 
   if (drift.state !== "drifted") return notes;
   for (const kind of driftKinds.filter((it) => it !== "unexpected")) {
     for (const { type, name, detail } of drift[kind]) {
-      notes.set(`${type} ${name}`, noteOf(kind, detail));
+      notes.set(`${type} ${name}`, { kind, detail });
     }
   }
   return notes;
-}
-
-function noteOf(kind: Note["kind"], detail: string): Note {
-  return { kind, text: detail === "" ? kind : `${kind} (${detail})` };
 }
 
 /** The prefix of all planned names. */

@@ -67,7 +67,6 @@ export const thisProcess: Terminal = {
 /** Throws `Error` when the agent runs from source: the path would be that of the runtime. */
 function executable(): string {
   if (Deno.build.standalone) return Deno.execPath();
-  throw new Error(
-    "there is no executable: the agent runs from source. Build one: deno task compile",
-  );
+  const advice = "the agent runs from source. Build one: deno task compile";
+  throw new Error(`there is no executable: ${advice}`);
 }
