@@ -186,7 +186,7 @@ export function findingText({ check, result }: Finding, isColoured: boolean): st
   const indent = " ".repeat(nameWidth + stateWidth);
   const [first = "", ...others] = details.map(sanitizeLine);
   const lines = [`${head}${word}${first}`, ...others.map((line) => indent + line)];
-  if ("fix" in result) lines.push(`${indent}→ ${sanitizeLine(result.fix)}`);
+  if (result.fix !== null) lines.push(`${indent}→ ${sanitizeLine(result.fix)}`);
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
 }
 
@@ -199,7 +199,7 @@ export function doctorJson(findings: readonly Finding[], code: ExitCode) {
       name: check.name,
       state: result.state,
       details: result.details.map(sanitizeLine).join("; "),
-      ...("fix" in result && { fix: sanitizeLine(result.fix) }),
+      ...(result.fix !== null && { fix: sanitizeLine(result.fix) }),
     })),
   };
 }

@@ -24,7 +24,7 @@ Deno.test("findingText() aligns the details, and the fix below them", () => {
       `${" ".repeat(27)}→ a b\n`,
   );
   assert.equal(
-    findingText(finding("api", { state: "skipped", details: ["off"] }), false),
+    findingText(finding("api", { state: "skipped", details: ["off"], fix: null }), false),
     "api               skipped  off\n",
   );
 });
@@ -36,7 +36,7 @@ Deno.test("findingText() colours the state, and nothing else", () => {
 });
 
 Deno.test("doctorJson() has a fix where something is wrong", () => {
-  const good = finding("clock", { state: "ok", details: ["it is late", "very"] });
+  const good = finding("clock", { state: "ok", details: ["it is late", "very"], fix: null });
   assert.deepEqual(doctorJson([good, bad], 2), {
     status: "CRITICAL",
     exit_code: 2,

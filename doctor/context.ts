@@ -1,21 +1,16 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
 
 /** What a check has found. */
-export type Result =
-  | {
-    readonly state: "ok" | "skipped";
-    /** What was seen, or why nothing was looked at; each line is a fact of its own. */
-    readonly details: readonly string[];
-  }
-  | {
-    readonly state: "warning" | "failed";
-    readonly details: readonly string[];
-    /**
-     * How to fix it: a sentence, after `: ` a command where it is constant but for quoted paths of
-     * the agent's own. Never a command that changes what is called by a name from elsewhere.
-     */
-    readonly fix: string;
-  };
+export interface Result {
+  readonly state: "ok" | "skipped" | "warning" | "failed";
+  /** What was seen, or why nothing was looked at; each line is a fact of its own. */
+  readonly details: readonly string[];
+  /**
+   * How to fix it: a sentence, after `: ` a command where it is constant but for quoted paths of the
+   * agent. Never a command that changes what has a name from elsewhere. Null where nothing is wrong.
+   */
+  readonly fix: string | null;
+}
 
 /** One thing that is looked at. */
 export interface Check {
@@ -28,12 +23,12 @@ export interface Check {
 
 /** All is well. */
 export function ok(...details: string[]): Result {
-  return { state: "ok", details };
+  return { state: "ok", details, fix: null };
 }
 
 /** It was not looked at. */
 export function skipped(why: string): Result {
-  return { state: "skipped", details: [why] };
+  return { state: "skipped", details: [why], fix: null };
 }
 
 /** Something is not as it should be, and the agent goes on all the same. */
