@@ -22,11 +22,11 @@ import { agentUser } from "./service.ts";
 
 /** The agent did not exist before, in milliseconds since 1970. */
 const earliest = Date.UTC(2026, 0, 1);
-/** A host whose agent has not been touched for so long is unlikely, in milliseconds. */
+/** Files of the agent are probably not unchanged for so long, in milliseconds. */
 const longUnusedMs = 365 * 86_400_000;
 const setClock = "set the clock: timedatectl set-ntp true";
 
-/** Whether the clock can be right. */
+/** Checks whether the clock can be right. */
 export function checkClock(): Result {
   return judgeClock(Date.now());
 }
@@ -38,7 +38,7 @@ export function judgeClock(now: number): Result {
   return failed(`${text}, which cannot be right: no certificate is valid then`, setClock);
 }
 
-/** Whether the certificates are valid now, and for a while. */
+/** Checks whether the certificates are valid now, and for a while. */
 export async function checkValidity(context: DoctorContext): Promise<Result> {
   if (!needsCertificates(context)) return skipped(notNeeded);
   const identity = await identityOf(context);
@@ -58,7 +58,7 @@ export async function checkValidity(context: DoctorContext): Promise<Result> {
   return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock);
 }
 
-/** Why it is rather the clock that is wrong than a certificate that is old; null when it is not. */
+/** Returns why the clock is probably wrong, not the certificate; null when there is no sign of it. */
 async function doubtOfClock(context: DoctorContext, now: number): Promise<string | null> {
   const { handshake } = await masterFindings(context);
   if (handshake instanceof TrustError && handshake.reason === "expired") {
@@ -95,7 +95,7 @@ function commonName(distinguishedName: string): string {
   return /^CN=(.*)$/m.exec(distinguishedName)?.[1] ?? distinguishedName.replaceAll("\n", ", ");
 }
 
-/** Whether the three files are there, can be read, are PEM, and fit each other. */
+/** Checks whether the three files are there, can be read, are PEM, and fit each other. */
 export async function checkCertificates(context: DoctorContext): Promise<Result> {
   if (!needsCertificates(context)) return skipped(notNeeded);
   for (const name of names) {
@@ -151,7 +151,7 @@ async function fileProblem(context: DoctorContext, name: string): Promise<Result
   return null;
 }
 
-/** The command that makes PEM of a file, where its content shows that this is what it lacks. */
+/** Returns how to convert a file to PEM; null where its content is something else. */
 async function conversion(path: string, reason: CertificateReason): Promise<string | null> {
   const [from, to] = [quote(path), quote(`${path}.new`)];
   if (reason === "encrypted") {
@@ -163,7 +163,7 @@ async function conversion(path: string, reason: CertificateReason): Promise<stri
   return `write it as PEM: openssl ${command} -inform DER -in ${from} -out ${to} && mv ${to} ${from}`;
 }
 
-/** Whether worker.crt comes from the authority in ca.crt. */
+/** Checks whether worker.crt comes from the authority in ca.crt. */
 export async function checkAuthority(context: DoctorContext): Promise<Result> {
   if (!needsCertificates(context)) return skipped(notNeeded);
   const identity = await identityOf(context);
@@ -183,7 +183,7 @@ export async function checkAuthority(context: DoctorContext): Promise<Result> {
   );
 }
 
-/** Which of the two does not fit, as far as the master shows it. */
+/** Returns which files do not fit, as far as the handshake with the master shows it. */
 async function wrongFiles(context: DoctorContext): Promise<string[]> {
   const { handshake } = await masterFindings(context);
   const worker = ["worker.crt", "worker.key"];
@@ -193,7 +193,7 @@ async function wrongFiles(context: DoctorContext): Promise<string[]> {
   switch (handshake.reason) {
     case "certificate-refused":
     case "closed-after-handshake":
-      // To be asked who it is, the master had to prove by ca.crt who it is.
+      // The master was verified with ca.crt before it refused worker.crt.
       return worker;
     default:
       return ["ca.crt", ...worker];

@@ -12,12 +12,12 @@ export interface Result {
   readonly fix: string | null;
 }
 
-/** One thing that is looked at. */
+/** One entry in the list of checks. */
 export interface Check {
   readonly name: string;
   /** The exit code that a failure asks for: 2 for Docker and the master, 3 for all else. */
   readonly code: 2 | 3;
-  /** Looks, and changes nothing. What it throws counts as a failure. */
+  /** Changes nothing. What it throws counts as a failure. */
   readonly run: (context: DoctorContext) => Promise<Result> | Result;
 }
 
@@ -26,12 +26,12 @@ export function ok(...details: string[]): Result {
   return { state: "ok", details, fix: null };
 }
 
-/** It was not looked at. */
+/** It was not checked. */
 export function skipped(why: string): Result {
   return { state: "skipped", details: [why], fix: null };
 }
 
-/** Something is not as it should be, and the agent goes on all the same. */
+/** Something is wrong, but the agent still works. */
 export function warning(details: string | readonly string[], fix: string): Result {
   return { state: "warning", details: [details].flat(), fix };
 }
@@ -41,7 +41,7 @@ export function failed(details: string | readonly string[], fix: string): Result
   return { state: "failed", details: [details].flat(), fix };
 }
 
-/** What is known of the host before anything is looked at. */
+/** What is known of the host before the checks. */
 interface DoctorOptions {
   readonly agent: Omit<AgentOptions, "agentVersion">;
   /** Where the API listens; null: nowhere. */
@@ -86,12 +86,12 @@ type KeyToSet =
   | "master-fingerprint"
   | "listen";
 
-/** The host that is looked at. */
+/** The host that is examined. */
 export class DoctorContext {
   readonly options: DoctorOptions;
   readonly root: string;
   readonly accounts: Accounts;
-  /** The user who looks. */
+  /** The user who runs the doctor. */
   readonly user: Account;
   readonly stateDirectory: string;
   readonly #probed = new Map<unknown, Promise<unknown>>();
@@ -228,7 +228,7 @@ export async function namesIn(path: string): Promise<string[]> {
   }
 }
 
-/** A path or a name as a word of a command line. */
+/** Quotes a path for a shell, where it must be quoted. */
 export function quote(text: string): string {
   return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -30,7 +30,7 @@ import {
 import { agentUser, callAgent, hasUnit } from "./service.ts";
 import { applyAgain, storeOf } from "./storage.ts";
 
-/** The usual engines: socket, the file of the unit that makes it, commands to install and start it. */
+/** The usual engines: socket, unit, and the commands to install, start and restart them. */
 const engines = [
   {
     socket: "/var/run/docker.sock",
@@ -61,7 +61,7 @@ function setSocket({ options }: DoctorContext, socket: string): string {
   return `set docker-host to unix://${socket} ${options.placeOf("docker-host")}`;
 }
 
-/** Whether the engine's socket is there, and open to the agent. */
+/** Checks whether the agent can use the engine's socket. */
 export async function checkSocket(context: DoctorContext): Promise<Result> {
   const { sockets } = context.options.agent;
   const found = await Promise.all(sockets.map(look));
@@ -86,8 +86,7 @@ export async function checkSocket(context: DoctorContext): Promise<Result> {
   if (!info.isSocket) {
     return failed(`${path} is no socket`, setSocket(context, docker.socket));
   }
-  // Of the groups and of what else opens a socket, the files know only a part; who looks for
-  // himself sees.
+  // Modes show only part of who may use a socket: the agent's own user tries it instead.
   if (user.uid !== context.user.uid && !mayUse(user, info, reading | writing)) {
     return await judgeForbiddenSocket(context, path, info);
   }
@@ -131,7 +130,7 @@ async function judgeForbiddenSocket(
     `permission denied: user ${user.name} is not in group ${group}`,
     `${path}: ${describe(info, context.accounts)}`,
   ];
-  // To be in root's group would be far more than a socket.
+  // Membership in root's group would allow far more than this socket.
   const isForGroup = mayUse({ ...user, groups: new Set([gid]) }, info, reading | writing);
   if (isForGroup && gid !== 0) {
     return failed(details, `add user ${user.name} to group ${group} (usermod -aG)`);
@@ -154,7 +153,7 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
       if (!mayUse(user, info, reading | writing)) {
         return await judgeForbiddenSocket(context, path, info);
       }
-      // The files have this user in the group: the process is older than that.
+      // The user is in the group, but this login began before that.
       const group = accounts.groupName(info.gid ?? 0);
       const text = `permission denied: user ${user.name} is in group ${group}, but this login is ` +
         "older than that";
@@ -164,7 +163,7 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
   }
 }
 
-/** How the names begin that any version of the agent, or older masters, have given. */
+/** Prefixes of the names that any version of the agent, or older masters, have given. */
 const usualPrefixes = ["decnet_t_", "decnet-topology-"] as const;
 const callTimeoutMs = 5_000;
 const timeoutMs = 7_000;
@@ -182,7 +181,7 @@ type EngineFindings =
 
 const unreached: readonly string[] = ["no_socket", "permission_denied", "not_listening"];
 
-/** Asks the engine, once, for all that a label or a prefix, the configured or a usual one, marks. */
+/** Lists, once, all networks and containers with the agent's labels or with known prefixes. */
 function engineFindings(context: DoctorContext): Promise<EngineFindings> {
   return context.once(askEngine);
 }
@@ -205,7 +204,7 @@ async function askEngine({ options: { agent, signal } }: DoctorContext): Promise
   }
 }
 
-/** Whether the engine answers, and which it is. */
+/** Checks whether the engine answers, and which it is. */
 export async function checkEngine(context: DoctorContext): Promise<Result> {
   const found = await engineFindings(context);
   if (found.kind === "failed") {
@@ -225,7 +224,7 @@ export async function checkEngine(context: DoctorContext): Promise<Result> {
 /** How many names are written out. */
 const namesShown = 3;
 
-/** Whether the prefixes match the objects of this host. */
+/** Checks whether the prefixes match the objects of this host. */
 export async function checkPrefixes(context: DoctorContext): Promise<Result> {
   const found = await engineFindings(context);
   if (found.kind === "failed") return skipped("the engine does not answer");
@@ -255,7 +254,7 @@ export async function checkPrefixes(context: DoctorContext): Promise<Result> {
   );
 }
 
-/** Whether Docker is as it was applied. */
+/** Checks whether Docker is as it was applied. */
 export async function checkDrift(context: DoctorContext): Promise<Result> {
   const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
   if (engine.kind === "failed") return skipped("the engine does not answer");

@@ -85,7 +85,7 @@ interface MasterFindings {
   readonly handshake?: Handshake | ConnectionError | TrustError;
 }
 
-/** Goes to the master step by step, once, on one connection, and sends it no request. */
+/** Connects to the master step by step, once, and sends no request. */
 export function masterFindings(context: DoctorContext): Promise<MasterFindings> {
   return context.once(tryMaster);
 }
@@ -135,7 +135,7 @@ async function resolve(host: string): Promise<readonly string[] | ConnectionErro
 
 const notSet = "master-host is not set";
 
-/** Whether the master's name leads to an address. */
+/** Checks whether the master's name leads to an address. */
 export async function checkMasterName(context: DoctorContext): Promise<Result> {
   const { master } = context.options.agent;
   if (!master) return skipped(notSet);
@@ -151,7 +151,7 @@ export async function checkMasterName(context: DoctorContext): Promise<Result> {
   );
 }
 
-/** Whether the master takes connections. */
+/** Checks whether the master takes connections. */
 export async function checkMasterConnection(context: DoctorContext): Promise<Result> {
   const { master } = context.options.agent;
   if (!master) return skipped(notSet);
@@ -162,14 +162,14 @@ export async function checkMasterConnection(context: DoctorContext): Promise<Res
     return ok(`${where} takes connections, within ${Math.round(connection)} ms`);
   }
   const isRefused = connection.reason === "connection-refused";
-  // Where nothing comes back at all, a packet filter is the usual reason.
+  // Without any answer, a packet filter is the usual reason.
   const fix = isRefused
     ? `start the server on the master; it must listen on port ${master.port} there: ss -ltnp`
     : `let this host reach port ${master.port} of the master: see routes and packet filters`;
   return failed(`Cannot reach the master at ${where}: ${connection.message}`, fix);
 }
 
-/** Whether both ends prove to each other who they are; a request would be a heartbeat. */
+/** Checks mutual TLS with the master by a handshake; a request would be a heartbeat. */
 export async function checkMasterTls(context: DoctorContext): Promise<Result> {
   const { master } = context.options.agent;
   if (!master) return skipped(notSet);
@@ -218,7 +218,7 @@ function fixHandshake(
     : installIssued(context, "ca.crt");
 }
 
-/** Returns how to fix that no server of TLS has answered. */
+/** Returns how to fix that no TLS server has answered. */
 export function fixWithoutTls(
   reason: ConnectionReason,
   { port, defaultPort, place }: { port: number; defaultPort: number; place: string },
@@ -234,7 +234,7 @@ export function fixWithoutTls(
 const timeoutMs = 2_000;
 const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
 
-/** Whether the agent's API listens as configured. No request is sent. */
+/** Checks whether the agent's API listens as configured. No request is sent. */
 export async function checkApi(context: DoctorContext): Promise<Result> {
   const { listen, placeOf, signal } = context.options;
   if (!listen) return skipped("listen is not set");

@@ -77,7 +77,7 @@ export async function hasUnit(root: string, name: string): Promise<boolean> {
   return all.some((names) => names.includes(name));
 }
 
-/** By their names, whichever folder they are in. */
+/** Sorted by name, as systemd applies them. */
 async function dropIns(root: string, unit: string): Promise<Source[]> {
   const paths = new Map<string, string>();
   for (const folder of folders.map((it) => `${root}${it}/${unit}.d`)) {
@@ -99,7 +99,7 @@ function isMask(path: string): boolean {
   }
 }
 
-/** The unit of the loop. */
+/** The unit of the agent. */
 export const unit = "decnet-agent.service";
 const invocation = "invocation:";
 const configured = "/etc/systemd/system";
@@ -109,7 +109,7 @@ export interface Service {
   /** Whether systemd runs this host. */
   readonly hasSystemd: boolean;
   readonly unit: Unit | null;
-  /** Whom it runs as; null when it does not say. */
+  /** The user that it runs as; null when the unit does not say. */
   readonly user: string | null;
   /** The groups that it has beside those of its user. */
   readonly groups: readonly string[];
@@ -198,7 +198,7 @@ async function findAgentUser(context: DoctorContext): Promise<Account> {
   return { ...account, groups: new Set([...account.groups, ...added]) };
 }
 
-/** Returns a sentence with the command line that calls the agent, and as whom it must be called. */
+/** Returns a sentence with the command line that calls the agent, and the user to call it as. */
 export async function callAgent(
   context: DoctorContext,
   sentence: string,
@@ -206,7 +206,7 @@ export async function callAgent(
 ): Promise<string> {
   const user = await agentUser(context);
   const folder = user.uid === context.user.uid ? null : await look(context.stateDirectory);
-  // What root makes in a folder of that user, the agent could not change later.
+  // The agent could not change files that root makes in that user's folder.
   const isTheirs = folder !== null && typeof folder === "object" && folder.uid === user.uid;
   const who = isTheirs ? `, as user ${user.name}` : "";
   return `${sentence}${who}: ${context.options.lineOf(...words)}`;
@@ -253,7 +253,7 @@ export function describeOwner({ text, isThere }: LockOwner, path: string): strin
   }
 }
 
-/** Any fact of a process would do; the runtime hides /proc. */
+/** Asks for the priority of a process: the runtime hides /proc. */
 async function isProcess(pid: number): Promise<boolean | null> {
   const { state } = Deno.permissions.querySync({ name: "sys", kind: "getPriority" });
   if (state !== "granted") return null;
@@ -267,11 +267,11 @@ async function isProcess(pid: number): Promise<boolean | null> {
   }
 }
 
-/** From then on an apply takes longer than any master waits for it, in milliseconds. */
+/** No master waits longer for an apply, in milliseconds. */
 const longApplyMs = 600_000;
 const endProcess = "end that process, if it is still an agent";
 
-/** Which agents use this state, by the lock files; neither of the locks is taken. */
+/** Checks by the lock files which agents use this state; takes neither of the locks. */
 export async function checkLock(context: DoctorContext): Promise<Result> {
   const agentPath = `${context.stateDirectory}/agent.lock`;
   const applyPath = lockPathOf(context.options.agent.storePath);
@@ -303,7 +303,7 @@ const makeUser = "useradd --system --user-group --groups docker --home-dir /none
 const start = "systemctl enable --now decnet-agent";
 const install = `decnet-agent print systemd-service > ${configured}/${unit} && ${start}`;
 
-/** Whether something sees to it that the agent runs. */
+/** Checks whether systemd or cron runs the agent. */
 export async function checkService(context: DoctorContext): Promise<Result> {
   const found = await serviceOf(context);
   if (!found.hasSystemd) return skipped("systemd does not run this host");
@@ -316,7 +316,7 @@ export async function checkService(context: DoctorContext): Promise<Result> {
     judgeRun(found, context, agent !== null);
 }
 
-/** What keeps a service that is installed from being started. */
+/** Returns why an installed service cannot be started; null when it can. */
 async function findFault(
   installed: Unit,
   { user, isActive }: Service,
@@ -326,7 +326,7 @@ async function findFault(
   const { path, mask } = installed;
   if (mask !== null) {
     const state = isActive ? "runs, and may not be started again" : "may not be started";
-    // As long as the mask is there, what is written to its path is gone.
+    // While the mask is there, a file that is written to its path is lost.
     const unmask = `systemctl unmask ${path.startsWith(`${root}/run/`) ? "--runtime " : ""}`;
     const next = mask.hasOther ? start : installFor(context);
     const fix = `remove the mask and start the service: ${unmask}decnet-agent && ${next}`;
@@ -369,7 +369,7 @@ function judgeRun(
   return timer ? ok(active, timerText(timer)) : ok(active);
 }
 
-/** Without a loop, checks may report for the host. */
+/** Without a running agent, checks by a timer or cron may report for the host. */
 function judgeSchedule({ cronFile, timer }: Service, context: DoctorContext): Result {
   const absent = `${unit} is not installed`;
   if (cronFile !== null) return ok(`${absent}; ${cronFile} runs checks`);
@@ -393,7 +393,7 @@ function timerText({ name, isEnabled }: { name: string; isEnabled: boolean }): s
     : `${name} is installed, but does not start with the host`;
 }
 
-/** Whether another agent reports for this host, or changes its Docker. */
+/** Checks whether another agent reports for this host, or changes its Docker. */
 export async function checkOtherAgents(context: DoctorContext): Promise<Result> {
   const { otherStateDirectories = [] } = context.options;
   for (const folder of otherStateDirectories) {

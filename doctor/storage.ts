@@ -23,7 +23,7 @@ import { agentUser, callAgent, readRunningAgent, type Service, serviceOf } from 
 
 const lost = "the applied topology is lost when the agent stops, and apply by hand fails";
 
-/** Whether the agent can keep its state. */
+/** Checks whether the agent can keep its state. */
 export async function checkStateDirectory(context: DoctorContext): Promise<Result> {
   const path = context.stateDirectory;
   const user = await agentUser(context);
@@ -76,10 +76,10 @@ async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
   );
 }
 
-/** With less than that free, a large document may not find its place in the store, in bytes. */
+/** With less free space, the store may not take a large document, in bytes. */
 const leastFree = 16 * 2 ** 20;
 
-/** Returns a warning where the file system of a folder takes nothing more, or soon will not. */
+/** Returns a warning where the file system of a folder is full, or nearly. */
 async function findSpaceProblem(
   folder: string,
   { uid }: Account,
@@ -94,7 +94,7 @@ async function findSpaceProblem(
     const text = `no files can be made on the file system of ${folder}`;
     return warning([text, ...details], biggest("du --inodes -xd 3"));
   }
-  // Some of it is kept for root.
+  // A part is reserved for root.
   const free = (uid === 0 ? bfree : bavail) * bsize;
   if (free >= leastFree) return null;
   const size = `${Math.floor(free / 2 ** 20)} MiB`;
@@ -104,7 +104,7 @@ async function findSpaceProblem(
 
 /** Whether the file system of a folder is read-only, by a rename that changes nothing. */
 async function isReadOnly(folder: string): Promise<boolean> {
-  // To rename what there is not changes nothing; the file system is asked first.
+  // Renaming an absent file changes nothing, and a read-only file system refuses it first.
   const absent = `${folder}/.${crypto.randomUUID()}`;
   try {
     if (await look(absent) === "absent") await Deno.rename(absent, `${absent}.new`);
@@ -130,7 +130,7 @@ function moveAway(path: string): string {
   return `move it away: mv ${quote(path)} ${quote(`${path}.old`)}`;
 }
 
-/** How long another process may hold the store, in milliseconds, and between two looks. */
+/** How long another process may hold the store, and the time between two tries, in milliseconds. */
 const lockedTimeoutMs = 2_000;
 const pauseMs = 50;
 
@@ -199,7 +199,7 @@ async function isWal(path: string): Promise<boolean> {
   }
 }
 
-/** Whether the store can be read and written, and what is in it. */
+/** Checks whether the store can be read and written, and what is in it. */
 export async function checkStore(context: DoctorContext): Promise<Result> {
   const findings = await storeOf(context);
   const path = context.options.agent.storePath;
@@ -278,7 +278,7 @@ async function judgeStore(
   return quarantined(path, details) ?? ok(...details);
 }
 
-/** Returns how to apply what is stored once more. */
+/** Returns how to apply the stored topology again. */
 export function applyAgain(context: DoctorContext): Promise<string> {
   return callAgent(context, "apply the stored topology again", "apply", "--stored");
 }
@@ -301,10 +301,10 @@ function contentOf(applied: AppliedTopology | null): string {
   return `topology ${topologyId} at ${versionHash.slice(0, 12)}, applied ${time}`;
 }
 
-/** Less than that between two heartbeats is no warning, in milliseconds. */
+/** Metrics that are younger cause no warning, in milliseconds. */
 const leastSilenceMs = 15 * 60_000;
 
-/** Whether the metrics can be written, and are, where a loop is to write them. */
+/** Checks whether the metrics can be written, and are, where a loop is to write them. */
 export async function checkTextfile(context: DoctorContext): Promise<Result> {
   const { textfile: path } = context.options;
   if (path === null) return skipped("textfile is not set");
@@ -374,7 +374,7 @@ async function judgeTextfile(context: DoctorContext, path: string): Promise<Resu
   );
 }
 
-/** Whether a unit has all but some folders read-only, and this one is not among them. */
+/** Whether a unit keeps its service from writing to a folder. */
 function isReadOnlyFor({ unit }: Service, folder: string): boolean {
   if (unit?.last("ProtectSystem")?.value !== "strict") return false;
   const paths = unit.all("ReadWritePaths").flatMap(({ value }) => value.split(/\s+/))
