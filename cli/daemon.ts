@@ -80,6 +80,7 @@ export class Daemon {
     const { configuration, certificates } = setup;
     const { master } = configuration.agent;
     const replaced = new AbortController();
+    const signal = AbortSignal.any([this.#stop, replaced.signal]);
     const run = new ConfiguredRun({
       configuration,
       certificates,
@@ -88,9 +89,10 @@ export class Daemon {
       log: this.#log,
       systemd: this.#systemd,
       onHeartbeat: master ? () => {} : (heartbeat) => this.#print(heartbeat),
-      signal: AbortSignal.any([this.#stop, replaced.signal]),
+      signal,
     });
-    await run.checkHost();
+    // The first heartbeat may be an interval away: this shows before that the agent works.
+    await run.agent.state(signal);
     if (isFirst) {
       const seconds = configuration.intervalMs / 1000;
       this.#systemd.status(`started; the first heartbeat is due within ${seconds} s`);
@@ -103,7 +105,7 @@ export class Daemon {
     const next = await Promise.race([running.then(() => null), this.#nextSetup(setup)]);
     if (!next) return null;
     // An apply that the master waits for is finished first.
-    await run.settled();
+    await run.service.settled();
     replaced.abort(new Error("the configuration was read again"));
     await running;
     return next;
@@ -161,8 +163,8 @@ interface RunOptions extends Setup {
 class ConfiguredRun {
   readonly #options: RunOptions;
   readonly #wakeup = new Wakeup();
-  readonly #agent: Agent;
-  readonly #service: TopologyService;
+  readonly agent: Agent;
+  readonly service: TopologyService;
   readonly #watcher: HostWatcher;
 
   constructor(options: RunOptions) {
@@ -172,8 +174,8 @@ class ConfiguredRun {
     const { sockets, storePath, images, networkPrefixes, containerPrefixes } = agent;
     const wakeup = this.#wakeup;
     const applier = new Applier({ sockets, storePath, images, supersede, memory });
-    this.#agent = new Agent({ ...agent, agentVersion, memory, certificates });
-    this.#service = new TopologyService({ agent: this.#agent, applier, wakeup, log, signal });
+    this.agent = new Agent({ ...agent, agentVersion, memory, certificates });
+    this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({
       sockets,
       networkPrefixes,
@@ -184,19 +186,9 @@ class ConfiguredRun {
     });
   }
 
-  /** Shows that the agent works before the first heartbeat, which may be an interval away. */
-  async checkHost(): Promise<void> {
-    await this.#agent.state(this.#options.signal);
-  }
-
   /** Has the first heartbeat go out at once. */
   sendNow(): void {
     this.#wakeup.requestSend();
-  }
-
-  /** Resolves when no apply and no teardown is under way. */
-  settled(): Promise<void> {
-    return this.#service.settled();
   }
 
   /** Runs until the signal is aborted. */
@@ -205,16 +197,16 @@ class ConfiguredRun {
     const { listen } = configuration;
     if (metrics) metrics.isListening = listen && false;
     await Promise.all([this.#watcher.run(signal), this.#loop(), listen && this.#serve(listen)]);
-    this.#agent.close();
+    this.agent.close();
   }
 
   #loop(): Promise<void> {
     const { configuration, log, systemd, onHeartbeat, metrics, signal } = this.#options;
-    return runLoop(this.#agent, signal, {
+    return runLoop(this.agent, signal, {
       intervalMs: configuration.intervalMs,
       log,
       wakeup: this.#wakeup,
-      isBusy: () => this.#service.isBusy,
+      isBusy: () => this.service.isBusy,
       onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
       onHeartbeat: (heartbeat) => {
         onHeartbeat(heartbeat);
@@ -237,7 +229,7 @@ class ConfiguredRun {
     signal.addEventListener("abort", () => resolve(), { once: true });
     for (let problem = ""; !signal.aborted;) {
       try {
-        const server = await ApiServer.start(this.#service, {
+        const server = await ApiServer.start(this.service, {
           host,
           port,
           allowedNames,
@@ -251,7 +243,7 @@ class ConfiguredRun {
         if (metrics) metrics.isListening = false;
         if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
         await server.stop();
-        if (signal.aborted) await this.#service.settled();
+        if (signal.aborted) await this.service.settled();
       } catch (error) {
         const { message } = error as Error;
         if (message !== problem) log("error", message, { subject: "api" });
