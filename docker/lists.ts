@@ -21,11 +21,18 @@ export function readNetworks(answer: unknown): NetworkInfo[] {
   });
 }
 
-/** Reads the engine's answer to `GET /containers/json`. Throws `TypeError` for another shape. */
-export function readContainers(answer: unknown): ContainerInfo[] {
-  return items(answer, "containers").map((item, index) => {
+/**
+ * Reads the engine's answer to `GET /containers/json`, without the containers whose id is in
+ * `known`. Throws `TypeError` for another shape.
+ */
+export function readContainers(
+  answer: unknown,
+  known: ReadonlyMap<unknown, unknown> = new Map(),
+): ContainerInfo[] {
+  return items(answer, "containers").flatMap((item, index) => {
     const place = `container ${index}`;
     const container = fields(item, place);
+    if (known.has(container.Id)) return [];
     const status = text(container.Status ?? "", `${place}: Status`);
     const hostConfig = fields(container.HostConfig ?? {}, `${place}: HostConfig`);
     const settings = fields(container.NetworkSettings ?? {}, `${place}: NetworkSettings`);

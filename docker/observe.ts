@@ -172,8 +172,10 @@ async function list(
   const networks = readNetworks(content);
   const containerById = new Map<string, ContainerInfo>();
   for (const call of containerCalls) {
-    for (const container of readContainers((await receive(call)).content)) {
-      if (!containerById.has(container.id)) containerById.set(container.id, container);
+    // Most containers are in both lists; reading them twice would slow a check down.
+    const { content } = await receive(call);
+    for (const container of readContainers(content, containerById)) {
+      containerById.set(container.id, container);
     }
   }
   return { headers, networks, containers: [...containerById.values()] };
