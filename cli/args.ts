@@ -1,6 +1,6 @@
 import { type KeyName, keyNames } from "./options.ts";
 
-/** The commands that are words; `--once` is one, too, and no command at all runs the service. */
+/** The commands, besides `--once`. Without a command, the agent runs as a service. */
 const commandNames = ["state", "doctor", "apply", "teardown", "hash", "print"] as const;
 
 /** A command that has its own help text. */
@@ -19,7 +19,7 @@ export const printables = [
 /** A file that `print` can print. */
 export type PrintableFile = (typeof printables)[number];
 
-/** The flags that are not configuration keys, with the commands that each goes with; none: all. */
+/** The flags that are not configuration keys, each with its commands; an empty list means all. */
 export const flagCommands = {
   "json": ["--once", "state", "doctor", "apply", "teardown", "hash", "--version"],
   "quiet": ["--once"],
@@ -75,7 +75,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** The flags that are given, with their values; a switch has an empty one. */
+/** The given flags with their values; the value of a switch is empty. */
 type GivenFlags = ReadonlyMap<FlagName | "once", string>;
 
 /** Parses a command line. Throws `UsageError`. */

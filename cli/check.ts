@@ -3,7 +3,7 @@ import type { Configuration } from "./config.ts";
 import { type ExitCode, findingsOf, onceJson, onceText, worst } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
 
-/** A check ends within 10 s in any case; this leaves time to start and to exit. */
+/** A check exits within 10 s; this leaves time to start and to exit. */
 export const checkTimeoutMs = 9_500;
 /** The part of it for the store and Docker; the rest is the master's. */
 const snapshotTimeoutMs = 7_500;

@@ -12,7 +12,7 @@ import {
 } from "./options.ts";
 import type { Environment } from "./terminal.ts";
 
-/** A line of an ini file that sets something. */
+/** A line of an ini file that sets a key. */
 interface IniEntry {
   readonly key: string;
   readonly value: string;
@@ -91,7 +91,7 @@ export interface Source {
   readonly origin: Origin;
 }
 
-/** A line of the ini file that sets nothing. */
+/** A line of the ini file that is ignored. */
 interface IniWarning {
   readonly text: string;
   readonly line: number;

@@ -83,10 +83,10 @@ function parseNames(text: string): readonly string[] | null {
 /**
  * A configuration key. `master-host` is set by the flag `--master-host`, the variable
  * `DECNET_MASTER_HOST` or the line `master-host = …` of the ini file, in this order.
- * What the help says of it is in help.ts, which a check does not load.
+ * Its help is in help.ts, which a check does not load.
  */
 interface Option<T> {
-  /** The value where nothing is set, as one would write it; null when it depends on the host. */
+  /** The default, written like a value; null when there is none, or none that is fixed. */
   readonly default: string | null;
   /** The values that are allowed, in words; completes "must be …". */
   readonly allowed: string;
@@ -172,7 +172,7 @@ export type Value<Name extends KeyName> = NonNullable<
   ReturnType<(typeof options)[Name]["parse"]>
 >;
 
-/** Returns the default of a key that has one which does not depend on the host. */
+/** Returns the default of a key that has a fixed default. */
 export function defaultOf<Name extends KeyName>(name: Name): Value<Name> {
   const { parse, default: text } = options[name];
   return parse(text!) as Value<Name>;
