@@ -285,14 +285,14 @@ class Waits {
   /** In milliseconds. */
   readonly all: number[] = [];
   /** For each, whether a heartbeat was requested when it began. */
-  readonly rung: boolean[] = [];
+  readonly requested: boolean[] = [];
   #onWait = () => {};
 
   readonly onWait = (ms: number) => {
     this.all.push(ms);
-    const isRung = this.wakeup.takeSendRequest();
-    if (isRung) this.wakeup.requestSend();
-    this.rung.push(isRung);
+    const isRequested = this.wakeup.takeSendRequest();
+    if (isRequested) this.wakeup.requestSend();
+    this.requested.push(isRequested);
     this.#onWait();
   };
 
@@ -330,7 +330,7 @@ test("runLoop() sends one heartbeat for many requests", async (setup) => {
     for (let rings = 0; rings < 100; rings++) waits.wakeup.requestSend();
     await setup.master.nextHeartbeat();
     await waits.begun(3);
-    assert.deepEqual(waits.rung, [false, false, false]);
+    assert.deepEqual(waits.requested, [false, false, false]);
   }, waits);
 });
 
@@ -358,7 +358,7 @@ test("runLoop() does not lose a request that comes during a heartbeat", async (s
     await setup.master.nextHeartbeat();
     await setup.master.nextHeartbeat();
     await waits.begun(3);
-    assert.deepEqual(waits.rung, [false, true, false]);
+    assert.deepEqual(waits.requested, [false, true, false]);
   }, waits);
 });
 
@@ -417,7 +417,7 @@ test("runLoop() sends once for a request that comes in the gap", async (setup) =
     waits.wakeup.requestSend();
     await setup.master.nextHeartbeat();
     await waits.begun(6);
-    assert.deepEqual(waits.rung.slice(4), [false, false], "it would send the same once more");
+    assert.deepEqual(waits.requested.slice(4), [false, false], "it would send the same once more");
   }, { ...waits, minEarlyGapMs: 700 });
 });
 
@@ -767,11 +767,11 @@ async function check(seed: number): Promise<void> {
   try {
     for (;;) {
       const truth = await agent.sendHeartbeat(new AbortController().signal, { dryRun: true });
-      const [is, told] = [truth, loop.heartbeats.at(-1)].map((it) => it && saying(it));
-      if (is === told) break;
+      const [is, sent] = [truth, loop.heartbeats.at(-1)].map((it) => it && saying(it));
+      if (is === sent) break;
       // After three refusals in a row the next stream is requested 8 s later.
       const isLate = performance.now() - startedAt > 30_000;
-      assert.ok(!isLate, `seed ${seed}: ${told}\nis ${is}\nafter ${host.did.join("; ")}`);
+      assert.ok(!isLate, `seed ${seed}: ${sent}\nis ${is}\nafter ${host.did.join("; ")}`);
       await pause(100);
     }
   } finally {

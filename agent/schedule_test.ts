@@ -190,47 +190,47 @@ Deno.test("Wakeup.requestCheck() does not end another wait", async () => {
 });
 
 /** The times of looks that each take a millisecond, up to a time; hints come as they are told. */
-function looks(
-  pace: RecheckBackoff,
-  { untilMs, hintAt = () => false, changed = () => false }: {
+function checkTimes(
+  backoff: RecheckBackoff,
+  { untilMs, requestAt = () => false, changed = () => false }: {
     readonly untilMs: number;
-    readonly hintAt?: (ms: number) => boolean;
+    readonly requestAt?: (ms: number) => boolean;
     readonly changed?: (ms: number) => boolean;
   },
 ): number[] {
   const times: number[] = [];
   for (let now = 0; now < untilMs; now++) {
-    if (hintAt(now)) pace.request(now);
-    if (now < pace.dueAt) continue;
+    if (requestAt(now)) backoff.request(now);
+    if (now < backoff.dueAt) continue;
     times.push(now);
-    pace.checked(now, changed(now));
+    backoff.checked(now, changed(now));
   }
   return times;
 }
 
 Deno.test("RecheckBackoff has no check due without a request", () => {
-  const pace = new RecheckBackoff();
-  assert.deepEqual([pace.dueAt, pace.isRequested], [Infinity, false]);
+  const backoff = new RecheckBackoff();
+  assert.deepEqual([backoff.dueAt, backoff.isRequested], [Infinity, false]);
 });
 
 Deno.test("RecheckBackoff checks 100 ms after a request, then less often", () => {
-  const times = looks(new RecheckBackoff(), { untilMs: 60_000, hintAt: (ms) => ms === 0 });
+  const times = checkTimes(new RecheckBackoff(), { untilMs: 60_000, requestAt: (ms) => ms === 0 });
   assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
 });
 
 Deno.test("RecheckBackoff goes on after a change: another may come later", () => {
-  const times = looks(new RecheckBackoff(), {
+  const times = checkTimes(new RecheckBackoff(), {
     untilMs: 60_000,
-    hintAt: (ms) => ms === 0,
+    requestAt: (ms) => ms === 0,
     changed: (ms) => ms === 100,
   });
   assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
 });
 
 Deno.test("RecheckBackoff starts again with a request that comes in between", () => {
-  const times = looks(new RecheckBackoff(), {
+  const times = checkTimes(new RecheckBackoff(), {
     untilMs: 60_000,
-    hintAt: (ms) => ms === 0 || ms === 1_700,
+    requestAt: (ms) => ms === 0 || ms === 1_700,
   });
   assert.deepEqual(times, [
     ...[100, 200, 400, 800, 1_600],
@@ -239,48 +239,50 @@ Deno.test("RecheckBackoff starts again with a request that comes in between", ()
 });
 
 Deno.test("RecheckBackoff slows down to one check in 5 s, and recovers", () => {
-  const pace = new RecheckBackoff();
-  const flooded = looks(pace, { untilMs: 60_000, hintAt: () => true });
+  const backoff = new RecheckBackoff();
+  const flooded = checkTimes(backoff, { untilMs: 60_000, requestAt: () => true });
   const gaps = flooded.map((ms, index) => ms - (flooded[index - 1] ?? 0));
   assert.ok(flooded.length <= 25, `${flooded.length} looks`);
   assert.deepEqual(gaps.slice(-5), [5_000, 5_000, 5_000, 5_000, 5_000]);
-  for (pace.checked(60_000, false); pace.dueAt < Infinity;) pace.checked(pace.dueAt, false);
+  for (backoff.checked(60_000, false); backoff.dueAt < Infinity;) {
+    backoff.checked(backoff.dueAt, false);
+  }
   const [first] = [80_000].map((now) => {
-    pace.request(now);
-    return pace.dueAt - now;
+    backoff.request(now);
+    return backoff.dueAt - now;
   });
   assert.equal(first, 100);
 });
 
 Deno.test("RecheckBackoff slows down for requests of any rhythm", () => {
   for (const everyMs of [150, 250, 500, 1_000, 2_000]) {
-    const times = looks(new RecheckBackoff(), {
+    const times = checkTimes(new RecheckBackoff(), {
       untilMs: 600_000,
-      hintAt: (ms) => ms % everyMs === 0,
+      requestAt: (ms) => ms % everyMs === 0,
     });
     assert.ok(times.length < 600, `every ${everyMs} ms: ${times.length} looks in 10 min`);
   }
 });
 
 Deno.test("RecheckBackoff is fast again when a check has found a change", () => {
-  const pace = new RecheckBackoff();
-  looks(pace, { untilMs: 60_000, hintAt: () => true });
-  pace.checked(60_000, true, 1);
-  pace.request(60_000);
-  assert.equal(pace.dueAt, 60_100);
+  const backoff = new RecheckBackoff();
+  checkTimes(backoff, { untilMs: 60_000, requestAt: () => true });
+  backoff.checked(60_000, true, 1);
+  backoff.request(60_000);
+  assert.equal(backoff.dueAt, 60_100);
 });
 
 Deno.test("RecheckBackoff spends at most a quarter of the time on checks", () => {
   for (const tookMs of [100, 300, 800]) {
     for (const everyMs of [50, 500, 2_000, 7_000]) {
-      const pace = new RecheckBackoff();
+      const backoff = new RecheckBackoff();
       let spentMs = 0;
       for (let now = 0; now < 600_000; now++) {
-        if (now % everyMs === 0) pace.request(now);
-        if (now < pace.dueAt) continue;
+        if (now % everyMs === 0) backoff.request(now);
+        if (now < backoff.dueAt) continue;
         now += tookMs;
         spentMs += tookMs;
-        pace.checked(now, false, tookMs);
+        backoff.checked(now, false, tookMs);
       }
       assert.ok(spentMs <= 600_000 / 4, `${tookMs} ms, every ${everyMs} ms: ${spentMs / 6_000} %`);
     }
@@ -288,10 +290,10 @@ Deno.test("RecheckBackoff spends at most a quarter of the time on checks", () =>
 });
 
 Deno.test("RecheckBackoff checks at least twice after a request", () => {
-  const pace = new RecheckBackoff();
-  pace.request(0);
-  pace.checked(8_100, false, 8_000);
-  assert.equal(pace.dueAt, 8_100 + 3_200);
+  const backoff = new RecheckBackoff();
+  backoff.request(0);
+  backoff.checked(8_100, false, 8_000);
+  assert.equal(backoff.dueAt, 8_100 + 3_200);
 });
 
 const accepted: SendOutcome = { isFailure: false, retryAfterMs: null };

@@ -19,7 +19,7 @@ function harm(path: string): void {
 }
 
 /** What an operator is told of the store. */
-function told(path: string): string {
+function quarantineDetail(path: string): string {
   const [newest] = listQuarantined(path);
   return `the store was damaged and was moved to ${newest}; look at it, then remove it`;
 }
@@ -30,14 +30,14 @@ Deno.test("S2 heartbeat quarantines a damaged store and reports it until removed
     await heartbeat();
     harm(setup.storePath);
     const { heartbeat: made, received } = await heartbeat();
-    assert.deepEqual(received?.store, { state: "idle", detail: told(setup.storePath) });
+    assert.deepEqual(received?.store, { state: "idle", detail: quarantineDetail(setup.storePath) });
     assert.equal(received?.topology?.topology_id, null);
     // What runs is no longer known to be ours, and stays.
     assert.equal(made.snapshot.drift.state, "drifted");
     assert.deepEqual(findingsOf(made).map(({ code }) => code), [1, 1]);
     setup.apply();
     const again = (await heartbeat()).received;
-    assert.deepEqual(again?.store, { state: "ok", detail: told(setup.storePath) });
+    assert.deepEqual(again?.store, { state: "ok", detail: quarantineDetail(setup.storePath) });
     assert.equal(again?.topology?.topology_id, topologyId);
     Deno.removeSync(listQuarantined(setup.storePath)[0]!);
     assert.deepEqual((await heartbeat()).received?.store, { state: "ok" });
