@@ -68,7 +68,7 @@ function topologyReport({ store, observed, drift }: HostSnapshot): TopologyRepor
   };
 }
 
-/** Who the agent is, where it looks and to whom it reports. */
+/** Who the agent is, what it watches, and to which master it reports. */
 export interface AgentOptions {
   readonly agentVersion: string;
   readonly hostUuid: string | null;

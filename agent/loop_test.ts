@@ -471,14 +471,14 @@ test("runLoop() survives an unexpected error in a check", async (setup) => {
     log: createLog((line) => lines.push(line.trimEnd())),
     onReport: () => {
       if (++checks > 1) stop.abort();
-      else if (checks === 1) throw new Error("nobody foresaw this");
+      else if (checks === 1) throw new Error("unexpected");
     },
   });
   agent.close();
   assert.equal(checks, 2);
   const failures = lines.filter((line) => line.includes("level=error"));
   assert.deepEqual(failures, [
-    'level=error msg="a check of the host failed: nobody foresaw this"',
+    'level=error msg="a check of the host failed: unexpected"',
   ]);
 });
 
@@ -593,7 +593,7 @@ test("runLoop() paces a flood of requests", async (setup) => {
     const flood = setInterval(() => wakeup.requestCheck(), 1);
     await pause(4_000);
     clearInterval(flood);
-    assert.ok(works() > 2 && works() <= 16, `${works()} looks`);
+    assert.ok(works() > 2 && works() <= 16, `${works()} checks`);
     assert.equal(setup.master.heartbeatCount, 1);
   });
 });

@@ -189,7 +189,7 @@ Deno.test("Wakeup.requestCheck() does not end another wait", async () => {
   assert.equal(wakeup.takeCheckRequest(), true);
 });
 
-/** The times of looks that each take a millisecond, up to a time; hints come as they are told. */
+/** Returns the times of checks, up to a time; each takes a millisecond. */
 function checkTimes(
   backoff: RecheckBackoff,
   { untilMs, requestAt = () => false, changed = () => false }: {
@@ -242,7 +242,7 @@ Deno.test("RecheckBackoff slows down to one check in 5 s, and recovers", () => {
   const backoff = new RecheckBackoff();
   const flooded = checkTimes(backoff, { untilMs: 60_000, requestAt: () => true });
   const gaps = flooded.map((ms, index) => ms - (flooded[index - 1] ?? 0));
-  assert.ok(flooded.length <= 25, `${flooded.length} looks`);
+  assert.ok(flooded.length <= 25, `${flooded.length} checks`);
   assert.deepEqual(gaps.slice(-5), [5_000, 5_000, 5_000, 5_000, 5_000]);
   for (backoff.checked(60_000, false); backoff.dueAt < Infinity;) {
     backoff.checked(backoff.dueAt, false);
@@ -260,7 +260,7 @@ Deno.test("RecheckBackoff slows down for requests of any rhythm", () => {
       untilMs: 600_000,
       requestAt: (ms) => ms % everyMs === 0,
     });
-    assert.ok(times.length < 600, `every ${everyMs} ms: ${times.length} looks in 10 min`);
+    assert.ok(times.length < 600, `every ${everyMs} ms: ${times.length} checks in 10 min`);
   }
 });
 

@@ -18,7 +18,7 @@ function harm(path: string): void {
   Deno.writeTextFileSync(path, "no database ".repeat(999));
 }
 
-/** What an operator is told of the store. */
+/** Returns what is reported of the quarantined store. */
 function quarantineDetail(path: string): string {
   const [newest] = listQuarantined(path);
   return `the store was damaged and was moved to ${newest}; look at it, then remove it`;

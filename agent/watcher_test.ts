@@ -135,7 +135,7 @@ Deno.test("the loop sends at once what another process wrote to the store", asyn
   setup.changeStore((store) => store.put(topologyId, versionHash, document));
   await using loop = new WatchedLoop(setup);
   await until(() => loop.heartbeats.length > 0);
-  // What the loop looks for by itself, after the hints of its start, is over by then.
+  // By then the checks after the start are over.
   await settle(7_000);
   await asWriter(setup.storePath, (store) => store.recordError(topologyId, "an image is missing"));
   await until(() => loop.heartbeats.at(-1)!.body.topology?.last_error === "an image is missing");
@@ -318,7 +318,7 @@ Deno.test("D20 the loop reports what changed without a stream, once it is back",
     engine.events.cut();
     await until(() => engine.events.count === 0);
     await quiet(loop);
-    // Of this nobody tells.
+    // No event reports this.
     engine.containers = [ours];
     await settle(700);
     assert.deepEqual(loop.observed, []);
@@ -414,7 +414,7 @@ Deno.test("D20 the loop paces a flood of events and still reports its change", (
       }
     }, 10);
     await settle(4_000);
-    assert.ok(loop.works - works <= 12, `${loop.works - works} looks`);
+    assert.ok(loop.works - works <= 12, `${loop.works - works} checks`);
     engine.containers = [ours];
     await until(() => loop.observed!.includes("decnet-web"));
     clearInterval(flood);

@@ -181,7 +181,7 @@ Deno.test("T4 a stopped decnet-agent sends within an interval, only once", async
     return topology.observed.containers?.includes("decnet-new") ?? false;
   });
   const sentAfterMs = performance.now() - resumedAt;
-  assert.ok(sentAfterMs < 10_000, `told after ${sentAfterMs} ms`);
+  assert.ok(sentAfterMs < 10_000, `sent after ${sentAfterMs} ms`);
   await agent.until(() => master.heartbeatCount >= before + 3);
   const elapsedMs = performance.now() - resumedAt;
   // One is due at once, and one may have been sent again.

@@ -248,7 +248,7 @@ function canMount(): boolean {
   }
 }
 
-/** A host that asks nobody but the name server at `address`, and has a hosts file of its own. */
+/** Runs a test on a host with one name server, at `address`, and its own hosts file. */
 async function withNames(
   address: string,
   test: (host: { args: string[]; wrapper: string[]; heal(): Promise<void> }) => Promise<void>,
