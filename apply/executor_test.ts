@@ -13,7 +13,7 @@ import {
   worstFaults,
 } from "../tests/support/apply_host.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
-import { call } from "../tests/support/engine/script.ts";
+import { call } from "../tests/support/engine/client.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
 import type { ApplyResult } from "./applier.ts";
 import { ApplyError } from "./apply_error.ts";

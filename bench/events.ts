@@ -8,7 +8,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { DockerSandbox } from "../tests/engines/sandbox.ts";
-import { call } from "../tests/support/engine/script.ts";
+import { call } from "../tests/support/engine/client.ts";
 import { figure, percentile, printFigures, withAgent } from "./harness.ts";
 import { ListeningAgent } from "./agent.ts";
 

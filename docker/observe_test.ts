@@ -3,7 +3,7 @@ import { randomNumbers, scriptSocket } from "../tests/support/answer_streams.ts"
 import { assertHealthy, failure, look, snapshot } from "../tests/support/docker_faults.ts";
 import { FakeEngine, listenWithoutAccepting } from "../tests/support/engine/fake_engine.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
-import { withEngine } from "../tests/support/engine/script.ts";
+import { withEngine } from "../tests/support/engine/client.ts";
 import { container, network } from "../tests/support/engine/state.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement } from "../tests/support/requirements.ts";

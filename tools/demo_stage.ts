@@ -12,7 +12,7 @@ import { pausingImage } from "../tests/engines/pausing_image.ts";
 import { call, master } from "../tests/support/api_setup.ts";
 import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
-import { call as callEngine } from "../tests/support/engine/script.ts";
+import { call as callEngine } from "../tests/support/engine/client.ts";
 import { freePort } from "../tests/support/environment.ts";
 import { authority, startMaster } from "../tests/support/master_setup.ts";
 import type { TlsMaster } from "../tests/support/tls_master.ts";

@@ -3,7 +3,7 @@ import { Engine, type EngineOptions } from "../../docker/engine.ts";
 import { eventFilters, LineSplitter } from "../../docker/events.ts";
 import { EngineConnection } from "../../docker/http.ts";
 import type { FakeEngine } from "./engine/fake_engine.ts";
-import { withEngine } from "./engine/script.ts";
+import { withEngine } from "./engine/client.ts";
 
 const never = new AbortController().signal;
 

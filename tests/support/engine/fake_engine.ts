@@ -1,73 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
-import {
-  connect,
-  createContainer,
-  createNetwork,
-  disconnect,
-  isTrue,
-  kill,
-  listContainers,
-  listNetworks,
-  pause,
-  removeContainer,
-  removeNetwork,
-  rename,
-  restart,
-  start,
-  stop,
-  unpause,
-} from "./containers.ts";
+import { answerCall, splitVersion } from "./calls.ts";
+import { EventStreams } from "./events.ts";
 import { type Fault, FaultPlan, hasEffect, strike } from "./faults.ts";
 import {
-  ApplyError,
-  badRequest,
-  ByteInput,
   closeQuietly,
-  empty,
   encode,
-  failure,
   frame,
-  isChange,
   isDisconnect,
-  json,
-  maximumApiMinor,
-  plain,
-  readContainer,
-  readLine,
-  readMembership,
-  readNetwork,
-  readRest,
-  readSparingly,
-  type Reply,
-  type SentBody,
+  type Request,
+  RequestReader,
   writeAll,
 } from "./http.ts";
-import {
-  type ContainerItem,
-  EngineState,
-  EventStreams,
-  type Images,
-  type NetworkItem,
-} from "./state.ts";
-
-/** The body of `GET /version`. */
-const version = {
-  Platform: { Name: "" },
-  Components: [{
-    Name: "Engine",
-    Version: "20.10.24",
-    Details: { ApiVersion: `1.${maximumApiMinor}`, MinAPIVersion: "1.12", Os: "linux" },
-  }],
-  Version: "20.10.24",
-  ApiVersion: `1.${maximumApiMinor}`,
-  MinAPIVersion: "1.12",
-  GitCommit: "5d6db84",
-  GoVersion: "go1.19.8",
-  Os: "linux",
-  Arch: "amd64",
-  KernelVersion: "6.1.0",
-  BuildTime: "2023-04-04T00:00:00.000000000+00:00",
-};
+import { type ContainerItem, EngineState, type Images, type NetworkItem } from "./state.ts";
 
 /** Listens at `path` and never accepts: clients connect, write, and wait. */
 export function listenWithoutAccepting(path: string): { stop(): void } & Disposable {
@@ -76,113 +20,6 @@ export function listenWithoutAccepting(path: string): { stop(): void } & Disposa
     listener.close(); // This removes the file, too.
   };
   return { stop, [Symbol.dispose]: stop };
-}
-
-/** One call, taken apart. */
-interface Call {
-  readonly state: EngineState;
-  /** What stands in the path where the route has `{id}`. */
-  readonly id: string;
-  readonly query: URLSearchParams;
-  readonly body: SentBody;
-}
-
-interface Route {
-  readonly method: string;
-  readonly path: RegExp;
-  readonly answer: (call: Call) => Reply;
-}
-
-/** The calls the engine knows; everything else is 404. */
-const routes: Route[] = [
-  route("GET", "/_ping", () => plain("OK")),
-  route("HEAD", "/_ping", () => plain("")),
-  route("GET", "/version", () => json(200, version)),
-  route("GET", "/networks", ({ state, query }) => listNetworks(state.networks, query)),
-  route("POST", "/networks/create", ({ state, body }) => {
-    return json(201, createNetwork(state, readNetwork(body)));
-  }),
-  route("POST", "/networks/{id}/connect", ({ state, id, body }) => {
-    connect(state, id, readMembership(body));
-    return empty(200);
-  }),
-  route("POST", "/networks/{id}/disconnect", ({ state, id, body }) => {
-    disconnect(state, id, readMembership(body));
-    return empty(200);
-  }),
-  route("DELETE", "/networks/{id}", ({ state, id }) => {
-    removeNetwork(state, id);
-    return empty(204);
-  }),
-  route("GET", "/containers/json", ({ state, query }) => {
-    return listContainers(state.containers, query, state.images);
-  }),
-  route("POST", "/containers/create", ({ state, query, body }) => {
-    return json(201, createContainer(state, query.get("name") ?? "", readContainer(body)));
-  }),
-  ...Object.entries({ start, stop, restart, pause, unpause, kill }).map(([name, act]) =>
-    route("POST", `/containers/{id}/${name}`, ({ state, id }) => empty(act(state, id)))
-  ),
-  route("POST", "/containers/{id}/rename", ({ state, id, query }) => {
-    rename(state, id, query.get("name") ?? "");
-    return empty(204);
-  }),
-  route("DELETE", "/containers/{id}", ({ state, id, query }) => {
-    removeContainer(state, id, isTrue(query.get("force")));
-    return empty(204);
-  }),
-  route("GET", "/images/{id}/json", ({ state, id }) => inspectImage(state, id)),
-];
-
-/** Answers a call as the real engine does, refusals included. */
-function answerCall(
-  method: string,
-  target: string,
-  { state, body = { text: "", type: "" } }: { state: EngineState; body?: SentBody },
-): Reply {
-  const { minor, path } = splitVersion(target);
-  const [bare = "", query = ""] = path.split("?");
-  const route = routes.find((route) => route.method === method && route.path.test(bare));
-  if (!route) {
-    const reply = json(404, { message: "page not found" });
-    return { ...reply, headers: { "Content-Type": "application/json" } };
-  }
-  if (minor > maximumApiMinor) {
-    return failure(
-      400,
-      `client version 1.${minor} is too new. ` +
-        `Maximum supported API version is 1.${maximumApiMinor}`,
-    );
-  }
-  const id = decodeURIComponent(route.path.exec(bare)?.[1] ?? "");
-  try {
-    return route.answer({ state, id, query: new URLSearchParams(query), body });
-  } catch (error) {
-    if (error instanceof ApplyError) return failure(error.status, error.message);
-    throw error;
-  }
-}
-
-/** Splits `/v1.41/networks` into its minor version, 0 when there is none, and `/networks`. */
-function splitVersion(target: string): { minor: number; path: string } {
-  const match = target.match(/^\/v1\.(\d+)(\/.*)$/);
-  return match ? { minor: Number(match[1]), path: match[2] ?? "" } : { minor: 0, path: target };
-}
-
-/** An image's name may have slashes in it, which clients may or may not escape. */
-function route(method: string, path: string, answer: Route["answer"]): Route {
-  const id = path.startsWith("/images/") ? "(.+)" : "([^/]+)";
-  return { method, path: new RegExp(`^${path.replace("{id}", id)}$`), answer };
-}
-
-function inspectImage(state: EngineState, name: string): Reply {
-  try {
-    const { id, tags } = state.images.find(name);
-    return json(200, { Id: id, RepoTags: tags, RepoDigests: [], Os: "linux" });
-  } catch (error) {
-    if (!(error instanceof ApplyError)) throw error;
-    throw new ApplyError(error.status, `no such image: ${name}: ${error.message}`);
-  }
 }
 
 const requestsKept = 1000;
@@ -301,9 +138,9 @@ export class FakeEngine implements AsyncDisposable {
   }
 
   async #serve(connection: Deno.Conn): Promise<void> {
-    const input = new ByteInput(connection);
+    const reader = new RequestReader(connection);
     try {
-      while (await this.#answerNext(connection, input)) { /* one call after the other */ }
+      while (await this.#answerNext(connection, reader)) { /* one call after the other */ }
     } catch (error) {
       if (!isDisconnect(error)) throw error;
     } finally {
@@ -313,77 +150,63 @@ export class FakeEngine implements AsyncDisposable {
   }
 
   /** Answers one call; false when the connection is to be closed. */
-  async #answerNext(connection: Deno.Conn, input: ByteInput): Promise<boolean> {
-    // A unix socket is reset, rather than closed, when it is closed over unread bytes. Reading a
-    // request in single bytes leaves its header fields unread. (A connection that was idle when
-    // the fault was set reads its next request whole, and so is closed.)
-    const line = await readLine(input, this.fault?.kind === "reset" ? 1 : undefined);
-    if (line === undefined) return false;
-    const { method, target, protocol } = line;
-    if (!protocol.startsWith("HTTP/1.")) return await refuse(connection);
-    this.#note(method, target);
-    const fault = this.#faults.next(method, splitVersion(target).path);
-    if (fault?.kind === "reset") {
-      const body = hasEffect(fault) ? await readSparingly(input) : undefined;
-      await this.#wait();
-      if (body) answerCall(method, target, { state: this.#state, body });
-      await writeAll(connection, encode("HTTP/1.1 200 OK\r\nApi-Ver"));
-      return false;
-    }
-
-    const rest = await readRest(input);
-    if (rest === undefined) return false;
-    const { headers, body } = rest;
-    if (!headers.has("host") && protocol === "HTTP/1.1") return await refuse(connection);
-    const close = protocol === "HTTP/1.0" || headers.get("connection")?.toLowerCase() === "close";
-    await this.#wait();
-    if (fault) {
-      const putBack = this.#state.snapshot();
-      const reply = answerCall(method, target, { state: this.#state, body });
-      if (isChange(method) && !hasEffect(fault)) putBack();
-      const after = await strike(fault, connection, reply, this.#stopping.signal);
-      if (after === "silent") return await input.drain(); // Until the other side has had enough.
-      if (!after) return false;
-    } else if (method === "GET" && splitVersion(target).path.startsWith("/events")) {
-      const leave = this.events.add(connection, new URLSearchParams(target.split("?")[1]));
-      return await input.drain().finally(leave);
-    } else if (isChange(method)) {
-      const reply = answerCall(method, target, { state: this.#state, body });
-      await writeAll(connection, frame(reply, close));
-    } else {
-      await writeAll(connection, this.#answer(method, target, close));
-    }
-    return !close;
-  }
-
-  /** Takes note of a call. */
-  #note(method: string, target: string): void {
-    this.requestCount++;
-    this.requests.push({ method, path: target });
-    if (this.requests.length > requestsKept) this.requests.shift();
-    if (isChange(method)) this.changes.push({ method, path: target });
-  }
-
-  /** Lets the time pass that a call takes. Throws `AbortError` when the engine stops. */
-  async #wait(): Promise<void> {
+  async #answerNext(connection: Deno.Conn, reader: RequestReader): Promise<boolean> {
+    const request = await reader.next(this.fault?.kind === "reset");
+    if (!request) return false;
+    this.#record(request);
+    const { method, target } = request;
+    const { path } = splitVersion(target);
+    const fault = this.#faults.next(method, path);
     if (this.latencyMs > 0) {
       await delay(this.latencyMs, undefined, { signal: this.#stopping.signal });
     }
+    if (fault) return await this.#fail(fault, request, { connection, reader });
+    if (method === "GET" && path.startsWith("/events")) {
+      const leave = this.events.add(connection, new URLSearchParams(target.split("?")[1]));
+      await reader.drain().finally(leave);
+      return false;
+    }
+    await writeAll(connection, this.#answer(request));
+    return !request.close;
   }
 
-  /** The bytes of a good answer, made once for as long as nothing changes. */
-  #answer(method: string, target: string, close: boolean): Uint8Array<ArrayBuffer> {
-    const key = `${method} ${target} ${close}`;
-    let bytes = this.#answers.get(key);
-    if (!bytes) {
-      bytes = frame(answerCall(method, target, { state: this.#state }), close);
-      this.#answers.set(key, bytes);
+  /** Lets a call go wrong; false when the connection is to be closed. */
+  async #fail(
+    fault: Fault,
+    request: Request,
+    { connection, reader }: { connection: Deno.Conn; reader: RequestReader },
+  ): Promise<boolean> {
+    const putBack = this.#state.snapshot();
+    const reply = answerCall(this.#state, request);
+    if (isChange(request) && !hasEffect(fault)) putBack();
+    if (fault.kind === "reset") {
+      await writeAll(connection, encode("HTTP/1.1 200 OK\r\nApi-Ver"));
+      return false;
     }
-    return bytes;
+    const after = await strike(fault, connection, reply, this.#stopping.signal);
+    if (after === "silent") await reader.drain();
+    return after === true && !request.close;
+  }
+
+  #record({ method, target: path }: Request): void {
+    this.requestCount++;
+    this.requests.push({ method, path });
+    if (this.requests.length > requestsKept) this.requests.shift();
+    if (isChange({ method })) this.changes.push({ method, path });
+  }
+
+  /** The bytes of a good answer; those of a list are kept for as long as nothing changes. */
+  #answer(request: Request): Uint8Array<ArrayBuffer> {
+    const { method, target, close } = request;
+    const make = () => frame(answerCall(this.#state, request), close);
+    if (isChange(request)) return make();
+    const key = `${method} ${target} ${close}`;
+    const answer = this.#answers.get(key) ?? make();
+    this.#answers.set(key, answer);
+    return answer;
   }
 }
 
-async function refuse(connection: Deno.Conn): Promise<false> {
-  await writeAll(connection, encode(badRequest));
-  return false;
+function isChange({ method }: Pick<Request, "method">): boolean {
+  return method !== "GET" && method !== "HEAD";
 }

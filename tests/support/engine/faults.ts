@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { chunk, encode, failure, frame, headLength, headOf, type Reply, writeAll } from "./http.ts";
+import { chunk, encode, failure, frame, headOf, type Reply, writeAll } from "./http.ts";
 import { container, network } from "./state.ts";
 
 const slowTickMs = 20;
@@ -7,12 +7,18 @@ const slowTickMs = 20;
 /**
  * What goes wrong, for calls of `method` (default: any) whose unversioned path starts with `path`
  * (default: all), once `afterRequests` of those (default 0) have been answered well; with `once`, a
- * single time. The kinds: no answer at all (`hang`); the head and half of the body, then silence
- * (`hang-body`); part of the head, then an abrupt close (`reset`); bytes that are not HTTP
- * (`garbage`); a close before the announced end (`truncated`); an error of the engine (`status`);
- * another body (`body`); a JSON list of so many bytes (`huge`); the right answer, trickling (`slow`).
- * What a changing call asks for has happened all the same when `effect` is `after`, the default of
- * `slow` alone: the fault strikes before the change, or after it.
+ * single time. The change that a call asks for happens before the fault with the `effect` `after`,
+ * which is the default of `slow` alone; otherwise it does not happen.
+ *
+ * - `hang`: no answer
+ * - `hang-body`: the head and half of the body, then silence
+ * - `reset`: part of the head, then a connection reset
+ * - `garbage`: bytes that are not HTTP
+ * - `truncated`: a close before the announced end
+ * - `status`: an error of the engine
+ * - `body`: another body
+ * - `huge`: a JSON list of so many bytes
+ * - `slow`: the right answer at so many bytes per second
  */
 export type Fault =
   & {
@@ -31,7 +37,7 @@ export type Fault =
     | { kind: "slow"; bytesPerSecond: number }
   );
 
-/** Whether what a changing call asks for happens although its answer is faulty. */
+/** Whether the change that a call asks for happens although its answer is faulty. */
 export function hasEffect({ kind, effect }: Fault): boolean {
   return (effect ?? (kind === "slow" ? "after" : "before")) === "after";
 }
@@ -49,7 +55,7 @@ export class FaultPlan {
     this.#passed = 0;
   }
 
-  /** What is to go wrong with a call; `path` is without its version. */
+  /** The fault of a call, if any; `path` is without its version. */
   next(method: string, path: string): Fault | undefined {
     const fault = this.#fault;
     if (!fault || method !== (fault.method ?? method) || !path.startsWith(fault.path ?? "/")) {
@@ -62,8 +68,8 @@ export class FaultPlan {
 }
 
 /**
- * Lets a fault other than `reset` happen: true when the connection can be used again, `silent`
- * when it stays open without a further word, false when it is to be closed.
+ * Answers with a fault other than `reset`: true when the connection can be used again, `silent` when
+ * it stays open without an answer, false when it is to be closed.
  */
 export async function strike(
   fault: Fault,
@@ -75,9 +81,9 @@ export async function strike(
     case "hang":
       return "silent";
     case "hang-body": {
-      const bytes = frame(reply, false);
-      const head = headLength(bytes);
-      await writeAll(connection, bytes.subarray(0, head + Math.ceil((bytes.length - head) / 2)));
+      const bytes = frame(reply);
+      const bodyBytes = encode(reply.body).length;
+      await writeAll(connection, bytes.subarray(0, bytes.length - Math.floor(bodyBytes / 2)));
       return "silent";
     }
     case "garbage":
@@ -92,10 +98,10 @@ export async function strike(
       return false;
     }
     case "status":
-      await writeAll(connection, frame(failure(fault.status, fault.message), false));
+      await writeAll(connection, frame(failure(fault.status, fault.message)));
       return true;
     case "body":
-      await writeAll(connection, frame({ ...reply, status: 200, body: fault.body }, false));
+      await writeAll(connection, frame({ status: 200, body: fault.body }));
       return true;
     case "huge":
       await writeAll(connection, encode(headOf(reply, { "Transfer-Encoding": "chunked" })));
@@ -103,7 +109,7 @@ export async function strike(
       await writeAll(connection, chunk(""));
       return true;
     case "slow":
-      await writeSlowly(connection, frame(reply, false), fault.bytesPerSecond, stopping);
+      await writeSlowly(connection, frame(reply), fault.bytesPerSecond, stopping);
       return true;
     default:
       throw new TypeError(`No such fault: ${fault.kind}`);

@@ -1,0 +1,413 @@
+import {
+  formatAddress,
+  overlaps,
+  parseAddress,
+  parseCidr,
+  type Subnet,
+  subnetOf,
+} from "../../../topology/address.ts";
+import { json, maximumApiMinor, type Reply } from "./http.ts";
+import {
+  container,
+  type ContainerItem,
+  type ContainerState,
+  containerStates,
+  type EndpointItem,
+  EngineRefusal,
+  type EngineState,
+  idleEndpoint,
+  isUp,
+  network,
+  type NetworkItem,
+  newId,
+} from "./state.ts";
+
+/** A call of the engine's API; `id` is what the path has in the place of `{id}`. */
+interface Call {
+  readonly state: EngineState;
+  readonly id: string;
+  readonly query: URLSearchParams;
+  // deno-lint-ignore no-explicit-any
+  readonly body: any;
+}
+
+const version = {
+  Version: "20.10.24",
+  ApiVersion: `1.${maximumApiMinor}`,
+  MinAPIVersion: "1.12",
+  Os: "linux",
+  Arch: "amd64",
+};
+
+/** What the calls answer with: a status, or a status and a value. */
+const routes: Readonly<Record<string, (call: Call) => number | readonly [number, unknown]>> = {
+  "GET /_ping": () => 200,
+  "GET /version": () => [200, version],
+  "GET /networks": ({ state, query }) => [200, listNetworks(state, query)],
+  "POST /networks/create": createNetwork,
+  "POST /networks/{id}/connect": connect,
+  "POST /networks/{id}/disconnect": disconnect,
+  "DELETE /networks/{id}": removeNetwork,
+  "GET /containers/json": ({ state, query }) => [200, listContainers(state, query)],
+  "POST /containers/create": createContainer,
+  "POST /containers/{id}/start": start,
+  "POST /containers/{id}/stop": ({ state, id }) => {
+    const container = state.container(id);
+    return isUp(container) ? end(state, container) : 304;
+  },
+  "POST /containers/{id}/kill": ({ state, id }) => {
+    const container = state.container(id);
+    if (isUp(container)) return end(state, container);
+    const problem = `Container ${container.Id} is not running`;
+    throw new EngineRefusal(409, `Cannot kill container: ${id}: ${problem}`);
+  },
+  "POST /containers/{id}/restart": (call) => {
+    const container = call.state.container(call.id);
+    if (isUp(container)) end(call.state, container);
+    try {
+      return start(call);
+    } catch (error) {
+      throw new EngineRefusal(
+        500,
+        `Cannot restart container ${call.id}: ${(error as Error).message}`,
+      );
+    }
+  },
+  "POST /containers/{id}/pause": ({ state, id }) => {
+    return setState(state, state.container(id), "paused");
+  },
+  "POST /containers/{id}/unpause": ({ state, id }) => {
+    const container = state.container(id);
+    if (container.State === "paused") return setState(state, container, "running");
+    throw new EngineRefusal(500, `Container ${container.Id} is not paused`);
+  },
+  "POST /containers/{id}/rename": ({ state, id, query }) => {
+    state.replace({ ...state.container(id), Names: [`/${query.get("name")}`] });
+    return 204;
+  },
+  "DELETE /containers/{id}": removeContainer,
+  "GET /images/{id}/json": ({ state, id }) => {
+    try {
+      return [200, { Id: state.images.find(id), Os: "linux" }];
+    } catch (error) {
+      throw new EngineRefusal(404, `no such image: ${id}: ${(error as Error).message}`);
+    }
+  },
+};
+
+/** Answers a call as the real engine does; what it does not know is 404. */
+export function answerCall(
+  state: EngineState,
+  { method, target, body }: { method: string; target: string; body: string },
+): Reply {
+  const { path, minor } = splitVersion(target);
+  const url = new URL(path, "http://docker");
+  for (const [name, route] of Object.entries(routes)) {
+    // An image's name may have slashes in it.
+    const pattern = name.replace("{id}", name.includes("/images/") ? "(.+)" : "([^/]+)");
+    const match = new RegExp(`^${pattern}$`).exec(`${method} ${url.pathname}`);
+    if (!match) continue;
+    try {
+      if (minor > maximumApiMinor) {
+        const problem = `client version 1.${minor} is too new`;
+        const most = `Maximum supported API version is 1.${maximumApiMinor}`;
+        throw new EngineRefusal(400, `${problem}. ${most}`);
+      }
+      const id = decodeURIComponent(match[1] ?? "");
+      const result = route({ state, id, query: url.searchParams, body: parseBody(body) });
+      return typeof result === "number" ? { status: result, body: "" } : json(...result);
+    } catch (error) {
+      if (!(error instanceof EngineRefusal)) throw error;
+      return json(error.status, { message: error.message });
+    }
+  }
+  return json(404, { message: "page not found" });
+}
+
+/** Splits `/v1.41/networks` into its minor version, 0 when there is none, and `/networks`. */
+export function splitVersion(target: string): { minor: number; path: string } {
+  const [, minor = "0", path = target] = /^\/v1\.(\d+)(\/.*)$/.exec(target) ?? [];
+  return { minor: Number(minor), path };
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return text === "" ? {} : JSON.parse(text);
+  } catch {
+    throw new EngineRefusal(400, "unexpected EOF");
+  }
+}
+
+function listNetworks(state: EngineState, query: URLSearchParams): NetworkItem[] {
+  const filters = parseFilters(query, ["name", "label", "driver"]);
+  return state.networks.filter((item) =>
+    matchesName(filters, [item.Name]) && matchesLabels(filters, item.Labels) &&
+    (filters.get("driver")?.includes(item.Driver) ?? true)
+  );
+}
+
+function listContainers(state: EngineState, query: URLSearchParams): ContainerItem[] {
+  const filters = parseFilters(query, ["name", "label", "status"]);
+  const limit = Number(query.get("limit") ?? 0);
+  const isAll = isTrue(query.get("all")) || limit > 0;
+  const wanted: readonly string[] = filters.get("status") ??
+    (isAll ? containerStates : ["running", "paused", "restarting"]);
+  return state.containers.filter((item) =>
+    wanted.includes(item.State) && matchesLabels(filters, item.Labels) &&
+    matchesName(filters, item.Names.flatMap((name) => [name, name.slice(1)]))
+  ).slice(0, limit || undefined)
+    .map((item) => ({ ...item, Image: state.images.listedName(item.Image, item.ImageID) }));
+}
+
+function isTrue(value: string | null): boolean {
+  return !["", "0", "no", "false", "none"].includes((value ?? "").toLowerCase());
+}
+
+/** Reads the filters by name, without empty ones. Throws `EngineRefusal` for an unknown one. */
+function parseFilters(query: URLSearchParams, known: string[]): Map<string, string[]> {
+  const parsed: Record<string, string[] | Record<string, boolean>> = JSON.parse(
+    query.get("filters") || "{}",
+  );
+  const filters = new Map<string, string[]>();
+  for (const [name, given] of Object.entries(parsed)) {
+    if (!known.includes(name)) throw new EngineRefusal(400, `Invalid filter '${name}'`);
+    const values = Array.isArray(given) ? given : Object.keys(given);
+    if (values.length > 0) filters.set(name, values);
+  }
+  return filters;
+}
+
+/** Each value is a regular expression, found anywhere; one of them has to match. */
+function matchesName(filters: Map<string, string[]>, names: string[]): boolean {
+  const patterns = filters.get("name")?.map((pattern) => new RegExp(pattern));
+  return patterns?.some((pattern) => names.some((name) => pattern.test(name))) ?? true;
+}
+
+/** Each value is `key` or `key=value`; all have to match. */
+function matchesLabels(filters: Map<string, string[]>, labels: Record<string, string>): boolean {
+  return (filters.get("label") ?? []).every((wanted) => {
+    const [key = "", ...value] = wanted.split("=");
+    return Object.hasOwn(labels, key) && (value.length === 0 || labels[key] === value.join("="));
+  });
+}
+
+function createNetwork({ state, body }: Call): [number, unknown] {
+  const { Name: name = "", Driver: driver = "bridge", Labels: labels, Internal: internal } = body;
+  if (body.CheckDuplicate && state.networks.some(({ Name }) => Name === name)) {
+    throw new EngineRefusal(409, `network with name ${name} already exists`);
+  }
+  if (driver !== "bridge") throw new EngineRefusal(404, `plugin "${driver}" not found`);
+  const pools = body.IPAM?.Config ?? [];
+  const created = {
+    ...network({ name, labels: labels ?? {}, internal: internal ?? false }),
+    Id: newId(),
+    Created: new Date().toISOString(),
+    IPAM: { Driver: "default", Options: null, Config: [pools[0] ?? freePool(state)] },
+    Options: body.Options ?? {},
+  };
+  const subnet = subnetIn(created);
+  if (subnet && usedSubnets(state).some((used) => overlaps(used, subnet))) {
+    throw new EngineRefusal(403, "Pool overlaps with other one on this address space");
+  }
+  state.networks = [...state.networks, created];
+  return [201, { Id: created.Id, Warning: "" }];
+}
+
+/** The pool that the engine chooses where none is wanted. */
+function freePool(state: EngineState): { Subnet: string; Gateway: string } {
+  for (let second = 18;; second++) {
+    const subnet = subnetOf(parseCidr(`172.${second}.0.0/16`)!);
+    if (usedSubnets(state).some((used) => overlaps(used, subnet))) continue;
+    return { Subnet: `172.${second}.0.0/16`, Gateway: `172.${second}.0.1` };
+  }
+}
+
+function usedSubnets(state: EngineState): Subnet[] {
+  return state.networks.map(subnetIn).filter((it) => it !== null);
+}
+
+function subnetIn({ IPAM }: NetworkItem): Subnet | null {
+  const cidr = parseCidr(IPAM.Config[0]?.Subnet ?? "");
+  return cidr && subnetOf(cidr);
+}
+
+function removeNetwork({ state, id: reference }: Call): number {
+  const { Id: id, Name: name } = state.network(reference);
+  if (endpointsOn(state, id).length > 0) {
+    const problem = `network ${name} id ${id} has active endpoints`;
+    throw new EngineRefusal(403, `error while removing network: ${problem}`);
+  }
+  state.networks = state.networks.filter(({ Id }) => Id !== id);
+  return 204;
+}
+
+/** The endpoints on a network that hold an address now. */
+function endpointsOn(state: EngineState, networkId: string): EndpointItem[] {
+  return state.containers.filter(isUp)
+    .flatMap(({ NetworkSettings: { Networks } }) => Object.values(Networks))
+    .filter(({ NetworkID, EndpointID }) => NetworkID === networkId && EndpointID !== "");
+}
+
+function connect({ state, id, body }: Call): number {
+  const container = state.container(body.Container);
+  const ipam = body.EndpointConfig?.IPAMConfig ?? null;
+  const found = state.network(id);
+  const present = container.NetworkSettings.Networks[found.Name];
+  if (isUp(container) && present?.EndpointID) {
+    const problem = `endpoint with name ${container.Names[0]!.slice(1)} already exists`;
+    throw new EngineRefusal(403, `${problem} in network ${found.Name}`);
+  }
+  const endpoint = isUp(container) ? liveEndpoint(state, found, ipam) : idleEndpoint(ipam);
+  const networks = { ...container.NetworkSettings.Networks, [found.Name]: endpoint };
+  state.replace({ ...container, NetworkSettings: { Networks: networks } });
+  return 200;
+}
+
+function disconnect({ state, id, body }: Call): number {
+  const container = state.container(body.Container);
+  const { Name: name } = state.network(id);
+  const { [name]: present, ...rest } = container.NetworkSettings.Networks;
+  if (!present) {
+    throw new EngineRefusal(500, `container ${container.Id} is not connected to network ${name}`);
+  }
+  state.replace({ ...container, NetworkSettings: { Networks: rest } });
+  return 200;
+}
+
+/** Attaches a running container to a network: the endpoint with its address. */
+function liveEndpoint(
+  state: EngineState,
+  network: NetworkItem,
+  ipam: EndpointItem["IPAMConfig"],
+): EndpointItem {
+  const endpoint = { ...idleEndpoint(ipam, network.Id), EndpointID: newId() };
+  const subnet = subnetIn(network);
+  const wanted = ipam?.IPv4Address;
+  const pool = network.IPAM.Config[0];
+  if (wanted && pool?.Gateway) {
+    const only = "supported only when connecting to networks with user configured subnets";
+    throw new EngineRefusal(400, `user specified IP address is ${only}`);
+  }
+  if (!subnet || !pool) return endpoint;
+  const used = new Set(endpointsOn(state, network.Id).map(({ IPAddress }) => IPAddress));
+  const gateway = pool.Gateway ?? formatAddress(subnet.first + 1);
+  for (const own of [subnet.first, subnet.last]) used.add(formatAddress(own));
+  let address = parseAddress(wanted ?? "") ?? subnet.first + 2;
+  while (!wanted && used.has(formatAddress(address))) address++;
+  if (address < subnet.first || address > subnet.last) {
+    const problem = "It does not belong to any of this network's subnets";
+    throw new EngineRefusal(500, `Invalid address ${wanted}: ${problem}`);
+  }
+  const text = formatAddress(address);
+  if (used.has(text) || text === gateway) throw new EngineRefusal(403, "Address already in use");
+  return {
+    ...endpoint,
+    Gateway: gateway,
+    IPAddress: text,
+    IPPrefixLen: Number(pool.Subnet.split("/")[1]),
+    MacAddress: `02:42:${address.toString(16).padStart(8, "0").match(/../g)!.join(":")}`,
+  };
+}
+
+function createContainer({ state, query, body }: Call): [number, unknown] {
+  const mode: string = body.HostConfig?.NetworkMode || "default";
+  if (mode.startsWith("container:") && body.Hostname) {
+    throw new EngineRefusal(400, "conflicting options: hostname and the network mode");
+  }
+  const image: string = body.Image ?? "";
+  const imageId = state.images.find(image);
+  const name = query.get("name") ?? "";
+  const other = state.containers.find(({ Names }) => Names.includes(`/${name}`));
+  if (other) {
+    const problem = `The container name "/${name}" is already in use by container "${other.Id}".`;
+    const way = "You have to remove (or rename) that container to be able to reuse that name.";
+    throw new EngineRefusal(409, `Conflict. ${problem} ${way}`);
+  }
+  const id = newId();
+  const asked: Record<string, { IPAMConfig?: EndpointItem["IPAMConfig"] }> =
+    body.NetworkingConfig?.EndpointsConfig ?? {};
+  const [key = mode === "default" ? "bridge" : mode, endpoint] = Object.entries(asked)[0] ?? [];
+  const base = mode.startsWith("container:") ? state.container(mode.slice(10)).Id : null;
+  const item = container({ name, image, state: "created", labels: body.Labels ?? {} });
+  state.containers = [{
+    ...item,
+    Id: id,
+    ImageID: imageId,
+    Command: body.Cmd?.join(" ") ?? "",
+    Created: Math.floor(Date.now() / 1000),
+    HostConfig: { NetworkMode: base === null ? mode : `container:${base}` },
+    NetworkSettings: {
+      Networks: base === null ? { [key]: idleEndpoint(endpoint?.IPAMConfig ?? null) } : {},
+    },
+  }, ...state.containers];
+  state.bodies.set(id, body);
+  return [201, { Id: id, Warnings: [] }];
+}
+
+function removeContainer({ state, id: reference, query }: Call): number {
+  const container = state.container(reference);
+  const { Id: id, State: present } = container;
+  if (present === "removing") {
+    throw new EngineRefusal(409, `removal of container ${reference} is already in progress`);
+  }
+  if (isUp(container) && !isTrue(query.get("force"))) {
+    const way = present === "paused" ? "Unpause and then stop" : "Stop";
+    const after = `${way} the container before attempting removal or force remove`;
+    throw new EngineRefusal(409, `You cannot remove a ${present} container ${id}. ${after}`);
+  }
+  state.containers = state.containers.filter(({ Id }) => Id !== id);
+  return 204;
+}
+
+function start({ state, id }: Call): number {
+  const container = state.container(id);
+  if (container.State === "paused") {
+    throw new EngineRefusal(409, "cannot start a paused container, try unpause instead");
+  }
+  if (isUp(container)) return 304;
+  const { NetworkMode: mode } = container.HostConfig;
+  if (mode.startsWith("container:")) {
+    const base = state.container(mode.slice(10));
+    if (!isUp(base)) {
+      throw new EngineRefusal(409, `cannot join network of a non running container: ${base.Id}`);
+    }
+    if (base.State === "restarting") {
+      const way = "wait until the container is running";
+      throw new EngineRefusal(409, `Container ${base.Id} is restarting, ${way}`);
+    }
+  }
+  return setState(state, container, "running", ([name, { NetworkID, IPAMConfig }]) => {
+    // A network that the container was on once is known by its id: another of its name won't do.
+    return liveEndpoint(state, state.network(NetworkID || name), IPAMConfig);
+  });
+}
+
+function end(state: EngineState, container: ContainerItem): number {
+  return setState(state, container, "exited", ([, { IPAMConfig, NetworkID }]) => {
+    return idleEndpoint(IPAMConfig, NetworkID);
+  });
+}
+
+const statusTexts: Partial<Record<ContainerState, string>> = {
+  running: "Up Less than a second",
+  paused: "Up Less than a second (Paused)",
+  exited: "Exited (137) Less than a second ago",
+};
+
+function setState(
+  state: EngineState,
+  container: ContainerItem,
+  next: ContainerState,
+  change: (entry: [name: string, endpoint: EndpointItem]) => EndpointItem = ([, endpoint]) =>
+    endpoint,
+): number {
+  const networks = Object.entries(container.NetworkSettings.Networks)
+    .map((entry) => [entry[0], change(entry)] as const);
+  state.replace({
+    ...container,
+    State: next,
+    Status: statusTexts[next] ?? next,
+    NetworkSettings: { Networks: Object.fromEntries(networks) },
+  });
+  return 204;
+}
