@@ -157,6 +157,7 @@ export class FakeEngine implements AsyncDisposable {
     const { method, target } = request;
     const { path } = splitVersion(target);
     const fault = this.#faults.next(method, path);
+    if (fault?.kind !== "reset") await reader.finish();
     if (this.latencyMs > 0) {
       await delay(this.latencyMs, undefined, { signal: this.#stopping.signal });
     }

@@ -39,6 +39,7 @@ export interface Request {
 /** Reads the requests of one connection. */
 export class RequestReader {
   #bytes = Buffer.alloc(0);
+  #isLastLeft = false;
 
   constructor(readonly connection: Deno.Conn) {}
 
@@ -63,6 +64,7 @@ export class RequestReader {
     }
     const body = this.#bytes.toString("utf8", bodyStart, wanted);
     this.#bytes = this.#bytes.subarray(wanted);
+    this.#isLastLeft = isSparing;
     return {
       method,
       // Some clients name the host here too, as they would to a proxy.
@@ -70,6 +72,14 @@ export class RequestReader {
       close: /^connection: *close/im.test(head),
       body: isSparing && length > 0 ? `${body}}` : body,
     };
+  }
+
+  /** Reads the byte that a sparing read has left. */
+  async finish(): Promise<void> {
+    if (!this.#isLastLeft) return;
+    this.#isLastLeft = false;
+    if (this.#bytes.length === 0) await this.#read(1);
+    this.#bytes = this.#bytes.subarray(1);
   }
 
   /** Passes over everything up to the end of the input. */

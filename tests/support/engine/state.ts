@@ -223,7 +223,12 @@ function withTag(name: string): string {
   return /:[^/]*$/.test(name) ? name : `${name}:latest`;
 }
 
-const predefined = new Map([["bridge", "bridge"], ["host", "host"], ["none", "null"]]);
+/** The networks of the engine itself, which are there even when a test lists none. */
+const predefined: readonly NetworkItem[] = [
+  network({ name: "bridge", subnet: "172.17.0.0/16" }),
+  network({ name: "host", driver: "host" }),
+  network({ name: "none", driver: "null" }),
+];
 
 /**
  * What an engine has. The items are replaced, never changed: a test's own array stays as it is, and an
@@ -266,11 +271,10 @@ export class EngineState {
 
   /** The network of that id or name, the engine's own ones included. Throws `EngineRefusal`. */
   network(reference: string): NetworkItem {
-    const found = this.#networks.find(({ Id }) => Id === reference) ??
-      this.#networks.find(({ Name }) => Name === reference);
+    const all = [...this.#networks, ...predefined];
+    const found = all.find(({ Id }) => Id === reference) ??
+      all.find(({ Name }) => Name === reference);
     if (found) return found;
-    const driver = predefined.get(reference);
-    if (driver) return network({ name: reference, driver });
     throw new EngineRefusal(404, `network ${reference} not found`);
   }
 
