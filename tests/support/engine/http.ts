@@ -36,8 +36,11 @@ export interface Request {
   readonly body: string;
 }
 
+const chunkBytes = 16_384;
+
 /** Reads the requests of one connection. */
 export class RequestReader {
+  readonly #chunk = new Uint8Array(chunkBytes);
   #bytes = Buffer.alloc(0);
   #isLastLeft = false;
 
@@ -52,7 +55,7 @@ export class RequestReader {
     let end: number;
     const mark = isSparing ? "\r\n\r" : "\r\n\r\n";
     while ((end = this.#bytes.indexOf(mark)) < 0) {
-      if (!await this.#read(isSparing ? 1 : 16_384)) return null;
+      if (!await this.#read(isSparing ? 1 : chunkBytes)) return null;
     }
     const head = this.#bytes.toString("latin1", 0, end);
     const [method = "", target = ""] = head.split(" ", 2);
@@ -84,13 +87,12 @@ export class RequestReader {
 
   /** Passes over everything up to the end of the input. */
   async drain(): Promise<void> {
-    while (await this.#read(16_384)) this.#bytes = Buffer.alloc(0);
+    while (await this.#read(chunkBytes)) this.#bytes = Buffer.alloc(0);
   }
 
   async #read(most: number): Promise<boolean> {
-    const bytes = new Uint8Array(most);
-    const length = await this.connection.read(bytes);
-    this.#bytes = Buffer.concat([this.#bytes, bytes.subarray(0, length ?? 0)]);
+    const length = await this.connection.read(this.#chunk.subarray(0, most));
+    this.#bytes = Buffer.concat([this.#bytes, this.#chunk.subarray(0, length ?? 0)]);
     return length !== null;
   }
 }
