@@ -19,7 +19,7 @@ import { parseJson } from "../topology/json.ts";
 import { defaultImages, planTopology } from "../topology/plan.ts";
 import { cut, stateTree, widthOf } from "./state.ts";
 
-Deno.test("run() state draws a tree on a terminal, coloured unless NO_COLOR is set", async () => {
+Deno.test("run() state draws a tree on a terminal, with colours or NO_COLOR", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   setup.engine.containers = setup.engine.containers.filter(({ Names }) => {
@@ -214,7 +214,7 @@ Deno.test("stateTree() colours differences, if colours are wanted", async () => 
   assert.deepEqual(green.match(/\x1b\[\d+m/g), ["\x1b[32m", "\x1b[0m"]);
 });
 
-Deno.test("stateTree() cuts lines at the width of the terminal, not the differences", async () => {
+Deno.test("stateTree() cuts lines at the terminal's width, not the differences", async () => {
   for (const columns of [1, 2, 10, 20, 24, 40, 60]) {
     for (const isColoured of [true, false]) {
       const text = plain(

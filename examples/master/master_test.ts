@@ -44,7 +44,7 @@ Deno.test("the example master accepts a beat, keeps it, and shows the host", asy
   });
 });
 
-Deno.test("the example master refuses an unknown host, and another host's certificate", async () => {
+Deno.test("the example master refuses an unknown host or another's certificate", async () => {
   await withExample(async (master, setup, beat) => {
     const stranger = master.agentOf(setup, "host-2");
     const unknown = await stranger.sendHeartbeat(never);
@@ -100,7 +100,7 @@ Deno.test("the example master takes nothing that is no beat, and goes on", async
   });
 });
 
-Deno.test("the example master talks to nobody without a certificate of its authority", async () => {
+Deno.test("the example master refuses clients without a certificate of its CA", async () => {
   await using master = await ExampleMaster.start();
   const rogue = await certificatesOf("worker-1", rogueAuthority);
   const { certificate: _, key: __, ...none } = rogue;
@@ -111,7 +111,7 @@ Deno.test("the example master talks to nobody without a certificate of its autho
   assert.deepEqual(master.log, []);
 });
 
-Deno.test("the example master's page says all that is wrong with a host, the worst first", async () => {
+Deno.test("the example master's page lists what is wrong, the worst first", async () => {
   await withExample(async (master, setup, beat) => {
     const told = async () => {
       await beat();
@@ -155,7 +155,7 @@ Deno.test("the example master's page says all that is wrong with a host, the wor
   });
 });
 
-Deno.test("the example master's page is for this host alone, and lets nothing else in", async () => {
+Deno.test("the example master's page is for this host alone", async () => {
   await using master = await ExampleMaster.start();
   const own = await fetch(master.url);
   await own.body?.cancel();

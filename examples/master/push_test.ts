@@ -27,7 +27,7 @@ async function pin(master: ExampleMaster, api: ApiSetup, folder: string): Promis
   master.hosts.enrol("host-1", certificate);
 }
 
-Deno.test("the example master pushes when a beat tells of something else, once an interval", async () => {
+Deno.test("the example master pushes after a heartbeat that differs, once each", async () => {
   await using api = await ApiSetup.start();
   await withExample(async (master, setup, beat) => {
     await pin(master, api, setup.path);

@@ -42,7 +42,7 @@ function scriptOf([port, pagePort, apiPort]: number[]): string {
   ].join("\n");
 }
 
-Deno.test("the commands of the example master's README work, with the executable as the agent", async () => {
+Deno.test("the commands of the example master's README work", async () => {
   using folder = new TemporaryFolder();
   await using engine = await FakeEngine.start(`${folder.path}/docker.sock`);
   engine.images = ["debian:bookworm-slim", "decnet/ssh:latest"];

@@ -129,7 +129,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `decnet-agent says each time why its API is off, also for the same reason${prlimit.suffix}`,
+  name: `decnet-agent says each time why its API is off${prlimit.suffix}`,
   ignore: prlimit.ignore,
   fn: async () => {
     prlimit.check();

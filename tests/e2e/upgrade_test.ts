@@ -25,7 +25,7 @@ async function startEngine(host: Host): Promise<FakeEngine> {
 const missingIn = (drift: { missing: { name: string }[] }) => drift.missing.map((it) => it.name);
 
 Deno.test({
-  name: `decnet-agent takes over the first agent's store, and leaves one that it takes back` +
+  name: `decnet-agent uses the first agent's store and leaves it usable` +
     python.suffix,
   ignore: python.ignore,
   async fn() {

@@ -6,7 +6,7 @@ import { assertNoSecrets, plantedPassword } from "./secrets.ts";
 
 const told = /a secret was told/;
 
-Deno.test("the look-out for secrets sees a password, and any good part of a key that was made", async () => {
+Deno.test("assertNoSecrets sees a password, and a good part of a test's key", async () => {
   const authority = await createAuthority("an authority");
   const { keyPem } = await authority.issue({ commonName: "a worker" });
   const base64 = keyPem.split("\n").slice(1, -2).join("");
