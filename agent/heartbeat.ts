@@ -81,7 +81,7 @@ export interface AgentOptions {
   /** The SQLite file of the store. */
   readonly storePath: string;
   /** Given to a process that may write the store; keeps what could not be written to it. */
-  readonly memory?: FallbackStore;
+  readonly fallback?: FallbackStore;
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
   readonly networkPrefixes: readonly string[];

@@ -240,13 +240,13 @@ async function withLoop(
     readonly random?: number;
     readonly wakeup?: Wakeup;
     readonly isBusy?: () => boolean;
-    readonly memory?: FallbackStore;
+    readonly fallback?: FallbackStore;
     /** Takes what the loop is about to wait, in milliseconds. */
     readonly onWait?: (ms: number) => void;
   } = {},
 ): Promise<void> {
   const { wakeup = new Wakeup(), onWait = () => {}, isBusy = () => false } = options;
-  const agent = setup.newAgent(options.memory && { memory: options.memory });
+  const agent = setup.newAgent(options.fallback && { fallback: options.fallback });
   const controller = new AbortController();
   const [lines, heartbeats]: [string[], Heartbeat[]] = [[], []];
   let works = 0;
@@ -835,5 +835,5 @@ test("S2 runLoop() repairs the store before it sends what a check found", async 
     assert.equal(listQuarantined(setup.storePath).length, 1);
     assert.equal(setup.master.heartbeatCount, 2);
     assert.deepEqual(lines.filter((line) => line.includes("Cannot read the store")), []);
-  }, { memory: new FallbackStore(setup.storePath) });
+  }, { fallback: new FallbackStore(setup.storePath) });
 });

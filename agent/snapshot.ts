@@ -53,7 +53,7 @@ interface SnapshotOptions {
   /** The SQLite file of the store. */
   readonly storePath: string;
   /** Given to a process that may write the store; keeps what could not be written to it. */
-  readonly memory?: FallbackStore;
+  readonly fallback?: FallbackStore;
   /** What containers are made from: one with another image counts as changed. */
   readonly images: ImageNames;
 }
@@ -68,7 +68,7 @@ export class SnapshotCollector {
 
   constructor(options: SnapshotOptions) {
     this.#options = options;
-    this.#store = new StoreReader(options.storePath, options.memory ?? null);
+    this.#store = new StoreReader(options.storePath, options.fallback ?? null);
   }
 
   /**

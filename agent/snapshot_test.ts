@@ -11,7 +11,7 @@ import { TemporaryFolder } from "../tests/support/environment.ts";
 const never = new AbortController().signal;
 const keeper = (setup: AgentSetup) => ({
   storePath: setup.storePath,
-  memory: new FallbackStore(setup.storePath),
+  fallback: new FallbackStore(setup.storePath),
 });
 
 function harm(path: string): void {

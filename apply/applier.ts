@@ -32,7 +32,7 @@ export interface ApplierOptions {
   /** Whether another topology is torn down first; if not, it is a `conflict`. */
   readonly supersede: boolean;
   /** Keeps what cannot be written to the store; without it that is an error. */
-  readonly memory?: FallbackStore | undefined;
+  readonly fallback?: FallbackStore | undefined;
 }
 
 /** A document to be applied. */
@@ -167,9 +167,9 @@ export class Applier {
     run: RunOptions,
     work: (store: ApplyStore) => Promise<ApplyResult>,
   ): Promise<ApplyResult> {
-    const { storePath, memory } = this.#options;
+    const { storePath, fallback } = this.#options;
     const purpose = `${what} ${topologyId.slice(0, maximumPurposeIdLength)}`;
-    return withApplyLock({ storePath, memory, purpose, run }, work);
+    return withApplyLock({ storePath, fallback, purpose, run }, work);
   }
 }
 

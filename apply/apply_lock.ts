@@ -32,7 +32,7 @@ interface ApplyLockOptions {
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
   /** Keeps what cannot be written to the store; without it that is an error. */
-  readonly memory: FallbackStore | undefined;
+  readonly fallback: FallbackStore | undefined;
   /** What is done, for processes that wait for the lock: `apply ID`. */
   readonly purpose: string;
   readonly run: RunOptions;
@@ -43,15 +43,15 @@ interface ApplyLockOptions {
  * Throws `ApplyError` `busy` or `failed`, or what `work` throws.
  */
 export async function withApplyLock<T>(
-  { storePath, memory, purpose, run }: ApplyLockOptions,
+  { storePath, fallback, purpose, run }: ApplyLockOptions,
   work: (store: ApplyStore) => Promise<T>,
 ): Promise<T> {
-  const lock = await acquireLock({ storePath, memory, purpose, run });
+  const lock = await acquireLock({ storePath, fallback, purpose, run });
   let store: TopologyStore | undefined;
   try {
-    if (memory) {
-      await retryWhileLocked(() => memory.recover(), run.signal);
-      return await work(memory);
+    if (fallback) {
+      await retryWhileLocked(() => fallback.recover(), run.signal);
+      return await work(fallback);
     }
     store = await retryWhileLocked(() => openStore(storePath), run.signal);
     return await work(store);
@@ -65,7 +65,7 @@ export async function withApplyLock<T>(
 
 /** Returns null where no process can write, so that none needs a lock. */
 async function acquireLock(
-  { storePath, memory, purpose, run: { signal, clientSignal, onWait } }: ApplyLockOptions,
+  { storePath, fallback, purpose, run: { signal, clientSignal, onWait } }: ApplyLockOptions,
 ): Promise<FileLock | null> {
   const path = lockPathOf(storePath);
   const waiting = clientSignal ? AbortSignal.any([signal, clientSignal]) : signal;
@@ -92,7 +92,7 @@ async function acquireLock(
     if (signal.aborted) {
       throw new ApplyError("busy", "stopped while waiting for another apply or teardown");
     }
-    if (memory && isWritingImpossible(cause, path)) return null;
+    if (fallback && isWritingImpossible(cause, path)) return null;
     throw new ApplyError("failed", `Cannot lock ${path}: ${explain(cause)}`, { cause });
   }
 }

@@ -61,11 +61,11 @@ export class Daemon {
     try {
       const lock = await lockState(storePath, this.#stop, this.#log);
       // What it keeps in memory must survive a reload.
-      const memory = new FallbackStore(storePath);
+      const fallback = new FallbackStore(storePath);
       const certificates = new CertificateFolder(agentDirectory);
       let setup: Setup | null = { configuration, certificates };
       for (let isFirst = true; setup && !this.#stop.aborted; isFirst = false) {
-        setup = await this.#runWith(setup, memory, isFirst);
+        setup = await this.#runWith(setup, fallback, isFirst);
       }
       lock?.release();
       this.#log("info", "stopped");
@@ -76,7 +76,7 @@ export class Daemon {
   }
 
   /** Runs with one configuration; returns the next one, or null at the end. */
-  async #runWith(setup: Setup, memory: FallbackStore, isFirst: boolean): Promise<Setup | null> {
+  async #runWith(setup: Setup, fallback: FallbackStore, isFirst: boolean): Promise<Setup | null> {
     const { configuration, certificates } = setup;
     const { master } = configuration.agent;
     const replaced = new AbortController();
@@ -84,7 +84,7 @@ export class Daemon {
     const run = new ConfiguredRun({
       configuration,
       certificates,
-      memory,
+      fallback,
       metrics: await this.#metricsAt(configuration.textfile),
       log: this.#log,
       systemd: this.#systemd,
@@ -149,7 +149,7 @@ export class Daemon {
 }
 
 interface RunOptions extends Setup {
-  readonly memory: FallbackStore;
+  readonly fallback: FallbackStore;
   /** Null when no metrics are wanted. */
   readonly metrics: MetricsFile | null;
   readonly log: Log;
@@ -169,12 +169,12 @@ class ConfiguredRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { configuration, certificates, memory, log, signal } = options;
+    const { configuration, certificates, fallback, log, signal } = options;
     const { agent, supersede } = configuration;
     const { sockets, storePath, images, networkPrefixes, containerPrefixes } = agent;
     const wakeup = this.#wakeup;
-    const applier = new Applier({ sockets, storePath, images, supersede, memory });
-    this.agent = new Agent({ ...agent, agentVersion, memory, certificates });
+    const applier = new Applier({ sockets, storePath, images, supersede, fallback });
+    this.agent = new Agent({ ...agent, agentVersion, fallback, certificates });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({
       sockets,

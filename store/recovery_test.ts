@@ -147,7 +147,7 @@ const problem = "the store cannot be written: database or disk is full; free som
 class Disk implements Disposable {
   readonly #place = new StorePlace();
   readonly path = this.#place.path;
-  readonly memory = new FallbackStore(this.path);
+  readonly fallback = new FallbackStore(this.path);
 
   constructor() {
     using store = this.#place.open();
@@ -169,8 +169,8 @@ class Disk implements Disposable {
 
   /** Works with the store as one apply does. */
   use<T>(work: (store: ApplyStore) => T): T {
-    this.memory.recover();
-    return work(this.memory);
+    this.fallback.recover();
+    return work(this.fallback);
   }
 
   /** What counts for the agent, and what is in the file: id, hash and error. */
@@ -197,11 +197,11 @@ Deno.test("FallbackStore keeps a change in memory until the file can be written"
     using disk = new Disk();
     disk.fill();
     disk.use(change);
-    assert.equal(disk.memory.problem, problem);
+    assert.equal(disk.fallback.problem, problem);
     assert.deepEqual(disk.rows, [counts, "A h1 null"]);
     disk.free();
     assert.deepEqual(disk.rows, [counts, counts]);
-    assert.equal(disk.memory.problem, null);
+    assert.equal(disk.fallback.problem, null);
   }
 });
 
@@ -228,7 +228,7 @@ Deno.test("FallbackStore prefers what another process has written since", () => 
     other.put("A", "h3", "{}");
   }
   assert.deepEqual(disk.rows, ["A h3 null", "A h3 null"]);
-  assert.equal(disk.memory.problem, null);
+  assert.equal(disk.fallback.problem, null);
 });
 
 Deno.test("FallbackStore keeps nothing that the store rejects", () => {
@@ -240,7 +240,7 @@ Deno.test("FallbackStore keeps nothing that the store rejects", () => {
     [(store) => store.put("A", "h2", "{"), SyntaxError],
   ];
   for (const [change, error] of rejected) assert.throws(() => disk.use(change), error);
-  assert.equal(disk.memory.problem, null);
+  assert.equal(disk.fallback.problem, null);
   assert.deepEqual(disk.rows, ["A h1 null", "A h1 null"]);
 });
 
@@ -250,7 +250,7 @@ Deno.test("FallbackStore throws, and keeps nothing, while the file is locked", (
   other.exec("BEGIN IMMEDIATE");
   assert.throws(() => disk.use((store) => store.prepare()), /database is locked/);
   assert.throws(() => disk.use((store) => store.put("A", "h2", "{}")), /database is locked/);
-  assert.equal(disk.memory.problem, null);
+  assert.equal(disk.fallback.problem, null);
   other.close();
   disk.use((store) => store.put("A", "h2", "{}"));
   assert.deepEqual(disk.rows, ["A h2 null", "A h2 null"]);
@@ -271,20 +271,20 @@ Deno.test("S20 an apply's end is kept when the folder is writable only by then",
   // The link leads nowhere: no file can be created or read.
   Deno.symlinkSync(`${place.folder}/later`, `${place.folder}/state`);
   const path = `${place.folder}/state/topology.db`;
-  const memory = new FallbackStore(path);
-  memory.recover();
-  memory.recordError("A", "the apply is under way", "{}");
-  assert.match(memory.problem ?? "", /cannot be written/);
+  const fallback = new FallbackStore(path);
+  fallback.recover();
+  fallback.recordError("A", "the apply is under way", "{}");
+  assert.match(fallback.problem ?? "", /cannot be written/);
   Deno.mkdirSync(`${place.folder}/later`);
   // As the next heartbeat does.
-  memory.recover();
-  assert.equal(memory.problem, null);
-  memory.put("A", "h1", '{"a":1}');
-  assert.equal(memory.current()?.versionHash, "h1");
+  fallback.recover();
+  assert.equal(fallback.problem, null);
+  fallback.put("A", "h1", '{"a":1}');
+  assert.equal(fallback.current()?.versionHash, "h1");
   const reader = new StoreReader(path);
   const stored = await reader.current(never);
-  assert.equal(memory.resolve(stored)?.versionHash, "h1");
-  assert.deepEqual([stored?.versionHash, stored?.lastError, memory.problem], ["h1", null, null]);
+  assert.equal(fallback.resolve(stored)?.versionHash, "h1");
+  assert.deepEqual([stored?.versionHash, stored?.lastError, fallback.problem], ["h1", null, null]);
   reader.close();
 });
 

@@ -222,20 +222,20 @@ Deno.test("Agent.collect() writes what memory keeps only if it repairs", async (
   await using setup = await AgentSetup.create();
   setup.changeStore((store) => store.put(topologyId, "h1", "{}"));
   runSql(setup.storePath, failUpdates);
-  const memory = new FallbackStore(setup.storePath);
-  const agent = setup.newAgent({ memory, master: null });
+  const fallback = new FallbackStore(setup.storePath);
+  const agent = setup.newAgent({ fallback, master: null });
   try {
     const { snapshot } = await agent.sendHeartbeat(never);
-    memory.recover();
-    memory.put(topologyId, versionHash, document);
+    fallback.recover();
+    fallback.put(topologyId, versionHash, document);
     const { mtime } = Deno.statSync(setup.storePath);
     const changed = await agent.collect(never, { repairs: false });
     assert.notEqual(agent.fingerprint(changed), agent.fingerprint(snapshot));
-    assert.ok(memory.problem);
+    assert.ok(fallback.problem);
     assert.deepEqual(Deno.statSync(setup.storePath).mtime, mtime);
     const { body } = await agent.sendHeartbeat(never);
     assert.deepEqual(
-      [body.topology?.applied_version_hash, memory.problem],
+      [body.topology?.applied_version_hash, fallback.problem],
       [versionHash, null],
     );
   } finally {

@@ -469,12 +469,12 @@ Deno.test("S19 StoreReader.current() blocks no writer of a store in WAL mode", a
 Deno.test("S19 Applier.apply() writes to a store in WAL mode that the loop reads", () =>
   withHost(async (host) => {
     makeWalStore(host.storePath);
-    const memory = new FallbackStore(host.storePath);
-    const reader = new StoreReader(host.storePath, memory);
+    const fallback = new FallbackStore(host.storePath);
+    const reader = new StoreReader(host.storePath, fallback);
     try {
       const before = await reader.readStatus(never);
       assert.equal(before.state === "ok" && before.applied.versionHash, "h2");
-      await host.applier({ memory }).apply(requestOf(oneLan), { signal: never });
+      await host.applier({ fallback }).apply(requestOf(oneLan), { signal: never });
       await host.assertApplied(oneLan);
       const { state, detail } = await reader.readStatus(never);
       assert.deepEqual([state, detail], ["ok", undefined]);

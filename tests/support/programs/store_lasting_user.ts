@@ -24,8 +24,8 @@ function print(value: object): void {
 }
 
 await withHost(async (host) => {
-  const memory = new FallbackStore(storePath);
-  const applier = host.applier({ storePath, memory });
+  const fallback = new FallbackStore(storePath);
+  const applier = host.applier({ storePath, fallback });
   const agent = new Agent({
     agentVersion: "1",
     hostUuid: null,
@@ -36,7 +36,7 @@ await withHost(async (host) => {
     networkPrefixes: [],
     containerPrefixes: [],
     images: defaultImages,
-    memory,
+    fallback,
   });
   const printHeartbeat = async (more: object = {}) => {
     const { store, topology } = (await agent.sendHeartbeat(signal)).body;
