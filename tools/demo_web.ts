@@ -39,8 +39,8 @@ export class DemoWeb {
       web.#hosts.push(host);
       web.#agents.push(agent);
     }
-    const isApplied = ({ beat, versionHash }: { beat: string; versionHash: string }) =>
-      beat.includes(`_hash":"${versionHash}"`);
+    const isApplied = ({ heartbeat, versionHash }: { heartbeat: string; versionHash: string }) =>
+      heartbeat.includes(`_hash":"${versionHash}"`);
     await until(() => hosts.all().every(isApplied), { signal: ending.signal });
     return web;
   }

@@ -1,5 +1,5 @@
 /**
- * The smallest useful master for decnet-agent: it takes beats over mutual TLS, keeps them in SQLite,
+ * The smallest useful master for decnet-agent: it receives heartbeats over mutual TLS, keeps them in SQLite,
  * shows all hosts on a page, and pushes topologies. Written from docs/protocol.md; how to use it is
  * in README.md. It is one file, without dependencies: copy it, and make it yours.
  */
@@ -13,17 +13,17 @@ import { DatabaseSync } from "node:sqlite";
 import type { TLSSocket } from "node:tls";
 import { parseArgs } from "node:util";
 
-const usage = `usage: master.ts                        takes beats, and shows the page
+const usage = `usage: master.ts                        receives heartbeats, shows the page
        master.ts enrol UUID WORKER.CRT  knows a host by its certificate; [--name=N] [--agent=HOST:PORT]
        master.ts forget UUID            knows it no longer
        master.ts push UUID FILE HASH    the host is to run this; the hash is of decnet-agent hash FILE
 
   --database=master.db --ca=ca.crt --cert=master.crt --key=master.key
-  --listen=0.0.0.0 --port=8770    where beats come in
+  --listen=0.0.0.0 --port=8770    where heartbeats come in
   --page-port=8771                where the page is, on 127.0.0.1 only
   --interval=30 --margin=10       in seconds: a host is late after 2 intervals and the margin`;
 
-// What a beat is. Only what is read here is looked at, and nothing that is not as it must be.
+// What a heartbeat is. Only what is read here is looked at, and nothing that is not as it must be.
 
 type Is<T> = (it: unknown) => it is T;
 const text: Is<string> = (it) => typeof it === "string";
@@ -41,7 +41,7 @@ const drifted = object({
   changed: items,
   unexpected: items,
 });
-const isBeat = object({
+const isHeartbeat = object({
   host_uuid: text,
   agent_version: text,
   store: maybe(object({ detail: maybe(text) })),
@@ -56,12 +56,12 @@ const isBeat = object({
     drift: maybe(either(drifted, object({ detail: text }))),
   })),
 });
-type Beat = typeof isBeat extends Is<infer T> ? T : never;
+type Heartbeat = typeof isHeartbeat extends Is<infer T> ? T : never;
 
-function readBeat(json: string): Beat | null {
+function readHeartbeat(json: string): Heartbeat | null {
   try {
     const it: unknown = JSON.parse(json);
-    return isBeat(it) ? it : null;
+    return isHeartbeat(it) ? it : null;
   } catch {
     return null;
   }
@@ -80,9 +80,9 @@ interface Host {
   readonly versionHash: string;
   readonly document: string;
   readonly pushed: string;
-  /** When the last beat came, in milliseconds since 1970. */
+  /** When the last heartbeat came, in milliseconds since 1970. */
   readonly heardAt: number;
-  readonly beat: string;
+  readonly heartbeat: string;
 }
 
 /** The hosts, in a database that several processes may have open. */
@@ -92,7 +92,9 @@ export class Hosts {
   constructor(path: string) {
     this.#database = new DatabaseSync(path, { timeout: 5_000 });
     Deno.chmodSync(path, 0o600); // Topology documents may carry passwords.
-    const texts = "name fingerprint agent topologyId versionHash document pushed beat".split(" ");
+    const texts = "name fingerprint agent topologyId versionHash document pushed heartbeat".split(
+      " ",
+    );
     const columns = texts.map((name) => `${name} TEXT NOT NULL DEFAULT ''`);
     this.#database.exec(`CREATE TABLE IF NOT EXISTS hosts
       (uuid TEXT PRIMARY KEY, heardAt INTEGER NOT NULL DEFAULT 0, ${columns}) STRICT`);
@@ -141,9 +143,9 @@ export interface MasterOptions {
   readonly log: (line: string) => void;
 }
 
-const longestBeat = 1 << 20;
+const longestHeartbeat = 1 << 20;
 
-/** Takes beats, shows the page, and pushes to hosts which say that they run something else. */
+/** Takes heartbeats, shows the page, and pushes to hosts which say that they run something else. */
 export async function serve(hosts: Hosts, options: MasterOptions) {
   const { ca, cert, key, intervalMs, marginMs, log } = options;
   if (!(intervalMs > 0 && marginMs >= 0)) throw new Error("--interval and --margin are in seconds");
@@ -154,21 +156,25 @@ export async function serve(hosts: Hosts, options: MasterOptions) {
     if (`${request.method} ${request.url}` !== "POST /swarm/heartbeat") return [404, "not here"];
     let [body, length] = ["", 0];
     for await (const part of request.setEncoding("utf8")) {
-      if ((length += part.length) <= longestBeat) body += part;
+      if ((length += part.length) <= longestHeartbeat) body += part;
     }
-    if (length > longestBeat) return [413, `a beat has at most ${longestBeat} characters`];
-    const beat = readBeat(body);
-    if (!beat) return [422, "this is no beat"];
-    const host = hosts.all().find(({ uuid }) => uuid === beat.host_uuid);
-    if (!host) return [404, `host ${beat.host_uuid} is not enrolled`];
+    if (length > longestHeartbeat) {
+      return [413, `a heartbeat has at most ${longestHeartbeat} characters`];
+    }
+    const heartbeat = readHeartbeat(body);
+    if (!heartbeat) return [422, "this is no heartbeat"];
+    const host = hosts.all().find(({ uuid }) => uuid === heartbeat.host_uuid);
+    if (!host) return [404, `host ${heartbeat.host_uuid} is not enrolled`];
     const { fingerprint256 } = (request.socket as TLSSocket).getPeerCertificate();
     if (fingerprint256 !== host.fingerprint) return [403, `not the certificate of ${host.uuid}`];
-    hosts.set(host.uuid, { heardAt: Date.now(), beat: body });
-    if (host.agent && differs(host, beat)) pushAgain(host).catch((error) => log(String(error)));
+    hosts.set(host.uuid, { heardAt: Date.now(), heartbeat: body });
+    if (host.agent && differs(host, heartbeat)) {
+      pushAgain(host).catch((error) => log(String(error)));
+    }
     return [204, ""];
   };
 
-  // A push that fails makes the agent beat at once; so at most one for each interval.
+  // A push that fails makes the agent send a heartbeat at once; so at most one for each interval.
   const pushAgain = async (host: Host) => {
     if (Date.now() - (pushedAt.get(host.uuid) ?? 0) < intervalMs) return;
     pushedAt.set(host.uuid, Infinity); // Not while one is under way.
@@ -179,10 +185,10 @@ export async function serve(hosts: Hosts, options: MasterOptions) {
     log(`pushed to ${host.name}: ${JSON.stringify(pushed)}`);
   };
 
-  const beats = https.createServer({
+  const heartbeats = https.createServer({
     ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" },
     ...{ handshakeTimeout: 5_000, headersTimeout: 5_000, requestTimeout: 10_000 },
-    keepAliveTimeout: 2 * intervalMs + marginMs, // An agent keeps its connection between beats.
+    keepAliveTimeout: 2 * intervalMs + marginMs, // An agent keeps its connection between heartbeats.
   }, async (request, response) => {
     const [status, detail] = await judge(request).catch((error) => [500, String(error)] as const);
     if (status !== 204) log(`answered ${status}: ${JSON.stringify(detail)}`);
@@ -201,19 +207,19 @@ export async function serve(hosts: Hosts, options: MasterOptions) {
     });
   const stop = async () => {
     stopping.abort();
-    for (const server of [beats, pages]) {
+    for (const server of [heartbeats, pages]) {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
       await closed;
     }
   };
-  const port = await listen(beats, options.port, options.listen);
+  const port = await listen(heartbeats, options.port, options.listen);
   const url = `http://127.0.0.1:${await listen(pages, options.pagePort, "127.0.0.1")}/`;
   return { port, url, stop };
 }
 
 /** Whether a host is to run something, and says that it does not. */
-function differs({ topologyId, versionHash }: Host, { topology }: Beat): boolean {
+function differs({ topologyId, versionHash }: Host, { topology }: Heartbeat): boolean {
   if (!topologyId || !topology) return false;
   return topology.topology_id !== topologyId || topology.applied_version_hash !== versionHash;
 }
@@ -275,17 +281,17 @@ const marks = { bad: "✖\u{fe0e}", poor: "◆\u{fe0e}", good: "✔\u{fe0e}" };
 
 /** All that is to be said of a host, the worst first. */
 function signsOf(host: Host, { intervalMs, marginMs }: MasterOptions): Sign[] {
-  const beat = readBeat(host.beat);
-  if (!beat) return [{ mark: "poor", word: "not heard of yet" }];
+  const heartbeat = readHeartbeat(host.heartbeat);
+  if (!heartbeat) return [{ mark: "poor", word: "not heard of yet" }];
   const signs: Sign[] = [];
   const add = (mark: Sign["mark"], word: string, detail = "") => signs.push({ mark, word, detail });
-  const { store, topology } = beat;
+  const { store, topology } = heartbeat;
   const { observed, drift, last_error: error, topology_id: id } = topology ?? {};
   if (!topology) add("bad", "store unreadable", store?.detail ?? "");
   else if (store?.detail) add("poor", "store out of order", store.detail);
   if (observed && "error" in observed) add("bad", "Docker does not answer", observed.error);
   if (error) add("bad", "apply failed", error);
-  if (differs(host, beat)) {
+  if (differs(host, heartbeat)) {
     add("poor", "not what it should run", `expected: ${host.topologyId} at ${host.versionHash}`);
     if (host.pushed) add("poor", "last push", host.pushed);
   }
@@ -312,7 +318,7 @@ function signsOf(host: Host, { intervalMs, marginMs }: MasterOptions): Sign[] {
 }
 
 function card(host: Host, signs: readonly Sign[]): Html {
-  const { topology, agent_version: version = "unknown" } = readBeat(host.beat) ?? {};
+  const { topology, agent_version: version = "unknown" } = readHeartbeat(host.heartbeat) ?? {};
   const { topology_id: id, applied_version_hash: hash } = topology ?? {};
   const shown = ({ mark, word, detail = "", names = [] }: Sign) => {
     const rest = names.length > 20 ? markup`<li>and ${names.length - 20} more` : "";
@@ -422,7 +428,7 @@ async function main(args: string[]): Promise<void> {
       marginMs: Number(flags.margin) * 1000,
       log: console.log,
     });
-    console.log(`takes beats on port ${port}; the page is ${url}`);
+    console.log(`receives heartbeats on port ${port}; the page is ${url}`);
   } else if (command === "enrol" && file) {
     const { name, agent } = flags;
     hosts.enrol(uuid, read(file), { ...(name && { name }), ...(agent && { agent }) });

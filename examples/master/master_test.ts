@@ -12,22 +12,22 @@ function statusOf({ result }: Pick<Heartbeat, "result">): number | null {
   return result.httpStatus;
 }
 
-/** A beat that says as little as it may. */
+/** A heartbeat that says as little as it may. */
 const smallest = {
   host_uuid: "host-1",
   agent_version: "1",
   topology: { observed: { bridges: [], containers: [] } },
 };
 
-Deno.test("the example master accepts a beat, keeps it, and shows the host", async () => {
-  await withExample(async (master, setup, beat) => {
+Deno.test("the example master accepts a heartbeat, keeps it, and shows the host", async () => {
+  await withExample(async (master, setup, heartbeat) => {
     assert.match(
       await master.page(),
       /<h2>lab-1<\/h2>\s*<ul><li class="poor"><b>◆\S* not heard of/,
     );
-    const { result, body } = await beat();
+    const { result, body } = await heartbeat();
     assert.deepEqual([result.kind, master.log], ["delivered", []]);
-    assert.deepEqual(JSON.parse(master.hosts.all()[0]!.beat), body);
+    assert.deepEqual(JSON.parse(master.hosts.all()[0]!.heartbeat), body);
     const idle = await master.page();
     assert.match(
       idle,
@@ -35,7 +35,7 @@ Deno.test("the example master accepts a beat, keeps it, and shows the host", asy
     );
     assert.match(idle, /host-1, agent 1\.2\.3<br>\s*no topology/);
     setup.apply();
-    await beat();
+    await heartbeat();
     const applied = await master.page();
     assert.match(applied, /✔\S* consistent</);
     assert.ok(applied.includes(`topology ${topologyId} at ${versionHash}`));
@@ -45,13 +45,13 @@ Deno.test("the example master accepts a beat, keeps it, and shows the host", asy
 });
 
 Deno.test("the example master refuses an unknown host or another's certificate", async () => {
-  await withExample(async (master, setup, beat) => {
+  await withExample(async (master, setup, heartbeat) => {
     const stranger = master.agentOf(setup, "host-2");
     const unknown = await stranger.sendHeartbeat(never);
     stranger.close();
     assert.equal(statusOf(unknown), 404);
     await setup.writeCertificates("worker-1");
-    const { result } = await beat();
+    const { result } = await heartbeat();
     assert.equal(statusOf({ result }), 403);
     assert.equal(master.hosts.all()[0]!.heardAt, 0);
     assert.match(
@@ -59,15 +59,15 @@ Deno.test("the example master refuses an unknown host or another's certificate",
       /404: "host host-2 is not[^]*403: "not the certificate of host-1"/,
     );
     master.hosts.enrol("host-1", Deno.readTextFileSync(`${setup.path}/worker.crt`));
-    assert.equal((await beat()).result.kind, "delivered");
+    assert.equal((await heartbeat()).result.kind, "delivered");
     master.hosts.forget("host-1");
-    const forgotten = await beat();
+    const forgotten = await heartbeat();
     assert.equal(statusOf(forgotten), 404);
   });
 });
 
-Deno.test("the example master takes nothing that is no beat, and goes on", async () => {
-  await withExample(async (master, _setup, beat) => {
+Deno.test("the example master takes nothing that is no heartbeat, and goes on", async () => {
+  await withExample(async (master, _setup, heartbeat) => {
     const client = await certificatesOf("worker-1");
     const { topology } = smallest;
     const item = { type: "network", name: "n" };
@@ -96,7 +96,7 @@ Deno.test("the example master takes nothing that is no beat, and goes on", async
       assert.deepEqual(Object.keys(reply.body as object), ["detail"]);
     }
     assert.equal((await call(master.port, "/swarm/heartbeat", client)).status, 404);
-    assert.equal((await beat()).result.kind, "delivered");
+    assert.equal((await heartbeat()).result.kind, "delivered");
   });
 });
 
@@ -112,9 +112,9 @@ Deno.test("the example master refuses clients without a certificate of its CA", 
 });
 
 Deno.test("the example master's page lists what is wrong, the worst first", async () => {
-  await withExample(async (master, setup, beat) => {
+  await withExample(async (master, setup, heartbeat) => {
     const told = async () => {
-      await beat();
+      await heartbeat();
       const page = await master.page();
       const text = page.replace(/<style>[^]*<\/style>|<script>[^]*<\/script>|<[^>]*>/g, " ");
       return text.replace(/\s+/g, " ").replaceAll(" :", ":");
@@ -205,7 +205,7 @@ Deno.test("the example master's page escapes what hosts are called and say", asy
   const agent = master.enrol(setup, hostile);
   await agent.sendHeartbeat(never);
   agent.close();
-  const body = JSON.parse(master.hosts.all()[0]!.beat);
+  const body = JSON.parse(master.hosts.all()[0]!.heartbeat);
   const item = { type: hostile, name: hostile, detail: hostile };
   body.agent_version = hostile;
   Object.assign(body.topology, {
@@ -217,7 +217,7 @@ Deno.test("the example master's page escapes what hosts are called and say", asy
   body.topology.drift = { state: "drifted", ...none, unexpected: Array(1_000).fill(item) };
   body.topology.observed = { error: hostile };
   body.store.detail = hostile;
-  master.hosts.set("host-1", { beat: JSON.stringify(body), pushed: hostile, topologyId: "1" });
+  master.hosts.set("host-1", { heartbeat: JSON.stringify(body), pushed: hostile, topologyId: "1" });
   const page = await master.page();
   assert.ok(page.length < 100_000, `${page.length}`);
   assert.match(page, /&#34;&#39;&#62;&#60;img src=x onerror/);

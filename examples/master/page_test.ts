@@ -57,8 +57,8 @@ browserTest("updates itself", () =>
       if (number === 2) {
         setup.engine.containers = setup.engine.containers.map((it) => ({ ...it, State: "exited" }));
         await sendHeartbeat();
-        const { beat } = master.hosts.all()[1]!;
-        master.hosts.set("host-2", { beat, heardAt: 1 });
+        const { heartbeat } = master.hosts.all()[1]!;
+        master.hosts.set("host-2", { heartbeat, heardAt: 1 });
       }
       return await page();
     });
@@ -157,7 +157,7 @@ browserTest(
       for (const name of ["host-2", "host-3"]) {
         master.hosts.enrol(name, Deno.readTextFileSync(`${setup.path}/worker.crt`));
       }
-      master.hosts.set("host-2", { beat: master.hosts.all()[0]!.beat, heardAt: 1 });
+      master.hosts.set("host-2", { heartbeat: master.hosts.all()[0]!.heartbeat, heardAt: 1 });
       const backgrounds = new Set();
       for (const isDark of [false, true]) {
         const front: Front = async (page, number) => {

@@ -19,7 +19,7 @@ async function pushed(master: ExampleMaster, pattern: RegExp): Promise<void> {
   }
 }
 
-/** Makes the API's certificate the one that is pinned, for pushes as for beats. */
+/** Makes the API's certificate the one that is pinned, for pushes as for heartbeats. */
 async function pin(master: ExampleMaster, api: ApiSetup, folder: string): Promise<void> {
   const { certificate, key } = api.loaded.certificates;
   await Deno.writeTextFile(`${folder}/worker.crt`, certificate);
@@ -29,30 +29,30 @@ async function pin(master: ExampleMaster, api: ApiSetup, folder: string): Promis
 
 Deno.test("the example master pushes after a heartbeat that differs, once each", async () => {
   await using api = await ApiSetup.start();
-  await withExample(async (master, setup, beat) => {
+  await withExample(async (master, setup, heartbeat) => {
     await pin(master, api, setup.path);
-    await beat();
+    await heartbeat();
     assert.deepEqual(api.service.calls, []);
     api.service.onCall = () => Promise.reject(new Error("no such image"));
     master.hosts.set("host-1", expectationOf(api));
-    await beat();
+    await heartbeat();
     await pushed(master, /^refused with 500: \{"detail":/);
     const call = `apply ${writeJson(parseJson(document))} ${versionHash}`;
     assert.deepEqual(api.service.calls, [call]);
-    await beat();
+    await heartbeat();
     setup.apply();
-    await beat();
+    await heartbeat();
     assert.equal(api.service.calls.length, 1);
     assert.match(await master.page(), /1 consistent/);
   });
-  await withExample(async (master, setup, beat) => {
+  await withExample(async (master, setup, heartbeat) => {
     await pin(master, api, setup.path);
     api.service.onCall = () => {};
     master.hosts.set("host-1", expectationOf(api));
-    await beat();
+    await heartbeat();
     await pushed(master, /^applied$/);
     await new Promise((resolve) => setTimeout(resolve, 2));
-    await beat();
+    await heartbeat();
     while (api.service.calls.length < 3) await new Promise((resolve) => setTimeout(resolve, 20));
     assert.match(master.log.join(), /^pushed to lab-1: "applied"/);
   }, { intervalMs: 1 });

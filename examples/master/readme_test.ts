@@ -84,5 +84,7 @@ Deno.test("the commands of the example master's README work", async () => {
   clearTimeout(deadline);
   assert.match(stdout, /^applied$/m);
   assert.match(stdout, /seen: late/);
-  assert.ok(stdout.includes(`takes beats on port ${ports[0]}; the page is http://127.0.0.1:`));
+  assert.ok(
+    stdout.includes(`receives heartbeats on port ${ports[0]}; the page is http://127.0.0.1:`),
+  );
 });

@@ -47,13 +47,13 @@ export class ExampleMaster implements AsyncDisposable {
     return this.#server!.url;
   }
 
-  /** Enrols the host of a setup as `host-1`; answers an agent of it that beats here. */
+  /** Enrols the host of a setup as `host-1`; answers an agent of it that heartbeats here. */
   enrol(setup: AgentSetup, name = "lab-1"): Agent {
     this.hosts.enrol("host-1", Deno.readTextFileSync(`${setup.path}/worker.crt`), { name });
     return this.agentOf(setup);
   }
 
-  /** An agent of a setup that beats here; close it. */
+  /** An agent of a setup that heartbeats here; close it. */
   agentOf(setup: AgentSetup, hostUuid = "host-1"): Agent {
     const address = { host: "127.0.0.1", port: this.port, name: "master.test", fingerprint: null };
     return setup.newAgent({ hostUuid, master: address });
