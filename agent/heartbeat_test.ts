@@ -113,8 +113,8 @@ Deno.test("Agent.sendHeartbeat() reports unknown drift for a bad document", () =
     const { received } = await heartbeat();
     assert.deepEqual(received?.topology?.drift, {
       state: "unknown",
-      detail: "Cannot read the topology: topology must be an object, but is missing; " +
-        "deckies must be a list, but is missing",
+      detail: "Cannot read the topology: topology: expected object, got nothing; " +
+        "deckies: expected array, got nothing",
     });
   }));
 
@@ -153,7 +153,7 @@ Deno.test("Agent.sendHeartbeat() sends an error while Docker is down", () =>
     const { heartbeat: made, received } = await heartbeat();
     const { observed } = made.snapshot;
     assert.ok(observed.kind === "failed");
-    assert.match(observed.error, /^Cannot observe Docker at .*docker\.sock: no such socket/);
+    assert.match(observed.error, /^Cannot observe Docker at .*docker\.sock: no such file/);
     assert.deepEqual(received?.topology, {
       topology_id: topologyId,
       applied_version_hash: versionHash,

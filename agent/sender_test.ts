@@ -203,7 +203,7 @@ Deno.test("Agent.sendHeartbeat() sends in time while the engine hangs", () =>
     assert.ok(snapshot.observed.kind === "failed");
     assert.match(
       snapshot.observed.error,
-      /^Cannot observe Docker at .*: no answer in time; if that lasts, restart the engine$/,
+      /^Cannot observe Docker at .*: no answer in time; if this continues, restart the engine$/,
     );
   }));
 

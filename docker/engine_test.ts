@@ -35,7 +35,7 @@ Deno.test("Engine.imageId() returns null only for an image that is absent", () =
     const error = await failureOf(client.imageId("here:1"));
     assert.equal(error.message, "GET /images/here:1/json was answered with 500 (no)");
     engine.fault = { kind: "body", body: "{}" };
-    assert.equal((await failureOf(client.imageId("here:1"))).message, "image: Id: not a text");
+    assert.equal((await failureOf(client.imageId("here:1"))).message, "image: Id: not a string");
   }));
 
 Deno.test("Engine runs as many calls at once as it may, and no more", async () => {
@@ -183,10 +183,10 @@ async function withScript(
 }
 
 const loud: [fault: Fault, message: RegExp][] = [
-  [{ kind: "reset" }, /: the (engine cut the connection.*|connection closed in the middle .*)$/],
-  [{ kind: "reset", effect: "after" }, /: the (engine cut the connection.*|connection closed .*)$/],
-  [{ kind: "garbage" }, /: the answer is not HTTP; is it the engine/],
-  [{ kind: "truncated" }, /: the connection closed in the middle of an answer; the engine/],
+  [{ kind: "reset" }, /: connection (reset; .*|closed in the middle .*)$/],
+  [{ kind: "reset", effect: "after" }, /: connection (reset; .*|closed in the middle .*)$/],
+  [{ kind: "garbage" }, /: the answer is not HTTP; is this the engine/],
+  [{ kind: "truncated" }, /: connection closed in the middle of an answer; the engine/],
 ];
 for (const [fault, message] of loud) {
   for (const used of [false, true]) {
@@ -215,11 +215,11 @@ Deno.test("Engine gives up on a call in time, sooner on one that changes nothing
       ]);
       assert.equal(
         look.message,
-        `Docker at ${engine.socketPath}: no answer within 0.1 s; if that lasts, restart the engine`,
+        `Docker at ${engine.socketPath}: no answer within 0.1 s; if this continues, restart the engine`,
       );
       assert.equal(
         change.message,
-        `Docker at ${engine.socketPath}: no answer within 0.2 s; if that lasts, restart the engine`,
+        `Docker at ${engine.socketPath}: no answer within 0.2 s; if this continues, restart the engine`,
       );
       engine.fault = undefined;
       assert.equal(await client.imageId("x"), null);
@@ -238,7 +238,7 @@ Deno.test("Engine says why it cannot connect", async () => {
   using folder = new TemporaryFolder();
   const client = new Engine(`${folder.path}/none.sock`, never);
   const { message } = await failureOf(client.list());
-  assert.match(message, /^Docker at \S+\/none\.sock: no such socket; is the engine installed/);
+  assert.match(message, /^Docker at \S+\/none\.sock: no such file; is the engine installed/);
 });
 
 Deno.test("Engine does not use a connection again that the engine closes", () => {
@@ -314,7 +314,7 @@ Deno.test("Engine.close() ends calls that run, and calls that wait", () =>
     const failures = Array.from({ length: 7 }, () => failureOf(client.imageId("x")));
     await arrived(engine, 3);
     client.close();
-    const hungUp = `Docker at ${engine.socketPath}: the agent has hung up`;
+    const hungUp = `Docker at ${engine.socketPath}: the agent closed the connection`;
     for (const { message } of await Promise.all(failures)) assert.equal(message, hungUp);
     assert.equal((await failureOf(client.list())).message, hungUp);
     assert.equal(engine.requestCount, 3);

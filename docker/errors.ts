@@ -58,17 +58,17 @@ export function readFailure(error: unknown): EngineFailure {
   return { reason: "other", detail: error instanceof Error ? error.message : String(error) };
 }
 
-const isItThere = "is it the engine that listens there?";
+const isItThere = "is this the engine's socket?";
 
 const descriptions = {
-  no_socket: "no such socket; is the engine installed, and running?",
-  not_listening: "nobody listens; start the engine",
+  no_socket: "no such file; is the engine installed and running?",
+  not_listening: "connection refused; start the engine",
   permission_denied: "permission denied; run as root, or as a member of the socket's group",
-  queue_full: "its queue is full; the engine hangs, restart it",
-  connection_cut: "the engine cut the connection; its log may tell why",
-  answer_cut: "the connection closed in the middle of an answer; the engine's log may tell why",
+  queue_full: "too many waiting connections; the engine hangs, restart it",
+  connection_cut: "connection reset; the engine's log may show why",
+  answer_cut: "connection closed in the middle of an answer; the engine's log may show why",
   not_http: `the answer is not HTTP; ${isItThere}`,
-  client_closed: "the agent has hung up",
+  client_closed: "the agent closed the connection",
 } as const;
 
 /** A failure in words for an operator. */
@@ -77,16 +77,16 @@ function describeFailure(failure: EngineFailure): string {
     case "timeout": {
       const { afterMs } = failure;
       const time = afterMs === null ? "in time" : `within ${afterMs / 1000} s`;
-      return `no answer ${time}; if that lasts, restart the engine`;
+      return `no answer ${time}; if this continues, restart the engine`;
     }
     case "status":
       return `${failure.call} was answered with ${failure.status}` +
         (failure.words && ` (${failure.words})`);
     case "not_json":
-      return `${failure.call} was answered with something that is not JSON; ${isItThere}`;
+      return `${failure.call} was answered with invalid JSON; ${isItThere}`;
     case "too_large":
       return `the answer is larger than ${failure.maximumBytes / 2 ** 20} MiB; ` +
-        "remove containers that nobody needs";
+        "remove unused containers";
     case "other":
       return failure.detail;
     default:

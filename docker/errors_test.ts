@@ -50,8 +50,8 @@ Deno.test("parseAnswer() reads JSON and throws for anything else", () => {
     assert.throws(() => parseAnswer(answer(200, body), "GET /x"), {
       name: "EngineError",
       failure: { reason: "not_json", call: "GET /x" },
-      message: "GET /x was answered with something that is not JSON; " +
-        "is it the engine that listens there?",
+      message: "GET /x was answered with invalid JSON; " +
+        "is this the engine's socket?",
     });
   }
   assert.throws(() => parseAnswer(answer(404, "{}"), "GET /x"), EngineError);
@@ -59,26 +59,34 @@ Deno.test("parseAnswer() reads JSON and throws for anything else", () => {
 
 Deno.test("readFailure() knows the runtime's errors, EngineError words them", () => {
   const cases: [error: unknown, reason: EngineFailure["reason"], words: RegExp][] = [
-    [new Deno.errors.NotFound("2"), "no_socket", /^no such socket; is the engine installed/],
-    [new Deno.errors.ConnectionRefused("111"), "not_listening", /^nobody listens; start the/],
+    [new Deno.errors.NotFound("2"), "no_socket", /^no such file; is the engine installed/],
+    [new Deno.errors.ConnectionRefused("111"), "not_listening", /^connection refused; start the/],
     [
       new Deno.errors.PermissionDenied("13"),
       "permission_denied",
       /^permission denied; run as root/,
     ],
-    [new Deno.errors.WouldBlock("11"), "queue_full", /^its queue is full; the engine hangs/],
-    [new Deno.errors.ConnectionReset("104"), "connection_cut", /^the engine cut .*; its log may/],
-    [new Deno.errors.BrokenPipe("32"), "connection_cut", /^the engine cut the connection; its log/],
+    [
+      new Deno.errors.WouldBlock("11"),
+      "queue_full",
+      /^too many waiting connections; the engine hangs/,
+    ],
+    [
+      new Deno.errors.ConnectionReset("104"),
+      "connection_cut",
+      /^connection reset; the engine's log may/,
+    ],
+    [new Deno.errors.BrokenPipe("32"), "connection_cut", /^connection reset; the engine's log may/],
     [
       new DOMException("x", "TimeoutError"),
       "timeout",
-      /^no answer in time; if that lasts, restart/,
+      /^no answer in time; if this continues, restart/,
     ],
     [new DOMException("it was aborted", "AbortError"), "other", /^it was aborted$/],
     [
       new EngineError({ reason: "not_http" }, "there"),
       "not_http",
-      /^the answer is not HTTP; is it/,
+      /^the answer is not HTTP; is this/,
     ],
     [new Error("some reason"), "other", /^some reason$/],
     ["a text", "other", /^a text$/],
@@ -90,6 +98,6 @@ Deno.test("readFailure() knows the runtime's errors, EngineError words them", ()
     assert.match(new EngineError(failure).message, words);
   }
   const { message, status } = new EngineError({ reason: "timeout", afterMs: 300 }, "Docker at /x");
-  assert.match(message, /^Docker at \/x: no answer within 0\.3 s; if that lasts/);
+  assert.match(message, /^Docker at \/x: no answer within 0\.3 s; if this continues/);
   assert.equal(status, null);
 });

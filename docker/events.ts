@@ -184,7 +184,7 @@ export async function listenToEvents(signal: AbortSignal, options: EventOptions)
       }
       onOpen();
       await connection.readBodyInto(head, splitter);
-      throw new Error("the engine ended its events");
+      throw new Error("the engine ended the event stream");
     } finally {
       connection.close();
     }

@@ -87,7 +87,7 @@ function fields(value: unknown, place: string): Fields {
 
 function text(value: unknown, place: string): string {
   if (typeof value === "string") return value;
-  throw new TypeError(`${place}: not a text`);
+  throw new TypeError(`${place}: not a string`);
 }
 
 const hour = 3600;

@@ -294,11 +294,11 @@ const silent: Fault[] = [
   { kind: "hang-body" },
   { kind: "slow", bytesPerSecond: 100 },
 ];
-const notJson = /^GET \/\S+ was answered with something that is not JSON; is it the engine/;
-const answerCut = /^the connection closed in the middle of an answer; the engine's log/;
+const notJson = /^GET \/\S+ was answered with invalid JSON; is this the engine/;
+const answerCut = /^connection closed in the middle of an answer; the engine's log/;
 const loud: [fault: Fault, message: RegExp][] = [
-  [{ kind: "reset" }, /^the (engine cut the connection|connection closed)/],
-  [{ kind: "garbage" }, /^the answer is not HTTP; is it the engine that listens there\?$/],
+  [{ kind: "reset" }, /^connection (reset|closed)/],
+  [{ kind: "garbage" }, /^the answer is not HTTP; is this the engine's socket\?$/],
   [{ kind: "truncated" }, answerCut],
   [{ kind: "truncated", chunked: true }, answerCut],
   [
@@ -313,7 +313,7 @@ const loud: [fault: Fault, message: RegExp][] = [
   [{ kind: "body", body: "[{" }, notJson],
   [{ kind: "body", body: "null" }, /^(networks|containers): not a list$/],
   [{ kind: "body", body: '{"message":"no"}' }, /^(networks|containers): not a list$/],
-  [{ kind: "body", body: '[{"Name":7}]' }, /^(network|container) 0: Id: not a text$/],
+  [{ kind: "body", body: '[{"Name":7}]' }, /^(network|container) 0: Id: not a string$/],
 ];
 
 for (const path of ["/networks", "/containers/json"]) {
@@ -323,7 +323,7 @@ for (const path of ["/networks", "/containers/json"]) {
         snapshot(engine);
         engine.fault = { ...fault, path };
         const message = await failure(engine.socketPath, { callTimeoutMs: 300 });
-        assert.equal(message, "no answer within 0.3 s; if that lasts, restart the engine");
+        assert.equal(message, "no answer within 0.3 s; if this continues, restart the engine");
         engine.fault = undefined;
         await assertHealthy(engine.socketPath);
       }));
@@ -346,7 +346,7 @@ for (const path of ["/networks", "/containers/json"]) {
       engine.fault = { kind: "huge", bytes: 50_000_000, path };
       await assert.rejects(
         look(engine.socketPath, { callTimeoutMs: 60_000, timeoutMs: 60_000 }),
-        /: the answer is larger than 32 MiB; remove containers that nobody needs$/,
+        /: the answer is larger than 32 MiB; remove unused containers$/,
       );
       engine.fault = undefined;
       await assertHealthy(engine.socketPath);
@@ -449,7 +449,7 @@ Deno.test("observe() ends when its whole time is up, whatever the call has left"
       // In words that stay the same from beat to beat, for each new one is logged.
       assert.equal(
         await failure(engine.socketPath, options),
-        "no answer within 0.3 s; if that lasts, restart the engine",
+        "no answer within 0.3 s; if this continues, restart the engine",
       );
     }
   }));
@@ -475,7 +475,7 @@ Deno.test("observe() says that the time is up which its signal gives it", () =>
     engine.fault = { kind: "hang" };
     const options = { callTimeoutMs: 60_000 };
     const message = await failure(engine.socketPath, options, AbortSignal.timeout(100));
-    assert.equal(message, "no answer in time; if that lasts, restart the engine");
+    assert.equal(message, "no answer in time; if this continues, restart the engine");
   }));
 
 Deno.test("observe() rejects at once when its signal is aborted while it connects", () =>
@@ -501,7 +501,7 @@ Deno.test("observe() says what is wrong with a path that no socket can have", ()
   withEngine(async ({ socketPath }) => {
     const plainFile = `${socketPath}.txt`;
     await Deno.writeTextFile(plainFile, "");
-    assert.match(await failure(`${socketPath}.missing/x`), /^no such socket; is the engine inst/);
+    assert.match(await failure(`${socketPath}.missing/x`), /^no such file; is the engine inst/);
     assert.match(await failure(`${plainFile}/x`), /not a directory/i);
     assert.match(await failure(`/tmp/${"long".repeat(50)}`), /path must be shorter/);
   }));
@@ -512,7 +512,7 @@ Deno.test("observe() sees an engine go, come back, and hang in between", () =>
     snapshot(engine);
     await assertHealthy(path);
     await engine.stop();
-    assert.match(await failure(path), /no such socket/);
+    assert.match(await failure(path), /no such file/);
     {
       using _listener = listenWithoutAccepting(path);
       assert.match(await failure(path, { callTimeoutMs: 300 }), /no answer/);

@@ -139,7 +139,7 @@ class JsonCursor {
   /** The text; empty when it has the wrong shape. */
   text(): string {
     if (typeof this.#value === "string") return this.#value;
-    this.#report("a text");
+    this.#report("string");
     return "";
   }
 
@@ -159,7 +159,7 @@ class JsonCursor {
     if (Array.isArray(this.#value)) {
       return this.#value.map((item, index) => this.#inner(item, index));
     }
-    this.#report("a list");
+    this.#report("array");
     return [];
   }
 
@@ -182,13 +182,13 @@ class JsonCursor {
     const isObject = typeof value === "object" && value !== null && !Array.isArray(value) &&
       !(value instanceof NumberToken);
     if (isObject) return value;
-    this.#report("an object");
+    this.#report("object");
     return {};
   }
 
   #report(wanted: string): void {
     this.#errors?.add(() =>
-      `${this.#place || "the document"} must be ${wanted}, but is ${shapeOf(this.#value)}`
+      `${this.#place || "the document"}: expected ${wanted}, got ${shapeOf(this.#value)}`
     );
     this.#errors = null;
   }
@@ -203,12 +203,12 @@ class JsonCursor {
 }
 
 function shapeOf(value: Json | undefined): string {
-  if (value === undefined) return "missing";
+  if (value === undefined) return "nothing";
   if (value === null) return "null";
-  if (typeof value === "string") return "a text";
+  if (typeof value === "string") return "string";
   if (typeof value === "boolean") return String(value);
-  if (value instanceof NumberToken) return "a number";
-  return Array.isArray(value) ? "a list" : "an object";
+  if (value instanceof NumberToken) return "number";
+  return Array.isArray(value) ? "array" : "object";
 }
 
 // No part can be matched in two ways, so that the time is linear.

@@ -90,58 +90,58 @@ Deno.test("readTopology() takes __proto__ for a name like any other", () => {
 
 Deno.test("readTopology() names the place of a wrong shape and what is there", () => {
   const cases: [place: string, value: unknown, message: string][] = [
-    ["topology", undefined, "topology must be an object, but is missing"],
-    ["topology", [], "topology must be an object, but is a list"],
-    ["topology", 7, "topology must be an object, but is a number"],
-    ["topology.id", 7, "topology.id must be a text, but is a number"],
-    ["topology.name", false, "topology.name must be a text, but is false"],
-    ["lans", 1.5, "lans must be a list, but is a number"],
-    ["lans", null, "lans must be a list, but is null"],
-    ["lans", {}, "lans must be a list, but is an object"],
-    ["lans.0", "LAN-00", "lans[0] must be an object, but is a text"],
-    ["lans.0.name", undefined, "lans[0].name must be a text, but is missing"],
-    ["lans.0.subnet", null, "lans[0].subnet must be a text, but is null"],
-    ["lans.0.is_dmz", 1, "lans[0].is_dmz must be true or false, but is a number"],
-    ["lans.0.is_dmz", "true", "lans[0].is_dmz must be true or false, but is a text"],
-    ["deckies", undefined, "deckies must be a list, but is missing"],
-    ["deckies.0", null, "deckies[0] must be an object, but is null"],
-    ["deckies.0.name", {}, "deckies[0].name must be a text, but is an object"],
-    ["deckies.0.services", "ssh", "deckies[0].services must be a list, but is a text"],
-    ["deckies.0.services.0", 22, "deckies[0].services[0] must be a text, but is a number"],
+    ["topology", undefined, "topology: expected object, got nothing"],
+    ["topology", [], "topology: expected object, got array"],
+    ["topology", 7, "topology: expected object, got number"],
+    ["topology.id", 7, "topology.id: expected string, got number"],
+    ["topology.name", false, "topology.name: expected string, got false"],
+    ["lans", 1.5, "lans: expected array, got number"],
+    ["lans", null, "lans: expected array, got null"],
+    ["lans", {}, "lans: expected array, got object"],
+    ["lans.0", "LAN-00", "lans[0]: expected object, got string"],
+    ["lans.0.name", undefined, "lans[0].name: expected string, got nothing"],
+    ["lans.0.subnet", null, "lans[0].subnet: expected string, got null"],
+    ["lans.0.is_dmz", 1, "lans[0].is_dmz: expected true or false, got number"],
+    ["lans.0.is_dmz", "true", "lans[0].is_dmz: expected true or false, got string"],
+    ["deckies", undefined, "deckies: expected array, got nothing"],
+    ["deckies.0", null, "deckies[0]: expected object, got null"],
+    ["deckies.0.name", {}, "deckies[0].name: expected string, got object"],
+    ["deckies.0.services", "ssh", "deckies[0].services: expected array, got string"],
+    ["deckies.0.services.0", 22, "deckies[0].services[0]: expected string, got number"],
     [
       "deckies.0.decky_config",
       undefined,
-      "deckies[0].decky_config must be an object, but is missing",
+      "deckies[0].decky_config: expected object, got nothing",
     ],
     [
       "deckies.0.decky_config.ips_by_lan",
       [],
-      "deckies[0].decky_config.ips_by_lan must be an object, but is a list",
+      "deckies[0].decky_config.ips_by_lan: expected object, got array",
     ],
     [
       "deckies.0.decky_config.ips_by_lan.LAN-00",
       true,
-      "deckies[0].decky_config.ips_by_lan.LAN-00 must be a text, but is true",
+      "deckies[0].decky_config.ips_by_lan.LAN-00: expected string, got true",
     ],
     [
       "deckies.0.decky_config.forwards_l3",
       0,
-      "deckies[0].decky_config.forwards_l3 must be true or false, but is a number",
+      "deckies[0].decky_config.forwards_l3: expected true or false, got number",
     ],
     [
       "deckies.0.decky_config.service_config",
       [],
-      "deckies[0].decky_config.service_config must be an object, but is a list",
+      "deckies[0].decky_config.service_config: expected object, got array",
     ],
     [
       "deckies.0.decky_config.service_config.ssh",
       "sshd",
-      "deckies[0].decky_config.service_config.ssh must be an object, but is a text",
+      "deckies[0].decky_config.service_config.ssh: expected object, got string",
     ],
     [
       "deckies.0.decky_config.service_config",
       { ssh: { image: ["sshd"] } },
-      "deckies[0].decky_config.service_config.ssh.image must be a text, but is a list",
+      "deckies[0].decky_config.service_config.ssh.image: expected string, got array",
     ],
   ];
   for (const [place, value, fault] of cases) {
@@ -153,11 +153,11 @@ Deno.test("readTopology() names the place of a wrong shape and what is there", (
 });
 
 Deno.test("readTopology() refuses a document that is no object", () => {
-  const cases = [["null", "null"], ["[]", "a list"], ["7", "a number"], ['"a"', "a text"]];
+  const cases = [["null", "null"], ["[]", "array"], ["7", "number"], ['"a"', "string"]];
   for (const [json = "", name] of cases) {
     assert.throws(() => readTopology(parseJson(json)), {
       name: "TypeError",
-      message: `Cannot read the topology: the document must be an object, but is ${name}`,
+      message: `Cannot read the topology: the document: expected object, got ${name}`,
     });
   }
 });
@@ -171,12 +171,12 @@ Deno.test("readTopology() names every wrong shape, in the order of the document"
     "deckies.0.decky_config": false,
   };
   assert.throws(() => readWith(values), {
-    message: "Cannot read the topology: topology.id must be a text, but is null; " +
-      "lans[0].name must be a text, but is missing; " +
-      "lans[0].is_dmz must be true or false, but is a text; " +
-      "deckies[0].services[1] must be a text, but is null; " +
-      "deckies[0].services[2] must be a text, but is a number; " +
-      "deckies[0].decky_config must be an object, but is false",
+    message: "Cannot read the topology: topology.id: expected string, got null; " +
+      "lans[0].name: expected string, got nothing; " +
+      "lans[0].is_dmz: expected true or false, got string; " +
+      "deckies[0].services[1]: expected string, got null; " +
+      "deckies[0].services[2]: expected string, got number; " +
+      "deckies[0].decky_config: expected object, got false",
   });
 });
 
@@ -190,11 +190,11 @@ Deno.test("readTopology() names twenty wrong shapes and counts the others", () =
     throw new Error("no wrong shape was found");
   };
   assert.equal(messageFor(20).split("; ").length, 20);
-  assert.match(messageFor(20), /services\[19\] must be a text, but is a number$/);
+  assert.match(messageFor(20), /services\[19\]: expected string, got number$/);
   assert.equal(messageFor(21).split("; ").length, 21);
-  assert.match(messageFor(21), /services\[19\] must be a text, but is a number; and 1 more$/);
-  assert.match(messageFor(9_999), /services\[19\] must be a text[^;]+; and 9979 more$/);
-  assert.match(messageFor(100_000), /services\[19\] must be a text[^;]+; and 9980 or more$/);
+  assert.match(messageFor(21), /services\[19\]: expected string, got number; and 1 more$/);
+  assert.match(messageFor(9_999), /services\[19\]: expected string[^;]+; and 9979 more$/);
+  assert.match(messageFor(100_000), /services\[19\]: expected string[^;]+; and 9980 or more$/);
 });
 
 Deno.test("readTopology() cuts a hostile name in a place", () => {

@@ -63,7 +63,7 @@ async function check({ command, fault, says }: Row): Promise<void> {
 
   engine.fault = fault;
   const { code, stdout, stderr } = await execute(args, { wrapper: hurried(factor) });
-  const message = `${says(`Docker at ${host.socket}`)}; if that lasts, restart the engine`;
+  const message = `${says(`Docker at ${host.socket}`)}; if this continues, restart the engine`;
   assert.deepEqual([code, stdout, stderr], [2, "", `decnet-agent: ${message}\n${advice}`]);
   assert.deepEqual([row()?.topologyId, row()?.lastError], [id, message]);
   assert.equal(row()?.versionHash, command === "apply" ? "" : oneLan.versionHash);
@@ -210,7 +210,7 @@ Deno.test("D14 decnet-agent survives an answer of 100 MB with bounded memory", a
   await agent.until(() => master.heartbeatCount >= 1 && engine.requestCount >= 4);
   assert.deepEqual(lastObserved(master.heartbeats), {
     error: `Cannot observe Docker at ${host.socket}: ` +
-      "the answer is larger than 32 MiB; remove containers that nobody needs",
+      "the answer is larger than 32 MiB; remove unused containers",
   });
   // All 100 MB and the objects that they make would be several times as much.
   const peakMiB = agent.peakMemory() / 2 ** 20;

@@ -81,7 +81,7 @@ test(
     clock.set("+0");
     await heartbeats(agent, master, 2);
     const noAnswer =
-      "Cannot observe Docker: no answer within 5 s; if that lasts, restart the engine";
+      "Cannot observe Docker: no answer within 5 s; if this continues, restart the engine";
     assert.deepEqual(
       logged(await agent.stop()).toSorted(),
       [

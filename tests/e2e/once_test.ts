@@ -101,7 +101,7 @@ const cases: Case[] = [
   {
     what: "the engine is gone",
     code: 2,
-    says: /no such socket/,
+    says: /no such file/,
     prepare: ({ engine }) => engine.stop(),
   },
   {

@@ -202,13 +202,13 @@ testInSandbox(
 type Step = [act: (service: OwnPodman) => unknown, error: string | null];
 
 const steps: Step[] = [
-  [(service) => service.freeze(), "no answer within 5 s; if that lasts, restart the engine"],
+  [(service) => service.freeze(), "no answer within 5 s; if this continues, restart the engine"],
   [(service) => service.run(), null],
-  [(service) => service.end("SIGKILL"), "nobody listens; start the engine"],
+  [(service) => service.end("SIGKILL"), "connection refused; start the engine"],
   [(service) => service.run(), null],
   [
     (service) => service.end("SIGTERM"),
-    "no such socket; is the engine installed, and running?",
+    "no such file; is the engine installed and running?",
   ],
   [(service) => service.run(), null],
 ];

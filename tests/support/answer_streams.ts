@@ -11,7 +11,7 @@ export const head = "HTTP/1.1 200 OK\r\n";
 /** The head of an answer in chunks. */
 export const chunkedHead = `${head}Transfer-Encoding: chunked\r\n\r\n`;
 /** What is said of an answer that ends too early. */
-export const cutShort = /the connection closed in the middle of an answer/;
+export const cutShort = /connection closed in the middle of an answer/;
 
 /**
  * A reader of a stream that ends, and how many bytes of it have been read. To read on after the end

@@ -197,8 +197,7 @@ const faults: readonly Fault[] = [
 /** The two ways in which most is left behind. */
 export const worstFaults = faults.slice(1, 3);
 /** What is said of the calls that were cut off. */
-export const lost =
-  /: (the engine cut the connection|the connection closed|the answer is not HTTP)/;
+export const lost = /: (connection reset|connection closed|the answer is not HTTP)/;
 
 /** What came of one run in which a call went wrong. */
 export interface Struck {

@@ -29,7 +29,7 @@ function inItsPlace(come: (path: string) => Promise<() => unknown>): FaultPlace 
 /** There is no socket. */
 const absent: FaultPlace = inItsPlace(() => Promise.resolve(() => {}));
 
-/** The socket's file is there, as after a crash, and nobody listens. */
+/** The socket's file is there, as after a crash, and no process listens. */
 const refused: FaultPlace = inItsPlace(async (path) => {
   const listener = Deno.listen({ transport: "unix", path: `${path}.first` });
   await Deno.rename(`${path}.first`, path);
@@ -84,13 +84,12 @@ type Row = readonly [
 ];
 
 const noAnswer = (seconds: number) =>
-  `no answer within ${seconds} s; if that lasts, restart the engine`;
-const cutShort = "the connection closed in the middle of an answer; the engine's log may tell why";
-const isItThere = "is it the engine that listens there?";
+  `no answer within ${seconds} s; if this continues, restart the engine`;
+const cutShort = "connection closed in the middle of an answer; the engine's log may show why";
+const isItThere = "is this the engine's socket?";
 const notHttp = `the answer is not HTTP; ${isItThere}`;
-const notJson = (path: string) =>
-  `GET ${path} was answered with something that is not JSON; ${isItThere}`;
-const tooLarge = "the answer is larger than 32 MiB; remove containers that nobody needs";
+const notJson = (path: string) => `GET ${path} was answered with invalid JSON; ${isItThere}`;
+const tooLarge = "the answer is larger than 32 MiB; remove unused containers";
 const head = "HTTP/1.1 200 OK\r\n";
 /** A byte every 0.5 s, for longer than the agent listens. */
 const dripping = Array.from({ length: 24 }, () => ({ afterMs: 500, text: "[" }));
@@ -121,16 +120,20 @@ export const rows: readonly Row[] = [
       ...dripping,
     ),
     noAnswer(8),
-    "no answer in time; if that lasts, restart the engine",
+    "no answer in time; if this continues, restart the engine",
   ],
-  ["D2 full queue of connections", overrun, "its queue is full; the engine hangs, restart it"],
-  ["D7 no socket", absent, "no such socket; is the engine installed, and running?"],
-  ["D5 socket without a listener", refused, "nobody listens; start the engine"],
-  ["D5 plain file as socket", plainFile, "nobody listens; start the engine"],
   [
-    "D9 engine cuts the connection",
+    "D2 full queue of connections",
+    overrun,
+    "too many waiting connections; the engine hangs, restart it",
+  ],
+  ["D7 no socket", absent, "no such file; is the engine installed and running?"],
+  ["D5 socket without a listener", refused, "connection refused; start the engine"],
+  ["D5 plain file as socket", plainFile, "connection refused; start the engine"],
+  [
+    "D9 engine resets the connection",
     { kind: "reset" },
-    "the engine cut the connection; its log may tell why",
+    "connection reset; the engine's log may show why",
   ],
   ["D9 connection cut in the second answer", { kind: "truncated", path: containers }, cutShort],
   ["D10 garbage as answer", { kind: "garbage" }, notHttp],
@@ -165,17 +168,17 @@ export const rows: readonly Row[] = [
   [
     "D15 number for a name",
     answer(networks, [{ Id: "1", Name: 7, Driver: "bridge" }]),
-    "network 0: Name: not a text",
+    "network 0: Name: not a string",
   ],
   [
     "D15 numbers for names",
     answer(containers, [{ Id: "1", Names: [7], State: "running" }]),
-    "container 0: Names: not a text",
+    "container 0: Names: not a string",
   ],
   [
     "D15 null for a state",
     answer(containers, [{ Id: "1", Names: ["/x"], State: null }]),
-    "container 0: State: not a text",
+    "container 0: State: not a string",
   ],
   [
     "D15 list for labels",
