@@ -25,7 +25,7 @@ export class ConfigFileError extends UsageError {
   /** `line` is the one that is malformed; else null. */
   constructor(
     path: string,
-    readonly reason: "absent" | "no_section" | "malformed" | "denied" | "unreadable",
+    readonly reason: "absent" | "no-section" | "malformed" | "denied" | "unreadable",
     detail: string,
     readonly line: number | null = null,
   ) {
@@ -160,7 +160,7 @@ function readEntries(path: string, environment: Environment, isRequired: boolean
   if (entries === null && isRequired) {
     throw text === null
       ? new ConfigFileError(path, "absent", "no such file")
-      : new ConfigFileError(path, "no_section", `no section [${section}] in it`);
+      : new ConfigFileError(path, "no-section", `no section [${section}] in it`);
   }
   return entries ?? [];
 }

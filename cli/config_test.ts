@@ -253,9 +253,9 @@ Deno.test("configure() needs the file and section that --config names", () => {
   const config = "/my.ini";
   const cases: [ini: string | null, detail: string, reason: string][] = [
     [null, "no such file", "absent"],
-    ["", "no section [agent] in it", "no_section"],
-    ["[agents]\ninterval = 9s", "no section [agent] in it", "no_section"],
-    ["# [agent]\n# interval = 9s", "no section [agent] in it", "no_section"],
+    ["", "no section [agent] in it", "no-section"],
+    ["[agents]\ninterval = 9s", "no section [agent] in it", "no-section"],
+    ["# [agent]\n# interval = 9s", "no section [agent] in it", "no-section"],
   ];
   for (const [ini, detail, reason] of cases) {
     const message = `Cannot read /my.ini: ${detail}`;

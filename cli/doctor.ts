@@ -143,7 +143,7 @@ class ConfigurationFixes {
       case "absent":
         return `create it: ${createFolder(this.path)}decnet-agent print config > ${file}` +
           this.#notice();
-      case "no_section":
+      case "no-section":
         // Nothing is printed over a file that is there: it may be all that this host was told.
         return `add the section [agent]: vi +1 ${file}${this.#notice()}`;
       case "unreadable":

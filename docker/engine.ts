@@ -184,7 +184,7 @@ export class Engine {
 }
 
 function clientClosed(): EngineError {
-  return new EngineError({ reason: "client_closed" });
+  return new EngineError({ reason: "client-closed" });
 }
 
 function isGone(error: unknown): boolean {

@@ -2,14 +2,14 @@
 export type EngineFailure =
   | {
     readonly reason:
-      | "no_socket"
-      | "not_listening"
-      | "permission_denied"
-      | "queue_full"
-      | "connection_cut"
-      | "answer_cut"
-      | "not_http"
-      | "client_closed";
+      | "no-socket"
+      | "not-listening"
+      | "permission-denied"
+      | "queue-full"
+      | "connection-cut"
+      | "answer-cut"
+      | "not-http"
+      | "client-closed";
   }
   /** `afterMs` is null when the caller has limited the time. */
   | { readonly reason: "timeout"; readonly afterMs: number | null }
@@ -20,8 +20,8 @@ export type EngineFailure =
     readonly status: number;
     readonly words: string;
   }
-  | { readonly reason: "not_json"; readonly call: string }
-  | { readonly reason: "too_large"; readonly maximumBytes: number }
+  | { readonly reason: "not-json"; readonly call: string }
+  | { readonly reason: "too-large"; readonly maximumBytes: number }
   | { readonly reason: "other"; readonly detail: string };
 
 /** A call to the engine failed. Callers switch on `failure.reason`; the message is for operators. */
@@ -40,12 +40,12 @@ export class EngineError extends Error {
 }
 
 const runtimeErrors = [
-  [Deno.errors.NotFound, "no_socket"],
-  [Deno.errors.ConnectionRefused, "not_listening"],
-  [Deno.errors.PermissionDenied, "permission_denied"],
-  [Deno.errors.WouldBlock, "queue_full"],
-  [Deno.errors.ConnectionReset, "connection_cut"],
-  [Deno.errors.BrokenPipe, "connection_cut"],
+  [Deno.errors.NotFound, "no-socket"],
+  [Deno.errors.ConnectionRefused, "not-listening"],
+  [Deno.errors.PermissionDenied, "permission-denied"],
+  [Deno.errors.WouldBlock, "queue-full"],
+  [Deno.errors.ConnectionReset, "connection-cut"],
+  [Deno.errors.BrokenPipe, "connection-cut"],
 ] as const;
 
 /** What an error means that this module, the runtime or an aborted signal has thrown. */
@@ -61,14 +61,14 @@ export function readFailure(error: unknown): EngineFailure {
 const isItThere = "is this the engine's socket?";
 
 const descriptions = {
-  no_socket: "no such file; is the engine installed and running?",
-  not_listening: "connection refused; start the engine",
-  permission_denied: "permission denied; run as root, or as a member of the socket's group",
-  queue_full: "too many waiting connections; the engine hangs, restart it",
-  connection_cut: "connection reset; the engine's log may show why",
-  answer_cut: "connection closed in the middle of an answer; the engine's log may show why",
-  not_http: `the answer is not HTTP; ${isItThere}`,
-  client_closed: "the agent closed the connection",
+  "no-socket": "no such file; is the engine installed and running?",
+  "not-listening": "connection refused; start the engine",
+  "permission-denied": "permission denied; run as root, or as a member of the socket's group",
+  "queue-full": "too many waiting connections; the engine hangs, restart it",
+  "connection-cut": "connection reset; the engine's log may show why",
+  "answer-cut": "connection closed in the middle of an answer; the engine's log may show why",
+  "not-http": `the answer is not HTTP; ${isItThere}`,
+  "client-closed": "the agent closed the connection",
 } as const;
 
 /** A failure in words for an operator. */
@@ -82,9 +82,9 @@ function describeFailure(failure: EngineFailure): string {
     case "status":
       return `${failure.call} was answered with ${failure.status}` +
         (failure.words && ` (${failure.words})`);
-    case "not_json":
+    case "not-json":
       return `${failure.call} was answered with invalid JSON; ${isItThere}`;
-    case "too_large":
+    case "too-large":
       return `the answer is larger than ${failure.maximumBytes / 2 ** 20} MiB; ` +
         "remove unused containers";
     case "other":
@@ -109,7 +109,7 @@ export function parseAnswer(answer: Answer, call: string): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(answer.body));
   } catch {
-    throw new EngineError({ reason: "not_json", call });
+    throw new EngineError({ reason: "not-json", call });
   }
 }
 

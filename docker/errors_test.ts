@@ -49,7 +49,7 @@ Deno.test("parseAnswer() reads JSON and throws for anything else", () => {
   for (const body of ["", "<html>", '{"a"']) {
     assert.throws(() => parseAnswer(answer(200, body), "GET /x"), {
       name: "EngineError",
-      failure: { reason: "not_json", call: "GET /x" },
+      failure: { reason: "not-json", call: "GET /x" },
       message: "GET /x was answered with invalid JSON; " +
         "is this the engine's socket?",
     });
@@ -59,24 +59,24 @@ Deno.test("parseAnswer() reads JSON and throws for anything else", () => {
 
 Deno.test("readFailure() knows the runtime's errors, EngineError words them", () => {
   const cases: [error: unknown, reason: EngineFailure["reason"], words: RegExp][] = [
-    [new Deno.errors.NotFound("2"), "no_socket", /^no such file; is the engine installed/],
-    [new Deno.errors.ConnectionRefused("111"), "not_listening", /^connection refused; start the/],
+    [new Deno.errors.NotFound("2"), "no-socket", /^no such file; is the engine installed/],
+    [new Deno.errors.ConnectionRefused("111"), "not-listening", /^connection refused; start the/],
     [
       new Deno.errors.PermissionDenied("13"),
-      "permission_denied",
+      "permission-denied",
       /^permission denied; run as root/,
     ],
     [
       new Deno.errors.WouldBlock("11"),
-      "queue_full",
+      "queue-full",
       /^too many waiting connections; the engine hangs/,
     ],
     [
       new Deno.errors.ConnectionReset("104"),
-      "connection_cut",
+      "connection-cut",
       /^connection reset; the engine's log may/,
     ],
-    [new Deno.errors.BrokenPipe("32"), "connection_cut", /^connection reset; the engine's log may/],
+    [new Deno.errors.BrokenPipe("32"), "connection-cut", /^connection reset; the engine's log may/],
     [
       new DOMException("x", "TimeoutError"),
       "timeout",
@@ -84,8 +84,8 @@ Deno.test("readFailure() knows the runtime's errors, EngineError words them", ()
     ],
     [new DOMException("it was aborted", "AbortError"), "other", /^it was aborted$/],
     [
-      new EngineError({ reason: "not_http" }, "there"),
-      "not_http",
+      new EngineError({ reason: "not-http" }, "there"),
+      "not-http",
       /^the answer is not HTTP; is this/,
     ],
     [new Error("some reason"), "other", /^some reason$/],

@@ -24,7 +24,7 @@ export class BodyBuffer implements BodyHandler {
 
   checkRoom(more: number): void {
     if (this.#length + more <= this.#maximumBytes) return;
-    throw new EngineError({ reason: "too_large", maximumBytes: this.#maximumBytes });
+    throw new EngineError({ reason: "too-large", maximumBytes: this.#maximumBytes });
   }
 
   /** Copies `part` to the end. Throws as `checkRoom()`. */
@@ -186,7 +186,7 @@ export class ResponseReader {
   }
 
   async #fillOrFail(): Promise<void> {
-    if (!await this.#fill()) throw new EngineError({ reason: "answer_cut" });
+    if (!await this.#fill()) throw new EngineError({ reason: "answer-cut" });
   }
 
   /** Reads more into the buffer; false at the end of the stream. */
@@ -207,7 +207,7 @@ function parseHeader(line: string): [string, string] {
 }
 
 function notHttp(): EngineError {
-  return new EngineError({ reason: "not_http" });
+  return new EngineError({ reason: "not-http" });
 }
 
 function malformed(detail: string): EngineError {

@@ -179,7 +179,7 @@ type EngineFindings =
     readonly isReached: boolean;
   };
 
-const unreached: readonly string[] = ["no_socket", "permission_denied", "not_listening"];
+const unreached: readonly string[] = ["no-socket", "permission-denied", "not-listening"];
 
 /** Lists, once, all networks and containers with the agent's labels or with known prefixes. */
 function engineFindings(context: DoctorContext): Promise<EngineFindings> {

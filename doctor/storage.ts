@@ -139,7 +139,7 @@ type StoreFindings =
   | { readonly state: "absent" }
   | { readonly state: "read"; readonly applied: AppliedTopology | null }
   | {
-    readonly state: "forbidden" | "not a file" | "damaged" | "locked" | "journal" | "wal" | "error";
+    readonly state: "forbidden" | "not-a-file" | "damaged" | "locked" | "journal" | "wal" | "error";
     readonly detail: string;
   };
 
@@ -165,7 +165,7 @@ async function readStoreOnce(path: string): Promise<StoreFindings> {
   const file = await look(path);
   if (file === "absent") return { state: "absent" };
   if (file === "forbidden") return { state: "forbidden", detail: "permission denied" };
-  if (!file.isFile) return { state: "not a file", detail: "it is not a regular file" };
+  if (!file.isFile) return { state: "not-a-file", detail: "it is not a regular file" };
   try {
     if (await isWal(path)) return { state: "wal", detail: "the file is in WAL mode" };
     if (await look(`${path}-journal`) !== "absent") {
@@ -209,7 +209,7 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
   if (findings.state === "read") return await judgeStore(context, findings.applied);
   const unread = `Cannot read the store ${path}: ${findings.detail}`;
   switch (findings.state) {
-    case "not a file":
+    case "not-a-file":
     case "damaged":
       return failed(unread, moveAway(path));
     case "locked":
