@@ -7,7 +7,6 @@ import {
   document,
   runSkipping,
   topologyId,
-  until,
   versionHash,
   WatchedLoop,
 } from "../tests/support/agent_setup.ts";
@@ -21,6 +20,7 @@ import type { MasterAnswer } from "../tests/support/tls_master.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { runLoop } from "./loop.ts";
 import { Wakeup } from "./schedule.ts";
+import { until } from "../tests/support/environment.ts";
 
 /** Runs a test on a host. */
 function test(title: string, run: (setup: AgentSetup) => Promise<void>): void {

@@ -7,13 +7,12 @@ import {
   AgentSetup,
   document,
   topologyId,
-  until,
   versionHash,
   WatchedLoop,
 } from "../tests/support/agent_setup.ts";
 import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
 import { container, network } from "../tests/support/engine/state.ts";
-import { TemporaryFolder } from "../tests/support/environment.ts";
+import { TemporaryFolder, until } from "../tests/support/environment.ts";
 import { requirement } from "../tests/support/requirements.ts";
 import { asWriter } from "../tests/support/store.ts";
 import { StoreWatcher } from "./watcher.ts";

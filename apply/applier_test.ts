@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { until } from "../tests/support/agent_setup.ts";
 import { TopologyStore } from "../store/topology_store.ts";
 import {
   type ApplyHost,
@@ -14,6 +13,7 @@ import {
 } from "../tests/support/apply_host.ts";
 import { container, network } from "../tests/support/engine/state.ts";
 import { runSql } from "../tests/support/store.ts";
+import { until } from "../tests/support/environment.ts";
 
 const id = threeLans.plan.topologyId;
 const prefix = "decnet_t_7c9e6679_";

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
-import { until } from "../tests/support/agent_setup.ts";
 import { type ApplyHost, oneLan, withHost } from "../tests/support/apply_host.ts";
+import { until } from "../tests/support/environment.ts";
 
 /** How long the engine takes for an answer, and how long somebody else holds the store, in ms. */
 const answerMs = 200;

@@ -16,7 +16,7 @@ const usage = `usage: deno task demo [--docker [--apply]] | [--web [--seconds=N]
 
 Shows how the agent applies what its master pushes, and what the master receives when a container,
 the engine or the master itself fails. The agent is the real one; host and master are stand-ins. It
-takes half a minute, changes nothing on this host, and leaves nothing behind.
+takes about ten seconds, changes nothing on this host, and leaves nothing behind.
 
   --docker           looks at this host's own engine, and only looks
   --docker --apply   applies a small topology there, repairs it and tears it down; all that is made

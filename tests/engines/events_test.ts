@@ -1,7 +1,7 @@
 import { listenToEvents } from "../../docker/events.ts";
 import { observe } from "../../docker/observe.ts";
-import { AgentSetup, until, WatchedLoop } from "../support/agent_setup.ts";
-import { eventually, TemporaryFolder } from "../support/environment.ts";
+import { AgentSetup, WatchedLoop } from "../support/agent_setup.ts";
+import { eventually, TemporaryFolder, until } from "../support/environment.ts";
 import { docker, dockerSocket, OwnPodman, ownPodman, podman, testWith } from "./engines.ts";
 import { type DockerSandbox, testInSandbox } from "./sandbox.ts";
 

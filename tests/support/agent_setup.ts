@@ -255,12 +255,3 @@ export class WatchedLoop implements AsyncDisposable {
     await this.#running;
   }
 }
-
-/** Waits until something holds. Throws `Error` when it does not within 20 s. */
-export async function until(condition: () => boolean): Promise<void> {
-  const startedAt = performance.now();
-  while (!condition()) {
-    if (performance.now() - startedAt > 20_000) throw new Error(`In vain waited for ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

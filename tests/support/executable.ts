@@ -5,6 +5,7 @@ import {
   type IssueOptions,
   writeAgentDirectory,
 } from "./certificates.ts";
+import { freePort } from "./environment.ts";
 import { FakeEngine } from "./engine/fake_engine.ts";
 import { requirement } from "./requirements.ts";
 import { assertNoSecrets } from "./secrets.ts";
@@ -273,12 +274,6 @@ export class ListeningHost implements AsyncDisposable {
 async function masterIdentity(authority: Authority) {
   const { certificatePem, keyPem } = await authority.issue({ commonName: "decnet-master" });
   return { authority: authority.certificatePem, certificate: certificatePem, key: keyPem };
-}
-
-/** A port that nobody has at this moment. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** Where control groups that limit memory can be made, and what the limit is called there. */
