@@ -7,7 +7,6 @@ import { sanitizeLine } from "../host/log.ts";
 import { problemLines } from "../topology/problem.ts";
 import type { Configuration } from "./config.ts";
 import { readDocument, readStoredDocument, type SourceDocument } from "./document_file.ts";
-import { agentVersion } from "./options.ts";
 import { previewJson, previewText } from "./preview.ts";
 import { type ExitCode, findingsOf, plural } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
@@ -104,6 +103,7 @@ export async function previewFile(
     if (preview.conflict !== null) return 3;
     return preview.changes.obstacles.length + preview.removals.obstacles.length > 0 ? 2 : 0;
   } catch (error) {
+    if (!(error instanceof ApplyError)) throw error;
     return printError(error, json, terminal);
   }
 }
@@ -144,8 +144,9 @@ async function runAndReport(
     return exitCode;
   } catch (error) {
     progress.end();
+    if (!(error instanceof ApplyError)) throw error;
     const exitCode = printError(error, json, terminal);
-    const { advice } = outcomes[(error as ApplyError).code];
+    const { advice } = outcomes[error.code];
     if (advice !== null) printLine(terminal, advice);
     // A recorded failure is reported to the master, as a success is.
     if (exitCode === 2) await sendHeartbeat(configuration, signal);
@@ -159,17 +160,19 @@ async function sendHeartbeat(
   signal: AbortSignal,
 ): Promise<string[]> {
   if (signal.aborted) return [];
-  const agent = new Agent({ ...options, agentVersion });
+  const agent = new Agent(options);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(heartbeatTimeoutMs)]);
   const heartbeat = await agent.sendHeartbeat(limit);
   agent.close();
   return findingsOf(heartbeat).map(({ text }) => text);
 }
 
-/** Prints an `ApplyError` and returns its exit code; throws any other error. */
-function printError(error: unknown, json: boolean, terminal: Terminal): ExitCode {
-  if (!(error instanceof ApplyError)) throw error;
-  const { code, message, problems } = error;
+/** Prints an error and returns its exit code. */
+function printError(
+  { code, message, problems }: ApplyError,
+  json: boolean,
+  terminal: Terminal,
+): ExitCode {
   const { exitCode } = outcomes[code];
   const lines = problems.length > 0 ? problemLines(problems) : [message];
   terminal.stderr(`decnet-agent: ${lines.map(sanitizeLine).join("\n  ")}\n`);
@@ -182,15 +185,12 @@ function printLine(terminal: Terminal, text: string): void {
 }
 
 function describe({ status, topology_id, changes }: ApplyReport): string {
+  const id = sanitizeLine(topology_id);
+  if (status === "torn_down" && changes === 0) return `nothing found for topology ${id}`;
   const verb = { applied: "applied", torn_down: "torn down" }[status];
-  if (changes > 0) {
-    return sanitizeLine(`topology ${topology_id} ${verb}: ${plural(changes, "change")}`);
-  }
-  return sanitizeLine(
-    status === "applied"
-      ? `topology ${topology_id} applied: no changes were necessary`
-      : `nothing found for topology ${topology_id}`,
-  );
+  return `topology ${id} ${verb}: ${
+    changes === 0 ? "no changes were necessary" : plural(changes, "change")
+  }`;
 }
 
 const clearLine = "\r\x1b[K";

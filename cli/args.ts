@@ -1,10 +1,10 @@
 import { type KeyName, keyNames } from "./options.ts";
 
-/** The commands, besides `--once`. Without a command, the agent runs as a service. */
-const commandNames = ["state", "doctor", "apply", "teardown", "hash", "print"] as const;
+/** The commands. Without one, the agent runs as a service. */
+const commandNames = ["--once", "state", "doctor", "apply", "teardown", "hash", "print"] as const;
 
 /** A command that has its own help text. */
-export type CommandName = (typeof commandNames)[number] | "--once";
+export type CommandName = (typeof commandNames)[number];
 
 /** The files that `print` can print. */
 export const printables = [
@@ -111,8 +111,8 @@ export function parseArguments(args: readonly string[]): Arguments {
 function chooseCommand([first, ...operands]: readonly string[], flags: GivenFlags): Command {
   const isOnce = flags.has("once");
   if (flags.has("help")) {
-    const about = isOnce ? "--once" : first !== undefined && isOneOf(commandNames, first) && first;
-    return { name: "help", about: about || null };
+    const topic = isOnce ? "--once" : first;
+    return { name: "help", about: isOneOf(commandNames, topic) ? topic : null };
   }
   if (flags.has("version")) return { name: "version" };
   if (first !== undefined && !isOneOf(commandNames, first)) {
@@ -122,18 +122,16 @@ function chooseCommand([first, ...operands]: readonly string[], flags: GivenFlag
   if (isOnce && first !== undefined) {
     throw new UsageError(`--once is a command of its own; it does not go with '${first}'`);
   }
-  checkFlags(isOnce ? "--once" : first, flags);
-  if (isOnce) return { name: "once", dryRun: flags.has("dry-run"), quiet: flags.has("quiet") };
-  return first === undefined ? { name: "daemon" } : parseOperands(first, operands, flags);
+  const name = isOnce ? "--once" : first;
+  checkFlags(name, flags);
+  return name === undefined ? { name: "daemon" } : parseOperands(name, operands, flags);
 }
 
 /** Throws `UsageError` for a flag that does not go with the command. */
-function checkFlags(command: string | undefined, flags: GivenFlags): void {
-  for (const name of flagNames) {
+function checkFlags(command: CommandName | undefined, flags: GivenFlags): void {
+  for (const name of flagNames.filter((name) => flags.has(name))) {
     const commands: readonly string[] = flagCommands[name];
-    const isAllowed = commands.length === 0 ||
-      (command !== undefined && commands.includes(command));
-    if (flags.has(name) && !isAllowed) {
+    if (commands.length > 0 && !isOneOf(commands, command)) {
       const list = commands.join(", ").replace(/, (?=[^,]*$)/, " and ");
       throw new UsageError(`--${name} goes with ${list}`);
     }
@@ -148,15 +146,18 @@ function checkFlags(command: string | undefined, flags: GivenFlags): void {
 }
 
 function parseOperands(
-  name: (typeof commandNames)[number],
+  name: CommandName,
   operands: readonly string[],
   flags: GivenFlags,
 ): Command {
   const demand = (count: number, message: string) => {
     if (operands.length !== count) throw new UsageError(message);
   };
+  const dryRun = flags.has("dry-run");
   const noWait = flags.has("no-wait");
   switch (name) {
+    case "--once":
+      return { name: "once", dryRun, quiet: flags.has("quiet") };
     case "state":
     case "doctor":
       demand(0, `${name} takes no operand`);
@@ -176,7 +177,7 @@ function parseOperands(
         name,
         file: operands[0] ?? null,
         hash: flags.get("hash") ?? null,
-        dryRun: flags.has("dry-run"),
+        dryRun,
         noWait,
       };
     case "print":
@@ -197,6 +198,6 @@ function parsePrint([what = "", ...rest]: readonly string[]): Command {
   return { name: "print", what };
 }
 
-function isOneOf<T extends string>(list: readonly T[], text: string): text is T {
-  return (list as readonly string[]).includes(text);
+function isOneOf<T extends string>(list: readonly T[], text: string | undefined): text is T {
+  return (list as readonly (string | undefined)[]).includes(text);
 }

@@ -91,17 +91,12 @@ export interface Source {
   readonly origin: Origin;
 }
 
-/** A line of the ini file that is ignored. */
-interface IniWarning {
-  readonly text: string;
-  readonly line: number;
-}
-
 /** All values that are set, valid or not. */
 export interface Sources {
   /** Returns the value that counts for a key; null where it is not set. */
   readonly find: (name: KeyName) => Source | null;
-  readonly warnings: readonly IniWarning[];
+  /** Lines of the ini file that are ignored, and why. */
+  readonly warnings: readonly { readonly text: string; readonly line: number }[];
 }
 
 /** Formats an origin for messages. */
@@ -123,7 +118,7 @@ export function readSources(
   environment: Environment,
 ): Sources {
   const path = configFile ?? systemPaths.config;
-  const warnings: IniWarning[] = [];
+  const warnings: Sources["warnings"][number][] = [];
   const ini = new Map<KeyName, Source>();
   for (const { key, value, line } of readEntries(path, environment, configFile !== null)) {
     const name = keyNames.find((name) => name === key);
@@ -157,23 +152,19 @@ export function sourceFinder(
 function readEntries(path: string, environment: Environment, isRequired: boolean): IniEntry[] {
   const text = readText(path, environment);
   const entries = text === null ? null : readSection(text, path);
-  if (entries === null && isRequired) {
-    throw text === null
-      ? new ConfigFileError(path, "absent", "no such file")
-      : new ConfigFileError(path, "no-section", `no section [${section}] in it`);
-  }
-  return entries ?? [];
+  if (entries !== null || !isRequired) return entries ?? [];
+  if (text === null) throw new ConfigFileError(path, "absent", "no such file");
+  throw new ConfigFileError(path, "no-section", `no section [${section}] in it`);
 }
 
 function readText(path: string, { readFile }: Environment): string | null {
   try {
     return readFile(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.PermissionDenied)) {
-      throw new ConfigFileError(path, "unreadable", (error as Error).message);
-    }
-    const detail = "permission denied; the agent's user must be able to read it";
-    throw new ConfigFileError(path, "denied", detail);
+    const [reason, detail] = error instanceof Deno.errors.PermissionDenied
+      ? ["denied", "permission denied; the agent's user must be able to read it"] as const
+      : ["unreadable", (error as Error).message] as const;
+    throw new ConfigFileError(path, reason, detail);
   }
 }
 
@@ -217,9 +208,8 @@ export function configure(
     return source && valueOf(name, source);
   };
   const configuration = assemble(get, environment);
-  if (configuration.agent.master !== null && configuration.agent.hostUuid === null) {
-    throw new UsageError(noHostUuid);
-  }
+  const { master, hostUuid } = configuration.agent;
+  if (master !== null && hostUuid === null) throw new UsageError(noHostUuid);
   return { ...configuration, warnings: warnings.map(({ text }) => text) };
 }
 
@@ -231,20 +221,17 @@ export const noHostUuid =
 export function assemble(get: Get, environment: Environment): Omit<Configuration, "warnings"> {
   const getOrDefault = <Name extends KeyName>(name: Name) => get(name) ?? defaultOf(name);
   // Each key is read, also where it has no effect, so that a wrong value is always refused.
-  const masterHost = get("master-host");
-  const master = {
-    port: getOrDefault("swarmctl-port"),
-    name: get("master-name") ?? masterHost ?? "",
-    fingerprint: get("master-fingerprint"),
-  };
-  const hostUuid = get("host-uuid");
+  const host = get("master-host");
+  const port = getOrDefault("swarmctl-port");
+  const name = get("master-name") ?? host ?? "";
+  const fingerprint = get("master-fingerprint");
   const listen = get("listen");
   const allowedNames = getOrDefault("allowed-cn");
   return {
     agent: {
       agentVersion,
-      hostUuid,
-      master: masterHost === null ? null : { host: masterHost, ...master },
+      hostUuid: get("host-uuid"),
+      master: host === null ? null : { host, port, name, fingerprint },
       agentDirectory: get("agent-dir") ?? defaultAgentDirectory(environment),
       storePath: `${get("state-dir") ?? defaultStateDirectory(environment)}/topology.db`,
       sockets: dockerSockets(get("docker-host"), environment),

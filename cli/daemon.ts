@@ -174,7 +174,7 @@ class ConfiguredRun {
     const { sockets, storePath, images, networkPrefixes, containerPrefixes } = agent;
     const wakeup = this.#wakeup;
     const applier = new Applier({ sockets, storePath, images, supersede, fallback });
-    this.agent = new Agent({ ...agent, agentVersion, fallback, certificates });
+    this.agent = new Agent({ ...agent, fallback, certificates });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({
       sockets,
@@ -195,7 +195,7 @@ class ConfiguredRun {
   async run(): Promise<void> {
     const { configuration, metrics, signal } = this.#options;
     const { listen } = configuration;
-    if (metrics) metrics.isListening = listen && false;
+    if (metrics) metrics.isListening = listen === null ? null : false;
     await Promise.all([this.#watcher.run(signal), this.#loop(), listen && this.#serve(listen)]);
     this.agent.close();
   }

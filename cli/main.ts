@@ -81,9 +81,9 @@ async function runCommand(
 
 async function printVersion(json: boolean, terminal: Terminal): Promise<ExitCode> {
   const { versions } = await import("./help.ts");
-  const { agent, deno, sqlite } = versions();
-  if (json) printJson(terminal, { agent, deno, sqlite });
-  else terminal.stdout(`decnet-agent ${agent} (Deno ${deno}, SQLite ${sqlite})\n`);
+  const all = versions();
+  if (json) printJson(terminal, all);
+  else terminal.stdout(`decnet-agent ${all.agent} (Deno ${all.deno}, SQLite ${all.sqlite})\n`);
   return 0;
 }
 

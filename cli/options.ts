@@ -17,10 +17,13 @@ function matching(text: string, pattern: RegExp): string | null {
   return pattern.test(text) ? text : null;
 }
 
-/** Parses digits; both bounds are included. */
-function parseNumber(text: string, minimum: number, maximum: number): number | null {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  return value >= minimum && value <= maximum ? value : null;
+function splitList(text: string): string[] {
+  return text.split(",").map((item) => item.trim());
+}
+
+function parsePort(text: string): number | null {
+  const port = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  return port >= 1 && port <= 65535 ? port : null;
 }
 
 /** Parses a host name or an address; an IPv6 address loses its brackets. */
@@ -51,17 +54,25 @@ function parseInterval(text: string): number | null {
 }
 
 function parsePrefixes(text: string): readonly string[] | null {
-  const prefixes = text.split(",").map((prefix) => prefix.trim());
+  const prefixes = splitList(text);
   return prefixes.every((prefix) => /^[A-Za-z0-9][\w.-]*$/.test(prefix)) ? prefixes : null;
 }
 
+function parseFingerprint(text: string): string | null {
+  return matching(text.replaceAll(":", "").toLowerCase(), /^[0-9a-f]{64}$/);
+}
+
+function parseImage(text: string): string | null {
+  return isImageReference(text) ? text : null;
+}
+
 function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
-  const [service = "", ...others] = text.split(",").map((part) => part.trim());
+  const [service = "", ...exceptions] = splitList(text);
   const byService = new Map<string, string>();
-  for (const other of others) {
-    const [, name, image] = /^([\w.-]+)=(.+)$/.exec(other) ?? [];
-    if (name === undefined || !isImageReference(image!) || byService.has(name)) return null;
-    byService.set(name, image!);
+  for (const exception of exceptions) {
+    const [, name, image = ""] = /^([\w.-]+)=(.+)$/.exec(exception) ?? [];
+    if (name === undefined || !isImageReference(image) || byService.has(name)) return null;
+    byService.set(name, image);
   }
   return isImageReference(service.replaceAll("{service}", "x")) ? { service, byService } : null;
 }
@@ -69,13 +80,13 @@ function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
 function parseListen(text: string): { host: string; port: number } | null {
   const pattern = /^(?:\[([0-9A-Fa-f:.]+)\]|([\d.]+)):(\d{1,5})$/;
   const [, v6, v4 = "", digits = ""] = pattern.exec(text) ?? [];
-  const port = parseNumber(digits, 1, 65535);
+  const port = parsePort(digits);
   const isAddress = v6 === undefined ? parseAddress(v4) !== null : URL.canParse(`http://[${v6}]/`);
   return port !== null && isAddress ? { host: v6 ?? v4, port } : null;
 }
 
 function parseNames(text: string): readonly string[] | null {
-  const names = text.split(",").map((name) => name.trim());
+  const names = splitList(text);
   // deno-lint-ignore no-control-regex
   return names.every((name) => /^[^\x00-\x1f]{1,64}$/.test(name)) ? names : null;
 }
@@ -85,21 +96,15 @@ function parseNames(text: string): readonly string[] | null {
  * `DECNET_MASTER_HOST` or the line `master-host = …` of the ini file, in this order.
  * Its help is in help.ts, which a check does not load.
  */
-interface Option<T> {
-  /** The default, written like a value; null when there is none, or none that is fixed. */
-  readonly default: string | null;
-  /** The values that are allowed, in words; completes "must be …". */
-  readonly allowed: string;
-  /** Returns the value, or null when `text` is not allowed. */
-  readonly parse: (text: string) => T | null;
-}
-
 function option<T>(
-  defaultValue: string | null,
+  /** Written like a value; null when there is none, or none that is fixed. */
+  defaultText: string | null,
+  /** The values that are allowed, in words; completes "must be …". */
   allowed: string,
+  /** Returns null for a text that is not allowed. */
   parse: (text: string) => T | null,
-): Option<T> {
-  return { default: defaultValue, allowed, parse };
+) {
+  return { default: defaultText, allowed, parse };
 }
 
 const prefixes = "comma-separated prefixes of names: letters, digits, dots, dashes and underscores";
@@ -107,17 +112,9 @@ const prefixes = "comma-separated prefixes of names: letters, digits, dots, dash
 /** All configuration keys, in the order of the help: default, allowed values, parser. */
 export const options = {
   "master-host": option(null, "a host name or an IP address", parseHost),
-  "swarmctl-port": option(
-    "8770",
-    "a number from 1 to 65535",
-    (text) => parseNumber(text, 1, 65535),
-  ),
+  "swarmctl-port": option("8770", "a number from 1 to 65535", parsePort),
   "master-name": option(null, "a host name or an IP address", parseHost),
-  "master-fingerprint": option(
-    null,
-    "64 hex digits, with or without colons",
-    (text) => matching(text.replaceAll(":", "").toLowerCase(), /^[0-9a-f]{64}$/),
-  ),
+  "master-fingerprint": option(null, "64 hex digits, with or without colons", parseFingerprint),
   "host-uuid": option(
     null,
     "up to 64 letters, digits, dots, dashes and underscores",
@@ -133,11 +130,7 @@ export const options = {
   "interval": option("30s", "a time from 5s to 1h, such as 30s, 5m or 1h", parseInterval),
   "network-prefix": option("decnet-topology-,decnet_t_", prefixes, parsePrefixes),
   "container-prefix": option("decnet-,decnet_t_", prefixes, parsePrefixes),
-  "base-image": option(
-    defaultImages.base,
-    "the name of an image",
-    (text) => isImageReference(text) ? text : null,
-  ),
+  "base-image": option(defaultImages.base, "the name of an image", parseImage),
   "service-image": option(
     defaultImages.service,
     "the name of an image, and SERVICE=IMAGE after commas",

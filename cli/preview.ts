@@ -4,7 +4,13 @@ import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
 import type { PlannedContainer } from "../topology/plan.ts";
 import { plural } from "./report.ts";
 
-type Change = NetworkChange | ContainerChange;
+/** A change, as `--json` prints it. */
+interface ChangeJson {
+  readonly action: (NetworkChange | ContainerChange)["action"];
+  readonly type: "network" | "container";
+  readonly name: string;
+  readonly reason: string;
+}
 
 /** What `apply --dry-run` prints as JSON: the plan, what an apply would do, and what is in its way. */
 export function previewJson(preview: Preview) {
@@ -15,12 +21,7 @@ export function previewJson(preview: Preview) {
     version_hash: versionHash,
     networks: networks.map(({ name, request }) => ({ name, request })),
     containers: containers.map(({ name, base, request }) => ({ name, base, request })),
-    changes: changesOf(preview).map((change) => ({
-      action: change.action,
-      type: typeOf(change),
-      name: nameOf(change),
-      reason: change.reason,
-    })),
+    changes: changesOf(preview),
     conflict: preview.conflict,
     obstacles: obstaclesOf(preview),
   };
@@ -29,65 +30,59 @@ export function previewJson(preview: Preview) {
 /** The same as a tree: networks, deckies, services, and behind each what an apply would do. */
 export function previewText(preview: Preview): string {
   const { plan, versionHash } = preview.validated;
+  const changes = changesOf(preview);
   // A network and a container may bear the same name.
-  const changes = Map.groupBy(changesOf(preview), (it) => `${typeOf(it)} ${nameOf(it)}`);
-  const take = (key: string) => {
-    const action = actionOf(changes.get(key));
-    changes.delete(key);
-    return action;
-  };
+  const changesByObject = Map.groupBy(changes, ({ type, name }) => `${type} ${name}`);
   const deckies = [...Map.groupBy(plan.containers, ({ decky }) => decky).values()];
-  const obstacles = obstaclesOf(preview);
-  const lines: [text: string, action: string][] = [
+  const lines = new Map<string, string>([
     ...plan.networks.map(({ name, subnet, internal }): [string, string] => [
+      `network ${name}`,
       `├─ network ${name} ${subnet}${internal ? " internal" : ""}`,
-      take(`network ${name}`),
     ]),
     ...deckies.flatMap(([base, ...services]): [string, string][] => [
-      [`├─ decky ${base!.name} ${addressesOf(base!)}`, take(`container ${base!.name}`)],
+      [`container ${base!.name}`, `├─ decky ${base!.name} ${addressesOf(base!)}`],
       ...services.map(({ name, service, request }, index): [string, string] => [
+        `container ${name}`,
         `│  ${index === services.length - 1 ? "└─" : "├─"} ${service} ${request.Image}`,
-        take(`container ${name}`),
       ]),
     ]),
-  ];
+  ]);
   // What is left belongs to nothing planned.
-  for (const [key, its] of changes) lines.push([`├─ ${key}`, actionOf(its)]);
-  const width = Math.max(0, ...lines.map(([text]) => text.length));
-  const count = changesOf(preview).length;
+  for (const object of changesByObject.keys()) {
+    if (!lines.has(object)) lines.set(object, `├─ ${object}`);
+  }
+  const width = Math.max(0, ...[...lines.values()].map((text) => text.length));
   return [
     `topology ${plan.topologyId} at ${versionHash}`,
-    ...lines.map(([text, action]) => `${text.padEnd(width)}  ${action}`.trimEnd()),
-    `└─ ${count === 0 ? "nothing would change" : plural(count, "change")}`,
+    ...[...lines].map(([object, text]) =>
+      `${text.padEnd(width)}  ${actionText(changesByObject.get(object))}`.trimEnd()
+    ),
+    `└─ ${changes.length === 0 ? "nothing would change" : plural(changes.length, "change")}`,
     ...(preview.conflict === null ? [] : [`refused: ${preview.conflict}`]),
-    ...obstacles.map((obstacle) => `in the way: ${obstacle}`),
+    ...obstaclesOf(preview).map((obstacle) => `in the way: ${obstacle}`),
   ].map((line) => `${sanitizeLine(line)}\n`).join("");
 }
 
-function changesOf({ removals, changes }: Preview): Change[] {
+function changesOf({ removals, changes }: Preview): ChangeJson[] {
   return [
-    ...removals.containers,
-    ...removals.networks,
-    ...changes.networks,
-    ...changes.containers,
+    ...removals.containers.map((it) => changeJson("container", it)),
+    ...removals.networks.map((it) => changeJson("network", it)),
+    ...changes.networks.map((it) => changeJson("network", it)),
+    ...changes.containers.map((it) => changeJson("container", it)),
   ];
+}
+
+function changeJson(type: ChangeJson["type"], change: NetworkChange | ContainerChange): ChangeJson {
+  const { name } = change.action === "remove" ? change.actual : change.planned;
+  return { action: change.action, type, name, reason: change.reason };
 }
 
 function obstaclesOf({ removals, changes }: Preview): string[] {
   return [...removals.obstacles, ...changes.obstacles];
 }
 
-function nameOf(change: Change): string {
-  return change.action === "remove" ? change.actual.name : change.planned.name;
-}
-
-function typeOf(change: Change): "network" | "container" {
-  const it = change.action === "remove" ? change.actual : change.planned;
-  return "subnet" in it || "subnets" in it ? "network" : "container";
-}
-
 /** What is removed and created is made anew. */
-function actionOf(changes: readonly Change[] = []): string {
+function actionText(changes: readonly ChangeJson[] = []): string {
   const creation = changes.find(({ action }) => action === "create");
   const change = creation ?? changes[0];
   if (!change) return "";

@@ -67,7 +67,9 @@ export function summary({ snapshot, result }: Heartbeat, findings: readonly Find
   const topology = applied
     ? `topology ${applied.topologyId} at ${applied.versionHash.slice(0, 12)}`
     : "idle";
-  return oneLine(`${topology}, ${counts(snapshot)}, ${resultWords[result.kind]}`);
+  const { observed } = snapshot;
+  const running = observed.kind === "failed" ? "Docker unreachable" : runningText(observed);
+  return oneLine(`${topology}, ${running}, ${resultWords[result.kind]}`);
 }
 
 const resultWords = {
@@ -78,11 +80,11 @@ const resultWords = {
   dry_run: "heartbeat not sent (dry run)",
 } as const;
 
-function counts({ observed }: Heartbeat["snapshot"]): string {
-  if (observed.kind === "failed") return "Docker unreachable";
-  return `${plural(observed.bridges.length, "network")} and ${
-    plural(observed.containers.length, "container")
-  } run`;
+/** Counts what runs: `2 networks and 1 container run`. */
+export function runningText(
+  { bridges, containers }: { bridges: readonly string[]; containers: readonly string[] },
+): string {
+  return `${plural(bridges.length, "network")} and ${plural(containers.length, "container")} run`;
 }
 
 /** Formats a count with its noun: `1 network`, `2 networks`. */

@@ -9,7 +9,7 @@ import {
 } from "../topology/plan.ts";
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
-import { type ExitCode, findingsOf, plural, worst } from "./report.ts";
+import { type ExitCode, findingsOf, runningText, worst } from "./report.ts";
 import { isColoured, printJson, type Terminal } from "./terminal.ts";
 
 /**
@@ -211,9 +211,11 @@ export async function stateTree(
   }
   const unexpected = drift.state === "drifted" ? drift.unexpected : [];
   if (unexpected.length > 0) lines.push("", formatter.line("not of the topology"));
-  const branches = unexpected.map(({ type, name, detail }): Branch => {
-    return { cells: [`${type} ${name}`], note: { kind: "unexpected", detail }, below: [] };
-  });
+  const branches = unexpected.map(({ type, name, detail }): Branch => ({
+    cells: [`${type} ${name}`],
+    note: { kind: "unexpected", detail },
+    below: [],
+  }));
   lines.push(...drawTree(branches).map((it) => formatter.branch(it)));
   return lines.map((line) => `${line}\n`).join("");
 }
@@ -221,10 +223,7 @@ export async function stateTree(
 function driftText({ snapshot: { observed, drift } }: Heartbeat): string {
   if (drift.state === "unknown") return `unknown: ${drift.detail}`;
   if (observed.kind === "failed") return "unknown";
-  if (drift.state === "consistent") {
-    const networks = plural(observed.bridges.length, "network");
-    return `consistent: ${networks} and ${plural(observed.containers.length, "container")} run`;
-  }
+  if (drift.state === "consistent") return `consistent: ${runningText(observed)}`;
   const counts = driftKinds.filter((kind) => drift[kind].length > 0)
     .map((kind) => `${drift[kind].length} ${kind}`);
   return `drifted: ${counts.join(", ")}`;
