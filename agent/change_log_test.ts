@@ -30,10 +30,10 @@ const drifted = (name: string): KnownDrift => ({
   state: "drifted",
   missing: [{ type: "network", name, detail: "" }],
 });
-const failed: HostSnapshot["store"] = { state: "ok", applied: { ...applied, lastError: "boom" } };
+const failed: HostSnapshot["store"] = { kind: "ok", applied: { ...applied, lastError: "boom" } };
 
 Deno.test("ChangeLog.record() logs nothing while all is well", () => {
-  const idle = heartbeatWith({ snapshot: { store: { state: "idle" } } });
+  const idle = heartbeatWith({ snapshot: { store: { kind: "idle" } } });
   assert.deepEqual(linesOf(good, good, idle, good), [[], [], [], []]);
 });
 
@@ -53,7 +53,7 @@ Deno.test("ChangeLog.record() logs a problem once, its changes and its end", () 
 Deno.test("ChangeLog.record() logs each subject separately", () => {
   const bad = heartbeatWith({
     snapshot: {
-      store: { state: "ok", applied: { ...applied, lastError: "boom", hasOlderRows: true } },
+      store: { kind: "ok", applied: { ...applied, lastError: "boom", hasOlderRows: true } },
       drift: drifted("n"),
     },
     certificates: { expiresAt: 1, problem: "expires" },

@@ -47,15 +47,15 @@ export function heartbeatBody(
 
 function storeReport({ store }: HostSnapshot): HeartbeatBody["store"] {
   const details = store.detail === undefined ? [] : [store.detail];
-  if (store.state === "ok" && store.applied.hasOlderRows) {
+  if (store.kind === "ok" && store.applied.hasOlderRows) {
     details.push("the store holds more than one row; the newest counts");
   }
-  return { state: store.state, ...(details.length > 0 && { detail: details.join("; ") }) };
+  return { state: store.kind, ...(details.length > 0 && { detail: details.join("; ") }) };
 }
 
 function topologyReport({ store, observed, drift }: HostSnapshot): TopologyReport | null {
-  if (store.state === "unreadable") return null;
-  const applied = store.state === "ok" ? store.applied : null;
+  if (store.kind === "unreadable") return null;
+  const applied = store.kind === "ok" ? store.applied : null;
   return {
     topology_id: applied?.topologyId ?? null,
     applied_version_hash: applied?.versionHash ?? null,

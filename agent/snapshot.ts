@@ -123,8 +123,8 @@ export class SnapshotCollector {
 
   /** Returns the plan of what is stored, or null when nothing is. Throws `Error` when it cannot. */
   async #plan(store: StoreStatus): Promise<Plan | null> {
-    if (store.state === "unreadable") throw new Error("the store is unreadable");
-    if (store.state === "idle") return null;
+    if (store.kind === "unreadable") throw new Error("the store is unreadable");
+    if (store.kind === "idle") return null;
     const { document } = store.applied;
     if (document === unknownDocument) throw new Error("the store holds no document");
     if (this.#planned?.document !== document) {

@@ -98,7 +98,7 @@ Deno.test("S16 a damaged store is quarantined once by many readers at once", asy
   for (let round = 1; round <= 3; round++) {
     harm(path);
     const snapshots = await Promise.all(Array.from({ length: 8 }, () => reader.readStatus(never)));
-    assert.deepEqual(new Set(snapshots.map(({ state }) => state)), new Set(["idle"]));
+    assert.deepEqual(new Set(snapshots.map(({ kind }) => kind)), new Set(["idle"]));
     assert.equal(listQuarantined(path).length, round);
   }
   reader.close();

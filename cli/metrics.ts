@@ -50,7 +50,7 @@ export function metricsText(
 ): string {
   const { snapshot, body, result, certificates, checkedAt } = heartbeat;
   const { store, observed, engine, drift } = snapshot;
-  const applied = store.state === "ok" ? store.applied : null;
+  const applied = store.kind === "ok" ? store.applied : null;
   const listed = observed.kind === "listed" ? observed : null;
   const isToBeSent = result.kind !== "not_configured" && result.kind !== "dry_run";
   const lastSuccessAt = loop?.lastSuccessAt ?? (result.kind === "delivered" ? checkedAt : 0);
@@ -74,8 +74,8 @@ export function metricsText(
     drift_objects: drift.state === "unknown"
       ? null
       : driftKinds.map((kind) => [{ kind }, drift[kind].length]),
-    store_state: storeStates.map((state) => [{ state }, Number(store.state === state)]),
-    topology_error: store.state === "unreadable" ? null : (applied?.lastError ?? null) !== null,
+    store_state: storeStates.map((state) => [{ state }, Number(store.kind === state)]),
+    topology_error: store.kind === "unreadable" ? null : (applied?.lastError ?? null) !== null,
     topology_applied_timestamp_seconds: applied && applied.appliedAt > 0 ? applied.appliedAt : null,
   };
   return Object.entries(helpTexts).map(([name, help]) =>

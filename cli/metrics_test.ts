@@ -108,12 +108,12 @@ Deno.test("metricsText() leaves out what is not known or does not apply", () => 
       heartbeatWith({ snapshot: storeUnreadable }),
       ["drift_objects", "topology_error", "topology_applied_timestamp_seconds"],
     ],
-    [heartbeatWith({ snapshot: { store: { state: "idle" } } }), [
+    [heartbeatWith({ snapshot: { store: { kind: "idle" } } }), [
       "topology_applied_timestamp_seconds",
     ]],
     [
       heartbeatWith({
-        snapshot: { store: { state: "ok", applied: { ...applied, appliedAt: 0 } } },
+        snapshot: { store: { kind: "ok", applied: { ...applied, appliedAt: 0 } } },
       }),
       ["topology_applied_timestamp_seconds"],
     ],
@@ -141,7 +141,7 @@ Deno.test("metricsText() leaves out what is not known or does not apply", () => 
       'store_state{state="unreadable"} 1',
     ),
   );
-  const failed = { state: "ok", applied: { ...applied, lastError: "boom" } } as const;
+  const failed = { kind: "ok", applied: { ...applied, lastError: "boom" } } as const;
   assert.ok(samplesOf(heartbeatWith({ snapshot: { store: failed } })).includes("topology_error 1"));
   assert.ok(
     samplesOf(heartbeatWith({ snapshot: { drift: drifted } })).includes(

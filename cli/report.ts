@@ -35,7 +35,7 @@ export function findingsOf(
   };
   const hasNoCertificates = certificates?.expiresAt === null;
   const { store } = snapshot;
-  if (store.state !== "unreadable") add(1, body.store.detail);
+  if (store.kind !== "unreadable") add(1, body.store.detail);
   else add(3, store.reason === "damaged" ? `${store.detail}; ${damageAdvice}` : store.detail);
   add(hasNoCertificates ? 3 : 1, certificates?.problem);
   add(2, snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
@@ -63,7 +63,7 @@ export function failureText(message: string): string {
 /** Summarizes the findings; without any, what runs. */
 export function summary({ snapshot, result }: Heartbeat, findings: readonly Finding[]): string {
   if (findings.length > 0) return oneLine(findings.map(({ text }) => text).join("; "));
-  const { applied } = snapshot.store.state === "ok" ? snapshot.store : { applied: null };
+  const { applied } = snapshot.store.kind === "ok" ? snapshot.store : { applied: null };
   const topology = applied
     ? `topology ${applied.topologyId} at ${applied.versionHash.slice(0, 12)}`
     : "idle";

@@ -23,18 +23,18 @@ const drifted = {
   stopped: [{ type: "container", name: "c", detail: "exited" }],
 } as const;
 const store = (change: Partial<typeof applied>) =>
-  ({ state: "ok", applied: { ...applied, ...change } }) as const;
+  ({ kind: "ok", applied: { ...applied, ...change } }) as const;
 
 Deno.test("findingsOf() gives each finding its code", () => {
   const cases: [what: string, sample: Sample, findings: [code: number, text: string][]][] = [
     ["all is well", {}, []],
-    ["idle", { snapshot: { store: { state: "idle" } } }, []],
+    ["idle", { snapshot: { store: { kind: "idle" } } }, []],
     ["a dry run", { result: sendResults.dryRun }, []],
     ["no master", { result: sendResults.notConfigured, certificates: null }, []],
     ["drift", { snapshot: { drift: drifted } }, [[1, "stopped c (exited)"]]],
     [
       "drift on an idle host",
-      { snapshot: { store: { state: "idle" }, drift: drifted } },
+      { snapshot: { store: { kind: "idle" }, drift: drifted } },
       [[1, "stopped c (exited)"]],
     ],
     [
@@ -124,7 +124,7 @@ Deno.test("onceText() is one line with performance data behind a bar", () => {
   const cases: [sample: Sample, line: string][] = [
     [{}, `OK - ${applied}, heartbeat sent | ${seen} drift=0 docker=0.012s master=0.035s`],
     [
-      { snapshot: { store: { state: "idle" }, observed: noContainers }, ...noMaster },
+      { snapshot: { store: { kind: "idle" }, observed: noContainers }, ...noMaster },
       "OK - idle, 0 networks and 0 containers run, no master configured | " +
       "networks=0 containers=0 drift=0 docker=0.012s",
     ],
@@ -174,7 +174,7 @@ const hostile: Record<string, Sample> = {
   "an error of the store of any kind": {
     snapshot: {
       ...storeUnreadable,
-      store: { state: "unreadable", detail: nasty, reason: "other" },
+      store: { kind: "unreadable", detail: nasty, reason: "other" },
     },
   },
   "an error of the master of any kind": { result: { ...sendResults.rejected, error: nasty } },

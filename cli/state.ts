@@ -234,7 +234,7 @@ async function planOf(
   { snapshot: { store } }: Heartbeat,
   images: ImageNames,
 ): Promise<Plan | null> {
-  if (store.state !== "ok") return null;
+  if (store.kind !== "ok") return null;
   try {
     return await planDocument(store.applied.document, images);
   } catch {

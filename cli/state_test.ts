@@ -122,7 +122,7 @@ const document = JSON.stringify({
 const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
 const whole = made(plan);
 const store = {
-  state: "ok",
+  kind: "ok",
   applied: { ...applied, topologyId: storedId, document },
 } as const;
 const wide = { columns: 200, isColoured: false };
@@ -267,7 +267,7 @@ Deno.test("stateTree() draws what was applied when the state is unknown", async 
 
 Deno.test("stateTree() of an idle host shows only unexpected objects", async () => {
   const idle = {
-    store: { state: "idle" },
+    store: { kind: "idle" },
     observed: { kind: "listed", bridges: [], containers: [] },
   } as const;
   assert.equal(

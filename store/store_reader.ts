@@ -19,9 +19,9 @@ const lockPauseMs = 50;
 
 /** What the store holds, or why it cannot be read; `detail` is for operators. */
 export type StoreStatus =
-  | { readonly state: "ok"; readonly applied: AppliedTopology; readonly detail?: string }
-  | { readonly state: "idle"; readonly detail?: string }
-  | { readonly state: "unreadable"; readonly detail: string; readonly reason: StoreReason };
+  | { readonly kind: "ok"; readonly applied: AppliedTopology; readonly detail?: string }
+  | { readonly kind: "idle"; readonly detail?: string }
+  | { readonly kind: "unreadable"; readonly detail: string; readonly reason: StoreReason };
 
 /**
  * Reads a store while other processes may write, replace or remove its file. The file stays open
@@ -54,10 +54,10 @@ export class StoreReader {
         (findWriteProblem(path) ?? findFolderProblem(path))?.message;
       const details = [problem, quarantineText(listQuarantined(path))].filter((it) => it != null);
       const detail = details.length > 0 ? { detail: details.join("; ") } : {};
-      return applied ? { state: "ok", applied, ...detail } : { state: "idle", ...detail };
+      return applied ? { kind: "ok", applied, ...detail } : { kind: "idle", ...detail };
     } catch (error) {
       const detail = `Cannot read the store ${path}: ${explain(error)}`;
-      return { state: "unreadable", detail, reason: storeReason(error) };
+      return { kind: "unreadable", detail, reason: storeReason(error) };
     }
   }
 
@@ -65,7 +65,7 @@ export class StoreReader {
   canRepair(status: StoreStatus): boolean {
     if (!this.#fallback) return false;
     return this.#fallback.problem !== null ||
-      (status.state === "unreadable" && status.reason === "damaged");
+      (status.kind === "unreadable" && status.reason === "damaged");
   }
 
   /**

@@ -473,11 +473,11 @@ Deno.test("S19 Applier.apply() writes to a store in WAL mode that the loop reads
     const reader = new StoreReader(host.storePath, fallback);
     try {
       const before = await reader.readStatus(never);
-      assert.equal(before.state === "ok" && before.applied.versionHash, "h2");
+      assert.equal(before.kind === "ok" && before.applied.versionHash, "h2");
       await host.applier({ fallback }).apply(requestOf(oneLan), { signal: never });
       await host.assertApplied(oneLan);
-      const { state, detail } = await reader.readStatus(never);
-      assert.deepEqual([state, detail], ["ok", undefined]);
+      const { kind, detail } = await reader.readStatus(never);
+      assert.deepEqual([kind, detail], ["ok", undefined]);
     } finally {
       reader.close();
     }

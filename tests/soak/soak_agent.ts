@@ -58,7 +58,7 @@ await runLoop(agent, new AbortController().signal, {
     watcher.note(snapshot);
     const docker = snapshot.observed.kind === "failed" ? "silent" : "seen";
     const isUnsent = result.kind === "unreachable" && result.latencyMs === null;
-    const states = [snapshot.store.state, docker, snapshot.drift.state];
+    const states = [snapshot.store.kind, docker, snapshot.drift.state];
     print(["heartbeat", isUnsent ? "unsent" : result.kind, ...states].join(" "));
   },
   wait: async (ms) => {

@@ -27,7 +27,7 @@ export const applied: AppliedTopology = {
 
 /** A host where all is well. */
 const snapshot: HostSnapshot = {
-  store: { state: "ok", applied },
+  store: { kind: "ok", applied },
   observed: { kind: "listed", bridges: ["n1", "n2"], containers: ["c1"] },
   socket: "/run/docker.sock",
   engine: { version: "20.10.24", apiVersion: "1.41", latencyMs: 12.345 },
@@ -43,7 +43,7 @@ export const dockerDown: Partial<HostSnapshot> = {
 
 /** What is seen of a store that cannot be read. */
 export const storeUnreadable: Partial<HostSnapshot> = {
-  store: { state: "unreadable", detail: "the store is garbage", reason: "other" },
+  store: { kind: "unreadable", detail: "the store is garbage", reason: "other" },
   drift: { state: "unknown", detail: "the store is unreadable" },
 };
 

@@ -5,12 +5,12 @@ import { StoreReader } from "../../../store/store_reader.ts";
 
 const scope = globalThis as unknown as {
   onmessage: (event: MessageEvent<string>) => Promise<void>;
-  postMessage: (state: string) => void;
+  postMessage: (kind: string) => void;
 };
 
 scope.onmessage = async ({ data: path }) => {
   const reader = new StoreReader(path, new FallbackStore(path));
-  const { state } = await reader.readStatus(new AbortController().signal);
+  const { kind } = await reader.readStatus(new AbortController().signal);
   reader.close();
-  scope.postMessage(state);
+  scope.postMessage(kind);
 };
