@@ -1,18 +1,19 @@
 import { basename, dirname, join } from "node:path";
 import { stripSymbols } from "./elf.ts";
 
+type Environment = Readonly<Record<string, string>>;
+
 /** How a program is run; with `env` it sees those variables and no others. */
 interface CommandOptions {
   readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Environment;
   /** The program is ended after this time; ten minutes if not given. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Runs a program to its end and returns its standard output.
- *
- * Throws `Error`, with both streams, when it exits with another code than 0 or takes too long, and
+ * Runs a program to its end and returns its standard output. Throws `Error`, with what it wrote to
+ * standard error, when it exits with another code than 0 or takes too long, and
  * `Deno.errors.NotFound` when there is no such program.
  */
 export async function run(
@@ -23,32 +24,36 @@ export async function run(
   const signal = AbortSignal.timeout(timeoutMs);
   const output = await new Deno.Command(program, {
     args: [...args],
-    ...(cwd === undefined ? {} : { cwd }),
-    ...(env === undefined ? {} : { env: { ...env }, clearEnv: true }),
+    ...(cwd !== undefined && { cwd }),
+    ...(env !== undefined && { env: { ...env }, clearEnv: true }),
     stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
     signal,
   }).output();
-
   if (output.success) return new TextDecoder().decode(output.stdout);
   const ending = signal.aborted
     ? `took longer than ${timeoutMs / 1000} s`
     : `ended with ${output.signal ?? `code ${output.code}`}`;
-  const said = essence(new TextDecoder().decode(output.stderr));
+  // Without Deno's list of downloads and its native stack.
+  const [errors = ""] = new TextDecoder().decode(output.stderr).split(/^Stack backtrace:/m);
   const name = `${basename(program)} ${args[0] ?? ""}`.trimEnd();
-  throw new Error(`${name} ${ending}\n${said}`.trimEnd());
+  throw new Error(`${name} ${ending}\n${errors.replaceAll(/^Download .*\n/gm, "")}`.trimEnd());
 }
 
-/** Removes the list of downloads and the native stack from Deno's error. */
-function essence(text: string): string {
-  return text
-    .split(/^Stack backtrace:/m, 1)[0]!
-    .replaceAll(/^Download .*\n/gm, "")
-    .trimEnd();
+/**
+ * Runs a tool with the arguments and the environment of this process. Prints its error and exits
+ * with 1 when it fails.
+ */
+export async function runTool(
+  main: (args: string[], env: Record<string, string>) => Promise<void>,
+): Promise<void> {
+  try {
+    await main(Deno.args, Deno.env.toObject());
+  } catch (error) {
+    // deno-lint-ignore no-console
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
 }
-
-type Environment = Readonly<Record<string, string>>;
 
 /** What the executable is made for, and from which runtime. */
 interface BuildOptions {
@@ -63,40 +68,38 @@ interface BuildOptions {
 }
 
 /** The name of the program that the executable embeds, seen in its stack traces. */
-const SCRIPT = "decnet-agent.js";
-
-const MAIN = "main.ts";
+const script = "decnet-agent.js";
 
 /** The variables that `deno compile` needs; any other one could change the result. */
-const COMPILE_ENV = [
+const compileVariables = [
   ...["HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME", "DENO_DIR"],
   // With another clock, reproducible.ts shows that the time does not go in.
   ...["LD_PRELOAD", "FAKETIME"],
 ];
 
 /**
- * Builds the executable of the work tree in `root`, the same bytes for the same tree.
- *
- * Neither folder names nor the time of the build nor other variables of the
- * environment go in. The output appears by a rename when it is complete.
+ * Builds the executable of the work tree in `root`, the same bytes for the same tree: neither folder
+ * names nor the time of the build nor other variables go in. The output appears by a rename when it
+ * is complete.
  */
 export async function build(
   root: string,
   output: string,
-  { target, base, env, entry = MAIN, v8Flags = [] }: BuildOptions,
+  { target, base, env, entry = "main.ts", v8Flags = [] }: BuildOptions,
 ): Promise<void> {
   // Beside the output, so that the rename stays within one file system.
-  const scratch = await Deno.makeTempDir({
-    dir: dirname(output),
-    prefix: ".compile-",
-  });
+  const scratch = await Deno.makeTempDir({ dir: dirname(output), prefix: ".compile-" });
   try {
     await Deno.writeFile(join(scratch, "denort"), stripSymbols(base), { mode: 0o755 });
-    await writeConfig(root, join(scratch, "deno.json"));
+    // The project's own configuration would add the import map of its tests, and its path.
+    const config = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+    const { version, unstable, permissions } = config;
+    const ownConfig = JSON.stringify({ version, unstable, permissions });
+    await Deno.writeTextFile(join(scratch, "deno.json"), ownConfig);
     const time = await sourceTime(root, env);
     const folder = join(scratch, "bundle");
     await bundle(root, { entry, folder, env });
-    await Deno.rename(join(folder, basename(entry).replace(/ts$/, "js")), join(folder, SCRIPT));
+    await Deno.rename(join(folder, basename(entry).replace(/ts$/, "js")), join(folder, script));
     for await (const { name } of Deno.readDir(folder)) {
       await Deno.rename(join(folder, name), join(scratch, name));
       await Deno.utime(join(scratch, name), time, time);
@@ -108,23 +111,13 @@ export async function build(
   }
 }
 
-/** The project's own configuration would add the import map of its tests, and its path. */
-async function writeConfig(root: string, path: string): Promise<void> {
-  const config = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
-  const { version, unstable, permissions } = config;
-  await Deno.writeTextFile(
-    path,
-    JSON.stringify({ version, unstable, permissions }),
-  );
-}
-
-/** `deno compile --bundle` would embed a file of a random name. */
+/** Bundles the program: `deno compile --bundle` would embed a file of a random name. */
 async function bundle(
   root: string,
   { entry, folder, env }: { entry: string; folder: string; env: Environment },
-) {
-  // It may have to download packages, for which proxies and certificates are set in
-  // many ways; what is left out here decides which file of a package is taken.
+): Promise<void> {
+  // Keeps all other variables: downloads of packages depend on many. This one decides which file of a
+  // package is taken.
   const { DENO_CONDITIONS: _, ...bundleEnv } = env;
   await run(
     Deno.execPath(),
@@ -137,10 +130,12 @@ async function bundle(
 async function compile(
   scratch: string,
   { target, env, v8Flags }: Required<Pick<BuildOptions, "target" | "env" | "v8Flags">>,
-) {
-  const compileEnv = Object.fromEntries(
-    Object.entries(env).filter(([name]) => COMPILE_ENV.includes(name)),
-  );
+): Promise<void> {
+  const kept = Object.entries(env).filter(([name]) => compileVariables.includes(name));
+  // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small nursery: it
+  // would grow with the number of heartbeats, for nothing (bench/transport.ts). A small heap: garbage
+  // of large documents would stay until the unit's MemoryMax ends the agent.
+  const v8 = ["--jitless", "--max-semi-space-size=1", "--max-old-space-size=256", ...v8Flags];
   await run(
     Deno.execPath(),
     [
@@ -151,24 +146,15 @@ async function compile(
       "--no-prompt",
       // It would be kept in /tmp under a name that anyone can take first.
       "--no-code-cache",
-      // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small
-      // nursery: it would grow with the number of heartbeats, for nothing (bench/transport.ts).
-      // Garbage of large documents would be left to lie until the unit's MemoryMax ends the agent.
-      `--v8-flags=${
-        ["--jitless", "--max-semi-space-size=1", "--max-old-space-size=256", ...v8Flags].join()
-      }`,
+      `--v8-flags=${v8.join()}`,
       "--app-name=decnet-agent",
       `--target=${target}`,
       "--output=decnet-agent",
-      SCRIPT,
+      script,
     ],
     {
       cwd: scratch,
-      env: {
-        ...compileEnv,
-        NO_COLOR: "1",
-        DENORT_BIN: join(scratch, "denort"),
-      },
+      env: { ...Object.fromEntries(kept), NO_COLOR: "1", DENORT_BIN: join(scratch, "denort") },
     },
   );
 }
@@ -177,22 +163,13 @@ async function compile(
  * Returns the time of the work tree in seconds since 1970, which becomes the modification time of
  * the bundle: `SOURCE_DATE_EPOCH`, or else the time of the last commit, or else 0.
  */
-export async function sourceTime(
-  root: string,
-  env: Environment,
-): Promise<number> {
+export async function sourceTime(root: string, env: Environment): Promise<number> {
   const given = env.SOURCE_DATE_EPOCH;
   if (given !== undefined) {
     if (/^\d{1,10}$/.test(given)) return Number(given);
-    throw new Error(
-      `Cannot use SOURCE_DATE_EPOCH: it is ${given}, expected whole seconds`,
-    );
+    throw new Error(`Cannot use SOURCE_DATE_EPOCH: it is ${given}, expected whole seconds`);
   }
-  const repository = join(root, ".git");
-  const log = ["--git-dir", repository, "log", "-1", "--format=%ct"];
-  try {
-    return Number(await run("git", log));
-  } catch {
-    return 0; // An unpacked archive, or no git here: still the same each time.
-  }
+  const log = ["--git-dir", join(root, ".git"), "log", "-1", "--format=%ct"];
+  // 0 in an unpacked archive, or without git: still the same each time.
+  return Number(await run("git", log).catch(() => 0));
 }

@@ -9,15 +9,12 @@
 import { createHash } from "node:crypto";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { build } from "./build.ts";
+import { build, runTool } from "./build.ts";
 import { findRuntimeBase } from "./runtime_base.ts";
 
-const ROOT = resolve(import.meta.dirname!, "..");
+const root = resolve(import.meta.dirname!, "..");
 
-async function main(
-  args: string[],
-  env: Readonly<Record<string, string>>,
-): Promise<void> {
+async function main(args: string[], env: Record<string, string>): Promise<void> {
   const { official, target, output } = parse(args);
 
   // Removed first: after a failure an older one must not pass for the new one.
@@ -25,7 +22,7 @@ async function main(
   await Deno.remove(output).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
-  const tools = await Deno.readTextFile(join(ROOT, ".tool-versions"));
+  const tools = await Deno.readTextFile(join(root, ".tool-versions"));
   checkDenoVersion(Deno.version.deno, /^deno\s+(\S+)$/m.exec(tools)?.[1]);
 
   const log = (line: string) => console.log(line);
@@ -36,7 +33,7 @@ async function main(
     console.warn(`Warning: no SHA-256 is pinned for ${target}: nothing vouches for these bytes`);
   }
 
-  await build(ROOT, output, { target, base: base.bytes, env });
+  await build(root, output, { target, base: base.bytes, env });
   const bytes = await Deno.readFile(output);
   console.log(`Compiled ${relative(Deno.cwd(), output)} for ${target}`);
   console.log(`  ${bytes.length} bytes`);
@@ -53,7 +50,7 @@ function parse(args: string[]) {
     },
   });
   const name = values.target.startsWith("aarch64") ? "decnet-agent-aarch64" : "decnet-agent";
-  const output = resolve(values.output ?? join(ROOT, "dist", name));
+  const output = resolve(values.output ?? join(root, "dist", name));
   return { ...values, output };
 }
 
@@ -75,11 +72,4 @@ export function checkDenoVersion(version: string, pinned: string | undefined): v
   );
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args, Deno.env.toObject());
-  } catch (error) {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runTool(main);

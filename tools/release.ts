@@ -10,34 +10,19 @@
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { run, sourceTime } from "./build.ts";
+import { run, runTool, sourceTime } from "./build.ts";
 
-/** What an executable was made from. */
-interface Making {
-  /** The name of its file. */
-  readonly name: string;
-  readonly version: string;
-  readonly sha256: string;
-  /** When the sources were last changed, in seconds since 1970. */
-  readonly created: number;
-  readonly runtime: { readonly deno: string; readonly v8: string };
+/** Returns a package of a bill of materials. */
+function part(id: string, name: string, versionInfo: string, licenseDeclared: string) {
+  return {
+    SPDXID: `SPDXRef-${id}`,
+    ...{ name, versionInfo, downloadLocation: "NOASSERTION", filesAnalyzed: false },
+    ...{ licenseConcluded: licenseDeclared, licenseDeclared, copyrightText: "NOASSERTION" },
+  };
 }
 
-const unknown = "NOASSERTION";
-/** What `denort` is made of, as far as it has a version to look up. */
-const partOf = (id: string, name: string, versionInfo: string, licenseDeclared: string) => ({
-  SPDXID: `SPDXRef-${id}`,
-  name,
-  versionInfo,
-  downloadLocation: unknown,
-  filesAnalyzed: false,
-  licenseConcluded: licenseDeclared,
-  licenseDeclared,
-  copyrightText: unknown,
-});
-
-/** The bill of materials of an executable, as SPDX 2.3; the same for the same executable. */
-function bomOf({ name, version, sha256, created, runtime }: Making): object {
+/** Returns the bill of materials of an executable, as SPDX 2.3; the same for the same executable. */
+function billOfMaterials(name: string, version: string, sha256: string, created: number): object {
   return {
     spdxVersion: "SPDX-2.3",
     dataLicense: "CC0-1.0",
@@ -50,13 +35,19 @@ function bomOf({ name, version, sha256, created, runtime }: Making): object {
     },
     packages: [
       {
-        ...partOf("decnet-agent", "decnet-agent", version, "MIT"),
+        ...part("decnet-agent", "decnet-agent", version, "MIT"),
         packageFileName: name,
         checksums: [{ algorithm: "SHA256", checksumValue: sha256 }],
         primaryPackagePurpose: "APPLICATION",
       },
-      partOf("deno", "denort (Deno's runtime base, with SQLite and its TLS)", runtime.deno, "MIT"),
-      partOf("v8", "V8", runtime.v8, "BSD-3-Clause"),
+      // Only what has a version to look up.
+      part(
+        "deno",
+        "denort (Deno's runtime base, with SQLite and its TLS)",
+        Deno.version.deno,
+        "MIT",
+      ),
+      part("v8", "V8", Deno.version.v8, "BSD-3-Clause"),
     ],
     relationships: [
       ["SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-decnet-agent"],
@@ -91,19 +82,10 @@ async function main(args: string[], env: Record<string, string>): Promise<void> 
   for (const target of values.target ?? targets) {
     const output = join(folder, `decnet-agent-${version}-linux-${target.split("-")[0]}`);
     const flags = ["--official", "--target", target, "--output", output];
-    console.log(
-      await run(Deno.execPath(), ["run", "-A", "tools/compile.ts", ...flags], {
-        cwd: root,
-        env,
-      }),
-    );
-    const bom = bomOf({
-      name: basename(output),
-      version,
-      sha256: await sha256(output),
-      created,
-      runtime: Deno.version,
-    });
+    const compile = ["run", "-A", "tools/compile.ts", ...flags];
+    console.log(await run(Deno.execPath(), compile, { cwd: root, env }));
+    const hash = await sha256(output);
+    const bom = billOfMaterials(basename(output), version, hash, created);
     await Deno.writeTextFile(`${output}.spdx.json`, `${JSON.stringify(bom, null, 2)}\n`);
   }
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
@@ -118,11 +100,4 @@ async function sha256(path: string): Promise<string> {
   return createHash("sha256").update(await Deno.readFile(path)).digest("hex");
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args, Deno.env.toObject());
-  } catch (error) {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runTool(main);

@@ -9,12 +9,12 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
-import { run, sourceTime } from "./build.ts";
+import { run, runTool, sourceTime } from "./build.ts";
 
-const ROOT = resolve(import.meta.dirname!, "..");
+const root = resolve(import.meta.dirname!, "..");
 
 /** What must not matter: the folder's name, the environment, and the time. */
-const BUILDS: readonly { folder: string; env: Record<string, string>; clock: string[] }[] = [
+const builds: readonly { folder: string; env: Record<string, string>; clock: string[] }[] = [
   { folder: "a", env: {}, clock: [] },
   {
     folder: "a-longer-name/and-one-folder-deeper",
@@ -24,13 +24,13 @@ const BUILDS: readonly { folder: string; env: Record<string, string>; clock: str
 ];
 
 async function main(args: string[], env: Record<string, string>) {
-  const time = await sourceTime(ROOT, env);
+  const time = await sourceTime(root, env);
   const scratch = await Deno.makeTempDir({ prefix: "decnet-agent-twice-" });
   try {
     // Both before the first build, as the work tree may be edited meanwhile.
-    for (const { folder } of BUILDS) await copyWorkTree(join(scratch, folder));
+    for (const { folder } of builds) await copyWorkTree(join(scratch, folder));
     const hashes: string[] = [];
-    for (const build of BUILDS) {
+    for (const build of builds) {
       const folder = join(scratch, build.folder);
       const hash = await compileIn(folder, [...build.clock, Deno.execPath()], {
         args,
@@ -49,15 +49,12 @@ async function main(args: string[], env: Record<string, string>) {
 }
 
 async function copyWorkTree(folder: string): Promise<void> {
-  const listed = await run(
-    "git",
-    ["ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-    { cwd: ROOT },
-  );
+  const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+  const listed = await run("git", list, { cwd: root });
   for (const name of new Set(listed.split("\0").filter(Boolean))) {
     const copy = join(folder, name);
     await Deno.mkdir(dirname(copy), { recursive: true });
-    await Deno.copyFile(join(ROOT, name), copy).catch((error) => {
+    await Deno.copyFile(join(root, name), copy).catch((error) => {
       // Listed still, but deleted in the work tree.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
@@ -70,25 +67,13 @@ async function compileIn(
   { args, env }: { args: readonly string[]; env: Record<string, string> },
 ): Promise<string> {
   const output = join(folder, "dist", "decnet-agent");
-  await run(
-    program!,
-    [...before, "run", "-A", "tools/compile.ts", ...args, "--output", output],
-    { cwd: folder, env },
-  );
+  const compile = [...before, "run", "-A", "tools/compile.ts", ...args, "--output", output];
+  await run(program!, compile, { cwd: folder, env });
   const bytes = await Deno.readFile(output);
   if (Buffer.from(bytes.buffer).includes(folder)) {
-    throw new Error(
-      `Cannot ship this build: it has its folder in it, ${folder}`,
-    );
+    throw new Error(`Cannot ship this build: it has its folder in it, ${folder}`);
   }
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args, Deno.env.toObject());
-  } catch (error) {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runTool(main);
