@@ -19,8 +19,6 @@ import { type ValidatedDocument, validateDocument } from "./validated_document.t
 
 /** The error of a first apply from its first change on; it stays when the process is killed. */
 const notFinished = "the apply is running or was interrupted; apply it again or tear it down";
-/** How much of a topology's id stands in the lock, in characters. */
-const maximumPurposeIdLength = 64;
 
 /** Where topologies are applied, and how. */
 export interface ApplierOptions {
@@ -82,9 +80,8 @@ export class Applier {
     const validated = await validateDocument(document, { expectedHash, images });
     const { plan } = validated;
     const superseded = otherTopology(plan.topologyId, readStore(storePath));
-    const conflict = superseded && !supersede
-      ? conflictError(superseded, plan.topologyId).message
-      : null;
+    const isConflict = superseded !== null && !supersede;
+    const conflict = isConflict ? conflictError(superseded, plan.topologyId).message : null;
     let engine: Engine | undefined;
     try {
       engine = new Engine(findSocket(sockets), signal);
@@ -108,21 +105,20 @@ export class Applier {
     const { images, sockets, supersede } = this.#options;
     const validated = await validateDocument(document, { expectedHash, images });
     const { text, versionHash, plan: { topologyId } } = validated;
-    return await this.#withApplyLock("apply", topologyId, run, async (store) => {
+    return await this.#withApplyLock(`apply ${topologyId}`, run, async (store) => {
       const stored = store.current();
       checkStillStored(stored, storedText);
       const other = otherTopology(topologyId, stored);
       if (other && !supersede) throw conflictError(other, topologyId);
-      // Docker must not run what cannot be stored.
-      await retryWhileLocked(() => store.prepare(), run.signal);
       const { signal } = run;
+      // Docker must not run what cannot be stored.
+      await retryWhileLocked(() => store.prepare(), signal);
       const hasOther = other !== null;
       const attempt = new ApplyAttempt({ store, validated, images, signal, hasOther });
       try {
         const changes = await reconcile(sockets, run, (round) => attempt.runRound(round));
-        await retryWhileLocked(() => store.put(topologyId, versionHash, text), run.signal);
-        const isSame = stored?.topologyId === topologyId && stored.versionHash === versionHash &&
-          stored.lastError === null;
+        await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
+        const isSame = !other && stored?.versionHash === versionHash && stored.lastError === null;
         return { topologyId, versionHash, changes, changed: changes > 0 || !isSame };
       } catch (error) {
         throw await attempt.recordError(error);
@@ -140,7 +136,7 @@ export class Applier {
       throw new ApplyError("malformed", "topology_id must be a text of 1 to 1000 characters");
     }
     const { images, sockets } = this.#options;
-    return await this.#withApplyLock("teardown", topologyId, run, async (store) => {
+    return await this.#withApplyLock(`teardown ${topologyId}`, run, async (store) => {
       const current = store.current();
       const stored = current?.topologyId === topologyId ? current : null;
       const target = stored ?? { topologyId, versionHash: "", document: "" };
@@ -162,13 +158,11 @@ export class Applier {
   }
 
   #withApplyLock(
-    what: "apply" | "teardown",
-    topologyId: string,
+    purpose: string,
     run: RunOptions,
     work: (store: ApplyStore) => Promise<ApplyResult>,
   ): Promise<ApplyResult> {
     const { storePath, fallback } = this.#options;
-    const purpose = `${what} ${topologyId.slice(0, maximumPurposeIdLength)}`;
     return withApplyLock({ storePath, fallback, purpose, run }, work);
   }
 }
@@ -196,7 +190,8 @@ class ApplyAttempt {
   /** Finds what to change, checks for missing images and other obstacles, then changes Docker. */
   async runRound(round: Round): Promise<void> {
     const { store, validated: { plan, text }, images, signal } = this.#options;
-    const superseded = otherTopology(plan.topologyId, store.current());
+    const { topologyId } = plan;
+    const superseded = otherTopology(topologyId, store.current());
     const changeSet = await computeChangeSet(round.engine, plan, { superseded, images });
     const { removals, changes, imageIds } = changeSet;
     checkObstacles(removals, changes);
@@ -206,7 +201,10 @@ class ApplyAttempt {
       await retryWhileLocked(() => store.clear(superseded.topologyId), signal);
     }
     if (changes.networks.length + changes.containers.length > 0) {
-      await retryWhileLocked(() => recordBegin(store, plan.topologyId, text), signal);
+      // Lets a later teardown find what a killed process has left behind.
+      await retryWhileLocked(() => {
+        if (store.current() === null) store.recordError(topologyId, notFinished, text);
+      }, signal);
     }
     await round.execute(changes, imageIds);
   }
@@ -218,11 +216,6 @@ class ApplyAttempt {
     const { store, validated: { plan: { topologyId }, text }, signal } = this.#options;
     return await recordError(store, { topologyId, text, signal }, error);
   }
-}
-
-/** Lets a later teardown find what a killed process has left behind. */
-function recordBegin(store: ApplyStore, topologyId: string, text: string): void {
-  if (store.current() === null) store.recordError(topologyId, notFinished, text);
 }
 
 /** Records a failure with the document, for a later teardown; returns the error to throw. */

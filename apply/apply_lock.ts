@@ -9,6 +9,8 @@ const lockedTimeoutMs = 5_000;
 /** Once the process is asked to stop, it does not wait longer for a locked store. */
 const stoppingTimeoutMs = 500;
 const retryPauseMs = 50;
+/** How much of a purpose stands in the lock, in characters: an id may be long. */
+const maximumPurposeLength = 80;
 
 /**
  * Repeats `work` for up to 5 s while another process holds the store locked. SQLite's own waiting
@@ -43,17 +45,18 @@ interface ApplyLockOptions {
  * Throws `ApplyError` `busy` or `failed`, or what `work` throws.
  */
 export async function withApplyLock<T>(
-  { storePath, fallback, purpose, run }: ApplyLockOptions,
+  options: ApplyLockOptions,
   work: (store: ApplyStore) => Promise<T>,
 ): Promise<T> {
-  const lock = await acquireLock({ storePath, fallback, purpose, run });
+  const { storePath, fallback, run: { signal } } = options;
+  const lock = await acquireLock(options);
   let store: TopologyStore | undefined;
   try {
     if (fallback) {
-      await retryWhileLocked(() => fallback.recover(), run.signal);
+      await retryWhileLocked(() => fallback.recover(), signal);
       return await work(fallback);
     }
-    store = await retryWhileLocked(() => openStore(storePath), run.signal);
+    store = await retryWhileLocked(() => openStore(storePath), signal);
     return await work(store);
   } catch (cause) {
     throw cause instanceof ApplyError ? cause : storeError(storePath, cause);
@@ -69,22 +72,16 @@ async function acquireLock(
 ): Promise<FileLock | null> {
   const path = lockPathOf(storePath);
   const waiting = clientSignal ? AbortSignal.any([signal, clientSignal]) : signal;
-  let lock: FileLock | null = null;
   try {
-    lock = await FileLock.acquire(path, {
-      purpose,
+    waiting.throwIfAborted();
+    return await FileLock.acquire(path, {
+      purpose: purpose.slice(0, maximumPurposeLength),
       signal: waiting,
       onWait: onWait && ((owner) => onWait(describeOwner(owner))),
     });
-    waiting.throwIfAborted();
-    return lock;
   } catch (cause) {
-    lock?.release();
     if (cause instanceof LockHeld) {
-      throw new ApplyError(
-        "busy",
-        `another apply or teardown is running: held by ${describeOwner(cause.owner)}`,
-      );
+      throw new ApplyError("busy", `another apply or teardown is running: ${cause.message}`);
     }
     if (clientSignal?.aborted) {
       throw new ApplyError("busy", "the client left while waiting for another apply or teardown");

@@ -1,13 +1,17 @@
 import type { Engine } from "../docker/engine.ts";
 import { EngineError } from "../docker/errors.ts";
-import type { Changes, ContainerCreation, ContainerRepair } from "../topology/changes.ts";
-import { isService } from "../topology/inventory.ts";
+import type {
+  Changes,
+  ContainerCreation,
+  ContainerRepair,
+  HostConstraints,
+} from "../topology/changes.ts";
+import { type ContainerInfo, isService } from "../topology/inventory.ts";
 import type { PlannedContainer } from "../topology/plan.ts";
 import { messageOf } from "./apply_error.ts";
 
 /** Image name → id, or null when the host does not have the image. */
-export type ImageIds = ReadonlyMap<string, string | null>;
-
+export type ImageIds = HostConstraints["imageIds"];
 /** One change that has been made. */
 export interface ProgressEvent {
   /** How many changes are done, this one included. */
@@ -44,44 +48,30 @@ export class ChangeExecutor {
    * not depend on each other run in parallel. Throws the first failure.
    */
   async run(): Promise<void> {
-    const isRemovedService = [true, false];
-    for (const wanted of isRemovedService) await this.#removeContainers(wanted);
-    await this.#removeNetworks();
-    await this.#createNetworks();
-    const made = this.#changes.containers.filter((it) => it.action !== "remove");
-    const deckies = Map.groupBy(made, ({ planned }) => planned.decky);
-    await allSettled([...deckies.values()].map((containers) => this.#makeDecky(containers)));
-  }
-
-  async #removeContainers(areServices: boolean): Promise<void> {
+    const { networks, containers } = this.#changes;
     const { engine } = this.#options;
-    const removals = this.#changes.containers
-      .filter((it) => it.action === "remove")
-      .filter(({ actual }) => isService(actual) === areServices);
+    const removed = containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
+    await allSettled(removed.filter(isService).map((it) => this.#removeContainer(it)));
     await allSettled(
-      removals.map(({ actual: { name, id } }) =>
-        this.#step(`remove container ${name}`, () => engine.removeContainer(id))
-      ),
+      removed.filter((it) => !isService(it)).map((it) => this.#removeContainer(it)),
     );
-  }
-
-  async #removeNetworks(): Promise<void> {
-    const { engine } = this.#options;
-    for (const change of this.#changes.networks) {
-      if (change.action !== "remove") continue;
-      const { name, id } = change.actual;
+    for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
       await this.#step(`remove network ${name}`, () => engine.removeNetwork(id));
     }
-  }
-
-  async #createNetworks(): Promise<void> {
-    const { engine } = this.#options;
-    const creations = this.#changes.networks.filter((it) => it.action === "create");
+    const created = networks.filter((it) => it.action === "create");
     await allSettled(
-      creations.map(({ planned: { name, request } }) =>
+      created.map(({ planned: { name, request } }) =>
         this.#step(`create network ${name}`, () => engine.createNetwork(request))
       ),
     );
+    const made = containers.filter((it) => it.action !== "remove");
+    const deckies = Map.groupBy(made, ({ planned }) => planned.decky);
+    await allSettled([...deckies.values()].map((it) => this.#makeDecky(it)));
+  }
+
+  #removeContainer({ name, id }: ContainerInfo): Promise<void> {
+    const { engine } = this.#options;
+    return this.#step(`remove container ${name}`, () => engine.removeContainer(id));
   }
 
   async #makeDecky(containers: readonly (ContainerCreation | ContainerRepair)[]): Promise<void> {

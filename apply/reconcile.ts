@@ -92,7 +92,8 @@ async function listImageIds(engine: Engine, { containers }: Plan): Promise<Image
 
 function without({ networks, containers }: Inventory, removals: Changes): Inventory {
   const removed = new Set<unknown>(
-    [...removals.networks, ...removals.containers].map((it) => it.action === "remove" && it.actual),
+    [...removals.networks, ...removals.containers]
+      .filter((it) => it.action === "remove").map(({ actual }) => actual),
   );
   return {
     networks: networks.filter((it) => !removed.has(it)),
@@ -108,9 +109,9 @@ export class Round {
   /** Whether nothing was created or removed. */
   isSettled = true;
   readonly #stop: AbortController;
-  readonly #onProgress: (event: ProgressEvent) => void;
+  readonly #onProgress: RunOptions["onProgress"];
 
-  constructor(engine: Engine, stop: AbortController, onProgress: (event: ProgressEvent) => void) {
+  constructor(engine: Engine, stop: AbortController, onProgress: RunOptions["onProgress"]) {
     this.engine = engine;
     this.#stop = stop;
     this.#onProgress = onProgress;
@@ -122,16 +123,16 @@ export class Round {
     this.isSettled &&= [...changes.networks, ...changes.containers].every(({ action }) =>
       action !== "create" && action !== "remove"
     );
-    const onProgress = (event: ProgressEvent) => {
-      this.changeCount++;
-      this.#onProgress(event);
-    };
-    await new ChangeExecutor(changes, {
+    const executor = new ChangeExecutor(changes, {
       engine: this.engine,
       imageIds,
       stop: this.#stop,
-      onProgress,
-    }).run();
+      onProgress: (event) => {
+        this.changeCount++;
+        this.#onProgress?.(event);
+      },
+    });
+    await executor.run();
   }
 }
 
@@ -141,7 +142,7 @@ export class Round {
  */
 export async function reconcile(
   sockets: readonly string[],
-  { signal, onProgress = () => {} }: RunOptions,
+  { signal, onProgress }: RunOptions,
   work: (round: Round) => Promise<void>,
 ): Promise<number> {
   let changeCount = 0;
@@ -186,8 +187,8 @@ async function endSoonAfter(
     stop.abort(new Error("interrupted, as the agent was stopped; apply it again or tear it down"));
     timer = setTimeout(() => reject(stop.signal.reason), stopGraceMs);
   };
-  signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort, { once: true });
   try {
     await Promise.race([work, overdue]);
   } finally {
