@@ -85,18 +85,17 @@ export function secureContextOf({ authority, certificate, key }: Identity): Http
 const backlog = 64;
 
 /** Listens; port 0 means any free port. Throws `Error` for an operator. */
-export function listen(server: Server, host: string, port: number): Promise<void> {
+export async function listen(server: Server, host: string, port: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const fail = (error: Error & { code?: string }) => {
+  server.once("error", reject).listen({ host, port, backlog }, resolve);
+  try {
+    await promise;
+  } catch (cause) {
     const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    reject(new Error(`Cannot listen on ${address}: ${explainListen(error)}`, { cause: error }));
-  };
-  server.once("error", fail);
-  server.listen({ host, port, backlog }, () => {
-    server.off("error", fail);
-    resolve();
-  });
-  return promise;
+    throw new Error(`Cannot listen on ${address}: ${explainListen(cause as Error)}`, { cause });
+  } finally {
+    server.off("error", reject);
+  }
 }
 
 function explainListen({ code, message }: Error & { code?: string }): string {
@@ -125,6 +124,8 @@ export async function tryIdentity(identity: Identity, tls: typeof Tls): Promise<
   const options = { ...secureContextOf(identity), requestCert: true, rejectUnauthorized: true };
   const server = tls.createServer(options).on("tlsClientError", () => {});
   await listen(server, "127.0.0.1", 0);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => reject(new Error("no answer within 5 s")), handshakeTimeoutMs);
   const socket = tls.connect({
     host: "127.0.0.1",
     port: (server.address() as AddressInfo).port,
@@ -132,8 +133,6 @@ export async function tryIdentity(identity: Identity, tls: typeof Tls): Promise<
     // An unused name: the runtime resumes sessions by name, and would not look at the certificate.
     servername: `${crypto.randomUUID()}.invalid`,
   });
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new Error("no answer within 5 s")), handshakeTimeoutMs);
   socket.once("secureConnect", resolve).once("error", reject);
   socket.once("close", () => reject(new Error("the connection was closed")));
   try {

@@ -37,6 +37,8 @@ export const defaultLimits: Limits = {
 export class Connection {
   /** The client's address, which the socket forgets when it is closed. */
   readonly address: string;
+  /** The addresses of both ends. */
+  readonly key: string;
   readonly #socket: Socket;
   readonly #closed = new AbortController();
   #peer: Peer | null = null;
@@ -46,6 +48,7 @@ export class Connection {
   constructor(socket: Socket) {
     this.#socket = socket;
     this.address = socket.remoteAddress ?? "";
+    this.key = keyOf(socket);
     // Without a listener, a reset connection would end the process.
     socket.on("error", () => {});
     socket.once("close", () => this.#closed.abort());
@@ -106,7 +109,7 @@ export class Connection {
  */
 export class Connections {
   readonly #maximum: number;
-  /** Oldest first, by both ends. */
+  /** By `key`, oldest first. */
   readonly #open = new Map<string, Connection>();
   readonly #secure = new WeakMap<Duplex, Connection>();
 
@@ -116,11 +119,10 @@ export class Connections {
 
   /** Adds a connection that was just accepted. */
   add(socket: Socket): void {
-    const key = keyOf(socket);
     const connection = new Connection(socket);
     if (!connection.address || !this.#makeRoom(connection.address)) return connection.destroy();
-    this.#open.set(key, connection);
-    socket.once("close", () => this.#remove(key, connection));
+    this.#open.set(connection.key, connection);
+    socket.once("close", () => this.#remove(connection));
   }
 
   /** Sets the client of a TLS socket; returns false when the connection is to end anyway. */
@@ -151,29 +153,29 @@ export class Connections {
   /** Closes a connection where there is no room for one from `address`; returns whether there is. */
   #makeRoom(address: string): boolean {
     if (this.#open.size < this.#maximum) return true;
-    const entries = [...this.#open];
-    const notAllowed = entries.filter(([, { isAllowed }]) => !isAllowed);
-    const entry = oldestOfMost(notAllowed, address) ?? entries.find(([, { isIdle }]) => isIdle);
-    if (!entry) return false;
-    this.#remove(...entry);
-    entry[1].destroy();
+    const open = [...this.#open.values()];
+    const notAllowed = open.filter(({ isAllowed }) => !isAllowed);
+    const evicted = oldestOfMost(notAllowed, address) ?? open.find(({ isIdle }) => isIdle);
+    if (!evicted) return false;
+    this.#remove(evicted);
+    evicted.destroy();
     return true;
   }
 
-  #remove(key: string, connection: Connection): void {
-    if (this.#open.get(key) === connection) this.#open.delete(key);
+  #remove(connection: Connection): void {
+    if (this.#open.get(connection.key) === connection) this.#open.delete(connection.key);
   }
 }
 
-type Entry = [key: string, connection: Connection];
-
-/** The oldest entry of the address that has most of them, so that a flood evicts itself. */
-function oldestOfMost(entries: readonly Entry[], newAddress: string): Entry | undefined {
+/** The oldest connection of the address that has most of them, so that a flood evicts itself. */
+function oldestOfMost(
+  connections: readonly Connection[],
+  newAddress: string,
+): Connection | undefined {
   const counts = new Map<string, number>([[newAddress, 1]]);
-  for (const [, { address }] of entries) counts.set(address, (counts.get(address) ?? 0) + 1);
-  const countOf = ([, { address }]: Entry) => counts.get(address)!;
-  const most = Math.max(...entries.map(countOf));
-  return entries.find((entry) => countOf(entry) === most);
+  for (const { address } of connections) counts.set(address, (counts.get(address) ?? 0) + 1);
+  const most = Math.max(...connections.map(({ address }) => counts.get(address)!));
+  return connections.find(({ address }) => counts.get(address) === most);
 }
 
 function keyOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {

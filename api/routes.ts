@@ -42,12 +42,10 @@ export class SerialQueue {
     const { promise: left, resolve: leave } = Promise.withResolvers<void>();
     const before = this.#last;
     this.#last = before.then(() => left);
-    const { promise: gone, resolve: onGone } = Promise.withResolvers<void>();
-    const onAbort = () => onGone();
-    clientSignal.addEventListener("abort", onAbort, { once: true });
-    if (clientSignal.aborted) onGone();
-    await Promise.race([before, gone]);
-    clientSignal.removeEventListener("abort", onAbort);
+    const { promise: gone, resolve: onGone } = Promise.withResolvers<unknown>();
+    clientSignal.addEventListener("abort", onGone, { once: true });
+    if (!clientSignal.aborted) await Promise.race([before, gone]);
+    clientSignal.removeEventListener("abort", onGone);
     if (!clientSignal.aborted) return leave;
     leave();
     throw new ClientGone();
@@ -98,10 +96,7 @@ interface Call {
 }
 
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
-  ["/health", {
-    method: "GET",
-    run: () => Promise.resolve({ status: "ok" }),
-  }],
+  ["/health", { method: "GET", run: () => Promise.resolve({ status: "ok" }) }],
   ["/topology/state", {
     method: "GET",
     run: ({ service, clientSignal }) => service.state(clientSignal),
@@ -126,13 +121,13 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
 ]);
 
 /** Answers one request, whatever comes; never throws. */
-export async function handle(
+export function handle(
   request: IncomingMessage,
   response: ServerResponse,
   connection: Connection,
   options: HandlerOptions,
 ): Promise<void> {
-  await new Exchange(request, response, connection, options).run();
+  return new Exchange(request, response, connection, options).run();
 }
 
 /** One request and its answer. */
@@ -192,8 +187,7 @@ class Exchange {
     const { clientSignal } = this.#connection;
     this.#leaveQueue = await this.#options.queue.enter(clientSignal);
     if (this.#request.headers.expect !== undefined) this.#response.writeContinue();
-    const bytes = await readBytes(this.#request, this.#options.limits, clientSignal);
-    const body = parseObject(bytes);
+    const body = parseObject(await readBytes(this.#request, this.#options.limits, clientSignal));
     // That a client has left is known only after all that it had sent is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
     if (clientSignal.aborted) throw new ClientGone();
