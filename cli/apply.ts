@@ -1,12 +1,12 @@
 import { Agent } from "../agent/heartbeat.ts";
-import { Applier } from "../apply/applier.ts";
+import { Applier, type ApplyRequest, type ApplyResult } from "../apply/applier.ts";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import type { ProgressEvent } from "../apply/executor.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { problemLines } from "../topology/problem.ts";
 import type { Configuration } from "./config.ts";
-import { readDocument, readStoredDocument, type SourceDocument } from "./document_file.ts";
+import { readDocument, readStoredDocument } from "./document_file.ts";
 import { previewJson, previewText } from "./preview.ts";
 import { type ExitCode, findingsOf, plural } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
@@ -14,23 +14,12 @@ import { printJson, type Terminal } from "./terminal.ts";
 /** The heartbeat after an apply gets as long as a check, in milliseconds. */
 const heartbeatTimeoutMs = 9_500;
 
-/** The exit code of each error, and what to do where the message does not say it. */
-const outcomes: Readonly<Record<ApplyErrorCode, { exitCode: ExitCode; advice: string | null }>> = {
-  malformed: { exitCode: 3, advice: null },
-  invalid: { exitCode: 3, advice: null },
-  conflict: {
-    exitCode: 3,
-    advice:
-      "nothing was changed; remove that topology first (decnet-agent teardown ID), or set supersede",
-  },
-  busy: {
-    exitCode: 3,
-    advice: "nothing was changed; run it again later, or without --no-wait",
-  },
-  failed: {
-    exitCode: 2,
-    advice: "fix this, then run the same command again; correct objects are not touched",
-  },
+/** What to do where the message of an error does not say it. */
+const advice: Readonly<Partial<Record<ApplyErrorCode, string>>> = {
+  conflict:
+    "nothing was changed; remove that topology first (decnet-agent teardown ID), or set supersede",
+  busy: "nothing was changed; run it again later, or without --no-wait",
+  failed: "fix this, then run the same command again; correct objects are not touched",
 };
 
 /** How `apply` and `teardown` run. */
@@ -49,42 +38,27 @@ interface ApplySource {
 }
 
 /** What was done, as `--json` prints it. */
-interface ApplyReport {
-  readonly status: "applied" | "torn_down";
-  readonly topology_id: string;
-  readonly version_hash?: string;
-  readonly changes: number;
-}
+type Status = "applied" | "torn_down";
 
 /** Runs `apply`. Throws `Error` when the document cannot be read. */
 export async function applyFile(
   configuration: Configuration,
-  { file, hash, noWait, json }: ApplyFlags & ApplySource,
+  { file, hash, ...flags }: ApplyFlags & ApplySource,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const { document, storedText } = await readSource(file, configuration, terminal);
-  const request = { document, expectedHash: hash, storedText };
-  return await runAndReport(configuration, { noWait, json }, terminal, async (applier, run) => {
-    const { topologyId, versionHash, changes } = await applier.apply(request, run);
-    return {
-      status: "applied",
-      topology_id: topologyId,
-      ...(versionHash !== null && { version_hash: versionHash }),
-      changes,
-    };
-  });
+  const request = await readRequest({ file, hash }, configuration, terminal);
+  const work = (applier: Applier, run: RunOptions) => applier.apply(request, run);
+  return await runAndReport("applied", work, { configuration, flags, terminal });
 }
 
 /** Runs `teardown`. */
 export async function teardown(
   configuration: Configuration,
-  { topologyId, noWait, json }: ApplyFlags & { topologyId: string },
+  { topologyId, ...flags }: ApplyFlags & { topologyId: string },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  return await runAndReport(configuration, { noWait, json }, terminal, async (applier, run) => {
-    const { changes } = await applier.teardown(topologyId, run);
-    return { status: "torn_down", topology_id: topologyId, changes };
-  });
+  const work = (applier: Applier, run: RunOptions) => applier.teardown(topologyId, run);
+  return await runAndReport("torn_down", work, { configuration, flags, terminal });
 }
 
 /** Runs `apply --dry-run`. Throws `Error` when the document cannot be read. */
@@ -93,8 +67,7 @@ export async function previewFile(
   { file, hash, json }: ApplySource & { json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const { document } = await readSource(file, configuration, terminal);
-  const request = { document, expectedHash: hash };
+  const request = await readRequest({ file, hash }, configuration, terminal);
   try {
     const { signal } = new AbortController();
     const preview = await applierOf(configuration).preview(request, signal);
@@ -108,13 +81,14 @@ export async function previewFile(
   }
 }
 
-async function readSource(
-  file: string | null,
+async function readRequest(
+  { file, hash }: ApplySource,
   { agent }: Configuration,
   terminal: Terminal,
-): Promise<SourceDocument> {
-  if (file === null) return await readStoredDocument(agent.storePath);
-  return { document: await readDocument(file, terminal) };
+): Promise<ApplyRequest> {
+  return file === null
+    ? { ...await readStoredDocument(agent.storePath), expectedHash: hash }
+    : { document: await readDocument(file, terminal), expectedHash: hash };
 }
 
 function applierOf({ agent: { sockets, storePath, images }, supersede }: Configuration): Applier {
@@ -122,15 +96,18 @@ function applierOf({ agent: { sockets, storePath, images }, supersede }: Configu
 }
 
 async function runAndReport(
-  configuration: Configuration,
-  { noWait, json }: ApplyFlags,
-  terminal: Terminal,
-  work: (applier: Applier, run: RunOptions) => Promise<ApplyReport>,
+  status: Status,
+  work: (applier: Applier, run: RunOptions) => Promise<ApplyResult>,
+  { configuration, flags: { noWait, json }, terminal }: {
+    configuration: Configuration;
+    flags: ApplyFlags;
+    terminal: Terminal;
+  },
 ): Promise<ExitCode> {
   const signal = terminal.stopSignal();
   const progress = new ProgressLine(terminal);
   try {
-    const report = await work(applierOf(configuration), {
+    const { topologyId, versionHash, changes } = await work(applierOf(configuration), {
       signal,
       onProgress: (event) => progress.show(event),
       onWait: noWait ? undefined : (holder) => progress.showWaiting(holder),
@@ -138,16 +115,17 @@ async function runAndReport(
     progress.end();
     const warnings = await sendHeartbeat(configuration, signal);
     const exitCode = warnings.length > 0 ? 1 : 0;
-    if (json) printJson(terminal, { ...report, exit_code: exitCode, warnings });
-    else terminal.stdout(`${describe(report)}\n`);
+    const id = { topology_id: topologyId, ...(versionHash && { version_hash: versionHash }) };
+    if (json) printJson(terminal, { status, ...id, changes, exit_code: exitCode, warnings });
+    else terminal.stdout(`${sanitizeLine(describe(status, topologyId, changes))}\n`);
     for (const warning of warnings) printLine(terminal, warning);
     return exitCode;
   } catch (error) {
     progress.end();
     if (!(error instanceof ApplyError)) throw error;
     const exitCode = printError(error, json, terminal);
-    const { advice } = outcomes[error.code];
-    if (advice !== null) printLine(terminal, advice);
+    const what = advice[error.code];
+    if (what) printLine(terminal, what);
     // A recorded failure is reported to the master, as a success is.
     if (exitCode === 2) await sendHeartbeat(configuration, signal);
     return exitCode;
@@ -173,7 +151,7 @@ function printError(
   json: boolean,
   terminal: Terminal,
 ): ExitCode {
-  const { exitCode } = outcomes[code];
+  const exitCode = code === "failed" ? 2 : 3;
   const lines = problems.length > 0 ? problemLines(problems) : [message];
   terminal.stderr(`decnet-agent: ${lines.map(sanitizeLine).join("\n  ")}\n`);
   if (json) printJson(terminal, { status: code, exit_code: exitCode, error: message });
@@ -184,13 +162,10 @@ function printLine(terminal: Terminal, text: string): void {
   terminal.stderr(`decnet-agent: ${sanitizeLine(text)}\n`);
 }
 
-function describe({ status, topology_id, changes }: ApplyReport): string {
-  const id = sanitizeLine(topology_id);
-  if (status === "torn_down" && changes === 0) return `nothing found for topology ${id}`;
-  const verb = { applied: "applied", torn_down: "torn down" }[status];
-  return `topology ${id} ${verb}: ${
-    changes === 0 ? "no changes were necessary" : plural(changes, "change")
-  }`;
+function describe(status: Status, id: string, changes: number): string {
+  const count = changes > 0 ? plural(changes, "change") : "no changes were necessary";
+  if (status === "applied") return `topology ${id} applied: ${count}`;
+  return changes > 0 ? `topology ${id} torn down: ${count}` : `nothing found for topology ${id}`;
 }
 
 const clearLine = "\r\x1b[K";

@@ -4,13 +4,6 @@ import { unknownDocument } from "../store/row.ts";
 import { type Json, parseJson } from "../topology/json.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** A document to be applied. */
-export interface SourceDocument {
-  readonly document: Json;
-  /** Its text in the store, where it comes from there. */
-  readonly storedText?: string;
-}
-
 /** Reads the document in a file, or on standard input for `-`. Throws `Error` for an operator. */
 export async function readDocument(
   file: string,
@@ -35,7 +28,9 @@ function explainDocumentFile(error: unknown): string {
 }
 
 /** Reads the document that the store holds. Throws `Error`, for an operator, when it holds none. */
-export async function readStoredDocument(storePath: string): Promise<SourceDocument> {
+export async function readStoredDocument(
+  storePath: string,
+): Promise<{ document: Json; storedText: string }> {
   const storedText = await readStoredText(storePath);
   try {
     return { document: parseJson(storedText), storedText };

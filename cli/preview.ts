@@ -1,7 +1,6 @@
 import type { Preview } from "../apply/applier.ts";
 import { sanitizeLine } from "../host/log.ts";
 import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
-import type { PlannedContainer } from "../topology/plan.ts";
 import { plural } from "./report.ts";
 
 /** A change, as `--json` prints it. */
@@ -33,20 +32,18 @@ export function previewText(preview: Preview): string {
   const changes = changesOf(preview);
   // A network and a container may bear the same name.
   const changesByObject = Map.groupBy(changes, ({ type, name }) => `${type} ${name}`);
-  const deckies = [...Map.groupBy(plan.containers, ({ decky }) => decky).values()];
-  const lines = new Map<string, string>([
-    ...plan.networks.map(({ name, subnet, internal }): [string, string] => [
-      `network ${name}`,
-      `├─ network ${name} ${subnet}${internal ? " internal" : ""}`,
-    ]),
-    ...deckies.flatMap(([base, ...services]): [string, string][] => [
-      [`container ${base!.name}`, `├─ decky ${base!.name} ${addressesOf(base!)}`],
-      ...services.map(({ name, service, request }, index): [string, string] => [
-        `container ${name}`,
-        `│  ${index === services.length - 1 ? "└─" : "├─"} ${service} ${request.Image}`,
-      ]),
-    ]),
-  ]);
+  const lines = new Map<string, string>();
+  for (const { name, subnet, internal } of plan.networks) {
+    lines.set(`network ${name}`, `├─ network ${name} ${subnet}${internal ? " internal" : ""}`);
+  }
+  for (const [base, ...services] of Map.groupBy(plan.containers, ({ decky }) => decky).values()) {
+    const addresses = [...base!.addressByNetwork.values()].join(" ");
+    lines.set(`container ${base!.name}`, `├─ decky ${base!.name} ${addresses}`);
+    for (const { name, service, request } of services) {
+      const branch = name === services.at(-1)!.name ? "└─" : "├─";
+      lines.set(`container ${name}`, `│  ${branch} ${service} ${request.Image}`);
+    }
+  }
   // What is left belongs to nothing planned.
   for (const object of changesByObject.keys()) {
     if (!lines.has(object)) lines.set(object, `├─ ${object}`);
@@ -87,8 +84,4 @@ function actionText(changes: readonly ChangeJson[] = []): string {
   const change = creation ?? changes[0];
   if (!change) return "";
   return `${creation && changes.length > 1 ? "recreate" : change.action}: ${change.reason}`;
-}
-
-function addressesOf({ addressByNetwork }: PlannedContainer): string {
-  return [...addressByNetwork.values()].join(" ");
 }
