@@ -94,13 +94,18 @@ function describeFailure(failure: EngineFailure): string {
   }
 }
 
-/** An answer, as far as its errors are concerned. */
+/** The part of an answer that shows whether it is an error. */
 type Answer = { readonly status: number; readonly body: Uint8Array };
 
+/** The error for an answer whose status is not the expected one. */
+export function statusError({ status, body }: Answer, call: string): EngineError {
+  return new EngineError({ reason: "status", call, status, words: readRefusal(body) });
+}
+
 /** Throws `EngineError` when a call was answered with neither success nor "it is so already". */
-export function checkStatus({ status, body }: Answer, call: string): void {
-  if ((status >= 200 && status < 300) || status === 304) return;
-  throw new EngineError({ reason: "status", call, status, words: readRefusal(body) });
+export function checkStatus(answer: Answer, call: string): void {
+  const { status } = answer;
+  if ((status < 200 || status >= 300) && status !== 304) throw statusError(answer, call);
 }
 
 /** The answer to `call` as JSON. Throws `EngineError` for an error, and for what is not JSON. */

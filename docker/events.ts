@@ -1,5 +1,5 @@
 import { topologyLabel } from "../topology/inventory.ts";
-import { checkStatus, EngineError, readFailure } from "./errors.ts";
+import { EngineError, readFailure, statusError } from "./errors.ts";
 import {
   BodyBuffer,
   type BodyHandler,
@@ -179,8 +179,7 @@ export async function listenToEvents(signal: AbortSignal, options: EventOptions)
         connection.abortAfter(refusalTimeoutMs);
         // The status alone will do when the rest of the refusal does not come.
         await connection.readBodyInto(head, body).catch(() => {});
-        checkStatus({ ...head, body: body.bytes() }, callName(listen));
-        throw new Error(`${callName(listen)} was answered with ${head.status}`);
+        throw statusError({ ...head, body: body.bytes() }, callName(listen));
       }
       onOpen();
       await connection.readBodyInto(head, splitter);

@@ -36,7 +36,7 @@ export interface Topology {
  */
 export function readTopology(document: Json): Topology {
   const errors = new ShapeErrors();
-  const root = new JsonCursor(document, errors);
+  const root = new JsonCursor(document, errors, () => "");
   const header = root.member("topology");
   const topology = {
     id: header.member("id").text(),
@@ -81,27 +81,22 @@ function readImages(configs: JsonCursor): Map<string, string> {
 }
 
 const maximumNamed = 20;
-/** Reading stops here: a hostile document may hold millions. */
-const maximumCounted = 10_000;
 
-/** Collects the values of a wrong shape that a reading has met. */
+/** The values of a wrong shape in a document. */
 class ShapeErrors {
   readonly #named: string[] = [];
-  #count = 0;
+  #others = 0;
 
-  /** Adds one; throws as `throwIfAny` does when there are very many. */
+  /** Adds one; `describe` is called for the first twenty only, as a document may have thousands. */
   add(describe: () => string): void {
-    this.#count++;
     if (this.#named.length < maximumNamed) this.#named.push(describe());
-    if (this.#count >= maximumCounted) this.throwIfAny();
+    else this.#others++;
   }
 
-  /** Throws `TypeError`, which names the first of them and counts the rest. */
+  /** Throws `TypeError`, which names the first twenty and counts the rest. */
   throwIfAny(): void {
-    if (this.#count === 0) return;
-    const others = this.#count - this.#named.length;
-    const orMore = this.#count >= maximumCounted ? " or" : "";
-    const rest = others > 0 ? `; and ${others}${orMore} more` : "";
+    if (this.#named.length === 0) return;
+    const rest = this.#others > 0 ? `; and ${this.#others} more` : "";
     throw new TypeError(`Cannot read the topology: ${this.#named.join("; ")}${rest}`);
   }
 }
@@ -114,21 +109,13 @@ class JsonCursor {
   readonly #value: Json | undefined;
   /** Null when nothing more is to be reported. */
   #errors: ShapeErrors | null;
-  /** Null for the whole document. */
-  readonly #parent: JsonCursor | null;
-  /** The key or the index in the parent. */
-  readonly #step: string | number;
+  readonly #place: () => string;
 
-  constructor(
-    value: Json | undefined,
-    errors: ShapeErrors | null,
-    parent: JsonCursor | null = null,
-    step: string | number = "",
-  ) {
+  /** `place` is called when a wrong shape is reported: a document may have thousands of fields. */
+  constructor(value: Json | undefined, errors: ShapeErrors | null, place: () => string) {
     this.#value = value;
     this.#errors = errors;
-    this.#parent = parent;
-    this.#step = step;
+    this.#place = place;
   }
 
   /** Whether the document leaves it out or has null here. */
@@ -157,7 +144,9 @@ class JsonCursor {
   /** The items of a list. */
   items(): JsonCursor[] {
     if (Array.isArray(this.#value)) {
-      return this.#value.map((item, index) => this.#inner(item, index));
+      return this.#value.map((item, index) =>
+        this.#inner(item, () => `${this.#place()}[${index}]`)
+      );
     }
     this.#report("array");
     return [];
@@ -165,16 +154,20 @@ class JsonCursor {
 
   /** One member of an object. */
   member(key: string): JsonCursor {
-    return this.#inner(this.#object()[key], key);
+    return this.#member(key, this.#object()[key]);
   }
 
   /** Every member of an object. */
   members(): [key: string, cursor: JsonCursor][] {
-    return Object.entries(this.#object()).map(([key, value]) => [key, this.#inner(value, key)]);
+    return Object.entries(this.#object()).map(([key, value]) => [key, this.#member(key, value)]);
   }
 
-  #inner(value: Json | undefined, step: string | number): JsonCursor {
-    return new JsonCursor(value, this.#errors, this, step);
+  #inner(value: Json | undefined, place: () => string): JsonCursor {
+    return new JsonCursor(value, this.#errors, place);
+  }
+
+  #member(key: string, value: Json | undefined): JsonCursor {
+    return this.#inner(value, () => [this.#place(), excerpt(key)].filter(Boolean).join("."));
   }
 
   #object(): { readonly [key: string]: Json } {
@@ -188,17 +181,9 @@ class JsonCursor {
 
   #report(wanted: string): void {
     this.#errors?.add(() =>
-      `${this.#place || "the document"}: expected ${wanted}, got ${shapeOf(this.#value)}`
+      `${this.#place() || "the document"}: expected ${wanted}, got ${shapeOf(this.#value)}`
     );
     this.#errors = null;
-  }
-
-  /** Made only when it is reported: a document may have millions of fields. */
-  get #place(): string {
-    if (!this.#parent) return "";
-    const outer = this.#parent.#place;
-    if (typeof this.#step === "number") return `${outer}[${this.#step}]`;
-    return outer === "" ? this.#step : `${outer}.${excerpt(this.#step)}`;
   }
 }
 

@@ -17,7 +17,7 @@ export async function versionHash(document: Json): Promise<string> {
 
 /** The text that is hashed: volatile keys dropped, keys sorted, numbers in Python's notation. */
 export function canonicalForm(document: Json): string {
-  return writeJson(document, { number: canonicalNumber, dropped: volatileKeys });
+  return writeJson(document, canonicalNumber, volatileKeys);
 }
 
 /** A number as Python's json writes it back after reading `text`. */

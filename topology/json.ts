@@ -163,20 +163,17 @@ function tooDeep(): SyntaxError {
   return new SyntaxError(`Cannot read the document: it nests deeper than ${maximumDepth} levels`);
 }
 
-interface WriteOptions {
-  /** Writes a number from its text; by default that text. */
-  number?: (text: string) => string;
-  /** Keys left out at every depth; by default none. */
-  dropped?: ReadonlySet<string>;
-}
-
 /**
  * Writes a document as ASCII, without spaces, its keys sorted by code point, which is what Python
- * calls `json.dumps(document, sort_keys=True, separators=(",", ":"))`.
+ * calls `json.dumps(document, sort_keys=True, separators=(",", ":"))`; `number` writes a number from
+ * its text, and the keys in `dropped` are left out at every depth.
  * Throws `SyntaxError` when it nests deeper than `maximumDepth`.
  */
-export function writeJson(document: Json, options: WriteOptions = {}): string {
-  const { number = (text) => text, dropped = new Set() } = options;
+export function writeJson(
+  document: Json,
+  number: (text: string) => string = (text) => text,
+  dropped: ReadonlySet<string> = new Set(),
+): string {
   const write = (value: Json, depth: number): string => {
     if (value === null || typeof value === "boolean") return String(value);
     if (typeof value === "string") return quote(value);

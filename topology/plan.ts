@@ -17,11 +17,6 @@ export interface NetworkRequest {
   readonly Labels: Labels;
 }
 
-/** How a container is attached to a network. */
-interface EndpointRequest {
-  readonly IPAMConfig: { readonly IPv4Address: string };
-}
-
 /** The body of `POST /containers/create`; engines before API 1.44 accept only one endpoint. */
 export interface ContainerRequest {
   readonly Image: string;
@@ -37,7 +32,9 @@ export interface ContainerRequest {
     readonly Sysctls?: Readonly<Record<string, string>>;
   };
   readonly NetworkingConfig?: {
-    readonly EndpointsConfig: Readonly<Record<string, EndpointRequest>>;
+    readonly EndpointsConfig: Readonly<
+      Record<string, { readonly IPAMConfig: { readonly IPv4Address: string } }>
+    >;
   };
   readonly Labels: Labels;
 }
