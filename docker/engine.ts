@@ -17,14 +17,13 @@ export interface EngineOptions {
   readonly parallelCalls?: number;
   /** Limit for a call that changes nothing, in milliseconds. */
   readonly readTimeoutMs?: number;
-  /** Limit for a call that changes something: a busy engine takes long to remove a container. */
+  /** Limit for any other call, in milliseconds; a busy engine is slow to remove a container. */
   readonly changeTimeoutMs?: number;
 }
 
 /**
- * The engine as an apply and a teardown need it: it also changes things. Calls run side by side, on
- * as many connections as are allowed. A call that fails throws `EngineError`, whose `status` is null
- * when the engine gave no answer.
+ * Client of the engine for apply and teardown. Runs calls in parallel, each on a connection without
+ * another call. Every method throws `EngineError` when a call fails.
  */
 export class Engine {
   readonly #socket: string;
@@ -34,12 +33,12 @@ export class Engine {
   readonly #signal: AbortSignal;
   readonly #connections = new Set<EngineConnection>();
   readonly #idle: EngineConnection[] = [];
-  /** Calls that wait for their turn. */
+  /** Calls that wait for a free slot. */
   readonly #waiting: (() => void)[] = [];
   #freeSlots: number;
   #isClosed = false;
 
-  /** Once `signal` is aborted no further call goes out; those that run may end. */
+  /** Sends no further call after `signal` is aborted; running calls may finish. */
   constructor(socket: string, signal: AbortSignal, options: EngineOptions = {}) {
     const { parallelCalls = 8, readTimeoutMs = 5_000, changeTimeoutMs = 60_000 } = options;
     this.#socket = socket;
@@ -49,7 +48,7 @@ export class Engine {
     this.#changeTimeoutMs = changeTimeoutMs;
   }
 
-  /** Lists everything that exists, ours or not. */
+  /** Lists all networks and containers of the engine. */
   async list(): Promise<Inventory> {
     const [networks, containers] = await Promise.all([
       this.#requestJson(listNetworks),
@@ -58,7 +57,7 @@ export class Engine {
     return { networks: readNetworks(networks), containers: readContainers(containers) };
   }
 
-  /** The id of an image, or null when it is not there. */
+  /** Returns the id of an image; null when the engine does not have the image. */
   async imageId(name: string): Promise<string | null> {
     try {
       const image = await this.#requestJson({ method: "GET", path: `/images/${name}/json` });
@@ -73,15 +72,12 @@ export class Engine {
     await this.#request({ method: "POST", path: "/networks/create", body });
   }
 
-  /** Removes a network; one that is gone already is fine. */
+  /** Removes a network; succeeds if it does not exist. */
   async removeNetwork(id: string): Promise<void> {
     await ignoreGone(this.#request({ method: "DELETE", path: `/networks/${id}` }));
   }
 
-  /**
-   * Creates a container from an image, attached to all of its networks, and not started yet. Returns
-   * its id.
-   */
+  /** Creates a container and attaches it to all its networks, without starting it. Returns its id. */
   async createContainer(name: string, request: ContainerRequest, imageId: string): Promise<string> {
     const { NetworkingConfig, Labels, ...rest } = request;
     const [first, ...more] = Object.entries(NetworkingConfig?.EndpointsConfig ?? {});
@@ -101,27 +97,27 @@ export class Engine {
     return id;
   }
 
-  /** Starts, restarts or unpauses a container; one that runs already is fine. */
+  /** Starts, restarts or unpauses a container; starting a running one succeeds. */
   async change(id: string, action: "start" | "restart" | "unpause"): Promise<void> {
-    // A decoy's process has nothing to save: it is killed at once.
+    // Kills the process without waiting: a decoy has nothing to save.
     const query = action === "restart" ? "?t=0" : "";
     await this.#request({ method: "POST", path: `/containers/${id}/${action}${query}` });
   }
 
-  /** Removes a container, running or not, with its volumes; one that is gone already is fine. */
+  /** Removes a container, running or not, and its volumes; succeeds if it does not exist. */
   async removeContainer(id: string): Promise<void> {
     try {
       const path = `/containers/${id}?force=1&v=1`;
       await ignoreGone(this.#request({ method: "DELETE", path }));
     } catch (error) {
       if (!isBeingRemoved(error)) throw error;
-      // Its name can be used again only when it is gone.
+      // Waits: only then can the name be used again.
       const path = `/containers/${id}/wait?condition=removed`;
       await ignoreGone(this.#request({ method: "POST", path }));
     }
   }
 
-  /** Closes all connections; calls that run, or wait for their turn, fail. */
+  /** Closes all connections; running and waiting calls fail. */
   close(): void {
     this.#isClosed = true;
     for (const connection of this.#connections) connection.abort(clientClosed());
@@ -132,7 +128,7 @@ export class Engine {
     return parseAnswer(await this.#request(request), callName(request));
   }
 
-  /** Makes a call when its turn has come. Throws `EngineError` when it fails. */
+  /** Makes a call as soon as a slot is free. Throws `EngineError` when it fails. */
   async #request(request: EngineRequest): Promise<EngineResponse> {
     while (this.#freeSlots === 0) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -170,7 +166,7 @@ export class Engine {
   }
 
   async #connect(): Promise<EngineConnection> {
-    // Not this engine's own signal: calls that run when it is aborted may end.
+    // A signal that never aborts, as running calls may finish after `#signal` is aborted.
     const { signal } = new AbortController();
     const connection = await EngineConnection.open(this.#socket, signal, this.#timeouts);
     this.#connections.add(connection);
@@ -191,7 +187,7 @@ function isGone(error: unknown): boolean {
   return error instanceof EngineError && error.status === 404;
 }
 
-/** Waits for a call that also succeeds when its object is gone. */
+/** Waits for a call; accepts the answer that its object does not exist. */
 async function ignoreGone(call: Promise<EngineResponse>): Promise<void> {
   try {
     await call;
@@ -200,7 +196,7 @@ async function ignoreGone(call: Promise<EngineResponse>): Promise<void> {
   }
 }
 
-/** Whether another client is removing the container; the engine has no status for that. */
+/** Whether another client is removing the container; only the engine's message shows this. */
 function isBeingRemoved(error: unknown): boolean {
   if (!(error instanceof EngineError) || error.failure.reason !== "status") return false;
   return error.failure.words.includes("already in progress");

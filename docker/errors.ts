@@ -1,4 +1,4 @@
-/** Why a call to the engine failed. A `call` is such as `GET /networks`. */
+/** Why a call to the engine failed. An example of `call`: `GET /networks`. */
 export type EngineFailure =
   | {
     readonly reason:
@@ -11,9 +11,9 @@ export type EngineFailure =
       | "not-http"
       | "client-closed";
   }
-  /** `afterMs` is null when the caller has limited the time. */
+  /** `afterMs` is null when the caller's signal set the limit. */
   | { readonly reason: "timeout"; readonly afterMs: number | null }
-  /** `words` are the engine's own; empty when it gave none. */
+  /** `words` is the engine's message; may be empty. */
   | {
     readonly reason: "status";
     readonly call: string;
@@ -33,7 +33,7 @@ export class EngineError extends Error {
     super(`${place && `${place}: `}${describeFailure(failure)}`, options);
   }
 
-  /** The status of an answer that is an error; null when there was no such answer. */
+  /** The HTTP status of the error; null when there was no answer. */
   get status(): number | null {
     return this.failure.reason === "status" ? this.failure.status : null;
   }
@@ -48,7 +48,7 @@ const runtimeErrors = [
   [Deno.errors.BrokenPipe, "connection-cut"],
 ] as const;
 
-/** What an error means that this module, the runtime or an aborted signal has thrown. */
+/** Reads the reason of an error from this module, the runtime or an aborted signal. */
 export function readFailure(error: unknown): EngineFailure {
   if (error instanceof EngineError) return error.failure;
   for (const [type, reason] of runtimeErrors) if (error instanceof type) return { reason };
@@ -71,7 +71,7 @@ const descriptions = {
   "client-closed": "the agent closed the connection",
 } as const;
 
-/** A failure in words for an operator. */
+/** Describes a failure for an operator. */
 function describeFailure(failure: EngineFailure): string {
   switch (failure.reason) {
     case "timeout": {
@@ -102,13 +102,13 @@ export function statusError({ status, body }: Answer, call: string): EngineError
   return new EngineError({ reason: "status", call, status, words: readRefusal(body) });
 }
 
-/** Throws `EngineError` when a call was answered with neither success nor "it is so already". */
+/** Throws `EngineError` unless the status is 2xx, or 304, which means "nothing to change". */
 export function checkStatus(answer: Answer, call: string): void {
   const { status } = answer;
   if ((status < 200 || status >= 300) && status !== 304) throw statusError(answer, call);
 }
 
-/** The answer to `call` as JSON. Throws `EngineError` for an error, and for what is not JSON. */
+/** Parses the answer to `call`. Throws `EngineError` when it is an error or not JSON. */
 export function parseAnswer(answer: Answer, call: string): unknown {
   checkStatus(answer, call);
   try {
@@ -118,7 +118,7 @@ export function parseAnswer(answer: Answer, call: string): unknown {
   }
 }
 
-/** The engine's own words for a failure, at most 240 characters: `{"message": …}`. */
+/** Reads the engine's message from `{"message": …}`; at most 240 characters, empty if there is none. */
 function readRefusal(body: Uint8Array): string {
   try {
     const { message } = JSON.parse(new TextDecoder().decode(body));

@@ -10,10 +10,10 @@ import {
 import { hasPrefix, type Prefixes } from "./observe.ts";
 
 const lineFeed = 10;
-/** A container's event holds all of its labels, whose length is not limited. */
+/** An event contains all labels of a container, whose length is not limited. */
 const maximumLineBytes = 256 * 1024;
 
-/** Splits a stream into lines, wherever its parts begin and end; drops a line that is too long. */
+/** Splits a stream into lines; drops a line that is too long. */
 export class LineSplitter implements BodyHandler {
   readonly #onLine: (line: string | null) => void;
   readonly #maximumBytes: number;
@@ -21,7 +21,7 @@ export class LineSplitter implements BodyHandler {
   readonly #line = new BodyBuffer();
   #isTooLong = false;
 
-  /** `onLine` takes each line without its end; null for one that is too long. */
+  /** `onLine` gets each line without its line feed; null for a line that is too long. */
   constructor(onLine: (line: string | null) => void, maximumBytes = maximumLineBytes) {
     this.#onLine = onLine;
     this.#maximumBytes = maximumBytes;
@@ -51,40 +51,40 @@ export class LineSplitter implements BodyHandler {
   }
 }
 
-/** The events after which the lists may differ. Podman has `remove` where others destroy. */
+/** Events after which the lists may differ. Podman's name for `destroy` is `remove`. */
 const actions = [
   ...["create", "start", "die", "pause", "unpause", "rename", "destroy", "remove"],
   ...["health_status", "connect", "disconnect"],
-  // Podman alone has these: a container that has died gets its last state with them.
+  // Podman only: a container reaches its final state with these, not with `die`.
   ...["died", "cleanup"],
 ] as const;
 
 const types: ReadonlySet<unknown> = new Set(["container", "network"]);
 const knownActions: ReadonlySet<string> = new Set(actions);
-/** How many ids of unmanaged containers are kept. */
+/** Limit for the number of remembered ids. */
 const maximumUnmanaged = 4_096;
-/** Ids have 64 characters. A longer one would take memory, and is not kept. */
+/** Limit for a remembered id, to save memory; real ids have 64 characters. */
 const maximumIdLength = 128;
 
-/** Keeps out exec calls, health checks that pass and the like. */
+/** The engine's filter: leaves out exec calls, passing health checks and similar events. */
 export const eventFilters: string = JSON.stringify({ type: [...types], event: actions });
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * Finds the events that concern our objects. The engine cannot do this: its filters take a label and a
- * name, not one or the other, and events of networks have no labels.
+ * Selects the events of managed objects. The engine cannot do this: its filters combine label and name
+ * with "and", and events of networks have no labels.
  */
 export class EventFilter {
   readonly #prefixes: Prefixes;
-  /** Ids of containers that are known not to be ours, the oldest first. */
+  /** Ids of containers that are known as unmanaged, the oldest first. */
   readonly #unmanaged = new Set<string>();
 
   constructor(prefixes: Prefixes) {
     this.#prefixes = prefixes;
   }
 
-  /** Whether the event in a line may have changed our objects; true for what is not understood. */
+  /** Whether an event may have changed managed objects; true for a line that cannot be read. */
   isRelevant(line: string): boolean {
     let event: Fields;
     try {
@@ -96,7 +96,7 @@ export class EventFilter {
     const attributes = fields(actor.Attributes);
     const [id, action] = [actor.ID, event.Action];
     if (typeof id !== "string" || typeof action !== "string") return true;
-    // Health has its result behind a colon. Not every engine filters as it is asked to.
+    // `health_status: healthy` has its result after the colon. Not every engine applies the filter.
     const verb = action.split(":")[0]!;
     if (!types.has(event.Type) || !knownActions.has(verb)) return false;
     return event.Type === "network"
@@ -110,14 +110,15 @@ export class EventFilter {
       this.#unmanaged.delete(id);
       return true;
     }
-    // Podman does not send the container's former name.
-    const mayHaveBeenOurs = verb === "rename" && oldName === undefined && !this.#unmanaged.has(id);
+    // Podman does not send the old name.
+    const mayHaveBeenOurs = verb === "rename" && oldName === undefined &&
+      !this.#unmanaged.has(id);
     if (verb === "destroy" || verb === "remove") this.#unmanaged.delete(id);
     else this.#remember(id);
     return mayHaveBeenOurs;
   }
 
-  /** Docker's event of an attachment has the network's id, Podman's only the container's. */
+  /** In events of an attachment, Docker has the container as an attribute, Podman as the id. */
   #isNetworkRelevant(verb: string, id: string, { container }: Fields): boolean {
     const isAttachment = verb === "connect" || verb === "disconnect";
     return !isAttachment || !this.#unmanaged.has(typeof container === "string" ? container : id);
@@ -141,7 +142,7 @@ function fields(value: unknown): Fields {
   return typeof value === "object" && value !== null ? value as Fields : {};
 }
 
-/** How much of a refusal is read, in bytes, and for how long, in milliseconds. */
+/** Limits for reading the body of an error, in bytes and milliseconds. */
 const maximumRefusalBytes = 64 * 1024;
 const refusalTimeoutMs = 2_000;
 const listen: EngineRequest = {
@@ -149,19 +150,19 @@ const listen: EngineRequest = {
   path: `/events?filters=${encodeURIComponent(eventFilters)}`,
 };
 
-/** Which engine to listen to, and what to call. */
+/** The engine to listen to, and the functions to call. */
 interface EventOptions extends Prefixes {
   /** The path of the engine's socket. */
   readonly socket: string;
-  /** Called when the engine has begun to send events; of some engines, with the first event only. */
+  /** Called when the engine answers; some engines do so only with the first event. */
   readonly onOpen: () => void;
-  /** Called when our objects may have changed. */
+  /** Called when managed objects may have changed. */
   readonly onChange: () => void;
 }
 
 /**
- * Listens to the engine's events, on a connection of its own, until that ends. Always throws
- * `EngineError`, also when `signal` was aborted.
+ * Listens to the engine's events until the connection ends. Always throws `EngineError`, also when
+ * `signal` is aborted.
  */
 export async function listenToEvents(signal: AbortSignal, options: EventOptions): Promise<never> {
   const { socket, onOpen, onChange } = options;
@@ -177,7 +178,7 @@ export async function listenToEvents(signal: AbortSignal, options: EventOptions)
       if (head.status !== 200) {
         const body = new BodyBuffer(maximumRefusalBytes);
         connection.abortAfter(refusalTimeoutMs);
-        // The status alone will do when the rest of the refusal does not come.
+        // The status is enough if the body is cut or late.
         await connection.readBodyInto(head, body).catch(() => {});
         throw statusError({ ...head, body: body.bytes() }, callName(listen));
       }

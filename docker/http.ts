@@ -1,14 +1,14 @@
 import { EngineError } from "./errors.ts";
 
-/** Takes a body as it comes. */
+/** Receives a body in parts. */
 export interface BodyHandler {
-  /** Throws `EngineError` when so many bytes more would be too many. */
+  /** Throws `EngineError` when `more` bytes would exceed the limit. */
   checkRoom?(more: number): void;
-  /** Takes the next bytes, which stay what they are until it returns. */
+  /** Handles the next bytes; `part` is valid only during the call. */
   append(part: Uint8Array): void;
 }
 
-/** Collects bytes in one growing piece: a piece for each part would let tiny parts eat memory. */
+/** Collects bytes in one growing buffer; a buffer for each part would waste memory on tiny parts. */
 export class BodyBuffer implements BodyHandler {
   readonly #maximumBytes: number;
   #bytes = new Uint8Array(16 * 1024);
@@ -40,7 +40,7 @@ export class BodyBuffer implements BodyHandler {
     this.#length = needed;
   }
 
-  /** What was appended; valid until the next change. */
+  /** The appended bytes; valid until the next change. */
   bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -53,14 +53,14 @@ export class BodyBuffer implements BodyHandler {
 const decoder = new TextDecoder();
 const protocol = "HTTP/1.";
 const maximumHeadBytes = 32 * 1024;
-/** A chunk's size line: 8 hex digits, and room for extensions, which engines do not send. */
+/** Limit for the line before a chunk: its size, and extensions, which engines do not send. */
 const maximumLineBytes = 1024;
 const maximumTrailers = 16;
 
-/** What comes before the body of an answer. */
+/** Status and headers of an answer. */
 interface EngineHead {
   readonly status: number;
-  /** Names in lower case; of a repeated header the last one. */
+  /** Names in lower case; the last value of a repeated header. */
   readonly headers: ReadonlyMap<string, string>;
 }
 
@@ -76,7 +76,7 @@ export type ReadBytes = (into: Uint8Array<ArrayBuffer>) => Promise<number | null
 export class ResponseReader {
   readonly #readBytes: ReadBytes;
   readonly #maximumBodyBytes: number;
-  /** Larger than any head, so that a search for its end never meets a full buffer. */
+  /** Larger than any head, so that it is never full while the end of a head is searched. */
   readonly #buffer = new Uint8Array(2 * maximumHeadBytes);
   #start = 0;
   #end = 0;
@@ -86,7 +86,7 @@ export class ResponseReader {
     this.#maximumBodyBytes = maximumBodyBytes;
   }
 
-  /** The next answer. Throws `EngineError` when it is not HTTP, is cut short, or passes a limit. */
+  /** Reads an answer. Throws `EngineError` when it is not HTTP, incomplete or over a limit. */
   async next(): Promise<EngineResponse> {
     const head = await this.readHead();
     const body = new BodyBuffer(this.#maximumBodyBytes);
@@ -94,7 +94,7 @@ export class ResponseReader {
     return { ...head, body: body.bytes() };
   }
 
-  /** The head of the next answer; its body must be read before anything else. Throws as `next()`. */
+  /** Reads the head of an answer; `readBody()` must follow. Throws like `next()`. */
   async readHead(): Promise<EngineHead> {
     await this.#expectProtocol();
     const [statusLine, ...headerLines] = (await this.#readUntil("\r\n\r\n", maximumHeadBytes))
@@ -104,7 +104,7 @@ export class ResponseReader {
     return { status: Number(status), headers: new Map(headerLines.map(parseHeader)) };
   }
 
-  /** Passes the body of the answer with that head to `handler` as it comes. Throws as `next()`. */
+  /** Passes the body after `head` to `handler`, part by part. Throws like `next()`. */
   async readBody({ status, headers }: EngineHead, handler: BodyHandler): Promise<void> {
     const coding = headers.get("transfer-encoding");
     const length = headers.get("content-length");
@@ -123,7 +123,7 @@ export class ResponseReader {
     }
   }
 
-  /** Judges the first bytes as they come: of what is not HTTP, a head's end may never come. */
+  /** Checks the first bytes at once: a stream that is not HTTP may have no end of a head. */
   async #expectProtocol(): Promise<void> {
     for (let index = 0; index < protocol.length; index++) {
       while (this.#start + index === this.#end) {
@@ -145,7 +145,7 @@ export class ResponseReader {
       const rest = await this.#readUntil("\r\n", maximumLineBytes);
       if (rest !== "") throw malformed("a chunk too long");
     }
-    // Trailers are read and dropped, up to the empty line.
+    // Ignores trailers, up to the empty line.
     for (let lines = 0; await this.#readUntil("\r\n", maximumLineBytes) !== ""; lines++) {
       if (lines === maximumTrailers) throw malformed("too many trailers");
     }
@@ -162,7 +162,7 @@ export class ResponseReader {
     }
   }
 
-  /** The text before `mark`, which is consumed too. */
+  /** Returns the text before `mark`, and skips `mark`. */
   async #readUntil(mark: "\r\n" | "\r\n\r\n", limit: number): Promise<string> {
     for (let searched = 0;;) {
       const last = Math.min(this.#end - mark.length, this.#start + limit);
@@ -214,27 +214,26 @@ function malformed(detail: string): EngineError {
   return new EngineError({ reason: "other", detail });
 }
 
-/** A larger body is refused, in bytes. Ten thousand containers make 15 to 30 MB. */
+/** Limit for a body, in bytes; a list of ten thousand containers has 15 to 30 MB. */
 const maximumBodyBytes = 32 * 2 ** 20;
 
 /** A call to the engine. */
 export interface EngineRequest {
   readonly method: "GET" | "POST" | "DELETE";
-  /** With the query, escaped where need be. */
+  /** Path and query, already escaped. */
   readonly path: string;
   /** Sent as JSON. */
   readonly body?: unknown;
 }
 
-/** A call without its query, as messages name it. */
+/** Names a call in messages: without its query. */
 export function callName({ method, path }: EngineRequest): string {
   return `${method} ${path.split("?")[0]}`;
 }
 
 /**
- * One HTTP/1.1 connection to the engine's unix socket. Requests may be sent before the answers to
- * earlier ones have come; answers come in order. After an error it cannot be used again.
- * Why not fetch or node:http: docs/decisions/.
+ * An HTTP/1.1 connection to the engine's unix socket, with pipelining: several requests may wait for
+ * their answers. Unusable after an error. Why not fetch or node:http: docs/decisions/.
  */
 export class EngineConnection {
   readonly #connection: Deno.Conn;
@@ -254,14 +253,14 @@ export class EngineConnection {
     if (signal.aborted) this.#onAbort();
   }
 
-  /** Connects to the socket at `path`. Once `signal` is aborted, the connection is, too. */
+  /** Connects to the socket at `path`. Aborts the connection when `signal` is aborted. */
   static async open(
     path: string,
     signal: AbortSignal,
     timeouts: TimeoutSet = new TimeoutSet(),
   ): Promise<EngineConnection> {
     signal.throwIfAborted();
-    // This never waits: a unix socket whose queue is full refuses.
+    // Never waits: a unix socket with a full queue fails at once.
     const connection = await Deno.connect({ transport: "unix", path });
     return new EngineConnection(connection, signal, timeouts);
   }
@@ -274,22 +273,22 @@ export class EngineConnection {
     }
   }
 
-  /** The answer to the oldest request that has none yet. */
+  /** Reads the answer to the oldest request without one. */
   receive(): Promise<EngineResponse> {
     return this.#unlessAborted(this.#reader.next());
   }
 
-  /** The head of that answer alone; then its body must be taken by `readBodyInto()`. */
+  /** Reads only the head of that answer; `readBodyInto()` must follow. */
   receiveHead(): Promise<EngineHead> {
     return this.#unlessAborted(this.#reader.readHead());
   }
 
-  /** Passes the body of the answer with that head to `handler` as it comes; resolves at its end. */
+  /** Passes the body after `head` to `handler`, part by part; resolves at its end. */
   readBodyInto(head: EngineHead, handler: BodyHandler): Promise<void> {
     return this.#unlessAborted(this.#reader.readBody(head, handler));
   }
 
-  /** Aborts the connection with a timeout after `ms`, unless the returned function is called first. */
+  /** Aborts the connection after `ms`; the returned function stops this timeout. */
   abortAfter(ms: number): () => void {
     const stopTimeout = this.#timeouts.start(ms, () => {
       this.abort(new EngineError({ reason: "timeout", afterMs: ms }));
@@ -301,7 +300,7 @@ export class EngineConnection {
     };
   }
 
-  /** Closes the connection; what waits for an answer fails with `reason`. */
+  /** Closes the connection; pending reads and writes fail with `reason`. */
   abort(reason: unknown): void {
     this.#aborted ??= { reason };
     this.close();
@@ -336,23 +335,22 @@ function textOf({ method, path, body }: EngineRequest): string {
   return `${head}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${json}`;
 }
 
-/** The longest wait at a time, in milliseconds. */
+/** Longest single wait, in milliseconds. */
 const stepMs = 250;
-/** A process that wakes up so much too late was stopped, and has read nothing meanwhile. */
+/** A wait this much too long means that the process was stopped meanwhile, in milliseconds. */
 const frozenMs = 1_000;
 
 /**
- * Timeouts that can be stopped. `AbortSignal.timeout` costs a hundredth of what the first `setTimeout`
- * adds to the start of the program (6 ms), but cannot be stopped and stays in memory until it is due:
- * so a set has one at a time, and it is short.
+ * Timeouts that can be stopped. Uses `AbortSignal.timeout`, as the first `setTimeout` adds 6 ms to the
+ * start of the program; one at a time and short, as it cannot be stopped and stays in memory.
  */
 export class TimeoutSet {
   readonly #timeouts = new Set<{ dueAt: number; readonly onDue: () => void }>();
   #isWaiting = false;
 
   /**
-   * Calls `onDue` after `ms`, at most 250 ms late; returns a function that stops the timeout. Time in
-   * which the process was stopped does not count, as answers that came meanwhile are not read yet.
+   * Calls `onDue` after `ms`, at most 250 ms late; returns a function that stops the timeout. Does not
+   * count time in which the process was stopped, as answers that arrived then are not read yet.
    */
   start(ms: number, onDue: () => void): () => void {
     const timeout = { dueAt: performance.now() + ms, onDue };

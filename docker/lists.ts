@@ -2,7 +2,7 @@ import type { ContainerInfo, NetworkInfo, Uptime } from "../topology/inventory.t
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Reads the engine's answer to `GET /networks`. Throws `TypeError` when it is of another shape. */
+/** Reads the engine's answer to `GET /networks`. Throws `TypeError` for a wrong shape. */
 export function readNetworks(answer: unknown): NetworkInfo[] {
   return items(answer, "networks").map((item, index) => {
     const place = `network ${index}`;
@@ -22,8 +22,8 @@ export function readNetworks(answer: unknown): NetworkInfo[] {
 }
 
 /**
- * Reads the engine's answer to `GET /containers/json`, without the containers whose id is in
- * `known`. Throws `TypeError` for another shape.
+ * Reads the engine's answer to `GET /containers/json`; skips containers whose id is in `known`. Throws
+ * `TypeError` for a wrong shape.
  */
 export function readContainers(
   answer: unknown,
@@ -53,14 +53,14 @@ export function readContainers(
   });
 }
 
-/** The id in an answer about one object. Throws `TypeError` when there is none. */
+/** Reads the id of one object. Throws `TypeError` when there is none. */
 export function readId(answer: unknown, what: string): string {
   return text(fields(answer, what).Id, `${what}: Id`);
 }
 
 /**
- * A container has its own name and one for each legacy link to it, `/other/alias`. A dead one, whose
- * removal failed, may have lost them all: its short id replaces the name.
+ * Reads the name, which may be among names of legacy links: `/other/alias`. A container whose removal
+ * failed may have no name: then its short id.
  */
 function readName({ Names, Id }: Fields, place: string): string {
   const own = items(Names ?? [], `${place}: Names`)
@@ -92,7 +92,7 @@ function text(value: unknown, place: string): string {
 
 const hour = 3600;
 const day = 24 * hour;
-/** The engine's words for a unit, and how many seconds it has. */
+/** The engine's word for a unit → seconds. */
 const units: ReadonlyMap<string, number> = new Map([
   ...[["second", 1], ["minute", 60], ["hour", hour], ["day", day]] as const,
   ...[["week", 7 * day], ["month", 30 * day], ["year", 365 * day]] as const,
@@ -101,8 +101,8 @@ const upPattern =
   /^Up (Less than a second|About an? (?=minute|hour)|(\d{1,6}) )?(\w+?)?s?(?: \(|$)/;
 
 /**
- * How long a container has been up by its status, such as `Up 2 hours (healthy)`; null when it does
- * not say. The engine truncates units, but rounds to hours: an hour more or less is allowed for.
+ * Reads the uptime from a status such as `Up 2 hours (healthy)`; null when there is none. The engine
+ * truncates, but rounds hours: from hours on, the bounds are an hour wider.
  */
 export function readUptime(status: string): Uptime | null {
   const [, words, count, unit] = upPattern.exec(status) ?? [];

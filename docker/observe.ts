@@ -16,12 +16,12 @@ import {
 } from "./http.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 
-/** The longest path that the kernel accepts for a socket, in bytes. */
+/** The kernel's limit for the path of a socket, in bytes. */
 const maximumPathBytes = 107;
 
 /**
- * The path of a `unix://` address; null for every other address, as the agent speaks only to the
- * engine of its own host, and for a path that is too long for a socket.
+ * Returns the path of a `unix://` address; null for any other address, as the agent manages only its
+ * own host, and for a path that is too long.
  */
 export function socketPath(address: string): string | null {
   const path = /^unix:\/\/(\/[^\0]+)$/.exec(address)?.[1];
@@ -29,7 +29,7 @@ export function socketPath(address: string): string | null {
   return path;
 }
 
-/** The first of `paths` that exists. Throws `Error`, naming them all, when none does. */
+/** Returns the first of `paths` that exists, or the only one. Throws `Error` when none exists. */
 export function findSocket(paths: readonly string[]): string {
   if (paths.length === 1) return paths[0]!;
   const found = paths.find((path) => {
@@ -37,7 +37,7 @@ export function findSocket(paths: readonly string[]): string {
       Deno.statSync(path);
       return true;
     } catch (error) {
-      // A path in a closed folder counts as present: connecting to it shows what is wrong.
+      // A path in a closed folder counts as existing: connecting to it shows the problem.
       return error instanceof Deno.errors.PermissionDenied;
     }
   });
@@ -62,7 +62,7 @@ function isLabelled({ labels }: NetworkInfo | ContainerInfo): boolean {
   return labels.has(topologyLabel);
 }
 
-/** The objects that the agent manages, by their label or a prefix of their name. */
+/** Selects the objects that the agent manages, by their label or a prefix of their name. */
 export function selectManaged(
   { networks, containers }: Inventory,
   { networkPrefixes, containerPrefixes }: Prefixes,
@@ -83,52 +83,52 @@ export function listContainers(filters?: Readonly<Record<string, readonly string
 }
 
 /**
- * Lists the containers that a prefix or the label makes ours. Filters of two kinds cannot be
- * alternatives, so these are two calls; the engine may list more than `selectManaged` takes.
+ * The calls that list managed containers. They are two, as the engine combines filters with "and"; the
+ * result may contain more than `selectManaged` accepts.
  */
 function listManagedContainers(prefixes: readonly string[]): EngineRequest[] {
   const byLabel = listContainers({ label: [topologyLabel] });
   if (prefixes.length === 0) return [byLabel];
-  // Docker looks for the expression in names with their slash, Podman in names without.
+  // Docker matches names with their slash, Podman without.
   const starts = prefixes.map((prefix) => prefix.replace(/\W/g, "\\$&")).join("|");
   return [listContainers({ name: [`^/?(?:${starts})`] }), byLabel];
 }
 
-/** Which engine to ask, which of its objects are ours, and how long it may take. */
+/** The engine, the prefixes of managed objects, and limits. */
 export interface ObserveOptions extends Prefixes {
   /** The path of the engine's socket. */
   readonly socket: string;
-  /** Shared by observations that follow one another fast, so that timeouts do not pile up. */
+  /** Shared by observations in quick succession, so that timeouts do not accumulate. */
   readonly timeouts?: TimeoutSet;
-  /** Called when the engine has been asked, and has not answered yet. */
+  /** Called when the requests are sent, before any answer. */
   readonly onAsked?: () => void;
-  /** Limit for each call. */
+  /** Limit for each call, in milliseconds. */
   readonly callTimeoutMs?: number;
-  /** Limit for the whole observation. */
+  /** Limit for the whole observation, in milliseconds. */
   readonly timeoutMs?: number;
 }
 
-/** What the engine says about itself in the headers of an answer. */
+/** The engine's version, from the headers of an answer. */
 export interface EngineVersion {
   readonly version: string | null;
   readonly apiVersion: string | null;
-  /** The time that the lists took, in milliseconds. */
+  /** Time for all lists, in milliseconds. */
   readonly latencyMs: number;
 }
 
-/** What runs on the host; both lists of names are sorted by code point. */
+/** The managed objects on the host; both lists of names are sorted by code point. */
 export interface Observation {
-  /** Names of our bridge networks. */
+  /** Names of managed networks: bridges, and any with the label. */
   readonly bridges: readonly string[];
-  /** Names of our containers that run. */
+  /** Names of managed containers that run. */
   readonly containers: readonly string[];
   readonly inventory: Inventory;
   readonly engine: EngineVersion;
 }
 
 /**
- * Lists our networks and containers, on one connection. It inspects no single object, as that would
- * race with what changes meanwhile. Throws `EngineError` when a call fails.
+ * Lists the managed networks and containers, on one connection. Inspects no single object, as it may
+ * be removed meanwhile. Throws `EngineError` when a call fails.
  */
 export async function observe(signal: AbortSignal, options: ObserveOptions): Promise<Observation> {
   const { socket, timeouts } = options;
@@ -153,7 +153,7 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
   }
 }
 
-/** All networks, the containers that may be ours, and the headers of the first answer. */
+/** Lists all networks and possibly managed containers; returns the first answer's headers too. */
 async function list(
   connection: EngineConnection,
   { containerPrefixes, onAsked, callTimeoutMs = 5_000, timeoutMs = 8_000 }: ObserveOptions,
@@ -172,7 +172,7 @@ async function list(
   const networks = readNetworks(content);
   const containerById = new Map<string, ContainerInfo>();
   for (const call of containerCalls) {
-    // Most containers are in both lists; reading them twice would slow a check down.
+    // Reads a container in both lists only once, to save time.
     const { content } = await receive(call);
     for (const container of readContainers(content, containerById)) {
       containerById.set(container.id, container);

@@ -4,7 +4,7 @@ export interface Subnet {
   readonly last: number;
 }
 
-/** An IPv4 address with a prefix length; bits may be set behind the prefix. */
+/** An IPv4 address with a prefix length, such as 10.0.0.5/24. */
 interface Cidr {
   /** A number of 32 bits. */
   readonly address: number;
@@ -12,20 +12,19 @@ interface Cidr {
   readonly prefixLength: number;
 }
 
-/** An IPv4 address as a number of 32 bits; null for any other text, also for leading zeros. */
+/** Parses an IPv4 address; null for any other text, also with leading zeros. */
 export function parseAddress(text: string): number | null {
   const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1);
   if (!parts?.every((part) => String(Number(part)) === part && Number(part) <= 255)) return null;
   return parts.reduce((address, part) => address * 256 + Number(part), 0);
 }
 
-/** The dotted notation of an IPv4 address. */
+/** Writes an IPv4 address in dotted notation. */
 export function formatAddress(address: number): string {
-  // Bit operators see the same 32 bits whether JavaScript counts the number as signed or not.
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
 }
 
-/** An address in CIDR notation; null for any other text, also for leading zeros. */
+/** Parses CIDR notation; null for any other text, also with leading zeros. */
 export function parseCidr(text: string): Cidr | null {
   const [, addressText = "", prefix = ""] = /^([\d.]{7,15})\/(\d{1,2})$/.exec(text) ?? [];
   const address = parseAddress(addressText);
@@ -34,17 +33,14 @@ export function parseCidr(text: string): Cidr | null {
   return { address, prefixLength };
 }
 
-/** The subnet that an address and its prefix length lie in. */
+/** Returns the subnet of an address with its prefix length. */
 export function subnetOf({ address, prefixLength }: Cidr): Subnet {
   const size = 2 ** (32 - prefixLength);
   const first = address - address % size;
   return { first, last: first + size - 1 };
 }
 
-/**
- * The addresses of a subnet as Docker writes it, with or without bits behind its prefix; none for
- * what is not IPv4.
- */
+/** Parses a subnet of a Docker network, such as 10.0.0.5/24; an empty range when it is not IPv4. */
 export function rangeOf(text: string): Subnet {
   const cidr = parseCidr(text);
   return cidr ? subnetOf(cidr) : { first: Infinity, last: -Infinity };

@@ -37,7 +37,7 @@ export type NetworkChange = Creation<PlannedNetwork> | Removal<NetworkInfo>;
 /** A container that is to be created, and why. */
 export type ContainerCreation = Creation<PlannedContainer>;
 
-/** A container that one call makes right. */
+/** A container that one call corrects. */
 export interface ContainerRepair {
   readonly action: "start" | "restart" | "unpause";
   readonly planned: PlannedContainer;
@@ -48,11 +48,11 @@ export interface ContainerRepair {
 /** What is done to one container, and why. */
 export type ContainerChange = ContainerCreation | Removal<ContainerInfo> | ContainerRepair;
 
-/** What makes Docker as planned, and nothing more; what is recreated is removed and created. */
+/** The smallest set of changes that makes Docker match a plan; recreating is a removal and a creation. */
 export interface Changes {
   readonly networks: readonly NetworkChange[];
   readonly containers: readonly ContainerChange[];
-  /** What stands in the way, in words: nothing may be changed while there is any. */
+  /** Reasons, as text, why the changes must not be made. */
   readonly obstacles: readonly string[];
 }
 
@@ -63,15 +63,15 @@ export interface HostAddress {
   readonly address: number;
 }
 
-/** What an apply depends on besides the engine's networks and containers. */
+/** Facts about the host that an apply depends on. */
 export interface HostConstraints {
-  /** Image name → its id, or null when it is absent, for each image of the plan. */
+  /** Image name → its id, or null when it is missing; for each image of the plan. */
   readonly imageIds: ReadonlyMap<string, string | null>;
-  /** Addresses outside of Docker's networks, also of those that will be removed. */
+  /** The host's addresses that are not in a Docker network. */
   readonly hostAddresses: readonly HostAddress[];
 }
 
-/** Compares a plan with all that exists in the engine. */
+/** Finds the changes that make the engine's objects match a plan. */
 export function findChanges(
   plan: Plan,
   inventory: Inventory,
@@ -94,19 +94,19 @@ export function findChanges(
   };
 }
 
-/** What is known about a topology that is to be removed. */
+/** A topology that is to be removed. */
 export interface TeardownTarget {
   readonly topologyId: string;
-  /** Null where no document is known. */
+  /** Null when its document is unknown. */
   readonly plan: Plan | null;
-  /** It was applied once, so that no foreign object had its names then. */
+  /** Whether it was applied before: then no foreign object had its names at that time. */
   readonly wasApplied: boolean;
 }
 
 /**
- * What a teardown removes: all that has the topology's label, and what has a planned name, no label,
- * and looks as planned. Where this agent made nothing, another program applied the topology without
- * labels: then a planned name is enough.
+ * Finds what a teardown removes: objects with the topology's label, and unlabelled ones that match the
+ * plan. A planned name is enough if the topology was applied, but no object was made by this agent:
+ * then another program applied it without labels.
  */
 export function findRemovals(
   { topologyId: id, plan, wasApplied }: TeardownTarget,
@@ -151,7 +151,7 @@ interface Found<Change> {
   readonly obstacles: readonly string[];
 }
 
-/** The changes to networks, the removals first, and what stands in their way. */
+/** Finds the changes to networks, removals first, and obstacles. */
 function findNetworkChanges(
   { topologyId: id, networks: planned }: Plan,
   existing: readonly NetworkInfo[],
@@ -187,7 +187,7 @@ function findNetworkChanges(
 
 function reasonToCreate(planned: PlannedNetwork, [first, ...others]: NetworkInfo[]): string | null {
   if (!first) return "missing";
-  // Nothing says which of them a container is attached to: none can be kept.
+  // Keeps none: the engine does not show to which of them a container is attached.
   return others.length > 0 ? "one of several of its name" : networkChange(planned, first);
 }
 
@@ -197,7 +197,7 @@ function describeForeignNetwork(actual: NetworkInfo): string {
   return `network ${actual.name} exists and is not of this topology (${details})`;
 }
 
-/** Docker refuses a subnet that is taken only after other changes, and does not say by what. */
+/** Checks this before any change: Docker rejects a used subnet late, without the other's name. */
 function subnetTaken(
   { name, subnet }: PlannedNetwork,
   staying: readonly NetworkInfo[],
@@ -213,7 +213,7 @@ function subnetTaken(
   return null;
 }
 
-/** Docker would accept such a subnet and cut this host off from its own neighbours. */
+/** Docker would accept such a subnet and cut the host off from its own network. */
 function hostAddressIn(
   { name, subnet }: PlannedNetwork,
   hostAddresses: readonly HostAddress[],
@@ -224,7 +224,7 @@ function hostAddressIn(
   return `subnet ${subnet} of ${name} holds an address of this host's interface ${own.interface}`;
 }
 
-/** The addresses without those that this host has in Docker's networks, on their bridges. */
+/** Removes the addresses that the host has on the bridges of Docker networks. */
 export function addressesOutside(
   networks: readonly NetworkInfo[],
   hostAddresses: readonly HostAddress[],
@@ -233,7 +233,7 @@ export function addressesOutside(
   return hostAddresses.filter(({ address }) => !ranges.some((it) => contains(it, address)));
 }
 
-/** What container changes depend on besides the containers. */
+/** Facts that container changes depend on. */
 interface ContainerConstraints {
   /** Names of the networks that will be created. */
   readonly newNetworks: ReadonlySet<string>;
@@ -242,7 +242,7 @@ interface ContainerConstraints {
 
 type Decision = Pick<ContainerCreation | ContainerRepair, "action" | "reason">;
 
-/** The changes to containers, and what stands in their way. */
+/** Finds the changes to containers, and obstacles. */
 function findContainerChanges(
   { topologyId: id, containers: planned }: Plan,
   existing: readonly ContainerInfo[],
@@ -282,7 +282,7 @@ function findContainerChanges(
   return { changes, obstacles };
 }
 
-/** The bases that restart again and again although a service must join their network. */
+/** Finds the bases in a restart loop whose network a service must join. */
 function findNeededBases(
   planned: readonly PlannedContainer[],
   byName: ReadonlyMap<string, ContainerInfo>,
@@ -301,13 +301,13 @@ function findNeededBases(
 
 interface DecisionContext extends ContainerConstraints {
   readonly base: ContainerInfo | undefined;
-  /** What happens to the base; null when it stays as it is. */
+  /** What happens to the base; null when it is not changed. */
   readonly baseDecision: Decision | null;
-  /** For a base: a service must join its network. */
+  /** Whether this is a base whose network a service must join. */
   readonly isNeeded: boolean;
 }
 
-/** What to do with a container that exists; null when it is right. */
+/** Decides what to do with an existing container; null when it is correct. */
 function decide(
   planned: PlannedContainer,
   actual: ContainerInfo,
@@ -317,7 +317,7 @@ function decide(
   const reason = reasonToRecreate(planned, actual, context);
   if (reason !== null) return { action: "create", reason };
   if (actual.state === "exited") return { action: "start", reason: "stopped" };
-  // Not removed: an agent that was killed may have asked for its start, which the engine is about.
+  // Not removed: the engine may be starting it, as requested by an agent that was killed.
   if (actual.state === "created") return { action: "start", reason: "never started" };
   if (!isRunning(actual)) return { action: "create", reason: actual.state };
   if (baseDecision?.action === "start" || (planned.base !== null && isLeftBehind(actual, base))) {
@@ -327,7 +327,7 @@ function decide(
   return actual.state === "paused" ? { action: "unpause", reason: "paused" } : null;
 }
 
-/** Why starting a container is not enough; null when it is. */
+/** Returns why a container must be recreated; null when starting it is enough. */
 function reasonToRecreate(
   planned: PlannedContainer,
   actual: ContainerInfo,
@@ -348,7 +348,7 @@ function reasonToRecreate(
   return isUseless ? "it does not stay up, and a service needs it" : null;
 }
 
-/** The engine removes no network that a foreign container uses. */
+/** Finds foreign containers on a network that is to be removed; the engine would reject this. */
 function findForeignGuests(
   networks: readonly NetworkChange[],
   containers: readonly ContainerChange[],

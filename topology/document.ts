@@ -30,9 +30,8 @@ export interface Topology {
 }
 
 /**
- * Reads a topology from its parsed document; unknown fields are ignored.
- * Throws `TypeError`, which names the first twenty wrong shapes by their places and counts the others.
- * The shape is in docs/topology.md.
+ * Reads a topology from its parsed document, described in docs/topology.md; ignores unknown fields.
+ * Throws `TypeError`, which names the first twenty wrong shapes and counts the others.
  */
 export function readTopology(document: Json): Topology {
   const errors = new ShapeErrors();
@@ -102,12 +101,12 @@ class ShapeErrors {
 }
 
 /**
- * A value of the document at its place. A wrong shape is reported once and then read as if it were
- * empty, and nothing inside it is reported, so that one reading finds every wrong shape.
+ * A value of the document at its place. Reports a wrong shape once and then reads it as empty, so that
+ * one reading finds every wrong shape.
  */
 class JsonCursor {
   readonly #value: Json | undefined;
-  /** Null when nothing more is to be reported. */
+  /** Null after an error of this value or of one that contains it. */
   #errors: ShapeErrors | null;
   readonly #place: () => string;
 
@@ -118,24 +117,24 @@ class JsonCursor {
     this.#place = place;
   }
 
-  /** Whether the document leaves it out or has null here. */
+  /** Whether it is missing or null. */
   get isAbsent(): boolean {
     return this.#value === undefined || this.#value === null;
   }
 
-  /** The text; empty when it has the wrong shape. */
+  /** The string; empty when the shape is wrong. */
   text(): string {
     if (typeof this.#value === "string") return this.#value;
     this.#report("string");
     return "";
   }
 
-  /** The text, or undefined when it is absent. */
+  /** The string, or undefined when it is absent. */
   optionalText(): string | undefined {
     return this.isAbsent ? undefined : this.text();
   }
 
-  /** Whether it is true; it may be absent. */
+  /** Whether it is true; false when it is absent. */
   flag(): boolean {
     if (typeof this.#value !== "boolean" && !this.isAbsent) this.#report("true or false");
     return this.#value === true;
@@ -196,9 +195,9 @@ function shapeOf(value: Json | undefined): string {
   return Array.isArray(value) ? "array" : "object";
 }
 
-// No part can be matched in two ways, so that the time is linear.
+// No part matches in two ways, so that matching takes linear time.
 const registryLabel = "[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*";
-// Docker takes a first component without a dot or a port for a part of the path.
+// For Docker, a first component without a dot or a port is a part of the path.
 const registry = `(?:(?:localhost|${registryLabel}(?:\\.${registryLabel})+)(?::\\d+)?|` +
   `${registryLabel}:\\d+)`;
 const pathComponent = "[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*";

@@ -16,7 +16,7 @@ export const driftKinds = ["missing", "stopped", "unhealthy", "changed", "unexpe
 export interface Difference {
   readonly type: "network" | "container";
   readonly name: string;
-  /** What was seen, in words for an operator; empty when there is nothing to add. */
+  /** Details for an operator; may be empty. */
   readonly detail: string;
 }
 
@@ -41,7 +41,7 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
     if (difference) found[difference.kind].push({ type, name, detail: difference.detail });
   };
 
-  // Docker lists networks in another order each time.
+  // Sorted, as Docker lists networks in any order.
   const inOrder = inventory.networks.toSorted((a, b) => compareCodePoints(a.id, b.id));
   const networksByName = Map.groupBy(inOrder, ({ name }) => name);
   for (const network of planned.networks) {
@@ -63,7 +63,7 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
     unplanned.delete(container.name);
   }
   for (const [name, container] of unplanned) {
-    // An idle host may keep what stands still, such as the remains of the first agent.
+    // Accepts stopped containers on an idle host, such as those of an older agent.
     if (!plan && !isRunning(container)) continue;
     const detail = [container.state, origin(container, id)].filter((part) => part !== "");
     add("container", name, { kind: "unexpected", detail: detail.join(", ") });
@@ -74,7 +74,7 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
   return { state: isConsistent ? "consistent" : "drifted", ...found };
 }
 
-/** Of several networks with one name, the one that the plan most probably means. */
+/** Chooses the network that the plan most probably means, of several with one name. */
 function bestMatch(
   planned: PlannedNetwork,
   namesakes: readonly NetworkInfo[],
@@ -84,7 +84,7 @@ function bestMatch(
     namesakes.find(({ labels }) => labels.get(topologyLabel) === id) ?? namesakes[0];
 }
 
-/** How one object differs, and what was seen, in words for an operator. */
+/** How one object differs, with details for an operator. */
 interface ObjectDifference {
   readonly kind: (typeof driftKinds)[number];
   readonly detail: string;
@@ -118,14 +118,14 @@ function compareContainer(
   return actual.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
 
-/** The topology that an object's label names, in words, `own` being the expected one; or empty. */
+/** Describes the topology of an object's label; `own` is the expected id. Empty without a label. */
 export function origin({ labels }: NetworkInfo | ContainerInfo, own?: string): string {
   const id = labels.get(topologyLabel);
   if (id === undefined) return "";
   return id === own ? "of this topology" : `of topology ${id}`;
 }
 
-/** How a network is not as planned, in words, or null. */
+/** Describes how a network differs from the plan; null when it does not. */
 export function networkChange(planned: PlannedNetwork, actual: NetworkInfo): string | null {
   if (actual.driver !== "bridge") return `driver ${actual.driver}, not bridge`;
   if (actual.subnets.length !== 1 || actual.subnets[0] !== planned.subnet) {
@@ -135,7 +135,7 @@ export function networkChange(planned: PlannedNetwork, actual: NetworkInfo): str
   return specChange(planned, actual);
 }
 
-/** How a container is not as planned, whether it runs or not, in words, or null. */
+/** Describes how a container, running or not, differs from the plan; null when it does not. */
 export function containerChange(
   planned: PlannedContainer,
   actual: ContainerInfo,
@@ -146,20 +146,20 @@ export function containerChange(
 }
 
 /**
- * Whether a service runs for longer than its base: the base was started again without it, and the
- * service is still in the old network, without any other container.
+ * Whether a service has been running longer than its base: then the base was restarted, and the service
+ * is still in the old network, alone.
  */
 export function isLeftBehind(actual: ContainerInfo, base: ContainerInfo | undefined): boolean {
   return actual.uptime !== null && (base?.uptime ?? null) !== null &&
     actual.uptime.atLeast > base!.uptime!.atMost;
 }
 
-/** An object without the label may be one that another program made for the same topology. */
+/** Describes a label of another topology; null without a label: another program may not set one. */
 function foreign(actual: NetworkInfo | ContainerInfo, id: string): string | null {
   return (actual.labels.get(topologyLabel) ?? id) === id ? null : origin(actual, id);
 }
 
-/** Compares digests, for what the engine's lists do not show. */
+/** Compares digests, to find differences that the engine's lists do not show. */
 function specChange(
   { request }: PlannedNetwork | PlannedContainer,
   { labels }: NetworkInfo | ContainerInfo,
@@ -174,7 +174,7 @@ function addressChange(planned: PlannedContainer, actual: ContainerInfo): string
   for (const [network, address] of planned.addressByNetwork) {
     const found = actual.addressByNetwork.get(network);
     if (found === undefined) return `not attached to ${network}`;
-    // A container that restarts again and again has no address in between.
+    // A container in a restart loop has no address between two starts.
     const hasAddress = actual.state === "running" || actual.state === "paused";
     if (hasAddress && found !== address) {
       return `address ${found || "none"} on ${network}, not ${address}`;
@@ -187,7 +187,7 @@ function addressChange(planned: PlannedContainer, actual: ContainerInfo): string
 }
 
 function baseChange(actual: ContainerInfo, base: ContainerInfo | undefined): string | null {
-  // An absent base is reported as missing itself; Podman's list does not have the mode.
+  // A missing base is reported by itself; Podman's list has no network mode.
   if (!base || actual.networkMode === "") return null;
   const isShared = [base.id, base.name].includes(actual.networkMode.replace(/^container:/, ""));
   if (isShared) return null;
@@ -195,8 +195,8 @@ function baseChange(actual: ContainerInfo, base: ContainerInfo | undefined): str
 }
 
 /**
- * Whether a network with a planned name may be changed and removed: it has our label, or none and the
- * planned driver and subnet, as one that another program made for the same topology.
+ * Whether a network with a planned name may be changed and removed: it has our label; or it has no label,
+ * but the planned driver and subnet, so that another program made it for the same topology.
  */
 export function isOurNetwork(planned: PlannedNetwork, actual: NetworkInfo, id: string): boolean {
   const label = actual.labels.get(topologyLabel);
@@ -205,7 +205,7 @@ export function isOurNetwork(planned: PlannedNetwork, actual: NetworkInfo, id: s
     actual.subnets[0] === planned.subnet;
 }
 
-/** The same for a container with a planned name: without a label, it must be attached as planned. */
+/** Like `isOurNetwork()` for a container; without a label, it must be attached as planned. */
 export function isOurContainer(
   planned: PlannedContainer,
   actual: ContainerInfo,
@@ -213,7 +213,7 @@ export function isOurContainer(
 ): boolean {
   const label = actual.labels.get(topologyLabel);
   if (label !== undefined) return label === id;
-  // A service without its base, or in Podman, may belong to anything.
+  // Without the base or, in Podman, the network mode, this cannot be checked.
   if (planned.base !== null && (!base || actual.networkMode === "")) return false;
   return containerChange(planned, actual, base) === null;
 }

@@ -16,7 +16,7 @@ export interface NetworkInfo {
   readonly labels: ReadonlyMap<string, string>;
 }
 
-/** How long a container has been running, in seconds; the engine has only rounded words for it. */
+/** How long a container has been running, in seconds; a range, as the engine rounds it. */
 export interface Uptime {
   readonly atLeast: number;
   readonly atMost: number;
@@ -26,31 +26,31 @@ export interface Uptime {
 export interface ContainerInfo {
   readonly id: string;
   readonly name: string;
-  /** The engine's word: created, running, paused, restarting, exited, removing or dead. */
+  /** Docker's state: created, running, paused, restarting, exited, removing or dead. */
   readonly state: string;
-  /** Its health check fails. */
+  /** Whether its health check fails. */
   readonly unhealthy: boolean;
   readonly labels: ReadonlyMap<string, string>;
-  /** `container:<id>` for one that shares another's network; empty where Podman does not tell. */
+  /** `container:<id>` when it shares the network of a container; empty in Podman's list. */
   readonly networkMode: string;
-  /** How long it has been running, or null where that is not known. */
+  /** Null when it is unknown. */
   readonly uptime: Uptime | null;
   /** Network name → IPv4 address; the address is empty while the container does not run. */
   readonly addressByNetwork: ReadonlyMap<string, string>;
 }
 
-/** What exists in the engine, or the part of it that is ours: by label or by name. */
+/** The objects in the engine: all of them, or only the managed ones. */
 export interface Inventory {
   readonly networks: readonly NetworkInfo[];
   readonly containers: readonly ContainerInfo[];
 }
 
-/** Whether Docker counts the container as running: what `docker ps` lists. */
+/** Whether Docker counts a container as running, as in `docker ps`. */
 export function isRunning({ state }: ContainerInfo): boolean {
   return state === "running" || state === "paused" || state === "restarting";
 }
 
-/** Whether a container shares the network of another, which so can go only after it. */
+/** Whether a container shares the network of another one, and must be removed before it. */
 export function isService({ networkMode, labels }: ContainerInfo): boolean {
   return networkMode.startsWith("container:") || labels.has("decnet.topology.service");
 }

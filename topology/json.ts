@@ -1,4 +1,4 @@
-/** A number exactly as it stood in the document. */
+/** A number exactly as it is written in the document. */
 export class NumberToken {
   constructor(readonly text: string) {}
 }
@@ -6,25 +6,24 @@ export class NumberToken {
 /** A parsed document; its objects have no prototype. */
 export type Json = null | boolean | string | NumberToken | Json[] | { [key: string]: Json };
 
-/** How deep a document may nest; a topology needs about eight levels. */
+/** Limit for nesting; a topology needs about eight levels. */
 const maximumDepth = 256;
 
-/** How many values a document may hold; the largest topology that is valid needs some 300,000. */
+/** Limit for values in a document; the largest valid topology has about 300,000. */
 export const maximumValues = 350_000;
 
 /**
- * How many keys may be whole numbers, such as "65536"; a topology needs none. The runtime does not mix
- * a secret into their hashes: 60,000 chosen ones would keep it busy for a minute.
+ * Limit for keys that are whole numbers, such as "65536"; a topology needs none. V8 hashes them without
+ * a secret: 60,000 chosen keys would block the agent for a minute.
  */
 export const maximumNumericKeys = 10_000;
 
 /**
- * Parses a document; numbers keep their text, as the version hash and the stored document need it: `1.0`
- * stays `1.0`, an integer of thirty digits stays whole. Of two equal keys the last one wins. Throws
- * `SyntaxError` when it is not JSON or passes a limit.
+ * Parses a document. Numbers keep their text, as the version hash needs it: `1.0` stays `1.0`. The last of
+ * two equal keys wins. Throws `SyntaxError` when it is not JSON or over a limit.
  *
- * Not `JSON.parse`: in V8 15.0 that may take a key with an escape for another key that it has met before
- * (nodejs/node#63785), and two documents would have one hash.
+ * Not `JSON.parse`: V8 15.0 may confuse a key with an escape and an earlier key (nodejs/node#63785); two
+ * documents would have one hash.
  */
 export function parseJson(text: string): Json {
   return new JsonReader(text).read();
@@ -47,7 +46,7 @@ class JsonReader {
     this.#text = text;
   }
 
-  /** Throws `SyntaxError`, which names the place and repeats no content. */
+  /** Throws `SyntaxError`, which has the position but no content. */
   read(): Json {
     const value = this.#value(0);
     if (this.#peek() !== undefined) throw this.#unexpected();
@@ -99,7 +98,7 @@ class JsonReader {
     return list;
   }
 
-  /** From the opening bracket to the closing one. */
+  /** Reads from the opening bracket to the closing one. */
   #items(end: string, depth: number, readItem: () => void): void {
     if (depth >= maximumDepth) throw tooDeep();
     this.#at++;
@@ -124,7 +123,7 @@ class JsonReader {
     // deno-lint-ignore no-control-regex
     if (!/[\\\x00-\x1f]/.test(content)) return content;
     try {
-      // V8's mistake concerns the keys of objects only.
+      // Safe here: the bug in V8 concerns only keys of objects.
       return JSON.parse(`"${content}"`);
     } catch {
       this.#at = start;
@@ -138,7 +137,7 @@ class JsonReader {
     return (at - first) % 2 === 1;
   }
 
-  /** The next character that is not white space; undefined at the end. */
+  /** Skips white space and returns the next character; undefined at the end. */
   #peek(): string | undefined {
     while (" \t\n\r".includes(this.#text[this.#at] ?? "x")) this.#at++;
     return this.#text[this.#at];
@@ -187,7 +186,7 @@ export function writeJson(
   return write(document, 0);
 }
 
-/** Orders strings by code point, as Python does; JavaScript's own order is by UTF-16 unit. */
+/** Compares strings by code point, like Python; JavaScript compares UTF-16 units. */
 export function compareCodePoints(a: string, b: string): number {
   const shorter = Math.min(a.length, b.length);
   let at = 0;
@@ -204,15 +203,15 @@ function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-/** `JSON.stringify` escapes what JSON requires; the rest is escaped here, to stay in ASCII. */
+/** Quotes a string in ASCII; `JSON.stringify` leaves other characters as they are. */
 function quote(text: string): string {
-  // In pieces of up to 1000 units: the runtime keeps every replacement until the last.
+  // In pieces of up to 1000 units, as V8 keeps every replacement until the end.
   return JSON.stringify(text).replace(/[\x7f-\uffff]{1,1000}/g, (units) => {
     const escaped: string[] = [];
     for (let at = 0; at < units.length; at++) {
       escaped.push(`\\u${units.charCodeAt(at).toString(16).padStart(4, "0")}`);
     }
-    // Joined at once: adding up would keep a chain of as many pieces.
+    // Joined, as `+=` would keep a chain of all pieces in memory.
     return escaped.join("");
   });
 }

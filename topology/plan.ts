@@ -39,17 +39,17 @@ export interface ContainerRequest {
   readonly Labels: Labels;
 }
 
-/** The images that containers are made from where the document names none. */
+/** The images of containers when the document names none. */
 export interface ImageNames {
   /** For base containers. */
   readonly base: string;
   /** For services; `{service}` in it is replaced by the service's name. */
   readonly service: string;
-  /** Service name → its image, instead of that. */
+  /** Service name → image; has precedence over `service`. */
   readonly byService: ReadonlyMap<string, string>;
 }
 
-/** The images where nothing is configured. */
+/** The images when none are configured. */
 export const defaultImages: ImageNames = {
   base: "debian:bookworm-slim",
   service: "decnet/{service}:latest",
@@ -61,7 +61,7 @@ export interface PlannedNetwork {
   readonly name: string;
   /** CIDR of its one address pool. */
   readonly subnet: string;
-  /** No way out: every LAN but the DMZ. */
+  /** Without access to outside: every LAN except the DMZ. */
   readonly internal: boolean;
   readonly request: NetworkRequest;
 }
@@ -79,7 +79,7 @@ export interface PlannedContainer {
   readonly request: ContainerRequest;
 }
 
-/** What a topology is in Docker. */
+/** The networks and containers of a topology. */
 export interface Plan {
   readonly topologyId: string;
   /** Sorted by name. */
@@ -89,8 +89,8 @@ export interface Plan {
 }
 
 /**
- * The plan of a topology: names, labels, requests to the engine, and their digests, by which a later
- * apply finds what has changed. It is part of the contract with the master (docs/topology.md).
+ * Plans a topology: names, labels, requests to the engine, and digests, by which a later apply finds
+ * changes. This is part of the contract with the master (docs/topology.md).
  */
 export async function planTopology(topology: Topology, images: ImageNames): Promise<Plan> {
   const prefix = `decnet_t_${topology.id.slice(0, 8)}_`;
@@ -101,15 +101,15 @@ export async function planTopology(topology: Topology, images: ImageNames): Prom
   return { topologyId: topology.id, networks, containers: await withDigests(deckies.flat()) };
 }
 
-/** The plan of a document, such as the store holds. Throws `Error` when it is of another shape. */
+/** Plans a document, such as a stored one. Throws `Error` when its shape is wrong. */
 export async function planDocument(document: string, images: ImageNames): Promise<Plan> {
   return await planTopology(readTopology(parseJson(document)), images);
 }
 
-// The order of the fields in a request counts: the digest is taken over its text, and one that changes
-// without need would make the next apply recreate everything.
+// Do not change the order of fields in a request: the digest is computed from its text, and another
+// digest makes the next apply recreate everything.
 
-/** A decoy that is attacked for months must not fill the disk of its host. */
+/** Limits logs: a decoy under attack for months must not fill the disk. */
 const logConfig = {
   Type: "json-file",
   Config: { "max-size": "10m", "max-file": "5" },
@@ -149,9 +149,9 @@ function planDecky(
   return [base, ...services];
 }
 
-/** A base container does nothing but hold the decky's network. */
+/** Plans a base container, which only holds the decky's network. */
 function planBase(decky: Decky, prefix: string, image: string, labels: Labels): PlannedContainer {
-  // Sorted: a document keeps no order of keys on its way through the store.
+  // Sorted, as the store does not keep the order of keys.
   const addressByNetwork = new Map(
     [...decky.addressByLan].map(([lan, address]) => [networkName(lan, prefix), address] as const)
       .sort(([a], [b]) => compareCodePoints(a, b)),
@@ -163,7 +163,7 @@ function planBase(decky: Decky, prefix: string, image: string, labels: Labels): 
   const request: ContainerRequest = {
     Image: image,
     Hostname: decky.name,
-    // Instead of what the image would run.
+    // Replaces the program of the image.
     Entrypoint: ["sleep"],
     Cmd: ["infinity"],
     HostConfig: {
@@ -180,7 +180,7 @@ function planBase(decky: Decky, prefix: string, image: string, labels: Labels): 
   return { name, decky: decky.name, service: null, addressByNetwork, base: null, request };
 }
 
-/** A service's container shares the network of the decky's base. */
+/** Plans a service's container, which shares the network of the decky's base. */
 function planService(
   { name: base, decky }: PlannedContainer,
   service: string,
@@ -206,12 +206,12 @@ function planService(
 }
 
 /**
- * How many digests are made at once. The runtime gives each a thread: one after the other they take
- * three times as long, and all at once would be as many threads.
+ * Number of digests that are computed in parallel, each in a thread of the runtime. One at a time takes
+ * three times as long.
  */
 const digestsAtOnce = 8;
 
-/** The planned objects, each with the digest of its request as a label. */
+/** Adds the digest of its request as a label to each planned object. */
 async function withDigests<T extends PlannedNetwork | PlannedContainer>(
   planned: readonly T[],
 ): Promise<T[]> {

@@ -1,7 +1,7 @@
 const maximumListed = 1000;
 const maximumExcerpt = 80;
 
-/** What can be wrong with a topology; the codes are part of the contract with the master. */
+/** Kinds of problems of a topology; the codes are part of the contract with the master. */
 type ProblemCode =
   | "DECKY_NAME_DUP"
   | "DECKY_ORPHAN"
@@ -19,44 +19,44 @@ type ProblemCode =
   | "SUBNET_OVERLAP"
   | "TOO_LARGE";
 
-/** One thing that is wrong with a topology. */
+/** One problem of a topology. */
 export interface Problem {
   readonly code: ProblemCode;
-  /** Where in the document, such as `lans[0].subnet`. */
+  /** Place in the document, such as `lans[0].subnet`. */
   readonly place: string;
-  /** What is wrong with which object, and its place. */
+  /** For operators: the object, its place and what is wrong. */
   readonly message: string;
 }
 
-/** What a problem is about. */
+/** The object with a problem. */
 export interface Subject {
-  /** What an operator calls it, ready for a message. */
+  /** Its description in messages. */
   readonly what: string;
   readonly place: string;
 }
 
-/** The subject that the document calls `name`. */
+/** Makes the subject with a name from the document. */
 export function named(name: string, place: string): Subject {
   return { what: excerpt(name), place };
 }
 
-/** A problem whose message begins with its subject. */
+/** Makes a problem; its message begins with the subject. */
 export function problem(code: ProblemCode, subject: Subject, fault: string): Problem {
   return { code, place: subject.place, message: `${describe(subject)}: ${fault}` };
 }
 
-/** A subject in a message: what it is and where. */
+/** Describes a subject and its place. */
 export function describe({ what, place }: Subject): string {
   return `${what} at ${place}`;
 }
 
-/** All problems in one line: see `problemLines`. */
+/** Lists problems in one line, like `problemLines()`. */
 export function describeProblems(problems: readonly Problem[]): string {
   const [heading, ...lines] = problemLines(problems);
   return `${heading}: ${lines.join("; ")}`;
 }
 
-/** A heading with the number of problems, then the first thousand of them. */
+/** Lists problems: a line with their number, then the first thousand. */
 export function problemLines(problems: readonly Problem[]): string[] {
   const listed = problems.slice(0, maximumListed).map(({ code, message }) =>
     `[${code}] ${message}`
@@ -67,12 +67,12 @@ export function problemLines(problems: readonly Problem[]): string[] {
 }
 
 /**
- * A text of the document as a message shows it: at most 80 characters, well-formed, in quotes when it
- * is more than a plain name, and without what would steer a terminal.
+ * Shortens a text of the document for a message: at most 80 characters, well-formed, in quotes unless it
+ * is a plain name, without control characters.
  */
 export function excerpt(text: string): string {
   if (text.length <= maximumExcerpt && isPlain(text)) return text;
-  // A character is two units at most.
+  // A character has at most two units.
   const characters = [...text.slice(0, 2 * (maximumExcerpt + 1))];
   const shown = characters.length > maximumExcerpt
     ? [...characters.slice(0, maximumExcerpt - 1), "…"]

@@ -16,8 +16,8 @@ const maximumContainers = 10_000;
 const maximumAddresses = 100_000;
 
 /**
- * Everything that keeps a topology from being applied; empty when nothing does. The codes and rules are
- * in docs/topology.md. A topology that is too large is checked no further.
+ * Finds all problems that prevent an apply, by the rules in docs/topology.md. Reports nothing else when
+ * the topology is too large.
  */
 export function validateTopology(topology: Topology): Problem[] {
   const tooLarge = checkSize(topology);
@@ -53,8 +53,8 @@ export function checkId(id: string): Problem[] {
 }
 
 /**
- * Checks a name that becomes part of a Docker name. Docker accepts no other characters, and Linux no
- * longer host name, which is what a decky's name becomes.
+ * Checks a name that becomes part of a Docker name, which limits the characters; a decky's name becomes a
+ * host name, which limits the length.
  */
 export function checkName(name: string, subject: Subject): Problem[] {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name)) return [];
@@ -72,10 +72,10 @@ export function checkImage(image: string, subject: Subject): Problem[] {
   return [problem("NAME_MALFORMED", subject, `${excerpt(image)} is no Docker image reference`)];
 }
 
-/** How many DMZs a message names. */
+/** Limit for DMZs named in a message. */
 const maximumNamed = 10;
 
-/** Checks that there is one DMZ, and that deckies on several LANs connect every LAN with it. */
+/** Checks that there is one DMZ, and that deckies on several LANs connect every LAN to it. */
 export function checkDmz({ id, lans, deckies }: Topology): Problem[] {
   if (lans.length === 0 && deckies.length === 0) return [];
   const topology = { what: `topology ${excerpt(id)}`, place: "lans" };
@@ -99,7 +99,7 @@ export function checkDmz({ id, lans, deckies }: Topology): Problem[] {
   return problems;
 }
 
-/** The names of the LANs that can be reached from a DMZ, the DMZs among them. */
+/** Finds the names of the LANs that can be reached from a DMZ, including the DMZs. */
 function findReachableLans(lans: readonly Lan[], deckies: readonly Decky[]): Set<string> {
   const deckiesByLan = new Map<string, Set<Decky>>(lans.map(({ name }) => [name, new Set()]));
   for (const decky of deckies) {
@@ -107,7 +107,7 @@ function findReachableLans(lans: readonly Lan[], deckies: readonly Decky[]): Set
   }
   const reached = new Set(lans.filter(({ isDmz }) => isDmz).map(({ name }) => name));
   const passed = new Set<Decky>();
-  // A loop over a set also visits what is added meanwhile.
+  // The loop also visits names that it adds to the set.
   for (const lan of reached) {
     for (const decky of deckiesByLan.get(lan) ?? []) {
       if (passed.has(decky)) continue;
@@ -118,7 +118,7 @@ function findReachableLans(lans: readonly Lan[], deckies: readonly Decky[]): Set
   return reached;
 }
 
-/** Checks the LANs' names and subnets, and each against the others. */
+/** Checks the names and subnets of LANs, also for conflicts. */
 export function checkLans(lans: readonly Lan[]): Problem[] {
   const subnets = lans.map(({ subnet }) => readLanSubnet(subnet));
   const overlapping = findOverlaps(subnets);
@@ -148,7 +148,7 @@ export function checkLans(lans: readonly Lan[]): Problem[] {
   });
 }
 
-/** Ranges that a bridge of Docker cannot have, or that would harm the host. */
+/** Ranges that a Docker network cannot have or that would harm the host. */
 const reservedRanges = [
   { cidr: "0.0.0.0/8", use: "which no host can have" },
   { cidr: "127.0.0.0/8", use: "the host's own loopback" },
@@ -156,7 +156,7 @@ const reservedRanges = [
   { cidr: "224.0.0.0/3", use: "multicast and reserved" },
 ].map((it) => ({ ...it, range: rangeOf(it.cidr) }));
 
-/** A LAN's subnet, or in words why no LAN can have it. */
+/** Parses the subnet of a LAN; returns a message when no LAN can have it. */
 export function readLanSubnet(text: string): Subnet | string {
   const shown = excerpt(text);
   const cidr = parseCidr(text);
@@ -176,7 +176,7 @@ export function readLanSubnet(text: string): Subnet | string {
   return reserved ? `${shown} overlaps ${reserved.cidr}, ${reserved.use}` : subnet;
 }
 
-/** For each LAN whose subnet overlaps another's, by index, one such other; at most one each. */
+/** Finds overlaps: index of a LAN → index of one other LAN that it overlaps. */
 function findOverlaps(subnets: readonly (Subnet | string)[]): Map<number, number> {
   const sorted = subnets
     .flatMap((subnet, index) => typeof subnet === "string" ? [] : [{ subnet, index }])
@@ -184,14 +184,14 @@ function findOverlaps(subnets: readonly (Subnet | string)[]): Map<number, number
   const overlapping = new Map<number, number>();
   let widest = sorted[0];
   for (const lan of sorted.slice(1)) {
-    // Subnets lie apart or one within the other: what overlaps any earlier one overlaps the widest.
+    // Subnets are nested or apart, so one that overlaps any earlier one overlaps the widest.
     if (widest && overlaps(widest.subnet, lan.subnet)) overlapping.set(lan.index, widest.index);
     else widest = lan;
   }
   return overlapping;
 }
 
-/** Checks the deckies' names, services, images and addresses, and each against the others. */
+/** Checks the names, services, images and addresses of deckies, also for conflicts. */
 export function checkDeckies({ lans, deckies }: Topology): Problem[] {
   const containerNames = new ContainerNames();
   const lanAddresses = new LanAddresses(lans);
@@ -219,7 +219,7 @@ function checkDeckyNames(decky: Decky, index: number): Problem[] {
 }
 
 function checkImages(decky: Decky, index: number): Problem[] {
-  // The image of a service that the decky does not have is never used, so it is never wrong.
+  // Ignores images of services that the decky does not have, as they are never used.
   return [...new Set(decky.services)].flatMap((service) => {
     const image = decky.imageByService.get(service);
     if (image === undefined) return [];
@@ -228,7 +228,7 @@ function checkImages(decky: Decky, index: number): Problem[] {
   });
 }
 
-/** Of a decky and a service, both as long as can be. */
+/** Length of the longest valid `<decky>-<service>`. */
 const maximumNameLength = 63 + 1 + 63;
 
 interface Container {
@@ -238,7 +238,7 @@ interface Container {
   readonly service?: string;
 }
 
-/** The names that containers get, `<decky>` and `<decky>-<service>`, each with the first to get it. */
+/** The names of containers, `<decky>` and `<decky>-<service>`, each with the first container. */
 class ContainerNames {
   readonly #firstByName = new Map<string, Container>();
 
@@ -258,7 +258,7 @@ class ContainerNames {
   #add(container: Container, ownByName: Map<string, Container>): Problem[] {
     const { decky, service, subject } = container;
     const name = service === undefined ? decky.name : `${decky.name}-${service}`;
-    // Longer ones are malformed, and thousands that begin with one huge name take too long to compare.
+    // Longer names are malformed; comparing thousands with a huge common start takes too long.
     if (name.length > maximumNameLength) return [];
     const first = ownByName.get(name) ?? this.#firstByName.get(name);
     if (!ownByName.has(name)) ownByName.set(name, container);
@@ -267,7 +267,7 @@ class ContainerNames {
       return [];
     }
     const isTwin = first.decky !== decky && first.decky.name === decky.name;
-    // Two deckies of one name are one problem, not one more for each service that both have.
+    // Reports two deckies with one name once, not again for each service that both have.
     if (isTwin && service !== undefined && first.service === service) return [];
     const other = describe(first.subject);
     const fault = `its container ${excerpt(name)} has the same name as that of ${other}`;
@@ -278,12 +278,12 @@ class ContainerNames {
 interface KnownLan {
   /** As it is written in the document. */
   readonly cidr: string;
-  /** Null when the subnet is itself a problem. */
+  /** Null when the subnet is malformed. */
   readonly subnet: Subnet | null;
   readonly ownerByAddress: Map<number, Subject>;
 }
 
-/** The addresses of the LANs, each with the first decky to have it. */
+/** The addresses in the LANs, each with the first decky that has it. */
 class LanAddresses {
   readonly #lanByName = new Map<string, KnownLan>();
   readonly #nameByLowerCase = new Map<string, string>();
@@ -335,7 +335,7 @@ function addAddress(address: number, lan: KnownLan, subject: Subject): Problem[]
     if (!contains(subnet, address)) return outside(`is not in ${cidr}`);
     if (address === subnet.first) return outside(`is the network address of ${cidr}`);
     if (address === subnet.last) return outside(`is the broadcast address of ${cidr}`);
-    // Docker's choice when it is given no gateway, also on an internal network.
+    // Docker's default gateway, also of an internal network.
     if (address === subnet.first + 1) {
       return taken(`is what Docker gives to the gateway of ${cidr}`);
     }
