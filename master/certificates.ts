@@ -67,7 +67,7 @@ function certificateText(reason: CertificateReason, path: string, detail: string
     case "not-regular":
       return "not a regular file of at most 1 MiB";
     case "open-to-all":
-      return `every user of this host can read it; fix: chmod o= ${path}`;
+      return "every user of this host can read it; remove that right (chmod o=)";
     case "encrypted":
       return "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
     case "not-pem":
