@@ -29,17 +29,21 @@ interface LoadedCertificates {
   readonly problem: string | null;
 }
 
+const reasonTexts = {
+  "absent": "no such file; see agent-dir",
+  "forbidden": "permission denied; let the agent's user read it",
+  "not-a-folder": "a part of its path is not a folder",
+  "not-regular": "not a regular file of at most 1 MiB",
+  "open-to-all": "every user of this host can read it; remove that right (chmod o=)",
+  "encrypted": "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it",
+  "not-pem": "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it",
+  "mismatch": "worker.key does not fit worker.crt; put there what was issued together",
+  /** Replaced by what the system says. */
+  "system": "",
+};
+
 /** Why a file, or all three together, cannot be used. */
-export type CertificateReason =
-  | "absent"
-  | "forbidden"
-  | "not-a-folder"
-  | "not-regular"
-  | "open-to-all"
-  | "encrypted"
-  | "not-pem"
-  | "mismatch"
-  | "system";
+export type CertificateReason = keyof typeof reasonTexts;
 
 /** Certificates that cannot be used. The message is written for an operator and quotes no content. */
 export class CertificateError extends Error {
@@ -49,33 +53,10 @@ export class CertificateError extends Error {
   constructor(
     readonly path: string,
     readonly reason: CertificateReason,
-    detail = "",
+    detail = reasonTexts[reason],
     options?: ErrorOptions,
   ) {
-    super(`Cannot use ${path}: ${certificateText(reason, path, detail)}`, options);
-  }
-}
-
-function certificateText(reason: CertificateReason, path: string, detail: string): string {
-  switch (reason) {
-    case "absent":
-      return "no such file; see agent-dir";
-    case "forbidden":
-      return "permission denied; let the agent's user read it";
-    case "not-a-folder":
-      return "a part of its path is not a folder";
-    case "not-regular":
-      return "not a regular file of at most 1 MiB";
-    case "open-to-all":
-      return "every user of this host can read it; remove that right (chmod o=)";
-    case "encrypted":
-      return "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it";
-    case "not-pem":
-      return "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it";
-    case "mismatch":
-      return "worker.key does not fit worker.crt; put there what was issued together";
-    case "system":
-      return detail;
+    super(`Cannot use ${path}: ${detail}`, options);
   }
 }
 

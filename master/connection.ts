@@ -19,56 +19,35 @@ export function hostAndPort({ host, port }: Pick<MasterAddress, "host" | "port">
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** `detail` is the time that has passed, or what the system says. */
+const reasonTexts = {
+  "unresolved-name": () =>
+    "its name cannot be resolved; see master-host, and this host's name servers",
+  "no-connection": (detail: string) =>
+    `no connection within ${detail}; see master-host, and what filters packets between`,
+  "connection-refused": () => "connection refused; start it, or see swarmctl-port",
+  "no-route": () => "no route to host; see master-host, and this host's routes",
+  "not-tls": () => "it does not speak TLS on that port; see swarmctl-port",
+  "old-tls": () => "its TLS is older than 1.2",
+  "certificate-refused": (detail: string) =>
+    `it refuses worker.crt: ${detail}; request a new one from the master`,
+  "closed": () => closedText,
+  "closed-after-handshake": () => closedText,
+  "no-reply": (detail: string) => `no answer within ${detail}; see what holds up the master`,
+  "timeout": () => "no answer in time",
+  "other": (detail: string) => detail,
+};
+const closedText = "it closed the connection before it answered; it may not accept worker.crt";
+
 /** Why the master was not reached, or gave no answer. */
-export type ConnectionReason =
-  | "unresolved-name"
-  | "no-connection"
-  | "connection-refused"
-  | "no-route"
-  | "not-tls"
-  | "old-tls"
-  | "certificate-refused"
-  | "closed"
-  | "closed-after-handshake"
-  | "no-reply"
-  | "timeout"
-  | "other";
+export type ConnectionReason = keyof typeof reasonTexts;
 
 /** A connection to the master that failed. The message is written for an operator. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 
-  /** `detail` is the time that has passed, or what the system says, where the reason needs it. */
   constructor(readonly reason: ConnectionReason, detail = "", options?: ErrorOptions) {
-    super(connectionText(reason, detail), options);
-  }
-}
-
-function connectionText(reason: ConnectionReason, detail: string): string {
-  switch (reason) {
-    case "unresolved-name":
-      return "its name cannot be resolved; see master-host, and this host's name servers";
-    case "no-connection":
-      return `no connection within ${detail}; see master-host, and what filters packets between`;
-    case "connection-refused":
-      return "connection refused; start it, or see swarmctl-port";
-    case "no-route":
-      return "no route to host; see master-host, and this host's routes";
-    case "not-tls":
-      return "it does not speak TLS on that port; see swarmctl-port";
-    case "old-tls":
-      return "its TLS is older than 1.2";
-    case "certificate-refused":
-      return `it refuses worker.crt: ${detail}; request a new one from the master`;
-    case "closed":
-    case "closed-after-handshake":
-      return "it closed the connection before it answered; it may not accept worker.crt";
-    case "no-reply":
-      return `no answer within ${detail}; see what holds up the master`;
-    case "timeout":
-      return "no answer in time";
-    case "other":
-      return detail;
+    super(reasonTexts[reason](detail), options);
   }
 }
 
