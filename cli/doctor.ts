@@ -1,4 +1,9 @@
-import { DoctorContext, quote } from "../doctor/context.ts";
+import {
+  type ConfigReport,
+  type ConfigurationProblem,
+  DoctorContext,
+  quote,
+} from "../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
 import { readService } from "../doctor/service.ts";
 import { systemPaths } from "../host/files.ts";
@@ -7,7 +12,6 @@ import type { Arguments } from "./args.ts";
 import {
   assemble,
   ConfigFileError,
-  type Configuration,
   type Get,
   noHostUuid,
   readSources,
@@ -21,34 +25,10 @@ import { defaultOf, type KeyName, keyNames, options } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
-/** Something that is wrong with the configuration. */
-export interface ConfigurationProblem {
-  readonly text: string;
-  /** A sentence; after `: ` a command. */
-  readonly fix: string;
-  /** Whether the other commands go on in spite of it. */
-  readonly isWarning: boolean;
-}
-
 /** The machine, and the service on it. */
 export interface DoctorEnvironment extends Environment {
   /** Whether the service runs, which has to read what changes in a file. */
   readonly isServiceActive?: boolean;
-}
-
-/** A configuration, with where each part comes from and what is wrong with it. */
-export interface ConfigReport {
-  /** What is wrong in it is replaced by defaults. */
-  readonly configuration: Configuration;
-  /** Each key that is set: its value as it was given, and by what. */
-  readonly settings: readonly { readonly key: string; readonly text: string }[];
-  readonly problems: readonly ConfigurationProblem[];
-  /** Returns where a key is set or can be set, and what makes the service read it. */
-  readonly placeOf: (key: KeyName) => string;
-  /** The port of a master where none is configured. */
-  readonly defaultPort: number;
-  /** Returns the line that calls the agent with these words, and with what was set by flags. */
-  readonly lineOf: (...words: string[]) => string;
 }
 
 /** As `configure()`, but returns what is wrong instead of throwing it. */
@@ -95,7 +75,7 @@ export function explainConfiguration(
     return source ? [{ key, text: `${source.value} (${textOf(source.origin)})` }] : [];
   });
   return {
-    configuration: { ...configuration, warnings: [] },
+    configuration,
     settings,
     problems,
     placeOf,
@@ -213,18 +193,9 @@ export async function doctor(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const { isActive } = await readService("");
-  const report = explainConfiguration(values, config, { ...terminal, isServiceActive: isActive });
-  const { configuration, settings, problems, placeOf, defaultPort, lineOf } = report;
+  const environment = { ...terminal, isServiceActive: isActive };
   const context = new DoctorContext({
-    settings,
-    problems,
-    placeOf,
-    defaultPort,
-    lineOf,
-    agent: configuration.agent,
-    listen: configuration.listen,
-    textfile: configuration.textfile,
-    intervalMs: configuration.intervalMs,
+    config: explainConfiguration(values, config, environment),
     versions: versions(),
     uid: Deno.uid() ?? 0,
     otherStateDirectories: usualStateDirectories(terminal),

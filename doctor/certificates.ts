@@ -26,13 +26,8 @@ const earliest = Date.UTC(2026, 0, 1);
 const longUnusedMs = 365 * 86_400_000;
 const setClock = "set the clock: timedatectl set-ntp true";
 
-/** Checks whether the clock can be right. */
-export function checkClock(): Result {
-  return judgeClock(Date.now());
-}
-
-/** The same for a given time, in milliseconds since 1970. */
-export function judgeClock(now: number): Result {
+/** Checks whether the clock can be right; `now` is in milliseconds since 1970. */
+export function checkClock(now: number): Result {
   const text = `it is ${timeOf(now)} by this host's clock`;
   if (now >= earliest) return ok(text);
   return failed(`${text}, which cannot be right: no certificate is valid then`, setClock);
@@ -64,7 +59,7 @@ async function doubtOfClock(context: DoctorContext, now: number): Promise<string
   if (handshake instanceof TrustError && handshake.reason === "expired") {
     return "by this host's clock the master's certificate has expired as well";
   }
-  const { agentDirectory, storePath } = context.options.agent;
+  const { agentDirectory, storePath } = context.agent;
   const paths = ["ca.crt", "worker.crt", "worker.key"].map((name) => `${agentDirectory}/${name}`)
     .concat(storePath, `${context.stateDirectory}/agent.lock`, Deno.execPath());
   const sights = await Promise.all(paths.map(look));
@@ -86,8 +81,8 @@ const names = ["ca.crt", "worker.crt", "worker.key"] as const;
 /** Why the checks of certificates are left out. */
 const notNeeded = "neither master-host nor listen is set";
 
-function needsCertificates({ options: { agent, listen } }: DoctorContext): boolean {
-  return agent.master !== null || listen !== null;
+function needsCertificates({ config: { configuration } }: DoctorContext): boolean {
+  return configuration.agent.master !== null || configuration.listen !== null;
 }
 
 /** The common name in a certificate, or all of the name where there is none. */
@@ -102,7 +97,7 @@ export async function checkCertificates(context: DoctorContext): Promise<Result>
     const problem = await fileProblem(context, name);
     if (problem) return problem;
   }
-  const folder = context.options.agent.agentDirectory;
+  const folder = context.agent.agentDirectory;
   const identity = await identityOf(context);
   if (identity.kind === "valid") {
     const [own] = identity.chain;
@@ -117,7 +112,7 @@ export async function checkCertificates(context: DoctorContext): Promise<Result>
 }
 
 async function fileProblem(context: DoctorContext, name: string): Promise<Result | null> {
-  const folder = context.options.agent.agentDirectory;
+  const folder = context.agent.agentDirectory;
   const path = `${folder}/${name}`;
   const user = await agentUser(context);
   const sight = await look(path);

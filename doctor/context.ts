@@ -41,41 +41,6 @@ export function failed(details: string | readonly string[], fix: string): Result
   return { state: "failed", details: [details].flat(), fix };
 }
 
-/** What is known of the host before the checks. */
-interface DoctorOptions {
-  readonly agent: Omit<AgentOptions, "agentVersion">;
-  /** Where the API listens; null: nowhere. */
-  readonly listen: { readonly host: string; readonly port: number } | null;
-  /** Where the metrics go; null: nowhere. */
-  readonly textfile: string | null;
-  /** The time between two heartbeats. */
-  readonly intervalMs: number;
-  readonly versions: { readonly agent: string; readonly deno: string; readonly sqlite: string };
-  /** Each key that is set, with its value and where that comes from. */
-  readonly settings: readonly { readonly key: string; readonly text: string }[];
-  /** What is wrong with the configuration. */
-  readonly problems: readonly {
-    readonly text: string;
-    readonly fix: string;
-    readonly isWarning: boolean;
-  }[];
-  /** Where a key is set or can be set, and what makes the agent read it: `(set in FILE line 3), then: …`. */
-  readonly placeOf: (key: KeyToSet) => string;
-  /** The port of a master where none is configured. */
-  readonly defaultPort: number;
-  /** The line that calls the agent with these words, and with the flags that the doctor was given. */
-  readonly lineOf: (...words: string[]) => string;
-  /** Put before the paths of the system's own files. */
-  readonly root?: string;
-  /** Where other agents of this host may keep their state. */
-  readonly otherStateDirectories?: readonly string[];
-  readonly uid: number;
-  /** How long a master has to refuse worker.crt after a handshake, in milliseconds. */
-  readonly settleMs?: number;
-  /** Aborted when the time is up. */
-  readonly signal: AbortSignal;
-}
-
 /** The keys that may have to be changed. */
 type KeyToSet =
   | "docker-host"
@@ -86,9 +51,57 @@ type KeyToSet =
   | "master-fingerprint"
   | "listen";
 
+/** Something that is wrong with the configuration. */
+export interface ConfigurationProblem {
+  readonly text: string;
+  /** A sentence; after `: ` a command. */
+  readonly fix: string;
+  /** Whether the other commands go on in spite of it. */
+  readonly isWarning: boolean;
+}
+
+/** The configuration, with where each part comes from and what is wrong with it. */
+export interface ConfigReport {
+  /** What is wrong in it is replaced by defaults. */
+  readonly configuration: {
+    readonly agent: Omit<AgentOptions, "agentVersion">;
+    /** Where the API listens; null: nowhere. */
+    readonly listen: { readonly host: string; readonly port: number } | null;
+    /** Where the metrics go; null: nowhere. */
+    readonly textfile: string | null;
+    readonly intervalMs: number;
+  };
+  /** Each key that is set: its value as it was given, and by what. */
+  readonly settings: readonly { readonly key: string; readonly text: string }[];
+  readonly problems: readonly ConfigurationProblem[];
+  /** Returns where a key is set or can be set, and what makes the service read it. */
+  readonly placeOf: (key: KeyToSet) => string;
+  /** The port of a master where none is configured. */
+  readonly defaultPort: number;
+  /** Returns the line that calls the agent with these words, and with what was set by flags. */
+  readonly lineOf: (...words: string[]) => string;
+}
+
+/** What is known of the host before the checks. */
+interface DoctorOptions {
+  readonly config: ConfigReport;
+  readonly versions: { readonly agent: string; readonly deno: string; readonly sqlite: string };
+  readonly uid: number;
+  /** Aborted when the time is up. */
+  readonly signal: AbortSignal;
+  /** Where other agents of this host may keep their state. */
+  readonly otherStateDirectories?: readonly string[];
+  /** Put before the paths of the system's own files. */
+  readonly root?: string;
+  /** How long a master has to refuse worker.crt after a handshake, in milliseconds. */
+  readonly settleMs?: number;
+}
+
 /** The host that is examined. */
 export class DoctorContext {
   readonly options: DoctorOptions;
+  readonly config: ConfigReport;
+  readonly agent: ConfigReport["configuration"]["agent"];
   readonly root: string;
   readonly accounts: Accounts;
   /** The user who runs the doctor. */
@@ -97,20 +110,20 @@ export class DoctorContext {
   readonly #probed = new Map<unknown, Promise<unknown>>();
 
   constructor(options: DoctorOptions) {
-    const { agent, root = "" } = options;
+    const { config, root = "", uid } = options;
     this.options = options;
+    this.config = config;
+    this.agent = config.configuration.agent;
     this.root = root;
     this.accounts = new Accounts(root);
-    this.user = this.accounts.byUid(options.uid);
-    this.stateDirectory = parentOf(agent.storePath);
+    this.user = this.accounts.byUid(uid);
+    this.stateDirectory = parentOf(this.agent.storePath);
   }
 
   /** Runs a probe that several checks need, the first time that it is asked for. */
   once<T>(probe: (context: DoctorContext) => Promise<T>): Promise<T> {
-    const known = this.#probed.get(probe) as Promise<T> | undefined;
-    const result = known ?? probe(this);
-    this.#probed.set(probe, result);
-    return result;
+    if (!this.#probed.has(probe)) this.#probed.set(probe, probe(this));
+    return this.#probed.get(probe) as Promise<T>;
   }
 }
 
@@ -128,7 +141,7 @@ export class Accounts {
   readonly #groups: readonly string[][];
 
   /** `root` is put before the paths; a file that cannot be read counts as empty. */
-  constructor(root = "") {
+  constructor(root: string) {
     this.#users = readFields(`${root}/etc/passwd`);
     this.#groups = readFields(`${root}/etc/group`);
   }

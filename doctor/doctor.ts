@@ -55,12 +55,12 @@ async function run(check: Check, context: DoctorContext): Promise<Result> {
 }
 
 /** How to see more. The agent's user is not looked up: that may be what hangs. */
-function reportOf({ options }: DoctorContext): string {
-  return `look at the host without this check: ${options.lineOf("--once", "--json")}`;
+function reportOf({ config }: DoctorContext): string {
+  return `look at the host without this check: ${config.lineOf("--once", "--json")}`;
 }
 
 /** What is set, by what, and what of it cannot be. */
-function checkConfiguration({ options: { settings, problems } }: DoctorContext): Result {
+function checkConfiguration({ config: { settings, problems } }: DoctorContext): Result {
   const details = [
     ...problems.map(({ text }) => text),
     ...settings.map(({ key, text }) => `${key} = ${text}`),
@@ -82,7 +82,7 @@ async function checkRuntime(context: DoctorContext): Promise<Result> {
   ];
   const user = await agentUser(context);
   if (user.uid !== uid) {
-    const line = context.options.lineOf("doctor");
+    const line = context.config.lineOf("doctor");
     details.push(
       `the service runs as ${user.name}; to see what it may do, as that user: ${line}`,
     );
@@ -93,7 +93,7 @@ async function checkRuntime(context: DoctorContext): Promise<Result> {
 /** All checks, in the order of the report: what others need comes first. */
 export const checks: readonly Check[] = [
   { name: "runtime", code: 3, run: checkRuntime },
-  { name: "clock", code: 3, run: checkClock },
+  { name: "clock", code: 3, run: () => checkClock(Date.now()) },
   { name: "configuration", code: 3, run: checkConfiguration },
   { name: "state-dir", code: 3, run: checkStateDirectory },
   { name: "store", code: 3, run: checkStore },

@@ -8,7 +8,7 @@ import {
   without,
 } from "../tests/support/doctor_setup.ts";
 import { startMaster } from "../tests/support/master_setup.ts";
-import { judgeClock } from "./certificates.ts";
+import { checkClock } from "./certificates.ts";
 import {
   type Check,
   type DoctorContext,
@@ -21,7 +21,7 @@ import {
 import { examine, exitCodeOf } from "./doctor.ts";
 
 const context = {
-  options: { lineOf: (...words: string[]) => ["agent", ...words].join(" ") },
+  config: { lineOf: (...words: string[]) => ["agent", ...words].join(" ") },
 } as unknown as DoctorContext;
 
 function check(name: string, run: Check["run"], code: 2 | 3 = 2): Check {
@@ -75,9 +75,9 @@ Deno.test("exitCodeOf() is that of the worst", () => {
   assert.equal(exitCodeOf([finding(failed("", "x"), 3), finding(failed("", "x"))]), 3);
 });
 
-Deno.test("judgeClock() does not believe in times before the agent was written", () => {
-  assert.equal(judgeClock(Date.UTC(2026, 0, 1)).state, "ok");
-  assert.deepEqual(judgeClock(0), {
+Deno.test("checkClock() does not believe in times before the agent was written", () => {
+  assert.equal(checkClock(Date.UTC(2026, 0, 1)).state, "ok");
+  assert.deepEqual(checkClock(0), {
     state: "failed",
     details: [
       "it is 1970-01-01T00:00:00Z by this host's clock, which cannot be right: no certificate is valid then",

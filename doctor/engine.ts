@@ -57,13 +57,13 @@ function restartEngine(socket: string): string {
   return `restart the engine: ${engineOf(socket).restart}`;
 }
 
-function setSocket({ options }: DoctorContext, socket: string): string {
-  return `set docker-host to unix://${socket} ${options.placeOf("docker-host")}`;
+function setSocket({ config }: DoctorContext, socket: string): string {
+  return `set docker-host to unix://${socket} ${config.placeOf("docker-host")}`;
 }
 
 /** Checks whether the agent can use the engine's socket. */
 export async function checkSocket(context: DoctorContext): Promise<Result> {
-  const { sockets } = context.options.agent;
+  const { sockets } = context.agent;
   const found = await Promise.all(sockets.map(look));
   const index = found.findIndex((it) => it !== "absent");
   const [path, info] = [sockets[index], found[index]];
@@ -94,7 +94,7 @@ export async function checkSocket(context: DoctorContext): Promise<Result> {
 }
 
 async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
-  const { options: { agent: { sockets } }, root } = context;
+  const { agent: { sockets }, root } = context;
   const text = sockets.length === 1
     ? `${sockets[0]}: no such socket`
     : `none of ${sockets.join(", ")} exists`;
@@ -186,7 +186,7 @@ function engineFindings(context: DoctorContext): Promise<EngineFindings> {
   return context.once(askEngine);
 }
 
-async function askEngine({ options: { agent, signal } }: DoctorContext): Promise<EngineFindings> {
+async function askEngine({ agent, options: { signal } }: DoctorContext): Promise<EngineFindings> {
   let socket: string | null = null;
   try {
     socket = findSocket(agent.sockets);
@@ -213,7 +213,7 @@ export async function checkEngine(context: DoctorContext): Promise<Result> {
   }
   const { version, apiVersion, latencyMs } = found.observation.engine;
   const { inventory } = found.observation;
-  const { networks, containers } = selectManaged(inventory, context.options.agent);
+  const { networks, containers } = selectManaged(inventory, context.agent);
   return ok(
     `version ${version ?? "unknown"}, API ${apiVersion ?? "unknown"}, ` +
       `answered in ${Math.round(latencyMs)} ms`,
@@ -228,7 +228,7 @@ const namesShown = 3;
 export async function checkPrefixes(context: DoctorContext): Promise<Result> {
   const found = await engineFindings(context);
   if (found.kind === "failed") return skipped("the engine does not answer");
-  const { networkPrefixes, containerPrefixes } = context.options.agent;
+  const { networkPrefixes, containerPrefixes } = context.agent;
   const { networks, containers } = found.observation.inventory;
   const kinds = [
     ["network-prefix", networkPrefixes, networks.map(({ name }) => name)],
@@ -245,7 +245,7 @@ export async function checkPrefixes(context: DoctorContext): Promise<Result> {
       `${key} is ${list.join(",")}, so ${shown}${more} would not be recognised`,
     );
     const lacking = usualPrefixes.filter((prefix) => missed.some((it) => it.startsWith(prefix)));
-    fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.options.placeOf(key)}`);
+    fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.config.placeOf(key)}`);
   }
   if (details.length > 0) return warning(details, fixes.join("; "));
   return ok(
@@ -263,10 +263,10 @@ export async function checkDrift(context: DoctorContext): Promise<Result> {
   }
   const applied = stored.state === "read" ? stored.applied : null;
   if (applied?.document === unknownDocument) return skipped("the store holds no document");
-  const inventory = selectManaged(engine.observation.inventory, context.options.agent);
+  const inventory = selectManaged(engine.observation.inventory, context.agent);
   let found: KnownDrift;
   try {
-    const plan = applied && await planDocument(applied.document, context.options.agent.images);
+    const plan = applied && await planDocument(applied.document, context.agent.images);
     found = findDrift(plan, inventory);
   } catch (error) {
     found = { state: "unknown", detail: (error as Error).message };

@@ -39,7 +39,7 @@ export function identityOf(context: DoctorContext): Promise<Identity> {
   return context.once(readIdentity);
 }
 
-async function readIdentity({ options: { agent } }: DoctorContext): Promise<Identity> {
+async function readIdentity({ agent }: DoctorContext): Promise<Identity> {
   try {
     const { certificates } = await new CertificateFolder(agent.agentDirectory).load();
     const { X509Certificate } = await import("node:crypto");
@@ -57,7 +57,7 @@ export async function installIssued(
   context: DoctorContext,
   ...files: string[]
 ): Promise<string> {
-  const { options: { agent, settings }, user: own } = context;
+  const { agent, config: { settings }, user: own } = context;
   const user = await agentUser(context);
   const { unit, isActive } = await serviceOf(context);
   const isThere = await look(agent.agentDirectory) !== "absent";
@@ -91,7 +91,8 @@ export function masterFindings(context: DoctorContext): Promise<MasterFindings> 
 }
 
 async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
-  const { agent: { master }, signal, settleMs = usualSettleMs } = context.options;
+  const { master } = context.agent;
+  const { signal, settleMs = usualSettleMs } = context.options;
   if (!master) return {};
   const addresses = await resolve(master.host);
   if (addresses instanceof ConnectionError) return { addresses };
@@ -137,7 +138,7 @@ const notSet = "master-host is not set";
 
 /** Checks whether the master's name leads to an address. */
 export async function checkMasterName(context: DoctorContext): Promise<Result> {
-  const { master } = context.options.agent;
+  const { master } = context.agent;
   if (!master) return skipped(notSet);
   const { addresses = [] } = await masterFindings(context);
   if (addresses instanceof ConnectionError) {
@@ -153,7 +154,7 @@ export async function checkMasterName(context: DoctorContext): Promise<Result> {
 
 /** Checks whether the master takes connections. */
 export async function checkMasterConnection(context: DoctorContext): Promise<Result> {
-  const { master } = context.options.agent;
+  const { master } = context.agent;
   if (!master) return skipped(notSet);
   const { connection } = await masterFindings(context);
   if (connection === undefined) return skipped("its name was not resolved");
@@ -171,7 +172,7 @@ export async function checkMasterConnection(context: DoctorContext): Promise<Res
 
 /** Checks mutual TLS with the master by a handshake; a request would be a heartbeat. */
 export async function checkMasterTls(context: DoctorContext): Promise<Result> {
-  const { master } = context.options.agent;
+  const { master } = context.agent;
   if (!master) return skipped(notSet);
   const { connection, handshake } = await masterFindings(context);
   if (typeof connection !== "number") return skipped("there is no connection");
@@ -193,7 +194,7 @@ function fixHandshake(
   context: DoctorContext,
   failure: ConnectionError | TrustError,
 ): Promise<string> | string {
-  const { agent, defaultPort, placeOf } = context.options;
+  const { agent, config: { defaultPort, placeOf } } = context;
   const place = (key: "master-name" | "master-fingerprint") =>
     `that is shown on the master itself ${placeOf(key)}`;
   switch (failure.reason) {
@@ -236,7 +237,7 @@ const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"]
 
 /** Checks whether the agent's API listens as configured. No request is sent. */
 export async function checkApi(context: DoctorContext): Promise<Result> {
-  const { listen, placeOf, signal } = context.options;
+  const { config: { configuration: { listen }, placeOf }, options: { signal } } = context;
   if (!listen) return skipped("listen is not set");
   const where = hostAndPort(listen);
   const { host, port } = { ...listen, host: wildcards.get(listen.host) ?? listen.host };

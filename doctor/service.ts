@@ -209,7 +209,7 @@ export async function callAgent(
   // The agent could not change files that root makes in that user's folder.
   const isTheirs = folder !== null && typeof folder === "object" && folder.uid === user.uid;
   const who = isTheirs ? `, as user ${user.name}` : "";
-  return `${sentence}${who}: ${context.options.lineOf(...words)}`;
+  return `${sentence}${who}: ${context.config.lineOf(...words)}`;
 }
 
 /** Who holds a lock, by its file: a process that was killed could not erase it. */
@@ -274,7 +274,7 @@ const endProcess = "end that process, if it is still an agent";
 /** Checks by the lock files which agents use this state; takes neither of the locks. */
 export async function checkLock(context: DoctorContext): Promise<Result> {
   const agentPath = `${context.stateDirectory}/agent.lock`;
-  const applyPath = lockPathOf(context.options.agent.storePath);
+  const applyPath = lockPathOf(context.agent.storePath);
   const [agent, apply] = await Promise.all([agentPath, applyPath].map(readLockOwner));
   const details = [
     agent ? describeOwner(agent, agentPath) : `no agent is running with ${agentPath}`,

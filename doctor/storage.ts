@@ -45,7 +45,7 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
   const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
   const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
   // Where there is a store, its own check says so.
-  const hasStore = await look(context.options.agent.storePath) !== "absent";
+  const hasStore = await look(context.agent.storePath) !== "absent";
   if (!hasStore && await isReadOnly(path)) {
     const text = `the file system of ${path} is read-only: ${lost}`;
     return warning([text, details, ...danger], remount(path));
@@ -151,7 +151,7 @@ export function storeOf(context: DoctorContext): Promise<StoreFindings> {
   return context.once(readStore);
 }
 
-async function readStore({ options: { agent, signal } }: DoctorContext): Promise<StoreFindings> {
+async function readStore({ agent, options: { signal } }: DoctorContext): Promise<StoreFindings> {
   for (const startedAt = performance.now();;) {
     const findings = await readStoreOnce(agent.storePath);
     const isPassing = findings.state === "locked" || findings.state === "journal";
@@ -202,7 +202,7 @@ async function isWal(path: string): Promise<boolean> {
 /** Checks whether the store can be read and written, and what is in it. */
 export async function checkStore(context: DoctorContext): Promise<Result> {
   const findings = await storeOf(context);
-  const path = context.options.agent.storePath;
+  const path = context.agent.storePath;
   if (findings.state === "absent") {
     return quarantined(path) ?? ok(`${path} does not exist: nothing was applied`);
   }
@@ -240,7 +240,7 @@ async function judgeStore(
   context: DoctorContext,
   applied: AppliedTopology | null,
 ): Promise<Result> {
-  const path = context.options.agent.storePath;
+  const path = context.agent.storePath;
   const user = await agentUser(context);
   const info = await look(path);
   const details = [`${path}: ${contentOf(applied)}`];
@@ -306,7 +306,7 @@ const leastSilenceMs = 15 * 60_000;
 
 /** Checks whether the metrics can be written, and are, where a loop is to write them. */
 export async function checkTextfile(context: DoctorContext): Promise<Result> {
-  const { textfile: path } = context.options;
+  const { textfile: path } = context.config.configuration;
   if (path === null) return skipped("textfile is not set");
   return await findFolderProblem(parentOf(path), await agentUser(context)) ??
     await judgeTextfile(context, path);
@@ -350,7 +350,7 @@ async function judgeTextfile(context: DoctorContext, path: string): Promise<Resu
     : `${path} was written at ${timeOf(writtenAt)}`;
   const agent = await readRunningAgent(context.stateDirectory);
   if (!agent) return ok(`${details}; no agent is running`);
-  const longMs = Math.max(leastSilenceMs, 3 * context.options.intervalMs);
+  const longMs = Math.max(leastSilenceMs, 3 * context.config.configuration.intervalMs);
   const isOld = (time: number | null) => time !== null && Date.now() - time > longMs;
   const isSilent = writtenAt === null || isOld(writtenAt);
   if (!isSilent || !isOld(agent.since)) return ok(details);

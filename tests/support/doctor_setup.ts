@@ -76,27 +76,15 @@ export async function examineHost(
     await Deno.mkdir(parentOf(path), { recursive: true });
     await Deno.symlink(target, `${root}${path}`);
   }
-  const { configuration, settings, problems, placeOf, defaultPort, lineOf } = explainConfiguration(
-    parseArguments(["doctor", ...flags]).values,
-    null,
-    {
-      variable: () => undefined,
-      readFile: () => ini,
-      exists: () => ini !== null,
-      isRoot: uid === 0,
-      isServiceActive: (await readService(root)).isActive,
-    },
-  );
+  const environment = {
+    variable: () => undefined,
+    readFile: () => ini,
+    exists: () => ini !== null,
+    isRoot: uid === 0,
+    isServiceActive: (await readService(root)).isActive,
+  };
   const context = new DoctorContext({
-    settings,
-    problems,
-    placeOf,
-    defaultPort,
-    lineOf,
-    agent: configuration.agent,
-    listen: configuration.listen,
-    textfile: configuration.textfile,
-    intervalMs: configuration.intervalMs,
+    config: explainConfiguration(parseArguments(["doctor", ...flags]).values, null, environment),
     versions: { agent: "1", deno: "2", sqlite: "3" },
     settleMs: 50,
     uid,
