@@ -24,6 +24,7 @@ import { agentUser } from "./service.ts";
 const earliest = Date.UTC(2026, 0, 1);
 /** Files of the agent are probably not unchanged for so long, in milliseconds. */
 const longUnusedMs = 365 * 86_400_000;
+const names = ["ca.crt", "worker.crt", "worker.key"] as const;
 const setClock = "set the clock: timedatectl set-ntp true";
 
 /** Checks whether the clock can be right; `now` is in milliseconds since 1970. */
@@ -60,10 +61,10 @@ async function doubtOfClock(context: DoctorContext, now: number): Promise<string
     return "by this host's clock the master's certificate has expired as well";
   }
   const { agentDirectory, storePath } = context.agent;
-  const paths = ["ca.crt", "worker.crt", "worker.key"].map((name) => `${agentDirectory}/${name}`)
+  const paths = names.map((name) => `${agentDirectory}/${name}`)
     .concat(storePath, `${context.stateDirectory}/agent.lock`, Deno.execPath());
-  const sights = await Promise.all(paths.map(look));
-  const times = sights.map((it) => typeof it === "object" ? it.mtime?.getTime() ?? 0 : 0);
+  const files = await Promise.all(paths.map(look));
+  const times = files.map((it) => typeof it === "object" ? it.mtime?.getTime() ?? 0 : 0);
   const newest = Math.max(...times);
   if (newest === 0 || now - newest < longUnusedMs) return null;
   return `nothing of the agent's was written since ${
@@ -71,12 +72,11 @@ async function doubtOfClock(context: DoctorContext, now: number): Promise<string
   }: if that cannot be, the clock is ahead`;
 }
 
+/** Returns a function that says how long a certificate of a file is valid. */
 function rangeOf(file: string): (certificate: X509Certificate) => string {
   return ({ validFrom, validTo }) =>
     `${file} is valid from ${timeOf(Date.parse(validFrom))} to ${timeOf(Date.parse(validTo))}`;
 }
-
-const names = ["ca.crt", "worker.crt", "worker.key"] as const;
 
 /** Why the checks of certificates are left out. */
 const notNeeded = "neither master-host nor listen is set";
@@ -94,7 +94,7 @@ function commonName(distinguishedName: string): string {
 export async function checkCertificates(context: DoctorContext): Promise<Result> {
   if (!needsCertificates(context)) return skipped(notNeeded);
   for (const name of names) {
-    const problem = await fileProblem(context, name);
+    const problem = await findFileProblem(context, name);
     if (problem) return problem;
   }
   const folder = context.agent.agentDirectory;
@@ -111,36 +111,36 @@ export async function checkCertificates(context: DoctorContext): Promise<Result>
   );
 }
 
-async function fileProblem(context: DoctorContext, name: string): Promise<Result | null> {
+async function findFileProblem(context: DoctorContext, name: string): Promise<Result | null> {
   const folder = context.agent.agentDirectory;
   const path = `${folder}/${name}`;
   const user = await agentUser(context);
-  const sight = await look(path);
+  const info = await look(path);
   const why = (text: string) => `Cannot use ${path}: ${text}`;
-  if (sight === "absent") {
-    const sights = await Promise.all(names.map((it) => look(`${folder}/${it}`)));
-    const absent = names.filter((_, index) => sights[index] === "absent");
+  if (info === "absent") {
+    const found = await Promise.all(names.map((it) => look(`${folder}/${it}`)));
+    const absent = names.filter((_, index) => found[index] === "absent");
     return failed(why("no such file"), await installIssued(context, ...absent));
   }
   const own = `make ${user.name} the owner of ${folder} and of all that is in it (chown -R)`;
-  if (sight === "forbidden") {
+  if (info === "forbidden") {
     return failed(why(`user ${user.name} cannot enter a folder`), own);
   }
-  if (!sight.isFile) {
+  if (!info.isFile) {
     return failed(
       why("not a regular file"),
       `move it away: mv ${quote(path)} ${quote(`${path}.old`)}`,
     );
   }
-  const details = describe(sight, context.accounts);
+  const details = describe(info, context.accounts);
   // Who has the key is this host for the master.
-  if (name === "worker.key" && ((sight.mode ?? 0) & 0o007) !== 0) {
+  if (name === "worker.key" && ((info.mode ?? 0) & 0o007) !== 0) {
     return failed(
       [why("every user of this host can read it"), details],
       `take that right away: chmod o= ${quote(path)}`,
     );
   }
-  if (!mayUse(user, sight, reading)) {
+  if (!mayUse(user, info, reading)) {
     return failed([why(`user ${user.name} cannot read it`), details], own);
   }
   return null;

@@ -64,12 +64,18 @@ function setSocket({ config }: DoctorContext, socket: string): string {
 /** Checks whether the agent can use the engine's socket. */
 export async function checkSocket(context: DoctorContext): Promise<Result> {
   const { sockets } = context.agent;
-  const found = await Promise.all(sockets.map(look));
-  const index = found.findIndex((it) => it !== "absent");
-  const [path, info] = [sockets[index], found[index]];
-  if (path === undefined || info === undefined || info === "absent") {
-    return await judgeAbsentSocket(context);
+  for (const path of sockets) {
+    const info = await look(path);
+    if (info !== "absent") return await judgeSocket(context, path, info);
   }
+  return await judgeAbsentSocket(context);
+}
+
+async function judgeSocket(
+  context: DoctorContext,
+  path: string,
+  info: Deno.FileInfo | "forbidden",
+): Promise<Result> {
   const user = await agentUser(context);
   if (info === "forbidden") {
     return failed(
@@ -171,13 +177,9 @@ const timeoutMs = 7_000;
 /** What the engine has answered. */
 type EngineFindings =
   | { readonly kind: "listed"; readonly observation: Observation }
-  | {
-    readonly kind: "failed";
-    readonly socket: string | null;
-    readonly error: string;
-    /** Whether its socket took the connection. */
-    readonly isReached: boolean;
-  };
+  /** Its socket took the connection. */
+  | { readonly kind: "failed"; readonly socket: string; readonly error: string }
+  | { readonly kind: "unreached" };
 
 const unreached: readonly string[] = ["no-socket", "permission-denied", "not-listening"];
 
@@ -199,20 +201,19 @@ async function askEngine({ agent, options: { signal } }: DoctorContext): Promise
     });
     return { kind: "listed", observation };
   } catch (error) {
-    const isReached = socket !== null && !unreached.includes(readFailure(error).reason);
-    return { kind: "failed", socket, error: (error as Error).message, isReached };
+    if (socket === null || unreached.includes(readFailure(error).reason)) {
+      return { kind: "unreached" };
+    }
+    return { kind: "failed", socket, error: (error as Error).message };
   }
 }
 
 /** Checks whether the engine answers, and which it is. */
 export async function checkEngine(context: DoctorContext): Promise<Result> {
   const found = await engineFindings(context);
-  if (found.kind === "failed") {
-    if (!found.isReached) return skipped("its socket cannot be used");
-    return failed(found.error, restartEngine(found.socket ?? ""));
-  }
-  const { version, apiVersion, latencyMs } = found.observation.engine;
-  const { inventory } = found.observation;
+  if (found.kind === "unreached") return skipped("its socket cannot be used");
+  if (found.kind === "failed") return failed(found.error, restartEngine(found.socket));
+  const { inventory, engine: { version, apiVersion, latencyMs } } = found.observation;
   const { networks, containers } = selectManaged(inventory, context.agent);
   return ok(
     `version ${version ?? "unknown"}, API ${apiVersion ?? "unknown"}, ` +
@@ -227,7 +228,7 @@ const namesShown = 3;
 /** Checks whether the prefixes match the objects of this host. */
 export async function checkPrefixes(context: DoctorContext): Promise<Result> {
   const found = await engineFindings(context);
-  if (found.kind === "failed") return skipped("the engine does not answer");
+  if (found.kind !== "listed") return skipped("the engine does not answer");
   const { networkPrefixes, containerPrefixes } = context.agent;
   const { networks, containers } = found.observation.inventory;
   const kinds = [
@@ -257,7 +258,7 @@ export async function checkPrefixes(context: DoctorContext): Promise<Result> {
 /** Checks whether Docker is as it was applied. */
 export async function checkDrift(context: DoctorContext): Promise<Result> {
   const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
-  if (engine.kind === "failed") return skipped("the engine does not answer");
+  if (engine.kind !== "listed") return skipped("the engine does not answer");
   if (stored.state !== "read" && stored.state !== "absent") {
     return skipped("the store was not read");
   }
@@ -276,12 +277,10 @@ export async function checkDrift(context: DoctorContext): Promise<Result> {
     return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
   }
   if (applied) return warning(text, await applyAgain(context));
+  const details = [`nothing is applied, but there is: ${text}`];
   const labelled = [...inventory.containers, ...inventory.networks]
     .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
-  const details = [
-    `nothing is applied, but there is: ${text}`,
-    ...(labelled === undefined ? [] : [`its labels name topology ${labelled}`]),
-  ];
+  if (labelled !== undefined) details.push(`its labels name topology ${labelled}`);
   const fix = "to keep it, have the master apply it again; to remove it, give its id";
   return warning(details, await callAgent(context, fix, "teardown", "ID"));
 }

@@ -1,5 +1,5 @@
-import { systemPaths } from "../host/files.ts";
 import type { X509Certificate } from "node:crypto";
+import { systemPaths } from "../host/files.ts";
 import {
   CertificateError,
   CertificateFolder,
@@ -72,9 +72,8 @@ export async function installIssued(
   return text + secret + restart;
 }
 
-const resolveTimeoutMs = 3_000;
-const connectTimeoutMs = 3_000;
-const handshakeTimeoutMs = 3_000;
+/** How long each step to the master may take, in milliseconds. */
+const stepTimeoutMs = 3_000;
 const usualSettleMs = 1_000;
 
 /** The steps to the master; one that is absent was not reached. */
@@ -97,7 +96,7 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
   const addresses = await resolve(master.host);
   if (addresses instanceof ConnectionError) return { addresses };
   const startedAt = performance.now();
-  const tcp = await connectTo(master, { timeoutMs: connectTimeoutMs, signal }).catch(asFailure);
+  const tcp = await connectTo(master, { timeoutMs: stepTimeoutMs, signal }).catch(asFailure);
   if (tcp instanceof ConnectionError) return { addresses, connection: tcp };
   const connection = performance.now() - startedAt;
   const identity = await identityOf(context);
@@ -105,7 +104,7 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
     tcp.destroy();
     return { addresses, connection };
   }
-  const limits = { timeoutMs: handshakeTimeoutMs, settleMs, signal };
+  const limits = { timeoutMs: stepTimeoutMs, settleMs, signal };
   const handshake = await testHandshake(tcp, master, identity.certificates, limits)
     .catch((error: ConnectionError | TrustError) => error);
   return { addresses, connection, handshake };
@@ -116,22 +115,18 @@ function asFailure(error: ConnectionError): ConnectionError {
 }
 
 async function resolve(host: string): Promise<readonly string[] | ConnectionError> {
-  const [{ lookup }, { isIP }] = await Promise.all([import("node:dns"), import("node:net")]);
+  const [{ promises }, { isIP }] = await Promise.all([import("node:dns"), import("node:net")]);
   if (isIP(host)) return [];
-  const { promise, resolve } = Promise.withResolvers<readonly string[] | ConnectionError>();
+  const late = Promise.withResolvers<ConnectionError>();
   const timer = setTimeout(() => {
-    const text = `the name servers have not answered within ${resolveTimeoutMs / 1000} s`;
-    resolve(new ConnectionError("other", text));
-  }, resolveTimeoutMs);
-  lookup(host, { all: true }, (error, found) => {
-    const isUnknown = error || found.length === 0;
-    resolve(
-      isUnknown
-        ? new ConnectionError("other", "its name cannot be resolved")
-        : found.map(({ address }) => address),
-    );
-  });
-  return await promise.finally(() => clearTimeout(timer));
+    const text = `the name servers have not answered within ${stepTimeoutMs / 1000} s`;
+    late.resolve(new ConnectionError("other", text));
+  }, stepTimeoutMs);
+  const found = promises.lookup(host, { all: true }).then(
+    (list) => list.map(({ address }) => address),
+    () => new ConnectionError("other", "its name cannot be resolved"),
+  );
+  return await Promise.race([found, late.promise]).finally(() => clearTimeout(timer));
 }
 
 const notSet = "master-host is not set";
@@ -146,10 +141,8 @@ export async function checkMasterName(context: DoctorContext): Promise<Result> {
       "address to /etc/hosts";
     return failed(`${master.host}: ${addresses.message}`, fix);
   }
-  const isAddress = addresses.length === 0;
-  return ok(
-    isAddress ? `${master.host} is an address` : `${master.host}: ${addresses.join(", ")}`,
-  );
+  if (addresses.length === 0) return ok(`${master.host} is an address`);
+  return ok(`${master.host}: ${addresses.join(", ")}`);
 }
 
 /** Checks whether the master takes connections. */
@@ -190,10 +183,10 @@ export async function checkMasterTls(context: DoctorContext): Promise<Result> {
   );
 }
 
-function fixHandshake(
+async function fixHandshake(
   context: DoctorContext,
   failure: ConnectionError | TrustError,
-): Promise<string> | string {
+): Promise<string> {
   const { agent, config: { defaultPort, placeOf } } = context;
   const place = (key: "master-name" | "master-fingerprint") =>
     `that is shown on the master itself ${placeOf(key)}`;
@@ -206,7 +199,7 @@ function fixHandshake(
         place("master-fingerprint");
     case "certificate-refused":
     case "closed-after-handshake":
-      return installIssued(context, "worker.crt", "worker.key");
+      return await installIssued(context, "worker.crt", "worker.key");
   }
   if (failure instanceof ConnectionError) {
     const { port } = agent.master!;
@@ -216,7 +209,7 @@ function fixHandshake(
   const isDated = failure.reason === "expired" || failure.reason === "not-yet-valid";
   return isDated && failure.isSigned
     ? `renew the master's certificate; if this host's clock is wrong: timedatectl set-ntp true`
-    : installIssued(context, "ca.crt");
+    : await installIssued(context, "ca.crt");
 }
 
 /** Returns how to fix that no TLS server has answered. */
@@ -232,7 +225,7 @@ export function fixWithoutTls(
     : `correct swarmctl-port ${place}; masters usually listen on ${defaultPort}`;
 }
 
-const timeoutMs = 2_000;
+const apiTimeoutMs = 2_000;
 const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
 
 /** Checks whether the agent's API listens as configured. No request is sent. */
@@ -240,7 +233,8 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   const { config: { configuration: { listen }, placeOf }, options: { signal } } = context;
   if (!listen) return skipped("listen is not set");
   const where = hostAndPort(listen);
-  const { host, port } = { ...listen, host: wildcards.get(listen.host) ?? listen.host };
+  const { port } = listen;
+  const host = wildcards.get(listen.host) ?? listen.host;
   if (!wildcards.has(listen.host) && !hasAddress(host)) {
     const any = hostAndPort({ host: host.includes(":") ? "::" : "0.0.0.0", port });
     const fix = `set listen to an address of this host, or to ${any} ${placeOf("listen")}`;
@@ -250,11 +244,9 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   if (identity.kind === "invalid") return skipped("the certificates cannot be used");
   const [own] = identity.chain;
   const address = { host, port, name: host, fingerprint: null };
-  const limits = { timeoutMs, signal };
+  const limits = { timeoutMs: apiTimeoutMs, signal };
   const tcp = await connectTo(address, limits).catch(asFailure);
-  if (tcp instanceof ConnectionError) {
-    return await judgeSilence(context, where, tcp);
-  }
+  if (tcp instanceof ConnectionError) return await judgeSilence(context, where, tcp);
   tcp.destroy();
   const [shown] = await presentedCertificates(await loadTls(), address, limits);
   if (shown?.fingerprint256 !== own.fingerprint256) return judgeOther(where, shown);

@@ -17,16 +17,10 @@ const folders = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/s
   .concat("/usr/lib/systemd/system", "/lib/systemd/system");
 
 /** A setting, and the file that has it. */
-interface Setting {
-  readonly value: string;
-  readonly file: string;
-}
+type Setting = { readonly value: string; readonly file: string };
 
 /** A file that makes up a unit. */
-interface Source {
-  readonly path: string;
-  readonly text: string;
-}
+type Source = { readonly path: string; readonly text: string };
 
 /** A unit's file with its drop-ins, or the mask in its place. */
 export class Unit {
@@ -149,30 +143,6 @@ export async function readService(root: string): Promise<Service> {
     timer: timer === undefined ? null : { name: timer, isEnabled: ticking.includes(timer) },
     cronFile: crons.find((name) => name.startsWith("decnet-agent")) ?? null,
   };
-}
-
-/** What a unit starts, and why that cannot be. */
-interface ProgramProblem {
-  readonly text: string;
-  /** The file of the unit, or its drop-in, that names the program. */
-  readonly file: string;
-}
-
-/** Whether the program of a unit is there; null when it is, or cannot be told. */
-export async function findProgramProblem(
-  unit: Unit,
-  root: string,
-): Promise<ProgramProblem | null> {
-  const setting = unit.last("ExecStart");
-  if (setting === null) return null;
-  const path = programOf(setting.value);
-  if (path === null) return null;
-  const sight = await look(`${root}${path}`);
-  if (sight === "forbidden") return null;
-  const isProgram = typeof sight === "object" && sight.isFile && ((sight.mode ?? 0) & 0o111) !== 0;
-  if (isProgram) return null;
-  const why = sight === "absent" ? "does not exist" : "is no program";
-  return { text: `${setting.file} has the service run ${path}, which ${why}`, file: setting.file };
 }
 
 /** The path of the program in a command line; null where systemd has to search or to fill in. */
@@ -336,10 +306,20 @@ async function findFault(
     const text = `${path} runs as ${user}, and there is no such user`;
     return warning(text, `create the user: ${makeUser}`);
   }
-  const problem = await findProgramProblem(installed, root);
-  if (!problem) return null;
-  const { text, file } = problem;
-  if (file === path) return warning(text, `install the unit again: ${install}`);
+  return await findProgramProblem(installed, root);
+}
+
+/** Returns why the program of a unit cannot be started; null when it can, or this is unknown. */
+async function findProgramProblem(unit: Unit, root: string): Promise<Result | null> {
+  const { value = "", file } = unit.last("ExecStart") ?? {};
+  const path = programOf(value);
+  const info = path === null ? "forbidden" : await look(`${root}${path}`);
+  if (info === "forbidden") return null;
+  const isProgram = info !== "absent" && info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
+  if (isProgram) return null;
+  const why = info === "absent" ? "does not exist" : "is no program";
+  const text = `${file} has the service run ${path}, which ${why}`;
+  if (file === unit.path) return warning(text, `install the unit again: ${install}`);
   return warning(text, `remove the lines with ExecStart from ${file}, then start it: ${start}`);
 }
 
