@@ -13,6 +13,8 @@ interface LoopOptions {
   readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
   /** Takes what each check has found, with the last heartbeat's result, and each new result. */
   readonly onReport?: (heartbeat: Heartbeat) => void;
+  /** Takes what was found for a heartbeat, or at an interval while the master keeps it waiting. */
+  readonly onSnapshot?: (snapshot: HostSnapshot) => void;
   /** Called when the loop begins to do something, and when it has ended, so that a hang shows. */
   readonly onWork?: (phase: "begin" | "end") => void;
   /** The least between two early heartbeats, in milliseconds. */
@@ -97,7 +99,10 @@ class Loop {
       if (this.#scheduler.isSendDue) {
         log("error", `the heartbeat failed: ${message}`);
         this.#scheduler.sent({ isFailure: true, retryAfterMs: null });
-      } else log("error", `a check of the host failed: ${message}`);
+      } else {
+        log("error", `a check of the host failed: ${message}`);
+        this.#scheduler.checkSkipped();
+      }
     } finally {
       onWork?.("end");
     }
@@ -117,7 +122,7 @@ class Loop {
     const shouldSend = scheduler.shouldSend(agent.fingerprint(snapshot));
     // The next check, which comes at once, repairs the store before its heartbeat.
     if (shouldSend && isRecheck && agent.canRepair(snapshot)) return;
-    this.#report(snapshot);
+    this.#report(snapshot, shouldSend || !isRecheck);
     if (shouldSend) await this.#send(snapshot, signal);
   }
 
@@ -137,10 +142,17 @@ class Loop {
   }
 
   /** Reports what was found before the master is asked, which may hang. */
-  #report(snapshot: HostSnapshot): void {
-    const body = this.#agent.body(snapshot);
-    const seen = { certificates: null, ...this.#last, snapshot, body };
-    this.#changeLog.record(seen, this.#isBusy);
-    if (this.#last) this.#options.onReport?.({ ...this.#last, snapshot, body });
+  #report(snapshot: HostSnapshot, isTimed: boolean): void {
+    const { log, onReport, onSnapshot } = this.#options;
+    try {
+      const body = this.#agent.body(snapshot);
+      const seen = { certificates: null, ...this.#last, snapshot, body };
+      this.#changeLog.record(seen, this.#isBusy);
+      if (isTimed) onSnapshot?.(snapshot);
+      if (this.#last) onReport?.({ ...this.#last, snapshot, body });
+    } catch (error) {
+      // No error is known that leads here; one that does must not keep back the heartbeat.
+      log("error", `a report failed: ${error instanceof Error ? error.message : error}`);
+    }
   }
 }

@@ -17,7 +17,7 @@ import { container, network } from "../tests/support/engine/state.ts";
 import { assertNoSecrets } from "../tests/support/secrets.ts";
 import { asWriter } from "../tests/support/store.ts";
 import type { MasterAnswer } from "../tests/support/tls_master.ts";
-import type { Heartbeat } from "./heartbeat.ts";
+import type { Agent, Heartbeat } from "./heartbeat.ts";
 import { runLoop } from "./loop.ts";
 import { Wakeup } from "./schedule.ts";
 import { until } from "../tests/support/environment.ts";
@@ -46,12 +46,13 @@ interface LoopRun {
 async function runHeartbeats(
   setup: AgentSetup,
   count: number,
-  { random = 0.5, before = () => {}, onHeartbeat = () => {} }: {
+  { random = 0.5, before = () => {}, onHeartbeat = () => {}, onSnapshot = () => {} }: {
     readonly random?: number;
     /** Runs before each heartbeat, which is counted from 1. */
     readonly before?: (heartbeat: number) => void | Promise<void>;
     /** Takes each heartbeat, as the loop's own. */
     readonly onHeartbeat?: () => void;
+    readonly onSnapshot?: () => void;
   } = {},
 ): Promise<LoopRun> {
   const lines: string[] = [];
@@ -65,6 +66,7 @@ async function runHeartbeats(
         heartbeats.push(heartbeat);
         onHeartbeat();
       },
+      onSnapshot,
       before: async (heartbeat) => {
         if (heartbeat > count) return false;
         await before(heartbeat);
@@ -220,6 +222,7 @@ test("runLoop() logs missing certificates once, and sends when they come", async
 
 /** A loop with real waits. */
 interface RunningLoop {
+  readonly agent: Agent;
   readonly wakeup: Wakeup;
   /** How many checks have begun. */
   readonly works: () => number;
@@ -271,7 +274,7 @@ async function withLoop(
     assert.ok(performance.now() - startedAt < 2_000);
   };
   try {
-    await test({ wakeup, works: () => works, stop, lines, heartbeats });
+    await test({ agent, wakeup, works: () => works, stop, lines, heartbeats });
   } finally {
     await stop();
     agent.close();
@@ -478,8 +481,29 @@ test("runLoop() survives an unexpected error in a check", async (setup) => {
   assert.equal(checks, 2);
   const failures = lines.filter((line) => line.includes("level=error"));
   assert.deepEqual(failures, [
-    'level=error msg="a check of the host failed: unexpected"',
+    'level=error msg="a report failed: unexpected"',
   ]);
+});
+
+test("runLoop() sends although a report fails", async (setup) => {
+  const { lines, heartbeats } = await runHeartbeats(setup, 2, {
+    onSnapshot: () => {
+      throw new Error("unexpected");
+    },
+  });
+  assert.deepEqual(lines, Array(2).fill('level=error msg="a report failed: unexpected"'));
+  assert.deepEqual(heartbeats.map(({ result }) => result.kind), ["delivered", "delivered"]);
+});
+
+test("runLoop() keeps its pace when checks fail", async (setup) => {
+  await withLoop(setup, async ({ wakeup, works, lines, agent }) => {
+    await setup.master.nextHeartbeat();
+    agent.collect = () => Promise.reject(new Error("unexpected"));
+    wakeup.requestCheck();
+    await pause();
+    assert.ok(works() > 2 && works() <= 6, `${works()} checks`);
+    assert.match(lines[0]!, /a check of the host failed: unexpected/);
+  });
 });
 
 test("runLoop() does one thing at a time while a check hangs", async (setup) => {

@@ -419,19 +419,23 @@ Deno.test("D20 the loop paces a flood of events and still reports its change", (
     clearInterval(flood);
   }));
 
-Deno.test("D20 the loop logs once that the event stream is lost, once it is back", async () => {
-  await using setup = await AgentSetup.create();
-  setup.engine.fault = { kind: "status", status: 403, message: "not here", path: "/events" };
-  await using loop = new WatchedLoop(setup, { intervalMs: 200 });
-  await until(() => loop.heartbeats.length >= 15);
-  const socket = setup.engine.socketPath;
-  const refused = `level=warn msg="Cannot listen to Docker at ${socket}: ` +
-    'GET /events was answered with 403 (not here); changes are reported at the interval" subject=events';
-  assert.deepEqual(loop.lines, [refused]);
-  setup.engine.fault = undefined;
-  await until(() => loop.lines.length > 1);
-  assert.deepEqual(loop.lines, [refused, 'level=info msg="Docker reports changes again"']);
-});
+for (const answer of [{ status: 204 }, { status: 429, headers: { "retry-after": "3600" } }]) {
+  Deno.test(`D20 the loop logs the loss of events once, after ${answer.status}`, async () => {
+    await using setup = await AgentSetup.create();
+    setup.master.answer = answer;
+    setup.engine.fault = { kind: "status", status: 403, message: "not here", path: "/events" };
+    await using loop = new WatchedLoop(setup, { intervalMs: 200 });
+    const lines = () => loop.lines.filter((line) => !line.includes("subject=master"));
+    await until(() => loop.works >= 15);
+    const socket = setup.engine.socketPath;
+    const refused = `level=warn msg="Cannot listen to Docker at ${socket}: ` +
+      'GET /events was answered with 403 (not here); changes are reported at the interval" subject=events';
+    assert.deepEqual(lines(), [refused]);
+    setup.engine.fault = undefined;
+    await until(() => lines().length > 1);
+    assert.deepEqual(lines(), [refused, 'level=info msg="Docker reports changes again"']);
+  });
+}
 
 Deno.test("the loop listens to the engine that its heartbeats ask", async () => {
   await using setup = await AgentSetup.create();

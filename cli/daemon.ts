@@ -210,9 +210,9 @@ class ConfiguredRun {
       onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
       onHeartbeat: (heartbeat) => {
         onHeartbeat(heartbeat);
-        this.#watcher.note(heartbeat.snapshot);
         metrics?.count(heartbeat);
       },
+      onSnapshot: (snapshot) => this.#watcher.note(snapshot),
       onReport: (heartbeat) => {
         const findings = findingsOf(heartbeat, configuration.warnings);
         systemd.status(summary(heartbeat, findings));

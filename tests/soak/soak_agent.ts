@@ -53,9 +53,9 @@ await runLoop(agent, new AbortController().signal, {
   log,
   wakeup,
   now: () => performance.now() + skippedMs,
+  onSnapshot: (snapshot) => watcher.note(snapshot),
   onHeartbeat: ({ snapshot, result }) => {
     isHeartbeatNext = false;
-    watcher.note(snapshot);
     const docker = snapshot.observed.kind === "failed" ? "silent" : "seen";
     const isUnsent = result.kind === "unreachable" && result.latencyMs === null;
     const states = [snapshot.store.kind, docker, snapshot.drift.state];

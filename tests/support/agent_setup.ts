@@ -160,11 +160,13 @@ interface SkippingOptions {
   /** Runs before each heartbeat, counted from 1, until it answers false. */
   readonly before: (heartbeat: number) => boolean | Promise<boolean>;
   readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
+  readonly onSnapshot?: () => void;
 }
 
 /** Runs the loop with waits that take no time; returns the wait before each heartbeat, in ms. */
 export async function runSkipping(agent: Agent, options: SkippingOptions): Promise<number[]> {
-  const { log = () => {}, random = Math.random, before, onHeartbeat } = options;
+  const { log = () => {}, random = Math.random, before, onHeartbeat, onSnapshot = () => {} } =
+    options;
   const time = new SkippedTime();
   const waitsMs: number[] = [];
   let sent = 0;
@@ -174,6 +176,7 @@ export async function runSkipping(agent: Agent, options: SkippingOptions): Promi
     log,
     random,
     now: time.now,
+    onSnapshot,
     onHeartbeat: (heartbeat) => {
       sent++;
       onHeartbeat?.(heartbeat);
@@ -234,10 +237,8 @@ export class WatchedLoop implements AsyncDisposable {
       wakeup,
       random,
       onWork: (phase) => this.works += phase === "begin" ? 1 : 0,
-      onHeartbeat: (heartbeat) => {
-        this.heartbeats.push(heartbeat);
-        watch.note(heartbeat.snapshot);
-      },
+      onHeartbeat: (heartbeat) => this.heartbeats.push(heartbeat),
+      onSnapshot: (snapshot) => watch.note(snapshot),
     });
     this.#running = Promise.all([loop, watch.run(signal)]).finally(() => agent.close());
   }
