@@ -8,6 +8,7 @@ import { Applier } from "../apply/applier.ts";
 import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
 import { createLog, type Log } from "../host/log.ts";
 import { SystemdNotifier } from "../host/systemd.ts";
+import { TextFiles } from "../host/textfile.ts";
 import { CertificateFolder } from "../master/certificates.ts";
 import { hostAndPort } from "../master/connection.ts";
 import { explain } from "../store/file.ts";
@@ -122,8 +123,8 @@ export class Daemon {
     if (textfile !== null && !this.#metrics) {
       // Loaded only when metrics are wanted.
       const { MetricsFile } = await import("./metrics.ts");
-      const [log, startedAt] = [this.#log, this.#startedAt];
-      this.#metrics = await MetricsFile.create({ log, startedAt });
+      const files = await TextFiles.load();
+      this.#metrics = new MetricsFile({ files, log: this.#log, startedAt: this.#startedAt });
     }
     this.#metrics?.moveTo(textfile);
     return this.#metrics;
@@ -225,9 +226,10 @@ class ConfiguredRun {
   async #serve(listen: ListenOptions): Promise<void> {
     const { configuration: { intervalMs }, certificates, log, metrics, signal } = this.#options;
     const { host, port, allowedNames } = listen;
-    const { promise: stopped, resolve } = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    for (let problem = ""; !signal.aborted;) {
+    const stopped = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => stopped.resolve(), { once: true });
+    let lastProblem = "";
+    while (!signal.aborted) {
       try {
         const server = await ApiServer.start(this.service, {
           host,
@@ -237,17 +239,17 @@ class ConfiguredRun {
           certificates: () => certificates.load(),
         });
         log("info", "listening", { address: hostAndPort(listen) });
-        problem = "";
+        lastProblem = "";
         if (metrics) metrics.isListening = true;
-        await Promise.race([stopped, server.needsRestart]);
+        await Promise.race([stopped.promise, server.needsRestart]);
         if (metrics) metrics.isListening = false;
         if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
         await server.stop();
         if (signal.aborted) await this.service.settled();
       } catch (error) {
         const { message } = error as Error;
-        if (message !== problem) log("error", message, { subject: "api" });
-        problem = message;
+        if (message !== lastProblem) log("error", message, { subject: "api" });
+        lastProblem = message;
         await new Wakeup().wait(intervalMs, signal);
       }
     }
@@ -256,14 +258,15 @@ class ConfiguredRun {
 
 /** Throws `Error` for a configuration that cannot take the place of the current one. */
 async function replaceSetup(current: Setup, configuration: Configuration): Promise<Setup> {
-  const [was, is] = [current.configuration.agent, configuration.agent];
-  if (is.storePath !== was.storePath) {
+  const { storePath, agentDirectory, master } = configuration.agent;
+  const { agent } = current.configuration;
+  if (storePath !== agent.storePath) {
     throw new Error("another state-dir needs a restart of the agent");
   }
   // The same folder keeps the certificates that it has read, while newer ones cannot be used.
-  if (is.agentDirectory === was.agentDirectory) return { ...current, configuration };
-  const certificates = new CertificateFolder(is.agentDirectory);
-  if (is.master || configuration.listen) await certificates.load();
+  if (agentDirectory === agent.agentDirectory) return { ...current, configuration };
+  const certificates = new CertificateFolder(agentDirectory);
+  if (master || configuration.listen) await certificates.load();
   return { configuration, certificates };
 }
 

@@ -89,7 +89,8 @@ function seconds(ms: number | null | undefined): number | null {
 
 function metricText(name: string, help: string, samples: Samples): string {
   const fullName = `decnet_agent_${name}`;
-  const all = typeof samples === "object" ? samples ?? [] : [[{}, Number(samples)] as const];
+  if (samples === null) return "";
+  const all = typeof samples === "object" ? samples : [[{}, Number(samples)] as const];
   if (all.length === 0) return "";
   const type = name.endsWith("_total") ? "counter" : "gauge";
   const lines = all.map(([labels, value]) => `${fullName}${labelText(labels)} ${value}\n`);
@@ -128,22 +129,21 @@ export class MetricsFile {
   readonly #files: TextFiles;
   readonly #log: Log;
   readonly #startedAt: number;
-  readonly #heartbeats = new Map<SendResult["kind"], number>(
-    (["delivered", "rejected", "unreachable", "not_configured"] as const).map((it) => [it, 0]),
-  );
+  readonly #heartbeats = new Map<SendResult["kind"], number>([
+    ["delivered", 0],
+    ["rejected", 0],
+    ["unreachable", 0],
+    ["not_configured", 0],
+  ]);
   #path: string | null = null;
   #lastSuccessAt = 0;
   #problem: string | null = null;
 
-  private constructor(files: TextFiles, { log, startedAt }: { log: Log; startedAt: number }) {
-    this.#files = files;
-    this.#log = log;
-    this.#startedAt = startedAt;
-  }
-
-  /** Creates one without a path; `startedAt` in milliseconds since 1970. */
-  static async create(options: { log: Log; startedAt: number }): Promise<MetricsFile> {
-    return new MetricsFile(await TextFiles.load(), options);
+  /** Has no path at first; `startedAt` in milliseconds since 1970. */
+  constructor(options: { files: TextFiles; log: Log; startedAt: number }) {
+    this.#files = options.files;
+    this.#log = options.log;
+    this.#startedAt = options.startedAt;
   }
 
   /** Writes to this path from now on; null: to none. What was written stays where it is. */
@@ -168,11 +168,9 @@ export class MetricsFile {
       isListening: this.isListening,
     };
     const problem = replaceFile(this.#files, this.#path, metricsText(heartbeat, { code, loop }));
-    if (problem !== null && problem !== this.#problem) {
-      this.#log("warn", problem, { subject: "textfile" });
-    } else if (problem === null && this.#problem !== null) {
-      this.#log("info", "the metrics are written again");
-    }
+    if (problem === this.#problem) return;
+    if (problem === null) this.#log("info", "the metrics are written again");
+    else this.#log("warn", problem, { subject: "textfile" });
     this.#problem = problem;
   }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { Log } from "../host/log.ts";
+import { TextFiles } from "../host/textfile.ts";
 import { AgentSetup } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
@@ -199,7 +200,7 @@ const metric = (path: string, name: string) =>
     ?.split(" ")[1];
 
 async function fileAt(path: string, log: Log): Promise<MetricsFile> {
-  const file = await MetricsFile.create({ log, startedAt: 7_000 });
+  const file = new MetricsFile({ files: await TextFiles.load(), log, startedAt: 7_000 });
   file.moveTo(path);
   return file;
 }

@@ -36,7 +36,11 @@ export async function printState(
   return worst(findingsOf(heartbeat));
 }
 
-type LabelledLine = readonly [label: string, value: string];
+/** SGR codes. */
+const colours = { red: 31, green: 32, yellow: 33 } as const;
+type Colour = keyof typeof colours;
+
+type LabelledLine = readonly [label: string, value: string, colour?: Colour];
 
 /** Formats the state as lines with a label each, for a pipe or a file. */
 export function stateText(heartbeat: Heartbeat): string {
@@ -59,14 +63,14 @@ export function stateText(heartbeat: Heartbeat): string {
 }
 
 function storeLines({ body: { topology, store } }: Heartbeat): LabelledLine[] {
-  if (!topology) return [["store", store.detail ?? store.state]];
+  if (!topology) return [["store", store.detail ?? store.state, "yellow"]];
   const lines: LabelledLine[] = [["topology", topology.topology_id ?? "none (idle)"]];
   if (topology.topology_id !== null) {
     lines.push(["hash", topology.applied_version_hash || "none: nothing applied yet"]);
     if (topology.applied_at) lines.push(["applied", timeText(topology.applied_at)]);
   }
-  if (store.detail) lines.push(["store", store.detail]);
-  if (topology.last_error) lines.push(["last error", topology.last_error]);
+  if (store.detail) lines.push(["store", store.detail, "yellow"]);
+  if (topology.last_error) lines.push(["last error", topology.last_error, "red"]);
   return lines;
 }
 
@@ -142,16 +146,6 @@ function drawTree(branches: readonly Branch[]): TreeLine[] {
 /** What the terminal can show; without columns it does not know its width. */
 type TerminalFormat = { readonly columns: number; readonly isColoured: boolean };
 
-/** SGR codes. */
-const colours = { red: 31, green: 32, yellow: 33 } as const;
-type Colour = keyof typeof colours;
-
-/** The lines of the store that need attention. */
-const labelColours: ReadonlyMap<string, Colour> = new Map([
-  ["store", "yellow"],
-  ["last error", "red"],
-]);
-
 /** How many columns of a line stay visible beside a long note. */
 const minimumTextColumns = 16;
 
@@ -195,14 +189,10 @@ export async function stateTree(
 ): Promise<string> {
   const formatter = new LineFormatter(format);
   const { observed, drift } = heartbeat.snapshot;
-  const lines = storeLines(heartbeat).map((line) =>
-    formatter.line(labelled(line), labelColours.get(line[0]))
-  );
-  if (observed.kind === "failed") {
-    lines.push(formatter.line(labelled(["docker", observed.error]), "red"));
-  }
-  const driftColour = drift.state === "consistent" ? "green" : "yellow";
-  lines.push(formatter.line(labelled(["drift", driftText(heartbeat)]), driftColour));
+  const head = storeLines(heartbeat);
+  if (observed.kind === "failed") head.push(["docker", observed.error, "red"]);
+  head.push(["drift", driftText(heartbeat), drift.state === "consistent" ? "green" : "yellow"]);
+  const lines = head.map((line) => formatter.line(labelled(line), line[2]));
   const plan = await planOf(heartbeat, images);
   if (plan) {
     const tree = drawTree(branchesOf(plan, notesOf(heartbeat)));
@@ -245,14 +235,13 @@ async function planOf(
 
 /** Returns how planned objects differ, by type and name. */
 function notesOf({ snapshot: { drift } }: Heartbeat): ReadonlyMap<string, Note> {
-  const notes = new Map<string, Note>();
-  if (drift.state !== "drifted") return notes;
-  for (const kind of driftKinds.filter((it) => it !== "unexpected")) {
-    for (const { type, name, detail } of drift[kind]) {
-      notes.set(`${type} ${name}`, { kind, detail });
-    }
-  }
-  return notes;
+  if (drift.state !== "drifted") return new Map();
+  const kinds = driftKinds.filter((kind) => kind !== "unexpected");
+  return new Map(
+    kinds.flatMap((kind) =>
+      drift[kind].map(({ type, name, detail }) => [`${type} ${name}`, { kind, detail }])
+    ),
+  );
 }
 
 /** The prefix of all planned names. */
