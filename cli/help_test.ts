@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runOn } from "../tests/support/command_line.ts";
 import { changeCodes, checkCodes, commands, flags } from "./help.ts";
-import { keyNames } from "./options.ts";
+import { keyNames, variableOf } from "./options.ts";
 
 for (const { name, usage, summary, codes } of commands.filter(({ name }) => name !== "")) {
   Deno.test(`run() ${name} --help shows its usage, flags and exit codes only`, async () => {
@@ -28,6 +28,13 @@ for (const { name, usage, summary, codes } of commands.filter(({ name }) => name
 
 Deno.test("run() --help without a known command shows everything", async () => {
   const { stdout } = await runOn(["--help"]);
+  for (const name of keyNames) assert.ok(stdout.includes(`\n  --${name} `), name);
+  for (const { flag } of flags) assert.ok(stdout.includes(`\n  ${flag}`), flag);
+  for (const { usage } of commands) {
+    assert.ok(stdout.includes(`\n  decnet-agent ${usage} `), usage);
+  }
+  assert.ok(stdout.includes(variableOf("master-host")));
+  assert.ok(stdout.endsWith("\n") && !/[ \t]\n/.test(stdout));
   for (const args of [["-h"], ["nonsense", "--help"], ["--help", "toString"]]) {
     assert.deepEqual(await runOn(args), { code: 0, stdout, stderr: "" });
   }

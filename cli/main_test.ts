@@ -1,26 +1,8 @@
 import assert from "node:assert/strict";
 import { AgentSetup, document, versionHash } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
-import { keyNames, variableOf } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 import manifest from "../deno.json" with { type: "json" };
-
-Deno.test("run() --help shows every flag and its variable", async () => {
-  for (const flag of ["--help", "-h"]) {
-    const { code, stdout, stderr } = await runOn([flag]);
-    assert.deepEqual([code, stderr], [0, ""]);
-    for (const name of keyNames) assert.ok(stdout.includes(`\n  --${name} `), name);
-    const options = ["--json", "--dry-run", "--hash HEX", "--no-wait", "--config FILE"];
-    for (const option of [...options, "--version", "--help"]) {
-      assert.ok(stdout.includes(`\n  ${option}`), option);
-    }
-    for (const command of ["--once", "state", "apply FILE|-", "teardown ID", "hash FILE|-"]) {
-      assert.ok(stdout.includes(`\n  decnet-agent ${command} `), command);
-    }
-    assert.ok(stdout.includes(variableOf("master-host")));
-    assert.ok(stdout.endsWith("\n") && !/[ \t]\n/.test(stdout));
-  }
-});
 
 Deno.test("run() --version shows the versions of agent, Deno and SQLite", async () => {
   const { code, stdout } = await runOn(["--version"]);
@@ -47,21 +29,6 @@ Deno.test("run() hash prints the version hash of a file or of standard input", a
   assert.deepEqual(JSON.parse(stdout), { version_hash: versionHash });
 });
 
-Deno.test("run() hash exits with 3 for a wrong document", async () => {
-  const cases: [bytes: Uint8Array<ArrayBuffer> | Error, message: RegExp][] = [
-    [new Deno.errors.NotFound("no such file"), /^decnet-agent: Cannot read x: no such file\n$/],
-    [new TextEncoder().encode("{"), /^decnet-agent: Cannot read x: .*not JSON at the end\n$/],
-    [new Uint8Array([0x22, 0xff, 0x22]), /^decnet-agent: Cannot read x: .*\n$/],
-    [new TextEncoder().encode("[".repeat(999)), /nests deeper than 256 levels\n$/],
-  ];
-  for (const [bytes, message] of cases) {
-    const readInput = () => bytes instanceof Error ? Promise.reject(bytes) : Promise.resolve(bytes);
-    const { code, stdout, stderr } = await runOn(["hash", "x"], { readInput });
-    assert.deepEqual([code, stdout], [3, ""]);
-    assert.match(stderr, message);
-  }
-});
-
 Deno.test("run() needs no configuration for --help, --version and hash", async () => {
   const broken: Partial<Terminal> = {
     variable: (name) => name === "DOCKER_HOST" ? "tcp://d" : "\0",
@@ -76,15 +43,6 @@ Deno.test("run() needs no configuration for --help, --version and hash", async (
   }
 });
 
-Deno.test("run() prints errors of checks as JSON, too", async () => {
-  for (const args of [["--once", "--json", "--x"], ["doctor", "--json", "--x"]]) {
-    const { code, stdout, stderr } = await runOn(args);
-    const summary = "--x is not a flag; --help lists them";
-    assert.deepEqual(JSON.parse(stdout), { status: "UNKNOWN", exit_code: 3, summary });
-    assert.deepEqual([code, stderr], [3, `decnet-agent: ${summary}\n`]);
-  }
-});
-
 Deno.test("run() exits with 3 when its answer is lost", async () => {
   await using setup = await AgentSetup.create();
   const machine: Partial<Terminal> = {
@@ -92,7 +50,7 @@ Deno.test("run() exits with 3 when its answer is lost", async () => {
     readInput: () => Promise.resolve(new TextEncoder().encode(document)),
   };
   const flags = flagsOf(setup, { master: false });
-  for (const args of [["--help"], ["--version"], ["hash", "-"], ["state"], ["--once"]]) {
+  for (const args of [["--help"], ["print", "man"], ["hash", "-"], ["state"], ["--once"]]) {
     const { code } = await runOn([...args, ...flags], { ...machine, stdout: () => "written" });
     assert.equal(code, 0, args.join());
     assert.equal((await runOn([...args, ...flags], machine)).code, 3, args.join());
@@ -127,12 +85,12 @@ Deno.test("run() exits with 3 for wrong usage or configuration", async () => {
     const once = args.filter((arg) => arg !== "state");
     assert.equal((await runOn([...once, "--once"])).stdout, line);
     assert.equal((await runOn([...once, "--once", "--quiet"])).stdout, line);
-    assert.deepEqual(JSON.parse((await runOn(["--json", ...once, "--once"])).stdout), {
-      status: "UNKNOWN",
-      exit_code: 3,
-      summary: message,
-    });
+    const json = { status: "UNKNOWN", exit_code: 3, summary: message };
+    const { stdout } = await runOn(["--json", ...once, "--once"]);
+    assert.deepEqual(JSON.parse(stdout), json);
   }
+  const { code, stdout } = await runOn(["doctor", "--json", "--x"]);
+  assert.deepEqual([code, JSON.parse(stdout).status], [3, "UNKNOWN"]);
 });
 
 Deno.test("run() prints warnings of the configuration", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeAgentDirectory } from "../support/certificates.ts";
 import { execute, Host, RunningAgent } from "../support/executable.ts";
-import { requirement } from "../support/requirements.ts";
+import { requirement, works } from "../support/requirements.ts";
 
 /** The shortest interval that can be configured. */
 const interval = "--interval=5s";
@@ -236,17 +236,10 @@ Deno.test("decnet-agent reports a lost engine while the master asked for a pause
   assert.equal(stderr.split("subject=docker").length, 2, stderr);
 });
 
-const namespaces = requirement("unshare and the right to mount", canMount());
-
-function canMount(): boolean {
-  try {
-    return new Deno.Command("unshare", { args: ["--mount", "true"], stderr: "null" }).outputSync()
-      .success;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
+const namespaces = requirement(
+  "unshare and the right to mount",
+  await works("unshare", "--mount", "true"),
+);
 
 /** Runs a test on a host with one name server, at `address`, and its own hosts file. */
 async function withNames(
