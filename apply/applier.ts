@@ -1,8 +1,8 @@
 import { Engine } from "../docker/engine.ts";
 import { findSocket } from "../docker/observe.ts";
 import type { ApplyStore, FallbackStore } from "../store/recovery.ts";
-import type { AppliedTopology } from "../store/row.ts";
-import { AlreadyApplied, TopologyStore } from "../store/topology_store.ts";
+import { type AppliedTopology, readRow } from "../store/row.ts";
+import { AlreadyApplied } from "../store/topology_store.ts";
 import type { Changes } from "../topology/changes.ts";
 import type { Json } from "../topology/json.ts";
 import type { ImageNames } from "../topology/plan.ts";
@@ -79,7 +79,7 @@ export class Applier {
     const { sockets, storePath, supersede, images } = this.#options;
     const validated = await validateDocument(document, { expectedHash, images });
     const { plan } = validated;
-    const superseded = otherTopology(plan.topologyId, readStore(storePath));
+    const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
     const isConflict = superseded !== null && !supersede;
     const conflict = isConflict ? conflictError(superseded, plan.topologyId).message : null;
     let engine: Engine | undefined;
@@ -261,14 +261,10 @@ function conflictError(other: AppliedTopology, id: string): ApplyError {
   return new ApplyError("conflict", new AlreadyApplied(other.topologyId, id).message);
 }
 
-function readStore(path: string): AppliedTopology | null {
-  let store: TopologyStore | undefined;
+async function readStore(path: string, signal: AbortSignal): Promise<AppliedTopology | null> {
   try {
-    store = TopologyStore.open(path, { readOnly: true });
-    return store.current();
+    return await retryWhileLocked(() => readRow(path), signal);
   } catch (cause) {
     throw storeError(path, cause);
-  } finally {
-    store?.close();
   }
 }

@@ -171,7 +171,7 @@ async function readStoreOnce(path: string): Promise<StoreFindings> {
     if (await look(`${path}-journal`) !== "absent") {
       return { state: "journal", detail: "a change is half-written" };
     }
-    const damage = findDamage(path, 0);
+    const damage = findDamage(path);
     if (damage !== null) return { state: "damaged", detail: damage };
     const reader = new StoreReader(path);
     try {

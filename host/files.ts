@@ -37,6 +37,11 @@ export async function readInput(path: string): Promise<Uint8Array> {
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
+/** Creates the folder of the file at `path`, for the owner alone. */
+export function createFolderOf(path: string): void {
+  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o700 });
+}
+
 /** Returns true unless `path` is absent: a file without permission exists. */
 export function exists(path: string): boolean {
   try {

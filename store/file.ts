@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { statFile } from "../host/files.ts";
+import { createFolderOf, statFile } from "../host/files.ts";
 
 /** The file holds what the store never writes, though SQLite can read it. */
 export class CorruptStoreError extends Error {
@@ -22,10 +22,8 @@ export type StoreReason =
 
 /** What SQLite and the system say; both are also asked about the lock beside the store. */
 const messages: readonly (readonly [message: RegExp, reason: StoreReason])[] = [
-  [
-    /^(file is not a database|database disk image is malformed|malformed database schema|unsupported file format)/,
-    "damaged",
-  ],
+  [/^(file is not a database|database disk image is malformed)/, "damaged"],
+  [/^(malformed database schema|unsupported file format)/, "damaged"],
   [/^(no such column|table applied_topology has no column)/, "damaged"],
   [/^attached databases must use the same text encoding/, "damaged"],
   [/^database is locked/, "locked"],
@@ -98,12 +96,16 @@ export function findWriteProblem(path: string): WriteProblem | null {
     Deno.openSync(path, { write: true }).close();
     return null;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    return {
-      reason: storeReason(error),
-      message: `the store cannot be written: ${explain(error)}`,
-    };
+    return error instanceof Deno.errors.NotFound ? null : writeProblem(error);
   }
+}
+
+/** Returns what an error means that was thrown when the store was to be written. */
+export function writeProblem(error: unknown): WriteProblem {
+  return {
+    reason: storeReason(error),
+    message: `the store cannot be written: ${explain(error)}`,
+  };
 }
 
 /**
@@ -120,52 +122,49 @@ export function findFolderProblem(
   const writers = folder.uid === uid ? 0o200 : 0o022;
   if (((folder.mode ?? writers) & writers) !== 0) return null;
   const owner = folder.uid === uid ? "" : `, which is of user ${folder.uid}`;
-  const message = `the store cannot be written: user ${uid} may not write to its folder${owner}; ` +
-    advice["not-writable"];
-  return { reason: "not-writable", message };
+  const problem = `user ${uid} may not write to its folder${owner}; ${advice["not-writable"]}`;
+  return { reason: "not-writable", message: `the store cannot be written: ${problem}` };
 }
+
+const notAFile = "it is not a regular file";
 
 /** Returns the path of the lock for writers of the store at `storePath`. */
 export function lockPathOf(storePath: string): string {
   return storePath.replace(/[^/]*$/, "apply.lock");
 }
 
-/**
- * Opens the file at `path` for reading; null when it is absent. A statement blocks the process for up to
- * `busyTimeoutMs` while another process holds a lock.
- */
-export function openForReading(path: string, busyTimeoutMs: number): DatabaseSync | null {
+/** Opens the file at `path` for reading; null when it is absent. Statements do not wait for a lock. */
+export function openForReading(path: string): DatabaseSync | null {
   const file = statFile(path);
   if (!file) return null;
   // SQLite would wait for ever on a pipe.
-  if (!file.isFile) throw notAFile();
+  if (!file.isFile) throw new Error(notAFile);
   // After a crash the journal has to be rolled back, which only a writer may do.
   const readOnly = !statFile(`${path}-journal`);
   const database = new DatabaseSync(path, { readOnly });
-  // The runtime ignores its option `timeout` when it opens for reading.
-  database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA query_only = ON`);
+  // The runtime waits 5 s unless told otherwise, and ignores its option `timeout` here.
+  database.exec("PRAGMA busy_timeout = 0; PRAGMA query_only = ON");
   return database;
 }
 
-/** Opens the file at `path` for writing; creates it and its folder for the owner alone. */
+/**
+ * Opens the file at `path` for writing; creates it and its folder for the owner alone. A statement blocks
+ * the process for up to `busyTimeoutMs` while another process holds a lock.
+ */
 export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
-  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o700 });
+  createFolderOf(path);
   try {
     // SQLite would create the file, and then its journal, readable by others.
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     const { isFile, mode } = Deno.lstatSync(path);
-    if (!isFile) throw notAFile();
+    if (!isFile) throw new Error(notAFile);
     if ((mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
   }
   const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
   database.exec("PRAGMA synchronous = FULL");
   return database;
-}
-
-function notAFile(): Error {
-  return new Error("it is not a regular file");
 }
 
 /**
@@ -188,9 +187,9 @@ export function listQuarantined(path: string): string[] {
   // An operator's files beside them, such as a dump, are neither counted nor removed.
   const time = /^\d{8}T\d{6}Z$/;
   try {
-    return [...Deno.readDirSync(path.slice(0, at) || ".")].map(({ name }) => name)
-      .filter((name) => name.startsWith(start) && time.test(name.slice(start.length)))
-      .sort().reverse().map((name) => path.slice(0, at) + name);
+    const names = [...Deno.readDirSync(path.slice(0, at) || ".")].map(({ name }) => name)
+      .filter((name) => name.startsWith(start) && time.test(name.slice(start.length)));
+    return names.sort().reverse().map((name) => path.slice(0, at) + name);
   } catch {
     // Without access to the folder, reading the store fails and says why.
     return [];

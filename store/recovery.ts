@@ -1,13 +1,20 @@
 import { statFile } from "../host/files.ts";
 import { FileLock } from "../host/lock.ts";
-import { explain, isWritingImpossible, listQuarantined, lockPathOf, storeReason } from "./file.ts";
-import type { AppliedTopology } from "./row.ts";
-import { AlreadyApplied, type StoreOptions, TopologyStore } from "./topology_store.ts";
+import {
+  explain,
+  isWritingImpossible,
+  listQuarantined,
+  lockPathOf,
+  storeReason,
+  writeProblem,
+} from "./file.ts";
+import { type AppliedTopology, readRow, RowReader } from "./row.ts";
+import { AlreadyApplied, TopologyStore } from "./topology_store.ts";
 
 /** How many damaged files are kept. */
 const maximumQuarantined = 3;
-/** The suffixes of files that SQLite keeps beside its own. */
-const companions = ["-journal", "-wal", "-shm"];
+/** The suffixes of the store's file, and of those that SQLite keeps beside it. */
+const suffixes = ["", "-journal", "-wal", "-shm"];
 
 /** The file is damaged, and cannot be quarantined either. */
 class QuarantineError extends Error {
@@ -15,13 +22,17 @@ class QuarantineError extends Error {
 }
 
 /** Returns what is damaged in the file at `path`, or null. Throws when it cannot be read otherwise. */
-export function findDamage(path: string, busyTimeoutMs: number): string | null {
+export function findDamage(path: string): string | null {
+  let rows: RowReader | null = null;
   try {
-    useStore(path, { readOnly: true, busyTimeoutMs }, (store) => store.check());
+    rows = RowReader.open(path);
+    rows?.check();
     return null;
   } catch (error) {
     if (storeReason(error) === "damaged") return (error as Error).message;
     throw error;
+  } finally {
+    rows?.close();
   }
 }
 
@@ -30,14 +41,11 @@ export function findDamage(path: string, busyTimeoutMs: number): string | null {
  * the file is in order. The three newest are kept. The caller holds the store's lock. Throws what SQLite
  * says when the file cannot be read, and `QuarantineError` when it cannot be renamed.
  */
-export function quarantineIfDamaged(
-  path: string,
-  { busyTimeoutMs = 0, now = Date.now }: Omit<StoreOptions, "readOnly"> = {},
-): string | null {
-  const damage = findDamage(path, busyTimeoutMs);
+export function quarantineIfDamaged(path: string, now = Date.now()): string | null {
+  const damage = findDamage(path);
   if (damage === null) return null;
   try {
-    return quarantine(path, now());
+    return quarantine(path, now);
   } catch (cause) {
     const message = `the store is damaged (${damage}), and cannot be moved away: ${explain(cause)}`;
     throw new QuarantineError(message, { cause });
@@ -47,12 +55,12 @@ export function quarantineIfDamaged(
 function quarantine(path: string, now: number): string {
   const target = freeTarget(path, now);
   // The journal comes last: alone it does no harm, because SQLite drops one without a file.
-  for (const suffix of ["", ...companions]) {
+  for (const suffix of suffixes) {
     if (statFile(path + suffix)) Deno.renameSync(path + suffix, target + suffix);
   }
   const others = listQuarantined(path).filter((it) => it !== target);
   for (const old of others.slice(maximumQuarantined - 1)) {
-    for (const suffix of ["", ...companions]) {
+    for (const suffix of suffixes) {
       if (statFile(old + suffix)) Deno.removeSync(old + suffix);
     }
   }
@@ -78,7 +86,7 @@ export type ApplyStore = Pick<
  */
 export function openStore(path: string): TopologyStore {
   quarantineIfDamaged(path);
-  const store = TopologyStore.open(path, { busyTimeoutMs: 0 });
+  const store = openWithoutWaiting(path);
   try {
     store.current();
     return store;
@@ -132,11 +140,11 @@ export class FallbackStore implements ApplyStore {
     const row = this.resolve(stored);
     if (!this.#kept) return;
     try {
-      useStore(this.#path, { busyTimeoutMs: 0 }, (store) => store.replace(row));
+      useStore(openWithoutWaiting(this.#path), (store) => store.replace(row));
       this.#kept = null;
     } catch (error) {
       if (storeReason(error) === "locked") throw error;
-      this.#kept = { row, stored, problem: cannotWrite(error) };
+      this.#kept = { row, stored, problem: writeProblem(error).message };
     }
   }
 
@@ -181,7 +189,7 @@ export class FallbackStore implements ApplyStore {
 
   #readFile(): AppliedTopology | null {
     try {
-      return useStore(this.#path, { readOnly: true, busyTimeoutMs: 0 }, (store) => store.current());
+      return readRow(this.#path);
     } catch (error) {
       // A damaged file that could not be quarantined counts as empty.
       if (this.#kept && storeReason(error) === "damaged") return null;
@@ -197,10 +205,11 @@ export class FallbackStore implements ApplyStore {
       return;
     }
     try {
-      useStore(this.#path, { busyTimeoutMs: 0 }, change);
+      useStore(openWithoutWaiting(this.#path), change);
     } catch (error) {
       if (!isFileProblem(error)) throw error;
-      this.#kept = { row: changeInMemory(row, change), stored, problem: cannotWrite(error) };
+      const { message: problem } = writeProblem(error);
+      this.#kept = { row: changeInMemory(row, change), stored, problem };
     }
   }
 }
@@ -209,18 +218,19 @@ function changeInMemory(
   row: AppliedTopology | null,
   change: (store: TopologyStore) => void,
 ): AppliedTopology | null {
-  const store = TopologyStore.inMemory(row);
-  try {
+  return useStore(TopologyStore.inMemory(row), (store) => {
     change(store);
     return store.current();
-  } finally {
-    store.close();
-  }
+  });
 }
 
-/** Opens the store for one piece of work. */
-function useStore<T>(path: string, options: StoreOptions, work: (store: TopologyStore) => T): T {
-  const store = TopologyStore.open(path, options);
+/** SQLite's own waiting for a lock would block the whole process. */
+function openWithoutWaiting(path: string): TopologyStore {
+  return TopologyStore.open(path, { busyTimeoutMs: 0 });
+}
+
+/** Closes the store when the work is done. */
+function useStore<T>(store: TopologyStore, work: (store: TopologyStore) => T): T {
   try {
     return work(store);
   } finally {
@@ -231,10 +241,6 @@ function useStore<T>(path: string, options: StoreOptions, work: (store: Topology
 function isSame(one: AppliedTopology | null, other: AppliedTopology | null): boolean {
   return one?.topologyId === other?.topologyId && one?.versionHash === other?.versionHash &&
     one?.appliedAt === other?.appliedAt && one?.lastError === other?.lastError;
-}
-
-function cannotWrite(error: unknown): string {
-  return `the store cannot be written: ${explain(error)}`;
 }
 
 /** False when the value or another topology is the reason, or a lock that another process holds. */

@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { statFile } from "../host/files.ts";
-import { CorruptStoreError } from "./file.ts";
+import { CorruptStoreError, openForReading } from "./file.ts";
 
 /** Maximum length of an id or a hash, in bytes. */
 export const maximumIdBytes = 1000;
@@ -31,19 +31,16 @@ const selectTable = `
   SELECT 1 FROM sqlite_schema
   WHERE type = 'table' AND name = 'applied_topology' COLLATE NOCASE`;
 
-/** The runtime returns no larger integer as a number. */
-const largestTime = Number.MAX_SAFE_INTEGER;
-
 /**
  * The newest row, and a second one as a sign that there are more. Long texts are left out, because a
- * text of more than 512 MiB ends the process.
+ * text of more than 512 MiB ends the process; so are integers that the runtime does not return.
  */
 const selectNewest = `
   SELECT iif(octet_length(topology_id) <= ${maximumIdBytes}, topology_id, NULL),
     iif(octet_length(applied_version_hash) <= ${maximumIdBytes}, applied_version_hash, NULL),
     iif(octet_length(hydrated_blob_json) <= ${maximumDocumentBytes}, hydrated_blob_json, NULL),
-    iif(typeof(applied_at) = 'integer' AND applied_at BETWEEN ${-largestTime} AND ${largestTime},
-      applied_at, NULL),
+    iif(typeof(applied_at) = 'integer'
+      AND applied_at BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}, applied_at, NULL),
     iif(typeof(last_error) = 'text', substr(last_error, 1, ${maximumErrorLength}), last_error)
   FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 2`;
 
@@ -63,6 +60,17 @@ export class RowReader {
     this.#path = path;
   }
 
+  /** Opens the file at `path` for reading; null when it is absent. */
+  static open(path: string): RowReader | null {
+    const database = openForReading(path);
+    return database && new RowReader(database, path);
+  }
+
+  /** Closes the database. */
+  close(): void {
+    this.#database.close();
+  }
+
   /** Returns the newest row; null when there is none, or no table. */
   current(): AppliedTopology | null {
     if (!this.#newest) {
@@ -76,6 +84,7 @@ export class RowReader {
     return newest ? rowFrom(newest, older !== undefined) : null;
   }
 
+  /** Returns true when there is a table, also an empty one. */
   hasTable(): boolean {
     return this.#database.prepare(selectTable).get() !== undefined;
   }
@@ -98,12 +107,22 @@ export class RowReader {
   }
 }
 
+/** Returns the row of the file at `path`; null when file, table or row is absent. Throws as `RowReader`. */
+export function readRow(path: string): AppliedTopology | null {
+  const rows = RowReader.open(path);
+  try {
+    return rows?.current() ?? null;
+  } finally {
+    rows?.close();
+  }
+}
+
 /** Checks the types: in SQLite any column can hold any type. */
 function rowFrom(
   [topologyId, versionHash, document, appliedAt, lastError]: SQLOutputValue[],
   hasOlderRows: boolean,
 ): AppliedTopology {
-  if (typeof appliedAt !== "number" || !Number.isSafeInteger(appliedAt)) {
+  if (typeof appliedAt !== "number") {
     throw new CorruptStoreError("column applied_at holds no whole number");
   }
   const row = {

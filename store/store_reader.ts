@@ -1,4 +1,3 @@
-import type { DatabaseSync } from "node:sqlite";
 import { statFile } from "../host/files.ts";
 import {
   explain,
@@ -6,7 +5,6 @@ import {
   findFolderProblem,
   findWriteProblem,
   listQuarantined,
-  openForReading,
   type StoreReason,
   storeReason,
 } from "./file.ts";
@@ -31,7 +29,8 @@ export class StoreReader {
   readonly #path: string;
   /** Null in a process that does not write the store. */
   readonly #fallback: FallbackStore | null;
-  #open: { readonly database: DatabaseSync; readonly rows: RowReader } | null = null;
+  #rows: RowReader | null = null;
+  /** The version of the file that `#rows` reads. */
   #version = "";
 
   constructor(path: string, fallback: FallbackStore | null = null) {
@@ -44,8 +43,8 @@ export class StoreReader {
    * quarantines a damaged file and writes what is kept in memory. Never throws.
    */
   async readStatus(signal: AbortSignal, { repairs = true } = {}): Promise<StoreStatus> {
-    const fallback = this.#fallback;
     const path = this.#path;
+    const fallback = this.#fallback;
     try {
       if (repairs && fallback && fallback.problem !== null) await fallback.tryRecover();
       const stored = await this.#readOrQuarantine(signal, repairs);
@@ -73,14 +72,17 @@ export class StoreReader {
    * another process, or until `signal` is aborted; throws what SQLite says, or `CorruptStoreError`.
    */
   async current(signal: AbortSignal): Promise<AppliedTopology | null> {
-    let tries = 0;
-    for (const startedAt = performance.now();;) {
+    const startedAt = performance.now();
+    for (let wasHalfWritten = false;;) {
       try {
         return this.#read();
       } catch (error) {
         const reason = storeReason(error);
-        // Opened again, it undoes what a crash left, or finds what another process undid.
-        if (reason === "half-written" && tries++ === 0) continue;
+        if (reason === "half-written" && !wasHalfWritten) {
+          // Opened again, it undoes what a crash left, or finds what another process undid.
+          wasHalfWritten = true;
+          continue;
+        }
         const isOver = signal.aborted || performance.now() - startedAt >= lockTimeoutMs;
         if (reason !== "locked" || isOver) throw error;
       }
@@ -91,22 +93,24 @@ export class StoreReader {
 
   /** Closes the file; the next reading opens it again. */
   close(): void {
-    this.#open?.database.close();
-    this.#open = null;
+    this.#rows?.close();
+    this.#rows = null;
   }
 
   async #readOrQuarantine(signal: AbortSignal, repairs: boolean): Promise<AppliedTopology | null> {
-    const fallback = this.#fallback;
     try {
       return await this.current(signal);
     } catch (error) {
+      const fallback = this.#fallback;
       if (!fallback || storeReason(error) !== "damaged") throw error;
+      if (repairs) {
+        await fallback.tryRecover();
+        return await this.#readOrQuarantine(signal, false);
+      }
       // A damaged file that cannot be quarantined counts as empty.
-      if (!repairs && fallback.problem !== null) return null;
-      if (!repairs) throw error;
+      if (fallback.problem !== null) return null;
+      throw error;
     }
-    await fallback.tryRecover();
-    return await this.#readOrQuarantine(signal, false);
   }
 
   #read(): AppliedTopology | null {
@@ -114,16 +118,14 @@ export class StoreReader {
     if (version !== this.#version) this.close();
     this.#version = version;
     try {
-      if (this.#open) return this.#readOpen(this.#open.rows);
+      if (this.#rows) return this.#readOpen(this.#rows);
     } catch (error) {
       if (storeReason(error) === "locked") throw error;
       // Opening the file again finds and undoes what a crashed writer left.
     }
     this.close();
-    const database = openForReading(this.#path, 0);
-    if (!database) return null;
-    this.#open = { database, rows: new RowReader(database, this.#path) };
-    return this.#readOpen(this.#open.rows);
+    this.#rows = RowReader.open(this.#path);
+    return this.#rows && this.#readOpen(this.#rows);
   }
 
   #readOpen(rows: RowReader): AppliedTopology | null {

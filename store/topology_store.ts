@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { parseJson, writeJson } from "../topology/json.ts";
-import { openForReading, openForWriting } from "./file.ts";
+import { openForWriting } from "./file.ts";
 import {
   type AppliedTopology,
   maximumDocumentBytes,
@@ -56,8 +56,6 @@ export class AlreadyApplied extends Error {
 
 /** How to open a store. */
 export interface StoreOptions {
-  /** Never writes, and treats an absent file as an empty store. */
-  readonly readOnly?: boolean;
   /** How long to wait for a lock of another process, in milliseconds; 5 s by default. */
   readonly busyTimeoutMs?: number;
   /** Returns the time in milliseconds since 1970. */
@@ -69,39 +67,34 @@ export interface StoreOptions {
  * runs, the master what should run. Its methods throw what SQLite says, or `CorruptStoreError`.
  */
 export class TopologyStore implements Disposable {
-  /** Null when the file is absent and may not be created. */
-  readonly #database: DatabaseSync | null;
-  readonly #rows: RowReader | null;
+  readonly #database: DatabaseSync;
+  readonly #rows: RowReader;
   readonly #now: () => number;
 
-  private constructor(database: DatabaseSync | null, path: string | null, now: () => number) {
+  private constructor(database: DatabaseSync, path: string | null, now: () => number) {
     this.#database = database;
-    this.#rows = database && new RowReader(database, path);
+    this.#rows = new RowReader(database, path);
     this.#now = now;
   }
 
-  /** Opens the file at `path`; unless `readOnly` is set it is created, with its folder. */
-  static open(path: string, options: StoreOptions = {}): TopologyStore {
-    const { readOnly = false, busyTimeoutMs = 5_000, now = Date.now } = options;
-    const open = readOnly ? openForReading : openForWriting;
-    return new TopologyStore(open(path, busyTimeoutMs), path, now);
+  /** Opens the file at `path`; creates it, and its folder, when it is absent. */
+  static open(
+    path: string,
+    { busyTimeoutMs = 5_000, now = Date.now }: StoreOptions = {},
+  ): TopologyStore {
+    return new TopologyStore(openForWriting(path, busyTimeoutMs), path, now);
   }
 
   /** Returns a store in memory that holds `row`. */
-  static inMemory(row: AppliedTopology | null, now: () => number = Date.now): TopologyStore {
-    const store = new TopologyStore(new DatabaseSync(":memory:"), null, now);
+  static inMemory(row: AppliedTopology | null): TopologyStore {
+    const store = new TopologyStore(new DatabaseSync(":memory:"), null, Date.now);
     store.replace(row);
     return store;
   }
 
   /** Returns the topology that was applied last; null when the host is idle. */
   current(): AppliedTopology | null {
-    return this.#rows?.current() ?? null;
-  }
-
-  /** Reads the whole file, and throws for any damage in it. */
-  check(): void {
-    this.#rows?.check();
+    return this.#rows.current();
   }
 
   /** Checks that the file can be written, before Docker is changed. */
@@ -139,8 +132,8 @@ export class TopologyStore implements Disposable {
 
   /** Removes a topology; does nothing when it is not stored. */
   clear(topologyId: string): void {
-    if (!this.#rows?.hasTable()) return;
-    this.#writable().prepare("DELETE FROM applied_topology WHERE topology_id = ?").run(topologyId);
+    if (!this.#rows.hasTable()) return;
+    this.#database.prepare("DELETE FROM applied_topology WHERE topology_id = ?").run(topologyId);
   }
 
   /** Replaces all rows by `row`, or by none. */
@@ -155,7 +148,7 @@ export class TopologyStore implements Disposable {
 
   /** Closes the file. */
   close(): void {
-    this.#database?.close();
+    this.#rows.close();
   }
 
   [Symbol.dispose](): void {
@@ -173,7 +166,7 @@ export class TopologyStore implements Disposable {
   }
 
   #transact(work: (database: DatabaseSync) => void): void {
-    const database = this.#writable();
+    const database = this.#database;
     // A file in WAL mode cannot be read in a read-only folder.
     database.exec("PRAGMA journal_mode = DELETE");
     // The write lock comes first: no other process can change the row after it was read.
@@ -186,11 +179,6 @@ export class TopologyStore implements Disposable {
       if (database.isTransaction) database.exec("ROLLBACK");
       throw error;
     }
-  }
-
-  #writable(): DatabaseSync {
-    if (this.#database) return this.#database;
-    throw new Error("Cannot write the store: it was opened for reading, and there is no file");
   }
 }
 

@@ -4,7 +4,7 @@ import type { StoreOrder } from "../tests/support/programs/store_worker.ts";
 import { python, runPython } from "../tests/support/requirements.ts";
 import { execSql, never, StorePlace, storeUses } from "../tests/support/store.ts";
 import { FallbackStore } from "./recovery.ts";
-import type { AppliedTopology } from "./row.ts";
+import { type AppliedTopology, readRow, RowReader } from "./row.ts";
 import { StoreReader } from "./store_reader.ts";
 import { AlreadyApplied, TopologyStore } from "./topology_store.ts";
 
@@ -148,7 +148,7 @@ storeTest("TopologyStore's file rejects a second row of another program", (store
 
 storeTest("TopologyStore.current() reads what another connection has put", (store, place) => {
   using other = place.open();
-  using reader = place.open({ readOnly: true });
+  const reader = RowReader.open(place.path)!;
   assert.equal(reader.current(), null);
   other.put("A", "h1", document);
   assert.equal(store.current()?.versionHash, "h1");
@@ -156,6 +156,7 @@ storeTest("TopologyStore.current() reads what another connection has put", (stor
   assert.throws(() => store.put("B", "h2", "{}"), refusal);
   other.clear("A");
   assert.equal(reader.current(), null);
+  reader.close();
   store.put("B", "h2", "{}");
   assert.equal(other.current()?.topologyId, "B");
 });
@@ -353,8 +354,7 @@ function readWith(column: string, value: string): AppliedTopology | null {
   using place = new StorePlace();
   place.put();
   execSql(place.path, `UPDATE applied_topology SET ${column} = '${value}'`);
-  using reading = place.open({ readOnly: true });
-  return reading.current();
+  return readRow(place.path);
 }
 
 Deno.test("TopologyStore.current() reads the largest values, and no larger", () => {

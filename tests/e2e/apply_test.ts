@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TopologyStore } from "../../store/topology_store.ts";
+import { readRow } from "../../store/row.ts";
 import { oneLan, textOf } from "../support/apply_host.ts";
 import type { Fault } from "../support/engine/faults.ts";
 import { container } from "../support/engine/state.ts";
@@ -55,10 +55,7 @@ async function check({ command, fault, says }: Row): Promise<void> {
   await Deno.writeTextFile(file, textOf("topology-one-lan.json"));
   const apply = ["apply", file, ...host.flags()];
   const args = command === "apply" ? apply : ["teardown", id, ...host.flags()];
-  const row = () => {
-    using store = TopologyStore.open(host.storePath, { readOnly: true });
-    return store.current();
-  };
+  const row = () => readRow(host.storePath);
   if (command === "teardown") assert.equal((await execute(apply)).code, 0);
 
   engine.fault = fault;

@@ -3,8 +3,7 @@ import { Applier } from "../../apply/applier.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
 import type { RunOptions } from "../../apply/reconcile.ts";
 import { validateDocument } from "../../apply/validated_document.ts";
-import type { AppliedTopology } from "../../store/row.ts";
-import { TopologyStore } from "../../store/topology_store.ts";
+import { type AppliedTopology, readRow } from "../../store/row.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
 import type { ImageNames } from "../../topology/plan.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
@@ -152,8 +151,7 @@ export class ApplySetup implements AsyncDisposable {
 
   /** What the store holds. */
   row(): AppliedTopology | null {
-    using store = TopologyStore.open(this.storePath, { readOnly: true });
-    return store.current();
+    return readRow(this.storePath);
   }
 
   /** Asserts that the engine has what a document says, and that applying it again changes nothing. */

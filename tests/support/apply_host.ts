@@ -9,8 +9,7 @@ import { ApplyError } from "../../apply/apply_error.ts";
 import type { RunOptions } from "../../apply/reconcile.ts";
 import { type ValidatedDocument, validateDocument } from "../../apply/validated_document.ts";
 import { observe } from "../../docker/observe.ts";
-import type { AppliedTopology } from "../../store/row.ts";
-import { TopologyStore } from "../../store/topology_store.ts";
+import { type AppliedTopology, readRow } from "../../store/row.ts";
 import { findDrift } from "../../topology/drift.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
 import { defaultImages } from "../../topology/plan.ts";
@@ -114,8 +113,7 @@ export class ApplyHost implements AsyncDisposable {
 
   /** What the store holds. */
   row(): AppliedTopology | null {
-    using store = TopologyStore.open(this.storePath, { readOnly: true });
-    return store.current();
+    return readRow(this.storePath);
   }
 
   /** Changing calls since so many, `METHOD /path` without ids and queries. */
