@@ -1,4 +1,4 @@
-import { statFile } from "./files.ts";
+import { createFolderOf, statFile } from "./files.ts";
 
 /** How often to try again while another process holds the lock, in milliseconds. */
 const retryMs = 200;
@@ -48,48 +48,57 @@ export interface LockOptions {
  * the owner, and is never removed: another process may just be opening it.
  */
 export class FileLock {
-  readonly #file: Deno.FsFile;
+  readonly #path: string;
+  #file: Deno.FsFile;
 
-  private constructor(file: Deno.FsFile) {
-    this.#file = file;
+  private constructor(path: string) {
+    this.#path = path;
+    this.#file = openLockFile(path);
   }
 
   /** Throws `LockHeld` when the lock is held and `onWait` is not given. */
   static async acquire(path: string, { purpose, signal, onWait }: LockOptions): Promise<FileLock> {
-    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o700 });
-    let file = openLockFile(path);
+    createFolderOf(path);
+    const lock = new FileLock(path);
     try {
-      for (let isWaiting = false;;) {
-        if (file.tryLockSync(true)) {
-          if (isAt(path, file)) break;
-          // It was removed or replaced; the next process would lock the new file.
-          const next = openLockFile(path);
-          file.close();
-          file = next;
-          continue;
-        }
-        if (!isWaiting) {
-          const owner = await readOwner(file);
-          if (!onWait) throw new LockHeld(owner);
-          onWait(owner);
-          isWaiting = true;
-        }
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
-        signal?.throwIfAborted();
+      if (!lock.#tryLock()) {
+        const owner = await readOwner(lock.#file);
+        if (!onWait) throw new LockHeld(owner);
+        onWait(owner);
+        await lock.#wait(signal);
       }
     } catch (error) {
-      file.close();
+      lock.#file.close();
       throw error;
     }
     const owner = { pid: Deno.pid, since: new Date().toISOString(), purpose };
-    overwrite(file, `${describeOwner(owner)}\n`);
-    return new FileLock(file);
+    overwrite(lock.#file, `${describeOwner(owner)}\n`);
+    return lock;
   }
 
   /** Gives the lock back. */
   release(): void {
     overwrite(this.#file, "");
     this.#file.close();
+  }
+
+  async #wait(signal: AbortSignal | undefined): Promise<void> {
+    do {
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
+      signal?.throwIfAborted();
+    } while (!this.#tryLock());
+  }
+
+  /** Locks the file that is at the path now; returns false when another process holds it. */
+  #tryLock(): boolean {
+    while (this.#file.tryLockSync(true)) {
+      if (isAt(this.#path, this.#file)) return true;
+      // It was removed or replaced; the next process would lock the new file.
+      const next = openLockFile(this.#path);
+      this.#file.close();
+      this.#file = next;
+    }
+    return false;
   }
 }
 
@@ -103,7 +112,7 @@ function openLockFile(path: string): Deno.FsFile {
 function isAt(path: string, file: Deno.FsFile): boolean {
   const present = statFile(path);
   const { dev, ino } = file.statSync();
-  return present !== null && present.isFile && present.dev === dev && present.ino === ino;
+  return present?.dev === dev && present.ino === ino;
 }
 
 /** Gives a process that has just got the lock 250 ms to write its name. */
@@ -112,9 +121,8 @@ async function readOwner(file: Deno.FsFile): Promise<LockOwner | null> {
     // The open file is read: at its path there may be another one by now.
     const bytes = new Uint8Array(maximumOwnerBytes);
     file.seekSync(0, Deno.SeekMode.Start);
-    const owner = parseOwner(
-      new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0)),
-    );
+    const length = file.readSync(bytes) ?? 0;
+    const owner = parseOwner(new TextDecoder().decode(bytes.subarray(0, length)));
     if (owner) return owner;
     await new Promise((resolve) => setTimeout(resolve, retryMs / 4));
   }
