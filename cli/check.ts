@@ -22,7 +22,7 @@ export async function check(
   const findings = findingsOf(heartbeat, warnings);
   if (textfile !== null) {
     const { writeMetrics } = await import("./metrics.ts");
-    const problem = await writeMetrics(textfile, heartbeat, worst(findings));
+    const problem = writeMetrics(textfile, heartbeat, worst(findings));
     if (problem !== null) findings.push({ code: 1, text: problem });
   }
   if (json) printJson(terminal, onceJson(heartbeat, findings, options.storePath));

@@ -8,7 +8,6 @@ import { Applier } from "../apply/applier.ts";
 import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
 import { createLog, type Log } from "../host/log.ts";
 import { SystemdNotifier } from "../host/systemd.ts";
-import { TextFiles } from "../host/textfile.ts";
 import { CertificateFolder } from "../master/certificates.ts";
 import { hostAndPort } from "../master/connection.ts";
 import { explain } from "../store/file.ts";
@@ -123,8 +122,7 @@ export class Daemon {
     if (textfile !== null && !this.#metrics) {
       // Loaded only when metrics are wanted.
       const { MetricsFile } = await import("./metrics.ts");
-      const files = await TextFiles.load();
-      this.#metrics = new MetricsFile({ files, log: this.#log, startedAt: this.#startedAt });
+      this.#metrics = new MetricsFile({ log: this.#log, startedAt: this.#startedAt });
     }
     this.#metrics?.moveTo(textfile);
     return this.#metrics;

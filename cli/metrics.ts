@@ -1,7 +1,7 @@
 import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { SendResult } from "../agent/sender.ts";
 import { type Log, sanitizeLine } from "../host/log.ts";
-import { TextFiles } from "../host/textfile.ts";
+import { replaceTextFile } from "../host/textfile.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { ExitCode } from "./report.ts";
 
@@ -105,17 +105,17 @@ function labelText(labels: Labels): string {
 }
 
 /** Writes the metrics of one check; returns why it cannot, or null. */
-export async function writeMetrics(
+export function writeMetrics(
   path: string,
   heartbeat: Heartbeat,
   code: ExitCode,
-): Promise<string | null> {
-  return replaceFile(await TextFiles.load(), path, metricsText(heartbeat, { code, loop: null }));
+): string | null {
+  return tryToReplace(path, metricsText(heartbeat, { code, loop: null }));
 }
 
-function replaceFile(files: TextFiles, path: string, text: string): string | null {
+function tryToReplace(path: string, text: string): string | null {
   try {
-    files.replace(path, text);
+    replaceTextFile(path, text);
     return null;
   } catch (error) {
     return (error as Error).message;
@@ -126,7 +126,6 @@ function replaceFile(files: TextFiles, path: string, text: string): string | nul
 export class MetricsFile {
   /** Whether the API listens; null when it is not to. */
   isListening: boolean | null = null;
-  readonly #files: TextFiles;
   readonly #log: Log;
   readonly #startedAt: number;
   readonly #heartbeats = new Map<SendResult["kind"], number>([
@@ -140,8 +139,7 @@ export class MetricsFile {
   #problem: string | null = null;
 
   /** Has no path at first; `startedAt` in milliseconds since 1970. */
-  constructor(options: { files: TextFiles; log: Log; startedAt: number }) {
-    this.#files = options.files;
+  constructor(options: { log: Log; startedAt: number }) {
     this.#log = options.log;
     this.#startedAt = options.startedAt;
   }
@@ -167,7 +165,7 @@ export class MetricsFile {
       heartbeats: this.#heartbeats,
       isListening: this.isListening,
     };
-    const problem = replaceFile(this.#files, this.#path, metricsText(heartbeat, { code, loop }));
+    const problem = tryToReplace(this.#path, metricsText(heartbeat, { code, loop }));
     if (problem === this.#problem) return;
     if (problem === null) this.#log("info", "the metrics are written again");
     else this.#log("warn", problem, { subject: "textfile" });

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { Log } from "../host/log.ts";
-import { TextFiles } from "../host/textfile.ts";
 import { AgentSetup } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
@@ -197,16 +196,16 @@ const metric = (path: string, name: string) =>
   Deno.readTextFileSync(path).split("\n").find((line) => line.startsWith(`decnet_agent_${name} `))
     ?.split(" ")[1];
 
-async function fileAt(path: string, log: Log): Promise<MetricsFile> {
-  const file = new MetricsFile({ files: await TextFiles.load(), log, startedAt: 7_000 });
+function fileAt(path: string, log: Log): MetricsFile {
+  const file = new MetricsFile({ log, startedAt: 7_000 });
   file.moveTo(path);
   return file;
 }
 
-Deno.test("MetricsFile.count() counts by result, and keeps the last success", async () => {
+Deno.test("MetricsFile.count() counts by result, and keeps the last success", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
-  const file = await fileAt(path, () => assert.fail("there is nothing to log"));
+  const file = fileAt(path, () => assert.fail("there is nothing to log"));
   const results = [sendResults.unreachable, sendResults.delivered, sendResults.rejected];
   const success = "last_beat_success_timestamp_seconds";
   for (const [index, result] of [...results, sendResults.unreachable].entries()) {
@@ -223,11 +222,11 @@ Deno.test("MetricsFile.count() counts by result, and keeps the last success", as
   assert.equal(metric(path, "api_listening"), "1");
 });
 
-Deno.test("MetricsFile.write() logs once that it cannot write, and the end", async () => {
+Deno.test("MetricsFile.write() logs once that it cannot write, and the end", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/absent/a.prom`;
   const lines: string[] = [];
-  const file = await fileAt(path, (level, message) => lines.push(`${level} ${message}`));
+  const file = fileAt(path, (level, message) => lines.push(`${level} ${message}`));
   for (let times = 0; times < 3; times++) report(file, heartbeatWith(), 0);
   const problem = `warn Cannot write ${path}: its folder does not exist; make it`;
   assert.deepEqual(lines, [problem]);

@@ -1,55 +1,39 @@
-import type * as Fs from "node:fs";
+import fs from "node:fs";
 
-/** Writes files that other programs read at any time: they see the old text or the new one. */
-export class TextFiles {
-  readonly #fs: typeof Fs;
-
-  private constructor(fs: typeof Fs) {
-    this.#fs = fs;
-  }
-
-  /** Loads node:fs, which a check without such a file does not need. */
-  static async load(): Promise<TextFiles> {
-    // Deno's own functions set a mode by path only.
-    return new TextFiles(await import("node:fs"));
-  }
-
-  /**
-   * Replaces a file in one step; every user may read it. Throws `Error` with a text for operators, and
-   * then leaves the file as it was.
-   */
-  replace(path: string, text: string): void {
-    const fs = this.#fs;
-    // Two processes may write at once. Collectors ignore names with this ending.
-    const temporary = `${path}.${Deno.pid}.tmp`;
+/**
+ * Replaces a file in one step, so that a reader sees the old text or the new one; every user may read
+ * it. Throws `Error` with a text for operators, and then leaves the file as it was.
+ */
+export function replaceTextFile(path: string, text: string): void {
+  // Two processes may write at once. Collectors ignore names with this ending.
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  try {
+    const present = fs.statSync(path, { throwIfNoEntry: false });
+    if (present?.isDirectory()) throw new Error("it is a folder; name a file in it");
+    if (present && !present.isFile()) throw new Error("it is no regular file; name another one");
+    // A killed process with the same id may have left it.
+    fs.rmSync(temporary, { force: true });
     try {
-      const present = fs.statSync(path, { throwIfNoEntry: false });
-      if (present?.isDirectory()) throw new Error("it is a folder; name a file in it");
-      if (present && !present.isFile()) throw new Error("it is no regular file; name another one");
-      // A killed process with the same id may have left it.
-      fs.rmSync(temporary, { force: true });
-      try {
-        this.#create(temporary, text);
-        fs.renameSync(temporary, path);
-      } finally {
-        fs.rmSync(temporary, { force: true });
-      }
-    } catch (cause) {
-      throw new Error(`Cannot write ${path}: ${explain(cause)}`, { cause });
-    }
-  }
-
-  /** Follows no link, which another user with access to the folder could put there. */
-  #create(path: string, text: string): void {
-    const fs = this.#fs;
-    const file = fs.openSync(path, "wx", 0o644);
-    try {
-      // The umask may have removed bits; at the path there may be another file by now.
-      fs.fchmodSync(file, 0o644);
-      fs.writeFileSync(file, text);
+      createTextFile(temporary, text);
+      fs.renameSync(temporary, path);
     } finally {
-      fs.closeSync(file);
+      fs.rmSync(temporary, { force: true });
     }
+  } catch (cause) {
+    throw new Error(`Cannot write ${path}: ${explain(cause)}`, { cause });
+  }
+}
+
+/** Follows no link, which another user with access to the folder could put there. */
+function createTextFile(path: string, text: string): void {
+  const file = fs.openSync(path, "wx", 0o644);
+  try {
+    // The umask may have removed bits. Deno's own functions set a mode by path only, and at the path
+    // there may be another file by now.
+    fs.fchmodSync(file, 0o644);
+    fs.writeFileSync(file, text);
+  } finally {
+    fs.closeSync(file);
   }
 }
 

@@ -1,18 +1,17 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { TextFiles } from "./textfile.ts";
+import { replaceTextFile } from "./textfile.ts";
 
-const files = await TextFiles.load();
 const permissions = (path: string) => Deno.statSync(path).mode! & 0o7777;
 
-Deno.test("TextFiles.replace() creates a file that every user may read", () => {
+Deno.test("replaceTextFile() creates a file that every user may read", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
   const before = Deno.umask(0o077);
   try {
-    files.replace(path, "one\n");
+    replaceTextFile(path, "one\n");
     assert.equal(permissions(path), 0o644);
-    files.replace(path, "é\n");
+    replaceTextFile(path, "é\n");
   } finally {
     Deno.umask(before);
   }
@@ -21,28 +20,28 @@ Deno.test("TextFiles.replace() creates a file that every user may read", () => {
   assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["a.prom"]);
 });
 
-Deno.test("TextFiles.replace() leaves the file that a reader has open", () => {
+Deno.test("replaceTextFile() leaves the file that a reader has open", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
-  files.replace(path, "old");
+  replaceTextFile(path, "old");
   using reader = Deno.openSync(path);
-  files.replace(path, "new");
+  replaceTextFile(path, "new");
   const buffer = new Uint8Array(9);
   assert.equal(new TextDecoder().decode(buffer.subarray(0, reader.readSync(buffer)!)), "old");
 });
 
-Deno.test("TextFiles.replace() follows no link at its temporary file", () => {
+Deno.test("replaceTextFile() follows no link at its temporary file", () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/a.prom`;
   const other = `${folder.path}/other`;
   Deno.writeTextFileSync(other, "untouched", { mode: 0o600 });
   Deno.symlinkSync(other, `${path}.${Deno.pid}.tmp`);
-  files.replace(path, "text");
+  replaceTextFile(path, "text");
   assert.equal(Deno.lstatSync(path).isFile, true);
   assert.deepEqual([Deno.readTextFileSync(other), permissions(other)], ["untouched", 0o600]);
 });
 
-Deno.test("TextFiles.replace() reports why it cannot, and leaves nothing", () => {
+Deno.test("replaceTextFile() reports why it cannot, and leaves nothing", () => {
   using folder = new TemporaryFolder();
   Deno.mkdirSync(`${folder.path}/folder`);
   Deno.writeTextFileSync(`${folder.path}/file`, "as it was");
@@ -57,7 +56,7 @@ Deno.test("TextFiles.replace() reports why it cannot, and leaves nothing", () =>
     ["/proc/a.prom", /: /],
   ];
   for (const [path, message] of cases) {
-    assert.throws(() => files.replace(path, "text"), (error: Error) => {
+    assert.throws(() => replaceTextFile(path, "text"), (error: Error) => {
       assert.ok(error.message.startsWith(`Cannot write ${path}: `));
       assert.match(error.message, message);
       return true;
@@ -69,9 +68,9 @@ Deno.test("TextFiles.replace() reports why it cannot, and leaves nothing", () =>
   assert.ok(Deno.statSync("/dev/null").isCharDevice);
 });
 
-Deno.test("TextFiles.replace() writes to no device behind a link", () => {
+Deno.test("replaceTextFile() writes to no device behind a link", () => {
   using folder = new TemporaryFolder();
   Deno.symlinkSync("/dev/full", `${folder.path}/a.prom`);
-  assert.throws(() => files.replace(`${folder.path}/a.prom`, "x"), /no regular file/);
+  assert.throws(() => replaceTextFile(`${folder.path}/a.prom`, "x"), /no regular file/);
   assert.ok(Deno.lstatSync(`${folder.path}/a.prom`).isSymlink);
 });
