@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { AgentSetup, document as oneLan, topologyId } from "../tests/support/agent_setup.ts";
 import { type Ended, flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
-import { asApplied, network, plan } from "../tests/support/inventory.ts";
-import { larger, made, previewHash as hash, previewOf } from "../tests/support/plan.ts";
+import {
+  larger,
+  made,
+  oneLan as plan,
+  previewHash as hash,
+  previewOf,
+} from "../tests/support/plan.ts";
 import { decky, lan, topology } from "../tests/support/topology.ts";
 import { findRemovals } from "../topology/changes.ts";
 import { versionHash } from "../topology/hash.ts";
@@ -13,6 +18,8 @@ import { defaultImages, planTopology } from "../topology/plan.ts";
 import { previewJson, previewText } from "./preview.ts";
 import type { Terminal } from "./terminal.ts";
 
+const asApplied = made(plan);
+const network = asApplied.networks[0]!;
 const empty: Inventory = { networks: [], containers: [] };
 
 Deno.test("previewText() is a tree of all objects and their changes", () => {

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { carryOut, randomTopology, together, unmanaged, worn } from "../tests/support/inventory.ts";
-import { SeededRandom } from "../tests/support/random.ts";
 import {
-  asApplied,
   bridge,
   changesOf,
+  containerOf,
   full,
   id,
   idle,
   imagesOf,
   inventory,
+  labelledFor,
+  networkOf,
+  obstaclesOf,
   ofAnother,
   type Otherwise,
   plan,
@@ -19,6 +21,7 @@ import {
   unlabelled,
   webRemade,
 } from "../tests/support/plan.ts";
+import { SeededRandom } from "../tests/support/random.ts";
 import { parseAddress } from "./address.ts";
 import {
   addressesOutside,
@@ -38,378 +41,321 @@ import {
 } from "./inventory.ts";
 import { defaultImages, type Plan, planTopology } from "./plan.ts";
 
-const without = (...names: string[]) => ({
-  imageIds: new Map(
-    [...imagesOf(plan)].map(([name, id]) => [name, names.includes(name) ? null : id]),
-  ),
-});
-const base = "debian:bookworm-slim";
-const absent = (names: string) => `obstacle: images that are not on this host: ${names}`;
+const nothing: Inventory = { networks: [], containers: [] };
+const containerNames = ["web", "web-http", "web-ssh", "db", "db-sql"];
+const objectNames = ["dmz", "inner", ...containerNames];
+const otherSpec = "made from another specification";
+const otherProgram = "made by another program";
+const baseRecreated = "its base is recreated";
+const baseStarted = "its base is started again";
+const newerBase = "image debian:bookworm-slim is a newer one";
+const notWanted = "no longer wanted";
+const [dmz, db] = [networkOf("dmz"), containerOf("db")];
 
-Deno.test("findChanges() names all images that are missing, in one", () => {
-  const nothing = { networks: [], containers: [] };
-  const obstaclesOf = (around: Parameters<typeof changesOf>[1]) =>
-    changesOf(nothing, around).filter((line) => line.startsWith("obstacle"));
-  assert.deepEqual(obstaclesOf(without()), []);
-  assert.deepEqual(obstaclesOf(without(base)), [absent(base)]);
-  assert.deepEqual(obstaclesOf(without("decnet/sql:latest", base, "decnet/ssh:latest")), [
-    absent(`${base}, decnet/ssh:latest, decnet/sql:latest`),
-  ]);
-  // One that nobody has looked for is as good as absent.
-  assert.deepEqual(obstaclesOf({ imageIds: new Map() }), [
-    absent(`${base}, decnet/http:latest, decnet/ssh:latest, decnet/sql:latest`),
-  ]);
-});
+/** The same difference of every object. */
+function all(difference: Partial<NetworkInfo & ContainerInfo>, names = objectNames): Otherwise {
+  return Object.fromEntries(names.map((name) => [name, difference]));
+}
 
-Deno.test("findChanges() does without images that nothing is created from", () => {
-  const all = without(...imagesOf(plan).keys());
-  assert.deepEqual(changesOf(inventory(), all), []);
-  assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "exited" } }), all), [
-    "start container web-ssh: stopped",
-  ]);
-  // Whether it is a newer one cannot be told of an image that is absent.
-  assert.deepEqual(
-    changesOf(inventory({ web: relabelled("web", { [imageLabel]: "x" }) }), all),
-    [],
-  );
-  assert.deepEqual(changesOf(inventory({ "web-ssh": null }), all), [
-    "create container web-ssh: missing",
-    absent("decnet/ssh:latest"),
-  ]);
-  assert.deepEqual(changesOf(inventory({ db: null }), without(base, "decnet/http:latest")), [
-    "create container db: missing",
-    ...remade({ "db-sql": "its base is recreated" }),
-    absent(base),
-  ]);
-});
+/** A base whose addresses in `dmz` and `inner` are these, beside others. */
+function at(...addresses: [network: string, address: string][]) {
+  return { addressByNetwork: new Map(addresses) };
+}
 
-Deno.test("findChanges() recreates only containers whose image is newer", () => {
-  const imageIds = imagesOf(plan).set("decnet/ssh:latest", "sha256:newer");
-  const reason = "image decnet/ssh:latest is a newer one";
-  assert.deepEqual(changesOf(inventory(), { imageIds }), remade({ "web-ssh": reason }));
-});
+function up(atLeast: number, atMost: number) {
+  return { uptime: { atLeast, atMost } };
+}
 
-Deno.test("findChanges() keeps a network that a foreign container uses", () => {
-  const stranger: ContainerInfo = {
-    ...asApplied.containers[0]!,
-    id: "stranger",
-    name: "stranger",
-    ...unlabelled,
-    addressByNetwork: new Map([["bridge", "172.17.0.9"], [full("dmz"), "10.1.0.99"]]),
-  };
-  const obstacle = "obstacle: container stranger, which is not of this topology, uses network dmz";
-  const obstaclesOf = (change: Partial<ContainerInfo>, internal = true) =>
-    changesOf(inventory({ dmz: { internal } }, { containers: [{ ...stranger, ...change }] }))
-      .filter((line) => line.startsWith("obstacle"));
-  for (const state of ["running", "paused", "restarting"]) {
-    assert.deepEqual(obstaclesOf({ state }), [obstacle]);
-    assert.deepEqual(obstaclesOf({ state, ...ofAnother }), [obstacle]);
+function assertChanges(cases: readonly (readonly [Otherwise, lines: readonly string[]])[]): void {
+  for (const [otherwise, lines] of cases) {
+    assert.deepEqual(changesOf(inventory(otherwise)), lines, JSON.stringify(otherwise));
   }
-  // One that does not run has no hold on a network, as far as the engine is concerned.
-  for (const state of ["exited", "created", "dead"]) assert.deepEqual(obstaclesOf({ state }), []);
-  assert.deepEqual(obstaclesOf({ addressByNetwork: new Map([[full("inner"), "10.2.0.9"]]) }), []);
-  assert.deepEqual(obstaclesOf({}, false), []);
-  // One of ours that goes is none.
-  assert.deepEqual(obstaclesOf({ labels: new Map([[topologyLabel, id]]) }), []);
-});
+}
 
-Deno.test("findChanges() does nothing to the objects of others", () => {
-  const networks = asApplied.networks.map((it) => ({ ...it, id: `x ${it.id}`, ...ofAnother }))
-    .map((it) => ({ ...it, name: `${it.name}x`, subnets: ["10.99.0.0/16"] }));
-  const containers = asApplied.containers.map((it) => ({ ...it, id: `x ${it.id}`, ...ofAnother }))
-    .map((it) => ({ ...it, name: `${it.name}x`, state: "exited" }));
-  assert.deepEqual(changesOf(inventory({}, { networks, containers })), []);
-  const bare = (existing: typeof containers) => existing.map((it) => ({ ...it, ...unlabelled }));
-  assert.deepEqual(changesOf(inventory({}, { containers: bare(containers) })), []);
-});
-
-Deno.test("findChanges() removes all of its own for a plan of nothing", () => {
-  assert.deepEqual(changesOf(inventory(), { plan: { ...plan, networks: [], containers: [] } }), [
-    "remove network dmz: no longer wanted",
-    "remove network inner: no longer wanted",
-    ...["web", "web-http", "web-ssh", "db", "db-sql"]
-      .map((name) => `remove container ${name}: no longer wanted`),
-  ]);
-});
-
-Deno.test("findChanges() leaves containers alone that are as planned and run", () => {
+Deno.test("findChanges() leaves objects that are as planned", () => {
   const cases: Otherwise[] = [
     {},
     { web: { unhealthy: true }, "web-http": { unhealthy: true } },
     { "web-http": { state: "restarting" } },
-    { web: relabelled("web", { "some.other.label": "x" }) },
-    // A container that was made before this label existed is kept.
-    { web: relabelled("web", { [imageLabel]: null }) },
-    // Podman keeps the name that was asked for, or does not tell.
+    { web: relabelled("web", "some.other.label", "x") },
+    // Made before this label existed.
+    { web: relabelled("web", imageLabel, null) },
+    // Podman keeps the name from the request, or has no network mode.
     { "web-http": { networkMode: `container:${full("web")}` } },
     { "web-http": { networkMode: "" } },
+    { dmz: relabelled("dmz", specLabel, null) },
+    { dmz: relabelled("dmz", "some.other.label", "x") },
+    // Made by another program for the same topology.
+    { dmz: unlabelled },
   ];
-  for (const otherwise of cases) assert.deepEqual(changesOf(inventory(otherwise)), []);
+  assertChanges(cases.map((otherwise) => [otherwise, []]));
+});
+
+Deno.test("findChanges() leaves the objects of others", () => {
+  const networks = [
+    bridge,
+    { ...dmz, name: `${dmz.name}x`, subnets: ["10.99.0.0/16"], ...ofAnother },
+    { ...bridge, id: "x", name: full("old"), subnets: [] },
+  ];
+  const foreign = { ...db, name: full("old"), state: "exited" };
+  for (const labels of [ofAnother, unlabelled]) {
+    const containers = [{ ...foreign, ...labels }];
+    assert.deepEqual(changesOf(inventory({}, { networks, containers })), []);
+  }
 });
 
 Deno.test("findChanges() creates what is missing", () => {
-  assert.deepEqual(changesOf(inventory({ "web-http": null })), [
-    "create container web-http: missing",
+  const missing = (name: string) => `create container ${name}: missing`;
+  assertChanges([
+    [{ "web-http": null }, [missing("web-http")]],
+    [{ db: null, "db-sql": null }, [missing("db"), missing("db-sql")]],
+    [{ db: null }, [missing("db"), ...remade({ "db-sql": baseRecreated })]],
   ]);
-  assert.deepEqual(changesOf(inventory({ db: null, "db-sql": null })), [
-    "create container db: missing",
-    "create container db-sql: missing",
-  ]);
-  assert.deepEqual(changesOf({ networks: [], containers: [] }), [
+  assert.deepEqual(changesOf(nothing), [
     "create network dmz: missing",
     "create network inner: missing",
-    ...["web", "web-http", "web-ssh", "db", "db-sql"].map((it) =>
-      `create container ${it}: missing`
-    ),
-  ]);
-});
-
-Deno.test("findChanges() recreates the services whose base is missing", () => {
-  assert.deepEqual(changesOf(inventory({ db: null })), [
-    "create container db: missing",
-    ...remade({ "db-sql": "its base is recreated" }),
+    ...containerNames.map(missing),
   ]);
 });
 
 Deno.test("findChanges() recreates a changed base and its services", () => {
-  const [dmz, inner] = [full("dmz"), full("inner")];
-  const newer = "image debian:bookworm-slim is a newer one";
-  const at = (...entries: [string, string][]) => ({ addressByNetwork: new Map(entries) });
+  const [lan, inner] = [full("dmz"), full("inner")];
   const cases: [change: Partial<ContainerInfo>, reason: string][] = [
-    [relabelled("web", { [specLabel]: "x" }), "made from another specification"],
-    [relabelled("web", { [specLabel]: null }), "made by another program"],
-    [unlabelled, "made by another program"],
-    [relabelled("web", { [imageLabel]: "x" }), newer],
-    [at([dmz, "10.1.0.5"]), `not attached to ${inner}`],
-    [at([dmz, "10.1.0.5"], [inner, "10.2.0.9"]), `address 10.2.0.9 on ${inner}, not 10.2.0.5`],
-    [at([dmz, "10.1.0.5"], [inner, ""]), `address none on ${inner}, not 10.2.0.5`],
-    [
-      at([dmz, "10.1.0.5"], [inner, "10.2.0.5"], ["bridge", "172.17.0.2"]),
-      "attached to bridge",
-    ],
-    [{ ...idle("web", "exited"), ...at([dmz, ""]) }, `not attached to ${inner}`],
-    [{ ...idle("web", "exited"), ...relabelled("web", { [imageLabel]: "x" }) }, newer],
+    [relabelled("web", specLabel, "x"), otherSpec],
+    [relabelled("web", specLabel, null), otherProgram],
+    [unlabelled, otherProgram],
+    [relabelled("web", imageLabel, "x"), newerBase],
+    [at([lan, "10.1.0.5"]), "not attached to inner"],
+    [at([lan, "10.1.0.5"], [inner, "10.2.0.9"]), "address 10.2.0.9 on inner, not 10.2.0.5"],
+    [at([lan, "10.1.0.5"], [inner, ""]), "address none on inner, not 10.2.0.5"],
+    [at([lan, "10.1.0.5"], [inner, "10.2.0.5"], ["bridge", "172.17.0.2"]), "attached to bridge"],
+    [{ state: "exited", ...at([lan, ""]) }, "not attached to inner"],
+    [{ state: "created", ...at([lan, ""]) }, "not attached to inner"],
+    [{ ...idle("web", "exited"), ...relabelled("web", imageLabel, "x") }, newerBase],
+    [idle("web", "dead"), "dead"],
+    [idle("web", "removing"), "removing"],
+    [idle("web", "a word of a newer engine"), "a word of a newer engine"],
   ];
-  for (const [change, reason] of cases) {
-    assert.deepEqual(changesOf(inventory({ web: change })), webRemade(reason));
-  }
+  assertChanges(cases.map(([web, reason]) => [{ web }, webRemade(reason)]));
+  assertChanges([
+    [{ web: idle("web", "dead"), "web-http": { state: "exited" } }, webRemade("dead")],
+  ]);
 });
 
 Deno.test("findChanges() recreates only a changed service", () => {
   const cases: [change: Partial<ContainerInfo>, reason: string][] = [
-    [relabelled("web-ssh", { [specLabel]: "x" }), "made from another specification"],
-    [relabelled("web-ssh", { [specLabel]: null }), "made by another program"],
-    [unlabelled, "made by another program"],
-    [relabelled("web-ssh", { [imageLabel]: "x" }), "image decnet/ssh:latest is a newer one"],
-    [{ networkMode: "container:another" }, `does not share the network of ${full("web")}`],
-    [{ networkMode: "default" }, `does not share the network of ${full("web")}`],
+    [relabelled("web-ssh", specLabel, "x"), otherSpec],
+    [relabelled("web-ssh", specLabel, null), otherProgram],
+    [unlabelled, otherProgram],
+    [relabelled("web-ssh", imageLabel, "x"), "image decnet/ssh:latest is a newer one"],
+    [{ networkMode: "container:another" }, "does not share the network of web"],
+    [{ networkMode: "default" }, "does not share the network of web"],
     [{ state: "dead" }, "dead"],
     [{ state: "removing" }, "removing"],
     [{ state: "a word of a newer engine" }, "a word of a newer engine"],
   ];
-  for (const [change, reason] of cases) {
-    assert.deepEqual(changesOf(inventory({ "web-ssh": change })), remade({ "web-ssh": reason }));
-  }
+  assertChanges(
+    cases.map(([change, reason]) => [{ "web-ssh": change }, remade({ "web-ssh": reason })]),
+  );
 });
 
-Deno.test("findChanges() does not touch a foreign container with a planned name", () => {
-  const networkMode = "container:another";
+Deno.test("findChanges() takes over containers of another program", () => {
+  const dbRemade = remade({ db: otherProgram, "db-sql": baseRecreated });
+  assertChanges([
+    [all(unlabelled, containerNames), [...webRemade(otherProgram), ...dbRemade]],
+    [{ db: { ...unlabelled, ...idle("db", "exited") } }, dbRemade],
+  ]);
+});
+
+Deno.test("findChanges() leaves a foreign container with a planned name", () => {
   const noLabel = "without our label";
   const cases: [name: string, change: Partial<ContainerInfo>, what: string][] = [
     ["web", ofAnother, "of topology another"],
     ["web", { ...ofAnother, state: "exited" }, "of topology another"],
     ["web-ssh", ofAnother, "of topology another"],
-    ["web", { labels: new Map([[topologyLabel, `${id}x`]]) }, `of topology ${id}x`],
-    ["web", { ...unlabelled, addressByNetwork: new Map() }, noLabel],
-    ["web", { ...unlabelled, addressByNetwork: new Map([["bridge", "172.17.0.9"]]) }, noLabel],
+    ["web", labelledFor(`${id}x`), `of topology ${id}x`],
+    ["web", { ...unlabelled, ...at() }, noLabel],
+    ["web", { ...unlabelled, ...at(["bridge", "172.17.0.9"]) }, noLabel],
     ["web", { ...unlabelled, ...idle("db", "exited") }, noLabel],
-    ["web-ssh", { ...unlabelled, networkMode }, noLabel],
+    ["web-ssh", { ...unlabelled, networkMode: "container:another" }, noLabel],
     ["web-ssh", { ...unlabelled, networkMode: "" }, noLabel],
   ];
-  for (const [name, change, what] of cases) {
-    assert.deepEqual(changesOf(inventory({ [name]: change })), [
-      `obstacle: container ${name} exists and is not of this topology (${what})`,
+  const obstacle = (name: string, what: string) =>
+    `obstacle: container ${name} exists and is not of this topology (${what})`;
+  assertChanges(cases.map(([name, change, what]) => [{ [name]: change }, [obstacle(name, what)]]));
+  const orphan = obstaclesOf(inventory({ web: null, "web-ssh": unlabelled }));
+  assert.deepEqual(orphan, [obstacle("web-ssh", noLabel)]);
+});
+
+Deno.test("findChanges() removes labelled objects that are not planned", () => {
+  const states = ["running", "exited", "created", "paused", "dead"];
+  for (
+    const [name, shown] of [["any", "any"], ["0123456789ab", "0123456789ab"], [
+      full("old"),
+      "old",
+    ]]
+  ) {
+    const networks = [{ ...dmz, id: "more", name: name!, subnets: [] }];
+    assert.deepEqual(changesOf(inventory({}, { networks })), [
+      `remove network ${shown}: ${notWanted}`,
     ]);
-  }
-  const orphan = changesOf(inventory({ web: null, "web-ssh": unlabelled }));
-  assert.ok(
-    orphan.includes(
-      "obstacle: container web-ssh exists and is not of this topology (without our label)",
-    ),
-  );
-});
-
-Deno.test("findChanges() takes over containers of another program, running or not", () => {
-  const reason = "made by another program";
-  const names = asApplied.containers.map(({ name }) => name.slice(full("").length));
-  const existing = inventory(Object.fromEntries(names.map((name) => [name, unlabelled])));
-  assert.deepEqual(changesOf(existing), [
-    ...webRemade(reason),
-    ...remade({ db: reason, "db-sql": "its base is recreated" }),
-  ]);
-  const stopped = inventory({ db: { ...unlabelled, ...idle("db", "exited") } });
-  assert.deepEqual(changesOf(stopped), remade({ db: reason, "db-sql": "its base is recreated" }));
-});
-
-Deno.test("findChanges() removes labelled containers that are not planned", () => {
-  const db = asApplied.containers.find(({ name }) => name === full("db"))!;
-  const named = (name: string, change: Partial<ContainerInfo>) =>
-    changesOf(inventory({}, { containers: [{ ...db, id: "more", name, ...change }] }));
-  for (const name of ["old", "0123456789ab"]) {
-    for (const state of ["running", "exited", "created", "paused", "dead"]) {
-      assert.deepEqual(named(name, { state }), [`remove container ${name}: no longer wanted`]);
+    for (const state of states) {
+      const containers = [{ ...db, id: "more", name: name!, state }];
+      assert.deepEqual(changesOf(inventory({}, { containers })), [
+        `remove container ${shown}: ${notWanted}`,
+      ]);
     }
   }
-  assert.deepEqual(named(full("old"), {}), ["remove container old: no longer wanted"]);
-  assert.deepEqual(named(full("old"), ofAnother), []);
-  assert.deepEqual(named(full("old"), unlabelled), []);
+  assert.deepEqual(changesOf(inventory(), { plan: { ...plan, networks: [], containers: [] } }), [
+    ...["dmz", "inner"].map((name) => `remove network ${name}: ${notWanted}`),
+    ...containerNames.map((name) => `remove container ${name}: ${notWanted}`),
+  ]);
 });
 
-Deno.test("findChanges() starts or unpauses a service, and no more", () => {
-  assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "exited" } })), [
-    "start container web-ssh: stopped",
-  ]);
-  assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "created" } })), [
-    "start container web-ssh: never started",
-  ]);
-  assert.deepEqual(changesOf(inventory({ "web-ssh": { state: "paused" } })), [
-    "unpause container web-ssh: paused",
+Deno.test("findChanges() starts or unpauses a container", () => {
+  const unpause = "unpause container web: paused";
+  assertChanges([
+    [{ "web-ssh": { state: "exited" } }, ["start container web-ssh: stopped"]],
+    [{ "web-ssh": { state: "created" } }, ["start container web-ssh: never started"]],
+    [{ "web-ssh": { state: "paused" } }, ["unpause container web-ssh: paused"]],
+    [{ web: { state: "paused" } }, [unpause]],
+    [
+      {
+        web: { state: "paused" },
+        "web-http": { state: "paused" },
+        "web-ssh": { state: "exited" },
+      },
+      [unpause, "unpause container web-http: paused", "start container web-ssh: stopped"],
+    ],
   ]);
 });
+
+const servicesRestarted = ["web-http", "web-ssh"]
+  .map((name) => `restart container ${name}: ${baseStarted}`);
 
 Deno.test("findChanges() starts a stopped base and restarts its services", () => {
-  const start = "start container web: stopped";
-  const reason = "its base is started again";
-  const cases: [states: Otherwise, lines: string[]][] = [
-    [{}, [`restart container web-http: ${reason}`, `restart container web-ssh: ${reason}`]],
-    [
-      { "web-http": { state: "exited" } },
-      ["start container web-http: stopped", `restart container web-ssh: ${reason}`],
-    ],
-    [
-      { "web-http": { state: "created" }, "web-ssh": { state: "dead" } },
-      ["start container web-http: never started", ...remade({ "web-ssh": "dead" })],
-    ],
+  const [, sshRestarted = ""] = servicesRestarted;
+  const cases: [services: Otherwise, lines: string[]][] = [
+    [{}, servicesRestarted],
+    [{ "web-http": { state: "exited" } }, [
+      "start container web-http: stopped",
+      sshRestarted,
+    ]],
+    [{ "web-http": { state: "created" }, "web-ssh": { state: "dead" } }, [
+      "start container web-http: never started",
+      ...remade({ "web-ssh": "dead" }),
+    ]],
     [
       { "web-http": { state: "paused" }, "web-ssh": { state: "restarting" } },
-      remade({ "web-http": reason, "web-ssh": reason }),
+      remade({ "web-http": baseStarted, "web-ssh": baseStarted }),
     ],
-    [
-      { "web-http": null, "web-ssh": relabelled("web-ssh", { [specLabel]: "x" }) },
-      [
-        "create container web-http: missing",
-        ...remade({ "web-ssh": "made from another specification" }),
-      ],
-    ],
+    [{ "web-http": null, "web-ssh": relabelled("web-ssh", specLabel, "x") }, [
+      "create container web-http: missing",
+      ...remade({ "web-ssh": otherSpec }),
+    ]],
   ];
-  for (const [states, lines] of cases) {
-    const existing = inventory({ web: idle("web", "exited"), ...states });
-    assert.deepEqual(changesOf(existing), [start, ...lines]);
-  }
-});
-
-Deno.test("findChanges() starts a base that was never started", () => {
-  const reason = "its base is started again";
-  assert.deepEqual(changesOf(inventory({ web: idle("web", "created") })), [
-    "start container web: never started",
-    `restart container web-http: ${reason}`,
-    `restart container web-ssh: ${reason}`,
-  ]);
-  const addressByNetwork = new Map([[full("dmz"), ""]]);
-  assert.deepEqual(
-    changesOf(inventory({ web: { state: "created", addressByNetwork } })),
-    webRemade(`not attached to ${full("inner")}`),
-  );
-});
-
-Deno.test("findChanges() unpauses a base and checks its services", () => {
-  const paused: Otherwise = { web: { state: "paused" } };
-  const unpause = "unpause container web: paused";
-  assert.deepEqual(changesOf(inventory(paused)), [unpause]);
-  const states = { "web-http": { state: "paused" }, "web-ssh": { state: "exited" } };
-  assert.deepEqual(changesOf(inventory({ ...paused, ...states })), [
-    unpause,
-    "unpause container web-http: paused",
-    "start container web-ssh: stopped",
-  ]);
-});
-
-Deno.test("findChanges() recreates a base that cannot be started", () => {
-  const cases: [state: string, reason: string][] = [
-    ["dead", "dead"],
-    ["removing", "removing"],
-    ["a word of a newer engine", "a word of a newer engine"],
-  ];
-  for (const [state, reason] of cases) {
-    assert.deepEqual(changesOf(inventory({ web: idle("web", state) })), webRemade(reason), state);
-    const service = { "web-http": { state: "exited" } };
-    assert.deepEqual(
-      changesOf(inventory({ web: idle("web", state), ...service })),
-      webRemade(reason),
+  for (const [state, reason] of [["exited", "stopped"], ["created", "never started"]] as const) {
+    const start = `start container web: ${reason}`;
+    assertChanges(
+      cases.map(([services, lines]) => [
+        { web: idle("web", state), ...services },
+        [start, ...lines],
+      ]),
     );
   }
 });
 
 Deno.test("findChanges() keeps a restarting base unless a service needs it", () => {
   const web = idle("web", "restarting");
-  assert.deepEqual(changesOf(inventory({ web })), []);
   const reason = "it does not stay up, and a service needs it";
-  for (const service of [{ state: "exited" }, relabelled("web-http", { [specLabel]: "x" })]) {
-    assert.deepEqual(changesOf(inventory({ web, "web-http": service })), webRemade(reason));
-  }
+  assertChanges([
+    [{ web }, []],
+    [{ web, "web-http": { state: "exited" } }, webRemade(reason)],
+    [{ web, "web-http": relabelled("web-http", specLabel, "x") }, webRemade(reason)],
+  ]);
   const withMissing = changesOf(inventory({ web, "web-http": null }));
   assert.ok(withMissing.includes(`create container web: ${reason}`), withMissing.join("\n"));
 });
 
 Deno.test("findChanges() restarts services that run longer than their base", () => {
-  const up = (atLeast: number, atMost: number) => ({ uptime: { atLeast, atMost } });
-  const reason = "its base is started again";
-  const again = [
-    `restart container web-http: ${reason}`,
-    `restart container web-ssh: ${reason}`,
-  ];
-  const cases: [otherwise: Otherwise, lines: string[]][] = [
-    [{ web: up(0, 59) }, again],
-    // Whether it is the base that runs longer cannot be told.
+  assertChanges([
+    [{ web: up(0, 59) }, servicesRestarted],
+    // The ranges overlap: the base may run longer.
     [{ web: up(0, 60) }, []],
     [{ web: up(3600, 7200) }, []],
     [{ web: { uptime: null } }, []],
     [{ web: up(0, 1), "web-http": { uptime: null }, "web-ssh": up(1, 2) }, []],
     [
       { web: up(0, 1), "web-http": { state: "paused" }, "web-ssh": { state: "restarting" } },
-      remade({ "web-http": reason, "web-ssh": reason }),
+      remade({ "web-http": baseStarted, "web-ssh": baseStarted }),
     ],
-    // How long a base runs is of no interest beside another.
+    // A base is not compared with another base.
     [{ web: up(3600, 7200), db: up(60, 120) }, []],
-  ];
-  for (const [otherwise, lines] of cases) assert.deepEqual(changesOf(inventory(otherwise)), lines);
+  ]);
 });
 
-const dmz = asApplied.networks.find(({ name }) => name === full("dmz"))!;
+const baseImage = "debian:bookworm-slim";
+const missingImages = (...names: string[]) =>
+  `obstacle: images that are not on this host: ${names.join(", ")}`;
+
+/** The images of the plan without some of them. */
+function imagesWithout(...names: string[]) {
+  const imageIds = imagesOf(plan);
+  for (const name of names) imageIds.set(name, null);
+  return { imageIds };
+}
+
+Deno.test("findChanges() lists all missing images in one obstacle", () => {
+  const [sql, ssh, http] = ["decnet/sql:latest", "decnet/ssh:latest", "decnet/http:latest"];
+  assert.deepEqual(obstaclesOf(nothing, imagesWithout()), []);
+  assert.deepEqual(obstaclesOf(nothing, imagesWithout(baseImage)), [missingImages(baseImage)]);
+  assert.deepEqual(obstaclesOf(nothing, imagesWithout(sql!, baseImage, ssh!)), [
+    missingImages(baseImage, ssh!, sql!),
+  ]);
+  assert.deepEqual(obstaclesOf(nothing, { imageIds: new Map() }), [
+    missingImages(baseImage, http!, ssh!, sql!),
+  ]);
+});
+
+Deno.test("findChanges() needs only images from which it creates a container", () => {
+  const none = imagesWithout(...imagesOf(plan).keys());
+  const cases: [otherwise: Otherwise, lines: string[], images?: typeof none][] = [
+    [{}, []],
+    [{ "web-ssh": { state: "exited" } }, ["start container web-ssh: stopped"]],
+    // A missing image cannot be a newer one.
+    [{ web: relabelled("web", imageLabel, "x") }, []],
+    [{ "web-ssh": null }, [
+      "create container web-ssh: missing",
+      missingImages("decnet/ssh:latest"),
+    ]],
+    [
+      { db: null },
+      [
+        "create container db: missing",
+        ...remade({ "db-sql": baseRecreated }),
+        missingImages(baseImage),
+      ],
+      imagesWithout(baseImage, "decnet/http:latest"),
+    ],
+    [
+      {},
+      remade({ "web-ssh": "image decnet/ssh:latest is a newer one" }),
+      { imageIds: imagesOf(plan).set("decnet/ssh:latest", "sha256:newer") },
+    ],
+  ];
+  for (const [otherwise, lines, images = none] of cases) {
+    assert.deepEqual(changesOf(inventory(otherwise), images), lines);
+  }
+});
 
 /** The lines that recreate the network `dmz` and the containers attached to it. */
 function dmzRemade(reason: string): string[] {
   return [
     `remove network dmz: ${reason}`,
     `create network dmz: ${reason}`,
-    ...remade({
-      web: `network ${full("dmz")} is recreated`,
-      "web-http": "its base is recreated",
-      "web-ssh": "its base is recreated",
-    }),
+    ...webRemade("network dmz is recreated"),
   ];
 }
-
-Deno.test("findChanges() leaves networks alone that are as planned", () => {
-  const cases: Otherwise[] = [
-    {},
-    { dmz: relabelled("dmz", { [specLabel]: null }) },
-    { dmz: relabelled("dmz", { "some.other.label": "x" }) },
-    // Another program has made it for the same topology.
-    { dmz: unlabelled },
-  ];
-  for (const otherwise of cases) assert.deepEqual(changesOf(inventory(otherwise)), []);
-});
 
 Deno.test("findChanges() recreates changed networks and their containers", () => {
   const cases: [change: Partial<NetworkInfo>, reason: string][] = [
@@ -419,45 +365,35 @@ Deno.test("findChanges() recreates changed networks and their containers", () =>
     [{ subnets: [] }, "subnet none, not 10.1.0.0/24"],
     [{ internal: true }, "internal"],
     [{ internal: true, ...unlabelled }, "internal"],
-    [relabelled("dmz", { [specLabel]: "x" }), "made from another specification"],
+    [relabelled("dmz", specLabel, "x"), otherSpec],
   ];
-  for (const [change, reason] of cases) {
-    assert.deepEqual(changesOf(inventory({ dmz: change })), dmzRemade(reason));
-  }
-  assert.equal(
-    changesOf(inventory({ inner: { internal: false } }))[0],
-    "remove network inner: not internal",
-  );
-});
-
-Deno.test("findChanges() creates missing networks, recreates their containers", () => {
-  // The engine removes no network with running containers: these were stopped, and are in ruins.
+  assertChanges(cases.map(([change, reason]) => [{ dmz: change }, dmzRemade(reason)]));
+  const [removal] = changesOf(inventory({ inner: { internal: false } }));
+  assert.equal(removal, "remove network inner: not internal");
+  // Containers of a missing network have lost it, running or not.
   const [, ...lines] = dmzRemade("missing");
-  assert.deepEqual(changesOf(inventory({ dmz: null })), lines);
-  assert.deepEqual(changesOf(inventory({ dmz: null, web: { state: "exited" } })), lines);
+  assertChanges([
+    [{ dmz: null }, lines],
+    [{ dmz: null, web: { state: "exited" } }, lines],
+  ]);
 });
 
-Deno.test("findChanges() makes one network of several that bear its name", () => {
+Deno.test("findChanges() replaces several networks of one name by one", () => {
   const second = { ...dmz, id: "second" };
-  const reason = "one of several of its name";
-  const [removal = "", ...others] = dmzRemade(reason);
-  for (const change of [{}, { subnets: ["10.1.1.0/24"] }, relabelled("dmz", { x: "y" })]) {
+  const [removal = "", ...others] = dmzRemade("one of several of its name");
+  for (const change of [{}, { subnets: ["10.1.1.0/24"] }, relabelled("dmz", "x", "y")]) {
     const found = changesOf(inventory({}, { networks: [{ ...second, ...change }] }));
     assert.deepEqual(found, [removal, removal, ...others]);
   }
-  // To which of them a container is attached cannot be told, and so none of them can be kept.
   const three = inventory({}, { networks: [second, { ...second, id: "third" }] });
   assert.deepEqual(changesOf(three), [removal, removal, removal, ...others]);
 });
 
-Deno.test("findChanges() does not touch a foreign network with a planned name", () => {
+Deno.test("findChanges() leaves a foreign network with a planned name", () => {
   const cases: [change: Partial<NetworkInfo>, what: string][] = [
     [ofAnother, "driver bridge, 10.1.0.0/24, of topology another"],
     [{ ...ofAnother, driver: "macvlan" }, "driver macvlan, 10.1.0.0/24, of topology another"],
-    [
-      { labels: new Map([[topologyLabel, `${id}x`]]) },
-      `driver bridge, 10.1.0.0/24, of topology ${id}x`,
-    ],
+    [labelledFor(`${id}x`), `driver bridge, 10.1.0.0/24, of topology ${id}x`],
     [{ ...unlabelled, driver: "macvlan" }, "driver macvlan, 10.1.0.0/24"],
     [{ ...unlabelled, subnets: ["10.1.0.1/24"] }, "driver bridge, 10.1.0.1/24"],
     [{ ...unlabelled, subnets: [] }, "driver bridge"],
@@ -476,7 +412,12 @@ Deno.test("findChanges() does not touch a foreign network with a planned name", 
   }
 });
 
-Deno.test("findChanges() names the network that has a wanted subnet", () => {
+/** A foreign network with these subnets. */
+function other(...subnets: string[]): NetworkInfo {
+  return { ...bridge, id: "other", name: "other", subnets };
+}
+
+Deno.test("findChanges() names the network that has a planned subnet", () => {
   const cases: [subnets: string[], taken: string | null][] = [
     [["10.1.0.0/24"], "10.1.0.0/24"],
     [["10.0.0.0/8"], "10.0.0.0/8"],
@@ -490,24 +431,22 @@ Deno.test("findChanges() names the network that has a wanted subnet", () => {
     [[], null],
   ];
   for (const [subnets, taken] of cases) {
-    const other = { ...bridge, id: "other", name: "other", subnets };
-    const found = changesOf(inventory({ dmz: null }, { networks: [other] }));
+    const networks = [other(...subnets)];
     const obstacle = `obstacle: subnet 10.1.0.0/24 of dmz is taken by network other (${taken})`;
-    assert.deepEqual(found.filter((it) => it.startsWith("obstacle")), taken ? [obstacle] : []);
-    // Who has a network already shares it with nobody, whatever else is told.
-    assert.deepEqual(changesOf(inventory({}, { networks: [other] })), []);
+    assert.deepEqual(obstaclesOf(inventory({ dmz: null }, { networks })), taken ? [obstacle] : []);
+    // A network that exists already has its subnet.
+    assert.deepEqual(changesOf(inventory({}, { networks })), []);
   }
-});
-
-Deno.test("findChanges() takes the subnet of a network that goes", () => {
-  const old = { ...dmz, id: "old", name: full("old"), ...relabelled("dmz", { [specLabel]: "x" }) };
+  const old = { ...dmz, id: "old", name: full("old"), ...relabelled("dmz", specLabel, "x") };
   const found = changesOf(inventory({ dmz: null }, { networks: [old] }));
-  assert.equal(found[0], "remove network old: no longer wanted");
-  assert.equal(found[1], "create network dmz: missing");
+  assert.deepEqual(found.slice(0, 2), [
+    `remove network old: ${notWanted}`,
+    "create network dmz: missing",
+  ]);
   assert.ok(!found.some((line) => line.startsWith("obstacle")), found.join("\n"));
 });
 
-/** These addresses, of an interface each. */
+/** Addresses of the host, each on an interface of its own: eth0, eth1 and so on. */
 function interfaces(...addresses: string[]): HostAddress[] {
   return addresses.map((text, index) => ({
     interface: `eth${index}`,
@@ -515,24 +454,32 @@ function interfaces(...addresses: string[]): HostAddress[] {
   }));
 }
 
-Deno.test("findChanges() does not take the subnet that this host itself is in", () => {
-  const obstaclesOf = (otherwise: Otherwise, address: string) =>
-    changesOf(inventory(otherwise), { hostAddresses: interfaces("192.168.0.1", address) })
-      .filter((it) => it.startsWith("obstacle"));
+Deno.test("findChanges() does not create a network around an address of the host", () => {
+  const found = (otherwise: Otherwise, address: string) =>
+    obstaclesOf(inventory(otherwise), { hostAddresses: interfaces("192.168.0.1", address) });
   const obstacle = "obstacle: subnet 10.1.0.0/24 of dmz holds an address of this host's " +
     "interface eth1";
   for (const address of ["10.1.0.0", "10.1.0.7", "10.1.0.255"]) {
-    assert.deepEqual(obstaclesOf({ dmz: null }, address), [obstacle]);
-    assert.deepEqual(obstaclesOf({ dmz: { internal: true } }, address), [obstacle]);
-    // Where the network is, it is too late.
-    assert.deepEqual(obstaclesOf({}, address), []);
+    assert.deepEqual(found({ dmz: null }, address), [obstacle]);
+    assert.deepEqual(found({ dmz: { internal: true } }, address), [obstacle]);
+    assert.deepEqual(found({}, address), []);
   }
   for (const address of ["10.0.255.255", "10.1.1.0"]) {
-    assert.deepEqual(obstaclesOf({ dmz: null }, address), []);
+    assert.deepEqual(found({ dmz: null }, address), []);
   }
 });
 
-Deno.test("addressesOutside() drops those that the host has in Docker's networks", () => {
+Deno.test("findChanges() reports one obstacle for the subnet of each network", () => {
+  const networks = [other("10.0.0.0/8"), { ...other("10.0.0.0/8"), name: "more" }];
+  const hostAddresses = interfaces("10.1.0.7", "10.1.0.8");
+  const found = obstaclesOf(inventory({ dmz: null, inner: null }, { networks }), { hostAddresses });
+  assert.deepEqual(found, [
+    "obstacle: subnet 10.1.0.0/24 of dmz is taken by network other (10.0.0.0/8)",
+    "obstacle: subnet 10.2.0.0/24 of inner is taken by network other (10.0.0.0/8)",
+  ]);
+});
+
+Deno.test("addressesOutside() removes addresses in Docker's networks", () => {
   const cases: [subnets: string[], isOutside: boolean][] = [
     [["10.1.0.0/24"], false],
     [["10.1.0.9/16"], false],
@@ -542,92 +489,84 @@ Deno.test("addressesOutside() drops those that the host has in Docker's networks
     [[""], true],
     [[], true],
   ];
-  const [gateway, other] = interfaces("10.1.0.1", "192.168.0.1") as [HostAddress, HostAddress];
+  const [gateway, outside] = interfaces("10.1.0.1", "192.168.0.1") as [HostAddress, HostAddress];
   for (const [subnets, isOutside] of cases) {
-    const found = addressesOutside([bridge, { ...dmz, subnets }], [gateway, other]);
-    assert.deepEqual(found, isOutside ? [gateway, other] : [other]);
+    const found = addressesOutside([bridge, other(...subnets)], [gateway, outside]);
+    assert.deepEqual(found, isOutside ? [gateway, outside] : [outside]);
   }
   assert.deepEqual(addressesOutside([], [gateway]), [gateway]);
 });
 
-Deno.test("findChanges() says once of each network what is in its way", () => {
-  const other = { ...bridge, id: "other", name: "other", subnets: ["10.0.0.0/8"] };
-  const networks = [other, { ...other, name: "more" }];
-  const found = changesOf(inventory({ dmz: null, inner: null }, { networks }), {
-    hostAddresses: interfaces("10.1.0.7", "10.1.0.8"),
-  });
-  assert.deepEqual(found.filter((it) => it.startsWith("obstacle")), [
-    "obstacle: subnet 10.1.0.0/24 of dmz is taken by network other (10.0.0.0/8)",
-    "obstacle: subnet 10.2.0.0/24 of inner is taken by network other (10.0.0.0/8)",
-  ]);
+/** A foreign container on the network `dmz`. */
+const guest: ContainerInfo = {
+  ...db,
+  ...{ id: "stranger", name: "stranger", ...unlabelled },
+  ...at(["bridge", "172.17.0.9"], [full("dmz"), "10.1.0.99"]),
+};
+const guestObstacle =
+  "obstacle: container stranger, which is not of this topology, uses network dmz";
+
+Deno.test("findChanges() keeps a network that a foreign container uses", () => {
+  const found = (change: Partial<ContainerInfo>, internal = true) =>
+    obstaclesOf(inventory({ dmz: { internal } }, { containers: [{ ...guest, ...change }] }));
+  for (const state of ["running", "paused", "restarting"]) {
+    assert.deepEqual(found({ state }), [guestObstacle]);
+    assert.deepEqual(found({ state, ...ofAnother }), [guestObstacle]);
+  }
+  // The engine removes a network with stopped containers.
+  for (const state of ["exited", "created", "dead"]) assert.deepEqual(found({ state }), []);
+  assert.deepEqual(found(at([full("inner"), "10.2.0.9"])), []);
+  assert.deepEqual(found({}, false), []);
+  // Our own container is removed too.
+  assert.deepEqual(found(labelledFor(id)), []);
 });
 
-Deno.test("findChanges() removes labelled networks that are not planned", () => {
-  const named = (name: string, labels: NetworkInfo["labels"]) =>
-    inventory({}, { networks: [{ ...bridge, id: "more", name, subnets: [], labels }] });
-  const { labels } = dmz;
-  assert.deepEqual(changesOf(named(full("old"), labels)), ["remove network old: no longer wanted"]);
-  assert.deepEqual(changesOf(named("any", labels)), ["remove network any: no longer wanted"]);
-  assert.deepEqual(changesOf(named(full("old"), ofAnother.labels)), []);
-  assert.deepEqual(changesOf(named(full("old"), new Map())), []);
-});
-
-const names = ["web", "web-http", "web-ssh", "db", "db-sql"];
-/** What is removed of all that is planned, the LANs in reverse order of their names. */
+/** The lines that remove all planned objects, networks in reverse order. */
 const everything = [
   "remove network inner",
   "remove network dmz",
-  ...names.map((name) => `remove container ${name}`),
+  ...containerNames.map((name) => `remove container ${name}`),
 ];
-const unknown = { plan: null };
-const [dmzRemovals, db] = [asApplied.networks[1]!, asApplied.containers[3]!];
+const noDocument = { plan: null };
+const neverApplied = { wasApplied: false };
 
 /** Everything without a label. */
 function bare(otherwise: Otherwise = {}): Inventory {
-  const objects = ["dmz", "inner", ...names].map((name) => [name, unlabelled]);
-  return inventory({ ...Object.fromEntries(objects), ...otherwise });
+  return inventory({ ...all(unlabelled), ...otherwise });
 }
 
-Deno.test("findRemovals() removes what has the label, whatever is remembered", () => {
+Deno.test("findRemovals() removes what has the label, for any target", () => {
   const states = { web: { state: "exited" }, "web-ssh": { state: "dead" }, dmz: { driver: "x" } };
-  for (const otherwise of [{}, states]) {
-    for (const remembered of [{}, { wasApplied: false }, unknown]) {
-      assert.deepEqual(removalsOf(inventory(otherwise), remembered), everything);
-    }
-  }
-});
-
-Deno.test("findRemovals() removes what has the label and is not planned", () => {
   const more = inventory({}, {
-    networks: [{ ...dmzRemovals, id: "more", name: full("zone") }, {
-      ...dmzRemovals,
-      id: "second",
-    }],
+    networks: [{ ...dmz, id: "more", name: full("zone") }, { ...dmz, id: "second" }],
     containers: [{ ...db, id: "dead", name: "0123456789ab", state: "dead" }],
   });
   const [inner, ...others] = everything;
-  const expected = ["remove network zone", inner, "remove network dmz", ...others];
-  for (const remembered of [{}, unknown]) {
-    assert.deepEqual(removalsOf(more, remembered), [...expected, "remove container 0123456789ab"]);
+  const ofMore = ["remove network zone", inner, "remove network dmz", ...others];
+  for (const target of [{}, neverApplied, noDocument]) {
+    assert.deepEqual(removalsOf(inventory(), target), everything);
+    assert.deepEqual(removalsOf(inventory(states), target), everything);
+    assert.deepEqual(removalsOf(more, target), [...ofMore, "remove container 0123456789ab"]);
+    assert.deepEqual(removalsOf(inventory(all(ofAnother)), target), []);
+    assert.deepEqual(removalsOf(nothing, target), []);
   }
+  assert.deepEqual(removalsOf({ networks: [bridge], containers: [] }), []);
 });
 
-Deno.test("findRemovals() removes planned names once they were applied", () => {
+Deno.test("findRemovals() removes planned names if they were applied", () => {
   const strange: Otherwise = {
     dmz: { ...unlabelled, driver: "macvlan", subnets: [] },
-    web: { ...unlabelled, addressByNetwork: new Map() },
+    web: { ...unlabelled, ...at() },
     "db-sql": { ...unlabelled, networkMode: "container:another" },
   };
   for (const otherwise of [{}, strange]) {
     assert.deepEqual(removalsOf(bare(otherwise)), everything);
-    assert.deepEqual(removalsOf(bare(otherwise), unknown), []);
+    assert.deepEqual(removalsOf(bare(otherwise), noDocument), []);
   }
-  // What was never applied may stand beside something foreign that was there before.
-  const neverApplied = { wasApplied: false };
+  // Before the first apply, only what looks as planned.
   assert.deepEqual(removalsOf(bare(), neverApplied), everything);
   assert.deepEqual(removalsOf(bare(strange), neverApplied), [
     "remove network inner",
-    // These hang on a base that is not ours, but are not seen to be otherwise than planned.
     "remove container web-http",
     "remove container web-ssh",
     "remove container db",
@@ -636,72 +575,41 @@ Deno.test("findRemovals() removes planned names once they were applied", () => {
   assert.deepEqual(orphans, everything.filter((line) => !line.includes("web")));
 });
 
-Deno.test("findRemovals() leaves what has the label of another topology", () => {
-  const objects = ["dmz", "inner", ...names].map((name) => [name, ofAnother]);
-  const others = inventory(Object.fromEntries(objects));
-  for (const remembered of [{}, { wasApplied: false }, unknown]) {
-    assert.deepEqual(removalsOf(others, remembered), []);
-  }
-  const one = inventory({ dmz: ofAnother, "web-ssh": ofAnother });
-  const left = everything.filter((line) => !/ (dmz|web-ssh)$/.test(line));
-  assert.deepEqual(removalsOf(one), left);
-});
-
-Deno.test("findRemovals() leaves what has neither the label nor a planned name", () => {
-  const networks = [{ ...dmzRemovals, id: "more", name: full("zone"), ...unlabelled }];
+Deno.test("findRemovals() leaves foreign objects", () => {
+  const without = (pattern: RegExp) => everything.filter((line) => !pattern.test(line));
+  const networks = [{ ...dmz, id: "more", name: full("zone"), ...unlabelled }];
   const containers = [{ ...db, id: "more", name: full("more"), state: "exited", ...unlabelled }];
   assert.deepEqual(removalsOf(inventory({}, { networks, containers })), everything);
+  const cases: [otherwise: Otherwise, lines: string[]][] = [
+    [{ dmz: ofAnother, "web-ssh": ofAnother }, without(/ (dmz|web-ssh)$/)],
+    [{ dmz: null, web: null }, without(/ (dmz|web)$/)],
+    // A planned name without a label is not enough beside objects that this agent made.
+    [{ web: { ...unlabelled, ...at() } }, without(/ web$/)],
+    [{ web: unlabelled }, everything],
+  ];
+  for (const [otherwise, lines] of cases) {
+    assert.deepEqual(removalsOf(inventory(otherwise)), lines);
+  }
 });
 
-Deno.test("findRemovals() removes the rest, and nothing of nothing", () => {
-  assert.deepEqual(removalsOf(inventory({ dmz: null, web: null })), [
-    "remove network inner",
-    ...names.slice(1).map((name) => `remove container ${name}`),
-  ]);
-  assert.deepEqual(removalsOf({ networks: [asApplied.networks[0]!], containers: [] }), []);
-  assert.deepEqual(removalsOf({ networks: [], containers: [] }, unknown), []);
-});
-
-Deno.test("findRemovals() names foreign containers on a network", () => {
-  const guest: ContainerInfo = {
-    ...db,
-    id: "stranger",
-    name: "stranger",
-    ...unlabelled,
-    addressByNetwork: new Map([[full("dmz"), "10.1.0.9"]]),
-  };
+Deno.test("findRemovals() reports foreign containers on a network", () => {
   const withGuest = (change: Partial<ContainerInfo>, otherwise: Otherwise = {}) =>
     removalsOf(inventory(otherwise, { containers: [{ ...guest, ...change }] }));
-  const obstacle = "obstacle: container stranger, which is not of this topology, uses network dmz";
-  assert.deepEqual(withGuest({}), [...everything, obstacle]);
-  assert.deepEqual(withGuest(ofAnother), [...everything, obstacle]);
+  assert.deepEqual(withGuest({}), [...everything, guestObstacle]);
+  assert.deepEqual(withGuest(ofAnother), [...everything, guestObstacle]);
   assert.deepEqual(withGuest({ state: "exited" }), everything);
   assert.deepEqual(withGuest({}, { dmz: ofAnother }), everything.toSpliced(1, 1));
 });
 
 Deno.test("findRemovals() sorts networks backwards and keeps its input", () => {
-  const named = ["b", "B", "a", "10", "9", "\u{1f600}", "\uffff"].map((name): NetworkInfo => ({
-    ...dmzRemovals,
-    id: name,
-    name,
-  }));
-  const given = { networks: named, containers: [] };
-  const before = [...named];
+  const networks = ["b", "B", "a", "10", "9", "\u{1f600}", "\uffff"]
+    .map((name) => ({ ...dmz, id: name, name }));
+  const before = [...networks];
   assert.deepEqual(
-    removalsOf(given, { topologyId: id, plan: null }).map((line) => line.split(" ").at(-1)),
+    removalsOf({ networks, containers: [] }, noDocument).map((line) => line.split(" ").at(-1)),
     ["\u{1f600}", "\uffff", "b", "a", "B", "9", "10"],
   );
-  assert.deepEqual(given.networks, before);
-});
-
-Deno.test("findRemovals() keeps a foreign planned name beside our own work", () => {
-  const stranger = { ...unlabelled, addressByNetwork: new Map() };
-  const web = (line: string) => line === "remove container web";
-  assert.deepEqual(
-    removalsOf(inventory({ web: stranger })),
-    everything.filter((line) => !web(line)),
-  );
-  assert.deepEqual(removalsOf(inventory({ web: unlabelled })), everything);
+  assert.deepEqual(networks, before);
 });
 
 type Fact = NetworkInfo | ContainerInfo;
@@ -715,20 +623,18 @@ interface Round {
   readonly imageIds: ReadonlyMap<string, string | null>;
 }
 
-/** Host after host, as many as there are seeds, each of which gives the same host each time. */
+/** Checks 400 random hosts, the same ones in each run. */
 async function forEachHost(
-  { kind, seeds = 400 }: { kind: "alone" | "beside others" | "obstructed"; seeds?: number },
+  kind: "alone" | "beside others" | "obstructed",
   check: (round: Round) => void,
 ): Promise<void> {
-  for (let seed = 1; seed <= seeds; seed++) {
+  for (let seed = 1; seed <= 400; seed++) {
     const random = new SeededRandom(seed);
     const plan = await planTopology(randomTopology(random), defaultImages);
     const before = random.isOneIn(2)
       ? plan
       : await planTopology(randomTopology(random), defaultImages);
-    const foreign = kind === "alone"
-      ? { networks: [], containers: [] }
-      : unmanaged(plan, random, kind === "obstructed");
+    const foreign = kind === "alone" ? nothing : unmanaged(plan, random, kind === "obstructed");
     const existing = together(worn(before, random), foreign);
     try {
       check({ plan, existing, foreign, imageIds: imagesOf(plan) });
@@ -738,7 +644,7 @@ async function forEachHost(
   }
 }
 
-function changesOfConvergence({ plan, imageIds }: Round, existing: Inventory): Changes {
+function changesFor({ plan, imageIds }: Round, existing: Inventory): Changes {
   return findChanges(plan, existing, { imageIds, hostAddresses: [] });
 }
 
@@ -765,9 +671,9 @@ function hasBare({ networks, containers }: Inventory): boolean {
 
 Deno.test("findChanges() leads from any state to one without changes", async () => {
   let count = 0;
-  await forEachHost({ kind: "beside others" }, (round) => {
+  await forEachHost("beside others", (round) => {
     const { plan, existing, imageIds } = round;
-    const changes = changesOfConvergence(round, existing);
+    const changes = changesFor(round, existing);
     assertUntouched(round, changes);
     if (changes.obstacles.length > 0) {
       assert.ok(hasBare(existing), changes.obstacles.join("\n"));
@@ -775,11 +681,7 @@ Deno.test("findChanges() leads from any state to one without changes", async () 
     }
     count++;
     const after = carryOut(changes, existing, imageIds);
-    assert.deepEqual(changesOfConvergence(round, after), {
-      networks: [],
-      containers: [],
-      obstacles: [],
-    });
+    assert.deepEqual(changesFor(round, after), { ...nothing, obstacles: [] });
     const { missing, stopped, changed } = findDrift(plan, after);
     assert.deepEqual({ missing, stopped, changed }, { missing: [], stopped: [], changed: [] });
     for (const it of [...round.foreign.networks, ...round.foreign.containers] as Fact[]) {
@@ -791,19 +693,19 @@ Deno.test("findChanges() leads from any state to one without changes", async () 
 
 Deno.test("findChanges() never touches what belongs to others", async () => {
   let count = 0;
-  await forEachHost({ kind: "obstructed" }, (round) => {
-    const changes = changesOfConvergence(round, round.existing);
+  await forEachHost("obstructed", (round) => {
+    const changes = changesFor(round, round.existing);
     assertUntouched(round, changes);
     if (changes.obstacles.length > 0) return void count++;
     // It was in nobody's way after all, and so is not when the changes are made.
     const after = carryOut(changes, round.existing, round.imageIds);
-    assert.deepEqual(changesOfConvergence(round, after).obstacles, []);
+    assert.deepEqual(changesFor(round, after).obstacles, []);
   });
   assert.ok(count > 200, `only ${count} hosts had obstacles`);
 });
 
 Deno.test("findRemovals() leaves nothing of ours, and all that belongs to others", async () => {
-  await forEachHost({ kind: "beside others" }, (round) => {
+  await forEachHost("beside others", (round) => {
     const { plan, existing, foreign, imageIds } = round;
     for (const wasApplied of [true, false]) {
       for (const known of [plan, null]) {
@@ -831,10 +733,10 @@ Deno.test("findRemovals() leaves nothing of ours, and all that belongs to others
 });
 
 Deno.test("findChanges() has no obstacle where nothing is foreign", async () => {
-  await forEachHost({ kind: "alone" }, (round) => {
+  await forEachHost("alone", (round) => {
     const { plan, existing } = round;
     if (hasBare(existing)) return;
-    assert.deepEqual(changesOfConvergence(round, existing).obstacles, []);
+    assert.deepEqual(changesFor(round, existing).obstacles, []);
     const removals = findRemovals({ topologyId: id, plan, wasApplied: true }, existing);
     assert.deepEqual(removals.obstacles, []);
     assert.deepEqual(

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { overlaps, rangeOf } from "../../topology/address.ts";
 import type { Changes } from "../../topology/changes.ts";
-import { readTopology, type Topology } from "../../topology/document.ts";
-import { type Drift, driftKinds, findDrift } from "../../topology/drift.ts";
+import type { Topology } from "../../topology/document.ts";
 import {
   type ContainerInfo,
   imageLabel,
@@ -11,87 +10,19 @@ import {
   isService,
   type NetworkInfo,
   specLabel,
-  topologyLabel,
 } from "../../topology/inventory.ts";
-import { parseJson } from "../../topology/json.ts";
-import {
-  defaultImages,
-  type Plan,
-  type PlannedContainer,
-  type PlannedNetwork,
-  planTopology,
-} from "../../topology/plan.ts";
+import type { Plan, PlannedContainer, PlannedNetwork } from "../../topology/plan.ts";
 import type { SeededRandom } from "./random.ts";
-import { bridge, madeContainer, madeNetwork, ofAnother, unlabelled } from "./plan.ts";
+import {
+  bridge,
+  labelledFor,
+  madeContainer,
+  madeNetwork,
+  ofAnother,
+  unlabelled,
+  withoutAddresses,
+} from "./plan.ts";
 import { decky, lan, topology } from "./topology.ts";
-
-const file = new URL("../data/topology-one-lan.json", import.meta.url);
-/** What the document of one LAN with one decky is in Docker. */
-export const plan: Plan = await planTopology(
-  readTopology(parseJson(Deno.readTextFileSync(file))),
-  defaultImages,
-);
-/** The names of its objects. */
-export const lanName = "decnet_t_11111111_lan-00";
-export const base = "decnet_t_11111111_decky-001";
-export const service = "decnet_t_11111111_decky-001-ssh";
-
-const labels = new Map([[topologyLabel, "11111111-2222-3333-4444-555555555555"]]);
-/** What exists when all is as applied. */
-export const network: NetworkInfo = {
-  id: "a".repeat(64),
-  name: lanName,
-  driver: "bridge",
-  internal: false,
-  subnets: ["10.0.0.0/24"],
-  labels,
-};
-export const baseContainer: ContainerInfo = {
-  id: "b".repeat(64),
-  name: base,
-  state: "running",
-  unhealthy: false,
-  uptime: null,
-  labels,
-  networkMode: lanName,
-  addressByNetwork: new Map([[lanName, "10.0.0.2"]]),
-};
-export const serviceContainer: ContainerInfo = {
-  ...baseContainer,
-  id: "5".repeat(64),
-  name: service,
-  networkMode: `container:${baseContainer.id}`,
-  addressByNetwork: new Map(),
-};
-export const asApplied: Inventory = {
-  networks: [network],
-  containers: [baseContainer, serviceContainer],
-};
-
-/** The drift in short, `kind type name: detail` for each difference. */
-export function describeDrift(drift: Drift): string[] {
-  return driftKinds.flatMap((kind) =>
-    drift[kind].map(({ type, name, detail }) => `${kind} ${type} ${name}${detail && `: ${detail}`}`)
-  );
-}
-
-/** The drift, in short, when other objects exist. */
-export function driftOf(changed: Partial<Inventory>): string[] {
-  return describeDrift(findDrift(plan, { ...asApplied, ...changed }));
-}
-
-/** The drift, in short, when one object is otherwise. */
-export function withBase(change: Partial<ContainerInfo>): string[] {
-  return driftOf({ containers: [{ ...baseContainer, ...change }, serviceContainer] });
-}
-
-export function withService(change: Partial<ContainerInfo>): string[] {
-  return driftOf({ containers: [baseContainer, { ...serviceContainer, ...change }] });
-}
-
-export function withNetwork(change: Partial<NetworkInfo>): string[] {
-  return driftOf({ networks: [{ ...network, ...change }] });
-}
 
 /** A valid topology of up to four LANs and five deckies. */
 export function randomTopology(random: SeededRandom): Topology {
@@ -116,7 +47,7 @@ export function randomTopology(random: SeededRandom): Topology {
   return topology({ lans, deckies });
 }
 
-/** What an engine holds of a plan, some of it lost, broken or made by another program. */
+/** The objects of a plan, some of them lost, broken or made by another program. */
 export function worn(plan: Plan, random: SeededRandom): Inventory {
   const networks = plan.networks.map(madeNetwork).flatMap((it) => wornNetwork(it, random));
   const containers = plan.containers.map(madeContainer).flatMap((it) => wornContainer(it, random));
@@ -158,28 +89,17 @@ function wornContainer(actual: ContainerInfo, random: SeededRandom): ContainerIn
   ])();
 }
 
-/** The engine forgets the addresses of a container that does not run. */
 function still(actual: ContainerInfo, state: string): ContainerInfo {
-  const idle = [...actual.addressByNetwork.keys()].map((name) => [name, ""] as const);
-  return { ...actual, state, addressByNetwork: new Map(idle) };
+  return withoutAddresses({ ...actual, state });
 }
 
-/** What belongs to others: beside a topology, or in the way of the plan where `inTheWay`. */
+/** Objects of others, which conflict with the plan if `inTheWay`. */
 export function unmanaged(plan: Plan, random: SeededRandom, inTheWay: boolean): Inventory {
-  const labels = random.pick([
-    ofAnother.labels,
-    unlabelled.labels,
-    new Map([[topologyLabel, `${plan.topologyId}x`]]),
-  ]);
+  const { labels } = random.pick([ofAnother, unlabelled, labelledFor(`${plan.topologyId}x`)]);
   const network = { ...bridge, labels, id: "strange", name: "strange", subnets: ["10.200.0.0/16"] };
   const container: ContainerInfo = {
-    id: "strange",
-    name: "stranger",
-    state: random.pick(["running", "exited", "paused"]),
-    unhealthy: false,
-    uptime: null,
-    labels,
-    networkMode: "strange",
+    ...{ id: "strange", name: "stranger", labels, networkMode: "strange" },
+    ...{ state: random.pick(["running", "exited", "paused"]), unhealthy: false, uptime: null },
     addressByNetwork: new Map([["strange", "10.200.0.9"]]),
   };
   if (!inTheWay) return { networks: [network], containers: [container] };
@@ -196,7 +116,7 @@ export function unmanaged(plan: Plan, random: SeededRandom, inTheWay: boolean): 
   ])();
 }
 
-/** Two inventories in one; a container that is there bears its name alone. */
+/** Merges two inventories; a container of `other` replaces one with the same name. */
 export function together(one: Inventory, other: Inventory): Inventory {
   const names = new Set(other.containers.map(({ name }) => name));
   return {
@@ -207,10 +127,7 @@ export function together(one: Inventory, other: Inventory): Inventory {
 
 let made = 0;
 
-/**
- * Carries changes out in the order in which the agent does. Throws `AssertionError` where an engine
- * would refuse. Image name → id, or null when the image is absent.
- */
+/** Applies changes in the order of the agent. Throws `AssertionError` where an engine would fail. */
 export function carryOut(
   { networks, containers }: Changes,
   before: Inventory,
@@ -250,10 +167,10 @@ class Simulation {
 
   removeNetwork(actual: NetworkInfo): void {
     assert.ok(this.networks.includes(actual), `no such network: ${actual.name}`);
-    const guest = this.containers.find((it) =>
+    const isUsed = this.containers.some((it) =>
       isRunning(it) && it.addressByNetwork.has(actual.name)
     );
-    assert.equal(guest?.name, undefined, `${actual.name} has active endpoints`);
+    assert.ok(!isUsed, `${actual.name} has active endpoints`);
     this.networks = this.networks.filter((it) => it !== actual);
   }
 

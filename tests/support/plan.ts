@@ -6,6 +6,7 @@ import {
   type HostConstraints,
   type TeardownTarget,
 } from "../../topology/changes.ts";
+import { driftKinds, findDrift } from "../../topology/drift.ts";
 import {
   type ContainerInfo,
   imageLabel,
@@ -16,13 +17,12 @@ import {
 import {
   defaultImages,
   type Plan,
+  planDocument,
   type PlannedContainer,
   type PlannedNetwork,
   planTopology,
 } from "../../topology/plan.ts";
 import { decky, lan, topology } from "./topology.ts";
-
-/** A plan of two LANs, what the engine holds once it is applied, and what an apply then changes. */
 
 /** The LANs `dmz` and `inner`; the deckies `web`, on both, with two services, and `db` with one. */
 export const plan: Plan = await planTopology(
@@ -50,37 +50,32 @@ export function full(short: string): string {
   return prefix + short;
 }
 
-/** A planned object by its short name. */
+/** The planned network with a short name. */
 export function plannedNetwork(short: string): PlannedNetwork {
   return plan.networks.find(({ name }) => name === full(short))!;
 }
+
+/** The planned container with a short name. */
 export function plannedContainer(short: string): PlannedContainer {
   return plan.containers.find(({ name }) => name === full(short))!;
 }
 
-/** The id of an image. */
 function imageIdOf(name: string): string {
   return `sha256:${name}`;
 }
 
-/** Every image of a plan, present. */
+/** Image name → id, for every image of a plan. */
 export function imagesOf({ containers }: Plan): Map<string, string | null> {
   return new Map(containers.map(({ request: { Image } }) => [Image, imageIdOf(Image)]));
 }
 
-/** The network that the engine makes when it is asked for a planned one. */
+/** The network that the engine makes from a planned one. */
 export function madeNetwork({ name, subnet, internal, request }: PlannedNetwork): NetworkInfo {
-  return {
-    id: `id of ${name}`,
-    name,
-    driver: "bridge",
-    internal,
-    subnets: [subnet],
-    labels: new Map(Object.entries(request.Labels)),
-  };
+  const labels = new Map(Object.entries(request.Labels));
+  return { id: `id of ${name}`, name, driver: "bridge", internal, subnets: [subnet], labels };
 }
 
-/** The container that runs when the engine has been asked for a planned one. */
+/** The running container that the engine makes from a planned one. */
 export function madeContainer(planned: PlannedContainer): ContainerInfo {
   const { name, base, addressByNetwork, request } = planned;
   const labels = { ...request.Labels, [imageLabel]: imageIdOf(request.Image) };
@@ -96,7 +91,12 @@ export function madeContainer(planned: PlannedContainer): ContainerInfo {
   };
 }
 
-/** The engine's own network, which is always there. */
+/** The objects that the engine makes from a plan. */
+export function made({ networks, containers }: Plan): Inventory {
+  return { networks: networks.map(madeNetwork), containers: containers.map(madeContainer) };
+}
+
+/** The engine's own network. */
 export const bridge: NetworkInfo = {
   id: "id of bridge",
   name: "bridge",
@@ -106,16 +106,22 @@ export const bridge: NetworkInfo = {
   labels: new Map(),
 };
 
-/** What exists when the plan has been applied, besides the engine's own network. */
-export const asApplied: Inventory = {
-  networks: [bridge, ...plan.networks.map(madeNetwork)],
-  containers: plan.containers.map(madeContainer),
-};
+const asApplied = made(plan);
 
-/** What is otherwise with an object, by its short name; null when it is absent. */
+/** The network of the plan with a short name, as it is after an apply. */
+export function networkOf(short: string): NetworkInfo {
+  return asApplied.networks.find(({ name }) => name === full(short))!;
+}
+
+/** The container of the plan with a short name, as it is after an apply. */
+export function containerOf(short: string): ContainerInfo {
+  return asApplied.containers.find(({ name }) => name === full(short))!;
+}
+
+/** Short name → what differs from the plan; null for an object that does not exist. */
 export type Otherwise = Readonly<Record<string, Partial<NetworkInfo & ContainerInfo> | null>>;
 
-/** What exists when the plan has been applied and objects are otherwise, absent, or more of them. */
+/** The objects after an apply of the plan, with differences and with more objects. */
 export function inventory(
   otherwise: Otherwise = {},
   { networks = [], containers = [] }: Partial<Inventory> = {},
@@ -131,57 +137,81 @@ export function inventory(
   };
 }
 
-/** The labels of an object with some of them otherwise, or absent. */
-export function relabelled(short: string, change: Record<string, string | null>) {
-  const actual = [...asApplied.networks, ...asApplied.containers]
-    .find(({ name }) => name === full(short))!;
-  const labels = new Map(actual.labels);
-  for (const [label, value] of Object.entries(change)) {
-    if (value === null) labels.delete(label);
-    else labels.set(label, value);
-  }
+/** The labels of an object with one added or replaced; removed when `value` is null. */
+export function relabelled(short: string, label: string, value: string | null) {
+  const labels = new Map((networkOf(short) ?? containerOf(short)).labels);
+  if (value === null) labels.delete(label);
+  else labels.set(label, value);
   return { labels };
 }
 
-/** The label of another topology, and nothing else. */
-export const ofAnother = { labels: new Map([[topologyLabel, "another"]]) };
+/** Only the label of a topology. */
+export function labelledFor(topologyId: string) {
+  return { labels: new Map([[topologyLabel, topologyId]]) };
+}
+/** Only the label of another topology. */
+export const ofAnother = labelledFor("another");
 /** No label. */
 export const unlabelled = { labels: new Map<string, string>() };
 
-/** The changes in short: `action type name: reason` for each, then the obstacles. */
-function told({ networks, containers, obstacles }: Changes): string[] {
-  const line = (
-    type: string,
-    { action, reason }: { action: string; reason: string },
-    name: string,
-  ) => `${action} ${type} ${name.replace(prefix, "")}: ${reason}`;
-  return [
-    ...networks.map((it) =>
-      line("network", it, it.action === "remove" ? it.actual.name : it.planned.name)
-    ),
-    ...containers.map((it) =>
-      line("container", it, it.action === "remove" ? it.actual.name : it.planned.name)
-    ),
-    ...obstacles.map((it) => `obstacle: ${it.replaceAll(prefix, "")}`),
-  ];
+/** A container that does not run: it has no addresses, but the names of its networks. */
+export function idle(short: string, state: string): Partial<ContainerInfo> {
+  const { addressByNetwork } = withoutAddresses(containerOf(short));
+  return { state, addressByNetwork };
 }
 
-/** What an apply would do, in short. */
+/** The engine forgets the addresses of a container that does not run. */
+export function withoutAddresses(container: ContainerInfo): ContainerInfo {
+  const addresses = [...container.addressByNetwork.keys()].map((name) => [name, ""] as const);
+  return { ...container, addressByNetwork: new Map(addresses) };
+}
+
+/** Changes as `action type name: reason` with short names, then obstacles. */
+function linesOf({ networks, containers, obstacles }: Changes): string[] {
+  const types = [["network", networks], ["container", containers]] as const;
+  const lines = types.flatMap(([type, changes]) =>
+    changes.map((it) => {
+      const { name } = it.action === "remove" ? it.actual : it.planned;
+      return `${it.action} ${type} ${name}: ${it.reason}`;
+    })
+  );
+  return [...lines, ...obstacles.map((it) => `obstacle: ${it}`)]
+    .map((line) => line.replaceAll(prefix, ""));
+}
+
+/** The changes of an apply, as lines. */
 export function changesOf(
   existing: Inventory,
-  { plan: wanted = plan, ...around }: Partial<HostConstraints & { plan: Plan }> = {},
+  { plan: wanted = plan, ...constraints }: Partial<HostConstraints & { plan: Plan }> = {},
 ): string[] {
-  const constraints = { imageIds: imagesOf(wanted), hostAddresses: [], ...around };
-  return told(findChanges(wanted, existing, constraints));
+  return linesOf(
+    findChanges(wanted, existing, {
+      imageIds: imagesOf(wanted),
+      hostAddresses: [],
+      ...constraints,
+    }),
+  );
 }
 
-/** What a teardown would do, in short, without the reason, which is the same for all. */
-export function removalsOf(
-  existing: Inventory,
-  remembered: Partial<TeardownTarget> = {},
-): string[] {
-  const known = { topologyId: id, plan, wasApplied: true, ...remembered };
-  return told(findRemovals(known, existing)).map((line) => line.replace(/: teardown$/, ""));
+/** The obstacles of an apply, as lines. */
+export function obstaclesOf(...given: Parameters<typeof changesOf>): string[] {
+  return changesOf(...given).filter((line) => line.startsWith("obstacle"));
+}
+
+/** The changes of a teardown, as lines without the reason, which is the same for all. */
+export function removalsOf(existing: Inventory, target: Partial<TeardownTarget> = {}): string[] {
+  return linesOf(findRemovals({ topologyId: id, plan, wasApplied: true, ...target }, existing))
+    .map((line) => line.replace(/: teardown$/, ""));
+}
+
+/** The differences, as `kind type name: detail` with short names. */
+export function driftOf(existing: Inventory, wanted: Plan | null = plan): string[] {
+  const drift = findDrift(wanted, existing);
+  return driftKinds.flatMap((kind) =>
+    drift[kind].map(({ type, name, detail }) =>
+      `${kind} ${type} ${name}${detail && `: ${detail}`}`.replaceAll(prefix, "")
+    )
+  );
 }
 
 /** The lines that recreate containers. */
@@ -192,27 +222,20 @@ export function remade(reasons: Readonly<Record<string, string>>): string[] {
   ]);
 }
 
-/** A container that does not run has lost its addresses, and keeps the names of its networks. */
-export function idle(short: string, state: string): Partial<ContainerInfo> {
-  const { addressByNetwork } = asApplied.containers.find(({ name }) => name === full(short))!;
-  return { state, addressByNetwork: new Map([...addressByNetwork].map(([name]) => [name, ""])) };
-}
-
 /** The lines that recreate the base `web` and its services. */
 export function webRemade(reason: string): string[] {
-  return remade({
-    web: reason,
-    "web-http": "its base is recreated",
-    "web-ssh": "its base is recreated",
-  });
+  const baseRecreated = "its base is recreated";
+  return remade({ web: reason, "web-http": baseRecreated, "web-ssh": baseRecreated });
 }
 
-/** What an apply would do, for tests of how it is shown. */
-
-const nothing: Changes = { networks: [], containers: [], obstacles: [] };
+/** The plan of a document of one LAN and one decky. */
+export const oneLan: Plan = await planDocument(
+  Deno.readTextFileSync(new URL("../data/topology-one-lan.json", import.meta.url)),
+  defaultImages,
+);
 
 /** Two LANs; a decky on both with two services, one with none. */
-export const larger = await planTopology(
+export const larger: Plan = await planTopology(
   topology({
     lans: [lan("dmz"), lan("Office", { subnet: "10.0.1.0/24", isDmz: false })],
     deckies: [
@@ -227,17 +250,13 @@ export const larger = await planTopology(
   defaultImages,
 );
 
-/** The version hash of the documents that are previewed. */
+/** The version hash of previewed documents. */
 export const previewHash = "0123456789abcdef".repeat(4);
 
-/** What an apply of a plan would do where so much exists, and all images. */
+/** The preview of an apply; all images exist. */
 export function previewOf(plan: Plan, inventory: Inventory, more: Partial<Preview> = {}): Preview {
   const changes = findChanges(plan, inventory, { imageIds: imagesOf(plan), hostAddresses: [] });
   const validated = { text: "{}", versionHash: previewHash, plan };
-  return { validated, removals: nothing, changes, conflict: null, ...more };
-}
-
-/** What an apply of a plan has made. */
-export function made({ networks, containers }: Plan): Inventory {
-  return { networks: networks.map(madeNetwork), containers: containers.map(madeContainer) };
+  const removals: Changes = { networks: [], containers: [], obstacles: [] };
+  return { validated, removals, changes, conflict: null, ...more };
 }
