@@ -155,7 +155,8 @@ export class Connections {
     if (this.#open.size < this.#maximum) return true;
     const open = [...this.#open.values()];
     const notAllowed = open.filter(({ isAllowed }) => !isAllowed);
-    const evicted = oldestOfMost(notAllowed, address) ?? open.find(({ isIdle }) => isIdle);
+    const evicted = oldestOfBusiestAddress(notAllowed, address) ??
+      open.find(({ isIdle }) => isIdle);
     if (!evicted) return false;
     this.#remove(evicted);
     evicted.destroy();
@@ -168,7 +169,7 @@ export class Connections {
 }
 
 /** The oldest connection of the address that has most of them, so that a flood evicts itself. */
-function oldestOfMost(
+function oldestOfBusiestAddress(
   connections: readonly Connection[],
   newAddress: string,
 ): Connection | undefined {

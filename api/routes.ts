@@ -85,11 +85,11 @@ const maximumFailureLength = 500;
 /** One call; the result is the body of an answer with status 200. */
 interface Route {
   readonly method: "GET" | "POST";
-  run(call: Call): Promise<unknown>;
+  run(context: RouteContext): Promise<unknown>;
 }
 
 /** What a route works with. */
-interface Call {
+interface RouteContext {
   readonly service: ApiService;
   readonly clientSignal: AbortSignal;
   readBody(): Promise<JsonObject>;
@@ -160,12 +160,12 @@ class Exchange {
     // Answered before the runtime goes on to the body, so that the connection ends with it.
     const route = findRoute(this.#request);
     if (route instanceof HttpError) return await this.#sendOrDrain(answerOf(route));
-    const answer = await this.#answer(route);
+    const answer = await this.#runRoute(route);
     if (answer) await this.#sendOrDrain(answer);
   }
 
   /** Returns null when the client is gone. */
-  async #answer(route: Route): Promise<Answer | null> {
+  async #runRoute(route: Route): Promise<Answer | null> {
     const { service, log } = this.#options;
     const { clientSignal } = this.#connection;
     try {
@@ -214,17 +214,17 @@ class Exchange {
   ): Promise<void> {
     const [request, response] = [this.#request, this.#response];
     if (response.destroyed) return;
-    const isOver = isComplete(request);
+    const isRead = isComplete(request);
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     response.writeHead(status, {
       "content-type": "application/json",
       "content-length": bytes.length,
       ...headers,
-      ...((close || !isOver) && { connection: "close" }),
+      ...((close || !isRead) && { connection: "close" }),
     });
     const { socket } = response;
     // Without a socket, the answer to an earlier request is still to be sent.
-    if (drainMs === 0 || isOver || !socket) return void response.end(bytes);
+    if (drainMs === 0 || isRead || !socket) return void response.end(bytes);
     response.write(bytes);
     await drain(request, drainMs);
     // Ending the response would write nothing once more, which over TLS is never done.
@@ -332,7 +332,7 @@ function drain(request: IncomingMessage, ms: number): Promise<void> {
   return promise.finally(() => clearTimeout(timer));
 }
 
-const malformed: Readonly<Record<string, readonly [status: string, detail: string]>> = {
+const parserErrors: Readonly<Record<string, readonly [status: string, detail: string]>> = {
   ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "the request did not come in time"],
   HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "the headers are too large"],
 };
@@ -340,7 +340,7 @@ const malformed: Readonly<Record<string, readonly [status: string, detail: strin
 /** Answers bytes that are no HTTP request, and closes the connection. */
 export function refuseMalformed({ code = "" }: Error & { code?: string }, socket: Duplex): void {
   if (!socket.writable) return void socket.destroy();
-  const [status, detail] = malformed[code] ?? ["400 Bad Request", "this is not an HTTP request"];
+  const [status, detail] = parserErrors[code] ?? ["400 Bad Request", "this is not an HTTP request"];
   const body = JSON.stringify({ detail });
   const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
     `Content-Length: ${body.length}\r\n\r\n`;

@@ -18,7 +18,7 @@ import {
 import { type ValidatedDocument, validateDocument } from "./validated_document.ts";
 
 /** The error of a first apply from its first change on; it stays when the process is killed. */
-const notFinished = "the apply is running or was interrupted; apply it again or tear it down";
+const unfinishedError = "the apply is running or was interrupted; apply it again or tear it down";
 
 /** Where topologies are applied, and how. */
 export interface ApplierOptions {
@@ -113,15 +113,15 @@ export class Applier {
       const { signal } = run;
       // Docker must not run what cannot be stored.
       await retryWhileLocked(() => store.prepare(), signal);
-      const hasOther = other !== null;
-      const attempt = new ApplyAttempt({ store, validated, images, signal, hasOther });
+      const isSuperseding = other !== null;
+      const attempt = new ApplyAttempt({ store, validated, images, signal, isSuperseding });
       try {
         const changes = await reconcile(sockets, run, (round) => attempt.runRound(round));
         await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
         const isSame = !other && stored?.versionHash === versionHash && stored.lastError === null;
         return { topologyId, versionHash, changes, changed: changes > 0 || !isSame };
       } catch (error) {
-        throw await attempt.recordError(error);
+        throw await attempt.handleFailure(error);
       }
     });
   }
@@ -152,7 +152,7 @@ export class Applier {
       } catch (error) {
         // A row for a topology that is not stored would keep all others from this host.
         if (!stored) throw toApplyError(error);
-        throw await recordError(store, { topologyId, signal: run.signal }, error);
+        throw await recordFailure(store, { topologyId, signal: run.signal }, error);
       }
     });
   }
@@ -174,7 +174,7 @@ interface AttemptOptions {
   readonly images: ImageNames;
   readonly signal: AbortSignal;
   /** Whether another topology is to be superseded. */
-  readonly hasOther: boolean;
+  readonly isSuperseding: boolean;
 }
 
 /** The part of an apply that changes Docker, and the record of how far it got. */
@@ -184,7 +184,7 @@ class ApplyAttempt {
 
   constructor(options: AttemptOptions) {
     this.#options = options;
-    this.#isOtherUntouched = options.hasOther;
+    this.#isOtherUntouched = options.isSuperseding;
   }
 
   /** Finds what to change, checks for missing images and other obstacles, then changes Docker. */
@@ -203,23 +203,23 @@ class ApplyAttempt {
     if (changes.networks.length + changes.containers.length > 0) {
       // Lets a later teardown find what a killed process has left behind.
       await retryWhileLocked(() => {
-        if (store.current() === null) store.recordError(topologyId, notFinished, text);
+        if (store.current() === null) store.recordError(topologyId, unfinishedError, text);
       }, signal);
     }
     await round.execute(changes, imageIds);
   }
 
   /** Records a failure; returns the error to throw. */
-  async recordError(error: unknown): Promise<ApplyError> {
+  async handleFailure(error: unknown): Promise<ApplyError> {
     // Another topology that was not touched has no failure to record.
     if (this.#isOtherUntouched) return toApplyError(error);
     const { store, validated: { plan: { topologyId }, text }, signal } = this.#options;
-    return await recordError(store, { topologyId, text, signal }, error);
+    return await recordFailure(store, { topologyId, text, signal }, error);
   }
 }
 
 /** Records a failure with the document, for a later teardown; returns the error to throw. */
-async function recordError(
+async function recordFailure(
   store: ApplyStore,
   { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
   cause: unknown,

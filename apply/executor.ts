@@ -51,52 +51,54 @@ export class ChangeExecutor {
     const { networks, containers } = this.#changes;
     const { engine } = this.#options;
     const removed = containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
-    await allSettled(removed.filter(isService).map((it) => this.#removeContainer(it)));
-    await allSettled(
+    await waitForAll(removed.filter(isService).map((it) => this.#removeContainer(it)));
+    await waitForAll(
       removed.filter((it) => !isService(it)).map((it) => this.#removeContainer(it)),
     );
     for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
-      await this.#step(`remove network ${name}`, () => engine.removeNetwork(id));
+      await this.#runStep(`remove network ${name}`, () => engine.removeNetwork(id));
     }
     const created = networks.filter((it) => it.action === "create");
-    await allSettled(
+    await waitForAll(
       created.map(({ planned: { name, request } }) =>
-        this.#step(`create network ${name}`, () => engine.createNetwork(request))
+        this.#runStep(`create network ${name}`, () => engine.createNetwork(request))
       ),
     );
     const made = containers.filter((it) => it.action !== "remove");
     const deckies = Map.groupBy(made, ({ planned }) => planned.decky);
-    await allSettled([...deckies.values()].map((it) => this.#makeDecky(it)));
+    await waitForAll([...deckies.values()].map((it) => this.#applyDecky(it)));
   }
 
   #removeContainer({ name, id }: ContainerInfo): Promise<void> {
     const { engine } = this.#options;
-    return this.#step(`remove container ${name}`, () => engine.removeContainer(id));
+    return this.#runStep(`remove container ${name}`, () => engine.removeContainer(id));
   }
 
-  async #makeDecky(containers: readonly (ContainerCreation | ContainerRepair)[]): Promise<void> {
+  async #applyDecky(containers: readonly (ContainerCreation | ContainerRepair)[]): Promise<void> {
     const base = containers.find(({ planned }) => planned.base === null);
     const services = containers.filter((it) => it !== base);
-    let isBaseNew = false;
+    let isBaseRecreated = false;
     // The network namespace of a base goes with it, and its services must follow.
     const onRecreateBase = async () => {
-      isBaseNew = true;
-      await allSettled(services.map((it) => this.#removeOld(it)));
+      isBaseRecreated = true;
+      await waitForAll(services.map((it) => this.#removeOld(it)));
     };
-    if (base) await this.#make(base, onRecreateBase);
-    await allSettled(
+    if (base) await this.#createOrRepair(base, onRecreateBase);
+    await waitForAll(
       services.map((it) =>
-        this.#make(isBaseNew ? { action: "create", planned: it.planned, reason: it.reason } : it)
+        this.#createOrRepair(
+          isBaseRecreated ? { action: "create", planned: it.planned, reason: it.reason } : it,
+        )
       ),
     );
   }
 
-  #make(
+  #createOrRepair(
     change: ContainerCreation | ContainerRepair,
     onRecreate = () => Promise.resolve(),
   ): Promise<void> {
     const { action, planned } = change;
-    return this.#step(`${action} container ${planned.name}`, async () => {
+    return this.#runStep(`${action} container ${planned.name}`, async () => {
       if (action === "create") return await this.#create(planned);
       try {
         await this.#options.engine.change(change.actual.id, action);
@@ -123,7 +125,7 @@ export class ChangeExecutor {
     if (change.action !== "create") await this.#options.engine.removeContainer(change.actual.id);
   }
 
-  async #step(text: string, work: () => Promise<unknown>): Promise<void> {
+  async #runStep(text: string, work: () => Promise<unknown>): Promise<void> {
     const { stop, onProgress } = this.#options;
     try {
       stop.signal.throwIfAborted();
@@ -139,7 +141,7 @@ export class ChangeExecutor {
 }
 
 /** Waits for all, also after a failure, so that no call is left running. Throws the first failure. */
-async function allSettled(work: readonly Promise<void>[]): Promise<void> {
+async function waitForAll(work: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(work)).find(({ status }) => status === "rejected");
   if (failed) throw (failed as PromiseRejectedResult).reason;
 }

@@ -55,7 +55,10 @@ export async function computeChangeSet(
     return address === null ? [] : [{ interface: it.interface, address }];
   });
   const hostAddresses = addressesOutside(inventory.networks, ownAddresses);
-  const changes = findChanges(plan, without(inventory, removals), { imageIds, hostAddresses });
+  const changes = findChanges(plan, withoutRemoved(inventory, removals), {
+    imageIds,
+    hostAddresses,
+  });
   return { removals, changes, imageIds };
 }
 
@@ -90,7 +93,7 @@ async function listImageIds(engine: Engine, { containers }: Plan): Promise<Image
   );
 }
 
-function without({ networks, containers }: Inventory, removals: Changes): Inventory {
+function withoutRemoved({ networks, containers }: Inventory, removals: Changes): Inventory {
   const removed = new Set<unknown>(
     [...removals.networks, ...removals.containers]
       .filter((it) => it.action === "remove").map(({ actual }) => actual),
@@ -151,9 +154,9 @@ export async function reconcile(
     const stop = new AbortController();
     const round = new Round(new Engine(findSocket(sockets), stop.signal), stop, onProgress);
     try {
-      await endSoonAfter(signal, stop, work(round));
+      await runUntilStopped(signal, stop, work(round));
     } catch (error) {
-      if (isLast || signal.aborted || !wasOutdated(error)) throw error;
+      if (isLast || signal.aborted || !isFromOutdatedList(error)) throw error;
       round.isSettled = false;
       await new Promise((resolve) => setTimeout(resolve, roundPauseMs));
     } finally {
@@ -170,13 +173,13 @@ export async function reconcile(
 }
 
 /** Whether a step failed because an object had gone or come since the engine was listed. */
-function wasOutdated(error: unknown): boolean {
+function isFromOutdatedList(error: unknown): boolean {
   const { cause } = error as Error;
   return cause instanceof EngineError && (cause.status === 404 || cause.status === 409);
 }
 
 /** Waits for `work`; once `signal` is aborted, no further call begins and a running one gets 1.2 s. */
-async function endSoonAfter(
+async function runUntilStopped(
   signal: AbortSignal,
   stop: AbortController,
   work: Promise<void>,
