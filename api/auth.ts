@@ -184,22 +184,23 @@ export class CertificateReloader {
 
   /** Reloads every `intervalMs` milliseconds. */
   watch(intervalMs: number): void {
-    const reload = async () => {
-      try {
-        await this.load();
-      } catch (error) {
-        this.#report((error as Error).message);
-      }
-    };
-    this.#timer = setInterval(() => {
-      this.#reloading ??= reload().finally(() => this.#reloading = null);
-    }, intervalMs);
+    this.#timer = setInterval(() => this.#reloading ??= this.#reload(), intervalMs);
   }
 
   /** Stops reloading; resolves when a reload that has begun is over. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#reloading;
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      await this.load();
+    } catch (error) {
+      this.#report((error as Error).message);
+    } finally {
+      this.#reloading = null;
+    }
   }
 
   #report(problem: string): void {

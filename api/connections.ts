@@ -43,7 +43,8 @@ export class Connection {
   readonly #closed = new AbortController();
   #peer: Peer | null = null;
   #requests = 0;
-  #isRetired = false;
+  /** Whether the connection ends with the next answer. */
+  isRetired = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -71,11 +72,6 @@ export class Connection {
     return this.#requests === 0;
   }
 
-  /** Whether the connection ends with the next answer. */
-  get isRetired(): boolean {
-    return this.#isRetired;
-  }
-
   /** Sets the client that the handshake has shown. */
   identify(peer: Peer): void {
     this.#peer = peer;
@@ -93,7 +89,7 @@ export class Connection {
 
   /** Closes the connection, after the answers that are being prepared. */
   retire(): void {
-    this.#isRetired = true;
+    this.isRetired = true;
     if (this.isIdle) this.destroy();
   }
 

@@ -72,6 +72,11 @@ class HttpError extends Error {
   }
 }
 
+const notAllowed = new HttpError(
+  403,
+  "this certificate is not one of those that may call this agent",
+);
+
 const statuses: Readonly<Record<ApplyErrorCode, number>> = {
   malformed: 422,
   invalid: 400,
@@ -132,42 +137,29 @@ export function handle(
 
 /** One request and its answer. */
 class Exchange {
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
-  readonly #connection: Connection;
-  readonly #options: HandlerOptions;
   #leaveQueue = () => {};
 
   constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    connection: Connection,
-    options: HandlerOptions,
-  ) {
-    this.#request = request;
-    this.#response = response;
-    this.#connection = connection;
-    this.#options = options;
-  }
+    readonly request: IncomingMessage,
+    readonly response: ServerResponse,
+    readonly connection: Connection,
+    readonly options: HandlerOptions,
+  ) {}
 
   async run(): Promise<void> {
     // Without a listener, a connection that breaks would end the process.
-    this.#request.on("error", () => {});
-    if (!this.#connection.isAllowed) {
-      const detail = "this certificate is not one of those that may call this agent";
-      return await this.#send({ status: 403, body: { detail } }, { close: true, drainMs: 0 });
-    }
-    // Answered before the runtime goes on to the body, so that the connection ends with it.
-    const route = findRoute(this.#request);
-    if (route instanceof HttpError) return await this.#sendOrDrain(answerOf(route));
+    this.request.on("error", () => {});
+    // An error is answered before the runtime goes on to the body, so that the connection ends with it.
+    const route = this.connection.isAllowed ? findRoute(this.request) : notAllowed;
+    if (route instanceof HttpError) return await this.#send(answerOf(route));
     const answer = await this.#runRoute(route);
-    if (answer) await this.#sendOrDrain(answer);
+    if (answer) await this.#send(answer);
   }
 
   /** Returns null when the client is gone. */
   async #runRoute(route: Route): Promise<Answer | null> {
-    const { service, log } = this.#options;
-    const { clientSignal } = this.#connection;
+    const { service, log } = this.options;
+    const { clientSignal } = this.connection;
     try {
       const body = await route.run({ service, clientSignal, readBody: () => this.#readBody() });
       return { status: 200, body };
@@ -175,7 +167,7 @@ class Exchange {
       if (error instanceof ClientGone) return null;
       if (error instanceof HttpError || error instanceof ApplyError) return answerOf(error);
       const message = error instanceof Error ? error.message : String(error);
-      log("error", `the API failed: ${message}`, { path: pathOf(this.#request) });
+      log("error", `the API failed: ${message}`, { path: pathOf(this.request) });
       return { status: 500, body: { detail: "internal error" } };
     } finally {
       this.#leaveQueue();
@@ -184,49 +176,41 @@ class Exchange {
 
   /** Reads the body when it is this request's turn: bodies of requests that wait cost no memory. */
   async #readBody(): Promise<JsonObject> {
-    const { clientSignal } = this.#connection;
-    this.#leaveQueue = await this.#options.queue.enter(clientSignal);
-    if (this.#request.headers.expect !== undefined) this.#response.writeContinue();
-    const body = parseObject(await readBytes(this.#request, this.#options.limits, clientSignal));
+    const { clientSignal } = this.connection;
+    this.#leaveQueue = await this.options.queue.enter(clientSignal);
+    if (this.request.headers.expect !== undefined) this.response.writeContinue();
+    const body = parseObject(await readBytes(this.request, this.options.limits, clientSignal));
     // That a client has left is known only after all that it had sent is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
     if (clientSignal.aborted) throw new ClientGone();
     return body;
   }
 
-  /** Sends an answer; an error ends the connection after the rest of the request was read. */
-  async #sendOrDrain(answer: Answer): Promise<void> {
-    const { expect } = this.#request.headers;
-    // A client that waits for 100 sends no body, and one that was too slow has had its time.
-    const isBodyDue = answer.status >= 400 && answer.status !== 408 && expect === undefined;
-    const drainMs = isBodyDue ? this.#options.limits.bodyTimeoutMs : 0;
-    await this.#send(answer, { close: this.#connection.isRetired, drainMs });
-  }
-
   /**
-   * Sends an answer; `close` ends the connection, as an incomplete request does. The rest of such a
-   * request is read for up to `drainMs` milliseconds: a client that is still sending gets the answer
-   * only if the connection is open when it has finished.
+   * Sends an answer. When the request is incomplete, it ends the connection, and reads the rest before
+   * an error: a client that is still sending gets the answer only if the connection is open when it has
+   * finished.
    */
-  async #send(
-    { status, body, headers = {} }: Answer,
-    { close, drainMs }: { close: boolean; drainMs: number },
-  ): Promise<void> {
-    const [request, response] = [this.#request, this.#response];
+  async #send({ status, body, headers = {} }: Answer): Promise<void> {
+    const { request, response } = this;
     if (response.destroyed) return;
     const isRead = isComplete(request);
+    const isLast = !isRead || status === 403 || this.connection.isRetired;
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     response.writeHead(status, {
       "content-type": "application/json",
       "content-length": bytes.length,
       ...headers,
-      ...((close || !isRead) && { connection: "close" }),
+      ...(isLast && { connection: "close" }),
     });
+    // A client that waits for 100 sends no body, and one that was too slow has had its time.
+    const isRestSent = !isRead && request.headers.expect === undefined;
+    const isRestWanted = status >= 400 && status !== 403 && status !== 408;
     const { socket } = response;
     // Without a socket, the answer to an earlier request is still to be sent.
-    if (drainMs === 0 || isRead || !socket) return void response.end(bytes);
+    if (!isRestSent || !isRestWanted || !socket) return void response.end(bytes);
     response.write(bytes);
-    await drain(request, drainMs);
+    await drain(request, this.options.limits.bodyTimeoutMs);
     // Ending the response would write nothing once more, which over TLS is never done.
     socket.end(() => socket.destroy());
   }

@@ -40,12 +40,17 @@ export interface ApiOptions {
 
 /** Serves the API for the master. */
 export class ApiServer {
+  readonly #restart = Promise.withResolvers<void>();
+  /**
+   * Resolves when the process had no file descriptor left: the runtime's listener then never accepts
+   * a connection again, without an error (seen in 2.9.4).
+   */
+  readonly needsRestart: Promise<void> = this.#restart.promise;
   readonly #handlerOptions: HandlerOptions;
   readonly #connections: Connections;
   readonly #verifier: ClientVerifier;
   readonly #reloader: CertificateReloader;
   readonly #server: Https.Server;
-  readonly #needsRestart = Promise.withResolvers<void>();
   #descriptorTimer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(
@@ -83,14 +88,6 @@ export class ApiServer {
   /** The port it listens on. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
-  }
-
-  /**
-   * Resolves when the process had no file descriptor left: the runtime's listener then never accepts
-   * a connection again, without an error (seen in 2.9.4).
-   */
-  get needsRestart(): Promise<void> {
-    return this.#needsRestart.promise;
   }
 
   /** Closes the port and every connection, those that wait for an answer a bit later. */
@@ -152,7 +149,7 @@ export class ApiServer {
         Deno.openSync("/dev/null").close();
       } catch (error) {
         const { code } = error as { code?: string };
-        if (code === "EMFILE" || code === "ENFILE") this.#needsRestart.resolve();
+        if (code === "EMFILE" || code === "ENFILE") this.#restart.resolve();
       }
     }, descriptorCheckIntervalMs);
   }

@@ -36,17 +36,13 @@ export class TopologyService implements ApiService {
 
   apply(hydrated: JsonObject, versionHash: string, clientSignal: AbortSignal): Promise<void> {
     const request = { document: hydrated, expectedHash: versionHash };
-    return this.#track(
-      "applied",
-      () => this.#options.applier.apply(request, this.#runOptions(clientSignal)),
-    );
+    const work = (run: RunOptions) => this.#options.applier.apply(request, run);
+    return this.#track("applied", clientSignal, work);
   }
 
   teardown(topologyId: string, clientSignal: AbortSignal): Promise<void> {
-    return this.#track(
-      "torn down",
-      () => this.#options.applier.teardown(topologyId, this.#runOptions(clientSignal)),
-    );
+    const work = (run: RunOptions) => this.#options.applier.teardown(topologyId, run);
+    return this.#track("torn down", clientSignal, work);
   }
 
   /** Whether an apply or a teardown is running. */
@@ -59,12 +55,13 @@ export class TopologyService implements ApiService {
     await Promise.allSettled(this.#running);
   }
 
-  #runOptions(clientSignal: AbortSignal): RunOptions {
-    return { signal: this.#options.signal, clientSignal, onWait: () => {} };
-  }
-
-  #track(done: string, work: () => Promise<ApplyResult>): Promise<void> {
-    const running = this.#report(done, work).finally(() => {
+  #track(
+    done: string,
+    clientSignal: AbortSignal,
+    work: (run: RunOptions) => Promise<ApplyResult>,
+  ): Promise<void> {
+    const run = { signal: this.#options.signal, clientSignal, onWait: () => {} };
+    const running = this.#report(done, work(run)).finally(() => {
       this.#running.delete(running);
       // Changes by others were not checked while this was running.
       this.#options.wakeup.requestCheck();
@@ -74,10 +71,10 @@ export class TopologyService implements ApiService {
   }
 
   /** Logs the result, and requests a heartbeat if it has changed what the master knows. */
-  async #report(done: string, work: () => Promise<ApplyResult>): Promise<void> {
+  async #report(done: string, result: Promise<ApplyResult>): Promise<void> {
     const { wakeup, log } = this.#options;
     try {
-      const { topologyId, changes, changed } = await work();
+      const { topologyId, changes, changed } = await result;
       if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
       this.#refusalCount = 0;
       if (changed) wakeup.requestSend();

@@ -8,13 +8,8 @@ import type { Json } from "../topology/json.ts";
 import type { ImageNames } from "../topology/plan.ts";
 import { ApplyError, messageOf, storeError, toApplyError } from "./apply_error.ts";
 import { retryWhileLocked, withApplyLock } from "./apply_lock.ts";
-import {
-  computeChangeSet,
-  computeRemovals,
-  reconcile,
-  type Round,
-  type RunOptions,
-} from "./reconcile.ts";
+import type { ChangeExecutor } from "./executor.ts";
+import { computeChangeSet, computeRemovals, reconcile, type RunOptions } from "./reconcile.ts";
 import { type ValidatedDocument, validateDocument } from "./validated_document.ts";
 
 /** The error of a first apply from its first change on; it stays when the process is killed. */
@@ -116,7 +111,7 @@ export class Applier {
       const isSuperseding = other !== null;
       const attempt = new ApplyAttempt({ store, validated, images, signal, isSuperseding });
       try {
-        const changes = await reconcile(sockets, run, (round) => attempt.runRound(round));
+        const changes = await reconcile(sockets, run, (executor) => attempt.runRound(executor));
         await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
         const isSame = !other && stored?.versionHash === versionHash && stored.lastError === null;
         return { topologyId, versionHash, changes, changed: changes > 0 || !isSame };
@@ -141,10 +136,10 @@ export class Applier {
       const stored = current?.topologyId === topologyId ? current : null;
       const target = stored ?? { topologyId, versionHash: "", document: "" };
       try {
-        const changes = await reconcile(sockets, run, async (round) => {
-          const removals = await computeRemovals(target, await round.engine.list(), images);
+        const changes = await reconcile(sockets, run, async (executor) => {
+          const removals = await computeRemovals(target, await executor.engine.list(), images);
           checkObstacles(removals);
-          await round.execute(removals, new Map());
+          await executor.execute(removals, new Map());
         });
         await retryWhileLocked(() => store.clear(topologyId), run.signal);
         const changed = changes > 0 || stored !== null;
@@ -188,16 +183,16 @@ class ApplyAttempt {
   }
 
   /** Finds what to change, checks for missing images and other obstacles, then changes Docker. */
-  async runRound(round: Round): Promise<void> {
+  async runRound(executor: ChangeExecutor): Promise<void> {
     const { store, validated: { plan, text }, images, signal } = this.#options;
     const { topologyId } = plan;
     const superseded = otherTopology(topologyId, store.current());
-    const changeSet = await computeChangeSet(round.engine, plan, { superseded, images });
+    const changeSet = await computeChangeSet(executor.engine, plan, { superseded, images });
     const { removals, changes, imageIds } = changeSet;
     checkObstacles(removals, changes);
     if (superseded) {
       this.#isOtherUntouched = false;
-      await round.execute(removals, imageIds);
+      await executor.execute(removals, imageIds);
       await retryWhileLocked(() => store.clear(superseded.topologyId), signal);
     }
     if (changes.networks.length + changes.containers.length > 0) {
@@ -206,7 +201,7 @@ class ApplyAttempt {
         if (store.current() === null) store.recordError(topologyId, unfinishedError, text);
       }, signal);
     }
-    await round.execute(changes, imageIds);
+    await executor.execute(changes, imageIds);
   }
 
   /** Records a failure; returns the error to throw. */

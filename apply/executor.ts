@@ -21,35 +21,44 @@ export interface ProgressEvent {
   readonly text: string;
 }
 
-/** What a `ChangeExecutor` needs. */
-interface ExecutorOptions {
-  readonly engine: Engine;
-  readonly imageIds: ImageIds;
-  /** Aborted by the first failure or by a stop of the process; then no further call begins. */
-  readonly stop: AbortController;
-  readonly onProgress: (event: ProgressEvent) => void;
-}
-
-/** Makes one set of changes in an engine. */
+/** Makes changes in an engine. */
 export class ChangeExecutor {
-  readonly #changes: Changes;
-  readonly #options: ExecutorOptions;
-  readonly #total: number;
+  readonly engine: Engine;
+  /** How many changes have been made. */
+  changeCount = 0;
+  /** Whether nothing was created or removed. */
+  isSettled = true;
+  /** Aborted by the first failure or by a stop of the process; then no further call begins. */
+  readonly #stop: AbortController;
+  readonly #onProgress: ((event: ProgressEvent) => void) | undefined;
+  #imageIds: ImageIds = new Map();
   #done = 0;
+  #total = 0;
 
-  constructor(changes: Changes, options: ExecutorOptions) {
-    this.#changes = changes;
-    this.#options = options;
-    this.#total = changes.networks.length + changes.containers.length;
+  constructor(
+    engine: Engine,
+    stop: AbortController,
+    onProgress: ((event: ProgressEvent) => void) | undefined,
+  ) {
+    this.engine = engine;
+    this.#stop = stop;
+    this.#onProgress = onProgress;
   }
 
   /**
    * Removes services, bases and networks, then creates networks, bases and services. Changes that do
-   * not depend on each other run in parallel. Throws the first failure.
+   * not depend on each other run in parallel; `imageIds` has each image that they need. Throws the
+   * first failure.
    */
-  async run(): Promise<void> {
-    const { networks, containers } = this.#changes;
-    const { engine } = this.#options;
+  async execute({ networks, containers }: Changes, imageIds: ImageIds): Promise<void> {
+    const { engine } = this;
+    this.#imageIds = imageIds;
+    this.#done = 0;
+    this.#total = networks.length + containers.length;
+    // A container that exits right after each start shows as drift; it is not started for ever.
+    this.isSettled &&= [...networks, ...containers].every(({ action }) =>
+      action !== "create" && action !== "remove"
+    );
     const removed = containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
     await waitForAll(removed.filter(isService).map((it) => this.#removeContainer(it)));
     await waitForAll(
@@ -70,8 +79,7 @@ export class ChangeExecutor {
   }
 
   #removeContainer({ name, id }: ContainerInfo): Promise<void> {
-    const { engine } = this.#options;
-    return this.#runStep(`remove container ${name}`, () => engine.removeContainer(id));
+    return this.#runStep(`remove container ${name}`, () => this.engine.removeContainer(id));
   }
 
   async #applyDecky(containers: readonly (ContainerCreation | ContainerRepair)[]): Promise<void> {
@@ -101,7 +109,7 @@ export class ChangeExecutor {
     return this.#runStep(`${action} container ${planned.name}`, async () => {
       if (action === "create") return await this.#create(planned);
       try {
-        await this.#options.engine.change(change.actual.id, action);
+        await this.engine.change(change.actual.id, action);
       } catch (error) {
         // A container whose network or base is gone cannot be started, only recreated.
         const isRefused = error instanceof EngineError && error.status !== null;
@@ -114,29 +122,28 @@ export class ChangeExecutor {
   }
 
   async #create({ name, request }: PlannedContainer): Promise<void> {
-    const { engine, imageIds } = this.#options;
-    const imageId = imageIds.get(request.Image);
+    const imageId = this.#imageIds.get(request.Image);
     if (!imageId) throw new Error(`image ${request.Image} is not on this host`);
-    const id = await engine.createContainer(name, request, imageId);
-    await engine.change(id, "start");
+    const id = await this.engine.createContainer(name, request, imageId);
+    await this.engine.change(id, "start");
   }
 
   async #removeOld(change: ContainerCreation | ContainerRepair): Promise<void> {
-    if (change.action !== "create") await this.#options.engine.removeContainer(change.actual.id);
+    if (change.action !== "create") await this.engine.removeContainer(change.actual.id);
   }
 
   async #runStep(text: string, work: () => Promise<unknown>): Promise<void> {
-    const { stop, onProgress } = this.#options;
+    const { signal } = this.#stop;
     try {
-      stop.signal.throwIfAborted();
+      signal.throwIfAborted();
       await work();
     } catch (cause) {
-      if (!stop.signal.aborted) {
-        stop.abort(new Error(`Cannot ${text}: ${messageOf(cause)}`, { cause }));
-      }
-      throw stop.signal.reason;
+      // Only the first abort sets the reason.
+      this.#stop.abort(new Error(`Cannot ${text}: ${messageOf(cause)}`, { cause }));
+      throw signal.reason;
     }
-    onProgress({ done: ++this.#done, total: this.#total, text });
+    this.changeCount++;
+    this.#onProgress?.({ done: ++this.#done, total: this.#total, text });
   }
 }
 

@@ -104,41 +104,6 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
   };
 }
 
-/** One round of `reconcile`: the engine is listed, then changed. */
-export class Round {
-  readonly engine: Engine;
-  /** How many changes have been made. */
-  changeCount = 0;
-  /** Whether nothing was created or removed. */
-  isSettled = true;
-  readonly #stop: AbortController;
-  readonly #onProgress: RunOptions["onProgress"];
-
-  constructor(engine: Engine, stop: AbortController, onProgress: RunOptions["onProgress"]) {
-    this.engine = engine;
-    this.#stop = stop;
-    this.#onProgress = onProgress;
-  }
-
-  /** Makes changes; `imageIds` has each image that they need. Throws the first failure. */
-  async execute(changes: Changes, imageIds: ImageIds): Promise<void> {
-    // A container that exits right after each start shows as drift; it is not started for ever.
-    this.isSettled &&= [...changes.networks, ...changes.containers].every(({ action }) =>
-      action !== "create" && action !== "remove"
-    );
-    const executor = new ChangeExecutor(changes, {
-      engine: this.engine,
-      imageIds,
-      stop: this.#stop,
-      onProgress: (event) => {
-        this.changeCount++;
-        this.#onProgress?.(event);
-      },
-    });
-    await executor.run();
-  }
-}
-
 /**
  * Repeats `work` until it has nothing to change: the engine may still carry out calls of an agent
  * that was killed, whose effects appear only after it was listed. Returns the number of changes.
@@ -146,24 +111,25 @@ export class Round {
 export async function reconcile(
   sockets: readonly string[],
   { signal, onProgress }: RunOptions,
-  work: (round: Round) => Promise<void>,
+  work: (executor: ChangeExecutor) => Promise<void>,
 ): Promise<number> {
   let changeCount = 0;
   for (let number = 1;; number++) {
     const isLast = number === maximumRounds;
     const stop = new AbortController();
-    const round = new Round(new Engine(findSocket(sockets), stop.signal), stop, onProgress);
+    const engine = new Engine(findSocket(sockets), stop.signal);
+    const executor = new ChangeExecutor(engine, stop, onProgress);
     try {
-      await runUntilStopped(signal, stop, work(round));
+      await runUntilStopped(signal, stop, work(executor));
     } catch (error) {
       if (isLast || signal.aborted || !isFromOutdatedList(error)) throw error;
-      round.isSettled = false;
+      executor.isSettled = false;
       await new Promise((resolve) => setTimeout(resolve, roundPauseMs));
     } finally {
-      round.engine.close();
+      engine.close();
     }
-    changeCount += round.changeCount;
-    if (round.isSettled) return changeCount;
+    changeCount += executor.changeCount;
+    if (executor.isSettled) return changeCount;
     if (isLast) {
       throw new Error(
         `Docker still differs after ${number} rounds of changes; find out what else changes it`,
