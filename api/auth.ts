@@ -24,13 +24,13 @@ export interface Peer {
   readonly expiresAt: number;
 }
 
-/** Past this number all verified certificates are forgotten; clients then make a full handshake. */
+/** Past this number all verified certificates are forgotten; each client then needs a full handshake. */
 const maximumVerified = 1000;
 
 /**
- * Decides which clients may call. The runtime does not verify the certificate of a resumed session
- * and cannot be told not to resume (seen in 2.9.4): a client would be let in by an older ca.crt for
- * ever. So a resumed session needs a full handshake of the same certificate under today's ca.crt.
+ * Decides which clients may call. The runtime resumes TLS sessions without verifying the certificate
+ * again, and resumption cannot be turned off (seen in 2.9.4). So a resumed session is accepted only if
+ * its certificate has passed a full handshake under the current ca.crt.
  */
 export class ClientVerifier {
   readonly #allowedNames: ReadonlySet<string>;
@@ -43,7 +43,7 @@ export class ClientVerifier {
     this.#allowedNames = new Set(allowedNames);
   }
 
-  /** Sets the authority; returns whether it is another one, whose clients must be verified again. */
+  /** Sets the authority; returns whether it has changed, so that clients must be verified again. */
   trust(pem: string): boolean {
     const authority = pem.replace(/\s+/g, "");
     if (authority === this.#authority) return false;
@@ -61,26 +61,26 @@ export class ClientVerifier {
     if (socket.isSessionReused()) {
       if (!this.#verified.has(fingerprint256)) return null;
     } else {
-      // The runtime accepts the authority's own certificate, which is public, without proof of the
-      // key when it is of version 1.
+      // The authority's own certificate is public. If it is of X.509 version 1, the runtime accepts
+      // it from a client that does not prove to have its key.
       if (this.#authority.includes(raw.toBase64())) return null;
       if (this.#verified.size >= maximumVerified) this.#verified.clear();
       this.#verified.add(fingerprint256);
     }
-    // A list of several names is refused: an authority may have checked only one of them.
+    // With several names this is an array, and refused: the authority may have checked only one.
     const name: unknown = subject?.CN;
     return { isAllowed: typeof name === "string" && this.#allowedNames.has(name), expiresAt };
   }
 }
 
-/** Returns the options of a TLS server that change with its certificates. */
+/** Returns the TLS options of a server that uses these certificates. */
 export function secureContextOf({ authority, certificate, key }: Identity): Https.ServerOptions {
   return { ca: authority, cert: certificate, key, minVersion: "TLSv1.2" };
 }
 
 /**
- * The number of connections that the system keeps for a listener: the runtime accepts all of them at
- * once, and never again after a lack of file descriptors (seen in 2.9.4).
+ * How many connections the kernel queues for the listener. The runtime accepts the whole queue at once,
+ * and no connection ever after if file descriptors run out (seen in 2.9.4): so the queue is short.
  */
 const backlog = 64;
 
@@ -103,7 +103,7 @@ function explainListen({ code, message }: Error & { code?: string }): string {
     case "EADDRINUSE":
       return "the port is in use by another program; stop it, or set listen to another port";
     case "EADDRNOTAVAIL":
-    case "EINVAL": // The runtime's code for it.
+    case "EINVAL": // The runtime's code for the same.
     case "ENOTFOUND":
       return "this host has no such address; set listen to one that it has";
     case "EACCES":
@@ -117,8 +117,8 @@ function explainListen({ code, message }: Error & { code?: string }): string {
 const handshakeTimeoutMs = 5_000;
 
 /**
- * Tries certificates in a handshake on the loopback interface: the runtime reports those that TLS
- * cannot use only when a client connects. Throws `Error` for an operator.
+ * Tests certificates in a handshake on the loopback interface, because the runtime reports unusable
+ * ones only when a client connects. Throws `Error` for an operator.
  */
 export async function tryIdentity(identity: Identity, tls: typeof Tls): Promise<void> {
   const options = { ...secureContextOf(identity), requestCert: true, rejectUnauthorized: true };
@@ -130,7 +130,7 @@ export async function tryIdentity(identity: Identity, tls: typeof Tls): Promise<
     host: "127.0.0.1",
     port: (server.address() as AddressInfo).port,
     rejectUnauthorized: false,
-    // An unused name: the runtime resumes sessions by name, and would not look at the certificate.
+    // A new name each time: the runtime resumes sessions by name, which skips the certificate.
     servername: `${crypto.randomUUID()}.invalid`,
   });
   socket.once("secureConnect", resolve).once("error", reject);
@@ -148,7 +148,7 @@ export async function tryIdentity(identity: Identity, tls: typeof Tls): Promise<
   }
 }
 
-/** How certificates are loaded, tried and used. */
+/** How certificates are loaded, checked and used. */
 interface CertificateReloaderOptions {
   readonly load: () => Promise<LoadedIdentity>;
   /** Throws `Error`, for an operator, when TLS cannot use them. */
@@ -157,10 +157,10 @@ interface CertificateReloaderOptions {
   readonly log: Log;
 }
 
-/** Loads certificates and takes new ones into use; logs once why new ones cannot be used. */
+/** Loads certificates and uses new ones; logs each problem with new ones once. */
 export class CertificateReloader {
   readonly #options: CertificateReloaderOptions;
-  /** The last certificates that were loaded, of use or not. */
+  /** The last certificates that were loaded, usable or not. */
   #loaded: Identity | null = null;
   #problem: string | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -170,7 +170,7 @@ export class CertificateReloader {
     this.#options = options;
   }
 
-  /** Uses the first certificates. Throws `Error`, for an operator, when there are none to use. */
+  /** Loads certificates and uses new ones. Throws `Error`, for an operator, if they are unusable. */
   async load(): Promise<void> {
     const { certificates, problem } = await this.#options.load();
     if (!isSame(certificates, this.#loaded)) {

@@ -2,26 +2,26 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Peer } from "./auth.ts";
 
-/** How much a client may use, and for how long. */
+/** Limits on what clients may use. */
 export interface Limits {
   /** TCP connections at once. */
   readonly maximumConnections: number;
   /** Bytes of a request's line and headers. */
   readonly maximumHeaderBytes: number;
   readonly maximumBodyBytes: number;
-  /** For the TLS handshake, in milliseconds from the TCP connection on. */
+  /** From the TCP connection to the end of the TLS handshake, in milliseconds. */
   readonly handshakeTimeoutMs: number;
-  /** For a request's line and headers, in milliseconds from the handshake or their first byte on. */
+  /** From the handshake, or a request's first byte, to the end of its headers, in milliseconds. */
   readonly headerTimeoutMs: number;
   /** For a request's body, in milliseconds. */
   readonly bodyTimeoutMs: number;
   /** How long a connection is kept between two requests, in milliseconds. */
   readonly idleTimeoutMs: number;
-  /** How long a stop waits for answers, in milliseconds. */
+  /** How long `stop()` waits for answers, in milliseconds. */
   readonly stopTimeoutMs: number;
 }
 
-/** The limits outside of tests. There is none for how long an answer takes. */
+/** The limits in production. An answer may take any time: an apply can run for minutes. */
 export const defaultLimits: Limits = {
   maximumConnections: 16,
   maximumHeaderBytes: 16 * 1024,
@@ -35,9 +35,9 @@ export const defaultLimits: Limits = {
 
 /** One TCP connection. */
 export class Connection {
-  /** The client's address, which the socket forgets when it is closed. */
+  /** The client's address; kept here because a closed socket has none. */
   readonly address: string;
-  /** The addresses of both ends. */
+  /** The addresses and ports of both ends. */
   readonly key: string;
   readonly #socket: Socket;
   readonly #closed = new AbortController();
@@ -53,7 +53,7 @@ export class Connection {
     // Without a listener, a reset connection would end the process.
     socket.on("error", () => {});
     socket.once("close", () => this.#closed.abort());
-    // Finds out that a client is gone while an answer of ten minutes is prepared.
+    // Detects a client that disappears while an apply runs.
     socket.setKeepAlive(true, 30_000);
   }
 
@@ -62,7 +62,7 @@ export class Connection {
     return this.#closed.signal;
   }
 
-  /** Whether its certificate may call and is still valid. */
+  /** Whether the client's certificate has an allowed name and is still valid. */
   get isAllowed(): boolean {
     return this.#peer !== null && this.#peer.isAllowed && this.#peer.expiresAt > Date.now();
   }
@@ -72,22 +72,22 @@ export class Connection {
     return this.#requests === 0;
   }
 
-  /** Sets the client that the handshake has shown. */
+  /** Sets the client, which is known after the handshake. */
   identify(peer: Peer): void {
     this.#peer = peer;
   }
 
-  /** Counts a request that has come. */
+  /** Counts a request that has begun. */
   begin(): void {
     this.#requests++;
   }
 
-  /** Counts a request that is answered. */
+  /** Counts a request that has ended. */
   end(): void {
     this.#requests--;
   }
 
-  /** Closes the connection, after the answers that are being prepared. */
+  /** Closes the connection once its requests are answered. */
   retire(): void {
     this.isRetired = true;
     if (this.isIdle) this.destroy();
@@ -100,8 +100,8 @@ export class Connection {
 }
 
 /**
- * All open connections, up to a maximum. Clients that may not call, or are not identified yet, are
- * closed first: otherwise a client without a certificate could keep the master out by doing nothing.
+ * All open connections, up to a maximum. Past it, clients that are not allowed or not identified yet
+ * are closed first: idle clients without a certificate must not keep the master out.
  */
 export class Connections {
   readonly #maximum: number;
@@ -121,9 +121,9 @@ export class Connections {
     socket.once("close", () => this.#remove(connection));
   }
 
-  /** Sets the client of a TLS socket; returns false when the connection is to end anyway. */
+  /** Sets the client of a TLS socket; returns false if the connection is already being closed. */
   identify(socket: Socket, peer: Peer): boolean {
-    // A TLS socket does not name the connection that carries it; its addresses do.
+    // A TLS socket has no link to its TCP socket; both have the same addresses.
     const connection = this.#open.get(keyOf(socket));
     if (!connection || connection.isRetired) return false;
     connection.identify(peer);
@@ -131,7 +131,7 @@ export class Connections {
     return true;
   }
 
-  /** The connection of a TLS socket whose handshake is over. */
+  /** Returns the connection of a TLS socket whose handshake is over. */
   find(socket: Duplex): Connection | undefined {
     return this.#secure.get(socket);
   }
@@ -146,7 +146,7 @@ export class Connections {
     for (const connection of this.#open.values()) connection.destroy();
   }
 
-  /** Closes a connection where there is no room for one from `address`; returns whether there is. */
+  /** Makes room for a connection from `address`; returns false if no connection can be closed. */
   #makeRoom(address: string): boolean {
     if (this.#open.size < this.#maximum) return true;
     const open = [...this.#open.values()];
@@ -164,7 +164,7 @@ export class Connections {
   }
 }
 
-/** The oldest connection of the address that has most of them, so that a flood evicts itself. */
+/** Returns the oldest connection of the address that has most, so that a flood evicts itself. */
 function oldestOfBusiestAddress(
   connections: readonly Connection[],
   newAddress: string,

@@ -8,16 +8,16 @@ import type { Connection, Limits } from "./connections.ts";
 /** A JSON object whose fields are not validated. */
 export type JsonObject = { readonly [key: string]: Json };
 
-/** What the API answers with. Each method may throw `ApplyError`, whose code decides the status. */
+/** Carries out the API's calls. Each method may throw `ApplyError`, whose code decides the status. */
 export interface ApiService {
   /** Returns the heartbeat's `topology` object. */
   state(signal: AbortSignal): Promise<unknown>;
-  /** `clientSignal` is aborted when the client is gone; work that has begun goes on. */
+  /** `clientSignal` is aborted when the client disconnects; an apply that has begun continues. */
   apply(hydrated: JsonObject, versionHash: string, clientSignal: AbortSignal): Promise<void>;
   teardown(topologyId: string, clientSignal: AbortSignal): Promise<void>;
 }
 
-/** What requests are answered with. */
+/** What the handler of a request needs. */
 export interface HandlerOptions {
   readonly service: ApiService;
   readonly queue: SerialQueue;
@@ -25,18 +25,18 @@ export interface HandlerOptions {
   readonly log: Log;
 }
 
-/** The client has closed its connection, so that there is nobody to answer. */
+/** The client has closed its connection, so an answer cannot be sent. */
 export class ClientGone extends Error {
   override readonly name = "ClientGone";
 }
 
-/** Serves those that wait one after the other, in the order they came. */
+/** Lets requests in one after the other, in the order in which they arrived. */
 export class SerialQueue {
   #last: Promise<void> = Promise.resolve();
 
   /**
-   * Waits until all before it are done; returns the function that lets the next one in. Throws
-   * `ClientGone` when `clientSignal` is aborted meanwhile.
+   * Waits until all earlier requests have left; returns the function that leaves the queue. Throws
+   * `ClientGone` if `clientSignal` is aborted meanwhile.
    */
   async enter(clientSignal: AbortSignal): Promise<() => void> {
     const { promise: left, resolve: leave } = Promise.withResolvers<void>();
@@ -52,7 +52,7 @@ export class SerialQueue {
   }
 }
 
-/** What is sent back; the body becomes JSON. */
+/** The answer to a request; the body is sent as JSON. */
 interface Answer {
   readonly status: number;
   readonly body: unknown;
@@ -87,13 +87,13 @@ const statuses: Readonly<Record<ApplyErrorCode, number>> = {
 /** How much of a failure's message is sent, in characters. */
 const maximumFailureLength = 500;
 
-/** One call; the result is the body of an answer with status 200. */
+/** One call of the API; `run` returns the body of an answer with status 200. */
 interface Route {
   readonly method: "GET" | "POST";
   run(context: RouteContext): Promise<unknown>;
 }
 
-/** What a route works with. */
+/** What a route needs. */
 interface RouteContext {
   readonly service: ApiService;
   readonly clientSignal: AbortSignal;
@@ -125,7 +125,7 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   }],
 ]);
 
-/** Answers one request, whatever comes; never throws. */
+/** Answers one request. Never throws. */
 export function handle(
   request: IncomingMessage,
   response: ServerResponse,
@@ -149,14 +149,14 @@ class Exchange {
   async run(): Promise<void> {
     // Without a listener, a connection that breaks would end the process.
     this.request.on("error", () => {});
-    // An error is answered before the runtime goes on to the body, so that the connection ends with it.
+    // An error is answered before the runtime reads the body, so that the connection ends with it.
     const route = this.connection.isAllowed ? findRoute(this.request) : notAllowed;
     if (route instanceof HttpError) return await this.#send(answerOf(route));
     const answer = await this.#runRoute(route);
     if (answer) await this.#send(answer);
   }
 
-  /** Returns null when the client is gone. */
+  /** Returns null if the client has disconnected. */
   async #runRoute(route: Route): Promise<Answer | null> {
     const { service, log } = this.options;
     const { clientSignal } = this.connection;
@@ -174,13 +174,13 @@ class Exchange {
     }
   }
 
-  /** Reads the body when it is this request's turn: bodies of requests that wait cost no memory. */
+  /** Waits in the queue before it reads the body, so that waiting requests use no memory for it. */
   async #readBody(): Promise<JsonObject> {
     const { clientSignal } = this.connection;
     this.#leaveQueue = await this.options.queue.enter(clientSignal);
     if (this.request.headers.expect !== undefined) this.response.writeContinue();
     const body = parseObject(await readBytes(this.request, this.options.limits, clientSignal));
-    // That a client has left is known only after all that it had sent is read.
+    // The runtime reports a closed connection only after everything that was received is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
     if (clientSignal.aborted) throw new ClientGone();
     return body;
@@ -207,11 +207,11 @@ class Exchange {
     const isRestSent = !isRead && request.headers.expect === undefined;
     const isRestWanted = status >= 400 && status !== 403 && status !== 408;
     const { socket } = response;
-    // Without a socket, the answer to an earlier request is still to be sent.
+    // There is no socket while the answer to an earlier request is still being sent.
     if (!isRestSent || !isRestWanted || !socket) return void response.end(bytes);
     response.write(bytes);
     await drain(request, this.options.limits.bodyTimeoutMs);
-    // Ending the response would write nothing once more, which over TLS is never done.
+    // Not `response.end()`: it writes an empty chunk, which never completes over TLS.
     socket.end(() => socket.destroy());
   }
 }
@@ -282,13 +282,13 @@ async function readBytes(
     if (length > maximumBodyBytes) reject(tooLarge);
     else chunks.push(chunk);
   };
-  // The server's own limit counts from the request's first byte and is checked now and then.
+  // Not the server's own limit: it includes the headers, and is checked only at intervals.
   const timer = setTimeout(() => {
     reject(new HttpError(408, `the body did not come within ${bodyTimeoutMs / 1000} s`));
   }, bodyTimeoutMs);
   const onGone = () => reject(new ClientGone());
   request.on("data", onData).once("end", resolve).once("error", onGone).once("close", onGone);
-  // A request has no event when its connection is cut because of what followed it.
+  // A request has no event if its connection is closed because of bytes that follow it.
   clientSignal.addEventListener("abort", onGone, { once: true });
   if (clientSignal.aborted) onGone();
   try {
@@ -301,9 +301,9 @@ async function readBytes(
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
-/** Whether nothing of a request is still to come. */
+/** Whether a request was received whole. */
 function isComplete({ complete, headers }: IncomingMessage): boolean {
-  // The runtime marks a request without a body as complete a moment after handing it over.
+  // The runtime marks a request without a body as complete only after it has reported it.
   const { "content-length": length = "0", "transfer-encoding": coding } = headers;
   return complete || (length === "0" && coding === undefined);
 }
@@ -321,13 +321,13 @@ const parserErrors: Readonly<Record<string, readonly [status: string, detail: st
   HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "the headers are too large"],
 };
 
-/** Answers bytes that are no HTTP request, and closes the connection. */
+/** Answers bytes that are not an HTTP request, and closes the connection. */
 export function refuseMalformed({ code = "" }: Error & { code?: string }, socket: Duplex): void {
   if (!socket.writable) return void socket.destroy();
   const [status, detail] = parserErrors[code] ?? ["400 Bad Request", "this is not an HTTP request"];
   const body = JSON.stringify({ detail });
   const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
     `Content-Length: ${body.length}\r\n\r\n`;
-  // A client may leave its end open for ever.
+  // Not only `end()`: a client may never close its end.
   socket.end(head + body, () => socket.destroy());
 }

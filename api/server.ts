@@ -90,7 +90,7 @@ export class ApiServer {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Closes the port and every connection, those that wait for an answer a bit later. */
+  /** Closes the port and all connections; requests get up to `stopTimeoutMs` for their answer. */
   async stop(): Promise<void> {
     clearInterval(this.#descriptorTimer);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -104,7 +104,7 @@ export class ApiServer {
 
   #use(identity: Identity): void {
     this.#server.setSecureContext(secureContextOf(identity));
-    // Clients of an older authority must not stay connected.
+    // Clients that the previous authority verified must not stay connected.
     if (this.#verifier.trust(identity.authority)) this.#connections.retire();
   }
 
@@ -116,7 +116,7 @@ export class ApiServer {
       .on("connection", (socket: Socket) => this.#connections.add(socket))
       .on("secureConnection", (socket: Tls.TLSSocket) => this.#identify(socket))
       .on("request", answer)
-      // Without these two listeners, the server answers before the client is known.
+      // Without these two listeners, the runtime answers by itself, before the client is verified.
       .on("checkContinue", answer)
       .on("checkExpectation", answer)
       .on("clientError", (error, socket) => this.#refuse(error, socket));
@@ -135,10 +135,10 @@ export class ApiServer {
     handle(request, response, connection, this.#handlerOptions);
   }
 
-  /** Refuses a failed handshake, or a request that is no HTTP or came too slowly. */
+  /** Handles a failed handshake, a request that is not HTTP, and headers that took too long. */
   #refuse(error: Error, socket: Duplex): void {
     const connection = this.#connections.find(socket);
-    // During another answer, a second one would be read as a part of it.
+    // The client would read it as a part of an answer that is still being sent.
     if (connection?.isAllowed && connection.isIdle) refuseMalformed(error, socket);
     else socket.destroy();
   }
@@ -155,7 +155,7 @@ export class ApiServer {
   }
 }
 
-/** Creates a server that requires a client certificate; it has none of its own yet. */
+/** Creates a server that requires client certificates; its own certificate is set later. */
 function createServer(https: typeof Https, limits: Limits): Https.Server {
   return https.createServer({
     requestCert: true,
@@ -166,9 +166,9 @@ function createServer(https: typeof Https, limits: Limits): Https.Server {
     connectionsCheckingInterval: Math.min(1_000, limits.headerTimeoutMs / 4),
     keepAliveTimeout: limits.idleTimeoutMs,
     maxHeaderSize: limits.maximumHeaderBytes,
-    // The body has a limit of its own, which is answered with 408.
+    // `readBytes` limits the time for the body.
     requestTimeout: 0,
-    // Without it the server answers by itself, and not in JSON.
+    // Otherwise the runtime answers by itself, and not in JSON.
     requireHostHeader: false,
   });
 }

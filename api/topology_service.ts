@@ -8,7 +8,7 @@ import type { ApiService, JsonObject } from "./routes.ts";
 
 const maximumLoggedLength = 500;
 
-/** What the service works with. */
+/** What the service needs. */
 interface TopologyServiceOptions {
   readonly agent: Agent;
   readonly applier: Applier;
@@ -19,10 +19,10 @@ interface TopologyServiceOptions {
   readonly signal: AbortSignal;
 }
 
-/** Answers the API with the agent's state, and applies and tears down topologies. */
+/** Returns the agent's state to the API, and applies and tears down topologies. */
 export class TopologyService implements ApiService {
   readonly #options: TopologyServiceOptions;
-  /** Since the last success: a master repeats a refused call at each heartbeat. */
+  /** Counted since the last success; a master repeats a refused call at each heartbeat. */
   #refusalCount = 0;
   readonly #running = new Set<Promise<void>>();
 
@@ -70,7 +70,7 @@ export class TopologyService implements ApiService {
     return running;
   }
 
-  /** Logs the result, and requests a heartbeat if it has changed what the master knows. */
+  /** Logs the result, and requests a heartbeat if the state has changed. */
   async #report(done: string, result: Promise<ApplyResult>): Promise<void> {
     const { wakeup, log } = this.#options;
     try {

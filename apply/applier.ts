@@ -12,7 +12,7 @@ import type { ChangeExecutor } from "./executor.ts";
 import { computeChangeSet, computeRemovals, reconcile, type RunOptions } from "./reconcile.ts";
 import { type ValidatedDocument, validateDocument } from "./validated_document.ts";
 
-/** The error of a first apply from its first change on; it stays when the process is killed. */
+/** Stored before the first change of a first apply, so that it stays if the process is killed. */
 const unfinishedError = "the apply is running or was interrupted; apply it again or tear it down";
 
 /** Where topologies are applied, and how. */
@@ -22,18 +22,18 @@ export interface ApplierOptions {
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
   readonly images: ImageNames;
-  /** Whether another topology is torn down first; if not, it is a `conflict`. */
+  /** Whether a stored topology of another id is removed first; if not, it is a `conflict`. */
   readonly supersede: boolean;
-  /** Keeps what cannot be written to the store; without it that is an error. */
+  /** Takes the row when the file cannot be written; without it, a failed write is an error. */
   readonly fallback?: FallbackStore | undefined;
 }
 
 /** A document to be applied. */
 export interface ApplyRequest {
   readonly document: Json;
-  /** The version hash that the document must have; null takes any. */
+  /** The version hash that the document must have; null accepts any. */
   readonly expectedHash: string | null;
-  /** For a document from the store: its text there, which must still be stored. */
+  /** The text of a document that was read from the store; `busy` if the store changed since. */
   readonly storedText?: string | undefined;
 }
 
@@ -44,14 +44,14 @@ export interface ApplyResult {
   readonly versionHash: string | null;
   /** How many networks and containers were created, removed or started. */
   readonly changes: number;
-  /** Whether Docker or the store differs from before. */
+  /** Whether Docker or the store was changed. */
   readonly changed: boolean;
 }
 
 /** What an apply would do. */
 export interface Preview {
   readonly validated: ValidatedDocument;
-  /** What a superseded topology would lose first. */
+  /** What is removed first because it belongs to a superseded topology. */
   readonly removals: Changes;
   readonly changes: Changes;
   /** The message of the `conflict`, or null. */
@@ -90,8 +90,8 @@ export class Applier {
   }
 
   /**
-   * Makes Docker match a document and stores it. Throws `ApplyError`; `failed` is also recorded in
-   * the store. The order of the checks is part of the API's contract.
+   * Makes Docker match a document, and stores the document. Throws `ApplyError`; a `failed` one is
+   * also recorded in the store. The order of the checks is part of the API's contract.
    */
   async apply(
     { document, expectedHash, storedText }: ApplyRequest,
@@ -106,7 +106,7 @@ export class Applier {
       const other = otherTopology(topologyId, stored);
       if (other && !supersede) throw conflictError(other, topologyId);
       const { signal } = run;
-      // Docker must not run what cannot be stored.
+      // Checks that the store can be written before Docker is changed.
       await retryWhileLocked(() => store.prepare(), signal);
       const isSuperseding = other !== null;
       const attempt = new ApplyAttempt({ store, validated, images, signal, isSuperseding });
@@ -122,8 +122,8 @@ export class Applier {
   }
 
   /**
-   * Removes a topology from Docker and the store, in whatever state it is, also when there is
-   * nothing of it. Throws `ApplyError` `malformed`, `busy` or `failed`.
+   * Removes a topology from Docker and the store, in any state. Succeeds when none exists. Throws
+   * `ApplyError` `malformed`, `busy` or `failed`.
    */
   async teardown(topologyId: string, run: RunOptions): Promise<ApplyResult> {
     // deno-lint-ignore no-control-regex
@@ -145,7 +145,7 @@ export class Applier {
         const changed = changes > 0 || stored !== null;
         return { topologyId, versionHash: null, changes, changed };
       } catch (error) {
-        // A row for a topology that is not stored would keep all others from this host.
+        // A new row, for a topology that is not stored, would make every later apply a conflict.
         if (!stored) throw toApplyError(error);
         throw await recordFailure(store, { topologyId, signal: run.signal }, error);
       }
@@ -168,11 +168,11 @@ interface AttemptOptions {
   readonly validated: ValidatedDocument;
   readonly images: ImageNames;
   readonly signal: AbortSignal;
-  /** Whether another topology is to be superseded. */
+  /** Whether a stored topology of another id is to be removed first. */
   readonly isSuperseding: boolean;
 }
 
-/** The part of an apply that changes Docker, and the record of how far it got. */
+/** The part of an apply that changes Docker and records its failure in the store. */
 class ApplyAttempt {
   readonly #options: AttemptOptions;
   #isOtherUntouched: boolean;
@@ -182,7 +182,7 @@ class ApplyAttempt {
     this.#isOtherUntouched = options.isSuperseding;
   }
 
-  /** Finds what to change, checks for missing images and other obstacles, then changes Docker. */
+  /** Computes the changes, checks for obstacles such as missing images, then changes Docker. */
   async runRound(executor: ChangeExecutor): Promise<void> {
     const { store, validated: { plan, text }, images, signal } = this.#options;
     const { topologyId } = plan;
@@ -196,7 +196,7 @@ class ApplyAttempt {
       await retryWhileLocked(() => store.clear(superseded.topologyId), signal);
     }
     if (changes.networks.length + changes.containers.length > 0) {
-      // Lets a later teardown find what a killed process has left behind.
+      // If this process is killed, a later teardown finds the document in the store.
       await retryWhileLocked(() => {
         if (store.current() === null) store.recordError(topologyId, unfinishedError, text);
       }, signal);
@@ -206,14 +206,14 @@ class ApplyAttempt {
 
   /** Records a failure; returns the error to throw. */
   async handleFailure(error: unknown): Promise<ApplyError> {
-    // Another topology that was not touched has no failure to record.
+    // The stored topology is unchanged, and it is not the one whose apply failed.
     if (this.#isOtherUntouched) return toApplyError(error);
     const { store, validated: { plan: { topologyId }, text }, signal } = this.#options;
     return await recordFailure(store, { topologyId, text, signal }, error);
   }
 }
 
-/** Records a failure with the document, for a later teardown; returns the error to throw. */
+/** Records a failure, with the document for a later teardown; returns the error to throw. */
 async function recordFailure(
   store: ApplyStore,
   { topologyId, text, signal }: { topologyId: string; text?: string; signal: AbortSignal },
@@ -222,7 +222,7 @@ async function recordFailure(
   const error = toApplyError(cause);
   try {
     await retryWhileLocked(() => {
-      // While a superseded topology is still stored, its teardown has failed.
+      // A superseded topology that is still stored could not be removed: the failure is its own.
       const other = otherTopology(topologyId, store.current());
       if (other) store.recordError(other.topologyId, error.message);
       else store.recordError(topologyId, error.message, text);
@@ -234,7 +234,7 @@ async function recordFailure(
   }
 }
 
-/** Returns the stored topology if its id is another. */
+/** Returns the stored topology if its id differs from `id`. */
 function otherTopology(id: string, stored: AppliedTopology | null): AppliedTopology | null {
   return stored && stored.topologyId !== id ? stored : null;
 }

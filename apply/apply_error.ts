@@ -9,16 +9,16 @@ export type ApplyErrorCode =
   | "invalid"
   /** Another topology is applied on this host. */
   | "conflict"
-  /** Another apply or teardown is running, and waiting was not wanted. */
+  /** Another apply or teardown is running, and the caller does not wait or stopped waiting. */
   | "busy"
-  /** Docker or the store failed; how far it got is recorded in the store. */
+  /** Docker or the store failed; the error is recorded in the store. */
   | "failed";
 
 /** An apply or a teardown that did not happen, with a message for an operator. */
 export class ApplyError extends Error {
   override readonly name = "ApplyError";
 
-  /** What is wrong with an `invalid` document, as far as there is more than one thing to say. */
+  /** The problems of an `invalid` document; empty when its hash or its size is wrong. */
   readonly problems: readonly Problem[];
 
   constructor(
@@ -42,7 +42,7 @@ export function storeError(path: string, cause: unknown): ApplyError {
   return new ApplyError("failed", `Cannot use the store ${path}: ${explain(cause)}`, { cause });
 }
 
-/** The message of whatever was thrown. */
+/** Returns the message of a thrown value, which may be no `Error`. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

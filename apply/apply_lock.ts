@@ -6,15 +6,15 @@ import { ApplyError, storeError } from "./apply_error.ts";
 import type { RunOptions } from "./reconcile.ts";
 
 const lockedTimeoutMs = 5_000;
-/** Once the process is asked to stop, it does not wait longer for a locked store. */
+/** The same limit while the process stops. */
 const stoppingTimeoutMs = 500;
 const retryPauseMs = 50;
-/** How much of a purpose stands in the lock, in characters: an id may be long. */
+/** How much of a purpose is written to the lock file, in characters: it contains an id. */
 const maximumPurposeLength = 80;
 
 /**
- * Repeats `work` for up to 5 s while another process holds the store locked. SQLite's own waiting
- * would block the whole process.
+ * Repeats `work` for up to 5 s while another process keeps the store locked. SQLite could wait by
+ * itself, but would block the whole process.
  */
 export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): Promise<T> {
   for (const startedAt = performance.now();;) {
@@ -29,13 +29,13 @@ export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): P
   }
 }
 
-/** Whose lock is taken, and what for. */
+/** Which lock is acquired, and for what. */
 interface ApplyLockOptions {
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
-  /** Keeps what cannot be written to the store; without it that is an error. */
+  /** Takes the row when the file cannot be written; without it, a failed write is an error. */
   readonly fallback: FallbackStore | undefined;
-  /** What is done, for processes that wait for the lock: `apply ID`. */
+  /** Shown to processes that wait for the lock: `apply ID`. */
   readonly purpose: string;
   readonly run: RunOptions;
 }
@@ -66,7 +66,7 @@ export async function withApplyLock<T>(
   }
 }
 
-/** Returns null where no process can write, so that none needs a lock. */
+/** Returns null where no process can write the lock file, so that no lock is needed. */
 async function acquireLock(
   { storePath, fallback, purpose, run: { signal, clientSignal, onWait } }: ApplyLockOptions,
 ): Promise<FileLock | null> {

@@ -21,14 +21,14 @@ export interface ProgressEvent {
   readonly text: string;
 }
 
-/** Makes changes in an engine. */
+/** Makes changes in an engine, and counts them. */
 export class ChangeExecutor {
   readonly engine: Engine;
   /** How many changes have been made. */
   changeCount = 0;
-  /** Whether nothing was created or removed. */
+  /** Whether all changes left the same objects: nothing was created or removed. */
   isSettled = true;
-  /** Aborted by the first failure or by a stop of the process; then no further call begins. */
+  /** Aborted by the first failure, or when the process stops; then no further call is sent. */
   readonly #stop: AbortController;
   readonly #onProgress: ((event: ProgressEvent) => void) | undefined;
   #imageIds: ImageIds = new Map();
@@ -46,16 +46,16 @@ export class ChangeExecutor {
   }
 
   /**
-   * Removes services, bases and networks, then creates networks, bases and services. Changes that do
-   * not depend on each other run in parallel; `imageIds` has each image that they need. Throws the
-   * first failure.
+   * Removes services, bases and networks, then creates networks, bases and services. Independent
+   * changes run in parallel. `imageIds` contains every image that they need. Throws the first
+   * failure.
    */
   async execute({ networks, containers }: Changes, imageIds: ImageIds): Promise<void> {
     const { engine } = this;
     this.#imageIds = imageIds;
     this.#done = 0;
     this.#total = networks.length + containers.length;
-    // A container that exits right after each start shows as drift; it is not started for ever.
+    // A start is not counted: a container that exits after each start would be started for ever.
     this.isSettled &&= [...networks, ...containers].every(({ action }) =>
       action !== "create" && action !== "remove"
     );
@@ -86,7 +86,7 @@ export class ChangeExecutor {
     const base = containers.find(({ planned }) => planned.base === null);
     const services = containers.filter((it) => it !== base);
     let isBaseRecreated = false;
-    // The network namespace of a base goes with it, and its services must follow.
+    // Services run in the network namespace of their base, so they are recreated with it.
     const onRecreateBase = async () => {
       isBaseRecreated = true;
       await waitForAll(services.map((it) => this.#removeOld(it)));
@@ -111,7 +111,7 @@ export class ChangeExecutor {
       try {
         await this.engine.change(change.actual.id, action);
       } catch (error) {
-        // A container whose network or base is gone cannot be started, only recreated.
+        // The engine refuses to start a container whose network or base is gone: recreate it.
         const isRefused = error instanceof EngineError && error.status !== null;
         if (!isRefused || action === "unpause") throw error;
         await onRecreate();
@@ -147,7 +147,7 @@ export class ChangeExecutor {
   }
 }
 
-/** Waits for all, also after a failure, so that no call is left running. Throws the first failure. */
+/** Waits until all have ended, so that no call is left running, then throws the first failure. */
 async function waitForAll(work: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(work)).find(({ status }) => status === "rejected");
   if (failed) throw (failed as PromiseRejectedResult).reason;

@@ -11,36 +11,36 @@ import type { Inventory } from "../topology/inventory.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
 import { ChangeExecutor, type ImageIds, type ProgressEvent } from "./executor.ts";
 
-/** How long a running call may still take after the process is asked to stop. */
+/** How long a running call may still take once the process stops, in milliseconds. */
 const stopGraceMs = 1_200;
-/** How often the engine is listed and changed until nothing is left to change. */
+/** How many times the engine is listed and changed, at most. */
 const maximumRounds = 4;
-/** The pause after a round in which an object was not as listed. */
+/** The pause after a round whose list was out of date, in milliseconds. */
 const roundPauseMs = 500;
 
 /** How one apply or teardown runs. */
 export interface RunOptions {
-  /** Stops it between two calls to the engine; a later apply or teardown does the rest. */
+  /** Stops it between two calls to the engine; a later apply or teardown continues. */
   readonly signal: AbortSignal;
-  /** Aborted when the caller has left: work that waits is dropped, work that runs goes on. */
+  /** Aborted when the client disconnects: a run that waits for the lock ends, another continues. */
   readonly clientSignal?: AbortSignal | undefined;
   readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
-  /** Called with the holder of the lock before waiting for it; without it, no waiting: `busy`. */
+  /** Called with the lock's owner before waiting for it; without it, a held lock is `busy`. */
   readonly onWait?: ((holder: string) => void) | undefined;
 }
 
-/** A topology to be removed; an empty `versionHash` means that no apply of it has succeeded. */
+/** A topology to be removed; its `versionHash` is empty when no apply of it has succeeded. */
 type RemovalTarget = Pick<AppliedTopology, "topologyId" | "versionHash" | "document">;
 
 /** What an apply has to change. */
 interface ChangeSet {
-  /** What a superseded topology loses first. */
+  /** What is removed first because it belongs to a superseded topology. */
   readonly removals: Changes;
   readonly changes: Changes;
   readonly imageIds: ImageIds;
 }
 
-/** Lists the engine and returns what a plan changes there, after `superseded` has been removed. */
+/** Lists the engine's objects; returns what to change for a plan once `superseded` is removed. */
 export async function computeChangeSet(
   engine: Engine,
   plan: Plan,
@@ -72,7 +72,7 @@ export async function computeRemovals(
   return findRemovals({ topologyId, plan, wasApplied: versionHash !== "" }, inventory);
 }
 
-/** Returns null for a document that cannot be planned; the labels have to do then. */
+/** Returns null for a document that cannot be planned; its objects are then found by label only. */
 async function planStored(document: string, images: ImageNames): Promise<Plan | null> {
   if (document === unknownDocument) return null;
   try {
@@ -87,7 +87,7 @@ async function listImageIds(engine: Engine, { containers }: Plan): Promise<Image
   return new Map(
     await Promise.all(names.map(async (name): Promise<[string, string | null]> => [
       name,
-      // Docker cannot have an image under a name that it does not accept.
+      // Docker cannot have an image with an invalid name.
       isImageReference(name) ? await engine.imageId(name) : null,
     ])),
   );
@@ -105,8 +105,9 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
 }
 
 /**
- * Repeats `work` until it has nothing to change: the engine may still carry out calls of an agent
- * that was killed, whose effects appear only after it was listed. Returns the number of changes.
+ * Repeats `work`, which lists and changes the engine, until nothing was left to create or remove.
+ * One round may not be enough: the engine may still carry out calls of an agent that was killed.
+ * Returns the number of changes.
  */
 export async function reconcile(
   sockets: readonly string[],
@@ -138,13 +139,13 @@ export async function reconcile(
   }
 }
 
-/** Whether a step failed because an object had gone or come since the engine was listed. */
+/** Whether a step failed because an object was removed or created since the engine was listed. */
 function isFromOutdatedList(error: unknown): boolean {
   const { cause } = error as Error;
   return cause instanceof EngineError && (cause.status === 404 || cause.status === 409);
 }
 
-/** Waits for `work`; once `signal` is aborted, no further call begins and a running one gets 1.2 s. */
+/** Waits for `work`; once `signal` is aborted, no further call is sent, and running ones get 1.2 s. */
 async function runUntilStopped(
   signal: AbortSignal,
   stop: AbortController,

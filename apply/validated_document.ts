@@ -7,17 +7,17 @@ import { describeProblems } from "../topology/problem.ts";
 import { validateTopology } from "../topology/validate.ts";
 import { ApplyError } from "./apply_error.ts";
 
-/** A document that may be applied. */
+/** A valid document and its plan. */
 export interface ValidatedDocument {
-  /** As it is stored. */
+  /** The text for the store, keys sorted. */
   readonly text: string;
   readonly versionHash: string;
   readonly plan: Plan;
 }
 
 /**
- * Checks the hash of a document where one is expected, validates it and plans it. Throws
- * `ApplyError` `invalid` or `malformed`, which names every problem.
+ * Checks a document's hash if one is expected, validates the document and plans it. Throws
+ * `ApplyError` `invalid` or `malformed` that names every problem.
  */
 export async function validateDocument(
   document: Json,
