@@ -11,10 +11,10 @@ import { previewJson, previewText } from "./preview.ts";
 import { type ExitCode, findingsOf, plural } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
 
-/** The heartbeat after an apply gets as long as a check, in milliseconds. */
+/** The limit for the heartbeat after an apply, in milliseconds; the same as for a check. */
 const heartbeatTimeoutMs = 9_500;
 
-/** What to do where the message of an error does not say it. */
+/** What to do after an error whose message does not say so. */
 const advice: Readonly<Partial<Record<ApplyErrorCode, string>>> = {
   conflict:
     "nothing was changed; remove that topology first (decnet-agent teardown ID), or set supersede",
@@ -24,7 +24,7 @@ const advice: Readonly<Partial<Record<ApplyErrorCode, string>>> = {
 
 /** How `apply` and `teardown` run. */
 interface ApplyFlags {
-  /** Fails if another apply or teardown is running. */
+  /** Fails instead of waiting for another apply or teardown. */
   readonly noWait: boolean;
   readonly json: boolean;
 }
@@ -37,7 +37,7 @@ interface ApplySource {
   readonly hash: string | null;
 }
 
-/** What was done, as `--json` prints it. */
+/** What was done, as in `--json`. */
 type Status = "applied" | "torn_down";
 
 /** Runs `apply`. Throws `Error` when the document cannot be read. */
@@ -126,13 +126,13 @@ async function runAndReport(
     const exitCode = printError(error, json, terminal);
     const what = advice[error.code];
     if (what) printLine(terminal, what);
-    // A recorded failure is reported to the master, as a success is.
+    // The failure is recorded in the store, so the master is informed as after a success.
     if (exitCode === 2) await sendHeartbeat(configuration, signal);
     return exitCode;
   }
 }
 
-/** Reports to the master at once; returns what a check would warn of. */
+/** Sends a heartbeat; returns what a check would report as problems. */
 async function sendHeartbeat(
   { agent: options }: Configuration,
   signal: AbortSignal,
@@ -184,7 +184,7 @@ export class ProgressLine {
     this.#write(`[${done}/${total}] ${text}`);
   }
 
-  /** Shows which process holds the lock. */
+  /** Shows which process to wait for. */
   showWaiting(holder: string): void {
     this.#write(`waiting: another apply or teardown is running, by ${holder}`);
   }
@@ -196,7 +196,7 @@ export class ProgressLine {
   }
 
   #write(text: string): void {
-    // A terminal whose size is unknown says 0.
+    // 0 means that the terminal's size is unknown.
     const columns = this.#terminal.columns() || null;
     const line = sanitizeLine(text);
     // A line that wraps could not be overwritten.

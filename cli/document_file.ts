@@ -22,7 +22,7 @@ function explainDocumentFile(error: unknown): string {
     return "permission denied; let this user read it, or pass it on standard input (-)";
   }
   if (error instanceof Deno.errors.IsADirectory) return "it is a folder; give a file in it";
-  // The decoder's own message says nothing useful.
+  // Thrown by the decoder, with a message that does not help.
   if (error instanceof TypeError) return "it is not UTF-8 text; is it a topology document?";
   return (error as Error).message.replace(/^Cannot read the document: /, "");
 }

@@ -11,7 +11,7 @@ interface ChangeJson {
   readonly reason: string;
 }
 
-/** What `apply --dry-run` prints as JSON: the plan, what an apply would do, and what is in its way. */
+/** Returns what `apply --dry-run --json` prints: the plan, its changes, the conflict and obstacles. */
 export function previewJson(preview: Preview) {
   const { plan, versionHash } = preview.validated;
   const { networks, containers } = plan;
@@ -26,11 +26,11 @@ export function previewJson(preview: Preview) {
   };
 }
 
-/** The same as a tree: networks, deckies, services, and behind each what an apply would do. */
+/** Returns the same as a tree of networks, deckies and services, each with what an apply would do. */
 export function previewText(preview: Preview): string {
   const { plan, versionHash } = preview.validated;
   const changes = changesOf(preview);
-  // A network and a container may bear the same name.
+  // A network and a container may have the same name.
   const changesByObject = Map.groupBy(changes, ({ type, name }) => `${type} ${name}`);
   const lines = new Map<string, string>();
   for (const { name, subnet, internal } of plan.networks) {
@@ -44,7 +44,7 @@ export function previewText(preview: Preview): string {
       lines.set(`container ${name}`, `│  ${branch} ${service} ${request.Image}`);
     }
   }
-  // What is left belongs to nothing planned.
+  // Removed objects are not in the plan.
   for (const object of changesByObject.keys()) {
     if (!lines.has(object)) lines.set(object, `├─ ${object}`);
   }
@@ -78,7 +78,7 @@ function obstaclesOf({ removals, changes }: Preview): string[] {
   return [...removals.obstacles, ...changes.obstacles];
 }
 
-/** What is removed and created is made anew. */
+/** An object that is removed and created is shown as recreated. */
 function actionText(changes: readonly ChangeJson[] = []): string {
   const creation = changes.find(({ action }) => action === "create");
   const change = creation ?? changes[0];
