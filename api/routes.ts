@@ -74,7 +74,7 @@ class HttpError extends Error {
 
 const notAllowed = new HttpError(
   403,
-  "this certificate is not one of those that may call this agent",
+  "the name in this client certificate is not allowed",
 );
 
 const statuses: Readonly<Record<ApplyErrorCode, number>> = {

@@ -56,7 +56,7 @@ export function previewText(preview: Preview): string {
     ),
     `└─ ${changes.length === 0 ? "nothing would change" : plural(changes.length, "change")}`,
     ...(preview.conflict === null ? [] : [`refused: ${preview.conflict}`]),
-    ...obstaclesOf(preview).map((obstacle) => `in the way: ${obstacle}`),
+    ...obstaclesOf(preview).map((obstacle) => `obstacle: ${obstacle}`),
   ].map((line) => `${sanitizeLine(line)}\n`).join("");
 }
 

@@ -129,8 +129,8 @@ Deno.test("previewText() ends with obstacles and the conflict", () => {
     "├─ network theirs                                remove: teardown",
     "└─ 4 changes",
     `refused: ${conflict}`,
-    "in the way: somebody uses network theirs",
-    `in the way: network ${network.name} exists and is not of this topology (driver bridge, ` +
+    "obstacle: somebody uses network theirs",
+    `obstacle: network ${network.name} exists and is not of this topology (driver bridge, ` +
     `10.0.0.0/24, of topology ${other})`,
   ]);
 });
@@ -250,7 +250,7 @@ Deno.test("run() apply --dry-run ends with 2 for an obstacle", async () => {
   assert.deepEqual([code, stderr], [2, ""]);
   assert.match(
     stdout,
-    new RegExp(`\\nin the way: container ${deckyName} exists and is not of this `),
+    new RegExp(`\\nobstacle: container ${deckyName} exists and is not of this `),
   );
 });
 
