@@ -1,11 +1,14 @@
 import type { CertificateFolder } from "../master/certificates.ts";
 import type { MasterAddress } from "../master/connection.ts";
-import type { FallbackStore } from "../store/recovery.ts";
-import type { ImageNames } from "../topology/plan.ts";
 import type { CertificateReport, Sender, SendResult } from "./sender.ts";
-import { type HostSnapshot, type KnownDrift, SnapshotCollector } from "./snapshot.ts";
+import {
+  type HostSnapshot,
+  type KnownDrift,
+  SnapshotCollector,
+  type SnapshotOptions,
+} from "./snapshot.ts";
 
-/** What the master learns of the topology of this host; null fields where the host is idle. */
+/** The topology as the master gets it; null fields where the host is idle. */
 export interface TopologyReport {
   readonly topology_id: string | null;
   readonly applied_version_hash: string | null;
@@ -68,8 +71,8 @@ function topologyReport({ store, observed, drift }: HostSnapshot): TopologyRepor
   };
 }
 
-/** Who the agent is, what it watches, and to which master it reports. */
-export interface AgentOptions {
+/** Who the agent is, what it checks, and to which master it reports. */
+export interface AgentOptions extends SnapshotOptions {
   readonly agentVersion: string;
   readonly hostUuid: string | null;
   /** Null: heartbeats are made and not sent. */
@@ -78,16 +81,6 @@ export interface AgentOptions {
   readonly agentDirectory: string;
   /** The certificates of that folder, where they have been read before. */
   readonly certificates?: CertificateFolder;
-  /** The SQLite file of the store. */
-  readonly storePath: string;
-  /** Given to a process that may write the store; keeps what could not be written to it. */
-  readonly fallback?: FallbackStore;
-  /** Paths where the engine's socket may be; the first that exists is used. */
-  readonly sockets: readonly string[];
-  readonly networkPrefixes: readonly string[];
-  readonly containerPrefixes: readonly string[];
-  /** What containers are made from: one with another image counts as changed. */
-  readonly images: ImageNames;
 }
 
 /** A snapshot, the body that reports it, and how sending that ended. */
@@ -103,13 +96,13 @@ export interface Heartbeat {
 
 /** Collects snapshots of the host and sends them to the master. */
 export class Agent {
+  readonly collector: SnapshotCollector;
   readonly #options: AgentOptions;
-  readonly #collector: SnapshotCollector;
   #sender: Sender | null = null;
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#collector = new SnapshotCollector(options);
+    this.collector = new SnapshotCollector(options);
   }
 
   /** Collects a snapshot and sends it. What fails becomes part of the heartbeat. Never throws. */
@@ -123,24 +116,13 @@ export class Agent {
   ): Promise<Heartbeat> {
     const checkedAt = Date.now();
     const prewarming = this.#options.master && !this.#sender && !dryRun ? prewarmTls() : null;
-    const snapshot = await this.collect(
-      snapshotTimeoutMs === undefined
-        ? signal
-        : AbortSignal.any([signal, AbortSignal.timeout(snapshotTimeoutMs)]),
-    );
+    const snapshotSignal = snapshotTimeoutMs === undefined
+      ? signal
+      : AbortSignal.any([signal, AbortSignal.timeout(snapshotTimeoutMs)]);
+    const snapshot = await this.collector.collect(snapshotSignal);
     const heartbeat = await this.send(snapshot, { checkedAt, dryRun, signal });
     await prewarming;
     return heartbeat;
-  }
-
-  /** Collects a snapshot. Never throws. */
-  collect(signal: AbortSignal, options?: { readonly repairs?: boolean }): Promise<HostSnapshot> {
-    return this.#collector.collect(signal, options);
-  }
-
-  /** Whether a collection that may repair the store has something to do. */
-  canRepair(snapshot: HostSnapshot): boolean {
-    return this.#collector.canRepair(snapshot);
   }
 
   /** Sends a snapshot. What fails becomes part of the heartbeat. Never throws. */
@@ -179,12 +161,12 @@ export class Agent {
 
   /** What a heartbeat would say of the topology; null when the store is unreadable. */
   async state(signal: AbortSignal): Promise<TopologyReport | null> {
-    return this.body(await this.collect(signal)).topology;
+    return this.body(await this.collector.collect(signal)).topology;
   }
 
   /** Closes the store and the connection to the master. */
   close(): void {
-    this.#collector.close();
+    this.collector.close();
     this.#sender?.close();
   }
 

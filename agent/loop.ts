@@ -27,12 +27,7 @@ interface LoopOptions {
   readonly random?: () => number;
   /** Milliseconds, by a clock that never jumps. */
   readonly now?: () => number;
-  /** Waits as `Wakeup.wait()` does. */
-  readonly wait?: (
-    ms: number,
-    signal: AbortSignal,
-    options: { readonly forChecks: boolean },
-  ) => Promise<boolean>;
+  readonly wait?: Wakeup["wait"];
 }
 
 /** Sends heartbeats until `signal` is aborted. Nothing that a heartbeat meets ends the loop. */
@@ -53,22 +48,21 @@ class Loop {
   #last: Heartbeat | null = null;
 
   constructor(agent: Agent, options: LoopOptions) {
+    const { intervalMs, minEarlyGapMs = 5_000, log, random = Math.random } = options;
+    const { now = () => performance.now(), wakeup = new Wakeup() } = options;
     this.#agent = agent;
     this.#options = options;
-    this.#wakeup = options.wakeup ?? new Wakeup();
-    this.#scheduler = new HeartbeatScheduler({
-      intervalMs: options.intervalMs,
-      minEarlyGapMs: options.minEarlyGapMs ?? 5_000,
-      now: options.now ?? (() => performance.now()),
-      random: options.random ?? Math.random,
-    });
-    this.#changeLog = new ChangeLog(options.log);
+    this.#wakeup = wakeup;
+    this.#scheduler = new HeartbeatScheduler({ intervalMs, minEarlyGapMs, now, random });
+    this.#changeLog = new ChangeLog(log);
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    const scheduler = this.#scheduler;
     while (await this.#wait(signal)) {
-      if (this.#scheduler.nextCheckMs() > 0) continue;
-      if (this.#isBusy && !this.#scheduler.isSendDue) this.#scheduler.checkSkipped();
+      // A request has ended the wait; its check is due a little later.
+      if (scheduler.nextCheckMs() > 0) continue;
+      if (this.#isBusy && !scheduler.isSendDue) scheduler.checkSkipped();
       else await this.#work(signal);
     }
   }
@@ -80,27 +74,24 @@ class Loop {
   async #wait(signal: AbortSignal): Promise<boolean> {
     const [scheduler, wakeup] = [this.#scheduler, this.#wakeup];
     const { wait = wakeup.wait.bind(wakeup) } = this.#options;
-    const options = { forChecks: scheduler.takesCheckRequests };
-    const isOver = !await wait(scheduler.nextCheckMs(), signal, options);
-    if (isOver) return false;
+    const forChecks = scheduler.takesCheckRequests;
+    if (!await wait(scheduler.nextCheckMs(), signal, { forChecks })) return false;
     if (wakeup.takeSendRequest()) scheduler.requestSend();
     if (wakeup.takeCheckRequest()) scheduler.requestCheck();
     return true;
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    const { onWork, log } = this.#options;
+    const { onWork } = this.#options;
     onWork?.("begin");
     try {
       await this.#check(signal);
     } catch (error) {
-      // No error is known that leads here; one that does must not end the loop.
-      const message = error instanceof Error ? error.message : error;
       if (this.#scheduler.isSendDue) {
-        log("error", `the heartbeat failed: ${message}`);
+        this.#logUnexpected("the heartbeat", error);
         this.#scheduler.sent({ isFailure: true, retryAfterMs: null });
       } else {
-        log("error", `a check of the host failed: ${message}`);
+        this.#logUnexpected("a check of the host", error);
         this.#scheduler.checkSkipped();
       }
     } finally {
@@ -114,16 +105,30 @@ class Loop {
     scheduler.checkStarted();
     // What a recheck repaired would be a reason for the next one, without an end.
     const { isRecheck } = scheduler;
-    const snapshot = await agent.collect(signal, { repairs: !isRecheck });
-    // What was cut short by the stop says nothing about the host.
+    // A repair in a recheck would request the next recheck, without an end.
+    const snapshot = await agent.collector.collect(signal, { repairs: !isRecheck });
+    // A snapshot that was interrupted is not of the host.
     if (signal.aborted) return;
     // An apply that began meanwhile makes half a change.
     if (isRecheck && this.#isBusy) return scheduler.checkSkipped();
     const shouldSend = scheduler.shouldSend(agent.fingerprint(snapshot));
-    // The next check, which comes at once, repairs the store before its heartbeat.
-    if (shouldSend && isRecheck && agent.canRepair(snapshot)) return;
+    // The heartbeat is still due, so that another check follows at once, and repairs first.
+    if (shouldSend && isRecheck && agent.collector.canRepair(snapshot)) return;
     this.#report(snapshot, shouldSend || !isRecheck);
     if (shouldSend) await this.#send(snapshot, signal);
+  }
+
+  /** Reports a snapshot before it is sent, as the master may hang. */
+  #report(snapshot: HostSnapshot, isTimed: boolean): void {
+    const { onReport, onSnapshot } = this.#options;
+    try {
+      const body = this.#agent.body(snapshot);
+      this.#changeLog.record({ certificates: null, ...this.#last, snapshot, body }, this.#isBusy);
+      if (isTimed) onSnapshot?.(snapshot);
+      if (this.#last) onReport?.({ ...this.#last, snapshot, body });
+    } catch (error) {
+      this.#logUnexpected("a report", error);
+    }
   }
 
   async #send(snapshot: HostSnapshot, signal: AbortSignal): Promise<void> {
@@ -135,24 +140,12 @@ class Loop {
     this.#changeLog.recordSend(result);
     onHeartbeat?.(heartbeat);
     onReport?.(heartbeat);
-    this.#scheduler.sent({
-      isFailure: wantsBackoff(result),
-      retryAfterMs: result.retryAfterMs,
-    });
+    this.#scheduler.sent({ isFailure: wantsBackoff(result), retryAfterMs: result.retryAfterMs });
   }
 
-  /** Reports what was found before the master is asked, which may hang. */
-  #report(snapshot: HostSnapshot, isTimed: boolean): void {
-    const { log, onReport, onSnapshot } = this.#options;
-    try {
-      const body = this.#agent.body(snapshot);
-      const seen = { certificates: null, ...this.#last, snapshot, body };
-      this.#changeLog.record(seen, this.#isBusy);
-      if (isTimed) onSnapshot?.(snapshot);
-      if (this.#last) onReport?.({ ...this.#last, snapshot, body });
-    } catch (error) {
-      // No error is known that leads here; one that does must not keep back the heartbeat.
-      log("error", `a report failed: ${error instanceof Error ? error.message : error}`);
-    }
+  /** Logs an error that no known cause leads to. */
+  #logUnexpected(what: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : error;
+    this.#options.log("error", `${what} failed: ${message}`);
   }
 }

@@ -498,7 +498,7 @@ test("runLoop() sends although a report fails", async (setup) => {
 test("runLoop() keeps its pace when checks fail", async (setup) => {
   await withLoop(setup, async ({ wakeup, works, lines, agent }) => {
     await setup.master.nextHeartbeat();
-    agent.collect = () => Promise.reject(new Error("unexpected"));
+    agent.collector.collect = () => Promise.reject(new Error("unexpected"));
     wakeup.requestCheck();
     await pause();
     assert.ok(works() > 2 && works() <= 6, `${works()} checks`);

@@ -13,7 +13,6 @@ export class Wakeup {
 
   /** Asks for a check, as the host may have changed; that request lasts until it is taken, too. */
   requestCheck(): void {
-    if (this.#isCheckRequested) return;
     this.#isCheckRequested = true;
     this.#onCheckRequest();
   }
@@ -60,10 +59,11 @@ export class Wakeup {
  * 10 to 80 ms before its lists know of it.
  */
 const settleMs = 100;
-/** Later checks for the same request come each after twice as long, up to this. */
-const longestAgainMs = 3_200;
-const longestGapMs = 5_000;
-/** A request so long after the last check starts with the shortest gap again. */
+/** The longest pause before another check for the same request. */
+const maxRepeatMs = 3_200;
+/** The longest pause between two requested checks while nothing changes. */
+const maxGapMs = 5_000;
+/** After so long without a requested check, the pauses are short again. */
 const calmMs = 10_000;
 /** A check is followed by at least so many times as long without one: lists may be long. */
 const restFactor = 4;
@@ -75,53 +75,44 @@ const restFactor = 4;
  * Times in milliseconds, by one clock.
  */
 export class RecheckBackoff {
-  #dueAt = Infinity;
-  #isRequested = false;
-  /** When the last check for a request was. */
+  /** When the next check is due; `Infinity`: there is no reason for one. */
+  dueAt = Infinity;
+  /** Whether the next check was requested: further requests change nothing. */
+  isRequested = false;
+  /** When the last requested check ended. */
   #lastAt = -Infinity;
   /** The least from one such check to the next. */
   #gapMs = settleMs;
-  #againMs = Infinity;
+  /** The pause before another check for the same request. */
+  #repeatMs = Infinity;
 
-  /** When to check next; `Infinity`: there is no reason to. */
-  get dueAt(): number {
-    return this.#dueAt;
-  }
-
-  /** Whether the next check is for a request: then more requests change nothing. */
-  get isRequested(): boolean {
-    return this.#isRequested;
-  }
-
-  /** Takes note of a request. */
+  /** Plans a check for a request. */
   request(now: number): void {
-    if (this.#isRequested) return;
-    this.#isRequested = true;
-    this.#dueAt = Math.max(now + settleMs, this.#lastAt + this.#gapMs);
+    if (this.isRequested) return;
+    this.isRequested = true;
+    this.dueAt = Math.max(now + settleMs, this.#lastAt + this.#gapMs);
   }
 
   /** Takes note of a check that took so long, and whether it found a change. */
   checked(now: number, hasChanged: boolean, tookMs = 0): void {
-    const restMs = Math.min(Math.max(settleMs, restFactor * tookMs), longestAgainMs);
-    if (this.#isRequested) {
+    const restMs = Math.min(Math.max(settleMs, restFactor * tookMs), maxRepeatMs);
+    if (this.isRequested) {
       const isCalm = now - this.#lastAt > calmMs;
       const gapMs = isCalm ? restMs : Math.max(restMs, 2 * this.#gapMs);
-      this.#gapMs = Math.min(longestGapMs, gapMs);
+      this.#gapMs = Math.min(maxGapMs, gapMs);
       this.#lastAt = now;
     }
     if (hasChanged) this.#gapMs = restMs;
-    this.#againMs = this.#isRequested ? restMs : 2 * this.#againMs;
-    this.#isRequested = false;
-    this.#dueAt = this.#againMs <= longestAgainMs ? now + this.#againMs : Infinity;
+    this.#repeatMs = this.isRequested ? restMs : 2 * this.#repeatMs;
+    this.isRequested = false;
+    this.dueAt = this.#repeatMs <= maxRepeatMs ? now + this.#repeatMs : Infinity;
   }
 }
 
-const backoffFirstMs = 5_000;
-const backoffLimitMs = 5 * 60_000;
-const retryAfterMinimumMs = 5_000;
-const retryAfterLimitMs = 60 * 60_000;
-const listenFirstMs = 1_000;
-const listenLimitMs = 60_000;
+const minBackoffMs = 5_000;
+const maxBackoffMs = 5 * 60_000;
+const minRetryAfterMs = 5_000;
+const maxRetryAfterMs = 60 * 60_000;
 /** The part of the interval by which each heartbeat is sent sooner or later. */
 const jitter = 0.2;
 
@@ -146,18 +137,12 @@ export function nextDelayMs(history: SendHistory, random: number): number {
     // A date asks many hosts to come at the same second. A random part of the shortest interval is
     // added, so that all have come before the first is due again.
     const spreadMs = intervalMs * (1 - jitter) * random;
-    return Math.min(retryAfterLimitMs, Math.max(retryAfterMinimumMs, retryAfterMs) + spreadMs);
+    return Math.min(maxRetryAfterMs, Math.max(minRetryAfterMs, retryAfterMs) + spreadMs);
   }
   if (failures === 0) return intervalMs * (1 - jitter + 2 * jitter * random);
   // Full jitter: anywhere between the least and a bound that doubles with each failure.
-  const bound = Math.min(backoffLimitMs, backoffFirstMs * 2 ** Math.min(failures, 16));
-  return backoffFirstMs + (bound - backoffFirstMs) * random;
-}
-
-/** Returns the delay before listening again, after the n-th failure in a row to listen. */
-export function listenDelayMs(failures: number, random: number): number {
-  const bound = Math.min(listenLimitMs, listenFirstMs * 2 ** Math.min(failures - 1, 16));
-  return bound * (0.5 + 0.5 * random);
+  const bound = Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(failures, 16));
+  return minBackoffMs + (bound - minBackoffMs) * random;
 }
 
 /** How the sending of a heartbeat ended, as far as it decides when the next one is due. */
@@ -167,9 +152,6 @@ export interface SendOutcome {
   /** How long the master asked to wait, in milliseconds, or null. */
   readonly retryAfterMs: number | null;
 }
-
-/** Which heartbeats may go out early: none, those that are requested, or for a change as well. */
-export type EarlySend = "none" | "requested" | "changed";
 
 interface SchedulerOptions {
   readonly intervalMs: number;
@@ -185,10 +167,11 @@ interface SchedulerOptions {
 export class HeartbeatScheduler {
   readonly #options: SchedulerOptions;
   readonly #recheck = new RecheckBackoff();
-  #earlySend: EarlySend = "requested";
+  /** Which heartbeats may be early: for requests and changes, for requests, or none. */
+  #allowed: "all" | "requested" | "none" = "requested";
+  #isEarlySendDue = false;
   /** When the next heartbeat is due in its turn. */
   #dueAt: number;
-  #isEarlySendDue = false;
   #lastEarlyAt = -Infinity;
   #checkStartedAt = -Infinity;
   #checkEndedAt: number;
@@ -203,16 +186,12 @@ export class HeartbeatScheduler {
 
   /** Milliseconds until the next check; 0 when it is due. */
   nextCheckMs(): number {
-    const { intervalMs, now } = this.#options;
-    const isWaitingLong = this.#earlySend !== "changed";
-    // While a master keeps the next heartbeat waiting, reports come at each interval.
-    const otherAt = isWaitingLong ? this.#checkEndedAt + intervalMs : this.#recheck.dueAt;
-    return Math.max(0, Math.min(this.#sendAt, this.#isEarlySendDue ? Infinity : otherAt) - now());
+    return Math.max(0, Math.min(this.#sendAt, this.#unsentCheckAt) - this.#options.now());
   }
 
   /** Whether a request for a check may end the wait for the next one. */
   get takesCheckRequests(): boolean {
-    return this.#earlySend === "changed" && !this.#recheck.isRequested && !this.#isEarlySendDue;
+    return this.#allowed === "all" && !this.#recheck.isRequested && !this.#isEarlySendDue;
   }
 
   /** Whether a check leads to a heartbeat now, whatever it finds. */
@@ -222,12 +201,12 @@ export class HeartbeatScheduler {
 
   /** Whether the check that is due is for nothing but a request, or one that follows it. */
   get isRecheck(): boolean {
-    return this.#earlySend === "changed" && !this.isSendDue;
+    return this.#allowed === "all" && !this.isSendDue;
   }
 
   /** Takes note of a request for a heartbeat. A master that asked for a pause gets the whole of it. */
   requestSend(): void {
-    if (this.#earlySend !== "none") this.#isEarlySendDue = true;
+    if (this.#allowed !== "none") this.#isEarlySendDue = true;
   }
 
   /** Takes note of a request for a check. */
@@ -251,7 +230,7 @@ export class HeartbeatScheduler {
     const now = this.#checkEndedAt = this.#options.now();
     const hasChanged = contents !== this.#sentContents;
     this.#recheck.checked(now, hasChanged, now - this.#checkStartedAt);
-    if (hasChanged && this.#earlySend === "changed") this.#isEarlySendDue = true;
+    if (hasChanged && this.#allowed === "all") this.#isEarlySendDue = true;
     if (!this.isSendDue) return false;
     this.#sentContents = contents;
     return true;
@@ -263,10 +242,10 @@ export class HeartbeatScheduler {
     if (this.#checkStartedAt < this.#dueAt) this.#lastEarlyAt = this.#checkStartedAt;
     this.#isEarlySendDue = false;
     this.#failures = isFailure ? this.#failures + 1 : 0;
-    this.#earlySend = retryAfterMs !== null ? "none" : isFailure ? "requested" : "changed";
+    this.#allowed = retryAfterMs !== null ? "none" : isFailure ? "requested" : "all";
     this.#checkEndedAt = now();
-    // The interval is from start to start; a master that fails or asked for a pause gets all of it.
-    const from = this.#earlySend === "changed" ? this.#checkStartedAt : this.#checkEndedAt;
+    // The interval is from start to start; a backoff or a pause begins at the end.
+    const from = this.#allowed === "all" ? this.#checkStartedAt : this.#checkEndedAt;
     const history = { intervalMs, failures: this.#failures, retryAfterMs };
     this.#dueAt = from + nextDelayMs(history, random());
   }
@@ -275,5 +254,13 @@ export class HeartbeatScheduler {
   get #sendAt(): number {
     const earlyAt = this.#lastEarlyAt + this.#options.minEarlyGapMs;
     return this.#isEarlySendDue ? Math.min(this.#dueAt, earlyAt) : this.#dueAt;
+
+  /** When a check is due that need not lead to a heartbeat. */
+  get #unsentCheckAt(): number {
+    if (this.#isEarlySendDue) return Infinity;
+    // In a backoff or a pause, what is found is reported at each interval.
+    const reportAt = this.#checkEndedAt + this.#options.intervalMs;
+    return this.#allowed === "all" ? this.#recheck.dueAt : reportAt;
+  }
   }
 }

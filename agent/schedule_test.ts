@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import {
   firstDelayMs,
   HeartbeatScheduler,
-  listenDelayMs,
   nextDelayMs,
   RecheckBackoff,
   type SendOutcome,
@@ -78,15 +77,6 @@ Deno.test("nextDelayMs() spreads hosts that were asked to come at the same secon
       [5 * minuteMs, 5 * minuteMs + 0.8 * intervalMs],
     );
   }
-});
-
-Deno.test("listenDelayMs() doubles with each failure, from 1 s to 1 min", () => {
-  const limits = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
-  for (const [index, bound] of limits.entries()) {
-    const range = rangeOf((random) => listenDelayMs(index + 1, random));
-    assert.deepEqual(range, [bound / 2, bound]);
-  }
-  assert.equal(listenDelayMs(10_000, 0), 30_000);
 });
 
 /** So long that no test waits for it to pass. */

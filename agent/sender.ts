@@ -20,24 +20,22 @@ export function validityProblem(
   now: number,
 ): ValidityProblem | null {
   const clock = `this host's clock says ${timeOf(now)}`;
+  const end = timeOf(validTo.at);
   if (validFrom.at > now) {
     const problemId = `${validFrom.file} is not valid before ${timeOf(validFrom.at)}`;
-    const problem = `${problemId} (then until ${timeOf(validTo.at)}), and ${clock}; ` +
-      "set the clock if it is wrong";
-    return { problem, problemId };
+    const advice = "set the clock if it is wrong";
+    return { problem: `${problemId} (then until ${end}), and ${clock}; ${advice}`, problemId };
   }
-  if (validTo.at - now > expiryWarningMs) return null;
-  if (validTo.at > now) {
-    const at = timeOf(validTo.at);
-    const isNear = validTo.at - now < nearMs;
-    const problem = `${validTo.file} expires ${
-      isNear ? `at ${at}` : `on ${at.slice(0, 10)}`
-    }; renew it`;
+  const leftMs = validTo.at - now;
+  if (leftMs > expiryWarningMs) return null;
+  if (leftMs > 0) {
+    const when = leftMs < nearMs ? `at ${end}` : `on ${end.slice(0, 10)}`;
+    const problem = `${validTo.file} expires ${when}; renew it`;
     return { problem, problemId: problem };
   }
-  const problemId = `${validTo.file} has expired at ${timeOf(validTo.at)}`;
-  const problem = `${problemId}, and ${clock}; renew it, or set the clock if it is wrong`;
-  return { problem, problemId };
+  const problemId = `${validTo.file} has expired at ${end}`;
+  const advice = "renew it, or set the clock if it is wrong";
+  return { problem: `${problemId}, and ${clock}; ${advice}`, problemId };
 }
 
 function timeOf(ms: number): string {
@@ -63,7 +61,7 @@ export interface SendResult {
 export function rejectionReason({ status, text }: MasterReply): string | null {
   if (status >= 200 && status < 300) return null;
   const words = text.replace(/\s+/g, " ").trim();
-  const parts = [`the master answered ${status}`, meanings.get(status), words && `"${words}"`];
+  const parts = [`the master answered ${status}`, meanings[status], words && `"${words}"`];
   return parts.filter((part) => part).join(": ");
 }
 
@@ -78,17 +76,18 @@ export function wantsBackoff(result: SendResult): boolean {
 }
 
 const redirected = "redirects are not followed";
-const meanings: ReadonlyMap<number, string> = new Map([
-  [301, redirected],
-  [302, redirected],
-  [303, redirected],
-  [307, redirected],
-  [308, redirected],
-  [400, "it does not understand the heartbeat; one of the two may be too old"],
-  [403, "worker.crt is not the certificate pinned to this host-uuid; enrol this host again"],
-  [404, "it does not know this host-uuid; enrol this host, or see host-uuid"],
-  [422, "it does not understand the heartbeat; one of the two may be too old"],
-]);
+const misunderstood = "it does not understand the heartbeat; one of the two may be too old";
+const meanings: Readonly<Record<number, string>> = {
+  301: redirected,
+  302: redirected,
+  303: redirected,
+  307: redirected,
+  308: redirected,
+  400: misunderstood,
+  403: "worker.crt is not the certificate pinned to this host-uuid; enrol this host again",
+  404: "it does not know this host-uuid; enrol this host, or see host-uuid",
+  422: misunderstood,
+};
 
 const heartbeatPath = "/swarm/heartbeat";
 

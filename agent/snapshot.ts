@@ -45,13 +45,18 @@ interface Expected {
   readonly problem: string | null;
 }
 
-interface SnapshotOptions {
+/** Where the store and the engine of a host are, and which objects are the agent's. */
+export interface HostOptions {
   /** Paths where the engine's socket may be; the first that exists is used. */
   readonly sockets: readonly string[];
   readonly networkPrefixes: readonly string[];
   readonly containerPrefixes: readonly string[];
   /** The SQLite file of the store. */
   readonly storePath: string;
+}
+
+/** What a snapshot takes. */
+export interface SnapshotOptions extends HostOptions {
   /** Given to a process that may write the store; keeps what could not be written to it. */
   readonly fallback?: FallbackStore;
   /** What containers are made from: one with another image counts as changed. */

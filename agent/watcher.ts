@@ -3,8 +3,8 @@ import { findSocket } from "../docker/observe.ts";
 import { identityOf } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
 import { explain, fileVersion, lockPathOf } from "../store/file.ts";
-import { listenDelayMs, Wakeup } from "./schedule.ts";
-import type { HostSnapshot } from "./snapshot.ts";
+import { Wakeup } from "./schedule.ts";
+import type { HostOptions, HostSnapshot } from "./snapshot.ts";
 
 /**
  * Notices that another process has written to the store, by the lock that writers hold. What is
@@ -117,19 +117,21 @@ function createIfAbsent(path: string): void {
   }
 }
 
-/** After a stream that lasted so long the backoff starts again, in milliseconds. */
+const minListenDelayMs = 1_000;
+const maxListenDelayMs = 60_000;
+/** After a stream that lasted so long, the backoff starts again. */
 const goodAfterMs = 60_000;
-/** So many heartbeats in a row without a stream, while the engine answers, are logged. */
-const missedHeartbeats = 3;
+/** After so many snapshots in a row without a stream, while the engine answers, this is logged. */
+const missedSnapshots = 3;
+
+/** Returns the delay before listening again, after the n-th failure in a row to listen. */
+export function listenDelayMs(failures: number, random: number): number {
+  const bound = Math.min(maxListenDelayMs, minListenDelayMs * 2 ** Math.min(failures - 1, 16));
+  return bound * (0.5 + 0.5 * random);
+}
 
 /** What to watch, and what is called for changes. */
-interface HostWatcherOptions {
-  /** Paths where the engine's socket may be; the first that exists is used. */
-  readonly sockets: readonly string[];
-  readonly networkPrefixes: readonly string[];
-  readonly containerPrefixes: readonly string[];
-  /** The SQLite file of the store. */
-  readonly storePath: string;
+interface HostWatcherOptions extends HostOptions {
   readonly log: Log;
   /** Called when the host may have changed, and whenever a stream of events begins or ends. */
   readonly onChange: () => void;
@@ -137,12 +139,19 @@ interface HostWatcherOptions {
   readonly random?: () => number;
 }
 
-/** Listens to the engine's events, and tries again while there are none. */
+interface EventStream {
+  /** Identifies the engine's socket. */
+  place: string;
+  /** Ends the stream. */
+  readonly limit: AbortController;
+  isOpen: boolean;
+}
+
+/** Listens to the engine's events, and tries again after each end of the stream. */
 class EngineEventListener {
   readonly #options: HostWatcherOptions;
   readonly #retry = new Wakeup();
-  #stream: { readonly place: string; readonly limit: AbortController; isOpen: boolean } | null =
-    null;
+  #stream: EventStream | null = null;
   #failures = 0;
   #missed = 0;
   #problem = "";
@@ -169,12 +178,12 @@ class EngineEventListener {
     if (!engine || socket === null) {
       // The engine may hang. A new connection shows as soon as it goes on.
       if (stream?.isOpen) stream.limit.abort(new Error("the engine did not answer"));
-      return;
-    }
-    if (!stream) return this.#noteMissed();
-    if (stream.place !== placeOf(socket)) stream.limit.abort(new Error("there is another engine"));
-    else if (stream.isOpen) {
-      if (this.#missed >= missedHeartbeats) {
+    } else if (!stream) {
+      this.#noteMissed();
+    } else if (stream.place !== placeOf(socket)) {
+      stream.limit.abort(new Error("there is another engine"));
+    } else if (stream.isOpen) {
+      if (this.#missed >= missedSnapshots) {
         this.#options.log("info", "Docker reports changes again");
       }
       this.#missed = 0;
@@ -183,7 +192,7 @@ class EngineEventListener {
 
   #noteMissed(): void {
     this.#retry.requestSend();
-    if (++this.#missed !== missedHeartbeats) return;
+    if (++this.#missed !== missedSnapshots) return;
     const text = `${this.#problem}; changes are reported at the interval`;
     this.#options.log("warn", text, { subject: "events" });
   }
@@ -195,23 +204,23 @@ class EngineEventListener {
     const onAbort = () => limit.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
+    const stream: EventStream = { place: "", limit, isOpen: false };
+    const onOpen = () => {
+      stream.isOpen = true;
+      onChange();
+    };
     try {
       const socket = findSocket(sockets);
-      const stream = { place: placeOf(socket), limit, isOpen: false };
+      stream.place = placeOf(socket);
       this.#stream = stream;
-      const onOpen = () => {
-        stream.isOpen = true;
-        onChange();
-      };
       const options = { socket, networkPrefixes, containerPrefixes, onOpen, onChange };
       await listenToEvents(limit.signal, options);
     } catch (error) {
       this.#problem = (error as Error).message;
     }
-    const wasOpen = this.#stream?.isOpen ?? false;
     this.#stream = null;
     signal.removeEventListener("abort", onAbort);
-    return wasOpen && !limit.signal.aborted ? "lost" : "ended";
+    return stream.isOpen && !limit.signal.aborted ? "lost" : "ended";
   }
 }
 

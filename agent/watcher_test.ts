@@ -15,7 +15,7 @@ import { container, network } from "../tests/support/engine/state.ts";
 import { TemporaryFolder, until } from "../tests/support/environment.ts";
 import { requirement } from "../tests/support/requirements.ts";
 import { asWriter } from "../tests/support/store.ts";
-import { StoreWatcher } from "./watcher.ts";
+import { listenDelayMs, StoreWatcher } from "./watcher.ts";
 
 /** A watched store in its own folder, and how often a change was noticed. */
 class Watched implements Disposable {
@@ -470,5 +470,13 @@ Deno.test("the loop stops at once while it listens, and while it waits to listen
     const startedAt = performance.now();
     await loop[Symbol.asyncDispose]();
     assert.ok(performance.now() - startedAt < 2_000);
+  }
+});
+
+Deno.test("listenDelayMs() doubles with each failure, from 1 s to 1 min", () => {
+  const bounds = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
+  for (const [failures, bound] of [...bounds.entries(), [9_999, 60_000] as const]) {
+    const delays = [0, 0.5, 1 - 2 ** -53].map((it) => Math.round(listenDelayMs(failures + 1, it)));
+    assert.deepEqual(delays, [bound / 2, bound * 0.75, bound]);
   }
 });

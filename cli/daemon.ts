@@ -170,10 +170,23 @@ class ConfiguredRun {
     this.#options = options;
     const { configuration, certificates, fallback, log, signal } = options;
     const { agent, supersede } = configuration;
-    const { sockets, storePath, images, networkPrefixes, containerPrefixes } = agent;
+    const { sockets, networkPrefixes, containerPrefixes, storePath, images } = agent;
+    const { hostUuid, master, agentDirectory } = agent;
     const wakeup = this.#wakeup;
     const applier = new Applier({ sockets, storePath, images, supersede, fallback });
-    this.agent = new Agent({ ...agent, fallback, certificates });
+    this.agent = new Agent({
+      agentVersion,
+      hostUuid,
+      master,
+      agentDirectory,
+      certificates,
+      sockets,
+      networkPrefixes,
+      containerPrefixes,
+      storePath,
+      fallback,
+      images,
+    });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({
       sockets,

@@ -327,10 +327,10 @@ Deno.test("Agent.state() is the topology of the next heartbeat", () =>
     ];
     for (const [index, drift] of ["consistent", "drifted", "unknown"].entries()) {
       prepare[index]!();
-      const before = agent.fingerprint(await agent.collect(never));
+      const before = agent.fingerprint(await agent.collector.collect(never));
       const state = (await agent.state(never))!;
       assert.equal(state.drift.state, drift);
-      assert.equal(agent.fingerprint(await agent.collect(never)), before);
+      assert.equal(agent.fingerprint(await agent.collector.collect(never)), before);
       assert.equal(setup.master.heartbeatCount, index);
       await agent.sendHeartbeat(never);
       const { topology } = setup.master.heartbeats[index]!.body as { topology: unknown };

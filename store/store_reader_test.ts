@@ -229,7 +229,7 @@ Deno.test("Agent.collect() writes what memory keeps only if it repairs", async (
     fallback.recover();
     fallback.put(topologyId, versionHash, document);
     const { mtime } = Deno.statSync(setup.storePath);
-    const changed = await agent.collect(never, { repairs: false });
+    const changed = await agent.collector.collect(never, { repairs: false });
     assert.notEqual(agent.fingerprint(changed), agent.fingerprint(snapshot));
     assert.ok(fallback.problem);
     assert.deepEqual(Deno.statSync(setup.storePath).mtime, mtime);
