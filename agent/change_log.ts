@@ -4,7 +4,7 @@ import type { Heartbeat } from "./heartbeat.ts";
 import type { SendResult } from "./sender.ts";
 import type { KnownDrift } from "./snapshot.ts";
 
-/** The message when the problem of a subject is gone. */
+/** Each subject of a problem, and the message when the problem is gone. */
 const recovered = {
   store: "the store is in order again",
   docker: "Docker answers again",
@@ -19,8 +19,8 @@ type Subject = keyof typeof recovered;
 const namesShown = 3;
 
 /**
- * Logs what changes, and nothing while all stays as it is. Failures of the master are logged at the
- * 1st, 2nd, 4th, 8th …, and once when it is back.
+ * Logs changes only. Of the failures of the master in a row, logs the 1st, 2nd, 4th, 8th …, and once
+ * their end.
  */
 export class ChangeLog {
   readonly #log: Log;
@@ -32,8 +32,8 @@ export class ChangeLog {
   }
 
   /**
-   * Compares what was found with what was found before. While the agent itself is changing the host
-   * (`isBusy`), what is half done is no drift.
+   * Compares what was found with what was found before. Ignores drift while the agent itself changes
+   * the host (`isBusy`).
    */
   record(
     { snapshot, body, certificates }: Pick<Heartbeat, "snapshot" | "body" | "certificates">,
@@ -42,14 +42,14 @@ export class ChangeLog {
     this.#compare("store", body.store.detail ?? null);
     this.#compare("docker", snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
-    // While Docker or the store cannot be read, these are unknown: their last state stays.
+    // Unknown while Docker or the store cannot be read: the last known state stays.
     if (body.topology) this.#compare("topology", body.topology.last_error);
     if (snapshot.engine && body.topology && !isBusy) {
       this.#compare("drift", describeDrift(snapshot.drift));
     }
   }
 
-  /** Counts failures of the master; each heartbeat is given to it once. */
+  /** Counts the master's failures; called once for each heartbeat. */
   recordSend(result: SendResult): void {
     if (result.kind === "delivered") this.#masterAnswered();
     else if (result.error !== null && result.latencyMs !== null) this.#masterFailed(result.error);

@@ -41,7 +41,7 @@ export function heartbeatBody(
   return {
     host_uuid: hostUuid,
     agent_version: agentVersion,
-    // The master's older form of deployment, which this agent does not have.
+    // The master expects this older form, which the agent does not use.
     status: { deployed: false, deckies: [] },
     store: storeReport(snapshot),
     topology: topologyReport(snapshot),
@@ -110,7 +110,7 @@ export class Agent {
     signal: AbortSignal,
     { dryRun = false, snapshotTimeoutMs }: {
       readonly dryRun?: boolean;
-      /** After this time what is known is sent, so that there is time left for it. */
+      /** Ends the collection after this time, so that there is time left to send. */
       readonly snapshotTimeoutMs?: number;
     } = {},
   ): Promise<Heartbeat> {
@@ -144,22 +144,22 @@ export class Agent {
     return { snapshot, body, checkedAt, ...report };
   }
 
-  /** The body of a heartbeat with this snapshot. */
+  /** Returns the body of a heartbeat that reports `snapshot`. */
   body(snapshot: HostSnapshot): HeartbeatBody {
     const { hostUuid, agentVersion } = this.#options;
     return heartbeatBody(snapshot, hostUuid, agentVersion);
   }
 
   /**
-   * What of a heartbeat makes an early one worth sending when it has changed. The time of an apply is
-   * left out: a master that pushes at each heartbeat would be answered by one, without an end.
+   * Returns a text that differs when a change is worth an early heartbeat. Omits the time of an apply:
+   * a master that applies at each heartbeat would be answered with another one, without an end.
    */
   fingerprint(snapshot: HostSnapshot): string {
     const { topology, ...rest } = this.body(snapshot);
     return JSON.stringify({ ...rest, topology: topology && { ...topology, applied_at: 0 } });
   }
 
-  /** What a heartbeat would say of the topology; null when the store is unreadable. */
+  /** Returns what a heartbeat would report of the topology; null when the store is unreadable. */
   async state(signal: AbortSignal): Promise<TopologyReport | null> {
     return this.body(await this.collector.collect(signal)).topology;
   }
@@ -188,13 +188,13 @@ const notConfigured: SendResult = {
 };
 
 /**
- * Makes the runtime prepare its first TLS connection in another thread. That takes 25 ms, and would
- * otherwise begin with the connection and block this thread.
+ * Makes the runtime prepare its first TLS connection in another thread, which takes 25 ms. Otherwise
+ * the connection would block this thread for as long.
  */
 async function prewarmTls(): Promise<void> {
   try {
     await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
   } catch {
-    // The connection fails with a better reason.
+    // The connection will fail, too, and report a better reason.
   }
 }

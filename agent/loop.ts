@@ -9,19 +9,19 @@ import type { HostSnapshot } from "./snapshot.ts";
 interface LoopOptions {
   readonly intervalMs: number;
   readonly log: Log;
-  /** Takes each heartbeat, when its sending has ended. */
+  /** Called with each heartbeat when its sending has ended. */
   readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
-  /** Takes what each check has found, with the last heartbeat's result, and each new result. */
+  /** Called with what each check has found and the last result, and with each new result. */
   readonly onReport?: (heartbeat: Heartbeat) => void;
-  /** Takes what was found for a heartbeat, or at an interval while the master keeps it waiting. */
+  /** Called with the snapshot of each heartbeat, and at each interval while the master fails. */
   readonly onSnapshot?: (snapshot: HostSnapshot) => void;
-  /** Called when the loop begins to do something, and when it has ended, so that a hang shows. */
+  /** Called when a check begins and when it has ended, so that a watchdog notices a hang. */
   readonly onWork?: (phase: "begin" | "end") => void;
   /** The least between two early heartbeats, in milliseconds. */
   readonly minEarlyGapMs?: number;
   /** Requests heartbeats and checks. */
   readonly wakeup?: Wakeup;
-  /** Whether the agent itself is changing the host: then what is half done is no change. */
+  /** Returns true while the agent changes the host: a half-done change is not reported. */
   readonly isBusy?: () => boolean;
   /** A number in [0, 1). */
   readonly random?: () => number;
@@ -30,7 +30,7 @@ interface LoopOptions {
   readonly wait?: Wakeup["wait"];
 }
 
-/** Sends heartbeats until `signal` is aborted. Nothing that a heartbeat meets ends the loop. */
+/** Checks the host and sends heartbeats until `signal` is aborted. No error ends the loop. */
 export async function runLoop(
   agent: Agent,
   signal: AbortSignal,
@@ -71,6 +71,7 @@ class Loop {
     return this.#options.isBusy?.() ?? false;
   }
 
+  /** Waits for the next check or a request; returns false when the loop is to end. */
   async #wait(signal: AbortSignal): Promise<boolean> {
     const [scheduler, wakeup] = [this.#scheduler, this.#wakeup];
     const { wait = wakeup.wait.bind(wakeup) } = this.#options;
@@ -103,13 +104,12 @@ class Loop {
   async #check(signal: AbortSignal): Promise<void> {
     const [agent, scheduler] = [this.#agent, this.#scheduler];
     scheduler.checkStarted();
-    // What a recheck repaired would be a reason for the next one, without an end.
     const { isRecheck } = scheduler;
     // A repair in a recheck would request the next recheck, without an end.
     const snapshot = await agent.collector.collect(signal, { repairs: !isRecheck });
     // A snapshot that was interrupted is not of the host.
     if (signal.aborted) return;
-    // An apply that began meanwhile makes half a change.
+    // An apply may have begun during the check.
     if (isRecheck && this.#isBusy) return scheduler.checkSkipped();
     const shouldSend = scheduler.shouldSend(agent.fingerprint(snapshot));
     // The heartbeat is still due, so that another check follows at once, and repairs first.

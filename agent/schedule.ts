@@ -5,26 +5,26 @@ export class Wakeup {
   #onSendRequest = () => {};
   #onCheckRequest = () => {};
 
-  /** Asks for a heartbeat at once; the request lasts until it is taken. */
+  /** Requests a heartbeat at once; the request is kept until it is taken. */
   requestSend(): void {
     this.#isSendRequested = true;
     this.#onSendRequest();
   }
 
-  /** Asks for a check, as the host may have changed; that request lasts until it is taken, too. */
+  /** Requests a check, as the host may have changed; the request is kept until it is taken. */
   requestCheck(): void {
     this.#isCheckRequested = true;
     this.#onCheckRequest();
   }
 
-  /** Whether a heartbeat was requested since the last call. */
+  /** Returns true when a heartbeat was requested since the last call. */
   takeSendRequest(): boolean {
     const isRequested = this.#isSendRequested;
     this.#isSendRequested = false;
     return isRequested;
   }
 
-  /** Whether a check was requested since the last call. */
+  /** Returns true when a check was requested since the last call. */
   takeCheckRequest(): boolean {
     const isRequested = this.#isCheckRequested;
     this.#isCheckRequested = false;
@@ -32,9 +32,9 @@ export class Wakeup {
   }
 
   /**
-   * Waits so many milliseconds, or until a heartbeat is requested, or with `forChecks` a check; a
-   * request that was not taken ends it at once. Returns false when `signal` cut the wait short. Only
-   * one caller at a time can wait.
+   * Waits so many milliseconds, or until a heartbeat is requested, or with `forChecks` a check. Returns
+   * at once for a request that was not taken, and false when `signal` is aborted. Only one caller at a
+   * time can wait.
    */
   wait(ms: number, signal: AbortSignal, { forChecks = false } = {}): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
@@ -55,8 +55,8 @@ export class Wakeup {
 }
 
 /**
- * From a request to the check: changes seldom come alone, and Docker reports that a container died
- * 10 to 80 ms before its lists know of it.
+ * From a request to its check: changes seldom come alone, and Docker reports the end of a container
+ * 10 to 80 ms before its lists show it.
  */
 const settleMs = 100;
 /** The longest pause before another check for the same request. */
@@ -65,14 +65,13 @@ const maxRepeatMs = 3_200;
 const maxGapMs = 5_000;
 /** After so long without a requested check, the pauses are short again. */
 const calmMs = 10_000;
-/** A check is followed by at least so many times as long without one: lists may be long. */
+/** The pause after a check is at least so many times as long as the check: lists may be long. */
 const restFactor = 4;
 
 /**
- * When to check the host because a check was requested. Docker's events come before its lists are up
- * to date, and it is not known how long before; so one request leads to several checks, within 7 s.
- * While requests go on, in any rhythm, and nothing has changed, checks get rarer, down to one in 5 s.
- * Times in milliseconds, by one clock.
+ * Decides when to check the host after requests. Docker sends an event before its lists are up to
+ * date, so one request leads to several checks, within 7 s. While requests continue and nothing
+ * changes, checks get rarer, down to one in 5 s. All times are milliseconds of one clock.
  */
 export class RecheckBackoff {
   /** When the next check is due; `Infinity`: there is no reason for one. */
@@ -81,7 +80,7 @@ export class RecheckBackoff {
   isRequested = false;
   /** When the last requested check ended. */
   #lastAt = -Infinity;
-  /** The least from one such check to the next. */
+  /** The least from there to the next requested check. */
   #gapMs = settleMs;
   /** The pause before another check for the same request. */
   #repeatMs = Infinity;
@@ -93,7 +92,7 @@ export class RecheckBackoff {
     this.dueAt = Math.max(now + settleMs, this.#lastAt + this.#gapMs);
   }
 
-  /** Takes note of a check that took so long, and whether it found a change. */
+  /** Plans the next check after one that took `tookMs` and ended at `now`. */
   checked(now: number, hasChanged: boolean, tookMs = 0): void {
     const restMs = Math.min(Math.max(settleMs, restFactor * tookMs), maxRepeatMs);
     if (this.isRequested) {
@@ -134,8 +133,8 @@ export function firstDelayMs(intervalMs: number, random: number): number {
 export function nextDelayMs(history: SendHistory, random: number): number {
   const { intervalMs, failures, retryAfterMs } = history;
   if (retryAfterMs !== null) {
-    // A date asks many hosts to come at the same second. A random part of the shortest interval is
-    // added, so that all have come before the first is due again.
+    // Many hosts may be asked to come at the same second. They are spread over the shortest
+    // interval, so that all have come before the first is due again.
     const spreadMs = intervalMs * (1 - jitter) * random;
     return Math.min(maxRetryAfterMs, Math.max(minRetryAfterMs, retryAfterMs) + spreadMs);
   }
@@ -147,7 +146,7 @@ export function nextDelayMs(history: SendHistory, random: number): number {
 
 /** How the sending of a heartbeat ended, as far as it decides when the next one is due. */
 export interface SendOutcome {
-  /** Whether the master did not answer, or answered with 429 or 5xx. */
+  /** True when the master did not answer, or answered with 429 or 5xx. */
   readonly isFailure: boolean;
   /** How long the master asked to wait, in milliseconds, or null. */
   readonly retryAfterMs: number | null;
@@ -163,16 +162,16 @@ interface SchedulerOptions {
   readonly random: () => number;
 }
 
-/** Knows when the host must be checked, and which checks lead to a heartbeat. Pure. */
+/** Decides when the host is checked, and which checks lead to a heartbeat. Pure. */
 export class HeartbeatScheduler {
   readonly #options: SchedulerOptions;
   readonly #recheck = new RecheckBackoff();
   /** Which heartbeats may be early: for requests and changes, for requests, or none. */
   #allowed: "all" | "requested" | "none" = "requested";
   #isEarlySendDue = false;
+  #lastEarlyAt = -Infinity;
   /** When the next heartbeat is due in its turn. */
   #dueAt: number;
-  #lastEarlyAt = -Infinity;
   #checkStartedAt = -Infinity;
   #checkEndedAt: number;
   #failures = 0;
@@ -199,33 +198,33 @@ export class HeartbeatScheduler {
     return this.#sendAt <= this.#options.now();
   }
 
-  /** Whether the check that is due is for nothing but a request, or one that follows it. */
+  /** Whether the check that is due only looks for changes, after a request. */
   get isRecheck(): boolean {
     return this.#allowed === "all" && !this.isSendDue;
   }
 
-  /** Takes note of a request for a heartbeat. A master that asked for a pause gets the whole of it. */
+  /** Plans an early heartbeat, unless the master asked for a pause. */
   requestSend(): void {
     if (this.#allowed !== "none") this.#isEarlySendDue = true;
   }
 
-  /** Takes note of a request for a check. */
+  /** Plans checks for a change. */
   requestCheck(): void {
     this.#recheck.request(this.#options.now());
   }
 
-  /** Takes note that the check that was due has begun. */
+  /** Records that the check that was due has begun. */
   checkStarted(): void {
     this.#checkStartedAt = this.#options.now();
   }
 
-  /** Takes note that the check that was due was left out. */
+  /** Records that the check that was due has found nothing. */
   checkSkipped(): void {
     this.#checkStartedAt = this.#checkEndedAt = this.#options.now();
     this.#recheck.checked(this.#checkEndedAt, false);
   }
 
-  /** Ends a check; returns whether to send what a heartbeat would say now. */
+  /** Ends a check that found `contents` for a heartbeat; returns whether to send it now. */
   shouldSend(contents: string): boolean {
     const now = this.#checkEndedAt = this.#options.now();
     const hasChanged = contents !== this.#sentContents;
@@ -236,7 +235,7 @@ export class HeartbeatScheduler {
     return true;
   }
 
-  /** Takes note of how the sending ended, and plans the next heartbeat. */
+  /** Plans the next heartbeat after one was sent. */
   sent({ isFailure, retryAfterMs }: SendOutcome): void {
     const { intervalMs, now, random } = this.#options;
     if (this.#checkStartedAt < this.#dueAt) this.#lastEarlyAt = this.#checkStartedAt;
@@ -254,6 +253,7 @@ export class HeartbeatScheduler {
   get #sendAt(): number {
     const earlyAt = this.#lastEarlyAt + this.#options.minEarlyGapMs;
     return this.#isEarlySendDue ? Math.min(this.#dueAt, earlyAt) : this.#dueAt;
+  }
 
   /** When a check is due that need not lead to a heartbeat. */
   get #unsentCheckAt(): number {
@@ -261,6 +261,5 @@ export class HeartbeatScheduler {
     // In a backoff or a pause, what is found is reported at each interval.
     const reportAt = this.#checkEndedAt + this.#options.intervalMs;
     return this.#allowed === "all" ? this.#recheck.dueAt : reportAt;
-  }
   }
 }

@@ -53,7 +53,7 @@ export interface SendResult {
   readonly latencyMs: number | null;
   /** How long the master asked to wait, in milliseconds, or null. */
   readonly retryAfterMs: number | null;
-  /** Why it was to be delivered and was not, or null. */
+  /** Why it was not delivered although it should be, or null. */
   readonly error: string | null;
 }
 
@@ -66,8 +66,8 @@ export function rejectionReason({ status, text }: MasterReply): string | null {
 }
 
 /**
- * Returns true when the master is absent, or answered with 429 or 5xx. Other rejections would be the
- * same later, so the interval stays.
+ * Returns true when the master did not answer, or answered with 429 or 5xx. Later heartbeats do not
+ * change other rejections, so those keep the interval.
  */
 export function wantsBackoff(result: SendResult): boolean {
   if (result.kind === "unreachable") return result.latencyMs !== null;
@@ -101,7 +101,7 @@ interface SenderOptions {
   readonly certificates?: CertificateFolder | undefined;
 }
 
-/** What is known of the certificates. */
+/** Until when the certificates are valid, and what is wrong with them. */
 export interface CertificateReport {
   /** When the first of them expires, in milliseconds since 1970; null when none can be used. */
   readonly expiresAt: number | null;
@@ -111,7 +111,7 @@ export interface CertificateReport {
   readonly problemId?: string;
 }
 
-/** How sending ended, and what is known of the certificates that it takes. */
+/** How the sending of a heartbeat ended, and the certificates for it. */
 export interface SendReport {
   readonly result: SendResult;
   readonly certificates: CertificateReport;
@@ -131,8 +131,8 @@ export class Sender {
   }
 
   /**
-   * Sends a heartbeat that was made at `checkedAt`, unless `dryRun`. What fails becomes part of the
-   * report. Never throws.
+   * Sends a heartbeat that was made at `checkedAt`, unless `dryRun`. Errors become part of the report.
+   * Never throws.
    */
   async send(
     body: string,
@@ -189,7 +189,7 @@ export class Sender {
 
 const notSent = { httpStatus: null, latencyMs: null, retryAfterMs: null } as const;
 
-/** Adds how long the certificates are valid that stay in use because newer ones cannot be used. */
+/** Joins why newer certificates cannot be used and why those in use are not valid for long. */
 function problemsOf(
   ofNewer: string | null,
   validity: ValidityProblem | null,

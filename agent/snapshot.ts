@@ -23,7 +23,7 @@ interface UnknownDrift {
   readonly detail: string;
 }
 
-/** The drift, or why it is unknown. */
+/** The drift, or why it is unknown. Told apart by `state`, as it goes over the wire. */
 export type KnownDrift = Drift | UnknownDrift;
 
 /** What the agent knows of its host at one moment. */
@@ -37,11 +37,11 @@ export interface HostSnapshot {
   readonly drift: KnownDrift;
 }
 
-/** What the store holds, and what Docker should be like for it. */
+/** What the store holds, and the plan that Docker should match. */
 interface Expected {
   readonly store: StoreStatus;
   readonly plan: Plan | null;
-  /** Why that is not known, or null. */
+  /** Why the plan is unknown, or null. */
   readonly problem: string | null;
 }
 
@@ -63,7 +63,7 @@ export interface SnapshotOptions extends HostOptions {
   readonly images: ImageNames;
 }
 
-/** Collects snapshots; keeps what need not be made again each time. */
+/** Collects snapshots, and keeps the open store and the plan for the next one. */
 export class SnapshotCollector {
   readonly #options: SnapshotOptions;
   readonly #store: StoreReader;
@@ -82,7 +82,7 @@ export class SnapshotCollector {
    */
   async collect(signal: AbortSignal, { repairs = true } = {}): Promise<HostSnapshot> {
     let reading: Promise<Expected> | null = null;
-    // The engine takes some time to answer: enough to read the store and to plan.
+    // Runs while the engine prepares its answer.
     const read = () => reading ??= this.#readExpected(signal, repairs);
     let socket: string | null = null;
     try {
@@ -106,7 +106,7 @@ export class SnapshotCollector {
     }
   }
 
-  /** Whether a collection that may repair the store has something to do. */
+  /** Returns true when a collection with `repairs` has something to repair. */
   canRepair({ store }: HostSnapshot): boolean {
     return this.#store.canRepair(store);
   }

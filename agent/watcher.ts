@@ -7,12 +7,12 @@ import { Wakeup } from "./schedule.ts";
 import type { HostOptions, HostSnapshot } from "./snapshot.ts";
 
 /**
- * Notices that another process has written to the store, by the lock that writers hold. What is
- * written without it is found by the heartbeats.
+ * Notices that another process has written to the store, by the lock that writers hold. A write
+ * without the lock is found by the next heartbeat.
  *
- * Neither the store nor its folder may be watched: the runtime opens and closes the files that it
- * reports, and closing a file releases every lock that SQLite has on it in this process. Another
- * process could then undo a change in the middle of its commit.
+ * Neither the store nor its folder is watched: the runtime opens and closes the files that it reports,
+ * and closing a file releases every lock that SQLite has on it in this process. Another process could
+ * then undo a change in the middle of its commit.
  */
 export class StoreWatcher {
   readonly #store: string;
@@ -33,11 +33,11 @@ export class StoreWatcher {
     this.#log = log;
   }
 
-  /** Starts to watch where it does not yet; called with each heartbeat. */
+  /** Starts to watch, unless it already does; called with each heartbeat. */
   renew(): void {
     if (this.#isClosed) return;
     if (this.#watcher) {
-      // Another folder is there now. The runtime needs a moment until it can watch the same path again.
+      // The folder was replaced. The runtime cannot watch the same path again at once.
       if (identityOf(this.#lock) !== this.#watched) this.#stop();
       return;
     }
@@ -52,7 +52,7 @@ export class StoreWatcher {
       this.#problem = "";
       this.#onChange();
     } catch (error) {
-      // A missing folder is looked for with the next heartbeat.
+      // The next heartbeat tries again.
       if (!(error instanceof Deno.errors.NotFound)) this.#logOnce(watchProblem(error as Error));
     }
   }
@@ -75,7 +75,7 @@ export class StoreWatcher {
     }
   }
 
-  /** Ignores owners of the lock that changed nothing. */
+  /** Ignores processes that held the lock and changed nothing. */
   #compareStore(): void {
     const version = fileVersion(this.#store);
     if (version === this.#storeVersion) return;
@@ -98,22 +98,22 @@ export class StoreWatcher {
 }
 
 function watchProblem({ message }: Error): string {
-  // The runtime adds the path, which the caller names.
+  // The runtime adds the path, which the caller adds, too.
   const problem = message.replace(/ \(os error \d+\)(?: about .*)?$/s, "");
   // Deno 2.9 throws a plain Error when inotify has no watches left.
   const isLimit = /too many|no space/i.test(problem);
   return isLimit ? `${problem}; see sysctl fs.inotify` : explain(problem);
 }
 
-/** Creates the lock, so that the first process that ever writes to the store is noticed. */
+/** Creates the lock, so that the first write to a new store is noticed. */
 function createIfAbsent(path: string): void {
   try {
-    // A file of root in another user's folder would keep that user from every apply.
+    // That user could not lock a file of root, and could apply nothing.
     const folder = Deno.statSync(path.replace(/[^/]*$/, ""));
     if (Deno.uid() === 0 && folder.uid !== 0) return;
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch {
-    // It is there already, or nobody can write there.
+    // The file exists, or the folder cannot be written.
   }
 }
 
@@ -172,11 +172,11 @@ class EngineEventListener {
     }
   }
 
-  /** Takes note of what a heartbeat has found: whether the engine answers, and where it is. */
+  /** Compares the stream with what a snapshot has found: whether the engine answers, and where. */
   note({ socket, engine }: HostSnapshot): void {
     const stream = this.#stream;
     if (!engine || socket === null) {
-      // The engine may hang. A new connection shows as soon as it goes on.
+      // The engine may hang. A new connection opens as soon as it works again.
       if (stream?.isOpen) stream.limit.abort(new Error("the engine did not answer"));
     } else if (!stream) {
       this.#noteMissed();
@@ -197,7 +197,7 @@ class EngineEventListener {
     this.#options.log("warn", text, { subject: "events" });
   }
 
-  /** Listens once. A stream is lost when it was open and ended by itself. */
+  /** Listens once. A stream is lost when it was open and the agent did not end it. */
   async #listen(signal: AbortSignal): Promise<"lost" | "ended"> {
     const { sockets, networkPrefixes, containerPrefixes, onChange } = this.#options;
     const limit = new AbortController();
@@ -247,7 +247,7 @@ export class HostWatcher {
     this.#store.close();
   }
 
-  /** Takes note of what a heartbeat has found. */
+  /** Compares what is watched with a snapshot of a heartbeat, or of an interval. */
   note(snapshot: HostSnapshot): void {
     this.#engine.note(snapshot);
     this.#store.renew();
