@@ -120,20 +120,20 @@ function chooseCommand([first, ...operands]: readonly string[], flags: GivenFlag
     throw new UsageError(`'${first}' is not a ${kind}; --help lists them`);
   }
   if (isOnce && first !== undefined) {
-    throw new UsageError(`--once is a command of its own; it does not go with '${first}'`);
+    throw new UsageError(`--once is a command; it cannot be combined with '${first}'`);
   }
   const name = isOnce ? "--once" : first;
   checkFlags(name, flags);
   return name === undefined ? { name: "daemon" } : parseOperands(name, operands, flags);
 }
 
-/** Throws `UsageError` for a flag that does not go with the command. */
+/** Throws `UsageError` for a flag that the command does not have. */
 function checkFlags(command: CommandName | undefined, flags: GivenFlags): void {
   for (const name of flagNames.filter((name) => flags.has(name))) {
     const commands: readonly string[] = flagCommands[name];
     if (commands.length > 0 && !isOneOf(commands, command)) {
       const list = commands.join(", ").replace(/, (?=[^,]*$)/, " and ");
-      throw new UsageError(`--${name} goes with ${list}`);
+      throw new UsageError(`--${name} can only be used with ${list}`);
     }
   }
   const hash = flags.get("hash");
@@ -141,7 +141,7 @@ function checkFlags(command: CommandName | undefined, flags: GivenFlags): void {
     throw new UsageError(`--hash: '${hash}' must be 64 hex digits in lower case`);
   }
   if (flags.has("quiet") && flags.has("json")) {
-    throw new UsageError("--quiet does not go with --json");
+    throw new UsageError("--quiet cannot be combined with --json");
   }
 }
 

@@ -77,7 +77,8 @@ Deno.test("parseArguments() reads the path of another ini file", () => {
   assert.equal(parseArguments(["--config=x.ini", "state"]).config, "x.ini");
 });
 
-const noJson = "--json goes with --once, state, doctor, apply, teardown, hash and --version";
+const noJson =
+  "--json can only be used with --once, state, doctor, apply, teardown, hash and --version";
 const noPrintable =
   "print takes one of systemd-service, systemd-timer, cron, config, man, completion";
 const noShell = "print completion takes bash; other shells are not supported";
@@ -108,23 +109,23 @@ const refused: [message: string, ...lines: string[]][] = [
     ...["--master-host", "--master-host --once", "--master-host=", "--master-host "],
   ],
   [
-    "--dry-run goes with --once and apply",
+    "--dry-run can only be used with --once and apply",
     ...["--dry-run", "state --dry-run", "teardown a --dry-run"],
   ],
   [
-    "--no-wait goes with apply and teardown",
+    "--no-wait can only be used with apply and teardown",
     ...["--no-wait", "--once --no-wait", "hash - --no-wait"],
   ],
   [
-    "--hash goes with apply",
+    "--hash can only be used with apply",
     ...[`--hash ${hash}`, `hash f --hash ${hash}`, `teardown a --hash=${hash}`],
   ],
-  ["--stored goes with apply", "--stored", "hash --stored"],
-  ["--quiet goes with --once", "--quiet", "state --quiet"],
-  ["--quiet does not go with --json", "--once --quiet --json"],
+  ["--stored can only be used with apply", "--stored", "hash --stored"],
+  ["--quiet can only be used with --once", "--quiet", "state --quiet"],
+  ["--quiet cannot be combined with --json", "--once --quiet --json"],
   [noJson, "--json", "print man --json"],
-  ["--once is a command of its own; it does not go with 'state'", "--once state"],
-  ["--once is a command of its own; it does not go with 'apply'", "apply f --once"],
+  ["--once is a command; it cannot be combined with 'state'", "--once state"],
+  ["--once is a command; it cannot be combined with 'apply'", "apply f --once"],
   ...["0a", hash.toUpperCase(), `${hash}0`, `${hash}\n`, `sha256:${hash}`]
     .map((text): [string, string] => [`--hash: '${text}' ${noHash}`, `apply f --hash=${text}`]),
   ["doctor takes no operand", "doctor x"],

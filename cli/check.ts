@@ -5,7 +5,7 @@ import { printJson, type Terminal } from "./terminal.ts";
 
 /** A check exits within 10 s; this leaves time to start and to exit. */
 export const checkTimeoutMs = 9_500;
-/** The part of it for the store and Docker; the rest is the master's. */
+/** The part of it for the store and Docker; the rest is for the master. */
 const snapshotTimeoutMs = 7_500;
 
 /** Runs `--once`: sends one heartbeat and prints the result; the exit code is that of the worst finding. */

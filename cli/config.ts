@@ -85,7 +85,7 @@ type Origin =
   | { readonly kind: "variable"; readonly variable: string }
   | { readonly kind: "line"; readonly path: string; readonly line: number };
 
-/** A value as it was given, and where. */
+/** The text of a value, and where it was set. */
 export interface Source {
   readonly value: string;
   readonly origin: Origin;
@@ -93,7 +93,7 @@ export interface Source {
 
 /** All values that are set, valid or not. */
 export interface Sources {
-  /** Returns the value that counts for a key; null where it is not set. */
+  /** Returns the value of a key with the highest precedence; null where none is set. */
   readonly find: (name: KeyName) => Source | null;
   /** Lines of the ini file that are ignored, and why. */
   readonly warnings: readonly { readonly text: string; readonly line: number }[];

@@ -36,7 +36,7 @@ export class Daemon {
   readonly #terminal: Terminal;
   #printed = "";
   #metrics: MetricsFile | null = null;
-  /** Resolved when a reload is requested; requests that come meanwhile are one. */
+  /** Resolves when a reload is requested; several requests before it is read count as one. */
   #reload = Promise.withResolvers<void>();
 
   /** `readConfiguration` is called for each reload, and throws `Error` for a wrong configuration. */
@@ -60,7 +60,7 @@ export class Daemon {
     this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
     try {
       const lock = await lockState(storePath, this.#stop, this.#log);
-      // What it keeps in memory must survive a reload.
+      // Created once: what it keeps in memory must survive a reload.
       const fallback = new FallbackStore(storePath);
       const certificates = new CertificateFolder(agentDirectory);
       let setup: Setup | null = { configuration, certificates };
@@ -91,7 +91,7 @@ export class Daemon {
       onHeartbeat: master ? () => {} : (heartbeat) => this.#print(heartbeat),
       signal,
     });
-    // The first heartbeat may be an interval away: this shows before that the agent works.
+    // Shows that the agent works before systemd is notified: the first heartbeat comes later.
     await run.agent.state(signal);
     if (isFirst) {
       const seconds = configuration.intervalMs / 1000;
@@ -111,7 +111,7 @@ export class Daemon {
     return next;
   }
 
-  /** Prints a heartbeat as a line of JSON, unless it says the same as the one before. */
+  /** Prints a heartbeat as a line of JSON, unless it is the same as the last one. */
   #print({ body }: Heartbeat): void {
     const line = `${escapeControls(JSON.stringify(body))}\n`;
     if (line !== this.#printed) this.#terminal.stdout(line);
@@ -154,7 +154,7 @@ interface RunOptions extends Setup {
   readonly log: Log;
   readonly systemd: SystemdNotifier;
   readonly onHeartbeat: (heartbeat: Heartbeat) => void;
-  /** Ends the run; an apply under way is interrupted. */
+  /** Ends the run, and interrupts a running apply. */
   readonly signal: AbortSignal;
 }
 
@@ -198,7 +198,7 @@ class ConfiguredRun {
     });
   }
 
-  /** Has the first heartbeat go out at once. */
+  /** Requests that the first heartbeat is sent at once. */
   sendNow(): void {
     this.#wakeup.requestSend();
   }
@@ -274,7 +274,7 @@ async function replaceSetup(current: Setup, configuration: Configuration): Promi
   if (storePath !== agent.storePath) {
     throw new Error("another state-dir needs a restart of the agent");
   }
-  // The same folder keeps the certificates that it has read, while newer ones cannot be used.
+  // Keeps the last valid certificates of a folder, in case that its new ones are not valid.
   if (agentDirectory === agent.agentDirectory) return { ...current, configuration };
   const certificates = new CertificateFolder(agentDirectory);
   if (master || configuration.listen) await certificates.load();
@@ -295,7 +295,7 @@ function describe({ agent, intervalMs, listen }: Configuration): Record<string, 
 
 /**
  * Locks the state, as two agents on one host would report twice and apply twice. Throws `Error` when
- * another one runs; returns null where there can be no lock.
+ * another one runs; returns null where the lock cannot be created.
  */
 async function lockState(
   storePath: string,

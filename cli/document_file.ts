@@ -4,7 +4,7 @@ import { unknownDocument } from "../store/row.ts";
 import { type Json, parseJson } from "../topology/json.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Reads the document in a file, or on standard input for `-`. Throws `Error` for an operator. */
+/** Reads the document in a file; `-` is standard input. Throws `Error` with a text for operators. */
 export async function readDocument(
   file: string,
   { readInput }: Pick<Terminal, "readInput">,
@@ -27,7 +27,7 @@ function explainDocumentFile(error: unknown): string {
   return (error as Error).message.replace(/^Cannot read the document: /, "");
 }
 
-/** Reads the document that the store holds. Throws `Error`, for an operator, when it holds none. */
+/** Reads the document in the store. Throws `Error` with a text for operators when there is none. */
 export async function readStoredDocument(
   storePath: string,
 ): Promise<{ document: Json; storedText: string }> {

@@ -19,7 +19,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   try {
     const parsed = parseArguments(args);
     const code = await runCommand(parsed, watched);
-    // The caller must not take a lost answer for a good one.
+    // Output that could not be written must not look like a success.
     return isLost && code === 0 && isQuery(parsed.command) ? 3 : code;
   } catch (error) {
     reportFailure(args, error, terminal);

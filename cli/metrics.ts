@@ -5,36 +5,36 @@ import { replaceTextFile } from "../host/textfile.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { ExitCode } from "./report.ts";
 
-/** What a loop knows of its past; a single check has none. */
+/** What a running agent remembers; a single check has no history. */
 export interface LoopHistory {
   /** Milliseconds since 1970. */
   readonly startedAt: number;
-  /** Likewise; 0: no heartbeat was delivered. */
+  /** Milliseconds since 1970; 0 when no heartbeat was delivered. */
   readonly lastSuccessAt: number;
   readonly heartbeats: ReadonlyMap<SendResult["kind"], number>;
-  /** Null when it is not to listen. */
+  /** Null when the API is off. */
   readonly isListening: boolean | null;
 }
 
 /** Each metric and its help text; a name that ends in `_total` is a counter, the others are gauges. */
 const helpTexts = {
   build_info: "The agent's version, and that of its runtime.",
-  status_code: "What a check exits with: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
-  start_time_seconds: "When the loop started, in Unix seconds.",
-  api_listening: "Whether the API listens, where it is to.",
-  beats_total: "Heartbeats since the loop started, by result.",
-  last_beat_attempt_timestamp_seconds: "When the last heartbeat was made, in Unix seconds.",
+  status_code: "The exit code of a check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+  start_time_seconds: "When the agent started, in Unix seconds.",
+  api_listening: "Whether the API listens; absent when it is off.",
+  beats_total: "Heartbeats since the agent started, by result.",
+  last_beat_attempt_timestamp_seconds: "When the last heartbeat was created, in Unix seconds.",
   last_beat_success_timestamp_seconds:
     "When the master last accepted a heartbeat of this process, in Unix seconds; 0: never.",
-  master_latency_seconds: "Time until the master replied to the last heartbeat, or failed to.",
+  master_latency_seconds: "Time until the last heartbeat was answered, or failed.",
   certificate_expiry_timestamp_seconds: "When the first certificate expires, in Unix seconds.",
   engine_up: "Whether the container engine answered.",
-  engine_latency_seconds: "Time until the engine had answered.",
+  engine_latency_seconds: "Time until the engine answered.",
   engine_info: "The versions that the engine reports.",
-  networks: "Networks that are the agent's.",
-  containers: "Running containers that are the agent's.",
-  drift_objects: "Networks and containers that are not as applied; absent while that is unknown.",
-  store_state: "1 for the state that the store is in, and 0 for the others.",
+  networks: "Networks that the agent manages.",
+  containers: "Running containers that the agent manages.",
+  drift_objects: "Networks and containers that differ from the topology; absent while unknown.",
+  store_state: "1 for the current state of the store, 0 for the others.",
   topology_error: "Whether the last apply or teardown failed.",
   topology_applied_timestamp_seconds: "When the stored topology was applied, in Unix seconds.",
 } as const;
@@ -43,7 +43,7 @@ type Labels = Readonly<Record<string, string>>;
 /** One value without labels, or several with them; null or none: the metric is left out. */
 type Samples = number | boolean | null | readonly (readonly [labels: Labels, value: number])[];
 
-/** Returns what was found in the text format of Prometheus; docs/protocol.md lists the metrics. */
+/** Formats a heartbeat as metrics for Prometheus; docs/protocol.md lists the metrics. */
 export function metricsText(
   heartbeat: Heartbeat,
   { code, loop }: { code: ExitCode; loop: LoopHistory | null },
@@ -104,7 +104,7 @@ function labelText(labels: Labels): string {
   return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
 }
 
-/** Writes the metrics of one check; returns why it cannot, or null. */
+/** Writes the metrics of one check; returns the problem, or null. */
 export function writeMetrics(
   path: string,
   heartbeat: Heartbeat,
@@ -122,9 +122,9 @@ function tryToReplace(path: string, text: string): string | null {
   }
 }
 
-/** The file of metrics that a loop keeps up to date, wherever it is. */
+/** The metrics file of a running agent, and the counters in it. */
 export class MetricsFile {
-  /** Whether the API listens; null when it is not to. */
+  /** Null when the API is off. */
   isListening: boolean | null = null;
   readonly #log: Log;
   readonly #startedAt: number;
@@ -144,7 +144,7 @@ export class MetricsFile {
     this.#startedAt = options.startedAt;
   }
 
-  /** Writes to this path from now on; null: to none. What was written stays where it is. */
+  /** Changes the path; null turns writing off. The old file stays. */
   moveTo(path: string | null): void {
     if (path !== this.#path) this.#problem = null;
     this.#path = path;
@@ -156,7 +156,7 @@ export class MetricsFile {
     if (kind === "delivered") this.#lastSuccessAt = checkedAt;
   }
 
-  /** Writes what was found. A problem with writing is logged once. Never throws. */
+  /** Writes the metrics of a heartbeat. Logs a problem once. Never throws. */
   write(heartbeat: Heartbeat, code: ExitCode): void {
     if (this.#path === null) return;
     const loop = {

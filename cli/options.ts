@@ -6,7 +6,7 @@ import { defaultImages, type ImageNames } from "../topology/plan.ts";
 /** The agent's version, as in deno.json and the release's tag. */
 export const agentVersion = "0.1.0";
 
-/** A name of 253 characters, with brackets. */
+/** The longest host name has 253 characters; brackets add two. */
 const maximumHostLength = 255;
 /** PATH_MAX of Linux. */
 const maximumPathLength = 4096;
@@ -30,8 +30,8 @@ function parsePort(text: string): number | null {
 function parseHost(text: string): string | null {
   // The pattern below would take very long on a long text.
   if (text.length > maximumHostLength) return null;
-  // A name, IPv4, or IPv6 with at least two colons: one would separate a port. Anything else that
-  // is not a host fails when it is resolved.
+  // Matches names, IPv4, and IPv6 with at least two colons: a single one would separate a port.
+  // Other wrong hosts fail when they are resolved.
   return matching(
     text.replace(/^\[(.*:.*)\]$/, "$1"),
     /^(?=.{1,253}$)(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|[0-9A-Fa-f.]*(?::[0-9A-Fa-f.]*){2,8})$/,

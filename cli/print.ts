@@ -9,7 +9,7 @@ import { commands, flags, keys } from "./help.ts";
 import type { ExitCode } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Runs `print`: prints a file to install on this host. Throws what the files throw. */
+/** Runs `print`: prints a file to install on this host. Throws `Error` as `textOf`. */
 export function print(what: PrintableFile, terminal: Terminal): ExitCode {
   const isUnit = what.startsWith("systemd-");
   const executable = isUnit || what === "cron" ? terminal.executable() : "";

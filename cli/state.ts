@@ -84,12 +84,12 @@ function timeText(seconds: number): string {
   return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
 }
 
-/** Returns how many columns a text takes on a terminal, at most. */
+/** Returns the most columns that a text takes on a terminal. */
 export function widthOf(text: string): number {
   return [...text].reduce((sum, character) => sum + columnsOf(character), 0);
 }
 
-/** Shortens a text to so many columns; a text that is cut ends with `…`. */
+/** Shortens a text to a number of columns; a shortened text ends with `…`. */
 export function cut(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let left = columns - 1;
@@ -128,7 +128,7 @@ interface Note {
 
 type TreeLine = Pick<Branch, "note"> & { readonly text: string };
 
-/** Draws the branches below a root, which is not drawn. */
+/** Draws branches, and those below them, as lines. */
 function drawTree(branches: readonly Branch[]): TreeLine[] {
   const widths = [0, 1].map((column) =>
     Math.max(0, ...branches.map(({ cells }) => cells[column]?.length ?? 0))
@@ -143,7 +143,7 @@ function drawTree(branches: readonly Branch[]): TreeLine[] {
   });
 }
 
-/** What the terminal can show; without columns it does not know its width. */
+/** What the terminal can show; its width is unknown when `columns` is 0. */
 type TerminalFormat = { readonly columns: number; readonly isColoured: boolean };
 
 /** How many columns of a line stay visible beside a long note. */
@@ -228,7 +228,7 @@ async function planOf(
   try {
     return await planDocument(store.applied.document, images);
   } catch {
-    // The drift is unknown then, and says why.
+    // A document that is not valid is reported as unknown drift.
     return null;
   }
 }

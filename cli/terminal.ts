@@ -11,22 +11,22 @@ export interface Environment {
   readonly isRoot: boolean;
 }
 
-/** The host as the commands see it, besides Docker, the store and the network. */
+/** What commands use of the process and its host, besides Docker, the store and the network. */
 export interface Terminal extends Environment {
   /** Writes to standard output; returns whether the text was lost. */
   readonly stdout: (text: string) => "written" | "lost";
   readonly stderr: (text: string) => void;
   /** Returns the width of standard error in columns; null when it is not a terminal. */
   readonly columns: () => number | null;
-  /** Returns the same of standard output; 0 when the terminal does not know its width. */
+  /** Returns the width of standard output, likewise; 0 when the terminal does not know it. */
   readonly stdoutColumns: () => number | null;
   /** Returns the path of the running executable. */
   readonly executable: () => string;
   /** Reads a file; `-` is standard input. */
   readonly readInput: (path: string) => Promise<Uint8Array>;
-  /** Returns a signal that SIGTERM and SIGINT abort; from then on they do not kill the process. */
+  /** Returns a signal that SIGTERM and SIGINT abort; they no longer kill the process. */
   readonly stopSignal: () => AbortSignal;
-  /** Calls the listener at each SIGHUP, which then does not kill the process. */
+  /** Calls the listener at each SIGHUP, which no longer kills the process. */
   readonly onReload: (listener: () => void) => void;
 }
 
@@ -40,7 +40,7 @@ export function printJson({ stdout }: Pick<Terminal, "stdout">, value: unknown):
   stdout(`${escapeControls(JSON.stringify(value, null, 2))}\n`);
 }
 
-/** Escapes characters that a terminal obeys and `JSON.stringify` leaves as they are. */
+/** Escapes control characters that `JSON.stringify` does not escape. */
 export function escapeControls(json: string): string {
   return json.replace(
     /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
