@@ -208,7 +208,7 @@ Deno.test("T5 decnet-agent stopped during a call still takes Docker's answer", a
     await agent.until(() => engine.requestCount >= before + 3);
   }
   const { stdout, stderr } = await agent.stop();
-  // Beats that say the same are printed once.
+  // A heartbeat that is the same as the last one is not printed.
   assert.equal(stdout.split("\n").length, 2, stdout);
   assert.deepEqual(JSON.parse(stdout).topology.observed, {
     bridges: [],
