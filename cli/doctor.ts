@@ -25,13 +25,13 @@ import { defaultOf, type KeyName, keyNames, options } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
-/** The machine, and the service on it. */
+/** The process environment, and the state of the service. */
 export interface DoctorEnvironment extends Environment {
-  /** Whether the service runs, which has to read what changes in a file. */
+  /** Whether the service runs and must reload a changed file. */
   readonly isServiceActive?: boolean;
 }
 
-/** As `configure()`, but returns what is wrong instead of throwing it. */
+/** Reads the configuration like `configure()`, but collects the problems instead of throwing. */
 export function explainConfiguration(
   flags: ReadonlyMap<KeyName, string>,
   configFile: string | null,
@@ -84,18 +84,18 @@ export function explainConfiguration(
   };
 }
 
-/** Leaves out flags that are wrong: to leave them out is how to fix them. */
+/** Returns the given flags, quoted, without those that have wrong values. */
 function flagWords(flags: ReadonlyMap<KeyName, string>, configFile: string | null): string[] {
   const config = configFile === null ? [] : [`--config=${configFile}`];
   const right = [...flags].filter(([key, value]) => options[key].parse(value) !== null);
   return [...config, ...right.map(([key, value]) => `--${key}=${value}`)].map(quote);
 }
 
-/** Words how to fix the configuration; its file is at `path`. */
+/** Returns sentences that say how to fix the configuration, whose file is at `path`. */
 class ConfigurationFixes {
   constructor(readonly path: string, readonly isServiceActive: boolean) {}
 
-  /** What makes an active service read its file, behind a command. */
+  /** Returns the end of a command that makes an active service read its file. */
   #notice(key?: KeyName): string {
     if (!this.isServiceActive) return "";
     return ` && systemctl ${key === "state-dir" ? "restart" : "reload"} decnet-agent`;
@@ -124,7 +124,7 @@ class ConfigurationFixes {
         return `create it: ${createFolder(this.path)}decnet-agent print config > ${file}` +
           this.#notice();
       case "no-section":
-        // Nothing is printed over a file that is there: it may be all that this host was told.
+        // Never overwrites an existing file: it may be the only configuration of this host.
         return `add the section [agent]: vi +1 ${file}${this.#notice()}`;
       case "unreadable":
         return isChosen
@@ -145,19 +145,19 @@ class ConfigurationFixes {
   }
 }
 
-/** Returns the command that creates the folder of a file, with `&&` behind it. */
+/** Returns the command that creates the folder of a file, followed by `&&`. */
 function createFolder(path: string): string {
   const folder = /^(.+)\/[^/]*$/.exec(path)?.[1];
   return folder === undefined ? "" : `mkdir -p ${quote(folder)} && `;
 }
 
-/** The width of the names of checks and of the words for their states. */
+/** Column widths of the check's name and its state. */
 const nameWidth = 18;
 const stateWidth = 9;
 
 const colours = { ok: 32, skipped: 90, warning: 33, failed: 31 } as const;
 
-/** Formats a finding for people: a line for each detail, and how to fix it below. */
+/** Formats a finding as text: one line for each detail, then the fix. */
 export function findingText({ check, result }: Finding, isColoured: boolean): string {
   const { state, details } = result;
   const padded = state.padEnd(stateWidth);
@@ -170,7 +170,7 @@ export function findingText({ check, result }: Finding, isColoured: boolean): st
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
 }
 
-/** All findings as an object for `--json`. */
+/** Returns all findings as the object for `--json`. */
 export function doctorJson(findings: readonly Finding[], code: ExitCode) {
   return {
     status: statusWords[code],
@@ -184,10 +184,10 @@ export function doctorJson(findings: readonly Finding[], code: ExitCode) {
   };
 }
 
-/** Aborts what waits longer, a little before the checks' own end, in milliseconds. */
+/** Aborts waiting probes shortly before the time limit of the checks, in milliseconds. */
 const lookTimeoutMs = 11_500;
 
-/** `doctor`: reports what is wrong on this host; the exit code is that of the worst. */
+/** Runs `decnet-agent doctor`. Returns the exit code of the worst finding. */
 export async function doctor(
   { json, values, config }: Arguments,
   terminal: Terminal,

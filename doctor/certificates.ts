@@ -20,9 +20,9 @@ import {
 import { identityOf, installIssued, masterFindings } from "./master.ts";
 import { agentUser } from "./service.ts";
 
-/** The agent did not exist before, in milliseconds since 1970. */
+/** The agent did not exist before this time, in milliseconds since 1970. */
 const earliest = Date.UTC(2026, 0, 1);
-/** Files of the agent are probably not unchanged for so long, in milliseconds. */
+/** If no file of the agent changed for so long, the clock is probably ahead; in milliseconds. */
 const longUnusedMs = 365 * 86_400_000;
 const names = ["ca.crt", "worker.crt", "worker.key"] as const;
 const setClock = "set the clock: timedatectl set-ntp true";
@@ -34,7 +34,7 @@ export function checkClock(now: number): Result {
   return failed(`${text}, which cannot be right: no certificate is valid then`, setClock);
 }
 
-/** Checks whether the certificates are valid now, and for a while. */
+/** Checks that the certificates are valid now and do not expire soon. */
 export async function checkValidity(context: DoctorContext): Promise<Result> {
   if (!needsCertificates(context)) return skipped(notNeeded);
   const identity = await identityOf(context);
@@ -54,7 +54,7 @@ export async function checkValidity(context: DoctorContext): Promise<Result> {
   return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock);
 }
 
-/** Returns why the clock is probably wrong, not the certificate; null when there is no sign of it. */
+/** Returns a reason to doubt the clock instead of the certificate; null when there is none. */
 async function doubtOfClock(context: DoctorContext, now: number): Promise<string | null> {
   const { handshake } = await masterFindings(context);
   if (handshake instanceof TrustError && handshake.reason === "expired") {
@@ -67,9 +67,9 @@ async function doubtOfClock(context: DoctorContext, now: number): Promise<string
   const times = files.map((it) => typeof it === "object" ? it.mtime?.getTime() ?? 0 : 0);
   const newest = Math.max(...times);
   if (newest === 0 || now - newest < longUnusedMs) return null;
-  return `nothing of the agent's was written since ${
+  return `no file of the agent has changed since ${
     timeOf(newest)
-  }: if that cannot be, the clock is ahead`;
+  }: if this is impossible, the clock is ahead`;
 }
 
 /** Returns a function that says how long a certificate of a file is valid. */
@@ -78,19 +78,19 @@ function rangeOf(file: string): (certificate: X509Certificate) => string {
     `${file} is valid from ${timeOf(Date.parse(validFrom))} to ${timeOf(Date.parse(validTo))}`;
 }
 
-/** Why the checks of certificates are left out. */
+/** Why the checks of certificates are skipped. */
 const notNeeded = "neither master-host nor listen is set";
 
 function needsCertificates({ config: { configuration } }: DoctorContext): boolean {
   return configuration.agent.master !== null || configuration.listen !== null;
 }
 
-/** The common name in a certificate, or all of the name where there is none. */
+/** Returns the common name, or the whole distinguished name when it has none. */
 function commonName(distinguishedName: string): string {
   return /^CN=(.*)$/m.exec(distinguishedName)?.[1] ?? distinguishedName.replaceAll("\n", ", ");
 }
 
-/** Checks whether the three files are there, can be read, are PEM, and fit each other. */
+/** Checks that the three files exist, can be read, are PEM, and fit each other. */
 export async function checkCertificates(context: DoctorContext): Promise<Result> {
   if (!needsCertificates(context)) return skipped(notNeeded);
   for (const name of names) {
@@ -122,7 +122,7 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
     const absent = names.filter((_, index) => found[index] === "absent");
     return failed(why("no such file"), await installIssued(context, ...absent));
   }
-  const own = `make ${user.name} the owner of ${folder} and of all that is in it (chown -R)`;
+  const own = `make ${user.name} the owner of ${folder} and of everything in it (chown -R)`;
   if (info === "forbidden") {
     return failed(why(`user ${user.name} cannot enter a folder`), own);
   }
@@ -133,11 +133,11 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
     );
   }
   const details = describe(info, context.accounts);
-  // Who has the key is this host for the master.
+  // Anyone who has the key can send heartbeats in the name of this host.
   if (name === "worker.key" && ((info.mode ?? 0) & 0o007) !== 0) {
     return failed(
       [why("every user of this host can read it"), details],
-      `take that right away: chmod o= ${quote(path)}`,
+      `remove the access of other users: chmod o= ${quote(path)}`,
     );
   }
   if (!mayUse(user, info, reading)) {
@@ -146,13 +146,13 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
   return null;
 }
 
-/** Returns how to convert a file to PEM; null where its content is something else. */
+/** Returns how to convert a file to PEM; null when it is neither encrypted nor DER. */
 async function conversion(path: string, reason: CertificateReason): Promise<string | null> {
   const [from, to] = [quote(path), quote(`${path}.new`)];
   if (reason === "encrypted") {
     return `decrypt it: openssl pkey -in ${from} -out ${to} && mv ${to} ${from}`;
   }
-  // DER begins with a sequence, which is 0.
+  // DER begins with a sequence: byte 0x30, the character 0.
   if (reason !== "not-pem" || !(await readText(path))?.startsWith("0")) return null;
   const command = path.endsWith(".key") ? "pkey" : "x509";
   return `write it as PEM: openssl ${command} -inform DER -in ${from} -out ${to} && mv ${to} ${from}`;
@@ -178,7 +178,7 @@ export async function checkAuthority(context: DoctorContext): Promise<Result> {
   );
 }
 
-/** Returns which files do not fit, as far as the handshake with the master shows it. */
+/** Returns the files to replace, judged by the handshake with the master. */
 async function wrongFiles(context: DoctorContext): Promise<string[]> {
   const { handshake } = await masterFindings(context);
   const worker = ["worker.crt", "worker.key"];

@@ -22,7 +22,7 @@ const day = 86_400_000;
 const setClock = "set the clock: timedatectl set-ntp true";
 /** What the doctor says to renew files in the folder of the certificates. */
 const put = (files: string, folder = "PATH", owner = "root") =>
-  `put ${files}, as the master has issued them for this host, into ${folder}, owned by ${owner}` +
+  `put ${files} (issued by the master for this host) into ${folder}, owned by ${owner}` +
   (files.includes("worker.key") ? " with mode 0600" : "");
 const renew = put("worker.crt, worker.key");
 /** Writes a certificate of this host, of another authority or of other times. */
@@ -119,7 +119,7 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "agent-dir", `${setup.path}/none`) }),
     finding: "certificates: failed",
     details: /none\/ca\.crt: no such file/,
-    fix: "put ca.crt, worker.crt, worker.key, as the master has issued them for this host, " +
+    fix: "put ca.crt, worker.crt, worker.key (issued by the master for this host) " +
       "into PATH/none, owned by root with mode 0600",
   },
   {
@@ -130,7 +130,7 @@ testFaults([
     },
     finding: "certificates: failed",
     details: /worker\.key: no such file/,
-    fix: "put worker.key, as the master has issued them for this host, into PATH, owned by " +
+    fix: "put worker.key (issued by the master for this host) into PATH, owned by " +
       "decnet-agent with mode 0600",
   },
   {
@@ -138,14 +138,14 @@ testFaults([
     plant: ({ path }) => Deno.chmod(`${path}/worker.key`, 0o644),
     finding: "certificates: failed",
     details: /worker\.key: every user of this host can read it.*mode 0644/,
-    fix: "take that right away: chmod o= PATH/worker.key",
+    fix: "remove the access of other users: chmod o= PATH/worker.key",
   },
   {
     name: "an absent certificate",
     plant: ({ path }) => Deno.remove(`${path}/worker.crt`),
     finding: "certificates: failed",
     details: /worker\.crt: no such file/,
-    fix: "put worker.crt, as the master has issued them for this host, into PATH, owned by root",
+    fix: "put worker.crt (issued by the master for this host) into PATH, owned by root",
   },
   {
     name: "a key of another pair",
@@ -154,7 +154,7 @@ testFaults([
     },
     finding: "certificates: failed",
     details: /worker\.key does not fit worker\.crt/,
-    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
       "owned by root with mode 0600",
   },
   {
@@ -176,7 +176,7 @@ testFaults([
     finding: "authority: warning",
     details:
       /worker\.crt is not signed by ca\.crt: its issuer has the name of the one in ca\.crt, test authority, but another key; /,
-    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
       "owned by root with mode 0600",
     code: 2,
   },
@@ -185,7 +185,7 @@ testFaults([
     plant: (setup) => setup.writeCertificates("worker-1", new Date(Date.now() - 1_000)),
     finding: "validity: failed",
     details: /worker\.crt has expired at .*this host's clock says/,
-    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
       "owned by root with mode 0600",
   },
   {
@@ -193,7 +193,7 @@ testFaults([
     plant: (setup) => setup.writeCertificates("worker-1", new Date(Date.now() + 3 * day)),
     finding: "validity: warning",
     details: /worker\.crt expires on /,
-    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
       "owned by root with mode 0600",
   },
   {

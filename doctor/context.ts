@@ -3,11 +3,12 @@ import type { AgentOptions } from "../agent/heartbeat.ts";
 /** What a check has found. */
 export interface Result {
   readonly state: "ok" | "skipped" | "warning" | "failed";
-  /** What was seen, or why nothing was looked at; each line is a fact of its own. */
+  /** What was found, or why the check was skipped; one fact a line. */
   readonly details: readonly string[];
   /**
-   * How to fix it: a sentence, after `: ` a command where it is constant but for quoted paths of the
-   * agent. Never a command that changes what has a name from elsewhere. Null where nothing is wrong.
+   * How to fix it: a sentence, with a command after `: ` only if all in it is constant, except for
+   * quoted paths of the agent's own configuration. A name from Docker, a peer or a file of others
+   * never stands in a command. Null when nothing is wrong.
    */
   readonly fix: string | null;
 }
@@ -15,33 +16,33 @@ export interface Result {
 /** One entry in the list of checks. */
 export interface Check {
   readonly name: string;
-  /** The exit code that a failure asks for: 2 for Docker and the master, 3 for all else. */
+  /** The exit code after a failure: 2 for Docker and the master, 3 for everything else. */
   readonly code: 2 | 3;
-  /** Changes nothing. What it throws counts as a failure. */
+  /** Must change nothing. An error that it throws is reported as a failure. */
   readonly run: (context: DoctorContext) => Promise<Result> | Result;
 }
 
-/** All is well. */
+/** Makes the result of a check that found nothing wrong. */
 export function ok(...details: string[]): Result {
   return { state: "ok", details, fix: null };
 }
 
-/** It was not checked. */
+/** Makes the result of a check that could not be made, or was not needed. */
 export function skipped(why: string): Result {
   return { state: "skipped", details: [why], fix: null };
 }
 
-/** Something is wrong, but the agent still works. */
+/** Makes the result for a problem with which the agent still works. */
 export function warning(details: string | readonly string[], fix: string): Result {
   return { state: "warning", details: [details].flat(), fix };
 }
 
-/** Something that the agent needs does not work. */
+/** Makes the result for a problem that keeps the agent from working. */
 export function failed(details: string | readonly string[], fix: string): Result {
   return { state: "failed", details: [details].flat(), fix };
 }
 
-/** The keys that may have to be changed. */
+/** The keys that a fix may ask to change. */
 type KeyToSet =
   | "docker-host"
   | "network-prefix"
@@ -120,14 +121,14 @@ export class DoctorContext {
     this.stateDirectory = parentOf(this.agent.storePath);
   }
 
-  /** Runs a probe that several checks need, the first time that it is asked for. */
+  /** Runs a probe on its first call, and returns the same result to all checks that need it. */
   once<T>(probe: (context: DoctorContext) => Promise<T>): Promise<T> {
     if (!this.#probed.has(probe)) this.#probed.set(probe, probe(this));
     return this.#probed.get(probe) as Promise<T>;
   }
 }
 
-/** A user of this host; one that is in no file has its number for a name. */
+/** A user of this host; without an entry in /etc/passwd, its number is the name. */
 export interface Account {
   readonly uid: number;
   readonly name: string;
@@ -135,7 +136,7 @@ export interface Account {
   readonly groups: ReadonlySet<number>;
 }
 
-/** The users and groups of this host, as far as its own files know them. */
+/** The users and groups in /etc/passwd and /etc/group. */
 export class Accounts {
   readonly #users: readonly string[][];
   readonly #groups: readonly string[][];
@@ -163,7 +164,7 @@ export class Accounts {
     return this.#groups.find((fields) => fields[2] === String(gid))?.[0] ?? String(gid);
   }
 
-  /** The number of a group, which may be given by that already; null when there is none. */
+  /** The number of a group, given by name or number; null when there is none. */
   groupNumber(name: string): number | null {
     const gid = /^\d+$/.test(name) ? name : this.#groups.find((fields) => fields[0] === name)?.[2];
     return gid === undefined ? null : Number(gid);
@@ -176,12 +177,12 @@ export class Accounts {
   }
 }
 
-/** What the bits of a file's mode allow. */
+/** Bits of a file's mode. */
 export const reading = 4;
 export const writing = 2;
 export const searching = 1;
 
-/** Whether the mode of a file lets a user do something with it; root may do all. */
+/** Returns true when the mode of a file allows a user all of `wanted`; root may do everything. */
 export function mayUse(
   { uid, groups }: Account,
   file: Pick<Deno.FileInfo, "uid" | "gid" | "mode">,
@@ -201,10 +202,10 @@ function readFields(path: string): string[][] {
   }
 }
 
-/** What is at a path: its description, nothing, or why it cannot be looked at. */
+/** What stat found at a path. */
 type StatResult = Deno.FileInfo | "absent" | "forbidden";
 
-/** Looks at a path; a link is followed. Throws what the system says of anything unusual. */
+/** Calls stat on a path, following links. Throws every other error of the system. */
 export async function look(path: string): Promise<StatResult> {
   try {
     return await Deno.stat(path);

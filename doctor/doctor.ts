@@ -5,7 +5,7 @@ import { checkApi, checkMasterConnection, checkMasterName, checkMasterTls } from
 import { agentUser, checkLock, checkOtherAgents, checkService } from "./service.ts";
 import { checkStateDirectory, checkStore, checkTextfile } from "./storage.ts";
 
-/** When the time of all checks is up, in milliseconds. */
+/** The time for all checks together, in milliseconds. */
 const examinationTimeoutMs = 12_000;
 
 /** A check and what it has found. */
@@ -15,8 +15,8 @@ export interface Finding {
 }
 
 /**
- * Runs all checks side by side, and gives what they find in their order, each as soon as it is known.
- * One that has no result when the time is up, or that throws, has failed.
+ * Runs all checks at the same time and yields their findings in the order of `checks`. A check that
+ * throws, or has no result within `timeoutMs`, has failed.
  */
 export async function* examine(
   context: DoctorContext,
@@ -38,7 +38,7 @@ export async function* examine(
   }
 }
 
-/** 0 when all is well, 1 for warnings, else what the worst failure asks for. */
+/** Returns 0 when all is well, 1 after warnings, else the highest code of the failed checks. */
 export function exitCodeOf(findings: readonly Finding[]): 0 | 1 | 2 | 3 {
   const codes = findings.map(({ check, result }) =>
     result.state === "failed" ? check.code : result.state === "warning" ? 1 : 0
@@ -54,12 +54,12 @@ async function run(check: Check, context: DoctorContext): Promise<Result> {
   }
 }
 
-/** How to see more. The agent's user is not looked up: that may be what hangs. */
+/** Returns how to see more. Does not look up the agent's user, because this may hang too. */
 function reportOf({ config }: DoctorContext): string {
-  return `look at the host without this check: ${config.lineOf("--once", "--json")}`;
+  return `check the host without the doctor: ${config.lineOf("--once", "--json")}`;
 }
 
-/** What is set, by what, and what of it cannot be. */
+/** Reports which keys are set, where, and which values are wrong. */
 function checkConfiguration({ config: { settings, problems } }: DoctorContext): Result {
   const details = [
     ...problems.map(({ text }) => text),
@@ -67,12 +67,12 @@ function checkConfiguration({ config: { settings, problems } }: DoctorContext): 
   ];
   const [first] = problems;
   if (!first) {
-    return details.length > 0 ? ok(...details) : ok("nothing is set: all is by default");
+    return details.length > 0 ? ok(...details) : ok("no key is set: all have their defaults");
   }
   return first.isWarning ? warning(details, first.fix) : failed(details, first.fix);
 }
 
-/** What runs, and as whom. */
+/** Reports the versions and the user. */
 async function checkRuntime(context: DoctorContext): Promise<Result> {
   const { agent, deno, sqlite } = context.options.versions;
   const { name, uid } = context.user;
@@ -90,7 +90,7 @@ async function checkRuntime(context: DoctorContext): Promise<Result> {
   return ok(...details);
 }
 
-/** All checks, in the order of the report: what others need comes first. */
+/** All checks, in the order of the report: causes before consequences. */
 export const checks: readonly Check[] = [
   { name: "runtime", code: 3, run: checkRuntime },
   { name: "clock", code: 3, run: () => checkClock(Date.now()) },

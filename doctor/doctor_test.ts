@@ -55,7 +55,7 @@ Deno.test("examine() fails a check that throws or never ends", async () => {
   assert.equal(broken?.state, "failed");
   assert.equal(
     broken!.fix,
-    "look at the host without this check: agent --once --json",
+    "check the host without the doctor: agent --once --json",
   );
   assert.match(hung?.details[0] ?? "", /^no result within 0\.05 s/);
   assert.equal(hung?.state, "failed");

@@ -30,7 +30,7 @@ import {
 import { agentUser, callAgent, hasUnit } from "./service.ts";
 import { applyAgain, storeOf } from "./storage.ts";
 
-/** The usual engines: socket, unit, and the commands to install, start and restart them. */
+/** The usual engines: socket, unit, and commands. */
 const engines = [
   {
     socket: "/var/run/docker.sock",
@@ -61,7 +61,7 @@ function setSocket({ config }: DoctorContext, socket: string): string {
   return `set docker-host to unix://${socket} ${config.placeOf("docker-host")}`;
 }
 
-/** Checks whether the agent can use the engine's socket. */
+/** Checks that the agent can use the engine's socket. */
 export async function checkSocket(context: DoctorContext): Promise<Result> {
   const { sockets } = context.agent;
   for (const path of sockets) {
@@ -84,7 +84,7 @@ async function judgeSocket(
     );
   }
   if (info.isDirectory) {
-    // Docker makes one for a mount whose source is missing.
+    // Docker creates such a folder when a container mounts a missing socket.
     const remove = `rmdir ${quote(path)} && ${engineOf(path).restart}`;
     const fix = `remove the folder and restart the engine: ${remove}`;
     return failed(`${path} is no socket, but a folder`, fix);
@@ -92,7 +92,7 @@ async function judgeSocket(
   if (!info.isSocket) {
     return failed(`${path} is no socket`, setSocket(context, docker.socket));
   }
-  // Modes show only part of who may use a socket: the agent's own user tries it instead.
+  // The mode does not show everything, so the agent's own user tries to connect instead.
   if (user.uid !== context.user.uid && !mayUse(user, info, reading | writing)) {
     return await judgeForbiddenSocket(context, path, info);
   }
@@ -104,7 +104,7 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
   const text = sockets.length === 1
     ? `${sockets[0]}: no such socket`
     : `none of ${sockets.join(", ")} exists`;
-  // What is configured may be the wrong one.
+  // The configured socket may be that of another engine.
   for (const { socket } of engines) {
     const info = sockets.includes(socket) ? "absent" : await look(`${root}${socket}`);
     if (typeof info === "object" && info.isSocket) {
@@ -136,7 +136,7 @@ async function judgeForbiddenSocket(
     `permission denied: user ${user.name} is not in group ${group}`,
     `${path}: ${describe(info, context.accounts)}`,
   ];
-  // Membership in root's group would allow far more than this socket.
+  // A member of root's group could use far more than this socket.
   const isForGroup = mayUse({ ...user, groups: new Set([gid]) }, info, reading | writing);
   if (isForGroup && gid !== 0) {
     return failed(details, `add user ${user.name} to group ${group} (usermod -aG)`);
@@ -159,22 +159,22 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
       if (!mayUse(user, info, reading | writing)) {
         return await judgeForbiddenSocket(context, path, info);
       }
-      // The user is in the group, but this login began before that.
+      // The user was added to the group after this login.
       const group = accounts.groupName(info.gid ?? 0);
-      const text = `permission denied: user ${user.name} is in group ${group}, but this login is ` +
-        "older than that";
+      const text = `permission denied: user ${user.name} is in group ${group}, but not in this ` +
+        "login, which is older";
       return failed([text, details], "log in again");
     }
     return failed([`${path}: ${(error as Error).message}`, details], restart);
   }
 }
 
-/** Prefixes of the names that any version of the agent, or older masters, have given. */
+/** Name prefixes that agents and older masters have used. */
 const usualPrefixes = ["decnet_t_", "decnet-topology-"] as const;
 const callTimeoutMs = 5_000;
 const timeoutMs = 7_000;
 
-/** What the engine has answered. */
+/** The engine's lists, or why there are none. */
 type EngineFindings =
   | { readonly kind: "listed"; readonly observation: Observation }
   /** Its socket took the connection. */
@@ -183,7 +183,7 @@ type EngineFindings =
 
 const unreached: readonly string[] = ["no-socket", "permission-denied", "not-listening"];
 
-/** Lists, once, all networks and containers with the agent's labels or with known prefixes. */
+/** Lists all networks and containers with the agent's labels or a known prefix, once. */
 function engineFindings(context: DoctorContext): Promise<EngineFindings> {
   return context.once(askEngine);
 }
@@ -208,7 +208,7 @@ async function askEngine({ agent, options: { signal } }: DoctorContext): Promise
   }
 }
 
-/** Checks whether the engine answers, and which it is. */
+/** Checks that the engine answers, and reports its version. */
 export async function checkEngine(context: DoctorContext): Promise<Result> {
   const found = await engineFindings(context);
   if (found.kind === "unreached") return skipped("its socket cannot be used");
@@ -222,10 +222,10 @@ export async function checkEngine(context: DoctorContext): Promise<Result> {
   );
 }
 
-/** How many names are written out. */
+/** How many names a message lists. */
 const namesShown = 3;
 
-/** Checks whether the prefixes match the objects of this host. */
+/** Checks that the configured prefixes match the networks and containers of this host. */
 export async function checkPrefixes(context: DoctorContext): Promise<Result> {
   const found = await engineFindings(context);
   if (found.kind !== "listed") return skipped("the engine does not answer");
@@ -255,7 +255,7 @@ export async function checkPrefixes(context: DoctorContext): Promise<Result> {
   );
 }
 
-/** Checks whether Docker is as it was applied. */
+/** Checks that Docker matches the applied topology. */
 export async function checkDrift(context: DoctorContext): Promise<Result> {
   const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
   if (engine.kind !== "listed") return skipped("the engine does not answer");
@@ -281,6 +281,6 @@ export async function checkDrift(context: DoctorContext): Promise<Result> {
   const labelled = [...inventory.containers, ...inventory.networks]
     .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
   if (labelled !== undefined) details.push(`its labels name topology ${labelled}`);
-  const fix = "to keep it, have the master apply it again; to remove it, give its id";
+  const fix = "to keep it, let the master apply it again; to remove it, replace ID with its id";
   return warning(details, await callAgent(context, fix, "teardown", "ID"));
 }

@@ -91,7 +91,8 @@ testFaults([
     plant: ({ storePath }) => Deno.remove(storePath),
     finding: "drift: warning",
     details: /nothing is applied, but .*unexpected.*; its labels name topology 11111111-2222/,
-    fix: "to keep it, have the master apply it again; to remove it, give its id: decnet-agent " +
+    fix:
+      "to keep it, let the master apply it again; to remove it, replace ID with its id: decnet-agent " +
       "teardown ID FLAGS",
   },
 ]);

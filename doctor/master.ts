@@ -52,7 +52,7 @@ async function readIdentity({ agent }: DoctorContext): Promise<Identity> {
   }
 }
 
-/** Returns how to put files in place that the master has issued for this host. */
+/** Returns how to install files that the master issued for this host. */
 export async function installIssued(
   context: DoctorContext,
   ...files: string[]
@@ -62,10 +62,10 @@ export async function installIssued(
   const { unit, isActive } = await serviceOf(context);
   const isThere = await look(agent.agentDirectory) !== "absent";
   const isConfigured = settings.some(({ key }) => key === "agent-dir");
-  // No other user looks into this user's home, and the service's user has none.
+  // The default folder of a user is in its home, where the service does not look.
   const isOwn = isThere || isConfigured || (own.uid !== 0 && unit === null);
   const folder = isOwn ? agent.agentDirectory : systemPaths.certificates;
-  const text = `put ${files.join(", ")}, as the master has issued them for this host, into ` +
+  const text = `put ${files.join(", ")} (issued by the master for this host) into ` +
     `${folder}, owned by ${user.name}`;
   const secret = files.includes("worker.key") ? " with mode 0600" : "";
   const restart = isOwn || !isActive ? "" : ", then: systemctl restart decnet-agent";
@@ -76,8 +76,9 @@ export async function installIssued(
 const stepTimeoutMs = 3_000;
 const usualSettleMs = 1_000;
 
-/** The steps to the master; one that is absent was not reached. */
+/** The result of each step to the master; undefined when an earlier step failed. */
 interface MasterFindings {
+  /** Empty when the configured host is an address. */
   readonly addresses?: readonly string[] | ConnectionError;
   /** How long it took, in milliseconds. */
   readonly connection?: number | ConnectionError;
@@ -131,7 +132,7 @@ async function resolve(host: string): Promise<readonly string[] | ConnectionErro
 
 const notSet = "master-host is not set";
 
-/** Checks whether the master's name leads to an address. */
+/** Checks that the master's name has an address. */
 export async function checkMasterName(context: DoctorContext): Promise<Result> {
   const { master } = context.agent;
   if (!master) return skipped(notSet);
@@ -145,7 +146,7 @@ export async function checkMasterName(context: DoctorContext): Promise<Result> {
   return ok(`${master.host}: ${addresses.join(", ")}`);
 }
 
-/** Checks whether the master takes connections. */
+/** Checks that the master accepts TCP connections. */
 export async function checkMasterConnection(context: DoctorContext): Promise<Result> {
   const { master } = context.agent;
   if (!master) return skipped(notSet);
@@ -156,14 +157,14 @@ export async function checkMasterConnection(context: DoctorContext): Promise<Res
     return ok(`${where} takes connections, within ${Math.round(connection)} ms`);
   }
   const isRefused = connection.reason === "connection-refused";
-  // Without any answer, a packet filter is the usual reason.
+  // If nothing answers, a packet filter is the usual reason.
   const fix = isRefused
-    ? `start the server on the master; it must listen on port ${master.port} there: ss -ltnp`
-    : `let this host reach port ${master.port} of the master: see routes and packet filters`;
+    ? `start the server on the master and check that it listens on port ${master.port}: ss -ltnp`
+    : `let this host reach port ${master.port} of the master: check routes and packet filters`;
   return failed(`Cannot reach the master at ${where}: ${connection.message}`, fix);
 }
 
-/** Checks mutual TLS with the master by a handshake; a request would be a heartbeat. */
+/** Checks mutual TLS with the master by a handshake only: a request would be a heartbeat. */
 export async function checkMasterTls(context: DoctorContext): Promise<Result> {
   const { master } = context.agent;
   if (!master) return skipped(notSet);
@@ -205,21 +206,21 @@ async function fixHandshake(
     const { port } = agent.master!;
     return fixWithoutTls(failure.reason, { port, defaultPort, place: placeOf("swarmctl-port") });
   }
-  // The authority is right where only the dates are not.
+  // If only the dates are wrong, ca.crt is the right one.
   const isDated = failure.reason === "expired" || failure.reason === "not-yet-valid";
   return isDated && failure.isSigned
     ? `renew the master's certificate; if this host's clock is wrong: timedatectl set-ntp true`
     : await installIssued(context, "ca.crt");
 }
 
-/** Returns how to fix that no TLS server has answered. */
+/** Returns how to fix a master that does not answer with TLS. */
 export function fixWithoutTls(
   reason: ConnectionReason,
   { port, defaultPort, place }: { port: number; defaultPort: number; place: string },
 ): string {
   const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
-  if (reason === "old-tls") return `${listing}; put a newer one in its place`;
-  if (reason !== "not-tls") return `${listing}; its log may say more, restart it`;
+  if (reason === "old-tls") return `${listing}; update it`;
+  if (reason !== "not-tls") return `${listing}; read its log, then restart it`;
   return port === defaultPort
     ? `${listing}; it must speak TLS there`
     : `correct swarmctl-port ${place}; masters usually listen on ${defaultPort}`;
@@ -228,7 +229,7 @@ export function fixWithoutTls(
 const apiTimeoutMs = 2_000;
 const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
 
-/** Checks whether the agent's API listens as configured. No request is sent. */
+/** Checks that the agent's API listens as configured. Sends no request. */
 export async function checkApi(context: DoctorContext): Promise<Result> {
   const { config: { configuration: { listen }, placeOf }, options: { signal } } = context;
   if (!listen) return skipped("listen is not set");
@@ -253,7 +254,7 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   const names = own.subjectAltName;
   if (names === undefined) {
     const lack = "worker.crt has no name or address, so no master can verify it";
-    const fix = "on the master: issue it with this host's address";
+    const fix = "on the master, issue worker.crt again with this host's address";
     return warning(`${where}: ${lack}`, fix);
   }
   return ok(`the agent listens on ${where}, as ${names}`);
@@ -274,12 +275,13 @@ async function judgeSilence(
 
 function judgeOther(where: string, shown: X509Certificate | undefined): Result {
   if (!shown) {
-    const fix = "see which program it is, and end it or set listen to another port: ss -ltnp";
+    const fix =
+      "find out which program it is, then stop it or set listen to another port: ss -ltnp";
     return warning(`${where}: another program listens there`, fix);
   }
   const text = `${where}: another certificate answers there`;
-  const fix = "if it is the agent with its old certificate, reload it, else see which program it " +
-    "is (ss -ltnp): systemctl reload decnet-agent";
+  const fix = "find out which program it is (ss -ltnp); if it is the agent with its old " +
+    "certificate, reload it: systemctl reload decnet-agent";
   return warning(text, fix);
 }
 
@@ -288,7 +290,7 @@ function hasAddress(host: string): boolean {
   try {
     return Deno.networkInterfaces().some(({ address }) => address === host.toLowerCase());
   } catch {
-    // Without the list, listening itself shows it.
+    // Without the list, the connection shows it.
     return true;
   }
 }

@@ -37,11 +37,11 @@ Deno.test("doctor names the usual port, or the master, where TLS gets no answer"
       `see on the master which program listens on port ${port} (ss -ltnp)`;
     assert.equal(
       await fixAt(silent.port),
-      `${listing(silent.port)}; its log may say more, restart it`,
+      `${listing(silent.port)}; read its log, then restart it`,
     );
     const tls = `${listing(8770)}; it must speak TLS there`;
     assert.equal(fixWithoutTls("not-tls", { port: 8770, defaultPort: 8770, place }), tls);
-    const newer = `${listing(8770)}; put a newer one in its place`;
+    const newer = `${listing(8770)}; update it`;
     assert.equal(fixWithoutTls("old-tls", { port: 8770, defaultPort: 8770, place }), newer);
   }));
 
@@ -71,8 +71,8 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "listen", `127.0.0.1:${setup.port}`) }),
     finding: "api: warning",
     details: /another certificate answers there/,
-    fix: "if it is the agent with its old certificate, reload it, else see which program it " +
-      "is (ss -ltnp): systemctl reload decnet-agent",
+    fix: "find out which program it is (ss -ltnp); if it is the agent with its old " +
+      "certificate, reload it: systemctl reload decnet-agent",
   },
   {
     name: "a master of another name",
@@ -101,7 +101,7 @@ testFaults([
     },
     finding: "master-tls: failed",
     details: /its certificate is not signed by ca\.crt/,
-    fix: "put ca.crt, as the master has issued them for this host, into PATH, owned by root",
+    fix: "put ca.crt (issued by the master for this host) into PATH, owned by root",
   },
   {
     name: "a master that refuses worker.crt",
@@ -112,7 +112,7 @@ testFaults([
     },
     finding: "master-tls: failed",
     details: /worker\.crt/,
-    fix: "put worker.crt, worker.key, as the master has issued them for this host, into PATH, " +
+    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
       "owned by root with mode 0600",
   },
   {
@@ -120,7 +120,7 @@ testFaults([
     plant: ({ master }) => master.stop(),
     finding: "master-connection: failed",
     details: /Cannot reach the master at 127\.0\.0\.1:\d+: connection refused/,
-    fix: "start the server on the master; it must listen on port PORT there: ss -ltnp",
+    fix: "start the server on the master and check that it listens on port PORT: ss -ltnp",
   },
   {
     name: "a master whose name leads nowhere",

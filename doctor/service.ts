@@ -12,7 +12,7 @@ import {
   warning,
 } from "./context.ts";
 
-/** Where units are looked for; a file in an earlier one counts. */
+/** Folders of units, in systemd's order: the first that has a file wins. */
 const folders = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"]
   .concat("/usr/lib/systemd/system", "/lib/systemd/system");
 
@@ -22,10 +22,10 @@ type Setting = { readonly value: string; readonly file: string };
 /** A file that makes up a unit. */
 type Source = { readonly path: string; readonly text: string };
 
-/** A unit's file with its drop-ins, or the mask in its place. */
+/** A unit file with its drop-ins, or the mask in its place. */
 export class Unit {
   readonly path: string;
-  /** Of a masked unit, whether there is one behind the mask; else null. */
+  /** Set when the unit is masked; `hasOther`: a unit file is hidden by the mask. */
   readonly mask: { readonly hasOther: boolean } | null;
   readonly #sources: readonly Source[];
 
@@ -36,7 +36,7 @@ export class Unit {
     this.#sources = sources;
   }
 
-  /** All values that count, in their order: an empty one takes back those before it. */
+  /** Returns the values of a key in order; an empty value clears those before it. */
   all(key: string): Setting[] {
     const line = new RegExp(`^[ \\t]*${key}[ \\t]*=(.*)$`, "gm");
     const given = this.#sources.flatMap(({ path: file, text }) =>
@@ -45,7 +45,7 @@ export class Unit {
     return given.slice(given.findLastIndex(({ value }) => value === "") + 1);
   }
 
-  /** The value that counts where there can be but one. */
+  /** Returns the value of a key that takes one value: the last. */
   last(key: string): Setting | null {
     return this.all(key).at(-1) ?? null;
   }
@@ -71,7 +71,7 @@ export async function hasUnit(root: string, name: string): Promise<boolean> {
   return all.some((names) => names.includes(name));
 }
 
-/** Sorted by name, as systemd applies them. */
+/** Reads the drop-ins of a unit, sorted by name as systemd applies them. */
 async function dropIns(root: string, unit: string): Promise<Source[]> {
   const paths = new Map<string, string>();
   for (const folder of folders.map((it) => `${root}${it}/${unit}.d`)) {
@@ -98,31 +98,31 @@ export const unit = "decnet-agent.service";
 const invocation = "invocation:";
 const configured = "/etc/systemd/system";
 
-/** The agent's service, by the files of systemd. */
+/** The agent's service, read from the files of systemd. */
 export interface Service {
   /** Whether systemd runs this host. */
   readonly hasSystemd: boolean;
   readonly unit: Unit | null;
   /** The user that it runs as; null when the unit does not say. */
   readonly user: string | null;
-  /** The groups that it has beside those of its user. */
+  /** Groups of the service in addition to those of its user. */
   readonly groups: readonly string[];
   readonly isEnabled: boolean;
   readonly isActive: boolean;
   /** Other units that are active and have decnet in their names. */
   readonly others: readonly string[];
-  /** A timer that runs checks, or null; that it is active is in no file. */
+  /** A timer that runs checks, or null; no file shows whether it is active. */
   readonly timer: { readonly name: string; readonly isEnabled: boolean } | null;
   /** A cron file that runs checks, or null. */
   readonly cronFile: string | null;
 }
 
-/** Reads what systemd keeps in files, once. */
+/** Reads the agent's service, once. */
 export function serviceOf(context: DoctorContext): Promise<Service> {
   return context.once(({ root }) => readService(root));
 }
 
-/** Reads what systemd keeps in files; `root` is put before the paths. Starts no program. */
+/** Reads the agent's service; `root` is put before the paths. Starts no program. */
 export async function readService(root: string): Promise<Service> {
   const namesOf = (folder: string) => namesIn(`${root}${folder}`);
   const active = (await namesOf("/run/systemd/units"))
@@ -145,7 +145,7 @@ export async function readService(root: string): Promise<Service> {
   };
 }
 
-/** The path of the program in a command line; null where systemd has to search or to fill in. */
+/** Returns the path of the program in a command line; null when only systemd can resolve it. */
 export function programOf(command: string): string | null {
   const [, quoted, plain] = /^[@:+!|-]*(?:"([^"]*)"|(\S+))/.exec(command) ?? [];
   const path = quoted ?? plain ?? "";
@@ -153,7 +153,7 @@ export function programOf(command: string): string | null {
   return path.replaceAll("%%", "%");
 }
 
-/** Returns the user that runs the agent: where root looks, the one that the unit names. */
+/** Returns the user that runs the agent: for root the user of the unit, else the current user. */
 export function agentUser(context: DoctorContext): Promise<Account> {
   return context.once(findAgentUser);
 }
@@ -176,23 +176,23 @@ export async function callAgent(
 ): Promise<string> {
   const user = await agentUser(context);
   const folder = user.uid === context.user.uid ? null : await look(context.stateDirectory);
-  // The agent could not change files that root makes in that user's folder.
+  // If root ran it, the agent could not change the files that root creates.
   const isTheirs = folder !== null && typeof folder === "object" && folder.uid === user.uid;
   const who = isTheirs ? `, as user ${user.name}` : "";
   return `${sentence}${who}: ${context.config.lineOf(...words)}`;
 }
 
-/** Who holds a lock, by its file: a process that was killed could not erase it. */
+/** The owner that a lock file names; the file of a killed process still names it. */
 export interface LockOwner {
-  /** `process 4711 since …`, and what for where the file does not say so by its name. */
+  /** `process 4711 since …`, with the purpose in the file of the apply lock. */
   readonly text: string;
   /** In milliseconds since 1970; null when the file does not say. */
   readonly since: number | null;
-  /** Whether there is a process of that number; null when that cannot be seen. */
+  /** Whether a process with this number exists; null when this cannot be seen. */
   readonly isThere: boolean | null;
 }
 
-/** Reads the file of a lock, and does not take the lock; null when it names no owner. */
+/** Reads a lock file without taking the lock; null when it names no owner. */
 export async function readLockOwner(path: string): Promise<LockOwner | null> {
   const text = sanitizeLine((await readText(path) ?? "").slice(0, 200)).trim();
   if (text === "") return null;
@@ -205,13 +205,13 @@ export async function readLockOwner(path: string): Promise<LockOwner | null> {
   };
 }
 
-/** Reads the owner of the agent's lock in a folder; null when there is none or it has ended. */
+/** Reads the owner of the agent's lock in a folder; null when no agent runs. */
 export async function readRunningAgent(stateDirectory: string): Promise<LockOwner | null> {
   const owner = await readLockOwner(`${stateDirectory}/agent.lock`);
   return owner?.isThere === false ? null : owner;
 }
 
-/** Describes the owner of a lock, and whether its process is there. */
+/** Describes the owner of a lock, and whether its process exists. */
 export function describeOwner({ text, isThere }: LockOwner, path: string): string {
   switch (isThere) {
     case true:
@@ -223,7 +223,7 @@ export function describeOwner({ text, isThere }: LockOwner, path: string): strin
   }
 }
 
-/** Asks for the priority of a process: the runtime hides /proc. */
+/** Returns whether a process exists. Reads its priority, because the runtime hides /proc. */
 async function isProcess(pid: number): Promise<boolean | null> {
   const { state } = Deno.permissions.querySync({ name: "sys", kind: "getPriority" });
   if (state !== "granted") return null;
@@ -237,11 +237,11 @@ async function isProcess(pid: number): Promise<boolean | null> {
   }
 }
 
-/** No master waits longer for an apply, in milliseconds. */
+/** How long an apply may take: no master waits longer, in milliseconds. */
 const longApplyMs = 600_000;
-const endProcess = "end that process, if it is still an agent";
+const endProcess = "check that this process is an agent, then stop it";
 
-/** Checks by the lock files which agents use this state; takes neither of the locks. */
+/** Checks which processes hold the two locks of the state directory; takes neither. */
 export async function checkLock(context: DoctorContext): Promise<Result> {
   const agentPath = `${context.stateDirectory}/agent.lock`;
   const applyPath = lockPathOf(context.agent.storePath);
@@ -266,7 +266,7 @@ export async function checkLock(context: DoctorContext): Promise<Result> {
   return ok(...details);
 }
 
-/** The user of the unit that the agent prints; others may be known to a directory service only. */
+/** The user in the printed unit. Others are not looked up: they may come from LDAP. */
 const packagedUser = "decnet-agent";
 const makeUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
   `--no-create-home --shell /usr/sbin/nologin ${packagedUser}`;
@@ -296,7 +296,7 @@ async function findFault(
   const { path, mask } = installed;
   if (mask !== null) {
     const state = isActive ? "runs, and may not be started again" : "may not be started";
-    // While the mask is there, a file that is written to its path is lost.
+    // A file that is written to the path of the mask is lost in /dev/null.
     const unmask = `systemctl unmask ${path.startsWith(`${root}/run/`) ? "--runtime " : ""}`;
     const next = mask.hasOther ? start : installFor(context);
     const fix = `remove the mask and start the service: ${unmask}decnet-agent && ${next}`;
@@ -349,7 +349,7 @@ function judgeRun(
   return timer ? ok(active, timerText(timer)) : ok(active);
 }
 
-/** Without a running agent, checks by a timer or cron may report for the host. */
+/** Judges a host without the service: a timer or cron may run checks instead. */
 function judgeSchedule({ cronFile, timer }: Service, context: DoctorContext): Result {
   const absent = `${unit} is not installed`;
   if (cronFile !== null) return ok(`${absent}; ${cronFile} runs checks`);
@@ -361,19 +361,19 @@ function judgeSchedule({ cronFile, timer }: Service, context: DoctorContext): Re
   return warning(`${absent}, ${silence}`, `install the service: ${installFor(context)}`);
 }
 
-/** The command that installs the service, with its user where that is not there yet. */
+/** Returns the command that installs the service, and its user if that is missing. */
 function installFor({ accounts }: DoctorContext): string {
   return accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install;
 }
 
-/** Describes a timer by its files; they do not show whether it was stopped. */
+/** Describes a timer by its files, which do not show whether it was stopped. */
 function timerText({ name, isEnabled }: { name: string; isEnabled: boolean }): string {
   return isEnabled
     ? `${name} runs checks, unless it was stopped: systemctl list-timers`
     : `${name} is installed, but does not start with the host`;
 }
 
-/** Checks whether another agent reports for this host, or changes its Docker. */
+/** Checks that no other agent runs on this host. */
 export async function checkOtherAgents(context: DoctorContext): Promise<Result> {
   const { otherStateDirectories = [] } = context.options;
   for (const folder of otherStateDirectories) {

@@ -171,7 +171,7 @@ testFaults([
     finding: "lock: warning",
     details:
       /none of decnet-agent\.service: another agent.*names process \d+ since 2026-11-22T18:00:00\.000Z/,
-    fix: "end that process, if it is still an agent",
+    fix: "check that this process is an agent, then stop it",
   },
   {
     name: "a service that is not active",
@@ -213,7 +213,7 @@ testFaults([
       Deno.writeTextFile(`${path}/apply.lock`, lockText.replace("2026-11", "2026-01")),
     finding: "lock: warning",
     details: /running for over 10 minutes/,
-    fix: "end that process, if it is still an agent",
+    fix: "check that this process is an agent, then stop it",
   },
   {
     name: "another agent in another folder",
@@ -224,7 +224,7 @@ testFaults([
     },
     finding: "other-agents: warning",
     details: /another agent: .*\/other\/agent\.lock names process \d+ since/,
-    fix: "end that process, if it is still an agent",
+    fix: "check that this process is an agent, then stop it",
   },
   {
     name: "a service that is masked",

@@ -23,7 +23,7 @@ import { agentUser, callAgent, readRunningAgent, type Service, serviceOf } from 
 
 const lost = "the applied topology is lost when the agent stops, and apply by hand fails";
 
-/** Checks whether the agent can keep its state. */
+/** Checks that the agent can write to the state directory. */
 export async function checkStateDirectory(context: DoctorContext): Promise<Result> {
   const path = context.stateDirectory;
   const user = await agentUser(context);
@@ -44,7 +44,7 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
   }
   const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
   const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
-  // Where there is a store, its own check says so.
+  // If there is a store, its check reports a read-only file system.
   const hasStore = await look(context.agent.storePath) !== "absent";
   if (!hasStore && await isReadOnly(path)) {
     const text = `the file system of ${path} is read-only: ${lost}`;
@@ -53,7 +53,10 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
   const full = await findSpaceProblem(path, user, details, ...danger);
   if (full) return full;
   if (!isOpen) return ok(details);
-  return warning([details, ...danger], `take that right away: chmod o-w ${quote(path)}`);
+  return warning(
+    [details, ...danger],
+    `remove the write access of other users: chmod o-w ${quote(path)}`,
+  );
 }
 
 async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
@@ -76,10 +79,10 @@ async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
   );
 }
 
-/** With less free space, the store may not take a large document, in bytes. */
+/** The free space that a large document may need, in bytes. */
 const leastFree = 16 * 2 ** 20;
 
-/** Returns a warning where the file system of a folder is full, or nearly. */
+/** Returns a warning when the file system of a folder is full or nearly full. */
 async function findSpaceProblem(
   folder: string,
   { uid }: Account,
@@ -88,7 +91,7 @@ async function findSpaceProblem(
   const { statfs } = await import("node:fs/promises");
   const { bsize, bfree, bavail, files, ffree } = await statfs(folder);
   const biggest = (command: string) =>
-    `see what takes the room: ${command} ${mountOf(folder)} | sort -n | tail -n 20`;
+    `see what uses the space: ${command} ${mountOf(folder)} | sort -n | tail -n 20`;
   // Some file systems count no files.
   if (files > 0 && ffree === 0) {
     const text = `no files can be made on the file system of ${folder}`;
@@ -102,9 +105,9 @@ async function findSpaceProblem(
   return warning([text, ...details], biggest("du -xmd 3"));
 }
 
-/** Whether the file system of a folder is read-only, by a rename that changes nothing. */
+/** Returns true when the file system of a folder is read-only. */
 async function isReadOnly(folder: string): Promise<boolean> {
-  // Renaming an absent file changes nothing, and a read-only file system refuses it first.
+  // To rename an absent file changes nothing; a read-only file system reports EROFS before ENOENT.
   const absent = `${folder}/.${crypto.randomUUID()}`;
   try {
     if (await look(absent) === "absent") await Deno.rename(absent, `${absent}.new`);
@@ -119,22 +122,22 @@ function mountOf(folder: string): string {
 }
 
 function remount(folder: string): string {
-  return `let it be written to: mount -o remount,rw ${mountOf(folder)}`;
+  return `make it writable: mount -o remount,rw ${mountOf(folder)}`;
 }
 
 function own(path: string, { name }: Account): string {
-  return `make ${name} the owner of ${path} and of all that is in it (chown -R)`;
+  return `make ${name} the owner of ${path} and of everything in it (chown -R)`;
 }
 
 function moveAway(path: string): string {
   return `move it away: mv ${quote(path)} ${quote(`${path}.old`)}`;
 }
 
-/** How long another process may hold the store, and the time between two tries, in milliseconds. */
+/** How long to wait for a locked store, and the pause between two tries, in milliseconds. */
 const lockedTimeoutMs = 2_000;
 const pauseMs = 50;
 
-/** What can be read of the store without changing anything. */
+/** The content of the store, or why it cannot be read without a change. */
 type StoreFindings =
   | { readonly state: "absent" }
   | { readonly state: "read"; readonly applied: AppliedTopology | null }
@@ -144,8 +147,8 @@ type StoreFindings =
   };
 
 /**
- * Reads all of the store, once. Where SQLite would have to write, to undo what a crash left
- * half-written or beside a file in WAL mode, it is not opened.
+ * Reads the store, once. Does not open it where SQLite would write: to undo a change that a crash
+ * interrupted, or files beside a store in WAL mode.
  */
 export function storeOf(context: DoctorContext): Promise<StoreFindings> {
   return context.once(readStore);
@@ -186,7 +189,7 @@ async function readStoreOnce(path: string): Promise<StoreFindings> {
   }
 }
 
-/** Reads the bytes of the head that say how the file is read and written. */
+/** Returns true when the header of a SQLite file names WAL mode (byte 18 is 2). */
 async function isWal(path: string): Promise<boolean> {
   const file = await Deno.open(path);
   try {
@@ -199,7 +202,7 @@ async function isWal(path: string): Promise<boolean> {
   }
 }
 
-/** Checks whether the store can be read and written, and what is in it. */
+/** Checks that the store can be read and written, and reports its content. */
 export async function checkStore(context: DoctorContext): Promise<Result> {
   const findings = await storeOf(context);
   const path = context.agent.storePath;
@@ -215,17 +218,17 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
     case "locked":
       return failed(
         `${unread}, for ${lockedTimeoutMs / 1000} s already`,
-        `see which process holds it: fuser -v ${quote(path)}`,
+        `see which process has it open: fuser -v ${quote(path)}`,
       );
     case "wal":
       return warning(
-        `${path}: ${findings.detail}, and reading it would leave files beside it`,
-        `change the mode: sqlite3 ${quote(path)} 'PRAGMA journal_mode = DELETE'`,
+        `${path}: ${findings.detail}, and to read it would create files beside it`,
+        `leave WAL mode: sqlite3 ${quote(path)} 'PRAGMA journal_mode = DELETE'`,
       );
     case "journal":
       return warning(
-        `${path}-journal is what a crash left of a change; the next process that opens the store undoes it`,
-        await callAgent(context, "let the agent undo it", "state"),
+        `${path}-journal belongs to a change that a crash interrupted; the next process that opens the store undoes it`,
+        await callAgent(context, "let the agent undo the change", "state"),
       );
     default:
       return failed(unread, own(context.stateDirectory, await agentUser(context)));
@@ -255,7 +258,7 @@ async function judgeStore(
     }
     if (((info.mode ?? 0) & 0o077) !== 0) {
       const danger = "others may read it, and topologies hold passwords";
-      return warning([danger, ...details], `keep it for its owner: chmod go= ${quote(path)}`);
+      return warning([danger, ...details], `allow only its owner: chmod go= ${quote(path)}`);
     }
   }
   const unwritable = findWriteProblem(path);
@@ -268,7 +271,7 @@ async function judgeStore(
   if (applied?.hasOlderRows) {
     return warning(
       ["the store holds more than one row; the newest counts", ...details],
-      `remove the others: sqlite3 ${quote(path)} '${deleteOlderRows}'`,
+      `delete the older rows: sqlite3 ${quote(path)} '${deleteOlderRows}'`,
     );
   }
   if (applied?.lastError) {
@@ -288,7 +291,7 @@ function quarantined(path: string, details: readonly string[] = []): Result | nu
   if (files.length === 0) return null;
   return warning(
     [`the store was damaged and is kept as ${files.join(", ")}`, ...details],
-    "keep what is needed to find the cause, then remove the files",
+    "keep these files until the cause is known, then delete them",
   );
 }
 
@@ -301,10 +304,10 @@ function contentOf(applied: AppliedTopology | null): string {
   return `topology ${topologyId} at ${versionHash.slice(0, 12)}, applied ${time}`;
 }
 
-/** Metrics that are younger cause no warning, in milliseconds. */
+/** Metrics newer than this cause no warning, in milliseconds. */
 const leastSilenceMs = 15 * 60_000;
 
-/** Checks whether the metrics can be written, and are, where a loop is to write them. */
+/** Checks that metrics can be written, and that a running agent writes them. */
 export async function checkTextfile(context: DoctorContext): Promise<Result> {
   const { textfile: path } = context.config.configuration;
   if (path === null) return skipped("textfile is not set");
@@ -320,12 +323,12 @@ async function findFolderProblem(folder: string, user: Account): Promise<Result 
   }
   if (info === "forbidden") {
     const why = `user ${user.name} cannot enter a folder above ${folder}`;
-    return warning(why, `see the modes of these folders: namei -l ${quote(folder)}`);
+    return warning(why, `check the modes of these folders: namei -l ${quote(folder)}`);
   }
   if (!info.isDirectory) {
     return warning(`${folder}, where the metrics go, is no folder`, moveAway(folder));
   }
-  // An access list may give more than the mode shows, but never more than the group's bits.
+  // With an access list, the bits of the group are the upper limit of what it gives.
   const wanted = writing | searching;
   const isListed = mayUse({ ...user, groups: new Set([info.gid ?? 0]) }, info, wanted);
   if (!mayUse(user, info, wanted) && !isListed) {
@@ -357,24 +360,24 @@ async function judgeTextfile(context: DoctorContext, path: string): Promise<Resu
   const why = `${details}, although an agent has been running since ${timeOf(agent.since!)}`;
   const service = await serviceOf(context);
   if (!service.isActive) {
-    const fix = "send SIGHUP to that process, or start it again with textfile";
-    return warning(`${why}; it may not have read textfile yet`, fix);
+    const fix = "send SIGHUP to that process, or restart it with textfile";
+    return warning(`${why}; it may not have read the key textfile yet`, fix);
   }
   const folder = parentOf(path);
   if (isReadOnlyFor(service, folder)) {
     return warning(
       `${why}; its unit does not let it write there`,
-      `add ReadWritePaths=${folder} below [Service], then restart it: ` +
+      `add ReadWritePaths=${folder} below [Service], then restart the service: ` +
         "systemctl edit decnet-agent && systemctl restart decnet-agent",
     );
   }
   return warning(
-    `${why}; it may not have read textfile yet, else its log says why`,
-    "let the agent read its configuration: systemctl reload decnet-agent",
+    `${why}; it may not have read the key textfile yet; if it has, its log says why`,
+    "reload the configuration: systemctl reload decnet-agent",
   );
 }
 
-/** Whether a unit keeps its service from writing to a folder. */
+/** Returns true when the unit makes a folder read-only for its service. */
 function isReadOnlyFor({ unit }: Service, folder: string): boolean {
   if (unit?.last("ProtectSystem")?.value !== "strict") return false;
   const paths = unit.all("ReadWritePaths").flatMap(({ value }) => value.split(/\s+/))

@@ -51,40 +51,40 @@ const cases: [name: string, script: string, said: RegExp | string][] = [
   [
     "a disk that is nearly full",
     `${full} && head -c 5000000 /dev/zero > $T/big`,
-    /^warning: only 15 MiB are free on the file system of T\/state: an apply may fail; T\/state: .* → see what takes the room: du -xmd 3 /,
+    /^warning: only 15 MiB are free on the file system of T\/state: an apply may fail; T\/state: .* → see what uses the space: du -xmd 3 /,
   ],
   [
     "a full disk",
     `${full} && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
-    /^warning: only 0 MiB are free .* → see what takes the room: du -xmd 3 "\$\(findmnt -n -o TARGET -T T\/state\)" \| sort -n/,
+    /^warning: only 0 MiB are free .* → see what uses the space: du -xmd 3 "\$\(findmnt -n -o TARGET -T T\/state\)" \| sort -n/,
   ],
   [
     "a full disk and a folder that is open to all",
     `${full} && chmod 777 $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
-    /^warning: only 0 MiB are free .*every user of this host may replace what is in it → see what takes the room: du -xmd 3 /,
+    /^warning: only 0 MiB are free .*every user of this host may replace what is in it → see what uses the space: du -xmd 3 /,
   ],
   [
     "a full disk on which the folder is yet to be made",
     `${full} && rmdir $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
-    /^warning: only 0 MiB are free on the file system of T: .* → see what takes the room: du -xmd 3 /,
+    /^warning: only 0 MiB are free on the file system of T: .* → see what uses the space: du -xmd 3 /,
   ],
   [
     "a disk on which no file can be made",
     "mount -t tmpfs -o nr_inodes=2 none $T && mkdir $T/state",
-    /^warning: no files can be made on the file system of T\/state; .* → see what takes the room: du --inodes -xd 3 /,
+    /^warning: no files can be made on the file system of T\/state; .* → see what uses the space: du --inodes -xd 3 /,
   ],
   [
     "a folder on a disk that is read-only",
     `${full} && mount -o remount,ro $T`,
     new RegExp(
-      `^warning: the file system of T/state is read-only: ${forget}; T/state: .* → let it be written to: mount`,
+      `^warning: the file system of T/state is read-only: ${forget}; T/state: .* → make it writable: mount`,
     ),
   ],
   [
     "a folder that cannot be made, as the disk is read-only",
     `${full} && rmdir $T/state && mount -o remount,ro $T`,
     "failed: T/state does not exist, and the file system of T is read-only → " +
-    'let it be written to: mount -o remount,rw "$(findmnt -n -o TARGET -T T)"',
+    'make it writable: mount -o remount,rw "$(findmnt -n -o TARGET -T T)"',
   ],
 ];
 
@@ -132,7 +132,7 @@ Deno.test("doctor reads the drop-in that lets the agent write metrics", () =>
     const text = `[Service]\nReadWritePaths=-/other ${setup.path}/\n`;
     const options = await plant(setup, { files: { ...strict, [dropIn]: text } });
     const { fix } = (await examineHost(setup, options)).of("textfile");
-    assert.equal(fix, "let the agent read its configuration: systemctl reload decnet-agent");
+    assert.equal(fix, "reload the configuration: systemctl reload decnet-agent");
   }));
 
 Deno.test("doctor accepts new metrics, and old ones without an agent", () =>
@@ -183,7 +183,7 @@ Deno.test({
     assert.equal(before, "warning", text + new TextDecoder().decode(stderr));
     assert.ok(
       text.includes(
-        `→ let it be written to: mount -o remount,rw "$(findmnt -n -o TARGET -T ${S})"`,
+        `→ make it writable: mount -o remount,rw "$(findmnt -n -o TARGET -T ${S})"`,
       ),
       text,
     );
@@ -223,22 +223,23 @@ testFaults([
     plant: (setup) => plant(setup, { ageMs: 40 * minute }),
     finding: "textfile: warning",
     details:
-      /a\.prom was written at .*, although an agent has been running since .*; it may not have read textfile/,
-    fix: "let the agent read its configuration: systemctl reload decnet-agent",
+      /a\.prom was written at .*, although an agent has been running since .*; it may not have read the key textfile yet/,
+    fix: "reload the configuration: systemctl reload decnet-agent",
   },
   {
     name: "metrics that a loop of no service never wrote",
     plant: (setup) => plant(setup, { files: { [unitFile]: null, [active]: null } }),
     finding: "textfile: warning",
     details: /a\.prom does not exist, although an agent has been running since/,
-    fix: "send SIGHUP to that process, or start it again with textfile",
+    fix: "send SIGHUP to that process, or restart it with textfile",
   },
   {
     name: "a unit that keeps the loop from writing metrics",
     plant: (setup) => plant(setup, { files: strict }),
     finding: "textfile: warning",
     details: /; its unit does not let it write there/,
-    fix: "add ReadWritePaths=PATH/metrics below [Service], then restart it: systemctl edit " +
+    fix:
+      "add ReadWritePaths=PATH/metrics below [Service], then restart the service: systemctl edit " +
       "decnet-agent && systemctl restart decnet-agent",
   },
   {
@@ -253,7 +254,7 @@ testFaults([
     plant: ({ storePath }) => Deno.writeTextFile(`${storePath}.corrupt-20261122T190501Z`, ""),
     finding: "store: warning",
     details: /the store was damaged and is kept as/,
-    fix: "keep what is needed to find the cause, then remove the files",
+    fix: "keep these files until the cause is known, then delete them",
   },
   {
     name: "a recorded error",
@@ -270,22 +271,22 @@ testFaults([
     plant: ({ storePath }) => Deno.chmod(storePath, 0o644),
     finding: "store: warning",
     details: /others may read it/,
-    fix: "keep it for its owner: chmod go= PATH/topology.db",
+    fix: "allow only its owner: chmod go= PATH/topology.db",
   },
   {
     name: "a store of another user",
     plant: () => ({ files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } }),
     finding: "store: warning",
     details: /it belongs to root, and not to decnet-agent/,
-    fix: "make decnet-agent the owner of PATH and of all that is in it (chown -R)",
+    fix: "make decnet-agent the owner of PATH and of everything in it (chown -R)",
     code: 3,
   },
   {
     name: "a crash that left half a change",
     plant: ({ storePath }) => Deno.writeTextFile(`${storePath}-journal`, "x"),
     finding: "store: warning",
-    details: /topology\.db-journal is what a crash left of a change/,
-    fix: "let the agent undo it: decnet-agent state FLAGS",
+    details: /topology\.db-journal belongs to a change that a crash interrupted/,
+    fix: "let the agent undo the change: decnet-agent state FLAGS",
   },
   {
     name: "a store in WAL mode",
@@ -295,7 +296,7 @@ testFaults([
     },
     finding: "store: warning",
     details: /the file is in WAL mode/,
-    fix: "change the mode: sqlite3 PATH/topology.db 'PRAGMA journal_mode = DELETE'",
+    fix: "leave WAL mode: sqlite3 PATH/topology.db 'PRAGMA journal_mode = DELETE'",
   },
   {
     name: "a state folder that the agent cannot write to",
@@ -306,7 +307,7 @@ testFaults([
     },
     finding: "state-dir: warning",
     details: /owner root, group root, mode 0755; user decnet-agent cannot write to it/,
-    fix: "make decnet-agent the owner of PATH and of all that is in it (chown -R)",
+    fix: "make decnet-agent the owner of PATH and of everything in it (chown -R)",
     code: 3,
   },
   {

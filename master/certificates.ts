@@ -1,22 +1,22 @@
 import type * as Crypto from "node:crypto";
 
-/** What both ends of a connection to the master are judged by. */
+/** The certificate and key of this host, and the authority that the master must come from. */
 export interface Certificates {
   /** PEM; the only roots that are trusted. */
   readonly authority: string;
-  /** PEM; who this host is. */
+  /** PEM; the certificate of this host. */
   readonly certificate: string;
   /** PEM, PKCS8. */
   readonly key: string;
   /**
-   * How long they can be used, each by the first or last of them, in milliseconds since 1970. An
-   * authority that has expired does not count beside one that has not, unless worker.crt needs it.
+   * When all of them are valid: from the latest start to the earliest end. An expired authority is
+   * ignored if there is a valid one, unless it has issued worker.crt.
    */
   readonly validFrom: Bound;
   readonly validTo: Bound;
 }
 
-/** A time, and the file whose certificate sets it. */
+/** A time in milliseconds since 1970, and the file whose certificate sets it. */
 interface Bound {
   readonly at: number;
   readonly file: string;
@@ -25,7 +25,7 @@ interface Bound {
 /** The certificates to use now, and what is wrong with newer ones on the disk. */
 interface LoadedCertificates {
   readonly certificates: Certificates;
-  /** Why files that have changed were not taken; null when all is well. */
+  /** Why changed files are not used yet; null when the newest are in use. */
   readonly problem: string | null;
 }
 
@@ -38,7 +38,7 @@ const reasonTexts = {
   "encrypted": "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it",
   "not-pem": "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it",
   "mismatch": "worker.key does not fit worker.crt; put there what was issued together",
-  /** Replaced by what the system says. */
+  /** Replaced by the system's message. */
   "system": "",
 };
 
@@ -49,7 +49,7 @@ export type CertificateReason = keyof typeof reasonTexts;
 export class CertificateError extends Error {
   override readonly name = "CertificateError";
 
-  /** `path` is that of the file, or of the folder where the files do not fit each other. */
+  /** `path` names the file, or the folder when the files do not fit each other. */
   constructor(
     readonly path: string,
     readonly reason: CertificateReason,
@@ -61,7 +61,7 @@ export class CertificateError extends Error {
 }
 
 const maximumFileBytes = 2 ** 20;
-/** Before files that cannot be used are read again, in milliseconds. */
+/** The pause before unusable files are read again, in milliseconds. */
 const pauseMs = 100;
 const fileNames = ["ca.crt", "worker.crt", "worker.key"] as const;
 
@@ -75,8 +75,8 @@ export class CertificateFolder {
   }
 
   /**
-   * Returns the certificates, read again when a file has changed. Where the new ones cannot be
-   * used, the old ones stay. Throws `CertificateError` when there are none to use.
+   * Reads the files and returns the certificates. If changed files cannot be used, returns the
+   * previous certificates. Throws `CertificateError` when there are none.
    */
   async load(): Promise<LoadedCertificates> {
     // Loaded only when a heartbeat is to be sent: a host without a master starts faster without it.
@@ -89,7 +89,7 @@ export class CertificateFolder {
     }
   }
 
-  /** Reads again after a pause: files that are replaced one by one may not fit for a moment. */
+  /** Retries after a pause: while files are replaced one by one, they may not fit. */
   async #readTwice(crypto: typeof Crypto): Promise<Certificates> {
     try {
       return this.#read(crypto);
@@ -104,7 +104,7 @@ export class CertificateFolder {
       this.#check(name, () => readFile(`${this.#path}/${name}`))
     ) as [string, string, string];
     const { authority: a, certificate: c, key: k } = this.#loaded ?? {};
-    // Times of files would not do: two changes within a millisecond have the same.
+    // Compares contents: two changes within a millisecond have the same file time.
     if (!this.#loaded || authority !== a || certificate !== c || key !== k) {
       this.#loaded = this.#parse({ authority, certificate, key }, crypto);
     }
@@ -161,8 +161,8 @@ function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: numbe
 }
 
 /**
- * Leaves out expired authorities: one that was replaced may stay in the file. It counts only where
- * no other has issued worker.crt.
+ * Removes expired authorities, which may stay in the file after they were replaced. Keeps an expired
+ * one when no valid authority has issued worker.crt.
  */
 function selectUsable<T extends { readonly to: number; readonly hasIssued: () => boolean }>(
   roots: readonly T[],
@@ -174,7 +174,7 @@ function selectUsable<T extends { readonly to: number; readonly hasIssued: () =>
   return roots.filter((it) => it.to > now || it.hasIssued());
 }
 
-/** The PEM blocks of the certificates in a text. Throws `Error` when there is none. */
+/** Returns the PEM blocks of the certificates in a text. Throws `Error` when there is none. */
 export function splitChain(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
   if (!blocks) throw new Error("no certificate");
@@ -183,16 +183,16 @@ export function splitChain(pem: string): string[] {
 
 function readFile(path: string): string {
   const { size, isFile, mode } = Deno.statSync(path);
-  // A pipe or a device could keep the agent reading for ever.
+  // To read a pipe or a device might never end.
   if (!isFile || size > maximumFileBytes) throw new CertificateError(path, "not-regular");
-  // Who has the key is this host for the master; a group may be that of the agent alone.
+  // Anyone with the key can act as this host; the group may be the agent's own.
   if (path.endsWith(".key") && ((mode ?? 0) & 0o007) !== 0) {
     throw new CertificateError(path, "open-to-all");
   }
   return Deno.readTextFileSync(path);
 }
 
-/** Reads the reason from what the system or a parser has thrown. */
+/** Returns the reason for an error of the system or of a parser. */
 function certificateError(path: string, cause: unknown): CertificateError {
   if (cause instanceof CertificateError) return cause;
   const { errors } = Deno;
@@ -201,8 +201,8 @@ function certificateError(path: string, cause: unknown): CertificateError {
   if (cause instanceof errors.NotFound) return of("absent");
   if (cause instanceof errors.PermissionDenied) return of("forbidden");
   if (cause instanceof errors.NotADirectory) return of("not-a-folder");
-  // The system's own words quote nothing: "Too many open files (os error 24): readfile …".
+  // Messages of the system quote no content: "Too many open files (os error 24): readfile …".
   const [, problem] = /^([^:]+) \(os error \d+\)/.exec((cause as Error).message) ?? [];
-  // Those of the parsers may quote what they met, and in a key that must not be repeated.
+  // Messages of the parsers may quote the file, which may be a key.
   return problem === undefined ? of("not-pem") : of("system", problem.toLowerCase());
 }

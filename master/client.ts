@@ -12,25 +12,25 @@ import {
 import { checkPeer, diagnoseFailure, tlsOptions } from "./trust.ts";
 
 /**
- * Reads a `Retry-After` header, which is a number of seconds or a date, as milliseconds from `now`
- * (milliseconds since 1970). Null when there is none, or none that can be understood.
+ * Parses a `Retry-After` header, a number of seconds or a date. Returns milliseconds from `now`
+ * (milliseconds since 1970); null when the header is absent or invalid.
  */
 export function parseRetryAfter(value: string | null, now: number): number | null {
   if (value === null) return null;
   if (/^\d+$/.test(value)) return Number(value) * 1000;
-  // Date.parse takes far more than a date of HTTP, such as "-5"; a date of HTTP begins with letters.
+  // Date.parse also accepts "-5" and more; a date of HTTP begins with letters.
   const date = /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) : NaN;
   return Number.isNaN(date) ? null : Math.max(0, date - now);
 }
 
-/** A timer that fires so late shows that the process was stopped, in milliseconds. */
+/** A timer that fires later than this shows that the process was stopped, in milliseconds. */
 const lateMs = 100;
-/** How much longer the deadline is then, in milliseconds. */
+/** How long the deadline is extended then, in milliseconds. */
 const graceMs = 1_000;
 
 /**
- * Calls `onDue` after `ms`; returns a function that cancels it. Where the process was stopped until
- * after that time, it waits a second longer: an answer that came meanwhile has not been read yet.
+ * Calls `onDue` after `ms`; returns a function that cancels it. If the process was stopped past that
+ * time, waits one more second, so that an answer that arrived meanwhile is read first.
  */
 export function startDeadline(ms: number, onDue: () => void): () => void {
   const dueAt = performance.now() + ms;
@@ -44,7 +44,7 @@ export function startDeadline(ms: number, onDue: () => void): () => void {
 const maximumReplyLength = 64 * 1024;
 /** How much of a reply is kept, in characters. */
 const keptReplyLength = 200;
-/** After so many failures in a row a new connection is made. */
+/** After so many failures in a row the client reconnects. */
 const failuresToReconnect = 2;
 
 /** What the master answered. */
@@ -56,21 +56,21 @@ export interface MasterReply {
   readonly text: string;
 }
 
-/** Bounds of one request, in milliseconds. */
+/** Time limits of one request, in milliseconds. */
 interface SendOptions {
-  /** Until there is a TCP connection, name resolution included. */
+  /** For name resolution and the TCP connection. */
   readonly connectTimeoutMs?: number;
-  /** For all of it. */
+  /** For the whole request. */
   readonly timeoutMs?: number;
 }
 
-/** One request, sent again unchanged when the kept connection turns out to be dead. */
+/** One request; sent a second time when the kept connection turns out to be closed. */
 interface Exchange extends Required<SendOptions> {
   readonly path: string;
   readonly body: string;
   readonly certificates: Certificates;
   readonly signal: AbortSignal;
-  /** From when the bounds count, on the clock of `performance.now()`. */
+  /** When the time limits began, as `performance.now()`. */
   readonly startedAt: number;
 }
 
@@ -90,7 +90,7 @@ export class MasterClient {
     this.#agent = createAgent(modules);
   }
 
-  /** Loads TLS, which a host without a master starts faster without; connects to nothing yet. */
+  /** Loads TLS, lazily because it is slow to load. Does not connect yet. */
   static async create(address: MasterAddress, userAgent: string): Promise<MasterClient> {
     return new MasterClient(await loadTls(), address, userAgent);
   }
@@ -112,7 +112,7 @@ export class MasterClient {
     this.#certificates = certificates;
     try {
       const reply = await this.#exchange(exchange).catch((error) => {
-        // The master or a firewall dropped the idle connection, which is no failure yet.
+        // The master or a firewall closed the idle connection: try once on a new one.
         if (!(error instanceof StaleConnection)) throw error;
         return this.#exchange(exchange);
       });
@@ -157,7 +157,7 @@ export class MasterClient {
     );
     const fail = (error: Error) => {
       reject(error);
-      // Else the runtime would send it again after the caller was told that it failed.
+      // Otherwise the runtime sends the request again after it was reported as failed.
       request.reusedSocket = false;
       request.destroy();
     };
@@ -212,13 +212,13 @@ export class MasterClient {
       cert: certificates.certificate,
       key: certificates.key,
       rejectUnauthorized: true,
-      // Runs after the chain was verified; an error that it returns refuses the master.
+      // Called after the chain is verified; to return an error refuses the master.
       checkServerIdentity: (_host, peer) => checkPeer(this.#address, peer, tls),
     };
   }
 }
 
-/** Keeps the beginning of an answer. Once its head is here the status counts, however the rest ends. */
+/** Collects the beginning of a reply. After its head the status counts, even if the body fails. */
 class ReplyCollector {
   readonly #resolve: (reply: MasterReply) => void;
   #response: IncomingMessage | null = null;
@@ -237,7 +237,7 @@ class ReplyCollector {
     response.on("error", () => this.finish());
   }
 
-  /** Hands over what has come; does nothing before the head of the answer. */
+  /** Resolves with what has arrived; does nothing before the head of the reply. */
   finish(): void {
     if (!this.#response) return;
     const { statusCode: status = 0, headers } = this.#response;
@@ -254,5 +254,5 @@ class ReplyCollector {
   }
 }
 
-/** A kept connection turned out to be dead before an answer came. */
+/** A kept connection was closed before a reply came. */
 class StaleConnection extends ConnectionError {}

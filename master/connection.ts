@@ -10,7 +10,7 @@ export interface MasterAddress {
   readonly port: number;
   /** The name that its certificate must have. */
   readonly name: string;
-  /** SHA-256 of its certificate, lower-case hex; null accepts every one that the authority signed. */
+  /** SHA-256 of its certificate, lower-case hex; null accepts each that the authority signed. */
   readonly fingerprint: string | null;
 }
 
@@ -19,7 +19,7 @@ export function hostAndPort({ host, port }: Pick<MasterAddress, "host" | "port">
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** `detail` is the time that has passed, or what the system says. */
+/** The text of each reason; `detail` is a time or a message of the system. */
 const reasonTexts = {
   "unresolved-name": () =>
     "its name cannot be resolved; see master-host, and this host's name servers",
@@ -63,7 +63,7 @@ const reasons: ReadonlyMap<string | undefined, ConnectionReason> = new Map([
   ["EPIPE", "closed"],
 ]);
 
-/** Reads the reason from what the runtime has thrown: the one place that looks at its messages. */
+/** Converts an error of the runtime. This is the only function that reads its messages. */
 export function connectionError(cause: unknown): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
   const { name, code, message = String(cause) } = cause as Partial<Error> & { code?: string };
@@ -78,14 +78,14 @@ export function connectionError(cause: unknown): ConnectionError {
   return new ConnectionError(reason(), detail, { cause });
 }
 
-/** What TLS is made of; loaded late, as a host without a master starts faster without it. */
+/** The modules for TLS; loaded lazily, because a host without a master does not need them. */
 export interface TlsModules {
   readonly https: typeof Https;
   readonly net: typeof Net;
   readonly tls: typeof Tls;
 }
 
-/** Loads what TLS is made of. */
+/** Loads the modules for TLS. */
 export async function loadTls(): Promise<TlsModules> {
   const [https, net, tls] = await Promise.all([
     import("node:https"),
@@ -100,16 +100,16 @@ type CreateConnection = (
   callback: (error: Error | null, socket: Duplex) => void,
 ) => void;
 
-/** A TCP connection that takes longer is given up; the request itself has given up by then. */
+/** Closes a TCP connection that takes longer, in milliseconds; the request has failed by then. */
 const connectTimeoutMs = 5_000;
 
 /**
- * Makes an agent that keeps one connection, which starts as TCP alone: the runtime never frees a TLS
- * socket whose TCP connection fails, 20 KB at a time (bench/transport.ts), so a master that is down
- * for a month would cost hundreds of MB.
+ * Creates an agent that keeps one connection. Connects TCP first and starts TLS on it: the runtime
+ * leaks 20 KB for each TLS socket whose TCP connection fails (bench/transport.ts), which adds up to
+ * hundreds of MB when a master is down for a month.
  */
 export function createAgent({ https, net, tls }: TlsModules): Https.Agent {
-  // Without `proxyEnv` a proxy would be taken from the environment, whatever the permissions are.
+  // An empty `proxyEnv` keeps the runtime from using a proxy of the environment.
   const options = { keepAlive: true, maxSockets: 1, proxyEnv: {} };
   const agent = new https.Agent(options);
   const connect: CreateConnection = (options, callback) => {
@@ -124,12 +124,12 @@ export function createAgent({ https, net, tls }: TlsModules): Https.Agent {
       callback(null, tls.connect({ ...(options as Tls.ConnectionOptions), socket: tcp }));
     });
   };
-  // The types do not know that the socket may come later, by the callback.
+  // The types lack the form that returns the socket by the callback.
   agent.createConnection = connect as unknown as typeof agent.createConnection;
   return agent;
 }
 
-/** Bounds of one step of a connection. */
+/** Limits of one step of a connection. */
 export interface StepLimits {
   /** In milliseconds. */
   readonly timeoutMs: number;
@@ -155,7 +155,7 @@ export async function connectTo(
   }
 }
 
-/** Waits for what `begin` starts; past the time it throws `late`, or returns where that is null. */
+/** Waits until `begin` resolves or rejects. After the time, throws `late`, or returns if it is null. */
 export async function waitFor(
   { timeoutMs, signal }: StepLimits,
   late: ConnectionError | null,

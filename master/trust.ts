@@ -13,7 +13,7 @@ import {
   waitFor,
 } from "./connection.ts";
 
-/** Why a master is not trusted; `unknown` when it does not show its certificates. */
+/** Why a master is not trusted; `unknown` when it does not present its certificates. */
 export type TrustReason =
   | "expired"
   | "not-yet-valid"
@@ -27,7 +27,7 @@ export type TrustReason =
 export class TrustError extends Error {
   override readonly name = "TrustError";
 
-  /** `isSigned` is true when ca.crt leads to the master's certificate, whatever else is wrong. */
+  /** `isSigned`: ca.crt has signed the master's certificate, directly or through a chain. */
   constructor(
     readonly reason: TrustReason,
     message: string,
@@ -38,7 +38,7 @@ export class TrustError extends Error {
   }
 }
 
-/** The chain of certificates was verified; checks that its first is of the right name and pinned. */
+/** Checks name and fingerprint of a master whose chain the runtime has verified. */
 export function checkPeer(
   { name, fingerprint: pinned }: MasterAddress,
   peer: Tls.PeerCertificate,
@@ -56,7 +56,7 @@ export function checkPeer(
   return new TrustError("wrong-fingerprint", text, true);
 }
 
-/** The runtime's codes for a certificate that it does not trust; it may use any for any reason. */
+/** The runtime's codes for an untrusted certificate; the code does not show the real reason. */
 const trustCodes: ReadonlySet<string | undefined> = new Set([
   "CERT_HAS_EXPIRED",
   "CERT_NOT_YET_VALID",
@@ -67,15 +67,15 @@ const trustCodes: ReadonlySet<string | undefined> = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-/** What is needed to ask an untrusted master for its certificates. */
+/** What is needed to read the certificates of an untrusted master. */
 interface Diagnosis extends StepLimits {
   readonly modules: TlsModules;
   readonly address: MasterAddress;
-  /** PEM; what the master was judged by. */
+  /** PEM; the content of ca.crt. */
   readonly authority: string;
 }
 
-/** Returns why a connection failed, as data: reads what the runtime has thrown. */
+/** Converts an error of the runtime; may connect again to find out why a master is untrusted. */
 export async function diagnoseFailure(
   cause: unknown,
   diagnosis: Diagnosis,
@@ -90,7 +90,7 @@ export async function diagnoseFailure(
   return new TrustError("unknown", text, false, { cause });
 }
 
-/** Asks a master that is not trusted for its certificates: why not, or null if it shows none. */
+/** Reads the certificates of an untrusted master and returns the reason; null if it has none. */
 async function diagnoseTrustFailure(
   { modules, address, authority, timeoutMs, signal }: Diagnosis,
 ): Promise<TrustError | null> {
@@ -101,15 +101,15 @@ async function diagnoseTrustFailure(
   return trustFailure(chain, authorities, Date.now());
 }
 
-/** An untrusted master may take so long to show its certificates, in milliseconds. */
+/** How long an untrusted master may take to present its certificates, in milliseconds. */
 const diagnosisTimeoutMs = 2_000;
-/** No chain of certificates is longer than that. */
+/** How many certificates of a chain are read. */
 const longestChain = 8;
 
 /**
- * Returns the certificates that a master presents, its own first; none when they cannot be had. It
- * gets a handshake and nothing more: no heartbeat and no client certificate. A master with TLS 1.2
- * that demands a client certificate ends such a handshake, and its certificates stay unknown.
+ * Returns the certificates that a master presents, its own first; an empty list on failure. Makes a
+ * handshake only: sends no heartbeat and no client certificate. A master with TLS 1.2 that requires
+ * a client certificate ends the handshake, so its certificates stay unknown.
  */
 export async function presentedCertificates(
   { net, tls }: TlsModules,
@@ -122,11 +122,11 @@ export async function presentedCertificates(
   const late = new ConnectionError("timeout");
   let socket: Tls.TLSSocket | null = null;
   try {
-    // TCP alone at first, for the same reason as in createAgent().
+    // Connects TCP first, see createAgent().
     const opened = socket = tls.connect({
       socket: await connectTo(address, limits()),
       ...tlsOptions(net, address),
-      // For this look alone: a socket of its own, on which nothing is written or read.
+      // Only for this socket, on which nothing is written or read.
       rejectUnauthorized: false,
     });
     await waitFor(limits(), late, ({ resolve, reject }) => {
@@ -147,9 +147,9 @@ export async function presentedCertificates(
   }
 }
 
-/** Options that each TLS connection to the master has. */
+/** Returns the options that every TLS connection to the master has. */
 export function tlsOptions(net: Pick<typeof Net, "isIP">, { name }: MasterAddress) {
-  // An address cannot be asked for by SNI, only checked.
+  // SNI takes no addresses.
   return { servername: net.isIP(name) ? "" : name, minVersion: "TLSv1.2" } as const;
 }
 
@@ -187,12 +187,12 @@ export function trustFailure(
   return new TrustError(isEarly ? "not-yet-valid" : "expired", text, isSigned);
 }
 
-/** Whether one of `authorities` has signed the first of `chain`, or another of it that leads to it. */
+/** Returns true when one of `authorities` has signed the first of `chain`, directly or through it. */
 export function isSignedBy(chain: Chain, authorities: readonly X509Certificate[]): boolean {
   return pathOf(chain, authorities).isSigned;
 }
 
-/** The certificates from the master's own one towards an authority, and whether they lead to one. */
+/** Follows the issuers from the first certificate; `isSigned`: the path ends at an authority. */
 function pathOf(
   [own, ...others]: Chain,
   authorities: readonly X509Certificate[],
@@ -210,7 +210,7 @@ function hasSigned(issuer: X509Certificate, subject: X509Certificate): boolean {
   try {
     return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
   } catch {
-    // A kind of key that the runtime does not know.
+    // The runtime does not know this kind of key.
     return false;
   }
 }
@@ -223,7 +223,7 @@ function to({ validTo }: X509Certificate): number {
   return Date.parse(validTo);
 }
 
-/** How much of a name is repeated that anybody may have chosen, in characters. */
+/** How many characters of a peer's name a message repeats. */
 const keptNameLength = 64;
 
 function nameIn(distinguishedName: string | undefined): string {
@@ -231,29 +231,29 @@ function nameIn(distinguishedName: string | undefined): string {
   return JSON.stringify(name.slice(0, keptNameLength).toWellFormed());
 }
 
-/** Writes a time in milliseconds since 1970, to the second. */
+/** Formats a time, given in milliseconds since 1970, to the second. */
 export function timeOf(ms: number): string {
   return Number.isNaN(ms) ? "an unknown time" : new Date(ms).toISOString().replace(/\.\d+/, "");
 }
 
-/** What a handshake has shown. */
+/** The result of a handshake. */
 export interface Handshake {
   /** The version of TLS. */
   readonly protocol: string;
   /** The names in the master's certificate. */
   readonly names: string;
-  /** When that certificate expires, as it says. */
+  /** When that certificate expires, as written in it. */
   readonly validTo: string;
 }
 
-/** Bounds of a handshake. */
+/** Limits of a handshake. */
 interface HandshakeLimits extends StepLimits {
   /** How long a master of TLS 1.3 has to refuse the client certificate after the handshake. */
   readonly settleMs: number;
 }
 
 /**
- * Proves both ends to each other on a TCP connection and ends it; no request is sent. Throws
+ * Makes a handshake with mutual TLS on a TCP connection and closes it; sends no request. Throws
  * `TrustError` or `ConnectionError`.
  */
 export async function testHandshake(
@@ -290,7 +290,7 @@ export async function testHandshake(
     };
     await waitFor({ timeoutMs: settleMs, signal }, null, ({ reject }) => {
       opened.on("error", reject).once("close", () => reject(closed));
-      // Without reading, a refusal would never be seen.
+      // A refusal arrives only if the socket is read.
       opened.resume();
     });
     return handshake;

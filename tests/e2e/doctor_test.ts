@@ -148,7 +148,7 @@ Deno.test({
     assert.equal(checkOf(ended, "socket").fix, `add user ${user} to group ${group} (usermod -aG)`);
     assert.equal(checkOf(ended, "engine").state, "skipped");
     const own = (path: string) =>
-      `make ${user} the owner of ${path} and of all that is in it (chown -R)`;
+      `make ${user} the owner of ${path} and of everything in it (chown -R)`;
     assert.equal(checkOf(ended, "state-dir").fix, own(host.stateDirectory));
     const key = checkOf(ended, "certificates");
     assert.match(key.details, /worker\.key: user \S+ cannot read it/);

@@ -132,7 +132,7 @@ const faultCases: readonly FaultCase[] = [
     check: "state-dir",
     state: "failed",
     details: /owner root, .*user decnet-agent cannot enter it/,
-    fix: `make ${name} the owner of ${stateFolder} and of all that is in it (chown -R)`,
+    fix: `make ${name} the owner of ${stateFolder} and of everything in it (chown -R)`,
     repair: `chown -R ${name}: ${stateFolder}`,
     after: ({ machine }) => startService(machine),
   },
