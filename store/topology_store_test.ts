@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { oneLan, requestOf, withHost } from "../tests/support/apply_host.ts";
+import { putAsFirstAgent, readAsFirstAgent } from "../tests/support/first_agent.ts";
 import type { StoreOrder } from "../tests/support/programs/store_worker.ts";
-import { python, runPython } from "../tests/support/requirements.ts";
-import { execSql, never, StorePlace, storeUses } from "../tests/support/store.ts";
+import { python } from "../tests/support/requirements.ts";
+import { execSql, never, StorePlace } from "../tests/support/store.ts";
 import { FallbackStore } from "./recovery.ts";
 import { type AppliedTopology, readRow, RowReader } from "./row.ts";
 import { StoreReader } from "./store_reader.ts";
@@ -303,18 +304,6 @@ Deno.test("TopologyStore finds its columns by name, in any order", () => {
   });
 });
 
-Deno.test("TopologyStore leaves other tables, rejects one without a column", () => {
-  withForeignFile("CREATE TABLE other (a); INSERT INTO other VALUES (1)", (store, run) => {
-    assert.equal(store.current(), null);
-    store.put("A", "h1", "{}");
-    run("UPDATE other SET a = 2");
-  });
-  withForeignFile("CREATE TABLE applied_topology (topology_id TEXT PRIMARY KEY)", (store) => {
-    assert.throws(() => store.current(), /no such column: applied_version_hash/);
-    assert.throws(() => store.put("A", "h", "{}"), /no such column|no column named/);
-  });
-});
-
 Deno.test("TopologyStore.current() names the column with a wrong type", () => {
   const noText = (column: string) =>
     new RegExp(`^CorruptStoreError: column ${column} holds no text, or too much of it$`);
@@ -495,106 +484,40 @@ function pythonTest(title: string, test: (place: StorePlace) => Promise<void>): 
   });
 }
 
-/** Holds the file locked, also for readers, until its input ends. */
-const pythonHolder = `
-import sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.execute("BEGIN EXCLUSIVE")
-print("locked", flush=True)
-sys.stdin.read()
-`;
-
-/** Returns the result of a use of the store in its own process. */
-async function useElsewhere(path: string, method: string): Promise<string> {
-  const program = new URL("../tests/support/programs/store_user.ts", import.meta.url).href;
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-q", "--no-check", "--allow-read", "--allow-write", program, path, method],
-  }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
-}
-
-pythonTest("TopologyStore waits 5 s for a lock of another program", async (place) => {
-  const { path } = place;
-  place.put();
-  await using holder = new Deno.Command("python3", {
-    args: ["-c", pythonHolder, path],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const reader = holder.stdout.getReader();
-  await reader.read();
-  const methods = Object.keys(storeUses);
-  const startedAt = performance.now();
-  const uses = await Promise.all(methods.map((method) => useElsewhere(path, method)));
-  assert.deepEqual(uses, methods.map(() => "database is locked"));
-  assert.ok(performance.now() - startedAt > 4_000);
-  await holder.stdin.close();
-  await reader.cancel();
-  await holder.status;
-  assert.equal(await storeUses.quarantine(path), "kept");
-  assert.equal(await storeUses.current(path), "h1");
-});
-
-/** Opens the file as the first agent does, runs each argument as SQL and prints the rows. */
-const pythonStore = `
-import json, sqlite3, sys
-path, *statements = sys.argv[1:]
-connection = sqlite3.connect(path)
-connection.execute("""${firstAgentsTable.replace("TABLE", "TABLE IF NOT EXISTS")}""")
-problem = None
-try:
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-except sqlite3.Error as error:
-    problem = str(error)
-    connection.rollback()
-rows = connection.execute("SELECT * FROM applied_topology ORDER BY applied_at").fetchall()
-print(json.dumps([problem, rows]))
-`;
-
-async function runPythonStore(
-  path: string,
-  ...statements: string[]
-): Promise<[problem: string | null, rows: unknown[][]]> {
-  return JSON.parse(await runPython(pythonStore, path, ...statements));
-}
-
-const upsert = (id: string, hash: string, at: number, error = "NULL") =>
-  `INSERT INTO applied_topology VALUES ('${id}', '${hash}', '{"a": [1.0, 1e2], "b": "é"}', ${at}, ${error})
-   ON CONFLICT(topology_id) DO UPDATE SET applied_version_hash = excluded.applied_version_hash,
-     hydrated_blob_json = excluded.hydrated_blob_json, applied_at = excluded.applied_at, last_error = NULL`;
+/** What the first agent stores, and how it reads it; Python writes numbers in its own way. */
+const sent = { id: "A", document: '{"a": [1.0, 1e2], "b": "é"}' };
+const parsed = { a: [1, 100], b: "é" };
 
 pythonTest("TopologyStore and python3's sqlite3 open each other's file", async (place) => {
   const { path } = place;
-  await runPythonStore(path, upsert("A", "h1", 5));
+  await putAsFirstAgent(path, { ...sent, hash: "h1", at: 5 });
   Deno.chmodSync(path, 0o600);
-  const document = '{"a": [1.0, 1e2], "b": "é"}';
   using store = place.open({ now: () => 7_000 });
+  const document = '{"a": [1.0, 100.0], "b": "\\u00e9"}';
   assert.deepEqual(store.current(), { ...row, document, appliedAt: 5 });
   assert.throws(() => store.put("B", "h2", "{}"), { name: "AlreadyApplied" });
-  store.put("A", "h2", document);
+  store.put("A", "h2", sent.document);
+  assert.equal(store.current()?.document, '{"a":[1.0,1e2],"b":"\\u00e9"}');
   store.recordError("A", "é😀'");
-  const stored = ["A", "h2", '{"a":[1.0,1e2],"b":"\\u00e9"}', 7, "é😀'"];
-  assert.deepEqual(await runPythonStore(path), [null, [stored]]);
+  assert.deepEqual(await readAsFirstAgent(path), [["A", "h2", parsed, 7, "é😀'"]]);
   // Its upsert still works for the same topology, and no more for another.
-  const rows = [["A", "h3", document, 8, null]];
-  assert.deepEqual(await runPythonStore(path, upsert("A", "h3", 8)), [null, rows]);
-  const [problem, unchanged] = await runPythonStore(path, upsert("B", "h4", 9));
-  assert.match(problem ?? "", /UNIQUE constraint failed/);
-  assert.deepEqual(unchanged, rows);
+  const rows = [["A", "h3", parsed, 8, null]];
+  assert.deepEqual(await putAsFirstAgent(path, { ...sent, hash: "h3", at: 8 }), rows);
+  const other = putAsFirstAgent(path, { ...sent, id: "B", hash: "h4", at: 9 });
+  await assert.rejects(other, /UNIQUE constraint failed/);
+  assert.deepEqual(await readAsFirstAgent(path), rows);
   assert.equal(store.current()?.versionHash, "h3");
 });
 
 pythonTest("TopologyStore uses the newest of two rows of python3's sqlite3", async (place) => {
-  await runPythonStore(place.path, upsert("new", "h2", 6, "'boom'"), upsert("old", "h1", 5));
+  const { path } = place;
+  await putAsFirstAgent(path, { ...sent, id: "new", hash: "h2", at: 6 });
+  await putAsFirstAgent(path, { ...sent, id: "old", hash: "h1", at: 5 });
   using store = place.open({ now: () => 7_000 });
-  assert.equal(store.current()?.topologyId, "new");
-  assert.equal(store.current()?.hasOlderRows, true);
+  assert.deepEqual([store.current()?.topologyId, store.current()?.hasOlderRows], ["new", true]);
   store.put("new", "h3", "{}");
   assert.equal(store.current()?.versionHash, "h3");
   assert.throws(() => store.put("old", "h4", "{}"), { name: "AlreadyApplied" });
-  const [, rows] = await runPythonStore(place.path);
+  const rows = await readAsFirstAgent(path);
   assert.deepEqual(rows.map(([id, hash]) => [id, hash]), [["old", "h1"], ["new", "h3"]]);
 });

@@ -15,22 +15,25 @@ if topology:
         hydrated_blob_json = excluded.hydrated_blob_json, applied_at = excluded.applied_at,
         last_error = NULL""", (id, hash, json.dumps(json.loads(document), sort_keys=True), int(at)))
     connection.commit()
-rows = connection.execute("SELECT * FROM applied_topology").fetchall()
+rows = connection.execute("SELECT * FROM applied_topology ORDER BY applied_at").fetchall()
 print(json.dumps([[*row[:2], json.loads(row[2]), *row[3:]] for row in rows]))
 `;
 
 /** A row: id, version hash, document, unix seconds, last error. */
 type FirstAgentRow = [string, string, unknown, number, string | null];
 
-/** The store's rows, as the agent in Python reads them. Throws `Error` when it cannot. */
+/** Returns the store's rows, as the agent in Python reads them. Throws `Error` when it cannot. */
 export async function readAsFirstAgent(path: string): Promise<FirstAgentRow[]> {
   return JSON.parse(await runPython(program, path));
 }
 
-/** Stores a topology as the agent in Python does after an apply. Throws `Error` when it cannot. */
+/**
+ * Stores a topology as the agent in Python does after an apply, and returns all rows. Throws `Error` with
+ * what SQLite says when it cannot.
+ */
 export async function putAsFirstAgent(
   path: string,
   { id, hash, document, at }: { id: string; hash: string; document: string; at: number },
-): Promise<void> {
-  await runPython(program, path, id, hash, document, String(at));
+): Promise<FirstAgentRow[]> {
+  return JSON.parse(await runPython(program, path, id, hash, document, String(at)));
 }

@@ -22,7 +22,7 @@ export function requirement(what: string, present: boolean): Requirement {
 }
 
 /** That python3 is there, whose own json and sqlite3 are what the first agent and the master use. */
-export const python: Requirement = requirement("python3", await isPresent());
+export const python: Requirement = requirement("python3", await works("python3", "--version"));
 
 /** Runs a Python program and answers its standard output. Throws `Error` when it fails. */
 export async function runPython(program: string, ...args: string[]): Promise<string> {
@@ -33,32 +33,12 @@ export async function runPython(program: string, ...args: string[]): Promise<str
   throw new Error(`python3 failed: ${new TextDecoder().decode(stderr)}`);
 }
 
-async function isPresent(): Promise<boolean> {
-  try {
-    const { success } = await new Deno.Command("python3", { args: ["--version"] }).output();
-    return success;
-  } catch {
-    return false;
-  }
-}
-
-const program = "promtool";
-
-function isPresentPromtool(): boolean {
-  try {
-    return new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" })
-      .outputSync().success;
-  } catch {
-    return false;
-  }
-}
-
 /** The judge of what Prometheus is given to read. */
 export const promtool = {
-  ...requirement("promtool, of the package prometheus", isPresentPromtool()),
+  ...requirement("promtool, of the package prometheus", await works("promtool", "--version")),
   /** Runs it, with a text on standard input or none. Throws what it finds wrong. */
   async run(args: readonly string[], input = ""): Promise<void> {
-    const process = new Deno.Command(program, {
+    const process = new Deno.Command("promtool", {
       args: [...args],
       stdin: "piped",
       stdout: "piped",
@@ -92,17 +72,5 @@ export async function makeFifo(path: string): Promise<void> {
   if (!success) throw new Error(`mkfifo ${path} failed`);
 }
 
-async function isThere(): Promise<boolean> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await makeFifo(`${folder}/fifo`);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 /** What tests with named pipes need. */
-export const mkfifo = requirement("mkfifo", await isThere());
+export const mkfifo = requirement("mkfifo", await works("mkfifo", "--version"));
