@@ -417,22 +417,34 @@ const rows: HostConstraint[] = [
   },
 ];
 
-/** Runs a program of the tests under a constraint, and returns the lines of JSON that it printed. */
+/** Runs a test, which needs this shell, with the folder of a store. */
+function shellTest(title: string, shell: string[], test: (folder: string) => Promise<void>): void {
+  const { ignore, suffix, check } = needs.get(shell)!;
+  Deno.test({
+    name: title + suffix,
+    ignore,
+    async fn() {
+      check();
+      using folder = new TemporaryFolder();
+      await test(`${folder.path}/state`);
+    },
+  });
+}
+
+/** Runs a program of the tests by a script, and returns the lines of JSON that it printed. */
 async function runIn(
-  { shell: [command = "", ...args] }: HostConstraint,
-  { folder, script, program }: { folder: string; script: string; program: string[] },
+  [command = "", ...shellArgs]: string[],
+  { folder, script, program, args = [] }: {
+    folder: string;
+    script: string;
+    program: string;
+    args?: string[];
+  },
 ) {
-  const [name = "", ...more] = program;
+  const url = import.meta.resolve(`../tests/support/programs/${program}`);
+  const deno = [Deno.execPath(), "run", "-q", "--no-check", "-A", url];
   const { success, stdout, stderr } = await new Deno.Command(command, {
-    args: [
-      ...args,
-      "-c",
-      script,
-      "sh",
-      ...[Deno.execPath(), "run", "-q", "--no-check", "-A", import.meta.resolve(name)],
-      `${folder}/topology.db`,
-      ...more,
-    ],
+    args: [...shellArgs, "-c", script, "sh", ...deno, `${folder}/topology.db`, ...args],
     env: { S: folder, NO_COLOR: "1" },
   }).output();
   assert.ok(success, new TextDecoder().decode(stderr));
@@ -442,72 +454,70 @@ async function runIn(
   return text.trim().split("\n").map((line) => JSON.parse(line));
 }
 
-for (const row of rows) {
-  const { ignore, suffix, check } = needs.get(row.shell)!;
-  Deno.test({
-    name: `${row.what}: TopologyStore works after the fix${suffix}`,
-    ignore,
-    async fn() {
-      check();
-      using folder = new TemporaryFolder();
-      const path = `${folder.path}/state/topology.db`;
-      if (row.file === "absent") Deno.mkdirSync(`${folder.path}/state`);
-      else {
-        using store = TopologyStore.open(path);
-        store.put("A", "h1", "{}");
-      }
-      if (row.file === "damaged") Deno.truncateSync(path, 5_000);
-      const [meanwhile, afterwards] = await runIn(row, {
-        folder: `${folder.path}/state`,
-        script: `${row.begin}\n"$@"\n${row.end}\n"$@"`,
-        program: ["../tests/support/programs/store_user.ts"],
-      });
-      assert.deepEqual(meanwhile, row.use);
-      // The program quarantines a damaged file last.
-      if (row.file === "damaged" && meanwhile.quarantine !== "set aside") {
-        assert.equal(afterwards.quarantine, "set aside");
-      } else assert.deepEqual(afterwards, every(row.file ? "idle" : "h1", "done"));
-    },
+/** Returns the heartbeats of a running agent after `begin`, after another apply, and after `end`. */
+function runAgent(shell: string[], folder: string, begin: string, end: string) {
+  const program = "store_lasting_user.ts";
+  return runIn(shell, { folder, script: '"$@"', program, args: [begin, end] });
+}
+
+for (const { what, shell, begin, end, use, file } of rows) {
+  shellTest(`${what}: TopologyStore works after the fix`, shell, async (folder) => {
+    const path = `${folder}/topology.db`;
+    if (file === "absent") Deno.mkdirSync(folder);
+    else {
+      using store = TopologyStore.open(path);
+      store.put("A", "h1", "{}");
+    }
+    if (file === "damaged") Deno.truncateSync(path, 5_000);
+    const script = `${begin}\n"$@"\n${end}\n"$@"`;
+    const [meanwhile, afterwards] = await runIn(shell, {
+      folder,
+      script,
+      program: "store_user.ts",
+    });
+    assert.deepEqual(meanwhile, use);
+    // The program quarantines a damaged file last.
+    if (file === "damaged" && meanwhile.quarantine !== "set aside") {
+      assert.equal(afterwards.quarantine, "set aside");
+    } else assert.deepEqual(afterwards, every(file ? "idle" : "h1", "done"));
   });
 
-  const isReadable = ["h1", "idle", malformed].includes(row.use.current);
-  Deno.test({
-    name: `${row.what}: a running agent ${
-      isReadable ? "continues in memory" : "applies nothing"
-    }${suffix}`,
-    ignore,
-    async fn() {
-      check();
-      using folder = new TemporaryFolder();
-      const spoil = { absent: "rm $S/*; ", damaged: "truncate -s 5000 $S/topology.db; ", none: "" };
-      const [before, meanwhile, afterwards] = await runIn(row, {
-        folder: `${folder.path}/state`,
-        script: '"$@"',
-        program: [
-          "../tests/support/programs/store_lasting_user.ts",
-          spoil[row.file ?? "none"] + row.begin,
-          row.end,
-        ],
-      });
-      const { apply, ...told } = meanwhile;
-      if (!isReadable) {
-        assert.deepEqual(told, before);
-        assert.equal(told.state, "unreadable");
-        assert.equal(apply, told.detail.replace("read", "use"));
-        assert.deepEqual(afterwards, { state: "ok", applied: "1" });
-        return;
-      }
-      const [state, applied] = row.file ? ["idle", null] : ["ok", "1"];
-      assert.deepEqual([before.state, before.applied], [state, applied]);
-      assert.deepEqual([apply, told.state, told.applied], ["done", "ok", "2"]);
-      assert.match(
-        told.detail,
-        /(cannot be written|cannot be moved away): .*; .*; what is applied is kept in memory only/,
-      );
-      assert.deepEqual([afterwards.state, afterwards.applied], ["ok", "2"]);
-      if (row.file === "damaged") {
-        assert.match(afterwards.detail, /^the store was damaged and was moved to /);
-      } else assert.equal(afterwards.detail, undefined);
-    },
+  if (!["h1", "idle", malformed].includes(use.current)) {
+    shellTest(`${what}: a running agent applies nothing`, shell, async (folder) => {
+      const [before, { apply, ...told }, afterwards] = await runAgent(shell, folder, begin, end);
+      assert.deepEqual(told, before);
+      assert.equal(told.state, "unreadable");
+      assert.equal(apply, told.detail.replace("read", "use"));
+      assert.deepEqual(afterwards, { state: "ok", applied: "1" });
+    });
+    continue;
+  }
+
+  shellTest(`${what}: a running agent continues in memory`, shell, async (folder) => {
+    const spoil = { absent: "rm $S/*; ", damaged: "truncate -s 5000 $S/topology.db; ", none: "" };
+    const spoilAndBegin = spoil[file ?? "none"] + begin;
+    const [before, told, afterwards] = await runAgent(shell, folder, spoilAndBegin, end);
+    const [state, applied] = file ? ["idle", null] : ["ok", "1"];
+    assert.deepEqual([before.state, before.applied], [state, applied]);
+    assert.deepEqual([told.apply, told.state, told.applied], ["done", "ok", "2"]);
+    assert.match(
+      told.detail,
+      /(cannot be written|cannot be moved away): .*; .*; what is applied is kept in memory only/,
+    );
+    assert.deepEqual([afterwards.state, afterwards.applied], ["ok", "2"]);
+    if (file === "damaged") {
+      assert.match(afterwards.detail, /^the store was damaged and was moved to /);
+    } else assert.equal(afterwards.detail, undefined);
   });
 }
+
+shellTest(
+  "S17 a running agent applies nothing while the lock is not its own",
+  confined,
+  async (folder) => {
+    const { begin, end } = chmod("0", "$S/apply.lock", "600");
+    const [, meanwhile] = await runAgent(confined, folder, begin, end);
+    assert.match(meanwhile.apply, /^Cannot lock \S+apply\.lock: Permission denied; .*agent's user/);
+    assert.deepEqual([meanwhile.state, meanwhile.applied], ["ok", "1"]);
+  },
+);
