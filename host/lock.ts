@@ -39,7 +39,7 @@ export interface LockOptions {
   readonly purpose: string;
   /** Ends the waiting. */
   readonly signal?: AbortSignal;
-  /** Called once before the waiting; without it a held lock is an error. */
+  /** Called once, before the waiting; without it, a lock that is held is an error. */
   readonly onWait?: ((owner: LockOwner | null) => void) | undefined;
 }
 
@@ -76,7 +76,7 @@ export class FileLock {
     return lock;
   }
 
-  /** Gives the lock back. */
+  /** Removes the owner's name, and releases the lock. */
   release(): void {
     overwrite(this.#file, "");
     this.#file.close();
@@ -115,7 +115,7 @@ function isAt(path: string, file: Deno.FsFile): boolean {
   return present?.dev === dev && present.ino === ino;
 }
 
-/** Gives a process that has just got the lock 250 ms to write its name. */
+/** Returns the owner. A process that has just got the lock has 250 ms to write its name. */
 async function readOwner(file: Deno.FsFile): Promise<LockOwner | null> {
   for (let triesLeft = 5; triesLeft > 0; triesLeft--) {
     // The open file is read: at its path there may be another one by now.

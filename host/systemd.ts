@@ -73,7 +73,10 @@ export class SystemdNotifier {
   async close(): Promise<void> {
     clearInterval(this.#watchdog);
     const { promise: timeout, resolve } = Promise.withResolvers<Error>();
-    const timer = setTimeout(() => resolve(new Error("it takes nothing any more")), closeTimeoutMs);
+    const timer = setTimeout(
+      () => resolve(new Error("it does not read its messages")),
+      closeTimeoutMs,
+    );
     const problem = await Promise.race([this.#sent, timeout]);
     clearTimeout(timer);
     if (problem) this.#fail(problem);

@@ -22,7 +22,7 @@ export function listedPath(path: string): string {
 
 /** Writes a path as a word for cron. Throws `Error` when a line of cron cannot contain it. */
 export function cronWord(path: string): string {
-  // Implementations of cron differ in how they read two of them.
+  // Implementations of cron differ in how they read two backslashes.
   if (path.includes("\\")) throw unfit(path, "backslashes");
   demandPlain(path);
   const word = isPlain(path) ? path : `"${path.replace(/["$`]/g, "\\$&")}"`;
@@ -30,7 +30,7 @@ export function cronWord(path: string): string {
   return word.replaceAll("%", "\\%");
 }
 
-/** Whether no character but `%` is special to a shell or systemd. */
+/** Returns true when no character but `%` is special to a shell or to systemd. */
 function isPlain(path: string): boolean {
   return /^[\w/.,:@+%=-]+$/.test(path);
 }

@@ -20,7 +20,7 @@ export type StoreReason =
   | "io-error"
   | "other";
 
-/** What SQLite and the system say; both are also asked about the lock beside the store. */
+/** How the messages of SQLite and the system begin; the system's may also be about the lock. */
 const messages: readonly (readonly [message: RegExp, reason: StoreReason])[] = [
   [/^(file is not a database|database disk image is malformed)/, "damaged"],
   [/^(malformed database schema|unsupported file format)/, "damaged"],
@@ -47,7 +47,7 @@ export function storeReason(error: unknown): StoreReason {
   return messages.find(([pattern]) => pattern.test(message))?.[1] ?? "other";
 }
 
-/** What an operator can do. */
+/** What an operator can do about each reason. */
 const advice: Partial<Record<StoreReason, string>> = {
   "full": "free some space there",
   "read-only-mount": "remount it, so that the agent can write there",

@@ -54,7 +54,7 @@ export function quarantineIfDamaged(path: string, now = Date.now()): string | nu
 
 function quarantine(path: string, now: number): string {
   const target = freeTarget(path, now);
-  // The journal comes last: alone it does no harm, because SQLite drops one without a file.
+  // The file comes first: SQLite removes a journal that has no file.
   for (const suffix of suffixes) {
     if (statFile(path + suffix)) Deno.renameSync(path + suffix, target + suffix);
   }
@@ -118,7 +118,10 @@ export class FallbackStore implements ApplyStore {
     return this.#kept && `${this.#kept.problem}; what is applied is kept in memory only`;
   }
 
-  /** Returns what counts, given what the file holds: a newer content of the file wins. */
+  /**
+   * Returns the row that counts, given the row in the file. Forgets what is kept when another process has
+   * written the file since.
+   */
   resolve(stored: AppliedTopology | null): AppliedTopology | null {
     if (this.#kept && !isSame(stored, this.#kept.stored)) this.#kept = null;
     return this.#kept ? this.#kept.row : stored;
@@ -161,7 +164,7 @@ export class FallbackStore implements ApplyStore {
     try {
       this.recover();
     } catch {
-      // The next reading reports it, unless it was locked for a moment.
+      // The next reading reports the problem, unless the file was only locked for a moment.
     } finally {
       lock?.release();
     }
@@ -243,7 +246,7 @@ function isSame(one: AppliedTopology | null, other: AppliedTopology | null): boo
     one?.appliedAt === other?.appliedAt && one?.lastError === other?.lastError;
 }
 
-/** False when the value or another topology is the reason, or a lock that another process holds. */
+/** Returns true unless the value, another topology, or a lock of another process is the reason. */
 function isFileProblem(error: unknown): boolean {
   return !(error instanceof AlreadyApplied || error instanceof RangeError ||
     error instanceof SyntaxError || storeReason(error) === "locked");

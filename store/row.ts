@@ -8,7 +8,7 @@ export const maximumIdBytes = 1000;
 export const maximumDocumentBytes = 32 * 2 ** 20;
 /** How much of an error is kept, in characters. */
 export const maximumErrorLength = 500;
-/** A document of which nothing is known. */
+/** Stored when the document is not known. */
 export const unknownDocument = "{}";
 
 /** The topology that was applied last: the one row of the store. */
@@ -52,7 +52,7 @@ export class RowReader {
   readonly #database: DatabaseSync;
   /** Null for a store in memory. */
   readonly #path: string | null;
-  /** Kept: each prepared statement occupies memory for long. */
+  /** Prepared once: each prepared statement occupies memory for a long time. */
   #newest: StatementSync | null = null;
 
   constructor(database: DatabaseSync, path: string | null) {
@@ -77,7 +77,7 @@ export class RowReader {
       if (!this.hasTable()) return null;
       this.#checkSize();
       this.#newest = this.#database.prepare(selectNewest);
-      // Each object would add a hidden class, which also stays in memory.
+      // Rows as objects would each add a hidden class to V8, which also stays in memory.
       (this.#newest as ArrayStatement).setReturnArrays(true);
     }
     const [newest, older] = this.#newest.all() as unknown as SQLOutputValue[][];
@@ -98,7 +98,7 @@ export class RowReader {
     this.current();
   }
 
-  /** SQLite reads what is missing of the last page as zeros. */
+  /** Throws when the last page is incomplete: SQLite would read the missing bytes as zeros. */
   #checkSize(): void {
     if (this.#path === null) return;
     const pageSize = Number(this.#database.prepare("PRAGMA page_size").get()?.page_size);
@@ -107,7 +107,10 @@ export class RowReader {
   }
 }
 
-/** Returns the row of the file at `path`; null when file, table or row is absent. Throws as `RowReader`. */
+/**
+ * Returns the row of the file at `path`; null when file, table or row is absent. Throws what SQLite says,
+ * or `CorruptStoreError`.
+ */
 export function readRow(path: string): AppliedTopology | null {
   const rows = RowReader.open(path);
   try {

@@ -99,7 +99,7 @@ export class TopologyStore implements Disposable {
 
   /** Checks that the file can be written, before Docker is changed. */
   prepare(): void {
-    // Preparing it compares it with the columns and keys of the table.
+    // Preparing the statement fails when the table lacks a column or the key.
     this.#transact((database) => database.prepare(upsert));
   }
 
@@ -182,7 +182,7 @@ export class TopologyStore implements Disposable {
   }
 }
 
-/** Creates what is missing. Two rows of the first agent stay, and so prevent the index. */
+/** Creates table and index where they are missing. Two rows of the first agent prevent the index. */
 function createSchema(database: DatabaseSync): void {
   database.exec(createTable);
   const { rows } = database.prepare("SELECT count(*) AS rows FROM applied_topology").get()!;
@@ -193,7 +193,7 @@ function sortKeys(document: string): string {
   return writeJson(parseJson(document));
 }
 
-/** Throws `RangeError` for what could not be read again. */
+/** Throws `RangeError` for a value that `current()` would not read. */
 function checkLengths(topologyId: string, versionHash: string, document: string): void {
   const isTooLong = (text: string) => new TextEncoder().encode(text).length > maximumIdBytes;
   if (isTooLong(topologyId) || isTooLong(versionHash)) {

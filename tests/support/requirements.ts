@@ -10,7 +10,7 @@ export interface Requirement {
   check(): void;
 }
 
-/** States that tests need `what`, e.g. `a Docker engine`, and whether it is there. */
+/** Returns the requirement of `what`, such as `a Docker engine`, which is present here or not. */
 export function requirement(what: string, present: boolean): Requirement {
   return {
     ignore: !present && !Deno.env.get("CI"),
@@ -21,10 +21,10 @@ export function requirement(what: string, present: boolean): Requirement {
   };
 }
 
-/** That python3 is there, whose own json and sqlite3 are what the first agent and the master use. */
+/** Python's own json and sqlite3 are what the first agent and the master use. */
 export const python: Requirement = requirement("python3", await works("python3", "--version"));
 
-/** Runs a Python program and answers its standard output. Throws `Error` when it fails. */
+/** Runs a Python program and returns its standard output. Throws `Error` when it fails. */
 export async function runPython(program: string, ...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("python3", {
     args: ["-c", program, ...args],
@@ -33,7 +33,7 @@ export async function runPython(program: string, ...args: string[]): Promise<str
   throw new Error(`python3 failed: ${new TextDecoder().decode(stderr)}`);
 }
 
-/** The judge of what Prometheus is given to read. */
+/** Checks what Prometheus reads. */
 export const promtool = {
   ...requirement("promtool, of the package prometheus", await works("promtool", "--version")),
   /** Runs it, with a text on standard input or none. Throws what it finds wrong. */
@@ -50,12 +50,12 @@ export const promtool = {
     const { code, stdout, stderr } = await process.output();
     const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     assert.equal(code, 0, said);
-    // It warns, and ends with 0, of what is no good style.
+    // For bad style it exits with 0, and only warns.
     if (args[0] === "check" && args[1] === "metrics") assert.equal(said, "");
   },
 };
 
-/** Whether a program runs here with these arguments. */
+/** Returns true when a program exits with 0 here. */
 export async function works(program: string, ...args: string[]): Promise<boolean> {
   try {
     const output = { stdin: "null", stdout: "null", stderr: "null" } as const;
@@ -66,7 +66,7 @@ export async function works(program: string, ...args: string[]): Promise<boolean
   }
 }
 
-/** Makes a named pipe that nobody opens: who opens it to read waits for ever. */
+/** Creates a named pipe without a writer: opening it for reading never ends. */
 export async function makeFifo(path: string): Promise<void> {
   const { success } = await new Deno.Command("mkfifo", { args: [path], stdin: "null" }).output();
   if (!success) throw new Error(`mkfifo ${path} failed`);
