@@ -14,8 +14,8 @@ export function execCommand(path: string): string {
 /** Writes a path in a list such as `ExecPaths=`. Throws `Error` when a unit cannot contain it. */
 export function listedPath(path: string): string {
   // systemd refuses these in the name of a program, quoted or not.
-  if (/["'\\]/.test(path)) throw unfit(path, "quotation marks and backslashes");
-  demandPlain(path);
+  if (/["'\\]/.test(path)) throw pathError(path, "quotation marks and backslashes");
+  checkPath(path);
   const text = path.replaceAll("%", "%%");
   return isPlain(text) ? text : `"${text}"`;
 }
@@ -23,8 +23,8 @@ export function listedPath(path: string): string {
 /** Writes a path as a word for cron. Throws `Error` when a line of cron cannot contain it. */
 export function cronWord(path: string): string {
   // Implementations of cron differ in how they read two backslashes.
-  if (path.includes("\\")) throw unfit(path, "backslashes");
-  demandPlain(path);
+  if (path.includes("\\")) throw pathError(path, "backslashes");
+  checkPath(path);
   const word = isPlain(path) ? path : `"${path.replace(/["$`]/g, "\\$&")}"`;
   // A % would end the command; cron removes the backslash.
   return word.replaceAll("%", "\\%");
@@ -35,14 +35,14 @@ function isPlain(path: string): boolean {
   return /^[\w/.,:@+%=-]+$/.test(path);
 }
 
-function demandPlain(path: string): void {
+function checkPath(path: string): void {
   // deno-lint-ignore no-control-regex
   if (!path.startsWith("/") || /[\x00-\x1f\x7f]/.test(path)) {
-    throw unfit(path, "control characters");
+    throw pathError(path, "control characters");
   }
 }
 
-function unfit(path: string, what: string): Error {
+function pathError(path: string, what: string): Error {
   return new Error(
     `Cannot print for ${path}: the path of the executable must be absolute and without ${what}`,
   );

@@ -49,16 +49,16 @@ ${summary.charAt(0).toUpperCase()}${summary.slice(1)}.
 - Variable: \`${variable}\`
 - Ini file: \`${name} = …\`
 - Default: ${defaultOf(key)}
-- Allowed: ${prose(allowed)}
+- Allowed: ${markCode(allowed)}
 `;
 }
 
 function defaultOf(key: KeyText): string {
-  return key.value === null ? prose(key.fallback!) : `\`${key.value}\``;
+  return key.value === null ? markCode(key.fallback!) : `\`${key.value}\``;
 }
 
 /** Marks paths, variables and addresses as code. */
-function prose(text: string): string {
+function markCode(text: string): string {
   const code = /(?<=^|[\s(])(?:[$~]?\/[\w./-]*\w|\$[A-Z_]+[\w/-]*|unix:\/\/|[[\d][\d.:\]]+:\d+)/g;
   return text.replace(code, "`$&`");
 }
