@@ -83,35 +83,15 @@ Deno.test("nextDelayMs() spreads hosts that were asked to come at the same secon
 const longMs = 3_600_000;
 const never = new AbortController().signal;
 
-Deno.test("Wakeup.wait() ends when the time is up", async () => {
+/** Returns whether a wait has not ended yet. */
+async function isWaiting(waited: Promise<boolean>): Promise<boolean> {
+  return await Promise.race([waited, Promise.resolve("waiting")]) === "waiting";
+}
+
+Deno.test("Wakeup.wait() ends in time, and returns false when it is aborted", async () => {
   const wakeup = new Wakeup();
   assert.equal(await wakeup.wait(1, never), true);
   assert.equal(wakeup.takeSendRequest(), false);
-});
-
-Deno.test("Wakeup.requestSend() ends the wait, and is taken once", async () => {
-  const wakeup = new Wakeup();
-  const waited = wakeup.wait(longMs, never);
-  wakeup.requestSend();
-  wakeup.requestSend();
-  assert.equal(await waited, true);
-  assert.deepEqual([wakeup.takeSendRequest(), wakeup.takeSendRequest()], [true, false]);
-});
-
-Deno.test("Wakeup.requestSend() is kept until it is taken", async () => {
-  const wakeup = new Wakeup();
-  wakeup.requestSend();
-  assert.equal(await wakeup.wait(longMs, never), true);
-  assert.equal(await wakeup.wait(longMs, never), true);
-  assert.equal(wakeup.takeSendRequest(), true);
-  const stop = new AbortController();
-  const waited = wakeup.wait(longMs, stop.signal);
-  stop.abort();
-  assert.equal(await waited, false, "it still rang after it was taken");
-});
-
-Deno.test("Wakeup.wait() returns false when the signal is aborted", async () => {
-  const wakeup = new Wakeup();
   const stop = new AbortController();
   const waited = wakeup.wait(longMs, stop.signal);
   stop.abort(new Error("stop"));
@@ -121,16 +101,36 @@ Deno.test("Wakeup.wait() returns false when the signal is aborted", async () => 
   assert.equal(await wakeup.wait(longMs, stop.signal), false);
 });
 
-Deno.test("Wakeup.requestSend() does not end a wait after it was taken", async () => {
+Deno.test("Wakeup.requestSend() ends each wait until it is taken", async () => {
   const wakeup = new Wakeup();
-  await wakeup.wait(1, never);
-  wakeup.requestSend();
-  assert.equal(wakeup.takeSendRequest(), true);
   const waited = wakeup.wait(longMs, never);
-  const first = await Promise.race([waited, Promise.resolve("still waiting")]);
-  assert.equal(first, "still waiting");
+  wakeup.requestSend();
   wakeup.requestSend();
   assert.equal(await waited, true);
+  assert.equal(await wakeup.wait(longMs, never), true, "it was not kept");
+  assert.deepEqual([wakeup.takeSendRequest(), wakeup.takeSendRequest()], [true, false]);
+  const next = wakeup.wait(longMs, never);
+  assert.ok(await isWaiting(next), "it still ended a wait after it was taken");
+  wakeup.requestSend();
+  assert.equal(await next, true);
+});
+
+Deno.test("Wakeup.requestCheck() ends waits for checks only, until it is taken", async () => {
+  const wakeup = new Wakeup();
+  const waited = wakeup.wait(longMs, never, { forChecks: true });
+  wakeup.requestCheck();
+  wakeup.requestCheck();
+  assert.equal(await waited, true);
+  assert.equal(await wakeup.wait(longMs, never, { forChecks: true }), true, "it was not kept");
+  const other = wakeup.wait(longMs, never);
+  wakeup.requestCheck();
+  assert.ok(await isWaiting(other));
+  wakeup.requestSend();
+  assert.equal(await other, true);
+  assert.deepEqual(
+    [wakeup.takeSendRequest(), wakeup.takeCheckRequest(), wakeup.takeCheckRequest()],
+    [true, true, false],
+  );
 });
 
 Deno.test("Wakeup.wait() leaves no listener at the signal", async () => {
@@ -155,30 +155,6 @@ Deno.test("Wakeup.wait() leaves no listener at the signal", async () => {
   assert.equal(listeners.size, 0);
 });
 
-Deno.test("Wakeup.requestCheck() ends a wait for checks, and is taken once", async () => {
-  const wakeup = new Wakeup();
-  const waited = wakeup.wait(longMs, never, { forChecks: true });
-  wakeup.requestCheck();
-  wakeup.requestCheck();
-  assert.equal(await waited, true);
-  assert.equal(await wakeup.wait(longMs, never, { forChecks: true }), true, "it was not kept");
-  assert.deepEqual(
-    [wakeup.takeSendRequest(), wakeup.takeCheckRequest(), wakeup.takeCheckRequest()],
-    [false, true, false],
-  );
-});
-
-Deno.test("Wakeup.requestCheck() does not end another wait", async () => {
-  const wakeup = new Wakeup();
-  wakeup.requestCheck();
-  const waited = wakeup.wait(longMs, never);
-  wakeup.requestCheck();
-  assert.equal(await Promise.race([waited, Promise.resolve("still waiting")]), "still waiting");
-  wakeup.requestSend();
-  assert.equal(await waited, true);
-  assert.equal(wakeup.takeCheckRequest(), true);
-});
-
 /** Returns the times of checks, up to a time; each takes a millisecond. */
 function checkTimes(
   backoff: RecheckBackoff,
@@ -198,35 +174,27 @@ function checkTimes(
   return times;
 }
 
-Deno.test("RecheckBackoff has no check due without a request", () => {
-  const backoff = new RecheckBackoff();
-  assert.deepEqual([backoff.dueAt, backoff.isRequested], [Infinity, false]);
-});
-
-Deno.test("RecheckBackoff checks 100 ms after a request, then less often", () => {
-  const times = checkTimes(new RecheckBackoff(), { untilMs: 60_000, requestAt: (ms) => ms === 0 });
-  assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
-});
-
-Deno.test("RecheckBackoff goes on after a change: another may come later", () => {
-  const times = checkTimes(new RecheckBackoff(), {
-    untilMs: 60_000,
-    requestAt: (ms) => ms === 0,
-    changed: (ms) => ms === 100,
-  });
-  assert.deepEqual(times, [100, 200, 400, 800, 1_600, 3_200, 6_400]);
-});
-
-Deno.test("RecheckBackoff starts again with a request that comes in between", () => {
-  const times = checkTimes(new RecheckBackoff(), {
-    untilMs: 60_000,
-    requestAt: (ms) => ms === 0 || ms === 1_700,
-  });
-  assert.deepEqual(times, [
+const once = [100, 200, 400, 800, 1_600, 3_200, 6_400];
+const times: [title: string, requests: number[], changes: number[], expected: number[]][] = [
+  ["has no check due without a request", [], [], []],
+  ["checks 100 ms after a request, then less often", [0], [], once],
+  ["continues after a change: another may come later", [0], [100], once],
+  ["starts again with a request that comes in between", [0, 1_700], [], [
     ...[100, 200, 400, 800, 1_600],
     ...[1_800, 1_900, 2_100, 2_500, 3_300, 4_900, 8_100],
-  ]);
-});
+  ]],
+];
+
+for (const [title, requests, changes, expected] of times) {
+  Deno.test(`RecheckBackoff ${title}`, () => {
+    const found = checkTimes(new RecheckBackoff(), {
+      untilMs: 60_000,
+      requestAt: (ms) => requests.includes(ms),
+      changed: (ms) => changes.includes(ms),
+    });
+    assert.deepEqual(found, expected);
+  });
+}
 
 Deno.test("RecheckBackoff slows down to one check in 5 s, and recovers", () => {
   const backoff = new RecheckBackoff();
@@ -237,11 +205,8 @@ Deno.test("RecheckBackoff slows down to one check in 5 s, and recovers", () => {
   for (backoff.checked(60_000, false); backoff.dueAt < Infinity;) {
     backoff.checked(backoff.dueAt, false);
   }
-  const [first] = [80_000].map((now) => {
-    backoff.request(now);
-    return backoff.dueAt - now;
-  });
-  assert.equal(first, 100);
+  backoff.request(80_000);
+  assert.equal(backoff.dueAt, 80_100);
 });
 
 Deno.test("RecheckBackoff slows down for requests of any rhythm", () => {
@@ -290,154 +255,109 @@ const accepted: SendOutcome = { isFailure: false, retryAfterMs: null };
 const failed: SendOutcome = { isFailure: true, retryAfterMs: null };
 const paused: SendOutcome = { isFailure: true, retryAfterMs: 100_000 };
 
-/** What happens to a scheduler, and what it is expected to answer then. */
-type Step =
+/** What happens to a scheduler, in this order, and what it is expected to answer. */
+interface Step {
+  /** Time passes before the request. */
+  readonly pass?: number;
+  readonly request?: "send" | "check";
   /** Time passes until the next check, which must be due after so many milliseconds. */
-  | { readonly after: number }
-  /** Time passes. */
-  | { readonly pass: number }
-  | { readonly request: "send" | "check" }
-  | { readonly skip: true }
+  readonly after?: number;
+  readonly skip?: true;
   /** A check finds these contents. They must be sent, with that outcome, or must not (null). */
-  | { readonly finds: string; readonly sends: SendOutcome | null };
+  readonly finds?: string;
+  readonly sends?: SendOutcome | null;
+}
 
 /** An interval of 30 s, the random number 0.5, and 5 s between early heartbeats. */
 const schedules: [title: string, steps: Step[]][] = [
   ["sends at a random point of the first interval, then at each interval", [
-    { after: 15_000 },
-    { finds: "a", sends: accepted },
-    { after: 30_000 },
-    { finds: "a", sends: accepted },
+    { after: 15_000, finds: "a", sends: accepted },
+    { after: 30_000, finds: "a", sends: accepted },
     { after: 30_000 },
   ]],
   ["sends at once when that is requested, also before the first heartbeat", [
-    { request: "send" },
-    { after: 0 },
-    { finds: "a", sends: accepted },
-    { pass: 7_000 },
-    { request: "send" },
-    { after: 0 },
-    { finds: "a", sends: accepted },
+    { request: "send", after: 0, finds: "a", sends: accepted },
+    { pass: 7_000, request: "send", after: 0, finds: "a", sends: accepted },
     { after: 30_000 },
   ]],
   ["keeps 5 s between early heartbeats, and takes the next in its turn", [
-    { after: 15_000 },
-    { finds: "a", sends: accepted },
-    { pass: 24_000 },
-    { request: "send" },
-    { after: 0 },
-    { finds: "a", sends: accepted },
-    { pass: 1_000 },
-    { request: "send" },
-    { after: 4_000 },
-    { finds: "a", sends: accepted },
+    { after: 15_000, finds: "a", sends: accepted },
+    { pass: 24_000, request: "send", after: 0, finds: "a", sends: accepted },
+    { pass: 1_000, request: "send", after: 4_000, finds: "a", sends: accepted },
     { after: 30_000 },
   ]],
   ["checks several times after a request, and sends only what has changed", [
-    { after: 15_000 },
-    { finds: "a", sends: accepted },
-    { pass: 5_000 },
-    { request: "check" },
-    { after: 100 },
-    { finds: "a", sends: null },
-    { after: 100 },
-    { finds: "b", sends: accepted },
-    { after: 200 },
-    { finds: "b", sends: null },
+    { after: 15_000, finds: "a", sends: accepted },
+    { pass: 5_000, request: "check", after: 100, finds: "a", sends: null },
+    { after: 100, finds: "b", sends: accepted },
+    { after: 200, finds: "b", sends: null },
   ]],
   ["puts a change off that comes too early, and sends it whatever it is then", [
-    { after: 15_000 },
-    { finds: "a", sends: accepted },
-    { pass: 5_000 },
-    { request: "send" },
-    { after: 0 },
-    { finds: "a", sends: accepted },
-    { pass: 900 },
-    { request: "check" },
-    { after: 100 },
-    { finds: "b", sends: null },
-    { after: 4_000 },
-    { finds: "a", sends: accepted },
+    { after: 15_000, finds: "a", sends: accepted },
+    { pass: 5_000, request: "send", after: 0, finds: "a", sends: accepted },
+    { pass: 900, request: "check", after: 100, finds: "b", sends: null },
+    { after: 4_000, finds: "a", sends: accepted },
   ]],
   ["takes what is found in a check that was skipped for no change", [
-    { after: 15_000 },
-    { finds: "a", sends: accepted },
-    { pass: 5_000 },
-    { request: "check" },
-    { after: 100 },
-    { skip: true },
-    { after: 100 },
-    { finds: "b", sends: accepted },
+    { after: 15_000, finds: "a", sends: accepted },
+    { pass: 5_000, request: "check", after: 100, skip: true },
+    { after: 100, finds: "b", sends: accepted },
   ]],
   ["backs off after failures, where only a request for a heartbeat counts", [
-    { after: 15_000 },
-    { finds: "a", sends: failed },
-    { request: "check" },
-    { after: 7_500 },
-    { finds: "b", sends: failed },
-    { after: 12_500 },
-    { finds: "c", sends: failed },
-    { pass: 1_000 },
-    { request: "send" },
-    { after: 0 },
-    { finds: "d", sends: failed },
+    { after: 15_000, finds: "a", sends: failed },
+    { request: "check", after: 7_500, finds: "b", sends: failed },
+    { after: 12_500, finds: "c", sends: failed },
+    { pass: 1_000, request: "send", after: 0, finds: "d", sends: failed },
     { after: 30_000 },
   ]],
   ["checks at each interval while it waits longer, without sending", [
-    { after: 15_000 },
-    { finds: "a", sends: paused },
-    { after: 30_000 },
-    { finds: "b", sends: null },
-    { after: 30_000 },
-    { skip: true },
-    { after: 30_000 },
-    { finds: "c", sends: null },
-    { after: 22_000 },
-    { finds: "c", sends: accepted },
+    { after: 15_000, finds: "a", sends: paused },
+    { after: 30_000, finds: "b", sends: null },
+    { after: 30_000, skip: true },
+    { after: 30_000, finds: "c", sends: null },
+    { after: 22_000, finds: "c", sends: accepted },
     { after: 30_000 },
   ]],
   ["gives a master the whole pause that it asks for, whatever is requested", [
-    { after: 15_000 },
-    { finds: "a", sends: { isFailure: false, retryAfterMs: 5_000 } },
+    { after: 15_000, finds: "a", sends: { isFailure: false, retryAfterMs: 5_000 } },
     { request: "send" },
-    { request: "check" },
-    { after: 17_000 },
-    { finds: "b", sends: accepted },
+    { request: "check", after: 17_000, finds: "b", sends: accepted },
   ]],
 ];
 
+/** Returns a scheduler, and a function that lets time pass. */
+function schedulerWith(): { scheduler: HeartbeatScheduler; pass: (ms: number) => void } {
+  let now = 0;
+  const options = { intervalMs, minEarlyGapMs: 5_000, now: () => now, random: () => 0.5 };
+  return { scheduler: new HeartbeatScheduler(options), pass: (ms) => now += ms };
+}
+
 for (const [title, steps] of schedules) {
   Deno.test(`HeartbeatScheduler ${title}`, () => {
-    let ms = 0;
-    const options = { intervalMs, minEarlyGapMs: 5_000, now: () => ms, random: () => 0.5 };
-    const scheduler = new HeartbeatScheduler(options);
-    for (const [index, step] of steps.entries()) {
-      const where = `step ${index}`;
-      if ("after" in step) {
-        assert.equal(scheduler.nextCheckMs(), step.after, where);
-        ms += step.after;
-      } else if ("pass" in step) ms += step.pass;
-      else if ("request" in step) {
-        if (step.request === "send") scheduler.requestSend();
-        else scheduler.requestCheck();
-      } else if ("skip" in step) scheduler.checkSkipped();
-      else {
-        scheduler.checkStarted();
-        assert.equal(scheduler.shouldSend(step.finds), step.sends !== null, where);
-        if (step.sends !== null) scheduler.sent(step.sends);
+    const { scheduler, pass } = schedulerWith();
+    for (const [index, { pass: ms = 0, request, after, skip, finds, sends }] of steps.entries()) {
+      pass(ms);
+      if (request === "send") scheduler.requestSend();
+      if (request === "check") scheduler.requestCheck();
+      if (after !== undefined) {
+        assert.equal(scheduler.nextCheckMs(), after, `step ${index}`);
+        pass(after);
       }
+      if (skip) scheduler.checkSkipped();
+      if (finds === undefined) continue;
+      scheduler.checkStarted();
+      assert.equal(scheduler.shouldSend(finds), sends !== null, `step ${index}`);
+      if (sends) scheduler.sent(sends);
     }
   });
 }
 
 Deno.test("HeartbeatScheduler takes requests for checks only when they matter", () => {
-  let ms = 0;
-  const options = { intervalMs, minEarlyGapMs: 5_000, now: () => ms, random: () => 0.5 };
-  const scheduler = new HeartbeatScheduler(options);
+  const { scheduler, pass } = schedulerWith();
   const takes: boolean[] = [];
   const note = () => takes.push(scheduler.takesCheckRequests);
   const check = () => {
-    ms += scheduler.nextCheckMs();
+    pass(scheduler.nextCheckMs());
     scheduler.checkStarted();
     return scheduler.shouldSend("a");
   };

@@ -160,13 +160,11 @@ interface SkippingOptions {
   /** Runs before each heartbeat, counted from 1, until it answers false. */
   readonly before: (heartbeat: number) => boolean | Promise<boolean>;
   readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
-  readonly onSnapshot?: () => void;
 }
 
 /** Runs the loop with waits that take no time; returns the wait before each heartbeat, in ms. */
 export async function runSkipping(agent: Agent, options: SkippingOptions): Promise<number[]> {
-  const { log = () => {}, random = Math.random, before, onHeartbeat, onSnapshot = () => {} } =
-    options;
+  const { log = () => {}, random = Math.random, before, onHeartbeat } = options;
   const time = new SkippedTime();
   const waitsMs: number[] = [];
   let sent = 0;
@@ -176,7 +174,6 @@ export async function runSkipping(agent: Agent, options: SkippingOptions): Promi
     log,
     random,
     now: time.now,
-    onSnapshot,
     onHeartbeat: (heartbeat) => {
       sent++;
       onHeartbeat?.(heartbeat);
