@@ -270,47 +270,47 @@ interface Step {
 
 /** An interval of 30 s, the random number 0.5, and 5 s between early heartbeats. */
 const schedules: [title: string, steps: Step[]][] = [
-  ["sends at a random point of the first interval, then at each interval", [
+  ["starts at a random point of the first interval", [
     { after: 15_000, finds: "a", sends: accepted },
     { after: 30_000, finds: "a", sends: accepted },
     { after: 30_000 },
   ]],
-  ["sends at once when that is requested, also before the first heartbeat", [
+  ["sends at once when that is requested", [
     { request: "send", after: 0, finds: "a", sends: accepted },
     { pass: 7_000, request: "send", after: 0, finds: "a", sends: accepted },
     { after: 30_000 },
   ]],
-  ["keeps 5 s between early heartbeats, and takes the next in its turn", [
+  ["keeps 5 s between early heartbeats", [
     { after: 15_000, finds: "a", sends: accepted },
     { pass: 24_000, request: "send", after: 0, finds: "a", sends: accepted },
     { pass: 1_000, request: "send", after: 4_000, finds: "a", sends: accepted },
     { after: 30_000 },
   ]],
-  ["checks several times after a request, and sends only what has changed", [
+  ["checks several times after a request", [
     { after: 15_000, finds: "a", sends: accepted },
     { pass: 5_000, request: "check", after: 100, finds: "a", sends: null },
     { after: 100, finds: "b", sends: accepted },
     { after: 200, finds: "b", sends: null },
   ]],
-  ["puts a change off that comes too early, and sends it whatever it is then", [
+  ["delays a change that comes too early", [
     { after: 15_000, finds: "a", sends: accepted },
     { pass: 5_000, request: "send", after: 0, finds: "a", sends: accepted },
     { pass: 900, request: "check", after: 100, finds: "b", sends: null },
     { after: 4_000, finds: "a", sends: accepted },
   ]],
-  ["takes what is found in a check that was skipped for no change", [
+  ["takes a skipped check for one without a change", [
     { after: 15_000, finds: "a", sends: accepted },
     { pass: 5_000, request: "check", after: 100, skip: true },
     { after: 100, finds: "b", sends: accepted },
   ]],
-  ["backs off after failures, where only a request for a heartbeat counts", [
+  ["ignores changes while it backs off", [
     { after: 15_000, finds: "a", sends: failed },
     { request: "check", after: 7_500, finds: "b", sends: failed },
     { after: 12_500, finds: "c", sends: failed },
     { pass: 1_000, request: "send", after: 0, finds: "d", sends: failed },
     { after: 30_000 },
   ]],
-  ["checks at each interval while it waits longer, without sending", [
+  ["checks at each interval of a long wait", [
     { after: 15_000, finds: "a", sends: paused },
     { after: 30_000, finds: "b", sends: null },
     { after: 30_000, skip: true },
@@ -318,7 +318,7 @@ const schedules: [title: string, steps: Step[]][] = [
     { after: 22_000, finds: "c", sends: accepted },
     { after: 30_000 },
   ]],
-  ["gives a master the whole pause that it asks for, whatever is requested", [
+  ["ignores all requests in a pause", [
     { after: 15_000, finds: "a", sends: { isFailure: false, retryAfterMs: 5_000 } },
     { request: "send" },
     { request: "check", after: 17_000, finds: "b", sends: accepted },
@@ -352,7 +352,7 @@ for (const [title, steps] of schedules) {
   });
 }
 
-Deno.test("HeartbeatScheduler takes requests for checks only when they matter", () => {
+Deno.test("HeartbeatScheduler takes requests for checks when they matter", () => {
   const { scheduler, pass } = schedulerWith();
   const takes: boolean[] = [];
   const note = () => takes.push(scheduler.takesCheckRequests);
