@@ -119,16 +119,13 @@ Deno.test("findChanges() creates what is missing", () => {
 });
 
 Deno.test("findChanges() recreates a changed base and its services", () => {
-  const [lan, inner] = [full("dmz"), full("inner")];
+  const lan = full("dmz");
   const cases: [change: Partial<ContainerInfo>, reason: string][] = [
     [relabelled("web", specLabel, "x"), otherSpec],
     [relabelled("web", specLabel, null), otherProgram],
     [unlabelled, otherProgram],
     [relabelled("web", imageLabel, "x"), newerBase],
     [at([lan, "10.1.0.5"]), "not attached to inner"],
-    [at([lan, "10.1.0.5"], [inner, "10.2.0.9"]), "address 10.2.0.9 on inner, not 10.2.0.5"],
-    [at([lan, "10.1.0.5"], [inner, ""]), "address none on inner, not 10.2.0.5"],
-    [at([lan, "10.1.0.5"], [inner, "10.2.0.5"], ["bridge", "172.17.0.2"]), "attached to bridge"],
     [{ state: "exited", ...at([lan, ""]) }, "not attached to inner"],
     [{ state: "created", ...at([lan, ""]) }, "not attached to inner"],
     [{ ...idle("web", "exited"), ...relabelled("web", imageLabel, "x") }, newerBase],
@@ -149,7 +146,6 @@ Deno.test("findChanges() recreates only a changed service", () => {
     [unlabelled, otherProgram],
     [relabelled("web-ssh", imageLabel, "x"), "image decnet/ssh:latest is a newer one"],
     [{ networkMode: "container:another" }, "does not share the network of web"],
-    [{ networkMode: "default" }, "does not share the network of web"],
     [{ state: "dead" }, "dead"],
     [{ state: "removing" }, "removing"],
     [{ state: "a word of a newer engine" }, "a word of a newer engine"],
@@ -171,13 +167,8 @@ Deno.test("findChanges() leaves a foreign container with a planned name", () => 
   const noLabel = "without our label";
   const cases: [name: string, change: Partial<ContainerInfo>, what: string][] = [
     ["web", ofAnother, "of topology another"],
-    ["web", { ...ofAnother, state: "exited" }, "of topology another"],
-    ["web-ssh", ofAnother, "of topology another"],
-    ["web", labelledFor(`${id}x`), `of topology ${id}x`],
-    ["web", { ...unlabelled, ...at() }, noLabel],
-    ["web", { ...unlabelled, ...at(["bridge", "172.17.0.9"]) }, noLabel],
+    ["web-ssh", { ...ofAnother, state: "exited" }, "of topology another"],
     ["web", { ...unlabelled, ...idle("db", "exited") }, noLabel],
-    ["web-ssh", { ...unlabelled, networkMode: "container:another" }, noLabel],
     ["web-ssh", { ...unlabelled, networkMode: "" }, noLabel],
   ];
   const obstacle = (name: string, what: string) =>
@@ -360,9 +351,6 @@ function dmzRemade(reason: string): string[] {
 Deno.test("findChanges() recreates changed networks and their containers", () => {
   const cases: [change: Partial<NetworkInfo>, reason: string][] = [
     [{ driver: "macvlan" }, "driver macvlan, not bridge"],
-    [{ subnets: ["10.1.1.0/24"] }, "subnet 10.1.1.0/24, not 10.1.0.0/24"],
-    [{ subnets: ["10.1.0.0/24", "fd00::/64"] }, "subnet 10.1.0.0/24 fd00::/64, not 10.1.0.0/24"],
-    [{ subnets: [] }, "subnet none, not 10.1.0.0/24"],
     [{ internal: true }, "internal"],
     [{ internal: true, ...unlabelled }, "internal"],
     [relabelled("dmz", specLabel, "x"), otherSpec],
@@ -391,11 +379,7 @@ Deno.test("findChanges() replaces several networks of one name by one", () => {
 
 Deno.test("findChanges() leaves a foreign network with a planned name", () => {
   const cases: [change: Partial<NetworkInfo>, what: string][] = [
-    [ofAnother, "driver bridge, 10.1.0.0/24, of topology another"],
     [{ ...ofAnother, driver: "macvlan" }, "driver macvlan, 10.1.0.0/24, of topology another"],
-    [labelledFor(`${id}x`), `driver bridge, 10.1.0.0/24, of topology ${id}x`],
-    [{ ...unlabelled, driver: "macvlan" }, "driver macvlan, 10.1.0.0/24"],
-    [{ ...unlabelled, subnets: ["10.1.0.1/24"] }, "driver bridge, 10.1.0.1/24"],
     [{ ...unlabelled, subnets: [] }, "driver bridge"],
     [
       { ...unlabelled, subnets: ["10.1.0.0/24", "10.3.0.0/24"] },
