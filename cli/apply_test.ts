@@ -22,25 +22,16 @@ async function told(setup: AgentSetup, ...flags: string[]): Promise<string[]> {
   return lines.slice(1);
 }
 
-Deno.test("run() apply says what to do about another topology", async () => {
-  await using setup = await AgentSetup.create();
-  setup.changeStore((store) => store.put("other", "h", "{}"));
-  assert.deepEqual(await told(setup), [`decnet-agent: ${conflict}`]);
-});
-
-Deno.test("run() apply --no-wait says what to do while another apply runs", async () => {
-  await using setup = await AgentSetup.create();
-  const path = `${setup.path}/apply.lock`;
-  const { signal } = new AbortController();
-  const lock = await FileLock.acquire(path, { purpose: `apply ${topologyId}`, signal });
-  assert.deepEqual(await told(setup, "--no-wait"), [`decnet-agent: ${busy}`]);
-  lock.release();
-});
-
-Deno.test("run() apply says what to do after a failure", async () => {
+Deno.test("run() apply says what to do after each error", async () => {
   await using setup = await AgentSetup.create();
   assert.deepEqual(await told(setup), [`decnet-agent: ${failed}`]);
   assert.deepEqual(await told(setup, `--hash=${"0".repeat(64)}`), []);
+  setup.changeStore((store) => store.clear(topologyId));
+  setup.changeStore((store) => store.put("other", "h", "{}"));
+  assert.deepEqual(await told(setup), [`decnet-agent: ${conflict}`]);
+  const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x" });
+  assert.deepEqual(await told(setup, "--no-wait"), [`decnet-agent: ${busy}`]);
+  lock.release();
 });
 
 /** In a range that is for measurements only: no interface of this machine lies in it. */
@@ -58,6 +49,9 @@ Deno.test("run() apply --stored applies the stored document again", async () => 
   await using setup = await createHost();
   setup.changeStore((store) => store.put(topologyId, hash, stored));
   const apply = (...flags: string[]) => runOn(["apply", "--stored", ...flags, ...flagsOf(setup)]);
+  const refused = await apply(`--hash=${"0".repeat(64)}`);
+  assert.equal(refused.code, 3);
+  assert.match(refused.stderr, new RegExp(`version hash mismatch: the document has ${hash}`));
   const preview = await apply("--dry-run");
   assert.equal(preview.code, 0, preview.stderr);
   assert.match(preview.stdout, /\n└─ 3 changes\n$/);
@@ -99,8 +93,7 @@ Deno.test("run() apply --stored ends with 3 when nothing is stored", async () =>
 Deno.test("run() apply --stored refuses when the store has changed meanwhile", async () => {
   await using setup = await createHost();
   setup.changeStore((store) => store.put(topologyId, hash, stored));
-  const { signal } = new AbortController();
-  const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x", signal });
+  const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x" });
   const { promise: waiting, resolve: waits } = Promise.withResolvers<void>();
   const ending = runOn(["apply", "--stored", ...flagsOf(setup)], {
     stderr: (text) => {
