@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, works } from "../tests/support/requirements.ts";
+import { requirement, testWith, works } from "../tests/support/requirements.ts";
 
 const bash = requirement("bash", await works("bash", "--version"));
 const terminal = requirement("bash and script", await works("script", "--version"));
@@ -43,50 +43,35 @@ const cases: [line: string, offered: string[]][] = [
   ["--master-host ", []],
 ];
 
-Deno.test({
-  name: `print completion bash offers what fits, and nothing else${bash.suffix}`,
-  ignore: bash.ignore,
-  async fn() {
-    bash.check();
-    using folder = await folderWithCompletion();
-    const answers = await askBash(folder.path, cases.map(([line]) => `decnet-agent ${line}`));
-    for (const [index, [line, offered]] of cases.entries()) {
-      assert.deepEqual(answers[index]!.sort(), [...offered].sort(), line);
-    }
-  },
+testWith(bash, "print completion bash offers what fits, and nothing else", async () => {
+  using folder = await folderWithCompletion();
+  const answers = await askBash(folder.path, cases.map(([line]) => `decnet-agent ${line}`));
+  for (const [index, [line, offered]] of cases.entries()) {
+    assert.deepEqual(answers[index]!.sort(), [...offered].sort(), line);
+  }
 });
 
-Deno.test({
-  name: `print completion bash offers every flag${bash.suffix}`,
-  ignore: bash.ignore,
-  async fn() {
-    bash.check();
-    using folder = await folderWithCompletion();
-    const [offered = []] = await askBash(folder.path, ["decnet-agent --"]);
-    const { stdout } = await runOn(["--help"]);
-    const flags = [...stdout.matchAll(/^ {2}(?:decnet-agent )?(--[\w-]+)/gm)].map(([, it]) => it!);
-    assert.ok(flags.includes("--once") && flags.includes("--supersede"));
-    assert.deepEqual(offered.sort(), [...new Set(flags)].sort());
-  },
+testWith(bash, "print completion bash offers every flag", async () => {
+  using folder = await folderWithCompletion();
+  const [offered = []] = await askBash(folder.path, ["decnet-agent --"]);
+  const { stdout } = await runOn(["--help"]);
+  const flags = [...stdout.matchAll(/^ {2}(?:decnet-agent )?(--[\w-]+)/gm)].map(([, it]) => it!);
+  assert.ok(flags.includes("--once") && flags.includes("--supersede"));
+  assert.deepEqual(offered.sort(), [...new Set(flags)].sort());
 });
 
-Deno.test({
-  name: `print completion bash completes what is typed at a terminal${terminal.suffix}`,
-  ignore: terminal.ignore,
-  async fn() {
-    terminal.check();
-    using folder = await folderWithCompletion();
-    const settings = `source ./decnet-agent.bash; decnet-agent() { echo "<$*>"; }`;
-    await Deno.writeTextFile(`${folder.path}/settings`, settings);
-    const command = "bash --noprofile --rcfile settings -i";
-    const shown = await run(
-      ["script", "--quiet", "--return", "--command", command, "/dev/null"],
-      folder.path,
-      "decnet-agent pr\tcom\tb\t --st\ttopi\t --supersede=t\t\nexit\n",
-    );
-    const expected = "<print completion bash --state-dir topics/ --supersede=true>";
-    assert.ok(shown.includes(expected), shown);
-  },
+testWith(terminal, "print completion bash completes what is typed at a terminal", async () => {
+  using folder = await folderWithCompletion();
+  const settings = `source ./decnet-agent.bash; decnet-agent() { echo "<$*>"; }`;
+  await Deno.writeTextFile(`${folder.path}/settings`, settings);
+  const command = "bash --noprofile --rcfile settings -i";
+  const shown = await run(
+    ["script", "--quiet", "--return", "--command", command, "/dev/null"],
+    folder.path,
+    "decnet-agent pr\tcom\tb\t --st\ttopi\t --supersede=t\t\nexit\n",
+  );
+  const expected = "<print completion bash --state-dir topics/ --supersede=true>";
+  assert.ok(shown.includes(expected), shown);
 });
 
 async function folderWithCompletion(): Promise<TemporaryFolder> {

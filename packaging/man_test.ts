@@ -4,7 +4,7 @@ import { changeCodes, checkCodes, commands, flags, keys } from "../cli/help.ts";
 import { systemPaths } from "../host/files.ts";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, works } from "../tests/support/requirements.ts";
+import { requirement, testWith, works } from "../tests/support/requirements.ts";
 import man from "./decnet-agent.1" with { type: "text" };
 import manifest from "../deno.json" with { type: "json" };
 
@@ -16,59 +16,44 @@ Deno.test("run() print man prints the file", async () => {
   assert.deepEqual(await runOn(["print", "man"]), { code: 0, stdout: man, stderr: "" });
 });
 
-Deno.test({
-  name: `man shows the man page at 80 columns without warnings${manDb.suffix}`,
-  ignore: manDb.ignore,
-  async fn() {
-    manDb.check();
-    const { code, stdout, stderr } = await readWith("man", "--warnings", "--local-file");
-    assert.deepEqual([code, stderr], [0, ""]);
-    const lines = stdout.split("\n");
-    assert.deepEqual(lines.filter((line) => [...line].length > 80), []);
-    const headings = lines.filter((line) => /^[A-Z]/.test(line)).slice(1);
-    assert.deepEqual(headings.slice(0, 4), ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS"]);
-    assert.doesNotMatch(stdout, /\\f|\(aq|\\&|`/);
-  },
+testWith(manDb, "man shows the man page at 80 columns without warnings", async () => {
+  const { code, stdout, stderr } = await readWith("man", "--warnings", "--local-file");
+  assert.deepEqual([code, stderr], [0, ""]);
+  const lines = stdout.split("\n");
+  assert.deepEqual(lines.filter((line) => [...line].length > 80), []);
+  const headings = lines.filter((line) => /^[A-Z]/.test(line)).slice(1);
+  assert.deepEqual(headings.slice(0, 4), ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS"]);
+  assert.doesNotMatch(stdout, /\\f|\(aq|\\&|`/);
 });
 
-Deno.test({
-  name: `the man page has every command, flag, key and exit code${manDb.suffix}`,
-  ignore: manDb.ignore,
-  async fn() {
-    manDb.check();
-    const { stdout } = await readWith("man", "--local-file");
-    // Lines are broken anywhere between words.
-    const text = stdout.replaceAll(/\s+/g, " ");
-    const wanted = [
-      ...commands.map(({ usage }) => `decnet-agent ${usage}`.trim()),
-      ...flags.map(({ flag, placeholder }) => placeholder ? `${flag} ${placeholder}` : flag),
-      ...keys.map(({ name, placeholder }) => `--${name} ${placeholder}`),
-      ...keys.map(({ name, variable }) => `Key ${name}, variable ${variable}.`),
-      ...printables,
-      ...[...checkCodes, ...changeCodes].map(([code]) => code),
-    ];
-    for (const words of wanted) assert.ok(text.includes(` ${words} `), words);
-    const environment = /^ENVIRONMENT$[^]*?^FILES$/m.exec(stdout)?.[0];
-    for (const name of manifest.permissions.agent.env.filter((it) => !it.startsWith("DECNET_"))) {
-      assert.match(environment!, new RegExp(`^ {7}(.*, )?${name}\\b`, "m"));
-    }
-    // A default would have to be changed in two places.
-    const defaults = keys.map(({ value }) => value).filter((value) => value !== null)
-      .filter((value) => !/^[a-z]+$/.test(value));
-    for (const value of [...defaults, ...Object.values(systemPaths)]) {
-      assert.ok(!text.includes(value), value);
-    }
-  },
+testWith(manDb, "the man page has every command, flag, key and exit code", async () => {
+  const { stdout } = await readWith("man", "--local-file");
+  // Lines are broken anywhere between words.
+  const text = stdout.replaceAll(/\s+/g, " ");
+  const wanted = [
+    ...commands.map(({ usage }) => `decnet-agent ${usage}`.trim()),
+    ...flags.map(({ flag, placeholder }) => placeholder ? `${flag} ${placeholder}` : flag),
+    ...keys.map(({ name, placeholder }) => `--${name} ${placeholder}`),
+    ...keys.map(({ name, variable }) => `Key ${name}, variable ${variable}.`),
+    ...printables,
+    ...[...checkCodes, ...changeCodes].map(([code]) => code),
+  ];
+  for (const words of wanted) assert.ok(text.includes(` ${words} `), words);
+  const environment = /^ENVIRONMENT$[^]*?^FILES$/m.exec(stdout)?.[0];
+  for (const name of manifest.permissions.agent.env.filter((it) => !it.startsWith("DECNET_"))) {
+    assert.match(environment!, new RegExp(`^ {7}(.*, )?${name}\\b`, "m"));
+  }
+  // A default would have to be changed in two places.
+  const defaults = keys.map(({ value }) => value).filter((value) => value !== null)
+    .filter((value) => !/^[a-z]+$/.test(value));
+  for (const value of [...defaults, ...Object.values(systemPaths)]) {
+    assert.ok(!text.includes(value), value);
+  }
 });
 
-Deno.test({
-  name: `mandoc finds no fault in the man page${mandoc.suffix}`,
-  ignore: mandoc.ignore,
-  async fn() {
-    mandoc.check();
-    const { stdout, stderr } = await readWith("mandoc", "-Tlint");
-    assert.deepEqual([stdout, stderr], ["", ""]);
-  },
+testWith(mandoc, "mandoc finds no fault in the man page", async () => {
+  const { stdout, stderr } = await readWith("mandoc", "-Tlint");
+  assert.deepEqual([stdout, stderr], ["", ""]);
 });
 
 /** Returns what a reader of man pages shows of the page. */

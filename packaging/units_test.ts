@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, works } from "../tests/support/requirements.ts";
+import { requirement, testWith, works } from "../tests/support/requirements.ts";
 import { confinement, cronWord, execCommand, folderHiddenByUnit, listedPath } from "./units.ts";
 
 Deno.test("execCommand() and listedPath() escape a path for systemd", () => {
@@ -100,34 +100,24 @@ const units = ["decnet-agent.service", "decnet-agent-check.service", "decnet-age
 const maximumExposure = 1.5;
 
 for (const name of ["decnet-agent", "a b/50%h/$HOME/${x}/decnet-agent"]) {
-  Deno.test({
-    name: `systemd finds no fault with the units printed by ${name}${systemd.suffix}`,
-    ignore: systemd.ignore,
-    async fn() {
-      systemd.check();
-      using folder = new TemporaryFolder();
-      const paths = await printUnits(folder.path, name);
-      const { code, said } = await analyze("verify", ...paths);
-      assert.deepEqual([code, said], [0, ""]);
-    },
+  testWith(systemd, `systemd finds no fault with the units printed by ${name}`, async () => {
+    using folder = new TemporaryFolder();
+    const paths = await printUnits(folder.path, name);
+    const { code, said } = await analyze("verify", ...paths);
+    assert.deepEqual([code, said], [0, ""]);
   });
 }
 
-Deno.test({
-  name: `the printed services are exposed by ${maximumExposure} at most${systemd.suffix}`,
-  ignore: systemd.ignore,
-  async fn() {
-    systemd.check();
-    using folder = new TemporaryFolder();
-    const paths = await printUnits(folder.path, "decnet-agent");
-    const services = paths.filter((path) => path.endsWith(".service"));
-    assert.equal(services.length, 2);
-    for (const path of services) {
-      const { said } = await analyze("security", "--offline=true", "--no-pager", path);
-      const exposure = /Overall exposure level for \S+: ([\d.]+)/.exec(said)?.[1];
-      assert.ok(Number(exposure) <= maximumExposure, said);
-    }
-  },
+testWith(systemd, `the printed services are exposed by ${maximumExposure} at most`, async () => {
+  using folder = new TemporaryFolder();
+  const paths = await printUnits(folder.path, "decnet-agent");
+  const services = paths.filter((path) => path.endsWith(".service"));
+  assert.equal(services.length, 2);
+  for (const path of services) {
+    const { said } = await analyze("security", "--offline=true", "--no-pager", path);
+    const exposure = /Overall exposure level for \S+: ([\d.]+)/.exec(said)?.[1];
+    assert.ok(Number(exposure) <= maximumExposure, said);
+  }
 });
 
 Deno.test("the printed services are confined alike", async () => {

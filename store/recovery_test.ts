@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, works } from "../tests/support/requirements.ts";
+import { requirement, testWith, works } from "../tests/support/requirements.ts";
 import {
   crashInAChange,
   execSql,
@@ -419,15 +419,9 @@ const rows: HostConstraint[] = [
 
 /** Runs a test, which needs this shell, with the folder of a store. */
 function shellTest(title: string, shell: string[], test: (folder: string) => Promise<void>): void {
-  const { ignore, suffix, check } = needs.get(shell)!;
-  Deno.test({
-    name: title + suffix,
-    ignore,
-    async fn() {
-      check();
-      using folder = new TemporaryFolder();
-      await test(`${folder.path}/state`);
-    },
+  testWith(needs.get(shell)!, title, async () => {
+    using folder = new TemporaryFolder();
+    await test(`${folder.path}/state`);
   });
 }
 

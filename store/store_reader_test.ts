@@ -9,9 +9,9 @@ import { StoreReader } from "./store_reader.ts";
 type ReadHash = (signal?: AbortSignal) => Promise<string | null>;
 
 /** Runs a test with a reader of a store that is absent at first. */
-function readerTest(
+function test(
   title: string,
-  test: (read: ReadHash, place: StorePlace, reader: StoreReader) => Promise<void>,
+  work: (read: ReadHash, place: StorePlace, reader: StoreReader) => Promise<void>,
 ): void {
   Deno.test(title, async () => {
     using place = new StorePlace();
@@ -19,39 +19,33 @@ function readerTest(
     const read: ReadHash = async (signal = never) =>
       (await reader.current(signal))?.versionHash ?? null;
     try {
-      await test(read, place, reader);
+      await work(read, place, reader);
     } finally {
       reader.close();
     }
   });
 }
 
-readerTest(
-  "S1 StoreReader.current() reads a store after it is made and removed",
-  async (read, place) => {
-    assert.equal(await read(), null);
-    for (const hash of ["h1", "h2"]) {
-      place.put(hash);
-      assert.equal(await read(), hash);
-    }
-    Deno.removeSync(place.path);
-    assert.equal(await read(), null);
-    place.put("h3");
-    assert.equal(await read(), "h3");
-  },
-);
+test("S1 StoreReader.current() reads a store after it is made and removed", async (read, place) => {
+  assert.equal(await read(), null);
+  for (const hash of ["h1", "h2"]) {
+    place.put(hash);
+    assert.equal(await read(), hash);
+  }
+  Deno.removeSync(place.path);
+  assert.equal(await read(), null);
+  place.put("h3");
+  assert.equal(await read(), "h3");
+});
 
-readerTest(
-  "S14 StoreReader.current() reads the file that has replaced another",
-  async (read, place) => {
-    const { path } = place;
-    place.put();
-    assert.equal(await read(), "h1");
-    place.put("h2", `${path}.new`);
-    Deno.renameSync(`${path}.new`, path);
-    assert.equal(await read(), "h2");
-  },
-);
+test("S14 StoreReader.current() reads the file that has replaced another", async (read, place) => {
+  const { path } = place;
+  place.put();
+  assert.equal(await read(), "h1");
+  place.put("h2", `${path}.new`);
+  Deno.renameSync(`${path}.new`, path);
+  assert.equal(await read(), "h2");
+});
 
 Deno.test("S14 StoreReader.current() reads the file in a replaced folder", async () => {
   using place = new StorePlace();
@@ -69,7 +63,7 @@ Deno.test("S14 StoreReader.current() reads the file in a replaced folder", async
   reader.close();
 });
 
-readerTest("StoreReader.current() throws until a damaged file is replaced", async (read, place) => {
+test("StoreReader.current() throws until a damaged file is replaced", async (read, place) => {
   const { path } = place;
   place.put();
   assert.equal(await read(), "h1");
@@ -82,7 +76,7 @@ readerTest("StoreReader.current() throws until a damaged file is replaced", asyn
   }
 });
 
-readerTest("StoreReader.current() treats a dropped table as an idle host", async (read, place) => {
+test("StoreReader.current() treats a dropped table as an idle host", async (read, place) => {
   place.put();
   assert.equal(await read(), "h1");
   execSql(place.path, "DROP TABLE applied_topology; VACUUM");
@@ -91,18 +85,15 @@ readerTest("StoreReader.current() treats a dropped table as an idle host", async
   assert.equal(await read(), "h2");
 });
 
-readerTest(
-  "StoreReader.current() undoes what a crashed writer left",
-  async (read, place, reader) => {
-    place.put();
-    assert.equal(await read(), "h1");
-    crashInAChange(place.path);
-    assert.equal((await reader.current(never))?.lastError, null);
-    assert.equal(await read(), "h1");
-  },
-);
+test("StoreReader.current() undoes what a crashed writer left", async (read, place, reader) => {
+  place.put();
+  assert.equal(await read(), "h1");
+  crashInAChange(place.path);
+  assert.equal((await reader.current(never))?.lastError, null);
+  assert.equal(await read(), "h1");
+});
 
-readerTest(
+test(
   "S18 StoreReader.current() reads again when a change begins at opening",
   async (read, place) => {
     const journal = `${place.path}-journal`;
@@ -123,7 +114,7 @@ readerTest(
   },
 );
 
-readerTest("StoreReader.current() reads no uncommitted change", async (read, place) => {
+test("StoreReader.current() reads no uncommitted change", async (read, place) => {
   place.put();
   assert.equal(await read(), "h1");
   const database = new DatabaseSync(place.path);
@@ -134,7 +125,7 @@ readerTest("StoreReader.current() reads no uncommitted change", async (read, pla
   assert.equal(await read(), "h2");
 });
 
-readerTest(
+test(
   "StoreReader.close() leaves nothing open, and nothing written",
   async (read, place, reader) => {
     const { path } = place;
@@ -159,60 +150,51 @@ function linkOf(name: string): string {
   }
 }
 
-readerTest(
-  "StoreReader.current() waits for a lock without blocking",
-  async (read, place) => {
-    place.put();
-    const other = new DatabaseSync(place.path);
-    other.exec("BEGIN EXCLUSIVE");
-    const reading = read();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    other.exec("ROLLBACK");
-    other.close();
-    assert.equal(await reading, "h1");
-  },
-);
+test("StoreReader.current() waits for a lock without blocking", async (read, place) => {
+  place.put();
+  const other = new DatabaseSync(place.path);
+  other.exec("BEGIN EXCLUSIVE");
+  const reading = read();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  other.exec("ROLLBACK");
+  other.close();
+  assert.equal(await reading, "h1");
+});
 
-readerTest(
-  "StoreReader.current() stops waiting for a lock when it is aborted",
-  async (read, place) => {
-    place.put();
-    const other = new DatabaseSync(place.path);
-    other.exec("BEGIN EXCLUSIVE");
-    const stop = new AbortController();
-    const startedAt = performance.now();
-    const reading = read(stop.signal);
-    stop.abort();
-    await assert.rejects(reading, /database is locked/);
-    assert.ok(performance.now() - startedAt < 3_000);
-    other.close();
-  },
-);
+test("StoreReader.current() stops waiting for a lock when it is aborted", async (read, place) => {
+  place.put();
+  const other = new DatabaseSync(place.path);
+  other.exec("BEGIN EXCLUSIVE");
+  const stop = new AbortController();
+  const startedAt = performance.now();
+  const reading = read(stop.signal);
+  stop.abort();
+  await assert.rejects(reading, /database is locked/);
+  assert.ok(performance.now() - startedAt < 3_000);
+  other.close();
+});
 
 /** SQLite's change counter, by which it decides whether what it has read is still valid. */
 function changeCounterOf(file: Uint8Array): number {
   return new DataView(file.buffer).getUint32(24);
 }
 
-readerTest(
-  "S21 StoreReader.current() reads a copy with an equal change counter",
-  async (read, place) => {
-    const { path } = place;
-    const copy = `${place.folder}/copy.db`;
-    place.put("h1");
-    place.put("h2", copy);
-    assert.equal(await read(), "h1");
-    const bytes = Deno.readFileSync(copy);
-    assert.equal(changeCounterOf(bytes), changeCounterOf(Deno.readFileSync(path)));
-    // The clock of the file system advances in steps.
-    const scratch = `${place.folder}/scratch`;
-    const changedAt = (file: string) => Deno.lstatSync(file).ctime!.getTime();
-    do Deno.writeTextFileSync(scratch, ""); while (changedAt(scratch) === changedAt(path));
-    // As cp does: the inode and the size stay the same.
-    Deno.writeFileSync(path, bytes);
-    assert.equal(await read(), "h2");
-  },
-);
+test("S21 StoreReader.current() reads a copy with an equal change counter", async (read, place) => {
+  const { path } = place;
+  const copy = `${place.folder}/copy.db`;
+  place.put("h1");
+  place.put("h2", copy);
+  assert.equal(await read(), "h1");
+  const bytes = Deno.readFileSync(copy);
+  assert.equal(changeCounterOf(bytes), changeCounterOf(Deno.readFileSync(path)));
+  // The clock of the file system advances in steps.
+  const scratch = `${place.folder}/scratch`;
+  const changedAt = (file: string) => Deno.lstatSync(file).ctime!.getTime();
+  do Deno.writeTextFileSync(scratch, ""); while (changedAt(scratch) === changedAt(path));
+  // As cp does: the inode and the size stay the same.
+  Deno.writeFileSync(path, bytes);
+  assert.equal(await read(), "h2");
+});
 
 /** Lets only updates fail; what is kept in memory is written by other statements. */
 const failUpdates = "CREATE TRIGGER full BEFORE UPDATE ON applied_topology " +

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { oneLan, requestOf, withHost } from "../tests/support/apply_host.ts";
 import { putAsFirstAgent, readAsFirstAgent } from "../tests/support/first_agent.ts";
 import type { StoreOrder } from "../tests/support/programs/store_worker.ts";
-import { python } from "../tests/support/requirements.ts";
+import { python, testWith } from "../tests/support/requirements.ts";
 import { execSql, never, StorePlace } from "../tests/support/store.ts";
 import { FallbackStore } from "./recovery.ts";
 import { type AppliedTopology, readRow, RowReader } from "./row.ts";
@@ -108,21 +108,18 @@ Deno.test("TopologyStore.inMemory() has the same rules, and no file", () => {
   assert.equal(store.current(), null);
 });
 
-storeTest(
-  "TopologyStore.clear() removes one topology, so another can be put",
-  (store, place) => {
-    store.clear("A");
-    assert.equal(Deno.statSync(place.path).size, 0);
-    store.put("A", "h1", document);
-    store.clear("B");
-    store.clear("a");
-    assert.deepEqual(store.current(), row);
-    store.clear("A");
-    assert.equal(store.current(), null);
-    store.put("B", "h2", "{}");
-    assert.equal(store.current()?.topologyId, "B");
-  },
-);
+storeTest("TopologyStore.clear() removes one topology, so another can be put", (store, place) => {
+  store.clear("A");
+  assert.equal(Deno.statSync(place.path).size, 0);
+  store.put("A", "h1", document);
+  store.clear("B");
+  store.clear("a");
+  assert.deepEqual(store.current(), row);
+  store.clear("A");
+  assert.equal(store.current(), null);
+  store.put("B", "h2", "{}");
+  assert.equal(store.current()?.topologyId, "B");
+});
 
 storeTest("TopologyStore stores ids and hashes that look like SQL or numbers", (store) => {
   for (const text of ["'; DROP TABLE applied_topology; --", "007", "1e3", "é😀", ""]) {
@@ -132,19 +129,6 @@ storeTest("TopologyStore stores ids and hashes that look like SQL or numbers", (
     store.clear(text);
     assert.equal(store.current(), null);
   }
-});
-
-storeTest("TopologyStore's file rejects a second row of another program", (store, place) => {
-  store.put("A", "h1", document);
-  const upsert = (id: string) =>
-    place.sql(
-      `INSERT INTO applied_topology VALUES ('${id}', 'h9', '{}', 9, NULL)
-       ON CONFLICT (topology_id) DO UPDATE SET applied_version_hash = 'h9', applied_at = 9`,
-    );
-  assert.throws(() => upsert("B"), /UNIQUE constraint failed/);
-  assert.deepEqual(store.current(), row);
-  upsert("A");
-  assert.deepEqual(store.current(), { ...row, versionHash: "h9", appliedAt: 9 });
 });
 
 storeTest("TopologyStore.current() reads what another connection has put", (store, place) => {
@@ -173,19 +157,16 @@ storeTest("TopologyStore.recordError() adds a marker row to an idle host", (stor
   assert.deepEqual(store.current(), row);
 });
 
-storeTest(
-  "TopologyStore.recordError() changes only the error of a topology",
-  (store, _, clock) => {
-    store.put("A", "h1", document);
-    assert.throws(() => store.recordError("B", "boom", "{}"), refusal);
-    assert.deepEqual(store.current(), row);
-    clock.ms = 2_000_000;
-    store.recordError("A", "boom", '{"other":1}');
-    assert.deepEqual(store.current(), { ...row, lastError: "boom" });
-    store.recordError("A", "bang");
-    assert.deepEqual(store.current(), { ...row, lastError: "bang" });
-  },
-);
+storeTest("TopologyStore.recordError() changes only the error of a topology", (store, _, clock) => {
+  store.put("A", "h1", document);
+  assert.throws(() => store.recordError("B", "boom", "{}"), refusal);
+  assert.deepEqual(store.current(), row);
+  clock.ms = 2_000_000;
+  store.recordError("A", "boom", '{"other":1}');
+  assert.deepEqual(store.current(), { ...row, lastError: "boom" });
+  store.recordError("A", "bang");
+  assert.deepEqual(store.current(), { ...row, lastError: "bang" });
+});
 
 storeTest("TopologyStore.recordError() stores a document only where none is known", (store) => {
   store.recordError("A", "boom");
@@ -473,14 +454,9 @@ Deno.test("S19 Applier.apply() writes to a store in WAL mode that the loop reads
   }));
 
 function pythonTest(title: string, test: (place: StorePlace) => Promise<void>): void {
-  Deno.test({
-    name: title + python.suffix,
-    ignore: python.ignore,
-    async fn() {
-      python.check();
-      using place = new StorePlace();
-      await test(place);
-    },
+  testWith(python, title, async () => {
+    using place = new StorePlace();
+    await test(place);
   });
 }
 

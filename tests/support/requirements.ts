@@ -21,6 +21,22 @@ export function requirement(what: string, present: boolean): Requirement {
   };
 }
 
+/** Runs a test where what it needs is present. */
+export function testWith(
+  { ignore, suffix, check }: Requirement,
+  title: string,
+  test: () => Promise<void>,
+): void {
+  Deno.test({
+    name: title + suffix,
+    ignore,
+    async fn() {
+      check();
+      await test();
+    },
+  });
+}
+
 /** Python's own json and sqlite3 are what the first agent and the master use. */
 export const python: Requirement = requirement("python3", await works("python3", "--version"));
 
