@@ -13,14 +13,9 @@ const dayMs = 86_400_000;
 const inDays = (days: number) => new Date(Date.now() + days * dayMs);
 
 function test(name: string, run: (host: Host, clock: WallClock) => Promise<void>): void {
-  Deno.test({
-    name: name + faketime.suffix,
-    ignore: faketime.ignore,
-    async fn() {
-      faketime.check();
-      await using host = await Host.create();
-      await run(host, new WallClock(host.folder));
-    },
+  faketime.test(name, async () => {
+    await using host = await Host.create();
+    await run(host, new WallClock(host.folder));
   });
 }
 

@@ -11,34 +11,24 @@ const namespaces = requirement(
   await works("unshare", "--net", "--mount", "true"),
 );
 
-Deno.test({
-  name: `decnet-agent --once works in a namespace without a network${namespaces.suffix}`,
-  ignore: namespaces.ignore,
-  fn: async () => {
-    namespaces.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    const wrapper = ["unshare", "--net"];
-    const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
-    assert.equal(code, 0, stdout);
-  },
+namespaces.test("decnet-agent --once works in a namespace without a network", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const wrapper = ["unshare", "--net"];
+  const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
+  assert.equal(code, 0, stdout);
 });
 
-Deno.test({
-  name: `decnet-agent --once works on a read-only root file system${namespaces.suffix}`,
-  ignore: namespaces.ignore,
-  fn: async () => {
-    namespaces.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    // Makes every mount read-only, also /tmp.
-    const remount = "findmnt -rno TARGET -t nodevtmpfs,nodevpts,noproc,nosysfs,nocgroup2 | " +
-      'while read -r at; do mount -o remount,bind,ro "$at" 2>/dev/null; done; ' +
-      'touch /tmp/writable 2>/dev/null && exit 99; exec "$0" "$@"';
-    const wrapper = ["unshare", "--mount", "sh", "-c", remount];
-    const { code, stdout, stderr } = await execute(["--once", ...host.flags()], { wrapper });
-    assert.equal(code, 0, stdout + stderr);
-  },
+namespaces.test("decnet-agent --once works on a read-only root file system", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  // Makes every mount read-only, also /tmp.
+  const remount = "findmnt -rno TARGET -t nodevtmpfs,nodevpts,noproc,nosysfs,nocgroup2 | " +
+    'while read -r at; do mount -o remount,bind,ro "$at" 2>/dev/null; done; ' +
+    'touch /tmp/writable 2>/dev/null && exit 99; exec "$0" "$@"';
+  const wrapper = ["unshare", "--mount", "sh", "-c", remount];
+  const { code, stdout, stderr } = await execute(["--once", ...host.flags()], { wrapper });
+  assert.equal(code, 0, stdout + stderr);
 });
 
 /** Returns the system calls of one `--once` without a master, as strace writes them. */
@@ -52,34 +42,24 @@ async function trace(filter: string): Promise<{ calls: string[]; socket: string 
   return { calls: (await Deno.readTextFile(log)).split("\n"), socket: host.socket };
 }
 
-Deno.test({
-  name: `decnet-agent --once without a master connects to the engine only${strace.suffix}`,
-  ignore: strace.ignore,
-  fn: async () => {
-    strace.check();
-    const { calls, socket } = await trace("network");
-    const connects = calls.filter((line) => /\b(connect|sendto|bind)\(/.test(line));
-    assert.ok(connects.length > 0);
-    for (const line of connects) {
-      assert.ok(line.includes(`"${socket}"`) || / sendto\(\d+, "(GET|HTTP)/.test(line), line);
-    }
-  },
+strace.test("decnet-agent --once without a master connects to the engine only", async () => {
+  const { calls, socket } = await trace("network");
+  const connects = calls.filter((line) => /\b(connect|sendto|bind)\(/.test(line));
+  assert.ok(connects.length > 0);
+  for (const line of connects) {
+    assert.ok(line.includes(`"${socket}"`) || / sendto\(\d+, "(GET|HTTP)/.test(line), line);
+  }
 });
 
-Deno.test({
-  name: `decnet-agent --once writes no file${strace.suffix}`,
-  ignore: strace.ignore,
-  fn: async () => {
-    strace.check();
-    const { calls } = await trace("openat,open,creat,mkdir,rename,unlink,ftruncate,pwrite64");
-    const writes = calls.filter((line) =>
-      /O_WRONLY|O_RDWR|O_CREAT|\b(creat|mkdir|rename|unlink|ftruncate|pwrite64)\(/.test(line) &&
-      !line.includes('"/dev/null"') &&
-      // The agent opens the store for writing to see whether it could.
-      !/topology\.db", O_WRONLY\|O_NOFOLLOW\|O_CLOEXEC\)/.test(line)
-    );
-    assert.deepEqual(writes, []);
-  },
+strace.test("decnet-agent --once writes no file", async () => {
+  const { calls } = await trace("openat,open,creat,mkdir,rename,unlink,ftruncate,pwrite64");
+  const writes = calls.filter((line) =>
+    /O_WRONLY|O_RDWR|O_CREAT|\b(creat|mkdir|rename|unlink|ftruncate|pwrite64)\(/.test(line) &&
+    !line.includes('"/dev/null"') &&
+    // The agent opens the store for writing to see whether it could.
+    !/topology\.db", O_WRONLY\|O_NOFOLLOW\|O_CLOEXEC\)/.test(line)
+  );
+  assert.deepEqual(writes, []);
 });
 
 /** `deno compile` writes this, a length of 8 bytes, and its data into an executable. */
@@ -170,32 +150,27 @@ const setpriv = requirement(
   await works(wrapper[0]!, ...wrapper.slice(1), "true"),
 );
 
-Deno.test({
-  name: `S22 --once warns of a store in a folder that its user cannot write${setpriv.suffix}`,
-  ignore: setpriv.ignore,
-  fn: async () => {
-    setpriv.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    await Deno.chmod(host.folder, 0o755);
-    await Deno.chmod(host.socket, 0o666);
-    const store = TopologyStore.open(host.storePath);
-    store.put("A", "h1", '{"topology":{"id":"A"},"lans":[],"deckies":[]}');
-    store.close();
-    await Deno.chown(host.storePath, nobody, nobody);
-    const codes: number[] = [];
-    const check = async () => {
-      const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
-      codes.push(code);
-      return stdout;
-    };
-    await Deno.chmod(host.stateDirectory, 0o755);
-    const problem = `the store cannot be written: user ${nobody} may not write to its folder`;
-    assert.ok((await check()).startsWith(`DECNET WARNING - ${problem}`));
-    await Deno.remove(host.storePath);
-    assert.ok((await check()).startsWith(`DECNET WARNING - ${problem}`));
-    await Deno.chown(host.stateDirectory, nobody, nobody);
-    assert.match(await check(), /^DECNET OK - idle, /);
-    assert.deepEqual(codes, [1, 1, 0]);
-  },
+setpriv.test("S22 --once warns of a store in a folder that its user cannot write", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  await Deno.chmod(host.folder, 0o755);
+  await Deno.chmod(host.socket, 0o666);
+  const store = TopologyStore.open(host.storePath);
+  store.put("A", "h1", '{"topology":{"id":"A"},"lans":[],"deckies":[]}');
+  store.close();
+  await Deno.chown(host.storePath, nobody, nobody);
+  const codes: number[] = [];
+  const check = async () => {
+    const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
+    codes.push(code);
+    return stdout;
+  };
+  await Deno.chmod(host.stateDirectory, 0o755);
+  const problem = `the store cannot be written: user ${nobody} may not write to its folder`;
+  assert.ok((await check()).startsWith(`DECNET WARNING - ${problem}`));
+  await Deno.remove(host.storePath);
+  assert.ok((await check()).startsWith(`DECNET WARNING - ${problem}`));
+  await Deno.chown(host.stateDirectory, nobody, nobody);
+  assert.match(await check(), /^DECNET OK - idle, /);
+  assert.deepEqual(codes, [1, 1, 0]);
 });

@@ -270,50 +270,45 @@ async function withNames(
 
 const concurrent = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false };
 
-Deno.test({
-  name: `M14 decnet-agent survives a name server that${namespaces.suffix}`,
-  ignore: namespaces.ignore,
-  fn: async (test) => {
-    namespaces.check();
-    // Takes every question and answers none.
-    const address = { hostname: "127.13.7.53", port: 53, transport: "udp" } as const;
-    const silent = Deno.listenDatagram(address);
-    const cases = [
-      [
-        "never answers",
-        "127.13.7.53",
-        "no connection within 5 s; see master-host, and what filters packets between",
-      ],
-      [
-        "is absent",
-        "127.0.0.55",
-        "its name cannot be resolved; see master-host, and this host's name servers",
-      ],
-    ] as const;
-    const steps = cases.map(([name, address, words]) =>
-      test.step({
-        name,
-        ...concurrent,
-        fn: () =>
-          withNames(address, async ({ args, wrapper, heal }) => {
-            const says = new RegExp(`Cannot reach the master at master\\.test:\\d+: ${words}`);
-            await using agent = new RunningAgent(args, { wrapper });
-            const once = await execute(["--once", ...args], { wrapper });
-            assert.equal(once.code, 2, once.stdout + once.stderr);
-            assert.match(once.stdout, says);
-            assert.ok(once.stdout.startsWith("DECNET CRITICAL - "));
-            assert.ok(once.elapsedMs < 10_000, `${once.elapsedMs} ms`);
-            await agent.until(() => says.test(agent.stderr));
-            await heal();
-            await agent.until(() => agent.stderr.includes("the master accepts heartbeats again"));
-            const { code, ms } = await agent.stop("SIGTERM");
-            assert.equal(code, 0);
-            assert.ok(ms < 2_000, `${ms} ms`);
-          }),
-      })
-    );
-    const passed = await Promise.all(steps);
-    silent.close();
-    assert.ok(passed.every((isOk) => isOk));
-  },
+namespaces.test("M14 decnet-agent survives a name server that", async (test) => {
+  // Takes every question and answers none.
+  const address = { hostname: "127.13.7.53", port: 53, transport: "udp" } as const;
+  const silent = Deno.listenDatagram(address);
+  const cases = [
+    [
+      "never answers",
+      "127.13.7.53",
+      "no connection within 5 s; see master-host, and what filters packets between",
+    ],
+    [
+      "is absent",
+      "127.0.0.55",
+      "its name cannot be resolved; see master-host, and this host's name servers",
+    ],
+  ] as const;
+  const steps = cases.map(([name, address, words]) =>
+    test.step({
+      name,
+      ...concurrent,
+      fn: () =>
+        withNames(address, async ({ args, wrapper, heal }) => {
+          const says = new RegExp(`Cannot reach the master at master\\.test:\\d+: ${words}`);
+          await using agent = new RunningAgent(args, { wrapper });
+          const once = await execute(["--once", ...args], { wrapper });
+          assert.equal(once.code, 2, once.stdout + once.stderr);
+          assert.match(once.stdout, says);
+          assert.ok(once.stdout.startsWith("DECNET CRITICAL - "));
+          assert.ok(once.elapsedMs < 10_000, `${once.elapsedMs} ms`);
+          await agent.until(() => says.test(agent.stderr));
+          await heal();
+          await agent.until(() => agent.stderr.includes("the master accepts heartbeats again"));
+          const { code, ms } = await agent.stop("SIGTERM");
+          assert.equal(code, 0);
+          assert.ok(ms < 2_000, `${ms} ms`);
+        }),
+    })
+  );
+  const passed = await Promise.all(steps);
+  silent.close();
+  assert.ok(passed.every((isOk) => isOk));
 });

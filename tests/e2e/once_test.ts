@@ -176,22 +176,17 @@ Deno.test("decnet-agent --once exits 3 when its output is lost", async () => {
   }
 });
 
-Deno.test({
-  name: `decnet-agent --once exits with its code when its reader has gone${mkfifo.suffix}`,
-  ignore: mkfifo.ignore,
-  fn: async () => {
-    mkfifo.check();
-    await using host = await Host.create();
-    const fifo = `${host.socket}.fifo`;
-    await makeFifo(fifo);
-    // Descriptor 3 reads the pipe until 4 is open.
-    const wrapper = ["sh", "-c", `exec 3<>${fifo} 4>${fifo} 3<&-; exec "$0" "$@" >&4 4>&-`];
-    const absent = await execute(["--once", ...host.flags()], { wrapper });
-    assert.deepEqual([absent.code, absent.stderr], [2, ""]);
-    await host.startEngine();
-    const present = await execute(["--once", ...host.flags()], { wrapper });
-    assert.deepEqual([present.code, present.stderr], [0, ""]);
-  },
+mkfifo.test("decnet-agent --once exits with its code when its reader has gone", async () => {
+  await using host = await Host.create();
+  const fifo = `${host.socket}.fifo`;
+  await makeFifo(fifo);
+  // Descriptor 3 reads the pipe until 4 is open.
+  const wrapper = ["sh", "-c", `exec 3<>${fifo} 4>${fifo} 3<&-; exec "$0" "$@" >&4 4>&-`];
+  const absent = await execute(["--once", ...host.flags()], { wrapper });
+  assert.deepEqual([absent.code, absent.stderr], [2, ""]);
+  await host.startEngine();
+  const present = await execute(["--once", ...host.flags()], { wrapper });
+  assert.deepEqual([present.code, present.stderr], [0, ""]);
 });
 
 /** Limits the time and the memory of an agent that reads for ever. */
@@ -248,35 +243,25 @@ const stuckInputs: {
 ];
 
 for (const { what, says, args } of stuckInputs) {
-  Deno.test({
-    name: `decnet-agent ${what}${mkfifo.suffix}`,
-    ignore: mkfifo.ignore,
-    fn: async () => {
-      mkfifo.check();
-      await using setup = await createSetup();
-      const { code, stdout, stderr, elapsedMs } = await execute(await args(setup), { wrapper });
-      assert.equal(code, 3, stdout + stderr);
-      assert.match(stdout + stderr, says);
-      assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
-    },
+  mkfifo.test(`decnet-agent ${what}`, async () => {
+    await using setup = await createSetup();
+    const { code, stdout, stderr, elapsedMs } = await execute(await args(setup), { wrapper });
+    assert.equal(code, 3, stdout + stderr);
+    assert.match(stdout + stderr, says);
+    assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
   });
 }
 
-Deno.test({
-  name: `decnet-agent stops within 2 s with a named pipe as worker.key${mkfifo.suffix}`,
-  ignore: mkfifo.ignore,
-  fn: async () => {
-    mkfifo.check();
-    await using setup = await createSetup();
-    const { host, engine, master } = setup;
-    await breakKey(host);
-    await using agent = new RunningAgent([interval, ...host.flags(master)]);
-    await agent.until(() => agent.stderr.includes("not a regular file"));
-    assert.ok(engine.requestCount > 0);
-    const { code, ms } = await agent.stop();
-    assert.equal(code, 0);
-    assert.ok(ms < 2_000, `${ms} ms`);
-  },
+mkfifo.test("decnet-agent stops within 2 s with a named pipe as worker.key", async () => {
+  await using setup = await createSetup();
+  const { host, engine, master } = setup;
+  await breakKey(host);
+  await using agent = new RunningAgent([interval, ...host.flags(master)]);
+  await agent.until(() => agent.stderr.includes("not a regular file"));
+  assert.ok(engine.requestCount > 0);
+  const { code, ms } = await agent.stop();
+  assert.equal(code, 0);
+  assert.ok(ms < 2_000, `${ms} ms`);
 });
 
 Deno.test("S7 --once sends within 10 s when the store is locked and Docker hangs", async () => {
@@ -321,50 +306,40 @@ async function printedOnTerminal(
   return new TextDecoder().decode(stdout).replaceAll("\r\n", "\n");
 }
 
-Deno.test({
-  name: `decnet-agent state draws a tree as wide as the terminal${script.suffix}`,
-  ignore: script.ignore,
-  fn: async () => {
-    script.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    await Deno.mkdir(host.stateDirectory);
-    const document = textOf("topology-three-lans.json");
-    const { topology, deckies } = JSON.parse(document);
-    {
-      using store = TopologyStore.open(host.storePath);
-      store.put(topology.id, "h", document);
-    }
-    const args = ["state", ...host.flags()];
-    const drawn = await printedOnTerminal(args, { columns: 50, env: { TERM: "xterm" } });
-    assert.match(drawn, /\x1b\[31mmissing\x1b\[0m/);
-    const plain = drawn.replaceAll(/\x1b\[\d+m/g, "");
-    for (const line of plain.split("\n")) assert.ok(line.length <= 50, line);
-    for (const { name } of deckies) assert.ok(plain.includes(`─ ${name} `), plain);
-    const env = { TERM: "xterm", NO_COLOR: "1" };
-    assert.equal(await printedOnTerminal(args, { columns: 50, env }), plain);
-  },
+script.test("decnet-agent state draws a tree as wide as the terminal", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  await Deno.mkdir(host.stateDirectory);
+  const document = textOf("topology-three-lans.json");
+  const { topology, deckies } = JSON.parse(document);
+  {
+    using store = TopologyStore.open(host.storePath);
+    store.put(topology.id, "h", document);
+  }
+  const args = ["state", ...host.flags()];
+  const drawn = await printedOnTerminal(args, { columns: 50, env: { TERM: "xterm" } });
+  assert.match(drawn, /\x1b\[31mmissing\x1b\[0m/);
+  const plain = drawn.replaceAll(/\x1b\[\d+m/g, "");
+  for (const line of plain.split("\n")) assert.ok(line.length <= 50, line);
+  for (const { name } of deckies) assert.ok(plain.includes(`─ ${name} `), plain);
+  const env = { TERM: "xterm", NO_COLOR: "1" };
+  assert.equal(await printedOnTerminal(args, { columns: 50, env }), plain);
 });
 
-Deno.test({
-  name: `decnet-agent --once --textfile writes metrics that Prometheus reads${promtool.suffix}`,
-  ignore: promtool.ignore,
-  fn: async () => {
-    promtool.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    const { master } = await host.startMaster();
-    const path = `${host.folder}/decnet.prom`;
-    // The unit has this umask.
-    const wrapper = ["sh", "-c", 'umask 077; exec "$0" "$@"'];
-    const args = ["--once", "--quiet", ...host.flags(master)];
-    const ended = await execute(args, { env: { DECNET_TEXTFILE: path }, wrapper });
-    assert.deepEqual([ended.code, ended.stdout, ended.stderr], [0, "", ""]);
-    assert.equal(Deno.statSync(path).mode! & 0o777, 0o644);
-    const text = Deno.readTextFileSync(path);
-    assert.match(text, /^decnet_agent_status_code 0$/m);
-    await promtool.run(["check", "metrics"], text);
-  },
+promtool.test("decnet-agent --once --textfile writes metrics that Prometheus reads", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  const path = `${host.folder}/decnet.prom`;
+  // The unit has this umask.
+  const wrapper = ["sh", "-c", 'umask 077; exec "$0" "$@"'];
+  const args = ["--once", "--quiet", ...host.flags(master)];
+  const ended = await execute(args, { env: { DECNET_TEXTFILE: path }, wrapper });
+  assert.deepEqual([ended.code, ended.stdout, ended.stderr], [0, "", ""]);
+  assert.equal(Deno.statSync(path).mode! & 0o777, 0o644);
+  const text = Deno.readTextFileSync(path);
+  assert.match(text, /^decnet_agent_status_code 0$/m);
+  await promtool.run(["check", "metrics"], text);
 });
 
 Deno.test("decnet-agent writes metrics after each heartbeat", async () => {

@@ -18,25 +18,15 @@ const metrics = new Map(
 
 const alerts = [...read("docs/alerts.yml").matchAll(/- alert: (\w+)/g)].map(([, it]) => it!);
 
-Deno.test({
-  name: `promtool finds nothing wrong with docs/alerts.yml${promtool.suffix}`,
-  ignore: promtool.ignore,
-  fn: async () => {
-    promtool.check();
-    await promtool.run(["check", "rules", pathOf("docs/alerts.yml")]);
-  },
+promtool.test("promtool finds nothing wrong with docs/alerts.yml", async () => {
+  await promtool.run(["check", "rules", pathOf("docs/alerts.yml")]);
 });
 
-Deno.test({
-  name: `the alerts of docs/alerts.yml fire as tests/data says${promtool.suffix}`,
-  ignore: promtool.ignore,
-  fn: async () => {
-    promtool.check();
-    assert.ok(alerts.length > 0);
-    await promtool.run(["test", "rules", pathOf("tests/data/alerts-cases.yml")]);
-    const cases = read("tests/data/alerts-cases.yml");
-    for (const name of alerts) assert.ok(cases.includes(`alertname="${name}"`), name);
-  },
+promtool.test("the alerts of docs/alerts.yml fire as tests/data says", async () => {
+  assert.ok(alerts.length > 0);
+  await promtool.run(["test", "rules", pathOf("tests/data/alerts-cases.yml")]);
+  const cases = read("tests/data/alerts-cases.yml");
+  for (const name of alerts) assert.ok(cases.includes(`alertname="${name}"`), name);
 });
 
 Deno.test("docs/monitoring.md lists exactly the alerts", () => {

@@ -8,15 +8,27 @@ export interface Requirement {
   readonly suffix: string;
   /** The first line of the test. Throws `Error`, which says what is needed, when it is absent. */
   check(): void;
+  /** Defines a test that needs it. */
+  test(name: string, run: (context: Deno.TestContext) => Promise<void>): void;
 }
 
 /** Returns the requirement of `what`, such as `a Docker engine`, which is present here or not. */
 export function requirement(what: string, present: boolean): Requirement {
+  const ignore = !present && !Deno.env.get("CI");
+  const suffix = present ? "" : ` (needs ${what})`;
+  const check = () => {
+    if (!present) throw new Error(`This test needs ${what}, and CI skips nothing`);
+  };
   return {
-    ignore: !present && !Deno.env.get("CI"),
-    suffix: present ? "" : ` (needs ${what})`,
-    check() {
-      if (!present) throw new Error(`This test needs ${what}, and CI skips nothing`);
+    ignore,
+    suffix,
+    check,
+    test(name, run) {
+      const fn = async (context: Deno.TestContext) => {
+        check();
+        await run(context);
+      };
+      Deno.test({ name: name + suffix, ignore, fn });
     },
   };
 }
