@@ -102,16 +102,12 @@ Deno.test("run() print systemd-timer prints two files that awk can split", async
 });
 
 Deno.test("print refuses files with a path when it runs from source", async () => {
-  const execute = async (what: string) => {
-    const args = ["run", "-q", "-P=agent", "main.ts", "print", what];
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
-    const decoder = new TextDecoder();
-    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-  };
-  const stderr = "decnet-agent: there is no executable: the agent runs from source. " +
-    "Build one: deno task compile\n";
-  for (const what of ["cron", "systemd-service", "systemd-timer"]) {
-    assert.deepEqual(await execute(what), { code: 3, stdout: "", stderr });
-  }
-  assert.equal((await execute("man")).code, 0);
+  const args = ["run", "-q", "-P=agent", "main.ts", "print", "cron"];
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
+  assert.deepEqual([code, stdout.length], [3, 0]);
+  assert.equal(
+    new TextDecoder().decode(stderr),
+    "decnet-agent: there is no executable: the agent runs from source. " +
+      "Build one: deno task compile\n",
+  );
 });

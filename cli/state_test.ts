@@ -35,15 +35,16 @@ Deno.test("run() state draws a tree on a terminal, with colours or NO_COLOR", as
   const piped = await on(null);
   assert.match(piped.stdout, /\n {2}missing {5}container decnet_t_11111111_decky-001-ssh\n$/);
   const branch = "      └─ ssh  decnet/ssh:latest";
-  const coloured = [{}, { TERM: "xterm" }, { NO_COLOR: "" }];
-  for (const variables of coloured) {
+  const cases: [variables: Record<string, string>, note: string][] = [
+    [{}, "\x1b[31mmissing\x1b[0m"],
+    [{ TERM: "xterm", NO_COLOR: "" }, "\x1b[31mmissing\x1b[0m"],
+    [{ TERM: "dumb" }, "missing"],
+    [{ TERM: "xterm", NO_COLOR: "0" }, "missing"],
+  ];
+  for (const [variables, note] of cases) {
     const { code, stdout } = await on(80, variables);
     assert.equal(code, piped.code);
-    assert.ok(stdout.endsWith(`\n${branch}  \x1b[31mmissing\x1b[0m\n`), stdout);
-  }
-  for (const variables of [{ TERM: "dumb" }, { NO_COLOR: "1" }, { NO_COLOR: "0", TERM: "xterm" }]) {
-    const { stdout } = await on(80, variables);
-    assert.ok(stdout.endsWith(`\n${branch}  missing\n`), stdout);
+    assert.ok(stdout.endsWith(`\n${branch}  ${note}\n`), stdout);
   }
   const json = await runOn(["state", "--json", ...flags], { stdoutColumns: () => 80 });
   assert.equal(JSON.parse(json.stdout).drift.missing.length, 1);

@@ -33,17 +33,6 @@ Deno.test("D1 decnet-agent stops within 2 s while the engine hangs", async () =>
   assert.ok(ms < 2_000, `${ms} ms`);
 });
 
-Deno.test("decnet-agent without a master prints each change once", async () => {
-  await using host = await Host.create();
-  const engine = await host.startEngine();
-  await using agent = new RunningAgent([interval, ...host.flags()]);
-  await agent.until(() => engine.requestCount >= 6);
-  const { stdout } = await agent.stop("SIGTERM");
-  const lines = stdout.trimEnd().split("\n");
-  assert.equal(lines.length, 1);
-  assert.deepEqual(JSON.parse(lines[0]!).topology.observed, { bridges: [], containers: [] });
-});
-
 Deno.test("R9 decnet-agent does not run twice with one state-dir", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
@@ -208,32 +197,6 @@ Deno.test("decnet-agent uses new certificates at SIGHUP if they are valid", asyn
   await agent.until(() => master.heartbeatCount > before);
   assert.equal(lastName(), "host-2");
   await agent.until(() => /worker\.crt: not valid PEM.* subject=certificates/.test(agent.stderr));
-});
-
-Deno.test("decnet-agent reports a lost engine while the master asked for a pause", async () => {
-  await using host = await Host.create();
-  const engine = await host.startEngine();
-  const { master } = await host.startMaster();
-  master.answer = { status: 503, headers: { "retry-after": "600" } };
-  const textfile = `${host.folder}/agent.prom`;
-  const flags = ["--interval=5s", `--textfile=${textfile}`, ...host.flags(master)];
-  await using agent = new RunningAgent(flags);
-  const has = (line: string) => {
-    try {
-      return Deno.readTextFileSync(textfile).split("\n").includes(`decnet_agent_${line}`);
-    } catch {
-      return false;
-    }
-  };
-  await agent.until(() => has("engine_up 1"));
-  await engine.stop();
-  await agent.until(() => has("engine_up 0"));
-  // What was not sent is not counted, and the result of the last heartbeat stays.
-  assert.ok(has('beats_total{result="rejected"} 1'));
-  assert.ok(has("status_code 2"));
-  const { stderr } = await agent.stop();
-  assert.equal(master.heartbeatCount, 1);
-  assert.equal(stderr.split("subject=docker").length, 2, stderr);
 });
 
 const namespaces = requirement(
