@@ -74,9 +74,9 @@ Deno.test("the API refuses what is not in the contract", async () => {
 Deno.test("the API answers 422 to a body of another shape", async () => {
   await using api = await ApiSetup.start();
   const cases: [path: string, body: unknown, detail: RegExp][] = [
-    ["/topology/apply", "", /not JSON at the end/],
-    ["/topology/apply", "{", /not JSON at the end/],
-    ["/topology/apply", "{'a':1}", /not JSON at character 2/],
+    ["/topology/apply", "", /not valid JSON: it ends too early/],
+    ["/topology/apply", "{", /not valid JSON: it ends too early/],
+    ["/topology/apply", "{'a':1}", /not valid JSON at character 2/],
     ["/topology/apply", "[".repeat(300), /deeper than/],
     ["/topology/apply", Uint8Array.of(0x22, 0xff, 0x22), /not UTF-8/],
     ["/topology/apply", "[]", /^the body must be an object$/],

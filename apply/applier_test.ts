@@ -174,12 +174,12 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
   [
     "a foreign network bears a planned name",
     (host) => add(host, { networks: [foreign] }),
-    /^network decnet_t_7c9e6679_lan-01 exists and is not of this topology \(driver macvlan, 10\.5/,
+    /^network decnet_t_7c9e6679_lan-01 exists and does not belong to this topology \(driver macvlan, 10\.5/,
   ],
   [
     "a foreign container bears a planned name",
     (host) => add(host, { containers: [container({ name: `${prefix}decky-003` })] }),
-    /^container decnet_t_7c9e6679_decky-003 exists and is not of this topology \(without our label\)/,
+    /^container decnet_t_7c9e6679_decky-003 exists and does not belong to this topology \(without our label\)/,
   ],
   [
     "a subnet is taken",
@@ -189,7 +189,7 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
   [
     "images are missing",
     (host) => ["decnet/smb", "decnet/mysql"].forEach((name) => host.engine.images.delete(name)),
-    /^images that are not on this host: decnet\/smb:latest, decnet\/mysql:latest$/,
+    /^missing images: decnet\/smb:latest, decnet\/mysql:latest$/,
   ],
   [
     "a stranger uses a network that is to go",
@@ -202,7 +202,7 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
       const addresses = { [old.Name]: "10.4.0.9" };
       add(host, { networks: [old], containers: [container({ name: "stranger", addresses })] });
     },
-    /^container stranger, which is not of this topology, uses network decnet_t_7c9e6679_old$/,
+    /^container stranger, which does not belong to this topology, uses network decnet_t_7c9e6679_old$/,
   ],
 ];
 for (const [what, prepare, message] of obstacles) {
@@ -242,7 +242,10 @@ Deno.test("Applier changes nothing when a stranger uses a network that must go",
     add(host, { containers: [stranger] });
     const { code, message } = await refusalOf(host.teardown(id));
     assert.equal(code, "failed");
-    assert.match(message, /^container stranger, which is not of this topology, uses network \S+$/);
+    assert.match(
+      message,
+      /^container stranger, which does not belong to this topology, uses network \S+$/,
+    );
     assert.deepEqual(host.changes(before), []);
     assert.equal(host.row()?.lastError, message);
     assert.equal(host.row()?.versionHash, threeLans.versionHash);
@@ -280,7 +283,7 @@ Deno.test("Applier.apply() supersedes nothing when an image is missing", () =>
     const { code, message } = await refusalOf(host.apply(threeLans, { supersede: true }));
     assert.deepEqual([code, message], [
       "failed",
-      "images that are not on this host: decnet/smb:latest",
+      "missing images: decnet/smb:latest",
     ]);
     assert.deepEqual(host.changes(before), []);
     assert.deepEqual(host.row(), row);

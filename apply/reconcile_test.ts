@@ -34,7 +34,7 @@ Deno.test("computeChangeSet() finds an address of the host in a subnet", () =>
     assert.equal(obstacles.length, 1);
     assert.match(
       obstacles[0]!,
-      /^subnet 127\.0\.0\.0\/24 of \S+lan-00 holds an address of this host's int/,
+      /^subnet 127\.0\.0\.0\/24 of \S+lan-00 contains an address of this host's int/,
     );
   }));
 

@@ -17,8 +17,8 @@ Deno.test("readDocument() says why there is no document, and what to do", async 
       file("latin1", new Uint8Array([0x22, 0xe9, 0x22])),
       "it is not UTF-8 text; is it a topology document?",
     ],
-    [file("empty", ""), "it is not JSON at the end"],
-    [file("cut", '{"a":'), "it is not JSON at the end"],
+    [file("empty", ""), "it is not valid JSON: it ends too early"],
+    [file("cut", '{"a":'), "it is not valid JSON: it ends too early"],
     [file("deep", "[".repeat(999)), "it nests deeper than 256 levels"],
   ];
   for (const [path, message] of cases) {

@@ -64,8 +64,8 @@ Deno.test("previewText() shows changes only of objects that differ", () => {
 │  └─ http nginx:1.27                                     recreate: ` +
       `does not share the network of decnet_t_7c9e6679_gate
 ├─ decky decnet_t_7c9e6679_desk 10.0.1.3                  unpause: paused
-├─ network old-lan                                        remove: no longer wanted
-├─ container old-decky                                    remove: no longer wanted
+├─ network old-lan                                        remove: not in the topology
+├─ container old-decky                                    remove: not in the topology
 └─ 6 changes
 `,
   );
@@ -127,7 +127,7 @@ Deno.test("previewText() ends with obstacles and the conflict", () => {
     "└─ 4 changes",
     `refused: ${conflict}`,
     "obstacle: somebody uses network theirs",
-    `obstacle: network ${network.name} exists and is not of this topology (driver bridge, ` +
+    `obstacle: network ${network.name} exists and does not belong to this topology (driver bridge, ` +
     `10.0.0.0/24, of topology ${other})`,
   ]);
 });
@@ -235,7 +235,7 @@ Deno.test("run() apply --dry-run --json prints requests, changes and obstacles",
   const { code, stdout, stderr } = await dryRun(setup, { flags: ["--json"] });
   assert.deepEqual([code, stderr], [2, ""]);
   const { networks, obstacles } = JSON.parse(stdout);
-  assert.deepEqual(obstacles, [`images that are not on this host: ${service}`]);
+  assert.deepEqual(obstacles, [`missing images: ${service}`]);
   assert.equal(networks[0].request.IPAM.Config[0].Subnet, "198.18.7.0/24");
   const plain = await dryRun(setup);
   assert.deepEqual([plain.code, plain.stderr], [2, ""]);

@@ -174,7 +174,9 @@ function findNetworkChanges(
     creations.push({ action: "create", planned: network, reason });
   }
   for (const actual of [...unplanned.values()].flat()) {
-    if (actual.labels.get(topologyLabel) === id) removals.push(remove(actual, "no longer wanted"));
+    if (actual.labels.get(topologyLabel) === id) {
+      removals.push(remove(actual, "not in the topology"));
+    }
   }
   const removed = new Set(removals.map(({ actual }) => actual));
   const staying = existing.filter((actual) => !removed.has(actual));
@@ -188,13 +190,13 @@ function findNetworkChanges(
 function reasonToCreate(planned: PlannedNetwork, [first, ...others]: NetworkInfo[]): string | null {
   if (!first) return "missing";
   // Keeps none: the engine does not show to which of them a container is attached.
-  return others.length > 0 ? "one of several of its name" : networkChange(planned, first);
+  return others.length > 0 ? "several networks with this name" : networkChange(planned, first);
 }
 
 function describeForeignNetwork(actual: NetworkInfo): string {
   const details = [`driver ${actual.driver}`, actual.subnets.join(" "), origin(actual)]
     .filter((part) => part !== "").join(", ");
-  return `network ${actual.name} exists and is not of this topology (${details})`;
+  return `network ${actual.name} exists and does not belong to this topology (${details})`;
 }
 
 /** Checks this before any change: Docker rejects a used subnet late, without the other's name. */
@@ -221,7 +223,7 @@ function hostAddressIn(
   const wanted = rangeOf(subnet);
   const own = hostAddresses.find(({ address }) => contains(wanted, address));
   if (!own) return null;
-  return `subnet ${subnet} of ${name} holds an address of this host's interface ${own.interface}`;
+  return `subnet ${subnet} of ${name} contains an address of this host's interface ${own.interface}`;
 }
 
 /** Removes the addresses that the host has on the bridges of Docker networks. */
@@ -261,7 +263,7 @@ function findContainerChanges(
     unplanned.delete(name);
     if (actual && !isOurContainer(container, actual, { base, id })) {
       const details = origin(actual) || "without our label";
-      obstacles.push(`container ${name} exists and is not of this topology (${details})`);
+      obstacles.push(`container ${name} exists and does not belong to this topology (${details})`);
       continue;
     }
     const baseDecision = decisionByName.get(container.base ?? "") ?? null;
@@ -277,7 +279,9 @@ function findContainerChanges(
     else changes.push({ action, planned: container, actual: actual!, reason });
   }
   for (const actual of unplanned.values()) {
-    if (actual.labels.get(topologyLabel) === id) changes.push(remove(actual, "no longer wanted"));
+    if (actual.labels.get(topologyLabel) === id) {
+      changes.push(remove(actual, "not in the topology"));
+    }
   }
   return { changes, obstacles };
 }
@@ -360,7 +364,7 @@ function findForeignGuests(
     if (change.action !== "remove") return [];
     const { name } = change.actual;
     return guests.filter(({ addressByNetwork }) => addressByNetwork.has(name)).map((guest) =>
-      `container ${guest.name}, which is not of this topology, uses network ${name}`
+      `container ${guest.name}, which does not belong to this topology, uses network ${name}`
     );
   });
 }
@@ -371,5 +375,5 @@ function findMissingImages(
 ): string[] {
   const names = changes.flatMap((it) => it.action === "create" ? [it.planned.request.Image] : []);
   const missing = [...new Set(names)].filter((name) => (imageIds.get(name) ?? null) === null);
-  return missing.length === 0 ? [] : [`images that are not on this host: ${missing.join(", ")}`];
+  return missing.length === 0 ? [] : [`missing images: ${missing.join(", ")}`];
 }

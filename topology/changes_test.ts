@@ -49,7 +49,7 @@ const otherProgram = "made by another program";
 const baseRecreated = "its base is recreated";
 const baseStarted = "its base is started again";
 const newerBase = "image debian:bookworm-slim is a newer one";
-const notWanted = "no longer wanted";
+const notWanted = "not in the topology";
 const [dmz, db] = [networkOf("dmz"), containerOf("db")];
 
 /** The same difference of every object. */
@@ -172,7 +172,7 @@ Deno.test("findChanges() leaves a foreign container with a planned name", () => 
     ["web-ssh", { ...unlabelled, networkMode: "" }, noLabel],
   ];
   const obstacle = (name: string, what: string) =>
-    `obstacle: container ${name} exists and is not of this topology (${what})`;
+    `obstacle: container ${name} exists and does not belong to this topology (${what})`;
   assertChanges(cases.map(([name, change, what]) => [{ [name]: change }, [obstacle(name, what)]]));
   const orphan = obstaclesOf(inventory({ web: null, "web-ssh": unlabelled }));
   assert.deepEqual(orphan, [obstacle("web-ssh", noLabel)]);
@@ -286,8 +286,7 @@ Deno.test("findChanges() restarts services that run longer than their base", () 
 });
 
 const baseImage = "debian:bookworm-slim";
-const missingImages = (...names: string[]) =>
-  `obstacle: images that are not on this host: ${names.join(", ")}`;
+const missingImages = (...names: string[]) => `obstacle: missing images: ${names.join(", ")}`;
 
 /** The images of the plan without some of them. */
 function imagesWithout(...names: string[]) {
@@ -368,7 +367,7 @@ Deno.test("findChanges() recreates changed networks and their containers", () =>
 
 Deno.test("findChanges() replaces several networks of one name by one", () => {
   const second = { ...dmz, id: "second" };
-  const [removal = "", ...others] = dmzRemade("one of several of its name");
+  const [removal = "", ...others] = dmzRemade("several networks with this name");
   for (const change of [{}, { subnets: ["10.1.1.0/24"] }, relabelled("dmz", "x", "y")]) {
     const found = changesOf(inventory({}, { networks: [{ ...second, ...change }] }));
     assert.deepEqual(found, [removal, removal, ...others]);
@@ -387,7 +386,7 @@ Deno.test("findChanges() leaves a foreign network with a planned name", () => {
     ],
   ];
   for (const [change, what] of cases) {
-    const obstacle = `obstacle: network dmz exists and is not of this topology (${what})`;
+    const obstacle = `obstacle: network dmz exists and does not belong to this topology (${what})`;
     const instead = changesOf(inventory({ dmz: change }));
     assert.ok(!instead.some((line) => line.startsWith("remove network")), instead.join("\n"));
     assert.deepEqual(instead.filter((line) => line.startsWith("obstacle")), [obstacle]);
@@ -441,7 +440,7 @@ function interfaces(...addresses: string[]): HostAddress[] {
 Deno.test("findChanges() does not create a network around an address of the host", () => {
   const found = (otherwise: Otherwise, address: string) =>
     obstaclesOf(inventory(otherwise), { hostAddresses: interfaces("192.168.0.1", address) });
-  const obstacle = "obstacle: subnet 10.1.0.0/24 of dmz holds an address of this host's " +
+  const obstacle = "obstacle: subnet 10.1.0.0/24 of dmz contains an address of this host's " +
     "interface eth1";
   for (const address of ["10.1.0.0", "10.1.0.7", "10.1.0.255"]) {
     assert.deepEqual(found({ dmz: null }, address), [obstacle]);
@@ -488,7 +487,7 @@ const guest: ContainerInfo = {
   ...at(["bridge", "172.17.0.9"], [full("dmz"), "10.1.0.99"]),
 };
 const guestObstacle =
-  "obstacle: container stranger, which is not of this topology, uses network dmz";
+  "obstacle: container stranger, which does not belong to this topology, uses network dmz";
 
 Deno.test("findChanges() keeps a network that a foreign container uses", () => {
   const found = (change: Partial<ContainerInfo>, internal = true) =>

@@ -152,8 +152,9 @@ class JsonReader {
   }
 
   #unexpected(): SyntaxError {
-    const what = this.#at < this.#text.length ? `character ${this.#at + 1}` : "the end";
-    return new SyntaxError(`Cannot read the document: it is not JSON at ${what}`);
+    const isAtEnd = this.#at >= this.#text.length;
+    const where = isAtEnd ? ": it ends too early" : ` at character ${this.#at + 1}`;
+    return new SyntaxError(`Cannot read the document: it is not valid JSON${where}`);
   }
 }
 

@@ -58,12 +58,12 @@ Deno.test("parseJson() refuses what is not JSON", () => {
 
 Deno.test("parseJson() names the wrong place and repeats no content", () => {
   const cases: [text: string, place: string][] = [
-    ['{"password":"hunter2" "x":1}', "character 23"],
-    ['{"password":"hunter2\\q"}', "character 13"],
-    ['{"password":"hunter2"', "the end"],
+    ['{"password":"hunter2" "x":1}', " at character 23"],
+    ['{"password":"hunter2\\q"}', " at character 13"],
+    ['{"password":"hunter2"', ": it ends too early"],
   ];
   for (const [text, place] of cases) {
-    const message = `Cannot read the document: it is not JSON at ${place}`;
+    const message = `Cannot read the document: it is not valid JSON${place}`;
     assert.throws(() => parseJson(text), { name: "SyntaxError", message });
   }
 });

@@ -69,7 +69,7 @@ function nameRule(length: number): string {
 /** Checks a Docker image reference. */
 export function checkImage(image: string, subject: Subject): Problem[] {
   if (isImageReference(image)) return [];
-  return [problem("NAME_MALFORMED", subject, `${excerpt(image)} is no Docker image reference`)];
+  return [problem("NAME_MALFORMED", subject, `${excerpt(image)} is not a Docker image reference`)];
 }
 
 /** Limit for DMZs named in a message. */
@@ -160,11 +160,11 @@ const reservedRanges = [
 export function readLanSubnet(text: string): Subnet | string {
   const shown = excerpt(text);
   const cidr = parseCidr(text);
-  if (cidr === null) return `${shown} is no IPv4 subnet such as 10.0.0.0/24`;
+  if (cidr === null) return `${shown} is not an IPv4 subnet such as 10.0.0.0/24`;
   const subnet = subnetOf(cidr);
   if (cidr.address !== subnet.first) {
     const meant = `${formatAddress(subnet.first)}/${cidr.prefixLength}`;
-    return `${shown} has bits set behind its prefix; the subnet would be ${meant}`;
+    return `${shown} has host bits set; the subnet is ${meant}`;
   }
   if (cidr.prefixLength < 8) {
     return `${shown} is larger than a /8, too much of what the host may reach`;
@@ -310,7 +310,7 @@ class LanAddresses {
       const problems = lan ? [] : [this.#unknownLan(lanName, subject)];
       const address = parseAddress(text);
       if (address === null) {
-        const fault = `${excerpt(text)} is no IPv4 address such as 10.0.0.2`;
+        const fault = `${excerpt(text)} is not an IPv4 address such as 10.0.0.2`;
         problems.push(problem("IP_MALFORMED", subject, fault));
       } else if (lan) {
         problems.push(...addAddress(address, lan, subject));
@@ -322,7 +322,11 @@ class LanAddresses {
   #unknownLan(name: string, subject: Subject): Problem {
     const similar = this.#nameByLowerCase.get(name.toLowerCase());
     const hint = similar === undefined ? "" : `; case counts, ${excerpt(similar)} is one`;
-    return problem("IP_UNKNOWN_LAN", subject, `${excerpt(name)} is no LAN of the document${hint}`);
+    return problem(
+      "IP_UNKNOWN_LAN",
+      subject,
+      `${excerpt(name)} is not a LAN of the document${hint}`,
+    );
   }
 }
 
@@ -337,7 +341,7 @@ function addAddress(address: number, lan: KnownLan, subject: Subject): Problem[]
     if (address === subnet.last) return outside(`is the broadcast address of ${cidr}`);
     // Docker's default gateway, also of an internal network.
     if (address === subnet.first + 1) {
-      return taken(`is what Docker gives to the gateway of ${cidr}`);
+      return taken(`is the gateway address of ${cidr}`);
     }
   }
   const owner = ownerByAddress.get(address);

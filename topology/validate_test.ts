@@ -325,11 +325,11 @@ Deno.test("readLanSubnet() says why it refuses any other", () => {
   const large = "larger than a /8, too much of what the host may reach";
   const linkLocal = "overlaps 169.254.0.0/16, link-local, where a cloud has its metadata";
   const cases: [text: string, fault: string][] = [
-    ["", "is no IPv4 subnet such as 10.0.0.0/24"],
-    ["10.0.0.0", "is no IPv4 subnet such as 10.0.0.0/24"],
-    ["10.0.0.0/33", "is no IPv4 subnet such as 10.0.0.0/24"],
-    ["fd00::/64", "is no IPv4 subnet such as 10.0.0.0/24"],
-    ["10.0.0.5/24", "has bits set behind its prefix; the subnet would be 10.0.0.0/24"],
+    ["", "is not an IPv4 subnet such as 10.0.0.0/24"],
+    ["10.0.0.0", "is not an IPv4 subnet such as 10.0.0.0/24"],
+    ["10.0.0.0/33", "is not an IPv4 subnet such as 10.0.0.0/24"],
+    ["fd00::/64", "is not an IPv4 subnet such as 10.0.0.0/24"],
+    ["10.0.0.5/24", "has host bits set; the subnet is 10.0.0.0/24"],
     ["10.0.0.0/7", `is ${large}`],
     ["0.0.0.0/0", `is ${large}`],
     ["10.0.0.0/31", `is ${small}`],
@@ -363,7 +363,7 @@ Deno.test("checkLans() finds problems of names and subnets", () => {
       [
         '[NAME_MALFORMED] "b c" at lans[1].name: ' + nameRule,
         '[SUBNET_MALFORMED] "b c" at lans[1].subnet: ' +
-        "10.0.1.9/24 has bits set behind its prefix; the subnet would be 10.0.1.0/24",
+        "10.0.1.9/24 has host bits set; the subnet is 10.0.1.0/24",
       ],
     ],
     [
@@ -439,7 +439,7 @@ Deno.test("checkDeckies() checks names and images", () => {
   // The image of a service that the decky does not have is not used.
   assert.deepEqual(deckyProblems(["a", { services: ["ssh"], images: { ssh: "A", http: "B" } }]), [
     "[NAME_MALFORMED] service ssh of a at deckies[0].decky_config.service_config.ssh.image: " +
-    "A is no Docker image reference",
+    "A is not a Docker image reference",
   ]);
 });
 
@@ -490,20 +490,20 @@ Deno.test("checkDeckies() checks the LANs and addresses of a decky", () => {
   const cases: [addresses: { [lan: string]: string }, problems: string[]][] = [
     [{}, [`[DECKY_ORPHAN] ${at}: the decky is on no LAN`]],
     [{ "LAN-02": "10.0.0.2", "Lan-00": "x" }, [
-      `[IP_UNKNOWN_LAN] ${at}.LAN-02: LAN-02 is no LAN of the document`,
-      `[IP_UNKNOWN_LAN] ${at}.Lan-00: Lan-00 is no LAN of the document; case counts, LAN-00 is one`,
-      `[IP_MALFORMED] ${at}.Lan-00: x is no IPv4 address such as 10.0.0.2`,
+      `[IP_UNKNOWN_LAN] ${at}.LAN-02: LAN-02 is not a LAN of the document`,
+      `[IP_UNKNOWN_LAN] ${at}.Lan-00: Lan-00 is not a LAN of the document; case counts, LAN-00 is one`,
+      `[IP_MALFORMED] ${at}.Lan-00: x is not an IPv4 address such as 10.0.0.2`,
     ]],
     ...["10.0.0.02", "10.0.0.2/24", "10.0.0.256", "::1", "A"].map((
       address,
     ): [{ [lan: string]: string }, string[]] => [
       { "LAN-00": address },
-      [`[IP_MALFORMED] ${at}.LAN-00: ${address} is no IPv4 address such as 10.0.0.2`],
+      [`[IP_MALFORMED] ${at}.LAN-00: ${address} is not an IPv4 address such as 10.0.0.2`],
     ]),
     ...([
       ["10.0.0.255", "OUT_OF_SUBNET", "is not in 10.0.1.0/24"],
       ["10.0.1.0", "OUT_OF_SUBNET", "is the network address of 10.0.1.0/24"],
-      ["10.0.1.1", "COLLISION", "is what Docker gives to the gateway of 10.0.1.0/24"],
+      ["10.0.1.1", "COLLISION", "is the gateway address of 10.0.1.0/24"],
       ["10.0.1.255", "OUT_OF_SUBNET", "is the broadcast address of 10.0.1.0/24"],
       ["10.0.2.0", "OUT_OF_SUBNET", "is not in 10.0.1.0/24"],
     ] as const).map(([address, code, fault]): [{ [lan: string]: string }, string[]] => [

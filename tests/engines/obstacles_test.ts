@@ -30,10 +30,10 @@ for (const [what, labels] of [["no label", {}], ["another's label", otherLabel]]
     });
     assert.equal(kind, "failed");
     const obstacles = [
-      `network ${name("dmz")} exists and is not of this topology`,
+      `network ${name("dmz")} exists and does not belong to this topology`,
       `subnet ${subnet} of ${name("inside")} is taken by network ${foreign} (${subnet})`,
-      `container ${name("web")} exists and is not of this topology`,
-      `container ${name("web-http")} exists and is not of this topology`,
+      `container ${name("web")} exists and does not belong to this topology`,
+      `container ${name("web-http")} exists and does not belong to this topology`,
     ];
     for (const obstacle of obstacles) assert.ok(message.includes(obstacle), message);
     assert.deepEqual(calls, []);
@@ -49,7 +49,9 @@ testApply("Applier names a foreign container on a network that must go", async (
   const addresses = new Map([[name("dmz"), sandbox.address(0, 99)]]);
   await sandbox.makeContainer(guest, { addresses });
   const before = await setup.ids();
-  const obstacle = `container ${guest}, which is not of this topology, uses network ${name("dmz")}`;
+  const obstacle = `container ${guest}, which does not belong to this topology, uses network ${
+    name("dmz")
+  }`;
 
   const elsewhere = await setup.refusal({ ...sample, lans: { dmz: 1 } });
   assert.deepEqual([elsewhere.message, elsewhere.calls], [obstacle, []]);
