@@ -3,6 +3,7 @@ import {
   type ConfigurationProblem,
   DoctorContext,
   quote,
+  quotePath,
 } from "../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
 import { readService } from "../doctor/service.ts";
@@ -102,7 +103,7 @@ class ConfigurationFixes {
   }
 
   editLine(line: number, key?: KeyName): string {
-    return `correct the line: vi +${line} ${quote(this.path)}${this.#notice(key)}`;
+    return `correct the line: vi +${line} ${quotePath(this.path)}${this.#notice(key)}`;
   }
 
   placeOf(key: KeyName, source: Source | null): string {
@@ -114,7 +115,7 @@ class ConfigurationFixes {
   }
 
   ofFile({ reason, line }: ConfigFileError, isChosen: boolean): string {
-    const file = quote(this.path);
+    const file = quotePath(this.path);
     switch (reason) {
       case "malformed":
         return this.editLine(line ?? 1);
@@ -129,7 +130,7 @@ class ConfigurationFixes {
       case "unreadable":
         return isChosen
           ? `start the agent without --config; the default is ${systemPaths.config}`
-          : `move it away: mv ${file} ${quote(`${this.path}.old`)}${this.#notice()}`;
+          : `move it away: mv ${file} ${quotePath(`${this.path}.old`)}${this.#notice()}`;
     }
   }
 
@@ -148,7 +149,7 @@ class ConfigurationFixes {
 /** Returns the command that creates the folder of a file, followed by `&&`. */
 function createFolder(path: string): string {
   const folder = /^(.+)\/[^/]*$/.exec(path)?.[1];
-  return folder === undefined ? "" : `mkdir -p ${quote(folder)} && `;
+  return folder === undefined ? "" : `mkdir -p ${quotePath(folder)} && `;
 }
 
 /** Column widths of the check's name and its state. */

@@ -10,7 +10,7 @@ import {
   look,
   mayUse,
   ok,
-  quote,
+  quotePath,
   reading,
   readText,
   type Result,
@@ -129,7 +129,7 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
   if (!info.isFile) {
     return failed(
       why("not a regular file"),
-      `move it away: mv ${quote(path)} ${quote(`${path}.old`)}`,
+      `move it away: mv ${quotePath(path)} ${quotePath(`${path}.old`)}`,
     );
   }
   const details = describe(info, context.accounts);
@@ -137,7 +137,7 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
   if (name === "worker.key" && ((info.mode ?? 0) & 0o007) !== 0) {
     return failed(
       [why("every user of this host can read it"), details],
-      `remove the access of other users: chmod o= ${quote(path)}`,
+      `remove the access of other users: chmod o= ${quotePath(path)}`,
     );
   }
   if (!mayUse(user, info, reading)) {
@@ -148,7 +148,7 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
 
 /** Returns how to convert a file to PEM; null when it is neither encrypted nor DER. */
 async function conversion(path: string, reason: CertificateReason): Promise<string | null> {
-  const [from, to] = [quote(path), quote(`${path}.new`)];
+  const [from, to] = [quotePath(path), quotePath(`${path}.new`)];
   if (reason === "encrypted") {
     return `decrypt it: openssl pkey -in ${from} -out ${to} && mv ${to} ${from}`;
   }

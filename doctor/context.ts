@@ -242,7 +242,12 @@ export async function namesIn(path: string): Promise<string[]> {
   }
 }
 
-/** Quotes a path for a shell, where it must be quoted. */
+/** Quotes a path for a shell, so that no command takes it for an option. */
+export function quotePath(path: string): string {
+  return quote(path.startsWith("-") ? `./${path}` : path);
+}
+
+/** Quotes a word for a shell, if this is needed. */
 export function quote(text: string): string {
   return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { type Account, Accounts, mayUse, reading, searching, writing } from "./context.ts";
+import {
+  type Account,
+  Accounts,
+  mayUse,
+  quotePath,
+  reading,
+  searching,
+  writing,
+} from "./context.ts";
 
 Deno.test("Accounts reads the system's files, and knows the rest by number", async () => {
   using folder = new TemporaryFolder();
@@ -34,4 +42,14 @@ Deno.test("mayUse() goes by the first class that a user is in", () => {
   }
   const root = { uid: 0, name: "root", groups: new Set<number>() };
   assert.ok(mayUse(root, { uid: 7, gid: 7, mode: 0 }, writing));
+});
+
+Deno.test("quotePath() makes one word of a path, and never an option", () => {
+  const cases: [path: string, word: string][] = [
+    ["/var/lib/a-b_c.d@e", "/var/lib/a-b_c.d@e"],
+    ["/a b/$(reboot);'", "'/a b/$(reboot);'\\'''"],
+    ["-rf", "./-rf"],
+    ["-r f", "'./-r f'"],
+  ];
+  for (const [path, word] of cases) assert.equal(quotePath(path), word);
 });

@@ -20,7 +20,7 @@ import {
   mayUse,
   ok,
   parentOf,
-  quote,
+  quotePath,
   reading,
   type Result,
   skipped,
@@ -85,7 +85,7 @@ async function judgeSocket(
   }
   if (info.isDirectory) {
     // Docker creates such a folder when a container mounts a missing socket.
-    const remove = `rmdir ${quote(path)} && ${engineOf(path).restart}`;
+    const remove = `rmdir ${quotePath(path)} && ${engineOf(path).restart}`;
     const fix = `remove the folder and restart the engine: ${remove}`;
     return failed(`${path} is no socket, but a folder`, fix);
   }

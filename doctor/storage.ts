@@ -12,7 +12,7 @@ import {
   mayUse,
   ok,
   parentOf,
-  quote,
+  quotePath,
   type Result,
   searching,
   skipped,
@@ -55,7 +55,7 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
   if (!isOpen) return ok(details);
   return warning(
     [details, ...danger],
-    `remove the write access of other users: chmod o-w ${quote(path)}`,
+    `remove the write access of other users: chmod o-w ${quotePath(path)}`,
   );
 }
 
@@ -118,7 +118,7 @@ async function isReadOnly(folder: string): Promise<boolean> {
 }
 
 function mountOf(folder: string): string {
-  return `"$(findmnt -n -o TARGET -T ${quote(folder)})"`;
+  return `"$(findmnt -n -o TARGET -T ${quotePath(folder)})"`;
 }
 
 function remount(folder: string): string {
@@ -130,7 +130,7 @@ function own(path: string, { name }: Account): string {
 }
 
 function moveAway(path: string): string {
-  return `move it away: mv ${quote(path)} ${quote(`${path}.old`)}`;
+  return `move it away: mv ${quotePath(path)} ${quotePath(`${path}.old`)}`;
 }
 
 /** How long to wait for a locked store, and the pause between two tries, in milliseconds. */
@@ -218,12 +218,12 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
     case "locked":
       return failed(
         `${unread}, for ${lockedTimeoutMs / 1000} s already`,
-        `see which process has it open: fuser -v ${quote(path)}`,
+        `see which process has it open: fuser -v ${quotePath(path)}`,
       );
     case "wal":
       return warning(
         `${path}: ${findings.detail}, and to read it would create files beside it`,
-        `leave WAL mode: sqlite3 ${quote(path)} 'PRAGMA journal_mode = DELETE'`,
+        `leave WAL mode: sqlite3 ${quotePath(path)} 'PRAGMA journal_mode = DELETE'`,
       );
     case "journal":
       return warning(
@@ -258,7 +258,7 @@ async function judgeStore(
     }
     if (((info.mode ?? 0) & 0o077) !== 0) {
       const danger = "others may read it, and topologies hold passwords";
-      return warning([danger, ...details], `allow only its owner: chmod go= ${quote(path)}`);
+      return warning([danger, ...details], `allow only its owner: chmod go= ${quotePath(path)}`);
     }
   }
   const unwritable = findWriteProblem(path);
@@ -271,7 +271,7 @@ async function judgeStore(
   if (applied?.hasOlderRows) {
     return warning(
       ["the store holds more than one row; the newest counts", ...details],
-      `delete the older rows: sqlite3 ${quote(path)} '${deleteOlderRows}'`,
+      `delete the older rows: sqlite3 ${quotePath(path)} '${deleteOlderRows}'`,
     );
   }
   if (applied?.lastError) {
@@ -323,7 +323,7 @@ async function findFolderProblem(folder: string, user: Account): Promise<Result 
   }
   if (info === "forbidden") {
     const why = `user ${user.name} cannot enter a folder above ${folder}`;
-    return warning(why, `check the modes of these folders: namei -l ${quote(folder)}`);
+    return warning(why, `check the modes of these folders: namei -l ${quotePath(folder)}`);
   }
   if (!info.isDirectory) {
     return warning(`${folder}, where the metrics go, is no folder`, moveAway(folder));
