@@ -1,8 +1,7 @@
 import "reflect-metadata";
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import type { AddressInfo, Socket } from "node:net";
-import { createServer, type TlsOptions } from "node:tls";
+import type { TlsOptions } from "node:tls";
 import * as x509 from "@peculiar/x509";
 import type { IssueOptions } from "../tests/support/certificates.ts";
 import { assertOvercome, pinned } from "../tests/support/master_faults.ts";
@@ -425,46 +424,18 @@ const server: IssueOptions = {
 const unknown =
   /: its certificate is not signed by ca\.crt, or not valid now, which is \S+Z by this host's clock \(\w+\)$/;
 
-/** What a stranger in the place of the master has seen. */
-interface Stranger extends AsyncDisposable {
-  readonly port: number;
-  connections: number;
-  /** The subjects of the client certificates, one for each handshake that came to its end. */
-  readonly shown: unknown[];
-  bytes: number;
-}
-
-async function listen(options: TlsOptions = {}): Promise<Stranger> {
-  const { certificatePem: cert, keyPem: key } = await rogueAuthority.issue(server);
-  const sockets = new Set<Socket>();
-  const ca = authority.certificatePem;
-  // It asks for a client certificate and takes whatever comes.
-  const defaults = { cert, key, ca, requestCert: true, rejectUnauthorized: false };
-  const listener = createServer({ ...defaults, ...options }, (socket) => {
-    stranger.shown.push(socket.getPeerCertificate()?.subject ?? null);
-    socket.on("data", ({ length }) => stranger.bytes += length).on("error", () => {});
+/** Starts a server of another authority. It asks for a client certificate and accepts any or none. */
+async function startStranger(tls: TlsOptions = {}): Promise<TlsMaster> {
+  const certificate = await rogueAuthority.issue(server);
+  return await TlsMaster.start({
+    authority,
+    certificate,
+    tls: { rejectUnauthorized: false, ...tls },
   });
-  listener.on("connection", (socket: Socket) => {
-    stranger.connections++;
-    sockets.add(socket);
-  });
-  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
-  const stranger: Stranger = {
-    port: (listener.address() as AddressInfo).port,
-    connections: 0,
-    shown: [],
-    bytes: 0,
-    [Symbol.asyncDispose]: () => {
-      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-      for (const socket of sockets) socket.destroy();
-      return closed;
-    },
-  };
-  return stranger;
 }
 
 Deno.test("M12 MasterClient.post() shows nothing to a master it does not trust", async () => {
-  await using stranger = await listen();
+  await using stranger = await startStranger();
   using client = await TestClient.to(stranger);
   // It learns no trust from what it has seen, either.
   for (let times = 1; times <= 3; times++) {
@@ -472,11 +443,11 @@ Deno.test("M12 MasterClient.post() shows nothing to a master it does not trust",
       client.post({ body: '{"secret":1}' }),
       /: its certificate is not signed by/,
     );
-    assert.equal(stranger.connections, 2 * times);
+    assert.equal(stranger.tcpConnectionCount, 2 * times);
   }
   // The last of them may be gone before the stranger's end of the handshake is over.
-  assert.ok(stranger.shown.length > 0 && stranger.shown.every((subject) => subject === null));
-  assert.equal(stranger.bytes, 0);
+  assert.ok(stranger.connectionCount > 0);
+  assert.deepEqual([stranger.certificateCount, stranger.receivedBytes], [0, 0]);
 });
 
 Deno.test("MasterClient.post() asks only untrusted masters for certificates", async () => {
@@ -493,15 +464,15 @@ Deno.test("MasterClient.post() asks only untrusted masters for certificates", as
 });
 
 Deno.test("M10 MasterClient.post() names the clock if TLS 1.2 hides the peer", async () => {
-  await using stranger = await listen({ maxVersion: "TLSv1.2", rejectUnauthorized: true });
+  await using stranger = await startStranger({ maxVersion: "TLSv1.2", rejectUnauthorized: true });
   using client = await TestClient.to(stranger);
   await assert.rejects(client.post(), unknown);
-  assert.equal(stranger.connections, 2);
-  assert.deepEqual(stranger.shown, []);
+  assert.equal(stranger.tcpConnectionCount, 2);
+  assert.equal(stranger.connectionCount, 0);
 });
 
 Deno.test("MasterClient.post() keeps its time while a stranger is silent", async () => {
-  await using stranger = await listen();
+  await using stranger = await startStranger();
   await using proxy = new SwallowingProxy(stranger.port);
   proxy.isDead = (connection) => connection % 2 === 0;
   using client = await TestClient.to(proxy);
@@ -519,7 +490,7 @@ Deno.test("MasterClient.post() keeps its time while a stranger is silent", async
 });
 
 Deno.test("MasterClient.post() reports an untrusted master without ca.crt", async () => {
-  await using stranger = await listen();
+  await using stranger = await startStranger();
   using client = await TestClient.to(stranger);
   const certificates = { ...await certificatesOf("worker-1"), authority: "" };
   await assert.rejects(client.post({ certificates }), unknown);

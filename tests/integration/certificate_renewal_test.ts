@@ -268,30 +268,32 @@ for (const fault of faults) {
 
 Deno.test("M17 no heartbeat is lost while certificates are replaced repeatedly", async () => {
   await using setup = await AgentSetup.create();
-  const rounds = 12;
+  const rounds = 4;
   for (let round = 0; round < rounds; round++) {
-    const { certificatePem, keyPem } = await authority.issue({
-      ...client,
-      commonName: `worker-${round}`,
-    });
+    const commonName = `round-${round}`;
+    const { certificatePem, keyPem } = await authority.issue({ ...client, commonName });
     await Deno.writeTextFile(`${setup.path}/${round}.crt`, certificatePem);
     await Deno.writeTextFile(`${setup.path}/${round}.key`, keyPem, { mode: 0o600 });
   }
   // By turns in place, where a half of it can be read, and by renaming; never both files at once.
-  const replace = `for round in $(seq 0 ${rounds - 1}); do for it in crt key; do
-    if [ $((round % 2)) = 0 ]; then cat $round.$it > worker.$it; else mv $round.$it worker.$it; fi
-    sleep 0.03; done; done`;
+  const replace = `until [ -e stop ]; do for round in $(seq 0 ${
+    rounds - 1
+  }); do for it in crt key; do
+    if [ $((round % 2)) = 0 ]; then cat $round.$it > worker.$it
+    else cp -p $round.$it new; mv new worker.$it; fi
+    sleep 0.03; done; done; done`;
   const agent = setup.newAgent();
   const [results, lines]: [string[], string[]] = [[], []];
+  const names = () => setup.master.heartbeats.map(({ clientCommonName }) => clientCommonName);
   let heartbeatsLeft = 2;
   let isReplaced = false;
   const time = new SkippedTime();
   try {
     // An agent that has not read any certificates yet would have none to stay with.
-    await agent.sendHeartbeat(new AbortController().signal);
+    await agent.sendHeartbeat(never);
     const options = { args: ["-ec", replace], cwd: setup.path };
     const replacing = new Deno.Command("sh", options).output().finally(() => isReplaced = true);
-    await runLoop(agent, new AbortController().signal, {
+    await runLoop(agent, never, {
       intervalMs: 30_000,
       log: (_level, message) => lines.push(message),
       onHeartbeat: ({ result }) => results.push(result.error ?? result.kind),
@@ -299,6 +301,9 @@ Deno.test("M17 no heartbeat is lost while certificates are replaced repeatedly",
       // The files change while other things than the reading of them go on.
       wait: (ms) => {
         time.skip(ms);
+        // A slow machine takes more rounds; the limit ends a test that fails.
+        const isSeen = new Set(names()).size > 3 && results.length > 12;
+        if (isSeen || results.length > 900) Deno.writeTextFileSync(`${setup.path}/stop`, "");
         const goesOn = !isReplaced || heartbeatsLeft-- > 0;
         return new Promise((resolve) => setTimeout(resolve, 1, goesOn));
       },
@@ -309,9 +314,7 @@ Deno.test("M17 no heartbeat is lost while certificates are replaced repeatedly",
   }
   assert.deepEqual(new Set(results), new Set(["delivered"]));
   assert.equal(setup.master.heartbeatCount, results.length + 1);
-  assert.ok(results.length > rounds, String(results.length));
   assert.ok(lines.every((line) => /worker\.|in order again/.test(line)), lines.join("\n"));
-  const names = new Set(setup.master.heartbeats.map(({ clientCommonName }) => clientCommonName));
-  assert.equal([...names].at(-1), `worker-${rounds - 1}`);
-  assert.ok(names.size > 2, [...names].join(" "));
+  assert.equal(names().at(-1), `round-${rounds - 1}`);
+  assert.ok(new Set(names()).size > 3, names().join(" "));
 });

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { pipeline, Readable } from "node:stream";
-import type { TLSSocket } from "node:tls";
+import type { TlsOptions, TLSSocket } from "node:tls";
 import type { Authority, IssuedCertificate } from "./certificates.ts";
 import { assertNoSecrets } from "./secrets.ts";
 
@@ -114,6 +114,8 @@ interface TlsMasterOptions {
   port?: number;
   /** How long an idle connection is kept, in milliseconds; else as long as the server likes. */
   keepAliveMs?: number;
+  /** Replaces options of the TLS server. */
+  tls?: TlsOptions;
 }
 
 /**
@@ -132,6 +134,12 @@ export class TlsMaster implements AsyncDisposable {
   readonly heartbeats: ReceivedHeartbeat[] = [];
   /** How many heartbeats have come since the start. */
   heartbeatCount = 0;
+  /** How many TCP connections have come since the start. */
+  tcpConnectionCount = 0;
+  /** How many TLS connections had a client certificate. */
+  certificateCount = 0;
+  /** How many bytes have come in TLS connections. */
+  receivedBytes = 0;
   /** How many connections have passed the TLS handshake since the start. */
   connectionCount = 0;
   /** How many of them are still open as far as the master knows. */
@@ -143,10 +151,15 @@ export class TlsMaster implements AsyncDisposable {
 
   private constructor(server: Server) {
     this.#server = server;
-    server.on("connection", (socket: Socket) => this.#track(socket));
+    server.on("connection", (socket: Socket) => {
+      this.tcpConnectionCount++;
+      this.#track(socket);
+    });
     server.on("secureConnection", (socket: TLSSocket) => {
       this.connectionCount++;
       this.openConnections++;
+      if (socket.getPeerCertificate()?.subject) this.certificateCount++;
+      socket.on("data", ({ length }) => this.receivedBytes += length);
       socket.on("close", () => this.openConnections--);
       this.#track(socket);
     });
@@ -155,7 +168,7 @@ export class TlsMaster implements AsyncDisposable {
 
   /** Starts a master; throws when the port is taken. */
   static async start(
-    { authority, certificate, port = 0, keepAliveMs }: TlsMasterOptions,
+    { authority, certificate, port = 0, keepAliveMs, tls }: TlsMasterOptions,
   ): Promise<TlsMaster> {
     const server = createServer({
       ca: authority.certificatePem,
@@ -164,6 +177,7 @@ export class TlsMaster implements AsyncDisposable {
       requestCert: true,
       rejectUnauthorized: true,
       minVersion: "TLSv1.2",
+      ...tls,
     });
     if (keepAliveMs !== undefined) server.keepAliveTimeout = keepAliveMs;
     const master = new TlsMaster(server);

@@ -55,7 +55,9 @@ Deno.test("TlsMaster records a beat with the client's name and answers 204", asy
   assert.deepEqual(heartbeat.body, { host_uuid: "h" });
   assert.equal(heartbeat.clientCommonName, "worker-1");
   assert.deepEqual(master.heartbeats, [heartbeat]);
-  assert.equal(master.connectionCount, 1);
+  assert.deepEqual([master.tcpConnectionCount, master.connectionCount], [1, 1]);
+  assert.equal(master.certificateCount, 1);
+  assert.ok(master.receivedBytes > 0);
 });
 
 Deno.test("TlsMaster refuses a client without a certificate of its authority", async () => {
