@@ -15,8 +15,6 @@ import {
 } from "../tests/support/doctor_setup.ts";
 import { authority, rogueAuthority, startMaster } from "../tests/support/master_setup.ts";
 
-const issue = (options: Partial<Parameters<typeof authority.issue>[0]> = {}) =>
-  authority.issue({ commonName: "worker-1", usage: "client", ...options });
 const day = 86_400_000;
 
 const setClock = "set the clock: timedatectl set-ntp true";
@@ -119,8 +117,7 @@ testFaults([
     plant: (setup) => ({ flags: withFlag(setup, "agent-dir", `${setup.path}/none`) }),
     finding: "certificates: failed",
     details: /none\/ca\.crt: no such file/,
-    fix: "put ca.crt, worker.crt, worker.key (issued by the master for this host) " +
-      "into PATH/none, owned by root with mode 0600",
+    fix: put("ca.crt, worker.crt, worker.key", "PATH/none"),
   },
   {
     name: "an absent key of the service's user",
@@ -130,8 +127,7 @@ testFaults([
     },
     finding: "certificates: failed",
     details: /worker\.key: no such file/,
-    fix: "put worker.key (issued by the master for this host) into PATH, owned by " +
-      "decnet-agent with mode 0600",
+    fix: put("worker.key", "PATH", "decnet-agent"),
   },
   {
     name: "a key that everybody may read",
@@ -145,17 +141,19 @@ testFaults([
     plant: ({ path }) => Deno.remove(`${path}/worker.crt`),
     finding: "certificates: failed",
     details: /worker\.crt: no such file/,
-    fix: "put worker.crt (issued by the master for this host) into PATH, owned by root",
+    fix: put("worker.crt"),
   },
   {
     name: "a key of another pair",
     plant: async ({ path }) => {
-      await Deno.writeTextFile(`${path}/worker.key`, (await issue()).keyPem);
+      await Deno.writeTextFile(
+        `${path}/worker.key`,
+        (await authority.issue({ commonName: "other" })).keyPem,
+      );
     },
     finding: "certificates: failed",
     details: /worker\.key does not fit worker\.crt/,
-    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
-      "owned by root with mode 0600",
+    fix: renew,
   },
   {
     name: "an encrypted key",
@@ -168,16 +166,14 @@ testFaults([
   },
   {
     name: "a worker.crt of another authority",
-    plant: async ({ path }) => {
-      const worker = await rogueAuthority.issue({ commonName: "worker-1", usage: "client" });
-      await writeAgentDirectory(path, authority, worker);
+    plant: async (setup) => {
+      await issueInto(setup, rogueAuthority);
       return unhurried;
     },
     finding: "authority: warning",
     details:
       /worker\.crt is not signed by ca\.crt: its issuer has the name of the one in ca\.crt, test authority, but another key; /,
-    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
-      "owned by root with mode 0600",
+    fix: renew,
     code: 2,
   },
   {
@@ -185,25 +181,20 @@ testFaults([
     plant: (setup) => setup.writeCertificates("worker-1", new Date(Date.now() - 1_000)),
     finding: "validity: failed",
     details: /worker\.crt has expired at .*this host's clock says/,
-    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
-      "owned by root with mode 0600",
+    fix: renew,
   },
   {
     name: "a worker.crt that is about to expire",
     plant: (setup) => setup.writeCertificates("worker-1", new Date(Date.now() + 3 * day)),
     finding: "validity: warning",
     details: /worker\.crt expires on /,
-    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
-      "owned by root with mode 0600",
+    fix: renew,
   },
   {
     name: "a clock that is behind",
-    plant: async ({ path }) => {
-      const notBefore = new Date(Date.now() + day);
-      await writeAgentDirectory(path, authority, await issue({ notBefore }));
-    },
+    plant: (setup) => issueInto(setup, authority, [1, 9]),
     finding: "validity: failed",
     details: /worker\.crt is not valid before .*set the clock if it is wrong/,
-    fix: "set the clock: timedatectl set-ntp true",
+    fix: setClock,
   },
 ]);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
-import { listenPlainTcp } from "../tests/support/environment.ts";
 import {
   authority,
   certificatesOf,
@@ -166,18 +165,6 @@ Deno.test("MasterClient.post() trusts a restarted master no more than a new one"
   }
 });
 
-Deno.test("MasterClient.post() delivers when the master is back", async () => {
-  const first = await startMaster();
-  const { port } = first;
-  using client = await TestClient.to(first);
-  await client.post();
-  await first.stop();
-  for (let times = 0; times < 3; times++) await assert.rejects(client.post(), /connection refused/);
-  await using second = await startMaster({ port });
-  assert.equal((await client.post()).status, 204);
-  assert.equal(second.connectionCount, 1);
-});
-
 Deno.test("MasterClient.post() shows a new certificate on a new connection", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
@@ -265,36 +252,6 @@ Deno.test("MasterClient.post() stops reading an endless answer", async () => {
   assert.ok(Deno.memoryUsage().rss - before < 200e6);
   master.answer = { status: 204 };
   assert.equal((await client.post()).status, 204);
-});
-
-for (
-  const [what, answer] of [
-    ["M2 a master that hangs", { kind: "hang" }],
-    ["M3 a master that is half-open", { kind: "half-open" }],
-    ["M4 a master that drips", { kind: "drip", bytesPerSecond: 50 }],
-  ] as const
-) {
-  Deno.test(`${what}: MasterClient.post() gives up`, async () => {
-    await using master = await startMaster();
-    using client = await TestClient.to(master);
-    master.answer = answer;
-    await assert.rejects(client.post({ timeoutMs: 300 }), {
-      message:
-        `Cannot reach the master at 127.0.0.1:${master.port}: no answer within 0.3 s; see what holds up the master`,
-    });
-    assert.equal(master.heartbeatCount, 1);
-    master.answer = { status: 204 };
-    assert.equal((await client.post()).status, 204);
-  });
-}
-
-Deno.test("MasterClient.post() gives up on a port that never speaks", async () => {
-  using silent = listenPlainTcp();
-  using client = await TestClient.to(silent);
-  await assert.rejects(
-    client.post({ timeoutMs: 300 }),
-    /: no answer within 0\.3 s; see what holds up the master$/,
-  );
 });
 
 Deno.test("MasterClient.post() gives up on a connection that does not come about", async () => {

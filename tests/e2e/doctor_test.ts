@@ -39,11 +39,11 @@ function fill(path: string): void {
 }
 
 const strace = requirement("strace", await works("strace", "-qq", "-o", "/dev/null", "true"));
+const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 const setpriv = requirement(
   "setpriv and root",
-  await works("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "true"),
+  await works("setpriv", ...asNobody.slice(1), "true"),
 );
-const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
 Deno.test("decnet-agent doctor changes nothing, and sends no heartbeat", async () => {
   await using host = await Host.create();
@@ -110,22 +110,6 @@ Deno.test("decnet-agent doctor prints each check, and fixes below", async () => 
   assert.ok(!stdout.includes("\x1b"));
 });
 
-Deno.test("decnet-agent doctor names the agent that holds the lock", async () => {
-  await using host = await Host.create();
-  const engine = await host.startEngine();
-  await using agent = new RunningAgent(["--interval=1h", ...host.flags()]);
-  await agent.until(() => engine.requestCount > 0);
-  const path = `${host.stateDirectory}/agent.lock`;
-  const text = await Deno.readTextFile(path);
-  const ended = await execute(["doctor", "--json", ...host.flags()]);
-  const { state, details } = checkOf(ended, "lock");
-  assert.ok(details.startsWith(`${path} names process ${agent.pid} since 20`), details);
-  assert.equal(state, "ok");
-  assert.equal(await Deno.readTextFile(path), text);
-  const { code } = await agent.stop();
-  assert.equal(code, 0);
-});
-
 Deno.test({
   name: `decnet-agent doctor names what its user may not use${setpriv.suffix}`,
   ignore: setpriv.ignore,
@@ -171,50 +155,43 @@ Deno.test("decnet-agent doctor recognises its own API", async () => {
   assert.equal(agent.stderr.slice(log.length).replaceAll(/^level=info.*\n/gm, ""), "");
 });
 
-/** A user without rights, with one group that no file of this host gives to it. */
+/** A group that no file of this host gives to a user. */
 const group = 991_991;
-const asMember = ["setpriv", "--reuid=65534", "--regid=65534"];
-const withGroup = [...asMember, `--groups=${group}`];
-const setprivDoctorGroups = requirement(
-  "setpriv and root",
-  await works(withGroup[0]!, ...withGroup.slice(1), "true"),
-);
 
 for (
-  const { name, wrapper, state, details } of [
+  const { name, groups, state, details } of [
     {
       name: "that the process has by itself",
-      wrapper: withGroup,
+      groups: `--groups=${group}`,
       state: "ok",
       details: /connections$/,
     },
     {
       name: "that the process has not",
-      wrapper: [...asMember, "--clear-groups"],
+      groups: "--clear-groups",
       state: "failed",
       details: /^permission denied: user \S+ is not in group 991991; /,
     },
   ]
 ) {
   Deno.test({
-    name: `decnet-agent doctor tries the socket ${name}${setprivDoctorGroups.suffix}`,
-    ignore: setprivDoctorGroups.ignore,
+    name: `decnet-agent doctor tries the socket with a group ${name}${setpriv.suffix}`,
+    ignore: setpriv.ignore,
     fn: async () => {
-      setprivDoctorGroups.check();
+      setpriv.check();
       await using host = await Host.create();
       await host.startEngine();
       await Deno.chmod(host.folder, 0o755);
       await Deno.chown(host.socket, 0, group);
       await Deno.chmod(host.socket, 0o660);
-      const { stdout, stderr } = await execute(["doctor", "--json", ...host.flags()], { wrapper });
-      assert.equal(stderr, "");
-      const { checks } = JSON.parse(stdout) as { checks: Record<string, string>[] };
-      const check = checks.find((check) => check["name"] === "socket")!;
-      assert.equal(check["state"], state, stdout);
-      assert.match(check["details"]!, details);
+      const wrapper = [...asNobody.slice(0, -1), groups];
+      const ended = await execute(["doctor", "--json", ...host.flags()], { wrapper });
+      assert.equal(ended.stderr, "");
+      const socket = checkOf(ended, "socket");
+      assert.equal(socket.state, state, ended.stdout);
+      assert.match(socket.details, details);
       // The engine was really asked, or not: the two must agree.
-      const engine = checks.find((check) => check["name"] === "engine")!;
-      assert.equal(engine["state"], state === "ok" ? "ok" : "skipped");
+      assert.equal(checkOf(ended, "engine").state, state === "ok" ? "ok" : "skipped");
     },
   });
 }
@@ -243,8 +220,8 @@ Deno.test("decnet-agent doctor ends in time when engine, store and master hang",
   const ended = await execute(["doctor", "--json", ...flags, `--listen=127.0.0.1:${silent.port}`]);
   assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
   assert.equal(ended.code, 3, ended.stdout);
-  const { checks } = JSON.parse(ended.stdout) as { checks: { name: string; details: string }[] };
-  const details = (name: string) => checks.find((check) => check.name === name)?.details ?? "";
+  const { checks } = JSON.parse(ended.stdout) as { checks: Check[] };
+  const details = (name: string) => checkOf(ended, name).details;
   assert.match(details("engine"), /no answer within 5 s/);
   assert.match(details("store"), /database is locked/);
   assert.match(details("master-tls"), /no answer within 3 s/);
@@ -305,16 +282,25 @@ Deno.test({
   },
 });
 
-Deno.test("decnet-agent doctor sees whether the lock's owner still runs", async () => {
+Deno.test("decnet-agent doctor names the lock's owner, and sees whether it runs", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
+  const path = `${host.stateDirectory}/agent.lock`;
   const lock = async () => {
-    const { stdout } = await execute(["doctor", ...host.flags()]);
-    return /^lock +(.*)$/m.exec(stdout)![1]!;
+    const text = await Deno.readTextFile(path);
+    const { state, details } = checkOf(
+      await execute(["doctor", "--json", ...host.flags()]),
+      "lock",
+    );
+    assert.equal(state, "ok");
+    assert.equal(await Deno.readTextFile(path), text);
+    return details;
   };
   await using agent = new RunningAgent(["--interval=1h", ...host.flags()]);
   await agent.until(() => engine.requestCount > 0);
-  assert.match(await lock(), /^ok +\S+ names process \d+ since \S+, and there is such a process$/);
+  const details = await lock();
+  assert.ok(details.startsWith(`${path} names process ${agent.pid} since 20`), details);
+  assert.match(details, /, and there is such a process$/);
   await agent.stop("SIGKILL");
-  assert.match(await lock(), /^ok +\S+ was held by process \d+ since \S+, which has ended$/);
+  assert.match(await lock(), /^\S+ was held by process \d+ since \S+, which has ended$/);
 });
