@@ -1,46 +1,32 @@
 import assert from "node:assert/strict";
 import { withAgent } from "../tests/support/agent_setup.ts";
-import { startMaster } from "../tests/support/master_setup.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { rejectionReason, type SendResult, wantsBackoff } from "./sender.ts";
 
+const misunderstood = ": it does not understand the heartbeat; one of the two may be too old";
+const redirected = ": redirects are not followed";
+const unpinned =
+  ": worker.crt is not the certificate pinned to this host-uuid; enrol this host again";
+const unknownHost = ": it does not know this host-uuid; enrol this host, or see host-uuid";
+
 Deno.test("rejectionReason() accepts each 2xx and explains other answers", () => {
-  const cases: [status: number, text: string, expected: string | null][] = [
-    [200, "no", null],
-    [204, "", null],
-    [299, "", null],
-    [100, "", "the master answered 100"],
-    [304, "", "the master answered 304"],
-    ...[301, 302, 303, 307, 308].map((status): [number, string, string] => [
-      status,
-      "",
-      `the master answered ${status}: redirects are not followed`,
-    ]),
-    [
-      400,
-      "",
-      "the master answered 400: it does not understand the heartbeat; one of the two may be too old",
-    ],
-    [
-      403,
-      '{"detail":"no"}',
-      "the master answered 403: worker.crt is not the certificate pinned to this host-uuid; enrol this host again: " +
-      '"{"detail":"no"}"',
-    ],
-    [
-      404,
-      "",
-      "the master answered 404: it does not know this host-uuid; enrol this host, or see host-uuid",
-    ],
-    [
-      422,
-      " \n",
-      "the master answered 422: it does not understand the heartbeat; one of the two may be too old",
-    ],
-    [500, "a\r\n\tb  c ", 'the master answered 500: "a b c"'],
+  const reason = (status: number, text: string) =>
+    rejectionReason({ status, text, retryAfter: null });
+  for (const [status, text] of [[200, "no"], [204, ""], [299, ""]] as const) {
+    assert.equal(reason(status, text), null);
+  }
+  const cases: [status: number, text: string, expected: string][] = [
+    [100, "", ""],
+    [304, "", ""],
+    ...[301, 302, 303, 307, 308].map((it): [number, string, string] => [it, "", redirected]),
+    [400, "", misunderstood],
+    [403, '{"detail":"no"}', `${unpinned}: "{"detail":"no"}"`],
+    [404, "", unknownHost],
+    [422, " \n", misunderstood],
+    [500, "a\r\n\tb  c ", ': "a b c"'],
   ];
   for (const [status, text, expected] of cases) {
-    assert.equal(rejectionReason({ status, text, retryAfter: null }), expected);
+    assert.equal(reason(status, text), `the master answered ${status}${expected}`);
   }
 });
 
@@ -89,66 +75,32 @@ Deno.test("Agent.sendHeartbeat() delivers", () =>
     assert.ok(Math.abs(heartbeat.checkedAt - Date.now()) < 60_000);
   }));
 
-Deno.test("Agent.sendHeartbeat() reuses one connection", () =>
-  withAgent(async (setup, agent) => {
-    for (let heartbeat = 0; heartbeat < 5; heartbeat++) await agent.sendHeartbeat(never);
-    assert.equal(setup.master.heartbeatCount, 5);
-    assert.equal(setup.master.connectionCount, 1);
-  }));
-
 Deno.test("M16 heartbeat reports why the master rejects it, and continues", () =>
   withAgent(async (setup, agent) => {
-    const cases: [status: number, error: RegExp, retryAfter?: string, retryAfterMs?: number][] = [
-      [
-        400,
-        /^the master answered 400: it does not understand the heartbeat; one of the two may be too old: "why"$/,
-      ],
-      [403, /^the master answered 403: worker\.crt is not the certificate pinned/],
-      [404, /^the master answered 404: it does not know this host-uuid/],
-      [422, /^the master answered 422: it does not understand the heartbeat/],
-      [429, /^the master answered 429/, "7", 7_000],
-      [503, /^the master answered 503/, "soon"],
-      [500, /^the master answered 500: "why"$/],
-      [302, /^the master answered 302: redirects are not followed: "why"$/],
+    const cases: [status: number, reason: string, retryAfter?: string, retryAfterMs?: number][] = [
+      [400, misunderstood],
+      [403, unpinned],
+      [404, unknownHost],
+      [422, misunderstood],
+      [429, "", "7", 7_000],
+      [503, "", "soon"],
+      [500, ""],
+      [302, redirected],
     ];
-    for (const [status, error, retryAfter, retryAfterMs = null] of cases) {
+    for (const [status, reason, retryAfter, retryAfterMs = null] of cases) {
       const headers: Record<string, string> = retryAfter ? { "retry-after": retryAfter } : {};
       setup.master.answer = { status, headers, body: " why\n" };
       const { result } = await agent.sendHeartbeat(never);
-      assert.ok(result.kind === "rejected");
-      assert.match(result.error ?? "", error);
-      assert.equal(result.httpStatus, status);
-      assert.equal(result.retryAfterMs, retryAfterMs);
+      const { kind, error } = result;
+      assert.deepEqual([kind, error], [
+        "rejected",
+        `the master answered ${status}${reason}: "why"`,
+      ]);
+      assert.deepEqual([result.httpStatus, result.retryAfterMs], [status, retryAfterMs]);
     }
     setup.master.answer = { status: 200, headers: { "retry-after": "7" } };
     const { result } = await agent.sendHeartbeat(never);
     assert.ok(result.kind === "delivered" && result.retryAfterMs === null);
-  }));
-
-Deno.test("Agent.sendHeartbeat() reads a Retry-After that is a date", () =>
-  withAgent(async (setup, agent) => {
-    const inAMinute = new Date(Date.now() + 60_000).toUTCString();
-    setup.master.answer = { status: 503, headers: { "retry-after": inAMinute } };
-    const { result } = await agent.sendHeartbeat(never);
-    assert.ok(result.retryAfterMs !== null);
-    assert.ok(result.retryAfterMs > 0 && result.retryAfterMs <= 60_000);
-  }));
-
-Deno.test("Agent.sendHeartbeat() reports a master that cannot be reached", () =>
-  withAgent(async (setup, agent) => {
-    await setup.master.stop();
-    const { port } = setup;
-    assert.deepEqual(ending(await agent.sendHeartbeat(never)), {
-      kind: "unreachable",
-      url: `https://127.0.0.1:${port}/swarm/heartbeat`,
-      httpStatus: null,
-      retryAfterMs: null,
-      error:
-        `Cannot reach the master at 127.0.0.1:${port}: connection refused; start it, or see swarmctl-port`,
-      wasSent: true,
-    });
-    await using _master = await startMaster({ port });
-    assert.equal((await agent.sendHeartbeat(never)).result.kind, "delivered");
   }));
 
 Deno.test("Agent.sendHeartbeat() sends nothing in a dry run", () =>

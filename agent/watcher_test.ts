@@ -147,28 +147,20 @@ const obstacles: [what: string, make: (path: string) => unknown][] = [
 
 for (const [what, make] of obstacles) {
   Deno.test(`S23 StoreWatcher does not watch ${what} in place of the lock`, () => {
-    using folder = new TemporaryFolder();
-    const [store, lock] = [`${folder.path}/topology.db`, `${folder.path}/apply.lock`];
-    Deno.writeTextFileSync(store, "");
+    using it = new Watched();
+    const lock = lockPathOf(it.path);
+    Deno.mkdirSync(`${it.folder.path}/state`);
+    Deno.writeTextFileSync(it.path, "");
     make(lock);
-    const [lines, changes]: [string[], string[]] = [[], []];
-    const watch = new StoreWatcher(store, {
-      log: (level, message) => lines.push(`${level} ${message}`),
-      onChange: () => changes.push("changed"),
-    });
-    try {
-      watch.renew();
-      watch.renew();
-      assert.deepEqual([lines, changes], [[
-        `warn Cannot watch ${lock}: it is not a regular file; ` +
-        "what others write to the store is reported at the interval",
-      ], []]);
-      Deno.removeSync(lock);
-      watch.renew();
-      assert.deepEqual([lines.length, changes.length], [1, 1]);
-    } finally {
-      watch.close();
-    }
+    it.watch.renew();
+    it.watch.renew();
+    assert.deepEqual([it.lines, it.changes], [[
+      `level=warn msg="Cannot watch ${lock}: it is not a regular file; ` +
+      'what others write to the store is reported at the interval" subject=store\n',
+    ], 0]);
+    Deno.removeSync(lock);
+    it.watch.renew();
+    assert.deepEqual([it.lines.length, it.changes], [1, 1]);
   });
 }
 
@@ -177,6 +169,7 @@ const confined = Deno.uid() === 0
   ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
   : ["env"];
 
+/** Runs a command as a user that has no more rights than the file permissions give. */
 function run(...args: string[]): Deno.CommandOutput {
   const [command = "", ...rest] = [...confined, ...args];
   return new Deno.Command(command, { args: rest, env: { NO_COLOR: "1" } }).outputSync();
@@ -227,16 +220,13 @@ Deno.test({
   fn() {
     root.check();
     using folder = new TemporaryFolder();
-    Deno.chownSync(folder.path, 65_534, 65_534);
-    const watch = new StoreWatcher(`${folder.path}/topology.db`, { log() {}, onChange() {} });
-    watch.renew();
-    watch.close();
-    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
-    Deno.chownSync(folder.path, 0, 0);
-    const own = new StoreWatcher(`${folder.path}/topology.db`, { log() {}, onChange() {} });
-    own.renew();
-    own.close();
-    assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["apply.lock"]);
+    for (const [owner, created] of [[65_534, []], [0, ["apply.lock"]]] as const) {
+      Deno.chownSync(folder.path, owner, owner);
+      const watch = new StoreWatcher(`${folder.path}/topology.db`, { log() {}, onChange() {} });
+      watch.renew();
+      watch.close();
+      assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), created);
+    }
   },
 });
 

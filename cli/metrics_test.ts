@@ -95,40 +95,24 @@ Deno.test("metricsText() leaves out what is not known or does not apply", () => 
   const names = (heartbeat: Heartbeat) =>
     new Set(samplesOf(heartbeat).map((sample) => sample.replace(/[ {].*/, "")));
   const all = names(heartbeatWith());
-  const cases: [heartbeat: Heartbeat, absent: string[]][] = [
-    [
-      heartbeatWith({ snapshot: dockerDown }),
-      ["engine_latency_seconds", "engine_info", "networks", "containers", "drift_objects"],
-    ],
-    [
-      heartbeatWith({ snapshot: storeUnreadable }),
-      ["drift_objects", "topology_error", "topology_applied_timestamp_seconds"],
-    ],
-    [heartbeatWith({ snapshot: { store: { kind: "idle" } } }), [
-      "topology_applied_timestamp_seconds",
-    ]],
-    [
-      heartbeatWith({
-        snapshot: { store: { kind: "ok", applied: { ...applied, appliedAt: 0 } } },
-      }),
-      ["topology_applied_timestamp_seconds"],
-    ],
-    [
-      heartbeatWith({ result: sendResults.notConfigured, certificates: null }),
-      [
-        "last_beat_success_timestamp_seconds",
-        "master_latency_seconds",
-        "certificate_expiry_timestamp_seconds",
-      ],
-    ],
-    [
-      heartbeatWith({ result: sendResults.dryRun }),
-      ["last_beat_success_timestamp_seconds", "master_latency_seconds"],
-    ],
-    [heartbeatWith({ result: sendResults.notSent }), ["master_latency_seconds"]],
+  const idle = { store: { kind: "idle" } } as const;
+  const neverApplied = { store: { kind: "ok", applied: { ...applied, appliedAt: 0 } } } as const;
+  const engine = ["engine_latency_seconds", "engine_info", "networks", "containers"];
+  const [appliedAt, error] = ["topology_applied_timestamp_seconds", "topology_error"];
+  const [success, latency] = ["last_beat_success_timestamp_seconds", "master_latency_seconds"];
+  const withoutMaster = { result: sendResults.notConfigured, certificates: null };
+  const cases: [changes: Parameters<typeof heartbeatWith>[0], absent: string[]][] = [
+    [{ snapshot: dockerDown }, [...engine, "drift_objects"]],
+    [{ snapshot: storeUnreadable }, ["drift_objects", error, appliedAt]],
+    [{ snapshot: idle }, [appliedAt]],
+    [{ snapshot: neverApplied }, [appliedAt]],
+    [withoutMaster, [success, latency, "certificate_expiry_timestamp_seconds"]],
+    [{ result: sendResults.dryRun }, [success, latency]],
+    [{ result: sendResults.notSent }, [latency]],
   ];
-  for (const [heartbeat, absent] of cases) {
-    assert.deepEqual([...all.difference(names(heartbeat))].sort(), absent.sort());
+  for (const [changes, absent] of cases) {
+    const found = all.difference(names(heartbeatWith(changes)));
+    assert.deepEqual([...found].sort(), absent.sort());
   }
 });
 
