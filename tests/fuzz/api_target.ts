@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type AddressInfo, connect as connectPlainly, type Socket } from "node:net";
-import { connect as connectSecurely } from "node:tls";
-import { Connection, defaultLimits } from "../../api/connections.ts";
-import { type ApiService, handle, refuseMalformed, SerialQueue } from "../../api/routes.ts";
+import { connect, type TLSSocket } from "node:tls";
+import type { ApiService } from "../../api/routes.ts";
 import { ApiServer } from "../../api/server.ts";
-import type { Identity } from "../../api/auth.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
-import type { Log } from "../../host/log.ts";
 import { versionHash as hashOf } from "../../topology/hash.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
 import { agentIdentity, master } from "../support/api_setup.ts";
@@ -32,10 +27,10 @@ class RawConnection {
   /** All that was received, one character for each byte. */
   received = "";
   isClosed = false;
-  readonly #socket: Socket;
+  readonly #socket: TLSSocket;
   #onChange = () => {};
 
-  private constructor(socket: Socket) {
+  private constructor(socket: TLSSocket) {
     this.#socket = socket;
     socket.setEncoding("latin1");
     socket.on("error", () => {});
@@ -49,21 +44,13 @@ class RawConnection {
     });
   }
 
-  /** Connects to a port of this host, with TLS when there is an identity. */
-  static async open(port: number, identity: Identity | null): Promise<RawConnection> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const address = { host: "127.0.0.1", port };
-    const socket = identity
-      ? connectSecurely({
-        ...address,
-        ca: identity.authority,
-        cert: identity.certificate,
-        key: identity.key,
-        rejectUnauthorized: false,
-      })
-      : connectPlainly(address);
-    socket.once(identity ? "secureConnect" : "connect", resolve).once("error", reject);
-    await promise;
+  static async open(port: number): Promise<RawConnection> {
+    const { authority: ca, certificate: cert, key } = master;
+    const options = { host: "127.0.0.1", port, ca, cert, key, rejectUnauthorized: false };
+    const socket = connect(options);
+    await new Promise((resolve, reject) => {
+      socket.once("secureConnect", () => resolve(null)).once("error", reject);
+    });
     return new RawConnection(socket);
   }
 
@@ -76,9 +63,7 @@ class RawConnection {
   /** Waits until `condition` holds or the connection is closed. */
   async until(condition: () => boolean): Promise<void> {
     while (!this.isClosed && !condition()) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#onChange = resolve;
-      await promise;
+      await new Promise<void>((resolve) => this.#onChange = resolve);
     }
   }
 
@@ -198,75 +183,18 @@ class WatchedService implements ApiService {
   }
 }
 
-/** The API as it is, and its handler without TLS, which is faster. */
-interface Listeners extends AsyncDisposable {
-  readonly securePort: number;
-  readonly plainPort: number;
-}
-
-/** Listens on two free ports of this host. */
-async function listen(service: ApiService, log: Log): Promise<Listeners> {
-  const identity: Identity = await agentIdentity("the agent");
-  const certificates = { ...identity, ...validity };
-  const secure = await ApiServer.start(service, {
-    host: "127.0.0.1",
-    port: 0,
-    allowedNames: ["decnet-master"],
-    certificates: () => Promise.resolve({ certificates, problem: null }),
-    log,
-  });
-  const plain = createServer({
-    maxHeaderSize: defaultLimits.maximumHeaderBytes,
-    requireHostHeader: false,
-    requestTimeout: 0,
-  });
-  const connections = new WeakMap<object, Connection>();
-  const options = { service, queue: new SerialQueue(), limits: defaultLimits, log };
-  const answer = (request: IncomingMessage, response: ServerResponse) => {
-    const connection = connections.get(request.socket)!;
-    connection.begin();
-    response.once("close", () => connection.end());
-    handle(request, response, connection, options);
-  };
-  plain
-    .on("connection", (socket) => {
-      const connection = new Connection(socket);
-      connection.identify({ isAllowed: true, expiresAt: Infinity });
-      connections.set(socket, connection);
-    })
-    .on("request", answer).on("checkContinue", answer).on("checkExpectation", answer)
-    .on("clientError", (error, socket) => {
-      if (connections.get(socket)?.isIdle) refuseMalformed(error, socket);
-      else socket.destroy();
-    });
-  await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
-  return {
-    securePort: secure.port,
-    plainPort: (plain.address() as AddressInfo).port,
-    [Symbol.asyncDispose]: async () => {
-      await secure.stop();
-      plain.closeAllConnections();
-      await new Promise<void>((resolve) => plain.close(() => resolve()));
-    },
-  };
-}
-
 const validity = { validFrom: { at: 0, file: "" }, validTo: { at: Infinity, file: "" } };
 
 const paths = ["/health", "/topology/state", "/topology/apply", "/topology/teardown", "/"];
-const methods = [..."GET POST PUT DELETE OPTIONS PATCH TRACE FOO".split(" ")];
+const methods = "GET POST PUT DELETE OPTIONS PATCH TRACE FOO".split(" ");
 const tokens = [
-  ..."GET / HTTP/1.1\r\n\r\n|\r\n|\n|\r|\0|:|HTTP/1.0|HTTP/2.0|HTTP/0.9".split("|"),
-  ..."PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".split("|"),
-  ..."Content-Length: 5\r\n|Content-Length: -1\r\n|Content-Length: 9999999999\r\n".split("|"),
-  ..."Expect: x\r\n".split("|"),
-  ..."Transfer-Encoding: chunked\r\n|Transfer-Encoding: gzip\r\n".split("|"),
-  ..."Transfer-Encoding: chunked, x\r\n".split("|"),
-  ..."0\r\n\r\n|ffffffffffffffff\r\n|-5\r\n|5;a=b\r\nhello\r\n".split("|"),
-  ..."Connection: close\r\n|Upgrade: h2c\r\n".split("|"),
-  ..."Expect: 100-continue\r\n|Host: a\r\nHost: b\r\n| folded\r\n".split("|"),
-  ..."CONNECT a:1 HTTP/1.1\r\n\r\n".split("|"),
-];
+  "GET / HTTP/1.1\r\n\r\n|\r\n|\n|\r|\0|:|HTTP/1.0|HTTP/2.0|HTTP/0.9|Expect: x\r\n| folded\r\n",
+  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n|CONNECT a:1 HTTP/1.1\r\n\r\n|Upgrade: h2c\r\n",
+  "Content-Length: 5\r\n|Content-Length: -1\r\n|Content-Length: 9999999999\r\n|Connection: close\r\n",
+  "Transfer-Encoding: chunked\r\n|Transfer-Encoding: gzip\r\n|Transfer-Encoding: chunked, x\r\n",
+  "0\r\n\r\n|ffffffffffffffff\r\n|-5\r\n|5;a=b\r\nhello\r\n|Host: a\r\nHost: b\r\n",
+  "Expect: 100-continue\r\n",
+].flatMap((line) => line.split("|"));
 
 /** The body of a call; what it is about may be a document, right or not. */
 async function bodyOf(path: string, random: SeededRandom): Promise<Uint8Array<ArrayBuffer>> {
@@ -277,8 +205,7 @@ async function bodyOf(path: string, random: SeededRandom): Promise<Uint8Array<Ar
     const hash = random.isOneIn(6)
       ? JSON.stringify(hostileText(random))
       : await hashOfApiRequests(document);
-    const parts = [`"version_hash":${hash}`, '"hydrated":'].map(encode);
-    const body = joined([encode("{"), parts[0]!, encode(","), parts[1]!, document, encode("}")]);
+    const body = joined([encode(`{"version_hash":${hash},"hydrated":`), document, encode("}")]);
     return random.isOneIn(8) ? mutateBytes(body, random, { faults: random.few(4) }) : body;
   }
   const tree = treeOf({ topology_id: hostileText(random, "id") });
@@ -342,71 +269,67 @@ export async function open(folder: string): Promise<Target> {
   const host = await ServiceHost.open(folder);
   const service = new WatchedService(host);
   const log: string[] = [];
-  const listeners = await listen(service, (_level, message) => log.push(message));
-  const kept = { secure: null as RawConnection | null, plain: null as RawConnection | null };
+  const certificates = { ...await agentIdentity("the agent"), ...validity };
+  const server = await ApiServer.start(service, {
+    host: "127.0.0.1",
+    port: 0,
+    allowedNames: ["decnet-master"],
+    certificates: () => Promise.resolve({ certificates, problem: null }),
+    log: (_level, message) => log.push(message),
+  });
+  const connect = () => RawConnection.open(server.port);
+  let kept = await connect();
+  const open = async () => kept = kept.isClosed ? await connect() : kept;
   return {
     run: async (random) => {
       host.clean();
       service.calls = 0;
       log.length = 0;
-      const isSecure = random.isOneIn(3);
-      const key = isSecure ? "secure" : "plain";
-      const line = async () => {
-        if (!kept[key] || kept[key].isClosed) kept[key] = await connect(listeners, isSecure);
-        return kept[key];
-      };
       const outcome = random.isOneIn(2)
-        ? await callInHttp(await line(), random)
-        : await callInOtherBytes(await connect(listeners, isSecure), random);
+        ? await callInHttp(await open(), random)
+        : await callInOtherBytes(await connect(), random);
       if (service.violation) throw service.violation;
       if (service.calls === 0) {
         assert.deepEqual(host.engine.requests, [], "the engine was called without a call");
       }
       assert.ok(!log.some((it) => it.startsWith("the API failed")), log.join("\n"));
       // The last answer may have closed the connection.
-      const [well] = await answerTo(await line(), health, 1);
-      const { status } = well ?? (await answerTo(await line(), health, 1))[0] ?? {};
+      const [answer] = await answersTo(await open(), health, 1);
+      const { status } = answer ?? (await answersTo(await open(), health, 1))[0] ?? {};
       assert.equal(status, 200, "the API no longer answers");
-      return isSecure ? `TLS: ${outcome}` : outcome;
+      return outcome;
     },
     [Symbol.asyncDispose]: async () => {
-      for (const line of Object.values(kept)) line?.close();
-      await listeners[Symbol.asyncDispose]();
+      kept.close();
+      await server.stop();
       await host[Symbol.asyncDispose]();
     },
   };
 }
 
-function connect(listeners: Listeners, isSecure: boolean): Promise<RawConnection> {
-  return isSecure
-    ? RawConnection.open(listeners.securePort, master)
-    : RawConnection.open(listeners.plainPort, null);
-}
-
 /** Checks that calls in HTTP get an answer each, one after the other. */
-async function callInHttp(line: RawConnection, random: SeededRandom): Promise<string> {
-  const calls = [];
+async function callInHttp(connection: RawConnection, random: SeededRandom): Promise<string> {
+  const calls: Uint8Array[] = [];
   for (let count = random.pick([1, 1, 1, 1, 3]); count > 0; count--) {
     calls.push(await wellFormed(random));
   }
-  for (const call of calls) line.send(call);
-  const answers = await answerTo(line, new Uint8Array(), calls.length);
-  assert.ok(answers.length === calls.length || line.isClosed, "an answer is missing");
+  const answers = await answersTo(connection, joined(calls), calls.length);
+  assert.ok(answers.length === calls.length || connection.isClosed, "an answer is missing");
   return String(answers[0]?.status ?? "closed");
 }
 
 /** Checks that after any other bytes there is an answer or the connection ends. */
-async function callInOtherBytes(line: RawConnection, random: SeededRandom): Promise<string> {
-  line.send(await malformed(random), true);
-  await line.until(() => false);
-  const answers = readAnswers(line.received, line.isClosed);
-  return answers.length > 0 ? `bad: ${answers.at(-1)!.status}` : "bad: closed";
+async function callInOtherBytes(connection: RawConnection, random: SeededRandom): Promise<string> {
+  connection.send(await malformed(random), true);
+  await connection.until(() => false);
+  return `bad: ${readAnswers(connection.received, true).at(-1)?.status ?? "closed"}`;
 }
 
-async function answerTo(line: RawConnection, call: Uint8Array, count: number) {
-  if (call.length > 0) line.send(call);
-  await line.until(() => readAnswers(line.received, line.isClosed).length >= count);
-  const answers = readAnswers(line.received, line.isClosed);
-  line.received = "";
-  return answers;
+async function answersTo(connection: RawConnection, call: Uint8Array, count: number) {
+  connection.send(call);
+  const answers = () => readAnswers(connection.received, connection.isClosed);
+  await connection.until(() => answers().length >= count);
+  const all = answers();
+  connection.received = "";
+  return all;
 }

@@ -2,10 +2,7 @@ import type { Target } from "./target.ts";
 
 const hoard: Uint8Array[] = [];
 
-/**
- * What the fuzzer must notice, for its own test: each of the first cases goes wrong in another way.
- * Which one it is stands in the file that the child keeps for its parent.
- */
+/** Opens a target for the fuzzer's own test: each of the first cases goes wrong in another way. */
 export function open(folder: string): Promise<Target> {
   const kinds: readonly (() => string | Promise<string>)[] = [
     () => "fine",
@@ -28,11 +25,7 @@ export function open(folder: string): Promise<Target> {
     },
   ];
   return Promise.resolve({
-    run: () => kinds[numberIn(folder)]?.() ?? "fine",
+    run: () => kinds[Number(Deno.readTextFileSync(`${folder}/../case`))]?.() ?? "fine",
     [Symbol.asyncDispose]: () => Promise.resolve(),
   });
-}
-
-function numberIn(folder: string): number {
-  return Number(Deno.readTextFileSync(`${folder}/../case`));
 }

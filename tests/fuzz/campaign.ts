@@ -1,5 +1,4 @@
-import type { ChildLine, ChildOptions } from "./child.ts";
-import type { Failure, Tally } from "./target.ts";
+import type { CaseOptions, ChildLine, Failure, Tally } from "./target.ts";
 
 /** A target by its name. */
 interface TargetEntry {
@@ -10,7 +9,7 @@ interface TargetEntry {
   readonly module: string;
 }
 
-const shares = { document: 0.36, ini: 0.25, engine: 0.2, store: 0.08, api: 0.07, master: 0.04 };
+const shares = { document: 0.38, ini: 0.25, engine: 0.2, store: 0.08, api: 0.05, master: 0.04 };
 
 /** All targets, in the order in which they run. */
 export const targets: readonly TargetEntry[] = Object.entries(shares).map(([name, share]) => ({
@@ -19,12 +18,12 @@ export const targets: readonly TargetEntry[] = Object.entries(shares).map(([name
   module: new URL(`./${name}_target.ts`, import.meta.url).href,
 }));
 
-const child = new URL("./child.ts", import.meta.url).href;
+const child = new URL("./target.ts", import.meta.url).href;
 const progressMs = 5_000;
 const maximumCrashes = 10;
 
 /** Options of a campaign. */
-export interface CampaignOptions extends ChildOptions {
+export interface CampaignOptions extends CaseOptions {
   /** A case that has taken so long hangs, in milliseconds. */
   readonly hangMs: number;
   /** Gets the number of the running case every few seconds. */
@@ -33,41 +32,38 @@ export interface CampaignOptions extends ChildOptions {
 
 /** The outcome of a campaign. */
 export interface Verdict extends Tally {
-  readonly target: string;
-  readonly seconds: number;
   readonly failures: readonly Failure[];
 }
 
+const nothing: Tally = { cases: 0, slowestMs: 0, slowestCase: 0, peakRss: 0, outcomes: {} };
+
 /** Runs cases of a target in child processes, a new one after each crash. */
-export async function campaign(
-  { name, module }: Pick<TargetEntry, "name" | "module">,
-  options: CampaignOptions,
-): Promise<Verdict> {
-  const startedAt = performance.now();
+export async function campaign(module: string, options: CampaignOptions): Promise<Verdict> {
   const failures: Failure[] = [];
-  const tallies: Tally[] = [];
-  for (let { from } = options, crashes = 0; from < options.to;) {
-    const { lines, end, caseNumber } = await runChild(module, { ...options, from });
+  let sum = nothing;
+  for (let { from } = options, crashes = 0; from < options.to && crashes < maximumCrashes;) {
+    const { lines, crash, caseNumber } = await runChild(module, { ...options, from });
     for (const line of lines) {
-      if ("failure" in line) failures.push(line.failure);
-      else tallies.push(line.tally);
+      if (line.kind === "failure") failures.push(line.failure);
+      else sum = add(sum, line.tally);
     }
-    if (end === null) break;
-    failures.push({ caseNumber, message: end });
-    if (++crashes === maximumCrashes) break;
-    tallies.push({ ...nothing, cases: caseNumber + 1 - from });
+    if (crash === null) break;
+    failures.push({ caseNumber, message: crash });
+    crashes++;
+    sum = add(sum, { ...nothing, cases: caseNumber + 1 - from });
     from = caseNumber + 1;
   }
-  const seconds = (performance.now() - startedAt) / 1000;
-  return { target: name, seconds, failures, ...tallies.reduce(together, nothing) };
+  return { ...sum, failures };
 }
 
 /** Returns what a child prints, why it ended too early, or null, and in which case. */
 async function runChild(
   module: string,
   { hangMs, onProgress, ...options }: CampaignOptions,
-): Promise<{ lines: ChildLine[]; end: string | null; caseNumber: number }> {
-  const folder = await Deno.makeTempDir({ prefix: "decnet-fuzz-", ...inMemory() });
+): Promise<{ lines: ChildLine[]; crash: string | null; caseNumber: number }> {
+  // Thousands of databases need not reach a disk.
+  const memory = await Deno.stat("/dev/shm").then(() => ({ dir: "/dev/shm" }), () => ({}));
+  const folder = await Deno.makeTempDir({ prefix: "decnet-fuzz-", ...memory });
   try {
     const caseFile = `${folder}/case`;
     await Deno.writeTextFile(caseFile, String(options.from));
@@ -79,10 +75,10 @@ async function runChild(
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
-    const caseNow = () => Number(Deno.readTextFileSync(caseFile));
+    const currentCase = () => Number(Deno.readTextFileSync(caseFile));
     let [lastCase, since, isHanging] = [-1, performance.now(), false];
     const timer = setInterval(() => {
-      const caseNumber = caseNow();
+      const caseNumber = currentCase();
       onProgress(caseNumber);
       if (caseNumber !== lastCase) [lastCase, since] = [caseNumber, performance.now()];
       else if (performance.now() - since > hangMs) {
@@ -93,37 +89,21 @@ async function runChild(
     const { code, signal, stdout } = await process.output();
     clearInterval(timer);
     const text = new TextDecoder().decode(stdout);
-    const lines = text.split("\n").slice(0, -1).map((line) => JSON.parse(line) as ChildLine);
-    const isDone = code === 0 && lines.some((line) => "tally" in line);
+    const lines = text.split("\n").slice(0, -1).map((line): ChildLine => JSON.parse(line));
+    const isDone = code === 0 && lines.at(-1)?.kind === "tally";
     const end = isHanging ? "it hangs" : `the process ended with ${signal ?? code}`;
-    return { lines, end: isDone ? null : end, caseNumber: caseNow() };
+    return { lines, crash: isDone ? null : end, caseNumber: currentCase() };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** Thousands of databases need not reach a disk. */
-function inMemory(): { dir?: string } {
-  try {
-    return Deno.statSync("/dev/shm").isDirectory ? { dir: "/dev/shm" } : {};
-  } catch {
-    return {};
-  }
-}
-
-const nothing: Tally = { cases: 0, slowestMs: 0, slowestCase: 0, peakRss: 0, outcomes: {} };
-
-function together(one: Tally, other: Tally): Tally {
-  const slower = one.slowestMs > other.slowestMs ? one : other;
+function add(one: Tally, other: Tally): Tally {
+  const { slowestMs, slowestCase } = one.slowestMs > other.slowestMs ? one : other;
   const outcomes = { ...one.outcomes };
   for (const [outcome, count] of Object.entries(other.outcomes)) {
     outcomes[outcome] = (outcomes[outcome] ?? 0) + count;
   }
-  return {
-    cases: one.cases + other.cases,
-    slowestMs: slower.slowestMs,
-    slowestCase: slower.slowestCase,
-    peakRss: Math.max(one.peakRss, other.peakRss),
-    outcomes,
-  };
+  const peakRss = Math.max(one.peakRss, other.peakRss);
+  return { cases: one.cases + other.cases, slowestMs, slowestCase, peakRss, outcomes };
 }

@@ -5,6 +5,7 @@ import { TopologyService } from "../../api/topology_service.ts";
 import { Applier } from "../../apply/applier.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
 import { type ValidatedDocument, validateDocument } from "../../apply/validated_document.ts";
+import { createLog } from "../../host/log.ts";
 import { versionHash } from "../../topology/hash.ts";
 import {
   compareCodePoints,
@@ -44,7 +45,7 @@ export class ServiceHost implements AsyncDisposable {
       agent: this.#agent,
       applier: new Applier({ ...options, supersede: false }),
       wakeup: new Wakeup(),
-      log: (_level, message) => checkMessage(message),
+      log: createLog((line) => checkMessage(line.replace(/\n$/, ""))),
       signal: never,
     });
   }

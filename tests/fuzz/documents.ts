@@ -41,15 +41,14 @@ function randomTree(random: SeededRandom): Tree {
   const text = (kind: TextKind, good: string) =>
     texts++ === faultAt || random.isOneIn(rarely) ? hostileText(random, kind) : good;
   const second = 18 + random.below(2);
+  const subnet = (index: number) =>
+    random.isOneIn(4)
+      ? `198.${second}.${4 * index}.0/22`
+      : `198.${second}.${index}.${random.isOneIn(9) ? "128/25" : "0/24"}`;
   const lans = random.times(random.isOneIn(60) ? random.below(200) : random.below(5), (index) => ({
     id: `lan-${index}`,
     name: text("name", random.pick(["L", "lan.", "x_Y-"]) + index),
-    subnet: text(
-      "subnet",
-      random.isOneIn(4)
-        ? `198.${second}.${4 * index}.0/22`
-        : `198.${second}.${index}.${random.isOneIn(9) ? "128/25" : "0/24"}`,
-    ),
+    subnet: text("subnet", subnet(index)),
     is_dmz: index === 0,
     x: random.next(),
   }));
@@ -59,6 +58,7 @@ function randomTree(random: SeededRandom): Tree {
     const on = lans.filter((_, at) => index === 0 || at === first || random.isOneIn(3));
     const host = random.isOneIn(9) ? random.pick([...ends, random.below(256)]) : 130 + index;
     const own = services.filter(() => random.isOneIn(3)).map((it) => text("name", it));
+    const image = () => text("image", random.pick(["a/b:1", "reg.example:5000/x"]));
     return {
       uuid: `u${index}`,
       name: text("name", `d${index}`),
@@ -70,9 +70,7 @@ function randomTree(random: SeededRandom): Tree {
         ])),
         forwards_l3: random.isOneIn(2),
         service_config: Object.fromEntries(
-          own.filter(() => random.isOneIn(4)).map((service) => [service, {
-            image: text("image", random.pick(["a/b:1", "reg.example:5000/x", "x@y"].slice(0, 2))),
-          }]),
+          own.filter(() => random.isOneIn(4)).map((service) => [service, { image: image() }]),
         ),
       },
     };
@@ -84,52 +82,47 @@ function randomTree(random: SeededRandom): Tree {
 /** A quarter of what the API takes: what takes four times as long as that is still bearable. */
 const maximumCharacters = 2 ** 20;
 
+/** What fills a large document: what is repeated, and the text before and after it. */
+const fillings = [
+  ...['\\"', "\\\\", "\\u0000", "\\ud800", "a", "é", '\\"\\\\'].map((unit) =>
+    [unit, '"', '"'] as const
+  ),
+  ...[["1", "[", "]"], ["0,", "[", "0]"], ["{},", "[", "0]"], ["1", "[1.", "]"], [
+    " ",
+    "[",
+    "]",
+  ]] as const,
+  ...[["[", "", ""], ['{"":', "", ""], ['"', "", ""], ['\\"', '"', ""], ["\\", '"', ""]] as const,
+] as const;
+
 /** A document that is made to take as much time or memory as it can. */
 function largeDocument(random: SeededRandom): string {
   const lan = { name: "a", subnet: "198.18.0.0/24", is_dmz: true };
   const base = { topology: { id: "7c9e6679" }, lans: [lan], deckies: [] as unknown[] };
   const grown = (change: object) => JSON.stringify({ ...base, ...change });
   const count = random.pick([1_000, 10_000, 40_000]);
+  const fewer = Math.min(count, 20_000);
+  const manyLans = () => Object.fromEntries(random.times(2_000, (n) => [`l${n}`, "198.18.0.2"]));
+  const members = (count: number, key: (at: number) => string | number) =>
+    `{${random.times(count, (at) => `"${key(at)}":0`).join(",")}}`;
+  const filled = () => {
+    const [unit, start, end] = random.pick(fillings);
+    return start + unit.repeat(Math.floor(maximumCharacters / unit.length)) + end;
+  };
   return random.any(
-    () =>
-      grown({ lans: random.times(Math.min(count, 20_000), (at) => ({ ...lan, name: `a${at}` })) }),
+    () => grown({ lans: random.times(fewer, (at) => ({ ...lan, name: `a${at}` })) }),
     () => grown({ deckies: random.times(count, (at) => decky(`d${at}`, { a: "198.18.0.2" })) }),
-    () =>
-      grown({ deckies: random.times(Math.min(count, 20_000), () => decky(hostileText(random))) }),
+    () => grown({ deckies: random.times(fewer, () => decky(hostileText(random))) }),
     () => grown({ deckies: [decky("d", {}, random.times(count, (at) => `s${at}`))] }),
     () => grown({ deckies: [decky("d", {}, random.times(count, () => "s"))] }),
     () => grown({ deckies: random.times(1_000, () => decky("d".repeat(4_000), {}, ["a", "b"])) }),
-    () =>
-      grown({
-        deckies: random.times(30, (at) =>
-          decky(`d${at}`, Object.fromEntries(random.times(2_000, (n) => [`l${n}`, "198.18.0.2"])))),
-      }),
-    () => filled(random.pick(['\\"', "\\\\", "\\u0000", "\\ud800", "a", "é", '\\"\\\\']), '"', '"'),
-    () => filled("1", "[", "]"),
-    () => filled("0,", "[", "0]"),
-    () => filled("{},", "[", "0]"),
-    () => filled("1", "[1.", "]"),
-    () => filled(" ", "[", "]"),
-    () =>
-      `{${
-        random.times(
-          random.pick([9_990, 50_000]),
-          (at) => `"${at * random.pick([1, 65_536])}":0`,
-        ).join(",")
-      }}`,
-    () => `{${random.times(50_000, () => `"${"ab".repeat(random.below(4))}":0`).join(",")}}`,
-    () => filled("[", "", ""),
-    () => filled('{"":', "", ""),
-    () => filled('"', "", ""),
-    () => filled('\\"', '"', ""),
-    () => filled("\\", '"', ""),
+    () => grown({ deckies: random.times(30, (at) => decky(`d${at}`, manyLans())) }),
+    () => members(random.pick([9_990, 50_000]), (at) => at * random.pick([1, 65_536])),
+    () => members(50_000, () => "ab".repeat(random.below(4))),
+    ...Array(8).fill(filled),
   );
 }
 
 function decky(name: string, ips_by_lan: object = {}, services: readonly string[] = []): object {
   return { name, services, decky_config: { ips_by_lan } };
-}
-
-function filled(unit: string, start: string, end: string): string {
-  return start + unit.repeat(Math.floor(maximumCharacters / unit.length)) + end;
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:net";
 import { ChangeLog, describeDrift } from "../../agent/change_log.ts";
 import { Agent, type Heartbeat } from "../../agent/heartbeat.ts";
 import { findingsOf, onceText } from "../../cli/report.ts";
@@ -23,62 +24,20 @@ import {
   treeOf,
   write,
 } from "./hostile.ts";
+import { ScriptedServer } from "./raw_socket.ts";
 import type { Target } from "./target.ts";
 
-/** Listens on a unix socket, sends its reply on each connection, then closes that. */
-class ScriptedSocket implements AsyncDisposable {
-  /** The bytes that the next connection gets. */
-  reply: Uint8Array = new Uint8Array();
-  readonly #listener: Deno.UnixListener;
-  readonly #serving: Promise<void>;
-
-  constructor(readonly path: string) {
-    this.#listener = Deno.listen({ transport: "unix", path });
-    this.#serving = this.#serve();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#serving;
-  }
-
-  async #serve(): Promise<void> {
-    for await (const connection of this.#listener) await this.#answer(connection);
-  }
-
-  async #answer(connection: Deno.Conn): Promise<void> {
-    try {
-      const buffer = new Uint8Array(4_096);
-      await connection.read(buffer);
-      for (let left = this.reply; left.length > 0;) {
-        left = left.subarray(await connection.write(left));
-      }
-      // Closed at once, a socket would take back what has not been read yet.
-      await connection.closeWrite();
-      while (await connection.read(buffer) !== null) { /* until the other end has gone */ }
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error)) throw error; // It went before.
-    } finally {
-      connection.close();
-    }
-  }
-}
-
 const tokens = [
-  ..."HTTP/1.1 200 OK|HTTP/1.0|HTTP/2|\r\n|\n|\r\n\r\n|0\r\n\r\n|ffffffff\r\n".split("|"),
-  ..."-1\r\n|Connection: close|:".split("|"),
-  ..."Content-Length: 5\r\n|Content-Length: 99999999999999\r\n".split("|"),
-  ..."Transfer-Encoding: chunked\r\n|\0".split("|"),
-  ..."Transfer-Encoding: gzip, chunked\r\n|Content-Length: -1\r\n".split("|"),
-  ..."Content-Length: 1, 1\r\n|1;x=y\r\n".split("|"),
-];
+  "HTTP/1.1 200 OK|HTTP/1.0|HTTP/2|\r\n|\n|\r\n\r\n|0\r\n\r\n|ffffffff\r\n|-1\r\n|:|\0|1;x=y\r\n",
+  "Connection: close|Content-Length: 5\r\n|Content-Length: 99999999999999\r\n|Content-Length: -1\r\n",
+  "Transfer-Encoding: chunked\r\n|Transfer-Encoding: gzip, chunked\r\n|Content-Length: 1, 1\r\n",
+].flatMap((line) => line.split("|"));
 const states = "created|running|paused|restarting|removing|exited|dead||x".split("|");
 const statuses = [
-  ..."Up 5 minutes|Up 2 hours (unhealthy)|Up Less than a second".split("|"),
-  ..."Exited (137) 3 days ago|Up|".split("|"),
-  ..."Up 99999999999 years|Up 3 fortnights|Up 2|Up -1 hours".split("|"),
-  ..."Up About an hour (Paused)|Up 1e9 days|(unhealthy)".split("|"),
-];
+  "Up 5 minutes|Up 2 hours (unhealthy)|Up Less than a second|Exited (137) 3 days ago|Up|",
+  "Up 99999999999 years|Up 3 fortnights|Up 2|Up -1 hours|Up About an hour (Paused)|Up 1e9 days",
+  "(unhealthy)",
+].flatMap((line) => line.split("|"));
 
 /** The answer to `GET /networks`, of `names` and others, and that to the list of containers. */
 function listTexts(names: readonly string[], random: SeededRandom): [string, string] {
@@ -164,17 +123,18 @@ const casesForEachHeartbeat = 8;
 
 /** Opens the target: what the engine answers, from its bytes to what is reported. */
 export async function open(folder: string): Promise<Target> {
-  const socket = new ScriptedSocket(`${folder}/docker.sock`);
+  const path = `${folder}/docker.sock`;
+  const socket = await ScriptedServer.onPath(createServer(), path);
   const storePath = `${folder}/topology.db`;
   using store = TopologyStore.open(storePath);
   store.put(plan.topologyId, "0a".repeat(32), text);
   const agent = new Agent({
     ...{ agentVersion: "1.2.3", hostUuid: null, master: null, agentDirectory: "/nonexistent" },
-    ...{ storePath, sockets: [socket.path], images: defaultImages },
+    ...{ storePath, sockets: [path], images: defaultImages },
     networkPrefixes: ["decnet_t_"],
     containerPrefixes: ["decnet-", "decnet_t_"],
   });
-  return await Promise.resolve({
+  return {
     run: async (random) => {
       const [networks, containers] = listTexts(names, random);
       const answers = [networks, containers].map((it) => answerBytes(it, random));
@@ -187,7 +147,7 @@ export async function open(folder: string): Promise<Target> {
       agent.close();
       await socket[Symbol.asyncDispose]();
     },
-  });
+  };
 }
 
 /** Reads both lists from a stream that comes in pieces, and compares them with a plan. */

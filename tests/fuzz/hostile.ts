@@ -12,27 +12,16 @@ const oddCharacters = [
 ];
 
 const pathTricks = [
-  ..."../../etc/passwd|/|//|.|..|a/../b|%2e%2e%2f|..%2f|a%00b|a?b=c|a#b|a b|a+b".split("|"),
-  ..."~root".split("|"),
-  ..."/var/run/docker.sock|\\\\host\\x|C:\\|file:///etc/shadow|unix:///x|http://a/".split("|"),
-  ..."-rf|--help".split("|"),
-  ..."$(id)|`id`|;id|{service}|%s%n|'|\"|<script>|*|?|[a|a]|a:b:c|a@b@c|__proto__".split("|"),
-  ..."constructor".split("|"),
-  ..."hasOwnProperty|toString|null|true|0|-0|1e999|NaN|container:x|host|none".split("|"),
-  ..."bridge|default".split("|"),
-];
+  "../../etc/passwd|/|//|.|..|a/../b|%2e%2e%2f|..%2f|a%00b|a?b=c|a#b|a b|a+b|~root|-rf|--help",
+  "/var/run/docker.sock|\\\\host\\x|C:\\|file:///etc/shadow|unix:///x|http://a/|constructor",
+  "$(id)|`id`|;id|{service}|%s%n|'|\"|<script>|*|?|[a|a]|a:b:c|a@b@c|__proto__|hasOwnProperty",
+  "toString|null|true|0|-0|1e999|NaN|container:x|host|none|bridge|default",
+].flatMap((line) => line.split("|"));
 
 const names = [
-  ..."a b|a/b|a:b|a@b|a\nb|a\0b|a%20b|aéb|a,b|a=b|a\\b|a$b|a\u2028b".split("|"),
-  ...words(`
-    a A 0 a.b a-b a_b a- a. a_ -a .a _a A.B lan-00 LAN-00 decky-001 web web-ssh ssh
-  `),
-  "",
-  " ",
-  "a".repeat(62),
-  "a".repeat(63),
-  "a".repeat(64),
-  "a".repeat(300),
+  ..."a b|a/b|a:b|a@b|a\nb|a\0b|a%20b|aéb|a,b|a=b|a\\b|a$b|a\u2028b|| ".split("|"),
+  ...words("a A 0 a.b a-b a_b a- a. a_ -a .a _a A.B lan-00 LAN-00 decky-001 web web-ssh ssh"),
+  ...[62, 63, 64, 300].map((length) => "a".repeat(length)),
 ];
 
 const addresses = [
@@ -41,18 +30,15 @@ const addresses = [
     10.0.0.255 010.0.0.2 0x0a.0.0.2 10.0.2 167772162 10.0.0.256 10.0.0.-1 10.0.0.2/24 ::1
     ::ffff:10.0.0.2 10.0.0.2. .10.0.0.2 10..0.2 1e1.0.0.2 ١٠.0.0.2 10.0.0.2%eth0 [::1]
   `),
-  " 10.0.0.2",
-  "10.0.0.2\n",
+  ...[" 10.0.0.2", "10.0.0.2\n"],
 ];
 
-const subnets = [
-  ...words(`
-    0.0.0.0/0 10.0.0.0/8 10.0.0.0/7 10.0.0.0/30 10.0.0.0/31 10.0.0.0/32 10.0.0.0/33 10.0.0.1/24
-    10.0.0.0/024 10.0.0.0/+24 10.0.0.0/24/24 10.0.0.0/ /24 10.0.0.0 127.0.0.0/8 169.254.0.0/16
-    224.0.0.0/24 240.0.0.0/8 0.0.0.0/8 fd00::/64 10.0.0.0/1e1 10.0.0.0/-1 172.17.0.0/16
-    192.168.0.0/16 198.18.0.0/15 255.255.255.0/24 10.0.0.0/255.255.255.0
-  `),
-];
+const subnets = words(`
+  0.0.0.0/0 10.0.0.0/8 10.0.0.0/7 10.0.0.0/30 10.0.0.0/31 10.0.0.0/32 10.0.0.0/33 10.0.0.1/24
+  10.0.0.0/024 10.0.0.0/+24 10.0.0.0/24/24 10.0.0.0/ /24 10.0.0.0 127.0.0.0/8 169.254.0.0/16
+  224.0.0.0/24 240.0.0.0/8 0.0.0.0/8 fd00::/64 10.0.0.0/1e1 10.0.0.0/-1 172.17.0.0/16
+  192.168.0.0/16 198.18.0.0/15 255.255.255.0/24 10.0.0.0/255.255.255.0
+`);
 
 const digest = `sha256:${"0a".repeat(32)}`;
 const images = [
@@ -61,32 +47,20 @@ const images = [
     a/../../b a//b /a a/ a:b:c a:.b a:-b a@sha256:00 A/b a/B a__b a___b a--b a.-b a_.b .a _a
     --privileged -v/:/host a?fromSrc=- a/json?x=y a%2f..%2fb a#b a\\b a:latest@sha1:00 a,b a=b
   `),
-  `a@${digest}`,
-  `a:1@${digest}`,
-  digest,
-  digest.toUpperCase(),
-  `${digest}0`,
-  `x/${"a".repeat(253)}`,
-  `x/${"a".repeat(254)}`,
-  `a:${"b".repeat(128)}`,
-  `a:${"b".repeat(129)}`,
-  "a--".repeat(80),
-  "a b",
-  "a\nb",
-  "",
+  ...[`a@${digest}`, `a:1@${digest}`, digest, digest.toUpperCase(), `${digest}0`, "a--".repeat(80)],
+  ...[
+    `x/${"a".repeat(253)}`,
+    `x/${"a".repeat(254)}`,
+    `a:${"b".repeat(128)}`,
+    `a:${"b".repeat(129)}`,
+  ],
+  ...["a b", "a\nb", ""],
 ];
 
 const ids = [
-  "7c9e6679-7425-40de-944b-e07fc1f90ae7",
-  "7c9e6679",
-  "7c9e6679........",
-  "a",
-  "a_______",
-  "12345678-",
-  "a".repeat(64),
-  "a".repeat(65),
-  "",
-];
+  "7c9e6679-7425-40de-944b-e07fc1f90ae7|7c9e6679|7c9e6679........|a|a_______|12345678-|".split("|"),
+  ["a".repeat(64), "a".repeat(65)],
+].flat();
 
 /** What a text of a document stands for. */
 export type TextKind = "name" | "id" | "address" | "subnet" | "image" | "any";
@@ -206,18 +180,10 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
  */
 export type Tree = Leaf | List | Members;
 
-/** Text that is written as it is. */
-interface Leaf {
-  raw: string;
-}
-/** A list. */
-interface List {
-  items: Tree[];
-}
+type Leaf = { raw: string };
+type List = { items: Tree[] };
 /** An object; the keys are written as they are, with their quotes. */
-interface Members {
-  members: [key: string, value: Tree][];
-}
+type Members = { members: [key: string, value: Tree][] };
 
 /** The tree of a value that `JSON.parse` could have made. */
 export function treeOf(value: unknown): Tree {
@@ -234,59 +200,30 @@ export function write(tree: Tree): string {
   return `{${tree.members.map(([key, value]) => `${key}:${write(value)}`).join(",")}}`;
 }
 
-/** A place in a tree that holds another tree, and what the place is called. */
+/** A place in a tree that holds another tree; has a key in an object only. */
 interface Slot {
+  readonly list: (Tree | [string, Tree])[];
+  readonly index: number;
   readonly key: string;
   readonly value: Tree;
-  replace(value: Tree): void;
-  remove(): void;
-  /** Puts it there once more. */
-  repeat(): void;
-  /** Gives it another key, where it has one. */
-  rename(key: string): void;
 }
 
 /** Every place in a tree, the inner ones after the outer ones. */
 function slotsOf(tree: Tree): Slot[] {
-  const slots: Slot[] = [];
-  const visit = (it: Tree) => {
-    if ("raw" in it) return;
-    const list: (Tree | [string, Tree])[] = "items" in it ? it.items : it.members;
-    list.forEach((entry, index) => {
-      const [key, value] = Array.isArray(entry) ? entry : ["", entry];
-      const put = (key: string, value: Tree) =>
-        Array.isArray(entry) ? [key, value] as const : value;
-      slots.push({
-        key,
-        value,
-        replace: (other) => list[index] = put(key, other) as typeof entry,
-        remove: () => list.splice(list.indexOf(entry), 1),
-        repeat: () => list.push(put(key, value) as typeof entry),
-        rename: (other) => list[index] = put(other, value) as typeof entry,
-      });
-      visit(value);
-    });
-  };
-  visit(tree);
-  return slots;
+  if ("raw" in tree) return [];
+  const list: (Tree | [string, Tree])[] = "items" in tree ? tree.items : tree.members;
+  return list.flatMap((entry, index) => {
+    const [key, value] = Array.isArray(entry) ? entry : ["", entry];
+    return [{ list, index, key, value }, ...slotsOf(value)];
+  });
 }
 
-const numbers = [
-  ...words(`
-    0 -0 -1 1 1.0 1e5 1e999 -1e999 1e-999 0.1 9007199254740993 4294967296 2147483648
-  `),
-  "1".repeat(400),
-  `0.${"1".repeat(400)}`,
-];
+const numbers = words("0 -0 -1 1 1.0 1e5 1e999 -1e999 1e-999 0.1 9007199254740993 4294967296")
+  .concat("2147483648", "1".repeat(400), `0.${"1".repeat(400)}`);
 /** What is no JSON, or only nearly so. */
-const brokenTokens = [
-  ...'NaN Infinity undefined 01 .5 1. +1 0x10 \'a\' {a:1} [1,] {,} // /**/ nul True "\\u12" "\\x"'
-    .split(" "),
-  '"\n"',
-  '"\0"',
-  '"',
-  "",
-];
+const brokenTokens =
+  'NaN Infinity undefined 01 .5 1. +1 0x10 \'a\' {a:1} [1,] {,} // /**/ nul True "\\u12" "\\x"'
+    .split(" ").concat('"\n"', '"\0"', '"', "");
 const kindByKey: readonly (readonly [pattern: RegExp, kind: TextKind])[] = [
   [/name|services|^"?$/, "name"],
   [/subnet/, "subnet"],
@@ -300,22 +237,25 @@ export function mutateTree(tree: Tree, random: SeededRandom, times: number): voi
   for (let count = 0; count < times; count++) {
     const slots = slotsOf(tree);
     if (slots.length === 0) return;
-    const slot = random.pick(slots);
-    const kind = kindByKey.find(([pattern]) => pattern.test(slot.key))?.[1] ?? "any";
-    random.any(
-      () => slot.replace(textLeaf(hostileText(random, kind))),
-      () => slot.replace(textLeaf(hostileText(random, kind))),
-      () => slot.replace(textLeaf(hostileText(random, kind))),
-      () => slot.replace(oddValue(random)),
-      () => slot.replace({ items: [slot.value] }),
-      () => slot.replace({ members: [[oddKey(random), slot.value]] }),
+    const { list, index, key, value } = random.pick(slots);
+    const kind = kindByKey.find(([pattern]) => pattern.test(key))?.[1] ?? "any";
+    const put = (value: Tree, newKey = key) => {
+      list[index] = Array.isArray(list[index]) ? [newKey, value] : value;
+    };
+    random.any<unknown>(
+      () => put(textLeaf(hostileText(random, kind))),
+      () => put(textLeaf(hostileText(random, kind))),
+      () => put(textLeaf(hostileText(random, kind))),
+      () => put(oddValue(random)),
+      () => put({ items: [value] }),
+      () => put({ members: [[oddKey(random), value]] }),
       // Written out: a tree that held itself would have no end.
-      () => slot.replace({ raw: write(random.pick(slots).value) }),
-      () => slot.remove(),
-      () => slot.repeat(),
-      () => slot.rename(random.any(() => oddKey(random), () => random.pick(slots).key)),
-      () => slot.replace(deep(random, slot.value)),
-      () => slot.replace({ raw: randomDocument(random) }),
+      () => put({ raw: write(random.pick(slots).value) }),
+      () => list.splice(index, 1),
+      () => list.push(list[index]!),
+      () => put(value, random.any(() => oddKey(random), () => random.pick(slots).key)),
+      () => put(deep(random, value)),
+      () => put({ raw: randomDocument(random) }),
     );
   }
 }

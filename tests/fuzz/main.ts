@@ -8,24 +8,12 @@
 
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
-import { campaign, targets, type Verdict } from "./campaign.ts";
+import { campaign, targets } from "./campaign.ts";
 
 const limitMs = 1_000;
 const limitRss = 600 * 2 ** 20;
 const hangMs = 60_000;
 const maximumMessage = 4_000;
-
-/** One line about what came of a target. */
-function describe({ target, cases, seconds, failures, ...tally }: Verdict, seed: number): string {
-  const outcomes = Object.entries(tally.outcomes).sort(([, a], [, b]) => b - a)
-    .map(([outcome, count]) => `${outcome} ${count}`);
-  return [
-    `${target}: ${cases} cases, seed ${seed}, ${seconds.toFixed(1)} s`,
-    `slowest ${tally.slowestMs.toFixed(0)} ms (case ${tally.slowestCase})`,
-    `peak RSS ${Math.round(tally.peakRss / 2 ** 20)} MiB, ${failures.length} failures`,
-    outcomes.join(", "),
-  ].join("; ");
-}
 
 /** Ends the process with 2 unless `text` is a whole number. */
 function wholeNumber(option: string, text: string): number {
@@ -56,16 +44,26 @@ if (import.meta.main) {
   for (const it of chosen) {
     const count = target === undefined ? Math.ceil(cases * it.share) : cases;
     const [from, to] = only === null ? [0, count] : [only, only + 1];
-    const verdict = await campaign(it, {
+    const startedAt = performance.now();
+    const { failures, outcomes, ...tally } = await campaign(it.module, {
       ...{ seed, from, to, limitMs, limitRss, hangMs },
       onProgress: (caseNumber) => console.error(`${it.name}: case ${caseNumber} of ${to}`),
     });
-    for (const { caseNumber, message } of verdict.failures) {
+    for (const { caseNumber, message } of failures) {
       console.log(`FAILURE --target ${it.name} --seed ${seed} --case ${caseNumber}`);
       console.log(message.slice(0, maximumMessage));
     }
-    console.log(describe(verdict, seed));
-    failed ||= verdict.failures.length > 0;
+    const seconds = (performance.now() - startedAt) / 1000;
+    const sorted = Object.entries(outcomes).sort(([, a], [, b]) => b - a);
+    console.log(
+      [
+        `${it.name}: ${tally.cases} cases, seed ${seed}, ${seconds.toFixed(1)} s`,
+        `slowest ${tally.slowestMs.toFixed(0)} ms (case ${tally.slowestCase})`,
+        `peak RSS ${Math.round(tally.peakRss / 2 ** 20)} MiB, ${failures.length} failures`,
+        sorted.map(([outcome, count]) => `${outcome} ${count}`).join(", "),
+      ].join("; "),
+    );
+    failed ||= failures.length > 0;
   }
   if (failed) Deno.exit(1);
 }

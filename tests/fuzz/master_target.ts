@@ -1,65 +1,18 @@
 import assert from "node:assert/strict";
-import type { AddressInfo } from "node:net";
-import { createServer, type Server, type TLSSocket } from "node:tls";
+import { createServer } from "node:tls";
 import { nextDelayMs } from "../../agent/schedule.ts";
 import { rejectionReason, wantsBackoff } from "../../agent/sender.ts";
 import { createLog } from "../../host/log.ts";
 import { type MasterReply, parseRetryAfter } from "../../master/client.ts";
-import type { Authority } from "../support/certificates.ts";
 import { authority, TestClient } from "../support/master_setup.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
 import { encode, hostileText, joined, mutateBytes } from "./hostile.ts";
+import { ScriptedServer } from "./raw_socket.ts";
 import type { Target } from "./target.ts";
 
-/** A master that sends its reply after each heartbeat, then closes the connection. */
-class ScriptedMaster {
-  /** The bytes that the next connection gets. */
-  reply: Uint8Array = new Uint8Array();
-  readonly #server: Server;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    server.on("secureConnection", (socket: TLSSocket) => this.#serve(socket));
-    server.on("tlsClientError", () => {});
-  }
-
-  static async start(authority: Authority): Promise<ScriptedMaster> {
-    const { certificatePem: cert, keyPem: key } = await authority.issue({
-      commonName: "the master",
-      dnsNames: ["master.test"],
-      ipAddresses: ["127.0.0.1"],
-      usage: "server",
-    });
-    const server = createServer({ ca: authority.certificatePem, cert, key, requestCert: true });
-    const master = new ScriptedMaster(server);
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return master;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  async stop(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-  }
-
-  #serve(socket: TLSSocket): void {
-    socket.on("error", () => {});
-    let received = "";
-    socket.on("data", (part: Uint8Array) => {
-      received += new TextDecoder("latin1").decode(part);
-      if (received.includes("\r\n\r\n{}")) socket.end(this.reply);
-    });
-  }
-}
-
-const numbers = [
-  ..."0 1 5 3600 -1 +5 1.5 1e3 0x10 ٣ Infinity NaN 007 5;q=1".split(" "),
-  "9".repeat(400),
-]
-  .concat(" 5", "5 ", "5, 5", "");
+const numbers = "0 1 5 3600 -1 +5 1.5 1e3 0x10 ٣ Infinity NaN 007 5;q=1".split(" ")
+  .concat("9".repeat(400), " 5", "5 ", "5, 5", "");
 const dates = [
   "Sun, 22 Nov 2026 21:00:00 GMT",
   "Sunday, 22-Nov-26 21:00:00 GMT",
@@ -73,13 +26,10 @@ const dates = [
   "Jan 1 275761",
 ];
 const tokens = [
-  ..."HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|\r\n|\n|0\r\n\r\n".split("|"),
-  ..."Connection: close\r\n|\0|:".split("|"),
-  ..."Content-Length: 7\r\n|Content-Length: -1\r\n|Transfer-Encoding: chunked\r\n".split("|"),
-  ..."ffffffffffffffff\r\n".split("|"),
-  ..."Upgrade: websocket\r\n|HTTP/1.1 101 Switching\r\n\r\n".split("|"),
-  ..."HTTP/1.1 103 Early\r\n\r\n|Trailer: x\r\n".split("|"),
-];
+  "HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|\r\n|\n|0\r\n\r\n|Connection: close\r\n|\0|:",
+  "Content-Length: 7\r\n|Content-Length: -1\r\n|Transfer-Encoding: chunked\r\n|ffffffffffffffff\r\n",
+  "Upgrade: websocket\r\n|HTTP/1.1 101 Switching\r\n\r\n|HTTP/1.1 103 Early\r\n\r\n|Trailer: x\r\n",
+].flatMap((line) => line.split("|"));
 
 /** A value for `Retry-After`. */
 function retryAfter(random: SeededRandom): string {
@@ -137,7 +87,14 @@ const timeoutMs = 900;
 
 /** Opens the target: replies of the master, from their bytes to what the agent reports. */
 export async function open(): Promise<Target> {
-  const master = await ScriptedMaster.start(authority);
+  const { certificatePem: cert, keyPem: key } = await authority.issue({
+    commonName: "the master",
+    dnsNames: ["master.test"],
+    ipAddresses: ["127.0.0.1"],
+    usage: "server",
+  });
+  const ca = authority.certificatePem;
+  const master = await ScriptedServer.onTls(createServer({ ca, cert, key, requestCert: true }));
   const client = await TestClient.to(master);
   return {
     run: async (random) => {
@@ -165,7 +122,7 @@ export async function open(): Promise<Target> {
     },
     [Symbol.asyncDispose]: async () => {
       client[Symbol.dispose]();
-      await master.stop();
+      await master[Symbol.asyncDispose]();
     },
   };
 }

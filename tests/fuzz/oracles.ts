@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isIPv4 } from "node:net";
 import type { Plan, PlannedContainer, PlannedNetwork } from "../../topology/plan.ts";
 
 /** Longer than any message that is meant to be read, in characters. */
@@ -22,105 +23,6 @@ export function checkError(error: unknown, names: readonly string[]): asserts er
   assert.ok(error instanceof Error, `not an Error was thrown: ${String(error)}`);
   if (!names.includes(error.name)) throw error;
   assert.notEqual(error.message.trim(), "", "an Error without a message");
-}
-
-/** Addresses as whole numbers; written without a look at how the program reads them. */
-interface Range {
-  readonly first: bigint;
-  readonly last: bigint;
-}
-
-/** An IPv4 address. Throws `AssertionError` for another text. */
-function addressOf(text: string): bigint {
-  assert.match(text, /^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$/, `address ${text}`);
-  return text.split(".").reduce((sum, part) => {
-    assert.ok(part === "0" || !part.startsWith("0"), `address ${text}`);
-    assert.ok(part.length <= 3 && Number(part) < 256, `address ${text}`);
-    return sum * 256n + BigInt(part);
-  }, 0n);
-}
-
-/** An IPv4 subnet, nothing set behind its prefix. Throws `AssertionError` for another text. */
-function rangeOf(text: string): Range {
-  const parts = text.split("/");
-  assert.equal(parts.length, 2, `subnet ${text}`);
-  assert.match(parts[1]!, /^([1-9]|[12][0-9]|30)$/, `subnet ${text}`);
-  const size = 1n << BigInt(32 - Number(parts[1]));
-  const first = addressOf(parts[0]!);
-  assert.equal(first % size, 0n, `subnet ${text}`);
-  return { first, last: first + size - 1n };
-}
-
-/** Checks that no two of them have an address in common. */
-function checkApart(ranges: readonly Range[]): void {
-  const sorted = [...ranges].sort((a, b) => a.first < b.first ? -1 : 1);
-  sorted.slice(1).forEach(({ first }, index) => {
-    assert.ok(first > sorted[index]!.last, "two subnets overlap");
-  });
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const hex = /^[0-9a-f]{64}$/;
-const hostName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
-const endless = { Name: "unless-stopped" };
-const log = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } };
-
-/** Checks that an engine which is asked for this network makes a plain bridge. */
-function checkNetworkRequest(
-  { name, subnet, internal, request }: PlannedNetwork,
-  id: string,
-) {
-  const { Labels, ...rest } = request;
-  assert.deepEqual(rest, {
-    Name: name,
-    CheckDuplicate: true,
-    Driver: "bridge",
-    Internal: internal,
-    IPAM: { Driver: "default", Config: [{ Subnet: subnet }] },
-  });
-  checkLabels(Labels, { "decnet.topology.id": id });
-}
-
-/** Checks that an engine which is asked for this container gives it nothing of the host. */
-function checkContainerRequest(planned: PlannedContainer, id: string): void {
-  const { request, decky, service, base, name, addressByNetwork } = planned;
-  const { Image, Labels, HostConfig, ...rest } = request;
-  checkImage(Image);
-  assert.match(decky, hostName);
-  const labels = { "decnet.topology.id": id, "decnet.topology.decky": decky };
-  if (base === null) {
-    const { Sysctls, ...host } = HostConfig;
-    const endpoints = [...addressByNetwork].map(([network, address]) =>
-      [network, { IPAMConfig: { IPv4Address: address } }] as const
-    );
-    assert.deepEqual(rest, {
-      Hostname: decky,
-      Entrypoint: ["sleep"],
-      Cmd: ["infinity"],
-      NetworkingConfig: { EndpointsConfig: Object.fromEntries(endpoints) },
-    });
-    const NetworkMode = endpoints[0]![0];
-    const CapAdd = ["NET_ADMIN"];
-    assert.deepEqual(host, { NetworkMode, RestartPolicy: endless, LogConfig: log, CapAdd });
-    if (Sysctls) assert.deepEqual(Sysctls, { "net.ipv4.ip_forward": "1" });
-    checkLabels(Labels, { ...labels, "decnet.topology.role": "base" });
-    assert.ok(name.endsWith(`_${decky}`), name);
-  } else {
-    assert.match(service!, hostName);
-    assert.deepEqual(rest, { Env: [`HOSTNAME=${decky}`] });
-    const NetworkMode = `container:${base}`;
-    assert.deepEqual(HostConfig, { NetworkMode, RestartPolicy: endless, LogConfig: log });
-    const of = { "decnet.topology.service": "true", "decnet.topology.service_name": service };
-    checkLabels(Labels, { ...labels, ...of });
-    assert.equal(name, `${base}-${service}`);
-  }
-}
-
-function checkLabels(labels: Fields, expected: Fields): void {
-  const { "decnet.topology.spec": spec, ...others } = labels;
-  assert.match(String(spec), hex);
-  assert.deepEqual(others, expected);
 }
 
 /** It goes into a path: nothing in it may lead elsewhere, nor be taken for an option or a query. */
@@ -156,58 +58,130 @@ export function checkSentContainer(body: unknown, planned: PlannedContainer): vo
   }
 }
 
-/** What Docker takes as a name. */
-const dockerName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+const name = "[A-Za-z0-9][A-Za-z0-9_.-]{0,199}";
+const owned = "decnet_t_[A-Za-z0-9_.-]{1,191}";
+const labels = [
+  "Labels[.]decnet[.]topology[.]spec=[0-9a-f]{64}",
+  `Labels[.]decnet[.]topology[.]id=${name}`,
+];
+const containerFields = [
+  ...labels,
+  `Labels[.]decnet[.]topology[.]decky=${name}`,
+  "Image=[^=]+",
+  "HostConfig[.]RestartPolicy[.]Name=unless-stopped",
+  "HostConfig[.]LogConfig[.]Type=json-file",
+  "HostConfig[.]LogConfig[.]Config[.](?:max-size=10m|max-file=5)",
+];
+/** What a request may hold, each value with its path. */
+const allowedFields = {
+  network: fieldPattern([
+    ...labels,
+    `Name=${owned}`,
+    "CheckDuplicate=true|Driver=bridge|Internal=(?:true|false)",
+    "IPAM[.]Driver=default|IPAM[.]Config[.]0[.]Subnet=[0-9./]+",
+  ]),
+  base: fieldPattern([
+    ...containerFields,
+    "Labels[.]decnet[.]topology[.]role=base",
+    `Hostname=${name}|Entrypoint[.]0=sleep|Cmd[.]0=infinity`,
+    `NetworkingConfig[.]EndpointsConfig[.]${owned}[.]IPAMConfig[.]IPv4Address=[0-9.]+`,
+    `HostConfig[.]NetworkMode=${owned}`,
+    "HostConfig[.]CapAdd[.]0=NET_ADMIN|HostConfig[.]Sysctls[.]net.ipv4.ip_forward=1",
+  ]),
+  service: fieldPattern([
+    ...containerFields,
+    "Labels[.]decnet[.]topology[.]service=true",
+    `Labels[.]decnet[.]topology[.]service_name=${name}`,
+    `Env[.]0=HOSTNAME=${name}`,
+    `HostConfig[.]NetworkMode=container:${owned}`,
+  ]),
+};
 
-/** Checks that a plan holds nothing but what the contract with the master allows. */
-export function checkPlan({ topologyId, networks, containers }: Plan): void {
-  assert.match(topologyId, /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/);
-  const prefix = `decnet_t_${topologyId.slice(0, 8)}_`;
-  const all = [...networks, ...containers];
-  for (const { name } of all) checkName(name, prefix);
-  checkUnique(networks.map(({ name }) => name));
-  checkUnique(containers.map(({ name }) => name));
-  for (const network of networks) checkNetwork(network, topologyId);
-  checkApart(networks.map(({ subnet }) => rangeOf(subnet)));
-  const subnets = new Map(networks.map(({ name, subnet }) => [name, subnet]));
-  checkAddresses(containers, subnets);
-  const bases = new Set(containers.filter(({ base }) => base === null).map(({ name }) => name));
-  for (const container of containers) {
-    assert.ok(container.base === null || bases.has(container.base), "a service without a base");
-    assert.equal(container.base === null, container.service === null);
-    checkContainerRequest(container, topologyId);
+function fieldPattern(fields: readonly string[]): RegExp {
+  return new RegExp(`^(?:${fields.join("|")})$`);
+}
+
+/** Yields each value in `value`, as `path.to.it=value`. */
+function* fieldsOf(value: unknown, path = ""): Generator<string> {
+  if (typeof value !== "object" || value === null) return yield `${path.slice(1)}=${value}`;
+  for (const [key, item] of Object.entries(value)) yield* fieldsOf(item, `${path}.${key}`);
+}
+
+/** Checks that a plan asks the engine for nothing but what the contract with the master allows. */
+export function checkPlan({ topologyId: id, networks, containers }: Plan): void {
+  assert.match(id, /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/);
+  const prefix = `decnet_t_${id.slice(0, 8)}_`;
+  for (const objects of [networks, containers]) {
+    assert.equal(
+      new Set(objects.map(({ name }) => name)).size,
+      objects.length,
+      "a name is used twice",
+    );
+    for (const { name, request } of objects) {
+      assert.match(name, /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,199}$/);
+      assert.ok(name.startsWith(prefix) && name.length > prefix.length, `name ${name}`);
+      assert.equal(request.Labels["decnet.topology.id"], id);
+    }
   }
+  for (const { name, subnet, internal, request } of networks) {
+    assert.equal(name.slice(18), name.slice(18).toLowerCase());
+    for (const field of fieldsOf(request)) assert.match(field, allowedFields.network);
+    const { Name, Internal, IPAM } = request;
+    assert.deepEqual([Name, Internal, IPAM.Config[0]!.Subnet], [name, internal, subnet]);
+  }
+  const bases = new Set(containers.filter(({ base }) => base === null).map(({ name }) => name));
+  for (const { name, decky, base, service, request, addressByNetwork } of containers) {
+    assert.equal(base === null, service === null);
+    checkImage(request.Image);
+    const allowed = base === null ? allowedFields.base : allowedFields.service;
+    for (const field of fieldsOf(request)) assert.match(field, allowed);
+    const endpoints = Object.entries(request.NetworkingConfig?.EndpointsConfig ?? {})
+      .map(([network, { IPAMConfig }]) => [network, IPAMConfig.IPv4Address]);
+    assert.deepEqual(endpoints, [...addressByNetwork]);
+    if (base === null) assert.ok(name.endsWith(`_${decky}`), name);
+    else {
+      assert.ok(bases.has(base), "a service without a base");
+      assert.equal(name, `${base}-${service}`);
+      assert.equal(request.HostConfig.NetworkMode, `container:${base}`);
+    }
+  }
+  checkAddresses(networks, containers);
 }
 
-function checkName(name: string, prefix: string): void {
-  assert.match(name, dockerName);
-  assert.ok(name.startsWith(prefix) && name.length > prefix.length, `name ${name}`);
-  assert.ok(name.length <= 200, `name ${name}`);
-}
-
-function checkUnique(names: readonly string[]): void {
-  assert.equal(new Set(names).size, names.length, "a name stands twice");
-}
-
-function checkNetwork(network: PlannedNetwork, id: string): void {
-  assert.equal(network.name.slice(18), network.name.slice(18).toLowerCase());
-  checkNetworkRequest(network, id);
-}
-
-/** Each address lies in its subnet, is neither of its ends nor the gateway's, and is given once. */
+/** Checks that subnets are apart, and each address is in its subnet, usable, and given once. */
 function checkAddresses(
+  networks: readonly PlannedNetwork[],
   containers: readonly PlannedContainer[],
-  subnets: ReadonlyMap<string, string>,
 ): void {
+  const ranges = new Map(networks.map(({ name, subnet }) => [name, rangeOf(subnet)]));
+  const sorted = [...ranges.values()].sort((a, b) => a.first - b.first);
+  sorted.slice(1).forEach(({ first }, index) => {
+    assert.ok(first > sorted[index]!.last, "two subnets overlap");
+  });
   const taken = new Set<string>();
   for (const { addressByNetwork, base } of containers) {
     assert.equal(addressByNetwork.size > 0, base === null);
     for (const [network, text] of addressByNetwork) {
-      const { first, last } = rangeOf(subnets.get(network) ?? "");
+      const { first, last } = ranges.get(network)!;
       const address = addressOf(text);
-      assert.ok(address > first + 1n && address < last, `address ${text} on ${network}`);
+      // The first one is the gateway's.
+      assert.ok(address > first + 1 && address < last, `address ${text} on ${network}`);
       assert.ok(!taken.has(`${network} ${address}`), `address ${text} is given twice`);
       taken.add(`${network} ${address}`);
     }
   }
+}
+
+/** Returns the first and the last address of a subnet; the program's own reader is not used. */
+function rangeOf(subnet: string): { first: number; last: number } {
+  const [address = "", length = "", ...more] = subnet.split("/");
+  assert.ok(/^([1-9]|[12][0-9]|30)$/.test(length) && more.length === 0, `subnet ${subnet}`);
+  const [first, size] = [addressOf(address), 2 ** (32 - Number(length))];
+  assert.equal(first % size, 0, `subnet ${subnet}`);
+  return { first, last: first + size - 1 };
+}
+
+function addressOf(text: string): number {
+  assert.ok(isIPv4(text), `address ${text}`);
+  return text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
 }

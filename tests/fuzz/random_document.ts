@@ -49,18 +49,7 @@ export function randomDocument(random: SeededRandom): string {
       () => random.pick([..."abcxyzwh019_-/ "]),
       () => random.pick(['\\"', "\\\\", "\\/", "\\b", "\\f", "\\n", "\\r", "\\t"]),
       () => unit(random.below(0x20)),
-      () =>
-        random.pick([
-          "\x7f",
-          "\x80",
-          "\xff",
-          "\u2028",
-          "\u2029",
-          "\ufffe",
-          "\uffff",
-          "\ue000",
-          "é",
-        ]),
+      () => random.pick([..."\x7f\x80\xff\u2028\u2029\ufffe\uffff\ue000é"]),
       () => String.fromCodePoint(0x10000 + random.below(0x100000)),
       () => unit(random.below(0x10000)),
       () => unit(0xd800 + random.below(0x800)),
@@ -78,19 +67,13 @@ export function randomDocument(random: SeededRandom): string {
 
   const value = (depth: number): string => {
     const kind = random.next();
-    const count = () => random.pick([0, 1, 2, 3, 4, 8]);
-    if (depth > 0 && kind < 0.3) {
-      const members = random.times(
-        count(),
-        () => `${key()}${space()}:${space()}${value(depth - 1)}`,
-      );
-      return `{${space()}${members.join(`,${space()}`)}${space()}}`;
-    }
-    if (depth > 0 && kind < 0.45) {
-      return `[${space()}${
-        random.times(count(), () => value(depth - 1)).join(`${space()},`)
-      }${space()}]`;
-    }
+    const list = (open: string, close: string, item: () => string) => {
+      const items = random.times(random.pick([0, 1, 2, 3, 4, 8]), item);
+      return open + space() + items.join(`${space()},${space()}`) + space() + close;
+    };
+    const member = () => `${key()}${space()}:${space()}${value(depth - 1)}`;
+    if (depth > 0 && kind < 0.3) return list("{", "}", member);
+    if (depth > 0 && kind < 0.45) return list("[", "]", () => value(depth - 1));
     if (kind < 0.75) return signedNumber();
     if (kind < 0.92) return string();
     return random.pick(["null", "true", "false"]);
@@ -100,14 +83,12 @@ export function randomDocument(random: SeededRandom): string {
   return `${"[".repeat(nested)}{${members.join(",")}}${"]".repeat(nested)}`;
 }
 
-const edgeNumbers = [
-  ...words(`
+const edgeNumbers = words(`
     0 0.0 0e0 0E-5 0.000e+10 1e16 1e15 9999999999999998.0 99999999999999999.0 1e-4 1e-5 0.0001
     0.00009999 123e-7 1E+05 1.0e+00 5e-324 2e-324 2.5e-324 4.9406564584124654e-324
     2.2250738585072014e-308 2.2250738585072011e-308 1.7976931348623157e308 1e400
     1.7976931348623159e308 1e22 1e23 9007199254740993 9007199254740993.0 0.1 0.30000000000000004
-  `),
-];
+`);
 
 const edgeKeys = [
   ...words(`

@@ -53,8 +53,6 @@ const schemas = [
 ];
 const pragmas = [
   "",
-  "",
-  "",
   "PRAGMA encoding = 'UTF-16';",
   "PRAGMA page_size = 512;",
   "PRAGMA page_size = 65536;",
@@ -67,7 +65,7 @@ const headerFields = [16, 18, 19, 20, 24, 28, 32, 36, 40, 44, 47, 52, 56, 59, 63
 /** The bytes of a file for each way to make one. */
 function makeStores(folder: string): Uint8Array<ArrayBuffer>[] {
   return schemas.flatMap((schema) =>
-    pragmas.slice(2).map((pragma) => {
+    pragmas.map((pragma) => {
       const path = `${folder}/made.db`;
       const database = new DatabaseSync(path);
       database.exec(pragma + schema);
@@ -79,43 +77,36 @@ function makeStores(folder: string): Uint8Array<ArrayBuffer>[] {
   );
 }
 
-/** A file that is damaged, or made by somebody else. */
+/** A file that is damaged, or made by another program. */
 function storeBytes(
   stores: readonly Uint8Array<ArrayBuffer>[],
   random: SeededRandom,
 ): Uint8Array<ArrayBuffer> {
   const store = random.pick(stores).slice();
-  const page = 512;
+  const pageSize = 512;
+  const page = () => random.below(store.length / pageSize + 1) * pageSize;
+  const [from, to] = [page(), page()];
+  const headerField = random.pick(headerFields);
   return random.any(
     () => store,
     () => mutateBytes(store, random, { faults: 1 + random.few(8) }),
-    () => flipped(store, random),
-    () => flipped(store, random),
+    () => flipBits(store, random),
+    () => flipBits(store, random),
     () => store.slice(0, random.below(store.length + 1)),
-    () => store.slice(0, page * random.below(store.length / page + 1)),
-    () => {
-      const [from, to] = [random.below(store.length / page), random.below(store.length / page)];
-      store.copyWithin(to * page, from * page, from * page + page);
-      return store;
-    },
+    () => store.slice(0, to),
+    () => store.copyWithin(to, from, from + pageSize),
     () => store.fill(random.pick([0, 0xff]), random.below(store.length + 1), random.below(9_999)),
-    () => {
-      if (store.length > 100) store[random.pick(headerFields)] = random.below(256);
-      return store;
-    },
+    () => store.map((byte, at) => at === headerField ? random.below(256) : byte),
     () => random.bytes(random.few(5_000)),
     () => new TextEncoder().encode("SQLite format 3\0" + "x".repeat(random.few(5_000))),
   );
 }
 
-function flipped(store: Uint8Array<ArrayBuffer>, random: SeededRandom): Uint8Array<ArrayBuffer> {
-  if (store.length === 0) return store;
+function flipBits(store: Uint8Array<ArrayBuffer>, random: SeededRandom): Uint8Array<ArrayBuffer> {
   for (let count = 0; count < 1 + random.few(40); count++) {
-    // What counts most stands at the beginning and at the end of a page.
-    const at = random.isOneIn(2)
-      ? random.below(Math.min(store.length, 300))
-      : random.below(store.length);
-    store[at]! ^= 1 << random.below(8);
+    // What counts most is at the beginning and at the end of a page.
+    const end = random.isOneIn(2) ? Math.min(store.length, 300) : store.length;
+    store[random.below(end)]! ^= 1 << random.below(8);
   }
   return store;
 }

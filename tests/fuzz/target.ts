@@ -1,3 +1,9 @@
+/**
+ * Runs cases of one target in a process of its own: a crash of the runtime or of SQLite ends it.
+ * Arguments: the target's module, a file for the number of the running case, a folder, and the
+ * options as JSON. Prints lines of JSON.
+ */
+
 import { SeededRandom } from "../support/random.ts";
 
 /** A part of the program that gets hostile input, case after case. */
@@ -7,11 +13,6 @@ export interface Target extends AsyncDisposable {
    * when something happened that must never happen.
    */
   run(random: SeededRandom): Promise<string> | string;
-}
-
-/** What the module of a target exports: it is opened once, in a process and a folder of its own. */
-export interface TargetModule {
-  open(folder: string): Promise<Target>;
 }
 
 /** Which cases to run, and what none of them may exceed. */
@@ -24,9 +25,6 @@ export interface CaseOptions {
   readonly limitMs: number;
   /** Of the process, in bytes. */
   readonly limitRss: number;
-  /** Gets the number of each case before it is run. */
-  readonly onCase: (caseNumber: number) => void;
-  readonly onFailure: (failure: Failure) => void;
 }
 
 /** A case in which something happened that must never happen. */
@@ -46,20 +44,25 @@ export interface Tally {
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
-/** The memory is looked at after so many cases, and after each that took long. */
-const casesBetweenLooks = 64;
+/** A line that this program prints. */
+export type ChildLine =
+  | { readonly kind: "failure"; readonly failure: Failure }
+  | { readonly kind: "tally"; readonly tally: Tally };
+
+/** The memory is measured after so many cases, and after each that took long. */
+const casesPerMeasurement = 64;
 const longMs = 50;
 /** More failures show nothing new. */
 const maximumFailures = 10;
 
-/** Runs cases one after the other, in this process. */
-export async function runCases(target: Target, options: CaseOptions): Promise<Tally> {
-  const { seed, from, to, limitMs, limitRss, onCase, onFailure } = options;
+/** Runs cases one after the other. */
+async function runCases(target: Target, caseFile: string, options: CaseOptions): Promise<Tally> {
+  const { seed, from, to, limitMs, limitRss } = options;
   const outcomes: Record<string, number> = {};
   let [failures, slowestMs, slowestCase, peakRss, caseNumber] = [0, 0, from, 0, from];
   const fail = (message: string) => {
     failures++;
-    onFailure({ caseNumber, message });
+    print({ kind: "failure", failure: { caseNumber, message } });
   };
   const runCase = async () => {
     const startedAt = performance.now();
@@ -67,7 +70,8 @@ export async function runCases(target: Target, options: CaseOptions): Promise<Ta
     return { outcome, ms: performance.now() - startedAt };
   };
   for (; caseNumber < to && failures < maximumFailures; caseNumber++) {
-    onCase(caseNumber);
+    // The parent reads it after a crash.
+    Deno.writeTextFileSync(caseFile, String(caseNumber));
     try {
       let { outcome, ms } = await runCase();
       // Other programs may have had the processor meanwhile.
@@ -77,12 +81,11 @@ export async function runCases(target: Target, options: CaseOptions): Promise<Ta
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
       if (ms > slowestMs) [slowestMs, slowestCase] = [ms, caseNumber];
       if (ms > limitMs) fail(`it took ${Math.round(ms)} ms, four times`);
-      const isDue = caseNumber % casesBetweenLooks === 0 || caseNumber === to - 1;
-      if (ms > longMs || isDue) {
-        const rss = memory(limitRss);
-        peakRss = Math.max(peakRss, rss);
-        if (rss > limitRss) fail(`the process takes ${Math.round(rss / 2 ** 20)} MiB`);
-      }
+      const isDue = caseNumber % casesPerMeasurement === 0 || caseNumber === to - 1;
+      if (ms <= longMs && !isDue) continue;
+      const rss = memory(limitRss);
+      peakRss = Math.max(peakRss, rss);
+      if (rss > limitRss) fail(`the process takes ${Math.round(rss / 2 ** 20)} MiB`);
     } catch (error) {
       fail(error instanceof Error ? error.stack ?? error.message : `${error}`);
     }
@@ -93,8 +96,22 @@ export async function runCases(target: Target, options: CaseOptions): Promise<Ta
 /** The memory of the process; past the limit only after what is garbage has been collected. */
 function memory(limit: number): number {
   const { rss } = Deno.memoryUsage();
-  const { gc } = globalThis as { gc?: () => void };
-  if (rss <= limit || !gc) return rss;
-  gc();
+  if (rss <= limit) return rss;
+  (globalThis as { gc?: () => void }).gc!();
   return Deno.memoryUsage().rss;
+}
+
+function print(line: ChildLine): void {
+  const bytes = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
+  for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+}
+
+if (import.meta.main) {
+  const [module = "", caseFile = "", folder = "", json = ""] = Deno.args;
+  const { open }: { open(folder: string): Promise<Target> } = await import(module);
+  const target = await open(folder);
+  const tally = await runCases(target, caseFile, JSON.parse(json));
+  await target[Symbol.asyncDispose]();
+  print({ kind: "tally", tally });
+  Deno.exit(0);
 }
