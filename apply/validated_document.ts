@@ -1,3 +1,4 @@
+import { sanitizeLine } from "../host/log.ts";
 import { maximumDocumentBytes } from "../store/row.ts";
 import { readTopology, type Topology } from "../topology/document.ts";
 import { versionHash } from "../topology/hash.ts";
@@ -27,7 +28,7 @@ export async function validateDocument(
   if (expectedHash !== null && expectedHash !== hash) {
     throw new ApplyError(
       "invalid",
-      `version hash mismatch: the document has ${hash}, not ${expectedHash}`,
+      `version hash mismatch: the document has ${hash}, not ${sanitizeLine(expectedHash)}`,
     );
   }
   let topology: Topology;
