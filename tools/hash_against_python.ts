@@ -6,6 +6,7 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { randomDocument } from "../tests/fuzz/random_document.ts";
+import { linesOf } from "../tests/soak/measured_agent.ts";
 import { SeededRandom } from "../tests/support/random.ts";
 import { versionHash } from "../topology/hash.ts";
 import { parseJson } from "../topology/json.ts";
@@ -36,12 +37,9 @@ export async function firstDifference(count: number, seed: number): Promise<stri
     stdout: "piped",
   }).spawn();
   const writer = python.stdin.getWriter();
-  const answers = lines(python.stdout);
+  const answers = linesOf(python.stdout);
   for (let done = 0; done < count; done += batchSize) {
-    const texts = Array.from(
-      { length: Math.min(batchSize, count - done) },
-      () => randomDocument(random),
-    );
+    const texts = random.times(Math.min(batchSize, count - done), () => randomDocument(random));
     await writer.write(new TextEncoder().encode(texts.map((text) => `${text}\n`).join("")));
     for (const text of texts) {
       const { value: expected } = await answers.next();
@@ -50,15 +48,6 @@ export async function firstDifference(count: number, seed: number): Promise<stri
   }
   await writer.close();
   return null;
-}
-
-async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
-    const complete = (rest + part).split("\n");
-    rest = complete.pop()!;
-    yield* complete;
-  }
 }
 
 /** Ends the process with 2 unless `text` is a whole number. */

@@ -11,8 +11,7 @@ export class MeasuredAgent implements AsyncDisposable {
   logLines = 0;
   /** Those of them that are about the master. */
   masterLines = 0;
-  /** The last of them. */
-  readonly lastLines: string[] = [];
+  #lastLine = "";
 
   /** `program` is tests/soak/soak_agent.ts, compiled. */
   constructor(program: string, options: HostOptions) {
@@ -31,15 +30,15 @@ export class MeasuredAgent implements AsyncDisposable {
     this.#logged = this.#readLog();
   }
 
-  /** The next line that it says. Throws `Error`, with the end of its log, when it has ended. */
+  /** The next line that it prints. Throws `Error`, with the end of its log, when it has ended. */
   async line(): Promise<string> {
     const { value, done } = await this.#lines.next();
     if (!done) return value;
     await this.#logged;
-    throw new Error(`The agent has ended: ${this.lastLines.join("\n")}`);
+    throw new Error(`The agent has ended: ${this.#lastLine}`);
   }
 
-  /** Lets it go on, or stop, or collect garbage and wait. */
+  /** Lets it continue, or stop, or collect garbage and wait. */
   async answer(word: "go" | "stop" | "collect"): Promise<void> {
     await (await this.#control).write(new TextEncoder().encode(word[0]));
   }
@@ -50,16 +49,15 @@ export class MeasuredAgent implements AsyncDisposable {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
   }
 
-  /** How many file descriptors it holds. */
+  /** How many file descriptors it has open. */
   descriptors(): number {
     return [...Deno.readDirSync(`/proc/${this.#child.pid}/fd`)].length;
   }
 
-  /** Waits for its end; answers its exit code. */
+  /** Waits for its end; returns its exit code. */
   async end(): Promise<number> {
-    const { code } = await this.#child.status;
     await this.#logged;
-    return code;
+    return (await this.#child.status).code;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -70,18 +68,16 @@ export class MeasuredAgent implements AsyncDisposable {
   }
 
   async #readLog(): Promise<void> {
-    for await (const line of { [Symbol.asyncIterator]: () => linesOf(this.#child.stderr) }) {
+    for await (const line of linesOf(this.#child.stderr)) {
       this.logLines++;
-      if (/ subject=master |master accepts \w+ again/.test(line)) {
-        this.masterLines++;
-      }
-      this.lastLines.push(line);
-      if (this.lastLines.length > 20) this.lastLines.shift();
+      if (/ subject=master |master accepts \w+ again/.test(line)) this.masterLines++;
+      this.#lastLine = line;
     }
   }
 }
 
-async function* linesOf(
+/** Yields the lines of a stream. */
+export async function* linesOf(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): AsyncGenerator<string, undefined> {
   let rest = "";

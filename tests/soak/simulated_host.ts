@@ -5,32 +5,29 @@ import { TopologyStore } from "../../store/topology_store.ts";
 import { defaultImages, type Plan } from "../../topology/plan.ts";
 import { type Authority, createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
-import type { Fault } from "../support/engine/faults.ts";
+import type { Fault as EngineFault } from "../support/engine/faults.ts";
 import { container, type ContainerItem, containerOf, networkOf } from "../support/engine/state.ts";
 import { TemporaryFolder } from "../support/environment.ts";
 import { SeededRandom } from "../support/random.ts";
 import { type MasterAnswer, TlsMaster } from "../support/tls_master.ts";
 
-/** A state of something that the agent observes. */
-interface Condition {
-  readonly name: string;
-  /** Makes it so. */
-  readonly begin: () => Promise<void> | void;
-  /** It is over at the next step. */
-  readonly isShort?: boolean;
-  /** It costs seconds, and so comes only once in so many steps, when all else is well. */
-  readonly onceIn?: number;
-}
+type Begin = () => Promise<void> | void;
 
-/** Something that the agent observes, and its states. */
+/** Something that the agent observes. */
 interface Subject {
-  readonly well: Condition;
-  readonly faults: readonly Condition[];
-  /** How many lines a change can bring into the agent's log, those about the master apart. */
+  /** Makes all of it well. */
+  readonly heal: Begin;
+  /** What can go wrong, by name. */
+  readonly faults: Readonly<Record<string, Begin>>;
+  /** Those that are over at the next step. */
+  readonly short?: readonly string[];
+  /** Those that cost seconds, and so come only once in so many steps, when all else is well. */
+  readonly onceIn?: Readonly<Record<string, number>>;
+  /** How many lines a change can add to the agent's log, those about the master apart. */
   readonly linesPerChange: number;
 }
 
-/** How long something stays well, and at fault, in steps: 1 to this. */
+/** How long a subject stays well, and at fault, in steps: 1 to this. */
 const longestWell = 24;
 const longestFault = 10;
 
@@ -38,44 +35,46 @@ const longestFault = 10;
 class FaultCase {
   /** Name of each fault → how often it has come. */
   readonly counts: Map<string, number>;
-  /** How many lines the changes so far may have brought. */
+  /** How many lines the changes so far may have added. */
   lines = 0;
-  #now: Condition;
+  #isWell = true;
   #steps = 0;
   #stepsLeft = 1;
 
   constructor(readonly subject: Subject, readonly random: SeededRandom) {
-    this.#now = subject.well;
-    this.counts = new Map(subject.faults.map(({ name }) => [name, 0]));
+    this.counts = new Map(Object.keys(subject.faults).map((name) => [name, 0]));
   }
 
   /** Lets a step pass. */
   async step(): Promise<void> {
-    const { well, faults } = this.subject;
+    const { faults, onceIn = {} } = this.subject;
     this.#steps++;
-    const rare = faults.find(({ name, onceIn = Infinity }) => {
-      return this.#steps >= onceIn * (1 + this.counts.get(name)!);
+    const rare = Object.keys(onceIn).find((name) => {
+      return this.#steps >= onceIn[name]! * (1 + this.counts.get(name)!);
     });
-    if (rare && this.#now === well) return await this.#become(rare);
+    if (rare && this.#isWell) return await this.#begin(rare);
     if (--this.#stepsLeft > 0) return;
-    const common = faults.filter(({ onceIn }) => onceIn === undefined);
-    await this.#become(this.#now === well ? this.random.pick(common) : well);
+    if (!this.#isWell) return await this.heal();
+    await this.#begin(this.random.pick(Object.keys(faults).filter((name) => !onceIn[name])));
   }
 
   /** Makes it well. */
   async heal(): Promise<void> {
-    if (this.#now !== this.subject.well) await this.#become(this.subject.well);
+    if (this.#isWell) return;
+    this.#isWell = true;
+    this.#stepsLeft = 1 + this.random.below(longestWell);
+    this.lines += this.subject.linesPerChange;
+    await this.subject.heal();
   }
 
-  async #become(next: Condition): Promise<void> {
-    const isShort = next.isShort || next.onceIn !== undefined;
-    const longest = isShort ? 1 : next === this.subject.well ? longestWell : longestFault;
-    this.#stepsLeft = 1 + this.random.below(longest);
-    this.#now = next;
-    this.lines += this.subject.linesPerChange;
-    const count = this.counts.get(next.name);
-    if (count !== undefined) this.counts.set(next.name, count + 1);
-    await next.begin();
+  async #begin(name: string): Promise<void> {
+    const { faults, short = [], onceIn = {}, linesPerChange } = this.subject;
+    this.#isWell = false;
+    const isShort = short.includes(name) || onceIn[name] !== undefined;
+    this.#stepsLeft = isShort ? 1 : 1 + this.random.below(longestFault);
+    this.lines += linesPerChange;
+    this.counts.set(name, this.counts.get(name)! + 1);
+    await faults[name]!();
   }
 }
 
@@ -87,33 +86,33 @@ async function openCertificates(folder: string, authority: Authority): Promise<S
   const rotate = async (validity: { notAfter?: Date } = {}) => {
     await writeAgentDirectory(folder, authority, await authority.issue({ ...names, ...validity }));
   };
-  const expireSoon = () => rotate({ notAfter: new Date(Date.now() + tenDaysMs) });
   const write = (file: string, text: string) => () => {
     Deno.writeTextFileSync(`${folder}/${file}`, text);
   };
+  const expireSoon = () => rotate({ notAfter: new Date(Date.now() + tenDaysMs) });
   await rotate();
   return {
     linesPerChange: 1,
     // Each time they are new ones.
-    well: { name: "the certificates are in order", begin: () => rotate() },
-    faults: [
-      { name: "the certificates are rotated", isShort: true, begin: () => rotate() },
-      { name: "a certificate is about to expire", begin: expireSoon },
-      { name: "worker.crt is half-written", begin: write("worker.crt", "-----BEGIN CERT") },
-      { name: "worker.key is empty", begin: write("worker.key", "") },
-      { name: "ca.crt is gone", begin: () => Deno.removeSync(`${folder}/ca.crt`) },
-    ],
+    heal: () => rotate(),
+    short: ["the certificates are rotated"],
+    faults: {
+      "the certificates are rotated": () => rotate(),
+      "a certificate is about to expire": expireSoon,
+      "worker.crt is half-written": write("worker.crt", "-----BEGIN CERT"),
+      "worker.key is empty": write("worker.key", ""),
+      "ca.crt is gone": () => Deno.removeSync(`${folder}/ca.crt`),
+    },
   };
 }
 
 /** How many unmanaged containers run beside the topology. */
 const unmanagedCount = 40;
 
-const engineFaults: Readonly<Record<string, Fault>> = {
-  "Docker answers 500": { kind: "status", status: 500, message: "the daemon is out of sorts" },
-  "Docker answers 500 to one list": {
-    ...{ kind: "status", status: 500, message: "no containers today", path: "/containers" },
-  },
+const status = { kind: "status", status: 500 } as const;
+const engineFaults: Readonly<Record<string, EngineFault>> = {
+  "Docker answers 500": { ...status, message: "the daemon is out of sorts" },
+  "Docker answers 500 to one list": { ...status, message: "no containers", path: "/containers" },
   "Docker talks garbage": { kind: "garbage" },
   "Docker cuts the connection": { kind: "reset" },
   "Docker ends in the middle": { kind: "truncated" },
@@ -122,7 +121,12 @@ const engineFaults: Readonly<Record<string, Fault>> = {
   "Docker answers slowly": { kind: "slow", bytesPerSecond: 4_000_000 },
 };
 
-/** Starts an engine that runs what is planned; returns whether it answers, and what it runs. */
+/** Returns a fault for each entry of a table. */
+function faultsOf<T>(table: Readonly<Record<string, T>>, begin: (entry: T) => Promise<void>) {
+  return Object.fromEntries(Object.entries(table).map(([name, it]) => [name, () => begin(it)]));
+}
+
+/** Starts an engine that runs what is planned; returns the engine, and what it runs. */
 async function openEngine(
   socketPath: string,
   plan: Plan,
@@ -132,14 +136,10 @@ async function openEngine(
   const unmanaged = Array.from({ length: unmanagedCount }, (_, index) => {
     return container({ name: `stranger-${index}`, labels });
   });
-  const managed = () => plan.containers.map(containerOf);
-  const first = (change: Partial<ContainerItem>) => {
-    const [it, ...rest] = managed();
-    return [{ ...it!, ...change }, ...rest];
-  };
-  const otherSpec = { ...managed()[0]!.Labels, "decnet.topology.spec": "of another time" };
-  const exited = { State: "exited", Status: "Exited (0) 1 second ago" } as const;
-  let containers: readonly ContainerItem[] = [...unmanaged, ...managed()];
+  const managed = plan.containers.map(containerOf);
+  const withFirst = (change: Partial<ContainerItem>) =>
+    managed.with(0, { ...managed[0]!, ...change });
+  let containers: readonly ContainerItem[] = [...unmanaged, ...managed];
   const start = async () => {
     const engine = await FakeEngine.start(socketPath);
     return Object.assign(engine, { networks: plan.networks.map(networkOf), containers });
@@ -147,7 +147,7 @@ async function openEngine(
   let engine = await start();
   let isUp = true;
   stack.defer(() => engine.stop());
-  const setFault = async (fault: Fault | undefined) => {
+  const setFault = async (fault: EngineFault | undefined) => {
     if (!isUp) engine = await start();
     isUp = true;
     engine.fault = fault;
@@ -156,36 +156,31 @@ async function openEngine(
     isUp = false;
     await engine.stop();
   };
-  const run = (items: readonly ContainerItem[]) => () => {
+  const run = (items: readonly ContainerItem[]) => {
     engine.containers = containers = [...unmanaged, ...items];
   };
+  const exited = { State: "exited", Status: "Exited (0) 1 second ago" } as const;
+  const otherSpec = { ...managed[0]!.Labels, "decnet.topology.spec": "of another time" };
+  const oneMore = [...managed, container({ name: "decnet_t_unheard-of" })];
   return [{
     linesPerChange: 1,
-    well: { name: "Docker answers", begin: () => setFault(undefined) },
-    faults: [
-      ...Object.entries(engineFaults).map(([name, fault]) => {
-        return { name, begin: () => setFault(fault) };
-      }),
-      { name: "Docker is stopped", begin: stop },
-      { name: "Docker hangs", onceIn: 3_900, begin: () => setFault({ kind: "hang" }) },
-      {
-        name: "Docker hangs half-way",
-        onceIn: 4_100,
-        begin: () => setFault({ kind: "hang-body" }),
-      },
-    ],
+    heal: () => setFault(undefined),
+    onceIn: { "Docker hangs": 3_900, "Docker hangs half-way": 4_100 },
+    faults: {
+      ...faultsOf(engineFaults, setFault),
+      "Docker is stopped": stop,
+      "Docker hangs": () => setFault({ kind: "hang" }),
+      "Docker hangs half-way": () => setFault({ kind: "hang-body" }),
+    },
   }, {
     linesPerChange: 1,
-    well: { name: "all runs", begin: run(managed()) },
-    faults: [
-      { name: "a container has stopped", begin: run(first(exited)) },
-      { name: "containers are gone", begin: run([]) },
-      {
-        name: "a container too many",
-        begin: run([...managed(), container({ name: "decnet_t_unheard-of" })]),
-      },
-      { name: "a container has changed", begin: run(first({ Labels: otherSpec })) },
-    ],
+    heal: () => run(managed),
+    faults: {
+      "a container has stopped": () => run(withFirst(exited)),
+      "containers are gone": () => run([]),
+      "a container too many": () => run(oneMore),
+      "a container has changed": () => run(withFirst({ Labels: otherSpec })),
+    },
   }];
 }
 
@@ -212,7 +207,7 @@ async function openMaster(
   stack.defer(() => master.stop());
   const { port } = master;
   let isUp = true;
-  const be = async (answer: MasterAnswer = { status: 204 }) => {
+  const setAnswer = async (answer: MasterAnswer = { status: 204 }) => {
     if (!isUp) master = await TlsMaster.start({ authority, certificate, port });
     isUp = true;
     master.answer = answer;
@@ -224,13 +219,15 @@ async function openMaster(
   const subject = {
     // Its lines are counted by themselves.
     linesPerChange: 0,
-    well: { name: "the master accepts", begin: () => be() },
-    faults: [
-      ...Object.entries(masterFaults).map(([name, answer]) => ({ name, begin: () => be(answer) })),
-      { name: "the master is absent", begin: stop },
-      { name: "the master starts again", isShort: true, begin: () => stop().then(() => be()) },
-      { name: "the master hangs", onceIn: 9_000, begin: () => be({ kind: "hang" }) },
-    ],
+    heal: () => setAnswer(),
+    short: ["the master starts again"],
+    onceIn: { "the master hangs": 9_000 },
+    faults: {
+      ...faultsOf(masterFaults, setAnswer),
+      "the master is absent": stop,
+      "the master starts again": () => stop().then(() => setAnswer()),
+      "the master hangs": () => setAnswer({ kind: "hang" }),
+    },
   };
   return { subject, port };
 }
@@ -254,55 +251,41 @@ function openStore(
     lock = new DatabaseSync(path);
     lock.exec("BEGIN EXCLUSIVE");
   };
-  const holdBriefly = () => {
-    holdLock();
-    setTimeout(unlock, shortLockMs);
-  };
-  const inFile = (path: string, change: (store: TopologyStore) => void) => {
+  const change = (path: string, work: (store: TopologyStore) => void) => {
     using store = TopologyStore.open(path);
-    change(store);
+    work(store);
   };
-  const inPlace = (change: (store: TopologyStore) => void) => () => inFile(path, change);
-  /** Puts a new file in the place of the store. */
-  const replace = (write: (fresh: string) => void) => () => {
-    write(`${path}.fresh`);
-    Deno.renameSync(`${path}.fresh`, path);
+  const fresh = `${path}.fresh`;
+  const replace = (write: () => void) => {
+    unlock();
+    write();
+    Deno.renameSync(fresh, path);
   };
-  const replaceBy = (change: (store: TopologyStore) => void) => {
-    return replace((fresh) => inFile(fresh, change));
-  };
-  const put = replaceBy((store) => store.put(id, versionHash, text));
+  const put = () => replace(() => change(fresh, (store) => store.put(id, versionHash, text)));
   put();
-  const condition = (name: string, begin: () => void): Condition => ({
-    name,
-    begin: () => {
-      unlock();
-      begin();
-    },
-  });
-  const create = "Cannot create a container: no";
-  const read = "Cannot read the document: no";
-  const garbage = (fresh: string) => Deno.writeTextFileSync(fresh, "no database ".repeat(500));
+  const [create, read] = ["Cannot create a container: no", "Cannot read the document: no"];
   return {
     // The store or the recorded error, and the drift.
     linesPerChange: 2,
-    well: condition("the store holds what was applied", put),
-    faults: [
-      condition("the store is removed", () => Deno.removeSync(path)),
-      condition("the store is no database", replace(garbage)),
-      condition("the store holds an error", inPlace((store) => store.recordError(id, create))),
-      condition(
-        "the store holds another version",
-        inPlace((store) => store.put(id, "another", text)),
-      ),
-      condition(
-        "the store holds an unknown document",
-        replaceBy((store) => store.recordError("unheard-of", read)),
-      ),
-      condition("the store is cut half-way", () => Deno.truncateSync(path, 512)),
-      { ...condition("the store is locked for a moment", holdBriefly), isShort: true },
-      { ...condition("the store stays locked", holdLock), onceIn: 8_000 },
-    ],
+    heal: put,
+    short: ["the store is locked for a moment"],
+    onceIn: { "the store stays locked": 8_000 },
+    // Each begins when the store is well, and so not locked.
+    faults: {
+      "the store is removed": () => Deno.removeSync(path),
+      "the store is no database": () =>
+        replace(() => Deno.writeTextFileSync(fresh, "no database ".repeat(500))),
+      "the store holds an error": () => change(path, (store) => store.recordError(id, create)),
+      "the store holds another version": () => change(path, (store) => store.put(id, "x", text)),
+      "the store holds an unknown document": () =>
+        replace(() => change(fresh, (store) => store.recordError("unheard-of", read))),
+      "the store is cut half-way": () => Deno.truncateSync(path, 512),
+      "the store is locked for a moment": () => {
+        holdLock();
+        setTimeout(unlock, shortLockMs);
+      },
+      "the store stays locked": holdLock,
+    },
   };
 }
 

@@ -11,7 +11,7 @@ import { TemporaryFolder } from "../support/environment.ts";
 import { MeasuredAgent } from "./measured_agent.ts";
 import { SimulatedHost } from "./simulated_host.ts";
 
-/** What was measured after so many heartbeats. */
+/** A value that was measured after so many heartbeats. */
 interface Sample {
   readonly heartbeats: number;
   readonly value: number;
@@ -19,13 +19,11 @@ interface Sample {
 
 /** By how much the value grows with each heartbeat: the slope of the line of least squares. */
 function slopeOf(samples: readonly Sample[]): number {
-  const meanOf = (pick: (sample: Sample) => number) =>
-    samples.reduce((sum, it) => sum + pick(it), 0) / samples.length;
-  const meanHeartbeats = meanOf(({ heartbeats }) => heartbeats);
-  const meanValue = meanOf(({ value }) => value);
-  const spread = meanOf(({ heartbeats }) => (heartbeats - meanHeartbeats) ** 2);
-  return meanOf(({ heartbeats, value }) => (heartbeats - meanHeartbeats) * (value - meanValue)) /
-    spread;
+  const mean = (values: number[]) => values.reduce((sum, it) => sum + it, 0) / values.length;
+  const x = mean(samples.map(({ heartbeats }) => heartbeats));
+  const y = mean(samples.map(({ value }) => value));
+  const spread = mean(samples.map(({ heartbeats }) => (heartbeats - x) ** 2));
+  return mean(samples.map(({ heartbeats, value }) => (heartbeats - x) * (value - y))) / spread;
 }
 
 /** What memory may grow by in 10,000 heartbeats, in MiB. */
@@ -89,20 +87,18 @@ export function summary(result: SoakResult): string {
 }
 
 /**
- * Counts the lines that a master's answers are worth: one at its 1st, 2nd, 4th, 8th … failure in a
- * row, and one when it is back.
+ * Counts the lines that a master's answers bring: one at its 1st, 2nd, 4th, 8th … failure in a row,
+ * and one when it is back.
  */
 export class MasterLines {
-  /** So many lines there must be by now. */
   count = 0;
   #failures = 0;
 
-  /** A heartbeat was sent. */
+  /** Counts a heartbeat that was sent. */
   sent(isDelivered: boolean): void {
-    if (isDelivered) {
-      if (this.#failures > 0) this.count++;
-      this.#failures = 0;
-    } else if (Number.isInteger(Math.log2(++this.#failures))) this.count++;
+    const isLogged = isDelivered ? this.#failures > 0 : Math.log2(this.#failures + 1) % 1 === 0;
+    if (isLogged) this.count++;
+    this.#failures = isDelivered ? 0 : this.#failures + 1;
   }
 }
 
@@ -110,14 +106,6 @@ export class MasterLines {
 const sampleEvery = 100;
 /** For the last so many of them all is well, so that like is compared with like. */
 const calmHeartbeats = 4;
-
-/** How an agent is soaked. */
-interface SoakOptions {
-  readonly heartbeats: number;
-  readonly seed: number;
-  /** Told how far it is, now and then. */
-  readonly log?: (line: string) => void;
-}
 
 /** What came of it. */
 export interface SoakResult {
@@ -143,11 +131,8 @@ export interface SoakResult {
   readonly tally: ReadonlyMap<string, number>;
 }
 
-/** Lets an agent heartbeat so often in a world where things go wrong. */
-export async function soak(
-  program: string,
-  { heartbeats: wanted, seed, log = () => {} }: SoakOptions,
-): Promise<SoakResult> {
+/** Lets an agent send so many heartbeats while things go wrong. */
+export async function soak(program: string, wanted: number, seed: number): Promise<SoakResult> {
   await using host = await SimulatedHost.create(seed);
   await using agent = new MeasuredAgent(program, host.agentOptions);
   const startedAt = performance.now();
@@ -156,8 +141,7 @@ export async function soak(
   const descriptors: Sample[] = [];
   const tally = new Map<string, number>();
   const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1);
-  let heartbeats = 0;
-  let peak = 0;
+  let [heartbeats, measuredAt, peak] = [0, 0, 0];
   await agent.line();
   const before = agent.descriptors();
   await agent.answer("go");
@@ -176,40 +160,28 @@ export async function soak(
       await agent.answer("stop");
       continue;
     }
-    if (
-      heartbeats > 0 && heartbeats % sampleEvery === 0 && memory.at(-1)?.heartbeats !== heartbeats
-    ) {
+    if (heartbeats % sampleEvery === 0 && heartbeats > measuredAt) {
+      measuredAt = heartbeats;
       peak = Math.max(peak, agent.residentMiB());
       await agent.answer("collect");
       await agent.line();
       memory.push({ heartbeats, value: agent.residentMiB() });
       descriptors.push({ heartbeats, value: agent.descriptors() });
-      if (heartbeats % 1_000 === 0) {
-        const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1);
-        log(`${heartbeats} heartbeats, ${memory.at(-1)!.value.toFixed(1)} MiB, ${minutes} min`);
-      }
     }
     if (heartbeats % sampleEvery >= sampleEvery - calmHeartbeats) await host.heal();
     else await host.step();
     await agent.answer("go");
   }
-  const after = agent.descriptors();
+  const closedDescriptors = [before, agent.descriptors()] as const;
   await agent.answer("go");
   const exitCode = await agent.end();
+  const seconds = (performance.now() - startedAt) / 1000;
+  const { logLines, masterLines } = agent;
+  const allowedLines = host.lines + master.count;
   return {
-    heartbeats,
-    seconds: (performance.now() - startedAt) / 1000,
-    memory,
-    peak,
-    descriptors,
-    closedDescriptors: [before, after],
-    exitCode,
-    logLines: agent.logLines,
-    masterLines: agent.masterLines,
-    allowedLines: host.lines + master.count,
-    expectedMasterLines: master.count,
+    ...{ heartbeats, seconds, memory, peak, descriptors, closedDescriptors, exitCode, tally },
+    ...{ logLines, masterLines, allowedLines, expectedMasterLines: master.count },
     faults: host.counts,
-    tally,
   };
 }
 
@@ -222,8 +194,8 @@ export async function compileSoakAgent(folder: string): Promise<string> {
 
 async function main([heartbeats = "10000", seed = "1"]: readonly string[]): Promise<number> {
   using folder = new TemporaryFolder();
-  const options = { heartbeats: Number(heartbeats), seed: Number(seed), log: console.log };
-  const result = await soak(await compileSoakAgent(folder.path), options);
+  const program = await compileSoakAgent(folder.path);
+  const result = await soak(program, Number(heartbeats), Number(seed));
   const missed = missedGoals(result);
   console.log(`${missed.length ? "FAIL" : "ok  "}  heartbeats among faults: ${summary(result)}`);
   for (const goal of missed) console.log(`FAIL  ${goal}`);
