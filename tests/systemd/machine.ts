@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { isAbsolute, join } from "node:path";
 import { eventually } from "../support/environment.ts";
 
@@ -8,11 +9,8 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** How a program is run. */
-interface ExecuteOptions {
-  /** Ends the program. */
-  readonly signal: AbortSignal;
-  /** Which ends are no failure; 0 if not given. */
+/** Which exit codes are no failure; 0 if not given. */
+interface AcceptOptions {
   readonly accept?: (code: number) => boolean;
 }
 
@@ -20,7 +18,7 @@ interface ExecuteOptions {
 async function execute(
   program: string,
   args: readonly string[],
-  { signal, accept = (code) => code === 0 }: ExecuteOptions,
+  { signal, accept = (code) => code === 0 }: AcceptOptions & { signal: AbortSignal },
 ): Promise<Ended> {
   signal.throwIfAborted();
   const output = await new Deno.Command(program, {
@@ -28,20 +26,14 @@ async function execute(
     env: { PATH: Deno.env.get("PATH") ?? "", LANG: "C.UTF-8", SYSTEMD_COLORS: "0" },
     clearEnv: true,
     stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
     signal,
   }).output();
   signal.throwIfAborted();
-  const decoder = new TextDecoder();
-  const ended = {
-    code: output.code,
-    stdout: decoder.decode(output.stdout),
-    stderr: decoder.decode(output.stderr),
-  };
-  if (accept(ended.code)) return ended;
-  const said = `${ended.stdout}${ended.stderr}`.trim().slice(-2_000);
-  throw new Error(`${program} ${args.join(" ")} ended with code ${ended.code}\n${said}`.trim());
+  const { code } = output;
+  const [stdout, stderr] = [output.stdout, output.stderr].map((it) => new TextDecoder().decode(it));
+  if (accept(code)) return { code, stdout: stdout!, stderr: stderr! };
+  const end = `${stdout}${stderr}`.trim().slice(-2_000);
+  throw new Error(`${program} ${args.join(" ")} ended with code ${code}\n${end}`.trim());
 }
 
 /** The release that is booted; its systemd is 252, the oldest that the unit is made for. */
@@ -54,17 +46,21 @@ const packages = ["cron", "dbus", "procps", "systemd", "systemd-sysv"];
  * another folder.
  */
 export async function findRootFolder(
-  env: Readonly<Record<string, string>>,
+  { XDG_CACHE_HOME = "", HOME = "" }: Readonly<Record<string, string>>,
   { signal, log }: { signal: AbortSignal; log: (line: string) => void },
 ): Promise<string> {
-  const cache = join(cacheFolder(env), "decnet-agent");
-  const root = join(cache, ["systemd", release, await digest(packages.join(" "))].join("-"));
-  if (await isFolder(root)) return root;
+  const cache = join(
+    isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(HOME, ".cache"),
+    "decnet-agent",
+  );
+  const digest = createHash("sha256").update(packages.join(" ")).digest("hex").slice(0, 8);
+  const root = join(cache, `systemd-${release}-${digest}`);
+  if (isFolder(root)) return root;
   log(`Makes ${root} with debootstrap, which takes a minute`);
   await Deno.mkdir(cache, { recursive: true });
   const unfinished = await Deno.makeTempDir({ dir: cache, prefix: "debootstrap-" });
   try {
-    // In namespaces of its own: when it is interrupted, its processes and mounts are gone, too.
+    // In its own namespaces: when it is interrupted, its processes and mounts are gone, too.
     const namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
     const options = ["--variant=minbase", `--include=${packages.join(",")}`, release, unfinished];
     await execute("unshare", [...namespaces, "debootstrap", ...options], { signal });
@@ -77,69 +73,31 @@ export async function findRootFolder(
   return root;
 }
 
-/** The beginning of a SHA-256, enough to tell a few apart. */
-async function digest(text: string): Promise<string> {
-  const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(bytes).toHex().slice(0, 8);
-}
-
-function cacheFolder({ XDG_CACHE_HOME: cache = "", HOME: home = "" }: Record<string, string>) {
-  if (isAbsolute(cache)) return cache;
-  if (isAbsolute(home)) return join(home, ".cache");
-  throw new Error("Cannot find the cache: neither XDG_CACHE_HOME nor HOME is an absolute path");
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** What systemd-nspawn makes, with `--keep-unit`, inside the control group that it is started in. */
-const names = ["payload", "supervisor"];
-
-/** The control groups that a boot will leave behind: those that are not there yet. */
-async function groupsToCome(): Promise<string[]> {
-  const groups = (await ownFolders()).flatMap((it) => names.map((name) => `${it}/${name}`));
-  return groups.filter((group) => !exists(group));
-}
-
-/** Removes control groups, with all that are in them. */
-function removeGroups(groups: readonly string[]): void {
-  for (const group of groups.filter(exists)) {
-    removeGroups([...Deno.readDirSync(group)].flatMap(({ name, isDirectory }) => {
-      return isDirectory ? [`${group}/${name}`] : [];
-    }));
-    Deno.removeSync(group);
-  }
-}
-
-/** This process's own group, in each hierarchy that systemd uses. */
-async function ownFolders(): Promise<string[]> {
-  const [mounts, memberships] = await Promise.all([
-    Deno.readTextFile("/proc/self/mountinfo"),
-    Deno.readTextFile("/proc/self/cgroup"),
-  ]);
-  return mounts.split("\n").flatMap((line) => {
-    const [before = "", after = ""] = line.split(" - ");
-    const hasPrefix = after.startsWith("cgroup ") && after.includes("name=systemd");
-    if (!hasPrefix && !after.startsWith("cgroup2 ")) return [];
-    // Such as 9:name=systemd:/path; that of the second version is 0::/path.
-    const pattern = hasPrefix ? /^\d+:name=systemd:(.*)$/m : /^0::(.*)$/m;
-    const path = pattern.exec(memberships)?.[1] ?? "/";
-    return [`${before.split(" ")[4]}${path === "/" ? "" : path}`];
-  });
-}
-
-function exists(path: string): boolean {
+function isFolder(path: string): boolean {
   try {
     return Deno.statSync(path).isDirectory;
   } catch {
     return false;
   }
+}
+
+/**
+ * Returns the control groups that a boot will leave behind: systemd-nspawn makes them, with
+ * `--keep-unit`, in the group that it is started in, in each hierarchy that systemd uses.
+ */
+async function groupsOfBoot(): Promise<string[]> {
+  const mounts = await Deno.readTextFile("/proc/self/mountinfo");
+  const memberships = await Deno.readTextFile("/proc/self/cgroup");
+  const groups = mounts.split("\n").flatMap((line) => {
+    const [before = "", after = ""] = line.split(" - ");
+    const isFirstVersion = after.startsWith("cgroup ") && after.includes("name=systemd");
+    if (!isFirstVersion && !after.startsWith("cgroup2 ")) return [];
+    // Such as 9:name=systemd:/path; that of the second version is 0::/path.
+    const pattern = isFirstVersion ? /^\d+:name=systemd:(.*)$/m : /^0::(.*)$/m;
+    const own = join(before.split(" ")[4]!, pattern.exec(memberships)?.[1] ?? "/");
+    return ["payload", "supervisor"].map((name) => join(own, name));
+  });
+  return groups.filter((group) => !isFolder(group));
 }
 
 /** How long it may take to shut down, in milliseconds; then it is killed. */
@@ -149,10 +107,8 @@ const shutdownMs = 15_000;
 interface MachineOptions {
   /** Nothing is written to it: what the machine writes is gone when it ends. */
   readonly root: string;
-  /** Paths of this host and what they are inside. */
-  readonly binds?: Readonly<Record<string, string>>;
-  /** The same, but not to be written to. */
-  readonly readOnlyBinds?: Readonly<Record<string, string>>;
+  /** Options of systemd-nspawn that show it paths of this host. */
+  readonly binds: readonly string[];
   /** Ends all waiting. */
   readonly signal: AbortSignal;
 }
@@ -180,18 +136,14 @@ export class Machine implements AsyncDisposable {
   }
 
   /** Boots a machine. Throws `Error`, with what its console showed, when it does not come up. */
-  static async boot(
-    { root, binds = {}, readOnlyBinds = {}, signal }: MachineOptions,
-  ): Promise<Machine> {
-    const groups = await groupsToCome();
+  static async boot({ root, binds, signal }: MachineOptions): Promise<Machine> {
+    const groups = await groupsOfBoot();
     signal.throwIfAborted();
     const container = new Deno.Command("systemd-nspawn", {
       args: [
         ...[`--directory=${root}`, "--volatile=overlay", "--boot"],
         // There may be no systemd out here to register with.
-        ...["--register=no", "--keep-unit", "--link-journal=no"],
-        ...Object.entries(binds).map((it) => `--bind=${it.join(":")}`),
-        ...Object.entries(readOnlyBinds).map((it) => `--bind-ro=${it.join(":")}`),
+        ...["--register=no", "--keep-unit", "--link-journal=no", ...binds],
       ],
       stdin: "null",
       stdout: "piped",
@@ -203,27 +155,19 @@ export class Machine implements AsyncDisposable {
       return machine;
     } catch (error) {
       await machine[Symbol.asyncDispose]();
-      throw new Error(`Cannot boot systemd: ${(error as Error).message}\n${machine.#console}`, {
-        cause: error,
-      });
+      throw new Error(`Cannot boot systemd: ${(error as Error).message}\n${machine.#console}`);
     }
   }
 
   /** Runs a program inside, as root. Throws `Error`, with its output, when it fails. */
-  async run(
-    [program, ...args]: readonly [string, ...string[]],
-    { accept }: Pick<ExecuteOptions, "accept"> = {},
-  ): Promise<Ended> {
+  async run(command: readonly string[], options: AcceptOptions = {}): Promise<Ended> {
     const spaces = ["--mount", "--uts", "--ipc", "--net", "--pid"];
-    return await execute(
-      "nsenter",
-      [`--target=${this.#init}`, ...spaces, "--", program, ...args],
-      { signal: this.#signal, ...(accept && { accept }) },
-    );
+    const args = [`--target=${this.#init}`, ...spaces, "--", ...command];
+    return await execute("nsenter", args, { ...options, signal: this.#signal });
   }
 
   /** Runs a command line inside, as root types it. Throws as {@linkcode run}. */
-  async shell(command: string, options: Pick<ExecuteOptions, "accept"> = {}): Promise<Ended> {
+  async shell(command: string, options: AcceptOptions = {}): Promise<Ended> {
     return await this.run(["sh", "-c", command], options);
   }
 
@@ -242,7 +186,10 @@ export class Machine implements AsyncDisposable {
     }, shutdownMs);
     await this.#ended;
     clearTimeout(timer);
-    removeGroups(this.#groups);
+    const groups = this.#groups.filter(isFolder);
+    if (groups.length === 0) return;
+    const signal = AbortSignal.timeout(shutdownMs);
+    await execute("find", [...groups, "-depth", "-type", "d", "-delete"], { signal });
   }
 
   async #comeUp(): Promise<void> {
@@ -293,7 +240,7 @@ export async function addUser(machine: Machine, group: number): Promise<void> {
 export async function asUser(
   machine: Machine,
   command: readonly string[],
-  options: Pick<ExecuteOptions, "accept"> = {},
+  options: AcceptOptions = {},
 ): Promise<Ended> {
   const switches = [`--reuid=${user}`, `--regid=${user}`, "--init-groups", "--reset-env"];
   return await machine.run(["setpriv", ...switches, ...command], options);

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { runTool } from "../../tools/build.ts";
 import { dockerSocket } from "../engines/engines.ts";
 import { confinementChecks } from "./confinement_checks.ts";
 import { doctorChecks, faultChecks } from "./doctor_checks.ts";
@@ -43,8 +44,10 @@ async function main(env: Readonly<Record<string, string>>, signal: AbortSignal):
   const machine = stack.use(
     await Machine.boot({
       root,
-      binds: { [await Deno.realPath(dockerSocket)]: "/run/docker.sock" },
-      readOnlyBinds: { [binary]: "/usr/local/bin/decnet-agent" },
+      binds: [
+        `--bind=${await Deno.realPath(dockerSocket)}:/run/docker.sock`,
+        `--bind-ro=${binary}:/usr/local/bin/decnet-agent`,
+      ],
       signal,
     }),
   );
@@ -56,12 +59,12 @@ async function main(env: Readonly<Record<string, string>>, signal: AbortSignal):
   return failures;
 }
 
+/** Runs a check; prints and returns whether it holds. Throws when `signal` is aborted. */
 async function holds({ name, run }: Check, site: Site, signal: AbortSignal): Promise<boolean> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
   signal.addEventListener("abort", onAbort);
   try {
-    signal.throwIfAborted();
     console.log(`ok    ${name}: ${await Promise.race([run(site), aborted])}`);
     return true;
   } catch (error) {
@@ -89,10 +92,5 @@ if (import.meta.main) {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(name, () => ending.abort(new Error(`interrupted by ${name}`)));
   }
-  try {
-    Deno.exit(await main(Deno.env.toObject(), ending.signal) === 0 ? 0 : 1);
-  } catch (error) {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
+  await runTool(async (_args, env) => Deno.exit(await main(env, ending.signal) === 0 ? 0 : 1));
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/environment.ts";
 import { asUser } from "./machine.ts";
-import { type Account, type Check, type Site, worker } from "./site.ts";
+import { type Account, type Check, type Service, type Site, worker } from "./site.ts";
 
 const folder = "/etc/systemd/system";
 const services = [
@@ -59,9 +59,8 @@ export const workChecks: readonly Check[] = [
     name: "it starts, and notifies when it is ready",
     async run({ service }) {
       await service.start();
-      const state = await Promise.all(["Type", "ActiveState", "SubState"].map((name) => {
-        return service.property(name);
-      }));
+      const names = ["Type", "ActiveState", "SubState"];
+      const state = await Promise.all(names.map((name) => service.property(name)));
       assert.deepEqual(state, ["notify", "active", "running"]);
       return state.join(", ");
     },
@@ -101,10 +100,7 @@ export const workChecks: readonly Check[] = [
       assert.equal(applied.status, 200, JSON.stringify(applied.body));
       const containers = [site.name("web"), site.name("web-http")];
       const { observed, drift, last_error } = await stateOf(site);
-      assert.deepEqual(
-        observed.containers?.filter((name) => containers.includes(name)),
-        containers,
-      );
+      assert.deepEqual(observed.containers?.filter((it) => containers.includes(it)), containers);
       assert.equal(last_error, null);
       await site.takeDown();
       assert.deepEqual(await site.sandbox.containers(), []);
@@ -185,10 +181,8 @@ export const lackChecks: readonly Check[] = [
     run: async (site) =>
       await site.service.with(["InaccessiblePaths=/run/docker.sock"], async () => {
         await site.service.start();
-        const { account } = await site.heartbeat(
-          "an error",
-          (it) => it.observed.error !== undefined,
-        );
+        const hasError = ({ observed }: Account) => observed.error !== undefined;
+        const { account } = await site.heartbeat("an error", hasError);
         return account.observed.error!;
       }),
   },
@@ -196,10 +190,9 @@ export const lackChecks: readonly Check[] = [
     name:
       "without AF_NETLINK it observes, and applies nothing: no LAN may take the host's addresses",
     async run(site) {
-      const families = [
-        "RestrictAddressFamilies=",
-        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
-      ];
+      const families = ["", "AF_UNIX AF_INET AF_INET6"].map((it) =>
+        `RestrictAddressFamilies=${it}`
+      );
       return await site.service.with(families, async () => {
         await site.service.start();
         await site.heartbeat("the engine", (it) => it.observed.error === undefined);
@@ -219,6 +212,11 @@ export const lackChecks: readonly Check[] = [
 /** The longest that it may take to stop, in milliseconds. */
 const stopMs = 2_000;
 
+async function untilRestarted(service: Service): Promise<void> {
+  await service.until("NRestarts", (count) => count === "1");
+  await service.until("ActiveState", (state) => state === "active");
+}
+
 /** How systemd supervises the service. */
 export const watchChecks: readonly Check[] = [
   {
@@ -232,8 +230,7 @@ export const watchChecks: readonly Check[] = [
         assert.equal(await service.property("NRestarts"), "0");
         const pid = await service.property("MainPID");
         await machine.run(["kill", "-STOP", pid]);
-        await service.until("NRestarts", (count) => count === "1");
-        await service.until("ActiveState", (state) => state === "active");
+        await untilRestarted(service);
         assert.notEqual(await service.property("MainPID"), pid);
         const reason = /^.*Watchdog timeout.*$/m.exec(await service.journal())?.[0];
         assert.ok(reason);
@@ -246,8 +243,7 @@ export const watchChecks: readonly Check[] = [
       await service.with(["RestartSec=100ms"], async () => {
         await service.start();
         await machine.run(["kill", "-KILL", await service.property("MainPID")]);
-        await service.until("NRestarts", (count) => count === "1");
-        await service.until("ActiveState", (state) => state === "active");
+        await untilRestarted(service);
         return "once";
       }),
   },
@@ -271,8 +267,8 @@ export const watchChecks: readonly Check[] = [
   {
     name: "when it has stopped, nothing of it is left in /tmp",
     async run({ machine }) {
-      const find = ["find", "/tmp", "/var/tmp", "-mindepth", "1", "-user", "decnet-agent"] as const;
-      assert.equal((await machine.run([...find])).stdout, "");
+      const find = ["find", "/tmp", "/var/tmp", "-mindepth", "1", "-user", "decnet-agent"];
+      assert.equal((await machine.run(find)).stdout, "");
       const folders = (await machine.run(["ls", "/tmp", "/var/tmp"])).stdout;
       assert.doesNotMatch(folders, /decnet/);
       return "nothing";

@@ -6,7 +6,7 @@ import { documentOf, type Sample } from "../engines/apply_setup.ts";
 import { DockerSandbox } from "../engines/sandbox.ts";
 import { call, type Reply } from "../support/api_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
-import { eventually } from "../support/environment.ts";
+import { eventually, freePort } from "../support/environment.ts";
 import { TlsMaster } from "../support/tls_master.ts";
 import { addUser, asUser, type Machine, user } from "./machine.ts";
 
@@ -25,23 +25,22 @@ export class Service {
 
   /** A property of the unit, as `systemctl show` prints it. */
   async property(name: string): Promise<string> {
-    const show = ["systemctl", "show", "--value", "-p", name, this.unit] as const;
-    const { stdout } = await this.machine.run(show);
-    return stdout.trim();
+    const show = ["systemctl", "show", "--value", "-p", name, this.unit];
+    return (await this.machine.run(show)).stdout.trim();
   }
 
   /** The lines of `systemctl status`. */
   async status(): Promise<string> {
     const accept = () => true; // 3 says that it does not run.
-    const show = ["systemctl", "status", "--no-pager", this.unit] as const;
+    const show = ["systemctl", "status", "--no-pager", this.unit];
     return (await this.machine.run(show, { accept })).stdout;
   }
 
   /** All that it has logged, and what systemd has about it. */
   async journal(): Promise<string> {
     await this.machine.run(["journalctl", "--sync"]);
-    return (await this.machine.run(["journalctl", "--no-pager", "-o", "cat", "-u", this.unit]))
-      .stdout;
+    const show = ["journalctl", "--no-pager", "-o", "cat", "-u", this.unit];
+    return (await this.machine.run(show)).stdout;
   }
 
   /** The path inside of a file about its process, such as `status`. Throws when it does not run. */
@@ -123,10 +122,10 @@ export class Doctor {
   }
 
   async #run(...flags: readonly string[]) {
-    const command = ["decnet-agent", "doctor", ...flags] as const;
+    const command = ["decnet-agent", "doctor", ...flags];
     const options = { accept: () => true };
     return this.isRoot
-      ? await this.machine.run([...command], options)
+      ? await this.machine.run(command, options)
       : await asUser(this.machine, command, options);
   }
 }
@@ -147,17 +146,15 @@ export async function install(
   stack: AsyncDisposableStack,
 ): Promise<Site> {
   const authority = await createAuthority("check authority");
-  const server = { commonName: "master", dnsNames: ["master.test"], usage: "server" } as const;
-  const certificate = await authority.issue({ ...server, dnsNames: [...server.dnsNames] });
+  const dnsNames = ["master.test"];
+  const certificate = await authority.issue({ commonName: "master", dnsNames, usage: "server" });
   const master = stack.use(await TlsMaster.start({ authority, certificate }));
   const sandbox = stack.use(await DockerSandbox.open(socket));
   const own = await authority.issue({ commonName: worker, ipAddresses: ["127.0.0.1"] });
-  const { certificatePem, keyPem } = await authority.issue({
-    commonName: "decnet-master",
-    usage: "client",
-  });
-  const caller = { authority: authority.certificatePem, certificate: certificatePem, key: keyPem };
-  const site = new Site({ machine, master, sandbox, api: { port: freePort(), caller } });
+  const client = await authority.issue({ commonName: "decnet-master", usage: "client" });
+  const pair = { certificate: client.certificatePem, key: client.keyPem };
+  const caller = { authority: authority.certificatePem, ...pair };
+  const site = new Site(machine, master, sandbox, { port: freePort(), caller });
 
   await addUser(machine, (await Deno.stat(socket)).gid ?? 0);
   await Deno.writeTextFile(machine.path("/etc/hosts"), "127.0.0.1 localhost master.test\n");
@@ -176,7 +173,7 @@ decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
 decnet-agent print systemd-timer | awk '/^# \\/etc\\// { file = $2 } { print > file }'
 systemctl daemon-reload`;
 
-function settings({ master, sandbox, api }: SiteParts): Record<string, string> {
+function settings({ master, sandbox, api }: Site): Record<string, string> {
   const image = `decnet-agent-test-${sandbox.tag}:1`;
   return {
     "master-host": "master.test",
@@ -201,12 +198,6 @@ export async function configure(machine: Machine, values: Record<string, string>
   await Deno.writeTextFile(path, text);
 }
 
-/** Returns a free TCP port. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
 /** What the checks read of a heartbeat. */
 export interface Account {
   readonly observed: {
@@ -218,32 +209,21 @@ export interface Account {
   readonly last_error: string | null;
 }
 
-/** What a site is put together from. */
-interface SiteParts {
-  readonly machine: Machine;
-  readonly master: TlsMaster;
-  readonly sandbox: DockerSandbox;
-  /** Where the agent listens, and who may call. */
-  readonly api: { readonly port: number; readonly caller: Identity };
-}
-
-/** The agent installed on a machine, the master that it reports to, and its corner of the engine. */
-export class Site implements SiteParts {
-  readonly machine: Machine;
-  readonly master: TlsMaster;
-  readonly sandbox: DockerSandbox;
+/** The agent installed on a machine, the master that it reports to, and its part of the engine. */
+export class Site {
   readonly service: Service;
   /** Of the topology that is pushed; its objects belong to the sandbox. */
   readonly topologyId: string;
-  readonly api: SiteParts["api"];
 
-  constructor({ machine, master, sandbox, api }: SiteParts) {
-    this.machine = machine;
-    this.master = master;
-    this.sandbox = sandbox;
+  /** `api` is where the agent listens, and who may call. */
+  constructor(
+    readonly machine: Machine,
+    readonly master: TlsMaster,
+    readonly sandbox: DockerSandbox,
+    readonly api: { readonly port: number; readonly caller: Identity },
+  ) {
     this.service = new Service(machine);
     this.topologyId = `${sandbox.tag}-7425-40de-944b-e07fc1f90ae7`;
-    this.api = api;
   }
 
   /** The full name of a LAN or a container of the topology. */
@@ -267,10 +247,8 @@ export class Site implements SiteParts {
   /** Pushes a document to the agent. */
   async push(document: string): Promise<Reply> {
     const hash = await versionHash(parseJson(document));
-    return await this.call(
-      "/topology/apply",
-      `{"hydrated":${document},"version_hash":"${hash}"}`,
-    );
+    const body = `{"hydrated":${document},"version_hash":"${hash}"}`;
+    return await this.call("/topology/apply", body);
   }
 
   /** Has the agent tear the topology down. */
@@ -288,10 +266,9 @@ export class Site implements SiteParts {
     const since = Date.now();
     return await eventually(`a heartbeat with ${what}`, () => {
       const wanted = this.master.heartbeats.filter(({ receivedAt }) => receivedAt >= since)
-        .map(({ body, clientCommonName: sender }) => ({
-          account: (body as { topology: Account }).topology,
-          sender,
-        }))
+        .map(({ body, clientCommonName: sender }) => {
+          return { account: (body as { topology: Account }).topology, sender };
+        })
         .find(({ account }) => isWanted(account));
       return Promise.resolve(wanted);
     });

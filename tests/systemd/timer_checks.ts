@@ -66,7 +66,7 @@ export const timerChecks: readonly Check[] = [
 
 /** When the timer elapses, in milliseconds since 1970. */
 async function nextRun(machine: Machine): Promise<number> {
-  const show = ["systemctl", "show", "--value", "-p", "NextElapseUSecRealtime", timer] as const;
+  const show = ["systemctl", "show", "--value", "-p", "NextElapseUSecRealtime", timer];
   const { stdout } = await machine.run(["env", "TZ=UTC", ...show]);
   const [, date, time] = stdout.trim().split(" ");
   return Date.parse(`${date}T${time}Z`);
@@ -101,11 +101,8 @@ export const cronChecks: readonly Check[] = [
 
       const before = await runs(machine);
       await installLine(machine);
-      await eventually(
-        "a run by cron",
-        async () => await runs(machine) > before || undefined,
-        tickMs,
-      );
+      const hasRun = async () => await runs(machine) > before || undefined;
+      await eventually("a run by cron", hasRun, tickMs);
       assert.ok(engine.requestCount > asked, "it has not asked the engine");
       assert.ok(master.heartbeatCount > heartbeats, "its heartbeat has not come");
       assert.deepEqual(await mailsOf(machine), []);
@@ -144,8 +141,7 @@ async function runs(machine: Machine): Promise<number> {
 
 async function mailsOf(machine: Machine): Promise<string[]> {
   const folder = machine.path(mails);
-  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((it) => {
-    return it.endsWith(".mail");
-  });
-  return await Promise.all(names.map((name) => Deno.readTextFile(`${folder}/${name}`)));
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
+  const complete = names.filter((name) => name.endsWith(".mail"));
+  return await Promise.all(complete.map((name) => Deno.readTextFile(`${folder}/${name}`)));
 }
