@@ -20,9 +20,8 @@ const purposes: readonly [prefix: string, purpose: string][] = [
 
 await withAgent(async (folder) => {
   const program = await Deno.readFile(`${folder}/agent`);
-  const fail = (why: string) => new Error(why);
   const sizes = new Map<string, number>();
-  for (const { name, type, size } of readSections(openElf(program, fail), fail)) {
+  for (const { name, type, size } of readSections(openElf(program))) {
     if (type === SHT_NOBITS) continue;
     const [, purpose] = purposes.find(([prefix]) => name.startsWith(prefix))!;
     sizes.set(purpose, (sizes.get(purpose) ?? 0) + size);

@@ -24,11 +24,11 @@ const ADDED_SECTIONS = [".note.sui", ".sui.phdrs"];
  * rest is cut off. Throws `Error` for another input; only its hash shows that the result is the base.
  */
 export function recoverBase(program: Uint8Array): Uint8Array {
-  const view = openElf(program, failed);
-  const sections = readSections(view, failed);
+  const view = openElf(program);
+  const sections = readSections(view);
   const added = sections.filter((s) => ADDED_SECTIONS.includes(s.name));
   if (added.length !== ADDED_SECTIONS.length) {
-    throw failed(`no sections ${ADDED_SECTIONS.join(" and ")} in it`);
+    throw unusable(`no sections ${ADDED_SECTIONS.join(" and ")} in it`);
   }
 
   const addedAt = Math.min(...added.map((section) => section.offset));
@@ -41,7 +41,7 @@ export function recoverBase(program: Uint8Array): Uint8Array {
   const table = findOriginalTable(program, sections, contentEnd, addedAt);
   const count = sections.length - ADDED_SECTIONS.length;
   const end = table + count * SECTION.length;
-  if (end > addedAt) throw failed("the original section table is cut short");
+  if (end > addedAt) throw unusable("the original section table is cut short");
 
   // Not slice(): that of a Buffer shares its memory.
   const base = new Uint8Array(program.subarray(0, end));
@@ -54,13 +54,13 @@ export function recoverBase(program: Uint8Array): Uint8Array {
 }
 
 /** A view of a program. Throws `Error` when it is none of 64 bits, little-endian. */
-export function openElf(program: Uint8Array, fail: (why: string) => Error): DataView {
+export function openElf(program: Uint8Array): DataView {
   const magic = [0x7f, 0x45, 0x4c, 0x46, /* 64-bit */ 2, /* little-endian */ 1];
   if (
     program.length < HEADER_LENGTH + PROGRAM.length ||
     magic.some((byte, index) => program[index] !== byte)
   ) {
-    throw fail("it is not a 64-bit little-endian ELF program");
+    throw unusable("it is not a 64-bit little-endian ELF program");
   }
   return new DataView(program.buffer, program.byteOffset, program.byteLength);
 }
@@ -76,18 +76,16 @@ interface Section {
 }
 
 /** The sections in the order of their table. Throws `Error` when that is cut short. */
-export function readSections(view: DataView, fail: (why: string) => Error): Section[] {
+export function readSections(view: DataView): Section[] {
   const table = Number(view.getBigUint64(HEADER.sectionTable, true));
   const count = view.getUint16(HEADER.sectionCount, true);
   const end = table + count * SECTION.length;
   if (end > view.byteLength) {
-    throw fail(
-      `it is cut short: its section table ends at byte ${end}, ` +
-        `the file at byte ${view.byteLength}`,
-    );
+    const where = `its section table ends at byte ${end}, the file at byte ${view.byteLength}`;
+    throw unusable(`it is cut short: ${where}`);
   }
   const nameSection = view.getUint16(HEADER.nameSection, true);
-  if (nameSection >= count) throw fail("it has no section names");
+  if (nameSection >= count) throw unusable("it has no section names");
   const field = (index: number, offset: number) =>
     Number(view.getBigUint64(table + index * SECTION.length + offset, true));
   const names = field(nameSection, SECTION.offset);
@@ -104,12 +102,9 @@ export function readSections(view: DataView, fail: (why: string) => Error): Sect
 }
 
 function readName(view: DataView, start: number): string {
-  let name = "";
-  const end = Math.min(start + 32, view.byteLength);
-  for (let at = start; at < end && view.getUint8(at) !== 0; at++) {
-    name += String.fromCharCode(view.getUint8(at));
-  }
-  return name;
+  const length = Math.max(0, Math.min(32, view.byteLength - start));
+  const bytes = new Uint8Array(view.buffer, view.byteOffset + (length && start), length);
+  return new TextDecoder().decode(bytes).split("\0", 1)[0]!;
 }
 
 /** A section table starts with an empty entry, then the first real section's. */
@@ -130,7 +125,7 @@ function findOriginalTable(
       wanted.every((byte, i) => program[second + SECTION.type + i] === byte)
     ) return at;
   }
-  throw failed("no original section table in it");
+  throw unusable("no original section table in it");
 }
 
 /** The first original entry describes the program table itself, thus its length. */
@@ -142,13 +137,13 @@ function originalProgramCount(view: DataView): number {
     view.getUint32(first, true) !== PT_PHDR || offset !== HEADER_LENGTH ||
     size === 0 || size % PROGRAM.length !== 0
   ) {
-    throw failed(`no original program table at byte ${HEADER_LENGTH}`);
+    throw unusable(`no original program table at byte ${HEADER_LENGTH}`);
   }
   return size / PROGRAM.length;
 }
 
-function failed(why: string): Error {
-  return new Error(`Cannot recover the runtime base: ${why}`);
+function unusable(why: string): Error {
+  return new Error(`Cannot use the program: ${why}`);
 }
 
 /** The names of functions for debuggers: a fifth of the runtime base, never loaded. */
@@ -160,49 +155,36 @@ const symbolSections = [".symtab", ".strtab"];
  * come after all that is loaded.
  */
 export function stripSymbols(program: Uint8Array): Uint8Array {
-  const view = openElf(program, failedStrip);
-  const sections = readSections(view, failedStrip);
+  const view = openElf(program);
+  const sections = readSections(view);
   const dropped = sections.filter(({ name }) => symbolSections.includes(name));
   if (dropped.length !== symbolSections.length) {
-    throw failedStrip(`no ${symbolSections.join(" and ")}`);
+    throw unusable(`no ${symbolSections.join(" and ")}`);
   }
   const start = Math.min(...dropped.map(({ offset }) => offset));
-  if (endOfLoaded(view) > start) throw failedStrip("its symbols come before what is loaded");
+  if (endOfLoaded(view) > start) throw unusable("its symbols come before what is loaded");
   const kept = sections.filter((section) => !dropped.includes(section));
-  const parts: Uint8Array[] = [program.subarray(0, start)];
-  let length = start;
-  const append = (part: Uint8Array) => {
-    parts.push(part);
-    length += part.length;
-    const padding = -length & 7;
-    parts.push(new Uint8Array(padding));
-    length += padding;
-  };
-  append(new Uint8Array(0));
-  const table = new Uint8Array(kept.length * SECTION.length);
-  const headers = new DataView(table.buffer);
+  const aligned = (length: number) => Math.ceil(length / 8) * 8;
+  const moved = kept.filter(({ type, offset }) => type !== SHT_NOBITS && offset >= start);
+  const tableAt = moved.reduce((end, { size }) => aligned(end + size), aligned(start));
+  const stripped = new Uint8Array(tableAt + kept.length * SECTION.length);
+  const result = new DataView(stripped.buffer);
+  stripped.set(program.subarray(0, start));
+  let end = aligned(start);
   for (const [index, section] of kept.entries()) {
-    const at = index * SECTION.length;
-    table.set(program.subarray(section.header, section.header + SECTION.length), at);
-    const link = headers.getUint32(at + SECTION.link, true);
-    headers.setUint32(at + SECTION.link, indexOf(sections[link]!, kept), true);
-    if (section.type === SHT_NOBITS || section.offset < start) continue;
-    headers.setBigUint64(at + SECTION.offset, BigInt(length), true);
-    append(program.subarray(section.offset, section.offset + section.size));
+    const at = tableAt + index * SECTION.length;
+    stripped.set(program.subarray(section.header, section.header + SECTION.length), at);
+    const link = result.getUint32(at + SECTION.link, true);
+    result.setUint32(at + SECTION.link, indexOf(sections[link]!, kept), true);
+    if (!moved.includes(section)) continue;
+    stripped.set(program.subarray(section.offset, section.offset + section.size), end);
+    result.setBigUint64(at + SECTION.offset, BigInt(end), true);
+    end = aligned(end + section.size);
   }
-  const tableAt = length;
-  append(table);
-  const stripped = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    stripped.set(part, at);
-    at += part.length;
-  }
-  const header = new DataView(stripped.buffer);
   const names = sections[view.getUint16(HEADER.nameSection, true)]!;
-  header.setBigUint64(HEADER.sectionTable, BigInt(tableAt), true);
-  header.setUint16(HEADER.sectionCount, kept.length, true);
-  header.setUint16(HEADER.nameSection, indexOf(names, kept), true);
+  result.setBigUint64(HEADER.sectionTable, BigInt(tableAt), true);
+  result.setUint16(HEADER.sectionCount, kept.length, true);
+  result.setUint16(HEADER.nameSection, indexOf(names, kept), true);
   return stripped;
 }
 
@@ -220,10 +202,6 @@ function endOfLoaded(view: DataView): number {
 
 function indexOf(section: Section, kept: readonly Section[]): number {
   const index = kept.indexOf(section);
-  if (index < 0) throw failedStrip(`something else depends on ${section.name}`);
+  if (index < 0) throw unusable(`something else depends on ${section.name}`);
   return index;
-}
-
-function failedStrip(why: string): Error {
-  return new Error(`Cannot strip the runtime base: ${why}`);
 }
