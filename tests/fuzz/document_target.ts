@@ -72,18 +72,18 @@ export class ServiceHost implements AsyncDisposable {
 
   /** Applies a document and sees that the engine hears of nothing but what was planned. */
   async apply(document: Json): Promise<string> {
-    const validated = await validatedOf(document);
+    const validated = await examine(document);
     this.clean();
-    const outcome = await this.#applied(document);
+    const outcome = await this.#outcomeOf(document);
     this.checkEngine(validated, outcome);
     return outcome;
   }
 
   /** Sees that the engine heard of nothing but what was planned, and of nothing for a refusal. */
-  checkEngine(validated: ValidatedDocument | null, outcome: string): void {
+  checkEngine(validated: ValidatedDocument | ApplyError, outcome: string): void {
     const { requests, changes } = this.engine;
     requests.forEach(checkCall);
-    if (!validated) {
+    if (validated instanceof ApplyError) {
       assert.notEqual(outcome, "applied");
       assert.deepEqual(requests, [], "a refused document reached the engine");
     } else if (outcome === "applied") {
@@ -95,7 +95,7 @@ export class ServiceHost implements AsyncDisposable {
     } else assert.deepEqual(changes, [], `after ${outcome} something was changed`);
   }
 
-  async #applied(document: Json): Promise<string> {
+  async #outcomeOf(document: Json): Promise<string> {
     try {
       const fields = document as { [key: string]: Json };
       await this.service.apply(fields, await versionHash(document), never);
@@ -114,12 +114,17 @@ export class ServiceHost implements AsyncDisposable {
   }
 }
 
-/** What is planned for a document, or null when it is refused. */
-export async function validatedOf(document: Json): Promise<ValidatedDocument | null> {
+/** Validates a document. Returns the error for one that is refused; checks that. */
+export async function examine(document: Json): Promise<ValidatedDocument | ApplyError> {
   try {
     return await validateDocument(document, { expectedHash: null, images: defaultImages });
-  } catch {
-    return null;
+  } catch (error) {
+    // What the API hands over lies a level deeper in its body, so that it never meets this one.
+    if (error instanceof SyntaxError) return new ApplyError("malformed", error.message);
+    if (!(error instanceof ApplyError)) throw error;
+    assert.ok(error.code === "malformed" || error.code === "invalid", error.code);
+    checkMessage(error.message);
+    return error;
   }
 }
 
@@ -134,9 +139,10 @@ export async function open(folder: string): Promise<Target> {
       const document = read(documentBytes(random));
       if (document === null) return "not JSON";
       if (random.isOneIn(casesForEachRun)) return await host.apply(document);
-      const validated = await examined(document);
-      if (!(validated instanceof ApplyError)) await checkCandidate(validated, document, random);
-      return validated instanceof ApplyError ? validated.code : "planned";
+      const validated = await examine(document);
+      if (validated instanceof ApplyError) return validated.code;
+      await checkValidated(validated, document, random);
+      return "planned";
     },
     [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
   };
@@ -154,24 +160,7 @@ function read(bytes: Uint8Array): Json {
   }
 }
 
-async function examined(document: Json): Promise<ValidatedDocument | ApplyError> {
-  try {
-    return await validateDocument(document, { expectedHash: null, images: defaultImages });
-  } catch (error) {
-    // What the API hands over lies a level deeper in its body, so that it never meets this one.
-    if (error instanceof SyntaxError) return new ApplyError("malformed", error.message);
-    checkRefusal(error);
-    return error;
-  }
-}
-
-function checkRefusal(error: unknown): asserts error is ApplyError {
-  if (!(error instanceof ApplyError)) throw error;
-  assert.ok(error.code === "malformed" || error.code === "invalid", error.code);
-  checkMessage(error.message);
-}
-
-async function checkCandidate(
+async function checkValidated(
   { plan, text, versionHash: hash }: ValidatedDocument,
   document: Json,
   random: SeededRandom,

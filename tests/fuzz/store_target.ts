@@ -51,15 +51,9 @@ const schemas = [
     BEGIN SELECT RAISE(FAIL, 'no'); END;`,
   `${typed}CREATE INDEX i ON applied_topology (applied_at DESC, topology_id);${good}`,
 ];
-const pragmas = [
-  "",
-  "PRAGMA encoding = 'UTF-16';",
-  "PRAGMA page_size = 512;",
-  "PRAGMA page_size = 65536;",
-  "PRAGMA auto_vacuum = FULL;",
-  "PRAGMA journal_mode = WAL;",
-  "PRAGMA user_version = 99; PRAGMA application_id = 1;",
-];
+const settings = "encoding = 'UTF-16'|page_size = 512|page_size = 65536|auto_vacuum = FULL|"
+  .concat("journal_mode = WAL|user_version = 99").split("|");
+const pragmas = ["", ...settings.map((setting) => `PRAGMA ${setting};`)];
 const headerFields = [16, 18, 19, 20, 24, 28, 32, 36, 40, 44, 47, 52, 56, 59, 63, 92, 99, 100, 108];
 
 /** The bytes of a file for each way to make one. */
@@ -148,7 +142,6 @@ async function read(path: string): Promise<string> {
   try {
     const first = await reader.current(never);
     checkRow(first);
-    // Nothing has changed meanwhile.
     assert.deepEqual(await reader.current(never), first);
     return first ? "a row" : "no row";
   } catch (error) {
