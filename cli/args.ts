@@ -185,16 +185,15 @@ function parseOperands(
   }
 }
 
-function parsePrint([what = "", ...rest]: readonly string[]): Command {
+function parsePrint([what, ...rest]: readonly string[]): Command {
   if (!isOneOf(printables, what)) {
     throw new UsageError(`print takes one of ${printables.join(", ")}`);
   }
-  if (what === "completion" && rest.join() !== "bash") {
+  if (what === "completion") {
+    if (rest.join() === "bash") return { name: "print", what };
     throw new UsageError("print completion takes bash; other shells are not supported");
   }
-  if (what !== "completion" && rest.length > 0) {
-    throw new UsageError(`print ${what} takes no operand`);
-  }
+  if (rest.length > 0) throw new UsageError(`print ${what} takes no operand`);
   return { name: "print", what };
 }
 

@@ -178,66 +178,64 @@ export function helpText(about: CommandName | null): string {
 }
 
 function wholeHelp(): string {
-  const usages = commands.map(({ usage, summary }) => row(`decnet-agent ${usage}`, summary));
-  const flagTexts = flags.map((flag) => {
-    const { commands } = flag;
-    return flagText(flag) + (commands.length > 0 ? ` (with ${commands.join(", ")})` : "");
-  });
   const keyTexts = keys.map(({ name, placeholder, summary, value, fallback }) =>
     `  --${name} ${placeholder}\n      ${summary}\n      default: ${value ?? fallback}`
   );
-  return `decnet-agent: creates decoy (honeypot) networks in Docker on this host and reports to the master
-
-usage
-${usages.join("\n")}
-
-options
-${flagTexts.join("\n")}
-
-what print prints
-${printablesText()}
-
-configuration
-  Precedence: flag (--master-host), environment (${variableOf("master-host")}), ini file
+  const precedence = `  Precedence: flag (--master-host), environment (${
+    variableOf("master-host")
+  }), ini file
   (master-host = …), default.
-
-${keyTexts.join("\n")}
-
-exit codes
-${codesText(checkCodes)}
-
-exit codes of apply and teardown
-${codesText(changeCodes)}
 `;
+  return joinSections(
+    "decnet-agent: creates decoy (honeypot) networks in Docker on this host and reports to the master",
+    section("usage", commands.map(({ usage, summary }) => row(`decnet-agent ${usage}`, summary))),
+    section("options", flags.map((flag) => flagText(flag) + commandsOf(flag))),
+    section("what print prints", printableRows()),
+    section("configuration", [precedence, ...keyTexts]),
+    section("exit codes", codeRows(checkCodes)),
+    section("exit codes of apply and teardown", codeRows(changeCodes)),
+  );
 }
 
 function commandHelpText(name: CommandName): string {
-  const { usage, summary, codes } = commands.find((it) => it.name === name)!;
+  const { usage, summary, codes } = commands.find((command) => command.name === name)!;
   const isConfigured = !unconfigured.includes(name);
-  const own = flags.filter(({ flag, commands }) =>
+  const ownFlags = flags.filter(({ flag, commands }) =>
     commands.includes(name) || flag === "--help" || (flag === "--config" && isConfigured)
   );
   const configuration =
-    "Each key is a flag, too, such as --state-dir DIR. List them: decnet-agent --help";
-  return [
+    "  Each key is a flag, too, such as --state-dir DIR. List them: decnet-agent --help";
+  return joinSections(
     `decnet-agent ${usage}: ${summary}`,
-    `options\n${own.map(flagText).join("\n")}`,
-    ...(name === "print" ? [`what print prints\n${printablesText()}`] : []),
-    ...(isConfigured ? [`configuration\n  ${configuration}`] : []),
-    `exit codes\n${codesText(codes)}`,
-  ].join("\n\n").concat("\n");
+    section("options", ownFlags.map(flagText)),
+    ...(name === "print" ? [section("what print prints", printableRows())] : []),
+    ...(isConfigured ? [section("configuration", [configuration])] : []),
+    section("exit codes", codeRows(codes)),
+  );
+}
+
+function joinSections(...sections: readonly string[]): string {
+  return `${sections.join("\n\n")}\n`;
+}
+
+function section(title: string, lines: readonly string[]): string {
+  return [title, ...lines].join("\n");
 }
 
 function flagText({ flag, placeholder, summary }: FlagText): string {
   return `  ${placeholder ? `${flag} ${placeholder}` : flag}\n      ${summary}`;
 }
 
-function printablesText(): string {
-  return printables.map((what) => row(what, printableHelp[what])).join("\n");
+function commandsOf({ commands }: FlagText): string {
+  return commands.length > 0 ? ` (with ${commands.join(", ")})` : "";
 }
 
-function codesText(table: CodeTable): string {
-  return table.map(([code, meaning]) => `  ${code.padEnd(12)} ${meaning}`).join("\n");
+function printableRows(): string[] {
+  return printables.map((what) => row(what, printableHelp[what]));
+}
+
+function codeRows(table: CodeTable): string[] {
+  return table.map(([code, meaning]) => `  ${code.padEnd(12)} ${meaning}`);
 }
 
 function row(words: string, summary: string): string {
