@@ -172,10 +172,10 @@ const clearLine = "\r\x1b[K";
 
 /** Shows progress on standard error: one line that changes on a terminal, else a line each. */
 export class ProgressLine {
-  readonly #terminal: Pick<Terminal, "stderr" | "columns">;
+  readonly #terminal: Pick<Terminal, "stderr" | "stderrColumns">;
   #isLineOpen = false;
 
-  constructor(terminal: Pick<Terminal, "stderr" | "columns">) {
+  constructor(terminal: Pick<Terminal, "stderr" | "stderrColumns">) {
     this.#terminal = terminal;
   }
 
@@ -197,7 +197,7 @@ export class ProgressLine {
 
   #write(text: string): void {
     // 0 means that the terminal's size is unknown.
-    const columns = this.#terminal.columns() || null;
+    const columns = this.#terminal.stderrColumns() || null;
     const line = sanitizeLine(text);
     // A line that wraps could not be overwritten.
     this.#terminal.stderr(columns ? clearLine + line.slice(0, columns - 1) : `${line}\n`);

@@ -13,7 +13,7 @@ const busy = "nothing was changed; run it again later, or without --no-wait";
 const failed = "fix this, then run the same command again; correct objects are not touched";
 
 /** What an apply prints on standard error, without what it prints of its steps. */
-async function told(setup: AgentSetup, ...flags: string[]): Promise<string[]> {
+async function adviceAfter(setup: AgentSetup, ...flags: string[]): Promise<string[]> {
   const args = ["apply", "-", "--json", ...flagsOf(setup, { master: false }), ...flags];
   const { code, stdout, stderr } = await runOn(args, { readInput });
   assert.ok(code >= 2, stdout);
@@ -24,13 +24,13 @@ async function told(setup: AgentSetup, ...flags: string[]): Promise<string[]> {
 
 Deno.test("run() apply says what to do after each error", async () => {
   await using setup = await AgentSetup.create();
-  assert.deepEqual(await told(setup), [`decnet-agent: ${failed}`]);
-  assert.deepEqual(await told(setup, `--hash=${"0".repeat(64)}`), []);
+  assert.deepEqual(await adviceAfter(setup), [`decnet-agent: ${failed}`]);
+  assert.deepEqual(await adviceAfter(setup, `--hash=${"0".repeat(64)}`), []);
   setup.changeStore((store) => store.clear(topologyId));
   setup.changeStore((store) => store.put("other", "h", "{}"));
-  assert.deepEqual(await told(setup), [`decnet-agent: ${conflict}`]);
+  assert.deepEqual(await adviceAfter(setup), [`decnet-agent: ${conflict}`]);
   const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x" });
-  assert.deepEqual(await told(setup, "--no-wait"), [`decnet-agent: ${busy}`]);
+  assert.deepEqual(await adviceAfter(setup, "--no-wait"), [`decnet-agent: ${busy}`]);
   lock.release();
 });
 
@@ -109,9 +109,9 @@ Deno.test("run() apply --stored refuses when the store has changed meanwhile", a
 });
 
 /** What a progress writes on a terminal of so many columns; null: on none. */
-function written(columns: number | null, tell: (progress: ProgressLine) => void): string {
+function written(columns: number | null, show: (progress: ProgressLine) => void): string {
   let text = "";
-  tell(new ProgressLine({ stderr: (part) => text += part, columns: () => columns }));
+  show(new ProgressLine({ stderr: (part) => text += part, stderrColumns: () => columns }));
   return text;
 }
 
@@ -153,8 +153,8 @@ Deno.test("ProgressLine overwrites one line of a terminal and clears it once", (
 Deno.test("ProgressLine cuts text to the width, which may change", () => {
   const sizes = [12, 80, 10, 12];
   let text = "";
-  const columns = () => sizes.shift()!;
-  const progress = new ProgressLine({ stderr: (part) => text += part, columns });
+  const stderrColumns = () => sizes.shift()!;
+  const progress = new ProgressLine({ stderr: (part) => text += part, stderrColumns });
   for (let times = 0; times < 3; times++) progress.show({ ...step, text: "starts" });
   progress.show({ ...step, text: "1234" });
   // The last column stays empty: with it some terminals begin a new line.

@@ -66,15 +66,15 @@ export function readSection(text: string, path: string): IniEntry[] | null {
     }
     if (current !== section || !entries) continue;
     // One pattern for the whole line would take minutes for a line of a million spaces.
-    const mark = content.search(/[=:]/);
-    const written = content.slice(0, Math.max(0, mark)).trimEnd();
-    if (!written || /[\u2028\u2029]/.test(content)) {
+    const separator = content.search(/[=:]/);
+    const keyText = content.slice(0, Math.max(0, separator)).trimEnd();
+    if (!keyText || /[\u2028\u2029]/.test(content)) {
       throw malformed(line, 'is neither "key = value" nor a comment');
     }
-    const key = written.toLowerCase().replaceAll("_", "-");
+    const key = keyText.toLowerCase().replaceAll("_", "-");
     if (known.has(key)) throw malformed(line, `sets '${key}' again`);
     known.add(key);
-    entries.push({ key, value: content.slice(mark + 1).trimStart(), line });
+    entries.push({ key, value: content.slice(separator + 1).trimStart(), line });
   }
   return entries;
 }

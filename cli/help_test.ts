@@ -9,8 +9,8 @@ for (const { name, usage, summary, codes } of commands.filter(({ name }) => name
     assert.deepEqual([code, stderr], [0, ""]);
     assert.ok(stdout.startsWith(`decnet-agent ${usage}: ${summary}\n`), stdout);
     for (const { flag, commands, summary } of flags) {
-      const isTold = stdout.includes(`\n      ${summary}\n`);
-      if (commands.length > 0) assert.equal(isTold, commands.includes(name), flag);
+      const isShown = stdout.includes(`\n      ${summary}\n`);
+      if (commands.length > 0) assert.equal(isShown, commands.includes(name), flag);
     }
     for (const table of [checkCodes, changeCodes]) {
       assert.equal(

@@ -229,8 +229,11 @@ Deno.test("stateTree() cuts lines at the terminal's width, not the differences",
     "│     ├─ ssh   decnet/ssh:…  missing",
     "│     └─ http  de…  stopped (exited)",
   ]);
-  const untold = await stateTree(drifted("x".repeat(99)), defaultImages, { ...wide, columns: 0 });
-  assert.equal(Math.max(...untold.split("\n").map(widthOf)), 80);
+  const unknownWidth = await stateTree(drifted("x".repeat(99)), defaultImages, {
+    ...wide,
+    columns: 0,
+  });
+  assert.equal(Math.max(...unknownWidth.split("\n").map(widthOf)), 80);
 });
 
 const draw = (snapshot: Partial<HostSnapshot>, format = wide) =>

@@ -17,7 +17,7 @@ export interface Terminal extends Environment {
   readonly stdout: (text: string) => "written" | "lost";
   readonly stderr: (text: string) => void;
   /** Returns the width of standard error in columns; null when it is not a terminal. */
-  readonly columns: () => number | null;
+  readonly stderrColumns: () => number | null;
   /** Returns the width of standard output, likewise; 0 when the terminal does not know it. */
   readonly stdoutColumns: () => number | null;
   /** Returns the path of the running executable. */
@@ -54,7 +54,7 @@ export const thisProcess: Terminal = {
   stderr: (text) => writeText(Deno.stderr, text),
   variable: (name) => Deno.env.get(name),
   isRoot: Deno.uid() === 0,
-  columns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
+  stderrColumns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
   stdoutColumns: () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
   executable,
   readFile: readConfigFile,

@@ -174,7 +174,7 @@ async function checkRun(args: readonly string[], machine: Environment): Promise<
       return "written";
     },
     stderr: (text) => stderr += text,
-    columns: () => null,
+    stderrColumns: () => null,
     stdoutColumns: () => null,
     executable: () => "/opt/decnet/decnet-agent",
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
