@@ -81,15 +81,10 @@ Deno.test("Engine attaches a container to all its networks before its start", ()
     const [made] = (await client.list()).containers;
     assert.deepEqual([made!.id, made!.state], [id, "running"]);
     assert.deepEqual(made!.addressByNetwork, addressByNetwork);
-  }));
-
-Deno.test("Engine attaches no container that shares another's network", () =>
-  withClient(async (engine, client) => {
-    engine.images = ["base", "service"];
-    engine.containers = [container({ name: plannedContainer("web").name })];
-    const { name, request } = plannedContainer("web-ssh");
-    await client.createContainer(name, { ...request, Image: "service" }, "sha256:1");
-    assert.deepEqual(changesOf(engine), [`POST /containers/create?name=${name}`]);
+    // A service shares the network of its base.
+    const service = plannedContainer("web-ssh");
+    await client.createContainer(service.name, { ...service.request, Image: "base" }, "sha256:1");
+    assert.deepEqual(changesOf(engine).slice(5), [`POST /containers/create?name=${service.name}`]);
   }));
 
 Deno.test("Engine.change() accepts a container that is in that state already", () =>
@@ -127,11 +122,7 @@ Deno.test("Engine throws EngineError with the status and the words of a refusal"
     await client.createNetwork(request);
     engine.containers = [container({ name: "web" })];
     const cases: [call: () => Promise<unknown>, status: number, message: RegExp][] = [
-      [
-        () => client.createNetwork(request),
-        409,
-        /^POST \/networks\/create was answered with 409 \(network with name \S+ already exists\)$/,
-      ],
+      [() => client.createNetwork(request), 409, / 409 \(network with name \S+ already exists\)$/],
       [
         () => client.createNetwork({ ...request, Name: "other" }),
         403,
@@ -140,13 +131,9 @@ Deno.test("Engine throws EngineError with the status and the words of a refusal"
       [
         () => client.createContainer("web", plannedContainer("web").request, "sha256:1"),
         404,
-        /^POST \/containers\/create was answered with 404 \(No such image: debian:bookworm-slim\)$/,
+        /^POST \/containers\/create was answered with 404 \(No such image: debian:/,
       ],
-      [
-        () => client.change("web", "unpause"),
-        500,
-        /^POST \/containers\/web\/unpause was answered with 500 \(Container \S+ is not paused\)$/,
-      ],
+      [() => client.change("web", "unpause"), 500, / 500 \(Container \S+ is not paused\)$/],
       [() => client.change("gone", "start"), 404, / 404 \(No such container: gone\)$/],
     ];
     for (const [call, status, message] of cases) {
@@ -182,45 +169,39 @@ async function withScript(
   }
 }
 
-const loud: [fault: Fault, message: RegExp][] = [
-  [{ kind: "reset" }, /: connection (reset; .*|closed in the middle .*)$/],
-  [{ kind: "reset", effect: "after" }, /: connection (reset; .*|closed in the middle .*)$/],
-  [{ kind: "garbage" }, /: the answer is not HTTP; is this the engine/],
-  [{ kind: "truncated" }, /: connection closed in the middle of an answer; the engine/],
-];
-for (const [fault, message] of loud) {
-  for (const used of [false, true]) {
-    const title = `${JSON.stringify(fault)} on a ${used ? "used" : "new"} connection`;
-    Deno.test(`Engine fails at once, and goes on with another connection: ${title}`, () =>
-      withClient(async (engine, client) => {
-        if (used) await client.imageId("x");
-        engine.fault = { ...fault, once: true };
-        const error = await failureOf(client.createNetwork(request));
-        assert.match(error.message, message);
-        assert.ok(error.message.startsWith(`Docker at ${engine.socketPath}: `));
-        assert.ok(error instanceof EngineError && error.status === null);
-        await client.imageId("x");
-        assert.equal(engine.connectionCount, 2);
-      }));
+Deno.test("Engine fails at once, and continues on another connection", async () => {
+  const cases: [fault: Fault, message: RegExp][] = [
+    [{ kind: "reset" }, /: connection (reset; .*|closed in the middle .*)$/],
+    [{ kind: "reset", effect: "after" }, /: connection (reset; .*|closed in the middle .*)$/],
+    [{ kind: "garbage" }, /: the answer is not HTTP; is this the engine/],
+    [{ kind: "truncated" }, /: connection closed in the middle of an answer; the engine/],
+  ];
+  const runs = cases.flatMap((it) => [true, false].map((isUsed) => [...it, isUsed] as const));
+  for (const [fault, message, isUsed] of runs) {
+    await withClient(async (engine, client) => {
+      if (isUsed) await client.imageId("x");
+      engine.fault = { ...fault, once: true };
+      const error = await failureOf(client.createNetwork(request));
+      assert.match(error.message, message);
+      assert.ok(error.message.startsWith(`Docker at ${engine.socketPath}: `));
+      assert.ok(error instanceof EngineError && error.status === null);
+      await client.imageId("x");
+      assert.equal(engine.connectionCount, 2);
+    });
   }
-}
+});
 
 Deno.test("Engine gives up on a call in time, sooner on one that changes nothing", async () => {
   for (const kind of ["hang", "hang-body"] as const) {
     await withClient(async (engine, client) => {
       engine.fault = { kind };
-      const [look, change] = await Promise.all([
-        failureOf(client.imageId("x")),
-        failureOf(client.createNetwork(request)),
-      ]);
-      assert.equal(
-        look.message,
-        `Docker at ${engine.socketPath}: no answer within 0.1 s; if this continues, restart the engine`,
+      const failures = [client.imageId("x"), client.createNetwork(request)].map(failureOf);
+      const messages = (await Promise.all(failures)).map(({ message }) => message);
+      const expected = ["0.1", "0.2"].map((seconds) =>
+        `Docker at ${engine.socketPath}: no answer within ${seconds} s; ` +
+        "if this continues, restart the engine"
       );
-      assert.equal(
-        change.message,
-        `Docker at ${engine.socketPath}: no answer within 0.2 s; if this continues, restart the engine`,
-      );
+      assert.deepEqual(messages, expected);
       engine.fault = undefined;
       assert.equal(await client.imageId("x"), null);
     }, { readTimeoutMs: 100, changeTimeoutMs: 200 });
@@ -233,13 +214,6 @@ Deno.test("Engine counts a call's time from when its turn has come", () =>
     // One after the other they take three times as long as each of them may.
     await Promise.all(Array.from({ length: 15 }, () => client.imageId("x")));
   }, { parallelCalls: 1, readTimeoutMs: 500 }));
-
-Deno.test("Engine says why it cannot connect", async () => {
-  using folder = new TemporaryFolder();
-  const client = new Engine(`${folder.path}/none.sock`, never);
-  const { message } = await failureOf(client.list());
-  assert.match(message, /^Docker at \S+\/none\.sock: no such file; is the engine installed/);
-});
 
 Deno.test("Engine does not use a connection again that the engine closes", () => {
   const answer = "HTTP/1.1 404 Not Found\r\nConnection: Close\r\nContent-Length: 2\r\n\r\n{}";
@@ -274,17 +248,10 @@ Deno.test("Engine.removeContainer() waits for another client's removal", async (
   await withClient(async (engine, client) => {
     const removing = container({ name: "web", state: "removing" });
     engine.containers = [removing];
-    engine.fault = {
-      kind: "status",
-      status: 404,
-      message: "gone",
-      path: `/containers/${removing.Id}/wait`,
-    };
+    const path = `/containers/${removing.Id}/wait`;
+    engine.fault = { kind: "status", status: 404, message: "gone", path };
     await client.removeContainer(removing.Id);
-    assert.equal(
-      engine.changes[1]?.path,
-      `/containers/${removing.Id}/wait?condition=removed`,
-    );
+    assert.equal(engine.changes[1]?.path, `${path}?condition=removed`);
     // Any other conflict is one.
     engine.fault = { kind: "status", status: 409, message: "some conflict" };
     const { message } = await failureOf(client.removeContainer("web"));

@@ -40,21 +40,16 @@ Deno.test("readTopology() reads a topology without LANs and deckies", () => {
   assert.deepEqual(readTopology(document), { id: "a", name: "", lans: [], deckies: [] });
 });
 
-Deno.test("readTopology() takes a missing name or null for the empty name", () => {
+Deno.test("readTopology() reads a missing name as empty and a missing flag as false", () => {
   for (const value of [undefined, null]) {
-    assert.equal(readWith({ "topology.name": value }).name, "");
-  }
-});
-
-Deno.test("readTopology() takes a missing flag or null for false", () => {
-  for (const value of [false, null, undefined]) {
-    const { lans: [lan], deckies: [decky] } = readWith({
+    const { name, lans: [lan], deckies: [decky] } = readWith({
+      "topology.name": value,
       "lans.0.is_dmz": value,
       "deckies.0.decky_config.forwards_l3": value,
     });
-    assert.equal(lan?.isDmz, false);
-    assert.equal(decky?.forwardsL3, false);
+    assert.deepEqual([name, lan?.isDmz, decky?.forwardsL3], ["", false, false]);
   }
+  assert.equal(readWith({ "lans.0.is_dmz": false }).lans[0]?.isDmz, false);
 });
 
 Deno.test("readTopology() takes a service configuration without an image", () => {
@@ -108,36 +103,18 @@ Deno.test("readTopology() names the place of a wrong shape and what is there", (
     ["deckies.0.name", {}, "deckies[0].name: expected string, got object"],
     ["deckies.0.services", "ssh", "deckies[0].services: expected array, got string"],
     ["deckies.0.services.0", 22, "deckies[0].services[0]: expected string, got number"],
-    [
-      "deckies.0.decky_config",
-      undefined,
-      "deckies[0].decky_config: expected object, got nothing",
-    ],
-    [
-      "deckies.0.decky_config.ips_by_lan",
-      [],
-      "deckies[0].decky_config.ips_by_lan: expected object, got array",
-    ],
-    [
-      "deckies.0.decky_config.ips_by_lan.LAN-00",
-      true,
-      "deckies[0].decky_config.ips_by_lan.LAN-00: expected string, got true",
-    ],
-    [
-      "deckies.0.decky_config.forwards_l3",
-      0,
-      "deckies[0].decky_config.forwards_l3: expected true or false, got number",
-    ],
-    [
-      "deckies.0.decky_config.service_config",
-      [],
-      "deckies[0].decky_config.service_config: expected object, got array",
-    ],
-    [
-      "deckies.0.decky_config.service_config.ssh",
-      "sshd",
-      "deckies[0].decky_config.service_config.ssh: expected object, got string",
-    ],
+    ["deckies.0.decky_config", undefined, "deckies[0].decky_config: expected object, got nothing"],
+    ...([
+      ["ips_by_lan", [], "expected object, got array"],
+      ["ips_by_lan.LAN-00", true, "expected string, got true"],
+      ["forwards_l3", 0, "expected true or false, got number"],
+      ["service_config", [], "expected object, got array"],
+      ["service_config.ssh", "sshd", "expected object, got string"],
+    ] as const).map(([key, value, fault]): [string, unknown, string] => [
+      `deckies.0.decky_config.${key}`,
+      value,
+      `deckies[0].decky_config.${key}: ${fault}`,
+    ]),
     [
       "deckies.0.decky_config.service_config",
       { ssh: { image: ["sshd"] } },
