@@ -12,7 +12,7 @@ const conflict =
 const busy = "nothing was changed; run it again later, or without --no-wait";
 const failed = "fix this, then run the same command again; correct objects are not touched";
 
-/** What an apply prints on standard error, without what it prints of its steps. */
+/** Runs an apply that fails; returns what it prints after the error, without its progress. */
 async function adviceAfter(setup: AgentSetup, ...flags: string[]): Promise<string[]> {
   const args = ["apply", "-", "--json", ...flagsOf(setup, { master: false }), ...flags];
   const { code, stdout, stderr } = await runOn(args, { readInput });
@@ -34,7 +34,7 @@ Deno.test("run() apply says what to do after each error", async () => {
   lock.release();
 });
 
-/** In a range that is for measurements only: no interface of this machine lies in it. */
+/** Uses a range for benchmarks (RFC 2544), which no interface of this machine has. */
 const stored = document.replaceAll("10.0.0.", "198.18.7.");
 const hash = await versionHash(parseJson(stored));
 
@@ -108,7 +108,7 @@ Deno.test("run() apply --stored refuses when the store has changed meanwhile", a
   assert.deepEqual(setup.engine.changes, []);
 });
 
-/** What a progress writes on a terminal of so many columns; null: on none. */
+/** Returns what a `ProgressLine` writes; null columns: not to a terminal. */
 function written(columns: number | null, show: (progress: ProgressLine) => void): string {
   let text = "";
   show(new ProgressLine({ stderr: (part) => text += part, stderrColumns: () => columns }));
@@ -118,7 +118,7 @@ function written(columns: number | null, show: (progress: ProgressLine) => void)
 const step = { done: 3, total: 14, text: "create network decnet_t_11111111_lan-00" };
 
 Deno.test("ProgressLine writes a line for each step without a terminal", () => {
-  // A terminal that was never told its size is as good as none.
+  // A terminal of unknown size reports 0 columns.
   for (const columns of [null, 0]) {
     const text = written(columns, (progress) => {
       progress.showWaiting("process 7 since 2026-01-02T03:04:05.678Z for apply topology-1");

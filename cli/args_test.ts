@@ -85,7 +85,7 @@ const noShell = "print completion takes bash; other shells are not supported";
 const noFile = "apply takes one file, or - for standard input, or --stored instead";
 const noHash = "must be 64 hex digits in lower case";
 
-/** Command lines, split at spaces, by the message that refuses them. */
+/** Error messages, each with command lines (split at spaces) that cause it. */
 const refused: [message: string, ...lines: string[]][] = [
   ["--nonsense is not a flag; --help lists them", "--nonsense"],
   ["--Once is not a flag; --help lists them", "--Once"],

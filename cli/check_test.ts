@@ -9,7 +9,7 @@ const words = ["OK", "WARNING", "CRITICAL", "UNKNOWN"];
 interface Row {
   readonly what: string;
   readonly code: 0 | 1 | 2 | 3;
-  /** What the line says between status and figures. */
+  /** Matches the text between the status and the performance data. */
   readonly says: RegExp;
   readonly flags?: string[];
   readonly prepare?: (setup: AgentSetup) => unknown;
@@ -95,7 +95,7 @@ const rows: Row[] = [
   },
 ];
 
-/** The line without the times in it, which differ between two checks. */
+/** Removes the times, which differ between two checks. */
 const withoutTimes = (line: string) => line.replaceAll(/=[\d.]+s\b/g, "=s");
 
 for (const { what, code, says, flags = [], prepare = () => {} } of rows) {

@@ -72,7 +72,7 @@ Deno.test("readSection() names the line that is malformed", () => {
       message: `Cannot read x.ini: line 5 ${problem}`,
     }, line);
   }
-  // In other sections, too, for what follows may be meant for this one.
+  // Malformed lines of other sections count, too: a broken header may be that of [agent].
   for (
     const [text, problem] of [
       ["a = 1\n[agent]", `line 1 ${noSection}`],
@@ -124,7 +124,7 @@ const [base, service] = ["debian:bookworm-slim", "decnet/{service}:latest"];
 const master = { "master-host": "10.0.0.1", "host-uuid": "h" };
 const address = { host: "10.0.0.1", port: 8765 };
 
-/** A part of the configuration, and what it is on some machines. */
+/** A part of the configuration, and its value on several machines. */
 type Derived = [
   what: string,
   read: (configuration: Configuration) => unknown,
@@ -263,7 +263,7 @@ Deno.test("configure() refuses an ini file that cannot be read", () => {
   }
 });
 
-/** For each key three values and a wrong one, and where the value is in the configuration. */
+/** For each key: three values, a wrong one, and how to read the value from the configuration. */
 const samples: Record<KeyName, [string[], (configuration: Configuration) => unknown]> = {
   "master-host": [["a", "b", "c", "a b"], ({ agent }) => agent.master?.host],
   "swarmctl-port": [["1", "2", "3", "0"], ({ agent }) => String(agent.master?.port)],
@@ -301,7 +301,7 @@ for (const name of keyNames) {
     string[],
     typeof samples[KeyName][1],
   ];
-  // The keys without which this one has no effect.
+  // Without these keys, some others have no effect.
   const needed = { "master-host": "m", "host-uuid": "h", "listen": "0.0.0.0:1" };
   const neededIni = Object.entries(needed).filter(([key]) => key !== name)
     .map(([key, value]) => `${key} = ${value}`);
@@ -317,7 +317,7 @@ for (const name of keyNames) {
     assert.equal(read(configureWith(undefined, variable, ini)), variable);
     assert.equal(read(configureWith(undefined, "", ini)), ini);
     assert.equal(read(configureWith(undefined, undefined, ini)), ini);
-    // Values that do not count are not parsed.
+    // Values with a lower precedence are not parsed.
     assert.equal(read(configureWith(flag, wrong, wrong)), flag);
     const refused: [origin: string, ...sources: Parameters<typeof configureWith>][] = [
       [`--${name}`, wrong, variable, ini],
@@ -343,7 +343,7 @@ Deno.test("configure() refuses a wrong value of a key without effect", () => {
 
 const length = 100_000;
 
-/** Runs it up to three times: another program may have used the processor. */
+/** Runs `work` up to three times, in case that the machine is busy. */
 function isFast(work: () => void): boolean {
   return Array.from({ length: 3 }).some(() => {
     const startedAt = performance.now();

@@ -55,7 +55,7 @@ Deno.test("run() exits with 3 when its answer is lost", async () => {
     assert.equal(code, 0, args.join());
     assert.equal((await runOn([...args, ...flags], machine)).code, 3, args.join());
   }
-  // A worse exit code stays.
+  // A worse exit code is kept.
   setup.engine.fault = { kind: "status", status: 500, message: "boom" };
   assert.equal((await runOn(["--once", ...flags], machine)).code, 2);
 });
@@ -104,7 +104,7 @@ Deno.test("run() prints warnings of the configuration", async () => {
   const stderr = warnings.map((warning) => `decnet-agent: ${warning}\n`).join("");
   const once = await runOn(["--once", ...flags], { readFile });
   assert.deepEqual([once.code, once.stderr], [1, stderr]);
-  // Monitoring reads standard output only, and a key that is misspelt is not in force.
+  // Monitoring reads standard output only, and a misspelt key has no effect.
   assert.ok(once.stdout.startsWith(`DECNET WARNING - ${warnings.join("; ")} | `), once.stdout);
   const json = await runOn(["--once", "--json", ...flags], { readFile });
   assert.deepEqual([json.code, JSON.parse(json.stdout).status], [1, "WARNING"]);

@@ -30,7 +30,7 @@ const drifted = {
 } as const;
 const nasty = 'a"b\\c\nd\u2028e\x00{é😀}\ud800';
 
-/** The samples, without what is said about them. */
+/** Returns the samples, without help and type. */
 function samplesOf(
   heartbeat: Heartbeat,
   more: Partial<Parameters<typeof metricsText>[1]> = {},
@@ -160,7 +160,7 @@ promtool.test("promtool accepts the metrics of any heartbeat", async () => {
   }
 });
 
-/** Counts and writes one heartbeat, as the loop does. */
+/** Counts and writes one heartbeat, as the daemon does. */
 function report(file: MetricsFile, heartbeat: Heartbeat, code: ExitCode): void {
   file.count(heartbeat);
   file.write(heartbeat, code);
@@ -236,7 +236,7 @@ Deno.test("run() --once warns when it cannot write the metrics", async () => {
   assert.ok(warned.stdout.startsWith(`DECNET WARNING - ${warning} | `), warned.stdout);
   const { code, stdout } = await runOn([...args, "--json"]);
   assert.deepEqual([code, JSON.parse(stdout).summary], [1, warning]);
-  // It is not worse than what is worse.
+  // A worse finding keeps its exit code.
   setup.engine.fault = { kind: "status", status: 500, message: "boom" };
   const critical = await runOn(args);
   assert.equal(critical.code, 2);

@@ -176,13 +176,13 @@ Deno.test("previewJson() has the requests, the changes and the obstacles", () =>
   assert.deepEqual(JSON.parse(JSON.stringify(json)), json);
 });
 
-/** In a range that is for measurements only: no interface of this machine lies in it. */
+/** Uses a range for benchmarks (RFC 2544), which no interface of this machine has. */
 const document = oneLan.replaceAll("10.0.0.", "198.18.7.");
 const documentHash = await versionHash(parseJson(document));
 const [base, service] = ["debian:bookworm-slim", "decnet/ssh:latest"];
 const deckyName = "decnet_t_11111111_decky-001";
 
-/** Runs `apply --dry-run` and sees that it changes nothing. */
+/** Runs `apply --dry-run` and checks that it changes nothing. */
 async function dryRun(
   setup: AgentSetup,
   { text = document, flags = [], ...machine }: Partial<Terminal> & {

@@ -132,7 +132,7 @@ function decky(name: string, ips_by_lan: Record<string, string>, services: strin
   return { uuid: name, name, services, decky_config };
 }
 
-/** A host where objects differ from the topology, and an unexpected container runs. */
+/** Returns a heartbeat with objects that differ from the topology, and an unexpected container. */
 function drifted(detail = ""): Heartbeat {
   const [dmz, office] = whole.networks;
   const inventory = {
@@ -152,7 +152,7 @@ function drifted(detail = ""): Heartbeat {
   return heartbeatWith({ snapshot: { store, drift: findDrift(plan, inventory) } });
 }
 
-/** The part below the empty line that ends the head. */
+/** Returns the lines below the first empty line. */
 const treeOf = (text: string) => text.slice(text.indexOf("\n\n") + 2).split("\n").slice(0, -1);
 const plain = (text: string) => text.replaceAll(/\x1b\[\d+m/g, "");
 

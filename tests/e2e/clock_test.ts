@@ -7,7 +7,7 @@ import { execute, faketime, Host, RunningAgent, WallClock } from "../support/exe
 import type { TlsMaster } from "../support/tls_master.ts";
 
 const interval = "--interval=5s";
-/** The least between two heartbeats, less what one of them may be late. */
+/** The interval less 1 s, by which one heartbeat may be late. */
 const leastPaceMs = 4_000;
 const dayMs = 86_400_000;
 const inDays = (days: number) => new Date(Date.now() + days * dayMs);
@@ -26,12 +26,12 @@ async function heartbeats(agent: RunningAgent, master: TlsMaster, count: number)
     await agent.until(() => master.heartbeatCount >= before + more);
   }
   const elapsedMs = performance.now() - startedAt;
-  // The first may have been about to come, and one may be out of turn.
+  // The first may have been due already, and one may be early.
   const most = Math.floor(elapsedMs / leastPaceMs) + 2;
   assert.ok(master.heartbeatCount - before <= most, `${count} heartbeats within ${elapsedMs} ms`);
 }
 
-/** What the agent has logged, without the socket's path and what follows the date of a certificate. */
+/** Returns the log's messages, without the socket's path and the end of certificate dates. */
 function logged({ stderr }: { stderr: string }): string[] {
   return [...stderr.matchAll(/msg=(?:"([^"]*)"|(\S+))/g)].map(([, text, word]) =>
     (text ?? word!).replace(/ at \S+docker\.sock/, "").replace(
@@ -61,7 +61,7 @@ test(
     await using agent = new RunningAgent([interval, ...host.flags(master)], clock);
     await agent.until(() => master.heartbeatCount >= 1);
 
-    // In the middle of a call: its time must be neither up at once nor never.
+    // The clock jumps during a call: it must neither time out at once nor hang for ever.
     for (const offset of ["+365d", "-365d"]) {
       engine.fault = { kind: "hang" };
       const before = engine.requestCount;
@@ -72,7 +72,7 @@ test(
       await agent.until(() => lastError(master) === undefined);
       await heartbeats(agent, master, 2);
     }
-    // And while it waits.
+    // The clock jumps while the agent waits.
     clock.set("+0");
     await heartbeats(agent, master, 2);
     const noAnswer =
@@ -169,7 +169,7 @@ Deno.test("T4 a stopped decnet-agent sends within an interval, only once", async
   engine.containers = [container({ name: "decnet-new" })];
   agent.signal("SIGCONT");
   const resumedAt = performance.now();
-  // A heartbeat whose answer was under way is sent again as it was.
+  // A heartbeat may be sent again if its answer was lost.
   await agent.until(() => {
     const { topology } = master.heartbeats.at(-1)!.body as { topology: { observed: Observed } };
     return topology.observed.containers?.includes("decnet-new") ?? false;
@@ -196,7 +196,7 @@ Deno.test("T5 decnet-agent stopped during a call still takes Docker's answer", a
     await agent.until(() => !isAsked());
     await agent.until(isAsked);
     agent.signal("SIGSTOP");
-    // Longer than the call may take, and than both together may.
+    // Longer than the timeouts of both calls together.
     await new Promise((resolve) => setTimeout(resolve, 8_500));
     agent.signal("SIGCONT");
     const before = engine.requestCount;
@@ -220,7 +220,7 @@ Deno.test("T5 decnet-agent stopped while sending still takes the master's answer
   await using agent = new RunningAgent([interval, ...host.flags(master)]);
   await agent.until(() => master.heartbeatCount === 1);
   agent.signal("SIGSTOP");
-  // Longer than the master may take.
+  // Longer than the timeout of the master.
   await new Promise((resolve) => setTimeout(resolve, 11_500));
   assert.equal(master.heartbeatCount, 1);
   agent.signal("SIGCONT");

@@ -56,7 +56,7 @@ strace.test("decnet-agent --once writes no file", async () => {
   const writes = calls.filter((line) =>
     /O_WRONLY|O_RDWR|O_CREAT|\b(creat|mkdir|rename|unlink|ftruncate|pwrite64)\(/.test(line) &&
     !line.includes('"/dev/null"') &&
-    // The agent opens the store for writing to see whether it could.
+    // The agent opens the store for writing to check its permissions.
     !/topology\.db", O_WRONLY\|O_NOFOLLOW\|O_CLOEXEC\)/.test(line)
   );
   assert.deepEqual(writes, []);
@@ -65,7 +65,7 @@ strace.test("decnet-agent --once writes no file", async () => {
 /** `deno compile` writes this, a length of 8 bytes, and its data into an executable. */
 const magic = "d3n0l4nd";
 
-/** The embedded options. A list grants its items, an empty one all, null nothing. */
+/** The embedded options. A list grants its items, an empty list everything, null nothing. */
 interface Embedded {
   readonly permissions: Readonly<Record<string, readonly string[] | boolean | null>>;
   readonly v8_flags: readonly string[];

@@ -54,7 +54,7 @@ Deno.test("R9 decnet-agent does not run twice with one state-dir", async () => {
   await next.until(() => engine.requestCount > before);
 });
 
-/** A socket in place of systemd's, and the last status that it got. */
+/** Replaces systemd's socket, and keeps the last status. */
 class StatusListener implements AsyncDisposable {
   readonly path: string;
   readonly #socket: Deno.DatagramConn;
@@ -98,7 +98,7 @@ for (const withMaster of [true, false]) {
   });
 }
 
-/** A host whose agent is configured by a file, which a test can replace. */
+/** A host whose agent reads its configuration from a file. */
 class FileHost {
   readonly #file: string;
 
@@ -106,7 +106,7 @@ class FileHost {
     this.#file = `${host.folder}/decnet.ini`;
   }
 
-  /** What the agent is started with. */
+  /** The arguments of the agent. */
   get flags(): string[] {
     return ["--config", this.#file, `--docker-host=unix://${this.host.socket}`];
   }
@@ -234,7 +234,7 @@ async function withNames(
 const concurrent = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false };
 
 namespaces.test("M14 decnet-agent survives a name server that", async (test) => {
-  // Takes every question and answers none.
+  // Receives queries and never answers.
   const address = { hostname: "127.13.7.53", port: 53, transport: "udp" } as const;
   const silent = Deno.listenDatagram(address);
   const cases = [

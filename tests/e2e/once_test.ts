@@ -46,7 +46,7 @@ Deno.test("decnet-agent answers --version, --help and hash", async () => {
   }
 });
 
-/** A host that runs what was applied, and its master. */
+/** A host that runs the stored topology, and its master. */
 interface Setup {
   readonly host: Host;
   readonly engine: FakeEngine;
@@ -69,7 +69,7 @@ async function createSetup(): Promise<Setup & AsyncDisposable> {
 interface Case {
   readonly what: string;
   readonly code: number;
-  /** What the line says, and the summary of `--json`. */
+  /** Matches the text of the line, and the summary of `--json`. */
   readonly says: RegExp;
   /** How many heartbeats the master gets from one check. */
   readonly heartbeats?: 0 | 1;
@@ -159,7 +159,7 @@ Deno.test("decnet-agent without a master runs when its output is lost", async ()
   await using host = await Host.create();
   const engine = await host.startEngine();
   await using agent = new RunningAgent([interval, ...host.flags()], { wrapper: full("1") });
-  // Three lists a heartbeat: the second one is sent after the first could not be printed.
+  // A heartbeat needs three requests; the second heartbeat shows that the agent still runs.
   await agent.until(() => engine.requestCount >= 6);
   const { stderr } = await agent.stop();
   assert.deepEqual(stderr.match(/msg=\S+/g), ["msg=started", "msg=stopped"], stderr);
@@ -189,7 +189,7 @@ mkfifo.test("decnet-agent --once exits with its code when its reader has gone", 
   assert.deepEqual([present.code, present.stderr], [0, ""]);
 });
 
-/** Limits the time and the memory of an agent that reads for ever. */
+/** Limits time and memory, in case that the agent never stops reading. */
 const wrapper = ["sh", "-c", 'ulimit -d 2097152; exec timeout -s KILL 20 "$0" "$@"'];
 
 /** Replaces the host's key by a named pipe. */
@@ -198,7 +198,7 @@ async function breakKey(host: Host): Promise<void> {
   await makeFifo(`${host.agentDirectory}/worker.key`);
 }
 
-/** A connection that keeps every other one from reading the host's store. */
+/** Locks the store against all other connections. */
 function lockStore(host: Host): DatabaseSync {
   const database = new DatabaseSync(host.storePath);
   database.exec("BEGIN EXCLUSIVE");
@@ -281,7 +281,7 @@ Deno.test("S7 decnet-agent stops within 2 s while the store is locked", async ()
   const { host, engine } = setup;
   using _lock = lockStore(host);
   await using agent = new RunningAgent([interval, ...host.flags()]);
-  // It asks the engine, opens the store, and waits.
+  // It waits for the lock once the store is open.
   await agent.until(() => agent.openFiles().includes(host.storePath));
   const { code, ms, stdout } = await agent.stop();
   assert.deepEqual([code, stdout], [0, ""]);
@@ -291,7 +291,7 @@ Deno.test("S7 decnet-agent stops within 2 s while the store is locked", async ()
 
 const script = requirement("script", await works("script", "--version"));
 
-/** Returns what the executable prints on a terminal of so many columns. */
+/** Returns what the executable prints on a terminal with this many columns. */
 async function printedOnTerminal(
   args: readonly string[],
   { columns, env }: { columns: number; env: Record<string, string> },

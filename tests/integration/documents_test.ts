@@ -10,7 +10,7 @@ const pathOf = (path: string) => new URL(path, root).pathname;
 
 const heartbeats = new Map([["delivered", 1]] as const);
 const loop = { startedAt: 1, lastSuccessAt: 1, heartbeats, isListening: true };
-/** Name, and type, of each metric that there is. */
+/** The type of each metric, by name. */
 const metrics = new Map(
   [...metricsText(heartbeatWith(), { code: 0, loop }).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
     .map(([, name, type]) => [name!, type!]),
@@ -58,10 +58,10 @@ function productCode(): string {
     .replaceAll(/["`'] \+\s*["`']/g, "").replaceAll(/\s+/g, " ");
 }
 
-/** Shorter parts could be anywhere. */
+/** Shorter parts could match by accident. */
 const minimumLength = 8;
 
-/** Where messages are put together. */
+/** Separators between the parts of a message. */
 const joints = /…|; |: |, held by| within|^\d{3}/;
 
 Deno.test("docs/troubleshooting.md quotes texts of the code exactly", () => {

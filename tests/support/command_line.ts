@@ -13,7 +13,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs a command line in this process, on an empty machine; `machine` overrides parts of it. */
+/** Runs a command line in this process, on a machine without any files; `machine` overrides parts of it. */
 export async function runOn(
   args: readonly string[],
   machine: Partial<Terminal> = {},

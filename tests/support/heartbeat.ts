@@ -1,4 +1,4 @@
-/** Heartbeats for tests of what is made from them. */
+/** Sample heartbeats. */
 
 import { type Heartbeat, heartbeatBody } from "../../agent/heartbeat.ts";
 import type { CertificateReport, SendResult } from "../../agent/sender.ts";
@@ -15,7 +15,7 @@ export const consistent: Extract<KnownDrift, { missing: unknown }> = {
   unexpected: [],
 };
 
-/** What a host has applied without an error. */
+/** A topology that was applied without an error. */
 export const applied: AppliedTopology = {
   topologyId: "topology-1",
   versionHash: "0123456789abcdef",
@@ -34,14 +34,14 @@ const snapshot: HostSnapshot = {
   drift: consistent,
 };
 
-/** What is seen of an engine that is down. */
+/** The snapshot when the engine is down. */
 export const dockerDown: Partial<HostSnapshot> = {
   observed: { kind: "failed", error: "Docker is down" },
   engine: null,
   drift: { state: "unknown", detail: "Docker did not answer" },
 };
 
-/** What is seen of a store that cannot be read. */
+/** The snapshot when the store cannot be read. */
 export const storeUnreadable: Partial<HostSnapshot> = {
   store: { kind: "unreadable", detail: "the store is garbage", reason: "other" },
   drift: { state: "unknown", detail: "the store is unreadable" },
@@ -57,7 +57,7 @@ const sent = {
 const attempt = { ...sent, kind: "unreachable", httpStatus: null } as const;
 const notSent = { ...attempt, latencyMs: null } as const;
 
-/** Each way in which the sending of a heartbeat ends. */
+/** One result of sending for each kind. */
 export const sendResults = {
   delivered: { ...sent, kind: "delivered", error: null },
   rejected: { ...sent, kind: "rejected", httpStatus: 403, error: "the master said no" },

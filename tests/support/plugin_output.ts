@@ -1,4 +1,4 @@
-/** A value behind the bar. */
+/** A value of the performance data. */
 interface Figure {
   readonly label: string;
   readonly value: number;
