@@ -22,7 +22,10 @@ export interface TopologyReport {
   readonly drift: KnownDrift;
 }
 
-/** The body of a heartbeat (docs/protocol.md). */
+/**
+ * The body of a heartbeat (docs/protocol.md). A change of any field but `applied_at` makes the next
+ * heartbeat go out at once, so a value that always changes, such as an uptime, does not belong here.
+ */
 export interface HeartbeatBody {
   readonly host_uuid: string | null;
   readonly agent_version: string;

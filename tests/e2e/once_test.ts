@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import type { HeartbeatBody } from "../../agent/heartbeat.ts";
 import { keyNames } from "../../cli/options.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { textOf } from "../support/apply_host.ts";
@@ -124,7 +125,7 @@ for (const { what, code, says, heartbeats = 1, prepare } of cases) {
     assert.match(result.summary, says);
     assert.equal(master.heartbeatCount, 2 * heartbeats);
     if (heartbeats === 0) return;
-    assert.deepEqual(master.heartbeats.at(-1)!.body, {
+    const body: HeartbeatBody = {
       host_uuid: "11111111-aaaa-4bbb-8ccc-222222222222",
       agent_version: result.agent_version,
       status: { deployed: false, deckies: [] },
@@ -133,7 +134,8 @@ for (const { what, code, says, heartbeats = 1, prepare } of cases) {
         ...(result.store.detail && { detail: result.store.detail }),
       },
       topology: result.topology,
-    });
+    };
+    assert.deepEqual(master.heartbeats.at(-1)!.body, body);
   });
 }
 

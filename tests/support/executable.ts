@@ -1,3 +1,4 @@
+import { statFile } from "../../host/files.ts";
 import { call, type CallOptions, type Reply } from "./api_setup.ts";
 import {
   type Authority,
@@ -94,11 +95,15 @@ export class Host implements AsyncDisposable {
   }
 }
 
-/** Starts the executable with an environment that holds nothing of this one but the PATH. */
+/**
+ * Starts the executable with an environment that holds nothing of this one but the PATH. Throws
+ * `Error` when it was not compiled.
+ */
 export function spawn(
   args: readonly string[],
   { env = {}, wrapper = [] }: { env?: Record<string, string>; wrapper?: readonly string[] } = {},
 ): Deno.ChildProcess {
+  if (statFile(binary) === null) throw new Error(`${binary} is missing: run deno task compile`);
   const [program, ...rest] = [...wrapper, binary, ...args] as [string, ...string[]];
   return new Deno.Command(program, {
     args: rest,
