@@ -195,8 +195,8 @@ function sortKeys(document: string): string {
 
 /** Throws `RangeError` for a value that `current()` would not read. */
 function checkLengths(topologyId: string, versionHash: string, document: string): void {
-  const isTooLong = (text: string) => new TextEncoder().encode(text).length > maximumIdBytes;
-  if (isTooLong(topologyId) || isTooLong(versionHash)) {
+  for (const text of [topologyId, versionHash]) {
+    if (new TextEncoder().encode(text).length <= maximumIdBytes) continue;
     throw new RangeError(
       `Cannot store the topology: an id or hash of over ${maximumIdBytes} bytes`,
     );
