@@ -303,14 +303,10 @@ const needs = new Map([
 
 /** One way in which a host keeps the agent from its store. */
 interface HostConstraint {
-  readonly what: string;
   readonly shell: string[];
   /** Shell commands that begin and end it; `$S` is the folder. */
   readonly begin: string;
   readonly end: string;
-  /** How using the store ends meanwhile. */
-  readonly use: StoreUse;
-  readonly file?: "absent" | "damaged";
 }
 
 const every = (current: string, change: string, quarantine = "kept"): StoreUse => ({
@@ -345,76 +341,64 @@ const fullDisk = {
   begin: `cp $S/topology.db $S.db; ${emptyDisk}; cp $S.db $S/topology.db; ${fill}`,
   end: "rm $S/fill",
 };
-const inItsPlace = (make: string, remove = "true") => ({
+const inItsPlace = (make: string, remove: string) => ({
   shell: confined,
   begin: `mv $S/topology.db $S/away; ${make} $S/topology.db`,
   end: `${remove} $S/topology.db; mv $S/away $S/topology.db`,
-  use: everything(noFile),
 });
 
-const rows: HostConstraint[] = [
-  {
-    what: "S8 a file that is read-only",
-    ...chmod("400", "$S/topology.db", "600"),
-    use: every("h1", readOnly),
-  },
-  {
-    what: "S9 a folder that is read-only",
-    ...chmod("500", "$S", "700"),
-    use: every("h1", readOnly),
-  },
-  {
-    what: "S12 a file that may not be read",
-    ...chmod("0", "$S/topology.db", "600"),
-    use: everything("unable to open database file"),
-  },
-  {
-    what: "S12 a folder that may not be entered",
-    ...chmod("0", "$S", "700"),
-    use: everything("Permission denied (os error 13)"),
-  },
-  {
-    what: "S9 a file system that is read-only",
-    ...readOnlyMount,
-    use: every("h1", readOnly),
-  },
-  {
-    what: "S9 a file system that is read-only, and no file yet",
-    ...readOnlyMount,
-    use: every("idle", erofs),
-    file: "absent",
-  },
-  {
-    what: "S11 a file system that is read-only, and a damaged file",
-    ...readOnlyMount,
-    use: every(
+/** Each constraint, how using the store ends meanwhile, and the file that is there before. */
+const rows: [string, HostConstraint, StoreUse, file?: "absent" | "damaged"][] = [
+  ["S8 a file that is read-only", chmod("400", "$S/topology.db", "600"), every("h1", readOnly)],
+  ["S9 a folder that is read-only", chmod("500", "$S", "700"), every("h1", readOnly)],
+  [
+    "S12 a file that may not be read",
+    chmod("0", "$S/topology.db", "600"),
+    everything("unable to open database file"),
+  ],
+  [
+    "S12 a folder that may not be entered",
+    chmod("0", "$S", "700"),
+    everything("Permission denied (os error 13)"),
+  ],
+  ["S9 a file system that is read-only", readOnlyMount, every("h1", readOnly)],
+  [
+    "S9 a file system that is read-only, and no file yet",
+    readOnlyMount,
+    every("idle", erofs),
+    "absent",
+  ],
+  [
+    "S11 a file system that is read-only, and a damaged file",
+    readOnlyMount,
+    every(
       malformed,
       malformed,
       `the store is damaged (${malformed}), and cannot be moved away: Read-only file system; ` +
         "remount it, so that the agent can write there",
     ),
-    file: "damaged",
-  },
-  { what: "S10 a disk that is full", ...fullDisk, use: every("h1", full) },
-  {
-    what: "S10 a disk that is full, and no file yet",
-    ...fullDisk,
-    begin: `${emptyDisk}; ${fill}`,
-    use: { ...every("idle", full), clear: "done" },
-    file: "absent",
-  },
-  {
-    what: "S10 a disk that is full, and a damaged file",
-    ...fullDisk,
-    use: every(malformed, malformed, "set aside"),
-    file: "damaged",
-  },
-  { what: "S13 a folder in the file's place", ...inItsPlace("mkdir", "rmdir") },
-  { what: "S13 a pipe in the file's place", ...inItsPlace("mkfifo -m 600", "rm") },
-  {
-    what: "S13 a link to itself in the file's place",
-    ...inItsPlace("ln -s topology.db", "rm"),
-  },
+    "damaged",
+  ],
+  ["S10 a disk that is full", fullDisk, every("h1", full)],
+  [
+    "S10 a disk that is full, and no file yet",
+    { ...fullDisk, begin: `${emptyDisk}; ${fill}` },
+    { ...every("idle", full), clear: "done" },
+    "absent",
+  ],
+  [
+    "S10 a disk that is full, and a damaged file",
+    fullDisk,
+    every(malformed, malformed, "set aside"),
+    "damaged",
+  ],
+  ["S13 a folder in the file's place", inItsPlace("mkdir", "rmdir"), everything(noFile)],
+  ["S13 a pipe in the file's place", inItsPlace("mkfifo -m 600", "rm"), everything(noFile)],
+  [
+    "S13 a link to itself in the file's place",
+    inItsPlace("ln -s topology.db", "rm"),
+    everything(noFile),
+  ],
 ];
 
 /** Runs a test, which needs this shell, with the folder of a store. */
@@ -454,7 +438,7 @@ function runAgent(shell: string[], folder: string, begin: string, end: string) {
   return runIn(shell, { folder, script: '"$@"', program, args: [begin, end] });
 }
 
-for (const { what, shell, begin, end, use, file } of rows) {
+for (const [what, { shell, begin, end }, use, file] of rows) {
   shellTest(`${what}: TopologyStore works after the fix`, shell, async (folder) => {
     const path = `${folder}/topology.db`;
     if (file === "absent") Deno.mkdirSync(folder);
