@@ -11,13 +11,10 @@ import { hostileText, mutateBytes, spoilt } from "./hostile.ts";
 import type { Target } from "./target.ts";
 
 const lines = [
-  ..."[agent]|[agent|agent]|[]|[ Agent ]|[master]|[agent] ; x|[agent]x|# c|; c|=|:".split("|"),
-  ..."=x|x|x=|x:y".split("|"),
-  ..."interval|interval = 30s|interval: 30s|INTERVAL=30s|  interval = 30s".split("|"),
-  ..."\ufeff[agent]|\0|%(x)s".split("|"),
+  "[agent]|[agent|agent]|[]|[ Agent ]|[master]|[agent] ; x|[agent]x|# c|; c|=|:|=x|x|x=|x:y|",
+  "interval|interval = 30s|interval: 30s|INTERVAL=30s|  interval = 30s|\ufeff[agent]|\0|%(x)s",
   "\ud800 = x",
-  "",
-];
+].flatMap((line) => line.split("|"));
 const switches = ["--once", "--json", "--dry-run", "--no-wait", "--version", "--help", "-h"];
 const commands = ["", "--once", "--once --json", "state", "hash x.json", "teardown a", "--version"]
   .concat("apply x.json", "apply - --dry-run", `apply x --hash ${"0a".repeat(32)}`);
@@ -147,21 +144,18 @@ function checkConfiguration({ agent, intervalMs, listen }: Configuration): void 
   for (const prefix of [...agent.networkPrefixes, ...agent.containerPrefixes]) {
     assert.match(prefix, /^[A-Za-z0-9][A-Za-z0-9_.-]*$/);
   }
+  for (const port of [master, listen].flatMap((it) => it ? [it.port] : [])) {
+    assert.ok(Number.isInteger(port) && port > 0 && port < 65_536, `port ${port}`);
+  }
   if (master) {
-    checkPort(master.port);
     assert.match(hostUuid!, /^[A-Za-z0-9_.-]{1,64}$/);
     assert.match(master.host, /^[A-Za-z0-9_.:-]{1,253}$/);
     assert.match(master.fingerprint ?? "0".repeat(64), /^[0-9a-f]{64}$/);
   }
   if (listen) {
-    checkPort(listen.port);
     assert.match(listen.host, /^[0-9A-Fa-f.:]+$/);
     assert.ok(listen.allowedNames.length > 0 && !listen.allowedNames.includes(""));
   }
-}
-
-function checkPort(port: number): void {
-  assert.ok(Number.isInteger(port) && port > 0 && port < 65_536, `port ${port}`);
 }
 
 /** Checks that a rejected command line says why in one line, and does nothing. */

@@ -232,9 +232,6 @@ async function openMaster(
   return { subject, port };
 }
 
-/** For how long a lock is held that has no consequence, in milliseconds. */
-const shortLockMs = 60;
-
 /** Makes a store that holds what was pushed; returns it with what happens to files. */
 function openStore(
   path: string,
@@ -282,15 +279,12 @@ function openStore(
       "the store is cut half-way": () => Deno.truncateSync(path, 512),
       "the store is locked for a moment": () => {
         holdLock();
-        setTimeout(unlock, shortLockMs);
+        setTimeout(unlock, 60);
       },
       "the store stays locked": holdLock,
     },
   };
 }
-
-/** How long the agent waits for an answer of the engine here, in milliseconds. */
-const callTimeoutMs = 2_000;
 
 /** How an agent finds the host; the images are the default ones. */
 export type HostOptions = Omit<AgentOptions, "images">;
@@ -324,7 +318,7 @@ export class SimulatedHost implements AsyncDisposable {
       sockets: [`${path}/docker.sock`],
       networkPrefixes: ["decnet-topology-", "decnet_t_"],
       containerPrefixes: ["decnet-", "decnet_t_"],
-      callTimeoutMs,
+      callTimeoutMs: 2_000,
     };
     const cases = subjects.map((subject) => new FaultCase(subject, random));
     return new SimulatedHost(options, cases, stack.move());

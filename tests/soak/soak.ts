@@ -107,27 +107,26 @@ const sampleEvery = 100;
 /** For the last so many of them all is well, so that like is compared with like. */
 const calmHeartbeats = 4;
 
-/** What came of it. */
+/** The outcome of a run. */
 export interface SoakResult {
   readonly heartbeats: number;
   readonly seconds: number;
-  /** In MiB, once V8 has collected its garbage, which by itself it does when it likes. */
+  /** In MiB, after a garbage collection. */
   readonly memory: readonly Sample[];
-  /** The most that it was before that, in MiB. */
+  /** The most before that, in MiB. */
   readonly peak: number;
   readonly descriptors: readonly Sample[];
   /** When everything was closed: before the first heartbeat, and after the last. */
   readonly closedDescriptors: readonly [before: number, after: number];
   readonly exitCode: number;
   readonly logLines: number;
-  readonly masterLines: number;
-  /** How many lines there may be at most. */
   readonly allowedLines: number;
-  /** How many lines there must be about the master. */
+  /** Of the log lines, those about the master. */
+  readonly masterLines: number;
   readonly expectedMasterLines: number;
-  /** What has gone wrong → how often. */
+  /** Name of each fault → how often it came. */
   readonly faults: ReadonlyMap<string, number>;
-  /** State in the heartbeats → how often. */
+  /** State in the heartbeats → how often it was sent. */
   readonly tally: ReadonlyMap<string, number>;
 }
 
@@ -137,8 +136,7 @@ export async function soak(program: string, wanted: number, seed: number): Promi
   await using agent = new MeasuredAgent(program, host.agentOptions);
   const startedAt = performance.now();
   const master = new MasterLines();
-  const memory: Sample[] = [];
-  const descriptors: Sample[] = [];
+  const [memory, descriptors]: [Sample[], Sample[]] = [[], []];
   const tally = new Map<string, number>();
   const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1);
   let [heartbeats, measuredAt, peak] = [0, 0, 0];
