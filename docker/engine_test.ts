@@ -10,14 +10,14 @@ import { imageLabel } from "../topology/inventory.ts";
 import { Engine } from "./engine.ts";
 import { EngineError } from "./errors.ts";
 
-/** The changing calls in short; ids are told by their first eight digits. */
+/** The changing calls in short; ids are cut to eight digits. */
 function changesOf({ changes }: FakeEngine): string[] {
   return changes.map(({ method, path }) =>
     `${method} ${path.replace(/[0-9a-f]{64}/, (id) => id.slice(0, 8))}`
   );
 }
 
-Deno.test("Engine lists everything, ours or not, running or not", () =>
+Deno.test("Engine.list() returns all objects, managed or not, running or not", () =>
   withClient(async (engine, client) => {
     engine.networks = [network({ name: "any", subnet: "10.0.0.0/24" })];
     engine.containers = [container({ name: "some", state: "exited" })];
@@ -38,7 +38,7 @@ Deno.test("Engine.imageId() returns null only for an image that is absent", () =
     assert.equal((await failureOf(client.imageId("here:1"))).message, "image: Id: not a string");
   }));
 
-Deno.test("Engine runs as many calls at once as it may, and no more", async () => {
+Deno.test("Engine runs up to the allowed number of calls in parallel", async () => {
   for (const [options, bound] of [[{ parallelCalls: 3 }, 3], [{}, 8]] as const) {
     await withClient(async (engine, client) => {
       engine.latencyMs = 20;
@@ -50,7 +50,7 @@ Deno.test("Engine runs as many calls at once as it may, and no more", async () =
   }
 });
 
-Deno.test("Engine lets calls go out in their turn", () =>
+Deno.test("Engine sends waiting calls in order", () =>
   withClient(async (engine, client) => {
     const names = Array.from({ length: 12 }, (_, index) => `image-${index}`);
     await Promise.all(names.map((name) => client.imageId(name)));
@@ -99,7 +99,7 @@ Deno.test("Engine.change() accepts a container that is in that state already", (
     assert.ok(changesOf(engine).includes("POST /containers/b/restart?t=0"));
   }));
 
-Deno.test("Engine removes what is there, and accepts that it is gone", () =>
+Deno.test("Engine removes objects, and accepts missing ones", () =>
   withClient(async (engine, client) => {
     engine.networks = [network({ name: "lan" })];
     engine.containers = [container({ name: "web", addresses: { lan: "10.0.0.2" } })];
@@ -116,7 +116,7 @@ Deno.test("Engine removes what is there, and accepts that it is gone", () =>
     assert.ok(changesOf(engine)[1]!.endsWith("?force=1&v=1"));
   }));
 
-Deno.test("Engine throws EngineError with the status and the words of a refusal", () =>
+Deno.test("Engine throws EngineError with the status and message of an error", () =>
   withClient(async (engine, client) => {
     const { request } = plannedNetwork("dmz");
     await client.createNetwork(request);
@@ -142,7 +142,7 @@ Deno.test("Engine throws EngineError with the status and the words of a refusal"
       assert.equal(error.status, status);
       assert.match(error.message, message);
     }
-    // A refusal is an answer: the connection can be used on.
+    // The connection stays usable after an error.
     assert.equal(engine.connectionCount, 1);
   }));
 
@@ -191,7 +191,7 @@ Deno.test("Engine fails at once, and continues on another connection", async () 
   }
 });
 
-Deno.test("Engine gives up on a call in time, sooner on one that changes nothing", async () => {
+Deno.test("Engine has one timeout for reads and a longer one for changes", async () => {
   for (const kind of ["hang", "hang-body"] as const) {
     await withClient(async (engine, client) => {
       engine.fault = { kind };
@@ -259,7 +259,7 @@ Deno.test("Engine.removeContainer() waits for another client's removal", async (
   });
 });
 
-Deno.test("Engine sends nothing more once it is aborted, and lets calls end", async () => {
+Deno.test("Engine sends no call after an abort, and lets running calls finish", async () => {
   const stop = new AbortController();
   await withClient(async (engine, client) => {
     engine.latencyMs = 100;

@@ -56,7 +56,7 @@ function ofContainer(action: string, name: string, more: object = {}, id = `id o
   });
 }
 
-/** A line about a network; Docker names the container that is tied to it. */
+/** A line about a network; Docker adds the container's id as an attribute. */
 function ofNetwork(action: string, name: string, container?: string) {
   const attributes = { name, type: "bridge", ...(container && { container }) };
   return JSON.stringify({
@@ -69,44 +69,46 @@ const label = { "decnet.topology.id": "t1" };
 const cases: [what: string, matters: boolean, lines: string[]][] = [
   ["a container named as ours", true, [ofContainer("die", "decnet_t_1_web")]],
   ["a container with our label", true, [ofContainer("die", "web", label)]],
-  ["another's container", false, [ofContainer("die", "web", { "com.example": "decnet_t_" })]],
+  ["an unmanaged container", false, [ofContainer("die", "web", { "com.example": "decnet_t_" })]],
   ["a container renamed to our prefix", true, [
     ofContainer("rename", "decnet-web", { oldName: "/web" }),
   ]],
   ["a container renamed away from it", true, [
     ofContainer("rename", "web", { oldName: "/decnet-web" }),
   ]],
-  ["another's container renamed", false, [ofContainer("rename", "web", { oldName: "/shop" })]],
-  ["Podman's rename, which does not tell the old name", true, [ofContainer("rename", "web")]],
-  ["Podman's rename of a known stranger", false, [
+  ["an unmanaged container renamed", false, [ofContainer("rename", "web", { oldName: "/shop" })]],
+  ["Podman's rename, without the old name", true, [ofContainer("rename", "web")]],
+  ["Podman's rename of an unmanaged container", false, [
     ofContainer("start", "shop", {}, "7"),
     ofContainer("rename", "web", {}, "7"),
   ]],
-  ["a health check's outcome", true, [ofContainer("health_status: unhealthy", "decnet-web")]],
-  ["what runs in a container of ours", false, [
+  ["the result of a health check", true, [ofContainer("health_status: unhealthy", "decnet-web")]],
+  ["exec in a managed container", false, [
     ofContainer("exec_create: /bin/sh -c false", "decnet-web"),
   ]],
-  ["a look into a container of ours", false, [ofContainer("top", "decnet-web")]],
-  ["a network that is made, whose labels are not told", true, [ofNetwork("create", "lan")]],
-  ["a network that is removed", true, [ofNetwork("destroy", "decnet_t_1_lan")]],
-  ["an unknown container that leaves a network", true, [ofNetwork("disconnect", "bridge", "7")]],
-  ["a stranger that comes to a network", false, [
+  ["top in a managed container", false, [ofContainer("top", "decnet-web")]],
+  ["a created network, without its labels", true, [ofNetwork("create", "lan")]],
+  ["a removed network", true, [ofNetwork("destroy", "decnet_t_1_lan")]],
+  ["an unknown container disconnected from a network", true, [
+    ofNetwork("disconnect", "bridge", "7"),
+  ]],
+  ["an unmanaged container connected to a network", false, [
     ofContainer("create", "web", {}, "7"),
     ofNetwork("connect", "bridge", "7"),
   ]],
-  ["a stranger that leaves as it dies", false, [
+  ["an unmanaged container disconnected as it dies", false, [
     ofContainer("die", "web", {}, "7"),
     ofNetwork("disconnect", "bridge", "7"),
   ]],
-  ["a stranger that became ours, and leaves", true, [
+  ["a container renamed to our prefix and disconnected", true, [
     ofContainer("start", "web", {}, "7"),
     ofContainer("rename", "decnet-web", { oldName: "/web" }, "7"),
     ofNetwork("disconnect", "bridge", "7"),
   ]],
-  ["Podman's tie, which names the container only", true, [
+  ["Podman's connect, with only the container's id", true, [
     '{"Type":"network","Action":"connect","Actor":{"ID":"7","Attributes":{"name":"web"}}}',
   ]],
-  ["Podman's tie of a stranger", false, [
+  ["Podman's connect of an unmanaged container", false, [
     ofContainer("start", "web", {}, "7"),
     '{"Type":"network","Action":"connect","Actor":{"ID":"7","Attributes":{"name":"web"}}}',
   ]],
@@ -119,7 +121,7 @@ const cases: [what: string, matters: boolean, lines: string[]][] = [
   ),
 ];
 for (const [what, matters, lines] of cases) {
-  Deno.test(`EventFilter.isRelevant() ${matters ? "minds" : "passes over"} ${what}`, () => {
+  Deno.test(`EventFilter.isRelevant() is ${matters} for ${what}`, () => {
     const filter = new EventFilter(prefixes);
     assert.equal(lines.map((line) => filter.isRelevant(line)).at(-1), matters);
   });
@@ -147,11 +149,11 @@ const refused = "HTTP/1.1 403 Forbidden\r\n";
 const casesEventRefusal: [what: string, answer: string, reason: string][] = [
   ["never ends", `${refused}\r\n{"message":"not here"}`, "403 (not here)"],
   ["stops in the middle", `${refused}Content-Length: 1000\r\n\r\n{"mess`, "403"],
-  ["is larger than anybody reads", `${refused}\r\n${"x".repeat(100_000)}`, "403"],
+  ["is over the limit", `${refused}\r\n${"x".repeat(100_000)}`, "403"],
   ["is cut into wrong chunks", `${refused}Transfer-Encoding: chunked\r\n\r\nno chunk\r\n`, "403"],
 ];
 for (const [what, text, reason] of casesEventRefusal) {
-  Deno.test(`listenToEvents() gives up, and tells the status, when a refusal ${what}`, async () => {
+  Deno.test(`listenToEvents() reports the status when an error body ${what}`, async () => {
     using folder = new TemporaryFolder();
     const socket = `${folder.path}/docker.sock`;
     await using _engine = scriptSocket(socket, [{ text }]);

@@ -58,7 +58,7 @@ for (const [name, stream, answers] of wellFormed) {
     }
   });
 
-  Deno.test(`ResponseReader.next() refuses ${name}, cut at any byte`, async () => {
+  Deno.test(`ResponseReader.next() rejects ${name}, cut at any byte`, async () => {
     for (let length = 0; length < stream.length; length++) {
       for (const cut of [whole, byteByByte]) {
         const { reader } = read(stream.slice(0, length), cut);
@@ -149,7 +149,7 @@ const malformed: [name: string, stream: string, message: RegExp][] = [
 ];
 
 for (const [name, stream, message] of malformed) {
-  Deno.test(`ResponseReader.next() refuses ${name}, however the bytes arrive`, async () => {
+  Deno.test(`ResponseReader.next() rejects ${name}, however the bytes arrive`, async () => {
     for (const cut of cuts()) {
       await assert.rejects(read(stream, cut).reader.next(), message);
     }
@@ -207,7 +207,7 @@ Deno.test("ResponseReader.next() rejects a size that is announced too large", as
   }
 });
 
-Deno.test("ResponseReader.next() refuses what never ends", async () => {
+Deno.test("ResponseReader.next() rejects what never ends", async () => {
   const endless = [
     ["", "x"],
     [head, "X: y\r\n"],

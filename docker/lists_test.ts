@@ -159,13 +159,13 @@ const wrongContainers: [change: Change, message: string][] = [
   ],
 ];
 for (const [change, message] of wrongNetworks) {
-  Deno.test(`readNetworks() refuses ${show(change)}`, () => {
+  Deno.test(`readNetworks() rejects ${show(change)}`, () => {
     const items = [networkItem, { ...networkItem, ...change }];
     assert.throws(() => readNetworks(items), new TypeError(message));
   });
 }
 for (const [change, message] of wrongContainers) {
-  Deno.test(`readContainers() refuses ${show(change)}`, () => {
+  Deno.test(`readContainers() rejects ${show(change)}`, () => {
     const items = [containerItem, { ...containerItem, ...change }];
     assert.throws(() => readContainers(items), new TypeError(message));
   });
@@ -210,7 +210,7 @@ const unknown = ["", "Created", "Exited (0) 3 minutes ago", "Restarting (1) 5 se
   .concat("Up", "Up ", "Up 3", "Up 3 fortnights", "Up 3 minutes more", "up 3 minutes");
 
 for (const status of unknown) {
-  Deno.test(`readUptime() makes nothing of '${status}'`, () => {
+  Deno.test(`readUptime() returns null for '${status}'`, () => {
     assert.equal(readUptime(status), null);
   });
 }

@@ -11,7 +11,7 @@ import type { ContainerInfo } from "../topology/inventory.ts";
 import { Engine } from "./engine.ts";
 import { findSocket, observe, type ObserveOptions, selectManaged, socketPath } from "./observe.ts";
 
-Deno.test("socketPath() takes the address of a local socket only", () => {
+Deno.test("socketPath() accepts only the address of a local socket", () => {
   const cases: [address: string, path: string | null][] = [
     ["unix:///var/run/docker.sock", "/var/run/docker.sock"],
     ["unix:///run/user/1000/podman/podman.sock", "/run/user/1000/podman/podman.sock"],
@@ -112,7 +112,7 @@ Deno.test("observe() selects by the start of a name and by the label, exactly", 
     }
   }));
 
-Deno.test("observe() takes the prefixes it is given", () =>
+Deno.test("observe() uses the given prefixes", () =>
   withEngine(async (engine) => {
     engine.networks = ["a1", "b1", "c1"].map((name) => network({ name }));
     engine.containers = ["a1", "b1", "c1"].map((name) => container({ name }));
@@ -183,7 +183,7 @@ Deno.test("observe() reads two thousand containers", () =>
 
 const never = new AbortController().signal;
 
-Deno.test("observe() asks for what the prefixes and the label make ours", () =>
+Deno.test("observe() lists with filters for the prefixes and the label", () =>
   withEngine(async (engine) => {
     const calls = async (containerPrefixes: string[]) => {
       const before = engine.requestCount;
@@ -202,7 +202,7 @@ Deno.test("observe() asks for what the prefixes and the label make ours", () =>
     assert.deepEqual(await calls([]), ["GET /networks", labelled]);
   }));
 
-Deno.test("observe() sees every container of ours, whatever its names and labels", () =>
+Deno.test("observe() finds the same containers as selectManaged()", () =>
   withEngine(async (engine) => {
     const numbers = randomNumbers(4);
     const random = (below: number) => Math.floor(numbers() * below);
@@ -248,7 +248,7 @@ const faults: [fault: Fault, message: RegExp][] = [
   [{ kind: "huge", bytes: 50_000_000 }, /^the answer is larger than 32 MiB; remove unused /],
 ];
 for (const [fault, expected] of faults) {
-  Deno.test(`observe() fails, and works again after ${Object.values(fault).join(" ")}`, () =>
+  Deno.test(`observe() fails and recovers: ${Object.values(fault).join(" ")}`, () =>
     withEngine(async (engine) => {
       snapshot(engine);
       for (const path of ["/networks", "/containers/json"]) {
@@ -299,7 +299,7 @@ function testConfined(title: string, test: (folder: string) => Promise<void>): v
   });
 }
 
-testConfined("observe() says that a socket may not be used", async (folder) => {
+testConfined("observe() explains that permission is denied", async (folder) => {
   const socket = `${folder}/docker.sock`;
   using _listener = Deno.listen({ transport: "unix", path: socket });
   await Deno.chmod(socket, 0);
@@ -323,14 +323,14 @@ testConfined("findSocket() accepts a path that it cannot see", async (folder) =>
   assert.equal(printed, paths[1]);
 });
 
-Deno.test("observe() reads an answer that trickles in within its time", () =>
+Deno.test("observe() reads a slow answer within the timeout", () =>
   withEngine(async (engine) => {
     snapshot(engine);
     engine.fault = { kind: "slow", bytesPerSecond: 20_000 };
     await assertHealthy(engine.socketPath);
   }));
 
-Deno.test("observe() gives each call its own time", () =>
+Deno.test("observe() has a timeout for each call", () =>
   withEngine(async ({ socketPath }) => {
     const socket = `${socketPath}.scripted`;
     const answer = { afterMs: 300, text: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" };
@@ -379,7 +379,7 @@ Deno.test("observe() rejects at once when its signal is aborted", () =>
     await assertHealthy(engine.socketPath);
   }));
 
-Deno.test("observe() says what is wrong with a path that no socket can have", () =>
+Deno.test("observe() explains a path that cannot be a socket", () =>
   withEngine(async ({ socketPath }) => {
     const plainFile = `${socketPath}.txt`;
     await Deno.writeTextFile(plainFile, "");

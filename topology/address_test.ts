@@ -26,7 +26,7 @@ Deno.test("formatAddress() writes what parseAddress() read", () => {
   for (const [text, address] of addresses) assert.equal(formatAddress(address), text);
 });
 
-Deno.test("parseAddress() refuses everything else", () => {
+Deno.test("parseAddress() rejects everything else", () => {
   const texts = [
     ..."10 10.0.0 10.0.0.0.0 10.0.0.256 10.0.0.1000 10.0.0.-1 10.0.0.+1 10.0.0.01".split(" "),
     ..."10.00.0.1 010.0.0.1 0x0a.0.0.1 10.0.0.1e0 10.0.0. .10.0.0.1 10..0.1".split(" "),

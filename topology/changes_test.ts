@@ -429,7 +429,7 @@ Deno.test("findChanges() names the network that has a planned subnet", () => {
   assert.ok(!found.some((line) => line.startsWith("obstacle")), found.join("\n"));
 });
 
-/** Addresses of the host, each on an interface of its own: eth0, eth1 and so on. */
+/** Addresses of the host on the interfaces eth0, eth1 and so on. */
 function interfaces(...addresses: string[]): HostAddress[] {
   return addresses.map((text, index) => ({
     interface: `eth${index}`,
@@ -680,7 +680,7 @@ Deno.test("findChanges() never touches what belongs to others", async () => {
     const changes = changesFor(round, round.existing);
     assertUntouched(round, changes);
     if (changes.obstacles.length > 0) return void count++;
-    // It was in nobody's way after all, and so is not when the changes are made.
+    // There was no conflict, so the changes must work.
     const after = carryOut(changes, round.existing, round.imageIds);
     assert.deepEqual(changesFor(round, after).obstacles, []);
   });

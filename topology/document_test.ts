@@ -40,7 +40,7 @@ Deno.test("readTopology() reads a topology without LANs and deckies", () => {
   assert.deepEqual(readTopology(document), { id: "a", name: "", lans: [], deckies: [] });
 });
 
-Deno.test("readTopology() reads a missing name as empty and a missing flag as false", () => {
+Deno.test("readTopology() reads a missing name as empty, a flag as false", () => {
   for (const value of [undefined, null]) {
     const { name, lans: [lan], deckies: [decky] } = readWith({
       "topology.name": value,
@@ -52,14 +52,14 @@ Deno.test("readTopology() reads a missing name as empty and a missing flag as fa
   assert.equal(readWith({ "lans.0.is_dmz": false }).lans[0]?.isDmz, false);
 });
 
-Deno.test("readTopology() takes a service configuration without an image", () => {
+Deno.test("readTopology() accepts a service configuration without an image", () => {
   for (const value of [undefined, null, {}, { ssh: null }, { ssh: {} }, { ssh: { image: null } }]) {
     const { deckies: [decky] } = readWith({ "deckies.0.decky_config.service_config": value });
     assert.deepEqual(decky?.imageByService, new Map(), JSON.stringify(value));
   }
 });
 
-Deno.test("readTopology() takes __proto__ for a name like any other", () => {
+Deno.test("readTopology() reads __proto__ like any other name", () => {
   const document = parseJson(`{
     "__proto__": {"deckies": 7},
     "topology": {"id": "a", "__proto__": {"name": 7}},
@@ -129,7 +129,7 @@ Deno.test("readTopology() names the place of a wrong shape and what is there", (
   }
 });
 
-Deno.test("readTopology() refuses a document that is no object", () => {
+Deno.test("readTopology() rejects a document that is no object", () => {
   const cases = [["null", "null"], ["[]", "array"], ["7", "number"], ['"a"', "string"]];
   for (const [json = "", name] of cases) {
     assert.throws(() => readTopology(parseJson(json)), {

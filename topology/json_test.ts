@@ -16,7 +16,7 @@ Deno.test("parseJson() and writeJson() keep every number to the letter", () => {
   assert.equal(rewrite(text), text);
 });
 
-Deno.test("parseJson() takes white space, escapes and literals as JSON has them", () => {
+Deno.test("parseJson() accepts white space, escapes and literals as JSON has them", () => {
   const cases: [text: string, expected: string][] = [
     [
       ' \t\r\n{ "a" : [ 1 , null ,true, false ] , "b" : { } } \n',
@@ -41,7 +41,7 @@ Deno.test("parseJson() keeps keys with escapes apart, unlike V8 15.0", () => {
   );
 });
 
-Deno.test("parseJson() refuses what is not JSON", () => {
+Deno.test("parseJson() rejects what is not JSON", () => {
   const texts = [
     ..."{ } [ ] , : {] [1,] [,1] [1,,2] {,} {1:2} {null:1} {}{} []] {}x".split(" "),
     ...["", " ", "[1 2]", "{} {}", "1 2", "\ufeff{}", "\u00a01", "\v1", "// no\n1"],
@@ -150,7 +150,7 @@ function objectsOf(...counts: number[]): string {
   return `[${counts.map((count) => `{${members(count).join(",")}}`).join(",")}]`;
 }
 
-Deno.test("parseJson() takes as many keys that are numbers as a document may have", () => {
+Deno.test("parseJson() accepts as many keys that are numbers as a document may have", () => {
   const text = objectsOf(maximumNumericKeys - 1, 1);
   assert.equal(writeJson(parseJson(text)).length, text.length);
 });
@@ -164,7 +164,7 @@ Deno.test("parseJson() rejects very many keys that are numbers", () => {
   }
 });
 
-Deno.test("parseJson() takes very many keys of other kinds", () => {
+Deno.test("parseJson() accepts very many keys of other kinds", () => {
   const members = Array.from({ length: 3 * maximumNumericKeys }, (_, at) => [
     ...[`"k${at}"`, `"${at}.0"`, `"-${at}"`],
   ]).flat();

@@ -173,7 +173,7 @@ Deno.test("planTopology() keeps a short id, plans nothing for an empty topology"
   });
 });
 
-Deno.test("planTopology() takes images from document, then configuration", async () => {
+Deno.test("planTopology() uses images of document, then configuration", async () => {
   const images: ImageNames = {
     base: "own/base:1",
     service: "own/{service}-{service}:2",

@@ -32,7 +32,7 @@ const badNames = [
   ...["", "a b", " a", "a\n", "a\u0000"],
 ];
 
-Deno.test("checkName() takes what Docker takes, up to 63 characters", () => {
+Deno.test("checkName() accepts what Docker takes, up to 63 characters", () => {
   for (const name of [...goodNames, "a".repeat(63)]) {
     assert.deepEqual(checkName(name, named(name, "here")), [], name);
   }
@@ -41,7 +41,7 @@ Deno.test("checkName() takes what Docker takes, up to 63 characters", () => {
   }
 });
 
-Deno.test("checkId() takes the same, up to 64 characters", () => {
+Deno.test("checkId() accepts the same, up to 64 characters", () => {
   for (const id of [...goodNames, "7c9e6679-7425-40de-944b-e07fc1f90ae7", "a".repeat(64)]) {
     assert.deepEqual(checkId(id), [], id);
   }
@@ -202,14 +202,14 @@ function largest() {
   return { lans, deckies };
 }
 
-Deno.test("validateTopology() takes 1000 LANs and 10000 deckies and services", () => {
+Deno.test("validateTopology() accepts 1000 LANs and 10000 deckies and services", () => {
   const start = performance.now();
   assert.deepEqual(problemsOf(largest()), []);
   // About 50 ms; with a time that grows quadratically it would be some seconds.
   assert.ok(performance.now() - start < 3000);
 });
 
-Deno.test("validateTopology() refuses more, and then reports nothing else", () => {
+Deno.test("validateTopology() rejects more, and then reports nothing else", () => {
   const { lans, deckies } = largest();
   assert.deepEqual(problemsOf({ id: "", lans: [...lans, lan("x")], deckies }), [
     '[TOO_LARGE] topology "" at lans: it has 1001 LANs; at most 1000 are taken',
@@ -220,7 +220,7 @@ Deno.test("validateTopology() refuses more, and then reports nothing else", () =
   ]);
 });
 
-Deno.test("validateTopology() refuses more than 100000 addresses", () => {
+Deno.test("validateTopology() rejects more than 100000 addresses", () => {
   const addressed = (count: number) => ({
     ...decky("a"),
     addressByLan: new Map(Array.from({ length: count }, (_, index) => [`lan-${index}`, "x"])),
@@ -312,7 +312,7 @@ Deno.test("checkDmz() finds LANs without a path to a DMZ", () => {
   ]);
 });
 
-Deno.test("readLanSubnet() takes what Docker can make a network of", () => {
+Deno.test("readLanSubnet() accepts what Docker can make a network of", () => {
   const texts = [
     ..."10.0.0.0/8 1.0.0.0/8 10.77.1.0/24 10.77.1.248/29 10.77.1.252/30".split(" "),
     ..."126.255.255.0/24 128.0.0.0/24 169.253.0.0/16 169.255.0.0/16 223.255.255.0/24".split(" "),
