@@ -18,13 +18,8 @@ export type Observed =
   }
   | { readonly kind: "failed"; readonly error: string };
 
-interface UnknownDrift {
-  readonly state: "unknown";
-  readonly detail: string;
-}
-
 /** The drift, or why it is unknown. Told apart by `state`, as it goes over the wire. */
-export type KnownDrift = Drift | UnknownDrift;
+export type KnownDrift = Drift | { readonly state: "unknown"; readonly detail: string };
 
 /** What the agent knows of its host at one moment. */
 export interface HostSnapshot {
@@ -81,26 +76,26 @@ export class SnapshotCollector {
    * quarantines a damaged store, and writes what could not be written before. Never throws.
    */
   async collect(signal: AbortSignal, { repairs = true } = {}): Promise<HostSnapshot> {
-    let reading: Promise<Expected> | null = null;
-    // Runs while the engine prepares its answer.
-    const read = () => reading ??= this.#readExpected(signal, repairs);
+    const { sockets, networkPrefixes, containerPrefixes } = this.#options;
+    let expected: Promise<Expected> | null = null;
+    const readExpected = () => expected ??= this.#readExpected(signal, repairs);
     let socket: string | null = null;
     try {
-      const { sockets, networkPrefixes, containerPrefixes } = this.#options;
       socket = findSocket(sockets);
       const { inventory, engine, bridges, containers } = await observe(signal, {
         socket,
         networkPrefixes,
         containerPrefixes,
         timeouts: this.#timeouts,
-        onAsked: read,
+        // Reads the store while the engine prepares its answer.
+        onAsked: readExpected,
       });
-      const { store, plan, problem } = await read();
+      const { store, plan, problem } = await readExpected();
       const drift = problem === null ? findDrift(plan, inventory) : unknown(problem);
       return { store, observed: { kind: "listed", bridges, containers }, socket, engine, drift };
     } catch (cause) {
       const error = messageOf(cause).slice(0, maximumErrorLength).toWellFormed();
-      const { store } = await read();
+      const { store } = await readExpected();
       const drift = unknown("Docker did not answer");
       return { store, observed: { kind: "failed", error }, socket, engine: null, drift };
     }
@@ -139,7 +134,7 @@ export class SnapshotCollector {
   }
 }
 
-function unknown(detail: string): UnknownDrift {
+function unknown(detail: string): KnownDrift {
   return { state: "unknown", detail };
 }
 
