@@ -6,13 +6,13 @@ import { FakeEngine, listenWithoutAccepting } from "./engine/fake_engine.ts";
 import type { Fault } from "./engine/faults.ts";
 import { container, network } from "./engine/state.ts";
 
-/** Brings trouble; the answer ends it. What must be tidied up at last is put on the stack. */
+/** Causes a fault; returns a function that ends it. Cleans up by the stack at the end of the test. */
 export type FaultPlace = (
   setup: AgentSetup,
   atLast: AsyncDisposableStack,
 ) => Promise<() => Promise<void>>;
 
-/** Another process at the engine's path, or none, until the engine comes back there. */
+/** Stops the engine and runs `come` at its path; the returned function restores the engine. */
 function inItsPlace(come: (path: string) => Promise<() => unknown>): FaultPlace {
   return async ({ engine }, atLast) => {
     const { socketPath, networks, containers } = engine;
