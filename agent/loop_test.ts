@@ -476,11 +476,11 @@ const faults: (Fault | undefined)[] = [
   undefined,
 ];
 
-/** A host that changes at random, and is listened to. */
+/** A host that changes at random while a loop watches it. */
 class Host {
   engine: FakeEngine;
   readonly did: string[] = [];
-  /** After each cut the loop waits longer for the next stream. */
+  /** How many cuts are left: after each, the loop waits longer to listen again. */
   #cuts = 3;
   readonly #setup: AgentSetup;
   readonly #random: () => number;
@@ -538,7 +538,7 @@ class Host {
   }
 }
 
-/** Lets a host change, and waits until the loop's last heartbeat says what a new check says. */
+/** Changes a host, and waits until the loop's last heartbeat reports what a new check finds. */
 async function check(seed: number): Promise<void> {
   await using setup = await AgentSetup.create();
   setup.changeStore((store) => store.put(topologyId, versionHash, document));

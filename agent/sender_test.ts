@@ -39,7 +39,7 @@ Deno.test("wantsBackoff() is true for a master that is absent or at fault", () =
     [{ ...sent, httpStatus: null, kind: "dry_run" }, false],
     [{ ...sent, kind: "delivered", httpStatus: 204, error: null }, false],
     [unreachable, true],
-    // Nothing was sent: the certificates are missing, which the master has no part in.
+    // Nothing was sent, as the certificates are missing: this is not the master's failure.
     [{ ...unreachable, latencyMs: null }, false],
     ...[302, 400, 403, 404, 422].map((status) =>
       [rejected(status), false] as [SendResult, boolean]
@@ -182,7 +182,7 @@ Deno.test("Agent.sendHeartbeat() ends at once when it is aborted", () =>
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     }, /^no time was left to send the heartbeat$/);
-    // So the master is not blamed for what it never got.
+    // This does not count as a failure of the master.
     assert.equal(notSent.latencyMs, null);
     assert.equal(setup.master.heartbeatCount, 1);
   }));

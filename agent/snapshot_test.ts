@@ -32,7 +32,7 @@ Deno.test("S2 heartbeat quarantines a damaged store and reports it until removed
     const { heartbeat: made, received } = await heartbeat();
     assert.deepEqual(received?.store, { state: "idle", detail: quarantineDetail(setup.storePath) });
     assert.equal(received?.topology?.topology_id, null);
-    // What runs is no longer known to be ours, and stays.
+    // What runs is no longer known to be the agent's, and is kept.
     assert.equal(made.snapshot.drift.state, "drifted");
     assert.deepEqual(findingsOf(made).map(({ code }) => code), [1, 1]);
     setup.apply();
@@ -122,7 +122,7 @@ Deno.test("S16 a damaged store is quarantined once by several processes", async 
           })
         ),
       );
-      // Who came while another was at it sees it at the next reading.
+      // A reader that comes during the quarantine sees the empty store at its next reading.
       assert.ok(states.includes("idle"));
       assert.deepEqual(states.filter((it) => it !== "idle" && it !== "unreadable"), []);
       assert.equal(listQuarantined(path).length, 1);

@@ -95,7 +95,7 @@ Deno.test("S18 StoreWatcher leaves SQLite its locks during a change", async () =
   it.watch.renew();
   const database = new DatabaseSync(it.path);
   database.exec("BEGIN IMMEDIATE; UPDATE applied_topology SET last_error = 'half-written'");
-  // Whoever opens and closes it in this process takes the lock away; here the kernel is the one to say.
+  // Closing the file in this process would release the lock; the other process asks the kernel.
   Deno.utimeSync(it.path, 1, 1);
   Deno.writeTextFileSync(`${it.path}.corrupt-20261122T190501Z`, "");
   Deno.writeTextFileSync(lockPathOf(it.path), "somebody");
@@ -133,7 +133,7 @@ Deno.test("the loop sends at once what another process wrote to the store", asyn
   setup.changeStore((store) => store.put(topologyId, versionHash, document));
   await using loop = new WatchedLoop(setup);
   await until(() => loop.heartbeats.length > 0);
-  // By then the checks after the start are over.
+  // The checks after the start have ended by then.
   await settle(7_000);
   await asWriter(setup.storePath, (store) => store.recordError(topologyId, "an image is missing"));
   await until(() => loop.heartbeats.at(-1)!.body.topology?.last_error === "an image is missing");

@@ -8,12 +8,12 @@ import type { Fault } from "../support/engine/faults.ts";
 import { container, network } from "../support/engine/state.ts";
 import { consistent } from "../support/heartbeat.ts";
 
-/** What runs when the engine is well. */
+/** What a healthy engine runs. */
 const well = {
   bridges: ["decnet_t_11111111_lan-00"],
   containers: ["decnet_t_11111111_decky-001", "decnet_t_11111111_decky-001-ssh"],
 };
-/** What the master gets about a host. */
+/** The part of a heartbeat that depends on the engine. */
 type Told = Pick<TopologyReport, "observed" | "drift">;
 
 for (const [what, trouble, error, onceError = error] of rows) {
@@ -69,7 +69,7 @@ async function bring(
   };
 }
 
-/** An engine at the path of the one that has stopped, with what that one had. */
+/** Starts an engine at the path of the one that has stopped, with the same content. */
 async function restart({ engine }: AgentSetup): Promise<FakeEngine> {
   const next = await FakeEngine.start(engine.socketPath);
   return Object.assign(next, { networks: engine.networks, containers: engine.containers });

@@ -142,13 +142,13 @@ export async function withHeartbeats(
 /** A clock for a loop whose waits take no time. */
 export class SkippedTime {
   #skippedMs = 0;
-  /** The last answer: waits are measured by it, so that a busy machine adds nothing. */
+  /** The last time returned: waits are measured from it, so that a busy machine adds nothing. */
   lastMs = 0;
 
   readonly now = (): number => this.lastMs = performance.now() + this.#skippedMs;
 
   skip(ms: number): void {
-    // A part of a millisecond may be lost in rounding: then the loop would wait for ever.
+    // A fraction lost in rounding would make the loop wait for ever.
     this.#skippedMs += Math.max(ms, 1e-6);
   }
 }
@@ -157,7 +157,7 @@ export class SkippedTime {
 interface SkippingOptions {
   readonly log?: Log;
   readonly random?: () => number;
-  /** Runs before each heartbeat, counted from 1, until it answers false. */
+  /** Runs before each heartbeat, counted from 1; false ends the loop. */
   readonly before: (heartbeat: number) => boolean | Promise<boolean>;
   readonly onHeartbeat?: (heartbeat: Heartbeat) => void;
 }
@@ -179,7 +179,7 @@ export async function runSkipping(agent: Agent, options: SkippingOptions): Promi
       onHeartbeat?.(heartbeat);
     },
     wait: async (ms) => {
-      // A long wait comes in parts, between which the host is checked.
+      // The loop splits a long wait, to check the host in between.
       const isFirstPart = waitsMs.length === sent;
       if (isFirstPart) startedAt = time.lastMs;
       waitsMs[sent] = Math.round(time.lastMs + ms - startedAt);
@@ -198,9 +198,9 @@ interface WatchedOptions {
   readonly random?: () => number;
 }
 
-/** The agent's loop with all that it watches, as `decnet-agent` runs it, but for the API. */
+/** The agent's loop and watcher, as `decnet-agent` runs them without the API. */
 export class WatchedLoop implements AsyncDisposable {
-  /** What it has logged, but for drift. */
+  /** The lines of its log, without those about drift. */
   readonly lines: string[] = [];
   readonly heartbeats: Heartbeat[] = [];
   /** How many checks have begun. */

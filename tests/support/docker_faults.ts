@@ -43,13 +43,13 @@ const plainFile: FaultPlace = inItsPlace(async (path) => {
   return () => Deno.remove(path);
 });
 
-/** Connections are made, and never accepted. */
+/** Connections are never accepted. */
 const needsRestart: FaultPlace = inItsPlace((path) => {
   const { stop } = listenWithoutAccepting(path);
   return Promise.resolve(stop);
 });
 
-/** So many wait for it that no more can. */
+/** The queue of connections is full. */
 const overrun: FaultPlace = inItsPlace(async (path) => {
   const { stop } = listenWithoutAccepting(path);
   const waiting: Deno.Conn[] = [];
@@ -64,7 +64,7 @@ const overrun: FaultPlace = inItsPlace(async (path) => {
   };
 });
 
-/** It says these words, whatever it is asked. */
+/** Each request gets this answer. */
 function saying(...parts: Parameters<typeof scriptSocket>[1]): FaultPlace {
   return inItsPlace((path) => {
     const script = scriptSocket(path, parts);
@@ -73,8 +73,8 @@ function saying(...parts: Parameters<typeof scriptSocket>[1]): FaultPlace {
 }
 
 /**
- * What the engine does, how to bring that about, and what is said behind `Cannot observe Docker at …: `,
- * where it differs also by `--once`, whose time is shorter.
+ * A fault, its cause, and the error after `Cannot observe Docker at …: `. `onceError` is the error of
+ * `--once` where that differs, as its time limit is shorter.
  */
 type Row = readonly [
   what: string,
@@ -91,7 +91,7 @@ const notHttp = `the answer is not HTTP; ${isItThere}`;
 const notJson = (path: string) => `GET ${path} was answered with invalid JSON; ${isItThere}`;
 const tooLarge = "the answer is larger than 32 MiB; remove unused containers";
 const head = "HTTP/1.1 200 OK\r\n";
-/** A byte every 0.5 s, for longer than the agent listens. */
+/** A byte every 0.5 s, for longer than the agent waits. */
 const dripping = Array.from({ length: 24 }, () => ({ afterMs: 500, text: "[" }));
 const answer = (path: string, body: unknown): Fault => ({
   kind: "body",
@@ -102,7 +102,7 @@ const status = (status: number, message: string): Fault => ({ kind: "status", st
 const networks = "/networks";
 const containers = "/containers/json";
 
-/** The silent ones first. */
+/** All faults; those that take longest come first. */
 export const rows: readonly Row[] = [
   ["D1 hanging engine", { kind: "hang" }, noAnswer(5)],
   ["D1 engine hangs in its second answer", { kind: "hang-body", path: containers }, noAnswer(5)],
@@ -188,7 +188,7 @@ export const rows: readonly Row[] = [
 ];
 
 const never = new AbortController().signal;
-/** More than any answer takes, less than a test that hangs. */
+/** Longer than any answer takes, shorter than the agent's limit. */
 const soonMs = 4000;
 
 /** Observes the engine at `socket`, whose objects start with `decnet_t_`. */
@@ -235,7 +235,7 @@ export function snapshot(engine: FakeEngine): void {
   ];
 }
 
-/** Sees that the engine runs what `stock` gave it. */
+/** Asserts that the engine lists what `snapshot()` gave it. */
 export async function assertHealthy(socket: string): Promise<void> {
   const { bridges, containers } = await look(socket);
   assert.deepEqual([bridges, containers], [["decnet_t_1_lan"], ["decnet_t_1_web"]]);

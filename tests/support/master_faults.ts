@@ -35,31 +35,31 @@ export class FaultyHost {
     await writeAgentDirectory(this.setup.path, authority, certificate);
   }
 
-  /** Everything as it was at the beginning. */
+  /** Restores the first certificates and a working master. */
   async heal(): Promise<void> {
     await this.replaceWorker(worker);
     await this.replaceMaster(pinned);
   }
 }
 
-/** One way in which the master, or the way to it, can fail. */
+/** One way in which the master, or the network to it, can fail. */
 export interface MasterFault {
   readonly what: string;
-  /** Makes it happen; what it answers ends it again, and then the host is healed. */
+  /** Causes the fault; the function it returns ends it, before the host is healed. */
   readonly strike: (host: FaultyHost) => Promise<(() => void | Promise<void>) | void>;
-  /** How the heartbeats of the loop end meanwhile. */
+  /** How the loop's heartbeats end during the fault. */
   readonly result: Heartbeat["result"]["kind"];
-  /** What the line of `--once` and the log say. */
+  /** The error in the line of `--once` and in the log. */
   readonly says: RegExp;
-  /** What the log says; else the 1st and the 2nd failure of the master, and its return. */
+  /** The lines of the log; by default the master's 1st and 2nd failure, and its return. */
   readonly lines?: readonly RegExp[];
-  /** The start of the line of `--once`, and its exit code; else CRITICAL and 2. */
+  /** The start of the line of `--once`, and its exit code; by default CRITICAL and 2. */
   readonly once?: readonly [word: string, code: number];
 }
 
 /**
- * Runs a loop that delivers a heartbeat, makes two while the fault lasts, and one after it, and a
- * check while it lasts. Asserts what an operator sees of each.
+ * Runs a loop that sends one heartbeat before the fault, two during it and one after it, and runs
+ * `--once` during it. Asserts what an operator sees of each.
  */
 export async function assertOvercome(fault: MasterFault): Promise<void> {
   await using setup = await AgentSetup.create();
@@ -109,7 +109,7 @@ export async function assertOvercome(fault: MasterFault): Promise<void> {
   ];
   assert.equal(lines.length, expected.length, lines.join(""));
   for (const [index, line] of lines.entries()) {
-    // Quotation marks are escaped in the log; the words of an operator's line have few of them.
+    // The log escapes quotation marks.
     assert.match(line.trimEnd().replaceAll('\\"', '"'), expected[index]!);
   }
 }
