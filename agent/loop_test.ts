@@ -276,6 +276,32 @@ test("runLoop() sends once for many requests, after the gap", async (setup) => {
   }, { minEarlyGapMs });
 });
 
+test("runLoop() keeps 5 s between early heartbeats by default", async (setup) => {
+  const wakeup = new Wakeup();
+  const agent = setup.newAgent();
+  // Two requests in a row, between the first heartbeat and the third.
+  const actions = ["pass", "request", "request", "pass"];
+  const waitsMs: number[] = [];
+  let now = 0;
+  await runLoop(agent, new AbortController().signal, {
+    intervalMs,
+    log: () => {},
+    random: () => 0.5,
+    wakeup,
+    now: () => now,
+    wait: (ms) => {
+      waitsMs.push(ms);
+      const action = actions.shift();
+      if (action === "pass") now += ms;
+      else wakeup.requestSend();
+      return Promise.resolve(action !== undefined);
+    },
+  });
+  agent.close();
+  assert.deepEqual(waitsMs, [15_000, 30_000, 30_000, 5_000, 30_000]);
+  assert.equal(setup.master.heartbeatCount, 3);
+});
+
 test("runLoop() does not lose a request that comes during a heartbeat", async (setup) => {
   const wakeup = new Wakeup();
   setup.master.answer = (heartbeat) => {
