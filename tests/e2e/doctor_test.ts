@@ -161,13 +161,13 @@ const group = 991_991;
 for (
   const { name, groups, state, details } of [
     {
-      name: "that the process has by itself",
+      name: "with a group of its process",
       groups: `--groups=${group}`,
       state: "ok",
       details: /connections$/,
     },
     {
-      name: "that the process has not",
+      name: "without the group",
       groups: "--clear-groups",
       state: "failed",
       details: /^permission denied: user \S+ is not in group 991991; /,
@@ -175,7 +175,7 @@ for (
   ]
 ) {
   Deno.test({
-    name: `decnet-agent doctor tries the socket with a group ${name}${setpriv.suffix}`,
+    name: `decnet-agent doctor tries the socket ${name}${setpriv.suffix}`,
     ignore: setpriv.ignore,
     fn: async () => {
       setpriv.check();

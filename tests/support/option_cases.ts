@@ -13,29 +13,9 @@ export const keyCases: Record<
       ["[::1]", "::1"],
       ["[fd00::1]", "fd00::1"],
     ],
-    refused: [
-      "",
-      " ",
-      "a b",
-      "a/b",
-      "https://a",
-      "a:8770",
-      "[::1",
-      "::1]",
-      "[[::1]]",
-      "[::1]:8770",
-      "[a]",
-      "[10.0.0.1]",
-      "[10.0.0.1:8770]",
-      "[:]",
-      "[]",
-      "-a",
-      ".a",
-      "a..b",
-      "a@b",
-      "a\n",
-    ]
-      .concat("a".repeat(254), "é.example", "10.0.0.1:8770", "master.example:8770"),
+    refused: ["", " ", "a b", "a/b", "https://a", "a:8770", "[::1", "::1]", "[[::1]]"]
+      .concat("[::1]:8770", "[a]", "[10.0.0.1]", "[10.0.0.1:8770]", "[:]", "[]", "-a", ".a", "a..b")
+      .concat("a@b", "a\n", "a".repeat(254), "é.example", "10.0.0.1:8770", "master.example:8770"),
   },
   "swarmctl-port": {
     taken: [["1", 1], ["8770", 8770], ["65535", 65535], ["08770", 8770]],
@@ -52,15 +32,8 @@ export const keyCases: Record<
       ["A0".repeat(32), "a0".repeat(32)],
       [Array(32).fill("Fe").join(":"), "fe".repeat(32)],
     ],
-    refused: [
-      "",
-      "a0",
-      "a0".repeat(31),
-      "a0".repeat(33),
-      "g0".repeat(32),
-      `sha256:${"a0".repeat(32)}`,
-    ]
-      .concat(`${"a0".repeat(32)}\n`, "a0 ".repeat(32)),
+    refused: ["", "a0", "a0".repeat(31), "a0".repeat(33), "g0".repeat(32)]
+      .concat(`sha256:${"a0".repeat(32)}`, `${"a0".repeat(32)}\n`, "a0 ".repeat(32)),
   },
   "host-uuid": {
     taken: same("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "host_1.a", "a".repeat(64)),
@@ -74,13 +47,8 @@ export const keyCases: Record<
       ["unix:///a b/é", "/a b/é"],
     ],
     refused: ["", "/var/run/docker.sock", "unix://", "unix://docker.sock", "unix:/a", "UNIX:///a"]
-      .concat(
-        "tcp://127.0.0.1:2375",
-        "ssh://a",
-        "npipe:////./pipe/docker_engine",
-        "http://a",
-        "unix:///\0",
-      ),
+      .concat("tcp://127.0.0.1:2375", "ssh://a", "npipe:////./pipe/docker_engine", "http://a")
+      .concat("unix:///\0"),
   },
   "interval": {
     taken: [
@@ -92,8 +60,8 @@ export const keyCases: Record<
       ["1h", 3_600_000],
       ["3600s", 3_600_000],
     ],
-    refused: ["", "30", "4s", "0s", "3601s", "61m", "2h", "1d", "1.5m", "-5s", "5 s", "5S", "1m30s"]
-      .concat("500ms", "s", "Infinitys", "99999999s"),
+    refused: ["", "30", "4s", "0s", "3601s", "61m", "2h", "1d", "1.5m", "-5s", "5 s", "5S"]
+      .concat("1m30s", "500ms", "s", "Infinitys", "99999999s"),
   },
   "network-prefix": { taken: prefixes(), refused: notPrefixes() },
   "container-prefix": { taken: prefixes(), refused: notPrefixes() },
@@ -114,16 +82,9 @@ export const keyCases: Record<
       [`a,ssh=b@${digest}`, { service: "a", byService: new Map([["ssh", `b@${digest}`]]) }],
       ["a,toString=b", { service: "a", byService: new Map([["toString", "b"]]) }],
     ],
-    refused: ["", ",", "a,", ",ssh=a", "ssh=a", "a,b", "a,ssh=", "a,=b", "a,ssh=b,ssh=c", "a,s h=b"]
-      .concat(
-        "a,ssh=B",
-        "a,ssh=b/{service}",
-        "a,ssh=b=c",
-        "A/{service}",
-        "a/{Service}",
-        "a{",
-        "a b",
-      ),
+    refused: ["", ",", "a,", ",ssh=a", "ssh=a", "a,b", "a,ssh=", "a,=b", "a,ssh=b,ssh=c"]
+      .concat("a,s h=b", "a,ssh=B", "a,ssh=b/{service}", "a,ssh=b=c", "A/{service}", "a/{Service}")
+      .concat("a{", "a b"),
   },
   "listen": {
     taken: [
