@@ -1,16 +1,14 @@
 import assert from "node:assert/strict";
-import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import {
   examineHost,
   testFaults,
-  unhurried,
   withContext,
   withFlag,
   without,
 } from "../tests/support/doctor_setup.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
-import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
 import { fixWithoutTls } from "./master.ts";
+
 Deno.test("doctor says how long the master's certificate is valid", () =>
   withContext(async (setup) => {
     const { state, details } = (await examineHost(setup)).of("master-tls");
@@ -93,27 +91,6 @@ testFaults([
     details: /is not the pinned one, but has the fingerprint [0-9a-f]{64}/,
     fix: "only if the master has a new certificate: set master-fingerprint to the one that is " +
       "shown on the master itself (set by --master-fingerprint)",
-  },
-  {
-    name: "a master of another authority",
-    plant: async ({ path }) => {
-      await Deno.writeTextFile(`${path}/ca.crt`, rogueAuthority.certificatePem);
-    },
-    finding: "master-tls: failed",
-    details: /its certificate is not signed by ca\.crt/,
-    fix: "put ca.crt (issued by the master for this host) into PATH, owned by root",
-  },
-  {
-    name: "a master that refuses worker.crt",
-    plant: async ({ path }) => {
-      const worker = await rogueAuthority.issue({ commonName: "worker-1", usage: "client" });
-      await writeAgentDirectory(path, authority, worker);
-      return unhurried;
-    },
-    finding: "master-tls: failed",
-    details: /worker\.crt/,
-    fix: "put worker.crt, worker.key (issued by the master for this host) into PATH, " +
-      "owned by root with mode 0600",
   },
   {
     name: "a master that is down",

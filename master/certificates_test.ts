@@ -158,16 +158,6 @@ Deno.test("CertificateFolder.load() refuses folders, devices and pipes", async (
   }
 });
 
-Deno.test("CertificateFolder.load() refuses a key of another certificate", async () => {
-  await withFolder(async (folder, path) => {
-    await Deno.writeTextFile(`${path}/worker.key`, second.keyPem);
-    await assert.rejects(folder.load(), {
-      message:
-        `Cannot use ${path}: worker.key does not fit worker.crt; put there what was issued together`,
-    });
-  });
-});
-
 Deno.test("CertificateFolder.load() takes a new pair when both have come", async () => {
   await withFolder(async (folder, path) => {
     const { certificates: old } = await folder.load();

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import type { TlsOptions } from "node:tls";
 import * as x509 from "@peculiar/x509";
-import type { IssueOptions } from "../tests/support/certificates.ts";
 import { assertOvercome, pinned } from "../tests/support/master_faults.ts";
 import {
   authority,
@@ -35,61 +34,48 @@ async function reasonAndText(cause: unknown): Promise<[reason: string, text: str
 Deno.test("diagnoseFailure() returns reason and words of the runtime's errors", async () => {
   const coded = (code: string, message = "the message") =>
     Object.assign(new Error(message), { code });
-  const closed = /^it closed the connection before it answered; it may not accept worker\.crt$/;
-  const cases: [cause: unknown, reason: string, words: RegExp][] = [
+  const closed = "it closed the connection before it answered; it may not accept worker.crt";
+  const refuses = (code: string) =>
+    `it refuses worker.crt: the message (${code}); request a new one from the master`;
+  const required = "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED";
+  const unknownCa = "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA";
+  const notTls = coded("ERR_SSL_OTHER", "received corrupt message: InvalidContentType");
+  const cases: [cause: unknown, reason: string, text: string][] = [
     [
       coded("ENOTFOUND"),
       "unresolved-name",
-      /^its name cannot be resolved; see master-host, and this host's name servers$/,
+      "its name cannot be resolved; see master-host, and this host's name servers",
     ],
     [
       coded("ECONNREFUSED"),
       "connection-refused",
-      /^connection refused; start it, or see swarmctl-port$/,
+      "connection refused; start it, or see swarmctl-port",
     ],
     [
       coded("EHOSTUNREACH"),
       "no-route",
-      /^no route to host; see master-host, and this host's routes$/,
+      "no route to host; see master-host, and this host's routes",
     ],
     [coded("ECONNRESET"), "closed", closed],
     [coded("EPIPE"), "closed", closed],
-    [
-      coded("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED"),
-      "certificate-refused",
-      /^it refuses worker\.crt: the message \(ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED\); request a/,
-    ],
-    [
-      coded("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"),
-      "certificate-refused",
-      /^it refuses worker\.crt: the message \(.*UNKNOWN_CA\); request a new one from the master$/,
-    ],
+    [coded(required), "certificate-refused", refuses(required)],
+    [coded(unknownCa), "certificate-refused", refuses(unknownCa)],
     // An alert, too, but no word on the certificate.
-    [
-      coded("ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION"),
-      "old-tls",
-      /^its TLS is older than 1\.2$/,
-    ],
-    [
-      coded("CERT_HAS_EXPIRED"),
-      "unknown",
-      /not valid now, which is \d{4}-\d\d-\d\dT.*\(CERT_HAS_EXPIRED\)$/,
-    ],
-    [coded("UNABLE_TO_GET_ISSUER_CERT_LOCALLY"), "unknown", /not signed by ca\.crt/],
-    [
-      coded("ERR_SSL_OTHER", "received corrupt message: InvalidContentType"),
-      "not-tls",
-      /^it does not speak TLS on that port; see swarmctl-port$/,
-    ],
-    [new DOMException("Signal timed out.", "TimeoutError"), "timeout", /^no answer in time$/],
-    [coded("EOTHER"), "other", /^the message \(EOTHER\)$/],
-    [new Error("no answer within 10 s"), "other", /^no answer within 10 s$/],
-    ["a text", "other", /^a text$/],
+    [coded("ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION"), "old-tls", "its TLS is older than 1.2"],
+    [notTls, "not-tls", "it does not speak TLS on that port; see swarmctl-port"],
+    [new DOMException("Signal timed out.", "TimeoutError"), "timeout", "no answer in time"],
+    [coded("EOTHER"), "other", "the message (EOTHER)"],
+    [new Error("no answer within 10 s"), "other", "no answer within 10 s"],
+    ["a text", "other", "a text"],
   ];
-  for (const [cause, reason, words] of cases) {
-    const [found, text] = await reasonAndText(cause);
-    assert.equal(found, reason, text);
-    assert.match(text, words);
+  for (const [cause, reason, text] of cases) {
+    assert.deepEqual(await reasonAndText(cause), [reason, text]);
+  }
+  for (const code of ["CERT_HAS_EXPIRED", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"]) {
+    const [reason, text] = await reasonAndText(coded(code));
+    assert.equal(reason, "unknown");
+    assert.match(text, /not signed by ca\.crt, or not valid now, which is \d{4}-\d\d-\d\dT.*Z by/);
+    assert.ok(text.endsWith(`(${code})`), text);
   }
 });
 
@@ -182,8 +168,7 @@ Deno.test("trustFailure() repeats little of a name, and breaks no line with it",
   assert.ok(!text.includes("\n") && text.length < 330, text);
 });
 
-const hourMs = 3_600_000;
-const fromNow = (hours: number) => new Date(Date.now() + hours * hourMs);
+const fromNow = (hours: number) => new Date(Date.now() + hours * 3_600_000);
 
 const trusted: [what: string, setup: MasterSetup][] = [
   ["a master whose name is not its host", {}],
@@ -316,14 +301,6 @@ Deno.test("MasterClient.post() checks the name of a pinned certificate", async (
   assert.equal(master.heartbeatCount, 0);
 });
 
-Deno.test("MasterClient.post() trusts no public authority without ca.crt", async () => {
-  await using master = await startMaster();
-  using client = await TestClient.to(master);
-  const certificates = { ...await certificatesOf("worker-1"), authority: "" };
-  await assert.rejects(client.post({ certificates }), /not signed by ca\.crt/);
-  assert.equal(master.heartbeatCount, 0);
-});
-
 Deno.test("MasterClient.post() says that a master may not accept worker.crt", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
@@ -416,17 +393,12 @@ Deno.test({
   },
 });
 
-const server: IssueOptions = {
-  commonName: "the master",
-  dnsNames: ["master.test"],
-  ipAddresses: ["127.0.0.1"],
-};
 const unknown =
   /: its certificate is not signed by ca\.crt, or not valid now, which is \S+Z by this host's clock \(\w+\)$/;
 
 /** Starts a server of another authority. It asks for a client certificate and accepts any or none. */
 async function startStranger(tls: TlsOptions = {}): Promise<TlsMaster> {
-  const certificate = await rogueAuthority.issue(server);
+  const certificate = await rogueAuthority.issue({ commonName: "the master" });
   return await TlsMaster.start({
     authority,
     certificate,
