@@ -51,6 +51,9 @@ Deno.test("programOf() reads a command line of a unit, as far as it can be known
 });
 
 const start = "systemctl enable --now decnet-agent";
+const install = `decnet-agent print systemd-service > ${unitFile} && ${start}`;
+const makeUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
+  "--no-create-home --shell /usr/sbin/nologin decnet-agent";
 const packagedUnit = "/usr/lib/systemd/system/decnet-agent.service";
 const timer = "/etc/systemd/system/decnet-agent-check.timer";
 const program = "[Service]\nExecStart=/usr/local/bin/decnet-agent\n";
@@ -175,13 +178,13 @@ testFaults([
   },
   {
     name: "a service that is not active",
-    plant: async ({ path }) => {
-      await Deno.remove(`${path}/agent.lock`);
+    plant: async (setup) => {
+      await noLoop(setup);
       return { files: { "/run/systemd/units/invocation:decnet-agent.service": null } };
     },
     finding: "service: warning",
     details: /decnet-agent\.service is installed, but not active/,
-    fix: "start the service: systemctl enable --now decnet-agent",
+    fix: `start the service: ${start}`,
   },
   {
     name: "a service whose user was not made",
@@ -193,19 +196,17 @@ testFaults([
     }),
     finding: "service: warning",
     details: /runs as decnet-agent, and there is no such user/,
-    fix: "create the user: useradd --system --user-group --groups docker --home-dir " +
-      "/nonexistent --no-create-home --shell /usr/sbin/nologin decnet-agent",
+    fix: `create the user: ${makeUser}`,
   },
   {
     name: "a host without the service",
-    plant: async ({ path }) => {
-      await Deno.remove(`${path}/agent.lock`);
+    plant: async (setup) => {
+      await noLoop(setup);
       return { files: { [unitFile]: null } };
     },
     finding: "service: warning",
     details: /is not installed, and no agent is running/,
-    fix: "install the service: decnet-agent print systemd-service > " +
-      "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
+    fix: `install the service: ${install}`,
   },
   {
     name: "an apply that does not end",
@@ -231,9 +232,7 @@ testFaults([
     plant: () => ({ files: { [unitFile]: null }, links: { [unitFile]: "/dev/null" } }),
     finding: "service: warning",
     details: /decnet-agent\.service is masked: the service runs, and may not be started again/,
-    fix: "remove the mask and start the service: systemctl unmask decnet-agent && " +
-      "decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service && " +
-      "systemctl enable --now decnet-agent",
+    fix: `remove the mask and start the service: systemctl unmask decnet-agent && ${install}`,
   },
   {
     name: "a packaged service that is masked until the next start of the host",
@@ -257,16 +256,14 @@ testFaults([
     finding: "service: warning",
     details:
       /decnet-agent\.service has the service run \/usr\/local\/bin\/decnet-agent, which does not/,
-    fix: "install the unit again: decnet-agent print systemd-service > " +
-      "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
+    fix: `install the unit again: ${install}`,
   },
   {
     name: "a service whose program is a text",
     plant: () => ({ files: { [unitFile]: program, "/usr/local/bin/decnet-agent": "" } }),
     finding: "service: warning",
     details: /has the service run \/usr\/local\/bin\/decnet-agent, which is no program/,
-    fix: "install the unit again: decnet-agent print systemd-service > " +
-      "/etc/systemd/system/decnet-agent.service && systemctl enable --now decnet-agent",
+    fix: `install the unit again: ${install}`,
   },
   {
     name: "a timer that was not enabled",
@@ -281,15 +278,12 @@ testFaults([
   },
   {
     name: "a host without the unit and without its user",
-    plant: async ({ path }) => {
-      await Deno.remove(`${path}/agent.lock`);
+    plant: async (setup) => {
+      await noLoop(setup);
       return { files: { [unitFile]: null, "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n" } };
     },
     finding: "service: warning",
     details: /is not installed, and no agent is running/,
-    fix: "install the service: useradd --system --user-group --groups docker --home-dir " +
-      "/nonexistent --no-create-home --shell /usr/sbin/nologin decnet-agent && " +
-      "decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service && " +
-      "systemctl enable --now decnet-agent",
+    fix: `install the service: ${makeUser} && ${install}`,
   },
 ]);

@@ -1,22 +1,17 @@
 import assert from "node:assert/strict";
-import {
-  createAuthority,
-  type IssuedCertificate,
-  writeAgentDirectory,
-} from "../tests/support/certificates.ts";
+import { type IssuedCertificate, writeAgentDirectory } from "../tests/support/certificates.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority } from "../tests/support/master_setup.ts";
 import { CertificateFolder } from "./certificates.ts";
 
-const authorityCertificates = await createAuthority("test authority");
 const soon = new Date(Date.UTC(2035, 0, 2, 3, 4, 5));
 const lately = new Date(Date.UTC(2026, 0, 2, 3, 4, 5));
-const first = await authorityCertificates.issue({
+const first = await authority.issue({
   commonName: "first",
   notBefore: lately,
   notAfter: soon,
 });
-const second = await authorityCertificates.issue({ commonName: "second" });
+const second = await authority.issue({ commonName: "second" });
 
 const notRegular = "not a regular file of at most 1 MiB";
 
@@ -25,7 +20,7 @@ async function withFolder(
   test: (folder: CertificateFolder, path: string) => Promise<void>,
 ): Promise<void> {
   using temporary = new TemporaryFolder();
-  await writeAgentDirectory(temporary.path, authorityCertificates, first);
+  await writeAgentDirectory(temporary.path, authority, first);
   await test(new CertificateFolder(temporary.path), temporary.path);
 }
 
@@ -33,7 +28,7 @@ Deno.test("CertificateFolder.load() returns the files and their validity", async
   await withFolder(async (folder) => {
     assert.deepEqual(await folder.load(), {
       certificates: {
-        authority: authorityCertificates.certificatePem,
+        authority: authority.certificatePem,
         certificate: first.certificatePem,
         key: first.keyPem,
         validFrom: { at: lately.getTime(), file: "worker.crt" },
@@ -45,7 +40,7 @@ Deno.test("CertificateFolder.load() returns the files and their validity", async
 });
 
 Deno.test("CertificateFolder.load() reads each certificate of a chain", async () => {
-  const early = await authorityCertificates.issue({
+  const early = await authority.issue({
     commonName: "other",
     notBefore: new Date(Date.UTC(2030, 0)),
     notAfter: new Date(Date.UTC(2034, 0)),
@@ -55,14 +50,14 @@ Deno.test("CertificateFolder.load() reads each certificate of a chain", async ()
     const { validFrom, validTo } = (await folder.load()).certificates;
     assert.deepEqual(validFrom, { at: Date.UTC(2030, 0), file: "worker.crt" });
     assert.deepEqual(validTo, { at: Date.UTC(2034, 0), file: "worker.crt" });
-    const earlier = await authorityCertificates.issue({
+    const earlier = await authority.issue({
       commonName: "ca",
       notBefore: new Date(Date.UTC(2031, 0)),
       notAfter: new Date(Date.UTC(2033, 0)),
     });
     await Deno.writeTextFile(
       `${path}/ca.crt`,
-      authorityCertificates.certificatePem + earlier.certificatePem,
+      authority.certificatePem + earlier.certificatePem,
     );
     const { certificates } = await folder.load();
     assert.deepEqual(certificates.validFrom, { at: Date.UTC(2031, 0), file: "ca.crt" });
@@ -72,7 +67,7 @@ Deno.test("CertificateFolder.load() reads each certificate of a chain", async ()
 
 Deno.test("CertificateFolder.load() takes text around the PEM blocks and CRLF", async () => {
   await withFolder(async (folder, path) => {
-    const commented = `# the authority\n\n${authorityCertificates.certificatePem}\n# the end`;
+    const commented = `# the authority\n\n${authority.certificatePem}\n# the end`;
     await Deno.writeTextFile(`${path}/ca.crt`, commented.replaceAll("\n", "\r\n"));
     assert.equal((await folder.load()).problem, null);
   });
@@ -107,7 +102,7 @@ Deno.test("CertificateFolder.load() names a bad file, and quotes nothing of it",
     ["worker.key", first.certificatePem, noPem],
     ["worker.key", first.keyPem.replaceAll("PRIVATE", "ENCRYPTED PRIVATE"), encrypted],
     ["worker.key", traditional, encrypted],
-    ["ca.crt", " ".repeat(2 ** 20) + authorityCertificates.certificatePem, notRegular],
+    ["ca.crt", " ".repeat(2 ** 20) + authority.certificatePem, notRegular],
   ];
   for (const [name, content, why] of cases) {
     await withFolder(async (folder, path) => {
@@ -122,7 +117,7 @@ Deno.test("CertificateFolder.load() takes a file of 1 MiB", async () => {
   await withFolder(async (folder, path) => {
     await Deno.writeTextFile(
       `${path}/ca.crt`,
-      authorityCertificates.certificatePem.padStart(2 ** 20),
+      authority.certificatePem.padStart(2 ** 20),
     );
     assert.equal((await folder.load()).problem, null);
   });
@@ -196,7 +191,7 @@ Deno.test("CertificateFolder.load() keeps the old ones while one is cut off", as
       const broken = await folder.load();
       assert.equal(broken.certificates, old);
       assert.match(broken.problem ?? "", why);
-      await writeAgentDirectory(path, authorityCertificates, second);
+      await writeAgentDirectory(path, authority, second);
       const recovered = await folder.load();
       assert.equal(recovered.problem, null);
       assert.equal(recovered.certificates.certificate, second.certificatePem);
@@ -264,26 +259,20 @@ function replaceAfter(name: string, replace: () => void): Disposable {
 
 for (const name of names) {
   Deno.test(`CertificateFolder.load() reads one set if it changes after ${name}`, async () => {
-    using folder = new TemporaryFolder();
-    const { path } = folder;
-    const [old, renewed] = await Promise.all(
-      ["old", "renewed"].map((commonName) => authority.issue({ commonName })),
-    );
-    await writeAgentDirectory(path, authority, old!);
-    const replace = () => {
-      Deno.writeTextFileSync(`${path}/worker.crt`, renewed!.certificatePem);
-      Deno.writeTextFileSync(`${path}/worker.key`, renewed!.keyPem);
-    };
-    // One that has loaded nothing yet, as in a check, has no old ones to go on with.
-    const fresh = new CertificateFolder(path);
-    {
-      using _ = replaceAfter(name, replace);
-      const { certificates, problem } = await fresh.load();
-      const isOld = name === "worker.key";
-      assert.equal(certificates.certificate, (isOld ? old! : renewed!).certificatePem);
-      assert.equal(certificates.key, (isOld ? old! : renewed!).keyPem);
-      assert.equal(problem, null);
-    }
-    assert.equal((await fresh.load()).certificates.certificate, renewed!.certificatePem);
+    // A folder that has loaded nothing yet, as in a check, has no old files to return.
+    await withFolder(async (folder, path) => {
+      {
+        using _ = replaceAfter(name, () => {
+          Deno.writeTextFileSync(`${path}/worker.crt`, second.certificatePem);
+          Deno.writeTextFileSync(`${path}/worker.key`, second.keyPem);
+        });
+        const { certificates, problem } = await folder.load();
+        const { certificatePem, keyPem } = name === "worker.key" ? first : second;
+        assert.equal(certificates.certificate, certificatePem);
+        assert.equal(certificates.key, keyPem);
+        assert.equal(problem, null);
+      }
+      assert.equal((await folder.load()).certificates.certificate, second.certificatePem);
+    });
   });
 }

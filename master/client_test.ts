@@ -193,27 +193,20 @@ Deno.test("MasterClient.post() judges the master by a new ca.crt at once", async
 Deno.test("MasterClient.post() answers what the master said, whatever its status", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);
-  const retryAfter = "Sun, 22 Nov 2026 10:00:00 GMT";
-  const cases: [answer: MasterAnswer & { status: number }, expected: unknown][] = [
-    [{ status: 204 }, { status: 204, retryAfter: null, text: "" }],
-    [{ status: 200, body: "thanks" }, { status: 200, retryAfter: null, text: "thanks" }],
-    [{ status: 400, body: "{}" }, { status: 400, retryAfter: null, text: "{}" }],
-    [{ status: 403 }, { status: 403, retryAfter: null, text: "" }],
-    [{ status: 404, body: "é😀" }, { status: 404, retryAfter: null, text: "é😀" }],
-    [{ status: 422 }, { status: 422, retryAfter: null, text: "" }],
-    [
-      { status: 429, headers: { "retry-after": "7" } },
-      { status: 429, retryAfter: "7", text: "" },
-    ],
-    [
-      { status: 503, headers: { "Retry-After": retryAfter } },
-      { status: 503, retryAfter, text: "" },
-    ],
-    [{ status: 500, body: "boom" }, { status: 500, retryAfter: null, text: "boom" }],
+  const date = "Sun, 22 Nov 2026 10:00:00 GMT";
+  const cases: [answer: MasterAnswer & { status: number }, retryAfter?: string][] = [
+    ...[204, 403, 422].map((status): [{ status: number }] => [{ status }]),
+    [{ status: 200, body: "thanks" }],
+    [{ status: 400, body: "{}" }],
+    [{ status: 404, body: "é😀" }],
+    [{ status: 500, body: "boom" }],
+    [{ status: 429, headers: { "retry-after": "7" } }, "7"],
+    [{ status: 503, headers: { "Retry-After": date } }, date],
   ];
-  for (const [answer, expected] of cases) {
+  for (const [answer, retryAfter = null] of cases) {
     master.answer = answer;
-    assert.deepEqual(await client.post(), expected);
+    const { status, body: text = "" } = answer as { status: number; body?: string };
+    assert.deepEqual(await client.post(), { status, retryAfter, text });
   }
 });
 

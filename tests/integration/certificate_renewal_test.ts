@@ -8,52 +8,6 @@ import { authority, rogueAuthority } from "../support/master_setup.ts";
 const dayMs = 24 * 60 * 60 * 1000;
 const never = new AbortController().signal;
 
-Deno.test("Agent.sendHeartbeat() uses a new certificate for the next heartbeat", async () => {
-  await withAgent(async (setup, agent) => {
-    await agent.sendHeartbeat(never);
-    await setup.writeCertificates("renewed");
-    await agent.sendHeartbeat(never);
-    await agent.sendHeartbeat(never);
-    const names = setup.master.heartbeats.map(({ clientCommonName }) => clientCommonName);
-    assert.deepEqual(names, ["worker-1", "renewed", "renewed"]);
-    assert.equal(setup.master.connectionCount, 2);
-  });
-});
-
-Deno.test("Agent.sendHeartbeat() keeps the old certificate if the new is broken", async () => {
-  await withAgent(async (setup, agent) => {
-    await agent.sendHeartbeat(never);
-    const { certificatePem } = await authority.issue({ commonName: "renewed", usage: "client" });
-    const problems: (string | null | undefined)[] = [];
-    for (const half of [certificatePem.slice(0, 200), certificatePem]) {
-      await Deno.writeTextFile(`${setup.path}/worker.crt`, half);
-      const { result, certificates } = await agent.sendHeartbeat(never);
-      assert.equal(result.kind, "delivered");
-      problems.push(certificates?.problem);
-    }
-    await setup.writeCertificates("renewed");
-    problems.push((await agent.sendHeartbeat(never)).certificates?.problem);
-    assert.deepEqual(problems, [
-      `Cannot use ${setup.path}/worker.crt: not valid PEM; ` +
-      "openssl x509 or openssl pkey (-inform DER) can write it",
-      `Cannot use ${setup.path}: worker.key does not fit worker.crt; put there what was issued together`,
-      null,
-    ]);
-    const names = setup.master.heartbeats.map(({ clientCommonName }) => clientCommonName);
-    assert.deepEqual(names, ["worker-1", "worker-1", "worker-1", "renewed"]);
-  });
-});
-
-Deno.test("Agent.sendHeartbeat() verifies the master with a new ca.crt", async () => {
-  await withAgent(async (setup, agent) => {
-    await agent.sendHeartbeat(never);
-    await Deno.writeTextFile(`${setup.path}/ca.crt`, rogueAuthority.certificatePem);
-    const { result } = await agent.sendHeartbeat(never);
-    assert.match(result.error ?? "", /not signed by ca\.crt/);
-    assert.equal(setup.master.heartbeatCount, 1);
-  });
-});
-
 Deno.test("M21 heartbeat warns from 30 days before a certificate expires", async () => {
   await withAgent(async (setup, agent) => {
     const cases: [days: number, problem: (time: string) => RegExp | null][] = [
