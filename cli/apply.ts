@@ -5,14 +5,12 @@ import type { ProgressEvent } from "../apply/executor.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { problemLines } from "../topology/problem.ts";
+import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { readDocument, readStoredDocument } from "./document_file.ts";
 import { previewJson, previewText } from "./preview.ts";
 import { type ExitCode, findingsOf, plural } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
-
-/** The limit for the heartbeat after an apply, in milliseconds; the same as for a check. */
-const heartbeatTimeoutMs = 9_500;
 
 /** What to do after an error whose message does not say so. */
 const advice: Readonly<Partial<Record<ApplyErrorCode, string>>> = {
@@ -139,7 +137,7 @@ async function sendHeartbeat(
 ): Promise<string[]> {
   if (signal.aborted) return [];
   const agent = new Agent(options);
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(heartbeatTimeoutMs)]);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(checkTimeoutMs)]);
   const heartbeat = await agent.sendHeartbeat(limit);
   agent.close();
   return findingsOf(heartbeat).map(({ text }) => text);
