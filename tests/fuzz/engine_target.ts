@@ -110,9 +110,7 @@ function inChunks(body: Uint8Array, random: SeededRandom): Uint8Array {
   return chunked(body, Math.max(size, Math.ceil(body.length / 2_000)), extension);
 }
 
-const text = Deno.readTextFileSync(
-  new URL("../data/topology-three-lans.json", import.meta.url),
-);
+const text = Deno.readTextFileSync(new URL("../data/topology-three-lans.json", import.meta.url));
 const plan = await planDocument(text, defaultImages);
 const names = [...plan.networks, ...plan.containers].map(({ name }) => name)
   .concat("bridge", "decnet-x", "decnet_t_other_x", "stranger");

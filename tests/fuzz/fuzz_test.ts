@@ -38,9 +38,7 @@ Deno.test("campaign() reports a case that makes the process too large", async ()
   assert.ok(peakRss > limitRss);
 });
 
-const text = Deno.readTextFileSync(
-  new URL("../data/topology-three-lans.json", import.meta.url),
-);
+const text = Deno.readTextFileSync(new URL("../data/topology-three-lans.json", import.meta.url));
 const plan = await planTopology(readTopology(parseJson(text)), defaultImages);
 
 /** What each target must have seen at least once, so that its cases are neither all right nor all wrong. */

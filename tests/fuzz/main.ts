@@ -10,9 +10,7 @@ import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { campaign, targets } from "./campaign.ts";
 
-const limitMs = 1_000;
-const limitRss = 600 * 2 ** 20;
-const hangMs = 60_000;
+const limits = { limitMs: 1_000, limitRss: 600 * 2 ** 20, hangMs: 60_000 };
 const maximumMessage = 4_000;
 
 /** Ends the process with 2 unless `text` is a whole number. */
@@ -46,7 +44,7 @@ if (import.meta.main) {
     const [from, to] = only === null ? [0, count] : [only, only + 1];
     const startedAt = performance.now();
     const { failures, outcomes, ...tally } = await campaign(it.module, {
-      ...{ seed, from, to, limitMs, limitRss, hangMs },
+      ...{ seed, from, to, ...limits },
       onProgress: (caseNumber) => console.error(`${it.name}: case ${caseNumber} of ${to}`),
     });
     for (const { caseNumber, message } of failures) {

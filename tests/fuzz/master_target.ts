@@ -14,17 +14,10 @@ import type { Target } from "./target.ts";
 const numbers = "0 1 5 3600 -1 +5 1.5 1e3 0x10 ٣ Infinity NaN 007 5;q=1".split(" ")
   .concat("9".repeat(400), " 5", "5 ", "5, 5", "");
 const dates = [
-  "Sun, 22 Nov 2026 21:00:00 GMT",
-  "Sunday, 22-Nov-26 21:00:00 GMT",
-  "Sun Nov 22 21:00:00 2026",
-  "Fri, 31 Dec 9999 23:59:59 GMT",
-  "Thu, 01 Jan 1970 00:00:00 GMT",
-  "Wed, 32 Foo 20266 99:99:99 GMT",
-  "2026-11-22T21:00:00Z",
-  "Mon",
-  "Dec 1 -271821",
-  "Jan 1 275761",
-];
+  "Sun, 22 Nov 2026 21:00:00 GMT|Sunday, 22-Nov-26 21:00:00 GMT|Sun Nov 22 21:00:00 2026|Mon",
+  "Fri, 31 Dec 9999 23:59:59 GMT|Thu, 01 Jan 1970 00:00:00 GMT|Wed, 32 Foo 20266 99:99:99 GMT",
+  "2026-11-22T21:00:00Z|Dec 1 -271821|Jan 1 275761",
+].flatMap((line) => line.split("|"));
 const tokens = [
   "HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|\r\n|\n|0\r\n\r\n|Connection: close\r\n|\0|:",
   "Content-Length: 7\r\n|Content-Length: -1\r\n|Transfer-Encoding: chunked\r\n|ffffffffffffffff\r\n",
@@ -66,13 +59,10 @@ function masterBytes(random: SeededRandom): Uint8Array<ArrayBuffer> {
       () => random.isOneIn(rarely) ? hostileText(random) : "",
     ));
   const length = random.isOneIn(rarely) ? random.below(100_000) : body.length;
+  const hex = length.toString(16);
   const framing = random.any(
     () => [encode(`Content-Length: ${length}\r\n\r\n`), body],
-    () => [
-      encode(`Transfer-Encoding: chunked\r\n\r\n${length.toString(16)}\r\n`),
-      body,
-      encode("\r\n0\r\n\r\n"),
-    ],
+    () => [encode(`Transfer-Encoding: chunked\r\n\r\n${hex}\r\n`), body, encode("\r\n0\r\n\r\n")],
     () => [encode("\r\n"), body],
   );
   const bytes = joined([encode(`HTTP/1.1 ${status}\r\n${fields.join("")}`), ...framing]);
@@ -114,7 +104,7 @@ export async function open(): Promise<Target> {
         assert.doesNotMatch(
           error.message,
           /within/,
-          "the connection was closed, and not seen to be",
+          "it did not see that the connection was closed",
         );
         checkMessage(error.message, 1_000);
         return "TLS: no answer";
