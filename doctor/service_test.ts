@@ -129,7 +129,7 @@ Deno.test("doctor says once that an agent's process is there", () =>
     assert.deepEqual({ state, details }, { state: "ok", details: told });
   }));
 
-Deno.test("doctor takes no process that has ended for a loop or for an apply", () =>
+Deno.test("doctor takes no process that has ended for an agent or an apply", () =>
   withContext(async (setup) => {
     const pid = await endedProcess();
     const ended = lockText.replace(String(Deno.pid), String(pid));
@@ -169,7 +169,7 @@ Deno.test({
 
 testFaults([
   {
-    name: "a loop that is not the service's",
+    name: "an agent that is not the service's",
     plant: () => ({ files: { "/run/systemd/units/invocation:decnet-agent.service": null } }),
     finding: "lock: warning",
     details:

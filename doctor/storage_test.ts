@@ -105,7 +105,7 @@ const active = "/run/systemd/units/invocation:decnet-agent.service";
 const strict = { [unitFile]: "[Service]\nProtectSystem=strict\nStateDirectory=decnet-agent\n" };
 const minute = 60_000;
 
-/** A host whose metrics, so old, are in a folder of the service's user, and whose loop is old. */
+/** A host whose metrics, so old, are in a folder of the service's user, and whose agent runs for an hour. */
 async function plant(
   setup: AgentSetup,
   { ageMs, ...others }: HostOptions & { ageMs?: number } = {},
@@ -219,7 +219,7 @@ testFaults([
     fix: "move it away: mv PATH/ca.crt PATH/ca.crt.old",
   },
   {
-    name: "metrics that grow old beside a loop",
+    name: "old metrics beside a running agent",
     plant: (setup) => plant(setup, { ageMs: 40 * minute }),
     finding: "textfile: warning",
     details:
@@ -227,14 +227,14 @@ testFaults([
     fix: "reload the configuration: systemctl reload decnet-agent",
   },
   {
-    name: "metrics that a loop of no service never wrote",
+    name: "metrics that an agent without a service never wrote",
     plant: (setup) => plant(setup, { files: { [unitFile]: null, [active]: null } }),
     finding: "textfile: warning",
     details: /a\.prom does not exist, although an agent has been running since/,
     fix: "send SIGHUP to that process, or restart it with textfile",
   },
   {
-    name: "a unit that keeps the loop from writing metrics",
+    name: "a unit that keeps the agent from writing metrics",
     plant: (setup) => plant(setup, { files: strict }),
     finding: "textfile: warning",
     details: /; its unit does not let it write there/,

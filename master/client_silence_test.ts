@@ -8,7 +8,7 @@ import type { MasterAnswer } from "../tests/support/tls_master.ts";
 
 const never = new AbortController().signal;
 
-/** A master that takes a beat and never gets to the end of its answer. */
+/** A master that receives a heartbeat and never gets to the end of its answer. */
 interface Silence {
   readonly what: string;
   /** Makes it happen; what it answers ends it. */
@@ -40,7 +40,7 @@ const silences: Silence[] = [
   answering("M4 sends the body of its answer byte by byte", { kind: "drip", bytesPerSecond: 4 }),
 ];
 
-/** What the limit of 10 s makes of it, in the loop and in a check; and the next beat. */
+/** Asserts that the agent and a check give up in time, and that the next heartbeat is delivered. */
 async function assertEnded({ strike }: Silence): Promise<void> {
   await using setup = await AgentSetup.create();
   const host = new FaultyHost(setup, setup.master);

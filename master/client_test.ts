@@ -353,7 +353,7 @@ async function startCustom(
   return master;
 }
 
-/** The runtime itself sends a small beat again, but none beyond 1 MiB. */
+/** The runtime itself sends a small request again, but none beyond 1 MiB. */
 const bodies = { small: "{}", large: JSON.stringify("x".repeat(2_000_000)) };
 
 for (const [size, body] of Object.entries(bodies)) {
@@ -372,7 +372,7 @@ for (const [size, body] of Object.entries(bodies)) {
   Deno.test(`MasterClient.post() keeps its time sending a ${size} body again`, async () => {
     await using master = await startCustom((heartbeat, { socket }, response) => {
       if (heartbeat === 1) response.writeHead(204).end();
-      // The kept connection breaks late in the time that the second beat has.
+      // The kept connection breaks late in the time that the second heartbeat has.
       if (heartbeat === 2) setTimeout(() => socket.destroy(), 1_000);
     });
     using client = await TestClient.to(master);
@@ -388,7 +388,7 @@ for (const [size, body] of Object.entries(bodies)) {
 }
 
 Deno.test("MasterClient.post() sends nothing again on a new connection", async () => {
-  await using master = await startCustom((_beat, { socket }) => socket.destroy());
+  await using master = await startCustom((_heartbeat, { socket }) => socket.destroy());
   using client = await TestClient.to(master);
   for (const body of Object.values(bodies)) await assert.rejects(client.post({ body }));
   assert.equal(master.heartbeatCount, 2);
@@ -423,7 +423,7 @@ Deno.test("MasterClient.post() gives the answer more time than the connection", 
 
 Deno.test("MasterClient.post() asks for the master by its name (SNI)", async () => {
   const names: unknown[] = [];
-  await using master = await startCustom((_beat, { socket }, response) => {
+  await using master = await startCustom((_heartbeat, { socket }, response) => {
     names.push((socket as TLSSocket & { servername: unknown }).servername || null);
     response.writeHead(204).end();
   });

@@ -146,7 +146,7 @@ const failed = (failures: number) => new RegExp(`${refused}.* failures=${failure
 const accepted = /"the master accepts heartbeats again" failures=2$/;
 const inOrder = /^level=info msg="the certificates are in order again"$/;
 
-/** Certificates that no beat goes out with: a failure of the master's, and one of the host's. */
+/** Certificates with which no heartbeat is delivered: a failure of the master's, and one of the host's. */
 function invalid(what: string, minutes: [from: number, to: number], words: string): MasterFault {
   return {
     what,
@@ -156,7 +156,7 @@ function invalid(what: string, minutes: [from: number, to: number], words: strin
     },
     result: "unreachable",
     says: new RegExp(`${refused}.*; ${words}`),
-    // The time in it does not make it another problem at each beat.
+    // The time in it does not make it another problem at each heartbeat.
     lines: [new RegExp(`${words}" subject=certificates$`), failed(1), failed(2), inOrder, accepted],
   };
 }

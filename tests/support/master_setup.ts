@@ -4,7 +4,7 @@ import type { MasterAddress } from "../../master/connection.ts";
 import { type Authority, createAuthority, type IssueOptions } from "./certificates.ts";
 import { TlsMaster } from "./tls_master.ts";
 
-/** The one that the agent trusts. */
+/** The authority that the agents of the tests trust. */
 export const authority: Authority = await createAuthority("test authority");
 /** An authority of the same name that no agent trusts. */
 export const rogueAuthority: Authority = await createAuthority("test authority");
@@ -28,7 +28,7 @@ export async function certificatesOf(
 const worker = await certificatesOf("worker-1");
 const serverName = "master.test";
 
-/** How master and client differ from a pair that gets on well. */
+/** How master and client differ from a pair that works. */
 export interface MasterSetup {
   readonly issuer?: Authority;
   readonly certificate?: Partial<IssueOptions>;
@@ -53,7 +53,7 @@ export async function startMaster(
   });
 }
 
-/** How a beat is posted in a test. */
+/** How a heartbeat is posted in a test. */
 interface PostOptions {
   readonly body?: string;
   readonly certificates?: Certificates;

@@ -45,7 +45,7 @@ function post(
   return promise;
 }
 
-Deno.test("TlsMaster records a beat with the client's name and answers 204", async () => {
+Deno.test("TlsMaster records a heartbeat with the client's name and answers 204", async () => {
   await using master = await TlsMaster.start({ authority, certificate });
   const next = master.nextHeartbeat();
   const reply = await post(master, '{"host_uuid":"h"}');
