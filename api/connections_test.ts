@@ -25,12 +25,13 @@ Deno.test("the API closes a client that does not finish its handshake", async ()
 
 Deno.test("the API answers the master while a hundred connections do nothing", async () => {
   await using api = await ApiSetup.start();
-  using held = new Held<Tcp>();
-  for (let i = 0; i < 100; i++) held.add(await Tcp.open(api.port));
+  using stack = new DisposableStack();
+  const held: Tcp[] = [];
+  for (let i = 0; i < 100; i++) held.push(stack.use(await Tcp.open(api.port)));
   assert.equal((await api.call("/health")).status, 200);
   // The oldest ones had to go.
-  await Promise.all(held.connections.slice(0, 84).map(({ closed }) => closed));
-  assert.ok(held.connections.slice(-15).every(({ isClosed }) => !isClosed));
+  await Promise.all(held.slice(0, 84).map(({ closed }) => closed));
+  assert.ok(held.slice(-15).every(({ isClosed }) => !isClosed));
 });
 
 Deno.test("the API answers or closes a hundred connections at once", async () => {
@@ -47,8 +48,8 @@ Deno.test("the API closes a worker's connections before the master's", async () 
   using own = await api.talk();
   own.say(get);
   await own.hear(ok);
-  using held = new Held<Conversation>();
-  for (let i = 0; i < 20; i++) held.add(await api.talk(worker));
+  using stack = new DisposableStack();
+  for (let i = 0; i < 20; i++) stack.use(await api.talk(worker));
   assert.equal((await api.call("/health")).status, 200);
   own.say(`GET /topology/state ${head}\r\n`);
   await own.hear('{"topology_id":null}');
@@ -58,19 +59,21 @@ Deno.test("the API takes sixteen calls at once, and closes idle connections", as
   await using api = await ApiSetup.start();
   const { promise, resolve } = Promise.withResolvers<void>();
   api.service.onCall = () => promise;
-  using held = new Held<Conversation>();
-  const idle = held.add(await api.talk());
+  using stack = new DisposableStack();
+  using idle = await api.talk();
   idle.say(get);
   await idle.hear(ok);
+  const clients: Conversation[] = [];
   for (let i = 0; i < 16; i++) {
-    const client = held.add(await api.talk());
+    const client = stack.use(await api.talk());
+    clients.push(client);
     client.say(`GET /topology/state ${head}\r\n`);
     while (api.service.calls.length <= i) await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await idle.end();
   await assert.rejects(api.call("/health"));
   resolve();
-  for (const client of held.connections.slice(1)) await client.hear('{"topology_id":null}');
+  for (const client of clients) await client.hear('{"topology_id":null}');
   assert.equal((await api.callAs(master, "/health")).status, 200);
 });
 
@@ -99,20 +102,6 @@ class Tcp implements Disposable {
 
   [Symbol.dispose](): void {
     this.#socket.destroy();
-  }
-}
-
-/** What is held on to until the end of a test. */
-class Held<T extends Disposable> implements Disposable {
-  readonly connections: T[] = [];
-
-  add(connection: T): T {
-    this.connections.push(connection);
-    return connection;
-  }
-
-  [Symbol.dispose](): void {
-    for (const connection of this.connections) connection[Symbol.dispose]();
   }
 }
 
