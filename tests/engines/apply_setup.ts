@@ -263,14 +263,12 @@ const onInside = ["files", "files-smb", "inside", "web", "web-http", "web-ssh"];
 const recreateInside = [
   ...["files-smb", "web-http", "web-ssh", "files", "web"].map((it) => `remove container ${it}`),
   "create network inside",
-  ...["files", "files-smb", "web", "web-http", "web-ssh"].map((it) => `create container ${it}`),
+  ...onInside.filter((it) => it !== "inside").map((it) => `create container ${it}`),
 ];
 
 /** Stops all on the LAN `inside`, and removes its network. */
 async function removeInsideOfStopped({ sandbox, name }: ApplySetup): Promise<void> {
-  for (const container of ["files-smb", "files", "web-ssh", "web-http", "web"]) {
-    await sandbox.kill(name(container));
-  }
+  for (const it of onInside.toReversed()) if (it !== "inside") await sandbox.kill(name(it));
   await sandbox.docker.getNetwork(name("inside")).remove();
 }
 
@@ -393,8 +391,7 @@ export const damages: readonly Damage[] = [
     },
     anew: onInside,
     // It turns out only when they cannot be started.
-    steps: ["files", "files-smb", "web", "web-http", "web-ssh"].map((it) =>
-      `${it.includes("-") ? "create" : "start"} container ${it}`
-    ),
+    steps: onInside.filter((it) => it !== "inside")
+      .map((it) => `${it.includes("-") ? "create" : "start"} container ${it}`),
   },
 ];

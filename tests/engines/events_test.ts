@@ -1,5 +1,4 @@
 import { listenToEvents } from "../../docker/events.ts";
-import { observe } from "../../docker/observe.ts";
 import { AgentSetup, WatchedLoop } from "../support/agent_setup.ts";
 import { eventually, TemporaryFolder, until } from "../support/environment.ts";
 import { docker, dockerSocket, OwnPodman, ownPodman, podman, testWith } from "./engines.ts";
@@ -38,17 +37,11 @@ class Ears implements AsyncDisposable {
   }
 
   async #see(): Promise<string> {
-    const limits = { callTimeoutMs: 30_000, timeoutMs: 60_000 };
-    const { socketPath: socket } = this.#sandbox;
-    const { bridges, inventory } = await observe(new AbortController().signal, {
-      ...{ socket, ...this.#prefixes, ...limits },
-    });
-    const { networks, containers } = inventory;
+    const { bridges, inventory } = await this.#sandbox.observe(this.#prefixes);
+    const containers = inventory.containers.map(({ uptime: _, ...it }) => it);
     return JSON.stringify(
-      [bridges, networks, containers.map(({ uptime: _, ...it }) => it)],
-      (_, it) => {
-        return it instanceof Map ? [...it] : it;
-      },
+      [bridges, inventory.networks, containers],
+      (_, it) => it instanceof Map ? [...it] : it,
     );
   }
 

@@ -12,23 +12,10 @@ import { ThreeLans } from "./three_lans.ts";
 
 const label = "decnet.topology.id";
 
-/** Observes by a prefix of the sandbox's own; what else has our label is left out. */
-async function look({ tag, socketPath: socket }: DockerSandbox): Promise<Observation> {
-  const prefixes = { networkPrefixes: [`ours-${tag}`], containerPrefixes: [`ours-${tag}`] };
-  const { bridges, containers, inventory, engine } = await observe(
-    new AbortController().signal,
-    { socket, ...prefixes, callTimeoutMs: 30_000, timeoutMs: 60_000 },
-  );
-  const isHere = (name: string) => name.includes(tag);
-  return {
-    bridges: bridges.filter(isHere),
-    containers: containers.filter(isHere),
-    inventory: {
-      networks: inventory.networks.filter(({ name }) => isHere(name)),
-      containers: inventory.containers.filter(({ name }) => isHere(name)),
-    },
-    engine,
-  };
+/** Observes by a prefix of the sandbox's own. */
+function look(sandbox: DockerSandbox): Promise<Observation> {
+  const prefixes = [`ours-${sandbox.tag}`];
+  return sandbox.observe({ networkPrefixes: prefixes, containerPrefixes: prefixes });
 }
 
 function byName<T extends { readonly name: string }>(items: Iterable<T>): T[] {
@@ -263,17 +250,11 @@ testWith(ownPodman, "D17 heartbeat and --once report a Podman that fails and ret
 
 /** The containers of the sandbox that are taken for ours. */
 async function listOurs(
-  { tag, socketPath: socket }: DockerSandbox,
+  sandbox: DockerSandbox,
   containerPrefixes: readonly string[],
 ): Promise<string[]> {
-  const { inventory } = await observe(new AbortController().signal, {
-    socket,
-    networkPrefixes: [],
-    containerPrefixes,
-    callTimeoutMs: 30_000,
-    timeoutMs: 60_000,
-  });
-  return inventory.containers.map(({ name }) => name).filter((it) => it.includes(tag)).sort();
+  const { inventory } = await sandbox.observe({ networkPrefixes: [], containerPrefixes });
+  return inventory.containers.map(({ name }) => name).sort();
 }
 
 for (const engine of [docker, podman]) {
@@ -286,23 +267,14 @@ for (const engine of [docker, podman]) {
         return sandbox.makeContainer(name, { isStarted: false, labels });
       };
       const ours = [`q.${tag}`, `q.${tag}-web`, `r-${tag}`];
-      const foreign = [
-        `qx${tag}`,
-        `xq.${tag}`,
-        `x-r-${tag}`,
-        `Q.${tag}`,
-        `R-${tag}`,
-        `x_${tag}_q.`,
-      ];
+      const foreign = ["qx@", "xq.@", "x-r-@", "Q.@", "R-@", "x_@_q."]
+        .map((it) => it.replace("@", tag));
       for (const name of [...ours, ...foreign]) await make(name);
       await make(`by-label-${tag}`, { [label]: tag });
       await make(`q.${tag}-both`, { [label]: tag });
       await make(`by-empty-label-${tag}`, { [label]: "" });
-      await make(`other-label-${tag}`, {
-        [`${label}s`]: tag,
-        x: label,
-        "decnet.topology": "id",
-      });
+      const others = { [`${label}s`]: tag, x: label, "decnet.topology": "id" };
+      await make(`other-label-${tag}`, others);
       await sandbox.makeContainer(`q.${tag}-runs`);
       if (engine === docker) {
         // A legacy link gives what is linked a second name, /LINKING/ALIAS.
@@ -312,20 +284,11 @@ for (const engine of [docker, podman]) {
           HostConfig: { NetworkMode: "default", Links: [`x-r-${tag}:alias`, `r-${tag}:alias2`] },
         });
       }
-      const more = [
-        `by-empty-label-${tag}`,
-        `by-label-${tag}`,
-        `q.${tag}-both`,
-        `q.${tag}-runs`,
-        ...(engine === docker ? [`q.${tag}-links`] : []),
-      ];
+      const labelled = [`by-empty-label-${tag}`, `by-label-${tag}`, `q.${tag}-both`];
+      const more = [`q.${tag}-runs`, ...(engine === docker ? [`q.${tag}-links`] : [])];
       const prefixes = [`q.${tag}`, "r-"];
-      assert.deepEqual(await listOurs(sandbox, prefixes), [...ours, ...more].sort());
-      assert.deepEqual(await listOurs(sandbox, []), [
-        `by-empty-label-${tag}`,
-        `by-label-${tag}`,
-        `q.${tag}-both`,
-      ]);
+      assert.deepEqual(await listOurs(sandbox, prefixes), [...ours, ...labelled, ...more].sort());
+      assert.deepEqual(await listOurs(sandbox, []), labelled);
     },
   );
 }

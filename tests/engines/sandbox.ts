@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import Docker from "dockerode";
+import { type Observation, observe, type Prefixes } from "../../docker/observe.ts";
 import { until } from "../support/environment.ts";
 import { type TestEngine, testWith } from "./engines.ts";
 import { pausingImage } from "./pausing_image.ts";
@@ -147,6 +148,27 @@ export class DockerSandbox implements AsyncDisposable {
   /** Removes a container, running or not. */
   async remove(container: string): Promise<void> {
     await this.docker.getContainer(container).remove({ force: true, v: true });
+  }
+
+  /** Observes the engine; what does not bear the tag belongs to other tests and is left out. */
+  async observe(prefixes: Prefixes): Promise<Observation> {
+    const observation = await observe(new AbortController().signal, {
+      socket: this.socketPath,
+      ...prefixes,
+      callTimeoutMs: 30_000,
+      timeoutMs: 60_000,
+    });
+    const { bridges, containers, inventory } = observation;
+    const isHere = (name: string) => name.includes(this.tag);
+    return {
+      ...observation,
+      bridges: bridges.filter(isHere),
+      containers: containers.filter(isHere),
+      inventory: {
+        networks: inventory.networks.filter(({ name }) => isHere(name)),
+        containers: inventory.containers.filter(({ name }) => isHere(name)),
+      },
+    };
   }
 
   /** The networks of this sandbox. */

@@ -1,4 +1,3 @@
-import { observe } from "../../docker/observe.ts";
 import { readTopology } from "../../topology/document.ts";
 import { type Drift, findDrift } from "../../topology/drift.ts";
 import { topologyLabel } from "../../topology/inventory.ts";
@@ -94,21 +93,11 @@ export function threeLansDocument(sandbox: DockerSandbox): Json {
 }
 
 /** Compares what bears the sandbox's prefix with a plan, or with nothing. */
-export async function driftOf(
-  { tag, socketPath: socket }: DockerSandbox,
-  plan: Plan | null,
-): Promise<Drift> {
-  const { inventory: { networks, containers } } = await observe(new AbortController().signal, {
-    socket,
-    networkPrefixes: [`decnet_t_${tag}_`],
-    containerPrefixes: [`decnet_t_${tag}_`],
-    callTimeoutMs: 30_000,
-    timeoutMs: 60_000,
+export async function driftOf(sandbox: DockerSandbox, plan: Plan | null): Promise<Drift> {
+  const prefixes = [`decnet_t_${sandbox.tag}_`];
+  const { inventory } = await sandbox.observe({
+    networkPrefixes: prefixes,
+    containerPrefixes: prefixes,
   });
-  // What other tests have labelled meanwhile is left out.
-  const isHere = ({ name }: { name: string }) => name.includes(tag);
-  return findDrift(plan, {
-    networks: networks.filter(isHere),
-    containers: containers.filter(isHere),
-  });
+  return findDrift(plan, inventory);
 }
