@@ -1,19 +1,17 @@
 import assert from "node:assert/strict";
 import {
   type ApplyHost,
-  lost,
   oneLan,
   refusalOf,
-  strikeEach,
-  type Struck,
   textOf,
   threeLans,
   validatedOf,
   withHost,
-  worstFaults,
 } from "../tests/support/apply_host.ts";
+import type { ReceivedRequest } from "../tests/support/engine/fake_engine.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
 import { call } from "../tests/support/engine/client.ts";
+import { until } from "../tests/support/environment.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
 import type { ApplyResult } from "./applier.ts";
 import { ApplyError } from "./apply_error.ts";
@@ -27,6 +25,78 @@ const later: ValidatedDocument = await validatedOf(
     .replace('"mysql"\n        ]', '"ssh"\n        ]').replaceAll('"mysql"', '"ssh"')
     .replaceAll("decky-004", "decky-005").replaceAll("198.18.0.3", "198.18.0.4"),
 );
+
+/** How a call goes wrong: refused, or cut off before or after it has had its effect. */
+const faults: readonly Fault[] = [
+  { kind: "status", status: 500, message: "no" },
+  { kind: "reset", effect: "before" },
+  { kind: "reset", effect: "after" },
+  { kind: "garbage", effect: "after" },
+];
+/** The two ways in which most is left behind. */
+const worstFaults = faults.slice(1, 3);
+/** What is said of the calls that were cut off. */
+const lost = /: (connection reset|connection closed|the answer is not HTTP)/;
+
+/** What came of one run in which a call went wrong. */
+interface Struck {
+  readonly host: ApplyHost;
+  /** Null when the agent has found another way. */
+  readonly refusal: ApplyError | null;
+  /** The call that went wrong. */
+  readonly request: ReceivedRequest;
+  readonly fault: Fault;
+}
+
+/** What is done on each host, in how many ways its calls go wrong, and what is checked then. */
+interface Strikes {
+  readonly prepare?: (host: ApplyHost) => Promise<unknown>;
+  readonly run: (host: ApplyHost) => Promise<ApplyResult>;
+  readonly ways?: readonly Fault[];
+  readonly check: (struck: Struck) => Promise<void>;
+}
+
+/** Lets each call of `run` go wrong in turn, each time on a new host; answers how many there are. */
+async function strikeEach(strikes: Strikes): Promise<number> {
+  const { prepare, run, ways = faults } = strikes;
+  let count = 0;
+  await withHost(async (host) => {
+    await prepare?.(host);
+    const before = host.engine.requestCount;
+    await run(host);
+    count = host.engine.requestCount - before;
+  });
+  for (const fault of ways) {
+    for (let position = 0; position < count; position++) {
+      await withHost((host) => strike(host, fault, position, strikes));
+    }
+  }
+  return count;
+}
+
+async function strike(
+  host: ApplyHost,
+  fault: Fault,
+  position: number,
+  { prepare, run, check }: Strikes,
+): Promise<void> {
+  await prepare?.(host);
+  const { engine } = host;
+  const before = engine.requestCount;
+  engine.fault = { ...fault, afterRequests: position, once: true };
+  const refusal = await run(host).then(() => null, (error) => {
+    if (error instanceof ApplyError) return error;
+    throw error;
+  });
+  assert.equal(engine.fault, undefined, "nothing went wrong");
+  const request = engine.requests[before + position]!;
+  try {
+    await check({ host, refusal, request, fault });
+  } catch (cause) {
+    const where = `${JSON.stringify(fault)} at ${position}: ${request.method} ${request.path}`;
+    throw new Error(`${where}: ${(cause as Error).message}`, { cause });
+  }
+}
 
 /** Sees that the refusal tells what went wrong, and that the store keeps it. */
 function assertRecorded({ host, refusal, request }: Struck, versionHash: string, text: string) {
@@ -53,11 +123,14 @@ async function assertSettled(host: ApplyHost, validated: ValidatedDocument): Pro
 }
 
 Deno.test("D19 Applier.apply() finishes after a failed call at each position", async () => {
-  const count = await strikeEach({ run: (host) => host.apply(threeLans) }, async (struck) => {
-    assertRecorded(struck, "", threeLans.text);
-    struck.host.assertOthers();
-    await struck.host.apply(threeLans);
-    await assertSettled(struck.host, threeLans);
+  const count = await strikeEach({
+    run: (host) => host.apply(threeLans),
+    check: async (struck) => {
+      assertRecorded(struck, "", threeLans.text);
+      struck.host.assertOthers();
+      await struck.host.apply(threeLans);
+      await assertSettled(struck.host, threeLans);
+    },
   });
   // Two lists and five images; three networks; nine containers, made and started; two more LANs; and
   // a second look.
@@ -65,21 +138,24 @@ Deno.test("D19 Applier.apply() finishes after a failed call at each position", a
 });
 
 Deno.test("Applier.teardown() removes an apply that failed at any call", async () => {
-  const run = (host: ApplyHost) => host.apply(threeLans);
-  await strikeEach({ run, ways: worstFaults }, async ({ host }) => {
+  const check = async ({ host }: Struck) => {
     await host.teardown(id);
     host.assertNothingLeft();
-  });
+  };
+  await strikeEach({ run: (host) => host.apply(threeLans), ways: worstFaults, check });
+  const run = (host: ApplyHost) => host.apply(later);
+  await strikeEach({ prepare: applyAndBreak, run, ways: worstFaults, check });
 });
 
 Deno.test("D19 Applier.teardown() finishes after a failed call at each position", async () => {
   const count = await strikeEach({
     prepare: (host) => host.apply(threeLans),
     run: (host) => host.teardown(id),
-  }, async (struck) => {
-    assertRecorded(struck, threeLans.versionHash, threeLans.text);
-    await struck.host.teardown(id);
-    struck.host.assertNothingLeft();
+    check: async (struck) => {
+      assertRecorded(struck, threeLans.versionHash, threeLans.text);
+      await struck.host.teardown(id);
+      struck.host.assertNothingLeft();
+    },
   });
   assert.equal(count, 2 + 9 + 3 + 2);
 });
@@ -89,9 +165,10 @@ Deno.test("Applier.apply() restores what a failed teardown has left", async () =
     prepare: (host) => host.apply(threeLans),
     run: (host) => host.teardown(id),
     ways: worstFaults,
-  }, async ({ host }) => {
-    await host.apply(threeLans);
-    await assertSettled(host, threeLans);
+    check: async ({ host }) => {
+      await host.apply(threeLans);
+      await assertSettled(host, threeLans);
+    },
   });
 });
 
@@ -109,28 +186,21 @@ Deno.test("Applier.apply() of a later version finishes after each failure", asyn
   await strikeEach({
     prepare: applyAndBreak,
     run: (host) => host.apply(later),
-  }, async (struck) => {
-    const { host, refusal, request, fault } = struck;
-    if (refusal === null) {
-      // A container that is refused to be started is made anew.
-      assert.equal(fault.kind, "status");
-      assert.match(request.path, /\/(start|restart\?t=0)$/);
-      detours++;
-    } else {
-      assertRecorded(struck, threeLans.versionHash, threeLans.text);
-      await host.apply(later);
-    }
-    await assertSettled(host, later);
+    check: async (struck) => {
+      const { host, refusal, request, fault } = struck;
+      if (refusal === null) {
+        // A container that is refused to be started is made anew.
+        assert.equal(fault.kind, "status");
+        assert.match(request.path, /\/(start|restart\?t=0)$/);
+        detours++;
+      } else {
+        assertRecorded(struck, threeLans.versionHash, threeLans.text);
+        await host.apply(later);
+      }
+      await assertSettled(host, later);
+    },
   });
   assert.equal(detours, 2, "the base, and its service");
-});
-
-Deno.test("Applier.teardown() removes a later version that failed at any call", async () => {
-  const run = (host: ApplyHost) => host.apply(later);
-  await strikeEach({ prepare: applyAndBreak, run, ways: worstFaults }, async ({ host }) => {
-    await host.teardown(id);
-    host.assertNothingLeft();
-  });
 });
 
 Deno.test("Applier.apply() that supersedes finishes after a failure of each call", async () => {
@@ -140,28 +210,30 @@ Deno.test("Applier.apply() that supersedes finishes after a failure of each call
   await strikeEach({
     prepare: (host) => host.apply(oneLan),
     run: (host) => host.apply(threeLans, { supersede }),
-  }, async (struck) => {
-    const { host } = struck;
-    if (host.row()?.lastError === null) {
-      // It was not touched yet, and is as well as before.
-      untouched++;
-      assert.equal(struck.refusal?.code, "failed");
-      assert.equal(struck.request.method, "GET");
-      assert.equal(host.row()?.topologyId, oldId);
-    } else if (host.row()?.topologyId === oldId) {
-      // It is the teardown of the old one that has failed.
-      ofOld++;
-      assertRecorded(struck, oneLan.versionHash, oneLan.text);
-    } else {
-      ofNew++;
-      assertRecorded(struck, "", threeLans.text);
-    }
-    if ((untouched + ofOld + ofNew) % 2 === 0) {
-      for (const validated of [oneLan, threeLans]) await host.teardown(validated.plan.topologyId);
-      return host.assertNothingLeft();
-    }
-    await host.apply(threeLans, { supersede });
-    await assertSettled(host, threeLans);
+    check: async (struck) => {
+      const { host } = struck;
+      const row = host.row();
+      if (row?.lastError === null) {
+        // It was not touched yet, and is as well as before.
+        untouched++;
+        assert.equal(struck.refusal?.code, "failed");
+        assert.equal(struck.request.method, "GET");
+        assert.equal(row.topologyId, oldId);
+      } else if (row?.topologyId === oldId) {
+        // It is the teardown of the old one that has failed.
+        ofOld++;
+        assertRecorded(struck, oneLan.versionHash, oneLan.text);
+      } else {
+        ofNew++;
+        assertRecorded(struck, "", threeLans.text);
+      }
+      if ((untouched + ofOld + ofNew) % 2 === 0) {
+        for (const { plan } of [oneLan, threeLans]) await host.teardown(plan.topologyId);
+        return host.assertNothingLeft();
+      }
+      await host.apply(threeLans, { supersede });
+      await assertSettled(host, threeLans);
+    },
   });
   assert.ok(untouched > 0 && ofOld > 0 && ofNew > 0);
 });
@@ -176,15 +248,6 @@ function stopAfter(count: number) {
     if (++done === count) stop.abort(new Error("stopped by a test"));
   };
   return { signal: stop.signal, onProgress };
-}
-
-/** Resolves when it is so. Throws `AssertionError` when it is not within 20 s. */
-async function when(isSo: () => boolean): Promise<void> {
-  const startedAt = performance.now();
-  while (!isSo()) {
-    assert.ok(performance.now() - startedAt < 20_000, "it has not come to that");
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
 
 /** The last five steps, of the services, may all be under way already when the first is done. */
@@ -271,7 +334,7 @@ Deno.test("Applier.apply() that is stopped finishes its calls and sends no more"
     const stop = new AbortController();
     host.engine.latencyMs = 150;
     const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
-    await when(() => host.engine.changes.length === 3);
+    await until(() => host.engine.changes.length === 3);
     stop.abort();
     assert.equal((await refusal).message, interrupted);
     assert.deepEqual(host.changes(), Array(3).fill("POST /networks/create"));
@@ -310,7 +373,7 @@ for (const [what, fault, changes] of silences) {
       const stop = new AbortController();
       host.engine.fault = fault;
       const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
-      await when(() => host.engine.changes.length === changes && host.engine.requestCount > 1);
+      await until(() => host.engine.changes.length === changes && host.engine.requestCount > 1);
       const startedAt = performance.now();
       stop.abort();
       const { code: kind, message } = await refusal;

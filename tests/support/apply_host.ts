@@ -13,8 +13,7 @@ import { type AppliedTopology, readRow } from "../../store/row.ts";
 import { findDrift } from "../../topology/drift.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
 import { defaultImages } from "../../topology/plan.ts";
-import { FakeEngine, type ReceivedRequest } from "./engine/fake_engine.ts";
-import type { Fault } from "./engine/faults.ts";
+import { FakeEngine } from "./engine/fake_engine.ts";
 import { container, network } from "./engine/state.ts";
 import { TemporaryFolder } from "./environment.ts";
 import { withPassword } from "./secrets.ts";
@@ -181,74 +180,4 @@ export async function refusalOf(run: Promise<ApplyResult>): Promise<ApplyError> 
     return error;
   }
   throw new assert.AssertionError({ message: "it was not refused" });
-}
-
-/** One call goes wrong, at each position in turn. */
-
-/** How a call goes wrong: refused, or cut off before or after it has had its effect. */
-const faults: readonly Fault[] = [
-  { kind: "status", status: 500, message: "no" },
-  { kind: "reset", effect: "before" },
-  { kind: "reset", effect: "after" },
-  { kind: "garbage", effect: "after" },
-];
-/** The two ways in which most is left behind. */
-export const worstFaults = faults.slice(1, 3);
-/** What is said of the calls that were cut off. */
-export const lost = /: (connection reset|connection closed|the answer is not HTTP)/;
-
-/** What came of one run in which a call went wrong. */
-export interface Struck {
-  readonly host: ApplyHost;
-  /** Null when the agent has found another way. */
-  readonly refusal: ApplyError | null;
-  /** The call that went wrong. */
-  readonly request: ReceivedRequest;
-  readonly fault: Fault;
-}
-
-/**
- * Lets each call of `run` go wrong in turn, in each of `ways`, on a new host each time, and has
- * `check` look at what came of it. Answers how many calls there are.
- */
-export async function strikeEach(
-  { prepare = () => Promise.resolve(), run, ways = faults }: {
-    prepare?: (host: ApplyHost) => Promise<unknown>;
-    run: (host: ApplyHost) => ReturnType<ApplyHost["apply"]>;
-    ways?: readonly Fault[];
-  },
-  check: (struck: Struck) => Promise<void>,
-): Promise<number> {
-  let count = 0;
-  await withHost(async (host) => {
-    await prepare(host);
-    const before = host.engine.requestCount;
-    await run(host);
-    count = host.engine.requestCount - before;
-  });
-  for (const fault of ways) {
-    for (let position = 0; position < count; position++) {
-      await withHost(async (host) => {
-        await prepare(host);
-        const { engine } = host;
-        const before = engine.requestCount;
-        engine.fault = { ...fault, afterRequests: position, once: true };
-        const refusal = await refusalOf(run(host)).catch((error) => {
-          if (error instanceof assert.AssertionError) return null;
-          throw error;
-        });
-        assert.equal(engine.fault, undefined, "nothing went wrong");
-        const request = engine.requests[before + position]!;
-        try {
-          await check({ host, refusal, request, fault });
-        } catch (error) {
-          const where = `${
-            JSON.stringify(fault)
-          } at ${position}: ${request.method} ${request.path}`;
-          throw new Error(`${where}: ${(error as Error).message}`, { cause: error });
-        }
-      });
-    }
-  }
-  return count;
 }
