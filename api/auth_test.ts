@@ -8,8 +8,8 @@ const options = { reloadIntervalMs: 10 };
 Deno.test("the API uses new certificates under load without losing a call", async () => {
   await using api = await ApiSetup.start(options);
   using kept = await api.talk();
-  kept.say(getHealth);
-  await kept.hear("ok");
+  kept.send(getHealth);
+  await kept.receive("ok");
   const names = new Set<string>();
   let isOver = false;
   const load = async () => {
@@ -30,11 +30,11 @@ Deno.test("the API uses new certificates under load without losing a call", asyn
   await Promise.all(loads);
   assert.deepEqual([...names], ["the agent", "first", "second", "third"]);
   // One that was there before lives on.
-  kept.say("GET /topology/state HTTP/1.1\r\nHost: agent\r\n\r\n");
-  await kept.hear("topology_id");
+  kept.send("GET /topology/state HTTP/1.1\r\nHost: agent\r\n\r\n");
+  await kept.receive("topology_id");
   // And still nobody gets in without a certificate.
   using stranger = await api.talk({ authority: authority.certificatePem });
-  stranger.say(getHealth);
+  stranger.send(getHealth);
   assert.equal(await stranger.end(), "");
   assert.deepEqual(api.log, []);
 });
@@ -42,14 +42,14 @@ Deno.test("the API uses new certificates under load without losing a call", asyn
 Deno.test("the API closes connections that a new ca.crt does not verify", async () => {
   await using api = await ApiSetup.start(options);
   using kept = await api.talk();
-  kept.say(getHealth);
-  await kept.hear("ok");
+  kept.send(getHealth);
+  await kept.receive("ok");
   const certificates = await agentIdentity("the agent", rogueAuthority);
   api.loaded = { certificates, problem: null };
   await kept.end();
   await api.isUsed(certificates);
   using client = await api.talk();
-  client.say(getHealth);
+  client.send(getHealth);
   assert.equal(await client.end(), "");
   const { certificatePem, keyPem } = await rogueAuthority.issue({ commonName: "decnet-master" });
   const other = { ...certificates, certificate: certificatePem, key: keyPem };

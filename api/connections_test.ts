@@ -46,13 +46,13 @@ Deno.test("the API answers or closes a hundred connections at once", async () =>
 Deno.test("the API closes a worker's connections before the master's", async () => {
   await using api = await ApiSetup.start();
   using own = await api.talk();
-  own.say(get);
-  await own.hear(ok);
+  own.send(get);
+  await own.receive(ok);
   using stack = new DisposableStack();
   for (let i = 0; i < 20; i++) stack.use(await api.talk(worker));
   assert.equal((await api.call("/health")).status, 200);
-  own.say(`GET /topology/state ${head}\r\n`);
-  await own.hear('{"topology_id":null}');
+  own.send(`GET /topology/state ${head}\r\n`);
+  await own.receive('{"topology_id":null}');
 });
 
 Deno.test("the API takes sixteen calls at once, and closes idle connections", async () => {
@@ -61,19 +61,19 @@ Deno.test("the API takes sixteen calls at once, and closes idle connections", as
   api.service.onCall = () => promise;
   using stack = new DisposableStack();
   using idle = await api.talk();
-  idle.say(get);
-  await idle.hear(ok);
+  idle.send(get);
+  await idle.receive(ok);
   const clients: Conversation[] = [];
   for (let i = 0; i < 16; i++) {
     const client = stack.use(await api.talk());
     clients.push(client);
-    client.say(`GET /topology/state ${head}\r\n`);
+    client.send(`GET /topology/state ${head}\r\n`);
     while (api.service.calls.length <= i) await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await idle.end();
   await assert.rejects(api.call("/health"));
   resolve();
-  for (const client of clients) await client.hear('{"topology_id":null}');
+  for (const client of clients) await client.receive('{"topology_id":null}');
   assert.equal((await api.callAs(master, "/health")).status, 200);
 });
 
@@ -118,7 +118,7 @@ Deno.test("the API answers 403 to another host's certificate on every path", asy
     for (const more of ["", "Expect: 100-continue\r\n", "Expect: nothing\r\n"]) {
       using client = await api.talk(worker);
       // The body never comes: whoever waited for it would not answer.
-      client.say(`POST ${path} HTTP/1.1\r\nHost: agent\r\n${more}Content-Length: 100\r\n\r\n`);
+      client.send(`POST ${path} HTTP/1.1\r\nHost: agent\r\n${more}Content-Length: 100\r\n\r\n`);
       assert.match(await client.end(), /^HTTP\/1\.1 403 [^]*\{"detail":"[^"]+"\}$/);
     }
   }
@@ -128,10 +128,10 @@ Deno.test("the API answers 403 to another host's certificate on every path", asy
 Deno.test("the API takes one request from another host's certificate", async () => {
   await using api = await ApiSetup.start();
   using client = await api.talk(worker);
-  client.say(get + get);
+  client.send(get + get);
   assert.equal((await client.end()).match(/HTTP\/1\.1/g)?.length, 1);
   using other = await api.talk(worker);
-  other.say("rubbish\r\n\r\n");
+  other.send("rubbish\r\n\r\n");
   assert.equal(await other.end(), "");
 });
 
@@ -155,7 +155,7 @@ Deno.test("the API answers no client without a valid certificate of ca.crt", asy
   };
   for (const [name, stranger] of Object.entries(unmanaged)) {
     using client = await api.talk(stranger);
-    client.say(get);
+    client.send(get);
     assert.equal(await client.end(), "", name);
   }
   // The same certificate as the expired one, but for its dates.
@@ -204,7 +204,7 @@ Deno.test("the API refuses the authority's own certificate", async () => {
   });
   const { authority: certificate, authorityKey: key } = identity;
   using client = await api.talk({ certificate, key });
-  client.say(get);
+  client.send(get);
   assert.equal(await client.end(), "");
 });
 
@@ -218,10 +218,10 @@ Deno.test("the API refuses a certificate as soon as it has expired", async () =>
     notAfter,
   });
   using client = await api.talk({ ...master, certificate: certificatePem, key: keyPem });
-  client.say(get);
-  await client.hear("200 OK");
+  client.send(get);
+  await client.receive("200 OK");
   while (Date.now() <= notAfter.getTime()) await api.call("/health");
-  client.say(get);
+  client.send(get);
   assert.match(await client.end(), /HTTP\/1\.1 403 /);
 });
 
@@ -300,25 +300,25 @@ for (const version of ["TLSv1_2", "TLSv1_3"]) {
       }).spawn();
       const input = client.stdin.getWriter();
       const answers = lines(client.stdout);
-      const say = async (line: string) => {
+      const command = async (line: string) => {
         await input.write(new TextEncoder().encode(`${line}\n`));
         return (await answers.next()).value;
       };
       try {
         assert.equal((await answers.next()).value, "new 200");
-        assert.equal(await say("resume"), "resumed 200");
+        assert.equal(await command("resume"), "resumed 200");
         const other = await agentIdentity("the agent", rogueAuthority);
         api.loaded = { certificates: other, problem: null };
         await api.isUsed(other);
-        assert.equal(await say("resume"), "resumed closed");
-        assert.equal(await say("new"), "new closed");
+        assert.equal(await command("resume"), "resumed closed");
+        assert.equal(await command("new"), "new closed");
         // It is not that it would never be let in again.
         const own = await agentIdentity("the agent");
         api.loaded = { certificates: own, problem: null };
         await api.isUsed(own);
-        assert.equal(await say("resume"), "resumed closed");
-        assert.equal(await say("new"), "new 200");
-        assert.equal(await say("resume"), "resumed 200");
+        assert.equal(await command("resume"), "resumed closed");
+        assert.equal(await command("new"), "new 200");
+        assert.equal(await command("resume"), "resumed 200");
       } finally {
         await input.close();
         await answers.return(null);

@@ -134,21 +134,21 @@ Deno.test("the API logs an unexpected error and does not send it", async () => {
 Deno.test("the API keeps a connection for several calls, closes it when idle", async () => {
   await using api = await ApiSetup.start();
   using client = await api.talk();
-  client.say(`GET /health ${head}\r\nGET /topology/state ${head}\r\n`);
-  assert.match(await client.hear('{"topology_id":null}'), /Keep-Alive: timeout=60\r\n/);
+  client.send(`GET /health ${head}\r\nGET /topology/state ${head}\r\n`);
+  assert.match(await client.receive('{"topology_id":null}'), /Keep-Alive: timeout=60\r\n/);
   // Who asks for what need not say where.
-  client.say("GET /nowhere HTTP/1.1\r\n\r\n");
-  await client.hear('{"detail":"there is nothing at this path"}');
+  client.send("GET /nowhere HTTP/1.1\r\n\r\n");
+  await client.receive('{"detail":"there is nothing at this path"}');
   const rest = `${head}Content-Length: 19\r\n\r\n{"topology_id":"t"}`;
-  client.say(`POST /topology/teardown ${rest}POST /health ${rest}`);
-  const heard = await client.end();
+  client.send(`POST /topology/teardown ${rest}POST /health ${rest}`);
+  const received = await client.end();
   assert.match(
-    heard,
+    received,
     /200 OK[^]*\{"status":"torn_down","topology_id":"t"\}HTTP\/1\.1 405 [^]*"\}$/,
   );
   await using hasty = await ApiSetup.start({ limits: { idleTimeoutMs: 50 } });
   using idle = await hasty.talk();
-  idle.say(get);
+  idle.send(get);
   assert.match(await idle.end(), /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}$/);
 });
 
@@ -156,14 +156,14 @@ Deno.test("the API answers 100 only to a client that may go on", async () => {
   await using api = await ApiSetup.start();
   const sized = `${head}Content-Length: 19\r\n`;
   using client = await api.talk();
-  client.say(`POST /topology/teardown ${sized}Expect: 100-continue\r\n\r\n`);
-  await client.hear("100 Continue\r\n\r\n");
-  client.say('{"topology_id":"t"}');
-  await client.hear('{"status":"torn_down","topology_id":"t"}');
+  client.send(`POST /topology/teardown ${sized}Expect: 100-continue\r\n\r\n`);
+  await client.receive("100 Continue\r\n\r\n");
+  client.send('{"topology_id":"t"}');
+  await client.receive('{"status":"torn_down","topology_id":"t"}');
   for (const [path, expectation, status] of [["/", "100-continue", 404], ["/health", "x", 417]]) {
     using other = await api.talk();
-    other.say(`POST ${path} ${sized}Expect: ${expectation}\r\n\r\n`);
-    assert.match(await other.hear("detail"), new RegExp(`^HTTP/1.1 ${status} `));
+    other.send(`POST ${path} ${sized}Expect: ${expectation}\r\n\r\n`);
+    assert.match(await other.receive("detail"), new RegExp(`^HTTP/1.1 ${status} `));
   }
 });
 
@@ -182,7 +182,7 @@ for (const [name, text] of cases) {
   Deno.test(`the API does not wait for a call that ${name}`, async () => {
     // Whoever has to wait for the bound on a body waits for longer than any test may take.
     await using api = await ApiSetup.start({ limits: { bodyTimeoutMs: 3_600_000 } });
-    await sayAndLeave(api.port, text);
+    await sendAndEnd(api.port, text);
     const { status } = await api.post("/topology/teardown", { topology_id: "A" });
     assert.equal(status, 200);
     assert.deepEqual(api.service.calls, ["teardown A"]);
@@ -195,14 +195,14 @@ Deno.test("the API closes a connection when it has announced it", async () => {
   for (const path of ["/health", "/nothing"]) {
     for (const body of [length, "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]) {
       using client = await api.talk();
-      client.say(`POST ${path} HTTP/1.1\r\nHost: agent\r\n${body}`);
+      client.send(`POST ${path} HTTP/1.1\r\nHost: agent\r\n${body}`);
       assert.match(await client.end(), /^HTTP\/1\.1 40[45] .*\nconnection: close\r\n.*"\}$/is);
     }
   }
 });
 
 /** Says something as the master, and nothing more; resolves when the connection is closed. */
-async function sayAndLeave(port: number, text: string): Promise<void> {
+async function sendAndEnd(port: number, text: string): Promise<void> {
   const { authority: ca, certificate: cert, key } = master;
   const socket = connect({ host: "127.0.0.1", port, ca, cert, key, rejectUnauthorized: false });
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -235,14 +235,14 @@ Deno.test("the API answers 413 to a body over 8 MiB after reading it", async () 
   assert.equal(reply.status, 422);
   // A length over 8 MiB is answered before the body comes.
   using client = await api.talk();
-  client.say(`POST /topology/apply ${head}Content-Length: 8388609\r\n\r\n`);
-  assert.match(await client.hear("bytes"), /^HTTP\/1\.1 413 /);
+  client.send(`POST /topology/apply ${head}Content-Length: 8388609\r\n\r\n`);
+  assert.match(await client.receive("bytes"), /^HTTP\/1\.1 413 /);
 });
 
 Deno.test("the API answers 408 to a body that does not come in time", async () => {
   await using api = await ApiSetup.start({ limits: { bodyTimeoutMs: 100 } });
   using client = await api.talk();
-  client.say(`POST /topology/apply ${head}Content-Length: 100\r\n\r\n{"hydrated"`);
+  client.send(`POST /topology/apply ${head}Content-Length: 100\r\n\r\n{"hydrated"`);
   assert.match(await client.end(), /^HTTP\/1\.1 408 [^]*"the body did not come within 0\.1 s"/);
   assert.deepEqual(api.service.calls, []);
 });
@@ -252,10 +252,10 @@ Deno.test("the API gives a body more time than the headers", async () => {
   await using api = await ApiSetup.start({ limits: { headerTimeoutMs } });
   using client = await api.talk();
   const startedAt = performance.now();
-  client.say(`POST /topology/teardown ${head}Content-Length: 19\r\n\r\n{"topology_id"`);
+  client.send(`POST /topology/teardown ${head}Content-Length: 19\r\n\r\n{"topology_id"`);
   while (performance.now() - startedAt < 2 * headerTimeoutMs) await api.call("/health");
-  client.say(':"t"}');
-  await client.hear('{"status":"torn_down","topology_id":"t"}');
+  client.send(':"t"}');
+  await client.receive('{"status":"torn_down","topology_id":"t"}');
 });
 
 Deno.test("the API closes a client that does not finish its headers", async () => {
@@ -266,15 +266,15 @@ Deno.test("the API closes a client that does not finish its headers", async () =
   };
   const slow = async (words: string) => {
     using client = await api.talk();
-    client.say(words);
+    client.send(words);
     assert.match(await client.end(), /^HTTP\/1\.1 408 [^]*"the request did not come in time"/);
   };
   // Nor does a kept connection have longer for its next request.
   const late = async () => {
     using client = await api.talk();
-    client.say(get);
-    await client.hear(ok);
-    client.say("GET /heal");
+    client.send(get);
+    await client.receive(ok);
+    client.send("GET /heal");
     assert.match(await client.end(), /HTTP\/1\.1 408 [^]*in time/);
   };
   const starts = ["", "GET", `GET /health ${head}`, `GET /health ${head}X`];
@@ -308,9 +308,9 @@ Deno.test("the API answers bytes that are not HTTP, or too many, with an error",
   ];
   for (const [words, status] of cases) {
     using client = await api.talk();
-    client.say(words);
-    const heard = await client.end();
-    assert.match(heard, new RegExp(`^HTTP/1.1 ${status} [^]*\r\n\r\n\\{"detail":"[^"]+"\\}$`));
+    client.send(words);
+    const received = await client.end();
+    assert.match(received, new RegExp(`^HTTP/1.1 ${status} [^]*\r\n\r\n\\{"detail":"[^"]+"\\}$`));
   }
 });
 
@@ -318,7 +318,7 @@ Deno.test("the API writes no error into the answer to an earlier request", async
   await using api = await ApiSetup.start();
   const { finish } = holdCalls(api);
   using client = await api.talk();
-  client.say(`GET /topology/state ${head}\r\nrubbish\r\n\r\n`);
+  client.send(`GET /topology/state ${head}\r\nrubbish\r\n\r\n`);
   assert.equal(await client.end(), "");
   finish();
 });
@@ -376,8 +376,8 @@ Deno.test("ApiServer.stop() closes idle connections and the port at once", async
   // That it waits for nothing is seen from its being over at all.
   const api = await ApiSetup.start({ limits: { stopTimeoutMs: 2 ** 30 } });
   using idle = await api.talk();
-  idle.say(get);
-  await idle.hear(ok);
+  idle.send(get);
+  await idle.receive(ok);
   using silent = await api.talk();
   using stranger = await api.talk(worker);
   const { port } = api;
@@ -404,7 +404,7 @@ Deno.test("ApiServer.stop() waits for an answer", async () => {
   const api = await ApiSetup.start({ limits: { stopTimeoutMs: 2 ** 30 } });
   const { asked, finish } = holdCalls(api);
   using client = await api.talk();
-  client.say(getState);
+  client.send(getState);
   await asked;
   const stopped = api.stop();
   finish();
@@ -416,9 +416,9 @@ Deno.test("ApiServer.stop() waits no longer than its limit", async () => {
   const api = await ApiSetup.start({ limits: { stopTimeoutMs: 50 } });
   const { asked } = holdCalls(api);
   using client = await api.talk();
-  client.say(getState);
+  client.send(getState);
   using slow = await api.talk();
-  slow.say(`POST /topology/apply ${head}Content-Length: 100\r\n\r\n{`);
+  slow.send(`POST /topology/apply ${head}Content-Length: 100\r\n\r\n{`);
   await asked;
   await api.stop();
   assert.equal(await client.end(), "");
@@ -429,7 +429,7 @@ Deno.test("the API aborts the state when its client has left", async () => {
   await using api = await ApiSetup.start();
   const { asked } = holdCalls(api);
   const client = await api.talk();
-  client.say(getState);
+  client.send(getState);
   await asked;
   const signal = api.service.signals[0]!;
   assert.equal(signal.aborted, false);
@@ -452,7 +452,7 @@ Deno.test("the API finishes an apply whose client has left, answers others", asy
   };
   const body = '{"hydrated":{},"version_hash":"cafe"}';
   const client = await api.talk();
-  client.say(`POST /topology/apply ${head}Content-Length: ${body.length}\r\n\r\n${body}`);
+  client.send(`POST /topology/apply ${head}Content-Length: ${body.length}\r\n\r\n${body}`);
   await asked.promise;
   assert.equal((await api.call("/topology/state")).status, 200);
   client[Symbol.dispose]();
@@ -467,11 +467,11 @@ Deno.test("the API finishes an apply whose client has left, answers others", asy
 Deno.test("the API drops a call whose client leaves within the body", async () => {
   await using api = await ApiSetup.start();
   const client = await api.talk();
-  client.say(
+  client.send(
     `POST /topology/apply ${head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n`,
   );
-  await client.hear("100 Continue");
-  client.say("{");
+  await client.receive("100 Continue");
+  client.send("{");
   client[Symbol.dispose]();
   assert.equal((await api.call("/health")).status, 200);
   assert.deepEqual(api.service.calls, []);

@@ -36,10 +36,10 @@ const faults: readonly Fault[] = [
 /** The two ways in which most is left behind. */
 const worstFaults = faults.slice(1, 3);
 /** What is said of the calls that were cut off. */
-const lost = /: (connection reset|connection closed|the answer is not HTTP)/;
+const cutOff = /: (connection reset|connection closed|the answer is not HTTP)/;
 
 /** What came of one run in which a call went wrong. */
-interface Struck {
+interface FailedRun {
   readonly host: ApplyHost;
   /** Null when the agent has found another way. */
   readonly refusal: ApplyError | null;
@@ -49,16 +49,16 @@ interface Struck {
 }
 
 /** What is done on each host, in how many ways its calls go wrong, and what is checked then. */
-interface Strikes {
+interface CallFailures {
   readonly prepare?: (host: ApplyHost) => Promise<unknown>;
   readonly run: (host: ApplyHost) => Promise<ApplyResult>;
   readonly ways?: readonly Fault[];
-  readonly check: (struck: Struck) => Promise<void>;
+  readonly check: (failed: FailedRun) => Promise<void>;
 }
 
 /** Lets each call of `run` go wrong in turn, each time on a new host; answers how many there are. */
-async function strikeEach(strikes: Strikes): Promise<number> {
-  const { prepare, run, ways = faults } = strikes;
+async function failEachCall(failures: CallFailures): Promise<number> {
+  const { prepare, run, ways = faults } = failures;
   let count = 0;
   await withHost(async (host) => {
     await prepare?.(host);
@@ -68,17 +68,17 @@ async function strikeEach(strikes: Strikes): Promise<number> {
   });
   for (const fault of ways) {
     for (let position = 0; position < count; position++) {
-      await withHost((host) => strike(host, fault, position, strikes));
+      await withHost((host) => failCall(host, fault, position, failures));
     }
   }
   return count;
 }
 
-async function strike(
+async function failCall(
   host: ApplyHost,
   fault: Fault,
   position: number,
-  { prepare, run, check }: Strikes,
+  { prepare, run, check }: CallFailures,
 ): Promise<void> {
   await prepare?.(host);
   const { engine } = host;
@@ -99,11 +99,11 @@ async function strike(
 }
 
 /** Sees that the refusal tells what went wrong, and that the store keeps it. */
-function assertRecorded({ host, refusal, request }: Struck, versionHash: string, text: string) {
+function assertRecorded({ host, refusal, request }: FailedRun, versionHash: string, text: string) {
   assert.equal(refusal?.code, "failed");
   const { message } = refusal!;
   const isRefused = message.includes("was answered with 500 (no)");
-  assert.ok(isRefused || lost.test(message), message);
+  assert.ok(isRefused || cutOff.test(message), message);
   assert.ok(request.method === "GET" || /^Cannot [a-z]+ (network|container) /.test(message));
   const row = host.row();
   assert.equal(row?.versionHash, versionHash);
@@ -123,13 +123,13 @@ async function assertSettled(host: ApplyHost, validated: ValidatedDocument): Pro
 }
 
 Deno.test("D19 Applier.apply() finishes after a failed call at each position", async () => {
-  const count = await strikeEach({
+  const count = await failEachCall({
     run: (host) => host.apply(threeLans),
-    check: async (struck) => {
-      assertRecorded(struck, "", threeLans.text);
-      struck.host.assertOthers();
-      await struck.host.apply(threeLans);
-      await assertSettled(struck.host, threeLans);
+    check: async (failed) => {
+      assertRecorded(failed, "", threeLans.text);
+      failed.host.assertOthers();
+      await failed.host.apply(threeLans);
+      await assertSettled(failed.host, threeLans);
     },
   });
   // Two lists and five images; three networks; nine containers, made and started; two more LANs; and
@@ -138,30 +138,30 @@ Deno.test("D19 Applier.apply() finishes after a failed call at each position", a
 });
 
 Deno.test("Applier.teardown() removes an apply that failed at any call", async () => {
-  const check = async ({ host }: Struck) => {
+  const check = async ({ host }: FailedRun) => {
     await host.teardown(id);
     host.assertNothingLeft();
   };
-  await strikeEach({ run: (host) => host.apply(threeLans), ways: worstFaults, check });
+  await failEachCall({ run: (host) => host.apply(threeLans), ways: worstFaults, check });
   const run = (host: ApplyHost) => host.apply(later);
-  await strikeEach({ prepare: applyAndBreak, run, ways: worstFaults, check });
+  await failEachCall({ prepare: applyAndBreak, run, ways: worstFaults, check });
 });
 
 Deno.test("D19 Applier.teardown() finishes after a failed call at each position", async () => {
-  const count = await strikeEach({
+  const count = await failEachCall({
     prepare: (host) => host.apply(threeLans),
     run: (host) => host.teardown(id),
-    check: async (struck) => {
-      assertRecorded(struck, threeLans.versionHash, threeLans.text);
-      await struck.host.teardown(id);
-      struck.host.assertNothingLeft();
+    check: async (failed) => {
+      assertRecorded(failed, threeLans.versionHash, threeLans.text);
+      await failed.host.teardown(id);
+      failed.host.assertNothingLeft();
     },
   });
   assert.equal(count, 2 + 9 + 3 + 2);
 });
 
 Deno.test("Applier.apply() restores what a failed teardown has left", async () => {
-  await strikeEach({
+  await failEachCall({
     prepare: (host) => host.apply(threeLans),
     run: (host) => host.teardown(id),
     ways: worstFaults,
@@ -182,50 +182,50 @@ async function applyAndBreak(host: ApplyHost): Promise<void> {
 }
 
 Deno.test("Applier.apply() of a later version finishes after each failure", async () => {
-  let detours = 0;
-  await strikeEach({
+  let recreations = 0;
+  await failEachCall({
     prepare: applyAndBreak,
     run: (host) => host.apply(later),
-    check: async (struck) => {
-      const { host, refusal, request, fault } = struck;
+    check: async (failed) => {
+      const { host, refusal, request, fault } = failed;
       if (refusal === null) {
         // A container that is refused to be started is made anew.
         assert.equal(fault.kind, "status");
         assert.match(request.path, /\/(start|restart\?t=0)$/);
-        detours++;
+        recreations++;
       } else {
-        assertRecorded(struck, threeLans.versionHash, threeLans.text);
+        assertRecorded(failed, threeLans.versionHash, threeLans.text);
         await host.apply(later);
       }
       await assertSettled(host, later);
     },
   });
-  assert.equal(detours, 2, "the base, and its service");
+  assert.equal(recreations, 2, "the base, and its service");
 });
 
 Deno.test("Applier.apply() that supersedes finishes after a failure of each call", async () => {
   const supersede = true;
   const { topologyId: oldId } = oneLan.plan;
   let [untouched, ofOld, ofNew] = [0, 0, 0];
-  await strikeEach({
+  await failEachCall({
     prepare: (host) => host.apply(oneLan),
     run: (host) => host.apply(threeLans, { supersede }),
-    check: async (struck) => {
-      const { host } = struck;
+    check: async (failed) => {
+      const { host } = failed;
       const row = host.row();
       if (row?.lastError === null) {
         // It was not touched yet, and is as well as before.
         untouched++;
-        assert.equal(struck.refusal?.code, "failed");
-        assert.equal(struck.request.method, "GET");
+        assert.equal(failed.refusal?.code, "failed");
+        assert.equal(failed.request.method, "GET");
         assert.equal(row.topologyId, oldId);
       } else if (row?.topologyId === oldId) {
         // It is the teardown of the old one that has failed.
         ofOld++;
-        assertRecorded(struck, oneLan.versionHash, oneLan.text);
+        assertRecorded(failed, oneLan.versionHash, oneLan.text);
       } else {
         ofNew++;
-        assertRecorded(struck, "", threeLans.text);
+        assertRecorded(failed, "", threeLans.text);
       }
       if ((untouched + ofOld + ofNew) % 2 === 0) {
         for (const { plan } of [oneLan, threeLans]) await host.teardown(plan.topologyId);
@@ -241,7 +241,7 @@ Deno.test("Applier.apply() that supersedes finishes after a failure of each call
 const interrupted = "interrupted, as the agent was stopped; apply it again or tear it down";
 
 /** Aborts as soon as so many steps are done. */
-function stopAfter(count: number) {
+function stopAfterSteps(count: number) {
   const stop = new AbortController();
   let done = 0;
   const onProgress = () => {
@@ -268,7 +268,7 @@ async function interruption(run: Promise<ApplyResult>): Promise<string | null> {
 Deno.test("Applier.apply() stopped after any step can be finished or torn down", async () => {
   for (let steps = 1; steps < 12; steps++) {
     await withHost(async (host) => {
-      const message = await interruption(host.apply(threeLans, stopAfter(steps)));
+      const message = await interruption(host.apply(threeLans, stopAfterSteps(steps)));
       if (message === null) {
         assert.ok(steps > 12 - lastSteps, `not interrupted after step ${steps}`);
         return await host.assertApplied(threeLans);
@@ -290,7 +290,7 @@ Deno.test("Applier.apply() stopped after any step can be finished or torn down",
 
 Deno.test("Applier.apply() that is stopped with its last step succeeds", () =>
   withHost(async (host) => {
-    assert.equal((await host.apply(threeLans, stopAfter(12))).changes, 12);
+    assert.equal((await host.apply(threeLans, stopAfterSteps(12))).changes, 12);
     await host.assertApplied(threeLans);
   }));
 
@@ -298,7 +298,7 @@ Deno.test("Applier.teardown() stopped after any step can be finished", async () 
   for (let steps = 1; steps < 12; steps++) {
     await withHost(async (host) => {
       await host.apply(threeLans);
-      assert.equal(await interruption(host.teardown(id, stopAfter(steps))), interrupted);
+      assert.equal(await interruption(host.teardown(id, stopAfterSteps(steps))), interrupted);
       assert.deepEqual(
         [host.row()?.versionHash, host.row()?.lastError],
         [threeLans.versionHash, interrupted],
@@ -314,7 +314,7 @@ Deno.test("Applier.apply() that supersedes, stopped at any step, can be finished
     await withHost(async (host) => {
       await host.apply(oneLan);
       const options = { supersede: true };
-      const run = host.apply(threeLans, { ...options, ...stopAfter(steps) });
+      const run = host.apply(threeLans, { ...options, ...stopAfterSteps(steps) });
       if (await interruption(run) === null) {
         assert.ok(steps > 15 - lastSteps, `not interrupted after step ${steps}`);
         return await host.assertApplied(threeLans);
@@ -357,7 +357,7 @@ Deno.test("Applier.apply() changes nothing when it was stopped before", () =>
     host.assertOthers();
   }));
 
-const silences: [what: string, fault: Fault, changes: number][] = [
+const hangs: [what: string, fault: Fault, changes: number][] = [
   ["look", { kind: "hang", path: "/networks", method: "GET" }, 0],
   ["look at an image", { kind: "hang", path: "/images/" }, 0],
   ["change", { kind: "hang", path: "/networks/create" }, 3],
@@ -367,7 +367,7 @@ const silences: [what: string, fault: Fault, changes: number][] = [
     7,
   ],
 ];
-for (const [what, fault, changes] of silences) {
+for (const [what, fault, changes] of hangs) {
   Deno.test(`Applier.apply() that is stopped waits 1.2 s for a ${what}`, () =>
     withHost(async (host) => {
       const stop = new AbortController();

@@ -221,7 +221,7 @@ export class ApplySetup implements AsyncDisposable {
   }
 }
 
-/** The names whose ids are not the same any more: made anew, come, or gone. */
+/** The names whose ids are not the same any more: made recreated, come, or gone. */
 export function changed(before: Map<string, string>, after: Map<string, string>): string[] {
   const names = new Set([...before.keys(), ...after.keys()]);
   return [...names].filter((name) => before.get(name) !== after.get(name)).sort();
@@ -253,8 +253,8 @@ export const sample: Sample = {
 interface Damage {
   readonly name: string;
   readonly make: (setup: ApplySetup) => Promise<unknown>;
-  /** What is made anew. */
-  readonly anew: readonly string[];
+  /** What is made recreated. */
+  readonly recreated: readonly string[];
   /** What is done, in order; all else is right. */
   readonly steps: readonly string[];
 }
@@ -277,37 +277,37 @@ export const damages: readonly Damage[] = [
   {
     name: "a service that was removed",
     make: ({ sandbox, name }) => sandbox.remove(name("web-ssh")),
-    anew: ["web-ssh"],
+    recreated: ["web-ssh"],
     steps: ["create container web-ssh"],
   },
   {
     name: "a service that was killed",
     make: ({ sandbox, name }) => sandbox.kill(name("files-smb")),
-    anew: [],
+    recreated: [],
     steps: ["start container files-smb"],
   },
   {
     name: "a service that is paused",
     make: ({ sandbox, name }) => sandbox.docker.getContainer(name("files-smb")).pause(),
-    anew: [],
+    recreated: [],
     steps: ["unpause container files-smb"],
   },
   {
     name: "a base that is paused",
     make: ({ sandbox, name }) => sandbox.docker.getContainer(name("files")).pause(),
-    anew: [],
+    recreated: [],
     steps: ["unpause container files"],
   },
   {
     name: "a base that was removed, with its services",
     make: ({ sandbox, name }) => sandbox.remove(name("files")),
-    anew: ["files", "files-smb"],
+    recreated: ["files", "files-smb"],
     steps: ["remove container files-smb", "create container files", "create container files-smb"],
   },
   {
     name: "a base that was stopped, with its services",
     make: ({ sandbox, name }) => sandbox.kill(name("files")),
-    anew: [],
+    recreated: [],
     steps: ["start container files", "restart container files-smb"],
   },
   {
@@ -316,7 +316,7 @@ export const damages: readonly Damage[] = [
       await sandbox.docker.getContainer(name("files-smb")).pause();
       await sandbox.kill(name("files"));
     },
-    anew: ["files-smb"],
+    recreated: ["files-smb"],
     steps: ["remove container files-smb", "start container files", "create container files-smb"],
   },
   {
@@ -325,13 +325,13 @@ export const damages: readonly Damage[] = [
       await sandbox.kill(name("files-smb"));
       await sandbox.kill(name("files"));
     },
-    anew: [],
+    recreated: [],
     steps: ["start container files", "start container files-smb"],
   },
   {
     name: "a base that was cut off its network",
     make: ({ sandbox, name }) => sandbox.disconnect(name("inside"), name("files")),
-    anew: ["files", "files-smb"],
+    recreated: ["files", "files-smb"],
     steps: [
       "remove container files-smb",
       "remove container files",
@@ -343,7 +343,7 @@ export const damages: readonly Damage[] = [
     name: "a base that was attached to one network more",
     make: ({ sandbox, name }) =>
       sandbox.connect(name("inside"), name("front"), sandbox.address(1, 99)),
-    anew: ["front"],
+    recreated: ["front"],
     steps: ["remove container front", "create container front"],
   },
   {
@@ -358,7 +358,7 @@ export const damages: readonly Damage[] = [
       }, { what: "services that have been up for a while" });
       await base.restart({ t: 0 });
     },
-    anew: [],
+    recreated: [],
     steps: ["restart container web-http", "restart container web-ssh"],
   },
   {
@@ -369,17 +369,17 @@ export const damages: readonly Damage[] = [
       }
       await sandbox.docker.getNetwork(name("inside")).remove();
     },
-    anew: onInside,
+    recreated: onInside,
     steps: recreateInside,
   },
   {
     name: "a network that was removed while its decky was stopped",
     make: removeInsideOfStopped,
-    anew: onInside,
+    recreated: onInside,
     steps: recreateInside,
   },
   {
-    name: "a stopped decky whose network somebody else has made anew",
+    name: "a stopped decky whose network somebody else has made recreated",
     make: async (setup) => {
       await removeInsideOfStopped(setup);
       const { sandbox, name, labels } = setup;
@@ -389,7 +389,7 @@ export const damages: readonly Damage[] = [
         labels,
       });
     },
-    anew: onInside,
+    recreated: onInside,
     // It turns out only when they cannot be started.
     steps: onInside.filter((it) => it !== "inside")
       .map((it) => `${it.includes("-") ? "create" : "start"} container ${it}`),

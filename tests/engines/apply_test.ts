@@ -224,7 +224,7 @@ testApply("Applier.apply() recreates a LAN that has changed, and its deckies", a
 
 testApply("Applier.apply() fixes what was damaged, and nothing else", async (setup, t) => {
   await setup.apply(sample);
-  for (const { name, make, anew, steps } of damages) {
+  for (const { name, make, recreated, steps } of damages) {
     await t.step(name, async () => {
       const before = await setup.ids();
       await make(setup);
@@ -232,7 +232,7 @@ testApply("Applier.apply() fixes what was damaged, and nothing else", async (set
       const recovered = await setup.apply(sample);
       assert.deepEqual([...recovered.steps].sort(), [...steps].sort());
       assert.equal(recovered.changes, steps.length);
-      assert.deepEqual(changed(before, await setup.ids()), anew);
+      assert.deepEqual(changed(before, await setup.ids()), recreated);
       await setup.assertApplied(sample);
       await assertShared(setup);
     });

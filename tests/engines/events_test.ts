@@ -5,8 +5,8 @@ import { docker, dockerSocket, OwnPodman, ownPodman, podman, testWith } from "./
 import { type DockerSandbox, testInSandbox } from "./sandbox.ts";
 
 /** Listens to an engine, and waits for what changes what is seen. */
-class Ears implements AsyncDisposable {
-  hints = 0;
+class ChangeListener implements AsyncDisposable {
+  eventCount = 0;
   readonly #sandbox: DockerSandbox;
   readonly #stop = new AbortController();
   readonly #listening: Promise<unknown>;
@@ -17,26 +17,32 @@ class Ears implements AsyncDisposable {
       ...this.#prefixes,
       socket: sandbox.socketPath,
       onOpen,
-      onChange: () => this.hints++,
+      onChange: () => this.eventCount++,
     }).catch(() => {});
   }
 
-  static async open(sandbox: DockerSandbox): Promise<Ears> {
+  static async open(sandbox: DockerSandbox): Promise<ChangeListener> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const ears = new Ears(sandbox, resolve);
+    const listener = new ChangeListener(sandbox, resolve);
     await promise;
-    return ears;
+    return listener;
   }
 
   /** Does something to the engine; then there was a hint, and what is seen is another thing. */
-  async hears(what: string, act: () => Promise<unknown>): Promise<void> {
-    const [hints, seen] = [this.hints, await this.#see()];
+  async expectEvent(what: string, act: () => Promise<unknown>): Promise<void> {
+    const [eventCount, before] = [this.eventCount, await this.#observe()];
     await act();
-    await eventually(`an event: ${what}`, () => Promise.resolve(this.hints > hints || undefined));
-    await eventually(`a change: ${what}`, async () => await this.#see() !== seen || undefined);
+    await eventually(
+      `an event: ${what}`,
+      () => Promise.resolve(this.eventCount > eventCount || undefined),
+    );
+    await eventually(
+      `a change: ${what}`,
+      async () => await this.#observe() !== before || undefined,
+    );
   }
 
-  async #see(): Promise<string> {
+  async #observe(): Promise<string> {
     const { bridges, inventory } = await this.#sandbox.observe(this.#prefixes);
     const containers = inventory.containers.map(({ uptime: _, ...it }) => it);
     return JSON.stringify(
@@ -57,48 +63,57 @@ class Ears implements AsyncDisposable {
 }
 
 /** What an operator may do to our containers, step by step. */
-async function actOnContainers(sandbox: DockerSandbox, ears: Ears): Promise<void> {
+async function actOnContainers(sandbox: DockerSandbox, listener: ChangeListener): Promise<void> {
   const { tag, docker } = sandbox;
   const [lan, other] = [`ours-${tag}-lan`, `other-${tag}`];
   const web = `ours-${tag}-web`;
   await sandbox.makeNetwork(other, { subnet: sandbox.subnet(2) });
   const addresses = new Map([[lan, sandbox.address(1, 7)]]);
   let id = "";
-  await ears.hears("run", async () => id = await sandbox.makeContainer(web, { addresses }));
+  await listener.expectEvent(
+    "run",
+    async () => id = await sandbox.makeContainer(web, { addresses }),
+  );
   const container = docker.getContainer(id);
-  await ears.hears("pause", () => container.pause());
-  await ears.hears("unpause", () => container.unpause());
-  await ears.hears("disconnect", () => sandbox.disconnect(lan, web));
-  await ears.hears("connect to a network of others", () => {
+  await listener.expectEvent("pause", () => container.pause());
+  await listener.expectEvent("unpause", () => container.unpause());
+  await listener.expectEvent("disconnect", () => sandbox.disconnect(lan, web));
+  await listener.expectEvent("connect to a network of others", () => {
     return sandbox.connect(other, web, sandbox.address(2, 7));
   });
-  await ears.hears("kill", () => container.kill());
-  await ears.hears("start", () => container.start());
-  await ears.hears("rename away", () => container.rename({ name: `away-${tag}` }));
-  await ears.hears("rename back", () => container.rename({ name: web }));
-  await ears.hears("remove", () => sandbox.remove(web));
+  await listener.expectEvent("kill", () => container.kill());
+  await listener.expectEvent("start", () => container.start());
+  await listener.expectEvent("rename away", () => container.rename({ name: `away-${tag}` }));
+  await listener.expectEvent("rename back", () => container.rename({ name: web }));
+  await listener.expectEvent("remove", () => sandbox.remove(web));
   const labels = { "decnet.topology.id": tag };
   const labelled = `labelled-${tag}`;
-  await ears.hears("run of a labelled one", () => sandbox.makeContainer(labelled, { labels }));
-  await ears.hears("kill of a labelled one", () => docker.getContainer(labelled).kill());
-  await ears.hears("remove of a labelled one", () => sandbox.remove(labelled));
+  await listener.expectEvent(
+    "run of a labelled one",
+    () => sandbox.makeContainer(labelled, { labels }),
+  );
+  await listener.expectEvent("kill of a labelled one", () => docker.getContainer(labelled).kill());
+  await listener.expectEvent("remove of a labelled one", () => sandbox.remove(labelled));
 }
 
 testInSandbox(docker, "listenToEvents() reports each change of ours in Docker", async (sandbox) => {
-  await using ears = await Ears.open(sandbox);
+  await using listener = await ChangeListener.open(sandbox);
   const lan = `ours-${sandbox.tag}-lan`;
   const subnet = sandbox.subnet(1);
-  await ears.hears("create", () => sandbox.makeNetwork(lan, { subnet }));
-  await actOnContainers(sandbox, ears);
+  await listener.expectEvent("create", () => sandbox.makeNetwork(lan, { subnet }));
+  await actOnContainers(sandbox, listener);
   const web = `ours-${sandbox.tag}-sick`;
   await sandbox.makeContainer(web, { failsHealthCheck: true });
-  await ears.hears("failing health", () => Promise.resolve());
+  await listener.expectEvent("failing health", () => Promise.resolve());
   await sandbox.remove(web);
-  await ears.hears("remove", () => sandbox.docker.getNetwork(lan).remove());
+  await listener.expectEvent("remove", () => sandbox.docker.getNetwork(lan).remove());
   const labels = { "decnet.topology.id": sandbox.tag };
   const labelled = `labelled-${sandbox.tag}`;
-  await ears.hears("create, labelled", () => sandbox.makeNetwork(labelled, { labels }));
-  await ears.hears("remove, labelled", () => sandbox.docker.getNetwork(labelled).remove());
+  await listener.expectEvent("create, labelled", () => sandbox.makeNetwork(labelled, { labels }));
+  await listener.expectEvent(
+    "remove, labelled",
+    () => sandbox.docker.getNetwork(labelled).remove(),
+  );
 });
 
 testInSandbox(
@@ -108,8 +123,8 @@ testInSandbox(
     // Of a network that is made or removed, Podman tells nobody.
     const lan = `ours-${sandbox.tag}-lan`;
     await sandbox.makeNetwork(lan, { subnet: sandbox.subnet(1) });
-    await using ears = await Ears.open(sandbox);
-    await actOnContainers(sandbox, ears);
+    await using listener = await ChangeListener.open(sandbox);
+    await actOnContainers(sandbox, listener);
   },
 );
 

@@ -13,7 +13,7 @@ import { ThreeLans } from "./three_lans.ts";
 const label = "decnet.topology.id";
 
 /** Observes by a prefix of the sandbox's own. */
-function look(sandbox: DockerSandbox): Promise<Observation> {
+function observeOurs(sandbox: DockerSandbox): Promise<Observation> {
   const prefixes = [`ours-${sandbox.tag}`];
   return sandbox.observe({ networkPrefixes: prefixes, containerPrefixes: prefixes });
 }
@@ -40,7 +40,7 @@ for (const engine of [docker, podman]) {
       });
       await sandbox.makeNetwork(`foreign-ours-${tag}`, { subnet: sandbox.subnet(4) });
 
-      const { bridges, inventory } = await look(sandbox);
+      const { bridges, inventory } = await observeOurs(sandbox);
       assert.deepEqual(bridges, [`another-${tag}`, `ours-${tag}-dmz`, `ours-${tag}-lan`]);
       const listed = (await sandbox.networks())
         .filter(({ Name, Labels }) => Name.startsWith("ours-") || Labels && label in Labels);
@@ -79,7 +79,7 @@ for (const engine of [docker, podman]) {
       await sandbox.makeContainer(`foreign-ours-${tag}`);
       await sandbox.makeContainer(`ours-${tag}-sharing`, { base: `ours-${tag}-running` });
 
-      const { containers, inventory } = await look(sandbox);
+      const { containers, inventory } = await observeOurs(sandbox);
       assert.deepEqual(containers, [
         `another-${tag}`,
         `ours-${tag}-paused`,
@@ -115,7 +115,7 @@ for (const engine of [docker, podman]) {
     engine,
     `observe() returns the version of ${engine.name} as dockerode does`,
     async (sandbox) => {
-      const { engine } = await look(sandbox);
+      const { engine } = await observeOurs(sandbox);
       const { Version, ApiVersion } = await sandbox.docker.version();
       assert.deepEqual([engine.version, engine.apiVersion], [Version, ApiVersion]);
     },
@@ -150,7 +150,9 @@ testInSandbox(
     const baseId = await sandbox.makeContainer(`ours-${tag}-base`, { addresses });
     await sandbox.makeContainer(`ours-${tag}-base-ssh`, { base: `ours-${tag}-base` });
     const find = async (name: string) =>
-      (await look(sandbox)).inventory.containers.find((it) => it.name === `ours-${tag}-${name}`);
+      (await observeOurs(sandbox)).inventory.containers.find((it) =>
+        it.name === `ours-${tag}-${name}`
+      );
     assert.deepEqual((await find("base"))?.addressByNetwork, addresses);
     assert.equal((await find("base-ssh"))?.networkMode, `container:${baseId}`);
     assert.deepEqual((await find("base-ssh"))?.addressByNetwork, new Map());
@@ -166,7 +168,7 @@ testInSandbox(docker, "observe() sees a health check fail", async (sandbox) => {
     const { State } = await sandbox.docker.getContainer(name).inspect();
     return State.Health.Status === "unhealthy";
   });
-  const { containers, inventory } = await look(sandbox);
+  const { containers, inventory } = await observeOurs(sandbox);
   assert.deepEqual(containers, [name]);
   assert.deepEqual(inventory.containers.map(({ unhealthy }) => unhealthy), [true]);
 });

@@ -31,14 +31,14 @@ interface ListedContainer {
 }
 
 /** A network to make. */
-interface NetworkWish {
+interface NetworkOptions {
   readonly subnet?: string;
   readonly internal?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** A container to make. */
-export interface ContainerWish {
+export interface ContainerOptions {
   /** What it runs: `/pause`, the default, or `/exit`. */
   readonly command?: "/pause" | "/exit";
   readonly labels?: Readonly<Record<string, string>>;
@@ -84,43 +84,43 @@ export class DockerSandbox implements AsyncDisposable {
     return `10.${this.#octet}.${number}.${host}`;
   }
 
-  async makeNetwork(name: string, wish: NetworkWish = {}): Promise<void> {
+  async makeNetwork(name: string, options: NetworkOptions = {}): Promise<void> {
     await this.docker.createNetwork({
       Name: this.#own(name),
       Driver: "bridge",
-      Internal: wish.internal ?? false,
-      Labels: wish.labels ?? {},
-      ...(wish.subnet === undefined ? {} : { IPAM: { Config: [{ Subnet: wish.subnet }] } }),
+      Internal: options.internal ?? false,
+      Labels: options.labels ?? {},
+      ...(options.subnet === undefined ? {} : { IPAM: { Config: [{ Subnet: options.subnet }] } }),
     });
   }
 
   /** Makes a container; the answer is its id. */
-  async makeContainer(name: string, wish: ContainerWish = {}): Promise<string> {
-    const [first, ...more] = wish.addresses ?? [];
+  async makeContainer(name: string, options: ContainerOptions = {}): Promise<string> {
+    const [first, ...more] = options.addresses ?? [];
     const endpoint = (address: string) => ({ IPAMConfig: { IPv4Address: address } });
     const second = 1_000_000_000; // in nanoseconds
     const container = await this.docker.createContainer({
       name: this.#own(name),
       Image: this.#image,
-      Cmd: [wish.command ?? "/pause"],
-      Labels: wish.labels ?? {},
+      Cmd: [options.command ?? "/pause"],
+      Labels: options.labels ?? {},
       HostConfig: {
-        NetworkMode: wish.base ? `container:${wish.base}` : first?.[0] ?? "none",
-        RestartPolicy: { Name: wish.restarts ? "always" : "no" },
+        NetworkMode: options.base ? `container:${options.base}` : first?.[0] ?? "none",
+        RestartPolicy: { Name: options.restarts ? "always" : "no" },
         // Podman's own limits are more than it may set on some machines.
         Ulimits: ["nofile", "nproc"].map((limit) => ({ Name: limit, Soft: 1024, Hard: 1024 })),
       },
       ...(first
         ? { NetworkingConfig: { EndpointsConfig: { [first[0]]: endpoint(first[1]) } } }
         : {}),
-      ...(wish.failsHealthCheck
+      ...(options.failsHealthCheck
         ? {
           Healthcheck: { Test: ["CMD", "/missing"], Interval: second, Timeout: second, Retries: 1 },
         }
         : {}),
     });
     for (const [network, address] of more) await this.connect(network, name, address);
-    if (wish.isStarted ?? true) await container.start();
+    if (options.isStarted ?? true) await container.start();
     return container.id;
   }
 

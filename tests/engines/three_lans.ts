@@ -3,7 +3,7 @@ import { type Drift, findDrift } from "../../topology/drift.ts";
 import { topologyLabel } from "../../topology/inventory.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
 import { defaultImages, type Plan, planTopology } from "../../topology/plan.ts";
-import type { ContainerWish, DockerSandbox } from "./sandbox.ts";
+import type { ContainerOptions, DockerSandbox } from "./sandbox.ts";
 
 const documentUrl = new URL("../data/topology-three-lans.json", import.meta.url);
 
@@ -45,7 +45,7 @@ export class ThreeLans {
   }
 
   /** Makes a planned container. */
-  async makeContainer(name: string, change: Partial<ContainerWish> = {}): Promise<void> {
+  async makeContainer(name: string, change: Partial<ContainerOptions> = {}): Promise<void> {
     const { addressByNetwork, base } = this.plan.containers.find((it) => it.name === name)!;
     await this.#sandbox.makeContainer(name, {
       labels: this.labels,

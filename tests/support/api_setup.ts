@@ -86,19 +86,19 @@ function serverFingerprint(port: number): Promise<string | null> {
 /** A TLS connection on which anything can be said. */
 export class Conversation implements Disposable {
   readonly #socket: TLSSocket;
-  #heard = "";
+  #received = "";
   #onChange = () => {};
-  #isOver = false;
+  #isClosed = false;
 
   private constructor(socket: TLSSocket) {
     this.#socket = socket;
     socket.on("error", () => {});
     socket.on("data", (part: Uint8Array) => {
-      this.#heard += assertNoSecrets(new TextDecoder().decode(part));
+      this.#received += assertNoSecrets(new TextDecoder().decode(part));
       this.#onChange();
     });
     socket.on("close", () => {
-      this.#isOver = true;
+      this.#isClosed = true;
       this.#onChange();
     });
   }
@@ -114,22 +114,22 @@ export class Conversation implements Disposable {
   }
 
   /** Says something. */
-  say(text: string): void {
+  send(text: string): void {
     // A write of nothing would never be over.
     if (text !== "") this.#socket.write(text);
   }
 
   /** Resolves with all that was heard once it holds `text`. Throws `Error` if it never will. */
-  async hear(text: string): Promise<string> {
-    await this.#until(() => this.#heard.includes(text));
-    if (this.#heard.includes(text)) return this.#heard;
-    throw new Error(`Cannot hear ${text}: the connection was closed after ${this.#heard}`);
+  async receive(text: string): Promise<string> {
+    await this.#until(() => this.#received.includes(text));
+    if (this.#received.includes(text)) return this.#received;
+    throw new Error(`Cannot hear ${text}: the connection was closed after ${this.#received}`);
   }
 
   /** Resolves with all that was heard once the other end has closed the connection. */
   async end(): Promise<string> {
     await this.#until(() => false);
-    return this.#heard;
+    return this.#received;
   }
 
   /** Leaves without a word. */
@@ -138,7 +138,7 @@ export class Conversation implements Disposable {
   }
 
   async #until(condition: () => boolean): Promise<void> {
-    while (!this.#isOver && !condition()) {
+    while (!this.#isClosed && !condition()) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onChange = resolve;
       await promise;
