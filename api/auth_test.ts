@@ -29,10 +29,10 @@ Deno.test("the API uses new certificates under load without losing a call", asyn
   isOver = true;
   await Promise.all(loads);
   assert.deepEqual([...names], ["the agent", "first", "second", "third"]);
-  // One that was there before lives on.
+  // The connection from before is still open.
   kept.send("GET /topology/state HTTP/1.1\r\nHost: agent\r\n\r\n");
   await kept.receive("topology_id");
-  // And still nobody gets in without a certificate.
+  // A client without a certificate is still refused.
   using stranger = await api.talk({ authority: authority.certificatePem });
   stranger.send(getHealth);
   assert.equal(await stranger.end(), "");
@@ -76,13 +76,13 @@ Deno.test("the API keeps its certificates when new ones are broken, logs once", 
   const mixed = { ...certificates, key: (await agentIdentity("other")).key };
   await seen({ certificates, problem: "Cannot use ca.crt: no such file" });
   assert.deepEqual(api.log.splice(0), [`${said}Cannot use ca.crt: no such file`]);
-  // What the folder takes for good and TLS does not.
+  // Valid for the folder, but not for TLS.
   await seen({ certificates: mixed, problem: null });
   assert.equal(api.log.length, 1);
   assert.ok(
     api.log.pop()?.startsWith(`${said}Cannot use worker.crt, worker.key and ca.crt for TLS`),
   );
-  // Mended, and broken again: that is new.
+  // Fixed and broken again: logged again.
   await seen({ certificates, problem: null });
   assert.deepEqual(api.log, []);
   await seen({ certificates: mixed, problem: null });

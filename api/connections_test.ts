@@ -29,7 +29,7 @@ Deno.test("the API answers the master while a hundred connections do nothing", a
   const held: Tcp[] = [];
   for (let i = 0; i < 100; i++) held.push(stack.use(await Tcp.open(api.port)));
   assert.equal((await api.call("/health")).status, 200);
-  // The oldest ones had to go.
+  // The oldest ones are closed.
   await Promise.all(held.slice(0, 84).map(({ closed }) => closed));
   assert.ok(held.slice(-15).every(({ isClosed }) => !isClosed));
 });
@@ -77,7 +77,7 @@ Deno.test("the API takes sixteen calls at once, and closes idle connections", as
   assert.equal((await api.callAs(master, "/health")).status, 200);
 });
 
-/** A TCP connection on which nothing is said. */
+/** A TCP connection on which nothing is sent. */
 class Tcp implements Disposable {
   isClosed = false;
   readonly closed: Promise<void>;
@@ -117,7 +117,7 @@ Deno.test("the API answers 403 to another host's certificate on every path", asy
     }
     for (const more of ["", "Expect: 100-continue\r\n", "Expect: nothing\r\n"]) {
       using client = await api.talk(worker);
-      // The body never comes: whoever waited for it would not answer.
+      // The body is never sent: an answer shows that the API does not wait for it.
       client.send(`POST ${path} HTTP/1.1\r\nHost: agent\r\n${more}Content-Length: 100\r\n\r\n`);
       assert.match(await client.end(), /^HTTP\/1\.1 403 [^]*\{"detail":"[^"]+"\}$/);
     }
@@ -210,7 +210,7 @@ Deno.test("the API refuses the authority's own certificate", async () => {
 
 Deno.test("the API refuses a certificate as soon as it has expired", async () => {
   await using api = await ApiSetup.start();
-  // It tells whole seconds.
+  // Certificates have whole seconds.
   const notAfter = new Date(Math.ceil(Date.now() / 1000 + 1) * 1000);
   const { certificatePem, keyPem } = await authority.issue({
     commonName: "decnet-master",
@@ -257,7 +257,7 @@ async function firstRecord(port: number, version: number): Promise<number | unde
   return length === 1 ? answer[0] : undefined;
 }
 
-/** Gets a session, then resumes it for each line that it reads; tells how each call ended. */
+/** Gets a session, then resumes it for each line that it reads; prints how each call ended. */
 const program = `
 import socket, ssl, sys
 context = ssl.create_default_context()
@@ -312,7 +312,7 @@ for (const version of ["TLSv1_2", "TLSv1_3"]) {
         await api.isUsed(other);
         assert.equal(await command("resume"), "resumed closed");
         assert.equal(await command("new"), "new closed");
-        // It is not that it would never be let in again.
+        // Under the first authority it is accepted again.
         const own = await agentIdentity("the agent");
         api.loaded = { certificates: own, problem: null };
         await api.isUsed(own);

@@ -18,7 +18,7 @@ Deno.test("the API answers each call of the contract", async () => {
     ["/health?", undefined, { status: "ok" }, null],
     ["/topology/state", undefined, { topology_id: null }, "state"],
     ["/topology/apply", apply, applied, 'apply {"lans":[]} cafe'],
-    // What would be lost if the body were read with JSON.parse.
+    // JSON.parse would change these numbers.
     [
       "/topology/apply",
       '{"hydrated":{"a":1.0,"b":123456789012345678901234567890},"version_hash":"cafe","more":1}',
@@ -136,7 +136,7 @@ Deno.test("the API keeps a connection for several calls, closes it when idle", a
   using client = await api.talk();
   client.send(`GET /health ${head}\r\nGET /topology/state ${head}\r\n`);
   assert.match(await client.receive('{"topology_id":null}'), /Keep-Alive: timeout=60\r\n/);
-  // Who asks for what need not say where.
+  // The header Host is not required.
   client.send("GET /nowhere HTTP/1.1\r\n\r\n");
   await client.receive('{"detail":"there is nothing at this path"}');
   const rest = `${head}Content-Length: 19\r\n\r\n{"topology_id":"t"}`;
@@ -170,7 +170,7 @@ Deno.test("the API answers 100 only to a client that may go on", async () => {
 const teardownHead = "POST /topology/teardown HTTP/1.1\r\nHost: agent\r\n";
 const whole = `${teardownHead}Content-Length: 2\r\n\r\n{}`;
 
-/** What cuts a connection while the body before it is still to be read. */
+/** What ends a connection while a body is still to be read. */
 const cases: [name: string, text: string][] = [
   ["is followed by what is no request", `${whole}garbage\r\n\r\n`],
   ["is followed by a call that is cut short", `${whole}${teardownHead}Content-Length: 20\r\n\r\n{`],
@@ -180,7 +180,7 @@ const cases: [name: string, text: string][] = [
 
 for (const [name, text] of cases) {
   Deno.test(`the API does not wait for a call that ${name}`, async () => {
-    // Whoever has to wait for the bound on a body waits for longer than any test may take.
+    // A call that waited for the body's limit would take longer than any test.
     await using api = await ApiSetup.start({ limits: { bodyTimeoutMs: 3_600_000 } });
     await sendAndEnd(api.port, text);
     const { status } = await api.post("/topology/teardown", { topology_id: "A" });
@@ -201,7 +201,7 @@ Deno.test("the API closes a connection when it has announced it", async () => {
   }
 });
 
-/** Says something as the master, and nothing more; resolves when the connection is closed. */
+/** Sends a text as the master and ends the connection; resolves when it is closed. */
 async function sendAndEnd(port: number, text: string): Promise<void> {
   const { authority: ca, certificate: cert, key } = master;
   const socket = connect({ host: "127.0.0.1", port, ca, cert, key, rejectUnauthorized: false });
@@ -230,7 +230,7 @@ Deno.test("the API answers 413 to a body over 8 MiB after reading it", async () 
       [413, { detail: "the body is larger than 8388608 bytes" }],
     );
   }
-  // Of 8 MiB it is the content that is wrong.
+  // A body of exactly 8 MiB is read, and its content is wrong.
   const reply = await api.post("/topology/apply", nineMiB.subarray(2 ** 20));
   assert.equal(reply.status, 422);
   // A length over 8 MiB is answered before the body comes.
@@ -269,7 +269,7 @@ Deno.test("the API closes a client that does not finish its headers", async () =
     client.send(words);
     assert.match(await client.end(), /^HTTP\/1\.1 408 [^]*"the request did not come in time"/);
   };
-  // Nor does a kept connection have longer for its next request.
+  // The next request on a kept connection has the same limit.
   const late = async () => {
     using client = await api.talk();
     client.send(get);
@@ -373,7 +373,7 @@ Deno.test("the API listens on one IPv6 address, or on all addresses", async () =
 const getState = `GET /topology/state ${head}\r\n`;
 
 Deno.test("ApiServer.stop() closes idle connections and the port at once", async () => {
-  // That it waits for nothing is seen from its being over at all.
+  // If it waited for anything, the test would not end.
   const api = await ApiSetup.start({ limits: { stopTimeoutMs: 2 ** 30 } });
   using idle = await api.talk();
   idle.send(get);

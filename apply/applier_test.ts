@@ -111,7 +111,7 @@ Deno.test("Applier.teardown() finds a topology that is not stored by its label",
     assert.equal((await host.teardown(id)).changes, 2);
     await host.assertApplied(oneLan);
     assert.equal((await host.teardown("nothing of that id")).changes, 0);
-    // A document that cannot be planned is no obstacle either.
+    // The same for a document that cannot be planned.
     runSql(host.storePath, `UPDATE applied_topology SET hydrated_blob_json = '{"topology":7}'`);
     await host.teardown(oneLan.plan.topologyId);
     host.assertNothingLeft();
@@ -140,7 +140,7 @@ Deno.test("Applier.teardown() removes what has a planned name, once applied", ()
     const { engine } = host;
     const orphan = `/${prefix}decky-001-ssh`;
     const isOrphanLeft = () => engine.containers.some(({ Names }) => Names.includes(orphan));
-    // As another program made it; and with its base it has lost what tells whose it is.
+    // As if another program had made it: without its base and labels, only its name is left.
     const loseAll = async () => {
       await host.apply(threeLans);
       engine.containers = engine.containers
@@ -172,12 +172,12 @@ const foreign = network({
 });
 const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: RegExp][] = [
   [
-    "a foreign network bears a planned name",
+    "a foreign network has a planned name",
     (host) => add(host, { networks: [foreign] }),
     /^network decnet_t_7c9e6679_lan-01 exists and does not belong to this topology \(driver macvlan, 10\.5/,
   ],
   [
-    "a foreign container bears a planned name",
+    "a foreign container has a planned name",
     (host) => add(host, { containers: [container({ name: `${prefix}decky-003` })] }),
     /^container decnet_t_7c9e6679_decky-003 exists and does not belong to this topology \(without our label\)/,
   ],
@@ -192,7 +192,7 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
     /^missing images: decnet\/smb:latest, decnet\/mysql:latest$/,
   ],
   [
-    "a stranger uses a network that is to go",
+    "a foreign container uses a network that must go",
     (host) => {
       const old = network({
         name: `${prefix}old`,
@@ -231,7 +231,7 @@ Deno.test("Applier.apply() names all obstacles, and stores 500 characters", () =
     assert.deepEqual(host.changes(), []);
   }));
 
-Deno.test("Applier changes nothing when a stranger uses a network that must go", () =>
+Deno.test("Applier changes nothing when a foreign container uses its network", () =>
   withHost(async (host) => {
     await host.apply(threeLans);
     const before = host.engine.changes.length;

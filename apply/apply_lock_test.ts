@@ -2,11 +2,11 @@ import { DatabaseSync } from "node:sqlite";
 import { type ApplyHost, oneLan, withHost } from "../tests/support/apply_host.ts";
 import { until } from "../tests/support/environment.ts";
 
-/** How long the engine takes for an answer, and how long somebody else holds the store, in ms. */
+/** How long an answer of the engine takes, and how long the store is locked, in milliseconds. */
 const answerMs = 200;
 const holdMs = 3 * answerMs;
 
-/** Keeps everybody from reading the store while the engine thinks of its first answer, and after. */
+/** Locks the store, for readers too, while the engine's first answer is due and after it. */
 async function holdStore(host: ApplyHost): Promise<void> {
   const before = host.engine.requestCount;
   await until(() => host.engine.requestCount > before);

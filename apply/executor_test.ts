@@ -19,36 +19,36 @@ import type { ValidatedDocument } from "./validated_document.ts";
 
 const id = threeLans.plan.topologyId;
 
-/** The document of three LANs in a later version: hardly anything is as it was. */
+/** A later version of the document of three LANs, in which almost everything differs. */
 const later: ValidatedDocument = await validatedOf(
   textOf("topology-three-lans.json").replaceAll("198.18.2.", "198.18.9.")
     .replace('"mysql"\n        ]', '"ssh"\n        ]').replaceAll('"mysql"', '"ssh"')
     .replaceAll("decky-004", "decky-005").replaceAll("198.18.0.3", "198.18.0.4"),
 );
 
-/** How a call goes wrong: refused, or cut off before or after it has had its effect. */
+/** How a call fails: refused, or cut off before or after its effect. */
 const faults: readonly Fault[] = [
   { kind: "status", status: 500, message: "no" },
   { kind: "reset", effect: "before" },
   { kind: "reset", effect: "after" },
   { kind: "garbage", effect: "after" },
 ];
-/** The two ways in which most is left behind. */
+/** The two ways that leave most behind. */
 const worstFaults = faults.slice(1, 3);
-/** What is said of the calls that were cut off. */
+/** The messages of calls that were cut off. */
 const cutOff = /: (connection reset|connection closed|the answer is not HTTP)/;
 
-/** What came of one run in which a call went wrong. */
+/** The result of one run in which a call failed. */
 interface FailedRun {
   readonly host: ApplyHost;
-  /** Null when the agent has found another way. */
+  /** Null when the run succeeded in another way. */
   readonly refusal: ApplyError | null;
-  /** The call that went wrong. */
+  /** The call that failed. */
   readonly request: ReceivedRequest;
   readonly fault: Fault;
 }
 
-/** What is done on each host, in how many ways its calls go wrong, and what is checked then. */
+/** What is run on each host, how its calls fail, and what is checked afterwards. */
 interface CallFailures {
   readonly prepare?: (host: ApplyHost) => Promise<unknown>;
   readonly run: (host: ApplyHost) => Promise<ApplyResult>;
@@ -56,7 +56,7 @@ interface CallFailures {
   readonly check: (failed: FailedRun) => Promise<void>;
 }
 
-/** Lets each call of `run` go wrong in turn, each time on a new host; answers how many there are. */
+/** Has each call of `run` fail in turn, each time on a new host; returns the number of calls. */
 async function failEachCall(failures: CallFailures): Promise<number> {
   const { prepare, run, ways = faults } = failures;
   let count = 0;
@@ -88,7 +88,7 @@ async function failCall(
     if (error instanceof ApplyError) return error;
     throw error;
   });
-  assert.equal(engine.fault, undefined, "nothing went wrong");
+  assert.equal(engine.fault, undefined, "no call failed");
   const request = engine.requests[before + position]!;
   try {
     await check({ host, refusal, request, fault });
@@ -98,7 +98,7 @@ async function failCall(
   }
 }
 
-/** Sees that the refusal tells what went wrong, and that the store keeps it. */
+/** Asserts that the error names the failed call, and that the store holds it. */
 function assertRecorded({ host, refusal, request }: FailedRun, versionHash: string, text: string) {
   assert.equal(refusal?.code, "failed");
   const { message } = refusal!;
@@ -112,7 +112,7 @@ function assertRecorded({ host, refusal, request }: FailedRun, versionHash: stri
   assert.equal(row!.appliedAt === 0, versionHash === "");
 }
 
-/** Sees that a re-push touches nothing, and that a teardown leaves nothing. */
+/** Asserts that a second apply changes nothing, and that a teardown leaves nothing. */
 async function assertSettled(host: ApplyHost, validated: ValidatedDocument): Promise<void> {
   await host.assertApplied(validated);
   const before = host.engine.changes.length;
@@ -189,7 +189,7 @@ Deno.test("Applier.apply() of a later version finishes after each failure", asyn
     check: async (failed) => {
       const { host, refusal, request, fault } = failed;
       if (refusal === null) {
-        // A container that is refused to be started is made anew.
+        // A container that the engine refuses to start is recreated.
         assert.equal(fault.kind, "status");
         assert.match(request.path, /\/(start|restart\?t=0)$/);
         recreations++;
@@ -214,13 +214,13 @@ Deno.test("Applier.apply() that supersedes finishes after a failure of each call
       const { host } = failed;
       const row = host.row();
       if (row?.lastError === null) {
-        // It was not touched yet, and is as well as before.
+        // The old topology is unchanged.
         untouched++;
         assert.equal(failed.refusal?.code, "failed");
         assert.equal(failed.request.method, "GET");
         assert.equal(row.topologyId, oldId);
       } else if (row?.topologyId === oldId) {
-        // It is the teardown of the old one that has failed.
+        // The removal of the old topology has failed.
         ofOld++;
         assertRecorded(failed, oneLan.versionHash, oneLan.text);
       } else {
@@ -240,7 +240,7 @@ Deno.test("Applier.apply() that supersedes finishes after a failure of each call
 
 const interrupted = "interrupted, as the agent was stopped; apply it again or tear it down";
 
-/** Aborts as soon as so many steps are done. */
+/** Aborts after a number of steps. */
 function stopAfterSteps(count: number) {
   const stop = new AbortController();
   let done = 0;
@@ -250,10 +250,10 @@ function stopAfterSteps(count: number) {
   return { signal: stop.signal, onProgress };
 }
 
-/** The last five steps, of the services, may all be under way already when the first is done. */
+/** The last five steps, of the services, may all be running when the first of them is done. */
 const lastSteps = 5;
 
-/** What an apply was interrupted with; null when it was done before. */
+/** Returns the message of an interrupted run; null if the run had finished before. */
 async function interruption(run: Promise<ApplyResult>): Promise<string | null> {
   try {
     await run;
@@ -340,7 +340,7 @@ Deno.test("Applier.apply() that is stopped finishes its calls and sends no more"
     assert.deepEqual(host.changes(), Array(3).fill("POST /networks/create"));
     const made = host.engine.networks.filter(({ Name }) => /lan-0[012]$/.test(Name));
     assert.equal(made.length, 3);
-    // Nothing comes later either.
+    // No call follows later.
     await new Promise((resolve) => setTimeout(resolve, 200));
     assert.equal(host.changes().length, 3);
   }));
@@ -358,8 +358,8 @@ Deno.test("Applier.apply() changes nothing when it was stopped before", () =>
   }));
 
 const hangs: [what: string, fault: Fault, changes: number][] = [
-  ["look", { kind: "hang", path: "/networks", method: "GET" }, 0],
-  ["look at an image", { kind: "hang", path: "/images/" }, 0],
+  ["list", { kind: "hang", path: "/networks", method: "GET" }, 0],
+  ["look-up of an image", { kind: "hang", path: "/images/" }, 0],
   ["change", { kind: "hang", path: "/networks/create" }, 3],
   [
     "change that had its effect",
@@ -379,7 +379,7 @@ for (const [what, fault, changes] of hangs) {
       const { code: kind, message } = await refusal;
       const tookMs = performance.now() - startedAt;
       assert.deepEqual([kind, message], ["failed", interrupted]);
-      // It is 1.2 s; a look would take 5 s, and a change 60 s.
+      // Without the stop, a list would take 5 s and a change 60 s.
       assert.ok(tookMs < 4_000, `took ${tookMs} ms`);
       assert.equal(host.row()?.lastError, interrupted);
       const count = host.engine.requestCount;

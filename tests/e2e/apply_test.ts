@@ -7,18 +7,18 @@ import { execute, faketime, Host, hurried, RunningAgent, spawn } from "../suppor
 import { requirement, works } from "../support/requirements.ts";
 
 const id = oneLan.plan.topologyId;
-/** What is said behind any failure. */
+/** The advice after each failure. */
 const advice =
   "decnet-agent: fix this, then run the same command again; correct objects are not touched\n";
 const name = (short: string) => `decnet_t_11111111_${short}`;
-/** So that a minute passes in 12 s; a look, which has 5 s, must then be answered within one. */
+/** A minute passes in 12 s; a list, which has 5 s, must then be answered within 1 s. */
 const factor = 5;
 
 interface Row {
   readonly command: "apply" | "teardown";
   /** What the engine does not answer. */
   readonly fault: Fault;
-  /** What is said on standard error. */
+  /** The message on standard error. */
   readonly says: (docker: string) => string;
 }
 
@@ -88,7 +88,7 @@ Deno.test({
   },
 });
 
-/** How often it is tried: who comes first is up to chance. */
+/** How often to try: which process comes first is random. */
 const rounds = 20;
 const document = new URL("../data/topology-one-lan.json", import.meta.url).pathname;
 
@@ -135,7 +135,7 @@ Deno.test("R10 apply run twice at once creates everything once", async () => {
   engine.latencyMs = 20;
   engine.images = ["debian:bookworm-slim", "decnet/ssh:latest"];
   const text = await Deno.readTextFile(document);
-  // A subnet that is kept for tests: on any other, the machine itself might have an address.
+  // A subnet that is reserved for tests: on others this machine may have an address.
   const file = `${host.socket}.json`;
   await Deno.writeTextFile(file, text.replaceAll('"10.0.0.', '"198.19.0.'));
   const args = ["apply", file, "--json", ...host.flags()];
@@ -152,12 +152,12 @@ Deno.test("R10 apply run twice at once creates everything once", async () => {
 });
 
 const interval = "--interval=5s";
-/** To root every file is open, unless it lacks these capabilities. */
+/** Root can open every file unless it lacks these capabilities. */
 const confined = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] as const;
 const isRoot = Deno.uid() === 0;
 const setpriv = requirement("setpriv, as root", !isRoot || await works(...confined, "true"));
 
-/** What the latest beat has told of the engine. */
+/** Returns what the latest heartbeat reports of the engine. */
 function lastObserved(heartbeats: readonly { readonly body: unknown }[]): object {
   return (heartbeats.at(-1)!.body as { topology: { observed: object } }).topology.observed;
 }
@@ -209,7 +209,7 @@ Deno.test("D14 decnet-agent survives an answer of 100 MB with bounded memory", a
     error: `Cannot observe Docker at ${host.socket}: ` +
       "the answer is larger than 32 MiB; remove unused containers",
   });
-  // All 100 MB and the objects that they make would be several times as much.
+  // All 100 MB and the parsed objects would take several times as much.
   const peakMiB = agent.peakMemory() / 2 ** 20;
   assert.ok(peakMiB < 250, `${peakMiB} MiB`);
   engine.fault = undefined;

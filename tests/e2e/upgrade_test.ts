@@ -10,7 +10,7 @@ import type { TlsMaster } from "../support/tls_master.ts";
 const id = "11111111-2222-3333-4444-555555555555";
 const base = "decnet_t_11111111_decky-001";
 const service = `${base}-ssh`;
-// A subnet that is kept for tests: on any other, the machine itself might have an address.
+// A subnet that is reserved for tests: on others this machine may have an address.
 const original = Deno.readTextFileSync(
   new URL("../data/topology-one-lan.json", import.meta.url),
 ).replaceAll('"10.0.0.', '"198.19.0.');
@@ -75,13 +75,13 @@ Deno.test({
   },
 });
 
-/** Runs an executable of its own in place of the one that all other tests run. */
+/** Runs another executable than the one of all other tests. */
 const from = (program: string) => ({ wrapper: ["sh", "-c", 'shift; exec "$0" "$@"', program] });
 
-/** What a process runs; ` (deleted)` follows when its file has another one in its place. */
+/** Returns the program of a process; ` (deleted)` follows if its file was replaced. */
 const programOf = ({ pid }: RunningAgent) => Deno.readLinkSync(`/proc/${pid}/exe`);
 
-/** Waits for a beat that is sent from now on; the answer is what it says of the topology. */
+/** Waits for the next heartbeat; returns what it reports of the topology. */
 async function nextTopology(agent: RunningAgent, master: TlsMaster) {
   const count = master.heartbeatCount;
   await agent.until(() => master.heartbeatCount > count);
@@ -111,7 +111,7 @@ Deno.test("C5 decnet-agent survives an upgrade and a downgrade of its file", asy
     assert.notEqual(programOf(agent), program);
 
     const pushedAt = Math.floor(Date.now() / 1000);
-    // The first push of its life needs code that it has not run until now.
+    // The first push loads code that has not run until now.
     const { status } = await setup.call("/topology/apply", { method: "POST", body });
     assert.equal(status, 200);
     let applied = await nextTopology(agent, master);
@@ -123,7 +123,7 @@ Deno.test("C5 decnet-agent survives an upgrade and a downgrade of its file", asy
     assert.deepEqual(await nextTopology(agent, master), applied);
     assert.notEqual(programOf(agent), program);
 
-    // Not to its end: without the lock there would be none.
+    // Without the lock it would run and never end.
     await using second = new RunningAgent(flags, from(program));
     await second.until(() => second.stderr.includes(`held by process ${agent.pid} since`));
     assert.equal((await agent.stop("SIGTERM")).code, 0);

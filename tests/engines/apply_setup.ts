@@ -13,7 +13,7 @@ import { docker, type TestEngine, testWith } from "./engines.ts";
 import { DockerSandbox } from "./sandbox.ts";
 import { driftOf } from "./three_lans.ts";
 
-/** What a document says, as far as it matters here. */
+/** The parts of a document that matter here. */
 export interface Sample {
   /** Instead of the host's own. */
   readonly id?: string;
@@ -32,7 +32,7 @@ export interface SampleDecky {
   readonly forwards?: boolean;
 }
 
-/** The document that says so, on subnets of the sandbox's own. */
+/** Returns the document of a sample, on the sandbox's subnets. */
 export function documentOf(
   { id, lans, deckies }: Sample & { id: string },
   sandbox: DockerSandbox,
@@ -64,7 +64,7 @@ export function documentOf(
       },
     })),
     edges: [],
-    // Kept and ignored, as all that is unknown.
+    // An unknown key: stored and ignored.
     planted: { service_config: {} },
   })));
 }
@@ -75,16 +75,16 @@ function isSample(value: Sample | Json): value is Sample {
     !Array.isArray(value.lans);
 }
 
-/** What an apply or a teardown has come to. */
+/** The result of an apply or a teardown. */
 interface Run {
-  /** As it says itself. */
+  /** As the result counts them. */
   readonly changes: number;
   /** Counted at the engine's socket, without versions and queries. */
   readonly calls: readonly string[];
   readonly steps: readonly string[];
 }
 
-/** A host with an engine that counts, images, a store of its own and a topology to be applied. */
+/** A host with a counting proxy before the engine, images, a store and a topology to apply. */
 export class ApplySetup implements AsyncDisposable {
   readonly images: ImageNames;
   readonly storePath: string;
@@ -131,7 +131,7 @@ export class ApplySetup implements AsyncDisposable {
     });
   }
 
-  /** As `apply`, of what must be refused: why, and the calls that would have changed something. */
+  /** Applies a document that must be refused; returns the error and the changing calls. */
   async refusal(
     sample: Sample | Json,
     options: { supersede?: boolean; images?: ImageNames } = {},
@@ -144,7 +144,7 @@ export class ApplySetup implements AsyncDisposable {
     return await this.#run({}, (applier, options) => applier.teardown(id, options));
   }
 
-  /** As `teardown`, of what must be refused. */
+  /** Runs a teardown that must be refused. */
   async teardownRefusal(id = this.id) {
     return await this.#refusalOf(() => this.teardown(id));
   }
@@ -173,7 +173,7 @@ export class ApplySetup implements AsyncDisposable {
     return await driftOf(this.sandbox, plan);
   }
 
-  /** Short name → id, of every network and container that bears the topology's prefix. */
+  /** Short name → id of every network and container with the topology's prefix. */
   async ids(): Promise<Map<string, string>> {
     const short = (name: string) => name.replace(this.name(""), "");
     const networks = (await this.sandbox.networks()).map(({ Name, Id }) => [short(Name), Id]);
@@ -215,13 +215,13 @@ export class ApplySetup implements AsyncDisposable {
     }
   }
 
-  /** What has changed the engine. */
+  /** The calls that have changed the engine. */
   #calls(): string[] {
     return this.proxy.changes.map((line) => line.split("?")[0]!);
   }
 }
 
-/** The names whose ids are not the same any more: made recreated, come, or gone. */
+/** Returns the names whose ids differ: recreated, new or gone. */
 export function changed(before: Map<string, string>, after: Map<string, string>): string[] {
   const names = new Set([...before.keys(), ...after.keys()]);
   return [...names].filter((name) => before.get(name) !== after.get(name)).sort();
@@ -249,13 +249,13 @@ export const sample: Sample = {
   },
 };
 
-/** What an operator or a crash may do, and what mends it. */
+/** What an operator or a crash may do, and the steps that fix it. */
 interface Damage {
   readonly name: string;
   readonly make: (setup: ApplySetup) => Promise<unknown>;
-  /** What is made recreated. */
+  /** The objects that are recreated. */
   readonly recreated: readonly string[];
-  /** What is done, in order; all else is right. */
+  /** The steps of the apply that fixes it. */
   readonly steps: readonly string[];
 }
 
@@ -379,7 +379,7 @@ export const damages: readonly Damage[] = [
     steps: recreateInside,
   },
   {
-    name: "a stopped decky whose network somebody else has made recreated",
+    name: "a stopped decky whose network another program has recreated",
     make: async (setup) => {
       await removeInsideOfStopped(setup);
       const { sandbox, name, labels } = setup;
@@ -390,7 +390,7 @@ export const damages: readonly Damage[] = [
       });
     },
     recreated: onInside,
-    // It turns out only when they cannot be started.
+    // That is known only when they cannot be started.
     steps: onInside.filter((it) => it !== "inside")
       .map((it) => `${it.includes("-") ? "create" : "start"} container ${it}`),
   },

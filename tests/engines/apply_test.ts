@@ -169,7 +169,7 @@ testApply("Applier.apply() recreates only a service whose image has changed", as
   assert.equal(await imageOf("files-smb"), newer);
   assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
 
-  // Without any, what runs is left alone.
+  // Without the image, the running container is left alone.
   await sandbox.docker.getImage(image).remove({ force: true, noprune: true });
   assert.deepEqual((await setup.apply(withDeckies({ files }))).calls, []);
 });
@@ -277,7 +277,7 @@ testApply("Applier.apply() takes over objects that another program has made", as
   await sandbox.makeContainer(name("files-smb"), { base: name("files") });
   const before = await setup.ids();
   await setup.apply(filesOnly);
-  // The network is as planned, and the containers cannot be told to be.
+  // The network is as planned; without a label, the containers are not known to be.
   assert.deepEqual(changed(before, await setup.ids()), ["files", "files-smb"]);
   assert.deepEqual((await setup.apply(filesOnly)).calls, []);
 });
@@ -305,7 +305,7 @@ testApply("Applier.apply() lets only deckies in the DMZ out", async (setup) => {
 
 testApply("Applier.teardown() leaves Docker as it was", async (setup) => {
   const { sandbox } = setup;
-  // What is there before, and no part of it.
+  // Foreign objects.
   await sandbox.makeNetwork(`other-${sandbox.tag}`, { subnet: sandbox.subnet(8) });
   await sandbox.makeContainer(`other-${sandbox.tag}`);
   const list = async () => [await sandbox.networks(), await sandbox.containers()];
@@ -343,7 +343,7 @@ testApply("Applier.teardown() waits for containers that are being removed", asyn
   const { sandbox } = setup;
   await setup.apply(two);
   const removals = (await sandbox.containers()).map(({ Id }) => sandbox.remove(Id));
-  // Whoever comes second is told that it is under way, or that it is gone.
+  // The second removal gets 409 (already in progress) or 404.
   const [torn] = await Promise.all([setup.teardown(), Promise.allSettled(removals)]);
   assert.equal(torn.steps.filter((step) => /network/.test(step)).length, 2);
   await setup.assertTornDown();

@@ -2,7 +2,7 @@ import type { Drift } from "../../topology/drift.ts";
 import type { DockerSandbox } from "./sandbox.ts";
 import type { ThreeLans } from "./three_lans.ts";
 
-/** The differences of each kind: short names, with what is said of them. */
+/** The differences of each kind: short names with their details. */
 export type Expected = Partial<
   Record<Exclude<keyof Drift, "state">, [name: string, detail: string][]>
 >;
@@ -73,7 +73,7 @@ export function changes(sandbox: DockerSandbox, lans: ThreeLans): Change[] {
       repair: () => replace("decky-002-http"),
     },
     {
-      name: "a base that is gone, and says nothing of its services",
+      name: "a base that is gone, without its services being reported",
       make: () => remove("decky-003"),
       expected: { missing: [["decky-003", ""]] },
       repair: async () => {
@@ -82,7 +82,7 @@ export function changes(sandbox: DockerSandbox, lans: ThreeLans): Change[] {
       },
     },
     {
-      name: "services whose base was made anew without them",
+      name: "services whose base was recreated without them",
       make: () => replace("decky-003"),
       expected: {
         changed: [

@@ -4,7 +4,7 @@ import { eventually, TemporaryFolder, until } from "../support/environment.ts";
 import { docker, dockerSocket, OwnPodman, ownPodman, podman, testWith } from "./engines.ts";
 import { type DockerSandbox, testInSandbox } from "./sandbox.ts";
 
-/** Listens to an engine, and waits for what changes what is seen. */
+/** Listens to an engine, and waits for events and for the changes that they report. */
 class ChangeListener implements AsyncDisposable {
   eventCount = 0;
   readonly #sandbox: DockerSandbox;
@@ -28,7 +28,7 @@ class ChangeListener implements AsyncDisposable {
     return listener;
   }
 
-  /** Does something to the engine; then there was a hint, and what is seen is another thing. */
+  /** Changes the engine; waits for an event and for another observation. */
   async expectEvent(what: string, act: () => Promise<unknown>): Promise<void> {
     const [eventCount, before] = [this.eventCount, await this.#observe()];
     await act();
@@ -62,7 +62,7 @@ class ChangeListener implements AsyncDisposable {
   }
 }
 
-/** What an operator may do to our containers, step by step. */
+/** Does to our containers what an operator may do. */
 async function actOnContainers(sandbox: DockerSandbox, listener: ChangeListener): Promise<void> {
   const { tag, docker } = sandbox;
   const [lan, other] = [`ours-${tag}-lan`, `other-${tag}`];
@@ -120,7 +120,7 @@ testInSandbox(
   podman,
   "listenToEvents() reports changes of containers in Podman",
   async (sandbox) => {
-    // Of a network that is made or removed, Podman tells nobody.
+    // Podman sends no events of networks.
     const lan = `ours-${sandbox.tag}-lan`;
     await sandbox.makeNetwork(lan, { subnet: sandbox.subnet(1) });
     await using listener = await ChangeListener.open(sandbox);

@@ -63,7 +63,7 @@ async function execute(
   return text;
 }
 
-/** The outside world: a machine that this host forwards to, as it would to the internet. */
+/** A machine outside of the topology, to which this host forwards as to the internet. */
 export class Outside {
   readonly #sandbox: DockerSandbox;
   readonly #address: string;
@@ -73,7 +73,7 @@ export class Outside {
     this.#address = address;
   }
 
-  /** Whether this machine lets one be made: by root, with iproute2 and util-linux. */
+  /** Whether this machine has what is needed: root, iproute2 and util-linux. */
   static async isPossible(): Promise<boolean> {
     try {
       const { success } = await run("nsenter", "--net=/proc/self/ns/net", "ip", "link");
@@ -84,7 +84,7 @@ export class Outside {
     }
   }
 
-  /** Makes it of a container; it goes with that. */
+  /** Makes one from a container, and disappears with it. */
   static async make(sandbox: DockerSandbox): Promise<Outside> {
     const name = `outside-${sandbox.tag}`;
     await sandbox.makeContainer(name);
@@ -110,7 +110,7 @@ export class Outside {
   /** Whether it answers to a container of the sandbox. */
   async answers(container: string): Promise<boolean> {
     const { State: { Pid } } = await this.#sandbox.docker.getContainer(container).inspect();
-    // Nobody listens there: the answer is that the connection is refused.
+    // No program listens there, so an answer is `connection refused`.
     const connect = `exec 3<>/dev/tcp/${this.#address}/9`;
     const bash = ["timeout", "2", "bash", "-c", connect];
     const { code, stderr } = await run("nsenter", `--target=${Pid}`, "--net", ...bash);

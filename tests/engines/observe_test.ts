@@ -187,7 +187,7 @@ testInSandbox(
   },
 );
 
-/** What is done to the service, and what is said then; null when all is well. */
+/** What is done to the service, and the error that follows; null when there is none. */
 type Step = [act: (service: OwnPodman) => unknown, error: string | null];
 
 const steps: Step[] = [
@@ -245,12 +245,12 @@ testWith(ownPodman, "D17 heartbeat and --once report a Podman that fails and ret
     }
   } finally {
     agent.close();
-    // What was made must be removed by it.
+    // The sandbox is removed through it.
     await service.run();
   }
 });
 
-/** The containers of the sandbox that are taken for ours. */
+/** Returns the names of the sandbox's containers that the agent manages. */
 async function listOurs(
   sandbox: DockerSandbox,
   containerPrefixes: readonly string[],
@@ -324,7 +324,7 @@ testInSandbox(docker, "findDrift() finds what has changed in a real engine", asy
   });
 });
 
-/** The differences are those expected and no other; health and restarts take their time. */
+/** Waits until the differences are exactly those expected: health and restarts take time. */
 async function assertDrift(lans: ThreeLans, expected: Expected): Promise<void> {
   const wanted = Object.fromEntries(
     (["missing", "stopped", "unhealthy", "changed", "unexpected"] as const).map((kind) => {

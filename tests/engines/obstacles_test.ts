@@ -59,7 +59,7 @@ testApply("Applier names a foreign container on a network that must go", async (
   assert.deepEqual([teardown.message, teardown.calls], [obstacle, []]);
   assert.equal(setup.row()?.lastError, obstacle);
   assert.deepEqual(changed(before, await setup.ids()), []);
-  // It is in nobody's way otherwise.
+  // Other changes are possible.
   await sandbox.remove(name("web"));
   await setup.apply(sample);
 
@@ -68,7 +68,7 @@ testApply("Applier names a foreign container on a network that must go", async (
   assert.deepEqual([...(await setup.ids()).keys()], [guest]);
 });
 
-/** Another topology; its names lead with nothing of the sandbox's, so they end with it. */
+/** Another topology; its names end with the sandbox's tag, as their beginning is given by its id. */
 function another(tag: string): Sample {
   return {
     id: `${[...tag].reverse().join("")}-another`,
@@ -113,8 +113,8 @@ testApply("Applier.apply() finishes an apply that failed halfway", async (setup)
   await setup.assertTornDown();
 });
 
-// An agent that is killed leaves calls behind that the engine still carries out: what they make or
-// remove comes after the next one has looked.
+// The engine still carries out the calls of an agent that was killed: their effects may come after
+// the next agent has listed the engine.
 const withMail: Sample = {
   lans: { dmz: 0 },
   deckies: { web: { on: { dmz: 2 }, services: ["http"] }, mail: { on: { dmz: 3 } } },
@@ -237,7 +237,7 @@ async function assertTearsDown(setup: ApplySetup): Promise<void> {
   await setup.assertTornDown();
 }
 
-/** Numbers from 0 to 1 that look like chance and are the same in each run. */
+/** Pseudo-random numbers from 0 to 1, the same in each run. */
 function* numbers(seed: number): Generator<number> {
   for (let state = seed;;) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

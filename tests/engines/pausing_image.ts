@@ -28,8 +28,8 @@ const blockBytes = 512;
 
 /**
  * The file system of an image, as a tar archive, made from nothing, as tests can pull none: `/pause`
- * and `/bin/sleep` run until they are killed, `/exit` fails at once, `/cat` and `/readlink` tell what
- * can be seen from inside.
+ * and `/bin/sleep` run until they are killed, `/exit` fails at once, `/cat` and `/readlink` print what
+ * a process in the container sees.
  */
 export function pausingImage(): Uint8Array<ArrayBuffer> {
   const parts = [

@@ -48,12 +48,12 @@ export interface ContainerOptions {
   readonly base?: string;
   /** Whether its health is checked, by a command that does not exist. */
   readonly failsHealthCheck?: boolean;
-  /** It is made anew whenever it exits. */
+  /** The engine starts it again whenever it exits. */
   readonly restarts?: boolean;
   readonly isStarted?: boolean;
 }
 
-/** A corner of a real engine: makes networks and containers there and removes them in the end. */
+/** Makes networks and containers in a real engine, and removes them in the end. */
 export class DockerSandbox implements AsyncDisposable {
   /** Part of the name of everything that belongs here. */
   readonly tag = crypto.randomUUID().slice(0, 8);
@@ -94,7 +94,7 @@ export class DockerSandbox implements AsyncDisposable {
     });
   }
 
-  /** Makes a container; the answer is its id. */
+  /** Makes a container; returns its id. */
   async makeContainer(name: string, options: ContainerOptions = {}): Promise<string> {
     const [first, ...more] = options.addresses ?? [];
     const endpoint = (address: string) => ({ IPAMConfig: { IPv4Address: address } });
@@ -183,7 +183,7 @@ export class DockerSandbox implements AsyncDisposable {
     return all.filter(({ Names }) => Names.some((name) => name.includes(this.tag)));
   }
 
-  /** Makes an image under `name`, which is taken off the one before; answers its id. */
+  /** Makes an image, which takes over the name from an earlier one; returns its id. */
   async importImage(name: string, { command = "/pause" } = {}): Promise<string> {
     const [repo, tag] = this.#own(name).split(":");
     const changes = `CMD ["${command}"]`;
@@ -198,10 +198,10 @@ export class DockerSandbox implements AsyncDisposable {
     return id;
   }
 
-  /** Removes whatever bears the tag, and the images. */
+  /** Removes everything with the tag, and the images. */
   async [Symbol.asyncDispose](): Promise<void> {
-    // Podman removes no base while something shares its network, and the engine still carries out
-    // what a killed agent has asked for: so in as many rounds as it takes.
+    // Repeated until nothing is left: Podman removes no base that services use, and the engine may
+    // still carry out calls of a killed agent.
     await until(async () => {
       const containers = await this.containers();
       await Promise.allSettled(containers.map(({ Id }) => this.remove(Id)));

@@ -20,7 +20,7 @@ export class ThreeLans {
     this.#sandbox = sandbox;
   }
 
-  /** Plans it; nothing is made yet. */
+  /** Plans the topology; makes nothing yet. */
   static async open(sandbox: DockerSandbox): Promise<ThreeLans> {
     const topology = readTopology(threeLansDocument(sandbox));
     return new ThreeLans(sandbox, await planTopology(topology, defaultImages));
@@ -54,7 +54,7 @@ export class ThreeLans {
     });
   }
 
-  /** Removes a network and makes it anew with a change; nothing is attached to it then. */
+  /** Recreates a network with a change; nothing is attached to it then. */
   async replaceNetwork(name: string, change: { subnet?: string; internal?: boolean } = {}) {
     for (const { name: container } of this.attachedTo(name)) {
       await this.#sandbox.disconnect(name, container).catch(() => {}); // It may be cut off already.

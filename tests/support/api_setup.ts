@@ -10,14 +10,14 @@ import type { Authority } from "./certificates.ts";
 import { authority, certificatesOf, rogueAuthority } from "./master_setup.ts";
 import { assertNoSecrets } from "./secrets.ts";
 
-/** Stand-ins for who calls the agent: one that speaks HTTP, and one that says what it is told. */
+/** Clients of the API: one that speaks HTTP, and one that sends any text. */
 
 /** What a call was answered with. */
 export interface Reply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: unknown;
-  /** The name in the certificate of whoever answered. */
+  /** The name in the server's certificate. */
   readonly serverName: string;
 }
 
@@ -83,7 +83,7 @@ function serverFingerprint(port: number): Promise<string | null> {
   return promise.finally(() => socket.destroy());
 }
 
-/** A TLS connection on which anything can be said. */
+/** A TLS connection on which any text can be sent. */
 export class Conversation implements Disposable {
   readonly #socket: TLSSocket;
   #received = "";
@@ -103,7 +103,7 @@ export class Conversation implements Disposable {
     });
   }
 
-  /** Connects to 127.0.0.1; resolves when the client takes the handshake for done. */
+  /** Connects to 127.0.0.1; resolves when the handshake is done for the client. */
   static async open(port: number, client: Partial<Identity>): Promise<Conversation> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const { authority: ca, certificate: cert, key } = client;
@@ -113,26 +113,26 @@ export class Conversation implements Disposable {
     return new Conversation(socket);
   }
 
-  /** Says something. */
+  /** Sends a text. */
   send(text: string): void {
-    // A write of nothing would never be over.
+    // An empty write would never complete.
     if (text !== "") this.#socket.write(text);
   }
 
-  /** Resolves with all that was heard once it holds `text`. Throws `Error` if it never will. */
+  /** Resolves with everything received once it contains `text`. Throws `Error` if it never will. */
   async receive(text: string): Promise<string> {
     await this.#until(() => this.#received.includes(text));
     if (this.#received.includes(text)) return this.#received;
-    throw new Error(`Cannot hear ${text}: the connection was closed after ${this.#received}`);
+    throw new Error(`Cannot receive ${text}: the connection was closed after ${this.#received}`);
   }
 
-  /** Resolves with all that was heard once the other end has closed the connection. */
+  /** Resolves with everything received once the other end has closed the connection. */
   async end(): Promise<string> {
     await this.#until(() => false);
     return this.#received;
   }
 
-  /** Leaves without a word. */
+  /** Closes the connection without notice. */
   [Symbol.dispose](): void {
     this.#socket.destroy();
   }
@@ -150,13 +150,13 @@ export class Conversation implements Disposable {
 export const master: Identity = await certificatesOf("decnet-master");
 /** Another host's agent, which may not. */
 export const worker: Identity = await certificatesOf("host-1");
-/** Claims to be the master, and was made by somebody else. */
+/** Has the master's name, but another authority. */
 export const rogue: Identity = {
   ...await certificatesOf("decnet-master", rogueAuthority),
   authority: authority.certificatePem,
 };
 
-/** The certificates of an agent, who is called on this host. */
+/** Issues the certificates of an agent that is called on this host. */
 export async function agentIdentity(
   commonName: string,
   issuer: Authority = authority,
@@ -168,7 +168,7 @@ export async function agentIdentity(
 
 const agent = await agentIdentity("the agent");
 
-/** A service that notes what it is asked, and does what it is told. */
+/** A service that records its calls, and does what the test sets. */
 class RecordingService implements ApiService {
   readonly calls: string[] = [];
   /** Of each call for the state. */
@@ -199,7 +199,7 @@ class RecordingService implements ApiService {
   }
 }
 
-/** An API on a free port of this host, and what came of it. */
+/** An API on a free port of this host, with its calls and its log. */
 export class ApiSetup implements AsyncDisposable {
   /** What has been logged. */
   readonly log: string[] = [];

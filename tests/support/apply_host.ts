@@ -22,14 +22,14 @@ import { withPassword } from "./secrets.ts";
 
 const never = new AbortController().signal;
 
-/** A document, examined. */
+/** Validates a document. */
 export async function validatedOf(text: string): Promise<ValidatedDocument> {
   return await validateDocument(parseJson(text), { expectedHash: null, images: defaultImages });
 }
 
 /**
- * The document in a file of tests/data, on subnets that are kept for tests: on any other, the machine
- * itself might have an address, and then a topology is refused.
+ * Returns the document in a file of tests/data, on subnets that are reserved for tests: on others this
+ * machine may have an address, and the topology would be refused.
  */
 export function textOf(name: string): string {
   return withPassword(Deno.readTextFileSync(new URL(`../data/${name}`, import.meta.url)))
@@ -46,7 +46,7 @@ export const threeLans: ValidatedDocument = await validatedOf(textOf("topology-t
 /** A document of one LAN with a decky; its id starts with 11111111. */
 export const oneLan: ValidatedDocument = await validatedOf(textOf("topology-one-lan.json"));
 
-/** What is on the host before, and belongs to nobody here. */
+/** Foreign objects, on the host from the start. */
 const others = {
   networks: [
     network({ name: "bridge", subnet: "172.17.0.0/16" }),
@@ -67,7 +67,7 @@ const others = {
   ],
 };
 
-/** How an apply or a teardown is run, and by whom. */
+/** How an apply or a teardown is run. */
 type HostOptions = Partial<RunOptions & Pick<ApplierOptions, "supersede">>;
 
 /** A host with the images of both documents, and with objects of others on it. */
@@ -97,7 +97,7 @@ export class ApplyHost implements AsyncDisposable {
     });
   }
 
-  /** Throws `Refusal`. */
+  /** Throws `ApplyError`. */
   apply(
     validated: ValidatedDocument,
     { supersede = false, ...run }: HostOptions = {},
@@ -105,7 +105,7 @@ export class ApplyHost implements AsyncDisposable {
     return this.applier({ supersede }).apply(requestOf(validated), { signal: never, ...run });
   }
 
-  /** Throws `Refusal`. */
+  /** Throws `ApplyError`. */
   teardown(id: string, options: HostOptions = {}): Promise<ApplyResult> {
     return this.applier().teardown(id, { signal: never, ...options });
   }
@@ -122,7 +122,7 @@ export class ApplyHost implements AsyncDisposable {
     );
   }
 
-  /** Sees that all is as planned, that the store says so, and that the others are as they were. */
+  /** Asserts that Docker and the store match a document, and that foreign objects are unchanged. */
   async assertApplied({ plan, text, versionHash }: ValidatedDocument): Promise<void> {
     const { topologyId: id } = plan;
     const row = this.row();
@@ -146,14 +146,14 @@ export class ApplyHost implements AsyncDisposable {
     this.assertOthers();
   }
 
-  /** Sees that there is nothing but what was there before, and nothing in the store. */
+  /** Asserts that only the foreign objects are left, and nothing in the store. */
   assertNothingLeft(): void {
     assert.equal(this.row(), null);
     assert.deepEqual(this.engine.networks, others.networks);
     assert.deepEqual(this.engine.containers, others.containers);
   }
 
-  /** Sees that what belongs to others is as it was. */
+  /** Asserts that foreign objects are unchanged. */
   assertOthers(): void {
     for (const it of others.networks) assert.ok(this.engine.networks.includes(it), it.Name);
     for (const it of others.containers) assert.ok(this.engine.containers.includes(it), it.Id);
@@ -171,7 +171,7 @@ export async function withHost(test: (host: ApplyHost) => Promise<void>): Promis
   await test(host);
 }
 
-/** Why an apply or a teardown was refused. Throws `AssertionError` when it was not. */
+/** Returns the error of an apply or a teardown. Throws `AssertionError` when there is none. */
 export async function refusalOf(run: Promise<ApplyResult>): Promise<ApplyError> {
   try {
     await run;
