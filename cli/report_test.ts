@@ -75,7 +75,7 @@ Deno.test("findingsOf() gives each finding its code", () => {
   }
 });
 
-Deno.test("findingsOf() puts the worst first and warnings last, worst() is its code", () => {
+Deno.test("findingsOf() puts the worst first, worst() returns its code", () => {
   const all = findingsOf(
     heartbeatWith({
       snapshot: { drift: drifted, store: store({ lastError: "boom", hasOlderRows: true }) },
