@@ -467,9 +467,7 @@ Deno.test("the API finishes an apply whose client has left, answers others", asy
 Deno.test("the API drops a call whose client leaves within the body", async () => {
   await using api = await ApiSetup.start();
   const client = await api.talk();
-  client.send(
-    `POST /topology/apply ${head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n`,
-  );
+  client.send(`POST /topology/apply ${head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n`);
   await client.receive("100 Continue");
   client.send("{");
   client[Symbol.dispose]();

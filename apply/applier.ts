@@ -67,10 +67,7 @@ export class Applier {
   }
 
   /** Returns what an apply would do now; changes nothing. Throws `ApplyError`. */
-  async preview(
-    { document, expectedHash }: ApplyRequest,
-    signal: AbortSignal,
-  ): Promise<Preview> {
+  async preview({ document, expectedHash }: ApplyRequest, signal: AbortSignal): Promise<Preview> {
     const { sockets, storePath, supersede, images } = this.#options;
     const validated = await validateDocument(document, { expectedHash, images });
     const { plan } = validated;

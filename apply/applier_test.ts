@@ -397,10 +397,7 @@ Deno.test("Applier lets one apply wait for another, and names the holder", () =>
     const [one, other] = await Promise.all([first, host.apply(threeLans, { onWait })]);
     assert.deepEqual([one.changes, other.changes], [12, 0]);
     assert.equal(holders.length, 1);
-    assert.match(
-      holders[0]!,
-      new RegExp(`^process ${Deno.pid} since \\S+ for apply ${id}$`),
-    );
+    assert.match(holders[0]!, new RegExp(`^process ${Deno.pid} since \\S+ for apply ${id}$`));
     // Twelve objects: nine of them are started, and two attached to one more network.
     assert.equal(host.changes().length, 12 + 9 + 2);
     await host.assertApplied(threeLans);

@@ -61,9 +61,7 @@ export class ChangeExecutor {
     );
     const removed = containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
     await waitForAll(removed.filter(isService).map((it) => this.#removeContainer(it)));
-    await waitForAll(
-      removed.filter((it) => !isService(it)).map((it) => this.#removeContainer(it)),
-    );
+    await waitForAll(removed.filter((it) => !isService(it)).map((it) => this.#removeContainer(it)));
     for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
       await this.#runStep(`remove network ${name}`, () => engine.removeNetwork(id));
     }

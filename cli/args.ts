@@ -145,11 +145,7 @@ function checkFlags(command: CommandName | undefined, flags: GivenFlags): void {
   }
 }
 
-function parseOperands(
-  name: CommandName,
-  operands: readonly string[],
-  flags: GivenFlags,
-): Command {
+function parseOperands(name: CommandName, operands: readonly string[], flags: GivenFlags): Command {
   const demand = (count: number, message: string) => {
     if (operands.length !== count) throw new UsageError(message);
   };

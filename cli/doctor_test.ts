@@ -136,10 +136,7 @@ Deno.test("ConfigReport.lineOf() repeats the right flags, quoted", () => {
 Deno.test("ConfigReport.placeOf() names what counts, and what reads a change", () => {
   const placeOf = (where: Parameters<typeof explain>[0]) => explain(where).placeOf("master-name");
   assert.equal(placeOf({ flags: { "master-name": "x" } }), "(set by --master-name)");
-  assert.equal(
-    placeOf({ variables: { DECNET_MASTER_NAME: "x" } }),
-    "(set by $DECNET_MASTER_NAME)",
-  );
+  assert.equal(placeOf({ variables: { DECNET_MASTER_NAME: "x" } }), "(set by $DECNET_MASTER_NAME)");
   const line = { ini: section("master_name = x") };
   assert.equal(placeOf(line), "(set in /etc/decnet/decnet.ini line 2)");
   assert.equal(

@@ -105,11 +105,7 @@ function labelText(labels: Labels): string {
 }
 
 /** Writes the metrics of one check; returns the problem, or null. */
-export function writeMetrics(
-  path: string,
-  heartbeat: Heartbeat,
-  code: ExitCode,
-): string | null {
+export function writeMetrics(path: string, heartbeat: Heartbeat, code: ExitCode): string | null {
   return tryToReplace(path, metricsText(heartbeat, { code, loop: null }));
 }
 

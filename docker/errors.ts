@@ -1,16 +1,6 @@
 /** Why a call to the engine failed. An example of `call`: `GET /networks`. */
 export type EngineFailure =
-  | {
-    readonly reason:
-      | "no-socket"
-      | "not-listening"
-      | "permission-denied"
-      | "queue-full"
-      | "connection-cut"
-      | "answer-cut"
-      | "not-http"
-      | "client-closed";
-  }
+  | { readonly reason: keyof typeof descriptions }
   /** `afterMs` is null when the caller's signal set the limit. */
   | { readonly reason: "timeout"; readonly afterMs: number | null }
   /** `words` is the engine's message; may be empty. */

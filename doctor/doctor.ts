@@ -83,9 +83,7 @@ async function checkRuntime(context: DoctorContext): Promise<Result> {
   const user = await agentUser(context);
   if (user.uid !== uid) {
     const line = context.config.lineOf("doctor");
-    details.push(
-      `the service runs as ${user.name}; to see what it may do, as that user: ${line}`,
-    );
+    details.push(`the service runs as ${user.name}; to see what it may do, as that user: ${line}`);
   }
   return ok(...details);
 }

@@ -53,10 +53,7 @@ Deno.test("examine() fails a check that throws or never ends", async () => {
   const [broken, hung, well] = findings.map(({ result }) => result);
   assert.deepEqual(broken?.details, ["Check failed: no idea"]);
   assert.equal(broken?.state, "failed");
-  assert.equal(
-    broken!.fix,
-    "check the host without the doctor: agent --once --json",
-  );
+  assert.equal(broken!.fix, "check the host without the doctor: agent --once --json");
   assert.match(hung?.details[0] ?? "", /^no result within 0\.05 s/);
   assert.equal(hung?.state, "failed");
   assert.equal(well?.state, "ok");

@@ -242,9 +242,7 @@ export async function checkPrefixes(context: DoctorContext): Promise<Result> {
     if (missed.length === 0) continue;
     const shown = missed.slice(0, namesShown).join(", ");
     const more = missed.length > namesShown ? ` and ${missed.length - namesShown} more` : "";
-    details.push(
-      `${key} is ${list.join(",")}, so ${shown}${more} would not be recognised`,
-    );
+    details.push(`${key} is ${list.join(",")}, so ${shown}${more} would not be recognised`);
     const lacking = usualPrefixes.filter((prefix) => missed.some((it) => it.startsWith(prefix)));
     fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.config.placeOf(key)}`);
   }

@@ -97,7 +97,9 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
   const addresses = await resolve(master.host);
   if (addresses instanceof ConnectionError) return { addresses };
   const startedAt = performance.now();
-  const tcp = await connectTo(master, { timeoutMs: stepTimeoutMs, signal }).catch(asFailure);
+  const tcp = await connectTo(master, { timeoutMs: stepTimeoutMs, signal }).catch((
+    error: ConnectionError,
+  ) => error);
   if (tcp instanceof ConnectionError) return { addresses, connection: tcp };
   const connection = performance.now() - startedAt;
   const identity = await identityOf(context);
@@ -109,10 +111,6 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
   const handshake = await testHandshake(tcp, master, identity.certificates, limits)
     .catch((error: ConnectionError | TrustError) => error);
   return { addresses, connection, handshake };
-}
-
-function asFailure(error: ConnectionError): ConnectionError {
-  return error;
 }
 
 async function resolve(host: string): Promise<readonly string[] | ConnectionError> {
@@ -246,7 +244,7 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   const [own] = identity.chain;
   const address = { host, port, name: host, fingerprint: null };
   const limits = { timeoutMs: apiTimeoutMs, signal };
-  const tcp = await connectTo(address, limits).catch(asFailure);
+  const tcp = await connectTo(address, limits).catch((error: ConnectionError) => error);
   if (tcp instanceof ConnectionError) return await judgeSilence(context, where, tcp);
   tcp.destroy();
   const [shown] = await presentedCertificates(await loadTls(), address, limits);

@@ -380,10 +380,7 @@ export async function checkOtherAgents(context: DoctorContext): Promise<Result> 
     const owner = folder === context.stateDirectory ? null : await readRunningAgent(folder);
     if (!owner) continue;
     const text = describeOwner(owner, `${folder}/agent.lock`);
-    return warning(
-      `another agent: ${text}; two of them report twice, and apply twice`,
-      endProcess,
-    );
+    return warning(`another agent: ${text}; two of them report twice, and apply twice`, endProcess);
   }
   const { others } = await serviceOf(context);
   return ok(

@@ -55,10 +55,7 @@ Deno.test("CertificateFolder.load() reads each certificate of a chain", async ()
       notBefore: new Date(Date.UTC(2031, 0)),
       notAfter: new Date(Date.UTC(2033, 0)),
     });
-    await Deno.writeTextFile(
-      `${path}/ca.crt`,
-      authority.certificatePem + earlier.certificatePem,
-    );
+    await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem + earlier.certificatePem);
     const { certificates } = await folder.load();
     assert.deepEqual(certificates.validFrom, { at: Date.UTC(2031, 0), file: "ca.crt" });
     assert.deepEqual(certificates.validTo, { at: Date.UTC(2033, 0), file: "ca.crt" });
@@ -115,10 +112,7 @@ Deno.test("CertificateFolder.load() names a bad file, and quotes nothing of it",
 
 Deno.test("CertificateFolder.load() takes a file of 1 MiB", async () => {
   await withFolder(async (folder, path) => {
-    await Deno.writeTextFile(
-      `${path}/ca.crt`,
-      authority.certificatePem.padStart(2 ** 20),
-    );
+    await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem.padStart(2 ** 20));
     assert.equal((await folder.load()).problem, null);
   });
 });

@@ -214,9 +214,7 @@ const invalid = (what: string, advice: string) =>
       `${time}; ${advice}$`,
   );
 const wrongName = (name: string, borne: string) =>
-  new RegExp(
-    `: its certificate does not have the name ${name}, but ${borne}; see master-name$`,
-  );
+  new RegExp(`: its certificate does not have the name ${name}, but ${borne}; see master-name$`);
 const both = "DNS:master\\.test, IP Address:127\\.0\\.0\\.1";
 const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
   ["of another name", { address: { name: "other.test" } }, wrongName("other\\.test", both)],

@@ -6,19 +6,23 @@ export class CorruptStoreError extends Error {
   override readonly name = "CorruptStoreError";
 }
 
+/** What an operator can do about each reason; null where the caller knows better. */
+const advice = {
+  "damaged": null,
+  "locked": null,
+  "half-written": "make the file and its folder writable for the agent's user",
+  "full": "free some space there",
+  "read-only-mount": "remount it, so that the agent can write there",
+  "not-writable": "make the file and its folder writable for the agent's user",
+  "no-access": "see that the agent's user owns the file and its folder (chown -R)",
+  "too-many-open-files": "let the agent open more (ulimit -n, LimitNOFILE=)",
+  "not-a-folder": "see that state-dir names a folder",
+  "io-error": "see the kernel's log for what is wrong with the disk",
+  "other": null,
+} as const;
+
 /** Why a store cannot be used: its content, another process, or the place where it lies. */
-export type StoreReason =
-  | "damaged"
-  | "locked"
-  | "half-written"
-  | "full"
-  | "read-only-mount"
-  | "not-writable"
-  | "no-access"
-  | "too-many-open-files"
-  | "not-a-folder"
-  | "io-error"
-  | "other";
+export type StoreReason = keyof typeof advice;
 
 /** How the messages of SQLite and the system begin; the system's may also be about the lock. */
 const messages: readonly (readonly [message: RegExp, reason: StoreReason])[] = [
@@ -46,18 +50,6 @@ export function storeReason(error: unknown): StoreReason {
   const message = messageOf(error);
   return messages.find(([pattern]) => pattern.test(message))?.[1] ?? "other";
 }
-
-/** What an operator can do about each reason. */
-const advice: Partial<Record<StoreReason, string>> = {
-  "full": "free some space there",
-  "read-only-mount": "remount it, so that the agent can write there",
-  "not-writable": "make the file and its folder writable for the agent's user",
-  "half-written": "make the file and its folder writable for the agent's user",
-  "no-access": "see that the agent's user owns the file and its folder (chown -R)",
-  "too-many-open-files": "let the agent open more (ulimit -n, LimitNOFILE=)",
-  "not-a-folder": "see that state-dir names a folder",
-  "io-error": "see the kernel's log for what is wrong with the disk",
-};
 
 /** Returns the message of an error, followed by what an operator can do about it. */
 export function explain(error: unknown): string {
@@ -102,10 +94,7 @@ export function findWriteProblem(path: string): WriteProblem | null {
 
 /** Returns what an error means that was thrown when the store was to be written. */
 export function writeProblem(error: unknown): WriteProblem {
-  return {
-    reason: storeReason(error),
-    message: `the store cannot be written: ${explain(error)}`,
-  };
+  return { reason: storeReason(error), message: `the store cannot be written: ${explain(error)}` };
 }
 
 /**

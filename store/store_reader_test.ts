@@ -216,10 +216,7 @@ Deno.test("Agent.collect() writes what memory keeps only if it repairs", async (
     assert.ok(fallback.problem);
     assert.deepEqual(Deno.statSync(setup.storePath).mtime, mtime);
     const { body } = await agent.sendHeartbeat(never);
-    assert.deepEqual(
-      [body.topology?.applied_version_hash, fallback.problem],
-      [versionHash, null],
-    );
+    assert.deepEqual([body.topology?.applied_version_hash, fallback.problem], [versionHash, null]);
   } finally {
     agent.close();
   }

@@ -31,10 +31,7 @@ Deno.test("release.ts makes executable, bill of materials and sums", async () =>
     args: ["--check", "--strict", "SHA256SUMS"],
     cwd: folder,
   }).output();
-  assert.equal(
-    new TextDecoder().decode(check.stdout),
-    `${name}: OK\n${name}.spdx.json: OK\n`,
-  );
+  assert.equal(new TextDecoder().decode(check.stdout), `${name}: OK\n${name}.spdx.json: OK\n`);
   const bom = JSON.parse(await Deno.readTextFile(`${folder}/${name}.spdx.json`));
   const [own, ...parts] = bom.packages;
   const sums = await Deno.readTextFile(`${folder}/SHA256SUMS`);

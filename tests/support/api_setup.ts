@@ -182,10 +182,7 @@ class RecordingService implements ApiService {
     return { topology_id: null };
   }
 
-  async apply(
-    hydrated: Parameters<ApiService["apply"]>[0],
-    versionHash: string,
-  ): Promise<void> {
+  async apply(hydrated: Parameters<ApiService["apply"]>[0], versionHash: string): Promise<void> {
     await this.#note(`apply ${writeJson({ ...hydrated })} ${versionHash}`);
   }
 

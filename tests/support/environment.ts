@@ -50,9 +50,7 @@ export class TemporaryFolder implements Disposable {
 }
 
 /** Listens on 127.0.0.1 and accepts, but never says a word: a TLS handshake with it hangs. */
-export function listenPlainTcp(
-  port = 0,
-): { port: number; stop(): void } & Disposable {
+export function listenPlainTcp(port = 0): { port: number; stop(): void } & Disposable {
   const listener = Deno.listen({ hostname: "127.0.0.1", port });
   const connections: Deno.Conn[] = [];
   const accept = async () => {

@@ -8,9 +8,7 @@ export class SeededRandom {
 
   /** Returns the choices of one case, which depend on its number alone, not on other cases. */
   static ofCase(seed: number, caseNumber: number): SeededRandom {
-    return new SeededRandom(
-      Math.imul(seed, 0x9e3779b1) ^ Math.imul(caseNumber + 1, 0x85ebca6b),
-    );
+    return new SeededRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(caseNumber + 1, 0x85ebca6b));
   }
 
   /** Returns a number in [0, 1). */

@@ -75,10 +75,7 @@ export function crashInAChange(path: string): void {
 }
 
 /** Writes to the store at `path` as an apply or a teardown in another process does. */
-export async function asWriter(
-  path: string,
-  write: (store: TopologyStore) => void,
-): Promise<void> {
+export async function asWriter(path: string, write: (store: TopologyStore) => void): Promise<void> {
   const lock = await FileLock.acquire(lockPathOf(path), { purpose: "a test" });
   {
     using store = TopologyStore.open(path);

@@ -225,10 +225,7 @@ export const doctorChecks: readonly Check[] = [
       assert.match(details("socket"), /docker\.sock: owner .* it takes connections$/);
       assert.match(details("service"), /decnet-agent\.service is active and starts with the host/);
       const heads = findings.map(({ name, state }) => `${name} ${state}`);
-      assert.deepEqual(
-        (await doctor.heads()).map((line) => line.split(/ +/, 2).join(" ")),
-        heads,
-      );
+      assert.deepEqual((await doctor.heads()).map((line) => line.split(/ +/, 2).join(" ")), heads);
       return `${mustBeOk.length} checks are ok, process ${pid} holds the lock`;
     },
   })),
