@@ -36,11 +36,10 @@ export class ConfigFileError extends UsageError {
 const section = "agent";
 
 /**
- * Reads the entries of the agent's section, in order; null when there is none. Comments are lines that
- * begin with `#` or `;`. Names of sections and keys are compared ignoring case, and in keys `_` is the
- * same as `-`. Other sections are ignored.
- * Throws `ConfigFileError` for any other line and for a key that is set twice: a line ignored in
- * silence could leave a host without its master.
+ * Reads the entries of the agent's section, in order; null when there is none. Comments are lines
+ * that begin with `#` or `;`. Names of sections and keys are compared ignoring case, and in keys
+ * `_` is the same as `-`. Other sections are ignored. Throws `ConfigFileError` for any other line
+ * and for a key that is set twice: a line ignored in silence could leave a host without its master.
  */
 export function readSection(text: string, path: string): IniEntry[] | null {
   const malformed = (line: number, problem: string) =>

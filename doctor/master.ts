@@ -277,10 +277,9 @@ function judgeOther(where: string, shown: X509Certificate | undefined): Result {
       "find out which program it is, then stop it or set listen to another port: ss -ltnp";
     return warning(`${where}: another program listens there`, fix);
   }
-  const text = `${where}: another certificate answers there`;
   const fix = "find out which program it is (ss -ltnp); if it is the agent with its old " +
     "certificate, reload it: systemctl reload decnet-agent";
-  return warning(text, fix);
+  return warning(`${where}: another certificate answers there`, fix);
 }
 
 function hasAddress(host: string): boolean {

@@ -39,8 +39,7 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
     return failed([details, `user ${user.name} cannot enter it`], own(path, user));
   }
   if (!mayUse(user, info, writing)) {
-    const text = `user ${user.name} cannot write to it: ${lost}`;
-    return warning([details, text], own(path, user));
+    return warning([details, `user ${user.name} cannot write to it: ${lost}`], own(path, user));
   }
   const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
   const danger = isOpen ? ["every user of this host may replace what is in it"] : [];

@@ -27,9 +27,8 @@ export interface AppliedTopology {
 }
 
 /** SQLite compares a table's name in any case. */
-const selectTable = `
-  SELECT 1 FROM sqlite_schema
-  WHERE type = 'table' AND name = 'applied_topology' COLLATE NOCASE`;
+const selectTable =
+  "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'applied_topology' COLLATE NOCASE";
 
 /**
  * The newest row, and a second one as a sign that there are more. Long texts are left out, because a

@@ -193,15 +193,8 @@ export function compareCodePoints(a: string, b: string): number {
   let at = 0;
   while (at < shorter && a.charCodeAt(at) === b.charCodeAt(at)) at++;
   // The difference may lie in the second half of a surrogate pair: compare the whole code point.
-  if (at > 0 && isHighSurrogate(a.charCodeAt(at - 1))) {
-    const difference = a.codePointAt(at - 1)! - b.codePointAt(at - 1)!;
-    if (difference !== 0) return difference;
-  }
-  return (a.codePointAt(at) ?? -1) - (b.codePointAt(at) ?? -1);
-}
-
-function isHighSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdbff;
+  const before = at > 0 ? a.codePointAt(at - 1)! - b.codePointAt(at - 1)! : 0;
+  return before || (a.codePointAt(at) ?? -1) - (b.codePointAt(at) ?? -1);
 }
 
 /** Quotes a string in ASCII; `JSON.stringify` leaves other characters as they are. */
