@@ -79,11 +79,8 @@ function draw(output: string): string {
     // A character of the same style goes into the span before it.
     const [start, end] = style ? [`<tspan${style}>`, "</tspan>"] : ["", ""];
     const row = rows.pop()!;
-    rows.push(
-      style && style === last
-        ? `${row.slice(0, -end.length)}${text}${end}`
-        : row + start + text + end,
-    );
+    const more = text + end;
+    rows.push(style && style === last ? row.slice(0, -end.length) + more : row + start + more);
     last = style;
   }
   const height = 40 + 20 * rows.length;
