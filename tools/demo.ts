@@ -30,15 +30,6 @@ const introduction =
   "what runs in heartbeats, every second here and every 30 s in real life. Drift is how what runs " +
   "differs from what was applied. The agent is the real one, the master is a stand-in.";
 
-const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-
-/** A signal has ended the demo. */
-class Interrupted extends Error {
-  constructor(readonly exitCode: number) {
-    super("interrupted");
-  }
-}
-
 async function main(args: readonly string[]): Promise<number> {
   const line = args.join(" ");
   if (line === "--help") {
@@ -55,28 +46,27 @@ async function main(args: readonly string[]): Promise<number> {
     const folder = await Deno.makeTempDir({ prefix: "decnet-demo-" });
     await perform(args, { folder, narrator, ending });
     narrator.tell("");
-    narrator.tell(`Done in ${narrator.elapsed}; all that the demo has made is removed.`);
-    if (line === "") narrator.tell("For more of it, see deno task demo --help.");
+    narrator.tell(
+      "Done; all that the demo has made is removed. For more of it: deno task demo --help",
+    );
     return 0;
   } catch (error) {
     const [first, failedCleanUp] = error instanceof SuppressedError
       ? [error.suppressed, error.error]
       : [error, null];
-    // Who waits learns only that it was aborted, the controller why.
     const cause = ending.signal.aborted ? ending.signal.reason : first;
     for (const it of [cause, failedCleanUp]) {
-      if (it) writeText(Deno.stderr, `demo: ${it.message}\n`);
+      if (it) writeText(Deno.stderr, `demo: ${it.message ?? "interrupted"}\n`);
     }
-    return cause instanceof Interrupted && !failedCleanUp ? cause.exitCode : 1;
+    return typeof cause === "number" && !failedCleanUp ? cause : 1;
   }
 }
 
-/** A controller that signals and unexpected errors abort, so that all is cleaned up. */
+/** A controller that a signal aborts with its exit code, and an unexpected error with itself. */
 function endingController(): AbortController {
   const ending = new AbortController();
-  for (const [signal, code] of Object.entries(exitCodes)) {
-    const end = () => ending.abort(new Interrupted(code));
-    Deno.addSignalListener(signal as keyof typeof exitCodes, end);
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+    Deno.addSignalListener(signal, () => ending.abort(code));
   }
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
@@ -166,8 +156,8 @@ async function runCommand({ master, agent }: Setup, name: string, codes: number[
   };
   const stdoutColumns = () => name === "state" ? 80 : null;
   const code = await run([name, ...agent.flags], demoTerminal({ stdout, stdoutColumns }));
-  if (name !== "state") narrator.tell(output);
-  else for (const line of output.split("\n")) narrator.write(`${line.trimEnd()}\n`);
+  if (name === "state") narrator.write(output);
+  else narrator.tell(output);
   narrator.tell(`exit code ${code}`);
   if (!codes.includes(code)) throw new Error(`the exit code of ${name} was ${code}`);
 }
@@ -190,13 +180,10 @@ async function applyAndRepair(setup: Setup, host: Host): Promise<void> {
   narrator.say("host", `container ${killed} dies, and somebody removes ${removed}`);
   await host.call("POST", `/containers/${killed}/kill`);
   await host.call("DELETE", `/containers/${removed}?force=1`);
-  await untilSaid(
-    setup,
-    "with drift",
-    ({ drift }) =>
-      drift.state === "drifted" && drift.stopped.some(({ name }) => name === killed) &&
-      drift.missing.some(({ name }) => name === removed),
-  );
+  const isBroken = ({ drift }: Topology) =>
+    drift.state === "drifted" && drift.stopped.some(({ name }) => name === killed) &&
+    drift.missing.some(({ name }) => name === removed);
+  await untilSaid(setup, "with drift", isBroken);
 
   narrator.title("The master pushes the same document again: only what is broken is repaired");
   await push(setup, host);
@@ -240,8 +227,7 @@ async function loseMaster({ master, agent: { log, setting } }: Setup): Promise<v
 }
 
 async function tearDown(setup: Setup, host: Host): Promise<void> {
-  const { master, agent } = setup;
-  const { narrator } = master;
+  const { master: { narrator }, agent } = setup;
   const { id } = host.document.topology;
   const before = await host.list();
   narrator.title("Others are refused, and the master tears the topology down");
@@ -250,8 +236,7 @@ async function tearDown(setup: Setup, host: Host): Promise<void> {
   narrator.say("agent", await agent.call(path, body, { as: neighbour, expected: 403 }));
   narrator.say("master", "pushes a second topology");
   const second = await loadDocument(defaultImages, { id: crypto.randomUUID(), network: "198.19" });
-  const refused = await agent.call("/topology/apply", bodyOf(second), { expected: 409 });
-  narrator.say("agent", refused);
+  narrator.say("agent", await agent.call("/topology/apply", bodyOf(second), { expected: 409 }));
   assertSame(before, await host.list());
   narrator.say("master", `asks for the teardown of ${id}`);
   await agent.call(path, body);
@@ -259,7 +244,6 @@ async function tearDown(setup: Setup, host: Host): Promise<void> {
   await untilSaid(setup, "that says idle", ({ topology_id: id }) => id === null);
 }
 
-/** Looks at this machine's engine. */
 async function look(setup: Setup): Promise<void> {
   const { master, agent } = setup;
   master.narrator.title("What runs under the names and labels of decnet");
@@ -272,7 +256,5 @@ async function look(setup: Setup): Promise<void> {
   await runCommand(setup, "--once", [0, 1]);
 }
 
-if (import.meta.main) {
-  // Ends without waiting for idle connections.
-  Deno.exit(await main(Deno.args));
-}
+// Ends without waiting for idle connections.
+if (import.meta.main) Deno.exit(await main(Deno.args));

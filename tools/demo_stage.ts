@@ -20,8 +20,7 @@ import { loadDocument, type PushedDocument } from "../tests/support/topology.ts"
 import { topologyLabel } from "../topology/inventory.ts";
 import { defaultImages } from "../topology/plan.ts";
 
-const columns = 100;
-const margin = 19;
+const [columns, margin] = [100, 19];
 
 /** Prints what happens, as it happens, with the time since the start. */
 export class Narrator {
@@ -29,17 +28,10 @@ export class Narrator {
 
   constructor(readonly write: (text: string) => void) {}
 
-  /** The time since the start, e.g. `1.2 s`. */
-  get elapsed(): string {
-    return `${((performance.now() - this.#startedAt) / 1000).toFixed(1)} s`;
-  }
-
-  /** Prints the title of a part. */
   title(text: string): void {
     this.write(`\n${text}\n`);
   }
 
-  /** Prints a paragraph. */
   tell(text: string): void {
     this.write(`${wrap(text, columns).join("\n")}\n`);
   }
@@ -48,7 +40,8 @@ export class Narrator {
   say(speaker: "host" | "agent" | "master", text: string, more: readonly string[] = []): void {
     const width = columns - margin;
     const lines = [text, ...more].flatMap((line) => wrap(line, width));
-    const start = `${this.elapsed.padStart(9)}  ${speaker.padEnd(6)}  `;
+    const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
+    const start = `${seconds.padStart(7)} s  ${speaker.padEnd(6)}  `;
     this.write(`${start}${lines.join(`\n${" ".repeat(margin)}`)}\n`);
   }
 }
@@ -63,9 +56,6 @@ function wrap(text: string, width: number): string[] {
   }
   return lines;
 }
-
-/** The first numbers of the topology's addresses on this machine: RFC 2544 keeps them for tests. */
-const network = "198.18";
 
 /** An engine, a stand-in or this machine's, and what a master pushes to it. */
 export class Host implements AsyncDisposable {
@@ -94,7 +84,8 @@ export class Host implements AsyncDisposable {
     const id = crypto.randomUUID();
     const image = `decnet-demo-${id.slice(0, 8)}:1`;
     const images = { base: image, service: image, byService: new Map() };
-    return new Host(socket, await loadDocument(images, { id, network }), image);
+    // RFC 2544 keeps these addresses for tests.
+    return new Host(socket, await loadDocument(images, { id, network: "198.18" }), image);
   }
 
   /** The agent's flags that lead to the engine. */
@@ -140,12 +131,11 @@ export class Host implements AsyncDisposable {
     Object.assign(this.#standIn, { networks, containers, images });
   }
 
-  /** Stops the stand-in. */
   async stop(): Promise<void> {
     await this.#standIn?.stop();
   }
 
-  /** Stops the stand-in, or removes from this machine's engine what was made there. */
+  /** Removes from this machine's engine what was made there. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#standIn) return await this.stop();
     for (const path of (await this.list()).keys()) await this.call("DELETE", `${path}?force=1&v=1`);
@@ -158,10 +148,8 @@ export function demoTerminal(more: Partial<Terminal> = {}): Terminal {
   const variables = ["DOCKER_HOST", "XDG_RUNTIME_DIR"];
   return {
     ...thisProcess,
-    variable: (name) => {
-      if (name === "NO_COLOR") return "1";
-      return variables.includes(name) ? Deno.env.get(name) || undefined : undefined;
-    },
+    variable: (name) =>
+      name === "NO_COLOR" ? "1" : (variables.includes(name) && Deno.env.get(name)) || undefined,
     readFile: () => null,
     exists: () => false,
     isRoot: false,
@@ -199,7 +187,6 @@ export class DemoAgent implements AsyncDisposable {
     ];
   }
 
-  /** Starts the loop. */
   async start(): Promise<void> {
     const { folder, narrator, ending } = this.setting;
     const names = { commonName: "demo-host", ipAddresses: ["127.0.0.1"] };
@@ -227,11 +214,10 @@ export class DemoAgent implements AsyncDisposable {
     const signal = AbortSignal.any([this.setting.ending.signal, AbortSignal.timeout(120_000)]);
     const answer = await call(this.port, path, as, { method: "POST", body, signal });
     const text = `${answer.status} ${JSON.stringify(answer.body)}`;
-    if (answer.status !== expected) throw new Error(`the agent answered ${text}`);
-    return text;
+    if (answer.status === expected) return text;
+    throw new Error(`the agent answered ${text}`);
   }
 
-  /** Stops the loop. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
     await this.#loop.catch(() => {});
@@ -248,7 +234,6 @@ export class DemoMaster implements AsyncDisposable {
 
   constructor(readonly narrator: Narrator) {}
 
-  /** Listens. */
   async start(): Promise<void> {
     const server = this.#server = await startMaster({ port: this.port });
     let shown = "";
@@ -264,7 +249,6 @@ export class DemoMaster implements AsyncDisposable {
     };
   }
 
-  /** Is gone at once, with all its connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server?.stop();
   }

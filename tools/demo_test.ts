@@ -81,7 +81,7 @@ const tearsDown = [
   /master {2}asks for the teardown of /,
   /changes=12\n/,
   /topology: none\n/,
-  /^Done in /m,
+  /^Done; /m,
 ];
 
 Deno.test("demo applies, repairs and removes a topology", async () => {
@@ -140,7 +140,7 @@ Deno.test("demo --web shows hosts that go wrong", async () => {
     /host {4}on lab-2 a container dies/,
     /host {4}on lab-3 the engine stops/,
     /agent {3}on lab-4 stops/,
-    /^Done in /m,
+    /^Done; /m,
   ]);
   const interrupt = { signal: "SIGINT", mark: "its page is" } as const;
   assert.equal((await runDemo(["--web"], { interrupt })).code, 130);

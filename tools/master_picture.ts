@@ -8,7 +8,7 @@
 
 import { until } from "../tests/support/environment.ts";
 import { Narrator } from "./demo_stage.ts";
-import { DemoWeb } from "./demo_web.ts";
+import { openWeb } from "./demo_web.ts";
 
 const file = new URL("../docs/pictures/master.png", import.meta.url).pathname;
 
@@ -18,7 +18,7 @@ async function main(): Promise<void> {
   stack.defer(() => Deno.remove(folder, { recursive: true }));
   const ending = new AbortController();
   const setting = { folder, narrator: new Narrator(() => {}), ending };
-  const web = await DemoWeb.open(setting, stack);
+  const web = await openWeb(setting, stack);
   await web.disturb();
   const wanted = ["1 late", "1 Docker does not answer", "1 drifted", "1 consistent"];
   const page = async () => await (await fetch(web.url)).text();
