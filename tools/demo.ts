@@ -21,8 +21,7 @@ takes about ten seconds, changes nothing on this host, and leaves nothing behind
   --docker           looks at this host's own engine, and only looks
   --docker --apply   applies a small topology there, repairs it and tears it down; all that is made
                      has names that only the demo uses, and is removed at the end
-  --web              shows the page of the example master with four hosts, of which one drifts, one
-                     loses its engine and one falls silent, until Ctrl-C or for N seconds
+  --web              shows a master's page with four hosts, of which three go wrong, until Ctrl-C
 `;
 
 const introduction =
@@ -45,10 +44,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const folder = await Deno.makeTempDir({ prefix: "decnet-demo-" });
     await perform(args, { folder, narrator, ending });
-    narrator.tell("");
-    narrator.tell(
-      "Done; all that the demo has made is removed. For more of it: deno task demo --help",
-    );
+    narrator.title("Done; all that was made is removed. For more of it: deno task demo --help");
     return 0;
   } catch (error) {
     const [first, failedCleanUp] = error instanceof SuppressedError

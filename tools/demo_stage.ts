@@ -38,8 +38,7 @@ export class Narrator {
 
   /** Prints something that happens now, and more lines below. */
   say(speaker: "host" | "agent" | "master", text: string, more: readonly string[] = []): void {
-    const width = columns - margin;
-    const lines = [text, ...more].flatMap((line) => wrap(line, width));
+    const lines = [text, ...more].flatMap((line) => wrap(line, columns - margin));
     const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
     const start = `${seconds.padStart(7)} s  ${speaker.padEnd(6)}  `;
     this.write(`${start}${lines.join(`\n${" ".repeat(margin)}`)}\n`);
@@ -120,8 +119,7 @@ export class Host implements AsyncDisposable {
   async call(method: string, path: string, body?: Uint8Array): Promise<unknown> {
     const answer = await callEngine(this.socket, method, path, body);
     if (answer.status < 300 || answer.status === 404) return answer.body;
-    const problem = `${answer.status} ${answer.body?.message}`;
-    throw new Error(`Cannot ${method} ${path.split("?")[0]} at the engine: ${problem}`);
+    throw new Error(`Cannot ${method} ${path}: ${answer.status} ${answer.body?.message}`);
   }
 
   /** Starts the stand-in, with what ran when it was stopped. */
