@@ -1,6 +1,7 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
 import { systemPaths } from "../host/files.ts";
-import { UsageError } from "./args.ts";
+import { sanitizeLine } from "../host/log.ts";
+import { type Arguments, UsageError } from "./args.ts";
 import {
   agentVersion,
   defaultOf,
@@ -10,7 +11,7 @@ import {
   type Value,
   variableOf,
 } from "./options.ts";
-import type { Environment } from "./terminal.ts";
+import type { Environment, Terminal } from "./terminal.ts";
 
 /** A line of an ini file that sets a key. */
 interface IniEntry {
@@ -191,6 +192,18 @@ export interface ListenOptions {
 
 /** Returns the value of a key; null where it is not set. */
 export type Get = <Name extends KeyName>(name: Name) => Value<Name> | null;
+
+/** Like `configure()`, for a command line; prints the warnings. */
+export function configureAndWarn(
+  { values, config }: Pick<Arguments, "values" | "config">,
+  terminal: Terminal,
+): Configuration {
+  const configuration = configure(values, config, terminal);
+  for (const warning of configuration.warnings) {
+    terminal.stderr(`decnet-agent: ${sanitizeLine(warning)}\n`);
+  }
+  return configuration;
+}
 
 /**
  * Puts the configuration together. Precedence: flag, variable, ini file, default.

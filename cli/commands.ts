@@ -1,0 +1,62 @@
+import { versionHash } from "../topology/hash.ts";
+import { applyFile, previewFile, teardown } from "./apply.ts";
+import type { Arguments, Command } from "./args.ts";
+import { configure, configureAndWarn } from "./config.ts";
+import { Daemon } from "./daemon.ts";
+import { doctor } from "./doctor.ts";
+import { readDocument } from "./document_file.ts";
+import { helpText, versions } from "./help.ts";
+import { print } from "./print.ts";
+import type { ExitCode } from "./report.ts";
+import { printState } from "./state.ts";
+import { printJson, type Terminal } from "./terminal.ts";
+
+/** Runs a command other than the check, which does not load this file. */
+export async function runOtherCommand(
+  command: Exclude<Command, { name: "once" }>,
+  { json, values, config }: Arguments,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const readConfiguration = () => configureAndWarn({ values, config }, terminal);
+  switch (command.name) {
+    case "help":
+      terminal.stdout(helpText(command.about));
+      return 0;
+    case "version":
+      return printVersion(json, terminal);
+    case "hash":
+      return await printHash(command.file, json, terminal);
+    case "print":
+      return print(command.what, terminal);
+    case "doctor":
+      return await doctor({ command, json, values, config }, terminal);
+    case "daemon": {
+      const configuration = readConfiguration();
+      const reload = () => configure(values, config, terminal);
+      return await new Daemon(reload, terminal).run(configuration);
+    }
+    case "state":
+      return await printState(readConfiguration(), json, terminal);
+    case "apply": {
+      const apply = command.dryRun ? previewFile : applyFile;
+      return await apply(readConfiguration(), { ...command, json }, terminal);
+    }
+    case "teardown":
+      return await teardown(readConfiguration(), { ...command, json }, terminal);
+  }
+}
+
+function printVersion(json: boolean, terminal: Terminal): ExitCode {
+  const all = versions();
+  if (json) printJson(terminal, all);
+  else terminal.stdout(`decnet-agent ${all.agent} (Deno ${all.deno}, SQLite ${all.sqlite})\n`);
+  return 0;
+}
+
+/** Runs `hash`. Throws `Error` when the file cannot be read or is not a valid document. */
+async function printHash(file: string, json: boolean, terminal: Terminal): Promise<ExitCode> {
+  const hash = await versionHash(await readDocument(file, terminal));
+  if (json) printJson(terminal, { version_hash: hash });
+  else terminal.stdout(`${hash}\n`);
+  return 0;
+}
