@@ -9,6 +9,7 @@ import {
   failed,
   look,
   mayUse,
+  moveAway,
   ok,
   quotePath,
   reading,
@@ -63,7 +64,7 @@ async function doubtOfClock(context: DoctorContext, now: number): Promise<string
   const { agentDirectory, storePath } = context.agent;
   const paths = names.map((name) => `${agentDirectory}/${name}`)
     .concat(storePath, `${context.stateDirectory}/agent.lock`, Deno.execPath());
-  const files = await Promise.all(paths.map(look));
+  const files = await Promise.all(paths.map((path) => look(path)));
   const times = files.map((it) => typeof it === "object" ? it.mtime?.getTime() ?? 0 : 0);
   const newest = Math.max(...times);
   if (newest === 0 || now - newest < longUnusedMs) return null;
@@ -127,10 +128,7 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
     return failed(why(`user ${user.name} cannot enter a folder`), own);
   }
   if (!info.isFile) {
-    return failed(
-      why("not a regular file"),
-      `move it away: mv ${quotePath(path)} ${quotePath(`${path}.old`)}`,
-    );
+    return failed(why("not a regular file"), moveAway(path));
   }
   const details = describe(info, context.accounts);
   // Anyone who has the key can send heartbeats in the name of this host.

@@ -205,10 +205,13 @@ function readFields(path: string): string[][] {
 /** What stat found at a path. */
 type StatResult = Deno.FileInfo | "absent" | "forbidden";
 
-/** Calls stat on a path, following links. Throws every other error of the system. */
-export async function look(path: string): Promise<StatResult> {
+/**
+ * Returns what is at a path; follows links, unless `stat` is `Deno.lstat`. Throws every other error of
+ * the system.
+ */
+export async function look(path: string, stat = Deno.stat): Promise<StatResult> {
   try {
-    return await Deno.stat(path);
+    return await stat(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "absent";
     if (error instanceof Deno.errors.NotADirectory) return "absent";
@@ -245,6 +248,11 @@ export async function namesIn(path: string): Promise<string[]> {
 /** Quotes a path for a shell, so that no command takes it for an option. */
 export function quotePath(path: string): string {
   return quote(path.startsWith("-") ? `./${path}` : path);
+}
+
+/** Returns how to move away what lies at a path. */
+export function moveAway(path: string): string {
+  return `move it away: mv ${quotePath(path)} ${quotePath(`${path}.old`)}`;
 }
 
 /** Quotes a word for a shell, if this is needed. */

@@ -1,9 +1,11 @@
+import { statFile } from "../host/files.ts";
+import { describeOwner as describeProcess, readLockOwner as readOwner } from "../host/lock.ts";
 import { lockPathOf } from "../store/file.ts";
-import { sanitizeLine } from "../host/log.ts";
 import {
   type Account,
   type DoctorContext,
   look,
+  moveAway,
   namesIn,
   ok,
   readText,
@@ -194,14 +196,15 @@ export interface LockOwner {
 
 /** Reads a lock file without taking the lock; null when it names no owner. */
 export async function readLockOwner(path: string): Promise<LockOwner | null> {
-  const text = sanitizeLine((await readText(path) ?? "").slice(0, 200)).trim();
-  if (text === "") return null;
-  const since = Date.parse(/ since (\S+)/.exec(text)?.[1] ?? "");
-  const pid = /^process (\d{1,9}) /.exec(text)?.[1];
+  const owner = readOwner(path);
+  if (!owner) return null;
+  const { pid, since, purpose } = owner;
+  const isLoop = purpose === "the loop";
+  const time = Date.parse(since);
   return {
-    text: text.replace(/ for the loop$/, ""),
-    since: Number.isNaN(since) ? null : since,
-    isThere: pid === undefined ? null : await isProcess(Number(pid)),
+    text: isLoop ? `process ${pid} since ${since}` : describeProcess(owner),
+    since: Number.isNaN(time) ? null : time,
+    isThere: await isProcess(pid),
   };
 }
 
@@ -245,6 +248,10 @@ const endProcess = "check that this process is an agent, then stop it";
 export async function checkLock(context: DoctorContext): Promise<Result> {
   const agentPath = `${context.stateDirectory}/agent.lock`;
   const applyPath = lockPathOf(context.agent.storePath);
+  const wrong = [agentPath, applyPath].find((path) => isNoFile(path));
+  if (wrong !== undefined) {
+    return warning(`${wrong} is not a regular file, so it cannot be locked`, moveAway(wrong));
+  }
   const [agent, apply] = await Promise.all([agentPath, applyPath].map(readLockOwner));
   const details = [
     agent ? describeOwner(agent, agentPath) : `no agent is running with ${agentPath}`,
@@ -264,6 +271,16 @@ export async function checkLock(context: DoctorContext): Promise<Result> {
     return warning([foreign + orDead, ...details], endProcess);
   }
   return ok(...details);
+}
+
+/** Returns true when something else than a file is at a path, such as a link. */
+function isNoFile(path: string): boolean {
+  try {
+    return statFile(path)?.isFile === false;
+  } catch {
+    // The check of the folder reports that it cannot be entered.
+    return false;
+  }
 }
 
 /** The user in the printed unit. Others are not looked up: they may come from LDAP. */

@@ -11,6 +11,7 @@ import {
   withFlag,
 } from "../tests/support/doctor_setup.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
+import { makeFifo } from "../tests/support/requirements.ts";
 import { describeOwner, programOf, readLockOwner, readUnit } from "./service.ts";
 
 Deno.test("readUnit() reads drop-ins by name, each from the first folder", async () => {
@@ -152,6 +153,58 @@ Deno.test("doctor takes no process that has ended for an agent or an apply", () 
     assert.equal(report.of("other-agents").state, "ok");
     assert.match(report.of("api").details, /^no agent is running/);
     assert.match(report.of("service").details, /is installed, but not active/);
+  }));
+
+/** What a user who may write to the state folder can put in the place of a lock. */
+const plants: Record<string, (path: string, secret: string) => Promise<void>> = {
+  "a link to a file": (path, secret) => Deno.symlink(secret, path),
+  "a link to a link": async (path, secret) => {
+    await Deno.symlink(secret, `${path}.link`);
+    await Deno.symlink(`${path}.link`, path);
+  },
+  "a link to a pipe": async (path) => {
+    await makeFifo(`${path}.pipe`);
+    await Deno.symlink(`${path}.pipe`, path);
+  },
+  "a link that leads nowhere": (path) => Deno.symlink("/nowhere/at/all", path),
+  "a pipe": (path) => makeFifo(path),
+  "a folder": (path) => Deno.mkdir(path),
+};
+
+for (const [what, plant] of Object.entries(plants)) {
+  Deno.test(`doctor neither follows nor prints ${what} in a lock's place`, () =>
+    withContext(async (setup) => {
+      const secret = `${setup.path}/secret`;
+      await Deno.writeTextFile(secret, lockText.replace("the loop", "hunter2"));
+      await Deno.mkdir(`${setup.path}/other`);
+      await plant(`${setup.path}/other/agent.lock`, secret);
+      for (const name of ["apply.lock", "agent.lock"]) {
+        await Deno.remove(`${setup.path}/agent.lock`);
+        await plant(`${setup.path}/${name}`, secret);
+        const report = await examineHost(setup, {
+          otherStateDirectories: [`${setup.path}/other`],
+        });
+        assert.doesNotMatch(JSON.stringify(report.findings), /hunter2|2026-11-22T18/);
+        assert.equal(report.of("other-agents").state, "ok");
+        const { state, details, fix } = report.of("lock");
+        assert.equal(state, "warning");
+        assert.match(details, new RegExp(`${name} is not a regular file, so it cannot be locked`));
+        const moved = `move it away: mv PATH/${name} PATH/${name}.old`;
+        assert.equal(normalise(setup, fix), moved);
+        await Deno.rename(`${setup.path}/${name}`, `${setup.path}/${name}.old`);
+        await Deno.writeTextFile(`${setup.path}/agent.lock`, "");
+        await Deno.remove(`${setup.path}/${name}.old`, { recursive: true });
+      }
+    }));
+}
+
+Deno.test("doctor prints nothing of a lock file that no agent wrote", () =>
+  withContext(async (setup) => {
+    for (const text of ["hunter2", "process hunter2 since now for x\n", `${lockText}hunter2`]) {
+      await Deno.writeTextFile(`${setup.path}/agent.lock`, text);
+      const { findings } = await examineHost(setup);
+      assert.doesNotMatch(JSON.stringify(findings), /hunter2/);
+    }
   }));
 
 Deno.test({

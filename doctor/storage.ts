@@ -10,6 +10,7 @@ import {
   failed,
   look,
   mayUse,
+  moveAway,
   ok,
   parentOf,
   quotePath,
@@ -128,10 +129,6 @@ function own(path: string, { name }: Account): string {
   return `make ${name} the owner of ${path} and of everything in it (chown -R)`;
 }
 
-function moveAway(path: string): string {
-  return `move it away: mv ${quotePath(path)} ${quotePath(`${path}.old`)}`;
-}
-
 /** How long to wait for a locked store, and the pause between two tries, in milliseconds. */
 const lockedTimeoutMs = 2_000;
 const pauseMs = 50;
@@ -164,7 +161,8 @@ async function readStore({ agent, options: { signal } }: DoctorContext): Promise
 }
 
 async function readStoreOnce(path: string): Promise<StoreFindings> {
-  const file = await look(path);
+  // The agent refuses a link, which may lead to another user's file.
+  const file = await look(path, Deno.lstat);
   if (file === "absent") return { state: "absent" };
   if (file === "forbidden") return { state: "forbidden", detail: "permission denied" };
   if (!file.isFile) return { state: "not-a-file", detail: "it is not a regular file" };

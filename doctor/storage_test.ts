@@ -250,6 +250,26 @@ testFaults([
     fix: "move it away: mv PATH/topology.db PATH/topology.db.old",
   },
   {
+    name: "a link in the store's place",
+    plant: async ({ storePath }) => {
+      await Deno.rename(storePath, `${storePath}.real`);
+      await Deno.symlink(`${storePath}.real`, storePath);
+    },
+    finding: "store: failed",
+    details: /Cannot read the store .*topology\.db: it is not a regular file/,
+    fix: "move it away: mv PATH/topology.db PATH/topology.db.old",
+  },
+  {
+    name: "a link that leads nowhere in the store's place",
+    plant: async ({ storePath }) => {
+      await Deno.remove(storePath);
+      await Deno.symlink("/nowhere/at/all", storePath);
+    },
+    finding: "store: failed",
+    details: /Cannot read the store .*topology\.db: it is not a regular file/,
+    fix: "move it away: mv PATH/topology.db PATH/topology.db.old",
+  },
+  {
     name: "a store that was set aside",
     plant: ({ storePath }) => Deno.writeTextFile(`${storePath}.corrupt-20261122T190501Z`, ""),
     finding: "store: warning",

@@ -24,6 +24,24 @@ function parseOwner(text: string): LockOwner | null {
   return since && purpose !== undefined ? { pid: Number(pid), since, purpose } : null;
 }
 
+/**
+ * Returns the owner that a lock file names, without locking it. Null when it names none, cannot be read
+ * or is no regular file: behind a link may be a file that only this user can read.
+ */
+export function readLockOwner(path: string): LockOwner | null {
+  try {
+    if (!statFile(path)?.isFile) return null;
+    const file = Deno.openSync(path);
+    try {
+      return isAt(path, file) ? parseOwner(readStart(file)) : null;
+    } finally {
+      file.close();
+    }
+  } catch {
+    return null;
+  }
+}
+
 /** Another process, or another part of this one, holds the lock. */
 export class LockHeld extends Error {
   override readonly name = "LockHeld";
@@ -119,14 +137,17 @@ function isAt(path: string, file: Deno.FsFile): boolean {
 async function readOwner(file: Deno.FsFile): Promise<LockOwner | null> {
   for (let triesLeft = 5; triesLeft > 0; triesLeft--) {
     // The open file is read: at its path there may be another one by now.
-    const bytes = new Uint8Array(maximumOwnerBytes);
-    file.seekSync(0, Deno.SeekMode.Start);
-    const length = file.readSync(bytes) ?? 0;
-    const owner = parseOwner(new TextDecoder().decode(bytes.subarray(0, length)));
+    const owner = parseOwner(readStart(file));
     if (owner) return owner;
     await new Promise((resolve) => setTimeout(resolve, retryMs / 4));
   }
   return null;
+}
+
+function readStart(file: Deno.FsFile): string {
+  const bytes = new Uint8Array(maximumOwnerBytes);
+  file.seekSync(0, Deno.SeekMode.Start);
+  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
 }
 
 function overwrite(file: Deno.FsFile, text: string): void {
