@@ -9,6 +9,7 @@ import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
 import { readService } from "../doctor/service.ts";
 import { systemPaths } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
+import { execCommand, folderHiddenByUnit } from "../packaging/units.ts";
 import type { Arguments } from "./args.ts";
 import {
   assemble,
@@ -26,8 +27,10 @@ import { defaultOf, type KeyName, keyNames, options } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
-/** The process environment, and the state of the service. */
+/** The process environment, the executable, and the state of the service. */
 export interface DoctorEnvironment extends Environment {
+  /** The path of the executable; without one the agent runs from source. */
+  readonly program?: string | undefined;
   /** Whether the service runs and must reload a changed file. */
   readonly isServiceActive?: boolean;
 }
@@ -40,7 +43,8 @@ export function explainConfiguration(
 ): ConfigReport {
   const path = configFile ?? systemPaths.config;
   const problems: ConfigurationProblem[] = [];
-  const fixes = new ConfigurationFixes(path, environment.isServiceActive ?? false);
+  const { program = "decnet-agent", isServiceActive = false } = environment;
+  const fixes = new ConfigurationFixes(path, program, isServiceActive);
   let find = sourceFinder(flags, environment, new Map());
   try {
     const sources = readSources(flags, configFile, environment);
@@ -81,8 +85,22 @@ export function explainConfiguration(
     problems,
     placeOf,
     defaultPort: defaultOf("swarmctl-port"),
-    lineOf: (...words) => ["decnet-agent", ...words, ...flagWords(flags, configFile)].join(" "),
+    program: {
+      path: program,
+      isStartable: environment.program === undefined || isStartable(program),
+    },
+    lineOf: (...words) => [quotePath(program), ...words, ...flagWords(flags, configFile)].join(" "),
   };
+}
+
+/** Returns true when a unit can start an executable at this path. */
+function isStartable(path: string): boolean {
+  try {
+    execCommand(path);
+    return folderHiddenByUnit(path) === null;
+  } catch {
+    return false;
+  }
 }
 
 /** Returns the given flags, quoted, without those that have wrong values. */
@@ -94,7 +112,11 @@ function flagWords(flags: ReadonlyMap<KeyName, string>, configFile: string | nul
 
 /** Returns sentences that say how to fix the configuration, whose file is at `path`. */
 class ConfigurationFixes {
-  constructor(readonly path: string, readonly isServiceActive: boolean) {}
+  constructor(
+    readonly path: string,
+    readonly program: string,
+    readonly isServiceActive: boolean,
+  ) {}
 
   /** Returns the end of a command that makes an active service read its file. */
   #notice(key?: KeyName): string {
@@ -122,8 +144,8 @@ class ConfigurationFixes {
       case "denied":
         return `let every user read it: chmod a+r ${file}${this.#notice()}`;
       case "absent":
-        return `create it: ${createFolder(this.path)}decnet-agent print config > ${file}` +
-          this.#notice();
+        return `create it: ${createFolder(this.path)}${quotePath(this.program)} print config > ` +
+          file + this.#notice();
       case "no-section":
         // Never overwrites an existing file: it may be the only configuration of this host.
         return `add the section [agent]: vi +1 ${file}${this.#notice()}`;
@@ -194,7 +216,8 @@ export async function doctor(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const { isActive } = await readService("");
-  const environment = { ...terminal, isServiceActive: isActive };
+  const program = Deno.build.standalone ? terminal.executable() : undefined;
+  const environment = { ...terminal, program, isServiceActive: isActive };
   const context = new DoctorContext({
     config: explainConfiguration(values, config, environment),
     versions: versions(),

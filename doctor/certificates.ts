@@ -26,13 +26,19 @@ const earliest = Date.UTC(2026, 0, 1);
 /** If no file of the agent changed for so long, the clock is probably ahead; in milliseconds. */
 const longUnusedMs = 365 * 86_400_000;
 const names = ["ca.crt", "worker.crt", "worker.key"] as const;
-const setClock = "set the clock: timedatectl set-ntp true";
 
 /** Checks whether the clock can be right; `now` is in milliseconds since 1970. */
-export function checkClock(now: number): Result {
+export function checkClock(
+  context: Pick<DoctorContext, "withSystemd">,
+  now = Date.now(),
+): Result {
   const text = `it is ${timeOf(now)} by this host's clock`;
   if (now >= earliest) return ok(text);
-  return failed(`${text}, which cannot be right: no certificate is valid then`, setClock);
+  return failed(`${text}, which cannot be right: no certificate is valid then`, setClock(context));
+}
+
+function setClock(context: Pick<DoctorContext, "withSystemd">): string {
+  return context.withSystemd("set the clock", "timedatectl set-ntp true");
 }
 
 /** Checks that the certificates are valid now and do not expire soon. */
@@ -46,13 +52,13 @@ export async function checkValidity(context: DoctorContext): Promise<Result> {
   const found = validityProblem(certificates, now);
   if (!found) return ok(...details);
   const problem = [found.problem, ...details];
-  if (certificates.validFrom.at > now) return failed(problem, setClock);
+  if (certificates.validFrom.at > now) return failed(problem, setClock(context));
   const { at, file } = certificates.validTo;
   const files = file === "ca.crt" ? [file] : [file, "worker.key"];
   const renew = await installIssued(context, ...files);
   if (at > now) return warning(problem, renew);
   const doubt = await doubtOfClock(context, now);
-  return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock);
+  return doubt === null ? failed(problem, renew) : failed([doubt, ...problem], setClock(context));
 }
 
 /** Returns a reason to doubt the clock instead of the certificate; null when there is none. */

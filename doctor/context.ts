@@ -1,4 +1,5 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
+import { exists } from "../host/files.ts";
 
 /** What a check has found. */
 export interface Result {
@@ -79,6 +80,8 @@ export interface ConfigReport {
   readonly placeOf: (key: KeyToSet) => string;
   /** The port of a master where none is configured. */
   readonly defaultPort: number;
+  /** The path of the executable, and whether a unit can start it there. */
+  readonly program: { readonly path: string; readonly isStartable: boolean };
   /** Returns the line that calls the agent with these words, and with what was set by flags. */
   readonly lineOf: (...words: string[]) => string;
 }
@@ -108,6 +111,8 @@ export class DoctorContext {
   /** The user who runs the doctor. */
   readonly user: Account;
   readonly stateDirectory: string;
+  /** Whether systemd runs this host. */
+  readonly hasSystemd: boolean;
   readonly #probed = new Map<unknown, Promise<unknown>>();
 
   constructor(options: DoctorOptions) {
@@ -119,6 +124,12 @@ export class DoctorContext {
     this.accounts = new Accounts(root);
     this.user = this.accounts.byUid(uid);
     this.stateDirectory = parentOf(this.agent.storePath);
+    this.hasSystemd = exists(`${root}/run/systemd/units`);
+  }
+
+  /** Ends a sentence with a command of systemd, where systemd runs this host. */
+  withSystemd(sentence: string, command: string): string {
+    return this.hasSystemd ? `${sentence}: ${command}` : sentence;
   }
 
   /** Runs a probe on its first call, and returns the same result to all checks that need it. */

@@ -91,7 +91,7 @@ async function checkRuntime(context: DoctorContext): Promise<Result> {
 /** All checks, in the order of the report: causes before consequences. */
 export const checks: readonly Check[] = [
   { name: "runtime", code: 3, run: checkRuntime },
-  { name: "clock", code: 3, run: () => checkClock(Date.now()) },
+  { name: "clock", code: 3, run: (context) => checkClock(context) },
   { name: "configuration", code: 3, run: checkConfiguration },
   { name: "state-dir", code: 3, run: checkStateDirectory },
   { name: "store", code: 3, run: checkStore },

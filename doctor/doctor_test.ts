@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
+import type { AgentSetup } from "../tests/support/agent_setup.ts";
+import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import {
   examineHost,
+  type HostOptions,
+  normalise,
+  noSystemd,
   reload,
   testFaults,
   withContext,
   withFlag,
   without,
 } from "../tests/support/doctor_setup.ts";
-import { startMaster } from "../tests/support/master_setup.ts";
+import { authority, startMaster } from "../tests/support/master_setup.ts";
 import { checkClock } from "./certificates.ts";
 import {
   type Check,
@@ -73,8 +78,9 @@ Deno.test("exitCodeOf() is that of the worst", () => {
 });
 
 Deno.test("checkClock() does not believe in times before the agent was written", () => {
-  assert.equal(checkClock(Date.UTC(2026, 0, 1)).state, "ok");
-  assert.deepEqual(checkClock(0), {
+  const host = { withSystemd: (fix: string, command: string) => `${fix}: ${command}` };
+  assert.equal(checkClock(host, Date.UTC(2026, 0, 1)).state, "ok");
+  assert.deepEqual(checkClock(host, 0), {
     state: "failed",
     details: [
       "it is 1970-01-01T00:00:00Z by this host's clock, which cannot be right: no certificate is valid then",
@@ -153,3 +159,51 @@ Deno.test("doctor puts no name from Docker, a peer or a lock into a command", ()
     const states = findings.map(({ check, result }) => `${check.name} ${result.state}`);
     assert.ok(states.includes("master-tls failed") && states.includes("lock warning"));
   }));
+
+/** Breaks something on a host without systemd; `expected` is the check and the fix that it names. */
+function testWithoutSystemd(
+  expected: string,
+  plant: (
+    setup: AgentSetup,
+    stack: AsyncDisposableStack,
+  ) => Promise<HostOptions | void> | HostOptions,
+): void {
+  const [name = ""] = expected.split(": ");
+  Deno.test(`doctor names no command of systemd for ${name} without it`, () =>
+    withContext(async (setup) => {
+      await using stack = new AsyncDisposableStack();
+      const report = await examineHost(setup, { ...await plant(setup, stack), files: noSystemd });
+      assert.equal(report.of("service").details, "systemd does not run this host");
+      assert.equal(`${name}: ${normalise(setup, report.of(name).fix)}`, expected);
+    }));
+}
+
+testWithoutSystemd("socket: restart the engine", ({ engine }) => engine.stop());
+testWithoutSystemd(
+  "socket: remove the folder and restart the engine: rmdir PATH/docker.sock",
+  async ({ engine }) => {
+    await engine.stop();
+    await Deno.mkdir(engine.socketPath);
+  },
+);
+testWithoutSystemd("engine: restart the engine", ({ engine }) => {
+  engine.fault = { kind: "status", status: 500, message: "no space" };
+  return {};
+});
+testWithoutSystemd("validity: set the clock", async ({ path }) => {
+  const notBefore = new Date(Date.now() + 60_000);
+  const worker = await authority.issue({ commonName: "worker-1", usage: "client", notBefore });
+  await writeAgentDirectory(path, authority, worker);
+});
+testWithoutSystemd(
+  "master-tls: renew the master's certificate; if this host's clock is wrong, set it",
+  async ({ port, master }, stack) => {
+    await master.stop();
+    const certificate = { notAfter: new Date(Date.now() - 1_000) };
+    stack.use(await startMaster({ certificate, port }));
+  },
+);
+testWithoutSystemd(
+  "api: restart the agent",
+  (setup) => ({ flags: withFlag(setup, "listen", "127.0.0.1:1") }),
+);

@@ -53,8 +53,8 @@ function engineOf(socket: string) {
   return socket.includes("podman") ? podman : docker;
 }
 
-function restartEngine(socket: string): string {
-  return `restart the engine: ${engineOf(socket).restart}`;
+function restartEngine(context: DoctorContext, socket: string): string {
+  return context.withSystemd("restart the engine", engineOf(socket).restart);
 }
 
 function setSocket({ config }: DoctorContext, socket: string): string {
@@ -85,8 +85,8 @@ async function judgeSocket(
   }
   if (info.isDirectory) {
     // Docker creates such a folder when a container mounts a missing socket.
-    const remove = `rmdir ${quotePath(path)} && ${engineOf(path).restart}`;
-    const fix = `remove the folder and restart the engine: ${remove}`;
+    const restart = context.hasSystemd ? ` && ${engineOf(path).restart}` : "";
+    const fix = `remove the folder and restart the engine: rmdir ${quotePath(path)}${restart}`;
     return failed(`${path} is no socket, but a folder`, fix);
   }
   if (!info.isSocket) {
@@ -113,15 +113,17 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
   }
   for (const { socket, unit, start } of engines) {
     if (sockets.includes(socket) && await hasUnit(root, unit)) {
-      return failed(text, `start the engine: ${start}`);
+      return failed(text, context.withSystemd("start the engine", start));
     }
   }
   if (engines.some(({ socket }) => sockets.includes(socket))) {
     const { install, start } = sockets.every((it) => engineOf(it) === podman) ? podman : docker;
-    const fix = `install the engine and start it: ${install} && ${start}`;
+    const hasApt = await look(`${root}/usr/bin/apt-get`) !== "absent";
+    const commands = [hasApt ? install : [], context.hasSystemd ? start : []].flat().join(" && ");
+    const fix = "install the engine and start it" + (hasApt ? `: ${commands}` : "");
     return failed(`${text}, and the engine is not installed`, fix);
   }
-  return failed(text, restartEngine(sockets[0] ?? ""));
+  return failed(text, restartEngine(context, sockets[0] ?? ""));
 }
 
 async function judgeForbiddenSocket(
@@ -151,7 +153,7 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
     (await Deno.connect({ transport: "unix", path })).close();
     return ok(`${details}; it takes connections`);
   } catch (error) {
-    const restart = restartEngine(path);
+    const restart = restartEngine(context, path);
     if (error instanceof Deno.errors.ConnectionRefused) {
       return failed([`${path}: no program listens on it`, details], restart);
     }
@@ -212,7 +214,7 @@ async function askEngine({ agent, options: { signal } }: DoctorContext): Promise
 export async function checkEngine(context: DoctorContext): Promise<Result> {
   const found = await engineFindings(context);
   if (found.kind === "unreached") return skipped("its socket cannot be used");
-  if (found.kind === "failed") return failed(found.error, restartEngine(found.socket));
+  if (found.kind === "failed") return failed(found.error, restartEngine(context, found.socket));
   const { inventory, engine: { version, apiVersion, latencyMs } } = found.observation;
   const { networks, containers } = selectManaged(inventory, context.agent);
   return ok(

@@ -91,8 +91,7 @@ testFaults([
     plant: ({ storePath }) => Deno.remove(storePath),
     finding: "drift: warning",
     details: /nothing is applied, but .*unexpected.*; its labels name topology 11111111-2222/,
-    fix:
-      "to keep it, let the master apply it again; to remove it, replace ID with its id: decnet-agent " +
-      "teardown ID FLAGS",
+    fix: "to keep it, let the master apply it again; to remove it, replace ID with its id: " +
+      "/usr/local/bin/decnet-agent teardown ID FLAGS",
   },
 ]);

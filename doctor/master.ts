@@ -206,9 +206,9 @@ async function fixHandshake(
   }
   // If only the dates are wrong, ca.crt is the right one.
   const isDated = failure.reason === "expired" || failure.reason === "not-yet-valid";
-  return isDated && failure.isSigned
-    ? `renew the master's certificate; if this host's clock is wrong: timedatectl set-ntp true`
-    : await installIssued(context, "ca.crt");
+  if (!isDated || !failure.isSigned) return await installIssued(context, "ca.crt");
+  const fix = "renew the master's certificate; if this host's clock is wrong, set it";
+  return context.withSystemd(fix, "timedatectl set-ntp true");
 }
 
 /** Returns how to fix a master that does not answer with TLS. */
@@ -248,7 +248,7 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   if (tcp instanceof ConnectionError) return await judgeSilence(context, where, tcp);
   tcp.destroy();
   const [shown] = await presentedCertificates(await loadTls(), address, limits);
-  if (shown?.fingerprint256 !== own.fingerprint256) return judgeOther(where, shown);
+  if (shown?.fingerprint256 !== own.fingerprint256) return await judgeOther(context, where, shown);
   const names = own.subjectAltName;
   if (names === undefined) {
     const lack = "worker.crt has no name or address, so no master can verify it";
@@ -259,26 +259,32 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
 }
 
 async function judgeSilence(
-  { stateDirectory }: DoctorContext,
+  context: DoctorContext,
   where: string,
   { message }: ConnectionError,
 ): Promise<Result> {
-  if (await readRunningAgent(stateDirectory) === null) {
+  if (await readRunningAgent(context.stateDirectory) === null) {
     return skipped(`no agent is running, so nothing listens on ${where}`);
   }
   const [what] = message.split(";");
   const text = `${where}: ${what}, although an agent is running; its log says why`;
-  return warning(text, "restart the agent: systemctl restart decnet-agent");
+  const { isActive } = await serviceOf(context);
+  return warning(text, `restart the agent${isActive ? ": systemctl restart decnet-agent" : ""}`);
 }
 
-function judgeOther(where: string, shown: X509Certificate | undefined): Result {
+async function judgeOther(
+  context: DoctorContext,
+  where: string,
+  shown: X509Certificate | undefined,
+): Promise<Result> {
   if (!shown) {
     const fix =
       "find out which program it is, then stop it or set listen to another port: ss -ltnp";
     return warning(`${where}: another program listens there`, fix);
   }
+  const { isActive } = await serviceOf(context);
   const fix = "find out which program it is (ss -ltnp); if it is the agent with its old " +
-    "certificate, reload it: systemctl reload decnet-agent";
+    `certificate, ${isActive ? "reload it: systemctl reload decnet-agent" : "send it SIGHUP"}`;
   return warning(`${where}: another certificate answers there`, fix);
 }
 

@@ -8,6 +8,7 @@ import {
   moveAway,
   namesIn,
   ok,
+  quotePath,
   readText,
   type Result,
   skipped,
@@ -57,11 +58,13 @@ export class Unit {
 export async function readUnit(root: string, name: string): Promise<Unit | null> {
   const paths = folders.map((folder) => `${root}${folder}/${name}`);
   for (const [index, path] of paths.entries()) {
-    if (isMask(path)) {
-      const behind = await Promise.all(paths.slice(index + 1).map(readText));
-      return new Unit(path, { hasOther: behind.some((text) => text !== null) });
-    }
     const text = await readText(path);
+    if (isMask(path) || text === "") {
+      const behind = await Promise.all(paths.slice(index + 1).map(readText));
+      const hasOther = behind.some(Boolean);
+      // A redirection whose command failed leaves an empty file, which for systemd is a mask.
+      return text === "" && !hasOther ? null : new Unit(path, { hasOther });
+    }
     if (text !== null) return new Unit(path, null, { path, text }, ...await dropIns(root, name));
   }
   return null;
@@ -102,8 +105,6 @@ const configured = "/etc/systemd/system";
 
 /** The agent's service, read from the files of systemd. */
 export interface Service {
-  /** Whether systemd runs this host. */
-  readonly hasSystemd: boolean;
   readonly unit: Unit | null;
   /** The user that it runs as; null when the unit does not say. */
   readonly user: string | null;
@@ -135,7 +136,6 @@ export async function readService(root: string): Promise<Service> {
   const timer = timers.find((it) => ticking.includes(it)) ?? timers[0];
   const crons = await namesOf("/etc/cron.d");
   return {
-    hasSystemd: (await namesOf("/run/systemd")).includes("units"),
     unit: found,
     user: found?.last("User")?.value || null,
     groups: (found?.all("SupplementaryGroups") ?? []).flatMap(({ value }) => value.split(/\s+/)),
@@ -263,7 +263,7 @@ export async function checkLock(context: DoctorContext): Promise<Result> {
     return warning([long, ...details], endProcess);
   }
   const service = await serviceOf(context);
-  const isService = !service.hasSystemd || service.unit === null || service.isActive;
+  const isService = !context.hasSystemd || service.unit === null || service.isActive;
   if (agent && agent.isThere !== false && !isService) {
     const foreign = `agent.lock names a process that is none of ${unit}: another agent, beside ` +
       "which the service cannot start";
@@ -285,15 +285,12 @@ function isNoFile(path: string): boolean {
 
 /** The user in the printed unit. Others are not looked up: they may come from LDAP. */
 const packagedUser = "decnet-agent";
-const makeUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
-  `--no-create-home --shell /usr/sbin/nologin ${packagedUser}`;
 const start = "systemctl enable --now decnet-agent";
-const install = `decnet-agent print systemd-service > ${configured}/${unit} && ${start}`;
 
 /** Checks whether systemd or cron runs the agent. */
 export async function checkService(context: DoctorContext): Promise<Result> {
   const found = await serviceOf(context);
-  if (!found.hasSystemd) return skipped("systemd does not run this host");
+  if (!context.hasSystemd) return skipped("systemd does not run this host");
   const agent = await readRunningAgent(context.stateDirectory);
   if (found.unit === null) {
     if (agent) return ok(`${unit} is not installed; the agent was started by other means`);
@@ -306,7 +303,7 @@ export async function checkService(context: DoctorContext): Promise<Result> {
 /** Returns why an installed service cannot be started; null when it can. */
 async function findFault(
   installed: Unit,
-  { user, isActive }: Service,
+  { user, groups, isActive }: Service,
   context: DoctorContext,
 ): Promise<Result | null> {
   const { accounts, root } = context;
@@ -321,22 +318,28 @@ async function findFault(
   }
   if (user === packagedUser && accounts.byName(user) === null) {
     const text = `${path} runs as ${user}, and there is no such user`;
-    return warning(text, `create the user: ${makeUser}`);
+    return warning(text, `create the user: ${makeUser(context)}`);
   }
-  return await findProgramProblem(installed, root);
+  if (groups.includes(packagedGroup) && !hasGroup(context)) {
+    const text = `${path} adds group ${packagedGroup}, and there is no such group`;
+    const fix = "install the engine, or replace that group by the one of its socket: systemctl " +
+      "edit --full decnet-agent";
+    return warning(text, fix);
+  }
+  return await findProgramProblem(installed, context);
 }
 
 /** Returns why the program of a unit cannot be started; null when it can, or this is unknown. */
-async function findProgramProblem(unit: Unit, root: string): Promise<Result | null> {
+async function findProgramProblem(unit: Unit, context: DoctorContext): Promise<Result | null> {
   const { value = "", file } = unit.last("ExecStart") ?? {};
   const path = programOf(value);
-  const info = path === null ? "forbidden" : await look(`${root}${path}`);
+  const info = path === null ? "forbidden" : await look(`${context.root}${path}`);
   if (info === "forbidden") return null;
   const isProgram = info !== "absent" && info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
   if (isProgram) return null;
   const why = info === "absent" ? "does not exist" : "is no program";
   const text = `${file} has the service run ${path}, which ${why}`;
-  if (file === unit.path) return warning(text, `install the unit again: ${install}`);
+  if (file === unit.path) return warning(text, `install the unit again: ${installFor(context)}`);
   return warning(text, `remove the lines with ExecStart from ${file}, then start it: ${start}`);
 }
 
@@ -378,9 +381,33 @@ function judgeSchedule({ cronFile, timer }: Service, context: DoctorContext): Re
   return warning(`${absent}, ${silence}`, `install the service: ${installFor(context)}`);
 }
 
-/** Returns the command that installs the service, and its user if that is missing. */
-function installFor({ accounts }: DoctorContext): string {
-  return accounts.byName(packagedUser) === null ? `${makeUser} && ${install}` : install;
+/** Where the executable goes if a unit cannot start it where it lies. */
+const installed = "/usr/local/bin/decnet-agent";
+/** The group in the printed unit. */
+const packagedGroup = "docker";
+
+/** Returns the command that installs the service, with its user and executable if they are missing. */
+function installFor(context: DoctorContext): string {
+  const { accounts, config: { program: { path, isStartable } } } = context;
+  const program = isStartable ? path : installed;
+  // With a group that does not exist, systemd could not start the service.
+  const without = hasGroup(context) ? "" : ` | sed '/^SupplementaryGroups=${packagedGroup}$/d'`;
+  return [
+    isStartable ? [] : `install -m 0755 ${quotePath(path)} ${installed}`,
+    accounts.byName(packagedUser) === null ? makeUser(context) : [],
+    `${quotePath(program)} print systemd-service${without} > ${configured}/${unit}`,
+    start,
+  ].flat().join(" && ");
+}
+
+function hasGroup({ accounts }: DoctorContext): boolean {
+  return accounts.groupNumber(packagedGroup) !== null;
+}
+
+function makeUser(context: DoctorContext): string {
+  const groups = hasGroup(context) ? ` --groups ${packagedGroup}` : "";
+  return `useradd --system --user-group${groups} --home-dir /nonexistent ` +
+    `--no-create-home --shell /usr/sbin/nologin ${packagedUser}`;
 }
 
 /** Describes a timer by its files, which do not show whether it was stopped. */

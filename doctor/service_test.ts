@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { AgentSetup } from "../tests/support/agent_setup.ts";
 import {
   applyAgain,
   examineHost,
@@ -52,9 +53,11 @@ Deno.test("programOf() reads a command line of a unit, as far as it can be known
 });
 
 const start = "systemctl enable --now decnet-agent";
-const install = `decnet-agent print systemd-service > ${unitFile} && ${start}`;
-const makeUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
-  "--no-create-home --shell /usr/sbin/nologin decnet-agent";
+const install = `/usr/local/bin/decnet-agent print systemd-service > ${unitFile} && ${start}`;
+const makeUserIn = (groups: string) =>
+  `useradd --system --user-group${groups} --home-dir /nonexistent --no-create-home --shell ` +
+  "/usr/sbin/nologin decnet-agent";
+const makeUser = makeUserIn(" --groups docker");
 const packagedUnit = "/usr/lib/systemd/system/decnet-agent.service";
 const timer = "/etc/systemd/system/decnet-agent-check.timer";
 const program = "[Service]\nExecStart=/usr/local/bin/decnet-agent\n";
@@ -329,6 +332,59 @@ testFaults([
       /not installed; decnet-agent-check\.timer is installed, but does not start with the host/,
     fix: "enable decnet-agent-check.timer (systemctl enable)",
   },
+  {
+    name: "a host with an empty unit file",
+    plant: async (setup) => {
+      await noLoop(setup);
+      return { files: { [unitFile]: "" } };
+    },
+    finding: "service: warning",
+    details: /is not installed, and no agent is running/,
+    fix: `install the service: ${install}`,
+  },
+  {
+    name: "an empty unit file that hides the one of a package",
+    plant: () => ({ files: { [unitFile]: "", [packagedUnit]: program } }),
+    finding: "service: warning",
+    details: /etc\/systemd\/system\/decnet-agent\.service is masked/,
+    fix: `remove the mask and start the service: systemctl unmask decnet-agent && ${start}`,
+  },
+  {
+    name: "a host without the service, the user and the group of the engine",
+    plant: async (setup) => {
+      await noLoop(setup);
+      return { files: { [unitFile]: null, "/etc/passwd": null, "/etc/group": null } };
+    },
+    finding: "service: warning",
+    details: /is not installed, and no agent is running/,
+    fix: `install the service: ${makeUserIn("")} && /usr/local/bin/decnet-agent print ` +
+      `systemd-service | sed '/^SupplementaryGroups=docker$/d' > ${unitFile} && ${start}`,
+  },
+  {
+    name: "a unit with a group that does not exist",
+    plant: () => ({
+      files: {
+        [unitFile]: "[Service]\nSupplementaryGroups=docker\n",
+        "/etc/group": "root:x:0:\n",
+      },
+    }),
+    finding: "service: warning",
+    details: /decnet-agent\.service adds group docker, and there is no such group/,
+    fix: "install the engine, or replace that group by the one of its socket: systemctl edit " +
+      "--full decnet-agent",
+  },
+  ...["/tmp/decnet-agent", "/root/it's here/decnet-agent"].map((path) => ({
+    name: `a host without the service, from ${path}`,
+    plant: async (setup: AgentSetup) => {
+      await noLoop(setup);
+      return { files: { [unitFile]: null }, program: path };
+    },
+    finding: "service: warning",
+    details: /is not installed, and no agent is running/,
+    fix: `install the service: install -m 0755 ${
+      path.includes(" ") ? "'/root/it'\\''s here/decnet-agent'" : path
+    } /usr/local/bin/decnet-agent && ${install}`,
+  })),
   {
     name: "a host without the unit and without its user",
     plant: async (setup) => {

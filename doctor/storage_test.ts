@@ -306,7 +306,7 @@ testFaults([
     plant: ({ storePath }) => Deno.writeTextFile(`${storePath}-journal`, "x"),
     finding: "store: warning",
     details: /topology\.db-journal belongs to a change that a crash interrupted/,
-    fix: "let the agent undo the change: decnet-agent state FLAGS",
+    fix: "let the agent undo the change: /usr/local/bin/decnet-agent state FLAGS",
   },
   {
     name: "a store in WAL mode",

@@ -27,9 +27,12 @@ const packaged = `/usr/lib/systemd/system/${name}.service`;
 const timer = `${name}-check.timer`;
 const stateFolder = `/var/lib/${name}`;
 const start = `systemctl enable --now ${name}`;
-const install = `decnet-agent print systemd-service > ${file} && ${start}`;
-const addUser = "useradd --system --user-group --groups docker --home-dir /nonexistent " +
-  `--no-create-home --shell /usr/sbin/nologin ${name}`;
+const executable = "/usr/local/bin/decnet-agent";
+const install = `${executable} print systemd-service > ${file} && ${start}`;
+const addUserIn = (groups: string) =>
+  `useradd --system --user-group${groups} --home-dir /nonexistent --no-create-home --shell ` +
+  `/usr/sbin/nologin ${name}`;
+const addUser = addUserIn(" --groups docker");
 /** Whatever a check before this one has left. */
 const heal = `rm -rf ${file} ${file}.d ${packaged}; ` +
   `mkdir -p ${stateFolder} && chown -R ${name}: ${stateFolder} && ${install}`;
@@ -115,6 +118,40 @@ const faultCases: readonly FaultCase[] = [
     harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; systemctl daemon-reload`,
     details: /is not installed, and no agent is running/,
     fix: `install the service: ${addUser} && ${install}`,
+  },
+  {
+    name: "an empty unit file, as a failed command leaves it",
+    harm: `systemctl disable --now ${name}; : > ${file}; systemctl daemon-reload`,
+    details: /is not installed, and no agent is running/,
+    fix: `install the service: ${install}`,
+  },
+  {
+    name: "an empty unit file that hides the one of a package",
+    harm: `systemctl stop ${name}; mv ${file} ${packaged}; : > ${file}; systemctl daemon-reload`,
+    details: /decnet-agent\.service is masked: the service may not be started/,
+    fix: `remove the mask and start the service: systemctl unmask ${name} && ${start}`,
+  },
+  {
+    name: "a host without the user and the group of the engine",
+    harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; groupdel docker; ` +
+      "systemctl daemon-reload",
+    details: /is not installed, and no agent is running/,
+    fix: `install the service: ${addUserIn("")} && ${executable} print systemd-service | sed ` +
+      `'/^SupplementaryGroups=docker$/d' > ${file} && ${start}`,
+    after: ({ machine }) =>
+      machine.shell(
+        `groupadd --gid "$(stat -Lc %g /run/docker.sock)" docker && usermod -aG docker ${name}`,
+      ),
+  },
+  {
+    name: "a unit with a group that does not exist",
+    harm: `systemctl stop ${name}; groupmod -n moby docker; ${restart}`,
+    details: /decnet-agent\.service adds group docker, and there is no such group/,
+    fix: "install the engine, or replace that group by the one of its socket: systemctl edit " +
+      `--full ${name}`,
+    repair: `sed -i s/^SupplementaryGroups=docker/SupplementaryGroups=moby/ ${file} && ` +
+      `systemctl daemon-reload && ${start}`,
+    after: ({ machine }) => machine.shell("groupmod -n docker moby"),
   },
   {
     name: "a state folder that is not there yet",
