@@ -304,7 +304,7 @@ async function lockState(
 ): Promise<FileLock | null> {
   const path = storePath.replace(/[^/]*$/, "agent.lock");
   try {
-    return await FileLock.acquire(path, { purpose: "the loop", signal });
+    return await FileLock.acquire(path, { purpose: `the loop of version ${agentVersion}`, signal });
   } catch (error) {
     if (error instanceof LockHeld) {
       const owner = describeOwner(error.owner);

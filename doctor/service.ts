@@ -1,4 +1,4 @@
-import { statFile } from "../host/files.ts";
+import { identityOf, statFile } from "../host/files.ts";
 import { describeOwner as describeProcess, readLockOwner as readOwner } from "../host/lock.ts";
 import { lockPathOf } from "../store/file.ts";
 import {
@@ -190,6 +190,8 @@ export interface LockOwner {
   readonly text: string;
   /** In milliseconds since 1970; null when the file does not say. */
   readonly since: number | null;
+  /** The version of a running agent; null when the file does not say. */
+  readonly version: string | null;
   /** Whether a process with this number exists; null when this cannot be seen. */
   readonly isThere: boolean | null;
 }
@@ -199,11 +201,12 @@ export async function readLockOwner(path: string): Promise<LockOwner | null> {
   const owner = readOwner(path);
   if (!owner) return null;
   const { pid, since, purpose } = owner;
-  const isLoop = purpose === "the loop";
+  const loop = /^the loop(?: of version (\S+))?$/.exec(purpose);
   const time = Date.parse(since);
   return {
-    text: isLoop ? `process ${pid} since ${since}` : describeProcess(owner),
+    text: loop ? `process ${pid} since ${since}` : describeProcess(owner),
     since: Number.isNaN(time) ? null : time,
+    version: loop?.[1] ?? null,
     isThere: await isProcess(pid),
   };
 }
@@ -297,7 +300,7 @@ export async function checkService(context: DoctorContext): Promise<Result> {
     return judgeSchedule(found, context);
   }
   return await findFault(found.unit, found, context) ??
-    judgeRun(found, context, agent !== null);
+    judgeRun(found, context, agent);
 }
 
 /** Returns why an installed service cannot be started; null when it can. */
@@ -345,16 +348,16 @@ async function findProgramProblem(unit: Unit, context: DoctorContext): Promise<R
 
 function judgeRun(
   { unit: installed, isActive, isEnabled, timer }: Service,
-  { stateDirectory }: DoctorContext,
-  hasAgent: boolean,
+  context: DoctorContext,
+  agent: LockOwner | null,
 ): Result {
   const file = installed?.path;
   if (!isActive) {
     return warning(`${file} is installed, but not active`, `start the service: ${start}`);
   }
-  if (!hasAgent) {
+  if (!agent) {
     return warning(
-      `${unit} is active, but no agent has locked ${stateDirectory}: the service has ` +
+      `${unit} is active, but no agent has locked ${context.stateDirectory}: the service has ` +
         "another state-dir than this doctor, or cannot write there",
       `compare the state-dir of the service: systemctl cat ${unit}`,
     );
@@ -363,6 +366,17 @@ function judgeRun(
     return warning(
       `${unit} is active, but does not start with the host`,
       `enable the service: ${start}`,
+    );
+  }
+  const { options: { versions }, config: { program }, root } = context;
+  const path = programOf(installed?.last("ExecStart")?.value ?? "");
+  const isThisProgram = path !== null &&
+    identityOf(`${root}${path}`) === identityOf(`${root}${program.path}`);
+  if (isThisProgram && agent.version !== versions.agent) {
+    const running = agent.version === null ? "an older version" : `version ${agent.version}`;
+    return warning(
+      `the running agent is ${running}, and ${path} is version ${versions.agent}`,
+      "restart the service: systemctl restart decnet-agent",
     );
   }
   const active = `${file} is active and starts with the host`;

@@ -133,6 +133,34 @@ Deno.test("doctor says once that an agent's process is there", () =>
     assert.deepEqual({ state, details }, { state: "ok", details: told });
   }));
 
+for (
+  const [version, running] of [
+    [" of version 0.9.9", "version 0.9.9"],
+    [" of version 10", "version 10"],
+    ["", "an older version"],
+  ] as const
+) {
+  Deno.test(`doctor says that ${running} still runs after an upgrade`, () =>
+    withContext(async (setup) => {
+      const text = lockText.replace(/ of version \S+/, version);
+      await Deno.writeTextFile(`${setup.path}/agent.lock`, text);
+      const path = "/usr/local/bin/decnet-agent";
+      const upgraded = { [unitFile]: program, [path]: "#!", "/tmp/new": "#!" };
+      const modes = { [path]: 0o755 };
+      const serviceFor = async (program: string) =>
+        (await examineHost(setup, { files: upgraded, modes, program })).of("service");
+      assert.deepEqual(await serviceFor(path), {
+        state: "warning",
+        details: `the running agent is ${running}, and ${path} is version 1`,
+        fix: "restart the service: systemctl restart decnet-agent",
+      });
+      // A restart would not start the executable that is tried before an upgrade.
+      assert.equal((await serviceFor("/tmp/new")).state, "ok");
+      await Deno.writeTextFile(`${setup.path}/agent.lock`, lockText);
+      assert.equal((await serviceFor(path)).state, "ok");
+    }));
+}
+
 Deno.test("doctor takes no process that has ended for an agent or an apply", () =>
   withContext(async (setup) => {
     const pid = await endedProcess();

@@ -298,6 +298,7 @@ Deno.test("decnet-agent doctor names the lock's owner, and sees whether it runs"
   };
   await using agent = new RunningAgent(["--interval=1h", ...host.flags()]);
   await agent.until(() => engine.requestCount > 0);
+  assert.match(await Deno.readTextFile(path), / for the loop of version \d+\.\d+\.\d+\n$/);
   const details = await lock();
   assert.ok(details.startsWith(`${path} names process ${agent.pid} since 20`), details);
   assert.match(details, /, and there is such a process$/);

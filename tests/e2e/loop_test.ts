@@ -43,7 +43,7 @@ Deno.test("R9 decnet-agent does not run twice with one state-dir", async () => {
   const line = stderr.trimEnd().split("\n").at(-1)!;
   assert.match(
     line,
-    /^decnet-agent: another agent runs with this state-dir, held by process \d+ since \S+Z for the loop; stop that one first$/,
+    /^decnet-agent: another agent runs with this state-dir, held by process \d+ since \S+Z for the loop of version [\d.]+; stop that one first$/,
   );
   assert.ok(line.includes(` ${first.pid} `), line);
   const once = await execute(["--once", ...host.flags()]);

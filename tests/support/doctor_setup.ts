@@ -17,6 +17,8 @@ export interface HostOptions {
   readonly uid?: number;
   /** Files of the system: path → text; null for one that is absent. */
   readonly files?: Readonly<Record<string, string | null>>;
+  /** Modes of some of these files. */
+  readonly modes?: Readonly<Record<string, number>>;
   /** Links of the system: path → where it leads. */
   readonly links?: Readonly<Record<string, string>>;
   /** How long the master has to refuse worker.crt, in milliseconds. */
@@ -74,6 +76,7 @@ export async function examineHost(
     ini = null,
     uid = 0,
     files = {},
+    modes = {},
     links = {},
     program = "/usr/local/bin/decnet-agent",
     ...others
@@ -84,7 +87,7 @@ export async function examineHost(
   for (const [path, text] of Object.entries({ ...system, ...files })) {
     if (text === null) continue;
     await Deno.mkdir(parentOf(path), { recursive: true });
-    await Deno.writeTextFile(`${root}${path}`, text);
+    await Deno.writeTextFile(`${root}${path}`, text, { mode: modes[path] ?? 0o644 });
   }
   for (const [path, target] of Object.entries(links)) {
     await Deno.mkdir(parentOf(path), { recursive: true });
@@ -137,7 +140,8 @@ export async function withContext(test: (setup: AgentSetup) => Promise<void>): P
 }
 
 /** The text of the lock file of an agent that runs. */
-export const lockText = `process ${Deno.pid} since 2026-11-22T18:00:00.000Z for the loop\n`;
+export const lockText =
+  `process ${Deno.pid} since 2026-11-22T18:00:00.000Z for the loop of version 1\n`;
 
 /** A planted fault: what is broken, and what the doctor must report. */
 interface Fault {
