@@ -111,6 +111,9 @@ export function textOf(origin: Origin): string {
   }
 }
 
+/** In place of an ini file: there is none. */
+export const nullDevice = "/dev/null";
+
 /** Reads flags, variables and the ini file, in this order of precedence. Throws `ConfigFileError`. */
 export function readSources(
   flags: ReadonlyMap<KeyName, string>,
@@ -150,6 +153,8 @@ export function sourceFinder(
 
 /** Without `isRequired`, an absent file counts as an empty one. */
 function readEntries(path: string, environment: Environment, isRequired: boolean): IniEntry[] {
+  // Means no file, as for other programs.
+  if (path === nullDevice) return [];
   const text = readText(path, environment);
   const entries = text === null ? null : readSection(text, path);
   if (entries !== null || !isRequired) return entries ?? [];

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readConfigFile } from "../host/files.ts";
 import { configureOn, type Machine, section } from "../tests/support/command_line.ts";
 import { type Configuration, configure, readSection } from "./config.ts";
 import { agentVersion, type KeyName, keyNames, options, variableOf } from "./options.ts";
@@ -240,6 +241,20 @@ Deno.test("configure() needs the file and section that --config names", () => {
   }
   assert.equal(configureOn({ config, ini: section("interval = 9s") }).intervalMs, 9_000);
   assert.equal(configureOn({ config, ini: "[AGENT]" }).intervalMs, 30_000);
+});
+
+Deno.test("configure() takes /dev/null for no ini file", () => {
+  const environment = {
+    variable: () => undefined,
+    readFile: readConfigFile,
+    exists: () => true,
+    isRoot: true,
+  };
+  const { warnings, intervalMs } = configure(new Map(), "/dev/null", environment);
+  assert.deepEqual([warnings, intervalMs], [[], 30_000]);
+  for (const other of ["/dev/zero", "/dev"]) {
+    assert.throws(() => configure(new Map(), other, environment), { reason: "unreadable" });
+  }
 });
 
 Deno.test("configure() refuses an ini file that cannot be read", () => {

@@ -16,6 +16,7 @@ import {
   ConfigFileError,
   type Get,
   noHostUuid,
+  nullDevice,
   readSources,
   type Source,
   sourceFinder,
@@ -131,6 +132,7 @@ class ConfigurationFixes {
   placeOf(key: KeyName, source: Source | null): string {
     const origin = source?.origin;
     if (origin && origin.kind !== "line") return `(set by ${textOf(origin)})`;
+    if (this.path === nullDevice) return `(with --${key})`;
     const place = origin ? `set in ${textOf(origin)}` : `in section [agent] of ${this.path}`;
     const notice = this.#notice(key).replace(" && ", ", then: ");
     return `(${place})${notice}`;

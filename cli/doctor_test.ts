@@ -143,6 +143,14 @@ Deno.test("ConfigReport.placeOf() names what counts, and what reads a change", (
     placeOf({ ...line, isServiceActive: true }),
     "(set in /etc/decnet/decnet.ini line 2), then: systemctl reload decnet-agent",
   );
+  const noFile = explainConfiguration(new Map(), "/dev/null", {
+    variable: () => undefined,
+    readFile: () => assert.fail("it was read"),
+    exists: () => true,
+    isRoot: true,
+  });
+  assert.deepEqual(noFile.problems, []);
+  assert.equal(noFile.placeOf("master-name"), "(with --master-name)");
   assert.equal(placeOf({}), "(in section [agent] of /etc/decnet/decnet.ini)");
 });
 

@@ -22,7 +22,7 @@ Each key is a flag, an environment variable and a key of the ini file. Precedenc
 file, default. An empty variable counts as not set. A value that is not allowed is refused, with the
 place where it is set; \`--once\` prints that and exits with 3.
 
-The ini file is \`${systemPaths.config}\`, or the FILE of \`--config FILE\`; the keys are in its section
+The ini file is \`${systemPaths.config}\`, or the FILE of \`--config FILE\`; \`/dev/null\` is none. The keys are in its section
 \`[agent]\`. Lines that begin with \`#\` or \`;\` are comments. An unknown key is ignored, with a
 warning. \`decnet-agent print config\` prints a file with every key as a comment
 ([packaging/decnet.ini](../packaging/decnet.ini)).
