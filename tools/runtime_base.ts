@@ -37,7 +37,7 @@ const targets: Readonly<Record<string, Target>> = {
 };
 
 /** The runtime that becomes the first part of the executable. */
-interface RuntimeBase {
+export interface RuntimeBase {
   readonly bytes: Uint8Array;
   /** Where the bytes came from, to be read by a person. */
   readonly source: string;
@@ -91,7 +91,10 @@ export async function findRuntimeBase(
   });
   if (archive !== undefined) return await fromDeno(archive, sha256);
 
-  log(`Recovering the same bytes from the npm package ${carrier.spec}`);
+  log(
+    `Recovering the same bytes from the npm package ${carrier.spec}; none are used but those with ` +
+      `SHA-256 ${sha256}, which is pinned`,
+  );
   const source = `npm package ${carrier.spec}`;
   const base = check(await recoverFromNpm(carrier), { source, sha256 });
   await writeCached(kept, base.bytes);
