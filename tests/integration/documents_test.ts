@@ -77,6 +77,14 @@ Deno.test("docs/troubleshooting.md quotes texts of the code exactly", () => {
   assert.deepEqual(parts.filter((part) => !code.includes(part)), []);
 });
 
+Deno.test("docs/troubleshooting.md has no one trust what a peer presents", () => {
+  const rows = read("docs/troubleshooting.md").split("\n").filter((line) =>
+    /^\| `its certificate (does not have the name|is not the pinned one)/.test(line)
+  );
+  assert.equal(rows.length, 2);
+  for (const row of rows) assert.match(row, /shown on the master itself +\|$/);
+});
+
 Deno.test("readPluginOutput() accepts what the plugin guidelines allow", () => {
   const cases: [data: string, figures: [label: string, value: number, unit: string][]][] = [
     ["", []],

@@ -12,6 +12,7 @@ import { dockerSocket } from "../engines/engines.ts";
 import { confinementChecks } from "./confinement_checks.ts";
 import { doctorChecks, faultChecks } from "./doctor_checks.ts";
 import { findRootFolder, Machine } from "./machine.ts";
+import { removalChecks } from "./removal_checks.ts";
 import { lackChecks, reloadChecks, unitChecks, watchChecks, workChecks } from "./service_checks.ts";
 import { type Check, install, type Site } from "./site.ts";
 import { cronChecks, timerChecks } from "./timer_checks.ts";
@@ -31,6 +32,7 @@ const checks: readonly Check[] = [
   ...doctorChecks,
   ...faultChecks,
   ...cronChecks,
+  ...removalChecks,
 ];
 
 /** Answers how many checks have failed. */
