@@ -37,9 +37,14 @@ export async function readInput(path: string): Promise<Uint8Array> {
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
+/** Returns the folder of the file at `path`. */
+export function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
 /** Creates the folder of the file at `path`, for the owner alone. */
 export function createFolderOf(path: string): void {
-  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o700 });
+  Deno.mkdirSync(folderOf(path), { recursive: true, mode: 0o700 });
 }
 
 /** Returns true unless `path` is absent: a file without permission exists. */
@@ -60,6 +65,19 @@ export function statFile(path: string): Deno.FileInfo | null {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
+}
+
+/**
+ * Returns why a file must not be written, as a predicate; null when it may. Root refuses a hard link:
+ * the user of the folder could have given a file of another user a name there.
+ */
+export function linkProblem(
+  { isFile, nlink }: Deno.FileInfo,
+  uid: number | null = Deno.uid(),
+): string | null {
+  if (!isFile) return "is not a regular file";
+  if (uid !== 0 || (nlink ?? 1) <= 1) return null;
+  return "has another name, too (a hard link); put a copy of it in its place";
 }
 
 /** Returns a text that changes when the file or folder at `path`, or behind a link, is replaced. */

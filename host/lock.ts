@@ -1,4 +1,5 @@
-import { createFolderOf, statFile } from "./files.ts";
+import { createFolderOf, linkProblem, statFile } from "./files.ts";
+import { createPrivateFile } from "./new_file.ts";
 
 /** How often to try again while another process holds the lock, in milliseconds. */
 const retryMs = 200;
@@ -122,9 +123,26 @@ export class FileLock {
 
 /** Refuses a link, which may lead to another user's file, and a pipe. */
 function openLockFile(path: string): Deno.FsFile {
-  const present = statFile(path);
-  if (present && !present.isFile) throw new Error("it is not a regular file");
-  return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+  for (;;) {
+    const present = statFile(path);
+    const problem = present && linkProblem(present);
+    if (problem) throw new Error(`it ${problem}`);
+    try {
+      return present ? openPresent(path) : createPrivateFile(path);
+    } catch (error) {
+      // Another process has created or removed it meanwhile.
+      const { AlreadyExists, NotFound } = Deno.errors;
+      if (!(error instanceof (present ? NotFound : AlreadyExists))) throw error;
+    }
+  }
+}
+
+function openPresent(path: string): Deno.FsFile {
+  const file = Deno.openSync(path, { read: true, write: true });
+  // A link may have taken its place meanwhile.
+  if (isAt(path, file) && linkProblem(file.statSync()) === null) return file;
+  file.close();
+  throw new Deno.errors.NotFound("it was replaced");
 }
 
 function isAt(path: string, file: Deno.FsFile): boolean {

@@ -187,7 +187,7 @@ class OtherProcess implements AsyncDisposable {
 
   constructor(path: string) {
     const program = new URL("../tests/support/programs/lock_holder.ts", import.meta.url).href;
-    const permissions = ["--no-prompt", "--allow-read", "--allow-write"];
+    const permissions = ["--no-prompt", "--allow-read", "--allow-write", "--allow-sys=uid"];
     this.#child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-q", ...permissions, program, path, "apply theirs"],
       stdin: "piped",

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { createFolderOf, statFile } from "../host/files.ts";
+import { folderOf, linkProblem, statFile } from "../host/files.ts";
 
 /** The file holds what the store never writes, though SQLite can read it. */
 export class CorruptStoreError extends Error {
@@ -105,7 +105,7 @@ export function findFolderProblem(
   path: string,
   uid: number | null = Deno.uid(),
 ): WriteProblem | null {
-  const folder = statFile(path.replace(/[^/]*$/, "") || ".");
+  const folder = statFile(folderOf(path));
   if (!folder?.isDirectory || uid === 0) return null;
   // With an access control list, the group's bits hold the list's mask.
   const writers = folder.uid === uid ? 0o200 : 0o022;
@@ -115,44 +115,53 @@ export function findFolderProblem(
   return { reason: "not-writable", message: `the store cannot be written: ${problem}` };
 }
 
-const notAFile = "it is not a regular file";
-
 /** Returns the path of the lock for writers of the store at `storePath`. */
 export function lockPathOf(storePath: string): string {
   return storePath.replace(/[^/]*$/, "apply.lock");
 }
 
+/** The suffixes of the store's file, and of those that SQLite keeps beside it. */
+export const suffixes = ["", "-journal", "-wal", "-shm"] as const;
+
+/**
+ * Throws unless SQLite may open the file at `path`, and those beside it. It follows links in the file's
+ * place, waits for ever on a pipe, and as root gives the files beside it the owner of the file.
+ */
+export function checkFiles(path: string): void {
+  for (const suffix of suffixes) {
+    const present = statFile(path + suffix);
+    const problem = present && linkProblem(present);
+    if (problem) {
+      throw new Error(`${suffix === "" ? "it" : `its file ${suffix} beside it`} ${problem}`);
+    }
+    if (present && suffix === "-journal") checkJournal(path + suffix);
+  }
+}
+
+/** How a journal ends that names a file which SQLite removes after the journal was used. */
+const superJournalMark = "217,213,5,249,32,161,99,215";
+
+/** Throws for a journal that names a further file: no agent writes one, and that file may be any. */
+function checkJournal(path: string): void {
+  using file = Deno.openSync(path);
+  const end = new Uint8Array(8);
+  const { size } = file.statSync();
+  file.seekSync(Math.max(0, size - end.length), Deno.SeekMode.Start);
+  file.readSync(end);
+  if (end.join() === superJournalMark) {
+    throw new CorruptStoreError("its journal names another file");
+  }
+}
+
 /** Opens the file at `path` for reading; null when it is absent. Statements do not wait for a lock. */
 export function openForReading(path: string): DatabaseSync | null {
-  const file = statFile(path);
-  if (!file) return null;
-  // SQLite would wait for ever on a pipe.
-  if (!file.isFile) throw new Error(notAFile);
+  checkFiles(path);
+  if (!statFile(path)) return null;
   // After a crash the journal has to be rolled back, which only a writer may do.
   const readOnly = !statFile(`${path}-journal`);
   const database = new DatabaseSync(path, { readOnly });
   // The runtime waits 5 s unless told otherwise, and ignores its option `timeout` here.
   database.exec("PRAGMA busy_timeout = 0; PRAGMA query_only = ON");
-  return database;
-}
-
-/**
- * Opens the file at `path` for writing; creates it and its folder for the owner alone. A statement blocks
- * the process for up to `busyTimeoutMs` while another process holds a lock.
- */
-export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
-  createFolderOf(path);
-  try {
-    // SQLite would create the file, and then its journal, readable by others.
-    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    const { isFile, mode } = Deno.lstatSync(path);
-    if (!isFile) throw new Error(notAFile);
-    if ((mode ?? 0) & 0o077) Deno.chmodSync(path, 0o600);
-  }
-  const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
-  database.exec("PRAGMA synchronous = FULL");
   return database;
 }
 

@@ -6,6 +6,7 @@ import {
   listQuarantined,
   lockPathOf,
   storeReason,
+  suffixes,
   writeProblem,
 } from "./file.ts";
 import { type AppliedTopology, readRow, RowReader } from "./row.ts";
@@ -13,8 +14,6 @@ import { AlreadyApplied, TopologyStore } from "./topology_store.ts";
 
 /** How many damaged files are kept. */
 const maximumQuarantined = 3;
-/** The suffixes of the store's file, and of those that SQLite keeps beside it. */
-const suffixes = ["", "-journal", "-wal", "-shm"];
 
 /** The file is damaged, and cannot be quarantined either. */
 class QuarantineError extends Error {

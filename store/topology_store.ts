@@ -1,6 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
+import { createFolderOf, identityOf } from "../host/files.ts";
+import { createPrivateFile, makePrivate } from "../host/new_file.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
-import { openForWriting } from "./file.ts";
+import { checkFiles } from "./file.ts";
 import {
   type AppliedTopology,
   maximumDocumentBytes,
@@ -179,6 +181,36 @@ export class TopologyStore implements Disposable {
       if (database.isTransaction) database.exec("ROLLBACK");
       throw error;
     }
+  }
+}
+
+/**
+ * Opens the file at `path`; creates it and its folder for the owner alone. A statement blocks the process
+ * for up to `busyTimeoutMs` while another process holds a lock.
+ */
+function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
+  createFolderOf(path);
+  checkFiles(path);
+  try {
+    // SQLite would create the file, and then its journal, readable by others.
+    createPrivateFile(path).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    const present = Deno.lstatSync(path);
+    if ((present.mode ?? 0) & 0o077) makePrivate(path, present);
+  }
+  const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
+  try {
+    const { dev, ino } = Deno.lstatSync(path);
+    // SQLite follows a link that has taken the file's place meanwhile.
+    if (identityOf(database.location()!) !== `${dev} ${ino}`) {
+      throw new Error("it was replaced meanwhile");
+    }
+    database.exec("PRAGMA synchronous = FULL");
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
   }
 }
 

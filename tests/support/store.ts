@@ -77,11 +77,12 @@ export function crashInAChange(path: string): void {
 /** Writes to the store at `path` as an apply or a teardown in another process does. */
 export async function asWriter(path: string, write: (store: TopologyStore) => void): Promise<void> {
   const lock = await FileLock.acquire(lockPathOf(path), { purpose: "a test" });
-  {
+  try {
     using store = TopologyStore.open(path);
     write(store);
+  } finally {
+    lock.release();
   }
-  lock.release();
 }
 
 /** The longest time that a use of the store may take, in milliseconds: SQLite waits 5 s for a lock. */

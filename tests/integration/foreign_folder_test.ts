@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { linkProblem } from "../../host/files.ts";
+import { quarantineIfDamaged } from "../../store/recovery.ts";
+import { readRow } from "../../store/row.ts";
+import { TemporaryFolder } from "../support/environment.ts";
+import { makeFifo, requirement } from "../support/requirements.ts";
+import { asWriter, crashInAChange } from "../support/store.ts";
+
+/** What root's commands do in a state folder that another user owns, who may be hostile. */
+
+const root = requirement("root", Deno.uid() === 0);
+/** The user of the folder. */
+const nobody = 65_534;
+const names = ["topology.db", "topology.db-journal", "topology.db-wal", "topology.db-shm"]
+  .concat("apply.lock");
+
+/** A state folder of another user, and a file outside of it. */
+class ForeignFolder implements Disposable {
+  readonly #folder = new TemporaryFolder();
+  readonly path = `${this.#folder.path}/state`;
+  readonly storePath = `${this.path}/topology.db`;
+  readonly outside = `${this.#folder.path}/outside`;
+
+  constructor() {
+    Deno.mkdirSync(this.path);
+    Deno.chownSync(this.path, nobody, nobody);
+    Deno.chmodSync(this.#folder.path, 0o755);
+    Deno.writeTextFileSync(this.outside, "precious", { mode: 0o644 });
+  }
+
+  /** Stores topology A as an apply does. */
+  async put(): Promise<void> {
+    await asWriter(this.storePath, (store) => store.put("A", "h1", "{}"));
+  }
+
+  /** The names in the folder, each with its owner, group and mode. */
+  owners(): string[] {
+    return [...Deno.readDirSync(this.path)].map(({ name }) => {
+      const { uid, gid, mode } = Deno.lstatSync(`${this.path}/${name}`);
+      return `${name} ${uid} ${gid} ${(mode! & 0o7777).toString(8)}`;
+    }).sort();
+  }
+
+  /** What root can change of the file outside. */
+  stateOutside(): string {
+    const { uid, gid, mode, size } = Deno.statSync(this.outside);
+    return `${uid} ${gid} ${mode} ${size} ${Deno.readTextFileSync(this.outside)}`;
+  }
+
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+root.test("S25 TopologyStore by root leaves files of the folder's user", async () => {
+  using folder = new ForeignFolder();
+  const before = Deno.umask(0o022);
+  try {
+    await folder.put();
+  } finally {
+    Deno.umask(before);
+  }
+  const ofNobody = (name: string) => `${name} ${nobody} ${nobody} 600`;
+  assert.deepEqual(folder.owners(), ["apply.lock", "topology.db"].map(ofNobody));
+  crashInAChange(folder.storePath);
+  await folder.put();
+  assert.deepEqual(folder.owners(), ["apply.lock", "topology.db"].map(ofNobody));
+});
+
+root.test("S25 TopologyStore by root leaves the owner of a file that existed", async () => {
+  using folder = new ForeignFolder();
+  for (const name of ["topology.db", "apply.lock"]) {
+    Deno.writeTextFileSync(`${folder.path}/${name}`, "", { mode: 0o644 });
+  }
+  await folder.put();
+  assert.deepEqual(folder.owners(), ["apply.lock 0 0 644", "topology.db 0 0 600"]);
+});
+
+const plants: Record<string, (folder: ForeignFolder, path: string) => void | Promise<void>> = {
+  "link": ({ outside }, path) => Deno.symlinkSync(outside, path),
+  "dangling link": ({ outside }, path) => Deno.symlinkSync(`${outside}.absent`, path),
+  "hard link": ({ outside }, path) => Deno.linkSync(outside, path),
+  "pipe": (_, path) => makeFifo(path),
+};
+
+for (const [what, plant] of Object.entries(plants)) {
+  for (const name of names) {
+    root.test(`S24 root refuses a ${what} as ${name}`, async () => {
+      using folder = new ForeignFolder();
+      // With a row, SQLite looks at the files beside it.
+      if (name !== "topology.db") await folder.put();
+      if (name === "apply.lock") Deno.removeSync(`${folder.path}/${name}`);
+      await plant(folder, `${folder.path}/${name}`);
+      const before = folder.stateOutside();
+      const reason = /(is not a regular file|has another name, too \(a hard link\))/;
+      await assert.rejects(folder.put(), reason);
+      if (name !== "apply.lock") assert.throws(() => readRow(folder.storePath), reason);
+      assert.equal(folder.stateOutside(), before);
+      assert.throws(() => Deno.statSync(`${folder.outside}.absent`), Deno.errors.NotFound);
+    });
+  }
+}
+
+root.test("S24 a journal makes root remove no other file", async () => {
+  using folder = new ForeignFolder();
+  await folder.put();
+  crashInAChange(folder.storePath);
+  endWithSuperJournal(`${folder.storePath}-journal`, folder.outside);
+  const before = folder.stateOutside();
+  assert.throws(() => readRow(folder.storePath), { message: "its journal names another file" });
+  quarantineIfDamaged(folder.storePath);
+  await folder.put();
+  assert.equal(folder.stateOutside(), before);
+});
+
+Deno.test("linkProblem() refuses hard links to root only", () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/file`;
+  Deno.writeTextFileSync(path, "");
+  assert.equal(linkProblem(Deno.lstatSync(path), 0), null);
+  Deno.linkSync(path, `${path}.other`);
+  assert.match(linkProblem(Deno.lstatSync(path), 0)!, /hard link/);
+  assert.equal(linkProblem(Deno.lstatSync(path), 1000), null);
+});
+
+/** Appends the name of a file that SQLite removes after it has used the journal. */
+function endWithSuperJournal(path: string, name: string): void {
+  const bytes = new TextEncoder().encode(name);
+  const numbers = new DataView(new ArrayBuffer(12));
+  // The page with SQLite's locks, which no journal holds otherwise.
+  numbers.setUint32(0, 2 ** 30 / 4096 + 1);
+  numbers.setUint32(4, bytes.length);
+  numbers.setUint32(8, bytes.reduce((sum, byte) => sum + byte, 0));
+  const mark = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+  const parts = [new Uint8Array(numbers.buffer, 0, 4), bytes, new Uint8Array(numbers.buffer, 4)];
+  Deno.writeFileSync(path, new Uint8Array([...parts.flatMap((it) => [...it]), ...mark]), {
+    append: true,
+  });
+}
