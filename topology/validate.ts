@@ -14,6 +14,8 @@ import { describe, excerpt, named, type Problem, problem, type Subject } from ".
 const maximumLans = 1000;
 const maximumContainers = 10_000;
 const maximumAddresses = 100_000;
+/** The ports of a Linux bridge. */
+const maximumDeckiesOnLan = 1_023;
 
 /**
  * Finds all problems that prevent an apply, by the rules in docs/topology.md. Reports nothing else when
@@ -38,11 +40,26 @@ function checkSize({ id, lans, deckies }: Topology): Problem[] {
     ["deckies", containers, maximumContainers, "deckies and services"],
     ["deckies", addresses, maximumAddresses, "addresses"],
   ];
-  return sizes.filter(([, count, maximum]) => count > maximum)
-    .map(([place, count, maximum, what]) => {
-      const subject = { what: `topology ${excerpt(id)}`, place };
-      return problem("TOO_LARGE", subject, `it has ${count} ${what}; at most ${maximum} are taken`);
-    });
+  const tooMany = sizes.filter(([, count, maximum]) => count > maximum);
+  if (tooMany.length === 0) return checkBridges(lans, deckies);
+  return tooMany.map(([place, count, maximum, what]) => {
+    const subject = { what: `topology ${excerpt(id)}`, place };
+    return problem("TOO_LARGE", subject, `it has ${count} ${what}; at most ${maximum} are taken`);
+  });
+}
+
+/** Checks that each LAN's bridge has a port for each of its deckies. */
+function checkBridges(lans: readonly Lan[], deckies: readonly Decky[]): Problem[] {
+  const countByLan = new Map<string, number>();
+  for (const lan of deckies.flatMap(({ addressByLan }) => [...addressByLan.keys()])) {
+    countByLan.set(lan, (countByLan.get(lan) ?? 0) + 1);
+  }
+  return lans.flatMap(({ name }, index) => {
+    const count = countByLan.get(name) ?? 0;
+    if (count <= maximumDeckiesOnLan) return [];
+    const fault = `${count} deckies are on it; a bridge takes at most ${maximumDeckiesOnLan}`;
+    return [problem("TOO_LARGE", named(name, `lans[${index}]`), fault)];
+  });
 }
 
 /** Checks a topology's id. */

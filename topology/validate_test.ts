@@ -220,6 +220,25 @@ Deno.test("validateTopology() rejects more, and then reports nothing else", () =
   ]);
 });
 
+Deno.test("validateTopology() rejects more deckies on a LAN than bridge ports", () => {
+  const lans = ["dmz", "Office", "both"].map((name, index) =>
+    lan(name, { subnet: `10.${index}.0.0/16`, isDmz: index === 0 })
+  );
+  const on = (index: number, ...names: number[]) =>
+    Object.fromEntries(
+      names.map((at) => [lans[at]!.name, `10.${at}.${1 + (index >> 7)}.${index & 127}`]),
+    );
+  const deckies = (count: number) =>
+    Array.from(
+      { length: count },
+      (_, index) => decky(`d${index}`, { addresses: on(index, 1, ...(index === 0 ? [0, 2] : [])) }),
+    );
+  assert.deepEqual(problemsOf({ lans, deckies: deckies(1023) }), []);
+  assert.deepEqual(problemsOf({ lans, deckies: deckies(1024) }), [
+    "[TOO_LARGE] Office at lans[1]: 1024 deckies are on it; a bridge takes at most 1023",
+  ]);
+});
+
 Deno.test("validateTopology() rejects more than 100000 addresses", () => {
   const addressed = (count: number) => ({
     ...decky("a"),
