@@ -7,15 +7,18 @@ export function readNetworks(answer: unknown): NetworkInfo[] {
   return items(answer, "networks").map((item, index) => {
     const place = `network ${index}`;
     const network = fields(item, place);
-    const pools = fields(network.IPAM ?? {}, `${place}: IPAM`).Config ?? [];
+    const ipam = fields(network.IPAM ?? {}, `${place}: IPAM`);
+    const pools = items(ipam.Config ?? [], `${place}: IPAM.Config`).map((pool) =>
+      text(fields(pool, `${place}: IPAM.Config`).Subnet ?? "", `${place}: Subnet`)
+    );
+    const hasAddresses = ipam.Driver !== "null" && network.ConfigOnly !== true;
     return {
       id: text(network.Id, `${place}: Id`),
       name: text(network.Name, `${place}: Name`),
       driver: text(network.Driver, `${place}: Driver`),
       internal: network.Internal === true,
-      subnets: items(pools, `${place}: IPAM.Config`).map((pool) =>
-        text(fields(pool, `${place}: IPAM.Config`).Subnet ?? "", `${place}: Subnet`)
-      ),
+      // A driver that leaves addresses to others lists 0.0.0.0/0.
+      subnets: pools.filter((pool) => hasAddresses && !pool.endsWith("/0")),
       labels: texts(network.Labels, `${place}: Labels`),
     };
   });

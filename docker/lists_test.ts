@@ -53,6 +53,13 @@ const networks: [name: string, change: Change, expected: Partial<NetworkInfo>][]
   ["two pools", { IPAM: { Config: [{ Subnet: "10.0.0.0/24" }, { Subnet: "fd00::/64" }] } }, {
     subnets: ["10.0.0.0/24", "fd00::/64"],
   }],
+  ["a pool of everything", { IPAM: { Config: [{ Subnet: "0.0.0.0/0" }, { Subnet: "::/0" }] } }, {
+    subnets: [],
+  }],
+  ["a driver that gives no addresses", {
+    IPAM: { Driver: "null", Config: [{ Subnet: "10.0.0.0/24" }] },
+  }, { subnets: [] }],
+  ["no more than the configuration of others", { ConfigOnly: true }, { subnets: [] }],
   ["no word on being internal", { Internal: undefined }, { internal: false }],
   ["another driver", { Driver: "macvlan" }, { driver: "macvlan" }],
   ["a label like a built-in property", { Labels: JSON.parse('{"__proto__":"x"}') }, {
