@@ -8,12 +8,18 @@ import type { Connection, Limits } from "./connections.ts";
 /** A JSON object whose fields are not validated. */
 export type JsonObject = { readonly [key: string]: Json };
 
+/** The client of a call. */
+export interface ApiClient {
+  readonly address: string;
+  /** Aborted when the client disconnects; an apply that has begun continues. */
+  readonly clientSignal: AbortSignal;
+}
+
 /** Carries out the API's calls. Each method may throw `ApplyError`, whose code decides the status. */
 export interface ApiService {
   /** Returns the heartbeat's `topology` object. */
   state(signal: AbortSignal): Promise<unknown>;
-  /** `clientSignal` is aborted when the client disconnects; an apply that has begun continues. */
-  apply(hydrated: JsonObject, versionHash: string, clientSignal: AbortSignal): Promise<void>;
+  apply(hydrated: JsonObject, versionHash: string, client: ApiClient): Promise<void>;
   teardown(topologyId: string, clientSignal: AbortSignal): Promise<void>;
 }
 
@@ -96,7 +102,7 @@ interface Route {
 /** What a route needs. */
 interface RouteContext {
   readonly service: ApiService;
-  readonly clientSignal: AbortSignal;
+  readonly client: ApiClient;
   readBody(): Promise<JsonObject>;
 }
 
@@ -104,22 +110,22 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ["/health", { method: "GET", run: () => Promise.resolve({ status: "ok" }) }],
   ["/topology/state", {
     method: "GET",
-    run: ({ service, clientSignal }) => service.state(clientSignal),
+    run: ({ service, client }) => service.state(client.clientSignal),
   }],
   ["/topology/apply", {
     method: "POST",
-    async run({ service, clientSignal, readBody }) {
+    async run({ service, client, readBody }) {
       const body = await readBody();
       const versionHash = stringOf(body.version_hash, "version_hash");
-      await service.apply(objectOf(body.hydrated, "hydrated"), versionHash, clientSignal);
+      await service.apply(objectOf(body.hydrated, "hydrated"), versionHash, client);
       return { status: "applied", version_hash: versionHash };
     },
   }],
   ["/topology/teardown", {
     method: "POST",
-    async run({ service, clientSignal, readBody }) {
+    async run({ service, client, readBody }) {
       const topologyId = stringOf((await readBody()).topology_id, "topology_id");
-      await service.teardown(topologyId, clientSignal);
+      await service.teardown(topologyId, client.clientSignal);
       return { status: "torn_down", topology_id: topologyId };
     },
   }],
@@ -159,9 +165,9 @@ class Exchange {
   /** Returns null if the client has disconnected. */
   async #runRoute(route: Route): Promise<Answer | null> {
     const { service, log } = this.options;
-    const { clientSignal } = this.connection;
+    const { connection: client } = this;
     try {
-      const body = await route.run({ service, clientSignal, readBody: () => this.#readBody() });
+      const body = await route.run({ service, client, readBody: () => this.#readBody() });
       return { status: 200, body };
     } catch (error) {
       if (error instanceof ClientGone) return null;

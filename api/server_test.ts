@@ -49,6 +49,14 @@ Deno.test("the API answers each call of the contract", async () => {
   assert.deepEqual(api.log, []);
 });
 
+Deno.test("the API says from which address an apply comes", async () => {
+  for (const [host, address] of [["127.0.0.1", "127.0.0.1"], ["::", "::ffff:127.0.0.1"]]) {
+    await using api = await ApiSetup.start({ host: host! });
+    assert.equal((await api.post("/topology/apply", apply)).status, 200);
+    assert.deepEqual(api.service.callerAddresses, [address]);
+  }
+});
+
 Deno.test("the API refuses what is not in the contract", async () => {
   await using api = await ApiSetup.start();
   const cases: [method: string, path: string, status: number, allow?: string][] = [

@@ -4,7 +4,7 @@ import type { Applier, ApplyResult } from "../apply/applier.ts";
 import { ApplyError } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import type { Log } from "../host/log.ts";
-import type { ApiService, JsonObject } from "./routes.ts";
+import type { ApiClient, ApiService, JsonObject } from "./routes.ts";
 
 const maximumLoggedLength = 500;
 
@@ -34,8 +34,9 @@ export class TopologyService implements ApiService {
     return this.#options.agent.state(signal);
   }
 
-  apply(hydrated: JsonObject, versionHash: string, clientSignal: AbortSignal): Promise<void> {
-    const request = { document: hydrated, expectedHash: versionHash };
+  apply(hydrated: JsonObject, versionHash: string, client: ApiClient): Promise<void> {
+    const { address: callerAddress, clientSignal } = client;
+    const request = { document: hydrated, expectedHash: versionHash, callerAddress };
     const work = (run: RunOptions) => this.#options.applier.apply(request, run);
     return this.#track("applied", clientSignal, work);
   }

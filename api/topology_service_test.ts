@@ -15,10 +15,14 @@ Deno.test("TopologyService requests a check after each apply, also a refused one
       ...shared,
       storePath: setup.storePath,
       sockets: [setup.engine.socketPath],
+      master: null,
       supersede: false,
     });
     const service = new TopologyService({ ...shared, agent, applier, wakeup });
-    const applied = service.apply({ topology: "nonsense" }, "0".repeat(64), never);
+    const applied = service.apply({ topology: "nonsense" }, "0".repeat(64), {
+      address: "127.0.0.1",
+      clientSignal: never,
+    });
     assert.deepEqual([service.isBusy, wakeup.takeCheckRequest()], [true, false]);
     await assert.rejects(applied);
     assert.deepEqual([service.isBusy, wakeup.takeSendRequest(), wakeup.takeCheckRequest()], [

@@ -1,5 +1,6 @@
 import { Engine } from "../docker/engine.ts";
 import { findSocket } from "../docker/observe.ts";
+import type { MasterAddress } from "../master/connection.ts";
 import type { ApplyStore, FallbackStore } from "../store/recovery.ts";
 import { type AppliedTopology, readRow } from "../store/row.ts";
 import { AlreadyApplied } from "../store/topology_store.ts";
@@ -9,6 +10,7 @@ import type { ImageNames } from "../topology/plan.ts";
 import { ApplyError, messageOf, storeError, toApplyError } from "./apply_error.ts";
 import { retryWhileLocked, withApplyLock } from "./apply_lock.ts";
 import type { ChangeExecutor } from "./executor.ts";
+import { type Peers, prepareNetworkCheck } from "./host_network.ts";
 import { computeChangeSet, computeRemovals, reconcile, type RunOptions } from "./reconcile.ts";
 import { type ValidatedDocument, validateDocument } from "./validated_document.ts";
 
@@ -22,6 +24,8 @@ export interface ApplierOptions {
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
   readonly images: ImageNames;
+  /** The master, which the LANs must leave in reach; null when there is none. */
+  readonly master: MasterAddress | null;
   /** Whether a stored topology of another id is removed first; if not, it is a `conflict`. */
   readonly supersede: boolean;
   /** Takes the row when the file cannot be written; without it, a failed write is an error. */
@@ -35,6 +39,8 @@ export interface ApplyRequest {
   readonly expectedHash: string | null;
   /** The text of a document that was read from the store; `busy` if the store changed since. */
   readonly storedText?: string | undefined;
+  /** The address that the call came from; absent for an apply by hand. */
+  readonly callerAddress?: string | undefined;
 }
 
 /** What an apply or a teardown has done. */
@@ -68,7 +74,7 @@ export class Applier {
 
   /** Returns what an apply would do now; changes nothing. Throws `ApplyError`. */
   async preview({ document, expectedHash }: ApplyRequest, signal: AbortSignal): Promise<Preview> {
-    const { sockets, storePath, supersede, images } = this.#options;
+    const { sockets, storePath, supersede, images, master } = this.#options;
     const validated = await validateDocument(document, { expectedHash, images });
     const { plan } = validated;
     const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
@@ -77,7 +83,11 @@ export class Applier {
     let engine: Engine | undefined;
     try {
       engine = new Engine(findSocket(sockets), signal);
-      const { removals, changes } = await computeChangeSet(engine, plan, { superseded, images });
+      const { removals, changes } = await computeChangeSet(engine, plan, {
+        superseded,
+        images,
+        peers: { master },
+      });
       return { validated, removals, changes, conflict };
     } catch (cause) {
       throw toApplyError(cause);
@@ -91,10 +101,10 @@ export class Applier {
    * also recorded in the store. The order of the checks is part of the API's contract.
    */
   async apply(
-    { document, expectedHash, storedText }: ApplyRequest,
+    { document, expectedHash, storedText, callerAddress }: ApplyRequest,
     run: RunOptions,
   ): Promise<ApplyResult> {
-    const { images, sockets, supersede } = this.#options;
+    const { images, sockets, supersede, master } = this.#options;
     const validated = await validateDocument(document, { expectedHash, images });
     const { text, versionHash, plan: { topologyId } } = validated;
     return await this.#withApplyLock(`apply ${topologyId}`, run, async (store) => {
@@ -106,7 +116,14 @@ export class Applier {
       // Checks that the store can be written before Docker is changed.
       await retryWhileLocked(() => store.prepare(), signal);
       const isSuperseding = other !== null;
-      const attempt = new ApplyAttempt({ store, validated, images, signal, isSuperseding });
+      const attempt = new ApplyAttempt({
+        store,
+        validated,
+        images,
+        peers: { master, callerAddress },
+        signal,
+        isSuperseding,
+      });
       try {
         const changes = await reconcile(sockets, run, (executor) => attempt.runRound(executor));
         await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
@@ -164,6 +181,7 @@ interface AttemptOptions {
   readonly store: ApplyStore;
   readonly validated: ValidatedDocument;
   readonly images: ImageNames;
+  readonly peers: Peers;
   readonly signal: AbortSignal;
   /** Whether a stored topology of another id is to be removed first. */
   readonly isSuperseding: boolean;
@@ -181,12 +199,14 @@ class ApplyAttempt {
 
   /** Computes the changes, checks for obstacles such as missing images, then changes Docker. */
   async runRound(executor: ChangeExecutor): Promise<void> {
-    const { store, validated: { plan, text }, images, signal } = this.#options;
+    const { store, validated: { plan, text }, images, peers, signal } = this.#options;
     const { topologyId } = plan;
     const superseded = otherTopology(topologyId, store.current());
-    const changeSet = await computeChangeSet(executor.engine, plan, { superseded, images });
+    const changeSet = await computeChangeSet(executor.engine, plan, { superseded, images, peers });
     const { removals, changes, imageIds } = changeSet;
     checkObstacles(removals, changes);
+    const isNew = changes.networks.some(({ action }) => action === "create");
+    const check = isNew ? await prepareNetworkCheck(peers, executor.engine, signal) : undefined;
     if (superseded) {
       this.#isOtherUntouched = false;
       await executor.execute(removals, imageIds);
@@ -198,7 +218,7 @@ class ApplyAttempt {
         if (store.current() === null) store.recordError(topologyId, unfinishedError, text);
       }, signal);
     }
-    await executor.execute(changes, imageIds);
+    await executor.execute(changes, imageIds, check);
   }
 
   /** Records a failure; returns the error to throw. */

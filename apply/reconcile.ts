@@ -1,15 +1,15 @@
 import { Engine } from "../docker/engine.ts";
 import { EngineError } from "../docker/errors.ts";
 import { findSocket } from "../docker/observe.ts";
-import { interfaceAddresses } from "../host/process.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { unknownDocument } from "../store/row.ts";
-import { parseAddress } from "../topology/address.ts";
-import { addressesOutside, type Changes, findChanges, findRemovals } from "../topology/changes.ts";
+import { type Changes, findChanges, findRemovals } from "../topology/changes.ts";
 import { isImageReference } from "../topology/document.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
+import { findTakenSubnets } from "../topology/reserved.ts";
 import { ChangeExecutor, type ImageIds, type ProgressEvent } from "./executor.ts";
+import { collectReserved, type Peers } from "./host_network.ts";
 
 /** How long a running call may still take once the process stops, in milliseconds. */
 const stopGraceMs = 1_200;
@@ -44,22 +44,33 @@ interface ChangeSet {
 export async function computeChangeSet(
   engine: Engine,
   plan: Plan,
-  { superseded, images }: { superseded: RemovalTarget | null; images: ImageNames },
+  { superseded, images, peers }: {
+    superseded: RemovalTarget | null;
+    images: ImageNames;
+    peers: Peers;
+  },
 ): Promise<ChangeSet> {
   const [inventory, imageIds] = await Promise.all([engine.list(), listImageIds(engine, plan)]);
   const removals = superseded
     ? await computeRemovals(superseded, inventory, images)
     : { networks: [], containers: [], obstacles: [] };
-  const ownAddresses = interfaceAddresses().flatMap((it) => {
-    const address = parseAddress(it.address);
-    return address === null ? [] : [{ interface: it.interface, address }];
-  });
-  const hostAddresses = addressesOutside(inventory.networks, ownAddresses);
-  const changes = findChanges(plan, withoutRemoved(inventory, removals), {
+  const { networks, containers, obstacles } = findChanges(
+    plan,
+    withoutRemoved(inventory, removals),
+    { imageIds },
+  );
+  const taken = networks.some(({ action }) => action === "create")
+    ? findTakenSubnets(
+      [...removals.networks, ...networks],
+      inventory.networks,
+      await collectReserved(peers),
+    )
+    : [];
+  return {
+    removals,
+    changes: { networks, containers, obstacles: [...taken, ...obstacles] },
     imageIds,
-    hostAddresses,
-  });
-  return { removals, changes, imageIds };
+  };
 }
 
 /** Returns what a teardown removes from Docker. */

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { Engine } from "../docker/engine.ts";
 import { type ApplyHost, oneLan, withHost } from "../tests/support/apply_host.ts";
-import { network } from "../tests/support/engine/state.ts";
+import { network, networkOf } from "../tests/support/engine/state.ts";
 import { readTopology } from "../topology/document.ts";
 import { parseJson } from "../topology/json.ts";
-import { defaultImages, planTopology } from "../topology/plan.ts";
+import { defaultImages, type Plan, planTopology } from "../topology/plan.ts";
+import type { Peers } from "./host_network.ts";
 import { computeChangeSet } from "./reconcile.ts";
 
 /** A plan on the subnet in which every machine has an address; validation refuses its document. */
@@ -12,17 +13,22 @@ const loopback = await planTopology(
   readTopology(parseJson(oneLan.text.replaceAll("198.19.0.", "127.0.0."))),
   defaultImages,
 );
+const master = { host: "localhost", port: 1, name: "localhost", fingerprint: null };
 
 async function changeSetOf(
   { engine: { socketPath } }: ApplyHost,
-  supersededId: string | null = null,
+  { plan = oneLan.plan, supersededId, peers = { master: null } }: {
+    plan?: Plan;
+    supersededId?: string | undefined;
+    peers?: Peers;
+  },
 ) {
-  const superseded = supersededId === null
+  const superseded = supersededId === undefined
     ? null
     : { topologyId: supersededId, versionHash: "h", document: "{}" };
   const engine = new Engine(socketPath, new AbortController().signal);
   try {
-    return await computeChangeSet(engine, loopback, { superseded, images: defaultImages });
+    return await computeChangeSet(engine, plan, { superseded, images: defaultImages, peers });
   } finally {
     engine.close();
   }
@@ -30,22 +36,51 @@ async function changeSetOf(
 
 Deno.test("computeChangeSet() finds an address of the host in a subnet", () =>
   withHost(async (host) => {
-    const { changes: { obstacles } } = await changeSetOf(host);
+    const { changes: { obstacles } } = await changeSetOf(host, { plan: loopback });
     assert.equal(obstacles.length, 1);
     assert.match(
       obstacles[0]!,
-      /^subnet 127\.0\.0\.0\/24 of \S+lan-00 contains an address of this host's int/,
+      /^subnet 127\.0\.0\.0\/24 of \S+lan-00 overlaps 127\.0\.0\.1\/8 of this host's interface lo/,
     );
   }));
 
-for (const id of [loopback.topologyId, "an older one"]) {
-  Deno.test(`computeChangeSet() reuses the subnet of ${id.slice(0, 8)}`, () =>
+Deno.test("computeChangeSet() keeps the master and the caller out of the LANs", () =>
+  withHost(async (host) => {
+    const cases: [peers: Peers, conflict: string | null][] = [
+      [{ master: null }, null],
+      [{ master: null, callerAddress: "198.19.0.9" }, "the address that this call came from"],
+      [
+        { master: null, callerAddress: "::ffff:198.19.0.9" },
+        "the address that this call came from",
+      ],
+      [{ master: null, callerAddress: "198.19.1.9" }, null],
+      [{ master: { ...master, host: "198.19.0.9" } }, "the address of the master"],
+      [{ master: { ...master, host: "198.19.9" } }, "the address of the master"],
+      [{ master: { ...master, host: "::ffff:198.19.0.9" } }, "the address of the master"],
+      [{ master }, null],
+      [{ master: { ...master, host: "no-such-host.invalid" } }, null],
+    ];
+    const { networks: [lan] } = oneLan.plan;
+    for (const [peers, what] of cases) {
+      const { changes: { obstacles } } = await changeSetOf(host, { peers });
+      const holds = `subnet 198.19.0.0/24 of ${lan!.name} holds ${what}, 198.19.0.9`;
+      assert.deepEqual(obstacles, what === null ? [] : [holds], JSON.stringify(peers));
+    }
+    // A network that exists, and is right, is no obstacle.
+    host.engine.networks = [networkOf(lan!)];
+    assert.deepEqual((await changeSetOf(host, { peers: cases[1]![0] })).changes.obstacles, []);
+  }));
+
+for (const isOther of [false, true]) {
+  const whose = isOther ? "a superseded" : "the same";
+  Deno.test(`computeChangeSet() reuses the subnet of ${whose} topology`, () =>
     withHost(async (host) => {
-      const { name, subnet } = loopback.networks[0]!;
+      const { topologyId, networks: [lan] } = oneLan.plan;
+      const id = isOther ? "an older one" : topologyId;
+      const { name, subnet } = lan!;
       const old = { name, subnet, internal: true, labels: { "decnet.topology.id": id } };
       host.engine.networks = [network(old)];
-      const isOther = id !== loopback.topologyId;
-      const { removals, changes } = await changeSetOf(host, isOther ? id : null);
+      const { removals, changes } = await changeSetOf(host, isOther ? { supersededId: id } : {});
       assert.deepEqual([...removals.obstacles, ...changes.obstacles], []);
       const actions = [...removals.networks, ...changes.networks].map(({ action }) => action);
       assert.deepEqual(actions, ["remove", "create"]);

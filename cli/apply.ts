@@ -89,8 +89,9 @@ async function readRequest(
     : { document: await readDocument(file, terminal), expectedHash: hash };
 }
 
-function applierOf({ agent: { sockets, storePath, images }, supersede }: Configuration): Applier {
-  return new Applier({ sockets, storePath, images, supersede });
+function applierOf({ agent, supersede }: Configuration): Applier {
+  const { sockets, storePath, images, master } = agent;
+  return new Applier({ sockets, storePath, images, master, supersede });
 }
 
 async function runAndReport(

@@ -173,7 +173,7 @@ class ConfiguredRun {
     const { sockets, networkPrefixes, containerPrefixes, storePath, images } = agent;
     const { hostUuid, master, agentDirectory } = agent;
     const wakeup = this.#wakeup;
-    const applier = new Applier({ sockets, storePath, images, supersede, fallback });
+    const applier = new Applier({ sockets, storePath, images, master, supersede, fallback });
     this.agent = new Agent({
       agentVersion,
       hostUuid,

@@ -26,7 +26,7 @@ export interface EngineOptions {
  * another call. Every method throws `EngineError` when a call fails.
  */
 export class Engine {
-  readonly #socket: string;
+  readonly socket: string;
   readonly #readTimeoutMs: number;
   readonly #changeTimeoutMs: number;
   readonly #timeouts = new TimeoutSet();
@@ -41,7 +41,7 @@ export class Engine {
   /** Sends no further call after `signal` is aborted; running calls may finish. */
   constructor(socket: string, signal: AbortSignal, options: EngineOptions = {}) {
     const { parallelCalls = 8, readTimeoutMs = 5_000, changeTimeoutMs = 60_000 } = options;
-    this.#socket = socket;
+    this.socket = socket;
     this.#signal = signal;
     this.#freeSlots = parallelCalls;
     this.#readTimeoutMs = readTimeoutMs;
@@ -68,8 +68,12 @@ export class Engine {
     }
   }
 
-  async createNetwork(body: NetworkRequest): Promise<void> {
-    await this.#request({ method: "POST", path: "/networks/create", body });
+  /** Creates a network; returns its id. */
+  async createNetwork(body: NetworkRequest): Promise<string> {
+    return readId(
+      await this.#requestJson({ method: "POST", path: "/networks/create", body }),
+      "network",
+    );
   }
 
   /** Removes a network; succeeds if it does not exist. */
@@ -161,14 +165,14 @@ export class Engine {
       return answer;
     } catch (cause) {
       if (connection) this.#drop(connection);
-      throw new EngineError(readFailure(cause), `Docker at ${this.#socket}`, { cause });
+      throw new EngineError(readFailure(cause), `Docker at ${this.socket}`, { cause });
     }
   }
 
   async #connect(): Promise<EngineConnection> {
     // A signal that never aborts, as running calls may finish after `#signal` is aborted.
     const { signal } = new AbortController();
-    const connection = await EngineConnection.open(this.#socket, signal, this.#timeouts);
+    const connection = await EngineConnection.open(this.socket, signal, this.#timeouts);
     this.#connections.add(connection);
     return connection;
   }

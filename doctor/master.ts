@@ -12,6 +12,7 @@ import {
   connectTo,
   hostAndPort,
   loadTls,
+  resolveHost,
 } from "../master/connection.ts";
 import {
   type Handshake,
@@ -78,7 +79,6 @@ const usualSettleMs = 1_000;
 
 /** The result of each step to the master; undefined when an earlier step failed. */
 interface MasterFindings {
-  /** Empty when the configured host is an address. */
   readonly addresses?: readonly string[] | ConnectionError;
   /** How long it took, in milliseconds. */
   readonly connection?: number | ConnectionError;
@@ -94,7 +94,9 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
   const { master } = context.agent;
   const { signal, settleMs = usualSettleMs } = context.options;
   if (!master) return {};
-  const addresses = await resolve(master.host);
+  const addresses = await resolveHost(master.host, stepTimeoutMs).catch((error: ConnectionError) =>
+    error
+  );
   if (addresses instanceof ConnectionError) return { addresses };
   const startedAt = performance.now();
   const tcp = await connectTo(master, { timeoutMs: stepTimeoutMs, signal }).catch((
@@ -113,21 +115,6 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
   return { addresses, connection, handshake };
 }
 
-async function resolve(host: string): Promise<readonly string[] | ConnectionError> {
-  const [{ promises }, { isIP }] = await Promise.all([import("node:dns"), import("node:net")]);
-  if (isIP(host)) return [];
-  const late = Promise.withResolvers<ConnectionError>();
-  const timer = setTimeout(() => {
-    const text = `the name servers have not answered within ${stepTimeoutMs / 1000} s`;
-    late.resolve(new ConnectionError("other", text));
-  }, stepTimeoutMs);
-  const found = promises.lookup(host, { all: true }).then(
-    (list) => list.map(({ address }) => address),
-    () => new ConnectionError("other", "its name cannot be resolved"),
-  );
-  return await Promise.race([found, late.promise]).finally(() => clearTimeout(timer));
-}
-
 const notSet = "master-host is not set";
 
 /** Checks that the master's name has an address. */
@@ -140,7 +127,7 @@ export async function checkMasterName(context: DoctorContext): Promise<Result> {
       "address to /etc/hosts";
     return failed(`${master.host}: ${addresses.message}`, fix);
   }
-  if (addresses.length === 0) return ok(`${master.host} is an address`);
+  if (addresses.includes(master.host)) return ok(`${master.host} is an address`);
   return ok(`${master.host}: ${addresses.join(", ")}`);
 }
 

@@ -35,10 +35,10 @@ export function stopSignal(): AbortSignal {
 const engineBridge = /^(?:docker\d+|br-[0-9a-f]{12}|podman\d+|cni-podman\d+)$/;
 
 /**
- * Returns the IPv4 addresses of this host's interfaces, without the bridges of engines. Throws `Error`
- * when the system does not list them.
+ * Returns the IPv4 addresses of this host's interfaces, such as 10.0.0.5/24, without the bridges of
+ * engines. Throws `Error` when the system does not list them.
  */
-export function interfaceAddresses(): { interface: string; address: string }[] {
+export function interfaceAddresses(): { interface: string; cidr: string }[] {
   let all: Deno.NetworkInterfaceInfo[];
   try {
     all = Deno.networkInterfaces();
@@ -50,5 +50,5 @@ export function interfaceAddresses(): { interface: string; address: string }[] {
   }
   return all
     .filter(({ family, name }) => family === "IPv4" && !engineBridge.test(name))
-    .map(({ name, address }) => ({ interface: name, address }));
+    .map(({ name, cidr }) => ({ interface: name, cidr }));
 }

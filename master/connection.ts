@@ -129,6 +129,26 @@ export function createAgent({ https, net, tls }: TlsModules): Https.Agent {
   return agent;
 }
 
+/**
+ * Resolves the master's name to its addresses; an address resolves to itself. Throws `ConnectionError`
+ * when the name servers do not know it, or do not answer in time.
+ */
+export async function resolveHost(host: string, timeoutMs: number): Promise<string[]> {
+  const { promises } = await import("node:dns");
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const text = `the name servers have not answered within ${timeoutMs / 1000} s`;
+    late.reject(new ConnectionError("other", text));
+  }, timeoutMs);
+  const found = promises.lookup(host, { all: true }).then(
+    (list) => list.map(({ address }) => address),
+    (cause) => {
+      throw new ConnectionError("other", "its name cannot be resolved", { cause });
+    },
+  );
+  return await Promise.race([found, late.promise]).finally(() => clearTimeout(timer));
+}
+
 /** Limits of one step of a connection. */
 export interface StepLimits {
   /** In milliseconds. */

@@ -19,6 +19,15 @@ export function parseAddress(text: string): number | null {
   return parts.reduce((address, part) => address * 256 + Number(part), 0);
 }
 
+/** Parses an IPv4 address, also one that is mapped into IPv6; null for any other text. */
+export function parseMapped(text: string): number | null {
+  // A URL writes all forms of an IPv6 address as one.
+  const host = text.includes(":") ? URL.parse(`http://[${text}]`)?.hostname ?? "" : text;
+  const [, high, low] = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(host) ?? [];
+  if (high === undefined || low === undefined) return parseAddress(host);
+  return parseInt(high, 16) * 65_536 + parseInt(low, 16);
+}
+
 /** Writes an IPv4 address in dotted notation. */
 export function formatAddress(address: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");

@@ -1,4 +1,3 @@
-import { contains, overlaps, rangeOf } from "./address.ts";
 import {
   containerChange,
   isLeftBehind,
@@ -19,7 +18,8 @@ import {
 import { compareCodePoints } from "./json.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
-interface Creation<Planned> {
+/** An object that is to be created, and why. */
+export interface Creation<Planned> {
   readonly action: "create";
   readonly planned: Planned;
   readonly reason: string;
@@ -56,28 +56,19 @@ export interface Changes {
   readonly obstacles: readonly string[];
 }
 
-/** An address of one of this host's own interfaces. */
-export interface HostAddress {
-  readonly interface: string;
-  /** A number of 32 bits. */
-  readonly address: number;
-}
-
 /** Facts about the host that an apply depends on. */
 export interface HostConstraints {
   /** Image name → its id, or null when it is missing; for each image of the plan. */
   readonly imageIds: ReadonlyMap<string, string | null>;
-  /** The host's addresses that are not in a Docker network. */
-  readonly hostAddresses: readonly HostAddress[];
 }
 
 /** Finds the changes that make the engine's objects match a plan. */
 export function findChanges(
   plan: Plan,
   inventory: Inventory,
-  { imageIds, hostAddresses }: HostConstraints,
+  { imageIds }: HostConstraints,
 ): Changes {
-  const networks = findNetworkChanges(plan, inventory.networks, hostAddresses);
+  const networks = findNetworkChanges(plan, inventory.networks);
   const newNetworks = new Set(
     networks.changes.flatMap((it) => it.action === "create" ? [it.planned.name] : []),
   );
@@ -155,7 +146,6 @@ interface Found<Change> {
 function findNetworkChanges(
   { topologyId: id, networks: planned }: Plan,
   existing: readonly NetworkInfo[],
-  hostAddresses: readonly HostAddress[],
 ): Found<NetworkChange> {
   const removals: Removal<NetworkInfo>[] = [];
   const creations: Creation<PlannedNetwork>[] = [];
@@ -178,12 +168,6 @@ function findNetworkChanges(
       removals.push(remove(actual, "not in the topology"));
     }
   }
-  const removed = new Set(removals.map(({ actual }) => actual));
-  const staying = existing.filter((actual) => !removed.has(actual));
-  for (const { planned } of creations) {
-    const obstacle = subnetTaken(planned, staying) ?? hostAddressIn(planned, hostAddresses);
-    if (obstacle !== null) obstacles.push(obstacle);
-  }
   return { changes: [...removals, ...creations], obstacles };
 }
 
@@ -197,42 +181,6 @@ function describeForeignNetwork(actual: NetworkInfo): string {
   const details = [`driver ${actual.driver}`, actual.subnets.join(" "), origin(actual)]
     .filter((part) => part !== "").join(", ");
   return `network ${actual.name} exists and does not belong to this topology (${details})`;
-}
-
-/** Checks this before any change: Docker rejects a used subnet late, without the other's name. */
-function subnetTaken(
-  { name, subnet }: PlannedNetwork,
-  staying: readonly NetworkInfo[],
-): string | null {
-  const wanted = rangeOf(subnet);
-  for (const other of staying) {
-    if (other.name === name) continue;
-    const taken = other.subnets.find((it) => overlaps(rangeOf(it), wanted));
-    if (taken !== undefined) {
-      return `subnet ${subnet} of ${name} is taken by network ${other.name} (${taken})`;
-    }
-  }
-  return null;
-}
-
-/** Docker would accept such a subnet and cut the host off from its own network. */
-function hostAddressIn(
-  { name, subnet }: PlannedNetwork,
-  hostAddresses: readonly HostAddress[],
-): string | null {
-  const wanted = rangeOf(subnet);
-  const own = hostAddresses.find(({ address }) => contains(wanted, address));
-  if (!own) return null;
-  return `subnet ${subnet} of ${name} contains an address of this host's interface ${own.interface}`;
-}
-
-/** Removes the addresses that the host has on the bridges of Docker networks. */
-export function addressesOutside(
-  networks: readonly NetworkInfo[],
-  hostAddresses: readonly HostAddress[],
-): HostAddress[] {
-  const ranges = networks.flatMap(({ subnets }) => subnets.map(rangeOf));
-  return hostAddresses.filter(({ address }) => !ranges.some((it) => contains(it, address)));
 }
 
 /** Facts that container changes depend on. */

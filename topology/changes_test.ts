@@ -22,14 +22,7 @@ import {
   webRemade,
 } from "../tests/support/plan.ts";
 import { SeededRandom } from "../tests/support/random.ts";
-import { parseAddress } from "./address.ts";
-import {
-  addressesOutside,
-  type Changes,
-  findChanges,
-  findRemovals,
-  type HostAddress,
-} from "./changes.ts";
+import { type Changes, findChanges, findRemovals } from "./changes.ts";
 import { findDrift } from "./drift.ts";
 import {
   type ContainerInfo,
@@ -40,6 +33,7 @@ import {
   topologyLabel,
 } from "./inventory.ts";
 import { defaultImages, type Plan, planTopology } from "./plan.ts";
+import { findTakenSubnets } from "./reserved.ts";
 
 const nothing: Inventory = { networks: [], containers: [] };
 const containerNames = ["web", "web-http", "web-ssh", "db", "db-sql"];
@@ -395,91 +389,6 @@ Deno.test("findChanges() leaves a foreign network with a planned name", () => {
   }
 });
 
-/** A foreign network with these subnets. */
-function other(...subnets: string[]): NetworkInfo {
-  return { ...bridge, id: "other", name: "other", subnets };
-}
-
-Deno.test("findChanges() names the network that has a planned subnet", () => {
-  const cases: [subnets: string[], taken: string | null][] = [
-    [["10.1.0.0/24"], "10.1.0.0/24"],
-    [["10.0.0.0/8"], "10.0.0.0/8"],
-    [["10.1.0.255/32"], "10.1.0.255/32"],
-    [["10.1.0.77/24"], "10.1.0.77/24"],
-    [["10.3.0.0/24", "10.1.0.128/25"], "10.1.0.128/25"],
-    [["10.0.255.0/24"], null],
-    [["10.1.1.0/24"], null],
-    [["fd00::/64"], null],
-    [[""], null],
-    [[], null],
-  ];
-  for (const [subnets, taken] of cases) {
-    const networks = [other(...subnets)];
-    const obstacle = `obstacle: subnet 10.1.0.0/24 of dmz is taken by network other (${taken})`;
-    assert.deepEqual(obstaclesOf(inventory({ dmz: null }, { networks })), taken ? [obstacle] : []);
-    // A network that exists already has its subnet.
-    assert.deepEqual(changesOf(inventory({}, { networks })), []);
-  }
-  const old = { ...dmz, id: "old", name: full("old"), ...relabelled("dmz", specLabel, "x") };
-  const found = changesOf(inventory({ dmz: null }, { networks: [old] }));
-  assert.deepEqual(found.slice(0, 2), [
-    `remove network old: ${notWanted}`,
-    "create network dmz: missing",
-  ]);
-  assert.ok(!found.some((line) => line.startsWith("obstacle")), found.join("\n"));
-});
-
-/** Addresses of the host on the interfaces eth0, eth1 and so on. */
-function interfaces(...addresses: string[]): HostAddress[] {
-  return addresses.map((text, index) => ({
-    interface: `eth${index}`,
-    address: parseAddress(text)!,
-  }));
-}
-
-Deno.test("findChanges() does not create a network around an address of the host", () => {
-  const found = (otherwise: Otherwise, address: string) =>
-    obstaclesOf(inventory(otherwise), { hostAddresses: interfaces("192.168.0.1", address) });
-  const obstacle = "obstacle: subnet 10.1.0.0/24 of dmz contains an address of this host's " +
-    "interface eth1";
-  for (const address of ["10.1.0.0", "10.1.0.7", "10.1.0.255"]) {
-    assert.deepEqual(found({ dmz: null }, address), [obstacle]);
-    assert.deepEqual(found({ dmz: { internal: true } }, address), [obstacle]);
-    assert.deepEqual(found({}, address), []);
-  }
-  for (const address of ["10.0.255.255", "10.1.1.0"]) {
-    assert.deepEqual(found({ dmz: null }, address), []);
-  }
-});
-
-Deno.test("findChanges() reports one obstacle for the subnet of each network", () => {
-  const networks = [other("10.0.0.0/8"), { ...other("10.0.0.0/8"), name: "more" }];
-  const hostAddresses = interfaces("10.1.0.7", "10.1.0.8");
-  const found = obstaclesOf(inventory({ dmz: null, inner: null }, { networks }), { hostAddresses });
-  assert.deepEqual(found, [
-    "obstacle: subnet 10.1.0.0/24 of dmz is taken by network other (10.0.0.0/8)",
-    "obstacle: subnet 10.2.0.0/24 of inner is taken by network other (10.0.0.0/8)",
-  ]);
-});
-
-Deno.test("addressesOutside() removes addresses in Docker's networks", () => {
-  const cases: [subnets: string[], isOutside: boolean][] = [
-    [["10.1.0.0/24"], false],
-    [["10.1.0.9/16"], false],
-    [["10.3.0.0/24", "10.1.0.1/32"], false],
-    [["10.1.1.0/24"], true],
-    [["fd00::/64"], true],
-    [[""], true],
-    [[], true],
-  ];
-  const [gateway, outside] = interfaces("10.1.0.1", "192.168.0.1") as [HostAddress, HostAddress];
-  for (const [subnets, isOutside] of cases) {
-    const found = addressesOutside([bridge, other(...subnets)], [gateway, outside]);
-    assert.deepEqual(found, isOutside ? [gateway, outside] : [outside]);
-  }
-  assert.deepEqual(addressesOutside([], [gateway]), [gateway]);
-});
-
 /** A foreign container on the network `dmz`. */
 const guest: ContainerInfo = {
   ...db,
@@ -628,7 +537,9 @@ async function forEachHost(
 }
 
 function changesFor({ plan, imageIds }: Round, existing: Inventory): Changes {
-  return findChanges(plan, existing, { imageIds, hostAddresses: [] });
+  const changes = findChanges(plan, existing, { imageIds });
+  const taken = findTakenSubnets(changes.networks, existing.networks, []);
+  return { ...changes, obstacles: [...taken, ...changes.obstacles] };
 }
 
 function touched({ networks, containers }: Changes): Fact[] {

@@ -195,7 +195,13 @@ export class ApplySetup implements AsyncDisposable {
     work: (applier: Applier, options: RunOptions) => Promise<{ changes: number }>,
   ): Promise<Run> {
     const sockets = [`${this.folder.path}/docker.sock`];
-    const applier = new Applier({ sockets, storePath: this.storePath, images, supersede });
+    const applier = new Applier({
+      sockets,
+      storePath: this.storePath,
+      images,
+      master: null,
+      supersede,
+    });
     const steps: string[] = [];
     this.proxy.requests = [];
     const { changes } = await work(applier, {

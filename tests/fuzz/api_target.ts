@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect, type TLSSocket } from "node:tls";
-import type { ApiService } from "../../api/routes.ts";
+import type { ApiClient, ApiService } from "../../api/routes.ts";
 import { ApiServer } from "../../api/server.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
 import { versionHash as hashOf } from "../../topology/hash.ts";
@@ -132,12 +132,12 @@ class WatchedService implements ApiService {
     return this.#inTurn(() => this.#host.service.state(signal));
   }
 
-  apply(hydrated: Document, versionHash: string, clientSignal: AbortSignal): Promise<void> {
+  apply(hydrated: Document, versionHash: string, client: ApiClient): Promise<void> {
     return this.#inTurn(async () => {
       const isRight = versionHash === await hashOf(hydrated).catch(() => null);
       const validated = isRight ? await examine(hydrated) : new ApplyError("invalid", "its hash");
       await this.#watch(
-        () => this.#host.service.apply(hydrated, versionHash, clientSignal),
+        () => this.#host.service.apply(hydrated, versionHash, client),
         (outcome) => this.#host.checkEngine(validated, outcome),
       );
     });

@@ -43,7 +43,7 @@ export class ServiceHost implements AsyncDisposable {
     });
     this.service = new TopologyService({
       agent: this.#agent,
-      applier: new Applier({ ...options, supersede: false }),
+      applier: new Applier({ ...options, master: null, supersede: false }),
       wakeup: new Wakeup(),
       log: createLog((line) => checkMessage(line.replace(/\n$/, ""))),
       signal: never,
@@ -98,7 +98,10 @@ export class ServiceHost implements AsyncDisposable {
   async #outcomeOf(document: Json): Promise<string> {
     try {
       const fields = document as { [key: string]: Json };
-      await this.service.apply(fields, await versionHash(document), never);
+      await this.service.apply(fields, await versionHash(document), {
+        address: "127.0.0.1",
+        clientSignal: never,
+      });
       return "applied";
     } catch (error) {
       if (error instanceof SyntaxError) return "malformed";

@@ -9,9 +9,10 @@ import { ResponseReader } from "../../docker/http.ts";
 import { readContainers, readNetworks } from "../../docker/lists.ts";
 import { createLog } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
-import { addressesOutside, findChanges, findRemovals } from "../../topology/changes.ts";
+import { findChanges, findRemovals } from "../../topology/changes.ts";
 import { findDrift } from "../../topology/drift.ts";
 import { defaultImages, planDocument } from "../../topology/plan.ts";
+import { findTakenSubnets, reserveInterface } from "../../topology/reserved.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
 import {
@@ -165,10 +166,8 @@ async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<strin
     const containers = readContainers(parseAnswer(second, "GET /containers/json"));
     const inventory = { networks, containers };
     findDrift(null, inventory);
-    findChanges(plan, inventory, {
-      imageIds: new Map(),
-      hostAddresses: addressesOutside(networks, [{ interface: "eth0", address: 1 }]),
-    });
+    const changes = findChanges(plan, inventory, { imageIds: new Map() });
+    findTakenSubnets(changes.networks, networks, reserveInterface("eth0", "10.0.0.5/24"));
     findRemovals({ topologyId: plan.topologyId, plan, wasApplied: true }, inventory);
     return findDrift(plan, inventory).state;
   } catch (error) {

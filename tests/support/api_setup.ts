@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { request } from "node:https";
 import { connect, type TLSSocket } from "node:tls";
-import type { ApiService } from "../../api/routes.ts";
+import type { ApiClient, ApiService } from "../../api/routes.ts";
 import { type ApiOptions, ApiServer } from "../../api/server.ts";
 import type { Identity, LoadedIdentity } from "../../api/auth.ts";
 import { writeJson } from "../../topology/json.ts";
@@ -173,6 +173,8 @@ class RecordingService implements ApiService {
   readonly calls: string[] = [];
   /** Of each call for the state. */
   readonly signals: AbortSignal[] = [];
+  /** Of each apply. */
+  readonly callerAddresses: string[] = [];
   /** Awaited before a call is answered; what it throws is thrown. */
   onCall: (call: string) => void | Promise<void> = () => {};
 
@@ -182,7 +184,12 @@ class RecordingService implements ApiService {
     return { topology_id: null };
   }
 
-  async apply(hydrated: Parameters<ApiService["apply"]>[0], versionHash: string): Promise<void> {
+  async apply(
+    hydrated: Parameters<ApiService["apply"]>[0],
+    versionHash: string,
+    { address }: ApiClient,
+  ): Promise<void> {
+    this.callerAddresses.push(address);
     await this.#note(`apply ${writeJson({ ...hydrated })} ${versionHash}`);
   }
 

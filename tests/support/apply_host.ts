@@ -92,6 +92,7 @@ export class ApplyHost implements AsyncDisposable {
       sockets: [this.engine.socketPath],
       storePath: this.storePath,
       images: defaultImages,
+      master: null,
       supersede: false,
       ...options,
     });

@@ -187,7 +187,6 @@ export function changesOf(
   return linesOf(
     findChanges(wanted, existing, {
       imageIds: imagesOf(wanted),
-      hostAddresses: [],
       ...constraints,
     }),
   );
@@ -255,7 +254,7 @@ export const previewHash = "0123456789abcdef".repeat(4);
 
 /** The preview of an apply; all images exist. */
 export function previewOf(plan: Plan, inventory: Inventory, more: Partial<Preview> = {}): Preview {
-  const changes = findChanges(plan, inventory, { imageIds: imagesOf(plan), hostAddresses: [] });
+  const changes = findChanges(plan, inventory, { imageIds: imagesOf(plan) });
   const validated = { text: "{}", versionHash: previewHash, plan };
   const removals: Changes = { networks: [], containers: [], obstacles: [] };
   return { validated, removals, changes, conflict: null, ...more };

@@ -14,6 +14,7 @@ const applier = new Applier({
   sockets: [socket],
   storePath,
   images: defaultImages,
+  master: null,
   supersede: true,
 });
 const print = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));

@@ -1,0 +1,106 @@
+import { Engine } from "../docker/engine.ts";
+import { interfaceAddresses } from "../host/process.ts";
+import {
+  connectTo,
+  hostAndPort,
+  type MasterAddress,
+  resolveHost,
+  waitFor,
+} from "../master/connection.ts";
+import { reserveAddress, type ReservedRange, reserveInterface } from "../topology/reserved.ts";
+import { messageOf } from "./apply_error.ts";
+
+/** How long the master's name may take to resolve, in milliseconds; unresolved reserves nothing. */
+const resolveTimeoutMs = 2_000;
+/** How long one connection to the master may take, in milliseconds. */
+const connectTimeoutMs = 2_000;
+/** The pause between two connections, in milliseconds. */
+const pauseMs = 1_000;
+
+/** Files that list the name servers in use; the first may name only the stub of systemd-resolved. */
+const nameServerFiles = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+
+/** Hosts that must stay in reach of this one. */
+export interface Peers {
+  readonly master: MasterAddress | null;
+  /** The address that an API call came from; absent for an apply by hand. */
+  readonly callerAddress?: string | undefined;
+}
+
+/** Collects what no new LAN may take. Throws `Error` when the system does not list interfaces. */
+export async function collectReserved({ master, callerAddress }: Peers): Promise<ReservedRange[]> {
+  const addresses = master ? await resolveHost(master.host, resolveTimeoutMs).catch(() => []) : [];
+  return [
+    ...interfaceAddresses().flatMap(({ interface: name, cidr }) => reserveInterface(name, cidr)),
+    ...addresses.flatMap((it) => reserveAddress(it, "holds the address of the master")),
+    ...reserveAddress(callerAddress ?? "", "holds the address that this call came from"),
+    ...nameServerFiles.flatMap((path) =>
+      readNameServers(path).flatMap((it) => reserveAddress(it, `holds a name server of ${path}`))
+    ),
+  ];
+}
+
+/** Reads the name servers of a resolv.conf; none when it cannot be read. */
+function readNameServers(path: string): string[] {
+  try {
+    const lines = Deno.readTextFileSync(path).matchAll(/^\s*nameserver\s+(\S+)/gm);
+    return [...lines].map(([, address]) => address!);
+  } catch {
+    return [];
+  }
+}
+
+/** Checks networks, by their ids, that were just created; removes them and throws `Error` if they harm. */
+export type NetworkCheck = (ids: readonly string[]) => Promise<void>;
+
+/**
+ * Connects to the master, before networks are created; returns the check that it still can be
+ * connected to. Returns undefined where it takes no connection now, so nothing can be checked.
+ */
+export async function prepareNetworkCheck(
+  { master }: Peers,
+  { socket }: Engine,
+  signal: AbortSignal,
+): Promise<NetworkCheck | undefined> {
+  if (!master || !await isReachable(master, { attempts: 1, signal })) return undefined;
+  return async (ids) => {
+    if (await isReachable(master, { attempts: 2, signal })) return;
+    const result = await removeNetworks(socket, ids);
+    if (signal.aborted) return;
+    throw new Error(
+      `the master at ${
+        hostAndPort(master)
+      } took a connection before the networks of the LANs were ` +
+        `made, and none after that; ${result}. A LAN holds an address on the way to the master, ` +
+        "such as that of a gateway or a tunnel: choose other subnets",
+    );
+  };
+}
+
+/** Tries to connect to the master, up to `attempts` times; returns whether it took a connection. */
+async function isReachable(
+  master: MasterAddress,
+  { attempts, signal }: { attempts: number; signal: AbortSignal },
+): Promise<boolean> {
+  try {
+    (await connectTo(master, { timeoutMs: connectTimeoutMs, signal })).destroy();
+    return true;
+  } catch {
+    if (attempts === 1 || signal.aborted) return false;
+    await waitFor({ timeoutMs: pauseMs, signal }, null, () => {}).catch(() => {});
+    return await isReachable(master, { attempts: attempts - 1, signal });
+  }
+}
+
+/** Removes networks on a connection of its own, as a failure may have stopped the caller's engine. */
+async function removeNetworks(socket: string, ids: readonly string[]): Promise<string> {
+  const engine = new Engine(socket, new AbortController().signal);
+  try {
+    await Promise.all(ids.map((id) => engine.removeNetwork(id)));
+    return "they were removed again";
+  } catch (error) {
+    return `they could not be removed (${messageOf(error)}): tear the topology down`;
+  } finally {
+    engine.close();
+  }
+}
