@@ -81,8 +81,9 @@ TasksMax=128
 LimitNOFILE=1024:4096
 # A core dump would hold the private key.
 LimitCORE=0
-# If it were set, the runtime would write the keys of its connections to that file.
-UnsetEnvironment=SSLKEYLOGFILE
+# The runtime would write the keys of its connections to the file that the first names, and the
+# private key to the log because of the second.
+UnsetEnvironment=SSLKEYLOGFILE NODE_DEBUG
 
 # No privileges, and no way to get any.
 NoNewPrivileges=yes

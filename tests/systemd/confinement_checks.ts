@@ -103,6 +103,19 @@ export const confinementChecks: readonly Check[] = [
       return "empty";
     },
   },
+  {
+    name: "no variable has the runtime write keys",
+    async run({ service }) {
+      const names = ["SSLKEYLOGFILE", "NODE_DEBUG"];
+      const set = `Environment=SSLKEYLOGFILE=${stateFolder}/keys NODE_DEBUG=http,tls,net`;
+      return await service.with([set], async () => {
+        await service.start();
+        const environment = (await service.read("environ")).split("\0");
+        assert.deepEqual(environment.filter((it) => names.includes(it.split("=")[0]!)), []);
+        return `without ${names.join(" and ")}`;
+      });
+    },
+  },
 ];
 
 /** Name → value of the lines of /proc/…/status. */
