@@ -33,6 +33,15 @@ export const defaultLimits: Limits = {
   stopTimeoutMs: 1_000,
 };
 
+/**
+ * The part of a socket that receives. It is not public, but to pause a TLS socket does not stop the
+ * runtime from receiving, without a bound (seen in 2.9.4, `ext/node/ops/tls_wrap.rs`).
+ */
+interface Handle {
+  readStart(): void;
+  readStop(): void;
+}
+
 /** One TCP connection. */
 export class Connection {
   /** The client's address; kept here because a closed socket has none. */
@@ -42,7 +51,9 @@ export class Connection {
   readonly #socket: Socket;
   readonly #closed = new AbortController();
   #peer: Peer | null = null;
-  #requests = 0;
+  /** Begin the answers to the requests after the current one. */
+  readonly #waiting: (() => void)[] = [];
+  #isAnswering = false;
   /** Whether the connection ends with the next answer. */
   isRetired = false;
 
@@ -69,7 +80,7 @@ export class Connection {
 
   /** Whether no request is being answered. */
   get isIdle(): boolean {
-    return this.#requests === 0;
+    return !this.#isAnswering;
   }
 
   /** Sets the client, which is known after the handshake. */
@@ -77,14 +88,22 @@ export class Connection {
     this.#peer = peer;
   }
 
-  /** Counts a request that has begun. */
-  begin(): void {
-    this.#requests++;
+  /**
+   * Calls `answer` when all earlier requests are answered. The runtime parses all that it has received;
+   * so it receives nothing while requests wait.
+   */
+  queue(answer: () => void): void {
+    this.#waiting.push(answer);
+    if (this.isIdle) this.answerNext();
+    else this.#handle?.readStop();
   }
 
-  /** Counts a request that has ended. */
-  end(): void {
-    this.#requests--;
+  /** Begins the next answer, when the one before was sent. */
+  answerNext(): void {
+    const answer = this.clientSignal.aborted ? undefined : this.#waiting.shift();
+    this.#isAnswering = answer !== undefined;
+    if (this.#waiting.length === 0) this.#handle?.readStart();
+    answer?.();
   }
 
   /** Closes the connection once its requests are answered. */
@@ -96,6 +115,11 @@ export class Connection {
   /** Closes the connection at once. */
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** The handle under the socket; null when the connection is closed. */
+  get #handle(): Handle | null {
+    return (this.#socket as unknown as { readonly _handle: Handle | null })._handle;
   }
 }
 

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { withAgent } from "../tests/support/agent_setup.ts";
+import { ApiSetup } from "../tests/support/api_setup.ts";
+import { until } from "../tests/support/environment.ts";
 import { ClientGone, SerialQueue } from "./routes.ts";
 
 const { signal: here } = new AbortController();
@@ -30,4 +33,73 @@ Deno.test("SerialQueue.enter() drops a client that has gone, serves the next", a
   (await next)();
   await assert.rejects(queue.enter(leaving.signal), ClientGone);
   (await queue.enter(here))();
+});
+
+const head = "HTTP/1.1\r\nHost: agent\r\n";
+const getState = `GET /topology/state ${head}\r\n`;
+/** How many answers a text holds. */
+const countAnswers = (text: string) => text.split("HTTP/1.1 200 OK").length - 1;
+
+Deno.test("the API answers 300 pipelined requests one at a time", () =>
+  withAgent(async ({ engine }, agent) => {
+    await using api = await ApiSetup.start();
+    engine.latencyMs = 1;
+    api.service.onCall = async () => void await agent.state(here);
+    using client = await api.talk();
+    client.send(getState.repeat(300) + `GET /health ${head}\r\n`);
+    assert.equal(countAnswers(await client.receive('{"status":"ok"}')), 301);
+    // The stand-in sees the end of a connection a moment after the next one begins.
+    assert.ok(engine.mostConnections <= 2, String(engine.mostConnections));
+    assert.equal(engine.connectionCount, 300);
+  }));
+
+Deno.test("the API answers pipelined requests with bodies in their order", async () => {
+  await using api = await ApiSetup.start();
+  using client = await api.talk();
+  const ids = Array.from({ length: 50 }, (_, index) => `t-${index}`);
+  const calls = ids.map((id) => {
+    const body = JSON.stringify({ topology_id: id });
+    return `POST /topology/teardown ${head}Content-Length: ${body.length}\r\n\r\n${body}`;
+  }).join(getState);
+  // A body that comes in two parts, after other requests.
+  client.send(calls.slice(0, -5));
+  await client.receive('"t-48"');
+  client.send(calls.slice(-5));
+  const received = await client.receive('"t-49"');
+  assert.deepEqual(
+    [...received.matchAll(/"torn_down","topology_id":"(.*?)"/g)].map(([, id]) => id),
+    ids,
+  );
+  assert.deepEqual(api.service.calls.filter((it) => it !== "state").length, 50);
+});
+
+Deno.test("the API reads no further while requests wait for an answer", async () => {
+  await using api = await ApiSetup.start();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  api.service.onCall = () => promise;
+  using client = await api.talk();
+  const part = getState.repeat(1_000);
+  for (let i = 0; i < 1_000; i++) client.send(part);
+  await until(() => api.service.calls.length > 0);
+  let taken = -1;
+  while (taken !== client.taken) {
+    taken = client.taken;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  // The kernel's buffers take some megabytes.
+  assert.ok(taken < 20 * 2 ** 20, `${taken} of ${1_000 * part.length} bytes`);
+  assert.deepEqual(api.service.calls, ["state"]);
+  resolve();
+});
+
+Deno.test("the API answers a request while the next one stays incomplete", async () => {
+  await using api = await ApiSetup.start({ limits: { headerTimeoutMs: 100 } });
+  api.service.onCall = () => new Promise((resolve) => setTimeout(resolve, 1_500));
+  using client = await api.talk();
+  client.send(`${getState}GET /hea`);
+  const received = await client.end();
+  assert.match(
+    received,
+    /^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n[^]*\{"topology_id":null\}$/i,
+  );
 });

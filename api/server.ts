@@ -130,17 +130,25 @@ export class ApiServer {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.find(request.socket);
     if (!connection) return void request.socket.destroy();
-    connection.begin();
-    response.once("close", () => connection.end());
-    handle(request, response, connection, this.#handlerOptions);
+    connection.queue(() => {
+      response.once("close", () => connection.answerNext());
+      handle(request, response, connection, this.#handlerOptions);
+    });
   }
 
   /** Handles a failed handshake, a request that is not HTTP, and headers that took too long. */
-  #refuse(error: Error, socket: Duplex): void {
+  #refuse(error: Error & { code?: string }, socket: Duplex): void {
     const connection = this.#connections.find(socket);
-    // The client would read it as a part of an answer that is still being sent.
-    if (connection?.isAllowed && connection.isIdle) refuseMalformed(error, socket);
-    else socket.destroy();
+    if (!connection?.isAllowed) socket.destroy();
+    else if (connection.isIdle) refuseMalformed(error, socket);
+    // The client would read an error as a part of the answer to an earlier request.
+    else if (error.code !== "ERR_HTTP_REQUEST_TIMEOUT") socket.destroy();
+    else {
+      // The next request may be incomplete because nothing is received while one waits.
+      connection.retire();
+      // The runtime reports the same again every second, and adds a listener each time.
+      socket.setMaxListeners(0);
+    }
   }
 
   #watchDescriptors(): void {

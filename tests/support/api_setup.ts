@@ -89,6 +89,8 @@ export class Conversation implements Disposable {
   #received = "";
   #onChange = () => {};
   #isClosed = false;
+  /** How many bytes the kernel has taken of what was sent. */
+  taken = 0;
 
   private constructor(socket: TLSSocket) {
     this.#socket = socket;
@@ -116,7 +118,7 @@ export class Conversation implements Disposable {
   /** Sends a text. */
   send(text: string): void {
     // An empty write would never complete.
-    if (text !== "") this.#socket.write(text);
+    if (text !== "") this.#socket.write(text, () => this.taken += text.length);
   }
 
   /** Resolves with everything received once it contains `text`. Throws `Error` if it never will. */

@@ -45,6 +45,8 @@ export class FakeEngine implements AsyncDisposable {
   requestCount = 0;
   /** How many connections have been accepted since the start. */
   connectionCount = 0;
+  /** The most connections that were open at once. */
+  mostConnections = 0;
   /** Those who listen to its events, and get one for each change of networks and containers. */
   readonly events = new EventStreams();
 
@@ -133,6 +135,7 @@ export class FakeEngine implements AsyncDisposable {
     for await (const connection of this.#listener) {
       this.connectionCount++;
       this.#connections.add(connection);
+      this.mostConnections = Math.max(this.mostConnections, this.#connections.size);
       this.#keep(this.#serve(connection));
     }
   }
