@@ -1,6 +1,7 @@
 import { Engine } from "../docker/engine.ts";
 import { findSocket } from "../docker/observe.ts";
 import type { MasterAddress } from "../master/connection.ts";
+import { exists } from "../host/files.ts";
 import type { ApplyStore, FallbackStore } from "../store/recovery.ts";
 import { type AppliedTopology, readRow } from "../store/row.ts";
 import { AlreadyApplied } from "../store/topology_store.ts";
@@ -74,26 +75,18 @@ export class Applier {
 
   /** Returns what an apply would do now; changes nothing. Throws `ApplyError`. */
   async preview({ document, expectedHash }: ApplyRequest, signal: AbortSignal): Promise<Preview> {
-    const { sockets, storePath, supersede, images, master } = this.#options;
+    const { storePath, supersede, images, master } = this.#options;
     const validated = await validateDocument(document, { expectedHash, images });
     const { plan } = validated;
     const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
     const isConflict = superseded !== null && !supersede;
     const conflict = isConflict ? conflictError(superseded, plan.topologyId).message : null;
-    let engine: Engine | undefined;
-    try {
-      engine = new Engine(findSocket(sockets), signal);
-      const { removals, changes } = await computeChangeSet(engine, plan, {
-        superseded,
-        images,
-        peers: { master },
-      });
-      return { validated, removals, changes, conflict };
-    } catch (cause) {
-      throw toApplyError(cause);
-    } finally {
-      engine?.close();
-    }
+    const context = { superseded, images, peers: { master } };
+    const { removals, changes } = await this.#askEngine(
+      signal,
+      (engine) => computeChangeSet(engine, plan, context),
+    );
+    return { validated, removals, changes, conflict };
   }
 
   /**
@@ -144,11 +137,21 @@ export class Applier {
     if (!/^[^\x00-\x1f\x7f]{1,1000}$/.test(topologyId)) {
       throw new ApplyError("malformed", "topology_id must be a text of 1 to 1000 characters");
     }
-    const { images, sockets } = this.#options;
+    const { images, sockets, storePath, fallback } = this.#options;
+    const unknown = { topologyId, versionHash: "", document: "" };
+    if (!fallback && !exists(storePath)) {
+      // Makes no folder for a store when there is nothing to remove, or no engine to remove it from.
+      const { networks, containers, obstacles } = await this.#askEngine(
+        run.signal,
+        async (engine) => computeRemovals(unknown, await engine.list(), images),
+      );
+      const isNothing = [networks, containers, obstacles].every(({ length }) => length === 0);
+      if (isNothing) return { topologyId, versionHash: null, changes: 0, changed: false };
+    }
     return await this.#withApplyLock(`teardown ${topologyId}`, run, async (store) => {
       const current = store.current();
       const stored = current?.topologyId === topologyId ? current : null;
-      const target = stored ?? { topologyId, versionHash: "", document: "" };
+      const target = stored ?? unknown;
       try {
         const changes = await reconcile(sockets, run, async (executor) => {
           const removals = await computeRemovals(target, await executor.engine.list(), images);
@@ -164,6 +167,19 @@ export class Applier {
         throw await recordFailure(store, { topologyId, signal: run.signal }, error);
       }
     });
+  }
+
+  /** Runs `work`, which only reads, with the engine. Throws `ApplyError`. */
+  async #askEngine<T>(signal: AbortSignal, work: (engine: Engine) => Promise<T>): Promise<T> {
+    let engine: Engine | undefined;
+    try {
+      engine = new Engine(findSocket(this.#options.sockets), signal);
+      return await work(engine);
+    } catch (cause) {
+      throw toApplyError(cause);
+    } finally {
+      engine?.close();
+    }
   }
 
   #withApplyLock(

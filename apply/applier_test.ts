@@ -323,6 +323,28 @@ Deno.test("Applier.teardown() records no error for an unknown topology", () =>
     assert.equal(host.row(), null);
   }));
 
+for (
+  const [what, breakEngine] of Object.entries<(host: ApplyHost) => unknown>({
+    "without Docker": ({ engine }) => engine.stop(),
+    "with a Docker that fails": ({ engine }) => {
+      engine.fault = { kind: "status", status: 500, message: "no" };
+    },
+    "with nothing to remove": () => {},
+  })
+) {
+  Deno.test(`Applier.teardown() makes no state folder ${what}`, () =>
+    withHost(async (host) => {
+      await breakEngine(host);
+      const storePath = `${host.folder.path}/state/topology.db`;
+      const torn = host.applier({ storePath }).teardown(id, {
+        signal: new AbortController().signal,
+      });
+      if (what === "with nothing to remove") assert.equal((await torn).changes, 0);
+      else assert.equal((await refusalOf(torn)).code, "failed");
+      await assert.rejects(Deno.lstat(`${host.folder.path}/state`), Deno.errors.NotFound);
+    }));
+}
+
 Deno.test("Applier.apply() says why it could not store, and can be finished", () =>
   withHost(async (host) => {
     fillDisk(host, "NEW.applied_version_hash <> ''");
