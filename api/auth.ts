@@ -1,5 +1,5 @@
 import type * as Https from "node:https";
-import type { AddressInfo, Server } from "node:net";
+import type { Server } from "node:net";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
 
@@ -114,45 +114,9 @@ function explainListen({ code, message }: Error & { code?: string }): string {
   }
 }
 
-const handshakeTimeoutMs = 5_000;
-
-/**
- * Tests certificates in a handshake on the loopback interface, because the runtime reports unusable
- * ones only when a client connects. Throws `Error` for an operator.
- */
-export async function tryIdentity(identity: Identity, tls: typeof Tls): Promise<void> {
-  const options = { ...secureContextOf(identity), requestCert: true, rejectUnauthorized: true };
-  const server = tls.createServer(options).on("tlsClientError", () => {});
-  await listen(server, "127.0.0.1", 0);
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new Error("no answer within 5 s")), handshakeTimeoutMs);
-  const socket = tls.connect({
-    host: "127.0.0.1",
-    port: (server.address() as AddressInfo).port,
-    rejectUnauthorized: false,
-    // A new name each time: the runtime resumes sessions by name, which skips the certificate.
-    servername: `${crypto.randomUUID()}.invalid`,
-  });
-  socket.once("secureConnect", resolve).once("error", reject);
-  socket.once("close", () => reject(new Error("the connection was closed")));
-  try {
-    await promise;
-  } catch (cause) {
-    const { code, message } = cause as Error & { code?: string };
-    const reason = code ?? message;
-    throw new Error(`Cannot use worker.crt, worker.key and ca.crt for TLS: ${reason}`, { cause });
-  } finally {
-    clearTimeout(timer);
-    socket.destroy();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  }
-}
-
-/** How certificates are loaded, checked and used. */
+/** How certificates are loaded and used. */
 interface CertificateReloaderOptions {
   readonly load: () => Promise<LoadedIdentity>;
-  /** Throws `Error`, for an operator, when TLS cannot use them. */
-  readonly check: (identity: Identity) => Promise<void>;
   readonly use: (identity: Identity) => void;
   readonly log: Log;
 }
@@ -160,7 +124,6 @@ interface CertificateReloaderOptions {
 /** Loads certificates and uses new ones; logs each problem with new ones once. */
 export class CertificateReloader {
   readonly #options: CertificateReloaderOptions;
-  /** The last certificates that were loaded, usable or not. */
   #loaded: Identity | null = null;
   #problem: string | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -175,11 +138,10 @@ export class CertificateReloader {
     const { certificates, problem } = await this.#options.load();
     if (!isSame(certificates, this.#loaded)) {
       this.#loaded = certificates;
-      await this.#options.check(certificates);
       this.#options.use(certificates);
-      this.#problem = null;
     }
-    if (problem !== null) this.#report(problem);
+    if (problem === null) this.#problem = null;
+    else this.#report(problem);
   }
 
   /** Reloads every `intervalMs` milliseconds. */

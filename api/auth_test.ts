@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { agentIdentity, ApiSetup, master } from "../tests/support/api_setup.ts";
+import { CertificateFolder } from "../master/certificates.ts";
+import { agentIdentity, ApiSetup } from "../tests/support/api_setup.ts";
+import { writeAgentDirectory } from "../tests/support/certificates.ts";
+import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
+import { openssl, OpensslAuthority } from "../tests/support/openssl.ts";
 
 const getHealth = "GET /health HTTP/1.1\r\nHost: agent\r\n\r\n";
 const options = { reloadIntervalMs: 10 };
@@ -73,19 +77,48 @@ Deno.test("the API keeps its certificates when new ones are broken, logs once", 
     while (looks < 5) assert.equal((await api.call("/health")).serverName, "the agent");
   };
   const said = "warn the API keeps its current certificates: ";
-  const mixed = { ...certificates, key: (await agentIdentity("other")).key };
-  await seen({ certificates, problem: "Cannot use ca.crt: no such file" });
-  assert.deepEqual(api.log.splice(0), [`${said}Cannot use ca.crt: no such file`]);
-  // Valid for the folder, but not for TLS.
-  await seen({ certificates: mixed, problem: null });
-  assert.equal(api.log.length, 1);
-  assert.ok(
-    api.log.pop()?.startsWith(`${said}Cannot use worker.crt, worker.key and ca.crt for TLS`),
-  );
+  const problem = "Cannot use ca.crt: no such file";
   // Fixed and broken again: logged again.
-  await seen({ certificates, problem: null });
-  assert.deepEqual(api.log, []);
-  await seen({ certificates: mixed, problem: null });
-  assert.equal(api.log.length, 1);
-  assert.equal((await api.callAs(master, "/health")).status, 200);
+  for (let times = 0; times < 2; times++) {
+    await seen({ certificates, problem });
+    assert.deepEqual(api.log.splice(0), [said + problem]);
+    await seen({ certificates, problem: null });
+    assert.deepEqual(api.log, []);
+  }
+});
+
+openssl.test("the API stays with its key when TLS does not accept a new one", async () => {
+  using folder = new TemporaryFolder();
+  const { path } = folder;
+  const names = { dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] };
+  const first = await authority.issue({ commonName: "first", ...names });
+  await writeAgentDirectory(path, authority, first);
+  const certificates = new CertificateFolder(path);
+  await using api = await ApiSetup.start({ ...options, certificates: () => certificates.load() });
+  using weak = await OpensslAuthority.create();
+  for (
+    const [kind, ...key] of [["RSA-PSS", "-algorithm", "RSA-PSS"], ["ED448", "-algorithm", "ED448"]]
+  ) {
+    await writeAgentDirectory(path, authority, { ...await weak.issue({ key }), fingerprint: "" });
+    while (!api.log.some((line) => line.includes(`a key of ${kind}`))) await api.call("/health");
+    assert.equal((await api.call("/health")).serverName, "first");
+  }
+  const second = await authority.issue({ commonName: "second", ...names });
+  await writeAgentDirectory(path, authority, second);
+  while ((await api.call("/health")).serverName !== "second");
+  const refused =
+    `warn the API keeps its current certificates: Cannot use ${path}/worker.key: TLS `;
+  assert.ok(api.log.filter((line) => line.startsWith(refused)).length >= 2, api.log.join("\n"));
+});
+
+openssl.test("ApiServer.start() refuses a key that TLS does not accept", async () => {
+  using folder = new TemporaryFolder();
+  using weak = await OpensslAuthority.create();
+  const key = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"];
+  await writeAgentDirectory(folder.path, weak, { ...await weak.issue({ key }), fingerprint: "" });
+  const certificates = new CertificateFolder(folder.path);
+  await assert.rejects(
+    ApiSetup.start({ certificates: () => certificates.load() }),
+    /worker\.key: TLS does not accept a key of EC secp256k1; have worker\.crt and worker\.key /,
+  );
 });

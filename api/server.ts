@@ -11,7 +11,6 @@ import {
   listen,
   type LoadedIdentity,
   secureContextOf,
-  tryIdentity,
 } from "./auth.ts";
 import { Connections, defaultLimits, type Limits } from "./connections.ts";
 import {
@@ -57,7 +56,6 @@ export class ApiServer {
     service: ApiService,
     { log, allowedNames, certificates, limits: changedLimits }: ApiOptions,
     https: typeof Https,
-    tls: typeof Tls,
   ) {
     const limits = { ...defaultLimits, ...changedLimits };
     this.#handlerOptions = { service, queue: new SerialQueue(), limits, log };
@@ -66,7 +64,6 @@ export class ApiServer {
     this.#server = createServer(https, limits);
     this.#reloader = new CertificateReloader({
       load: certificates,
-      check: (identity) => tryIdentity(identity, tls),
       use: (identity) => this.#use(identity),
       log,
     });
@@ -75,8 +72,8 @@ export class ApiServer {
   /** Starts to listen. Throws `Error` for an operator. */
   static async start(service: ApiService, options: ApiOptions): Promise<ApiServer> {
     // Loaded only here: a host that does not listen starts faster.
-    const [https, tls] = await Promise.all([import("node:https"), import("node:tls")]);
-    const server = new ApiServer(service, options, https, tls);
+    const https = await import("node:https");
+    const server = new ApiServer(service, options, https);
     await server.#reloader.load();
     server.#handleEvents();
     await listen(server.#server, options.host, options.port);

@@ -114,7 +114,7 @@ export async function checkCertificates(context: DoctorContext): Promise<Result>
   return failed(
     message,
     await conversion(path, reason) ??
-      await installIssued(context, "worker.crt", "worker.key"),
+      await installIssued(context, ...replacements(path, reason)),
   );
 }
 
@@ -148,6 +148,12 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
     return failed([why(`user ${user.name} cannot read it`), details], own);
   }
   return null;
+}
+
+/** Returns the files to replace where one cannot be used. */
+function replacements(path: string, reason: CertificateReason): readonly string[] {
+  if (!path.endsWith("ca.crt")) return ["worker.crt", "worker.key"];
+  return reason === "unusable-key" ? names : ["ca.crt"];
 }
 
 /** Returns how to convert a file to PEM; null when it is neither encrypted nor DER. */

@@ -6,7 +6,7 @@ export interface Certificates {
   readonly authority: string;
   /** PEM; the certificate of this host. */
   readonly certificate: string;
-  /** PEM, PKCS8. */
+  /** PEM: PKCS #8, PKCS #1 or SEC 1. */
   readonly key: string;
   /**
    * When all of them are valid: from the latest start to the earliest end. An expired authority is
@@ -38,6 +38,10 @@ const reasonTexts = {
   "encrypted": "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it",
   "not-pem": "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it",
   "mismatch": "worker.key does not fit worker.crt; put there what was issued together",
+  "unusable-key": "TLS does not accept this key; it must be EC P-256, P-384 or P-521, Ed25519, " +
+    "or RSA of 2048 bits or more",
+  /** Replaced by what was found. */
+  "weak-signature": "",
   /** Replaced by the system's message. */
   "system": "",
 };
@@ -64,11 +68,16 @@ const maximumFileBytes = 2 ** 20;
 /** The pause before unusable files are read again, in milliseconds. */
 const pauseMs = 100;
 const fileNames = ["ca.crt", "worker.crt", "worker.key"] as const;
+/** The contents of these files. */
+type Texts = readonly [authority: string, certificate: string, key: string];
 
 /** The folder that holds `ca.crt`, `worker.crt` and `worker.key`. */
 export class CertificateFolder {
   readonly #path: string;
-  #loaded: Certificates | null = null;
+  #loading: Promise<LoadedCertificates> | null = null;
+  /** The last contents, and what they gave. */
+  #last: { readonly texts: Texts; readonly result: Certificates | CertificateError } | null = null;
+  #usable: Certificates | null = null;
 
   constructor(path: string) {
     this.#path = path;
@@ -78,64 +87,68 @@ export class CertificateFolder {
    * Reads the files and returns the certificates. If changed files cannot be used, returns the
    * previous certificates. Throws `CertificateError` when there are none.
    */
-  async load(): Promise<LoadedCertificates> {
-    // Loaded only when a heartbeat is to be sent: a host without a master starts faster without it.
-    const crypto = await import("node:crypto");
+  load(): Promise<LoadedCertificates> {
+    return this.#loading ??= this.#load().finally(() => this.#loading = null);
+  }
+
+  async #load(): Promise<LoadedCertificates> {
     try {
-      return { certificates: await this.#readTwice(crypto), problem: null };
+      return { certificates: await this.#readTwice(), problem: null };
     } catch (error) {
-      if (!this.#loaded) throw error;
-      return { certificates: this.#loaded, problem: (error as Error).message };
+      if (!this.#usable) throw error;
+      return { certificates: this.#usable, problem: (error as Error).message };
     }
   }
 
   /** Retries after a pause: while files are replaced one by one, they may not fit. */
-  async #readTwice(crypto: typeof Crypto): Promise<Certificates> {
+  async #readTwice(): Promise<Certificates> {
     try {
-      return this.#read(crypto);
+      return await this.#read();
     } catch {
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      return this.#read(crypto);
+      return await this.#read();
     }
   }
 
-  #read(crypto: typeof Crypto): Certificates {
-    const [authority, certificate, key] = fileNames.map((name) =>
+  async #read(): Promise<Certificates> {
+    const texts = fileNames.map((name) =>
       this.#check(name, () => readFile(`${this.#path}/${name}`))
     ) as [string, string, string];
-    const { authority: a, certificate: c, key: k } = this.#loaded ?? {};
     // Compares contents: two changes within a millisecond have the same file time.
-    if (!this.#loaded || authority !== a || certificate !== c || key !== k) {
-      this.#loaded = this.#parse({ authority, certificate, key }, crypto);
+    if (!this.#last || texts.some((text, index) => text !== this.#last!.texts[index])) {
+      const result = await this.#parse(texts).catch((error: CertificateError) => error);
+      this.#last = { texts, result };
     }
-    return this.#loaded;
+    const { result } = this.#last;
+    if (result instanceof Error) throw result;
+    return this.#usable = result;
   }
 
-  #parse(
-    { authority, certificate, key }: Pick<Certificates, "authority" | "certificate" | "key">,
-    { createPrivateKey, X509Certificate }: typeof Crypto,
-  ): Certificates {
-    const parseChain = (pem: string) => splitChain(pem).map((block) => new X509Certificate(block));
-    const authorities = this.#check("ca.crt", () => parseChain(authority));
-    const chain = this.#check("worker.crt", () => parseChain(certificate));
-    const fits = this.#check("worker.key", () => {
-      if (key.includes("ENCRYPTED")) {
-        throw new CertificateError(`${this.#path}/worker.key`, "encrypted");
-      }
-      return chain[0]!.checkPrivateKey(createPrivateKey(key));
+  async #parse([authorityText, certificateText, keyText]: Texts): Promise<Certificates> {
+    // Loaded only when a heartbeat is to be sent: a host without a master starts faster without it.
+    const { createPrivateKey, X509Certificate } = await import("node:crypto");
+    const parse = (pem: string) => new X509Certificate(pem);
+    const authorityBlocks = this.#check("ca.crt", () => splitChain(authorityText));
+    const authorities = this.#check("ca.crt", () => authorityBlocks.map(parse));
+    const blocks = this.#check("worker.crt", () => splitChain(certificateText));
+    const chain = this.#check("worker.crt", () => blocks.map(parse));
+    if (/-----BEGIN ENCRYPTED|^Proc-Type:.*ENCRYPTED/m.test(keyText)) {
+      throw new CertificateError(`${this.#path}/worker.key`, "encrypted");
+    }
+    const [key] = this.#check("worker.key", () => blocksOf(keyText, keyPattern));
+    this.#checkKeys(authorities, chain, attempt(() => createPrivateKey(key)));
+    const files = { authority: authorityBlocks.join(""), certificate: blocks.join(""), key };
+    await tryInTls(files).catch((cause) => {
+      throw new CertificateError(`${this.#path}/worker.key`, "unusable-key", undefined, { cause });
     });
-    if (!fits) throw new CertificateError(this.#path, "mismatch");
     const last = chain.at(-1)!;
     const roots = authorities.map((it) => {
-      const hasIssued = () => last.checkIssued(it) && last.verify(it.publicKey);
-      return { file: "ca.crt", hasIssued, ...validity(it) };
+      return { file: "ca.crt", hasIssued: () => hasSigned(it, last), ...validity(it) };
     });
     const others = chain.map((it) => ({ file: "worker.crt", ...validity(it) }));
     const counting = () => [...selectUsable(roots, Date.now()), ...others];
     return {
-      authority,
-      certificate,
-      key,
+      ...files,
       get validFrom() {
         const { from: at, file } = counting().reduce((a, b) => b.from > a.from ? b : a);
         return { at, file };
@@ -147,12 +160,126 @@ export class CertificateFolder {
     };
   }
 
+  /** Throws `CertificateError` for keys and signatures that TLS does not accept. */
+  #checkKeys(
+    authorities: readonly Crypto.X509Certificate[],
+    chain: readonly Crypto.X509Certificate[],
+    key: Crypto.KeyObject | null,
+  ): void {
+    const kind = unusableKey(chain[0]!, key);
+    if (kind !== null) throw this.#unusable("worker.key", kind, "worker.crt and worker.key");
+    if (key === null) throw new CertificateError(`${this.#path}/worker.key`, "unusable-key");
+    if (!chain[0]!.checkPrivateKey(key)) throw new CertificateError(this.#path, "mismatch");
+    const hash = chain.map(weakHash).find((it) => it !== null);
+    if (hash !== undefined) {
+      const text = `it is signed with ${hash}, which TLS does not accept; have it issued anew`;
+      throw new CertificateError(`${this.#path}/worker.crt`, "weak-signature", text);
+    }
+    const kinds = authorities.map((it) => unusableKey(it));
+    if (!kinds.includes(null)) throw this.#unusable("ca.crt", kinds[0]!, "all certificates");
+  }
+
+  #unusable(name: string, kind: string, files: string): CertificateError {
+    const text = `TLS does not accept a key of ${kind}; have ${files} issued anew, with keys of ` +
+      "EC P-256 for example";
+    return new CertificateError(`${this.#path}/${name}`, "unusable-key", text);
+  }
+
   #check<T>(name: string, check: () => T): T {
     try {
       return check();
     } catch (cause) {
       throw certificateError(`${this.#path}/${name}`, cause);
     }
+  }
+}
+
+/** Returns null for what the runtime cannot parse; its messages may quote a key. */
+function attempt<T>(parse: () => T): T | null {
+  try {
+    return parse();
+  } catch {
+    return null;
+  }
+}
+
+/** The curves of keys that TLS accepts. */
+const usableCurves: ReadonlySet<string | undefined> = new Set(["P-256", "P-384", "P-521"]);
+const minimumRsaBits = 2048;
+
+/**
+ * Returns the kind of a certificate's key when TLS does not accept it, else null. The list holds what
+ * the runtime has accepted (seen in 2.9.4); `tryInTls()` shows any other difference.
+ */
+export function unusableKey(
+  certificate: Crypto.X509Certificate,
+  key: Crypto.KeyObject | null = attempt(() => certificate.publicKey),
+): string | null {
+  // Unlike `publicKey`, never throws.
+  const { modulus, asn1Curve, nistCurve } = certificate.toLegacyObject();
+  if (modulus !== undefined) {
+    const bits = BigInt(`0x${modulus}`).toString(2).length;
+    return bits < minimumRsaBits ? `RSA with ${bits} bits` : null;
+  }
+  if (asn1Curve !== undefined) {
+    const curve = nistCurve ?? key?.asymmetricKeyDetails?.namedCurve ?? "with this curve";
+    return usableCurves.has(nistCurve) ? null : `EC ${curve}`;
+  }
+  const type = key?.asymmetricKeyType;
+  return type === "ed25519" ? null : type?.toUpperCase() ?? "this kind";
+}
+
+/** The hashes of signatures that TLS does not accept, by the algorithm's object identifier. */
+const weakHashes: ReadonlyMap<string | undefined, string> = new Map([
+  ["1.2.840.113549.1.1.4", "MD5"],
+  ["1.2.840.113549.1.1.5", "SHA-1"],
+  ["1.3.14.3.2.29", "SHA-1"],
+  ["1.2.840.10040.4.3", "SHA-1"],
+  ["1.2.840.10045.4.1", "SHA-1"],
+]);
+
+/** Returns the hash of a certificate's signature when TLS does not accept it, else null. */
+export function weakHash(certificate: Crypto.X509Certificate): string | null {
+  // What an authority says of itself is not verified.
+  if (certificate.issuer === certificate.subject) return null;
+  // The types lack it.
+  const { signatureAlgorithmOid } = certificate as { signatureAlgorithmOid?: string };
+  return weakHashes.get(signatureAlgorithmOid) ?? null;
+}
+
+/** Returns true when `issuer` has signed `subject`. */
+export function hasSigned(
+  issuer: Crypto.X509Certificate,
+  subject: Crypto.X509Certificate,
+): boolean {
+  // The runtime throws for a kind of key that it does not know.
+  return attempt(() => subject.checkIssued(issuer) && subject.verify(issuer.publicKey)) ?? false;
+}
+
+/**
+ * Begins a handshake in memory: only this shows whether the runtime accepts a key. Throws its error,
+ * which is no reason for an operator. Leaks 30 KB (seen in 2.9.4).
+ */
+async function tryInTls(
+  { authority, certificate, key }: Pick<Certificates, "authority" | "certificate" | "key">,
+): Promise<void> {
+  const [tls, { Duplex }] = await Promise.all([import("node:tls"), import("node:stream")]);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const wire = new Duplex({
+    read: () => {},
+    // The runtime begins to speak once it has accepted the key.
+    write: (_bytes, _encoding, written) => {
+      resolve();
+      written();
+    },
+  });
+  const socket = tls.connect({ socket: wire, ca: authority, cert: certificate, key });
+  socket.once("error", reject).once("close", () => reject(new Error("closed")));
+  try {
+    await promise;
+  } finally {
+    socket.destroy();
+    wire.destroy();
   }
 }
 
@@ -176,9 +303,18 @@ function selectUsable<T extends { readonly to: number; readonly hasIssued: () =>
 
 /** Returns the PEM blocks of the certificates in a text. Throws `Error` when there is none. */
 export function splitChain(pem: string): string[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  if (!blocks) throw new Error("no certificate");
-  return blocks;
+  return blocksOf(pem, /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+}
+
+const keyPattern = /-----BEGIN ([A-Z]+ )?PRIVATE KEY-----[^-]+-----END \1PRIVATE KEY-----/g;
+
+/** Returns the matches without blank lines and other spaces, which the runtime refuses in a key. */
+function blocksOf(pem: string, pattern: RegExp): [string, ...string[]] {
+  const blocks = pem.match(pattern);
+  if (!blocks) throw new Error("no PEM block");
+  const linesOf = (block: string) => block.split("\n").map((line) => line.trim());
+  const clean = (block: string) => `${linesOf(block).filter((line) => line !== "").join("\n")}\n`;
+  return blocks.map(clean) as [string, ...string[]];
 }
 
 function readFile(path: string): string {

@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type * as Net from "node:net";
 import type * as Tls from "node:tls";
-import { type Certificates, splitChain } from "./certificates.ts";
+import { type Certificates, hasSigned, splitChain } from "./certificates.ts";
 import {
   ConnectionError,
   connectionError,
@@ -203,15 +203,6 @@ function pathOf(
     const next = others.find((it) => !path.includes(it) && hasSigned(it, last));
     if (!next) return { path, isSigned: false };
     path.push(last = next);
-  }
-}
-
-function hasSigned(issuer: X509Certificate, subject: X509Certificate): boolean {
-  try {
-    return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
-  } catch {
-    // The runtime does not know this kind of key.
-    return false;
   }
 }
 

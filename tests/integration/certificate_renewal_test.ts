@@ -4,6 +4,7 @@ import { AgentSetup, SkippedTime, withAgent } from "../support/agent_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { assertOvercome, type MasterFault } from "../support/master_faults.ts";
 import { authority, rogueAuthority } from "../support/master_setup.ts";
+import { openssl, OpensslAuthority } from "../support/openssl.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const never = new AbortController().signal;
@@ -215,6 +216,29 @@ const faults: MasterFault[] = [
     "Cannot use \\S+: worker\\.key does not fit worker\\.crt; put there what was issued together",
   ),
 ];
+
+const weakKeys: [kind: string, genpkey: string[]][] = [
+  ["RSA-PSS", ["-algorithm", "RSA-PSS"]],
+  ["ED448", ["-algorithm", "ED448"]],
+  ["EC P-224", ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-224"]],
+  ["RSA with 1024 bits", ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"]],
+];
+
+for (const [kind, key] of weakKeys) {
+  openssl.test(`M18 a new pair with a key of ${kind}: reported and survived`, async () => {
+    await assertOvercome({
+      what: kind,
+      strike: async (host) => {
+        using issuer = await OpensslAuthority.create();
+        await host.replaceWorker({ ...await issuer.issue({ key }), fingerprint: "" });
+      },
+      result: "delivered",
+      says: new RegExp(`Cannot use \\S+/worker\\.key: TLS does not accept a key of ${kind}; have`),
+      lines: [/ TLS does not accept a key of .* subject=certificates$/, inOrder],
+      once: ["UNKNOWN", 3],
+    });
+  });
+}
 
 for (const fault of faults) {
   Deno.test(`${fault.what}: reported and survived`, () => assertOvercome(fault));

@@ -1,0 +1,83 @@
+import type { IssuedCertificate } from "./certificates.ts";
+import { TemporaryFolder } from "./environment.ts";
+import { type Requirement, requirement, works } from "./requirements.ts";
+import { plantKey } from "./secrets.ts";
+
+/** What tests with OpenSSL need: it makes keys, certificates and servers that the runtime cannot. */
+export const openssl: Requirement = requirement("openssl", await works("openssl", "version"));
+
+/** Runs OpenSSL in a folder and returns its standard output. Throws `Error` when it fails. */
+export async function runOpenssl(cwd: string, args: readonly string[]): Promise<string> {
+  const process = new Deno.Command("openssl", { args: [...args], cwd, stdin: "null" });
+  const { success, stdout, stderr } = await process.output();
+  if (success) return new TextDecoder().decode(stdout);
+  throw new Error(`openssl ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** The arguments of `openssl genpkey` for some kinds of key. */
+export const keyKinds = {
+  p256: ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+  rsa: ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+  rsa1024: ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
+} as const;
+
+/** How a certificate of OpenSSL differs from the usual one. */
+interface OpensslIssue {
+  /** The arguments of `openssl genpkey`. */
+  readonly key?: readonly string[];
+  /** The hash of the signature. */
+  readonly hash?: string;
+}
+
+/** An authority of OpenSSL, in a folder of its own. */
+export class OpensslAuthority implements Disposable {
+  readonly #folder = new TemporaryFolder();
+  certificatePem = "";
+
+  private constructor() {}
+
+  /** Its folder, which also holds the last issued pair: `own.crt` and `own.key`. */
+  get path(): string {
+    return this.#folder.path;
+  }
+
+  /** Creates an authority with a key of any kind. */
+  static async create({ key = keyKinds.p256, hash = "sha256" }: OpensslIssue = {}) {
+    const authority = new OpensslAuthority();
+    await authority.#run("genpkey", ...key, "-out", "ca.key");
+    const request = ["req", "-x509", "-key", "ca.key", "-subj", "/CN=authority of openssl"];
+    await authority.#run(...request, `-${hash}`, "-days", "99", "-out", "ca.crt");
+    authority.certificatePem = await authority.#read("ca.crt");
+    return authority;
+  }
+
+  /** Issues a certificate for `worker-1`, `master.test` and 127.0.0.1 on a new key of any kind. */
+  async issue(
+    { key = keyKinds.p256, hash = "sha256" }: OpensslIssue = {},
+  ): Promise<Omit<IssuedCertificate, "fingerprint">> {
+    await this.#run("genpkey", ...key, "-out", "own.key");
+    await this.#run("pkey", "-in", "own.key", "-pubout", "-out", "own.pub");
+    // The request has another key: not every kind can sign one.
+    await this.#run("req", "-new", "-key", "ca.key", "-subj", "/CN=worker-1", "-out", "own.csr");
+    const names = "basicConstraints=CA:FALSE\nsubjectAltName=DNS:master.test,IP:127.0.0.1\n";
+    await Deno.writeTextFile(`${this.path}/own.ext`, names);
+    const signer = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", `-${hash}`];
+    const files = ["-in", "own.csr", "-force_pubkey", "own.pub", "-extfile", "own.ext"];
+    await this.#run("x509", "-req", ...files, ...signer, "-days", "99", "-out", "own.crt");
+    const keyPem = await this.#read("own.key");
+    plantKey(keyPem);
+    return { certificatePem: await this.#read("own.crt"), keyPem };
+  }
+
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
+  }
+
+  #run(...args: string[]): Promise<string> {
+    return runOpenssl(this.path, args);
+  }
+
+  #read(name: string): Promise<string> {
+    return Deno.readTextFile(`${this.path}/${name}`);
+  }
+}
