@@ -6,6 +6,7 @@ import type { ApplyStore, FallbackStore } from "../store/recovery.ts";
 import { type AppliedTopology, readRow } from "../store/row.ts";
 import { AlreadyApplied } from "../store/topology_store.ts";
 import type { Changes } from "../topology/changes.ts";
+import { type Inventory, topologyLabel } from "../topology/inventory.ts";
 import type { Json } from "../topology/json.ts";
 import type { ImageNames } from "../topology/plan.ts";
 import { ApplyError, messageOf, storeError, toApplyError } from "./apply_error.ts";
@@ -130,40 +131,56 @@ export class Applier {
 
   /**
    * Removes a topology from Docker and the store, in any state. Succeeds when none exists. Throws
-   * `ApplyError` `malformed`, `busy` or `failed`.
+   * `ApplyError` `malformed`, `busy` or `failed`. By hand, the start of an id will do, and it is a
+   * `conflict` when nothing was found and another topology is stored.
    */
-  async teardown(topologyId: string, run: RunOptions): Promise<ApplyResult> {
+  async teardown(
+    givenId: string,
+    run: RunOptions,
+    { byHand = false }: { byHand?: boolean } = {},
+  ): Promise<ApplyResult> {
     // deno-lint-ignore no-control-regex
-    if (!/^[^\x00-\x1f\x7f]{1,1000}$/.test(topologyId)) {
+    if (!/^[^\x00-\x1f\x7f]{1,1000}$/.test(givenId)) {
       throw new ApplyError("malformed", "topology_id must be a text of 1 to 1000 characters");
     }
     const { images, sockets, storePath, fallback } = this.#options;
-    const unknown = { topologyId, versionHash: "", document: "" };
+    const isMeant = (id: string) => id === givenId || (byHand && isShortId(givenId, id));
+    const unknown = { topologyId: givenId, versionHash: "", document: "" };
     if (!fallback && !exists(storePath)) {
       // Makes no folder for a store when there is nothing to remove, or no engine to remove it from.
       const { networks, containers, obstacles } = await this.#askEngine(
         run.signal,
-        async (engine) => computeRemovals(unknown, await engine.list(), images),
+        async (engine) => {
+          const inventory = await engine.list();
+          const topologyId = chooseId(inventory, givenId, isMeant);
+          return await computeRemovals({ ...unknown, topologyId }, inventory, images);
+        },
       );
       const isNothing = [networks, containers, obstacles].every(({ length }) => length === 0);
-      if (isNothing) return { topologyId, versionHash: null, changes: 0, changed: false };
+      if (isNothing) return { topologyId: givenId, versionHash: null, changes: 0, changed: false };
     }
-    return await this.#withApplyLock(`teardown ${topologyId}`, run, async (store) => {
+    return await this.#withApplyLock(`teardown ${givenId}`, run, async (store) => {
       const current = store.current();
-      const stored = current?.topologyId === topologyId ? current : null;
-      const target = stored ?? unknown;
+      const stored = current && isMeant(current.topologyId) ? current : null;
+      let target = stored ?? unknown;
       try {
         const changes = await reconcile(sockets, run, async (executor) => {
-          const removals = await computeRemovals(target, await executor.engine.list(), images);
+          const inventory = await executor.engine.list();
+          const { topologyId: id } = target;
+          if (!stored) target = { ...target, topologyId: chooseId(inventory, id, isMeant) };
+          const removals = await computeRemovals(target, inventory, images);
           checkObstacles(removals);
           await executor.execute(removals, new Map());
         });
-        await retryWhileLocked(() => store.clear(topologyId), run.signal);
-        const changed = changes > 0 || stored !== null;
+        const { topologyId } = target;
+        const isCleared = await retryWhileLocked(() => store.clear(topologyId), run.signal);
+        const changed = changes > 0 || isCleared;
+        if (byHand && !changed && current) throw nothingFound(givenId, current.topologyId);
         return { topologyId, versionHash: null, changes, changed };
       } catch (error) {
         // A new row, for a topology that is not stored, would make every later apply a conflict.
         if (!stored) throw toApplyError(error);
+        const { topologyId } = stored;
         throw await recordFailure(store, { topologyId, signal: run.signal }, error);
       }
     });
@@ -283,6 +300,37 @@ function checkStillStored(stored: AppliedTopology | null, text: string | undefin
 function checkObstacles(...changes: readonly Changes[]): void {
   const obstacles = changes.flatMap((it) => it.obstacles);
   if (obstacles.length > 0) throw new Error(obstacles.join("; "));
+}
+
+/** Shorter starts of an id are not accepted: the names of containers have this much of it. */
+const minimumShortId = 8;
+
+function isShortId(short: string, id: string): boolean {
+  return short.length >= minimumShortId && id.startsWith(short);
+}
+
+/** Returns the id that is meant among those of objects in Docker; the given one when there is none. */
+function chooseId(
+  { networks, containers }: Inventory,
+  givenId: string,
+  isMeant: (id: string) => boolean,
+): string {
+  const ids = [...networks, ...containers].map(({ labels }) => labels.get(topologyLabel) ?? "");
+  const found = [...new Set(ids)].filter(isMeant);
+  if (found.length < 2 || found.includes(givenId)) return found.length === 1 ? found[0]! : givenId;
+  throw new ApplyError(
+    "malformed",
+    `several topologies in Docker have an id that starts with ${givenId}: ${
+      found.slice(0, 5).join(", ")
+    }`,
+  );
+}
+
+function nothingFound(givenId: string, appliedId: string): ApplyError {
+  return new ApplyError(
+    "conflict",
+    `nothing found for topology ${givenId}; topology ${appliedId} is applied on this host`,
+  );
 }
 
 function conflictError(other: AppliedTopology, id: string): ApplyError {

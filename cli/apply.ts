@@ -12,12 +12,21 @@ import { previewJson, previewText } from "./preview.ts";
 import { type ExitCode, findingsOf, plural } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
 
+const busy = "nothing was changed; run it again later, or without --no-wait";
+
 /** What to do after an error whose message does not say so. */
-const advice: Readonly<Partial<Record<ApplyErrorCode, string>>> = {
-  conflict:
-    "nothing was changed; remove that topology first (decnet-agent teardown ID), or set supersede",
-  busy: "nothing was changed; run it again later, or without --no-wait",
-  failed: "fix this, then run the same command again; correct objects are not touched",
+const advice: Readonly<Record<Status, Readonly<Partial<Record<ApplyErrorCode, string>>>>> = {
+  applied: {
+    conflict:
+      "nothing was changed; remove that topology first (decnet-agent teardown ID), or set supersede",
+    busy,
+    failed: "fix this, then run the same command again; correct objects are not touched",
+  },
+  torn_down: {
+    conflict: "nothing was changed; give the id of that topology, or its first 8 characters",
+    busy,
+    failed: "fix this, then run the same command again",
+  },
 };
 
 /** How `apply` and `teardown` run. */
@@ -55,7 +64,9 @@ export async function teardown(
   { topologyId, ...flags }: ApplyFlags & { topologyId: string },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const work = (applier: Applier, run: RunOptions) => applier.teardown(topologyId, run);
+  const work = (applier: Applier, run: RunOptions) => {
+    return applier.teardown(topologyId, run, { byHand: true });
+  };
   return await runAndReport("torn_down", work, { configuration, flags, terminal });
 }
 
@@ -106,24 +117,25 @@ async function runAndReport(
   const signal = terminal.stopSignal();
   const progress = new ProgressLine(terminal);
   try {
-    const { topologyId, versionHash, changes } = await work(applierOf(configuration), {
+    const result = await work(applierOf(configuration), {
       signal,
       onProgress: (event) => progress.show(event),
       onWait: noWait ? undefined : (holder) => progress.showWaiting(holder),
     });
     progress.end();
+    const { topologyId, versionHash, changes } = result;
     const warnings = await sendHeartbeat(configuration, signal);
     const exitCode = warnings.length > 0 ? 1 : 0;
     const id = { topology_id: topologyId, ...(versionHash && { version_hash: versionHash }) };
     if (json) printJson(terminal, { status, ...id, changes, exit_code: exitCode, warnings });
-    else terminal.stdout(`${sanitizeLine(describe(status, topologyId, changes))}\n`);
+    else terminal.stdout(`${sanitizeLine(describe(status, result))}\n`);
     for (const warning of warnings) printLine(terminal, warning);
     return exitCode;
   } catch (error) {
     progress.end();
     if (!(error instanceof ApplyError)) throw error;
     const exitCode = printError(error, json, terminal);
-    const what = advice[error.code];
+    const what = advice[status][error.code];
     if (what) printLine(terminal, what);
     // The failure is recorded in the store, so the master is informed as after a success.
     if (exitCode === 2) await sendHeartbeat(configuration, signal);
@@ -161,10 +173,11 @@ function printLine(terminal: Terminal, text: string): void {
   terminal.stderr(`decnet-agent: ${sanitizeLine(text)}\n`);
 }
 
-function describe(status: Status, id: string, changes: number): string {
+function describe(status: Status, { topologyId: id, changes, changed }: ApplyResult): string {
   const count = changes > 0 ? plural(changes, "change") : "no changes were necessary";
   if (status === "applied") return `topology ${id} applied: ${count}`;
-  return changes > 0 ? `topology ${id} torn down: ${count}` : `nothing found for topology ${id}`;
+  if (!changed) return `nothing found for topology ${id}`;
+  return `topology ${id} torn down: ${changes > 0 ? count : "nothing of it was in Docker"}`;
 }
 
 const clearLine = "\r\x1b[K";

@@ -57,7 +57,11 @@ const commandHelp: Record<CommandName | "", CommandHelp> = {
     "create the networks and containers of a topology document, and report",
     changeCodes,
   ],
-  "teardown": ["ID", "remove a topology from Docker and from the store", changeCodes],
+  "teardown": [
+    "ID",
+    "remove a topology from Docker and from the store; 8 characters of its id are enough",
+    changeCodes,
+  ],
   "hash": ["FILE|-", "print the version hash of a topology document", hashCodes],
   "print": [
     "WHAT",

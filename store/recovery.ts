@@ -185,8 +185,8 @@ export class FallbackStore implements ApplyStore {
     this.#change((store) => store.recordError(topologyId, message, document));
   }
 
-  clear(topologyId: string): void {
-    this.#change((store) => store.clear(topologyId));
+  clear(topologyId: string): boolean {
+    return this.#change((store) => store.clear(topologyId));
   }
 
   #readFile(): AppliedTopology | null {
@@ -199,30 +199,33 @@ export class FallbackStore implements ApplyStore {
     }
   }
 
-  #change(change: (store: TopologyStore) => void): void {
+  #change<T>(change: (store: TopologyStore) => T): T {
     const stored = this.#readFile();
     const row = this.resolve(stored);
     if (this.#kept) {
-      this.#kept = { ...this.#kept, row: changeInMemory(row, change) };
-      return;
+      const { result, changed } = changeInMemory(row, change);
+      this.#kept = { ...this.#kept, row: changed };
+      return result;
     }
     try {
-      useStore(openWithoutWaiting(this.#path), change);
+      return useStore(openWithoutWaiting(this.#path), change);
     } catch (error) {
       if (!isFileProblem(error)) throw error;
       const { message: problem } = writeProblem(error);
-      this.#kept = { row: changeInMemory(row, change), stored, problem };
+      const { result, changed } = changeInMemory(row, change);
+      this.#kept = { row: changed, stored, problem };
+      return result;
     }
   }
 }
 
-function changeInMemory(
+function changeInMemory<T>(
   row: AppliedTopology | null,
-  change: (store: TopologyStore) => void,
-): AppliedTopology | null {
+  change: (store: TopologyStore) => T,
+): { result: T; changed: AppliedTopology | null } {
   return useStore(TopologyStore.inMemory(row), (store) => {
-    change(store);
-    return store.current();
+    const result = change(store);
+    return { result, changed: store.current() };
   });
 }
 

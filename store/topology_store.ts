@@ -132,10 +132,11 @@ export class TopologyStore implements Disposable {
     });
   }
 
-  /** Removes a topology; does nothing when it is not stored. */
-  clear(topologyId: string): void {
-    if (!this.#rows.hasTable()) return;
-    this.#database.prepare("DELETE FROM applied_topology WHERE topology_id = ?").run(topologyId);
+  /** Removes a topology; returns false when it is not stored. */
+  clear(topologyId: string): boolean {
+    if (!this.#rows.hasTable()) return false;
+    const sql = "DELETE FROM applied_topology WHERE topology_id = ?";
+    return this.#database.prepare(sql).run(topologyId).changes !== 0;
   }
 
   /** Replaces all rows by `row`, or by none. */
