@@ -63,16 +63,15 @@ export async function prepareNetworkCheck(
   signal: AbortSignal,
 ): Promise<NetworkCheck | undefined> {
   if (!master || !await isReachable(master, { attempts: 1, signal })) return undefined;
+  const where = hostAndPort(master);
   return async (ids) => {
     if (await isReachable(master, { attempts: 2, signal })) return;
     const result = await removeNetworks(socket, ids);
     if (signal.aborted) return;
     throw new Error(
-      `the master at ${
-        hostAndPort(master)
-      } took a connection before the networks of the LANs were ` +
-        `made, and none after that; ${result}. A LAN holds an address on the way to the master, ` +
-        "such as that of a gateway or a tunnel: choose other subnets",
+      `the master at ${where} took a connection before the networks of the LANs were made, and none ` +
+        `after that; ${result}. A LAN holds an address on the way to the master, such as that of a ` +
+        "gateway or a tunnel: choose other subnets",
     );
   };
 }

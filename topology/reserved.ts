@@ -37,7 +37,10 @@ export function reserveAddress(text: string, conflict: string): ReservedRange[] 
   }];
 }
 
-/** Finds the networks to be created whose subnet is taken: an obstacle for each. */
+/**
+ * Finds the networks to be created whose subnet is taken, also by a network that stays, which Docker
+ * would reject late and without its name. Returns an obstacle for each.
+ */
 export function findTakenSubnets(
   changes: readonly NetworkChange[],
   existing: readonly NetworkInfo[],
@@ -46,25 +49,20 @@ export function findTakenSubnets(
   const removed = new Set(changes.flatMap((it) => it.action === "remove" ? [it.actual] : []));
   // What a network of another driver than bridge holds is outside, and stays there without it.
   const staying = existing.filter((it) => it.driver !== "bridge" || !removed.has(it));
+  const taken: (ReservedRange & { network?: string })[] = [
+    ...staying.flatMap(({ name: network, subnets }) =>
+      subnets.map((text) => {
+        const conflict = `is taken by network ${network} (${text})`;
+        return { network, range: rangeOf(text), conflict };
+      })
+    ),
+    ...reserved,
+  ];
   return changes.flatMap((change) => {
     if (change.action !== "create") return [];
     const { name, subnet } = change.planned;
-    const conflict = findNetwork(name, subnet, staying) ??
-      reserved.find(({ range }) => overlaps(range, rangeOf(subnet)))?.conflict;
-    return conflict === undefined ? [] : [`subnet ${subnet} of ${name} ${conflict}`];
+    const wanted = rangeOf(subnet);
+    const other = taken.find(({ network, range }) => network !== name && overlaps(range, wanted));
+    return other ? [`subnet ${subnet} of ${name} ${other.conflict}`] : [];
   });
-}
-
-/** Finds a network that has addresses of a subnet; Docker rejects that late, without its name. */
-function findNetwork(
-  name: string,
-  subnet: string,
-  staying: readonly NetworkInfo[],
-): string | undefined {
-  for (const other of staying) {
-    if (other.name === name) continue;
-    const taken = other.subnets.find((it) => overlaps(rangeOf(it), rangeOf(subnet)));
-    if (taken !== undefined) return `is taken by network ${other.name} (${taken})`;
-  }
-  return undefined;
 }

@@ -119,7 +119,7 @@ export const workChecks: readonly Check[] = [
       // The recorded error would be in every heartbeat.
       await site.takeDown();
       const { detail = "" } = body as { detail?: string };
-      assert.match(detail, /contains an address of this host's interface/, JSON.stringify(body));
+      assert.match(detail, /overlaps \S+ of this host's interface/, JSON.stringify(body));
       assert.deepEqual(networks, []);
       return detail;
     },

@@ -226,7 +226,9 @@ function usedSubnets(state: EngineState): Subnet[] {
   return state.networks.map(subnetIn).filter((it) => it !== null);
 }
 
-function subnetIn({ IPAM }: NetworkItem): Subnet | null {
+/** Null for a network that takes no addresses. */
+function subnetIn({ IPAM, ConfigOnly }: NetworkItem): Subnet | null {
+  if (IPAM.Driver === "null" || ConfigOnly) return null;
   const cidr = parseCidr(IPAM.Config[0]?.Subnet ?? "");
   return cidr && subnetOf(cidr);
 }
