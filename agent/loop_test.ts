@@ -10,10 +10,10 @@ import {
   versionHash,
   WatchedLoop,
 } from "../tests/support/agent_setup.ts";
-import { randomNumbers } from "../tests/support/answer_streams.ts";
 import { FakeEngine, listenWithoutAccepting } from "../tests/support/engine/fake_engine.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
 import { container, network } from "../tests/support/engine/state.ts";
+import { SeededRandom } from "../tests/support/random.ts";
 import { assertNoSecrets } from "../tests/support/secrets.ts";
 import { asWriter } from "../tests/support/store.ts";
 import type { MasterAnswer } from "../tests/support/tls_master.ts";
@@ -509,35 +509,32 @@ class Host {
   /** How many cuts are left: after each, the loop waits longer to listen again. */
   #cuts = 3;
   readonly #setup: AgentSetup;
-  readonly #random: () => number;
+  readonly #random: SeededRandom;
 
-  constructor(setup: AgentSetup, random: () => number) {
+  constructor(setup: AgentSetup, random: SeededRandom) {
     this.#setup = setup;
     this.#random = random;
     this.engine = setup.engine;
   }
 
-  pick<T>(of: readonly T[]): T {
-    return of[Math.floor(this.#random() * of.length)]!;
-  }
-
   async change(): Promise<void> {
     const { engine } = this;
-    const draw = this.#random();
+    const random = this.#random;
+    const draw = random.next();
     if (draw < 0.5) {
-      const name = this.pick(names);
+      const name = random.pick(names);
       const rest = engine.containers.filter(({ Names }) => Names[0] !== `/${name}`);
-      const isGone = this.#random() < 0.3;
-      const state = this.pick(states);
+      const isGone = random.next() < 0.3;
+      const state = random.pick(states);
       engine.containers = isGone ? rest : [...rest, { ...container({ name }), State: state }];
       this.did.push(`${name} ${isGone ? "gone" : state}`);
     } else if (draw < 0.65) {
-      const name = this.pick(nets);
+      const name = random.pick(nets);
       const rest = engine.networks.filter(({ Name }) => Name !== name);
       engine.networks = rest.length < engine.networks.length ? rest : [...rest, network({ name })];
       this.did.push(name);
     } else if (draw < 0.8) {
-      const is = this.pick(["put", "clear", "error"]);
+      const is = random.pick(["put", "clear", "error"]);
       await asWriter(this.#setup.storePath, (store) => {
         if (is === "put") store.put(topologyId, versionHash, document);
         else if (is === "clear") store.clear(topologyId);
@@ -545,11 +542,11 @@ class Host {
       });
       this.did.push(is);
     } else if (draw < 0.9) {
-      engine.fault = this.pick(faults);
+      engine.fault = random.pick(faults);
       this.did.push(JSON.stringify(engine.fault));
     } else if (this.#cuts > 0) {
       this.#cuts--;
-      if (this.#random() < 0.5) {
+      if (random.next() < 0.5) {
         engine.events.cut();
         this.did.push("cut");
       } else {
@@ -560,7 +557,7 @@ class Host {
         this.did.push("restart");
       }
     }
-    await pause(this.pick([0, 20, 110, 400, 7_000]));
+    await pause(random.pick([0, 20, 110, 400, 7_000]));
   }
 }
 
@@ -568,7 +565,7 @@ class Host {
 async function check(seed: number): Promise<void> {
   await using setup = await AgentSetup.create();
   setup.changeStore((store) => store.put(topologyId, versionHash, document));
-  const host = new Host(setup, randomNumbers(seed * 1_000_003));
+  const host = new Host(setup, new SeededRandom(seed));
   await using loop = new WatchedLoop(setup);
   await until(() => loop.heartbeats.length > 0 && setup.engine.events.count === 1);
   // Checks that still follow a request would hide that another one was lost.

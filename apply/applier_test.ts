@@ -291,7 +291,7 @@ Deno.test("Applier.apply() supersedes nothing when an image is missing", () =>
 
 Deno.test("Applier.apply() refuses another topology of which an error is stored", () =>
   withHost(async (host) => {
-    host.engine.images.clear();
+    host.engine.images = [];
     await refusalOf(host.apply(oneLan));
     assert.equal((await refusalOf(host.apply(threeLans))).code, "conflict");
     await host.teardown(oneLan.plan.topologyId);

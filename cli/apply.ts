@@ -10,7 +10,7 @@ import type { Configuration } from "./config.ts";
 import { readDocument, readStoredDocument } from "./document_file.ts";
 import { previewJson, previewText } from "./preview.ts";
 import { type ExitCode, findingsOf, plural } from "./report.ts";
-import { printJson, type Terminal } from "./terminal.ts";
+import { printJson, printLine, type Terminal } from "./terminal.ts";
 
 const busy = "nothing was changed; run it again later, or without --no-wait";
 
@@ -169,10 +169,6 @@ function printError(
   return exitCode;
 }
 
-function printLine(terminal: Terminal, text: string): void {
-  terminal.stderr(`decnet-agent: ${sanitizeLine(text)}\n`);
-}
-
 function describe(status: Status, { topologyId: id, changes, changed }: ApplyResult): string {
   const count = changes > 0 ? plural(changes, "change") : "no changes were necessary";
   if (status === "applied") return `topology ${id} applied: ${count}`;
@@ -184,12 +180,9 @@ const clearLine = "\r\x1b[K";
 
 /** Shows progress on standard error: one line that changes on a terminal, else a line each. */
 export class ProgressLine {
-  readonly #terminal: Pick<Terminal, "stderr" | "stderrColumns">;
   #isLineOpen = false;
 
-  constructor(terminal: Pick<Terminal, "stderr" | "stderrColumns">) {
-    this.#terminal = terminal;
-  }
+  constructor(readonly terminal: Pick<Terminal, "stderr" | "stderrColumns">) {}
 
   /** Shows a change that was made. */
   show({ done, total, text }: ProgressEvent): void {
@@ -203,16 +196,16 @@ export class ProgressLine {
 
   /** Clears the line of a terminal. */
   end(): void {
-    if (this.#isLineOpen) this.#terminal.stderr(clearLine);
+    if (this.#isLineOpen) this.terminal.stderr(clearLine);
     this.#isLineOpen = false;
   }
 
   #write(text: string): void {
     // 0 means that the terminal's size is unknown.
-    const columns = this.#terminal.stderrColumns() || null;
+    const columns = this.terminal.stderrColumns() || null;
     const line = sanitizeLine(text);
     // A line that wraps could not be overwritten.
-    this.#terminal.stderr(columns ? clearLine + line.slice(0, columns - 1) : `${line}\n`);
+    this.terminal.stderr(columns ? clearLine + line.slice(0, columns - 1) : `${line}\n`);
     this.#isLineOpen = columns !== null;
   }
 }

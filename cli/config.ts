@@ -1,6 +1,5 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
 import { systemPaths } from "../host/files.ts";
-import { sanitizeLine } from "../host/log.ts";
 import { type Arguments, UsageError } from "./args.ts";
 import {
   agentVersion,
@@ -11,7 +10,7 @@ import {
   type Value,
   variableOf,
 } from "./options.ts";
-import type { Environment, Terminal } from "./terminal.ts";
+import { type Environment, printLine, type Terminal } from "./terminal.ts";
 
 /** A line of an ini file that sets a key. */
 interface IniEntry {
@@ -204,9 +203,7 @@ export function configureAndWarn(
   terminal: Terminal,
 ): Configuration {
   const configuration = configure(values, config, terminal);
-  for (const warning of configuration.warnings) {
-    terminal.stderr(`decnet-agent: ${sanitizeLine(warning)}\n`);
-  }
+  for (const warning of configuration.warnings) printLine(terminal, warning);
   return configuration;
 }
 

@@ -1,7 +1,7 @@
 import { explain } from "../store/file.ts";
 import { StoreReader } from "../store/store_reader.ts";
 import { unknownDocument } from "../store/row.ts";
-import { type Json, parseJson } from "../topology/json.ts";
+import { DocumentError, type Json, parseJson } from "../topology/json.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Reads the document in a file; `-` is standard input. Throws `Error` with a text for operators. */
@@ -24,7 +24,7 @@ function explainDocumentFile(error: unknown): string {
   if (error instanceof Deno.errors.IsADirectory) return "it is a folder; give a file in it";
   // Thrown by the decoder, with a message that does not help.
   if (error instanceof TypeError) return "it is not UTF-8 text; is it a topology document?";
-  return (error as Error).message.replace(/^Cannot read the document: /, "");
+  return error instanceof DocumentError ? error.reason : (error as Error).message;
 }
 
 /** Reads the document in the store. Throws `Error` with a text for operators when there is none. */
@@ -35,8 +35,8 @@ export async function readStoredDocument(
   try {
     return { document: parseJson(storedText), storedText };
   } catch (cause) {
-    const { message } = cause as Error;
-    throw new Error(`Cannot read the document in the store ${storePath}: ${message}`, { cause });
+    const why = explainDocumentFile(cause);
+    throw new Error(`Cannot read the document in the store ${storePath}: ${why}`, { cause });
   }
 }
 

@@ -1,9 +1,8 @@
-import { sanitizeLine } from "../host/log.ts";
 import { type Arguments, type Command, parseArguments } from "./args.ts";
 import { check } from "./check.ts";
 import { configureAndWarn } from "./config.ts";
 import { type ExitCode, failureText, statusJson } from "./report.ts";
-import { printJson, type Terminal } from "./terminal.ts";
+import { printJson, printLine, type Terminal } from "./terminal.ts";
 
 /** Runs a command line and returns the exit code. Prints errors, never throws. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -45,7 +44,7 @@ function isQuery(command: Command): boolean {
 
 function reportFailure(args: readonly string[], error: unknown, terminal: Terminal): void {
   const message = error instanceof Error ? error.message : String(error);
-  terminal.stderr(`decnet-agent: ${sanitizeLine(message)}\n`);
+  printLine(terminal, message);
   // Monitoring reads standard output only, and must see why there was no check.
   const isCheck = args.some((argument) => argument.split("=")[0] === "--once");
   if (args.includes("--json") && (isCheck || args.includes("doctor"))) {

@@ -10,7 +10,7 @@ import {
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { type ExitCode, findingsOf, runningText, worst } from "./report.ts";
-import { isColoured, printJson, type Terminal } from "./terminal.ts";
+import { isColoured, printJson, printLine, type Terminal } from "./terminal.ts";
 
 /**
  * Runs `state`: prints what is applied and what runs, as a tree on a terminal. The exit code is that of
@@ -27,7 +27,7 @@ export async function printState(
   const columns = terminal.stdoutColumns();
   if (json) {
     printJson(terminal, topology);
-    if (!topology) terminal.stderr(`decnet-agent: ${sanitizeLine(store.detail ?? "")}\n`);
+    if (!topology) printLine(terminal, store.detail ?? "");
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };
     terminal.stdout(await stateTree(heartbeat, options.images, format));
@@ -151,30 +151,24 @@ const minimumTextColumns = 16;
 
 /** Cuts lines to the width of a terminal, and colours them. */
 class LineFormatter {
-  readonly #columns: number;
-  readonly #isColoured: boolean;
-
-  constructor({ columns, isColoured }: TerminalFormat) {
-    this.#columns = columns || 80;
-    this.#isColoured = isColoured;
-  }
+  constructor(readonly columns: number, readonly isColoured: boolean) {}
 
   line(text: string, colour?: Colour): string {
-    return this.#paint(cut(sanitizeLine(text), this.#columns), colour);
+    return this.#paint(cut(sanitizeLine(text), this.columns), colour);
   }
 
   branch({ text, note }: TreeLine): string {
-    const noteColumns = this.#columns - minimumTextColumns - 2;
+    const noteColumns = this.columns - minimumTextColumns - 2;
     if (!note || noteColumns < 1) return this.line(text);
     const { kind, detail } = note;
     const words = cut(sanitizeLine(detail === "" ? kind : `${kind} (${detail})`), noteColumns);
-    const rest = cut(sanitizeLine(text), this.#columns - widthOf(words) - 2);
+    const rest = cut(sanitizeLine(text), this.columns - widthOf(words) - 2);
     const isDown = kind === "missing" || kind === "stopped";
     return `${rest}  ${this.#paint(words, isDown ? "red" : "yellow")}`;
   }
 
   #paint(text: string, colour?: Colour): string {
-    return colour && this.#isColoured ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text;
+    return colour && this.isColoured ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text;
   }
 }
 
@@ -187,7 +181,7 @@ export async function stateTree(
   images: ImageNames,
   format: TerminalFormat,
 ): Promise<string> {
-  const formatter = new LineFormatter(format);
+  const formatter = new LineFormatter(format.columns || 80, format.isColoured);
   const { observed, drift } = heartbeat.snapshot;
   const head = storeLines(heartbeat);
   if (observed.kind === "failed") head.push(["docker", observed.error, "red"]);

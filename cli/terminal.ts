@@ -1,4 +1,5 @@
 import { exists, readConfigFile, readInput } from "../host/files.ts";
+import { sanitizeLine } from "../host/log.ts";
 import { onReload, stopSignal, writeText } from "../host/process.ts";
 
 /** The parts of the host that the defaults depend on. */
@@ -33,6 +34,11 @@ export interface Terminal extends Environment {
 /** Whether to print colours to standard output (no-color.org). */
 export function isColoured({ variable, stdoutColumns }: Terminal): boolean {
   return stdoutColumns() !== null && !variable("NO_COLOR") && variable("TERM") !== "dumb";
+}
+
+/** Prints a line on standard error, behind the program's name. */
+export function printLine({ stderr }: Pick<Terminal, "stderr">, text: string): void {
+  stderr(`decnet-agent: ${sanitizeLine(text)}\n`);
 }
 
 /** Prints a value as indented JSON. */

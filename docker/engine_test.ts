@@ -29,7 +29,7 @@ Deno.test("Engine.list() returns all objects, managed or not, running or not", (
 Deno.test("Engine.imageId() returns null only for an image that is absent", () =>
   withClient(async (engine, client) => {
     engine.images = ["here:1"];
-    assert.equal(await client.imageId("here:1"), engine.images.idOf("here:1"));
+    assert.equal(await client.imageId("here:1"), engine.images.find("here:1"));
     assert.equal(await client.imageId("absent/image:1"), null);
     engine.fault = { kind: "status", status: 500, message: "no" };
     const error = await failureOf(client.imageId("here:1"));

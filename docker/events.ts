@@ -76,13 +76,10 @@ type Fields = Readonly<Record<string, unknown>>;
  * with "and", and events of networks have no labels.
  */
 export class EventFilter {
-  readonly #prefixes: Prefixes;
   /** Ids of containers that are known as unmanaged, the oldest first. */
   readonly #unmanaged = new Set<string>();
 
-  constructor(prefixes: Prefixes) {
-    this.#prefixes = prefixes;
-  }
+  constructor(readonly prefixes: Prefixes) {}
 
   /** Whether an event may have changed managed objects; true for a line that cannot be read. */
   isRelevant(line: string): boolean {
@@ -126,7 +123,7 @@ export class EventFilter {
 
   #isOurs(name: unknown): boolean {
     return typeof name === "string" &&
-      hasPrefix(name.replace(/^\//, ""), this.#prefixes.containerPrefixes);
+      hasPrefix(name.replace(/^\//, ""), this.prefixes.containerPrefixes);
   }
 
   #remember(id: string): void {

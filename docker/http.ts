@@ -10,21 +10,18 @@ export interface BodyHandler {
 
 /** Collects bytes in one growing buffer; a buffer for each part would waste memory on tiny parts. */
 export class BodyBuffer implements BodyHandler {
-  readonly #maximumBytes: number;
   #bytes = new Uint8Array(16 * 1024);
   #length = 0;
 
-  constructor(maximumBytes = Infinity) {
-    this.#maximumBytes = maximumBytes;
-  }
+  constructor(readonly maximumBytes = Infinity) {}
 
   get length(): number {
     return this.#length;
   }
 
   checkRoom(more: number): void {
-    if (this.#length + more <= this.#maximumBytes) return;
-    throw new EngineError({ reason: "too-large", maximumBytes: this.#maximumBytes });
+    if (this.#length + more <= this.maximumBytes) return;
+    throw new EngineError({ reason: "too-large", maximumBytes: this.maximumBytes });
   }
 
   /** Copies `part` to the end. Throws as `checkRoom()`. */

@@ -8,11 +8,11 @@ import {
   cutShort,
   encode,
   head,
-  randomNumbers,
   read,
   summary,
   whole,
 } from "../tests/support/answer_streams.ts";
+import { SeededRandom } from "../tests/support/random.ts";
 import { ResponseReader, TimeoutSet } from "./http.ts";
 
 const wellFormed: [name: string, stream: string, answers: [status: number, body: string][]][] = [
@@ -97,11 +97,11 @@ Deno.test("ResponseReader.next() reads 60,000 chunks of one byte", async () => {
 });
 
 Deno.test("ResponseReader.next() treats damaged bytes alike in any pieces", async () => {
-  const random = randomNumbers(7);
+  const random = new SeededRandom(7);
   for (const [, stream] of wellFormed) {
     for (let round = 0; round < 100; round++) {
       const bytes = encode(stream);
-      bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+      bytes[random.below(bytes.length)] = random.below(256);
       const outcomes = await Promise.all([whole, byteByByte].map((cut) => outcome(bytes, cut)));
       assert.deepEqual(outcomes[0], outcomes[1], new TextDecoder("latin1").decode(bytes));
     }

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { randomNumbers, scriptSocket } from "../tests/support/answer_streams.ts";
+import { scriptSocket } from "../tests/support/answer_streams.ts";
 import { assertHealthy, failure, look, snapshot } from "../tests/support/docker_faults.ts";
 import type { FakeEngine } from "../tests/support/engine/fake_engine.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
 import { withEngine } from "../tests/support/engine/client.ts";
 import { container, network } from "../tests/support/engine/state.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
+import { SeededRandom } from "../tests/support/random.ts";
 import { requirement } from "../tests/support/requirements.ts";
 import type { ContainerInfo } from "../topology/inventory.ts";
 import { Engine } from "./engine.ts";
@@ -204,14 +205,13 @@ Deno.test("observe() lists with filters for the prefixes and the label", () =>
 
 Deno.test("observe() finds the same containers as selectManaged()", () =>
   withEngine(async (engine) => {
-    const numbers = randomNumbers(4);
-    const random = (below: number) => Math.floor(numbers() * below);
-    const pick = <T>(values: readonly T[]) => values[random(values.length)]!;
+    const random = new SeededRandom(4);
+    const pick = <T>(values: readonly T[]) => random.pick(values);
     const texts = ["decnet", "_t_", "-", ".", "x", "X", "dec", "net", "1", "a"];
-    const text = () => Array.from({ length: 1 + random(4) }, () => pick(texts)).join("");
+    const text = () => Array.from({ length: 1 + random.below(4) }, () => pick(texts)).join("");
     const client = new Engine(engine.socketPath, never);
     for (let round = 0; round < 200; round++) {
-      const containerPrefixes = Array.from({ length: random(4) }, () => `n${text()}`);
+      const containerPrefixes = Array.from({ length: random.below(4) }, () => `n${text()}`);
       engine.containers = Array.from({ length: 20 }, (_, index) => {
         const name = pick([text, () => pick([...containerPrefixes, "n"]) + text()])();
         const labels = pick([{}, {}, { "decnet.topology.id": pick(["", "t1"]) }, {

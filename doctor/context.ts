@@ -103,7 +103,6 @@ interface DoctorOptions {
 
 /** The host that is examined. */
 export class DoctorContext {
-  readonly options: DoctorOptions;
   readonly config: ConfigReport;
   readonly agent: ConfigReport["configuration"]["agent"];
   readonly root: string;
@@ -115,9 +114,8 @@ export class DoctorContext {
   readonly hasSystemd: boolean;
   readonly #probed = new Map<unknown, Promise<unknown>>();
 
-  constructor(options: DoctorOptions) {
+  constructor(readonly options: DoctorOptions) {
     const { config, root = "", uid } = options;
-    this.options = options;
     this.config = config;
     this.agent = config.configuration.agent;
     this.root = root;

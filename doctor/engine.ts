@@ -259,10 +259,10 @@ export async function checkPrefixes(context: DoctorContext): Promise<Result> {
 export async function checkDrift(context: DoctorContext): Promise<Result> {
   const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
   if (engine.kind !== "listed") return skipped("the engine does not answer");
-  if (stored.state !== "read" && stored.state !== "absent") {
+  if (stored.kind !== "read" && stored.kind !== "absent") {
     return skipped("the store was not read");
   }
-  const applied = stored.state === "read" ? stored.applied : null;
+  const applied = stored.kind === "read" ? stored.applied : null;
   if (applied?.document === unknownDocument) return skipped("the store holds no document");
   const inventory = selectManaged(engine.observation.inventory, context.agent);
   let found: KnownDrift;

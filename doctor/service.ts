@@ -27,15 +27,17 @@ type Source = { readonly path: string; readonly text: string };
 
 /** A unit file with its drop-ins, or the mask in its place. */
 export class Unit {
-  readonly path: string;
-  /** Set when the unit is masked; `hasOther`: a unit file is hidden by the mask. */
-  readonly mask: { readonly hasOther: boolean } | null;
   readonly #sources: readonly Source[];
 
-  /** The first of `sources` is the unit's own file; a masked one has none. */
-  constructor(path: string, mask: Unit["mask"], ...sources: readonly Source[]) {
-    this.path = path;
-    this.mask = mask;
+  /**
+   * `mask` is set when the unit is masked; `hasOther`: a unit file is hidden by the mask. The first of
+   * `sources` is the unit's own file; a masked one has none.
+   */
+  constructor(
+    readonly path: string,
+    readonly mask: { readonly hasOther: boolean } | null,
+    ...sources: readonly Source[]
+  ) {
     this.#sources = sources;
   }
 

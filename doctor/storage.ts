@@ -135,10 +135,10 @@ const pauseMs = 50;
 
 /** The content of the store, or why it cannot be read without a change. */
 type StoreFindings =
-  | { readonly state: "absent" }
-  | { readonly state: "read"; readonly applied: AppliedTopology | null }
+  | { readonly kind: "absent" }
+  | { readonly kind: "read"; readonly applied: AppliedTopology | null }
   | {
-    readonly state: "forbidden" | "not-a-file" | "damaged" | "locked" | "journal" | "wal" | "error";
+    readonly kind: "forbidden" | "not-a-file" | "damaged" | "locked" | "journal" | "wal" | "error";
     readonly detail: string;
   };
 
@@ -153,7 +153,7 @@ export function storeOf(context: DoctorContext): Promise<StoreFindings> {
 async function readStore({ agent, options: { signal } }: DoctorContext): Promise<StoreFindings> {
   for (const startedAt = performance.now();;) {
     const findings = await readStoreOnce(agent.storePath);
-    const isPassing = findings.state === "locked" || findings.state === "journal";
+    const isPassing = findings.kind === "locked" || findings.kind === "journal";
     const isOver = signal.aborted || performance.now() - startedAt > lockedTimeoutMs;
     if (!isPassing || isOver) return findings;
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -163,26 +163,26 @@ async function readStore({ agent, options: { signal } }: DoctorContext): Promise
 async function readStoreOnce(path: string): Promise<StoreFindings> {
   // The agent refuses a link, which may lead to another user's file.
   const file = await look(path, Deno.lstat);
-  if (file === "absent") return { state: "absent" };
-  if (file === "forbidden") return { state: "forbidden", detail: "permission denied" };
-  if (!file.isFile) return { state: "not-a-file", detail: "it is not a regular file" };
+  if (file === "absent") return { kind: "absent" };
+  if (file === "forbidden") return { kind: "forbidden", detail: "permission denied" };
+  if (!file.isFile) return { kind: "not-a-file", detail: "it is not a regular file" };
   try {
-    if (await isWal(path)) return { state: "wal", detail: "the file is in WAL mode" };
+    if (await isWal(path)) return { kind: "wal", detail: "the file is in WAL mode" };
     if (await look(`${path}-journal`) !== "absent") {
-      return { state: "journal", detail: "a change is half-written" };
+      return { kind: "journal", detail: "a change is half-written" };
     }
     const damage = findDamage(path);
-    if (damage !== null) return { state: "damaged", detail: damage };
+    if (damage !== null) return { kind: "damaged", detail: damage };
     const reader = new StoreReader(path);
     try {
-      return { state: "read", applied: await reader.current(AbortSignal.abort()) };
+      return { kind: "read", applied: await reader.current(AbortSignal.abort()) };
     } finally {
       reader.close();
     }
   } catch (error) {
     const isForbidden = error instanceof Deno.errors.PermissionDenied;
-    const state = storeReason(error) === "locked" ? "locked" : isForbidden ? "forbidden" : "error";
-    return { state, detail: explain(error) };
+    const kind = storeReason(error) === "locked" ? "locked" : isForbidden ? "forbidden" : "error";
+    return { kind, detail: explain(error) };
   }
 }
 
@@ -203,12 +203,12 @@ async function isWal(path: string): Promise<boolean> {
 export async function checkStore(context: DoctorContext): Promise<Result> {
   const findings = await storeOf(context);
   const path = context.agent.storePath;
-  if (findings.state === "absent") {
+  if (findings.kind === "absent") {
     return quarantined(path) ?? ok(`${path} does not exist: nothing was applied`);
   }
-  if (findings.state === "read") return await judgeStore(context, findings.applied);
+  if (findings.kind === "read") return await judgeStore(context, findings.applied);
   const unread = `Cannot read the store ${path}: ${findings.detail}`;
-  switch (findings.state) {
+  switch (findings.kind) {
     case "not-a-file":
     case "damaged":
       return failed(unread, moveAway(path));

@@ -43,29 +43,29 @@ async function lookAfter(script: string): Promise<string> {
   return `${state}: ${details} → ${fix}`.replaceAll(T, "T");
 }
 
-const full = "mount -t tmpfs -o size=20m none $T && mkdir -m 700 $T/state";
+const disk = "mount -t tmpfs -o size=20m none $T && mkdir -m 700 $T/state";
 const forget = "the applied topology is lost when the agent stops, and apply by hand fails";
 
 const cases: [name: string, script: string, said: RegExp | string][] = [
-  ["room enough", full, /^ok: T\/state: owner root/],
+  ["room enough", disk, /^ok: T\/state: owner root/],
   [
     "a disk that is nearly full",
-    `${full} && head -c 5000000 /dev/zero > $T/big`,
+    `${disk} && head -c 5000000 /dev/zero > $T/big`,
     /^warning: only 15 MiB are free on the file system of T\/state: an apply may fail; T\/state: .* → see what uses the space: du -xmd 3 /,
   ],
   [
     "a full disk",
-    `${full} && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
+    `${disk} && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
     /^warning: only 0 MiB are free .* → see what uses the space: du -xmd 3 "\$\(findmnt -n -o TARGET -T T\/state\)" \| sort -n/,
   ],
   [
     "a full disk and a folder that is open to all",
-    `${full} && chmod 777 $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
+    `${disk} && chmod 777 $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
     /^warning: only 0 MiB are free .*every user of this host may replace what is in it → see what uses the space: du -xmd 3 /,
   ],
   [
     "a full disk on which the folder is yet to be made",
-    `${full} && rmdir $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
+    `${disk} && rmdir $T/state && (head -c 21000000 /dev/zero > $T/big || true) 2>/dev/null`,
     /^warning: only 0 MiB are free on the file system of T: .* → see what uses the space: du -xmd 3 /,
   ],
   [
@@ -75,14 +75,14 @@ const cases: [name: string, script: string, said: RegExp | string][] = [
   ],
   [
     "a folder on a disk that is read-only",
-    `${full} && mount -o remount,ro $T`,
+    `${disk} && mount -o remount,ro $T`,
     new RegExp(
       `^warning: the file system of T/state is read-only: ${forget}; T/state: .* → make it writable: mount`,
     ),
   ],
   [
     "a folder that cannot be made, as the disk is read-only",
-    `${full} && rmdir $T/state && mount -o remount,ro $T`,
+    `${disk} && rmdir $T/state && mount -o remount,ro $T`,
     "failed: T/state does not exist, and the file system of T is read-only → " +
     'make it writable: mount -o remount,rw "$(findmnt -n -o TARGET -T T)"',
   ],
@@ -151,20 +151,16 @@ Deno.test("doctor accepts new metrics, and old ones without an agent", () =>
     assert.equal(state, "ok", details);
     assert.match(details, /a\.prom was written at 1970-01-01T00:00:01Z; no agent is running/);
   }));
-const { ignore, suffix, check: checkDoctorReadOnly } = requirement(
-  "unshare and the right to use it",
-  await works("unshare", "--mount", "findmnt", "-T", "/"),
-);
 
 /** Runs the doctor, what it names to fix the store, and the doctor again. */
 const script = `mount --bind $S $S && mount -o remount,ro,bind $S $S
 $DOCTOR | tee $S.first; sh -c "$(sed -n '/^store /,/→/ s/.*→ [^:]*: //p' $S.first)"; $DOCTOR`;
 
 Deno.test({
-  name: `doctor fixes a store on a read-only file system${suffix}`,
-  ignore,
+  name: `doctor fixes a store on a read-only file system${mounts.suffix}`,
+  ignore: mounts.ignore,
   async fn() {
-    checkDoctorReadOnly();
+    mounts.check();
     using folder = new TemporaryFolder();
     const S = `${folder.path}/state`;
     await Deno.mkdir(S, { mode: 0o700 });

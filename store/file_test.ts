@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { randomNumbers } from "../tests/support/answer_streams.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
+import { SeededRandom } from "../tests/support/random.ts";
 import {
   crashInAChange,
   execSql,
@@ -293,10 +293,10 @@ Deno.test("S2 TopologyStore finds damage in a file cut at any of 50 points", () 
 
 Deno.test("S3 TopologyStore survives each page as zeros, ones or noise", () => {
   withBytes((whole, harm) => {
-    const random = randomNumbers(4);
+    const random = new SeededRandom(4);
     const counts = new Map<string, number>();
     for (let page = 0; page < whole.length / pageBytes; page++) {
-      for (const next of [() => 0, () => 255, () => Math.floor(random() * 256)]) {
+      for (const next of [() => 0, () => 255, () => random.below(256)]) {
         const bytes = whole.slice();
         for (let at = page * pageBytes; at < (page + 1) * pageBytes; at++) bytes[at] = next();
         const [found, isKept] = survive(harm(bytes));
@@ -310,14 +310,14 @@ Deno.test("S3 TopologyStore survives each page as zeros, ones or noise", () => {
 
 Deno.test("S3 TopologyStore survives a bit flipped anywhere, 200 times", () => {
   withBytes((whole, harm) => {
-    const random = randomNumbers(5);
+    const random = new SeededRandom(5);
     const places = [
       ...Array.from({ length: 100 }, (_, index) => index),
-      ...Array.from({ length: 200 }, () => Math.floor(random() * whole.length)),
+      ...Array.from({ length: 200 }, () => random.below(whole.length)),
     ];
     for (const place of places) {
       const bytes = whole.slice();
-      bytes[place]! ^= 1 << Math.floor(random() * 8);
+      bytes[place]! ^= 1 << random.below(8);
       // A bit here makes it a format that may be read and not written (surroundings).
       if (place === 18) bytes[place] = 0;
       survive(harm(bytes));

@@ -8,6 +8,7 @@ export type Json = null | boolean | string | NumberToken | Json[] | { [key: stri
 
 /** Limit for nesting; a topology needs about eight levels. */
 const maximumDepth = 256;
+const tooDeep = `it nests deeper than ${maximumDepth} levels`;
 
 /** Limit for values in a document; the largest valid topology has about 300,000. */
 export const maximumValues = 350_000;
@@ -18,9 +19,16 @@ export const maximumValues = 350_000;
  */
 export const maximumNumericKeys = 10_000;
 
+/** Not JSON, or over a limit. */
+export class DocumentError extends SyntaxError {
+  constructor(readonly reason: string) {
+    super(`Cannot read the document: ${reason}`);
+  }
+}
+
 /**
  * Parses a document. Numbers keep their text, as the version hash needs it: `1.0` stays `1.0`. The last of
- * two equal keys wins. Throws `SyntaxError` when it is not JSON or over a limit.
+ * two equal keys wins. Throws `DocumentError`.
  *
  * Not `JSON.parse`: V8 15.0 may confuse a key with an escape and an earlier key (nodejs/node#63785); two
  * documents would have one hash.
@@ -46,7 +54,7 @@ class JsonReader {
     this.#text = text;
   }
 
-  /** Throws `SyntaxError`, which has the position but no content. */
+  /** Throws `DocumentError`, which has the position but no content. */
   read(): Json {
     const value = this.#value(0);
     if (this.#peek() !== undefined) throw this.#unexpected();
@@ -55,7 +63,7 @@ class JsonReader {
 
   #value(depth: number): Json {
     if (++this.#values > maximumValues) {
-      throw new SyntaxError(`Cannot read the document: it holds more than ${maximumValues} values`);
+      throw new DocumentError(`it holds more than ${maximumValues} values`);
     }
     switch (this.#peek()) {
       case "{":
@@ -86,8 +94,7 @@ class JsonReader {
   #key(): string {
     const key = this.#string();
     if (/^\d{1,10}$/.test(key) && ++this.#numericKeys > maximumNumericKeys) {
-      const what = `more than ${maximumNumericKeys} keys that are numbers`;
-      throw new SyntaxError(`Cannot read the document: it holds ${what}`);
+      throw new DocumentError(`it holds more than ${maximumNumericKeys} keys that are numbers`);
     }
     return key;
   }
@@ -100,7 +107,7 @@ class JsonReader {
 
   /** Reads from the opening bracket to the closing one. */
   #items(end: string, depth: number, readItem: () => void): void {
-    if (depth >= maximumDepth) throw tooDeep();
+    if (depth >= maximumDepth) throw new DocumentError(tooDeep);
     this.#at++;
     if (this.#peek() !== end) {
       readItem();
@@ -151,23 +158,18 @@ class JsonReader {
     return token;
   }
 
-  #unexpected(): SyntaxError {
+  #unexpected(): DocumentError {
     const isAtEnd = this.#at >= this.#text.length;
     const where = isAtEnd ? ": it ends too early" : ` at character ${this.#at + 1}`;
-    return new SyntaxError(`Cannot read the document: it is not valid JSON${where}`);
+    return new DocumentError(`it is not valid JSON${where}`);
   }
-}
-
-/** The error for a document that nests deeper than `maximumDepth`. */
-function tooDeep(): SyntaxError {
-  return new SyntaxError(`Cannot read the document: it nests deeper than ${maximumDepth} levels`);
 }
 
 /**
  * Writes a document as ASCII, without spaces, its keys sorted by code point, which is what Python
  * calls `json.dumps(document, sort_keys=True, separators=(",", ":"))`; `number` writes a number from
  * its text, and the keys in `dropped` are left out at every depth.
- * Throws `SyntaxError` when it nests deeper than `maximumDepth`.
+ * Throws `DocumentError` when it nests deeper than `maximumDepth`.
  */
 export function writeJson(
   document: Json,
@@ -178,7 +180,7 @@ export function writeJson(
     if (value === null || typeof value === "boolean") return String(value);
     if (typeof value === "string") return quote(value);
     if (value instanceof NumberToken) return number(value.text);
-    if (depth >= maximumDepth) throw tooDeep();
+    if (depth >= maximumDepth) throw new DocumentError(tooDeep);
     const inner = (it: Json) => write(it, depth + 1);
     if (Array.isArray(value)) return `[${value.map(inner).join(",")}]`;
     const keys = Object.keys(value).filter((key) => !dropped.has(key)).sort(compareCodePoints);

@@ -1,6 +1,6 @@
 import { listenToEvents } from "../../docker/events.ts";
 import { AgentSetup, WatchedLoop } from "../support/agent_setup.ts";
-import { eventually, TemporaryFolder, until } from "../support/environment.ts";
+import { TemporaryFolder, until } from "../support/environment.ts";
 import { docker, dockerSocket, OwnPodman, ownPodman, podman, testWith } from "./engines.ts";
 import { type DockerSandbox, testInSandbox } from "./sandbox.ts";
 
@@ -32,14 +32,8 @@ class ChangeListener implements AsyncDisposable {
   async expectEvent(what: string, act: () => Promise<unknown>): Promise<void> {
     const [eventCount, before] = [this.eventCount, await this.#observe()];
     await act();
-    await eventually(
-      `an event: ${what}`,
-      () => Promise.resolve(this.eventCount > eventCount || undefined),
-    );
-    await eventually(
-      `a change: ${what}`,
-      async () => await this.#observe() !== before || undefined,
-    );
+    await until(() => this.eventCount > eventCount, { what: `an event: ${what}` });
+    await until(async () => await this.#observe() !== before, { what: `a change: ${what}` });
   }
 
   async #observe(): Promise<string> {

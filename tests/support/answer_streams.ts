@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type EngineResponse, type ReadBytes, ResponseReader } from "../../docker/http.ts";
+import { SeededRandom } from "./random.ts";
 
 /** How many bytes the next read may bring. */
 export type Cut = () => number;
@@ -46,20 +47,10 @@ export function byteByByte(): number {
 /** Everything at once, byte by byte, and pieces of 1 to 12 bytes. */
 export function cuts(): Cut[] {
   const pieces = Array.from({ length: 20 }, (_, seed): Cut => {
-    const random = randomNumbers(seed);
-    return () => 1 + Math.floor(random() * 12);
+    const random = new SeededRandom(seed);
+    return () => 1 + random.below(12);
   });
   return [whole, byteByByte, ...pieces];
-}
-
-/** Numbers in [0, 1), the same for the same seed. */
-export function randomNumbers(seed: number): () => number {
-  const modulus = 2 ** 31 - 1;
-  let state = seed + 1;
-  return () => {
-    state = state * 48_271 % modulus;
-    return state / modulus;
-  };
 }
 
 /** The status and the body of an answer. */

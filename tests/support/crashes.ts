@@ -4,9 +4,9 @@ import { quarantineIfDamaged } from "../../store/recovery.ts";
 import { type AppliedTopology, readRow } from "../../store/row.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
-import { randomNumbers } from "./answer_streams.ts";
 import { type ApplyHost, oneLan, threeLans, withHost } from "./apply_host.ts";
 import { TemporaryFolder } from "./environment.ts";
+import { SeededRandom } from "./random.ts";
 
 /**
  * Runs a program of tests/ and kills it so many milliseconds after its first output. Returns the lines
@@ -50,11 +50,11 @@ interface StoreRow {
 const topologyId = "A";
 
 /** Returns a random change with this number; a third of the documents take many pages. */
-export function randomChange(number: number, random: () => number): StoreChange {
-  const draw = random();
+export function randomChange(number: number, random: SeededRandom): StoreChange {
+  const draw = random.next();
   const method = draw < 0.55 ? "put" : draw < 0.85 ? "recordError" : "clear";
-  const size = Math.floor(random() * (random() < 0.3 ? 200_000 : 3_000));
-  return { method, text: `change ${number} ${Math.floor(random() * 1e9)}`, size };
+  const size = random.below(random.next() < 0.3 ? 200_000 : 3_000);
+  return { method, text: `change ${number} ${random.below(1e9)}`, size };
 }
 
 /** Calls the method. */
@@ -102,13 +102,13 @@ export async function crashStores({ kills, seed }: CrashOptions): Promise<CrashR
   using folder = new TemporaryFolder();
   const report = { kills: 0, changes: 0, undone: 0, done: 0, between: 0, journals: 0 };
   const run = async (lane: number) => {
-    const random = randomNumbers(seed + lane);
+    const random = new SeededRandom(seed + lane);
     const path = `${folder.path}/${lane}.db`;
     for (let row: StoreRow | null = null; report.kills < kills;) {
       report.kills++;
-      const childSeed = `${Math.floor(random() * 2 ** 31)}`;
+      const childSeed = `${random.below(2 ** 31)}`;
       // Long enough for about thirty changes.
-      const killAfterMs = random() * 60;
+      const killAfterMs = random.next() * 60;
       const args = [path, childSeed];
       const lines = await runAndKill("./programs/store_crash_child.ts", args, killAfterMs);
       row = checkStore(path, row, lines, { report, round: `seed ${seed}, process ${childSeed}` });
@@ -186,17 +186,17 @@ interface ApplyCrashReport {
  */
 export async function crashApplies({ kills, seed }: CrashOptions): Promise<ApplyCrashReport> {
   const report = { kills: 0, completed: 0, atWork: 0, halfDone: 0 };
-  const random = randomNumbers(seed);
+  const random = new SeededRandom(seed);
   await withHost(async (host) => {
     host.engine.latencyMs = 5;
     while (report.kills < kills) {
       report.kills++;
       const args = [host.engine.socketPath, host.storePath];
-      const lines = await runAndKill("./programs/apply_crash_child.ts", args, random() * 300);
+      const lines = await runAndKill("./programs/apply_crash_child.ts", args, random.next() * 300);
       report.completed += lines.filter((line) => line !== "begun").length;
       // A killed process cannot empty the lock file.
       if (Deno.readTextFileSync(lockPathOf(host.storePath)) !== "") report.atWork++;
-      if (await fix(host, random() < 0.5)) report.halfDone++;
+      if (await fix(host, random.next() < 0.5)) report.halfDone++;
     }
   });
   return report;

@@ -30,15 +30,6 @@ export function freePort(): number {
   return listener.addr.port;
 }
 
-/** As `until`. */
-export function eventually<T>(
-  what: string,
-  ask: () => Promise<T | undefined>,
-  timeoutMs = 30_000,
-): Promise<NonNullable<T>> {
-  return until(ask, { what, timeoutMs }) as Promise<NonNullable<T>>;
-}
-
 /** A folder of its own for a test, gone when the test is over. */
 export class TemporaryFolder implements Disposable {
   /** Its absolute path. */

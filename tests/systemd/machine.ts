@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isAbsolute, join } from "node:path";
-import { eventually } from "../support/environment.ts";
+import { until } from "../support/environment.ts";
 
 /** The output of a program, and its exit code. */
 interface Ended {
@@ -193,13 +193,13 @@ export class Machine implements AsyncDisposable {
   }
 
   async #comeUp(): Promise<void> {
-    this.#init = await eventually("its first process", async () => await this.#findInit());
-    await eventually("its services", async () => {
+    this.#init = await until(() => this.#findInit(), { what: "its first process" });
+    await until(async () => {
       this.#mustRun();
       const { stdout } = await this.run(["systemctl", "is-system-running"], { accept: () => true });
       // Degraded is a machine where some service of its own does not work in a container.
-      return ["running", "degraded"].includes(stdout.trim()) || undefined;
-    });
+      return ["running", "degraded"].includes(stdout.trim());
+    }, { what: "its services" });
   }
 
   async #findInit(): Promise<number | undefined> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { eventually } from "../support/environment.ts";
+import { until } from "../support/environment.ts";
 import { asUser } from "./machine.ts";
 import { type Account, type Check, type Service, type Site, worker } from "./site.ts";
 
@@ -254,11 +254,10 @@ export const watchChecks: readonly Check[] = [
       const ms = performance.now() - startedAt;
       assert.ok(ms <= stopMs, `${ms} ms`);
       // The two come to the journal on different ways.
-      await eventually("a clean end in the journal", async () => {
+      await until(async () => {
         const [, last = ""] = (await service.journal()).split(/^[^]*msg=started/m);
-        const isClean = last.includes("msg=stopped") && last.includes("Deactivated successfully");
-        return isClean || undefined;
-      });
+        return last.includes("msg=stopped") && last.includes("Deactivated successfully");
+      }, { what: "a clean end in the journal" });
       return `${Math.round(ms)} ms`;
     },
   },

@@ -6,7 +6,7 @@ import { documentOf, type Sample } from "../engines/apply_setup.ts";
 import { DockerSandbox } from "../engines/sandbox.ts";
 import { call, type Reply } from "../support/api_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
-import { eventually, freePort } from "../support/environment.ts";
+import { freePort, until } from "../support/environment.ts";
 import { TlsMaster } from "../support/tls_master.ts";
 import { addUser, asUser, type Machine, user } from "./machine.ts";
 
@@ -73,10 +73,10 @@ export class Service {
 
   /** Waits until a property has changed to what is wanted, and returns it. */
   async until(name: string, isWanted: (value: string) => boolean): Promise<string> {
-    return await eventually(`${name} of ${this.unit}`, async () => {
+    return await until(async () => {
       const value = await this.property(name);
       return isWanted(value) ? value : undefined;
-    });
+    }, { what: `${name} of ${this.unit}` });
   }
 }
 
@@ -116,8 +116,8 @@ export class Doctor {
   async fix({ name, fix = "" }: Finding, repair = fix.split(": ").at(-1)!): Promise<void> {
     assert.ok(fix, `${name} does not say how to fix it`);
     await this.machine.shell(repair);
-    await eventually(`${name} in order after ${fix}`, async () => {
-      return (await this.find(name)).state === "ok" || undefined;
+    await until(async () => (await this.find(name)).state === "ok", {
+      what: `${name} in order after ${fix}`,
     });
   }
 
@@ -264,14 +264,13 @@ export class Site {
     isWanted: (account: Account) => boolean,
   ): Promise<{ account: Account; sender: string }> {
     const since = Date.now();
-    return await eventually(`a heartbeat with ${what}`, () => {
-      const wanted = this.master.heartbeats.filter(({ receivedAt }) => receivedAt >= since)
+    return await until(() => {
+      return this.master.heartbeats.filter(({ receivedAt }) => receivedAt >= since)
         .map(({ body, clientCommonName: sender }) => {
           return { account: (body as { topology: Account }).topology, sender };
         })
         .find(({ account }) => isWanted(account));
-      return Promise.resolve(wanted);
-    });
+    }, { what: `a heartbeat with ${what}` });
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
-import { eventually } from "../support/environment.ts";
+import { until } from "../support/environment.ts";
 import { type Machine, user } from "./machine.ts";
 import { type Check, configure, Service } from "./site.ts";
 
@@ -35,10 +35,10 @@ export const timerChecks: readonly Check[] = [
       return await check.with(["SuccessExitStatus=1"], async () => {
         await machine.run(["systemctl", "start", timer]);
         try {
-          const line = await eventually("two checks", async () => {
+          const line = await until(async () => {
             const lines = (await check.journal()).match(/^DECNET .*$/gm) ?? [];
             return lines[1];
-          });
+          }, { what: "two checks" });
           assert.match(line, /^DECNET (OK|WARNING) - .*\bnetworks=\d+ .*\bmaster=\d/);
           assert.equal(await check.property("Result"), "success");
           return line;
@@ -100,17 +100,17 @@ export const cronChecks: readonly Check[] = [
 
       const before = await runs(machine);
       await installLine(machine);
-      const hasRun = async () => await runs(machine) > before || undefined;
-      await eventually("a run by cron", hasRun, tickMs);
+      const hasRun = async () => await runs(machine) > before;
+      await until(hasRun, { what: "a run by cron", timeoutMs: tickMs });
       assert.ok(engine.requestCount > asked, "it has not asked the engine");
       assert.ok(master.heartbeatCount > heartbeats, "its heartbeat has not come");
       assert.deepEqual(await mailsOf(machine), []);
 
       await engine.stop();
-      const [mail] = await eventually("a mail", async () => {
+      const [mail] = await until(async () => {
         const all = await mailsOf(machine);
         return all.length > 0 ? all : undefined;
-      }, tickMs);
+      }, { what: "a mail", timeoutMs: tickMs });
       await machine.shell(`rm ${file}`);
       assert.match(mail!, /^To: root$/m);
       assert.match(mail!, /^Subject: .*decnet-agent --once --quiet$/m);

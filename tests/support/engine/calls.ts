@@ -6,20 +6,21 @@ import {
   type Subnet,
   subnetOf,
 } from "../../../topology/address.ts";
-import { json, maximumApiMinor, type Reply } from "./http.ts";
+import { json, type Reply, type Request } from "./http.ts";
 import {
   container,
   type ContainerItem,
   type ContainerState,
-  containerStates,
   type EndpointItem,
   EngineRefusal,
   type EngineState,
   idleEndpoint,
   isUp,
+  liveEndpoint,
   network,
   type NetworkItem,
   newId,
+  statusText,
 } from "./state.ts";
 
 /** A call of the engine's API; `id` is what the path has in the place of `{id}`. */
@@ -31,18 +32,8 @@ interface Call {
   readonly body: any;
 }
 
-const version = {
-  Version: "20.10.24",
-  ApiVersion: `1.${maximumApiMinor}`,
-  MinAPIVersion: "1.12",
-  Os: "linux",
-  Arch: "amd64",
-};
-
 /** What the calls answer with: a status, or a status and a value. */
 const routes: Readonly<Record<string, (call: Call) => number | readonly [number, unknown]>> = {
-  "GET /_ping": () => 200,
-  "GET /version": () => [200, version],
   "GET /networks": ({ state, query }) => [200, listNetworks(state, query)],
   "POST /networks/create": createNetwork,
   "POST /networks/{id}/connect": connect,
@@ -73,9 +64,7 @@ const routes: Readonly<Record<string, (call: Call) => number | readonly [number,
       );
     }
   },
-  "POST /containers/{id}/pause": ({ state, id }) => {
-    return setState(state, state.container(id), "paused");
-  },
+  "POST /containers/{id}/pause": ({ state, id }) => setState(state, state.container(id), "paused"),
   "POST /containers/{id}/unpause": ({ state, id }) => {
     const container = state.container(id);
     if (container.State === "paused") return setState(state, container, "running");
@@ -98,23 +87,17 @@ const routes: Readonly<Record<string, (call: Call) => number | readonly [number,
 /** Answers a call as the real engine does; what it does not know is 404. */
 export function answerCall(
   state: EngineState,
-  { method, target, body }: { method: string; target: string; body: string },
+  { method, target, body }: Pick<Request, "method" | "target" | "body">,
 ): Reply {
-  const { path, minor } = splitVersion(target);
-  const url = new URL(path, "http://docker");
+  const { pathname, searchParams: query } = new URL(target, "http://docker");
   for (const [name, route] of Object.entries(routes)) {
     // An image's name may have slashes in it.
     const pattern = name.replace("{id}", name.includes("/images/") ? "(.+)" : "([^/]+)");
-    const match = new RegExp(`^${pattern}$`).exec(`${method} ${url.pathname}`);
+    const match = new RegExp(`^${pattern}$`).exec(`${method} ${pathname}`);
     if (!match) continue;
+    const id = decodeURIComponent(match[1] ?? "");
     try {
-      if (minor > maximumApiMinor) {
-        const problem = `client version 1.${minor} is too new`;
-        const most = `Maximum supported API version is 1.${maximumApiMinor}`;
-        throw new EngineRefusal(400, `${problem}. ${most}`);
-      }
-      const id = decodeURIComponent(match[1] ?? "");
-      const result = route({ state, id, query: url.searchParams, body: parseBody(body) });
+      const result = route({ state, id, query, body: JSON.parse(body || "{}") });
       return typeof result === "number" ? { status: result, body: "" } : json(...result);
     } catch (error) {
       if (!(error instanceof EngineRefusal)) throw error;
@@ -124,57 +107,32 @@ export function answerCall(
   return json(404, { message: "page not found" });
 }
 
-/** Splits `/v1.41/networks` into its minor version, 0 when there is none, and `/networks`. */
-export function splitVersion(target: string): { minor: number; path: string } {
-  const [, minor = "0", path = target] = /^\/v1\.(\d+)(\/.*)$/.exec(target) ?? [];
-  return { minor: Number(minor), path };
-}
-
-function parseBody(text: string): unknown {
-  try {
-    return text === "" ? {} : JSON.parse(text);
-  } catch {
-    throw new EngineRefusal(400, "unexpected EOF");
-  }
-}
-
 function listNetworks(state: EngineState, query: URLSearchParams): NetworkItem[] {
-  const filters = parseFilters(query, ["name", "label", "driver"]);
+  const filters = parseFilters(query);
   return state.networks.filter((item) =>
-    matchesName(filters, [item.Name]) && matchesLabels(filters, item.Labels) &&
-    (filters.get("driver")?.includes(item.Driver) ?? true)
+    matchesName(filters, [item.Name]) && matchesLabels(filters, item.Labels)
   );
 }
 
 function listContainers(state: EngineState, query: URLSearchParams): ContainerItem[] {
-  const filters = parseFilters(query, ["name", "label", "status"]);
-  const limit = Number(query.get("limit") ?? 0);
-  const isAll = isTrue(query.get("all")) || limit > 0;
-  const wanted: readonly string[] = filters.get("status") ??
-    (isAll ? containerStates : ["running", "paused", "restarting"]);
+  const filters = parseFilters(query);
+  const isAll = isTrue(query.get("all"));
   return state.containers.filter((item) =>
-    wanted.includes(item.State) && matchesLabels(filters, item.Labels) &&
+    (isAll || isUp(item)) && matchesLabels(filters, item.Labels) &&
     matchesName(filters, item.Names.flatMap((name) => [name, name.slice(1)]))
-  ).slice(0, limit || undefined)
-    .map((item) => ({ ...item, Image: state.images.listedName(item.Image, item.ImageID) }));
+  );
 }
 
 function isTrue(value: string | null): boolean {
-  return !["", "0", "no", "false", "none"].includes((value ?? "").toLowerCase());
+  return value === "1" || value === "true";
 }
 
 /** Reads the filters by name, without empty ones. Throws `EngineRefusal` for an unknown one. */
-function parseFilters(query: URLSearchParams, known: string[]): Map<string, string[]> {
-  const parsed: Record<string, string[] | Record<string, boolean>> = JSON.parse(
-    query.get("filters") || "{}",
-  );
-  const filters = new Map<string, string[]>();
-  for (const [name, given] of Object.entries(parsed)) {
-    if (!known.includes(name)) throw new EngineRefusal(400, `Invalid filter '${name}'`);
-    const values = Array.isArray(given) ? given : Object.keys(given);
-    if (values.length > 0) filters.set(name, values);
-  }
-  return filters;
+function parseFilters(query: URLSearchParams): Map<string, string[]> {
+  const filters: Record<string, string[]> = JSON.parse(query.get("filters") || "{}");
+  const unknown = Object.keys(filters).find((name) => !["name", "label"].includes(name));
+  if (unknown) throw new EngineRefusal(400, `Invalid filter '${unknown}'`);
+  return new Map(Object.entries(filters).filter(([, values]) => values.length > 0));
 }
 
 /** Each value is a regular expression, found anywhere; one of them has to match. */
@@ -197,33 +155,20 @@ function createNetwork({ state, body }: Call): [number, unknown] {
     throw new EngineRefusal(409, `network with name ${name} already exists`);
   }
   if (driver !== "bridge") throw new EngineRefusal(404, `plugin "${driver}" not found`);
-  const pools = body.IPAM?.Config ?? [];
+  const subnet: string | undefined = body.IPAM?.Config?.[0]?.Subnet;
   const created = {
-    ...network({ name, labels: labels ?? {}, internal: internal ?? false }),
+    ...network({ name, subnet, labels: labels ?? {}, internal: internal ?? false }),
     Id: newId(),
     Created: new Date().toISOString(),
-    IPAM: { Driver: "default", Options: null, Config: [pools[0] ?? freePool(state)] },
     Options: body.Options ?? {},
   };
-  const subnet = subnetIn(created);
-  if (subnet && usedSubnets(state).some((used) => overlaps(used, subnet))) {
+  const wanted = subnetIn(created);
+  const used = state.networks.map(subnetIn).filter((it) => it !== null);
+  if (wanted && used.some((it) => overlaps(it, wanted))) {
     throw new EngineRefusal(403, "Pool overlaps with other one on this address space");
   }
   state.networks = [...state.networks, created];
   return [201, { Id: created.Id, Warning: "" }];
-}
-
-/** The pool that the engine chooses where none is wanted. */
-function freePool(state: EngineState): { Subnet: string; Gateway: string } {
-  for (let second = 18;; second++) {
-    const subnet = subnetOf(parseCidr(`172.${second}.0.0/16`)!);
-    if (usedSubnets(state).some((used) => overlaps(used, subnet))) continue;
-    return { Subnet: `172.${second}.0.0/16`, Gateway: `172.${second}.0.1` };
-  }
-}
-
-function usedSubnets(state: EngineState): Subnet[] {
-  return state.networks.map(subnetIn).filter((it) => it !== null);
 }
 
 /** Null for a network that takes no addresses. */
@@ -259,7 +204,7 @@ function connect({ state, id, body }: Call): number {
     const problem = `endpoint with name ${container.Names[0]!.slice(1)} already exists`;
     throw new EngineRefusal(403, `${problem} in network ${found.Name}`);
   }
-  const endpoint = isUp(container) ? liveEndpoint(state, found, ipam) : idleEndpoint(ipam);
+  const endpoint = isUp(container) ? attach(state, found, ipam) : idleEndpoint(ipam);
   const networks = { ...container.NetworkSettings.Networks, [found.Name]: endpoint };
   state.replace({ ...container, NetworkSettings: { Networks: networks } });
   return 200;
@@ -277,23 +222,19 @@ function disconnect({ state, id, body }: Call): number {
 }
 
 /** Attaches a running container to a network: the endpoint with its address. */
-function liveEndpoint(
+function attach(
   state: EngineState,
   network: NetworkItem,
   ipam: EndpointItem["IPAMConfig"],
 ): EndpointItem {
-  const endpoint = { ...idleEndpoint(ipam, network.Id), EndpointID: newId() };
+  const idle = idleEndpoint(ipam, network.Id);
   const subnet = subnetIn(network);
+  if (!subnet) return { ...idle, EndpointID: newId() };
   const wanted = ipam?.IPv4Address;
-  const pool = network.IPAM.Config[0];
-  if (wanted && pool?.Gateway) {
-    const only = "supported only when connecting to networks with user configured subnets";
-    throw new EngineRefusal(400, `user specified IP address is ${only}`);
-  }
-  if (!subnet || !pool) return endpoint;
+  const gateway = formatAddress(subnet.first + 1);
   const used = new Set(endpointsOn(state, network.Id).map(({ IPAddress }) => IPAddress));
-  const gateway = pool.Gateway ?? formatAddress(subnet.first + 1);
   for (const own of [subnet.first, subnet.last]) used.add(formatAddress(own));
+  used.add(gateway);
   let address = parseAddress(wanted ?? "") ?? subnet.first + 2;
   while (!wanted && used.has(formatAddress(address))) address++;
   if (address < subnet.first || address > subnet.last) {
@@ -301,14 +242,9 @@ function liveEndpoint(
     throw new EngineRefusal(500, `Invalid address ${wanted}: ${problem}`);
   }
   const text = formatAddress(address);
-  if (used.has(text) || text === gateway) throw new EngineRefusal(403, "Address already in use");
-  return {
-    ...endpoint,
-    Gateway: gateway,
-    IPAddress: text,
-    IPPrefixLen: Number(pool.Subnet.split("/")[1]),
-    MacAddress: `02:42:${address.toString(16).padStart(8, "0").match(/../g)!.join(":")}`,
-  };
+  if (used.has(text)) throw new EngineRefusal(403, "Address already in use");
+  const prefix = Number(network.IPAM.Config[0]!.Subnet.split("/")[1]);
+  return liveEndpoint(idle, { id: newId(), gateway, address: text, prefix });
 }
 
 function createContainer({ state, query, body }: Call): [number, unknown] {
@@ -378,37 +314,31 @@ function start({ state, id }: Call): number {
       throw new EngineRefusal(409, `Container ${base.Id} is restarting, ${way}`);
     }
   }
-  return setState(state, container, "running", ([name, { NetworkID, IPAMConfig }]) => {
+  return setState(state, container, "running", (name, { NetworkID, IPAMConfig }) => {
     // A network that the container was on once is known by its id: another of its name won't do.
-    return liveEndpoint(state, state.network(NetworkID || name), IPAMConfig);
+    return attach(state, state.network(NetworkID || name), IPAMConfig);
   });
 }
 
 function end(state: EngineState, container: ContainerItem): number {
-  return setState(state, container, "exited", ([, { IPAMConfig, NetworkID }]) => {
+  return setState(state, container, "exited", (_name, { IPAMConfig, NetworkID }) => {
     return idleEndpoint(IPAMConfig, NetworkID);
   });
 }
 
-const statusTexts: Partial<Record<ContainerState, string>> = {
-  running: "Up Less than a second",
-  paused: "Up Less than a second (Paused)",
-  exited: "Exited (137) Less than a second ago",
-};
-
+/** Changes a container's state, and each of its endpoints by `change`. */
 function setState(
   state: EngineState,
   container: ContainerItem,
   next: ContainerState,
-  change: (entry: [name: string, endpoint: EndpointItem]) => EndpointItem = ([, endpoint]) =>
-    endpoint,
+  change = (_name: string, endpoint: EndpointItem) => endpoint,
 ): number {
   const networks = Object.entries(container.NetworkSettings.Networks)
-    .map((entry) => [entry[0], change(entry)] as const);
+    .map(([name, endpoint]) => [name, change(name, endpoint)] as const);
   state.replace({
     ...container,
     State: next,
-    Status: statusTexts[next] ?? next,
+    Status: statusText(next, "Less than a second"),
     NetworkSettings: { Networks: Object.fromEntries(networks) },
   });
   return 204;

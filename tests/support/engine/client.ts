@@ -10,36 +10,26 @@ export async function withEngine(test: (engine: FakeEngine) => Promise<void>): P
   await test(engine);
 }
 
-/** What comes in JSON, a list or an object; these fields are the ones that tests ask for. */
-interface AnswerBody {
-  readonly Id?: string;
-  readonly message?: string;
-  readonly [field: string]: unknown;
-}
-
-/** An answer as a client sees it; `body` is null when there is none. */
+/** An answer as a client sees it; `body` is what comes in JSON, null when nothing does. */
 export interface Answer {
   readonly status: number;
-  readonly body: AnswerBody | null;
+  readonly body: { readonly Id?: string; readonly message?: string; readonly Arch?: string } | null;
 }
 
 /**
- * Calls the engine at a socket, with a body in JSON; a text and bytes go as they are. Throws
- * `Error` when no whole answer comes. (fetch would call a second time where the first was cut off.)
+ * Calls the engine at a socket, with a body in JSON, or an archive in bytes. Throws `Error` when no
+ * whole answer comes. (fetch would call a second time where the first was cut off.)
  */
 export function call(
   socketPath: string,
   method: string,
   path: string,
-  body?: unknown,
+  body?: object,
 ): Promise<Answer> {
-  const bytes = body instanceof Uint8Array
-    ? body
-    : encode(typeof body === "string" ? body : JSON.stringify(body) ?? "");
-  const type = body instanceof Uint8Array ? "application/x-tar" : "application/json";
-  const headers = body === undefined
-    ? {}
-    : { "Content-Type": type, "Content-Length": bytes.length };
+  const isArchive = body instanceof Uint8Array;
+  const bytes = isArchive ? body : encode(JSON.stringify(body) ?? "");
+  const type = isArchive ? "application/x-tar" : "application/json";
+  const headers = body && { "Content-Type": type, "Content-Length": bytes.length };
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath, method, path, headers, agent: false }, async (response) => {
       try {

@@ -1,10 +1,13 @@
-import { chunk, closeQuietly, encode, headOf, json, writeAll } from "./http.ts";
-import { type ContainerItem, type EndpointItem, isUp, type NetworkItem } from "./state.ts";
+import { chunk, closeQuietly, headOf, writeAll } from "./http.ts";
+import {
+  type ContainerItem,
+  type EndpointItem,
+  type EngineState,
+  isUp,
+  type NetworkItem,
+} from "./state.ts";
 
-interface Holdings {
-  readonly networks: readonly NetworkItem[];
-  readonly containers: readonly ContainerItem[];
-}
+type Holdings = Pick<EngineState, "networks" | "containers">;
 
 /** One event, as far as the stand-in sends it. */
 interface EngineEvent {
@@ -15,59 +18,47 @@ interface EngineEvent {
 
 /** The events that the engine would have sent between two moments, in its order. */
 function eventsBetween(before: Holdings, after: Holdings): EngineEvent[] {
-  const missingIn = <Item extends { Id: string }>(
-    items: readonly Item[],
-    others: readonly Item[],
-  ) => {
-    const ids = new Set(others.map(({ Id }) => Id));
-    return items.filter(({ Id }) => !ids.has(Id));
-  };
   const old = new Map(before.containers.map((container) => [container.Id, container]));
   return [
-    ...missingIn(after.networks, before.networks).map((it) => networkEvent("create", it)),
+    ...without(after.networks, before.networks).map((it) => networkEvent("create", it)),
     ...after.containers.flatMap((it) => {
       const was = old.get(it.Id);
       const changes = changesOf(was ?? { ...it, State: "created" }, it);
       return was ? changes : [containerEvent("create", it), ...changes];
     }),
-    ...missingIn(before.containers, after.containers).flatMap((it) => [
+    ...without(before.containers, after.containers).flatMap((it) => [
       ...changesOf(it, { ...it, State: "exited" }),
       containerEvent("destroy", it),
     ]),
-    ...missingIn(before.networks, after.networks).map((it) => networkEvent("destroy", it)),
+    ...without(before.networks, after.networks).map((it) => networkEvent("destroy", it)),
   ];
+}
+
+/** The items that are not among others. */
+function without<Item extends { Id: string }>(items: readonly Item[], others: readonly Item[]) {
+  const ids = new Set(others.map(({ Id }) => Id));
+  return items.filter(({ Id }) => !ids.has(Id));
 }
 
 function changesOf(before: ContainerItem, after: ContainerItem): EngineEvent[] {
   const [was, is] = [isUp(before), isUp(after)];
-  const events: EngineEvent[] = [];
-  const add = (action: string, more = {}) => events.push(containerEvent(action, after, more));
+  const actions: EngineEvent[] = [];
+  const add = (action: string, more = {}) => actions.push(containerEvent(action, after, more));
   if (before.Names[0] !== after.Names[0]) add("rename", { oldName: before.Names[0]! });
   if (was && !is) add("die", { exitCode: "137" });
-  events.push(
-    ...attachmentsOnlyOf(before, after).map((it) => attachmentEvent("disconnect", it, after)),
-  );
-  events.push(
-    ...attachmentsOnlyOf(after, before).map((it) => attachmentEvent("connect", it, after)),
-  );
+  actions.push(...attachmentEvents("disconnect", before, after));
+  actions.push(...attachmentEvents("connect", after, before));
   if (!was && is) add("start");
   if (was && is && before.State !== after.State) {
     add(after.State === "paused" ? "pause" : "unpause");
   }
   const health = healthOf(after);
   if (was && is && health && healthOf(before) !== health) add(`health_status: ${health}`);
-  return events;
-}
-
-/** The networks that a running container is on, and is not on, or not running, at the other moment. */
-function attachmentsOnlyOf(one: ContainerItem, other: ContainerItem): [string, EndpointItem][] {
-  if (!isUp(one)) return [];
-  const others = isUp(other) ? other.NetworkSettings.Networks : {};
-  return Object.entries(one.NetworkSettings.Networks).filter(([name]) => !(name in others));
+  return actions;
 }
 
 function healthOf({ Status }: ContainerItem): string | undefined {
-  return /\((?:health: )?(healthy|unhealthy|starting)\)/.exec(Status)?.[1];
+  return /\((healthy|unhealthy)\)/.exec(Status)?.[1];
 }
 
 function containerEvent(action: string, container: ContainerItem, more = {}): EngineEvent {
@@ -78,25 +69,32 @@ function containerEvent(action: string, container: ContainerItem, more = {}): En
 
 function networkEvent(
   action: string,
-  { Id: id, Name: name, Driver: type }: NetworkItem,
+  { Id: id, Name: name, Driver: type }: Pick<NetworkItem, "Id" | "Name" | "Driver">,
+  more = {},
 ): EngineEvent {
-  return { Type: "network", Action: action, Actor: { ID: id, Attributes: { name, type } } };
+  const attributes = { name, type, ...more };
+  return { Type: "network", Action: action, Actor: { ID: id, Attributes: attributes } };
 }
 
-function attachmentEvent(
-  action: string,
-  [name, { NetworkID: id }]: [string, EndpointItem],
-  { Id: container }: ContainerItem,
-): EngineEvent {
-  const attributes = { container, name, type: "bridge" };
-  return { Type: "network", Action: action, Actor: { ID: id, Attributes: attributes } };
+/** The events of the networks that a container is attached to now, and not at the other moment. */
+function attachmentEvents(action: string, now: ContainerItem, other: ContainerItem): EngineEvent[] {
+  const others = attachments(other);
+  return Object.entries(attachments(now)).filter(([name]) => !(name in others))
+    .map(([name, { NetworkID }]) => {
+      const network = { Id: NetworkID, Name: name, Driver: "bridge" };
+      return networkEvent(action, network, { container: now.Id });
+    });
+}
+
+function attachments(container: ContainerItem): Record<string, EndpointItem> {
+  return isUp(container) ? container.NetworkSettings.Networks : {};
 }
 
 /** One connection that listens to events. */
 class EventStream {
   readonly #filters: Readonly<Record<string, readonly string[]>>;
+  #head = headOf(200, { "Transfer-Encoding": "chunked" });
   #written: Promise<unknown> = Promise.resolve();
-  #hasHead = false;
 
   constructor(readonly connection: Deno.Conn, query: URLSearchParams) {
     this.#filters = JSON.parse(query.get("filters") || "{}");
@@ -114,13 +112,14 @@ class EventStream {
     }
   }
 
-  /** Writes bytes as they are; the head, if it has not gone out yet, goes before them. */
-  write(bytes: Uint8Array): void {
-    const head = this.#hasHead ? "" : headOf(json(200, null), { "Transfer-Encoding": "chunked" });
-    this.#hasHead = true;
-    const all = new Uint8Array([...encode(head), ...bytes]);
-    // A client that has gone misses it.
-    this.#written = this.#written.then(() => writeAll(this.connection, all)).catch(() => {});
+  /** Writes a text or bytes as they are, and the head before the first. */
+  write(content: string | Uint8Array): void {
+    const parts = [this.#head, content];
+    this.#head = "";
+    for (const part of parts) {
+      // A client that has gone misses it.
+      this.#written = this.#written.then(() => writeAll(this.connection, part)).catch(() => {});
+    }
   }
 }
 
@@ -139,7 +138,7 @@ export class EventStreams {
   /** Adds a client; the answer removes it. */
   add(connection: Deno.Conn, query: URLSearchParams): () => void {
     const stream = new EventStream(connection, query);
-    if (!this.isHeadLate) stream.write(new Uint8Array());
+    if (!this.isHeadLate) stream.write("");
     this.#streams.add(stream);
     return () => this.#streams.delete(stream);
   }

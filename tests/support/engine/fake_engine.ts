@@ -1,30 +1,28 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { answerCall, splitVersion } from "./calls.ts";
+import { answerCall } from "./calls.ts";
 import { EventStreams } from "./events.ts";
-import { type Fault, FaultPlan, hasEffect, strike } from "./faults.ts";
+import { concerns, type Fault, hasEffect, strike } from "./faults.ts";
 import {
   closeQuietly,
-  encode,
   frame,
   isDisconnect,
+  json,
   type Request,
   RequestReader,
   writeAll,
 } from "./http.ts";
-import { type ContainerItem, EngineState, type Images, type NetworkItem } from "./state.ts";
+import { EngineState } from "./state.ts";
 
 /** Listens at `path` and never accepts: clients connect, write, and wait. */
 export function listenWithoutAccepting(path: string): { stop(): void } & Disposable {
   const listener = Deno.listen({ transport: "unix", path });
-  const stop = () => {
-    listener.close(); // This removes the file, too.
-  };
+  const stop = () => listener.close(); // This removes the file, too.
   return { stop, [Symbol.dispose]: stop };
 }
 
 const requestsKept = 1000;
 
-/** One received call; `path` holds the version, if any, and the query. */
+/** One received call; `path` includes the query. */
 export interface ReceivedRequest {
   method: string;
   path: string;
@@ -34,7 +32,7 @@ export interface ReceivedRequest {
  * Plays the engine on a unix socket: it can be changed there as the real one can, counts the calls
  * and goes wrong as it is told.
  */
-export class FakeEngine implements AsyncDisposable {
+export class FakeEngine extends EngineState implements AsyncDisposable {
   /** The last 1000 calls, oldest first. */
   readonly requests: ReceivedRequest[] = [];
   /** All calls that are neither GET nor HEAD, oldest first. */
@@ -55,13 +53,12 @@ export class FakeEngine implements AsyncDisposable {
   readonly #serving = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #answers = new Map<string, Uint8Array<ArrayBuffer>>();
-  readonly #state = new EngineState(() => {
-    this.#answers.clear();
-    this.events.changed(this.#state);
-  });
-  readonly #faults = new FaultPlan();
+  #fault: Fault | undefined;
+  /** How many calls the fault has let pass. */
+  #passed = 0;
 
   private constructor(readonly socketPath: string) {
+    super();
     this.#listener = Deno.listen({ transport: "unix", path: socketPath });
     this.#keep(this.#accept());
   }
@@ -71,45 +68,18 @@ export class FakeEngine implements AsyncDisposable {
     return Promise.resolve(new FakeEngine(socketPath));
   }
 
-  /** What `GET /networks` lists; assign a new array to change it, as answers are kept ready. */
-  get networks(): readonly NetworkItem[] {
-    return this.#state.networks;
-  }
-  set networks(networks: readonly NetworkItem[]) {
-    this.#state.networks = networks;
-  }
-
-  /** What `GET /containers/json` lists; assign a new array to change it. */
-  get containers(): readonly ContainerItem[] {
-    return this.#state.containers;
-  }
-  set containers(containers: readonly ContainerItem[]) {
-    this.#state.containers = containers;
-  }
-
-  /** The images that containers can be created from; assign names to have those and no others. */
-  get images(): Images {
-    return this.#state.images;
-  }
-  set images(names: Iterable<string>) {
-    const wanted = [...names];
-    this.images.clear();
-    for (const name of wanted) this.images.add(name);
-  }
-
-  /** The body that a container was created from over the socket. Throws `Error` for another. */
-  bodyOf(name: string): unknown {
-    const { Id: id } = this.#state.container(name);
-    if (!this.#state.bodies.has(id)) throw new Error(`${name} was not created over the socket`);
-    return this.#state.bodies.get(id);
-  }
-
   /** What goes wrong from now on; undefined when nothing does. */
   get fault(): Fault | undefined {
-    return this.#faults.fault;
+    return this.#fault;
   }
   set fault(fault: Fault | undefined) {
-    this.#faults.fault = fault;
+    this.#fault = fault;
+    this.#passed = 0;
+  }
+
+  protected override changed(): void {
+    this.#answers.clear();
+    this.events.changed(this);
   }
 
   /** Closes the socket and every connection at once and removes the socket's file. */
@@ -157,21 +127,27 @@ export class FakeEngine implements AsyncDisposable {
     const request = await reader.next(this.fault?.kind === "reset");
     if (!request) return false;
     this.#record(request);
-    const { method, target } = request;
-    const { path } = splitVersion(target);
-    const fault = this.#faults.next(method, path);
-    if (fault?.kind !== "reset") await reader.finish();
+    const fault = this.#nextFault(request);
     if (this.latencyMs > 0) {
       await delay(this.latencyMs, undefined, { signal: this.#stopping.signal });
     }
     if (fault) return await this.#fail(fault, request, { connection, reader });
-    if (method === "GET" && path.startsWith("/events")) {
-      const leave = this.events.add(connection, new URLSearchParams(target.split("?")[1]));
+    if (request.target.startsWith("/events")) {
+      const leave = this.events.add(connection, new URLSearchParams(request.target.split("?")[1]));
       await reader.drain().finally(leave);
       return false;
     }
     await writeAll(connection, this.#answer(request));
     return !request.close;
+  }
+
+  /** The fault of a call, if any. */
+  #nextFault({ method, target }: Request): Fault | undefined {
+    const fault = this.#fault;
+    if (!fault || !concerns(fault, method, target)) return undefined;
+    if (++this.#passed <= (fault.afterRequests ?? 0)) return undefined;
+    if (fault.once) this.fault = undefined;
+    return fault;
   }
 
   /** Lets a call go wrong; false when the connection is to be closed. */
@@ -180,16 +156,11 @@ export class FakeEngine implements AsyncDisposable {
     request: Request,
     { connection, reader }: { connection: Deno.Conn; reader: RequestReader },
   ): Promise<boolean> {
-    const putBack = this.#state.snapshot();
-    const reply = answerCall(this.#state, request);
-    if (isChange(request) && !hasEffect(fault)) putBack();
-    if (fault.kind === "reset") {
-      await writeAll(connection, encode("HTTP/1.1 200 OK\r\nApi-Ver"));
-      return false;
-    }
+    const isDone = !isChange(request) || hasEffect(fault);
+    const reply = isDone ? answerCall(this, request) : json(200, {});
     const after = await strike(fault, connection, reply, this.#stopping.signal);
     if (after === "silent") await reader.drain();
-    return after === true && !request.close;
+    return after === "next" && !request.close;
   }
 
   #record({ method, target: path }: Request): void {
@@ -202,8 +173,8 @@ export class FakeEngine implements AsyncDisposable {
   /** The bytes of a good answer; those of a list are kept for as long as nothing changes. */
   #answer(request: Request): Uint8Array<ArrayBuffer> {
     const { method, target, close } = request;
-    const make = () => frame(answerCall(this.#state, request), close);
-    if (isChange(request)) return make();
+    const make = () => frame(answerCall(this, request), close);
+    if (isChange(request) || target.startsWith("/images/")) return make();
     const key = `${method} ${target} ${close}`;
     const answer = this.#answers.get(key) ?? make();
     this.#answers.set(key, answer);

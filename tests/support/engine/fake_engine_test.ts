@@ -67,30 +67,24 @@ Deno.test("FakeEngine lists networks and containers to dockerode", () =>
     assert.deepEqual(await docker.listNetworks(), networks);
     assert.deepEqual(await docker.listContainers({ all: true }), containers);
     assert.equal((await docker.listContainers()).length, 3);
-    assert.equal((await docker.version()).ApiVersion, "1.41");
     await assert.rejects(docker.getContainer("x").inspect(), { statusCode: 404 });
-    assert.equal(engine.requestCount, 5);
+    assert.equal(engine.requestCount, 4);
     assert.deepEqual(engine.requests[0], { method: "GET", path: "/networks" });
   }));
 
 Deno.test("FakeEngine filters as the real engine does", () =>
   withItems(async (engine) => {
-    const tooNew = "client version 1.44 is too new. Maximum supported API version is 1.41";
     const cases: [path: string, filters: object, expected: string[]][] = [
       ["/networks", { name: ["decnet", "oth"] }, ["decnet_t_1_lan", "other"]],
-      ["/networks", { name: { "^other$": true } }, ["other"]],
-      ["/networks", { driver: ["bridge"] }, ["bridge", "decnet_t_1_lan"]],
       ["/networks", { label: ["decnet.topology.id=t1"] }, ["decnet_t_1_lan"]],
       ["/networks", { label: ["decnet.topology.id", "x"] }, []],
       ["/networks", { status: ["x"] }, ["Invalid filter 'status'"]],
       ["/containers/json", { name: ["/decnet_t_1_web$"] }, ["/decnet_t_1_web"]],
       ["/containers/json", { name: ["^/?decnet_"] }, ["/decnet_t_1_web", "/decnet_t_1_web-http"]],
       ["/containers/json", { label: ["decnet.topology.id"] }, ["/decnet_t_1_web"]],
-      ["/containers/json", { status: ["exited"] }, ["/gone"]],
-      ["/containers/json?all=True", { name: ["o", "wait"] }, ["/gone", "/waits"]],
+      ["/containers/json?all=1", { name: ["o", "wait"] }, ["/gone", "/waits"]],
       ["/containers/json?all=0", { name: ["gone"] }, []],
-      ["/v1.41/networks", { name: [] }, networks.map(({ Name }) => Name)],
-      ["/v1.44/networks", {}, [tooNew]],
+      ["/networks", { name: [] }, networks.map(({ Name }) => Name)],
     ];
     for (const [path, filters, expected] of cases) {
       assert.deepEqual(await names(engine, path, filters), expected, JSON.stringify(filters));
@@ -99,12 +93,12 @@ Deno.test("FakeEngine filters as the real engine does", () =>
 
 Deno.test("FakeEngine answers pipelined requests in order, long ones in chunks", () =>
   withItems(async (engine) => {
-    const paths = ["/_ping", "/containers/json", "/nope", "/networks?limit=0"];
+    const paths = ["/images/none/json", "/containers/json", "/nope", "/networks"];
     const { end, text } = await exchange(engine, paths);
     assert.equal(end, "closed");
     assert.match(
       text,
-      /Content-Length: 0\r\n[^]*chunked\r\n[^]*web-http[^]*not found"\}\n[^]*"other"/,
+      /no such image[^]*chunked\r\n[^]*web-http[^]*not found"\}\n[^]*"other"/,
     );
     assert.equal(engine.connectionCount, 1);
   }));
@@ -175,7 +169,7 @@ for (const [fault, expected] of changingFaults) {
         assert.equal(engine.fault, undefined);
         assert.equal(await create(), effect === "after" ? 409 : 201);
         engine.fault = { ...fault, effect, once: true, method: "DELETE", path: "/networks" };
-        assert.equal(await send("DELETE", "/v1.41/networks/lan"), expected);
+        assert.equal(await send("DELETE", "/networks/lan"), expected);
         assert.equal(await send("DELETE", "/networks/lan"), effect === "after" ? 404 : 204);
         assert.equal(engine.changes.length, 5);
       }));

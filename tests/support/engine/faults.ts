@@ -1,14 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { chunk, encode, failure, frame, headOf, type Reply, writeAll } from "./http.ts";
-import { container, network } from "./state.ts";
+import { chunk, encode, frame, headOf, json, type Reply, writeAll } from "./http.ts";
 
 const slowTickMs = 20;
 
 /**
- * What goes wrong, for calls of `method` (default: any) whose unversioned path starts with `path`
- * (default: all), once `afterRequests` of those (default 0) have been answered well; with `once`, a
- * single time. The change that a call asks for happens before the fault with the `effect` `after`,
- * which is the default of `slow` alone; otherwise it does not happen.
+ * What goes wrong, for calls of `method` (default: any) whose path starts with `path` (default: all),
+ * once `afterRequests` of those (default 0) have been answered well; with `once`, a single time. The
+ * change that a call asks for happens before the fault with the `effect` `after`, which is the default
+ * of `slow` alone; otherwise it does not happen.
  *
  * - `hang`: no answer
  * - `hang-body`: the head and half of the body, then silence
@@ -17,7 +16,7 @@ const slowTickMs = 20;
  * - `truncated`: a close before the announced end
  * - `status`: an error of the engine
  * - `body`: another body
- * - `huge`: a JSON list of so many bytes
+ * - `huge`: an empty JSON list of at least so many bytes
  * - `slow`: the right answer at so many bytes per second
  */
 export type Fault =
@@ -37,46 +36,23 @@ export type Fault =
     | { kind: "slow"; bytesPerSecond: number }
   );
 
+/** Whether a fault is for a call. */
+export function concerns(fault: Fault, method: string, target: string): boolean {
+  return method === (fault.method ?? method) && target.startsWith(fault.path ?? "/");
+}
+
 /** Whether the change that a call asks for happens although its answer is faulty. */
 export function hasEffect({ kind, effect }: Fault): boolean {
   return (effect ?? (kind === "slow" ? "after" : "before")) === "after";
 }
 
-/** The fault that is set, and how many calls have passed it. */
-export class FaultPlan {
-  #fault: Fault | undefined;
-  #passed = 0;
-
-  get fault(): Fault | undefined {
-    return this.#fault;
-  }
-  set fault(fault: Fault | undefined) {
-    this.#fault = fault;
-    this.#passed = 0;
-  }
-
-  /** The fault of a call, if any; `path` is without its version. */
-  next(method: string, path: string): Fault | undefined {
-    const fault = this.#fault;
-    if (!fault || method !== (fault.method ?? method) || !path.startsWith(fault.path ?? "/")) {
-      return undefined;
-    }
-    if (++this.#passed <= (fault.afterRequests ?? 0)) return undefined;
-    if (fault.once) this.fault = undefined;
-    return fault;
-  }
-}
-
-/**
- * Answers with a fault other than `reset`: true when the connection can be used again, `silent` when
- * it stays open without an answer, false when it is to be closed.
- */
+/** Answers with a fault; says whether the connection is used again, stays silent, or is closed. */
 export async function strike(
   fault: Fault,
   connection: Deno.Conn,
   reply: Reply,
   stopping: AbortSignal,
-): Promise<boolean | "silent"> {
+): Promise<"next" | "silent" | "close"> {
   switch (fault.kind) {
     case "hang":
       return "silent";
@@ -86,6 +62,9 @@ export async function strike(
       await writeAll(connection, bytes.subarray(0, bytes.length - Math.floor(bodyBytes / 2)));
       return "silent";
     }
+    case "reset":
+      await writeAll(connection, "HTTP/1.1 200 OK\r\nApi-Ver");
+      return "close";
     case "garbage":
       await writeAll(connection, Uint8Array.from({ length: 512 }, (_, i) => (i * 37 + 128) % 256));
       return "silent";
@@ -95,36 +74,25 @@ export async function strike(
       const body = chunked ? reply.body : `${reply.body}missing`;
       const bytes = frame({ ...reply, body }, false, chunked);
       await writeAll(connection, bytes.subarray(0, bytes.length - 7));
-      return false;
+      return "close";
     }
     case "status":
-      await writeAll(connection, frame(failure(fault.status, fault.message)));
-      return true;
+      await writeAll(connection, frame(json(fault.status, { message: fault.message })));
+      return "next";
     case "body":
       await writeAll(connection, frame({ status: 200, body: fault.body }));
-      return true;
-    case "huge":
-      await writeAll(connection, encode(headOf(reply, { "Transfer-Encoding": "chunked" })));
-      for (const part of hugeList(fault.bytes)) await writeAll(connection, chunk(part));
-      await writeAll(connection, chunk(""));
-      return true;
+      return "next";
+    case "huge": {
+      const spaces = encode(chunk(" ".repeat(65_536)));
+      await writeAll(connection, headOf(200, { "Transfer-Encoding": "chunked" }) + chunk("["));
+      for (let sent = 0; sent < fault.bytes; sent += 65_536) await writeAll(connection, spaces);
+      await writeAll(connection, chunk("]") + chunk(""));
+      return "next";
+    }
     case "slow":
       await writeSlowly(connection, frame(reply), fault.bytesPerSecond, stopping);
-      return true;
-    default:
-      throw new TypeError(`No such fault: ${fault.kind}`);
+      return "next";
   }
-}
-
-/** A JSON list of `bytes` bytes (at least one item's) that would do for either list call. */
-function* hugeList(bytes: number): Generator<string> {
-  const name = "decnet-huge";
-  const item = JSON.stringify({ ...network({ name }), ...container({ name }) });
-  const items = `,${item}`.repeat(64);
-  let left = bytes - item.length - 2;
-  yield `[${item}`;
-  for (; left >= items.length; left -= items.length) yield items;
-  yield `${" ".repeat(Math.max(0, left))}]`;
 }
 
 async function writeSlowly(
@@ -137,7 +105,6 @@ async function writeSlowly(
   for (let sent = 0; sent < bytes.length;) {
     await delay(Math.max(slowTickMs, 1000 / bytesPerSecond), undefined, { signal });
     const due = Math.floor((performance.now() - start) / 1000 * bytesPerSecond);
-    if (due <= sent) continue;
     await writeAll(connection, bytes.subarray(sent, due));
     sent = due;
   }

@@ -1,20 +1,19 @@
 import { Buffer } from "node:buffer";
 import { STATUS_CODES } from "node:http";
 
-/** Writes all of `bytes`. */
-export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+/** Writes all of a text or bytes. */
+export async function writeAll(to: Deno.Conn, content: Uint8Array | string): Promise<void> {
+  const bytes = typeof content === "string" ? encode(content) : content;
   for (let sent = 0; sent < bytes.length;) {
-    sent += await connection.write(bytes.subarray(sent));
+    sent += await to.write(bytes.subarray(sent));
   }
 }
 
+const disconnects = ["AbortError", "BadResource", "BrokenPipe", "ConnectionReset", "Interrupted"];
+
 /** Whether an error says that a connection was closed on either side. */
 export function isDisconnect(error: unknown): boolean {
-  const { BadResource, BrokenPipe, ConnectionReset, Interrupted } = Deno.errors;
-  return [BadResource, BrokenPipe, ConnectionReset, Interrupted].some((it) =>
-    error instanceof it
-  ) ||
-    error instanceof Error && error.name === "AbortError";
+  return error instanceof Error && disconnects.includes(error.name);
 }
 
 /** Closes a connection that may be closed already. */
@@ -42,7 +41,6 @@ const chunkBytes = 16_384;
 export class RequestReader {
   readonly #chunk = new Uint8Array(chunkBytes);
   #bytes = Buffer.alloc(0);
-  #isLastLeft = false;
 
   constructor(readonly connection: Deno.Conn) {}
 
@@ -57,7 +55,8 @@ export class RequestReader {
     while ((end = this.#bytes.indexOf(mark)) < 0) {
       if (!await this.#read(isSparing ? 1 : chunkBytes)) return null;
     }
-    const head = this.#bytes.toString("latin1", 0, end);
+    // A sparing read has left the first byte.
+    const head = this.#bytes.toString("latin1", 0, end).replace(/^[\n}]/, "");
     const [method = "", target = ""] = head.split(" ", 2);
     const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
     const bodyStart = end + 4;
@@ -67,22 +66,8 @@ export class RequestReader {
     }
     const body = this.#bytes.toString("utf8", bodyStart, wanted);
     this.#bytes = this.#bytes.subarray(wanted);
-    this.#isLastLeft = isSparing;
-    return {
-      method,
-      // Some clients name the host here too, as they would to a proxy.
-      target: target.replace(/^http:\/\/[^/]*/, ""),
-      close: /^connection: *close/im.test(head),
-      body: isSparing && length > 0 ? `${body}}` : body,
-    };
-  }
-
-  /** Reads the byte that a sparing read has left. */
-  async finish(): Promise<void> {
-    if (!this.#isLastLeft) return;
-    this.#isLastLeft = false;
-    if (this.#bytes.length === 0) await this.#read(1);
-    this.#bytes = this.#bytes.subarray(1);
+    const close = /^connection: *close/im.test(head);
+    return { method, target, close, body: isSparing && length > 0 ? `${body}}` : body };
   }
 
   /** Passes over everything up to the end of the input. */
@@ -97,8 +82,6 @@ export class RequestReader {
   }
 }
 
-/** Newer calls are refused. */
-export const maximumApiMinor = 41;
 /** The real engine's HTTP library buffers this much before it gives up on a Content-Length. */
 const chunkedAboveBytes = 2048;
 
@@ -113,11 +96,6 @@ export function json(status: number, value: unknown): Reply {
   return { status, body: `${JSON.stringify(value)}\n` };
 }
 
-/** A refusal in the words of the engine. */
-export function failure(status: number, message: string): Reply {
-  return json(status, { message });
-}
-
 /** A whole answer in bytes; `chunked` by length, as the real engine does it, unless given. */
 export function frame(
   reply: Reply,
@@ -127,21 +105,19 @@ export function frame(
   const { status, body } = reply;
   const end: Record<string, string> = close ? { Connection: "close" } : {};
   // These two statuses never have a body, and so no length of it.
-  if (status === 204 || status === 304) return encode(headOf(reply, end));
+  if (status === 204 || status === 304) return encode(headOf(status, end));
   if (chunked) {
-    const head = headOf(reply, { "Transfer-Encoding": "chunked", ...end });
-    return encode(`${head}${encode(body).length.toString(16)}\r\n${body}\r\n0\r\n\r\n`);
+    const head = headOf(status, { "Transfer-Encoding": "chunked", ...end });
+    return encode(`${head}${chunk(body)}${chunk("")}`);
   }
-  return encode(headOf(reply, { "Content-Length": `${encode(body).length}`, ...end }) + body);
+  return encode(headOf(status, { "Content-Length": `${encode(body).length}`, ...end }) + body);
 }
 
 /** The status line and the headers of an answer, the empty line included. */
-export function headOf({ status }: Reply, more: Readonly<Record<string, string>>): string {
+export function headOf(status: number, more: Readonly<Record<string, string>>): string {
   const fields = {
-    "Api-Version": `1.${maximumApiMinor}`,
+    "Api-Version": "1.41",
     "Content-Type": "application/json",
-    "Docker-Experimental": "false",
-    "Ostype": "linux",
     "Server": "Docker/20.10.24 (linux)",
     "Date": new Date().toUTCString(),
     ...more,
@@ -151,8 +127,8 @@ export function headOf({ status }: Reply, more: Readonly<Record<string, string>>
 }
 
 /** A text as one chunk; an empty one is the end. */
-export function chunk(text: string): Uint8Array<ArrayBuffer> {
-  return encode(`${encode(text).length.toString(16)}\r\n${text}\r\n`);
+export function chunk(text: string): string {
+  return `${encode(text).length.toString(16)}\r\n${text}\r\n`;
 }
 
 /** A text in UTF-8. */

@@ -1,30 +1,26 @@
 import { createHash } from "node:crypto";
 import type { PlannedContainer, PlannedNetwork } from "../../../topology/plan.ts";
 
-/** The states a container of the real engine can be in. */
-export const containerStates = [
-  "created",
-  "running",
-  "paused",
-  "restarting",
-  "removing",
-  "exited",
-  "dead",
-] as const;
-
 /** A container's connection to a network; most of it is empty while the container does not run. */
 export type EndpointItem = ReturnType<typeof idleEndpoint>;
 /** An item of `GET /networks`. */
 export type NetworkItem = ReturnType<typeof network>;
 /** An item of `GET /containers/json`. */
 export type ContainerItem = ReturnType<typeof container>;
-/** One of `containerStates`. */
-export type ContainerState = typeof containerStates[number];
+/** The states that a container of the real engine can be in. */
+export type ContainerState =
+  | "created"
+  | "running"
+  | "paused"
+  | "restarting"
+  | "removing"
+  | "exited"
+  | "dead";
 
 /** A network as the real engine lists it. */
 export function network(options: {
   name: string;
-  subnet?: string;
+  subnet?: string | undefined;
   labels?: Record<string, string>;
   internal?: boolean;
   driver?: string;
@@ -37,12 +33,7 @@ export function network(options: {
     Scope: "local",
     Driver: driver,
     EnableIPv6: false,
-    IPAM: {
-      Driver: "default",
-      Options: {} as Record<string, string> | null,
-      // The engine names the gateway only where it chose the subnet itself.
-      Config: (subnet ? [{ Subnet: subnet }] : []) as { Subnet: string; Gateway?: string }[],
-    },
+    IPAM: { Driver: "default", Options: null, Config: subnet ? [{ Subnet: subnet }] : [] },
     Internal: internal,
     Attachable: false,
     Ingress: false,
@@ -62,7 +53,7 @@ export function container(options: {
   name: string;
   state?: ContainerState;
   labels?: Record<string, string>;
-  health?: "starting" | "healthy" | "unhealthy";
+  health?: "healthy" | "unhealthy";
   addresses?: Record<string, string>;
   networkMode?: string;
   image?: string;
@@ -80,7 +71,7 @@ export function container(options: {
     Ports: [] as unknown[],
     Labels: labels,
     State: state,
-    Status: statusText(state, options.health),
+    Status: statusText(state, "2 minutes", options.health),
     HostConfig: {
       NetworkMode: mode.replace(/^container:(?![0-9a-f]{64}$)(.+)$/, (_, other) => {
         return `container:${idOf("container", other)}`;
@@ -99,15 +90,8 @@ function endpoint(network: string, ip: string, state: ContainerState): EndpointI
   const ipam = network === "bridge" ? null : { IPv4Address: ip };
   const idle = idleEndpoint(ipam, state === "created" ? "" : idOf("network", network));
   if (state !== "running" && state !== "paused") return idle;
-  const mac = ip.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
-  return {
-    ...idle,
-    EndpointID: idOf("endpoint", `${network} ${ip}`),
-    Gateway: ip.replace(/\d+$/, "1"),
-    IPAddress: ip,
-    IPPrefixLen: 24,
-    MacAddress: `02:42:${mac.join(":")}`,
-  };
+  const [id, gateway] = [idOf("endpoint", `${network} ${ip}`), ip.replace(/\d+$/, "1")];
+  return liveEndpoint(idle, { id, gateway, address: ip, prefix: 24 });
 }
 
 /** The endpoint of a container that does not run; the engine gives it the network's id at a start. */
@@ -129,15 +113,31 @@ export function idleEndpoint(ipam: { IPv4Address?: string } | null, networkId = 
   };
 }
 
-function statusText(state: ContainerState, health: string | undefined): string {
-  const checked = health === "starting" ? " (health: starting)" : health ? ` (${health})` : "";
+/** The endpoint of a container that runs. */
+export function liveEndpoint(
+  idle: EndpointItem,
+  at: { id: string; gateway: string; address: string; prefix: number },
+): EndpointItem {
+  const mac = at.address.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
+  return {
+    ...idle,
+    EndpointID: at.id,
+    Gateway: at.gateway,
+    IPAddress: at.address,
+    IPPrefixLen: at.prefix,
+    MacAddress: `02:42:${mac.join(":")}`,
+  };
+}
+
+/** The words in which the engine lists a state that has lasted for `age`. */
+export function statusText(state: ContainerState, age: string, health?: string): string {
   return {
     created: "Created",
-    running: `Up 2 minutes${checked}`,
-    paused: "Up 2 minutes (Paused)",
-    restarting: "Restarting (1) 5 seconds ago",
+    running: `Up ${age}${health ? ` (${health})` : ""}`,
+    paused: `Up ${age} (Paused)`,
+    restarting: `Restarting (1) ${age} ago`,
     removing: "Removal In Progress",
-    exited: "Exited (0) 3 minutes ago",
+    exited: `Exited (137) ${age} ago`,
     dead: "Dead",
   }[state];
 }
@@ -164,8 +164,6 @@ export function isUp({ State }: ContainerItem): boolean {
 
 /** An error that the engine answers with. */
 export class EngineRefusal extends Error {
-  override readonly name = "EngineRefusal";
-
   constructor(readonly status: number, message: string) {
     super(message);
   }
@@ -173,48 +171,26 @@ export class EngineRefusal extends Error {
 
 /** The images of an engine, by tag; `x` means `x:latest`. */
 export class Images implements Iterable<string> {
-  /** Tag → id; null when the tag is gone. */
-  readonly #ids = new Map<string, string | null>();
-
-  constructor(readonly onChange: () => void) {}
+  readonly #ids = new Map<string, string>();
 
   /** Adds an image; without an id, the one that `container({ image })` has. */
-  add(name: string, id: string | null = imageIdOf(withTag(name))): this {
+  add(name: string, id: string = imageIdOf(withTag(name))): void {
     this.#ids.set(withTag(name), id);
-    this.onChange();
-    return this;
   }
 
-  /** Removes the tag. */
   delete(name: string): void {
-    if (this.idOf(name)) this.add(name, null);
+    this.#ids.delete(withTag(name));
   }
 
-  /** Removes all tags. */
-  clear(): void {
-    for (const name of this) this.delete(name);
-  }
-
-  /** The id of the image that the tag stands for now. */
-  idOf(name: string): string | undefined {
-    return this.#ids.get(withTag(name)) ?? undefined;
-  }
-
-  *[Symbol.iterator](): Generator<string> {
-    for (const [tag, id] of this.#ids) if (id !== null) yield tag;
-  }
-
-  /** The name that the engine lists: the id, once the tag no longer stands for that image. */
-  listedName(name: string, id: string): string {
-    const now = this.#ids.get(withTag(name));
-    return now === undefined || now === id ? name : id;
+  [Symbol.iterator](): Iterator<string> {
+    return this.#ids.keys();
   }
 
   /** The id of the image of that tag or id. Throws `EngineRefusal`. */
   find(name: string): string {
-    const short = name.replace(/^docker\.io\/(library\/)?/, "");
-    const id = [...this.#ids.values()].find((id) => id === name) ?? this.idOf(short);
-    if (!id) throw new EngineRefusal(404, `No such image: ${withTag(short)}`);
+    const tag = withTag(name.replace(/^docker\.io\/(library\/)?/, ""));
+    const id = this.#ids.get(tag) ?? [...this.#ids.values()].find((id) => id === name);
+    if (!id) throw new EngineRefusal(404, `No such image: ${tag}`);
     return id;
   }
 }
@@ -231,42 +207,44 @@ const predefined: readonly NetworkItem[] = [
 ];
 
 /**
- * What an engine has. The items are replaced, never changed: a test's own array stays as it is, and an
- * earlier state can be put back.
+ * What an engine has. The items are replaced, never changed: a test's own array stays as it is, and
+ * answers can be kept until another array is assigned.
  */
 export class EngineState {
-  readonly images: Images;
+  #images = new Images();
   /** The bodies that containers were created from, by id. */
   readonly bodies = new Map<string, unknown>();
   #networks: readonly NetworkItem[] = [];
   #containers: readonly ContainerItem[] = [];
 
-  /** `onChange` is called after each change. */
-  constructor(readonly onChange: () => void) {
-    this.images = new Images(onChange);
-  }
+  /** Called after each change of networks and containers. */
+  protected changed(): void {}
 
+  /** What `GET /networks` lists; assign a new array to change it. */
   get networks(): readonly NetworkItem[] {
     return this.#networks;
   }
   set networks(networks: readonly NetworkItem[]) {
     this.#networks = networks;
-    this.onChange();
+    this.changed();
   }
 
-  /** The newest first, as the engine lists them. */
+  /** What `GET /containers/json` lists, the newest first; assign a new array to change it. */
   get containers(): readonly ContainerItem[] {
     return this.#containers;
   }
   set containers(containers: readonly ContainerItem[]) {
     this.#containers = containers;
-    this.onChange();
+    this.changed();
   }
 
-  /** Keeps the state; the answer puts it back. */
-  snapshot(): () => void {
-    const [networks, containers] = [this.#networks, this.#containers];
-    return () => Object.assign(this, { networks, containers });
+  /** The images that containers can be created from; assign names to have those and no others. */
+  get images(): Images {
+    return this.#images;
+  }
+  set images(names: Iterable<string>) {
+    this.#images = new Images();
+    for (const name of names) this.#images.add(name);
   }
 
   /** The network of that id or name, the engine's own ones included. Throws `EngineRefusal`. */
@@ -284,6 +262,11 @@ export class EngineState {
       this.#containers.find(({ Names }) => Names.includes(`/${reference}`));
     if (!found) throw new EngineRefusal(404, `No such container: ${reference}`);
     return found;
+  }
+
+  /** The body that a container was created from over the socket; undefined for another. */
+  bodyOf(name: string): unknown {
+    return this.bodies.get(this.container(name).Id);
   }
 
   /** Puts a container in the place of the one with the same id. */

@@ -4,11 +4,11 @@
  */
 
 import { TopologyStore } from "../../../store/topology_store.ts";
-import { randomNumbers } from "../answer_streams.ts";
 import { makeChange, randomChange } from "../crashes.ts";
+import { SeededRandom } from "../random.ts";
 
 const [path = "", seed = ""] = Deno.args;
-const random = randomNumbers(Number(seed));
+const random = new SeededRandom(Number(seed));
 const print = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 
 for (let number = 0;; number++) {
