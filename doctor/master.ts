@@ -94,14 +94,11 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
   const { master } = context.agent;
   const { signal, settleMs = usualSettleMs } = context.options;
   if (!master) return {};
-  const addresses = await resolveHost(master.host, stepTimeoutMs).catch((error: ConnectionError) =>
-    error
-  );
+  const step = { timeoutMs: stepTimeoutMs, signal };
+  const addresses = await resolveHost(master.host, step).catch((error: ConnectionError) => error);
   if (addresses instanceof ConnectionError) return { addresses };
   const startedAt = performance.now();
-  const tcp = await connectTo(master, { timeoutMs: stepTimeoutMs, signal }).catch((
-    error: ConnectionError,
-  ) => error);
+  const tcp = await connectTo(master, step).catch((error: ConnectionError) => error);
   if (tcp instanceof ConnectionError) return { addresses, connection: tcp };
   const connection = performance.now() - startedAt;
   const identity = await identityOf(context);
@@ -109,7 +106,7 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
     tcp.destroy();
     return { addresses, connection };
   }
-  const limits = { timeoutMs: stepTimeoutMs, settleMs, signal };
+  const limits = { ...step, settleMs };
   const handshake = await testHandshake(tcp, master, identity.certificates, limits)
     .catch((error: ConnectionError | TrustError) => error);
   return { addresses, connection, handshake };
