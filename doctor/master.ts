@@ -202,6 +202,10 @@ export function fixWithoutTls(
 ): string {
   const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
   if (reason === "old-tls") return `${listing}; update it`;
+  if (reason === "nothing-in-common") {
+    return `${listing}; correct its TLS settings, or issue its certificate anew, with a key of EC ` +
+      "P-256 for example";
+  }
   if (reason !== "not-tls") return `${listing}; read its log, then restart it`;
   return port === defaultPort
     ? `${listing}; it must speak TLS there`

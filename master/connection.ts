@@ -28,9 +28,13 @@ const reasonTexts = {
   "connection-refused": () => "connection refused; start it, or see swarmctl-port",
   "no-route": () => "no route to host; see master-host, and this host's routes",
   "not-tls": () => "it does not speak TLS on that port; see swarmctl-port",
-  "old-tls": () => "its TLS is older than 1.2",
+  "old-tls": () => "its TLS is older than 1.2, or does not accept its own certificate",
+  "nothing-in-common": () =>
+    "no TLS cipher, curve or kind of key in common; see the TLS settings and the certificate of " +
+    "the master",
   "certificate-refused": (detail: string) =>
     `it refuses worker.crt: ${detail}; request a new one from the master`,
+  "handshake-ended": (detail: string) => `it ended the handshake: ${detail}; see its log`,
   "closed": () => closedText,
   "closed-after-handshake": () => closedText,
   "no-reply": (detail: string) => `no answer within ${detail}; see what holds up the master`,
@@ -63,6 +67,22 @@ const reasons: ReadonlyMap<string | undefined, ConnectionReason> = new Map([
   ["EPIPE", "closed"],
 ]);
 
+/** What a server's alert means, by its name in the runtime's message; it ends the handshake. */
+const alerts: ReadonlyMap<string, ConnectionReason> = new Map([
+  ["HandshakeFailure", "nothing-in-common"],
+  ["InsufficientSecurity", "nothing-in-common"],
+  ["ProtocolVersion", "old-tls"],
+  ["BadCertificate", "certificate-refused"],
+  ["UnsupportedCertificate", "certificate-refused"],
+  ["CertificateRevoked", "certificate-refused"],
+  ["CertificateExpired", "certificate-refused"],
+  ["CertificateUnknown", "certificate-refused"],
+  ["UnknownCA", "certificate-refused"],
+  ["AccessDenied", "certificate-refused"],
+  ["DecryptError", "certificate-refused"],
+  ["CertificateRequired", "certificate-refused"],
+]);
+
 /** Reasons that say least: they are given only if there is no other. */
 const vague: readonly ConnectionReason[] = ["no-route", "timeout"];
 
@@ -78,9 +98,12 @@ export function connectionError(cause: unknown): ConnectionError {
   const detail = code === undefined ? text : `${text} (${code})`;
   const reason = () => {
     if (name === "TimeoutError") return "timeout";
-    if (text.includes("InvalidContentType")) return "not-tls";
-    if (code?.includes("PROTOCOL_VERSION")) return "old-tls";
-    if (code?.includes("_ALERT_")) return "certificate-refused";
+    if (text.startsWith("received corrupt message")) return "not-tls";
+    if (text.includes("ServerDoesNotSupportTls12Or13")) return "old-tls";
+    if (text.startsWith("peer is incompatible")) return "nothing-in-common";
+    // The codes of many alerts are that of a failed handshake.
+    const [, alert] = /^received fatal alert: (.+)$/.exec(text) ?? [];
+    if (alert !== undefined) return alerts.get(alert) ?? "handshake-ended";
     return reasons.get(code) ?? "other";
   };
   return new ConnectionError(reason(), detail, { cause });
