@@ -1,5 +1,5 @@
 import { run } from "./cli/main.ts";
-import { thisProcess } from "./cli/terminal.ts";
+import { processTerminal } from "./cli/terminal.ts";
 
 // Exits without waiting for idle connections, which would delay a check.
-if (import.meta.main) Deno.exit(await run(Deno.args, thisProcess));
+if (import.meta.main) Deno.exit(await run(Deno.args, processTerminal()));

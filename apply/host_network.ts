@@ -29,7 +29,8 @@ export interface Peers {
 
 /** Collects what no new LAN may take. Throws `Error` when the system does not list interfaces. */
 export async function collectReserved({ master, callerAddress }: Peers): Promise<ReservedRange[]> {
-  const addresses = master ? await resolveHost(master.host, resolveTimeoutMs).catch(() => []) : [];
+  const limits = { timeoutMs: resolveTimeoutMs, signal: new AbortController().signal };
+  const addresses = master ? await resolveHost(master.host, limits).catch(() => []) : [];
   return [
     ...interfaceAddresses().flatMap(({ interface: name, cidr }) => reserveInterface(name, cidr)),
     ...addresses.flatMap((it) => reserveAddress(it, "holds the address of the master")),

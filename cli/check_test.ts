@@ -151,7 +151,7 @@ Deno.test("--once --quiet sends, and keeps its exit code when its output is lost
   let lostCount = 0;
   const stdout = () => {
     lostCount++;
-    return "lost" as const;
+    return "no space";
   };
   assert.equal((await runOn(args, { stdout })).code, 0);
   assert.deepEqual([setup.master.heartbeatCount, lostCount], [1, 0]);

@@ -1,28 +1,64 @@
+import { sanitizeLine } from "../host/log.ts";
+import { noWait } from "../host/output.ts";
 import { type Arguments, type Command, parseArguments } from "./args.ts";
 import { check } from "./check.ts";
 import { configureAndWarn } from "./config.ts";
 import { type ExitCode, failureText, statusJson } from "./report.ts";
 import { printJson, printLine, type Terminal } from "./terminal.ts";
 
+/** A check has 10 s in all; this leaves time to exit. */
+const checkEndMs = 9_700;
+
 /** Runs a command line and returns the exit code. Prints errors, never throws. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
-  let isLost = false;
-  const watched: Terminal = {
-    ...terminal,
-    stdout: (text) => {
-      const result = terminal.stdout(text);
-      isLost ||= result === "lost";
-      return result;
-    },
-  };
+  const output = new CommandOutput(terminal, isCheck(args) ? checkEndMs : null);
   try {
     const parsed = parseArguments(args);
-    const code = await runCommand(parsed, watched);
+    if (parsed.command.name === "daemon") return await runCommand(parsed, withoutWaiting(terminal));
+    const code = await runCommand(parsed, output.terminal);
     // Output that could not be written must not look like a success.
-    return isLost && code === 0 && isQuery(parsed.command) ? 3 : code;
+    return output.tellProblem() && code === 0 && isQuery(parsed.command) ? 3 : code;
   } catch (error) {
-    reportFailure(args, error, terminal);
+    reportFailure(args, error, output.terminal);
+    output.tellProblem();
     return 3;
+  }
+}
+
+/** Returns a terminal that leaves out what is not taken at once. */
+function withoutWaiting(terminal: Terminal): Terminal {
+  return {
+    ...terminal,
+    stdout: (text) => terminal.stdout(text, noWait),
+    stderr: (text) => terminal.stderr(text, noWait),
+  };
+}
+
+/** The standard output of a command that ends, and why it could not be written. */
+class CommandOutput {
+  readonly terminal: Terminal;
+  #problem: string | null = null;
+
+  /** `timeoutMs` limits the whole command; null: each text waits as long as its reader takes some of it. */
+  constructor(terminal: Terminal, timeoutMs: number | null) {
+    const endsAt = timeoutMs === null ? null : performance.now() + timeoutMs;
+    const limit = () =>
+      endsAt === null ? undefined : { ms: endsAt - performance.now(), isRenewed: false };
+    this.terminal = {
+      ...terminal,
+      // After a text that was cut off, another one would look like its end.
+      stdout: (text) => this.#problem ??= terminal.stdout(text, limit()),
+      // What a check has found is on standard output, too.
+      stderr: (text) => terminal.stderr(text, endsAt === null ? undefined : noWait),
+    };
+  }
+
+  /** Prints why the output could not be written; returns false when all was written. */
+  tellProblem(): boolean {
+    if (this.#problem === null) return false;
+    const text = `Cannot write to standard output: ${this.#problem}`;
+    this.terminal.stderr(`decnet-agent: ${sanitizeLine(text)}\n`);
+    return true;
   }
 }
 
@@ -46,8 +82,11 @@ function reportFailure(args: readonly string[], error: unknown, terminal: Termin
   const message = error instanceof Error ? error.message : String(error);
   printLine(terminal, message);
   // Monitoring reads standard output only, and must see why there was no check.
-  const isCheck = args.some((argument) => argument.split("=")[0] === "--once");
-  if (args.includes("--json") && (isCheck || args.includes("doctor"))) {
+  if (args.includes("--json") && (isCheck(args) || args.includes("doctor"))) {
     printJson(terminal, statusJson(3, message));
-  } else if (isCheck) terminal.stdout(`${failureText(message)}\n`);
+  } else if (isCheck(args)) terminal.stdout(`${failureText(message)}\n`);
+}
+
+function isCheck(args: readonly string[]): boolean {
+  return args.some((argument) => argument.split("=")[0] === "--once");
 }

@@ -46,14 +46,16 @@ Deno.test("run() needs no configuration for --help, --version and hash", async (
 Deno.test("run() exits with 3 when its answer is lost", async () => {
   await using setup = await AgentSetup.create();
   const machine: Partial<Terminal> = {
-    stdout: () => "lost",
+    stdout: () => "no space",
     readInput: () => Promise.resolve(new TextEncoder().encode(document)),
   };
   const flags = flagsOf(setup, { master: false });
   for (const args of [["--help"], ["print", "man"], ["hash", "-"], ["state"], ["--once"]]) {
-    const { code } = await runOn([...args, ...flags], { ...machine, stdout: () => "written" });
+    const { code } = await runOn([...args, ...flags], { ...machine, stdout: () => null });
     assert.equal(code, 0, args.join());
-    assert.equal((await runOn([...args, ...flags], machine)).code, 3, args.join());
+    const { code: lostCode, stderr } = await runOn([...args, ...flags], machine);
+    const reason = "decnet-agent: Cannot write to standard output: no space\n";
+    assert.deepEqual([lostCode, stderr], [3, reason], args.join());
   }
   // A worse exit code is kept.
   setup.engine.fault = { kind: "status", status: 500, message: "boom" };

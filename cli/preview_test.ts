@@ -216,7 +216,7 @@ Deno.test("run() apply --dry-run prints a tree, and ends with 0", async () => {
     stderr: "",
   });
   assert.equal((await dryRun(setup, { flags: ["--hash", documentHash, "--no-wait"] })).code, 0);
-  assert.equal((await dryRun(setup, { stdout: () => "lost" })).code, 3);
+  assert.equal((await dryRun(setup, { stdout: () => "no space" })).code, 3);
 });
 
 Deno.test("run() apply --dry-run plans with the images that are configured", async () => {

@@ -1,6 +1,7 @@
 import { exists, readConfigFile, readInput } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
-import { onReload, stopSignal, writeText } from "../host/process.ts";
+import { OutputWriter, standardError, standardOutput, type WaitLimit } from "../host/output.ts";
+import { onReload, stopSignal } from "../host/process.ts";
 
 /** The parts of the host that the defaults depend on. */
 export interface Environment {
@@ -14,9 +15,9 @@ export interface Environment {
 
 /** What commands use of the process and its host, besides Docker, the store and the network. */
 export interface Terminal extends Environment {
-  /** Writes to standard output; returns whether the text was lost. */
-  readonly stdout: (text: string) => "written" | "lost";
-  readonly stderr: (text: string) => void;
+  /** Writes to standard output; returns why the text is lost, or null. */
+  readonly stdout: (text: string, limit?: WaitLimit) => string | null;
+  readonly stderr: (text: string, limit?: WaitLimit) => void;
   /** Returns the width of standard error in columns; null when it is not a terminal. */
   readonly stderrColumns: () => number | null;
   /** Returns the width of standard output, likewise; 0 when the terminal does not know it. */
@@ -54,21 +55,25 @@ export function escapeControls(json: string): string {
   );
 }
 
-/** The streams, environment and files of this process. */
-export const thisProcess: Terminal = {
-  stdout: (text) => writeText(Deno.stdout, text),
-  stderr: (text) => writeText(Deno.stderr, text),
-  variable: (name) => Deno.env.get(name),
-  isRoot: Deno.uid() === 0,
-  stderrColumns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
-  stdoutColumns: () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
-  executable,
-  readFile: readConfigFile,
-  readInput,
-  exists,
-  stopSignal,
-  onReload,
-};
+/** Returns the streams, environment and files of this process. */
+export function processTerminal(): Terminal {
+  const stdout = new OutputWriter(standardOutput);
+  const stderr = new OutputWriter(standardError);
+  return {
+    stdout: (text, limit) => stdout.write(text, limit),
+    stderr: (text, limit) => stderr.write(text, limit),
+    variable: (name) => Deno.env.get(name),
+    isRoot: Deno.uid() === 0,
+    stderrColumns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
+    stdoutColumns: () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
+    executable,
+    readFile: readConfigFile,
+    readInput,
+    exists,
+    stopSignal,
+    onReload,
+  };
+}
 
 /** Throws `Error` when the agent runs from source: the path would be that of the runtime. */
 function executable(): string {

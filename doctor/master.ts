@@ -94,14 +94,11 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
   const { master } = context.agent;
   const { signal, settleMs = usualSettleMs } = context.options;
   if (!master) return {};
-  const addresses = await resolveHost(master.host, stepTimeoutMs).catch((error: ConnectionError) =>
-    error
-  );
+  const step = { timeoutMs: stepTimeoutMs, signal };
+  const addresses = await resolveHost(master.host, step).catch((error: ConnectionError) => error);
   if (addresses instanceof ConnectionError) return { addresses };
   const startedAt = performance.now();
-  const tcp = await connectTo(master, { timeoutMs: stepTimeoutMs, signal }).catch((
-    error: ConnectionError,
-  ) => error);
+  const tcp = await connectTo(master, step).catch((error: ConnectionError) => error);
   if (tcp instanceof ConnectionError) return { addresses, connection: tcp };
   const connection = performance.now() - startedAt;
   const identity = await identityOf(context);
@@ -109,7 +106,7 @@ async function tryMaster(context: DoctorContext): Promise<MasterFindings> {
     tcp.destroy();
     return { addresses, connection };
   }
-  const limits = { timeoutMs: stepTimeoutMs, settleMs, signal };
+  const limits = { ...step, settleMs };
   const handshake = await testHandshake(tcp, master, identity.certificates, limits)
     .catch((error: ConnectionError | TrustError) => error);
   return { addresses, connection, handshake };
@@ -205,6 +202,10 @@ export function fixWithoutTls(
 ): string {
   const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
   if (reason === "old-tls") return `${listing}; update it`;
+  if (reason === "nothing-in-common") {
+    return `${listing}; correct its TLS settings, or issue its certificate anew, with a key of EC ` +
+      "P-256 for example";
+  }
   if (reason !== "not-tls") return `${listing}; read its log, then restart it`;
   return port === defaultPort
     ? `${listing}; it must speak TLS there`

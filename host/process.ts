@@ -1,21 +1,3 @@
-/**
- * Writes text to standard output or error. Returns `lost` when it could not be written. Never throws: a
- * full disk or a closed pipe must not end a service.
- */
-export function writeText(
-  stream: { writeSync(bytes: Uint8Array): number },
-  text: string,
-): "written" | "lost" {
-  try {
-    let bytes = new TextEncoder().encode(text);
-    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
-    return "written";
-  } catch (error) {
-    // A reader that closes the pipe, such as `head`, does not want the rest.
-    return error instanceof Deno.errors.BrokenPipe ? "written" : "lost";
-  }
-}
-
 /** Calls `listener` at each SIGHUP; on a terminal, a SIGHUP still ends the process. */
 export function onReload(listener: () => void): void {
   if (Deno.stderr.isTerminal()) return;

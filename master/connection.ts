@@ -28,9 +28,13 @@ const reasonTexts = {
   "connection-refused": () => "connection refused; start it, or see swarmctl-port",
   "no-route": () => "no route to host; see master-host, and this host's routes",
   "not-tls": () => "it does not speak TLS on that port; see swarmctl-port",
-  "old-tls": () => "its TLS is older than 1.2",
+  "old-tls": () => "its TLS is older than 1.2, or does not accept its own certificate",
+  "nothing-in-common": () =>
+    "no TLS cipher, curve or kind of key in common; see the TLS settings and the certificate of " +
+    "the master",
   "certificate-refused": (detail: string) =>
     `it refuses worker.crt: ${detail}; request a new one from the master`,
+  "handshake-ended": (detail: string) => `it ended the handshake: ${detail}; see its log`,
   "closed": () => closedText,
   "closed-after-handshake": () => closedText,
   "no-reply": (detail: string) => `no answer within ${detail}; see what holds up the master`,
@@ -63,16 +67,43 @@ const reasons: ReadonlyMap<string | undefined, ConnectionReason> = new Map([
   ["EPIPE", "closed"],
 ]);
 
+/** What a server's alert means, by its name in the runtime's message; it ends the handshake. */
+const alerts: ReadonlyMap<string, ConnectionReason> = new Map([
+  ["HandshakeFailure", "nothing-in-common"],
+  ["InsufficientSecurity", "nothing-in-common"],
+  ["ProtocolVersion", "old-tls"],
+  ["BadCertificate", "certificate-refused"],
+  ["UnsupportedCertificate", "certificate-refused"],
+  ["CertificateRevoked", "certificate-refused"],
+  ["CertificateExpired", "certificate-refused"],
+  ["CertificateUnknown", "certificate-refused"],
+  ["UnknownCA", "certificate-refused"],
+  ["AccessDenied", "certificate-refused"],
+  ["DecryptError", "certificate-refused"],
+  ["CertificateRequired", "certificate-refused"],
+]);
+
+/** Reasons that say least: they are given only if there is no other. */
+const vague: readonly ConnectionReason[] = ["no-route", "timeout"];
+
 /** Converts an error of the runtime. This is the only function that reads its messages. */
 export function connectionError(cause: unknown): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
-  const { name, code, message = String(cause) } = cause as Partial<Error> & { code?: string };
-  const detail = code === undefined ? message : `${message} (${code})`;
+  if (cause instanceof AggregateError && cause.errors.length > 0) {
+    const all = cause.errors.map(connectionError);
+    return all.find(({ reason }) => !vague.includes(reason)) ?? all[0]!;
+  }
+  const { name, code, message } = cause as Partial<Error> & { code?: string };
+  const text = message || name || String(cause);
+  const detail = code === undefined ? text : `${text} (${code})`;
   const reason = () => {
     if (name === "TimeoutError") return "timeout";
-    if (message.includes("InvalidContentType")) return "not-tls";
-    if (code?.includes("PROTOCOL_VERSION")) return "old-tls";
-    if (code?.includes("_ALERT_")) return "certificate-refused";
+    if (text.startsWith("received corrupt message")) return "not-tls";
+    if (text.includes("ServerDoesNotSupportTls12Or13")) return "old-tls";
+    if (text.startsWith("peer is incompatible")) return "nothing-in-common";
+    // The codes of many alerts are that of a failed handshake.
+    const [, alert] = /^received fatal alert: (.+)$/.exec(text) ?? [];
+    if (alert !== undefined) return alerts.get(alert) ?? "handshake-ended";
     return reasons.get(code) ?? "other";
   };
   return new ConnectionError(reason(), detail, { cause });
@@ -97,56 +128,32 @@ export async function loadTls(): Promise<TlsModules> {
 
 type CreateConnection = (
   options: RequestOptions,
-  callback: (error: Error | null, socket: Duplex) => void,
+  callback: (error: Error | null, socket?: Duplex) => void,
 ) => void;
 
-/** Closes a TCP connection that takes longer, in milliseconds; the request has failed by then. */
-const connectTimeoutMs = 5_000;
+/** Ends an attempt to connect that takes longer, in milliseconds; the request has failed by then. */
+const connectTimeoutMs = 6_000;
 
 /**
  * Creates an agent that keeps one connection. Connects TCP first and starts TLS on it: the runtime
  * leaks 20 KB for each TLS socket whose TCP connection fails (bench/transport.ts), which adds up to
  * hundreds of MB when a master is down for a month.
  */
-export function createAgent({ https, net, tls }: TlsModules): Https.Agent {
+export function createAgent({ https, tls }: TlsModules): Https.Agent {
   // An empty `proxyEnv` keeps the runtime from using a proxy of the environment.
   const options = { keepAlive: true, maxSockets: 1, proxyEnv: {} };
   const agent = new https.Agent(options);
+  const { signal } = new AbortController();
+  // Returns nothing, as the agent would take it for the socket.
   const connect: CreateConnection = (options, callback) => {
-    const { host, port } = options as Net.TcpNetConnectOpts;
-    const tcp = net.connect({ host: host!, port });
-    tcp.setTimeout(connectTimeoutMs, () => tcp.destroy(new Error("no connection")));
-    const fail = (error: Error) => callback(error, tcp);
-    tcp.once("error", fail);
-    tcp.once("connect", () => {
-      tcp.setTimeout(0);
-      tcp.off("error", fail);
-      callback(null, tls.connect({ ...(options as Tls.ConnectionOptions), socket: tcp }));
-    });
+    const { host, port } = options as MasterAddress;
+    connectTo({ host, port }, { timeoutMs: connectTimeoutMs, signal }).then((socket) => {
+      callback(null, tls.connect({ ...(options as Tls.ConnectionOptions), socket }));
+    }).catch(callback);
   };
   // The types lack the form that returns the socket by the callback.
   agent.createConnection = connect as unknown as typeof agent.createConnection;
   return agent;
-}
-
-/**
- * Resolves the master's name to its addresses; an address resolves to itself. Throws `ConnectionError`
- * when the name servers do not know it, or do not answer in time.
- */
-export async function resolveHost(host: string, timeoutMs: number): Promise<string[]> {
-  const { promises } = await import("node:dns");
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const text = `the name servers have not answered within ${timeoutMs / 1000} s`;
-    late.reject(new ConnectionError("other", text));
-  }, timeoutMs);
-  const found = promises.lookup(host, { all: true }).then(
-    (list) => list.map(({ address }) => address),
-    (cause) => {
-      throw new ConnectionError("other", "its name cannot be resolved", { cause });
-    },
-  );
-  return await Promise.race([found, late.promise]).finally(() => clearTimeout(timer));
 }
 
 /** Limits of one step of a connection. */
@@ -156,22 +163,81 @@ export interface StepLimits {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Resolves the master's name to its addresses; an address resolves to itself. Throws `ConnectionError`
+ * when the name servers do not know it, or do not answer in time.
+ */
+export async function resolveHost(host: string, limits: StepLimits): Promise<string[]> {
+  const { promises } = await import("node:dns");
+  const text = `the name servers have not answered within ${limits.timeoutMs / 1000} s`;
+  let addresses: string[] = [];
+  await waitFor(limits, new ConnectionError("other", text), ({ resolve, reject }) => {
+    promises.lookup(host, { all: true }).then((found) => {
+      addresses = found.map(({ address }) => address);
+      resolve();
+    }, (error) => reject(connectionError(error)));
+  });
+  return addresses;
+}
+
 /** Opens a TCP connection to the master. Throws `ConnectionError`. */
 export async function connectTo(
   { host, port }: Pick<MasterAddress, "host" | "port">,
   { timeoutMs, signal }: StepLimits,
 ): Promise<Net.Socket> {
+  const startedAt = performance.now();
+  const addresses = await resolveHost(host, { timeoutMs, signal });
+  const leftMs = timeoutMs - (performance.now() - startedAt);
+  return await connectToFirst(addresses, port, { timeoutMs: leftMs, signal });
+}
+
+/** The pause before the next address is tried as well, in milliseconds. */
+const nextAddressMs = 250;
+
+/**
+ * Opens a TCP connection to the first address that takes one. Tries the next one after a failure or a
+ * pause, and all of them to the end of the time: the runtime gives each 250 ms (seen in 2.9.4). Throws
+ * `ConnectionError`.
+ */
+export async function connectToFirst(
+  addresses: readonly string[],
+  port: number,
+  { timeoutMs, signal }: StepLimits,
+): Promise<Net.Socket> {
   const net = await import("node:net");
-  const tcp = net.connect({ host, port });
+  const sockets: Net.Socket[] = [];
+  const errors: unknown[] = [];
+  let connected: Net.Socket | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new ConnectionError("other", `no connection within ${timeoutMs / 1000} s`);
   try {
-    const late = new ConnectionError("other", `no connection within ${timeoutMs / 1000} s`);
     await waitFor({ timeoutMs, signal }, late, ({ resolve, reject }) => {
-      tcp.once("connect", resolve).on("error", reject);
+      const tryNext = () => {
+        clearTimeout(timer);
+        const host = addresses[sockets.length];
+        if (host === undefined) return;
+        const socket = net.connect({ host, port });
+        sockets.push(socket);
+        socket.once("connect", () => {
+          connected ??= socket;
+          resolve();
+        });
+        socket.on("error", (error) => {
+          if (connected) return;
+          errors.push(error);
+          if (errors.length === addresses.length) reject(new AggregateError(errors));
+          else tryNext();
+        });
+        timer = setTimeout(tryNext, nextAddressMs);
+      };
+      tryNext();
     });
-    return tcp;
+    return connected!;
   } catch (cause) {
-    tcp.destroy();
     throw connectionError(cause);
+  } finally {
+    clearTimeout(timer);
+    for (const socket of sockets) if (socket !== connected) socket.destroy();
   }
 }
 

@@ -35,11 +35,6 @@ Deno.test("diagnoseFailure() returns reason and words of the runtime's errors", 
   const coded = (code: string, message = "the message") =>
     Object.assign(new Error(message), { code });
   const closed = "it closed the connection before it answered; it may not accept worker.crt";
-  const refuses = (code: string) =>
-    `it refuses worker.crt: the message (${code}); request a new one from the master`;
-  const required = "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED";
-  const unknownCa = "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA";
-  const notTls = coded("ERR_SSL_OTHER", "received corrupt message: InvalidContentType");
   const cases: [cause: unknown, reason: string, text: string][] = [
     [
       coded("ENOTFOUND"),
@@ -58,11 +53,6 @@ Deno.test("diagnoseFailure() returns reason and words of the runtime's errors", 
     ],
     [coded("ECONNRESET"), "closed", closed],
     [coded("EPIPE"), "closed", closed],
-    [coded(required), "certificate-refused", refuses(required)],
-    [coded(unknownCa), "certificate-refused", refuses(unknownCa)],
-    // An alert, too, but no word on the certificate.
-    [coded("ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION"), "old-tls", "its TLS is older than 1.2"],
-    [notTls, "not-tls", "it does not speak TLS on that port; see swarmctl-port"],
     [new DOMException("Signal timed out.", "TimeoutError"), "timeout", "no answer in time"],
     [coded("EOTHER"), "other", "the message (EOTHER)"],
     [new Error("no answer within 10 s"), "other", "no answer within 10 s"],

@@ -3,7 +3,7 @@
 import { configure } from "../cli/config.ts";
 import { run } from "../cli/main.ts";
 import { findSocket } from "../docker/observe.ts";
-import { writeText } from "../host/process.ts";
+import { OutputWriter, standardError, standardOutput } from "../host/output.ts";
 import type { HeartbeatBody } from "../agent/heartbeat.ts";
 import { until } from "../tests/support/environment.ts";
 import { worker as neighbour } from "../tests/support/api_setup.ts";
@@ -31,15 +31,16 @@ const introduction =
 
 async function main(args: readonly string[]): Promise<number> {
   const line = args.join(" ");
+  const [stdout, stderr] = [new OutputWriter(standardOutput), new OutputWriter(standardError)];
   if (line === "--help") {
-    writeText(Deno.stdout, usage);
+    stdout.write(usage);
     return 0;
   }
   if (!/^(--docker( --apply)?|--web( --seconds=[1-9]\d{0,5})?)?$/.test(line)) {
-    writeText(Deno.stderr, `demo: cannot understand '${line}'\n\n${usage}`);
+    stderr.write(`demo: cannot understand '${line}'\n\n${usage}`);
     return 2;
   }
-  const narrator = new Narrator((text) => void writeText(Deno.stdout, text));
+  const narrator = new Narrator((text) => void stdout.write(text));
   const ending = endingController();
   try {
     const folder = await Deno.makeTempDir({ prefix: "decnet-demo-" });
@@ -52,7 +53,7 @@ async function main(args: readonly string[]): Promise<number> {
       : [error, null];
     const cause = ending.signal.aborted ? ending.signal.reason : first;
     for (const it of [cause, failedCleanUp]) {
-      if (it) writeText(Deno.stderr, `demo: ${it.message ?? "interrupted"}\n`);
+      if (it) stderr.write(`demo: ${it.message ?? "interrupted"}\n`);
     }
     return typeof cause === "number" && !failedCleanUp ? cause : 1;
   }
@@ -148,7 +149,7 @@ async function runCommand({ master, agent }: Setup, name: string, codes: number[
   let output = "";
   const stdout = (text: string) => {
     output += text;
-    return "written" as const;
+    return null;
   };
   const stdoutColumns = () => name === "state" ? 80 : null;
   const code = await run([name, ...agent.flags], demoTerminal({ stdout, stdoutColumns }));

@@ -6,7 +6,7 @@ import type { Identity } from "../api/auth.ts";
 import { parseArguments } from "../cli/args.ts";
 import { configure } from "../cli/config.ts";
 import { Daemon } from "../cli/daemon.ts";
-import { type Terminal, thisProcess } from "../cli/terminal.ts";
+import { processTerminal, type Terminal } from "../cli/terminal.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { pausingImage } from "../tests/engines/pausing_image.ts";
 import { call, master } from "../tests/support/api_setup.ts";
@@ -145,7 +145,7 @@ export class Host implements AsyncDisposable {
 export function demoTerminal(more: Partial<Terminal> = {}): Terminal {
   const variables = ["DOCKER_HOST", "XDG_RUNTIME_DIR"];
   return {
-    ...thisProcess,
+    ...processTerminal(),
     variable: (name) =>
       name === "NO_COLOR" ? "1" : (variables.includes(name) && Deno.env.get(name)) || undefined,
     readFile: () => null,

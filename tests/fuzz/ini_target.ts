@@ -165,7 +165,7 @@ async function checkRun(args: readonly string[], machine: Environment): Promise<
     ...machine,
     stdout: (text) => {
       stdout += text;
-      return "written";
+      return null;
     },
     stderr: (text) => stderr += text,
     stderrColumns: () => null,

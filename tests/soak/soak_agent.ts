@@ -11,14 +11,16 @@ import { runLoop } from "../../agent/loop.ts";
 import { Wakeup } from "../../agent/schedule.ts";
 import { HostWatcher } from "../../agent/watcher.ts";
 import { createLog } from "../../host/log.ts";
-import { writeText } from "../../host/process.ts";
+import { OutputWriter, standardError, standardOutput } from "../../host/output.ts";
 import { defaultImages } from "../../topology/plan.ts";
 
 const intervalMs = 10_000;
 const options: AgentOptions = { ...JSON.parse(Deno.args[1]!), images: defaultImages };
 // Reading from standard input opens a descriptor more, now and then.
 const control = await Deno.connect({ transport: "unix", path: Deno.args[0]! });
-const print = (line: string) => writeText(Deno.stdout, `${line}\n`);
+const stdout = new OutputWriter(standardOutput);
+const stderr = new OutputWriter(standardError);
+const print = (line: string) => stdout.write(`${line}\n`);
 const byte = new Uint8Array(1);
 const mayGoOn = async (): Promise<boolean> => {
   const word = await control.read(byte) === 1 ? String.fromCharCode(byte[0]!) : "";
@@ -28,7 +30,7 @@ const mayGoOn = async (): Promise<boolean> => {
   return await mayGoOn();
 };
 
-const log = createLog((line) => void writeText(Deno.stderr, line));
+const log = createLog((line) => void stderr.write(line));
 const wakeup = new Wakeup();
 const newWatcher = () =>
   new HostWatcher({ ...options, log, onChange: () => wakeup.requestCheck() });

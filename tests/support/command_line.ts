@@ -22,7 +22,7 @@ export async function runOn(
   const code = await run(args, {
     stdout: (text) => {
       stdout += assertNoSecrets(text);
-      return "written";
+      return null;
     },
     stderr: (text) => stderr += assertNoSecrets(text),
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),

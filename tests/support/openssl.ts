@@ -1,5 +1,5 @@
 import type { IssuedCertificate } from "./certificates.ts";
-import { TemporaryFolder } from "./environment.ts";
+import { freePort, TemporaryFolder } from "./environment.ts";
 import { type Requirement, requirement, works } from "./requirements.ts";
 import { plantKey } from "./secrets.ts";
 
@@ -80,4 +80,36 @@ export class OpensslAuthority implements Disposable {
   #read(name: string): Promise<string> {
     return Deno.readTextFile(`${this.path}/${name}`);
   }
+}
+
+/** Starts a TLS server of OpenSSL on a free port; returns how to reach and stop it. */
+export async function startOpensslServer(
+  { path }: OpensslAuthority,
+  ...args: string[]
+): Promise<{ readonly port: number } & AsyncDisposable> {
+  const port = freePort();
+  const files = ["-cert", "own.crt", "-key", "own.key", "-Verify", "2", "-CAfile", "ca.crt"];
+  const server = new Deno.Command("openssl", {
+    args: ["s_server", "-accept", `127.0.0.1:${port}`, ...files, ...args],
+    cwd: path,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes("ACCEPT")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`openssl has ended: ${text}`);
+    text += value;
+  }
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      server.kill("SIGKILL");
+      await reader.cancel();
+      await server.stdin.close();
+      await server.status;
+    },
+  };
 }

@@ -4,15 +4,30 @@ export class SwallowingProxy implements AsyncDisposable {
   connectionCount = 0;
   /** Whether nothing that is sent on a connection, counted from 1, arrives. */
   isDead: (connection: number) => boolean = () => false;
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #listener: Deno.TcpListener;
   readonly #connections = new Set<Deno.Conn>();
   readonly #serving: Promise<void>;
   readonly #target: number;
   #isStopped = false;
 
-  constructor(target: number) {
+  constructor(target: number, { fullMs = 0 } = {}) {
     this.#target = target;
-    this.#serving = this.#serve();
+    const queue = fullMs > 0 && { tcpBacklog: 1 };
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0, ...queue });
+    this.#serving = this.#serve(fullMs);
+  }
+
+  /**
+   * Starts one to which the next connection takes a second, as over a link that loses packets: its
+   * queue is full at first, so the kernel drops the first SYN.
+   */
+  static async slow(target: number): Promise<SwallowingProxy> {
+    const proxy = new SwallowingProxy(target, { fullMs: 800 });
+    const { port } = proxy;
+    for (let queued = 0; queued < 2; queued++) {
+      proxy.#connections.add(await Deno.connect({ hostname: "127.0.0.1", port }));
+    }
+    return proxy;
   }
 
   get port(): number {
@@ -32,8 +47,9 @@ export class SwallowingProxy implements AsyncDisposable {
     await this.#serving;
   }
 
-  async #serve(): Promise<void> {
+  async #serve(fullMs: number): Promise<void> {
     const relays: Promise<void>[] = [];
+    await new Promise((resolve) => setTimeout(resolve, fullMs));
     for await (const client of this.#listener) {
       const number = ++this.connectionCount;
       const target = await Deno.connect({ hostname: "127.0.0.1", port: this.#target });

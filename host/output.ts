@@ -1,0 +1,121 @@
+/** How long a text waits for room in a pipe that is full. */
+export interface WaitLimit {
+  readonly ms: number;
+  /** Whether it counts from the last bytes that were taken; else from the beginning. */
+  readonly isRenewed: boolean;
+}
+
+/** For a service: its log must not stop its work. */
+export const noWait: WaitLimit = { ms: 0, isRenewed: false };
+
+const defaultLimit: WaitLimit = { ms: 10_000, isRenewed: true };
+/** How often to try again while there is no room, in milliseconds. */
+const pauseMs = 10;
+/** The same without blocking the process. */
+const retryMs = 200;
+
+/** A stream that throws `WouldBlock` only when it has taken nothing. */
+interface TextStream {
+  /** Returns how many bytes were taken. */
+  readonly writeSync: (bytes: Uint8Array) => number;
+  /** Writes what was taken and is kept in memory. */
+  readonly flushSync: () => void;
+}
+
+/** Standard error, which keeps nothing in memory. */
+export const standardError: TextStream = {
+  writeSync: (bytes) => Deno.stderr.writeSync(bytes),
+  flushSync: () => {},
+};
+
+/** How many bytes a pipe takes as a whole or not at all (PIPE_BUF). */
+const pipeBytes = 4096;
+/** How much the runtime keeps in memory, in bytes. */
+const keptBytes = 1023;
+const lineFeed = 10;
+
+/**
+ * Standard output. Deno 2.9.4 writes whole lines, keeps the rest in a buffer and then writes that, too
+ * (https://github.com/denoland/deno/issues/948). When that fails it throws `WouldBlock`, though it has
+ * taken the text. So each text goes in pieces of which it is known whether they were taken.
+ */
+export const standardOutput: TextStream = {
+  flushSync: () => void Deno.stdout.writeSync(new Uint8Array()),
+  writeSync: (bytes) => {
+    const lines = bytes.subarray(0, Deno.stdout.isTerminal() ? 1 : pipeBytes);
+    const end = lines.lastIndexOf(lineFeed) + 1;
+    if (end > 0) return Deno.stdout.writeSync(bytes.subarray(0, end));
+    const next = bytes.indexOf(lineFeed);
+    const piece = bytes.subarray(0, Math.min(keptBytes, next < 0 ? bytes.length : next));
+    try {
+      return Deno.stdout.writeSync(piece);
+    } catch (error) {
+      if (error instanceof Deno.errors.WouldBlock) return piece.length;
+      throw error;
+    }
+  },
+};
+
+/** Writes texts to a stream whose pipe may be non-blocking, as some parents hand it on. */
+export class OutputWriter {
+  readonly #stream: TextStream;
+  /** What is still to be written of a text that has begun: without it, the next line would be damaged. */
+  #rest = new Uint8Array();
+  /** Whether the last text waited in vain; then the next one does not wait. */
+  #isStuck = false;
+  #isRetrying = false;
+
+  constructor(stream: TextStream) {
+    this.#stream = stream;
+  }
+
+  /**
+   * Writes a text; blocks the process while it waits for room. Returns null, or why the text is lost.
+   * Never throws: a full disk or a closed pipe must not end a service.
+   */
+  write(text: string, limit: WaitLimit = defaultLimit): string | null {
+    const lastProblem = this.#writeRest(limit);
+    if (lastProblem !== null) return lastProblem;
+    const bytes = new TextEncoder().encode(text);
+    this.#rest = bytes;
+    const problem = this.#writeRest(limit);
+    // Nothing of it was taken, so it can be left out.
+    if (this.#rest.length === bytes.length) this.#rest = new Uint8Array();
+    else if (problem !== null && limit.ms === 0) this.#retryLater();
+    return problem;
+  }
+
+  #writeRest(limit: WaitLimit): string | null {
+    const { ms, isRenewed } = this.#isStuck ? noWait : limit;
+    for (let deadline = performance.now() + ms;;) {
+      try {
+        this.#stream.flushSync();
+        if (this.#rest.length === 0) return null;
+        this.#rest = this.#rest.subarray(this.#stream.writeSync(this.#rest));
+        this.#isStuck = false;
+        if (isRenewed) deadline = performance.now() + ms;
+      } catch (error) {
+        this.#isStuck = error instanceof Deno.errors.WouldBlock && performance.now() >= deadline;
+        if (this.#isStuck) return "its reader takes nothing";
+        if (!(error instanceof Deno.errors.WouldBlock)) return this.#fail(error);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+      }
+    }
+  }
+
+  #fail(error: unknown): string | null {
+    // A reader that closes the pipe, such as `head`, does not want the rest.
+    if (error instanceof Deno.errors.BrokenPipe) this.#rest = new Uint8Array();
+    else return (error as Error).message.replace(/ \(os error \d+\)$/, "");
+    return null;
+  }
+
+  #retryLater(): void {
+    if (this.#isRetrying) return;
+    this.#isRetrying = true;
+    setTimeout(() => {
+      this.#isRetrying = false;
+      if (this.#writeRest(noWait) !== null) this.#retryLater();
+    }, retryMs);
+  }
+}
