@@ -13,12 +13,26 @@ import { agentVersion, type KeyName, keyNames, options, variableOf } from "./opt
 /** Exit codes, some with a word for the status, and what they mean. */
 type CodeTable = readonly (readonly [code: string, meaning: string])[];
 
-/** The exit codes of a check: `--once`, `state` and `doctor`. */
+/** The exit codes of `--once`. */
 export const checkCodes: CodeTable = [
   ["0 OK", "all is well"],
   ["1 WARNING", "drift, a recorded error, a certificate that expires soon, a store problem"],
   ["2 CRITICAL", "Docker or the master cannot be reached, or the master rejects the heartbeat"],
   ["3 UNKNOWN", "wrong usage or configuration, no certificates, the store cannot be read"],
+];
+
+const stateCodes: CodeTable = [
+  ["0 OK", "all is well"],
+  ["1 WARNING", "drift, a recorded error, a store problem"],
+  ["2 CRITICAL", "Docker cannot be reached"],
+  ["3 UNKNOWN", "wrong usage or configuration, the store cannot be read"],
+];
+
+const doctorCodes: CodeTable = [
+  ["0 OK", "nothing is wrong"],
+  ["1 WARNING", "warnings only"],
+  ["2 CRITICAL", "Docker, the master or their settings: a check has failed"],
+  ["3 UNKNOWN", "anything else: a check has failed; also wrong usage"],
 ];
 
 /** The exit codes of `apply` and `teardown`. */
@@ -27,6 +41,11 @@ export const changeCodes: CodeTable = [
   ["1", "done, but something else is wrong: drift, or the heartbeat was not delivered"],
   ["2", "failed, or another object is in the way: fix this, then run the command again"],
   ["3", "refused, nothing was changed: invalid document, another topology, or busy"],
+];
+
+const teardownCodes: CodeTable = [
+  ...changeCodes.slice(0, 3),
+  ["3", "refused, nothing was changed: only another topology is applied, or busy"],
 ];
 
 const hashCodes: CodeTable = [
@@ -50,8 +69,8 @@ const commandHelp: Record<CommandName | "", CommandHelp> = {
     [],
   ],
   "--once": ["", "check once: report, print one line, exit 0-3 (for monitoring)", checkCodes],
-  "state": ["", "show what is applied, what runs, and the differences", checkCodes],
-  "doctor": ["", "find what is wrong on this host, and show how to fix it", checkCodes],
+  "state": ["", "show what is applied, what runs, and the differences", stateCodes],
+  "doctor": ["", "find what is wrong on this host, and show how to fix it", doctorCodes],
   "apply": [
     "FILE|-",
     "create the networks and containers of a topology document, and report",
@@ -60,7 +79,7 @@ const commandHelp: Record<CommandName | "", CommandHelp> = {
   "teardown": [
     "ID",
     "remove a topology from Docker and from the store; 8 characters of its id are enough",
-    changeCodes,
+    teardownCodes,
   ],
   "hash": ["FILE|-", "print the version hash of a topology document", hashCodes],
   "print": [
@@ -82,13 +101,22 @@ const printableHelp: Record<PrintableFile, string> = {
   "completion": "completions for bash: print completion bash",
 };
 
-/** The help of a flag; the placeholder stands for its value, a switch has none. */
-type FlagHelp = readonly [summary: string, placeholder?: string];
+/**
+ * The help of a flag, one text or one for each of its commands; the placeholder stands for its value, a
+ * switch has none.
+ */
+type FlagHelp = readonly [
+  summary: string | Readonly<Partial<Record<CommandName, string>>>,
+  placeholder?: string,
+];
 
 const flagHelp: Record<FlagName, FlagHelp> = {
   "json": ["print JSON"],
   "quiet": ["print nothing when all is well"],
-  "dry-run": ["--once: do not send the report · apply: only show what would change"],
+  "dry-run": [{
+    "--once": "check everything, but do not send the heartbeat",
+    "apply": "show what would change, and change nothing",
+  }],
   "stored": ["instead of FILE: apply the document in the store again"],
   "hash": ["apply only if the document's version hash is HEX", "HEX"],
   "no-wait": ["do not wait if another apply or teardown is running: exit with 3"],
@@ -150,10 +178,13 @@ export const commands: readonly (CommandText & { readonly codes: CodeTable })[] 
     return { name, usage: `${name} ${operand}`.trim(), summary, codes };
   });
 
-/** All flags that are not configuration keys. */
-export const flags: readonly FlagText[] = (Object.keys(flagCommands) as FlagName[]).map((name) => {
+/** All flags that are not configuration keys, with what each does for a command. */
+export const flags = (Object.keys(flagCommands) as FlagName[]).map((name) => {
   const [summary, placeholder = null] = flagHelp[name];
-  return { flag: `--${name}`, placeholder, commands: flagCommands[name], summary };
+  const commands: readonly string[] = flagCommands[name];
+  const summaryFor = (command: CommandName) =>
+    typeof summary === "string" ? summary : summary[command]!;
+  return { flag: `--${name}`, placeholder, commands, summary, summaryFor };
 });
 
 /** All configuration keys. */
@@ -193,7 +224,7 @@ function wholeHelp(): string {
   return joinSections(
     "decnet-agent: creates decoy (honeypot) networks in Docker on this host and reports to the master",
     section("usage", commands.map(({ usage, summary }) => row(`decnet-agent ${usage}`, summary))),
-    section("options", flags.map((flag) => flagText(flag) + commandsOf(flag))),
+    section("options", flags.map((flag) => flagText(flag, summariesOf(flag)))),
     section("what print prints", printableRows()),
     section("configuration", [precedence, ...keyTexts]),
     section("exit codes", codeRows(checkCodes)),
@@ -211,7 +242,7 @@ function commandHelpText(name: CommandName): string {
     "  Each key is a flag, too, such as --state-dir DIR. List them: decnet-agent --help";
   return joinSections(
     `decnet-agent ${usage}: ${summary}`,
-    section("options", ownFlags.map(flagText)),
+    section("options", ownFlags.map((flag) => flagText(flag, [flag.summaryFor(name)]))),
     ...(name === "print" ? [section("what print prints", printableRows())] : []),
     ...(isConfigured ? [section("configuration", [configuration])] : []),
     section("exit codes", codeRows(codes)),
@@ -226,12 +257,16 @@ function section(title: string, lines: readonly string[]): string {
   return [title, ...lines].join("\n");
 }
 
-function flagText({ flag, placeholder, summary }: FlagText): string {
-  return `  ${placeholder ? `${flag} ${placeholder}` : flag}\n      ${summary}`;
+function flagText({ flag, placeholder }: FlagText, summaries: readonly string[]): string {
+  return [`  ${placeholder ? `${flag} ${placeholder}` : flag}`, ...summaries].join("\n      ");
 }
 
-function commandsOf({ commands }: FlagText): string {
-  return commands.length > 0 ? ` (with ${commands.join(", ")})` : "";
+/** Returns what a flag does, with the commands that have it. */
+function summariesOf({ commands, summary }: (typeof flags)[number]): string[] {
+  if (typeof summary === "string") {
+    return [summary + (commands.length > 0 ? ` (with ${commands.join(", ")})` : "")];
+  }
+  return Object.entries(summary).map(([command, text]) => `${text} (with ${command})`);
 }
 
 function printableRows(): string[] {

@@ -14,7 +14,6 @@ export interface FlagText {
   readonly placeholder: string | null;
   /** The commands that it goes with; empty for all. */
   readonly commands: readonly string[];
-  readonly summary: string;
 }
 
 /** A configuration key: a flag, a variable and a key of the ini file. */
