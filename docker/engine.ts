@@ -160,7 +160,7 @@ export class Engine {
       await connection.send([request]);
       const answer = await connection.receive();
       stopTimeout();
-      if (answer.headers.get("connection")?.toLowerCase() === "close") this.#drop(connection);
+      if (answer.isLast) this.#drop(connection);
       else this.#idle.push(connection);
       return answer;
     } catch (cause) {

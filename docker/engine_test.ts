@@ -215,13 +215,32 @@ Deno.test("Engine counts a call's time from when its turn has come", () =>
     await Promise.all(Array.from({ length: 15 }, () => client.imageId("x")));
   }, { parallelCalls: 1, readTimeoutMs: 500 }));
 
-Deno.test("Engine does not use a connection again that the engine closes", () => {
-  const answer = "HTTP/1.1 404 Not Found\r\nConnection: Close\r\nContent-Length: 2\r\n\r\n{}";
-  return withScript([{ text: answer }], async (client) => {
-    // On the first connection there would be no second answer.
-    assert.equal(await client.imageId("x"), null);
-    assert.equal(await client.imageId("x"), null);
-  });
+Deno.test("Engine does not use a connection again that the engine closes", async () => {
+  const heads = [
+    "HTTP/1.1 404 Not Found\r\nConnection: Close",
+    "HTTP/1.1 404 Not Found\r\nConnection: x-hop , CLOSE",
+    "HTTP/1.1 404 Not Found\r\nConnection: close\r\nConnection: x-hop",
+    "HTTP/1.0 404 Not Found",
+    "HTTP/1.0 404 Not Found\r\nConnection: x-hop",
+  ];
+  for (const head of heads) {
+    await withScript([{ text: `${head}\r\nContent-Length: 2\r\n\r\n{}` }], async (client) => {
+      // On the first connection there would be no second answer.
+      assert.equal(await client.imageId("x"), null);
+      assert.equal(await client.imageId("x"), null);
+    });
+  }
+});
+
+Deno.test("Engine reads the answer that comes after an informational one", async () => {
+  const answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}";
+  for (const first of ["100 Continue\r\n", "103 Early Hints\r\nLink: </a>\r\n", "199 x\r\n"]) {
+    const parts = [{ text: `HTTP/1.1 ${first}\r\n${answer}` }, { afterMs: 30, text: answer }];
+    await withScript(parts, async (client) => {
+      assert.equal(await client.imageId("x"), null);
+      assert.equal(await client.imageId("x"), null);
+    });
+  }
 });
 
 Deno.test("Engine.removeContainer() waits for another client's removal", async () => {

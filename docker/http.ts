@@ -59,6 +59,8 @@ interface EngineHead {
   readonly status: number;
   /** Names in lower case; the last value of a repeated header. */
   readonly headers: ReadonlyMap<string, string>;
+  /** Whether no further answer comes on its connection. */
+  readonly isLast: boolean;
 }
 
 /** One answer of the engine. */
@@ -91,21 +93,23 @@ export class ResponseReader {
     return { ...head, body: body.bytes() };
   }
 
-  /** Reads the head of an answer; `readBody()` must follow. Throws like `next()`. */
+  /**
+   * Reads the head of an answer; `readBody()` must follow. Skips informational answers (1xx), which
+   * come before it. Throws like `next()`.
+   */
   async readHead(): Promise<EngineHead> {
-    await this.#expectProtocol();
-    const [statusLine, ...headerLines] = (await this.#readUntil("\r\n\r\n", maximumHeadBytes))
-      .split("\r\n");
-    const status = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/.exec(statusLine!)?.[1];
-    if (status === undefined) throw notHttp();
-    return { status: Number(status), headers: new Map(headerLines.map(parseHeader)) };
+    for (;;) {
+      await this.#expectProtocol();
+      const head = parseHead(await this.#readUntil("\r\n\r\n", maximumHeadBytes));
+      if (head.status >= 200) return head;
+    }
   }
 
   /** Passes the body after `head` to `handler`, part by part. Throws like `next()`. */
   async readBody({ status, headers }: EngineHead, handler: BodyHandler): Promise<void> {
     const coding = headers.get("transfer-encoding");
     const length = headers.get("content-length");
-    if (status < 200 || status === 204 || status === 304) return;
+    if (isBodiless(status)) return;
     if (coding !== undefined) {
       if (coding.toLowerCase() !== "chunked") throw malformed(`transfer encoding ${coding}`);
       await this.#copyChunks(handler);
@@ -195,6 +199,25 @@ export class ResponseReader {
     this.#end += count ?? 0;
     return count !== null;
   }
+}
+
+function parseHead(text: string): EngineHead {
+  const [statusLine, ...headerLines] = text.split("\r\n");
+  const [, minor, digits] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(statusLine!) ?? [];
+  if (digits === undefined) throw notHttp();
+  const status = Number(digits);
+  const fields = headerLines.map(parseHeader);
+  const headers = new Map(fields);
+  const options = fields.filter(([name]) => name === "connection")
+    .flatMap(([, value]) => value.toLowerCase().split(",").map((it) => it.trim()));
+  const isKept = minor === "1" ? !options.includes("close") : options.includes("keep-alive");
+  const hasEnd = isBodiless(status) || headers.has("transfer-encoding") ||
+    headers.has("content-length");
+  return { status, headers, isLast: !isKept || !hasEnd };
+}
+
+function isBodiless(status: number): boolean {
+  return status === 204 || status === 304;
 }
 
 function parseHeader(line: string): [string, string] {

@@ -42,6 +42,12 @@ const wellFormed: [name: string, stream: string, answers: [status: number, body:
   ],
   ["no content", "HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n", [[204, ""]]],
   [
+    "informational answers before one",
+    `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n\r\n${head}` +
+    "Content-Length: 2\r\n\r\n[]",
+    [[200, "[]"]],
+  ],
+  [
     "answers one after another",
     `${head}Content-Length: 2\r\n\r\n[]${chunkedHead}2\r\n{}\r\n0\r\n\r\n` +
     `HTTP/1.1 304 Not Modified\r\n\r\n${head}Content-Length: 1\r\n\r\n7`,
@@ -77,6 +83,27 @@ Deno.test("ResponseReader.next() reads a body up to the close", async () => {
   for (const cut of cuts()) {
     const { reader } = read(`${head}Connection: close\r\n\r\n[1,2]`, cut);
     assert.deepEqual(summary(await reader.next()), [200, "[1,2]"]);
+  }
+});
+
+Deno.test("ResponseReader.next() knows the last answer of a connection", async () => {
+  const cases: [fields: string, isLast: boolean][] = [
+    ["HTTP/1.1 200 OK\r\nContent-Length: 0", false],
+    ["HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive, x", false],
+    ["HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: closed", false],
+    ["HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close", true],
+    ["HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nConnection: x", true],
+    ["HTTP/1.1 200 OK\r\nContent-Length: 0\r\nCONNECTION: x,Close", true],
+    ["HTTP/1.1 200 OK", true],
+    ["HTTP/1.1 204 No Content", false],
+    ["HTTP/1.1 304 Not Modified", false],
+    ["HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\nHTTP/1.1 204 No Content", false],
+    ["HTTP/1.0 200 OK\r\nContent-Length: 0", true],
+    ["HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive", false],
+    ["HTTP/1.0 200 OK\r\nConnection: keep-alive", true],
+  ];
+  for (const [fields, isLast] of cases) {
+    assert.equal((await read(`${fields}\r\n\r\n`).reader.next()).isLast, isLast, fields);
   }
 });
 
