@@ -6,6 +6,7 @@ import {
   type Certificates,
   splitChain,
 } from "../master/certificates.ts";
+import { fieldsOf } from "../master/chain.ts";
 import {
   ConnectionError,
   type ConnectionReason,
@@ -16,11 +17,12 @@ import {
 } from "../master/connection.ts";
 import {
   type Handshake,
-  presentedCertificates,
+  presentedChain,
   testHandshake,
   timeOf,
   TrustError,
 } from "../master/trust.ts";
+import { namesIn } from "../master/x509.ts";
 import { type DoctorContext, failed, look, ok, type Result, skipped, warning } from "./context.ts";
 import { agentUser, callAgent, readRunningAgent, serviceOf } from "./service.ts";
 
@@ -180,6 +182,9 @@ async function fixHandshake(
     case "wrong-fingerprint":
       return "only if the master has a new certificate: set master-fingerprint to the one " +
         place("master-fingerprint");
+    case "malformed":
+    case "old-version":
+      return "if it is the master, issue its certificate again there, as X.509 version 3";
     case "certificate-refused":
     case "closed-after-handshake":
       return await installIssued(context, "worker.crt", "worker.key");
@@ -235,15 +240,15 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   const tcp = await connectTo(address, limits).catch((error: ConnectionError) => error);
   if (tcp instanceof ConnectionError) return await judgeSilence(context, where, tcp);
   tcp.destroy();
-  const [shown] = await presentedCertificates(await loadTls(), address, limits);
+  const [shown] = await presentedChain(await loadTls(), address, limits) ?? [];
   if (shown?.fingerprint256 !== own.fingerprint256) return await judgeOther(context, where, shown);
-  const names = own.subjectAltName;
-  if (names === undefined) {
+  const fields = fieldsOf(own);
+  if (!fields?.alternatives) {
     const lack = "worker.crt has no name or address, so no master can verify it";
     const fix = "on the master, issue worker.crt again with this host's address";
     return warning(`${where}: ${lack}`, fix);
   }
-  return ok(`the agent listens on ${where}, as ${names}`);
+  return ok(`the agent listens on ${where}, as ${namesIn(fields)}`);
 }
 
 async function judgeSilence(

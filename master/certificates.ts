@@ -1,4 +1,5 @@
 import type * as Crypto from "node:crypto";
+import { fieldsOf, hasSigned } from "./chain.ts";
 
 /** The certificate and key of this host, and the authority that the master must come from. */
 export interface Certificates {
@@ -40,6 +41,8 @@ const reasonTexts = {
   "mismatch": "worker.key does not fit worker.crt; put there what was issued together",
   "unusable-key": "TLS does not accept this key; it must be EC P-256, P-384 or P-521, Ed25519, " +
     "or RSA of 2048 bits or more",
+  "old-version": "a certificate in it is not of X.509 version 3; issue it again with extensions, " +
+    "such as basicConstraints=CA:TRUE",
   /** Replaced by what was found. */
   "weak-signature": "",
   /** Replaced by the system's message. */
@@ -126,24 +129,28 @@ export class CertificateFolder {
 
   async #parse([authorityText, certificateText, keyText]: Texts): Promise<Certificates> {
     // Loaded only when a heartbeat is to be sent: a host without a master starts faster without it.
-    const { createPrivateKey, X509Certificate } = await import("node:crypto");
-    const parse = (pem: string) => new X509Certificate(pem);
+    const crypto = await import("node:crypto");
+    const parse = (pem: string) => new crypto.X509Certificate(pem);
     const authorityBlocks = this.#check("ca.crt", () => splitChain(authorityText));
     const authorities = this.#check("ca.crt", () => authorityBlocks.map(parse));
+    // A peer could use its own one of version 1 without the key, see findFault().
+    if (authorities.some((it) => fieldsOf(it)?.version !== 3)) {
+      throw new CertificateError(`${this.#path}/ca.crt`, "old-version");
+    }
     const blocks = this.#check("worker.crt", () => splitChain(certificateText));
     const chain = this.#check("worker.crt", () => blocks.map(parse));
     if (/-----BEGIN ENCRYPTED|^Proc-Type:.*ENCRYPTED/m.test(keyText)) {
       throw new CertificateError(`${this.#path}/worker.key`, "encrypted");
     }
     const [key] = this.#check("worker.key", () => blocksOf(keyText, keyPattern));
-    this.#checkKeys(authorities, chain, attempt(() => createPrivateKey(key)));
+    this.#checkKeys(authorities, chain, attempt(() => crypto.createPrivateKey(key)));
     const files = { authority: authorityBlocks.join(""), certificate: blocks.join(""), key };
     await tryInTls(files).catch((cause) => {
       throw new CertificateError(`${this.#path}/worker.key`, "unusable-key", undefined, { cause });
     });
     const last = chain.at(-1)!;
     const roots = authorities.map((it) => {
-      return { file: "ca.crt", hasIssued: () => hasSigned(it, last), ...validity(it) };
+      return { file: "ca.crt", hasIssued: () => hasSigned(it, last, crypto), ...validity(it) };
     });
     const others = chain.map((it) => ({ file: "worker.crt", ...validity(it) }));
     const counting = () => [...selectUsable(roots, Date.now()), ...others];
@@ -245,15 +252,6 @@ export function weakHash(certificate: Crypto.X509Certificate): string | null {
   // The types lack it.
   const { signatureAlgorithmOid } = certificate as { signatureAlgorithmOid?: string };
   return weakHashes.get(signatureAlgorithmOid) ?? null;
-}
-
-/** Returns true when `issuer` has signed `subject`. */
-export function hasSigned(
-  issuer: Crypto.X509Certificate,
-  subject: Crypto.X509Certificate,
-): boolean {
-  // The runtime throws for a kind of key that it does not know.
-  return attempt(() => subject.checkIssued(issuer) && subject.verify(issuer.publicKey)) ?? false;
 }
 
 /**

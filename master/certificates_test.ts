@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type IssuedCertificate, writeAgentDirectory } from "../tests/support/certificates.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority } from "../tests/support/master_setup.ts";
+import { commonNames, makeCertificate } from "../tests/support/raw_certificates.ts";
 import { CertificateFolder } from "./certificates.ts";
 
 const soon = new Date(Date.UTC(2035, 0, 2, 3, 4, 5));
@@ -59,6 +60,23 @@ Deno.test("CertificateFolder.load() reads each certificate of a chain", async ()
     const { certificates } = await folder.load();
     assert.deepEqual(certificates.validFrom, { at: Date.UTC(2031, 0), file: "ca.crt" });
     assert.deepEqual(certificates.validTo, { at: Date.UTC(2033, 0), file: "ca.crt" });
+  });
+});
+
+Deno.test("CertificateFolder.load() refuses a ca.crt of X.509 version 1", async () => {
+  const old = makeCertificate({ version: 1, subject: commonNames(["old authority"]) });
+  await withFolder(async (folder, path) => {
+    const { certificates } = await folder.load();
+    await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem + old.certificatePem);
+    const { certificates: kept, problem } = await folder.load();
+    assert.equal(kept, certificates);
+    assert.equal(
+      problem,
+      `Cannot use ${path}/ca.crt: a certificate in it is not of X.509 version 3; issue it again ` +
+        "with extensions, such as basicConstraints=CA:TRUE",
+    );
+    await Deno.writeTextFile(`${path}/ca.crt`, old.certificatePem);
+    await assert.rejects(new CertificateFolder(path).load(), { message: problem });
   });
 });
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type * as Https from "node:https";
+import type { PeerCertificate } from "node:tls";
 import type { Certificates } from "./certificates.ts";
 import {
   ConnectionError,
@@ -9,7 +10,7 @@ import {
   type MasterAddress,
   type TlsModules,
 } from "./connection.ts";
-import { checkPeer, diagnoseFailure, tlsOptions } from "./trust.ts";
+import { diagnoseFailure, tlsOptions, verifyMaster } from "./trust.ts";
 
 /**
  * Parses a `Retry-After` header, a number of seconds or a date. Returns milliseconds from `now`
@@ -81,6 +82,8 @@ export class MasterClient {
   readonly #userAgent: string;
   #agent: Https.Agent;
   #certificates: Certificates | null = null;
+  /** The master at the other end of the connection. */
+  #peer: PeerCertificate | null = null;
   #failures = 0;
 
   private constructor(modules: TlsModules, address: MasterAddress, userAgent: string) {
@@ -108,7 +111,8 @@ export class MasterClient {
   ): Promise<MasterReply> {
     const startedAt = performance.now();
     const exchange = { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs };
-    if (certificates !== this.#certificates) this.#reconnect();
+    // A kept connection may outlast the master's certificate.
+    if (certificates !== this.#certificates || this.#verify(certificates)) this.#reconnect();
     this.#certificates = certificates;
     try {
       const reply = await this.#exchange(exchange).catch((error) => {
@@ -145,6 +149,18 @@ export class MasterClient {
   #reconnect(): void {
     this.#agent.destroy();
     this.#agent = createAgent(this.#modules);
+    this.#peer = null;
+  }
+
+  /** Returns why the master at the other end is not trusted; null if it is, or not known yet. */
+  #verify({ authority }: Certificates): Error | null {
+    try {
+      const expected = { address: this.#address, authority };
+      if (this.#peer) verifyMaster(this.#peer, expected, this.#modules.crypto);
+      return null;
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   async #exchange(exchange: Exchange): Promise<MasterReply> {
@@ -194,7 +210,7 @@ export class MasterClient {
   }
 
   #requestOptions({ path, body, certificates }: Exchange): Https.RequestOptions {
-    const { net, tls } = this.#modules;
+    const { net } = this.#modules;
     const { host, port } = this.#address;
     return {
       ...tlsOptions(net, this.#address),
@@ -213,7 +229,10 @@ export class MasterClient {
       key: certificates.key,
       rejectUnauthorized: true,
       // Called after the chain is verified; to return an error refuses the master.
-      checkServerIdentity: (_host, peer) => checkPeer(this.#address, peer, tls),
+      checkServerIdentity: (_host, peer) => {
+        this.#peer = peer;
+        return this.#verify(certificates) ?? undefined;
+      },
     };
   }
 }

@@ -190,6 +190,40 @@ Deno.test("MasterClient.post() judges the master by a new ca.crt at once", async
   assert.equal(master.heartbeatCount, 2);
 });
 
+Deno.test("M23 MasterClient.post() verifies a kept connection's master again", async () => {
+  // Certificates have whole seconds.
+  const notAfter = new Date(Math.ceil(Date.now() / 1000 + 1) * 1000);
+  const names = { commonName: "the master", dnsNames: ["master.test"] };
+  await using master = await startMaster({ certificate: { ...names, notAfter } });
+  using client = await TestClient.to(master);
+  const isOver = async () => {
+    while (Date.now() <= notAfter.getTime()) await new Promise((next) => setTimeout(next, 10));
+  };
+  for (let times = 0; times < 2; times++) assert.equal((await client.post()).status, 204);
+  assert.equal(master.connectionCount, 1);
+  await isOver();
+  await assert.rejects(client.post(), /: its certificate has expired: it is valid from /);
+  assert.equal(master.heartbeatCount, 2);
+  assert.equal(await openConnectionsOf(master), 0);
+  master.renew(await authority.issue(names), authority.certificatePem);
+  assert.equal((await client.post()).status, 204);
+});
+
+Deno.test("MasterClient.post() reconnects to a master that was renewed in time", async () => {
+  const notAfter = new Date(Math.ceil(Date.now() / 1000 + 1) * 1000);
+  await using master = await startMaster({ certificate: { notAfter } });
+  using client = await TestClient.to(master);
+  await client.post();
+  const names = { commonName: "the master", dnsNames: ["master.test"] };
+  master.renew(await authority.issue(names), authority.certificatePem);
+  await client.post();
+  assert.equal(master.connectionCount, 1);
+  while (Date.now() <= notAfter.getTime()) await new Promise((next) => setTimeout(next, 10));
+  assert.equal((await client.post()).status, 204);
+  assert.equal(master.connectionCount, 2);
+  assert.equal(await openConnectionsOf(master), 1);
+});
+
 Deno.test("MasterClient.post() answers what the master said, whatever its status", async () => {
   await using master = await startMaster();
   using client = await TestClient.to(master);

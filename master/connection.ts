@@ -1,3 +1,4 @@
+import type * as Crypto from "node:crypto";
 import type * as Https from "node:https";
 import type { RequestOptions } from "node:https";
 import type * as Net from "node:net";
@@ -111,6 +112,7 @@ export function connectionError(cause: unknown): ConnectionError {
 
 /** The modules for TLS; loaded lazily, because a host without a master does not need them. */
 export interface TlsModules {
+  readonly crypto: typeof Crypto;
   readonly https: typeof Https;
   readonly net: typeof Net;
   readonly tls: typeof Tls;
@@ -118,12 +120,30 @@ export interface TlsModules {
 
 /** Loads the modules for TLS. */
 export async function loadTls(): Promise<TlsModules> {
-  const [https, net, tls] = await Promise.all([
+  const [crypto, https, net, tls] = await Promise.all([
+    import("node:crypto"),
     import("node:https"),
     import("node:net"),
     import("node:tls"),
   ]);
-  return { https, net, tls };
+  return { crypto, https, net, tls };
+}
+
+/**
+ * Starts TLS on a connection. A certificate in the peer's chain that cannot be read would end the
+ * process: the runtime throws in an event handler (seen in 2.9.4). Here such a peer has none.
+ */
+export function connectTls(tls: typeof Tls, options: Tls.ConnectionOptions): Tls.TLSSocket {
+  const socket = tls.connect(options);
+  const getPeerCertificate = socket.getPeerCertificate.bind(socket);
+  const read = (isDetailed?: boolean) => {
+    try {
+      return getPeerCertificate(isDetailed);
+    } catch {
+      return {};
+    }
+  };
+  return Object.assign(socket, { getPeerCertificate: read as typeof getPeerCertificate });
 }
 
 type CreateConnection = (
@@ -148,7 +168,7 @@ export function createAgent({ https, tls }: TlsModules): Https.Agent {
   const connect: CreateConnection = (options, callback) => {
     const { host, port } = options as MasterAddress;
     connectTo({ host, port }, { timeoutMs: connectTimeoutMs, signal }).then((socket) => {
-      callback(null, tls.connect({ ...(options as Tls.ConnectionOptions), socket }));
+      callback(null, connectTls(tls, { ...(options as Tls.ConnectionOptions), socket }));
     }).catch(callback);
   };
   // The types lack the form that returns the socket by the callback.

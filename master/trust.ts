@@ -1,10 +1,19 @@
 import type { X509Certificate } from "node:crypto";
 import type * as Net from "node:net";
 import type * as Tls from "node:tls";
-import { type Certificates, hasSigned, splitChain } from "./certificates.ts";
+import { type Certificates, splitChain } from "./certificates.ts";
+import {
+  type Chain,
+  type ChainFault,
+  chainOf,
+  type CryptoModule,
+  fieldsOf,
+  findFault,
+} from "./chain.ts";
 import {
   ConnectionError,
   connectionError,
+  connectTls,
   connectTo,
   loadTls,
   type MasterAddress,
@@ -12,16 +21,10 @@ import {
   type TlsModules,
   waitFor,
 } from "./connection.ts";
+import { hasName, namesIn } from "./x509.ts";
 
 /** Why a master is not trusted; `unknown` when it does not present its certificates. */
-export type TrustReason =
-  | "expired"
-  | "not-yet-valid"
-  | "foreign-authority"
-  | "wrong-purpose"
-  | "wrong-name"
-  | "wrong-fingerprint"
-  | "unknown";
+export type TrustReason = ChainFault["reason"] | "wrong-name" | "wrong-fingerprint" | "unknown";
 
 /** A master that is not trusted. The message is written for an operator. */
 export class TrustError extends Error {
@@ -38,22 +41,48 @@ export class TrustError extends Error {
   }
 }
 
-/** Checks name and fingerprint of a master whose chain the runtime has verified. */
-export function checkPeer(
-  { name, fingerprint: pinned }: MasterAddress,
+/** Which master is expected, and the authority that must have signed its certificate (PEM). */
+interface Expected {
+  readonly address: MasterAddress;
+  readonly authority: string;
+}
+
+/** Verifies a master after the runtime has, with name and fingerprint. Throws `TrustError`. */
+export function verifyMaster(
   peer: Tls.PeerCertificate,
-  tls: Pick<typeof Tls, "checkServerIdentity">,
-): TrustError | undefined {
-  if (tls.checkServerIdentity(name, peer)) {
-    const names = peer.subjectaltname || `CN:${peer.subject?.CN}`;
-    const text = `its certificate does not have the name ${name}, but ${names}; see master-name`;
-    return new TrustError("wrong-name", text, true);
+  { address: { name, fingerprint: pinned }, authority }: Expected,
+  crypto: CryptoModule,
+): void {
+  const chain = chainOf(peer, crypto);
+  if (!chain) throw malformed(false);
+  const authorities = splitChain(authority).map((block) => new crypto.X509Certificate(block));
+  const failure = trustFailure(chain, authorities, Date.now(), crypto);
+  if (failure) throw failure;
+  const [own] = chain;
+  const fields = fieldsOf(own)!;
+  if (!hasName(fields, name)) {
+    const text = `its certificate does not have the name ${name}, but ${namesIn(fields)}; ` +
+      "see master-name";
+    throw new TrustError("wrong-name", text, true);
   }
-  const fingerprint = peer.fingerprint256.replaceAll(":", "").toLowerCase();
-  if (pinned === null || pinned === fingerprint) return;
-  const text = `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
-    "see master-fingerprint";
-  return new TrustError("wrong-fingerprint", text, true);
+  const fingerprint = own.fingerprint256.replaceAll(":", "").toLowerCase();
+  if (pinned !== null && pinned !== fingerprint) {
+    const text = `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
+      "see master-fingerprint";
+    throw new TrustError("wrong-fingerprint", text, true);
+  }
+}
+
+/** Returns an option of a TLS connection: what it returns ends the connection. */
+function identityCheck(expected: Expected, crypto: CryptoModule) {
+  return (_host: string, peer: Tls.PeerCertificate): Error | undefined => {
+    try {
+      verifyMaster(peer, expected, crypto);
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
+  };
 }
 
 /** The runtime's codes for an untrusted certificate; the code does not show the real reason. */
@@ -94,36 +123,32 @@ export async function diagnoseFailure(
 async function diagnoseTrustFailure(
   { modules, address, authority, timeoutMs, signal }: Diagnosis,
 ): Promise<TrustError | null> {
-  const { X509Certificate } = await import("node:crypto");
-  const chain = await presentedCertificates(modules, address, { timeoutMs, signal });
-  if (!isChain(chain)) return null;
-  const authorities = splitChain(authority).map((block) => new X509Certificate(block));
-  return trustFailure(chain, authorities, Date.now());
+  const chain = await presentedChain(modules, address, { timeoutMs, signal });
+  if (!chain) return null;
+  const { crypto } = modules;
+  const authorities = splitChain(authority).map((block) => new crypto.X509Certificate(block));
+  return trustFailure(chain, authorities, Date.now(), crypto) ?? unfit();
 }
 
 /** How long an untrusted master may take to present its certificates, in milliseconds. */
 const diagnosisTimeoutMs = 2_000;
-/** How many certificates of a chain are read. */
-const longestChain = 8;
-
 /**
- * Returns the certificates that a master presents, its own first; an empty list on failure. Makes a
- * handshake only: sends no heartbeat and no client certificate. A master with TLS 1.2 that requires
- * a client certificate ends the handshake, so its certificates stay unknown.
+ * Returns the certificates that a master presents; null on failure. Makes a handshake only: sends no
+ * heartbeat and no client certificate. A master with TLS 1.2 that requires a client certificate ends
+ * the handshake, so its certificates stay unknown.
  */
-export async function presentedCertificates(
-  { net, tls }: TlsModules,
+export async function presentedChain(
+  { net, tls, crypto }: TlsModules,
   address: MasterAddress,
   { timeoutMs, signal }: StepLimits,
-): Promise<X509Certificate[]> {
-  const { X509Certificate } = await import("node:crypto");
+): Promise<Chain | null> {
   const dueAt = performance.now() + Math.min(diagnosisTimeoutMs, timeoutMs);
   const limits = () => ({ timeoutMs: dueAt - performance.now(), signal });
   const late = new ConnectionError("timeout");
   let socket: Tls.TLSSocket | null = null;
   try {
     // Connects TCP first, see createAgent().
-    const opened = socket = tls.connect({
+    const opened = socket = connectTls(tls, {
       socket: await connectTo(address, limits()),
       ...tlsOptions(net, address),
       // Only for this socket, on which nothing is written or read.
@@ -132,16 +157,9 @@ export async function presentedCertificates(
     await waitFor(limits(), late, ({ resolve, reject }) => {
       opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(late));
     });
-    const chain: X509Certificate[] = [];
-    let peer: Tls.DetailedPeerCertificate | null = opened.getPeerCertificate(true);
-    while (peer?.raw && chain.length < longestChain) {
-      chain.push(new X509Certificate(peer.raw));
-      // The last one is its own issuer.
-      peer = peer.issuerCertificate === peer ? null : peer.issuerCertificate;
-    }
-    return chain;
+    return chainOf(opened.getPeerCertificate(true), crypto);
   } catch {
-    return [];
+    return null;
   } finally {
     socket?.destroy();
   }
@@ -153,57 +171,57 @@ export function tlsOptions(net: Pick<typeof Net, "isIP">, { name }: MasterAddres
   return { servername: net.isIP(name) ? "" : name, minVersion: "TLSv1.2" } as const;
 }
 
-type Chain = readonly [X509Certificate, ...X509Certificate[]];
-
-function isChain(certificates: readonly X509Certificate[]): certificates is Chain {
-  return certificates.length > 0;
-}
-
-/** Returns why `authorities` do not trust `chain`; `now` is in milliseconds since 1970. */
+/**
+ * Returns why `authorities` do not trust `chain`, or null; `now` is in milliseconds since 1970. What
+ * the chain itself does not show, such as constraints, is the runtime's to verify.
+ */
 export function trustFailure(
   chain: Chain,
   authorities: readonly X509Certificate[],
   now: number,
-): TrustError {
+  crypto: CryptoModule,
+): TrustError | null {
+  const fault = findFault(chain, { authorities, purpose: "server", now }, crypto);
+  if (!fault) return null;
+  const { reason, certificate, isSigned } = fault;
   const [own] = chain;
-  const { path, isSigned } = pathOf(chain, authorities);
-  const foreign = `is not signed by ca.crt: it has the name ${nameIn(own.subject)}, and as ` +
-    `its issuer ${nameIn(own.issuer)}; ca.crt must hold the certificate of the master's authority`;
-  const invalid = path.find((it) => from(it) > now || to(it) < now);
-  if (!invalid && isSigned) {
-    const text = "its certificate is signed by ca.crt and valid now, but not fit for a server; " +
-      "openssl x509 -text shows its key usage and its constraints";
-    return new TrustError("wrong-purpose", text, true);
-  }
-  if (!invalid) return new TrustError("foreign-authority", `its certificate ${foreign}`, false);
-  const whose = invalid === own
+  const whose = certificate === own
     ? "its certificate"
-    : `the certificate of its issuer ${nameIn(invalid.subject)}`;
-  const isEarly = from(invalid) > now;
-  const text = `${whose} ${isEarly ? "is not valid yet" : "has expired"}: it is valid from ` +
-    `${timeOf(from(invalid))} to ${timeOf(to(invalid))}, and this host's clock says ` +
-    `${timeOf(now)}; ${isEarly ? "" : "renew it, or "}correct the clock` +
-    (isSigned ? "" : `; besides, it ${foreign}`);
-  return new TrustError(isEarly ? "not-yet-valid" : "expired", text, isSigned);
-}
-
-/** Returns true when one of `authorities` has signed the first of `chain`, directly or through it. */
-export function isSignedBy(chain: Chain, authorities: readonly X509Certificate[]): boolean {
-  return pathOf(chain, authorities).isSigned;
-}
-
-/** Follows the issuers from the first certificate; `isSigned`: the path ends at an authority. */
-function pathOf(
-  [own, ...others]: Chain,
-  authorities: readonly X509Certificate[],
-): { path: X509Certificate[]; isSigned: boolean } {
-  const path = [own];
-  for (let last = own;;) {
-    if (authorities.some((it) => hasSigned(it, last))) return { path, isSigned: true };
-    const next = others.find((it) => !path.includes(it) && hasSigned(it, last));
-    if (!next) return { path, isSigned: false };
-    path.push(last = next);
+    : `the certificate of its issuer ${nameIn(certificate, "subject")}`;
+  const foreign = `is not signed by ca.crt: it has the name ${nameIn(own, "subject")}, and as ` +
+    `its issuer ${
+      nameIn(own, "issuer")
+    }; ca.crt must hold the certificate of the master's authority`;
+  const besides = isSigned ? "" : `; besides, it ${foreign}`;
+  const of = (text: string) => new TrustError(reason, text, isSigned);
+  switch (reason) {
+    case "malformed":
+      return malformed(isSigned);
+    case "old-version":
+      return of(`${whose} is not of X.509 version 3; issue it again with extensions`);
+    case "foreign-authority":
+      return of(`its certificate ${foreign}`);
+    case "wrong-purpose":
+      return unfit();
   }
+  const isEarly = reason === "not-yet-valid";
+  return of(
+    `${whose} ${isEarly ? "is not valid yet" : "has expired"}: it is valid from ` +
+      `${timeOf(from(certificate))} to ${timeOf(to(certificate))}, and this host's clock says ` +
+      `${timeOf(now)}; ${isEarly ? "" : "renew it, or "}correct the clock${besides}`,
+  );
+}
+
+function malformed(isSigned: boolean): TrustError {
+  const text = "a certificate that it presents is damaged, or not written as RFC 5280 says; " +
+    "issue it again, with openssl for instance";
+  return new TrustError("malformed", text, isSigned);
+}
+
+function unfit(): TrustError {
+  const text = "its certificate is signed by ca.crt and valid now, but not fit for a server; " +
+    "openssl x509 -text shows its key usage and its constraints";
+  return new TrustError("wrong-purpose", text, true);
 }
 
 function from({ validFrom }: X509Certificate): number {
@@ -217,8 +235,9 @@ function to({ validTo }: X509Certificate): number {
 /** How many characters of a peer's name a message repeats. */
 const keptNameLength = 64;
 
-function nameIn(distinguishedName: string | undefined): string {
-  const name = distinguishedName?.match(/^CN=(.*)$/m)?.[1] ?? distinguishedName ?? "";
+/** Returns a name for a message: the common name, or all of it. */
+function nameIn(certificate: X509Certificate, whose: "subject" | "issuer"): string {
+  const name = fieldsOf(certificate)?.[whose].commonNames[0] ?? certificate[whose] ?? "";
   return JSON.stringify(name.slice(0, keptNameLength).toWellFormed());
 }
 
@@ -254,18 +273,18 @@ export async function testHandshake(
   { timeoutMs, settleMs, signal }: HandshakeLimits,
 ): Promise<Handshake> {
   const modules = await loadTls();
-  const { net, tls } = modules;
+  const { net, tls, crypto } = modules;
   let socket: Tls.TLSSocket | null = null;
   let hasGreeted = false;
   try {
-    const opened = socket = tls.connect({
+    const opened = socket = connectTls(tls, {
       socket: tcp,
       ...tlsOptions(net, address),
       ca: authority,
       cert: certificate,
       key,
       rejectUnauthorized: true,
-      checkServerIdentity: (_host, peer) => checkPeer(address, peer, tls),
+      checkServerIdentity: identityCheck({ address, authority }, crypto),
     });
     const closed = new ConnectionError("closed");
     const late = new ConnectionError("other", `no answer within ${timeoutMs / 1000} s`);
@@ -273,12 +292,9 @@ export async function testHandshake(
       opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(closed));
     });
     hasGreeted = true;
-    const peer = opened.getPeerCertificate();
-    const handshake = {
-      protocol: opened.getProtocol() ?? "TLS",
-      names: peer.subjectaltname ?? `CN:${peer.subject?.CN}`,
-      validTo: peer.valid_to,
-    };
+    const { raw, valid_to: validTo } = opened.getPeerCertificate();
+    const names = namesIn(fieldsOf({ raw })!);
+    const handshake = { protocol: opened.getProtocol() ?? "TLS", names, validTo };
     await waitFor({ timeoutMs: settleMs, signal }, null, ({ reject }) => {
       opened.on("error", reject).once("close", () => reject(closed));
       // A refusal arrives only if the socket is read.

@@ -52,6 +52,9 @@ export function testWith(
 /** Python's own json and sqlite3 are what the first agent and the master use. */
 export const python: Requirement = requirement("python3", await works("python3", "--version"));
 
+/** What the master and its tools may use for TLS. */
+export const openssl: Requirement = requirement("openssl", await works("openssl", "version"));
+
 /** Runs a Python program and returns its standard output. Throws `Error` when it fails. */
 export async function runPython(program: string, ...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("python3", {

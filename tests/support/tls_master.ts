@@ -203,6 +203,11 @@ export class TlsMaster implements AsyncDisposable {
     return promise.finally(() => clearTimeout(timer));
   }
 
+  /** Presents another certificate on new connections. */
+  renew({ certificatePem: cert, keyPem: key }: IssuedCertificate, ca: string): void {
+    this.#server.setSecureContext({ ca, cert, key });
+  }
+
   /** Closes the port and every connection at once. */
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));

@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import * as crypto from "node:crypto";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { authority, certificatesOf, TestClient } from "../tests/support/master_setup.ts";
+import {
+  alternatives,
+  commonNames,
+  element,
+  extension,
+  forgedKey,
+  generalName,
+  isAuthority,
+  makeCertificate,
+  pemOf,
+} from "../tests/support/raw_certificates.ts";
+import { openssl } from "../tests/support/requirements.ts";
+import { TlsMaster } from "../tests/support/tls_master.ts";
+import { type Chain, findFault, longestChain } from "./chain.ts";
+
+const worker = await certificatesOf("worker-1");
+const root = makeCertificate({ subject: commonNames(["root"]), extensions: [isAuthority] });
+const names = alternatives(generalName.dns("master.test"));
+const subject = commonNames(["master.test"]);
+const good = makeCertificate({ subject, extensions: [names], signer: root });
+
+/** Posts to a master that presents these certificates; returns what is said, or the status. */
+async function postTo(
+  { certificatePem, keyPem }: { certificatePem: string; keyPem: string },
+  trusted = root.certificatePem,
+): Promise<string> {
+  const certificate = { certificatePem, keyPem, fingerprint: "" };
+  await using master = await TlsMaster.start({ authority, certificate });
+  using client = await TestClient.to(master);
+  const posted = client.post({ certificates: { ...worker, authority: trusted } });
+  const said = await posted.then(({ status }) => String(status), ({ message }) => message);
+  assert.equal(master.heartbeatCount, said === "204" ? 1 : 0);
+  return said;
+}
+
+/** The authority's name, and a key that it has not signed. */
+const impostor = makeCertificate({ subject: commonNames(["root"]), extensions: [isAuthority] });
+/** An extension that the runtime cannot read; its DER is well formed. */
+const unreadable = (id: number) => extension(id, element(0x30, Uint8Array.of(5, 0)));
+const forge = (...extensions: Uint8Array[]) =>
+  makeCertificate({ subject, extensions: [names, ...extensions], signer: impostor });
+const old = makeCertificate({ version: 1, subject, signer: impostor });
+const issuerOfOld = makeCertificate({ version: 1, subject: commonNames(["old"]), signer: root });
+const belowOld = makeCertificate({ subject, extensions: [names], signer: issuerOfOld });
+const host = makeCertificate({ subject: commonNames(["host-7"]), signer: root });
+const belowHost = makeCertificate({ subject, extensions: [names], signer: host });
+const unreadableBelowHost = makeCertificate({
+  subject,
+  extensions: [names, unreadable(19)],
+  signer: host,
+});
+const damaged = pemOf(Uint8Array.of(0x30, 3, 2, 1, 1));
+const withChain = (own: typeof good, ...others: string[]) => ({
+  certificatePem: [own.certificatePem, ...others].join(""),
+  keyPem: own.keyPem,
+});
+
+const foreign = /is not signed by ca\.crt/;
+const malformed = /a certificate that it presents is damaged, or not written as RFC 5280 says/;
+const version = /its certificate is not of X\.509 version 3/;
+const refused: [what: string, shown: Parameters<typeof postTo>[0], says: RegExp][] = [
+  ["of version 3 that only names it", forge(), foreign],
+  ["of version 1 that only names it", old, version],
+  [
+    "of version 1 that it has signed",
+    makeCertificate({ version: 1, subject, signer: root }),
+    version,
+  ],
+  ["of version 1, with another key", { ...old, keyPem: good.keyPem }, version],
+  ["with a purpose that cannot be read", forge(unreadable(37)), malformed],
+  ["with constraints that cannot be read", forge(unreadable(19)), foreign],
+  ["with limits of names that cannot be read", forge(unreadable(30)), foreign],
+  [
+    "below one of version 1",
+    withChain(belowOld, issuerOfOld.certificatePem),
+    /its issuer "old" is not of X\.509 version 3/,
+  ],
+  ["below another host's", withChain(belowHost, host.certificatePem), /not fit for a server/],
+  [
+    "below another host's, unreadable",
+    withChain(unreadableBelowHost, host.certificatePem),
+    /not fit for a server/,
+  ],
+  ["before a damaged one", withChain(forge(unreadable(19)), damaged), malformed],
+  ["before one of version 1", withChain(forge(), issuerOfOld.certificatePem), foreign],
+];
+
+Deno.test("M24 MasterClient.post() refuses what ca.crt has not signed", async () => {
+  for (const [what, shown, says] of refused) assert.match(await postTo(shown), says, what);
+  assert.equal(await postTo(good), "204");
+});
+
+Deno.test("MasterClient.post() refuses names that only look like the master's", async () => {
+  const { address, directory, dns, email, other, registeredId, uri } = generalName;
+  const text = "host-7, DNS:master.test";
+  const lists = [uri(`urn:${text}`), email(text), directory(text), dns(text), other(text)]
+    .concat(registeredId(), address(192, 0, 2, 1), directory("master.test"), uri("master.test"))
+    .map((it) => [it])
+    .concat([[dns("host-7"), uri(`urn:${text}`)], []]);
+  const signed = (...extensions: Uint8Array[]) =>
+    postTo(makeCertificate({ subject, extensions, signer: root }));
+  for (const list of lists) {
+    const what = list.map((it) => it.toHex()).join();
+    assert.match(await signed(alternatives(...list)), /does not have the name master\.test/, what);
+  }
+  // The common name of a certificate without such a list.
+  assert.equal(await signed(), "204");
+});
+
+Deno.test("MasterClient.post() takes a master that stands in ca.crt itself", async () => {
+  for (const extensions of [[names], [names, isAuthority]]) {
+    const own = makeCertificate({ subject, extensions });
+    assert.equal(await postTo(own, own.certificatePem), "204");
+    assert.equal(await postTo(own, root.certificatePem + own.certificatePem), "204");
+    const expired = makeCertificate({ subject, extensions, to: -60_000 });
+    assert.match(await postTo(expired, expired.certificatePem), /has expired/);
+  }
+  const own = makeCertificate({ version: 1, subject });
+  assert.match(await postTo(own, own.certificatePem), version);
+  assert.match(await postTo({ ...own, keyPem: good.keyPem }, own.certificatePem), version);
+});
+
+/** Serves TLS with OpenSSL, which does not notice a key that only claims to be the right one. */
+async function serveOpenssl(path: string, pem: string, ...args: string[]) {
+  await Deno.writeTextFile(`${path}/server.pem`, pem);
+  const server = new Deno.Command("openssl", {
+    args: ["s_server", "-accept", "127.0.0.1:0", "-cert", `${path}/server.pem`, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!/^ACCEPT 127\.0\.0\.1:\d+\n/m.test(text)) {
+    const { value, done } = await reader.read();
+    assert.ok(!done, `openssl has ended: ${text}`);
+    text += value;
+  }
+  const read = async () => {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) text += next.value;
+  };
+  const over = read();
+  return {
+    port: Number(/:(\d+)/.exec(text)![1]),
+    said: () => text,
+    async [Symbol.asyncDispose]() {
+      server.kill("SIGKILL");
+      await over;
+      await server.stdin.close();
+      await server.status;
+    },
+  };
+}
+
+openssl.test("MasterClient.post() refuses a master without its key", async () => {
+  using folder = new TemporaryFolder();
+  for (const extensions of [[names], [names, isAuthority]]) {
+    const own = makeCertificate({ subject, extensions });
+    for (const tls of ["-tls1_2", "-tls1_3"]) {
+      for (const key of [own.keyPem, forgedKey(own.publicKey)]) {
+        await using server = await serveOpenssl(folder.path, own.certificatePem + key, tls);
+        const { fingerprint } = own;
+        using client = await TestClient.to(server, { fingerprint });
+        const certificates = { ...worker, authority: own.certificatePem };
+        const posted = client.post({ certificates, timeoutMs: 500 });
+        // OpenSSL's server answers nothing: what it has received shows whom the agent believes.
+        await assert.rejects(
+          posted,
+          key === own.keyPem ? /no answer within 0\.5 s/ : /UNABLE_TO_VERIFY/,
+        );
+        assert.equal(server.said().includes("POST /swarm/heartbeat"), key === own.keyPem, tls);
+      }
+    }
+  }
+});
+
+const pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:-1"];
+/** What makes the key of an authority and its signature, with `openssl req -x509`. */
+const kinds: string[][] = [
+  ["rsa:2048", "-sha256"],
+  ["rsa:2048", "-sha384"],
+  ["rsa:2048", "-sha512"],
+  // As long a salt as the digest is what TLS allows.
+  ...["256", "384", "512"].map((it) => ["rsa:2048", `-sha${it}`, ...pss]),
+  ...["256", "384", "512"].map((it) => ["ec", "-pkeyopt", "ec_paramgen_curve:P-256", `-sha${it}`]),
+  ...["256", "384"].map((it) => ["ec", "-pkeyopt", "ec_paramgen_curve:P-384", `-sha${it}`]),
+  ["ec", "-pkeyopt", "ec_paramgen_curve:P-521", "-sha512"],
+  ["ed25519"],
+];
+
+openssl.test("MasterClient.post() knows each signature that the runtime knows", async () => {
+  using folder = new TemporaryFolder();
+  const run = async (...args: string[]) => {
+    const options = { args, cwd: folder.path, stderr: "piped" } as const;
+    const { success, stderr } = await new Deno.Command("openssl", options).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+  };
+  const read = (name: string) => Deno.readTextFile(`${folder.path}/${name}`);
+  await Deno.writeTextFile(`${folder.path}/names`, "subjectAltName=DNS:master.test\n");
+  const key = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+  await run("req", "-new", ...key, "-keyout", "key", "-out", "request", "-subj", "/CN=m");
+  for (const [kind = "", ...options] of kinds) {
+    const ca = ["-x509", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca"];
+    await run("req", "-newkey", kind, ...options, ...ca);
+    const signature = options.filter((it) => /^-s|^rsa_/.test(it));
+    const sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"];
+    await run("x509", "-req", "-in", "request", ...sign, ...signature, "-out", "crt");
+    const shown = { certificatePem: await read("crt"), keyPem: await read("key") };
+    assert.equal(await postTo(shown, await read("ca.crt")), "204", `${kind} ${options}`);
+  }
+});
+
+Deno.test("MasterClient.post() finds the way through a chain that has several", async () => {
+  const authorityOf = (name: string, options: object) =>
+    makeCertificate({ subject: commonNames([name]), extensions: [isAuthority], ...options });
+  const elsewhere = authorityOf("elsewhere", {});
+  const { publicKey, privateKey, ...middle } = authorityOf("middle", { signer: elsewhere });
+  const keys = { publicKey, privateKey };
+  const expired = authorityOf("middle", { keys, signer: root, to: -60_000 });
+  const right = authorityOf("middle", { keys, signer: root });
+  const own = makeCertificate({ subject, extensions: [names], signer: right });
+  const pems = [middle, expired, right].map((it) => it.certificatePem);
+  assert.equal(await postTo(withChain(own, ...pems)), "204");
+  assert.equal(await postTo(withChain(own, ...pems.toReversed(), root.certificatePem)), "204");
+  assert.match(await postTo(withChain(own, pems[0]!)), foreign);
+  assert.match(await postTo(withChain(own, pems[0]!, pems[1]!)), /issuer "middle" has expired/);
+});
+
+Deno.test("findFault() is quick with certificates that all sign each other", () => {
+  const first = makeCertificate({ subject: commonNames(["x"]), extensions: [isAuthority] });
+  const { publicKey, privateKey } = first;
+  const chain = Array.from({ length: longestChain }, () =>
+    new crypto.X509Certificate(
+      makeCertificate({ ...first, keys: { publicKey, privateKey } }).certificatePem,
+    ));
+  const startedAt = performance.now();
+  const check = { authorities: [], purpose: "server", now: Date.now() } as const;
+  assert.equal(findFault(chain as unknown as Chain, check, crypto)?.reason, "foreign-authority");
+  assert.ok(performance.now() - startedAt < 2_000);
+});

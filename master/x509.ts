@@ -1,0 +1,217 @@
+/** What the agent reads of a certificate by itself. */
+export interface CertificateFields {
+  /** The X.509 version: 1, 2 or 3. */
+  readonly version: number;
+  /** The part that is signed, in DER. */
+  readonly signed: Uint8Array<ArrayBuffer>;
+  readonly signature: Uint8Array<ArrayBuffer>;
+  /** The algorithm of the signature with its parameters: hex of its DER. */
+  readonly algorithm: string;
+  readonly issuer: DistinguishedName;
+  readonly subject: DistinguishedName;
+  /** The names of the extension subjectAltName; null where there is no such extension. */
+  readonly alternatives: Alternatives | null;
+  /** The extended key usage: hex of each object identifier; null where there is no such extension. */
+  readonly purposes: readonly string[] | null;
+}
+
+/** The name of a certificate's owner, or of the authority that issued it. */
+export interface DistinguishedName {
+  /** Hex of its DER. */
+  readonly der: string;
+  /** The common names; null for one that is not UTF-8, IA5 or printable text. */
+  readonly commonNames: readonly (string | null)[];
+}
+
+/** The names of subjectAltName that the agent looks at; other types are left out. */
+interface Alternatives {
+  readonly dnsNames: readonly string[];
+  /** Of 4 or 16 bytes, or else of no use. */
+  readonly addresses: readonly Uint8Array[];
+}
+
+interface Element {
+  readonly tag: number;
+  readonly content: Uint8Array<ArrayBuffer>;
+  /** With tag and length. */
+  readonly whole: Uint8Array<ArrayBuffer>;
+}
+
+const tags = {
+  boolean: 1,
+  integer: 2,
+  bits: 3,
+  octets: 4,
+  oid: 6,
+  sequence: 0x30,
+  set: 0x31,
+  version: 0xa0,
+  extensions: 0xa3,
+  dnsName: 0x82,
+  address: 0x87,
+};
+/** The encodings of text whose bytes are those of UTF-8. */
+const textTags: ReadonlySet<number> = new Set([0x0c, 0x13, 0x16]);
+const commonName = "550403";
+const subjectAltName = "551d11";
+const extendedKeyUsage = "551d25";
+/** Extensions that the runtime's TLS reads as a sequence: also constraints and the places of CRLs. */
+const sequences = new Set([subjectAltName, extendedKeyUsage, "551d13", "551d1e", "551d1f"]);
+
+/**
+ * Reads a certificate. Throws `Error` unless it is strict DER with fields that RFC 5280 knows: of
+ * anything else the runtime's TLS verifies no signature, not even that of the handshake (seen in
+ * 2.9.4).
+ */
+export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields {
+  const fail = (): never => {
+    throw new Error("not a certificate in DER");
+  };
+  const split = (bytes: Uint8Array<ArrayBuffer>): Element[] => {
+    const elements: Element[] = [];
+    for (let at = 0, end = 0; at < bytes.length; at = end) {
+      const [tag = 0, first = 0, second = 0, third = 0] = bytes.subarray(at, at + 4);
+      const head = first < 0x80 ? 2 : 2 + first - 0x80;
+      // Not 0x80, which is an indefinite length, nor more than two bytes of length.
+      const length = [first, second, second * 256 + third][head - 2] ?? 0;
+      const isShortest = head === 2 ? first < 0x80 : length >= (head === 3 ? 0x80 : 0x100);
+      end = at + head + length;
+      if (!isShortest || length > 0xfffe || end > bytes.length || (tag & 0x1f) === 0x1f) fail();
+      const [content, whole] = [bytes.subarray(at + head, end), bytes.subarray(at, end)];
+      elements.push({ tag, content, whole });
+    }
+    return elements;
+  };
+  const only = ([it, ...others]: Element[]) => it && others.length === 0 ? it : fail();
+  const contentOf = (it: Element | undefined, tag: number) => it?.tag === tag ? it.content : fail();
+  const partsOf = (it: Element | undefined, tag: number) => split(contentOf(it, tag));
+  const isVersion = (it: Element | undefined) => it?.tag === tags.version;
+
+  const [signed, algorithm, signature, ...after] = partsOf(only(split(der)), tags.sequence);
+  const fields = partsOf(signed, tags.sequence);
+  const version = isVersion(fields[0]) ? only(partsOf(fields.shift(), tags.version)) : null;
+  const [serial, sameAlgorithm, issuer, validity, subject, key, block, ...others] = fields;
+  contentOf(serial, tags.integer);
+  for (const it of [algorithm, validity, key]) contentOf(it, tags.sequence);
+  if (sameAlgorithm?.whole.toHex() !== algorithm!.whole.toHex()) fail();
+  const [versionByte = 0, ...digits] = version ? contentOf(version, tags.integer) : [0];
+  const unusedBits = contentOf(signature, tags.bits)[0];
+  if (unusedBits !== 0 || digits.length + after.length + others.length > 0) fail();
+
+  const extensions = new Map<string, Element[]>();
+  const list = block ? partsOf(only(partsOf(block, tags.extensions)), tags.sequence) : [];
+  for (const [id, ...parts] of list.map((it) => partsOf(it, tags.sequence))) {
+    const name = contentOf(id, tags.oid).toHex();
+    // Whether it is critical; may be absent.
+    if (parts.length > 1 && contentOf(parts.shift(), tags.boolean).length !== 1) fail();
+    const value = contentOf(only(parts), tags.octets);
+    if (extensions.has(name)) fail();
+    extensions.set(name, sequences.has(name) ? partsOf(only(split(value)), tags.sequence) : []);
+  }
+  const names = extensions.get(subjectAltName) ?? null;
+  // There are nine types of names.
+  if (names?.some(({ tag }) => (tag & 0xc0) !== 0x80 || (tag & 0x1f) > 8)) fail();
+  const nameOf = (it: Element | undefined): DistinguishedName => {
+    const attributes = partsOf(it, tags.sequence).flatMap((set) => partsOf(set, tags.set))
+      .map((attribute) => partsOf(attribute, tags.sequence));
+    const common = attributes.filter(([type]) => contentOf(type, tags.oid).toHex() === commonName);
+    const textOf = (value: Element | undefined) =>
+      value && textTags.has(value.tag) ? decodeText(value.content) : null;
+    return { der: it!.whole.toHex(), commonNames: common.map(([, value]) => textOf(value)) };
+  };
+  return {
+    version: versionByte + 1,
+    signed: signed!.whole,
+    signature: signature!.content.subarray(1),
+    algorithm: algorithm!.whole.toHex(),
+    issuer: nameOf(issuer),
+    subject: nameOf(subject),
+    alternatives: names && {
+      dnsNames: names.filter(({ tag }) => tag === tags.dnsName).map((it) => decodeText(it.content)),
+      addresses: names.filter(({ tag }) => tag === tags.address).map((it) => it.content),
+    },
+    purposes: extensions.get(extendedKeyUsage)?.map((it) => contentOf(it, tags.oid).toHex()) ??
+      null,
+  };
+}
+
+/** Decodes UTF-8. A byte order mark stays: without it, a name would be equal to another one. */
+function decodeText(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/**
+ * Returns true if a certificate has a name or an IP address. Looks at the common name only where
+ * there is no subjectAltName, and only if there is exactly one. `*` stands for one whole label at
+ * the start, above at least two others.
+ */
+export function hasName({ subject, alternatives }: CertificateFields, name: string): boolean {
+  if (name.includes(":") || /^[\d.]+$/.test(name)) {
+    const wanted = addressText(name);
+    return alternatives?.addresses.some((it) => formatAddress(it) === wanted) ?? false;
+  }
+  const wanted = lowerCase(name.replace(/\.$/, ""));
+  const common = commonNameOf(subject);
+  const names = alternatives?.dnsNames ?? (common === null ? [] : [common]);
+  return names.some((it) => matches(lowerCase(it), wanted));
+}
+
+/** Returns the common name; null unless there is exactly one, in a known encoding. */
+export function commonNameOf({ commonNames }: DistinguishedName): string | null {
+  return commonNames.length === 1 ? commonNames[0]! : null;
+}
+
+const longestName = 253;
+const label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
+const wildcard = new RegExp(`^\\*((?:\\.${label}){2,})$`);
+
+function matches(pattern: string, name: string): boolean {
+  if (name === "" || pattern.length > longestName) return false;
+  const [, parent] = wildcard.exec(pattern) ?? [];
+  if (parent === undefined) return pattern === name;
+  return name.endsWith(parent) && /^[a-z0-9-]+$/.test(name.slice(0, -parent.length));
+}
+
+/** Changes ASCII letters only: in Unicode, the sign for Kelvin has the lower case `k`. */
+function lowerCase(text: string): string {
+  return text.replace(/[A-Z]/g, (it) => it.toLowerCase());
+}
+
+/** Returns an address in its shortest form, which `formatAddress` has, too; null if it is none. */
+function addressText(text: string): string | null {
+  const host = text.includes(":") ? `[${text}]` : text;
+  const url = URL.parse(`http://${host}/`);
+  // An IPv4 address in another form, such as 127.1, is none for other programs.
+  return url && (host !== text || url.hostname === text) ? url.hostname : null;
+}
+
+/** Returns the text of an address of 4 or 16 bytes, IPv6 in brackets; "" for others. */
+function formatAddress(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join(".");
+  const words = bytes.toHex().match(/..../g) ?? [];
+  return bytes.length === 16 ? URL.parse(`http://[${words.join(":")}]/`)?.hostname ?? "" : "";
+}
+
+/** How many names of a certificate a message repeats, and how many characters of each. */
+const keptNames = 8;
+const keptNameLength = 64;
+
+/** Returns the names of a certificate for a message, the common names where it has no others. */
+export function namesIn({ subject, alternatives }: CertificateFields): string {
+  const names = alternatives
+    ? [
+      ...alternatives.dnsNames.map((it) => `DNS:${quoteName(it)}`),
+      ...alternatives.addresses.map((it) =>
+        `IP Address:${formatAddress(it).replace(/^\[|\]$/g, "")}`
+      ),
+    ]
+    : subject.commonNames.map((it) => `CN:${quoteName(it ?? "?")}`);
+  const more = names.length > keptNames ? `, and ${names.length - keptNames} more` : "";
+  return (names.slice(0, keptNames).join(", ") || "none") + more;
+}
+
+/** Returns a name as it is if it cannot be taken for several, else as JSON; long ones are cut. */
+export function quoteName(name: string): string {
+  const kept = name.slice(0, keptNameLength).toWellFormed();
+  return /^[\w.*@ -]+$/.test(kept) ? kept : JSON.stringify(kept);
+}
