@@ -78,11 +78,18 @@ export function secureContextOf({ authority, certificate, key }: Identity): Http
   return { ca: authority, cert: certificate, key, minVersion: "TLSv1.2" };
 }
 
+/** How many connections the kernel queues for the listener. The runtime accepts all of them at once. */
+const backlog = 128;
+
 /**
- * How many connections the kernel queues for the listener. The runtime accepts the whole queue at once,
- * and no connection ever after if file descriptors run out (seen in 2.9.4): so the queue is short.
+ * Makes a listener accept again. The runtime stops for good, and without an error, when it has no file
+ * descriptor for a connection (seen in 2.9.4, `libs/core/uv_compat/tcp.rs`); to listen once more on the
+ * same handle, which is not public, wakes it.
  */
-const backlog = 64;
+export function wakeListener(server: Server): void {
+  const { _handle } = server as unknown as { _handle: { listen(backlog: number): void } | null };
+  _handle?.listen(backlog);
+}
 
 /** Listens; port 0 means any free port. Throws `Error` for an operator. */
 export async function listen(server: Server, host: string, port: number): Promise<void> {

@@ -4,8 +4,10 @@ import type { Peer } from "./auth.ts";
 
 /** Limits on what clients may use. */
 export interface Limits {
-  /** TCP connections at once. */
+  /** Connections of clients that have shown a certificate. */
   readonly maximumConnections: number;
+  /** Connections whose handshake is not over. */
+  readonly maximumHandshakes: number;
   /** Bytes of a request's line and headers. */
   readonly maximumHeaderBytes: number;
   readonly maximumBodyBytes: number;
@@ -24,6 +26,7 @@ export interface Limits {
 /** The limits in production. An answer may take any time: an apply can run for minutes. */
 export const defaultLimits: Limits = {
   maximumConnections: 16,
+  maximumHandshakes: 256,
   maximumHeaderBytes: 16 * 1024,
   maximumBodyBytes: 8 * 2 ** 20,
   handshakeTimeoutMs: 5_000,
@@ -123,35 +126,66 @@ export class Connection {
   }
 }
 
+/** File descriptors for the rest of the agent, and for 128 connections that were just accepted. */
+const reservedDescriptors = 192;
+const minimumHandshakes = 16;
+
 /**
- * All open connections, up to a maximum. Past it, clients that are not allowed or not identified yet
- * are closed first: idle clients without a certificate must not keep the master out.
+ * Returns how many handshakes there may be at once. Opens as many files as could be needed, because the
+ * process's limit of file descriptors cannot be read: the runtime refuses /proc.
+ */
+export function affordableHandshakes({ maximumHandshakes, maximumConnections }: Limits): number {
+  const others = maximumConnections + reservedDescriptors;
+  const files: Deno.FsFile[] = [];
+  try {
+    while (files.length < maximumHandshakes + others) files.push(Deno.openSync("/dev/null"));
+  } catch {
+    // There are no more.
+  } finally {
+    for (const file of files) file.close();
+  }
+  return Math.max(minimumHandshakes, files.length - others);
+}
+
+/**
+ * All open connections. Each connection counts as a handshake until it has shown a certificate: so
+ * clients without one never take the place of those that have one.
  */
 export class Connections {
   readonly #maximum: number;
+  readonly #maximumHandshakes: number;
   /** By `key`, oldest first. */
-  readonly #open = new Map<string, Connection>();
+  readonly #handshakes = new Map<string, Connection>();
+  /** Oldest first. */
+  readonly #identified = new Set<Connection>();
   readonly #secure = new WeakMap<Duplex, Connection>();
+  /** Where clients that may call have called from last, the latest at the end. */
+  readonly #callers = new Set<string>();
 
-  constructor(maximum: number) {
+  constructor(maximum: number, maximumHandshakes: number) {
     this.#maximum = maximum;
+    this.#maximumHandshakes = maximumHandshakes;
   }
 
   /** Adds a connection that was just accepted. */
   add(socket: Socket): void {
     const connection = new Connection(socket);
-    if (!connection.address || !this.#makeRoom(connection.address)) return connection.destroy();
-    this.#open.set(connection.key, connection);
+    if (!connection.address) return connection.destroy();
+    if (this.#handshakes.size >= this.#maximumHandshakes) this.#evictHandshake(connection.address);
+    this.#handshakes.set(connection.key, connection);
     socket.once("close", () => this.#remove(connection));
   }
 
-  /** Sets the client of a TLS socket; returns false if the connection is already being closed. */
+  /** Sets the client of a TLS socket; returns false if the connection must be closed. */
   identify(socket: Socket, peer: Peer): boolean {
     // A TLS socket has no link to its TCP socket; both have the same addresses.
-    const connection = this.#open.get(keyOf(socket));
-    if (!connection || connection.isRetired) return false;
+    const connection = this.#handshakes.get(keyOf(socket));
+    if (!connection || connection.isRetired || !this.#makeRoom(connection, peer)) return false;
     connection.identify(peer);
+    this.#handshakes.delete(connection.key);
+    this.#identified.add(connection);
     this.#secure.set(socket, connection);
+    if (peer.isAllowed) this.#rememberCaller(connection.address);
     return true;
   }
 
@@ -162,29 +196,52 @@ export class Connections {
 
   /** Retires all connections. */
   retire(): void {
-    for (const connection of this.#open.values()) connection.retire();
+    for (const connection of this.#all()) connection.retire();
   }
 
   /** Closes all connections at once. */
   destroy(): void {
-    for (const connection of this.#open.values()) connection.destroy();
+    for (const connection of this.#all()) connection.destroy();
   }
 
-  /** Makes room for a connection from `address`; returns false if no connection can be closed. */
-  #makeRoom(address: string): boolean {
-    if (this.#open.size < this.#maximum) return true;
-    const open = [...this.#open.values()];
-    const notAllowed = open.filter(({ isAllowed }) => !isAllowed);
+  #all(): Connection[] {
+    return [...this.#handshakes.values(), ...this.#identified];
+  }
+
+  /** Makes room for one more handshake: evicts none of a caller, if there are others. */
+  #evictHandshake(newAddress: string): void {
+    const all = [...this.#handshakes.values()];
+    const strangers = all.filter(({ address }) => !this.#callers.has(address));
+    const evicted = oldestOfBusiestAddress(strangers, newAddress) ?? all[0]!;
+    this.#remove(evicted);
+    evicted.destroy();
+  }
+
+  /** Makes room for a client with a certificate; returns false if no connection can be closed. */
+  #makeRoom({ address }: Connection, { isAllowed }: Peer): boolean {
+    if (this.#identified.size < this.#maximum) return true;
+    const identified = [...this.#identified];
+    const notAllowed = identified.filter((it) => !it.isAllowed);
     const evicted = oldestOfBusiestAddress(notAllowed, address) ??
-      open.find(({ isIdle }) => isIdle);
+      (isAllowed ? identified.find(({ isIdle }) => isIdle) : undefined);
     if (!evicted) return false;
     this.#remove(evicted);
     evicted.destroy();
     return true;
   }
 
+  #rememberCaller(address: string): void {
+    this.#callers.delete(address);
+    this.#callers.add(address);
+    const [oldest] = this.#callers;
+    if (this.#callers.size > this.#maximum) this.#callers.delete(oldest!);
+  }
+
   #remove(connection: Connection): void {
-    if (this.#open.get(connection.key) === connection) this.#open.delete(connection.key);
+    this.#identified.delete(connection);
+    if (this.#handshakes.get(connection.key) === connection) {
+      this.#handshakes.delete(connection.key);
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import {
   agentIdentity,
   ApiSetup,
+  call,
   type Conversation,
   master,
   rogue,
@@ -23,15 +24,51 @@ Deno.test("the API closes a client that does not finish its handshake", async ()
   await silent.closed;
 });
 
-Deno.test("the API answers the master while a hundred connections do nothing", async () => {
+Deno.test("the API holds 256 handshakes, and answers the master beside them", async () => {
   await using api = await ApiSetup.start();
   using stack = new DisposableStack();
   const held: Tcp[] = [];
-  for (let i = 0; i < 100; i++) held.push(stack.use(await Tcp.open(api.port)));
+  for (let i = 0; i < 300; i++) held.push(stack.use(await Tcp.open(api.port)));
   assert.equal((await api.call("/health")).status, 200);
   // The oldest ones are closed.
-  await Promise.all(held.slice(0, 84).map(({ closed }) => closed));
-  assert.ok(held.slice(-15).every(({ isClosed }) => !isClosed));
+  await Promise.all(held.slice(0, 44).map(({ closed }) => closed));
+  assert.ok(held.slice(-255).every(({ isClosed }) => !isClosed));
+});
+
+Deno.test("the API lets a slow master in while 100 addresses flood it", async () => {
+  await using api = await ApiSetup.start();
+  using stack = new DisposableStack();
+  await using distant = new DelayingProxy(api.port, 50);
+  const flood = async (signal: AbortSignal) => {
+    for (let i = 0; !signal.aborted; i++) {
+      stack.use(await Tcp.open(api.port, `127.0.1.${1 + i % 100}`));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  const end = new AbortController();
+  const flooding = flood(end.signal);
+  // The flood has taken all places.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  for (let i = 0; i < 10; i++) {
+    assert.equal((await call(distant.port, "/health", master)).status, 200);
+  }
+  end.abort();
+  await flooding;
+});
+
+Deno.test("the API evicts no handshake of an address that the master called from", async () => {
+  await using api = await ApiSetup.start();
+  await api.call("/health");
+  using stack = new DisposableStack();
+  using early = await Tcp.open(api.port);
+  const held: Tcp[] = [];
+  for (let i = 0; i < 300; i++) {
+    held.push(stack.use(await Tcp.open(api.port, `127.0.${1 + (i >> 7)}.${1 + i % 128}`)));
+  }
+  // The oldest of as many addresses.
+  await Promise.all(held.slice(0, 45).map(({ closed }) => closed));
+  assert.ok(!early.isClosed);
+  assert.ok(held.slice(-255).every(({ isClosed }) => !isClosed));
 });
 
 Deno.test("the API answers or closes a hundred connections at once", async () => {
@@ -93,15 +130,51 @@ class Tcp implements Disposable {
     }).resume();
   }
 
-  static async open(port: number): Promise<Tcp> {
+  /** Connects to 127.0.0.1, from the given address of this host. */
+  static async open(port: number, localAddress = "127.0.0.1"): Promise<Tcp> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const socket = connect(port, "127.0.0.1", resolve).once("error", reject);
+    const socket = connect({ port, host: "127.0.0.1", localAddress }, resolve);
+    socket.once("error", reject);
     await promise;
     return new Tcp(socket);
   }
 
   [Symbol.dispose](): void {
     this.#socket.destroy();
+  }
+}
+
+/** Passes on everything after so many milliseconds, both ways. */
+class DelayingProxy implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly port = this.#listener.addr.port;
+  readonly #serving: Promise<void>;
+
+  constructor(target: number, ms: number) {
+    this.#serving = this.#serve(target, ms);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#serving;
+  }
+
+  async #serve(port: number, ms: number): Promise<void> {
+    const relays: Promise<unknown>[] = [];
+    const later = () =>
+      new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+        transform: async (bytes, controller) => {
+          await new Promise((resolve) => setTimeout(resolve, ms));
+          controller.enqueue(bytes);
+        },
+      });
+    for await (const client of this.#listener) {
+      const server = await Deno.connect({ hostname: "127.0.0.1", port });
+      const pipe = (from: Deno.Conn, to: Deno.Conn) =>
+        from.readable.pipeThrough(later()).pipeTo(to.writable).catch(() => {});
+      relays.push(pipe(client, server), pipe(server, client));
+    }
+    await Promise.all(relays);
   }
 }
 

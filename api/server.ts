@@ -11,8 +11,9 @@ import {
   listen,
   type LoadedIdentity,
   secureContextOf,
+  wakeListener,
 } from "./auth.ts";
-import { Connections, defaultLimits, type Limits } from "./connections.ts";
+import { affordableHandshakes, Connections, defaultLimits, type Limits } from "./connections.ts";
 import {
   type ApiService,
   handle,
@@ -21,7 +22,8 @@ import {
   SerialQueue,
 } from "./routes.ts";
 
-const descriptorCheckIntervalMs = 1_000;
+/** How often the listener is woken, in milliseconds. */
+const wakeIntervalMs = 1_000;
 
 /** Where the API listens, and which clients may call it. */
 export interface ApiOptions {
@@ -39,18 +41,12 @@ export interface ApiOptions {
 
 /** Serves the API for the master. */
 export class ApiServer {
-  readonly #restart = Promise.withResolvers<void>();
-  /**
-   * Resolves when the process had no file descriptor left: the runtime's listener then never accepts
-   * a connection again, without an error (seen in 2.9.4).
-   */
-  readonly needsRestart: Promise<void> = this.#restart.promise;
   readonly #handlerOptions: HandlerOptions;
   readonly #connections: Connections;
   readonly #verifier: ClientVerifier;
   readonly #reloader: CertificateReloader;
   readonly #server: Https.Server;
-  #descriptorTimer: ReturnType<typeof setInterval> | undefined;
+  #wakeTimer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(
     service: ApiService,
@@ -59,7 +55,8 @@ export class ApiServer {
   ) {
     const limits = { ...defaultLimits, ...changedLimits };
     this.#handlerOptions = { service, queue: new SerialQueue(), limits, log };
-    this.#connections = new Connections(limits.maximumConnections);
+    const handshakes = affordableHandshakes(limits);
+    this.#connections = new Connections(limits.maximumConnections, handshakes);
     this.#verifier = new ClientVerifier(allowedNames);
     this.#server = createServer(https, limits);
     this.#reloader = new CertificateReloader({
@@ -78,7 +75,7 @@ export class ApiServer {
     server.#handleEvents();
     await listen(server.#server, options.host, options.port);
     server.#reloader.watch(options.reloadIntervalMs ?? 5_000);
-    server.#watchDescriptors();
+    server.#wakeTimer = setInterval(() => wakeListener(server.#server), wakeIntervalMs);
     return server;
   }
 
@@ -89,7 +86,7 @@ export class ApiServer {
 
   /** Closes the port and all connections; requests get up to `stopTimeoutMs` for their answer. */
   async stop(): Promise<void> {
-    clearInterval(this.#descriptorTimer);
+    clearInterval(this.#wakeTimer);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#connections.retire();
     const { stopTimeoutMs } = this.#handlerOptions.limits;
@@ -146,17 +143,6 @@ export class ApiServer {
       // The runtime reports the same again every second, and adds a listener each time.
       socket.setMaxListeners(0);
     }
-  }
-
-  #watchDescriptors(): void {
-    this.#descriptorTimer = setInterval(() => {
-      try {
-        Deno.openSync("/dev/null").close();
-      } catch (error) {
-        const { code } = error as { code?: string };
-        if (code === "EMFILE" || code === "ENFILE") this.#restart.resolve();
-      }
-    }, descriptorCheckIntervalMs);
   }
 }
 

@@ -18,8 +18,6 @@ import { agentVersion } from "./options.ts";
 import { type ExitCode, findingsOf, summary, worst } from "./report.ts";
 import { escapeControls, type Terminal } from "./terminal.ts";
 
-const noDescriptors = "no file descriptors are left (ulimit -n); the API starts again";
-
 /** A configuration, and the folder of its certificates. */
 interface Setup {
   readonly configuration: Configuration;
@@ -252,11 +250,10 @@ class ConfiguredRun {
         log("info", "listening", { address: hostAndPort(listen) });
         lastProblem = "";
         if (metrics) metrics.isListening = true;
-        await Promise.race([stopped.promise, server.needsRestart]);
+        await stopped.promise;
         if (metrics) metrics.isListening = false;
-        if (!signal.aborted) log("warn", noDescriptors, { subject: "api" });
         await server.stop();
-        if (signal.aborted) await this.service.settled();
+        await this.service.settled();
       } catch (error) {
         const { message } = error as Error;
         if (message !== lastProblem) log("error", message, { subject: "api" });
