@@ -17,9 +17,15 @@ export interface TopologyReport {
   readonly last_error: string | null;
   /** What runs, or why that is not known. */
   readonly observed:
-    | { readonly bridges: readonly string[]; readonly containers: readonly string[] }
+    | { readonly bridges: readonly string[]; readonly containers: readonly string[] } & Shortened
     | { readonly error: string };
-  readonly drift: KnownDrift;
+  readonly drift: KnownDrift & Shortened;
+}
+
+/** Lists that may have been cut. */
+interface Shortened {
+  /** How many items were cut off each list, by its name; absent when none was. */
+  readonly omitted?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -41,14 +47,17 @@ export function heartbeatBody(
   hostUuid: string | null,
   agentVersion: string,
 ): HeartbeatBody {
-  return {
+  const withTopology = (topology: TopologyReport | null): HeartbeatBody => ({
     host_uuid: hostUuid,
     agent_version: agentVersion,
     // The master expects this older form, which the agent does not use.
     status: { deployed: false, deckies: [] },
     store: storeReport(snapshot),
-    topology: topologyReport(snapshot),
-  };
+    topology,
+  });
+  return withTopology(
+    fitReport(topologyReport(snapshot), (topology) => JSON.stringify(withTopology(topology))),
+  );
 }
 
 function storeReport({ store }: HostSnapshot): HeartbeatBody["store"] {
@@ -72,6 +81,56 @@ function topologyReport({ store, observed, drift }: HostSnapshot): TopologyRepor
       : { bridges: observed.bridges, containers: observed.containers },
     drift,
   };
+}
+
+/** The most that a report of the host takes as JSON: a heartbeat, the state or a check, in bytes. */
+export const maximumReportBytes = 2 ** 20;
+
+/**
+ * Cuts the lists of a topology until `write`, which returns the JSON of all that is reported, returns
+ * no more than `maximumReportBytes`. The lists of the drift are cut first, each at its end.
+ */
+export function fitReport(
+  topology: TopologyReport | null,
+  write: (topology: TopologyReport | null) => string,
+): TopologyReport | null {
+  const isFitting = (report: TopologyReport | null) => {
+    const text = write(report);
+    // No character takes more than three bytes for each unit of its length.
+    if (3 * text.length <= maximumReportBytes) return true;
+    return new TextEncoder().encode(text).length <= maximumReportBytes;
+  };
+  if (topology === null || isFitting(topology)) return topology;
+  const lists = [...Object.values(topology.observed), ...Object.values(topology.drift)];
+  // Halves the range in which the number of items is that still fits.
+  let kept = 0;
+  let tooMany = lists.flat().length;
+  while (tooMany - kept > 1) {
+    const middle = Math.floor((kept + tooMany) / 2);
+    if (isFitting(shortenReport(topology, middle))) kept = middle;
+    else tooMany = middle;
+  }
+  return shortenReport(topology, kept);
+}
+
+/** Keeps only the first so many items of all lists, those of what runs before those of the drift. */
+function shortenReport(topology: TopologyReport, count: number): TopologyReport {
+  let left = count;
+  const shorten = <T extends object>(part: T): T => {
+    const fields = new Map<string, unknown>(Object.entries(part));
+    const omitted = { ...fields.get("omitted") as Record<string, number> | undefined };
+    for (const [name, list] of fields) {
+      if (!Array.isArray(list)) continue;
+      const kept = list.slice(0, left);
+      left -= kept.length;
+      fields.set(name, kept);
+      if (kept.length === list.length) continue;
+      omitted[name] = (omitted[name] ?? 0) + list.length - kept.length;
+      fields.set("omitted", omitted);
+    }
+    return Object.fromEntries(fields) as T;
+  };
+  return { ...topology, observed: shorten(topology.observed), drift: shorten(topology.drift) };
 }
 
 /** Who the agent is, what it checks, and to which master it reports. */

@@ -8,7 +8,9 @@ import {
   withHeartbeats,
 } from "../tests/support/agent_setup.ts";
 import { container } from "../tests/support/engine/state.ts";
-import { consistent } from "../tests/support/heartbeat.ts";
+import { consistent, heartbeatWith } from "../tests/support/heartbeat.ts";
+import { maximumReportBytes } from "./heartbeat.ts";
+import type { HostSnapshot, KnownDrift } from "./snapshot.ts";
 
 const lan = "decnet_t_11111111_lan-00";
 const decky = "decnet_t_11111111_decky-001";
@@ -214,3 +216,71 @@ Deno.test("Agent.sendHeartbeat() reports a store with several rows", () =>
       detail: "the store holds more than one row; the newest counts",
     });
   }));
+
+/** The body of a heartbeat that reports so many things, and its size in bytes. */
+function bodyOf(
+  { bridges = 0, containers = 0, missing = 0, unexpected = 0, detail = "" }: {
+    readonly bridges?: number;
+    readonly containers?: number;
+    readonly missing?: number;
+    readonly unexpected?: number;
+    readonly detail?: string;
+  },
+) {
+  const names = (count: number) =>
+    Array.from({ length: count }, (_, index) => `decnet_t_11111111_${index}`.padEnd(60, "\u00e9"));
+  const differences = (count: number) =>
+    names(count).map((name) => ({ type: "container" as const, name, detail }));
+  const drift: KnownDrift = {
+    ...consistent,
+    state: missing + unexpected > 0 ? "drifted" : "consistent",
+    missing: differences(missing),
+    unexpected: differences(unexpected),
+  };
+  const listed = { bridges: names(bridges), containers: names(containers) };
+  const observed: HostSnapshot["observed"] = { kind: "listed", ...listed };
+  const { body } = heartbeatWith({ snapshot: { observed, drift } });
+  const { topology } = body;
+  assert.equal(topology!.topology_id, "topology-1");
+  assert.equal(topology!.applied_version_hash, "0123456789abcdef");
+  return { topology, bytes: new TextEncoder().encode(JSON.stringify(body)).length };
+}
+
+Deno.test("heartbeatBody() has at most 1 MiB, and cuts the drift first", () => {
+  const { topology, bytes } = bodyOf({ bridges: 10, containers: 100, missing: 5, unexpected: 2e4 });
+  assert.ok(bytes <= 2 ** 20 && bytes > 2 ** 20 - 200, String(bytes));
+  const { observed, drift } = topology!;
+  assert.ok("containers" in observed && drift.state === "drifted");
+  assert.deepEqual([observed.bridges.length, observed.containers.length], [10, 100]);
+  assert.equal(observed.omitted, undefined);
+  assert.equal(drift.missing.length, 5);
+  assert.ok(drift.unexpected.length > 5_000);
+  assert.deepEqual(drift.omitted, { unexpected: 20_000 - drift.unexpected.length });
+});
+
+Deno.test("heartbeatBody() cuts what runs when that alone has over 1 MiB", () => {
+  const { topology, bytes } = bodyOf({ bridges: 3, containers: 3e4, missing: 5, unexpected: 7 });
+  assert.ok(bytes <= 2 ** 20 && bytes > 2 ** 20 - 200, String(bytes));
+  const { observed, drift } = topology!;
+  assert.ok("containers" in observed && drift.state === "drifted");
+  assert.equal(observed.bridges.length, 3);
+  assert.deepEqual(observed.omitted, { containers: 30_000 - observed.containers.length });
+  assert.deepEqual([drift.missing, drift.unexpected], [[], []]);
+  assert.deepEqual(drift.omitted, { missing: 5, unexpected: 7 });
+});
+
+Deno.test("heartbeatBody() omits what has over 1 MiB by itself", () => {
+  const detail = "x".repeat(maximumReportBytes);
+  const { topology, bytes } = bodyOf({ containers: 2, missing: 1, unexpected: 1, detail });
+  assert.ok(bytes < 1_000, String(bytes));
+  assert.deepEqual(topology!.drift.state === "drifted" && topology!.drift.omitted, {
+    missing: 1,
+    unexpected: 1,
+  });
+});
+
+Deno.test("heartbeatBody() cuts nothing up to 1 MiB", () => {
+  const { topology, bytes } = bodyOf({ containers: 9_000, unexpected: 100 });
+  assert.ok(bytes > 900_000 && bytes < 2 ** 20, String(bytes));
+  assert.doesNotMatch(JSON.stringify(topology), /omitted/);
+});

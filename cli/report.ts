@@ -1,7 +1,8 @@
 import { describeDrift } from "../agent/change_log.ts";
-import type { Heartbeat } from "../agent/heartbeat.ts";
+import { fitReport, type Heartbeat, type HeartbeatBody } from "../agent/heartbeat.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
+import { jsonText } from "./terminal.ts";
 
 /** Exit codes and the words of monitoring plugins for them; a higher one is worse. */
 export const statusWords = ["OK", "WARNING", "CRITICAL", "UNKNOWN"] as const;
@@ -119,13 +120,13 @@ function oneLine(text: string): string {
 /** Returns the result of a check for `--json` (docs/protocol.md). */
 export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], storePath: string) {
   const { body, certificates, checkedAt } = heartbeat;
-  return {
+  const withTopology = (topology: HeartbeatBody["topology"]) => ({
     ...statusJson(worst(findings), summary(heartbeat, findings)),
     agent_version: body.agent_version,
     host_uuid: body.host_uuid,
     checked_at: new Date(checkedAt).toISOString(),
-    topology: body.topology,
-    drift: body.topology ? body.topology.drift : null,
+    topology,
+    drift: topology && topology.drift,
     store: { path: storePath, ...body.store },
     docker: dockerJson(heartbeat),
     master: masterJson(heartbeat),
@@ -135,7 +136,8 @@ export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], sto
         : new Date(certificates.expiresAt).toISOString(),
       problem: certificates.problem,
     },
-  };
+  });
+  return withTopology(fitReport(body.topology, (topology) => jsonText(withTopology(topology))));
 }
 
 /** Returns the first fields of each result. */

@@ -1,4 +1,4 @@
-import { Agent, type Heartbeat } from "../agent/heartbeat.ts";
+import { Agent, fitReport, type Heartbeat } from "../agent/heartbeat.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
@@ -10,7 +10,7 @@ import {
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { type ExitCode, findingsOf, runningText, worst } from "./report.ts";
-import { isColoured, printJson, printLine, type Terminal } from "./terminal.ts";
+import { isColoured, jsonText, printJson, printLine, type Terminal } from "./terminal.ts";
 
 /**
  * Runs `state`: prints what is applied and what runs, as a tree on a terminal. The exit code is that of
@@ -26,7 +26,7 @@ export async function printState(
   const { topology, store } = heartbeat.body;
   const columns = terminal.stdoutColumns();
   if (json) {
-    printJson(terminal, topology);
+    printJson(terminal, fitReport(topology, jsonText));
     if (!topology) printLine(terminal, store.detail ?? "");
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };

@@ -93,6 +93,29 @@ Deno.test("run() state --json prints the topology of the heartbeat", async () =>
   );
 });
 
+Deno.test("run() --once and state print, and send, at most 1 MiB of JSON", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const count = 9_000;
+  setup.engine.containers = Array.from({ length: count }, (_, index) => {
+    return container({ name: `decnet-${index}-${"x".repeat(40)}` });
+  });
+  const once = await runOn(["--once", "--json", ...flagsOf(setup)]);
+  const state = await runOn(["state", "--json", ...flagsOf(setup)]);
+  const sent = JSON.stringify(setup.master.heartbeats[0]!.body);
+  const topologies = [JSON.parse(sent), JSON.parse(once.stdout)].map(({ topology }) => topology);
+  topologies.push(JSON.parse(state.stdout));
+  for (const text of [sent, once.stdout, state.stdout]) {
+    assert.ok(text.length <= 2 ** 20 && text.length > 2 ** 20 - 1_000, String(text.length));
+  }
+  for (const { topology_id, applied_version_hash, observed, drift } of topologies) {
+    assert.deepEqual([topology_id, applied_version_hash], [topologyId, versionHash]);
+    assert.equal(observed.containers.length + (observed.omitted?.containers ?? 0), count);
+    assert.equal(drift.unexpected.length + drift.omitted.unexpected, count);
+  }
+  assert.match(once.stdout, /and 8997 more/);
+});
+
 Deno.test("run() state reports Docker or a store that cannot be read", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();

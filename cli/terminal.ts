@@ -44,7 +44,12 @@ export function printLine({ stderr }: Pick<Terminal, "stderr">, text: string): v
 
 /** Prints a value as indented JSON. */
 export function printJson({ stdout }: Pick<Terminal, "stdout">, value: unknown): void {
-  stdout(`${escapeControls(JSON.stringify(value, null, 2))}\n`);
+  stdout(jsonText(value));
+}
+
+/** Formats a value as indented JSON. */
+export function jsonText(value: unknown): string {
+  return `${escapeControls(JSON.stringify(value, null, 2))}\n`;
 }
 
 /** Escapes control characters that `JSON.stringify` does not escape. */
