@@ -10,7 +10,6 @@ const recovered = {
   docker: "Docker answers again",
   certificates: "the certificates are in order again",
   topology: "the recorded error is gone",
-  drift: "there is no drift any more",
 } as const;
 
 type Subject = keyof typeof recovered;
@@ -20,15 +19,18 @@ const namesShown = 3;
 
 /**
  * Logs changes only. Of the failures of the master in a row, logs the 1st, 2nd, 4th, 8th …, and once
- * their end.
+ * their end; likewise of the times that an object differs, as a service may crash again and again.
  */
 export class ChangeLog {
   readonly #log: Log;
   readonly #problems = new Map<Subject, string>();
+  readonly #drift: DriftHistory;
   #masterFailures = 0;
 
-  constructor(log: Log) {
+  /** `now` returns milliseconds, by a clock that never jumps. */
+  constructor(log: Log, now: () => number = () => performance.now()) {
     this.#log = log;
+    this.#drift = new DriftHistory(now);
   }
 
   /**
@@ -44,9 +46,7 @@ export class ChangeLog {
     this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
     // Unknown while Docker or the store cannot be read: the last known state stays.
     if (body.topology) this.#compare("topology", body.topology.last_error);
-    if (snapshot.engine && body.topology && !isBusy) {
-      this.#compare("drift", describeDrift(snapshot.drift));
-    }
+    if (snapshot.engine && body.topology && !isBusy) this.#recordDrift(snapshot.drift);
   }
 
   /** Counts the master's failures; called once for each heartbeat. */
@@ -66,10 +66,18 @@ export class ChangeLog {
     }
   }
 
+  #recordDrift(drift: KnownDrift): void {
+    const times = this.#drift.record(drift);
+    if (times === 0) return;
+    const fields = times > 1 ? { times } : {};
+    const text = describeDrift(drift);
+    if (text === null) this.#log("info", "there is no drift any more", fields);
+    else this.#log("warn", text, { subject: "drift", ...fields });
+  }
+
   #masterFailed(error: string): void {
     const failures = ++this.#masterFailures;
-    const isPowerOfTwo = (failures & (failures - 1)) === 0;
-    if (isPowerOfTwo) this.#log("warn", error, { subject: "master", failures });
+    if (isPowerOfTwo(failures)) this.#log("warn", error, { subject: "master", failures });
   }
 
   #masterAnswered(): void {
@@ -78,6 +86,74 @@ export class ChangeLog {
     }
     this.#masterFailures = 0;
   }
+}
+
+/** How long an object stays the same until its state is logged in any case, in milliseconds. */
+const calmMs = 10 * 60_000;
+
+/** How one object differs; empty when it does not. */
+interface ObjectHistory {
+  readonly state: string;
+  /** The state at the last line of the log. */
+  readonly logged: string;
+  /** How often it has begun to differ, or to differ in another way. */
+  readonly times: number;
+  /** When the state changed last. */
+  readonly changedAt: number;
+}
+
+/** Counts how often each object differs, until it has not for `calmMs`. */
+class DriftHistory {
+  readonly #now: () => number;
+  #objects = new Map<string, ObjectHistory>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /**
+   * Returns 0 when the drift need not be logged, or how often the object that makes it worth a line
+   * has differed.
+   */
+  record(drift: KnownDrift): number {
+    const now = this.#now();
+    const states = statesOf(drift);
+    const objects = new Map<string, ObjectHistory>();
+    let loudest = 0;
+    for (const key of new Set([...this.#objects.keys(), ...states.keys()])) {
+      const before = this.#objects.get(key) ?? { state: "", logged: "", times: 0, changedAt: now };
+      const state = states.get(key) ?? "";
+      const hasChanged = state !== before.state;
+      const times = before.times + (hasChanged && state !== "" ? 1 : 0);
+      const changedAt = hasChanged ? now : before.changedAt;
+      const isCalm = now - changedAt >= calmMs;
+      const isLoud = state === "" || isPowerOfTwo(times) || isCalm;
+      if (state !== before.logged && isLoud) loudest = Math.max(loudest, times);
+      if (state !== "" || !isCalm) {
+        objects.set(key, { state, logged: before.logged, times, changedAt });
+      }
+    }
+    if (loudest > 0) {
+      for (const [key, it] of objects) objects.set(key, { ...it, logged: it.state });
+    }
+    this.#objects = objects;
+    return loudest;
+  }
+}
+
+/** Returns how each object differs, by type and name; an unknown drift has no name. */
+function statesOf(drift: KnownDrift): ReadonlyMap<string, string> {
+  if (drift.state === "unknown") return new Map([["", drift.detail]]);
+  return new Map(
+    driftKinds.flatMap((kind) =>
+      drift[kind].map(({ type, name, detail }) => [`${type} ${name}`, `${kind} ${detail}`])
+    ),
+  );
+}
+
+/** Returns true for 1, 2, 4, 8 …: the counts at which something that repeats is logged. */
+export function isPowerOfTwo(count: number): boolean {
+  return (count & (count - 1)) === 0;
 }
 
 /** Returns the drift in one line, or null when there is none: `missing decnet_t_…; stopped …`. */

@@ -134,6 +134,75 @@ Deno.test("ChangeLog.record() logs no drift while the agent changes the host", (
   assert.equal(lines[1], 'level=info msg="there is no drift any more"');
 });
 
+/** A log of drift whose clock goes on by a minute with each record. */
+function driftLog() {
+  const lines: string[] = [];
+  let minutes = 0;
+  const log = createLog((line) => lines.push(line.trimEnd()));
+  const changeLog = new ChangeLog(log, () => minutes * 60_000);
+  /** Records a drift; returns what was logged for it. */
+  const record = (drift: KnownDrift, afterMinutes = 1) => {
+    minutes += afterMinutes;
+    changeLog.record(heartbeatWith({ snapshot: { drift } }));
+    return lines.splice(0);
+  };
+  return record;
+}
+
+/** A drift of containers that restart. */
+const restarting = (...names: string[]): KnownDrift => ({
+  ...consistent,
+  state: "drifted",
+  unhealthy: names.map((name) => ({ type: "container", name, detail: "restarting" })),
+});
+
+Deno.test("ChangeLog.record() logs a crash loop at its crashes 1, 2, 4, 8 …", () => {
+  const record = driftLog();
+  const written: number[] = [];
+  for (let crash = 1; crash <= 1_000; crash++) {
+    const [line, ...more] = [...record(restarting("web")), ...record(consistent)];
+    if (line === undefined) continue;
+    written.push(crash);
+    const times = crash > 1 ? ` times=${crash}` : "";
+    assert.equal(line, `level=warn msg="unhealthy web (restarting)" subject=drift${times}`);
+    assert.deepEqual(more, [`level=info msg="there is no drift any more"${times}`]);
+  }
+  assert.deepEqual(written, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
+});
+
+Deno.test("ChangeLog.record() logs other drift during a crash loop", () => {
+  const record = driftLog();
+  for (let crash = 1; crash <= 6; crash++) {
+    record(restarting("web"));
+    record(consistent);
+  }
+  assert.deepEqual(record(restarting("web")), []);
+  const both = 'level=warn msg="unhealthy ssh (restarting), web (restarting)" subject=drift';
+  assert.deepEqual(record(restarting("ssh", "web")), [both]);
+  assert.deepEqual(record(restarting("web")), [
+    'level=warn msg="unhealthy web (restarting)" subject=drift',
+  ]);
+  assert.deepEqual(record(consistent), ['level=info msg="there is no drift any more" times=7']);
+});
+
+Deno.test("ChangeLog.record() logs drift that stays for ten minutes", () => {
+  const record = driftLog();
+  for (let crash = 1; crash <= 2; crash++) {
+    record(restarting("web"));
+    record(consistent);
+  }
+  assert.deepEqual(record(restarting("web")), []);
+  assert.deepEqual(record(restarting("web"), 9), []);
+  const line = 'level=warn msg="unhealthy web (restarting)" subject=drift times=3';
+  assert.deepEqual(record(restarting("web"), 1), [line]);
+  assert.deepEqual(record(restarting("web"), 60), []);
+  assert.deepEqual(record(consistent), ['level=info msg="there is no drift any more" times=3']);
+  // After ten minutes without drift it is counted anew.
+  assert.deepEqual(record(consistent, 10), []);
+  const first = 'level=warn msg="unhealthy web (restarting)" subject=drift';
+  assert.deepEqual(record(restarting("web")), [first]);
+});
+
 Deno.test("ChangeLog.record() needs no master", () => {
   const withApplyLock = heartbeatWith({ result: sendResults.notConfigured, certificates: null });
   assert.deepEqual(linesOf(withApplyLock, withApplyLock), [[], []]);

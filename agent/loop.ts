@@ -54,7 +54,7 @@ class Loop {
     this.#options = options;
     this.#wakeup = wakeup;
     this.#scheduler = new HeartbeatScheduler({ intervalMs, minEarlyGapMs, now, random });
-    this.#changeLog = new ChangeLog(log);
+    this.#changeLog = new ChangeLog(log, now);
   }
 
   async run(signal: AbortSignal): Promise<void> {

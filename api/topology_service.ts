@@ -1,3 +1,4 @@
+import { isPowerOfTwo } from "../agent/change_log.ts";
 import type { Agent } from "../agent/heartbeat.ts";
 import type { Wakeup } from "../agent/schedule.ts";
 import type { Applier, ApplyResult } from "../apply/applier.ts";
@@ -90,8 +91,7 @@ export class TopologyService implements ApiService {
 
   #logRefusal({ message }: ApplyError): void {
     const refusals = ++this.#refusalCount;
-    const isPowerOfTwo = (refusals & (refusals - 1)) === 0;
-    if (!isPowerOfTwo) return;
+    if (!isPowerOfTwo(refusals)) return;
     const text = message.slice(0, maximumLoggedLength).toWellFormed();
     this.#options.log("warn", text, { subject: "api", refusals });
   }
