@@ -161,7 +161,8 @@ export class ChangeExecutor {
       throw signal.reason;
     }
     this.changeCount++;
-    this.#onProgress?.({ done: ++this.#done, total: this.#total, text });
+    this.#done++;
+    this.#onProgress?.({ done: this.#done, total: this.#total, text });
   }
 }
 

@@ -73,3 +73,12 @@ Deno.test("a default stands in one product file", () => {
     assert.ok(files.length <= 1, `${value}: ${files}`);
   }
 });
+
+Deno.test("no argument with a side effect stands behind ?.", () => {
+  // It would happen only where the callback is set. Parentheses may be nested once.
+  const call = /\?\.(?:#?\w+)?\((?:[^;()]|\([^()]*\))*?(?:\+\+|--| = |\bawait\b)/g;
+  const found = product.flatMap(({ path, text }) =>
+    (code(text).match(call) ?? []).map((it) => `${path}: ${it}`)
+  );
+  assert.deepEqual(found, []);
+});
