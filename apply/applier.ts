@@ -3,6 +3,7 @@ import { findSocket } from "../docker/observe.ts";
 import type { MasterAddress } from "../master/connection.ts";
 import { exists } from "../host/files.ts";
 import type { ApplyStore, FallbackStore } from "../store/recovery.ts";
+import { storeReason } from "../store/file.ts";
 import { type AppliedTopology, readRow } from "../store/row.ts";
 import { AlreadyApplied } from "../store/topology_store.ts";
 import type { Changes } from "../topology/changes.ts";
@@ -341,6 +342,9 @@ async function readStore(path: string, signal: AbortSignal): Promise<AppliedTopo
   try {
     return await retryWhileLocked(() => readRow(path), signal);
   } catch (cause) {
-    throw storeError(path, cause);
+    const error = storeError(path, cause);
+    if (storeReason(cause) !== "damaged") throw error;
+    const advice = "the next apply moves it away and starts with an empty store";
+    throw new ApplyError("failed", `${error.message}; ${advice}`, { cause });
   }
 }

@@ -1,5 +1,5 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
-import { systemPaths } from "../host/files.ts";
+import { forbiddenPath, systemPaths } from "../host/files.ts";
 import { type Arguments, UsageError } from "./args.ts";
 import {
   agentVersion,
@@ -167,9 +167,13 @@ function readText(path: string, { readFile }: Environment): string | null {
   } catch (error) {
     const [reason, detail] = error instanceof Deno.errors.PermissionDenied
       ? ["denied", "permission denied; the agent's user must be able to read it"] as const
-      : ["unreadable", (error as Error).message] as const;
+      : ["unreadable", reasonOf(error)] as const;
     throw new ConfigFileError(path, reason, detail);
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Deno.errors.NotCapable ? forbiddenPath : (error as Error).message;
 }
 
 /** The configuration of the agent. */

@@ -271,6 +271,11 @@ Deno.test("configure() refuses an ini file that cannot be read", () => {
   const cases: [error: Error, reason: string, detail: string][] = [
     [new Deno.errors.PermissionDenied("permission denied"), "denied", denied],
     [new Error("it is not a regular file"), "unreadable", "it is not a regular file"],
+    [
+      new Deno.errors.NotCapable("run again with the --allow-all flag"),
+      "unreadable",
+      "the agent may not use files in /dev, /proc and /sys",
+    ],
   ];
   for (const [error, reason, detail] of cases) {
     const message = `Cannot read /etc/decnet/decnet.ini: ${detail}`;

@@ -1,3 +1,4 @@
+import { forbiddenPath } from "../host/files.ts";
 import { explain } from "../store/file.ts";
 import { StoreReader } from "../store/store_reader.ts";
 import { unknownDocument } from "../store/row.ts";
@@ -20,6 +21,9 @@ function explainDocumentFile(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied) {
     return "permission denied; let this user read it, or pass it on standard input (-)";
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    return `${forbiddenPath}; pass it on standard input (-)`;
   }
   if (error instanceof Deno.errors.IsADirectory) return "it is a folder; give a file in it";
   // Thrown by the decoder, with a message that does not help.

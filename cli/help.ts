@@ -50,7 +50,7 @@ const teardownCodes: CodeTable = [
 
 const hashCodes: CodeTable = [
   ["0", "done"],
-  ["3", "wrong usage, or no valid document; standard error says why"],
+  ["3", "wrong usage, or a file without JSON; standard error says why"],
 ];
 
 const printCodes: CodeTable = [

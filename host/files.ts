@@ -44,8 +44,19 @@ export function folderOf(path: string): string {
 
 /** Creates the folder of the file at `path`, for the owner alone. */
 export function createFolderOf(path: string): void {
-  Deno.mkdirSync(folderOf(path), { recursive: true, mode: 0o700 });
+  try {
+    Deno.mkdirSync(folderOf(path), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw new Deno.errors.NotADirectory("Not a directory");
+  }
 }
+
+/**
+ * Why a file cannot be used when the runtime throws `NotCapable`: it keeps these paths from programs that
+ * do not have all permissions. Its own message names a flag that the agent does not have.
+ */
+export const forbiddenPath = "the agent may not use files in /dev, /proc and /sys";
 
 /** Returns true unless `path` is absent: a file without permission exists. */
 export function exists(path: string): boolean {

@@ -142,6 +142,7 @@ for (const what of ["a link", "a dangling link", "a pipe", "a folder"]) {
 
 lockTest("FileLock.acquire() throws when its folder is a file", async (path) => {
   Deno.writeTextFileSync(path, "");
+  await assert.rejects(acquire(`${path}/apply.lock`), { message: "Not a directory" });
   await assert.rejects(acquire(`${path}/below/apply.lock`));
 });
 

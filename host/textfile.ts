@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { forbiddenPath } from "./files.ts";
 
 /**
  * Replaces a file in one step, so that a reader sees the old text or the new one; every user may read
@@ -48,6 +49,7 @@ const explanations: Record<string, string> = {
 };
 
 function explain(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) return `${forbiddenPath}; name another one`;
   const { code = "", message } = error as Error & { code?: string };
   return explanations[code] ?? message;
 }

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { folderOf, linkProblem, statFile } from "../host/files.ts";
+import { folderOf, forbiddenPath, linkProblem, statFile } from "../host/files.ts";
 
 /** The file holds what the store never writes, though SQLite can read it. */
 export class CorruptStoreError extends Error {
@@ -17,6 +17,7 @@ const advice = {
   "no-access": "see that the agent's user owns the file and its folder (chown -R)",
   "too-many-open-files": "let the agent open more (ulimit -n, LimitNOFILE=)",
   "not-a-folder": "see that state-dir names a folder",
+  "forbidden-path": "set state-dir to another folder",
   "io-error": "see the kernel's log for what is wrong with the disk",
   "other": null,
 } as const;
@@ -37,6 +38,7 @@ const messages: readonly (readonly [message: RegExp, reason: StoreReason])[] = [
   [/^(unable to open database file|Permission denied|Operation not permitted)/, "no-access"],
   [/^Too many open files/, "too-many-open-files"],
   [/^Not a directory/, "not-a-folder"],
+  [/^the agent may not use files/, "forbidden-path"],
   [/^(disk I\/O error|Input\/output error)/, "io-error"],
 ];
 
@@ -60,6 +62,7 @@ export function explain(error: unknown): string {
 }
 
 function messageOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) return forbiddenPath;
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -197,6 +197,11 @@ Deno.test("storeReason() and explain() classify what SQLite and the system say",
     assert.equal(explain(new Error(message)), explained);
   }
   assert.equal(storeReason(new CorruptStoreError("database is locked")), "damaged");
+  const forbidden = new Deno.errors.NotCapable("Requires all access, run again with --allow-all");
+  assert.equal(storeReason(forbidden), "forbidden-path");
+  const text =
+    "the agent may not use files in /dev, /proc and /sys; set state-dir to another folder";
+  assert.equal(explain(forbidden), text);
   assert.equal(storeReason(Object.assign(new Error("readonly"), { errcode: 776 })), "half-written");
 });
 

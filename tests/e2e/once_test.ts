@@ -390,3 +390,34 @@ Deno.test("decnet-agent keeps its counters when a SIGHUP moves the metrics", asy
   await agent.until(() => heartbeatsIn("b.prom") > 0);
   assert.equal(heartbeatsIn("b.prom"), heartbeatsIn("a.prom") + 1);
 });
+
+Deno.test("decnet-agent says that it may not use files of the system", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const system = "the agent may not use files in /dev, /proc and /sys";
+  const docker = `--docker-host=unix://${host.socket}`;
+  const cases: [args: string[], says: string][] = [
+    [
+      ["hash", "/proc/version"],
+      `Cannot read /proc/version: ${system}; pass it on standard input (-)`,
+    ],
+    [["state", "--config=/proc/version"], `Cannot read /proc/version: ${system}`],
+    [
+      ["teardown", "x", docker, "--state-dir=/proc/state"],
+      `Cannot lock /proc/state/apply.lock: ${system}; set state-dir to another folder`,
+    ],
+    [
+      ["--once", docker, "--state-dir=/proc/state"],
+      `Cannot read the store /proc/state/topology.db: ${system}; set state-dir to another folder`,
+    ],
+    [
+      ["--once", ...host.flags(), "--textfile=/proc/a.prom"],
+      `Cannot write /proc/a.prom: ${system}; name another one`,
+    ],
+  ];
+  for (const [args, says] of cases) {
+    const { stdout, stderr } = await execute(args);
+    assert.ok((stdout + stderr).includes(says), stdout + stderr);
+    assert.doesNotMatch(stdout + stderr, /allow-all/);
+  }
+});
