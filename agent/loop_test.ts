@@ -86,9 +86,9 @@ test("runLoop() waits a random part of the first interval, then all of it", asyn
   for (
     const [random, first, next] of [[0, 0, 24_000], [0.5, 15_000, 30_000], [0.75, 22_500, 33_000]]
   ) {
-    const { waitsMs: [firstMs, ...laterMs] } = await runHeartbeats(setup, 3, { random: random! });
-    assert.equal(firstMs, first);
-    assert.ok(laterMs.every((ms) => isPaced(ms, next!)), laterMs.join(" "));
+    const { waitsMs } = await runHeartbeats(setup, 3, { random: random! });
+    const arePaced = waitsMs.every((ms, index) => isPaced(ms, index === 0 ? first! : next!));
+    assert.ok(arePaced, waitsMs.join(" "));
   }
   assert.equal(setup.master.heartbeatCount, 9);
 });
