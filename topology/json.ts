@@ -6,6 +6,9 @@ export class NumberToken {
 /** A parsed document; its objects have no prototype. */
 export type Json = null | boolean | string | NumberToken | Json[] | { [key: string]: Json };
 
+/** An object of a parsed document. */
+export type JsonObject = { readonly [key: string]: Json };
+
 /** Limit for nesting; a topology needs about eight levels. */
 const maximumDepth = 256;
 const tooDeep = `it nests deeper than ${maximumDepth} levels`;

@@ -1,0 +1,151 @@
+import { type Json, type JsonObject, NumberToken } from "./json.ts";
+import { excerpt } from "./problem.ts";
+
+const maximumNamed = 20;
+
+/** The values of a wrong shape in a document, which `what` names. */
+export class ShapeErrors {
+  readonly #named: string[] = [];
+  #others = 0;
+
+  constructor(readonly what: string) {}
+
+  /** Adds one; `describe` is called for the first twenty only, as a document may have thousands. */
+  add(describe: () => string): void {
+    if (this.#named.length < maximumNamed) this.#named.push(describe());
+    else this.#others++;
+  }
+
+  /** Throws `TypeError`, which names the first twenty and counts the rest. */
+  throwIfAny(): void {
+    if (this.#named.length === 0) return;
+    const rest = this.#others > 0 ? `; and ${this.#others} more` : "";
+    throw new TypeError(`Cannot read ${this.what}: ${this.#named.join("; ")}${rest}`);
+  }
+}
+
+/**
+ * A value of the document at its place. Reports a wrong shape once and then reads it as empty, so that
+ * one reading finds every wrong shape.
+ */
+export class JsonCursor {
+  readonly #value: Json | undefined;
+  /** Null after an error of this value or of one that contains it. */
+  #errors: ShapeErrors | null;
+  readonly #place: () => string;
+
+  /** `place` is called when a wrong shape is reported: a document may have thousands of fields. */
+  constructor(value: Json | undefined, errors: ShapeErrors | null, place: () => string) {
+    this.#value = value;
+    this.#errors = errors;
+    this.#place = place;
+  }
+
+  /** Whether it is missing or null. */
+  get isAbsent(): boolean {
+    return this.#value === undefined || this.#value === null;
+  }
+
+  /** The string; empty when the shape is wrong. */
+  text(): string {
+    if (typeof this.#value === "string") return this.#value;
+    this.#expected("string");
+    return "";
+  }
+
+  /** The string, or undefined when it is absent. */
+  optionalText(): string | undefined {
+    return this.isAbsent ? undefined : this.text();
+  }
+
+  /** Whether it is true; false when it is absent. */
+  flag(): boolean {
+    if (typeof this.#value !== "boolean" && !this.isAbsent) this.#expected("true or false");
+    return this.#value === true;
+  }
+
+  /** The string if `isAllowed` accepts it; `wanted` says in words what it accepts. */
+  matching(isAllowed: (text: string) => boolean, wanted: string): string {
+    if (typeof this.#value === "string" && !isAllowed(this.#value)) {
+      this.#expected(wanted, excerpt(this.#value));
+    }
+    return this.text();
+  }
+
+  /** The string if it is one of `words`. */
+  oneOf<Word extends string>(words: readonly Word[]): Word {
+    const isWord = (text: string) => (words as readonly string[]).includes(text);
+    return this.matching(isWord, words.join(" or ")) as Word;
+  }
+
+  /** The items of a list; none when it is absent. */
+  optionalItems(): JsonCursor[] {
+    return this.isAbsent ? [] : this.items();
+  }
+
+  /** The items of a list. */
+  items(): JsonCursor[] {
+    if (Array.isArray(this.#value)) {
+      return this.#value.map((item, index) =>
+        this.#inner(item, () => `${this.#place()}[${index}]`)
+      );
+    }
+    this.#expected("array");
+    return [];
+  }
+
+  /** One member of an object. */
+  member(key: string): JsonCursor {
+    return this.#member(key, this.object()[key]);
+  }
+
+  /** Every member of an object. */
+  members(): [key: string, cursor: JsonCursor][] {
+    return Object.entries(this.object()).map(([key, value]) => [key, this.#member(key, value)]);
+  }
+
+  /** Reports each member of an object that is not one of `keys`. */
+  allowOnly(...keys: readonly string[]): void {
+    for (const [key, cursor] of this.members()) {
+      if (!keys.includes(key)) cursor.report(`unknown key, not one of ${keys.join(", ")}`);
+    }
+  }
+
+  #inner(value: Json | undefined, place: () => string): JsonCursor {
+    return new JsonCursor(value, this.#errors, place);
+  }
+
+  #member(key: string, value: Json | undefined): JsonCursor {
+    return this.#inner(value, () => [this.#place(), excerpt(key)].filter(Boolean).join("."));
+  }
+
+  /** The object as it is; empty when the shape is wrong. */
+  object(): JsonObject {
+    const value = this.#value;
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value) &&
+      !(value instanceof NumberToken);
+    if (isObject) return value;
+    this.#expected("object");
+    return {};
+  }
+
+  /** Reports what is wrong with the value; only once. */
+  report(fault: string): void {
+    this.#errors?.add(() => `${this.#place() || "the document"}: ${fault}`);
+    this.#errors = null;
+  }
+
+  #expected(wanted: string, got = shapeOf(this.#value)): void {
+    this.report(`expected ${wanted}, got ${got}`);
+  }
+}
+
+/** Names the JSON type of a value, and shows nothing else of it. */
+export function shapeOf(value: Json | undefined): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "null";
+  if (typeof value === "string") return "string";
+  if (typeof value === "boolean") return String(value);
+  if (value instanceof NumberToken) return "number";
+  return Array.isArray(value) ? "array" : "object";
+}
