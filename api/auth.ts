@@ -99,19 +99,23 @@ export async function listen(server: Server, host: string, port: number): Promis
     await promise;
   } catch (cause) {
     const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    throw new Error(`Cannot listen on ${address}: ${explainListen(cause as Error)}`, { cause });
+    const reason = explainListen(cause as Error, host);
+    throw new Error(`Cannot listen on ${address}: ${reason}`, { cause });
   } finally {
     server.off("error", reject);
   }
 }
 
-function explainListen({ code, message }: Error & { code?: string }): string {
+function explainListen({ code, message }: Error & { code?: string }, host: string): string {
   switch (code) {
     case "EADDRINUSE":
       return "the port is in use by another program; stop it, or set listen to another port";
     case "EADDRNOTAVAIL":
     case "EINVAL": // The runtime's code for the same.
     case "ENOTFOUND":
+      if (host === "::1" || host.startsWith("127.")) {
+        return "the loopback interface is down, or has no such address; ip link set lo up";
+      }
       return "this host has no such address; set listen to one that it has";
     case "EACCES":
     case "EPERM":

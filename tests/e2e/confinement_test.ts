@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { TopologyStore } from "../../store/topology_store.ts";
-import { binary, execute, Host, RunningAgent } from "../support/executable.ts";
+import { binary, execute, Host, ListeningHost, RunningAgent } from "../support/executable.ts";
 import { requirement, works } from "../support/requirements.ts";
 import config from "../../deno.json" with { type: "json" };
 
@@ -17,6 +17,22 @@ namespaces.test("decnet-agent --once works in a namespace without a network", as
   const wrapper = ["unshare", "--net"];
   const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
   assert.equal(code, 0, stdout);
+});
+
+namespaces.test("decnet-agent and doctor say that the loopback interface is down", async () => {
+  await using setup = await ListeningHost.create();
+  const flags = (address: string) => [...setup.flags, `--listen=${address}:8765`];
+  const wrapper = ["unshare", "--net"];
+  await using closed = new RunningAgent(flags("[::1]"), { wrapper });
+  const reason = "Cannot listen on [::1]:8765: the loopback interface is down";
+  await closed.until(() => closed.stderr.includes(reason));
+  await closed.stop();
+  await using agent = new RunningAgent(flags("0.0.0.0"), { wrapper });
+  await agent.until(() => agent.stderr.includes("msg=listening"));
+  const inside = { wrapper: ["nsenter", `--net=/proc/${agent.pid}/ns/net`] };
+  const { stdout } = await execute(["doctor", "--json", ...flags("0.0.0.0")], inside);
+  const { checks } = JSON.parse(stdout) as { checks: { name: string; fix?: string }[] };
+  assert.match(checks.find(({ name }) => name === "api")!.fix!, /: ip link set lo up$/);
 });
 
 namespaces.test("decnet-agent --once works on a read-only root file system", async () => {
