@@ -42,7 +42,7 @@ interface Expected {
 
 /** Where the store and the engine of a host are, and which objects are the agent's. */
 export interface HostOptions {
-  /** Paths where the engine's socket may be; the first that exists is used. */
+  /** Paths where the engine's socket may be; the first that may be opened is used. */
   readonly sockets: readonly string[];
   readonly networkPrefixes: readonly string[];
   readonly containerPrefixes: readonly string[];

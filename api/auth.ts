@@ -1,7 +1,18 @@
+import type { X509Certificate } from "node:crypto";
 import type * as Https from "node:https";
 import type { Server } from "node:net";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
+import { splitChain } from "../master/certificates.ts";
+import {
+  type Chain,
+  type ChainFault,
+  chainOf,
+  type CryptoModule,
+  fieldsOf,
+  findFault,
+} from "../master/chain.ts";
+import { commonNameOf } from "../master/x509.ts";
 
 /** A certificate with its key, and the only authority that is trusted; all PEM. */
 export interface Identity {
@@ -24,52 +35,80 @@ export interface Peer {
   readonly expiresAt: number;
 }
 
-/** Past this number all verified certificates are forgotten; each client then needs a full handshake. */
-const maximumVerified = 1000;
+/** What the log says of a client's certificate. */
+const faultTexts: Record<ChainFault["reason"], string> = {
+  "malformed": "cannot be read",
+  "old-version": "is not of X.509 version 3",
+  "expired": "has expired",
+  "not-yet-valid": "is not valid yet",
+  "foreign-authority": "is not signed by ca.crt",
+  "wrong-purpose": "is not for a client",
+};
 
 /**
  * Decides which clients may call. The runtime resumes TLS sessions without verifying the certificate
- * again, and resumption cannot be turned off (seen in 2.9.4). So a resumed session is accepted only if
- * its certificate has passed a full handshake under the current ca.crt.
+ * again, and resumption cannot be turned off (seen in 2.9.4). So each certificate is verified here,
+ * under the current ca.crt: a resumed session was made with its key, whenever that was.
  */
 export class ClientVerifier {
   readonly #allowedNames: ReadonlySet<string>;
-  /** PEM without line breaks. */
+  readonly #crypto: CryptoModule;
+  readonly #log: Log;
   #authority = "";
-  /** Fingerprints of certificates that were verified in a full handshake. */
-  readonly #verified = new Set<string>();
+  #authorities: readonly X509Certificate[] = [];
+  /** How many resumed sessions were refused under this ca.crt. */
+  #refused = 0;
 
-  constructor(allowedNames: readonly string[]) {
+  constructor(allowedNames: readonly string[], crypto: CryptoModule, log: Log) {
     this.#allowedNames = new Set(allowedNames);
+    this.#crypto = crypto;
+    this.#log = log;
   }
 
   /** Sets the authority; returns whether it has changed, so that clients must be verified again. */
-  trust(pem: string): boolean {
-    const authority = pem.replace(/\s+/g, "");
+  trust(authority: string): boolean {
     if (authority === this.#authority) return false;
+    const { X509Certificate } = this.#crypto;
+    this.#authorities = splitChain(authority).map((block) => new X509Certificate(block));
     this.#authority = authority;
-    this.#verified.clear();
+    this.#refused = 0;
     return true;
   }
 
   /** Returns the client that has just connected, or null if the connection must be closed. */
   identify(socket: Tls.TLSSocket): Peer | null {
     if (!socket.authorized) return null;
-    const { subject, raw, fingerprint256, valid_to } = socket.getPeerCertificate();
-    const expiresAt = Date.parse(valid_to);
-    if (!(expiresAt > Date.now())) return null;
-    if (socket.isSessionReused()) {
-      if (!this.#verified.has(fingerprint256)) return null;
-    } else {
-      // The authority's own certificate is public. If it is of X.509 version 1, the runtime accepts
-      // it from a client that does not prove to have its key.
-      if (this.#authority.includes(raw.toBase64())) return null;
-      if (this.#verified.size >= maximumVerified) this.#verified.clear();
-      this.#verified.add(fingerprint256);
+    const chain = presentedBy(socket, this.#crypto);
+    const check = { authorities: this.#authorities, purpose: "client", now: Date.now() } as const;
+    const fault = chain && findFault(chain, check, this.#crypto);
+    if (!chain || fault) {
+      if (socket.isSessionReused()) this.#reportRefused(fault?.reason ?? "malformed");
+      return null;
     }
-    // With several names this is an array, and refused: the authority may have checked only one.
-    const name: unknown = subject?.CN;
-    return { isAllowed: typeof name === "string" && this.#allowedNames.has(name), expiresAt };
+    const [own] = chain;
+    // The authority's own certificate is no client's.
+    if (this.#authorities.some((it) => it.fingerprint256 === own.fingerprint256)) return null;
+    // With several names it is refused: the authority may have checked only one.
+    const name = commonNameOf(fieldsOf(own)!.subject);
+    const isAllowed = name !== null && this.#allowedNames.has(name);
+    return { isAllowed, expiresAt: Date.parse(own.validTo) };
+  }
+
+  /** Logs the 1st, 2nd, 4th, 8th … time: a client may try for ever, and anyone can be one. */
+  #reportRefused(reason: ChainFault["reason"]): void {
+    const refused = ++this.#refused;
+    if ((refused & (refused - 1)) !== 0) return;
+    const text = `the API refused a resumed TLS session: its certificate ${faultTexts[reason]}`;
+    this.#log("warn", text, { subject: "api", refused });
+  }
+}
+
+function presentedBy(socket: Tls.TLSSocket, crypto: CryptoModule): Chain | null {
+  try {
+    return chainOf(socket.getPeerCertificate(true), crypto);
+  } catch {
+    // The runtime throws when it cannot read each of them.
+    return null;
   }
 }
 
@@ -99,19 +138,23 @@ export async function listen(server: Server, host: string, port: number): Promis
     await promise;
   } catch (cause) {
     const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    throw new Error(`Cannot listen on ${address}: ${explainListen(cause as Error)}`, { cause });
+    const reason = explainListen(cause as Error, host);
+    throw new Error(`Cannot listen on ${address}: ${reason}`, { cause });
   } finally {
     server.off("error", reject);
   }
 }
 
-function explainListen({ code, message }: Error & { code?: string }): string {
+function explainListen({ code, message }: Error & { code?: string }, host: string): string {
   switch (code) {
     case "EADDRINUSE":
       return "the port is in use by another program; stop it, or set listen to another port";
     case "EADDRNOTAVAIL":
     case "EINVAL": // The runtime's code for the same.
     case "ENOTFOUND":
+      if (host === "::1" || host.startsWith("127.")) {
+        return "the loopback interface is down, or has no such address; ip link set lo up";
+      }
       return "this host has no such address; set listen to one that it has";
     case "EACCES":
     case "EPERM":

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
+import type { CryptoModule } from "../master/chain.ts";
 import {
   CertificateReloader,
   ClientVerifier,
@@ -52,12 +53,13 @@ export class ApiServer {
     service: ApiService,
     { log, allowedNames, certificates, limits: changedLimits }: ApiOptions,
     https: typeof Https,
+    crypto: CryptoModule,
   ) {
     const limits = { ...defaultLimits, ...changedLimits };
     this.#handlerOptions = { service, queue: new SerialQueue(), limits, log };
     const handshakes = affordableHandshakes(limits);
     this.#connections = new Connections(limits.maximumConnections, handshakes);
-    this.#verifier = new ClientVerifier(allowedNames);
+    this.#verifier = new ClientVerifier(allowedNames, crypto, log);
     this.#server = createServer(https, limits);
     this.#reloader = new CertificateReloader({
       load: certificates,
@@ -69,8 +71,8 @@ export class ApiServer {
   /** Starts to listen. Throws `Error` for an operator. */
   static async start(service: ApiService, options: ApiOptions): Promise<ApiServer> {
     // Loaded only here: a host that does not listen starts faster.
-    const https = await import("node:https");
-    const server = new ApiServer(service, options, https);
+    const [https, crypto] = await Promise.all([import("node:https"), import("node:crypto")]);
+    const server = new ApiServer(service, options, https, crypto);
     await server.#reloader.load();
     server.#handleEvents();
     await listen(server.#server, options.host, options.port);

@@ -12,7 +12,7 @@ import { previewJson, previewText } from "./preview.ts";
 import { type ExitCode, findingsOf, plural } from "./report.ts";
 import { printJson, printLine, type Terminal } from "./terminal.ts";
 
-const busy = "nothing was changed; run it again later, or without --no-wait";
+const busy = "nothing was changed; run it again later";
 
 /** What to do after an error whose message does not say so. */
 const advice: Readonly<Record<Status, Readonly<Partial<Record<ApplyErrorCode, string>>>>> = {
@@ -136,7 +136,8 @@ async function runAndReport(
     if (!(error instanceof ApplyError)) throw error;
     const exitCode = printError(error, json, terminal);
     const what = advice[status][error.code];
-    if (what) printLine(terminal, what);
+    const hasGivenUp = error.code === "busy" && noWait;
+    if (what) printLine(terminal, hasGivenUp ? `${what}, or without --no-wait` : what);
     // The failure is recorded in the store, so the master is informed as after a success.
     if (exitCode === 2) await sendHeartbeat(configuration, signal);
     return exitCode;

@@ -95,8 +95,10 @@ Deno.test("run() apply --stored refuses when the store has changed meanwhile", a
   setup.changeStore((store) => store.put(topologyId, hash, stored));
   const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x" });
   const { promise: waiting, resolve: waits } = Promise.withResolvers<void>();
+  let told = "";
   const ending = runOn(["apply", "--stored", ...flagsOf(setup)], {
     stderr: (text) => {
+      told += text;
       if (text.includes("waiting:")) waits();
     },
   });
@@ -105,6 +107,7 @@ Deno.test("run() apply --stored refuses when the store has changed meanwhile", a
   setup.changeStore((store) => store.put(topologyId, "h2", newer));
   lock.release();
   assert.equal((await ending).code, 3);
+  assert.match(told, /decnet-agent: nothing was changed; run it again later\n$/);
   assert.deepEqual(setup.engine.changes, []);
 });
 

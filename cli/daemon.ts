@@ -160,6 +160,8 @@ interface RunOptions extends Setup {
 class ConfiguredRun {
   readonly #options: RunOptions;
   readonly #wakeup = new Wakeup();
+  /** Paths of the engine's socket; only the engine's own once it has answered, as it may restart. */
+  readonly #sockets: string[];
   readonly agent: Agent;
   readonly service: TopologyService;
   readonly #watcher: HostWatcher;
@@ -168,7 +170,8 @@ class ConfiguredRun {
     this.#options = options;
     const { configuration, certificates, fallback, log, signal } = options;
     const { agent, supersede } = configuration;
-    const { sockets, networkPrefixes, containerPrefixes, storePath, images } = agent;
+    const { networkPrefixes, containerPrefixes, storePath, images } = agent;
+    const sockets = this.#sockets = [...agent.sockets];
     const { hostUuid, master, agentDirectory } = agent;
     const wakeup = this.#wakeup;
     const applier = new Applier({ sockets, storePath, images, master, supersede, fallback });
@@ -222,7 +225,11 @@ class ConfiguredRun {
         onHeartbeat(heartbeat);
         metrics?.count(heartbeat);
       },
-      onSnapshot: (snapshot) => this.#watcher.note(snapshot),
+      onSnapshot: (snapshot) => {
+        const { engine, socket } = snapshot;
+        if (engine && socket !== null) this.#sockets.splice(0, this.#sockets.length, socket);
+        this.#watcher.note(snapshot);
+      },
       onReport: (heartbeat) => {
         const findings = findingsOf(heartbeat, configuration.warnings);
         systemd.status(summary(heartbeat, findings));

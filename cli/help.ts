@@ -151,7 +151,7 @@ const keyHelp: Record<KeyName, KeyHelp> = {
   "docker-host": [
     "unix://PATH",
     "the socket of Docker or Podman",
-    "$DOCKER_HOST, else the first usual socket that exists",
+    "$DOCKER_HOST, else the first usual socket that may be opened",
   ],
   "interval": ["TIME", "the time between two heartbeats"],
   "network-prefix": ["LIST", "name prefixes of the networks that the agent manages"],

@@ -29,22 +29,47 @@ export function socketPath(address: string): string | null {
   return path;
 }
 
-/** Returns the first of `paths` that exists, or the only one. Throws `Error` when none exists. */
+/**
+ * Returns the first of `paths` that exists and may be opened, or the only one. Passes over no path for
+ * another reason: a second engine must not take the place of one that hangs. Throws `Error`.
+ */
 export function findSocket(paths: readonly string[]): string {
   if (paths.length === 1) return paths[0]!;
-  const found = paths.find((path) => {
-    try {
-      Deno.statSync(path);
-      return true;
-    } catch (error) {
-      // A path in a closed folder counts as existing: connecting to it shows the problem.
-      return error instanceof Deno.errors.PermissionDenied;
-    }
-  });
-  if (found !== undefined) return found;
+  const forbidden: string[] = [];
+  for (const path of paths) {
+    const access = accessTo(path);
+    if (access === "possible") return path;
+    if (access === "forbidden") forbidden.push(path);
+  }
+  if (forbidden.length === 0) {
+    throw new Error(
+      `Cannot find Docker: none of ${
+        paths.join(", ")
+      } exists; start the engine, or set docker-host`,
+    );
+  }
+  const absent = paths.filter((it) => !forbidden.includes(it));
   throw new Error(
-    `Cannot find Docker: none of ${paths.join(", ")} exists; start the engine, or set docker-host`,
+    `Cannot find Docker: permission denied for ${forbidden.join(", ")}; run as root, or as a ` +
+      "member of the socket's group" + (absent.length > 0 ? `; no ${absent.join(", no ")}` : ""),
   );
+}
+
+/** Whether there is something at `path`, and whether this process may connect to it. */
+export function accessTo(path: string): "possible" | "absent" | "forbidden" {
+  try {
+    const { isSocket } = Deno.statSync(path);
+    if (!isSocket) return "possible";
+  } catch (error) {
+    return error instanceof Deno.errors.PermissionDenied ? "forbidden" : "absent";
+  }
+  try {
+    // Connecting needs the same permission. The kernel opens no socket, but refuses for this first.
+    Deno.openSync(path, { write: true }).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return "forbidden";
+  }
+  return "possible";
 }
 
 /** Name prefixes of the networks and containers that the agent manages even without a label. */

@@ -313,14 +313,48 @@ testConfined("observe() explains that permission is denied", async (folder) => {
   assert.equal(printed, `Cannot observe Docker at ${socket}: ${reason}`);
 });
 
-testConfined("findSocket() accepts a path that it cannot see", async (folder) => {
-  await Deno.mkdir(`${folder}/closed`, { mode: 0 });
-  const paths = [`${folder}/missing`, `${folder}/closed/docker.sock`, folder];
+testConfined("findSocket() passes over paths where permission is denied", async (folder) => {
+  const at = (name: string) => `${folder}/${name}`;
+  await Deno.mkdir(at("closed"), { mode: 0 });
+  await Deno.mkdir(at("folder"));
+  const listeners = ["docker.sock", "own.sock", "silent.sock"].map((name) =>
+    Deno.listen({ transport: "unix", path: at(name) })
+  );
+  await Deno.chmod(at("docker.sock"), 0o440);
+  // To connect is to write.
+  await Deno.chmod(at("own.sock"), 0o200);
+  listeners.pop()!.close();
+  await new Deno.Command("python3", {
+    args: ["-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"]
+      .concat(at("silent.sock")),
+  }).output();
+  const denied = ["docker.sock", "closed/docker.sock"];
+  const cases: [paths: string[], found: string][] = [
+    [["missing", ...denied, "own.sock"], "own.sock"],
+    [["own.sock", "docker.sock"], "own.sock"],
+    // A socket on which no engine listens is no reason to take the next.
+    [["docker.sock", "silent.sock", "own.sock"], "silent.sock"],
+    [["docker.sock", "folder", "own.sock"], "folder"],
+    // The only path is not checked.
+    [["docker.sock"], "docker.sock"],
+  ];
+  const failing = [...denied, "missing"].map(at);
   const printed = await runConfined(`
     import { findSocket } from ${JSON.stringify(import.meta.resolve("./observe.ts"))};
-    console.log(findSocket(${JSON.stringify(paths)}));
+    for (const paths of ${JSON.stringify(cases.map(([paths]) => paths.map(at)))}) {
+      console.log(findSocket(paths));
+    }
+    try {
+      console.log(findSocket(${JSON.stringify(failing)}));
+    } catch (error) {
+      console.log(error.message);
+    }
   `);
-  assert.equal(printed, paths[1]);
+  const message =
+    `Cannot find Docker: permission denied for ${failing[0]}, ${failing[1]}; run as ` +
+    `root, or as a member of the socket's group; no ${failing[2]}`;
+  assert.deepEqual(printed.split("\n"), [...cases.map(([, found]) => at(found)), message]);
+  for (const listener of listeners) listener.close();
 });
 
 Deno.test("observe() reads a slow answer within the timeout", () =>

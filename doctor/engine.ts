@@ -2,6 +2,7 @@ import { describeDrift } from "../agent/change_log.ts";
 import type { KnownDrift } from "../agent/snapshot.ts";
 import { readFailure } from "../docker/errors.ts";
 import {
+  accessTo,
   findSocket,
   hasPrefix,
   type Observation,
@@ -64,11 +65,38 @@ function setSocket({ config }: DoctorContext, socket: string): string {
 /** Checks that the agent can use the engine's socket. */
 export async function checkSocket(context: DoctorContext): Promise<Result> {
   const { sockets } = context.agent;
+  const passedOver: string[] = [];
+  let forbidden: { path: string; info: Deno.FileInfo | "forbidden" } | null = null;
   for (const path of sockets) {
     const info = await look(path);
-    if (info !== "absent") return await judgeSocket(context, path, info);
+    if (info !== "absent") {
+      const isOnly = sockets.length === 1;
+      if (isOnly || !await isForbidden(context, path, info)) {
+        return addPassedOver(await judgeSocket(context, path, info), passedOver);
+      }
+      forbidden ??= { path, info };
+    }
+    passedOver.push(`${path} (${info === "absent" ? "no such file" : "permission denied"})`);
   }
-  return await judgeAbsentSocket(context);
+  if (!forbidden) return await judgeAbsentSocket(context);
+  return addPassedOver(await judgeSocket(context, forbidden.path, forbidden.info), passedOver);
+}
+
+/** Whether the agent passes over a path, because its user may not connect there. */
+async function isForbidden(
+  context: DoctorContext,
+  path: string,
+  info: Deno.FileInfo | "forbidden",
+): Promise<boolean> {
+  if (info === "forbidden") return true;
+  const user = await agentUser(context);
+  if (user.uid === context.user.uid) return accessTo(path) === "forbidden";
+  return info.isSocket === true && !mayUse(user, info, writing);
+}
+
+function addPassedOver(result: Result, passedOver: readonly string[]): Result {
+  if (passedOver.length === 0) return result;
+  return { ...result, details: [...result.details, `passed over: ${passedOver.join(", ")}`] };
 }
 
 async function judgeSocket(

@@ -1,5 +1,13 @@
+import assert from "node:assert/strict";
 import { flagsOf } from "../tests/support/command_line.ts";
-import { applyAgain, testFaults, unitFile } from "../tests/support/doctor_setup.ts";
+import {
+  applyAgain,
+  examineHost,
+  normalise,
+  testFaults,
+  unitFile,
+  withContext,
+} from "../tests/support/doctor_setup.ts";
 /** Root looks for the service: it cannot try what that may do. */
 const forService = { files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } };
 
@@ -95,3 +103,29 @@ testFaults([
       "/usr/local/bin/decnet-agent teardown ID FLAGS",
   },
 ]);
+
+Deno.test("doctor names the paths that the agent passes over", () =>
+  withContext(async (setup) => {
+    const { path, engine: { socketPath } } = setup;
+    await Deno.chmod(path, 0o755);
+    await Deno.chmod(socketPath, 0o666);
+    const closed = `${path}/closed.sock`;
+    using _closed = Deno.listen({ transport: "unix", path: closed });
+    await Deno.chmod(closed, 0o600);
+    const absent = `${path}/absent.sock`;
+    const socketOf = async (...sockets: string[]) =>
+      (await examineHost(setup, { ...forService, sockets })).of("socket");
+    const passedOver = `passed over: ${absent} (no such file), ${closed} (permission denied)`;
+    const found = await socketOf(absent, closed, socketPath);
+    assert.equal(found.state, "ok", found.details);
+    assert.ok(found.details.endsWith(`it takes connections; ${passedOver}`), found.details);
+    assert.equal((await socketOf(socketPath, closed)).details.includes("passed over"), false);
+    const denied = await socketOf(absent, closed);
+    assert.equal(denied.state, "failed");
+    assert.match(denied.details, /^permission denied: user decnet-agent is not in group root; /);
+    assert.ok(denied.details.endsWith(passedOver), denied.details);
+    assert.equal(
+      normalise(setup, denied.fix),
+      "let user decnet-agent read and write PATH/closed.sock (setfacl)",
+    );
+  }));

@@ -218,6 +218,9 @@ export function fixWithoutTls(
 }
 
 const apiTimeoutMs = 2_000;
+/** How long an agent may go on to use certificates that were replaced, in milliseconds. */
+const reloadMs = 6_000;
+const retryMs = 250;
 const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
 
 /** Checks that the agent's API listens as configured. Sends no request. */
@@ -240,7 +243,14 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   const tcp = await connectTo(address, limits).catch((error: ConnectionError) => error);
   if (tcp instanceof ConnectionError) return await judgeSilence(context, where, tcp);
   tcp.destroy();
-  const [shown] = await presentedChain(await loadTls(), address, limits) ?? [];
+  const tls = await loadTls();
+  const show = async () => (await presentedChain(tls, address, limits))?.[0];
+  let shown = await show();
+  const until = performance.now() + await reloadLeftMs(context);
+  while (shown && shown.fingerprint256 !== own.fingerprint256 && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, retryMs));
+    shown = await show();
+  }
   if (shown?.fingerprint256 !== own.fingerprint256) return await judgeOther(context, where, shown);
   const fields = fieldsOf(own);
   if (!fields?.alternatives) {
@@ -251,15 +261,26 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   return ok(`the agent listens on ${where}, as ${namesIn(fields)}`);
 }
 
+/** Returns for how many milliseconds a running agent may still use the certificates from before. */
+async function reloadLeftMs({ agent }: DoctorContext): Promise<number> {
+  const { ctime } = await Deno.stat(`${agent.agentDirectory}/worker.crt`);
+  return Math.min(reloadMs, (ctime?.getTime() ?? 0) + reloadMs - Date.now());
+}
+
 async function judgeSilence(
   context: DoctorContext,
   where: string,
-  { message }: ConnectionError,
+  { message, reason }: ConnectionError,
 ): Promise<Result> {
   if (await readRunningAgent(context.stateDirectory) === null) {
     return skipped(`no agent is running, so nothing listens on ${where}`);
   }
   const [what] = message.split(";");
+  if (reason === "no-route" || reason === "no-connection") {
+    const fix = "let this host reach its own addresses: see its packet filter, and bring the " +
+      "loopback interface up: ip link set lo up";
+    return warning(`${where}: ${what}, although this is an address of this host`, fix);
+  }
   const text = `${where}: ${what}, although an agent is running; its log says why`;
   const { isActive } = await serviceOf(context);
   return warning(text, `restart the agent${isActive ? ": systemctl restart decnet-agent" : ""}`);

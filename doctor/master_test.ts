@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { CertificateFolder } from "../master/certificates.ts";
+import { ApiSetup } from "../tests/support/api_setup.ts";
+import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import {
   examineHost,
   testFaults,
@@ -7,6 +10,7 @@ import {
   without,
 } from "../tests/support/doctor_setup.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
+import { authority } from "../tests/support/master_setup.ts";
 import { fixWithoutTls } from "./master.ts";
 
 Deno.test("doctor says how long the master's certificate is valid", () =>
@@ -41,6 +45,22 @@ Deno.test("doctor names the usual port, or the master, where TLS gets no answer"
     assert.equal(fixWithoutTls("not-tls", { port: 8770, defaultPort: 8770, place }), tls);
     const newer = `${listing(8770)}; update it`;
     assert.equal(fixWithoutTls("old-tls", { port: 8770, defaultPort: 8770, place }), newer);
+  }));
+
+Deno.test("doctor waits until the agent's API uses new certificates", () =>
+  withContext(async (setup) => {
+    const renew = async (...ipAddresses: string[]) => {
+      const worker = await authority.issue({ commonName: "worker-1", ipAddresses });
+      await writeAgentDirectory(setup.path, authority, worker);
+    };
+    await renew("127.0.0.1");
+    const folder = new CertificateFolder(setup.path);
+    await using api = await ApiSetup.start({ certificates: () => folder.load() });
+    const flags = withFlag(setup, "listen", `127.0.0.1:${api.port}`);
+    await renew("127.0.0.1", "192.0.2.7");
+    const { state, details } = (await examineHost(setup, { flags })).of("api");
+    assert.equal(state, "ok", details);
+    assert.match(details, /, as .*192\.0\.2\.7/);
   }));
 
 /** A port that is free at this moment. */

@@ -135,7 +135,7 @@ export function checkFiles(path: string): void {
     const present = statFile(path + suffix);
     const problem = present && linkProblem(present);
     if (problem) {
-      throw new Error(`${suffix === "" ? "it" : `its file ${suffix} beside it`} ${problem}`);
+      throw new Error(`${suffix === "" ? "it" : `its ${suffix} file`} ${problem}`);
     }
     if (present && suffix === "-journal") checkJournal(path + suffix);
   }

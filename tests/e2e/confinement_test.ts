@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { TopologyStore } from "../../store/topology_store.ts";
-import { binary, execute, Host, RunningAgent } from "../support/executable.ts";
+import { binary, execute, Host, ListeningHost, RunningAgent } from "../support/executable.ts";
+import { oneLan, textOf } from "../support/apply_host.ts";
 import { requirement, works } from "../support/requirements.ts";
 import config from "../../deno.json" with { type: "json" };
 
@@ -17,6 +18,22 @@ namespaces.test("decnet-agent --once works in a namespace without a network", as
   const wrapper = ["unshare", "--net"];
   const { code, stdout } = await execute(["--once", ...host.flags()], { wrapper });
   assert.equal(code, 0, stdout);
+});
+
+namespaces.test("decnet-agent and doctor say that the loopback interface is down", async () => {
+  await using setup = await ListeningHost.create();
+  const flags = (address: string) => [...setup.flags, `--listen=${address}:8765`];
+  const wrapper = ["unshare", "--net"];
+  await using closed = new RunningAgent(flags("[::1]"), { wrapper });
+  const reason = "Cannot listen on [::1]:8765: the loopback interface is down";
+  await closed.until(() => closed.stderr.includes(reason));
+  await closed.stop();
+  await using agent = new RunningAgent(flags("0.0.0.0"), { wrapper });
+  await agent.until(() => agent.stderr.includes("msg=listening"));
+  const inside = { wrapper: ["nsenter", `--net=/proc/${agent.pid}/ns/net`] };
+  const { stdout } = await execute(["doctor", "--json", ...flags("0.0.0.0")], inside);
+  const { checks } = JSON.parse(stdout) as { checks: { name: string; fix?: string }[] };
+  assert.match(checks.find(({ name }) => name === "api")!.fix!, /: ip link set lo up$/);
 });
 
 namespaces.test("decnet-agent --once works on a read-only root file system", async () => {
@@ -173,4 +190,37 @@ setpriv.test("S22 --once warns of a store in a folder that its user cannot write
   await Deno.chown(host.stateDirectory, nobody, nobody);
   assert.match(await check(), /^DECNET OK - idle, /);
   assert.deepEqual(codes, [1, 1, 0]);
+});
+
+setpriv.test("S25 apply by root leaves a store that the service's user can use", async () => {
+  await using host = await Host.create();
+  const engine = await host.startEngine();
+  engine.images = oneLan.plan.containers.map(({ request }) => request.Image);
+  await Deno.chmod(host.folder, 0o755);
+  await Deno.chmod(host.socket, 0o666);
+  const file = `${host.folder}/document.json`;
+  await Deno.writeTextFile(file, textOf("topology-one-lan.json"));
+  const apply = ["apply", file, ...host.flags()];
+  const teardown = ["teardown", oneLan.plan.topologyId, ...host.flags()];
+  for (
+    const plant of [() => {}, () => Deno.writeTextFile(host.storePath, "garbage ".repeat(999))]
+  ) {
+    await Deno.mkdir(host.stateDirectory, { mode: 0o700 });
+    await Deno.chown(host.stateDirectory, nobody, nobody);
+    await plant();
+    const codes: number[] = [];
+    for (const args of [apply, ["--once", ...host.flags()], apply, teardown]) {
+      const isRoots = codes.length === 0;
+      const { code, stderr } = await execute(args, isRoots ? {} : { wrapper });
+      assert.ok(!stderr.includes("unable to open"), stderr);
+      codes.push(code);
+    }
+    const isDamaged = codes[0] === 1;
+    assert.deepEqual(codes, isDamaged ? [1, 1, 1, 1] : [0, 0, 0, 0]);
+    const owners = [...Deno.readDirSync(host.stateDirectory)]
+      .filter(({ name }) => !name.includes(".corrupt-"))
+      .map(({ name }) => `${name} ${Deno.statSync(`${host.stateDirectory}/${name}`).uid}`);
+    assert.deepEqual(owners.sort(), [`apply.lock ${nobody}`, `topology.db ${nobody}`]);
+    await Deno.remove(host.stateDirectory, { recursive: true });
+  }
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { writeAgentDirectory } from "../support/certificates.ts";
+import { FakeEngine } from "../support/engine/fake_engine.ts";
 import { execute, Host, RunningAgent } from "../support/executable.ts";
 import { requirement, works } from "../support/requirements.ts";
 
@@ -203,6 +204,31 @@ const namespaces = requirement(
   "unshare and the right to mount",
   await works("unshare", "--mount", "true"),
 );
+
+namespaces.test("decnet-agent stays with an engine that has answered", async () => {
+  await using host = await Host.create();
+  const { master } = await host.startMaster();
+  const folder = host.folder;
+  await Deno.mkdir(`${folder}/podman`);
+  const earlier = `${folder}/docker.sock`;
+  // Hides the engines of this machine.
+  const wrapper = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$0" "$@"'];
+  const flags = host.flags(master).filter((flag) => !flag.startsWith("--docker-host"));
+  const env = { XDG_RUNTIME_DIR: folder };
+  const podman = await FakeEngine.start(`${folder}/podman/podman.sock`);
+  await using agent = new RunningAgent([interval, ...flags], { wrapper, env });
+  await agent.until(() => podman.requestCount > 0 && master.heartbeatCount > 0);
+  await using docker = await FakeEngine.start(earlier);
+  const before = master.heartbeatCount;
+  await agent.until(() => master.heartbeatCount > before + 1);
+  await podman.stop();
+  await agent.until(() =>
+    /podman\/podman\.sock: (no such file|connection refused)/.test(agent.stderr)
+  );
+  assert.equal(docker.requestCount, 0);
+  agent.signal("SIGHUP");
+  await agent.until(() => docker.requestCount > 0);
+});
 
 /** Runs a test on a host with one name server, at `address`, and its own hosts file. */
 async function withNames(

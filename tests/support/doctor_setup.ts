@@ -24,6 +24,8 @@ export interface HostOptions {
   /** How long the master has to refuse worker.crt, in milliseconds. */
   readonly settleMs?: number;
   readonly otherStateDirectories?: readonly string[];
+  /** Where an engine may listen; else as configured. */
+  readonly sockets?: readonly string[];
   /** The path of the executable. */
   readonly program?: string;
 }
@@ -79,6 +81,7 @@ export async function examineHost(
     modes = {},
     links = {},
     program = "/usr/local/bin/decnet-agent",
+    sockets,
     ...others
   }: HostOptions = {},
 ): Promise<Report> {
@@ -101,8 +104,14 @@ export async function examineHost(
     program,
     isServiceActive: (await readService(root)).isActive,
   };
+  const config = explainConfiguration(
+    parseArguments(["doctor", ...flags]).values,
+    null,
+    environment,
+  );
+  if (sockets) Object.assign(config.configuration.agent, { sockets });
   const context = new DoctorContext({
-    config: explainConfiguration(parseArguments(["doctor", ...flags]).values, null, environment),
+    config,
     versions: { agent: "1", deno: "2", sqlite: "3" },
     settleMs: 50,
     uid,

@@ -23,27 +23,31 @@ export function element(tag: number, ...parts: Uint8Array[]): Uint8Array<ArrayBu
 }
 
 const bytes = (hex: string) => Uint8Array.fromHex(hex);
-const utf8 = (text: string) => new TextEncoder().encode(text);
+/** Encodes text as UTF-8. */
+export const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
+
+/** The attribute common name, with this value. */
+export function attribute(value: Uint8Array): Uint8Array<ArrayBuffer> {
+  return element(0x30, bytes("0603550403"), value);
+}
 
 /** A distinguished name of common names; `tag` is the type of their text. */
 export function commonNames(names: readonly string[], tag = 0x0c): Uint8Array<ArrayBuffer> {
-  const attributes = names.map((it) =>
-    element(0x31, element(0x30, bytes("0603550403"), element(tag, utf8(it))))
-  );
+  const attributes = names.map((it) => element(0x31, attribute(element(tag, encode(it)))));
   return element(0x30, ...attributes);
 }
 
 /** The kinds of names in subjectAltName. */
 export const generalName = {
-  dns: (text: string) => element(0x82, utf8(text)),
+  dns: (text: string) => element(0x82, encode(text)),
   address: (...values: number[]) => element(0x87, Uint8Array.from(values)),
-  uri: (text: string) => element(0x86, utf8(text)),
-  email: (text: string) => element(0x81, utf8(text)),
+  uri: (text: string) => element(0x86, encode(text)),
+  email: (text: string) => element(0x81, encode(text)),
   directory: (commonName: string) => element(0xa4, commonNames([commonName])),
   registeredId: () => bytes("88032a0304"),
   /** Of the type UPN. */
   other: (text: string) =>
-    element(0xa0, bytes("060a2b060104018237140203"), element(0xa0, element(0x0c, utf8(text)))),
+    element(0xa0, bytes("060a2b060104018237140203"), element(0xa0, element(0x0c, encode(text)))),
 };
 
 /** An extension; `id` is the end of its object identifier in 2.5.29. */
@@ -91,7 +95,10 @@ export interface MadeCertificate extends RawIssuer {
 const ecdsa = bytes("300a06082a8648ce3d040302");
 const dayMs = 86_400_000;
 const timeOf = (ms: number) =>
-  element(0x17, utf8(new Date(Date.now() + ms).toISOString().replace(/[-:T]|\.\d+/g, "").slice(2)));
+  element(
+    0x17,
+    encode(new Date(Date.now() + ms).toISOString().replace(/[-:T]|\.\d+/g, "").slice(2)),
+  );
 
 /** Makes a key pair on P-256. */
 export function newKeys(): KeyPairKeyObjectResult {

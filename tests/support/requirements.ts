@@ -52,6 +52,9 @@ export function testWith(
 /** Python's own json and sqlite3 are what the first agent and the master use. */
 export const python: Requirement = requirement("python3", await works("python3", "--version"));
 
+/** A client that masters are often written for. */
+export const node: Requirement = requirement("node", await works("node", "--version"));
+
 /** What the master and its tools may use for TLS. */
 export const openssl: Requirement = requirement("openssl", await works("openssl", "version"));
 
