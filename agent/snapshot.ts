@@ -4,7 +4,7 @@ import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
 import { StoreReader, type StoreStatus } from "../store/store_reader.ts";
 import { type Drift, findDrift } from "../topology/drift.ts";
-import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
+import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 
 /** The longest error of the engine that is sent, in characters. */
 const maximumErrorLength = 200;
@@ -55,7 +55,7 @@ export interface SnapshotOptions extends HostOptions {
   /** Given to a process that may write the store; keeps what could not be written to it. */
   readonly fallback?: FallbackStore;
   /** What containers are made from: one with another image counts as changed. */
-  readonly images: ImageNames;
+  readonly planOptions: PlanOptions;
 }
 
 /** Collects snapshots, and keeps the open store and the plan for the next one. */
@@ -128,7 +128,7 @@ export class SnapshotCollector {
     const { document } = store.applied;
     if (document === unknownDocument) throw new Error("the store holds no document");
     if (this.#planned?.document !== document) {
-      this.#planned = { document, plan: await planDocument(document, this.#options.images) };
+      this.#planned = { document, plan: await planDocument(document, this.#options.planOptions) };
     }
     return this.#planned.plan;
   }

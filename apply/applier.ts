@@ -9,7 +9,7 @@ import { AlreadyApplied } from "../store/topology_store.ts";
 import type { Changes } from "../topology/changes.ts";
 import { type Inventory, topologyLabel } from "../topology/inventory.ts";
 import type { Json } from "../topology/json.ts";
-import type { ImageNames } from "../topology/plan.ts";
+import type { PlanOptions } from "../topology/plan.ts";
 import { ApplyError, messageOf, storeError, toApplyError } from "./apply_error.ts";
 import { retryWhileLocked, withApplyLock } from "./apply_lock.ts";
 import type { ChangeExecutor } from "./executor.ts";
@@ -26,7 +26,7 @@ export interface ApplierOptions {
   readonly sockets: readonly string[];
   /** The SQLite file of the store; the lock lies beside it. */
   readonly storePath: string;
-  readonly images: ImageNames;
+  readonly planOptions: PlanOptions;
   /** The master, which the LANs must leave in reach; null when there is none. */
   readonly master: MasterAddress | null;
   /** Whether a stored topology of another id is removed first; if not, it is a `conflict`. */
@@ -77,13 +77,13 @@ export class Applier {
 
   /** Returns what an apply would do now; changes nothing. Throws `ApplyError`. */
   async preview({ document, expectedHash }: ApplyRequest, signal: AbortSignal): Promise<Preview> {
-    const { storePath, supersede, images, master } = this.#options;
-    const validated = await validateDocument(document, { expectedHash, images });
+    const { storePath, supersede, planOptions, master } = this.#options;
+    const validated = await validateDocument(document, { expectedHash, planOptions });
     const { plan } = validated;
     const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
     const isConflict = superseded !== null && !supersede;
     const conflict = isConflict ? conflictError(superseded, plan.topologyId).message : null;
-    const context = { superseded, images, peers: { master } };
+    const context = { superseded, planOptions, peers: { master } };
     const { removals, changes } = await this.#askEngine(
       signal,
       (engine) => computeChangeSet(engine, plan, context),
@@ -99,8 +99,8 @@ export class Applier {
     { document, expectedHash, storedText, callerAddress }: ApplyRequest,
     run: RunOptions,
   ): Promise<ApplyResult> {
-    const { images, sockets, supersede, master } = this.#options;
-    const validated = await validateDocument(document, { expectedHash, images });
+    const { planOptions, sockets, supersede, master } = this.#options;
+    const validated = await validateDocument(document, { expectedHash, planOptions });
     const { text, versionHash, plan: { topologyId } } = validated;
     return await this.#withApplyLock(`apply ${topologyId}`, run, async (store) => {
       const stored = store.current();
@@ -114,7 +114,7 @@ export class Applier {
       const attempt = new ApplyAttempt({
         store,
         validated,
-        images,
+        planOptions,
         peers: { master, callerAddress },
         signal,
         isSuperseding,
@@ -144,7 +144,7 @@ export class Applier {
     if (!/^[^\x00-\x1f\x7f]{1,1000}$/.test(givenId)) {
       throw new ApplyError("malformed", "topology_id must be a text of 1 to 1000 characters");
     }
-    const { images, sockets, storePath, fallback } = this.#options;
+    const { planOptions, sockets, storePath, fallback } = this.#options;
     const isMeant = (id: string) => id === givenId || (byHand && isShortId(givenId, id));
     const unknown = { topologyId: givenId, versionHash: "", document: "" };
     if (!fallback && !exists(storePath)) {
@@ -154,7 +154,7 @@ export class Applier {
         async (engine) => {
           const inventory = await engine.list();
           const topologyId = chooseId(inventory, givenId, isMeant);
-          return await computeRemovals({ ...unknown, topologyId }, inventory, images);
+          return await computeRemovals({ ...unknown, topologyId }, inventory, planOptions);
         },
       );
       const isNothing = [networks, containers, obstacles].every(({ length }) => length === 0);
@@ -169,7 +169,7 @@ export class Applier {
           const inventory = await executor.engine.list();
           const { topologyId: id } = target;
           if (!stored) target = { ...target, topologyId: chooseId(inventory, id, isMeant) };
-          const removals = await computeRemovals(target, inventory, images);
+          const removals = await computeRemovals(target, inventory, planOptions);
           checkObstacles(removals);
           await executor.execute(removals, new Map());
         });
@@ -214,7 +214,7 @@ export class Applier {
 interface AttemptOptions {
   readonly store: ApplyStore;
   readonly validated: ValidatedDocument;
-  readonly images: ImageNames;
+  readonly planOptions: PlanOptions;
   readonly peers: Peers;
   readonly signal: AbortSignal;
   /** Whether a stored topology of another id is to be removed first. */
@@ -233,10 +233,14 @@ class ApplyAttempt {
 
   /** Computes the changes, checks for obstacles such as missing images, then changes Docker. */
   async runRound(executor: ChangeExecutor): Promise<void> {
-    const { store, validated: { plan, text }, images, peers, signal } = this.#options;
+    const { store, validated: { plan, text }, planOptions, peers, signal } = this.#options;
     const { topologyId } = plan;
     const superseded = otherTopology(topologyId, store.current());
-    const changeSet = await computeChangeSet(executor.engine, plan, { superseded, images, peers });
+    const changeSet = await computeChangeSet(executor.engine, plan, {
+      superseded,
+      planOptions,
+      peers,
+    });
     const { removals, changes, imageIds } = changeSet;
     checkObstacles(removals, changes);
     const isNew = changes.networks.some(({ action }) => action === "create");

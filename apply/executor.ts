@@ -8,7 +8,7 @@ import type {
   HostConstraints,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
-import type { PlannedContainer, PlannedNetwork } from "../topology/plan.ts";
+import { engineRequest, type PlannedContainer, type PlannedNetwork } from "../topology/plan.ts";
 import { messageOf } from "./apply_error.ts";
 import type { NetworkCheck } from "./host_network.ts";
 
@@ -139,10 +139,11 @@ export class ChangeExecutor {
     });
   }
 
-  async #create({ name, request }: PlannedContainer): Promise<void> {
+  async #create(planned: PlannedContainer): Promise<void> {
+    const { name, request } = planned;
     const imageId = this.#imageIds.get(request.Image);
     if (!imageId) throw new Error(`image ${request.Image} is not on this host`);
-    const id = await this.engine.createContainer(name, request, imageId);
+    const id = await this.engine.createContainer(name, engineRequest(planned), imageId);
     await this.engine.change(id, "start");
   }
 

@@ -6,7 +6,7 @@ import { unknownDocument } from "../store/row.ts";
 import { type Changes, findChanges, findRemovals } from "../topology/changes.ts";
 import { isImageReference } from "../topology/document.ts";
 import type { Inventory } from "../topology/inventory.ts";
-import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
+import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 import { findTakenSubnets } from "../topology/reserved.ts";
 import { ChangeExecutor, type ImageIds, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
@@ -44,15 +44,15 @@ interface ChangeSet {
 export async function computeChangeSet(
   engine: Engine,
   plan: Plan,
-  { superseded, images, peers }: {
+  { superseded, planOptions, peers }: {
     superseded: RemovalTarget | null;
-    images: ImageNames;
+    planOptions: PlanOptions;
     peers: Peers;
   },
 ): Promise<ChangeSet> {
   const [inventory, imageIds] = await Promise.all([engine.list(), listImageIds(engine, plan)]);
   const removals = superseded
-    ? await computeRemovals(superseded, inventory, images)
+    ? await computeRemovals(superseded, inventory, planOptions)
     : { networks: [], containers: [], obstacles: [] };
   const { networks, containers, obstacles } = findChanges(
     plan,
@@ -77,17 +77,17 @@ export async function computeChangeSet(
 export async function computeRemovals(
   { topologyId, versionHash, document }: RemovalTarget,
   inventory: Inventory,
-  images: ImageNames,
+  planOptions: PlanOptions,
 ): Promise<Changes> {
-  const plan = await planStored(document, images);
+  const plan = await planStored(document, planOptions);
   return findRemovals({ topologyId, plan, wasApplied: versionHash !== "" }, inventory);
 }
 
 /** Returns null for a document that cannot be planned; its objects are then found by label only. */
-async function planStored(document: string, images: ImageNames): Promise<Plan | null> {
+async function planStored(document: string, planOptions: PlanOptions): Promise<Plan | null> {
   if (document === unknownDocument) return null;
   try {
-    return await planDocument(document, images);
+    return await planDocument(document, planOptions);
   } catch {
     return null;
   }

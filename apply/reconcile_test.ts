@@ -4,14 +4,14 @@ import { type ApplyHost, oneLan, withHost } from "../tests/support/apply_host.ts
 import { network, networkOf } from "../tests/support/engine/state.ts";
 import { readTopology } from "../topology/document.ts";
 import { parseJson } from "../topology/json.ts";
-import { defaultImages, type Plan, planTopology } from "../topology/plan.ts";
+import { defaultPlanOptions, type Plan, planTopology } from "../topology/plan.ts";
 import type { Peers } from "./host_network.ts";
 import { computeChangeSet } from "./reconcile.ts";
 
 /** A plan on the subnet in which every machine has an address; validation refuses its document. */
 const loopback = await planTopology(
   readTopology(parseJson(oneLan.text.replaceAll("198.19.0.", "127.0.0."))),
-  defaultImages,
+  defaultPlanOptions,
 );
 const master = { host: "localhost", port: 1, name: "localhost", fingerprint: null };
 
@@ -28,7 +28,11 @@ async function changeSetOf(
     : { topologyId: supersededId, versionHash: "h", document: "{}" };
   const engine = new Engine(socketPath, new AbortController().signal);
   try {
-    return await computeChangeSet(engine, plan, { superseded, images: defaultImages, peers });
+    return await computeChangeSet(engine, plan, {
+      superseded,
+      planOptions: defaultPlanOptions,
+      peers,
+    });
   } finally {
     engine.close();
   }

@@ -3,7 +3,7 @@ import { maximumDocumentBytes } from "../store/row.ts";
 import { readTopology, type Topology } from "../topology/document.ts";
 import { versionHash } from "../topology/hash.ts";
 import { type Json, writeJson } from "../topology/json.ts";
-import { type ImageNames, type Plan, planTopology } from "../topology/plan.ts";
+import { type Plan, type PlanOptions, planTopology } from "../topology/plan.ts";
 import { describeProblems } from "../topology/problem.ts";
 import { validateTopology } from "../topology/validate.ts";
 import { ApplyError } from "./apply_error.ts";
@@ -22,7 +22,7 @@ export interface ValidatedDocument {
  */
 export async function validateDocument(
   document: Json,
-  { expectedHash, images }: { expectedHash: string | null; images: ImageNames },
+  { expectedHash, planOptions }: { expectedHash: string | null; planOptions: PlanOptions },
 ): Promise<ValidatedDocument> {
   const hash = await versionHash(document);
   if (expectedHash !== null && expectedHash !== hash) {
@@ -37,7 +37,7 @@ export async function validateDocument(
   } catch (cause) {
     throw new ApplyError("malformed", (cause as Error).message, { cause });
   }
-  const problems = validateTopology(topology);
+  const problems = validateTopology(topology, planOptions);
   if (problems.length > 0) {
     throw new ApplyError("invalid", describeProblems(problems), { problems });
   }
@@ -45,5 +45,5 @@ export async function validateDocument(
   if (text.length > maximumDocumentBytes) {
     throw new ApplyError("invalid", "the document takes over 32 MiB when it is stored");
   }
-  return { text, versionHash: hash, plan: await planTopology(topology, images) };
+  return { text, versionHash: hash, plan: await planTopology(topology, planOptions) };
 }

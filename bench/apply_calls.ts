@@ -7,7 +7,7 @@
  */
 
 import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
-import { defaultImages, planDocument } from "../topology/plan.ts";
+import { defaultPlanOptions, planDocument } from "../topology/plan.ts";
 import { documentOf } from "./documents.ts";
 import { compileProgram, figure, median, printFigures, printTable } from "./harness.ts";
 import { run, withAgent } from "./harness.ts";
@@ -19,7 +19,7 @@ const [runs = "9", deckies = "100"] = Deno.args;
 
 await withAgent(async (folder) => {
   const document = documentOf(Number(deckies), ["ssh", "http"]);
-  const plan = await planDocument(document, defaultImages);
+  const plan = await planDocument(document, defaultPlanOptions);
   await Deno.writeTextFile(`${folder}/document.json`, document);
   await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify(plan));
   await compileProgram("bench/programs/bare_calls.ts", `${folder}/bare_calls`);

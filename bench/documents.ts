@@ -5,7 +5,7 @@ import {
   type NetworkItem,
   networkOf,
 } from "../tests/support/engine/state.ts";
-import { defaultImages, planDocument } from "../topology/plan.ts";
+import { defaultPlanOptions, planDocument } from "../topology/plan.ts";
 
 /** Returns a topology of so many deckies with these services, as a document. */
 export function documentOf(deckies: number, services: readonly string[]): string {
@@ -38,7 +38,7 @@ export function documentOf(deckies: number, services: readonly string[]): string
 export async function runningOf(
   document: string,
 ): Promise<{ networks: NetworkItem[]; containers: ContainerItem[] }> {
-  const plan = await planDocument(document, defaultImages);
+  const plan = await planDocument(document, defaultPlanOptions);
   return { networks: plan.networks.map(networkOf), containers: plan.containers.map(containerOf) };
 }
 

@@ -101,8 +101,8 @@ async function readRequest(
 }
 
 function applierOf({ agent, supersede }: Configuration): Applier {
-  const { sockets, storePath, images, master } = agent;
-  return new Applier({ sockets, storePath, images, master, supersede });
+  const { sockets, storePath, planOptions, master } = agent;
+  return new Applier({ sockets, storePath, planOptions, master, supersede });
 }
 
 async function runAndReport(

@@ -1,5 +1,7 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
 import { forbiddenPath, systemPaths } from "../host/files.ts";
+import { DocumentError } from "../topology/json.ts";
+import { builtInServices, parseServices, type ServiceCatalogue } from "../topology/services.ts";
 import { type Arguments, UsageError } from "./args.ts";
 import {
   agentVersion,
@@ -243,6 +245,8 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
   const port = getOrDefault("swarmctl-port");
   const name = get("master-name") ?? host ?? "";
   const fingerprint = get("master-fingerprint");
+  const services = get("services");
+  const publish = getOrDefault("publish");
   const listen = get("listen");
   const allowedNames = getOrDefault("allowed-cn");
   return {
@@ -255,7 +259,12 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
       sockets: dockerSockets(get("docker-host"), environment),
       networkPrefixes: getOrDefault("network-prefix"),
       containerPrefixes: getOrDefault("container-prefix"),
-      images: { base: getOrDefault("base-image"), ...getOrDefault("service-image") },
+      planOptions: {
+        images: { base: getOrDefault("base-image"), ...getOrDefault("service-image") },
+        services: services === null ? builtInServices : readServices(services, environment),
+        publish: publish === "off" ? null : publish,
+        artifactsDirectory: get("artifacts-dir"),
+      },
     },
     intervalMs: getOrDefault("interval"),
     supersede: getOrDefault("supersede"),
@@ -270,6 +279,18 @@ export function valueOf<Name extends KeyName>(name: Name, { value, origin }: Sou
   const parsed = parse(value);
   if (parsed !== null) return parsed as Value<Name>;
   throw new UsageError(`${name}: '${value}' (from ${textOf(origin)}) must be ${allowed}`);
+}
+
+/** Reads a site's own services into the catalogue. Throws `UsageError`. */
+export function readServices(path: string, { readFile }: Environment): ServiceCatalogue {
+  try {
+    const text = readFile(path);
+    if (text === null) throw new Error("no such file");
+    return new Map([...builtInServices, ...parseServices(text)]);
+  } catch (error) {
+    const reason = error instanceof DocumentError ? error.reason : reasonOf(error);
+    throw new UsageError(`services: Cannot read ${path}: ${reason}`);
+  }
 }
 
 function defaultAgentDirectory({ exists, variable }: Environment): string {

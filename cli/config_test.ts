@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readConfigFile } from "../host/files.ts";
+import { builtInServices } from "../topology/services.ts";
 import { configureOn, type Machine, section } from "../tests/support/command_line.ts";
 import { type Configuration, configure, readSection } from "./config.ts";
 import { agentVersion, type KeyName, keyNames, options, variableOf } from "./options.ts";
@@ -100,10 +101,15 @@ Deno.test("configure() has a default for everything", () => {
       sockets: ["/var/run/docker.sock", "/run/podman/podman.sock"],
       networkPrefixes: ["decnet-topology-", "decnet_t_"],
       containerPrefixes: ["decnet-", "decnet_t_"],
-      images: {
-        base: "debian:bookworm-slim",
-        service: "decnet/{service}:latest",
-        byService: new Map(),
+      planOptions: {
+        images: {
+          base: "debian:bookworm-slim",
+          service: "decnet/{service}:latest",
+          byService: new Map(),
+        },
+        services: builtInServices,
+        publish: "0.0.0.0",
+        artifactsDirectory: null,
       },
     },
     intervalMs: 30_000,
@@ -175,7 +181,7 @@ const derived: Derived[] = [
   ],
   [
     "the images",
-    ({ agent }) => agent.images,
+    ({ agent }) => agent.planOptions.images,
     [{ flags: { "base-image": "b:1" } }, { base: "b:1", service, byService: new Map() }],
     [
       { flags: { "service-image": "s/{service}" } },
@@ -305,8 +311,20 @@ const samples: Record<KeyName, [string[], (configuration: Configuration) => unkn
   "interval": [["5s", "6s", "7s", "4s"], ({ intervalMs }) => `${intervalMs / 1000}s`],
   "network-prefix": [["a", "b", "c", "-"], ({ agent }) => agent.networkPrefixes.join()],
   "container-prefix": [["a", "b", "c", "-"], ({ agent }) => agent.containerPrefixes.join()],
-  "base-image": [["a", "b", "c", "A"], ({ agent }) => agent.images.base],
-  "service-image": [["a", "b/{service}", "c", "{service"], ({ agent }) => agent.images.service],
+  "base-image": [["a", "b", "c", "A"], ({ agent }) => agent.planOptions.images.base],
+  "service-image": [
+    ["a", "b/{service}", "c", "{service"],
+    ({ agent }) => agent.planOptions.images.service,
+  ],
+  "services": [
+    ["/a", "/b", "/c", "\t"],
+    ({ agent }) => `/${[...agent.planOptions.services.keys()].at(-1)}`,
+  ],
+  "publish": [["10.0.0.1", "0.0.0.0", "10.0.0.2", "a"], ({ agent }) => agent.planOptions.publish],
+  "artifacts-dir": [
+    ["/a", "/b", "/c", "a"],
+    ({ agent }) => agent.planOptions.artifactsDirectory,
+  ],
   "listen": [
     ["10.0.0.1:1", "[::1]:2", "0.0.0.0:3", "10.0.0.1"],
     ({ listen }) => listen?.host.replace(/.*:.*/, "[$&]").concat(`:${listen.port}`),
@@ -329,6 +347,7 @@ for (const name of keyNames) {
     configureOn({
       flags: flag === undefined ? {} : { [name]: flag },
       variables: variable === undefined ? {} : { [variableOf(name)]: variable },
+      files: Object.fromEntries([..."abc"].map((name) => [`/${name}`, `{"${name}": {}}`])),
       ini: section(...neededIni, ...(ini === undefined ? [] : [`${name} = ${ini}`])),
     });
 
@@ -354,6 +373,37 @@ for (const name of keyNames) {
     }
   });
 }
+
+Deno.test("configure() adds the entries of the services file to the catalogue", () => {
+  const flags = { services: "/s.json" };
+  const text = '{"ssh": {"ports": ["2222/tcp"]}, "own": {"capabilities": ["NET_RAW"]}}';
+  const { services } = configureOn({ flags, files: { "/s.json": text } }).agent.planOptions;
+  const absent = { environment: {}, ports_when: [], confined: false };
+  // An entry replaces the whole entry: no variable of the built-in one is left.
+  assert.deepEqual(services.get("ssh"), { ...absent, ports: ["2222/tcp"], capabilities: [] });
+  assert.deepEqual(services.get("own"), { ...absent, ports: [], capabilities: ["NET_RAW"] });
+  assert.equal(services.get("dns"), builtInServices.get("dns"));
+});
+
+Deno.test("configure() refuses a services file with its first faults", () => {
+  const cases: [files: Record<string, string>, fault: string][] = [
+    [{}, "no such file"],
+    [{ "/s.json": "[]" }, "the document: expected object, got array"],
+    [
+      { "/s.json": '{"a": 1' },
+      "it is not valid JSON: it ends too early",
+    ],
+    [
+      { "/s.json": '{"a": {"ports": [1]}, "b": 2}' },
+      "a.ports[0]: expected string, got number; b: expected object, got number",
+    ],
+  ];
+  for (const [files, fault] of cases) {
+    const message = `services: Cannot read /s.json: ${fault}`;
+    const configureWith = () => configureOn({ flags: { services: "/s.json" }, files });
+    assert.throws(configureWith, { name: "UsageError", message });
+  }
+});
 
 Deno.test("configure() refuses a wrong value of a key without effect", () => {
   for (const [name, value] of Object.entries({ "swarmctl-port": "0", "allowed-cn": "," })) {

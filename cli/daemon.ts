@@ -170,11 +170,11 @@ class ConfiguredRun {
     this.#options = options;
     const { configuration, certificates, fallback, log, signal } = options;
     const { agent, supersede } = configuration;
-    const { networkPrefixes, containerPrefixes, storePath, images } = agent;
+    const { networkPrefixes, containerPrefixes, storePath, planOptions } = agent;
     const sockets = this.#sockets = [...agent.sockets];
     const { hostUuid, master, agentDirectory } = agent;
     const wakeup = this.#wakeup;
-    const applier = new Applier({ sockets, storePath, images, master, supersede, fallback });
+    const applier = new Applier({ sockets, storePath, planOptions, master, supersede, fallback });
     this.agent = new Agent({
       agentVersion,
       hostUuid,
@@ -186,7 +186,7 @@ class ConfiguredRun {
       containerPrefixes,
       storePath,
       fallback,
-      images,
+      planOptions,
     });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({

@@ -17,6 +17,7 @@ import {
   type Get,
   noHostUuid,
   nullDevice,
+  readServices,
   readSources,
   type Source,
   sourceFinder,
@@ -62,10 +63,14 @@ export function explainConfiguration(
     const source = find(name);
     if (!source) return null;
     try {
-      return valueOf(name, source);
+      const value = valueOf(name, source);
+      if (name === "services") readServices(source.value, environment);
+      return value;
     } catch (error) {
       const text = (error as Error).message;
-      problems.push({ text, fix: fixes.ofValue(name, source), isWarning: false });
+      const isFileWrong = name === "services" && options.services.parse(source.value) !== null;
+      const fix = isFileWrong ? fixes.editServices(source.value) : fixes.ofValue(name, source);
+      problems.push({ text, fix, isWarning: false });
       return null;
     }
   };
@@ -127,6 +132,10 @@ class ConfigurationFixes {
 
   editLine(line: number, key?: KeyName): string {
     return `correct the line: vi +${line} ${quotePath(this.path)}${this.#notice(key)}`;
+  }
+
+  editServices(path: string): string {
+    return `correct the file: vi ${quotePath(path)}${this.#notice("services")}`;
   }
 
   placeOf(key: KeyName, source: Source | null): string {

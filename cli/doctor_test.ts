@@ -3,6 +3,7 @@ import type { Result } from "../doctor/context.ts";
 import type { Finding } from "../doctor/doctor.ts";
 import { section } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
+import { builtInServices } from "../topology/services.ts";
 import { doctorJson, explainConfiguration, findingText } from "./doctor.ts";
 import type { KeyName } from "./options.ts";
 
@@ -100,6 +101,15 @@ Deno.test("explainConfiguration() replaces wrong values, and lists them all", ()
       ["/etc/decnet/decnet.ini", "correct the line: vi +4 /etc/decnet/decnet.ini", true],
     ],
   );
+});
+
+Deno.test("explainConfiguration() names the services file that is wrong", () => {
+  // Each file has this text, the services file too.
+  const { configuration, problems } = explain({ flags: { services: "/s.json" }, ini: section() });
+  assert.equal(configuration.agent.planOptions.services, builtInServices);
+  assert.deepEqual(problems.map(({ fix }) => fix), ["correct the file: vi /s.json"]);
+  const [wrong] = explain({ flags: { services: "\n" } }).problems;
+  assert.equal(wrong!.fix, "start the agent without --services; the default is none");
 });
 
 Deno.test("explainConfiguration() goes on without a malformed ini file", () => {

@@ -161,6 +161,12 @@ const keyHelp: Record<KeyName, KeyHelp> = {
     "LIST",
     "image of services; {service} is replaced by the name. Exceptions: ,SERVICE=IMAGE",
   ],
+  "services": ["FILE", "a JSON file with more services, or other facts of them", "none"],
+  "publish": [
+    "ADDR",
+    "the address of this host where gateways publish the ports of their services",
+  ],
+  "artifacts-dir": ["DIR", "the folder for the files that services capture", "off"],
   "listen": ["ADDR:PORT", "where the master can push topologies to, over mutual TLS", "off"],
   "allowed-cn": ["LIST", "common names of the certificates that may push"],
   "supersede": ["BOOL", "if another topology is applied: true removes it first, false refuses"],

@@ -1,7 +1,7 @@
 import { socketPath } from "../docker/observe.ts";
 import { parseAddress } from "../topology/address.ts";
 import { isImageReference } from "../topology/document.ts";
-import { defaultImages, type ImageNames } from "../topology/plan.ts";
+import { defaultImages, defaultPlanOptions, type ImageNames } from "../topology/plan.ts";
 
 /** The agent's version, as in deno.json and the release's tag. */
 export const agentVersion = "0.1.0";
@@ -77,6 +77,15 @@ function parseServiceImages(text: string): Omit<ImageNames, "base"> | null {
   return isImageReference(service.replaceAll("{service}", "x")) ? { service, byService } : null;
 }
 
+/** Parses a folder that an engine can mount, which separates its parts by colons. */
+function parseMountedFolder(text: string): string | null {
+  return /^\/[^:]*$/.test(text) ? parsePath(text) : null;
+}
+
+function parsePublish(text: string): string | null {
+  return text === "off" || parseAddress(text) !== null ? text : null;
+}
+
 function parseListen(text: string): { host: string; port: number } | null {
   const pattern = /^(?:\[([0-9A-Fa-f:.]+)\]|([\d.]+)):(\d{1,5})$/;
   const [, v6, v4 = "", digits = ""] = pattern.exec(text) ?? [];
@@ -136,6 +145,13 @@ export const options = {
     "the name of an image, and SERVICE=IMAGE after commas",
     parseServiceImages,
   ),
+  "services": option(null, "a path", parsePath),
+  "publish": option(
+    defaultPlanOptions.publish,
+    "an IPv4 address of this host, 0.0.0.0 for all, or off",
+    parsePublish,
+  ),
+  "artifacts-dir": option(null, "an absolute path without a colon", parseMountedFolder),
   "listen": option(
     null,
     "an IP address and a port, such as 0.0.0.0:8765 or [::]:8765",

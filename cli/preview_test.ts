@@ -14,7 +14,7 @@ import { findRemovals } from "../topology/changes.ts";
 import { versionHash } from "../topology/hash.ts";
 import { type Inventory, topologyLabel } from "../topology/inventory.ts";
 import { parseJson } from "../topology/json.ts";
-import { defaultImages, planTopology } from "../topology/plan.ts";
+import { defaultPlanOptions, planTopology } from "../topology/plan.ts";
 import { previewJson, previewText } from "./preview.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -72,7 +72,7 @@ Deno.test("previewText() shows changes only of objects that differ", () => {
 });
 
 Deno.test("previewText() says that nothing would change, counts one change", async () => {
-  const none = await planTopology(topology({}), defaultImages);
+  const none = await planTopology(topology({}), defaultPlanOptions);
   const short = `topology 7c9e6679 at ${hash}\n└─ nothing would change\n`;
   assert.equal(previewText(previewOf(none, empty)), short);
   const lines = previewText(previewOf(larger, made(larger))).trimEnd().split("\n");
@@ -86,7 +86,7 @@ Deno.test("previewText() says that nothing would change, counts one change", asy
 Deno.test("previewText() does not take a network for a container of the same name", async () => {
   const plan = await planTopology(
     topology({ lans: [lan("x")], deckies: [decky("x", { addresses: { x: "10.0.0.2" } })] }),
-    defaultImages,
+    defaultPlanOptions,
   );
   const whole = made(plan);
   const lines = (inventory: Inventory) => previewText(previewOf(plan, inventory)).split("\n");

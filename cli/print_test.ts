@@ -67,6 +67,7 @@ Deno.test("run() print config has each key as a comment, with its default", asyn
     "container-prefix",
     "base-image",
     "service-image",
+    "publish",
     "allowed-cn",
     "supersede",
   ]);

@@ -2,10 +2,10 @@ import { Agent, fitReport, type Heartbeat } from "../agent/heartbeat.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
-  type ImageNames,
   type Plan,
   planDocument,
   type PlannedContainer,
+  type PlanOptions,
 } from "../topology/plan.ts";
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
@@ -30,7 +30,7 @@ export async function printState(
     if (!topology) printLine(terminal, store.detail ?? "");
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };
-    terminal.stdout(await stateTree(heartbeat, options.images, format));
+    terminal.stdout(await stateTree(heartbeat, options.planOptions, format));
   } else terminal.stdout(stateText(heartbeat));
   agent.close();
   return worst(findingsOf(heartbeat));
@@ -178,7 +178,7 @@ class LineFormatter {
  */
 export async function stateTree(
   heartbeat: Heartbeat,
-  images: ImageNames,
+  planOptions: PlanOptions,
   format: TerminalFormat,
 ): Promise<string> {
   const formatter = new LineFormatter(format.columns || 80, format.isColoured);
@@ -187,7 +187,7 @@ export async function stateTree(
   if (observed.kind === "failed") head.push(["docker", observed.error, "red"]);
   head.push(["drift", driftText(heartbeat), drift.state === "consistent" ? "green" : "yellow"]);
   const lines = head.map((line) => formatter.line(labelled(line), line[2]));
-  const plan = await planOf(heartbeat, images);
+  const plan = await planOf(heartbeat, planOptions);
   if (plan) {
     const tree = drawTree(branchesOf(plan, notesOf(heartbeat)));
     lines.push("", formatter.line(`${prefixOf(plan)}…`));
@@ -216,11 +216,11 @@ function driftText({ snapshot: { observed, drift } }: Heartbeat): string {
 /** Plans the stored topology; null when there is none, or none that is valid. */
 async function planOf(
   { snapshot: { store } }: Heartbeat,
-  images: ImageNames,
+  planOptions: PlanOptions,
 ): Promise<Plan | null> {
   if (store.kind !== "ok") return null;
   try {
-    return await planDocument(store.applied.document, images);
+    return await planDocument(store.applied.document, planOptions);
   } catch {
     // A document that is not valid is reported as unknown drift.
     return null;

@@ -17,7 +17,7 @@ import { made } from "../tests/support/plan.ts";
 import { readTopology } from "../topology/document.ts";
 import { findDrift } from "../topology/drift.ts";
 import { parseJson } from "../topology/json.ts";
-import { defaultImages, planTopology } from "../topology/plan.ts";
+import { defaultPlanOptions, planTopology } from "../topology/plan.ts";
 import { cut, stateTree, widthOf } from "./state.ts";
 
 Deno.test("run() state draws a tree on a terminal, with colours or NO_COLOR", async () => {
@@ -142,7 +142,7 @@ const document = JSON.stringify({
     decky("lost", {}, []),
   ],
 });
-const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
+const plan = await planTopology(readTopology(parseJson(document)), defaultPlanOptions);
 const whole = made(plan);
 const store = {
   kind: "ok",
@@ -182,7 +182,7 @@ const plain = (text: string) => text.replaceAll(/\x1b\[\d+m/g, "");
 Deno.test("stateTree() draws LANs, deckies and services", async () => {
   const heartbeat = heartbeatWith({ snapshot: { store } });
   assert.equal(
-    await stateTree(heartbeat, defaultImages, wide),
+    await stateTree(heartbeat, defaultPlanOptions, wide),
     `topology      ${storedId}
 hash          0123456789abcdef
 applied       2023-11-14T22:13:20.000Z
@@ -202,7 +202,7 @@ decnet_t_5e1f0a3c_…
 });
 
 Deno.test("stateTree() shows how each object differs", async () => {
-  const text = await stateTree(drifted(), defaultImages, wide);
+  const text = await stateTree(drifted(), defaultPlanOptions, wide);
   assert.match(
     text,
     /\ndrift {9}drifted: 2 missing, 1 stopped, 1 unhealthy, 1 changed, 1 unexpected\n/,
@@ -224,16 +224,16 @@ Deno.test("stateTree() shows how each object differs", async () => {
 });
 
 Deno.test("stateTree() colours differences, if colours are wanted", async () => {
-  const text = await stateTree(drifted(), defaultImages, { ...wide, isColoured: true });
+  const text = await stateTree(drifted(), defaultPlanOptions, { ...wide, isColoured: true });
   assert.ok(text.includes("\x1b[31mmissing\x1b[0m\n") && text.includes("\x1b[31mstopped (exited)"));
   for (const words of ["unhealthy (paused)", "changed (not internal)", "unexpected (running)"]) {
     assert.ok(text.includes(`\x1b[33m${words}\x1b[0m\n`), words);
   }
-  const colourless = await stateTree(drifted(), defaultImages, wide);
+  const colourless = await stateTree(drifted(), defaultPlanOptions, wide);
   assert.equal(plain(text), colourless);
   assert.doesNotMatch(colourless, /\x1b/);
   const right = heartbeatWith({ snapshot: { store } });
-  const green = await stateTree(right, defaultImages, { ...wide, isColoured: true });
+  const green = await stateTree(right, defaultPlanOptions, { ...wide, isColoured: true });
   assert.deepEqual(green.match(/\x1b\[\d+m/g), ["\x1b[32m", "\x1b[0m"]);
 });
 
@@ -241,18 +241,18 @@ Deno.test("stateTree() cuts lines at the terminal's width, not the differences",
   for (const columns of [1, 2, 10, 20, 24, 40, 60]) {
     for (const isColoured of [true, false]) {
       const text = plain(
-        await stateTree(drifted("é界😀".repeat(30)), defaultImages, { columns, isColoured }),
+        await stateTree(drifted("é界😀".repeat(30)), defaultPlanOptions, { columns, isColoured }),
       );
       for (const line of text.split("\n")) assert.ok(widthOf(line) <= columns, line);
     }
   }
-  const narrow = await stateTree(drifted(), defaultImages, { ...wide, columns: 36 });
+  const narrow = await stateTree(drifted(), defaultPlanOptions, { ...wide, columns: 36 });
   assert.deepEqual(treeOf(narrow).slice(2, 5), [
     "│  └─ gate  10.…  unhealthy (paused)",
     "│     ├─ ssh   decnet/ssh:…  missing",
     "│     └─ http  de…  stopped (exited)",
   ]);
-  const unknownWidth = await stateTree(drifted("x".repeat(99)), defaultImages, {
+  const unknownWidth = await stateTree(drifted("x".repeat(99)), defaultPlanOptions, {
     ...wide,
     columns: 0,
   });
@@ -260,7 +260,7 @@ Deno.test("stateTree() cuts lines at the terminal's width, not the differences",
 });
 
 const draw = (snapshot: Partial<HostSnapshot>, format = wide) =>
-  stateTree(heartbeatWith({ snapshot }), defaultImages, format);
+  stateTree(heartbeatWith({ snapshot }), defaultPlanOptions, format);
 
 Deno.test("stateTree() draws what was applied when the state is unknown", async () => {
   const down = await draw({ ...dockerDown, store }, { ...wide, isColoured: true });

@@ -295,7 +295,7 @@ export async function checkDrift(context: DoctorContext): Promise<Result> {
   const inventory = selectManaged(engine.observation.inventory, context.agent);
   let found: KnownDrift;
   try {
-    const plan = applied && await planDocument(applied.document, context.agent.images);
+    const plan = applied && await planDocument(applied.document, context.agent.planOptions);
     found = findDrift(plan, inventory);
   } catch (error) {
     found = { state: "unknown", detail: (error as Error).message };

@@ -9,7 +9,7 @@ import { until } from "../tests/support/environment.ts";
 import { worker as neighbour } from "../tests/support/api_setup.ts";
 import { loadDocument } from "../tests/support/topology.ts";
 import { driftKinds } from "../topology/drift.ts";
-import { defaultImages } from "../topology/plan.ts";
+import { defaultPlanOptions } from "../topology/plan.ts";
 import { DemoAgent, DemoMaster, demoTerminal, Host, Narrator, type Setting } from "./demo_stage.ts";
 
 const usage = `usage: deno task demo [--docker [--apply]] | [--web [--seconds=N]]
@@ -232,7 +232,10 @@ async function tearDown(setup: Setup, host: Host): Promise<void> {
   const [path, body] = ["/topology/teardown", { topology_id: id }];
   narrator.say("agent", await agent.call(path, body, { as: neighbour, expected: 403 }));
   narrator.say("master", "pushes a second topology");
-  const second = await loadDocument(defaultImages, { id: crypto.randomUUID(), network: "198.19" });
+  const second = await loadDocument(defaultPlanOptions, {
+    id: crypto.randomUUID(),
+    network: "198.19",
+  });
   narrator.say("agent", await agent.call("/topology/apply", bodyOf(second), { expected: 409 }));
   assertSame(before, await host.list());
   narrator.say("master", `asks for the teardown of ${id}`);

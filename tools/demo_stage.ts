@@ -18,7 +18,7 @@ import { authority, startMaster } from "../tests/support/master_setup.ts";
 import type { TlsMaster } from "../tests/support/tls_master.ts";
 import { loadDocument, type PushedDocument } from "../tests/support/topology.ts";
 import { topologyLabel } from "../topology/inventory.ts";
-import { defaultImages } from "../topology/plan.ts";
+import { defaultPlanOptions } from "../topology/plan.ts";
 
 const [columns, margin] = [100, 19];
 
@@ -69,7 +69,7 @@ export class Host implements AsyncDisposable {
 
   /** A host with a stand-in engine, which has the images and nothing else. */
   static async standIn(folder: string): Promise<Host> {
-    const host = new Host(`${folder}/docker.sock`, await loadDocument(defaultImages), null);
+    const host = new Host(`${folder}/docker.sock`, await loadDocument(defaultPlanOptions), null);
     await host.start();
     const { containers } = host.document.plan;
     host.#standIn!.images = containers.map(({ request }) => request.Image);
@@ -84,7 +84,11 @@ export class Host implements AsyncDisposable {
     const image = `decnet-demo-${id.slice(0, 8)}:1`;
     const images = { base: image, service: image, byService: new Map() };
     // RFC 2544 keeps these addresses for tests.
-    return new Host(socket, await loadDocument(images, { id, network: "198.18" }), image);
+    return new Host(
+      socket,
+      await loadDocument({ ...defaultPlanOptions, images }, { id, network: "198.18" }),
+      image,
+    );
   }
 
   /** The agent's flags that lead to the engine. */

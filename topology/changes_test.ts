@@ -32,7 +32,7 @@ import {
   specLabel,
   topologyLabel,
 } from "./inventory.ts";
-import { defaultImages, type Plan, planTopology } from "./plan.ts";
+import { defaultPlanOptions, type Plan, planTopology } from "./plan.ts";
 import { findTakenSubnets } from "./reserved.ts";
 
 const nothing: Inventory = { networks: [], containers: [] };
@@ -522,10 +522,10 @@ async function forEachHost(
 ): Promise<void> {
   for (let seed = 1; seed <= 400; seed++) {
     const random = new SeededRandom(seed);
-    const plan = await planTopology(randomTopology(random), defaultImages);
+    const plan = await planTopology(randomTopology(random), defaultPlanOptions);
     const before = random.isOneIn(2)
       ? plan
-      : await planTopology(randomTopology(random), defaultImages);
+      : await planTopology(randomTopology(random), defaultPlanOptions);
     const foreign = kind === "alone" ? nothing : unmanaged(plan, random, kind === "obstructed");
     const existing = together(worn(before, random), foreign);
     try {

@@ -1,4 +1,4 @@
-import type { Json } from "./json.ts";
+import type { Json, JsonObject } from "./json.ts";
 import { JsonCursor, ShapeErrors } from "./json_cursor.ts";
 
 /** A LAN of the document. */
@@ -16,6 +16,8 @@ export interface Decky {
   /** LAN name → IPv4 address. */
   readonly addressByLan: ReadonlyMap<string, string>;
   readonly forwardsL3: boolean;
+  /** Service name → its `service_config`. */
+  readonly configByService: ReadonlyMap<string, JsonObject>;
   /** Service name → image, for the services whose configuration names one. */
   readonly imageByService: ReadonlyMap<string, string>;
 }
@@ -34,7 +36,7 @@ export interface Topology {
  * Throws `TypeError`, which names the first twenty wrong shapes and counts the others.
  */
 export function readTopology(document: Json): Topology {
-  const errors = new ShapeErrors("the topology");
+  const errors = new ShapeErrors();
   const root = new JsonCursor(document, errors, () => "");
   const header = root.member("topology");
   const topology = {
@@ -43,7 +45,7 @@ export function readTopology(document: Json): Topology {
     lans: root.member("lans").items().map(readLan),
     deckies: root.member("deckies").items().map(readDecky),
   };
-  errors.throwIfAny();
+  errors.throwIfAny("Cannot read the topology: ");
   return topology;
 }
 
@@ -65,18 +67,20 @@ function readDecky(decky: JsonCursor): Decky {
     services,
     addressByLan: new Map(addresses.map(([lan, address]) => [lan, address.text()])),
     forwardsL3: config.member("forwards_l3").flag(),
-    imageByService: readImages(config.member("service_config")),
+    ...readConfigs(config.member("service_config")),
   };
 }
 
-function readImages(configs: JsonCursor): Map<string, string> {
-  const images = new Map<string, string>();
-  if (configs.isAbsent) return images;
-  for (const [service, config] of configs.members()) {
-    const image = config.isAbsent ? undefined : config.member("image").optionalText();
-    if (image !== undefined) images.set(service, image);
+function readConfigs(configs: JsonCursor): Pick<Decky, "configByService" | "imageByService"> {
+  const configByService = new Map<string, JsonObject>();
+  const imageByService = new Map<string, string>();
+  for (const [service, config] of configs.isAbsent ? [] : configs.members()) {
+    if (config.isAbsent) continue;
+    configByService.set(service, config.object());
+    const image = config.member("image").optionalText();
+    if (image !== undefined) imageByService.set(service, image);
   }
-  return images;
+  return { configByService, imageByService };
 }
 
 // No part matches in two ways, so that matching takes linear time.

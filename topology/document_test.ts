@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readTopology, type Topology } from "./document.ts";
-import { parseJson } from "./json.ts";
+import { type Json, parseJson, writeJson } from "./json.ts";
 
 const file = new URL("../tests/data/topology-one-lan.json", import.meta.url);
 const text = Deno.readTextFileSync(file);
@@ -17,7 +17,7 @@ function readWith(values: { readonly [place: string]: unknown }): Topology {
 }
 
 Deno.test("readTopology() reads what the plan needs and ignores the rest", () => {
-  const topology = readWith({
+  const { deckies: [decky], ...topology } = readWith({
     unknown: { lans: 1 },
     "deckies.0.decky_config.service_config": { ssh: { image: "sshd:1", port: 22 }, http: {} },
   });
@@ -25,14 +25,17 @@ Deno.test("readTopology() reads what the plan needs and ignores the rest", () =>
     id: "11111111-2222-3333-4444-555555555555",
     name: "lab",
     lans: [{ name: "LAN-00", subnet: "10.0.0.0/24", isDmz: true }],
-    deckies: [{
-      name: "decky-001",
-      services: ["ssh"],
-      addressByLan: new Map([["LAN-00", "10.0.0.2"]]),
-      forwardsL3: true,
-      imageByService: new Map([["ssh", "sshd:1"]]),
-    }],
   });
+  const { configByService, ...facts } = decky!;
+  assert.deepEqual(facts, {
+    name: "decky-001",
+    services: ["ssh"],
+    addressByLan: new Map([["LAN-00", "10.0.0.2"]]),
+    forwardsL3: true,
+    imageByService: new Map([["ssh", "sshd:1"]]),
+  });
+  assert.deepEqual([...configByService.keys()], ["ssh", "http"]);
+  assert.equal(writeJson(configByService.get("ssh") as Json), '{"image":"sshd:1","port":22}');
 });
 
 Deno.test("readTopology() reads a topology without LANs and deckies", () => {
@@ -69,18 +72,22 @@ Deno.test("readTopology() reads __proto__ like any other name", () => {
       "service_config": {"__proto__": {"image": "a"}, "constructor": {"__proto__": {"image": "b"}}}
     }}]
   }`);
-  assert.deepEqual(readTopology(document), {
+  const { deckies: [decky], ...topology } = readTopology(document);
+  assert.deepEqual(topology, {
     id: "a",
     name: "",
     lans: [{ name: "__proto__", subnet: "10.0.0.0/24", isDmz: false }],
-    deckies: [{
-      name: "__proto__",
-      services: ["__proto__"],
-      addressByLan: new Map([["__proto__", "10.0.0.2"]]),
-      forwardsL3: false,
-      imageByService: new Map([["__proto__", "a"]]),
-    }],
   });
+  const { configByService, ...facts } = decky!;
+  assert.deepEqual(facts, {
+    name: "__proto__",
+    services: ["__proto__"],
+    addressByLan: new Map([["__proto__", "10.0.0.2"]]),
+    forwardsL3: false,
+    imageByService: new Map([["__proto__", "a"]]),
+  });
+  assert.deepEqual([...configByService.keys()], ["__proto__", "constructor"]);
+  assert.equal(configByService.get("constructor")!["image"], undefined);
 });
 
 Deno.test("readTopology() names the place of a wrong shape and what is there", () => {

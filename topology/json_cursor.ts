@@ -3,12 +3,10 @@ import { excerpt } from "./problem.ts";
 
 const maximumNamed = 20;
 
-/** The values of a wrong shape in a document, which `what` names. */
+/** The values of a wrong shape in a document. */
 export class ShapeErrors {
   readonly #named: string[] = [];
   #others = 0;
-
-  constructor(readonly what: string) {}
 
   /** Adds one; `describe` is called for the first twenty only, as a document may have thousands. */
   add(describe: () => string): void {
@@ -16,11 +14,11 @@ export class ShapeErrors {
     else this.#others++;
   }
 
-  /** Throws `TypeError`, which names the first twenty and counts the rest. */
-  throwIfAny(): void {
+  /** Throws `TypeError`, which names the first twenty, behind `heading`, and counts the rest. */
+  throwIfAny(heading: string): void {
     if (this.#named.length === 0) return;
     const rest = this.#others > 0 ? `; and ${this.#others} more` : "";
-    throw new TypeError(`Cannot read ${this.what}: ${this.#named.join("; ")}${rest}`);
+    throw new TypeError(`${heading}${this.#named.join("; ")}${rest}`);
   }
 }
 

@@ -1,6 +1,13 @@
 import { type Decky, type Lan, readTopology, type Topology } from "./document.ts";
 import { specLabel, topologyLabel } from "./inventory.ts";
 import { compareCodePoints, parseJson } from "./json.ts";
+import {
+  builtInServices,
+  type Port,
+  publishedPorts,
+  resolveEnvironment,
+  type ServiceCatalogue,
+} from "./services.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -10,6 +17,7 @@ export interface NetworkRequest {
   readonly CheckDuplicate: true;
   readonly Driver: "bridge";
   readonly Internal: boolean;
+  readonly EnableIPv6?: false;
   readonly IPAM: {
     readonly Driver: "default";
     readonly Config: readonly [{ readonly Subnet: string }];
@@ -23,13 +31,22 @@ export interface ContainerRequest {
   readonly Hostname?: string;
   readonly Entrypoint?: readonly string[];
   readonly Cmd?: readonly string[];
+  /** `NAME=value`; a value that comes from the document is shown as `•••`. */
   readonly Env?: readonly string[];
+  readonly ExposedPorts?: { readonly [port: Port]: Readonly<Record<string, never>> };
   readonly HostConfig: {
     readonly NetworkMode: string;
     readonly RestartPolicy: typeof restartPolicy;
     readonly LogConfig: typeof logConfig;
-    readonly CapAdd?: readonly ["NET_ADMIN"];
+    readonly CapAdd?: readonly string[];
+    readonly CapDrop?: readonly string[];
+    readonly SecurityOpt?: readonly string[];
+    readonly PidsLimit?: number;
     readonly Sysctls?: Readonly<Record<string, string>>;
+    readonly PortBindings?: {
+      readonly [port: Port]: readonly { readonly HostIp: string; readonly HostPort: string }[];
+    };
+    readonly Binds?: readonly string[];
   };
   readonly NetworkingConfig?: {
     readonly EndpointsConfig: Readonly<
@@ -56,6 +73,24 @@ export const defaultImages: ImageNames = {
   byService: new Map(),
 };
 
+/** What the configuration decides about the objects of a topology. */
+export interface PlanOptions {
+  readonly images: ImageNames;
+  readonly services: ServiceCatalogue;
+  /** The host's IPv4 address for the ports of gateways; null: nothing is published. */
+  readonly publish: string | null;
+  /** The folder on the host for the files that services capture; null: nothing is mounted. */
+  readonly artifactsDirectory: string | null;
+}
+
+/** The options when nothing is configured. */
+export const defaultPlanOptions: PlanOptions = {
+  images: defaultImages,
+  services: builtInServices,
+  publish: "0.0.0.0",
+  artifactsDirectory: null,
+};
+
 /** A network that must exist. */
 export interface PlannedNetwork {
   readonly name: string;
@@ -76,7 +111,10 @@ export interface PlannedContainer {
   readonly addressByNetwork: ReadonlyMap<string, string>;
   /** The base container whose network a service shares; null for a base. */
   readonly base: string | null;
+  /** For messages and output; the engine gets `engineRequest()`. */
   readonly request: ContainerRequest;
+  /** Variable → the value that the request does not show. */
+  readonly hiddenValues: ReadonlyMap<string, string>;
 }
 
 /** The networks and containers of a topology. */
@@ -92,22 +130,36 @@ export interface Plan {
  * Plans a topology: names, labels, requests to the engine, and digests, by which a later apply finds
  * changes. This is part of the contract with the master (docs/topology.md).
  */
-export async function planTopology(topology: Topology, images: ImageNames): Promise<Plan> {
+export async function planTopology(topology: Topology, options: PlanOptions): Promise<Plan> {
   const prefix = `decnet_t_${topology.id.slice(0, 8)}_`;
   const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
-  const deckies = topology.deckies.map((decky) => planDecky(decky, topology.id, prefix, images));
+  const deckies = topology.deckies.map((decky) => planDecky(decky, { topology, prefix, options }));
   const networks = await withDigests(lans);
   networks.sort((a, b) => compareCodePoints(a.name, b.name));
   return { topologyId: topology.id, networks, containers: await withDigests(deckies.flat()) };
 }
 
 /** Plans a document, such as a stored one. Throws `Error` when its shape is wrong. */
-export async function planDocument(document: string, images: ImageNames): Promise<Plan> {
-  return await planTopology(readTopology(parseJson(document)), images);
+export async function planDocument(document: string, options: PlanOptions): Promise<Plan> {
+  return await planTopology(readTopology(parseJson(document)), options);
+}
+
+/** In place of a value that comes from the document: it may be a password. */
+const hiddenValue = "•••";
+
+/** Returns the request as the engine gets it, with the values that are hidden elsewhere. */
+export function engineRequest({ request, hiddenValues }: PlannedContainer): ContainerRequest {
+  if (hiddenValues.size === 0) return request;
+  const Env = request.Env!.map((entry) => {
+    const name = entry.slice(0, entry.indexOf("="));
+    const value = hiddenValues.get(name);
+    return value === undefined ? entry : `${name}=${value}`;
+  });
+  return { ...request, Env };
 }
 
 // Do not change the order of fields in a request: the digest is computed from its text, and another
-// digest makes the next apply recreate everything.
+// digest makes the next apply recreate everything. What is the same for all objects is added after it.
 
 /** Limits logs: a decoy under attack for months must not fill the disk. */
 const logConfig = {
@@ -133,24 +185,24 @@ function planLan(lan: Lan, id: string, prefix: string): PlannedNetwork {
   return { name, subnet, internal, request };
 }
 
-function planDecky(
-  decky: Decky,
-  id: string,
-  prefix: string,
-  images: ImageNames,
-): PlannedContainer[] {
-  const labels = { [topologyLabel]: id, "decnet.topology.decky": decky.name };
-  const base = planBase(decky, prefix, images.base, labels);
-  const services = decky.services.map((service) => {
-    const image = decky.imageByService.get(service) ?? images.byService.get(service) ??
-      images.service.replaceAll("{service}", () => service);
-    return planService(base, service, image, labels);
-  });
-  return [base, ...services];
+interface DeckyContext {
+  readonly topology: Topology;
+  readonly prefix: string;
+  readonly options: PlanOptions;
+}
+
+function planDecky(decky: Decky, context: DeckyContext): PlannedContainer[] {
+  const base = planBase(decky, context);
+  return [base, ...decky.services.map((service) => planService(decky, service, base, context))];
+}
+
+function labelsOf(decky: Decky, { topology }: DeckyContext): Labels {
+  return { [topologyLabel]: topology.id, "decnet.topology.decky": decky.name };
 }
 
 /** Plans a base container, which only holds the decky's network. */
-function planBase(decky: Decky, prefix: string, image: string, labels: Labels): PlannedContainer {
+function planBase(decky: Decky, context: DeckyContext): PlannedContainer {
+  const { topology: { lans }, prefix, options: { images, services, publish } } = context;
   // Sorted, as the store does not keep the order of keys.
   const addressByNetwork = new Map(
     [...decky.addressByLan].map(([lan, address]) => [networkName(lan, prefix), address] as const)
@@ -160,49 +212,84 @@ function planBase(decky: Decky, prefix: string, image: string, labels: Labels): 
   const endpoints = [...addressByNetwork].map(([network, address]) =>
     [network, { IPAMConfig: { IPv4Address: address } }] as const
   );
+  const ports = publish === null ? [] : publishedPorts(decky, { lans, catalogue: services });
+  const bindings = ports.map((port) =>
+    [port, [{ HostIp: publish!, HostPort: String(parseInt(port)) }]] as const
+  );
   const request: ContainerRequest = {
-    Image: image,
+    Image: images.base,
     Hostname: decky.name,
     // Replaces the program of the image.
     Entrypoint: ["sleep"],
     Cmd: ["infinity"],
+    ...(ports.length > 0 && { ExposedPorts: Object.fromEntries(ports.map((it) => [it, {}])) }),
     HostConfig: {
       NetworkMode: firstNetwork,
       RestartPolicy: restartPolicy,
       LogConfig: logConfig,
       CapAdd: ["NET_ADMIN"],
-      ...(decky.forwardsL3 ? { Sysctls: { "net.ipv4.ip_forward": "1" } } : {}),
+      ...(decky.forwardsL3 && { Sysctls: { "net.ipv4.ip_forward": "1" } }),
+      ...(ports.length > 0 && { PortBindings: Object.fromEntries(bindings) }),
     },
     NetworkingConfig: { EndpointsConfig: Object.fromEntries(endpoints) },
-    Labels: { ...labels, "decnet.topology.role": "base" },
+    Labels: { ...labelsOf(decky, context), "decnet.topology.role": "base" },
   };
-  const name = prefix + decky.name;
-  return { name, decky: decky.name, service: null, addressByNetwork, base: null, request };
+  return {
+    name: prefix + decky.name,
+    decky: decky.name,
+    service: null,
+    addressByNetwork,
+    base: null,
+    request,
+    hiddenValues: new Map(),
+  };
 }
 
 /** Plans a service's container, which shares the network of the decky's base. */
 function planService(
-  { name: base, decky }: PlannedContainer,
+  decky: Decky,
   service: string,
-  image: string,
-  labels: Labels,
+  { name: base }: PlannedContainer,
+  context: DeckyContext,
 ): PlannedContainer {
+  const { images, services, artifactsDirectory } = context.options;
+  const facts = services.get(service) ?? {};
+  const { capabilities = [], artifacts, confined = false } = facts;
+  const { variables } = resolveEnvironment(facts, decky.configByService.get(service) ?? {});
+  const hidden = variables.filter(({ isPublic }) => !isPublic);
+  const folder = artifacts && artifactsDirectory !== null &&
+    `${artifactsDirectory}/${decky.name}/${artifacts.directory}:${artifacts.container}`;
   const request: ContainerRequest = {
-    Image: image,
-    Env: [`HOSTNAME=${decky}`],
+    Image: decky.imageByService.get(service) ?? images.byService.get(service) ??
+      images.service.replaceAll("{service}", () => service),
+    Env: [
+      `HOSTNAME=${decky.name}`,
+      `NODE_NAME=${decky.name}`,
+      ...variables.map(({ name, value, isPublic }) => `${name}=${isPublic ? value : hiddenValue}`),
+    ],
     HostConfig: {
       NetworkMode: `container:${base}`,
       RestartPolicy: restartPolicy,
       LogConfig: logConfig,
+      ...(capabilities.length > 0 && { CapAdd: capabilities }),
+      ...(confined && { SecurityOpt: [noNewPrivileges] }),
+      ...(folder && { Binds: [folder] }),
     },
     Labels: {
-      ...labels,
+      ...labelsOf(decky, context),
       "decnet.topology.service": "true",
       "decnet.topology.service_name": service,
     },
   };
-  const name = `${base}-${service}`;
-  return { name, decky, service, addressByNetwork: new Map(), base, request };
+  return {
+    name: `${base}-${service}`,
+    decky: decky.name,
+    service,
+    addressByNetwork: new Map(),
+    base,
+    request,
+    hiddenValues: new Map(hidden.map(({ name, value }) => [name, value])),
+  };
 }
 
 /**
@@ -223,8 +310,33 @@ async function withDigests<T extends PlannedNetwork | PlannedContainer>(
 }
 
 async function withDigest<T extends PlannedNetwork | PlannedContainer>(planned: T): Promise<T> {
-  const bytes = new TextEncoder().encode(JSON.stringify(planned.request));
+  const decided = "hiddenValues" in planned ? engineRequest(planned) : planned.request;
+  const bytes = new TextEncoder().encode(JSON.stringify(decided));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  const labels = { ...planned.request.Labels, [specLabel]: digest };
-  return { ...planned, request: { ...planned.request, Labels: labels } };
+  const request = "hiddenValues" in planned
+    ? confine(planned.request, planned.base === null)
+    : { ...planned.request, EnableIPv6: false };
+  return {
+    ...planned,
+    request: { ...request, Labels: { ...request.Labels, [specLabel]: digest } },
+  };
+}
+
+const noNewPrivileges = "no-new-privileges";
+
+/** Adds the limits of all bases, or of all services. */
+function confine(request: ContainerRequest, isBase: boolean): ContainerRequest {
+  const { HostConfig } = request;
+  if (!isBase) return { ...request, HostConfig: { ...HostConfig, PidsLimit: 1024 } };
+  return {
+    ...request,
+    HostConfig: {
+      ...HostConfig,
+      CapDrop: ["ALL"],
+      SecurityOpt: [noNewPrivileges],
+      PidsLimit: 64,
+      // Podman does not set it by itself: services may open ports below 1024 as any user.
+      Sysctls: { ...HostConfig.Sysctls, "net.ipv4.ip_unprivileged_port_start": "0" },
+    },
+  };
 }

@@ -2,14 +2,21 @@ import assert from "node:assert/strict";
 import { readTopology, type Topology } from "./document.ts";
 import { specLabel } from "./inventory.ts";
 import { type Json, parseJson } from "./json.ts";
-import { defaultImages, type ImageNames, planTopology } from "./plan.ts";
+import {
+  defaultPlanOptions,
+  engineRequest,
+  type ImageNames,
+  type PlanOptions,
+  planTopology,
+} from "./plan.ts";
+import { parseServices } from "./services.ts";
 
 function topologyIn(name: string): Topology {
   const file = new URL(`../tests/data/${name}`, import.meta.url);
   return readTopology(parseJson(Deno.readTextFileSync(file)));
 }
 
-const planOf = (name: string) => planTopology(topologyIn(name), defaultImages);
+const planOf = (name: string) => planTopology(topologyIn(name), defaultPlanOptions);
 
 /** A document of one LAN and one decky. */
 function small(decky: { [key: string]: unknown }, config: { [key: string]: unknown } = {}) {
@@ -32,8 +39,8 @@ const base = "decnet_t_11111111_decky-001";
 /** Digests: when one of them changes, the next apply of each host recreates what it is of. */
 const specs = {
   network: "edc5534e7464a540d18567deb2e2549a254425c21363d63471dad46592ffa50c",
-  base: "66e263e312c5cb0d08fc74ab84ae521d24781a23ace7ccfe9e106256624d4a25",
-  service: "954f1616e0f52085ace2551ab8166ad21d0b4ce29a4e5bf675c39b13a96f9fcc",
+  base: "7695bdde2c33c4d4cc451251166cd092d4863eb63bd266bf97e65fa032330488",
+  service: "e4147546c23328f021d19e5b54ae6b914e18b1f44825c61b6af14e411a29c40c",
 };
 
 Deno.test("planTopology() plans one LAN, with what the engine is asked for", async () => {
@@ -48,6 +55,7 @@ Deno.test("planTopology() plans one LAN, with what the engine is asked for", asy
       CheckDuplicate: true,
       Driver: "bridge",
       Internal: false,
+      EnableIPv6: false,
       IPAM: { Driver: "default", Config: [{ Subnet: "10.0.0.0/24" }] },
       Labels: { ...labels, [specLabel]: specs.network },
     },
@@ -64,12 +72,17 @@ Deno.test("planTopology() plans one LAN, with what the engine is asked for", asy
         Hostname: "decky-001",
         Entrypoint: ["sleep"],
         Cmd: ["infinity"],
+        ExposedPorts: { "22/tcp": {} },
         HostConfig: {
           NetworkMode: lan,
           RestartPolicy: { Name: "unless-stopped" },
           LogConfig: logConfig,
           CapAdd: ["NET_ADMIN"],
-          Sysctls: { "net.ipv4.ip_forward": "1" },
+          CapDrop: ["ALL"],
+          SecurityOpt: ["no-new-privileges"],
+          PidsLimit: 64,
+          Sysctls: { "net.ipv4.ip_forward": "1", "net.ipv4.ip_unprivileged_port_start": "0" },
+          PortBindings: { "22/tcp": [{ HostIp: "0.0.0.0", HostPort: "22" }] },
         },
         NetworkingConfig: {
           EndpointsConfig: { [lan]: { IPAMConfig: { IPv4Address: "10.0.0.2" } } },
@@ -81,6 +94,7 @@ Deno.test("planTopology() plans one LAN, with what the engine is asked for", asy
           [specLabel]: specs.base,
         },
       },
+      hiddenValues: new Map(),
     },
     {
       name: `${base}-ssh`,
@@ -90,11 +104,19 @@ Deno.test("planTopology() plans one LAN, with what the engine is asked for", asy
       base,
       request: {
         Image: "decnet/ssh:latest",
-        Env: ["HOSTNAME=decky-001"],
+        Env: [
+          "HOSTNAME=decky-001",
+          "NODE_NAME=decky-001",
+          "SSH_ROOT_PASSWORD=admin",
+          "SSH_USER=ubuntu",
+          "SSH_USER_PASSWORD=admin",
+        ],
         HostConfig: {
           NetworkMode: `container:${base}`,
           RestartPolicy: { Name: "unless-stopped" },
           LogConfig: logConfig,
+          CapAdd: ["NET_BIND_SERVICE"],
+          PidsLimit: 1024,
         },
         Labels: {
           ...labels,
@@ -104,6 +126,7 @@ Deno.test("planTopology() plans one LAN, with what the engine is asked for", asy
           [specLabel]: specs.service,
         },
       },
+      hiddenValues: new Map(),
     },
   ]);
 });
@@ -147,9 +170,10 @@ Deno.test("planTopology() lower-cases the LANs and nothing else", async () => {
       services: ["HTTP"],
       addressByLan: new Map([["Office.LAN", "10.1.0.9"]]),
       forwardsL3: false,
+      configByService: new Map(),
       imageByService: new Map(),
     }],
-  }, defaultImages);
+  }, defaultPlanOptions);
   assert.equal(plan.networks[0]?.name, "decnet_t_ABCDEFGH_office.lan");
   assert.deepEqual(plan.containers.map(({ name }) => name), [
     "decnet_t_ABCDEFGH_Web",
@@ -164,9 +188,9 @@ Deno.test("planTopology() lower-cases the LANs and nothing else", async () => {
 Deno.test("planTopology() keeps a short id, plans nothing for an empty topology", async () => {
   const lan = { name: "a", subnet: "10.1.0.0/16", isDmz: true };
   const short = { id: "abc", name: "", lans: [lan], deckies: [] };
-  const { networks } = await planTopology(short, defaultImages);
+  const { networks } = await planTopology(short, defaultPlanOptions);
   assert.equal(networks[0]?.name, "decnet_t_abc_a");
-  assert.deepEqual(await planTopology({ ...short, lans: [] }, defaultImages), {
+  assert.deepEqual(await planTopology({ ...short, lans: [] }, defaultPlanOptions), {
     topologyId: "abc",
     networks: [],
     containers: [],
@@ -181,7 +205,7 @@ Deno.test("planTopology() uses images of document, then configuration", async ()
   };
   const services = { services: ["ssh", "http", "ftp"] };
   const topology = small(services, { service_config: { ssh: { image: "named/ssh:3" } } });
-  const { containers } = await planTopology(topology, images);
+  const { containers } = await planTopology(topology, { ...defaultPlanOptions, images });
   assert.deepEqual(containers.map(({ request }) => request.Image), [
     "own/base:1",
     "named/ssh:3",
@@ -201,7 +225,7 @@ Deno.test("planTopology() gives one specification for any order of keys", async 
     [addresses, addresses.toReversed()].map((entries) => {
       const [decky] = small({}).deckies;
       const deckies = [{ ...decky!, addressByLan: new Map(entries) }];
-      return planTopology({ id: "a", name: "", lans, deckies }, defaultImages);
+      return planTopology({ id: "a", name: "", lans, deckies }, defaultPlanOptions);
     }),
   );
   assert.deepEqual(one, other);
@@ -210,7 +234,7 @@ Deno.test("planTopology() gives one specification for any order of keys", async 
 
 Deno.test("planTopology() gives a changed base another specification", async () => {
   const baseOf = async (config: { [key: string]: unknown }) => {
-    const { containers } = await planTopology(small({}, config), defaultImages);
+    const { containers } = await planTopology(small({}, config), defaultPlanOptions);
     return containers[0]!.request;
   };
   const [plain, moved, forwarding] = await Promise.all(
@@ -218,6 +242,150 @@ Deno.test("planTopology() gives a changed base another specification", async () 
   );
   const specs = [plain, moved, forwarding].map((it) => it!.Labels[specLabel]);
   assert.equal(new Set(specs).size, 3);
-  assert.equal(plain!.HostConfig.Sysctls, undefined);
-  assert.deepEqual(forwarding!.HostConfig.Sysctls, { "net.ipv4.ip_forward": "1" });
+  assert.equal(plain!.HostConfig.Sysctls?.["net.ipv4.ip_forward"], undefined);
+  assert.equal(forwarding!.HostConfig.Sysctls?.["net.ipv4.ip_forward"], "1");
+});
+
+/** The containers of a decky `d` on the DMZ, with these services. */
+async function containersOf(
+  services: string[],
+  config: { [key: string]: unknown } = {},
+  options: Partial<PlanOptions> = {},
+) {
+  const { containers } = await planTopology(small({ services }, config), {
+    ...defaultPlanOptions,
+    ...options,
+  });
+  return containers;
+}
+
+/** The digests of the base and its services. */
+async function specsOf(...parameters: Parameters<typeof containersOf>) {
+  return (await containersOf(...parameters)).map(({ request }) => request.Labels[specLabel]);
+}
+
+Deno.test("planTopology() shows no value of service_config, the engine gets it", async () => {
+  const secrets = { password: "hunter2", user_password: "•••", hostname: "" };
+  const [, ssh, own] = await containersOf(["ssh", "own"], {
+    service_config: { ssh: { ...secrets, image: "a:1", unused: "x" }, own: { any: "hunter2" } },
+  });
+  const fixed = ["HOSTNAME=d", "NODE_NAME=d"];
+  assert.deepEqual(ssh!.request.Env, [
+    ...fixed,
+    "SSH_HOSTNAME=•••",
+    "SSH_ROOT_PASSWORD=•••",
+    "SSH_USER=ubuntu",
+    "SSH_USER_PASSWORD=•••",
+  ]);
+  assert.deepEqual(engineRequest(ssh!), {
+    ...ssh!.request,
+    Env: [
+      ...fixed,
+      "SSH_HOSTNAME=",
+      "SSH_ROOT_PASSWORD=hunter2",
+      "SSH_USER=ubuntu",
+      "SSH_USER_PASSWORD=•••",
+    ],
+  });
+  // A service that is not in the catalogue.
+  assert.deepEqual(own!.request.Env, fixed);
+  assert.ok(!JSON.stringify([ssh, own]).includes("hunter2"));
+});
+
+Deno.test("planTopology() gives a changed value another specification", async () => {
+  const withPassword = (password: string) => ({ service_config: { ssh: { password } } });
+  const [base, ssh, ftp] = await specsOf(["ssh", "ftp"], withPassword("a"));
+  const [otherBase, otherSsh, otherFtp] = await specsOf(["ssh", "ftp"], withPassword("b"));
+  assert.deepEqual([otherBase, otherFtp], [base, ftp]);
+  assert.notEqual(otherSsh, ssh);
+  // The value in the document is that of the catalogue: the container stays.
+  assert.deepEqual(await specsOf(["ssh"], withPassword("admin")), await specsOf(["ssh"]));
+});
+
+Deno.test("planTopology() publishes the ports of a gateway, each once", async () => {
+  const services = ["https", "dns", "conpot", "http", "own"];
+  const config = {
+    forwards_l3: true,
+    service_config: { https: { http_versions: ["http/3"] } },
+  };
+  const [base, ...others] = await containersOf(services, config, { publish: "192.0.2.1" });
+  const ports = ["161/udp", "443/tcp", "443/udp", "502/tcp", "53/tcp", "53/udp", "80/tcp"];
+  const { ExposedPorts, HostConfig: { PortBindings } } = base!.request;
+  assert.deepEqual(ExposedPorts, Object.fromEntries(ports.map((port) => [port, {}])));
+  assert.deepEqual(
+    PortBindings,
+    Object.fromEntries(ports.map((port) => {
+      return [port, [{ HostIp: "192.0.2.1", HostPort: port.split("/")[0] }]];
+    })),
+  );
+  assert.ok(
+    others.every(({ request }) => !request.ExposedPorts && !request.HostConfig.PortBindings),
+  );
+});
+
+Deno.test("planTopology() publishes nothing of any other decky", async () => {
+  const { containers } = await planOf("topology-three-lans.json");
+  const publishing = containers.filter(({ request }) => request.HostConfig.PortBindings);
+  // decky-002 forwards, too, but is on internal LANs only.
+  assert.deepEqual(publishing.map(({ decky }) => decky), ["decky-001"]);
+  const [off] = await containersOf(["ssh"], { forwards_l3: true }, { publish: null });
+  const [inner] = await containersOf(["ssh"]);
+  for (const { request } of [off!, inner!]) {
+    assert.equal(request.ExposedPorts, undefined);
+    assert.equal(request.HostConfig.PortBindings, undefined);
+  }
+});
+
+Deno.test("planTopology() gives a base with other ports another specification", async () => {
+  const gateway = { forwards_l3: true };
+  const [base] = await specsOf(["ssh"], gateway);
+  const others = await Promise.all([
+    specsOf(["ssh", "ftp"], gateway),
+    specsOf(["ssh"], gateway, { publish: "192.0.2.1" }),
+    specsOf(["ssh"], gateway, { publish: null }),
+  ]);
+  assert.equal(new Set([base, ...others.map(([first]) => first)]).size, 4);
+  // A service without ports changes no base, nor does the order of services.
+  assert.equal((await specsOf(["own", "ssh"], gateway))[0], base);
+});
+
+Deno.test("planTopology() drops and adds capabilities, and limits processes", async () => {
+  const services = parseServices(`{
+    "raw": {"capabilities": ["NET_RAW", "NET_ADMIN"], "confined": true},
+    "plain": {}
+  }`);
+  const [base, raw, plain] = await containersOf(["raw", "plain"], {}, { services });
+  const confinement = ({ request: { HostConfig } }: NonNullable<typeof base>) => {
+    const { CapAdd, CapDrop, SecurityOpt, PidsLimit } = HostConfig;
+    return [CapDrop, CapAdd, SecurityOpt, PidsLimit];
+  };
+  assert.deepEqual(confinement(base!), [["ALL"], ["NET_ADMIN"], ["no-new-privileges"], 64]);
+  assert.deepEqual(
+    confinement(raw!),
+    [undefined, ["NET_RAW", "NET_ADMIN"], ["no-new-privileges"], 1024],
+  );
+  assert.deepEqual(confinement(plain!), [undefined, undefined, undefined, 1024]);
+  assert.equal(base!.request.HostConfig.Sysctls?.["net.ipv4.ip_unprivileged_port_start"], "0");
+});
+
+Deno.test("planTopology() mounts a folder where artifacts-dir is set", async () => {
+  const services = ["ssh", "smtp_relay", "ftp"];
+  const bindsOf = async (artifactsDirectory: string | null) =>
+    (await containersOf(services, {}, { artifactsDirectory }))
+      .map(({ request }) => request.HostConfig.Binds);
+  assert.deepEqual(await bindsOf("/srv/a"), [
+    undefined,
+    ["/srv/a/d/ssh:/var/lib/systemd/coredump"],
+    ["/srv/a/d/smtp:/var/spool/mqueue"],
+    undefined,
+  ]);
+  assert.deepEqual(await bindsOf(null), Array(4).fill(undefined));
+});
+
+Deno.test("planTopology() keeps the specification that no option concerns", async () => {
+  // As before there was a catalogue: an upgrade must not recreate such a base.
+  assert.deepEqual(
+    await specsOf([]),
+    ["b322eb9f02cd337aea88762da5b083a0482cd94ef0ae07abda509fd9882d80c8"],
+  );
 });

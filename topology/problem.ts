@@ -3,6 +3,7 @@ const maximumExcerpt = 80;
 
 /** Kinds of problems of a topology; the codes are part of the contract with the master. */
 type ProblemCode =
+  | "CONFIG_MALFORMED"
   | "DECKY_NAME_DUP"
   | "DECKY_ORPHAN"
   | "DMZ_MISSING"
@@ -15,6 +16,7 @@ type ProblemCode =
   | "IP_UNKNOWN_LAN"
   | "LAN_NAME_DUP"
   | "NAME_MALFORMED"
+  | "PORT_COLLISION"
   | "SUBNET_MALFORMED"
   | "SUBNET_OVERLAP"
   | "TOO_LARGE";

@@ -1,3 +1,4 @@
+import type { Decky, Lan } from "./document.ts";
 import { type Json, type JsonObject, NumberToken, parseJson, writeJson } from "./json.ts";
 import { JsonCursor, ShapeErrors, shapeOf } from "./json_cursor.ts";
 
@@ -236,6 +237,22 @@ export function resolvePorts(
   return [...new Set([...ports, ...more])];
 }
 
+/**
+ * Finds the ports that a decky publishes on the host, sorted. Only a gateway publishes: a decky that
+ * forwards and is on the DMZ, as Docker opens no port of an internal network.
+ */
+export function publishedPorts(
+  { services, forwardsL3, addressByLan, configByService }: Decky,
+  { lans, catalogue }: { lans: readonly Lan[]; catalogue: ServiceCatalogue },
+): Port[] {
+  const isOnDmz = forwardsL3 && lans.some(({ isDmz, name }) => isDmz && addressByLan.has(name));
+  if (!isOnDmz) return [];
+  const ports = services.flatMap((service) =>
+    resolvePorts(catalogue.get(service) ?? {}, configByService.get(service) ?? {})
+  );
+  return [...new Set(ports)].sort();
+}
+
 /** Limit for the text of a site's own services, in characters. */
 export const maximumServicesLength = 1 << 20;
 
@@ -244,12 +261,12 @@ export const maximumServicesLength = 1 << 20;
  * which names the first twenty wrong values by their places, and `DocumentError`.
  */
 export function parseServices(text: string): ServiceCatalogue {
-  if (text.length > maximumServicesLength) throw new TypeError("Cannot read it: it is over 1 MiB");
-  const errors = new ShapeErrors("the services");
+  if (text.length > maximumServicesLength) throw new TypeError("it has over 1 MiB");
+  const errors = new ShapeErrors();
   const root = new JsonCursor(parseJson(text), errors, () => "");
   const services = root.members().filter(([name]) => name !== "_")
     .map(([name, service]) => [name, readService(service)] as const);
-  errors.throwIfAny();
+  errors.throwIfAny("");
   return new Map(services);
 }
 

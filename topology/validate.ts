@@ -9,7 +9,14 @@ import {
   subnetOf,
 } from "./address.ts";
 import { type Decky, isImageReference, type Lan, type Topology } from "./document.ts";
+import type { PlanOptions } from "./plan.ts";
 import { describe, excerpt, named, type Problem, problem, type Subject } from "./problem.ts";
+import {
+  type Port,
+  publishedPorts,
+  resolveEnvironment,
+  type ServiceCatalogue,
+} from "./services.ts";
 
 const maximumLans = 1000;
 const maximumContainers = 10_000;
@@ -21,7 +28,10 @@ const maximumDeckiesOnLan = 1_023;
  * Finds all problems that prevent an apply, by the rules in docs/topology.md. Reports nothing else when
  * the topology is too large.
  */
-export function validateTopology(topology: Topology): Problem[] {
+export function validateTopology(
+  topology: Topology,
+  { services, publish }: Pick<PlanOptions, "services" | "publish">,
+): Problem[] {
   const tooLarge = checkSize(topology);
   if (tooLarge.length > 0) return tooLarge;
   return [
@@ -29,6 +39,8 @@ export function validateTopology(topology: Topology): Problem[] {
     ...checkDmz(topology),
     ...checkLans(topology.lans),
     ...checkDeckies(topology),
+    ...topology.deckies.flatMap((decky, index) => checkConfigs(decky, index, services)),
+    ...(publish === null ? [] : checkPorts(topology, services)),
   ];
 }
 
@@ -365,4 +377,31 @@ function addAddress(address: number, lan: KnownLan, subject: Subject): Problem[]
   if (owner) return taken(`is also the address of ${describe(owner)}`);
   ownerByAddress.set(address, subject);
   return [];
+}
+
+/** Checks that each value of `service_config` that a service gets can be sent. */
+export function checkConfigs(decky: Decky, index: number, catalogue: ServiceCatalogue): Problem[] {
+  return [...new Set(decky.services)].flatMap((service) => {
+    const [facts, config] = [catalogue.get(service), decky.configByService.get(service)];
+    if (!facts || !config) return [];
+    return resolveEnvironment(facts, config).faults.map(({ key, fault }) => {
+      const names = [service, key].map(excerpt).join(".");
+      const place = `deckies[${index}].decky_config.service_config.${names}`;
+      return problem("CONFIG_MALFORMED", serviceSubject(decky, service, place), fault);
+    });
+  });
+}
+
+/** Checks that no two gateways publish the same port. */
+export function checkPorts({ lans, deckies }: Topology, catalogue: ServiceCatalogue): Problem[] {
+  const firstByPort = new Map<Port, Subject>();
+  return deckies.flatMap((decky, index) => {
+    const subject = named(decky.name, `deckies[${index}].services`);
+    return publishedPorts(decky, { lans, catalogue }).flatMap((port) => {
+      const first = firstByPort.get(port);
+      if (!first) firstByPort.set(port, subject);
+      const fault = first && `${describe(first)} publishes ${port} of the host already`;
+      return fault ? [problem("PORT_COLLISION", subject, fault)] : [];
+    });
+  });
 }

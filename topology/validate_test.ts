@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { decky, type DeckyValues, lan, problemsOf, topology } from "../tests/support/topology.ts";
 import { isImageReference, readTopology } from "./document.ts";
 import { parseJson } from "./json.ts";
+import { defaultPlanOptions } from "./plan.ts";
 import { describeProblems, named, type Problem } from "./problem.ts";
+import { parseServices } from "./services.ts";
 import {
   checkDeckies,
   checkDmz,
@@ -94,7 +96,7 @@ Deno.test("isImageReference() needs no more than linear time", () => {
 Deno.test("validateTopology() accepts the sample documents and an empty one", () => {
   for (const name of ["topology-one-lan.json", "topology-three-lans.json"]) {
     const text = Deno.readTextFileSync(new URL(`../tests/data/${name}`, import.meta.url));
-    assert.deepEqual(validateTopology(readTopology(parseJson(text))), []);
+    assert.deepEqual(validateTopology(readTopology(parseJson(text)), defaultPlanOptions), []);
   }
   assert.deepEqual(problemsOf({}), []);
 });
@@ -130,7 +132,10 @@ const everyFault = {
 };
 
 Deno.test("validateTopology() finds every problem at once, each with its place", () => {
-  const problems = validateTopology(readTopology(parseJson(JSON.stringify(everyFault))));
+  const problems = validateTopology(
+    readTopology(parseJson(JSON.stringify(everyFault))),
+    defaultPlanOptions,
+  );
   assert.deepEqual(places(problems), [
     "ID_MALFORMED topology.id",
     "DMZ_MULTIPLE lans",
@@ -160,7 +165,10 @@ Deno.test("validateTopology() finds every problem at once, each with its place",
 });
 
 Deno.test("validateTopology() finds a missing DMZ beside other problems", () => {
-  const problems = validateTopology(topology({ lans: [lan("a b", { isDmz: false })] }));
+  const problems = validateTopology(
+    topology({ lans: [lan("a b", { isDmz: false })] }),
+    defaultPlanOptions,
+  );
   assert.deepEqual(problems.map(({ code }) => code), ["DMZ_MISSING", "NAME_MALFORMED"]);
 });
 
@@ -173,7 +181,7 @@ Deno.test("validateTopology() accepts __proto__ and constructor as names", () =>
       "service_config": {"__proto__": {"image": "A"}}
     }}]
   }`);
-  const problems = validateTopology(readTopology(document));
+  const problems = validateTopology(readTopology(document), defaultPlanOptions);
   assert.deepEqual(places(problems), [
     "NAME_MALFORMED deckies[0].services[0]",
     "IP_UNKNOWN_LAN deckies[0].decky_config.ips_by_lan.__proto__",
@@ -246,7 +254,10 @@ Deno.test("validateTopology() rejects more than 100000 addresses", () => {
   });
   const codes = (count: number) =>
     new Set(
-      validateTopology(topology({ lans: [lan("a")], deckies: [addressed(count)] }))
+      validateTopology(
+        topology({ lans: [lan("a")], deckies: [addressed(count)] }),
+        defaultPlanOptions,
+      )
         .map(({ code }) => code),
     );
   assert.deepEqual(codes(100_000), new Set(["IP_UNKNOWN_LAN", "IP_MALFORMED"]));
@@ -255,15 +266,18 @@ Deno.test("validateTopology() rejects more than 100000 addresses", () => {
 
 Deno.test("validateTopology() keeps time and messages small with huge names", () => {
   const huge = "😀\n".repeat(1 << 20);
-  const problems = validateTopology(topology({
-    id: huge,
-    lans: [lan(huge, { subnet: huge }), lan(huge, { subnet: huge })],
-    deckies: [decky(huge, {
-      services: Array.from({ length: 9000 }, (_, index) => `service-${index}`),
-      addresses: { [huge]: huge, [huge.toLowerCase() + "x"]: huge },
-      images: { "service-0": huge },
-    })],
-  }));
+  const problems = validateTopology(
+    topology({
+      id: huge,
+      lans: [lan(huge, { subnet: huge }), lan(huge, { subnet: huge })],
+      deckies: [decky(huge, {
+        services: Array.from({ length: 9000 }, (_, index) => `service-${index}`),
+        addresses: { [huge]: huge, [huge.toLowerCase() + "x"]: huge },
+        images: { "service-0": huge },
+      })],
+    }),
+    defaultPlanOptions,
+  );
   assert.ok(problems.length > 8);
   for (const { place, message } of problems) {
     assert.ok(place.length < 300 && message.length < 1000, message.slice(0, 2000));
@@ -564,4 +578,73 @@ Deno.test("checkDeckies() accepts one address in a /30 and five in a /29", () =>
     "IP_OUT_OF_SUBNET",
   ]);
   assert.deepEqual(codesAt([2, 3, 4, 5, 6].map((last) => `10.0.0.${last}`), "10.0.0.0/29"), []);
+});
+
+Deno.test("validateTopology() names values that cannot be sent, not what they are", () => {
+  const ssh = { password: ["hunter2"], user: "hunter2\0", hostname: "h", unused: {} };
+  const problems = problemsOf({
+    lans: [lan("a")],
+    deckies: [decky("d", {
+      services: ["ssh", "http", "ftp"],
+      addresses: { a: "10.0.0.2" },
+      configs: {
+        ssh,
+        http: { custom_body: "hunter2".repeat(10_000), extra_headers: [] },
+        ftp: { password: {} },
+        // The decky does not have this service.
+        telnet: ssh,
+      },
+    })],
+  });
+  const place = "at deckies[0].decky_config.service_config";
+  assert.deepEqual(problems, [
+    `[CONFIG_MALFORMED] service ssh of d ${place}.ssh.password: expected string, number, true or ` +
+    "false, got array",
+    `[CONFIG_MALFORMED] service ssh of d ${place}.ssh.user: a NUL character cannot be in an ` +
+    "environment variable",
+    `[CONFIG_MALFORMED] service http of d ${place}.http.custom_body: it has over 64 KiB`,
+  ]);
+  const own = parseServices('{"ftp": {"environment": {"A": {"from": "a;b\\u001b"}}}}');
+  const [problem] = problemsOf({
+    lans: [lan("a")],
+    deckies: [decky("d", {
+      services: ["ftp"],
+      addresses: { a: "10.0.0.2" },
+      configs: { ftp: { "a;b\u001b": [] } },
+    })],
+  }, { services: own });
+  assert.match(problem!, /service_config\.ftp\."a;b\ufffd": expected string/);
+});
+
+Deno.test("validateTopology() rejects a port that two gateways publish", () => {
+  const lans = [lan("dmz"), lan("in", { subnet: "10.1.0.0/24", isDmz: false })];
+  const on = (dmz: number | null, inner: number | null) => ({
+    ...(dmz !== null && { dmz: `10.0.0.${dmz}` }),
+    ...(inner !== null && { in: `10.1.0.${inner}` }),
+  });
+  const forwardsL3 = true;
+  const deckies = [
+    decky("one", { services: ["dns", "http", "conpot"], addresses: on(2, 2), forwardsL3 }),
+    // On the DMZ, but no gateway.
+    decky("two", { services: ["dns", "http"], addresses: on(3, 3) }),
+    // Forwards, but is not on the DMZ.
+    decky("three", { services: ["dns", "http"], addresses: on(null, 4), forwardsL3 }),
+    decky("four", { services: ["tftp", "snmp", "https"], addresses: on(4, null), forwardsL3 }),
+    decky("five", { services: ["dns"], addresses: on(5, null), forwardsL3 }),
+  ];
+  const publishes = (port: string) =>
+    `one at deckies[0].services publishes ${port} of the host already`;
+  assert.deepEqual(problemsOf({ lans, deckies }), [
+    `[PORT_COLLISION] four at deckies[3].services: ${publishes("161/udp")}`,
+    `[PORT_COLLISION] four at deckies[3].services: ${publishes("443/tcp")}`,
+    `[PORT_COLLISION] five at deckies[4].services: ${publishes("53/tcp")}`,
+    `[PORT_COLLISION] five at deckies[4].services: ${publishes("53/udp")}`,
+  ]);
+  assert.deepEqual(problemsOf({ lans, deckies }, { publish: null }), []);
+  // The same number of another protocol is another port.
+  const sip = parseServices('{"dns": {"ports": ["53/tcp"]}, "own": {"ports": ["53/udp"]}}');
+  const apart = ["dns", "own"].map((service, index) =>
+    decky(service, { services: [service], addresses: on(index + 2, index + 2), forwardsL3 })
+  );
+  assert.deepEqual(problemsOf({ lans, deckies: apart }, { services: sip }), []);
 });

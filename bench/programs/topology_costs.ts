@@ -12,7 +12,7 @@ import { readTopology } from "../../topology/document.ts";
 import { findDrift } from "../../topology/drift.ts";
 import { versionHash } from "../../topology/hash.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
-import { defaultImages, planTopology } from "../../topology/plan.ts";
+import { defaultPlanOptions, planTopology } from "../../topology/plan.ts";
 import { validateTopology } from "../../topology/validate.ts";
 import { documentOf, runningOf } from "../documents.ts";
 
@@ -37,7 +37,7 @@ async function measure<T>(host: Host, step: string, work: () => T | Promise<T>):
 async function runSteps(host: Host): Promise<void> {
   const json = await measure(host, "parse", () => parseJson(host.document));
   const topology = await measure(host, "read", () => readTopology(json));
-  const plan = await measure(host, "plan", () => planTopology(topology, defaultImages));
+  const plan = await measure(host, "plan", () => planTopology(topology, defaultPlanOptions));
   const inventory = await measure(host, "list", () => ({
     networks: readNetworks(JSON.parse(host.networks)),
     containers: readContainers(JSON.parse(host.containers)),
@@ -45,7 +45,10 @@ async function runSteps(host: Host): Promise<void> {
   const drift = await measure(host, "drift", () => findDrift(plan, inventory));
   assert.equal(drift.state, "consistent");
   await measure(host, "hash", () => versionHash(json));
-  assert.deepEqual(await measure(host, "validate", () => validateTopology(topology)), []);
+  assert.deepEqual(
+    await measure(host, "validate", () => validateTopology(topology, defaultPlanOptions)),
+    [],
+  );
   await measure(host, "write", () => writeJson(json));
   const images = new Set(plan.containers.map(({ request }) => request.Image));
   const imageIds = new Map([...images].map((name) => [name, imageIdOf(name)]));

@@ -4,7 +4,7 @@ import { TopologyStore } from "../../store/topology_store.ts";
 import { readTopology } from "../../topology/document.ts";
 import { versionHash } from "../../topology/hash.ts";
 import { parseJson } from "../../topology/json.ts";
-import { defaultImages, planTopology } from "../../topology/plan.ts";
+import { defaultPlanOptions, planTopology } from "../../topology/plan.ts";
 import { container, containerOf, networkOf } from "../support/engine/state.ts";
 import {
   execute,
@@ -259,7 +259,7 @@ const document = JSON.stringify({
 Deno.test("D16 --once is right about 10,000 containers within 10 s", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
-  const plan = await planTopology(readTopology(parseJson(document)), defaultImages);
+  const plan = await planTopology(readTopology(parseJson(document)), defaultPlanOptions);
   engine.networks = plan.networks.map(networkOf);
   engine.containers = plan.containers.map(containerOf);
   const check = async () => {

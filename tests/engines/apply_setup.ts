@@ -5,7 +5,7 @@ import type { RunOptions } from "../../apply/reconcile.ts";
 import { validateDocument } from "../../apply/validated_document.ts";
 import { type AppliedTopology, readRow } from "../../store/row.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
-import type { ImageNames } from "../../topology/plan.ts";
+import { defaultPlanOptions, type PlanOptions } from "../../topology/plan.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
 import { withPassword } from "../support/secrets.ts";
 import { CountingProxy } from "./counting_proxy.ts";
@@ -86,7 +86,7 @@ interface Run {
 
 /** A host with a counting proxy before the engine, images, a store and a topology to apply. */
 export class ApplySetup implements AsyncDisposable {
-  readonly images: ImageNames;
+  readonly planOptions: PlanOptions;
   readonly storePath: string;
   /** The label of the topology's objects. */
   readonly labels: Readonly<Record<string, string>>;
@@ -99,7 +99,8 @@ export class ApplySetup implements AsyncDisposable {
     readonly folder: TemporaryFolder,
   ) {
     const image = `decnet-agent-test-${sandbox.tag}:1`;
-    this.images = { base: image, service: image, byService: new Map() };
+    const images = { base: image, service: image, byService: new Map() };
+    this.planOptions = { ...defaultPlanOptions, images };
     this.storePath = `${folder.path}/topology.db`;
     this.id = `${sandbox.tag}-7425-40de-944b-e07fc1f90ae7`;
     this.labels = { "decnet.topology.id": this.id };
@@ -123,10 +124,10 @@ export class ApplySetup implements AsyncDisposable {
   /** Applies a document. Throws `ApplyError`. */
   async apply(
     sample: Sample | Json,
-    { supersede = false, images = this.images } = {},
+    { supersede = false, planOptions = this.planOptions } = {},
   ): Promise<Run> {
     const document = isSample(sample) ? this.document(sample) : sample;
-    return await this.#run({ supersede, images }, (applier, options) => {
+    return await this.#run({ supersede, planOptions }, (applier, options) => {
       return applier.apply({ document, expectedHash: null }, options);
     });
   }
@@ -134,7 +135,7 @@ export class ApplySetup implements AsyncDisposable {
   /** Applies a document that must be refused; returns the error and the changing calls. */
   async refusal(
     sample: Sample | Json,
-    options: { supersede?: boolean; images?: ImageNames } = {},
+    options: { supersede?: boolean; planOptions?: PlanOptions } = {},
   ): Promise<{ kind: string; message: string; calls: readonly string[] }> {
     return await this.#refusalOf(() => this.apply(sample, options));
   }
@@ -169,7 +170,10 @@ export class ApplySetup implements AsyncDisposable {
   /** How the engine differs from a document. */
   async drift(sample: Sample | Json) {
     const document = isSample(sample) ? this.document(sample) : sample;
-    const { plan } = await validateDocument(document, { expectedHash: null, images: this.images });
+    const { plan } = await validateDocument(document, {
+      expectedHash: null,
+      planOptions: this.planOptions,
+    });
     return await driftOf(this.sandbox, plan);
   }
 
@@ -191,14 +195,14 @@ export class ApplySetup implements AsyncDisposable {
   }
 
   async #run(
-    { supersede = false, images = this.images },
+    { supersede = false, planOptions = this.planOptions },
     work: (applier: Applier, options: RunOptions) => Promise<{ changes: number }>,
   ): Promise<Run> {
     const sockets = [`${this.folder.path}/docker.sock`];
     const applier = new Applier({
       sockets,
       storePath: this.storePath,
-      images,
+      planOptions,
       master: null,
       supersede,
     });

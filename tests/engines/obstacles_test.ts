@@ -168,7 +168,7 @@ testApply("Applier.teardown() removes objects that appear meanwhile", async (set
 });
 
 /** The flags of the executable for a host. */
-function flagsOf({ folder, images }: ApplySetup): string[] {
+function flagsOf({ folder, planOptions: { images } }: ApplySetup): string[] {
   return [
     `--docker-host=unix://${dockerSocket}`,
     `--state-dir=${folder.path}`,

@@ -2,7 +2,7 @@ import { readTopology } from "../../topology/document.ts";
 import { type Drift, findDrift } from "../../topology/drift.ts";
 import { topologyLabel } from "../../topology/inventory.ts";
 import { type Json, parseJson } from "../../topology/json.ts";
-import { defaultImages, type Plan, planTopology } from "../../topology/plan.ts";
+import { defaultPlanOptions, type Plan, planTopology } from "../../topology/plan.ts";
 import type { ContainerOptions, DockerSandbox } from "./sandbox.ts";
 
 const documentUrl = new URL("../data/topology-three-lans.json", import.meta.url);
@@ -23,7 +23,7 @@ export class ThreeLans {
   /** Plans the topology; makes nothing yet. */
   static async open(sandbox: DockerSandbox): Promise<ThreeLans> {
     const topology = readTopology(threeLansDocument(sandbox));
-    return new ThreeLans(sandbox, await planTopology(topology, defaultImages));
+    return new ThreeLans(sandbox, await planTopology(topology, defaultPlanOptions));
   }
 
   /** The full name of a LAN, a decky or a service, in lower case. */

@@ -14,7 +14,7 @@ import {
   parseJson,
   writeJson,
 } from "../../topology/json.ts";
-import { defaultImages } from "../../topology/plan.ts";
+import { defaultPlanOptions } from "../../topology/plan.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import { documentBytes } from "./documents.ts";
 import { checkCall, checkError, checkMessage, checkPlan, checkSentContainer } from "./oracles.ts";
@@ -31,7 +31,7 @@ export class ServiceHost implements AsyncDisposable {
   readonly #agent: Agent;
 
   private constructor(readonly engine: FakeEngine, readonly storePath: string) {
-    const options = { sockets: [engine.socketPath], storePath, images: defaultImages };
+    const options = { sockets: [engine.socketPath], storePath, planOptions: defaultPlanOptions };
     this.#agent = new Agent({
       ...options,
       agentVersion: "1.2.3",
@@ -120,7 +120,10 @@ export class ServiceHost implements AsyncDisposable {
 /** Validates a document. Returns the error for one that is refused; checks that. */
 export async function examine(document: Json): Promise<ValidatedDocument | ApplyError> {
   try {
-    return await validateDocument(document, { expectedHash: null, images: defaultImages });
+    return await validateDocument(document, {
+      expectedHash: null,
+      planOptions: defaultPlanOptions,
+    });
   } catch (error) {
     // What the API hands over lies a level deeper in its body, so that it never meets this one.
     if (error instanceof SyntaxError) return new ApplyError("malformed", error.message);
@@ -174,7 +177,10 @@ async function checkValidated(
   assert.equal(writeJson(again), text, "what is stored is read as something else");
   assert.equal(await versionHash(again), hash, "the stored document has another hash");
   assert.equal(await versionHash(shuffled(document, random)), hash, "the order of keys counts");
-  const next = await validateDocument(again, { expectedHash: hash, images: defaultImages });
+  const next = await validateDocument(again, {
+    expectedHash: hash,
+    planOptions: defaultPlanOptions,
+  });
   assert.deepEqual(next.plan, plan);
 }
 

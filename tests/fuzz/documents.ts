@@ -59,6 +59,14 @@ function randomTree(random: SeededRandom): Tree {
     const host = random.isOneIn(9) ? random.pick([...ends, random.below(256)]) : 130 + index;
     const own = services.filter(() => random.isOneIn(3)).map((it) => text("name", it));
     const image = () => text("image", random.pick(["a/b:1", "reg.example:5000/x"]));
+    const value = () =>
+      random.any<unknown>(
+        () => text("any", "v"),
+        () => random.below(99),
+        () => random.isOneIn(2),
+        () => null,
+        () => [1.5, { a: "b" }],
+      );
     return {
       uuid: `u${index}`,
       name: text("name", `d${index}`),
@@ -68,9 +76,13 @@ function randomTree(random: SeededRandom): Tree {
           text("name", name),
           text("address", subnet.replace(/\.\d+\/\d+$/, `.${host}`)),
         ])),
-        forwards_l3: random.isOneIn(2),
+        // Two gateways with one service are refused.
+        forwards_l3: random.isOneIn(index === 0 ? 2 : 9),
         service_config: Object.fromEntries(
-          own.filter(() => random.isOneIn(4)).map((service) => [service, { image: image() }]),
+          own.filter(() => random.isOneIn(4)).map((service) => [service, {
+            image: image(),
+            [random.pick(["password", "user", "custom_body", "extra_headers"])]: value(),
+          }]),
         ),
       },
     };

@@ -11,7 +11,7 @@ import { createLog } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { findChanges, findRemovals } from "../../topology/changes.ts";
 import { findDrift } from "../../topology/drift.ts";
-import { defaultImages, planDocument } from "../../topology/plan.ts";
+import { defaultPlanOptions, planDocument } from "../../topology/plan.ts";
 import { findTakenSubnets, reserveInterface } from "../../topology/reserved.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
@@ -112,7 +112,7 @@ function inChunks(body: Uint8Array, random: SeededRandom): Uint8Array {
 }
 
 const text = Deno.readTextFileSync(new URL("../data/topology-three-lans.json", import.meta.url));
-const plan = await planDocument(text, defaultImages);
+const plan = await planDocument(text, defaultPlanOptions);
 const names = [...plan.networks, ...plan.containers].map(({ name }) => name)
   .concat("bridge", "decnet-x", "decnet_t_other_x", "stranger");
 const never = new AbortController().signal;
@@ -129,7 +129,7 @@ export async function open(folder: string): Promise<Target> {
   store.put(plan.topologyId, "0a".repeat(32), text);
   const agent = new Agent({
     ...{ agentVersion: "1.2.3", hostUuid: null, master: null, agentDirectory: "/nonexistent" },
-    ...{ storePath, sockets: [path], images: defaultImages },
+    ...{ storePath, sockets: [path], planOptions: defaultPlanOptions },
     networkPrefixes: ["decnet_t_"],
     containerPrefixes: ["decnet-", "decnet_t_"],
   });

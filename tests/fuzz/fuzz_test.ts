@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readTopology } from "../../topology/document.ts";
 import { parseJson } from "../../topology/json.ts";
-import { defaultImages, type Plan, planTopology } from "../../topology/plan.ts";
+import { defaultPlanOptions, type Plan, planTopology } from "../../topology/plan.ts";
 import { campaign, type CampaignOptions, targets } from "./campaign.ts";
 import { checkCall, checkImage, checkPlan } from "./oracles.ts";
 
@@ -39,7 +39,7 @@ Deno.test("campaign() reports a case that makes the process too large", async ()
 });
 
 const text = Deno.readTextFileSync(new URL("../data/topology-three-lans.json", import.meta.url));
-const plan = await planTopology(readTopology(parseJson(text)), defaultImages);
+const plan = await planTopology(readTopology(parseJson(text)), defaultPlanOptions);
 
 /** What each target must have seen at least once, so that its cases are neither all right nor all wrong. */
 const wanted: Record<string, string[]> = {

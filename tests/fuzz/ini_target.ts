@@ -133,7 +133,7 @@ function runCase(args: readonly string[], machine: Environment): string {
 }
 
 function checkConfiguration({ agent, intervalMs, listen }: Configuration): void {
-  const { master, hostUuid, storePath, agentDirectory, sockets, images } = agent;
+  const { master, hostUuid, storePath, agentDirectory, sockets, planOptions: { images } } = agent;
   assert.ok(intervalMs >= 5_000 && intervalMs <= 3_600_000, `interval ${intervalMs}`);
   // deno-lint-ignore no-control-regex
   for (const path of [storePath, agentDirectory]) assert.match(path, /^[^\x00]+$/);

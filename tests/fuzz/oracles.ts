@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { isIPv4 } from "node:net";
-import type { Plan, PlannedContainer, PlannedNetwork } from "../../topology/plan.ts";
+import {
+  engineRequest,
+  type Plan,
+  type PlannedContainer,
+  type PlannedNetwork,
+} from "../../topology/plan.ts";
 
 /** Longer than any message that is meant to be read, in characters. */
 const maximumLength = 1_000_000;
@@ -86,13 +91,18 @@ const allowedFields = {
     `Hostname=${name}|Entrypoint[.]0=sleep|Cmd[.]0=infinity`,
     `NetworkingConfig[.]EndpointsConfig[.]${owned}[.]IPAMConfig[.]IPv4Address=[0-9.]+`,
     `HostConfig[.]NetworkMode=${owned}`,
-    "HostConfig[.]CapAdd[.]0=NET_ADMIN|HostConfig[.]Sysctls[.]net.ipv4.ip_forward=1",
+    "HostConfig[.](?:CapDrop[.]0=ALL|CapAdd[.]0=NET_ADMIN|PidsLimit=64)",
+    "HostConfig[.]SecurityOpt[.]0=no-new-privileges",
+    "HostConfig[.]Sysctls[.]net.ipv4.(?:ip_forward=1|ip_unprivileged_port_start=0)",
+    "HostConfig[.]PortBindings[.]\\d+/(?:tcp|udp)[.]0[.](?:HostIp=0.0.0.0|HostPort=\\d+)",
   ]),
   service: fieldPattern([
     ...containerFields,
     "Labels[.]decnet[.]topology[.]service=true",
     `Labels[.]decnet[.]topology[.]service_name=${name}`,
-    `Env[.]0=HOSTNAME=${name}`,
+    `Env[.](?:0=HOSTNAME|1=NODE_NAME)=${name}`,
+    "Env[.](?:[2-9]|\\d{2})=[A-Z_]+=[^\0]*",
+    "HostConfig[.](?:CapAdd[.]0=NET_BIND_SERVICE|PidsLimit=1024)",
     `HostConfig[.]NetworkMode=container:${owned}`,
   ]),
 };
@@ -130,7 +140,9 @@ export function checkPlan({ topologyId: id, networks, containers }: Plan): void 
     assert.deepEqual([Name, Internal, IPAM.Config[0]!.Subnet], [name, internal, subnet]);
   }
   const bases = new Set(containers.filter(({ base }) => base === null).map(({ name }) => name));
-  for (const { name, decky, base, service, request, addressByNetwork } of containers) {
+  for (const container of containers) {
+    const { name, decky, base, service, addressByNetwork } = container;
+    const request = engineRequest(container);
     assert.equal(base === null, service === null);
     checkImage(request.Image);
     const allowed = base === null ? allowedFields.base : allowedFields.service;

@@ -2,7 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { AgentOptions } from "../../agent/heartbeat.ts";
 import { loadDocument, type PushedDocument } from "../support/topology.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
-import { defaultImages, type Plan } from "../../topology/plan.ts";
+import { defaultPlanOptions, type Plan } from "../../topology/plan.ts";
 import { type Authority, createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import type { Fault as EngineFault } from "../support/engine/faults.ts";
@@ -286,8 +286,8 @@ function openStore(
   };
 }
 
-/** How an agent finds the host; the images are the default ones. */
-export type HostOptions = Omit<AgentOptions, "images">;
+/** How an agent finds the host; the plan options are the default ones. */
+export type HostOptions = Omit<AgentOptions, "planOptions">;
 
 /** All that an agent observes, in this process and a folder, with faults at random. */
 export class SimulatedHost implements AsyncDisposable {
@@ -301,7 +301,7 @@ export class SimulatedHost implements AsyncDisposable {
   static async create(seed: number): Promise<SimulatedHost> {
     await using stack = new AsyncDisposableStack();
     const { path } = stack.use(new TemporaryFolder());
-    const pushed = await loadDocument(defaultImages);
+    const pushed = await loadDocument(defaultPlanOptions);
     const authority = await createAuthority("soak");
     const engine = await openEngine(`${path}/docker.sock`, pushed.plan, stack);
     const master = await openMaster(authority, stack);

@@ -6,7 +6,7 @@ import { createLog, type Log } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { versionHash as hashOf } from "../../topology/hash.ts";
 import { parseJson } from "../../topology/json.ts";
-import { defaultImages } from "../../topology/plan.ts";
+import { defaultPlanOptions } from "../../topology/plan.ts";
 import { writeAgentDirectory } from "./certificates.ts";
 import { FakeEngine } from "./engine/fake_engine.ts";
 import { container, network } from "./engine/state.ts";
@@ -70,7 +70,7 @@ export class AgentSetup implements AsyncDisposable {
       sockets: [this.engine.socketPath],
       networkPrefixes: ["decnet-topology-", "decnet_t_"],
       containerPrefixes: ["decnet-", "decnet_t_"],
-      images: defaultImages,
+      planOptions: defaultPlanOptions,
       ...options,
     });
   }

@@ -12,7 +12,7 @@ import { observe } from "../../docker/observe.ts";
 import { type AppliedTopology, readRow } from "../../store/row.ts";
 import { findDrift } from "../../topology/drift.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
-import { defaultImages } from "../../topology/plan.ts";
+import { defaultPlanOptions } from "../../topology/plan.ts";
 import { FakeEngine } from "./engine/fake_engine.ts";
 import { container, network } from "./engine/state.ts";
 import { TemporaryFolder } from "./environment.ts";
@@ -24,7 +24,10 @@ const never = new AbortController().signal;
 
 /** Validates a document. */
 export async function validatedOf(text: string): Promise<ValidatedDocument> {
-  return await validateDocument(parseJson(text), { expectedHash: null, images: defaultImages });
+  return await validateDocument(parseJson(text), {
+    expectedHash: null,
+    planOptions: defaultPlanOptions,
+  });
 }
 
 /**
@@ -91,7 +94,7 @@ export class ApplyHost implements AsyncDisposable {
     return new Applier({
       sockets: [this.engine.socketPath],
       storePath: this.storePath,
-      images: defaultImages,
+      planOptions: defaultPlanOptions,
       master: null,
       supersede: false,
       ...options,

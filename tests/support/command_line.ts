@@ -60,17 +60,19 @@ export interface Machine {
   /** The text of the ini file; null when there is none. */
   readonly ini?: string | null;
   readonly config?: string | null;
+  /** Other files, by their paths. */
+  readonly files?: Readonly<Record<string, string>>;
   readonly existing?: readonly string[];
   readonly isRoot?: boolean;
 }
 
 /** Returns the configuration of a machine. Throws what `configure` throws. */
 export function configureOn(machine: Machine): Configuration {
-  const { flags = {}, variables = {}, ini = null, config = null, existing = [], isRoot = true } =
-    machine;
+  const { flags = {}, variables = {}, ini = null, config = null, files = {} } = machine;
+  const { existing = [], isRoot = true } = machine;
   const environment: Environment = {
     variable: (name) => variables[name],
-    readFile: (path) => path === (config ?? "/etc/decnet/decnet.ini") ? ini : null,
+    readFile: (path) => path === (config ?? "/etc/decnet/decnet.ini") ? ini : files[path] ?? null,
     exists: (path) => existing.includes(path),
     isRoot,
   };

@@ -86,6 +86,15 @@ export const keyCases: Record<
       .concat("a,s h=b", "a,ssh=B", "a,ssh=b/{service}", "a,ssh=b=c", "A/{service}", "a/{Service}")
       .concat("a{", "a b"),
   },
+  "services": { taken: paths(), refused: ["", "a\nb", "a\0b", "\t"] },
+  "publish": {
+    taken: same("0.0.0.0", "192.0.2.20", "off"),
+    refused: ["", "OFF", "none", "::", "192.0.2", "192.0.2.20:80", "host", "0.0.0.0/0"],
+  },
+  "artifacts-dir": {
+    taken: [...same("/", "/a b/é"), ["/var/lib/a/", "/var/lib/a"]],
+    refused: ["", "a", "./a", "/a:b", "/a\0", "off", `/${"a".repeat(4096)}`],
+  },
   "listen": {
     taken: [
       ["0.0.0.0:8765", { host: "0.0.0.0", port: 8765 }],

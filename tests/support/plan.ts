@@ -15,7 +15,7 @@ import {
   topologyLabel,
 } from "../../topology/inventory.ts";
 import {
-  defaultImages,
+  defaultPlanOptions,
   type Plan,
   planDocument,
   type PlannedContainer,
@@ -39,7 +39,7 @@ export const plan: Plan = await planTopology(
       decky("db", { services: ["sql"], addresses: { inner: "10.2.0.6" } }),
     ],
   }),
-  defaultImages,
+  defaultPlanOptions,
 );
 /** Its id. */
 export const id = plan.topologyId;
@@ -230,7 +230,7 @@ export function webRemade(reason: string): string[] {
 /** The plan of a document of one LAN and one decky. */
 export const oneLan: Plan = await planDocument(
   Deno.readTextFileSync(new URL("../data/topology-one-lan.json", import.meta.url)),
-  defaultImages,
+  defaultPlanOptions,
 );
 
 /** Two LANs; a decky on both with two services, one with none. */
@@ -246,7 +246,7 @@ export const larger: Plan = await planTopology(
       decky("desk", { addresses: { Office: "10.0.1.3" } }),
     ],
   }),
-  defaultImages,
+  defaultPlanOptions,
 );
 
 /** The version hash of previewed documents. */

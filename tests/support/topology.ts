@@ -1,7 +1,12 @@
 import { type Decky, type Lan, readTopology, type Topology } from "../../topology/document.ts";
 import { versionHash } from "../../topology/hash.ts";
-import { parseJson } from "../../topology/json.ts";
-import { type ImageNames, type Plan, planTopology } from "../../topology/plan.ts";
+import { type Json, parseJson } from "../../topology/json.ts";
+import {
+  defaultPlanOptions,
+  type Plan,
+  type PlanOptions,
+  planTopology,
+} from "../../topology/plan.ts";
 import { validateTopology } from "../../topology/validate.ts";
 
 /** A LAN with another value here and there; the DMZ unless said otherwise. */
@@ -16,16 +21,20 @@ export interface DeckyValues {
   addresses?: { readonly [lan: string]: string };
   /** Service name → image. */
   images?: { readonly [service: string]: string };
+  /** Service name → its configuration. */
+  configs?: { readonly [service: string]: { readonly [key: string]: Json } };
+  forwardsL3?: boolean;
 }
 
 /** A decky; without services, and on no LAN unless said otherwise. */
 export function decky(name: string, values: DeckyValues = {}): Decky {
-  const { services = [], addresses = {}, images = {} } = values;
+  const { services = [], addresses = {}, images = {}, configs = {} } = values;
   return {
     name,
     services,
     addressByLan: new Map(Object.entries(addresses)),
-    forwardsL3: false,
+    forwardsL3: values.forwardsL3 ?? false,
+    configByService: new Map(Object.entries(configs)),
     imageByService: new Map(Object.entries(images)),
   };
 }
@@ -36,8 +45,13 @@ export function topology(values: Partial<Topology>): Topology {
 }
 
 /** The problems of such a topology as text: `[CODE] message`. */
-export function problemsOf(values: Partial<Topology>): string[] {
-  return validateTopology(topology(values)).map(({ code, message }) => `[${code}] ${message}`);
+export function problemsOf(
+  values: Partial<Topology>,
+  options: Partial<PlanOptions> = {},
+): string[] {
+  return validateTopology(topology(values), { ...defaultPlanOptions, ...options }).map((
+    { code, message },
+  ) => `[${code}] ${message}`);
 }
 
 const threeLansFile = new URL("../data/topology-three-lans.json", import.meta.url);
@@ -57,7 +71,7 @@ export interface PushedDocument {
 
 /** Loads the document of three LANs, with another id or other first two numbers of all addresses. */
 export async function loadDocument(
-  images: ImageNames,
+  planOptions: PlanOptions,
   { id = idInFile, network = networkInFile }: { id?: string; network?: string } = {},
 ): Promise<PushedDocument> {
   const text = (await Deno.readTextFile(threeLansFile))
@@ -68,7 +82,7 @@ export async function loadDocument(
     text,
     topology,
     versionHash: await versionHash(parseJson(text)),
-    plan: await planTopology(topology, images),
+    plan: await planTopology(topology, planOptions),
     prefix: `decnet_t_${id.slice(0, 8)}_`,
   };
 }

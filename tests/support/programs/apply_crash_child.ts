@@ -5,7 +5,7 @@
 
 import { Applier } from "../../../apply/applier.ts";
 import { parseJson } from "../../../topology/json.ts";
-import { defaultImages } from "../../../topology/plan.ts";
+import { defaultPlanOptions } from "../../../topology/plan.ts";
 import { oneLan, threeLans } from "../apply_host.ts";
 
 const [socket = "", storePath = ""] = Deno.args;
@@ -13,7 +13,7 @@ const signal = new AbortController().signal;
 const applier = new Applier({
   sockets: [socket],
   storePath,
-  images: defaultImages,
+  planOptions: defaultPlanOptions,
   master: null,
   supersede: true,
 });

@@ -6,7 +6,7 @@
 
 import { Agent } from "../../../agent/heartbeat.ts";
 import { FallbackStore } from "../../../store/recovery.ts";
-import { defaultImages } from "../../../topology/plan.ts";
+import { defaultPlanOptions } from "../../../topology/plan.ts";
 import { refusalOf, requestOf, textOf, threeLans, validatedOf, withHost } from "../apply_host.ts";
 
 const [storePath = "", begin = "", end = ""] = Deno.args;
@@ -35,7 +35,7 @@ await withHost(async (host) => {
     sockets: [host.engine.socketPath],
     networkPrefixes: [],
     containerPrefixes: [],
-    images: defaultImages,
+    planOptions: defaultPlanOptions,
     fallback,
   });
   const printHeartbeat = async (more: object = {}) => {
