@@ -173,7 +173,7 @@ export class CertificateFolder {
     chain: readonly Crypto.X509Certificate[],
     key: Crypto.KeyObject | null,
   ): void {
-    const kind = unusableKey(chain[0]!, key);
+    const kind = unusableKey(chain[0]!, key ?? undefined);
     if (kind !== null) throw this.#unusable("worker.key", kind, "worker.crt and worker.key");
     if (key === null) throw new CertificateError(`${this.#path}/worker.key`, "unusable-key");
     if (!chain[0]!.checkPrivateKey(key)) throw new CertificateError(this.#path, "mismatch");
@@ -226,7 +226,7 @@ export function unusableKey(
   const { modulus, asn1Curve, nistCurve } = certificate.toLegacyObject();
   if (modulus !== undefined) {
     const bits = BigInt(`0x${modulus}`).toString(2).length;
-    return bits < minimumRsaBits ? `RSA with ${bits} bits` : null;
+    return bits < minimumRsaBits || key === null ? `RSA with ${bits} bits` : null;
   }
   if (asn1Curve !== undefined) {
     const curve = nistCurve ?? key?.asymmetricKeyDetails?.namedCurve ?? "with this curve";
