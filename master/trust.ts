@@ -21,7 +21,7 @@ import {
   type TlsModules,
   waitFor,
 } from "./connection.ts";
-import { hasName, namesIn } from "./x509.ts";
+import { hasName, namesIn, quoteName } from "./x509.ts";
 
 /** Why a master is not trusted; `unknown` when it does not present its certificates. */
 export type TrustReason =
@@ -268,13 +268,10 @@ function to({ validTo }: X509Certificate): number {
   return Date.parse(validTo);
 }
 
-/** How many characters of a peer's name a message repeats. */
-const keptNameLength = 64;
-
 /** Returns a name for a message: the common name, or all of it. */
 function nameIn(certificate: X509Certificate, whose: "subject" | "issuer"): string {
   const name = fieldsOf(certificate)?.[whose].commonNames[0] ?? certificate[whose] ?? "";
-  return JSON.stringify(name.slice(0, keptNameLength).toWellFormed());
+  return quoteName(name);
 }
 
 /** Formats a time, given in milliseconds since 1970, to the second. */
