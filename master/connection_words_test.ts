@@ -139,13 +139,18 @@ openssl.test("MasterClient.post() says that a master's key is too weak", async (
 });
 
 openssl.test("MasterClient.post() says that a master's signature is too weak", async () => {
-  for (const key of [keyKinds.p256, keyKinds.rsa]) {
+  const p521 = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"];
+  const cases: [key: readonly string[], hash: string, name: string][] = [
+    [keyKinds.p256, "sha1", "SHA-1"],
+    [keyKinds.rsa, "sha1", "SHA-1"],
+    [p521, "sha256", "SHA-256 by EC P-521"],
+  ];
+  for (const [key, hash, name] of cases) {
     using authority = await OpensslAuthority.create({ key });
-    await authority.issue({ hash: "sha1" });
+    await authority.issue({ hash });
     await using server = await startOpensslServer(authority, "-cipher", "ALL:@SECLEVEL=0");
-    const words =
-      "its certificate is signed with SHA-1, which TLS does not accept; issue it anew, " +
-      "with SHA-256";
+    const words = `its certificate is signed with ${name}, which is not accepted; issue it anew, ` +
+      "with SHA-512";
     await assertRejects(server.port, "weak-signature", words, authority);
   }
 });

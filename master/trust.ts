@@ -63,7 +63,7 @@ export function verifyMaster(
   if (!chain) throw malformed(false);
   const authorities = splitChain(authority).map((block) => new crypto.X509Certificate(block));
   const failure = trustFailure(chain, authorities, Date.now(), crypto);
-  if (failure) throw failure;
+  if (failure) throw weakness(chain, authorities) ?? failure;
   const [own] = chain;
   const fields = fieldsOf(own)!;
   if (!hasName(fields, name)) {
@@ -231,14 +231,17 @@ function weakness(chain: Chain, authorities: readonly X509Certificate[]): TrustE
   if (named.length === 0) return null;
   const whose = (it: X509Certificate) =>
     it === chain[0] ? "its certificate" : `the certificate of its issuer ${nameIn(it, "subject")}`;
+  const issuers = [...chain.slice(1), ...named];
   for (const it of chain) {
-    const hash = weakHash(it);
+    const issuer = issuers.find(({ subject }) => subject === it.issuer);
+    const hash = weakHash(it, issuer);
     if (hash === null) continue;
-    const text = `${whose(it)} is signed with ${hash}, which TLS does not accept; issue it anew, ` +
-      "with SHA-256";
+    const text =
+      `${whose(it)} is signed with ${hash}, which is not accepted; issue it anew, with ` +
+      "SHA-512";
     return new TrustError("weak-signature", text, false);
   }
-  for (const it of [...chain.slice(1), ...named]) {
+  for (const it of issuers) {
     const kind = unusableKey(it);
     if (kind === null) continue;
     const text = `${whose(it)} has a key of ${kind}, which TLS does not accept; issue both anew, ` +
