@@ -218,6 +218,7 @@ export function quoteName(name: string): string {
 }
 
 /** Returns a name as it is if it cannot be taken for several. */
-function plainName(name: string): string {
-  return /^[\w.*@-]{1,64}$/.test(name) ? name : quoteName(name);
+export function plainName(name: string): string {
+  const isPlain = name.length <= keptNameLength && /^[\w.*@-]+(?: [\w.*@-]+)*$/.test(name);
+  return isPlain ? name : quoteName(name);
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Identity } from "../../api/auth.ts";
 import { agentIdentity, ApiSetup, master } from "../support/api_setup.ts";
 import { authority, rogueAuthority } from "../support/master_setup.ts";
+import { commonNames, isAuthority, makeCertificate } from "../support/raw_certificates.ts";
 import { callTwice, resumingClients } from "../support/resuming_clients.ts";
 
 async function changeAuthority(api: ApiSetup, ...pems: string[]): Promise<void> {
@@ -64,5 +65,21 @@ for (const { name, needs, run } of resumingClients) {
       api.log[0]!,
       /^warn the API refused a resumed TLS session: its certificate has ex/,
     );
+  });
+
+  needs.test(`a session with an authority in between is resumed: ${name}`, async () => {
+    const root = makeCertificate({ subject: commonNames(["root"]), extensions: [isAuthority] });
+    const [subject, extensions] = [commonNames(["middle"]), [isAuthority]];
+    const middle = makeCertificate({ subject, extensions, signer: root });
+    const leaf = makeCertificate({ subject: commonNames(["decnet-master"]), signer: middle });
+    await using api = await ApiSetup.start(options);
+    await changeAuthority(api, root.certificatePem);
+    const certificate = leaf.certificatePem + middle.certificatePem;
+    await run({ ...master, certificate, key: leaf.keyPem }, async (call) => {
+      assert.deepEqual([await call(api.port), await call(api.port)], ["new 200", "resumed 200"]);
+      await changeAuthority(api, own, root.certificatePem);
+      await callTwice(call, api.port);
+    });
+    assert.deepEqual(api.log, []);
   });
 }

@@ -85,13 +85,13 @@ async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGen
 
 /** Calls with `openssl s_client`, which keeps its session in a file. */
 async function callWithOpenssl(folder: string, version: string, port: number): Promise<string> {
-  const session = `${folder}/session`;
+  const [session, pem] = [`${folder}/session`, `${folder}/master.pem`];
   const exists = await Deno.stat(session).then(() => true, () => false);
   const files = [...(exists ? ["-sess_in", session] : []), "-sess_out", session];
   const tls = version === "TLSv1.2" ? "-tls1_2" : "-tls1_3";
   const process = new Deno.Command("openssl", {
-    args: ["s_client", "-connect", `127.0.0.1:${port}`, "-cert", `${folder}/master.pem`, tls]
-      .concat("-ign_eof", files),
+    args: ["s_client", "-connect", `127.0.0.1:${port}`, tls, "-ign_eof", ...files]
+      .concat("-cert", pem, "-cert_chain", pem),
     stdin: "piped",
     stdout: "piped",
     stderr: "null",
