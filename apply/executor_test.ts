@@ -238,7 +238,7 @@ Deno.test("Applier.apply() that supersedes finishes after a failure of each call
   assert.ok(untouched > 0 && ofOld > 0 && ofNew > 0);
 });
 
-const interrupted = "interrupted, as the agent was stopped; apply it again or tear it down";
+const interrupted = "interrupted by a signal; apply it again or tear it down";
 
 /** Aborts after a number of steps. */
 function stopAfterSteps(count: number) {

@@ -165,7 +165,7 @@ async function runUntilStopped(
   let timer: ReturnType<typeof setTimeout> | undefined;
   const { promise: overdue, reject } = Promise.withResolvers<never>();
   const onAbort = () => {
-    stop.abort(new Error("interrupted, as the agent was stopped; apply it again or tear it down"));
+    stop.abort(new Error("interrupted by a signal; apply it again or tear it down"));
     timer = setTimeout(() => reject(stop.signal.reason), stopGraceMs);
   };
   if (signal.aborted) onAbort();
