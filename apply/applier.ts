@@ -146,7 +146,7 @@ export class Applier {
     }
     const { images, sockets, storePath, fallback } = this.#options;
     const isMeant = (id: string) => id === givenId || (byHand && isShortId(givenId, id));
-    const unknown = { topologyId: givenId, versionHash: "", document: "" };
+    const unknown = { topologyId: givenId, document: "" };
     if (!fallback && !exists(storePath)) {
       // Makes no folder for a store when there is nothing to remove, or no engine to remove it from.
       const { networks, containers, obstacles } = await this.#askEngine(

@@ -101,12 +101,13 @@ Deno.test("Applier.teardown() finds a topology that is not stored by its label",
   withHost(async (host) => {
     await host.apply(oneLan);
     const { engine } = host;
-    const addresses = { "some-lan": "10.6.0.2" };
-    const lan = network({ name: "some-lan", subnet: "10.6.0.0/24", labels });
+    const lanName = `${prefix}some-lan`;
+    const addresses = { [lanName]: "10.6.0.2" };
+    const lan = network({ name: lanName, subnet: "10.6.0.0/24", labels });
     engine.networks = [...engine.networks, lan];
     engine.containers = [
       ...engine.containers,
-      container({ name: "some-decky", labels, addresses }),
+      container({ name: `${prefix}some-decky`, labels, addresses }),
     ];
     assert.equal((await host.teardown(id)).changes, 2);
     await host.assertApplied(oneLan);
@@ -135,27 +136,40 @@ Deno.test("Applier.apply() removes the old topology before it makes the new one"
     host.assertNothingLeft();
   }));
 
-Deno.test("Applier.teardown() removes what has a planned name, once applied", () =>
+Deno.test("Applier.teardown() leaves what has nothing but a planned name", () =>
   withHost(async (host) => {
     const { engine } = host;
     const orphan = `/${prefix}decky-001-ssh`;
-    const isOrphanLeft = () => engine.containers.some(({ Names }) => Names.includes(orphan));
-    // As if another program had made it: without its base and labels, only its name is left.
-    const loseAll = async () => {
-      await host.apply(threeLans);
-      engine.containers = engine.containers
-        .filter(({ Names }) => !Names.includes(`/${prefix}decky-001`))
-        .map((it) => it.Names.includes(orphan) ? { ...it, Labels: {} } : it);
-    };
-    await loseAll();
+    await host.apply(threeLans);
+    engine.containers = engine.containers
+      .filter(({ Names }) => !Names.includes(`/${prefix}decky-001`))
+      .map((it) => it.Names.includes(orphan) ? { ...it, Labels: {} } : it);
     await host.teardown(id);
-    host.assertNothingLeft();
-
-    await loseAll();
-    runSql(host.storePath, "UPDATE applied_topology SET applied_version_hash = ''");
-    await host.teardown(id);
-    assert.ok(isOrphanLeft());
+    assert.ok(engine.containers.some(({ Names }) => Names.includes(orphan)));
     assert.equal(host.row(), null);
+  }));
+
+Deno.test("Applier leaves a container whose image has the topology's label", () =>
+  withHost(async (host) => {
+    const { engine } = host;
+    // The image of another one has the label of another topology: its own label is its own.
+    engine.images.add("payroll:1", undefined, labels);
+    engine.images.add("other:1", undefined, { "decnet.topology.id": "other" });
+    const theirs = container({ name: `${prefix}payroll-db`, image: "payroll:1", labels });
+    const copy = container({
+      name: `${prefix}analysis`,
+      labels: { ...labels, "decnet.topology.image": "sha256:x" },
+    });
+    const ours = container({ name: `${prefix}old`, image: "other:1", labels });
+    const isThere = (item: typeof theirs) => engine.containers.some(({ Id }) => Id === item.Id);
+    await host.apply(threeLans);
+    assert.ok(!engine.requests.some(({ path }) => path.startsWith("/images/json")));
+    engine.containers = [...engine.containers, theirs, copy, ours];
+    await host.apply(threeLans);
+    assert.deepEqual([theirs, copy, ours].map(isThere), [true, true, false]);
+    engine.containers = [...engine.containers, ours];
+    await host.teardown(id);
+    assert.deepEqual([theirs, copy, ours].map(isThere), [true, true, false]);
   }));
 
 /** Adds objects to those that the engine has. */

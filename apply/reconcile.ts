@@ -29,8 +29,8 @@ export interface RunOptions {
   readonly onWait?: ((holder: string) => void) | undefined;
 }
 
-/** A topology to be removed; its `versionHash` is empty when no apply of it has succeeded. */
-type RemovalTarget = Pick<AppliedTopology, "topologyId" | "versionHash" | "document">;
+/** A topology to be removed. */
+type RemovalTarget = Pick<AppliedTopology, "topologyId" | "document">;
 
 /** What an apply has to change. */
 interface ChangeSet {
@@ -75,12 +75,12 @@ export async function computeChangeSet(
 
 /** Returns what a teardown removes from Docker. */
 export async function computeRemovals(
-  { topologyId, versionHash, document }: RemovalTarget,
+  { topologyId, document }: RemovalTarget,
   inventory: Inventory,
   images: ImageNames,
 ): Promise<Changes> {
   const plan = await planStored(document, images);
-  return findRemovals({ topologyId, plan, wasApplied: versionHash !== "" }, inventory);
+  return findRemovals({ topologyId, plan }, inventory);
 }
 
 /** Returns null for a document that cannot be planned; its objects are then found by label only. */

@@ -1,4 +1,9 @@
-import { imageLabel, type Inventory } from "../topology/inventory.ts";
+import {
+  type ContainerInfo,
+  imageLabel,
+  type Inventory,
+  topologyLabel,
+} from "../topology/inventory.ts";
 import type { ContainerRequest, NetworkRequest } from "../topology/plan.ts";
 import { checkStatus, EngineError, parseAnswer, readFailure } from "./errors.ts";
 import {
@@ -8,8 +13,14 @@ import {
   type EngineResponse,
   TimeoutSet,
 } from "./http.ts";
-import { readContainers, readId, readNetworks } from "./lists.ts";
+import { readContainers, readId, readImageLabels, readNetworks } from "./lists.ts";
 import { listContainers, listNetworks } from "./observe.ts";
+
+const withOurLabel = encodeURIComponent(JSON.stringify({ label: [topologyLabel] }));
+const listLabelledImages: EngineRequest = {
+  method: "GET",
+  path: `/images/json?all=1&filters=${withOurLabel}`,
+};
 
 /** Limits on the use of the engine. */
 export interface EngineOptions {
@@ -48,13 +59,25 @@ export class Engine {
     this.#changeTimeoutMs = changeTimeoutMs;
   }
 
-  /** Lists all networks and containers of the engine. */
+  /**
+   * Lists all networks and containers of the engine. Where a container has our label, and none for its
+   * image, that image may have handed it on: then the containers have the labels of such images, too.
+   */
   async list(): Promise<Inventory> {
     const [networks, containers] = await Promise.all([
       this.#requestJson(listNetworks),
       this.#requestJson(listContainers()),
     ]);
-    return { networks: readNetworks(networks), containers: readContainers(containers) };
+    const inventory = { networks: readNetworks(networks), containers: readContainers(containers) };
+    const isDoubtful = ({ labels }: ContainerInfo) =>
+      labels.has(topologyLabel) && !labels.has(imageLabel);
+    if (!inventory.containers.some(isDoubtful)) return inventory;
+    const labelsByImage = readImageLabels(await this.#requestJson(listLabelledImages));
+    const withImageLabels = inventory.containers.map((it) => {
+      const imageLabels = labelsByImage.get(it.imageId);
+      return imageLabels ? { ...it, imageLabels } : it;
+    });
+    return { ...inventory, containers: withImageLabels };
   }
 
   /** Returns the id of an image; null when the engine does not have the image. */

@@ -26,6 +26,31 @@ Deno.test("Engine.list() returns all objects, managed or not, running or not", (
     assert.deepEqual(containers.map(({ name }) => name), ["some"]);
   }));
 
+Deno.test("Engine.list() lists images only for labels that may be theirs", () =>
+  withClient(async (engine, client) => {
+    const labels = { "decnet.topology.id": "1" };
+    engine.images.add("labelled:1", undefined, labels);
+    const others = [
+      container({ name: "plain", image: "labelled:1" }),
+      container({ name: "ours", labels: { ...labels, [imageLabel]: "sha256:1" } }),
+    ];
+    engine.containers = others;
+    await client.list();
+    assert.equal(engine.requestCount, 2);
+    engine.containers = [
+      container({ name: "theirs", image: "labelled:1", labels }),
+      container({ name: "old", labels }),
+      ...others,
+    ];
+    const { containers } = await client.list();
+    assert.equal(engine.requestCount, 5);
+    assert.match(engine.requests[4]!.path, /^\/images\/json\?all=1&filters=/);
+    assert.deepEqual(
+      containers.map(({ name, imageLabels }) => [name, imageLabels?.get("decnet.topology.id")]),
+      [["theirs", "1"], ["old", undefined], ["plain", "1"], ["ours", undefined]],
+    );
+  }));
+
 Deno.test("Engine.imageId() returns null only for an image that is absent", () =>
   withClient(async (engine, client) => {
     engine.images = ["here:1"];

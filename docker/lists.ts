@@ -46,6 +46,8 @@ export function readContainers(
       state: text(container.State, `${place}: State`),
       unhealthy: status.includes("(unhealthy)"),
       labels: texts(container.Labels, `${place}: Labels`),
+      image: text(container.Image ?? "", `${place}: Image`),
+      imageId: text(container.ImageID ?? "", `${place}: ImageID`),
       uptime: readUptime(status),
       networkMode: text(hostConfig.NetworkMode ?? "", `${place}: NetworkMode`),
       addressByNetwork: new Map(networks.map(([name, endpoint]) => {
@@ -54,6 +56,17 @@ export function readContainers(
       })),
     };
   });
+}
+
+/** Reads the engine's answer to `GET /images/json`: image id → labels. Throws `TypeError`. */
+export function readImageLabels(answer: unknown): Map<string, ReadonlyMap<string, string>> {
+  return new Map(
+    items(answer, "images").map((item, index) => {
+      const image = fields(item, `image ${index}`);
+      const labels = texts(image.Labels, `image ${index}: Labels`);
+      return [text(image.Id, `image ${index}: Id`), labels];
+    }),
+  );
 }
 
 /** Reads the id of one object. Throws `TypeError` when there is none. */

@@ -165,7 +165,7 @@ Deno.test("findDrift() distinguishes a network and a container of one name", () 
     containers: [{ ...web, name, ...unlabelled }],
   };
   assert.deepEqual(driftOf(inventory({}, more)), [
-    `unexpected network ${name}: of this topology`,
+    `unexpected network ${name}: its label names this topology, its name does not`,
     `unexpected container ${name}: running`,
   ]);
   const swapped = inventory({ dmz: { name: web.name }, web: { name: dmz.name } });

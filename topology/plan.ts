@@ -1,6 +1,7 @@
 import { type Decky, type Lan, readTopology, type Topology } from "./document.ts";
 import { specLabel, topologyLabel } from "./inventory.ts";
 import { compareCodePoints, parseJson } from "./json.ts";
+import { namePrefix } from "./ownership.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -93,7 +94,7 @@ export interface Plan {
  * changes. This is part of the contract with the master (docs/topology.md).
  */
 export async function planTopology(topology: Topology, images: ImageNames): Promise<Plan> {
-  const prefix = `decnet_t_${topology.id.slice(0, 8)}_`;
+  const prefix = namePrefix(topology.id);
   const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
   const deckies = topology.deckies.map((decky) => planDecky(decky, topology.id, prefix, images));
   const networks = await withDigests(lans);

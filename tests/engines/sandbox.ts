@@ -51,6 +51,10 @@ export interface ContainerOptions {
   /** The engine starts it again whenever it exits. */
   readonly restarts?: boolean;
   readonly isStarted?: boolean;
+  /** Instead of the sandbox's own. */
+  readonly image?: string;
+  /** Where it has an anonymous volume. */
+  readonly volume?: string;
 }
 
 /** Makes networks and containers in a real engine, and removes them in the end. */
@@ -101,8 +105,9 @@ export class DockerSandbox implements AsyncDisposable {
     const second = 1_000_000_000; // in nanoseconds
     const container = await this.docker.createContainer({
       name: this.#own(name),
-      Image: this.#image,
+      Image: options.image ?? this.#image,
       Cmd: [options.command ?? "/pause"],
+      ...(options.volume ? { Volumes: { [options.volume]: {} } } : {}),
       Labels: options.labels ?? {},
       HostConfig: {
         NetworkMode: options.base ? `container:${options.base}` : first?.[0] ?? "none",
@@ -196,6 +201,17 @@ export class DockerSandbox implements AsyncDisposable {
     // Podman's import takes no tag.
     await this.docker.getImage(id).tag({ repo, tag });
     return id;
+  }
+
+  /** Makes an image of a container, with its labels and more; returns its id. */
+  async commit(container: string, labels: Readonly<Record<string, string>> = {}): Promise<string> {
+    const repo = `decnet-agent-test-${this.tag}-commit`;
+    const tag = String(this.#images.length);
+    const [change] = Object.entries(labels).map(([key, value]) => `LABEL ${key}=${value}`);
+    const handle = this.docker.getContainer(container);
+    await handle.commit({ repo, tag, ...(change && { changes: change }) });
+    this.#images.push(`${repo}:${tag}`);
+    return `${repo}:${tag}`;
   }
 
   /** Removes everything with the tag, and the images. */
