@@ -141,8 +141,10 @@ export function networkChange(planned: PlannedNetwork, actual: NetworkInfo): str
   return specChange(planned, actual);
 }
 
+/** Compares IPv4 subnets only: engines can give each network an IPv6 one by default. */
 function subnetChange({ subnet }: PlannedNetwork, { subnets }: NetworkInfo): string | null {
-  if (subnets.length === 1 && subnets[0] === subnet) return null;
+  const [first, ...more] = subnets.filter((it) => !it.includes(":"));
+  if (first === subnet && more.length === 0) return null;
   return `subnet ${subnets.join(" ") || "none"}, not ${subnet}`;
 }
 

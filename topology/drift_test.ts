@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  changesOf,
   containerOf,
   driftOf,
   full,
@@ -71,12 +72,21 @@ Deno.test("findDrift() finds a changed network", () => {
       "subnet 10.1.0.0/24 10.9.0.0/24, not 10.1.0.0/24",
     ],
     [{ internal: true }, "internal"],
+    [{ subnets: ["fd00::/64"] }, "subnet fd00::/64, not 10.1.0.0/24"],
     [relabelled("dmz", specLabel, "x"), "made from another specification"],
   ];
   assertDrift(
     cases.map(([change, detail]) => [{ dmz: change }, [`changed network dmz: ${detail}`]]),
   );
   assertDrift([[{ inner: { internal: false } }, ["changed network inner: not internal"]]]);
+});
+
+Deno.test("findDrift() ignores IPv6 pools, which engines may add by themselves", () => {
+  for (const subnets of [["10.1.0.0/24", "fd00::/64"], ["fd7c:aaaa:1::/64", "10.1.0.0/24"]]) {
+    assertDrift([[{ dmz: { subnets } }, []]]);
+    assert.deepEqual(changesOf(inventory({ dmz: { subnets } })), []);
+    assert.ok(isOurNetwork(plannedNetwork("dmz"), { ...dmz, ...unlabelled, subnets }, id));
+  }
 });
 
 Deno.test("findDrift() finds a changed container", () => {

@@ -11,6 +11,8 @@ export interface NetworkRequest {
   readonly CheckDuplicate: true;
   readonly Driver: "bridge";
   readonly Internal: boolean;
+  /** Said, as engines from 27 on can add a pool by default. */
+  readonly EnableIPv6: false;
   readonly IPAM: {
     readonly Driver: "default";
     readonly Config: readonly [{ readonly Subnet: string }];
@@ -107,14 +109,16 @@ export async function planDocument(document: string, images: ImageNames): Promis
   return await planTopology(readTopology(parseJson(document)), images);
 }
 
-// Do not change the order of fields in a request: the digest is computed from its text, and another
-// digest makes the next apply recreate everything.
-
 /** Limits logs: a decoy under attack for months must not fill the disk. */
 const logConfig = {
   Type: "json-file",
   Config: { "max-size": "10m", "max-file": "5" },
 } as const;
+/** The log limits as digests have them: they stay, so that other limits recreate nothing. */
+const digestedLogConfig = {
+  Type: "json-file",
+  Config: { "max-size": "10m", "max-file": "5" },
+};
 const restartPolicy = { Name: "unless-stopped" } as const;
 
 function networkName(lan: string, prefix: string): string {
@@ -128,6 +132,7 @@ function planLan(lan: Lan, id: string, prefix: string): PlannedNetwork {
     CheckDuplicate: true,
     Driver: "bridge",
     Internal: internal,
+    EnableIPv6: false,
     IPAM: { Driver: "default", Config: [{ Subnet: subnet }] },
     Labels: { [topologyLabel]: id },
   };
@@ -223,8 +228,22 @@ async function withDigests<T extends PlannedNetwork | PlannedContainer>(
   return labelled;
 }
 
+/**
+ * Returns what the digest of a request is computed from: what the document and the configuration decide.
+ * What is the same for all objects is left out, or stays as it was, as an upgrade of the agent must not
+ * recreate what runs. The order of fields counts.
+ */
+function digestText(request: Partial<NetworkRequest & ContainerRequest>): string {
+  const { HostConfig } = request;
+  return JSON.stringify({
+    ...request,
+    EnableIPv6: undefined,
+    HostConfig: HostConfig && { ...HostConfig, LogConfig: digestedLogConfig },
+  });
+}
+
 async function withDigest<T extends PlannedNetwork | PlannedContainer>(planned: T): Promise<T> {
-  const bytes = new TextEncoder().encode(JSON.stringify(planned.request));
+  const bytes = new TextEncoder().encode(digestText(planned.request));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   const labels = { ...planned.request.Labels, [specLabel]: digest };
   return { ...planned, request: { ...planned.request, Labels: labels } };

@@ -29,7 +29,7 @@ const labels = { "decnet.topology.id": "11111111-2222-3333-4444-555555555555" };
 const logConfig = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } };
 const lan = "decnet_t_11111111_lan-00";
 const base = "decnet_t_11111111_decky-001";
-/** Digests: when one of them changes, the next apply of each host recreates what it is of. */
+/** Digests: a change of one is breaking, as the next apply of each host recreates what it is of. */
 const specs = {
   network: "edc5534e7464a540d18567deb2e2549a254425c21363d63471dad46592ffa50c",
   base: "66e263e312c5cb0d08fc74ab84ae521d24781a23ace7ccfe9e106256624d4a25",
@@ -48,6 +48,7 @@ Deno.test("planTopology() plans one LAN, with what the engine is asked for", asy
       CheckDuplicate: true,
       Driver: "bridge",
       Internal: false,
+      EnableIPv6: false,
       IPAM: { Driver: "default", Config: [{ Subnet: "10.0.0.0/24" }] },
       Labels: { ...labels, [specLabel]: specs.network },
     },
