@@ -8,15 +8,15 @@ import { isImageReference } from "../topology/document.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
 import { findTakenSubnets } from "../topology/reserved.ts";
-import { ChangeExecutor, type ImageIds, type ProgressEvent } from "./executor.ts";
+import { ChangeExecutor, type FailedStep, type ImageIds, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
 
 /** How long a running call may still take once the process stops, in milliseconds. */
 const stopGraceMs = 1_200;
 /** How many times the engine is listed and changed, at most. */
 const maximumRounds = 4;
-/** The pause after a round whose list was out of date, in milliseconds. */
-const roundPauseMs = 500;
+/** The pauses before the engine is listed again after a failed step, in milliseconds. */
+const retryPausesMs = [50, 250, 1_000];
 
 /** How one apply or teardown runs. */
 export interface RunOptions {
@@ -117,43 +117,50 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
 
 /**
  * Repeats `work`, which lists and changes the engine, until nothing was left to create or remove.
- * One round may not be enough: the engine may still carry out calls of an agent that was killed.
- * Returns the number of changes.
+ * One round may not be enough: the engine may still carry out calls of an agent that was killed. After
+ * a failed step it goes on if the world has changed, whatever the engine has answered. Returns the
+ * number of changes.
  */
 export async function reconcile(
   sockets: readonly string[],
   { signal, onProgress }: RunOptions,
   work: (executor: ChangeExecutor) => Promise<void>,
 ): Promise<number> {
+  const pausesMs = [...retryPausesMs];
+  let lastFailed: FailedStep | null = null;
   let changeCount = 0;
-  for (let number = 1;; number++) {
-    const isLast = number === maximumRounds;
+  for (let rounds = 0; rounds < maximumRounds;) {
     const stop = new AbortController();
     const engine = new Engine(findSocket(sockets), stop.signal);
-    const executor = new ChangeExecutor(engine, stop, onProgress);
+    const executor: ChangeExecutor = new ChangeExecutor(engine, stop, { onProgress, lastFailed });
     try {
       await runUntilStopped(signal, stop, work(executor));
+      lastFailed = null;
+      rounds++;
     } catch (error) {
-      if (isLast || signal.aborted || !isFromOutdatedList(error)) throw error;
-      executor.isSettled = false;
-      await new Promise((resolve) => setTimeout(resolve, roundPauseMs));
+      // The engine may be gone by now: the step that failed first says more than its lists.
+      if (lastFailed && error instanceof EngineError) throw lastFailed.error;
+      const { failed } = executor;
+      const pauseMs = pausesMs.shift();
+      const isStep = failed !== null && failed.error === error && !isUncheckedNetwork(failed);
+      if (!isStep || pauseMs === undefined || signal.aborted) throw error;
+      lastFailed = failed;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     } finally {
       engine.close();
     }
     changeCount += executor.changeCount;
-    if (executor.isSettled) return changeCount;
-    if (isLast) {
-      throw new Error(
-        `Docker still differs after ${number} rounds of changes; find out what else changes it`,
-      );
-    }
+    if (lastFailed === null && executor.isSettled) return changeCount;
   }
+  throw new Error(
+    `Docker still differs after ${maximumRounds} rounds of changes; find out what else changes it`,
+  );
 }
 
-/** Whether a step failed because an object was removed or created since the engine was listed. */
-function isFromOutdatedList(error: unknown): boolean {
-  const { cause } = error as Error;
-  return cause instanceof EngineError && (cause.status === 404 || cause.status === 409);
+/** Whether a network may have been created that no check has seen, as its creation got no answer. */
+function isUncheckedNetwork({ object, left, error: { cause } }: FailedStep): boolean {
+  const isCreation = object.startsWith("network ") && left.get(object)?.[0] === "create";
+  return isCreation && cause instanceof EngineError && cause.status === null;
 }
 
 /** Waits for `work`; once `signal` is aborted, no further call is sent, and running ones get 1.2 s. */
