@@ -80,9 +80,11 @@ Deno.test("Applier.teardown() removes services, bases, then networks backwards",
     ]);
     const before = engine.changes.length;
     assert.equal((await host.teardown(id)).changes, 12);
-    const order = engine.changes.slice(before).map(({ path }) =>
-      names.get(path.match(/[0-9a-f]{64}/)![0])!.replace(prefix, "")
-    );
+    const calls = engine.changes.slice(before).map(({ method, path }) => ({
+      method,
+      name: names.get(path.match(/[0-9a-f]{64}/)![0])!.replace(prefix, ""),
+    }));
+    const order = calls.filter(({ method }) => method === "DELETE").map(({ name }) => name);
     assert.deepEqual(order.slice(0, 5).sort(), [
       "decky-001-ssh",
       "decky-002-http",
@@ -93,6 +95,11 @@ Deno.test("Applier.teardown() removes services, bases, then networks backwards",
     const bases = ["decky-001", "decky-002", "decky-003", "decky-004"];
     assert.deepEqual(order.slice(5, 9).sort(), bases);
     assert.deepEqual(order.slice(9), ["lan-02", "lan-01", "lan-00"]);
+    // Each container is killed before it is removed.
+    for (const name of order.slice(0, 9)) {
+      const methods = calls.filter((it) => it.name === name).map(({ method }) => method);
+      assert.deepEqual(methods, ["POST", "DELETE"], name);
+    }
     host.assertNothingLeft();
     assert.equal((await host.teardown(id)).changes, 0);
   }));
@@ -129,7 +136,8 @@ Deno.test("Applier.apply() removes the old topology before it makes the new one"
     assert.equal((await host.apply(validated, { supersede: true })).changes, 6);
     assert.deepEqual(
       host.changes(before).map((call) => call.split(" ")[0]),
-      [...Array(3).fill("DELETE"), ...Array(5).fill("POST")],
+      // Two containers are killed and removed; a network is removed.
+      ["POST", "DELETE", "POST", "DELETE", "DELETE", ...Array(5).fill("POST")],
     );
     await host.assertApplied(validated);
     await host.teardown(validated.plan.topologyId);

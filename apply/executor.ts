@@ -120,8 +120,13 @@ export class ChangeExecutor {
     }
   }
 
-  #removeContainer({ name, id }: ContainerInfo): Promise<void> {
-    return this.#runStep("remove", `container ${name}`, () => this.engine.removeContainer(id));
+  #removeContainer(actual: ContainerInfo): Promise<void> {
+    const { engine } = this;
+    return this.#runStep(
+      "remove",
+      `container ${actual.name}`,
+      () => engine.removeContainer(actual),
+    );
   }
 
   async #applyDecky(containers: readonly (ContainerCreation | ContainerRepair)[]): Promise<void> {
@@ -171,7 +176,7 @@ export class ChangeExecutor {
   }
 
   async #removeOld(change: ContainerCreation | ContainerRepair): Promise<void> {
-    if (change.action !== "create") await this.engine.removeContainer(change.actual.id);
+    if (change.action !== "create") await this.engine.removeContainer(change.actual);
   }
 
   async #runStep(action: string, object: string, run: () => Promise<unknown>): Promise<void> {

@@ -170,7 +170,7 @@ Deno.test("D19 Applier.teardown() finishes after a failed call at each position"
       failed.host.assertNothingLeft();
     },
   });
-  assert.equal(count, 2 + 9 + 3 + 2);
+  assert.equal(count, 2 + 2 * 9 + 3 + 2);
 });
 
 Deno.test("Applier.apply() restores what a failed teardown has left", async () => {

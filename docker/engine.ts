@@ -2,6 +2,7 @@ import {
   type ContainerInfo,
   imageLabel,
   type Inventory,
+  isRunning,
   topologyLabel,
 } from "../topology/inventory.ts";
 import type { ContainerRequest, NetworkRequest } from "../topology/plan.ts";
@@ -131,9 +132,16 @@ export class Engine {
     await this.#request({ method: "POST", path: `/containers/${id}/${action}${query}` });
   }
 
-  /** Removes a container, running or not, and its volumes; succeeds if it does not exist. */
-  async removeContainer(id: string): Promise<void> {
+  /**
+   * Kills a container if it runs, and removes it with its anonymous volumes; succeeds if it does not
+   * exist. A decoy has nothing to save, and Podman's removal alone gives it 10 s to end by itself.
+   */
+  async removeContainer(actual: Pick<ContainerInfo, "id" | "state">): Promise<void> {
+    const { id } = actual;
     try {
+      if (isRunning(actual)) {
+        await ignoreRefusal(this.#request({ method: "POST", path: `/containers/${id}/kill` }));
+      }
       const path = `/containers/${id}?force=1&v=1`;
       await ignoreGone(this.#request({ method: "DELETE", path }));
     } catch (error) {
@@ -220,6 +228,15 @@ async function ignoreGone(call: Promise<EngineResponse>): Promise<void> {
     await call;
   } catch (error) {
     if (!isGone(error)) throw error;
+  }
+}
+
+/** Waits for a call; accepts any answer. */
+async function ignoreRefusal(call: Promise<EngineResponse>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.status === null) throw error;
   }
 }
 

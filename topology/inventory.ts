@@ -51,7 +51,7 @@ export interface Inventory {
 }
 
 /** Whether Docker counts a container as running, as in `docker ps`. */
-export function isRunning({ state }: ContainerInfo): boolean {
+export function isRunning({ state }: Pick<ContainerInfo, "state">): boolean {
   return state === "running" || state === "paused" || state === "restarting";
 }
 
