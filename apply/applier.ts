@@ -83,7 +83,7 @@ export class Applier {
     const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
     const isConflict = superseded !== null && !supersede;
     const conflict = isConflict ? conflictError(superseded, plan.topologyId).message : null;
-    const context = { superseded, images, peers: { master } };
+    const context = { superseded, images, peers: { master }, signal };
     const { removals, changes } = await this.#askEngine(
       signal,
       (engine) => computeChangeSet(engine, plan, context),
@@ -236,7 +236,8 @@ class ApplyAttempt {
     const { store, validated: { plan, text }, images, peers, signal } = this.#options;
     const { topologyId } = plan;
     const superseded = otherTopology(topologyId, store.current());
-    const changeSet = await computeChangeSet(executor.engine, plan, { superseded, images, peers });
+    const context = { superseded, images, peers, signal };
+    const changeSet = await computeChangeSet(executor.engine, plan, context);
     const { removals, changes, imageIds } = changeSet;
     checkObstacles(removals, changes);
     const isNew = changes.networks.some(({ action }) => action === "create");

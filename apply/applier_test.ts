@@ -144,6 +144,57 @@ Deno.test("Applier.apply() removes the old topology before it makes the new one"
     host.assertNothingLeft();
   }));
 
+/** Replaces the words for the uptime of containers, by their short names. */
+function setStatus({ engine }: ApplyHost, words: Readonly<Record<string, string>>): void {
+  engine.containers = engine.containers.map((it) => {
+    const Status = words[it.Names[0]!.replace(`/${prefix}`, "")];
+    return Status === undefined ? it : { ...it, Status };
+  });
+}
+
+const [fresh, older] = ["Up Less than a second", "Up 5 minutes"];
+
+Deno.test("T6 Applier.apply() restarts no service after the clock was set back", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    // The base was started before that, the service after it.
+    setStatus(host, { "decky-001": fresh, "decky-001-ssh": older });
+    const before = host.engine.requestCount;
+    const startedAt = performance.now();
+    assert.equal((await host.apply(threeLans)).changes, 0);
+    assert.ok(performance.now() - startedAt >= 2_000);
+    // Two lists, twice, and five images.
+    assert.equal(host.engine.requestCount - before, 2 * 2 + 5);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.apply() restarts a service whose base has just been restarted", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    setStatus(host, { "decky-001": fresh, "decky-001-ssh": older });
+    const before = host.engine.changes.length;
+    const count = host.engine.requestCount;
+    const applied = host.apply(threeLans);
+    await until(() => host.engine.requestCount >= count + 7);
+    setStatus(host, { "decky-001": "Up 2 seconds" });
+    assert.equal((await applied).changes, 1);
+    assert.deepEqual(host.changes(before), ["POST /containers/{id}/restart"]);
+  }));
+
+Deno.test("Applier.apply() that waits for a second look ends when it is stopped", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    setStatus(host, { "decky-001": fresh, "decky-001-ssh": older });
+    const stop = new AbortController();
+    const count = host.engine.requestCount;
+    const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
+    await until(() => host.engine.requestCount >= count + 7);
+    const startedAt = performance.now();
+    stop.abort();
+    assert.equal((await refusal).code, "failed");
+    assert.ok(performance.now() - startedAt < 1_000);
+  }));
+
 Deno.test("Applier.teardown() leaves what has nothing but a planned name", () =>
   withHost(async (host) => {
     const { engine } = host;

@@ -5,6 +5,7 @@ import type { AppliedTopology } from "../store/row.ts";
 import { unknownDocument } from "../store/row.ts";
 import { type Changes, findChanges, findRemovals } from "../topology/changes.ts";
 import { isImageReference } from "../topology/document.ts";
+import { needsSecondLook } from "../topology/drift.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { type ImageNames, type Plan, planDocument } from "../topology/plan.ts";
 import { findTakenSubnets } from "../topology/reserved.ts";
@@ -17,6 +18,8 @@ const stopGraceMs = 1_200;
 const maximumRounds = 4;
 /** The pauses before the engine is listed again after a failed step, in milliseconds. */
 const retryPausesMs = [50, 250, 1_000];
+/** The time after which a base that has just been started is no longer up for "Less than a second". */
+const secondLookMs = 2_000;
 
 /** How one apply or teardown runs. */
 export interface RunOptions {
@@ -44,13 +47,17 @@ interface ChangeSet {
 export async function computeChangeSet(
   engine: Engine,
   plan: Plan,
-  { superseded, images, peers }: {
+  { superseded, images, peers, signal }: {
     superseded: RemovalTarget | null;
     images: ImageNames;
     peers: Peers;
+    signal: AbortSignal;
   },
 ): Promise<ChangeSet> {
-  const [inventory, imageIds] = await Promise.all([engine.list(), listImageIds(engine, plan)]);
+  const [inventory, imageIds] = await Promise.all([
+    listClearly(engine, plan, signal),
+    listImageIds(engine, plan),
+  ]);
   const removals = superseded
     ? await computeRemovals(superseded, inventory, images)
     : { networks: [], containers: [], obstacles: [] };
@@ -71,6 +78,24 @@ export async function computeChangeSet(
     changes: { networks, containers, obstacles: [...taken, ...obstacles] },
     imageIds,
   };
+}
+
+/** Lists the engine's objects, twice where a restart depends on whether a base has just been started. */
+async function listClearly(engine: Engine, plan: Plan, signal: AbortSignal): Promise<Inventory> {
+  const inventory = await engine.list();
+  if (!needsSecondLook(plan, inventory)) return inventory;
+  await pause(secondLookMs, signal);
+  return await engine.list();
+}
+
+/** Waits for a time in milliseconds, or until `signal` is aborted. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", resolve, { once: true });
+  if (!signal.aborted) await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", resolve);
 }
 
 /** Returns what a teardown removes from Docker. */
@@ -145,7 +170,7 @@ export async function reconcile(
       const isStep = failed !== null && failed.error === error && !isUncheckedNetwork(failed);
       if (!isStep || pauseMs === undefined || signal.aborted) throw error;
       lastFailed = failed;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      await pause(pauseMs, signal);
     } finally {
       engine.close();
     }

@@ -26,9 +26,11 @@ async function changeSetOf(
   const superseded = supersededId === undefined
     ? null
     : { topologyId: supersededId, versionHash: "h", document: "{}" };
-  const engine = new Engine(socketPath, new AbortController().signal);
+  const { signal } = new AbortController();
+  const engine = new Engine(socketPath, signal);
   try {
-    return await computeChangeSet(engine, plan, { superseded, images: defaultImages, peers });
+    const context = { superseded, images: defaultImages, peers, signal };
+    return await computeChangeSet(engine, plan, context);
   } finally {
     engine.close();
   }

@@ -75,7 +75,7 @@ function wornContainer(actual: ContainerInfo, random: SeededRandom): ContainerIn
     () => [still(actual, random.pick(["exited", "exited", "created", "dead", "removing"]))],
     () => [still(actual, "restarting")],
     () => [{ ...actual, state: "paused" }],
-    () => [{ ...actual, uptime: { atLeast: 0, atMost: 1 } }],
+    () => [{ ...actual, uptime: { atLeast: 0, atMost: 59 } }],
     () => [{ ...actual, unhealthy: true }],
     () => [{ ...actual, ...unlabelled }],
     () => [{ ...actual, labels: new Map(actual.labels).set(specLabel, "x") }],
