@@ -118,6 +118,17 @@ for (const [name, change, expected] of containers) {
   });
 }
 
+Deno.test("readNetworks() and readContainers() leave long labels out", () => {
+  for (const [length, isKept] of [[256, true], [257, false], [200_000, false]] as const) {
+    const Labels = { "decnet.topology.id": "x".repeat(length), other: "y" };
+    const [network] = readNetworks([{ ...networkItem, Labels }]);
+    const [container] = readContainers([{ ...containerItem, Labels }]);
+    for (const { labels } of [network!, container!]) {
+      assert.deepEqual([...labels.keys()], isKept ? ["decnet.topology.id", "other"] : ["other"]);
+    }
+  }
+});
+
 Deno.test("readImageLabels() reads the labels of images", () => {
   const images = [{ Id: "sha256:1", Labels: { a: "b" }, RepoTags: null }, {
     Id: "2",
