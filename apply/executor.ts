@@ -1,11 +1,13 @@
 import type { Engine } from "../docker/engine.ts";
 import { EngineError } from "../docker/errors.ts";
-import type {
-  Changes,
-  ContainerCreation,
-  ContainerRepair,
-  Creation,
-  HostConstraints,
+import {
+  type Changes,
+  type ContainerCreation,
+  type ContainerRepair,
+  type Creation,
+  describeGuest,
+  type HostConstraints,
+  sharing,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
 import type { PlannedContainer, PlannedNetwork } from "../topology/plan.ts";
@@ -91,8 +93,10 @@ export class ChangeExecutor {
       action !== "create" && action !== "remove"
     );
     const removed = containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
-    await waitForAll(removed.filter(isService).map((it) => this.#removeContainer(it)));
-    await waitForAll(removed.filter((it) => !isService(it)).map((it) => this.#removeContainer(it)));
+    const [services, bases] = [removed.filter(isService), removed.filter((it) => !isService(it))];
+    await this.#checkGuests(bases, removed);
+    await waitForAll(services.map((it) => this.#removeContainer(it)));
+    await waitForAll(bases.map((it) => this.#removeContainer(it)));
     for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
       await this.#runStep("remove", `network ${name}`, () => engine.removeNetwork(id));
     }
@@ -118,6 +122,23 @@ export class ChangeExecutor {
     } finally {
       if (ids.length > 0) await checkNetworks?.(ids);
     }
+  }
+
+  /**
+   * Podman lists no network modes, and removes no container that another one depends on, running or
+   * not. Throws `Error` with the names of such containers that stay.
+   */
+  async #checkGuests(
+    bases: readonly ContainerInfo[],
+    removed: readonly ContainerInfo[],
+  ): Promise<void> {
+    const ids = new Set(removed.map(({ id }) => id));
+    const hosts = bases.filter(({ networkMode }) => networkMode === "");
+    const guests = await Promise.all(hosts.map(async ({ id, name }) => {
+      const sharers = await this.engine.listSharing(id);
+      return sharers.filter((it) => !ids.has(it.id)).map((it) => describeGuest(it, sharing(name)));
+    }));
+    if (guests.flat().length > 0) throw new Error(guests.flat().join("; "));
   }
 
   #removeContainer(actual: ContainerInfo): Promise<void> {

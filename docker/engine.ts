@@ -81,6 +81,12 @@ export class Engine {
     return { ...inventory, containers: withImageLabels };
   }
 
+  /** Lists the containers that share the network of another one. Only Podman has this filter. */
+  async listSharing(hostId: string): Promise<ContainerInfo[]> {
+    const call = listContainers({ network: [`container:${hostId}`] });
+    return readContainers(await this.#requestJson(call));
+  }
+
   /** Returns the id of an image; null when the engine does not have the image. */
   async imageId(name: string): Promise<string | null> {
     try {

@@ -284,6 +284,16 @@ function reasonToRecreate(
   return isUseless ? "it does not stay up, and a service needs it" : null;
 }
 
+/** Describes a foreign container that keeps changes from being made. */
+export function describeGuest({ name }: ContainerInfo, what: string): string {
+  return `container ${name}, which does not belong to this topology, ${what}`;
+}
+
+/** Describes that a guest shares the network of a container. */
+export function sharing(host: string): string {
+  return `shares the network of container ${host}`;
+}
+
 /**
  * Finds running foreign containers that changes would harm, or that would make them fail: on a network
  * or in the network of a container that is to be removed, or with an address that is needed.
@@ -294,13 +304,11 @@ function findForeignGuests(
 ): string[] {
   const removed = new Set(containers.flatMap((it) => it.action === "remove" ? [it.actual] : []));
   const guests = inventory.containers.filter((it) => isRunning(it) && !removed.has(it));
-  const describe = (guest: ContainerInfo, what: string) =>
-    `container ${guest.name}, which does not belong to this topology, ${what}`;
   const onNetworks = networks.flatMap((change) => {
     if (change.action !== "remove") return [];
     const { name } = change.actual;
     return guests.filter(({ addressByNetwork }) => addressByNetwork.has(name))
-      .map((guest) => describe(guest, `uses network ${name}`));
+      .map((guest) => describeGuest(guest, `uses network ${name}`));
   });
   const hosts = new Map(
     [...removed].flatMap((
@@ -309,7 +317,7 @@ function findForeignGuests(
   );
   const inContainers = guests.flatMap((guest) => {
     const host = hosts.get(guest.networkMode);
-    return host === undefined ? [] : [describe(guest, `shares the network of container ${host}`)];
+    return host === undefined ? [] : [describeGuest(guest, sharing(host))];
   });
   const needed = new Set(
     containers.flatMap((it) =>
@@ -318,7 +326,7 @@ function findForeignGuests(
   );
   const atAddresses = guests.flatMap((guest) =>
     [...guest.addressByNetwork].filter((it) => needed.has(it.join(" ")))
-      .map(([network, address]) => describe(guest, `has the address ${address} on ${network}`))
+      .map(([network, address]) => describeGuest(guest, `has the address ${address} on ${network}`))
   );
   return [...onNetworks, ...inContainers, ...atAddresses];
 }

@@ -225,7 +225,14 @@ export class DockerSandbox implements AsyncDisposable {
       await Promise.allSettled(networks.map(({ Id }) => this.docker.getNetwork(Id).remove()));
       return containers.length + networks.length === 0;
     }, { what: `an empty sandbox ${this.tag}` });
-    for (const id of this.#images) await this.docker.getImage(id).remove({ force: true });
+    // The newest first: Docker removes no image that another one was made from, and then that too.
+    for (const id of this.#images.toReversed()) {
+      await this.docker.getImage(id).remove({ force: true }).catch(
+        (error: { statusCode?: number }) => {
+          if (error.statusCode !== 404) throw error;
+        },
+      );
+    }
   }
 
   #own(name: string): string {
