@@ -34,8 +34,8 @@ export class ChangeLog {
   }
 
   /**
-   * Compares what was found with what was found before. Ignores drift while the agent itself changes
-   * the host (`isBusy`).
+   * Compares what was found with what was found before. Ignores drift and the recorded error, which an
+   * apply sets at its start, while the agent itself changes the host (`isBusy`).
    */
   record(
     { snapshot, body, certificates }: Pick<Heartbeat, "snapshot" | "body" | "certificates">,
@@ -45,8 +45,9 @@ export class ChangeLog {
     this.#compare("docker", snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
     this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
     // Unknown while Docker or the store cannot be read: the last known state stays.
-    if (body.topology) this.#compare("topology", body.topology.last_error);
-    if (snapshot.engine && body.topology && !isBusy) this.#recordDrift(snapshot.drift);
+    if (!body.topology || isBusy) return;
+    this.#compare("topology", body.topology.last_error);
+    if (snapshot.engine) this.#recordDrift(snapshot.drift);
   }
 
   /** Counts the master's failures; called once for each heartbeat. */

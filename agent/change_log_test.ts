@@ -124,7 +124,7 @@ Deno.test("ChangeLog.record() knows a problem again whose text has the time", ()
 Deno.test("ChangeLog.record() logs no drift while the agent changes the host", () => {
   const lines: string[] = [];
   const changeLog = new ChangeLog(createLog((line) => lines.push(line.trimEnd())));
-  changeLog.record(heartbeatWith({ snapshot: { drift: drifted("n") } }), true);
+  changeLog.record(heartbeatWith({ snapshot: { store: failed, drift: drifted("n") } }), true);
   assert.deepEqual(lines, []);
   changeLog.record(heartbeatWith({ snapshot: { drift: drifted("n") } }), false);
   assert.deepEqual(lines, ['level=warn msg="missing n" subject=drift']);

@@ -2,6 +2,7 @@ import { listenToEvents } from "../docker/events.ts";
 import { findSocket } from "../docker/observe.ts";
 import { identityOf } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
+import { createPrivateFile } from "../host/new_file.ts";
 import { explain, fileVersion, lockPathOf } from "../store/file.ts";
 import { Wakeup } from "./schedule.ts";
 import type { HostOptions, HostSnapshot } from "./snapshot.ts";
@@ -108,10 +109,7 @@ function watchProblem({ message }: Error): string {
 /** Creates the lock, so that the first write to a new store is noticed. */
 function createIfAbsent(path: string): void {
   try {
-    // That user could not lock a file of root, and could apply nothing.
-    const folder = Deno.statSync(path.replace(/[^/]*$/, ""));
-    if (Deno.uid() === 0 && folder.uid !== 0) return;
-    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+    createPrivateFile(path).close();
   } catch {
     // The file exists, or the folder cannot be written.
   }

@@ -24,6 +24,7 @@ Deno.test("the API uses new certificates under load without losing a call", asyn
     }
   };
   const loads = [load(), load(), load()];
+  while (!names.has("the agent")) await api.call("/health");
   for (const name of ["first", "second", "third"]) {
     const certificates = await agentIdentity(name);
     api.loaded = { certificates, problem: null };

@@ -180,16 +180,18 @@ class Exchange {
     }
   }
 
-  /** Waits in the queue before it reads the body, so that waiting requests use no memory for it. */
+  /**
+   * Reads the body, and then waits for its turn: the runtime would receive the body meanwhile, without
+   * a bound, and a slow client would hold up all others.
+   */
   async #readBody(): Promise<JsonObject> {
     const { clientSignal } = this.connection;
-    this.#leaveQueue = await this.options.queue.enter(clientSignal);
     if (this.request.headers.expect !== undefined) this.response.writeContinue();
-    const body = parseObject(await readBytes(this.request, this.options.limits, clientSignal));
+    const bytes = await readBytes(this.request, this.options.limits, clientSignal);
     // The runtime reports a closed connection only after everything that was received is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
-    if (clientSignal.aborted) throw new ClientGone();
-    return body;
+    this.#leaveQueue = await this.options.queue.enter(clientSignal);
+    return parseObject(bytes);
   }
 
   /**

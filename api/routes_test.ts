@@ -103,3 +103,21 @@ Deno.test("the API answers a request while the next one stays incomplete", async
     /^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n[^]*\{"topology_id":null\}$/i,
   );
 });
+
+Deno.test("the API reads a body, up to its limit, while another call is answered", async () => {
+  await using api = await ApiSetup.start();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  api.service.onCall = () => promise;
+  const first = api.post("/topology/teardown", { topology_id: "A" });
+  await until(() => api.service.calls.length === 1);
+  using endless = await api.talk();
+  endless.send(`POST /topology/apply ${head}Transfer-Encoding: chunked\r\n\r\n`);
+  for (let i = 0; i < 9; i++) endless.send(`100000\r\n${"x".repeat(2 ** 20)}\r\n`);
+  await endless.receive("HTTP/1.1 413 ");
+  // A body that is slow to come holds up no other call.
+  using slow = await api.talk();
+  slow.send(`POST /topology/teardown ${head}Content-Length: 20\r\n\r\n{"topology`);
+  const next = api.post("/topology/teardown", { topology_id: "B" });
+  resolve();
+  assert.deepEqual([(await first).status, (await next).status], [200, 200]);
+});

@@ -83,7 +83,7 @@ export class Applier {
     const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
     const isConflict = superseded !== null && !supersede;
     const conflict = isConflict ? conflictError(superseded, plan.topologyId).message : null;
-    const context = { superseded, planOptions, peers: { master } };
+    const context = { superseded, planOptions, peers: { master }, signal };
     const { removals, changes } = await this.#askEngine(
       signal,
       (engine) => computeChangeSet(engine, plan, context),
@@ -146,7 +146,7 @@ export class Applier {
     }
     const { planOptions, sockets, storePath, fallback } = this.#options;
     const isMeant = (id: string) => id === givenId || (byHand && isShortId(givenId, id));
-    const unknown = { topologyId: givenId, versionHash: "", document: "" };
+    const unknown = { topologyId: givenId, document: "" };
     if (!fallback && !exists(storePath)) {
       // Makes no folder for a store when there is nothing to remove, or no engine to remove it from.
       const { networks, containers, obstacles } = await this.#askEngine(
@@ -236,11 +236,8 @@ class ApplyAttempt {
     const { store, validated: { plan, text }, planOptions, peers, signal } = this.#options;
     const { topologyId } = plan;
     const superseded = otherTopology(topologyId, store.current());
-    const changeSet = await computeChangeSet(executor.engine, plan, {
-      superseded,
-      planOptions,
-      peers,
-    });
+    const context = { superseded, planOptions, peers, signal };
+    const changeSet = await computeChangeSet(executor.engine, plan, context);
     const { removals, changes, imageIds } = changeSet;
     checkObstacles(removals, changes);
     const isNew = changes.networks.some(({ action }) => action === "create");

@@ -80,9 +80,11 @@ Deno.test("Applier.teardown() removes services, bases, then networks backwards",
     ]);
     const before = engine.changes.length;
     assert.equal((await host.teardown(id)).changes, 12);
-    const order = engine.changes.slice(before).map(({ path }) =>
-      names.get(path.match(/[0-9a-f]{64}/)![0])!.replace(prefix, "")
-    );
+    const calls = engine.changes.slice(before).map(({ method, path }) => ({
+      method,
+      name: names.get(path.match(/[0-9a-f]{64}/)![0])!.replace(prefix, ""),
+    }));
+    const order = calls.filter(({ method }) => method === "DELETE").map(({ name }) => name);
     assert.deepEqual(order.slice(0, 5).sort(), [
       "decky-001-ssh",
       "decky-002-http",
@@ -93,6 +95,11 @@ Deno.test("Applier.teardown() removes services, bases, then networks backwards",
     const bases = ["decky-001", "decky-002", "decky-003", "decky-004"];
     assert.deepEqual(order.slice(5, 9).sort(), bases);
     assert.deepEqual(order.slice(9), ["lan-02", "lan-01", "lan-00"]);
+    // Each container is killed before it is removed.
+    for (const name of order.slice(0, 9)) {
+      const methods = calls.filter((it) => it.name === name).map(({ method }) => method);
+      assert.deepEqual(methods, ["POST", "DELETE"], name);
+    }
     host.assertNothingLeft();
     assert.equal((await host.teardown(id)).changes, 0);
   }));
@@ -101,12 +108,13 @@ Deno.test("Applier.teardown() finds a topology that is not stored by its label",
   withHost(async (host) => {
     await host.apply(oneLan);
     const { engine } = host;
-    const addresses = { "some-lan": "10.6.0.2" };
-    const lan = network({ name: "some-lan", subnet: "10.6.0.0/24", labels });
+    const lanName = `${prefix}some-lan`;
+    const addresses = { [lanName]: "10.6.0.2" };
+    const lan = network({ name: lanName, subnet: "10.6.0.0/24", labels });
     engine.networks = [...engine.networks, lan];
     engine.containers = [
       ...engine.containers,
-      container({ name: "some-decky", labels, addresses }),
+      container({ name: `${prefix}some-decky`, labels, addresses }),
     ];
     assert.equal((await host.teardown(id)).changes, 2);
     await host.assertApplied(oneLan);
@@ -128,34 +136,99 @@ Deno.test("Applier.apply() removes the old topology before it makes the new one"
     assert.equal((await host.apply(validated, { supersede: true })).changes, 6);
     assert.deepEqual(
       host.changes(before).map((call) => call.split(" ")[0]),
-      [...Array(3).fill("DELETE"), ...Array(5).fill("POST")],
+      // Two containers are killed and removed; a network is removed.
+      ["POST", "DELETE", "POST", "DELETE", "DELETE", ...Array(5).fill("POST")],
     );
     await host.assertApplied(validated);
     await host.teardown(validated.plan.topologyId);
     host.assertNothingLeft();
   }));
 
-Deno.test("Applier.teardown() removes what has a planned name, once applied", () =>
+/** Replaces the words for the uptime of containers, by their short names. */
+function setStatus({ engine }: ApplyHost, words: Readonly<Record<string, string>>): void {
+  engine.containers = engine.containers.map((it) => {
+    const Status = words[it.Names[0]!.replace(`/${prefix}`, "")];
+    return Status === undefined ? it : { ...it, Status };
+  });
+}
+
+const [fresh, older] = ["Up Less than a second", "Up 5 minutes"];
+
+Deno.test("T6 Applier.apply() restarts no service after the clock was set back", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    // The base was started before that, the service after it.
+    setStatus(host, { "decky-001": fresh, "decky-001-ssh": older });
+    const before = host.engine.requestCount;
+    const startedAt = performance.now();
+    assert.equal((await host.apply(threeLans)).changes, 0);
+    assert.ok(performance.now() - startedAt >= 2_000);
+    // Two lists, twice, and five images.
+    assert.equal(host.engine.requestCount - before, 2 * 2 + 5);
+    await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.apply() restarts a service whose base has just been restarted", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    setStatus(host, { "decky-001": fresh, "decky-001-ssh": older });
+    const before = host.engine.changes.length;
+    const count = host.engine.requestCount;
+    const applied = host.apply(threeLans);
+    await until(() => host.engine.requestCount >= count + 7);
+    setStatus(host, { "decky-001": "Up 2 seconds" });
+    assert.equal((await applied).changes, 1);
+    assert.deepEqual(host.changes(before), ["POST /containers/{id}/restart"]);
+  }));
+
+Deno.test("Applier.apply() that waits for a second look ends when it is stopped", () =>
+  withHost(async (host) => {
+    await host.apply(threeLans);
+    setStatus(host, { "decky-001": fresh, "decky-001-ssh": older });
+    const stop = new AbortController();
+    const count = host.engine.requestCount;
+    const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
+    await until(() => host.engine.requestCount >= count + 7);
+    const startedAt = performance.now();
+    stop.abort();
+    assert.equal((await refusal).code, "failed");
+    assert.ok(performance.now() - startedAt < 1_000);
+  }));
+
+Deno.test("Applier.teardown() leaves what has nothing but a planned name", () =>
   withHost(async (host) => {
     const { engine } = host;
     const orphan = `/${prefix}decky-001-ssh`;
-    const isOrphanLeft = () => engine.containers.some(({ Names }) => Names.includes(orphan));
-    // As if another program had made it: without its base and labels, only its name is left.
-    const loseAll = async () => {
-      await host.apply(threeLans);
-      engine.containers = engine.containers
-        .filter(({ Names }) => !Names.includes(`/${prefix}decky-001`))
-        .map((it) => it.Names.includes(orphan) ? { ...it, Labels: {} } : it);
-    };
-    await loseAll();
+    await host.apply(threeLans);
+    engine.containers = engine.containers
+      .filter(({ Names }) => !Names.includes(`/${prefix}decky-001`))
+      .map((it) => it.Names.includes(orphan) ? { ...it, Labels: {} } : it);
     await host.teardown(id);
-    host.assertNothingLeft();
-
-    await loseAll();
-    runSql(host.storePath, "UPDATE applied_topology SET applied_version_hash = ''");
-    await host.teardown(id);
-    assert.ok(isOrphanLeft());
+    assert.ok(engine.containers.some(({ Names }) => Names.includes(orphan)));
     assert.equal(host.row(), null);
+  }));
+
+Deno.test("Applier leaves a container whose image has the topology's label", () =>
+  withHost(async (host) => {
+    const { engine } = host;
+    // The image of another one has the label of another topology: its own label is its own.
+    engine.images.add("payroll:1", undefined, labels);
+    engine.images.add("other:1", undefined, { "decnet.topology.id": "other" });
+    const theirs = container({ name: `${prefix}payroll-db`, image: "payroll:1", labels });
+    const copy = container({
+      name: `${prefix}analysis`,
+      labels: { ...labels, "decnet.topology.image": "sha256:x" },
+    });
+    const ours = container({ name: `${prefix}old`, image: "other:1", labels });
+    const isThere = (item: typeof theirs) => engine.containers.some(({ Id }) => Id === item.Id);
+    await host.apply(threeLans);
+    assert.ok(!engine.requests.some(({ path }) => path.startsWith("/images/json")));
+    engine.containers = [...engine.containers, theirs, copy, ours];
+    await host.apply(threeLans);
+    assert.deepEqual([theirs, copy, ours].map(isThere), [true, true, false]);
+    engine.containers = [...engine.containers, ours];
+    await host.teardown(id);
+    assert.deepEqual([theirs, copy, ours].map(isThere), [true, true, false]);
   }));
 
 /** Adds objects to those that the engine has. */

@@ -1,11 +1,13 @@
 import type { Engine } from "../docker/engine.ts";
 import { EngineError } from "../docker/errors.ts";
-import type {
-  Changes,
-  ContainerCreation,
-  ContainerRepair,
-  Creation,
-  HostConstraints,
+import {
+  type Changes,
+  type ContainerCreation,
+  type ContainerRepair,
+  type Creation,
+  describeGuest,
+  type HostConstraints,
+  sharing,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
 import { engineRequest, type PlannedContainer, type PlannedNetwork } from "../topology/plan.ts";
@@ -23,6 +25,16 @@ export interface ProgressEvent {
   readonly text: string;
 }
 
+/** Object, such as `container decnet_t_…` → the actions that are left to do for it. */
+type Work = Map<string, readonly string[]>;
+
+/** The first step that failed, and the work that was left then, this step included. */
+export interface FailedStep {
+  readonly error: Error;
+  readonly object: string;
+  readonly left: Work;
+}
+
 /** Makes changes in an engine, and counts them. */
 export class ChangeExecutor {
   readonly engine: Engine;
@@ -30,28 +42,38 @@ export class ChangeExecutor {
   changeCount = 0;
   /** Whether all changes left the same objects: nothing was created or removed. */
   isSettled = true;
+  /** Null as long as no step has failed. */
+  failed: FailedStep | null = null;
   /** Aborted by the first failure, or when the process stops; then no further call is sent. */
   readonly #stop: AbortController;
   readonly #onProgress: ((event: ProgressEvent) => void) | undefined;
+  /** The failure of the round before this one; null once it is known that the world has changed. */
+  #lastFailed: FailedStep | null;
   #imageIds: ImageIds = new Map();
+  #left: Work = new Map();
   #done = 0;
   #total = 0;
 
   constructor(
     engine: Engine,
     stop: AbortController,
-    onProgress: ((event: ProgressEvent) => void) | undefined,
+    { onProgress, lastFailed = null }: {
+      onProgress: ((event: ProgressEvent) => void) | undefined;
+      lastFailed?: FailedStep | null;
+    },
   ) {
     this.engine = engine;
     this.#stop = stop;
     this.#onProgress = onProgress;
+    this.#lastFailed = lastFailed;
   }
 
   /**
    * Removes services, bases and networks, then creates networks, bases and services. Independent
    * changes run in parallel. `imageIds` contains every image that they need. Throws the first
    * failure. `checkNetworks` is called with the ids of the networks that were created, also when
-   * others could not be, before a container is.
+   * others could not be, before a container is. Throws the last round's failure, and changes nothing,
+   * if all is as that round has left it.
    */
   async execute(
     { networks, containers }: Changes,
@@ -59,6 +81,10 @@ export class ChangeExecutor {
     checkNetworks?: NetworkCheck,
   ): Promise<void> {
     const { engine } = this;
+    const work = workOf({ networks, containers });
+    if (this.#lastFailed && isUnchanged(this.#lastFailed, work)) throw this.#lastFailed.error;
+    this.#lastFailed = null;
+    this.#left = work;
     this.#imageIds = imageIds;
     this.#done = 0;
     this.#total = networks.length + containers.length;
@@ -67,10 +93,12 @@ export class ChangeExecutor {
       action !== "create" && action !== "remove"
     );
     const removed = containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
-    await waitForAll(removed.filter(isService).map((it) => this.#removeContainer(it)));
-    await waitForAll(removed.filter((it) => !isService(it)).map((it) => this.#removeContainer(it)));
+    const [services, bases] = [removed.filter(isService), removed.filter((it) => !isService(it))];
+    await this.#checkGuests(bases, removed);
+    await waitForAll(services.map((it) => this.#removeContainer(it)));
+    await waitForAll(bases.map((it) => this.#removeContainer(it)));
     for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
-      await this.#runStep(`remove network ${name}`, () => engine.removeNetwork(id));
+      await this.#runStep("remove", `network ${name}`, () => engine.removeNetwork(id));
     }
     await this.#createNetworks(networks.filter((it) => it.action === "create"), checkNetworks);
     const made = containers.filter((it) => it.action !== "remove");
@@ -86,7 +114,7 @@ export class ChangeExecutor {
     try {
       await waitForAll(
         networks.map(({ planned: { name, request } }) =>
-          this.#runStep(`create network ${name}`, async () => {
+          this.#runStep("create", `network ${name}`, async () => {
             ids.push(await this.engine.createNetwork(request));
           })
         ),
@@ -96,8 +124,30 @@ export class ChangeExecutor {
     }
   }
 
-  #removeContainer({ name, id }: ContainerInfo): Promise<void> {
-    return this.#runStep(`remove container ${name}`, () => this.engine.removeContainer(id));
+  /**
+   * Podman lists no network modes, and removes no container that another one depends on, running or
+   * not. Throws `Error` with the names of such containers that stay.
+   */
+  async #checkGuests(
+    bases: readonly ContainerInfo[],
+    removed: readonly ContainerInfo[],
+  ): Promise<void> {
+    const ids = new Set(removed.map(({ id }) => id));
+    const hosts = bases.filter(({ networkMode }) => networkMode === "");
+    const guests = await Promise.all(hosts.map(async ({ id, name }) => {
+      const sharers = await this.engine.listSharing(id);
+      return sharers.filter((it) => !ids.has(it.id)).map((it) => describeGuest(it, sharing(name)));
+    }));
+    if (guests.flat().length > 0) throw new Error(guests.flat().join("; "));
+  }
+
+  #removeContainer(actual: ContainerInfo): Promise<void> {
+    const { engine } = this;
+    return this.#runStep(
+      "remove",
+      `container ${actual.name}`,
+      () => engine.removeContainer(actual),
+    );
   }
 
   async #applyDecky(containers: readonly (ContainerCreation | ContainerRepair)[]): Promise<void> {
@@ -124,7 +174,7 @@ export class ChangeExecutor {
     onRecreate = () => Promise.resolve(),
   ): Promise<void> {
     const { action, planned } = change;
-    return this.#runStep(`${action} container ${planned.name}`, async () => {
+    return this.#runStep(action, `container ${planned.name}`, async () => {
       if (action === "create") return await this.#create(planned);
       try {
         await this.engine.change(change.actual.id, action);
@@ -148,23 +198,49 @@ export class ChangeExecutor {
   }
 
   async #removeOld(change: ContainerCreation | ContainerRepair): Promise<void> {
-    if (change.action !== "create") await this.engine.removeContainer(change.actual.id);
+    if (change.action !== "create") await this.engine.removeContainer(change.actual);
   }
 
-  async #runStep(text: string, work: () => Promise<unknown>): Promise<void> {
+  async #runStep(action: string, object: string, run: () => Promise<unknown>): Promise<void> {
     const { signal } = this.#stop;
+    const text = `${action} ${object}`;
     try {
       signal.throwIfAborted();
-      await work();
+      await run();
     } catch (cause) {
+      const error = new Error(`Cannot ${text}: ${messageOf(cause)}`, { cause });
       // Only the first abort sets the reason.
-      this.#stop.abort(new Error(`Cannot ${text}: ${messageOf(cause)}`, { cause }));
+      this.#stop.abort(error);
+      if (signal.reason === error) this.failed = { error, object, left: this.#left };
       throw signal.reason;
     }
+    const left = this.#left.get(object)?.slice(1) ?? [];
+    if (left.length > 0) this.#left.set(object, left);
+    else this.#left.delete(object);
     this.changeCount++;
     this.#done++;
     this.#onProgress?.({ done: this.#done, total: this.#total, text });
   }
+}
+
+/** Returns what is to be done, in the order of the steps of each object. */
+function workOf({ networks, containers }: Pick<Changes, "networks" | "containers">): Work {
+  const work: Work = new Map();
+  const add = (type: string, { name }: { readonly name: string }, action: string) =>
+    work.set(`${type} ${name}`, [...work.get(`${type} ${name}`) ?? [], action]);
+  for (const it of networks) {
+    add("network", it.action === "remove" ? it.actual : it.planned, it.action);
+  }
+  for (const it of containers) {
+    add("container", it.action === "remove" ? it.actual : it.planned, it.action);
+  }
+  return work;
+}
+
+/** Whether the same objects are left, and the same is to be done to the one whose step failed. */
+function isUnchanged({ object, left }: FailedStep, work: Work): boolean {
+  return left.size === work.size && [...work.keys()].every((it) => left.has(it)) &&
+    String(left.get(object)) === String(work.get(object));
 }
 
 /** Waits until all have ended, so that no call is left running, then throws the first failure. */

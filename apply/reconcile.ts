@@ -5,18 +5,21 @@ import type { AppliedTopology } from "../store/row.ts";
 import { unknownDocument } from "../store/row.ts";
 import { type Changes, findChanges, findRemovals } from "../topology/changes.ts";
 import { isImageReference } from "../topology/document.ts";
+import { needsSecondLook } from "../topology/drift.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 import { findTakenSubnets } from "../topology/reserved.ts";
-import { ChangeExecutor, type ImageIds, type ProgressEvent } from "./executor.ts";
+import { ChangeExecutor, type FailedStep, type ImageIds, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
 
 /** How long a running call may still take once the process stops, in milliseconds. */
 const stopGraceMs = 1_200;
 /** How many times the engine is listed and changed, at most. */
 const maximumRounds = 4;
-/** The pause after a round whose list was out of date, in milliseconds. */
-const roundPauseMs = 500;
+/** The pauses before the engine is listed again after a failed step, in milliseconds. */
+const retryPausesMs = [50, 250, 1_000];
+/** The time after which a base that has just been started is no longer up for "Less than a second". */
+const secondLookMs = 2_000;
 
 /** How one apply or teardown runs. */
 export interface RunOptions {
@@ -29,8 +32,8 @@ export interface RunOptions {
   readonly onWait?: ((holder: string) => void) | undefined;
 }
 
-/** A topology to be removed; its `versionHash` is empty when no apply of it has succeeded. */
-type RemovalTarget = Pick<AppliedTopology, "topologyId" | "versionHash" | "document">;
+/** A topology to be removed. */
+type RemovalTarget = Pick<AppliedTopology, "topologyId" | "document">;
 
 /** What an apply has to change. */
 interface ChangeSet {
@@ -44,13 +47,17 @@ interface ChangeSet {
 export async function computeChangeSet(
   engine: Engine,
   plan: Plan,
-  { superseded, planOptions, peers }: {
+  { superseded, planOptions, peers, signal }: {
     superseded: RemovalTarget | null;
     planOptions: PlanOptions;
     peers: Peers;
+    signal: AbortSignal;
   },
 ): Promise<ChangeSet> {
-  const [inventory, imageIds] = await Promise.all([engine.list(), listImageIds(engine, plan)]);
+  const [inventory, imageIds] = await Promise.all([
+    listClearly(engine, plan, signal),
+    listImageIds(engine, plan),
+  ]);
   const removals = superseded
     ? await computeRemovals(superseded, inventory, planOptions)
     : { networks: [], containers: [], obstacles: [] };
@@ -73,14 +80,32 @@ export async function computeChangeSet(
   };
 }
 
+/** Lists the engine's objects, twice where a restart depends on whether a base has just been started. */
+async function listClearly(engine: Engine, plan: Plan, signal: AbortSignal): Promise<Inventory> {
+  const inventory = await engine.list();
+  if (!needsSecondLook(plan, inventory)) return inventory;
+  await pause(secondLookMs, signal);
+  return await engine.list();
+}
+
+/** Waits for a time in milliseconds, or until `signal` is aborted. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", resolve, { once: true });
+  if (!signal.aborted) await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", resolve);
+}
+
 /** Returns what a teardown removes from Docker. */
 export async function computeRemovals(
-  { topologyId, versionHash, document }: RemovalTarget,
+  { topologyId, document }: RemovalTarget,
   inventory: Inventory,
   planOptions: PlanOptions,
 ): Promise<Changes> {
   const plan = await planStored(document, planOptions);
-  return findRemovals({ topologyId, plan, wasApplied: versionHash !== "" }, inventory);
+  return findRemovals({ topologyId, plan }, inventory);
 }
 
 /** Returns null for a document that cannot be planned; its objects are then found by label only. */
@@ -117,43 +142,50 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
 
 /**
  * Repeats `work`, which lists and changes the engine, until nothing was left to create or remove.
- * One round may not be enough: the engine may still carry out calls of an agent that was killed.
- * Returns the number of changes.
+ * One round may not be enough: the engine may still carry out calls of an agent that was killed. After
+ * a failed step it goes on if the world has changed, whatever the engine has answered. Returns the
+ * number of changes.
  */
 export async function reconcile(
   sockets: readonly string[],
   { signal, onProgress }: RunOptions,
   work: (executor: ChangeExecutor) => Promise<void>,
 ): Promise<number> {
+  const pausesMs = [...retryPausesMs];
+  let lastFailed: FailedStep | null = null;
   let changeCount = 0;
-  for (let number = 1;; number++) {
-    const isLast = number === maximumRounds;
+  for (let rounds = 0; rounds < maximumRounds;) {
     const stop = new AbortController();
     const engine = new Engine(findSocket(sockets), stop.signal);
-    const executor = new ChangeExecutor(engine, stop, onProgress);
+    const executor: ChangeExecutor = new ChangeExecutor(engine, stop, { onProgress, lastFailed });
     try {
       await runUntilStopped(signal, stop, work(executor));
+      lastFailed = null;
+      rounds++;
     } catch (error) {
-      if (isLast || signal.aborted || !isFromOutdatedList(error)) throw error;
-      executor.isSettled = false;
-      await new Promise((resolve) => setTimeout(resolve, roundPauseMs));
+      // The engine may be gone by now: the step that failed first says more than its lists.
+      if (lastFailed && error instanceof EngineError) throw lastFailed.error;
+      const { failed } = executor;
+      const pauseMs = pausesMs.shift();
+      const isStep = failed !== null && failed.error === error && !isUncheckedNetwork(failed);
+      if (!isStep || pauseMs === undefined || signal.aborted) throw error;
+      lastFailed = failed;
+      await pause(pauseMs, signal);
     } finally {
       engine.close();
     }
     changeCount += executor.changeCount;
-    if (executor.isSettled) return changeCount;
-    if (isLast) {
-      throw new Error(
-        `Docker still differs after ${number} rounds of changes; find out what else changes it`,
-      );
-    }
+    if (lastFailed === null && executor.isSettled) return changeCount;
   }
+  throw new Error(
+    `Docker still differs after ${maximumRounds} rounds of changes; find out what else changes it`,
+  );
 }
 
-/** Whether a step failed because an object was removed or created since the engine was listed. */
-function isFromOutdatedList(error: unknown): boolean {
-  const { cause } = error as Error;
-  return cause instanceof EngineError && (cause.status === 404 || cause.status === 409);
+/** Whether a network may have been created that no check has seen, as its creation got no answer. */
+function isUncheckedNetwork({ object, left, error: { cause } }: FailedStep): boolean {
+  const isCreation = object.startsWith("network ") && left.get(object)?.[0] === "create";
+  return isCreation && cause instanceof EngineError && cause.status === null;
 }
 
 /** Waits for `work`; once `signal` is aborted, no further call is sent, and running ones get 1.2 s. */
@@ -165,7 +197,7 @@ async function runUntilStopped(
   let timer: ReturnType<typeof setTimeout> | undefined;
   const { promise: overdue, reject } = Promise.withResolvers<never>();
   const onAbort = () => {
-    stop.abort(new Error("interrupted, as the agent was stopped; apply it again or tear it down"));
+    stop.abort(new Error("interrupted by a signal; apply it again or tear it down"));
     timer = setTimeout(() => reject(stop.signal.reason), stopGraceMs);
   };
   if (signal.aborted) onAbort();

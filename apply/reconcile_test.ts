@@ -26,13 +26,11 @@ async function changeSetOf(
   const superseded = supersededId === undefined
     ? null
     : { topologyId: supersededId, versionHash: "h", document: "{}" };
-  const engine = new Engine(socketPath, new AbortController().signal);
+  const { signal } = new AbortController();
+  const engine = new Engine(socketPath, signal);
   try {
-    return await computeChangeSet(engine, plan, {
-      superseded,
-      planOptions: defaultPlanOptions,
-      peers,
-    });
+    const context = { superseded, planOptions: defaultPlanOptions, peers, signal };
+    return await computeChangeSet(engine, plan, context);
   } finally {
     engine.close();
   }
@@ -80,7 +78,7 @@ for (const isOther of [false, true]) {
   Deno.test(`computeChangeSet() reuses the subnet of ${whose} topology`, () =>
     withHost(async (host) => {
       const { topologyId, networks: [lan] } = oneLan.plan;
-      const id = isOther ? "an older one" : topologyId;
+      const id = isOther ? `${topologyId.slice(0, 8)}-older` : topologyId;
       const { name, subnet } = lan!;
       const old = { name, subnet, internal: true, labels: { "decnet.topology.id": id } };
       host.engine.networks = [network(old)];

@@ -137,7 +137,11 @@ async function runAndReport(
     const exitCode = printError(error, json, terminal);
     const what = advice[status][error.code];
     const hasGivenUp = error.code === "busy" && noWait;
-    if (what) printLine(terminal, hasGivenUp ? `${what}, or without --no-wait` : what);
+    // A signal is nothing to fix; the error says how to go on.
+    const isInterrupted = error.code === "failed" && signal.aborted;
+    if (what && !isInterrupted) {
+      printLine(terminal, hasGivenUp ? `${what}, or without --no-wait` : what);
+    }
     // The failure is recorded in the store, so the master is informed as after a success.
     if (exitCode === 2) await sendHeartbeat(configuration, signal);
     return exitCode;

@@ -120,6 +120,25 @@ function written(columns: number | null, show: (progress: ProgressLine) => void)
 
 const step = { done: 3, total: 14, text: "create network decnet_t_11111111_lan-00" };
 
+Deno.test("run() apply says no more than that it was interrupted", async () => {
+  await using setup = await createHost();
+  const stop = new AbortController();
+  let told = "";
+  const { code } = await runOn(["apply", "-", ...flagsOf(setup, { master: false })], {
+    readInput: () => Promise.resolve(new TextEncoder().encode(stored)),
+    stopSignal: () => stop.signal,
+    stderr: (text) => {
+      told += text;
+      stop.abort();
+    },
+  });
+  assert.equal(code, 2);
+  assert.match(
+    told,
+    /^\[1\/3\] .*\ndecnet-agent: interrupted by a signal; apply it again or tear it down\n$/,
+  );
+});
+
 Deno.test("ProgressLine writes a line for each step without a terminal", () => {
   // A terminal of unknown size reports 0 columns.
   for (const columns of [null, 0]) {

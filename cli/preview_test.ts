@@ -51,8 +51,13 @@ Deno.test("previewText() shows changes only of objects that differ", () => {
   };
   const old = new Map([[topologyLabel, "7c9e6679"]]);
   const inventory = {
-    networks: [...changed.networks, { ...networks[0]!, name: "old-lan", subnets: [], labels: old }],
-    containers: [...changed.containers, { ...gate!, name: "old-decky", labels: old }],
+    networks: [...changed.networks, {
+      ...networks[0]!,
+      name: "decnet_t_7c9e6679_old",
+      subnets: [],
+      labels: old,
+    }],
+    containers: [...changed.containers, { ...gate!, name: "decnet_t_7c9e6679_gone", labels: old }],
   };
   assert.equal(
     previewText(previewOf(larger, inventory)),
@@ -64,8 +69,8 @@ Deno.test("previewText() shows changes only of objects that differ", () => {
 │  └─ http nginx:1.27                                     recreate: ` +
       `does not share the network of decnet_t_7c9e6679_gate
 ├─ decky decnet_t_7c9e6679_desk 10.0.1.3                  unpause: paused
-├─ network old-lan                                        remove: not in the topology
-├─ container old-decky                                    remove: not in the topology
+├─ network decnet_t_7c9e6679_old                          remove: not in the topology
+├─ container decnet_t_7c9e6679_gone                       remove: not in the topology
 └─ 6 changes
 `,
   );
@@ -113,8 +118,8 @@ Deno.test("previewText() ends with obstacles and the conflict", () => {
   const labels = new Map([[topologyLabel, other]]);
   const inventory = { networks: [{ ...network, labels }], containers: [] };
   const removals = findRemovals(
-    { topologyId: other, plan: null, wasApplied: true },
-    { networks: [{ ...network, name: "theirs", labels }], containers: [] },
+    { topologyId: other, plan: null },
+    { networks: [{ ...network, name: "decnet_t_22222222_theirs", labels }], containers: [] },
   );
   const conflict = `agent already has topology '${other}'; cannot apply '${plan.topologyId}'`;
   const preview = previewOf(plan, inventory, {
@@ -123,7 +128,7 @@ Deno.test("previewText() ends with obstacles and the conflict", () => {
   });
   const lines = previewText(preview).trimEnd().split("\n");
   assert.deepEqual(lines.slice(-5), [
-    "├─ network theirs                                remove: teardown",
+    "├─ network decnet_t_22222222_theirs              remove: teardown",
     "└─ 4 changes",
     `refused: ${conflict}`,
     "obstacle: somebody uses network theirs",
@@ -134,10 +139,13 @@ Deno.test("previewText() ends with obstacles and the conflict", () => {
 
 Deno.test("previewText() keeps names with line breaks in one line", () => {
   const labels = new Map([[topologyLabel, plan.topologyId]]);
-  const nasty = { ...network, name: "a\nb\x1b[31m", subnets: [], labels };
+  const nasty = { ...network, name: "decnet_t_11111111_a\nb\x1b[31m", subnets: [], labels };
   const preview = previewOf(plan, { ...asApplied, networks: [network, nasty] });
   const lines = previewText({ ...preview, conflict: "x\ny" }).trimEnd().split("\n");
-  assert.ok(lines.some((line) => line.startsWith("├─ network a b [31m ")), lines.join("\n"));
+  assert.ok(
+    lines.some((line) => line.startsWith("├─ network decnet_t_11111111_a b [31m ")),
+    lines.join("\n"),
+  );
   assert.equal(lines.at(-1), "refused: x y");
 });
 
@@ -145,8 +153,8 @@ Deno.test("previewJson() has the requests, the changes and the obstacles", () =>
   const [lanPlanned] = plan.networks;
   const [base, service] = plan.containers;
   const labels = new Map([[topologyLabel, "x"]]);
-  const removals = findRemovals({ topologyId: "x", plan: null, wasApplied: true }, {
-    networks: [{ ...network, name: "theirs", labels }],
+  const removals = findRemovals({ topologyId: "x", plan: null }, {
+    networks: [{ ...network, name: "decnet_t_x_theirs", labels }],
     containers: [],
   });
   const preview = previewOf(plan, { networks: made(plan).networks, containers: [] }, {
@@ -166,7 +174,7 @@ Deno.test("previewJson() has the requests, the changes and the obstacles", () =>
       { name: service!.name, base: base!.name, request: service!.request },
     ],
     changes: [
-      { action: "remove", type: "network", name: "theirs", reason: "teardown" },
+      { action: "remove", type: "network", name: "decnet_t_x_theirs", reason: "teardown" },
       { action: "create", type: "container", name: base!.name, reason: "missing" },
       { action: "create", type: "container", name: service!.name, reason: "missing" },
     ],
@@ -247,7 +255,7 @@ Deno.test("run() apply --dry-run ends with 3 for a conflict, unless superseding"
   setup.engine.images = [base, service];
   setup.changeStore((store) => store.put("other", "h", "{}"));
   setup.engine.containers = [
-    container({ name: "theirs", labels: { "decnet.topology.id": "other" } }),
+    container({ name: "decnet_t_other_theirs", labels: { "decnet.topology.id": "other" } }),
   ];
   const { code, stdout } = await dryRun(setup);
   assert.equal(code, 3);
@@ -256,7 +264,10 @@ Deno.test("run() apply --dry-run ends with 3 for a conflict, unless superseding"
   assert.equal(JSON.parse((await dryRun(setup, { flags: ["--json"] })).stdout).conflict, refused);
   const superseding = await dryRun(setup, { flags: ["--supersede=true"] });
   assert.equal(superseding.code, 0);
-  assert.match(superseding.stdout, /\n├─ container theirs +remove: teardown\n└─ 4 changes\n$/);
+  assert.match(
+    superseding.stdout,
+    /\n├─ container decnet_t_other_theirs +remove: teardown\n└─ 4 changes\n$/,
+  );
 });
 
 Deno.test("run() apply --dry-run ends with 3 for an invalid document", async () => {

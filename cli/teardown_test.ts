@@ -80,6 +80,16 @@ const cases: readonly Case[] = [
     stdout: `${topologyId} ${removed}`,
   },
   {
+    title: "8 characters of what is in Docker without a store",
+    given: short,
+    plant: (setup) => {
+      setup.apply();
+      Deno.removeSync(setup.storePath);
+    },
+    code: 0,
+    stdout: `${topologyId} ${removed}`,
+  },
+  {
     title: "an older row",
     given: topologyId,
     plant: olderRow,

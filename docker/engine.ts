@@ -1,4 +1,10 @@
-import { imageLabel, type Inventory } from "../topology/inventory.ts";
+import {
+  type ContainerInfo,
+  imageLabel,
+  type Inventory,
+  isRunning,
+  topologyLabel,
+} from "../topology/inventory.ts";
 import type { ContainerRequest, NetworkRequest } from "../topology/plan.ts";
 import { checkStatus, EngineError, parseAnswer, readFailure } from "./errors.ts";
 import {
@@ -8,8 +14,14 @@ import {
   type EngineResponse,
   TimeoutSet,
 } from "./http.ts";
-import { readContainers, readId, readNetworks } from "./lists.ts";
+import { readContainers, readId, readImageLabels, readNetworks } from "./lists.ts";
 import { listContainers, listNetworks } from "./observe.ts";
+
+const withOurLabel = encodeURIComponent(JSON.stringify({ label: [topologyLabel] }));
+const listLabelledImages: EngineRequest = {
+  method: "GET",
+  path: `/images/json?all=1&filters=${withOurLabel}`,
+};
 
 /** Limits on the use of the engine. */
 export interface EngineOptions {
@@ -48,13 +60,31 @@ export class Engine {
     this.#changeTimeoutMs = changeTimeoutMs;
   }
 
-  /** Lists all networks and containers of the engine. */
+  /**
+   * Lists all networks and containers of the engine. Where a container has our label, and none for its
+   * image, that image may have handed it on: then the containers have the labels of such images, too.
+   */
   async list(): Promise<Inventory> {
     const [networks, containers] = await Promise.all([
       this.#requestJson(listNetworks),
       this.#requestJson(listContainers()),
     ]);
-    return { networks: readNetworks(networks), containers: readContainers(containers) };
+    const inventory = { networks: readNetworks(networks), containers: readContainers(containers) };
+    const isDoubtful = ({ labels }: ContainerInfo) =>
+      labels.has(topologyLabel) && !labels.has(imageLabel);
+    if (!inventory.containers.some(isDoubtful)) return inventory;
+    const labelsByImage = readImageLabels(await this.#requestJson(listLabelledImages));
+    const withImageLabels = inventory.containers.map((it) => {
+      const imageLabels = labelsByImage.get(it.imageId);
+      return imageLabels ? { ...it, imageLabels } : it;
+    });
+    return { ...inventory, containers: withImageLabels };
+  }
+
+  /** Lists the containers that share the network of another one. Only Podman has this filter. */
+  async listSharing(hostId: string): Promise<ContainerInfo[]> {
+    const call = listContainers({ network: [`container:${hostId}`] });
+    return readContainers(await this.#requestJson(call));
   }
 
   /** Returns the id of an image; null when the engine does not have the image. */
@@ -108,9 +138,16 @@ export class Engine {
     await this.#request({ method: "POST", path: `/containers/${id}/${action}${query}` });
   }
 
-  /** Removes a container, running or not, and its volumes; succeeds if it does not exist. */
-  async removeContainer(id: string): Promise<void> {
+  /**
+   * Kills a container if it runs, and removes it with its anonymous volumes; succeeds if it does not
+   * exist. A decoy has nothing to save, and Podman's removal alone gives it 10 s to end by itself.
+   */
+  async removeContainer(actual: Pick<ContainerInfo, "id" | "state">): Promise<void> {
+    const { id } = actual;
     try {
+      if (isRunning(actual)) {
+        await ignoreRefusal(this.#request({ method: "POST", path: `/containers/${id}/kill` }));
+      }
       const path = `/containers/${id}?force=1&v=1`;
       await ignoreGone(this.#request({ method: "DELETE", path }));
     } catch (error) {
@@ -197,6 +234,15 @@ async function ignoreGone(call: Promise<EngineResponse>): Promise<void> {
     await call;
   } catch (error) {
     if (!isGone(error)) throw error;
+  }
+}
+
+/** Waits for a call; accepts any answer. */
+async function ignoreRefusal(call: Promise<EngineResponse>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.status === null) throw error;
   }
 }
 

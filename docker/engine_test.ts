@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { scriptSocket } from "../tests/support/answer_streams.ts";
 import type { FakeEngine } from "../tests/support/engine/fake_engine.ts";
 import type { Fault } from "../tests/support/engine/faults.ts";
-import { container, network } from "../tests/support/engine/state.ts";
+import { container, type ContainerItem, network } from "../tests/support/engine/state.ts";
 import { failureOf, withClient } from "../tests/support/engine_client.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { plannedContainer, plannedNetwork } from "../tests/support/plan.ts";
@@ -24,6 +24,31 @@ Deno.test("Engine.list() returns all objects, managed or not, running or not", (
     const { networks, containers } = await client.list();
     assert.deepEqual(networks.map(({ name }) => name), ["any"]);
     assert.deepEqual(containers.map(({ name }) => name), ["some"]);
+  }));
+
+Deno.test("Engine.list() lists images only for labels that may be theirs", () =>
+  withClient(async (engine, client) => {
+    const labels = { "decnet.topology.id": "1" };
+    engine.images.add("labelled:1", undefined, labels);
+    const others = [
+      container({ name: "plain", image: "labelled:1" }),
+      container({ name: "ours", labels: { ...labels, [imageLabel]: "sha256:1" } }),
+    ];
+    engine.containers = others;
+    await client.list();
+    assert.equal(engine.requestCount, 2);
+    engine.containers = [
+      container({ name: "theirs", image: "labelled:1", labels }),
+      container({ name: "old", labels }),
+      ...others,
+    ];
+    const { containers } = await client.list();
+    assert.equal(engine.requestCount, 5);
+    assert.match(engine.requests[4]!.path, /^\/images\/json\?all=1&filters=/);
+    assert.deepEqual(
+      containers.map(({ name, imageLabels }) => [name, imageLabels?.get("decnet.topology.id")]),
+      [["theirs", "1"], ["old", undefined], ["plain", "1"], ["ours", undefined]],
+    );
   }));
 
 Deno.test("Engine.imageId() returns null only for an image that is absent", () =>
@@ -104,16 +129,20 @@ Deno.test("Engine removes objects, and accepts missing ones", () =>
     engine.networks = [network({ name: "lan" })];
     engine.containers = [container({ name: "web", addresses: { lan: "10.0.0.2" } })];
     const networkId = engine.networks[0]!.Id;
-    const containerId = engine.containers[0]!.Id;
+    const [{ Id: id, State: state }] = engine.containers as [ContainerItem];
     const inUse = await failureOf(client.removeNetwork(networkId));
     assert.match(
       inUse.message,
       /^DELETE \/networks\/[0-9a-f]{64} was answered with 403 \(error wh/,
     );
-    for (let round = 0; round < 2; round++) await client.removeContainer(containerId);
+    for (let round = 0; round < 2; round++) await client.removeContainer({ id, state });
     for (let round = 0; round < 2; round++) await client.removeNetwork(networkId);
     assert.deepEqual([...engine.networks, ...engine.containers], []);
-    assert.ok(changesOf(engine)[1]!.endsWith("?force=1&v=1"));
+    const path = `/containers/${id.slice(0, 8)}`;
+    assert.deepEqual(changesOf(engine).slice(1, 3), [
+      `POST ${path}/kill`,
+      `DELETE ${path}?force=1&v=1`,
+    ]);
   }));
 
 Deno.test("Engine throws EngineError with the status and message of an error", () =>
@@ -259,7 +288,7 @@ Deno.test("Engine.removeContainer() waits for another client's removal", async (
       { afterMs: 30, text: answer(status, body) },
     ];
     await withScript(parts, async (client) => {
-      const removal = client.removeContainer(id);
+      const removal = client.removeContainer({ id, state: "exited" });
       if (message === null) await removal;
       else assert.equal((await failureOf(removal)).message, message);
     });
@@ -269,11 +298,12 @@ Deno.test("Engine.removeContainer() waits for another client's removal", async (
     engine.containers = [removing];
     const path = `/containers/${removing.Id}/wait`;
     engine.fault = { kind: "status", status: 404, message: "gone", path };
-    await client.removeContainer(removing.Id);
+    await client.removeContainer({ id: removing.Id, state: "removing" });
     assert.equal(engine.changes[1]?.path, `${path}?condition=removed`);
     // Any other conflict is one.
     engine.fault = { kind: "status", status: 409, message: "some conflict" };
-    const { message } = await failureOf(client.removeContainer("web"));
+    const running = { id: "web", state: "running" };
+    const { message } = await failureOf(client.removeContainer(running));
     assert.equal(message, "DELETE /containers/web was answered with 409 (some conflict)");
   });
 });

@@ -1,3 +1,5 @@
+import { forbiddenPath } from "../host/files.ts";
+
 /** Why a call to the engine failed. An example of `call`: `GET /networks`. */
 export type EngineFailure =
   | { readonly reason: keyof typeof descriptions }
@@ -33,6 +35,7 @@ const runtimeErrors = [
   [Deno.errors.NotFound, "no-socket"],
   [Deno.errors.ConnectionRefused, "not-listening"],
   [Deno.errors.PermissionDenied, "permission-denied"],
+  [Deno.errors.NotCapable, "forbidden-path"],
   [Deno.errors.WouldBlock, "queue-full"],
   [Deno.errors.ConnectionReset, "connection-cut"],
   [Deno.errors.BrokenPipe, "connection-cut"],
@@ -54,6 +57,7 @@ const descriptions = {
   "no-socket": "no such file; is the engine installed and running?",
   "not-listening": "connection refused; start the engine",
   "permission-denied": "permission denied; run as root, or as a member of the socket's group",
+  "forbidden-path": `${forbiddenPath}; set docker-host to another socket`,
   "queue-full": "too many waiting connections; the engine hangs, restart it",
   "connection-cut": "connection reset; the engine's log may show why",
   "answer-cut": "connection closed in the middle of an answer; the engine's log may show why",

@@ -2,6 +2,9 @@ import type { ContainerInfo, NetworkInfo, Uptime } from "../topology/inventory.t
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** No value of our labels is longer, in characters. */
+const maximumLabelLength = 256;
+
 /** Reads the engine's answer to `GET /networks`. Throws `TypeError` for a wrong shape. */
 export function readNetworks(answer: unknown): NetworkInfo[] {
   return items(answer, "networks").map((item, index) => {
@@ -19,7 +22,7 @@ export function readNetworks(answer: unknown): NetworkInfo[] {
       internal: network.Internal === true,
       // A driver that leaves addresses to others lists 0.0.0.0/0.
       subnets: pools.filter((pool) => hasAddresses && !pool.endsWith("/0")),
-      labels: texts(network.Labels, `${place}: Labels`),
+      labels: labelsOf(network.Labels, `${place}: Labels`),
     };
   });
 }
@@ -45,7 +48,9 @@ export function readContainers(
       name: readName(container, place),
       state: text(container.State, `${place}: State`),
       unhealthy: status.includes("(unhealthy)"),
-      labels: texts(container.Labels, `${place}: Labels`),
+      labels: labelsOf(container.Labels, `${place}: Labels`),
+      image: text(container.Image ?? "", `${place}: Image`),
+      imageId: text(container.ImageID ?? "", `${place}: ImageID`),
       uptime: readUptime(status),
       networkMode: text(hostConfig.NetworkMode ?? "", `${place}: NetworkMode`),
       addressByNetwork: new Map(networks.map(([name, endpoint]) => {
@@ -54,6 +59,17 @@ export function readContainers(
       })),
     };
   });
+}
+
+/** Reads the engine's answer to `GET /images/json`: image id → labels. Throws `TypeError`. */
+export function readImageLabels(answer: unknown): Map<string, ReadonlyMap<string, string>> {
+  return new Map(
+    items(answer, "images").map((item, index) => {
+      const image = fields(item, `image ${index}`);
+      const labels = labelsOf(image.Labels, `image ${index}: Labels`);
+      return [text(image.Id, `image ${index}: Id`), labels];
+    }),
+  );
 }
 
 /** Reads the id of one object. Throws `TypeError` when there is none. */
@@ -72,9 +88,13 @@ function readName({ Names, Id }: Fields, place: string): string {
   return own ?? text(Id, `${place}: Id`).slice(0, 12);
 }
 
-function texts(value: unknown, place: string): Map<string, string> {
+/** Reads labels, without those that are too long to be ours: they would fill heartbeats. */
+function labelsOf(value: unknown, place: string): Map<string, string> {
   const entries = Object.entries(fields(value ?? {}, place));
-  return new Map(entries.map(([key, item]) => [key, text(item, place)]));
+  return new Map(
+    entries.map(([key, item]) => [key, text(item, place)] as const)
+      .filter(([, label]) => label.length <= maximumLabelLength),
+  );
 }
 
 function items(value: unknown, place: string): unknown[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ContainerInfo, NetworkInfo } from "../topology/inventory.ts";
-import { readContainers, readNetworks, readUptime } from "./lists.ts";
+import { readContainers, readImageLabels, readNetworks, readUptime } from "./lists.ts";
 
 type Change = Record<string, unknown>;
 
@@ -27,6 +27,8 @@ const containerItem = {
   State: "running",
   Status: "Up 2 minutes",
   Labels: { "decnet.topology.id": "1", empty: "" },
+  Image: "debian",
+  ImageID: "sha256:1",
   HostConfig: { NetworkMode: "decnet_t_1_lan" },
   NetworkSettings: { Networks: { decnet_t_1_lan: { IPAddress: "10.0.0.5" } } },
 };
@@ -37,6 +39,8 @@ const container: ContainerInfo = {
   unhealthy: false,
   uptime: { atLeast: 120, atMost: 180 },
   labels: new Map([["decnet.topology.id", "1"], ["empty", ""]]),
+  image: "debian",
+  imageId: "sha256:1",
   networkMode: "decnet_t_1_lan",
   addressByNetwork: new Map([["decnet_t_1_lan", "10.0.0.5"]]),
 };
@@ -82,6 +86,7 @@ const containers: [name: string, change: Change, expected: Partial<ContainerInfo
   ["names of null", { Names: null }, { name: "0123456789ab" }],
   ["no labels", { Labels: undefined }, { labels: new Map() }],
   ["labels of null", { Labels: null }, { labels: new Map() }],
+  ["no image", { Image: undefined, ImageID: undefined }, { image: "", imageId: "" }],
   ["no host configuration, as of Podman", { HostConfig: undefined }, { networkMode: "" }],
   ["an empty host configuration", { HostConfig: {} }, { networkMode: "" }],
   ["another's network", { HostConfig: { NetworkMode: `container:${id}` } }, {
@@ -112,6 +117,30 @@ for (const [name, change, expected] of containers) {
     ]);
   });
 }
+
+Deno.test("readNetworks() and readContainers() leave long labels out", () => {
+  for (const [length, isKept] of [[256, true], [257, false], [200_000, false]] as const) {
+    const Labels = { "decnet.topology.id": "x".repeat(length), other: "y" };
+    const [network] = readNetworks([{ ...networkItem, Labels }]);
+    const [container] = readContainers([{ ...containerItem, Labels }]);
+    for (const { labels } of [network!, container!]) {
+      assert.deepEqual([...labels.keys()], isKept ? ["decnet.topology.id", "other"] : ["other"]);
+    }
+  }
+});
+
+Deno.test("readImageLabels() reads the labels of images", () => {
+  const images = [{ Id: "sha256:1", Labels: { a: "b" }, RepoTags: null }, {
+    Id: "2",
+    Labels: null,
+  }];
+  assert.deepEqual([...readImageLabels(images)], [
+    ["sha256:1", new Map([["a", "b"]])],
+    ["2", new Map()],
+  ]);
+  assert.throws(() => readImageLabels({}), new TypeError("images: not a list"));
+  assert.throws(() => readImageLabels([{}]), new TypeError("image 0: Id: not a string"));
+});
 
 Deno.test("readNetworks() and readContainers() keep the order", () => {
   const names = ["b", "a", "b"];
@@ -155,6 +184,8 @@ const wrongContainers: [change: Change, message: string][] = [
   [{ Status: 7 }, "container 1: Status: not a string"],
   [{ Labels: "a=b" }, "container 1: Labels: not an object"],
   [{ Labels: { a: null } }, "container 1: Labels: not a string"],
+  [{ Image: 7 }, "container 1: Image: not a string"],
+  [{ ImageID: 7 }, "container 1: ImageID: not a string"],
   [{ HostConfig: "x" }, "container 1: HostConfig: not an object"],
   [{ HostConfig: { NetworkMode: 7 } }, "container 1: NetworkMode: not a string"],
   [{ NetworkSettings: [] }, "container 1: NetworkSettings: not an object"],

@@ -92,6 +92,7 @@ Deno.test("observe() selects by the start of a name and by the label, exactly", 
       ["empty-label", { "decnet.topology.id": "" }],
       ["other-label", { "decnet.topology": "1", "xdecnet.topology.id": "1" }],
       ["label-as-value", { x: "decnet.topology.id" }],
+      ["long-label", { "decnet.topology.id": "x".repeat(257) }],
     ];
     const managed = ["by-label", "decnet-topology-x", "decnet_t_", "decnet_t_1_lan", "empty-label"];
     const names = [

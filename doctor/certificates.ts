@@ -2,8 +2,9 @@ import type { X509Certificate } from "node:crypto";
 import { validityProblem } from "../agent/sender.ts";
 import type { CertificateReason } from "../master/certificates.ts";
 import { ConnectionError } from "../master/connection.ts";
-import { isSignedBy } from "../master/chain.ts";
+import { fieldsOf, isSignedBy } from "../master/chain.ts";
 import { timeOf, TrustError } from "../master/trust.ts";
+import { plainName } from "../master/x509.ts";
 import {
   describe,
   type DoctorContext,
@@ -94,8 +95,9 @@ function needsCertificates({ config: { configuration } }: DoctorContext): boolea
 }
 
 /** Returns the common name, or the whole distinguished name when it has none. */
-function commonName(distinguishedName: string): string {
-  return /^CN=(.*)$/m.exec(distinguishedName)?.[1] ?? distinguishedName.replaceAll("\n", ", ");
+function commonName(certificate: X509Certificate, whose: "subject" | "issuer" = "subject"): string {
+  const name = fieldsOf(certificate)?.[whose].commonNames[0];
+  return plainName(name ?? certificate[whose]?.replaceAll("\n", ", ") ?? "");
 }
 
 /** Checks that the three files exist, can be read, are PEM, and fit each other. */
@@ -109,7 +111,7 @@ export async function checkCertificates(context: DoctorContext): Promise<Result>
   const identity = await identityOf(context);
   if (identity.kind === "valid") {
     const [own] = identity.chain;
-    return ok(`${folder}: worker.crt names ${commonName(own.subject)}, worker.key fits it`);
+    return ok(`${folder}: worker.crt names ${commonName(own)}, worker.key fits it`);
   }
   const { path, reason, message } = identity.problem;
   return failed(
@@ -175,12 +177,12 @@ export async function checkAuthority(context: DoctorContext): Promise<Result> {
   const identity = await identityOf(context);
   if (identity.kind === "invalid") return skipped("the certificates cannot be used");
   const { chain, authorities } = identity;
-  const names = authorities.map(({ subject }) => commonName(subject)).join(", ");
+  const names = authorities.map((it) => commonName(it)).join(", ");
   if (isSignedBy(chain, authorities, await import("node:crypto"))) {
     return ok(`worker.crt is signed by ca.crt, ${names}`);
   }
   const isNamesake = authorities.some(({ subject }) => subject === chain[0].issuer);
-  const issuer = commonName(chain[0].issuer);
+  const issuer = commonName(chain[0], "issuer");
   const why = isNamesake
     ? `its issuer has the name of the one in ca.crt, ${issuer}, but another key`
     : `its issuer is ${issuer}, and ca.crt is ${names}`;

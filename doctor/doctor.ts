@@ -3,6 +3,7 @@ import { type Check, type DoctorContext, failed, ok, type Result, warning } from
 import { checkDrift, checkEngine, checkPrefixes, checkSocket } from "./engine.ts";
 import { checkApi, checkMasterConnection, checkMasterName, checkMasterTls } from "./master.ts";
 import { agentUser, checkLock, checkOtherAgents, checkService } from "./service.ts";
+import { forbiddenPath } from "../host/files.ts";
 import { checkStateDirectory, checkStore, checkTextfile } from "./storage.ts";
 
 /** The time for all checks together, in milliseconds. */
@@ -50,7 +51,10 @@ async function run(check: Check, context: DoctorContext): Promise<Result> {
   try {
     return await check.run(context);
   } catch (error) {
-    return failed(`Check failed: ${(error as Error).message}`, reportOf(context));
+    const reason = error instanceof Deno.errors.NotCapable
+      ? forbiddenPath
+      : (error as Error).message;
+    return failed(`Check failed: ${reason}`, reportOf(context));
   }
 }
 

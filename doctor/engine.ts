@@ -211,7 +211,12 @@ type EngineFindings =
   | { readonly kind: "failed"; readonly socket: string; readonly error: string }
   | { readonly kind: "unreached" };
 
-const unreached: readonly string[] = ["no-socket", "permission-denied", "not-listening"];
+const unreached: readonly string[] = [
+  "no-socket",
+  "permission-denied",
+  "forbidden-path",
+  "not-listening",
+];
 
 /** Lists all networks and containers with the agent's labels or a known prefix, once. */
 function engineFindings(context: DoctorContext): Promise<EngineFindings> {

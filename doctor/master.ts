@@ -185,6 +185,10 @@ async function fixHandshake(
     case "malformed":
     case "old-version":
       return "if it is the master, issue its certificate again there, as X.509 version 3";
+    case "weak-key":
+    case "weak-signature":
+      return "if it is the master, issue its certificate again there, signed with SHA-256 and with " +
+        "a key of EC P-256 for example";
     case "certificate-refused":
     case "closed-after-handshake":
       return await installIssued(context, "worker.crt", "worker.key");
@@ -244,7 +248,7 @@ export async function checkApi(context: DoctorContext): Promise<Result> {
   if (tcp instanceof ConnectionError) return await judgeSilence(context, where, tcp);
   tcp.destroy();
   const tls = await loadTls();
-  const show = async () => (await presentedChain(tls, address, limits))?.[0];
+  const show = async () => (await presentedChain(tls, address, limits).catch(() => null))?.[0];
   let shown = await show();
   const until = performance.now() + await reloadLeftMs(context);
   while (shown && shown.fingerprint256 !== own.fingerprint256 && performance.now() < until) {

@@ -11,13 +11,21 @@ export function createPrivateFile(path: string): Deno.FsFile {
   try {
     const folder = Deno.statSync(folderOf(path));
     if (Deno.uid() === 0 && folder.uid !== 0) {
-      withDescriptor(path, file.statSync(), (it) => fs.fchownSync(it, folder.uid!, folder.gid!));
+      withDescriptor(path, file.statSync(), (it) => changeOwner(it, folder));
     }
     return file;
   } catch (error) {
     file.close();
     Deno.removeSync(path);
     throw error;
+  }
+}
+
+function changeOwner(descriptor: number, { uid, gid }: Deno.FileInfo): void {
+  try {
+    fs.fchownSync(descriptor, uid!, gid!);
+  } catch {
+    // Root of a container, or on a network file system, may not; the file then stays its own.
   }
 }
 

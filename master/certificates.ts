@@ -173,11 +173,11 @@ export class CertificateFolder {
     chain: readonly Crypto.X509Certificate[],
     key: Crypto.KeyObject | null,
   ): void {
-    const kind = unusableKey(chain[0]!, key);
+    const kind = unusableKey(chain[0]!, key ?? undefined);
     if (kind !== null) throw this.#unusable("worker.key", kind, "worker.crt and worker.key");
     if (key === null) throw new CertificateError(`${this.#path}/worker.key`, "unusable-key");
     if (!chain[0]!.checkPrivateKey(key)) throw new CertificateError(this.#path, "mismatch");
-    const hash = chain.map(weakHash).find((it) => it !== null);
+    const hash = chain.map((it) => weakHash(it)).find((it) => it !== null);
     if (hash !== undefined) {
       const text = `it is signed with ${hash}, which TLS does not accept; have it issued anew`;
       throw new CertificateError(`${this.#path}/worker.crt`, "weak-signature", text);
@@ -226,7 +226,7 @@ export function unusableKey(
   const { modulus, asn1Curve, nistCurve } = certificate.toLegacyObject();
   if (modulus !== undefined) {
     const bits = BigInt(`0x${modulus}`).toString(2).length;
-    return bits < minimumRsaBits ? `RSA with ${bits} bits` : null;
+    return bits < minimumRsaBits || key === null ? `RSA with ${bits} bits` : null;
   }
   if (asn1Curve !== undefined) {
     const curve = nistCurve ?? key?.asymmetricKeyDetails?.namedCurve ?? "with this curve";
@@ -245,13 +245,19 @@ const weakHashes: ReadonlyMap<string | undefined, string> = new Map([
   ["1.2.840.10045.4.1", "SHA-1"],
 ]);
 
-/** Returns the hash of a certificate's signature when TLS does not accept it, else null. */
-export function weakHash(certificate: Crypto.X509Certificate): string | null {
+const ecdsaWithSha256 = "1.2.840.10045.4.3.2";
+
+/** Returns the hash of a certificate's signature when it is not accepted, else null. */
+export function weakHash(
+  certificate: Crypto.X509Certificate & { readonly signatureAlgorithmOid?: string },
+  issuer?: Crypto.X509Certificate,
+): string | null {
   // What an authority says of itself is not verified.
   if (certificate.issuer === certificate.subject) return null;
-  // The types lack it.
-  const { signatureAlgorithmOid } = certificate as { signatureAlgorithmOid?: string };
-  return weakHashes.get(signatureAlgorithmOid) ?? null;
+  const { signatureAlgorithmOid: id } = certificate;
+  // With this curve, the runtime verifies no hash that is so short (seen in 2.9.4).
+  const isShort = id === ecdsaWithSha256 && issuer?.toLegacyObject().nistCurve === "P-521";
+  return isShort ? "SHA-256 by EC P-521" : weakHashes.get(id) ?? null;
 }
 
 /**

@@ -95,9 +95,21 @@ openssl.test("CertificateFolder.load() refuses authorities that TLS cannot use",
         return true;
       },
     );
-    // Another authority in the file may be the one that counts.
+    // Another authority in the file may be the one that is needed.
     const both = weak.certificatePem + good.certificatePem;
     assert.equal((await load({ certificatePem: both }, files)).problem, null);
+  }
+});
+
+openssl.test("CertificateFolder.load() takes RSA keys of authorities up to 4096 bits", async () => {
+  for (const [count, isAccepted] of [[4096, true], [4104, false]] as const) {
+    using authority = await OpensslAuthority.create({ key: bits(count) });
+    const loading = load(authority, await authority.issue());
+    if (isAccepted) assert.equal((await loading).problem, null);
+    else {await assert.rejects(
+        loading,
+        /ca\.crt: TLS does not accept a key of RSA with 4104 bits; /,
+      );}
   }
 });
 

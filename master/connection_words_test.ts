@@ -125,3 +125,62 @@ openssl.test("MasterClient.post() says that TLS settings do not fit", async () =
   await using server = await startOpensslServer(authority, "-tls1_3");
   await assertRejects(server.port, "old-tls", oldTls, authority);
 });
+
+const weakKey = "its key is too weak for TLS, as RSA under 2048 bits is, or is not that of its " +
+  "certificate; issue its certificate anew, with a key of EC P-256 for example";
+
+openssl.test("MasterClient.post() says that a master's key is too weak", async () => {
+  using authority = await OpensslAuthority.create();
+  await authority.issue({ key: keyKinds.rsa1024 });
+  for (const version of ["-tls1_2", "-tls1_3"]) {
+    await using server = await startOpensslServer(authority, version, "-cipher", "ALL:@SECLEVEL=0");
+    await assertRejects(server.port, "weak-key", weakKey, authority);
+  }
+});
+
+openssl.test("MasterClient.post() says that a master's signature is too weak", async () => {
+  const p521 = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"];
+  const cases: [key: readonly string[], hash: string, name: string][] = [
+    [keyKinds.p256, "sha1", "SHA-1"],
+    [keyKinds.rsa, "sha1", "SHA-1"],
+    [p521, "sha256", "SHA-256 by EC P-521"],
+  ];
+  for (const [key, hash, name] of cases) {
+    using authority = await OpensslAuthority.create({ key });
+    await authority.issue({ hash });
+    await using server = await startOpensslServer(authority, "-cipher", "ALL:@SECLEVEL=0");
+    const words = `its certificate is signed with ${name}, which is not accepted; issue it anew, ` +
+      "with SHA-512";
+    await assertRejects(server.port, "weak-signature", words, authority);
+  }
+});
+
+openssl.test("MasterClient.post() says that the authority's key is too weak", async () => {
+  const curve = (name: string) => ["-algorithm", "EC", "-pkeyopt", `ec_paramgen_curve:${name}`];
+  const kinds: [key: readonly string[], kind: string][] = [
+    [keyKinds.rsa1024, "RSA with 1024 bits"],
+    [curve("P-224"), "EC P-224"],
+    [curve("brainpoolP256r1"), "EC with this curve"],
+    [["-algorithm", "RSA-PSS"], "this kind"],
+    [["-algorithm", "ED448"], "ED448"],
+  ];
+  for (const [key, kind] of kinds) {
+    using authority = await OpensslAuthority.create({ key });
+    await authority.issue();
+    await using server = await startOpensslServer(authority, "-cipher", "ALL:@SECLEVEL=0");
+    const words = `the certificate of its issuer "authority of openssl" has a key of ${kind}, ` +
+      "which TLS does not accept; issue both anew, with keys of EC P-256 for example";
+    await assertRejects(server.port, "weak-key", words, authority);
+  }
+});
+
+openssl.test("MasterClient.post() finds no weakness in a foreign authority", async () => {
+  using foreign = await OpensslAuthority.create();
+  await foreign.issue({ hash: "sha1" });
+  await using server = await startOpensslServer(foreign, "-cipher", "ALL:@SECLEVEL=0");
+  await assertRejects(
+    server.port,
+    "foreign-authority",
+    /^its certificate is not signed by ca\.crt: /,
+  );
+});

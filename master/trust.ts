@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type * as Net from "node:net";
 import type * as Tls from "node:tls";
-import { type Certificates, splitChain } from "./certificates.ts";
+import { type Certificates, splitChain, unusableKey, weakHash } from "./certificates.ts";
 import {
   type Chain,
   type ChainFault,
@@ -21,10 +21,16 @@ import {
   type TlsModules,
   waitFor,
 } from "./connection.ts";
-import { hasName, namesIn } from "./x509.ts";
+import { hasName, namesIn, quoteName } from "./x509.ts";
 
 /** Why a master is not trusted; `unknown` when it does not present its certificates. */
-export type TrustReason = ChainFault["reason"] | "wrong-name" | "wrong-fingerprint" | "unknown";
+export type TrustReason =
+  | ChainFault["reason"]
+  | "weak-key"
+  | "weak-signature"
+  | "wrong-name"
+  | "wrong-fingerprint"
+  | "unknown";
 
 /** A master that is not trusted. The message is written for an operator. */
 export class TrustError extends Error {
@@ -57,7 +63,7 @@ export function verifyMaster(
   if (!chain) throw malformed(false);
   const authorities = splitChain(authority).map((block) => new crypto.X509Certificate(block));
   const failure = trustFailure(chain, authorities, Date.now(), crypto);
-  if (failure) throw failure;
+  if (failure) throw weakness(chain, authorities) ?? failure;
   const [own] = chain;
   const fields = fieldsOf(own)!;
   if (!hasName(fields, name)) {
@@ -112,7 +118,9 @@ export async function diagnoseFailure(
   if (cause instanceof TrustError) return cause;
   const { code } = cause as { code?: string };
   if (!trustCodes.has(code)) return connectionError(cause);
-  const known = await diagnoseTrustFailure(diagnosis).catch(() => null);
+  const known = await diagnoseTrustFailure(diagnosis).catch((error) =>
+    error instanceof TrustError ? error : null
+  );
   if (known) return known;
   const text = "its certificate is not signed by ca.crt, or not valid now, which is " +
     `${new Date().toISOString()} by this host's clock (${code})`;
@@ -127,7 +135,8 @@ async function diagnoseTrustFailure(
   if (!chain) return null;
   const { crypto } = modules;
   const authorities = splitChain(authority).map((block) => new crypto.X509Certificate(block));
-  return trustFailure(chain, authorities, Date.now(), crypto) ?? unfit();
+  return weakness(chain, authorities) ?? trustFailure(chain, authorities, Date.now(), crypto) ??
+    unfit();
 }
 
 /** How long an untrusted master may take to present its certificates, in milliseconds. */
@@ -135,7 +144,7 @@ const diagnosisTimeoutMs = 2_000;
 /**
  * Returns the certificates that a master presents; null on failure. Makes a handshake only: sends no
  * heartbeat and no client certificate. A master with TLS 1.2 that requires a client certificate ends
- * the handshake, so its certificates stay unknown.
+ * the handshake, so its certificates stay unknown. Throws `TrustError` when its key cannot be verified.
  */
 export async function presentedChain(
   { net, tls, crypto }: TlsModules,
@@ -158,8 +167,12 @@ export async function presentedChain(
       opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(late));
     });
     return chainOf(opened.getPeerCertificate(true), crypto);
-  } catch {
-    return null;
+  } catch (cause) {
+    // No authority is looked for here, so this can only be the signature of the handshake.
+    if (!trustCodes.has((cause as { code?: string }).code)) return null;
+    const text = "its key is too weak for TLS, as RSA under 2048 bits is, or is not that of its " +
+      "certificate; issue its certificate anew, with a key of EC P-256 for example";
+    throw new TrustError("weak-key", text, false, { cause });
   } finally {
     socket?.destroy();
   }
@@ -212,6 +225,32 @@ export function trustFailure(
   );
 }
 
+/** Returns what TLS does not accept in a chain that names an authority of ca.crt, or null. */
+function weakness(chain: Chain, authorities: readonly X509Certificate[]): TrustError | null {
+  const named = authorities.filter((it) => chain.some(({ issuer }) => issuer === it.subject));
+  if (named.length === 0) return null;
+  const whose = (it: X509Certificate) =>
+    it === chain[0] ? "its certificate" : `the certificate of its issuer ${nameIn(it, "subject")}`;
+  const issuers = [...chain.slice(1), ...named];
+  for (const it of chain) {
+    const issuer = issuers.find(({ subject }) => subject === it.issuer);
+    const hash = weakHash(it, issuer);
+    if (hash === null) continue;
+    const text =
+      `${whose(it)} is signed with ${hash}, which is not accepted; issue it anew, with ` +
+      "SHA-512";
+    return new TrustError("weak-signature", text, false);
+  }
+  for (const it of issuers) {
+    const kind = unusableKey(it);
+    if (kind === null) continue;
+    const text = `${whose(it)} has a key of ${kind}, which TLS does not accept; issue both anew, ` +
+      "with keys of EC P-256 for example";
+    return new TrustError("weak-key", text, false);
+  }
+  return null;
+}
+
 function malformed(isSigned: boolean): TrustError {
   const text = "a certificate that it presents is damaged, or not written as RFC 5280 says; " +
     "issue it again, with openssl for instance";
@@ -232,13 +271,10 @@ function to({ validTo }: X509Certificate): number {
   return Date.parse(validTo);
 }
 
-/** How many characters of a peer's name a message repeats. */
-const keptNameLength = 64;
-
 /** Returns a name for a message: the common name, or all of it. */
 function nameIn(certificate: X509Certificate, whose: "subject" | "issuer"): string {
   const name = fieldsOf(certificate)?.[whose].commonNames[0] ?? certificate[whose] ?? "";
-  return JSON.stringify(name.slice(0, keptNameLength).toWellFormed());
+  return quoteName(name);
 }
 
 /** Formats a time, given in milliseconds since 1970, to the second. */

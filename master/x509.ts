@@ -1,3 +1,5 @@
+import { sanitizeLine } from "../host/log.ts";
+
 /** What the agent reads of a certificate by itself. */
 export interface CertificateFields {
   /** The X.509 version: 1, 2 or 3. */
@@ -200,18 +202,23 @@ const keptNameLength = 64;
 export function namesIn({ subject, alternatives }: CertificateFields): string {
   const names = alternatives
     ? [
-      ...alternatives.dnsNames.map((it) => `DNS:${quoteName(it)}`),
+      ...alternatives.dnsNames.map((it) => `DNS:${plainName(it)}`),
       ...alternatives.addresses.map((it) =>
         `IP Address:${formatAddress(it).replace(/^\[|\]$/g, "")}`
       ),
     ]
-    : subject.commonNames.map((it) => `CN:${quoteName(it ?? "?")}`);
+    : subject.commonNames.map((it) => `CN:${plainName(it ?? "?")}`);
   const more = names.length > keptNames ? `, and ${names.length - keptNames} more` : "";
   return (names.slice(0, keptNames).join(", ") || "none") + more;
 }
 
-/** Returns a name as it is if it cannot be taken for several, else as JSON; long ones are cut. */
+/** Returns a name as JSON, without characters that steer a terminal; long ones are cut. */
 export function quoteName(name: string): string {
-  const kept = name.slice(0, keptNameLength).toWellFormed();
-  return /^[\w.*@ -]+$/.test(kept) ? kept : JSON.stringify(kept);
+  return sanitizeLine(JSON.stringify(name.slice(0, keptNameLength).toWellFormed()));
+}
+
+/** Returns a name as it is if it cannot be taken for several. */
+export function plainName(name: string): string {
+  const isPlain = name.length <= keptNameLength && /^[\w.*@-]+(?: [\w.*@-]+)*$/.test(name);
+  return isPlain ? name : quoteName(name);
 }

@@ -146,13 +146,28 @@ const superJournalMark = "217,213,5,249,32,161,99,215";
 
 /** Throws for a journal that names a further file: no agent writes one, and that file may be any. */
 function checkJournal(path: string): void {
-  using file = Deno.openSync(path);
   const end = new Uint8Array(8);
-  const { size } = file.statSync();
-  file.seekSync(Math.max(0, size - end.length), Deno.SeekMode.Start);
-  file.readSync(end);
+  const file = openPresent(path);
+  // A writer that has just ended has removed it.
+  if (!file) return;
+  try {
+    const { size } = file.statSync();
+    file.seekSync(Math.max(0, size - end.length), Deno.SeekMode.Start);
+    file.readSync(end);
+  } finally {
+    file.close();
+  }
   if (end.join() === superJournalMark) {
     throw new CorruptStoreError("its journal names another file");
+  }
+}
+
+function openPresent(path: string): Deno.FsFile | null {
+  try {
+    return Deno.openSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
   }
 }
 

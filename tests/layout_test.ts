@@ -82,3 +82,9 @@ Deno.test("no argument with a side effect stands behind ?.", () => {
   );
   assert.deepEqual(found, []);
 });
+
+Deno.test("no product file has a using declaration", () => {
+  // The bundler's minifier loses it, so that nothing would be closed.
+  const found = product.filter(({ text }) => /^\s*(?:await )?using\s/m.test(code(text)));
+  assert.deepEqual(found.map(({ path }) => path), []);
+});

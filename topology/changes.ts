@@ -4,7 +4,6 @@ import {
   isOurContainer,
   isOurNetwork,
   networkChange,
-  origin,
 } from "./drift.ts";
 import {
   type ContainerInfo,
@@ -13,9 +12,9 @@ import {
   isRunning,
   type NetworkInfo,
   specLabel,
-  topologyLabel,
 } from "./inventory.ts";
 import { compareCodePoints } from "./json.ts";
+import { containerClaim, describeClaim, networkClaim } from "./ownership.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
 /** An object that is to be created, and why. */
@@ -79,7 +78,10 @@ export function findChanges(
     obstacles: [
       ...networks.obstacles,
       ...containers.obstacles,
-      ...findForeignGuests(networks.changes, containers.changes, inventory),
+      ...findForeignGuests(
+        { networks: networks.changes, containers: containers.changes },
+        inventory,
+      ),
       ...findMissingImages(containers.changes, imageIds),
     ],
   };
@@ -88,49 +90,32 @@ export function findChanges(
 /** A topology that is to be removed. */
 export interface TeardownTarget {
   readonly topologyId: string;
-  /** Null when its document is unknown. */
+  /** Null when its document is unknown: its objects are then found by their labels only. */
   readonly plan: Plan | null;
-  /** Whether it was applied before: then no foreign object had its names at that time. */
-  readonly wasApplied: boolean;
 }
 
-/**
- * Finds what a teardown removes: objects with the topology's label, and unlabelled ones that match the
- * plan. A planned name is enough if the topology was applied, but no object was made by this agent:
- * then another program applied it without labels.
- */
+/** Finds what a teardown removes: all that is the topology's. */
 export function findRemovals(
-  { topologyId: id, plan, wasApplied }: TeardownTarget,
+  { topologyId: id, plan }: TeardownTarget,
   inventory: Inventory,
 ): Changes {
   const plannedNetworks = new Map(plan?.networks.map((it) => [it.name, it]));
   const plannedContainers = new Map(plan?.containers.map((it) => [it.name, it]));
   const containerByName = new Map(inventory.containers.map((it) => [it.name, it]));
-  const isMadeByUs = [...inventory.networks, ...inventory.containers]
-    .some(({ labels }) => labels.get(topologyLabel) === id && labels.has(specLabel));
-  const isNameEnough = wasApplied && !isMadeByUs;
   const removal = <Info>(actual: Info): Removal<Info> => remove(actual, "teardown");
-  const networks = inventory.networks.filter((actual) => {
-    const label = actual.labels.get(topologyLabel);
-    const planned = plannedNetworks.get(actual.name);
-    if (label !== undefined || !planned) return label === id;
-    return isNameEnough || isOurNetwork(planned, actual, id);
-  });
+  const networks = inventory.networks.filter((actual) =>
+    isOurNetwork(plannedNetworks.get(actual.name), actual, id)
+  );
   const containers = inventory.containers.filter((actual) => {
-    const label = actual.labels.get(topologyLabel);
     const planned = plannedContainers.get(actual.name);
-    if (label !== undefined || !planned) return label === id;
-    const base = containerByName.get(planned.base ?? "");
-    return isNameEnough || isOurContainer(planned, actual, { base, id });
+    const base = containerByName.get(planned?.base ?? "");
+    return isOurContainer(planned, actual, { base, id });
   });
   const changes = {
     networks: networks.sort((a, b) => compareCodePoints(b.name, a.name)).map(removal),
     containers: containers.map(removal),
   };
-  return {
-    ...changes,
-    obstacles: findForeignGuests(changes.networks, changes.containers, inventory),
-  };
+  return { ...changes, obstacles: findForeignGuests(changes, inventory) };
 }
 
 function remove<Info>(actual: Info, reason: string): Removal<Info> {
@@ -156,7 +141,8 @@ function findNetworkChanges(
     unplanned.delete(network.name);
     const ours = namesakes.filter((actual) => isOurNetwork(network, actual, id));
     obstacles.push(
-      ...namesakes.filter((actual) => !ours.includes(actual)).map(describeForeignNetwork),
+      ...namesakes.filter((actual) => !ours.includes(actual))
+        .map((actual) => describeForeignNetwork(actual, id)),
     );
     const reason = reasonToCreate(network, ours);
     if (reason === null) continue;
@@ -164,9 +150,7 @@ function findNetworkChanges(
     creations.push({ action: "create", planned: network, reason });
   }
   for (const actual of [...unplanned.values()].flat()) {
-    if (actual.labels.get(topologyLabel) === id) {
-      removals.push(remove(actual, "not in the topology"));
-    }
+    if (networkClaim(actual, id) === "own") removals.push(remove(actual, "not in the topology"));
   }
   return { changes: [...removals, ...creations], obstacles };
 }
@@ -177,8 +161,9 @@ function reasonToCreate(planned: PlannedNetwork, [first, ...others]: NetworkInfo
   return others.length > 0 ? "several networks with this name" : networkChange(planned, first);
 }
 
-function describeForeignNetwork(actual: NetworkInfo): string {
-  const details = [`driver ${actual.driver}`, actual.subnets.join(" "), origin(actual)]
+function describeForeignNetwork(actual: NetworkInfo, id: string): string {
+  const owner = describeClaim(networkClaim(actual, id), actual);
+  const details = [`driver ${actual.driver}`, actual.subnets.join(" "), owner]
     .filter((part) => part !== "").join(", ");
   return `network ${actual.name} exists and does not belong to this topology (${details})`;
 }
@@ -209,8 +194,9 @@ function findContainerChanges(
     const actual = byName.get(name);
     const base = byName.get(container.base ?? "");
     unplanned.delete(name);
-    if (actual && !isOurContainer(container, actual, { base, id })) {
-      const details = origin(actual) || "without our label";
+    const imageId = constraints.imageIds.get(container.request.Image) ?? null;
+    if (actual && !isOurContainer(container, actual, { base, id, imageId })) {
+      const details = describeClaim(containerClaim(actual, id), actual) || "without our label";
       obstacles.push(`container ${name} exists and does not belong to this topology (${details})`);
       continue;
     }
@@ -227,9 +213,7 @@ function findContainerChanges(
     else changes.push({ action, planned: container, actual: actual!, reason });
   }
   for (const actual of unplanned.values()) {
-    if (actual.labels.get(topologyLabel) === id) {
-      changes.push(remove(actual, "not in the topology"));
-    }
+    if (containerClaim(actual, id) === "own") changes.push(remove(actual, "not in the topology"));
   }
   return { changes, obstacles };
 }
@@ -300,21 +284,51 @@ function reasonToRecreate(
   return isUseless ? "it does not stay up, and a service needs it" : null;
 }
 
-/** Finds foreign containers on a network that is to be removed; the engine would reject this. */
+/** Describes a foreign container that keeps changes from being made. */
+export function describeGuest({ name }: ContainerInfo, what: string): string {
+  return `container ${name}, which does not belong to this topology, ${what}`;
+}
+
+/** Describes that a guest shares the network of a container. */
+export function sharing(host: string): string {
+  return `shares the network of container ${host}`;
+}
+
+/**
+ * Finds running foreign containers that changes would harm, or that would make them fail: on a network
+ * or in the network of a container that is to be removed, or with an address that is needed.
+ */
 function findForeignGuests(
-  networks: readonly NetworkChange[],
-  containers: readonly ContainerChange[],
+  { networks, containers }: Pick<Changes, "networks" | "containers">,
   inventory: Inventory,
 ): string[] {
   const removed = new Set(containers.flatMap((it) => it.action === "remove" ? [it.actual] : []));
   const guests = inventory.containers.filter((it) => isRunning(it) && !removed.has(it));
-  return networks.flatMap((change) => {
+  const onNetworks = networks.flatMap((change) => {
     if (change.action !== "remove") return [];
     const { name } = change.actual;
-    return guests.filter(({ addressByNetwork }) => addressByNetwork.has(name)).map((guest) =>
-      `container ${guest.name}, which does not belong to this topology, uses network ${name}`
-    );
+    return guests.filter(({ addressByNetwork }) => addressByNetwork.has(name))
+      .map((guest) => describeGuest(guest, `uses network ${name}`));
   });
+  const hosts = new Map(
+    [...removed].flatMap((
+      { id, name },
+    ) => [[`container:${id}`, name], [`container:${name}`, name]]),
+  );
+  const inContainers = guests.flatMap((guest) => {
+    const host = hosts.get(guest.networkMode);
+    return host === undefined ? [] : [describeGuest(guest, sharing(host))];
+  });
+  const needed = new Set(
+    containers.flatMap((it) =>
+      it.action === "create" ? [...it.planned.addressByNetwork].map((it) => it.join(" ")) : []
+    ),
+  );
+  const atAddresses = guests.flatMap((guest) =>
+    [...guest.addressByNetwork].filter((it) => needed.has(it.join(" ")))
+      .map(([network, address]) => describeGuest(guest, `has the address ${address} on ${network}`))
+  );
+  return [...onNetworks, ...inContainers, ...atAddresses];
 }
 
 function findMissingImages(

@@ -7,6 +7,7 @@ import {
   topologyLabel,
 } from "./inventory.ts";
 import { compareCodePoints } from "./json.ts";
+import { type Claim, containerClaim, describeClaim, networkClaim } from "./ownership.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
 /** The ways in which Docker can differ from what was applied. */
@@ -51,7 +52,8 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
     networksByName.set(network.name, namesakes.filter((it) => it !== actual));
   }
   for (const network of [...networksByName.values()].flat()) {
-    add("network", network.name, { kind: "unexpected", detail: origin(network, id) });
+    const detail = describeClaim(networkClaim(network, id), network);
+    add("network", network.name, { kind: "unexpected", detail });
   }
 
   const containers = new Map(inventory.containers.map((container) => [container.name, container]));
@@ -65,7 +67,8 @@ export function findDrift(plan: Plan | null, inventory: Inventory): Drift {
   for (const [name, container] of unplanned) {
     // Accepts stopped containers on an idle host, such as those of an older agent.
     if (!plan && !isRunning(container)) continue;
-    const detail = [container.state, origin(container, id)].filter((part) => part !== "");
+    const owner = describeClaim(containerClaim(container, id), container);
+    const detail = [container.state, owner].filter((part) => part !== "");
     add("container", name, { kind: "unexpected", detail: detail.join(", ") });
   }
 
@@ -81,7 +84,7 @@ function bestMatch(
   id: string,
 ): NetworkInfo | undefined {
   return namesakes.find((it) => compareNetwork(planned, it, id) === null) ??
-    namesakes.find(({ labels }) => labels.get(topologyLabel) === id) ?? namesakes[0];
+    namesakes.find((it) => networkClaim(it, id) === "own") ?? namesakes[0];
 }
 
 /** How one object differs, with details for an operator. */
@@ -99,7 +102,8 @@ function compareNetwork(
   id: string,
 ): ObjectDifference | null {
   if (!actual) return missing;
-  const change = foreign(actual, id) ?? networkChange(planned, actual);
+  const claim = networkClaim(actual, id);
+  const change = isForeign(claim) ? describeClaim(claim, actual) : networkChange(planned, actual);
   return change === null ? null : { kind: "changed", detail: change };
 }
 
@@ -112,27 +116,36 @@ function compareContainer(
   if (!actual) return missing;
   if (!isRunning(actual)) return { kind: "stopped", detail: actual.state };
   if (actual.state !== "running") return { kind: "unhealthy", detail: actual.state };
-  const change = foreign(actual, id) ?? containerChange(planned, actual, base) ??
-    (isLeftBehind(actual, base) ? `runs longer than ${base!.name}, whose network it shared` : null);
+  const claim = containerClaim(actual, id);
+  const change = isForeign(claim)
+    ? describeClaim(claim, actual)
+    : containerChange(planned, actual, base) ??
+      (isLeftBehind(actual, base)
+        ? `runs longer than ${base!.name}, whose network it shared`
+        : null);
   if (change !== null) return { kind: "changed", detail: change };
   return actual.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
 
-/** Describes the topology of an object's label; `own` is the expected id. Empty without a label. */
-export function origin({ labels }: NetworkInfo | ContainerInfo, own?: string): string {
-  const id = labels.get(topologyLabel);
-  if (id === undefined) return "";
-  return id === own ? "of this topology" : `of topology ${id}`;
+/** Whether labels deny that an object is this topology's; without any, another program made it. */
+function isForeign(claim: Claim): boolean {
+  return claim !== "own" && claim !== "none";
 }
 
 /** Describes how a network differs from the plan; null when it does not. */
 export function networkChange(planned: PlannedNetwork, actual: NetworkInfo): string | null {
   if (actual.driver !== "bridge") return `driver ${actual.driver}, not bridge`;
-  if (actual.subnets.length !== 1 || actual.subnets[0] !== planned.subnet) {
-    return `subnet ${actual.subnets.join(" ") || "none"}, not ${planned.subnet}`;
-  }
+  const change = subnetChange(planned, actual);
+  if (change !== null) return change;
   if (actual.internal !== planned.internal) return planned.internal ? "not internal" : "internal";
   return specChange(planned, actual);
+}
+
+/** Compares IPv4 subnets only: engines can give each network an IPv6 one by default. */
+function subnetChange({ subnet }: PlannedNetwork, { subnets }: NetworkInfo): string | null {
+  const [first, ...more] = subnets.filter((it) => !it.includes(":"));
+  if (first === subnet && more.length === 0) return null;
+  return `subnet ${subnets.join(" ") || "none"}, not ${subnet}`;
 }
 
 /** Describes how a container, running or not, differs from the plan; null when it does not. */
@@ -142,21 +155,35 @@ export function containerChange(
   base: ContainerInfo | undefined,
 ): string | null {
   const change = planned.base === null ? addressChange(planned, actual) : baseChange(actual, base);
-  return change ?? specChange(planned, actual);
+  return change ?? specChange(planned, actual) ?? imageChange(planned, actual);
 }
 
 /**
  * Whether a service has been running longer than its base: then the base was restarted, and the service
- * is still in the old network, alone.
+ * is still in the old network, alone. False where the uptime of the base tells nothing.
  */
 export function isLeftBehind(actual: ContainerInfo, base: ContainerInfo | undefined): boolean {
-  return actual.uptime !== null && (base?.uptime ?? null) !== null &&
-    actual.uptime.atLeast > base!.uptime!.atMost;
+  return seemsLeftBehind(actual, base) && !isUptimeUnclear(base!);
 }
 
-/** Describes a label of another topology; null without a label: another program may not set one. */
-function foreign(actual: NetworkInfo | ContainerInfo, id: string): string | null {
-  return (actual.labels.get(topologyLabel) ?? id) === id ? null : origin(actual, id);
+function seemsLeftBehind({ uptime }: ContainerInfo, base: ContainerInfo | undefined): boolean {
+  return uptime !== null && (base?.uptime ?? null) !== null &&
+    uptime.atLeast > base!.uptime!.atMost;
+}
+
+/** The engine says "Less than a second" of all that was started later than now, by a clock set back. */
+function isUptimeUnclear({ uptime }: ContainerInfo): boolean {
+  return uptime !== null && uptime.atMost <= 1;
+}
+
+/** Whether it takes a second look, seconds later, to tell if a service must be restarted. */
+export function needsSecondLook({ containers }: Plan, inventory: Inventory): boolean {
+  const byName = new Map(inventory.containers.map((it) => [it.name, it]));
+  return containers.some((planned) => {
+    const [actual, base] = [byName.get(planned.name), byName.get(planned.base ?? "")];
+    return actual && base && seemsLeftBehind(actual, base) && isUptimeUnclear(base) &&
+      containerChange(planned, actual, base) === null;
+  });
 }
 
 /** Compares digests, to find differences that the engine's lists do not show. */
@@ -168,6 +195,20 @@ function specChange(
   return spec === undefined || spec === request.Labels[specLabel]
     ? null
     : "made from another specification";
+}
+
+/** Compares image names where no digest does; the engine lists an id once a tag means another image. */
+function imageChange({ request }: PlannedContainer, { labels, image }: ContainerInfo) {
+  if (labels.has(topologyLabel) || labels.has(specLabel)) return null;
+  return imageName(image) === imageName(request.Image)
+    ? null
+    : `image ${image}, not ${request.Image}`;
+}
+
+/** Shortens a name as Podman lists it, and adds the tag that a name without one means. */
+function imageName(name: string): string {
+  const short = name.replace(/^(?:docker\.io\/(?:library\/)?|localhost\/)/, "");
+  return /[:@][^/]*$/.test(short) ? short : `${short}:latest`;
 }
 
 function addressChange(planned: PlannedContainer, actual: ContainerInfo): string | null {
@@ -195,24 +236,35 @@ function baseChange(actual: ContainerInfo, base: ContainerInfo | undefined): str
 }
 
 /**
- * Whether a network with a planned name may be changed and removed: it has our label; or it has no label,
- * but the planned driver and subnet, so that another program made it for the same topology.
+ * Whether a network may be changed and removed: its label says so; or it has no label of ours, but the
+ * planned name, driver and subnet, so that another program made it for the same topology.
  */
-export function isOurNetwork(planned: PlannedNetwork, actual: NetworkInfo, id: string): boolean {
-  const label = actual.labels.get(topologyLabel);
-  if (label !== undefined) return label === id;
-  return actual.driver === "bridge" && actual.subnets.length === 1 &&
-    actual.subnets[0] === planned.subnet;
+export function isOurNetwork(
+  planned: PlannedNetwork | undefined,
+  actual: NetworkInfo,
+  id: string,
+): boolean {
+  const claim = networkClaim(actual, id);
+  if (claim !== "none" || !planned || actual.labels.has(specLabel)) return claim === "own";
+  return actual.driver === "bridge" && subnetChange(planned, actual) === null;
 }
 
-/** Like `isOurNetwork()` for a container; without a label, it must be attached as planned. */
+/** Like `isOurNetwork()`, for a container: without a label, network and image must be as planned. */
 export function isOurContainer(
-  planned: PlannedContainer,
+  planned: PlannedContainer | undefined,
   actual: ContainerInfo,
-  { base, id }: { base: ContainerInfo | undefined; id: string },
+  { base, id, imageId }: {
+    base: ContainerInfo | undefined;
+    id: string;
+    /** The planned image now, where it is known. */
+    imageId?: string | null;
+  },
 ): boolean {
-  const label = actual.labels.get(topologyLabel);
-  if (label !== undefined) return label === id;
+  const claim = containerClaim(actual, id);
+  // Made while the tag came to mean this image: then the label has the image of a moment before.
+  const isLate = claim === "inherited" && actual.imageId === imageId;
+  if (isLate && actual.labels.get(topologyLabel) === id) return true;
+  if (claim !== "none" || !planned) return claim === "own";
   // Without the base or, in Podman, the network mode, this cannot be checked.
   if (planned.base !== null && (!base || actual.networkMode === "")) return false;
   return containerChange(planned, actual, base) === null;

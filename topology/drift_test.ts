@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  changesOf,
   containerOf,
   driftOf,
   full,
@@ -17,7 +18,7 @@ import {
   relabelled,
   unlabelled,
 } from "../tests/support/plan.ts";
-import { findDrift, isOurContainer, isOurNetwork } from "./drift.ts";
+import { findDrift, isOurContainer, isOurNetwork, needsSecondLook } from "./drift.ts";
 import { type ContainerInfo, type NetworkInfo, specLabel } from "./inventory.ts";
 
 const [dmz, web, ssh] = [networkOf("dmz"), containerOf("web"), containerOf("web-ssh")];
@@ -71,12 +72,21 @@ Deno.test("findDrift() finds a changed network", () => {
       "subnet 10.1.0.0/24 10.9.0.0/24, not 10.1.0.0/24",
     ],
     [{ internal: true }, "internal"],
+    [{ subnets: ["fd00::/64"] }, "subnet fd00::/64, not 10.1.0.0/24"],
     [relabelled("dmz", specLabel, "x"), "made from another specification"],
   ];
   assertDrift(
     cases.map(([change, detail]) => [{ dmz: change }, [`changed network dmz: ${detail}`]]),
   );
   assertDrift([[{ inner: { internal: false } }, ["changed network inner: not internal"]]]);
+});
+
+Deno.test("findDrift() ignores IPv6 pools, which engines may add by themselves", () => {
+  for (const subnets of [["10.1.0.0/24", "fd00::/64"], ["fd7c:aaaa:1::/64", "10.1.0.0/24"]]) {
+    assertDrift([[{ dmz: { subnets } }, []]]);
+    assert.deepEqual(changesOf(inventory({ dmz: { subnets } })), []);
+    assert.ok(isOurNetwork(plannedNetwork("dmz"), { ...dmz, ...unlabelled, subnets }, id));
+  }
 });
 
 Deno.test("findDrift() finds a changed container", () => {
@@ -165,7 +175,7 @@ Deno.test("findDrift() distinguishes a network and a container of one name", () 
     containers: [{ ...web, name, ...unlabelled }],
   };
   assert.deepEqual(driftOf(inventory({}, more)), [
-    `unexpected network ${name}: of this topology`,
+    `unexpected network ${name}: its label names this topology, its name does not`,
     `unexpected container ${name}: running`,
   ]);
   const swapped = inventory({ dmz: { name: web.name }, web: { name: dmz.name } });
@@ -175,6 +185,37 @@ Deno.test("findDrift() distinguishes a network and a container of one name", () 
     "unexpected container dmz: running, of this topology",
     "unexpected network web: of this topology",
   ]);
+});
+
+Deno.test("findDrift() finds a service that runs longer than its base", () => {
+  const up = (atLeast: number, atMost: number) => ({ uptime: { atLeast, atMost } });
+  const left = ["web-http", "web-ssh"]
+    .map((name) => `changed container ${name}: runs longer than web, whose network it shared`);
+  assertDrift([
+    [{ web: up(1, 2) }, left],
+    [{ web: up(0, 59) }, left],
+    [{ web: up(0, 60) }, []],
+    // "Less than a second", also of all that was started before the clock was set back.
+    [{ web: up(0, 1) }, []],
+    [{ "web-http": up(0, 1), "web-ssh": up(0, 1) }, []],
+  ]);
+});
+
+Deno.test("needsSecondLook() is true only where a restart depends on it", () => {
+  const fresh = { uptime: { atLeast: 0, atMost: 1 } };
+  const other = relabelled("web-http", specLabel, "x");
+  const cases: [Otherwise, boolean][] = [
+    [{}, false],
+    [{ web: fresh }, true],
+    [{ web: fresh, "web-http": { state: "exited", uptime: null } }, true],
+    [{ web: fresh, "web-http": other, "web-ssh": fresh }, false],
+    [{ web: fresh, "web-http": fresh, "web-ssh": fresh }, false],
+    [{ web: { uptime: { atLeast: 1, atMost: 2 } } }, false],
+    [{ web: null }, false],
+  ];
+  for (const [otherwise, needed] of cases) {
+    assert.equal(needsSecondLook(plan, inventory(otherwise)), needed, JSON.stringify(otherwise));
+  }
 });
 
 Deno.test("findDrift() sorts each list by code point", () => {

@@ -31,6 +31,11 @@ export interface ContainerInfo {
   /** Whether its health check fails. */
   readonly unhealthy: boolean;
   readonly labels: ReadonlyMap<string, string>;
+  /** As in its creation; the id of the image once its tag means another one. */
+  readonly image: string;
+  readonly imageId: string;
+  /** The labels of its image, where they were asked for. */
+  readonly imageLabels?: ReadonlyMap<string, string>;
   /** `container:<id>` when it shares the network of a container; empty in Podman's list. */
   readonly networkMode: string;
   /** Null when it is unknown. */
@@ -46,7 +51,7 @@ export interface Inventory {
 }
 
 /** Whether Docker counts a container as running, as in `docker ps`. */
-export function isRunning({ state }: ContainerInfo): boolean {
+export function isRunning({ state }: Pick<ContainerInfo, "state">): boolean {
   return state === "running" || state === "paused" || state === "restarting";
 }
 

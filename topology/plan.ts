@@ -1,6 +1,7 @@
 import { type Decky, type Lan, readTopology, type Topology } from "./document.ts";
 import { specLabel, topologyLabel } from "./inventory.ts";
 import { compareCodePoints, parseJson } from "./json.ts";
+import { namePrefix } from "./ownership.ts";
 import {
   builtInServices,
   type Port,
@@ -17,6 +18,7 @@ export interface NetworkRequest {
   readonly CheckDuplicate: true;
   readonly Driver: "bridge";
   readonly Internal: boolean;
+  /** Said, as engines from 27 on can add a pool by default. */
   readonly EnableIPv6?: false;
   readonly IPAM: {
     readonly Driver: "default";
@@ -131,7 +133,7 @@ export interface Plan {
  * changes. This is part of the contract with the master (docs/topology.md).
  */
 export async function planTopology(topology: Topology, options: PlanOptions): Promise<Plan> {
-  const prefix = `decnet_t_${topology.id.slice(0, 8)}_`;
+  const prefix = namePrefix(topology.id);
   const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
   const deckies = topology.deckies.map((decky) => planDecky(decky, { topology, prefix, options }));
   const networks = await withDigests(lans);
@@ -159,7 +161,8 @@ export function engineRequest({ request, hiddenValues }: PlannedContainer): Cont
 }
 
 // Do not change the order of fields in a request: the digest is computed from its text, and another
-// digest makes the next apply recreate everything. What is the same for all objects is added after it.
+// digest makes the next apply recreate everything. What is the same for all objects is added after it,
+// as an upgrade of the agent must recreate nothing; the log limits stand in it, and stay there.
 
 /** Limits logs: a decoy under attack for months must not fill the disk. */
 const logConfig = {

@@ -36,7 +36,7 @@ const labels = { "decnet.topology.id": "11111111-2222-3333-4444-555555555555" };
 const logConfig = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } };
 const lan = "decnet_t_11111111_lan-00";
 const base = "decnet_t_11111111_decky-001";
-/** Digests: when one of them changes, the next apply of each host recreates what it is of. */
+/** Digests: a change of one is breaking, as the next apply of each host recreates what it is of. */
 const specs = {
   network: "edc5534e7464a540d18567deb2e2549a254425c21363d63471dad46592ffa50c",
   base: "7695bdde2c33c4d4cc451251166cd092d4863eb63bd266bf97e65fa032330488",

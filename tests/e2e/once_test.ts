@@ -408,6 +408,14 @@ Deno.test("decnet-agent says that it may not use files of the system", async () 
       `Cannot lock /proc/state/apply.lock: ${system}; set state-dir to another folder`,
     ],
     [
+      ["--once", "--docker-host=unix:///proc/docker.sock", "--state-dir=/tmp"],
+      `Cannot observe Docker at /proc/docker.sock: ${system}; set docker-host to another socket`,
+    ],
+    [
+      ["doctor", "--docker-host=unix:///proc/docker.sock", "--state-dir=/proc/state"],
+      `Check failed: ${system}`,
+    ],
+    [
       ["--once", docker, "--state-dir=/proc/state"],
       `Cannot read the store /proc/state/topology.db: ${system}; set state-dir to another folder`,
     ],

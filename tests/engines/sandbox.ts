@@ -51,6 +51,10 @@ export interface ContainerOptions {
   /** The engine starts it again whenever it exits. */
   readonly restarts?: boolean;
   readonly isStarted?: boolean;
+  /** Instead of the sandbox's own. */
+  readonly image?: string;
+  /** Where it has an anonymous volume. */
+  readonly volume?: string;
 }
 
 /** Makes networks and containers in a real engine, and removes them in the end. */
@@ -101,8 +105,9 @@ export class DockerSandbox implements AsyncDisposable {
     const second = 1_000_000_000; // in nanoseconds
     const container = await this.docker.createContainer({
       name: this.#own(name),
-      Image: this.#image,
+      Image: options.image ?? this.#image,
       Cmd: [options.command ?? "/pause"],
+      ...(options.volume ? { Volumes: { [options.volume]: {} } } : {}),
       Labels: options.labels ?? {},
       HostConfig: {
         NetworkMode: options.base ? `container:${options.base}` : first?.[0] ?? "none",
@@ -198,6 +203,17 @@ export class DockerSandbox implements AsyncDisposable {
     return id;
   }
 
+  /** Makes an image of a container, with its labels and more; returns its id. */
+  async commit(container: string, labels: Readonly<Record<string, string>> = {}): Promise<string> {
+    const repo = `decnet-agent-test-${this.tag}-commit`;
+    const tag = String(this.#images.length);
+    const [change] = Object.entries(labels).map(([key, value]) => `LABEL ${key}=${value}`);
+    const handle = this.docker.getContainer(container);
+    await handle.commit({ repo, tag, ...(change && { changes: change }) });
+    this.#images.push(`${repo}:${tag}`);
+    return `${repo}:${tag}`;
+  }
+
   /** Removes everything with the tag, and the images. */
   async [Symbol.asyncDispose](): Promise<void> {
     // Repeated until nothing is left: Podman removes no base that services use, and the engine may
@@ -209,7 +225,14 @@ export class DockerSandbox implements AsyncDisposable {
       await Promise.allSettled(networks.map(({ Id }) => this.docker.getNetwork(Id).remove()));
       return containers.length + networks.length === 0;
     }, { what: `an empty sandbox ${this.tag}` });
-    for (const id of this.#images) await this.docker.getImage(id).remove({ force: true });
+    // The newest first: Docker removes no image that another one was made from, and then that too.
+    for (const id of this.#images.toReversed()) {
+      await this.docker.getImage(id).remove({ force: true }).catch(
+        (error: { statusCode?: number }) => {
+          if (error.statusCode !== 404) throw error;
+        },
+      );
+    }
   }
 
   #own(name: string): string {

@@ -168,7 +168,7 @@ async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<strin
     findDrift(null, inventory);
     const changes = findChanges(plan, inventory, { imageIds: new Map() });
     findTakenSubnets(changes.networks, networks, reserveInterface("eth0", "10.0.0.5/24"));
-    findRemovals({ topologyId: plan.topologyId, plan, wasApplied: true }, inventory);
+    findRemovals({ topologyId: plan.topologyId, plan }, inventory);
     return findDrift(plan, inventory).state;
   } catch (error) {
     const isOurs = error instanceof TypeError && /: not a/.test(error.message);

@@ -48,6 +48,7 @@ const wanted: Record<string, string[]> = {
   engine: ["an error", "another shape", "drifted", "heartbeat: no answer", "heartbeat: drifted"],
   store: ["a row; written; kept, over a row", "unreadable; not writable; kept"],
   api: ["200", "422", "bad: 400"],
+  certificate: ["found", "not found", "found by OpenSSL only", "unreadable", "read"],
   master: ["accepted", "refused", "TLS: refused", "TLS: no answer"],
 };
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { linkProblem } from "../../host/files.ts";
+import { linkProblem, statFile } from "../../host/files.ts";
+import { checkFiles } from "../../store/file.ts";
 import { quarantineIfDamaged } from "../../store/recovery.ts";
 import { readRow } from "../../store/row.ts";
-import { TemporaryFolder } from "../support/environment.ts";
+import { TemporaryFolder, until } from "../support/environment.ts";
 import { makeFifo, requirement } from "../support/requirements.ts";
 import { asWriter, crashInAChange } from "../support/store.ts";
 
@@ -111,6 +112,29 @@ root.test("S24 a journal makes root remove no other file", async () => {
   quarantineIfDamaged(folder.storePath);
   await folder.put();
   assert.equal(folder.stateOutside(), before);
+});
+
+Deno.test("checkFiles() passes a journal that is removed meanwhile", async () => {
+  using folder = new TemporaryFolder();
+  const path = `${folder.path}/topology.db`;
+  const program = `onmessage = ({ data }) => {
+    for (;;) {
+      Deno.writeTextFileSync(data, "");
+      Deno.removeSync(data);
+    }
+  };`;
+  const url = `data:text/javascript,${encodeURIComponent(program)}`;
+  const writer = new Worker(url, { type: "module" });
+  writer.postMessage(`${path}-journal`);
+  let seenCount = 0;
+  await until(() => {
+    for (let times = 0; times < 1_000; times++) {
+      if (statFile(`${path}-journal`)) seenCount++;
+      checkFiles(path);
+    }
+    return seenCount > 1_000;
+  });
+  writer.terminate();
 });
 
 Deno.test("linkProblem() refuses hard links to root only", () => {

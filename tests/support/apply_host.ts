@@ -14,7 +14,7 @@ import { findDrift } from "../../topology/drift.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
 import { defaultPlanOptions } from "../../topology/plan.ts";
 import { FakeEngine } from "./engine/fake_engine.ts";
-import { container, network } from "./engine/state.ts";
+import { container, imageIdOf, network } from "./engine/state.ts";
 import { TemporaryFolder } from "./environment.ts";
 import { withPassword } from "./secrets.ts";
 
@@ -65,7 +65,10 @@ const others = {
     container({
       name: "decnet_t_other_decky",
       addresses: { decnet_t_other: "10.8.0.2" },
-      labels: { "decnet.topology.id": "other" },
+      labels: {
+        "decnet.topology.id": "other",
+        "decnet.topology.image": imageIdOf("busybox:latest"),
+      },
     }),
   ],
 };

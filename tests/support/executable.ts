@@ -245,7 +245,8 @@ async function collect(
 export class ListeningHost implements AsyncDisposable {
   /** Starts the loop, which beats every 5 s and listens. */
   readonly flags: readonly string[];
-  readonly #client: { authority: string; certificate: string; key: string };
+  /** Whom the agent allows to call. */
+  readonly client: { authority: string; certificate: string; key: string };
 
   private constructor(
     readonly host: Host,
@@ -254,7 +255,7 @@ export class ListeningHost implements AsyncDisposable {
     client: { authority: string; certificate: string; key: string },
   ) {
     this.flags = ["--interval=5s", `--listen=127.0.0.1:${port}`, ...host.flags(master)];
-    this.#client = client;
+    this.client = client;
   }
 
   static async create(): Promise<ListeningHost> {
@@ -268,7 +269,7 @@ export class ListeningHost implements AsyncDisposable {
 
   /** Calls the agent as the master. Throws `Error` when there is no answer. */
   call(path: string, options: CallOptions = {}): Promise<Reply> {
-    return call(this.port, path, this.#client, options);
+    return call(this.port, path, this.client, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

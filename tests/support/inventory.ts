@@ -70,23 +70,33 @@ function wornNetwork(actual: NetworkInfo, random: SeededRandom): NetworkInfo[] {
 
 function wornContainer(actual: ContainerInfo, random: SeededRandom): ContainerInfo[] {
   if (!random.isOneIn(3)) return [actual];
-  const [label, value] = random.pick([[specLabel, "x"], [imageLabel, "sha256:old"]] as const);
   return random.pick<() => ContainerInfo[]>([
     () => [],
     () => [still(actual, random.pick(["exited", "exited", "created", "dead", "removing"]))],
     () => [still(actual, "restarting")],
     () => [{ ...actual, state: "paused" }],
-    () => [{ ...actual, uptime: { atLeast: 0, atMost: 1 } }],
+    () => [{ ...actual, uptime: { atLeast: 0, atMost: 59 } }],
     () => [{ ...actual, unhealthy: true }],
     () => [{ ...actual, ...unlabelled }],
-    () => [{ ...actual, labels: new Map(actual.labels).set(label, value) }],
+    () => [{ ...actual, labels: new Map(actual.labels).set(specLabel, "x") }],
+    () => [{
+      ...actual,
+      imageId: "sha256:old",
+      labels: new Map(actual.labels).set(imageLabel, "sha256:old"),
+    }],
     () => [{ ...actual, addressByNetwork: new Map([["bridge", "172.17.0.3"]]) }],
     () => [{
       ...actual,
       networkMode: actual.networkMode.replace(/^container:.*/, "container:gone"),
     }],
-    () => [{ ...still(actual, "dead"), name: `nameless ${actual.id}` }],
+    () => [nameless(still(actual, "dead"))],
   ])();
+}
+
+/** A container whose name the engine has taken away: lists show a part of its id. */
+function nameless(actual: ContainerInfo): ContainerInfo {
+  const id = `${actual.name.length}${actual.name}`.slice(-12);
+  return { ...actual, id, name: id };
 }
 
 function still(actual: ContainerInfo, state: string): ContainerInfo {
@@ -100,6 +110,7 @@ export function unmanaged(plan: Plan, random: SeededRandom, inTheWay: boolean): 
   const container: ContainerInfo = {
     ...{ id: "strange", name: "stranger", labels, networkMode: "strange" },
     ...{ state: random.pick(["running", "exited", "paused"]), unhealthy: false, uptime: null },
+    ...{ image: "theirs:1", imageId: "sha256:theirs" },
     addressByNetwork: new Map([["strange", "10.200.0.9"]]),
   };
   if (!inTheWay) return { networks: [network], containers: [container] };

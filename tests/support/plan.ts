@@ -86,6 +86,8 @@ export function madeContainer(planned: PlannedContainer): ContainerInfo {
     unhealthy: false,
     uptime: { atLeast: 60, atMost: 120 },
     labels: new Map(Object.entries(labels)),
+    image: request.Image,
+    imageId: imageIdOf(request.Image),
     networkMode: base === null ? request.HostConfig.NetworkMode : `container:id of ${base}`,
     addressByNetwork,
   };
@@ -145,6 +147,18 @@ export function relabelled(short: string, label: string, value: string | null) {
   return { labels };
 }
 
+/** A container that was made from an older image of the same name. */
+export function ofOldImage(short: string): Partial<ContainerInfo> {
+  return { ...relabelled(short, imageLabel, "sha256:old"), imageId: "sha256:old" };
+}
+
+/** A container of an image that `docker commit` made of another container, and so with its labels. */
+export function copyOf(short: string): ContainerInfo {
+  const ownNetwork = { networkMode: "none", addressByNetwork: new Map() };
+  const own = { id: "copy", name: "analysis", imageId: "sha256:committed" };
+  return { ...containerOf(short), ...own, ...ownNetwork };
+}
+
 /** Only the label of a topology. */
 export function labelledFor(topologyId: string) {
   return { labels: new Map([[topologyLabel, topologyId]]) };
@@ -199,7 +213,7 @@ export function obstaclesOf(...given: Parameters<typeof changesOf>): string[] {
 
 /** The changes of a teardown, as lines without the reason, which is the same for all. */
 export function removalsOf(existing: Inventory, target: Partial<TeardownTarget> = {}): string[] {
-  return linesOf(findRemovals({ topologyId: id, plan, wasApplied: true, ...target }, existing))
+  return linesOf(findRemovals({ topologyId: id, plan, ...target }, existing))
     .map((line) => line.replace(/: teardown$/, ""));
 }
 

@@ -75,6 +75,10 @@ const routes: Readonly<Record<string, (call: Call) => number | readonly [number,
     return 204;
   },
   "DELETE /containers/{id}": removeContainer,
+  "GET /images/json": ({ state, query }) => {
+    const filters = parseFilters(query);
+    return [200, state.images.list().filter(({ Labels }) => matchesLabels(filters, Labels))];
+  },
   "GET /images/{id}/json": ({ state, id }) => {
     try {
       return [200, { Id: state.images.find(id), Os: "linux" }];

@@ -172,10 +172,22 @@ export class EngineRefusal extends Error {
 /** The images of an engine, by tag; `x` means `x:latest`. */
 export class Images implements Iterable<string> {
   readonly #ids = new Map<string, string>();
+  /** Id → labels. */
+  readonly #labels = new Map<string, Readonly<Record<string, string>>>();
 
   /** Adds an image; without an id, the one that `container({ image })` has. */
-  add(name: string, id: string = imageIdOf(withTag(name))): void {
+  add(
+    name: string,
+    id: string = imageIdOf(withTag(name)),
+    labels: Readonly<Record<string, string>> = {},
+  ): void {
     this.#ids.set(withTag(name), id);
+    this.#labels.set(id, labels);
+  }
+
+  /** The images, as the engine lists them. */
+  list() {
+    return [...this.#labels].map(([Id, Labels]) => ({ Id, Labels }));
   }
 
   delete(name: string): void {
