@@ -17,8 +17,7 @@ import { compareCodePoints } from "./json.ts";
 import { containerClaim, describeClaim, networkClaim } from "./ownership.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
-/** An object that is to be created, and why. */
-export interface Creation<Planned> {
+interface Creation<Planned> {
   readonly action: "create";
   readonly planned: Planned;
   readonly reason: string;
