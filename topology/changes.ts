@@ -193,8 +193,7 @@ function findContainerChanges(
     const actual = byName.get(name);
     const base = byName.get(container.base ?? "");
     unplanned.delete(name);
-    const imageId = constraints.imageIds.get(container.request.Image) ?? null;
-    if (actual && !isOurContainer(container, actual, { base, id, imageId })) {
+    if (actual && !isOurContainer(container, actual, { base, id })) {
       const details = describeClaim(containerClaim(actual, id), actual) || "without our label";
       obstacles.push(`container ${name} exists and does not belong to this topology (${details})`);
       continue;
