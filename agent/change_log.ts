@@ -1,4 +1,4 @@
-import type { Log } from "../host/log.ts";
+import { type Log, shorten } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { SendResult } from "./sender.ts";
@@ -16,6 +16,8 @@ type Subject = keyof typeof recovered;
 
 /** How many names of each kind of drift one line has. */
 const namesShown = 3;
+/** The most characters of one of them, with its details: the engine has no limit for a name. */
+const maximumNameLength = 250;
 
 /**
  * Logs changes only. Of the failures of the master in a row, logs the 1st, 2nd, 4th, 8th …, and once
@@ -163,7 +165,7 @@ export function describeDrift(drift: KnownDrift): string | null {
   if (drift.state === "consistent") return null;
   return driftKinds.filter((kind) => drift[kind].length > 0).map((kind) => {
     const names = drift[kind].slice(0, namesShown).map(({ name, detail }) =>
-      detail === "" ? name : `${name} (${detail})`
+      shorten(detail === "" ? name : `${name} (${detail})`, maximumNameLength)
     );
     const more = drift[kind].length - names.length;
     return `${kind} ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;

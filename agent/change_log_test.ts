@@ -230,3 +230,11 @@ Deno.test("describeDrift() names up to three of each kind", () => {
       "unexpected c0 (running), c1 (running), c2 (running) and 7 more",
   );
 });
+
+Deno.test("describeDrift() cuts names that are too long", () => {
+  const name = "x".repeat(200_000);
+  const long = { type: "container" as const, name, detail: "exited" };
+  const drift: KnownDrift = { ...consistent, state: "drifted", stopped: [long, long, long, long] };
+  const cut = `${name.slice(0, 249)}…`;
+  assert.equal(describeDrift(drift), `stopped ${cut}, ${cut}, ${cut} and 1 more`);
+});

@@ -4,7 +4,8 @@ import { agentIdentity, ApiSetup } from "../tests/support/api_setup.ts";
 import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
-import { openssl, OpensslAuthority } from "../tests/support/openssl.ts";
+import { OpensslAuthority } from "../tests/support/openssl.ts";
+import { openssl } from "../tests/support/requirements.ts";
 
 const getHealth = "GET /health HTTP/1.1\r\nHost: agent\r\n\r\n";
 const options = { reloadIntervalMs: 10 };

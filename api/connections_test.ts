@@ -33,9 +33,15 @@ Deno.test("the API closes a client that does not finish its handshake", async ()
 Deno.test("the API holds 256 handshakes, and answers the master beside them", async () => {
   await using api = await ApiSetup.start();
   using stack = new DisposableStack();
+  const kept = await Promise.all(Array.from({ length: 15 }, () => api.talk()));
+  for (const client of kept) stack.use(client);
   const held: Tcp[] = [];
   for (let i = 0; i < 300; i++) held.push(stack.use(await Tcp.open(api.port)));
   assert.equal((await api.call("/health")).status, 200);
+  for (const client of kept) {
+    client.send(get);
+    await client.receive(ok);
+  }
   // The oldest ones are closed.
   await Promise.all(held.slice(0, 44).map(({ closed }) => closed));
   assert.ok(held.slice(-255).every(({ isClosed }) => !isClosed));
@@ -47,7 +53,9 @@ Deno.test("the API lets a slow master in while 100 addresses flood it", async ()
   await using distant = new DelayingProxy(api.port, 50);
   const flood = async (signal: AbortSignal) => {
     for (let i = 0; !signal.aborted; i++) {
-      stack.use(await Tcp.open(api.port, `127.0.1.${1 + i % 100}`));
+      const attacker = stack.use(await Tcp.open(api.port, `127.0.1.${1 + i % 100}`));
+      // Half of them begin a handshake.
+      if (i % 2 === 0) attacker.send(clientHello(0x0303));
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   };
@@ -120,7 +128,7 @@ Deno.test("the API takes sixteen calls at once, and closes idle connections", as
   assert.equal((await api.callAs(master, "/health")).status, 200);
 });
 
-/** A TCP connection on which nothing is sent. */
+/** A TCP connection without TLS. */
 class Tcp implements Disposable {
   isClosed = false;
   readonly closed: Promise<void>;
@@ -143,6 +151,10 @@ class Tcp implements Disposable {
     socket.once("error", reject);
     await promise;
     return new Tcp(socket);
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#socket.write(bytes);
   }
 
   [Symbol.dispose](): void {
@@ -345,8 +357,8 @@ Deno.test("the API speaks no version of TLS before 1.2", async () => {
   assert.equal(await firstRecord(api.port, 0x0303), handshake);
 });
 
-/** The type of the first record that answers a client hello of this version. */
-async function firstRecord(port: number, version: number): Promise<number | undefined> {
+/** The first message of a client that offers this version of TLS. */
+function clientHello(version: number): Uint8Array {
   const suites = [0xc009, 0xc00a, 0xc02b, 0xc02c];
   const extensions = [
     ...[10, 4, 2, 23], // The curve P-256,
@@ -362,8 +374,13 @@ async function firstRecord(port: number, version: number): Promise<number | unde
     ...words(2 * extensions.length, ...extensions),
   ];
   const message = [1, 0, ...words(body.length), ...body];
+  return Uint8Array.of(22, 3, 1, ...words(message.length), ...message);
+}
+
+/** The type of the first record that answers a client hello of this version. */
+async function firstRecord(port: number, version: number): Promise<number | undefined> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  await connection.write(Uint8Array.of(22, 3, 1, ...words(message.length), ...message));
+  await connection.write(clientHello(version));
   const answer = new Uint8Array(1);
   const length = await connection.read(answer);
   connection.close();

@@ -240,8 +240,9 @@ class ApplyAttempt {
     const changeSet = await computeChangeSet(executor.engine, plan, context);
     const { removals, changes, imageIds } = changeSet;
     checkObstacles(removals, changes);
-    const isNew = changes.networks.some(({ action }) => action === "create");
-    const check = isNew ? await prepareNetworkCheck(peers, executor.engine, signal) : undefined;
+    const { engine } = executor;
+    const { networks } = changes;
+    const check = await prepareNetworkCheck(peers, { engine, topologyId, networks, signal });
     if (superseded) {
       this.#isOtherUntouched = false;
       await executor.execute(removals, imageIds);

@@ -4,15 +4,13 @@ import {
   type Changes,
   type ContainerCreation,
   type ContainerRepair,
-  type Creation,
   describeGuest,
   type HostConstraints,
   sharing,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
-import { engineRequest, type PlannedContainer, type PlannedNetwork } from "../topology/plan.ts";
+import { engineRequest, type PlannedContainer } from "../topology/plan.ts";
 import { messageOf } from "./apply_error.ts";
-import type { NetworkCheck } from "./host_network.ts";
 
 /** Image name → id, or null when the host does not have the image. */
 export type ImageIds = HostConstraints["imageIds"];
@@ -71,14 +69,13 @@ export class ChangeExecutor {
   /**
    * Removes services, bases and networks, then creates networks, bases and services. Independent
    * changes run in parallel. `imageIds` contains every image that they need. Throws the first
-   * failure. `checkNetworks` is called with the ids of the networks that were created, also when
-   * others could not be, before a container is. Throws the last round's failure, and changes nothing,
-   * if all is as that round has left it.
+   * failure. `checkNetworks` is called before a container is created, also when a network could not be.
+   * Throws the last round's failure, and changes nothing, if all is as that round has left it.
    */
   async execute(
     { networks, containers }: Changes,
     imageIds: ImageIds,
-    checkNetworks?: NetworkCheck,
+    checkNetworks?: () => Promise<void>,
   ): Promise<void> {
     const { engine } = this;
     const work = workOf({ networks, containers });
@@ -100,28 +97,19 @@ export class ChangeExecutor {
     for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
       await this.#runStep("remove", `network ${name}`, () => engine.removeNetwork(id));
     }
-    await this.#createNetworks(networks.filter((it) => it.action === "create"), checkNetworks);
-    const made = containers.filter((it) => it.action !== "remove");
-    const deckies = Map.groupBy(made, ({ planned }) => planned.decky);
-    await waitForAll([...deckies.values()].map((it) => this.#applyDecky(it)));
-  }
-
-  async #createNetworks(
-    networks: readonly Creation<PlannedNetwork>[],
-    checkNetworks?: NetworkCheck,
-  ): Promise<void> {
-    const ids: string[] = [];
+    const created = networks.filter((it) => it.action === "create");
     try {
       await waitForAll(
-        networks.map(({ planned: { name, request } }) =>
-          this.#runStep("create", `network ${name}`, async () => {
-            ids.push(await this.engine.createNetwork(request));
-          })
+        created.map(({ planned: { name, request } }) =>
+          this.#runStep("create", `network ${name}`, () => engine.createNetwork(request))
         ),
       );
     } finally {
-      if (ids.length > 0) await checkNetworks?.(ids);
+      await checkNetworks?.();
     }
+    const made = containers.filter((it) => it.action !== "remove");
+    const deckies = Map.groupBy(made, ({ planned }) => planned.decky);
+    await waitForAll([...deckies.values()].map((it) => this.#applyDecky(it)));
   }
 
   /**

@@ -7,6 +7,8 @@ import {
   resolveHost,
   waitFor,
 } from "../master/connection.ts";
+import type { NetworkChange } from "../topology/changes.ts";
+import { topologyLabel } from "../topology/inventory.ts";
 import { reserveAddress, type ReservedRange, reserveInterface } from "../topology/reserved.ts";
 import { messageOf } from "./apply_error.ts";
 
@@ -51,23 +53,31 @@ function readNameServers(path: string): string[] {
   }
 }
 
-/** Checks networks, by their ids, that were just created; removes them and throws `Error` if they harm. */
-export type NetworkCheck = (ids: readonly string[]) => Promise<void>;
+/** What an apply is about to do. */
+interface NetworkCreation {
+  readonly engine: Engine;
+  readonly topologyId: string;
+  readonly networks: readonly NetworkChange[];
+  /** Aborted when the process stops. */
+  readonly signal: AbortSignal;
+}
 
 /**
- * Connects to the master, before networks are created; returns the check that it still can be
- * connected to. Returns undefined where it takes no connection now, so nothing can be checked.
+ * Connects to the master before networks are created; returns the check that it still can be connected
+ * to, which removes these networks and throws `Error` if not. Returns undefined when no network is
+ * created, and where the master takes no connection now, so nothing can be checked.
  */
 export async function prepareNetworkCheck(
   { master }: Peers,
-  { socket }: Engine,
-  signal: AbortSignal,
-): Promise<NetworkCheck | undefined> {
-  if (!master || !await isReachable(master, { attempts: 1, signal })) return undefined;
+  { engine: { socket }, topologyId, networks, signal }: NetworkCreation,
+): Promise<(() => Promise<void>) | undefined> {
+  const names = networks.flatMap((it) => it.action === "create" ? [it.planned.name] : []);
+  if (!master || names.length === 0) return undefined;
+  if (!await isReachable(master, { attempts: 1, signal })) return undefined;
   const where = hostAndPort(master);
-  return async (ids) => {
+  return async () => {
     if (await isReachable(master, { attempts: 2, signal })) return;
-    const result = await removeNetworks(socket, ids);
+    const result = await removeNetworks(socket, { topologyId, names });
     if (signal.aborted) return;
     throw new Error(
       `the master at ${where} took a connection before the networks of the LANs were made, and none ` +
@@ -92,11 +102,21 @@ async function isReachable(
   }
 }
 
-/** Removes networks on a connection of its own, as a failure may have stopped the caller's engine. */
-async function removeNetworks(socket: string, ids: readonly string[]): Promise<string> {
+/**
+ * Removes new networks, also those whose creation was not answered, on a connection of its own: a
+ * failure may have stopped the caller's engine.
+ */
+async function removeNetworks(
+  socket: string,
+  { topologyId, names }: { topologyId: string; names: readonly string[] },
+): Promise<string> {
   const engine = new Engine(socket, new AbortController().signal);
   try {
-    await Promise.all(ids.map((id) => engine.removeNetwork(id)));
+    const { networks } = await engine.list();
+    const made = networks.filter(({ name, labels }) =>
+      names.includes(name) && labels.get(topologyLabel) === topologyId
+    );
+    await Promise.all(made.map(({ id }) => engine.removeNetwork(id)));
     return "they were removed again";
   } catch (error) {
     return `they could not be removed (${messageOf(error)}): tear the topology down`;

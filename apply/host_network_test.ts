@@ -135,6 +135,17 @@ Deno.test("D26 Applier.apply() that failed checks the networks that it made", ()
     assert.equal((await applyWith(host, port)).changes, 10);
   }));
 
+Deno.test("D26 Applier.apply() removes networks of calls that were cut off", () =>
+  withHost(async (host) => {
+    using port = portThatCloses();
+    host.engine.fault = { kind: "reset", effect: "after", path: "/networks/create" };
+    const { message } = await refusalOf(applyWith(host, port));
+    assert.match(message, /^the master at .*; they were removed again/);
+    assert.equal(host.changes().filter((it) => it.startsWith("DELETE")).length, 3);
+    await host.teardown(topologyId);
+    host.assertNothingLeft();
+  }));
+
 Deno.test("D26 Applier.apply() that is stopped leaves no unchecked network", () =>
   withHost(async (host) => {
     using port = portThatCloses();

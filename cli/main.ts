@@ -1,17 +1,14 @@
 import { sanitizeLine } from "../host/log.ts";
 import { noWait } from "../host/output.ts";
 import { type Arguments, type Command, parseArguments } from "./args.ts";
-import { check } from "./check.ts";
+import { check, checkTimeoutMs } from "./check.ts";
 import { configureAndWarn } from "./config.ts";
 import { type ExitCode, failureText, statusJson } from "./report.ts";
 import { printJson, printLine, type Terminal } from "./terminal.ts";
 
-/** A check has 10 s in all; this leaves time to exit. */
-const checkEndMs = 9_700;
-
 /** Runs a command line and returns the exit code. Prints errors, never throws. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
-  const output = new CommandOutput(terminal, isCheck(args) ? checkEndMs : null);
+  const output = new CommandOutput(terminal, isCheck(args) ? checkTimeoutMs : null);
   try {
     const parsed = parseArguments(args);
     if (parsed.command.name === "daemon") return await runCommand(parsed, withoutWaiting(terminal));

@@ -1,6 +1,6 @@
 import { describeDrift } from "../agent/change_log.ts";
 import { fitReport, type Heartbeat, type HeartbeatBody } from "../agent/heartbeat.ts";
-import { sanitizeLine } from "../host/log.ts";
+import { sanitizeLine, shorten } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import { jsonText } from "./terminal.ts";
 
@@ -112,9 +112,12 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(3)}s`;
 }
 
+/** The most characters of a text before the performance data: some servers cut a line at 4 KiB. */
+const maximumTextLength = 3_500;
+
 /** Removes what would break the line or look like performance data. */
 function oneLine(text: string): string {
-  return sanitizeLine(text).replaceAll("|", "/");
+  return shorten(sanitizeLine(text).replaceAll("|", "/"), maximumTextLength);
 }
 
 /** Returns the result of a check for `--json` (docs/protocol.md). */

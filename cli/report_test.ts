@@ -152,6 +152,8 @@ const many = Array.from(
   { length: 100 },
   () => ({ type: "container", name: "x".repeat(255), detail: "" }) as const,
 );
+const lengthen = (difference: (typeof many)[number]) =>
+  ({ ...difference, name: "x".repeat(200_000), detail: "y".repeat(200_000) }) as const;
 const missing = [{ type: "network", name: nasty, detail: nasty }] as const;
 
 const hostile: Record<string, Sample> = {
@@ -178,6 +180,16 @@ const hostile: Record<string, Sample> = {
       drift: {
         ...consistent,
         ...Object.fromEntries(driftKinds.map((kind) => [kind, many])),
+        state: "drifted",
+      },
+    },
+  },
+  "much drift with long names, and an error": {
+    snapshot: {
+      store: store({ lastError: "z".repeat(500) }),
+      drift: {
+        ...consistent,
+        ...Object.fromEntries(driftKinds.map((kind) => [kind, many.map(lengthen)])),
         state: "drifted",
       },
     },

@@ -98,12 +98,8 @@ export class Engine {
     }
   }
 
-  /** Creates a network; returns its id. */
-  async createNetwork(body: NetworkRequest): Promise<string> {
-    return readId(
-      await this.#requestJson({ method: "POST", path: "/networks/create", body }),
-      "network",
-    );
+  async createNetwork(body: NetworkRequest): Promise<void> {
+    await this.#request({ method: "POST", path: "/networks/create", body });
   }
 
   /** Removes a network; succeeds if it does not exist. */

@@ -9,9 +9,10 @@ import {
   observe,
   selectManaged,
 } from "../docker/observe.ts";
-import { unknownDocument } from "../store/row.ts";
-import { findDrift } from "../topology/drift.ts";
-import { topologyLabel } from "../topology/inventory.ts";
+import { type AppliedTopology, unknownDocument } from "../store/row.ts";
+import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
+import { type Inventory, topologyLabel } from "../topology/inventory.ts";
+import { type Claim, containerClaim, networkClaim } from "../topology/ownership.ts";
 import { planDocument } from "../topology/plan.ts";
 import {
   describe,
@@ -275,9 +276,7 @@ export async function checkPrefixes(context: DoctorContext): Promise<Result> {
   for (const [key, list, names] of kinds) {
     const missed = names.filter((name) => !hasPrefix(name, list) && hasPrefix(name, usualPrefixes));
     if (missed.length === 0) continue;
-    const shown = missed.slice(0, namesShown).join(", ");
-    const more = missed.length > namesShown ? ` and ${missed.length - namesShown} more` : "";
-    details.push(`${key} is ${list.join(",")}, so ${shown}${more} would not be recognised`);
+    details.push(`${key} is ${list.join(",")}, so ${listed(missed)} would not be recognised`);
     const lacking = usualPrefixes.filter((prefix) => missed.some((it) => it.startsWith(prefix)));
     fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.config.placeOf(key)}`);
   }
@@ -309,11 +308,67 @@ export async function checkDrift(context: DoctorContext): Promise<Result> {
   if (text === null) {
     return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
   }
-  if (applied) return warning(text, await applyAgain(context));
-  const details = [`nothing is applied, but there is: ${text}`];
-  const labelled = [...inventory.containers, ...inventory.networks]
-    .map(({ labels }) => labels.get(topologyLabel)).find((id) => id !== undefined);
-  if (labelled !== undefined) details.push(`its labels name topology ${labelled}`);
+  if (found.state === "unknown") return warning(text, await applyAgain(context));
+  return await judgeDrift(context, { text, drift: found, inventory, applied });
+}
+
+/** Docker compared with what was applied, and with what it was compared. */
+interface Comparison {
+  readonly text: string;
+  readonly drift: Drift;
+  readonly inventory: Inventory;
+  readonly applied: AppliedTopology | null;
+}
+
+/** Says what would make Docker as applied: an apply, the teardown of another topology, or neither. */
+async function judgeDrift(
+  context: DoctorContext,
+  { text, drift, inventory, applied }: Comparison,
+): Promise<Result> {
+  const { ids, others } = ownersOf(drift, inventory);
+  const details = [applied ? text : `nothing is applied, but there is: ${text}`];
+  const foreign = ids.filter((id) => id !== applied?.topologyId);
+  if (foreign.length > 0) details.push(`labels name topology ${listed(foreign)}`);
+  if (others.length > 0) {
+    details.push(`the agent leaves alone what is not its own: ${listed(others)}`);
+  }
+  const isChanged = driftKinds.some((kind) => kind !== "unexpected" && drift[kind].length > 0);
+  if (isChanged || ids.length > foreign.length) return warning(details, await applyAgain(context));
+  if (foreign.length === 0) {
+    return warning(details, "find out what made it, and remove it when it is not needed any more");
+  }
   const fix = "to keep it, let the master apply it again; to remove it, replace ID with its id";
   return warning(details, await callAgent(context, fix, "teardown", "ID"));
+}
+
+/**
+ * Returns the topologies that unexpected objects belong to, and the names of those that belong to none:
+ * no apply and no teardown removes them.
+ */
+function ownersOf(drift: Drift, { networks, containers }: Inventory) {
+  const isUnexpected = (type: "network" | "container") => {
+    const names = new Set(drift.unexpected.filter((it) => it.type === type).map((it) => it.name));
+    return ({ name }: { readonly name: string }) => names.has(name);
+  };
+  const ids = new Set<string>();
+  const others: string[] = [];
+  const sort = (name: string, id: string | undefined, claim: Claim) => {
+    if (claim === "own" && id !== undefined) ids.add(id);
+    else others.push(name);
+  };
+  for (const it of networks.filter(isUnexpected("network"))) {
+    const id = it.labels.get(topologyLabel);
+    sort(it.name, id, networkClaim(it, id ?? ""));
+  }
+  for (const it of containers.filter(isUnexpected("container"))) {
+    const id = it.labels.get(topologyLabel);
+    sort(it.name, id, containerClaim(it, id ?? ""));
+  }
+  return { ids: [...ids], others };
+}
+
+/** Lists the first names, and how many more there are. */
+function listed(names: readonly string[]): string {
+  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : "";
+  return names.slice(0, namesShown).join(", ") + more;
 }

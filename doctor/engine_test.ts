@@ -8,6 +8,12 @@ import {
   unitFile,
   withContext,
 } from "../tests/support/doctor_setup.ts";
+import {
+  container,
+  type ContainerItem,
+  network,
+  type NetworkItem,
+} from "../tests/support/engine/state.ts";
 /** Root looks for the service: it cannot try what that may do. */
 const forService = { files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } };
 
@@ -98,7 +104,7 @@ testFaults([
     name: "a topology that runs, of which the store knows nothing",
     plant: ({ storePath }) => Deno.remove(storePath),
     finding: "drift: warning",
-    details: /nothing is applied, but .*unexpected.*; its labels name topology 11111111-2222/,
+    details: /nothing is applied, but .*unexpected.*; labels name topology 11111111-2222/,
     fix: "to keep it, let the master apply it again; to remove it, replace ID with its id: " +
       "/usr/local/bin/decnet-agent teardown ID FLAGS",
   },
@@ -128,4 +134,89 @@ Deno.test("doctor names the paths that the agent passes over", () =>
       normalise(setup, denied.fix),
       "let user decnet-agent read and write PATH/closed.sock (setfacl)",
     );
+  }));
+
+const [idA, idB] = ["aaaaaaaa-1", "bbbbbbbb-2"];
+const label = (id: string) => ({ "decnet.topology.id": id });
+const remove = "find out what made it, and remove it when it is not needed any more";
+const tearDown =
+  "to keep it, let the master apply it again; to remove it, replace ID with its id: " +
+  "/usr/local/bin/decnet-agent teardown ID FLAGS";
+
+/** What Docker has besides the applied topology, what is said of it, and the fix. */
+const unexpected: Record<
+  string,
+  { containers?: ContainerItem[]; networks?: NetworkItem[]; details: RegExp; fix: string }
+> = {
+  "a container without labels": {
+    containers: [container({ name: "decnet-probe" })],
+    details: /the agent leaves alone what is not its own: decnet-probe$/,
+    fix: remove,
+  },
+  "a container that has only the label": {
+    containers: [container({ name: "payroll-db", labels: label(idA) })],
+    details: /leaves alone what is not its own: payroll-db$/,
+    fix: remove,
+  },
+  "a copy of a decoy, with its labels": {
+    containers: [container({
+      name: "decnet_t_aaaaaaaa_web-copy",
+      labels: { ...label(idA), "decnet.topology.image": "sha256:of-the-decoy" },
+    })],
+    details: /leaves alone what is not its own: decnet_t_aaaaaaaa_web-copy$/,
+    fix: remove,
+  },
+  "a network of another topology": {
+    networks: [
+      network({ name: "decnet_t_aaaaaaaa_lan", subnet: "10.9.0.0/24", labels: label(idA) }),
+    ],
+    details: /; labels name topology aaaaaaaa-1$/,
+    fix: tearDown,
+  },
+  "containers of two topologies, and one of none": {
+    containers: [
+      container({ name: "decnet_t_aaaaaaaa_web", labels: label(idA) }),
+      container({ name: "decnet_t_bbbbbbbb_web", labels: label(idB) }),
+      container({ name: "decnet-probe" }),
+    ],
+    details:
+      /; labels name topology aaaaaaaa-1, bbbbbbbb-2; the agent leaves alone .*: decnet-probe$/,
+    fix: tearDown,
+  },
+};
+
+for (const [what, { containers = [], networks = [], details, fix }] of Object.entries(unexpected)) {
+  for (const isApplied of [true, false]) {
+    testFaults([{
+      name: `${what} ${isApplied ? "beside a topology" : "on an idle host"}`,
+      plant: async ({ engine, storePath }) => {
+        if (!isApplied) {
+          await Deno.remove(storePath);
+          [engine.networks, engine.containers] = [[], []];
+        }
+        // Has stopped, and is no drift on an idle host: it must not be named for what runs.
+        const backup = {
+          name: "decnet-old-backup",
+          labels: label("cccccccc-3"),
+          state: "exited",
+        } as const;
+        if (!isApplied) engine.containers = [container(backup)];
+        engine.networks = [...engine.networks, ...networks];
+        engine.containers = [...engine.containers, ...containers];
+      },
+      finding: "drift: warning",
+      details,
+      fix,
+    }]);
+  }
+}
+
+Deno.test("doctor has a topology applied again whatever else is unexpected", () =>
+  withContext(async (setup) => {
+    const { engine } = setup;
+    const others = [container({ name: "decnet-probe" })];
+    engine.containers = [...engine.containers.slice(0, 2), ...others];
+    const { details, fix } = (await examineHost(setup)).of("drift");
+    assert.match(details, /missing decnet_t_11111111_decky-001.*not its own: decnet-probe$/);
+    assert.equal(normalise(setup, fix), applyAgain);
   }));

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { TestClient } from "../tests/support/master_setup.ts";
-import { keyKinds, openssl, OpensslAuthority, runOpenssl } from "../tests/support/openssl.ts";
+import { keyKinds, OpensslAuthority, runOpenssl } from "../tests/support/openssl.ts";
+import { openssl } from "../tests/support/requirements.ts";
 import { TlsMaster } from "../tests/support/tls_master.ts";
 import { type CertificateError, CertificateFolder } from "./certificates.ts";
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as crypto from "node:crypto";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority, certificatesOf, TestClient } from "../tests/support/master_setup.ts";
+import { serveOpenssl } from "../tests/support/openssl.ts";
 import {
   alternatives,
   commonNames,
@@ -124,45 +125,15 @@ Deno.test("MasterClient.post() takes a master that stands in ca.crt itself", asy
   assert.match(await postTo({ ...own, keyPem: good.keyPem }, own.certificatePem), version);
 });
 
-/** Serves TLS with OpenSSL, which does not notice a key that only claims to be the right one. */
-async function serveOpenssl(path: string, pem: string, ...args: string[]) {
-  await Deno.writeTextFile(`${path}/server.pem`, pem);
-  const server = new Deno.Command("openssl", {
-    args: ["s_server", "-accept", "127.0.0.1:0", "-cert", `${path}/server.pem`, ...args],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  while (!/^ACCEPT 127\.0\.0\.1:\d+\n/m.test(text)) {
-    const { value, done } = await reader.read();
-    assert.ok(!done, `openssl has ended: ${text}`);
-    text += value;
-  }
-  const read = async () => {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) text += next.value;
-  };
-  const over = read();
-  return {
-    port: Number(/:(\d+)/.exec(text)![1]),
-    said: () => text,
-    async [Symbol.asyncDispose]() {
-      server.kill("SIGKILL");
-      await over;
-      await server.stdin.close();
-      await server.status;
-    },
-  };
-}
-
 openssl.test("MasterClient.post() refuses a master without its key", async () => {
   using folder = new TemporaryFolder();
   for (const extensions of [[names], [names, isAuthority]]) {
     const own = makeCertificate({ subject, extensions });
     for (const tls of ["-tls1_2", "-tls1_3"]) {
       for (const key of [own.keyPem, forgedKey(own.publicKey)]) {
-        await using server = await serveOpenssl(folder.path, own.certificatePem + key, tls);
+        // OpenSSL does not notice a key that only claims to be the right one.
+        await Deno.writeTextFile(`${folder.path}/server.pem`, own.certificatePem + key);
+        await using server = await serveOpenssl(folder.path, ["-cert", "server.pem", tls]);
         const { fingerprint } = own;
         using client = await TestClient.to(server, { fingerprint });
         const certificates = { ...worker, authority: own.certificatePem };

@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { certificatesOf, TestClient } from "../tests/support/master_setup.ts";
-import {
-  keyKinds,
-  openssl,
-  OpensslAuthority,
-  startOpensslServer,
-} from "../tests/support/openssl.ts";
+import { keyKinds, OpensslAuthority, serveIssued } from "../tests/support/openssl.ts";
+import { openssl } from "../tests/support/requirements.ts";
 import type { ConnectionReason } from "./connection.ts";
 import type { TrustReason } from "./trust.ts";
 
@@ -113,16 +109,16 @@ openssl.test("MasterClient.post() says that TLS settings do not fit", async () =
     ["-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256"],
   ];
   for (const args of settings) {
-    await using server = await startOpensslServer(authority, ...args);
+    await using server = await serveIssued(authority, ...args);
     await assertRejects(server.port, "nothing-in-common", nothingInCommon, authority);
   }
   const curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-224"];
   for (const key of [["-algorithm", "RSA-PSS"], ["-algorithm", "ED448"], curve]) {
     await authority.issue({ key });
-    await using server = await startOpensslServer(authority, "-tls1_2");
+    await using server = await serveIssued(authority, "-tls1_2");
     await assertRejects(server.port, "nothing-in-common", nothingInCommon, authority);
   }
-  await using server = await startOpensslServer(authority, "-tls1_3");
+  await using server = await serveIssued(authority, "-tls1_3");
   await assertRejects(server.port, "old-tls", oldTls, authority);
 });
 
@@ -133,7 +129,7 @@ openssl.test("MasterClient.post() says that a master's key is too weak", async (
   using authority = await OpensslAuthority.create();
   await authority.issue({ key: keyKinds.rsa1024 });
   for (const version of ["-tls1_2", "-tls1_3"]) {
-    await using server = await startOpensslServer(authority, version, "-cipher", "ALL:@SECLEVEL=0");
+    await using server = await serveIssued(authority, version, "-cipher", "ALL:@SECLEVEL=0");
     await assertRejects(server.port, "weak-key", weakKey, authority);
   }
 });
@@ -148,7 +144,7 @@ openssl.test("MasterClient.post() says that a master's signature is too weak", a
   for (const [key, hash, name] of cases) {
     using authority = await OpensslAuthority.create({ key });
     await authority.issue({ hash });
-    await using server = await startOpensslServer(authority, "-cipher", "ALL:@SECLEVEL=0");
+    await using server = await serveIssued(authority, "-cipher", "ALL:@SECLEVEL=0");
     const words = `its certificate is signed with ${name}, which is not accepted; issue it anew, ` +
       "with SHA-512";
     await assertRejects(server.port, "weak-signature", words, authority);
@@ -167,7 +163,7 @@ openssl.test("MasterClient.post() says that the authority's key is too weak", as
   for (const [key, kind] of kinds) {
     using authority = await OpensslAuthority.create({ key });
     await authority.issue();
-    await using server = await startOpensslServer(authority, "-cipher", "ALL:@SECLEVEL=0");
+    await using server = await serveIssued(authority, "-cipher", "ALL:@SECLEVEL=0");
     const words = `the certificate of its issuer "authority of openssl" has a key of ${kind}, ` +
       "which TLS does not accept; issue both anew, with keys of EC P-256 for example";
     await assertRejects(server.port, "weak-key", words, authority);
@@ -177,7 +173,7 @@ openssl.test("MasterClient.post() says that the authority's key is too weak", as
 openssl.test("MasterClient.post() finds no weakness in a foreign authority", async () => {
   using foreign = await OpensslAuthority.create();
   await foreign.issue({ hash: "sha1" });
-  await using server = await startOpensslServer(foreign, "-cipher", "ALL:@SECLEVEL=0");
+  await using server = await serveIssued(foreign, "-cipher", "ALL:@SECLEVEL=0");
   await assertRejects(
     server.port,
     "foreign-authority",

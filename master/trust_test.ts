@@ -13,6 +13,7 @@ import {
   startMaster,
   TestClient,
 } from "../tests/support/master_setup.ts";
+import { serveOpenssl } from "../tests/support/openssl.ts";
 import { openssl } from "../tests/support/requirements.ts";
 import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
 import { TlsMaster } from "../tests/support/tls_master.ts";
@@ -329,48 +330,19 @@ Deno.test("MasterClient.create() connects to nothing", async () => {
   assert.equal(master.connectionCount, 0);
 });
 
-/** Serves TLS 1.1 and nothing newer, which the runtime itself cannot; answers what ends it. */
-async function serveOldTls(path: string, port: number): Promise<() => Promise<void>> {
-  await Deno.writeTextFile(`${path}/old.crt`, pinned.certificatePem);
-  await Deno.writeTextFile(`${path}/old.key`, pinned.keyPem);
-  const files = ["-cert", `${path}/old.crt`, "-key", `${path}/old.key`];
-  const server = new Deno.Command("openssl", {
-    args: ["s_server", "-accept", `127.0.0.1:${port}`, ...files, "-tls1_1", "-cipher"]
-      .concat("ALL:@SECLEVEL=0"),
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  while (!text.includes("ACCEPT")) {
-    const { value, done } = await reader.read();
-    assert.ok(!done, `openssl has ended: ${text}`);
-    text += value;
-  }
-  return async () => {
-    server.kill("SIGKILL");
-    await reader.cancel();
-    await server.stdin.close();
-    await server.status;
-  };
-}
-
-Deno.test({
-  name: `M8 a master that speaks TLS 1.1 only: reported and survived${openssl.suffix}`,
-  ignore: openssl.ignore,
-  fn: async () => {
-    openssl.check();
-    await assertOvercome({
-      what: "TLS 1.1",
-      strike: async ({ master, setup, port }) => {
-        await master.stop();
-        return await serveOldTls(setup.path, port);
-      },
-      result: "unreachable",
-      says: /Cannot reach the master at 127\.0\.0\.1:\d+: its TLS is older than 1\.2/,
-    });
-  },
+openssl.test("M8 a master that speaks TLS 1.1 only: reported and survived", async () => {
+  await assertOvercome({
+    what: "TLS 1.1",
+    strike: async ({ master, setup: { path }, port }) => {
+      await master.stop();
+      await Deno.writeTextFile(`${path}/old.pem`, pinned.certificatePem + pinned.keyPem);
+      const args = ["-cert", "old.pem", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"];
+      const server = await serveOpenssl(path, args, port);
+      return async () => await server[Symbol.asyncDispose]();
+    },
+    result: "unreachable",
+    says: /Cannot reach the master at 127\.0\.0\.1:\d+: its TLS is older than 1\.2/,
+  });
 });
 
 const unknown =

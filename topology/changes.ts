@@ -17,8 +17,7 @@ import { compareCodePoints } from "./json.ts";
 import { containerClaim, describeClaim, networkClaim } from "./ownership.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
-/** An object that is to be created, and why. */
-export interface Creation<Planned> {
+interface Creation<Planned> {
   readonly action: "create";
   readonly planned: Planned;
   readonly reason: string;
@@ -194,8 +193,7 @@ function findContainerChanges(
     const actual = byName.get(name);
     const base = byName.get(container.base ?? "");
     unplanned.delete(name);
-    const imageId = constraints.imageIds.get(container.request.Image) ?? null;
-    if (actual && !isOurContainer(container, actual, { base, id, imageId })) {
+    if (actual && !isOurContainer(container, actual, { base, id })) {
       const details = describeClaim(containerClaim(actual, id), actual) || "without our label";
       obstacles.push(`container ${name} exists and does not belong to this topology (${details})`);
       continue;

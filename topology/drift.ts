@@ -116,7 +116,7 @@ function compareContainer(
   if (!actual) return missing;
   if (!isRunning(actual)) return { kind: "stopped", detail: actual.state };
   if (actual.state !== "running") return { kind: "unhealthy", detail: actual.state };
-  const claim = containerClaim(actual, id);
+  const claim = claimAs(planned, actual, id);
   const change = isForeign(claim)
     ? describeClaim(claim, actual)
     : containerChange(planned, actual, base) ??
@@ -125,6 +125,17 @@ function compareContainer(
         : null);
   if (change !== null) return { kind: "changed", detail: change };
   return actual.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
+}
+
+/**
+ * Reads whether a container belongs to topology `id`. Its label for its image may name the one before,
+ * when the tag came to mean another image while the agent made it.
+ */
+function claimAs(planned: PlannedContainer | undefined, actual: ContainerInfo, id: string): Claim {
+  const claim = containerClaim(actual, id);
+  const isLate = claim === "inherited" && actual.labels.get(topologyLabel) === id &&
+    planned !== undefined && hasPlannedImage(planned, actual);
+  return isLate ? "own" : claim;
 }
 
 /** Whether labels deny that an object is this topology's; without any, another program made it. */
@@ -197,12 +208,16 @@ function specChange(
     : "made from another specification";
 }
 
-/** Compares image names where no digest does; the engine lists an id once a tag means another image. */
-function imageChange({ request }: PlannedContainer, { labels, image }: ContainerInfo) {
+/** Compares images where no digest does. */
+function imageChange(planned: PlannedContainer, actual: ContainerInfo): string | null {
+  const { labels, image } = actual;
   if (labels.has(topologyLabel) || labels.has(specLabel)) return null;
-  return imageName(image) === imageName(request.Image)
-    ? null
-    : `image ${image}, not ${request.Image}`;
+  return hasPlannedImage(planned, actual) ? null : `image ${image}, not ${planned.request.Image}`;
+}
+
+/** Compares image names: the engine lists an id instead once the tag means another image. */
+function hasPlannedImage({ request }: PlannedContainer, { image }: ContainerInfo): boolean {
+  return imageName(image) === imageName(request.Image);
 }
 
 /** Shortens a name as Podman lists it, and adds the tag that a name without one means. */
@@ -253,17 +268,9 @@ export function isOurNetwork(
 export function isOurContainer(
   planned: PlannedContainer | undefined,
   actual: ContainerInfo,
-  { base, id, imageId }: {
-    base: ContainerInfo | undefined;
-    id: string;
-    /** The planned image now, where it is known. */
-    imageId?: string | null;
-  },
+  { base, id }: { base: ContainerInfo | undefined; id: string },
 ): boolean {
-  const claim = containerClaim(actual, id);
-  // Made while the tag came to mean this image: then the label has the image of a moment before.
-  const isLate = claim === "inherited" && actual.imageId === imageId;
-  if (isLate && actual.labels.get(topologyLabel) === id) return true;
+  const claim = claimAs(planned, actual, id);
   if (claim !== "none" || !planned) return claim === "own";
   // Without the base or, in Podman, the network mode, this cannot be checked.
   if (planned.base !== null && (!base || actual.networkMode === "")) return false;

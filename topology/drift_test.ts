@@ -113,6 +113,17 @@ Deno.test("findDrift() finds a changed container", () => {
     [{ "web-ssh": relabelled("web-ssh", specLabel, "x") }, [
       "changed container web-ssh: made from another specification",
     ]],
+    [{ "web-ssh": { image: "evidence:1", imageId: "sha256:committed" } }, [
+      "changed container web-ssh: its labels came with its image",
+    ]],
+    // Made while the tag came to mean another image.
+    [{ "web-ssh": { imageId: "sha256:newer" } }, []],
+    [{ "web-ssh": { ...unlabelled, image: "nginx" } }, [
+      "changed container web-ssh: image nginx, not decnet/ssh:latest",
+    ]],
+    // As Podman lists it.
+    [{ "web-ssh": { ...unlabelled, image: "docker.io/decnet/ssh:latest" } }, []],
+    [{ web: { ...unlabelled, image: "docker.io/library/debian:bookworm-slim" } }, []],
   ]);
 });
 

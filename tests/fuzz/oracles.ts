@@ -53,7 +53,7 @@ export function checkCall({ method, path }: { method: string; path: string }): v
 /** Checks that what an engine was really sent for a container holds nothing but what was planned. */
 export function checkSentContainer(body: unknown, planned: PlannedContainer): void {
   const { Labels, NetworkingConfig: sent, ...rest } = body as PlannedContainer["request"];
-  const { Labels: labels, NetworkingConfig: wanted, ...plain } = planned.request;
+  const { Labels: labels, NetworkingConfig: wanted, ...plain } = engineRequest(planned);
   assert.deepEqual(rest, plain);
   const { "decnet.topology.image": image, ...others } = Labels as Record<string, string>;
   assert.match(String(image), /^sha256:[0-9a-f]{64}$/);
@@ -82,7 +82,7 @@ const allowedFields = {
   network: fieldPattern([
     ...labels,
     `Name=${owned}`,
-    "CheckDuplicate=true|Driver=bridge|Internal=(?:true|false)",
+    "CheckDuplicate=true|Driver=bridge|Internal=(?:true|false)|EnableIPv6=false",
     "IPAM[.]Driver=default|IPAM[.]Config[.]0[.]Subnet=[0-9./]+",
   ]),
   base: fieldPattern([

@@ -4,7 +4,8 @@ import { AgentSetup, SkippedTime, withAgent } from "../support/agent_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { assertOvercome, type MasterFault } from "../support/master_faults.ts";
 import { authority, rogueAuthority } from "../support/master_setup.ts";
-import { openssl, OpensslAuthority } from "../support/openssl.ts";
+import { OpensslAuthority } from "../support/openssl.ts";
+import { openssl } from "../support/requirements.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const never = new AbortController().signal;

@@ -1,10 +1,6 @@
 import type { IssuedCertificate } from "./certificates.ts";
-import { freePort, TemporaryFolder } from "./environment.ts";
-import { type Requirement, requirement, works } from "./requirements.ts";
+import { TemporaryFolder } from "./environment.ts";
 import { plantKey } from "./secrets.ts";
-
-/** What tests with OpenSSL need: it makes keys, certificates and servers that the runtime cannot. */
-export const openssl: Requirement = requirement("openssl", await works("openssl", "version"));
 
 /** Runs OpenSSL in a folder and returns its standard output. Throws `Error` when it fails. */
 export async function runOpenssl(cwd: string, args: readonly string[]): Promise<string> {
@@ -82,34 +78,52 @@ export class OpensslAuthority implements Disposable {
   }
 }
 
-/** Starts a TLS server of OpenSSL on a free port; returns how to reach and stop it. */
-export async function startOpensslServer(
-  { path }: OpensslAuthority,
-  ...args: string[]
-): Promise<{ readonly port: number } & AsyncDisposable> {
-  const port = freePort();
-  const files = ["-cert", "own.crt", "-key", "own.key", "-Verify", "2", "-CAfile", "ca.crt"];
+/** A TLS server of OpenSSL on 127.0.0.1: it can do what the runtime cannot. */
+export interface OpensslServer extends AsyncDisposable {
+  readonly port: number;
+  /** Returns what it has received and told. */
+  said(): string;
+}
+
+/** Starts a server; `args` follow `openssl s_server`. */
+export async function serveOpenssl(
+  cwd: string,
+  args: readonly string[],
+  port = 0,
+): Promise<OpensslServer> {
   const server = new Deno.Command("openssl", {
-    args: ["s_server", "-accept", `127.0.0.1:${port}`, ...files, ...args],
-    cwd: path,
+    args: ["s_server", "-accept", `127.0.0.1:${port}`, ...args],
+    cwd,
     stdin: "piped",
     stdout: "piped",
     stderr: "null",
   }).spawn();
   const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
-  while (!text.includes("ACCEPT")) {
+  while (!/^ACCEPT.*\n/m.test(text)) {
     const { value, done } = await reader.read();
     if (done) throw new Error(`openssl has ended: ${text}`);
     text += value;
   }
+  const read = async () => {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) text += next.value;
+  };
+  const over = read();
   return {
-    port,
+    // It names the port only if it chose one.
+    port: port || Number(/^ACCEPT.*:(\d+)/m.exec(text)![1]),
+    said: () => text,
     async [Symbol.asyncDispose]() {
       server.kill("SIGKILL");
-      await reader.cancel();
+      await over;
       await server.stdin.close();
       await server.status;
     },
   };
+}
+
+/** Starts a server with the pair that an authority has issued last; it demands a certificate. */
+export function serveIssued({ path }: OpensslAuthority, ...args: string[]): Promise<OpensslServer> {
+  const files = ["-cert", "own.crt", "-key", "own.key", "-Verify", "2", "-CAfile", "ca.crt"];
+  return serveOpenssl(path, [...files, ...args]);
 }

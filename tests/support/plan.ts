@@ -155,7 +155,7 @@ export function ofOldImage(short: string): Partial<ContainerInfo> {
 /** A container of an image that `docker commit` made of another container, and so with its labels. */
 export function copyOf(short: string): ContainerInfo {
   const ownNetwork = { networkMode: "none", addressByNetwork: new Map() };
-  const own = { id: "copy", name: "analysis", imageId: "sha256:committed" };
+  const own = { id: "copy", name: "analysis", image: "evidence:1", imageId: "sha256:committed" };
   return { ...containerOf(short), ...own, ...ownNetwork };
 }
 

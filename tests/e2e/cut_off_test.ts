@@ -5,7 +5,7 @@ import { type Authority, createAuthority, writeAgentDirectory } from "../support
 import { TemporaryFolder, until } from "../support/environment.ts";
 import { type Ended, execute, RunningAgent } from "../support/executable.ts";
 import { requirement, works } from "../support/requirements.ts";
-import { pausingImage } from "./pausing_image.ts";
+import { pausingImage } from "../engines/pausing_image.ts";
 
 const possible = requirement(
   "dockerd, ip and nsenter, as root",
