@@ -1,6 +1,7 @@
 import type { Preview } from "../apply/applier.ts";
 import { sanitizeLine } from "../host/log.ts";
 import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
+import { type ContainerRequest, publishedBy } from "../topology/plan.ts";
 import { plural } from "./report.ts";
 
 /** A change, as `--json` prints it. */
@@ -33,15 +34,21 @@ export function previewText(preview: Preview): string {
   // A network and a container may have the same name.
   const changesByObject = Map.groupBy(changes, ({ type, name }) => `${type} ${name}`);
   const lines = new Map<string, string>();
+  const details = new Map<string, string[]>();
   for (const { name, subnet, internal } of plan.networks) {
     lines.set(`network ${name}`, `├─ network ${name} ${subnet}${internal ? " internal" : ""}`);
   }
   for (const [base, ...services] of Map.groupBy(plan.containers, ({ decky }) => decky).values()) {
     const addresses = [...base!.addressByNetwork.values()].join(" ");
     lines.set(`container ${base!.name}`, `├─ decky ${base!.name} ${addresses}`);
+    const ports = publishedBy(base!);
+    if (ports.length > 0) {
+      details.set(`container ${base!.name}`, [`│  publishes ${ports.join(" ")}`]);
+    }
     for (const { name, service, request } of services) {
-      const branch = name === services.at(-1)!.name ? "└─" : "├─";
-      lines.set(`container ${name}`, `│  ${branch} ${service} ${request.Image}`);
+      const isLast = name === services.at(-1)!.name;
+      lines.set(`container ${name}`, `│  ${isLast ? "└─" : "├─"} ${service} ${request.Image}`);
+      details.set(`container ${name}`, [`│  ${isLast ? "  " : "│ "} ${serviceDetails(request)}`]);
     }
   }
   // Removed objects are not in the plan.
@@ -51,13 +58,22 @@ export function previewText(preview: Preview): string {
   const width = Math.max(0, ...[...lines.values()].map((text) => text.length));
   return [
     `topology ${plan.topologyId} at ${versionHash}`,
-    ...[...lines].map(([object, text]) =>
-      `${text.padEnd(width)}  ${actionText(changesByObject.get(object))}`.trimEnd()
-    ),
+    ...[...lines].flatMap(([object, text]) => [
+      `${text.padEnd(width)}  ${actionText(changesByObject.get(object))}`.trimEnd(),
+      ...details.get(object) ?? [],
+    ]),
     `└─ ${changes.length === 0 ? "nothing would change" : plural(changes.length, "change")}`,
     ...(preview.conflict === null ? [] : [`refused: ${preview.conflict}`]),
     ...obstaclesOf(preview).map((obstacle) => `obstacle: ${obstacle}`),
   ].map((line) => `${sanitizeLine(line)}\n`).join("");
+}
+
+/** Returns the names of a service's variables, its capabilities and its mounts. */
+function serviceDetails({ Env = [], HostConfig: { CapAdd = [], Binds = [] } }: ContainerRequest) {
+  const names = Env.map((entry) => entry.slice(0, entry.indexOf("=")));
+  const parts = [["environment", names], ["capabilities", CapAdd], ["mounts", Binds]] as const;
+  return parts.filter(([, items]) => items.length > 0)
+    .map(([what, items]) => `${what} ${items.join(" ")}`).join("; ");
 }
 
 function changesOf({ removals, changes }: Preview): ChangeJson[] {

@@ -22,6 +22,8 @@ const asApplied = made(plan);
 const network = asApplied.networks[0]!;
 const empty: Inventory = { networks: [], containers: [] };
 
+const sshVariables = "SSH_ROOT_PASSWORD SSH_USER SSH_USER_PASSWORD";
+
 Deno.test("previewText() is a tree of all objects and their changes", () => {
   assert.equal(
     previewText(previewOf(larger, empty)),
@@ -30,7 +32,9 @@ Deno.test("previewText() is a tree of all objects and their changes", () => {
 ├─ network decnet_t_7c9e6679_office 10.0.1.0/24 internal  create: missing
 ├─ decky decnet_t_7c9e6679_gate 10.0.0.2 10.0.1.2         create: missing
 │  ├─ ssh decnet/ssh:latest                               create: missing
+│  │  environment HOSTNAME NODE_NAME ${sshVariables}; capabilities NET_BIND_SERVICE
 │  └─ http nginx:1.27                                     create: missing
+│     environment HOSTNAME NODE_NAME
 ├─ decky decnet_t_7c9e6679_desk 10.0.1.3                  create: missing
 └─ 6 changes
 `,
@@ -66,8 +70,10 @@ Deno.test("previewText() shows changes only of objects that differ", () => {
 ├─ network decnet_t_7c9e6679_office 10.0.1.0/24 internal
 ├─ decky decnet_t_7c9e6679_gate 10.0.0.2 10.0.1.2
 │  ├─ ssh decnet/ssh:latest                               start: stopped
+│  │  environment HOSTNAME NODE_NAME ${sshVariables}; capabilities NET_BIND_SERVICE
 │  └─ http nginx:1.27                                     recreate: ` +
       `does not share the network of decnet_t_7c9e6679_gate
+│     environment HOSTNAME NODE_NAME
 ├─ decky decnet_t_7c9e6679_desk 10.0.1.3                  unpause: paused
 ├─ network decnet_t_7c9e6679_old                          remove: not in the topology
 ├─ container decnet_t_7c9e6679_gone                       remove: not in the topology
@@ -218,7 +224,9 @@ Deno.test("run() apply --dry-run prints a tree, and ends with 0", async () => {
     stdout: `topology ${topologyId} at ${documentHash}
 ├─ network decnet_t_11111111_lan-00 198.18.7.0/24  create: missing
 ├─ decky ${deckyName} 198.18.7.2    create: missing
+│  publishes 22/tcp
 │  └─ ssh decnet/ssh:latest                        create: missing
+│     environment HOSTNAME NODE_NAME ${sshVariables}; capabilities NET_BIND_SERVICE
 └─ 3 changes
 `,
     stderr: "",
@@ -242,7 +250,10 @@ Deno.test("run() apply --dry-run --json prints requests, changes and obstacles",
   setup.engine.images = [base];
   const { code, stdout, stderr } = await dryRun(setup, { flags: ["--json"] });
   assert.deepEqual([code, stderr], [2, ""]);
-  const { networks, obstacles } = JSON.parse(stdout);
+  const { networks, containers, obstacles } = JSON.parse(stdout);
+  const { Env, HostConfig } = containers[1].request;
+  assert.ok(Env.includes("SSH_ROOT_PASSWORD=•••") && !("hiddenValues" in containers[1]));
+  assert.deepEqual(HostConfig.CapAdd, ["NET_BIND_SERVICE"]);
   assert.deepEqual(obstacles, [`missing images: ${service}`]);
   assert.equal(networks[0].request.IPAM.Config[0].Subnet, "198.18.7.0/24");
   const plain = await dryRun(setup);

@@ -6,6 +6,7 @@ import {
   planDocument,
   type PlannedContainer,
   type PlanOptions,
+  publishedBy,
 } from "../topology/plan.ts";
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
@@ -31,7 +32,7 @@ export async function printState(
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };
     terminal.stdout(await stateTree(heartbeat, options.planOptions, format));
-  } else terminal.stdout(stateText(heartbeat));
+  } else terminal.stdout(await stateText(heartbeat, options.planOptions));
   agent.close();
   return worst(findingsOf(heartbeat));
 }
@@ -43,13 +44,19 @@ type Colour = keyof typeof colours;
 type LabelledLine = readonly [label: string, value: string, colour?: Colour];
 
 /** Formats the state as lines with a label each, for a pipe or a file. */
-export function stateText(heartbeat: Heartbeat): string {
+export async function stateText(heartbeat: Heartbeat, planOptions: PlanOptions): Promise<string> {
   const { observed, drift } = heartbeat.snapshot;
   const lines = storeLines(heartbeat);
   if (observed.kind === "failed") lines.push(["docker", observed.error]);
   else {
     lines.push(["networks", observed.bridges.join(" ") || "none"]);
     lines.push(["containers", observed.containers.join(" ") || "none"]);
+    const plan = await planOf(heartbeat, planOptions);
+    const running = plan?.containers.filter(({ name }) => observed.containers.includes(name));
+    for (const container of running ?? []) {
+      const ports = publishedBy(container).join(" ");
+      if (ports !== "") lines.push(["published", `${ports} of ${container.decky}`]);
+    }
   }
   lines.push(["drift", drift.state === "unknown" ? `unknown: ${drift.detail}` : drift.state]);
   if (drift.state === "drifted") {
@@ -267,11 +274,14 @@ function deckyBranch(
   const [base, ...services] = decky;
   const first = firstLan(decky, plan);
   const hasServicesElsewhere = first !== lan && services.length > 0;
+  const ports = first === lan ? publishedBy(base!).join(" ") : "";
   return {
     cells: [
       base!.decky,
       lan === undefined ? "on no LAN" : base!.addressByNetwork.get(lan)!,
-      hasServicesElsewhere ? `services: see ${shortName(first!, plan)}` : "",
+      hasServicesElsewhere
+        ? `services: see ${shortName(first!, plan)}`
+        : ports && `publishes ${ports}`,
     ],
     note: notes.get(`container ${base!.name}`),
     below: first !== lan ? [] : services.map(({ name, service, request }): Branch => ({

@@ -79,6 +79,9 @@ drift         drifted
 `,
   );
   assert.equal(setup.master.connectionCount, 0);
+  // Only what runs publishes.
+  setup.engine.containers = [container({ name: "decnet_t_11111111_decky-001" })];
+  assert.match((await state()).stdout, /\npublished {5}22\/tcp of decky-001\ndrift /);
 });
 
 Deno.test("run() state --json prints the topology of the heartbeat", async () => {
@@ -151,7 +154,7 @@ const store = {
 const wide = { columns: 200, isColoured: false };
 
 function decky(name: string, ips_by_lan: Record<string, string>, services: string[]) {
-  const decky_config = { name, ips_by_lan, forwards_l3: false, service_config: {} };
+  const decky_config = { name, ips_by_lan, forwards_l3: name === "gate", service_config: {} };
   return { uuid: name, name, services, decky_config };
 }
 
@@ -190,7 +193,7 @@ drift         consistent: 2 networks and 1 container run
 
 decnet_t_5e1f0a3c_…
 ├─ dmz     10.0.0.0/24  DMZ
-│  └─ gate  10.0.0.2
+│  └─ gate  10.0.0.2  publishes 22/tcp 443/tcp 80/tcp
 │     ├─ ssh   decnet/ssh:latest
 │     └─ http  decnet/http:latest
 ├─ office  10.0.1.0/24  internal
@@ -210,7 +213,7 @@ Deno.test("stateTree() shows how each object differs", async () => {
   assert.deepEqual(treeOf(text), [
     "decnet_t_5e1f0a3c_…",
     "├─ dmz     10.0.0.0/24  DMZ",
-    "│  └─ gate  10.0.0.2  unhealthy (paused)",
+    "│  └─ gate  10.0.0.2  publishes 22/tcp 443/tcp 80/tcp  unhealthy (paused)",
     "│     ├─ ssh   decnet/ssh:latest  missing",
     "│     └─ http  decnet/http:latest  stopped (exited)",
     "├─ office  10.0.1.0/24  internal  changed (not internal)",

@@ -86,7 +86,10 @@ export class Host implements AsyncDisposable {
     // RFC 2544 keeps these addresses for tests.
     return new Host(
       socket,
-      await loadDocument({ ...defaultPlanOptions, images }, { id, network: "198.18" }),
+      await loadDocument({ ...defaultPlanOptions, images, publish: null }, {
+        id,
+        network: "198.18",
+      }),
       image,
     );
   }
@@ -95,8 +98,8 @@ export class Host implements AsyncDisposable {
   get flags(): readonly string[] {
     const { socket, image, document: { prefix } } = this;
     if (image === null) return [`--docker-host=unix://${socket}`];
-    const images = [`--base-image=${image}`, `--service-image=${image}`];
-    return [...images, `--network-prefix=${prefix}`, `--container-prefix=${prefix}`];
+    const options = [`--base-image=${image}`, `--service-image=${image}`, "--publish=off"];
+    return [...options, `--network-prefix=${prefix}`, `--container-prefix=${prefix}`];
   }
 
   /** Makes the image from nothing: its program sleeps. */

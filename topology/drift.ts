@@ -104,7 +104,7 @@ function compareNetwork(
   if (!actual) return missing;
   const claim = networkClaim(actual, id);
   const change = isForeign(claim) ? describeClaim(claim, actual) : networkChange(planned, actual);
-  return change === null ? null : { kind: "changed", detail: change };
+  return change === null ? null : changed(change);
 }
 
 /** Compares a planned container of topology `id` with the one that has its name, and its base. */
@@ -123,7 +123,7 @@ function compareContainer(
       (isLeftBehind(actual, base)
         ? `runs longer than ${base!.name}, whose network it shared`
         : null);
-  if (change !== null) return { kind: "changed", detail: change };
+  if (change !== null) return changed(change);
   return actual.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
 
@@ -203,9 +203,15 @@ function specChange(
   { labels }: NetworkInfo | ContainerInfo,
 ): string | null {
   const spec = labels.get(specLabel);
-  return spec === undefined || spec === request.Labels[specLabel]
-    ? null
-    : "made from another specification";
+  return spec === undefined || spec === request.Labels[specLabel] ? null : otherSpecification;
+}
+
+const otherSpecification = "made from another specification";
+
+/** After a change of the configuration or the services file, only an apply makes it so. */
+function changed(change: string): ObjectDifference {
+  const advice = change === otherSpecification ? "; apply --stored makes it as configured" : "";
+  return { kind: "changed", detail: change + advice };
 }
 
 /** Compares images where no digest does. */

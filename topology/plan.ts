@@ -119,6 +119,11 @@ export interface PlannedContainer {
   readonly hiddenValues: ReadonlyMap<string, string>;
 }
 
+/** Returns the ports of the host that a base publishes. */
+export function publishedBy({ request }: PlannedContainer): Port[] {
+  return Object.keys(request.HostConfig.PortBindings ?? {}) as Port[];
+}
+
 /** The networks and containers of a topology. */
 export interface Plan {
   readonly topologyId: string;

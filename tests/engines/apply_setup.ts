@@ -100,7 +100,7 @@ export class ApplySetup implements AsyncDisposable {
   ) {
     const image = `decnet-agent-test-${sandbox.tag}:1`;
     const images = { base: image, service: image, byService: new Map() };
-    this.planOptions = { ...defaultPlanOptions, images };
+    this.planOptions = { ...defaultPlanOptions, images, publish: null };
     this.storePath = `${folder.path}/topology.db`;
     this.id = `${sandbox.tag}-7425-40de-944b-e07fc1f90ae7`;
     this.labels = { "decnet.topology.id": this.id };

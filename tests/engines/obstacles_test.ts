@@ -175,6 +175,7 @@ function flagsOf({ folder, planOptions: { images } }: ApplySetup): string[] {
     `--agent-dir=${folder.path}`,
     `--base-image=${images.base}`,
     `--service-image=${images.service}`,
+    "--publish=off",
   ];
 }
 

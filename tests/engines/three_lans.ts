@@ -23,7 +23,10 @@ export class ThreeLans {
   /** Plans the topology; makes nothing yet. */
   static async open(sandbox: DockerSandbox): Promise<ThreeLans> {
     const topology = readTopology(threeLansDocument(sandbox));
-    return new ThreeLans(sandbox, await planTopology(topology, defaultPlanOptions));
+    return new ThreeLans(
+      sandbox,
+      await planTopology(topology, { ...defaultPlanOptions, publish: null }),
+    );
   }
 
   /** The full name of a LAN, a decky or a service, in lower case. */

@@ -140,7 +140,7 @@ export async function open(folder: string): Promise<Target> {
       if (!random.isOneIn(casesForEachHeartbeat)) return await readLists(joined(answers), random);
       // Containers are listed twice: by name and by label.
       socket.reply = joined([...answers, answerBytes(containers, random)]);
-      return checkHeartbeat(await agent.sendHeartbeat(never));
+      return await checkHeartbeat(await agent.sendHeartbeat(never));
     },
     [Symbol.asyncDispose]: async () => {
       agent.close();
@@ -178,7 +178,7 @@ async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<strin
 }
 
 /** Checks that a report is whole, short and printable. */
-function checkHeartbeat(heartbeat: Heartbeat): string {
+async function checkHeartbeat(heartbeat: Heartbeat): Promise<string> {
   const { snapshot: { observed, drift }, body } = heartbeat;
   if (observed.kind === "failed") {
     assert.ok(observed.error.length <= 200, "observed.error is too long");
@@ -192,7 +192,9 @@ function checkHeartbeat(heartbeat: Heartbeat): string {
   assert.deepEqual(JSON.parse(JSON.stringify(body)), body);
   const findings = findingsOf(heartbeat);
   checkMessage(onceText(heartbeat, findings));
-  for (const line of stateText(heartbeat).split("\n").slice(0, -1)) checkMessage(line);
+  for (const line of (await stateText(heartbeat, defaultPlanOptions)).split("\n").slice(0, -1)) {
+    checkMessage(line);
+  }
   const log = createLog((line) => checkMessage(line.replace(/\n$/, "")));
   const changeLog = new ChangeLog(log);
   changeLog.record(heartbeat);
