@@ -77,7 +77,7 @@ const allowedFields = {
   network: fieldPattern([
     ...labels,
     `Name=${owned}`,
-    "CheckDuplicate=true|Driver=bridge|Internal=(?:true|false)",
+    "CheckDuplicate=true|Driver=bridge|EnableIPv6=false|Internal=(?:true|false)",
     "IPAM[.]Driver=default|IPAM[.]Config[.]0[.]Subnet=[0-9./]+",
   ]),
   base: fieldPattern([
