@@ -94,21 +94,21 @@ export class ChangeLog {
 /** How long an object stays the same until its state is logged in any case, in milliseconds. */
 const calmMs = 10 * 60_000;
 
-/** How one object differs; empty when it does not. */
+/** How one object differs; a state is empty while it does not. */
 interface ObjectHistory {
-  readonly state: string;
+  state: string;
   /** The state at the last line of the log. */
-  readonly logged: string;
+  logged: string;
   /** How often it has begun to differ, or to differ in another way. */
-  readonly times: number;
+  times: number;
   /** When the state changed last. */
-  readonly changedAt: number;
+  changedAt: number;
 }
 
 /** Counts how often each object differs, until it has not for `calmMs`. */
 class DriftHistory {
   readonly #now: () => number;
-  #objects = new Map<string, ObjectHistory>();
+  readonly #objects = new Map<string, ObjectHistory>();
 
   constructor(now: () => number) {
     this.#now = now;
@@ -121,25 +121,21 @@ class DriftHistory {
   record(drift: KnownDrift): number {
     const now = this.#now();
     const states = statesOf(drift);
-    const objects = new Map<string, ObjectHistory>();
     let loudest = 0;
     for (const key of new Set([...this.#objects.keys(), ...states.keys()])) {
-      const before = this.#objects.get(key) ?? { state: "", logged: "", times: 0, changedAt: now };
+      const object = this.#objects.get(key) ?? { state: "", logged: "", times: 0, changedAt: now };
       const state = states.get(key) ?? "";
-      const hasChanged = state !== before.state;
-      const times = before.times + (hasChanged && state !== "" ? 1 : 0);
-      const changedAt = hasChanged ? now : before.changedAt;
-      const isCalm = now - changedAt >= calmMs;
-      const isLoud = state === "" || isPowerOfTwo(times) || isCalm;
-      if (state !== before.logged && isLoud) loudest = Math.max(loudest, times);
-      if (state !== "" || !isCalm) {
-        objects.set(key, { state, logged: before.logged, times, changedAt });
+      if (state !== object.state) {
+        Object.assign(object, { state, changedAt: now });
+        if (state !== "") object.times++;
       }
+      const isCalm = now - object.changedAt >= calmMs;
+      const isLoud = state === "" || isCalm || isPowerOfTwo(object.times);
+      if (state !== object.logged && isLoud) loudest = Math.max(loudest, object.times);
+      if (state === "" && isCalm) this.#objects.delete(key);
+      else this.#objects.set(key, object);
     }
-    if (loudest > 0) {
-      for (const [key, it] of objects) objects.set(key, { ...it, logged: it.state });
-    }
-    this.#objects = objects;
+    if (loudest > 0) { for (const object of this.#objects.values()) object.logged = object.state; }
     return loudest;
   }
 }

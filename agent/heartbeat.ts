@@ -47,17 +47,14 @@ export function heartbeatBody(
   hostUuid: string | null,
   agentVersion: string,
 ): HeartbeatBody {
-  const withTopology = (topology: TopologyReport | null): HeartbeatBody => ({
+  return fitReport<HeartbeatBody>(topologyReport(snapshot), (topology) => ({
     host_uuid: hostUuid,
     agent_version: agentVersion,
     // The master expects this older form, which the agent does not use.
     status: { deployed: false, deckies: [] },
     store: storeReport(snapshot),
     topology,
-  });
-  return withTopology(
-    fitReport(topologyReport(snapshot), (topology) => JSON.stringify(withTopology(topology))),
-  );
+  }));
 }
 
 function storeReport({ store }: HostSnapshot): HeartbeatBody["store"] {
@@ -68,7 +65,8 @@ function storeReport({ store }: HostSnapshot): HeartbeatBody["store"] {
   return { state: store.kind, ...(details.length > 0 && { detail: details.join("; ") }) };
 }
 
-function topologyReport({ store, observed, drift }: HostSnapshot): TopologyReport | null {
+/** Returns all of the topology; null when the store cannot be read. */
+export function topologyReport({ store, observed, drift }: HostSnapshot): TopologyReport | null {
   if (store.kind === "unreadable") return null;
   const applied = store.kind === "ok" ? store.applied : null;
   return {
@@ -87,50 +85,45 @@ function topologyReport({ store, observed, drift }: HostSnapshot): TopologyRepor
 export const maximumReportBytes = 2 ** 20;
 
 /**
- * Cuts the lists of a topology until `write`, which returns the JSON of all that is reported, returns
- * no more than `maximumReportBytes`. The lists of the drift are cut first, each at its end.
+ * Returns the report that `make` makes of a topology. Cuts the topology's lists, those of the drift first,
+ * until the report has at most `maximumReportBytes` as `write` writes it.
  */
-export function fitReport(
+export function fitReport<Report>(
   topology: TopologyReport | null,
-  write: (topology: TopologyReport | null) => string,
-): TopologyReport | null {
-  const isFitting = (report: TopologyReport | null) => {
-    const text = write(report);
-    // No character takes more than three bytes for each unit of its length.
-    if (3 * text.length <= maximumReportBytes) return true;
-    return new TextEncoder().encode(text).length <= maximumReportBytes;
-  };
-  if (topology === null || isFitting(topology)) return topology;
+  make: (topology: TopologyReport | null) => Report,
+  write: (report: Report) => string = JSON.stringify,
+): Report {
+  const fits = (report: Report) =>
+    new TextEncoder().encode(write(report)).length <= maximumReportBytes;
+  const whole = make(topology);
+  if (topology === null || fits(whole)) return whole;
   const lists = [...Object.values(topology.observed), ...Object.values(topology.drift)];
-  // Halves the range in which the number of items is that still fits.
-  let kept = 0;
-  let tooMany = lists.flat().length;
+  // The number of items that fit lies in this range, which is halved until it is found.
+  let [kept, tooMany] = [0, lists.flat().length];
   while (tooMany - kept > 1) {
     const middle = Math.floor((kept + tooMany) / 2);
-    if (isFitting(shortenReport(topology, middle))) kept = middle;
+    if (fits(make(firstItems(topology, middle)))) kept = middle;
     else tooMany = middle;
   }
-  return shortenReport(topology, kept);
+  return make(firstItems(topology, kept));
 }
 
-/** Keeps only the first so many items of all lists, those of what runs before those of the drift. */
-function shortenReport(topology: TopologyReport, count: number): TopologyReport {
+/** Keeps the first so many items of all lists: those of what runs come before those of the drift. */
+function firstItems(topology: TopologyReport, count: number): TopologyReport {
   let left = count;
-  const shorten = <T extends object>(part: T): T => {
-    const fields = new Map<string, unknown>(Object.entries(part));
-    const omitted = { ...fields.get("omitted") as Record<string, number> | undefined };
-    for (const [name, list] of fields) {
-      if (!Array.isArray(list)) continue;
-      const kept = list.slice(0, left);
+  const cut = <T extends object>(part: T): T => {
+    const omitted: Record<string, number> = {};
+    const entries = Object.entries(part).map(([name, value]) => {
+      if (!Array.isArray(value)) return [name, value];
+      const kept = value.slice(0, left);
       left -= kept.length;
-      fields.set(name, kept);
-      if (kept.length === list.length) continue;
-      omitted[name] = (omitted[name] ?? 0) + list.length - kept.length;
-      fields.set("omitted", omitted);
-    }
-    return Object.fromEntries(fields) as T;
+      if (kept.length < value.length) omitted[name] = value.length - kept.length;
+      return [name, kept];
+    });
+    if (Object.keys(omitted).length > 0) entries.push(["omitted", omitted]);
+    return Object.fromEntries(entries);
   };
-  return { ...topology, observed: shorten(topology.observed), drift: shorten(topology.drift) };
+  return { ...topology, observed: cut(topology.observed), drift: cut(topology.drift) };
 }
 
 /** Who the agent is, what it checks, and to which master it reports. */

@@ -112,11 +112,9 @@ function assertRecorded({ host, refusal, request }: FailedRun, versionHash: stri
   assert.equal(row!.appliedAt === 0, versionHash === "");
 }
 
-/** Whether the world has changed with the failed call, so that the same run could go on. */
-function mayGoOn({ request, fault }: FailedRun): boolean {
-  if (request.method === "GET" || request.path.startsWith("/networks/create")) return false;
-  // After a container was created, another call for it failed.
-  return fault.effect === "after" || /\/(start|restart\?t=0|connect)$/.test(request.path);
+/** Whether a run goes on: another call for the container had changed the world, or it was a kill. */
+function mayGoOn({ request: { path }, fault }: FailedRun): boolean {
+  return fault.kind === "status" && /\/(start|restart\?t=0|connect|kill)$/.test(path);
 }
 
 /** Asserts that a second apply changes nothing, and that a teardown leaves nothing. */

@@ -143,8 +143,8 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
 /**
  * Repeats `work`, which lists and changes the engine, until nothing was left to create or remove.
  * One round may not be enough: the engine may still carry out calls of an agent that was killed. After
- * a failed step it goes on if the world has changed, whatever the engine has answered. Returns the
- * number of changes.
+ * a step that the engine has refused, with whatever status, it goes on if the world has changed. Returns
+ * the number of changes.
  */
 export async function reconcile(
   sockets: readonly string[],
@@ -167,8 +167,8 @@ export async function reconcile(
       if (lastFailed && error instanceof EngineError) throw lastFailed.error;
       const { failed } = executor;
       const pauseMs = pausesMs.shift();
-      const isStep = failed !== null && failed.error === error && !isUncheckedNetwork(failed);
-      if (!isStep || pauseMs === undefined || signal.aborted) throw error;
+      const mayGoOn = failed !== null && failed.error === error && isRefused(failed);
+      if (!mayGoOn || pauseMs === undefined || signal.aborted) throw error;
       lastFailed = failed;
       await pause(pauseMs, signal);
     } finally {
@@ -182,10 +182,9 @@ export async function reconcile(
   );
 }
 
-/** Whether a network may have been created that no check has seen, as its creation got no answer. */
-function isUncheckedNetwork({ object, left, error: { cause } }: FailedStep): boolean {
-  const isCreation = object.startsWith("network ") && left.get(object)?.[0] === "create";
-  return isCreation && cause instanceof EngineError && cause.status === null;
+/** Whether the engine has refused a step; after no answer at all the apply fails, and may be repeated. */
+function isRefused({ error: { cause } }: FailedStep): boolean {
+  return cause instanceof EngineError && cause.status !== null;
 }
 
 /** Waits for `work`; once `signal` is aborted, no further call is sent, and running ones get 1.2 s. */

@@ -1,4 +1,3 @@
-import { sanitizeLine } from "../host/log.ts";
 import { noWait } from "../host/output.ts";
 import { type Arguments, type Command, parseArguments } from "./args.ts";
 import { check, checkTimeoutMs } from "./check.ts";
@@ -8,18 +7,27 @@ import { printJson, printLine, type Terminal } from "./terminal.ts";
 
 /** Runs a command line and returns the exit code. Prints errors, never throws. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
-  const output = new CommandOutput(terminal, isCheck(args) ? checkTimeoutMs : null);
+  const endsAt = isCheck(args) ? performance.now() + checkTimeoutMs : undefined;
+  let problem = null as string | null;
+  const output: Terminal = {
+    ...terminal,
+    // After a text that was cut off, another one would look like its end.
+    stdout: (text) => problem ??= terminal.stdout(text, endsAt),
+    // What a check has found is on standard output, too.
+    stderr: (text) => terminal.stderr(text, endsAt === undefined ? endsAt : noWait),
+  };
+  let code: ExitCode = 3;
   try {
     const parsed = parseArguments(args);
     if (parsed.command.name === "daemon") return await runCommand(parsed, withoutWaiting(terminal));
-    const code = await runCommand(parsed, output.terminal);
+    code = await runCommand(parsed, output);
     // Output that could not be written must not look like a success.
-    return output.tellProblem() && code === 0 && isQuery(parsed.command) ? 3 : code;
+    if (problem !== null && code === 0 && isQuery(parsed.command)) code = 3;
   } catch (error) {
-    reportFailure(args, error, output.terminal);
-    output.tellProblem();
-    return 3;
+    reportFailure(args, error, output);
   }
+  if (problem !== null) printLine(output, `Cannot write to standard output: ${problem}`);
+  return code;
 }
 
 /** Returns a terminal that leaves out what is not taken at once. */
@@ -29,34 +37,6 @@ function withoutWaiting(terminal: Terminal): Terminal {
     stdout: (text) => terminal.stdout(text, noWait),
     stderr: (text) => terminal.stderr(text, noWait),
   };
-}
-
-/** The standard output of a command that ends, and why it could not be written. */
-class CommandOutput {
-  readonly terminal: Terminal;
-  #problem: string | null = null;
-
-  /** `timeoutMs` limits the whole command; null: each text waits as long as its reader takes some of it. */
-  constructor(terminal: Terminal, timeoutMs: number | null) {
-    const endsAt = timeoutMs === null ? null : performance.now() + timeoutMs;
-    const limit = () =>
-      endsAt === null ? undefined : { ms: endsAt - performance.now(), isRenewed: false };
-    this.terminal = {
-      ...terminal,
-      // After a text that was cut off, another one would look like its end.
-      stdout: (text) => this.#problem ??= terminal.stdout(text, limit()),
-      // What a check has found is on standard output, too.
-      stderr: (text) => terminal.stderr(text, endsAt === null ? undefined : noWait),
-    };
-  }
-
-  /** Prints why the output could not be written; returns false when all was written. */
-  tellProblem(): boolean {
-    if (this.#problem === null) return false;
-    const text = `Cannot write to standard output: ${this.#problem}`;
-    this.terminal.stderr(`decnet-agent: ${sanitizeLine(text)}\n`);
-    return true;
-  }
 }
 
 /** Runs a command. All but the check are loaded when they are needed, so that a check starts fast. */

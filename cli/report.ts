@@ -1,5 +1,5 @@
 import { describeDrift } from "../agent/change_log.ts";
-import { fitReport, type Heartbeat, type HeartbeatBody } from "../agent/heartbeat.ts";
+import { fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
 import { sanitizeLine, shorten } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import { jsonText } from "./terminal.ts";
@@ -122,8 +122,8 @@ function oneLine(text: string): string {
 
 /** Returns the result of a check for `--json` (docs/protocol.md). */
 export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], storePath: string) {
-  const { body, certificates, checkedAt } = heartbeat;
-  const withTopology = (topology: HeartbeatBody["topology"]) => ({
+  const { snapshot, body, certificates, checkedAt } = heartbeat;
+  return fitReport(topologyReport(snapshot), (topology) => ({
     ...statusJson(worst(findings), summary(heartbeat, findings)),
     agent_version: body.agent_version,
     host_uuid: body.host_uuid,
@@ -139,8 +139,7 @@ export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], sto
         : new Date(certificates.expiresAt).toISOString(),
       problem: certificates.problem,
     },
-  });
-  return withTopology(fitReport(body.topology, (topology) => jsonText(withTopology(topology))));
+  }), jsonText);
 }
 
 /** Returns the first fields of each result. */

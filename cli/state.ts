@@ -1,4 +1,4 @@
-import { Agent, fitReport, type Heartbeat } from "../agent/heartbeat.ts";
+import { Agent, fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
@@ -27,7 +27,7 @@ export async function printState(
   const { topology, store } = heartbeat.body;
   const columns = terminal.stdoutColumns();
   if (json) {
-    printJson(terminal, fitReport(topology, jsonText));
+    printJson(terminal, fitReport(topologyReport(heartbeat.snapshot), (it) => it, jsonText));
     if (!topology) printLine(terminal, store.detail ?? "");
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };

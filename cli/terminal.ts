@@ -1,6 +1,6 @@
 import { exists, readConfigFile, readInput } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
-import { OutputWriter, standardError, standardOutput, type WaitLimit } from "../host/output.ts";
+import { OutputWriter, standardError, standardOutput } from "../host/output.ts";
 import { onReload, stopSignal } from "../host/process.ts";
 
 /** The parts of the host that the defaults depend on. */
@@ -15,9 +15,9 @@ export interface Environment {
 
 /** What commands use of the process and its host, besides Docker, the store and the network. */
 export interface Terminal extends Environment {
-  /** Writes to standard output; returns why the text is lost, or null. */
-  readonly stdout: (text: string, limit?: WaitLimit) => string | null;
-  readonly stderr: (text: string, limit?: WaitLimit) => void;
+  /** Writes to standard output, as `OutputWriter.write()`; returns why the text is lost, or null. */
+  readonly stdout: (text: string, endsAt?: number) => string | null;
+  readonly stderr: (text: string, endsAt?: number) => void;
   /** Returns the width of standard error in columns; null when it is not a terminal. */
   readonly stderrColumns: () => number | null;
   /** Returns the width of standard output, likewise; 0 when the terminal does not know it. */
@@ -65,8 +65,8 @@ export function processTerminal(): Terminal {
   const stdout = new OutputWriter(standardOutput);
   const stderr = new OutputWriter(standardError);
   return {
-    stdout: (text, limit) => stdout.write(text, limit),
-    stderr: (text, limit) => stderr.write(text, limit),
+    stdout: (text, endsAt) => stdout.write(text, endsAt),
+    stderr: (text, endsAt) => stderr.write(text, endsAt),
     variable: (name) => Deno.env.get(name),
     isRoot: Deno.uid() === 0,
     stderrColumns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,

@@ -1,14 +1,6 @@
-/** How long a text waits for room in a pipe that is full. */
-export interface WaitLimit {
-  readonly ms: number;
-  /** Whether it counts from the last bytes that were taken; else from the beginning. */
-  readonly isRenewed: boolean;
-}
+/** As `endsAt` of `OutputWriter.write()`: for a service, whose log must not stop its work. */
+export const noWait = 0;
 
-/** For a service: its log must not stop its work. */
-export const noWait: WaitLimit = { ms: 0, isRenewed: false };
-
-const defaultLimit: WaitLimit = { ms: 10_000, isRenewed: true };
 /** How often to try again while there is no room, in milliseconds. */
 const pauseMs = 10;
 /** The same without blocking the process. */
@@ -59,54 +51,61 @@ export const standardOutput: TextStream = {
 /** Writes texts to a stream whose pipe may be non-blocking, as some parents hand it on. */
 export class OutputWriter {
   readonly #stream: TextStream;
+  readonly #patienceMs: number;
   /** What is still to be written of a text that has begun: without it, the next line would be damaged. */
   #rest = new Uint8Array();
   /** Whether the last text waited in vain; then the next one does not wait. */
   #isStuck = false;
   #isRetrying = false;
 
-  constructor(stream: TextStream) {
+  /** A text waits until nothing of it was taken for `patienceMs`. */
+  constructor(stream: TextStream, patienceMs = 10_000) {
     this.#stream = stream;
+    this.#patienceMs = patienceMs;
   }
 
   /**
-   * Writes a text; blocks the process while it waits for room. Returns null, or why the text is lost.
-   * Never throws: a full disk or a closed pipe must not end a service.
+   * Writes a text; blocks the process while it waits for room, with `endsAt` until that time of
+   * `performance.now()`. Returns null, or why the text is lost. Never throws: a full disk or a closed
+   * pipe must not end a service.
    */
-  write(text: string, limit: WaitLimit = defaultLimit): string | null {
-    const lastProblem = this.#writeRest(limit);
+  write(text: string, endsAt?: number): string | null {
+    const lastProblem = this.#writeRest(endsAt);
     if (lastProblem !== null) return lastProblem;
     const bytes = new TextEncoder().encode(text);
     this.#rest = bytes;
-    const problem = this.#writeRest(limit);
+    const problem = this.#writeRest(endsAt);
     // Nothing of it was taken, so it can be left out.
     if (this.#rest.length === bytes.length) this.#rest = new Uint8Array();
-    else if (problem !== null && limit.ms === 0) this.#retryLater();
+    else if (problem !== null && endsAt === noWait) this.#retryLater();
     return problem;
   }
 
-  #writeRest(limit: WaitLimit): string | null {
-    const { ms, isRenewed } = this.#isStuck ? noWait : limit;
-    for (let deadline = performance.now() + ms;;) {
+  #writeRest(endsAt?: number): string | null {
+    let lastTakenAt = performance.now();
+    for (;;) {
       try {
         this.#stream.flushSync();
         if (this.#rest.length === 0) return null;
         this.#rest = this.#rest.subarray(this.#stream.writeSync(this.#rest));
         this.#isStuck = false;
-        if (isRenewed) deadline = performance.now() + ms;
+        lastTakenAt = performance.now();
       } catch (error) {
-        this.#isStuck = error instanceof Deno.errors.WouldBlock && performance.now() >= deadline;
+        if (!(error instanceof Deno.errors.WouldBlock)) return this.#fail(error as Error);
+        this.#isStuck ||= performance.now() >= (endsAt ?? lastTakenAt + this.#patienceMs);
         if (this.#isStuck) return "its reader takes nothing";
-        if (!(error instanceof Deno.errors.WouldBlock)) return this.#fail(error);
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
       }
     }
   }
 
-  #fail(error: unknown): string | null {
+  #fail(error: Error): string | null {
+    this.#isStuck = false;
+    if (!(error instanceof Deno.errors.BrokenPipe)) {
+      return error.message.replace(/ \(os error \d+\)$/, "");
+    }
     // A reader that closes the pipe, such as `head`, does not want the rest.
-    if (error instanceof Deno.errors.BrokenPipe) this.#rest = new Uint8Array();
-    else return (error as Error).message.replace(/ \(os error \d+\)$/, "");
+    this.#rest = new Uint8Array();
     return null;
   }
 

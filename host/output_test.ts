@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { until } from "../tests/support/environment.ts";
-import { noWait, OutputWriter, type WaitLimit } from "./output.ts";
+import { noWait, OutputWriter } from "./output.ts";
 
 /** A non-blocking pipe with room for some bytes; each full try may make room for more. */
 class Pipe {
@@ -25,7 +25,9 @@ class Pipe {
 }
 
 const stuck = "its reader takes nothing";
-const brief: WaitLimit = { ms: 60, isRenewed: false };
+const briefMs = 60;
+/** Returns the time that is so many milliseconds from now. */
+const inMs = (ms: number) => performance.now() + ms;
 
 Deno.test("OutputWriter.write() waits until a full pipe has room", () => {
   const pipe = new Pipe(3, (it) => it.room = 2);
@@ -38,14 +40,14 @@ Deno.test("OutputWriter.write() ends when nothing is taken for the time", () => 
   const pipe = new Pipe(0);
   const writer = new OutputWriter(pipe);
   const startedAt = performance.now();
-  assert.equal(writer.write("one", brief), stuck);
-  assert.ok(performance.now() - startedAt >= brief.ms);
+  assert.equal(writer.write("one", inMs(briefMs)), stuck);
+  assert.ok(performance.now() - startedAt >= briefMs);
   // The next texts do not wait again.
   const tries = pipe.tries;
-  assert.equal(writer.write("two", brief), stuck);
+  assert.equal(writer.write("two", inMs(briefMs)), stuck);
   assert.equal(pipe.tries, tries + 1);
   pipe.room = 99;
-  assert.equal(writer.write("three", brief), null);
+  assert.equal(writer.write("three", inMs(briefMs)), null);
   assert.equal(pipe.taken, "three");
 });
 
@@ -54,8 +56,8 @@ Deno.test("OutputWriter.write() counts from the last byte, or from the first", (
     // A byte at every third try, each 10 ms after the last: 300 ms for all.
     let fullCount = 0;
     const pipe = new Pipe(1, (it) => it.room = ++fullCount % 3 === 0 ? 1 : 0);
-    const writer = new OutputWriter(pipe);
-    const problem = writer.write("ten bytes.", { ms: 100, isRenewed });
+    const writer = new OutputWriter(pipe, 100);
+    const problem = writer.write("ten bytes.", isRenewed ? undefined : inMs(100));
     assert.equal(problem, isRenewed ? null : stuck);
   }
 });
@@ -63,8 +65,7 @@ Deno.test("OutputWriter.write() counts from the last byte, or from the first", (
 Deno.test("OutputWriter.write() leaves out whole texts, and ends what has begun", () => {
   const pipe = new Pipe(6);
   const writer = new OutputWriter(pipe);
-  const limit = { ms: 1, isRenewed: false };
-  for (const line of ["one\n", "second\n", "third\n"]) writer.write(line, limit);
+  for (const line of ["one\n", "second\n", "third\n"]) writer.write(line, inMs(1));
   assert.equal(pipe.taken, "one\nse");
   pipe.room = 99;
   assert.equal(writer.write("fourth\n", noWait), null);

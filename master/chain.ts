@@ -115,7 +115,7 @@ export function isSignedBy(
   return pathsOf(chain, authorities, crypto).some(({ isSigned }) => isSigned);
 }
 
-/** Follows the issuers from the first certificate; `isSigned`: the path ends at an authority. */
+/** One way from the first certificate through issuers; `isSigned`: an authority signed its last. */
 interface Path {
   readonly path: readonly X509Certificate[];
   readonly isSigned: boolean;

@@ -193,7 +193,8 @@ function findContainerChanges(
     const actual = byName.get(name);
     const base = byName.get(container.base ?? "");
     unplanned.delete(name);
-    if (actual && !isOurContainer(container, actual, { base, id })) {
+    const imageId = constraints.imageIds.get(container.request.Image) ?? null;
+    if (actual && !isOurContainer(container, actual, { base, id, imageId })) {
       const details = describeClaim(containerClaim(actual, id), actual) || "without our label";
       obstacles.push(`container ${name} exists and does not belong to this topology (${details})`);
       continue;

@@ -161,6 +161,14 @@ Deno.test("findChanges() takes over containers of another program", () => {
   assertChanges([
     [all(unlabelled, containerNames), [...webRemade(otherProgram), ...dbRemade]],
     [{ db: { ...unlabelled, ...idle("db", "exited") } }, dbRemade],
+    // Made with the id of the image.
+    [
+      { db: { ...unlabelled, image: "sha256:debian:bookworm-slim" } },
+      remade({
+        db: "image sha256:debian:bookworm-slim, not debian:bookworm-slim",
+        "db-sql": baseRecreated,
+      }),
+    ],
   ]);
 });
 
@@ -171,8 +179,8 @@ Deno.test("findChanges() leaves a foreign container with a planned name", () => 
     ["web-ssh", { ...ofAnother, state: "exited" }, "of topology another"],
     ["web", { ...unlabelled, ...idle("db", "exited") }, noLabel],
     ["web-ssh", { ...unlabelled, networkMode: "" }, noLabel],
-    ["web-ssh", { ...unlabelled, image: "decnet/http:latest" }, noLabel],
-    ["web", { ...unlabelled, image: "sha256:older" }, noLabel],
+    ["web-ssh", { ...unlabelled, image: "decnet/http:latest", imageId: "x" }, noLabel],
+    ["web", { ...unlabelled, image: "sha256:older", imageId: "sha256:older" }, noLabel],
     ["web-ssh", { image: "evidence:1", imageId: "sha256:committed" }, copied],
     // After `docker image rm` the engine lists an id.
     ["web-ssh", { image: "sha256:committed", imageId: "sha256:committed" }, copied],

@@ -274,11 +274,18 @@ export function isOurNetwork(
 export function isOurContainer(
   planned: PlannedContainer | undefined,
   actual: ContainerInfo,
-  { base, id }: { base: ContainerInfo | undefined; id: string },
+  { base, id, imageId }: {
+    base: ContainerInfo | undefined;
+    id: string;
+    /** The id of the planned image, where it is known. */
+    imageId?: string | null;
+  },
 ): boolean {
   const claim = claimAs(planned, actual, id);
   if (claim !== "none" || !planned) return claim === "own";
   // Without the base or, in Podman, the network mode, this cannot be checked.
   if (planned.base !== null && (!base || actual.networkMode === "")) return false;
-  return containerChange(planned, actual, base) === null;
+  // Another program may have named the image by its id.
+  const image = actual.imageId === imageId ? planned.request.Image : actual.image;
+  return containerChange(planned, { ...actual, image }, base) === null;
 }

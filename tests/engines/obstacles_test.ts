@@ -98,7 +98,8 @@ testApply("Applier.apply() finishes an apply that failed halfway", async (setup)
   const broken = { ...web, images: { http: image } };
   const failed = await setup.refusal({ ...sample, deckies: { web: broken } });
   assert.equal(failed.kind, "failed");
-  assert.ok(failed.message.startsWith(`Cannot create container ${name("web-http")}: `));
+  // It was created, and was then tried to be started once more.
+  assert.ok(failed.message.startsWith(`Cannot start container ${name("web-http")}: `));
   assert.ok(failed.calls.length > 0);
   assert.equal(setup.row()?.lastError, failed.message.slice(0, 500));
   assert.equal(setup.row()?.versionHash, "");

@@ -82,7 +82,7 @@ const allowedFields = {
   network: fieldPattern([
     ...labels,
     `Name=${owned}`,
-    "CheckDuplicate=true|Driver=bridge|Internal=(?:true|false)|EnableIPv6=false",
+    "CheckDuplicate=true|Driver=bridge|EnableIPv6=false|Internal=(?:true|false)",
     "IPAM[.]Driver=default|IPAM[.]Config[.]0[.]Subnet=[0-9./]+",
   ]),
   base: fieldPattern([
