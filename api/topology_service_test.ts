@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
+import { standInOptions } from "../tests/support/topology.ts";
 import { Wakeup } from "../agent/schedule.ts";
 import { Applier } from "../apply/applier.ts";
 import { withAgent } from "../tests/support/agent_setup.ts";
-import { defaultPlanOptions } from "../topology/plan.ts";
 import { TopologyService } from "./topology_service.ts";
 
 const never = new AbortController().signal;
@@ -10,7 +10,7 @@ const never = new AbortController().signal;
 Deno.test("TopologyService requests a check after each apply, also a refused one", () =>
   withAgent(async (setup, agent) => {
     const wakeup = new Wakeup();
-    const shared = { planOptions: defaultPlanOptions, signal: never, log: () => {} };
+    const shared = { planOptions: standInOptions, signal: never, log: () => {} };
     const applier = new Applier({
       ...shared,
       storePath: setup.storePath,

@@ -11,6 +11,7 @@ import {
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
 import { engineRequest, type PlannedContainer } from "../topology/plan.ts";
 import { messageOf } from "./apply_error.ts";
+import { describeFailure } from "./host_ports.ts";
 
 /** Image name → id, or null when the host does not have the image. */
 export type ImageIds = HostConstraints["imageIds"];
@@ -162,7 +163,7 @@ export class ChangeExecutor {
     onRecreate = () => Promise.resolve(),
   ): Promise<void> {
     const { action, planned } = change;
-    return this.#runStep(action, `container ${planned.name}`, async () => {
+    const run = async () => {
       if (action === "create") return await this.#create(planned);
       try {
         await this.engine.change(change.actual.id, action);
@@ -174,7 +175,9 @@ export class ChangeExecutor {
         await this.#removeOld(change);
         await this.#create(planned);
       }
-    });
+    };
+    const describe = (cause: unknown) => describeFailure(planned, cause);
+    return this.#runStep(action, `container ${planned.name}`, run, describe);
   }
 
   async #create(planned: PlannedContainer): Promise<void> {
@@ -189,14 +192,19 @@ export class ChangeExecutor {
     if (change.action !== "create") await this.engine.removeContainer(change.actual);
   }
 
-  async #runStep(action: string, object: string, run: () => Promise<unknown>): Promise<void> {
+  async #runStep(
+    action: string,
+    object: string,
+    run: () => Promise<unknown>,
+    describe: (cause: unknown) => string = messageOf,
+  ): Promise<void> {
     const { signal } = this.#stop;
     const text = `${action} ${object}`;
     try {
       signal.throwIfAborted();
       await run();
     } catch (cause) {
-      const error = new Error(`Cannot ${text}: ${messageOf(cause)}`, { cause });
+      const error = new Error(`Cannot ${text}: ${describe(cause)}`, { cause });
       // Only the first abort sets the reason.
       this.#stop.abort(error);
       if (signal.reason === error) this.failed = { error, object, left: this.#left };

@@ -11,6 +11,7 @@ import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 import { findTakenSubnets } from "../topology/reserved.ts";
 import { ChangeExecutor, type FailedStep, type ImageIds, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
+import { findTakenPorts } from "./host_ports.ts";
 
 /** How long a running call may still take once the process stops, in milliseconds. */
 const stopGraceMs = 1_200;
@@ -73,9 +74,10 @@ export async function computeChangeSet(
       await collectReserved(peers),
     )
     : [];
+  const takenPorts = await findTakenPorts([...removals.containers, ...containers]);
   return {
     removals,
-    changes: { networks, containers, obstacles: [...taken, ...obstacles] },
+    changes: { networks, containers, obstacles: [...taken, ...takenPorts, ...obstacles] },
     imageIds,
   };
 }

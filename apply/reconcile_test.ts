@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
+import { standInOptions } from "../tests/support/topology.ts";
 import { Engine } from "../docker/engine.ts";
 import { type ApplyHost, oneLan, withHost } from "../tests/support/apply_host.ts";
 import { network, networkOf } from "../tests/support/engine/state.ts";
 import { readTopology } from "../topology/document.ts";
 import { parseJson } from "../topology/json.ts";
-import { defaultPlanOptions, type Plan, planTopology } from "../topology/plan.ts";
+import { type Plan, planTopology } from "../topology/plan.ts";
 import type { Peers } from "./host_network.ts";
 import { computeChangeSet } from "./reconcile.ts";
 
 /** A plan on the subnet in which every machine has an address; validation refuses its document. */
 const loopback = await planTopology(
   readTopology(parseJson(oneLan.text.replaceAll("198.19.0.", "127.0.0."))),
-  defaultPlanOptions,
+  standInOptions,
 );
 const master = { host: "localhost", port: 1, name: "localhost", fingerprint: null };
 
@@ -29,7 +30,7 @@ async function changeSetOf(
   const { signal } = new AbortController();
   const engine = new Engine(socketPath, signal);
   try {
-    const context = { superseded, planOptions: defaultPlanOptions, peers, signal };
+    const context = { superseded, planOptions: standInOptions, peers, signal };
     return await computeChangeSet(engine, plan, context);
   } finally {
     engine.close();

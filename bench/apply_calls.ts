@@ -6,8 +6,9 @@
  * once; its own is that of the whole process.
  */
 
+import { standInOptions } from "../tests/support/topology.ts";
 import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
-import { defaultPlanOptions, planDocument } from "../topology/plan.ts";
+import { planDocument } from "../topology/plan.ts";
 import { documentOf } from "./documents.ts";
 import { compileProgram, figure, median, printFigures, printTable } from "./harness.ts";
 import { run, withAgent } from "./harness.ts";
@@ -19,7 +20,7 @@ const [runs = "9", deckies = "100"] = Deno.args;
 
 await withAgent(async (folder) => {
   const document = documentOf(Number(deckies), ["ssh", "http"]);
-  const plan = await planDocument(document, defaultPlanOptions);
+  const plan = await planDocument(document, standInOptions);
   await Deno.writeTextFile(`${folder}/document.json`, document);
   await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify(plan));
   await compileProgram("bench/programs/bare_calls.ts", `${folder}/bare_calls`);

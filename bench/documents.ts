@@ -5,7 +5,8 @@ import {
   type NetworkItem,
   networkOf,
 } from "../tests/support/engine/state.ts";
-import { defaultPlanOptions, planDocument } from "../topology/plan.ts";
+import { planDocument } from "../topology/plan.ts";
+import { standInOptions } from "../tests/support/topology.ts";
 
 /** Returns a topology of so many deckies with these services, as a document. */
 export function documentOf(deckies: number, services: readonly string[]): string {
@@ -38,7 +39,7 @@ export function documentOf(deckies: number, services: readonly string[]): string
 export async function runningOf(
   document: string,
 ): Promise<{ networks: NetworkItem[]; containers: ContainerItem[] }> {
-  const plan = await planDocument(document, defaultPlanOptions);
+  const plan = await planDocument(document, standInOptions);
   return { networks: plan.networks.map(networkOf), containers: plan.containers.map(containerOf) };
 }
 

@@ -224,7 +224,6 @@ Deno.test("run() apply --dry-run prints a tree, and ends with 0", async () => {
     stdout: `topology ${topologyId} at ${documentHash}
 ├─ network decnet_t_11111111_lan-00 198.18.7.0/24  create: missing
 ├─ decky ${deckyName} 198.18.7.2    create: missing
-│  publishes 22/tcp
 │  └─ ssh decnet/ssh:latest                        create: missing
 │     environment HOSTNAME NODE_NAME ${sshVariables}; capabilities NET_BIND_SERVICE
 └─ 3 changes

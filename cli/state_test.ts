@@ -52,7 +52,7 @@ Deno.test("run() state draws a tree on a terminal, with colours or NO_COLOR", as
 
 Deno.test("run() state prints what is applied, what runs, and the differences", async () => {
   await using setup = await AgentSetup.create();
-  const state = () => runOn(["state", ...flagsOf(setup)]);
+  const state = () => runOn(["state", ...flagsOf(setup, { publish: "0.0.0.0" })]);
   assert.deepEqual(await state(), {
     code: 0,
     stdout: "topology      none (idle)\nnetworks      none\ncontainers    none\n" +

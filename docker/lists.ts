@@ -1,5 +1,7 @@
 import type { ContainerInfo, NetworkInfo, Uptime } from "../topology/inventory.ts";
 
+import type { Port } from "../topology/services.ts";
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** No value of our labels is longer, in characters. */
@@ -53,12 +55,22 @@ export function readContainers(
       imageId: text(container.ImageID ?? "", `${place}: ImageID`),
       uptime: readUptime(status),
       networkMode: text(hostConfig.NetworkMode ?? "", `${place}: NetworkMode`),
+      publishedPorts: readPorts(container.Ports ?? [], `${place}: Ports`),
       addressByNetwork: new Map(networks.map(([name, endpoint]) => {
         const address = fields(endpoint ?? {}, `${place}: Networks`).IPAddress ?? "";
         return [name, text(address, `${place}: IPAddress`)];
       })),
     };
   });
+}
+
+/** Reads the ports of the host that a container publishes; engines list each once for an address. */
+function readPorts(value: unknown, place: string): Port[] {
+  const ports = items(value, place).map((it) => fields(it, place))
+    .filter(({ PublicPort, Type }) =>
+      Number.isInteger(PublicPort) && (Type === "tcp" || Type === "udp")
+    ).map(({ PublicPort, Type }) => `${PublicPort}/${Type}` as Port);
+  return [...new Set(ports)];
 }
 
 /** Reads the engine's answer to `GET /images/json`: image id → labels. Throws `TypeError`. */

@@ -30,6 +30,13 @@ const containerItem = {
   Image: "debian",
   ImageID: "sha256:1",
   HostConfig: { NetworkMode: "decnet_t_1_lan" },
+  Ports: [
+    { IP: "0.0.0.0", PrivatePort: 22, PublicPort: 22, Type: "tcp" },
+    { IP: "::", PrivatePort: 22, PublicPort: 22, Type: "tcp" },
+    { IP: "0.0.0.0", PrivatePort: 53, PublicPort: 53, Type: "udp" },
+    { PrivatePort: 80, Type: "tcp" },
+    { IP: "0.0.0.0", PrivatePort: 7, PublicPort: 7, Type: "sctp" },
+  ],
   NetworkSettings: { Networks: { decnet_t_1_lan: { IPAddress: "10.0.0.5" } } },
 };
 const container: ContainerInfo = {
@@ -42,6 +49,7 @@ const container: ContainerInfo = {
   image: "debian",
   imageId: "sha256:1",
   networkMode: "decnet_t_1_lan",
+  publishedPorts: ["22/tcp", "53/udp"],
   addressByNetwork: new Map([["decnet_t_1_lan", "10.0.0.5"]]),
 };
 
@@ -78,7 +86,8 @@ for (const [name, change, expected] of networks) {
 
 const containers: [name: string, change: Change, expected: Partial<ContainerInfo>][] = [
   ["all fields", {}, {}],
-  ["unknown fields", { Ports: null, Health: { Status: "healthy" }, Mounts: 7 }, {}],
+  ["unknown fields", { Health: { Status: "healthy" }, Mounts: 7 }, {}],
+  ["ports of null, as of an engine that lists none", { Ports: null }, { publishedPorts: [] }],
   ["a legacy link before its name", { Names: ["/other/alias", "/web"] }, { name: "web" }],
   ["a legacy link after its name", { Names: ["/web", "/other/alias"] }, { name: "web" }],
   ["a name without a slash", { Names: ["web"] }, { name: "web" }],

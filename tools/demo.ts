@@ -7,9 +7,8 @@ import { OutputWriter, standardError, standardOutput } from "../host/output.ts";
 import type { HeartbeatBody } from "../agent/heartbeat.ts";
 import { until } from "../tests/support/environment.ts";
 import { worker as neighbour } from "../tests/support/api_setup.ts";
-import { loadDocument } from "../tests/support/topology.ts";
+import { loadDocument, standInOptions } from "../tests/support/topology.ts";
 import { driftKinds } from "../topology/drift.ts";
-import { defaultPlanOptions } from "../topology/plan.ts";
 import { DemoAgent, DemoMaster, demoTerminal, Host, Narrator, type Setting } from "./demo_stage.ts";
 
 const usage = `usage: deno task demo [--docker [--apply]] | [--web [--seconds=N]]
@@ -232,7 +231,7 @@ async function tearDown(setup: Setup, host: Host): Promise<void> {
   const [path, body] = ["/topology/teardown", { topology_id: id }];
   narrator.say("agent", await agent.call(path, body, { as: neighbour, expected: 403 }));
   narrator.say("master", "pushes a second topology");
-  const second = await loadDocument(defaultPlanOptions, {
+  const second = await loadDocument(standInOptions, {
     id: crypto.randomUUID(),
     network: "198.19",
   });

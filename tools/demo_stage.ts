@@ -16,9 +16,8 @@ import { call as callEngine } from "../tests/support/engine/client.ts";
 import { freePort } from "../tests/support/environment.ts";
 import { authority, startMaster } from "../tests/support/master_setup.ts";
 import type { TlsMaster } from "../tests/support/tls_master.ts";
-import { loadDocument, type PushedDocument } from "../tests/support/topology.ts";
+import { loadDocument, type PushedDocument, standInOptions } from "../tests/support/topology.ts";
 import { topologyLabel } from "../topology/inventory.ts";
-import { defaultPlanOptions } from "../topology/plan.ts";
 
 const [columns, margin] = [100, 19];
 
@@ -69,7 +68,7 @@ export class Host implements AsyncDisposable {
 
   /** A host with a stand-in engine, which has the images and nothing else. */
   static async standIn(folder: string): Promise<Host> {
-    const host = new Host(`${folder}/docker.sock`, await loadDocument(defaultPlanOptions), null);
+    const host = new Host(`${folder}/docker.sock`, await loadDocument(standInOptions), null);
     await host.start();
     const { containers } = host.document.plan;
     host.#standIn!.images = containers.map(({ request }) => request.Image);
@@ -86,7 +85,7 @@ export class Host implements AsyncDisposable {
     // RFC 2544 keeps these addresses for tests.
     return new Host(
       socket,
-      await loadDocument({ ...defaultPlanOptions, images, publish: null }, {
+      await loadDocument({ ...standInOptions, images }, {
         id,
         network: "198.18",
       }),

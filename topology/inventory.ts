@@ -1,3 +1,5 @@
+import type { Port } from "./services.ts";
+
 /** The label that marks a Docker object as part of a topology; its value is the topology's id. */
 export const topologyLabel = "decnet.topology.id";
 /** The label with the digest of the specification that an object was made from. */
@@ -40,6 +42,8 @@ export interface ContainerInfo {
   readonly networkMode: string;
   /** Null when it is unknown. */
   readonly uptime: Uptime | null;
+  /** The ports of the host that it publishes now. */
+  readonly publishedPorts: readonly Port[];
   /** Network name → IPv4 address; the address is empty while the container does not run. */
   readonly addressByNetwork: ReadonlyMap<string, string>;
 }

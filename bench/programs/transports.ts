@@ -3,11 +3,11 @@
  * MASTER_PORT. `agent` sends whole heartbeats, the others only make the two list calls.
  */
 
+import { standInOptions } from "../../tests/support/topology.ts";
 import { dirname } from "node:path";
 import { Agent } from "../../agent/heartbeat.ts";
 import { TimeoutSet } from "../../docker/http.ts";
 import { observe } from "../../docker/observe.ts";
-import { defaultPlanOptions } from "../../topology/plan.ts";
 
 const [transport = "", socket = "", count, port] = Deno.args;
 const prefixes = { networkPrefixes: ["decnet_t_"], containerPrefixes: ["decnet_t_"] };
@@ -28,7 +28,7 @@ function heartbeatsOfAgent(port: number | null, wanted: string): () => Promise<v
     agentDirectory: `${dirname(socket)}/0`,
     storePath: `${socket}.db`,
     sockets: [socket],
-    planOptions: defaultPlanOptions,
+    planOptions: standInOptions,
     ...prefixes,
   });
   return async () => {

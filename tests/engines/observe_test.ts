@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
+import { standInOptions } from "../support/topology.ts";
 import { Agent } from "../../agent/heartbeat.ts";
 import { type Observation, observe } from "../../docker/observe.ts";
 import type { Difference } from "../../topology/drift.ts";
-import { defaultPlanOptions } from "../../topology/plan.ts";
 import { runOn } from "../support/command_line.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
 import { changes, type Expected } from "./changes.ts";
@@ -218,7 +218,7 @@ testWith(ownPodman, "D17 heartbeat and --once report a Podman that fails and ret
     sockets: [service.socketPath],
     networkPrefixes: [name],
     containerPrefixes: [name],
-    planOptions: defaultPlanOptions,
+    planOptions: standInOptions,
   });
   const flags = [
     ...[`--docker-host=unix://${service.socketPath}`, `--state-dir=${folder.path}`],

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { standInOptions } from "../support/topology.ts";
 import { Agent } from "../../agent/heartbeat.ts";
 import { Wakeup } from "../../agent/schedule.ts";
 import { TopologyService } from "../../api/topology_service.ts";
@@ -14,7 +15,6 @@ import {
   parseJson,
   writeJson,
 } from "../../topology/json.ts";
-import { defaultPlanOptions } from "../../topology/plan.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import { documentBytes } from "./documents.ts";
 import { checkCall, checkError, checkMessage, checkPlan, checkSentContainer } from "./oracles.ts";
@@ -31,7 +31,7 @@ export class ServiceHost implements AsyncDisposable {
   readonly #agent: Agent;
 
   private constructor(readonly engine: FakeEngine, readonly storePath: string) {
-    const options = { sockets: [engine.socketPath], storePath, planOptions: defaultPlanOptions };
+    const options = { sockets: [engine.socketPath], storePath, planOptions: standInOptions };
     this.#agent = new Agent({
       ...options,
       agentVersion: "1.2.3",
@@ -122,7 +122,7 @@ export async function examine(document: Json): Promise<ValidatedDocument | Apply
   try {
     return await validateDocument(document, {
       expectedHash: null,
-      planOptions: defaultPlanOptions,
+      planOptions: standInOptions,
     });
   } catch (error) {
     // What the API hands over lies a level deeper in its body, so that it never meets this one.
@@ -179,7 +179,7 @@ async function checkValidated(
   assert.equal(await versionHash(shuffled(document, random)), hash, "the order of keys counts");
   const next = await validateDocument(again, {
     expectedHash: hash,
-    planOptions: defaultPlanOptions,
+    planOptions: standInOptions,
   });
   assert.deepEqual(next.plan, plan);
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
+import { standInOptions } from "../support/topology.ts";
 import { ChangeLog, describeDrift } from "../../agent/change_log.ts";
 import { Agent, type Heartbeat } from "../../agent/heartbeat.ts";
 import { findingsOf, onceText } from "../../cli/report.ts";
@@ -11,7 +12,7 @@ import { createLog } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { findChanges, findRemovals } from "../../topology/changes.ts";
 import { findDrift } from "../../topology/drift.ts";
-import { defaultPlanOptions, planDocument } from "../../topology/plan.ts";
+import { planDocument } from "../../topology/plan.ts";
 import { findTakenSubnets, reserveInterface } from "../../topology/reserved.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
@@ -112,7 +113,7 @@ function inChunks(body: Uint8Array, random: SeededRandom): Uint8Array {
 }
 
 const text = Deno.readTextFileSync(new URL("../data/topology-three-lans.json", import.meta.url));
-const plan = await planDocument(text, defaultPlanOptions);
+const plan = await planDocument(text, standInOptions);
 const names = [...plan.networks, ...plan.containers].map(({ name }) => name)
   .concat("bridge", "decnet-x", "decnet_t_other_x", "stranger");
 const never = new AbortController().signal;
@@ -129,7 +130,7 @@ export async function open(folder: string): Promise<Target> {
   store.put(plan.topologyId, "0a".repeat(32), text);
   const agent = new Agent({
     ...{ agentVersion: "1.2.3", hostUuid: null, master: null, agentDirectory: "/nonexistent" },
-    ...{ storePath, sockets: [path], planOptions: defaultPlanOptions },
+    ...{ storePath, sockets: [path], planOptions: standInOptions },
     networkPrefixes: ["decnet_t_"],
     containerPrefixes: ["decnet-", "decnet_t_"],
   });
@@ -192,7 +193,7 @@ async function checkHeartbeat(heartbeat: Heartbeat): Promise<string> {
   assert.deepEqual(JSON.parse(JSON.stringify(body)), body);
   const findings = findingsOf(heartbeat);
   checkMessage(onceText(heartbeat, findings));
-  for (const line of (await stateText(heartbeat, defaultPlanOptions)).split("\n").slice(0, -1)) {
+  for (const line of (await stateText(heartbeat, standInOptions)).split("\n").slice(0, -1)) {
     checkMessage(line);
   }
   const log = createLog((line) => checkMessage(line.replace(/\n$/, "")));

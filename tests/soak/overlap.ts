@@ -6,8 +6,7 @@
  * warning of what is half done is no failure.
  */
 
-import { loadDocument } from "../support/topology.ts";
-import { defaultPlanOptions } from "../../topology/plan.ts";
+import { loadDocument, standInOptions } from "../support/topology.ts";
 import type { FakeEngine } from "../support/engine/fake_engine.ts";
 import { type Ended, execute, ListeningHost, RunningAgent } from "../support/executable.ts";
 
@@ -32,7 +31,7 @@ async function push(
   };
   while (!signal.aborted) {
     const options = { id: crypto.randomUUID(), network };
-    const { text, versionHash, topology, plan } = await loadDocument(defaultPlanOptions, options);
+    const { text, versionHash, topology, plan } = await loadDocument(standInOptions, options);
     engine.images = plan.containers.map(({ request }) => request.Image);
     for (let count = 0; count < appliesOfOne && !signal.aborted; count++) {
       engine.containers = engine.containers.slice(count);

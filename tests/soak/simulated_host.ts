@@ -1,8 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
 import type { AgentOptions } from "../../agent/heartbeat.ts";
-import { loadDocument, type PushedDocument } from "../support/topology.ts";
+import { loadDocument, type PushedDocument, standInOptions } from "../support/topology.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
-import { defaultPlanOptions, type Plan } from "../../topology/plan.ts";
+import { type Plan } from "../../topology/plan.ts";
 import { type Authority, createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import type { Fault as EngineFault } from "../support/engine/faults.ts";
@@ -301,7 +301,7 @@ export class SimulatedHost implements AsyncDisposable {
   static async create(seed: number): Promise<SimulatedHost> {
     await using stack = new AsyncDisposableStack();
     const { path } = stack.use(new TemporaryFolder());
-    const pushed = await loadDocument(defaultPlanOptions);
+    const pushed = await loadDocument(standInOptions);
     const authority = await createAuthority("soak");
     const engine = await openEngine(`${path}/docker.sock`, pushed.plan, stack);
     const master = await openMaster(authority, stack);

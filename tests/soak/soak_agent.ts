@@ -6,16 +6,16 @@
  * when all is closed.
  */
 
+import { standInOptions } from "../support/topology.ts";
 import { Agent, type AgentOptions } from "../../agent/heartbeat.ts";
 import { runLoop } from "../../agent/loop.ts";
 import { Wakeup } from "../../agent/schedule.ts";
 import { HostWatcher } from "../../agent/watcher.ts";
 import { createLog } from "../../host/log.ts";
 import { OutputWriter, standardError, standardOutput } from "../../host/output.ts";
-import { defaultPlanOptions } from "../../topology/plan.ts";
 
 const intervalMs = 10_000;
-const options: AgentOptions = { ...JSON.parse(Deno.args[1]!), planOptions: defaultPlanOptions };
+const options: AgentOptions = { ...JSON.parse(Deno.args[1]!), planOptions: standInOptions };
 // Reading from standard input opens a descriptor more, now and then.
 const control = await Deno.connect({ transport: "unix", path: Deno.args[0]! });
 const stdout = new OutputWriter(standardOutput);

@@ -1,3 +1,4 @@
+import { standInOptions } from "./topology.ts";
 import { Agent, type AgentOptions, type Heartbeat } from "../../agent/heartbeat.ts";
 import { runLoop } from "../../agent/loop.ts";
 import { Wakeup } from "../../agent/schedule.ts";
@@ -6,7 +7,6 @@ import { createLog, type Log } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
 import { versionHash as hashOf } from "../../topology/hash.ts";
 import { parseJson } from "../../topology/json.ts";
-import { defaultPlanOptions } from "../../topology/plan.ts";
 import { writeAgentDirectory } from "./certificates.ts";
 import { FakeEngine } from "./engine/fake_engine.ts";
 import { container, network } from "./engine/state.ts";
@@ -70,7 +70,7 @@ export class AgentSetup implements AsyncDisposable {
       sockets: [this.engine.socketPath],
       networkPrefixes: ["decnet-topology-", "decnet_t_"],
       containerPrefixes: ["decnet-", "decnet_t_"],
-      planOptions: defaultPlanOptions,
+      planOptions: standInOptions,
       ...options,
     });
   }

@@ -12,11 +12,11 @@ import { observe } from "../../docker/observe.ts";
 import { type AppliedTopology, readRow } from "../../store/row.ts";
 import { findDrift } from "../../topology/drift.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
-import { defaultPlanOptions } from "../../topology/plan.ts";
 import { FakeEngine } from "./engine/fake_engine.ts";
 import { container, imageIdOf, network } from "./engine/state.ts";
 import { TemporaryFolder } from "./environment.ts";
 import { withPassword } from "./secrets.ts";
+import { standInOptions } from "./topology.ts";
 
 /** A host whose engine is a stand-in, with a store and appliers. */
 
@@ -26,7 +26,7 @@ const never = new AbortController().signal;
 export async function validatedOf(text: string): Promise<ValidatedDocument> {
   return await validateDocument(parseJson(text), {
     expectedHash: null,
-    planOptions: defaultPlanOptions,
+    planOptions: standInOptions,
   });
 }
 
@@ -97,7 +97,7 @@ export class ApplyHost implements AsyncDisposable {
     return new Applier({
       sockets: [this.engine.socketPath],
       storePath: this.storePath,
-      planOptions: defaultPlanOptions,
+      planOptions: standInOptions,
       master: null,
       supersede: false,
       ...options,

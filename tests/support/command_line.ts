@@ -45,9 +45,12 @@ export async function runOn(
 }
 
 /** Returns the flags for the stand-ins of a host, with or without its master. */
-export function flagsOf(setup: AgentSetup, { master = true } = {}): string[] {
+export function flagsOf(
+  setup: AgentSetup,
+  { master = true, publish = "off" }: { master?: boolean; publish?: string } = {},
+): string[] {
   const host = [`--agent-dir=${setup.path}`, `--state-dir=${setup.path}`]
-    .concat(`--docker-host=unix://${setup.engine.socketPath}`);
+    .concat(`--docker-host=unix://${setup.engine.socketPath}`, `--publish=${publish}`);
   const address = ["--master-host=127.0.0.1", `--swarmctl-port=${setup.port}`]
     .concat("--master-name=master.test", "--host-uuid=host-1");
   return master ? [...host, ...address] : host;

@@ -76,6 +76,8 @@ export class Host implements AsyncDisposable {
   flags(master?: TlsMaster): string[] {
     return [
       `--docker-host=unix://${this.socket}`,
+      // An apply would look at the ports of this machine.
+      "--publish=off",
       `--state-dir=${this.stateDirectory}`,
       `--agent-dir=${this.agentDirectory}`,
       ...(master

@@ -110,6 +110,7 @@ export function unmanaged(plan: Plan, random: SeededRandom, inTheWay: boolean): 
   const container: ContainerInfo = {
     ...{ id: "strange", name: "stranger", labels, networkMode: "strange" },
     ...{ state: random.pick(["running", "exited", "paused"]), unhealthy: false, uptime: null },
+    publishedPorts: [],
     ...{ image: "theirs:1", imageId: "sha256:theirs" },
     addressByNetwork: new Map([["strange", "10.200.0.9"]]),
   };

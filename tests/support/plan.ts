@@ -21,6 +21,7 @@ import {
   type PlannedContainer,
   type PlannedNetwork,
   planTopology,
+  publishedBy,
 } from "../../topology/plan.ts";
 import { decky, lan, topology } from "./topology.ts";
 
@@ -85,6 +86,7 @@ export function madeContainer(planned: PlannedContainer): ContainerInfo {
     state: "running",
     unhealthy: false,
     uptime: { atLeast: 60, atMost: 120 },
+    publishedPorts: publishedBy(planned),
     labels: new Map(Object.entries(labels)),
     image: request.Image,
     imageId: imageIdOf(request.Image),

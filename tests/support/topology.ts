@@ -9,6 +9,12 @@ import {
 } from "../../topology/plan.ts";
 import { validateTopology } from "../../topology/validate.ts";
 
+/**
+ * Options for hosts whose engine is a stand-in: nothing is published, as an apply would look at the ports
+ * of the machine that runs the tests.
+ */
+export const standInOptions: PlanOptions = { ...defaultPlanOptions, publish: null };
+
 /** A LAN with another value here and there; the DMZ unless said otherwise. */
 export function lan(name: string, values: Partial<Lan> = {}): Lan {
   return { name, subnet: "10.0.0.0/24", isDmz: true, ...values };

@@ -3,9 +3,9 @@
  * Prints a line at the start, and after each apply and teardown.
  */
 
+import { standInOptions } from "../topology.ts";
 import { Applier } from "../../../apply/applier.ts";
 import { parseJson } from "../../../topology/json.ts";
-import { defaultPlanOptions } from "../../../topology/plan.ts";
 import { oneLan, threeLans } from "../apply_host.ts";
 
 const [socket = "", storePath = ""] = Deno.args;
@@ -13,7 +13,7 @@ const signal = new AbortController().signal;
 const applier = new Applier({
   sockets: [socket],
   storePath,
-  planOptions: defaultPlanOptions,
+  planOptions: standInOptions,
   master: null,
   supersede: true,
 });

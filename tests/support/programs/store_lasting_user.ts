@@ -4,9 +4,9 @@
  * three steps.
  */
 
+import { standInOptions } from "../topology.ts";
 import { Agent } from "../../../agent/heartbeat.ts";
 import { FallbackStore } from "../../../store/recovery.ts";
-import { defaultPlanOptions } from "../../../topology/plan.ts";
 import { refusalOf, requestOf, textOf, threeLans, validatedOf, withHost } from "../apply_host.ts";
 
 const [storePath = "", begin = "", end = ""] = Deno.args;
@@ -35,7 +35,7 @@ await withHost(async (host) => {
     sockets: [host.engine.socketPath],
     networkPrefixes: [],
     containerPrefixes: [],
-    planOptions: defaultPlanOptions,
+    planOptions: standInOptions,
     fallback,
   });
   const printHeartbeat = async (more: object = {}) => {

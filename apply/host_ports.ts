@@ -1,0 +1,83 @@
+import { EngineError } from "../docker/errors.ts";
+import type { ContainerChange } from "../topology/changes.ts";
+import { type PlannedContainer, publishedBy } from "../topology/plan.ts";
+import type { Port } from "../topology/services.ts";
+import { messageOf } from "./apply_error.ts";
+
+/** How long a connection to a port of this host may take, in milliseconds. */
+const connectTimeoutMs = 1_000;
+
+/** Ports below it are opened only by the engine, as root. */
+const firstUnprivilegedPort = 1024;
+
+const advice = "free it, or set publish to another address or off";
+
+/**
+ * Finds the ports that bases which must be created cannot publish, as another program has them; not the
+ * UDP ports below 1024, which only the engine can try. Ports of containers that are removed count as free.
+ */
+export async function findTakenPorts(changes: readonly ContainerChange[]): Promise<string[]> {
+  const freed = new Set(
+    changes.flatMap((it) => it.action === "remove" ? it.actual.publishedPorts : []),
+  );
+  const wanted = changes.flatMap((it) => {
+    if (it.action !== "create") return [];
+    const { PortBindings = {} } = it.planned.request.HostConfig;
+    return publishedBy(it.planned).filter((port) => !freed.has(port))
+      .map((port) => ({ port, host: PortBindings[port]![0]!.HostIp, base: it.planned.name }));
+  });
+  const obstacles = await Promise.all(wanted.map(async ({ port, host, base }) => {
+    const problem = await portProblem(port, host);
+    return problem === null
+      ? []
+      : [`container ${base} publishes ${port} on ${host}, but ${problem}`];
+  }));
+  return obstacles.flat();
+}
+
+/** Returns why a port cannot be published on an address of this host; null when it seems that it can. */
+async function portProblem(port: Port, host: string): Promise<string | null> {
+  const [number, isTcp] = [parseInt(port), port.endsWith("/tcp")];
+  const taken = `that port is taken: ${advice}`;
+  if (number < firstUnprivilegedPort) {
+    return isTcp && await takesConnection(number, host) ? taken : null;
+  }
+  try {
+    const options = { hostname: host, port: number };
+    const socket = isTcp
+      ? Deno.listen(options)
+      : Deno.listenDatagram({ ...options, transport: "udp" });
+    socket.close();
+    return null;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return taken;
+    const isForeign = error instanceof Deno.errors.AddrNotAvailable;
+    return isForeign
+      ? "this host does not have that address: set publish to one that it has"
+      : null;
+  }
+}
+
+async function takesConnection(port: number, host: string): Promise<boolean> {
+  const hostname = host === "0.0.0.0" ? "127.0.0.1" : host;
+  try {
+    const signal = AbortSignal.timeout(connectTimeoutMs);
+    (await Deno.connect({ hostname, port, signal })).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Describes a failure to make a container; names the ports that the engine could not publish. */
+export function describeFailure(planned: PlannedContainer, cause: unknown): string {
+  const message = messageOf(cause);
+  if (!(cause instanceof EngineError) || cause.status === null) return message;
+  // The engine tells the port only in words, and not always the protocol.
+  const byNumber = publishedBy(planned).filter((it) => message.search(`:${parseInt(it)}\\b`) >= 0);
+  const byProtocol = byNumber.filter((it) => message.search(`\\b${it.split("/")[1]}[46]?\\b`) >= 0);
+  const named = byProtocol.length > 0 ? byProtocol : byNumber;
+  if (named.length === 0) return message;
+  const hint = named.some((it) => parseInt(it) === 53) ? "; systemd-resolved may hold port 53" : "";
+  return `${message}; cannot publish ${named.join(", ")} if that port is taken: ${advice}${hint}`;
+}
