@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type Docker from "dockerode";
 import { requirement } from "../support/requirements.ts";
 import {
   type ApplySetup,
@@ -76,13 +77,23 @@ testApply("Applier.apply() makes containers as the contract has them", async (se
   }
   assert.equal(router.Config.Hostname, "router");
   assert.deepEqual([router.Config.Entrypoint, router.Config.Cmd], [["sleep"], ["infinity"]]);
-  assert.deepEqual([router.HostConfig.CapAdd, service.HostConfig.CapAdd], [["NET_ADMIN"], null]);
-  assert.deepEqual(router.HostConfig.Sysctls, { "net.ipv4.ip_forward": "1" });
-  assert.equal(host.HostConfig.Sysctls ?? null, null);
+  const confinement = ({ HostConfig }: Docker.ContainerInspectInfo) => {
+    const { CapAdd, CapDrop, SecurityOpt, PidsLimit } = HostConfig;
+    const names = (list: unknown) => (list as string[] | null)?.map((it) => it.replace("CAP_", ""));
+    return [names(CapDrop), names(CapAdd), SecurityOpt, PidsLimit];
+  };
+  const ofBase = [["ALL"], ["NET_ADMIN"], ["no-new-privileges"], 64];
+  assert.deepEqual([router, host].map(confinement), [ofBase, ofBase]);
+  assert.deepEqual(confinement(service), [undefined, ["NET_BIND_SERVICE"], null, 1024]);
+  const lowPorts = { "net.ipv4.ip_unprivileged_port_start": "0" };
+  assert.deepEqual(router.HostConfig.Sysctls, { "net.ipv4.ip_forward": "1", ...lowPorts });
+  assert.deepEqual(host.HostConfig.Sysctls, lowPorts);
   assert.equal(await mayChangeNetwork(sandbox, setup.name("router")), true);
   assert.equal(await mayChangeNetwork(sandbox, setup.name("router-ssh")), false);
   assert.equal(service.HostConfig.NetworkMode, `container:${router.Id}`);
-  assert.ok(service.Config.Env.includes("HOSTNAME=router"));
+  for (const variable of ["HOSTNAME=router", "NODE_NAME=router", "SSH_USER=ubuntu"]) {
+    assert.ok(service.Config.Env.includes(variable), variable);
+  }
   // The image's own command, not the base's.
   assert.deepEqual([service.Config.Entrypoint, service.Config.Cmd], [null, ["/pause"]]);
 

@@ -63,6 +63,37 @@ async function execute(
   return text;
 }
 
+/** The program that answers and asks at ports, in the network of a container. */
+async function portsProgram(sandbox: DockerSandbox, container: string, ...args: string[]) {
+  const { State: { Pid } } = await sandbox.docker.getContainer(container).inspect();
+  const program = new URL("../support/programs/ports.ts", import.meta.url).pathname;
+  const deno = [Deno.execPath(), "run", "--quiet", "--no-check", "--allow-net", program];
+  return new Deno.Command("nsenter", {
+    args: [`--target=${Pid}`, "--net", ...deno, ...args],
+    stdin: "null",
+    stdout: "piped",
+  });
+}
+
+/** Answers at ports in the network of a container, as the programs of its services would. */
+export async function answerInside(
+  sandbox: DockerSandbox,
+  container: string,
+  ...ports: string[]
+): Promise<AsyncDisposable> {
+  const process = (await portsProgram(sandbox, container, "answer", ...ports)).spawn();
+  const reader = process.stdout.getReader();
+  const { value } = await reader.read();
+  assert.equal(new TextDecoder().decode(value), "ready\n");
+  return {
+    async [Symbol.asyncDispose]() {
+      process.kill("SIGKILL");
+      await reader.cancel();
+      await process.status;
+    },
+  };
+}
+
 /** A machine outside of the topology, to which this host forwards as to the internet. */
 export class Outside {
   readonly #sandbox: DockerSandbox;
@@ -105,6 +136,19 @@ export class Outside {
       assert.ok(success, `${command}: ${stderr}`);
     }
     return outside;
+  }
+
+  /** The address of this host on the way to it. */
+  get hostAddress(): string {
+    return this.#sandbox.address(200, 1);
+  }
+
+  /** Asks this host at a port such as `53/udp`; returns the answer, empty when there is none. */
+  async ask(port: string): Promise<string> {
+    const name = `outside-${this.#sandbox.tag}`;
+    const command = await portsProgram(this.#sandbox, name, "ask", this.hostAddress, port);
+    const { stdout } = await command.output();
+    return new TextDecoder().decode(stdout).trim();
   }
 
   /** Whether it answers to a container of the sandbox. */

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { requirement } from "../support/requirements.ts";
+import { plantedPassword } from "../support/secrets.ts";
+import type { Json } from "../../topology/json.ts";
+import { changed, type Sample, testApply } from "./apply_setup.ts";
+import { docker, podman } from "./engines.ts";
+import { answerInside, Outside } from "./inside.ts";
+import { threeLansDocument } from "./three_lans.ts";
+import { parseJson, writeJson } from "../../topology/json.ts";
+import type { DockerSandbox } from "./sandbox.ts";
+
+/**
+ * The document of three LANs; decky-001 has the service dns, too, and its other LAN, which is internal,
+ * comes before the DMZ by name.
+ */
+function gatewayDocument(sandbox: DockerSandbox): Json {
+  return parseJson(
+    writeJson(threeLansDocument(sandbox)).replaceAll("LAN-01", "A-LAN")
+      .replaceAll('"services":["ssh"]', '"services":["ssh","dns"]'),
+  );
+}
+
+const isPossible = await Outside.isPossible();
+
+for (const engine of [docker, podman]) {
+  const { name, socket, requirement: { suffix } } = engine;
+  const withOutside = requirement(
+    `${name}, iproute2, nsenter and root`,
+    suffix === "" && isPossible,
+  );
+  testApply(`a gateway answers from outside, no other decky, in ${name}`, async (setup) => {
+    const { sandbox } = setup;
+    const outside = await Outside.make(sandbox);
+    const planOptions = { ...setup.planOptions, publish: outside.hostAddress };
+    const document = gatewayDocument(sandbox);
+    await setup.apply(document, { planOptions });
+    assert.deepEqual((await setup.apply(document, { planOptions })).changes, 0);
+    const gateway = setup.name("decky-001");
+    await using _gateway = await answerInside(sandbox, gateway, "22/tcp", "53/tcp", "53/udp");
+    // It forwards, too, but is on internal LANs only; the first agent published its port.
+    await using _inner = await answerInside(sandbox, setup.name("decky-002"), "80/tcp");
+    // On the DMZ, but no gateway.
+    await using _other = await answerInside(sandbox, setup.name("decky-004"), "80/tcp");
+    for (const port of ["22/tcp", "53/tcp", "53/udp"]) assert.equal(await outside.ask(port), port);
+    for (const port of ["80/tcp", "22/udp"]) assert.equal(await outside.ask(port), "", port);
+
+    // Another set of ports: the base is made again with its services, and nothing else.
+    const before = await setup.ids();
+    const without = parseJson(writeJson(document).replaceAll('["ssh","dns"]', '["ssh"]'));
+    await setup.apply(without, { planOptions });
+    const again = ["decky-001", "decky-001-dns", "decky-001-ssh"];
+    assert.deepEqual(changed(before, await setup.ids()), again);
+    await using _again = await answerInside(sandbox, gateway, "22/tcp", "53/udp");
+    assert.equal(await outside.ask("22/tcp"), "22/tcp");
+    assert.equal(await outside.ask("53/udp"), "");
+  }, { requirement: withOutside, socket });
+}
+
+const gateway: Sample = {
+  lans: { dmz: 0 },
+  deckies: { gate: { on: { dmz: 2 }, services: ["own", "ftp"], forwards: true } },
+};
+
+/** A UDP port below 1024 that few programs have, on an address that no interface has. */
+const [port, publish] = [997, "127.9.9.9"];
+
+for (const engine of [docker, podman]) {
+  testApply(`Applier.apply() goes on when a port is free, in ${engine.name}`, async (setup) => {
+    const services = new Map([["own", { ports: [`${port}/udp`, "998/tcp"] as const }]]);
+    const planOptions = { ...setup.planOptions, publish, services };
+    const other = Deno.listenDatagram({ hostname: publish, port, transport: "udp" });
+    const { kind, message } = await setup.refusal(gateway, { planOptions })
+      .finally(() => other.close());
+    assert.equal(kind, "failed");
+    assert.match(message, /^Cannot (create|start) container \S+_gate: /);
+    assert.ok(
+      message.endsWith(
+        `; cannot publish ${port}/udp if that port is taken: free it, or set publish to another ` +
+          "address or off",
+      ),
+      message,
+    );
+    assert.match(setup.row()!.lastError!, /997\/udp/);
+    await setup.apply(gateway, { planOptions });
+    assert.deepEqual((await setup.apply(gateway, { planOptions })).changes, 0);
+  }, engine);
+}
+
+testApply("Applier.apply() recreates only the service whose value has changed", async (setup) => {
+  const { sandbox, name } = setup;
+  const document = (password: string) =>
+    parseJson(
+      writeJson(setup.document({
+        lans: { dmz: 0 },
+        deckies: { web: { on: { dmz: 2 }, services: ["ssh", "ftp"] } },
+      })).replaceAll(plantedPassword, password),
+    );
+  const env = async () => (await sandbox.docker.getContainer(name("web-ssh")).inspect()).Config.Env;
+  const first = await setup.apply(document(plantedPassword));
+  assert.ok(!JSON.stringify(first).includes(plantedPassword));
+  assert.ok((await env()).includes(`SSH_ROOT_PASSWORD=${plantedPassword}`));
+  const before = await setup.ids();
+  await setup.apply(document("another"));
+  assert.deepEqual(changed(before, await setup.ids()), ["web-ssh"]);
+  assert.ok((await env()).includes("SSH_ROOT_PASSWORD=another"));
+  await setup.assertApplied(document("another"));
+});
