@@ -109,9 +109,9 @@ function watchProblem({ message }: Error): string {
 /** Creates the lock, so that the first write to a new store is noticed. */
 function createIfAbsent(path: string): void {
   try {
-    createPrivateFile(path).close();
+    createPrivateFile(path);
   } catch {
-    // The file exists, or the folder cannot be written.
+    // The folder cannot be written.
   }
 }
 

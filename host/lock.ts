@@ -121,28 +121,28 @@ export class FileLock {
   }
 }
 
-/** Refuses a link, which may lead to another user's file, and a pipe. */
+/** Opens a lock file, or creates it. Refuses a link, which may lead to another user's file, and a pipe. */
 function openLockFile(path: string): Deno.FsFile {
   for (;;) {
     const present = statFile(path);
     const problem = present && linkProblem(present);
     if (problem) throw new Error(`it ${problem}`);
-    try {
-      return present ? openPresent(path) : createPrivateFile(path);
-    } catch (error) {
-      // Another process has created or removed it meanwhile.
-      const { AlreadyExists, NotFound } = Deno.errors;
-      if (!(error instanceof (present ? NotFound : AlreadyExists))) throw error;
-    }
+    if (!present) createPrivateFile(path);
+    const file = openPresent(path);
+    // A link may have taken its place meanwhile.
+    if (file && isAt(path, file) && linkProblem(file.statSync()) === null) return file;
+    file?.close();
   }
 }
 
-function openPresent(path: string): Deno.FsFile {
-  const file = Deno.openSync(path, { read: true, write: true });
-  // A link may have taken its place meanwhile.
-  if (isAt(path, file) && linkProblem(file.statSync()) === null) return file;
-  file.close();
-  throw new Deno.errors.NotFound("it was replaced");
+/** Returns null when another process has removed the file meanwhile. */
+function openPresent(path: string): Deno.FsFile | null {
+  try {
+    return Deno.openSync(path, { read: true, write: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
 }
 
 function isAt(path: string, file: Deno.FsFile): boolean {

@@ -192,11 +192,8 @@ export class TopologyStore implements Disposable {
 function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
   createFolderOf(path);
   checkFiles(path);
-  try {
-    // SQLite would create the file, and then its journal, readable by others.
-    createPrivateFile(path).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  // SQLite would create the file, and then its journal, readable by others.
+  if (!createPrivateFile(path)) {
     const present = Deno.lstatSync(path);
     if ((present.mode ?? 0) & 0o077) makePrivate(path, present);
   }
