@@ -167,13 +167,11 @@ function readText(path: string, { readFile }: Environment): string | null {
   } catch (error) {
     const [reason, detail] = error instanceof Deno.errors.PermissionDenied
       ? ["denied", "permission denied; the agent's user must be able to read it"] as const
-      : ["unreadable", reasonOf(error)] as const;
+      : error instanceof Deno.errors.NotCapable
+      ? ["unreadable", forbiddenPath] as const
+      : ["unreadable", (error as Error).message] as const;
     throw new ConfigFileError(path, reason, detail);
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Deno.errors.NotCapable ? forbiddenPath : (error as Error).message;
 }
 
 /** The configuration of the agent. */

@@ -1,4 +1,4 @@
-import { createFolderOf, linkProblem, statFile } from "./files.ts";
+import { createFolderOf, linkProblem, openIfPresent, statFile } from "./files.ts";
 import { createPrivateFile } from "./new_file.ts";
 
 /** How often to try again while another process holds the lock, in milliseconds. */
@@ -128,20 +128,10 @@ function openLockFile(path: string): Deno.FsFile {
     const problem = present && linkProblem(present);
     if (problem) throw new Error(`it ${problem}`);
     if (!present) createPrivateFile(path);
-    const file = openPresent(path);
-    // A link may have taken its place meanwhile.
+    const file = openIfPresent(path, { read: true, write: true });
+    // It may have been removed, or a link may have taken its place.
     if (file && isAt(path, file) && linkProblem(file.statSync()) === null) return file;
     file?.close();
-  }
-}
-
-/** Returns null when another process has removed the file meanwhile. */
-function openPresent(path: string): Deno.FsFile | null {
-  try {
-    return Deno.openSync(path, { read: true, write: true });
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }
 

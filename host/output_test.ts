@@ -9,8 +9,6 @@ class Pipe {
 
   constructor(public room: number, readonly onFull: (pipe: Pipe) => void = () => {}) {}
 
-  flushSync(): void {}
-
   writeSync(bytes: Uint8Array): number {
     this.tries++;
     if (this.room === 0) {
@@ -84,7 +82,6 @@ Deno.test("OutputWriter.write() ends later what a service has begun", async () =
 Deno.test("OutputWriter.write() tells why a text is lost", () => {
   const failing = (error: Error) =>
     new OutputWriter({
-      flushSync: () => {},
       writeSync: () => {
         throw error;
       },
