@@ -197,7 +197,7 @@ Deno.test("ChangeLog.record() logs drift that stays for ten minutes", () => {
   assert.deepEqual(record(restarting("web"), 1), [line]);
   assert.deepEqual(record(restarting("web"), 60), []);
   assert.deepEqual(record(consistent), ['level=info msg="there is no drift any more" times=3']);
-  // After ten minutes without drift it is counted anew.
+  // After ten minutes without drift the count begins again.
   assert.deepEqual(record(consistent, 10), []);
   const first = 'level=warn msg="unhealthy web (restarting)" subject=drift';
   assert.deepEqual(record(restarting("web")), [first]);

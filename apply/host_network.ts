@@ -65,7 +65,7 @@ interface NetworkCreation {
 /**
  * Connects to the master before networks are created; returns the check that it still can be connected
  * to, which removes these networks and throws `Error` if not. Returns undefined when no network is
- * created, and where the master takes no connection now, so nothing can be checked.
+ * created, and where the master accepts no connection now, so nothing can be checked.
  */
 export async function prepareNetworkCheck(
   { master }: Peers,
@@ -80,14 +80,14 @@ export async function prepareNetworkCheck(
     const result = await removeNetworks(socket, { topologyId, names });
     if (signal.aborted) return;
     throw new Error(
-      `the master at ${where} took a connection before the networks of the LANs were made, and none ` +
+      `the master at ${where} accepted a connection before the networks of the LANs were made, and none ` +
         `after that; ${result}. A LAN holds an address on the way to the master, such as that of a ` +
         "gateway or a tunnel: choose other subnets",
     );
   };
 }
 
-/** Tries to connect to the master, up to `attempts` times; returns whether it took a connection. */
+/** Tries to connect to the master, up to `attempts` times; returns whether it accepted one. */
 async function isReachable(
   master: MasterAddress,
   { attempts, signal }: { attempts: number; signal: AbortSignal },

@@ -180,7 +180,7 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
   const details = `${path}: ${describe(info, accounts)}`;
   try {
     (await Deno.connect({ transport: "unix", path })).close();
-    return ok(`${details}; it takes connections`);
+    return ok(`${details}; it accepts connections`);
   } catch (error) {
     const restart = restartEngine(context, path);
     if (error instanceof Deno.errors.ConnectionRefused) {

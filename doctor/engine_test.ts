@@ -124,7 +124,7 @@ Deno.test("doctor names the paths that the agent passes over", () =>
     const passedOver = `passed over: ${absent} (no such file), ${closed} (permission denied)`;
     const found = await socketOf(absent, closed, socketPath);
     assert.equal(found.state, "ok", found.details);
-    assert.ok(found.details.endsWith(`it takes connections; ${passedOver}`), found.details);
+    assert.ok(found.details.endsWith(`it accepts connections; ${passedOver}`), found.details);
     assert.equal((await socketOf(socketPath, closed)).details.includes("passed over"), false);
     const denied = await socketOf(absent, closed);
     assert.equal(denied.state, "failed");

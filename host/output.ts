@@ -85,7 +85,7 @@ export class OutputWriter {
       } catch (error) {
         if (!(error instanceof Deno.errors.WouldBlock)) return this.#fail(error as Error);
         this.#isStuck ||= performance.now() >= (endsAt ?? lastTakenAt + this.#patienceMs);
-        if (this.#isStuck) return "its reader takes nothing";
+        if (this.#isStuck) return "its reader has stopped reading";
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
       }
     }

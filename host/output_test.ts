@@ -22,7 +22,7 @@ class Pipe {
   }
 }
 
-const stuck = "its reader takes nothing";
+const stuck = "its reader has stopped reading";
 const briefMs = 60;
 /** Returns the time that is so many milliseconds from now. */
 const inMs = (ms: number) => performance.now() + ms;
@@ -79,7 +79,7 @@ Deno.test("OutputWriter.write() ends later what a service has begun", async () =
   await until(() => pipe.taken === "a long line\n");
 });
 
-Deno.test("OutputWriter.write() tells why a text is lost", () => {
+Deno.test("OutputWriter.write() says why a text is lost", () => {
   const failing = (error: Error) =>
     new OutputWriter({
       writeSync: () => {

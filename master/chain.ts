@@ -36,7 +36,7 @@ export type CryptoModule = Pick<typeof Crypto, "X509Certificate" | "constants" |
 /** How many certificates of a chain are looked at: each may cost a verification. */
 export const longestChain = 6;
 
-/** Returns the chain that a TLS socket tells of, or null where there is none, or none to be read. */
+/** Returns the chain that a TLS socket has received, or null where there is none that it can read. */
 export function chainOf(
   peer: PeerCertificate & { readonly issuerCertificate?: PeerCertificate },
   { X509Certificate }: CryptoModule,

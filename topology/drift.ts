@@ -171,7 +171,7 @@ export function containerChange(
 
 /**
  * Whether a service has been running longer than its base: then the base was restarted, and the service
- * is still in the old network, alone. False where the uptime of the base tells nothing.
+ * is still in the old network, alone. False where the uptime of the base means nothing.
  */
 export function isLeftBehind(actual: ContainerInfo, base: ContainerInfo | undefined): boolean {
   return seemsLeftBehind(actual, base) && !isUptimeUnclear(base!);
@@ -187,7 +187,7 @@ function isUptimeUnclear({ uptime }: ContainerInfo): boolean {
   return uptime !== null && uptime.atMost <= 1;
 }
 
-/** Whether it takes a second look, seconds later, to tell if a service must be restarted. */
+/** Whether it takes a second look, seconds later, to see if a service must be restarted. */
 export function needsSecondLook({ containers }: Plan, inventory: Inventory): boolean {
   const byName = new Map(inventory.containers.map((it) => [it.name, it]));
   return containers.some((planned) => {
