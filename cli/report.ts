@@ -1,5 +1,5 @@
-import { describeDrift } from "../agent/change_log.ts";
 import { fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
+import { describeDrift } from "../agent/snapshot.ts";
 import { sanitizeLine, shorten } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import { jsonText } from "./terminal.ts";

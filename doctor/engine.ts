@@ -1,4 +1,4 @@
-import { describeDrift } from "../agent/change_log.ts";
+import { describeDrift } from "../agent/snapshot.ts";
 import type { KnownDrift } from "../agent/snapshot.ts";
 import { readFailure } from "../docker/errors.ts";
 import {
