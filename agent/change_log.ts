@@ -89,7 +89,7 @@ export class ChangeLog {
 /** How long an object stays the same until its state is logged in any case, in milliseconds. */
 const calmMs = 10 * 60_000;
 
-/** How one object differs; a state is empty while it does not. */
+/** How an object differs, or all that are unexpected; a state is empty while it does not. */
 interface ObjectHistory {
   state: string;
   /** The state at the last line of the log. */
@@ -135,14 +135,20 @@ class DriftHistory {
   }
 }
 
-/** Returns how each object differs, by type and name; an unknown drift has no name. */
+/**
+ * Returns how each object differs, by type and name. Those that are unexpected count as one, as they may
+ * have a new name each time; an unknown drift has no name.
+ */
 function statesOf(drift: KnownDrift): ReadonlyMap<string, string> {
   if (drift.state === "unknown") return new Map([["", drift.detail]]);
-  return new Map(
-    driftKinds.flatMap((kind) =>
-      drift[kind].map(({ type, name, detail }) => [`${type} ${name}`, `${kind} ${detail}`])
-    ),
-  );
+  const states = new Map<string, string>();
+  for (const kind of driftKinds) {
+    for (const { type, name, detail } of drift[kind]) {
+      const key = kind === "unexpected" ? kind : `${type} ${name}`;
+      states.set(key, `${states.get(key) ?? ""}${kind} ${type} ${name} ${detail}\n`);
+    }
+  }
+  return states;
 }
 
 /** Returns true for 1, 2, 4, 8 …: the counts at which something that repeats is logged. */

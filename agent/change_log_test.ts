@@ -185,6 +185,25 @@ Deno.test("ChangeLog.record() logs other drift during a crash loop", () => {
   assert.deepEqual(record(consistent), ['level=info msg="there is no drift any more" times=7']);
 });
 
+Deno.test("ChangeLog.record() counts foreign objects with new names together", () => {
+  const record = driftLog();
+  const foreign = (name: string): KnownDrift => ({
+    ...consistent,
+    state: "drifted",
+    unexpected: [{ type: "container", name, detail: "running" }],
+  });
+  const lines = Array.from({ length: 500 }, (_, index) => [
+    ...record(foreign(`decnet-job-${index}`)),
+    ...record(consistent),
+  ]).flat();
+  // Two for each of the times 1, 2, 4 … 256.
+  assert.equal(lines.length, 18, lines.slice(0, 40).join("\n"));
+  assert.equal(
+    lines.at(-2),
+    'level=warn msg="unexpected decnet-job-255 (running)" subject=drift times=256',
+  );
+});
+
 Deno.test("ChangeLog.record() logs drift that stays for ten minutes", () => {
   const record = driftLog();
   for (let crash = 1; crash <= 2; crash++) {
