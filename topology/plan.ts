@@ -114,11 +114,6 @@ const logConfig = {
   Type: "json-file",
   Config: { "max-size": "10m", "max-file": "5" },
 } as const;
-/** The log limits as digests have them: they stay, so that other limits recreate nothing. */
-const digestedLogConfig = {
-  Type: "json-file",
-  Config: { "max-size": "10m", "max-file": "5" },
-};
 const restartPolicy = { Name: "unless-stopped" } as const;
 
 function networkName(lan: string, prefix: string): string {
@@ -229,22 +224,13 @@ async function withDigests<T extends PlannedNetwork | PlannedContainer>(
 }
 
 /**
- * Returns what the digest of a request is computed from: what the document and the configuration decide.
- * What is the same for all objects is left out, or stays as it was, as an upgrade of the agent must not
- * recreate what runs. The order of fields counts.
+ * The digest is of what the document and the configuration decide. Leave out what is new and the same for
+ * all objects, keep the order of fields, and let nothing else change: an upgrade of the agent must not
+ * recreate what runs.
  */
-function digestText(request: Partial<NetworkRequest & ContainerRequest>): string {
-  const { HostConfig } = request;
-  return JSON.stringify({
-    ...request,
-    EnableIPv6: undefined,
-    HostConfig: HostConfig && { ...HostConfig, LogConfig: digestedLogConfig },
-  });
-}
-
 async function withDigest<T extends PlannedNetwork | PlannedContainer>(planned: T): Promise<T> {
-  const bytes = new TextEncoder().encode(digestText(planned.request));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  const labels = { ...planned.request.Labels, [specLabel]: digest };
+  const text = JSON.stringify({ ...planned.request, EnableIPv6: undefined });
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const labels = { ...planned.request.Labels, [specLabel]: new Uint8Array(digest).toHex() };
   return { ...planned, request: { ...planned.request, Labels: labels } };
 }
