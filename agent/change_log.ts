@@ -1,8 +1,8 @@
-import { type Log, shorten } from "../host/log.ts";
+import type { Log } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { SendResult } from "./sender.ts";
-import type { KnownDrift } from "./snapshot.ts";
+import { describeDrift, type KnownDrift } from "./snapshot.ts";
 
 /** Each subject of a problem, and the message when the problem is gone. */
 const recovered = {
@@ -13,11 +13,6 @@ const recovered = {
 } as const;
 
 type Subject = keyof typeof recovered;
-
-/** How many names of each kind of drift one line has. */
-const namesShown = 3;
-/** The most characters of one of them, with its details: the engine has no limit for a name. */
-const maximumNameLength = 250;
 
 /**
  * Logs changes only. Of the failures of the master in a row, logs the 1st, 2nd, 4th, 8th …, and once
@@ -94,7 +89,7 @@ export class ChangeLog {
 /** How long an object stays the same until its state is logged in any case, in milliseconds. */
 const calmMs = 10 * 60_000;
 
-/** How one object differs; a state is empty while it does not. */
+/** How an object differs, or all that are unexpected; a state is empty while it does not. */
 interface ObjectHistory {
   state: string;
   /** The state at the last line of the log. */
@@ -140,30 +135,23 @@ class DriftHistory {
   }
 }
 
-/** Returns how each object differs, by type and name; an unknown drift has no name. */
+/**
+ * Returns how each object differs, by type and name. Those that are unexpected count as one, as they may
+ * have a new name each time; an unknown drift has no name.
+ */
 function statesOf(drift: KnownDrift): ReadonlyMap<string, string> {
   if (drift.state === "unknown") return new Map([["", drift.detail]]);
-  return new Map(
-    driftKinds.flatMap((kind) =>
-      drift[kind].map(({ type, name, detail }) => [`${type} ${name}`, `${kind} ${detail}`])
-    ),
-  );
+  const states = new Map<string, string>();
+  for (const kind of driftKinds) {
+    for (const { type, name, detail } of drift[kind]) {
+      const key = kind === "unexpected" ? kind : `${type} ${name}`;
+      states.set(key, `${states.get(key) ?? ""}${kind} ${type} ${name} ${detail}\n`);
+    }
+  }
+  return states;
 }
 
 /** Returns true for 1, 2, 4, 8 …: the counts at which something that repeats is logged. */
 export function isPowerOfTwo(count: number): boolean {
   return (count & (count - 1)) === 0;
-}
-
-/** Returns the drift in one line, or null when there is none: `missing decnet_t_…; stopped …`. */
-export function describeDrift(drift: KnownDrift): string | null {
-  if (drift.state === "unknown") return `drift unknown: ${drift.detail}`;
-  if (drift.state === "consistent") return null;
-  return driftKinds.filter((kind) => drift[kind].length > 0).map((kind) => {
-    const names = drift[kind].slice(0, namesShown).map(({ name, detail }) =>
-      shorten(detail === "" ? name : `${name} (${detail})`, maximumNameLength)
-    );
-    const more = drift[kind].length - names.length;
-    return `${kind} ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
-  }).join("; ");
 }

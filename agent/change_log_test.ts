@@ -8,7 +8,7 @@ import {
   sendResults,
   storeUnreadable,
 } from "../tests/support/heartbeat.ts";
-import { ChangeLog, describeDrift } from "./change_log.ts";
+import { ChangeLog } from "./change_log.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { HostSnapshot, KnownDrift } from "./snapshot.ts";
 
@@ -185,6 +185,25 @@ Deno.test("ChangeLog.record() logs other drift during a crash loop", () => {
   assert.deepEqual(record(consistent), ['level=info msg="there is no drift any more" times=7']);
 });
 
+Deno.test("ChangeLog.record() counts foreign objects with new names together", () => {
+  const record = driftLog();
+  const foreign = (name: string): KnownDrift => ({
+    ...consistent,
+    state: "drifted",
+    unexpected: [{ type: "container", name, detail: "running" }],
+  });
+  const lines = Array.from({ length: 500 }, (_, index) => [
+    ...record(foreign(`decnet-job-${index}`)),
+    ...record(consistent),
+  ]).flat();
+  // Two for each of the times 1, 2, 4 … 256.
+  assert.equal(lines.length, 18, lines.slice(0, 40).join("\n"));
+  assert.equal(
+    lines.at(-2),
+    'level=warn msg="unexpected decnet-job-255 (running)" subject=drift times=256',
+  );
+});
+
 Deno.test("ChangeLog.record() logs drift that stays for ten minutes", () => {
   const record = driftLog();
   for (let crash = 1; crash <= 2; crash++) {
@@ -197,7 +216,7 @@ Deno.test("ChangeLog.record() logs drift that stays for ten minutes", () => {
   assert.deepEqual(record(restarting("web"), 1), [line]);
   assert.deepEqual(record(restarting("web"), 60), []);
   assert.deepEqual(record(consistent), ['level=info msg="there is no drift any more" times=3']);
-  // After ten minutes without drift it is counted anew.
+  // After ten minutes without drift the count begins again.
   assert.deepEqual(record(consistent, 10), []);
   const first = 'level=warn msg="unhealthy web (restarting)" subject=drift';
   assert.deepEqual(record(restarting("web")), [first]);
@@ -206,35 +225,4 @@ Deno.test("ChangeLog.record() logs drift that stays for ten minutes", () => {
 Deno.test("ChangeLog.record() needs no master", () => {
   const withApplyLock = heartbeatWith({ result: sendResults.notConfigured, certificates: null });
   assert.deepEqual(linesOf(withApplyLock, withApplyLock), [[], []]);
-});
-
-Deno.test("describeDrift() names up to three of each kind", () => {
-  assert.equal(describeDrift(consistent), null);
-  assert.equal(describeDrift({ state: "unknown", detail: "why" }), "drift unknown: why");
-  const some = (count: number, detail = "") =>
-    Array.from({ length: count }, (_, index) => ({
-      type: "container" as const,
-      name: `c${index}`,
-      detail,
-    }));
-  assert.equal(
-    describeDrift({
-      state: "drifted",
-      missing: some(3),
-      stopped: some(1, "exited"),
-      unhealthy: [],
-      changed: some(4),
-      unexpected: some(10, "running"),
-    }),
-    "missing c0, c1, c2; stopped c0 (exited); changed c0, c1, c2 and 1 more; " +
-      "unexpected c0 (running), c1 (running), c2 (running) and 7 more",
-  );
-});
-
-Deno.test("describeDrift() cuts names that are too long", () => {
-  const name = "x".repeat(200_000);
-  const long = { type: "container" as const, name, detail: "exited" };
-  const drift: KnownDrift = { ...consistent, state: "drifted", stopped: [long, long, long, long] };
-  const cut = `${name.slice(0, 249)}…`;
-  assert.equal(describeDrift(drift), `stopped ${cut}, ${cut}, ${cut} and 1 more`);
 });

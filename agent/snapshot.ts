@@ -1,9 +1,10 @@
 import { TimeoutSet } from "../docker/http.ts";
 import { type EngineVersion, findSocket, observe } from "../docker/observe.ts";
+import { shorten } from "../host/log.ts";
 import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
 import { StoreReader, type StoreStatus } from "../store/store_reader.ts";
-import { type Drift, findDrift } from "../topology/drift.ts";
+import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
 import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 
 /** The longest error of the engine that is sent, in characters. */
@@ -20,6 +21,24 @@ export type Observed =
 
 /** The drift, or why it is unknown. Told apart by `state`, as it goes over the wire. */
 export type KnownDrift = Drift | { readonly state: "unknown"; readonly detail: string };
+
+/** How many names of each kind of drift one line has. */
+const namesShown = 3;
+/** The most characters of one of them, with its details: the engine has no limit for a name. */
+const maximumNameLength = 250;
+
+/** Returns the drift in one line, or null when there is none: `missing decnet_t_…; stopped …`. */
+export function describeDrift(drift: KnownDrift): string | null {
+  if (drift.state === "unknown") return `drift unknown: ${drift.detail}`;
+  if (drift.state === "consistent") return null;
+  return driftKinds.filter((kind) => drift[kind].length > 0).map((kind) => {
+    const names = drift[kind].slice(0, namesShown).map(({ name, detail }) =>
+      shorten(detail === "" ? name : `${name} (${detail})`, maximumNameLength)
+    );
+    const more = drift[kind].length - names.length;
+    return `${kind} ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  }).join("; ");
+}
 
 /** What the agent knows of its host at one moment. */
 export interface HostSnapshot {

@@ -7,6 +7,8 @@ import { StoreReader } from "../store/store_reader.ts";
 import { AgentSetup, topologyId, withHeartbeats } from "../tests/support/agent_setup.ts";
 import { oneLan, requestOf, threeLans, withHost } from "../tests/support/apply_host.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
+import { consistent } from "../tests/support/heartbeat.ts";
+import { describeDrift, type KnownDrift } from "./snapshot.ts";
 
 const never = new AbortController().signal;
 const keeper = (setup: AgentSetup) => ({
@@ -146,7 +148,42 @@ Deno.test("S2 Applier quarantines a damaged store and continues without it", () 
     harm(host.storePath);
     await host.applier().preview(requestOf(oneLan), never).then(
       () => assert.fail("a preview writes nothing"),
-      ({ message }) => assert.match(message, /^Cannot use the store .*not a database$/),
+      ({ message }) =>
+        assert.match(
+          message,
+          /^Cannot use the store .*not a database; the next apply moves it away /,
+        ),
     );
     assert.equal(listQuarantined(host.storePath).length, 2);
   }));
+
+Deno.test("describeDrift() names up to three of each kind", () => {
+  assert.equal(describeDrift(consistent), null);
+  assert.equal(describeDrift({ state: "unknown", detail: "why" }), "drift unknown: why");
+  const some = (count: number, detail = "") =>
+    Array.from({ length: count }, (_, index) => ({
+      type: "container" as const,
+      name: `c${index}`,
+      detail,
+    }));
+  assert.equal(
+    describeDrift({
+      state: "drifted",
+      missing: some(3),
+      stopped: some(1, "exited"),
+      unhealthy: [],
+      changed: some(4),
+      unexpected: some(10, "running"),
+    }),
+    "missing c0, c1, c2; stopped c0 (exited); changed c0, c1, c2 and 1 more; " +
+      "unexpected c0 (running), c1 (running), c2 (running) and 7 more",
+  );
+});
+
+Deno.test("describeDrift() cuts names that are too long", () => {
+  const name = "x".repeat(200_000);
+  const long = { type: "container" as const, name, detail: "exited" };
+  const drift: KnownDrift = { ...consistent, state: "drifted", stopped: [long, long, long, long] };
+  const cut = `${name.slice(0, 249)}…`;
+  assert.equal(describeDrift(drift), `stopped ${cut}, ${cut}, ${cut} and 1 more`);
+});

@@ -109,9 +109,9 @@ function watchProblem({ message }: Error): string {
 /** Creates the lock, so that the first write to a new store is noticed. */
 function createIfAbsent(path: string): void {
   try {
-    createPrivateFile(path).close();
+    createPrivateFile(path);
   } catch {
-    // The file exists, or the folder cannot be written.
+    // The folder cannot be written.
   }
 }
 
@@ -145,9 +145,10 @@ interface EventStream {
   isOpen: boolean;
 }
 
-/** Listens to the engine's events, and tries again after each end of the stream. */
-class EngineEventListener {
+/** Notices changes of the host: by the engine's events, and by the lock of the store. */
+export class HostWatcher {
   readonly #options: HostWatcherOptions;
+  readonly #store: StoreWatcher;
   readonly #retry = new Wakeup();
   #stream: EventStream | null = null;
   #failures = 0;
@@ -155,12 +156,15 @@ class EngineEventListener {
   #problem = "";
 
   constructor(options: HostWatcherOptions) {
+    const { storePath, log, onChange } = options;
     this.#options = options;
+    this.#store = new StoreWatcher(storePath, { log, onChange });
   }
 
-  /** Listens until `signal` is aborted. Never throws. */
+  /** Watches until `signal` is aborted; listens again after each end of a stream. Never throws. */
   async run(signal: AbortSignal): Promise<void> {
     const { onChange, random = Math.random } = this.#options;
+    this.#store.renew();
     while (!signal.aborted) {
       const startedAt = performance.now();
       if (await this.#listen(signal) === "lost") onChange();
@@ -168,9 +172,10 @@ class EngineEventListener {
       await this.#retry.wait(listenDelayMs(this.#failures, random()), signal);
       this.#retry.takeSendRequest();
     }
+    this.#store.close();
   }
 
-  /** Compares the stream with what a snapshot has found: whether the engine answers, and where. */
+  /** Compares what is watched with a snapshot of a heartbeat, or of an interval. */
   note({ socket, engine }: HostSnapshot): void {
     const stream = this.#stream;
     if (!engine || socket === null) {
@@ -186,6 +191,7 @@ class EngineEventListener {
       }
       this.#missed = 0;
     }
+    this.#store.renew();
   }
 
   #noteMissed(): void {
@@ -225,29 +231,4 @@ class EngineEventListener {
 /** Identifies a socket; differs when another one has taken its place. */
 function placeOf(socket: string): string {
   return `${socket} ${identityOf(socket)}`;
-}
-
-/** Notices changes of the host: by the engine's events, and by the lock of the store. */
-export class HostWatcher {
-  readonly #engine: EngineEventListener;
-  readonly #store: StoreWatcher;
-
-  constructor(options: HostWatcherOptions) {
-    const { storePath, log, onChange } = options;
-    this.#engine = new EngineEventListener(options);
-    this.#store = new StoreWatcher(storePath, { log, onChange });
-  }
-
-  /** Watches until `signal` is aborted. Never throws. */
-  async run(signal: AbortSignal): Promise<void> {
-    this.#store.renew();
-    await this.#engine.run(signal);
-    this.#store.close();
-  }
-
-  /** Compares what is watched with a snapshot of a heartbeat, or of an interval. */
-  note(snapshot: HostSnapshot): void {
-    this.#engine.note(snapshot);
-    this.#store.renew();
-  }
 }

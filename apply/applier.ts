@@ -4,7 +4,7 @@ import type { MasterAddress } from "../master/connection.ts";
 import { exists } from "../host/files.ts";
 import type { ApplyStore, FallbackStore } from "../store/recovery.ts";
 import { storeReason } from "../store/file.ts";
-import { type AppliedTopology, readRow } from "../store/row.ts";
+import { type AppliedTopology, readRow, unknownDocument } from "../store/row.ts";
 import { AlreadyApplied } from "../store/topology_store.ts";
 import type { Changes } from "../topology/changes.ts";
 import { type Inventory, topologyLabel } from "../topology/inventory.ts";
@@ -146,30 +146,25 @@ export class Applier {
     }
     const { planOptions, sockets, storePath, fallback } = this.#options;
     const isMeant = (id: string) => id === givenId || (byHand && isShortId(givenId, id));
-    const unknown = { topologyId: givenId, document: "" };
+    let target = { topologyId: givenId, document: unknownDocument };
+    let stored: AppliedTopology | null = null;
+    const findRemovals = async (engine: Engine) => {
+      const inventory = await engine.list();
+      if (!stored) target.topologyId = chooseId(inventory, target.topologyId, isMeant);
+      return await computeRemovals(target, inventory, planOptions);
+    };
     if (!fallback && !exists(storePath)) {
       // Makes no folder for a store when there is nothing to remove, or no engine to remove it from.
-      const { networks, containers, obstacles } = await this.#askEngine(
-        run.signal,
-        async (engine) => {
-          const inventory = await engine.list();
-          const topologyId = chooseId(inventory, givenId, isMeant);
-          return await computeRemovals({ ...unknown, topologyId }, inventory, planOptions);
-        },
-      );
-      const isNothing = [networks, containers, obstacles].every(({ length }) => length === 0);
+      const removals = await this.#askEngine(run.signal, findRemovals);
+      const isNothing = Object.values(removals).every(({ length }) => length === 0);
       if (isNothing) return { topologyId: givenId, versionHash: null, changes: 0, changed: false };
     }
     return await this.#withApplyLock(`teardown ${givenId}`, run, async (store) => {
       const current = store.current();
-      const stored = current && isMeant(current.topologyId) ? current : null;
-      let target = stored ?? unknown;
+      if (current && isMeant(current.topologyId)) target = stored = current;
       try {
         const changes = await reconcile(sockets, run, async (executor) => {
-          const inventory = await executor.engine.list();
-          const { topologyId: id } = target;
-          if (!stored) target = { ...target, topologyId: chooseId(inventory, id, isMeant) };
-          const removals = await computeRemovals(target, inventory, planOptions);
+          const removals = await findRemovals(executor.engine);
           checkObstacles(removals);
           await executor.execute(removals, new Map());
         });
@@ -181,8 +176,11 @@ export class Applier {
       } catch (error) {
         // A new row, for a topology that is not stored, would make every later apply a conflict.
         if (!stored) throw toApplyError(error);
-        const { topologyId } = stored;
-        throw await recordFailure(store, { topologyId, signal: run.signal }, error);
+        throw await recordFailure(
+          store,
+          { topologyId: target.topologyId, signal: run.signal },
+          error,
+        );
       }
     });
   }

@@ -2,11 +2,12 @@ import type { Engine } from "../docker/engine.ts";
 import { EngineError } from "../docker/errors.ts";
 import {
   type Changes,
+  type ContainerChange,
   type ContainerCreation,
   type ContainerRepair,
-  describeGuest,
+  describeSharing,
   type HostConstraints,
-  sharing,
+  type NetworkChange,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
 import { engineRequest, type PlannedContainer } from "../topology/plan.ts";
@@ -24,14 +25,12 @@ export interface ProgressEvent {
   readonly text: string;
 }
 
-/** Object, such as `container decnet_t_…` → the actions that are left to do for it. */
-type Work = Map<string, readonly string[]>;
-
-/** The first step that failed, and the work that was left then, this step included. */
+/** The first step that failed, such as `create container decnet_t_…`. */
 export interface FailedStep {
   readonly error: Error;
-  readonly object: string;
-  readonly left: Work;
+  readonly step: string;
+  /** The steps that were left, this one included. */
+  readonly left: ReadonlySet<string>;
 }
 
 /** Makes changes in an engine, and counts them. */
@@ -46,10 +45,10 @@ export class ChangeExecutor {
   /** Aborted by the first failure, or when the process stops; then no further call is sent. */
   readonly #stop: AbortController;
   readonly #onProgress: ((event: ProgressEvent) => void) | undefined;
-  /** The failure of the round before this one; null once it is known that the world has changed. */
+  /** The failure of the round before this one; null once something is known to have changed since. */
   #lastFailed: FailedStep | null;
   #imageIds: ImageIds = new Map();
-  #left: Work = new Map();
+  #left = new Set<string>();
   #done = 0;
   #total = 0;
 
@@ -69,9 +68,9 @@ export class ChangeExecutor {
 
   /**
    * Removes services, bases and networks, then creates networks, bases and services. Independent
-   * changes run in parallel. `imageIds` contains every image that they need. Throws the first
-   * failure. `checkNetworks` is called before a container is created, also when a network could not be.
-   * Throws the last round's failure, and changes nothing, if all is as that round has left it.
+   * changes run in parallel. `imageIds` contains every image that they need. `checkNetworks` is called
+   * after networks were created, also when one could not be. Throws the first failure; or, before any
+   * change, the failure of the last round if nothing has changed since.
    */
   async execute(
     { networks, containers }: Changes,
@@ -79,10 +78,12 @@ export class ChangeExecutor {
     checkNetworks?: () => Promise<void>,
   ): Promise<void> {
     const { engine } = this;
-    const work = workOf({ networks, containers });
-    if (this.#lastFailed && isUnchanged(this.#lastFailed, work)) throw this.#lastFailed.error;
+    this.#left = new Set([
+      ...networks.map((it) => stepOf("network", it)),
+      ...containers.map((it) => stepOf("container", it)),
+    ]);
+    if (this.#lastFailed && isUnchanged(this.#lastFailed, this.#left)) throw this.#lastFailed.error;
     this.#lastFailed = null;
-    this.#left = work;
     this.#imageIds = imageIds;
     this.#done = 0;
     this.#total = networks.length + containers.length;
@@ -96,13 +97,13 @@ export class ChangeExecutor {
     await waitForAll(services.map((it) => this.#removeContainer(it)));
     await waitForAll(bases.map((it) => this.#removeContainer(it)));
     for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
-      await this.#runStep("remove", `network ${name}`, () => engine.removeNetwork(id));
+      await this.#runStep(`remove network ${name}`, () => engine.removeNetwork(id));
     }
     const created = networks.filter((it) => it.action === "create");
     try {
       await waitForAll(
         created.map(({ planned: { name, request } }) =>
-          this.#runStep("create", `network ${name}`, () => engine.createNetwork(request))
+          this.#runStep(`create network ${name}`, () => engine.createNetwork(request))
         ),
       );
     } finally {
@@ -125,18 +126,14 @@ export class ChangeExecutor {
     const hosts = bases.filter(({ networkMode }) => networkMode === "");
     const guests = await Promise.all(hosts.map(async ({ id, name }) => {
       const sharers = await this.engine.listSharing(id);
-      return sharers.filter((it) => !ids.has(it.id)).map((it) => describeGuest(it, sharing(name)));
+      return sharers.filter((it) => !ids.has(it.id)).map((it) => describeSharing(it, name));
     }));
     if (guests.flat().length > 0) throw new Error(guests.flat().join("; "));
   }
 
   #removeContainer(actual: ContainerInfo): Promise<void> {
-    const { engine } = this;
-    return this.#runStep(
-      "remove",
-      `container ${actual.name}`,
-      () => engine.removeContainer(actual),
-    );
+    const step = `remove container ${actual.name}`;
+    return this.#runStep(step, () => this.engine.removeContainer(actual));
   }
 
   async #applyDecky(containers: readonly (ContainerCreation | ContainerRepair)[]): Promise<void> {
@@ -177,7 +174,7 @@ export class ChangeExecutor {
       }
     };
     const describe = (cause: unknown) => describeFailure(planned, cause);
-    return this.#runStep(action, `container ${planned.name}`, run, describe);
+    return this.#runStep(`${action} container ${planned.name}`, run, describe);
   }
 
   async #create(planned: PlannedContainer): Promise<void> {
@@ -193,50 +190,43 @@ export class ChangeExecutor {
   }
 
   async #runStep(
-    action: string,
-    object: string,
+    step: string,
     run: () => Promise<unknown>,
     describe: (cause: unknown) => string = messageOf,
   ): Promise<void> {
     const { signal } = this.#stop;
-    const text = `${action} ${object}`;
     try {
       signal.throwIfAborted();
       await run();
     } catch (cause) {
-      const error = new Error(`Cannot ${text}: ${describe(cause)}`, { cause });
+      const error = new Error(`Cannot ${step}: ${describe(cause)}`, { cause });
       // Only the first abort sets the reason.
       this.#stop.abort(error);
-      if (signal.reason === error) this.failed = { error, object, left: this.#left };
+      if (signal.reason === error) this.failed = { error, step, left: this.#left };
       throw signal.reason;
     }
-    const left = this.#left.get(object)?.slice(1) ?? [];
-    if (left.length > 0) this.#left.set(object, left);
-    else this.#left.delete(object);
+    this.#left.delete(step);
     this.changeCount++;
     this.#done++;
-    this.#onProgress?.({ done: this.#done, total: this.#total, text });
+    this.#onProgress?.({ done: this.#done, total: this.#total, text: step });
   }
 }
 
-/** Returns what is to be done, in the order of the steps of each object. */
-function workOf({ networks, containers }: Pick<Changes, "networks" | "containers">): Work {
-  const work: Work = new Map();
-  const add = (type: string, { name }: { readonly name: string }, action: string) =>
-    work.set(`${type} ${name}`, [...work.get(`${type} ${name}`) ?? [], action]);
-  for (const it of networks) {
-    add("network", it.action === "remove" ? it.actual : it.planned, it.action);
-  }
-  for (const it of containers) {
-    add("container", it.action === "remove" ? it.actual : it.planned, it.action);
-  }
-  return work;
+function stepOf(type: string, change: NetworkChange | ContainerChange): string {
+  const { name } = change.action === "remove" ? change.actual : change.planned;
+  return `${change.action} ${type} ${name}`;
 }
 
-/** Whether the same objects are left, and the same is to be done to the one whose step failed. */
-function isUnchanged({ object, left }: FailedStep, work: Work): boolean {
-  return left.size === work.size && [...work.keys()].every((it) => left.has(it)) &&
-    String(left.get(object)) === String(work.get(object));
+/** Returns a step without its action: `container decnet_t_…`. */
+function objectOf(step: string): string {
+  return step.slice(step.indexOf(" ") + 1);
+}
+
+/** Whether the same objects are left, and the step that failed comes first for its object. */
+function isUnchanged({ step, left }: FailedStep, steps: ReadonlySet<string>): boolean {
+  const [before, now] = [left, steps].map((it) => new Set([...it].map(objectOf)));
+  return before!.symmetricDifference(now!).size === 0 &&
+    [...steps].find((it) => objectOf(it) === objectOf(step)) === step;
 }
 
 /** Waits until all have ended, so that no call is left running, then throws the first failure. */

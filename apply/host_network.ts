@@ -1,12 +1,6 @@
 import { Engine } from "../docker/engine.ts";
-import { interfaceAddresses } from "../host/process.ts";
-import {
-  connectTo,
-  hostAndPort,
-  type MasterAddress,
-  resolveHost,
-  waitFor,
-} from "../master/connection.ts";
+import { interfaceAddresses, pause } from "../host/process.ts";
+import { connectTo, hostAndPort, type MasterAddress, resolveHost } from "../master/connection.ts";
 import type { NetworkChange } from "../topology/changes.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { reserveAddress, type ReservedRange, reserveInterface } from "../topology/reserved.ts";
@@ -53,52 +47,46 @@ function readNameServers(path: string): string[] {
   }
 }
 
-/** What an apply is about to do. */
-interface NetworkCreation {
-  readonly engine: Engine;
-  readonly topologyId: string;
-  readonly networks: readonly NetworkChange[];
-  /** Aborted when the process stops. */
-  readonly signal: AbortSignal;
-}
-
 /**
  * Connects to the master before networks are created; returns the check that it still can be connected
  * to, which removes these networks and throws `Error` if not. Returns undefined when no network is
- * created, and where the master takes no connection now, so nothing can be checked.
+ * created, and where the master accepts no connection now, so nothing can be checked.
  */
 export async function prepareNetworkCheck(
   { master }: Peers,
-  { engine: { socket }, topologyId, networks, signal }: NetworkCreation,
+  { engine: { socket }, topologyId, networks, signal }: {
+    engine: Engine;
+    topologyId: string;
+    networks: readonly NetworkChange[];
+    /** Aborted when the process stops. */
+    signal: AbortSignal;
+  },
 ): Promise<(() => Promise<void>) | undefined> {
   const names = networks.flatMap((it) => it.action === "create" ? [it.planned.name] : []);
   if (!master || names.length === 0) return undefined;
-  if (!await isReachable(master, { attempts: 1, signal })) return undefined;
+  if (!await isReachable(master, signal)) return undefined;
   const where = hostAndPort(master);
   return async () => {
-    if (await isReachable(master, { attempts: 2, signal })) return;
+    if (await isReachable(master, signal)) return;
+    await pause(pauseMs, signal);
+    if (await isReachable(master, signal)) return;
     const result = await removeNetworks(socket, { topologyId, names });
     if (signal.aborted) return;
     throw new Error(
-      `the master at ${where} took a connection before the networks of the LANs were made, and none ` +
+      `the master at ${where} accepted a connection before the networks of the LANs were made, and none ` +
         `after that; ${result}. A LAN holds an address on the way to the master, such as that of a ` +
         "gateway or a tunnel: choose other subnets",
     );
   };
 }
 
-/** Tries to connect to the master, up to `attempts` times; returns whether it took a connection. */
-async function isReachable(
-  master: MasterAddress,
-  { attempts, signal }: { attempts: number; signal: AbortSignal },
-): Promise<boolean> {
+/** Whether the master accepts a connection; false once `signal` is aborted. */
+async function isReachable(master: MasterAddress, signal: AbortSignal): Promise<boolean> {
   try {
     (await connectTo(master, { timeoutMs: connectTimeoutMs, signal })).destroy();
     return true;
   } catch {
-    if (attempts === 1 || signal.aborted) return false;
-    await waitFor({ timeoutMs: pauseMs, signal }, null, () => {}).catch(() => {});
-    return await isReachable(master, { attempts: attempts - 1, signal });
+    return false;
   }
 }
 

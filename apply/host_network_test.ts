@@ -11,7 +11,7 @@ import { until } from "../tests/support/environment.ts";
 const never = new AbortController().signal;
 const topologyId = threeLans.plan.topologyId;
 
-/** The port of a master that takes connections only while it is open. */
+/** The port of a master that accepts connections only while it is open. */
 class Port implements Disposable {
   #listener: Deno.TcpListener | null = null;
   #number = 0;
@@ -69,7 +69,7 @@ Deno.test("D26 Applier.apply() removes new networks that cut the master off", ()
     const { code, message } = await refusalOf(applyWith(host, port));
     assert.equal(code, "failed");
     const { host: name, port: number } = port.master;
-    const start = `the master at ${name}:${number} took a connection before the networks of`;
+    const start = `the master at ${name}:${number} accepted a connection before the networks of`;
     assert.ok(message.startsWith(start), message);
     assert.match(message, /; they were removed again\. A LAN .* choose other subnets$/);
     assert.ok(message.length <= 500);

@@ -1,8 +1,8 @@
 import { Engine } from "../docker/engine.ts";
 import { EngineError } from "../docker/errors.ts";
 import { findSocket } from "../docker/observe.ts";
+import { pause } from "../host/process.ts";
 import type { AppliedTopology } from "../store/row.ts";
-import { unknownDocument } from "../store/row.ts";
 import { type Changes, findChanges, findRemovals } from "../topology/changes.ts";
 import { isImageReference } from "../topology/document.ts";
 import { needsSecondLook } from "../topology/drift.ts";
@@ -90,34 +90,14 @@ async function listClearly(engine: Engine, plan: Plan, signal: AbortSignal): Pro
   return await engine.list();
 }
 
-/** Waits for a time in milliseconds, or until `signal` is aborted. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<unknown>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", resolve, { once: true });
-  if (!signal.aborted) await promise;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", resolve);
-}
-
-/** Returns what a teardown removes from Docker. */
+/** Returns what a teardown removes; by labels only, where the document is unknown or no topology. */
 export async function computeRemovals(
   { topologyId, document }: RemovalTarget,
   inventory: Inventory,
   planOptions: PlanOptions,
 ): Promise<Changes> {
-  const plan = await planStored(document, planOptions);
+  const plan = await planDocument(document, planOptions).catch(() => null);
   return findRemovals({ topologyId, plan }, inventory);
-}
-
-/** Returns null for a document that cannot be planned; its objects are then found by label only. */
-async function planStored(document: string, planOptions: PlanOptions): Promise<Plan | null> {
-  if (document === unknownDocument) return null;
-  try {
-    return await planDocument(document, planOptions);
-  } catch {
-    return null;
-  }
 }
 
 async function listImageIds(engine: Engine, { containers }: Plan): Promise<ImageIds> {
@@ -134,7 +114,7 @@ async function listImageIds(engine: Engine, { containers }: Plan): Promise<Image
 function withoutRemoved({ networks, containers }: Inventory, removals: Changes): Inventory {
   const removed = new Set<unknown>(
     [...removals.networks, ...removals.containers]
-      .filter((it) => it.action === "remove").map(({ actual }) => actual),
+      .map((it) => it.action === "remove" ? it.actual : null),
   );
   return {
     networks: networks.filter((it) => !removed.has(it)),
@@ -143,10 +123,9 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
 }
 
 /**
- * Repeats `work`, which lists and changes the engine, until nothing was left to create or remove.
- * One round may not be enough: the engine may still carry out calls of an agent that was killed. After
- * a step that the engine has refused, with whatever status, it goes on if the world has changed. Returns
- * the number of changes.
+ * Repeats `work`, which lists and changes the engine, until nothing was left to create or remove, as the
+ * engine may still carry out calls of an agent that was killed. Repeats it also after a step that the
+ * engine has refused, with any status, if something else has changed. Returns the number of changes.
  */
 export async function reconcile(
   sockets: readonly string[],

@@ -95,10 +95,10 @@ Deno.test("run() apply --stored refuses when the store has changed meanwhile", a
   setup.changeStore((store) => store.put(topologyId, hash, stored));
   const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x" });
   const { promise: waiting, resolve: waits } = Promise.withResolvers<void>();
-  let told = "";
+  let output = "";
   const ending = runOn(["apply", "--stored", ...flagsOf(setup)], {
     stderr: (text) => {
-      told += text;
+      output += text;
       if (text.includes("waiting:")) waits();
     },
   });
@@ -107,7 +107,7 @@ Deno.test("run() apply --stored refuses when the store has changed meanwhile", a
   setup.changeStore((store) => store.put(topologyId, "h2", newer));
   lock.release();
   assert.equal((await ending).code, 3);
-  assert.match(told, /decnet-agent: nothing was changed; run it again later\n$/);
+  assert.match(output, /decnet-agent: nothing was changed; run it again later\n$/);
   assert.deepEqual(setup.engine.changes, []);
 });
 
@@ -123,18 +123,18 @@ const step = { done: 3, total: 14, text: "create network decnet_t_11111111_lan-0
 Deno.test("run() apply says no more than that it was interrupted", async () => {
   await using setup = await createHost();
   const stop = new AbortController();
-  let told = "";
+  let output = "";
   const { code } = await runOn(["apply", "-", ...flagsOf(setup, { master: false })], {
     readInput: () => Promise.resolve(new TextEncoder().encode(stored)),
     stopSignal: () => stop.signal,
     stderr: (text) => {
-      told += text;
+      output += text;
       stop.abort();
     },
   });
   assert.equal(code, 2);
   assert.match(
-    told,
+    output,
     /^\[1\/3\] .*\ndecnet-agent: interrupted by a signal; apply it again or tear it down\n$/,
   );
 });

@@ -22,7 +22,7 @@ interface IniEntry {
   readonly line: number;
 }
 
-/** The ini file cannot be used. */
+/** The ini file or the services file cannot be used. */
 export class ConfigFileError extends UsageError {
   /** `line` is the one that is malformed; else null. */
   constructor(
@@ -169,13 +169,11 @@ function readText(path: string, { readFile }: Environment): string | null {
   } catch (error) {
     const [reason, detail] = error instanceof Deno.errors.PermissionDenied
       ? ["denied", "permission denied; the agent's user must be able to read it"] as const
-      : ["unreadable", reasonOf(error)] as const;
+      : error instanceof Deno.errors.NotCapable
+      ? ["unreadable", forbiddenPath] as const
+      : ["unreadable", (error as Error).message] as const;
     throw new ConfigFileError(path, reason, detail);
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Deno.errors.NotCapable ? forbiddenPath : (error as Error).message;
 }
 
 /** The configuration of the agent. */
@@ -281,15 +279,15 @@ export function valueOf<Name extends KeyName>(name: Name, { value, origin }: Sou
   throw new UsageError(`${name}: '${value}' (from ${textOf(origin)}) must be ${allowed}`);
 }
 
-/** Reads a site's own services into the catalogue. Throws `UsageError`. */
-export function readServices(path: string, { readFile }: Environment): ServiceCatalogue {
+/** Reads a site's own services into the catalogue. Throws `ConfigFileError`. */
+export function readServices(path: string, environment: Environment): ServiceCatalogue {
+  const text = readText(path, environment);
+  if (text === null) throw new ConfigFileError(path, "absent", "no such file");
   try {
-    const text = readFile(path);
-    if (text === null) throw new Error("no such file");
     return new Map([...builtInServices, ...parseServices(text)]);
   } catch (error) {
-    const reason = error instanceof DocumentError ? error.reason : reasonOf(error);
-    throw new UsageError(`services: Cannot read ${path}: ${reason}`);
+    const detail = error instanceof DocumentError ? error.reason : (error as Error).message;
+    throw new ConfigFileError(path, "malformed", detail);
   }
 }
 

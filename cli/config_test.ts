@@ -399,7 +399,7 @@ Deno.test("configure() refuses a services file with its first faults", () => {
     ],
   ];
   for (const [files, fault] of cases) {
-    const message = `services: Cannot read /s.json: ${fault}`;
+    const message = `Cannot read /s.json: ${fault}`;
     const configureWith = () => configureOn({ flags: { services: "/s.json" }, files });
     assert.throws(configureWith, { name: "UsageError", message });
   }

@@ -170,24 +170,11 @@ class ConfiguredRun {
     this.#options = options;
     const { configuration, certificates, fallback, log, signal } = options;
     const { agent, supersede } = configuration;
-    const { networkPrefixes, containerPrefixes, storePath, planOptions } = agent;
+    const { networkPrefixes, containerPrefixes, storePath, planOptions, master } = agent;
     const sockets = this.#sockets = [...agent.sockets];
-    const { hostUuid, master, agentDirectory } = agent;
     const wakeup = this.#wakeup;
     const applier = new Applier({ sockets, storePath, planOptions, master, supersede, fallback });
-    this.agent = new Agent({
-      agentVersion,
-      hostUuid,
-      master,
-      agentDirectory,
-      certificates,
-      sockets,
-      networkPrefixes,
-      containerPrefixes,
-      storePath,
-      fallback,
-      planOptions,
-    });
+    this.agent = new Agent({ ...agent, sockets, certificates, fallback });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({
       sockets,

@@ -119,25 +119,24 @@ function tryToReplace(path: string, text: string): string | null {
 }
 
 /** The metrics file of a running agent, and the counters in it. */
-export class MetricsFile {
-  /** Null when the API is off. */
-  isListening: boolean | null = null;
-  readonly #log: Log;
-  readonly #startedAt: number;
-  readonly #heartbeats = new Map<SendResult["kind"], number>([
+export class MetricsFile implements LoopHistory {
+  readonly startedAt: number;
+  lastSuccessAt = 0;
+  readonly heartbeats = new Map<SendResult["kind"], number>([
     ["delivered", 0],
     ["rejected", 0],
     ["unreachable", 0],
     ["not_configured", 0],
   ]);
+  isListening: boolean | null = null;
+  readonly #log: Log;
   #path: string | null = null;
-  #lastSuccessAt = 0;
   #problem: string | null = null;
 
   /** Has no path at first; `startedAt` in milliseconds since 1970. */
-  constructor(options: { log: Log; startedAt: number }) {
-    this.#log = options.log;
-    this.#startedAt = options.startedAt;
+  constructor({ log, startedAt }: { log: Log; startedAt: number }) {
+    this.#log = log;
+    this.startedAt = startedAt;
   }
 
   /** Changes the path; null turns writing off. The old file stays. */
@@ -148,20 +147,14 @@ export class MetricsFile {
 
   /** Counts a heartbeat. */
   count({ result: { kind }, checkedAt }: Heartbeat): void {
-    this.#heartbeats.set(kind, (this.#heartbeats.get(kind) ?? 0) + 1);
-    if (kind === "delivered") this.#lastSuccessAt = checkedAt;
+    this.heartbeats.set(kind, (this.heartbeats.get(kind) ?? 0) + 1);
+    if (kind === "delivered") this.lastSuccessAt = checkedAt;
   }
 
   /** Writes the metrics of a heartbeat. Logs a problem once. Never throws. */
   write(heartbeat: Heartbeat, code: ExitCode): void {
     if (this.#path === null) return;
-    const loop = {
-      startedAt: this.#startedAt,
-      lastSuccessAt: this.#lastSuccessAt,
-      heartbeats: this.#heartbeats,
-      isListening: this.isListening,
-    };
-    const problem = tryToReplace(this.#path, metricsText(heartbeat, { code, loop }));
+    const problem = tryToReplace(this.#path, metricsText(heartbeat, { code, loop: this }));
     if (problem === this.#problem) return;
     if (problem === null) this.#log("info", "the metrics are written again");
     else this.#log("warn", problem, { subject: "textfile" });

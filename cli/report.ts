@@ -1,5 +1,5 @@
-import { describeDrift } from "../agent/change_log.ts";
 import { fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
+import { describeDrift } from "../agent/snapshot.ts";
 import { sanitizeLine, shorten } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import { jsonText } from "./terminal.ts";
@@ -112,12 +112,14 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(3)}s`;
 }
 
-/** The most characters of a text before the performance data: some servers cut a line at 4 KiB. */
-const maximumTextLength = 3_500;
+/** The most bytes of a text before the performance data: some servers cut a line at 4 KiB. */
+const maximumTextBytes = 3_500;
 
 /** Removes what would break the line or look like performance data. */
 function oneLine(text: string): string {
-  return shorten(sanitizeLine(text).replaceAll("|", "/"), maximumTextLength);
+  const line = sanitizeLine(text).replaceAll("|", "/");
+  const { read } = new TextEncoder().encodeInto(line, new Uint8Array(maximumTextBytes));
+  return shorten(line, read);
 }
 
 /** Returns the result of a check for `--json` (docs/protocol.md). */

@@ -154,6 +154,7 @@ const many = Array.from(
 );
 const lengthen = (difference: (typeof many)[number]) =>
   ({ ...difference, name: "x".repeat(200_000), detail: "y".repeat(200_000) }) as const;
+const wide = { type: "network", name: "\u4e00".repeat(250), detail: "" } as const;
 const missing = [{ type: "network", name: nasty, detail: nasty }] as const;
 
 const hostile: Record<string, Sample> = {
@@ -191,6 +192,16 @@ const hostile: Record<string, Sample> = {
         ...consistent,
         ...Object.fromEntries(driftKinds.map((kind) => [kind, many.map(lengthen)])),
         state: "drifted",
+      },
+    },
+  },
+  "much drift with names of wide characters": {
+    snapshot: {
+      drift: {
+        ...consistent,
+        state: "drifted",
+        missing: Array(100).fill(wide),
+        unexpected: Array(100).fill(wide),
       },
     },
   },

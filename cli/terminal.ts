@@ -1,6 +1,6 @@
 import { exists, readConfigFile, readInput } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
-import { OutputWriter, standardError, standardOutput } from "../host/output.ts";
+import { OutputWriter, standardOutput } from "../host/output.ts";
 import { onReload, stopSignal } from "../host/process.ts";
 
 /** The parts of the host that the defaults depend on. */
@@ -63,7 +63,7 @@ export function escapeControls(json: string): string {
 /** Returns the streams, environment and files of this process. */
 export function processTerminal(): Terminal {
   const stdout = new OutputWriter(standardOutput);
-  const stderr = new OutputWriter(standardError);
+  const stderr = new OutputWriter(Deno.stderr);
   return {
     stdout: (text, endsAt) => stdout.write(text, endsAt),
     stderr: (text, endsAt) => stderr.write(text, endsAt),

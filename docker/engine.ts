@@ -93,7 +93,7 @@ export class Engine {
       const image = await this.#requestJson({ method: "GET", path: `/images/${name}/json` });
       return readId(image, "image");
     } catch (error) {
-      if (isGone(error)) return null;
+      if (error instanceof EngineError && error.status === 404) return null;
       throw error;
     }
   }
@@ -104,7 +104,7 @@ export class Engine {
 
   /** Removes a network; succeeds if it does not exist. */
   async removeNetwork(id: string): Promise<void> {
-    await ignoreGone(this.#request({ method: "DELETE", path: `/networks/${id}` }));
+    await ignoreRefusal(this.#request({ method: "DELETE", path: `/networks/${id}` }), 404);
   }
 
   /** Creates a container and attaches it to all its networks, without starting it. Returns its id. */
@@ -145,12 +145,12 @@ export class Engine {
         await ignoreRefusal(this.#request({ method: "POST", path: `/containers/${id}/kill` }));
       }
       const path = `/containers/${id}?force=1&v=1`;
-      await ignoreGone(this.#request({ method: "DELETE", path }));
+      await ignoreRefusal(this.#request({ method: "DELETE", path }), 404);
     } catch (error) {
       if (!isBeingRemoved(error)) throw error;
       // Waits: only then can the name be used again.
       const path = `/containers/${id}/wait?condition=removed`;
-      await ignoreGone(this.#request({ method: "POST", path }));
+      await ignoreRefusal(this.#request({ method: "POST", path }), 404);
     }
   }
 
@@ -220,25 +220,13 @@ function clientClosed(): EngineError {
   return new EngineError({ reason: "client-closed" });
 }
 
-function isGone(error: unknown): boolean {
-  return error instanceof EngineError && error.status === 404;
-}
-
-/** Waits for a call; accepts the answer that its object does not exist. */
-async function ignoreGone(call: Promise<EngineResponse>): Promise<void> {
+/** Waits for a call; accepts the engine's refusal, if a status is given only with that one. */
+async function ignoreRefusal(call: Promise<EngineResponse>, accepted?: number): Promise<void> {
   try {
     await call;
   } catch (error) {
-    if (!isGone(error)) throw error;
-  }
-}
-
-/** Waits for a call; accepts any answer. */
-async function ignoreRefusal(call: Promise<EngineResponse>): Promise<void> {
-  try {
-    await call;
-  } catch (error) {
-    if (!(error instanceof EngineError) || error.status === null) throw error;
+    const status = error instanceof EngineError ? error.status : null;
+    if (status === null || status !== (accepted ?? status)) throw error;
   }
 }
 

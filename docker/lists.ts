@@ -45,10 +45,12 @@ export function readContainers(
     const hostConfig = fields(container.HostConfig ?? {}, `${place}: HostConfig`);
     const settings = fields(container.NetworkSettings ?? {}, `${place}: NetworkSettings`);
     const networks = Object.entries(fields(settings.Networks ?? {}, `${place}: Networks`));
+    const state = text(container.State, `${place}: State`);
     return {
       id: text(container.Id, `${place}: Id`),
       name: readName(container, place),
-      state: text(container.State, `${place}: State`),
+      // Podman's word for a container that has ended until it has cleaned up.
+      state: state === "stopped" ? "exited" : state,
       unhealthy: status.includes("(unhealthy)"),
       labels: labelsOf(container.Labels, `${place}: Labels`),
       image: text(container.Image ?? "", `${place}: Image`),

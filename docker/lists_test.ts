@@ -91,6 +91,7 @@ const containers: [name: string, change: Change, expected: Partial<ContainerInfo
   ["a legacy link before its name", { Names: ["/other/alias", "/web"] }, { name: "web" }],
   ["a legacy link after its name", { Names: ["/web", "/other/alias"] }, { name: "web" }],
   ["a name without a slash", { Names: ["web"] }, { name: "web" }],
+  ["an end that Podman has not cleaned up", { State: "stopped" }, { state: "exited" }],
   ["no name, as it is dead", { Names: [], State: "dead" }, { name: "0123456789ab", state: "dead" }],
   ["names of null", { Names: null }, { name: "0123456789ab" }],
   ["no labels", { Labels: undefined }, { labels: new Map() }],

@@ -12,7 +12,7 @@ import {
   EngineConnection,
   type EngineRequest,
   type EngineResponse,
-  type TimeoutSet,
+  TimeoutSet,
 } from "./http.ts";
 import { readContainers, readNetworks } from "./lists.ts";
 
@@ -152,58 +152,73 @@ export interface Observation {
 }
 
 /**
- * Lists the managed networks and containers, on one connection. Inspects no single object, as it may
- * be removed meanwhile. Throws `EngineError` when a call fails.
+ * Lists the managed networks and containers. Inspects no single object, as it may be removed
+ * meanwhile. Throws `EngineError` when a call fails.
  */
 export async function observe(signal: AbortSignal, options: ObserveOptions): Promise<Observation> {
-  const { socket, timeouts } = options;
+  const { socket } = options;
   const startedAt = performance.now();
   try {
-    const connection = await EngineConnection.open(socket, signal, timeouts);
-    try {
-      const { headers, ...listed } = await list(connection, options);
-      const inventory = selectManaged(listed, options);
-      const bridges = inventory.networks.filter((it) => isLabelled(it) || it.driver === "bridge");
-      return {
-        bridges: sortedNames(bridges),
-        containers: sortedNames(inventory.containers.filter(isRunning)),
-        inventory,
-        engine: readVersion(headers, performance.now() - startedAt),
-      };
-    } finally {
-      connection.close();
-    }
+    const { headers, ...listed } = await list(signal, options);
+    const inventory = selectManaged(listed, options);
+    const bridges = inventory.networks.filter((it) => isLabelled(it) || it.driver === "bridge");
+    return {
+      bridges: sortedNames(bridges),
+      containers: sortedNames(inventory.containers.filter(isRunning)),
+      inventory,
+      engine: readVersion(headers, performance.now() - startedAt),
+    };
   } catch (cause) {
     throw new EngineError(readFailure(cause), `Cannot observe Docker at ${socket}`, { cause });
   }
 }
 
-/** Lists all networks and possibly managed containers; returns the first answer's headers too. */
+/**
+ * Lists all networks and possibly managed containers, on one connection unless the engine ends it;
+ * returns the first answer's headers too.
+ */
 async function list(
-  connection: EngineConnection,
-  { containerPrefixes, onAsked, callTimeoutMs = 5_000, timeoutMs = 8_000 }: ObserveOptions,
+  signal: AbortSignal,
+  { socket, containerPrefixes, onAsked, ...limits }: ObserveOptions,
 ): Promise<Inventory & Pick<EngineResponse, "headers">> {
+  const { timeouts = new TimeoutSet(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = limits;
+  const containerCalls = listManagedContainers(containerPrefixes);
+  const calls = [listNetworks, ...containerCalls];
+  let connection: EngineConnection | null = null;
   const receive = async (call: EngineRequest) => {
+    if (!connection) {
+      connection = await EngineConnection.open(socket, signal, timeouts);
+      await connection.send(calls.slice(calls.indexOf(call)));
+      if (call === listNetworks) onAsked?.();
+    }
     const stopTimeout = connection.abortAfter(callTimeoutMs);
-    const { headers, ...answer } = await connection.receive();
+    const { headers, isLast, ...answer } = await connection.receive();
     stopTimeout();
+    if (isLast) {
+      connection.close();
+      connection = null;
+    }
     return { headers, content: parseAnswer(answer, callName(call)) };
   };
-  connection.abortAfter(timeoutMs);
-  const containerCalls = listManagedContainers(containerPrefixes);
-  await connection.send([listNetworks, ...containerCalls]);
-  onAsked?.();
-  const { headers, content } = await receive(listNetworks);
-  const networks = readNetworks(content);
-  const containerById = new Map<string, ContainerInfo>();
-  for (const call of containerCalls) {
-    // Reads a container in both lists only once, to save time.
-    const { content } = await receive(call);
-    for (const container of readContainers(content, containerById)) {
-      containerById.set(container.id, container);
+  const stopTimeout = timeouts.start(timeoutMs, () => {
+    connection?.abort(new EngineError({ reason: "timeout", afterMs: timeoutMs }));
+  });
+  try {
+    const { headers, content } = await receive(listNetworks);
+    const networks = readNetworks(content);
+    const containerById = new Map<string, ContainerInfo>();
+    for (const call of containerCalls) {
+      // Reads a container in both lists only once, to save time.
+      const { content } = await receive(call);
+      for (const container of readContainers(content, containerById)) {
+        containerById.set(container.id, container);
+      }
     }
+    return { headers, networks, containers: [...containerById.values()] };
+  } finally {
+    stopTimeout();
+    (connection as EngineConnection | null)?.close();
   }
-  return { headers, networks, containers: [...containerById.values()] };
 }
 
 function readVersion(headers: EngineResponse["headers"], latencyMs: number): EngineVersion {

@@ -365,6 +365,16 @@ Deno.test("observe() reads a slow answer within the timeout", () =>
     await assertHealthy(engine.socketPath);
   }));
 
+Deno.test("observe() asks again where an answer ends the connection", () =>
+  withEngine(async ({ socketPath }) => {
+    const socket = `${socketPath}.scripted`;
+    for (const head of ["HTTP/1.1 200 OK\r\nConnection: close", "HTTP/1.0 200 OK"]) {
+      const answer = { text: `${head}\r\nContent-Length: 2\r\n\r\n[]` };
+      await using _script = scriptSocket(socket, [answer]);
+      assert.deepEqual((await look(socket, {})).containers, []);
+    }
+  }));
+
 Deno.test("observe() has a timeout for each call", () =>
   withEngine(async ({ socketPath }) => {
     const socket = `${socketPath}.scripted`;

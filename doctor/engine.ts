@@ -1,4 +1,4 @@
-import { describeDrift } from "../agent/change_log.ts";
+import { describeDrift } from "../agent/snapshot.ts";
 import type { KnownDrift } from "../agent/snapshot.ts";
 import { readFailure } from "../docker/errors.ts";
 import {
@@ -11,8 +11,13 @@ import {
 } from "../docker/observe.ts";
 import { type AppliedTopology, unknownDocument } from "../store/row.ts";
 import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
-import { type Inventory, topologyLabel } from "../topology/inventory.ts";
-import { type Claim, containerClaim, networkClaim } from "../topology/ownership.ts";
+import {
+  type ContainerInfo,
+  type Inventory,
+  type NetworkInfo,
+  topologyLabel,
+} from "../topology/inventory.ts";
+import { containerClaim, networkClaim } from "../topology/ownership.ts";
 import { planDocument } from "../topology/plan.ts";
 import {
   describe,
@@ -63,27 +68,25 @@ function setSocket({ config }: DoctorContext, socket: string): string {
   return `set docker-host to unix://${socket} ${config.placeOf("docker-host")}`;
 }
 
-/** Checks that the agent can use the engine's socket. */
+/** Checks that the agent can use the first of the sockets that its user may open. */
 export async function checkSocket(context: DoctorContext): Promise<Result> {
   const { sockets } = context.agent;
   const passedOver: string[] = [];
-  let forbidden: { path: string; info: Deno.FileInfo | "forbidden" } | null = null;
+  let result: Result | null = null;
   for (const path of sockets) {
     const info = await look(path);
-    if (info !== "absent") {
-      const isOnly = sockets.length === 1;
-      if (isOnly || !await isForbidden(context, path, info)) {
-        return addPassedOver(await judgeSocket(context, path, info), passedOver);
-      }
-      forbidden ??= { path, info };
-    }
+    const isUsed = info !== "absent" && !await isForbidden(context, path, info);
+    // Without a usable socket, the first forbidden one is reported.
+    if (info !== "absent" && (isUsed || !result)) result = await judgeSocket(context, path, info);
+    if (isUsed) break;
     passedOver.push(`${path} (${info === "absent" ? "no such file" : "permission denied"})`);
   }
-  if (!forbidden) return await judgeAbsentSocket(context);
-  return addPassedOver(await judgeSocket(context, forbidden.path, forbidden.info), passedOver);
+  if (!result) return await judgeAbsentSocket(context);
+  if (passedOver.length === 0 || sockets.length === 1) return result;
+  return { ...result, details: [...result.details, `passed over: ${passedOver.join(", ")}`] };
 }
 
-/** Whether the agent passes over a path, because its user may not connect there. */
+/** Returns true when the agent passes over a path, because its user may not connect there. */
 async function isForbidden(
   context: DoctorContext,
   path: string,
@@ -93,11 +96,6 @@ async function isForbidden(
   const user = await agentUser(context);
   if (user.uid === context.user.uid) return accessTo(path) === "forbidden";
   return info.isSocket === true && !mayUse(user, info, writing);
-}
-
-function addPassedOver(result: Result, passedOver: readonly string[]): Result {
-  if (passedOver.length === 0) return result;
-  return { ...result, details: [...result.details, `passed over: ${passedOver.join(", ")}`] };
 }
 
 async function judgeSocket(
@@ -148,9 +146,11 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
   if (engines.some(({ socket }) => sockets.includes(socket))) {
     const { install, start } = sockets.every((it) => engineOf(it) === podman) ? podman : docker;
     const hasApt = await look(`${root}/usr/bin/apt-get`) !== "absent";
-    const commands = [hasApt ? install : [], context.hasSystemd ? start : []].flat().join(" && ");
-    const fix = "install the engine and start it" + (hasApt ? `: ${commands}` : "");
-    return failed(`${text}, and the engine is not installed`, fix);
+    const fix = "install the engine and start it" + (hasApt ? `: ${install}` : "");
+    return failed(
+      `${text}, and the engine is not installed`,
+      hasApt && context.hasSystemd ? `${fix} && ${start}` : fix,
+    );
   }
   return failed(text, restartEngine(context, sockets[0] ?? ""));
 }
@@ -180,7 +180,7 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
   const details = `${path}: ${describe(info, accounts)}`;
   try {
     (await Deno.connect({ transport: "unix", path })).close();
-    return ok(`${details}; it takes connections`);
+    return ok(`${details}; it accepts connections`);
   } catch (error) {
     const restart = restartEngine(context, path);
     if (error instanceof Deno.errors.ConnectionRefused) {
@@ -312,18 +312,15 @@ export async function checkDrift(context: DoctorContext): Promise<Result> {
   return await judgeDrift(context, { text, drift: found, inventory, applied });
 }
 
-/** Docker compared with what was applied, and with what it was compared. */
-interface Comparison {
-  readonly text: string;
-  readonly drift: Drift;
-  readonly inventory: Inventory;
-  readonly applied: AppliedTopology | null;
-}
-
 /** Says what would make Docker as applied: an apply, the teardown of another topology, or neither. */
 async function judgeDrift(
   context: DoctorContext,
-  { text, drift, inventory, applied }: Comparison,
+  { text, drift, inventory, applied }: {
+    readonly text: string;
+    readonly drift: Drift;
+    readonly inventory: Inventory;
+    readonly applied: AppliedTopology | null;
+  },
 ): Promise<Result> {
   const { ids, others } = ownersOf(drift, inventory);
   const details = [applied ? text : `nothing is applied, but there is: ${text}`];
@@ -346,25 +343,18 @@ async function judgeDrift(
  * no apply and no teardown removes them.
  */
 function ownersOf(drift: Drift, { networks, containers }: Inventory) {
-  const isUnexpected = (type: "network" | "container") => {
-    const names = new Set(drift.unexpected.filter((it) => it.type === type).map((it) => it.name));
-    return ({ name }: { readonly name: string }) => names.has(name);
+  const unexpected = new Set(drift.unexpected.map(({ type, name }) => `${type} ${name}`));
+  const idOf = (it: NetworkInfo | ContainerInfo) => it.labels.get(topologyLabel) ?? "";
+  const objects = [
+    ...networks.filter(({ name }) => unexpected.has(`network ${name}`))
+      .map((it) => ({ name: it.name, id: idOf(it), claim: networkClaim(it, idOf(it)) })),
+    ...containers.filter(({ name }) => unexpected.has(`container ${name}`))
+      .map((it) => ({ name: it.name, id: idOf(it), claim: containerClaim(it, idOf(it)) })),
+  ];
+  return {
+    ids: [...new Set(objects.filter(({ claim }) => claim === "own").map(({ id }) => id))],
+    others: objects.filter(({ claim }) => claim !== "own").map(({ name }) => name),
   };
-  const ids = new Set<string>();
-  const others: string[] = [];
-  const sort = (name: string, id: string | undefined, claim: Claim) => {
-    if (claim === "own" && id !== undefined) ids.add(id);
-    else others.push(name);
-  };
-  for (const it of networks.filter(isUnexpected("network"))) {
-    const id = it.labels.get(topologyLabel);
-    sort(it.name, id, networkClaim(it, id ?? ""));
-  }
-  for (const it of containers.filter(isUnexpected("container"))) {
-    const id = it.labels.get(topologyLabel);
-    sort(it.name, id, containerClaim(it, id ?? ""));
-  }
-  return { ids: [...ids], others };
 }
 
 /** Lists the first names, and how many more there are. */

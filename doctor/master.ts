@@ -138,7 +138,7 @@ export async function checkMasterConnection(context: DoctorContext): Promise<Res
   if (connection === undefined) return skipped("its name was not resolved");
   const where = hostAndPort(master);
   if (!(connection instanceof ConnectionError)) {
-    return ok(`${where} takes connections, within ${Math.round(connection)} ms`);
+    return ok(`${where} accepts connections, within ${Math.round(connection)} ms`);
   }
   const isRefused = connection.reason === "connection-refused";
   // If nothing answers, a packet filter is the usual reason.
@@ -212,7 +212,7 @@ export function fixWithoutTls(
   const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
   if (reason === "old-tls") return `${listing}; update it`;
   if (reason === "nothing-in-common") {
-    return `${listing}; correct its TLS settings, or issue its certificate anew, with a key of EC ` +
+    return `${listing}; correct its TLS settings, or issue its certificate again, with a key of EC ` +
       "P-256 for example";
   }
   if (reason !== "not-tls") return `${listing}; read its log, then restart it`;

@@ -16,8 +16,8 @@ import {
 } from "./context.ts";
 
 /** Folders of units, in systemd's order: the first that has a file wins. */
-const folders = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"]
-  .concat("/usr/lib/systemd/system", "/lib/systemd/system");
+const folders = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"]
+  .map((it) => `${it}/systemd/system`);
 
 /** A setting, and the file that has it. */
 type Setting = { readonly value: string; readonly file: string };
@@ -253,7 +253,7 @@ const endProcess = "check that this process is an agent, then stop it";
 export async function checkLock(context: DoctorContext): Promise<Result> {
   const agentPath = `${context.stateDirectory}/agent.lock`;
   const applyPath = lockPathOf(context.agent.storePath);
-  const wrong = [agentPath, applyPath].find((path) => isNoFile(path));
+  const wrong = [agentPath, applyPath].find(isNoFile);
   if (wrong !== undefined) {
     return warning(`${wrong} is not a regular file, so it cannot be locked`, moveAway(wrong));
   }

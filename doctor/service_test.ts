@@ -3,6 +3,7 @@ import type { AgentSetup } from "../tests/support/agent_setup.ts";
 import {
   applyAgain,
   examineHost,
+  type HostOptions,
   lockText,
   normalise,
   service,
@@ -62,7 +63,11 @@ const packagedUnit = "/usr/lib/systemd/system/decnet-agent.service";
 const timer = "/etc/systemd/system/decnet-agent-check.timer";
 const program = "[Service]\nExecStart=/usr/local/bin/decnet-agent\n";
 /** Removes the lock of the agent of `withContext()`. */
-const noLoop = ({ path }: { path: string }) => Deno.remove(`${path}/agent.lock`);
+const withoutAgent = (options: HostOptions) => async ({ path }: AgentSetup) => {
+  await Deno.remove(`${path}/agent.lock`);
+  return options;
+};
+const rootAlone = "root:x:0:0:root:/root:/bin/sh\n";
 
 Deno.test("doctor names the drop-in with an absent program", () =>
   withContext(async (setup) => {
@@ -82,10 +87,9 @@ Deno.test("doctor names the drop-in with an absent program", () =>
 
 Deno.test("doctor accepts a timer that starts with the host", () =>
   withContext(async (setup) => {
-    await noLoop(setup);
     const wanted = timer.replace("system/", "system/timers.target.wants/");
-    const files = { [unitFile]: null, [timer]: "", [wanted]: "" };
-    const { state, details } = (await examineHost(setup, { files })).of("service");
+    const plant = withoutAgent({ files: { [unitFile]: null, [timer]: "", [wanted]: "" } });
+    const { state, details } = (await examineHost(setup, await plant(setup))).of("service");
     assert.equal(state, "ok");
     assert.match(details, /decnet-agent-check\.timer runs checks, unless it was stopped/);
   }));
@@ -262,10 +266,7 @@ testFaults([
   },
   {
     name: "a service that is not active",
-    plant: async (setup) => {
-      await noLoop(setup);
-      return { files: { "/run/systemd/units/invocation:decnet-agent.service": null } };
-    },
+    plant: withoutAgent({ files: { "/run/systemd/units/invocation:decnet-agent.service": null } }),
     finding: "service: warning",
     details: /decnet-agent\.service is installed, but not active/,
     fix: `start the service: ${start}`,
@@ -275,22 +276,12 @@ testFaults([
     plant: () => ({
       files: {
         [unitFile]: "[Service]\nUser=decnet-agent\n",
-        "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+        "/etc/passwd": rootAlone,
       },
     }),
     finding: "service: warning",
     details: /runs as decnet-agent, and there is no such user/,
     fix: `create the user: ${makeUser}`,
-  },
-  {
-    name: "a host without the service",
-    plant: async (setup) => {
-      await noLoop(setup);
-      return { files: { [unitFile]: null } };
-    },
-    finding: "service: warning",
-    details: /is not installed, and no agent is running/,
-    fix: `install the service: ${install}`,
   },
   {
     name: "an apply that does not end",
@@ -351,24 +342,11 @@ testFaults([
   },
   {
     name: "a timer that was not enabled",
-    plant: async (setup) => {
-      await noLoop(setup);
-      return { files: { [unitFile]: null, [timer]: "" } };
-    },
+    plant: withoutAgent({ files: { [unitFile]: null, [timer]: "" } }),
     finding: "service: warning",
     details:
       /not installed; decnet-agent-check\.timer is installed, but does not start with the host/,
     fix: "enable decnet-agent-check.timer (systemctl enable)",
-  },
-  {
-    name: "a host with an empty unit file",
-    plant: async (setup) => {
-      await noLoop(setup);
-      return { files: { [unitFile]: "" } };
-    },
-    finding: "service: warning",
-    details: /is not installed, and no agent is running/,
-    fix: `install the service: ${install}`,
   },
   {
     name: "an empty unit file that hides the one of a package",
@@ -376,17 +354,6 @@ testFaults([
     finding: "service: warning",
     details: /etc\/systemd\/system\/decnet-agent\.service is masked/,
     fix: `remove the mask and start the service: systemctl unmask decnet-agent && ${start}`,
-  },
-  {
-    name: "a host without the service, the user and the group of the engine",
-    plant: async (setup) => {
-      await noLoop(setup);
-      return { files: { [unitFile]: null, "/etc/passwd": null, "/etc/group": null } };
-    },
-    finding: "service: warning",
-    details: /is not installed, and no agent is running/,
-    fix: `install the service: ${makeUserIn("")} && /usr/local/bin/decnet-agent print ` +
-      `systemd-service | sed '/^SupplementaryGroups=docker$/d' > ${unitFile} && ${start}`,
   },
   {
     name: "a unit with a group that does not exist",
@@ -401,26 +368,37 @@ testFaults([
     fix: "install the engine, or replace that group by the one of its socket: systemctl edit " +
       "--full decnet-agent",
   },
-  ...["/tmp/decnet-agent", "/root/it's here/decnet-agent"].map((path) => ({
-    name: `a host without the service, from ${path}`,
-    plant: async (setup: AgentSetup) => {
-      await noLoop(setup);
-      return { files: { [unitFile]: null }, program: path };
-    },
-    finding: "service: warning",
-    details: /is not installed, and no agent is running/,
-    fix: `install the service: install -m 0755 ${
-      path.includes(" ") ? "'/root/it'\\''s here/decnet-agent'" : path
-    } /usr/local/bin/decnet-agent && ${install}`,
-  })),
-  {
-    name: "a host without the unit and without its user",
-    plant: async (setup) => {
-      await noLoop(setup);
-      return { files: { [unitFile]: null, "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n" } };
-    },
-    finding: "service: warning",
-    details: /is not installed, and no agent is running/,
-    fix: `install the service: ${makeUser} && ${install}`,
-  },
 ]);
+
+/** Hosts without the service, and the commands that install it. */
+const uninstalled: Record<string, readonly [host: HostOptions, commands: string]> = {
+  "a host without the service": [{ files: { [unitFile]: null } }, install],
+  "a host with an empty unit file": [{ files: { [unitFile]: "" } }, install],
+  "a host without the unit and without its user": [
+    { files: { [unitFile]: null, "/etc/passwd": rootAlone } },
+    `${makeUser} && ${install}`,
+  ],
+  "a host without the service, the user and the group of the engine": [
+    { files: { [unitFile]: null, "/etc/passwd": null, "/etc/group": null } },
+    `${makeUserIn("")} && /usr/local/bin/decnet-agent print systemd-service | ` +
+    `sed '/^SupplementaryGroups=docker$/d' > ${unitFile} && ${start}`,
+  ],
+  "a host without the service, from /tmp": [
+    { files: { [unitFile]: null }, program: "/tmp/decnet-agent" },
+    `install -m 0755 /tmp/decnet-agent /usr/local/bin/decnet-agent && ${install}`,
+  ],
+  "a host without the service, from a folder with a quote": [
+    { files: { [unitFile]: null }, program: "/root/it's here/decnet-agent" },
+    "install -m 0755 '/root/it'\\''s here/decnet-agent' /usr/local/bin/decnet-agent && " + install,
+  ],
+};
+
+testFaults(
+  Object.entries(uninstalled).map(([name, [host, commands]]) => ({
+    name,
+    plant: withoutAgent(host),
+    finding: "service: warning",
+    details: /is not installed, and no agent is running/,
+    fix: `install the service: ${commands}`,
+  })),
+);

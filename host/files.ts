@@ -78,6 +78,16 @@ export function statFile(path: string): Deno.FileInfo | null {
   }
 }
 
+/** Opens a file; returns null when it is absent. */
+export function openIfPresent(path: string, options?: Deno.OpenOptions): Deno.FsFile | null {
+  try {
+    return Deno.openSync(path, options);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
 /**
  * Returns why a file must not be written, as a predicate; null when it may. Root refuses a hard link:
  * the user of the folder could have given a file of another user a name there.

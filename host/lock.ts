@@ -1,4 +1,4 @@
-import { createFolderOf, linkProblem, statFile } from "./files.ts";
+import { createFolderOf, linkProblem, openIfPresent, statFile } from "./files.ts";
 import { createPrivateFile } from "./new_file.ts";
 
 /** How often to try again while another process holds the lock, in milliseconds. */
@@ -121,28 +121,18 @@ export class FileLock {
   }
 }
 
-/** Refuses a link, which may lead to another user's file, and a pipe. */
+/** Opens a lock file, or creates it. Refuses a link, which may lead to another user's file, and a pipe. */
 function openLockFile(path: string): Deno.FsFile {
   for (;;) {
     const present = statFile(path);
     const problem = present && linkProblem(present);
     if (problem) throw new Error(`it ${problem}`);
-    try {
-      return present ? openPresent(path) : createPrivateFile(path);
-    } catch (error) {
-      // Another process has created or removed it meanwhile.
-      const { AlreadyExists, NotFound } = Deno.errors;
-      if (!(error instanceof (present ? NotFound : AlreadyExists))) throw error;
-    }
+    if (!present) createPrivateFile(path);
+    const file = openIfPresent(path, { read: true, write: true });
+    // It may have been removed, or a link may have taken its place.
+    if (file && isAt(path, file) && linkProblem(file.statSync()) === null) return file;
+    file?.close();
   }
-}
-
-function openPresent(path: string): Deno.FsFile {
-  const file = Deno.openSync(path, { read: true, write: true });
-  // A link may have taken its place meanwhile.
-  if (isAt(path, file) && linkProblem(file.statSync()) === null) return file;
-  file.close();
-  throw new Deno.errors.NotFound("it was replaced");
 }
 
 function isAt(path: string, file: Deno.FsFile): boolean {

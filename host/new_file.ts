@@ -2,28 +2,30 @@ import fs from "node:fs";
 import { folderOf } from "./files.ts";
 
 /**
- * Creates a file for the owner alone, and opens it. Throws `Deno.errors.AlreadyExists` when anything is at
- * the path, also a link. A file that root creates in the folder of another user is that user's, because
- * a service must be able to use what a command of root left.
+ * Creates an empty file for the owner alone; returns false when anything is at the path, also a link. A
+ * file that root creates in the folder of another user is that user's, because a service must be able to
+ * use what a command of root left.
  */
-export function createPrivateFile(path: string): Deno.FsFile {
-  const file = Deno.openSync(path, { read: true, write: true, createNew: true, mode: 0o600 });
+export function createPrivateFile(path: string): boolean {
+  let created: Deno.FileInfo;
   try {
-    const folder = Deno.statSync(folderOf(path));
-    if (Deno.uid() === 0 && folder.uid !== 0) {
-      withDescriptor(path, file.statSync(), (it) => changeOwner(it, folder));
-    }
-    return file;
-  } catch (error) {
+    const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+    created = file.statSync();
     file.close();
-    Deno.removeSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;
   }
+  const { uid, gid } = Deno.statSync(folderOf(path));
+  if (Deno.uid() === 0 && uid !== 0) {
+    withDescriptor(path, created, (descriptor) => changeOwner(descriptor, uid!, gid!));
+  }
+  return true;
 }
 
-function changeOwner(descriptor: number, { uid, gid }: Deno.FileInfo): void {
+function changeOwner(descriptor: number, uid: number, gid: number): void {
   try {
-    fs.fchownSync(descriptor, uid!, gid!);
+    fs.fchownSync(descriptor, uid, gid);
   } catch {
     // Root of a container, or on a network file system, may not; the file then stays its own.
   }
@@ -31,7 +33,7 @@ function changeOwner(descriptor: number, { uid, gid }: Deno.FileInfo): void {
 
 /** Lets only the owner use the file `present`, which was found at the path. */
 export function makePrivate(path: string, present: Deno.FileInfo): void {
-  withDescriptor(path, present, (it) => fs.fchmodSync(it, 0o600));
+  withDescriptor(path, present, (descriptor) => fs.fchmodSync(descriptor, 0o600));
 }
 
 /**

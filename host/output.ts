@@ -10,15 +10,7 @@ const retryMs = 200;
 interface TextStream {
   /** Returns how many bytes were taken. */
   readonly writeSync: (bytes: Uint8Array) => number;
-  /** Writes what was taken and is kept in memory. */
-  readonly flushSync: () => void;
 }
-
-/** Standard error, which keeps nothing in memory. */
-export const standardError: TextStream = {
-  writeSync: (bytes) => Deno.stderr.writeSync(bytes),
-  flushSync: () => {},
-};
 
 /** How many bytes a pipe takes as a whole or not at all (PIPE_BUF). */
 const pipeBytes = 4096;
@@ -27,13 +19,15 @@ const keptBytes = 1023;
 const lineFeed = 10;
 
 /**
- * Standard output. Deno 2.9.4 writes whole lines, keeps the rest in a buffer and then writes that, too
- * (https://github.com/denoland/deno/issues/948). When that fails it throws, though it has taken the text.
- * So each text goes in pieces of which it is known whether they were taken.
+ * Standard output, for texts that end with a line feed. Deno 2.9.4 writes whole lines, keeps the rest in
+ * a buffer and then writes that, too (https://github.com/denoland/deno/issues/948). When that fails it
+ * throws, though it has taken the text. So each text goes in pieces of which it is known whether they were
+ * taken.
  */
 export const standardOutput: TextStream = {
-  flushSync: () => void Deno.stdout.writeSync(new Uint8Array()),
   writeSync: (bytes) => {
+    // Writes what is in the buffer.
+    Deno.stdout.writeSync(new Uint8Array());
     const lines = bytes.subarray(0, Deno.stdout.isTerminal() ? 1 : pipeBytes);
     const end = lines.lastIndexOf(lineFeed) + 1;
     if (end > 0) return Deno.stdout.writeSync(bytes.subarray(0, end));
@@ -42,7 +36,7 @@ export const standardOutput: TextStream = {
     try {
       Deno.stdout.writeSync(piece);
     } catch {
-      // It was taken; the next flush throws the same.
+      // It was taken; the next piece throws the same.
     }
     return piece.length;
   },
@@ -83,20 +77,19 @@ export class OutputWriter {
 
   #writeRest(endsAt?: number): string | null {
     let lastTakenAt = performance.now();
-    for (;;) {
+    while (this.#rest.length > 0) {
       try {
-        this.#stream.flushSync();
-        if (this.#rest.length === 0) return null;
         this.#rest = this.#rest.subarray(this.#stream.writeSync(this.#rest));
         this.#isStuck = false;
         lastTakenAt = performance.now();
       } catch (error) {
         if (!(error instanceof Deno.errors.WouldBlock)) return this.#fail(error as Error);
         this.#isStuck ||= performance.now() >= (endsAt ?? lastTakenAt + this.#patienceMs);
-        if (this.#isStuck) return "its reader takes nothing";
+        if (this.#isStuck) return "its reader has stopped reading";
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
       }
     }
+    return null;
   }
 
   #fail(error: Error): string | null {

@@ -9,8 +9,6 @@ class Pipe {
 
   constructor(public room: number, readonly onFull: (pipe: Pipe) => void = () => {}) {}
 
-  flushSync(): void {}
-
   writeSync(bytes: Uint8Array): number {
     this.tries++;
     if (this.room === 0) {
@@ -24,7 +22,7 @@ class Pipe {
   }
 }
 
-const stuck = "its reader takes nothing";
+const stuck = "its reader has stopped reading";
 const briefMs = 60;
 /** Returns the time that is so many milliseconds from now. */
 const inMs = (ms: number) => performance.now() + ms;
@@ -81,10 +79,9 @@ Deno.test("OutputWriter.write() ends later what a service has begun", async () =
   await until(() => pipe.taken === "a long line\n");
 });
 
-Deno.test("OutputWriter.write() tells why a text is lost", () => {
+Deno.test("OutputWriter.write() says why a text is lost", () => {
   const failing = (error: Error) =>
     new OutputWriter({
-      flushSync: () => {},
       writeSync: () => {
         throw error;
       },

@@ -34,3 +34,13 @@ export function interfaceAddresses(): { interface: string; cidr: string }[] {
     .filter(({ family, name }) => family === "IPv4" && !engineBridge.test(name))
     .map(({ name, cidr }) => ({ interface: name, cidr }));
 }
+
+/** Waits for a time in milliseconds, or until `signal` is aborted. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", resolve, { once: true });
+  if (!signal.aborted) await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", resolve);
+}

@@ -179,7 +179,8 @@ export class CertificateFolder {
     if (!chain[0]!.checkPrivateKey(key)) throw new CertificateError(this.#path, "mismatch");
     const hash = chain.map((it) => weakHash(it)).find((it) => it !== null);
     if (hash !== undefined) {
-      const text = `it is signed with ${hash}, which TLS does not accept; have it issued anew`;
+      const text =
+        `it is signed with ${hash}, which TLS does not accept; request a new one from the master`;
       throw new CertificateError(`${this.#path}/worker.crt`, "weak-signature", text);
     }
     const kinds = authorities.map((it) => unusableKey(it));
@@ -187,7 +188,7 @@ export class CertificateFolder {
   }
 
   #unusable(name: string, kind: string, files: string): CertificateError {
-    const text = `TLS does not accept a key of ${kind}; have ${files} issued anew, with keys of ` +
+    const text = `TLS does not accept a key of ${kind}; request ${files} again, with keys of ` +
       "EC P-256 for example";
     return new CertificateError(`${this.#path}/${name}`, "unusable-key", text);
   }

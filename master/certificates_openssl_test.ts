@@ -70,7 +70,7 @@ openssl.test("CertificateFolder.load() refuses keys that TLS does not accept", a
         assert.equal(reason, "unusable-key");
         const why = kind === null
           ? "this key; it must be EC P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits or more"
-          : `a key of ${kind}; have worker.crt and worker.key issued anew, with keys of EC P-256 ` +
+          : `a key of ${kind}; request worker.crt and worker.key again, with keys of EC P-256 ` +
             "for example";
         assert.match(message, /^Cannot use \/\S+\/worker\.key: /);
         assert.ok(message.endsWith(`: TLS does not accept ${why}`), message);
@@ -92,7 +92,7 @@ openssl.test("CertificateFolder.load() refuses authorities that TLS cannot use",
         assert.equal(reason, "unusable-key");
         const what = kind === "RSA-PSS" ? "this kind" : kind;
         assert.match(message, /^Cannot use \/\S+\/ca\.crt: /);
-        assert.ok(message.includes(`a key of ${what}; have all certificates issued anew`), message);
+        assert.ok(message.includes(`a key of ${what}; request all certificates again`), message);
         return true;
       },
     );
@@ -122,7 +122,7 @@ openssl.test("CertificateFolder.load() refuses a worker.crt with a weak signatur
     await assert.rejects(load(authority, await authority.issue({ hash: "sha1" })), {
       reason: "weak-signature",
       message:
-        /\/worker\.crt: it is signed with SHA-1, which TLS does not accept; have it issued anew$/,
+        /\/worker\.crt: it is signed with SHA-1, which TLS does not accept; request a new one from the master$/,
     });
   }
 });

@@ -33,10 +33,10 @@ export interface ChainCheck {
 /** `node:crypto`, which the callers load lazily. */
 export type CryptoModule = Pick<typeof Crypto, "X509Certificate" | "constants" | "verify">;
 
-/** How many certificates of a chain are looked at; there are that many factorial ways through it. */
+/** How many certificates of a chain are looked at: each may cost a verification. */
 export const longestChain = 6;
 
-/** Returns the chain that a TLS socket tells of, or null where there is none, or none to be read. */
+/** Returns the chain that a TLS socket has received, or null where there is none that it can read. */
 export function chainOf(
   peer: PeerCertificate & { readonly issuerCertificate?: PeerCertificate },
   { X509Certificate }: CryptoModule,
@@ -66,44 +66,53 @@ export function findFault(
   { authorities, purpose, now }: ChainCheck,
   crypto: CryptoModule,
 ): ChainFault | null {
-  const paths = pathsOf(chain, authorities, crypto);
-  const faults = paths.map(({ path, isSigned }): ChainFault | null => {
-    const fields = path.map(fieldsOf);
-    const at = path.findIndex((it, depth) => validityFault(it, fields[depth]!, now) !== null);
-    if (at >= 0) {
-      const reason = validityFault(path[at]!, fields[at]!, now)!;
-      return { reason, certificate: path[at]!, isSigned };
-    }
-    if (!isSigned) return { reason: "foreign-authority", certificate: chain[0], isSigned };
-    const uses = fields[0]?.purposes ?? null;
-    const isFit = uses === null || uses.includes(purposes[purpose]);
-    const unfit = isFit ? path.slice(1).find(({ ca }) => !ca) : chain[0];
-    return unfit ? { reason: "wrong-purpose", certificate: unfit, isSigned } : null;
-  });
-  return faults.includes(null) ? null : faults.find((it) => it?.isSigned) ?? faults[0]!;
+  const [own] = chain;
+  const faultOf = (it: X509Certificate) =>
+    certificateFault(it, it === own ? purpose : "authority", now);
+  const sound = chain.filter((it) => faultOf(it) === null);
+  if (signedBy(authorities, sound, crypto).has(own)) return null;
+  const signed = signedBy(authorities, chain, crypto);
+  const isSigned = signed.has(own);
+  const certificate = isSigned ? chain.find((it) => signed.has(it) && !sound.includes(it))! : own;
+  const reason = faultOf(certificate) ?? "foreign-authority";
+  const isForeign = !isSigned && reason === "wrong-purpose";
+  return { reason: isForeign ? "foreign-authority" : reason, certificate, isSigned };
 }
 
 /** Object identifiers of the extended key usage. */
 const purposes = { server: "2b06010505070301", client: "2b06010505070302" };
 
-/** Returns what the agent itself reads of a certificate; null where it is not strict DER. */
-export function fieldsOf({ raw }: Pick<X509Certificate, "raw">): CertificateFields | null {
-  try {
-    return readCertificate(new Uint8Array(raw));
-  } catch {
-    return null;
-  }
-}
-
-function validityFault(
-  { validFrom, validTo }: X509Certificate,
-  fields: CertificateFields | null,
+/** Returns what is wrong with a certificate itself; null if nothing is. Verifies no signature. */
+function certificateFault(
+  certificate: X509Certificate,
+  purpose: "authority" | keyof typeof purposes,
   now: number,
-): "malformed" | "old-version" | "expired" | "not-yet-valid" | null {
+): ChainFault["reason"] | null {
+  const fields = fieldsOf(certificate);
   if (!fields) return "malformed";
   if (fields.version !== 3) return "old-version";
-  if (!(Date.parse(validFrom) <= now)) return "not-yet-valid";
-  return Date.parse(validTo) >= now ? null : "expired";
+  if (!(Date.parse(certificate.validFrom) <= now)) return "not-yet-valid";
+  if (!(Date.parse(certificate.validTo) >= now)) return "expired";
+  const isFit = purpose === "authority"
+    ? certificate.ca
+    : fields.purposes?.includes(purposes[purpose]) ?? true;
+  return isFit ? null : "wrong-purpose";
+}
+
+const cache = new WeakMap<object, CertificateFields | null>();
+
+/** Returns what the agent itself reads of a certificate; null where it is not strict DER. */
+export function fieldsOf(certificate: Pick<X509Certificate, "raw">): CertificateFields | null {
+  const cached = cache.get(certificate);
+  if (cached !== undefined) return cached;
+  let fields: CertificateFields | null = null;
+  try {
+    fields = readCertificate(new Uint8Array(certificate.raw));
+  } catch {
+    // It is not strict DER.
+  }
+  cache.set(certificate, fields);
+  return fields;
 }
 
 /** Returns true when one of `authorities` has signed the first of `chain`, directly or through it. */
@@ -112,33 +121,26 @@ export function isSignedBy(
   authorities: readonly X509Certificate[],
   crypto: CryptoModule,
 ): boolean {
-  return pathsOf(chain, authorities, crypto).some(({ isSigned }) => isSigned);
+  return signedBy(authorities, chain, crypto).has(chain[0]);
 }
 
-/** One way from the first certificate through issuers; `isSigned`: an authority signed its last. */
-interface Path {
-  readonly path: readonly X509Certificate[];
-  readonly isSigned: boolean;
-}
-
-/** Returns each way from the first certificate to an authority, or as far as it goes. */
-function pathsOf(
-  chain: Chain,
+/**
+ * Returns those of `certificates` that `authorities` have signed, directly or through each other.
+ * Begins with the authorities, so that it calculates with no key that none of them has signed.
+ */
+function signedBy(
   authorities: readonly X509Certificate[],
+  certificates: readonly X509Certificate[],
   crypto: CryptoModule,
-): Path[] {
-  const signers = new Map(chain.map((subject) => {
-    const hasSignedIt = (it: X509Certificate) => hasSigned(it, subject, crypto);
-    const issuers = chain.filter((it) => it !== subject && hasSignedIt(it));
-    return [subject, { issuers, isSigned: authorities.some(hasSignedIt) }];
-  }));
-  const follow = (path: readonly X509Certificate[]): Path[] => {
-    const { issuers, isSigned } = signers.get(path.at(-1)!)!;
-    const next = isSigned ? [] : issuers.filter((it) => !path.includes(it));
-    if (next.length === 0) return [{ path, isSigned }];
-    return next.flatMap((it) => follow([...path, it]));
-  };
-  return follow([chain[0]]);
+): ReadonlySet<X509Certificate> {
+  const signed = new Set<X509Certificate>();
+  for (let issuers = authorities; issuers.length > 0;) {
+    const unsigned = certificates.filter((it) => !signed.has(it));
+    const next = unsigned.filter((it) => issuers.some((issuer) => hasSigned(issuer, it, crypto)));
+    for (const it of next) signed.add(it);
+    issuers = next;
+  }
+  return signed;
 }
 
 interface Algorithm {

@@ -123,7 +123,7 @@ openssl.test("MasterClient.post() says that TLS settings do not fit", async () =
 });
 
 const weakKey = "its key is too weak for TLS, as RSA under 2048 bits is, or is not that of its " +
-  "certificate; issue its certificate anew, with a key of EC P-256 for example";
+  "certificate; issue its certificate again, with a key of EC P-256 for example";
 
 openssl.test("MasterClient.post() says that a master's key is too weak", async () => {
   using authority = await OpensslAuthority.create();
@@ -145,7 +145,8 @@ openssl.test("MasterClient.post() says that a master's signature is too weak", a
     using authority = await OpensslAuthority.create({ key });
     await authority.issue({ hash });
     await using server = await serveIssued(authority, "-cipher", "ALL:@SECLEVEL=0");
-    const words = `its certificate is signed with ${name}, which is not accepted; issue it anew, ` +
+    const words =
+      `its certificate is signed with ${name}, which is not accepted; issue it again, ` +
       "with SHA-512";
     await assertRejects(server.port, "weak-signature", words, authority);
   }
@@ -165,7 +166,7 @@ openssl.test("MasterClient.post() says that the authority's key is too weak", as
     await authority.issue();
     await using server = await serveIssued(authority, "-cipher", "ALL:@SECLEVEL=0");
     const words = `the certificate of its issuer "authority of openssl" has a key of ${kind}, ` +
-      "which TLS does not accept; issue both anew, with keys of EC P-256 for example";
+      "which TLS does not accept; issue both again, with keys of EC P-256 for example";
     await assertRejects(server.port, "weak-key", words, authority);
   }
 });

@@ -171,7 +171,7 @@ export async function presentedChain(
     // No authority is looked for here, so this can only be the signature of the handshake.
     if (!trustCodes.has((cause as { code?: string }).code)) return null;
     const text = "its key is too weak for TLS, as RSA under 2048 bits is, or is not that of its " +
-      "certificate; issue its certificate anew, with a key of EC P-256 for example";
+      "certificate; issue its certificate again, with a key of EC P-256 for example";
     throw new TrustError("weak-key", text, false, { cause });
   } finally {
     socket?.destroy();
@@ -180,7 +180,7 @@ export async function presentedChain(
 
 /** Returns the options that every TLS connection to the master has. */
 export function tlsOptions(net: Pick<typeof Net, "isIP">, { name }: MasterAddress) {
-  // SNI takes no addresses.
+  // SNI carries no addresses.
   return { servername: net.isIP(name) ? "" : name, minVersion: "TLSv1.2" } as const;
 }
 
@@ -237,14 +237,15 @@ function weakness(chain: Chain, authorities: readonly X509Certificate[]): TrustE
     const hash = weakHash(it, issuer);
     if (hash === null) continue;
     const text =
-      `${whose(it)} is signed with ${hash}, which is not accepted; issue it anew, with ` +
+      `${whose(it)} is signed with ${hash}, which is not accepted; issue it again, with ` +
       "SHA-512";
     return new TrustError("weak-signature", text, false);
   }
   for (const it of issuers) {
     const kind = unusableKey(it);
     if (kind === null) continue;
-    const text = `${whose(it)} has a key of ${kind}, which TLS does not accept; issue both anew, ` +
+    const text =
+      `${whose(it)} has a key of ${kind}, which TLS does not accept; issue both again, ` +
       "with keys of EC P-256 for example";
     return new TrustError("weak-key", text, false);
   }

@@ -21,7 +21,7 @@ import { MasterClient } from "./client.ts";
 import { loadTls } from "./connection.ts";
 import { diagnoseFailure, trustFailure } from "./trust.ts";
 
-/** What is said of a failure while the master's address takes no connections. */
+/** What is said of a failure while the master's address accepts no connections. */
 async function reasonAndText(cause: unknown): Promise<[reason: string, text: string]> {
   const { reason, message } = await diagnoseFailure(cause, {
     modules: await loadTls(),
@@ -80,7 +80,7 @@ interface Link {
   readonly keys: CryptoKeyPair;
 }
 
-/** A certificate that is valid for so many hours from now, and signs itself unless told. */
+/** A certificate that is valid for so many hours from now, self-signed unless given an issuer. */
 async function link(
   name: string,
   { issuer, from = -1, to = 1 }: { issuer?: Link; from?: number; to?: number } = {},

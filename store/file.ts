@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { folderOf, forbiddenPath, linkProblem, statFile } from "../host/files.ts";
+import { folderOf, forbiddenPath, linkProblem, openIfPresent, statFile } from "../host/files.ts";
 
 /** The file holds what the store never writes, though SQLite can read it. */
 export class CorruptStoreError extends Error {
@@ -147,7 +147,7 @@ const superJournalMark = "217,213,5,249,32,161,99,215";
 /** Throws for a journal that names a further file: no agent writes one, and that file may be any. */
 function checkJournal(path: string): void {
   const end = new Uint8Array(8);
-  const file = openPresent(path);
+  const file = openIfPresent(path);
   // A writer that has just ended has removed it.
   if (!file) return;
   try {
@@ -159,15 +159,6 @@ function checkJournal(path: string): void {
   }
   if (end.join() === superJournalMark) {
     throw new CorruptStoreError("its journal names another file");
-  }
-}
-
-function openPresent(path: string): Deno.FsFile | null {
-  try {
-    return Deno.openSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }
 

@@ -340,6 +340,7 @@ const all = (message: string) => ({ put: message, recordError: message, clear: m
 const works = all("done");
 const noKey = "ON CONFLICT clause does not match any PRIMARY KEY or UNIQUE constraint";
 
+const notKept = "the file does not keep what is written to it";
 const readable = { current: "h", ...works };
 /** Files that another program, an older or a newer agent may have made; damaged ones are set aside. */
 const schemas: [what: string, sql: string, expected: object, isDamaged?: "damaged"][] = [
@@ -368,6 +369,12 @@ const schemas: [what: string, sql: string, expected: object, isDamaged?: "damage
     current: "column applied_at holds no whole number",
     ...works,
   }, "damaged"],
+  [
+    "a trigger that removes rows",
+    `${table(columns)} CREATE TRIGGER hostile AFTER INSERT ON applied_topology
+      BEGIN DELETE FROM applied_topology; END;`,
+    { ...all(notKept), current: "idle", clear: "done" },
+  ],
   [
     "a view",
     `CREATE TABLE other (${columns}); CREATE VIEW applied_topology AS SELECT * FROM other`,

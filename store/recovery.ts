@@ -59,11 +59,17 @@ function quarantine(path: string, now: number): string {
   }
   const others = listQuarantined(path).filter((it) => it !== target);
   for (const old of others.slice(maximumQuarantined - 1)) {
-    for (const suffix of suffixes) {
-      if (statFile(old + suffix)) Deno.removeSync(old + suffix);
-    }
+    for (const suffix of suffixes) removeIfPossible(old + suffix);
   }
   return target;
+}
+
+function removeIfPossible(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It is absent, or a folder with files; the store is usable again without it.
+  }
 }
 
 function freeTarget(path: string, now: number): string {

@@ -74,6 +74,17 @@ Deno.test("S15 quarantine keeps three files, the newest included", () => {
   assert.equal(place.names().length, 5 + own.length + 1);
 });
 
+Deno.test("S15 quarantine leaves what it cannot remove", () => {
+  using place = new StorePlace();
+  const target = `${place.folder}/${quarantined}`;
+  for (const year of [2001, 2002, 2003]) {
+    Deno.mkdirSync(`${place.path}.corrupt-${year}1122T190501Z/full`, { recursive: true });
+  }
+  damage(place);
+  assert.equal(quarantineIfDamaged(place.path, at(0)), target);
+  assert.equal(listQuarantined(place.path).length, 4);
+});
+
 Deno.test("quarantineIfDamaged() overwrites no file of the same second", () => {
   using place = new StorePlace();
   for (const text of ["first", "second", "third"]) {

@@ -2,7 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import { createFolderOf, identityOf } from "../host/files.ts";
 import { createPrivateFile, makePrivate } from "../host/new_file.ts";
 import { parseJson, writeJson } from "../topology/json.ts";
-import { checkFiles } from "./file.ts";
+import { checkFiles, CorruptStoreError } from "./file.ts";
 import {
   type AppliedTopology,
   maximumDocumentBytes,
@@ -146,6 +146,7 @@ export class TopologyStore implements Disposable {
       if (!row) return;
       const { topologyId, versionHash, document, appliedAt, lastError } = row;
       database.prepare(insertRow).run(topologyId, versionHash, document, appliedAt, lastError);
+      checkStored(database, topologyId);
     });
   }
 
@@ -160,11 +161,10 @@ export class TopologyStore implements Disposable {
 
   #change(topologyId: string, change: (database: DatabaseSync) => void): void {
     this.#transact((database) => {
-      const other = database.prepare(selectNewestId).get()?.id;
-      if (other !== undefined && other !== topologyId) {
-        throw new AlreadyApplied(String(other), topologyId);
-      }
+      const other = newestId(database);
+      if (other !== null && other !== topologyId) throw new AlreadyApplied(other, topologyId);
       change(database);
+      checkStored(database, topologyId);
     });
   }
 
@@ -185,6 +185,18 @@ export class TopologyStore implements Disposable {
   }
 }
 
+function newestId(database: DatabaseSync): string | null {
+  const row = database.prepare(selectNewestId).get();
+  return row ? String(row.id) : null;
+}
+
+/** Throws when the newest row is not of this topology: a file may have triggers that change rows. */
+function checkStored(database: DatabaseSync, topologyId: string): void {
+  if (newestId(database) !== topologyId) {
+    throw new CorruptStoreError("the file does not keep what is written to it");
+  }
+}
+
 /**
  * Opens the file at `path`; creates it and its folder for the owner alone. A statement blocks the process
  * for up to `busyTimeoutMs` while another process holds a lock.
@@ -192,11 +204,8 @@ export class TopologyStore implements Disposable {
 function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
   createFolderOf(path);
   checkFiles(path);
-  try {
-    // SQLite would create the file, and then its journal, readable by others.
-    createPrivateFile(path).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  // SQLite would create the file, and then its journal, readable by others.
+  if (!createPrivateFile(path)) {
     const present = Deno.lstatSync(path);
     if ((present.mode ?? 0) & 0o077) makePrivate(path, present);
   }

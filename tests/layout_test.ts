@@ -5,15 +5,9 @@ import assert from "node:assert/strict";
 const root = new URL("../", import.meta.url);
 
 /** Modules from the entry to the core: imports run down these lines, or stay in one module. */
-const levels = [
-  ["main.ts"],
-  ["cli"],
-  ["api", "doctor", "packaging"],
-  ["agent", "apply"],
-  ["store", "docker", "master"],
-  ["host"],
-  ["topology"],
-];
+const levels =
+  "main.ts > cli > api doctor packaging > agent apply > store docker master > host > topology"
+    .split(" > ").map((it) => it.split(" "));
 const levelOf = (path: string) => levels.findIndex((it) => it.includes(path.split("/")[0]!));
 
 const notProduct = /^(tests|tools|bench|examples|dist|node_modules|\..*)$/;
@@ -26,14 +20,17 @@ function productFiles(folder: string): string[] {
   });
 }
 
-const product = productFiles("./").map((it) => it.slice(2))
-  .map((path) => ({ path, text: Deno.readTextFileSync(new URL(path, root)) }));
-const linesOf = (text: string) => text.split("\n").length - 1;
-const code = (text: string) => text.replaceAll(/\/\*.*?\*\/|\/\/ [^\n]*/gs, "");
+const product = productFiles("./").map((it) => it.slice(2)).map((path) => {
+  const text = Deno.readTextFileSync(new URL(path, root));
+  return { path, text, code: text.replaceAll(/\/\*.*?\*\/|\/\/ [^\n]*/gs, "") };
+});
+type ProductFile = typeof product[number];
+const pathsOf = (isFound: (file: ProductFile) => boolean) =>
+  product.filter(isFound).map(({ path }) => path);
 
 /** Returns the files that a file imports, lazily or not. */
-const importsOf = ({ path, text }: { path: string; text: string }) =>
-  [...code(text).matchAll(/(?:from|import\(?)\s*"(\.[^"]+\.ts)"/g)]
+const importsOf = ({ path, code }: ProductFile) =>
+  [...code.matchAll(/(?:from|import\(?)\s*"(\.[^"]+\.ts)"/g)]
     .map(([, target]) => new URL(target!, new URL(path, root)).href.slice(root.href.length));
 
 Deno.test("imports run from main.ts to topology, never back or sideways", () => {
@@ -44,23 +41,21 @@ Deno.test("imports run from main.ts to topology, never back or sideways", () => 
     ).map((target) => `${file.path} imports ${target}`);
   });
   assert.deepEqual(against, []);
-});
-
-Deno.test("each product file has a module", () => {
-  assert.deepEqual(product.filter(({ path }) => levelOf(path) < 0).map(({ path }) => path), []);
+  assert.deepEqual(pathsOf(({ path }) => levelOf(path) < 0), [], "files without a module");
 });
 
 Deno.test("no product file has over 500 lines, few have under 40", () => {
-  assert.deepEqual(product.filter(({ text }) => linesOf(text) > 500).map(({ path }) => path), []);
-  const short = product.filter(({ text }) => linesOf(text) < 40).map(({ path }) => path);
+  const linesOf = ({ text }: ProductFile) => text.split("\n").length - 1;
+  assert.deepEqual(pathsOf((it) => linesOf(it) > 500), []);
+  const short = pathsOf((it) => linesOf(it) < 40);
   assert.ok(short.length <= 12, short.join("\n"));
 });
 
 Deno.test("identifiers and texts use the words of the field", () => {
   const names = /\w*(?:Stock|Diary|Bell|Crowd|Patient|Prospect|Surroundings)\w*/g;
   const beat = /\w*(?<!heart|Heart)[Bb]eat(?!s_total|_\w+_seconds)\w*/g;
-  const found = product.flatMap(({ path, text }) => {
-    const identifiers = code(text).replaceAll(/"[^"\n]*"|`[^`]*`/g, '""');
+  const found = product.flatMap(({ path, text, code }) => {
+    const identifiers = code.replaceAll(/"[^"\n]*"|`[^`]*`/g, '""');
     const words = [names, beat].flatMap((it) => identifiers.match(it) ?? []);
     return [...words, ...text.match(/\bbeat(?:s|ing)?\b/gi) ?? []].map((it) => `${path}: ${it}`);
   });
@@ -69,22 +64,16 @@ Deno.test("identifiers and texts use the words of the field", () => {
 
 Deno.test("a default stands in one product file", () => {
   for (const value of ["8770", "/etc/decnet", "debian:bookworm-slim", "/var/lib/decnet-agent"]) {
-    const files = product.filter(({ text }) => code(text).includes(value)).map(({ path }) => path);
+    const files = pathsOf(({ code }) => code.includes(value));
     assert.ok(files.length <= 1, `${value}: ${files}`);
   }
 });
 
-Deno.test("no argument with a side effect stands behind ?.", () => {
-  // It would happen only where the callback is set. Parentheses may be nested once.
-  const call = /\?\.(?:#?\w+)?\((?:[^;()]|\([^()]*\))*?(?:\+\+|--| = |\bawait\b)/g;
-  const found = product.flatMap(({ path, text }) =>
-    (code(text).match(call) ?? []).map((it) => `${path}: ${it}`)
-  );
-  assert.deepEqual(found, []);
-});
+// A side effect would happen only where the callback is set. Parentheses may be nested once.
+const sideEffect = /\?\.(?:#?\w+)?\((?:[^;()]|\([^()]*\))*?(?:\+\+|--| = |\bawait\b)/;
+// The bundler's minifier loses using, so that nothing would be closed.
+const using = /^\s*(?:await )?using\s/m;
 
-Deno.test("no product file has a using declaration", () => {
-  // The bundler's minifier loses it, so that nothing would be closed.
-  const found = product.filter(({ text }) => /^\s*(?:await )?using\s/m.test(code(text)));
-  assert.deepEqual(found.map(({ path }) => path), []);
+Deno.test("no product file has using, or a side effect behind ?.", () => {
+  assert.deepEqual(pathsOf(({ code }) => sideEffect.test(code) || using.test(code)), []);
 });

@@ -3,7 +3,7 @@
 import { configure } from "../cli/config.ts";
 import { run } from "../cli/main.ts";
 import { findSocket } from "../docker/observe.ts";
-import { OutputWriter, standardError, standardOutput } from "../host/output.ts";
+import { OutputWriter, standardOutput } from "../host/output.ts";
 import type { HeartbeatBody } from "../agent/heartbeat.ts";
 import { until } from "../tests/support/environment.ts";
 import { worker as neighbour } from "../tests/support/api_setup.ts";
@@ -30,7 +30,7 @@ const introduction =
 
 async function main(args: readonly string[]): Promise<number> {
   const line = args.join(" ");
-  const [stdout, stderr] = [new OutputWriter(standardOutput), new OutputWriter(standardError)];
+  const [stdout, stderr] = [new OutputWriter(standardOutput), new OutputWriter(Deno.stderr)];
   if (line === "--help") {
     stdout.write(usage);
     return 0;

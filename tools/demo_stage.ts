@@ -1,6 +1,6 @@
 /** What the demo's stories are told with: a printer, a host, the agent's loop and a master. */
 
-import { describeDrift } from "../agent/change_log.ts";
+import { describeDrift } from "../agent/snapshot.ts";
 import type { HeartbeatBody } from "../agent/heartbeat.ts";
 import type { Identity } from "../api/auth.ts";
 import { parseArguments } from "../cli/args.ts";

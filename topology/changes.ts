@@ -283,14 +283,13 @@ function reasonToRecreate(
   return isUseless ? "it does not stay up, and a service needs it" : null;
 }
 
-/** Describes a foreign container that keeps changes from being made. */
-export function describeGuest({ name }: ContainerInfo, what: string): string {
+function describeGuest({ name }: ContainerInfo, what: string): string {
   return `container ${name}, which does not belong to this topology, ${what}`;
 }
 
-/** Describes that a guest shares the network of a container. */
-export function sharing(host: string): string {
-  return `shares the network of container ${host}`;
+/** Describes a foreign container that shares the network of the container `host`. */
+export function describeSharing(guest: ContainerInfo, host: string): string {
+  return describeGuest(guest, `shares the network of container ${host}`);
 }
 
 /**
@@ -302,6 +301,8 @@ function findForeignGuests(
   inventory: Inventory,
 ): string[] {
   const removed = new Set(containers.flatMap((it) => it.action === "remove" ? [it.actual] : []));
+  const created = containers.flatMap((it) => it.action === "create" ? [it.planned] : []);
+  const needed = new Set(created.flatMap((it) => [...it.addressByNetwork].map(String)));
   const guests = inventory.containers.filter((it) => isRunning(it) && !removed.has(it));
   const onNetworks = networks.flatMap((change) => {
     if (change.action !== "remove") return [];
@@ -309,22 +310,13 @@ function findForeignGuests(
     return guests.filter(({ addressByNetwork }) => addressByNetwork.has(name))
       .map((guest) => describeGuest(guest, `uses network ${name}`));
   });
-  const hosts = new Map(
-    [...removed].flatMap((
-      { id, name },
-    ) => [[`container:${id}`, name], [`container:${name}`, name]]),
+  const hosts = new Map<string, string>(
+    [...removed].flatMap(({ id, name }) => [id, name].map((it) => [`container:${it}`, name])),
   );
-  const inContainers = guests.flatMap((guest) => {
-    const host = hosts.get(guest.networkMode);
-    return host === undefined ? [] : [describeGuest(guest, sharing(host))];
-  });
-  const needed = new Set(
-    containers.flatMap((it) =>
-      it.action === "create" ? [...it.planned.addressByNetwork].map((it) => it.join(" ")) : []
-    ),
-  );
+  const inContainers = guests.filter(({ networkMode }) => hosts.has(networkMode))
+    .map((guest) => describeSharing(guest, hosts.get(guest.networkMode)!));
   const atAddresses = guests.flatMap((guest) =>
-    [...guest.addressByNetwork].filter((it) => needed.has(it.join(" ")))
+    [...guest.addressByNetwork].filter((it) => needed.has(String(it)))
       .map(([network, address]) => describeGuest(guest, `has the address ${address} on ${network}`))
   );
   return [...onNetworks, ...inContainers, ...atAddresses];

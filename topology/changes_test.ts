@@ -353,7 +353,7 @@ Deno.test("findChanges() restarts services that run longer than their base", () 
     [{ web: up(3600, 7200) }, []],
     [{ web: { uptime: null } }, []],
     [{ web: up(1, 2), "web-http": { uptime: null }, "web-ssh": up(2, 3) }, []],
-    // "Less than a second" tells nothing: the clock may have been set back.
+    // "Less than a second" means nothing: the clock may have been set back.
     [{ web: up(0, 1) }, []],
     [
       { web: up(1, 2), "web-http": { state: "paused" }, "web-ssh": { state: "restarting" } },

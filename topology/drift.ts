@@ -171,15 +171,11 @@ export function containerChange(
 
 /**
  * Whether a service has been running longer than its base: then the base was restarted, and the service
- * is still in the old network, alone. False where the uptime of the base tells nothing.
+ * is still in the old network, alone. False where the uptime of the base means nothing.
  */
-export function isLeftBehind(actual: ContainerInfo, base: ContainerInfo | undefined): boolean {
-  return seemsLeftBehind(actual, base) && !isUptimeUnclear(base!);
-}
-
-function seemsLeftBehind({ uptime }: ContainerInfo, base: ContainerInfo | undefined): boolean {
-  return uptime !== null && (base?.uptime ?? null) !== null &&
-    uptime.atLeast > base!.uptime!.atMost;
+export function isLeftBehind({ uptime }: ContainerInfo, base: ContainerInfo | undefined): boolean {
+  return uptime !== null && base !== undefined && base.uptime !== null && !isUptimeUnclear(base) &&
+    uptime.atLeast > base.uptime.atMost;
 }
 
 /** The engine says "Less than a second" of all that was started later than now, by a clock set back. */
@@ -187,13 +183,13 @@ function isUptimeUnclear({ uptime }: ContainerInfo): boolean {
   return uptime !== null && uptime.atMost <= 1;
 }
 
-/** Whether it takes a second look, seconds later, to tell if a service must be restarted. */
+/** Whether it takes a second look, seconds later, to see if a service must be restarted. */
 export function needsSecondLook({ containers }: Plan, inventory: Inventory): boolean {
   const byName = new Map(inventory.containers.map((it) => [it.name, it]));
   return containers.some((planned) => {
     const [actual, base] = [byName.get(planned.name), byName.get(planned.base ?? "")];
-    return actual && base && seemsLeftBehind(actual, base) && isUptimeUnclear(base) &&
-      containerChange(planned, actual, base) === null;
+    return actual?.uptime && base?.uptime && isUptimeUnclear(base) &&
+      actual.uptime.atLeast > base.uptime.atMost && containerChange(planned, actual, base) === null;
   });
 }
 

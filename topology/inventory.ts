@@ -13,7 +13,7 @@ export interface NetworkInfo {
   readonly name: string;
   readonly driver: string;
   readonly internal: boolean;
-  /** CIDR of each address pool; empty for a network that takes no addresses. */
+  /** CIDR of each address pool; empty for a network that has no addresses. */
   readonly subnets: readonly string[];
   readonly labels: ReadonlyMap<string, string>;
 }

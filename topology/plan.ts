@@ -165,10 +165,6 @@ export function engineRequest({ request, hiddenValues }: PlannedContainer): Cont
   return { ...request, Env };
 }
 
-// Do not change the order of fields in a request: the digest is computed from its text, and another
-// digest makes the next apply recreate everything. What is the same for all objects is added after it,
-// as an upgrade of the agent must recreate nothing; the log limits stand in it, and stay there.
-
 /** Limits logs: a decoy under attack for months must not fill the disk. */
 const logConfig = {
   Type: "json-file",
@@ -317,6 +313,11 @@ async function withDigests<T extends PlannedNetwork | PlannedContainer>(
   return labelled;
 }
 
+/**
+ * The digest is of what the document and the configuration decide. What is the same for all objects is
+ * added after it, but for the limits of logs. Keep the order of fields, and let nothing else change: an
+ * upgrade of the agent must not recreate what runs.
+ */
 async function withDigest<T extends PlannedNetwork | PlannedContainer>(planned: T): Promise<T> {
   const decided = "hiddenValues" in planned ? engineRequest(planned) : planned.request;
   const bytes = new TextEncoder().encode(JSON.stringify(decided));

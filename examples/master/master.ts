@@ -246,7 +246,7 @@ export function push(
     const { statusCode: status } = response;
     resolve(status === 200 ? "applied" : `refused with ${status}: ${reply}`);
   }).on("error", (error) => resolve(`failed: ${error.message}`))
-    // The document as it was read: parsed and written anew, 1.0 would be 1, and the hash another.
+    // The document as it was read: parsed and written again, 1.0 would be 1, and the hash another.
     .end(`{"hydrated":${document},"version_hash":${JSON.stringify(versionHash)}}`);
   return promise;
 }
@@ -351,7 +351,7 @@ article.bad, .bad b, #gone { border-color: var(--bad); } .bad b, #gone { color: 
 article.poor { border-color: var(--poor); } .poor b { color: var(--poor); }
 article.good { border-color: var(--good); } .good b { color: var(--good); }`;
 
-// Without it the page loads itself anew; with it, nothing flickers, and a dead master is told.
+// Without it the page loads itself again; with it, nothing flickers, and a dead master is told.
 const script = `
 async function refresh() {
   const gone = document.querySelector("#gone");

@@ -247,7 +247,7 @@ possible.test("D26 apply never cuts a host with a real engine off", async (t) =>
     assert.equal(code, 2, stderr);
     assert.match(
       stderr,
-      /^decnet-agent: the master at 192\.0\.2\.1:8770 took a connection before/m,
+      /^decnet-agent: the master at 192\.0\.2\.1:8770 accepted a connection before/m,
     );
     assert.match(stderr, /; they were removed again\. /);
     assert.deepEqual(await host.networks(), []);

@@ -173,7 +173,7 @@ for (const { what, setup, flags = [], networks = [], conflict } of cases) {
     assert.equal(preview.code, conflict === null ? 0 : 2);
     const { code, stderr } = await execute(args, { wrapper });
     if (conflict === null) {
-      // 1 is for a master that takes no heartbeat.
+      // 1 is for a master that refuses heartbeats.
       assert.equal(code, flags.length > 0 ? 1 : 0, stderr);
       assert.ok(engine.networks.some(({ Name }) => Name === name));
     } else {

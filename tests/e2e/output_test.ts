@@ -65,7 +65,7 @@ async function runBelow(
   return JSON.parse(new TextDecoder().decode((await process.output()).stdout));
 }
 
-const lost = "decnet-agent: Cannot write to standard output: its reader takes nothing\n";
+const lost = "decnet-agent: Cannot write to standard output: its reader has stopped reading\n";
 
 /** A document whose plan is larger than a pipe. */
 const large = JSON.stringify({

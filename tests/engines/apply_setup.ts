@@ -367,7 +367,7 @@ export const damages: readonly Damage[] = [
         return services.every(({ Status }) => /^Up ([3-9]|\d\d|About)/.test(Status));
       }, { what: "services that have been up for a while" });
       await base.restart({ t: 0 });
-      // "Less than a second" tells nothing.
+      // "Less than a second" means nothing.
       await until(async () => {
         const [{ Status = "" } = {}] = (await sandbox.containers())
           .filter(({ Names: [it] }) => it === `/${name("web")}`);

@@ -100,6 +100,8 @@ for (const engine of [docker, podman]) {
           unhealthy: false,
           uptime: item.State === "running" || item.State === "paused",
           labels: new Map(Object.entries(item.Labels ?? {})),
+          image: item.Image,
+          imageId: item.ImageID,
           networkMode: item.HostConfig?.NetworkMode ?? "",
           addressByNetwork: new Map(
             Object.entries(item.NetworkSettings.Networks ?? {}).map((

@@ -23,6 +23,8 @@ interface ListedContainer {
   readonly State: string;
   readonly Status: string;
   readonly Labels: Readonly<Record<string, string>> | null;
+  readonly Image: string;
+  readonly ImageID: string;
   readonly HostConfig?: { readonly NetworkMode?: string };
   readonly NetworkSettings: {
     /** Podman lists null for a container without networks. */

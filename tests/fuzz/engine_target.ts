@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
+import { ChangeLog } from "../../agent/change_log.ts";
+import { describeDrift } from "../../agent/snapshot.ts";
 import { standInOptions } from "../support/topology.ts";
-import { ChangeLog, describeDrift } from "../../agent/change_log.ts";
 import { Agent, type Heartbeat } from "../../agent/heartbeat.ts";
 import { findingsOf, onceText } from "../../cli/report.ts";
 import { stateText } from "../../cli/state.ts";

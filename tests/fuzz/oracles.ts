@@ -38,9 +38,10 @@ export function checkImage(image: string): void {
 }
 
 const call = new RegExp(
-  "^(?:GET /(?:networks|containers/json\\?all=1|images/[A-Za-z0-9._:@/-]+/json)|" +
+  "^(?:GET /(?:networks|containers/json\\?all=1|images/[A-Za-z0-9._:@/-]+/json|" +
+    "images/json\\?all=1&filters=[A-Za-z0-9.%]+)|" +
     "POST /(?:networks/(?:create|decnet_t_[A-Za-z0-9_.-]+/connect)|" +
-    "containers/(?:create\\?name=decnet_t_[A-Za-z0-9_.-]+|[0-9a-f]{64}/(?:start|restart\\?t=0)))|" +
+    "containers/(?:create\\?name=decnet_t_[A-Za-z0-9_.-]+|[0-9a-f]{64}/(?:start|restart\\?t=0|kill)))|" +
     "DELETE /(?:networks/[0-9a-f]{64}|containers/[0-9a-f]{64}\\?force=1&v=1))$",
 );
 

@@ -12,14 +12,14 @@ import { runLoop } from "../../agent/loop.ts";
 import { Wakeup } from "../../agent/schedule.ts";
 import { HostWatcher } from "../../agent/watcher.ts";
 import { createLog } from "../../host/log.ts";
-import { OutputWriter, standardError, standardOutput } from "../../host/output.ts";
+import { OutputWriter, standardOutput } from "../../host/output.ts";
 
 const intervalMs = 10_000;
 const options: AgentOptions = { ...JSON.parse(Deno.args[1]!), planOptions: standInOptions };
 // Reading from standard input opens a descriptor more, now and then.
 const control = await Deno.connect({ transport: "unix", path: Deno.args[0]! });
 const stdout = new OutputWriter(standardOutput);
-const stderr = new OutputWriter(standardError);
+const stderr = new OutputWriter(Deno.stderr);
 const print = (line: string) => stdout.write(`${line}\n`);
 const byte = new Uint8Array(1);
 const mayGoOn = async (): Promise<boolean> => {

@@ -81,7 +81,7 @@ export class OpensslAuthority implements Disposable {
 /** A TLS server of OpenSSL on 127.0.0.1: it can do what the runtime cannot. */
 export interface OpensslServer extends AsyncDisposable {
   readonly port: number;
-  /** Returns what it has received and told. */
+  /** Returns what it has received and printed. */
   said(): string;
 }
 

@@ -71,7 +71,7 @@ interface RawCertificate {
   /** In milliseconds from now. */
   readonly from?: number;
   readonly to?: number;
-  /** Made anew unless told. */
+  /** Created unless given. */
   readonly keys?: KeyPairKeyObjectResult;
   /** Its own key by default. */
   readonly signer?: RawIssuer;
@@ -107,7 +107,7 @@ export function newKeys(): KeyPairKeyObjectResult {
   return keys;
 }
 
-/** Makes a certificate; signed by itself unless told. */
+/** Makes a certificate; signed by itself unless given an issuer. */
 export function makeCertificate(options: RawCertificate): MadeCertificate {
   const { version = 3, subject, extensions = [], from = -dayMs, to = dayMs } = options;
   const { publicKey, privateKey } = options.keys ?? newKeys();

@@ -259,7 +259,7 @@ export const doctorChecks: readonly Check[] = [
       assert.match(details("lock"), new RegExp(`/agent\\.lock names process ${pid} since `));
       const folder = `/var/lib/decnet-agent: owner ${user}, group ${user}, mode 0700`;
       assert.equal(details("state-dir"), folder);
-      assert.match(details("socket"), /docker\.sock: owner .* it takes connections$/);
+      assert.match(details("socket"), /docker\.sock: owner .* it accepts connections$/);
       assert.match(details("service"), /decnet-agent\.service is active and starts with the host/);
       const heads = findings.map(({ name, state }) => `${name} ${state}`);
       assert.deepEqual((await doctor.heads()).map((line) => line.split(/ +/, 2).join(" ")), heads);

@@ -175,7 +175,7 @@ function createNetwork({ state, body }: Call): [number, unknown] {
   return [201, { Id: created.Id, Warning: "" }];
 }
 
-/** Null for a network that takes no addresses. */
+/** Null for a network that has no addresses. */
 function subnetIn({ IPAM, ConfigOnly }: NetworkItem): Subnet | null {
   if (IPAM.Driver === "null" || ConfigOnly) return null;
   const cidr = parseCidr(IPAM.Config[0]?.Subnet ?? "");
