@@ -67,6 +67,27 @@ Deno.test("run() apply --stored applies the stored document again", async () => 
   assert.match((await apply()).stdout, /applied: no changes were necessary\n$/);
 });
 
+Deno.test("run() apply --stored takes over a changed services file", async () => {
+  await using setup = await createHost();
+  setup.changeStore((store) => store.put(topologyId, hash, stored));
+  const run = (file: string, ...args: string[]) =>
+    runOn([...args, ...flagsOf(setup, { master: false }), "--services=/s.json"], {
+      readFile: (path) => path === "/s.json" ? file : null,
+    });
+  const [before, after] = ["{}", '{"ssh": {"environment": {"SSH_BANNER": {"value": "new"}}}}'];
+  await run(before, "apply", "--stored");
+  assert.match((await run(before, "--once")).stdout, /^DECNET OK - /);
+  const changed = await run(after, "--once");
+  assert.equal(changed.code, 1);
+  assert.match(
+    changed.stdout,
+    / - changed \S+_decky-001-ssh \(made from another specification; apply --stored makes it as configured\) \|/,
+  );
+  const { stderr } = await run(after, "apply", "--stored");
+  assert.match(stderr, /^\[1\/2\] remove container \S+-ssh\n\[2\/2\] create container \S+-ssh\n/);
+  assert.equal((await run(after, "--once")).code, 0);
+});
+
 Deno.test("run() apply --stored ends with 3 when nothing is stored", async () => {
   await using setup = await createHost();
   const apply = (...flags: string[]) => runOn(["apply", "--stored", ...flags, ...flagsOf(setup)]);

@@ -20,41 +20,37 @@ function gatewayDocument(sandbox: DockerSandbox): Json {
   );
 }
 
-const isPossible = await Outside.isPossible();
+const withOutside = requirement(
+  "Docker, iproute2, nsenter and root",
+  docker.requirement.suffix === "" && await Outside.isPossible(),
+);
 
-for (const engine of [docker, podman]) {
-  const { name, socket, requirement: { suffix } } = engine;
-  const withOutside = requirement(
-    `${name}, iproute2, nsenter and root`,
-    suffix === "" && isPossible,
-  );
-  testApply(`a gateway answers from outside, no other decky, in ${name}`, async (setup) => {
-    const { sandbox } = setup;
-    const outside = await Outside.make(sandbox);
-    const planOptions = { ...setup.planOptions, publish: outside.hostAddress };
-    const document = gatewayDocument(sandbox);
-    await setup.apply(document, { planOptions });
-    assert.deepEqual((await setup.apply(document, { planOptions })).changes, 0);
-    const gateway = setup.name("decky-001");
-    await using _gateway = await answerInside(sandbox, gateway, "22/tcp", "53/tcp", "53/udp");
-    // It forwards, too, but is on internal LANs only; the first agent published its port.
-    await using _inner = await answerInside(sandbox, setup.name("decky-002"), "80/tcp");
-    // On the DMZ, but no gateway.
-    await using _other = await answerInside(sandbox, setup.name("decky-004"), "80/tcp");
-    for (const port of ["22/tcp", "53/tcp", "53/udp"]) assert.equal(await outside.ask(port), port);
-    for (const port of ["80/tcp", "22/udp"]) assert.equal(await outside.ask(port), "", port);
+testApply("a gateway answers from outside, no other decky does", async (setup) => {
+  const { sandbox } = setup;
+  const outside = await Outside.make(sandbox);
+  const planOptions = { ...setup.planOptions, publish: outside.hostAddress };
+  const document = gatewayDocument(sandbox);
+  await setup.apply(document, { planOptions });
+  assert.deepEqual((await setup.apply(document, { planOptions })).changes, 0);
+  const gateway = setup.name("decky-001");
+  await using _gateway = await answerInside(sandbox, gateway, "22/tcp", "53/tcp", "53/udp");
+  // It forwards, too, but is on internal LANs only.
+  await using _inner = await answerInside(sandbox, setup.name("decky-002"), "80/tcp");
+  // On the DMZ, but no gateway.
+  await using _other = await answerInside(sandbox, setup.name("decky-004"), "80/tcp");
+  for (const port of ["22/tcp", "53/tcp", "53/udp"]) assert.equal(await outside.ask(port), port);
+  for (const port of ["80/tcp", "22/udp"]) assert.equal(await outside.ask(port), "", port);
 
-    // Another set of ports: the base is made again with its services, and nothing else.
-    const before = await setup.ids();
-    const without = parseJson(writeJson(document).replaceAll('["ssh","dns"]', '["ssh"]'));
-    await setup.apply(without, { planOptions });
-    const again = ["decky-001", "decky-001-dns", "decky-001-ssh"];
-    assert.deepEqual(changed(before, await setup.ids()), again);
-    await using _again = await answerInside(sandbox, gateway, "22/tcp", "53/udp");
-    assert.equal(await outside.ask("22/tcp"), "22/tcp");
-    assert.equal(await outside.ask("53/udp"), "");
-  }, { requirement: withOutside, socket });
-}
+  // Another set of ports: the base is made again with its services, and nothing else.
+  const before = await setup.ids();
+  const without = parseJson(writeJson(document).replaceAll('["ssh","dns"]', '["ssh"]'));
+  await setup.apply(without, { planOptions });
+  const again = ["decky-001", "decky-001-dns", "decky-001-ssh"];
+  assert.deepEqual(changed(before, await setup.ids()), again);
+  await using _again = await answerInside(sandbox, gateway, "22/tcp", "53/udp");
+  assert.equal(await outside.ask("22/tcp"), "22/tcp");
+  assert.equal(await outside.ask("53/udp"), "");
+}, { requirement: withOutside, socket: docker.socket });
 
 const gateway: Sample = {
   lans: { dmz: 0 },
@@ -105,3 +101,25 @@ testApply("Applier.apply() recreates only the service whose value has changed", 
   assert.ok((await env()).includes("SSH_ROOT_PASSWORD=another"));
   await setup.assertApplied(document("another"));
 });
+
+for (const engine of [docker, podman]) {
+  testApply(`Applier.apply() mounts a folder of artifacts-dir in ${engine.name}`, async (setup) => {
+    const { sandbox, name, folder } = setup;
+    const artifactsDirectory = `${folder.path}/not there yet`;
+    const planOptions = { ...setup.planOptions, artifactsDirectory };
+    const sample: Sample = {
+      lans: { dmz: 0 },
+      deckies: { web: { on: { dmz: 2 }, services: ["ssh", "ftp"] } },
+    };
+    await setup.apply(sample, { planOptions });
+    const source = `${artifactsDirectory}/web/ssh`;
+    assert.ok((await Deno.stat(source)).isDirectory);
+    const mounts = async (container: string) =>
+      (await sandbox.docker.getContainer(name(container)).inspect()).Mounts
+        .map(({ Source, Destination, RW }) => [Source, Destination, RW]);
+    assert.deepEqual(await mounts("web-ssh"), [[source, "/var/lib/systemd/coredump", true]]);
+    assert.deepEqual([await mounts("web"), await mounts("web-ftp")], [[], []]);
+    await setup.teardown();
+    assert.ok((await Deno.stat(source)).isDirectory, "a teardown keeps what was captured");
+  }, engine);
+}
