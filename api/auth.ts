@@ -5,7 +5,6 @@ import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
 import { splitChain } from "../master/certificates.ts";
 import {
-  type Chain,
   type ChainFault,
   chainOf,
   type CryptoModule,
@@ -78,7 +77,7 @@ export class ClientVerifier {
   /** Returns the client that has just connected, or null if the connection must be closed. */
   identify(socket: Tls.TLSSocket): Peer | null {
     if (!socket.authorized) return null;
-    const chain = presentedBy(socket, this.#crypto);
+    const chain = chainOf(() => socket.getPeerCertificate(true), this.#crypto);
     const check = { authorities: this.#authorities, purpose: "client", now: Date.now() } as const;
     const fault = chain && findFault(chain, check, this.#crypto);
     if (!chain || fault) {
@@ -100,15 +99,6 @@ export class ClientVerifier {
     if ((refused & (refused - 1)) !== 0) return;
     const text = `the API refused a resumed TLS session: its certificate ${faultTexts[reason]}`;
     this.#log("warn", text, { subject: "api", refused });
-  }
-}
-
-function presentedBy(socket: Tls.TLSSocket, crypto: CryptoModule): Chain | null {
-  try {
-    return chainOf(socket.getPeerCertificate(true), crypto);
-  } catch {
-    // The runtime throws when it cannot read each of them.
-    return null;
   }
 }
 

@@ -121,6 +121,6 @@ openssl.test("ApiServer.start() refuses a key that TLS does not accept", async (
   const certificates = new CertificateFolder(folder.path);
   await assert.rejects(
     ApiSetup.start({ certificates: () => certificates.load() }),
-    /worker\.key: TLS does not accept a key of EC secp256k1; have worker\.crt and worker\.key /,
+    /worker\.key: TLS does not accept a key of EC secp256k1; request worker\.crt and worker\.key again/,
   );
 });

@@ -110,24 +110,60 @@ export class Applier {
       const { signal } = run;
       // Checks that the store can be written before Docker is changed.
       await retryWhileLocked(() => store.prepare(), signal);
-      const isSuperseding = other !== null;
-      const attempt = new ApplyAttempt({
-        store,
-        validated,
-        planOptions,
-        peers: { master, callerAddress },
-        signal,
-        isSuperseding,
-      });
+      let isOtherUntouched = other !== null;
+      const onRemoveOther = () => {
+        isOtherUntouched = false;
+      };
+      const round = { store, validated, peers: { master, callerAddress }, signal, onRemoveOther };
       try {
-        const changes = await reconcile(sockets, run, (executor) => attempt.runRound(executor));
+        const changes = await reconcile(
+          sockets,
+          run,
+          (executor) => this.#runRound(executor, round),
+        );
         await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
         const isSame = !other && stored?.versionHash === versionHash && stored.lastError === null;
         return { topologyId, versionHash, changes, changed: changes > 0 || !isSame };
       } catch (error) {
-        throw await attempt.handleFailure(error);
+        // The stored topology is unchanged, and it is not the one whose apply failed.
+        if (isOtherUntouched) throw toApplyError(error);
+        throw await recordFailure(store, { topologyId, text, signal }, error);
       }
     });
+  }
+
+  /** Computes the changes, checks for obstacles such as missing images, then changes Docker. */
+  async #runRound(
+    executor: ChangeExecutor,
+    { store, validated: { plan, text }, peers, signal, onRemoveOther }: {
+      store: ApplyStore;
+      validated: ValidatedDocument;
+      peers: Peers;
+      signal: AbortSignal;
+      /** Called before a superseded topology is removed. */
+      onRemoveOther: () => void;
+    },
+  ): Promise<void> {
+    const { engine } = executor;
+    const { topologyId } = plan;
+    const superseded = otherTopology(topologyId, store.current());
+    const context = { superseded, planOptions: this.#options.planOptions, peers, signal };
+    const { removals, changes, imageIds } = await computeChangeSet(engine, plan, context);
+    checkObstacles(removals, changes);
+    const { networks, containers } = changes;
+    const check = await prepareNetworkCheck(peers, { engine, topologyId, networks, signal });
+    if (superseded) {
+      onRemoveOther();
+      await executor.execute(removals, imageIds);
+      await retryWhileLocked(() => store.clear(superseded.topologyId), signal);
+    }
+    if (networks.length + containers.length > 0) {
+      // If this process is killed, a later teardown finds the document in the store.
+      await retryWhileLocked(() => {
+        if (store.current() === null) store.recordError(topologyId, unfinishedError, text);
+      }, signal);
+    }
+    await executor.execute(changes, imageIds, check);
   }
 
   /**
@@ -205,62 +241,6 @@ export class Applier {
   ): Promise<ApplyResult> {
     const { storePath, fallback } = this.#options;
     return withApplyLock({ storePath, fallback, purpose, run }, work);
-  }
-}
-
-/** What an `ApplyAttempt` needs. */
-interface AttemptOptions {
-  readonly store: ApplyStore;
-  readonly validated: ValidatedDocument;
-  readonly planOptions: PlanOptions;
-  readonly peers: Peers;
-  readonly signal: AbortSignal;
-  /** Whether a stored topology of another id is to be removed first. */
-  readonly isSuperseding: boolean;
-}
-
-/** The part of an apply that changes Docker and records its failure in the store. */
-class ApplyAttempt {
-  readonly #options: AttemptOptions;
-  #isOtherUntouched: boolean;
-
-  constructor(options: AttemptOptions) {
-    this.#options = options;
-    this.#isOtherUntouched = options.isSuperseding;
-  }
-
-  /** Computes the changes, checks for obstacles such as missing images, then changes Docker. */
-  async runRound(executor: ChangeExecutor): Promise<void> {
-    const { store, validated: { plan, text }, planOptions, peers, signal } = this.#options;
-    const { topologyId } = plan;
-    const superseded = otherTopology(topologyId, store.current());
-    const context = { superseded, planOptions, peers, signal };
-    const changeSet = await computeChangeSet(executor.engine, plan, context);
-    const { removals, changes, imageIds } = changeSet;
-    checkObstacles(removals, changes);
-    const { engine } = executor;
-    const { networks } = changes;
-    const check = await prepareNetworkCheck(peers, { engine, topologyId, networks, signal });
-    if (superseded) {
-      this.#isOtherUntouched = false;
-      await executor.execute(removals, imageIds);
-      await retryWhileLocked(() => store.clear(superseded.topologyId), signal);
-    }
-    if (changes.networks.length + changes.containers.length > 0) {
-      // If this process is killed, a later teardown finds the document in the store.
-      await retryWhileLocked(() => {
-        if (store.current() === null) store.recordError(topologyId, unfinishedError, text);
-      }, signal);
-    }
-    await executor.execute(changes, imageIds, check);
-  }
-
-  /** Records a failure; returns the error to throw. */
-  async handleFailure(error: unknown): Promise<ApplyError> {
-    // The stored topology is unchanged, and it is not the one whose apply failed.
-    if (this.#isOtherUntouched) return toApplyError(error);
-    const { store, validated: { plan: { topologyId }, text }, signal } = this.#options;
-    return await recordFailure(store, { topologyId, text, signal }, error);
   }
 }
 

@@ -106,16 +106,7 @@ function labelText(labels: Labels): string {
 
 /** Writes the metrics of one check; returns the problem, or null. */
 export function writeMetrics(path: string, heartbeat: Heartbeat, code: ExitCode): string | null {
-  return tryToReplace(path, metricsText(heartbeat, { code, loop: null }));
-}
-
-function tryToReplace(path: string, text: string): string | null {
-  try {
-    replaceTextFile(path, text);
-    return null;
-  } catch (error) {
-    return (error as Error).message;
-  }
+  return replaceTextFile(path, metricsText(heartbeat, { code, loop: null }));
 }
 
 /** The metrics file of a running agent, and the counters in it. */
@@ -154,7 +145,7 @@ export class MetricsFile implements LoopHistory {
   /** Writes the metrics of a heartbeat. Logs a problem once. Never throws. */
   write(heartbeat: Heartbeat, code: ExitCode): void {
     if (this.#path === null) return;
-    const problem = tryToReplace(this.#path, metricsText(heartbeat, { code, loop: this }));
+    const problem = replaceTextFile(this.#path, metricsText(heartbeat, { code, loop: this }));
     if (problem === this.#problem) return;
     if (problem === null) this.#log("info", "the metrics are written again");
     else this.#log("warn", problem, { subject: "textfile" });

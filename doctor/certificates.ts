@@ -2,8 +2,8 @@ import type { X509Certificate } from "node:crypto";
 import { validityProblem } from "../agent/sender.ts";
 import type { CertificateReason } from "../master/certificates.ts";
 import { ConnectionError } from "../master/connection.ts";
-import { fieldsOf, isSignedBy } from "../master/chain.ts";
-import { timeOf, TrustError } from "../master/trust.ts";
+import { isNamed, isSignedBy, nameIn } from "../master/chain.ts";
+import { timeOf, TrustError, validityOf } from "../master/trust.ts";
 import { plainName } from "../master/x509.ts";
 import {
   describe,
@@ -50,7 +50,10 @@ export async function checkValidity(context: DoctorContext): Promise<Result> {
   if (identity.kind === "invalid") return skipped("the certificates cannot be used");
   const { certificates, chain, authorities } = identity;
   const now = Date.now();
-  const details = [...authorities.map(rangeOf("ca.crt")), ...chain.map(rangeOf("worker.crt"))];
+  const details = [
+    ...authorities.map((it) => `ca.crt ${validityOf(it)}`),
+    ...chain.map((it) => `worker.crt ${validityOf(it)}`),
+  ];
   const found = validityProblem(certificates, now);
   if (!found) return ok(...details);
   const problem = [found.problem, ...details];
@@ -81,12 +84,6 @@ async function doubtOfClock(context: DoctorContext, now: number): Promise<string
   }: if this is impossible, the clock is ahead`;
 }
 
-/** Returns a function that says how long a certificate of a file is valid. */
-function rangeOf(file: string): (certificate: X509Certificate) => string {
-  return ({ validFrom, validTo }) =>
-    `${file} is valid from ${timeOf(Date.parse(validFrom))} to ${timeOf(Date.parse(validTo))}`;
-}
-
 /** Why the checks of certificates are skipped. */
 const notNeeded = "neither master-host nor listen is set";
 
@@ -94,10 +91,9 @@ function needsCertificates({ config: { configuration } }: DoctorContext): boolea
   return configuration.agent.master !== null || configuration.listen !== null;
 }
 
-/** Returns the common name, or the whole distinguished name when it has none. */
-function commonName(certificate: X509Certificate, whose: "subject" | "issuer" = "subject"): string {
-  const name = fieldsOf(certificate)?.[whose].commonNames[0];
-  return plainName(name ?? certificate[whose]?.replaceAll("\n", ", ") ?? "");
+/** Returns the name of a certificate, or of its issuer, for a message. */
+function plainNameIn(it: X509Certificate, whose: "subject" | "issuer" = "subject"): string {
+  return plainName(nameIn(it, whose).replaceAll("\n", ", "));
 }
 
 /** Checks that the three files exist, can be read, are PEM, and fit each other. */
@@ -111,7 +107,7 @@ export async function checkCertificates(context: DoctorContext): Promise<Result>
   const identity = await identityOf(context);
   if (identity.kind === "valid") {
     const [own] = identity.chain;
-    return ok(`${folder}: worker.crt names ${commonName(own)}, worker.key fits it`);
+    return ok(`${folder}: worker.crt names ${plainNameIn(own)}, worker.key fits it`);
   }
   const { path, reason, message } = identity.problem;
   return failed(
@@ -177,12 +173,12 @@ export async function checkAuthority(context: DoctorContext): Promise<Result> {
   const identity = await identityOf(context);
   if (identity.kind === "invalid") return skipped("the certificates cannot be used");
   const { chain, authorities } = identity;
-  const names = authorities.map((it) => commonName(it)).join(", ");
+  const names = authorities.map((it) => plainNameIn(it)).join(", ");
   if (isSignedBy(chain, authorities, await import("node:crypto"))) {
     return ok(`worker.crt is signed by ca.crt, ${names}`);
   }
-  const isNamesake = authorities.some(({ subject }) => subject === chain[0].issuer);
-  const issuer = commonName(chain[0], "issuer");
+  const isNamesake = authorities.some((it) => isNamed(it, chain[0]));
+  const issuer = plainNameIn(chain[0], "issuer");
   const why = isNamesake
     ? `its issuer has the name of the one in ca.crt, ${issuer}, but another key`
     : `its issuer is ${issuer}, and ca.crt is ${names}`;

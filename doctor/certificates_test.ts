@@ -14,6 +14,12 @@ import {
   without,
 } from "../tests/support/doctor_setup.ts";
 import { authority, rogueAuthority, startMaster } from "../tests/support/master_setup.ts";
+import {
+  attribute,
+  element,
+  isAuthority,
+  makeCertificate,
+} from "../tests/support/raw_certificates.ts";
 
 const day = 86_400_000;
 
@@ -45,6 +51,20 @@ Deno.test("doctor has ca.crt replaced where it fits nothing", () =>
     await Deno.writeTextFile(`${setup.path}/ca.crt`, rogueAuthority.certificatePem);
     const fixes = await fixesOf(setup, ["authority", "master-tls"]);
     assert.deepEqual(fixes, [put("ca.crt"), put("ca.crt")]);
+  }));
+
+Deno.test("doctor reads certificates whose names are not UTF-8", () =>
+  withContext(async (setup) => {
+    const name = element(0x30, element(0x31, attribute(element(0x14, Uint8Array.of(0xfc)))));
+    const signer = makeCertificate({ subject: name, extensions: [isAuthority] });
+    const worker = makeCertificate({ subject: name, signer });
+    await writeAgentDirectory(setup.path, signer, worker);
+    const report = await examineHost(setup, unhurried);
+    assert.equal(report.of("authority").details, 'worker.crt is signed by ca.crt, "?"');
+    assert.match(
+      report.of("certificates").details,
+      /: worker\.crt names "\?", worker\.key fits it$/,
+    );
   }));
 
 Deno.test("doctor has worker.crt replaced where it fits nothing", () =>

@@ -301,8 +301,7 @@ export async function checkService(context: DoctorContext): Promise<Result> {
     if (agent) return ok(`${unit} is not installed; the agent was started by other means`);
     return judgeSchedule(found, context);
   }
-  return await findFault(found.unit, found, context) ??
-    judgeRun(found, context, agent);
+  return await findFault(found.unit, found, context) ?? judgeRun(found.unit, found, context, agent);
 }
 
 /** Returns why an installed service cannot be started; null when it can. */
@@ -349,37 +348,32 @@ async function findProgramProblem(unit: Unit, context: DoctorContext): Promise<R
 }
 
 function judgeRun(
-  { unit: installed, isActive, isEnabled, timer }: Service,
+  installed: Unit,
+  { isActive, isEnabled, timer }: Service,
   context: DoctorContext,
   agent: LockOwner | null,
 ): Result {
-  const file = installed?.path;
+  const { options: { versions }, config: { program }, root, stateDirectory } = context;
+  const file = installed.path;
   if (!isActive) {
     return warning(`${file} is installed, but not active`, `start the service: ${start}`);
   }
   if (!agent) {
-    return warning(
-      `${unit} is active, but no agent has locked ${context.stateDirectory}: the service has ` +
-        "another state-dir than this doctor, or cannot write there",
-      `compare the state-dir of the service: systemctl cat ${unit}`,
-    );
+    const text = `${unit} is active, but no agent has locked ${stateDirectory}: the service has ` +
+      "another state-dir than this doctor, or cannot write there";
+    return warning(text, `compare the state-dir of the service: systemctl cat ${unit}`);
   }
   if (!isEnabled) {
-    return warning(
-      `${unit} is active, but does not start with the host`,
-      `enable the service: ${start}`,
-    );
+    const text = `${unit} is active, but does not start with the host`;
+    return warning(text, `enable the service: ${start}`);
   }
-  const { options: { versions }, config: { program }, root } = context;
-  const path = programOf(installed?.last("ExecStart")?.value ?? "");
+  const path = programOf(installed.last("ExecStart")?.value ?? "");
   const isThisProgram = path !== null &&
     identityOf(`${root}${path}`) === identityOf(`${root}${program.path}`);
   if (isThisProgram && agent.version !== versions.agent) {
     const running = agent.version === null ? "an older version" : `version ${agent.version}`;
-    return warning(
-      `the running agent is ${running}, and ${path} is version ${versions.agent}`,
-      "restart the service: systemctl restart decnet-agent",
-    );
+    const text = `the running agent is ${running}, and ${path} is version ${versions.agent}`;
+    return warning(text, "restart the service: systemctl restart decnet-agent");
   }
   const active = `${file} is active and starts with the host`;
   return timer ? ok(active, timerText(timer)) : ok(active);
@@ -393,8 +387,8 @@ function judgeSchedule({ cronFile, timer }: Service, context: DoctorContext): Re
   if (timer) {
     return warning(`${absent}; ${timerText(timer)}`, `enable ${timer.name} (systemctl enable)`);
   }
-  const silence = "and no agent is running";
-  return warning(`${absent}, ${silence}`, `install the service: ${installFor(context)}`);
+  const fix = `install the service: ${installFor(context)}`;
+  return warning(`${absent}, and no agent is running`, fix);
 }
 
 /** Where the executable goes if a unit cannot start it where it lies. */

@@ -213,8 +213,8 @@ for (const [what, plant] of Object.entries(plants)) {
       await Deno.writeTextFile(secret, lockText.replace("the loop", "hunter2"));
       await Deno.mkdir(`${setup.path}/other`);
       await plant(`${setup.path}/other/agent.lock`, secret);
+      await Deno.remove(`${setup.path}/agent.lock`);
       for (const name of ["apply.lock", "agent.lock"]) {
-        await Deno.remove(`${setup.path}/agent.lock`);
         await plant(`${setup.path}/${name}`, secret);
         const report = await examineHost(setup, {
           otherStateDirectories: [`${setup.path}/other`],
@@ -226,9 +226,7 @@ for (const [what, plant] of Object.entries(plants)) {
         assert.match(details, new RegExp(`${name} is not a regular file, so it cannot be locked`));
         const moved = `move it away: mv PATH/${name} PATH/${name}.old`;
         assert.equal(normalise(setup, fix), moved);
-        await Deno.rename(`${setup.path}/${name}`, `${setup.path}/${name}.old`);
-        await Deno.writeTextFile(`${setup.path}/agent.lock`, "");
-        await Deno.remove(`${setup.path}/${name}.old`, { recursive: true });
+        await Deno.remove(`${setup.path}/${name}`, { recursive: true });
       }
     }));
 }

@@ -3,9 +3,9 @@ import { forbiddenPath } from "./files.ts";
 
 /**
  * Replaces a file in one step, so that a reader sees the old text or the new one; every user may read
- * it. Throws `Error` with a text for operators, and then leaves the file as it was.
+ * it. Returns null, or a text for operators that says why the file stays as it was.
  */
-export function replaceTextFile(path: string, text: string): void {
+export function replaceTextFile(path: string, text: string): string | null {
   // Two processes may write at once. Collectors ignore names with this ending.
   const temporary = `${path}.${Deno.pid}.tmp`;
   try {
@@ -20,8 +20,9 @@ export function replaceTextFile(path: string, text: string): void {
     } finally {
       fs.rmSync(temporary, { force: true });
     }
-  } catch (cause) {
-    throw new Error(`Cannot write ${path}: ${explain(cause)}`, { cause });
+    return null;
+  } catch (error) {
+    return `Cannot write ${path}: ${explain(error)}`;
   }
 }
 

@@ -1,5 +1,5 @@
 import type * as Crypto from "node:crypto";
-import { fieldsOf, hasSigned } from "./chain.ts";
+import { attempt, fieldsOf, hasSigned, isNamed } from "./chain.ts";
 
 /** The certificate and key of this host, and the authority that the master must come from. */
 export interface Certificates {
@@ -202,15 +202,6 @@ export class CertificateFolder {
   }
 }
 
-/** Returns null for what the runtime cannot parse; its messages may quote a key. */
-function attempt<T>(parse: () => T): T | null {
-  try {
-    return parse();
-  } catch {
-    return null;
-  }
-}
-
 /** The curves of keys that TLS accepts. */
 const usableCurves: ReadonlySet<string | undefined> = new Set(["P-256", "P-384", "P-521"]);
 const minimumRsaBits = 2048;
@@ -254,7 +245,7 @@ export function weakHash(
   issuer?: Crypto.X509Certificate,
 ): string | null {
   // What an authority says of itself is not verified.
-  if (certificate.issuer === certificate.subject) return null;
+  if (isNamed(certificate, certificate)) return null;
   const { signatureAlgorithmOid: id } = certificate;
   // With this curve, the runtime verifies no hash that is so short (seen in 2.9.4).
   const isShort = id === ecdsaWithSha256 && issuer?.toLegacyObject().nistCurve === "P-521";

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { type IssuedCertificate, writeAgentDirectory } from "../tests/support/certificates.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority } from "../tests/support/master_setup.ts";
-import { commonNames, makeCertificate } from "../tests/support/raw_certificates.ts";
+import {
+  attribute,
+  commonNames,
+  element,
+  isAuthority,
+  makeCertificate,
+} from "../tests/support/raw_certificates.ts";
 import { CertificateFolder } from "./certificates.ts";
 
 const soon = new Date(Date.UTC(2035, 0, 2, 3, 4, 5));
@@ -78,6 +84,19 @@ Deno.test("CertificateFolder.load() refuses a ca.crt of X.509 version 1", async 
     await Deno.writeTextFile(`${path}/ca.crt`, old.certificatePem);
     await assert.rejects(new CertificateFolder(path).load(), { message: problem });
   });
+});
+
+Deno.test("CertificateFolder.load() accepts names that are not UTF-8", async () => {
+  // Latin-1 in a T61String, and a BMPString: what authorities have written in former years.
+  for (const text of [element(0x14, Uint8Array.of(0xfc)), element(0x1e, Uint8Array.of(0, 0xfc))]) {
+    const name = element(0x30, element(0x31, attribute(text)));
+    const signer = makeCertificate({ subject: name, extensions: [isAuthority] });
+    const worker = makeCertificate({ subject: commonNames(["worker-1"]), signer });
+    await withFolder(async (folder, path) => {
+      await writeAgentDirectory(path, signer, worker);
+      assert.equal((await folder.load()).certificates.certificate, worker.certificatePem);
+    });
+  }
 });
 
 Deno.test("CertificateFolder.load() takes text around the PEM blocks and CRLF", async () => {

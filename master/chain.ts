@@ -36,24 +36,30 @@ export type CryptoModule = Pick<typeof Crypto, "X509Certificate" | "constants" |
 /** How many certificates of a chain are looked at: each may cost a verification. */
 export const longestChain = 6;
 
-/** Returns the chain that a TLS socket has received, or null where there is none that it can read. */
+/** Returns the chain that a TLS socket presents; null when one of them cannot be parsed. */
 export function chainOf(
-  peer: PeerCertificate & { readonly issuerCertificate?: PeerCertificate },
+  read: () => PeerCertificate & { readonly issuerCertificate?: PeerCertificate },
   { X509Certificate }: CryptoModule,
 ): Chain | null {
-  const chain: X509Certificate[] = [];
-  let next: typeof peer | undefined = peer;
-  try {
+  return attempt(() => {
+    const chain: X509Certificate[] = [];
+    let next: ReturnType<typeof read> | undefined = read();
     while (next?.raw && chain.length < longestChain) {
       chain.push(new X509Certificate(next.raw));
       // The last one is its own issuer.
       next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
     }
+    return chain.length > 0 ? chain as [X509Certificate, ...X509Certificate[]] : null;
+  });
+}
+
+/** Returns null for what the runtime cannot parse; its messages may quote a key. */
+export function attempt<T>(parse: () => T): T | null {
+  try {
+    return parse();
   } catch {
     return null;
   }
-  const [own, ...others] = chain;
-  return own ? [own, ...others] : null;
 }
 
 /**
@@ -103,16 +109,17 @@ const cache = new WeakMap<object, CertificateFields | null>();
 
 /** Returns what the agent itself reads of a certificate; null where it is not strict DER. */
 export function fieldsOf(certificate: Pick<X509Certificate, "raw">): CertificateFields | null {
-  const cached = cache.get(certificate);
-  if (cached !== undefined) return cached;
-  let fields: CertificateFields | null = null;
-  try {
-    fields = readCertificate(new Uint8Array(certificate.raw));
-  } catch {
-    // It is not strict DER.
+  if (!cache.has(certificate)) {
+    cache.set(certificate, attempt(() => readCertificate(new Uint8Array(certificate.raw))));
   }
-  cache.set(certificate, fields);
-  return fields;
+  return cache.get(certificate)!;
+}
+
+/** Returns the common name, else the whole name; "?" where neither can be read. */
+export function nameIn(certificate: X509Certificate, whose: "subject" | "issuer"): string {
+  const [name] = fieldsOf(certificate)?.[whose].commonNames ?? [];
+  // The runtime throws for text that is not UTF-8 (seen in 2.9.4).
+  return name ?? attempt(() => certificate[whose]) ?? "?";
 }
 
 /** Returns true when one of `authorities` has signed the first of `chain`, directly or through it. */
@@ -166,6 +173,12 @@ const algorithms = new Map<string, Algorithm>([
   }),
 ]);
 
+/** Returns true when `subject` names `issuer` as its issuer. */
+export function isNamed(issuer: X509Certificate, subject: X509Certificate): boolean {
+  const name = fieldsOf(issuer)?.subject.der;
+  return name !== undefined && name === fieldsOf(subject)?.issuer.der;
+}
+
 /** Returns true when the key of `issuer` has signed `subject`, which names it. */
 export function hasSigned(
   issuer: X509Certificate,
@@ -175,15 +188,13 @@ export function hasSigned(
   const { verify, constants } = crypto;
   const fields = fieldsOf(subject);
   const algorithm = algorithms.get(fields?.algorithm ?? "");
-  if (!fields || !algorithm || fieldsOf(issuer)?.subject.der !== fields.issuer.der) return false;
+  if (!fields || !algorithm || !isNamed(issuer, subject)) return false;
   const { hash, saltLength } = algorithm;
-  try {
+  // Null where the runtime does not know this kind of key.
+  return attempt(() => {
     const { publicKey } = issuer;
     const padding = constants.RSA_PKCS1_PSS_PADDING;
     const key = saltLength > 0 ? { key: publicKey, padding, saltLength } : publicKey;
     return verify(hash, fields.signed, key, fields.signature);
-  } catch {
-    // The runtime does not know this kind of key.
-    return false;
-  }
+  }) ?? false;
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type * as Https from "node:https";
-import type { PeerCertificate } from "node:tls";
 import type { Certificates } from "./certificates.ts";
+import { type Chain, chainOf } from "./chain.ts";
 import {
   ConnectionError,
   createAgent,
@@ -10,7 +10,7 @@ import {
   type MasterAddress,
   type TlsModules,
 } from "./connection.ts";
-import { diagnoseFailure, tlsOptions, verifyMaster } from "./trust.ts";
+import { diagnoseFailure, masterFailure, tlsOptions } from "./trust.ts";
 
 /**
  * Parses a `Retry-After` header, a number of seconds or a date. Returns milliseconds from `now`
@@ -82,8 +82,8 @@ export class MasterClient {
   readonly #userAgent: string;
   #agent: Https.Agent;
   #certificates: Certificates | null = null;
-  /** The master at the other end of the connection. */
-  #peer: PeerCertificate | null = null;
+  /** What the master at the other end of the connection has presented. */
+  #chain: Chain | null = null;
   #failures = 0;
 
   private constructor(modules: TlsModules, address: MasterAddress, userAgent: string) {
@@ -112,7 +112,10 @@ export class MasterClient {
     const startedAt = performance.now();
     const exchange = { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs };
     // A kept connection may outlast the master's certificate.
-    if (certificates !== this.#certificates || this.#verify(certificates)) this.#reconnect();
+    const { crypto } = this.#modules;
+    const isUntrusted = this.#chain &&
+      masterFailure(this.#chain, this.#address, certificates.authority, crypto);
+    if (certificates !== this.#certificates || isUntrusted) this.#reconnect();
     this.#certificates = certificates;
     try {
       const reply = await this.#exchange(exchange).catch((error) => {
@@ -149,18 +152,7 @@ export class MasterClient {
   #reconnect(): void {
     this.#agent.destroy();
     this.#agent = createAgent(this.#modules);
-    this.#peer = null;
-  }
-
-  /** Returns why the master at the other end is not trusted; null if it is, or not known yet. */
-  #verify({ authority }: Certificates): Error | null {
-    try {
-      const expected = { address: this.#address, authority };
-      if (this.#peer) verifyMaster(this.#peer, expected, this.#modules.crypto);
-      return null;
-    } catch (error) {
-      return error as Error;
-    }
+    this.#chain = null;
   }
 
   async #exchange(exchange: Exchange): Promise<MasterReply> {
@@ -210,7 +202,7 @@ export class MasterClient {
   }
 
   #requestOptions({ path, body, certificates }: Exchange): Https.RequestOptions {
-    const { net } = this.#modules;
+    const { crypto, net } = this.#modules;
     const { host, port } = this.#address;
     return {
       ...tlsOptions(net, this.#address),
@@ -230,8 +222,9 @@ export class MasterClient {
       rejectUnauthorized: true,
       // Called after the chain is verified; to return an error refuses the master.
       checkServerIdentity: (_host, peer) => {
-        this.#peer = peer;
-        return this.#verify(certificates) ?? undefined;
+        this.#chain = chainOf(() => peer, crypto);
+        const { authority } = certificates;
+        return masterFailure(this.#chain, this.#address, authority, crypto) ?? undefined;
       },
     };
   }

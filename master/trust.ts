@@ -9,6 +9,8 @@ import {
   type CryptoModule,
   fieldsOf,
   findFault,
+  isNamed,
+  nameIn,
 } from "./chain.ts";
 import {
   ConnectionError,
@@ -47,48 +49,29 @@ export class TrustError extends Error {
   }
 }
 
-/** Which master is expected, and the authority that must have signed its certificate (PEM). */
-interface Expected {
-  readonly address: MasterAddress;
-  readonly authority: string;
-}
-
-/** Verifies a master after the runtime has, with name and fingerprint. Throws `TrustError`. */
-export function verifyMaster(
-  peer: Tls.PeerCertificate,
-  { address: { name, fingerprint: pinned }, authority }: Expected,
+/** Returns why a master is not `address`, or was not signed by `authority` (PEM); null if it was. */
+export function masterFailure(
+  chain: Chain | null,
+  { name, fingerprint: pinned }: MasterAddress,
+  authority: string,
   crypto: CryptoModule,
-): void {
-  const chain = chainOf(peer, crypto);
-  if (!chain) throw malformed(false);
+): TrustError | null {
+  if (!chain) return malformed(false);
   const authorities = splitChain(authority).map((block) => new crypto.X509Certificate(block));
   const failure = trustFailure(chain, authorities, Date.now(), crypto);
-  if (failure) throw weakness(chain, authorities) ?? failure;
+  if (failure) return weakness(chain, authorities) ?? failure;
   const [own] = chain;
   const fields = fieldsOf(own)!;
   if (!hasName(fields, name)) {
     const text = `its certificate does not have the name ${name}, but ${namesIn(fields)}; ` +
       "see master-name";
-    throw new TrustError("wrong-name", text, true);
+    return new TrustError("wrong-name", text, true);
   }
   const fingerprint = own.fingerprint256.replaceAll(":", "").toLowerCase();
-  if (pinned !== null && pinned !== fingerprint) {
-    const text = `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
-      "see master-fingerprint";
-    throw new TrustError("wrong-fingerprint", text, true);
-  }
-}
-
-/** Returns an option of a TLS connection: what it returns ends the connection. */
-function identityCheck(expected: Expected, crypto: CryptoModule) {
-  return (_host: string, peer: Tls.PeerCertificate): Error | undefined => {
-    try {
-      verifyMaster(peer, expected, crypto);
-      return undefined;
-    } catch (error) {
-      return error as Error;
-    }
-  };
+  if (pinned === null || pinned === fingerprint) return null;
+  const text = `its certificate is not the pinned one, but has the fingerprint ${fingerprint}; ` +
+    "see master-fingerprint";
+  return new TrustError("wrong-fingerprint", text, true);
 }
 
 /** The runtime's codes for an untrusted certificate; the code does not show the real reason. */
@@ -166,7 +149,7 @@ export async function presentedChain(
     await waitFor(limits(), late, ({ resolve, reject }) => {
       opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(late));
     });
-    return chainOf(opened.getPeerCertificate(true), crypto);
+    return chainOf(() => opened.getPeerCertificate(true), crypto);
   } catch (cause) {
     // No authority is looked for here, so this can only be the signature of the handshake.
     if (!trustCodes.has((cause as { code?: string }).code)) return null;
@@ -198,58 +181,57 @@ export function trustFailure(
   if (!fault) return null;
   const { reason, certificate, isSigned } = fault;
   const [own] = chain;
-  const whose = certificate === own
-    ? "its certificate"
-    : `the certificate of its issuer ${nameIn(certificate, "subject")}`;
-  const foreign = `is not signed by ca.crt: it has the name ${nameIn(own, "subject")}, and as ` +
-    `its issuer ${
-      nameIn(own, "issuer")
-    }; ca.crt must hold the certificate of the master's authority`;
+  const [name, issuer] = [nameIn(own, "subject"), nameIn(own, "issuer")].map(quoteName);
+  const foreign = `is not signed by ca.crt: it has the name ${name}, and as its issuer ` +
+    `${issuer}; ca.crt must hold the certificate of the master's authority`;
+  const subject = whose(certificate, own);
+  const of = (text: string) => new TrustError(reason, `${subject} ${text}`, isSigned);
+  const dates = `it ${validityOf(certificate)}, and this host's clock says ${timeOf(now)}`;
   const besides = isSigned ? "" : `; besides, it ${foreign}`;
-  const of = (text: string) => new TrustError(reason, text, isSigned);
   switch (reason) {
     case "malformed":
       return malformed(isSigned);
     case "old-version":
-      return of(`${whose} is not of X.509 version 3; issue it again with extensions`);
+      return of("is not of X.509 version 3; issue it again with extensions");
     case "foreign-authority":
-      return of(`its certificate ${foreign}`);
+      return of(foreign);
     case "wrong-purpose":
       return unfit();
+    case "expired":
+      return of(`has expired: ${dates}; renew it, or correct the clock${besides}`);
+    case "not-yet-valid":
+      return of(`is not valid yet: ${dates}; correct the clock${besides}`);
   }
-  const isEarly = reason === "not-yet-valid";
-  return of(
-    `${whose} ${isEarly ? "is not valid yet" : "has expired"}: it is valid from ` +
-      `${timeOf(from(certificate))} to ${timeOf(to(certificate))}, and this host's clock says ` +
-      `${timeOf(now)}; ${isEarly ? "" : "renew it, or "}correct the clock${besides}`,
-  );
 }
 
 /** Returns what TLS does not accept in a chain that names an authority of ca.crt, or null. */
 function weakness(chain: Chain, authorities: readonly X509Certificate[]): TrustError | null {
-  const named = authorities.filter((it) => chain.some(({ issuer }) => issuer === it.subject));
+  const named = authorities.filter((it) => chain.some((subject) => isNamed(it, subject)));
   if (named.length === 0) return null;
-  const whose = (it: X509Certificate) =>
-    it === chain[0] ? "its certificate" : `the certificate of its issuer ${nameIn(it, "subject")}`;
-  const issuers = [...chain.slice(1), ...named];
+  const [own, ...others] = chain;
+  const issuers = [...others, ...named];
   for (const it of chain) {
-    const issuer = issuers.find(({ subject }) => subject === it.issuer);
-    const hash = weakHash(it, issuer);
+    const hash = weakHash(it, issuers.find((issuer) => isNamed(issuer, it)));
     if (hash === null) continue;
     const text =
-      `${whose(it)} is signed with ${hash}, which is not accepted; issue it again, with ` +
-      "SHA-512";
+      `${whose(it, own)} is signed with ${hash}, which is not accepted; issue it again, ` +
+      "with SHA-512";
     return new TrustError("weak-signature", text, false);
   }
   for (const it of issuers) {
     const kind = unusableKey(it);
     if (kind === null) continue;
-    const text =
-      `${whose(it)} has a key of ${kind}, which TLS does not accept; issue both again, ` +
-      "with keys of EC P-256 for example";
+    const text = `${whose(it, own)} has a key of ${kind}, which TLS does not accept; issue both ` +
+      "again, with keys of EC P-256 for example";
     return new TrustError("weak-key", text, false);
   }
   return null;
+}
+
+/** Returns the words for the master's own certificate, or for that of an issuer. */
+function whose(certificate: X509Certificate, own: X509Certificate): string {
+  if (certificate === own) return "its certificate";
+  return `the certificate of its issuer ${quoteName(nameIn(certificate, "subject"))}`;
 }
 
 function malformed(isSigned: boolean): TrustError {
@@ -264,18 +246,9 @@ function unfit(): TrustError {
   return new TrustError("wrong-purpose", text, true);
 }
 
-function from({ validFrom }: X509Certificate): number {
-  return Date.parse(validFrom);
-}
-
-function to({ validTo }: X509Certificate): number {
-  return Date.parse(validTo);
-}
-
-/** Returns a name for a message: the common name, or all of it. */
-function nameIn(certificate: X509Certificate, whose: "subject" | "issuer"): string {
-  const name = fieldsOf(certificate)?.[whose].commonNames[0] ?? certificate[whose] ?? "";
-  return quoteName(name);
+/** Returns how long a certificate is valid, for a message. */
+export function validityOf({ validFrom, validTo }: X509Certificate): string {
+  return `is valid from ${timeOf(Date.parse(validFrom))} to ${timeOf(Date.parse(validTo))}`;
 }
 
 /** Formats a time, given in milliseconds since 1970, to the second. */
@@ -321,7 +294,8 @@ export async function testHandshake(
       cert: certificate,
       key,
       rejectUnauthorized: true,
-      checkServerIdentity: identityCheck({ address, authority }, crypto),
+      checkServerIdentity: (_host, peer) =>
+        masterFailure(chainOf(() => peer, crypto), address, authority, crypto) ?? undefined,
     });
     const closed = new ConnectionError("closed");
     const late = new ConnectionError("other", `no answer within ${timeoutMs / 1000} s`);

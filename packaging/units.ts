@@ -53,10 +53,8 @@ const hidden = {
   ProtectHome: ["/home", "/root", "/run/user"],
   PrivateTmp: ["/tmp", "/var/tmp"],
   PrivateDevices: ["/dev"],
-  InaccessiblePaths: ["/boot", "/media", "/mnt", "/srv"].concat(
-    ["docker", "containers"].map((name) => `/var/lib/${name}`),
-    ["/var/log", "/var/spool"],
-  ),
+  InaccessiblePaths: ["/boot", "/media", "/mnt", "/srv", "/var/lib/docker", "/var/lib/containers"]
+    .concat("/var/log", "/var/spool"),
 } as const;
 
 /** Returns the hidden folder that contains the executable; null when the service can start it. */
@@ -81,8 +79,8 @@ TasksMax=128
 LimitNOFILE=1024:4096
 # A core dump would hold the private key.
 LimitCORE=0
-# The runtime would write the keys of its connections to the file that the first names, and the
-# private key to the log because of the second.
+# With the first the runtime writes the keys of its connections to a file, with the second the
+# private key to the log.
 UnsetEnvironment=SSLKEYLOGFILE NODE_DEBUG
 
 # No privileges, and no way to get any.

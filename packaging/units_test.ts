@@ -21,24 +21,15 @@ Deno.test("execCommand() and listedPath() escape a path for systemd", () => {
 Deno.test("execCommand() and listedPath() refuse what systemd refuses", () => {
   for (const path of ['/a"b', "/a'b", "/a\\b", "/a\nb", "/a\x7fb", "decnet-agent", ""]) {
     for (const write of [execCommand, listedPath]) {
-      assert.throws(
-        () => write(path),
-        /^Error: Cannot print for [^]*: the path of the executable /,
-      );
+      const refusal = /^Error: Cannot print for [^]*: the path of the executable /;
+      assert.throws(() => write(path), refusal);
     }
   }
 });
 
 Deno.test("cronWord() escapes a path for cron and its shell", async () => {
-  const paths = [
-    "/usr/local/bin/decnet-agent",
-    "/a b/c",
-    "/50%",
-    "/it's",
-    '/"',
-    "/$HOME/`id`/$(id)",
-  ]
-    .concat("/%%a%", '/"%"$%`', "/ü;&|<>*?[x]~#!");
+  const paths = ["/usr/local/bin/decnet-agent", "/a b/c", "/50%", "/it's", '/"', "/%%a%"]
+    .concat("/$HOME/`id`/$(id)", '/"%"$%`', "/ü;&|<>*?[x]~#!");
   for (const path of paths) {
     const { stdout } = await new Deno.Command("sh", {
       args: ["-c", `printf %s ${asCronReads(cronWord(path))}`],

@@ -22,8 +22,16 @@ const baseName = "decnet_t_11111111_decky-001";
 const applied = {
   networks: [network({ name: networkName, subnet: "10.0.0.0/24" })],
   containers: [
-    container({ name: baseName, addresses: { [networkName]: "10.0.0.2" } }),
-    container({ name: `${baseName}-ssh`, networkMode: `container:${baseName}` }),
+    container({
+      name: baseName,
+      image: "debian:bookworm-slim",
+      addresses: { [networkName]: "10.0.0.2" },
+    }),
+    container({
+      name: `${baseName}-ssh`,
+      image: "decnet/ssh:latest",
+      networkMode: `container:${baseName}`,
+    }),
   ],
 };
 

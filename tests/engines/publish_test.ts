@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type Docker from "dockerode";
 import { requirement } from "../support/requirements.ts";
 import { plantedPassword } from "../support/secrets.ts";
 import type { Json } from "../../topology/json.ts";
@@ -116,7 +117,9 @@ for (const engine of [docker, podman]) {
     assert.ok((await Deno.stat(source)).isDirectory);
     const mounts = async (container: string) =>
       (await sandbox.docker.getContainer(name(container)).inspect()).Mounts
-        .map(({ Source, Destination, RW }) => [Source, Destination, RW]);
+        .map((
+          it: Docker.ContainerInspectInfo["Mounts"][number],
+        ) => [it.Source, it.Destination, it.RW]);
     assert.deepEqual(await mounts("web-ssh"), [[source, "/var/lib/systemd/coredump", true]]);
     assert.deepEqual([await mounts("web"), await mounts("web-ftp")], [[], []]);
     await setup.teardown();

@@ -106,6 +106,7 @@ function still(actual: ContainerInfo, state: string): ContainerInfo {
 /** Objects of others, which conflict with the plan if `inTheWay`. */
 export function unmanaged(plan: Plan, random: SeededRandom, inTheWay: boolean): Inventory {
   const { labels } = random.pick([ofAnother, unlabelled, labelledFor(`${plan.topologyId}x`)]);
+  const copied = random.pick(plan.containers);
   const network = { ...bridge, labels, id: "strange", name: "strange", subnets: ["10.200.0.0/16"] };
   const container: ContainerInfo = {
     ...{ id: "strange", name: "stranger", labels, networkMode: "strange" },
@@ -113,6 +114,11 @@ export function unmanaged(plan: Plan, random: SeededRandom, inTheWay: boolean): 
     publishedPorts: [],
     ...{ image: "theirs:1", imageId: "sha256:theirs" },
     addressByNetwork: new Map([["strange", "10.200.0.9"]]),
+    // A copy by `docker commit`, perhaps with a name like ours.
+    ...(copied && random.isOneIn(2) && {
+      name: random.pick(["stranger", `${plan.containers[0]!.name}-copy`]),
+      labels: madeContainer(copied).labels,
+    }),
   };
   if (!inTheWay) return { networks: [network], containers: [container] };
   const lan = random.pick(plan.networks);
