@@ -63,9 +63,11 @@ async function execute(
   return text;
 }
 
-/** The program that answers and asks at ports, in the network of a container. */
-async function portsProgram(sandbox: DockerSandbox, container: string, ...args: string[]) {
-  const { State: { Pid } } = await sandbox.docker.getContainer(container).inspect();
+/** The program that answers and asks at ports, in the network of a container, or of this host. */
+async function portsProgram(sandbox: DockerSandbox, container: string | null, ...args: string[]) {
+  const Pid = container === null
+    ? Deno.pid
+    : (await sandbox.docker.getContainer(container).inspect()).State.Pid;
   const program = new URL("../support/programs/ports.ts", import.meta.url).pathname;
   const deno = [Deno.execPath(), "run", "--quiet", "--no-check", "--allow-net", program];
   return new Deno.Command("nsenter", {
@@ -143,9 +145,12 @@ export class Outside {
     return this.#sandbox.address(200, 1);
   }
 
-  /** Asks this host at a port such as `53/udp`; returns the answer, empty when there is none. */
-  async ask(port: string): Promise<string> {
-    const name = `outside-${this.#sandbox.tag}`;
+  /**
+   * Asks this host at a port such as `53/udp`, from the outside or from the host itself; returns the
+   * answer, empty when there is none.
+   */
+  async ask(port: string, { fromHost = false } = {}): Promise<string> {
+    const name = fromHost ? null : `outside-${this.#sandbox.tag}`;
     const command = await portsProgram(this.#sandbox, name, "ask", this.hostAddress, port);
     const { stdout } = await command.output();
     return new TextDecoder().decode(stdout).trim();

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import type Docker from "dockerode";
+import { type Json, parseJson, writeJson } from "../../topology/json.ts";
 import { requirement } from "../support/requirements.ts";
 import { plantedPassword } from "../support/secrets.ts";
-import type { Json } from "../../topology/json.ts";
 import { changed, type Sample, testApply } from "./apply_setup.ts";
 import { docker, podman } from "./engines.ts";
 import { answerInside, Outside } from "./inside.ts";
-import { threeLansDocument } from "./three_lans.ts";
-import { parseJson, writeJson } from "../../topology/json.ts";
 import type { DockerSandbox } from "./sandbox.ts";
+import { threeLansDocument } from "./three_lans.ts";
 
 /**
  * The document of three LANs; decky-001 has the service dns, too, and its other LAN, which is internal,
@@ -53,6 +52,24 @@ testApply("a gateway answers from outside, no other decky does", async (setup) =
   assert.equal(await outside.ask("53/udp"), "");
 }, { requirement: withOutside, socket: docker.socket });
 
+const podmanWithOutside = requirement(
+  "Podman, iproute2, nsenter and root",
+  podman.requirement.suffix === "" && await Outside.isPossible(),
+);
+
+testApply("a gateway answers in Podman", async (setup) => {
+  const { sandbox, name } = setup;
+  const outside = await Outside.make(sandbox);
+  const planOptions = { ...setup.planOptions, publish: outside.hostAddress };
+  const deckies = { gate: { on: { dmz: 2 }, services: ["ssh", "dns"], forwards: true } };
+  await setup.apply({ lans: { dmz: 0 }, deckies }, { planOptions });
+  await using _gate = await answerInside(sandbox, name("gate"), "22/tcp", "53/udp", "80/tcp");
+  // From outside, the rules of a Docker beside it would drop all.
+  const ask = (port: string) => outside.ask(port, { fromHost: true });
+  for (const port of ["22/tcp", "53/udp"]) assert.equal(await ask(port), port);
+  assert.equal(await ask("80/tcp"), "");
+}, { requirement: podmanWithOutside, socket: podman.socket });
+
 const gateway: Sample = {
   lans: { dmz: 0 },
   deckies: { gate: { on: { dmz: 2 }, services: ["own", "ftp"], forwards: true } },
@@ -63,7 +80,7 @@ const [port, publish] = [997, "127.9.9.9"];
 
 for (const engine of [docker, podman]) {
   testApply(`Applier.apply() goes on when a port is free, in ${engine.name}`, async (setup) => {
-    const services = new Map([["own", { ports: [`${port}/udp`, "998/tcp"] as const }]]);
+    const services = new Map([["own", { ports: [`${port}/udp`] as const }]]);
     const planOptions = { ...setup.planOptions, publish, services };
     const other = Deno.listenDatagram({ hostname: publish, port, transport: "udp" });
     const { kind, message } = await setup.refusal(gateway, { planOptions })
