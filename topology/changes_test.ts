@@ -653,7 +653,7 @@ async function forEachHost(
 }
 
 function changesFor({ plan, imageIds }: Round, existing: Inventory): Changes {
-  const changes = findChanges(plan, existing, { imageIds });
+  const changes = findChanges(plan, existing, imageIds);
   const taken = findTakenSubnets(changes.networks, existing.networks, []);
   return { ...changes, obstacles: [...taken, ...changes.obstacles] };
 }
