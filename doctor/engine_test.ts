@@ -173,7 +173,7 @@ const unexpected: Record<
     details: /; labels name topology aaaaaaaa-1$/,
     fix: tearDown,
   },
-  "containers of two topologies, and one of none": {
+  "containers of several topologies": {
     containers: [
       container({ name: "decnet_t_aaaaaaaa_web", labels: label(idA) }),
       container({ name: "decnet_t_bbbbbbbb_web", labels: label(idB) }),
