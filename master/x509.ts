@@ -94,18 +94,21 @@ export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields
   const version = isVersion(fields[0]) ? only(partsOf(fields.shift(), tags.version)) : null;
   const [serial, sameAlgorithm, issuer, validity, subject, key, block, ...others] = fields;
   contentOf(serial, tags.integer);
-  for (const it of [algorithm, validity, key]) contentOf(it, tags.sequence);
+  for (const it of [algorithm, validity]) contentOf(it, tags.sequence);
+  const [keyAlgorithm, keyBits, ...afterKey] = partsOf(key, tags.sequence);
+  contentOf(keyAlgorithm, tags.sequence);
   if (sameAlgorithm?.whole.toHex() !== algorithm!.whole.toHex()) fail();
   const [versionByte = 0, ...digits] = version ? contentOf(version, tags.integer) : [0];
-  const unusedBits = contentOf(signature, tags.bits)[0];
-  if (unusedBits !== 0 || digits.length + after.length + others.length > 0) fail();
+  if ([signature, keyBits].some((it) => contentOf(it, tags.bits)[0] !== 0)) fail();
+  if ([digits, after, others, afterKey].some(({ length }) => length > 0)) fail();
 
   const extensions = new Map<string, Element[]>();
   const list = block ? partsOf(only(partsOf(block, tags.extensions)), tags.sequence) : [];
   for (const [id, ...parts] of list.map((it) => partsOf(it, tags.sequence))) {
     const name = contentOf(id, tags.oid).toHex();
     // Whether it is critical; may be absent.
-    if (parts.length > 1 && contentOf(parts.shift(), tags.boolean).length !== 1) fail();
+    const isCritical = parts.length > 1 ? contentOf(parts.shift(), tags.boolean).toHex() : "00";
+    if (isCritical !== "00" && isCritical !== "ff") fail();
     const value = contentOf(only(parts), tags.octets);
     if (extensions.has(name)) fail();
     extensions.set(name, sequences.has(name) ? partsOf(only(split(value)), tags.sequence) : []);
