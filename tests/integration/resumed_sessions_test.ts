@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Identity } from "../../api/auth.ts";
+import type { Identity } from "../../master/certificates.ts";
 import { agentIdentity, ApiSetup, master } from "../support/api_setup.ts";
 import { authority, rogueAuthority } from "../support/master_setup.ts";
 import { commonNames, isAuthority, makeCertificate } from "../support/raw_certificates.ts";
