@@ -26,10 +26,14 @@ export type KnownDrift = Drift | { readonly state: "unknown"; readonly detail: s
 const namesShown = 3;
 /** The most characters of one of them, with its details: the engine has no limit for a name. */
 const maximumNameLength = 250;
+/** The most characters of why a drift is unknown: a document can have many problems. */
+const maximumReasonLength = 1_000;
 
 /** Returns the drift in one line, or null when there is none: `missing decnet_t_…; stopped …`. */
 export function describeDrift(drift: KnownDrift): string | null {
-  if (drift.state === "unknown") return `drift unknown: ${drift.detail}`;
+  if (drift.state === "unknown") {
+    return `drift unknown: ${shorten(drift.detail, maximumReasonLength)}`;
+  }
   if (drift.state === "consistent") return null;
   return driftKinds.filter((kind) => drift[kind].length > 0).map((kind) => {
     const names = drift[kind].slice(0, namesShown).map(({ name, detail }) =>

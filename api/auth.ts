@@ -3,7 +3,7 @@ import type * as Https from "node:https";
 import type { Server } from "node:net";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
-import { splitChain } from "../master/certificates.ts";
+import { type Identity, splitChain } from "../master/certificates.ts";
 import {
   type ChainFault,
   chainOf,
@@ -12,13 +12,6 @@ import {
   findFault,
 } from "../master/chain.ts";
 import { commonNameOf } from "../master/x509.ts";
-
-/** A certificate with its key, and the only authority that is trusted; all PEM. */
-export interface Identity {
-  readonly authority: string;
-  readonly certificate: string;
-  readonly key: string;
-}
 
 /** The certificates to use, and why newer ones on the disk are not used. */
 export interface LoadedIdentity {

@@ -4,11 +4,11 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
+import type { Identity } from "../master/certificates.ts";
 import type { CryptoModule } from "../master/chain.ts";
 import {
   CertificateReloader,
   ClientVerifier,
-  type Identity,
   listen,
   type LoadedIdentity,
   secureContextOf,

@@ -207,7 +207,10 @@ export class Applier {
         const { topologyId } = target;
         const isCleared = await retryWhileLocked(() => store.clear(topologyId), run.signal);
         const changed = changes > 0 || isCleared;
-        if (byHand && !changed && current) throw nothingFound(givenId, current.topologyId);
+        if (byHand && !changed && current) {
+          const applied = `topology ${current.topologyId} is applied on this host`;
+          throw new ApplyError("conflict", `nothing found for topology ${givenId}; ${applied}`);
+        }
         return { topologyId, versionHash: null, changes, changed };
       } catch (error) {
         // A new row, for a topology that is not stored, would make every later apply a conflict.
@@ -304,13 +307,6 @@ function chooseId(
     `several topologies in Docker have an id that starts with ${givenId}: ${
       found.slice(0, 5).join(", ")
     }`,
-  );
-}
-
-function nothingFound(givenId: string, appliedId: string): ApplyError {
-  return new ApplyError(
-    "conflict",
-    `nothing found for topology ${givenId}; topology ${appliedId} is applied on this host`,
   );
 }
 

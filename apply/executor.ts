@@ -6,7 +6,7 @@ import {
   type ContainerCreation,
   type ContainerRepair,
   describeSharing,
-  type HostConstraints,
+  type ImageIds,
   type NetworkChange,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
@@ -14,8 +14,6 @@ import { engineRequest, type PlannedContainer } from "../topology/plan.ts";
 import { messageOf } from "./apply_error.ts";
 import { describeFailure } from "./host_ports.ts";
 
-/** Image name → id, or null when the host does not have the image. */
-export type ImageIds = HostConstraints["imageIds"];
 /** One change that has been made. */
 export interface ProgressEvent {
   /** How many changes are done, this one included. */

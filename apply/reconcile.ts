@@ -3,13 +3,13 @@ import { EngineError } from "../docker/errors.ts";
 import { findSocket } from "../docker/observe.ts";
 import { pause } from "../host/process.ts";
 import type { AppliedTopology } from "../store/row.ts";
-import { type Changes, findChanges, findRemovals } from "../topology/changes.ts";
+import { type Changes, findChanges, findRemovals, type ImageIds } from "../topology/changes.ts";
 import { isImageReference } from "../topology/document.ts";
 import { needsSecondLook } from "../topology/drift.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 import { findTakenSubnets } from "../topology/reserved.ts";
-import { ChangeExecutor, type FailedStep, type ImageIds, type ProgressEvent } from "./executor.ts";
+import { ChangeExecutor, type FailedStep, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
 import { findTakenPorts } from "./host_ports.ts";
 
@@ -65,7 +65,7 @@ export async function computeChangeSet(
   const { networks, containers, obstacles } = findChanges(
     plan,
     withoutRemoved(inventory, removals),
-    { imageIds },
+    imageIds,
   );
   const taken = networks.some(({ action }) => action === "create")
     ? findTakenSubnets(

@@ -19,7 +19,7 @@ const wellFormed: [name: string, stream: string, answers: [status: number, body:
   ["a length", `${head}Content-Length: 5\r\n\r\n[1,2]`, [[200, "[1,2]"]]],
   ["a length of nothing", `${head}Content-Length: 0\r\n\r\n`, [[200, ""]]],
   ["header names in any case", `${head}CONTENT-length:2\r\n\r\n[]`, [[200, "[]"]]],
-  ["an error without a reason phrase", "HTTP/1.1 500\r\nContent-Length: 2\r\n\r\n{}", [[
+  ["an error without a reason", "HTTP/1.1 500\r\nContent-Length: 2\r\n\r\n{}", [[
     500,
     "{}",
   ]]],
@@ -27,14 +27,14 @@ const wellFormed: [name: string, stream: string, answers: [status: number, body:
   ["one chunk", `${chunkedHead}5\r\n[1,2]\r\n0\r\n\r\n`, [[200, "[1,2]"]]],
   ["no chunk", `${chunkedHead}0\r\n\r\n`, [[200, ""]]],
   ["chunks", `${chunkedHead}1\r\n[\r\n0000003\r\n1,2\r\n1\r\n]\r\n0\r\n\r\n`, [[200, "[1,2]"]]],
-  ["a chunk with line ends in it", `${chunkedHead}A\r\n\r\n0\r\n\r\n0\r\n\r\n0\r\n\r\n`, [[
+  ["a chunk with line ends", `${chunkedHead}A\r\n\r\n0\r\n\r\n0\r\n\r\n0\r\n\r\n`, [[
     200,
     "\r\n0\r\n\r\n0\r\n",
   ]]],
   ["chunk extensions", `${chunkedHead}2;a=b\r\n[]\r\n0 ;last\r\n\r\n`, [[200, "[]"]]],
   ["trailers", `${chunkedHead}2\r\n[]\r\n0\r\nDigest: x\r\nExpires: 0\r\n\r\n`, [[200, "[]"]]],
   [
-    "chunks in spite of a length",
+    "chunks beside a length",
     `${head}Content-Length: 99\r\n${chunkedHead.slice(17)}0\r\n\r\n`,
     [
       [200, ""],
@@ -42,7 +42,7 @@ const wellFormed: [name: string, stream: string, answers: [status: number, body:
   ],
   ["no content", "HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n", [[204, ""]]],
   [
-    "informational answers before one",
+    "1xx answers before one",
     `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n\r\n${head}` +
     "Content-Length: 2\r\n\r\n[]",
     [[200, "[]"]],
@@ -56,7 +56,7 @@ const wellFormed: [name: string, stream: string, answers: [status: number, body:
 ];
 
 for (const [name, stream, answers] of wellFormed) {
-  Deno.test(`ResponseReader.next() reads ${name}, however the bytes arrive`, async () => {
+  Deno.test(`ResponseReader.next() reads ${name}, in pieces`, async () => {
     for (const cut of cuts()) {
       const { reader } = read(stream, cut);
       for (const expected of answers) assert.deepEqual(summary(await reader.next()), expected);
@@ -64,7 +64,7 @@ for (const [name, stream, answers] of wellFormed) {
     }
   });
 
-  Deno.test(`ResponseReader.next() rejects ${name}, cut at any byte`, async () => {
+  Deno.test(`ResponseReader.next() rejects ${name}, cut anywhere`, async () => {
     for (let length = 0; length < stream.length; length++) {
       for (const cut of [whole, byteByByte]) {
         const { reader } = read(stream.slice(0, length), cut);
@@ -154,7 +154,7 @@ const malformed: [name: string, stream: string, message: RegExp][] = [
   ["a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", /not HTTP/],
   ["a status that is none", "HTTP/1.1 600 No\r\n\r\n", /not HTTP/],
   ["an empty line first", `\r\n${head}\r\n`, /not HTTP/],
-  ["line ends without a carriage return", `${head.trim()}\nServer: x\n\n[]`, cutShort],
+  ["line ends without CR", `${head.trim()}\nServer: x\n\n[]`, cutShort],
   ["a header without a colon", `${head}Server x\r\n\r\n`, /header without a name/],
   ["a header without a name", `${head}: x\r\n\r\n`, /header without a name/],
   ["a length that is no number", `${head}Content-Length: 5x\r\n\r\n`, /content length 5x/],
@@ -176,7 +176,7 @@ const malformed: [name: string, stream: string, message: RegExp][] = [
 ];
 
 for (const [name, stream, message] of malformed) {
-  Deno.test(`ResponseReader.next() rejects ${name}, however the bytes arrive`, async () => {
+  Deno.test(`ResponseReader.next() rejects ${name}, in pieces`, async () => {
     for (const cut of cuts()) {
       await assert.rejects(read(stream, cut).reader.next(), message);
     }
@@ -218,7 +218,7 @@ const limits: [name: string, most: number, stream: (length: number) => string, m
   ];
 
 for (const [name, most, stream, message] of limits) {
-  Deno.test(`ResponseReader.next() reads a ${name} up to its limit and no further`, async () => {
+  Deno.test(`ResponseReader.next() reads a ${name} up to its limit`, async () => {
     for (const cut of [whole, byteByByte]) {
       assert.equal((await read(stream(most), cut).reader.next()).status, 200);
       await assert.rejects(read(stream(most + 1), cut).reader.next(), message);

@@ -71,7 +71,7 @@ const networks: [name: string, change: Change, expected: Partial<NetworkInfo>][]
   ["a driver that gives no addresses", {
     IPAM: { Driver: "null", Config: [{ Subnet: "10.0.0.0/24" }] },
   }, { subnets: [] }],
-  ["no more than the configuration of others", { ConfigOnly: true }, { subnets: [] }],
+  ["the configuration of others alone", { ConfigOnly: true }, { subnets: [] }],
   ["no word on being internal", { Internal: undefined }, { internal: false }],
   ["another driver", { Driver: "macvlan" }, { driver: "macvlan" }],
   ["a label like a built-in property", { Labels: JSON.parse('{"__proto__":"x"}') }, {
@@ -91,13 +91,13 @@ const containers: [name: string, change: Change, expected: Partial<ContainerInfo
   ["a legacy link before its name", { Names: ["/other/alias", "/web"] }, { name: "web" }],
   ["a legacy link after its name", { Names: ["/web", "/other/alias"] }, { name: "web" }],
   ["a name without a slash", { Names: ["web"] }, { name: "web" }],
-  ["an end that Podman has not cleaned up", { State: "stopped" }, { state: "exited" }],
+  ["an end that is not cleaned up yet", { State: "stopped" }, { state: "exited" }],
   ["no name, as it is dead", { Names: [], State: "dead" }, { name: "0123456789ab", state: "dead" }],
   ["names of null", { Names: null }, { name: "0123456789ab" }],
   ["no labels", { Labels: undefined }, { labels: new Map() }],
   ["labels of null", { Labels: null }, { labels: new Map() }],
   ["no image", { Image: undefined, ImageID: undefined }, { image: "", imageId: "" }],
-  ["no host configuration, as of Podman", { HostConfig: undefined }, { networkMode: "" }],
+  ["no HostConfig, as of Podman", { HostConfig: undefined }, { networkMode: "" }],
   ["an empty host configuration", { HostConfig: {} }, { networkMode: "" }],
   ["another's network", { HostConfig: { NetworkMode: `container:${id}` } }, {
     networkMode: `container:${id}`,

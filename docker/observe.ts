@@ -41,18 +41,14 @@ export function findSocket(paths: readonly string[]): string {
     if (access === "possible") return path;
     if (access === "forbidden") forbidden.push(path);
   }
-  if (forbidden.length === 0) {
-    throw new Error(
-      `Cannot find Docker: none of ${
-        paths.join(", ")
-      } exists; start the engine, or set docker-host`,
-    );
-  }
   const absent = paths.filter((it) => !forbidden.includes(it));
-  throw new Error(
-    `Cannot find Docker: permission denied for ${forbidden.join(", ")}; run as root, or as a ` +
-      "member of the socket's group" + (absent.length > 0 ? `; no ${absent.join(", no ")}` : ""),
-  );
+  const reason = forbidden.length === 0
+    ? `none of ${paths.join(", ")} exists; start the engine, or set docker-host`
+    : `permission denied for ${
+      forbidden.join(", ")
+    }; run as root, or as a member of the socket's group`;
+  const others = forbidden.length > 0 && absent.length > 0 ? `; no ${absent.join(", no ")}` : "";
+  throw new Error(`Cannot find Docker: ${reason}${others}`);
 }
 
 /** Whether there is something at `path`, and whether this process may connect to it. */

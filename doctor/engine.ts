@@ -139,7 +139,7 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
     }
   }
   for (const { socket, unit, start } of engines) {
-    if (sockets.includes(socket) && await hasUnit(root, unit)) {
+    if (sockets.includes(socket) && hasUnit(root, unit)) {
       return failed(text, context.withSystemd("start the engine", start));
     }
   }
@@ -208,7 +208,7 @@ const timeoutMs = 7_000;
 /** The engine's lists, or why there are none. */
 type EngineFindings =
   | { readonly kind: "listed"; readonly observation: Observation }
-  /** Its socket took the connection. */
+  /** Its socket has accepted the connection. */
   | { readonly kind: "failed"; readonly socket: string; readonly error: string }
   | { readonly kind: "unreached" };
 

@@ -14,6 +14,11 @@ import {
   network,
   type NetworkItem,
 } from "../tests/support/engine/state.ts";
+
+const tearDown =
+  "to keep it, let the master apply it again; to remove it, replace ID with its id: " +
+  "/usr/local/bin/decnet-agent teardown ID FLAGS";
+
 /** Root looks for the service: it cannot try what that may do. */
 const forService = { files: { [unitFile]: "[Service]\nUser=decnet-agent\n" } };
 
@@ -105,8 +110,7 @@ testFaults([
     plant: ({ storePath }) => Deno.remove(storePath),
     finding: "drift: warning",
     details: /nothing is applied, but .*unexpected.*; labels name topology 11111111-2222/,
-    fix: "to keep it, let the master apply it again; to remove it, replace ID with its id: " +
-      "/usr/local/bin/decnet-agent teardown ID FLAGS",
+    fix: tearDown,
   },
 ]);
 
@@ -130,18 +134,13 @@ Deno.test("doctor names the paths that the agent passes over", () =>
     assert.equal(denied.state, "failed");
     assert.match(denied.details, /^permission denied: user decnet-agent is not in group root; /);
     assert.ok(denied.details.endsWith(passedOver), denied.details);
-    assert.equal(
-      normalise(setup, denied.fix),
-      "let user decnet-agent read and write PATH/closed.sock (setfacl)",
-    );
+    const fix = "let user decnet-agent read and write PATH/closed.sock (setfacl)";
+    assert.equal(normalise(setup, denied.fix), fix);
   }));
 
 const [idA, idB] = ["aaaaaaaa-1", "bbbbbbbb-2"];
 const label = (id: string) => ({ "decnet.topology.id": id });
 const remove = "find out what made it, and remove it when it is not needed any more";
-const tearDown =
-  "to keep it, let the master apply it again; to remove it, replace ID with its id: " +
-  "/usr/local/bin/decnet-agent teardown ID FLAGS";
 
 /** What Docker has besides the applied topology, what is said of it, and the fix. */
 const unexpected: Record<
@@ -173,7 +172,7 @@ const unexpected: Record<
     details: /; labels name topology aaaaaaaa-1$/,
     fix: tearDown,
   },
-  "containers of two topologies, and one of none": {
+  "containers of several topologies": {
     containers: [
       container({ name: "decnet_t_aaaaaaaa_web", labels: label(idA) }),
       container({ name: "decnet_t_bbbbbbbb_web", labels: label(idB) }),
@@ -210,8 +209,7 @@ for (const [what, { containers = [], networks = [], details, fix }] of Object.en
 Deno.test("doctor has a topology applied again whatever else is unexpected", () =>
   withContext(async (setup) => {
     const { engine } = setup;
-    const others = [container({ name: "decnet-probe" })];
-    engine.containers = [...engine.containers.slice(0, 2), ...others];
+    engine.containers = [...engine.containers.slice(0, 2), container({ name: "decnet-probe" })];
     const { details, fix } = (await examineHost(setup)).of("drift");
     assert.match(details, /missing decnet_t_11111111_decky-001.*not its own: decnet-probe$/);
     assert.equal(normalise(setup, fix), applyAgain);

@@ -1,4 +1,4 @@
-import { identityOf, statFile } from "../host/files.ts";
+import { exists, identityOf, statFile } from "../host/files.ts";
 import { describeOwner as describeProcess, readLockOwner as readOwner } from "../host/lock.ts";
 import { lockPathOf } from "../store/file.ts";
 import {
@@ -72,10 +72,9 @@ export async function readUnit(root: string, name: string): Promise<Unit | null>
   return null;
 }
 
-/** Whether a unit of this name is installed. */
-export async function hasUnit(root: string, name: string): Promise<boolean> {
-  const all = await Promise.all(folders.map((folder) => namesIn(`${root}${folder}`)));
-  return all.some((names) => names.includes(name));
+/** Returns true when a unit of this name is installed. */
+export function hasUnit(root: string, name: string): boolean {
+  return folders.some((folder) => exists(`${root}${folder}/${name}`));
 }
 
 /** Reads the drop-ins of a unit, sorted by name as systemd applies them. */

@@ -207,7 +207,7 @@ const plants: Record<string, (path: string, secret: string) => Promise<void>> = 
 };
 
 for (const [what, plant] of Object.entries(plants)) {
-  Deno.test(`doctor neither follows nor prints ${what} in a lock's place`, () =>
+  Deno.test(`doctor neither follows nor prints ${what} as a lock`, () =>
     withContext(async (setup) => {
       const secret = `${setup.path}/secret`;
       await Deno.writeTextFile(secret, lockText.replace("the loop", "hunter2"));
@@ -308,7 +308,7 @@ testFaults([
     fix: `remove the mask and start the service: systemctl unmask decnet-agent && ${install}`,
   },
   {
-    name: "a packaged service that is masked until the next start of the host",
+    name: "a packaged service that is masked until a reboot",
     plant: () => ({
       files: {
         [unitFile]: null,
@@ -376,7 +376,7 @@ const uninstalled: Record<string, readonly [host: HostOptions, commands: string]
     { files: { [unitFile]: null, "/etc/passwd": rootAlone } },
     `${makeUser} && ${install}`,
   ],
-  "a host without the service, the user and the group of the engine": [
+  "a host without the service, its user and its group": [
     { files: { [unitFile]: null, "/etc/passwd": null, "/etc/group": null } },
     `${makeUserIn("")} && /usr/local/bin/decnet-agent print systemd-service | ` +
     `sed '/^SupplementaryGroups=docker$/d' > ${unitFile} && ${start}`,

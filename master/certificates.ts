@@ -1,14 +1,17 @@
 import type * as Crypto from "node:crypto";
 import { attempt, fieldsOf, hasSigned, isNamed } from "./chain.ts";
 
-/** The certificate and key of this host, and the authority that the master must come from. */
-export interface Certificates {
-  /** PEM; the only roots that are trusted. */
+/** A certificate with its key, and the only authorities that are trusted; all PEM. */
+export interface Identity {
+  /** The content of ca.crt. */
   readonly authority: string;
-  /** PEM; the certificate of this host. */
   readonly certificate: string;
-  /** PEM: PKCS #8, PKCS #1 or SEC 1. */
+  /** PKCS #8, PKCS #1 or SEC 1. */
   readonly key: string;
+}
+
+/** The certificate and key of this host, and the authority that the master must come from. */
+export interface Certificates extends Identity {
   /**
    * When all of them are valid: from the latest start to the earliest end. An expired authority is
    * ignored if there is a valid one, unless it has issued worker.crt.
@@ -30,23 +33,31 @@ interface LoadedCertificates {
   readonly problem: string | null;
 }
 
+/** The text of each reason; `detail` is the kind of a key, a hash, or a message of the system. */
 const reasonTexts = {
-  "absent": "no such file; see agent-dir",
-  "forbidden": "permission denied; let the agent's user read it",
-  "not-a-folder": "a part of its path is not a folder",
-  "not-regular": "not a regular file of at most 1 MiB",
-  "open-to-all": "every user of this host can read it; remove that right (chmod o=)",
-  "encrypted": "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it",
-  "not-pem": "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it",
-  "mismatch": "worker.key does not fit worker.crt; put there what was issued together",
-  "unusable-key": "TLS does not accept this key; it must be EC P-256, P-384 or P-521, Ed25519, " +
-    "or RSA of 2048 bits or more",
-  "old-version": "a certificate in it is not of X.509 version 3; issue it again with extensions, " +
+  "absent": () => "no such file; see agent-dir",
+  "forbidden": () => "permission denied; let the agent's user read it",
+  "not-a-folder": () => "a part of its path is not a folder",
+  "not-regular": () => "not a regular file of at most 1 MiB",
+  "open-to-all": () => "every user of this host can read it; remove that right (chmod o=)",
+  "encrypted": () => "it is encrypted; openssl pkey -in FILE -out NEW-FILE decrypts it",
+  "not-pem": () => "not valid PEM; openssl x509 or openssl pkey (-inform DER) can write it",
+  "mismatch": () => "worker.key does not fit worker.crt; put there what was issued together",
+  "unusable-key": (kind: string, path: string) => {
+    if (kind === "") {
+      return "TLS does not accept this key; it must be EC P-256, P-384 or P-521, Ed25519, or RSA " +
+        "of 2048 bits or more";
+    }
+    const files = path.endsWith("ca.crt") ? "all certificates" : "worker.crt and worker.key";
+    return `TLS does not accept a key of ${kind}; request ${files} again, with keys of EC P-256 ` +
+      "for example";
+  },
+  "old-version": () =>
+    "a certificate in it is not of X.509 version 3; issue it again with extensions, " +
     "such as basicConstraints=CA:TRUE",
-  /** Replaced by what was found. */
-  "weak-signature": "",
-  /** Replaced by the system's message. */
-  "system": "",
+  "weak-signature": (hash: string) =>
+    `it is signed with ${hash}, which TLS does not accept; request a new one from the master`,
+  "system": (detail: string) => detail,
 };
 
 /** Why a file, or all three together, cannot be used. */
@@ -60,10 +71,10 @@ export class CertificateError extends Error {
   constructor(
     readonly path: string,
     readonly reason: CertificateReason,
-    detail = reasonTexts[reason],
+    detail = "",
     options?: ErrorOptions,
   ) {
-    super(`Cannot use ${path}: ${detail}`, options);
+    super(`Cannot use ${path}: ${reasonTexts[reason](detail, path)}`, options);
   }
 }
 
@@ -173,24 +184,18 @@ export class CertificateFolder {
     chain: readonly Crypto.X509Certificate[],
     key: Crypto.KeyObject | null,
   ): void {
-    const kind = unusableKey(chain[0]!, key ?? undefined);
-    if (kind !== null) throw this.#unusable("worker.key", kind, "worker.crt and worker.key");
-    if (key === null) throw new CertificateError(`${this.#path}/worker.key`, "unusable-key");
-    if (!chain[0]!.checkPrivateKey(key)) throw new CertificateError(this.#path, "mismatch");
+    const own = chain[0]!;
+    const fail = (name: string, reason: CertificateReason, detail?: string) => {
+      throw new CertificateError(`${this.#path}/${name}`, reason, detail);
+    };
+    const kind = unusableKey(own, key ?? undefined);
+    if (kind !== null) fail("worker.key", "unusable-key", kind);
+    if (key === null) return fail("worker.key", "unusable-key");
+    if (!own.checkPrivateKey(key)) throw new CertificateError(this.#path, "mismatch");
     const hash = chain.map((it) => weakHash(it)).find((it) => it !== null);
-    if (hash !== undefined) {
-      const text =
-        `it is signed with ${hash}, which TLS does not accept; request a new one from the master`;
-      throw new CertificateError(`${this.#path}/worker.crt`, "weak-signature", text);
-    }
+    if (hash !== undefined) fail("worker.crt", "weak-signature", hash);
     const kinds = authorities.map((it) => unusableKey(it));
-    if (!kinds.includes(null)) throw this.#unusable("ca.crt", kinds[0]!, "all certificates");
-  }
-
-  #unusable(name: string, kind: string, files: string): CertificateError {
-    const text = `TLS does not accept a key of ${kind}; request ${files} again, with keys of ` +
-      "EC P-256 for example";
-    return new CertificateError(`${this.#path}/${name}`, "unusable-key", text);
+    if (!kinds.includes(null)) fail("ca.crt", "unusable-key", kinds[0]!);
   }
 
   #check<T>(name: string, check: () => T): T {
@@ -257,7 +262,7 @@ export function weakHash(
  * which is no reason for an operator. Leaks 30 KB (seen in 2.9.4).
  */
 async function tryInTls(
-  { authority, certificate, key }: Pick<Certificates, "authority" | "certificate" | "key">,
+  { authority, certificate, key }: Identity,
 ): Promise<void> {
   const [tls, { Duplex }] = await Promise.all([import("node:tls"), import("node:stream")]);
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -12,6 +12,7 @@ import {
   generalName,
   isAuthority,
   makeCertificate,
+  newKeys,
   pemOf,
 } from "../tests/support/raw_certificates.ts";
 import { openssl } from "../tests/support/requirements.ts";
@@ -146,6 +147,40 @@ openssl.test("MasterClient.post() refuses a master without its key", async () =>
         assert.equal(server.said().includes("POST /swarm/heartbeat"), key === own.keyPem, tls);
       }
     }
+  }
+});
+
+openssl.test("M24 MasterClient.post() refuses DER that hides who signed the handshake", async () => {
+  let keys = newKeys();
+  const pointOf = () => keys.publicKey.export({ type: "spki", format: "der" }).subarray(-65);
+  // The last bit must be free.
+  while (pointOf()[64]! % 2 === 1) keys = newKeys();
+  const ec = Uint8Array.fromHex("301306072a8648ce3d020106082a8648ce3d030107");
+  const isCritical = (value: number) => {
+    const list = element(0x30, generalName.dns("master.test"));
+    const parts = [element(6, Uint8Array.of(0x55, 0x1d, 17)), element(1, Uint8Array.of(value))];
+    return element(0x30, ...parts, element(4, list));
+  };
+  const odd = [
+    { extensions: [isCritical(1)] },
+    { publicKeyInfo: element(0x30, ec, element(3, Uint8Array.of(1), pointOf())) },
+  ];
+  using folder = new TemporaryFolder();
+  for (const options of [...odd, { extensions: [isCritical(0xff)] }]) {
+    const own = makeCertificate({ subject, extensions: [names], keys, signer: root, ...options });
+    await Deno.writeTextFile(
+      `${folder.path}/server.pem`,
+      own.certificatePem + forgedKey(keys.publicKey),
+    );
+    await using server = await serveOpenssl(folder.path, ["-cert", "server.pem"]);
+    using client = await TestClient.to(server);
+    const certificates = { ...worker, authority: root.certificatePem };
+    const isOdd = odd.some((it) => it === options);
+    await assert.rejects(
+      client.post({ certificates, timeoutMs: 500 }),
+      isOdd ? malformed : /is not that of its certificate/,
+    );
+    assert.equal(server.said().includes("POST /swarm/heartbeat"), false);
   }
 });
 

@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type * as Net from "node:net";
 import type * as Tls from "node:tls";
-import { type Certificates, splitChain, unusableKey, weakHash } from "./certificates.ts";
+import { type Identity, splitChain, unusableKey, weakHash } from "./certificates.ts";
 import {
   type Chain,
   type ChainFault,
@@ -279,7 +279,7 @@ interface HandshakeLimits extends StepLimits {
 export async function testHandshake(
   tcp: Net.Socket,
   address: MasterAddress,
-  { authority, certificate, key }: Pick<Certificates, "authority" | "certificate" | "key">,
+  { authority, certificate, key }: Identity,
   { timeoutMs, settleMs, signal }: HandshakeLimits,
 ): Promise<Handshake> {
   const modules = await loadTls();

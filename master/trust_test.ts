@@ -166,14 +166,14 @@ const fromNow = (hours: number) => new Date(Date.now() + hours * 3_600_000);
 
 const trusted: [what: string, setup: MasterSetup][] = [
   ["a master whose name is not its host", {}],
-  ["a master that is called by its address", { address: { name: "127.0.0.1" } }],
+  ["a master called by its address", { address: { name: "127.0.0.1" } }],
   [
-    "a master that is called by its host name",
+    "a master called by its host name",
     { certificate: { dnsNames: ["localhost"] }, address: { host: "localhost", name: "localhost" } },
   ],
-  ["a name in other letters, with the dot of the root", { address: { name: "MASTER.Test." } }],
+  ["a name in other case with a final dot", { address: { name: "MASTER.Test." } }],
   [
-    "a master that is called by its IPv6 address",
+    "a master called by its IPv6 address",
     { certificate: { ipAddresses: ["::1"] }, address: { name: "::1" } },
   ],
   [
@@ -222,31 +222,31 @@ const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
     certificate: { ipAddresses: [] },
     address: { name: "127.0.0.1" },
   }, wrongName("127\\.0\\.0\\.1", "DNS:master\\.test")],
-  ["whose address is written as a name", {
+  ["whose address stands as a name", {
     certificate: { dnsNames: ["127.0.0.1"], ipAddresses: [] },
     address: { name: "127.0.0.1" },
   }, wrongName("127\\.0\\.0\\.1", "DNS:127\\.0\\.0\\.1")],
-  ["that has only a common name, and another", {
+  ["with only a common name, another", {
     certificate: { commonName: "other.test", dnsNames: [], ipAddresses: [] },
   }, wrongName("master\\.test", "CN:other\\.test")],
   [
-    "whose name lies below the one expected",
+    "whose name is below the expected",
     { address: { name: "test" } },
     wrongName("test", both),
   ],
-  ["of another authority with the same name", { issuer: rogueAuthority }, notSignedMasterTrust],
+  ["of another authority of that name", { issuer: rogueAuthority }, notSignedMasterTrust],
   [
     "whose certificate has expired",
     { certificate: { notBefore: fromNow(-3), notAfter: fromNow(-1) } },
     invalid("has expired", "renew it, or correct the clock"),
   ],
   [
-    "whose certificate is not valid yet",
+    "with a certificate not valid yet",
     { certificate: { notBefore: fromNow(1), notAfter: fromNow(3) } },
     invalid("is not valid yet", "correct the clock"),
   ],
   [
-    "whose certificate is one of a client",
+    "with a certificate of a client",
     { certificate: { usage: "client" } },
     /: its certificate is signed by ca\.crt and valid now, but not fit for a server; openssl /,
   ],

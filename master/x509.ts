@@ -60,55 +60,71 @@ const extendedKeyUsage = "551d25";
 /** Extensions that the runtime's TLS reads as a sequence: also constraints and the places of CRLs. */
 const sequences = new Set([subjectAltName, extendedKeyUsage, "551d13", "551d1e", "551d1f"]);
 
+function fail(): never {
+  throw new Error("not a certificate in DER");
+}
+
+/**
+ * Splits DER into its elements. Reads by index, because a list may have 32,000 names. Throws `Error`
+ * unless each tag has one byte, and each length the shortest form, of at most two bytes.
+ */
+function elementsOf(bytes: Uint8Array<ArrayBuffer>): Element[] {
+  const elements: Element[] = [];
+  for (let at = 0, end = 0; at < bytes.length; at = end) {
+    const tag = bytes[at]!;
+    const first = bytes[at + 1] ?? 0;
+    const second = bytes[at + 2] ?? 0;
+    let head = 2, length = first, shortest = 0;
+    if (first === 0x81) [head, length, shortest] = [3, second, 0x80];
+    else if (first === 0x82) {
+      [head, length, shortest] = [4, second * 256 + (bytes[at + 3] ?? 0), 0x100];
+    } else if (first >= 0x80) fail();
+    end = at + head + length;
+    if (length < shortest || length > 0xfffe) fail();
+    if (end > bytes.length || (tag & 0x1f) === 0x1f) fail();
+    const content = bytes.subarray(at + head, end);
+    elements.push({ tag, content, whole: bytes.subarray(at, end) });
+  }
+  return elements;
+}
+
 /**
  * Reads a certificate. Throws `Error` unless it is strict DER with fields that RFC 5280 knows: of
  * anything else the runtime's TLS verifies no signature, not even that of the handshake (seen in
  * 2.9.4).
  */
 export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields {
-  const fail = (): never => {
-    throw new Error("not a certificate in DER");
-  };
-  const split = (bytes: Uint8Array<ArrayBuffer>): Element[] => {
-    const elements: Element[] = [];
-    for (let at = 0, end = 0; at < bytes.length; at = end) {
-      const [tag = 0, first = 0, second = 0, third = 0] = bytes.subarray(at, at + 4);
-      const head = first < 0x80 ? 2 : 2 + first - 0x80;
-      // Not 0x80, which is an indefinite length, nor more than two bytes of length.
-      const length = [first, second, second * 256 + third][head - 2] ?? 0;
-      const isShortest = head === 2 ? first < 0x80 : length >= (head === 3 ? 0x80 : 0x100);
-      end = at + head + length;
-      if (!isShortest || length > 0xfffe || end > bytes.length || (tag & 0x1f) === 0x1f) fail();
-      const [content, whole] = [bytes.subarray(at + head, end), bytes.subarray(at, end)];
-      elements.push({ tag, content, whole });
-    }
-    return elements;
-  };
   const only = ([it, ...others]: Element[]) => it && others.length === 0 ? it : fail();
   const contentOf = (it: Element | undefined, tag: number) => it?.tag === tag ? it.content : fail();
-  const partsOf = (it: Element | undefined, tag: number) => split(contentOf(it, tag));
+  const partsOf = (it: Element | undefined, tag: number) => elementsOf(contentOf(it, tag));
   const isVersion = (it: Element | undefined) => it?.tag === tags.version;
 
-  const [signed, algorithm, signature, ...after] = partsOf(only(split(der)), tags.sequence);
+  const [signed, algorithm, signature, ...after] = partsOf(only(elementsOf(der)), tags.sequence);
   const fields = partsOf(signed, tags.sequence);
   const version = isVersion(fields[0]) ? only(partsOf(fields.shift(), tags.version)) : null;
   const [serial, sameAlgorithm, issuer, validity, subject, key, block, ...others] = fields;
   contentOf(serial, tags.integer);
-  for (const it of [algorithm, validity, key]) contentOf(it, tags.sequence);
+  for (const it of [algorithm, validity]) contentOf(it, tags.sequence);
+  const [keyAlgorithm, keyBits, ...afterKey] = partsOf(key, tags.sequence);
+  contentOf(keyAlgorithm, tags.sequence);
   if (sameAlgorithm?.whole.toHex() !== algorithm!.whole.toHex()) fail();
   const [versionByte = 0, ...digits] = version ? contentOf(version, tags.integer) : [0];
-  const unusedBits = contentOf(signature, tags.bits)[0];
-  if (unusedBits !== 0 || digits.length + after.length + others.length > 0) fail();
+  if ([signature, keyBits].some((it) => contentOf(it, tags.bits)[0] !== 0)) fail();
+  if ([digits, after, others, afterKey].some(({ length }) => length > 0)) fail();
 
   const extensions = new Map<string, Element[]>();
   const list = block ? partsOf(only(partsOf(block, tags.extensions)), tags.sequence) : [];
   for (const [id, ...parts] of list.map((it) => partsOf(it, tags.sequence))) {
     const name = contentOf(id, tags.oid).toHex();
     // Whether it is critical; may be absent.
-    if (parts.length > 1 && contentOf(parts.shift(), tags.boolean).length !== 1) fail();
+    const isCritical = parts.length > 1 ? contentOf(parts.shift(), tags.boolean).toHex() : "00";
+    if (isCritical !== "00" && isCritical !== "ff") fail();
     const value = contentOf(only(parts), tags.octets);
     if (extensions.has(name)) fail();
-    extensions.set(name, sequences.has(name) ? partsOf(only(split(value)), tags.sequence) : []);
+    extensions.set(
+      name,
+      sequences.has(name) ? partsOf(only(elementsOf(value)), tags.sequence) : [],
+    );
   }
   const names = extensions.get(subjectAltName) ?? null;
   // There are nine types of names.
@@ -118,7 +134,7 @@ export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields
       .map((attribute) => partsOf(attribute, tags.sequence));
     const common = attributes.filter(([type]) => contentOf(type, tags.oid).toHex() === commonName);
     const textOf = (value: Element | undefined) =>
-      value && textTags.has(value.tag) ? decodeText(value.content) : null;
+      value && textTags.has(value.tag) ? utf8.decode(value.content) : null;
     return { der: it!.whole.toHex(), commonNames: common.map(([, value]) => textOf(value)) };
   };
   return {
@@ -129,7 +145,9 @@ export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields
     issuer: nameOf(issuer),
     subject: nameOf(subject),
     alternatives: names && {
-      dnsNames: names.filter(({ tag }) => tag === tags.dnsName).map((it) => decodeText(it.content)),
+      dnsNames: names.filter(({ tag }) => tag === tags.dnsName).map((it) =>
+        utf8.decode(it.content)
+      ),
       addresses: names.filter(({ tag }) => tag === tags.address).map((it) => it.content),
     },
     purposes: extensions.get(extendedKeyUsage)?.map((it) => contentOf(it, tags.oid).toHex()) ??
@@ -137,10 +155,8 @@ export function readCertificate(der: Uint8Array<ArrayBuffer>): CertificateFields
   };
 }
 
-/** Decodes UTF-8. A byte order mark stays: without it, a name would be equal to another one. */
-function decodeText(bytes: Uint8Array): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-}
+/** A byte order mark stays: without it, a name would be equal to another one. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Returns true if a certificate has a name or an IP address. Looks at the common name only where

@@ -169,7 +169,7 @@ export function openForReading(path: string): DatabaseSync | null {
   // After a crash the journal has to be rolled back, which only a writer may do.
   const readOnly = !statFile(`${path}-journal`);
   const database = new DatabaseSync(path, { readOnly });
-  // The runtime waits 5 s unless told otherwise, and ignores its option `timeout` here.
+  // The runtime waits 5 s by default, and ignores its option `timeout` here.
   database.exec("PRAGMA busy_timeout = 0; PRAGMA query_only = ON");
   return database;
 }

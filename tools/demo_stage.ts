@@ -2,7 +2,7 @@
 
 import { describeDrift } from "../agent/snapshot.ts";
 import type { HeartbeatBody } from "../agent/heartbeat.ts";
-import type { Identity } from "../api/auth.ts";
+import type { Identity } from "../master/certificates.ts";
 import { parseArguments } from "../cli/args.ts";
 import { configure } from "../cli/config.ts";
 import { Daemon } from "../cli/daemon.ts";

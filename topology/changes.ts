@@ -54,17 +54,14 @@ export interface Changes {
   readonly obstacles: readonly string[];
 }
 
-/** Facts about the host that an apply depends on. */
-export interface HostConstraints {
-  /** Image name → its id, or null when it is missing; for each image of the plan. */
-  readonly imageIds: ReadonlyMap<string, string | null>;
-}
+/** Image name → its id, or null when the host does not have it; for each image of a plan. */
+export type ImageIds = ReadonlyMap<string, string | null>;
 
 /** Finds the changes that make the engine's objects match a plan. */
 export function findChanges(
   plan: Plan,
   inventory: Inventory,
-  { imageIds }: HostConstraints,
+  imageIds: ImageIds,
 ): Changes {
   const networks = findNetworkChanges(plan, inventory.networks);
   const newNetworks = new Set(
@@ -171,7 +168,7 @@ function describeForeignNetwork(actual: NetworkInfo, id: string): string {
 interface ContainerConstraints {
   /** Names of the networks that will be created. */
   readonly newNetworks: ReadonlySet<string>;
-  readonly imageIds: HostConstraints["imageIds"];
+  readonly imageIds: ImageIds;
 }
 
 type Decision = Pick<ContainerCreation | ContainerRepair, "action" | "reason">;
@@ -324,7 +321,7 @@ function findForeignGuests(
 
 function findMissingImages(
   changes: readonly ContainerChange[],
-  imageIds: HostConstraints["imageIds"],
+  imageIds: ImageIds,
 ): string[] {
   const names = changes.flatMap((it) => it.action === "create" ? [it.planned.request.Image] : []);
   const missing = [...new Set(names)].filter((name) => (imageIds.get(name) ?? null) === null);

@@ -255,7 +255,7 @@ const notOwn: [what: string, change: Partial<ContainerInfo>, detail: string][] =
   ["a copy without a name", { id: "0123456789abc", name: "0123456789ab", state: "dead" }, copied],
   ["a renamed container", { imageId: containerOf("db-sql").imageId }, renamed],
   ["a container of a labelled image", labelledFor(id), renamed],
-  ["a dead container of a labelled image", { ...labelledFor(id), state: "dead" }, renamed],
+  ["a dead one of a labelled image", { ...labelledFor(id), state: "dead" }, renamed],
   ["a container named by its id", { ...labelledFor(id), id: "abc", name: "abc" }, renamed],
   ["no service of the first agent", firstAgentService("db", "sql", "db-sq"), renamed],
   ["no service", { ...firstAgentService("db", "sql", "db-sql"), networkMode: "none" }, renamed],
@@ -653,7 +653,7 @@ async function forEachHost(
 }
 
 function changesFor({ plan, imageIds }: Round, existing: Inventory): Changes {
-  const changes = findChanges(plan, existing, { imageIds });
+  const changes = findChanges(plan, existing, imageIds);
   const taken = findTakenSubnets(changes.networks, existing.networks, []);
   return { ...changes, obstacles: [...taken, ...changes.obstacles] };
 }

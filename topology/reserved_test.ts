@@ -25,7 +25,7 @@ function other(...subnets: string[]): NetworkInfo {
 /** The obstacles when `dmz`, 10.1.0.0/24, must be created, after `subnet 10.1.0.0/24 of dmz `. */
 function obstaclesOf(networks: readonly NetworkInfo[], reserved: readonly ReservedRange[] = []) {
   const existing = inventory({ dmz: null }, { networks });
-  const { networks: changes } = findChanges(plan, existing, { imageIds: imagesOf(plan) });
+  const { networks: changes } = findChanges(plan, existing, imagesOf(plan));
   return findTakenSubnets(changes, existing.networks, reserved)
     .map((it) => it.replace(`subnet 10.1.0.0/24 of ${full("dmz")} `, ""));
 }
@@ -116,9 +116,7 @@ Deno.test("reserveAddress() takes IPv4, also mapped into IPv6, in each form", ()
 Deno.test("findTakenSubnets() reports one obstacle for each network", () => {
   const networks = [other("10.0.0.0/8"), { ...other("10.0.0.0/8"), name: "more" }];
   const reserved = [...reserveInterface("eth0", "10.1.0.7/24"), ...reserveAddress("10.1.0.8", "x")];
-  const { networks: changes } = findChanges(plan, { networks, containers: [] }, {
-    imageIds: imagesOf(plan),
-  });
+  const { networks: changes } = findChanges(plan, { networks, containers: [] }, imagesOf(plan));
   assert.deepEqual(findTakenSubnets(changes, networks, reserved), [
     `subnet 10.1.0.0/24 of ${full("dmz")} is taken by network other (10.0.0.0/8)`,
     `subnet 10.2.0.0/24 of ${full("inner")} is taken by network other (10.0.0.0/8)`,

@@ -351,7 +351,7 @@ article.bad, .bad b, #gone { border-color: var(--bad); } .bad b, #gone { color: 
 article.poor { border-color: var(--poor); } .poor b { color: var(--poor); }
 article.good { border-color: var(--good); } .good b { color: var(--good); }`;
 
-// Without it the page loads itself again; with it, nothing flickers, and a dead master is told.
+// Without it the page loads itself again; with it, nothing flickers, and a dead master is shown.
 const script = `
 async function refresh() {
   const gone = document.querySelector("#gone");

@@ -34,6 +34,7 @@ const key = element(
   bytes("301306072a8648ce3d020106082a8648ce3d030107"),
   element(3, bytes(`0004${"11".repeat(64)}`)),
 );
+const criticalKeyUsage = bytes("300e0603551d0f0101ff0404030205a0");
 const signature = element(3, bytes(`00${"22".repeat(70)}`));
 
 function nameText(random: SeededRandom): string {
@@ -68,7 +69,8 @@ function randomCertificate(random: SeededRandom): Uint8Array<ArrayBuffer> {
   const texts = random.times(random.pick([1, 1, 1, 0, 2]), () => nameText(random));
   const names = random.isOneIn(4) ? null : random.times(random.few(5), () => randomName(random));
   const subject = commonNames(texts, random.pick(textTags));
-  const extensions = element(0xa3, element(0x30, ...(names ? [alternatives(...names)] : [])));
+  const list = [...(names ? [alternatives(...names)] : []), criticalKeyUsage];
+  const extensions = element(0xa3, element(0x30, ...list));
   const signed = element(
     0x30,
     version,

@@ -168,7 +168,7 @@ async function readLists(bytes: Uint8Array, random: SeededRandom): Promise<strin
     const containers = readContainers(parseAnswer(second, "GET /containers/json"));
     const inventory = { networks, containers };
     findDrift(null, inventory);
-    const changes = findChanges(plan, inventory, { imageIds: new Map() });
+    const changes = findChanges(plan, inventory, new Map());
     findTakenSubnets(changes.networks, networks, reserveInterface("eth0", "10.0.0.5/24"));
     findRemovals({ topologyId: plan.topologyId, plan }, inventory);
     return findDrift(plan, inventory).state;

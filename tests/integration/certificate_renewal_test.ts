@@ -234,7 +234,9 @@ for (const [kind, key] of weakKeys) {
         await host.replaceWorker({ ...await issuer.issue({ key }), fingerprint: "" });
       },
       result: "delivered",
-      says: new RegExp(`Cannot use \\S+/worker\\.key: TLS does not accept a key of ${kind}; have`),
+      says: new RegExp(
+        `Cannot use \\S+/worker\\.key: TLS does not accept a key of ${kind}; request`,
+      ),
       lines: [/ TLS does not accept a key of .* subject=certificates$/, inOrder],
       once: ["UNKNOWN", 3],
     });

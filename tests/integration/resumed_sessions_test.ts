@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Identity } from "../../api/auth.ts";
+import type { Identity } from "../../master/certificates.ts";
 import { agentIdentity, ApiSetup, master } from "../support/api_setup.ts";
 import { authority, rogueAuthority } from "../support/master_setup.ts";
 import { commonNames, isAuthority, makeCertificate } from "../support/raw_certificates.ts";
@@ -51,7 +51,7 @@ for (const { name, needs, run } of resumingClients) {
       await callTwice(call, api.port);
     }));
 
-  needs.test(`a session is refused when the certificate has expired: ${name}`, async () => {
+  needs.test(`a session ends when the certificate has expired: ${name}`, async () => {
     await using api = await ApiSetup.start(options);
     const notAfter = new Date(Math.ceil(Date.now() / 1000 + 2) * 1000);
     const names = { commonName: "decnet-master", usage: "client", notAfter } as const;

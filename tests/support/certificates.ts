@@ -1,7 +1,7 @@
 // One of the dependencies of @peculiar/x509 refuses to load without it.
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
-import type { Identity } from "../../api/auth.ts";
+import type { Identity } from "../../master/certificates.ts";
 import { plantKey } from "./secrets.ts";
 
 const hourMs = 3_600_000;

@@ -3,7 +3,7 @@ import {
   type Changes,
   findChanges,
   findRemovals,
-  type HostConstraints,
+  type ImageIds,
   type TeardownTarget,
 } from "../../topology/changes.ts";
 import { driftKinds, findDrift } from "../../topology/drift.ts";
@@ -198,14 +198,9 @@ function linesOf({ networks, containers, obstacles }: Changes): string[] {
 /** The changes of an apply, as lines. */
 export function changesOf(
   existing: Inventory,
-  { plan: wanted = plan, ...constraints }: Partial<HostConstraints & { plan: Plan }> = {},
+  { plan: wanted = plan, imageIds = imagesOf(wanted) }: { plan?: Plan; imageIds?: ImageIds } = {},
 ): string[] {
-  return linesOf(
-    findChanges(wanted, existing, {
-      imageIds: imagesOf(wanted),
-      ...constraints,
-    }),
-  );
+  return linesOf(findChanges(wanted, existing, imageIds));
 }
 
 /** The obstacles of an apply, as lines. */
@@ -270,7 +265,7 @@ export const previewHash = "0123456789abcdef".repeat(4);
 
 /** The preview of an apply; all images exist. */
 export function previewOf(plan: Plan, inventory: Inventory, more: Partial<Preview> = {}): Preview {
-  const changes = findChanges(plan, inventory, { imageIds: imagesOf(plan) });
+  const changes = findChanges(plan, inventory, imagesOf(plan));
   const validated = { text: "{}", versionHash: previewHash, plan };
   const removals: Changes = { networks: [], containers: [], obstacles: [] };
   return { validated, removals, changes, conflict: null, ...more };

@@ -73,6 +73,8 @@ interface RawCertificate {
   readonly to?: number;
   /** Created unless given. */
   readonly keys?: KeyPairKeyObjectResult;
+  /** Replaces the DER of the public key. */
+  readonly publicKeyInfo?: Uint8Array;
   /** Its own key by default. */
   readonly signer?: RawIssuer;
 }
@@ -120,7 +122,7 @@ export function makeCertificate(options: RawCertificate): MadeCertificate {
     issuer.subject,
     element(0x30, timeOf(from), timeOf(to)),
     subject,
-    publicKey.export({ type: "spki", format: "der" }),
+    options.publicKeyInfo ?? publicKey.export({ type: "spki", format: "der" }),
     ...(extensions.length === 0 ? [] : [element(0xa3, element(0x30, ...extensions))]),
   );
   const signature = sign("sha256", signed, issuer.privateKey);

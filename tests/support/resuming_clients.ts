@@ -1,4 +1,4 @@
-import type { Identity } from "../../api/auth.ts";
+import type { Identity } from "../../master/certificates.ts";
 import { TemporaryFolder } from "./environment.ts";
 import { node, openssl, python, type Requirement } from "./requirements.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Identity } from "../../api/auth.ts";
+import type { Identity } from "../../master/certificates.ts";
 import { versionHash } from "../../topology/hash.ts";
 import { parseJson, writeJson } from "../../topology/json.ts";
 import { documentOf, type Sample } from "../engines/apply_setup.ts";
