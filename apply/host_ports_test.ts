@@ -23,9 +23,9 @@ async function gateway(ports: Port[], publish = "127.0.0.1"): Promise<Plan> {
 
 /** The changes to containers that make an engine with these objects match a plan. */
 function changesOf(plan: Plan, inventory: Inventory): readonly ContainerChange[] {
-  const { obstacles, containers } = findChanges(plan, inventory, {
-    imageIds: new Map(plan.containers.map(({ request: { Image } }) => [Image, `sha256:${Image}`])),
-  });
+  const images = plan.containers.map(({ request: { Image } }) => Image);
+  const imageIds = new Map(images.map((it) => [it, `sha256:${it}`]));
+  const { obstacles, containers } = findChanges(plan, inventory, imageIds);
   assert.deepEqual(obstacles, []);
   return containers;
 }
