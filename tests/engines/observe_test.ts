@@ -103,6 +103,7 @@ for (const engine of [docker, podman]) {
           image: item.Image,
           imageId: item.ImageID,
           networkMode: item.HostConfig?.NetworkMode ?? "",
+          publishedPorts: [],
           addressByNetwork: new Map(
             Object.entries(item.NetworkSettings.Networks ?? {}).map((
               [name, { IPAddress }],

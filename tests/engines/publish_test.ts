@@ -97,6 +97,16 @@ for (const engine of [docker, podman]) {
     assert.match(setup.row()!.lastError!, /997\/udp/);
     await setup.apply(gateway, { planOptions });
     assert.deepEqual((await setup.apply(gateway, { planOptions })).changes, 0);
+    const prefixes = [setup.name("gate")];
+    const { inventory } = await setup.sandbox.observe({
+      networkPrefixes: prefixes,
+      containerPrefixes: prefixes,
+    });
+    const published = inventory.containers.map((
+      { name, publishedPorts },
+    ) => [name, publishedPorts]);
+    const [base = []] = published.filter(([name]) => name === setup.name("gate"));
+    assert.deepEqual(base[1], [`${port}/udp`]);
   }, engine);
 }
 
