@@ -61,21 +61,15 @@ export async function computeChangeSet(
   const removals = superseded
     ? await computeRemovals(superseded, inventory, images)
     : { networks: [], containers: [], obstacles: [] };
-  const { networks, containers, obstacles } = findChanges(
-    plan,
-    withoutRemoved(inventory, removals),
-    imageIds,
-  );
-  const taken = networks.some(({ action }) => action === "create")
-    ? findTakenSubnets(
-      [...removals.networks, ...networks],
-      inventory.networks,
-      await collectReserved(peers),
-    )
-    : [];
+  const changes = findChanges(plan, withoutRemoved(inventory, removals), imageIds);
+  const taken: string[] = [];
+  if (changes.networks.some(({ action }) => action === "create")) {
+    const networks = [...removals.networks, ...changes.networks];
+    taken.push(...findTakenSubnets(networks, inventory.networks, await collectReserved(peers)));
+  }
   return {
     removals,
-    changes: { networks, containers, obstacles: [...taken, ...obstacles] },
+    changes: { ...changes, obstacles: [...taken, ...changes.obstacles] },
     imageIds,
   };
 }
