@@ -219,16 +219,18 @@ Deno.test("Applier leaves a container whose image has the topology's label", () 
       name: `${prefix}analysis`,
       labels: { ...labels, "decnet.topology.image": "sha256:x" },
     });
+    engine.images.delete("gone:1");
+    const gone = container({ name: `${prefix}gone`, image: "gone:1", labels });
     const ours = container({ name: `${prefix}old`, image: "other:1", labels });
     const isThere = (item: typeof theirs) => engine.containers.some(({ Id }) => Id === item.Id);
     await host.apply(threeLans);
     assert.ok(!engine.requests.some(({ path }) => path.startsWith("/images/json")));
-    engine.containers = [...engine.containers, theirs, copy, ours];
+    engine.containers = [...engine.containers, theirs, copy, gone, ours];
     await host.apply(threeLans);
-    assert.deepEqual([theirs, copy, ours].map(isThere), [true, true, false]);
+    assert.deepEqual([theirs, copy, gone, ours].map(isThere), [true, true, true, false]);
     engine.containers = [...engine.containers, ours];
     await host.teardown(id);
-    assert.deepEqual([theirs, copy, ours].map(isThere), [true, true, false]);
+    assert.deepEqual([theirs, copy, gone, ours].map(isThere), [true, true, true, false]);
   }));
 
 /** Adds objects to those that the engine has. */

@@ -62,22 +62,15 @@ export async function computeChangeSet(
   const removals = superseded
     ? await computeRemovals(superseded, inventory, planOptions)
     : { networks: [], containers: [], obstacles: [] };
-  const { networks, containers, obstacles } = findChanges(
-    plan,
-    withoutRemoved(inventory, removals),
-    imageIds,
-  );
-  const taken = networks.some(({ action }) => action === "create")
-    ? findTakenSubnets(
-      [...removals.networks, ...networks],
-      inventory.networks,
-      await collectReserved(peers),
-    )
-    : [];
-  const takenPorts = await findTakenPorts([...removals.containers, ...containers]);
+  const changes = findChanges(plan, withoutRemoved(inventory, removals), imageIds);
+  const taken = await findTakenPorts([...removals.containers, ...changes.containers]);
+  if (changes.networks.some(({ action }) => action === "create")) {
+    const networks = [...removals.networks, ...changes.networks];
+    taken.push(...findTakenSubnets(networks, inventory.networks, await collectReserved(peers)));
+  }
   return {
     removals,
-    changes: { networks, containers, obstacles: [...taken, ...takenPorts, ...obstacles] },
+    changes: { ...changes, obstacles: [...taken, ...changes.obstacles] },
     imageIds,
   };
 }

@@ -17,11 +17,7 @@ import {
 import { readContainers, readId, readImageLabels, readNetworks } from "./lists.ts";
 import { listContainers, listNetworks } from "./observe.ts";
 
-const withOurLabel = encodeURIComponent(JSON.stringify({ label: [topologyLabel] }));
-const listLabelledImages: EngineRequest = {
-  method: "GET",
-  path: `/images/json?all=1&filters=${withOurLabel}`,
-};
+const listImages: EngineRequest = { method: "GET", path: "/images/json?all=1" };
 
 /** Limits on the use of the engine. */
 export interface EngineOptions {
@@ -62,7 +58,7 @@ export class Engine {
 
   /**
    * Lists all networks and containers of the engine. Where a container has our label, and none for its
-   * image, that image may have handed it on: then the containers have the labels of such images, too.
+   * image, that image may have handed it on: such containers have the labels of their images, too.
    */
   async list(): Promise<Inventory> {
     const [networks, containers] = await Promise.all([
@@ -73,11 +69,11 @@ export class Engine {
     const isDoubtful = ({ labels }: ContainerInfo) =>
       labels.has(topologyLabel) && !labels.has(imageLabel);
     if (!inventory.containers.some(isDoubtful)) return inventory;
-    const labelsByImage = readImageLabels(await this.#requestJson(listLabelledImages));
-    const withImageLabels = inventory.containers.map((it) => {
-      const imageLabels = labelsByImage.get(it.imageId);
-      return imageLabels ? { ...it, imageLabels } : it;
-    });
+    const labelsByImage = readImageLabels(await this.#requestJson(listImages));
+    // An image that is gone may have handed on all of them.
+    const withImageLabels = inventory.containers.map((it) =>
+      isDoubtful(it) ? { ...it, imageLabels: labelsByImage.get(it.imageId) ?? it.labels } : it
+    );
     return { ...inventory, containers: withImageLabels };
   }
 

@@ -150,7 +150,7 @@ openssl.test("MasterClient.post() refuses a master without its key", async () =>
   }
 });
 
-openssl.test("M24 MasterClient.post() refuses DER that hides who signed the handshake", async () => {
+openssl.test("M24 MasterClient.post() refuses DER that hides who signed a handshake", async () => {
   let keys = newKeys();
   const pointOf = () => keys.publicKey.export({ type: "spki", format: "der" }).subarray(-65);
   // The last bit must be free.

@@ -68,16 +68,13 @@ export function findChanges(
     networks.changes.flatMap((it) => it.action === "create" ? [it.planned.name] : []),
   );
   const containers = findContainerChanges(plan, inventory.containers, { newNetworks, imageIds });
+  const changes = { networks: networks.changes, containers: containers.changes };
   return {
-    networks: networks.changes,
-    containers: containers.changes,
+    ...changes,
     obstacles: [
       ...networks.obstacles,
       ...containers.obstacles,
-      ...findForeignGuests(
-        { networks: networks.changes, containers: containers.changes },
-        inventory,
-      ),
+      ...findForeignGuests(changes, inventory),
       ...findMissingImages(containers.changes, imageIds),
     ],
   };

@@ -63,16 +63,11 @@ export function describeClaim(
   claim: Claim,
   { labels }: Pick<NetworkInfo, "labels">,
 ): string {
-  switch (claim) {
-    case "none":
-      return "";
-    case "own":
-      return "of this topology";
-    case "other":
-      return `of topology ${labels.get(topologyLabel)}`;
-    case "inherited":
-      return "its labels came with its image";
-    case "misnamed":
-      return "its label names this topology, its name does not";
-  }
+  if (claim === "other") return `of topology ${labels.get(topologyLabel)}`;
+  return {
+    none: "",
+    own: "of this topology",
+    inherited: "its labels came with its image",
+    misnamed: "its label names this topology, its name does not",
+  }[claim];
 }

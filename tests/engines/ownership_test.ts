@@ -54,6 +54,13 @@ for (const engine of [docker, podman]) {
       Volumes: { [volume]: {} },
       HostConfig: { NetworkMode: "none" },
     });
+    if (engine === docker) {
+      // Its image is gone, and could have handed its labels on. Podman would remove it with the image.
+      const image = await sandbox.commit(outside("plain"), labels);
+      const options = { image, volume, isStarted: false };
+      made.push(await sandbox.makeContainer(name("gone-db"), options));
+      await sandbox.docker.getImage(image).remove({ force: true });
+    }
     try {
       const kept = [];
       for (const id of [...made, unnamed.id]) kept.push(await inspect(setup, id));
@@ -76,6 +83,7 @@ for (const engine of [docker, podman]) {
           [outside("payroll-db")]: `running, ${renamed}`,
           // Only an apply and a teardown ask for the labels of an image.
           [name("payroll-db")]: "running, of this topology",
+          ...(engine === docker && { [name("gone-db")]: "created, of this topology" }),
         },
       );
       await assertKept(setup, kept);

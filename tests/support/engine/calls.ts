@@ -77,7 +77,8 @@ const routes: Readonly<Record<string, (call: Call) => number | readonly [number,
   "DELETE /containers/{id}": removeContainer,
   "GET /images/json": ({ state, query }) => {
     const filters = parseFilters(query);
-    return [200, state.images.list().filter(({ Labels }) => matchesLabels(filters, Labels))];
+    const images = state.images.list(state.containers);
+    return [200, images.filter(({ Labels }) => matchesLabels(filters, Labels))];
   },
   "GET /images/{id}/json": ({ state, id }) => {
     try {

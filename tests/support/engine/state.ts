@@ -174,6 +174,7 @@ export class Images implements Iterable<string> {
   readonly #ids = new Map<string, string>();
   /** Id → labels. */
   readonly #labels = new Map<string, Readonly<Record<string, string>>>();
+  readonly #deleted = new Set<string>();
 
   /** Adds an image; without an id, the one that `container({ image })` has. */
   add(
@@ -185,13 +186,16 @@ export class Images implements Iterable<string> {
     this.#labels.set(id, labels);
   }
 
-  /** The images, as the engine lists them. */
-  list() {
-    return [...this.#labels].map(([Id, Labels]) => ({ Id, Labels }));
+  /** The images, as the engine lists them, with those of its containers that were not deleted. */
+  list(containers: readonly ContainerItem[]) {
+    const used = containers.map(({ ImageID }) => ImageID).filter((id) => !this.#deleted.has(id));
+    const ids = new Set([...used, ...this.#labels.keys()]);
+    return [...ids].map((Id) => ({ Id, Labels: this.#labels.get(Id) ?? {} }));
   }
 
   delete(name: string): void {
     this.#ids.delete(withTag(name));
+    this.#deleted.add(imageIdOf(withTag(name)));
   }
 
   [Symbol.iterator](): Iterator<string> {
