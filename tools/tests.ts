@@ -9,6 +9,7 @@
  */
 
 const executable = "tests/e2e";
+const slowest = ["tests/e2e/loop_test.ts", "tests/e2e/resources_test.ts"];
 const modules = ["agent", "cli", "doctor", "host", "store"];
 const otherModules = ["api", "apply", "docker", "master", "tests/integration"];
 
@@ -17,7 +18,8 @@ const parts = [
   ["all else, and real engines", `--ignore=${[executable, ...modules, ...otherModules].join()}`],
   ["half of the modules", ...modules],
   ["the other half", ...otherModules],
-  ["the executable", executable],
+  ["the executable", `--ignore=${slowest.join()}`, executable],
+  ["the executable that wait longest", ...slowest],
 ] as const;
 
 const running = parts.map(([name, ...args], index) => {
