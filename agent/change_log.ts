@@ -1,4 +1,4 @@
-import type { Log } from "../host/log.ts";
+import { isPowerOfTwo, type Log } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { SendResult } from "./sender.ts";
@@ -149,9 +149,4 @@ function statesOf(drift: KnownDrift): ReadonlyMap<string, string> {
     }
   }
   return states;
-}
-
-/** Returns true for 1, 2, 4, 8 …: the counts at which something that repeats is logged. */
-export function isPowerOfTwo(count: number): boolean {
-  return (count & (count - 1)) === 0;
 }

@@ -1,10 +1,9 @@
-import { isPowerOfTwo } from "../agent/change_log.ts";
 import type { Agent } from "../agent/heartbeat.ts";
 import type { Wakeup } from "../agent/schedule.ts";
 import type { Applier, ApplyResult } from "../apply/applier.ts";
 import { ApplyError } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
-import type { Log } from "../host/log.ts";
+import { isPowerOfTwo, type Log } from "../host/log.ts";
 import type { ApiClient, ApiService, JsonObject } from "./routes.ts";
 
 const maximumLoggedLength = 500;

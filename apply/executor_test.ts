@@ -112,9 +112,9 @@ function assertRecorded({ host, refusal, request }: FailedRun, versionHash: stri
   assert.equal(row!.appliedAt === 0, versionHash === "");
 }
 
-/** Whether a run goes on: another call for the container had changed the world, or it was a kill. */
+/** Whether a run goes on: another call for the container had changed the world, or it was a stop. */
 function mayGoOn({ request: { path }, fault }: FailedRun): boolean {
-  return fault.kind === "status" && /\/(start|restart\?t=0|connect|kill)$/.test(path);
+  return fault.kind === "status" && /\/(start|restart\?t=0|connect|stop\?t=0)$/.test(path);
 }
 
 /** Asserts that a second apply changes nothing, and that a teardown leaves nothing. */

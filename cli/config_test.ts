@@ -362,7 +362,7 @@ for (const name of keyNames) {
       [`--${name}`, wrong, variable, ini],
       [`$${variableOf(name)}`, undefined, wrong, ini],
     ];
-    // In an ini file, white space around a value is not part of it.
+    // The ini file cannot hold it: white space around a value is dropped there.
     if (wrong !== "\t") {
       const line = 2 + neededIni.length;
       refused.push([`/etc/decnet/decnet.ini line ${line}`, undefined, undefined, wrong]);

@@ -149,7 +149,7 @@ Deno.test("Engine removes objects, and accepts missing ones", () =>
     assert.deepEqual([...engine.networks, ...engine.containers], []);
     const path = `/containers/${id.slice(0, 8)}`;
     assert.deepEqual(changesOf(engine).slice(1, 3), [
-      `POST ${path}/kill`,
+      `POST ${path}/stop?t=0`,
       `DELETE ${path}?force=1&v=1`,
     ]);
   }));

@@ -225,8 +225,10 @@ Deno.test("observe() finds the same containers as selectManaged()", () =>
       });
       const byId = ({ id: a }: ContainerInfo, { id: b }: ContainerInfo) => a < b ? -1 : 1;
       const ours = selectManaged(await client.list(), { ...prefixes, containerPrefixes });
+      // A check never asks for the images.
+      const expected = ours.containers.map(({ imageLabels: _, ...it }): ContainerInfo => it);
       const { inventory } = await observeEngine(engine, { containerPrefixes });
-      assert.deepEqual(inventory.containers.toSorted(byId), ours.containers.toSorted(byId));
+      assert.deepEqual(inventory.containers.toSorted(byId), expected.toSorted(byId));
     }
     client.close();
   }));

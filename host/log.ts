@@ -27,6 +27,11 @@ export function createLog(write: (line: string) => void): Log {
   };
 }
 
+/** Returns true for 1, 2, 4, 8 …: the counts at which something that repeats is logged. */
+export function isPowerOfTwo(count: number): boolean {
+  return (count & (count - 1)) === 0;
+}
+
 function quoteIfNeeded(value: string): string {
   return /^[\w.,:/@+-]+$/.test(value) ? value : JSON.stringify(value);
 }

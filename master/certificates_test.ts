@@ -169,7 +169,7 @@ Deno.test("CertificateFolder.load() refuses folders, devices and pipes", async (
   const kinds: [name: string, make: (path: string) => void][] = [
     ["worker.key", (path) => Deno.mkdirSync(path)],
     ["ca.crt", (path) => Deno.symlinkSync("/dev/zero", path)],
-    // Opening it would wait for somebody who writes.
+    // Opening a named pipe waits for a writer.
     [
       "worker.crt",
       (path) => assert.ok(new Deno.Command("mkfifo", { args: [path] }).outputSync().success),

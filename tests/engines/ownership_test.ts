@@ -145,24 +145,28 @@ for (const engine of [docker, podman]) {
 }
 
 for (const engine of [docker, podman]) {
-  testApply(`Applier.teardown() of 32 containers takes 3 s in ${engine.name}`, async (setup) => {
-    const deckies = Object.fromEntries(
-      Array.from({ length: 16 }, (_, index): [string, SampleDecky] => [
-        `d${index}`,
-        { on: { dmz: 2 + index }, services: ["ssh"] },
-      ]),
-    );
-    const startedAt = performance.now();
-    await setup.apply({ lans: { dmz: 0 }, deckies });
-    assert.equal((await setup.sandbox.containers()).length, 32);
-    const appliedAt = performance.now();
-    await setup.teardown();
-    const tookMs = performance.now() - appliedAt;
-    await setup.assertTornDown();
-    // A busy machine takes longer for both.
-    const limitMs = Math.max(3_000, 2 * (appliedAt - startedAt));
-    assert.ok(tookMs < limitMs, `${tookMs} ms, of ${limitMs} ms`);
-  }, engine);
+  testApply(
+    `Applier.teardown() of 32 takes 3 s or twice its apply in ${engine.name}`,
+    async (setup) => {
+      const deckies = Object.fromEntries(
+        Array.from({ length: 16 }, (_, index): [string, SampleDecky] => [
+          `d${index}`,
+          { on: { dmz: 2 + index }, services: ["ssh"] },
+        ]),
+      );
+      const startedAt = performance.now();
+      await setup.apply({ lans: { dmz: 0 }, deckies });
+      assert.equal((await setup.sandbox.containers()).length, 32);
+      const appliedAt = performance.now();
+      await setup.teardown();
+      const tookMs = performance.now() - appliedAt;
+      await setup.assertTornDown();
+      // A busy machine takes longer for both.
+      const limitMs = Math.max(3_000, 2 * (appliedAt - startedAt));
+      assert.ok(tookMs < limitMs, `${tookMs} ms, of ${limitMs} ms`);
+    },
+    engine,
+  );
 }
 
 testApply("Applier names a renamed base that has an address of the plan", async (setup) => {

@@ -117,15 +117,17 @@ root.test("S24 a journal makes root remove no other file", async () => {
 Deno.test("checkFiles() passes a journal that is removed meanwhile", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/topology.db`;
-  const program = `onmessage = ({ data }) => {
-    for (;;) {
-      Deno.writeTextFileSync(data, "");
-      Deno.removeSync(data);
+  const program = `onmessage = ({ data: { journal, isOver } }) => {
+    while (Atomics.load(isOver, 0) === 0) {
+      Deno.writeTextFileSync(journal, "");
+      Deno.removeSync(journal);
     }
+    postMessage("over");
   };`;
   const url = `data:text/javascript,${encodeURIComponent(program)}`;
   const writer = new Worker(url, { type: "module" });
-  writer.postMessage(`${path}-journal`);
+  const isOver = new Int32Array(new SharedArrayBuffer(4));
+  writer.postMessage({ journal: `${path}-journal`, isOver });
   let seenCount = 0;
   await until(() => {
     for (let times = 0; times < 1_000; times++) {
@@ -134,6 +136,10 @@ Deno.test("checkFiles() passes a journal that is removed meanwhile", async () =>
     }
     return seenCount > 1_000;
   });
+  const ended = new Promise((resolve) => writer.onmessage = resolve);
+  Atomics.store(isOver, 0, 1);
+  // A worker that is terminated may still write a file, so that the folder could not be removed.
+  await ended;
   writer.terminate();
 });
 

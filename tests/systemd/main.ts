@@ -2,7 +2,7 @@
 /**
  * Checks what the printed units promise: boots a real systemd in a container, and installs the
  * executable there as an operator would. `deno task systemd`, as root; needs
- * Docker, debootstrap and systemd-nspawn.
+ * Docker, debootstrap and systemd-nspawn. With `prepare` it only makes the root folder that is booted.
  *
  * @module
  */
@@ -36,12 +36,17 @@ const checks: readonly Check[] = [
 ];
 
 /** Answers how many checks have failed. */
-async function main(env: Readonly<Record<string, string>>, signal: AbortSignal): Promise<number> {
+async function main(
+  [mode]: readonly string[],
+  env: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<number> {
   if (Deno.uid() !== 0) throw new Error("Cannot boot systemd: only root can");
   const startedAt = performance.now();
   await using stack = new AsyncDisposableStack();
   stack.use(await lock(signal));
   const root = await findRootFolder(env, { signal, log: console.log });
+  if (mode === "prepare") return 0;
   const binary = new URL("../../dist/decnet-agent", import.meta.url).pathname;
   const machine = stack.use(
     await Machine.boot({
@@ -94,5 +99,5 @@ if (import.meta.main) {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(name, () => ending.abort(new Error(`interrupted by ${name}`)));
   }
-  await runTool(async (_args, env) => Deno.exit(await main(env, ending.signal) === 0 ? 0 : 1));
+  await runTool(async (args, env) => Deno.exit(await main(args, env, ending.signal) === 0 ? 0 : 1));
 }

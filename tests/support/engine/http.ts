@@ -104,7 +104,7 @@ export function frame(
 ): Uint8Array<ArrayBuffer> {
   const { status, body } = reply;
   const end: Record<string, string> = close ? { Connection: "close" } : {};
-  // These two statuses never have a body, and so no length of it.
+  // Answers with these statuses have no body, and no Content-Length.
   if (status === 204 || status === 304) return encode(headOf(status, end));
   if (chunked) {
     const head = headOf(status, { "Transfer-Encoding": "chunked", ...end });
