@@ -12,8 +12,10 @@ import {
   withHost,
 } from "../tests/support/apply_host.ts";
 import { container, network } from "../tests/support/engine/state.ts";
+import { assertNoSecrets, plantedPassword } from "../tests/support/secrets.ts";
 import { runSql } from "../tests/support/store.ts";
 import { until } from "../tests/support/environment.ts";
+import { engineRequest } from "../topology/plan.ts";
 
 const id = threeLans.plan.topologyId;
 const prefix = "decnet_t_7c9e6679_";
@@ -387,6 +389,22 @@ Deno.test("Applier.apply() stores the first error with its document", () =>
     host.engine.fault = undefined;
     await host.apply(threeLans);
     await host.assertApplied(threeLans);
+  }));
+
+Deno.test("Applier.apply() stores and throws no value that the engine repeats", () =>
+  withHost(async (host) => {
+    const { plan: { containers } } = oneLan;
+    const { Env } = engineRequest(containers[1]!);
+    assert.ok(JSON.stringify(Env).includes(plantedPassword));
+    const message = `invalid request: ${JSON.stringify({ Env })}`;
+    const path = `/containers/create?name=${containers[1]!.name}`;
+    host.engine.fault = { kind: "status", status: 400, message, method: "POST", path };
+    const error = await refusalOf(host.apply(oneLan));
+    assert.match(error.message, / 400 \(invalid request: .*"SSH_ROOT_PASSWORD=•••\)$/);
+    assert.equal(host.row()!.lastError, error.message);
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+      assertNoSecrets(Deno.inspect(cause));
+    }
   }));
 
 Deno.test("Applier.teardown() records no error for an unknown topology", () =>

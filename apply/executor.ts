@@ -10,7 +10,7 @@ import {
   type NetworkChange,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
-import { engineRequest, type PlannedContainer } from "../topology/plan.ts";
+import type { PlannedContainer } from "../topology/plan.ts";
 import { messageOf } from "./apply_error.ts";
 import { describeFailure } from "./host_ports.ts";
 
@@ -161,7 +161,7 @@ export class ChangeExecutor {
     const run = async () => {
       if (action === "create") return await this.#create(planned);
       try {
-        await this.engine.change(change.actual.id, action);
+        await this.engine.change(planned, change.actual.id, action);
       } catch (error) {
         // The engine refuses to start a container whose network or base is gone: recreate it.
         const isRefused = error instanceof EngineError && error.status !== null;
@@ -176,11 +176,11 @@ export class ChangeExecutor {
   }
 
   async #create(planned: PlannedContainer): Promise<void> {
-    const { name, request } = planned;
-    const imageId = this.#imageIds.get(request.Image);
-    if (!imageId) throw new Error(`image ${request.Image} is not on this host`);
-    const id = await this.engine.createContainer(name, engineRequest(planned), imageId);
-    await this.engine.change(id, "start");
+    const { Image } = planned.request;
+    const imageId = this.#imageIds.get(Image);
+    if (!imageId) throw new Error(`image ${Image} is not on this host`);
+    const id = await this.engine.createContainer(planned, imageId);
+    await this.engine.change(planned, id, "start");
   }
 
   async #removeOld(change: ContainerCreation | ContainerRepair): Promise<void> {

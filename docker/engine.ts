@@ -5,7 +5,12 @@ import {
   isRunning,
   topologyLabel,
 } from "../topology/inventory.ts";
-import type { ContainerRequest, NetworkRequest } from "../topology/plan.ts";
+import {
+  engineRequest,
+  hideValues,
+  type NetworkRequest,
+  type PlannedContainer,
+} from "../topology/plan.ts";
 import { checkStatus, EngineError, parseAnswer, readFailure } from "./errors.ts";
 import {
   callName,
@@ -104,8 +109,8 @@ export class Engine {
   }
 
   /** Creates a container and attaches it to all its networks, without starting it. Returns its id. */
-  async createContainer(name: string, request: ContainerRequest, imageId: string): Promise<string> {
-    const { NetworkingConfig, Labels, ...rest } = request;
+  async createContainer(planned: PlannedContainer, imageId: string): Promise<string> {
+    const { NetworkingConfig, Labels, ...rest } = engineRequest(planned);
     const [first, ...more] = Object.entries(NetworkingConfig?.EndpointsConfig ?? {});
     const body = {
       ...rest,
@@ -113,8 +118,9 @@ export class Engine {
       // Engines before API 1.44 accept one network here; the others need calls.
       ...(first && { NetworkingConfig: { EndpointsConfig: Object.fromEntries([first]) } }),
     };
-    const path = `/containers/create?name=${encodeURIComponent(name)}`;
-    const id = readId(await this.#requestJson({ method: "POST", path, body }), "container");
+    const path = `/containers/create?name=${encodeURIComponent(planned.name)}`;
+    const hide = (message: string) => hideValues(planned, message);
+    const id = readId(await this.#requestJson({ method: "POST", path, body, hide }), "container");
     for (const [network, endpoint] of more) {
       const path = `/networks/${encodeURIComponent(network)}/connect`;
       const body = { Container: id, EndpointConfig: endpoint };
@@ -123,11 +129,16 @@ export class Engine {
     return id;
   }
 
-  /** Starts, restarts or unpauses a container; starting a running one succeeds. */
-  async change(id: string, action: "start" | "restart" | "unpause"): Promise<void> {
+  /** Starts, restarts or unpauses what was made from a plan; starting a running one succeeds. */
+  async change(
+    planned: PlannedContainer,
+    id: string,
+    action: "start" | "restart" | "unpause",
+  ): Promise<void> {
     // Kills the process without waiting: a decoy has nothing to save.
     const query = action === "restart" ? "?t=0" : "";
-    await this.#request({ method: "POST", path: `/containers/${id}/${action}${query}` });
+    const hide = (message: string) => hideValues(planned, message);
+    await this.#request({ method: "POST", path: `/containers/${id}/${action}${query}`, hide });
   }
 
   /**
@@ -172,7 +183,7 @@ export class Engine {
       // It may have been aborted while the call waited.
       this.#signal.throwIfAborted();
       const answer = await this.#exchange(request);
-      checkStatus(answer, callName(request));
+      checkStatus(answer, callName(request), request.hide);
       return answer;
     } finally {
       this.#freeSlots++;

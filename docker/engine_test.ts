@@ -7,6 +7,7 @@ import { failureOf, withClient } from "../tests/support/engine_client.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { plannedContainer, plannedNetwork } from "../tests/support/plan.ts";
 import { imageLabel } from "../topology/inventory.ts";
+import type { PlannedContainer } from "../topology/plan.ts";
 import { Engine } from "./engine.ts";
 import { EngineError } from "./errors.ts";
 
@@ -94,13 +95,20 @@ Deno.test("Engine sends waiting calls in order", () =>
     );
   }, { parallelCalls: 1 }));
 
+/** A planned container with the image `base`. */
+function withImage(short: string): PlannedContainer {
+  const planned = plannedContainer(short);
+  return { ...planned, request: { ...planned.request, Image: "base" } };
+}
+
 Deno.test("Engine attaches a container to all its networks before its start", () =>
   withClient(async (engine, client) => {
     engine.images = ["base"];
-    const { name, request, addressByNetwork } = plannedContainer("web");
+    const planned = withImage("web");
+    const { name, request, addressByNetwork } = planned;
     for (const lan of ["dmz", "inner"]) await client.createNetwork(plannedNetwork(lan).request);
-    const id = await client.createContainer(name, { ...request, Image: "base" }, "sha256:1");
-    await client.change(id, "start");
+    const id = await client.createContainer(planned, "sha256:1");
+    await client.change(planned, id, "start");
     const [first, second] = addressByNetwork.keys();
     assert.deepEqual(changesOf(engine), [
       "POST /networks/create",
@@ -116,19 +124,40 @@ Deno.test("Engine attaches a container to all its networks before its start", ()
     assert.deepEqual([made!.id, made!.state], [id, "running"]);
     assert.deepEqual(made!.addressByNetwork, addressByNetwork);
     // A service shares the network of its base.
-    const service = plannedContainer("web-ssh");
-    await client.createContainer(service.name, { ...service.request, Image: "base" }, "sha256:1");
+    const service = withImage("web-ssh");
+    await client.createContainer(service, "sha256:1");
     assert.deepEqual(changesOf(engine).slice(5), [`POST /containers/create?name=${service.name}`]);
+  }));
+
+Deno.test("Engine shows no value of a container that the engine's message repeats", () =>
+  withClient(async (engine, client) => {
+    const hiddenValues = new Map([["A_PASSWORD", "hunter2"], ["B_KEY", "line\nline"]]);
+    const service = { ...withImage("web-ssh"), hiddenValues };
+    const calls = [
+      () => client.createContainer(service, "sha256:1"),
+      () => client.change(service, "1", "start"),
+    ];
+    // Of a longer message only the start is kept: a value may lie across its end.
+    for (const start of ["", "x".repeat(220)]) {
+      const message = `${start} invalid: "hunter2", in ["A_PASSWORD=hunter2","B_KEY=line`;
+      for (const call of calls) {
+        engine.fault = { kind: "status", status: 400, message };
+        const { message: shown } = await failureOf(call());
+        assert.match(shown, /400 \(x* ?invalid: "•••/);
+        assert.doesNotMatch(shown, /hunter|line/);
+      }
+    }
   }));
 
 Deno.test("Engine.change() accepts a container that is in that state already", () =>
   withClient(async (engine, client) => {
     const states = { a: "exited", b: "running", c: "paused" } as const;
     engine.containers = Object.entries(states).map(([name, state]) => container({ name, state }));
-    await client.change("a", "start");
-    await client.change("a", "start");
-    await client.change("b", "restart");
-    await client.change("c", "unpause");
+    const web = plannedContainer("web");
+    await client.change(web, "a", "start");
+    await client.change(web, "a", "start");
+    await client.change(web, "b", "restart");
+    await client.change(web, "c", "unpause");
     assert.deepEqual(engine.containers.map(({ State }) => State), Array(3).fill("running"));
     assert.ok(changesOf(engine).includes("POST /containers/b/restart?t=0"));
   }));
@@ -157,6 +186,7 @@ Deno.test("Engine removes objects, and accepts missing ones", () =>
 Deno.test("Engine throws EngineError with the status and message of an error", () =>
   withClient(async (engine, client) => {
     const { request } = plannedNetwork("dmz");
+    const web = plannedContainer("web");
     await client.createNetwork(request);
     engine.containers = [container({ name: "web" })];
     const cases: [call: () => Promise<unknown>, status: number, message: RegExp][] = [
@@ -167,12 +197,12 @@ Deno.test("Engine throws EngineError with the status and message of an error", (
         /^POST \/networks\/create was answered with 403 \(Pool overlaps with other one/,
       ],
       [
-        () => client.createContainer("web", plannedContainer("web").request, "sha256:1"),
+        () => client.createContainer(web, "sha256:1"),
         404,
         /^POST \/containers\/create was answered with 404 \(No such image: debian:/,
       ],
-      [() => client.change("web", "unpause"), 500, / 500 \(Container \S+ is not paused\)$/],
-      [() => client.change("gone", "start"), 404, / 404 \(No such container: gone\)$/],
+      [() => client.change(web, "web", "unpause"), 500, / 500 \(Container \S+ is not paused\)$/],
+      [() => client.change(web, "gone", "start"), 404, / 404 \(No such container: gone\)$/],
     ];
     for (const [call, status, message] of cases) {
       const error = await failureOf(call());

@@ -91,15 +91,23 @@ function describeFailure(failure: EngineFailure): string {
 /** The part of an answer that shows whether it is an error. */
 type Answer = { readonly status: number; readonly body: Uint8Array };
 
-/** The error for an answer whose status is not the expected one. */
-export function statusError({ status, body }: Answer, call: string): EngineError {
-  return new EngineError({ reason: "status", call, status, words: readRefusal(body) });
+/** The error for an answer whose status is not the expected one; `hide` changes the engine's message. */
+export function statusError(
+  { status, body }: Answer,
+  call: string,
+  hide: (message: string) => string = (message) => message,
+): EngineError {
+  return new EngineError({ reason: "status", call, status, words: readRefusal(body, hide) });
 }
 
 /** Throws `EngineError` unless the status is 2xx, or 304, which means "nothing to change". */
-export function checkStatus(answer: Answer, call: string): void {
+export function checkStatus(
+  answer: Answer,
+  call: string,
+  hide?: (message: string) => string,
+): void {
   const { status } = answer;
-  if ((status < 200 || status >= 300) && status !== 304) throw statusError(answer, call);
+  if ((status < 200 || status >= 300) && status !== 304) throw statusError(answer, call, hide);
 }
 
 /** Parses the answer to `call`. Throws `EngineError` when it is an error or not JSON. */
@@ -113,10 +121,11 @@ export function parseAnswer(answer: Answer, call: string): unknown {
 }
 
 /** Reads the engine's message from `{"message": …}`; at most 240 characters, empty if there is none. */
-function readRefusal(body: Uint8Array): string {
+function readRefusal(body: Uint8Array, hide: (message: string) => string): string {
   try {
     const { message } = JSON.parse(new TextDecoder().decode(body));
-    return typeof message === "string" ? message.trim().slice(0, 240).toWellFormed() : "";
+    if (typeof message !== "string") return "";
+    return hide(message).trim().slice(0, 240).toWellFormed();
   } catch {
     return "";
   }

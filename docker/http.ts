@@ -244,6 +244,8 @@ export interface EngineRequest {
   readonly path: string;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Hides in the engine's message what must not be shown. */
+  readonly hide?: (message: string) => string;
 }
 
 /** Names a call in messages: without its query. */

@@ -1,5 +1,4 @@
 import type { ContainerInfo, NetworkInfo, Uptime } from "../topology/inventory.ts";
-
 import type { Port } from "../topology/services.ts";
 
 type Fields = Readonly<Record<string, unknown>>;

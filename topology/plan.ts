@@ -152,7 +152,7 @@ export async function planDocument(document: string, options: PlanOptions): Prom
 }
 
 /** In place of a value that comes from the document: it may be a password. */
-const hiddenValue = "•••";
+export const hiddenValue = "•••";
 
 /** Returns the request as the engine gets it, with the values that are hidden elsewhere. */
 export function engineRequest({ request, hiddenValues }: PlannedContainer): ContainerRequest {
@@ -163,6 +163,20 @@ export function engineRequest({ request, hiddenValues }: PlannedContainer): Cont
     return value === undefined ? entry : `${name}=${value}`;
   });
   return { ...request, Env };
+}
+
+/** Hides the values in a message of the engine, which may repeat the request. */
+export function hideValues({ hiddenValues }: PlannedContainer, message: string): string {
+  let text = message;
+  for (const [name, value] of hiddenValues) {
+    // Drops the rest: where the value ends is unknown, as engines escape and cut texts.
+    const [start] = text.split(`${name}=`, 1);
+    if (start !== text) text = `${start}${name}=${hiddenValue}`;
+    if (value === "") continue;
+    const forms = [value, JSON.stringify(value).slice(1, -1)].map((it) => RegExp.escape(it));
+    text = text.replace(new RegExp(`(?<!\\w)(?:${forms.join("|")})(?!\\w)`, "g"), hiddenValue);
+  }
+  return text;
 }
 
 /** Limits logs: a decoy under attack for months must not fill the disk. */

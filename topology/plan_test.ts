@@ -5,6 +5,7 @@ import { type Json, parseJson } from "./json.ts";
 import {
   defaultPlanOptions,
   engineRequest,
+  hideValues,
   type ImageNames,
   type PlanOptions,
   planTopology,
@@ -290,6 +291,28 @@ Deno.test("planTopology() shows no value of service_config, the engine gets it",
   // A service that is not in the catalogue.
   assert.deepEqual(own!.request.Env, fixed);
   assert.ok(!JSON.stringify([ssh, own]).includes("hunter2"));
+});
+
+Deno.test("hideValues() hides values in any form, and nothing else", async () => {
+  const cases: [value: string, message: string, shown: string][] = [
+    ["hunter2", "no such user: hunter2", "no such user: •••"],
+    ["hunter2", "hunter2, hunter22, xhunter2", "•••, hunter22, xhunter2"],
+    ["hunter2", "x SSH_ROOT_PASSWORD=hunter2 y", "x SSH_ROOT_PASSWORD=•••"],
+    // Cut off, or escaped in a way of its own.
+    ["hunter2", '["SSH_ROOT_PASSWORD=hunt', '["SSH_ROOT_PASSWORD=•••'],
+    ["a<b", '{"SSH_ROOT_PASSWORD=a\\u003cb"}', '{"SSH_ROOT_PASSWORD=•••'],
+    ['a"\n', 'got "a\\"\\n" (a"\n)', 'got "•••" (•••)'],
+    ["a", "no such file or directory: a", "no such file or directory: •••"],
+    [".*", "any.* (.*)", "any.* (•••)"],
+    ["$&", "costs $&.", "costs •••."],
+    ["", "no space left on device", "no space left on device"],
+    ["", "x SSH_ROOT_PASSWORD= y", "x SSH_ROOT_PASSWORD=•••"],
+  ];
+  for (const [password, message, shown] of cases) {
+    const [base, ssh] = await containersOf(["ssh"], { service_config: { ssh: { password } } });
+    assert.equal(hideValues(ssh!, message), shown);
+    assert.equal(hideValues(base!, message), message);
+  }
 });
 
 Deno.test("planTopology() gives a changed value another specification", async () => {
