@@ -67,14 +67,19 @@ function readDecky(decky: JsonCursor): Decky {
     services,
     addressByLan: new Map(addresses.map(([lan, address]) => [lan, address.text()])),
     forwardsL3: config.member("forwards_l3").flag(),
-    ...readConfigs(config.member("service_config")),
+    ...readConfigs(config.member("service_config"), services),
   };
 }
 
-function readConfigs(configs: JsonCursor): Pick<Decky, "configByService" | "imageByService"> {
+/** Reads the configurations of a decky's services; the document may have more. */
+function readConfigs(
+  configs: JsonCursor,
+  services: readonly string[],
+): Pick<Decky, "configByService" | "imageByService"> {
   const configByService = new Map<string, JsonObject>();
   const imageByService = new Map<string, string>();
-  for (const [service, config] of configs.isAbsent ? [] : configs.members()) {
+  for (const service of configs.isAbsent ? [] : new Set(services)) {
+    const config = configs.member(service);
     if (config.isAbsent) continue;
     configByService.set(service, config.object());
     const image = config.member("image").optionalText();

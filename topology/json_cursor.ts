@@ -142,8 +142,6 @@ export class JsonCursor {
 export function shapeOf(value: Json | undefined): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";
-  if (typeof value === "string") return "string";
-  if (typeof value === "boolean") return String(value);
   if (value instanceof NumberToken) return "number";
-  return Array.isArray(value) ? "array" : "object";
+  return Array.isArray(value) ? "array" : typeof value;
 }

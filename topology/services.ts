@@ -192,22 +192,35 @@ export function resolveEnvironment(
   const variables: Variable[] = [];
   const faults: ConfigFault[] = [];
   for (const [name, facts] of Object.entries(environment).sort(([a], [b]) => a < b ? -1 : 1)) {
-    const { from: key, default: fallback, as } = facts;
-    const given = key === undefined ? null : config[key] ?? null;
-    let value = (key === undefined ? facts.value : undefined) ?? fallback;
+    const { from: key } = facts;
+    const given = key === undefined ? null : valueOf(config, key);
+    let value = key === undefined ? facts.value : facts.default;
     if (given !== null) {
-      const text = textOf(given, as === "json");
+      const text = textOf(given, facts.as === "json");
       const fault = text === null
         ? `expected string, number, true or false, got ${shapeOf(given)}`
         : valueFault(text);
       if (fault !== null) faults.push({ key: key!, fault });
-      const isSwitch = as === "boolean" || facts.value !== undefined;
-      if (!isSwitch) value = text ?? undefined;
-      else if (text === "true") value = facts.value ?? text;
+      value = sentValue(facts, text ?? undefined);
     }
     if (value !== undefined) variables.push({ name, value, isPublic: given === null });
   }
   return { variables, faults };
+}
+
+/** Returns the value of a key; null when it is absent. */
+function valueOf(config: JsonObject, key: string): Json {
+  return Object.hasOwn(config, key) ? config[key]! : null;
+}
+
+/** Returns what is sent for a text of the document; undefined: nothing is. */
+function sentValue(
+  { value, default: fallback, as }: VariableFacts,
+  text: string | undefined,
+): string | undefined {
+  const isSwitch = as === "boolean" || value !== undefined;
+  if (!isSwitch) return text;
+  return text === "true" ? value ?? text : fallback;
 }
 
 /** Returns the text of a value; null when it has none. Numbers keep their digits. */
@@ -230,7 +243,7 @@ export function resolvePorts(
   config: JsonObject,
 ): Port[] {
   const more = ports_when.flatMap(({ key, contains, ports }) => {
-    const value = config[key];
+    const value = valueOf(config, key);
     const holds = (typeof value === "string" || Array.isArray(value)) && value.includes(contains);
     return holds ? ports : [];
   });

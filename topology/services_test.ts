@@ -136,6 +136,21 @@ Deno.test("resolveEnvironment() sends each kind of value as its text", () => {
   }
 });
 
+Deno.test("resolveEnvironment() takes only keys that the document has", () => {
+  const facts: VariableFacts[] = ["constructor", "__proto__", "toString"].flatMap((from) => [
+    { from },
+    { from, as: "json" },
+  ]);
+  for (const environment of facts.map((it) => ({ V: it }))) {
+    for (const config of [{}, configOf("{}")]) {
+      assert.deepEqual(resolveEnvironment({ environment }, config), { variables: [], faults: [] });
+    }
+    const config = configOf(`{"${environment.V.from}": "given"}`);
+    const { variables: [variable] } = resolveEnvironment({ environment }, config);
+    assert.equal(variable!.value, "given");
+  }
+});
+
 Deno.test("resolveEnvironment() rejects NUL and over 64 KiB, without the value", () => {
   const facts: VariableFacts = { from: "key", as: "json" };
   const tooLong = { key: "key", fault: "it has over 64 KiB" };
