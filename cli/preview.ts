@@ -1,7 +1,13 @@
 import type { Preview } from "../apply/applier.ts";
 import { sanitizeLine } from "../host/log.ts";
 import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
-import { type ContainerRequest, publishedBy } from "../topology/plan.ts";
+import { specLabel } from "../topology/inventory.ts";
+import {
+  type ContainerRequest,
+  hiddenValue,
+  type PlannedContainer,
+  publishedBy,
+} from "../topology/plan.ts";
 import { plural } from "./report.ts";
 
 /** A change, as `--json` prints it. */
@@ -20,11 +26,21 @@ export function previewJson(preview: Preview) {
     topology_id: plan.topologyId,
     version_hash: versionHash,
     networks: networks.map(({ name, request }) => ({ name, request })),
-    containers: containers.map(({ name, base, request }) => ({ name, base, request })),
+    containers: containers.map((it) => ({
+      name: it.name,
+      base: it.base,
+      request: withoutDigest(it),
+    })),
     changes: changesOf(preview),
     conflict: preview.conflict,
     obstacles: obstaclesOf(preview),
   };
+}
+
+/** A short value that is hidden could be guessed by means of the digest. */
+function withoutDigest({ request, hiddenValues }: PlannedContainer): ContainerRequest {
+  if (hiddenValues.size === 0) return request;
+  return { ...request, Labels: { ...request.Labels, [specLabel]: hiddenValue } };
 }
 
 /** Returns the same as a tree of networks, deckies and services, each with what an apply would do. */
