@@ -16,6 +16,7 @@ Deno.test("TopologyService requests a check after each apply, also a refused one
       storePath: setup.storePath,
       sockets: [setup.engine.socketPath],
       master: null,
+      listen: null,
       supersede: false,
     });
     const service = new TopologyService({ ...shared, agent, applier, wakeup });

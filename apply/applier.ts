@@ -14,6 +14,7 @@ import { ApplyError, messageOf, storeError, toApplyError } from "./apply_error.t
 import { retryWhileLocked, withApplyLock } from "./apply_lock.ts";
 import type { ChangeExecutor } from "./executor.ts";
 import { type Peers, prepareNetworkCheck } from "./host_network.ts";
+import type { ListenAddress } from "./host_ports.ts";
 import { computeChangeSet, computeRemovals, reconcile, type RunOptions } from "./reconcile.ts";
 import { type ValidatedDocument, validateDocument } from "./validated_document.ts";
 
@@ -29,6 +30,8 @@ export interface ApplierOptions {
   readonly planOptions: PlanOptions;
   /** The master, which the LANs must leave in reach; null when there is none. */
   readonly master: MasterAddress | null;
+  /** Where the API listens, which no gateway may publish; null: it is off. */
+  readonly listen: ListenAddress | null;
   /** Whether a stored topology of another id is removed first; if not, it is a `conflict`. */
   readonly supersede: boolean;
   /** Takes the row when the file cannot be written; without it, a failed write is an error. */
@@ -77,13 +80,13 @@ export class Applier {
 
   /** Returns what an apply would do now; changes nothing. Throws `ApplyError`. */
   async preview({ document, expectedHash }: ApplyRequest, signal: AbortSignal): Promise<Preview> {
-    const { storePath, supersede, planOptions, master } = this.#options;
+    const { storePath, supersede, planOptions, master, listen } = this.#options;
     const validated = await validateDocument(document, { expectedHash, planOptions });
     const { plan } = validated;
     const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
     const isConflict = superseded !== null && !supersede;
     const conflict = isConflict ? conflictError(superseded, plan.topologyId).message : null;
-    const context = { superseded, planOptions, peers: { master }, signal };
+    const context = { superseded, planOptions, peers: { master }, listen, signal };
     const { removals, changes } = await this.#askEngine(
       signal,
       (engine) => computeChangeSet(engine, plan, context),
@@ -147,7 +150,8 @@ export class Applier {
     const { engine } = executor;
     const { topologyId } = plan;
     const superseded = otherTopology(topologyId, store.current());
-    const context = { superseded, planOptions: this.#options.planOptions, peers, signal };
+    const { planOptions, listen } = this.#options;
+    const context = { superseded, planOptions, peers, listen, signal };
     const { removals, changes, imageIds } = await computeChangeSet(engine, plan, context);
     checkObstacles(removals, changes);
     const { networks, containers } = changes;

@@ -10,13 +10,21 @@ const connectTimeoutMs = 1_000;
 /** Ports below it are opened only by the engine, as root. */
 const firstUnprivilegedPort = 1024;
 
-const advice = "free it, or set publish to another address or off";
+/** Where the agent's own API listens. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
 /**
- * Finds the ports that bases which must be created cannot publish, as another program has them; not the
- * UDP ports below 1024, which only the engine can try. Ports of containers that are removed count as free.
+ * Finds the ports that bases which must be created cannot publish, as another program or the agent's API
+ * has them; not the UDP ports below 1024, which only the engine can try. Ports of containers that are
+ * removed count as free.
  */
-export async function findTakenPorts(changes: readonly ContainerChange[]): Promise<string[]> {
+export async function findTakenPorts(
+  changes: readonly ContainerChange[],
+  listen: ListenAddress | null,
+): Promise<string[]> {
   const freed = new Set(
     changes.flatMap((it) => it.action === "remove" ? it.actual.publishedPorts : []),
   );
@@ -27,7 +35,9 @@ export async function findTakenPorts(changes: readonly ContainerChange[]): Promi
       .map((port) => ({ port, host: PortBindings[port]![0]!.HostIp, base: it.planned.name }));
   });
   const obstacles = await Promise.all(wanted.map(async ({ port, host, base }) => {
-    const problem = await portProblem(port, host);
+    const problem = isOwn(port, host, listen)
+      ? "the agent's API listens there: set listen to another port, or publish to another address or off"
+      : await portProblem(port, host);
     return problem === null
       ? []
       : [`container ${base} publishes ${port} on ${host}, but ${problem}`];
@@ -35,10 +45,17 @@ export async function findTakenPorts(changes: readonly ContainerChange[]): Promi
   return obstacles.flat();
 }
 
+/** Whether the API listens at a port of an IPv4 address, also while the agent does not run. */
+function isOwn(port: Port, host: string, listen: ListenAddress | null): boolean {
+  if (listen === null || port !== `${listen.port}/tcp`) return false;
+  const isIpv4 = !listen.host.includes(":");
+  return ["0.0.0.0", "::", host].includes(listen.host) || (host === "0.0.0.0" && isIpv4);
+}
+
 /** Returns why a port cannot be published on an address of this host; null when it seems that it can. */
 async function portProblem(port: Port, host: string): Promise<string | null> {
   const [number, isTcp] = [parseInt(port), port.endsWith("/tcp")];
-  const taken = `that port is taken: ${advice}`;
+  const taken = `that port is taken: ${adviceFor([port])}`;
   if (number < firstUnprivilegedPort) {
     return isTcp && await takesConnection(number, host) ? taken : null;
   }
@@ -69,6 +86,12 @@ async function takesConnection(port: number, host: string): Promise<boolean> {
   }
 }
 
+/** Says how to publish ports that are taken. */
+function adviceFor(ports: readonly Port[]): string {
+  const hint = ports.some((it) => parseInt(it) === 53) ? "; systemd-resolved may hold port 53" : "";
+  return `free it, or set publish to another address or off${hint}`;
+}
+
 /** Describes a failure to make a container; names the ports that the engine could not publish. */
 export function describeFailure(planned: PlannedContainer, cause: unknown): string {
   const message = messageOf(cause);
@@ -78,6 +101,7 @@ export function describeFailure(planned: PlannedContainer, cause: unknown): stri
   const byProtocol = byNumber.filter((it) => message.search(`\\b${it.split("/")[1]}[46]?\\b`) >= 0);
   const named = byProtocol.length > 0 ? byProtocol : byNumber;
   if (named.length === 0) return message;
-  const hint = named.some((it) => parseInt(it) === 53) ? "; systemd-resolved may hold port 53" : "";
-  return `${message}; cannot publish ${named.join(", ")} if that port is taken: ${advice}${hint}`;
+  return `${message}; cannot publish ${named.join(", ")} if that port is taken: ${
+    adviceFor(named)
+  }`;
 }

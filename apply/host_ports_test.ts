@@ -52,7 +52,7 @@ Deno.test("findTakenPorts() finds what another program has, by protocol", async 
   ) {
     const { tcp, udp, port } = otherProgram(hostname);
     const plan = await gateway([`${port}/tcp`, `${port}/udp`, `${freePort()}/tcp`], publish);
-    const find = () => findTakenPorts(changesOf(plan, empty));
+    const find = () => findTakenPorts(changesOf(plan, empty), null);
     assert.deepEqual(
       await find(),
       [`${port}/tcp`, `${port}/udp`].map((it) => obstacle(it, taken, publish)),
@@ -69,7 +69,7 @@ Deno.test("findTakenPorts() looks at ports only when a base must be created", as
   const { tcp, udp, port } = otherProgram("127.0.0.1");
   const plan = await gateway([`${port}/tcp`]);
   const { networks, containers: [base, service] } = made(plan);
-  const find = (inventory: Inventory) => findTakenPorts(changesOf(plan, inventory));
+  const find = (inventory: Inventory) => findTakenPorts(changesOf(plan, inventory), null);
   const elsewhere: Inventory[] = [
     { networks, containers: [base!, service!] },
     { networks, containers: [base!] },
@@ -88,10 +88,31 @@ Deno.test("findTakenPorts() looks at ports only when a base must be created", as
   udp.close();
 });
 
+Deno.test("findTakenPorts() counts the port of the agent's own API", async () => {
+  const port = freePort();
+  const problem = "the agent's API listens there: set listen to another port, or publish to " +
+    "another address or off";
+  const cases: [listen: string, publish: string, isTaken: boolean][] = [
+    ["0.0.0.0", "0.0.0.0", true],
+    ["0.0.0.0", "127.0.0.1", true],
+    ["::", "127.0.0.1", true],
+    ["192.0.2.20", "0.0.0.0", true],
+    ["127.0.0.1", "127.0.0.1", true],
+    ["192.0.2.20", "127.0.0.1", false],
+    ["::1", "0.0.0.0", false],
+  ];
+  for (const [host, publish, isTaken] of cases) {
+    const changes = changesOf(await gateway([`${port}/tcp`, `${port}/udp`], publish), empty);
+    const expected = isTaken ? [obstacle(`${port}/tcp`, problem, publish)] : [];
+    assert.deepEqual(await findTakenPorts(changes, { host, port }), expected, host);
+    assert.deepEqual(await findTakenPorts(changes, { host, port: port + 1 }), []);
+  }
+});
+
 Deno.test("findTakenPorts() finds that the host does not have the address", async () => {
   const plan = await gateway([`${freePort()}/tcp`, `${freePort()}/udp`], "192.0.2.1");
   const problem = "this host does not have that address: set publish to one that it has";
-  const obstacles = await findTakenPorts(changesOf(plan, empty));
+  const obstacles = await findTakenPorts(changesOf(plan, empty), null);
   assert.equal(obstacles.length, 2);
   for (const it of obstacles) assert.ok(it.endsWith(`on 192.0.2.1, but ${problem}`), it);
 });
@@ -102,10 +123,10 @@ root.test("findTakenPorts() connects to TCP ports below 1024, and skips UDP", as
   // Port 1 of this address is free on any machine.
   const hostname = "127.7.7.7";
   const plan = await gateway(["1/tcp", "1/udp"], hostname);
-  assert.deepEqual(await findTakenPorts(changesOf(plan, empty)), []);
+  assert.deepEqual(await findTakenPorts(changesOf(plan, empty), null), []);
   const tcp = Deno.listen({ hostname, port: 1 });
   const udp = Deno.listenDatagram({ hostname, port: 1, transport: "udp" });
-  assert.deepEqual(await findTakenPorts(changesOf(plan, empty)), [
+  assert.deepEqual(await findTakenPorts(changesOf(plan, empty), null), [
     obstacle("1/tcp", taken, hostname),
   ]);
   // The connection is closed at once.
@@ -114,6 +135,16 @@ root.test("findTakenPorts() connects to TCP ports below 1024, and skips UDP", as
   connection.close();
   tcp.close();
   udp.close();
+});
+
+root.test("findTakenPorts() says what may have port 53", async () => {
+  const hostname = "127.7.7.7";
+  const tcp = Deno.listen({ hostname, port: 53 });
+  const problem = `${taken}; systemd-resolved may hold port 53`;
+  const plan = await gateway(["53/tcp"], hostname);
+  const obstacles = await findTakenPorts(changesOf(plan, empty), null);
+  tcp.close();
+  assert.deepEqual(obstacles, [obstacle("53/tcp", problem, hostname)]);
 });
 
 Deno.test("describeFailure() names the ports that the engine could not publish", async () => {

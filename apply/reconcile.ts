@@ -11,7 +11,7 @@ import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 import { findTakenSubnets } from "../topology/reserved.ts";
 import { ChangeExecutor, type FailedStep, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
-import { findTakenPorts } from "./host_ports.ts";
+import { findTakenPorts, type ListenAddress } from "./host_ports.ts";
 
 /** How long a running call may still take once the process stops, in milliseconds. */
 const stopGraceMs = 1_200;
@@ -48,10 +48,11 @@ interface ChangeSet {
 export async function computeChangeSet(
   engine: Engine,
   plan: Plan,
-  { superseded, planOptions, peers, signal }: {
+  { superseded, planOptions, peers, listen, signal }: {
     superseded: RemovalTarget | null;
     planOptions: PlanOptions;
     peers: Peers;
+    listen: ListenAddress | null;
     signal: AbortSignal;
   },
 ): Promise<ChangeSet> {
@@ -63,7 +64,7 @@ export async function computeChangeSet(
     ? await computeRemovals(superseded, inventory, planOptions)
     : { networks: [], containers: [], obstacles: [] };
   const changes = findChanges(plan, withoutRemoved(inventory, removals), imageIds);
-  const taken = await findTakenPorts([...removals.containers, ...changes.containers]);
+  const taken = await findTakenPorts([...removals.containers, ...changes.containers], listen);
   if (changes.networks.some(({ action }) => action === "create")) {
     const networks = [...removals.networks, ...changes.networks];
     taken.push(...findTakenSubnets(networks, inventory.networks, await collectReserved(peers)));

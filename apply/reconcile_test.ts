@@ -30,7 +30,7 @@ async function changeSetOf(
   const { signal } = new AbortController();
   const engine = new Engine(socketPath, signal);
   try {
-    const context = { superseded, planOptions: standInOptions, peers, signal };
+    const context = { superseded, planOptions: standInOptions, peers, listen: null, signal };
     return await computeChangeSet(engine, plan, context);
   } finally {
     engine.close();

@@ -100,9 +100,9 @@ async function readRequest(
     : { document: await readDocument(file, terminal), expectedHash: hash };
 }
 
-function applierOf({ agent, supersede }: Configuration): Applier {
+function applierOf({ agent, supersede, listen }: Configuration): Applier {
   const { sockets, storePath, planOptions, master } = agent;
-  return new Applier({ sockets, storePath, planOptions, master, supersede });
+  return new Applier({ sockets, storePath, planOptions, master, listen, supersede });
 }
 
 async function runAndReport(

@@ -169,11 +169,19 @@ class ConfiguredRun {
   constructor(options: RunOptions) {
     this.#options = options;
     const { configuration, certificates, fallback, log, signal } = options;
-    const { agent, supersede } = configuration;
+    const { agent, supersede, listen } = configuration;
     const { networkPrefixes, containerPrefixes, storePath, planOptions, master } = agent;
     const sockets = this.#sockets = [...agent.sockets];
     const wakeup = this.#wakeup;
-    const applier = new Applier({ sockets, storePath, planOptions, master, supersede, fallback });
+    const applier = new Applier({
+      sockets,
+      storePath,
+      planOptions,
+      master,
+      listen,
+      supersede,
+      fallback,
+    });
     this.agent = new Agent({ ...agent, sockets, certificates, fallback });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { AgentSetup, document as oneLan, topologyId } from "../tests/support/agent_setup.ts";
 import { type Ended, flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
+import { freePort } from "../tests/support/environment.ts";
 import {
   larger,
   made,
@@ -12,9 +13,9 @@ import {
 import { decky, lan, topology } from "../tests/support/topology.ts";
 import { findRemovals } from "../topology/changes.ts";
 import { versionHash } from "../topology/hash.ts";
-import { type Inventory, topologyLabel } from "../topology/inventory.ts";
+import { type Inventory, specLabel, topologyLabel } from "../topology/inventory.ts";
 import { parseJson } from "../topology/json.ts";
-import { defaultPlanOptions, planTopology } from "../topology/plan.ts";
+import { type ContainerRequest, defaultPlanOptions, planTopology } from "../topology/plan.ts";
 import { previewJson, previewText } from "./preview.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -252,12 +253,33 @@ Deno.test("run() apply --dry-run --json prints requests, changes and obstacles",
   const { networks, containers, obstacles } = JSON.parse(stdout);
   const { Env, HostConfig } = containers[1].request;
   assert.ok(Env.includes("SSH_ROOT_PASSWORD=•••") && !("hiddenValues" in containers[1]));
+  // With the digest of all values, a password that is hidden could be guessed.
+  const digests = containers.map((
+    { request }: { request: ContainerRequest },
+  ) => request.Labels[specLabel]);
+  assert.match(digests[0], /^[0-9a-f]{64}$/);
+  assert.equal(digests[1], "•••");
   assert.deepEqual(HostConfig.CapAdd, ["NET_BIND_SERVICE"]);
   assert.deepEqual(obstacles, [`missing images: ${service}`]);
   assert.equal(networks[0].request.IPAM.Config[0].Subnet, "198.18.7.0/24");
   const plain = await dryRun(setup);
   assert.deepEqual([plain.code, plain.stderr], [2, ""]);
   assert.ok(plain.stdout.endsWith(`\nobstacle: ${obstacles[0]}\n`), plain.stdout);
+});
+
+Deno.test("run() apply --dry-run names a gateway with the port of the API", async () => {
+  await using setup = await AgentSetup.create();
+  setup.engine.images = [base, service];
+  const port = freePort();
+  const api = ["--publish=127.0.0.1", `--listen=127.0.0.1:${port}`, "--services=/s.json"];
+  const readFile = (path: string) =>
+    path === "/s.json" ? `{"ssh": {"ports": ["${port}/tcp"]}}` : null;
+  const { code, stdout } = await dryRun(setup, { flags: api, readFile });
+  assert.equal(code, 2);
+  const obstacle =
+    `\nobstacle: container ${deckyName} publishes ${port}/tcp on 127.0.0.1, but the ` +
+    "agent's API listens there: ";
+  assert.ok(stdout.includes(obstacle), stdout);
 });
 
 Deno.test("run() apply --dry-run ends with 3 for a conflict, unless superseding", async () => {

@@ -204,6 +204,7 @@ export class ApplySetup implements AsyncDisposable {
       storePath: this.storePath,
       planOptions,
       master: null,
+      listen: null,
       supersede,
     });
     const steps: string[] = [];

@@ -43,7 +43,7 @@ export class ServiceHost implements AsyncDisposable {
     });
     this.service = new TopologyService({
       agent: this.#agent,
-      applier: new Applier({ ...options, master: null, supersede: false }),
+      applier: new Applier({ ...options, master: null, listen: null, supersede: false }),
       wakeup: new Wakeup(),
       log: createLog((line) => checkMessage(line.replace(/\n$/, ""))),
       signal: never,

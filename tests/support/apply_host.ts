@@ -99,6 +99,7 @@ export class ApplyHost implements AsyncDisposable {
       storePath: this.storePath,
       planOptions: standInOptions,
       master: null,
+      listen: null,
       supersede: false,
       ...options,
     });

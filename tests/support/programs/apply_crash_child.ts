@@ -15,6 +15,7 @@ const applier = new Applier({
   storePath,
   planOptions: standInOptions,
   master: null,
+  listen: null,
   supersede: true,
 });
 const print = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
