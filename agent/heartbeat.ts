@@ -28,6 +28,9 @@ interface Shortened {
   readonly omitted?: Readonly<Record<string, number>>;
 }
 
+/** The state of the older fleet form of deployment: masters ask for it, the agent does not have it. */
+export const fleetStatus = { deployed: false, deckies: [] } as const;
+
 /**
  * The body of a heartbeat (docs/protocol.md). A change of any field but `applied_at` makes the next
  * heartbeat go out at once, so a value that always changes, such as an uptime, does not belong here.
@@ -35,7 +38,7 @@ interface Shortened {
 export interface HeartbeatBody {
   readonly host_uuid: string | null;
   readonly agent_version: string;
-  readonly status: { readonly deployed: false; readonly deckies: readonly [] };
+  readonly status: typeof fleetStatus;
   readonly store: { readonly state: "ok" | "idle" | "unreadable"; readonly detail?: string };
   /** Null when the store cannot be read. */
   readonly topology: TopologyReport | null;
@@ -50,8 +53,7 @@ export function heartbeatBody(
   return fitReport<HeartbeatBody>(topologyReport(snapshot), (topology) => ({
     host_uuid: hostUuid,
     agent_version: agentVersion,
-    // The master expects this older form, which the agent does not use.
-    status: { deployed: false, deckies: [] },
+    status: fleetStatus,
     store: storeReport(snapshot),
     topology,
   }));

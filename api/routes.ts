@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
+import { fleetStatus } from "../agent/heartbeat.ts";
 import type { Log } from "../host/log.ts";
 import { type Json, NumberToken, parseJson } from "../topology/json.ts";
 import type { Connection, Limits } from "./connections.ts";
@@ -21,6 +22,8 @@ export interface ApiService {
   state(signal: AbortSignal): Promise<unknown>;
   apply(hydrated: JsonObject, versionHash: string, client: ApiClient): Promise<void>;
   teardown(topologyId: string, clientSignal: AbortSignal): Promise<void>;
+  /** Tears down what is stored when its turn in `queue` comes. Returns at once. */
+  scheduleSelfDestruct(queue: SerialQueue): void;
 }
 
 /** What the handler of a request needs. */
@@ -39,6 +42,11 @@ export class ClientGone extends Error {
 /** Lets requests in one after the other, in the order in which they arrived. */
 export class SerialQueue {
   #last: Promise<void> = Promise.resolve();
+
+  /** Settles when the request that has entered last has left. */
+  get last(): Promise<void> {
+    return this.#last;
+  }
 
   /**
    * Waits until all earlier requests have left; returns the function that leaves the queue. Throws
@@ -100,11 +108,19 @@ interface Route {
 }
 
 /** What a route needs. */
-interface RouteContext {
-  readonly service: ApiService;
+interface RouteContext extends Pick<HandlerOptions, "service" | "queue"> {
   readonly client: ApiClient;
+  /** Reads the body and waits until earlier requests have left the queue. */
   readBody(): Promise<JsonObject>;
+  /** Reads the body, of any content, and does not wait. */
+  skipBody(): Promise<unknown>;
 }
+
+/** A call of the fleet form of deployment, which this agent does not have. */
+const fleetCall: Route = {
+  method: "POST",
+  run: () => Promise.reject(new HttpError(501, "this agent runs topologies only")),
+};
 
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ["/health", { method: "GET", run: () => Promise.resolve({ status: "ok" }) }],
@@ -127,6 +143,27 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
       const topologyId = stringOf((await readBody()).topology_id, "topology_id");
       await service.teardown(topologyId, client.clientSignal);
       return { status: "torn_down", topology_id: topologyId };
+    },
+  }],
+  ["/status", { method: "GET", run: () => Promise.resolve(fleetStatus) }],
+  ["/deploy", fleetCall],
+  ["/mutate", fleetCall],
+  ["/teardown", {
+    method: "POST",
+    async run({ readBody }) {
+      const { decky_id: deckyId = null } = await readBody();
+      if (deckyId === null || typeof deckyId === "string") {
+        return { status: "torn_down", decky_id: deckyId };
+      }
+      throw new HttpError(422, "decky_id must be a string or null");
+    },
+  }],
+  ["/self-destruct", {
+    method: "POST",
+    async run({ service, queue, skipBody }) {
+      await skipBody();
+      service.scheduleSelfDestruct(queue);
+      return { status: "self_destruct_scheduled" };
     },
   }],
 ]);
@@ -164,10 +201,12 @@ class Exchange {
 
   /** Returns null if the client has disconnected. */
   async #runRoute(route: Route): Promise<Answer | null> {
-    const { service, log } = this.options;
+    const { service, queue, log } = this.options;
     const { connection: client } = this;
+    const readBody = async () => parseObject(await this.#readInTurn());
+    const skipBody = () => this.#readBody();
     try {
-      const body = await route.run({ service, client, readBody: () => this.#readBody() });
+      const body = await route.run({ service, queue, client, readBody, skipBody });
       return { status: 200, body };
     } catch (error) {
       if (error instanceof ClientGone) return null;
@@ -184,14 +223,18 @@ class Exchange {
    * Reads the body, and then waits for its turn: the runtime would receive the body meanwhile, without
    * a bound, and a slow client would hold up all others.
    */
-  async #readBody(): Promise<JsonObject> {
+  async #readInTurn(): Promise<Uint8Array> {
     const { clientSignal } = this.connection;
-    if (this.request.headers.expect !== undefined) this.response.writeContinue();
-    const bytes = await readBytes(this.request, this.options.limits, clientSignal);
+    const bytes = await this.#readBody();
     // The runtime reports a closed connection only after everything that was received is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
     this.#leaveQueue = await this.options.queue.enter(clientSignal);
-    return parseObject(bytes);
+    return bytes;
+  }
+
+  async #readBody(): Promise<Uint8Array> {
+    if (this.request.headers.expect !== undefined) this.response.writeContinue();
+    return await readBytes(this.request, this.options.limits, this.connection.clientSignal);
   }
 
   /**

@@ -37,6 +37,12 @@ Deno.test("the API answers each call of the contract", async () => {
       { status: "torn_down", topology_id: "t-1" },
       "teardown t-1",
     ],
+    ["/status", undefined, { deployed: false, deckies: [] }, null],
+    ["/teardown", { decky_id: null }, { status: "torn_down", decky_id: null }, null],
+    ["/teardown", {}, { status: "torn_down", decky_id: null }, null],
+    ["/teardown", { decky_id: "d" }, { status: "torn_down", decky_id: "d" }, null],
+    ["/self-destruct", "", { status: "self_destruct_scheduled" }, "self-destruct"],
+    ["/self-destruct", "no JSON", { status: "self_destruct_scheduled" }, "self-destruct"],
   ];
   for (const [path, body, answer, call] of cases) {
     api.service.calls.length = 0;
@@ -70,6 +76,12 @@ Deno.test("the API refuses what is not in the contract", async () => {
     ["GET", "/topology/apply", 405, "POST"],
     ["PUT", "/topology/teardown", 405, "POST"],
     ["OPTIONS", "/topology/teardown", 405, "POST"],
+    ["POST", "/status", 405, "GET"],
+    ["GET", "/deploy", 405, "POST"],
+    ["PUT", "/mutate", 405, "POST"],
+    ["DELETE", "/teardown", 405, "POST"],
+    ["GET", "/self-destruct", 405, "POST"],
+    ["POST", "/self-destruct/", 404],
   ];
   for (const [method, path, status, allow] of cases) {
     const reply = await api.call(path, { method });
@@ -99,6 +111,10 @@ Deno.test("the API answers 422 to a body of another shape", async () => {
     ["/topology/apply", { version_hash: "a", hydrated: "{}" }, /^hydrated must be an object$/],
     ["/topology/teardown", {}, /^topology_id must be a string$/],
     ["/topology/teardown", { topology_id: null }, /^topology_id must be a string$/],
+    ["/teardown", "", /not valid JSON: it ends too early/],
+    ["/teardown", "null", /^the body must be an object$/],
+    ["/teardown", { decky_id: 1 }, /^decky_id must be a string or null$/],
+    ["/teardown", { decky_id: ["d"] }, /^decky_id must be a string or null$/],
   ];
   for (const [path, body, detail] of cases) {
     const reply = await api.post(path, body);
@@ -107,6 +123,18 @@ Deno.test("the API answers 422 to a body of another shape", async () => {
   }
   assert.deepEqual(api.service.calls, []);
   assert.deepEqual(api.log, []);
+});
+
+Deno.test("the API says that it has no fleet form, whatever is deployed", async () => {
+  await using api = await ApiSetup.start();
+  const detail = "this agent runs topologies only";
+  for (const path of ["/deploy", "/mutate"]) {
+    for (const body of ["", "{}", "no JSON", new Uint8Array(2 ** 20)]) {
+      const reply = await api.post(path, body);
+      assert.deepEqual([reply.status, reply.body], [501, { detail }]);
+    }
+  }
+  assert.deepEqual(api.service.calls, []);
 });
 
 Deno.test("the API answers an ApplyError with its status and message", async () => {

@@ -4,7 +4,7 @@ import type { Applier, ApplyResult } from "../apply/applier.ts";
 import { ApplyError } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import { isPowerOfTwo, type Log } from "../host/log.ts";
-import type { ApiClient, ApiService, JsonObject } from "./routes.ts";
+import type { ApiClient, ApiService, JsonObject, SerialQueue } from "./routes.ts";
 
 const maximumLoggedLength = 500;
 
@@ -25,6 +25,8 @@ export class TopologyService implements ApiService {
   /** Counted since the last success; a master repeats a refused call at each heartbeat. */
   #refusalCount = 0;
   readonly #running = new Set<Promise<void>>();
+  /** The end of the queue when a self-destruct that still waits had entered it. */
+  #selfDestruct: Promise<void> | null = null;
 
   constructor(options: TopologyServiceOptions) {
     this.#options = options;
@@ -38,12 +40,29 @@ export class TopologyService implements ApiService {
     const { address: callerAddress, clientSignal } = client;
     const request = { document: hydrated, expectedHash: versionHash, callerAddress };
     const work = (run: RunOptions) => this.#options.applier.apply(request, run);
-    return this.#track("applied", clientSignal, work);
+    return this.#logRefusal(this.#track("applied", work, clientSignal));
   }
 
   teardown(topologyId: string, clientSignal: AbortSignal): Promise<void> {
     const work = (run: RunOptions) => this.#options.applier.teardown(topologyId, run);
-    return this.#track("torn down", clientSignal, work);
+    return this.#logRefusal(this.#track("torn down", work, clientSignal));
+  }
+
+  scheduleSelfDestruct(queue: SerialQueue): void {
+    if (this.#options.signal.aborted) throw new ApplyError("failed", "the agent is stopping");
+    // One that waits at the end of the queue does the same; a flood of calls fills no memory.
+    if (queue.last === this.#selfDestruct) return;
+    const turn = queue.enter(new AbortController().signal);
+    const end = this.#selfDestruct = queue.last;
+    const work = async (run: RunOptions) => {
+      const leave = await turn;
+      if (this.#selfDestruct === end) this.#selfDestruct = null;
+      return await this.#options.applier.teardownStored(run).finally(leave);
+    };
+    this.#track("torn down by self-destruct", work).catch((error) => {
+      // The client has its answer already.
+      this.#options.log("error", shorten(error), { subject: "self-destruct" });
+    });
   }
 
   /** Whether an apply or a teardown is running. */
@@ -58,8 +77,8 @@ export class TopologyService implements ApiService {
 
   #track(
     done: string,
-    clientSignal: AbortSignal,
-    work: (run: RunOptions) => Promise<ApplyResult>,
+    work: (run: RunOptions) => Promise<ApplyResult | null>,
+    clientSignal?: AbortSignal,
   ): Promise<void> {
     const run = { signal: this.#options.signal, clientSignal, onWait: () => {} };
     const running = this.#report(done, work(run)).finally(() => {
@@ -71,27 +90,37 @@ export class TopologyService implements ApiService {
     return running;
   }
 
-  /** Logs the result, and requests a heartbeat if the state has changed. */
-  async #report(done: string, result: Promise<ApplyResult>): Promise<void> {
+  /** Logs what was done, and requests a heartbeat if the state has changed. */
+  async #report(done: string, running: Promise<ApplyResult | null>): Promise<void> {
     const { wakeup, log } = this.#options;
     try {
-      const { topologyId, changes, changed } = await result;
-      if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
+      const result = await running;
       this.#refusalCount = 0;
+      if (!result) return;
+      const { topologyId, changes, changed } = result;
+      if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
       if (changed) wakeup.requestSend();
     } catch (error) {
-      if (!(error instanceof ApplyError)) throw error;
       // A failure is recorded in the store, and logged with the next heartbeat.
-      if (error.code === "failed") wakeup.requestSend();
-      else this.#logRefusal(error);
+      if (error instanceof ApplyError && error.code === "failed") wakeup.requestSend();
       throw error;
     }
   }
 
-  #logRefusal({ message }: ApplyError): void {
-    const refusals = ++this.#refusalCount;
-    if (!isPowerOfTwo(refusals)) return;
-    const text = message.slice(0, maximumLoggedLength).toWellFormed();
-    this.#options.log("warn", text, { subject: "api", refusals });
+  async #logRefusal(running: Promise<void>): Promise<void> {
+    try {
+      await running;
+    } catch (error) {
+      if (!(error instanceof ApplyError) || error.code === "failed") throw error;
+      const refusals = ++this.#refusalCount;
+      if (isPowerOfTwo(refusals)) {
+        this.#options.log("warn", shorten(error), { subject: "api", refusals });
+      }
+      throw error;
+    }
   }
+}
+
+function shorten({ message }: Error): string {
+  return message.slice(0, maximumLoggedLength).toWellFormed();
 }

@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
-import { standInOptions } from "../tests/support/topology.ts";
+import { Agent } from "../agent/heartbeat.ts";
 import { Wakeup } from "../agent/schedule.ts";
-import { Applier } from "../apply/applier.ts";
+import { FallbackStore } from "../store/recovery.ts";
+import { TopologyStore } from "../store/topology_store.ts";
 import { withAgent } from "../tests/support/agent_setup.ts";
+import { ApiSetup } from "../tests/support/api_setup.ts";
+import { ApplyHost, oneLan, requestOf, threeLans } from "../tests/support/apply_host.ts";
+import { until } from "../tests/support/environment.ts";
+import { standInOptions } from "../tests/support/topology.ts";
+import { writeJson } from "../topology/json.ts";
+import { Applier } from "../apply/applier.ts";
+import { SerialQueue } from "./routes.ts";
 import { TopologyService } from "./topology_service.ts";
 
 const never = new AbortController().signal;
+const scheduled = { status: "self_destruct_scheduled" };
 
 Deno.test("TopologyService requests a check after each apply, also a refused one", () =>
   withAgent(async (setup, agent) => {
@@ -32,3 +41,232 @@ Deno.test("TopologyService requests a check after each apply, also a refused one
       true,
     ]);
   }));
+
+/** A host whose agent is called over TLS. */
+class CalledHost implements AsyncDisposable {
+  readonly log: string[] = [];
+  readonly wakeup = new Wakeup();
+  readonly stop = new AbortController();
+  readonly service: TopologyService;
+  readonly #agent: Agent;
+  #api: ApiSetup | null = null;
+
+  private constructor(readonly host: ApplyHost) {
+    const { storePath, engine, folder } = host;
+    const sockets = [engine.socketPath];
+    const fallback = new FallbackStore(storePath);
+    const agent = this.#agent = new Agent({
+      agentVersion: "1.2.3",
+      hostUuid: null,
+      master: null,
+      agentDirectory: folder.path,
+      storePath,
+      sockets,
+      networkPrefixes: ["decnet_t_"],
+      containerPrefixes: ["decnet_t_"],
+      planOptions: standInOptions,
+    });
+    this.service = new TopologyService({
+      agent,
+      applier: host.applier({ fallback }),
+      wakeup: this.wakeup,
+      log: (level, message, fields = {}) => {
+        this.log.push([level, message, ...Object.values(fields)].join(" "));
+      },
+      signal: this.stop.signal,
+    });
+  }
+
+  static async open(): Promise<CalledHost> {
+    const called = new CalledHost(await ApplyHost.open());
+    called.#api = await ApiSetup.start({}, called.service);
+    return called;
+  }
+
+  get api(): ApiSetup {
+    return this.#api!;
+  }
+
+  async apply(validated: typeof oneLan): Promise<number> {
+    const { document, expectedHash } = requestOf(validated);
+    const body = `{"hydrated":${writeJson(document)},"version_hash":"${expectedHash}"}`;
+    return (await this.api.post("/topology/apply", body)).status;
+  }
+
+  async selfDestruct(): Promise<void> {
+    const { status, body } = await this.api.post("/self-destruct", "");
+    assert.deepEqual([status, body], [200, scheduled]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#api?.stop();
+    await this.service.settled();
+    this.#agent.close();
+    await this.host[Symbol.asyncDispose]();
+  }
+}
+
+const { topologyId } = oneLan.plan;
+
+Deno.test("POST /self-destruct answers, then tears the stored topology down", async () => {
+  await using called = await CalledHost.open();
+  const { host, service, wakeup, log } = called;
+  assert.equal(await called.apply(oneLan), 200);
+  wakeup.takeSendRequest();
+  log.length = 0;
+  host.engine.latencyMs = 300;
+  await called.selfDestruct();
+  // It has its answer before anything is gone.
+  assert.deepEqual([host.row()?.topologyId, service.isBusy], [topologyId, true]);
+  host.engine.latencyMs = 0;
+  await service.settled();
+  host.assertNothingLeft();
+  assert.deepEqual(log, [`info topology torn down by self-destruct ${topologyId} 3`]);
+  assert.deepEqual([wakeup.takeSendRequest(), wakeup.takeCheckRequest()], [true, true]);
+  // The agent stays, and takes a topology again.
+  assert.equal(await called.apply(threeLans), 200);
+  await host.assertApplied(threeLans);
+});
+
+Deno.test("POST /self-destruct with nothing applied changes nothing", async () => {
+  await using called = await CalledHost.open();
+  const { host, service, wakeup, log } = called;
+  for (let times = 0; times < 2; times++) {
+    await called.selfDestruct();
+    await service.settled();
+  }
+  host.assertNothingLeft();
+  assert.deepEqual(host.changes(), []);
+  assert.deepEqual([log, wakeup.takeSendRequest()], [[], false]);
+});
+
+Deno.test("POST /self-destruct removes a marker row and what it left in Docker", async () => {
+  await using called = await CalledHost.open();
+  const { host, service } = called;
+  const path = `/containers/create`;
+  host.engine.fault = { kind: "status", status: 500, message: "no space left", path };
+  assert.equal(await called.apply(oneLan), 500);
+  host.engine.fault = undefined;
+  assert.deepEqual([host.row()?.versionHash, host.engine.networks.length], ["", 4]);
+  await called.selfDestruct();
+  await service.settled();
+  host.assertNothingLeft();
+});
+
+Deno.test("POST /self-destruct records and logs its failure, and can be repeated", async () => {
+  await using called = await CalledHost.open();
+  const { host, service, wakeup, log } = called;
+  assert.equal(await called.apply(oneLan), 200);
+  const { document, versionHash } = host.row()!;
+  wakeup.takeSendRequest();
+  log.length = 0;
+  host.engine.fault = { kind: "status", method: "DELETE", status: 500, message: "device is busy" };
+  await called.selfDestruct();
+  await service.settled();
+  const row = host.row()!;
+  assert.deepEqual([row.document, row.versionHash], [document, versionHash]);
+  assert.match(row.lastError!, /device is busy/);
+  assert.deepEqual(log, [`error ${row.lastError} self-destruct`]);
+  assert.equal(wakeup.takeSendRequest(), true);
+  host.engine.fault = undefined;
+  await called.selfDestruct();
+  await service.settled();
+  host.assertNothingLeft();
+});
+
+Deno.test("POST /self-destruct keeps its turn between two applies", async () => {
+  await using called = await CalledHost.open();
+  const { host, service } = called;
+  host.engine.latencyMs = 50;
+  const first = called.apply(oneLan);
+  await until(() => host.engine.requestCount > 0);
+  // It is answered while the apply runs, and neither cuts it short nor comes after the next one.
+  await called.selfDestruct();
+  await called.selfDestruct();
+  assert.equal(host.row()?.versionHash ?? "", "");
+  const second = called.apply(threeLans);
+  assert.deepEqual([await first, await second], [200, 200]);
+  await service.settled();
+  await host.assertApplied(threeLans);
+  assert.ok(!host.engine.containers.some(({ Names: [name] }) => name!.includes("11111111")));
+});
+
+Deno.test("POST /self-destruct goes on when its client has gone", async () => {
+  await using called = await CalledHost.open();
+  const { host, service, api } = called;
+  assert.equal(await called.apply(oneLan), 200);
+  host.engine.latencyMs = 50;
+  for (const isAnswerRead of [true, false]) {
+    const client = await api.talk();
+    client.send("POST /self-destruct HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+    if (isAnswerRead) await client.receive(JSON.stringify(scheduled));
+    else await until(() => service.isBusy);
+    client[Symbol.dispose]();
+    await service.settled();
+    host.engine.latencyMs = 0;
+    host.assertNothingLeft();
+    assert.equal(await called.apply(oneLan), 200);
+    host.engine.latencyMs = 50;
+  }
+});
+
+Deno.test("POST /self-destruct records that the agent stopped in its middle", async () => {
+  await using called = await CalledHost.open();
+  const { host, service, stop, log } = called;
+  assert.equal(await called.apply(oneLan), 200);
+  host.engine.fault = { kind: "hang", method: "DELETE" };
+  await called.selfDestruct();
+  await until(() => host.engine.changes.some(({ method }) => method === "DELETE"));
+  stop.abort();
+  await service.settled();
+  const { lastError } = host.row()!;
+  assert.match(lastError!, /interrupted by a signal; apply it again or tear it down/);
+  assert.equal(log.at(-1), `error ${lastError} self-destruct`);
+  // What comes now cannot be scheduled any more.
+  const { status, body } = await called.api.post("/self-destruct", "");
+  assert.deepEqual([status, body], [500, { detail: "the agent is stopping" }]);
+});
+
+Deno.test("POST /self-destruct says in the log when it never had its turn", async () => {
+  await using called = await CalledHost.open();
+  const { host, service, stop, log } = called;
+  host.engine.fault = { kind: "hang", path: "/networks" };
+  const applied = called.apply(oneLan);
+  await until(() => host.engine.requestCount > 0);
+  await called.selfDestruct();
+  stop.abort();
+  assert.equal(await applied, 500);
+  await service.settled();
+  const text = "stopped while waiting for another apply or teardown";
+  assert.equal(log.at(-1), `error ${text} self-destruct`);
+});
+
+Deno.test("TopologyService keeps one self-destruct of many that wait in a row", async () => {
+  await using called = await CalledHost.open();
+  const { host, service } = called;
+  assert.equal(await called.apply(oneLan), 200);
+  const queue = new SerialQueue();
+  const leave = await queue.enter(never);
+  service.scheduleSelfDestruct(queue);
+  const { last } = queue;
+  for (let times = 0; times < 1_000; times++) service.scheduleSelfDestruct(queue);
+  assert.equal(queue.last, last);
+  leave();
+  await service.settled();
+  host.assertNothingLeft();
+  // One that comes later is not covered by it.
+  service.scheduleSelfDestruct(queue);
+  assert.notEqual(queue.last, last);
+  await service.settled();
+});
+
+Deno.test("Applier.teardownStored() says that it cannot read the store", async () => {
+  await using called = await CalledHost.open();
+  const { host, service, log } = called;
+  TopologyStore.open(host.storePath).close();
+  Deno.removeSync(host.storePath);
+  Deno.mkdirSync(host.storePath);
+  await called.selfDestruct();
+  await service.settled();
+  assert.match(log.at(-1)!, /^error Cannot use the store \S+topology\.db: .* self-destruct$/);
+});

@@ -184,13 +184,13 @@ export class Applier {
     if (!/^[^\x00-\x1f\x7f]{1,1000}$/.test(givenId)) {
       throw new ApplyError("malformed", "topology_id must be a text of 1 to 1000 characters");
     }
-    const { planOptions, sockets, storePath, fallback } = this.#options;
+    const { planOptions, storePath, fallback } = this.#options;
     const isMeant = (id: string) => id === givenId || (byHand && isShortId(givenId, id));
-    let target = { topologyId: givenId, document: unknownDocument };
-    let stored: AppliedTopology | null = null;
+    let topologyId = givenId;
     const findRemovals = async (engine: Engine) => {
       const inventory = await engine.list();
-      if (!stored) target.topologyId = chooseId(inventory, target.topologyId, isMeant);
+      topologyId = chooseId(inventory, topologyId, isMeant);
+      const target = { topologyId, document: unknownDocument };
       return await computeRemovals(target, inventory, planOptions);
     };
     if (!fallback && !exists(storePath)) {
@@ -201,30 +201,58 @@ export class Applier {
     }
     return await this.#withApplyLock(`teardown ${givenId}`, run, async (store) => {
       const current = store.current();
-      if (current && isMeant(current.topologyId)) target = stored = current;
-      try {
-        const changes = await reconcile(sockets, run, async (executor) => {
-          const removals = await findRemovals(executor.engine);
-          checkObstacles(removals);
-          await executor.execute(removals, new Map());
-        });
-        const { topologyId } = target;
-        const isCleared = await retryWhileLocked(() => store.clear(topologyId), run.signal);
-        const changed = changes > 0 || isCleared;
-        if (byHand && !changed && current) {
-          const applied = `topology ${current.topologyId} is applied on this host`;
-          throw new ApplyError("conflict", `nothing found for topology ${givenId}; ${applied}`);
-        }
-        return { topologyId, versionHash: null, changes, changed };
-      } catch (error) {
-        // A new row, for a topology that is not stored, would make every later apply a conflict.
-        if (!stored) throw toApplyError(error);
-        throw await recordFailure(
-          store,
-          { topologyId: target.topologyId, signal: run.signal },
-          error,
-        );
+      if (current && isMeant(current.topologyId)) {
+        return await this.#removeStored(store, current, run);
       }
+      // Records no error: a new row would make every later apply a conflict.
+      const changes = await this.#remove(findRemovals, run).catch((error) => {
+        throw toApplyError(error);
+      });
+      if (byHand && changes === 0 && current) {
+        const applied = `topology ${current.topologyId} is applied on this host`;
+        throw new ApplyError("conflict", `nothing found for topology ${givenId}; ${applied}`);
+      }
+      return { topologyId, versionHash: null, changes, changed: changes > 0 };
+    });
+  }
+
+  /**
+   * Removes the topology that is stored when the lock is acquired, as `teardown()` of its id does.
+   * Returns null when none is stored. Throws `ApplyError` `busy` or `failed`.
+   */
+  async teardownStored(run: RunOptions): Promise<ApplyResult | null> {
+    return await this.#withApplyLock("teardown of the stored topology", run, async (store) => {
+      const stored = store.current();
+      return stored && await this.#removeStored(store, stored, run);
+    });
+  }
+
+  /** Throws `ApplyError`, which is also recorded. */
+  async #removeStored(
+    store: ApplyStore,
+    stored: AppliedTopology,
+    run: RunOptions,
+  ): Promise<ApplyResult> {
+    const { planOptions } = this.#options;
+    const { topologyId } = stored;
+    try {
+      const changes = await this.#remove(
+        async (engine) => await computeRemovals(stored, await engine.list(), planOptions),
+        run,
+      );
+      const isCleared = await retryWhileLocked(() => store.clear(topologyId), run.signal);
+      return { topologyId, versionHash: null, changes, changed: changes > 0 || isCleared };
+    } catch (error) {
+      throw await recordFailure(store, { topologyId, signal: run.signal }, error);
+    }
+  }
+
+  /** Returns the number of changes. */
+  #remove(findRemovals: (engine: Engine) => Promise<Changes>, run: RunOptions): Promise<number> {
+    return reconcile(this.#options.sockets, run, async (executor) => {
+      const removals = await findRemovals(executor.engine);
+      checkObstacles(removals);
+      await executor.execute(removals, new Map());
     });
   }
 
@@ -241,11 +269,11 @@ export class Applier {
     }
   }
 
-  #withApplyLock(
+  #withApplyLock<T>(
     purpose: string,
     run: RunOptions,
-    work: (store: ApplyStore) => Promise<ApplyResult>,
-  ): Promise<ApplyResult> {
+    work: (store: ApplyStore) => Promise<T>,
+  ): Promise<T> {
     const { storePath, fallback } = this.#options;
     return withApplyLock({ storePath, fallback, purpose, run }, work);
   }

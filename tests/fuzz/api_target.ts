@@ -78,7 +78,7 @@ interface ApiAnswer {
   readonly body: unknown;
 }
 
-const statuses = [100, 200, 400, 404, 405, 408, 409, 413, 417, 422, 431, 500, 503];
+const statuses = [100, 200, 400, 404, 405, 408, 409, 413, 417, 422, 431, 500, 501, 503];
 
 /** Returns all whole answers in what was received; checks each. */
 function readAnswers(received: string, isClosed: boolean): ApiAnswer[] {
@@ -153,6 +153,10 @@ class WatchedService implements ApiService {
     );
   }
 
+  scheduleSelfDestruct(): void {
+    this.calls++;
+  }
+
   async #watch(work: () => Promise<void>, check: (outcome: string) => void): Promise<void> {
     this.#host.clean();
     const error = await work().then(() => null, (error) => error);
@@ -171,7 +175,10 @@ class WatchedService implements ApiService {
 
 const validity = { validFrom: { at: 0, file: "" }, validTo: { at: Infinity, file: "" } };
 
-const paths = ["/health", "/topology/state", "/topology/apply", "/topology/teardown", "/"];
+const posted = ["/topology/apply", "/topology/teardown"].concat(
+  ["/deploy", "/mutate", "/teardown", "/self-destruct"],
+);
+const paths = ["/", "/health", "/status", "/topology/state", ...posted];
 const methods = "GET POST PUT DELETE OPTIONS PATCH TRACE FOO".split(" ");
 const tokens = [
   "GET / HTTP/1.1\r\n\r\n|\r\n|\n|\r|\0|:|HTTP/1.0|HTTP/2.0|HTTP/0.9|Expect: x\r\n| folded\r\n",
@@ -194,7 +201,8 @@ async function bodyOf(path: string, random: SeededRandom): Promise<Uint8Array<Ar
     const body = joined([encode(`{"version_hash":${hash},"hydrated":`), document, encode("}")]);
     return random.isOneIn(8) ? mutateBytes(body, random, { faults: random.few(4) }) : body;
   }
-  const tree = treeOf({ topology_id: hostileText(random, "id") });
+  const key = path === "/teardown" ? "decky_id" : "topology_id";
+  const tree = treeOf({ [key]: hostileText(random, "id") });
   if (random.isOneIn(2)) mutateTree(tree, random, 1);
   return encode(write(tree));
 }
@@ -212,7 +220,7 @@ async function wellFormed(random: SeededRandom): Promise<Uint8Array<ArrayBuffer>
   const path = random.isOneIn(20)
     ? `/${encodeURIComponent(hostileText(random).toWellFormed())}`.slice(0, 8_000)
     : random.pick(paths);
-  const isCall = path === "/topology/apply" || path === "/topology/teardown";
+  const isCall = posted.includes(path);
   const method = random.isOneIn(20) ? random.pick(methods) : isCall ? "POST" : "GET";
   const head = `${method} ${path}${random.isOneIn(20) ? "?a=b" : ""} HTTP/1.1\r\nHost: x\r\n`;
   if (method === "GET") return encode(`${head}\r\n`);

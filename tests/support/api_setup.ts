@@ -200,6 +200,10 @@ class RecordingService implements ApiService {
     await this.#note(`teardown ${topologyId}`);
   }
 
+  scheduleSelfDestruct(): void {
+    this.calls.push("self-destruct");
+  }
+
   async #note(call: string): Promise<void> {
     this.calls.push(call);
     await this.onCall(call);
@@ -215,9 +219,13 @@ export class ApiSetup implements AsyncDisposable {
   loaded: LoadedIdentity = { certificates: agent, problem: null };
   #server: ApiServer | null = null;
 
-  static async start(options: Partial<ApiOptions> = {}): Promise<ApiSetup> {
+  /** Without a `service` of its own, the recording one is called. */
+  static async start(
+    options: Partial<ApiOptions> = {},
+    service?: ApiService,
+  ): Promise<ApiSetup> {
     const setup = new ApiSetup();
-    setup.#server = await ApiServer.start(setup.service, {
+    setup.#server = await ApiServer.start(service ?? setup.service, {
       host: "127.0.0.1",
       port: 0,
       allowedNames: ["decnet-master"],
