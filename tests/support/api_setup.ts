@@ -75,10 +75,10 @@ function chunksOf(body: unknown): Uint8Array[] {
   return [new TextEncoder().encode(typeof body === "string" ? body : JSON.stringify(body))];
 }
 
-/** The SHA-256 of the certificate that is shown on a port of this host; null when none is. */
-function serverFingerprint(port: number): Promise<string | null> {
+/** The SHA-256 of the certificate that is shown on a port; null when none is. */
+export function serverFingerprint(port: number, host = "127.0.0.1"): Promise<string | null> {
   const { promise, resolve } = Promise.withResolvers<string | null>();
-  const socket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false });
+  const socket = connect({ host, port, servername: "", rejectUnauthorized: false });
   socket.once("secureConnect", () => resolve(socket.getPeerCertificate().fingerprint256));
   socket.on("error", () => resolve(null));
   return promise.finally(() => socket.destroy());

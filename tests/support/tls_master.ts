@@ -104,6 +104,8 @@ const heartbeatsKept = 1000;
 interface ReceivedHeartbeat {
   body: unknown;
   clientCommonName: string;
+  /** The SHA-256 of the client's certificate, `AB:CD:…`. */
+  clientFingerprint: string;
   receivedAt: number;
 }
 
@@ -112,6 +114,8 @@ interface TlsMasterOptions {
   authority: Pick<Authority, "certificatePem">;
   certificate: IssuedCertificate;
   port?: number;
+  /** The address that it listens on; else 127.0.0.1. */
+  host?: string;
   /** How long an idle connection is kept, in milliseconds; else as long as the server likes. */
   keepAliveMs?: number;
   /** Replaces options of the TLS server. */
@@ -119,8 +123,8 @@ interface TlsMasterOptions {
 }
 
 /**
- * A stand-in for the master on 127.0.0.1: a real HTTPS server that demands client certificates,
- * records heartbeats and answers them as it is told.
+ * A stand-in for the master: a real HTTPS server that demands client certificates, records heartbeats
+ * and answers them as it is told. controller.ts answers and calls as the real master does.
  */
 export class TlsMaster implements AsyncDisposable {
   /**
@@ -168,7 +172,7 @@ export class TlsMaster implements AsyncDisposable {
 
   /** Starts a master; throws when the port is taken. */
   static async start(
-    { authority, certificate, port = 0, keepAliveMs, tls }: TlsMasterOptions,
+    { authority, certificate, port = 0, host = "127.0.0.1", keepAliveMs, tls }: TlsMasterOptions,
   ): Promise<TlsMaster> {
     const server = createServer({
       ca: authority.certificatePem,
@@ -182,7 +186,7 @@ export class TlsMaster implements AsyncDisposable {
     if (keepAliveMs !== undefined) server.keepAliveTimeout = keepAliveMs;
     const master = new TlsMaster(server);
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen(port, "127.0.0.1", resolve);
+      server.once("error", reject).listen(port, host, resolve);
     });
     return master;
   }
@@ -239,8 +243,10 @@ export class TlsMaster implements AsyncDisposable {
     }
     const body = parseBody(request, assertNoSecrets(text));
     if (body === undefined) return refuse(response, 422, "body is not JSON");
-    const clientCommonName = commonNameOf(request.socket as TLSSocket);
-    this.#record({ body, clientCommonName, receivedAt: Date.now() });
+    const socket = request.socket as TLSSocket;
+    const { fingerprint256: clientFingerprint } = socket.getPeerCertificate();
+    const clientCommonName = commonNameOf(socket);
+    this.#record({ body, clientCommonName, clientFingerprint, receivedAt: Date.now() });
     giveAnswer(this.#nextAnswer(), request, response);
   }
 
