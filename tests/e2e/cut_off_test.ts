@@ -1,17 +1,8 @@
 import assert from "node:assert/strict";
-import { Buffer } from "node:buffer";
-import Docker from "dockerode";
-import { type Authority, createAuthority, writeAgentDirectory } from "../support/certificates.ts";
-import { TemporaryFolder, until } from "../support/environment.ts";
+import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
+import { until } from "../support/environment.ts";
 import { type Ended, execute, RunningAgent } from "../support/executable.ts";
-import { requirement, works } from "../support/requirements.ts";
-import { pausingImage } from "../engines/pausing_image.ts";
-
-const possible = requirement(
-  "dockerd, ip and nsenter, as root",
-  await works("dockerd", "--version") &&
-    await works("nsenter", "--net=/proc/self/ns/net", "ip", "link", "show", "lo"),
-);
+import { IsolatedHost, isolation, run, startProgram } from "../support/isolated_host.ts";
 
 const id = "5e1f0a3c-6d2b-4c8e-9a71-3b0d5c7e2f14";
 const hostUuid = "11111111-aaaa-4bbb-8ccc-222222222222";
@@ -27,54 +18,50 @@ const document = JSON.stringify({
   }],
 });
 
-async function run(command: string): Promise<string> {
-  const [program, ...args] = command.split(" ") as [string, ...string[]];
-  const { success, stdout, stderr } = await new Deno.Command(program, { args }).output();
-  const text = new TextDecoder().decode(stdout);
-  assert.ok(success, `${command}: ${text}${new TextDecoder().decode(stderr)}`);
-  return text;
-}
-
 /**
  * A host with an engine of its own, and the router that its master runs on, each in a network
  * namespace. The host is 198.51.100.2; the router is 198.51.100.1 and has addresses beyond.
  */
 class RoutedHost implements AsyncDisposable {
-  readonly #tag = crypto.randomUUID().slice(0, 6);
-  readonly #host = `decnet-h-${this.#tag}`;
-  readonly #router = `decnet-r-${this.#tag}`;
-  readonly #processes: Deno.ChildProcess[] = [];
-  readonly folder = new TemporaryFolder();
-  readonly socket = `${this.folder.path}/docker.sock`;
-  readonly docker = new Docker({ socketPath: this.socket });
-  #authority: Authority | null = null;
+  readonly #router = `decnet-r-${crypto.randomUUID().slice(0, 6)}`;
+  readonly #host: IsolatedHost;
+  #master: Deno.ChildProcess | null = null;
+
+  private constructor(host: IsolatedHost) {
+    this.#host = host;
+  }
 
   static async start(): Promise<RoutedHost> {
-    const host = new RoutedHost();
-    await host.#makeNamespaces();
-    await Promise.all([host.#startEngine(), host.#startMaster()]);
+    const host = new RoutedHost(await IsolatedHost.start([image]));
+    await host.#makeRouter();
+    await host.#startMaster();
     return host;
   }
 
+  /** Where the documents and certificates are. */
+  get path(): string {
+    return this.#host.folder.path;
+  }
+
   /** Runs `ip` on the host. */
-  onHost = (command: string) => run(`ip -n ${this.#host} ${command}`);
+  onHost = (command: string) => this.#host.ip(command);
   /** Runs `ip` on the router. */
   onRouter = (command: string) => run(`ip -n ${this.#router} ${command}`);
 
   /** Runs the agent on the host, with a master at an address. */
   agent(master: string, ...args: string[]): Promise<Ended> {
-    return execute([...args, ...this.#flags(master)], { wrapper: this.#inside });
+    return execute([...args, ...this.#flags(master)], { wrapper: this.#host.wrapper });
   }
 
   /** Starts the loop with its API; it is reached from the router. */
   startLoop(master: string): RunningAgent {
     const args = ["--listen=0.0.0.0:8765", "--interval=60s", ...this.#flags(master)];
-    return new RunningAgent(args, { wrapper: this.#inside });
+    return new RunningAgent(args, { wrapper: this.#host.wrapper });
   }
 
   /** Pushes the document from an address of the router; returns the answer. */
   async push(from: string): Promise<string> {
-    const { path } = this.folder;
+    const { path } = this;
     const { stdout } = await this.agent("198.51.100.1", "hash", `${path}/document.json`);
     const body = JSON.stringify({
       hydrated: JSON.parse(document),
@@ -90,28 +77,21 @@ class RoutedHost implements AsyncDisposable {
 
   /** The names of the LANs' networks in the engine. */
   async networks(): Promise<string[]> {
-    const all: { Name: string }[] = await this.docker.listNetworks();
+    const all: { Name: string }[] = await this.#host.docker.listNetworks();
     return all.map(({ Name }) => Name).filter((name) => name.startsWith("decnet_"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const process of this.#processes) {
-      process.kill("SIGTERM");
-      await process.status;
-    }
-    await run(`ip netns del ${this.#host}`);
+    this.#master?.kill("SIGTERM");
+    await this.#master?.status;
     await run(`ip netns del ${this.#router}`);
-    this.folder[Symbol.dispose]();
-  }
-
-  get #inside(): string[] {
-    return ["nsenter", `--net=/run/netns/${this.#host}`];
+    await this.#host[Symbol.asyncDispose]();
   }
 
   #flags(master: string): string[] {
-    const { path } = this.folder;
+    const { path } = this;
     return [
-      `--docker-host=unix://${this.socket}`,
+      `--docker-host=unix://${this.#host.socket}`,
       `--state-dir=${path}/state`,
       `--agent-dir=${path}`,
       ...[`--master-host=${master}`, "--master-name=master.test", `--host-uuid=${hostUuid}`],
@@ -119,8 +99,8 @@ class RoutedHost implements AsyncDisposable {
     ];
   }
 
-  async #makeNamespaces(): Promise<void> {
-    for (const name of [this.#host, this.#router]) await run(`ip netns add ${name}`);
+  async #makeRouter(): Promise<void> {
+    await run(`ip netns add ${this.#router}`);
     await this.onHost(`link add h0 type veth peer name r0 netns ${this.#router}`);
     await this.onRouter("link set lo up");
     await this.onRouter("address add 198.51.100.1/24 dev r0");
@@ -128,37 +108,19 @@ class RoutedHost implements AsyncDisposable {
     for (const it of ["10.241.0.200", "10.241.0.1", "203.0.113.9"]) {
       await this.onRouter(`address add ${it}/32 dev lo`);
     }
-    await this.onHost("link set lo up");
     await this.onHost("link set h0 up");
     await this.onHost("address add 198.51.100.2/24 dev h0");
     await this.onHost("route add default via 198.51.100.1");
   }
 
-  async #startEngine(): Promise<void> {
-    const { path } = this.folder;
-    this.#start(
-      `nsenter --net=/run/netns/${this.#host} dockerd --data-root ${path}/data ` +
-        `--exec-root ${path}/exec --pidfile ${path}/dockerd.pid --host unix://${this.socket} ` +
-        "--iptables=false --ip6tables=false --bridge=none",
-    );
-    await until(() => this.docker.ping().then(() => true, () => false), { what: "dockerd" });
-    const answer = await this.docker.importImage(Buffer.from(pausingImage()), {
-      changes: 'CMD ["/pause"]',
-    });
-    let text = "";
-    for await (const part of answer) text += part;
-    const [imageId] = /sha256:[0-9a-f]{64}/.exec(text)!;
-    await this.docker.getImage(imageId!).tag({ repo: "pausing", tag: "1" });
-  }
-
   /** Starts the example master. */
   async #startMaster(): Promise<void> {
-    const { path } = this.folder;
+    const { path } = this;
     await Deno.writeTextFile(`${path}/document.json`, document);
-    this.#authority = await createAuthority("test authority");
-    const worker = await this.#authority.issue({ commonName: "host-1" });
-    await writeAgentDirectory(path, this.#authority, worker);
-    const master = await this.#authority.issue({
+    const authority = await createAuthority("test authority");
+    const worker = await authority.issue({ commonName: "host-1" });
+    await writeAgentDirectory(path, authority, worker);
+    const master = await authority.issue({
       ...{ commonName: "decnet-master", dnsNames: ["master.test"] },
     });
     await Deno.writeTextFile(`${path}/master.crt`, master.certificatePem);
@@ -169,21 +131,15 @@ class RoutedHost implements AsyncDisposable {
     const files = `--database=${path}/master.db --ca=${path}/ca.crt --cert=${path}/master.crt ` +
       `--key=${path}/master.key`;
     await run(`${deno} enrol ${hostUuid} ${path}/worker.crt ${files}`);
-    this.#start(`${deno} ${files}`);
+    this.#master = startProgram(`${deno} ${files}`);
     const isOpen = `nsenter --net=/run/netns/${this.#router} bash -c 3<>/dev/tcp/127.0.0.1/8770`;
     await until(() => run(isOpen).then(() => true, () => false), { what: "the master" });
   }
-
-  #start(command: string): void {
-    const [program, ...args] = command.split(" ") as [string, ...string[]];
-    const streams = { stdin: "null", stdout: "null", stderr: "null" } as const;
-    this.#processes.push(new Deno.Command(program, { args, ...streams }).spawn());
-  }
 }
 
-possible.test("D26 apply never cuts a host with a real engine off", async (t) => {
+isolation.test("D26 apply never cuts a host with a real engine off", async (t) => {
   await using host = await RoutedHost.start();
-  const file = `${host.folder.path}/document.json`;
+  const file = `${host.path}/document.json`;
   const assertInReach = async (master: string) => {
     const { code, stdout } = await host.agent(master, "--once", "--json");
     assert.equal(JSON.parse(stdout).master?.result, "delivered", stdout);
