@@ -4,10 +4,9 @@ import { findSocket } from "../docker/observe.ts";
 import { pause } from "../host/process.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { type Changes, findChanges, findRemovals, type ImageIds } from "../topology/changes.ts";
-import { isImageReference } from "../topology/document.ts";
 import { needsSecondLook } from "../topology/drift.ts";
 import type { Inventory } from "../topology/inventory.ts";
-import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
+import { imagesOf, type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 import { findTakenSubnets } from "../topology/reserved.ts";
 import { ChangeExecutor, type FailedStep, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
@@ -58,7 +57,7 @@ export async function computeChangeSet(
 ): Promise<ChangeSet> {
   const [inventory, imageIds] = await Promise.all([
     listClearly(engine, plan, signal),
-    listImageIds(engine, plan),
+    listImageIds(engine, imagesOf(plan)),
   ]);
   const removals = superseded
     ? await computeRemovals(superseded, inventory, planOptions)
@@ -94,14 +93,10 @@ export async function computeRemovals(
   return findRemovals({ topologyId, plan }, inventory);
 }
 
-async function listImageIds(engine: Engine, { containers }: Plan): Promise<ImageIds> {
-  const names = [...new Set(containers.map(({ request }) => request.Image))];
+/** Asks the engine for the ids of images. Throws `EngineError`. */
+export async function listImageIds(engine: Engine, names: readonly string[]): Promise<ImageIds> {
   return new Map(
-    await Promise.all(names.map(async (name): Promise<[string, string | null]> => [
-      name,
-      // Docker cannot have an image with an invalid name.
-      isImageReference(name) ? await engine.imageId(name) : null,
-    ])),
+    await Promise.all(names.map(async (name) => [name, await engine.imageId(name)] as const)),
   );
 }
 

@@ -75,6 +75,16 @@ export const defaultImages: ImageNames = {
   byService: new Map(),
 };
 
+/** Returns the image of a decky's service: the document's, else the configured one. */
+export function serviceImage(
+  service: string,
+  { imageByService }: Pick<Decky, "imageByService">,
+  images: ImageNames,
+): string {
+  return imageByService.get(service) ?? images.byService.get(service) ??
+    images.service.replaceAll("{service}", () => service);
+}
+
 /** What the configuration decides about the objects of a topology. */
 export interface PlanOptions {
   readonly images: ImageNames;
@@ -144,6 +154,11 @@ export async function planTopology(topology: Topology, options: PlanOptions): Pr
   const networks = await withDigests(lans);
   networks.sort((a, b) => compareCodePoints(a.name, b.name));
   return { topologyId: topology.id, networks, containers: await withDigests(deckies.flat()) };
+}
+
+/** Returns the names of a plan's images, sorted, each once. */
+export function imagesOf({ containers }: Pick<Plan, "containers">): string[] {
+  return [...new Set(containers.map(({ request }) => request.Image))].sort();
 }
 
 /** Plans a document, such as a stored one. Throws `Error` when its shape is wrong. */
@@ -278,8 +293,7 @@ function planService(
   const folder = artifacts && artifactsDirectory !== null &&
     `${artifactsDirectory}/${decky.name}/${artifacts.directory}:${artifacts.container}`;
   const request: ContainerRequest = {
-    Image: decky.imageByService.get(service) ?? images.byService.get(service) ??
-      images.service.replaceAll("{service}", () => service),
+    Image: serviceImage(service, decky, images),
     Env: [
       `HOSTNAME=${decky.name}`,
       `NODE_NAME=${decky.name}`,

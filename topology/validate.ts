@@ -9,7 +9,7 @@ import {
   subnetOf,
 } from "./address.ts";
 import { type Decky, isImageReference, type Lan, type Topology } from "./document.ts";
-import type { PlanOptions } from "./plan.ts";
+import { type ImageNames, type PlanOptions, serviceImage } from "./plan.ts";
 import { describe, excerpt, named, type Problem, problem, type Subject } from "./problem.ts";
 import {
   type Port,
@@ -30,7 +30,7 @@ const maximumDeckiesOnLan = 1_023;
  */
 export function validateTopology(
   topology: Topology,
-  { services, publish }: Pick<PlanOptions, "services" | "publish">,
+  { images, services, publish }: Pick<PlanOptions, "images" | "services" | "publish">,
 ): Problem[] {
   const tooLarge = checkSize(topology);
   if (tooLarge.length > 0) return tooLarge;
@@ -38,7 +38,7 @@ export function validateTopology(
     ...checkId(topology.id),
     ...checkDmz(topology),
     ...checkLans(topology.lans),
-    ...checkDeckies(topology),
+    ...checkDeckies(topology, images),
     ...topology.deckies.flatMap((decky, index) => checkConfigs(decky, index, services)),
     ...(publish === null ? [] : checkPorts(topology, services)),
   ];
@@ -93,12 +93,6 @@ export function checkName(name: string, subject: Subject): Problem[] {
 function nameRule(length: number): string {
   return `be at most ${length} letters (A-Z, a-z), digits, "_", "." and "-", and begin with a letter ` +
     "or digit";
-}
-
-/** Checks a Docker image reference. */
-export function checkImage(image: string, subject: Subject): Problem[] {
-  if (isImageReference(image)) return [];
-  return [problem("NAME_MALFORMED", subject, `${excerpt(image)} is not a Docker image reference`)];
 }
 
 /** Limit for DMZs named in a message. */
@@ -221,14 +215,14 @@ function findOverlaps(subnets: readonly (Subnet | string)[]): Map<number, number
 }
 
 /** Checks the names, services, images and addresses of deckies, also for conflicts. */
-export function checkDeckies({ lans, deckies }: Topology): Problem[] {
+export function checkDeckies({ lans, deckies }: Topology, images: ImageNames): Problem[] {
   const containerNames = new ContainerNames();
   const lanAddresses = new LanAddresses(lans);
   return deckies.flatMap((decky, index) => [
     ...checkDeckyNames(decky, index),
     ...containerNames.add(decky, index),
     ...lanAddresses.add(decky, index),
-    ...checkImages(decky, index),
+    ...checkImages(decky, index, images),
   ]);
 }
 
@@ -247,13 +241,21 @@ function checkDeckyNames(decky: Decky, index: number): Problem[] {
   ];
 }
 
-function checkImages(decky: Decky, index: number): Problem[] {
+/** Checks the images of a decky's services, those of the document and those that are configured. */
+function checkImages(decky: Decky, index: number, images: ImageNames): Problem[] {
   // Ignores images of services that the decky does not have, as they are never used.
   return [...new Set(decky.services)].flatMap((service) => {
-    const image = decky.imageByService.get(service);
-    if (image === undefined) return [];
-    const place = `deckies[${index}].decky_config.service_config.${excerpt(service)}.image`;
-    return checkImage(image, serviceSubject(decky, service, place));
+    const image = serviceImage(service, decky, images);
+    if (isImageReference(image)) return [];
+    const config = `decky_config.service_config.${excerpt(service)}.image`;
+    const isOwn = decky.imageByService.has(service);
+    const place = `deckies[${index}].${isOwn ? config : "services"}`;
+    const subject = serviceSubject(decky, service, place);
+    // A malformed name is reported by itself, not by the image that is made of it.
+    if (!isOwn && checkName(service, subject).length > 0) return [];
+    const origin = isOwn ? "" : ", by service-image,";
+    const fault = `${excerpt(image)}${origin} is not a Docker image reference`;
+    return [problem("NAME_MALFORMED", subject, fault)];
   });
 }
 

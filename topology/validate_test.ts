@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { decky, type DeckyValues, lan, problemsOf, topology } from "../tests/support/topology.ts";
 import { isImageReference, readTopology } from "./document.ts";
 import { parseJson } from "./json.ts";
-import { defaultPlanOptions } from "./plan.ts";
+import { defaultImages, defaultPlanOptions, type ImageNames } from "./plan.ts";
 import { describeProblems, named, type Problem } from "./problem.ts";
 import { parseServices } from "./services.ts";
 import {
@@ -176,7 +176,7 @@ Deno.test("validateTopology() accepts __proto__ and constructor as names", () =>
   const document = parseJson(`{
     "topology": {"id": "a"},
     "lans": [{"name": "constructor", "subnet": "10.0.0.0/24", "is_dmz": true}],
-    "deckies": [{"name": "toString", "services": ["__proto__", "valueOf"], "decky_config": {
+    "deckies": [{"name": "toString", "services": ["__proto__", "constructor"], "decky_config": {
       "ips_by_lan": {"constructor": "10.0.0.2", "__proto__": "10.0.0.3", "toString": "10.0.0.4"},
       "service_config": {"__proto__": {"image": "A"}}
     }}]
@@ -446,12 +446,22 @@ const lans = [lan("LAN-00"), lan("LAN-01", { subnet: "10.0.1.0/24", isDmz: false
 
 /** Checks deckies, each with a good address in LAN-00 unless it has other ones. */
 function deckyProblems(...deckies: [name: string, values?: DeckyValues][]): string[] {
-  const problems = checkDeckies(topology({
-    lans,
-    deckies: deckies.map(([name, values], index) =>
-      decky(name, { addresses: { "LAN-00": `10.0.0.${index + 2}` }, ...values })
-    ),
-  }));
+  return deckyProblemsWith(defaultImages, ...deckies);
+}
+
+function deckyProblemsWith(
+  images: ImageNames,
+  ...deckies: [name: string, values?: DeckyValues][]
+): string[] {
+  const problems = checkDeckies(
+    topology({
+      lans,
+      deckies: deckies.map(([name, values], index) =>
+        decky(name, { addresses: { "LAN-00": `10.0.0.${index + 2}` }, ...values })
+      ),
+    }),
+    images,
+  );
   return show(problems);
 }
 
@@ -474,6 +484,26 @@ Deno.test("checkDeckies() checks names and images", () => {
     "[NAME_MALFORMED] service ssh of a at deckies[0].decky_config.service_config.ssh.image: " +
     "A is not a Docker image reference",
   ]);
+});
+
+Deno.test("checkDeckies() checks the images that service-image makes", () => {
+  const noReference = (service: string, image: string) =>
+    `[NAME_MALFORMED] service ${service} of a at deckies[0].services: ${image}, by service-image, ` +
+    "is not a Docker image reference";
+  const services = ["HTTP", "a.", "x_y", "my--db", "b___c"];
+  assert.deepEqual(deckyProblems(["a", { services, images: { "a.": "nginx" } }]), [
+    noReference("HTTP", "decnet/HTTP:latest"),
+    noReference("b___c", "decnet/b___c:latest"),
+  ]);
+  const images = {
+    base: "debian",
+    service: `reg.example.com/${"{service}/".repeat(5)}1`,
+    byService: new Map([["HTTP", "nginx:alpine"]]),
+  };
+  const long = "a".repeat(63);
+  assert.deepEqual(deckyProblemsWith(images, ["a", { services: ["HTTP", "ssh"] }]), []);
+  const [fault = ""] = deckyProblemsWith(images, ["a", { services: [long] }]);
+  assert.match(fault, /reg\.example\.com\/a+…, by service-image, is not a Docker image reference$/);
 });
 
 Deno.test("checkDeckies() finds containers of one name", () => {
@@ -555,7 +585,7 @@ Deno.test("checkDeckies() checks the LANs and addresses of a decky", () => {
 function codesAt(addresses: string[], ...subnets: string[]): string[] {
   const lans = subnets.map((subnet) => lan("LAN", { subnet }));
   const deckies = addresses.map((LAN, index) => decky(`d${index}`, { addresses: { LAN } }));
-  return checkDeckies(topology({ lans, deckies })).map(({ code }) => code);
+  return checkDeckies(topology({ lans, deckies }), defaultImages).map(({ code }) => code);
 }
 
 Deno.test("checkDeckies() finds two deckies with one address in a LAN", () => {
