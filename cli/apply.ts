@@ -90,7 +90,8 @@ export async function previewFile(
   }
 }
 
-async function readRequest(
+/** Reads the document of a command line. Throws `Error` with a text for operators. */
+export async function readRequest(
   { file, hash }: ApplySource,
   { agent }: Configuration,
   terminal: Terminal,
@@ -162,7 +163,7 @@ async function sendHeartbeat(
 }
 
 /** Prints an error and returns its exit code. */
-function printError(
+export function printError(
   { code, message, problems }: ApplyError,
   json: boolean,
   terminal: Terminal,

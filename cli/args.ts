@@ -1,7 +1,16 @@
 import { type KeyName, keyNames } from "./options.ts";
 
 /** The commands. Without one, the agent runs as a service. */
-const commandNames = ["--once", "state", "doctor", "apply", "teardown", "hash", "print"] as const;
+const commandNames = [
+  "--once",
+  "state",
+  "doctor",
+  "apply",
+  "teardown",
+  "hash",
+  "images",
+  "print",
+] as const;
 
 /** A command that has its own help text. */
 export type CommandName = (typeof commandNames)[number];
@@ -21,10 +30,11 @@ export type PrintableFile = (typeof printables)[number];
 
 /** The flags that are not configuration keys, each with its commands; an empty list means all. */
 export const flagCommands = {
-  "json": ["--once", "state", "doctor", "apply", "teardown", "hash", "--version"],
+  "json": ["--once", "state", "doctor", "apply", "teardown", "hash", "images", "--version"],
   "quiet": ["--once"],
   "dry-run": ["--once", "apply"],
-  "stored": ["apply"],
+  "stored": ["apply", "images"],
+  "missing": ["images"],
   "hash": ["apply"],
   "no-wait": ["apply", "teardown"],
   "config": [],
@@ -54,6 +64,12 @@ export type Command =
     readonly noWait: boolean;
   }
   | { readonly name: "teardown"; readonly topologyId: string; readonly noWait: boolean }
+  | {
+    readonly name: "images";
+    /** Null for the document in the store. */
+    readonly file: string | null;
+    readonly missing: boolean;
+  }
   | { readonly name: "doctor" }
   | { readonly name: "print"; readonly what: PrintableFile }
   | { readonly name: "version" }
@@ -149,6 +165,10 @@ function parseOperands(name: CommandName, operands: readonly string[], flags: Gi
   const demand = (count: number, message: string) => {
     if (operands.length !== count) throw new UsageError(message);
   };
+  const demandDocument = () => {
+    const message = `${name} takes one file, or - for standard input, or --stored instead`;
+    demand(flags.has("stored") ? 0 : 1, message);
+  };
   const dryRun = flags.has("dry-run");
   const noWait = flags.has("no-wait");
   switch (name) {
@@ -164,11 +184,11 @@ function parseOperands(name: CommandName, operands: readonly string[], flags: Gi
     case "teardown":
       demand(1, "teardown takes the id of one topology");
       return { name, topologyId: operands[0]!, noWait };
+    case "images":
+      demandDocument();
+      return { name, file: operands[0] ?? null, missing: flags.has("missing") };
     case "apply":
-      demand(
-        flags.has("stored") ? 0 : 1,
-        "apply takes one file, or - for standard input, or --stored instead",
-      );
+      demandDocument();
       return {
         name,
         file: operands[0] ?? null,

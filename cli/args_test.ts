@@ -19,6 +19,9 @@ Deno.test("parseArguments() chooses the command", () => {
     ["--json state", { name: "state" }],
     ["hash topology.json", { name: "hash", file: "topology.json" }],
     ["hash -", { name: "hash", file: "-" }],
+    ["images topology.json", { name: "images", file: "topology.json", missing: false }],
+    ["images - --json", { name: "images", file: "-", missing: false }],
+    ["--missing images --stored", { name: "images", file: null, missing: true }],
     ["apply topology.json", { ...plainApply, file: "topology.json" }],
     ["apply -", { ...plainApply, file: "-" }],
     ["apply -x --json", { ...plainApply, file: "-x" }],
@@ -78,11 +81,11 @@ Deno.test("parseArguments() reads the path of another ini file", () => {
 });
 
 const noJson =
-  "--json can only be used with --once, state, doctor, apply, teardown, hash and --version";
+  "--json can only be used with --once, state, doctor, apply, teardown, hash, images and --version";
 const noPrintable =
   "print takes one of systemd-service, systemd-timer, cron, config, man, completion";
 const noShell = "print completion takes bash; other shells are not supported";
-const noFile = "apply takes one file, or - for standard input, or --stored instead";
+const noFile = "takes one file, or - for standard input, or --stored instead";
 const noHash = "must be 64 hex digits in lower case";
 
 /** Error messages, each with command lines (split at spaces) that cause it. */
@@ -120,7 +123,8 @@ const refused: [message: string, ...lines: string[]][] = [
     "--hash can only be used with apply",
     ...[`--hash ${hash}`, `hash f --hash ${hash}`, `teardown a --hash=${hash}`],
   ],
-  ["--stored can only be used with apply", "--stored", "hash --stored"],
+  ["--stored can only be used with apply and images", "--stored", "hash --stored"],
+  ["--missing can only be used with images", "--missing", "apply f --missing"],
   ["--quiet can only be used with --once", "--quiet", "state --quiet"],
   ["--quiet cannot be combined with --json", "--once --quiet --json"],
   [noJson, "--json", "print man --json"],
@@ -134,7 +138,8 @@ const refused: [message: string, ...lines: string[]][] = [
   ["print man takes no operand", "print man x"],
   [noShell, ...["", " zsh", " fish", " bash x"].map((shells) => `print completion${shells}`)],
   ["hash takes one file, or - for standard input", "hash", "hash a b"],
-  [noFile, "apply", "apply a b", "apply --stored a", "apply - --stored"],
+  [`apply ${noFile}`, "apply", "apply a b", "apply --stored a", "apply - --stored"],
+  [`images ${noFile}`, "images", "images a b", "images --stored a", "images --missing"],
   ["teardown takes the id of one topology", "teardown", "teardown a b"],
 ];
 

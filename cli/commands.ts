@@ -6,6 +6,7 @@ import { Daemon } from "./daemon.ts";
 import { doctor } from "./doctor.ts";
 import { readDocument } from "./document_file.ts";
 import { helpText, versions } from "./help.ts";
+import { printImages } from "./images.ts";
 import { print } from "./print.ts";
 import type { ExitCode } from "./report.ts";
 import { printState } from "./state.ts";
@@ -37,6 +38,8 @@ export async function runOtherCommand(
     }
     case "state":
       return await printState(readConfiguration(), json, terminal);
+    case "images":
+      return await printImages(readConfiguration(), { ...command, json }, terminal);
     case "apply": {
       const apply = command.dryRun ? previewFile : applyFile;
       return await apply(readConfiguration(), { ...command, json }, terminal);

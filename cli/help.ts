@@ -53,6 +53,12 @@ const hashCodes: CodeTable = [
   ["3", "wrong usage, or a file without JSON; standard error says why"],
 ];
 
+const imagesCodes: CodeTable = [
+  ["0", "done; with --missing: none is missing"],
+  ["2", "with --missing: one is missing, or Docker cannot be reached; standard error says so"],
+  ["3", "wrong usage or configuration, no document or an invalid one; standard error says why"],
+];
+
 const printCodes: CodeTable = [
   ["0", "done"],
   ["1", "printed, but the unit cannot work with the executable where it is"],
@@ -82,6 +88,7 @@ const commandHelp: Record<CommandName | "", CommandHelp> = {
     teardownCodes,
   ],
   "hash": ["FILE|-", "print the version hash of a topology document", hashCodes],
+  "images": ["FILE|-", "list the images that a topology document needs", imagesCodes],
   "print": [
     "WHAT",
     "print a file to install: unit, timer, cron, configuration, man page, completions",
@@ -117,7 +124,11 @@ const flagHelp: Record<FlagName, FlagHelp> = {
     "--once": "check everything, but do not send the heartbeat",
     "apply": "show what would change, and change nothing",
   }],
-  "stored": ["instead of FILE: apply the document in the store again"],
+  "stored": [{
+    "apply": "instead of FILE: apply the document in the store again",
+    "images": "instead of FILE: the document in the store",
+  }],
+  "missing": ["list only the images that Docker does not have"],
   "hash": ["apply only if the document's version hash is HEX", "HEX"],
   "no-wait": ["do not wait if another apply or teardown is running: exit with 3"],
   "config": [`read this ini file instead of ${systemPaths.config}; section [agent]`, "FILE"],

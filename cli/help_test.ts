@@ -30,6 +30,7 @@ const foreignWords: Partial<Record<CommandName, RegExp>> = {
   "apply": /do not send|check|certificate/,
   "teardown": /document|would change|certificate|--hash/,
   "hash": /master|heartbeat|Docker/,
+  "images": /master|heartbeat|apply|change/,
   "print": /master|heartbeat|Docker/,
 };
 

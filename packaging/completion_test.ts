@@ -6,7 +6,7 @@ import { requirement, testWith, works } from "../tests/support/requirements.ts";
 const bash = requirement("bash", await works("bash", "--version"));
 const terminal = requirement("bash and script", await works("script", "--version"));
 
-const commands = ["state", "doctor", "apply", "teardown", "hash", "print"];
+const commands = ["state", "doctor", "apply", "teardown", "hash", "images", "print"];
 const printables = ["systemd-service", "systemd-timer", "cron", "config", "man", "completion"];
 const files = ["topics", "topology.json"];
 
@@ -14,6 +14,9 @@ const cases: [line: string, offered: string[]][] = [
   ["pr", ["print"]],
   ["--st", ["--state-dir", "--stored"]],
   ["apply --st", ["--state-dir", "--stored"]],
+  ["images --st", ["--state-dir", "--stored"]],
+  ["images --mi", ["--missing"]],
+  ["images to", files],
   ["state --st", ["--state-dir"]],
   ["", commands],
   ["--host-uuid state --on", ["--once"]],

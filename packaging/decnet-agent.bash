@@ -16,7 +16,7 @@ _decnet_agent() {
         if ((at >= COMP_CWORD)); then flag=$word; fi
         i=$at
         ;;
-      --once | state | doctor | apply | teardown | hash | print)
+      --once | state | doctor | apply | teardown | hash | images | print)
         if [[ -z $command ]]; then command=$word; fi
         last=$word
         ;;
@@ -36,16 +36,17 @@ _decnet_agent() {
     if [[ $current == -* ]]; then
       words='--config --version --help --master-host --swarmctl-port --master-name --master-fingerprint --host-uuid --agent-dir --state-dir --docker-host --interval --network-prefix --container-prefix --base-image --service-image --services --publish --artifacts-dir --listen --allowed-cn --supersede --textfile'
       case $command in '' | --once) words+=' --once' ;; esac
-      case $command in '' | --once | state | doctor | apply | teardown | hash | --version) words+=' --json' ;; esac
+      case $command in '' | --once | state | doctor | apply | teardown | hash | images | --version) words+=' --json' ;; esac
       case $command in '' | --once) words+=' --quiet' ;; esac
       case $command in '' | --once | apply) words+=' --dry-run' ;; esac
-      case $command in '' | apply) words+=' --stored' ;; esac
+      case $command in '' | apply | images) words+=' --stored' ;; esac
+      case $command in '' | images) words+=' --missing' ;; esac
       case $command in '' | apply) words+=' --hash' ;; esac
       case $command in '' | apply | teardown) words+=' --no-wait' ;; esac
     else
       case $command in
-        '') words='state doctor apply teardown hash print' ;;
-        apply | hash) words=FILES ;;
+        '') words='state doctor apply teardown hash images print' ;;
+        apply | hash | images) words=FILES ;;
         print)
           if [[ $last == print ]]; then
             words='systemd-service systemd-timer cron config man completion'

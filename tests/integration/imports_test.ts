@@ -31,7 +31,7 @@ Deno.test("main.ts loads only what a check without a master needs", async () => 
   const loaded = await loadedWith("main.ts");
   assert.ok(loaded.includes("agent/snapshot.ts") && loaded.includes("docker/observe.ts"));
   const foreign =
-    /^(api|apply|doctor|master|packaging)\/|^store\/(recovery|topology_store)|^agent\/(change_log|sender|watch|loop)|^cli\/(apply|commands|daemon|doctor|document_file|help|metrics|preview|print|state)|events/;
+    /^(api|apply|doctor|master|packaging)\/|^store\/(recovery|topology_store)|^agent\/(change_log|sender|watch|loop)|^cli\/(apply|commands|daemon|doctor|document_file|help|images|metrics|preview|print|state)|events/;
   assert.deepEqual(loaded.filter((it) => foreign.test(it)), []);
   assert.deepEqual(loaded.filter((it) => it.startsWith("node:")), ["node:sqlite"]);
 });
