@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import type { HeartbeatBody } from "../../agent/heartbeat.ts";
-import { readRow } from "../../store/row.ts";
 import { textOf } from "../support/apply_host.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { Controller } from "../support/controller.ts";
@@ -109,6 +109,16 @@ class EnrolledHost implements AsyncDisposable {
     return `${this.isolated.folder.path}/state/topology.db`;
   }
 
+  /** The rows of the store; waits while the agent writes. */
+  rows(): Record<string, unknown>[] {
+    const database = new DatabaseSync(this.storePath, { readOnly: true });
+    try {
+      return database.prepare("SELECT * FROM applied_topology").all();
+    } finally {
+      database.close();
+    }
+  }
+
   /** Waits for a heartbeat, from now on, that says this of the topology. */
   async told(
     what: string,
@@ -159,7 +169,7 @@ isolation.test("decnet-agent takes the first agent's place on a host", async (t)
   const step = async (what: string, run: () => Promise<void>) =>
     assert.ok(await t.step(what, run), what);
   const lastCall = () => controller.calls.at(-1);
-  const hashOfRow = () => readRow(host.storePath)?.versionHash;
+  const hashOfRow = () => host.rows()[0]?.applied_version_hash;
   const assertIdle = async () => {
     const { code, stdout, stderr } = await host.once();
     assert.equal(code, 0, stdout + stderr);
@@ -183,7 +193,7 @@ isolation.test("decnet-agent takes the first agent's place on a host", async (t)
     assert.equal(controller.calls.length, 1);
   });
 
-  let deployedHash: string | undefined;
+  let deployedHash: unknown;
   await step("drift is told; the push that ends it touches nothing else", async () => {
     deployedHash = hashOfRow();
     const before = await host.made();
@@ -220,27 +230,38 @@ isolation.test("decnet-agent takes the first agent's place on a host", async (t)
       await told;
       await host.told("the topology again", (it) => it.topology_id === first.id);
     });
-    assert.equal(readRow(host.storePath)?.topologyId, first.id);
+    assert.equal(host.rows()[0]?.topology_id, first.id);
     assert.equal(await controller.deploy(first.id, first.text), 200);
   });
 
   await step("a second topology is refused, however often", async () => {
-    const row = readRow(host.storePath);
+    const rows = host.rows();
     await host.untouched(async () => {
       assert.equal(await controller.deploy(second.id, second.text), 409);
       const refused = () => controller.calls.filter(({ status }) => status === 409).length;
       await until(() => refused() >= 4, { what: "pushes until it is taken" });
       assert.equal(await controller.teardown(second.id), 200);
     });
-    assert.deepEqual(readRow(host.storePath), row);
+    assert.deepEqual(host.rows(), rows);
   });
 
   await step("a teardown removes everything", async () => {
     const told = host.told("that nothing is left", (it) => it.topology_id === null);
     assert.equal(await controller.teardown(first.id), 200);
     assert.deepEqual(await host.made(), {});
-    assert.equal(readRow(host.storePath), null);
+    assert.deepEqual(host.rows(), []);
     await told;
+    await assertIdle();
+  });
+
+  await step("self-destruct removes the topology, and keeps the agent", async () => {
+    const deployed = host.told("the topology", (it) => it.topology_id === first.id);
+    assert.equal(await controller.deploy(first.id, first.text), 200);
+    await deployed;
+    const told = host.told("that nothing is left", (it) => it.topology_id === null);
+    assert.equal(await controller.selfDestruct(), 200);
+    await told;
+    assert.deepEqual([host.rows(), await host.made()], [[], {}]);
     await assertIdle();
   });
 
