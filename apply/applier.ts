@@ -204,15 +204,20 @@ export class Applier {
       if (current && isMeant(current.topologyId)) {
         return await this.#removeStored(store, current, run);
       }
-      // Records no error: a new row would make every later apply a conflict.
-      const changes = await this.#remove(findRemovals, run).catch((error) => {
+      try {
+        const changes = await this.#remove(findRemovals, run);
+        // An older row may have this id.
+        const isCleared = await retryWhileLocked(() => store.clear(topologyId), run.signal);
+        const changed = changes > 0 || isCleared;
+        if (byHand && !changed && current) {
+          const applied = `topology ${current.topologyId} is applied on this host`;
+          throw new ApplyError("conflict", `nothing found for topology ${givenId}; ${applied}`);
+        }
+        return { topologyId, versionHash: null, changes, changed };
+      } catch (error) {
+        // Records nothing: a new row would make every later apply a conflict.
         throw toApplyError(error);
-      });
-      if (byHand && changes === 0 && current) {
-        const applied = `topology ${current.topologyId} is applied on this host`;
-        throw new ApplyError("conflict", `nothing found for topology ${givenId}; ${applied}`);
       }
-      return { topologyId, versionHash: null, changes, changed: changes > 0 };
     });
   }
 
