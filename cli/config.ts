@@ -241,7 +241,7 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
   // Each key is read, also where it has no effect, so that a wrong value is always refused.
   const host = get("master-host");
   const port = getOrDefault("swarmctl-port");
-  const name = get("master-name") ?? host ?? "";
+  const name = get("master-name");
   const fingerprint = get("master-fingerprint");
   const services = get("services");
   const publish = getOrDefault("publish");

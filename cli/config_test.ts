@@ -175,7 +175,11 @@ const derived: Derived[] = [
   [
     "the master",
     ({ agent }) => agent.master,
-    [{ flags: master }, { host: "10.0.0.1", port: 8770, name: "10.0.0.1", fingerprint: null }],
+    [{ flags: master }, { host: "10.0.0.1", port: 8770, name: null, fingerprint: null }],
+    [
+      { flags: { ...master, "master-name": "m" } },
+      { host: "10.0.0.1", port: 8770, name: "m", fingerprint: null },
+    ],
     [{ flags: { "master-name": "m", "swarmctl-port": "1" } }, null],
     [{ flags: { "host-uuid": "h" } }, null],
   ],

@@ -142,7 +142,11 @@ type KeyHelp = readonly [placeholder: string, summary: string, fallback?: string
 const keyHelp: Record<KeyName, KeyHelp> = {
   "master-host": ["HOST", "the master to report to", "none: heartbeats are printed, not sent"],
   "swarmctl-port": ["PORT", "the port of the master"],
-  "master-name": ["NAME", "the name in the certificate of the master", "the value of master-host"],
+  "master-name": [
+    "NAME",
+    "the name in the certificate of the master",
+    "master-host or swarmctl: either will do",
+  ],
   "master-fingerprint": [
     "HEX",
     "SHA-256 of the master's certificate; no other is accepted",

@@ -379,7 +379,7 @@ Deno.test("MasterClient.post() sends nothing when it was aborted before", async 
 async function startCustom(
   give: (heartbeat: number, request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<TlsMaster> {
-  const master = await startMaster();
+  const master = await startMaster({ certificate: { dnsNames: ["master.test", "localhost"] } });
   master.answer = (heartbeat) => ({
     kind: "custom",
     give: (request, response) => give(heartbeat, request, response),
@@ -461,9 +461,16 @@ Deno.test("MasterClient.post() asks for the master by its name (SNI)", async () 
     names.push((socket as TLSSocket & { servername: unknown }).servername || null);
     response.writeHead(204).end();
   });
-  for (const name of ["master.test", "127.0.0.1"]) {
-    using client = await TestClient.to(master, { name });
+  const cases: [host: string, name: string | null, asked: string | null][] = [
+    ["127.0.0.1", "master.test", "master.test"],
+    ["127.0.0.1", "127.0.0.1", null],
+    ["127.0.0.1", null, null],
+    ["localhost", null, "localhost"],
+    ["localhost", "master.test", "localhost"],
+  ];
+  for (const [host, name] of cases) {
+    using client = await TestClient.to(master, { host, name });
     await client.post();
   }
-  assert.deepEqual(names, ["master.test", null]);
+  assert.deepEqual(names, cases.map(([, , asked]) => asked));
 });

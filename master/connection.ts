@@ -9,8 +9,8 @@ import type * as Tls from "node:tls";
 export interface MasterAddress {
   readonly host: string;
   readonly port: number;
-  /** The name that its certificate must have. */
-  readonly name: string;
+  /** The name that its certificate must have; null: `host` or `swarmctl`. */
+  readonly name: string | null;
   /** SHA-256 of its certificate, lower-case hex; null accepts each that the authority signed. */
   readonly fingerprint: string | null;
 }

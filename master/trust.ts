@@ -49,10 +49,13 @@ export class TrustError extends Error {
   }
 }
 
+/** The name in the certificates of controllers; they have it whatever their host is called. */
+const controllerName = "swarmctl";
+
 /** Returns why a master is not `address`, or was not signed by `authority` (PEM); null if it was. */
 export function masterFailure(
   chain: Chain | null,
-  { name, fingerprint: pinned }: MasterAddress,
+  { host, name, fingerprint: pinned }: MasterAddress,
   authority: string,
   crypto: CryptoModule,
 ): TrustError | null {
@@ -62,9 +65,10 @@ export function masterFailure(
   if (failure) return weakness(chain, authorities) ?? failure;
   const [own] = chain;
   const fields = fieldsOf(own)!;
-  if (!hasName(fields, name)) {
-    const text = `its certificate does not have the name ${name}, but ${namesIn(fields)}; ` +
-      "see master-name";
+  const names = name === null ? [...new Set([host, controllerName])] : [name];
+  if (!names.some((it) => hasName(fields, it))) {
+    const text = `its certificate does not have the name ${names.join(" or ")}, but ` +
+      `${namesIn(fields)}; see master-name`;
     return new TrustError("wrong-name", text, true);
   }
   const fingerprint = own.fingerprint256.replaceAll(":", "").toLowerCase();
@@ -162,9 +166,10 @@ export async function presentedChain(
 }
 
 /** Returns the options that every TLS connection to the master has. */
-export function tlsOptions(net: Pick<typeof Net, "isIP">, { name }: MasterAddress) {
+export function tlsOptions(net: Pick<typeof Net, "isIP">, { host, name }: MasterAddress) {
   // SNI carries no addresses.
-  return { servername: net.isIP(name) ? "" : name, minVersion: "TLSv1.2" } as const;
+  const servername = [host, name ?? ""].find((it) => !net.isIP(it)) ?? "";
+  return { servername, minVersion: "TLSv1.2" } as const;
 }
 
 /**

@@ -164,6 +164,9 @@ Deno.test("trustFailure() repeats little of a name, and breaks no line with it",
 
 const fromNow = (hours: number) => new Date(Date.now() + hours * 3_600_000);
 
+/** A controller's certificate has this name, wherever it runs. */
+const controller = { dnsNames: ["swarmctl"], ipAddresses: [] };
+
 const trusted: [what: string, setup: MasterSetup][] = [
   ["a master whose name is not its host", {}],
   ["a master called by its address", { address: { name: "127.0.0.1" } }],
@@ -179,6 +182,24 @@ const trusted: [what: string, setup: MasterSetup][] = [
   [
     "a name under a wildcard",
     { certificate: { dnsNames: ["*.master.test"] }, address: { name: "one.master.test" } },
+  ],
+  // Without `master-name`.
+  ["the address that is configured", { address: { name: null } }],
+  [
+    "the host name that is configured",
+    { certificate: { dnsNames: ["localhost"] }, address: { host: "localhost", name: null } },
+  ],
+  ["a controller at an address", { certificate: controller, address: { name: null } }],
+  [
+    "a controller at a host name",
+    { certificate: controller, address: { host: "localhost", name: null } },
+  ],
+  [
+    "a controller with a common name alone",
+    {
+      certificate: { commonName: "swarmctl", dnsNames: [], ipAddresses: [] },
+      address: { name: null },
+    },
   ],
 ];
 
@@ -234,6 +255,27 @@ const refused: [what: string, setup: MasterSetup, message: RegExp][] = [
     { address: { name: "test" } },
     wrongName("test", both),
   ],
+  [
+    "with neither its address nor the controller's name",
+    { certificate: { ipAddresses: [] }, address: { name: null } },
+    wrongName("127\\.0\\.0\\.1 or swarmctl", "DNS:master\\.test"),
+  ],
+  [
+    "whose names are not quite the controller's",
+    {
+      certificate: { dnsNames: ["swarmctl.test", "a.swarmctl", "*.swarmctl"], ipAddresses: [] },
+      address: { name: null },
+    },
+    wrongName(
+      "127\\.0\\.0\\.1 or swarmctl",
+      "DNS:swarmctl\\.test, DNS:a\\.swarmctl, DNS:\\*\\.swarmctl",
+    ),
+  ],
+  [
+    "with the controller's name where another is configured",
+    { certificate: controller },
+    wrongName("master\\.test", "DNS:swarmctl"),
+  ],
   ["of another authority of that name", { issuer: rogueAuthority }, notSignedMasterTrust],
   [
     "whose certificate has expired",
@@ -283,6 +325,21 @@ Deno.test("MasterClient.post() sends nothing to another than the pinned one", as
     new RegExp(`not the pinned one, but has the fingerprint ${other.fingerprint}; `),
   );
   assert.equal(master.heartbeatCount, 0);
+});
+
+Deno.test("MasterClient.post() refuses a worker named like the master by its pin", async () => {
+  // No host may be enrolled under these names: without a pin, each of them is the master.
+  const { fingerprint } = await authority.issue({ commonName: "swarmctl", dnsNames: ["swarmctl"] });
+  for (const named of [["swarmctl"], ["localhost"], ["worker-2", "swarmctl"]]) {
+    const enrolled = await authority.issue({ commonName: named[0]!, dnsNames: named });
+    await using impostor = await TlsMaster.start({ authority, certificate: enrolled });
+    const address = { host: "localhost", name: null };
+    using deceived = await TestClient.to(impostor, address);
+    assert.equal((await deceived.post()).status, 204);
+    using client = await TestClient.to(impostor, { ...address, fingerprint });
+    await assert.rejects(client.post(), /not the pinned one/);
+    assert.equal(impostor.heartbeatCount, 1);
+  }
 });
 
 Deno.test("MasterClient.post() checks the name of a pinned certificate", async () => {
