@@ -84,7 +84,9 @@ export function readSection(text: string, path: string): IniEntry[] | null {
 type Origin =
   | { readonly kind: "flag"; readonly flag: string }
   | { readonly kind: "variable"; readonly variable: string }
-  | { readonly kind: "line"; readonly path: string; readonly line: number };
+  | { readonly kind: "line"; readonly path: string; readonly line: number }
+  /** A line that sets the port of the API as the first agent reads it. */
+  | { readonly kind: "agent-port"; readonly path: string; readonly line: number };
 
 /** The text of a value, and where it was set. */
 export interface Source {
@@ -109,8 +111,13 @@ export function textOf(origin: Origin): string {
       return `$${origin.variable}`;
     case "line":
       return `${origin.path} line ${origin.line}`;
+    case "agent-port":
+      return `agent-port in ${origin.path} line ${origin.line}`;
   }
 }
+
+/** Keys in the file of the first agent that have no effect here. */
+const foreignKeys: readonly string[] = ["updater-dir", "swarm-syslog-port"];
 
 /** In place of an ini file: there is none. */
 export const nullDevice = "/dev/null";
@@ -124,11 +131,19 @@ export function readSources(
   const path = configFile ?? systemPaths.config;
   const warnings: Sources["warnings"][number][] = [];
   const ini = new Map<KeyName, Source>();
-  for (const { key, value, line } of readEntries(path, environment, configFile !== null)) {
+  const entries = readEntries(path, environment, configFile !== null);
+  for (const { key, value, line } of entries) {
     const name = keyNames.find((name) => name === key);
-    if (name === undefined) {
+    if (name !== undefined && value !== "") {
+      ini.set(name, { value, origin: { kind: "line", path, line } });
+    } else if (name === undefined && key !== "agent-port" && !foreignKeys.includes(key)) {
       warnings.push({ text: `${path} line ${line}: unknown key '${key}' is ignored`, line });
-    } else if (value !== "") ini.set(name, { value, origin: { kind: "line", path, line } });
+    }
+  }
+  const port = entries.find(({ key, value }) => key === "agent-port" && value !== "");
+  if (port && !ini.has("listen")) {
+    const origin = { kind: "agent-port", path, line: port.line } as const;
+    ini.set("listen", { value: `0.0.0.0:${port.value}`, origin });
   }
   return { find: sourceFinder(flags, environment, ini), warnings };
 }
@@ -266,7 +281,7 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
     },
     intervalMs: getOrDefault("interval"),
     supersede: getOrDefault("supersede"),
-    listen: listen && { ...listen, allowedNames },
+    listen: listen === null || listen === "off" ? null : { ...listen, allowedNames },
     textfile: get("textfile"),
   };
 }

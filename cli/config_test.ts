@@ -130,6 +130,7 @@ const allSockets = [
 const [base, service] = ["debian:bookworm-slim", "decnet/{service}:latest"];
 const master = { "master-host": "10.0.0.1", "host-uuid": "h" };
 const address = { host: "10.0.0.1", port: 8765 };
+const onAll = (port: number) => ({ host: "0.0.0.0", port, allowedNames: ["decnet-master"] });
 
 /** A part of the configuration, and its value on several machines. */
 type Derived = [
@@ -205,6 +206,27 @@ const derived: Derived[] = [
       { ...address, allowedNames: ["a", "b"] },
     ],
     [{ flags: { "allowed-cn": "a" } }, null],
+    [{ ini: section("agent-port = 9") }, onAll(9)],
+    [{ ini: section("AGENT_PORT: 9", "agent-dir = /a") }, onAll(9)],
+    [{ ini: section("agent-port = 9", "listen =") }, onAll(9)],
+    [{ ini: section("agent-port = 9"), variables: { DECNET_LISTEN: "" } }, onAll(9)],
+    // Of all sources, only the ini file has it.
+    [{ variables: { DECNET_AGENT_PORT: "9" } }, null],
+    [{ ini: section("agent-port =") }, null],
+    [{ ini: "[decnet]\nagent-port = 9" }, null],
+    // Where `listen` is set, it counts.
+    [{ ini: section("agent-port = 9", "listen = off") }, null],
+    [{ ini: section("listen = off", "agent-port = 9") }, null],
+    [{ ini: section("agent-port = 9"), variables: { DECNET_LISTEN: "off" } }, null],
+    [{ ini: section("agent-port = 9"), flags: { listen: "off" } }, null],
+    [
+      { ini: section("agent-port = 9", "listen = 10.0.0.1:8765") },
+      { ...address, allowedNames: ["decnet-master"] },
+    ],
+    [
+      { ini: section("agent-port = 9", "listen = off"), flags: { listen: "10.0.0.1:8765" } },
+      { ...address, allowedNames: ["decnet-master"] },
+    ],
   ],
 ];
 
@@ -234,6 +256,33 @@ Deno.test("configure() warns of an unknown key in the ini file", () => {
     "/my.ini line 4: unknown key 'constructor' is ignored",
     "/my.ini line 5: unknown key 'once' is ignored",
   ]);
+});
+
+Deno.test("configure() takes the ini file that the master issues as it is", () => {
+  const ini = Deno.readTextFileSync(new URL("../tests/data/issued.ini", import.meta.url));
+  const { agent, listen, warnings } = configureOn({ ini });
+  assert.deepEqual(warnings, []);
+  assert.deepEqual(agent.master, {
+    host: "127.0.0.1",
+    port: 8770,
+    name: null,
+    fingerprint: null,
+  });
+  assert.deepEqual(
+    [agent.agentDirectory, agent.hostUuid],
+    ["/etc/decnet/agent", "6f1f6a3e-43a5-4ab1-9a3f-0c6b4f6a4f0e"],
+  );
+  assert.deepEqual(listen, onAll(8765));
+});
+
+Deno.test("configure() refuses a wrong agent-port, unless listen is set", () => {
+  for (const port of ["0", "65536", "eight", "127.0.0.1:8765", "8765 "]) {
+    const ini = section("interval = 9s", `agent-port = ${port}x`);
+    const message = `listen: '0.0.0.0:${port}x' (from agent-port in /etc/decnet/decnet.ini ` +
+      `line 3) must be ${options.listen.allowed}`;
+    assert.throws(() => configureOn({ ini }), { name: "UsageError", message });
+    assert.equal(configureOn({ ini, flags: { listen: "off" } }).listen, null);
+  }
 });
 
 Deno.test("configure() needs the file and section that --config names", () => {

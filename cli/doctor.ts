@@ -140,9 +140,13 @@ class ConfigurationFixes {
 
   placeOf(key: KeyName, source: Source | null): string {
     const origin = source?.origin;
-    if (origin && origin.kind !== "line") return `(set by ${textOf(origin)})`;
+    if (origin?.kind === "flag" || origin?.kind === "variable") {
+      return `(set by ${textOf(origin)})`;
+    }
     if (this.path === nullDevice) return `(with --${key})`;
-    const place = origin ? `set in ${textOf(origin)}` : `in section [agent] of ${this.path}`;
+    const place = origin?.kind === "line"
+      ? `set in ${textOf(origin)}`
+      : `in section [agent] of ${this.path}`;
     const notice = this.#notice(key).replace(" && ", ", then: ");
     return `(${place})${notice}`;
   }
@@ -174,6 +178,7 @@ class ConfigurationFixes {
       case "variable":
         return `remove the variable: unset ${origin.variable}`;
       case "line":
+      case "agent-port":
         return this.editLine(origin.line, name);
     }
   }

@@ -182,7 +182,11 @@ const keyHelp: Record<KeyName, KeyHelp> = {
     "the address of this host where gateways publish the ports of their services",
   ],
   "artifacts-dir": ["DIR", "the folder for the files that services capture", "off"],
-  "listen": ["ADDR:PORT", "where the master can push topologies to, over mutual TLS", "off"],
+  "listen": [
+    "ADDR:PORT",
+    "where the master can push topologies to, over mutual TLS",
+    "off; 0.0.0.0:PORT, all addresses, where the ini file has agent-port = PORT, as the master's has",
+  ],
   "allowed-cn": ["LIST", "common names of the certificates that may push"],
   "supersede": ["BOOL", "if another topology is applied: true removes it first, false refuses"],
   "textfile": [

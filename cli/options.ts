@@ -86,7 +86,8 @@ function parsePublish(text: string): string | null {
   return text === "off" || parseAddress(text) !== null ? text : null;
 }
 
-function parseListen(text: string): { host: string; port: number } | null {
+function parseListen(text: string): { host: string; port: number } | "off" | null {
+  if (text === "off") return text;
   const pattern = /^(?:\[([0-9A-Fa-f:.]+)\]|([\d.]+)):(\d{1,5})$/;
   const [, v6, v4 = "", digits = ""] = pattern.exec(text) ?? [];
   const port = parsePort(digits);
@@ -154,7 +155,7 @@ export const options = {
   "artifacts-dir": option(null, "an absolute path without a colon", parseMountedFolder),
   "listen": option(
     null,
-    "an IP address and a port, such as 0.0.0.0:8765 or [::]:8765",
+    "an IP address and a port, such as 0.0.0.0:8765 or [::]:8765, or off",
     parseListen,
   ),
   "allowed-cn": option("decnet-master", "comma-separated common names", parseNames),

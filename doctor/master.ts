@@ -229,8 +229,21 @@ const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"]
 
 /** Checks that the agent's API listens as configured. Sends no request. */
 export async function checkApi(context: DoctorContext): Promise<Result> {
-  const { config: { configuration: { listen }, placeOf }, options: { signal } } = context;
+  const { configuration: { listen }, settings } = context.config;
   if (!listen) return skipped("listen is not set");
+  const result = await tryApi(context, listen);
+  if (!wildcards.has(listen.host)) return result;
+  const why = settings.find(({ key }) => key === "listen")?.text;
+  const remark = `listen = ${why} means all addresses of this host; let only the master reach ` +
+    "that port";
+  return { ...result, details: [...result.details, remark] };
+}
+
+async function tryApi(
+  context: DoctorContext,
+  listen: { readonly host: string; readonly port: number },
+): Promise<Result> {
+  const { config: { placeOf }, options: { signal } } = context;
   const where = hostAndPort(listen);
   const { port } = listen;
   const host = wildcards.get(listen.host) ?? listen.host;

@@ -63,6 +63,35 @@ Deno.test("doctor waits until the agent's API uses new certificates", () =>
     assert.match(details, /, as .*192\.0\.2\.7/);
   }));
 
+Deno.test("doctor remarks that the API listens on all addresses, and why", () =>
+  withContext(async (setup) => {
+    const ipAddresses = ["127.0.0.1"];
+    const worker = await authority.issue({ commonName: "worker-1", ipAddresses });
+    await writeAgentDirectory(setup.path, authority, worker);
+    const folder = new CertificateFolder(setup.path);
+    const certificates = () => folder.load();
+    await using api = await ApiSetup.start({ host: "0.0.0.0", certificates });
+    const { port } = api;
+    const ini = `[agent]\nagent-port = ${port}\n`;
+    const report = await examineHost(setup, { ini });
+    const remark = `listen = 0.0.0.0:${port} (agent-port in /etc/decnet/decnet.ini line 2) ` +
+      "means all addresses of this host; let only the master reach that port";
+    const { state, details, fix } = report.of("api");
+    assert.deepEqual([state, fix, report.code], ["ok", null, 0]);
+    assert.ok(details.endsWith(`, as IP Address:127.0.0.1; ${remark}`), details);
+    // Set by hand, it is said, too; one address is not worth a remark.
+    const flags = withFlag(setup, "listen", `0.0.0.0:${port}`);
+    assert.match((await examineHost(setup, { flags })).of("api").details, /\(--listen\) means all/);
+    const one = withFlag(setup, "listen", `127.0.0.1:${port}`);
+    assert.doesNotMatch((await examineHost(setup, { flags: one })).of("api").details, /all addr/);
+    // A real problem keeps its state and its fix.
+    await Deno.remove(`${setup.path}/agent.lock`);
+    await api.stop();
+    const silent = (await examineHost(setup, { ini })).of("api");
+    assert.equal(silent.state, "skipped");
+    assert.match(silent.details, /^no agent is running.*; listen = .* means all/);
+  }));
+
 /** A port that is free at this moment. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

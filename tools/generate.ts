@@ -25,7 +25,7 @@ place where it is set; \`--once\` prints that and exits with 3.
 
 The ini file is \`${systemPaths.config}\`, or the FILE of \`--config FILE\`; \`/dev/null\` is none. The keys are in its section
 \`[agent]\`. Lines that begin with \`#\` or \`;\` are comments. An unknown key is ignored, with a
-warning. \`decnet-agent print config\` prints a file with every key as a comment
+warning. The file that the master issues works as it is: its \`agent-port\` sets the default of [\`listen\`](#listen), and \`updater-dir\`, \`swarm-syslog-port\` and the section \`[decnet]\` have no effect here. \`decnet-agent print config\` prints a file with every key as a comment
 ([packaging/decnet.ini](../packaging/decnet.ini)).
 
 | key | variable | default |
