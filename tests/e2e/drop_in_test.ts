@@ -30,16 +30,15 @@ ipvlan = false
 [agent]
 master-host = ${master.address}
 swarmctl-port = ${master.port}
+swarm-syslog-port = 6514
+agent-port = 8765
 agent-dir = /etc/decnet/agent
+updater-dir = /etc/decnet/updater
 host-uuid = ${hostUuid}
 `;
 
 /** What the issued file does not say, so that the test is short. */
-const env = {
-  DECNET_INTERVAL: "5s",
-  DECNET_LISTEN: "0.0.0.0:8765",
-  DECNET_MASTER_NAME: "swarmctl",
-};
+const env = { DECNET_INTERVAL: "5s" };
 
 /** A host with the files of an enrolment at their usual places, and its master beside it. */
 class EnrolledHost implements AsyncDisposable {
