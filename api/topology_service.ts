@@ -26,7 +26,9 @@ export class TopologyService implements ApiService {
   #refusalCount = 0;
   readonly #running = new Set<Promise<void>>();
   /** The end of the queue when a self-destruct that still waits had entered it. */
-  #selfDestruct: Promise<void> | null = null;
+  #selfDestructTurn: Promise<void> | null = null;
+  /** Resolves when the self-destruct that was scheduled last has ended. */
+  #lastSelfDestruct: Promise<void> = Promise.resolve();
 
   constructor(options: TopologyServiceOptions) {
     this.#options = options;
@@ -51,16 +53,16 @@ export class TopologyService implements ApiService {
   scheduleSelfDestruct(queue: SerialQueue): void {
     if (this.#options.signal.aborted) throw new ApplyError("failed", "the agent is stopping");
     // One that waits at the end of the queue does the same; a flood of calls fills no memory.
-    if (queue.last === this.#selfDestruct) return;
+    if (queue.last === this.#selfDestructTurn) return;
     const turn = queue.enter(new AbortController().signal);
-    const end = this.#selfDestruct = queue.last;
+    const end = this.#selfDestructTurn = queue.last;
     const work = async (run: RunOptions) => {
       const leave = await turn;
-      if (this.#selfDestruct === end) this.#selfDestruct = null;
+      if (this.#selfDestructTurn === end) this.#selfDestructTurn = null;
       return await this.#options.applier.teardownStored(run).finally(leave);
     };
-    this.#track("torn down by self-destruct", work).catch((error) => {
-      // The client has its answer already.
+    const running = this.#track("torn down by self-destruct", work);
+    this.#lastSelfDestruct = running.catch((error) => {
       this.#options.log("error", shorten(error), { subject: "self-destruct" });
     });
   }
@@ -73,6 +75,8 @@ export class TopologyService implements ApiService {
   /** Resolves when no apply and no teardown is running. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#running);
+    // One that was scheduled meanwhile: its client has the answer, so a reload must not drop it.
+    await this.#lastSelfDestruct;
   }
 
   #track(

@@ -241,6 +241,21 @@ Deno.test("POST /self-destruct says in the log when it never had its turn", asyn
   assert.equal(log.at(-1), `error ${text} self-destruct`);
 });
 
+Deno.test("TopologyService.settled() waits for a self-destruct that came meanwhile", async () => {
+  await using called = await CalledHost.open();
+  const { host, service } = called;
+  host.engine.latencyMs = 50;
+  const applied = called.apply(oneLan);
+  await until(() => host.engine.requestCount > 0);
+  // As when the configuration is reloaded during an apply.
+  const settled = service.settled();
+  await called.selfDestruct();
+  await settled;
+  assert.equal(await applied, 200);
+  assert.equal(service.isBusy, false);
+  host.assertNothingLeft();
+});
+
 Deno.test("TopologyService keeps one self-destruct of many that wait in a row", async () => {
   await using called = await CalledHost.open();
   const { host, service } = called;
