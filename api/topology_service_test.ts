@@ -191,7 +191,7 @@ Deno.test("POST /self-destruct keeps its turn between two applies", async () => 
   assert.ok(!host.engine.containers.some(({ Names: [name] }) => name!.includes("11111111")));
 });
 
-Deno.test("POST /self-destruct goes on when its client has gone", async () => {
+Deno.test("C6 POST /self-destruct goes on when its client has gone", async () => {
   await using called = await CalledHost.open();
   const { host, service, api } = called;
   assert.equal(await called.apply(oneLan), 200);
@@ -210,7 +210,7 @@ Deno.test("POST /self-destruct goes on when its client has gone", async () => {
   }
 });
 
-Deno.test("POST /self-destruct records that the agent stopped in its middle", async () => {
+Deno.test("C6 POST /self-destruct records that the agent stopped in its middle", async () => {
   await using called = await CalledHost.open();
   const { host, service, stop, log } = called;
   assert.equal(await called.apply(oneLan), 200);
@@ -241,7 +241,7 @@ Deno.test("POST /self-destruct says in the log when it never had its turn", asyn
   assert.equal(log.at(-1), `error ${text} self-destruct`);
 });
 
-Deno.test("TopologyService.settled() waits for a self-destruct that came meanwhile", async () => {
+Deno.test("TopologyService.settled() waits for a self-destruct that came later", async () => {
   await using called = await CalledHost.open();
   const { host, service } = called;
   host.engine.latencyMs = 50;
