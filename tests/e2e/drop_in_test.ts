@@ -94,12 +94,12 @@ class EnrolledHost implements AsyncDisposable {
     return new EnrolledHost(isolated, controller, stack.move());
   }
 
-  /** Runs the agent's check. */
-  once(): Promise<Ended> {
-    return execute(["--once"], { wrapper: this.#wrapper, env });
+  /** Runs a command of the agent, without any flag. */
+  agent(command: "--once" | "doctor"): Promise<Ended> {
+    return execute([command], { wrapper: this.#wrapper, env });
   }
 
-  /** Starts the agent, without any flag. */
+  /** Starts the agent. */
   startAgent(): RunningAgent {
     return new RunningAgent([], { wrapper: this.#wrapper, env });
   }
@@ -170,13 +170,17 @@ isolation.test("decnet-agent takes the first agent's place on a host", async (t)
   const lastCall = () => controller.calls.at(-1);
   const hashOfRow = () => host.rows()[0]?.applied_version_hash;
   const assertIdle = async () => {
-    const { code, stdout, stderr } = await host.once();
+    const { code, stdout, stderr } = await host.agent("--once");
     assert.equal(code, 0, stdout + stderr);
     assert.match(stdout, /^DECNET OK - idle, 0 networks and 0 containers run, heartbeat sent \|/);
     assert.equal(stderr, "");
   };
 
-  await step("its files make a host in order", assertIdle);
+  await step("its files make a host in order", async () => {
+    await assertIdle();
+    const { code, stdout, stderr } = await host.agent("doctor");
+    assert.equal(code, 0, stdout + stderr);
+  });
 
   await using agent = host.startAgent();
   await agent.until(() => agent.stderr.includes("msg=listening"));
