@@ -2,16 +2,19 @@ import fs from "node:fs";
 import { folderOf } from "./files.ts";
 
 /**
- * Creates an empty file for the owner alone; returns false when anything is at the path, also a link. A
- * file that root creates in the folder of another user is that user's, because a service must be able to
- * use what a command of root left.
+ * Creates a file for the owner alone; returns false when anything is at the path, also a link. A file that root creates in the folder of another user is that user's, because a service must be able to use
+ * what a command of root left.
  */
-export function createPrivateFile(path: string): boolean {
+export function createPrivateFile(path: string, text = ""): boolean {
   let created: Deno.FileInfo;
   try {
     const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-    created = file.statSync();
-    file.close();
+    try {
+      file.writeSync(new TextEncoder().encode(text));
+      created = file.statSync();
+    } finally {
+      file.close();
+    }
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;
@@ -28,6 +31,20 @@ function changeOwner(descriptor: number, uid: number, gid: number): void {
     fs.fchownSync(descriptor, uid, gid);
   } catch {
     // Root of a container, or on a network file system, may not; the file then stays its own.
+  }
+}
+
+/** Replaces a small file by one for the owner alone, in one step. Throws what the system says. */
+export function replacePrivateFile(path: string, text: string): void {
+  // Two processes may write at once.
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  // A killed process with the same id may have left it.
+  fs.rmSync(temporary, { force: true });
+  try {
+    if (!createPrivateFile(temporary, text)) throw new Deno.errors.AlreadyExists(temporary);
+    Deno.renameSync(temporary, path);
+  } finally {
+    fs.rmSync(temporary, { force: true });
   }
 }
 

@@ -1,0 +1,117 @@
+import { linkProblem, openIfPresent, statFile } from "../host/files.ts";
+import { sanitizeLine } from "../host/log.ts";
+
+/** How long a replacement and a refused push count, in milliseconds. */
+export const recentMs = 10 * 60_000;
+
+/** The longest text of a refusal, in characters. */
+export const maximumDetailLength = 1_000;
+
+const maximumFileBytes = 16 * 2 ** 10;
+const maximumIdLength = 1_000;
+
+/** A topology that has left its place in the store to another one. */
+export interface Replacement {
+  readonly topologyId: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+const refusalCodes = ["conflict", "loop", "failed"] as const;
+
+/** A push that changed nothing, because the stored topology is another one. */
+export interface RefusedPush {
+  readonly code: typeof refusalCodes[number];
+  /** The topology that was stored. */
+  readonly keptId: string;
+  /** What was refused, why, and what to do; for operators. */
+  readonly detail: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** What the last applies on a host have done to topologies with other ids. */
+export interface ApplyHistory {
+  /** The last three, the newest at the end. */
+  readonly replaced: readonly Replacement[];
+  /** The last one; null when there was none. */
+  readonly refused: RefusedPush | null;
+  /** The topology that stays since others have replaced each other, or null. */
+  readonly loop: { readonly keptId: string; readonly since: number } | null;
+}
+
+const noHistory: ApplyHistory = { replaced: [], refused: null, loop: null };
+
+/** Returns the path of the history beside the store at `storePath`. */
+export function historyPathOf(storePath: string): string {
+  return storePath.replace(/[^/]*$/, "history.json");
+}
+
+/**
+ * Reads the history beside the store at `storePath`. A file that is absent, cannot be read or holds
+ * anything unexpected counts as empty. Never throws.
+ */
+export function readHistory(storePath: string): ApplyHistory {
+  try {
+    const text = readSmallFile(historyPathOf(storePath));
+    const value = text === null ? null : JSON.parse(text);
+    return isHistory(value) ? value : noHistory;
+  } catch {
+    return noHistory;
+  }
+}
+
+/** Returns the last refused push while topology `appliedId` is stored; null when none is recent. */
+export function readRefusedPush(storePath: string, appliedId: string): RefusedPush | null {
+  const { refused } = readHistory(storePath);
+  if (!refused || refused.keptId !== appliedId || !isRecent(refused.at, Date.now())) return null;
+  return { ...refused, detail: sanitizeLine(refused.detail) };
+}
+
+/** Returns true within 10 minutes of `at`, on both sides: a clock may have been set back. */
+export function isRecent(at: number, now: number): boolean {
+  return Math.abs(now - at) < recentMs;
+}
+
+function readSmallFile(path: string): string | null {
+  const present = statFile(path);
+  if (!present || linkProblem(present) !== null || present.size > maximumFileBytes) return null;
+  const file = openIfPresent(path);
+  if (!file) return null;
+  try {
+    const bytes = new Uint8Array(maximumFileBytes);
+    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+  } finally {
+    file.close();
+  }
+}
+
+type Fields<T> = { readonly [Name in keyof T]?: unknown } | null | undefined;
+
+function isHistory(value: Fields<ApplyHistory>): value is ApplyHistory {
+  const { replaced, refused, loop } = value ?? {};
+  return Array.isArray(replaced) && replaced.length <= 3 && replaced.every(isReplacement) &&
+    (refused === null || isRefusedPush(refused as Fields<RefusedPush>)) &&
+    (loop === null || isLoop(loop as Fields<NonNullable<ApplyHistory["loop"]>>));
+}
+
+function isReplacement(value: Fields<Replacement>): boolean {
+  return isText(value?.topologyId, maximumIdLength) && isTime(value?.at);
+}
+
+function isRefusedPush(value: Fields<RefusedPush>): boolean {
+  return refusalCodes.some((code) => code === value?.code) && isTime(value?.at) &&
+    isText(value?.keptId, maximumIdLength) && isText(value?.detail, maximumDetailLength);
+}
+
+function isLoop(value: Fields<NonNullable<ApplyHistory["loop"]>>): boolean {
+  return isText(value?.keptId, maximumIdLength) && isTime(value?.since);
+}
+
+function isText(value: unknown, maximumLength: number): boolean {
+  return typeof value === "string" && value.length <= maximumLength;
+}
+
+function isTime(value: unknown): boolean {
+  return Number.isSafeInteger(value);
+}
