@@ -95,6 +95,7 @@ const statuses: Readonly<Record<ApplyErrorCode, number>> = {
   malformed: 422,
   invalid: 400,
   conflict: 409,
+  loop: 409,
   busy: 503,
   failed: 500,
 };

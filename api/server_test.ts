@@ -143,6 +143,7 @@ Deno.test("the API answers an ApplyError with its status and message", async () 
     ["malformed", 422],
     ["invalid", 400],
     ["conflict", 409],
+    ["loop", 409],
     ["busy", 503],
     ["failed", 500],
   ];

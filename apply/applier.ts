@@ -5,7 +5,6 @@ import { exists } from "../host/files.ts";
 import type { ApplyStore, FallbackStore } from "../store/recovery.ts";
 import { storeReason } from "../store/file.ts";
 import { type AppliedTopology, readRow, unknownDocument } from "../store/row.ts";
-import { AlreadyApplied } from "../store/topology_store.ts";
 import type { Changes } from "../topology/changes.ts";
 import { type Inventory, topologyLabel } from "../topology/inventory.ts";
 import type { Json } from "../topology/json.ts";
@@ -15,6 +14,13 @@ import { retryWhileLocked, withApplyLock } from "./apply_lock.ts";
 import type { ChangeExecutor } from "./executor.ts";
 import { type Peers, prepareNetworkCheck } from "./host_network.ts";
 import type { ListenAddress } from "./host_ports.ts";
+import {
+  conflictError,
+  HistoryFile,
+  isMarker,
+  isNothing,
+  otherTopology,
+} from "./other_topology.ts";
 import { computeChangeSet, computeRemovals, reconcile, type RunOptions } from "./reconcile.ts";
 import { type ValidatedDocument, validateDocument } from "./validated_document.ts";
 
@@ -32,7 +38,10 @@ export interface ApplierOptions {
   readonly master: MasterAddress | null;
   /** Where the API listens, which no gateway may publish; null: it is off. */
   readonly listen: ListenAddress | null;
-  /** Whether a stored topology of another id is removed first; if not, it is a `conflict`. */
+  /**
+   * Whether a stored topology of another id is removed first; if not, it is a `conflict`. One of which
+   * only an error is stored, and nothing is in Docker, always gives way.
+   */
   readonly supersede: boolean;
   /** Takes the row when the file cannot be written; without it, a failed write is an error. */
   readonly fallback?: FallbackStore | undefined;
@@ -73,9 +82,11 @@ export interface Preview {
 /** Applies topologies to Docker and the store, and tears them down. */
 export class Applier {
   readonly #options: ApplierOptions;
+  readonly #history: HistoryFile;
 
   constructor(options: ApplierOptions) {
     this.#options = options;
+    this.#history = new HistoryFile(options.storePath);
   }
 
   /** Returns what an apply would do now; changes nothing. Throws `ApplyError`. */
@@ -84,14 +95,15 @@ export class Applier {
     const validated = await validateDocument(document, { expectedHash, planOptions });
     const { plan } = validated;
     const superseded = otherTopology(plan.topologyId, await readStore(storePath, signal));
-    const isConflict = superseded !== null && !supersede;
-    const conflict = isConflict ? conflictError(superseded, plan.topologyId).message : null;
     const context = { superseded, planOptions, peers: { master }, listen, signal };
     const { removals, changes } = await this.#askEngine(
       signal,
       (engine) => computeChangeSet(engine, plan, context),
     );
-    return { validated, removals, changes, conflict };
+    if (superseded === null || supersede) return { validated, removals, changes, conflict: null };
+    const left = isMarker(superseded) ? removals : null;
+    const { message } = conflictError(superseded, plan.topologyId, { left, isPush: false });
+    return { validated, removals, changes, conflict: left && isNothing(left) ? null : message };
   }
 
   /**
@@ -102,37 +114,89 @@ export class Applier {
     { document, expectedHash, storedText, callerAddress }: ApplyRequest,
     run: RunOptions,
   ): Promise<ApplyResult> {
-    const { planOptions, sockets, supersede, master } = this.#options;
+    const { planOptions, master } = this.#options;
     const validated = await validateDocument(document, { expectedHash, planOptions });
-    const { text, versionHash, plan: { topologyId } } = validated;
+    const { topologyId } = validated.plan;
     return await this.#withApplyLock(`apply ${topologyId}`, run, async (store) => {
       const stored = store.current();
       checkStillStored(stored, storedText);
       const other = otherTopology(topologyId, stored);
-      if (other && !supersede) throw conflictError(other, topologyId);
-      const { signal } = run;
-      // Checks that the store can be written before Docker is changed.
-      await retryWhileLocked(() => store.prepare(), signal);
-      let isOtherUntouched = other !== null;
-      const onRemoveOther = () => {
-        isOtherUntouched = false;
-      };
-      const round = { store, validated, peers: { master, callerAddress }, signal, onRemoveOther };
+      const isPush = callerAddress !== undefined;
       try {
-        const changes = await reconcile(
-          sockets,
-          run,
-          (executor) => this.#runRound(executor, round),
-        );
-        await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
-        const isSame = !other && stored?.versionHash === versionHash && stored.lastError === null;
-        return { topologyId, versionHash, changes, changed: changes > 0 || !isSame };
+        if (other) await this.#makeWay(other, topologyId, { store, isPush, signal: run.signal });
+        return await this.#applyTo(store, validated, { peers: { master, callerAddress }, run });
       } catch (error) {
-        // The stored topology is unchanged, and it is not the one whose apply failed.
-        if (isOtherUntouched) throw toApplyError(error);
-        throw await recordFailure(store, { topologyId, text, signal }, error);
+        // No other report has it: the stored topology is not the one whose apply failed.
+        const isUnknown = error instanceof ApplyError && !error.isRecorded;
+        if (other && isPush && isUnknown) {
+          this.#history.recordRefused(other.topologyId, topologyId, error);
+        }
+        throw error;
       }
     });
+  }
+
+  /**
+   * Lets another stored topology make way for topology `id`: at once where only an error is stored and
+   * nothing of it is in Docker, else by being superseded later. Throws `ApplyError`: `conflict`, `loop`,
+   * or `failed` where Docker does not say what is left.
+   */
+  async #makeWay(
+    other: AppliedTopology,
+    id: string,
+    { store, isPush, signal }: { store: ApplyStore; isPush: boolean; signal: AbortSignal },
+  ): Promise<void> {
+    const { supersede, planOptions } = this.#options;
+    const left = isMarker(other)
+      ? await this.#askEngine(
+        signal,
+        async (engine) => await computeRemovals(other, await engine.list(), planOptions),
+      )
+      : null;
+    const givesWay = left !== null && isNothing(left);
+    if (givesWay) {
+      await retryWhileLocked(() => store.clear(other.topologyId), signal);
+      // Otherwise two topologies could replace each other for ever when one of them fails.
+      if (supersede) this.#history.recordReplaced(other.topologyId);
+    }
+    // The first agent's store may hold one row more.
+    const kept = givesWay ? otherTopology(id, store.current()) : other;
+    if (!kept) return;
+    if (!supersede) throw conflictError(kept, id, { left: givesWay ? null : left, isPush });
+    // A command by hand is a decision, and is never refused.
+    if (isPush) this.#history.checkLoop(kept, id);
+  }
+
+  /** Makes Docker match a document, and stores it, in place of any other topology. */
+  async #applyTo(
+    store: ApplyStore,
+    validated: ValidatedDocument,
+    { peers, run }: { peers: Peers; run: RunOptions },
+  ): Promise<ApplyResult> {
+    const { text, versionHash, plan: { topologyId } } = validated;
+    const { signal } = run;
+    const stored = store.current();
+    // Checks that the store can be written before Docker is changed.
+    await retryWhileLocked(() => store.prepare(), signal);
+    const other = otherTopology(topologyId, stored);
+    let isOtherUntouched = other !== null;
+    const onRemoveOther = () => {
+      if (other && isOtherUntouched) this.#history.recordReplaced(other.topologyId);
+      isOtherUntouched = false;
+    };
+    const round = { store, validated, peers, signal, onRemoveOther };
+    try {
+      const { sockets } = this.#options;
+      const changes = await reconcile(sockets, run, (executor) => this.#runRound(executor, round));
+      await retryWhileLocked(() => store.put(topologyId, versionHash, text), signal);
+      const isSame = stored?.topologyId === topologyId && stored.versionHash === versionHash &&
+        stored.lastError === null;
+      return { topologyId, versionHash, changes, changed: changes > 0 || !isSame };
+    } catch (error) {
+      // The stored topology is unchanged, and it is not the one whose apply failed.
+      if (isOtherUntouched) throw toApplyError(error);
+      throw await recordFailure(store, { topologyId, text, signal }, error);
+    }
   }
 
   /** Computes the changes, checks for obstacles such as missing images, then changes Docker. */
@@ -196,8 +260,8 @@ export class Applier {
     if (!fallback && !exists(storePath)) {
       // Makes no folder for a store when there is nothing to remove, or no engine to remove it from.
       const removals = await this.#askEngine(run.signal, findRemovals);
-      const isNothing = Object.values(removals).every(({ length }) => length === 0);
-      if (isNothing) return { topologyId: givenId, versionHash: null, changes: 0, changed: false };
+      const isDone = isNothing(removals) && removals.obstacles.length === 0;
+      if (isDone) return { topologyId: givenId, versionHash: null, changes: 0, changed: false };
     }
     return await this.#withApplyLock(`teardown ${givenId}`, run, async (store) => {
       const current = store.current();
@@ -291,23 +355,19 @@ async function recordFailure(
   cause: unknown,
 ): Promise<ApplyError> {
   const error = toApplyError(cause);
+  const { code, message } = error;
   try {
     await retryWhileLocked(() => {
       // A superseded topology that is still stored could not be removed: the failure is its own.
       const other = otherTopology(topologyId, store.current());
-      if (other) store.recordError(other.topologyId, error.message);
-      else store.recordError(topologyId, error.message, text);
+      if (other) store.recordError(other.topologyId, message);
+      else store.recordError(topologyId, message, text);
     }, signal);
-    return error;
+    return new ApplyError(code, message, { cause, isRecorded: true });
   } catch (cause) {
-    const message = `${error.message}; and this could not be recorded: ${messageOf(cause)}`;
-    return new ApplyError("failed", message, { cause });
+    const addition = `and this could not be recorded: ${messageOf(cause)}`;
+    return new ApplyError("failed", `${message}; ${addition}`, { cause });
   }
-}
-
-/** Returns the stored topology if its id differs from `id`. */
-function otherTopology(id: string, stored: AppliedTopology | null): AppliedTopology | null {
-  return stored && stored.topologyId !== id ? stored : null;
 }
 
 function checkStillStored(stored: AppliedTopology | null, text: string | undefined): void {
@@ -345,10 +405,6 @@ function chooseId(
       found.slice(0, 5).join(", ")
     }`,
   );
-}
-
-function conflictError(other: AppliedTopology, id: string): ApplyError {
-  return new ApplyError("conflict", new AlreadyApplied(other.topologyId, id).message);
 }
 
 async function readStore(path: string, signal: AbortSignal): Promise<AppliedTopology | null> {

@@ -366,15 +366,6 @@ Deno.test("Applier.apply() supersedes nothing when an image is missing", () =>
     assert.deepEqual(host.row(), row);
   }));
 
-Deno.test("Applier.apply() refuses another topology of which an error is stored", () =>
-  withHost(async (host) => {
-    host.engine.images = [];
-    await refusalOf(host.apply(oneLan));
-    assert.equal((await refusalOf(host.apply(threeLans))).code, "conflict");
-    await host.teardown(oneLan.plan.topologyId);
-    assert.equal(host.row(), null);
-  }));
-
 Deno.test("Applier.apply() stores the first error with its document", () =>
   withHost(async (host) => {
     host.engine.fault = { kind: "status", status: 500, message: "no", path: "/containers/create" };

@@ -9,9 +9,11 @@ export type ApplyErrorCode =
   | "invalid"
   /** Another topology is applied on this host. */
   | "conflict"
+  /** Topologies replace each other on this host, and the one that is applied stays. */
+  | "loop"
   /** Another apply or teardown is running, and the caller does not wait or stopped waiting. */
   | "busy"
-  /** Docker or the store failed; the error is recorded in the store. */
+  /** Docker or the store failed. */
   | "failed";
 
 /** An apply or a teardown that did not happen, with a message for an operator. */
@@ -20,14 +22,21 @@ export class ApplyError extends Error {
 
   /** The problems of an `invalid` document; empty when its hash or its size is wrong. */
   readonly problems: readonly Problem[];
+  /** Whether the store has it as the last error. */
+  readonly isRecorded: boolean;
 
   constructor(
     readonly code: ApplyErrorCode,
     message: string,
-    { cause, problems = [] }: { cause?: unknown; problems?: readonly Problem[] } = {},
+    { cause, problems = [], isRecorded = false }: {
+      cause?: unknown;
+      problems?: readonly Problem[];
+      isRecorded?: boolean;
+    } = {},
   ) {
     super(message, { cause });
     this.problems = problems;
+    this.isRecorded = isRecorded;
   }
 }
 

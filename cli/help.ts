@@ -188,7 +188,11 @@ const keyHelp: Record<KeyName, KeyHelp> = {
     "off; 0.0.0.0:PORT, all addresses, where the ini file has agent-port = PORT, as the master's has",
   ],
   "allowed-cn": ["LIST", "common names of the certificates that may push"],
-  "supersede": ["BOOL", "if another topology is applied: true removes it first, false refuses"],
+  "supersede": [
+    "BOOL",
+    "if another topology is applied: true removes it first, unless topologies replace each other " +
+    "in a loop; false refuses",
+  ],
   "textfile": [
     "FILE",
     "file for Prometheus metrics, written after each heartbeat: NAME.prom in the folder that " +

@@ -302,6 +302,26 @@ Deno.test("run() apply --dry-run ends with 3 for a conflict, unless superseding"
   );
 });
 
+Deno.test("run() apply --dry-run shows whether an error row gives way", async () => {
+  await using setup = await AgentSetup.create();
+  setup.engine.images = [base, service];
+  setup.changeStore((store) => store.recordError("other", "missing images: x"));
+  const free = await dryRun(setup);
+  assert.deepEqual([free.code, free.stderr], [0, ""]);
+  assert.match(free.stdout, /\n└─ 3 changes\n$/);
+  const name = "decnet_t_other_theirs";
+  setup.engine.containers = [container({ name, labels: { "decnet.topology.id": "other" } })];
+  const { code, stdout } = await dryRun(setup);
+  assert.equal(code, 3);
+  const refused = `agent already has topology 'other'; cannot apply '${topologyId}': an apply of ` +
+    `'other' has failed, and 1 container of it is left: ${name}; ` +
+    "remove them with decnet-agent teardown other";
+  assert.ok(stdout.endsWith(`\nrefused: ${refused}\n`), stdout);
+  assert.equal((await dryRun(setup, { flags: ["--supersede=true"] })).code, 0);
+  setup.engine.fault = { kind: "status", status: 500, message: "boom" };
+  assert.equal((await dryRun(setup)).code, 2);
+});
+
 Deno.test("run() apply --dry-run ends with 3 for an invalid document", async () => {
   await using setup = await AgentSetup.create();
   const cases: [text: string, flags: string[], status: string, message: RegExp][] = [

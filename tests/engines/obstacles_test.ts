@@ -9,7 +9,7 @@ import {
   type SampleDecky,
   testApply,
 } from "./apply_setup.ts";
-import { dockerSocket } from "./engines.ts";
+import { docker, dockerSocket, podman } from "./engines.ts";
 
 const web = { on: { dmz: 2 }, services: ["http"] };
 const sample: Sample = { lans: { dmz: 0 }, deckies: { web } };
@@ -113,6 +113,38 @@ testApply("Applier.apply() finishes an apply that failed halfway", async (setup)
   await setup.teardown();
   await setup.assertTornDown();
 });
+
+for (const engine of [docker, podman]) {
+  testApply(`M25 an error that left nothing gives way, on ${engine.name}`, async (setup) => {
+    const { sandbox, name } = setup;
+    const other = another(sandbox.tag);
+    const image = `decnet-agent-test-${sandbox.tag}-broken:1`;
+    const broken = { ...sample, deckies: { web: { ...web, images: { http: image } } } };
+    assert.match((await setup.refusal(broken)).message, /^missing images: /);
+    await setup.apply(other);
+    await setup.assertApplied(other);
+    await setup.teardown(other.id);
+
+    await sandbox.importImage(image, { command: "/missing" });
+    assert.equal((await setup.refusal(broken)).kind, "failed");
+    assert.equal(setup.row()?.versionHash, "");
+    const { kind, message, calls } = await setup.refusal(other);
+    const left = `1 network and 2 containers of it are left: ` +
+      `${name("dmz")}, ${name("web")}, ${name("web-http")}; ` +
+      `remove them with decnet-agent teardown ${setup.id}`;
+    assert.deepEqual([kind, calls], ["conflict", []]);
+    assert.ok(message.endsWith(`, and ${left}`), message);
+
+    // Somebody removes them by hand.
+    await sandbox.remove(name("web-http"));
+    await sandbox.remove(name("web"));
+    assert.match((await setup.refusal(other)).message, /and 1 network of it is left: /);
+    await sandbox.docker.getNetwork(name("dmz")).remove();
+    await setup.apply(other);
+    await setup.assertApplied(other);
+    assert.equal(setup.row()?.topologyId, other.id);
+  }, engine);
+}
 
 // The engine still carries out the calls of an agent that was killed: their effects may come after
 // the next agent has listed the engine.

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { HistoryFile } from "../../apply/other_topology.ts";
 import { linkProblem, statFile } from "../../host/files.ts";
 import { checkFiles } from "../../store/file.ts";
+import { historyPathOf, readHistory } from "../../store/history.ts";
 import { quarantineIfDamaged } from "../../store/recovery.ts";
 import { readRow } from "../../store/row.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
@@ -77,6 +79,18 @@ root.test("S25 TopologyStore by root leaves the owner of a file that existed", a
   assert.deepEqual(folder.owners(), ["apply.lock 0 0 644", "topology.db 0 0 600"]);
 });
 
+/** Records that topology A was replaced, as an apply does. */
+function replaceA({ storePath }: ForeignFolder): void {
+  new HistoryFile(storePath).recordReplaced("A");
+}
+
+// deno-lint-ignore require-await
+root.test("S25 HistoryFile by root leaves a file of the folder's user", async () => {
+  using folder = new ForeignFolder();
+  replaceA(folder);
+  assert.deepEqual(folder.owners(), [`history.json ${nobody} ${nobody} 600`]);
+});
+
 const plants: Record<string, (folder: ForeignFolder, path: string) => void | Promise<void>> = {
   "link": ({ outside }, path) => Deno.symlinkSync(outside, path),
   "dangling link": ({ outside }, path) => Deno.symlinkSync(`${outside}.absent`, path),
@@ -100,6 +114,21 @@ for (const [what, plant] of Object.entries(plants)) {
       assert.throws(() => Deno.statSync(`${folder.outside}.absent`), Deno.errors.NotFound);
     });
   }
+}
+
+for (const [what, plant] of Object.entries(plants)) {
+  root.test(`S24 root replaces a ${what} as history.json`, async () => {
+    using folder = new ForeignFolder();
+    const path = historyPathOf(folder.storePath);
+    for (const name of [path, `${path}.${Deno.pid}.tmp`]) await plant(folder, name);
+    const before = folder.stateOutside();
+    assert.deepEqual(readHistory(folder.storePath).replaced, []);
+    replaceA(folder);
+    assert.equal(readHistory(folder.storePath).replaced.length, 1);
+    assert.deepEqual(folder.owners(), [`history.json ${nobody} ${nobody} 600`]);
+    assert.equal(folder.stateOutside(), before);
+    assert.throws(() => Deno.statSync(`${folder.outside}.absent`), Deno.errors.NotFound);
+  });
 }
 
 root.test("S24 a journal makes root remove no other file", async () => {

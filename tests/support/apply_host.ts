@@ -73,8 +73,10 @@ const others = {
   ],
 };
 
-/** How an apply or a teardown is run. */
-type HostOptions = Partial<RunOptions & Pick<ApplierOptions, "supersede">>;
+/** How an apply or a teardown is run; with the address of a caller an apply is a push. */
+type HostOptions = Partial<
+  RunOptions & Pick<ApplierOptions, "supersede"> & Pick<ApplyRequest, "callerAddress">
+>;
 
 /** A host with the images of both documents, and with objects of others on it. */
 export class ApplyHost implements AsyncDisposable {
@@ -108,9 +110,15 @@ export class ApplyHost implements AsyncDisposable {
   /** Throws `ApplyError`. */
   apply(
     validated: ValidatedDocument,
-    { supersede = false, ...run }: HostOptions = {},
+    { supersede = false, callerAddress, ...run }: HostOptions = {},
   ): Promise<ApplyResult> {
-    return this.applier({ supersede }).apply(requestOf(validated), { signal: never, ...run });
+    const request = { ...requestOf(validated), callerAddress };
+    return this.applier({ supersede }).apply(request, { signal: never, ...run });
+  }
+
+  /** Applies a document as the master does. Throws `ApplyError`. */
+  push(validated: ValidatedDocument, options: HostOptions = {}): Promise<ApplyResult> {
+    return this.apply(validated, { callerAddress: "192.0.2.7", ...options });
   }
 
   /** Throws `ApplyError`. */
