@@ -1,6 +1,7 @@
 import { TimeoutSet } from "../docker/http.ts";
 import { type EngineVersion, findSocket, observe } from "../docker/observe.ts";
 import { shorten } from "../host/log.ts";
+import { readRefusedPush, type RefusedPush } from "../store/history.ts";
 import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
 import { StoreReader, type StoreStatus } from "../store/store_reader.ts";
@@ -53,6 +54,8 @@ export interface HostSnapshot {
   /** Null when the engine did not answer. */
   readonly engine: EngineVersion | null;
   readonly drift: KnownDrift;
+  /** The last refused push; null when the stored topology has not been in the way lately. */
+  readonly refused: RefusedPush | null;
 }
 
 /** What the store holds, and the plan that Docker should match. */
@@ -115,12 +118,14 @@ export class SnapshotCollector {
       });
       const { store, plan, problem } = await readExpected();
       const drift = problem === null ? findDrift(plan, inventory) : unknown(problem);
-      return { store, observed: { kind: "listed", bridges, containers }, socket, engine, drift };
+      const observed = { kind: "listed", bridges, containers } as const;
+      return { store, observed, socket, engine, drift, refused: this.#readRefused(store) };
     } catch (cause) {
       const error = messageOf(cause).slice(0, maximumErrorLength).toWellFormed();
       const { store } = await readExpected();
       const drift = unknown("Docker did not answer");
-      return { store, observed: { kind: "failed", error }, socket, engine: null, drift };
+      const refused = this.#readRefused(store);
+      return { store, observed: { kind: "failed", error }, socket, engine: null, drift, refused };
     }
   }
 
@@ -142,6 +147,11 @@ export class SnapshotCollector {
     } catch (error) {
       return { store, plan: null, problem: messageOf(error) };
     }
+  }
+
+  #readRefused(store: StoreStatus): RefusedPush | null {
+    if (store.kind !== "ok") return null;
+    return readRefusedPush(this.#options.storePath, store.applied.topologyId);
   }
 
   /** Returns the plan of what is stored, or null when nothing is. Throws `Error` when it cannot. */

@@ -25,6 +25,8 @@ const drifted = {
 const store = (change: Partial<typeof applied>) =>
   ({ kind: "ok", applied: { ...applied, ...change } }) as const;
 
+const refused = { code: "conflict", keptId: "A", detail: "A is here", at: 0 } as const;
+
 Deno.test("findingsOf() gives each finding its code", () => {
   const cases: [what: string, sample: Sample, findings: [code: number, text: string][]][] = [
     ["all is well", {}, []],
@@ -46,6 +48,7 @@ Deno.test("findingsOf() gives each finding its code", () => {
       1,
       "the last apply or teardown failed: boom",
     ]]],
+    ["a refused push", { snapshot: { refused } }, [[1, `a push was refused: ${refused.detail}`]]],
     ["an empty error", { snapshot: { store: store({ lastError: "" }) } }, [[
       1,
       "the last apply or teardown failed: ",

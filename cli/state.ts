@@ -10,7 +10,7 @@ import {
 } from "../topology/plan.ts";
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
-import { type ExitCode, findingsOf, runningText, worst } from "./report.ts";
+import { type ExitCode, findingsOf, refusedText, runningText, worst } from "./report.ts";
 import { isColoured, jsonText, printJson, printLine, type Terminal } from "./terminal.ts";
 
 /**
@@ -29,6 +29,7 @@ export async function printState(
   if (json) {
     printJson(terminal, fitReport(topologyReport(heartbeat.snapshot), (it) => it, jsonText));
     if (!topology) printLine(terminal, store.detail ?? "");
+    if (heartbeat.snapshot.refused) printLine(terminal, refusedText(heartbeat.snapshot.refused));
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };
     terminal.stdout(await stateTree(heartbeat, options.planOptions, format));
@@ -69,7 +70,7 @@ export async function stateText(heartbeat: Heartbeat, planOptions: PlanOptions):
   return lines.map((line) => `${labelled(line)}\n`).join("");
 }
 
-function storeLines({ body: { topology, store } }: Heartbeat): LabelledLine[] {
+function storeLines({ body: { topology, store }, snapshot }: Heartbeat): LabelledLine[] {
   if (!topology) return [["store", store.detail ?? store.state, "yellow"]];
   const lines: LabelledLine[] = [["topology", topology.topology_id ?? "none (idle)"]];
   if (topology.topology_id !== null) {
@@ -78,6 +79,7 @@ function storeLines({ body: { topology, store } }: Heartbeat): LabelledLine[] {
   }
   if (store.detail) lines.push(["store", store.detail, "yellow"]);
   if (topology.last_error) lines.push(["last error", topology.last_error, "red"]);
+  if (snapshot.refused) lines.push(["refused push", snapshot.refused.detail, "yellow"]);
   return lines;
 }
 

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { HostSnapshot } from "../agent/snapshot.ts";
+import { ApplyError } from "../apply/apply_error.ts";
+import { HistoryFile } from "../apply/other_topology.ts";
 import { AgentSetup, topologyId, versionHash, withAgent } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
@@ -48,6 +50,29 @@ Deno.test("run() state draws a tree on a terminal, with colours or NO_COLOR", as
   }
   const json = await runOn(["state", "--json", ...flags], { stdoutColumns: () => 80 });
   assert.equal(JSON.parse(json.stdout).drift.missing.length, 1);
+});
+
+Deno.test("run() state and --once say that a push was refused", async () => {
+  await using setup = await AgentSetup.create();
+  setup.apply();
+  const error = new ApplyError("conflict", "it is \x1b[31mhere");
+  new HistoryFile(setup.storePath).recordRefused(topologyId, "B", error);
+  const flags = flagsOf(setup, { master: false });
+  const said = "it is  [31mhere";
+  const [piped, tree, json, once] = await Promise.all([
+    runOn(["state", ...flags]),
+    runOn(["state", ...flags], { stdoutColumns: () => 80 }),
+    runOn(["state", "--json", ...flags]),
+    runOn(["--once", ...flags]),
+  ]);
+  assert.deepEqual([piped.code, tree.code, json.code, once.code], [1, 1, 1, 1]);
+  assert.match(piped.stdout, /\nrefused push {2}it is {2}\[31mhere\n/);
+  assert.ok(tree.stdout.includes("\x1b[33mrefused push  it is"), tree.stdout);
+  assert.equal(JSON.parse(json.stdout).topology_id, topologyId);
+  assert.equal(json.stderr, `decnet-agent: a push was refused: ${said}\n`);
+  assert.ok(once.stdout.startsWith(`DECNET WARNING - a push was refused: ${said} | `), once.stdout);
+  setup.changeStore((store) => store.clear(topologyId));
+  assert.doesNotMatch((await runOn(["--once", ...flags])).stdout, /refused/);
 });
 
 Deno.test("run() state prints what is applied, what runs, and the differences", async () => {

@@ -51,7 +51,8 @@ type KeyToSet =
   | "swarmctl-port"
   | "master-name"
   | "master-fingerprint"
-  | "listen";
+  | "listen"
+  | "supersede";
 
 /** Something that is wrong with the configuration. */
 export interface ConfigurationProblem {

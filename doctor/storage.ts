@@ -1,5 +1,6 @@
 import { timeOf } from "../master/trust.ts";
 import { explain, findWriteProblem, listQuarantined, storeReason } from "../store/file.ts";
+import { readRefusedPush, type RefusedPush } from "../store/history.ts";
 import { findDamage } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { StoreReader } from "../store/store_reader.ts";
@@ -275,7 +276,25 @@ async function judgeStore(
     const error = `the last apply or teardown failed: ${applied.lastError}`;
     return warning([error, ...details], await applyAgain(context));
   }
+  const refused = applied && readRefusedPush(path, applied.topologyId);
+  if (refused) {
+    const text = `a push was refused: ${refused.detail}`;
+    return warning([text, ...details], refusalFix(context, refused));
+  }
   return quarantined(path, details) ?? ok(...details);
+}
+
+/** Returns what lets the next push succeed. */
+function refusalFix({ config }: DoctorContext, { code }: RefusedPush): string {
+  switch (code) {
+    case "conflict":
+      return "tear the stored topology down for this host, at the master or, where its apply has " +
+        `failed, here; or set supersede = true ${config.placeOf("supersede")}`;
+    case "loop":
+      return "at the master, tear down all but one topology for this host";
+    case "failed":
+      return "correct what the refusal names; the next push is applied then";
+  }
 }
 
 /** Returns how to apply the stored topology again. */

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { ApplyError } from "../apply/apply_error.ts";
+import { HistoryFile } from "../apply/other_topology.ts";
 import { TopologyStore } from "../store/topology_store.ts";
-import type { AgentSetup } from "../tests/support/agent_setup.ts";
+import { type AgentSetup, topologyId } from "../tests/support/agent_setup.ts";
 import { flagsOf } from "../tests/support/command_line.ts";
 import {
   applyAgain,
@@ -186,6 +188,29 @@ Deno.test({
     assert.equal(after, "ok", text);
   },
 });
+
+const refusalFixes = {
+  "conflict":
+    "tear the stored topology down for this host, at the master or, where its apply has " +
+    "failed, here; or set supersede = true (in section [agent] of /etc/decnet/decnet.ini), " +
+    "then: systemctl reload decnet-agent",
+  "loop": "at the master, tear down all but one topology for this host",
+  "failed": "correct what the refusal names; the next push is applied then",
+} as const;
+
+testFaults(
+  Object.entries(refusalFixes).map(([code, fix]) => ({
+    name: `a push that was refused: ${code}`,
+    plant: (setup) => {
+      setup.apply();
+      const error = new ApplyError(code as keyof typeof refusalFixes, "no room for B");
+      new HistoryFile(setup.storePath).recordRefused(topologyId, "B", error);
+    },
+    finding: "store: warning",
+    details: /^a push was refused: .*no room for B; .*\/topology\.db: topology 11111111-/,
+    fix,
+  })),
+);
 
 testFaults([
   {

@@ -32,6 +32,7 @@ const snapshot: HostSnapshot = {
   socket: "/run/docker.sock",
   engine: { version: "20.10.24", apiVersion: "1.41", latencyMs: 12.345 },
   drift: consistent,
+  refused: null,
 };
 
 /** The snapshot when the engine is down. */
