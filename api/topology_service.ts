@@ -22,8 +22,10 @@ interface TopologyServiceOptions {
 /** Returns the agent's state to the API, and applies and tears down topologies. */
 export class TopologyService implements ApiService {
   readonly #options: TopologyServiceOptions;
-  /** Counted since the last success; a master repeats a refused call at each heartbeat. */
+  /** Counted since the last change; a master repeats a refused call at each heartbeat. */
   #refusalCount = 0;
+  /** The last refusal to let topologies replace each other. */
+  #loggedLoop = "";
   readonly #running = new Set<Promise<void>>();
   /** The end of the queue when a self-destruct that still waits had entered it. */
   #selfDestructTurn: Promise<void> | null = null;
@@ -99,13 +101,12 @@ export class TopologyService implements ApiService {
     const { wakeup, log } = this.#options;
     try {
       const result = await running;
-      this.#refusalCount = 0;
-      if (!result) return;
-      const { topologyId, changes, changed } = result;
+      if (!result?.changed) return;
+      const { topologyId, changes } = result;
       if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
-      if (changed) wakeup.requestSend();
+      this.#refusalCount = 0;
+      wakeup.requestSend();
     } catch (error) {
-      // A failure is recorded in the store, and logged with the next heartbeat.
       if (error instanceof ApplyError && error.code === "failed") wakeup.requestSend();
       throw error;
     }
@@ -115,11 +116,17 @@ export class TopologyService implements ApiService {
     try {
       await running;
     } catch (error) {
-      if (!(error instanceof ApplyError) || error.code === "failed") throw error;
-      const refusals = ++this.#refusalCount;
-      if (isPowerOfTwo(refusals)) {
-        this.#options.log("warn", shorten(error), { subject: "api", refusals });
+      // What the store has recorded is logged with the next heartbeat.
+      if (!(error instanceof ApplyError) || error.isRecorded) throw error;
+      const text = shorten(error);
+      if (error.code === "loop") {
+        // It names when it ends, so that the next one has another text.
+        if (text !== this.#loggedLoop) this.#options.log("warn", text, { subject: "api" });
+        this.#loggedLoop = text;
+        throw error;
       }
+      const refusals = ++this.#refusalCount;
+      if (isPowerOfTwo(refusals)) this.#options.log("warn", text, { subject: "api", refusals });
       throw error;
     }
   }

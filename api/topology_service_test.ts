@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { Agent } from "../agent/heartbeat.ts";
 import { Wakeup } from "../agent/schedule.ts";
+import type { Log } from "../host/log.ts";
 import { FallbackStore } from "../store/recovery.ts";
 import { TopologyStore } from "../store/topology_store.ts";
 import { withAgent } from "../tests/support/agent_setup.ts";
 import { ApiSetup } from "../tests/support/api_setup.ts";
-import { ApplyHost, oneLan, requestOf, threeLans } from "../tests/support/apply_host.ts";
+import { ApplyHost, oneLan, requestOf, threeLans, withHost } from "../tests/support/apply_host.ts";
 import { until } from "../tests/support/environment.ts";
 import { standInOptions } from "../tests/support/topology.ts";
 import { writeJson } from "../topology/json.ts";
@@ -15,6 +16,63 @@ import { TopologyService } from "./topology_service.ts";
 
 const never = new AbortController().signal;
 const scheduled = { status: "self_destruct_scheduled" };
+const client = { address: "192.0.2.7", clientSignal: never };
+
+/** A service of a host, and what it logs. */
+function serviceOf(host: ApplyHost, agent: Agent, supersede = false) {
+  const lines: string[] = [];
+  const log: Log = (_, message, fields) => lines.push(`${message} ${JSON.stringify(fields)}`);
+  const applier = host.applier({ supersede });
+  const wakeup = new Wakeup();
+  const service = new TopologyService({ agent, applier, wakeup, log, signal: never });
+  const push = ({ text, versionHash }: typeof oneLan) =>
+    service.apply(JSON.parse(text), versionHash, client).catch(() => {});
+  return { lines, push };
+}
+
+Deno.test("TopologyService logs a refusal between successes with a growing gap", () =>
+  withHost((host) =>
+    withAgent(async (_, agent) => {
+      const { lines, push } = serviceOf(host, agent);
+      await push(oneLan);
+      for (let round = 0; round < 5; round++) {
+        // Both topologies are pushed, and one of them is applied.
+        await push(threeLans);
+        await push(oneLan);
+      }
+      const refusals = lines.slice(1).map((line) => /"refusals":(\d+)/.exec(line)![1]);
+      assert.deepEqual(refusals, ["1", "2", "4"]);
+    })
+  ));
+
+Deno.test("TopologyService logs once that topologies replace each other", () =>
+  withHost((host) =>
+    withAgent(async (_, agent) => {
+      const { lines, push } = serviceOf(host, agent, true);
+      for (let round = 0; round < 5; round++) {
+        await push(oneLan);
+        await push(threeLans);
+      }
+      assert.equal(lines.length, 4);
+      assert.match(lines[3]!, /^agent already has topology .* tear down all but one of them/);
+    })
+  ));
+
+Deno.test("TopologyService logs a failure that the store does not record", () =>
+  withHost((host) =>
+    withAgent(async (_, agent) => {
+      const { lines, push } = serviceOf(host, agent, true);
+      await push(oneLan);
+      host.engine.images.delete("decnet/smb");
+      await push(threeLans);
+      assert.match(lines[1]!, /^missing images: decnet\/smb:latest /);
+      // This one is recorded, and the loop logs it.
+      host.engine.images.delete("decnet/ssh");
+      host.engine.containers = [];
+      await push(oneLan);
+      assert.equal(lines.length, 2);
+    })
+  ));
 
 Deno.test("TopologyService requests a check after each apply, also a refused one", () =>
   withAgent(async (setup, agent) => {
