@@ -279,7 +279,7 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
       const addresses = { [old.Name]: "10.4.0.9" };
       add(host, { networks: [old], containers: [container({ name: "stranger", addresses })] });
     },
-    /^container stranger, which does not belong to this topology, uses network decnet_t_7c9e6679_old$/,
+    /^container stranger, which does not belong to this topology, uses network decnet_t_7c9e6679_old: stop or remove it$/,
   ],
 ];
 for (const [what, prepare, message] of obstacles) {
@@ -321,7 +321,7 @@ Deno.test("Applier changes nothing when a foreign container uses its network", (
     assert.equal(code, "failed");
     assert.match(
       message,
-      /^container stranger, which does not belong to this topology, uses network \S+$/,
+      /^container stranger, which does not belong to this topology, uses network \S+: stop or remove it$/,
     );
     assert.deepEqual(host.changes(before), []);
     assert.equal(host.row()?.lastError, message);

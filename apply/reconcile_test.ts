@@ -66,7 +66,9 @@ Deno.test("computeChangeSet() keeps the master and the caller out of the LANs", 
     const { networks: [lan] } = oneLan.plan;
     for (const [peers, what] of cases) {
       const { changes: { obstacles } } = await changeSetOf(host, { peers });
-      const holds = `subnet 198.19.0.0/24 of ${lan!.name} holds ${what}, 198.19.0.9`;
+      const holds = `subnet 198.19.0.0/24 of ${
+        lan!.name
+      } holds ${what}, 198.19.0.9: choose another subnet`;
       assert.deepEqual(obstacles, what === null ? [] : [holds], JSON.stringify(peers));
     }
     // A network that exists, and is right, is no obstacle.

@@ -140,7 +140,7 @@ Deno.test("previewText() ends with obstacles and the conflict", () => {
     `refused: ${conflict}`,
     "obstacle: somebody uses network theirs",
     `obstacle: network ${network.name} exists and does not belong to this topology (driver bridge, ` +
-    `10.0.0.0/24, of topology ${other})`,
+    `10.0.0.0/24, of topology ${other}): tear that one down`,
   ]);
 });
 

@@ -155,11 +155,25 @@ function reasonToCreate(planned: PlannedNetwork, [first, ...others]: NetworkInfo
 }
 
 function describeForeignNetwork(actual: NetworkInfo, id: string): string {
-  const owner = describeClaim(networkClaim(actual, id), actual);
-  const details = [`driver ${actual.driver}`, actual.subnets.join(" "), owner]
+  const claim = networkClaim(actual, id);
+  const details = [
+    `driver ${actual.driver}`,
+    actual.subnets.join(" "),
+    describeClaim(claim, actual),
+  ]
     .filter((part) => part !== "").join(", ");
-  return `network ${actual.name} exists and does not belong to this topology (${details})`;
+  const advice = claim === "other" ? tearDown : "remove it";
+  return `network ${actual.name} exists and does not belong to this topology (${details}): ${advice}`;
 }
+
+function describeForeignContainer(actual: ContainerInfo, id: string): string {
+  const claim = containerClaim(actual, id);
+  const details = describeClaim(claim, actual) || "without our label";
+  const advice = claim === "other" ? tearDown : "remove or rename it";
+  return `container ${actual.name} exists and does not belong to this topology (${details}): ${advice}`;
+}
+
+const tearDown = "tear that one down";
 
 /** Facts that container changes depend on. */
 interface ContainerConstraints {
@@ -189,8 +203,7 @@ function findContainerChanges(
     unplanned.delete(name);
     const imageId = constraints.imageIds.get(container.request.Image) ?? null;
     if (actual && !isOurContainer(container, actual, { base, id, imageId })) {
-      const details = describeClaim(containerClaim(actual, id), actual) || "without our label";
-      obstacles.push(`container ${name} exists and does not belong to this topology (${details})`);
+      obstacles.push(describeForeignContainer(actual, id));
       continue;
     }
     const baseDecision = decisionByName.get(container.base ?? "") ?? null;
@@ -278,7 +291,7 @@ function reasonToRecreate(
 }
 
 function describeGuest({ name }: ContainerInfo, what: string): string {
-  return `container ${name}, which does not belong to this topology, ${what}`;
+  return `container ${name}, which does not belong to this topology, ${what}: stop or remove it`;
 }
 
 /** Describes a foreign container that shares the network of the container `host`. */

@@ -187,7 +187,8 @@ Deno.test("findChanges() leaves a foreign container with a planned name", () => 
     ["web", { labels: new Map([[specLabel, "x"]]) }, "its labels came with its image"],
   ];
   const obstacle = (name: string, what: string) =>
-    `obstacle: container ${name} exists and does not belong to this topology (${what})`;
+    `obstacle: container ${name} exists and does not belong to this topology (${what}): ` +
+    (what.startsWith("of topology") ? "tear that one down" : "remove or rename it");
   assertChanges(cases.map(([name, change, what]) => [{ [name]: change }, [obstacle(name, what)]]));
   const orphan = obstaclesOf(inventory({ web: null, "web-ssh": unlabelled }));
   assert.deepEqual(orphan, [obstacle("web-ssh", noLabel)]);
@@ -465,7 +466,9 @@ Deno.test("findChanges() leaves a foreign network with a planned name", () => {
     ],
   ];
   for (const [change, what] of cases) {
-    const obstacle = `obstacle: network dmz exists and does not belong to this topology (${what})`;
+    const obstacle =
+      `obstacle: network dmz exists and does not belong to this topology (${what}): ` +
+      (what.includes("of topology") ? "tear that one down" : "remove it");
     const instead = changesOf(inventory({ dmz: change }));
     assert.ok(!instead.some((line) => line.startsWith("remove network")), instead.join("\n"));
     assert.deepEqual(instead.filter((line) => line.startsWith("obstacle")), [obstacle]);
@@ -481,7 +484,8 @@ const guest: ContainerInfo = {
   ...at(["bridge", "172.17.0.9"], [full("dmz"), "10.1.0.99"]),
 };
 const guestObstacle =
-  "obstacle: container stranger, which does not belong to this topology, uses network dmz";
+  "obstacle: container stranger, which does not belong to this topology, uses network dmz: " +
+  "stop or remove it";
 
 Deno.test("findChanges() keeps a network that a foreign container uses", () => {
   const found = (change: Partial<ContainerInfo>, internal = true) =>
@@ -501,7 +505,7 @@ Deno.test("findChanges() keeps a network that a foreign container uses", () => {
 Deno.test("findChanges() keeps a base whose network a foreign container shares", () => {
   const obstacle = (name: string, host: string) =>
     `obstacle: container ${name}, which does not belong to this topology, shares the network of ` +
-    `container ${host}`;
+    `container ${host}: stop or remove it`;
   const shared = (host: string, change: Partial<ContainerInfo> = {}) => ({
     ...guest,
     ...at(),
@@ -532,7 +536,7 @@ Deno.test("findChanges() keeps a base whose network a foreign container shares",
 
 Deno.test("findChanges() names a foreign container with a planned address", () => {
   const obstacle = "obstacle: container kept, which does not belong to this topology, has the " +
-    "address 10.2.0.6 on inner";
+    "address 10.2.0.6 on inner: stop or remove it";
   const kept = { ...db, id: "x", name: "kept" };
   assert.deepEqual(obstaclesOf(inventory({ db: null }, { containers: [kept] })), [obstacle]);
   const stopped = { ...kept, ...idle("db", "exited") };

@@ -63,6 +63,10 @@ export function findTakenSubnets(
     const { name, subnet } = change.planned;
     const wanted = rangeOf(subnet);
     const other = taken.find(({ network, range }) => network !== name && overlaps(range, wanted));
-    return other ? [`subnet ${subnet} of ${name} ${other.conflict}`] : [];
+    if (!other) return [];
+    const advice = other.network === undefined
+      ? "choose another subnet"
+      : "remove it, or choose another subnet";
+    return [`subnet ${subnet} of ${name} ${other.conflict}: ${advice}`];
   });
 }

@@ -30,6 +30,8 @@ function obstaclesOf(networks: readonly NetworkInfo[], reserved: readonly Reserv
     .map((it) => it.replace(`subnet 10.1.0.0/24 of ${full("dmz")} `, ""));
 }
 
+const choose = "choose another subnet";
+
 Deno.test("findTakenSubnets() names the network that has a planned subnet", () => {
   const cases: [subnets: string[], taken: string | null][] = [
     [["10.1.0.0/24"], "10.1.0.0/24"],
@@ -44,7 +46,9 @@ Deno.test("findTakenSubnets() names the network that has a planned subnet", () =
     [[], null],
   ];
   for (const [subnets, taken] of cases) {
-    const expected = taken === null ? [] : [`is taken by network other (${taken})`];
+    const expected = taken === null
+      ? []
+      : [`is taken by network other (${taken}): remove it, or ${choose}`];
     assert.deepEqual(obstaclesOf([other(...subnets)]), expected);
     // What is there already, and right, is no obstacle.
     assert.deepEqual(findTakenSubnets([], [networkOf("dmz"), other(...subnets)], []), []);
@@ -57,7 +61,7 @@ Deno.test("findTakenSubnets() frees the subnet of a bridge that is removed", () 
   assert.deepEqual(obstaclesOf([removed]), []);
   // The network outside stays there without it.
   for (const driver of ["macvlan", "ipvlan", "of-a-plugin"]) {
-    const obstacle = `is taken by network ${full("old")} (10.1.0.0/24)`;
+    const obstacle = `is taken by network ${full("old")} (10.1.0.0/24): remove it, or ${choose}`;
     assert.deepEqual(obstaclesOf([{ ...removed, driver }]), [obstacle]);
   }
 });
@@ -80,7 +84,7 @@ Deno.test("reserveInterface() reserves the whole subnet of an address", () => {
     ["", false],
   ];
   for (const [cidr, isTaken] of cases) {
-    const expected = isTaken ? [`overlaps ${cidr} of this host's interface eth0`] : [];
+    const expected = isTaken ? [`overlaps ${cidr} of this host's interface eth0: ${choose}`] : [];
     assert.deepEqual(obstaclesOf([], reserveInterface("eth0", cidr)), expected, cidr);
     // A network around it hides nothing.
     const macvlan: NetworkInfo = {
@@ -95,7 +99,7 @@ Deno.test("reserveAddress() takes IPv4, also mapped into IPv6, in each form", ()
   const texts = ["10.1.0.7", "::ffff:10.1.0.7", "::FFFF:0a01:0007", "0:0:0:0:0:ffff:a01:7"];
   for (const text of texts) {
     const found = obstaclesOf([], reserveAddress(text, "holds the address of the master"));
-    assert.deepEqual(found, ["holds the address of the master, 10.1.0.7"], text);
+    assert.deepEqual(found, [`holds the address of the master, 10.1.0.7: ${choose}`], text);
   }
   for (const text of ["10.1.1.7", "::ffff:10.1.1.7"]) {
     assert.deepEqual(obstaclesOf([], reserveAddress(text, "x")), [], text);
@@ -118,7 +122,11 @@ Deno.test("findTakenSubnets() reports one obstacle for each network", () => {
   const reserved = [...reserveInterface("eth0", "10.1.0.7/24"), ...reserveAddress("10.1.0.8", "x")];
   const { networks: changes } = findChanges(plan, { networks, containers: [] }, imagesOf(plan));
   assert.deepEqual(findTakenSubnets(changes, networks, reserved), [
-    `subnet 10.1.0.0/24 of ${full("dmz")} is taken by network other (10.0.0.0/8)`,
-    `subnet 10.2.0.0/24 of ${full("inner")} is taken by network other (10.0.0.0/8)`,
+    `subnet 10.1.0.0/24 of ${
+      full("dmz")
+    } is taken by network other (10.0.0.0/8): remove it, or ${choose}`,
+    `subnet 10.2.0.0/24 of ${
+      full("inner")
+    } is taken by network other (10.0.0.0/8): remove it, or ${choose}`,
   ]);
 });

@@ -168,7 +168,9 @@ for (const { what, setup, flags = [], networks = [], conflict } of cases) {
     const args = ["apply", file, ...host.flags(), ...flags];
 
     const preview = await execute([...args, "--dry-run", "--json"], { wrapper });
-    const obstacles = conflict === null ? [] : [`subnet ${subnet} of ${name} ${conflict}`];
+    const obstacle = `subnet ${subnet} of ${name} ${conflict}`;
+    const advice = conflict?.includes("by network") ? "remove it, or choose" : "choose";
+    const obstacles = conflict === null ? [] : [`${obstacle}: ${advice} another subnet`];
     assert.deepEqual(JSON.parse(preview.stdout).obstacles, obstacles, preview.stderr);
     assert.equal(preview.code, conflict === null ? 0 : 2);
     const { code, stderr } = await execute(args, { wrapper });

@@ -51,7 +51,7 @@ testApply("Applier names a foreign container on a network that must go", async (
   const before = await setup.ids();
   const obstacle = `container ${guest}, which does not belong to this topology, uses network ${
     name("dmz")
-  }`;
+  }: stop or remove it`;
 
   const elsewhere = await setup.refusal({ ...sample, lans: { dmz: 1 } });
   assert.deepEqual([elsewhere.message, elsewhere.calls], [obstacle, []]);

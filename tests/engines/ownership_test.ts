@@ -92,7 +92,7 @@ for (const engine of [docker, podman]) {
         // Podman removes no container that another one depends on, running or not.
         const { message, calls } = await setup.teardownRefusal();
         const obstacle = `container ${outside("kept")}, which does not belong to this topology, ` +
-          `shares the network of container ${name("files")}`;
+          `shares the network of container ${name("files")}: stop or remove it`;
         assert.deepEqual([message, calls], [obstacle, []]);
         await sandbox.remove(outside("kept"));
       }
@@ -123,14 +123,14 @@ for (const engine of [docker, podman]) {
     const before = await setup.ids();
     const shares =
       `container ${guest}, which does not belong to this topology, shares the network ` +
-      `of container ${name("files")}`;
+      `of container ${name("files")}: stop or remove it`;
     const moved = { ...sample.deckies, files: { on: { inside: 9 }, services: ["smb"] } };
     const { message, calls } = await setup.refusal({ ...sample, deckies: moved });
     assert.deepEqual([message, calls], [shares, []]);
     const torn = await setup.teardownRefusal();
     // Podman lists the networks that it shares as its own.
     const uses = `container ${guest}, which does not belong to this topology, uses network ` +
-      name("inside");
+      `${name("inside")}: stop or remove it`;
     assert.ok([shares, uses].includes(torn.message), torn.message);
     assert.deepEqual(torn.calls, []);
     assert.deepEqual(await setup.ids(), before);
@@ -177,7 +177,7 @@ testApply("Applier names a renamed base that has an address of the plan", async 
   await sandbox.docker.getContainer(name("files")).rename({ name: kept });
   const { message, calls } = await setup.refusal(sample);
   const foreign = `container ${kept}, which does not belong to this topology, has the address ` +
-    `${sandbox.address(1, 3)} on ${name("inside")}`;
+    `${sandbox.address(1, 3)} on ${name("inside")}: stop or remove it`;
   assert.deepEqual([message, calls], [foreign, []]);
   await sandbox.kill(kept);
   await setup.apply(sample);
