@@ -156,9 +156,13 @@ export class ApplySetup implements AsyncDisposable {
   }
 
   /** Asserts that the engine has what a document says, and that applying it again changes nothing. */
-  async assertApplied(sample: Sample | Json): Promise<void> {
-    assert.equal((await this.drift(sample)).state, "consistent");
-    assert.deepEqual(await this.apply(sample), { changes: 0, calls: [], steps: [] });
+  async assertApplied(
+    sample: Sample | Json,
+    { planOptions = this.planOptions } = {},
+  ): Promise<void> {
+    assert.equal((await this.drift(sample, { planOptions })).state, "consistent");
+    const nothing = { changes: 0, calls: [], steps: [] };
+    assert.deepEqual(await this.apply(sample, { planOptions }), nothing);
   }
 
   /** Asserts that a teardown has left nothing. */
@@ -168,12 +172,9 @@ export class ApplySetup implements AsyncDisposable {
   }
 
   /** How the engine differs from a document. */
-  async drift(sample: Sample | Json) {
+  async drift(sample: Sample | Json, { planOptions = this.planOptions } = {}) {
     const document = isSample(sample) ? this.document(sample) : sample;
-    const { plan } = await validateDocument(document, {
-      expectedHash: null,
-      planOptions: this.planOptions,
-    });
+    const { plan } = await validateDocument(document, { expectedHash: null, planOptions });
     return await driftOf(this.sandbox, plan);
   }
 

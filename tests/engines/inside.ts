@@ -63,11 +63,9 @@ async function execute(
   return text;
 }
 
-/** The program that answers and asks at ports, in the network of a container, or of this host. */
-async function portsProgram(sandbox: DockerSandbox, container: string | null, ...args: string[]) {
-  const Pid = container === null
-    ? Deno.pid
-    : (await sandbox.docker.getContainer(container).inspect()).State.Pid;
+/** The program that answers and asks at ports, in the network of a container. */
+async function portsProgram(sandbox: DockerSandbox, container: string, ...args: string[]) {
+  const { State: { Pid } } = await sandbox.docker.getContainer(container).inspect();
   const program = new URL("../support/programs/ports.ts", import.meta.url).pathname;
   const deno = [Deno.execPath(), "run", "--quiet", "--no-check", "--allow-net", program];
   return new Deno.Command("nsenter", {
@@ -97,47 +95,57 @@ export async function answerInside(
 }
 
 /** A machine outside of the topology, to which this host forwards as to the internet. */
-export class Outside {
+export class Outside implements AsyncDisposable {
   readonly #sandbox: DockerSandbox;
   readonly #address: string;
+  readonly #device: string;
+  #rules: string[] = [];
 
-  private constructor(sandbox: DockerSandbox, address: string) {
+  private constructor(sandbox: DockerSandbox) {
     this.#sandbox = sandbox;
-    this.#address = address;
+    this.#address = sandbox.address(200, 2);
+    this.#device = `out${sandbox.tag}`;
   }
 
-  /** Whether this machine has what is needed: root, iproute2 and util-linux. */
+  /** Whether this machine has what is needed: root, iproute2, iptables and util-linux. */
   static async isPossible(): Promise<boolean> {
     try {
-      const { success } = await run("nsenter", "--net=/proc/self/ns/net", "ip", "link");
-      return success;
+      const inNetwork = ["--net=/proc/self/ns/net"];
+      const found = await Promise.all([
+        run("nsenter", ...inNetwork, "ip", "link"),
+        run("nsenter", ...inNetwork, "iptables", "-S", "FORWARD"),
+      ]);
+      return found.every(({ success }) => success);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
       throw error;
     }
   }
 
-  /** Makes one from a container, and disappears with it. */
-  static async make(sandbox: DockerSandbox): Promise<Outside> {
+  /**
+   * Makes one from a container, with which its device disappears. A Docker beside another engine drops
+   * what is not for its own containers: `besideDocker` lets packets to and from this machine pass.
+   */
+  static async make(sandbox: DockerSandbox, { besideDocker = false } = {}): Promise<Outside> {
     const name = `outside-${sandbox.tag}`;
     await sandbox.makeContainer(name);
-    const outside = new Outside(sandbox, sandbox.address(200, 2));
+    const outside = new Outside(sandbox);
+    const device = outside.#device;
     const { State: { Pid } } = await sandbox.docker.getContainer(name).inspect();
-    const device = `out${sandbox.tag}`;
-    for (
-      const command of [
-        `ip link add ${device} type veth peer name eth0 netns ${Pid}`,
-        `ip address add ${sandbox.address(200, 1)}/24 dev ${device}`,
-        `ip link set ${device} up`,
-        `nsenter --target=${Pid} --net ip address add ${outside.#address}/24 dev eth0`,
-        `nsenter --target=${Pid} --net ip link set eth0 up`,
-      ]
-    ) {
-      const [program, ...args] = command.split(" ");
-      const { success, stderr } = await run(program!, ...args);
-      assert.ok(success, `${command}: ${stderr}`);
-    }
+    await runAll(
+      `ip link add ${device} type veth peer name eth0 netns ${Pid}`,
+      `ip address add ${outside.hostAddress}/24 dev ${device}`,
+      `ip link set ${device} up`,
+      `nsenter --target=${Pid} --net ip address add ${outside.#address}/24 dev eth0`,
+      `nsenter --target=${Pid} --net ip link set eth0 up`,
+    );
+    if (besideDocker) outside.#rules = ["-i", "-o"].map((it) => `${it} ${device} -j ACCEPT`);
+    await runAll(...outside.#rules.map((rule) => `iptables -I FORWARD ${rule}`));
     return outside;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await runAll(...this.#rules.map((rule) => `iptables -D FORWARD ${rule}`));
   }
 
   /** The address of this host on the way to it. */
@@ -145,12 +153,9 @@ export class Outside {
     return this.#sandbox.address(200, 1);
   }
 
-  /**
-   * Asks this host at a port such as `53/udp`, from the outside or from the host itself; returns the
-   * answer, empty when there is none.
-   */
-  async ask(port: string, { fromHost = false } = {}): Promise<string> {
-    const name = fromHost ? null : `outside-${this.#sandbox.tag}`;
+  /** Asks this host at a port such as `53/udp`; returns the answer, empty when there is none. */
+  async ask(port: string): Promise<string> {
+    const name = `outside-${this.#sandbox.tag}`;
     const command = await portsProgram(this.#sandbox, name, "ask", this.hostAddress, port);
     const { stdout } = await command.output();
     return new TextDecoder().decode(stdout).trim();
@@ -168,6 +173,15 @@ export class Outside {
     const isCutOff = code === 124 || stderr.includes("Network is unreachable");
     assert.ok(isRefused || isCutOff, `${code}: ${stderr}`);
     return isRefused;
+  }
+}
+
+/** Runs commands one after another. Throws `AssertionError` for the first that fails. */
+async function runAll(...commands: string[]): Promise<void> {
+  for (const command of commands) {
+    const [program, ...args] = command.split(" ");
+    const { success, stderr } = await run(program!, ...args);
+    assert.ok(success, `${command}: ${stderr}`);
   }
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type Docker from "dockerode";
 import { type Json, parseJson, writeJson } from "../../topology/json.ts";
 import { requirement } from "../support/requirements.ts";
+import { builtInServices, parseServices } from "../../topology/services.ts";
 import { plantedPassword } from "../support/secrets.ts";
 import { changed, type Sample, testApply } from "./apply_setup.ts";
 import { docker, podman } from "./engines.ts";
@@ -13,62 +14,60 @@ import { threeLansDocument } from "./three_lans.ts";
  * The document of three LANs; decky-001 has the service dns, too, and its other LAN, which is internal,
  * comes before the DMZ by name.
  */
-function gatewayDocument(sandbox: DockerSandbox): Json {
+async function gatewayDocument(sandbox: DockerSandbox): Promise<Json> {
+  // docs/topology.md says that this engine publishes on the first one.
+  const internal = await usesCni(sandbox) ? "LAN-01" : "A-LAN";
   return parseJson(
-    writeJson(threeLansDocument(sandbox)).replaceAll("LAN-01", "A-LAN")
+    writeJson(threeLansDocument(sandbox)).replaceAll("LAN-01", internal)
       .replaceAll('"services":["ssh"]', '"services":["ssh","dns"]'),
   );
 }
 
-const withOutside = requirement(
-  "Docker, iproute2, nsenter and root",
-  docker.requirement.suffix === "" && await Outside.isPossible(),
-);
+/** Whether it is a Podman whose networks are made by CNI, which Podman 5 does not have. */
+async function usesCni({ docker }: DockerSandbox): Promise<boolean> {
+  const call = { path: "/v4.0.0/libpod/info", method: "GET", statusCodes: { 200: true } };
+  return await new Promise((resolve) =>
+    docker.modem.dial(call, (_: unknown, info: unknown) => {
+      resolve(JSON.stringify(info ?? null).includes('"networkBackend":"cni"'));
+    })
+  );
+}
 
-testApply("a gateway answers from outside, no other decky does", async (setup) => {
-  const { sandbox } = setup;
-  const outside = await Outside.make(sandbox);
-  const planOptions = { ...setup.planOptions, publish: outside.hostAddress };
-  const document = gatewayDocument(sandbox);
-  await setup.apply(document, { planOptions });
-  assert.deepEqual((await setup.apply(document, { planOptions })).changes, 0);
-  const gateway = setup.name("decky-001");
-  await using _gateway = await answerInside(sandbox, gateway, "22/tcp", "53/tcp", "53/udp");
-  // It forwards, too, but is on internal LANs only.
-  await using _inner = await answerInside(sandbox, setup.name("decky-002"), "80/tcp");
-  // On the DMZ, but no gateway.
-  await using _other = await answerInside(sandbox, setup.name("decky-004"), "80/tcp");
-  for (const port of ["22/tcp", "53/tcp", "53/udp"]) assert.equal(await outside.ask(port), port);
-  for (const port of ["80/tcp", "22/udp"]) assert.equal(await outside.ask(port), "", port);
+const outsideIsPossible = await Outside.isPossible();
 
-  // Another set of ports: the base is made again with its services, and nothing else.
-  const before = await setup.ids();
-  const without = parseJson(writeJson(document).replaceAll('["ssh","dns"]', '["ssh"]'));
-  await setup.apply(without, { planOptions });
-  const again = ["decky-001", "decky-001-dns", "decky-001-ssh"];
-  assert.deepEqual(changed(before, await setup.ids()), again);
-  await using _again = await answerInside(sandbox, gateway, "22/tcp", "53/udp");
-  assert.equal(await outside.ask("22/tcp"), "22/tcp");
-  assert.equal(await outside.ask("53/udp"), "");
-}, { requirement: withOutside, socket: docker.socket });
+for (const { name: engine, socket, requirement: { suffix } } of [docker, podman]) {
+  const withOutside = requirement(
+    `${engine}, iproute2, iptables, nsenter and root`,
+    suffix === "" && outsideIsPossible,
+  );
+  const options = { requirement: withOutside, socket };
+  testApply(`a gateway answers from outside, no other decky does, in ${engine}`, async (setup) => {
+    const { sandbox } = setup;
+    await using outside = await Outside.make(sandbox, { besideDocker: engine === "Podman" });
+    const planOptions = { ...setup.planOptions, publish: outside.hostAddress };
+    const document = await gatewayDocument(sandbox);
+    await setup.apply(document, { planOptions });
+    await setup.assertApplied(document, { planOptions });
+    const gateway = setup.name("decky-001");
+    await using _gateway = await answerInside(sandbox, gateway, "22/tcp", "53/tcp", "53/udp");
+    // It forwards, too, but is on internal LANs only.
+    await using _inner = await answerInside(sandbox, setup.name("decky-002"), "80/tcp");
+    // On the DMZ, but no gateway.
+    await using _other = await answerInside(sandbox, setup.name("decky-004"), "80/tcp");
+    for (const port of ["22/tcp", "53/tcp", "53/udp"]) assert.equal(await outside.ask(port), port);
+    for (const port of ["80/tcp", "22/udp"]) assert.equal(await outside.ask(port), "", port);
 
-const podmanWithOutside = requirement(
-  "Podman, iproute2, nsenter and root",
-  podman.requirement.suffix === "" && await Outside.isPossible(),
-);
-
-testApply("a gateway answers in Podman", async (setup) => {
-  const { sandbox, name } = setup;
-  const outside = await Outside.make(sandbox);
-  const planOptions = { ...setup.planOptions, publish: outside.hostAddress };
-  const deckies = { gate: { on: { dmz: 2 }, services: ["ssh", "dns"], forwards: true } };
-  await setup.apply({ lans: { dmz: 0 }, deckies }, { planOptions });
-  await using _gate = await answerInside(sandbox, name("gate"), "22/tcp", "53/udp", "80/tcp");
-  // From outside, the rules of a Docker beside it would drop all.
-  const ask = (port: string) => outside.ask(port, { fromHost: true });
-  for (const port of ["22/tcp", "53/udp"]) assert.equal(await ask(port), port);
-  assert.equal(await ask("80/tcp"), "");
-}, { requirement: podmanWithOutside, socket: podman.socket });
+    // Another set of ports: the base is made again with its services, and nothing else.
+    const before = await setup.ids();
+    const without = parseJson(writeJson(document).replaceAll('["ssh","dns"]', '["ssh"]'));
+    await setup.apply(without, { planOptions });
+    const again = ["decky-001", "decky-001-dns", "decky-001-ssh"];
+    assert.deepEqual(changed(before, await setup.ids()), again);
+    await using _again = await answerInside(sandbox, gateway, "22/tcp", "53/udp");
+    assert.equal(await outside.ask("22/tcp"), "22/tcp");
+    assert.equal(await outside.ask("53/udp"), "");
+  }, options);
+}
 
 const gateway: Sample = {
   lans: { dmz: 0 },
@@ -110,25 +109,70 @@ for (const engine of [docker, podman]) {
   }, engine);
 }
 
-testApply("Applier.apply() recreates only the service whose value has changed", async (setup) => {
-  const { sandbox, name } = setup;
-  const document = (password: string) =>
-    parseJson(
-      writeJson(setup.document({
+for (const engine of [docker, podman]) {
+  testApply(`Applier.apply() recreates only a changed value in ${engine.name}`, async (setup) => {
+    const { sandbox, name } = setup;
+    const document = (password: string) =>
+      parseJson(
+        writeJson(setup.document({
+          lans: { dmz: 0 },
+          deckies: { web: { on: { dmz: 2 }, services: ["ssh", "ftp"] } },
+        })).replaceAll(plantedPassword, password),
+      );
+    const env = async () =>
+      (await sandbox.docker.getContainer(name("web-ssh")).inspect()).Config.Env;
+    await setup.apply(document(plantedPassword));
+    assert.ok((await env()).includes(`SSH_ROOT_PASSWORD=${plantedPassword}`));
+    const before = await setup.ids();
+    await setup.apply(document("another"));
+    assert.deepEqual(changed(before, await setup.ids()), ["web-ssh"]);
+    assert.ok((await env()).includes("SSH_ROOT_PASSWORD=another"));
+    await setup.assertApplied(document("another"));
+  }, engine);
+
+  testApply(
+    `a changed services file is drift until it is applied, ${engine.name}`,
+    async (setup) => {
+      const withServices = (services: string) => ({
+        planOptions: {
+          ...setup.planOptions,
+          services: new Map([...builtInServices, ...parseServices(services)]),
+        },
+      });
+      const sample: Sample = {
         lans: { dmz: 0 },
-        deckies: { web: { on: { dmz: 2 }, services: ["ssh", "ftp"] } },
-      })).replaceAll(plantedPassword, password),
-    );
-  const env = async () => (await sandbox.docker.getContainer(name("web-ssh")).inspect()).Config.Env;
-  const first = await setup.apply(document(plantedPassword));
-  assert.ok(!JSON.stringify(first).includes(plantedPassword));
-  assert.ok((await env()).includes(`SSH_ROOT_PASSWORD=${plantedPassword}`));
-  const before = await setup.ids();
-  await setup.apply(document("another"));
-  assert.deepEqual(changed(before, await setup.ids()), ["web-ssh"]);
-  assert.ok((await env()).includes("SSH_ROOT_PASSWORD=another"));
-  await setup.assertApplied(document("another"));
-});
+        deckies: { web: { on: { dmz: 2 }, services: ["own", "ftp"] } },
+      };
+      const old = withServices('{"own": {"environment": {"A": {"value": "1"}}}}');
+      await setup.apply(sample, old);
+      await setup.assertApplied(sample, old);
+      const before = await setup.ids();
+      const specification =
+        "made from another specification; apply --stored makes it as configured";
+      for (
+        const services of [
+          '{"own": {"environment": {"A": {"value": "2"}}}}',
+          '{"own": {"capabilities": ["NET_RAW"]}}',
+          '{"own": {"confined": true}}',
+          // Of a decky that is no gateway nothing is published.
+          '{"own": {"ports": ["70/tcp"], "confined": true}}',
+        ]
+      ) {
+        const options = withServices(services);
+        const drift = await setup.drift(sample, options);
+        if (!services.includes("ports")) {
+          assert.equal(drift.state, "drifted");
+          const difference = { type: "container", name: setup.name("web-own") } as const;
+          assert.deepEqual(drift.changed, [{ ...difference, detail: specification }]);
+          await setup.apply(sample, options);
+        }
+        await setup.assertApplied(sample, options);
+      }
+      assert.deepEqual(changed(before, await setup.ids()), ["web-own"]);
+    },
+    engine,
+  );
+}
 
 for (const engine of [docker, podman]) {
   testApply(`Applier.apply() mounts a folder of artifacts-dir in ${engine.name}`, async (setup) => {
