@@ -151,9 +151,13 @@ export async function planTopology(topology: Topology, options: PlanOptions): Pr
   const prefix = namePrefix(topology.id);
   const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
   const deckies = topology.deckies.map((decky) => planDecky(decky, { topology, prefix, options }));
-  const networks = await withDigests(lans);
+  const networks = await mapInParallel(lans, (it) => withDigest(it, it.request, withoutIpv6(it)));
   networks.sort((a, b) => compareCodePoints(a.name, b.name));
-  return { topologyId: topology.id, networks, containers: await withDigests(deckies.flat()) };
+  const containers = await mapInParallel(
+    deckies.flat(),
+    (it) => withDigest(it, engineRequest(it), confine(it)),
+  );
+  return { topologyId: topology.id, networks, containers };
 }
 
 /** Returns the names of a plan's images, sorted, each once. */
@@ -330,41 +334,47 @@ function planService(
  */
 const digestsAtOnce = 8;
 
-/** Adds the digest of its request as a label to each planned object. */
-async function withDigests<T extends PlannedNetwork | PlannedContainer>(
+/** Maps planned objects, some at a time. */
+async function mapInParallel<T>(
   planned: readonly T[],
+  map: (planned: T) => Promise<T>,
 ): Promise<T[]> {
-  const labelled: T[] = [];
+  const mapped: T[] = [];
   for (let at = 0; at < planned.length; at += digestsAtOnce) {
-    labelled.push(...await Promise.all(planned.slice(at, at + digestsAtOnce).map(withDigest)));
+    mapped.push(...await Promise.all(planned.slice(at, at + digestsAtOnce).map(map)));
   }
-  return labelled;
+  return mapped;
 }
 
 /**
- * The digest is of what the document and the configuration decide. What is the same for all objects is
- * added after it, but for the limits of logs. Keep the order of fields, and let nothing else change: an
- * upgrade of the agent must not recreate what runs.
+ * Gives a planned object its request, with a digest as label. The digest is of what the document and the
+ * configuration have `decided`. What is the same for all objects is only in the request, but for the
+ * limits of logs. Keep the order of fields, and let nothing else change: an upgrade of the agent must not
+ * recreate what runs.
  */
-async function withDigest<T extends PlannedNetwork | PlannedContainer>(planned: T): Promise<T> {
-  const decided = "hiddenValues" in planned ? engineRequest(planned) : planned.request;
+async function withDigest<T extends PlannedNetwork | PlannedContainer>(
+  planned: T,
+  decided: T["request"],
+  request: T["request"],
+): Promise<T> {
   const bytes = new TextEncoder().encode(JSON.stringify(decided));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  const request = "hiddenValues" in planned
-    ? confine(planned.request, planned.base === null)
-    : { ...planned.request, EnableIPv6: false };
   return {
     ...planned,
     request: { ...request, Labels: { ...request.Labels, [specLabel]: digest } },
   };
 }
 
+function withoutIpv6({ request }: PlannedNetwork): NetworkRequest {
+  return { ...request, EnableIPv6: false };
+}
+
 const noNewPrivileges = "no-new-privileges";
 
 /** Adds the limits of all bases, or of all services. */
-function confine(request: ContainerRequest, isBase: boolean): ContainerRequest {
+function confine({ request, base }: PlannedContainer): ContainerRequest {
   const { HostConfig } = request;
-  if (!isBase) return { ...request, HostConfig: { ...HostConfig, PidsLimit: 1024 } };
+  if (base !== null) return { ...request, HostConfig: { ...HostConfig, PidsLimit: 1024 } };
   return {
     ...request,
     HostConfig: {
