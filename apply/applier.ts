@@ -221,6 +221,7 @@ export class Applier {
     const { networks, containers } = changes;
     const check = await prepareNetworkCheck(peers, { engine, topologyId, networks, signal });
     if (superseded) {
+      await executor.checkGuests([...removals.containers, ...containers]);
       onRemoveOther();
       await executor.execute(removals, imageIds);
       await retryWhileLocked(() => store.clear(superseded.topologyId), signal);

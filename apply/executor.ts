@@ -89,9 +89,9 @@ export class ChangeExecutor {
     this.isSettled &&= [...networks, ...containers].every(({ action }) =>
       action !== "create" && action !== "remove"
     );
-    const removed = containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
+    await this.checkGuests(containers);
+    const removed = removedBy(containers);
     const [services, bases] = [removed.filter(isService), removed.filter((it) => !isService(it))];
-    await this.#checkGuests(bases, removed);
     await waitForAll(services.map((it) => this.#removeContainer(it)));
     await waitForAll(bases.map((it) => this.#removeContainer(it)));
     for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
@@ -116,12 +116,10 @@ export class ChangeExecutor {
    * Podman lists no network modes, and removes no container that another one depends on, running or
    * not. Throws `Error` with the names of such containers that stay.
    */
-  async #checkGuests(
-    bases: readonly ContainerInfo[],
-    removed: readonly ContainerInfo[],
-  ): Promise<void> {
+  async checkGuests(containers: readonly ContainerChange[]): Promise<void> {
+    const removed = removedBy(containers);
     const ids = new Set(removed.map(({ id }) => id));
-    const hosts = bases.filter(({ networkMode }) => networkMode === "");
+    const hosts = removed.filter((it) => !isService(it) && it.networkMode === "");
     const guests = await Promise.all(hosts.map(async ({ id, name }) => {
       const sharers = await this.engine.listSharing(id);
       return sharers.filter((it) => !ids.has(it.id)).map((it) => describeSharing(it, name));
@@ -208,6 +206,10 @@ export class ChangeExecutor {
     this.#done++;
     this.#onProgress?.({ done: this.#done, total: this.#total, text: step });
   }
+}
+
+function removedBy(containers: readonly ContainerChange[]): ContainerInfo[] {
+  return containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
 }
 
 function stepOf(type: string, change: NetworkChange | ContainerChange): string {

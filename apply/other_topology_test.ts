@@ -14,6 +14,7 @@ import {
 } from "../tests/support/apply_host.ts";
 import { container, network } from "../tests/support/engine/state.ts";
 import { runSql } from "../tests/support/store.ts";
+import { standInOptions } from "../tests/support/topology.ts";
 
 const oneId = oneLan.plan.topologyId;
 const threeId = threeLans.plan.topologyId;
@@ -251,6 +252,23 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
     /^container decnet_t_7c9e6679_decky-003 exists and does not belong/,
   ],
 ];
+Deno.test("Applier.apply() supersedes nothing because of a port or a hash", () =>
+  withHost(async (host) => {
+    await host.apply(oneLan);
+    const [row, before] = [host.row(), host.engine.changes.length];
+    const gateway = await validatedOf(threeLans.text.replaceAll('"ssh"', '"mysql"'));
+    const planOptions = { ...standInOptions, publish: "192.0.2.1" };
+    const applier = host.applier({ supersede: true, planOptions });
+    const request = { ...requestOf(gateway), callerAddress: "192.0.2.7" };
+    const { signal } = new AbortController();
+    const port = await refusalOf(applier.apply(request, { signal }));
+    assert.equal(port.code, "failed");
+    assert.match(port.message, /publishes 3306\/tcp on 192\.0\.2\.1, but this host does not have/);
+    const hash = applier.apply({ ...request, expectedHash: "0".repeat(64) }, { signal });
+    assert.equal((await refusalOf(hash)).code, "invalid");
+    assert.deepEqual([host.changes(before), host.row()], [[], row]);
+  }));
+
 for (const [what, prepare, expected] of obstacles) {
   Deno.test(`Applier.apply() supersedes nothing because of ${what}`, () =>
     withHost(async (host) => {

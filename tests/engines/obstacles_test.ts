@@ -91,6 +91,34 @@ testApply("Applier.apply() supersedes another topology on the same subnets", asy
   assert.deepEqual((await setup.apply(other, { supersede: true })).calls, []);
 });
 
+for (const engine of [docker, podman]) {
+  testApply(`Applier supersedes nothing that others share, in ${engine.name}`, async (setup) => {
+    const { sandbox, name, storePath } = setup;
+    const other = another(sandbox.tag);
+    const guest = `guest-${sandbox.tag}`;
+    const assertRefused = async (pushed: Sample, base: string) => {
+      await sandbox.makeContainer(guest, { base });
+      const row = setup.row();
+      const { message, calls } = await setup.refusal(pushed, { supersede: true });
+      assert.match(message, new RegExp(`^container ${guest}, which does not belong to`));
+      assert.deepEqual([calls, setup.row()], [[], row]);
+      await sandbox.remove(guest);
+    };
+    await setup.apply(sample);
+    await assertRefused(other, name("web"));
+    await setup.apply(other, { supersede: true });
+    // Its objects stay in Docker, while the store holds another topology.
+    Deno.removeSync(storePath);
+    await setup.apply({ lans: { dmz: 1 }, deckies: { web } });
+    const moved = {
+      ...other,
+      deckies: { [`web-${sandbox.tag}`]: { on: { [`lan-${sandbox.tag}`]: 9 } } },
+    };
+    await assertRefused(moved, `decnet_t_${other.id!.slice(0, 8)}_web-${sandbox.tag}`);
+    await setup.apply(moved, { supersede: true });
+  }, engine);
+}
+
 testApply("Applier.apply() finishes an apply that failed halfway", async (setup) => {
   const { sandbox, name } = setup;
   const image = `decnet-agent-test-${sandbox.tag}-broken:1`;
