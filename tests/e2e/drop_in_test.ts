@@ -9,7 +9,7 @@ import { until } from "../support/environment.ts";
 import { type Ended, execute, RunningAgent } from "../support/executable.ts";
 import { IsolatedHost, isolation, run } from "../support/isolated_host.ts";
 
-const hostUuid = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
+const hostUuid = "6f1f6a3e-43a5-4ab1-9a3f-0c6b4f6a4f0e";
 const first = { id: "11111111-2222-3333-4444-555555555555", text: textOf("topology-one-lan.json") };
 const second = {
   id: "7c9e6679-7425-40de-944b-e07fc1f90ae7",
@@ -19,23 +19,11 @@ const base = "decnet_t_11111111_decky-001";
 const service = `${base}-ssh`;
 const network = "decnet_t_11111111_lan-00";
 
-/** The file as the master issues it. */
+/** The file as the master issues it, but for where that is. */
 const issuedIni = (master: { address: string; port: number }) =>
-  `[decnet]
-mode = agent
-disallow-master = true
-log-directory = /var/log/decnet
-ipvlan = false
-
-[agent]
-master-host = ${master.address}
-swarmctl-port = ${master.port}
-swarm-syslog-port = 6514
-agent-port = 8765
-agent-dir = /etc/decnet/agent
-updater-dir = /etc/decnet/updater
-host-uuid = ${hostUuid}
-`;
+  Deno.readTextFileSync(new URL("../data/issued.ini", import.meta.url))
+    .replace(/^master-host = .*$/m, `master-host = ${master.address}`)
+    .replace(/^swarmctl-port = .*$/m, `swarmctl-port = ${master.port}`);
 
 /** What the issued file does not say, so that the test is short. */
 const env = { DECNET_INTERVAL: "5s" };
