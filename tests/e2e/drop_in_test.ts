@@ -28,6 +28,14 @@ const issuedIni = (master: { address: string; port: number }) =>
 /** What the issued file does not say, so that the test is short. */
 const env = { DECNET_INTERVAL: "5s" };
 
+/** The start of a network for examples that this machine is not on. */
+function freeNetwork(): string {
+  const taken = Deno.networkInterfaces().map(({ address }) => address);
+  return ["203.0.113", "198.51.100", "192.0.2"].find((it) =>
+    !taken.some((address) => address.startsWith(`${it}.`))
+  )!;
+}
+
 /** A host with the files of an enrolment at their usual places, and its master beside it. */
 class EnrolledHost implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
@@ -58,9 +66,9 @@ class EnrolledHost implements AsyncDisposable {
       await IsolatedHost.start(["debian:bookworm-slim", "decnet/ssh:latest"]),
     );
     const { path } = isolated.folder;
-    // A link of its own between this machine and the host; 192.0.2.0/24 is for tests.
-    const number = 4 * Math.floor(64 * Math.random());
-    const [ours, theirs] = [`192.0.2.${number + 1}`, `192.0.2.${number + 2}`];
+    // A link of its own between this machine and the host.
+    const [subnet, number] = [freeNetwork(), 4 * Math.floor(64 * Math.random())];
+    const [ours, theirs] = [`${subnet}.${number + 1}`, `${subnet}.${number + 2}`];
     const link = isolated.namespace.replace("decnet-h-", "decnet-");
     await run(`ip link add ${link} type veth peer name h0 netns ${isolated.namespace}`);
     await run(`ip address add ${ours}/30 dev ${link}`);
