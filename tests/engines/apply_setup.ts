@@ -86,7 +86,7 @@ interface Run {
 
 /** A host with a counting proxy before the engine, images, a store and a topology to apply. */
 export class ApplySetup implements AsyncDisposable {
-  readonly planOptions: PlanOptions;
+  planOptions: PlanOptions;
   readonly storePath: string;
   /** The label of the topology's objects. */
   readonly labels: Readonly<Record<string, string>>;
