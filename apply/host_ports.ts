@@ -101,7 +101,8 @@ export function describeFailure(planned: PlannedContainer, cause: unknown): stri
   const byProtocol = byNumber.filter((it) => message.search(`\\b${it.split("/")[1]}[46]?\\b`) >= 0);
   const named = byProtocol.length > 0 ? byProtocol : byNumber;
   if (named.length === 0) return message;
-  return `${message}; cannot publish ${named.join(", ")} if that port is taken: ${
+  // The ports come first: what is stored of an error is cut at its end.
+  return `cannot publish ${named.join(", ")} if that port is taken: ${
     adviceFor(named)
-  }`;
+  }; ${message}`;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EngineError } from "../docker/errors.ts";
+import { EngineError, statusError } from "../docker/errors.ts";
 import { freePort } from "../tests/support/environment.ts";
 import { requirement } from "../tests/support/requirements.ts";
 import { made } from "../tests/support/plan.ts";
@@ -179,9 +179,17 @@ Deno.test("describeFailure() names the ports that the engine could not publish",
     const error = failure(words);
     const expected = ports === null
       ? error.message
-      : `${error.message}; cannot publish ${ports} if that port is taken: ${advice}${hint}`;
+      : `cannot publish ${ports} if that port is taken: ${advice}${hint}; ${error.message}`;
     assert.equal(describeFailure(base!, error), expected);
     assert.equal(describeFailure(service!, error), error.message);
   }
   assert.equal(describeFailure(base!, new Error("listen tcp4 :22")), "listen tcp4 :22");
+  // The ports come last in what Docker 28 says, behind the longest name that a base may have.
+  const endpoint = `${"d".repeat(63 + "decnet_t_7c9e6679_".length)} (${"0a".repeat(32)})`;
+  const message = "failed to set up container networking: driver failed programming external " +
+    `connectivity on endpoint ${endpoint}: failed to bind host port for 192.168.100.100:5355:` +
+    "192.168.200.200:5355/udp: address already in use";
+  const body = new TextEncoder().encode(JSON.stringify({ message }));
+  const error = statusError({ status: 500, body }, "POST /containers/x/start");
+  assert.match(describeFailure(base!, error), /^cannot publish 5355\/udp if that port is taken: /);
 });

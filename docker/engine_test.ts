@@ -138,7 +138,7 @@ Deno.test("Engine shows no value of a container that the engine's message repeat
       () => client.change(service, "1", "start"),
     ];
     // Of a longer message only the start is kept: a value may lie across its end.
-    for (const start of ["", "x".repeat(220)]) {
+    for (const start of ["", "x".repeat(380)]) {
       const message = `${start} invalid: "hunter2", in ["A_PASSWORD=hunter2","B_KEY=line`;
       for (const call of calls) {
         engine.fault = { kind: "status", status: 400, message };

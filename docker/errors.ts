@@ -120,12 +120,15 @@ export function parseAnswer(answer: Answer, call: string): unknown {
   }
 }
 
-/** Reads the engine's message from `{"message": …}`; at most 240 characters, empty if there is none. */
+/**
+ * Reads the engine's message from `{"message": …}`; empty if there is none. At most 400 characters: before
+ * it says which port is taken, Docker names the container and the endpoint.
+ */
 function readRefusal(body: Uint8Array, hide: (message: string) => string): string {
   try {
     const { message } = JSON.parse(new TextDecoder().decode(body));
     if (typeof message !== "string") return "";
-    return hide(message).trim().slice(0, 240).toWellFormed();
+    return hide(message).trim().slice(0, 400).toWellFormed();
   } catch {
     return "";
   }

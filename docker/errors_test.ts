@@ -29,9 +29,9 @@ Deno.test("checkStatus() throws EngineError with status and words", () => {
     [199, "", ""],
     [300, "", ""],
     [303, "", ""],
-    [500, JSON.stringify({ message: "é".repeat(300) }), "é".repeat(240)],
+    [500, JSON.stringify({ message: "é".repeat(500) }), "é".repeat(400)],
     // A pair of surrogates that is cut in two.
-    [500, JSON.stringify({ message: `${"x".repeat(239)}😀` }), `${"x".repeat(239)}\ufffd`],
+    [500, JSON.stringify({ message: `${"x".repeat(399)}😀` }), `${"x".repeat(399)}\ufffd`],
   ];
   for (const [status, body, words] of cases) {
     assert.throws(() => checkStatus(answer(status, body), "GET /x"), {
