@@ -124,7 +124,10 @@ export class Applier {
       const isPush = callerAddress !== undefined;
       try {
         if (other) await this.#makeWay(other, topologyId, { store, isPush, signal: run.signal });
-        return await this.#applyTo(store, validated, { peers: { master, callerAddress }, run });
+        const peers = { master, callerAddress };
+        const result = await this.#applyTo(store, validated, { peers, run });
+        this.#history.forgetRefused(topologyId, topologyId);
+        return result;
       } catch (error) {
         // No other report has it: the stored topology is not the one whose apply failed.
         const isUnknown = error instanceof ApplyError && !error.isRecorded;
@@ -278,6 +281,7 @@ export class Applier {
           const applied = `topology ${current.topologyId} is applied on this host`;
           throw new ApplyError("conflict", `nothing found for topology ${givenId}; ${applied}`);
         }
+        this.#history.forgetRefused(topologyId, current?.topologyId ?? null);
         return { topologyId, versionHash: null, changes, changed };
       } catch (error) {
         // Records nothing: a new row would make every later apply a conflict.
@@ -311,6 +315,7 @@ export class Applier {
         run,
       );
       const isCleared = await retryWhileLocked(() => store.clear(topologyId), run.signal);
+      this.#history.forgetRefused(topologyId, null);
       return { topologyId, versionHash: null, changes, changed: changes > 0 || isCleared };
     } catch (error) {
       throw await recordFailure(store, { topologyId, signal: run.signal }, error);

@@ -100,12 +100,24 @@ export class HistoryFile {
     const push: RefusedPush = {
       code: isOwn ? code : "failed",
       keptId,
+      refusedId: id,
       detail: shorten(text, maximumDetailLength),
       at: Date.now(),
     };
     const isSame = refused?.keptId === keptId && refused.detail === push.detail;
     if (isSame && Math.abs(push.at - refused.at) < rewriteMs) return;
     this.#write({ ...history, refused: push });
+  }
+
+  /**
+   * Forgets the refused push once topology `id` was applied or torn down and `storedId` is stored: when
+   * it was a push of `id`, or when the topology that was in its way is gone.
+   */
+  forgetRefused(id: string, storedId: string | null): void {
+    const history = this.#read();
+    const { refused } = history;
+    if (refused === null || (refused.refusedId !== id && refused.keptId === storedId)) return;
+    this.#write({ ...history, refused: null });
   }
 
   /**

@@ -220,6 +220,41 @@ Deno.test("a refused push is forgotten when the topology goes, or after 10 min",
     assert.equal(readRefusedPush(host.storePath, oneId), null);
   }));
 
+for (
+  const [what, change] of Object.entries<(host: ApplyHost) => Promise<unknown>>({
+    "the refused one is torn down": (host) => host.teardown(threeId),
+    "the refused one is applied": async (host) => {
+      await host.push(threeLans, { supersede });
+      await host.push(oneLan, { supersede });
+    },
+    "the stored one is torn down": async (host) => {
+      await host.teardown(oneId);
+      await host.push(oneLan);
+    },
+    "the stored one is replaced": async (host) => {
+      await host.apply(third, { supersede });
+      await host.apply(oneLan, { supersede });
+    },
+    "the agent gives up the host": async (host) => {
+      await host.applier().teardownStored({ signal: new AbortController().signal });
+      await host.push(oneLan);
+    },
+  })
+) {
+  Deno.test(`a refused push is forgotten when ${what}`, () =>
+    withHost(async (host) => {
+      await host.apply(oneLan);
+      await refusalOf(host.push(threeLans));
+      // Neither of these ends it: the master still wants the other topology.
+      await host.push(oneLan);
+      await host.teardown(third.plan.topologyId);
+      assert.ok(readRefusedPush(host.storePath, oneId));
+      await change(host);
+      await host.assertApplied(oneLan);
+      assert.equal(readRefusedPush(host.storePath, oneId), null);
+    }));
+}
+
 Deno.test("a push that is repeated writes its refusal once a minute", () =>
   withHost(async (host) => {
     await host.apply(oneLan);

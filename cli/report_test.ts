@@ -25,7 +25,13 @@ const drifted = {
 const store = (change: Partial<typeof applied>) =>
   ({ kind: "ok", applied: { ...applied, ...change } }) as const;
 
-const refused = { code: "conflict", keptId: "A", detail: "A is here", at: 0 } as const;
+const refused = {
+  code: "conflict",
+  keptId: "A",
+  refusedId: "B",
+  detail: "A is here",
+  at: 0,
+} as const;
 
 Deno.test("findingsOf() gives each finding its code", () => {
   const cases: [what: string, sample: Sample, findings: [code: number, text: string][]][] = [

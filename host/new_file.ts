@@ -2,7 +2,8 @@ import fs from "node:fs";
 import { folderOf } from "./files.ts";
 
 /**
- * Creates a file for the owner alone; returns false when anything is at the path, also a link. A file that root creates in the folder of another user is that user's, because a service must be able to use
+ * Creates a file for the owner alone; returns false when anything is at the path, also a link. A file
+ * that root creates in the folder of another user is that user's, because a service must be able to use
  * what a command of root left.
  */
 export function createPrivateFile(path: string, text = ""): boolean {

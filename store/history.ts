@@ -24,6 +24,8 @@ export interface RefusedPush {
   readonly code: typeof refusalCodes[number];
   /** The topology that was stored. */
   readonly keptId: string;
+  /** The topology that was pushed. */
+  readonly refusedId: string;
   /** What was refused, why, and what to do; for operators. */
   readonly detail: string;
   /** Milliseconds since 1970. */
@@ -101,7 +103,8 @@ function isReplacement(value: Fields<Replacement>): boolean {
 
 function isRefusedPush(value: Fields<RefusedPush>): boolean {
   return refusalCodes.some((code) => code === value?.code) && isTime(value?.at) &&
-    isText(value?.keptId, maximumIdLength) && isText(value?.detail, maximumDetailLength);
+    isText(value?.keptId, maximumIdLength) && isText(value?.refusedId, maximumIdLength) &&
+    isText(value?.detail, maximumDetailLength);
 }
 
 function isLoop(value: Fields<NonNullable<ApplyHistory["loop"]>>): boolean {

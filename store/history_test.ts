@@ -6,7 +6,7 @@ import { type ApplyHistory, historyPathOf, readHistory, readRefusedPush } from "
 const at = Date.now();
 const whole: ApplyHistory = {
   replaced: [{ topologyId: "A", at }, { topologyId: "B", at: 0 }],
-  refused: { code: "conflict", keptId: "A", detail: "no\n\x1b[31mred", at },
+  refused: { code: "conflict", keptId: "A", refusedId: "B", detail: "no\n\x1b[31mred", at },
   loop: { keptId: "A", since: at },
 };
 const none: ApplyHistory = { replaced: [], refused: null, loop: null };
@@ -53,6 +53,7 @@ const wrong: Record<string, unknown> = {
   "a loop that is a text": { ...whole, loop: "A" },
   "a missing loop": { replaced: [], refused: null },
   "an unknown code": { ...whole, refused: { ...refused, code: "toString" } },
+  "a refusal of no topology": { ...whole, refused: { ...refused, refusedId: undefined } },
   "a text that is too long": { ...whole, refused: { ...refused, detail: "x".repeat(1001) } },
   "over 16 KiB": { ...whole, later: "x".repeat(2 ** 14) },
 };
