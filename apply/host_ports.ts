@@ -56,11 +56,11 @@ function isOwn(port: Port, host: string, listen: ListenAddress | null): boolean 
 async function portProblem(port: Port, host: string): Promise<string | null> {
   const [number, isTcp] = [parseInt(port), port.endsWith("/tcp")];
   const taken = `that port is taken: ${adviceFor([port])}`;
-  if (number < firstUnprivilegedPort) {
-    return isTcp && await takesConnection(number, host) ? taken : null;
-  }
+  const isPrivileged = number < firstUnprivilegedPort;
+  if (isPrivileged && isTcp && await takesConnection(number, host)) return taken;
   try {
-    const options = { hostname: host, port: number };
+    // Any port shows that the host has the address.
+    const options = { hostname: host, port: isPrivileged ? 0 : number };
     const socket = isTcp
       ? Deno.listen(options)
       : Deno.listenDatagram({ ...options, transport: "udp" });
