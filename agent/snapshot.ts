@@ -7,6 +7,7 @@ import { unknownDocument } from "../store/row.ts";
 import { StoreReader, type StoreStatus } from "../store/store_reader.ts";
 import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
 import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
+import type { Port } from "../topology/services.ts";
 
 /** The longest error of the engine that is sent, in characters. */
 const maximumErrorLength = 200;
@@ -17,6 +18,8 @@ export type Observed =
     readonly kind: "listed";
     readonly bridges: readonly string[];
     readonly containers: readonly string[];
+    /** Container name → the ports of the host that it publishes. */
+    readonly published: ReadonlyMap<string, readonly Port[]>;
   }
   | { readonly kind: "failed"; readonly error: string };
 
@@ -108,7 +111,7 @@ export class SnapshotCollector {
     let socket: string | null = null;
     try {
       socket = findSocket(sockets);
-      const { inventory, engine, bridges, containers } = await observe(signal, {
+      const { inventory, engine, ...names } = await observe(signal, {
         socket,
         networkPrefixes,
         containerPrefixes,
@@ -118,7 +121,7 @@ export class SnapshotCollector {
       });
       const { store, plan, problem } = await readExpected();
       const drift = problem === null ? findDrift(plan, inventory) : unknown(problem);
-      const observed = { kind: "listed", bridges, containers } as const;
+      const observed = { kind: "listed", ...names } as const;
       return { store, observed, socket, engine, drift, refused: this.#readRefused(store) };
     } catch (cause) {
       const error = messageOf(cause).slice(0, maximumErrorLength).toWellFormed();

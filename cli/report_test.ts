@@ -118,7 +118,12 @@ Deno.test("onceText() is one line with performance data behind a bar", () => {
     missing: [item("container", "c"), item("network", "n")],
     changed: [item("container", "d", "address")],
   } as const;
-  const noContainers = { kind: "listed", bridges: [], containers: [] } as const;
+  const noContainers = {
+    kind: "listed",
+    bridges: [],
+    containers: [],
+    published: new Map(),
+  } as const;
   const noMaster = { result: sendResults.notConfigured, certificates: null };
   const applied = "topology topology-1 at 0123456789ab, 2 networks and 1 container run";
   const seen = "networks=2 containers=1";

@@ -1,4 +1,5 @@
 import { Agent, fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
+import type { HostSnapshot } from "../agent/snapshot.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
@@ -6,7 +7,6 @@ import {
   planDocument,
   type PlannedContainer,
   type PlanOptions,
-  publishedBy,
 } from "../topology/plan.ts";
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
@@ -33,7 +33,7 @@ export async function printState(
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };
     terminal.stdout(await stateTree(heartbeat, options.planOptions, format));
-  } else terminal.stdout(await stateText(heartbeat, options.planOptions));
+  } else terminal.stdout(stateText(heartbeat));
   agent.close();
   return worst(findingsOf(heartbeat));
 }
@@ -45,18 +45,16 @@ type Colour = keyof typeof colours;
 type LabelledLine = readonly [label: string, value: string, colour?: Colour];
 
 /** Formats the state as lines with a label each, for a pipe or a file. */
-export async function stateText(heartbeat: Heartbeat, planOptions: PlanOptions): Promise<string> {
+export function stateText(heartbeat: Heartbeat): string {
   const { observed, drift } = heartbeat.snapshot;
   const lines = storeLines(heartbeat);
   if (observed.kind === "failed") lines.push(["docker", observed.error]);
   else {
     lines.push(["networks", observed.bridges.join(" ") || "none"]);
     lines.push(["containers", observed.containers.join(" ") || "none"]);
-    const plan = await planOf(heartbeat, planOptions);
-    const running = plan?.containers.filter(({ name }) => observed.containers.includes(name));
-    for (const container of running ?? []) {
-      const ports = publishedBy(container).join(" ");
-      if (ports !== "") lines.push(["published", `${ports} of ${container.decky}`]);
+    for (const name of observed.containers) {
+      const ports = observed.published.get(name);
+      if (ports) lines.push(["published", `${ports.join(" ")} of ${name}`]);
     }
   }
   lines.push(["drift", drift.state === "unknown" ? `unknown: ${drift.detail}` : drift.state]);
@@ -198,7 +196,7 @@ export async function stateTree(
   const lines = head.map((line) => formatter.line(labelled(line), line[2]));
   const plan = await planOf(heartbeat, planOptions);
   if (plan) {
-    const tree = drawTree(branchesOf(plan, notesOf(heartbeat)));
+    const tree = drawTree(branchesOf(plan, heartbeat.snapshot));
     lines.push("", formatter.line(`${prefixOf(plan)}…`));
     lines.push(...tree.map((it) => formatter.branch(it)));
   }
@@ -237,7 +235,7 @@ async function planOf(
 }
 
 /** Returns how planned objects differ, by type and name. */
-function notesOf({ snapshot: { drift } }: Heartbeat): ReadonlyMap<string, Note> {
+function notesOf({ drift }: HostSnapshot): ReadonlyMap<string, Note> {
   if (drift.state !== "drifted") return new Map();
   const kinds = driftKinds.filter((kind) => kind !== "unexpected");
   return new Map(
@@ -252,17 +250,26 @@ function prefixOf({ topologyId }: Plan): string {
   return `decnet_t_${topologyId.slice(0, 8)}_`;
 }
 
+/** What a tree is drawn from. */
+interface Drawing {
+  readonly plan: Plan;
+  readonly notes: ReadonlyMap<string, Note>;
+  readonly observed: HostSnapshot["observed"];
+}
+
 /** Returns the LANs with the deckies on them, then the deckies that are on no LAN. */
-function branchesOf(plan: Plan, notes: ReadonlyMap<string, Note>): Branch[] {
+function branchesOf(plan: Plan, snapshot: HostSnapshot): Branch[] {
+  const drawing = { plan, notes: notesOf(snapshot), observed: snapshot.observed };
+  const { notes } = drawing;
   const deckies = [...Map.groupBy(plan.containers, ({ decky }) => decky).values()];
   const lans = plan.networks.map(({ name, subnet, internal }): Branch => ({
     cells: [shortName(name, plan), subnet, internal ? "internal" : "DMZ"],
     note: notes.get(`network ${name}`),
     below: deckies.filter(([base]) => base!.addressByNetwork.has(name))
-      .map((decky) => deckyBranch(decky, name, plan, notes)),
+      .map((decky) => deckyBranch(decky, name, drawing)),
   }));
   const others = deckies.filter((decky) => firstLan(decky, plan) === undefined)
-    .map((decky) => deckyBranch(decky, undefined, plan, notes));
+    .map((decky) => deckyBranch(decky, undefined, drawing));
   return [...lans, ...others];
 }
 
@@ -270,20 +277,22 @@ function branchesOf(plan: Plan, notes: ReadonlyMap<string, Note>): Branch[] {
 function deckyBranch(
   decky: readonly PlannedContainer[],
   lan: string | undefined,
-  plan: Plan,
-  notes: ReadonlyMap<string, Note>,
+  { plan, notes, observed }: Drawing,
 ): Branch {
   const [base, ...services] = decky;
   const first = firstLan(decky, plan);
   const hasServicesElsewhere = first !== lan && services.length > 0;
-  const ports = first === lan ? publishedBy(base!).join(" ") : "";
+  const published = observed.kind === "listed" ? observed.published.get(base!.name) : undefined;
+  const ports = first === lan ? published : undefined;
   return {
     cells: [
       base!.decky,
       lan === undefined ? "on no LAN" : base!.addressByNetwork.get(lan)!,
       hasServicesElsewhere
         ? `services: see ${shortName(first!, plan)}`
-        : ports && `publishes ${ports}`,
+        : ports
+        ? `publishes ${ports.join(" ")}`
+        : "",
     ],
     note: notes.get(`container ${base!.name}`),
     below: first !== lan ? [] : services.map(({ name, service, request }): Branch => ({

@@ -104,9 +104,16 @@ drift         drifted
 `,
   );
   assert.equal(setup.master.connectionCount, 0);
-  // Only what runs publishes.
-  setup.engine.containers = [container({ name: "decnet_t_11111111_decky-001" })];
-  assert.match((await state()).stdout, /\npublished {5}22\/tcp of decky-001\ndrift /);
+  // Not what is planned, but what the engine has opened.
+  const base = container({ name: "decnet_t_11111111_decky-001" });
+  const ports = [161, 22].map((PublicPort) => ({ PublicPort, PrivatePort: 1, Type: "tcp" }));
+  setup.engine.containers = [base];
+  assert.doesNotMatch((await state()).stdout, /published/);
+  setup.engine.containers = [{ ...base, Ports: ports }];
+  assert.match(
+    (await state()).stdout,
+    /\npublished {5}22\/tcp 161\/tcp of decnet_t_11111111_decky-001\ndrift /,
+  );
 });
 
 Deno.test("run() state --json prints the topology of the heartbeat", async () => {
@@ -176,6 +183,12 @@ const store = {
   kind: "ok",
   applied: { ...applied, topologyId: storedId, document },
 } as const;
+const observed = {
+  kind: "listed",
+  bridges: ["n1", "n2"],
+  containers: ["c1"],
+  published: new Map([["decnet_t_5e1f0a3c_gate", ["22/tcp", "80/tcp", "443/tcp"] as const]]),
+} as const;
 const wide = { columns: 200, isColoured: false };
 
 function decky(name: string, ips_by_lan: Record<string, string>, services: string[]) {
@@ -200,7 +213,7 @@ function drifted(detail = ""): Heartbeat {
       { ...whole.containers[0]!, name: `decnet-x${detail}`, labels: new Map() },
     ],
   };
-  return heartbeatWith({ snapshot: { store, drift: findDrift(plan, inventory) } });
+  return heartbeatWith({ snapshot: { store, observed, drift: findDrift(plan, inventory) } });
 }
 
 /** Returns the lines below the first empty line. */
@@ -208,7 +221,7 @@ const treeOf = (text: string) => text.slice(text.indexOf("\n\n") + 2).split("\n"
 const plain = (text: string) => text.replaceAll(/\x1b\[\d+m/g, "");
 
 Deno.test("stateTree() draws LANs, deckies and services", async () => {
-  const heartbeat = heartbeatWith({ snapshot: { store } });
+  const heartbeat = heartbeatWith({ snapshot: { store, observed } });
   assert.equal(
     await stateTree(heartbeat, defaultPlanOptions, wide),
     `topology      ${storedId}
@@ -218,7 +231,7 @@ drift         consistent: 2 networks and 1 container run
 
 decnet_t_5e1f0a3c_…
 ├─ dmz     10.0.0.0/24  DMZ
-│  └─ gate  10.0.0.2  publishes 22/tcp 443/tcp 80/tcp
+│  └─ gate  10.0.0.2  publishes 22/tcp 80/tcp 443/tcp
 │     ├─ ssh   decnet/ssh:latest
 │     └─ http  decnet/http:latest
 ├─ office  10.0.1.0/24  internal
@@ -238,7 +251,7 @@ Deno.test("stateTree() shows how each object differs", async () => {
   assert.deepEqual(treeOf(text), [
     "decnet_t_5e1f0a3c_…",
     "├─ dmz     10.0.0.0/24  DMZ",
-    "│  └─ gate  10.0.0.2  publishes 22/tcp 443/tcp 80/tcp  unhealthy (paused)",
+    "│  └─ gate  10.0.0.2  publishes 22/tcp 80/tcp 443/tcp  unhealthy (paused)",
     "│     ├─ ssh   decnet/ssh:latest  missing",
     "│     └─ http  decnet/http:latest  stopped (exited)",
     "├─ office  10.0.1.0/24  internal  changed (not internal)",
@@ -309,7 +322,7 @@ Deno.test("stateTree() draws what was applied when the state is unknown", async 
 Deno.test("stateTree() of an idle host shows only unexpected objects", async () => {
   const idle = {
     store: { kind: "idle" },
-    observed: { kind: "listed", bridges: [], containers: [] },
+    observed: { kind: "listed", bridges: [], containers: [], published: new Map() },
   } as const;
   assert.equal(
     await draw(idle),

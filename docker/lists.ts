@@ -1,5 +1,5 @@
 import type { ContainerInfo, NetworkInfo, Uptime } from "../topology/inventory.ts";
-import type { Port } from "../topology/services.ts";
+import { type Port, sortPorts } from "../topology/services.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -71,7 +71,7 @@ function readPorts(value: unknown, place: string): Port[] {
     .filter(({ PublicPort, Type }) =>
       Number.isInteger(PublicPort) && (Type === "tcp" || Type === "udp")
     ).map(({ PublicPort, Type }) => `${PublicPort}/${Type}` as Port);
-  return [...new Set(ports)];
+  return sortPorts(ports);
 }
 
 /** Reads the engine's answer to `GET /images/json`: image id → labels. Throws `TypeError`. */

@@ -5,6 +5,7 @@ import {
   type NetworkInfo,
   topologyLabel,
 } from "../topology/inventory.ts";
+import type { Port } from "../topology/services.ts";
 import { compareCodePoints } from "../topology/json.ts";
 import { EngineError, parseAnswer, readFailure } from "./errors.ts";
 import {
@@ -143,6 +144,8 @@ export interface Observation {
   readonly bridges: readonly string[];
   /** Names of managed containers that run. */
   readonly containers: readonly string[];
+  /** Container name → the ports of the host that it publishes. */
+  readonly published: ReadonlyMap<string, readonly Port[]>;
   readonly inventory: Inventory;
   readonly engine: EngineVersion;
 }
@@ -158,9 +161,12 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
     const { headers, ...listed } = await list(signal, options);
     const inventory = selectManaged(listed, options);
     const bridges = inventory.networks.filter((it) => isLabelled(it) || it.driver === "bridge");
+    const running = inventory.containers.filter(isRunning);
+    const publishing = running.filter(({ publishedPorts }) => publishedPorts.length > 0);
     return {
       bridges: sortedNames(bridges),
-      containers: sortedNames(inventory.containers.filter(isRunning)),
+      containers: sortedNames(running),
+      published: new Map(publishing.map((it) => [it.name, it.publishedPorts])),
       inventory,
       engine: readVersion(headers, performance.now() - startedAt),
     };

@@ -70,6 +70,7 @@ Deno.test("observe() returns empty lists and the version of an idle engine", () 
     assert.deepEqual(observation, {
       bridges: [],
       containers: [],
+      published: new Map(),
       inventory: { networks: [], containers: [] },
     });
     assert.deepEqual(version, { version: "20.10.24", apiVersion: "1.41" });

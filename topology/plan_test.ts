@@ -332,9 +332,10 @@ Deno.test("planTopology() publishes the ports of a gateway, each once", async ()
     service_config: { https: { http_versions: ["http/3"] } },
   };
   const [base, ...others] = await containersOf(services, config, { publish: "192.0.2.1" });
-  const ports = ["161/udp", "443/tcp", "443/udp", "502/tcp", "53/tcp", "53/udp", "80/tcp"];
+  const ports = ["53/tcp", "53/udp", "80/tcp", "161/udp", "443/tcp", "443/udp", "502/tcp"];
   const { ExposedPorts, HostConfig: { PortBindings } } = base!.request;
   assert.deepEqual(ExposedPorts, Object.fromEntries(ports.map((port) => [port, {}])));
+  assert.deepEqual(Object.keys(ExposedPorts!), ports);
   assert.deepEqual(
     PortBindings,
     Object.fromEntries(ports.map((port) => {

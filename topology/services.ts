@@ -251,7 +251,7 @@ export function resolvePorts(
 }
 
 /**
- * Finds the ports that a decky publishes on the host, sorted. Only a gateway publishes: a decky that
+ * Finds the ports that a decky publishes on the host, by number. Only a gateway publishes: a decky that
  * forwards and is on the DMZ, as Docker opens no port of an internal network.
  */
 export function publishedPorts(
@@ -263,7 +263,12 @@ export function publishedPorts(
   const ports = services.flatMap((service) =>
     resolvePorts(catalogue.get(service) ?? {}, configByService.get(service) ?? {})
   );
-  return [...new Set(ports)].sort();
+  return sortPorts(ports);
+}
+
+/** Returns ports by number and protocol, each once. */
+export function sortPorts(ports: readonly Port[]): Port[] {
+  return [...new Set(ports)].sort().sort((a, b) => parseInt(a) - parseInt(b));
 }
 
 /** Limit for the text of a site's own services, in characters. */

@@ -28,7 +28,7 @@ export const applied: AppliedTopology = {
 /** A host where all is well. */
 const snapshot: HostSnapshot = {
   store: { kind: "ok", applied },
-  observed: { kind: "listed", bridges: ["n1", "n2"], containers: ["c1"] },
+  observed: { kind: "listed", bridges: ["n1", "n2"], containers: ["c1"], published: new Map() },
   socket: "/run/docker.sock",
   engine: { version: "20.10.24", apiVersion: "1.41", latencyMs: 12.345 },
   drift: consistent,
