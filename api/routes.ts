@@ -18,18 +18,19 @@ export interface ApiClient {
 
 /** Carries out the API's calls. Each method may throw `ApplyError`, whose code decides the status. */
 export interface ApiService {
+  /** Where calls that change the host wait for each other; a call leaves it once it has ended. */
+  readonly queue: SerialQueue;
   /** Returns the heartbeat's `topology` object. */
   state(signal: AbortSignal): Promise<unknown>;
   apply(hydrated: JsonObject, versionHash: string, client: ApiClient): Promise<void>;
   teardown(topologyId: string, clientSignal: AbortSignal): Promise<void>;
-  /** Tears down what is stored when its turn in `queue` comes. Returns at once. */
-  scheduleSelfDestruct(queue: SerialQueue): void;
+  /** Tears down what is stored when its turn in the queue comes. Returns at once. */
+  scheduleSelfDestruct(): void;
 }
 
 /** What the handler of a request needs. */
 export interface HandlerOptions {
   readonly service: ApiService;
-  readonly queue: SerialQueue;
   readonly limits: Limits;
   readonly log: Log;
 }
@@ -109,7 +110,7 @@ interface Route {
 }
 
 /** What a route needs. */
-interface RouteContext extends Pick<HandlerOptions, "service" | "queue"> {
+interface RouteContext extends Pick<HandlerOptions, "service"> {
   readonly client: ApiClient;
   /** Reads the body and waits until earlier requests have left the queue. */
   readBody(): Promise<JsonObject>;
@@ -161,9 +162,9 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   }],
   ["/self-destruct", {
     method: "POST",
-    async run({ service, queue, skipBody }) {
+    async run({ service, skipBody }) {
       await skipBody();
-      service.scheduleSelfDestruct(queue);
+      service.scheduleSelfDestruct();
       return { status: "self_destruct_scheduled" };
     },
   }],
@@ -202,12 +203,12 @@ class Exchange {
 
   /** Returns null if the client has disconnected. */
   async #runRoute(route: Route): Promise<Answer | null> {
-    const { service, queue, log } = this.options;
+    const { service, log } = this.options;
     const { connection: client } = this;
     const readBody = async () => parseObject(await this.#readInTurn());
     const skipBody = () => this.#readBody();
     try {
-      const body = await route.run({ service, queue, client, readBody, skipBody });
+      const body = await route.run({ service, client, readBody, skipBody });
       return { status: 200, body };
     } catch (error) {
       if (error instanceof ClientGone) return null;
@@ -229,7 +230,7 @@ class Exchange {
     const bytes = await this.#readBody();
     // The runtime reports a closed connection only after everything that was received is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
-    this.#leaveQueue = await this.options.queue.enter(clientSignal);
+    this.#leaveQueue = await this.options.service.queue.enter(clientSignal);
     return bytes;
   }
 

@@ -15,13 +15,7 @@ import {
   wakeListener,
 } from "./auth.ts";
 import { affordableHandshakes, Connections, defaultLimits, type Limits } from "./connections.ts";
-import {
-  type ApiService,
-  handle,
-  type HandlerOptions,
-  refuseMalformed,
-  SerialQueue,
-} from "./routes.ts";
+import { type ApiService, handle, type HandlerOptions, refuseMalformed } from "./routes.ts";
 
 /** How often the listener is woken, in milliseconds. */
 const wakeIntervalMs = 1_000;
@@ -56,7 +50,7 @@ export class ApiServer {
     crypto: CryptoModule,
   ) {
     const limits = { ...defaultLimits, ...changedLimits };
-    this.#handlerOptions = { service, queue: new SerialQueue(), limits, log };
+    this.#handlerOptions = { service, limits, log };
     const handshakes = affordableHandshakes(limits);
     this.#connections = new Connections(limits.maximumConnections, handshakes);
     this.#verifier = new ClientVerifier(allowedNames, crypto, log);

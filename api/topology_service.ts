@@ -4,9 +4,14 @@ import type { Applier, ApplyResult } from "../apply/applier.ts";
 import { ApplyError } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import { isPowerOfTwo, type Log } from "../host/log.ts";
-import type { ApiClient, ApiService, JsonObject, SerialQueue } from "./routes.ts";
+import { type ApiClient, type ApiService, type JsonObject, SerialQueue } from "./routes.ts";
 
 const maximumLoggedLength = 500;
+/** How many refusals are counted each by itself; those that differ from all of them, together. */
+const maximumRefusals = 16;
+
+/** An apply or a teardown; null when there was nothing to do. */
+type Work = (run: RunOptions) => Promise<ApplyResult | null>;
 
 /** What the service needs. */
 interface TopologyServiceOptions {
@@ -21,12 +26,11 @@ interface TopologyServiceOptions {
 
 /** Returns the agent's state to the API, and applies and tears down topologies. */
 export class TopologyService implements ApiService {
+  readonly queue = new SerialQueue();
   readonly #options: TopologyServiceOptions;
-  /** Counted since the last change; a master repeats a refused call at each heartbeat. */
-  #refusalCount = 0;
-  /** The last refusal to let topologies replace each other. */
-  #loggedLoop = "";
-  readonly #running = new Set<Promise<void>>();
+  /** How often each refusal came since the last change: a master repeats a refused call. */
+  readonly #refusals = new Map<string, number>();
+  #runningCount = 0;
   /** The end of the queue when a self-destruct that still waits had entered it. */
   #selfDestructTurn: Promise<void> | null = null;
   /** Resolves when the self-destruct that was scheduled last has ended. */
@@ -43,17 +47,21 @@ export class TopologyService implements ApiService {
   apply(hydrated: JsonObject, versionHash: string, client: ApiClient): Promise<void> {
     const { address: callerAddress, clientSignal } = client;
     const request = { document: hydrated, expectedHash: versionHash, callerAddress };
-    const work = (run: RunOptions) => this.#options.applier.apply(request, run);
-    return this.#logRefusal(this.#track("applied", work, clientSignal));
+    return this.#answer("applied", clientSignal, (run) => {
+      return this.#options.applier.apply(request, run);
+    });
   }
 
   teardown(topologyId: string, clientSignal: AbortSignal): Promise<void> {
-    const work = (run: RunOptions) => this.#options.applier.teardown(topologyId, run);
-    return this.#logRefusal(this.#track("torn down", work, clientSignal));
+    return this.#answer("torn down", clientSignal, (run) => {
+      return this.#options.applier.teardown(topologyId, run);
+    });
   }
 
-  scheduleSelfDestruct(queue: SerialQueue): void {
-    if (this.#options.signal.aborted) throw new ApplyError("failed", "the agent is stopping");
+  scheduleSelfDestruct(): void {
+    const { queue } = this;
+    const { signal, applier, log } = this.#options;
+    if (signal.aborted) throw new ApplyError("failed", "the agent is stopping");
     // One that waits at the end of the queue does the same; a flood of calls fills no memory.
     if (queue.last === this.#selfDestructTurn) return;
     const turn = queue.enter(new AbortController().signal);
@@ -61,74 +69,66 @@ export class TopologyService implements ApiService {
     const work = async (run: RunOptions) => {
       const leave = await turn;
       if (this.#selfDestructTurn === end) this.#selfDestructTurn = null;
-      return await this.#options.applier.teardownStored(run).finally(leave);
+      return await applier.teardownStored(run).finally(leave);
     };
-    const running = this.#track("torn down by self-destruct", work);
-    this.#lastSelfDestruct = running.catch((error) => {
-      this.#options.log("error", shorten(error), { subject: "self-destruct" });
+    this.#lastSelfDestruct = this.#run("torn down by self-destruct", work).catch((error) => {
+      log("error", shorten(error), { subject: "self-destruct" });
     });
   }
 
   /** Whether an apply or a teardown is running. */
   get isBusy(): boolean {
-    return this.#running.size > 0;
+    return this.#runningCount > 0;
   }
 
-  /** Resolves when no apply and no teardown is running. */
+  /** Resolves when the calls have ended that are in the queue now, and each self-destruct. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#running);
-    // One that was scheduled meanwhile: its client has the answer, so a reload must not drop it.
+    // Those that wait, too: a master sends a teardown once.
+    await this.queue.last;
+    // One that came meanwhile: its client has the answer, so a reload must not drop it.
     await this.#lastSelfDestruct;
   }
 
-  #track(
-    done: string,
-    work: (run: RunOptions) => Promise<ApplyResult | null>,
-    clientSignal?: AbortSignal,
-  ): Promise<void> {
-    const run = { signal: this.#options.signal, clientSignal, onWait: () => {} };
-    const running = this.#report(done, work(run)).finally(() => {
-      this.#running.delete(running);
-      // Changes by others were not checked while this was running.
-      this.#options.wakeup.requestCheck();
-    });
-    this.#running.add(running);
-    return running;
+  /** Runs a call; logs why it was refused, unless that is reported elsewhere. */
+  async #answer(done: string, clientSignal: AbortSignal, work: Work): Promise<void> {
+    try {
+      await this.#run(done, work, clientSignal);
+    } catch (error) {
+      if (error instanceof ApplyError) this.#logRefusal(error);
+      throw error;
+    }
   }
 
   /** Logs what was done, and requests a heartbeat if the state has changed. */
-  async #report(done: string, running: Promise<ApplyResult | null>): Promise<void> {
-    const { wakeup, log } = this.#options;
+  async #run(done: string, work: Work, clientSignal?: AbortSignal): Promise<void> {
+    const { signal, wakeup, log } = this.#options;
+    this.#runningCount++;
     try {
-      const result = await running;
+      const result = await work({ signal, clientSignal, onWait: () => {} });
       if (!result?.changed) return;
       const { topologyId, changes } = result;
       if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });
-      this.#refusalCount = 0;
+      this.#refusals.clear();
       wakeup.requestSend();
     } catch (error) {
       if (error instanceof ApplyError && error.code === "failed") wakeup.requestSend();
       throw error;
+    } finally {
+      this.#runningCount--;
+      // Changes by others were not checked while this was running.
+      wakeup.requestCheck();
     }
   }
 
-  async #logRefusal(running: Promise<void>): Promise<void> {
-    try {
-      await running;
-    } catch (error) {
-      // What the store has recorded is logged with the next heartbeat.
-      if (!(error instanceof ApplyError) || error.isRecorded) throw error;
-      const text = shorten(error);
-      if (error.code === "loop") {
-        // It names when it ends, so that the next one has another text.
-        if (text !== this.#loggedLoop) this.#options.log("warn", text, { subject: "api" });
-        this.#loggedLoop = text;
-        throw error;
-      }
-      const refusals = ++this.#refusalCount;
-      if (isPowerOfTwo(refusals)) this.#options.log("warn", text, { subject: "api", refusals });
-      throw error;
-    }
+  #logRefusal(error: ApplyError): void {
+    // What the store has recorded is logged with the next heartbeat.
+    if (error.isRecorded || error.isRepeated) return;
+    const text = shorten(error);
+    const isCounted = this.#refusals.has(text) || this.#refusals.size < maximumRefusals;
+    const key = isCounted ? text : "others";
+    const refusals = (this.#refusals.get(key) ?? 0) + 1;
+    this.#refusals.set(key, refusals);
+    if (isPowerOfTwo(refusals)) this.#options.log("warn", text, { subject: "api", refusals });
   }
 }
 

@@ -6,15 +6,25 @@ import { FallbackStore } from "../store/recovery.ts";
 import { TopologyStore } from "../store/topology_store.ts";
 import { withAgent } from "../tests/support/agent_setup.ts";
 import { ApiSetup } from "../tests/support/api_setup.ts";
-import { ApplyHost, oneLan, requestOf, threeLans, withHost } from "../tests/support/apply_host.ts";
+import {
+  ApplyHost,
+  oneLan,
+  requestOf,
+  textOf,
+  threeLans,
+  validatedOf,
+  withHost,
+} from "../tests/support/apply_host.ts";
 import { until } from "../tests/support/environment.ts";
 import { standInOptions } from "../tests/support/topology.ts";
 import { writeJson } from "../topology/json.ts";
 import { Applier } from "../apply/applier.ts";
-import { SerialQueue } from "./routes.ts";
 import { TopologyService } from "./topology_service.ts";
 
 const never = new AbortController().signal;
+const third = await validatedOf(
+  textOf("topology-one-lan.json").replaceAll("11111111-2222", "33333333-2222"),
+);
 const scheduled = { status: "self_destruct_scheduled" };
 const client = { address: "192.0.2.7", clientSignal: never };
 
@@ -55,6 +65,48 @@ Deno.test("TopologyService logs once that topologies replace each other", () =>
       }
       assert.equal(lines.length, 4);
       assert.match(lines[3]!, /^agent already has topology .* tear down all but one of them/);
+    })
+  ));
+
+Deno.test("TopologyService logs once that three topologies replace each other", () =>
+  withHost((host) =>
+    withAgent(async (_, agent) => {
+      const { lines, push } = serviceOf(host, agent, true);
+      for (const document of [oneLan, threeLans, third]) await push(document);
+      lines.length = 0;
+      for (let round = 0; round < 5; round++) {
+        await push(oneLan);
+        await push(threeLans);
+        // Repairing what runs is a change.
+        host.engine.containers = host.engine.containers.slice(0, -1);
+        await push(third);
+      }
+      const loops = lines.filter((line) => line.includes("again and again"));
+      assert.equal(loops.length, 1, loops.join("\n"));
+    })
+  ));
+
+Deno.test("TopologyService logs a new refusal after many of another kind", () =>
+  withHost((host) =>
+    withAgent(async (_, agent) => {
+      const { lines, push } = serviceOf(host, agent);
+      await push(oneLan);
+      lines.length = 0;
+      for (let round = 0; round < 5; round++) await push(threeLans);
+      await push({ ...third, versionHash: "0".repeat(64) });
+      assert.equal(lines.length, 4);
+      assert.match(lines[3]!, /^version hash mismatch: .* {"subject":"api","refusals":1}$/);
+    })
+  ));
+
+Deno.test("TopologyService logs few of many refusals that all differ", () =>
+  withHost((host) =>
+    withAgent(async (_, agent) => {
+      const { lines, push } = serviceOf(host, agent);
+      for (let round = 0; round < 500; round++) {
+        await push({ ...oneLan, versionHash: `${round}`.padStart(64, "0") });
+      }
+      assert.ok(lines.length >= 16 && lines.length < 32, String(lines.length));
     })
   ));
 
@@ -314,21 +366,37 @@ Deno.test("TopologyService.settled() waits for a self-destruct that came later",
   host.assertNothingLeft();
 });
 
+Deno.test("C7 TopologyService.settled() waits for calls that wait for their turn", async () => {
+  await using called = await CalledHost.open();
+  const { host, service, stop, api } = called;
+  host.engine.latencyMs = 50;
+  const applied = called.apply(oneLan);
+  await until(() => host.engine.requestCount > 0);
+  // A master sends a teardown once.
+  const tornDown = api.post("/topology/teardown", { topology_id: topologyId });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  // As when the configuration is reloaded.
+  await service.settled();
+  stop.abort();
+  assert.deepEqual([await applied, (await tornDown).status], [200, 200]);
+  host.assertNothingLeft();
+});
+
 Deno.test("TopologyService keeps one self-destruct of many that wait in a row", async () => {
   await using called = await CalledHost.open();
   const { host, service } = called;
   assert.equal(await called.apply(oneLan), 200);
-  const queue = new SerialQueue();
+  const { queue } = service;
   const leave = await queue.enter(never);
-  service.scheduleSelfDestruct(queue);
+  service.scheduleSelfDestruct();
   const { last } = queue;
-  for (let times = 0; times < 1_000; times++) service.scheduleSelfDestruct(queue);
+  for (let times = 0; times < 1_000; times++) service.scheduleSelfDestruct();
   assert.equal(queue.last, last);
   leave();
   await service.settled();
   host.assertNothingLeft();
   // One that comes later is not covered by it.
-  service.scheduleSelfDestruct(queue);
+  service.scheduleSelfDestruct();
   assert.notEqual(queue.last, last);
   await service.settled();
 });

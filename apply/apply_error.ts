@@ -24,19 +24,23 @@ export class ApplyError extends Error {
   readonly problems: readonly Problem[];
   /** Whether the store has it as the last error. */
   readonly isRecorded: boolean;
+  /** Whether an earlier `loop` has told the same. */
+  readonly isRepeated: boolean;
 
   constructor(
     readonly code: ApplyErrorCode,
     message: string,
-    { cause, problems = [], isRecorded = false }: {
+    { cause, problems = [], isRecorded = false, isRepeated = false }: {
       cause?: unknown;
       problems?: readonly Problem[];
       isRecorded?: boolean;
+      isRepeated?: boolean;
     } = {},
   ) {
     super(message, { cause });
     this.problems = problems;
     this.isRecorded = isRecorded;
+    this.isRepeated = isRepeated;
   }
 }
 

@@ -139,7 +139,8 @@ export class HistoryFile {
     const text = "topologies have replaced each other on this host again and again";
     const advice = "at the master, tear down all but one of them for this host";
     const { message } = new AlreadyApplied(keptId, id);
-    throw new ApplyError("loop", `${message} before ${until}: ${text}; ${advice}`);
+    const whole = `${message} before ${until}: ${text}; ${advice}`;
+    throw new ApplyError("loop", whole, { isRepeated: isKept });
   }
 
   #read(): ApplyHistory {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { oneLan } from "../support/apply_host.ts";
 import { writeAgentDirectory } from "../support/certificates.ts";
 import { FakeEngine } from "../support/engine/fake_engine.ts";
 import { execute, Host, ListeningHost, RunningAgent } from "../support/executable.ts";
@@ -148,6 +149,26 @@ Deno.test("decnet-agent reloads its configuration at SIGHUP, and sends at once",
   assert.match(agent.stderr, /msg="the configuration was read again" .*host=host-2 interval=3600s/);
   const { code } = await agent.stop();
   assert.equal(code, 0);
+});
+
+Deno.test("C7 decnet-agent answers the calls that wait before it reloads", async () => {
+  await using listening = await ListeningHost.create();
+  const engine = await listening.host.startEngine();
+  engine.images = oneLan.plan.containers.map(({ request }) => request.Image);
+  await using agent = new RunningAgent(listening.flags);
+  await agent.until(() => agent.stderr.includes("msg=listening"));
+  engine.latencyMs = 100;
+  const post = (path: string, body: string) => listening.call(path, { method: "POST", body });
+  const { text, versionHash, plan } = oneLan;
+  const body = `{"hydrated":${text},"version_hash":"${versionHash}"}`;
+  const applied = post("/topology/apply", body);
+  await agent.until(() => engine.changes.length > 0);
+  const tornDown = post("/topology/teardown", JSON.stringify({ topology_id: plan.topologyId }));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  agent.signal("SIGHUP");
+  assert.deepEqual([(await applied).status, (await tornDown).status], [200, 200]);
+  assert.deepEqual([engine.networks, engine.containers], [[], []]);
+  await agent.until(() => agent.stderr.includes("the configuration was read again"));
 });
 
 Deno.test("decnet-agent keeps its configuration when the new one is wrong", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect, type TLSSocket } from "node:tls";
-import type { ApiClient, ApiService } from "../../api/routes.ts";
+import { type ApiClient, type ApiService, SerialQueue } from "../../api/routes.ts";
 import { ApiServer } from "../../api/server.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
 import { versionHash as hashOf } from "../../topology/hash.ts";
@@ -119,6 +119,7 @@ type Document = { readonly [key: string]: Json };
 
 /** The service behind the API. A call that does to the engine what it must not throws. */
 class WatchedService implements ApiService {
+  readonly queue = new SerialQueue();
   /** How many calls have come in this case. */
   calls = 0;
   readonly #host: ServiceHost;

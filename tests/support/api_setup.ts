@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { request } from "node:https";
 import { connect, type TLSSocket } from "node:tls";
-import type { ApiClient, ApiService } from "../../api/routes.ts";
+import { type ApiClient, type ApiService, SerialQueue } from "../../api/routes.ts";
 import { type ApiOptions, ApiServer } from "../../api/server.ts";
 import type { LoadedIdentity } from "../../api/auth.ts";
 import type { Identity } from "../../master/certificates.ts";
@@ -173,6 +173,7 @@ const agent = await agentIdentity("the agent");
 
 /** A service that records its calls, and does what the test sets. */
 class RecordingService implements ApiService {
+  readonly queue = new SerialQueue();
   readonly calls: string[] = [];
   /** Of each call for the state. */
   readonly signals: AbortSignal[] = [];
