@@ -37,6 +37,9 @@ export class ConfigFileError extends UsageError {
 
 const section = "agent";
 
+/** Keys of the file that a master issues which set one of the agent's, unless that is set itself. */
+const issuedKeys: ReadonlyMap<string, KeyName> = new Map([["swarm-syslog-port", "syslog-port"]]);
+
 /**
  * Reads the entries of the agent's section, in order; null when there is none. Comments are lines
  * that begin with `#` or `;`. Names of sections and keys are compared ignoring case, and in keys
@@ -125,10 +128,12 @@ export function readSources(
   const warnings: Sources["warnings"][number][] = [];
   const ini = new Map<KeyName, Source>();
   for (const { key, value, line } of readEntries(path, environment, configFile !== null)) {
-    const name = keyNames.find((name) => name === key);
+    const name = keyNames.find((name) => name === key) ?? issuedKeys.get(key);
     if (name === undefined) {
       warnings.push({ text: `${path} line ${line}: unknown key '${key}' is ignored`, line });
-    } else if (value !== "") ini.set(name, { value, origin: { kind: "line", path, line } });
+    } else if (value !== "" && (name === key || !ini.has(name))) {
+      ini.set(name, { value, origin: { kind: "line", path, line } });
+    }
   }
   return { find: sourceFinder(flags, environment, ini), warnings };
 }
@@ -184,6 +189,8 @@ export interface Configuration {
   readonly supersede: boolean;
   /** Where the API listens; null: it is off. */
   readonly listen: ListenOptions | null;
+  /** Where the master takes the lines of the decoys; null: they are not forwarded. */
+  readonly logs: { readonly host: string; readonly port: number } | null;
   /** The file for metrics; null: none are written. */
   readonly textfile: string | null;
   /** Problems that do not stop the agent, such as an unknown key. */
@@ -226,14 +233,41 @@ export function configure(
     return source && valueOf(name, source);
   };
   const configuration = assemble(get, environment);
-  const { master, hostUuid } = configuration.agent;
-  if (master !== null && hostUuid === null) throw new UsageError(noHostUuid);
+  const [missing] = missingKeys(configuration, find);
+  if (missing) throw new UsageError(missing.problem);
   return { ...configuration, warnings: warnings.map(({ text }) => text) };
 }
 
-/** The problem of a configuration with a master and no id for this host. */
-export const noHostUuid =
-  "host-uuid: required with master-host, but not set; it is the id of this host at the master";
+/** A key that others need, and what it must be set to. */
+interface MissingKey {
+  readonly key: "host-uuid" | "master-host" | "syslog-port";
+  readonly problem: string;
+  readonly fix: string;
+}
+
+/** Returns the keys that are not set although others that are need them. */
+export function missingKeys(
+  { agent: { master, hostUuid } }: Pick<Configuration, "agent">,
+  find: Sources["find"],
+): MissingKey[] {
+  const missing: MissingKey[] = [];
+  if (master !== null && hostUuid === null) {
+    missing.push({
+      key: "host-uuid",
+      problem:
+        "host-uuid: required with master-host, but not set; it is the id of this host at the master",
+      fix: "set host-uuid to this host's id at the master",
+    });
+  }
+  if (find("forward-logs")?.value !== "true") return missing;
+  for (const key of ["master-host", "syslog-port"] as const) {
+    if (find(key) !== null) continue;
+    const what = key === "master-host" ? "the master" : "the port of the master's log listener";
+    const problem = `${key}: required with forward-logs, but not set; it is ${what}`;
+    missing.push({ key, problem, fix: `set ${key} to ${what}` });
+  }
+  return missing;
+}
 
 /** Puts the configuration together from the values that `get` returns, and from defaults. */
 export function assemble(get: Get, environment: Environment): Omit<Configuration, "warnings"> {
@@ -247,6 +281,8 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
   const publish = getOrDefault("publish");
   const listen = get("listen");
   const allowedNames = getOrDefault("allowed-cn");
+  const syslogPort = get("syslog-port");
+  const isForwarding = get("forward-logs") ?? true;
   return {
     agent: {
       agentVersion,
@@ -267,6 +303,7 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
     intervalMs: getOrDefault("interval"),
     supersede: getOrDefault("supersede"),
     listen: listen && { ...listen, allowedNames },
+    logs: isForwarding && host !== null && syslogPort !== null ? { host, port: syslogPort } : null,
     textfile: get("textfile"),
   };
 }

@@ -170,6 +170,16 @@ const keyHelp: Record<KeyName, KeyHelp> = {
   "listen": ["ADDR:PORT", "where the master can push topologies to, over mutual TLS", "off"],
   "allowed-cn": ["LIST", "common names of the certificates that may push"],
   "supersede": ["BOOL", "if another topology is applied: true removes it first, false refuses"],
+  "forward-logs": [
+    "BOOL",
+    "send what the decoys print to the master, at its syslog-port",
+    "true if syslog-port and master-host are set, else false",
+  ],
+  "syslog-port": [
+    "PORT",
+    "the port where the master takes the lines of the decoys",
+    "swarm-syslog-port of the ini file, else none",
+  ],
   "textfile": [
     "FILE",
     "file for Prometheus metrics, written after each heartbeat: NAME.prom in the folder that " +

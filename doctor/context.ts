@@ -51,6 +51,7 @@ type KeyToSet =
   | "swarmctl-port"
   | "master-name"
   | "master-fingerprint"
+  | "syslog-port"
   | "listen";
 
 /** Something that is wrong with the configuration. */

@@ -138,6 +138,14 @@ testFaults([
     fix: "set host-uuid to this host's id at the master (in section [agent] of " +
       "/etc/decnet/decnet.ini), then: systemctl reload decnet-agent",
   },
+  {
+    name: "a missing syslog-port",
+    plant: (setup) => ({ flags: withFlag(setup, "forward-logs", "true"), ini: "[agent]\n" }),
+    finding: "configuration: failed",
+    details: /syslog-port: required with forward-logs, but not set/,
+    fix: "set syslog-port to the port of the master's log listener (in section [agent] of " +
+      "/etc/decnet/decnet.ini), then: systemctl reload decnet-agent",
+  },
 ]);
 
 Deno.test("doctor puts no name from Docker, a peer or a lock into a command", () =>
