@@ -71,7 +71,8 @@ export class LogStreams {
     const time = ms * 1_000_000n + BigInt(timestamp.slice(20, 29));
     const entry = { time, frames: lineFrames(timestamp, line) };
     const entries = this.#entries.get(container) ?? [];
-    this.#entries.set(container, [...entries, entry]);
+    entries.push(entry);
+    this.#entries.set(container, entries);
     for (const follower of this.#followers) {
       if (follower.container === container) send(follower, entry);
     }

@@ -1,0 +1,303 @@
+import assert from "node:assert/strict";
+import { readContainers } from "../docker/lists.ts";
+import type { Log } from "../host/log.ts";
+import { TemporaryFolder, until } from "../tests/support/environment.ts";
+import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
+import { timestampAt } from "../tests/support/engine/logs.ts";
+import { container, type ContainerItem, imageIdOf } from "../tests/support/engine/state.ts";
+import { isForwarded, LogForwarder } from "./forwarder.ts";
+import type { LineSink, SinkStatus } from "./sender.ts";
+
+const decoder = new TextDecoder();
+
+/** Keeps the lines that it gets; it can be full. */
+class TestSink implements LineSink {
+  readonly lines: string[] = [];
+  bytes = 0;
+  /** Whether lines are safe at once; otherwise none is. */
+  isSafe = true;
+  /** How many more lines there is room for. */
+  room = Infinity;
+  #full: PromiseWithResolvers<void> | null = null;
+
+  send(line: Uint8Array, onSafe: () => void): Promise<void> | null {
+    this.lines.push(decoder.decode(line));
+    this.bytes += line.length;
+    if (this.isSafe) onSafe();
+    if (--this.room > 0) return null;
+    this.#full ??= Promise.withResolvers();
+    return this.#full.promise;
+  }
+
+  /** Makes room for so many lines. */
+  drain(room = Infinity): void {
+    this.room = room;
+    this.#full?.resolve();
+    this.#full = null;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    this.drain();
+  }
+
+  get status(): SinkStatus {
+    return { sent: this.lines.length, heldBack: 0, cut: 0, waitingSince: null, problem: null };
+  }
+}
+
+const id8 = "7c9e6679";
+const labels = {
+  "decnet.topology.id": `${id8}-0000`,
+  "decnet.topology.service": "true",
+  "decnet.topology.image": imageIdOf("busybox:latest"),
+};
+
+/** A service container of a topology. */
+function service(name: string, more: Partial<Parameters<typeof container>[0]> = {}): ContainerItem {
+  return container({ name: `decnet_t_${id8}_${name}`, labels, ...more });
+}
+
+/** A forwarder with its engine and sink. */
+class Setup implements AsyncDisposable {
+  readonly #folder = new TemporaryFolder();
+  readonly sink = new TestSink();
+  readonly logged: string[] = [];
+  engine!: FakeEngine;
+  forwarder!: LogForwarder;
+  #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  static async start(containers: ContainerItem[], maximumFollowed = 500): Promise<Setup> {
+    const setup = new Setup();
+    setup.engine = await FakeEngine.start(`${setup.#folder.path}/docker.sock`);
+    setup.engine.containers = containers;
+    setup.startForwarder(maximumFollowed);
+    return setup;
+  }
+
+  startForwarder(maximumFollowed = 500): void {
+    const log: Log = (level, message) => void this.logged.push(`${level}: ${message}`);
+    this.#stop = new AbortController();
+    this.forwarder = new LogForwarder({
+      sockets: [this.engine.socketPath],
+      path: `${this.#folder.path}/logs.db`,
+      sink: this.sink,
+      log,
+      maximumFollowed,
+    });
+    this.#running = this.forwarder.run(this.#stop.signal);
+    this.note();
+  }
+
+  /** Tells the forwarder what the engine lists. */
+  note(): void {
+    this.forwarder.note(readContainers(this.engine.containers));
+  }
+
+  /** Waits until the sink has so many lines. */
+  async untilLines(count: number): Promise<void> {
+    await until(() => this.sink.lines.length >= count, { what: `${count} lines` });
+  }
+
+  async stopForwarder(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopForwarder();
+    await this.engine.stop();
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+Deno.test("isForwarded() selects the services of topologies", () => {
+  const selected = (item: ContainerItem) => isForwarded(readContainers([item])[0]!);
+  assert.equal(selected(service("web-http")), true);
+  assert.equal(selected(service("web-http", { state: "exited" })), true);
+  const others = [
+    service("web-http", { state: "created" }),
+    service("web", { labels: { ...labels, "decnet.topology.service": "True" } }),
+    service("web", { labels: { "decnet.topology.id": labels["decnet.topology.id"] } }),
+    // A copy by docker commit, and one with another name.
+    service("web-http", { image: "copy:latest" }),
+    container({ name: "web-http", labels }),
+    container({ name: `decnet_t_${id8}_x`, labels: { "decnet.topology.service": "true" } }),
+  ];
+  for (const item of others) assert.equal(selected(item), false, item.Names[0]);
+});
+
+Deno.test("LogForwarder sends the lines of services, each once and in order", async () => {
+  const [web, ftp, other] = [service("web-http"), service("web-ftp"), container({ name: "other" })];
+  await using setup = await Setup.start([web, ftp, other]);
+  const { engine, sink } = setup;
+  for (const item of [web, ftp, other]) engine.logs.print(item.Id, `${item.Names[0]} 1\n`);
+  await setup.untilLines(2);
+  for (const item of [web, ftp, other]) engine.logs.print(item.Id, `${item.Names[0]} 2\n`);
+  await setup.untilLines(4);
+  for (const { Names: [name] } of [web, ftp]) {
+    assert.deepEqual(sink.lines.filter((line) => line.startsWith(name!)), [
+      `${name} 1`,
+      `${name} 2`,
+    ]);
+  }
+  assert.equal(sink.lines.length, 4);
+  assert.deepEqual([...new Set(engine.logs.followed)].sort(), [web.Id, ftp.Id].sort());
+  assert.deepEqual(setup.logged, []);
+});
+
+Deno.test("LogForwarder goes on after a restart from what was safe", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  const at = timestampAt(Date.now());
+  for (const line of ["1\n", "2\n"]) engine.logs.print(web.Id, line, at);
+  await setup.untilLines(2);
+  sink.isSafe = false;
+  engine.logs.print(web.Id, "3\n", at);
+  await setup.untilLines(3);
+  await setup.stopForwarder();
+  sink.isSafe = true;
+  setup.startForwarder();
+  await setup.untilLines(4);
+  engine.logs.print(web.Id, "4\n");
+  await setup.untilLines(5);
+  assert.deepEqual(sink.lines, ["1", "2", "3", "3", "4"]);
+});
+
+Deno.test("LogForwarder reads the log of a container that has ended, once", async () => {
+  const web = service("web-http", { state: "exited" });
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  await until(() => engine.requestCount === 1 && engine.logs.followed.length === 0);
+  setup.note();
+  engine.logs.print(web.Id, "1\n", timestampAt(Date.now() - 1_000));
+  engine.logs.print(web.Id, "tail", timestampAt(Date.now()));
+  // It ran meanwhile.
+  engine.containers = [{ ...web, State: "running" }];
+  setup.note();
+  engine.containers = [web];
+  setup.note();
+  await setup.untilLines(2);
+  assert.deepEqual(sink.lines, ["1", "tail"]);
+  const { requestCount } = engine;
+  await new Promise((resolve) => setTimeout(resolve, 3_500));
+  assert.equal(engine.requestCount, requestCount);
+});
+
+Deno.test("LogForwarder opens a log again that was cut", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  for (const line of ["1", "2", "3"]) {
+    engine.logs.print(web.Id, `${line}\n`);
+    await setup.untilLines(Number(line));
+    engine.logs.end();
+    await until(() => engine.logs.followed.length === 0);
+  }
+  assert.deepEqual(sink.lines, ["1", "2", "3"]);
+});
+
+Deno.test("LogForwarder closes all logs while the sink is full, and loses nothing", async () => {
+  const items = ["a", "b", "c"].map((name) => service(name));
+  await using setup = await Setup.start(items);
+  const { engine, sink } = setup;
+  sink.room = 4;
+  const print = (line: number) => {
+    for (const { Id, Names: [name] } of items) engine.logs.print(Id, `${name!.at(-1)}${line}\n`);
+  };
+  for (let line = 10; line < 20; line++) print(line);
+  await until(() => engine.logs.followed.length === 3);
+  await until(() => engine.logs.followed.length === 0, { what: "closed logs" });
+  assert.equal(sink.lines.length, 4);
+  for (let line = 20; line < 30; line++) print(line);
+  assert.notEqual(setup.forwarder.status.behindSince, null);
+  sink.drain();
+  await setup.untilLines(60);
+  for (const name of ["a", "b", "c"]) {
+    const expected = Array.from({ length: 20 }, (_, index) => `${name}${10 + index}`);
+    assert.deepEqual(sink.lines.filter((line) => line.startsWith(name)), expected);
+  }
+  await until(() => setup.forwarder.status.behindSince === null);
+});
+
+Deno.test("LogForwarder gives each container its share beside one that floods", async () => {
+  const items = Array.from({ length: 20 }, (_, index) => service(`calm-${index}`));
+  const loud = service("loud");
+  await using setup = await Setup.start([loud, ...items]);
+  const { engine, sink } = setup;
+  await until(() => engine.logs.followed.length === 21);
+  sink.room = 1;
+  for (let line = 0; line < 3_000; line++) engine.logs.print(loud.Id, `${"x".repeat(1_000)}\n`);
+  await setup.untilLines(1);
+  for (const { Id } of items) engine.logs.print(Id, "calm\n");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const before = sink.lines.length;
+  sink.drain();
+  await setup.untilLines(3_020);
+  const last = sink.lines.lastIndexOf("calm");
+  assert.ok(last - before < 100, `the last calm line is number ${last - before}`);
+});
+
+Deno.test("LogForwarder reads in turn where there are more than it follows", async () => {
+  const items = Array.from({ length: 4 }, (_, index) => service(`s-${index}`));
+  await using setup = await Setup.start(items, 2);
+  const { engine, sink } = setup;
+  for (const { Id, Names: [name] } of items) engine.logs.print(Id, `${name} 1\n`);
+  await setup.untilLines(4);
+  for (const { Id, Names: [name] } of items) engine.logs.print(Id, `${name} 2\n`);
+  await setup.untilLines(8);
+  assert.equal(new Set(sink.lines).size, 8);
+  assert.ok(engine.logs.followed.length <= 2);
+});
+
+Deno.test("LogForwarder lets timers run while containers flood", async () => {
+  const items = Array.from({ length: 5 }, (_, index) => service(`loud-${index}`));
+  await using setup = await Setup.start(items);
+  const { engine, sink } = setup;
+  for (const { Id } of items) {
+    for (let line = 0; line < 20_000; line++) engine.logs.print(Id, "yes\n");
+  }
+  let [longest, last] = [0, performance.now()];
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }, 5);
+  await setup.untilLines(100_000);
+  clearInterval(timer);
+  assert.ok(longest < 500, `a timer was ${longest} ms late`);
+  assert.equal(sink.lines.length, 100_000);
+});
+
+Deno.test("LogForwarder reports a log that cannot be read, once", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([]);
+  const { engine } = setup;
+  engine.fault = { kind: "status", status: 501, message: "the driver cannot be read" };
+  engine.containers = [web];
+  setup.note();
+  await until(() => engine.requestCount >= 2);
+  const text =
+    "Cannot read the log of a container: GET /containers/ID/logs was answered with 501 " +
+    "(the driver cannot be read)";
+  assert.deepEqual(setup.logged, [`warn: ${text}`]);
+  assert.equal(setup.forwarder.status.problem, text);
+});
+
+Deno.test("LogForwarder forgets containers that are gone", async () => {
+  await using setup = await Setup.start([]);
+  const { engine } = setup;
+  for (let round = 0; round < 20; round++) {
+    engine.containers = Array.from({ length: 500 }, (_, index) => service(`r${round}-${index}`));
+    setup.note();
+  }
+  engine.containers = [];
+  setup.note();
+  await until(() => engine.requestCount >= 500);
+  engine.logs.end();
+  await until(() => {
+    engine.logs.end();
+    return setup.forwarder.status.followed === 0;
+  });
+});
