@@ -5,6 +5,7 @@ import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
 import { StoreReader, type StoreStatus } from "../store/store_reader.ts";
 import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
+import type { Inventory } from "../topology/inventory.ts";
 import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 
 /** The longest error of the engine that is sent, in characters. */
@@ -79,6 +80,8 @@ export interface SnapshotOptions extends HostOptions {
   readonly fallback?: FallbackStore;
   /** What containers are made from: one with another image counts as changed. */
   readonly planOptions: PlanOptions;
+  /** Called with what runs, each time that the engine was asked. */
+  readonly onInventory?: (inventory: Inventory) => void;
 }
 
 /** Collects snapshots, and keeps the open store and the plan for the next one. */
@@ -113,6 +116,7 @@ export class SnapshotCollector {
         // Reads the store while the engine prepares its answer.
         onAsked: readExpected,
       });
+      this.#options.onInventory?.(inventory);
       const { store, plan, problem } = await readExpected();
       const drift = problem === null ? findDrift(plan, inventory) : unknown(problem);
       return { store, observed: { kind: "listed", bridges, containers }, socket, engine, drift };

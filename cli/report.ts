@@ -2,6 +2,7 @@ import { fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts
 import { describeDrift } from "../agent/snapshot.ts";
 import { sanitizeLine, shorten } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
+import type { LogReport } from "./log_report.ts";
 import { jsonText } from "./terminal.ts";
 
 /** Exit codes and the words of monitoring plugins for them; a higher one is worse. */
@@ -122,8 +123,13 @@ function oneLine(text: string): string {
   return shorten(line, read);
 }
 
-/** Returns the result of a check for `--json` (docs/protocol.md). */
-export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], storePath: string) {
+/** Returns the result of a check for `--json` (docs/protocol.md); `logs` where lines are forwarded. */
+export function onceJson(
+  heartbeat: Heartbeat,
+  findings: readonly Finding[],
+  storePath: string,
+  logs: LogReport | null = null,
+) {
   const { snapshot, body, certificates, checkedAt } = heartbeat;
   return fitReport(topologyReport(snapshot), (topology) => ({
     ...statusJson(worst(findings), summary(heartbeat, findings)),
@@ -141,6 +147,7 @@ export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], sto
         : new Date(certificates.expiresAt).toISOString(),
       problem: certificates.problem,
     },
+    ...(logs && { logs: logs.json }),
   }), jsonText);
 }
 

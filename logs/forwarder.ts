@@ -90,8 +90,6 @@ class TurnQueue {
 
 /** What a forwarder needs. */
 interface ForwarderOptions {
-  /** Paths where the engine's socket may be; may change. */
-  readonly sockets: readonly string[];
   /** The file for positions and status. */
   readonly path: string;
   readonly sink: LineSink;
@@ -114,6 +112,7 @@ export class LogForwarder {
   /** Positions that are to be stored. */
   #safe = new Map<string, LogPosition>();
   #signal = AbortSignal.abort();
+  #sockets: readonly string[] = [];
   /** When the sink began to be full, by a clock that never jumps; null when it takes lines. */
   #blockedAt: number | null = null;
   #isSuspended = false;
@@ -149,12 +148,16 @@ export class LogForwarder {
     this.#openDue();
   }
 
-  /** Reads and sends until `signal` is aborted; then within a second or so. Never throws. */
-  async run(signal: AbortSignal): Promise<void> {
+  /**
+   * Reads and sends until `signal` is aborted, and ends within a second then. `sockets` are the paths
+   * where the engine's socket may be, and may change. Never throws.
+   */
+  async run(signal: AbortSignal, sockets: readonly string[]): Promise<void> {
     const stopped = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => stopped.resolve(), { once: true });
     if (signal.aborted) return;
     this.#signal = signal;
+    this.#sockets = sockets;
     const sending = this.#options.sink.run(signal);
     this.#openDue();
     const timer = setInterval(() => this.#tick(), tickMs);
@@ -271,7 +274,7 @@ export class LogForwarder {
     let log: ContainerLog | null = null;
     try {
       log = source.log = await ContainerLog.open(this.#signal, {
-        socket: findSocket(this.#options.sockets),
+        socket: findSocket(this.#sockets),
         id,
         after: source.position ?? this.#positions.read(id),
         memory: this.#memory,

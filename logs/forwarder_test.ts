@@ -80,13 +80,12 @@ class Setup implements AsyncDisposable {
     const log: Log = (level, message) => void this.logged.push(`${level}: ${message}`);
     this.#stop = new AbortController();
     this.forwarder = new LogForwarder({
-      sockets: [this.engine.socketPath],
       path: `${this.#folder.path}/logs.db`,
       sink: this.sink,
       log,
       maximumFollowed,
     });
-    this.#running = this.forwarder.run(this.#stop.signal);
+    this.#running = this.forwarder.run(this.#stop.signal, [this.engine.socketPath]);
     this.note();
   }
 

@@ -10,9 +10,11 @@ const pathOf = (path: string) => new URL(path, root).pathname;
 
 const heartbeats = new Map([["delivered", 1]] as const);
 const loop = { startedAt: 1, lastSuccessAt: 1, heartbeats, isListening: true };
+const counts = { sent: 1, heldBack: 1, cut: 1, gaps: 1, followed: 1 };
+const logs = { at: 1, ...counts, behindSince: null, problem: null };
 /** The type of each metric, by name. */
 const metrics = new Map(
-  [...metricsText(heartbeatWith(), { code: 0, loop }).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
+  [...metricsText(heartbeatWith(), { code: 0, loop, logs }).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
     .map(([, name, type]) => [name!, type!]),
 );
 
