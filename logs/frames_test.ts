@@ -213,8 +213,13 @@ Deno.test("ResendWindow has no room while much waits, also held back", () => {
       else window.add(encode("b".repeat(1_000)), () => {});
     }
     assert.ok(count * (isHeld ? 32 : 1_005) < 2 * 2 ** 16 + 1_005, String(count));
+    for (let times = 0; times < 3; times++) {
+      writeAll(window);
+      assert.ok(!window.isFull);
+      window.rewind();
+      assert.ok(window.isFull);
+    }
     writeAll(window);
-    assert.ok(!window.isFull);
     // A flood of lines that are held back takes no more memory than others.
     let unsafe = 0;
     for (let index = 0; index < 100_000; index++) {
