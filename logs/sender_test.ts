@@ -109,7 +109,7 @@ Deno.test("LogSender sends what it has taken before it stops", async () => {
   assert.deepEqual(setup.safe, numbers(101));
 });
 
-Deno.test("LogSender counts what it holds back and cuts", async () => {
+Deno.test("L9 LogSender counts what it holds back and cuts", async () => {
   await using listener = await startListener();
   await using setup = await SenderSetup.start(listener.port);
   const texts = ["", "<134>1 - h a - m -", "é".repeat(20_000), "\xff", "€ "];
@@ -123,7 +123,7 @@ Deno.test("LogSender counts what it holds back and cuts", async () => {
   assert.deepEqual(setup.safe, numbers(5));
 });
 
-Deno.test("LogSender has no room while the listener reads nothing", async () => {
+Deno.test("L4 LogSender has no room while the listener reads nothing", async () => {
   await using listener = await startListener();
   await using proxy = new SwallowingProxy(listener.port);
   await using setup = await SenderSetup.start(proxy.port);
@@ -162,7 +162,7 @@ Deno.test("LogSender goes on when a listener reads again", async () => {
   assert.equal(listener.connectionCount, 1);
 });
 
-Deno.test("LogSender sends again what a lost connection may have lost", async () => {
+Deno.test("L2 LogSender sends again what a lost connection may have lost", async () => {
   await using listener = await startListener();
   await using setup = await SenderSetup.start(listener.port);
   await setup.send(1_000);
@@ -175,7 +175,7 @@ Deno.test("LogSender sends again what a lost connection may have lost", async ()
   assert.deepEqual(setup.safe, []);
 });
 
-Deno.test("LogSender starts a frame again that was cut in half", async () => {
+Deno.test("L2 LogSender starts a frame again that was cut in half", async () => {
   await using listener = await startListener();
   listener.bytesToCut = 5_003;
   await using setup = await SenderSetup.start(listener.port);
@@ -203,7 +203,7 @@ Deno.test("LogSender sends only the last MiB again", async () => {
   assert.equal(parseInt(listener.lines[10_000]!), setup.safe.length);
 });
 
-Deno.test("LogSender loses no line while the listener is gone", async () => {
+Deno.test("L1 LogSender loses no line while the listener is gone", async () => {
   const port = freePort();
   await using setup = await SenderSetup.start(port);
   await setup.send(100);
@@ -226,7 +226,7 @@ Deno.test("LogSender loses no line while the listener is gone", async () => {
   assert.deepEqual(two.lines, linesOf(200));
 });
 
-Deno.test("LogSender takes a limited number of lines while nothing listens", async () => {
+Deno.test("L1 LogSender takes few lines while nothing listens", async () => {
   await using setup = await SenderSetup.start(freePort());
   const text = "x".repeat(100);
   let isDone = false;
@@ -259,7 +259,7 @@ const refused = {
 };
 
 for (const [which, certificate] of Object.entries(refused)) {
-  Deno.test(`LogSender does not take a certificate ${which} for success`, async () => {
+  Deno.test(`L3 LogSender does not take a certificate ${which} for success`, async () => {
     await using listener = await startListener();
     await using setup = new SenderSetup(listener.port);
     await writeAgentDirectory(setup.folder.path, authority, certificate);
@@ -288,7 +288,7 @@ Deno.test("LogSender sends all when the listener accepts worker.crt again", asyn
   assert.deepEqual(setup.safe, []);
 });
 
-Deno.test("LogSender takes no early end for a proof", async () => {
+Deno.test("L3 LogSender takes no early end for a proof", async () => {
   await using listener = await startListener();
   await using setup = await SenderSetup.start(listener.port, { settle: 60_000 });
   await setup.send(10);
@@ -310,7 +310,7 @@ Deno.test("LogSender ends a quiet connection, which proves its lines", async () 
   assert.deepEqual([listener.connectionCount, listener.lines], [2, linesOf(20)]);
 });
 
-Deno.test("LogSender proves nothing by an end that has no answer", async () => {
+Deno.test("L5 LogSender proves nothing by an end that has no answer", async () => {
   await using listener = await startListener();
   await using proxy = new SwallowingProxy(listener.port);
   await using setup = await SenderSetup.start(proxy.port, { quiet: 600, answer: 300 });
@@ -323,7 +323,7 @@ Deno.test("LogSender proves nothing by an end that has no answer", async () => {
   assert.match(setup.logged[0]!, /no answer within 0.3 s/);
 });
 
-Deno.test("LogSender connects again with renewed certificates", async () => {
+Deno.test("L6 LogSender connects again with renewed certificates", async () => {
   await using listener = await startListener();
   await using setup = await SenderSetup.start(listener.port);
   await setup.send(10);
@@ -361,7 +361,7 @@ const untrusted = {
 };
 
 for (const [which, { certificate, problem }] of Object.entries(untrusted)) {
-  Deno.test(`LogSender sends nothing to a listener with a certificate ${which}`, async () => {
+  Deno.test(`L7 LogSender sends nothing to a listener ${which}`, async () => {
     await using listener = await startListener(0, certificate);
     await using setup = await SenderSetup.start(listener.port);
     await setup.send(10);
@@ -372,7 +372,7 @@ for (const [which, { certificate, problem }] of Object.entries(untrusted)) {
   });
 }
 
-Deno.test("LogSender waits for certificates that are missing", async () => {
+Deno.test("L8 LogSender waits for certificates that are missing", async () => {
   await using listener = await startListener();
   await using setup = await SenderSetup.start(listener.port);
   await Deno.remove(`${setup.folder.path}/worker.key`);
@@ -383,7 +383,7 @@ Deno.test("LogSender waits for certificates that are missing", async () => {
   await until(() => listener.lines.length === 10);
 });
 
-Deno.test("LogSender leaves a listener that takes nothing for too long", async () => {
+Deno.test("L4 LogSender leaves a listener that takes nothing for too long", async () => {
   await using listener = await startListener();
   await using proxy = new SwallowingProxy(listener.port);
   await using setup = await SenderSetup.start(proxy.port, { stall: 500 });

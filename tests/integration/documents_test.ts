@@ -51,7 +51,8 @@ Deno.test("docs/protocol.md lists exactly the metrics, with their types", () => 
 
 /** Returns the code of the product, with strings of several parts joined. */
 function productCode(): string {
-  const modules = ["agent", "api", "apply", "cli", "docker", "host", "master", "store", "topology"];
+  const modules = ["agent", "api", "apply", "cli", "docker", "host", "logs", "master"]
+    .concat("store", "topology");
   return modules.flatMap((module) => {
     return [...Deno.readDirSync(new URL(`${module}/`, root))].map(({ name }) =>
       `${module}/${name}`
