@@ -192,7 +192,7 @@ Deno.test("ContainerLog follows a log, and goes on from its position", async () 
   });
 });
 
-Deno.test("ContainerLog reports lines that the engine has removed", async () => {
+Deno.test("L12 ContainerLog reports lines that the engine has removed", async () => {
   await withEngine(async (engine) => {
     engine.containers = [web];
     engine.logs.print(web.Id, "9\n");
@@ -204,7 +204,7 @@ Deno.test("ContainerLog reports lines that the engine has removed", async () => 
   });
 });
 
-Deno.test("ContainerLog reads all again after the clock was set back", async () => {
+Deno.test("L16 ContainerLog reads all again after the clock was set back", async () => {
   await withEngine(async (engine) => {
     engine.containers = [web];
     engine.logs.print(web.Id, "1\n");

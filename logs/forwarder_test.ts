@@ -147,7 +147,7 @@ Deno.test("LogForwarder reads the log of a container that has ended, once", asyn
   assert.equal(engine.requestCount, requestCount);
 });
 
-Deno.test("LogForwarder opens a log again that was cut", async () => {
+Deno.test("L14 LogForwarder opens a log again that was cut", async () => {
   const web = service("web-http");
   await using setup = await Setup.start([web]);
   const { engine, sink } = setup;
@@ -201,7 +201,7 @@ Deno.test("LogForwarder gives each container its share beside one that floods", 
   assert.ok(last - before < 100, `the last calm line is number ${last - before}`);
 });
 
-Deno.test("LogForwarder reads in turn where there are more than it follows", async () => {
+Deno.test("L15 LogForwarder reads in turn where there are more than it follows", async () => {
   const items = Array.from({ length: 4 }, (_, index) => service(`s-${index}`));
   await using setup = await Setup.start(items, 2);
   const { engine, sink } = setup;
@@ -231,7 +231,7 @@ Deno.test("LogForwarder lets timers run while containers flood", async () => {
   assert.equal(sink.lines.length, 100_000);
 });
 
-Deno.test("LogForwarder reports a log that cannot be read, once", async () => {
+Deno.test("L14 LogForwarder reports a log that cannot be read, once", async () => {
   const web = service("web-http");
   await using setup = await Setup.start([]);
   const { engine } = setup;

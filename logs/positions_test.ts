@@ -48,7 +48,7 @@ Deno.test("PositionStore.read() returns what was saved, also to another process"
   });
 });
 
-Deno.test("PositionStore.save() starts anew with a damaged file", () => {
+Deno.test("L13 PositionStore.save() starts anew with a damaged file", () => {
   withStore((store, path, logged) => {
     Deno.writeTextFileSync(path, "no database ".repeat(1000));
     assert.equal(store.read("a"), null);
@@ -60,7 +60,7 @@ Deno.test("PositionStore.save() starts anew with a damaged file", () => {
   });
 });
 
-Deno.test("PositionStore.save() logs once while it cannot write", () => {
+Deno.test("L13 PositionStore.save() logs once while it cannot write", () => {
   withStore((store, path, logged) => {
     Deno.mkdirSync(path);
     for (let i = 0; i < 3; i++) assert.equal(store.save(noPositions, status), false);
