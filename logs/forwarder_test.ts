@@ -246,6 +246,27 @@ Deno.test("L14 LogForwarder reports a log that cannot be read, once", async () =
   assert.equal(setup.forwarder.status.problem, text);
 });
 
+Deno.test("L16 LogForwarder reads a log again after the clock was set back", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  engine.logs.print(web.Id, "1\n");
+  await setup.untilLines(1);
+  await setup.stopForwarder();
+  setup.startForwarder();
+  await until(() => engine.logs.followed.length === 1);
+  const { now } = Date;
+  Date.now = () => now() - 3_600_000;
+  try {
+    // The engine leaves it out, as it is older than what was read.
+    engine.logs.print(web.Id, "2\n");
+    await until(() => sink.lines.includes("2"));
+    assert.deepEqual(sink.lines, ["1", "1", "2"]);
+  } finally {
+    Date.now = now;
+  }
+});
+
 Deno.test("LogForwarder forgets containers that are gone", async () => {
   await using setup = await Setup.start([]);
   const { engine } = setup;
