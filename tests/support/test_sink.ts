@@ -10,10 +10,13 @@ export class TestSink implements LineSink {
   isSafe = true;
   /** How many more lines there is room for. */
   room = Infinity;
+  /** How long each line takes, in milliseconds. */
+  workMs = 0;
   #full: PromiseWithResolvers<void> | null = null;
 
   send(line: Uint8Array, onSafe: () => void): Promise<void> | null {
     this.lines.push(decoder.decode(line));
+    for (const endsAt = performance.now() + this.workMs; performance.now() < endsAt;);
     this.bytes += line.length;
     if (this.isSafe) onSafe();
     if (--this.room > 0) return null;
