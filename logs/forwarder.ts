@@ -35,8 +35,10 @@ const statusMs = 60_000;
 const problemMs = 2 * maxRetryMs;
 /** Lines that are older count as waiting, in milliseconds. */
 const lateMs = 5_000;
-/** Waiting is logged after so long, in milliseconds. */
-export const maximumBehindMs = 600_000;
+/** Lines that wait for longer are logged, in milliseconds. */
+const maximumBehindMs = 600_000;
+/** At its first start the agent meets old lines, which is no fault. */
+const logLateAfterTicks = 10;
 
 /** Returns true for a container whose lines are for the master, even when it has just ended. */
 export function isForwarded(container: ContainerInfo): boolean {
@@ -123,7 +125,7 @@ export class LogForwarder {
   #oldest = Infinity;
   #lastOldest = Infinity;
   #stored: LogStatus | null = null;
-  #isLate = false;
+  #lateTicks = 0;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -212,15 +214,21 @@ export class LogForwarder {
     const isSame = last !== null && last.behindSince === status.behindSince &&
       last.problem === status.problem && status.at - last.at < statusMs;
     if (this.#safe.size > 0 || !isSame) this.#save();
-    const isLate = status.behindSince !== null && status.at - status.behindSince > maximumBehindMs;
-    if (isLate === this.#isLate) return;
-    this.#isLate = isLate;
+    this.#logLate(status);
+  }
+
+  /** Logs when lines have waited too long, and when none does any more. */
+  #logLate({ at, behindSince, problem }: LogStatus): void {
     const { log } = this.#options;
-    const reason = status.problem ?? "there are more than can be sent";
-    const minutes = maximumBehindMs / 60_000;
-    if (isLate) {
-      log("warn", `log lines wait for over ${minutes} minutes: ${reason}`, { subject: "logs" });
-    } else log("info", "no log lines wait any more", { subject: "logs" });
+    const wasLate = this.#lateTicks >= logLateAfterTicks;
+    const isLate = behindSince !== null && at - behindSince > maximumBehindMs;
+    this.#lateTicks = isLate ? this.#lateTicks + 1 : 0;
+    if (this.#lateTicks === logLateAfterTicks) {
+      const reason = problem ?? "containers write more than can be sent";
+      const text = `log lines have waited for ${maximumBehindMs / 60_000} minutes: ${reason}`;
+      log("warn", text, { subject: "logs" });
+    }
+    if (wasLate && !isLate) log("info", "no log lines wait any more", { subject: "logs" });
   }
 
   #save(): void {

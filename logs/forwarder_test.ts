@@ -271,6 +271,18 @@ Deno.test("L16 LogForwarder reads a log again after the clock was set back", asy
   }
 });
 
+Deno.test("LogForwarder logs that lines have waited for 10 minutes", async () => {
+  await using setup = await Setup.start([]);
+  setup.sink.waitingSince = Date.now() - 601_000;
+  await until(() => setup.logged.length > 0);
+  setup.sink.waitingSince = null;
+  await until(() => setup.logged.length > 1);
+  assert.deepEqual(setup.logged, [
+    "warn: log lines have waited for 10 minutes: containers write more than can be sent",
+    "info: no log lines wait any more",
+  ]);
+});
+
 Deno.test("LogForwarder forgets containers that are gone", async () => {
   await using setup = await Setup.start([]);
   const { engine } = setup;

@@ -12,6 +12,7 @@ export class TestSink implements LineSink {
   room = Infinity;
   /** How long each line takes, in milliseconds. */
   workMs = 0;
+  waitingSince: number | null = null;
   #full: PromiseWithResolvers<void> | null = null;
 
   send(line: Uint8Array, onSafe: () => void): Promise<void> | null {
@@ -37,6 +38,7 @@ export class TestSink implements LineSink {
   }
 
   get status(): SinkStatus {
-    return { sent: this.lines.length, heldBack: 0, cut: 0, waitingSince: null, problem: null };
+    const { waitingSince } = this;
+    return { sent: this.lines.length, heldBack: 0, cut: 0, waitingSince, problem: null };
   }
 }
