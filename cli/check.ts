@@ -1,6 +1,6 @@
 import { Agent } from "../agent/heartbeat.ts";
 import type { Configuration } from "./config.ts";
-import type { LogReport } from "./log_report.ts";
+import { readLogReport } from "./log_report.ts";
 import { type ExitCode, findingsOf, onceJson, onceText, worst } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
 
@@ -20,7 +20,7 @@ export async function check(
     dryRun,
     snapshotTimeoutMs,
   });
-  const report = logs && await readLogs(options.storePath);
+  const report = logs && readLogReport(options.storePath);
   const findings = findingsOf(heartbeat, [...warnings, ...report?.warnings ?? []]);
   if (textfile !== null) {
     const { writeMetrics } = await import("./metrics.ts");
@@ -34,10 +34,4 @@ export async function check(
   else if (!quiet || findings.length > 0) terminal.stdout(`${onceText(heartbeat, findings)}\n`);
   agent.close();
   return worst(findings);
-}
-
-/** Loaded only where lines are forwarded: a check without that starts faster. */
-async function readLogs(storePath: string): Promise<LogReport> {
-  const { readLogReport } = await import("./log_report.ts");
-  return readLogReport(storePath);
 }

@@ -9,7 +9,8 @@ import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
 import { createLog, type Log } from "../host/log.ts";
 import { SystemdNotifier } from "../host/systemd.ts";
 import { CertificateFolder } from "../master/certificates.ts";
-import type { LogForwarder } from "../logs/forwarder.ts";
+import { LogForwarder } from "../logs/forwarder.ts";
+import { LogSender } from "../logs/sender.ts";
 import { hostAndPort } from "../master/connection.ts";
 import { explain } from "../store/file.ts";
 import { FallbackStore } from "../store/recovery.ts";
@@ -87,7 +88,7 @@ export class Daemon {
       certificates,
       fallback,
       metrics: await this.#metricsAt(configuration.textfile),
-      logs: await openForwarder(setup, this.#log),
+      logs: openForwarder(setup, this.#log),
       log: this.#log,
       systemd: this.#systemd,
       onHeartbeat: master ? () => {} : (heartbeat) => this.#print(heartbeat),
@@ -269,16 +270,12 @@ class ConfiguredRun {
   }
 }
 
-/** Opens what forwards log lines; loaded only where that is configured. */
-async function openForwarder(
+/** Opens what forwards log lines; null where that is off. */
+function openForwarder(
   { configuration: { agent, logs }, certificates }: Setup,
   log: Log,
-): Promise<LogForwarder | null> {
+): LogForwarder | null {
   if (!logs) return null;
-  const [{ LogForwarder }, { LogSender }] = await Promise.all([
-    import("../logs/forwarder.ts"),
-    import("../logs/sender.ts"),
-  ]);
   const sink = new LogSender({ master: logs, certificates, log });
   return new LogForwarder({ path: logsPathOf(agent.storePath), sink, log });
 }
