@@ -145,6 +145,27 @@ Deno.test("L11 decnet-agent sends heartbeats on time while containers flood", as
     const count = master.heartbeatCount - before;
     // 5 s and a fifth of it, and those of the checks.
     assert.ok(count >= Math.floor(elapsedMs / 6_000) - 1 + 4, `${count} in ${elapsedMs} ms`);
-    assert.ok(agent.peakMemory() < 200 * 2 ** 20, `${agent.peakMemory()} bytes`);
+    assert.ok(agent.peakMemory() < 160 * 2 ** 20, `${agent.peakMemory()} bytes`);
+  });
+});
+
+Deno.test("L15 decnet-agent withstands 10,000 containers that come and go", async () => {
+  await withSite(async ({ engine, master, listener, flags }) => {
+    await using agent = new RunningAgent(flags);
+    await agent.until(() => engine.requestCount > 0);
+    const startedAt = performance.now();
+    for (let round = 0; round < 10; round++) {
+      engine.containers = Array.from({ length: 1_000 }, (_, at) => service(`r${round}-${at}`));
+      for (const { Id, Names: [name] } of engine.containers) engine.logs.print(Id, `${name}\n`);
+      engine.logs.end();
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+    // Those of the last round, which are read in turn.
+    const last = new Set(engine.containers.map(({ Names: [name] }) => name!));
+    await until(() => last.isSubsetOf(new Set(listener.current.lines)), { timeoutMs: 60_000 });
+    const elapsedMs = performance.now() - startedAt;
+    assert.ok(master.heartbeatCount >= Math.floor(elapsedMs / 6_000) - 1);
+    assert.ok(engine.logs.followed.length <= 500);
+    assert.ok(agent.peakMemory() < 160 * 2 ** 20, `${agent.peakMemory()} bytes`);
   });
 });
