@@ -6,6 +6,7 @@ import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
 import { StoreReader, type StoreStatus } from "../store/store_reader.ts";
 import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
+import type { Inventory } from "../topology/inventory.ts";
 import { type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
 import type { Port } from "../topology/services.ts";
 
@@ -85,6 +86,8 @@ export interface SnapshotOptions extends HostOptions {
   readonly fallback?: FallbackStore;
   /** What containers are made from: one with another image counts as changed. */
   readonly planOptions: PlanOptions;
+  /** Called with what runs, each time that the engine was asked. */
+  readonly onInventory?: (inventory: Inventory) => void;
 }
 
 /** Collects snapshots, and keeps the open store and the plan for the next one. */
@@ -119,6 +122,7 @@ export class SnapshotCollector {
         // Reads the store while the engine prepares its answer.
         onAsked: readExpected,
       });
+      this.#options.onInventory?.(inventory);
       const { store, plan, problem } = await readExpected();
       const drift = problem === null ? findDrift(plan, inventory) : unknown(problem);
       const observed = { kind: "listed", ...names } as const;

@@ -1,5 +1,6 @@
 import { Agent } from "../agent/heartbeat.ts";
 import type { Configuration } from "./config.ts";
+import { readLogReport } from "./log_report.ts";
 import { type ExitCode, findingsOf, onceJson, onceText, worst } from "./report.ts";
 import { printJson, type Terminal } from "./terminal.ts";
 
@@ -10,7 +11,7 @@ const snapshotTimeoutMs = 7_500;
 
 /** Runs `--once`: sends one heartbeat and prints the result; the exit code is that of the worst finding. */
 export async function check(
-  { agent: options, warnings, textfile }: Configuration,
+  { agent: options, logs, warnings, textfile }: Configuration,
   { dryRun, quiet, json }: { dryRun: boolean; quiet: boolean; json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
@@ -19,13 +20,17 @@ export async function check(
     dryRun,
     snapshotTimeoutMs,
   });
-  const findings = findingsOf(heartbeat, warnings);
+  const report = logs && readLogReport(options.storePath);
+  const findings = findingsOf(heartbeat, [...warnings, ...report?.warnings ?? []]);
   if (textfile !== null) {
     const { writeMetrics } = await import("./metrics.ts");
-    const problem = writeMetrics(textfile, heartbeat, worst(findings));
+    const problem = writeMetrics(textfile, heartbeat, {
+      code: worst(findings),
+      logs: report?.status ?? null,
+    });
     if (problem !== null) findings.push({ code: 1, text: problem });
   }
-  if (json) printJson(terminal, onceJson(heartbeat, findings, options.storePath));
+  if (json) printJson(terminal, onceJson(heartbeat, findings, options.storePath, report));
   else if (!quiet || findings.length > 0) terminal.stdout(`${onceText(heartbeat, findings)}\n`);
   agent.close();
   return worst(findings);

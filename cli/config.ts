@@ -37,6 +37,9 @@ export class ConfigFileError extends UsageError {
 
 const section = "agent";
 
+/** Keys of the file that a master issues which set one of the agent's, unless that is set itself. */
+const issuedKeys: ReadonlyMap<string, KeyName> = new Map([["swarm-syslog-port", "syslog-port"]]);
+
 /**
  * Reads the entries of the agent's section, in order; null when there is none. Comments are lines
  * that begin with `#` or `;`. Names of sections and keys are compared ignoring case, and in keys
@@ -116,8 +119,8 @@ export function textOf(origin: Origin): string {
   }
 }
 
-/** Keys in the file of the first agent that have no effect here. */
-const foreignKeys: readonly string[] = ["updater-dir", "swarm-syslog-port"];
+/** More keys of that file: one is for `listen`, one has no effect here. */
+const otherKeys: readonly string[] = ["agent-port", "updater-dir"];
 
 /** In place of an ini file: there is none. */
 export const nullDevice = "/dev/null";
@@ -133,11 +136,11 @@ export function readSources(
   const ini = new Map<KeyName, Source>();
   const entries = readEntries(path, environment, configFile !== null);
   for (const { key, value, line } of entries) {
-    const name = keyNames.find((name) => name === key);
-    if (name !== undefined && value !== "") {
-      ini.set(name, { value, origin: { kind: "line", path, line } });
-    } else if (name === undefined && key !== "agent-port" && !foreignKeys.includes(key)) {
+    const name = keyNames.find((name) => name === key) ?? issuedKeys.get(key);
+    if (name === undefined && !otherKeys.includes(key)) {
       warnings.push({ text: `${path} line ${line}: unknown key '${key}' is ignored`, line });
+    } else if (name !== undefined && value !== "" && (name === key || !ini.has(name))) {
+      ini.set(name, { value, origin: { kind: "line", path, line } });
     }
   }
   const port = entries.find(({ key, value }) => key === "agent-port" && value !== "");
@@ -199,6 +202,8 @@ export interface Configuration {
   readonly supersede: boolean;
   /** Where the API listens; null: it is off. */
   readonly listen: ListenOptions | null;
+  /** Where the master takes the lines of the decoys; null: they are not forwarded. */
+  readonly logs: { readonly host: string; readonly port: number } | null;
   /** The file for metrics; null: none are written. */
   readonly textfile: string | null;
   /** Problems that do not stop the agent, such as an unknown key. */
@@ -241,14 +246,41 @@ export function configure(
     return source && valueOf(name, source);
   };
   const configuration = assemble(get, environment);
-  const { master, hostUuid } = configuration.agent;
-  if (master !== null && hostUuid === null) throw new UsageError(noHostUuid);
+  const [missing] = missingKeys(configuration, find);
+  if (missing) throw new UsageError(missing.problem);
   return { ...configuration, warnings: warnings.map(({ text }) => text) };
 }
 
-/** The problem of a configuration with a master and no id for this host. */
-export const noHostUuid =
-  "host-uuid: required with master-host, but not set; it is the id of this host at the master";
+/** A key that others need, and what it must be set to. */
+interface MissingKey {
+  readonly key: "host-uuid" | "master-host" | "syslog-port";
+  readonly problem: string;
+  readonly fix: string;
+}
+
+/** Returns the keys that are not set although others that are need them. */
+export function missingKeys(
+  { agent: { master, hostUuid } }: Pick<Configuration, "agent">,
+  find: Sources["find"],
+): MissingKey[] {
+  const missing: MissingKey[] = [];
+  if (master !== null && hostUuid === null) {
+    missing.push({
+      key: "host-uuid",
+      problem:
+        "host-uuid: required with master-host, but not set; it is the id of this host at the master",
+      fix: "set host-uuid to this host's id at the master",
+    });
+  }
+  if (find("forward-logs")?.value !== "true") return missing;
+  for (const key of ["master-host", "syslog-port"] as const) {
+    if (find(key) !== null) continue;
+    const what = key === "master-host" ? "the master" : "the port of the master's log listener";
+    const problem = `${key}: required with forward-logs, but not set; it is ${what}`;
+    missing.push({ key, problem, fix: `set ${key} to ${what}` });
+  }
+  return missing;
+}
 
 /** Puts the configuration together from the values that `get` returns, and from defaults. */
 export function assemble(get: Get, environment: Environment): Omit<Configuration, "warnings"> {
@@ -262,6 +294,8 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
   const publish = getOrDefault("publish");
   const listen = get("listen");
   const allowedNames = getOrDefault("allowed-cn");
+  const syslogPort = get("syslog-port");
+  const isForwarding = get("forward-logs") ?? true;
   return {
     agent: {
       agentVersion,
@@ -282,6 +316,7 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
     intervalMs: getOrDefault("interval"),
     supersede: getOrDefault("supersede"),
     listen: listen === null || listen === "off" ? null : { ...listen, allowedNames },
+    logs: isForwarding && host !== null && syslogPort !== null ? { host, port: syslogPort } : null,
     textfile: get("textfile"),
   };
 }

@@ -115,6 +115,7 @@ Deno.test("configure() has a default for everything", () => {
     intervalMs: 30_000,
     supersede: false,
     listen: null,
+    logs: null,
     textfile: null,
     warnings: [],
   });
@@ -228,6 +229,32 @@ const derived: Derived[] = [
       { ...address, allowedNames: ["decnet-master"] },
     ],
   ],
+  [
+    "where lines of the decoys go",
+    ({ logs }) => logs,
+    [{}, null],
+    [{ flags: { "syslog-port": "6514" } }, null],
+    [{ flags: master }, null],
+    [{ flags: { ...master, "forward-logs": "false", "syslog-port": "6514" } }, null],
+    [{ flags: { ...master, "syslog-port": "6514" } }, { host: "10.0.0.1", port: 6514 }],
+    [
+      { flags: { ...master, "forward-logs": "true" }, ini: section("syslog-port = 1") },
+      { host: "10.0.0.1", port: 1 },
+    ],
+    [{ flags: master, ini: section("swarm_syslog_port = 2") }, { host: "10.0.0.1", port: 2 }],
+    [
+      { flags: master, ini: section("swarm-syslog-port = 2", "syslog-port = 3") },
+      { host: "10.0.0.1", port: 3 },
+    ],
+    [
+      { flags: master, ini: section("syslog-port = 3", "swarm-syslog-port = 2") },
+      { host: "10.0.0.1", port: 3 },
+    ],
+    [
+      { flags: { ...master, "syslog-port": "4" }, ini: section("swarm-syslog-port = 2") },
+      { host: "10.0.0.1", port: 4 },
+    ],
+  ],
 ];
 
 for (const [what, read, ...cases] of derived) {
@@ -243,6 +270,25 @@ Deno.test("configure() refuses an engine that is not on this host", () => {
   const allowed = `must be ${options["docker-host"].allowed}`;
   const message = `docker-host: 'tcp://d:2375' (from $DOCKER_HOST) ${allowed}`;
   assert.throws(() => configureOn({ variables }), { name: "UsageError", message });
+});
+
+Deno.test("configure() refuses to forward logs without the master or its port", () => {
+  const cases: [missing: string, flags: Record<string, string>][] = [
+    ["master-host", { "syslog-port": "6514" }],
+    ["syslog-port", master],
+  ];
+  for (const [missing, flags] of cases) {
+    const message = new RegExp(`^${missing}: required with forward-logs, but not set; it is the `);
+    const configureWith = () => configureOn({ flags: { ...flags, "forward-logs": "true" } });
+    assert.throws(configureWith, { name: "UsageError", message });
+  }
+});
+
+Deno.test("configure() takes the port of the issued ini file without a warning", () => {
+  const ini = section("swarm-syslog-port = 0");
+  const message = /^syslog-port: '0' \(from \/etc\/decnet\/decnet.ini line 2\) must be/;
+  assert.throws(() => configureOn({ ini }), { name: "UsageError", message });
+  assert.deepEqual(configureOn({ ini: section("swarm-syslog-port = 1") }).warnings, []);
 });
 
 Deno.test("configure() warns of an unknown key in the ini file", () => {
@@ -385,6 +431,8 @@ const samples: Record<KeyName, [string[], (configuration: Configuration) => unkn
   "allowed-cn": [["a", "b", "c", ","], ({ listen }) => listen?.allowedNames.join()],
   "textfile": [["/a.prom", "b.prom", "/c.prom", "/"], ({ textfile }) => textfile],
   "supersede": [["true", "false", "true", "yes"], ({ supersede }) => String(supersede)],
+  "forward-logs": [["true", "false", "true", "yes"], ({ logs }) => String(logs !== null)],
+  "syslog-port": [["1", "2", "3", "0"], ({ logs }) => String(logs?.port)],
 };
 
 for (const name of keyNames) {
@@ -393,7 +441,12 @@ for (const name of keyNames) {
     typeof samples[KeyName][1],
   ];
   // Without these keys, some others have no effect.
-  const needed = { "master-host": "m", "host-uuid": "h", "listen": "0.0.0.0:1" };
+  const needed = {
+    "master-host": "m",
+    "host-uuid": "h",
+    "listen": "0.0.0.0:1",
+    "syslog-port": "6514",
+  };
   const neededIni = Object.entries(needed).filter(([key]) => key !== name)
     .map(([key, value]) => `${key} = ${value}`);
   const configureWith = (...[flag, variable, ini]: (string | undefined)[]) =>

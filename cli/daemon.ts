@@ -9,10 +9,14 @@ import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
 import { createLog, type Log } from "../host/log.ts";
 import { SystemdNotifier } from "../host/systemd.ts";
 import { CertificateFolder } from "../master/certificates.ts";
+import { LogForwarder } from "../logs/forwarder.ts";
+import { LogSender } from "../logs/sender.ts";
 import { hostAndPort } from "../master/connection.ts";
 import { explain } from "../store/file.ts";
 import { FallbackStore } from "../store/recovery.ts";
+import type { Inventory } from "../topology/inventory.ts";
 import type { Configuration, ListenOptions } from "./config.ts";
+import { logsPathOf, reportOf } from "./log_report.ts";
 import type { MetricsFile } from "./metrics.ts";
 import { agentVersion } from "./options.ts";
 import { type ExitCode, findingsOf, summary, worst } from "./report.ts";
@@ -84,6 +88,7 @@ export class Daemon {
       certificates,
       fallback,
       metrics: await this.#metricsAt(configuration.textfile),
+      logs: openForwarder(setup, this.#log),
       log: this.#log,
       systemd: this.#systemd,
       onHeartbeat: master ? () => {} : (heartbeat) => this.#print(heartbeat),
@@ -149,6 +154,8 @@ interface RunOptions extends Setup {
   readonly fallback: FallbackStore;
   /** Null when no metrics are wanted. */
   readonly metrics: MetricsFile | null;
+  /** Null when no log lines are forwarded. */
+  readonly logs: LogForwarder | null;
   readonly log: Log;
   readonly systemd: SystemdNotifier;
   readonly onHeartbeat: (heartbeat: Heartbeat) => void;
@@ -168,7 +175,7 @@ class ConfiguredRun {
 
   constructor(options: RunOptions) {
     this.#options = options;
-    const { configuration, certificates, fallback, log, signal } = options;
+    const { configuration, certificates, fallback, logs, log, signal } = options;
     const { agent, supersede, listen } = configuration;
     const { networkPrefixes, containerPrefixes, storePath, planOptions, master } = agent;
     const sockets = this.#sockets = [...agent.sockets];
@@ -182,7 +189,8 @@ class ConfiguredRun {
       supersede,
       fallback,
     });
-    this.agent = new Agent({ ...agent, sockets, certificates, fallback });
+    const onInventory = ({ containers }: Inventory) => logs?.note(containers);
+    this.agent = new Agent({ ...agent, sockets, certificates, fallback, onInventory });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({
       sockets,
@@ -201,15 +209,17 @@ class ConfiguredRun {
 
   /** Runs until the signal is aborted. */
   async run(): Promise<void> {
-    const { configuration, metrics, signal } = this.#options;
+    const { configuration, metrics, logs, signal } = this.#options;
     const { listen } = configuration;
     if (metrics) metrics.isListening = listen === null ? null : false;
-    await Promise.all([this.#watcher.run(signal), this.#loop(), listen && this.#serve(listen)]);
+    const forwarding = logs?.run(signal, this.#sockets);
+    const serving = listen && this.#serve(listen);
+    await Promise.all([this.#watcher.run(signal), this.#loop(), forwarding, serving]);
     this.agent.close();
   }
 
   #loop(): Promise<void> {
-    const { configuration, log, systemd, onHeartbeat, metrics, signal } = this.#options;
+    const { configuration, log, systemd, onHeartbeat, metrics, logs, signal } = this.#options;
     return runLoop(this.agent, signal, {
       intervalMs: configuration.intervalMs,
       log,
@@ -226,9 +236,11 @@ class ConfiguredRun {
         this.#watcher.note(snapshot);
       },
       onReport: (heartbeat) => {
-        const findings = findingsOf(heartbeat, configuration.warnings);
+        const status = logs?.status ?? null;
+        const warnings = [...configuration.warnings, ...reportOf(status, Date.now()).warnings];
+        const findings = findingsOf(heartbeat, warnings);
         systemd.status(summary(heartbeat, findings));
-        metrics?.write(heartbeat, worst(findings));
+        metrics?.write(heartbeat, worst(findings), status);
       },
     });
   }
@@ -266,6 +278,16 @@ class ConfiguredRun {
   }
 }
 
+/** Opens what forwards log lines; null where that is off. */
+function openForwarder(
+  { configuration: { agent, logs }, certificates }: Setup,
+  log: Log,
+): LogForwarder | null {
+  if (!logs) return null;
+  const sink = new LogSender({ master: logs, certificates, log });
+  return new LogForwarder({ path: logsPathOf(agent.storePath), sink, log });
+}
+
 /** Throws `Error` for a configuration that cannot take the place of the current one. */
 async function replaceSetup(current: Setup, configuration: Configuration): Promise<Setup> {
   const { storePath, agentDirectory, master } = configuration.agent;
@@ -280,7 +302,7 @@ async function replaceSetup(current: Setup, configuration: Configuration): Promi
   return { configuration, certificates };
 }
 
-function describe({ agent, intervalMs, listen }: Configuration): Record<string, string> {
+function describe({ agent, intervalMs, listen, logs }: Configuration): Record<string, string> {
   const { master, hostUuid, storePath, sockets } = agent;
   return {
     master: master ? hostAndPort(master) : "none",
@@ -289,6 +311,7 @@ function describe({ agent, intervalMs, listen }: Configuration): Record<string, 
     store: storePath,
     docker: sockets.join(","),
     listen: listen ? hostAndPort(listen) : "off",
+    ...(logs && { logs: hostAndPort(logs) }),
   };
 }
 

@@ -15,7 +15,7 @@ import {
   assemble,
   ConfigFileError,
   type Get,
-  noHostUuid,
+  missingKeys,
   nullDevice,
   readServices,
   readSources,
@@ -76,9 +76,8 @@ export function explainConfiguration(
   };
   const configuration = assemble(get, environment);
   const placeOf = (key: KeyName) => fixes.placeOf(key, find(key));
-  if (configuration.agent.master !== null && find("host-uuid") === null) {
-    const fix = `set host-uuid to this host's id at the master ${placeOf("host-uuid")}`;
-    problems.push({ text: noHostUuid, fix, isWarning: false });
+  for (const { key, problem, fix } of missingKeys(configuration, find)) {
+    problems.push({ text: problem, fix: `${fix} ${placeOf(key)}`, isWarning: false });
   }
   problems.sort((a, b) => Number(a.isWarning) - Number(b.isWarning));
   const settings = keyNames.flatMap((key) => {

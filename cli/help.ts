@@ -193,6 +193,16 @@ const keyHelp: Record<KeyName, KeyHelp> = {
     "if another topology is applied: true removes it first, unless topologies replace each other " +
     "in a loop; false refuses",
   ],
+  "forward-logs": [
+    "BOOL",
+    "send what the decoys print to the master, at its syslog-port",
+    "true if syslog-port and master-host are set, else false",
+  ],
+  "syslog-port": [
+    "PORT",
+    "the port where the master takes the lines of the decoys",
+    "swarm-syslog-port of the ini file, else none",
+  ],
   "textfile": [
     "FILE",
     "file for Prometheus metrics, written after each heartbeat: NAME.prom in the folder that " +

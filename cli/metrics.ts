@@ -2,6 +2,7 @@ import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { SendResult } from "../agent/sender.ts";
 import { type Log, sanitizeLine } from "../host/log.ts";
 import { replaceTextFile } from "../host/textfile.ts";
+import type { LogStatus } from "../logs/positions.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { ExitCode } from "./report.ts";
 
@@ -37,6 +38,12 @@ const helpTexts = {
   store_state: "1 for the current state of the store, 0 for the others.",
   topology_error: "Whether the last apply or teardown failed.",
   topology_applied_timestamp_seconds: "When the stored topology was applied, in Unix seconds.",
+  log_lines_sent_total: "Log lines of containers that were sent to the master.",
+  log_lines_held_back_total: "Log lines that the master cannot take.",
+  log_lines_cut_total: "Log lines that were too long, and were sent without their end.",
+  log_gaps_total: "How many times Docker had removed log lines before they were read.",
+  log_containers: "Containers whose log is read now.",
+  log_behind_seconds: "How long the oldest log line has waited; 0 when none waits.",
 } as const;
 
 type Labels = Readonly<Record<string, string>>;
@@ -46,7 +53,12 @@ type Samples = number | boolean | null | readonly (readonly [labels: Labels, val
 /** Formats a heartbeat as metrics for Prometheus; docs/protocol.md lists the metrics. */
 export function metricsText(
   heartbeat: Heartbeat,
-  { code, loop }: { code: ExitCode; loop: LoopHistory | null },
+  { code, loop, logs = null }: {
+    code: ExitCode;
+    loop: LoopHistory | null;
+    /** Null where lines are not forwarded. */
+    logs?: LogStatus | null;
+  },
 ): string {
   const { snapshot, body, result, certificates, checkedAt } = heartbeat;
   const { store, observed, engine, drift } = snapshot;
@@ -77,6 +89,12 @@ export function metricsText(
     store_state: storeStates.map((state) => [{ state }, Number(store.kind === state)]),
     topology_error: store.kind === "unreadable" ? null : (applied?.lastError ?? null) !== null,
     topology_applied_timestamp_seconds: applied && applied.appliedAt > 0 ? applied.appliedAt : null,
+    log_lines_sent_total: logs && logs.sent,
+    log_lines_held_back_total: logs && logs.heldBack,
+    log_lines_cut_total: logs && logs.cut,
+    log_gaps_total: logs && logs.gaps,
+    log_containers: logs && logs.followed,
+    log_behind_seconds: logs && seconds(Date.now() - (logs.behindSince ?? Date.now())),
   };
   return Object.entries(helpTexts).map(([name, help]) =>
     metricText(name, help, values[name as keyof typeof helpTexts])
@@ -105,8 +123,12 @@ function labelText(labels: Labels): string {
 }
 
 /** Writes the metrics of one check; returns the problem, or null. */
-export function writeMetrics(path: string, heartbeat: Heartbeat, code: ExitCode): string | null {
-  return replaceTextFile(path, metricsText(heartbeat, { code, loop: null }));
+export function writeMetrics(
+  path: string,
+  heartbeat: Heartbeat,
+  { code, logs }: { code: ExitCode; logs: LogStatus | null },
+): string | null {
+  return replaceTextFile(path, metricsText(heartbeat, { code, loop: null, logs }));
 }
 
 /** The metrics file of a running agent, and the counters in it. */
@@ -143,9 +165,10 @@ export class MetricsFile implements LoopHistory {
   }
 
   /** Writes the metrics of a heartbeat. Logs a problem once. Never throws. */
-  write(heartbeat: Heartbeat, code: ExitCode): void {
+  write(heartbeat: Heartbeat, code: ExitCode, logs: LogStatus | null = null): void {
     if (this.#path === null) return;
-    const problem = replaceTextFile(this.#path, metricsText(heartbeat, { code, loop: this }));
+    const text = metricsText(heartbeat, { code, loop: this, logs });
+    const problem = replaceTextFile(this.#path, text);
     if (problem === this.#problem) return;
     if (problem === null) this.#log("info", "the metrics are written again");
     else this.#log("warn", problem, { subject: "textfile" });

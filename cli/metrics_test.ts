@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { LogStatus } from "../logs/positions.ts";
 import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { HostSnapshot } from "../agent/snapshot.ts";
 import type { Log } from "../host/log.ts";
@@ -89,6 +90,24 @@ Deno.test("metricsText() counts heartbeats, and has the time of the last success
   const off = samplesOf(heartbeat, { loop: { ...loop, isListening: null } });
   assert.ok(!off.some((sample) => sample.startsWith("api_listening")));
   assert.ok(samplesOf(heartbeat).includes("last_beat_success_timestamp_seconds 0"));
+});
+
+Deno.test("metricsText() counts the log lines that are forwarded", () => {
+  const counts = { sent: 7, heldBack: 2, cut: 1, gaps: 3, followed: 4 };
+  const logs: LogStatus = { at: Date.now(), ...counts, behindSince: null, problem: null };
+  const samples = (more: Partial<LogStatus>) =>
+    samplesOf(heartbeatWith(), { logs: { ...logs, ...more } })
+      .filter((sample) => sample.startsWith("log_"));
+  assert.deepEqual(samples({}), [
+    "log_lines_sent_total 7",
+    "log_lines_held_back_total 2",
+    "log_lines_cut_total 1",
+    "log_gaps_total 3",
+    "log_containers 4",
+    "log_behind_seconds 0",
+  ]);
+  assert.match(samples({ behindSince: Date.now() - 60_000 }).at(-1)!, /^log_behind_seconds 60/);
+  assert.deepEqual(samplesOf(heartbeatWith()).filter((it) => it.startsWith("log_")), []);
 });
 
 Deno.test("metricsText() leaves out what is not known or does not apply", () => {

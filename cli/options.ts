@@ -26,6 +26,10 @@ function parsePort(text: string): number | null {
   return port >= 1 && port <= 65535 ? port : null;
 }
 
+function parseBoolean(text: string): boolean | null {
+  return text === "true" ? true : text === "false" ? false : null;
+}
+
 /** Parses a host name or an address; an IPv6 address loses its brackets. */
 function parseHost(text: string): string | null {
   // The pattern below would take very long on a long text.
@@ -159,11 +163,9 @@ export const options = {
     parseListen,
   ),
   "allowed-cn": option("decnet-master", "comma-separated common names", parseNames),
-  "supersede": option(
-    "false",
-    "true or false",
-    (text) => text === "true" ? true : text === "false" ? false : null,
-  ),
+  "supersede": option("false", "true or false", parseBoolean),
+  "forward-logs": option(null, "true or false", parseBoolean),
+  "syslog-port": option(null, "a number from 1 to 65535", parsePort),
   "textfile": option(
     null,
     "the path of a file whose name ends in .prom; node_exporter reads no others",

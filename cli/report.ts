@@ -3,6 +3,7 @@ import { describeDrift } from "../agent/snapshot.ts";
 import { sanitizeLine, shorten } from "../host/log.ts";
 import type { RefusedPush } from "../store/history.ts";
 import { driftKinds } from "../topology/drift.ts";
+import type { LogReport } from "./log_report.ts";
 import { jsonText } from "./terminal.ts";
 
 /** Exit codes and the words of monitoring plugins for them; a higher one is worse. */
@@ -129,8 +130,13 @@ function oneLine(text: string): string {
   return shorten(line, read);
 }
 
-/** Returns the result of a check for `--json` (docs/protocol.md). */
-export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], storePath: string) {
+/** Returns the result of a check for `--json` (docs/protocol.md); `logs` where lines are forwarded. */
+export function onceJson(
+  heartbeat: Heartbeat,
+  findings: readonly Finding[],
+  storePath: string,
+  logs: LogReport | null = null,
+) {
   const { snapshot, body, certificates, checkedAt } = heartbeat;
   return fitReport(topologyReport(snapshot), (topology) => ({
     ...statusJson(worst(findings), summary(heartbeat, findings)),
@@ -148,6 +154,7 @@ export function onceJson(heartbeat: Heartbeat, findings: readonly Finding[], sto
         : new Date(certificates.expiresAt).toISOString(),
       problem: certificates.problem,
     },
+    ...(logs && { logs: logs.json }),
   }), jsonText);
 }
 

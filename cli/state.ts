@@ -10,6 +10,7 @@ import {
 } from "../topology/plan.ts";
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
+import { type LogReport, readLogReport } from "./log_report.ts";
 import { type ExitCode, findingsOf, refusedText, runningText, worst } from "./report.ts";
 import { isColoured, jsonText, printJson, printLine, type Terminal } from "./terminal.ts";
 
@@ -18,7 +19,7 @@ import { isColoured, jsonText, printJson, printLine, type Terminal } from "./ter
  * `--once` without a master.
  */
 export async function printState(
-  { agent: options }: Configuration,
+  { agent: options, logs }: Configuration,
   json: boolean,
   terminal: Terminal,
 ): Promise<ExitCode> {
@@ -26,6 +27,7 @@ export async function printState(
   const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(checkTimeoutMs));
   const { topology, store } = heartbeat.body;
   const columns = terminal.stdoutColumns();
+  const report = logs && readLogReport(options.storePath);
   if (json) {
     printJson(terminal, fitReport(topologyReport(heartbeat.snapshot), (it) => it, jsonText));
     if (!topology) printLine(terminal, store.detail ?? "");
@@ -33,9 +35,17 @@ export async function printState(
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };
     terminal.stdout(await stateTree(heartbeat, options.planOptions, format));
-  } else terminal.stdout(stateText(heartbeat));
+    if (report) terminal.stdout(`\n${logLine(report)}\n`);
+  } else {
+    terminal.stdout(stateText(heartbeat));
+    if (report) terminal.stdout(`${logLine(report)}\n`);
+  }
   agent.close();
-  return worst(findingsOf(heartbeat));
+  return worst(findingsOf(heartbeat, report?.warnings));
+}
+
+function logLine({ text }: LogReport): string {
+  return labelled(["log lines", text]);
 }
 
 /** SGR codes. */

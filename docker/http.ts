@@ -49,7 +49,6 @@ export class BodyBuffer implements BodyHandler {
 
 const decoder = new TextDecoder();
 const protocol = "HTTP/1.";
-const maximumHeadBytes = 32 * 1024;
 /** Limit for the line before a chunk: its size, and extensions, which engines do not send. */
 const maximumLineBytes = 1024;
 const maximumTrailers = 16;
@@ -76,12 +75,15 @@ export class ResponseReader {
   readonly #readBytes: ReadBytes;
   readonly #maximumBodyBytes: number;
   /** Larger than any head, so that it is never full while the end of a head is searched. */
-  readonly #buffer = new Uint8Array(2 * maximumHeadBytes);
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+  readonly #maximumHeadBytes: number;
   #start = 0;
   #end = 0;
 
-  constructor(readBytes: ReadBytes, maximumBodyBytes: number) {
+  constructor(readBytes: ReadBytes, maximumBodyBytes: number, maximumHeadBytes = 32 * 1024) {
     this.#readBytes = readBytes;
+    this.#maximumHeadBytes = maximumHeadBytes;
+    this.#buffer = new Uint8Array(2 * maximumHeadBytes);
     this.#maximumBodyBytes = maximumBodyBytes;
   }
 
@@ -100,7 +102,7 @@ export class ResponseReader {
   async readHead(): Promise<EngineHead> {
     for (;;) {
       await this.#expectProtocol();
-      const head = parseHead(await this.#readUntil("\r\n\r\n", maximumHeadBytes));
+      const head = parseHead(await this.#readUntil("\r\n\r\n", this.#maximumHeadBytes));
       if (head.status >= 200) return head;
     }
   }
@@ -122,6 +124,15 @@ export class ResponseReader {
         await this.#copy(this.#end - this.#start, handler);
       }
     }
+  }
+
+  /** Reads what comes next of a body without a length and without chunks; as `ReadBytes`. */
+  readRest(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    if (this.#start === this.#end) return this.#readBytes(into);
+    const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + into.length));
+    into.set(part);
+    this.#start += part.length;
+    return Promise.resolve(part.length);
   }
 
   /** Checks the first bytes at once: a stream that is not HTTP may have no end of a head. */
@@ -246,6 +257,8 @@ export interface EngineRequest {
   readonly body?: unknown;
   /** Hides in the engine's message what must not be shown. */
   readonly hide?: (message: string) => string;
+  /** Whether the answer has no end but that of the connection, and comes without chunks. */
+  readonly isStream?: boolean;
 }
 
 /** Names a call in messages: without its query. */
@@ -266,9 +279,18 @@ export class EngineConnection {
   readonly #onAbort = () => this.abort(this.#signal.reason);
   #aborted: { readonly reason: unknown } | null = null;
 
-  private constructor(connection: Deno.Conn, signal: AbortSignal, timeouts: TimeoutSet) {
+  private constructor(
+    connection: Deno.Conn,
+    signal: AbortSignal,
+    timeouts: TimeoutSet,
+    maximumHeadBytes?: number,
+  ) {
     this.#connection = connection;
-    this.#reader = new ResponseReader((into) => connection.read(into), maximumBodyBytes);
+    this.#reader = new ResponseReader(
+      (into) => connection.read(into),
+      maximumBodyBytes,
+      maximumHeadBytes,
+    );
     this.#signal = signal;
     this.#timeouts = timeouts;
     signal.addEventListener("abort", this.#onAbort, { once: true });
@@ -280,11 +302,12 @@ export class EngineConnection {
     path: string,
     signal: AbortSignal,
     timeouts: TimeoutSet = new TimeoutSet(),
+    maximumHeadBytes?: number,
   ): Promise<EngineConnection> {
     signal.throwIfAborted();
     // Never waits: a unix socket with a full queue fails at once.
     const connection = await Deno.connect({ transport: "unix", path });
-    return new EngineConnection(connection, signal, timeouts);
+    return new EngineConnection(connection, signal, timeouts, maximumHeadBytes);
   }
 
   /** Sends requests without waiting for their answers. */
@@ -308,6 +331,11 @@ export class EngineConnection {
   /** Passes the body after `head` to `handler`, part by part; resolves at its end. */
   readBodyInto(head: EngineHead, handler: BodyHandler): Promise<void> {
     return this.#unlessAborted(this.#reader.readBody(head, handler));
+  }
+
+  /** Reads what comes next of a stream, after its head; null at its end. */
+  read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    return this.#unlessAborted(this.#reader.readRest(into));
   }
 
   /** Aborts the connection after `ms`; the returned function stops this timeout. */
@@ -349,8 +377,9 @@ export class EngineConnection {
   }
 }
 
-function textOf({ method, path, body }: EngineRequest): string {
-  const head = `${method} ${path} HTTP/1.1\r\nHost: docker\r\n`;
+function textOf({ method, path, body, isStream }: EngineRequest): string {
+  // HTTP/1.0 has no chunks; a log would have one for each line, which take most of the time.
+  const head = `${method} ${path} HTTP/1.${isStream ? 0 : 1}\r\nHost: docker\r\n`;
   if (method === "GET") return `${head}\r\n`;
   const json = body === undefined ? "" : JSON.stringify(body);
   const length = new TextEncoder().encode(json).length;

@@ -51,6 +51,7 @@ type KeyToSet =
   | "swarmctl-port"
   | "master-name"
   | "master-fingerprint"
+  | "syslog-port"
   | "listen"
   | "supersede";
 
@@ -70,6 +71,8 @@ export interface ConfigReport {
     readonly agent: Omit<AgentOptions, "agentVersion">;
     /** Where the API listens; null: nowhere. */
     readonly listen: { readonly host: string; readonly port: number } | null;
+    /** Where the lines of the decoys go; null: nowhere. */
+    readonly logs: { readonly host: string; readonly port: number } | null;
     /** Where the metrics go; null: nowhere. */
     readonly textfile: string | null;
     readonly intervalMs: number;

@@ -1,7 +1,13 @@
 import { checkAuthority, checkCertificates, checkClock, checkValidity } from "./certificates.ts";
 import { type Check, type DoctorContext, failed, ok, type Result, warning } from "./context.ts";
 import { checkDrift, checkEngine, checkPrefixes, checkSocket } from "./engine.ts";
-import { checkApi, checkMasterConnection, checkMasterName, checkMasterTls } from "./master.ts";
+import {
+  checkApi,
+  checkLogListener,
+  checkMasterConnection,
+  checkMasterName,
+  checkMasterTls,
+} from "./master.ts";
 import { agentUser, checkLock, checkOtherAgents, checkService } from "./service.ts";
 import { forbiddenPath } from "../host/files.ts";
 import { checkStateDirectory, checkStore, checkTextfile } from "./storage.ts";
@@ -110,6 +116,7 @@ export const checks: readonly Check[] = [
   { name: "master-name", code: 2, run: checkMasterName },
   { name: "master-connection", code: 2, run: checkMasterConnection },
   { name: "master-tls", code: 2, run: checkMasterTls },
+  { name: "log-listener", code: 2, run: checkLogListener },
   { name: "api", code: 3, run: checkApi },
   { name: "textfile", code: 3, run: checkTextfile },
   { name: "service", code: 3, run: checkService },

@@ -93,7 +93,7 @@ Deno.test("doctor finds nothing wrong where nothing is wrong", () =>
   withContext(async (setup) => {
     const report = await examineHost(setup);
     assert.deepEqual([...report.names("failed"), ...report.names("warning")], []);
-    assert.deepEqual(report.names("skipped"), ["api", "textfile"]);
+    assert.deepEqual(report.names("skipped"), ["log-listener", "api", "textfile"]);
     assert.equal(report.code, 0);
   }));
 
@@ -136,6 +136,14 @@ testFaults([
     finding: "configuration: failed",
     details: /host-uuid: required with master-host, but not set/,
     fix: "set host-uuid to this host's id at the master (in section [agent] of " +
+      "/etc/decnet/decnet.ini), then: systemctl reload decnet-agent",
+  },
+  {
+    name: "a missing syslog-port",
+    plant: (setup) => ({ flags: withFlag(setup, "forward-logs", "true"), ini: "[agent]\n" }),
+    finding: "configuration: failed",
+    details: /syslog-port: required with forward-logs, but not set/,
+    fix: "set syslog-port to the port of the master's log listener (in section [agent] of " +
       "/etc/decnet/decnet.ini), then: systemctl reload decnet-agent",
   },
 ]);

@@ -1,5 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import { systemPaths } from "../host/files.ts";
+import { listenerAddress, listenerProblem } from "../logs/sender.ts";
 import {
   CertificateError,
   CertificateFolder,
@@ -140,12 +141,15 @@ export async function checkMasterConnection(context: DoctorContext): Promise<Res
   if (!(connection instanceof ConnectionError)) {
     return ok(`${where} accepts connections, within ${Math.round(connection)} ms`);
   }
-  const isRefused = connection.reason === "connection-refused";
-  // If nothing answers, a packet filter is the usual reason.
-  const fix = isRefused
-    ? `start the server on the master and check that it listens on port ${master.port}: ss -ltnp`
-    : `let this host reach port ${master.port} of the master: check routes and packet filters`;
+  const fix = fixConnection(connection, master.port);
   return failed(`Cannot reach the master at ${where}: ${connection.message}`, fix);
+}
+
+function fixConnection({ reason }: ConnectionError, port: number): string {
+  // If nothing answers, a packet filter is the usual reason.
+  return reason === "connection-refused"
+    ? `start the server on the master and check that it listens on port ${port}: ss -ltnp`
+    : `let this host reach port ${port} of the master: check routes and packet filters`;
 }
 
 /** Checks mutual TLS with the master by a handshake only: a request would be a heartbeat. */
@@ -157,7 +161,8 @@ export async function checkMasterTls(context: DoctorContext): Promise<Result> {
   if (!handshake) return skipped("the certificates cannot be used");
   if (handshake instanceof Error) {
     const details = `Cannot reach the master at ${hostAndPort(master)}: ${handshake.message}`;
-    return failed(details, await fixHandshake(context, handshake));
+    const server = { key: "swarmctl-port", port: master.port } as const;
+    return failed(details, await fixHandshake(context, handshake, server));
   }
   const { protocol, names, validTo } = handshake;
   const report =
@@ -168,15 +173,55 @@ export async function checkMasterTls(context: DoctorContext): Promise<Result> {
   );
 }
 
+/** Checks by a handshake only that the master takes the lines of the decoys. */
+export async function checkLogListener(context: DoctorContext): Promise<Result> {
+  const { config: { configuration: { logs } }, options } = context;
+  if (!logs) return skipped("syslog-port is not set, or forward-logs is false");
+  const { addresses } = await masterFindings(context);
+  if (addresses instanceof ConnectionError) return skipped("its name was not resolved");
+  const identity = await identityOf(context);
+  if (identity.kind === "invalid") return skipped("the certificates cannot be used");
+  const address = listenerAddress(logs);
+  const where = hostAndPort(address);
+  const step = { timeoutMs: stepTimeoutMs, signal: options.signal };
+  const warn = (failure: ConnectionError | TrustError, fix: string) =>
+    warning(`Cannot send log lines to ${where}: ${listenerProblem(failure)}`, fix);
+  const tcp = await connectTo(address, step).catch((error: ConnectionError) => error);
+  if (tcp instanceof ConnectionError) return warn(tcp, fixConnection(tcp, logs.port));
+  const limits = { ...step, settleMs: options.settleMs ?? usualSettleMs };
+  const handshake = await testHandshake(tcp, address, identity.certificates, limits)
+    .catch((error: ConnectionError | TrustError) => error);
+  if (handshake instanceof Error) {
+    const server = { key: "syslog-port", port: logs.port } as const;
+    return warn(handshake, await fixHandshake(context, handshake, server));
+  }
+  const { protocol, names, validTo } = handshake;
+  return ok(
+    `${where} has not refused worker.crt: ${protocol} with ${names}, valid to ` +
+      timeOf(Date.parse(validTo)),
+    "on the master, the ingester must read the .json file that this listener writes: see " +
+      "whether DECNET_INGEST_LOG_FILE names it",
+  );
+}
+
+/** The usual ports of a master. */
+const usualPorts = (context: DoctorContext) => ({
+  "swarmctl-port": context.config.defaultPort,
+  "syslog-port": 6514,
+});
+
 async function fixHandshake(
   context: DoctorContext,
   failure: ConnectionError | TrustError,
+  { key, port }: { key: "swarmctl-port" | "syslog-port"; port: number },
 ): Promise<string> {
-  const { agent, config: { defaultPort, placeOf } } = context;
+  const { config: { placeOf } } = context;
+  const defaultPort = usualPorts(context)[key];
   const place = (key: "master-name" | "master-fingerprint") =>
     `that is shown on the master itself ${placeOf(key)}`;
   switch (failure.reason) {
     case "wrong-name":
+      if (key === "syslog-port") return fixPort({ key, defaultPort, place: placeOf(key) });
       return "check that master-host is the right host; if it is, set master-name to the name " +
         place("master-name");
     case "wrong-fingerprint":
@@ -194,8 +239,7 @@ async function fixHandshake(
       return await installIssued(context, "worker.crt", "worker.key");
   }
   if (failure instanceof ConnectionError) {
-    const { port } = agent.master!;
-    return fixWithoutTls(failure.reason, { port, defaultPort, place: placeOf("swarmctl-port") });
+    return fixWithoutTls(failure.reason, { key, port, defaultPort, place: placeOf(key) });
   }
   // If only the dates are wrong, ca.crt is the right one.
   const isDated = failure.reason === "expired" || failure.reason === "not-yet-valid";
@@ -204,10 +248,21 @@ async function fixHandshake(
   return context.withSystemd(fix, "timedatectl set-ntp true");
 }
 
-/** Returns how to fix a master that does not answer with TLS. */
+/** A key for a port of the master, where it is or can be set, and its usual value. */
+interface PortKey {
+  readonly key: "swarmctl-port" | "syslog-port";
+  readonly place: string;
+  readonly defaultPort: number;
+}
+
+function fixPort({ key, place, defaultPort }: PortKey): string {
+  return `correct ${key} ${place}; masters usually listen on ${defaultPort}`;
+}
+
+/** Returns how to fix a master that does not answer with TLS on `port`. */
 export function fixWithoutTls(
   reason: ConnectionReason,
-  { port, defaultPort, place }: { port: number; defaultPort: number; place: string },
+  { port, ...of }: PortKey & { readonly port: number },
 ): string {
   const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
   if (reason === "old-tls") return `${listing}; update it`;
@@ -216,9 +271,7 @@ export function fixWithoutTls(
       "P-256 for example";
   }
   if (reason !== "not-tls") return `${listing}; read its log, then restart it`;
-  return port === defaultPort
-    ? `${listing}; it must speak TLS there`
-    : `correct swarmctl-port ${place}; masters usually listen on ${defaultPort}`;
+  return port === of.defaultPort ? `${listing}; it must speak TLS there` : fixPort(of);
 }
 
 const apiTimeoutMs = 2_000;

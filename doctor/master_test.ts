@@ -1,16 +1,19 @@
 import assert from "node:assert/strict";
 import { CertificateFolder } from "../master/certificates.ts";
+import type { AgentSetup } from "../tests/support/agent_setup.ts";
 import { ApiSetup } from "../tests/support/api_setup.ts";
 import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import {
   examineHost,
+  normalise,
   testFaults,
   withContext,
   withFlag,
   without,
 } from "../tests/support/doctor_setup.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
-import { authority } from "../tests/support/master_setup.ts";
+import { LogListener } from "../tests/support/log_listener.ts";
+import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
 import { fixWithoutTls } from "./master.ts";
 
 Deno.test("doctor says how long the master's certificate is valid", () =>
@@ -42,9 +45,15 @@ Deno.test("doctor names the usual port, or the master, where TLS gets no answer"
       `${listing(silent.port)}; read its log, then restart it`,
     );
     const tls = `${listing(8770)}; it must speak TLS there`;
-    assert.equal(fixWithoutTls("not-tls", { port: 8770, defaultPort: 8770, place }), tls);
+    assert.equal(
+      fixWithoutTls("not-tls", { key: "swarmctl-port", port: 8770, defaultPort: 8770, place }),
+      tls,
+    );
     const newer = `${listing(8770)}; update it`;
-    assert.equal(fixWithoutTls("old-tls", { port: 8770, defaultPort: 8770, place }), newer);
+    assert.equal(
+      fixWithoutTls("old-tls", { key: "swarmctl-port", port: 8770, defaultPort: 8770, place }),
+      newer,
+    );
   }));
 
 Deno.test("doctor waits until the agent's API uses new certificates", () =>
@@ -91,6 +100,100 @@ Deno.test("doctor remarks that the API listens on all addresses, and why", () =>
     assert.equal(silent.state, "skipped");
     assert.match(silent.details, /^no agent is running.*; listen = .* means all/);
   }));
+
+/** Starts the master's listener for log lines, with a certificate for one name. */
+const startListener = async (name: string, issuer = authority) =>
+  await LogListener.start({
+    authority,
+    certificate: await issuer.issue({ commonName: name, dnsNames: [name], usage: "server" }),
+  });
+
+Deno.test("doctor finds a listener that takes log lines, and sends it none", () =>
+  withContext(async (setup) => {
+    await using listener = await startListener("decnet-master");
+    const flags = withFlag(setup, "syslog-port", String(listener.port));
+    const { state, details } = (await examineHost(setup, { flags })).of("log-listener");
+    assert.equal(state, "ok", details);
+    assert.match(details, /with DNS:decnet-master, valid to .*; on the master, the ingester must /);
+    assert.deepEqual([listener.connectionCount, listener.lines], [1, []]);
+    const off = [...flags, "--forward-logs=false"];
+    assert.equal((await examineHost(setup, { flags: off })).of("log-listener").state, "skipped");
+    assert.equal((await examineHost(setup)).of("log-listener").state, "skipped");
+  }));
+
+const usualLogPort = "correct syslog-port (set by --syslog-port); masters usually listen on 6514";
+const unfitCertificate = "put worker.crt, worker.key (issued by the master for this host) into " +
+  "PATH, owned by root with mode 0600";
+
+/** A listener, and what is reported of it. */
+type ListenerCase = [
+  name: string,
+  start: (setup: AgentSetup) => Promise<{ readonly port: number } & AsyncDisposable>,
+  details: RegExp,
+  fix: string,
+];
+
+const listenerCases: ListenerCase[] = [
+  [
+    "that does not run",
+    async () => {
+      const listener = await startListener("decnet-master");
+      const { port } = listener;
+      await listener.stop();
+      return { port, [Symbol.asyncDispose]: () => Promise.resolve() };
+    },
+    /connection refused; start the log listener on the master, or see syslog-port$/,
+    "start the server on the master and check that it listens on port PORT: ss -ltnp",
+  ],
+  [
+    "with the name of another host",
+    () => startListener("worker-2"),
+    /its certificate does not have the name decnet-master; see syslog-port$/,
+    usualLogPort,
+  ],
+  [
+    "of another authority",
+    () => startListener("decnet-master", rogueAuthority),
+    /is not signed by ca\.crt/,
+    "put ca.crt (issued by the master for this host) into PATH, owned by root",
+  ],
+  [
+    "that refuses worker.crt",
+    async (setup) => {
+      await setup.writeCertificates("unknown");
+      return await startListener("decnet-master");
+    },
+    /it closed the connection after the handshake; it may not accept worker\.crt$/,
+    unfitCertificate,
+  ],
+  [
+    "without TLS",
+    () => {
+      const server = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen() {} },
+        () => new Response(),
+      );
+      const stop = () => server.shutdown();
+      return Promise.resolve({ port: server.addr.port, [Symbol.asyncDispose]: stop });
+    },
+    /it does not speak TLS on that port; see syslog-port$/,
+    usualLogPort,
+  ],
+];
+
+for (const [name, start, problem, fix] of listenerCases) {
+  Deno.test(`doctor reports a log listener ${name}`, () =>
+    withContext(async (setup) => {
+      await using listener = await start(setup);
+      const flags = withFlag(setup, "syslog-port", String(listener.port));
+      const found = (await examineHost(setup, { flags, settleMs: 1_000 })).of("log-listener");
+      assert.equal(found.state, "warning", found.details);
+      assert.match(found.details, /^Cannot send log lines to 127\.0\.0\.1:\d+: /);
+      assert.match(found.details, problem);
+      const text = normalise(setup, found.fix).replace(String(listener.port), "PORT");
+      assert.equal(text, fix);
+    }));
+}
 
 /** A port that is free at this moment. */
 function freePort(): number {

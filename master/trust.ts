@@ -278,57 +278,69 @@ interface HandshakeLimits extends StepLimits {
 }
 
 /**
+ * Starts mutual TLS on a TCP connection; sends nothing. Throws `TrustError` or `ConnectionError`, and
+ * closes the connection then. A master of TLS 1.3 may refuse the client certificate later.
+ */
+export async function startTls(
+  tcp: Net.Socket,
+  address: MasterAddress,
+  { authority, certificate, key }: Identity,
+  { timeoutMs, signal }: StepLimits,
+): Promise<Tls.TLSSocket> {
+  const modules = await loadTls();
+  const { net, tls, crypto } = modules;
+  const socket = connectTls(tls, {
+    socket: tcp,
+    ...tlsOptions(net, address),
+    ca: authority,
+    cert: certificate,
+    key,
+    rejectUnauthorized: true,
+    checkServerIdentity: (_host, peer) =>
+      masterFailure(chainOf(() => peer, crypto), address, authority, crypto) ?? undefined,
+  });
+  try {
+    const closed = new ConnectionError("closed");
+    const late = new ConnectionError("other", `no answer within ${timeoutMs / 1000} s`);
+    await waitFor({ timeoutMs, signal }, late, ({ resolve, reject }) => {
+      socket.once("secureConnect", resolve).on("error", reject).once("close", () => reject(closed));
+    });
+    return socket;
+  } catch (cause) {
+    socket.destroy();
+    tcp.destroy();
+    throw await diagnoseFailure(cause, { modules, address, authority, timeoutMs, signal });
+  }
+}
+
+/**
  * Makes a handshake with mutual TLS on a TCP connection and closes it; sends no request. Throws
  * `TrustError` or `ConnectionError`.
  */
 export async function testHandshake(
   tcp: Net.Socket,
   address: MasterAddress,
-  { authority, certificate, key }: Identity,
+  identity: Identity,
   { timeoutMs, settleMs, signal }: HandshakeLimits,
 ): Promise<Handshake> {
-  const modules = await loadTls();
-  const { net, tls, crypto } = modules;
-  let socket: Tls.TLSSocket | null = null;
-  let hasGreeted = false;
+  const socket = await startTls(tcp, address, identity, { timeoutMs, signal });
   try {
-    const opened = socket = connectTls(tls, {
-      socket: tcp,
-      ...tlsOptions(net, address),
-      ca: authority,
-      cert: certificate,
-      key,
-      rejectUnauthorized: true,
-      checkServerIdentity: (_host, peer) =>
-        masterFailure(chainOf(() => peer, crypto), address, authority, crypto) ?? undefined,
-    });
-    const closed = new ConnectionError("closed");
-    const late = new ConnectionError("other", `no answer within ${timeoutMs / 1000} s`);
-    await waitFor({ timeoutMs, signal }, late, ({ resolve, reject }) => {
-      opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(closed));
-    });
-    hasGreeted = true;
-    const { raw, valid_to: validTo } = opened.getPeerCertificate();
+    const { raw, valid_to: validTo } = socket.getPeerCertificate();
     const names = namesIn(fieldsOf({ raw })!);
-    const handshake = { protocol: opened.getProtocol() ?? "TLS", names, validTo };
+    const handshake = { protocol: socket.getProtocol() ?? "TLS", names, validTo };
+    const closed = new ConnectionError("closed");
     await waitFor({ timeoutMs: settleMs, signal }, null, ({ reject }) => {
-      opened.on("error", reject).once("close", () => reject(closed));
+      socket.on("error", reject).once("close", () => reject(closed));
       // A refusal arrives only if the socket is read.
-      opened.resume();
+      socket.resume();
     });
     return handshake;
   } catch (cause) {
-    const failure = await diagnoseFailure(cause, {
-      modules,
-      address,
-      authority,
-      timeoutMs,
-      signal,
-    });
-    if (!hasGreeted || failure.reason !== "closed") throw failure;
+    const failure = connectionError(cause);
+    if (failure.reason !== "closed") throw failure;
     throw new ConnectionError("closed-after-handshake", "", { cause });
   } finally {
-    socket?.destroy();
+    socket.destroy();
     tcp.destroy();
   }
 }

@@ -201,7 +201,7 @@ function checkStored(database: DatabaseSync, topologyId: string): void {
  * Opens the file at `path`; creates it and its folder for the owner alone. A statement blocks the process
  * for up to `busyTimeoutMs` while another process holds a lock.
  */
-function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
+export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
   createFolderOf(path);
   checkFiles(path);
   // SQLite would create the file, and then its journal, readable by others.

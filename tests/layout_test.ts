@@ -6,7 +6,7 @@ const root = new URL("../", import.meta.url);
 
 /** Modules from the entry to the core: imports run down these lines, or stay in one module. */
 const levels =
-  "main.ts > cli > api doctor packaging > agent apply > store docker master > host > topology"
+  "main.ts > cli > api doctor packaging > agent apply logs > store docker master > host > topology"
     .split(" > ").map((it) => it.split(" "));
 const levelOf = (path: string) => levels.findIndex((it) => it.includes(path.split("/")[0]!));
 

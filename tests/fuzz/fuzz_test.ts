@@ -49,6 +49,8 @@ const wanted: Record<string, string[]> = {
   store: ["a row; written; kept, over a row", "unreadable; not writable; kept"],
   api: ["200", "422", "bad: 400"],
   certificate: ["found", "not found", "found by OpenSSL only", "unreadable", "read"],
+  line: ["blank", "held back", "cut", "not UTF-8", "of the form", "other text"],
+  log: ["lines", "other lines", "refused"],
   master: ["accepted", "refused", "TLS: refused", "TLS: no answer"],
 };
 

@@ -10,9 +10,11 @@ const pathOf = (path: string) => new URL(path, root).pathname;
 
 const heartbeats = new Map([["delivered", 1]] as const);
 const loop = { startedAt: 1, lastSuccessAt: 1, heartbeats, isListening: true };
+const counts = { sent: 1, heldBack: 1, cut: 1, gaps: 1, followed: 1 };
+const logs = { at: 1, ...counts, behindSince: null, problem: null };
 /** The type of each metric, by name. */
 const metrics = new Map(
-  [...metricsText(heartbeatWith(), { code: 0, loop }).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
+  [...metricsText(heartbeatWith(), { code: 0, loop, logs }).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
     .map(([, name, type]) => [name!, type!]),
 );
 
@@ -49,7 +51,8 @@ Deno.test("docs/protocol.md lists exactly the metrics, with their types", () => 
 
 /** Returns the code of the product, with strings of several parts joined. */
 function productCode(): string {
-  const modules = ["agent", "api", "apply", "cli", "docker", "host", "master", "store", "topology"];
+  const modules = ["agent", "api", "apply", "cli", "docker", "host", "logs", "master"]
+    .concat("store", "topology");
   return modules.flatMap((module) => {
     return [...Deno.readDirSync(new URL(`${module}/`, root))].map(({ name }) =>
       `${module}/${name}`

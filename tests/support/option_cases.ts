@@ -136,6 +136,14 @@ export const keyCases: Record<
     taken: [["true", true], ["false", false]],
     refused: ["", "True", "yes", "no", "1", "0", "on", "true ", "toString"],
   },
+  "forward-logs": {
+    taken: [["true", true], ["false", false]],
+    refused: ["", "True", "yes", "1", "off", "false "],
+  },
+  "syslog-port": {
+    taken: [["1", 1], ["6514", 6514], ["65535", 65535]],
+    refused: ["", "0", "65536", "-1", "6514/tcp", "off", " 6514"],
+  },
   "textfile": {
     taken: same("/var/lib/node_exporter/decnet.prom", "relative/a b.prom", "é.prom"),
     refused: [

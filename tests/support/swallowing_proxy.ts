@@ -1,4 +1,4 @@
-/** A way to a port of 127.0.0.1 that can lose connections without a word to either end. */
+/** A way to a port of 127.0.0.1 that can hold up or lose connections without a word to either end. */
 export class SwallowingProxy implements AsyncDisposable {
   /** How many connections have come. */
   connectionCount = 0;
@@ -9,6 +9,7 @@ export class SwallowingProxy implements AsyncDisposable {
   readonly #serving: Promise<void>;
   readonly #target: number;
   #isStopped = false;
+  #held: PromiseWithResolvers<void> | null = null;
 
   constructor(target: number, { fullMs = 0 } = {}) {
     this.#target = target;
@@ -40,8 +41,19 @@ export class SwallowingProxy implements AsyncDisposable {
     this.isDead = (connection) => connection <= connectionCount;
   }
 
+  /** Reads nothing more until `release()`, so that who writes has to wait. */
+  hold(): void {
+    this.#held ??= Promise.withResolvers();
+  }
+
+  release(): void {
+    this.#held?.resolve();
+    this.#held = null;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true;
+    this.release();
     this.#listener.close();
     for (const connection of this.#connections) close(connection);
     await this.#serving;
@@ -66,6 +78,7 @@ export class SwallowingProxy implements AsyncDisposable {
     try {
       for (let length; (length = await from.read(buffer)) !== null;) {
         if (!this.isDead(number)) await writeAll(to, buffer.subarray(0, length));
+        await this.#held?.promise;
       }
     } catch {
       // Either end was closed.

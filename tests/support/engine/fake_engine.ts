@@ -11,6 +11,7 @@ import {
   RequestReader,
   writeAll,
 } from "./http.ts";
+import { LogStreams } from "./logs.ts";
 import { EngineState } from "./state.ts";
 
 /** Listens at `path` and never accepts: clients connect, write, and wait. */
@@ -47,6 +48,9 @@ export class FakeEngine extends EngineState implements AsyncDisposable {
   mostConnections = 0;
   /** Those who listen to its events, and get one for each change of networks and containers. */
   readonly events = new EventStreams();
+
+  /** What its containers have written, and those who follow it. */
+  readonly logs = new LogStreams();
 
   readonly #listener: Deno.UnixListener;
   readonly #connections = new Set<Deno.Conn>();
@@ -137,6 +141,14 @@ export class FakeEngine extends EngineState implements AsyncDisposable {
       await reader.drain().finally(leave);
       return false;
     }
+    const container = logTarget(request);
+    if (container !== null && this.containers.some(({ Id }) => Id === container)) {
+      const isUp = this.containers.some((it) => it.Id === container && it.State === "running");
+      const query = new URLSearchParams(request.target.split("?")[1]);
+      const leave = this.logs.add(connection, { container, query, isUp });
+      await reader.drain().finally(leave);
+      return false;
+    }
     await writeAll(connection, this.#answer(request));
     return !request.close;
   }
@@ -180,6 +192,11 @@ export class FakeEngine extends EngineState implements AsyncDisposable {
     this.#answers.set(key, answer);
     return answer;
   }
+}
+
+/** The container whose log a call asks for, or null. */
+function logTarget({ target }: Request): string | null {
+  return /^\/containers\/([^/]+)\/logs\?/.exec(target)?.[1] ?? null;
 }
 
 function isChange({ method }: Pick<Request, "method">): boolean {

@@ -1,0 +1,384 @@
+import { EngineError, statusError } from "../docker/errors.ts";
+import { EngineConnection, type EngineRequest, type TimeoutSet } from "../docker/http.ts";
+
+/** Where the reading of a log goes on. */
+export interface LogPosition {
+  /** Of the last line, as the engine wrote it: RFC 3339 with nanoseconds. */
+  readonly timestamp: string;
+  /** How many lines were read that have this timestamp. */
+  readonly lines: number;
+}
+
+/** The most bytes that are kept of a line; the rest is dropped. One byte more than is ever sent. */
+export const maximumLineBytes = 32 * 1024 + 1;
+/** The engine cuts a line into pieces of this size. */
+const pieceBytes = 16 * 1024;
+/** Holds a whole piece with its header and timestamp. */
+const bufferBytes = pieceBytes + 256;
+/** For the head of the engine's answer; real ones have 300 bytes. */
+const maximumHeadBytes = 2 * 1024;
+const headerBytes = 8;
+const longestTimestamp = 64;
+const standardOutput = 1;
+/** Names the call in messages. */
+const callText = "GET /containers/ID/logs";
+const [lineFeed, space, firstDigit, letterT] = [10, 32, 48, 84];
+/** The engine answers within this time, in milliseconds, or hangs. */
+const answerTimeoutMs = 10_000;
+
+/** For the body of an answer that is an error, in bytes. */
+const maximumRefusalBytes = 4 * 1024;
+
+/** The memory of one log without the lines that span several pieces, in bytes. */
+export const logMemoryBytes = bufferBytes + 2 * maximumHeadBytes;
+
+/** Memory, in bytes, that many logs share for lines that span several pieces. */
+export class SharedMemory {
+  /** How many lines were cut because it was used up. */
+  cutLines = 0;
+  #left: number;
+
+  constructor(bytes: number) {
+    this.#left = bytes;
+  }
+
+  /** Returns false when there is not enough left. */
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#left += bytes;
+  }
+}
+
+const decoder = new TextDecoder();
+const noBytes = new Uint8Array();
+
+/**
+ * Splits the engine's stream of a log into lines. Without a TTY the stream consists of frames, each with
+ * a timestamp and a line, or a piece of a long one. With a TTY there are no frames.
+ */
+export class LogParser {
+  /** That of the line that was returned last. */
+  timestamp = "";
+  readonly #memory: SharedMemory;
+  readonly #sharesTimestamp: boolean;
+  readonly #buffer = new Uint8Array(bufferBytes);
+  #start = 0;
+  #end = 0;
+  /** Whether the stream is that of a TTY; null before its first byte. */
+  #isRaw: boolean | null = null;
+  /** Bytes of the current piece that are still to come. */
+  #pieceLeft = 0;
+  #pieceTimestamp = "";
+  /** The earlier pieces of the current line. */
+  #kept: Uint8Array<ArrayBuffer> = noBytes;
+  #keptLength = 0;
+  /** Whether a line has begun and not ended. */
+  #isUnfinished = false;
+  #isReturned = false;
+  /** Whether the shared memory was used up in the current line. */
+  #isCut = false;
+
+  /** `sharesTimestamp`: whether the pieces of a line have the same timestamp; not those of Podman. */
+  constructor(memory: SharedMemory, sharesTimestamp = true) {
+    this.#memory = memory;
+    this.#sharesTimestamp = sharesTimestamp;
+  }
+
+  /** Where to put the next bytes of the stream; call `added()` afterwards. Never empty. */
+  space(): Uint8Array<ArrayBuffer> {
+    this.#buffer.copyWithin(0, this.#start, this.#end);
+    this.#end -= this.#start;
+    this.#start = 0;
+    return this.#buffer.subarray(this.#end);
+  }
+
+  /** Adds so many bytes. */
+  added(count: number): void {
+    this.#end += count;
+  }
+
+  /**
+   * Returns the next line without its line feed, valid until the next call; null when more bytes must be
+   * added. Throws `EngineError` for a stream that is not a log.
+   */
+  next(): Uint8Array | null {
+    if (this.#isReturned) this.#dropKept();
+    for (;;) {
+      if (this.#pieceLeft === 0 && !this.#beginPiece()) return null;
+      // The container ended in the middle of a line, and was started again.
+      const isOther = this.#sharesTimestamp && this.#pieceTimestamp !== this.timestamp;
+      if (this.#isUnfinished && isOther) return this.#takeKept();
+      this.timestamp = this.#pieceTimestamp;
+      const available = Math.min(this.#pieceLeft, this.#end - this.#start);
+      const end = this.#buffer.indexOf(lineFeed, this.#start);
+      if (end >= 0 && end < this.#start + available) {
+        const piece = this.#buffer.subarray(this.#start, end);
+        this.#skip(piece.length + 1);
+        if (this.#isRaw) this.#pieceLeft = 0;
+        if (!this.#isUnfinished) return piece;
+        this.#keep(piece);
+        return this.#takeKept();
+      }
+      // Waits for the rest of the piece, unless it is larger than any of Docker.
+      if (available < this.#pieceLeft && this.#pieceLeft <= bufferBytes) return null;
+      this.#keep(this.#buffer.subarray(this.#start, this.#start + available));
+      this.#skip(available);
+      if (this.#pieceLeft > 0) return null;
+    }
+  }
+
+  /** Returns the line that the end of the log has left without a line feed, or null. */
+  last(): Uint8Array | null {
+    if (this.#isReturned) this.#dropKept();
+    const available = Math.min(this.#pieceLeft, this.#end - this.#start);
+    this.#keep(this.#buffer.subarray(this.#start, this.#start + available));
+    this.#start = this.#end;
+    return this.#isUnfinished ? this.#takeKept() : null;
+  }
+
+  /** Gives its memory back. */
+  close(): void {
+    this.#dropKept();
+  }
+
+  /** Reads what is before a piece; returns false when more bytes must be added. */
+  #beginPiece(): boolean {
+    const length = this.#end - this.#start;
+    if (length === 0) return false;
+    this.#isRaw ??= this.#buffer[this.#start]! >= firstDigit;
+    if (this.#isRaw) return this.#beginRawPiece(length);
+    if (length < headerBytes) return false;
+    const [at, buffer] = [this.#start, this.#buffer];
+    const size = buffer[at + 4]! * 2 ** 24 + (buffer[at + 5]! << 16) + (buffer[at + 6]! << 8) +
+      buffer[at + 7]!;
+    if (buffer[at] !== standardOutput) throw this.#malformed(`a frame of type ${buffer[at]}`);
+    const timestampLength = this.#readTimestamp(at + headerBytes, size);
+    if (timestampLength === 0) return false;
+    this.#pieceLeft = headerBytes + size;
+    this.#skip(headerBytes + timestampLength + 1);
+    return true;
+  }
+
+  /** A TTY's line has its timestamp again in front of each further piece. */
+  #beginRawPiece(length: number): boolean {
+    const repeated = `${this.timestamp} `;
+    if (this.#isUnfinished) {
+      if (length < repeated.length) return false;
+      const start = this.#buffer.subarray(this.#start, this.#start + repeated.length);
+      if (decoder.decode(start) === repeated) this.#start += repeated.length;
+    } else {
+      const timestampLength = this.#readTimestamp(this.#start, Infinity);
+      if (timestampLength === 0) return false;
+      this.#start += timestampLength + 1;
+    }
+    this.#pieceLeft = pieceBytes;
+    return true;
+  }
+
+  /** Returns the length of the timestamp at `start`; 0 when more bytes must be added. */
+  #readTimestamp(start: number, size: number): number {
+    const length = this.#buffer.indexOf(space, start) - start;
+    const available = Math.min(size, this.#end - start);
+    // RFC 3339: a T follows the day.
+    const isTimestamp = length > 10 && this.#buffer[start + 10] === letterT;
+    if (isTimestamp && length < Math.min(available, longestTimestamp)) {
+      this.#pieceTimestamp = decoder.decode(this.#buffer.subarray(start, start + length));
+      return length;
+    }
+    if (available >= Math.min(size, longestTimestamp)) throw this.#malformed("no timestamp");
+    return 0;
+  }
+
+  #skip(count: number): void {
+    this.#start += count;
+    this.#pieceLeft -= count;
+  }
+
+  #keep(piece: Uint8Array): void {
+    if (piece.length === 0) return;
+    this.#isUnfinished = true;
+    const length = Math.min(this.#keptLength + piece.length, maximumLineBytes);
+    if (length > this.#kept.length && !this.#growKept(length)) {
+      if (!this.#isCut) this.#memory.cutLines++;
+      this.#isCut = true;
+      return;
+    }
+    this.#kept.set(piece.subarray(0, length - this.#keptLength), this.#keptLength);
+    this.#keptLength = length;
+  }
+
+  #growKept(length: number): boolean {
+    const size = length <= pieceBytes ? pieceBytes : maximumLineBytes;
+    if (!this.#memory.take(size - this.#kept.length)) return false;
+    const larger = new Uint8Array(size);
+    larger.set(this.#kept.subarray(0, this.#keptLength));
+    this.#kept = larger;
+    return true;
+  }
+
+  #takeKept(): Uint8Array {
+    this.#isReturned = true;
+    return this.#kept.subarray(0, this.#keptLength);
+  }
+
+  #dropKept(): void {
+    this.#memory.giveBack(this.#kept.length);
+    this.#kept = noBytes;
+    this.#keptLength = 0;
+    this.#isUnfinished = false;
+    this.#isReturned = false;
+    this.#isCut = false;
+  }
+
+  #malformed(detail: string): EngineError {
+    return new EngineError({ reason: "other", detail: `the log is malformed: ${detail}` });
+  }
+}
+
+/** Which log to read, and from where on. */
+export interface LogOptions {
+  /** The path of the engine's socket. */
+  readonly socket: string;
+  /** The container's id. */
+  readonly id: string;
+  /** What was read before; null: nothing. */
+  readonly after: LogPosition | null;
+  readonly memory: SharedMemory;
+  readonly timeouts: TimeoutSet;
+  /** Called when lines after the position are missing, because the engine has removed them. */
+  readonly onGap: () => void;
+}
+
+/** Reads what a container has written and writes to its standard output, line by line. */
+export class ContainerLog {
+  /** From where the engine was asked to begin; null: from the start. */
+  readonly since: LogPosition | null;
+  isClosed = false;
+  readonly #onGap: () => void;
+  readonly #connection: EngineConnection;
+  readonly #parser: LogParser;
+  /** What was read before; null when all of it was skipped. */
+  #after: LogPosition | null;
+  #hasSkipped = false;
+  #timestamp = "";
+  #lines = 0;
+
+  private constructor(
+    connection: EngineConnection,
+    parser: LogParser,
+    { after, onGap }: Pick<LogOptions, "after" | "onGap">,
+  ) {
+    this.#connection = connection;
+    this.#parser = parser;
+    this.since = this.#after = after;
+    this.#onGap = onGap;
+  }
+
+  /**
+   * Opens a log. It ends when the container does; aborted by `signal`. Throws `EngineError` when the
+   * engine refuses, or does not answer within 10 s.
+   */
+  static async open(signal: AbortSignal, options: LogOptions): Promise<ContainerLog> {
+    const { socket, id, timeouts, onGap } = options;
+    const after = options.after && isPast(options.after) ? options.after : null;
+    const connection = await EngineConnection.open(socket, signal, timeouts, maximumHeadBytes);
+    const stopTimeout = connection.abortAfter(answerTimeoutMs);
+    const call = logRequest(id, after);
+    try {
+      await connection.send([call]);
+      const { status, headers } = await connection.receiveHead();
+      if (status !== 200) {
+        const body = new Uint8Array(maximumRefusalBytes);
+        const length = await connection.read(body) ?? 0;
+        throw statusError({ status, body: body.subarray(0, length) }, callText);
+      }
+      if (headers.has("transfer-encoding")) throw new EngineError({ reason: "not-http" });
+      stopTimeout();
+      const parser = new LogParser(options.memory, !headers.has("libpod-api-version"));
+      return new ContainerLog(connection, parser, { after, onGap });
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  /** Waits for more of the log; returns false at its end. Throws `EngineError`. */
+  async fill(): Promise<boolean> {
+    const count = await this.#connection.read(this.#parser.space());
+    this.#parser.added(count ?? 0);
+    return count !== null;
+  }
+
+  /**
+   * Returns the next line that was not read before, without its line feed, valid until the next call;
+   * null when more must be waited for. Throws `EngineError` for a stream that is not a log.
+   */
+  next(): Uint8Array | null {
+    for (;;) {
+      const line = this.#parser.next();
+      if (line === null || this.#isNew()) return line;
+    }
+  }
+
+  /** Returns what the end of the log has left without a line feed; null when there is nothing. */
+  last(): Uint8Array | null {
+    const line = this.#parser.last();
+    return line !== null && this.#isNew() ? line : null;
+  }
+
+  /** The position after the line that was returned last. */
+  get position(): LogPosition {
+    return { timestamp: this.#timestamp, lines: this.#lines };
+  }
+
+  /** Ends the reading; `fill()` then throws. */
+  close(): void {
+    this.isClosed = true;
+    this.#connection.abort(new EngineError({ reason: "client-closed" }));
+    this.#parser.close();
+  }
+
+  /** Counts a line; returns whether it was not read before. */
+  #isNew(): boolean {
+    const { timestamp } = this.#parser;
+    if (timestamp === this.#timestamp) this.#lines++;
+    else [this.#timestamp, this.#lines] = [timestamp, 1];
+    if (this.#after === null) return true;
+    const isKnown = timestamp === this.#after.timestamp;
+    if (isKnown && this.#lines <= this.#after.lines) {
+      this.#hasSkipped = true;
+      return false;
+    }
+    // Begins with what was read last, unless that was removed.
+    if (!isKnown && !this.#hasSkipped) this.#onGap();
+    this.#after = null;
+    return true;
+  }
+}
+
+/** Asks for the lines from a position on, also those that are still to come. */
+function logRequest(id: string, after: LogPosition | null): EngineRequest {
+  const since = after === null ? "" : `&since=${unixTime(after.timestamp)}`;
+  const path = `/containers/${encodeURIComponent(id)}/logs`;
+  const query = `stdout=1&stderr=0&follow=1&timestamps=1&tail=all${since}`;
+  return { method: "GET", path: `${path}?${query}`, isStream: true };
+}
+
+/** Writes a timestamp as the engine wants it: Unix seconds, a dot and nanoseconds. */
+function unixTime(timestamp: string): string {
+  const fraction = /\.(\d{1,9})/.exec(timestamp)?.[1] ?? "";
+  return `${Math.floor(Date.parse(timestamp) / 1000)}.${fraction.padEnd(9, "0")}`;
+}
+
+/**
+ * Returns false when the clock was set back behind a position: the engine would leave out what was written
+ * since then. Also for a text that is no time.
+ */
+export function isPast({ timestamp }: LogPosition): boolean {
+  return Date.parse(timestamp) <= Date.now();
+}

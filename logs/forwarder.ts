@@ -1,0 +1,377 @@
+import { EngineError, readFailure } from "../docker/errors.ts";
+import { TimeoutSet } from "../docker/http.ts";
+import { findSocket } from "../docker/observe.ts";
+import { isPowerOfTwo, type Log } from "../host/log.ts";
+import { type ContainerInfo, isRunning, topologyLabel } from "../topology/inventory.ts";
+import { containerClaim } from "../topology/ownership.ts";
+import {
+  ContainerLog,
+  isPast,
+  logMemoryBytes,
+  type LogPosition,
+  SharedMemory,
+} from "./container_log.ts";
+import { type LogStatus, PositionStore } from "./positions.ts";
+import type { LineSink } from "./sender.ts";
+
+/** How many logs are read at once by default; the others wait for their turn. */
+const maximumFollowed = 500;
+/** The memory for all logs, in bytes. */
+const maximumBytes = 16 * 2 ** 20;
+const tickMs = 1_000;
+/** While others wait, a log is closed that was quiet for so long, or was read for so long, in ms. */
+const quietMs = 5_000;
+const turnMs = 30_000;
+/** All logs are closed when the sink takes nothing for so long, in milliseconds. */
+const blockedMs = 5_000;
+/** A log that ends or fails is opened again after a delay, which doubles each time, in milliseconds. */
+const minRetryMs = 1_000;
+const maxRetryMs = 30_000;
+/** The event loop runs at least so often, so that heartbeats go out on time, in milliseconds. */
+const sliceMs = 10;
+/** The status is stored at least so often, in milliseconds. */
+const statusMs = 60_000;
+/** A problem is over when there was none for so long, in milliseconds. */
+const problemMs = 2 * maxRetryMs;
+/** Lines that are older count as waiting, in milliseconds. */
+const lateMs = 5_000;
+/** Lines that wait for longer are logged, in milliseconds. */
+const maximumBehindMs = 600_000;
+/** At its first start the agent meets old lines, which is no fault. */
+const logLateAfterTicks = 10;
+
+/** Returns true for a container whose lines are for the master, even when it has just ended. */
+export function isForwarded(container: ContainerInfo): boolean {
+  const { labels, state } = container;
+  const topologyId = labels.get(topologyLabel);
+  return labels.get("decnet.topology.service") === "true" && state !== "created" &&
+    topologyId !== undefined && containerClaim(container, topologyId) === "own";
+}
+
+/** A container whose lines are for the master. */
+class Source {
+  isRunning = false;
+  /** Whether its log was read to the end after it had ended. */
+  isDone = false;
+  /** After the last line that the sink has taken. */
+  position: LogPosition | null = null;
+  /** Null while its log is not read. */
+  log: ContainerLog | null = null;
+  isActive = false;
+  openedAt = 0;
+  lastReadAt = 0;
+  retryAt = 0;
+  failures = 0;
+  /** When its lines were read that are not sent yet, in milliseconds since 1970, or null. */
+  heldSince: number | null = null;
+
+  constructor(readonly id: string) {}
+}
+
+/** Lets one log after the other send what was read of it. */
+class TurnQueue {
+  readonly #waiting: (() => void)[] = [];
+  #isTaken = false;
+  #sliceStartedAt = 0;
+
+  /** Waits for the turn; `release()` must follow. */
+  async take(): Promise<void> {
+    if (this.#isTaken) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#isTaken = true;
+    if (performance.now() - this.#sliceStartedAt < sliceMs) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#sliceStartedAt = performance.now();
+  }
+
+  release(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#isTaken = false;
+  }
+}
+
+/** What a forwarder needs. */
+interface ForwarderOptions {
+  /** The file for positions and status. */
+  readonly path: string;
+  readonly sink: LineSink;
+  readonly log: Log;
+  /** How many logs are read at once; 500 by default. */
+  readonly maximumFollowed?: number;
+}
+
+/** Sends what the containers of topologies write to their standard output. */
+export class LogForwarder {
+  readonly #options: ForwarderOptions;
+  readonly #maximumFollowed: number;
+  readonly #positions: PositionStore;
+  readonly #timeouts = new TimeoutSet();
+  readonly #memory = new SharedMemory(maximumBytes - maximumFollowed * logMemoryBytes);
+  readonly #turns = new TurnQueue();
+  /** By container id, in the order of their turns. */
+  readonly #sources = new Map<string, Source>();
+  readonly #active = new Map<Source, Promise<void>>();
+  /** Positions that are to be stored. */
+  #safe = new Map<string, LogPosition>();
+  #signal = AbortSignal.abort();
+  #sockets: readonly string[] = [];
+  /** When the sink began to be full, by a clock that never jumps; null when it takes lines. */
+  #blockedAt: number | null = null;
+  #isSuspended = false;
+  #gaps = 0;
+  #problem: string | null = null;
+  #failedAt = 0;
+  /** The time of the oldest line that was sent since the last tick, and in the tick before. */
+  #oldest = Infinity;
+  #lastOldest = Infinity;
+  #stored: LogStatus | null = null;
+  #lateTicks = 0;
+
+  constructor(options: ForwarderOptions) {
+    this.#options = options;
+    this.#maximumFollowed = options.maximumFollowed ?? maximumFollowed;
+    this.#positions = new PositionStore(options.path, options.log);
+  }
+
+  /** Takes all containers that the agent manages; reads the logs of those whose lines are for the master. */
+  note(containers: readonly ContainerInfo[]): void {
+    const gone = new Set(this.#sources.keys());
+    for (const container of containers) {
+      if (!isForwarded(container)) continue;
+      const { id } = container;
+      gone.delete(id);
+      const source = this.#sources.get(id) ?? new Source(id);
+      this.#sources.set(id, source);
+      source.isRunning = isRunning(container);
+      source.isDone &&= !source.isRunning;
+    }
+    // The log of a container that was removed ends by itself.
+    for (const id of gone) this.#sources.delete(id);
+    this.#openDue();
+  }
+
+  /**
+   * Reads and sends until `signal` is aborted, and ends within a second then. `sockets` are the paths
+   * where the engine's socket may be, and may change. Never throws.
+   */
+  async run(signal: AbortSignal, sockets: readonly string[]): Promise<void> {
+    const stopped = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => stopped.resolve(), { once: true });
+    if (signal.aborted) return;
+    this.#signal = signal;
+    this.#sockets = sockets;
+    const sending = this.#options.sink.run(signal);
+    this.#openDue();
+    const timer = setInterval(() => this.#tick(), tickMs);
+    await stopped.promise;
+    clearInterval(timer);
+    await sending;
+    await Promise.all(this.#active.values());
+    this.#save();
+    this.#positions.close();
+  }
+
+  /** What was done so far. */
+  get status(): LogStatus {
+    const { sink } = this.#options;
+    const held = [...this.#active.keys()].map(({ heldSince }) => heldSince ?? Infinity);
+    const since = Math.min(
+      sink.status.waitingSince ?? Infinity,
+      this.#oldest,
+      this.#lastOldest,
+      ...held,
+    );
+    const now = Date.now();
+    return {
+      at: now,
+      sent: sink.status.sent,
+      heldBack: sink.status.heldBack,
+      cut: sink.status.cut + this.#memory.cutLines,
+      gaps: this.#gaps,
+      followed: this.#active.size,
+      behindSince: now - since > lateMs && since !== Infinity ? since : null,
+      problem: sink.status.problem ?? this.#problem,
+    };
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    if (this.#problem !== null && now - this.#failedAt > problemMs) {
+      this.#problem = null;
+      this.#options.log("info", "the logs of all containers are read again", { subject: "logs" });
+    }
+    if (this.#blockedAt !== null && now - this.#blockedAt > blockedMs) this.#suspend();
+    this.#closeOutdated(now);
+    this.#openDue();
+    [this.#lastOldest, this.#oldest] = [this.#oldest, Infinity];
+    this.#storeStatus();
+  }
+
+  /** Stores what has changed. */
+  #storeStatus(): void {
+    const { status } = this;
+    const last = this.#stored;
+    const isSame = last !== null && last.behindSince === status.behindSince &&
+      last.problem === status.problem && status.at - last.at < statusMs;
+    if (this.#safe.size > 0 || !isSame) this.#save();
+    this.#logLate(status);
+  }
+
+  /** Logs when lines have waited too long, and when none does any more. */
+  #logLate({ at, behindSince, problem }: LogStatus): void {
+    const { log } = this.#options;
+    const wasLate = this.#lateTicks >= logLateAfterTicks;
+    const isLate = behindSince !== null && at - behindSince > maximumBehindMs;
+    this.#lateTicks = isLate ? this.#lateTicks + 1 : 0;
+    if (this.#lateTicks === logLateAfterTicks) {
+      const reason = problem ?? "containers write more than can be sent";
+      const text = `log lines have waited for ${maximumBehindMs / 60_000} minutes: ${reason}`;
+      log("warn", text, { subject: "logs" });
+    }
+    if (wasLate && !isLate) log("info", "no log lines wait any more", { subject: "logs" });
+  }
+
+  #save(): void {
+    const { status } = this;
+    if (!this.#positions.save(this.#safe, status)) return;
+    this.#stored = status;
+    this.#safe.clear();
+  }
+
+  /** Closes all logs until the sink takes lines again. The engine then keeps no files open for them. */
+  #suspend(): void {
+    this.#isSuspended = true;
+    for (const { log } of this.#active.keys()) log?.close();
+  }
+
+  /** Closes logs whose turn is over, and those that a clock that was set back has stopped. */
+  #closeOutdated(now: number): void {
+    let waiting = this.#sources.size > this.#maximumFollowed ? this.#due(now).length : 0;
+    for (const { log, heldSince, openedAt, lastReadAt } of this.#active.keys()) {
+      if (!log) continue;
+      // The engine leaves out all lines until its clock has reached that time again.
+      if (log.since && !isPast(log.since)) log.close();
+      if (waiting <= 0 || heldSince !== null) continue;
+      if (now - lastReadAt < quietMs && now - openedAt < turnMs) continue;
+      log.close();
+      waiting--;
+    }
+  }
+
+  #due(now: number): Source[] {
+    return [...this.#sources.values()]
+      .filter(({ isActive, isDone, retryAt }) => !isActive && !isDone && retryAt <= now);
+  }
+
+  /** Opens the logs that are due, as far as there is room. */
+  #openDue(): void {
+    if (this.#signal.aborted || this.#isSuspended || this.#active.size >= this.#maximumFollowed) {
+      return;
+    }
+    for (const source of this.#due(performance.now())) {
+      if (this.#active.size >= this.#maximumFollowed) return;
+      this.#active.set(source, this.#follow(source));
+    }
+  }
+
+  /** Reads a log until it ends. Never throws. */
+  async #follow(source: Source): Promise<void> {
+    const { id, isRunning } = source;
+    source.isActive = true;
+    source.openedAt = source.lastReadAt = performance.now();
+    let log: ContainerLog | null = null;
+    try {
+      log = source.log = await ContainerLog.open(this.#signal, {
+        socket: findSocket(this.#sockets),
+        id,
+        after: source.position ?? this.#positions.read(id),
+        memory: this.#memory,
+        timeouts: this.#timeouts,
+        onGap: () => this.#noteGap(),
+      });
+      while (await log.fill()) {
+        source.heldSince = Date.now();
+        await this.#sendLines(source, log);
+        source.heldSince = null;
+        source.lastReadAt = performance.now();
+      }
+      // What has no line feed at the end of a container may still be continued when it is started again.
+      const last = isRunning ? null : log.last();
+      if (last !== null) await this.#send(source, log, last);
+      source.isDone = !isRunning && !source.isRunning;
+    } catch (error) {
+      this.#noteFailure(error);
+    }
+    this.#close(source, log);
+  }
+
+  #close(source: Source, log: ContainerLog | null): void {
+    const wasClosed = log?.isClosed ?? false;
+    log?.close();
+    this.#active.delete(source);
+    source.log = source.heldSince = null;
+    source.isActive = false;
+    const delayMs = minRetryMs * 2 ** Math.min(source.failures++, 16);
+    source.retryAt = wasClosed ? 0 : performance.now() + Math.min(maxRetryMs, delayMs);
+    // The others come first.
+    if (this.#sources.get(source.id) !== source) return;
+    this.#sources.delete(source.id);
+    this.#sources.set(source.id, source);
+  }
+
+  /** Sends the lines that were read of a log, when it is its turn. */
+  async #sendLines(source: Source, log: ContainerLog): Promise<void> {
+    await this.#turns.take();
+    try {
+      let isFirst = true;
+      while (!log.isClosed && !this.#signal.aborted) {
+        const line = log.next();
+        if (line === null) return;
+        const room = this.#send(source, log, line);
+        if (isFirst) this.#oldest = Math.min(this.#oldest, Date.parse(log.position.timestamp));
+        isFirst = false;
+        if (room) await this.#waitFor(room);
+      }
+    } finally {
+      this.#turns.release();
+    }
+  }
+
+  #send(source: Source, log: ContainerLog, line: Uint8Array): Promise<void> | null {
+    const { position } = log;
+    source.position = position;
+    source.failures = 0;
+    return this.#options.sink.send(line, () => this.#safe.set(source.id, position));
+  }
+
+  async #waitFor(room: Promise<void>): Promise<void> {
+    this.#blockedAt = performance.now();
+    await room;
+    this.#blockedAt = null;
+    if (!this.#isSuspended) return;
+    this.#isSuspended = false;
+    this.#openDue();
+  }
+
+  #noteGap(): void {
+    this.#gaps++;
+    const text =
+      "Docker has removed log lines before they were sent; the master was away for too " +
+      "long, or a container writes more than can be sent";
+    if (isPowerOfTwo(this.#gaps)) {
+      this.#options.log("warn", text, { subject: "logs", times: this.#gaps });
+    }
+  }
+
+  #noteFailure(error: unknown): void {
+    const failure = readFailure(error);
+    // A container may be removed at any time.
+    const isGone = failure.reason === "status" &&
+      (failure.status === 404 || failure.status === 409);
+    if (this.#signal.aborted || failure.reason === "client-closed" || isGone) return;
+    const { message } = new EngineError(failure, "Cannot read the log of a container");
+    if (message !== this.#problem) this.#options.log("warn", message, { subject: "logs" });
+    this.#problem = message;
+    this.#failedAt = performance.now();
+  }
+}

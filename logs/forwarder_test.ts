@@ -1,0 +1,301 @@
+import assert from "node:assert/strict";
+import { readContainers } from "../docker/lists.ts";
+import type { Log } from "../host/log.ts";
+import { TemporaryFolder, until } from "../tests/support/environment.ts";
+import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
+import { lineFrames, timestampAt } from "../tests/support/engine/logs.ts";
+import { container, type ContainerItem, imageIdOf } from "../tests/support/engine/state.ts";
+import { TestSink } from "../tests/support/test_sink.ts";
+import { isForwarded, LogForwarder } from "./forwarder.ts";
+
+const id8 = "7c9e6679";
+const labels = {
+  "decnet.topology.id": `${id8}-0000`,
+  "decnet.topology.service": "true",
+  "decnet.topology.image": imageIdOf("busybox:latest"),
+};
+
+/** A service container of a topology. */
+function service(name: string, more: Partial<Parameters<typeof container>[0]> = {}): ContainerItem {
+  return container({ name: `decnet_t_${id8}_${name}`, labels, ...more });
+}
+
+/** A forwarder with its engine and sink. */
+class Setup implements AsyncDisposable {
+  readonly #folder = new TemporaryFolder();
+  readonly sink = new TestSink();
+  readonly logged: string[] = [];
+  engine!: FakeEngine;
+  forwarder!: LogForwarder;
+  #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  static async start(containers: ContainerItem[], maximumFollowed = 500): Promise<Setup> {
+    const setup = new Setup();
+    setup.engine = await FakeEngine.start(`${setup.#folder.path}/docker.sock`);
+    setup.engine.containers = containers;
+    setup.startForwarder(maximumFollowed);
+    return setup;
+  }
+
+  startForwarder(maximumFollowed = 500): void {
+    const log: Log = (level, message) => void this.logged.push(`${level}: ${message}`);
+    this.#stop = new AbortController();
+    this.forwarder = new LogForwarder({
+      path: `${this.#folder.path}/logs.db`,
+      sink: this.sink,
+      log,
+      maximumFollowed,
+    });
+    this.#running = this.forwarder.run(this.#stop.signal, [this.engine.socketPath]);
+    this.note();
+  }
+
+  /** Tells the forwarder what the engine lists. */
+  note(): void {
+    this.forwarder.note(readContainers(this.engine.containers));
+  }
+
+  /** Waits until the sink has so many lines. */
+  async untilLines(count: number): Promise<void> {
+    await until(() => this.sink.lines.length >= count, { what: `${count} lines` });
+  }
+
+  async stopForwarder(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopForwarder();
+    await this.engine.stop();
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+Deno.test("isForwarded() selects the services of topologies", () => {
+  const selected = (item: ContainerItem) => isForwarded(readContainers([item])[0]!);
+  assert.equal(selected(service("web-http")), true);
+  assert.equal(selected(service("web-http", { state: "exited" })), true);
+  const others = [
+    service("web-http", { state: "created" }),
+    service("web", { labels: { ...labels, "decnet.topology.service": "True" } }),
+    service("web", { labels: { "decnet.topology.id": labels["decnet.topology.id"] } }),
+    // A copy by docker commit, and one with another name.
+    service("web-http", { image: "copy:latest" }),
+    container({ name: "web-http", labels }),
+    container({ name: `decnet_t_${id8}_x`, labels: { "decnet.topology.service": "true" } }),
+  ];
+  for (const item of others) assert.equal(selected(item), false, item.Names[0]);
+});
+
+Deno.test("LogForwarder sends the lines of services, each once and in order", async () => {
+  const [web, ftp, other] = [service("web-http"), service("web-ftp"), container({ name: "other" })];
+  await using setup = await Setup.start([web, ftp, other]);
+  const { engine, sink } = setup;
+  for (const item of [web, ftp, other]) engine.logs.print(item.Id, `${item.Names[0]} 1\n`);
+  await setup.untilLines(2);
+  for (const item of [web, ftp, other]) engine.logs.print(item.Id, `${item.Names[0]} 2\n`);
+  await setup.untilLines(4);
+  for (const { Names: [name] } of [web, ftp]) {
+    assert.deepEqual(sink.lines.filter((line) => line.startsWith(name!)), [
+      `${name} 1`,
+      `${name} 2`,
+    ]);
+  }
+  assert.equal(sink.lines.length, 4);
+  assert.deepEqual([...new Set(engine.logs.followed)].sort(), [web.Id, ftp.Id].sort());
+  assert.deepEqual(setup.logged, []);
+});
+
+Deno.test("LogForwarder goes on after a restart from what was safe", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  const at = timestampAt(Date.now());
+  for (const line of ["1\n", "2\n"]) engine.logs.print(web.Id, line, at);
+  await setup.untilLines(2);
+  sink.isSafe = false;
+  engine.logs.print(web.Id, "3\n", at);
+  await setup.untilLines(3);
+  await setup.stopForwarder();
+  sink.isSafe = true;
+  setup.startForwarder();
+  await setup.untilLines(4);
+  engine.logs.print(web.Id, "4\n");
+  await setup.untilLines(5);
+  assert.deepEqual(sink.lines, ["1", "2", "3", "3", "4"]);
+});
+
+Deno.test("LogForwarder reads the log of a container that has ended, once", async () => {
+  const web = service("web-http", { state: "exited" });
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  await until(() => engine.requestCount === 1 && engine.logs.followed.length === 0);
+  setup.note();
+  engine.logs.print(web.Id, "1\n", timestampAt(Date.now() - 1_000));
+  engine.logs.print(web.Id, "tail", timestampAt(Date.now()));
+  // It ran meanwhile.
+  engine.containers = [{ ...web, State: "running" }];
+  setup.note();
+  engine.containers = [web];
+  setup.note();
+  await setup.untilLines(2);
+  assert.deepEqual(sink.lines, ["1", "tail"]);
+  const { requestCount } = engine;
+  await new Promise((resolve) => setTimeout(resolve, 3_500));
+  assert.equal(engine.requestCount, requestCount);
+});
+
+Deno.test("L14 LogForwarder opens a log again that was cut", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  for (const line of ["1", "2", "3"]) {
+    engine.logs.print(web.Id, `${line}\n`);
+    await setup.untilLines(Number(line));
+    engine.logs.end();
+    await until(() => engine.logs.followed.length === 0);
+  }
+  assert.deepEqual(sink.lines, ["1", "2", "3"]);
+});
+
+Deno.test("LogForwarder closes all logs while the sink is full, and loses nothing", async () => {
+  const items = ["a", "b", "c"].map((name) => service(name));
+  await using setup = await Setup.start(items);
+  const { engine, sink } = setup;
+  sink.room = 4;
+  const print = (line: number) => {
+    for (const { Id, Names: [name] } of items) engine.logs.print(Id, `${name!.at(-1)}${line}\n`);
+  };
+  for (let line = 10; line < 20; line++) print(line);
+  await until(() => engine.logs.followed.length === 3);
+  await until(() => engine.logs.followed.length === 0, { what: "closed logs" });
+  assert.equal(sink.lines.length, 4);
+  for (let line = 20; line < 30; line++) print(line);
+  assert.notEqual(setup.forwarder.status.behindSince, null);
+  sink.drain();
+  await setup.untilLines(60);
+  for (const name of ["a", "b", "c"]) {
+    const expected = Array.from({ length: 20 }, (_, index) => `${name}${10 + index}`);
+    assert.deepEqual(sink.lines.filter((line) => line.startsWith(name)), expected);
+  }
+  await until(() => setup.forwarder.status.behindSince === null);
+});
+
+Deno.test("LogForwarder gives each container its share beside one that floods", async () => {
+  const items = Array.from({ length: 20 }, (_, index) => service(`calm-${index}`));
+  const loud = service("loud");
+  await using setup = await Setup.start([loud, ...items]);
+  const { engine, sink } = setup;
+  await until(() => engine.logs.followed.length === 21);
+  sink.room = 1;
+  for (let line = 0; line < 3_000; line++) engine.logs.print(loud.Id, `${"x".repeat(1_000)}\n`);
+  await setup.untilLines(1);
+  for (const { Id } of items) engine.logs.print(Id, "calm\n");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const before = sink.lines.length;
+  sink.drain();
+  await setup.untilLines(3_020);
+  const last = sink.lines.lastIndexOf("calm");
+  assert.ok(last - before < 100, `the last calm line is number ${last - before}`);
+});
+
+Deno.test("L15 LogForwarder reads in turn where there are more than it follows", async () => {
+  const items = Array.from({ length: 4 }, (_, index) => service(`s-${index}`));
+  await using setup = await Setup.start(items, 2);
+  const { engine, sink } = setup;
+  for (const { Id, Names: [name] } of items) engine.logs.print(Id, `${name} 1\n`);
+  await setup.untilLines(4);
+  for (const { Id, Names: [name] } of items) engine.logs.print(Id, `${name} 2\n`);
+  await setup.untilLines(8);
+  assert.equal(new Set(sink.lines).size, 8);
+  assert.ok(engine.logs.followed.length <= 2);
+});
+
+Deno.test("LogForwarder lets timers run while many containers flood", async () => {
+  const items = Array.from({ length: 50 }, (_, index) => service(`loud-${index}`));
+  await using setup = await Setup.start(items);
+  const { engine, sink } = setup;
+  await until(() => engine.logs.followed.length === 50);
+  sink.workMs = 0.1;
+  let [longest, last] = [0, performance.now()];
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }, 5);
+  // All have a full buffer at the same time.
+  const bytes = new Uint8Array(
+    await new Blob(Array.from({ length: 380 }, () => lineFrames(timestampAt(0), "yes\n")).flat())
+      .arrayBuffer(),
+  );
+  for (const { Id } of items) engine.logs.write(Id, bytes);
+  await setup.untilLines(50 * 380);
+  clearInterval(timer);
+  assert.ok(longest < 500, `a timer was ${longest} ms late`);
+});
+
+Deno.test("L14 LogForwarder reports a log that cannot be read, once", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([]);
+  const { engine } = setup;
+  engine.fault = { kind: "status", status: 501, message: "the driver cannot be read" };
+  engine.containers = [web];
+  setup.note();
+  await until(() => engine.requestCount >= 2);
+  const text =
+    "Cannot read the log of a container: GET /containers/ID/logs was answered with 501 " +
+    "(the driver cannot be read)";
+  assert.deepEqual(setup.logged, [`warn: ${text}`]);
+  assert.equal(setup.forwarder.status.problem, text);
+});
+
+Deno.test("L16 LogForwarder reads a log again after the clock was set back", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  engine.logs.print(web.Id, "1\n");
+  await setup.untilLines(1);
+  await setup.stopForwarder();
+  setup.startForwarder();
+  await until(() => engine.logs.followed.length === 1);
+  const { now } = Date;
+  Date.now = () => now() - 3_600_000;
+  try {
+    // The engine leaves it out, as it is older than what was read.
+    engine.logs.print(web.Id, "2\n");
+    await until(() => sink.lines.includes("2"));
+    assert.deepEqual(sink.lines, ["1", "1", "2"]);
+  } finally {
+    Date.now = now;
+  }
+});
+
+Deno.test("LogForwarder logs that lines have waited for 10 minutes", async () => {
+  await using setup = await Setup.start([]);
+  setup.sink.waitingSince = Date.now() - 601_000;
+  await until(() => setup.logged.length > 0);
+  setup.sink.waitingSince = null;
+  await until(() => setup.logged.length > 1);
+  assert.deepEqual(setup.logged, [
+    "warn: log lines have waited for 10 minutes: containers write more than can be sent",
+    "info: no log lines wait any more",
+  ]);
+});
+
+Deno.test("LogForwarder forgets containers that are gone", async () => {
+  await using setup = await Setup.start([]);
+  const { engine } = setup;
+  for (let round = 0; round < 20; round++) {
+    engine.containers = Array.from({ length: 500 }, (_, index) => service(`r${round}-${index}`));
+    setup.note();
+  }
+  engine.containers = [];
+  setup.note();
+  await until(() => engine.requestCount >= 500);
+  engine.logs.end();
+  await until(() => {
+    engine.logs.end();
+    return setup.forwarder.status.followed === 0;
+  });
+});

@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { requirement, testWith, works } from "../tests/support/requirements.ts";
+import { maximumLineBytes, readLine, ResendWindow } from "./frames.ts";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+/** What is sent of a text; null when it is held back. */
+const sentOf = (text: string) => {
+  const read = readLine(encode(text));
+  return read && decode(read.bytes);
+};
+
+/** A line of the form that the master reads, with this date. */
+const dated = (date: string) =>
+  `<134>1 ${date} web01 http - request [relay@55555 src_ip="192.0.2.9"]`;
+
+Deno.test("readLine() passes lines on as they are", () => {
+  const lines = [
+    dated("2026-01-02T03:04:05.678901+00:00"),
+    '<14>1 2026-01-02T03:04:07.1+00:00 web02 bash - command [timeQuality tzKnown="1"] CMD id',
+    "<0>1 2026-01-02T03:04:05Z h a 1234 - - text",
+    ...[
+      "free text",
+      "<",
+      "<>1 x",
+      "<134>",
+      "\u{1f600} é \u2028 \ufeff x",
+      "\ufeff<134>1 - a b c d e",
+    ],
+    ...["a\rb", "\0\x1b[31m", "  leading", "<134>1 - h a - m", "<134>2 - h a - m -"],
+    ...["<x>1 - h a - m -", " <134>1 - h a - m -", "<134>1  - h a - m", "<134>1\t- h a - m -"],
+  ];
+  for (const line of lines) assert.equal(sentOf(line), line);
+});
+
+Deno.test("readLine() removes white space at the end, and blank lines", () => {
+  for (
+    const [text, sent] of [["a\r", "a"], ["a \t\v\f\x1c\x1d\x1e\x1f\r", "a"], ["\xa0", "\xa0"]]
+  ) {
+    assert.equal(sentOf(text!), sent);
+  }
+  for (const text of ["", " ", "\r", "\t\t \r"]) assert.equal(sentOf(text), null);
+});
+
+const readable = [
+  ...["2026-01-02T03:04:05+00:00", "2024-02-29T00:00:00Z", "2000-02-29T23:59:59.9-23:59"],
+  ...["1000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999+14:00", "2026-04-30T00:00:00.123Z"],
+];
+const unreadable = [
+  ...["-", "x", "2026-01-02", "2026-01-02T03:04", "2026-01-02T03:04:05", "20260102T030405Z"],
+  ...["2026-02-30T00:00:00Z", "2026-02-29T00:00:00Z", "1900-02-29T00:00:00Z"],
+  ...["2026-04-31T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z"],
+  ...["2026-01-00T00:00:00Z", "2026-01-32T00:00:00Z", "2026-01-02T24:00:00Z"],
+  ...["2026-01-02T03:60:00Z", "2026-01-02T03:04:60Z", "2026-01-02t03:04:05Z"],
+  ...["2026-01-02T03:04:05z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z"],
+  ...["10000-01-01T00:00:00Z", "-2026-01-02T03:04:05Z", "2026-01-02T03:04:05.Z"],
+  ...["2026-01-02T03:04:05.1234567Z", "2026-01-02T03:04:05+24:00", "2026-01-02T03:04:05+00:60"],
+  ...["2026-01-02T03:04:05+0000", "2026-01-02T03:04:05+00", "٢٠٢٦-01-02T03:04:05Z", "\u2028"],
+  ...["2026-01-02T03:04:05\u00a0Z", "\ufeff2026-01-02T03:04:05Z"],
+];
+
+Deno.test("readLine() holds back lines whose date the master cannot read", () => {
+  for (const date of readable) assert.equal(sentOf(dated(date)), dated(date));
+  for (const date of unreadable) {
+    assert.equal(sentOf(dated(date)), null, date);
+    // The master's pattern may take other digits than 0 to 9, and line ends but LF in the text.
+    assert.equal(sentOf(dated(date).replace("134", "١٣٤")), null, date);
+    assert.equal(sentOf(`<1>1 ${date} h a - m \r\u2028\x85x`), null, date);
+  }
+});
+
+Deno.test("readLine() holds back header fields of over 255 characters", () => {
+  const line = (...fields: string[]) => `<134>1 2026-01-02T03:04:05Z ${fields.join(" ")} text`;
+  const [most, more] = ["h".repeat(255), "h".repeat(256)];
+  assert.equal(sentOf(line(most, most, most, most)), line(most, most, most, most));
+  for (const at of [0, 1, 2, 3]) {
+    const fields = ["h", "a", "-", "m"].with(at, more);
+    assert.equal(sentOf(line(...fields)), null, String(at));
+  }
+});
+
+const python = requirement("python3", await works("python3", "--version"));
+
+testWith(python, "readLine() passes only dates that Python reads", async () => {
+  const lines = [...readable, ...unreadable].filter((date) => sentOf(dated(date)) !== null);
+  assert.deepEqual(lines, readable);
+  const program = "import sys, datetime\n" +
+    "for date in sys.stdin.read().split('\\n'):\n" +
+    "    datetime.datetime.fromisoformat(date.replace('Z', '+00:00'))\n";
+  const child = new Deno.Command("python3", { args: ["-c", program], stdin: "piped" }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(encode(lines.join("\n")));
+  await writer.close();
+  assert.equal((await child.status).code, 0);
+});
+
+Deno.test("readLine() cuts a long line between two characters", () => {
+  const cutOf = (bytes: Uint8Array) => {
+    const read = readLine(bytes)!;
+    return [read.bytes.length, read.isCut];
+  };
+  const most = maximumLineBytes;
+  assert.deepEqual(cutOf(encode("a".repeat(most))), [most, false]);
+  assert.deepEqual(cutOf(encode("a".repeat(most + 1))), [most, true]);
+  assert.deepEqual(cutOf(encode("a".repeat(most) + "   ")), [most, false]);
+  // Two, three and four bytes a character.
+  for (const [character, bytes] of [["é", 2], ["€", 3], ["\u{1f600}", 4]] as const) {
+    for (const start of ["", "a", "aa", "aaa"]) {
+      const text = start + character.repeat(most);
+      const whole = start.length + Math.floor((most - start.length) / bytes) * bytes;
+      assert.deepEqual(cutOf(encode(text)), [whole, true], character);
+      assert.ok(text.startsWith(sentOf(text)!));
+    }
+  }
+});
+
+Deno.test("readLine() replaces bytes that are not UTF-8, and cuts after that", () => {
+  const sent = (...bytes: number[]) => decode(readLine(Uint8Array.from(bytes))!.bytes);
+  assert.equal(sent(0x61, 0xff, 0x62), "a\ufffdb");
+  assert.equal(sent(0xc3, 0xa9, 0xc3), "é\ufffd");
+  assert.equal(sent(0xed, 0xa0, 0x80), "\ufffd\ufffd\ufffd");
+  assert.equal(decode(readLine(encode("a\ufffdb"))!.bytes), "a\ufffdb");
+  for (const byte of [0xff, 0x80, 0xf0]) {
+    const { bytes, isCut } = readLine(new Uint8Array(40_000).fill(byte))!;
+    assert.ok(isCut && bytes.length <= maximumLineBytes && bytes.length > maximumLineBytes - 3);
+    assert.match(new TextDecoder("utf-8", { fatal: true }).decode(bytes), /^\ufffd+$/);
+  }
+});
+
+/** Writes all that a window has; returns the text. */
+function writeAll(window: ResendWindow): string {
+  let text = "";
+  for (let portion = window.next(); portion; portion = window.next()) {
+    text += decode(portion.bytes);
+    window.written(portion);
+  }
+  return text;
+}
+
+Deno.test("ResendWindow makes frames by bytes, and writes each once", () => {
+  const window = new ResendWindow();
+  for (const line of ["a", "é€", "\u{1f600}"]) window.add(encode(line), () => {});
+  assert.equal(writeAll(window), "1 a5 é€4 \u{1f600}");
+  window.add(encode("b"), () => {});
+  const portion = window.next()!;
+  window.add(encode("c"), () => {});
+  assert.equal(window.written(portion), 1);
+  assert.equal(writeAll(window), "1 c");
+  assert.equal(window.next(), null);
+  assert.equal(window.unsentSince, null);
+});
+
+Deno.test("ResendWindow writes all again that is not safe", () => {
+  const window = new ResendWindow();
+  const safe: string[] = [];
+  const add = (line: string) => window.add(encode(line), () => safe.push(line));
+  add("a");
+  writeAll(window);
+  add("b");
+  window.rewind();
+  assert.notEqual(window.unsentSince, null);
+  const portion = window.next()!;
+  assert.equal(decode(portion.bytes), "1 a1 b");
+  // Only b is written for the first time.
+  assert.equal(window.written(portion), 1);
+  window.seal();
+  add("c");
+  assert.deepEqual(safe, []);
+  window.release();
+  assert.deepEqual(safe, ["a", "b"]);
+  window.rewind();
+  assert.equal(writeAll(window), "1 c");
+});
+
+Deno.test("ResendWindow keeps the last MiB, and calls onSafe in order", () => {
+  const window = new ResendWindow();
+  const lineBytes = 1_000;
+  const line = encode("x".repeat(lineBytes));
+  const count = 5_000;
+  let [safe, most] = [0, 0];
+  for (let index = 0; index < count; index++) {
+    window.add(line, () => assert.equal(safe++, index));
+    if (index % 50 === 49) writeAll(window);
+    most = Math.max(most, index + 1 - safe);
+    // Of what is safe, at least one MiB was written after it.
+    assert.ok(safe === 0 || (index + 1 - safe) * (lineBytes + 5) > 2 ** 20 - 2 ** 16);
+  }
+  assert.ok(most * (lineBytes + 5) < 2 ** 20 + 4 * 2 ** 16, `${most} lines`);
+  window.rewind();
+  assert.equal(writeAll(window).length, (count - safe) * (lineBytes + 5));
+});
+
+Deno.test("ResendWindow passes lines that are held back after earlier ones", () => {
+  const window = new ResendWindow();
+  const safe: string[] = [];
+  window.hold(() => safe.push("1"));
+  assert.deepEqual(safe, ["1"]);
+  window.add(encode("a"), () => safe.push("a"));
+  window.hold(() => safe.push("2"));
+  assert.deepEqual(safe, ["1"]);
+  writeAll(window);
+  window.release();
+  assert.deepEqual(safe, ["1", "a", "2"]);
+});
+
+Deno.test("ResendWindow has no room while much waits, also held back", () => {
+  for (const isHeld of [false, true]) {
+    const window = new ResendWindow();
+    window.add(encode("a"), () => {});
+    let count = 0;
+    for (; !window.isFull; count++) {
+      if (isHeld) window.hold(() => {});
+      else window.add(encode("b".repeat(1_000)), () => {});
+    }
+    assert.ok(count * (isHeld ? 32 : 1_005) < 2 * 2 ** 16 + 1_005, String(count));
+    for (let times = 0; times < 3; times++) {
+      writeAll(window);
+      assert.ok(!window.isFull);
+      window.rewind();
+      assert.ok(window.isFull);
+    }
+    writeAll(window);
+    // A flood of lines that are held back takes no more memory than others.
+    let unsafe = 0;
+    for (let index = 0; index < 100_000; index++) {
+      unsafe++;
+      window.hold(() => unsafe--);
+      if (window.isFull) writeAll(window);
+    }
+    assert.ok(unsafe < 45_000, String(unsafe));
+  }
+});

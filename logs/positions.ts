@@ -1,0 +1,147 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { Log } from "../host/log.ts";
+import { explain, storeReason, suffixes } from "../store/file.ts";
+import { openForWriting } from "../store/topology_store.ts";
+import type { LogPosition } from "./container_log.ts";
+
+/** What a running agent has done with the lines of its containers; also for other processes to read. */
+export interface LogStatus {
+  /** When this was so, in milliseconds since 1970. */
+  readonly at: number;
+  /** Lines sent since the agent started. */
+  readonly sent: number;
+  /** Lines that the master cannot take. */
+  readonly heldBack: number;
+  /** Lines that were too long, and were sent without their end. */
+  readonly cut: number;
+  /** How many times lines were missing that Docker had removed before they were read. */
+  readonly gaps: number;
+  /** The containers whose logs are read now. */
+  readonly followed: number;
+  /** Since when the oldest line waits, in milliseconds since 1970; null when none does. */
+  readonly behindSince: number | null;
+  /** Why lines are not sent or not read, or null. */
+  readonly problem: string | null;
+}
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS position (
+    container TEXT PRIMARY KEY, timestamp TEXT NOT NULL, lines INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS status (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL)`;
+const upsert = "INSERT OR REPLACE INTO position (container, timestamp, lines) VALUES (?, ?, ?)";
+const upsertStatus = "INSERT OR REPLACE INTO status (id, json) VALUES (1, ?)";
+const select = `
+  SELECT timestamp, lines FROM position WHERE container = ?
+    AND typeof(timestamp) = 'text' AND octet_length(timestamp) < 64
+    AND typeof(lines) = 'integer' AND lines BETWEEN 1 AND ${Number.MAX_SAFE_INTEGER}`;
+/** Removes the positions that are the oldest: those of containers that are gone. */
+const maximumPositions = 20_000;
+const prune = `
+  DELETE FROM position WHERE rowid NOT IN (
+    SELECT rowid FROM position ORDER BY rowid DESC LIMIT ${maximumPositions})`;
+const savesPerPrune = 1_000;
+/** How long a statement may block the process while a check reads, in milliseconds. */
+const busyTimeoutMs = 250;
+
+/**
+ * Stores how far the log of each container was sent, in an SQLite file. It is a cache: what cannot be
+ * stored is sent twice after a restart. Never throws.
+ */
+export class PositionStore {
+  readonly #path: string;
+  readonly #log: Log;
+  #file: OpenFile | null = null;
+  #saves = 0;
+  #problem: string | null = null;
+
+  constructor(path: string, log: Log) {
+    this.#path = path;
+    this.#log = log;
+  }
+
+  /** Returns the position of a container; null when none is known. */
+  read(container: string): LogPosition | null {
+    const row = this.#use(({ select }) => select.get(container));
+    return row ? { timestamp: String(row.timestamp), lines: Number(row.lines) } : null;
+  }
+
+  /** Stores positions and status; returns false when that fails. */
+  save(positions: ReadonlyMap<string, LogPosition>, status: LogStatus): boolean {
+    return this.#use(({ database, upsert, upsertStatus }) => {
+      database.exec("BEGIN IMMEDIATE");
+      try {
+        for (const [id, { timestamp, lines }] of positions) upsert.run(id, timestamp, lines);
+        upsertStatus.run(JSON.stringify(status));
+        if (this.#saves++ % savesPerPrune === 0) database.exec(prune);
+        database.exec("COMMIT");
+      } finally {
+        if (database.isTransaction) database.exec("ROLLBACK");
+      }
+      return true;
+    }) ?? false;
+  }
+
+  /** Closes the file. */
+  close(): void {
+    this.#file?.database.close();
+    this.#file = null;
+  }
+
+  /** Returns null when the work fails; a problem is logged once. */
+  #use<Result>(work: (file: OpenFile) => Result): Result | null {
+    try {
+      const result = work(this.#file ??= open(this.#path));
+      if (this.#problem !== null) {
+        this.#log("info", `the positions in ${this.#path} are kept again`);
+      }
+      this.#problem = null;
+      return result;
+    } catch (error) {
+      this.close();
+      // The next use makes a new one.
+      if (storeReason(error) === "damaged") remove(this.#path);
+      const problem = explain(error);
+      const text =
+        `Cannot keep positions in ${this.#path}: ${problem}; after a restart, lines are sent twice`;
+      if (problem !== this.#problem) this.#log("warn", text, { subject: "logs" });
+      this.#problem = problem;
+      return null;
+    }
+  }
+}
+
+/** Its statements are prepared once: each takes memory for a long time. */
+interface OpenFile {
+  readonly database: DatabaseSync;
+  readonly select: StatementSync;
+  readonly upsert: StatementSync;
+  readonly upsertStatus: StatementSync;
+}
+
+function open(path: string): OpenFile {
+  const database = openForWriting(path, busyTimeoutMs);
+  try {
+    // Does not wait for the disk, which may take long while heartbeats are due: after a power failure
+    // some lines are sent twice.
+    database.exec(`PRAGMA synchronous = OFF; ${schema}`);
+    return {
+      database,
+      select: database.prepare(select),
+      upsert: database.prepare(upsert),
+      upsertStatus: database.prepare(upsertStatus),
+    };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function remove(path: string): void {
+  for (const suffix of suffixes) {
+    try {
+      Deno.removeSync(path + suffix);
+    } catch {
+      // It is absent, or the next use reports why it cannot be used.
+    }
+  }
+}

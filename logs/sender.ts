@@ -1,0 +1,375 @@
+import type { TLSSocket } from "node:tls";
+import { isPowerOfTwo, type Log } from "../host/log.ts";
+import type { CertificateFolder, Certificates } from "../master/certificates.ts";
+import { chainOf } from "../master/chain.ts";
+import {
+  ConnectionError,
+  connectionError,
+  connectTo,
+  hostAndPort,
+  loadTls,
+  type MasterAddress,
+  waitFor,
+} from "../master/connection.ts";
+import { masterFailure, startTls } from "../master/trust.ts";
+import { readLine, ResendWindow } from "./frames.ts";
+
+/** What a sink has done since it was made. */
+export interface SinkStatus {
+  /** Lines that were written to the master; not those that were written again. */
+  readonly sent: number;
+  /** Lines that the master cannot take, and were not sent. */
+  readonly heldBack: number;
+  /** Lines that were too long, and were sent without their end. */
+  readonly cut: number;
+  /** When the oldest line was taken that is not written yet, in milliseconds since 1970, or null. */
+  readonly waitingSince: number | null;
+  /** Why the master cannot be reached; null when it can, or when no line has to be sent. */
+  readonly problem: string | null;
+}
+
+/** Where lines go. */
+export interface LineSink {
+  /**
+   * Takes a copy of a line, which has no line feed. Returns null when there is room for the next line,
+   * else a promise that resolves then. Calls `onSafe` when the line need not be sent again, after
+   * those of all earlier lines; also for a line that it holds back. Never throws.
+   */
+  send(line: Uint8Array, onSafe: () => void): Promise<void> | null;
+  /**
+   * Connects when there are lines, and sends them. When `signal` is aborted, writes what it has taken,
+   * ends the connection in order and resolves within a second. Never throws.
+   */
+  run(signal: AbortSignal): Promise<void>;
+  readonly status: SinkStatus;
+}
+
+/** The name in the certificate of the master's listener. */
+const listenerName = "decnet-master";
+
+/** Times in milliseconds. */
+const usualTimes = {
+  /** To connect, and for the listener to answer the agent's own end. */
+  answer: 10_000,
+  /** How long a listener of TLS 1.3 may take to refuse worker.crt after the handshake. */
+  settle: 5_000,
+  /** From a line to its frame: lines share a write. */
+  gather: 50,
+  /** After so long without a line, the connection is ended. */
+  quiet: 10 * 60_000,
+  /** How often the certificates are read. */
+  check: 30_000,
+  /** A listener that takes nothing for so long hangs. */
+  stall: 5 * 60_000,
+  /** The least and the most between two attempts to connect. */
+  leastPause: 1_000,
+  mostPause: 60_000,
+  /** From a stop to the end. */
+  stop: 900,
+};
+/** The longest wait of a timer. */
+const foreverMs = 2 ** 31 - 1;
+/** So many bytes are worth a write at once. */
+const worthwhileBytes = 16 * 1024;
+
+interface SenderOptions {
+  /** Where the master takes lines. */
+  readonly master: Pick<MasterAddress, "host" | "port">;
+  readonly certificates: CertificateFolder;
+  readonly log: Log;
+  readonly times?: Partial<typeof usualTimes>;
+}
+
+/** A `ConnectionError`, a `TrustError` or a `CertificateError`. */
+type Failure = Error & { readonly reason?: string };
+
+/** Returns the address at which the master takes lines, and the name that it proves there. */
+export function listenerAddress({ host, port }: SenderOptions["master"]): MasterAddress {
+  return { host, port, name: listenerName, fingerprint: null };
+}
+
+/** Returns why the master takes no lines, for an operator. */
+export function listenerProblem(failure: Failure): string {
+  switch (failure.reason) {
+    case "connection-refused":
+      return "connection refused; start the log listener on the master, or see syslog-port";
+    case "not-tls":
+      return "it does not speak TLS on that port; see syslog-port";
+    case "wrong-name":
+      return `its certificate does not have the name ${listenerName}; see syslog-port`;
+    case "closed-after-handshake":
+      return "it closed the connection after the handshake; it may not accept worker.crt";
+    case "closed":
+      return "it closed the connection; see its log";
+  }
+  return failure.message;
+}
+
+/** Sends lines to the master over mutual TLS, on one connection at a time. */
+export class LogSender implements LineSink {
+  readonly #address: MasterAddress;
+  readonly #certificates: CertificateFolder;
+  readonly #log: Log;
+  readonly #times: typeof usualTimes;
+  readonly #window = new ResendWindow();
+  /** Lines for which there is no room yet. */
+  readonly #queue: { line: Uint8Array; onSafe: () => void; taken: () => void }[] = [];
+  #connection: Connection | null = null;
+  #onUnsent = () => {};
+  #isStopped = false;
+  #failures = 0;
+  #problem: string | null = null;
+  #sent = 0;
+  #heldBack = 0;
+  #cut = 0;
+
+  constructor({ master, certificates, log, times }: SenderOptions) {
+    this.#address = listenerAddress(master);
+    this.#certificates = certificates;
+    this.#log = log;
+    this.#times = { ...usualTimes, ...times };
+  }
+
+  get status(): SinkStatus {
+    return {
+      sent: this.#sent,
+      heldBack: this.#heldBack,
+      cut: this.#cut,
+      waitingSince: this.#window.unsentSince,
+      problem: this.#problem,
+    };
+  }
+
+  send(line: Uint8Array, onSafe: () => void): Promise<void> | null {
+    if (this.#isStopped) return null;
+    if (this.#queue.length === 0 && !this.#window.isFull) {
+      this.#take(line, onSafe);
+      return null;
+    }
+    const { promise, resolve: taken } = Promise.withResolvers<void>();
+    this.#queue.push({ line, onSafe, taken });
+    return promise;
+  }
+
+  #take(line: Uint8Array, onSafe: () => void): void {
+    const read = readLine(line);
+    if (read === null) {
+      this.#heldBack++;
+      this.#window.hold(onSafe);
+    } else {
+      if (read.isCut) this.#cut++;
+      this.#window.add(read.bytes, onSafe);
+    }
+    if (this.#connection) this.#connection.requestWrite();
+    else this.#onUnsent();
+  }
+
+  /** Counts frames that were written for the first time, and takes lines that have waited. */
+  #written(frames: number): void {
+    this.#sent += frames;
+    while (this.#queue.length > 0 && !this.#window.isFull) {
+      const { line, onSafe, taken } = this.#queue.shift()!;
+      this.#take(line, onSafe);
+      taken();
+    }
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await pause(foreverMs, signal, (resolve) => {
+        this.#onUnsent = () => this.#window.unsentBytes > 0 && resolve();
+        this.#onUnsent();
+      });
+      if (signal.aborted) break;
+      const failure = await this.#deliver(signal).catch((error: Failure) => error);
+      this.#connection?.close();
+      this.#connection = null;
+      if (failure === null || signal.aborted) continue;
+      this.#window.rewind();
+      this.#failed(failure);
+      const { leastPause, mostPause } = this.#times;
+      const bound = Math.min(mostPause, leastPause * 2 ** Math.min(this.#failures, 16));
+      await pause(leastPause + (bound - leastPause) * Math.random(), signal);
+    }
+    this.#stop();
+  }
+
+  /** Takes no more lines, also not those that wait for room. */
+  #stop(): void {
+    this.#isStopped = true;
+    for (const { taken } of this.#queue.splice(0)) taken();
+  }
+
+  /** Connects and writes until the connection ends; returns null if the agent ended it, else why. */
+  async #deliver(signal: AbortSignal): Promise<Failure | null> {
+    const { answer, settle, check, quiet, stall, stop } = this.#times;
+    const { certificates } = await this.#certificates.load();
+    const limits = { timeoutMs: answer, signal };
+    const tcp = await connectTo(this.#address, limits);
+    const socket = await startTls(tcp, this.#address, certificates, limits);
+    const connection = this.#connection = new Connection(socket, this.#window, {
+      gatherMs: this.#times.gather,
+      onWritten: (frames) => this.#written(frames),
+    });
+    connection.write();
+    for (;;) {
+      const waitMs = Math.min(connection.ageMs < settle ? settle - connection.ageMs : check, quiet);
+      await pause(waitMs, signal, (resolve) => connection.onEnd = resolve);
+      if (connection.hasEnded) break;
+      const hasSettled = connection.ageMs >= settle;
+      if (signal.aborted) {
+        this.#stop();
+        // Before that, the listener may still have refused worker.crt.
+        if (await connection.end(stop) && hasSettled) this.#window.release();
+        return null;
+      }
+      if (!hasSettled) continue;
+      this.#succeeded();
+      const isQuiet = this.#window.unsentBytes === 0 && connection.idleMs >= quiet;
+      if (isQuiet || await this.#isOutdated(socket, certificates)) {
+        if (!await connection.end(answer)) break;
+        this.#window.release();
+        return null;
+      }
+      if (connection.isWriting && connection.idleMs >= stall) {
+        return new ConnectionError("no-reply", `${stall / 1000} s`);
+      }
+    }
+    if (!connection.hasEnded) return new ConnectionError("no-reply", `${answer / 1000} s`);
+    const failure = connectionError(connection.error ?? new ConnectionError("closed"));
+    const isRefusal = failure.reason === "closed" && connection.ageMs < settle;
+    return isRefusal ? new ConnectionError("closed-after-handshake") : failure;
+  }
+
+  /** Returns true when the files of the certificates have changed, or the listener's is not valid. */
+  async #isOutdated(socket: TLSSocket, certificates: Certificates): Promise<boolean> {
+    const loaded = await this.#certificates.load().catch(() => null);
+    if (loaded !== null && loaded.certificates !== certificates) return true;
+    const { crypto } = await loadTls();
+    const chain = chainOf(() => socket.getPeerCertificate(true), crypto);
+    return masterFailure(chain, this.#address, certificates.authority, crypto) !== null;
+  }
+
+  #failed(failure: Failure): void {
+    const failures = ++this.#failures;
+    const where = hostAndPort(this.#address);
+    this.#problem = `Cannot send log lines to ${where}: ${listenerProblem(failure)}`;
+    if (isPowerOfTwo(failures)) this.#log("warn", this.#problem, { subject: "logs", failures });
+  }
+
+  #succeeded(): void {
+    const failures = this.#failures;
+    [this.#failures, this.#problem] = [0, null];
+    if (failures > 0) this.#log("info", "the master takes log lines again", { failures });
+  }
+}
+
+/** Waits so long, or until `signal` is aborted, or what `begin` gets is called. */
+async function pause(
+  timeoutMs: number,
+  signal: AbortSignal,
+  begin: (resolve: () => void) => void = () => {},
+): Promise<void> {
+  await waitFor({ timeoutMs, signal }, null, ({ resolve }) => begin(resolve)).catch(() => {});
+}
+
+/** Writes the frames of a window to one connection, a portion at a time. */
+class Connection {
+  readonly #socket: TLSSocket;
+  readonly #window: ResendWindow;
+  readonly #gatherMs: number;
+  readonly #onWritten: (frames: number) => void;
+  readonly #openedAt = performance.now();
+  #lastAt = performance.now();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #mayWrite = true;
+  #isEnding = false;
+  isWriting = false;
+  /** Whether the listener has ended the connection, or it is lost. */
+  hasEnded = false;
+  error: Error | null = null;
+  /** Called when it has ended; in `end()` also when something is written. */
+  onEnd = () => {};
+
+  constructor(
+    socket: TLSSocket,
+    window: ResendWindow,
+    { gatherMs, onWritten }: { gatherMs: number; onWritten: (frames: number) => void },
+  ) {
+    this.#socket = socket;
+    this.#window = window;
+    this.#gatherMs = gatherMs;
+    this.#onWritten = onWritten;
+    const end = () => {
+      this.hasEnded = true;
+      this.onEnd();
+    };
+    socket.once("end", end).once("close", end).on("error", (error: Error) => {
+      this.error = error;
+      end();
+    });
+    // The listener sends nothing, but its end arrives only if the socket is read.
+    socket.resume();
+  }
+
+  get ageMs(): number {
+    return performance.now() - this.#openedAt;
+  }
+
+  /** How long nothing has been written, in milliseconds. */
+  get idleMs(): number {
+    return performance.now() - this.#lastAt;
+  }
+
+  /** Writes soon, or at once where it is worthwhile. */
+  requestWrite(): void {
+    if (this.isWriting) return;
+    if (this.#window.unsentBytes >= worthwhileBytes) this.write();
+    else this.#timer ??= setTimeout(() => this.write(), this.#gatherMs);
+  }
+
+  /** Writes what there is, up to a block; then goes on. */
+  write(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.isWriting || !this.#mayWrite) return;
+    const portion = this.#window.next();
+    // Lines that are held back may have taken all room.
+    if (!portion) return this.#onWritten(0);
+    this.isWriting = true;
+    this.#lastAt = performance.now();
+    this.#socket.write(portion.bytes, (error) => {
+      if (error || !this.#mayWrite) return;
+      this.isWriting = false;
+      this.#lastAt = performance.now();
+      this.#onWritten(this.#window.written(portion));
+      if (this.#window.unsentBytes > 0) this.requestWrite();
+      else if (this.#isEnding) this.onEnd();
+    });
+  }
+
+  /**
+   * Writes what there is and ends the connection; returns true if the listener then ended it, too,
+   * which shows that it has read everything.
+   */
+  async end(timeoutMs: number): Promise<boolean> {
+    const dueAt = performance.now() + timeoutMs;
+    const { signal } = new AbortController();
+    const wait = () => pause(dueAt - performance.now(), signal, (resolve) => this.onEnd = resolve);
+    this.#isEnding = true;
+    this.write();
+    if (this.#window.unsentBytes > 0 && !this.hasEnded) await wait();
+    this.#mayWrite = false;
+    if (this.#window.unsentBytes > 0 || this.hasEnded) return false;
+    this.#window.seal();
+    this.#socket.end();
+    await wait();
+    return this.hasEnded && this.error === null;
+  }
+
+  close(): void {
+    this.#mayWrite = false;
+    clearTimeout(this.#timer);
+    this.#socket.destroy();
+  }
+}

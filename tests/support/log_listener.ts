@@ -1,0 +1,151 @@
+import type { AddressInfo, Socket } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import type { Authority, IssuedCertificate } from "./certificates.ts";
+
+/** The most digits of a frame's count. */
+const maximumDigits = 10;
+
+/**
+ * Reads octet-counted frames as the master's listener does: counts with leading zeros and frames of no
+ * bytes are fine, anything else between frames ends the connection, half a frame at the end is dropped.
+ */
+export class FrameReader {
+  #rest = new Uint8Array(0);
+  readonly #onFrame: (frame: Uint8Array) => void;
+
+  constructor(onFrame: (frame: Uint8Array) => void) {
+    this.#onFrame = onFrame;
+  }
+
+  /** Reads more; returns false when the listener closes the connection. */
+  read(bytes: Uint8Array): boolean {
+    const joined = new Uint8Array(this.#rest.length + bytes.length);
+    joined.set(this.#rest);
+    joined.set(bytes, this.#rest.length);
+    let at = 0;
+    for (;;) {
+      let end = at;
+      while (end < joined.length && end - at <= maximumDigits && isDigit(joined[end]!)) end++;
+      if (end - at > maximumDigits) return false;
+      if (end === joined.length) break;
+      if (end === at || joined[end] !== 0x20) return false;
+      const length = Number(new TextDecoder().decode(joined.subarray(at, end)));
+      if (joined.length < end + 1 + length) break;
+      if (length > 0) this.#onFrame(joined.subarray(end + 1, end + 1 + length));
+      at = end + 1 + length;
+    }
+    this.#rest = joined.slice(at);
+    return true;
+  }
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}
+
+/** What a listener is started with; port 0, the default, takes a free one. */
+interface LogListenerOptions {
+  authority: Pick<Authority, "certificatePem">;
+  certificate: IssuedCertificate;
+  port?: number;
+}
+
+/**
+ * A stand-in for the master's listener for log lines, on 127.0.0.1: real TLS that demands client
+ * certificates, octet-counted frames, never a byte in return.
+ */
+export class LogListener implements AsyncDisposable {
+  /** The text of each frame; bytes that are not UTF-8 are U+FFFD, as in the master's file. */
+  readonly lines: string[] = [];
+  /** How many connections have passed the handshake, and how many are open. */
+  connectionCount = 0;
+  openConnections = 0;
+  /** How many connections it has closed for what they sent. */
+  malformedCount = 0;
+  /** The common name of the last client. */
+  clientName = "";
+  /** It closes each connection after the handshake, as for a certificate that it does not accept. */
+  refuses = false;
+  /** It closes the next connection when it has read so many bytes of it, wherever that is. */
+  bytesToCut: number | null = null;
+
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(server: Server) {
+    this.#server = server;
+    server.on("connection", (socket: Socket) => this.#track(socket));
+    server.on("secureConnection", (socket: TLSSocket) => this.#serve(socket));
+  }
+
+  /** Starts a listener; throws when the port is taken. */
+  static async start(
+    { authority, certificate, port = 0 }: LogListenerOptions,
+  ): Promise<LogListener> {
+    const server = createServer({
+      ca: authority.certificatePem,
+      cert: certificate.certificatePem,
+      key: certificate.keyPem,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.2",
+    });
+    const listener = new LogListener(server);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject).listen(port, "127.0.0.1", resolve);
+    });
+    return listener;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Closes the port and every connection at once. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.cut();
+    await closed;
+  }
+
+  /** Closes every connection at once. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Same as {@linkcode stop}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #track(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#sockets.delete(socket));
+  }
+
+  #serve(socket: TLSSocket): void {
+    this.#track(socket);
+    this.connectionCount++;
+    this.openConnections++;
+    socket.on("close", () => {
+      this.openConnections--;
+    });
+    const name: unknown = socket.getPeerCertificate()?.subject?.CN;
+    this.clientName = typeof name === "string" ? name : "";
+    if (this.refuses || this.clientName === "" || this.clientName === "unknown") {
+      socket.end();
+      return;
+    }
+    const decoder = new TextDecoder();
+    const reader = new FrameReader((frame) => this.lines.push(decoder.decode(frame)));
+    let left = this.bytesToCut ?? Infinity;
+    this.bytesToCut = null;
+    socket.on("data", (bytes: Uint8Array) => {
+      const isSound = reader.read(bytes.subarray(0, left));
+      left -= bytes.length;
+      if (!isSound) this.malformedCount++;
+      if (!isSound || left <= 0) socket.destroy();
+    });
+  }
+}
