@@ -8,6 +8,7 @@ import { EventListener } from "../support/engine_client.ts";
 import { until } from "../support/environment.ts";
 import { type Ended, execute, RunningAgent } from "../support/executable.ts";
 import { IsolatedHost, isolation, run } from "../support/isolated_host.ts";
+import { LogListener } from "../support/log_listener.ts";
 
 const hostUuid = "6f1f6a3e-43a5-4ab1-9a3f-0c6b4f6a4f0e";
 const first = { id: "11111111-2222-3333-4444-555555555555", text: textOf("topology-one-lan.json") };
@@ -82,6 +83,12 @@ class EnrolledHost implements AsyncDisposable {
     const host = { uuid: hostUuid, certificate, address: theirs, port: 8765 };
     const controller = stack.use(
       await Controller.start({ authority, host, address: ours, pushEveryMs: 500 }),
+    );
+    const named = { commonName: "decnet-master", dnsNames: ["decnet-master"] };
+    const listener = await authority.issue({ ...named, usage: "server" });
+    // The issued file has the port.
+    stack.use(
+      await LogListener.start({ authority, certificate: listener, host: ours, port: 6514 }),
     );
     for (const folder of ["state", "etc", "etc/agent"]) await Deno.mkdir(`${path}/${folder}`);
     await writeAgentDirectory(`${path}/etc/agent`, authority, worker);

@@ -3,6 +3,7 @@ import { call } from "../support/api_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { freePort } from "../support/environment.ts";
 import { execute, Host, RunningAgent } from "../support/executable.ts";
+import { LogListener } from "../support/log_listener.ts";
 import { requirement, works } from "../support/requirements.ts";
 import { TlsMaster } from "../support/tls_master.ts";
 
@@ -23,8 +24,14 @@ namespaces.test("decnet-agent works with the files of an enrolment as they are",
     authority,
     certificate: await authority.issue({ ...controller, usage: "server" }),
   });
+  const listenerName = { commonName: "decnet-master", dnsNames: ["decnet-master"] };
+  await using listener = await LogListener.start({
+    authority,
+    certificate: await authority.issue({ ...listenerName, usage: "server" }),
+  });
   const port = freePort();
-  const ini = issued.replace("8770", String(master.port)).replace("8765", String(port));
+  const ini = issued.replace("8770", String(master.port)).replace("8765", String(port))
+    .replace("6514", String(listener.port));
   const files = `${host.folder}/etc/decnet`;
   await Deno.mkdir(`${files}/agent`, { recursive: true });
   await Deno.writeTextFile(`${files}/decnet.ini`, ini);

@@ -43,15 +43,16 @@ function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39;
 }
 
-/** What a listener is started with; port 0, the default, takes a free one. */
+/** What a listener is started with: 127.0.0.1 and a free port (0), unless others are given. */
 interface LogListenerOptions {
   authority: Pick<Authority, "certificatePem">;
   certificate: IssuedCertificate;
+  host?: string;
   port?: number;
 }
 
 /**
- * A stand-in for the master's listener for log lines, on 127.0.0.1: real TLS that demands client
+ * A stand-in for the master's listener for log lines: real TLS that demands client
  * certificates, octet-counted frames, never a byte in return.
  */
 export class LogListener implements AsyncDisposable {
@@ -80,7 +81,7 @@ export class LogListener implements AsyncDisposable {
 
   /** Starts a listener; throws when the port is taken. */
   static async start(
-    { authority, certificate, port = 0 }: LogListenerOptions,
+    { authority, certificate, host = "127.0.0.1", port = 0 }: LogListenerOptions,
   ): Promise<LogListener> {
     const server = createServer({
       ca: authority.certificatePem,
@@ -92,7 +93,7 @@ export class LogListener implements AsyncDisposable {
     });
     const listener = new LogListener(server);
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen(port, "127.0.0.1", resolve);
+      server.once("error", reject).listen(port, host, resolve);
     });
     return listener;
   }
