@@ -205,7 +205,8 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
   const findings = await storeOf(context);
   const path = context.agent.storePath;
   if (findings.kind === "absent") {
-    return quarantined(path) ?? ok(`${path} does not exist: nothing was applied`);
+    return quarantined(path) ?? await findFirstAgentStore(context) ??
+      ok(`${path} does not exist: nothing was applied`);
   }
   if (findings.kind === "read") return await judgeStore(context, findings.applied);
   const unread = `Cannot read the store ${path}: ${findings.detail}`;
@@ -231,6 +232,18 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
     default:
       return failed(unread, own(context.stateDirectory, await agentUser(context)));
   }
+}
+
+/** Returns a warning when the first agent has left a store beside its certificates. */
+async function findFirstAgentStore(context: DoctorContext): Promise<Result | null> {
+  const { agentDirectory, storePath } = context.agent;
+  const old = `${agentDirectory}/topology.db`;
+  if (typeof await look(old) !== "object") return null;
+  const { name } = await agentUser(context);
+  return warning(
+    `${storePath} does not exist, but the first agent has left ${old}`,
+    `copy it: install -o ${name} -m 0600 ${quotePath(old)} ${quotePath(storePath)}`,
+  );
 }
 
 const newestRow =

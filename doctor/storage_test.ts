@@ -271,6 +271,16 @@ testFaults([
     fix: "move it away: mv PATH/topology.db PATH/topology.db.old",
   },
   {
+    name: "a store of the first agent that was not copied",
+    plant: async (setup) => {
+      await Deno.mkdir(`${setup.path}/state`, { mode: 0o700 });
+      return { flags: withFlag(setup, "state-dir", `${setup.path}/state`) };
+    },
+    finding: "store: warning",
+    details: /state\/topology\.db does not exist, but the first agent has left .*\/topology\.db/,
+    fix: "copy it: install -o root -m 0600 PATH/topology.db PATH/state/topology.db",
+  },
+  {
     name: "a link in the store's place",
     plant: async ({ storePath }) => {
       await Deno.rename(storePath, `${storePath}.real`);
