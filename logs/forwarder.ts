@@ -57,7 +57,8 @@ class Source {
   position: LogPosition | null = null;
   /** Null while its log is not read. */
   log: ContainerLog | null = null;
-  isActive = false;
+  /** Resolves when the reading has ended. */
+  following: Promise<void> = Promise.resolve();
   openedAt = 0;
   lastReadAt = 0;
   retryAt = 0;
@@ -110,7 +111,8 @@ export class LogForwarder {
   readonly #turns = new TurnQueue();
   /** By container id, in the order of their turns. */
   readonly #sources = new Map<string, Source>();
-  readonly #active = new Map<Source, Promise<void>>();
+  /** Those whose log is read now. */
+  readonly #active = new Set<Source>();
   /** Positions that are to be stored. */
   #safe = new Map<string, LogPosition>();
   #signal = AbortSignal.abort();
@@ -166,7 +168,7 @@ export class LogForwarder {
     await stopped.promise;
     clearInterval(timer);
     await sending;
-    await Promise.all(this.#active.values());
+    await Promise.all([...this.#active].map(({ following }) => following));
     this.#save();
     this.#positions.close();
   }
@@ -174,7 +176,7 @@ export class LogForwarder {
   /** What was done so far. */
   get status(): LogStatus {
     const { sink } = this.#options;
-    const held = [...this.#active.keys()].map(({ heldSince }) => heldSince ?? Infinity);
+    const held = [...this.#active].map(({ heldSince }) => heldSince ?? Infinity);
     const since = Math.min(
       sink.status.waitingSince ?? Infinity,
       this.#oldest,
@@ -241,13 +243,13 @@ export class LogForwarder {
   /** Closes all logs until the sink takes lines again. The engine then keeps no files open for them. */
   #suspend(): void {
     this.#isSuspended = true;
-    for (const { log } of this.#active.keys()) log?.close();
+    for (const { log } of this.#active) log?.close();
   }
 
   /** Closes logs whose turn is over, and those that a clock that was set back has stopped. */
   #closeOutdated(now: number): void {
     let waiting = this.#sources.size > this.#maximumFollowed ? this.#due(now).length : 0;
-    for (const { log, heldSince, openedAt, lastReadAt } of this.#active.keys()) {
+    for (const { log, heldSince, openedAt, lastReadAt } of this.#active) {
       if (!log) continue;
       // The engine leaves out all lines until its clock has reached that time again.
       if (log.since && !isPast(log.since)) log.close();
@@ -260,7 +262,7 @@ export class LogForwarder {
 
   #due(now: number): Source[] {
     return [...this.#sources.values()]
-      .filter(({ isActive, isDone, retryAt }) => !isActive && !isDone && retryAt <= now);
+      .filter((it) => !this.#active.has(it) && !it.isDone && it.retryAt <= now);
   }
 
   /** Opens the logs that are due, as far as there is room. */
@@ -270,14 +272,14 @@ export class LogForwarder {
     }
     for (const source of this.#due(performance.now())) {
       if (this.#active.size >= this.#maximumFollowed) return;
-      this.#active.set(source, this.#follow(source));
+      source.following = this.#follow(source);
     }
   }
 
   /** Reads a log until it ends. Never throws. */
   async #follow(source: Source): Promise<void> {
     const { id, isRunning } = source;
-    source.isActive = true;
+    this.#active.add(source);
     source.openedAt = source.lastReadAt = performance.now();
     let log: ContainerLog | null = null;
     try {
@@ -310,7 +312,6 @@ export class LogForwarder {
     log?.close();
     this.#active.delete(source);
     source.log = source.heldSince = null;
-    source.isActive = false;
     const delayMs = minRetryMs * 2 ** Math.min(source.failures++, 16);
     source.retryAt = wasClosed ? 0 : performance.now() + Math.min(maxRetryMs, delayMs);
     // The others come first.

@@ -47,7 +47,10 @@ class Setup implements AsyncDisposable {
       log,
       maximumFollowed,
     });
-    this.#running = this.forwarder.run(this.#stop.signal, [this.engine.socketPath]);
+    this.#running = this.forwarder.run(this.#stop.signal, [
+      this.engine.socketPath,
+      "/nonexistent/docker.sock",
+    ]);
     this.note();
   }
 
@@ -248,6 +251,19 @@ Deno.test("L14 LogForwarder reports a log that cannot be read, once", async () =
     "(the driver cannot be read)";
   assert.deepEqual(setup.logged, [`warn: ${text}`]);
   assert.equal(setup.forwarder.status.problem, text);
+});
+
+Deno.test("L14 LogForwarder waits for an engine that has no socket", async () => {
+  const [web, ftp] = [service("web-http"), service("web-ftp")];
+  await using setup = await Setup.start([], 2);
+  const { socketPath } = setup.engine;
+  await setup.engine.stop();
+  setup.forwarder.note(readContainers([web, ftp]));
+  setup.engine = await FakeEngine.start(socketPath);
+  setup.engine.containers = [web, ftp];
+  for (const { Id } of [web, ftp]) setup.engine.logs.print(Id, "line\n");
+  await setup.untilLines(2);
+  assert.match(setup.logged[0]!, /^warn: Cannot read the log of a container: Cannot find Docker/);
 });
 
 Deno.test("L16 LogForwarder reads a log again after the clock was set back", async () => {

@@ -12,6 +12,8 @@ const catCode = [
   0x89, 0xc2, 0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xb8, 1, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xdb,
   0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 0x05,
 ];
+/** Writes a file like `catCode`, and then runs until it is killed. */
+const printCode = [...catCode.slice(0, -pauseCode.length), ...pauseCode];
 /** Writes where the link that its argument names leads to: readlink(2), then write(2). */
 // deno-fmt-ignore
 const readlinkCode = [
@@ -29,15 +31,17 @@ const blockBytes = 512;
 /**
  * The file system of an image, as a tar archive, made from nothing, as tests can pull none: `/pause`
  * and `/bin/sleep` run until they are killed, `/exit` fails at once, `/cat` and `/readlink` print what
- * a process in the container sees.
+ * a process in the container sees. `/print` prints a file and runs on; `/lines` is one of this text.
  */
-export function pausingImage(): Uint8Array<ArrayBuffer> {
+export function pausingImage(lines = ""): Uint8Array<ArrayBuffer> {
   const parts = [
     ...tarEntry("pause", executable(pauseCode)),
     ...tarEntry("bin/sleep", executable(pauseCode)),
     ...tarEntry("exit", executable(exitCode)),
     ...tarEntry("cat", executable(catCode)),
     ...tarEntry("readlink", executable(readlinkCode)),
+    ...tarEntry("print", executable(printCode)),
+    ...tarEntry("lines", new TextEncoder().encode(lines)),
     new Uint8Array(2 * blockBytes),
   ];
   const archive = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));

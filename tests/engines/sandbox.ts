@@ -41,8 +41,12 @@ interface NetworkOptions {
 
 /** A container to make. */
 export interface ContainerOptions {
-  /** What it runs: `/pause`, the default, or `/exit`. */
-  readonly command?: "/pause" | "/exit";
+  /** A program of the image, and its arguments; `/pause` by default. */
+  readonly command?: string | readonly string[];
+  /** Whether it has a standard input. */
+  readonly hasInput?: boolean;
+  /** The size at which Docker rotates its log, such as `100k`; it keeps five files. */
+  readonly logSize?: string;
   readonly labels?: Readonly<Record<string, string>>;
   /** Network name → IPv4 address there. */
   readonly addresses?: ReadonlyMap<string, string>;
@@ -108,10 +112,17 @@ export class DockerSandbox implements AsyncDisposable {
     const container = await this.docker.createContainer({
       name: this.#own(name),
       Image: options.image ?? this.#image,
-      Cmd: [options.command ?? "/pause"],
+      Cmd: [options.command ?? "/pause"].flat(),
+      OpenStdin: options.hasInput ?? false,
       ...(options.volume ? { Volumes: { [options.volume]: {} } } : {}),
       Labels: options.labels ?? {},
       HostConfig: {
+        ...(options.logSize && {
+          LogConfig: {
+            Type: "json-file",
+            Config: { "max-size": options.logSize, "max-file": "5" },
+          },
+        }),
         NetworkMode: options.base ? `container:${options.base}` : first?.[0] ?? "none",
         RestartPolicy: { Name: options.restarts ? "always" : "no" },
         // Podman's own limits are more than it may set on some machines.
@@ -191,10 +202,10 @@ export class DockerSandbox implements AsyncDisposable {
   }
 
   /** Makes an image, which takes over the name from an earlier one; returns its id. */
-  async importImage(name: string, { command = "/pause" } = {}): Promise<string> {
+  async importImage(name: string, { command = "/pause", lines = "" } = {}): Promise<string> {
     const [repo, tag] = this.#own(name).split(":");
     const changes = `CMD ["${command}"]`;
-    const answer = await this.docker.importImage(Buffer.from(pausingImage()), { changes });
+    const answer = await this.docker.importImage(Buffer.from(pausingImage(lines)), { changes });
     let text = "";
     for await (const part of answer) text += part;
     const id = /"status":"(sha256:[0-9a-f]{64})"/.exec(text)?.[1];
