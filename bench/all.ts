@@ -12,6 +12,7 @@ const benchmarks: readonly [script: string, args: readonly string[], brief: read
   ["startup", [], ["3"]],
   ["idle", [], ["5", "5s"]],
   ["events", [], ["4"]],
+  ["logs", [], ["2000", "1"]],
   ["size", [], ["1", "100"]],
   ["topology", [], ["1", "200"]],
   ["apply_calls", [], ["1", "10"]],
