@@ -111,8 +111,8 @@ export class LogForwarder {
   readonly #turns = new TurnQueue();
   /** By container id, in the order of their turns. */
   readonly #sources = new Map<string, Source>();
-  /** Those whose log is read now. */
-  readonly #active = new Set<Source>();
+  /** Those whose logs are read, by container id; also of containers that are gone. */
+  readonly #active = new Map<string, Source>();
   /** Positions that are to be stored. */
   #safe = new Map<string, LogPosition>();
   #signal = AbortSignal.abort();
@@ -142,7 +142,7 @@ export class LogForwarder {
       if (!isForwarded(container)) continue;
       const { id } = container;
       gone.delete(id);
-      const source = this.#sources.get(id) ?? new Source(id);
+      const source = this.#sources.get(id) ?? this.#active.get(id) ?? new Source(id);
       this.#sources.set(id, source);
       source.isRunning = isRunning(container);
       source.isDone &&= !source.isRunning;
@@ -168,7 +168,7 @@ export class LogForwarder {
     await stopped.promise;
     clearInterval(timer);
     await sending;
-    await Promise.all([...this.#active].map(({ following }) => following));
+    await Promise.all([...this.#active.values()].map(({ following }) => following));
     this.#save();
     this.#positions.close();
   }
@@ -176,7 +176,7 @@ export class LogForwarder {
   /** What was done so far. */
   get status(): LogStatus {
     const { sink } = this.#options;
-    const held = [...this.#active].map(({ heldSince }) => heldSince ?? Infinity);
+    const held = [...this.#active.values()].map(({ heldSince }) => heldSince ?? Infinity);
     const since = Math.min(
       sink.status.waitingSince ?? Infinity,
       this.#oldest,
@@ -243,13 +243,13 @@ export class LogForwarder {
   /** Closes all logs until the sink takes lines again. The engine then keeps no files open for them. */
   #suspend(): void {
     this.#isSuspended = true;
-    for (const { log } of this.#active) log?.close();
+    for (const { log } of this.#active.values()) log?.close();
   }
 
   /** Closes logs whose turn is over, and those that a clock that was set back has stopped. */
   #closeOutdated(now: number): void {
     let waiting = this.#sources.size > this.#maximumFollowed ? this.#due(now).length : 0;
-    for (const { log, heldSince, openedAt, lastReadAt } of this.#active) {
+    for (const { log, heldSince, openedAt, lastReadAt } of this.#active.values()) {
       if (!log) continue;
       // The engine leaves out all lines until its clock has reached that time again.
       if (log.since && !isPast(log.since)) log.close();
@@ -262,7 +262,7 @@ export class LogForwarder {
 
   #due(now: number): Source[] {
     return [...this.#sources.values()]
-      .filter((it) => !this.#active.has(it) && !it.isDone && it.retryAt <= now);
+      .filter(({ id, isDone, retryAt }) => !this.#active.has(id) && !isDone && retryAt <= now);
   }
 
   /** Opens the logs that are due, as far as there is room. */
@@ -272,14 +272,14 @@ export class LogForwarder {
     }
     for (const source of this.#due(performance.now())) {
       if (this.#active.size >= this.#maximumFollowed) return;
+      this.#active.set(source.id, source);
       source.following = this.#follow(source);
     }
   }
 
   /** Reads a log until it ends. Never throws. */
   async #follow(source: Source): Promise<void> {
-    const { id, isRunning } = source;
-    this.#active.add(source);
+    const { id, isRunning, position } = source;
     source.openedAt = source.lastReadAt = performance.now();
     let log: ContainerLog | null = null;
     try {
@@ -297,10 +297,13 @@ export class LogForwarder {
         source.heldSince = null;
         source.lastReadAt = performance.now();
       }
-      // What has no line feed at the end of a container may still be continued when it is started again.
-      const last = isRunning ? null : log.last();
-      if (last !== null) await this.#send(source, log, last);
-      source.isDone = !isRunning && !source.isRunning;
+      // A container that runs may go on with its last line. The engine's end looks like that of a log:
+      // it is only known to be read when nothing new comes.
+      if (!isRunning && source.position === position) {
+        const last = log.last();
+        if (last !== null) await this.#send(source, log, last);
+        source.isDone = !source.isRunning;
+      }
     } catch (error) {
       this.#noteFailure(error);
     }
@@ -310,7 +313,7 @@ export class LogForwarder {
   #close(source: Source, log: ContainerLog | null): void {
     const wasClosed = log?.isClosed ?? false;
     log?.close();
-    this.#active.delete(source);
+    this.#active.delete(source.id);
     source.log = source.heldSince = null;
     const delayMs = minRetryMs * 2 ** Math.min(source.failures++, 16);
     source.retryAt = wasClosed ? 0 : performance.now() + Math.min(maxRetryMs, delayMs);

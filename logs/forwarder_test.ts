@@ -315,3 +315,36 @@ Deno.test("LogForwarder forgets containers that are gone", async () => {
     return setup.forwarder.status.followed === 0;
   });
 });
+
+Deno.test("LogForwarder reads a log once when its container is listed again", async () => {
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  engine.logs.print(web.Id, "1\n");
+  await setup.untilLines(1);
+  for (const containers of [[], [web]]) {
+    engine.containers = containers;
+    setup.note();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  engine.logs.print(web.Id, "2\n");
+  await setup.untilLines(2);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.deepEqual([sink.lines, engine.logs.followed], [["1", "2"], [web.Id]]);
+});
+
+Deno.test("L14 LogForwarder reads on when the engine has ended in an ended log", async () => {
+  const web = service("web-http", { state: "exited" });
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  engine.logs.print(web.Id, "1\n");
+  engine.containers = [{ ...web, State: "running" }];
+  setup.note();
+  engine.containers = [web];
+  setup.note();
+  await setup.untilLines(1);
+  // The rest of the same log.
+  engine.logs.print(web.Id, "2\n");
+  await setup.untilLines(2);
+  assert.deepEqual(sink.lines, ["1", "2"]);
+});
