@@ -194,7 +194,8 @@ export class ResendWindow {
       this.#unsentCost += block.writtenCost;
       block.written = block.writtenCost = 0;
     }
-    this.#writtenBlocks = this.#writtenCost = 0;
+    // Blocks at the front that only hold lines back would take room, and are never written.
+    this.release();
     if (this.#unsentBytes > 0) this.#unsentSince ??= Date.now();
   }
 

@@ -230,3 +230,18 @@ Deno.test("ResendWindow has no room while much waits, also held back", () => {
     assert.ok(unsafe < 45_000, String(unsafe));
   }
 });
+
+Deno.test("ResendWindow has room when all that is left is held back", () => {
+  const window = new ResendWindow();
+  let [safe, count] = [0, 0];
+  window.add(encode("a"), () => safe++);
+  writeAll(window);
+  for (; safe === 0; count++) {
+    window.hold(() => safe++);
+    if (window.isFull) writeAll(window);
+  }
+  // With nothing to write, no connection would make room.
+  window.rewind();
+  assert.deepEqual([window.isFull, window.unsentBytes], [false, 0]);
+  assert.equal(safe, count + 1);
+});
