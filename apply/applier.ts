@@ -126,7 +126,7 @@ export class Applier {
         if (other) await this.#makeWay(other, topologyId, { store, isPush, signal: run.signal });
         const peers = { master, callerAddress };
         const result = await this.#applyTo(store, validated, { peers, run });
-        this.#history.forgetRefused(topologyId, topologyId);
+        this.#history.recordApplied(topologyId);
         return result;
       } catch (error) {
         // No other report has it: the stored topology is not the one whose apply failed.
@@ -281,7 +281,7 @@ export class Applier {
           const applied = `topology ${current.topologyId} is applied on this host`;
           throw new ApplyError("conflict", `nothing found for topology ${givenId}; ${applied}`);
         }
-        this.#history.forgetRefused(topologyId, current?.topologyId ?? null);
+        this.#history.recordRemoved(topologyId);
         return { topologyId, versionHash: null, changes, changed };
       } catch (error) {
         // Records nothing: a new row would make every later apply a conflict.
@@ -315,7 +315,7 @@ export class Applier {
         run,
       );
       const isCleared = await retryWhileLocked(() => store.clear(topologyId), run.signal);
-      this.#history.forgetRefused(topologyId, null);
+      this.#history.recordRemoved(topologyId);
       return { topologyId, versionHash: null, changes, changed: changes > 0 || isCleared };
     } catch (error) {
       throw await recordFailure(store, { topologyId, signal: run.signal }, error);

@@ -87,8 +87,11 @@ export class HistoryFile {
   /** Records that the stored topology leaves its place to another one. */
   recordReplaced(topologyId: string): void {
     const history = this.#read();
-    const replaced = [...history.replaced, { topologyId, at: Date.now() }];
-    this.#write({ ...history, replaced: replaced.slice(-maximumReplacements) });
+    const { replaced } = history;
+    // A removal that has failed is tried again, and is one replacement.
+    const earlier = replaced.at(-1)?.topologyId === topologyId ? replaced.slice(0, -1) : replaced;
+    const all = [...earlier, { topologyId, at: Date.now() }];
+    this.#write({ ...history, replaced: all.slice(-maximumReplacements) });
   }
 
   /** Records a push of topology `id` that left the stored one, `keptId`, as it is. */
@@ -109,15 +112,24 @@ export class HistoryFile {
     this.#write({ ...history, refused: push });
   }
 
-  /**
-   * Forgets the refused push once topology `id` was applied or torn down and `storedId` is stored: when
-   * it was a push of `id`, or when the topology that was in its way is gone.
-   */
-  forgetRefused(id: string, storedId: string | null): void {
+  /** Forgets a refused push of the topology that is applied now, or because of another one. */
+  recordApplied(id: string): void {
     const history = this.#read();
     const { refused } = history;
-    if (refused === null || (refused.refusedId !== id && refused.keptId === storedId)) return;
+    if (refused === null || (refused.keptId === id && refused.refusedId !== id)) return;
     this.#write({ ...history, refused: null });
+  }
+
+  /** Forgets what is about a topology that was torn down: its master does not want it any more. */
+  recordRemoved(id: string): void {
+    const history = this.#read();
+    const { replaced, refused, loop } = history;
+    const left: ApplyHistory = {
+      replaced: replaced.filter(({ topologyId }) => topologyId !== id),
+      refused: refused?.keptId === id || refused?.refusedId === id ? null : refused,
+      loop: loop?.keptId === id ? null : loop,
+    };
+    if (JSON.stringify(left) !== JSON.stringify(history)) this.#write(left);
   }
 
   /**

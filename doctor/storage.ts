@@ -286,13 +286,17 @@ async function judgeStore(
     );
   }
   if (applied?.lastError) {
-    const error = `the last apply or teardown failed: ${applied.lastError}`;
-    return warning([error, ...details], await applyAgain(context));
+    details.unshift(`the last apply or teardown failed: ${applied.lastError}`);
   }
   const refused = applied && readRefusedPush(path, applied.topologyId);
   if (refused) {
     const text = `a push was refused: ${refused.detail}`;
     return warning([text, ...details], refusalFix(context, refused));
+  }
+  if (applied?.lastError) {
+    // The store does not say which of both it was.
+    const what = "apply the stored topology again, unless a teardown of it has failed";
+    return warning(details, await callAgent(context, what, "apply", "--stored"));
   }
   return quarantined(path, details) ?? ok(...details);
 }

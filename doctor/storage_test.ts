@@ -214,6 +214,21 @@ testFaults(
 
 testFaults([
   {
+    name: "a push that was refused because of a failed apply",
+    plant: (setup) => {
+      setup.apply();
+      setup.changeStore((store) => store.recordError(topologyId, "no space"));
+      const error = new ApplyError("conflict", "1 network of it is left");
+      new HistoryFile(setup.storePath).recordRefused(topologyId, "B", error);
+    },
+    finding: "store: warning",
+    details: /^a push was refused: 1 network of it is left; the last .* failed: no space; /,
+    fix: refusalFixes.conflict,
+  },
+]);
+
+testFaults([
+  {
     name: "a folder for the metrics that does not exist",
     plant: (setup) => ({ flags: [...flagsOf(setup), `--textfile=${setup.path}/none/a.prom`] }),
     finding: "textfile: warning",
@@ -315,7 +330,7 @@ testFaults([
       ),
     finding: "store: warning",
     details: /the last apply or teardown failed: no space/,
-    fix: applyAgain,
+    fix: applyAgain.replace("again:", "again, unless a teardown of it has failed:"),
   },
   {
     name: "a store that others may read",

@@ -283,7 +283,11 @@ export function parseServices(text: string): ServiceCatalogue {
   const errors = new ShapeErrors();
   const root = new JsonCursor(parseJson(text), errors, () => "");
   const services = root.members().filter(([name]) => name !== "_")
-    .map(([name, service]) => [name, readService(service)] as const);
+    .map(([name, service]) => {
+      // What a document may name: any other entry has no effect.
+      if (!/^[A-Za-z0-9][\w.-]{0,62}$/.test(name)) service.report("no service can have this name");
+      return [name, readService(service)] as const;
+    });
   errors.throwIfAny("");
   return new Map(services);
 }

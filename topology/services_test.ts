@@ -326,6 +326,11 @@ Deno.test("parseServices() names what is wrong, and where", () => {
   assert.throws(() => parseServices("[]"), {
     message: "the document: expected object, got array",
   });
+  for (const name of ["", "ssh ", "a b", "-a", "ssh,ftp", "é", "a".repeat(64)]) {
+    assert.throws(() => parseServices(JSON.stringify({ [name]: {} })), {
+      message: /: no service can have this name$/,
+    }, name);
+  }
   assert.throws(() => parseServices("{"), { name: "SyntaxError" });
   assert.throws(() => parseServices(" ".repeat(maximumServicesLength + 1)), /over 1 MiB/);
 });

@@ -161,6 +161,13 @@ export class Outside implements AsyncDisposable {
     return new TextDecoder().decode(stdout).trim();
   }
 
+  /** Asks until there is an answer: a busy machine may drop a question or be slow. */
+  async assertAnswers(port: string): Promise<void> {
+    let answer = "";
+    for (let tries = 0; tries < 5 && answer === ""; tries++) answer = await this.ask(port);
+    assert.equal(answer, port);
+  }
+
   /** Whether it answers to a container of the sandbox. */
   async answers(container: string): Promise<boolean> {
     const { State: { Pid } } = await this.#sandbox.docker.getContainer(container).inspect();

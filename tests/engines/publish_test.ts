@@ -54,7 +54,7 @@ for (const { name: engine, socket, requirement: { suffix } } of [docker, podman]
     await using _inner = await answerInside(sandbox, setup.name("decky-002"), "80/tcp");
     // On the DMZ, but no gateway.
     await using _other = await answerInside(sandbox, setup.name("decky-004"), "80/tcp");
-    for (const port of ["22/tcp", "53/tcp", "53/udp"]) assert.equal(await outside.ask(port), port);
+    for (const port of ["22/tcp", "53/tcp", "53/udp"]) await outside.assertAnswers(port);
     for (const port of ["80/tcp", "22/udp"]) assert.equal(await outside.ask(port), "", port);
 
     // Another set of ports: the base is made again with its services, and nothing else.
@@ -64,7 +64,7 @@ for (const { name: engine, socket, requirement: { suffix } } of [docker, podman]
     const again = ["decky-001", "decky-001-dns", "decky-001-ssh"];
     assert.deepEqual(changed(before, await setup.ids()), again);
     await using _again = await answerInside(sandbox, gateway, "22/tcp", "53/udp");
-    assert.equal(await outside.ask("22/tcp"), "22/tcp");
+    await outside.assertAnswers("22/tcp");
     assert.equal(await outside.ask("53/udp"), "");
   }, options);
 }
