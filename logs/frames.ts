@@ -95,6 +95,8 @@ export class ResendWindow {
   #unsentCost = 0;
   #unsentBytes = 0;
   #unsentSince: number | null = null;
+  /** Whether all is kept, and no more written: the listener may still refuse the connection. */
+  keepsAll = false;
 
   get isFull(): boolean {
     return this.#unsentCost >= maximumUnsent;
@@ -147,6 +149,7 @@ export class ResendWindow {
   /** Returns what is to be written next, or null. */
   next(): Portion | null {
     for (;;) {
+      if (this.keepsAll && this.#writtenCost >= windowBytes) return null;
       const block = this.#blocks[this.#writtenBlocks];
       if (!block) return null;
       const { frames, cost } = block;
@@ -179,6 +182,7 @@ export class ResendWindow {
 
   /** Lets the blocks go after which enough was written. */
   #slide(): void {
+    if (this.keepsAll) return;
     while (this.#writtenBlocks > 0 && this.#writtenCost - this.#blocks[0]!.cost >= windowBytes) {
       const { cost, onSafe } = this.#blocks.shift()!;
       this.#writtenBlocks--;

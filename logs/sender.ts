@@ -211,6 +211,7 @@ export class LogSender implements LineSink {
       gatherMs: this.#times.gather,
       onWritten: (frames) => this.#written(frames),
     });
+    this.#window.keepsAll = true;
     connection.write();
     for (;;) {
       const waitMs = Math.min(connection.ageMs < settle ? settle - connection.ageMs : check, quiet);
@@ -220,14 +221,16 @@ export class LogSender implements LineSink {
       if (signal.aborted) {
         this.#stop();
         // Before that, the listener may still have refused worker.crt.
-        if (await connection.end(stop) && hasSettled) this.#window.release();
+        if (await connection.end(stop, true) && hasSettled) this.#window.release();
         return null;
       }
       if (!hasSettled) continue;
       this.#succeeded();
+      this.#window.keepsAll = false;
+      connection.requestWrite();
       const isQuiet = this.#window.unsentBytes === 0 && connection.idleMs >= quiet;
       if (isQuiet || await this.#isOutdated(socket, certificates)) {
-        if (!await connection.end(answer)) break;
+        if (!await connection.end(answer, false)) break;
         this.#window.release();
         return null;
       }
@@ -284,6 +287,7 @@ class Connection {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #mayWrite = true;
   #isEnding = false;
+  #isClosed = false;
   isWriting = false;
   /** Whether the listener has ended the connection, or it is lost. */
   hasEnded = false;
@@ -339,28 +343,30 @@ class Connection {
     this.isWriting = true;
     this.#lastAt = performance.now();
     this.#socket.write(portion.bytes, (error) => {
-      if (error || !this.#mayWrite) return;
+      if (error || this.#isClosed) return;
       this.isWriting = false;
       this.#lastAt = performance.now();
       this.#onWritten(this.#window.written(portion));
-      if (this.#window.unsentBytes > 0) this.requestWrite();
+      if (this.#mayWrite && this.#window.unsentBytes > 0) this.requestWrite();
       else if (this.#isEnding) this.onEnd();
     });
   }
 
   /**
-   * Writes what there is and ends the connection; returns true if the listener then ended it, too,
-   * which shows that it has read everything.
+   * Ends the connection after the current write, or after all that there is; returns true if the
+   * listener then ended it, too, which shows that it has read everything.
    */
-  async end(timeoutMs: number): Promise<boolean> {
+  async end(timeoutMs: number, writesAll: boolean): Promise<boolean> {
     const dueAt = performance.now() + timeoutMs;
     const { signal } = new AbortController();
     const wait = () => pause(dueAt - performance.now(), signal, (resolve) => this.onEnd = resolve);
+    const isBusy = () => this.isWriting || (writesAll && this.#window.unsentBytes > 0);
     this.#isEnding = true;
+    this.#mayWrite = writesAll;
     this.write();
-    if (this.#window.unsentBytes > 0 && !this.hasEnded) await wait();
+    if (isBusy() && !this.hasEnded) await wait();
     this.#mayWrite = false;
-    if (this.#window.unsentBytes > 0 || this.hasEnded) return false;
+    if (isBusy() || this.hasEnded) return false;
     this.#window.seal();
     this.#socket.end();
     await wait();
@@ -368,6 +374,7 @@ class Connection {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#mayWrite = false;
     clearTimeout(this.#timer);
     this.#socket.destroy();

@@ -397,3 +397,37 @@ Deno.test("L4 LogSender leaves a listener that takes nothing for too long", asyn
   await sending;
   await until(() => listener.lines.at(-1)?.startsWith("2999 "));
 });
+
+Deno.test("L6 LogSender connects again with renewed certificates in a flood", async () => {
+  await using listener = await startListener();
+  await using setup = await SenderSetup.start(listener.port, { answer: 1_000 });
+  let isFlooding = true;
+  const flood = (async () => {
+    while (isFlooding) await setup.send(100, (number) => `line ${number}`);
+  })();
+  await until(() => setup.sender.status.sent > 1_000);
+  const renewed = await authority.issue({ commonName: "worker-2", usage: "client" });
+  await writeAgentDirectory(setup.folder.path, authority, renewed);
+  await until(() => listener.clientName === "worker-2");
+  isFlooding = false;
+  await flood;
+  await until(() => listener.lines.length >= setup.count);
+  assert.deepEqual(listener.lines, linesOf(setup.count));
+  assert.deepEqual(setup.logged, []);
+});
+
+Deno.test("L3 LogSender keeps all that a late refusal may have lost", async () => {
+  await using listener = await startListener();
+  listener.refuses = true;
+  listener.refusesAfterMs = 500;
+  await using setup = await SenderSetup.start(listener.port, { settle: 1_000 });
+  const pad = "x".repeat(1_000);
+  const sending = setup.send(5_000, (number) => `${number} ${pad}`);
+  await until(() => setup.logged.length > 0);
+  assert.match(setup.logged[0]!, /closed the connection after the handshake/);
+  assert.deepEqual(setup.safe, []);
+  listener.refuses = false;
+  await sending;
+  await until(() => listener.lines.length === 5_000);
+  assert.deepEqual(listener.lines.map((line) => parseInt(line)), numbers(5_000));
+});

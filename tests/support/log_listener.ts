@@ -67,6 +67,8 @@ export class LogListener implements AsyncDisposable {
   clientName = "";
   /** It closes each connection after the handshake, as for a certificate that it does not accept. */
   refuses = false;
+  /** When it does, after the handshake; until then it reads, and keeps nothing. */
+  refusesAfterMs = 0;
   /** It closes the next connection when it has read so many bytes of it, wherever that is. */
   bytesToCut: number | null = null;
 
@@ -135,7 +137,8 @@ export class LogListener implements AsyncDisposable {
     const name: unknown = socket.getPeerCertificate()?.subject?.CN;
     this.clientName = typeof name === "string" ? name : "";
     if (this.refuses || this.clientName === "" || this.clientName === "unknown") {
-      socket.end();
+      socket.resume();
+      setTimeout(() => socket.end(), this.refusesAfterMs);
       return;
     }
     const decoder = new TextDecoder();
