@@ -130,7 +130,8 @@ export class Applier {
         return result;
       } catch (error) {
         // The stored topology is not the one whose apply failed, so that no row has this error.
-        if (other && isPush && error instanceof ApplyError && !error.isRecorded) {
+        const isRefusal = error instanceof ApplyError && !error.isRecorded && !run.signal.aborted;
+        if (other && isPush && isRefusal) {
           this.#history.recordRefused(other.topologyId, topologyId, error);
         }
         throw error;
