@@ -113,9 +113,9 @@ interface Route {
 interface RouteContext extends Pick<HandlerOptions, "service"> {
   readonly client: ApiClient;
   /** Reads the body and waits until earlier requests have left the queue. */
-  readBody(): Promise<JsonObject>;
-  /** Reads the body, of any content, and does not wait. */
-  skipBody(): Promise<unknown>;
+  readInTurn(): Promise<JsonObject>;
+  /** Reads the body and does not wait. */
+  readAtOnce(): Promise<Uint8Array>;
 }
 
 /** A call of the fleet form of deployment, which this agent does not have. */
@@ -132,8 +132,8 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   }],
   ["/topology/apply", {
     method: "POST",
-    async run({ service, client, readBody }) {
-      const body = await readBody();
+    async run({ service, client, readInTurn }) {
+      const body = await readInTurn();
       const versionHash = stringOf(body.version_hash, "version_hash");
       await service.apply(objectOf(body.hydrated, "hydrated"), versionHash, client);
       return { status: "applied", version_hash: versionHash };
@@ -141,8 +141,8 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   }],
   ["/topology/teardown", {
     method: "POST",
-    async run({ service, client, readBody }) {
-      const topologyId = stringOf((await readBody()).topology_id, "topology_id");
+    async run({ service, client, readInTurn }) {
+      const topologyId = stringOf((await readInTurn()).topology_id, "topology_id");
       await service.teardown(topologyId, client.clientSignal);
       return { status: "torn_down", topology_id: topologyId };
     },
@@ -152,8 +152,8 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ["/mutate", fleetCall],
   ["/teardown", {
     method: "POST",
-    async run({ readBody }) {
-      const { decky_id: deckyId = null } = await readBody();
+    async run({ readAtOnce }) {
+      const { decky_id: deckyId = null } = parseObject(await readAtOnce());
       if (deckyId === null || typeof deckyId === "string") {
         return { status: "torn_down", decky_id: deckyId };
       }
@@ -162,8 +162,8 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   }],
   ["/self-destruct", {
     method: "POST",
-    async run({ service, skipBody }) {
-      await skipBody();
+    async run({ service, readAtOnce }) {
+      await readAtOnce();
       service.scheduleSelfDestruct();
       return { status: "self_destruct_scheduled" };
     },
@@ -205,10 +205,10 @@ class Exchange {
   async #runRoute(route: Route): Promise<Answer | null> {
     const { service, log } = this.options;
     const { connection: client } = this;
-    const readBody = async () => parseObject(await this.#readInTurn());
-    const skipBody = () => this.#readBody();
+    const readInTurn = async () => parseObject(await this.#readInTurn());
+    const readAtOnce = () => this.#readBody();
     try {
-      const body = await route.run({ service, client, readBody, skipBody });
+      const body = await route.run({ service, client, readInTurn, readAtOnce });
       return { status: 200, body };
     } catch (error) {
       if (error instanceof ClientGone) return null;

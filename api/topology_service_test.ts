@@ -301,6 +301,18 @@ Deno.test("POST /self-destruct keeps its turn between two applies", async () => 
   assert.ok(!host.engine.containers.some(({ Names: [name] }) => name!.includes("11111111")));
 });
 
+Deno.test("POST /teardown, of the fleet form, does not wait for an apply", async () => {
+  await using called = await CalledHost.open();
+  const { host, api } = called;
+  host.engine.latencyMs = 50;
+  const applied = called.apply(oneLan);
+  await until(() => host.engine.requestCount > 0);
+  const { status } = await api.post("/teardown", { decky_id: null });
+  assert.deepEqual([status, host.row()?.versionHash ?? ""], [200, ""]);
+  assert.equal(await applied, 200);
+  await host.assertApplied(oneLan);
+});
+
 Deno.test("C6 POST /self-destruct goes on when its client has gone", async () => {
   await using called = await CalledHost.open();
   const { host, service, api } = called;

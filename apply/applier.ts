@@ -129,9 +129,9 @@ export class Applier {
         this.#history.recordApplied(topologyId);
         return result;
       } catch (error) {
-        // No other report has it: the stored topology is not the one whose apply failed.
-        const isUnknown = error instanceof ApplyError && !error.isRecorded;
-        if (other && isPush && isUnknown) {
+        // The stored topology is not the one whose apply failed, so that no row has this error.
+        const isRefusal = error instanceof ApplyError && !error.isRecorded && !run.signal.aborted;
+        if (other && isPush && isRefusal) {
           this.#history.recordRefused(other.topologyId, topologyId, error);
         }
         throw error;
@@ -140,9 +140,9 @@ export class Applier {
   }
 
   /**
-   * Lets another stored topology make way for topology `id`: at once where only an error is stored and
-   * nothing of it is in Docker, else by being superseded later. Throws `ApplyError`: `conflict`, `loop`,
-   * or `failed` where Docker does not say what is left.
+   * Removes the row of another topology of which only an error is stored, and nothing is in Docker.
+   * Throws `ApplyError` if topology `id` may not take the place of the other one: `conflict`, `loop`, or
+   * `failed` where Docker does not say what is left.
    */
   async #makeWay(
     other: AppliedTopology,
@@ -150,24 +150,29 @@ export class Applier {
     { store, isPush, signal }: { store: ApplyStore; isPush: boolean; signal: AbortSignal },
   ): Promise<void> {
     const { supersede, planOptions } = this.#options;
-    const left = isMarker(other)
-      ? await this.#askEngine(
-        signal,
-        async (engine) => await computeRemovals(other, await engine.list(), planOptions),
-      )
-      : null;
-    const givesWay = left !== null && isNothing(left);
-    if (givesWay) {
-      await retryWhileLocked(() => store.clear(other.topologyId), signal);
-      // Otherwise two topologies could replace each other for ever when one of them fails.
-      if (supersede) this.#history.recordReplaced(other.topologyId);
-    }
+    if (!isMarker(other)) return this.#checkReplaceable(other, id, { left: null, isPush });
+    const left = await this.#askEngine(
+      signal,
+      async (engine) => await computeRemovals(other, await engine.list(), planOptions),
+    );
+    if (!isNothing(left)) return this.#checkReplaceable(other, id, { left, isPush });
+    await retryWhileLocked(() => store.clear(other.topologyId), signal);
+    // Otherwise two topologies could replace each other for ever when one of them fails.
+    if (supersede) this.#history.recordReplaced(other.topologyId);
     // The first agent's store may hold one row more.
-    const kept = givesWay ? otherTopology(id, store.current()) : other;
-    if (!kept) return;
-    if (!supersede) throw conflictError(kept, id, { left: givesWay ? null : left, isPush });
+    const older = otherTopology(id, store.current());
+    if (older) this.#checkReplaceable(older, id, { left: null, isPush });
+  }
+
+  /** Throws `ApplyError` `conflict` or `loop` unless topology `id` may supersede the stored one. */
+  #checkReplaceable(
+    stored: AppliedTopology,
+    id: string,
+    { left, isPush }: { left: Changes | null; isPush: boolean },
+  ): void {
+    if (!this.#options.supersede) throw conflictError(stored, id, { left, isPush });
     // A command by hand is a decision, and is never refused.
-    if (isPush) this.#history.checkLoop(kept, id);
+    if (isPush) this.#history.checkLoop(stored, id);
   }
 
   /** Makes Docker match a document, and stores it, in place of any other topology. */
@@ -183,11 +188,11 @@ export class Applier {
     await retryWhileLocked(() => store.prepare(), signal);
     const other = otherTopology(topologyId, stored);
     let isOtherUntouched = other !== null;
-    const onRemoveOther = () => {
-      if (other && isOtherUntouched) this.#history.recordReplaced(other.topologyId);
+    const onSupersede = (superseded: AppliedTopology) => {
+      this.#history.recordReplaced(superseded.topologyId);
       isOtherUntouched = false;
     };
-    const round = { store, validated, peers, signal, onRemoveOther };
+    const round = { store, validated, peers, signal, onSupersede };
     try {
       const { sockets } = this.#options;
       const changes = await reconcile(sockets, run, (executor) => this.#runRound(executor, round));
@@ -205,13 +210,13 @@ export class Applier {
   /** Computes the changes, checks for obstacles such as missing images, then changes Docker. */
   async #runRound(
     executor: ChangeExecutor,
-    { store, validated: { plan, text }, peers, signal, onRemoveOther }: {
+    { store, validated: { plan, text }, peers, signal, onSupersede }: {
       store: ApplyStore;
       validated: ValidatedDocument;
       peers: Peers;
       signal: AbortSignal;
       /** Called before a superseded topology is removed. */
-      onRemoveOther: () => void;
+      onSupersede: (superseded: AppliedTopology) => void;
     },
   ): Promise<void> {
     const { engine } = executor;
@@ -225,7 +230,7 @@ export class Applier {
     const check = await prepareNetworkCheck(peers, { engine, topologyId, networks, signal });
     if (superseded) {
       await executor.checkGuests([...removals.containers, ...containers]);
-      onRemoveOther();
+      onSupersede(superseded);
       await executor.execute(removals, imageIds);
       await retryWhileLocked(() => store.clear(superseded.topologyId), signal);
     }

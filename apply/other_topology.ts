@@ -112,7 +112,7 @@ export class HistoryFile {
     this.#write({ ...history, refused: push });
   }
 
-  /** Forgets a refused push of the topology that is applied now, or because of another one. */
+  /** Forgets the refused push once topology `id` is applied, unless that one is still in its way. */
   recordApplied(id: string): void {
     const history = this.#read();
     const { refused } = history;

@@ -13,6 +13,7 @@ import {
   withHost,
 } from "../tests/support/apply_host.ts";
 import { container, network } from "../tests/support/engine/state.ts";
+import { until } from "../tests/support/environment.ts";
 import { runSql } from "../tests/support/store.ts";
 import { standInOptions } from "../tests/support/topology.ts";
 
@@ -200,6 +201,19 @@ Deno.test("Applier.apply() by hand is refused without a record", () =>
   withHost(async (host) => {
     await host.apply(oneLan);
     assert.equal((await refusalOf(host.apply(threeLans))).message, refused);
+    assert.equal(readRefusedPush(host.storePath, oneId), null);
+  }));
+
+Deno.test("Applier.apply() records no refusal when the agent is stopped", () =>
+  withHost(async (host) => {
+    await host.apply(oneLan);
+    host.engine.fault = { kind: "hang" };
+    const stop = new AbortController();
+    const before = host.engine.requestCount;
+    const pushed = refusalOf(host.push(threeLans, { supersede, signal: stop.signal }));
+    await until(() => host.engine.requestCount > before);
+    stop.abort();
+    assert.match((await pushed).message, /^interrupted by a signal/);
     assert.equal(readRefusedPush(host.storePath, oneId), null);
   }));
 

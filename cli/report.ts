@@ -1,7 +1,7 @@
 import { fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
 import { describeDrift } from "../agent/snapshot.ts";
 import { sanitizeLine, shorten } from "../host/log.ts";
-import type { RefusedPush } from "../store/history.ts";
+import { describeRefusedPush } from "../store/history.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { LogReport } from "./log_report.ts";
 import { jsonText } from "./terminal.ts";
@@ -45,16 +45,11 @@ export function findingsOf(
   if (!hasNoCertificates) add(2, result.error);
   const lastError = body.topology?.last_error ?? null;
   add(1, lastError === null ? null : `the last apply or teardown failed: ${lastError}`);
-  add(1, snapshot.refused && refusedText(snapshot.refused));
+  add(1, snapshot.refused && describeRefusedPush(snapshot.refused));
   // Without Docker or the store, the drift is unknown for a reason that was added above.
   if (snapshot.engine && body.topology) add(1, describeDrift(snapshot.drift));
   for (const warning of warnings) add(1, warning);
   return findings.sort((a, b) => b.code - a.code);
-}
-
-/** Describes a push that was refused, for the host's operator: the master may not show the reason. */
-export function refusedText({ detail }: RefusedPush): string {
-  return `a push was refused: ${detail}`;
 }
 
 /** Formats the result of a check as monitoring plugins do: status, text, `|`, performance data. */

@@ -1,6 +1,7 @@
 import { Agent, fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
 import type { HostSnapshot } from "../agent/snapshot.ts";
 import { sanitizeLine } from "../host/log.ts";
+import { describeRefusedPush } from "../store/history.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
   type Plan,
@@ -11,7 +12,7 @@ import {
 import { checkTimeoutMs } from "./check.ts";
 import type { Configuration } from "./config.ts";
 import { type LogReport, readLogReport } from "./log_report.ts";
-import { type ExitCode, findingsOf, refusedText, runningText, worst } from "./report.ts";
+import { type ExitCode, findingsOf, runningText, worst } from "./report.ts";
 import { isColoured, jsonText, printJson, printLine, type Terminal } from "./terminal.ts";
 
 /**
@@ -31,7 +32,8 @@ export async function printState(
   if (json) {
     printJson(terminal, fitReport(topologyReport(heartbeat.snapshot), (it) => it, jsonText));
     if (!topology) printLine(terminal, store.detail ?? "");
-    if (heartbeat.snapshot.refused) printLine(terminal, refusedText(heartbeat.snapshot.refused));
+    const { refused } = heartbeat.snapshot;
+    if (refused) printLine(terminal, describeRefusedPush(refused));
   } else if (columns !== null) {
     const format = { columns, isColoured: isColoured(terminal) };
     terminal.stdout(await stateTree(heartbeat, options.planOptions, format));

@@ -1,6 +1,6 @@
 import { timeOf } from "../master/trust.ts";
 import { explain, findWriteProblem, listQuarantined, storeReason } from "../store/file.ts";
-import { readRefusedPush, type RefusedPush } from "../store/history.ts";
+import { describeRefusedPush, readRefusedPush, type RefusedPush } from "../store/history.ts";
 import { findDamage } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { StoreReader } from "../store/store_reader.ts";
@@ -290,8 +290,7 @@ async function judgeStore(
   }
   const refused = applied && readRefusedPush(path, applied.topologyId);
   if (refused) {
-    const text = `a push was refused: ${refused.detail}`;
-    return warning([text, ...details], refusalFix(context, refused));
+    return warning([describeRefusedPush(refused), ...details], refusalFix(context, refused));
   }
   if (applied?.lastError) {
     // The store does not say which of both it was.

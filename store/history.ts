@@ -70,6 +70,11 @@ export function readRefusedPush(storePath: string, appliedId: string): RefusedPu
   return { ...refused, detail: sanitizeLine(refused.detail) };
 }
 
+/** Describes a push that was refused, for the host's operator: the master may not show the reason. */
+export function describeRefusedPush({ detail }: RefusedPush): string {
+  return `a push was refused: ${detail}`;
+}
+
 /** Returns true within 10 minutes of `at`, on both sides: a clock may have been set back. */
 export function isRecent(at: number, now: number): boolean {
   return Math.abs(now - at) < recentMs;
@@ -88,27 +93,31 @@ function readSmallFile(path: string): string | null {
   }
 }
 
-type Fields<T> = { readonly [Name in keyof T]?: unknown } | null | undefined;
+type Fields = { readonly [name: string]: unknown } | null | undefined;
 
-function isHistory(value: Fields<ApplyHistory>): value is ApplyHistory {
+function isHistory(value: Fields): boolean {
   const { replaced, refused, loop } = value ?? {};
   return Array.isArray(replaced) && replaced.length <= 3 && replaced.every(isReplacement) &&
-    (refused === null || isRefusedPush(refused as Fields<RefusedPush>)) &&
-    (loop === null || isLoop(loop as Fields<NonNullable<ApplyHistory["loop"]>>));
+    (refused === null || isRefusedPush(refused as Fields)) &&
+    (loop === null || isLoop(loop as Fields));
 }
 
-function isReplacement(value: Fields<Replacement>): boolean {
-  return isText(value?.topologyId, maximumIdLength) && isTime(value?.at);
+function isReplacement(value: Fields): boolean {
+  return isId(value?.topologyId) && isTime(value?.at);
 }
 
-function isRefusedPush(value: Fields<RefusedPush>): boolean {
-  return refusalCodes.some((code) => code === value?.code) && isTime(value?.at) &&
-    isText(value?.keptId, maximumIdLength) && isText(value?.refusedId, maximumIdLength) &&
-    isText(value?.detail, maximumDetailLength);
+function isRefusedPush(value: Fields): boolean {
+  const { code, keptId, refusedId, detail, at } = value ?? {};
+  return refusalCodes.some((it) => it === code) && isId(keptId) && isId(refusedId) &&
+    isText(detail, maximumDetailLength) && isTime(at);
 }
 
-function isLoop(value: Fields<NonNullable<ApplyHistory["loop"]>>): boolean {
-  return isText(value?.keptId, maximumIdLength) && isTime(value?.since);
+function isLoop(value: Fields): boolean {
+  return isId(value?.keptId) && isTime(value?.since);
+}
+
+function isId(value: unknown): boolean {
+  return isText(value, maximumIdLength);
 }
 
 function isText(value: unknown, maximumLength: number): boolean {

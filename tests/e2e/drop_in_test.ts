@@ -246,7 +246,10 @@ isolation.test("decnet-agent takes the first agent's place on a host", async (t)
       assert.equal(await controller.deploy(second.id, second.text), 409);
       const refused = () => controller.calls.filter(({ status }) => status === 409).length;
       await until(() => refused() >= 4, { what: "pushes until it is taken" });
+      assert.equal((await host.agent("--once")).code, 1);
       assert.equal(await controller.teardown(second.id), 200);
+      const { code, stdout } = await host.agent("--once");
+      assert.equal(code, 0, stdout);
     });
     assert.deepEqual(host.rows(), rows);
   });
