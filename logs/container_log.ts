@@ -16,7 +16,7 @@ const pieceBytes = 16 * 1024;
 /** Holds a whole piece with its header and timestamp. */
 const bufferBytes = pieceBytes + 256;
 /** For the head of the engine's answer; real ones have 300 bytes. */
-const maximumHeadBytes = 2 * 1024;
+const maximumHeadBytes = 1024;
 const headerBytes = 8;
 const longestTimestamp = 64;
 const standardOutput = 1;

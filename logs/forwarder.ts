@@ -16,8 +16,8 @@ import type { LineSink } from "./sender.ts";
 
 /** How many logs are read at once by default; the others wait for their turn. */
 const maximumFollowed = 500;
-/** The memory for all logs, in bytes. */
-const maximumBytes = 16 * 2 ** 20;
+/** The memory for all logs, in bytes; the sender takes up to 3 MiB more. */
+const maximumBytes = 13 * 2 ** 20;
 const tickMs = 1_000;
 /** While others wait, a log is closed that was quiet for so long, or was read for so long, in ms. */
 const quietMs = 5_000;
