@@ -305,7 +305,7 @@ export class LogForwarder {
         source.isDone = !source.isRunning;
       }
     } catch (error) {
-      this.#noteFailure(error);
+      this.#noteFailure(id, error);
     }
     this.#close(source, log);
   }
@@ -367,14 +367,16 @@ export class LogForwarder {
     }
   }
 
-  #noteFailure(error: unknown): void {
+  #noteFailure(id: string, error: unknown): void {
     const failure = readFailure(error);
     // A container may be removed at any time.
     const isGone = failure.reason === "status" &&
       (failure.status === 404 || failure.status === 409);
     if (this.#signal.aborted || failure.reason === "client-closed" || isGone) return;
     const { message } = new EngineError(failure, "Cannot read the log of a container");
-    if (message !== this.#problem) this.#options.log("warn", message, { subject: "logs" });
+    if (message !== this.#problem) {
+      this.#options.log("warn", message, { subject: "logs", container: id.slice(0, 12) });
+    }
     this.#problem = message;
     this.#failedAt = performance.now();
   }
