@@ -16,10 +16,13 @@ const pieceBytes = 16 * 1024;
 /** Holds a whole piece with its header and timestamp. */
 const bufferBytes = pieceBytes + 256;
 /** For the head of the engine's answer; real ones have 300 bytes. */
-const maximumHeadBytes = 2 * 1024;
+const maximumHeadBytes = 1024;
 const headerBytes = 8;
 const longestTimestamp = 64;
 const standardOutput = 1;
+/** The type of a frame in which the engine says why it cannot read on. */
+const engineError = 3;
+const maximumErrorBytes = 300;
 /** Names the call in messages. */
 const callText = "GET /containers/ID/logs";
 const [lineFeed, space, firstDigit, letterT] = [10, 32, 48, 84];
@@ -156,6 +159,12 @@ export class LogParser {
     const [at, buffer] = [this.#start, this.#buffer];
     const size = buffer[at + 4]! * 2 ** 24 + (buffer[at + 5]! << 16) + (buffer[at + 6]! << 8) +
       buffer[at + 7]!;
+    if (buffer[at] === engineError) {
+      const errorLength = Math.min(size, maximumErrorBytes);
+      if (length < headerBytes + errorLength) return false;
+      const text = buffer.subarray(at + headerBytes, at + headerBytes + errorLength);
+      throw new EngineError({ reason: "other", detail: decoder.decode(text).trim() });
+    }
     if (buffer[at] !== standardOutput) throw this.#malformed(`a frame of type ${buffer[at]}`);
     const timestampLength = this.#readTimestamp(at + headerBytes, size);
     if (timestampLength === 0) return false;

@@ -146,6 +146,15 @@ Deno.test("LogParser.next() refuses what is no log", () => {
   for (const stream of streams) assert.throws(() => parse(stream, 1000), EngineError);
 });
 
+Deno.test("LogParser.next() throws why the engine cannot read a log", () => {
+  const message = "Error grabbing logs: invalid character '\\x00'";
+  const line = logFrame(encoder.encode(`${first} x\n`));
+  const error = logFrame(encoder.encode(`${message}\n`), 3);
+  for (const size of [1, 7, 1000]) {
+    assert.throws(() => parse(new Uint8Array([...line, ...error]), size), { message });
+  }
+});
+
 const web = container({ name: "web" });
 
 /** Opens the log of `web`. */

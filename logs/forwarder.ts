@@ -16,8 +16,8 @@ import type { LineSink } from "./sender.ts";
 
 /** How many logs are read at once by default; the others wait for their turn. */
 const maximumFollowed = 500;
-/** The memory for all logs, in bytes. */
-const maximumBytes = 16 * 2 ** 20;
+/** The memory for all logs, in bytes; the sender takes up to 3 MiB more. */
+const maximumBytes = 13 * 2 ** 20;
 const tickMs = 1_000;
 /** While others wait, a log is closed that was quiet for so long, or was read for so long, in ms. */
 const quietMs = 5_000;
@@ -305,7 +305,7 @@ export class LogForwarder {
         source.isDone = !source.isRunning;
       }
     } catch (error) {
-      this.#noteFailure(error);
+      this.#noteFailure(id, error);
     }
     this.#close(source, log);
   }
@@ -367,14 +367,16 @@ export class LogForwarder {
     }
   }
 
-  #noteFailure(error: unknown): void {
+  #noteFailure(id: string, error: unknown): void {
     const failure = readFailure(error);
     // A container may be removed at any time.
     const isGone = failure.reason === "status" &&
       (failure.status === 404 || failure.status === 409);
     if (this.#signal.aborted || failure.reason === "client-closed" || isGone) return;
     const { message } = new EngineError(failure, "Cannot read the log of a container");
-    if (message !== this.#problem) this.#options.log("warn", message, { subject: "logs" });
+    if (message !== this.#problem) {
+      this.#options.log("warn", message, { subject: "logs", container: id.slice(0, 12) });
+    }
     this.#problem = message;
     this.#failedAt = performance.now();
   }

@@ -39,7 +39,9 @@ class Setup implements AsyncDisposable {
   }
 
   startForwarder(maximumFollowed = 500): void {
-    const log: Log = (level, message) => void this.logged.push(`${level}: ${message}`);
+    const log: Log = (level, message, { container } = {}) => {
+      this.logged.push(`${level}: ${message}${container === undefined ? "" : ` (${container})`}`);
+    };
     this.#stop = new AbortController();
     this.forwarder = new LogForwarder({
       path: `${this.#folder.path}/logs.db`,
@@ -249,7 +251,7 @@ Deno.test("L14 LogForwarder reports a log that cannot be read, once", async () =
   const text =
     "Cannot read the log of a container: GET /containers/ID/logs was answered with 501 " +
     "(the driver cannot be read)";
-  assert.deepEqual(setup.logged, [`warn: ${text}`]);
+  assert.deepEqual(setup.logged, [`warn: ${text} (${web.Id.slice(0, 12)})`]);
   assert.equal(setup.forwarder.status.problem, text);
 });
 

@@ -57,8 +57,8 @@ function cut(bytes: Uint8Array): Uint8Array {
 /** Of what was written last, so many bytes are kept, to be sent again. */
 const windowBytes = 2 ** 20;
 const blockBytes = 64 * 1024;
-/** What a line counts at least: the callback of one that is held back needs memory, too. */
-const minimumCost = 32;
+/** What a line counts at least: its callback and position take 200 bytes, also if it is held back. */
+const minimumCost = 128;
 /** While lines of so many bytes are not written, there is no room for more. */
 const maximumUnsent = 2 * blockBytes;
 

@@ -60,6 +60,19 @@ Deno.test("L13 PositionStore.save() starts anew with a damaged file", () => {
   });
 });
 
+Deno.test("L13 PositionStore.save() starts anew with a file of another version", () => {
+  for (const table of ["position (container TEXT PRIMARY KEY)", "status (id INTEGER, text TEXT)"]) {
+    withStore((store, path) => {
+      const database = new DatabaseSync(path);
+      database.exec(`CREATE TABLE ${table}`);
+      database.close();
+      store.save(new Map([["a", position]]), status);
+      assert.equal(store.save(new Map([["a", position]]), status), true, table);
+      assert.deepEqual(store.read("a"), position);
+    });
+  }
+});
+
 Deno.test("L13 PositionStore.save() logs once while it cannot write", () => {
   withStore((store, path, logged) => {
     Deno.mkdirSync(path);

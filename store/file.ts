@@ -29,7 +29,7 @@ export type StoreReason = keyof typeof advice;
 const messages: readonly (readonly [message: RegExp, reason: StoreReason])[] = [
   [/^(file is not a database|database disk image is malformed)/, "damaged"],
   [/^(malformed database schema|unsupported file format)/, "damaged"],
-  [/^(no such column|table applied_topology has no column)/, "damaged"],
+  [/^(no such column|table \w+ has no column)/, "damaged"],
   [/^attached databases must use the same text encoding/, "damaged"],
   [/^database is locked/, "locked"],
   [/^(database or disk is full|No space left)/, "full"],
