@@ -235,7 +235,11 @@ export class LogForwarder {
 
   #save(): void {
     const { status } = this;
-    if (!this.#positions.save(this.#safe, status)) return;
+    if (!this.#positions.save(this.#safe, status)) {
+      // Those of containers that are gone are of no use, and would add up.
+      for (const id of this.#safe.keys()) if (!this.#sources.has(id)) this.#safe.delete(id);
+      return;
+    }
     this.#stored = status;
     this.#safe.clear();
   }

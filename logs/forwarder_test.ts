@@ -7,6 +7,7 @@ import { lineFrames, timestampAt } from "../tests/support/engine/logs.ts";
 import { container, type ContainerItem, imageIdOf } from "../tests/support/engine/state.ts";
 import { TestSink } from "../tests/support/test_sink.ts";
 import { isForwarded, LogForwarder } from "./forwarder.ts";
+import { PositionStore } from "./positions.ts";
 
 const id8 = "7c9e6679";
 const labels = {
@@ -349,4 +350,24 @@ Deno.test("L14 LogForwarder reads on when the engine has ended in an ended log",
   engine.logs.print(web.Id, "2\n");
   await setup.untilLines(2);
   assert.deepEqual(sink.lines, ["1", "2"]);
+});
+
+Deno.test("L13 LogForwarder forgets positions that it cannot store", async () => {
+  const [web, ftp] = [service("web-http"), service("web-ftp")];
+  await using setup = await Setup.start([]);
+  const { engine } = setup;
+  const path = engine.socketPath.replace(/[^/]*$/, "logs.db");
+  Deno.mkdirSync(path);
+  engine.containers = [web, ftp];
+  setup.note();
+  for (const { Id } of [web, ftp]) engine.logs.print(Id, "1\n");
+  await setup.untilLines(2);
+  engine.containers = [web];
+  setup.note();
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  Deno.removeSync(path);
+  await setup.stopForwarder();
+  const store = new PositionStore(path, () => {});
+  assert.deepEqual([web, ftp].map(({ Id }) => store.read(Id) !== null), [true, false]);
+  store.close();
 });
