@@ -335,6 +335,8 @@ export class EngineConnection {
 
   /** Reads what comes next of a stream, after its head; null at its end. */
   read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    // Into an array without room, the runtime reads nothing, also when the connection is closed.
+    if (this.#aborted) return Promise.reject(this.#aborted.reason);
     return this.#unlessAborted(this.#reader.readRest(into));
   }
 

@@ -158,8 +158,12 @@ Deno.test("LogParser.next() throws why the engine cannot read a log", () => {
 const web = container({ name: "web" });
 
 /** Opens the log of `web`. */
-function open(engine: FakeEngine, after: LogPosition | null, onGap = () => {}) {
-  return ContainerLog.open(new AbortController().signal, {
+function open(
+  engine: FakeEngine,
+  after: LogPosition | null,
+  { onGap = () => {}, signal = new AbortController().signal } = {},
+) {
+  return ContainerLog.open(signal, {
     socket: engine.socketPath,
     id: web.Id,
     after,
@@ -193,11 +197,31 @@ Deno.test("ContainerLog follows a log, and goes on from its position", async () 
     engine.logs.print(web.Id, "6\n");
     assert.deepEqual(await read(log, 2), ["5", "6"]);
     log.close();
-    const next = await open(engine, position, () => assert.fail("there is no gap"));
+    const next = await open(engine, position, {
+      onGap: () => assert.fail("there is no gap"),
+    });
     assert.deepEqual(await read(next, 2), ["5", "6"]);
     engine.logs.end(web.Id);
     assert.deepEqual(await read(next, 1), []);
     next.close();
+  });
+});
+
+Deno.test("ContainerLog.fill() throws once closed, also with a full buffer", async () => {
+  await withEngine(async (engine) => {
+    engine.containers = [web];
+    for (const isAborted of [false, true]) {
+      const abort = new AbortController();
+      const log = await open(engine, null, { signal: abort.signal });
+      const frames = Array.from({ length: 1_000 }, () => lineFrames(first, "x".repeat(100))).flat();
+      engine.logs.write(web.Id, new Uint8Array(await new Blob(frames).arrayBuffer()));
+      // Without `next()`, nothing makes room.
+      for (let calls = 0; calls < 1_000; calls++) await log.fill();
+      if (isAborted) abort.abort(new EngineError({ reason: "client-closed" }));
+      else log.close();
+      await assert.rejects(log.fill(), EngineError);
+      log.close();
+    }
   });
 });
 
@@ -206,7 +230,7 @@ Deno.test("L12 ContainerLog reports lines that the engine has removed", async ()
     engine.containers = [web];
     engine.logs.print(web.Id, "9\n");
     let gaps = 0;
-    const log = await open(engine, { timestamp: first, lines: 1 }, () => gaps++);
+    const log = await open(engine, { timestamp: first, lines: 1 }, { onGap: () => gaps++ });
     assert.deepEqual(await read(log, 1), ["9"]);
     assert.equal(gaps, 1);
     log.close();
