@@ -10,8 +10,8 @@
 
 const executable = "tests/e2e";
 const slowest = ["tests/e2e/loop_test.ts", "tests/e2e/resources_test.ts"];
-const modules = ["agent", "cli", "doctor", "host", "store"];
-const otherModules = ["api", "apply", "docker", "master", "tests/integration"];
+const modules = ["agent", "cli", "doctor", "host", "logs", "store"];
+const otherModules = ["api", "apply", "docker", "examples", "master", "tests/integration"];
 
 /** All tests with a real engine are in the first part, so that they take turns. */
 const parts = [

@@ -162,7 +162,7 @@ isolation.test("D26 apply never cuts a host with a real engine off", async (t) =
     await using loop = host.startLoop("198.51.100.1");
     await loop.until(() => loop.stderr.includes("msg=listening"));
     const text = `subnet 10.241.0.0/24 of ${network} holds the address that this call came from, ` +
-      "10.241.0.200";
+      "10.241.0.200: choose another subnet";
     assert.equal(await host.push("10.241.0.200"), JSON.stringify({ detail: text }));
     assert.deepEqual(await host.networks(), []);
     assert.match(await host.push("198.51.100.1"), /"status":"applied"/);
