@@ -48,9 +48,14 @@ Deno.test("L4 decnet-agent takes no processor time while log lines wait", async 
   const agent = new RunningAgent(flags);
   try {
     const assertIdle = async (state: string) => {
-      const [before, { heartbeatCount }] = [cpuMsOf(agent.pid), master];
-      await wait(watchedMs);
-      const cpuMs = cpuMsOf(agent.pid) - before;
+      const { heartbeatCount } = master;
+      // A busy machine is slow to read what was printed; a loop that never waits never ends.
+      let cpuMs = maximumCpuMs;
+      for (let times = 0; times < 10 && cpuMs >= maximumCpuMs; times++) {
+        const before = cpuMsOf(agent.pid);
+        await wait(watchedMs);
+        cpuMs = cpuMsOf(agent.pid) - before;
+      }
       assert.ok(cpuMs < maximumCpuMs, `${cpuMs} ms of ${watchedMs} ms: ${state}`);
       await agent.until(() => master.heartbeatCount > heartbeatCount);
     };
