@@ -12,7 +12,7 @@ import { CertificateFolder } from "../master/certificates.ts";
 import { LogForwarder } from "../logs/forwarder.ts";
 import { LogSender } from "../logs/sender.ts";
 import { hostAndPort } from "../master/connection.ts";
-import { explain } from "../store/file.ts";
+import { besideStore, explain } from "../store/file.ts";
 import { FallbackStore } from "../store/recovery.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import type { Configuration, ListenOptions } from "./config.ts";
@@ -324,7 +324,7 @@ async function lockState(
   signal: AbortSignal,
   log: Log,
 ): Promise<FileLock | null> {
-  const path = storePath.replace(/[^/]*$/, "agent.lock");
+  const path = besideStore(storePath, "agent.lock");
   try {
     return await FileLock.acquire(path, { purpose: `the loop of version ${agentVersion}`, signal });
   } catch (error) {

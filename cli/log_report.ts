@@ -1,6 +1,6 @@
 import { sanitizeLine } from "../host/log.ts";
 import type { LogStatus } from "../logs/positions.ts";
-import { explain, openForReading } from "../store/file.ts";
+import { besideStore, explain, openForReading } from "../store/file.ts";
 
 /** Lines that wait for longer are worth a warning, in milliseconds; so is a status that is older. */
 const maximumBehindMs = 600_000;
@@ -21,7 +21,7 @@ export interface LogReport {
 
 /** Returns the path of the file with the status and the positions in logs, beside the store. */
 export function logsPathOf(storePath: string): string {
-  return storePath.replace(/[^/]*$/, "logs.db");
+  return besideStore(storePath, "logs.db");
 }
 
 /** Reads what the running agent has stored of its work. Never throws. */

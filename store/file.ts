@@ -118,9 +118,14 @@ export function findFolderProblem(
   return { reason: "not-writable", message: `the store cannot be written: ${problem}` };
 }
 
+/** Returns the path of another file in the folder of the store. */
+export function besideStore(storePath: string, name: string): string {
+  return storePath.replace(/[^/]*$/, name);
+}
+
 /** Returns the path of the lock for writers of the store at `storePath`. */
 export function lockPathOf(storePath: string): string {
-  return storePath.replace(/[^/]*$/, "apply.lock");
+  return besideStore(storePath, "apply.lock");
 }
 
 /** The suffixes of the store's file, and of those that SQLite keeps beside it. */

@@ -1,5 +1,6 @@
 import { linkProblem, openIfPresent, statFile } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
+import { besideStore } from "./file.ts";
 
 /** How long a replacement and a refused push count, in milliseconds. */
 export const recentMs = 10 * 60_000;
@@ -46,7 +47,7 @@ const noHistory: ApplyHistory = { replaced: [], refused: null, loop: null };
 
 /** Returns the path of the history beside the store at `storePath`. */
 export function historyPathOf(storePath: string): string {
-  return storePath.replace(/[^/]*$/, "history.json");
+  return besideStore(storePath, "history.json");
 }
 
 /**

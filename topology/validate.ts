@@ -251,7 +251,7 @@ function checkImages(decky: Decky, index: number, images: ImageNames): Problem[]
     const isOwn = decky.imageByService.has(service);
     const place = `deckies[${index}].${isOwn ? config : "services"}`;
     const subject = serviceSubject(decky, service, place);
-    // A malformed name is reported by itself, not by the image that is made of it.
+    // The name itself is reported: an image reference made of it is malformed, too.
     if (!isOwn && checkName(service, subject).length > 0) return [];
     const origin = isOwn ? "" : ", by service-image,";
     const fault = `${excerpt(image)}${origin} is not a Docker image reference`;

@@ -163,7 +163,7 @@ for (const engine of [docker, podman]) {
     assert.deepEqual([kind, calls], ["conflict", []]);
     assert.ok(message.endsWith(`, and ${left}`), message);
 
-    // Somebody removes them by hand.
+    // An operator removes them by hand.
     await sandbox.remove(name("web-http"));
     await sandbox.remove(name("web"));
     assert.match((await setup.refusal(other)).message, /and 1 network of it is left: /);
