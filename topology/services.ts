@@ -1,3 +1,4 @@
+import catalogue from "./services.json" with { type: "json" };
 import type { Decky, Lan } from "./document.ts";
 import { type Json, type JsonObject, NumberToken, parseJson, writeJson } from "./json.ts";
 import { JsonCursor, ShapeErrors, shapeOf } from "./json_cursor.ts";
@@ -44,127 +45,12 @@ export interface ServiceFacts {
 /** Service name → facts. */
 export type ServiceCatalogue = ReadonlyMap<string, ServiceFacts>;
 
-const webVariables = {
-  CUSTOM_BODY: { from: "custom_body" },
-  EXTRA_HEADERS: { from: "extra_headers", as: "json" },
-  FAKE_APP: { from: "fake_app" },
-  HTTP_VERSIONS: { from: "http_versions", as: "json" },
-  RESPONSE_CODE: { from: "response_code" },
-  SERVER_HEADER: { from: "server_header" },
-} as const;
-const mailVariables = {
-  SMTP_BANNER: { from: "banner" },
-  SMTP_MTA: { from: "mta" },
-  SMTP_QUARANTINE_DIR: { value: "/var/spool/mqueue" },
-} as const;
-const queue = { directory: "smtp", container: "/var/spool/mqueue" };
-const coreDumps = "/var/lib/systemd/coredump";
+const { _: _comment, ...entries } = catalogue;
 
 /** The services of DECNET's images. */
-export const builtInServices: ServiceCatalogue = new Map(Object.entries<ServiceFacts>({
-  conpot: {
-    ports: ["502/tcp", "161/udp", "80/tcp"],
-    environment: { CONPOT_TEMPLATE: { value: "default" } },
-  },
-  dns: {
-    ports: ["53/tcp", "53/udp"],
-    environment: {
-      DNS_BIND_VERSION: {
-        from: "bind_version",
-        default: "9.11.4-P2-RedHat-9.11.4-26.P2.el7_9.10",
-      },
-      DNS_DOMAIN: { from: "domain", default: "" },
-      DNS_EXTRA_RECORDS: { from: "extra_records", default: "" },
-      DNS_FORWARD_BUDGET: { from: "forward_budget", default: "50" },
-      DNS_FORWARD_WINDOW: { from: "forward_window", default: "1.0" },
-      DNS_NSID: { from: "nsid", default: "" },
-      DNS_REAL_RECURSIVE: {
-        from: "real_recursive",
-        value: "true",
-        default: "false",
-        as: "boolean",
-      },
-      DNS_STATE_PATH: { from: "state_path", default: "" },
-      DNS_UPSTREAM: { from: "upstream", default: "8.8.8.8:53" },
-      DNS_ZONE_MODE: { from: "zone_mode", default: "auth" },
-    },
-  },
-  docker_api: { ports: ["2375/tcp", "2376/tcp"] },
-  elasticsearch: { ports: ["9200/tcp"] },
-  ftp: { ports: ["21/tcp"] },
-  http: { ports: ["80/tcp", "443/tcp"], environment: webVariables },
-  https: {
-    ports: ["443/tcp"],
-    ports_when: [{ key: "http_versions", contains: "http/3", ports: ["443/udp"] }],
-    environment: {
-      ...webVariables,
-      TLS_CERT: { from: "tls_cert" },
-      TLS_CN: { from: "tls_cn" },
-      TLS_KEY: { from: "tls_key" },
-    },
-  },
-  imap: { ports: ["143/tcp", "993/tcp"] },
-  k8s: { ports: ["6443/tcp", "8080/tcp"] },
-  ldap: { ports: ["389/tcp", "636/tcp"], capabilities: ["NET_BIND_SERVICE"] },
-  llmnr: { ports: ["5355/udp", "5353/udp"] },
-  mongodb: { ports: ["27017/tcp"] },
-  mqtt: { ports: ["1883/tcp"] },
-  mssql: { ports: ["1433/tcp"] },
-  mysql: { ports: ["3306/tcp"], environment: { MYSQL_VERSION: { from: "version" } } },
-  pop3: { ports: ["110/tcp", "995/tcp"] },
-  postgres: { ports: ["5432/tcp"] },
-  rdp: {
-    ports: ["3389/tcp"],
-    environment: { RDP_ENABLE_NLA: { from: "nla", value: "true", as: "boolean" } },
-  },
-  redis: {
-    ports: ["6379/tcp"],
-    environment: { REDIS_OS: { from: "os_string" }, REDIS_VERSION: { from: "version" } },
-  },
-  sip: { ports: ["5060/tcp", "5060/udp"] },
-  smb: { ports: ["445/tcp", "139/tcp"], capabilities: ["NET_BIND_SERVICE"] },
-  smtp: {
-    ports: ["25/tcp", "587/tcp"],
-    capabilities: ["NET_BIND_SERVICE"],
-    environment: mailVariables,
-    artifacts: queue,
-  },
-  smtp_relay: {
-    ports: ["25/tcp", "587/tcp"],
-    capabilities: ["NET_BIND_SERVICE"],
-    environment: {
-      ...mailVariables,
-      SMTP_OPEN_RELAY: { value: "1" },
-      SMTP_SERVICE_NAME: { value: "smtp_relay" },
-    },
-    artifacts: queue,
-  },
-  snmp: { ports: ["161/udp"] },
-  ssh: {
-    ports: ["22/tcp"],
-    capabilities: ["NET_BIND_SERVICE"],
-    environment: {
-      SSH_HOSTNAME: { from: "hostname" },
-      SSH_ROOT_PASSWORD: { from: "password", default: "admin" },
-      SSH_USER: { from: "user", default: "ubuntu" },
-      SSH_USER_PASSWORD: { from: "user_password", default: "admin" },
-    },
-    artifacts: { directory: "ssh", container: coreDumps },
-  },
-  telnet: {
-    ports: ["23/tcp"],
-    capabilities: ["NET_BIND_SERVICE"],
-    environment: {
-      TELNET_HOSTNAME: { from: "hostname" },
-      TELNET_ROOT_PASSWORD: { from: "password", default: "admin" },
-      TELNET_USER: { from: "user", default: "ubuntu" },
-      TELNET_USER_PASSWORD: { from: "user_password", default: "admin" },
-    },
-    artifacts: { directory: "telnet", container: coreDumps },
-  },
-  tftp: { ports: ["69/udp"] },
-  vnc: { ports: ["5900/tcp"] },
-}));
+export const builtInServices: ServiceCatalogue = new Map(
+  Object.entries(entries as Record<string, ServiceFacts>),
+);
 
 /** An environment variable of a service's container. */
 export interface Variable {

@@ -26,15 +26,8 @@ function resolve(facts: VariableFacts, json: string) {
   return fault ?? variables[0]?.value ?? null;
 }
 
-const file = new URL("../tests/data/services.json", import.meta.url);
-
-Deno.test("builtInServices has the facts of DECNET's images", () => {
-  const { _, ...facts } = JSON.parse(Deno.readTextFileSync(file));
-  assert.deepEqual(Object.fromEntries(builtInServices), facts);
-  assert.deepEqual([...builtInServices.keys()], Object.keys(facts));
-});
-
-Deno.test("parseServices() reads DECNET's catalogue, and each service of it", () => {
+Deno.test("parseServices() reads the catalogue of builtInServices", () => {
+  const file = new URL("services.json", import.meta.url);
   const catalogue = parseServices(Deno.readTextFileSync(file));
   assert.deepEqual([...catalogue.keys()], [...builtInServices.keys()]);
   const absent = { ports_when: [], environment: {}, capabilities: [], confined: false };
