@@ -14,7 +14,7 @@ export interface LogReport {
   readonly status: LogStatus | null;
   /** One line for people. */
   readonly text: string;
-  /** The field `logs` of `--json` (docs/protocol.md). */
+  /** The field `logs` of `--json` (docs/output.md). */
   readonly json: object | null;
   readonly warnings: readonly string[];
 }

@@ -50,7 +50,7 @@ type Labels = Readonly<Record<string, string>>;
 /** One value without labels, or several with them; null or none: the metric is left out. */
 type Samples = number | boolean | null | readonly (readonly [labels: Labels, value: number])[];
 
-/** Formats a heartbeat as metrics for Prometheus; docs/protocol.md lists the metrics. */
+/** Formats a heartbeat as metrics for Prometheus; docs/output.md lists the metrics. */
 export function metricsText(
   heartbeat: Heartbeat,
   { code, loop, logs = null }: {

@@ -27,7 +27,7 @@ export function worst(findings: readonly Finding[]): ExitCode {
 const damageAdvice = "a running agent, or the next apply or teardown, moves it away and starts " +
   "with an empty store";
 
-/** Returns the problems of a heartbeat and of the configuration, the worst first (docs/protocol.md). */
+/** Returns the problems of a heartbeat and of the configuration, the worst first (docs/output.md). */
 export function findingsOf(
   { snapshot, body, result, certificates }: Heartbeat,
   warnings: readonly string[] = [],
@@ -125,7 +125,7 @@ function oneLine(text: string): string {
   return shorten(line, read);
 }
 
-/** Returns the result of a check for `--json` (docs/protocol.md); `logs` where lines are forwarded. */
+/** Returns the result of a check for `--json` (docs/output.md); `logs` where lines are forwarded. */
 export function onceJson(
   heartbeat: Heartbeat,
   findings: readonly Finding[],

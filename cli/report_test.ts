@@ -235,7 +235,7 @@ Deno.test("onceText() keeps to the guidelines for plugins with hostile strings",
   assert.deepEqual(readPluginOutput(`${failureText(nasty)}\n`).figures, []);
 });
 
-Deno.test("--once --json prints the fields of docs/protocol.md", async () => {
+Deno.test("--once --json prints the fields of docs/output.md", async () => {
   await using setup = await AgentSetup.create();
   setup.apply();
   const { stdout } = await runOn(["--once", "--json", ...flagsOf(setup)]);
