@@ -444,7 +444,7 @@ Deno.test("MasterClient.post() asks only untrusted masters for certificates", as
   assert.equal(proxy.connectionCount, 2);
 });
 
-Deno.test("M10 MasterClient.post() names the clock if TLS 1.2 hides the peer", async () => {
+Deno.test("M9 MasterClient.post() names the clock if TLS 1.2 hides the peer", async () => {
   await using stranger = await startStranger({ maxVersion: "TLSv1.2", rejectUnauthorized: true });
   using client = await TestClient.to(stranger);
   await assert.rejects(client.post(), unknown);

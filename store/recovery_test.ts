@@ -361,7 +361,7 @@ const inItsPlace = (make: string, remove: string) => ({
 /** Each constraint, how using the store ends meanwhile, and the file that is there before. */
 const rows: [string, HostConstraint, StoreUse, file?: "absent" | "damaged"][] = [
   ["S8 a file that is read-only", chmod("400", "$S/topology.db", "600"), every("h1", readOnly)],
-  ["S9 a folder that is read-only", chmod("500", "$S", "700"), every("h1", readOnly)],
+  ["S8 a folder that is read-only", chmod("500", "$S", "700"), every("h1", readOnly)],
   [
     "S12 a file that may not be read",
     chmod("0", "$S/topology.db", "600"),
@@ -372,9 +372,9 @@ const rows: [string, HostConstraint, StoreUse, file?: "absent" | "damaged"][] = 
     chmod("0", "$S", "700"),
     everything("Permission denied (os error 13)"),
   ],
-  ["S9 a file system that is read-only", readOnlyMount, every("h1", readOnly)],
+  ["S8 a file system that is read-only", readOnlyMount, every("h1", readOnly)],
   [
-    "S9 a file system that is read-only, and no file yet",
+    "S8 a file system that is read-only, and no file yet",
     readOnlyMount,
     every("idle", erofs),
     "absent",

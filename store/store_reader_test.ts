@@ -179,7 +179,7 @@ function changeCounterOf(file: Uint8Array): number {
   return new DataView(file.buffer).getUint32(24);
 }
 
-test("S21 StoreReader.current() reads a copy with an equal change counter", async (read, place) => {
+test("S14 StoreReader.current() reads a copy with an equal change counter", async (read, place) => {
   const { path } = place;
   const copy = `${place.folder}/copy.db`;
   place.put("h1");

@@ -307,7 +307,7 @@ function* numbers(seed: number): Generator<number> {
   }
 }
 
-testApply("C3 apply finishes an apply that was killed, teardown removes it", async (setup) => {
+testApply("C2 apply finishes an apply that was killed, teardown removes it", async (setup) => {
   const file = writeDocument(setup, 30);
   for (const number of numbers(7).take(3)) {
     const kill = { signal: "SIGKILL", part: number / 2 } as const;
@@ -319,7 +319,7 @@ testApply("C3 apply finishes an apply that was killed, teardown removes it", asy
   await assertTearsDown(setup);
 });
 
-testApply("C3 teardown removes the rest of an apply that was killed", async (setup) => {
+testApply("C2 teardown removes the rest of an apply that was killed", async (setup) => {
   const kill = { signal: "SIGKILL", part: 0.5 } as const;
   const { endedBy, stderr } = await interrupt(setup, writeDocument(setup, 6), kill);
   assert.equal(endedBy, "SIGKILL", stderr);

@@ -66,7 +66,7 @@ const faults: MasterFault[] = [
       `says ${time}; renew it, or correct the clock`,
   ),
   certificate(
-    "M10 a master certificate that is not valid yet",
+    "M9 a master certificate that is not valid yet",
     () => authority.issue({ ...server, notBefore: fromNow(1), notAfter: fromNow(90) }),
     `its certificate is not valid yet: it is valid from ${time} to ${time}, and this host's ` +
       `clock says ${time}; correct the clock`,

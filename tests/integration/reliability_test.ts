@@ -13,15 +13,15 @@ function testSources(folder: URL): string[] {
   });
 }
 
-Deno.test("docs/reliability.md has a test for each row, which begins with its id", () => {
+Deno.test("docs/reliability.md has exactly the rows that tests begin with", () => {
   const document = Deno.readTextFileSync(new URL("docs/reliability.md", root));
-  const rows = [...document.matchAll(/^\| ([A-Z]\d+) +\|/gm)].map(([, id]) => id!);
+  const rows = [...document.matchAll(/^- \*\*([A-Z]\d+)\*\* /gm)].map(([, id]) => id!);
   assert.equal(new Set(rows).size, rows.length);
   assert.ok(rows.length > 80);
-  // A title, or a row of a table of tests, begins with one or more ids: "D6 D7 …".
-  const titles = testSources(root).join("\n").matchAll(/["'`]((?:[A-Z]\d+ )+)/g);
+  // A title, or a row of a table of tests, begins with one or more ids: D6 D7.
+  const titles = testSources(root).join("\n").matchAll(/["'`]((?:[CDLMRST]\d+ )+)/g);
   const tested = new Set([...titles].flatMap(([, ids]) => ids!.trim().split(" ")));
-  assert.deepEqual(rows.filter((id) => !tested.has(id)), []);
+  assert.deepEqual([...tested].sort(), rows.sort());
 });
 
 Deno.test("test titles have at most 70 characters", () => {

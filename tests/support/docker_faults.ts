@@ -149,7 +149,7 @@ export const rows: readonly Row[] = [
     "GET /containers/json was answered with 500",
   ],
   [
-    "D13 client is too new",
+    "D12 client is too new",
     status(
       400,
       "client version 1.99 is too new. Maximum supported API version is 1.41",
