@@ -1,15 +1,9 @@
 import { type KeyName, keyNames } from "./options.ts";
 
-/** The commands. Without one, the agent runs as a service. */
+/** The commands. Without one, the agent runs as with `run`. */
 const commandNames = [
-  "--once",
-  "state",
-  "doctor",
-  "apply",
-  "teardown",
-  "hash",
-  "images",
-  "print",
+  ...["run", "--once", "state", "doctor", "apply", "teardown"] as const,
+  ...["hash", "images", "print", "help", "version"] as const,
 ] as const;
 
 /** A command that has its own help text. */
@@ -30,7 +24,7 @@ export type PrintableFile = (typeof printables)[number];
 
 /** The flags that are not configuration keys, each with its commands; an empty list means all. */
 export const flagCommands = {
-  "json": ["--once", "state", "doctor", "apply", "teardown", "hash", "images", "--version"],
+  "json": ["--once", "state", "doctor", "apply", "teardown", "hash", "images", "version"],
   "quiet": ["--once"],
   "dry-run": ["--once", "apply"],
   "stored": ["apply", "images"],
@@ -47,10 +41,12 @@ export type FlagName = keyof typeof flagCommands;
 
 const flagNames = Object.keys(flagCommands) as FlagName[];
 const valueFlags = ["config", "hash"] as const;
+const shortFlags: ReadonlyMap<string, string> = new Map([["-h", "--help"], ["-V", "--version"]]);
 
 /** A command with its own flags and operands. */
 export type Command =
-  | { readonly name: "daemon" }
+  /** `isNamed` is false for a command line without a command. */
+  | { readonly name: "run"; readonly isNamed: boolean }
   | { readonly name: "once"; readonly dryRun: boolean; readonly quiet: boolean }
   | { readonly name: "state" }
   | { readonly name: "hash"; readonly file: string }
@@ -100,7 +96,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   const values = new Map<KeyName, string>();
   const operands: string[] = [];
   for (let index = 0; index < args.length; index++) {
-    const argument = args[index] === "-h" ? "--help" : args[index]!;
+    const argument = shortFlags.get(args[index]!) ?? args[index]!;
     const [, name, inline] = /^--([^=]+)(?:=(.*))?$/s.exec(argument) ?? [];
     if (name === undefined) {
       operands.push(argument);
@@ -114,7 +110,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     } else if (name === "once" || isOneOf(flagNames, name)) {
       if (inline !== undefined) throw new UsageError(`--${name} takes no value`);
       flags.set(name, "");
-    } else throw new UsageError(`--${name} is not a flag; --help lists them`);
+    } else throw unknownWord(`--${name}`, "flag");
   }
   return {
     command: chooseCommand(operands, flags),
@@ -126,25 +122,62 @@ export function parseArguments(args: readonly string[]): Arguments {
 
 function chooseCommand([first, ...operands]: readonly string[], flags: GivenFlags): Command {
   const isOnce = flags.has("once");
-  if (flags.has("help")) {
+  if (flags.has("help") || (isOnce && first === "help")) {
     const topic = isOnce ? "--once" : first;
     return { name: "help", about: isOneOf(commandNames, topic) ? topic : null };
   }
   if (flags.has("version")) return { name: "version" };
   if (first !== undefined && !isOneOf(commandNames, first)) {
-    const kind = first.startsWith("-") ? "flag" : "command";
-    throw new UsageError(`'${first}' is not a ${kind}; --help lists them`);
+    throw unknownWord(first, first.startsWith("-") ? "flag" : "command");
   }
   if (isOnce && first !== undefined) {
     throw new UsageError(`--once is a command; it cannot be combined with '${first}'`);
   }
   const name = isOnce ? "--once" : first;
-  checkFlags(name, flags);
-  return name === undefined ? { name: "daemon" } : parseOperands(name, operands, flags);
+  checkFlags(name ?? "run", flags);
+  return name === undefined
+    ? { name: "run", isNamed: false }
+    : parseOperands(name, operands, flags);
+}
+
+function unknownWord(word: string, kind: "flag" | "command"): UsageError {
+  const known = [...commandNames, ...[...flagNames, ...keyNames].map((name) => `--${name}`)];
+  const advice = closest(word, known);
+  const question = advice === null ? "" : ` Did you mean ${advice}?`;
+  return new UsageError(`'${word}' is not a ${kind}; --help lists them.${question}`);
+}
+
+/** Returns the known word that `word` is probably a misspelling of, or null; ignores dashes before it. */
+export function closest(word: string, known: readonly string[]): string | null {
+  const bare = (text: string) => text.replace(/^-+/, "");
+  const length = bare(word).length;
+  const limit = Math.max(1, Math.floor(length / 3));
+  const distances = known.map(bare).map((it) =>
+    Math.abs(it.length - length) > limit ? Infinity : editDistance(bare(word), it)
+  );
+  const least = Math.min(...distances);
+  return least > limit ? null : known[distances.indexOf(least)]!;
+}
+
+/** Counts the characters to insert, remove, replace or swap that make `b` of `a`. */
+function editDistance(a: string, b: string): number {
+  let secondLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwap ? secondLast[j - 2]! + 1 : Infinity;
+      row.push(Math.min(replaced, swapped, last[j]! + 1, row[j - 1]! + 1));
+    }
+    [secondLast, last] = [last, row];
+  }
+  return last[b.length]!;
 }
 
 /** Throws `UsageError` for a flag that the command does not have. */
-function checkFlags(command: CommandName | undefined, flags: GivenFlags): void {
+function checkFlags(command: CommandName, flags: GivenFlags): void {
   for (const name of flagNames.filter((name) => flags.has(name))) {
     const commands: readonly string[] = flagCommands[name];
     if (commands.length > 0 && !isOneOf(commands, command)) {
@@ -172,10 +205,21 @@ function parseOperands(name: CommandName, operands: readonly string[], flags: Gi
   const dryRun = flags.has("dry-run");
   const noWait = flags.has("no-wait");
   switch (name) {
+    case "run":
+      demand(0, "run takes no operand");
+      return { name, isNamed: true };
+    case "help": {
+      const [about] = operands;
+      if (about === undefined) return { name, about: null };
+      demand(1, "help takes one command");
+      if (!isOneOf(commandNames, about)) throw unknownWord(about, "command");
+      return { name, about };
+    }
     case "--once":
       return { name: "once", dryRun, quiet: flags.has("quiet") };
     case "state":
     case "doctor":
+    case "version":
       demand(0, `${name} takes no operand`);
       return { name };
     case "hash":

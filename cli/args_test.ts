@@ -7,7 +7,8 @@ const plainApply = { name: "apply", hash: null, dryRun: false, noWait: false } a
 
 Deno.test("parseArguments() chooses the command", () => {
   const cases: [line: string, command: Command][] = [
-    ["", { name: "daemon" }],
+    ["", { name: "run", isNamed: false }],
+    ["run", { name: "run", isNamed: true }],
     ["--once", { name: "once", dryRun: false, quiet: false }],
     ["--once --dry-run", { name: "once", dryRun: true, quiet: false }],
     ["--dry-run --once --json", { name: "once", dryRun: true, quiet: false }],
@@ -36,7 +37,12 @@ Deno.test("parseArguments() chooses the command", () => {
     ["--json teardown apply", { name: "teardown", topologyId: "apply", noWait: false }],
     ["teardown --no-wait a", { name: "teardown", topologyId: "a", noWait: true }],
     ["--version", { name: "version" }],
+    ["-V", { name: "version" }],
+    ["version --json", { name: "version" }],
     ["--help", { name: "help", about: null }],
+    ["help", { name: "help", about: null }],
+    ["help print", { name: "help", about: "print" }],
+    ["help --once", { name: "help", about: "--once" }],
     ["state --help", { name: "help", about: "state" }],
     ["-h print man", { name: "help", about: "print" }],
     ["--once --help", { name: "help", about: "--once" }],
@@ -55,7 +61,7 @@ Deno.test("parseArguments() reads --key VALUE and --key=VALUE of each key", () =
   for (const name of keyNames) {
     for (const args of [[`--${name}`, "a value"], [`--${name}=a value`]]) {
       const expected: Arguments = {
-        command: { name: "daemon" },
+        command: { name: "run", isNamed: false },
         json: false,
         config: null,
         values: new Map([[name, "a value"]]),
@@ -81,25 +87,39 @@ Deno.test("parseArguments() reads the path of another ini file", () => {
 });
 
 const noJson =
-  "--json can only be used with --once, state, doctor, apply, teardown, hash, images and --version";
+  "--json can only be used with --once, state, doctor, apply, teardown, hash, images and version";
 const noPrintable =
   "print takes one of systemd-service, systemd-timer, cron, config, man, completion";
 const noShell = "print completion takes bash; other shells are not supported";
 const noFile = "takes one file, or - for standard input, or --stored instead";
 const noHash = "must be 64 hex digits in lower case";
 
+function notA(kind: "flag" | "command", word: string, advice?: string): string {
+  return `'${word}' is not a ${kind}; --help lists them.${
+    advice ? ` Did you mean ${advice}?` : ""
+  }`;
+}
+
 /** Error messages, each with command lines (split at spaces) that cause it. */
 const refused: [message: string, ...lines: string[]][] = [
-  ["--nonsense is not a flag; --help lists them", "--nonsense"],
-  ["--Once is not a flag; --help lists them", "--Once"],
-  ["--master_host is not a flag; --help lists them", "--master_host a"],
-  ["--toString is not a flag; --help lists them", "--toString=1"],
-  ["'--=a' is not a flag; --help lists them", "--=a"],
-  ["'--' is not a flag; --help lists them", "--"],
-  ["'-x' is not a flag; --help lists them", "-x"],
-  ["'stat' is not a command; --help lists them", "stat", "stat --json", "--once stat"],
-  ["'toString' is not a command; --help lists them", "toString"],
-  ["'' is not a command; --help lists them", ""],
+  ...["--nonsense", "--toString=1", "--=a", "--", "-x"]
+    .map((word): [string, string] => [notA("flag", word.replace("ing=1", "ing")), word]),
+  ...["toString", "", "q", "a".repeat(1e6)].map((
+    it,
+  ): [string, string] => [notA("command", it), it]),
+  [notA("flag", "--Once", "--once"), "--Once"],
+  [notA("flag", "--master_host", "--master-host"), "--master_host a"],
+  [notA("flag", "--state", "state"), "--state"],
+  [notA("flag", "-state-dir", "--state-dir"), "-state-dir /x"],
+  [notA("command", "stat", "state"), "stat", "stat --json", "--once stat", "help stat"],
+  [notA("command", "once", "--once"), "once"],
+  [notA("command", "aplly", "apply"), "aplly f"],
+  [notA("command", "teardwon", "teardown"), "teardwon a"],
+  [notA("command", "status", "state"), "status"],
+  [notA("command", "doktor", "doctor"), "doktor"],
+  ["run takes no operand", "run x"],
+  ["help takes one command", "help state x"],
+  ["version takes no operand", "version x"],
   ["--once takes no value", "--once=1"],
   ["--json takes no value", "--json=true state"],
   ["--help takes no value", "--help="],

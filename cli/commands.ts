@@ -10,7 +10,11 @@ import { printImages } from "./images.ts";
 import { print } from "./print.ts";
 import type { ExitCode } from "./report.ts";
 import { printState } from "./state.ts";
-import { printJson, type Terminal } from "./terminal.ts";
+import { printJson, printLine, type Terminal } from "./terminal.ts";
+
+/** What a person at a terminal reads who gives no command. */
+const hint = "runs until Ctrl-C; to check once: decnet-agent --once; to install it as a service: " +
+  "decnet-agent print install | sh; all commands: decnet-agent help";
 
 /** Runs a command other than the check, which does not load this file. */
 export async function runOtherCommand(
@@ -31,7 +35,8 @@ export async function runOtherCommand(
       return print(command.what, terminal);
     case "doctor":
       return await doctor({ command, json, values, config }, terminal);
-    case "daemon": {
+    case "run": {
+      if (!command.isNamed && terminal.stderrColumns() !== null) printLine(terminal, hint);
       const configuration = readConfiguration();
       const reload = () => configure(values, config, terminal);
       return await new Daemon(reload, terminal).run(configuration);

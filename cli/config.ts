@@ -2,7 +2,7 @@ import type { AgentOptions } from "../agent/heartbeat.ts";
 import { forbiddenPath, systemPaths } from "../host/files.ts";
 import { DocumentError } from "../topology/json.ts";
 import { builtInServices, parseServices, type ServiceCatalogue } from "../topology/services.ts";
-import { type Arguments, UsageError } from "./args.ts";
+import { type Arguments, closest, UsageError } from "./args.ts";
 import {
   agentVersion,
   defaultOf,
@@ -138,7 +138,10 @@ export function readSources(
   for (const { key, value, line } of entries) {
     const name = keyNames.find((name) => name === key) ?? issuedKeys.get(key);
     if (name === undefined && !otherKeys.includes(key)) {
-      warnings.push({ text: `${path} line ${line}: unknown key '${key}' is ignored`, line });
+      const advice = closest(key, keyNames);
+      const question = advice === null ? "" : `; did you mean ${advice}?`;
+      const text = `${path} line ${line}: unknown key '${key}' is ignored${question}`;
+      warnings.push({ text, line });
     } else if (name !== undefined && value !== "" && (name === key || !ini.has(name))) {
       ini.set(name, { value, origin: { kind: "line", path, line } });
     }

@@ -298,7 +298,7 @@ Deno.test("configure() warns of an unknown key in the ini file", () => {
   });
   assert.deepEqual([intervalMs, agent.storePath], [7_000, "/var/lib/decnet-agent/topology.db"]);
   assert.deepEqual(warnings, [
-    "/my.ini line 2: unknown key 'master-hosts' is ignored",
+    "/my.ini line 2: unknown key 'master-hosts' is ignored; did you mean master-host?",
     "/my.ini line 4: unknown key 'constructor' is ignored",
     "/my.ini line 5: unknown key 'once' is ignored",
   ]);

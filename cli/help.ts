@@ -21,6 +21,11 @@ export const checkCodes: CodeTable = [
   ["3 UNKNOWN", "wrong usage or configuration, no certificates, the store cannot be read"],
 ];
 
+const runCodes: CodeTable = [
+  ["0", "stopped by SIGTERM or Ctrl-C"],
+  ["3", "wrong usage or configuration, or an agent is running already"],
+];
+
 const stateCodes: CodeTable = [
   ["0 OK", "all is well"],
   ["1 WARNING", "drift, a recorded error, a store problem"],
@@ -65,14 +70,17 @@ const printCodes: CodeTable = [
   ["3", "wrong usage, or the path cannot be in a unit; standard error says why"],
 ];
 
+const wordCodes: CodeTable = [["0", "done"], ["3", "wrong usage"]];
+
 /** The help of a command: its operand, one line on what it does, and its exit codes. */
 type CommandHelp = readonly [operand: string, summary: string, codes: CodeTable];
 
 const commandHelp: Record<CommandName | "", CommandHelp> = {
-  "": [
+  "": ["", "the same as run", []],
+  "run": [
     "",
     "run as a service until SIGTERM or Ctrl-C; SIGHUP reloads configuration and certificates",
-    [],
+    runCodes,
   ],
   "--once": ["", "check once: report, print one line, exit 0-3 (for monitoring)", checkCodes],
   "state": ["", "show what is applied, what runs, and the differences", stateCodes],
@@ -94,10 +102,12 @@ const commandHelp: Record<CommandName | "", CommandHelp> = {
     "print a file to install: unit, timer, cron, configuration, man page, completions",
     printCodes,
   ],
+  "help": ["[COMMAND]", "show this help, or that of a command", wordCodes],
+  "version": ["", "show the versions of the agent, Deno and SQLite", wordCodes],
 };
 
 /** The commands that ignore the configuration. */
-const unconfigured: readonly string[] = ["hash", "print"];
+const unconfigured: readonly string[] = ["hash", "print", "help", "version"];
 
 const printableHelp: Record<PrintableFile, string> = {
   "systemd-service": "the unit of the service",
@@ -132,8 +142,8 @@ const flagHelp: Record<FlagName, FlagHelp> = {
   "hash": ["apply only if the document's version hash is HEX", "HEX"],
   "no-wait": ["do not wait if another apply or teardown is running: exit with 3"],
   "config": [`read this ini file instead of ${systemPaths.config}; section [agent]`, "FILE"],
-  "version": ["show the versions of the agent, Deno and SQLite"],
-  "help": ["show this help; after a command, the help of that command"],
+  "version": ["show the versions of the agent, Deno and SQLite; also -V"],
+  "help": ["show this help; after a command, the help of that command; also -h"],
 };
 
 /** The help of a configuration key; `fallback` describes a default that is not a fixed value. */

@@ -19,7 +19,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   let code: ExitCode = 3;
   try {
     const parsed = parseArguments(args);
-    if (parsed.command.name === "daemon") return await runCommand(parsed, withoutWaiting(terminal));
+    if (parsed.command.name === "run") return await runCommand(parsed, withoutWaiting(terminal));
     code = await runCommand(parsed, output);
     // Output that could not be written must not look like a success.
     if (problem !== null && code === 0 && isQuery(parsed.command)) code = 3;
@@ -52,7 +52,7 @@ async function runCommand(parsed: Arguments, terminal: Terminal): Promise<ExitCo
 /** Whether a command is run for its output only. */
 function isQuery(command: Command): boolean {
   if (command.name === "apply") return command.dryRun;
-  return command.name !== "daemon" && command.name !== "teardown";
+  return command.name !== "run" && command.name !== "teardown";
 }
 
 function reportFailure(args: readonly string[], error: unknown, terminal: Terminal): void {

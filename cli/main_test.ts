@@ -9,6 +9,9 @@ Deno.test("run() --version shows the versions of agent, Deno and SQLite", async 
   assert.equal(code, 0);
   const expected = `decnet-agent ${manifest.version} (Deno ${Deno.version.deno}, SQLite `;
   assert.ok(stdout.startsWith(expected) && /\d+\.\d+\.\d+\)\n$/.test(stdout), stdout);
+  for (const args of [["version"], ["-V"], ["-V", "state"]]) {
+    assert.deepEqual(await runOn(args), { code, stdout, stderr: "" });
+  }
   const json = JSON.parse((await runOn(["--version", "--json"])).stdout);
   assert.deepEqual(Object.keys(json), ["agent", "deno", "sqlite"]);
   assert.equal(json.agent, manifest.version);
@@ -35,10 +38,10 @@ Deno.test("run() needs no configuration for --help, --version and hash", async (
     readFile: () => "[agent]\nnonsense",
     readInput: () => Promise.resolve(new TextEncoder().encode("{}")),
   };
-  for (const args of [["--help"], ["--version"], ["hash", "-"]]) {
+  for (const args of [["--help"], ["help", "state"], ["--version"], ["version"], ["hash", "-"]]) {
     assert.equal((await runOn(args, broken)).code, 0);
   }
-  for (const args of [[], ["--once"], ["state"], ["apply", "-"], ["teardown", "a"]]) {
+  for (const args of [[], ["run"], ["--once"], ["state"], ["apply", "-"], ["teardown", "a"]]) {
     assert.equal((await runOn(args, broken)).code, 3);
   }
 });
@@ -64,11 +67,11 @@ Deno.test("run() exits with 3 when its answer is lost", async () => {
 
 Deno.test("run() exits with 3 for wrong usage or configuration", async () => {
   const cases: [args: string[], message: string][] = [
-    [["--nonsense"], "--nonsense is not a flag; --help lists them"],
+    [["--nonsense"], "'--nonsense' is not a flag; --help lists them."],
     [
       ["state", "--interval=4s"],
       "interval: '4s' (from --interval) must be a time from 5s to 1h, " +
-      "such as 30s, 5m or 1h",
+      "such as 30 (seconds), 30s, 5m or 1h",
     ],
     [["--config=/x.ini"], "Cannot read /x.ini: no such file"],
     [
@@ -112,6 +115,23 @@ Deno.test("run() prints warnings of the configuration", async () => {
   assert.deepEqual([json.code, JSON.parse(json.stdout).status], [1, "WARNING"]);
   const state = await runOn(["state", ...flags], { readFile });
   assert.deepEqual([state.code, state.stderr], [0, stderr]);
+});
+
+Deno.test("run() says at a terminal what it does without a command", async () => {
+  await using setup = await AgentSetup.create();
+  const stopSignal = () => AbortSignal.abort(new Error("the agent is stopping"));
+  const hint = /^decnet-agent: runs until Ctrl-C; to check once: decnet-agent --once; .*\n/;
+  const cases: [words: string[], columns: number | null, hasHint: boolean][] = [
+    [[], 80, true],
+    [[], null, false],
+    [["run"], 80, false],
+  ];
+  for (const [words, columns, hasHint] of cases) {
+    const machine = { stopSignal, stderrColumns: () => columns };
+    const { stderr } = await runOn([...words, ...flagsOf(setup)], machine);
+    assert.equal(hint.test(stderr), hasHint, stderr);
+    assert.equal(stderr.match(/decnet-agent: /g)?.length ?? 0, Number(hasHint));
+  }
 });
 
 Deno.test("run() logs the start and the stop of the service", async () => {

@@ -50,10 +50,10 @@ function parsePath(text: string): string | null {
   return matching(text.replace(/(?<=.)\/+$/, ""), /^[^\x00-\x1f]+$/);
 }
 
-/** Parses a time such as 30s, 5m or 1h; returns milliseconds. */
+/** Parses a time such as 30, 30s, 5m or 1h; a bare number is seconds. Returns milliseconds. */
 function parseInterval(text: string): number | null {
-  const [, amount, unit] = /^(\d{1,6})(s|m|h)$/.exec(text) ?? [];
-  const ms = Number(amount) * ({ s: 1, m: 60, h: 3600 }[unit ?? ""] ?? NaN) * 1000;
+  const [, amount, unit = "s"] = /^(\d{1,6})([smh]?)$/.exec(text) ?? [];
+  const ms = Number(amount) * ({ s: 1, m: 60, h: 3600 }[unit] ?? 1) * 1000;
   return ms >= 5_000 && ms <= 3_600_000 ? ms : null;
 }
 
@@ -141,7 +141,11 @@ export const options = {
     "unix:// and an absolute path of at most 107 bytes; an engine on another host is not supported",
     socketPath,
   ),
-  "interval": option("30s", "a time from 5s to 1h, such as 30s, 5m or 1h", parseInterval),
+  "interval": option(
+    "30s",
+    "a time from 5s to 1h, such as 30 (seconds), 30s, 5m or 1h",
+    parseInterval,
+  ),
   "network-prefix": option("decnet-topology-,decnet_t_", prefixes, parsePrefixes),
   "container-prefix": option("decnet-,decnet_t_", prefixes, parsePrefixes),
   "base-image": option(defaultImages.base, "the name of an image", parseImage),

@@ -43,7 +43,7 @@ Deno.test("run() print warns when the unit hides the executable", async () => {
       "decnet-agent: the service cannot start /home/me/decnet-agent: the unit hides /home. " +
       "Copy the executable to /usr/local/bin, then print again\n",
     ]);
-    assert.ok(stdout.includes("ExecStart=/home/me/decnet-agent"));
+    assert.ok(stdout.includes("ExecStart=/home/me/decnet-agent "));
   }
   assert.equal((await runOn(["print", "cron"], { executable })).code, 0);
 });

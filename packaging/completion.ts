@@ -68,6 +68,7 @@ _decnet_agent() {
       case $command in
         '') words='${words.join(" ")}' ;;
         ${withFile.join(" | ")}) words=FILES ;;
+        help) if [[ $last == help ]]; then words='${words.join(" ")}'; fi ;;
         print)
           if [[ $last == print ]]; then
             words='${printables.join(" ")}'

@@ -6,7 +6,8 @@ import { requirement, testWith, works } from "../tests/support/requirements.ts";
 const bash = requirement("bash", await works("bash", "--version"));
 const terminal = requirement("bash and script", await works("script", "--version"));
 
-const commands = ["state", "doctor", "apply", "teardown", "hash", "images", "print"];
+const commands = ["run", "state", "doctor", "apply", "teardown", "hash", "images", "print"]
+  .concat("help", "version");
 const printables = ["systemd-service", "systemd-timer", "cron", "config", "man", "completion"];
 const files = ["topics", "topology.json"];
 
@@ -24,6 +25,8 @@ const cases: [line: string, offered: string[]][] = [
   ["print ", printables],
   ["print sys", ["systemd-service", "systemd-timer"]],
   ["print man ", []],
+  ["help ", commands],
+  ["help state ", []],
   ["print completion ", ["bash"]],
   ["state --j", ["--json"]],
   ["state --no", []],

@@ -16,7 +16,7 @@ _decnet_agent() {
         if ((at >= COMP_CWORD)); then flag=$word; fi
         i=$at
         ;;
-      --once | state | doctor | apply | teardown | hash | images | print)
+      run | --once | state | doctor | apply | teardown | hash | images | print | help | version)
         if [[ -z $command ]]; then command=$word; fi
         last=$word
         ;;
@@ -36,7 +36,7 @@ _decnet_agent() {
     if [[ $current == -* ]]; then
       words='--config --version --help --master-host --swarmctl-port --master-name --master-fingerprint --host-uuid --agent-dir --state-dir --docker-host --interval --network-prefix --container-prefix --base-image --service-image --services --publish --artifacts-dir --listen --allowed-cn --supersede --forward-logs --syslog-port --textfile'
       case $command in '' | --once) words+=' --once' ;; esac
-      case $command in '' | --once | state | doctor | apply | teardown | hash | images | --version) words+=' --json' ;; esac
+      case $command in '' | --once | state | doctor | apply | teardown | hash | images | version) words+=' --json' ;; esac
       case $command in '' | --once) words+=' --quiet' ;; esac
       case $command in '' | --once | apply) words+=' --dry-run' ;; esac
       case $command in '' | apply | images) words+=' --stored' ;; esac
@@ -45,8 +45,9 @@ _decnet_agent() {
       case $command in '' | apply | teardown) words+=' --no-wait' ;; esac
     else
       case $command in
-        '') words='state doctor apply teardown hash images print' ;;
+        '') words='run state doctor apply teardown hash images print help version' ;;
         apply | hash | images) words=FILES ;;
+        help) if [[ $last == help ]]; then words='run state doctor apply teardown hash images print help version'; fi ;;
         print)
           if [[ $last == print ]]; then
             words='systemd-service systemd-timer cron config man completion'

@@ -159,7 +159,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 NotifyAccess=main
-ExecStart=${execCommand(executable)}
+ExecStart=${execCommand(executable)} run
 # Reloads configuration and certificates. The + runs kill outside of the confinement below, in which
 # no program can be started.
 ExecReload=+/bin/kill -HUP $MAINPID

@@ -41,7 +41,7 @@ Deno.test("decnet-agent print finds its path through a link and with a space", a
       return new TextDecoder().decode(stdout);
     };
     const service = await print("systemd-service");
-    assert.ok(service.includes(`\nExecStart="${program}"\n`), service);
+    assert.ok(service.includes(`\nExecStart="${program}" run\n`), service);
     assert.ok(service.includes(`\nExecPaths="${program}" `));
     assert.ok((await print("systemd-timer")).includes(`\nExecStart="${program}" --once\n`));
     assert.ok((await print("cron")).endsWith(` decnet-agent "${program}" --once --quiet\n`));

@@ -53,6 +53,9 @@ export const keyCases: Record<
   "interval": {
     taken: [
       ["5s", 5_000],
+      ["5", 5_000],
+      ["30", 30_000],
+      ["3600", 3_600_000],
       ["30s", 30_000],
       ["1m", 60_000],
       ["90s", 90_000],
@@ -60,7 +63,7 @@ export const keyCases: Record<
       ["1h", 3_600_000],
       ["3600s", 3_600_000],
     ],
-    refused: ["", "30", "4s", "0s", "3601s", "61m", "2h", "1d", "1.5m", "-5s", "5 s", "5S"]
+    refused: ["", "4", "3601", "4s", "0s", "3601s", "61m", "2h", "1d", "1.5m", "-5s", "5 s", "5S"]
       .concat("1m30s", "500ms", "s", "Infinitys", "99999999s"),
   },
   "network-prefix": { taken: prefixes(), refused: notPrefixes() },
