@@ -1,6 +1,6 @@
 /**
- * Writes the files of `decnet-agent print` into packaging/, docs/configuration.md from the table of
- * options, and the catalogue of services into docs/topology.md: `deno run -q -A tools/generate.ts`
+ * Writes the files of `decnet-agent print` into packaging/, and docs/configuration.md from the table of
+ * options: `deno run -q -A tools/generate.ts`
  *
  * @module
  */
@@ -11,7 +11,6 @@ import { textOf } from "../cli/print.ts";
 import { systemPaths } from "../host/files.ts";
 import type { KeyText } from "../packaging/config.ts";
 import { checkService, checkTimer } from "../packaging/units.ts";
-import { builtInServices, type ServiceFacts } from "../topology/services.ts";
 
 /** Returns docs/configuration.md; its lines are not wrapped yet. */
 export function configurationReference(keys: readonly KeyText[]): string {
@@ -33,64 +32,6 @@ warning. The file that the master issues works as it is: its \`agent-port\` sets
 ${keys.map(row).join("\n")}
 
 ${keys.map(entry).join("\n")}`;
-}
-
-const [tablesBegin, tablesEnd] = [
-  "<!-- services: tools/generate.ts writes these tables -->\n",
-  "<!-- end of services -->\n",
-];
-
-/** Returns docs/topology.md with the tables of the catalogue as it is now. */
-export function withServiceTables(document: string): string {
-  const [before, after] = [document.split(tablesBegin)[0]!, document.split(tablesEnd)[1]!];
-  const services = [...builtInServices];
-  const tables = [
-    table(["service", "ports", "more capabilities", "captured files"], services.map(serviceRow)),
-    table(["service", "key", "variable", "value"], services.flatMap(variableRows)),
-  ];
-  return `${before}${tablesBegin}\n${tables.join("\n\n")}\n\n${tablesEnd}${after}`;
-}
-
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [heads, heads.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join(
-    "\n",
-  );
-}
-
-function serviceRow([name, facts]: [string, ServiceFacts]): string[] {
-  const { ports = [], ports_when = [], capabilities = [], artifacts } = facts;
-  const more = ports_when.map(({ key, contains, ports }) =>
-    `; ${codes(ports)} if \`${key}\` contains \`${contains}\``
-  );
-  return [
-    codes([name]),
-    codes(ports) + more.join(""),
-    codes(capabilities),
-    artifacts ? `\`${artifacts.directory}\` at \`${artifacts.container}\`` : "",
-  ];
-}
-
-function variableRows([service, { environment = {} }]: [string, ServiceFacts]): string[][] {
-  return Object.entries(environment).map(([name, { from, value, default: fallback, as }]) => {
-    const words = [
-      ...(from !== undefined && value !== undefined ? [`\`${value}\` if true`] : []),
-      ...(from === undefined ? [`always \`${value}\``] : []),
-      ...(as === "json" ? ["JSON"] : []),
-      ...(fallback === undefined
-        ? []
-        : [fallback === "" ? "default: empty" : `default: \`${fallback}\``]),
-    ];
-    return [
-      codes([service]),
-      codes(from === undefined ? [] : [from]),
-      codes([name]),
-      words.join(", "),
-    ];
-  });
-}
-
-function codes(items: readonly string[]): string {
-  return items.map((it) => `\`${it}\``).join(", ");
 }
 
 function row(key: KeyText): string {
@@ -137,13 +78,8 @@ export async function generatedFiles(): Promise<Map<string, string>> {
     ["packaging/decnet-agent.cron", printed("cron")],
     ["packaging/decnet.ini", printed("config")],
     ["packaging/decnet-agent.bash", printed("completion")],
-    ["docs/topology.md", await formatted(withServiceTables(await readText("docs/topology.md")))],
     ["docs/configuration.md", await formatted(configurationReference(keys))],
   ]);
-}
-
-function readText(path: string): Promise<string> {
-  return Deno.readTextFile(new URL(path, root));
 }
 
 /** Formats Markdown as `deno fmt` does. */
