@@ -12,7 +12,8 @@ export type CommandName = (typeof commandNames)[number];
 /** The files that `print` can print. */
 export const printables = [
   "systemd-service",
-  "systemd-timer",
+  "systemd-check-service",
+  "systemd-check-timer",
   "cron",
   "config",
   "man",

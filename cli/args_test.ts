@@ -89,7 +89,8 @@ Deno.test("parseArguments() reads the path of another ini file", () => {
 const noJson =
   "--json can only be used with --once, state, doctor, apply, teardown, hash, images and version";
 const noPrintable =
-  "print takes one of systemd-service, systemd-timer, cron, config, man, completion";
+  "print takes one of systemd-service, systemd-check-service, systemd-check-timer, cron, " +
+  "config, man, completion";
 const noShell = "print completion takes bash; other shells are not supported";
 const noFile = "takes one file, or - for standard input, or --stored instead";
 const noHash = "must be 64 hex digits in lower case";

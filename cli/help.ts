@@ -111,7 +111,8 @@ const unconfigured: readonly string[] = ["hash", "print", "help", "version"];
 
 const printableHelp: Record<PrintableFile, string> = {
   "systemd-service": "the unit of the service",
-  "systemd-timer": "a timer with its service, for --once",
+  "systemd-check-service": "a unit for --once",
+  "systemd-check-timer": "the timer that starts it, every five minutes",
   "cron": "a line for cron, for --once",
   "config": "an ini file with every key",
   "man": "the man page",

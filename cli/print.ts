@@ -3,7 +3,13 @@ import { systemPaths } from "../host/files.ts";
 import { bashCompletion } from "../packaging/completion.ts";
 import { config } from "../packaging/config.ts";
 import man from "../packaging/decnet-agent.1" with { type: "text" };
-import { cron, folderHiddenByUnit, systemdService, systemdTimer } from "../packaging/units.ts";
+import {
+  checkService,
+  checkTimer,
+  cron,
+  folderHiddenByUnit,
+  systemdService,
+} from "../packaging/units.ts";
 import { type PrintableFile, printables } from "./args.ts";
 import { commands, flags, keys } from "./help.ts";
 import type { ExitCode } from "./report.ts";
@@ -11,7 +17,7 @@ import type { Terminal } from "./terminal.ts";
 
 /** Runs `print`: prints a file to install on this host. Throws `Error` as `textOf`. */
 export function print(what: PrintableFile, terminal: Terminal): ExitCode {
-  const isUnit = what.startsWith("systemd-");
+  const isUnit = what === "systemd-service" || what === "systemd-check-service";
   const executable = isUnit || what === "cron" ? terminal.executable() : "";
   terminal.stdout(textOf(what, executable));
   const folder = folderHiddenByUnit(executable);
@@ -28,8 +34,10 @@ export function textOf(what: PrintableFile, executable: string): string {
   switch (what) {
     case "systemd-service":
       return systemdService(executable);
-    case "systemd-timer":
-      return systemdTimer(executable);
+    case "systemd-check-service":
+      return checkService(executable);
+    case "systemd-check-timer":
+      return checkTimer();
     case "cron":
       return cron(executable);
     case "config":

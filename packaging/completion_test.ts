@@ -8,7 +8,8 @@ const terminal = requirement("bash and script", await works("script", "--version
 
 const commands = ["run", "state", "doctor", "apply", "teardown", "hash", "images", "print"]
   .concat("help", "version");
-const printables = ["systemd-service", "systemd-timer", "cron", "config", "man", "completion"];
+const units = ["systemd-service", "systemd-check-service", "systemd-check-timer"];
+const printables = [...units, "cron", "config", "man", "completion"];
 const files = ["topics", "topology.json"];
 
 const cases: [line: string, offered: string[]][] = [
@@ -23,7 +24,7 @@ const cases: [line: string, offered: string[]][] = [
   ["--host-uuid state --on", ["--once"]],
   ["--interval=5s --on", ["--once"]],
   ["print ", printables],
-  ["print sys", ["systemd-service", "systemd-timer"]],
+  ["print sys", units],
   ["print man ", []],
   ["help ", commands],
   ["help state ", []],

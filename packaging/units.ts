@@ -180,11 +180,10 @@ WantedBy=multi-user.target
 
 /** Returns the unit of one check. Throws `Error` when a unit cannot contain the path. */
 export function checkService(executable: string): string {
-  return `# /etc/systemd/system/decnet-agent-check.service
-# One check of this host, for decnet-agent-check.timer. It needs the user of decnet-agent.service,
+  return `# One check of this host, for decnet-agent-check.timer. It needs the user of decnet-agent.service,
 # which can run at the same time, or not at all.
-# "decnet-agent print systemd-timer" prints two files; each begins with its path. To split them:
-#   decnet-agent print systemd-timer | awk '/^# \\/etc\\// { file = $2 } { print > file }'
+#   decnet-agent print systemd-check-service > /etc/systemd/system/decnet-agent-check.service
+#   decnet-agent print systemd-check-timer > /etc/systemd/system/decnet-agent-check.timer
 #   systemctl daemon-reload && systemctl enable --now decnet-agent-check.timer
 
 [Unit]
@@ -209,7 +208,7 @@ ${confinement(executable)}`;
 
 /** Returns the timer of the check. */
 export function checkTimer(): string {
-  return `# /etc/systemd/system/decnet-agent-check.timer
+  return `# Starts decnet-agent-check.service, whose first lines say how to install both.
 # systemctl list-timers shows the last and the next check.
 
 [Unit]
@@ -225,11 +224,6 @@ AccuracySec=1s
 [Install]
 WantedBy=timers.target
 `;
-}
-
-/** Returns the unit of the check and its timer; each begins with its path in a comment. */
-export function systemdTimer(executable: string): string {
-  return `${checkService(executable)}\n${checkTimer()}`;
 }
 
 /** Returns a file for /etc/cron.d. Throws `Error` when a line of cron cannot contain the path. */

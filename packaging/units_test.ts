@@ -85,7 +85,12 @@ Deno.test("confinement() differs in the path of the executable only", () => {
 });
 
 const systemd = requirement("systemd-analyze", await works("systemd-analyze", "--version"));
-const units = ["decnet-agent.service", "decnet-agent-check.service", "decnet-agent-check.timer"];
+/** The units, by what prints them. */
+const units = {
+  "systemd-service": "decnet-agent.service",
+  "systemd-check-service": "decnet-agent-check.service",
+  "systemd-check-timer": "decnet-agent-check.timer",
+};
 
 /** The most that a unit may be exposed, from 0 to 10. */
 const maximumExposure = 1.5;
@@ -128,15 +133,13 @@ async function printUnits(folder: string, name: string): Promise<string[]> {
   await Deno.mkdir(program.slice(0, program.lastIndexOf("/")), { recursive: true });
   await Deno.writeTextFile(program, "");
   await Deno.chmod(program, 0o755);
-  const print = async (what: string) => {
-    return (await runOn(["print", what], { executable: () => program })).stdout;
-  };
-  const [check, timer] = (await print("systemd-timer")).split(/^(?=# \/etc\/.*\.timer$)/m);
-  const texts = [await print("systemd-service"), check!, timer!];
-  for (const [index, unit] of units.entries()) {
-    await Deno.writeTextFile(`${folder}/${unit}`, texts[index]!);
-  }
-  return units.map((unit) => `${folder}/${unit}`);
+  return await Promise.all(
+    Object.entries(units).map(async ([what, unit]) => {
+      const { stdout } = await runOn(["print", what], { executable: () => program });
+      await Deno.writeTextFile(`${folder}/${unit}`, stdout);
+      return `${folder}/${unit}`;
+    }),
+  );
 }
 
 async function analyze(...args: string[]): Promise<{ code: number; said: string }> {

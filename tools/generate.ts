@@ -10,7 +10,6 @@ import { keys } from "../cli/help.ts";
 import { textOf } from "../cli/print.ts";
 import { systemPaths } from "../host/files.ts";
 import type { KeyText } from "../packaging/config.ts";
-import { checkService, checkTimer } from "../packaging/units.ts";
 
 /** Returns docs/configuration.md; its lines are not wrapped yet. */
 export function configurationReference(keys: readonly KeyText[]): string {
@@ -73,8 +72,8 @@ export async function generatedFiles(): Promise<Map<string, string>> {
   const printed = (what: PrintableFile) => textOf(what, usualPath);
   return new Map([
     ["packaging/decnet-agent.service", printed("systemd-service")],
-    ["packaging/decnet-agent-check.service", checkService(usualPath)],
-    ["packaging/decnet-agent-check.timer", checkTimer()],
+    ["packaging/decnet-agent-check.service", printed("systemd-check-service")],
+    ["packaging/decnet-agent-check.timer", printed("systemd-check-timer")],
     ["packaging/decnet-agent.cron", printed("cron")],
     ["packaging/decnet.ini", printed("config")],
     ["packaging/decnet-agent.bash", printed("completion")],

@@ -8,7 +8,9 @@ for unit in decnet-agent.service decnet-agent-check.service decnet-agent-check.t
   mkdir -p /etc/systemd/system/$unit.d && : > /etc/systemd/system/$unit.d/override.conf
 done
 decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
-decnet-agent print systemd-timer | awk '/^# \\/etc\\// { file = $2 } { print > file }'
+for kind in service timer; do
+  decnet-agent print systemd-check-$kind > /etc/systemd/system/decnet-agent-check.$kind
+done
 decnet-agent print cron > /etc/cron.d/decnet-agent
 decnet-agent print man > /usr/local/share/man/man1/decnet-agent.1
 decnet-agent print completion bash > /etc/bash_completion.d/decnet-agent

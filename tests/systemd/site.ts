@@ -170,7 +170,9 @@ export async function install(
 const printing = `set -e
 decnet-agent print config > ${configurationPath}
 decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
-decnet-agent print systemd-timer | awk '/^# \\/etc\\// { file = $2 } { print > file }'
+for kind in service timer; do
+  decnet-agent print systemd-check-$kind > /etc/systemd/system/decnet-agent-check.$kind
+done
 systemctl daemon-reload`;
 
 function settings({ master, sandbox, api }: Site): Record<string, string> {
