@@ -28,103 +28,95 @@ const third = await validatedOf(
 const scheduled = { status: "self_destruct_scheduled" };
 const client = { address: "192.0.2.7", clientSignal: never };
 
-/** A service of a host, and what it logs. */
-function serviceOf(host: ApplyHost, agent: Agent, supersede = false) {
-  const lines: string[] = [];
-  const log: Log = (_, message, fields) => lines.push(`${message} ${JSON.stringify(fields)}`);
-  const applier = host.applier({ supersede });
-  const wakeup = new Wakeup();
-  const service = new TopologyService({ agent, applier, wakeup, log, signal: never });
-  const push = ({ text, versionHash }: typeof oneLan) =>
-    service.apply(JSON.parse(text), versionHash, client).catch(() => {});
-  return { lines, push };
+/** A host, what its service has logged, and a push to it that may be refused. */
+interface LoggedService {
+  readonly host: ApplyHost;
+  readonly lines: string[];
+  readonly push: (document: typeof oneLan) => Promise<void>;
 }
 
-Deno.test("TopologyService logs a refusal between successes with a growing gap", () =>
-  withHost((host) =>
-    withAgent(async (_, agent) => {
-      const { lines, push } = serviceOf(host, agent);
-      await push(oneLan);
-      for (let round = 0; round < 5; round++) {
-        // Both topologies are pushed, and one of them is applied.
-        await push(threeLans);
-        await push(oneLan);
-      }
-      const refusals = lines.slice(1).map((line) => /"refusals":(\d+)/.exec(line)![1]);
-      assert.deepEqual(refusals, ["1", "2", "4"]);
-    })
-  ));
+/** Defines tests of what a service logs. */
+const logging = (supersede: boolean) => ({
+  test: (title: string, run: (service: LoggedService) => Promise<void>) =>
+    Deno.test(title, () =>
+      withHost((host) =>
+        withAgent(async (_, agent) => {
+          const lines: string[] = [];
+          const log: Log = (_, message, fields) =>
+            lines.push(`${message} ${JSON.stringify(fields)}`);
+          const applier = host.applier({ supersede });
+          const wakeup = new Wakeup();
+          const service = new TopologyService({ agent, applier, wakeup, log, signal: never });
+          const push = ({ text, versionHash }: typeof oneLan) =>
+            service.apply(JSON.parse(text), versionHash, client).catch(() => {});
+          await run({ host, lines, push });
+        })
+      )),
+});
+const refusing = logging(false);
+const superseding = logging(true);
 
-Deno.test("TopologyService logs once that topologies replace each other", () =>
-  withHost((host) =>
-    withAgent(async (_, agent) => {
-      const { lines, push } = serviceOf(host, agent, true);
-      for (let round = 0; round < 5; round++) {
-        await push(oneLan);
-        await push(threeLans);
-      }
-      assert.equal(lines.length, 4);
-      assert.match(lines[3]!, /^agent already has topology .* tear down all but one of them/);
-    })
-  ));
+refusing.test("TopologyService logs refusals between successes with growing gaps", async (on) => {
+  await on.push(oneLan);
+  for (let round = 0; round < 5; round++) {
+    // Both topologies are pushed, and one of them is applied.
+    await on.push(threeLans);
+    await on.push(oneLan);
+  }
+  const refusals = on.lines.slice(1).map((line) => /"refusals":(\d+)/.exec(line)![1]);
+  assert.deepEqual(refusals, ["1", "2", "4"]);
+});
 
-Deno.test("TopologyService logs once that three topologies replace each other", () =>
-  withHost((host) =>
-    withAgent(async (_, agent) => {
-      const { lines, push } = serviceOf(host, agent, true);
-      for (const document of [oneLan, threeLans, third]) await push(document);
-      lines.length = 0;
-      for (let round = 0; round < 5; round++) {
-        await push(oneLan);
-        await push(threeLans);
-        // Repairing what runs is a change.
-        host.engine.containers = host.engine.containers.slice(0, -1);
-        await push(third);
-      }
-      const loops = lines.filter((line) => line.includes("again and again"));
-      assert.equal(loops.length, 1, loops.join("\n"));
-    })
-  ));
+superseding.test("TopologyService logs once that two replace each other", async (on) => {
+  for (let round = 0; round < 5; round++) {
+    await on.push(oneLan);
+    await on.push(threeLans);
+  }
+  assert.equal(on.lines.length, 4);
+  assert.match(on.lines[3]!, /^agent already has topology .* tear down all but one of them/);
+});
 
-Deno.test("TopologyService logs a new refusal after many of another kind", () =>
-  withHost((host) =>
-    withAgent(async (_, agent) => {
-      const { lines, push } = serviceOf(host, agent);
-      await push(oneLan);
-      lines.length = 0;
-      for (let round = 0; round < 5; round++) await push(threeLans);
-      await push({ ...third, versionHash: "0".repeat(64) });
-      assert.equal(lines.length, 4);
-      assert.match(lines[3]!, /^version hash mismatch: .* {"subject":"api","refusals":1}$/);
-    })
-  ));
+superseding.test("TopologyService logs once that three replace each other", async (on) => {
+  for (const document of [oneLan, threeLans, third]) await on.push(document);
+  on.lines.length = 0;
+  for (let round = 0; round < 5; round++) {
+    await on.push(oneLan);
+    await on.push(threeLans);
+    // Repairing what runs is a change.
+    on.host.engine.containers = on.host.engine.containers.slice(0, -1);
+    await on.push(third);
+  }
+  const loops = on.lines.filter((line) => line.includes("again and again"));
+  assert.equal(loops.length, 1, loops.join("\n"));
+});
 
-Deno.test("TopologyService logs few of many refusals that all differ", () =>
-  withHost((host) =>
-    withAgent(async (_, agent) => {
-      const { lines, push } = serviceOf(host, agent);
-      for (let round = 0; round < 500; round++) {
-        await push({ ...oneLan, versionHash: `${round}`.padStart(64, "0") });
-      }
-      assert.ok(lines.length >= 16 && lines.length < 32, String(lines.length));
-    })
-  ));
+refusing.test("TopologyService logs a new refusal after many of another kind", async (on) => {
+  await on.push(oneLan);
+  on.lines.length = 0;
+  for (let round = 0; round < 5; round++) await on.push(threeLans);
+  await on.push({ ...third, versionHash: "0".repeat(64) });
+  assert.equal(on.lines.length, 4);
+  assert.match(on.lines[3]!, /^version hash mismatch: .* {"subject":"api","refusals":1}$/);
+});
 
-Deno.test("TopologyService logs a failure that the store does not record", () =>
-  withHost((host) =>
-    withAgent(async (_, agent) => {
-      const { lines, push } = serviceOf(host, agent, true);
-      await push(oneLan);
-      host.engine.images.delete("decnet/smb");
-      await push(threeLans);
-      assert.match(lines[1]!, /^missing images: decnet\/smb:latest /);
-      // This one is recorded, and the loop logs it.
-      host.engine.images.delete("decnet/ssh");
-      host.engine.containers = [];
-      await push(oneLan);
-      assert.equal(lines.length, 2);
-    })
-  ));
+refusing.test("TopologyService logs few of many refusals that all differ", async (on) => {
+  for (let round = 0; round < 500; round++) {
+    await on.push({ ...oneLan, versionHash: `${round}`.padStart(64, "0") });
+  }
+  assert.ok(on.lines.length >= 16 && on.lines.length < 32, String(on.lines.length));
+});
+
+superseding.test("TopologyService logs a failure that the store does not record", async (on) => {
+  await on.push(oneLan);
+  on.host.engine.images.delete("decnet/smb");
+  await on.push(threeLans);
+  assert.match(on.lines[1]!, /^missing images: decnet\/smb:latest /);
+  // This one is recorded, and the loop logs it.
+  on.host.engine.images.delete("decnet/ssh");
+  on.host.engine.containers = [];
+  await on.push(oneLan);
+  assert.equal(on.lines.length, 2);
+});
 
 Deno.test("TopologyService requests a check after each apply, also a refused one", () =>
   withAgent(async (setup, agent) => {

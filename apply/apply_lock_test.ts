@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { type ApplyHost, oneLan, withHost } from "../tests/support/apply_host.ts";
+import { type ApplyHost, oneLan, onHost } from "../tests/support/apply_host.ts";
 import { until } from "../tests/support/environment.ts";
 
 /** How long an answer of the engine takes, and how long the store is locked, in milliseconds. */
@@ -17,9 +17,8 @@ async function holdStore(host: ApplyHost): Promise<void> {
   database.close();
 }
 
-Deno.test("Applier.apply() waits for a store that is locked before a change", () =>
-  withHost(async (host) => {
-    host.engine.latencyMs = answerMs;
-    await Promise.all([host.apply(oneLan), holdStore(host)]);
-    await host.assertApplied(oneLan);
-  }));
+onHost.test("Applier.apply() waits for a store that is locked before a change", async (host) => {
+  host.engine.latencyMs = answerMs;
+  await Promise.all([host.apply(oneLan), holdStore(host)]);
+  await host.assertApplied(oneLan);
+});

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   type ApplyHost,
   oneLan,
+  onHost,
   refusalOf,
   textOf,
   threeLans,
@@ -214,35 +215,33 @@ async function refuseService(
 }
 
 for (const status of [400, 404, 409, 500, 503]) {
-  Deno.test(`Applier.apply() goes on after ${status} when the world has changed`, () =>
-    withHost(async (host) => {
-      const { message, calls } = await refuseService(host, { status, once: true, isGoing: true });
-      assert.deepEqual([message, calls], [undefined, 2]);
-      await assertSettled(host, threeLans);
-    }));
+  onHost.test(`Applier.apply() goes on after ${status} after another change`, async (host) => {
+    const { message, calls } = await refuseService(host, { status, once: true, isGoing: true });
+    assert.deepEqual([message, calls], [undefined, 2]);
+    await assertSettled(host, threeLans);
+  });
 }
 
-Deno.test("Applier.apply() fails when nothing has changed, or too often", () =>
-  withHost(async (host) => {
-    const words = /^Cannot create container \S+-ssh: .* 500 \(joining network namespace/;
-    for (const status of [404, 409, 500]) {
-      const refused = await refuseService(host, { status, once: false, isGoing: false });
-      assert.equal(refused.calls, 1);
-      await host.teardown(id);
-      host.engine.changes.length = 0;
-    }
-    const { message, calls } = await refuseService(host, {
-      status: 500,
-      once: false,
-      isGoing: true,
-    });
-    assert.match(message!, words);
-    assert.equal(calls, 4);
-    assert.equal(host.row()?.lastError, message);
-    host.engine.fault = undefined;
-    await host.apply(threeLans);
-    await assertSettled(host, threeLans);
-  }));
+onHost.test("Applier.apply() fails when nothing has changed, or too often", async (host) => {
+  const words = /^Cannot create container \S+-ssh: .* 500 \(joining network namespace/;
+  for (const status of [404, 409, 500]) {
+    const refused = await refuseService(host, { status, once: false, isGoing: false });
+    assert.equal(refused.calls, 1);
+    await host.teardown(id);
+    host.engine.changes.length = 0;
+  }
+  const { message, calls } = await refuseService(host, {
+    status: 500,
+    once: false,
+    isGoing: true,
+  });
+  assert.match(message!, words);
+  assert.equal(calls, 4);
+  assert.equal(host.row()?.lastError, message);
+  host.engine.fault = undefined;
+  await host.apply(threeLans);
+  await assertSettled(host, threeLans);
+});
 
 Deno.test("Applier.apply() of a later version finishes after each failure", async () => {
   let recreations = 0;
@@ -354,11 +353,10 @@ Deno.test("Applier.apply() stopped after any step can be finished or torn down",
   }
 });
 
-Deno.test("Applier.apply() that is stopped with its last step succeeds", () =>
-  withHost(async (host) => {
-    assert.equal((await host.apply(threeLans, stopAfterSteps(12))).changes, 12);
-    await host.assertApplied(threeLans);
-  }));
+onHost.test("Applier.apply() that is stopped with its last step succeeds", async (host) => {
+  assert.equal((await host.apply(threeLans, stopAfterSteps(12))).changes, 12);
+  await host.assertApplied(threeLans);
+});
 
 Deno.test("Applier.teardown() stopped after any step can be finished", async () => {
   for (let steps = 1; steps < 12; steps++) {
@@ -395,33 +393,31 @@ Deno.test("Applier.apply() that supersedes, stopped at any step, can be finished
   }
 });
 
-Deno.test("Applier.apply() that is stopped finishes its calls and sends no more", () =>
-  withHost(async (host) => {
-    const stop = new AbortController();
-    host.engine.latencyMs = 150;
-    const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
-    await until(() => host.engine.changes.length === 3);
-    stop.abort();
-    assert.equal((await refusal).message, interrupted);
-    assert.deepEqual(host.changes(), Array(3).fill("POST /networks/create"));
-    const made = host.engine.networks.filter(({ Name }) => /lan-0[012]$/.test(Name));
-    assert.equal(made.length, 3);
-    // No call follows later.
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    assert.equal(host.changes().length, 3);
-  }));
+onHost.test("Applier.apply() that is stopped finishes calls, sends no more", async (host) => {
+  const stop = new AbortController();
+  host.engine.latencyMs = 150;
+  const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
+  await until(() => host.engine.changes.length === 3);
+  stop.abort();
+  assert.equal((await refusal).message, interrupted);
+  assert.deepEqual(host.changes(), Array(3).fill("POST /networks/create"));
+  const made = host.engine.networks.filter(({ Name }) => /lan-0[012]$/.test(Name));
+  assert.equal(made.length, 3);
+  // No call follows later.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(host.changes().length, 3);
+});
 
-Deno.test("Applier.apply() changes nothing when it was stopped before", () =>
-  withHost(async (host) => {
-    const refusal = await refusalOf(host.apply(threeLans, { signal: AbortSignal.abort() }));
-    assert.deepEqual(
-      [refusal.code, refusal.message],
-      ["busy", "stopped while waiting for another apply or teardown"],
-    );
-    assert.equal(host.row(), null);
-    assert.deepEqual(host.changes(), []);
-    host.assertOthers();
-  }));
+onHost.test("Applier.apply() changes nothing when it was stopped before", async (host) => {
+  const refusal = await refusalOf(host.apply(threeLans, { signal: AbortSignal.abort() }));
+  assert.deepEqual(
+    [refusal.code, refusal.message],
+    ["busy", "stopped while waiting for another apply or teardown"],
+  );
+  assert.equal(host.row(), null);
+  assert.deepEqual(host.changes(), []);
+  host.assertOthers();
+});
 
 const hangs: [what: string, fault: Fault, changes: number][] = [
   ["list", { kind: "hang", path: "/networks", method: "GET" }, 0],
@@ -434,25 +430,24 @@ const hangs: [what: string, fault: Fault, changes: number][] = [
   ],
 ];
 for (const [what, fault, changes] of hangs) {
-  Deno.test(`Applier.apply() that is stopped waits 1.2 s for a ${what}`, () =>
-    withHost(async (host) => {
-      const stop = new AbortController();
-      host.engine.fault = fault;
-      const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
-      await until(() => host.engine.changes.length === changes && host.engine.requestCount > 1);
-      const startedAt = performance.now();
-      stop.abort();
-      const { code: kind, message } = await refusal;
-      const tookMs = performance.now() - startedAt;
-      assert.deepEqual([kind, message], ["failed", interrupted]);
-      // Without the stop, a list would take 5 s and a change 60 s.
-      assert.ok(tookMs < 4_000, `took ${tookMs} ms`);
-      assert.equal(host.row()?.lastError, interrupted);
-      const count = host.engine.requestCount;
-      host.engine.fault = undefined;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      assert.equal(host.engine.requestCount, count);
-      await host.apply(threeLans);
-      await host.assertApplied(threeLans);
-    }));
+  onHost.test(`Applier.apply() that is stopped waits 1.2 s for a ${what}`, async (host) => {
+    const stop = new AbortController();
+    host.engine.fault = fault;
+    const refusal = refusalOf(host.apply(threeLans, { signal: stop.signal }));
+    await until(() => host.engine.changes.length === changes && host.engine.requestCount > 1);
+    const startedAt = performance.now();
+    stop.abort();
+    const { code: kind, message } = await refusal;
+    const tookMs = performance.now() - startedAt;
+    assert.deepEqual([kind, message], ["failed", interrupted]);
+    // Without the stop, a list would take 5 s and a change 60 s.
+    assert.ok(tookMs < 4_000, `took ${tookMs} ms`);
+    assert.equal(host.row()?.lastError, interrupted);
+    const count = host.engine.requestCount;
+    host.engine.fault = undefined;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(host.engine.requestCount, count);
+    await host.apply(threeLans);
+    await host.assertApplied(threeLans);
+  });
 }

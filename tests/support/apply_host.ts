@@ -187,6 +187,12 @@ export async function withHost(test: (host: ApplyHost) => Promise<void>): Promis
   await test(host);
 }
 
+/** Defines tests, each on a host of its own. */
+export const onHost = {
+  test: (title: string, test: (host: ApplyHost) => Promise<void>): void =>
+    Deno.test(title, () => withHost(test)),
+};
+
 /** Returns the error of an apply or a teardown. Throws `AssertionError` when there is none. */
 export async function refusalOf(run: Promise<ApplyResult>): Promise<ApplyError> {
   try {
