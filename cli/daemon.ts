@@ -6,13 +6,14 @@ import { ApiServer } from "../api/server.ts";
 import { TopologyService } from "../api/topology_service.ts";
 import { Applier } from "../apply/applier.ts";
 import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
-import { createLog, type Log } from "../host/log.ts";
+import { createLog, type Log, logText } from "../host/log.ts";
 import { SystemdNotifier } from "../host/systemd.ts";
 import { CertificateFolder } from "../master/certificates.ts";
 import { LogForwarder } from "../logs/forwarder.ts";
 import { LogSender } from "../logs/sender.ts";
 import { hostAndPort } from "../master/connection.ts";
 import { besideStore, explain } from "../store/file.ts";
+import { ProblemFile } from "../store/problems.ts";
 import { FallbackStore } from "../store/recovery.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import type { Configuration, ListenOptions } from "./config.ts";
@@ -38,6 +39,8 @@ export class Daemon {
   readonly #terminal: Terminal;
   #printed = "";
   #metrics: MetricsFile | null = null;
+  /** Null until this process is the one that runs with the state directory. */
+  #problems: ProblemFile | null = null;
   /** Resolves when a reload is requested; several requests before it is read count as one. */
   #reload = Promise.withResolvers<void>();
 
@@ -45,7 +48,11 @@ export class Daemon {
   constructor(readConfiguration: () => Configuration, terminal: Terminal) {
     this.#readConfiguration = readConfiguration;
     this.#stop = terminal.stopSignal();
-    this.#log = createLog(terminal.stderr);
+    const log = createLog(terminal.stderr);
+    this.#log = (level, message, fields) => {
+      if (level !== "info") this.#problems?.record(level, logText(message, fields));
+      log(level, message, fields);
+    };
     terminal.onReload(() => this.#reload.resolve());
     this.#terminal = terminal;
     this.#systemd = new SystemdNotifier({
@@ -62,6 +69,7 @@ export class Daemon {
     this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
     try {
       const lock = await lockState(storePath, this.#stop, this.#log);
+      this.#problems = new ProblemFile(storePath);
       // Created once: what it keeps in memory must survive a reload.
       const fallback = new FallbackStore(storePath);
       const certificates = new CertificateFolder(agentDirectory);
@@ -72,6 +80,7 @@ export class Daemon {
       lock?.release();
       this.#log("info", "stopped");
     } finally {
+      this.#problems?.close();
       await this.#systemd.close();
     }
     return 0;

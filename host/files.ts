@@ -89,6 +89,23 @@ export function openIfPresent(path: string, options?: Deno.OpenOptions): Deno.Fs
 }
 
 /**
+ * Returns the text of a small file of the agent's own; null when it is absent, too large, or what
+ * `linkProblem` refuses.
+ */
+export function readSmallFile(path: string, maximumBytes: number): string | null {
+  const present = statFile(path);
+  if (!present || linkProblem(present) !== null || present.size > maximumBytes) return null;
+  const file = openIfPresent(path);
+  if (!file) return null;
+  try {
+    const bytes = new Uint8Array(maximumBytes);
+    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+  } finally {
+    file.close();
+  }
+}
+
+/**
  * Returns why a file must not be written, as a predicate; null when it may. Root refuses a hard link:
  * the user of the folder could have given a file of another user a name there.
  */

@@ -20,11 +20,13 @@ export type Log = (level: Level, message: string, fields?: Record<string, string
  * them. They contain no time, because the journal adds its own.
  */
 export function createLog(write: (line: string) => void): Log {
-  return (level, message, fields = {}) => {
-    const pairs = Object.entries({ level, msg: message, ...fields })
-      .map(([key, value]) => `${key}=${quoteIfNeeded(sanitizeLine(String(value)))}`);
-    write(`${pairs.join(" ")}\n`);
-  };
+  return (level, message, fields) => write(`level=${level} ${logText(message, fields)}\n`);
+}
+
+/** Returns what a line of the log says, without its level: `msg="…" key=value`. */
+export function logText(message: string, fields: Record<string, string | number> = {}): string {
+  return Object.entries({ msg: message, ...fields })
+    .map(([key, value]) => `${key}=${quoteIfNeeded(sanitizeLine(String(value)))}`).join(" ");
 }
 
 /** Returns true for 1, 2, 4, 8 …: the counts at which something that repeats is logged. */

@@ -1,4 +1,4 @@
-import { linkProblem, openIfPresent, statFile } from "../host/files.ts";
+import { readSmallFile } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { besideStore } from "./file.ts";
 
@@ -56,7 +56,7 @@ export function historyPathOf(storePath: string): string {
  */
 export function readHistory(storePath: string): ApplyHistory {
   try {
-    const text = readSmallFile(historyPathOf(storePath));
+    const text = readSmallFile(historyPathOf(storePath), maximumFileBytes);
     const value = text === null ? null : JSON.parse(text);
     return isHistory(value) ? value : noHistory;
   } catch {
@@ -79,19 +79,6 @@ export function describeRefusedPush({ detail }: RefusedPush): string {
 /** Returns true within 10 minutes of `at`, on both sides: a clock may have been set back. */
 export function isRecent(at: number, now: number): boolean {
   return Math.abs(now - at) < recentMs;
-}
-
-function readSmallFile(path: string): string | null {
-  const present = statFile(path);
-  if (!present || linkProblem(present) !== null || present.size > maximumFileBytes) return null;
-  const file = openIfPresent(path);
-  if (!file) return null;
-  try {
-    const bytes = new Uint8Array(maximumFileBytes);
-    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
-  } finally {
-    file.close();
-  }
 }
 
 type Fields = { readonly [name: string]: unknown } | null | undefined;

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { TemporaryFolder } from "../tests/support/environment.ts";
+import { makeFifo } from "../tests/support/requirements.ts";
+import { type Problem, ProblemFile, problemsPathOf, readProblems } from "./problems.ts";
+
+/** A state folder with a file of problems. */
+class StateFolder extends TemporaryFolder {
+  readonly storePath = `${this.path}/topology.db`;
+  readonly problemsPath = problemsPathOf(this.storePath);
+
+  texts(): string[] {
+    return readProblems(this.storePath).map(({ text }) => text);
+  }
+}
+
+const problem: Problem = { at: "2026-11-29T12:00:00.000Z", level: "warn", text: "msg=x" };
+
+Deno.test("ProblemFile keeps the last 20, also those of an earlier run", () => {
+  using folder = new StateFolder();
+  const earlier = new ProblemFile(folder.storePath);
+  earlier.record("warn", "msg=0");
+  earlier.close();
+  const file = new ProblemFile(folder.storePath);
+  for (let index = 1; index <= 20; index++) file.record("error", `msg=${index}`);
+  file.close();
+  assert.deepEqual(folder.texts(), Array.from({ length: 20 }, (_, index) => `msg=${index + 1}`));
+  assert.equal(Deno.statSync(folder.problemsPath).mode! & 0o777, 0o600);
+  const [first] = readProblems(folder.storePath);
+  assert.equal(first!.level, "error");
+  assert.ok(Math.abs(Date.now() - Date.parse(first!.at)) < 60_000, first!.at);
+});
+
+Deno.test("ProblemFile.record() writes at once, then at most once a second", async () => {
+  using folder = new StateFolder();
+  const file = new ProblemFile(folder.storePath);
+  file.record("warn", "msg=first");
+  assert.deepEqual(folder.texts(), ["msg=first"]);
+  file.record("warn", "msg=second");
+  file.record("warn", "msg=third");
+  assert.deepEqual(folder.texts(), ["msg=first"]);
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  assert.deepEqual(folder.texts(), ["msg=first", "msg=second", "msg=third"]);
+  const { mtime } = Deno.statSync(folder.problemsPath);
+  file.close();
+  assert.deepEqual(Deno.statSync(folder.problemsPath).mtime, mtime);
+});
+
+Deno.test("ProblemFile.record() shortens a text, and the file stays readable", () => {
+  using folder = new StateFolder();
+  const file = new ProblemFile(folder.storePath);
+  for (let index = 0; index < 20; index++) file.record("warn", "\u{1f600}\u0001".repeat(5_000));
+  file.close();
+  assert.deepEqual([...new Set(folder.texts().map(({ length }) => length))], [500]);
+  assert.equal(folder.texts().length, 20);
+});
+
+const foreign: Readonly<Record<string, (path: string) => unknown>> = {
+  "no JSON": (path) => Deno.writeTextFileSync(path, "[{"),
+  "no list": (path) => Deno.writeTextFileSync(path, "{}"),
+  "a list of null": (path) => Deno.writeTextFileSync(path, "[null]"),
+  "another level": (path) =>
+    Deno.writeTextFileSync(path, JSON.stringify([{ ...problem, level: "fatal" }])),
+  "a time that is none": (path) =>
+    Deno.writeTextFileSync(path, JSON.stringify([{ ...problem, at: "soon" }])),
+  "a text that is too long": (path) =>
+    Deno.writeTextFileSync(path, JSON.stringify([{ ...problem, text: "x".repeat(501) }])),
+  "over 64 KiB": (path) =>
+    Deno.writeTextFileSync(path, JSON.stringify([problem]) + " ".repeat(2 ** 16)),
+  "a link": (path) => {
+    Deno.writeTextFileSync(`${path}.elsewhere`, JSON.stringify([problem]));
+    Deno.symlinkSync(`${path}.elsewhere`, path);
+  },
+  "a pipe": makeFifo,
+};
+for (const [what, make] of Object.entries(foreign)) {
+  Deno.test(`ProblemFile replaces ${what}`, async () => {
+    using folder = new StateFolder();
+    await make(folder.problemsPath);
+    assert.deepEqual(folder.texts(), []);
+    new ProblemFile(folder.storePath).record("warn", "msg=ours");
+    assert.deepEqual(folder.texts(), ["msg=ours"]);
+    assert.ok(Deno.lstatSync(folder.problemsPath).isFile);
+  });
+}
+
+Deno.test("ProblemFile does no harm where it cannot write", () => {
+  using folder = new StateFolder();
+  Deno.mkdirSync(folder.problemsPath);
+  for (const path of [folder.storePath, `${folder.path}/absent/topology.db`, "/proc/topology.db"]) {
+    const file = new ProblemFile(path);
+    file.record("warn", "msg=lost");
+    file.record("warn", "msg=lost");
+    file.close();
+    assert.deepEqual(readProblems(path), []);
+  }
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["problems.json"]);
+});
