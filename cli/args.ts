@@ -30,6 +30,7 @@ export const flagCommands = {
   "dry-run": ["--once", "apply"],
   "stored": ["apply", "images"],
   "missing": ["images"],
+  "report": ["doctor"],
   "hash": ["apply"],
   "no-wait": ["apply", "teardown"],
   "config": [],
@@ -67,7 +68,7 @@ export type Command =
     readonly file: string | null;
     readonly missing: boolean;
   }
-  | { readonly name: "doctor" }
+  | { readonly name: "doctor"; readonly report: boolean }
   | { readonly name: "print"; readonly what: PrintableFile }
   | { readonly name: "version" }
   /** `about` is null for the help of all commands. */
@@ -190,8 +191,10 @@ function checkFlags(command: CommandName, flags: GivenFlags): void {
   if (hash !== undefined && !/^[0-9a-f]{64}$/.test(hash)) {
     throw new UsageError(`--hash: '${hash}' must be 64 hex digits in lower case`);
   }
-  if (flags.has("quiet") && flags.has("json")) {
-    throw new UsageError("--quiet cannot be combined with --json");
+  for (const name of ["quiet", "report"] as const) {
+    if (flags.has(name) && flags.has("json")) {
+      throw new UsageError(`--${name} cannot be combined with --json`);
+    }
   }
 }
 
@@ -219,10 +222,12 @@ function parseOperands(name: CommandName, operands: readonly string[], flags: Gi
     case "--once":
       return { name: "once", dryRun, quiet: flags.has("quiet") };
     case "state":
-    case "doctor":
     case "version":
       demand(0, `${name} takes no operand`);
       return { name };
+    case "doctor":
+      demand(0, "doctor takes no operand");
+      return { name, report: flags.has("report") };
     case "hash":
       demand(1, "hash takes one file, or - for standard input");
       return { name, file: operands[0]! };

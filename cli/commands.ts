@@ -34,7 +34,7 @@ export async function runOtherCommand(
     case "print":
       return print(command.what, terminal);
     case "doctor":
-      return await doctor({ command, json, values, config }, terminal);
+      return await doctor({ values, config }, { ...command, json }, terminal);
     case "run": {
       if (!command.isNamed && terminal.stderrColumns() !== null) printLine(terminal, hint);
       const configuration = readConfiguration();

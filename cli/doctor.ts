@@ -6,6 +6,7 @@ import {
   quotePath,
 } from "../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
+import { makeReport, type ReportPart, reportParts } from "../doctor/report.ts";
 import { readService } from "../doctor/service.ts";
 import { systemPaths } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
@@ -25,8 +26,9 @@ import {
   valueOf,
 } from "./config.ts";
 import { defaultText, versions } from "./help.ts";
-import { defaultOf, type KeyName, keyNames, options } from "./options.ts";
+import { agentVersion, defaultOf, type KeyName, keyNames, options } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
+import { printState } from "./state.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
 
 /** The process environment, the executable, and the state of the service. */
@@ -227,7 +229,8 @@ const lookTimeoutMs = 11_500;
 
 /** Runs `decnet-agent doctor`. Returns the exit code of the worst finding. */
 export async function doctor(
-  { json, values, config }: Arguments,
+  { values, config }: Pick<Arguments, "values" | "config">,
+  { report, json }: { readonly report: boolean; readonly json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
   const { isActive } = await readService("");
@@ -240,6 +243,7 @@ export async function doctor(
     otherStateDirectories: usualStateDirectories(terminal),
     signal: AbortSignal.timeout(lookTimeoutMs),
   });
+  if (report) return await printReport(context, terminal);
   const findings: Finding[] = [];
   const withColour = isColoured(terminal);
   for await (const finding of examine(context, checks)) {
@@ -249,6 +253,47 @@ export async function doctor(
   const code = exitCodeOf(findings);
   if (json) printJson(terminal, doctorJson(findings, code));
   return code;
+}
+
+/** Prints all that a report of a fault needs, as one text. Returns the exit code of the doctor. */
+async function printReport(context: DoctorContext, terminal: Terminal): Promise<ExitCode> {
+  const findings: Finding[] = [];
+  const parts: readonly ReportPart[] = [
+    { heading: "doctor", lines: () => doctorLines(context, findings) },
+    { heading: "state", lines: () => stateLines(context, terminal) },
+    { heading: "configuration", lines: () => configurationLines(context) },
+    ...reportParts,
+  ];
+  terminal.stdout(`Report of decnet-agent, made at ${new Date().toISOString()}\n`);
+  for await (const text of makeReport(context, parts)) terminal.stdout(text);
+  return exitCodeOf(findings);
+}
+
+async function doctorLines(context: DoctorContext, findings: Finding[]): Promise<string[]> {
+  for await (const finding of examine(context, checks)) findings.push(finding);
+  return findings.flatMap((it) => findingText(it, false).trimEnd().split("\n"));
+}
+
+/** Returns what `state` prints into a pipe. */
+async function stateLines(
+  { config: { configuration } }: DoctorContext,
+  terminal: Terminal,
+): Promise<string[]> {
+  let printed = "";
+  const stdout = (text: string) => {
+    printed += text;
+    return null;
+  };
+  const { agent, logs } = configuration;
+  const pipe = { ...terminal, stdout, stdoutColumns: () => null };
+  await printState({ agent: { ...agent, agentVersion }, logs }, false, pipe);
+  return printed.trimEnd().split("\n");
+}
+
+/** Returns each key with its value: as it was set and by what, or its default. */
+function configurationLines({ config: { settings } }: DoctorContext): string[] {
+  const texts = new Map(settings.map(({ key, text }) => [key, text]));
+  return keyNames.map((key) => `${key} = ${texts.get(key) ?? `${defaultText(key)} (default)`}`);
 }
 
 function usualStateDirectories({ variable }: Terminal): string[] {

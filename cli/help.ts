@@ -140,6 +140,7 @@ const flagHelp: Record<FlagName, FlagHelp> = {
     "images": "instead of FILE: the document in the store",
   }],
   "missing": ["list only the images that Docker does not have"],
+  "report": ["print all that a report of a fault needs, without secrets and documents"],
   "hash": ["apply only if the document's version hash is HEX", "HEX"],
   "no-wait": ["do not wait if another apply or teardown is running: exit with 3"],
   "config": [`read this ini file instead of ${systemPaths.config}; section [agent]`, "FILE"],

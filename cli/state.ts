@@ -20,7 +20,7 @@ import { isColoured, jsonText, printJson, printLine, type Terminal } from "./ter
  * `--once` without a master.
  */
 export async function printState(
-  { agent: options, logs }: Configuration,
+  { agent: options, logs }: Pick<Configuration, "agent" | "logs">,
   json: boolean,
   terminal: Terminal,
 ): Promise<ExitCode> {

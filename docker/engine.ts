@@ -19,7 +19,14 @@ import {
   type EngineResponse,
   TimeoutSet,
 } from "./http.ts";
-import { readContainers, readId, readImageLabels, readNetworks } from "./lists.ts";
+import {
+  type EngineVersion,
+  readContainers,
+  readId,
+  readImageLabels,
+  readNetworks,
+  readVersion,
+} from "./lists.ts";
 import { listContainers, listNetworks } from "./observe.ts";
 
 const listImages: EngineRequest = { method: "GET", path: "/images/json?all=1" };
@@ -80,6 +87,11 @@ export class Engine {
       isDoubtful(it) ? { ...it, imageLabels: labelsByImage.get(it.imageId) ?? it.labels } : it
     );
     return { ...inventory, containers: withImageLabels };
+  }
+
+  /** Asks the engine for its versions and that of the kernel; it may not know each. */
+  async version(): Promise<EngineVersion> {
+    return readVersion(await this.#requestJson({ method: "GET", path: "/version" }));
   }
 
   /** Lists the containers that share the network of another one. Only Podman has this filter. */

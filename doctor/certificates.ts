@@ -96,6 +96,18 @@ function plainNameIn(it: X509Certificate, whose: "subject" | "issuer" = "subject
   return plainName(nameIn(it, whose).replaceAll("\n", ", "));
 }
 
+/** Returns who the certificates of this host are, for a report; nothing else of them. */
+export async function certificateLines(context: DoctorContext): Promise<string[]> {
+  const identity = await identityOf(context);
+  if (identity.kind === "invalid") return [identity.problem.message];
+  const linesOf = (file: string) => (it: X509Certificate) => [
+    `${file}: subject ${plainNameIn(it)}, issuer ${plainNameIn(it, "issuer")}`,
+    `${file}: serial ${it.serialNumber}, ${validityOf(it)}`,
+  ];
+  const { authorities, chain } = identity;
+  return [...authorities.flatMap(linesOf("ca.crt")), ...chain.flatMap(linesOf("worker.crt"))];
+}
+
 /** Checks that the three files exist, can be read, are PEM, and fit each other. */
 export async function checkCertificates(context: DoctorContext): Promise<Result> {
   if (!needsCertificates(context)) return skipped(notNeeded);

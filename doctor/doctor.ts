@@ -30,16 +30,24 @@ export async function* examine(
   checks: readonly Check[],
   timeoutMs = examinationTimeoutMs,
 ): AsyncGenerator<Finding> {
-  const { promise: timeUp, resolve } = Promise.withResolvers<Result>();
-  const timer = setTimeout(() => {
-    const text = `no result within ${timeoutMs / 1000} s: something on this host hangs`;
-    resolve(failed(text, reportOf(context)));
-  }, timeoutMs);
+  const text = `no result within ${timeoutMs / 1000} s: something on this host hangs`;
+  const running = checks.map((check) => run(check, context));
+  let index = 0;
+  for await (const result of inOrder(running, failed(text, reportOf(context)), timeoutMs)) {
+    yield { check: checks[index++]!, result };
+  }
+}
+
+/** Yields results in their order; `late` in place of each that has not come within `timeoutMs`. */
+export async function* inOrder<T>(
+  running: readonly Promise<T>[],
+  late: T,
+  timeoutMs: number,
+): AsyncGenerator<T> {
+  const { promise: timeUp, resolve } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => resolve(late), timeoutMs);
   try {
-    const running = checks.map((check) => Promise.race([run(check, context), timeUp]));
-    for (const [index, check] of checks.entries()) {
-      yield { check, result: await running[index]! };
-    }
+    for (const result of running) yield await Promise.race([result, timeUp]);
   } finally {
     clearTimeout(timer);
   }

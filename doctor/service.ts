@@ -27,24 +27,24 @@ type Source = { readonly path: string; readonly text: string };
 
 /** A unit file with its drop-ins, or the mask in its place. */
 export class Unit {
-  readonly #sources: readonly Source[];
+  /** The unit's own file first; a masked one has none. */
+  readonly sources: readonly Source[];
 
   /**
-   * `mask` is set when the unit is masked; `hasOther`: a unit file is hidden by the mask. The first of
-   * `sources` is the unit's own file; a masked one has none.
+   * `mask` is set when the unit is masked; `hasOther`: a unit file is hidden by the mask.
    */
   constructor(
     readonly path: string,
     readonly mask: { readonly hasOther: boolean } | null,
     ...sources: readonly Source[]
   ) {
-    this.#sources = sources;
+    this.sources = sources;
   }
 
   /** Returns the values of a key in order; an empty value clears those before it. */
   all(key: string): Setting[] {
     const line = new RegExp(`^[ \\t]*${key}[ \\t]*=(.*)$`, "gm");
-    const given = this.#sources.flatMap(({ path: file, text }) =>
+    const given = this.sources.flatMap(({ path: file, text }) =>
       [...text.matchAll(line)].map(([, value = ""]) => ({ value: value.trim(), file }))
     );
     return given.slice(given.findLastIndex(({ value }) => value === "") + 1);

@@ -41,6 +41,7 @@ _decnet_agent() {
       case $command in '' | --once | apply) words+=' --dry-run' ;; esac
       case $command in '' | apply | images) words+=' --stored' ;; esac
       case $command in '' | images) words+=' --missing' ;; esac
+      case $command in '' | doctor) words+=' --report' ;; esac
       case $command in '' | apply) words+=' --hash' ;; esac
       case $command in '' | apply | teardown) words+=' --no-wait' ;; esac
     else

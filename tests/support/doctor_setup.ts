@@ -70,8 +70,8 @@ export const noSystemd: Readonly<Record<string, null>> = Object.fromEntries(
   Object.keys(system).filter((path) => path.includes("systemd")).map((path) => [path, null]),
 );
 
-/** Examines a host whose service is active, unless told otherwise. */
-export async function examineHost(
+/** A host whose service is active, unless told otherwise. */
+export async function contextOf(
   setup: AgentSetup,
   {
     flags = flagsOf(setup),
@@ -84,7 +84,7 @@ export async function examineHost(
     sockets,
     ...others
   }: HostOptions = {},
-): Promise<Report> {
+): Promise<DoctorContext> {
   const root = `${setup.path}/system-${crypto.randomUUID()}`;
   const parentOf = (path: string) => `${root}${path.replace(/\/[^/]*$/, "")}`;
   for (const [path, text] of Object.entries({ ...system, ...files })) {
@@ -110,7 +110,7 @@ export async function examineHost(
     environment,
   );
   if (sockets) Object.assign(config.configuration.agent, { sockets });
-  const context = new DoctorContext({
+  return new DoctorContext({
     config,
     versions: { agent: "1", deno: "2", sqlite: "3" },
     settleMs: 50,
@@ -119,6 +119,11 @@ export async function examineHost(
     signal: new AbortController().signal,
     ...others,
   });
+}
+
+/** Runs all checks on a host. */
+export async function examineHost(setup: AgentSetup, options?: HostOptions): Promise<Report> {
+  const context = await contextOf(setup, options);
   const report = new Report(await Array.fromAsync(examine(context, checks)));
   assertNoSecrets(JSON.stringify(report.findings));
   for (const { check, result } of report.findings) {

@@ -34,6 +34,7 @@ interface Call {
 
 /** What the calls answer with: a status, or a status and a value. */
 const routes: Readonly<Record<string, (call: Call) => number | readonly [number, unknown]>> = {
+  "GET /version": () => [200, { Version: "28.0.1", ApiVersion: "1.48", KernelVersion: "6.1.0" }],
   "GET /networks": ({ state, query }) => [200, listNetworks(state, query)],
   "POST /networks/create": createNetwork,
   "POST /networks/{id}/connect": connect,

@@ -1,0 +1,142 @@
+import { Engine } from "../docker/engine.ts";
+import { findSocket } from "../docker/observe.ts";
+import { forbiddenPath } from "../host/files.ts";
+import { sanitizeLine } from "../host/log.ts";
+import { timeOf } from "../master/trust.ts";
+import { listQuarantined } from "../store/file.ts";
+import { describeRefusedPush, readRefusedPush } from "../store/history.ts";
+import { readProblems } from "../store/problems.ts";
+import { certificateLines } from "./certificates.ts";
+import { type DoctorContext, look, readText } from "./context.ts";
+import { inOrder } from "./doctor.ts";
+import { serviceOf, unit as unitName } from "./service.ts";
+import { storeOf } from "./storage.ts";
+
+/** A part of the report that an operator carries out: it holds no secret and no document. */
+export interface ReportPart {
+  readonly heading: string;
+  readonly lines: (context: DoctorContext) => Promise<readonly string[]> | readonly string[];
+}
+
+/** The parts that need no other command, in the order of the report. */
+export const reportParts: readonly ReportPart[] = [
+  { heading: "versions", lines: versionLines },
+  { heading: "certificates", lines: certificateLines },
+  { heading: "unit", lines: unitLines },
+  { heading: "last errors", lines: errorLines },
+];
+
+/** The time for all parts together, in milliseconds; the checks of the doctor have less. */
+const reportTimeoutMs = 13_000;
+
+/** Makes all parts at the same time, and yields the text of each in order; a failed one says why. */
+export async function* makeReport(
+  context: DoctorContext,
+  parts: readonly ReportPart[],
+  timeoutMs = reportTimeoutMs,
+): AsyncGenerator<string> {
+  const running = parts.map(({ lines }) => linesOrWhy(lines, context));
+  const late = ["Cannot make this part: something on this host hangs"];
+  let index = 0;
+  for await (const lines of inOrder(running, late, timeoutMs)) {
+    const { heading } = parts[index++]!;
+    yield `\n== ${heading}\n${lines.map((line) => `${sanitizeLine(line).trimEnd()}\n`).join("")}`;
+  }
+}
+
+async function linesOrWhy(
+  lines: ReportPart["lines"],
+  context: DoctorContext,
+): Promise<readonly string[]> {
+  try {
+    return await lines(context);
+  } catch (error) {
+    const isForbidden = error instanceof Deno.errors.NotCapable;
+    return [`Cannot make this part: ${isForbidden ? forbiddenPath : (error as Error).message}`];
+  }
+}
+
+/** The versions of the agent and of what it runs on. */
+async function versionLines(context: DoctorContext): Promise<string[]> {
+  const { root, options: { versions } } = context;
+  const release = await readText(`${root}/etc/os-release`);
+  const [, distribution = "unknown"] = /^PRETTY_NAME="?(.*?)"?$/m.exec(release ?? "") ?? [];
+  return [
+    ...Object.entries(versions).map(([name, version]) => `${name} ${version}`),
+    `distribution ${distribution}`,
+    `glibc ${await glibcVersion(root) ?? "unknown"}`,
+    ...await engineLines(context),
+  ];
+}
+
+/** Reads the version from the C library's file: no program is started. */
+async function glibcVersion(root: string): Promise<string | null> {
+  const folders = [`/lib/${Deno.build.arch}-linux-gnu`, "/lib64", "/usr/lib"];
+  for (const path of folders.map((folder) => `${root}${folder}/libc.so.6`)) {
+    if (typeof await look(path) !== "object") continue;
+    const text = new TextDecoder("latin1").decode(await Deno.readFile(path));
+    const at = text.indexOf("GNU C Library");
+    return /version ([\d.]+\d)/.exec(text.slice(Math.max(0, at), at + 200))?.[1] ?? null;
+  }
+  return null;
+}
+
+/** The engine knows the kernel, too, which the runtime does not let the agent read. */
+async function engineLines({ agent, options: { signal } }: DoctorContext): Promise<string[]> {
+  try {
+    const engine = new Engine(findSocket(agent.sockets), signal);
+    try {
+      const { version, apiVersion, kernel } = await engine.version();
+      return [`engine ${version}, API ${apiVersion}`, `kernel ${kernel}`];
+    } finally {
+      engine.close();
+    }
+  } catch (error) {
+    return [`engine and kernel: ${(error as Error).message}`];
+  }
+}
+
+/** Lines of a unit whose values may be secrets, unless they set variables of the agent. */
+const secretSetting = /^[ \t]*(?:Environment|SetCredential\w*)[ \t]*=/;
+const ownVariable = /^[ \t]*Environment[ \t]*="?DECNET_\w+=[^\s"]*"?[ \t]*$/;
+
+/** The unit file and its drop-ins, as they lie on this host. */
+async function unitLines(context: DoctorContext): Promise<string[]> {
+  const { unit, isActive, isEnabled } = await serviceOf(context);
+  if (unit === null) return [`${unitName} is not installed`];
+  const state = `${isActive ? "active" : "not active"}, ${isEnabled ? "enabled" : "not enabled"}`;
+  return [
+    unit.mask ? `${unit.path} is masked; ${state}` : state,
+    ...unit.sources.flatMap(({ path, text }) => [`# ${path}`, ...withoutSecrets(text)]),
+  ];
+}
+
+function withoutSecrets(text: string): string[] {
+  // A line that ends with a backslash goes on in the next one.
+  return text.trimEnd().replaceAll(/\\\n/g, " ").split("\n").map((line) => {
+    const [setting] = secretSetting.exec(line) ?? [];
+    return setting === undefined || ownVariable.test(line) ? line : `${setting}(left out)`;
+  });
+}
+
+/** What went wrong before: the store's errors, the agent's log, and stores that were damaged. */
+async function errorLines(context: DoctorContext): Promise<string[]> {
+  const { storePath } = context.agent;
+  const store = await storeOf(context);
+  const applied = store.kind === "read" ? store.applied : null;
+  const lastError = "detail" in store ? store.detail : applied?.lastError;
+  const refused = applied && readRefusedPush(storePath, applied.topologyId);
+  const problems = readProblems(storePath);
+  return [
+    `last_error of the store: ${lastError ?? "none"}`,
+    ...(refused ? [describeRefusedPush(refused)] : []),
+    ...listQuarantined(storePath).map(quarantinedLine),
+    problems.length > 0 ? "problems in the agent's log:" : "no problems in the agent's log",
+    ...problems.map(({ at, level, text }) => `${at} ${level} ${text}`),
+  ];
+}
+
+function quarantinedLine(path: string): string {
+  const { size, mtime } = Deno.lstatSync(path);
+  return `quarantined: ${path}, ${size} bytes, of ${timeOf(mtime?.getTime() ?? 0)}`;
+}
