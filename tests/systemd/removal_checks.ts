@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Check } from "./site.ts";
 
-/** What docs/install.md, operations.md and monitoring.md say to install, beside the units. */
+/** What docs/install.md and operations.md say to install, beside the units. */
 const installation = `set -e
 mkdir -p /var/lib/prometheus/node-exporter /usr/local/share/man/man1 /etc/bash_completion.d
 for unit in decnet-agent.service decnet-agent-check.service decnet-agent-check.timer; do
