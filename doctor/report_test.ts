@@ -56,7 +56,7 @@ Deno.test("makeReport() names versions of the host and its engine", () =>
     assert.match(lines[5]!, /^engine and kernel: Docker at \S+: /);
   }));
 
-Deno.test("makeReport() shows unit and drop-ins, without other programs' variables", () =>
+Deno.test("makeReport() shows unit and drop-ins, no other programs' variables", () =>
   withContext(async (setup) => {
     const files = {
       [unitFile]: "[Service]\nUser=decnet-agent\nEnvironment=DECNET_INTERVAL=10s\n",
