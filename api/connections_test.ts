@@ -6,6 +6,7 @@ import {
   call,
   type Conversation,
   master,
+  onApi,
   rogue,
   worker,
 } from "../tests/support/api_setup.ts";
@@ -30,8 +31,7 @@ Deno.test("the API closes a client that does not finish its handshake", async ()
   await silent.closed;
 });
 
-Deno.test("the API holds 256 handshakes, and answers the master beside them", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API holds 256 handshakes, and answers the master beside them", async (api) => {
   using stack = new DisposableStack();
   const kept = await Promise.all(Array.from({ length: 15 }, () => api.talk()));
   for (const client of kept) stack.use(client);
@@ -47,8 +47,7 @@ Deno.test("the API holds 256 handshakes, and answers the master beside them", as
   assert.ok(held.slice(-255).every(({ isClosed }) => !isClosed));
 });
 
-Deno.test("the API lets a slow master in while 100 addresses flood it", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API lets a slow master in while 100 addresses flood it", async (api) => {
   using stack = new DisposableStack();
   await using distant = new DelayingProxy(api.port, 50);
   const flood = async (signal: AbortSignal) => {
@@ -70,8 +69,7 @@ Deno.test("the API lets a slow master in while 100 addresses flood it", async ()
   await flooding;
 });
 
-Deno.test("the API evicts no handshake of an address that the master called from", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API evicts no handshake of an address that the master called from", async (api) => {
   await api.call("/health");
   using stack = new DisposableStack();
   using early = await Tcp.open(api.port);
@@ -85,8 +83,7 @@ Deno.test("the API evicts no handshake of an address that the master called from
   assert.ok(held.slice(-255).every(({ isClosed }) => !isClosed));
 });
 
-Deno.test("the API answers or closes a hundred connections at once", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers or closes a hundred connections at once", async (api) => {
   const calls = Array.from({ length: 100 }, () => api.call("/health").then((it) => it.status));
   const ended = await Promise.allSettled(calls);
   const answered = ended.filter((it) => it.status === "fulfilled");
@@ -94,8 +91,7 @@ Deno.test("the API answers or closes a hundred connections at once", async () =>
   assert.equal((await api.call("/health")).status, 200);
 });
 
-Deno.test("the API closes a worker's connections before the master's", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API closes a worker's connections before the master's", async (api) => {
   using own = await api.talk();
   own.send(get);
   await own.receive(ok);
@@ -106,8 +102,7 @@ Deno.test("the API closes a worker's connections before the master's", async () 
   await own.receive('{"topology_id":null}');
 });
 
-Deno.test("the API takes sixteen calls at once, and closes idle connections", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API takes sixteen calls at once, and closes idle connections", async (api) => {
   const { promise, resolve } = Promise.withResolvers<void>();
   api.service.onCall = () => promise;
   using stack = new DisposableStack();
@@ -198,8 +193,7 @@ class DelayingProxy implements AsyncDisposable {
 
 const paths = ["/health", "/topology/state", "/topology/apply", "/topology/teardown", "/nowhere"];
 
-Deno.test("the API answers 403 to another host's certificate on every path", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers 403 to another host's certificate on every path", async (api) => {
   for (const path of paths) {
     for (const method of ["GET", "POST", "PUT"]) {
       const reply = await api.callAs(worker, path, { method });
@@ -216,8 +210,7 @@ Deno.test("the API answers 403 to another host's certificate on every path", asy
   assert.deepEqual(api.service.calls, []);
 });
 
-Deno.test("the API takes one request from another host's certificate", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API takes one request from another host's certificate", async (api) => {
   using client = await api.talk(worker);
   client.send(get + get);
   assert.equal((await client.end()).match(/HTTP\/1\.1/g)?.length, 1);
@@ -226,8 +219,7 @@ Deno.test("the API takes one request from another host's certificate", async () 
   assert.equal(await other.end(), "");
 });
 
-Deno.test("the API answers no client without a valid certificate of ca.crt", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers no client without a valid certificate of ca.crt", async (api) => {
   const issue = async (notBefore: number, notAfter: number, usage: "client" | "server") => {
     const { certificatePem, keyPem } = await authority.issue({
       commonName: "decnet-master",
@@ -333,8 +325,7 @@ Deno.test("the API refuses the authority's own certificate", async () => {
   assert.equal(await client.end(), "");
 });
 
-Deno.test("the API refuses a certificate as soon as it has expired", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API refuses a certificate as soon as it has expired", async (api) => {
   // Certificates have whole seconds.
   const notAfter = new Date(Math.ceil(Date.now() / 1000 + 1) * 1000);
   const { certificatePem, keyPem } = await authority.issue({
@@ -350,8 +341,7 @@ Deno.test("the API refuses a certificate as soon as it has expired", async () =>
   assert.match(await client.end(), /HTTP\/1\.1 403 /);
 });
 
-Deno.test("the API speaks no version of TLS before 1.2", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API speaks no version of TLS before 1.2", async (api) => {
   const alert = 21, handshake = 22;
   assert.equal(await firstRecord(api.port, 0x0302), alert);
   assert.equal(await firstRecord(api.port, 0x0303), handshake);

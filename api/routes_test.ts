@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { withAgent } from "../tests/support/agent_setup.ts";
-import { ApiSetup } from "../tests/support/api_setup.ts";
+import { ApiSetup, onApi } from "../tests/support/api_setup.ts";
 import { until } from "../tests/support/environment.ts";
 import { ClientGone, SerialQueue } from "./routes.ts";
 
@@ -53,8 +53,7 @@ Deno.test("the API answers 300 pipelined requests one at a time", () =>
     assert.equal(engine.connectionCount, 300);
   }));
 
-Deno.test("the API answers pipelined requests with bodies in their order", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers pipelined requests with bodies in their order", async (api) => {
   using client = await api.talk();
   const ids = Array.from({ length: 50 }, (_, index) => `t-${index}`);
   const calls = ids.map((id) => {
@@ -73,8 +72,7 @@ Deno.test("the API answers pipelined requests with bodies in their order", async
   assert.deepEqual(api.service.calls.filter((it) => it !== "state").length, 50);
 });
 
-Deno.test("the API reads no further while requests wait for an answer", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API reads no further while requests wait for an answer", async (api) => {
   const { promise, resolve } = Promise.withResolvers<void>();
   api.service.onCall = () => promise;
   using client = await api.talk();
@@ -104,8 +102,7 @@ Deno.test("the API answers a request while the next one stays incomplete", async
   );
 });
 
-Deno.test("the API reads a body, up to its limit, while another call is answered", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API reads a body, up to its limit, while another call is answered", async (api) => {
   const { promise, resolve } = Promise.withResolvers<void>();
   api.service.onCall = () => promise;
   const first = api.post("/topology/teardown", { topology_id: "A" });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:tls";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
-import { ApiSetup, call, master, worker } from "../tests/support/api_setup.ts";
+import { ApiSetup, call, master, onApi, worker } from "../tests/support/api_setup.ts";
 import { listenPlainTcp } from "../tests/support/environment.ts";
 import { defaultLimits } from "./connections.ts";
 
@@ -11,8 +11,7 @@ const ok = '{"status":"ok"}';
 const applied = { status: "applied", version_hash: "cafe" };
 const apply = { hydrated: { lans: [] }, version_hash: "cafe" };
 
-Deno.test("the API answers each call of the contract", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers each call of the contract", async (api) => {
   const cases: [path: string, body: unknown, answer: unknown, call: string | null][] = [
     ["/health", undefined, { status: "ok" }, null],
     ["/health?", undefined, { status: "ok" }, null],
@@ -63,8 +62,7 @@ Deno.test("the API says from which address an apply comes", async () => {
   }
 });
 
-Deno.test("the API refuses what is not in the contract", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API refuses what is not in the contract", async (api) => {
   const cases: [method: string, path: string, status: number, allow?: string][] = [
     ["GET", "/", 404],
     ["GET", "/Health", 404],
@@ -91,8 +89,7 @@ Deno.test("the API refuses what is not in the contract", async () => {
   assert.deepEqual(api.service.calls, []);
 });
 
-Deno.test("the API answers 422 to a body of another shape", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers 422 to a body of another shape", async (api) => {
   const cases: [path: string, body: unknown, detail: RegExp][] = [
     ["/topology/apply", "", /not valid JSON: it ends too early/],
     ["/topology/apply", "{", /not valid JSON: it ends too early/],
@@ -125,8 +122,7 @@ Deno.test("the API answers 422 to a body of another shape", async () => {
   assert.deepEqual(api.log, []);
 });
 
-Deno.test("the API says that it has no fleet form, whatever is deployed", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API says that it has no fleet form, whatever is deployed", async (api) => {
   const detail = "this agent runs topologies only";
   for (const path of ["/deploy", "/mutate"]) {
     for (const body of ["", "{}", "no JSON", new Uint8Array(2 ** 20)]) {
@@ -137,8 +133,7 @@ Deno.test("the API says that it has no fleet form, whatever is deployed", async 
   assert.deepEqual(api.service.calls, []);
 });
 
-Deno.test("the API answers an ApplyError with its status and message", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers an ApplyError with its status and message", async (api) => {
   const kinds: [ApplyErrorCode, status: number][] = [
     ["malformed", 422],
     ["invalid", 400],
@@ -160,16 +155,14 @@ Deno.test("the API answers an ApplyError with its status and message", async () 
   assert.equal(detail, "x".repeat(499) + "\ufffd");
 });
 
-Deno.test("the API logs an unexpected error and does not send it", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API logs an unexpected error and does not send it", async (api) => {
   api.service.onCall = () => Promise.reject(new TypeError("the pin is 1234"));
   const reply = await api.post("/topology/apply", apply);
   assert.deepEqual([reply.status, reply.body], [500, { detail: "internal error" }]);
   assert.deepEqual(api.log, ["error the API failed: the pin is 1234 /topology/apply"]);
 });
 
-Deno.test("the API keeps a connection for several calls, closes it when idle", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API keeps a connection for several calls, closes it when idle", async (api) => {
   using client = await api.talk();
   client.send(`GET /health ${head}\r\nGET /topology/state ${head}\r\n`);
   assert.match(await client.receive('{"topology_id":null}'), /Keep-Alive: timeout=60\r\n/);
@@ -189,8 +182,7 @@ Deno.test("the API keeps a connection for several calls, closes it when idle", a
   assert.match(await idle.end(), /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}$/);
 });
 
-Deno.test("the API answers 100 only to a client that may go on", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers 100 only to a client that may go on", async (api) => {
   const sized = `${head}Content-Length: 19\r\n`;
   using client = await api.talk();
   client.send(`POST /topology/teardown ${sized}Expect: 100-continue\r\n\r\n`);
@@ -256,8 +248,7 @@ Deno.test("the API's bounds are those of the contract", () => {
   assert.deepEqual([more.headerTimeoutMs, more.bodyTimeoutMs], [5_000, 60_000]);
 });
 
-Deno.test("the API answers 413 to a body over 8 MiB after reading it", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers 413 to a body over 8 MiB after reading it", async (api) => {
   for (const body of [nineMiB, [nineMiB.subarray(2 ** 20), nineMiB.subarray(2 ** 23)]]) {
     const reply = await api.post("/topology/apply", body);
     assert.deepEqual(
@@ -330,8 +321,7 @@ Deno.test("the API has no limit for how long an answer takes", async () => {
   assert.equal(status, 200);
 });
 
-Deno.test("the API answers bytes that are not HTTP, or too many, with an error", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API answers bytes that are not HTTP, or too many, with an error", async (api) => {
   const cases: [words: string, status: number][] = [
     ["rubbish\r\n\r\n", 400],
     ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400],
@@ -349,8 +339,7 @@ Deno.test("the API answers bytes that are not HTTP, or too many, with an error",
   }
 });
 
-Deno.test("the API writes no error into the answer to an earlier request", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API writes no error into the answer to an earlier request", async (api) => {
   const { finish } = holdCalls(api);
   using client = await api.talk();
   client.send(`GET /topology/state ${head}\r\nrubbish\r\n\r\n`);
@@ -453,8 +442,7 @@ Deno.test("ApiServer.stop() waits no longer than its limit", async () => {
   assert.equal(await slow.end(), "");
 });
 
-Deno.test("the API aborts the state when its client has left", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API aborts the state when its client has left", async (api) => {
   const { asked } = holdCalls(api);
   const client = await api.talk();
   client.send(getState);
@@ -467,8 +455,7 @@ Deno.test("the API aborts the state when its client has left", async () => {
   await gone;
 });
 
-Deno.test("the API finishes an apply whose client has left, answers others", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API finishes an apply whose client has left, answers others", async (api) => {
   const asked = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();
   const events: string[] = [];
@@ -492,8 +479,7 @@ Deno.test("the API finishes an apply whose client has left, answers others", asy
   assert.deepEqual(api.log, []);
 });
 
-Deno.test("the API drops a call whose client leaves within the body", async () => {
-  await using api = await ApiSetup.start();
+onApi.test("the API drops a call whose client leaves within the body", async (api) => {
   const client = await api.talk();
   client.send(`POST /topology/apply ${head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n`);
   await client.receive("100 Continue");

@@ -208,10 +208,16 @@ class CalledHost implements AsyncDisposable {
   }
 }
 
+const onTls = {
+  test: (title: string, run: (called: CalledHost) => Promise<void>) =>
+    Deno.test(title, async () => {
+      await using called = await CalledHost.open();
+      await run(called);
+    }),
+};
 const { topologyId } = oneLan.plan;
 
-Deno.test("POST /self-destruct answers, then tears the stored topology down", async () => {
-  await using called = await CalledHost.open();
+onTls.test("POST /self-destruct answers, then tears down what is stored", async (called) => {
   const { host, service, wakeup, log } = called;
   assert.equal(await called.apply(oneLan), 200);
   wakeup.takeSendRequest();
@@ -230,8 +236,7 @@ Deno.test("POST /self-destruct answers, then tears the stored topology down", as
   await host.assertApplied(threeLans);
 });
 
-Deno.test("POST /self-destruct with nothing applied changes nothing", async () => {
-  await using called = await CalledHost.open();
+onTls.test("POST /self-destruct with nothing applied changes nothing", async (called) => {
   const { host, service, wakeup, log } = called;
   for (let times = 0; times < 2; times++) {
     await called.selfDestruct();
@@ -242,8 +247,7 @@ Deno.test("POST /self-destruct with nothing applied changes nothing", async () =
   assert.deepEqual([log, wakeup.takeSendRequest()], [[], false]);
 });
 
-Deno.test("POST /self-destruct removes a marker row and what it left in Docker", async () => {
-  await using called = await CalledHost.open();
+onTls.test("POST /self-destruct removes a marker row and what it left", async (called) => {
   const { host, service } = called;
   const path = `/containers/create`;
   host.engine.fault = { kind: "status", status: 500, message: "no space left", path };
@@ -255,8 +259,7 @@ Deno.test("POST /self-destruct removes a marker row and what it left in Docker",
   host.assertNothingLeft();
 });
 
-Deno.test("POST /self-destruct records and logs its failure, and can be repeated", async () => {
-  await using called = await CalledHost.open();
+onTls.test("POST /self-destruct records and logs its failure", async (called) => {
   const { host, service, wakeup, log } = called;
   assert.equal(await called.apply(oneLan), 200);
   const { document, versionHash } = host.row()!;
@@ -276,8 +279,7 @@ Deno.test("POST /self-destruct records and logs its failure, and can be repeated
   host.assertNothingLeft();
 });
 
-Deno.test("POST /self-destruct keeps its turn between two applies", async () => {
-  await using called = await CalledHost.open();
+onTls.test("POST /self-destruct keeps its turn between two applies", async (called) => {
   const { host, service } = called;
   host.engine.latencyMs = 50;
   const first = called.apply(oneLan);
@@ -293,8 +295,7 @@ Deno.test("POST /self-destruct keeps its turn between two applies", async () => 
   assert.ok(!host.engine.containers.some(({ Names: [name] }) => name!.includes("11111111")));
 });
 
-Deno.test("POST /teardown, of the fleet form, does not wait for an apply", async () => {
-  await using called = await CalledHost.open();
+onTls.test("POST /teardown, of the fleet form, does not wait for an apply", async (called) => {
   const { host, api } = called;
   host.engine.latencyMs = 50;
   const applied = called.apply(oneLan);
@@ -305,8 +306,7 @@ Deno.test("POST /teardown, of the fleet form, does not wait for an apply", async
   await host.assertApplied(oneLan);
 });
 
-Deno.test("C6 POST /self-destruct goes on when its client has gone", async () => {
-  await using called = await CalledHost.open();
+onTls.test("C6 POST /self-destruct goes on when its client has gone", async (called) => {
   const { host, service, api } = called;
   assert.equal(await called.apply(oneLan), 200);
   host.engine.latencyMs = 50;
@@ -324,8 +324,7 @@ Deno.test("C6 POST /self-destruct goes on when its client has gone", async () =>
   }
 });
 
-Deno.test("C6 POST /self-destruct records that the agent stopped in its middle", async () => {
-  await using called = await CalledHost.open();
+onTls.test("C6 POST /self-destruct records that the agent was stopped", async (called) => {
   const { host, service, stop, log } = called;
   assert.equal(await called.apply(oneLan), 200);
   host.engine.fault = { kind: "hang", method: "DELETE" };
@@ -341,8 +340,7 @@ Deno.test("C6 POST /self-destruct records that the agent stopped in its middle",
   assert.deepEqual([status, body], [500, { detail: "the agent is stopping" }]);
 });
 
-Deno.test("POST /self-destruct says in the log when it never had its turn", async () => {
-  await using called = await CalledHost.open();
+onTls.test("POST /self-destruct says in the log when it never had its turn", async (called) => {
   const { host, service, stop, log } = called;
   host.engine.fault = { kind: "hang", path: "/networks" };
   const applied = called.apply(oneLan);
@@ -355,8 +353,7 @@ Deno.test("POST /self-destruct says in the log when it never had its turn", asyn
   assert.equal(log.at(-1), `error ${text} self-destruct`);
 });
 
-Deno.test("TopologyService.settled() waits for a self-destruct that came later", async () => {
-  await using called = await CalledHost.open();
+onTls.test("TopologyService.settled() waits for a later self-destruct", async (called) => {
   const { host, service } = called;
   host.engine.latencyMs = 50;
   const applied = called.apply(oneLan);
@@ -370,8 +367,7 @@ Deno.test("TopologyService.settled() waits for a self-destruct that came later",
   host.assertNothingLeft();
 });
 
-Deno.test("C7 TopologyService.settled() waits for calls that wait for their turn", async () => {
-  await using called = await CalledHost.open();
+onTls.test("C7 TopologyService.settled() waits for calls that wait", async (called) => {
   const { host, service, stop, api } = called;
   host.engine.latencyMs = 50;
   const applied = called.apply(oneLan);
@@ -386,8 +382,7 @@ Deno.test("C7 TopologyService.settled() waits for calls that wait for their turn
   host.assertNothingLeft();
 });
 
-Deno.test("TopologyService keeps one self-destruct of many that wait in a row", async () => {
-  await using called = await CalledHost.open();
+onTls.test("TopologyService keeps one self-destruct of many in a row", async (called) => {
   const { host, service } = called;
   assert.equal(await called.apply(oneLan), 200);
   const { queue } = service;
@@ -405,8 +400,7 @@ Deno.test("TopologyService keeps one self-destruct of many that wait in a row", 
   await service.settled();
 });
 
-Deno.test("Applier.teardownStored() says that it cannot read the store", async () => {
-  await using called = await CalledHost.open();
+onTls.test("Applier.teardownStored() says that it cannot read the store", async (called) => {
   const { host, service, log } = called;
   TopologyStore.open(host.storePath).close();
   Deno.removeSync(host.storePath);

@@ -31,18 +31,21 @@ async function withFolder(
   await test(new CertificateFolder(temporary.path), temporary.path);
 }
 
-Deno.test("CertificateFolder.load() returns the files and their validity", async () => {
-  await withFolder(async (folder) => {
-    assert.deepEqual(await folder.load(), {
-      certificates: {
-        authority: authority.certificatePem,
-        certificate: first.certificatePem,
-        key: first.keyPem,
-        validFrom: { at: lately.getTime(), file: "worker.crt" },
-        validTo: { at: soon.getTime(), file: "worker.crt" },
-      },
-      problem: null,
-    });
+const inFolder = {
+  test: (title: string, run: Parameters<typeof withFolder>[0]) =>
+    Deno.test(title, () => withFolder(run)),
+};
+
+inFolder.test("CertificateFolder.load() returns the files and their validity", async (folder) => {
+  assert.deepEqual(await folder.load(), {
+    certificates: {
+      authority: authority.certificatePem,
+      certificate: first.certificatePem,
+      key: first.keyPem,
+      validFrom: { at: lately.getTime(), file: "worker.crt" },
+      validTo: { at: soon.getTime(), file: "worker.crt" },
+    },
+    problem: null,
   });
 });
 
@@ -99,19 +102,18 @@ Deno.test("CertificateFolder.load() accepts names that are not UTF-8", async () 
   }
 });
 
-Deno.test("CertificateFolder.load() takes text around the PEM blocks and CRLF", async () => {
-  await withFolder(async (folder, path) => {
+inFolder.test(
+  "CertificateFolder.load() takes text around the PEM blocks and CRLF",
+  async (folder, path) => {
     const commented = `# the authority\n\n${authority.certificatePem}\n# the end`;
     await Deno.writeTextFile(`${path}/ca.crt`, commented.replaceAll("\n", "\r\n"));
     assert.equal((await folder.load()).problem, null);
-  });
-});
+  },
+);
 
-Deno.test("CertificateFolder.load() returns the same object without a change", async () => {
-  await withFolder(async (folder) => {
-    const { certificates } = await folder.load();
-    assert.equal((await folder.load()).certificates, certificates);
-  });
+inFolder.test("CertificateFolder.load() returns the same object if unchanged", async (folder) => {
+  const { certificates } = await folder.load();
+  assert.equal((await folder.load()).certificates, certificates);
 });
 
 Deno.test("CertificateFolder.load() names a bad file, and quotes nothing of it", async () => {
@@ -147,11 +149,9 @@ Deno.test("CertificateFolder.load() names a bad file, and quotes nothing of it",
   }
 });
 
-Deno.test("CertificateFolder.load() takes a file of 1 MiB", async () => {
-  await withFolder(async (folder, path) => {
-    await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem.padStart(2 ** 20));
-    assert.equal((await folder.load()).problem, null);
-  });
+inFolder.test("CertificateFolder.load() takes a file of 1 MiB", async (folder, path) => {
+  await Deno.writeTextFile(`${path}/ca.crt`, authority.certificatePem.padStart(2 ** 20));
+  assert.equal((await folder.load()).problem, null);
 });
 
 Deno.test("CertificateFolder.load() refuses an absent folder, and a file", async () => {
@@ -184,8 +184,9 @@ Deno.test("CertificateFolder.load() refuses folders, devices and pipes", async (
   }
 });
 
-Deno.test("CertificateFolder.load() takes a new pair when both have come", async () => {
-  await withFolder(async (folder, path) => {
+inFolder.test(
+  "CertificateFolder.load() takes a new pair when both have come",
+  async (folder, path) => {
     const { certificates: old } = await folder.load();
     await Deno.writeTextFile(`${path}/worker.crt`, second.certificatePem);
     const problem =
@@ -200,8 +201,8 @@ Deno.test("CertificateFolder.load() takes a new pair when both have come", async
     assert.equal(none, null);
     assert.equal(certificates.certificate, second.certificatePem);
     assert.equal(certificates.key, second.keyPem);
-  });
-});
+  },
+);
 
 Deno.test("CertificateFolder.load() keeps the old ones while one is cut off", async () => {
   const breaks: [why: RegExp, harm: (path: string) => Promise<void>][] = [
@@ -230,13 +231,14 @@ Deno.test("CertificateFolder.load() keeps the old ones while one is cut off", as
   }
 });
 
-Deno.test("CertificateFolder.load() takes up files that a rename has exchanged", async () => {
-  await withFolder(async (folder, path) => {
+inFolder.test(
+  "CertificateFolder.load() takes up files that a rename has exchanged",
+  async (folder, path) => {
     await folder.load();
     await replaceByRename(path, second);
     assert.equal((await folder.load()).certificates.certificate, second.certificatePem);
-  });
-});
+  },
+);
 
 Deno.test("CertificateFolder.load() refuses a key that every user can read", async () => {
   for (const mode of [0o604, 0o602, 0o601, 0o644, 0o666]) {
@@ -252,14 +254,15 @@ Deno.test("CertificateFolder.load() refuses a key that every user can read", asy
   }
 });
 
-Deno.test("CertificateFolder.load() takes a key that a group can read", async () => {
-  await withFolder(async (folder, path) => {
+inFolder.test(
+  "CertificateFolder.load() takes a key that a group can read",
+  async (folder, path) => {
     await Deno.chmod(`${path}/worker.key`, 0o640);
     await folder.load();
     await Deno.chmod(`${path}/worker.crt`, 0o644);
     await folder.load();
-  });
-});
+  },
+);
 
 async function replaceByRename(path: string, { certificatePem, keyPem }: IssuedCertificate) {
   for (const [name, content] of [["worker.crt", certificatePem], ["worker.key", keyPem]]) {

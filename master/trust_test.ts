@@ -9,6 +9,7 @@ import {
   authority,
   certificatesOf,
   type MasterSetup,
+  onMaster,
   rogueAuthority,
   startMaster,
   TestClient,
@@ -350,16 +351,17 @@ Deno.test("MasterClient.post() checks the name of a pinned certificate", async (
   assert.equal(master.heartbeatCount, 0);
 });
 
-Deno.test("MasterClient.post() says that a master may not accept worker.crt", async () => {
-  await using master = await startMaster();
-  using client = await TestClient.to(master);
-  const certificates = await certificatesOf("worker-1", rogueAuthority);
-  await assert.rejects(
-    client.post({ certificates }),
-    /: it closed the connection before it answered; it may not accept worker\.crt$/,
-  );
-  assert.equal(master.heartbeatCount, 0);
-});
+onMaster.test(
+  "MasterClient.post() says that a master may not accept worker.crt",
+  async (master, client) => {
+    const certificates = await certificatesOf("worker-1", rogueAuthority);
+    await assert.rejects(
+      client.post({ certificates }),
+      /: it closed the connection before it answered; it may not accept worker\.crt$/,
+    );
+    assert.equal(master.heartbeatCount, 0);
+  },
+);
 
 Deno.test("MasterClient.post() reports a refusal and an unknown name", async () => {
   const { port } = await startMaster().then(async (master) => {

@@ -275,3 +275,12 @@ export class ApiSetup implements AsyncDisposable {
     return this.stop();
   }
 }
+
+/** Defines tests, each with an API of its own that has the usual limits. */
+export const onApi = {
+  test: (title: string, run: (api: ApiSetup) => Promise<void>): void =>
+    Deno.test(title, async () => {
+      await using api = await ApiSetup.start();
+      await run(api);
+    }),
+};

@@ -88,3 +88,13 @@ export class TestClient implements Disposable {
     this.#client.close();
   }
 }
+
+/** Defines tests, each with a master of its own and a client of it. */
+export const onMaster = {
+  test: (title: string, run: (master: TlsMaster, client: TestClient) => Promise<void>): void =>
+    Deno.test(title, async () => {
+      await using master = await startMaster();
+      using client = await TestClient.to(master);
+      await run(master, client);
+    }),
+};
