@@ -1,8 +1,10 @@
 // deno-lint-ignore-file no-console
 /**
- * Makes all files of a release, but for the signature: `deno task release [--tag v1.2.3]
- * [--target TRIPLE]`. Executables for each target, on the official runtime base only; what they are
- * made of, as SPDX; and the sums of all of them, in dist/release.
+ * Makes all files of a release in dist/release: executables for each target, on the official runtime
+ * base only; what they are made of, as SPDX; the sums of all of them, and with a key the signature of
+ * the sums: `deno task release [--tag v1.2.3] [--target TRIPLE] [--sign KEYFILE] [--rehearse]`.
+ *
+ * A rehearsal takes the runtime base that other builds take, and goes to dist/rehearsal.
  *
  * @module
  */
@@ -62,18 +64,28 @@ function billOfMaterials(name: string, version: string, sha256: string, created:
 }
 
 const root = resolve(import.meta.dirname!, "..");
-const folder = join(root, "dist", "release");
 const targets = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
+/** What the signature is for: one made with the same key for another purpose is refused. */
+const namespace = "decnet-agent";
 
 async function main(args: string[], env: Record<string, string>): Promise<void> {
   const { values } = parseArgs({
     args,
-    options: { tag: { type: "string" }, target: { type: "string", multiple: true } },
+    options: {
+      tag: { type: "string" },
+      target: { type: "string", multiple: true },
+      sign: { type: "string" },
+      rehearse: { type: "boolean", default: false },
+    },
   });
+  const { tag, rehearse, sign: key } = values;
   const { version } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
-  if (values.tag !== undefined && values.tag !== `v${version}`) {
-    throw new Error(`Cannot release ${values.tag}: deno.json says version ${version}`);
+  if (tag !== undefined && tag !== `v${version}`) {
+    throw new Error(`Cannot release ${tag}: deno.json says version ${version}`);
   }
+  // Before the builds, so that a wrong key is found at once.
+  const signer = key === undefined ? null : { key, publicKey: await publicKeyOf(key, env) };
+  const folder = join(root, "dist", rehearse ? "rehearsal" : "release");
   await Deno.remove(folder, { recursive: true }).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
@@ -81,7 +93,7 @@ async function main(args: string[], env: Record<string, string>): Promise<void> 
   const created = await sourceTime(root, env);
   for (const target of values.target ?? targets) {
     const output = join(folder, `decnet-agent-${version}-linux-${target.split("-")[0]}`);
-    const flags = ["--official", "--target", target, "--output", output];
+    const flags = [...(rehearse ? [] : ["--official"]), "--target", target, "--output", output];
     const compile = ["run", "-A", "tools/compile.ts", ...flags];
     console.log(await run(Deno.execPath(), compile, { cwd: root, env }));
     const hash = await sha256(output);
@@ -92,8 +104,19 @@ async function main(args: string[], env: Record<string, string>): Promise<void> 
   const sums = await Promise.all(names.map(async (name) => {
     return `${await sha256(join(folder, name))}  ${name}\n`;
   }));
-  await Deno.writeTextFile(join(folder, "SHA256SUMS"), sums.join(""));
+  const sumsPath = join(folder, "SHA256SUMS");
+  await Deno.writeTextFile(sumsPath, sums.join(""));
   console.log(sums.join("").trimEnd());
+  if (!signer) return;
+  await run("ssh-keygen", ["-Y", "sign", "-f", signer.key, "-n", namespace, sumsPath], { env });
+  console.log(`Signed. The line of allowed_signers, to publish apart from the release:
+decnet-agent namespaces="${namespace}" ${signer.publicKey}`);
+}
+
+/** Returns the type and the public part of a private key, without its comment. */
+async function publicKeyOf(key: string, env: Record<string, string>): Promise<string> {
+  const text = await run("ssh-keygen", ["-y", "-f", key], { env });
+  return text.trim().split(" ").slice(0, 2).join(" ");
 }
 
 async function sha256(path: string): Promise<string> {
