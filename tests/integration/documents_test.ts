@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { metricsText } from "../../cli/metrics.ts";
 import { heartbeatWith } from "../support/heartbeat.ts";
 import { readPluginOutput } from "../support/plugin_output.ts";
@@ -44,6 +45,48 @@ Deno.test("docs/output.md lists exactly the metrics, counters by their names", (
     .map(([, name]) => `decnet_agent_${name}`);
   assert.deepEqual(names, [...metrics.keys()]);
   for (const [name, type] of metrics) assert.equal(type === "counter", name.endsWith("_total"));
+});
+
+const documentFolders = ["", "docs/", "docs/decisions/", "examples/master/"];
+/** The text of each document without its blocks of code, by path. */
+const documents = new Map(
+  documentFolders.flatMap((folder) =>
+    [...Deno.readDirSync(new URL(folder, root))].map(({ name }) => folder + name)
+  ).filter((path) => path.endsWith(".md"))
+    .map((path) => [path, read(path).replaceAll(/^```.*?^```$/gms, "")]),
+);
+
+/** Whether a file or a folder exists, and a Markdown file has the heading that the fragment names. */
+function isTarget({ href, hash }: URL): boolean {
+  const path = href.slice(root.href.length).split("#")[0]!;
+  if (hash === "" || !path.endsWith(".md")) return existsSync(new URL(path, root));
+  const headings = [...documents.get(path)?.matchAll(/^#+ (.+)$/gm) ?? []];
+  return headings.some(([, heading]) =>
+    `#${heading!.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-")}` === hash
+  );
+}
+
+Deno.test("documents link to files and headings that exist", () => {
+  const links = [...documents].flatMap(([path, text]) =>
+    [...text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => [path, link!] as const)
+  );
+  assert.ok(links.length > 100, String(links.length));
+  assert.deepEqual(
+    links.filter(([path, link]) => !isTarget(new URL(link, new URL(path, root)))),
+    [],
+  );
+});
+
+Deno.test("documents name files of the project that exist", () => {
+  const folders = [...Deno.readDirSync(root)].filter((it) => it.isDirectory).map(({ name }) =>
+    name
+  );
+  const names = new RegExp("`((?:" + folders.join("|") + ")/[\\w./-]+\\.\\w+)`", "g");
+  const named = [...documents].flatMap(([path, text]) =>
+    [...text.matchAll(names)].map(([, name]) => [path, name!] as const)
+  );
+  assert.ok(named.length > 30, String(named.length));
+  assert.deepEqual(named.filter(([, name]) => !existsSync(new URL(name, root))), []);
 });
 
 /** Returns the code of the product, with strings of several parts joined. */
