@@ -73,7 +73,7 @@ const foreign: Readonly<Record<string, (path: string) => unknown>> = {
   "a pipe": makeFifo,
 };
 for (const [what, make] of Object.entries(foreign)) {
-  Deno.test(`ProblemFile replaces ${what}`, async () => {
+  Deno.test(`S26 ProblemFile replaces ${what}`, async () => {
     using folder = new StateFolder();
     await make(folder.problemsPath);
     assert.deepEqual(folder.texts(), []);
@@ -83,7 +83,7 @@ for (const [what, make] of Object.entries(foreign)) {
   });
 }
 
-Deno.test("ProblemFile does no harm where it cannot write", () => {
+Deno.test("S26 ProblemFile does no harm where it cannot write", () => {
   using folder = new StateFolder();
   Deno.mkdirSync(folder.problemsPath);
   for (const path of [folder.storePath, `${folder.path}/absent/topology.db`, "/proc/topology.db"]) {
