@@ -56,9 +56,8 @@ export function historyPathOf(storePath: string): string {
  */
 export function readHistory(storePath: string): ApplyHistory {
   try {
-    const text = readSmallFile(historyPathOf(storePath), maximumFileBytes);
-    const value = text === null ? null : JSON.parse(text);
-    return isHistory(value) ? value : noHistory;
+    const value = JSON.parse(readSmallFile(historyPathOf(storePath), maximumFileBytes) ?? "null");
+    return fits(value, historyShape) ? value : noHistory;
   } catch {
     return noHistory;
   }
@@ -81,37 +80,32 @@ export function isRecent(at: number, now: number): boolean {
   return Math.abs(now - at) < recentMs;
 }
 
-type Fields = { readonly [name: string]: unknown } | null | undefined;
+type Fields = Readonly<Record<string, unknown>>;
+/** What is expected of each field. */
+type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
 
-function isHistory(value: Fields): boolean {
-  const { replaced, refused, loop } = value ?? {};
-  return Array.isArray(replaced) && replaced.length <= 3 && replaced.every(isReplacement) &&
-    (refused === null || isRefusedPush(refused as Fields)) &&
-    (loop === null || isLoop(loop as Fields));
-}
+const isTime = Number.isSafeInteger;
+const isText = (maximumLength: number) => (value: unknown) =>
+  typeof value === "string" && value.length <= maximumLength;
+const isId = isText(maximumIdLength);
 
-function isReplacement(value: Fields): boolean {
-  return isId(value?.topologyId) && isTime(value?.at);
-}
+const replacementShape: Shape = { topologyId: isId, at: isTime };
+const refusalShape: Shape = {
+  code: (value) => refusalCodes.some((it) => it === value),
+  keptId: isId,
+  refusedId: isId,
+  detail: isText(maximumDetailLength),
+  at: isTime,
+};
+const loopShape: Shape = { keptId: isId, since: isTime };
+const historyShape: Shape = {
+  replaced: (value) =>
+    Array.isArray(value) && value.length <= 3 && value.every((it) => fits(it, replacementShape)),
+  refused: (value) => value === null || fits(value, refusalShape),
+  loop: (value) => value === null || fits(value, loopShape),
+};
 
-function isRefusedPush(value: Fields): boolean {
-  const { code, keptId, refusedId, detail, at } = value ?? {};
-  return refusalCodes.some((it) => it === code) && isId(keptId) && isId(refusedId) &&
-    isText(detail, maximumDetailLength) && isTime(at);
-}
-
-function isLoop(value: Fields): boolean {
-  return isId(value?.keptId) && isTime(value?.since);
-}
-
-function isId(value: unknown): boolean {
-  return isText(value, maximumIdLength);
-}
-
-function isText(value: unknown, maximumLength: number): boolean {
-  return typeof value === "string" && value.length <= maximumLength;
-}
-
-function isTime(value: unknown): boolean {
-  return Number.isSafeInteger(value);
+/** Returns true when all fields are as expected. Throws for null. */
+function fits(value: unknown, shape: Shape): boolean {
+  return Object.entries(shape).every(([name, isExpected]) => isExpected((value as Fields)[name]));
 }

@@ -91,7 +91,7 @@ export type ApplyStore = Pick<
  */
 export function openStore(path: string): TopologyStore {
   quarantineIfDamaged(path);
-  const store = openWithoutWaiting(path);
+  const store = TopologyStore.open(path, withoutWaiting);
   try {
     store.current();
     return store;
@@ -101,18 +101,22 @@ export function openStore(path: string): TopologyStore {
   }
 }
 
+/** What counts instead of a file that cannot be written. */
+interface KeptStore {
+  /** In memory. */
+  readonly store: TopologyStore;
+  /** What the file held when it could not be written. */
+  readonly stored: AppliedTopology | null;
+  readonly problem: string;
+}
+
 /**
  * The store of a running agent. Changes that the file cannot take are kept in memory until it can, or
  * until another process has written the file. Opens the file for each call, so nothing has to be closed.
  */
 export class FallbackStore implements ApplyStore {
   readonly #path: string;
-  /** What counts instead of the file, and what the file held when it could not be written. */
-  #kept: {
-    readonly row: AppliedTopology | null;
-    readonly stored: AppliedTopology | null;
-    readonly problem: string;
-  } | null = null;
+  #kept: KeptStore | null = null;
 
   constructor(path: string) {
     this.#path = path;
@@ -129,7 +133,7 @@ export class FallbackStore implements ApplyStore {
    */
   resolve(stored: AppliedTopology | null): AppliedTopology | null {
     if (this.#kept && !isSame(stored, this.#kept.stored)) this.#kept = null;
-    return this.#kept ? this.#kept.row : stored;
+    return this.#kept ? this.#kept.store.current() : stored;
   }
 
   /**
@@ -141,18 +145,20 @@ export class FallbackStore implements ApplyStore {
       quarantineIfDamaged(this.#path);
     } catch (error) {
       if (!(error instanceof QuarantineError)) throw error;
-      this.#kept = { row: this.resolve(null), stored: null, problem: error.message };
+      const store = TopologyStore.inMemory(this.resolve(null));
+      this.#kept = { store, stored: null, problem: error.message };
       return;
     }
     const stored = this.#readFile();
     const row = this.resolve(stored);
-    if (!this.#kept) return;
+    const kept = this.#kept;
+    if (!kept) return;
     try {
-      useStore(openWithoutWaiting(this.#path), (store) => store.replace(row));
+      changeFile(this.#path, (store) => store.replace(row));
       this.#kept = null;
     } catch (error) {
       if (storeReason(error) === "locked") throw error;
-      this.#kept = { row, stored, problem: writeProblem(error).message };
+      this.#kept = { ...kept, stored, problem: writeProblem(error).message };
     }
   }
 
@@ -208,42 +214,26 @@ export class FallbackStore implements ApplyStore {
   #change<T>(change: (store: TopologyStore) => T): T {
     const stored = this.#readFile();
     const row = this.resolve(stored);
-    if (this.#kept) {
-      const { result, changed } = changeInMemory(row, change);
-      this.#kept = { ...this.#kept, row: changed };
-      return result;
-    }
+    if (this.#kept) return change(this.#kept.store);
     try {
-      return useStore(openWithoutWaiting(this.#path), change);
+      return changeFile(this.#path, change);
     } catch (error) {
       if (!isFileProblem(error)) throw error;
-      const { message: problem } = writeProblem(error);
-      const { result, changed } = changeInMemory(row, change);
-      this.#kept = { row: changed, stored, problem };
+      const store = TopologyStore.inMemory(row);
+      const result = change(store);
+      this.#kept = { store, stored, problem: writeProblem(error).message };
       return result;
     }
   }
 }
 
-function changeInMemory<T>(
-  row: AppliedTopology | null,
-  change: (store: TopologyStore) => T,
-): { result: T; changed: AppliedTopology | null } {
-  return useStore(TopologyStore.inMemory(row), (store) => {
-    const result = change(store);
-    return { result, changed: store.current() };
-  });
-}
-
 /** SQLite's own waiting for a lock would block the whole process. */
-function openWithoutWaiting(path: string): TopologyStore {
-  return TopologyStore.open(path, { busyTimeoutMs: 0 });
-}
+const withoutWaiting = { busyTimeoutMs: 0 };
 
-/** Closes the store when the work is done. */
-function useStore<T>(store: TopologyStore, work: (store: TopologyStore) => T): T {
+function changeFile<T>(path: string, change: (store: TopologyStore) => T): T {
+  const store = TopologyStore.open(path, withoutWaiting);
   try {
-    return work(store);
+    return change(store);
   } finally {
     store.close();
   }
