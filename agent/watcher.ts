@@ -2,119 +2,12 @@ import { listenToEvents } from "../docker/events.ts";
 import { findSocket } from "../docker/observe.ts";
 import { identityOf } from "../host/files.ts";
 import type { Log } from "../host/log.ts";
-import { createPrivateFile } from "../host/new_file.ts";
-import { explain, fileVersion, lockPathOf } from "../store/file.ts";
+import { fileVersion } from "../store/file.ts";
 import { Wakeup } from "./schedule.ts";
 import type { HostOptions, HostSnapshot } from "./snapshot.ts";
 
-/**
- * Notices that another process has written to the store, by the lock that writers hold. A write
- * without the lock is found by the next heartbeat.
- *
- * Neither the store nor its folder is watched: the runtime opens and closes the files that it reports,
- * and closing a file releases every lock that SQLite has on it in this process. Another process could
- * then undo a change in the middle of its commit.
- */
-export class StoreWatcher {
-  readonly #store: string;
-  readonly #lock: string;
-  readonly #onChange: () => void;
-  readonly #log: Log;
-  #problem = "";
-  #watcher: Deno.FsWatcher | null = null;
-  /** Identifies the lock file that is watched. */
-  #watched = "";
-  #storeVersion = "";
-  #isClosed = false;
-
-  constructor(storePath: string, { log, onChange }: { log: Log; onChange: () => void }) {
-    this.#store = storePath;
-    this.#lock = lockPathOf(storePath);
-    this.#onChange = onChange;
-    this.#log = log;
-  }
-
-  /** Starts to watch, unless it already does; called with each heartbeat. */
-  renew(): void {
-    if (this.#isClosed) return;
-    if (this.#watcher) {
-      // The folder was replaced. The runtime cannot watch the same path again at once.
-      if (identityOf(this.#lock) !== this.#watched) this.#stop();
-      return;
-    }
-    try {
-      createIfAbsent(this.#lock);
-      // The runtime would open a pipe, which blocks, or follow a link to the store.
-      if (!Deno.lstatSync(this.#lock).isFile) throw new Error("it is not a regular file");
-      this.#watcher = Deno.watchFs(this.#lock, { recursive: false });
-      this.#watched = identityOf(this.#lock);
-      this.#storeVersion = fileVersion(this.#store);
-      this.#follow(this.#watcher);
-      this.#problem = "";
-      this.#onChange();
-    } catch (error) {
-      // The next heartbeat tries again.
-      if (!(error instanceof Deno.errors.NotFound)) this.#logOnce(watchProblem(error as Error));
-    }
-  }
-
-  /** Stops watching, for good. */
-  close(): void {
-    this.#isClosed = true;
-    this.#stop();
-  }
-
-  async #follow(watcher: Deno.FsWatcher): Promise<void> {
-    try {
-      // A writer writes its name to the lock, and removes it when all is written.
-      for await (const { kind } of watcher) {
-        if (kind === "remove") this.#stop();
-        if (kind !== "access") this.#compareStore();
-      }
-    } catch {
-      if (this.#watcher === watcher) this.#stop();
-    }
-  }
-
-  /** Ignores processes that held the lock and changed nothing. */
-  #compareStore(): void {
-    const version = fileVersion(this.#store);
-    if (version === this.#storeVersion) return;
-    this.#storeVersion = version;
-    this.#onChange();
-  }
-
-  #logOnce(problem: string): void {
-    if (problem === this.#problem) return;
-    this.#problem = problem;
-    const consequence = "what others write to the store is reported at the interval";
-    const text = `Cannot watch ${this.#lock}: ${problem}; ${consequence}`;
-    this.#log("warn", text, { subject: "store" });
-  }
-
-  #stop(): void {
-    this.#watcher?.close();
-    this.#watcher = null;
-  }
-}
-
-function watchProblem({ message }: Error): string {
-  // The runtime adds the path, which the caller adds, too.
-  const problem = message.replace(/ \(os error \d+\)(?: about .*)?$/s, "");
-  // Deno 2.9 throws a plain Error when inotify has no watches left.
-  const isLimit = /too many|no space/i.test(problem);
-  return isLimit ? `${problem}; see sysctl fs.inotify` : explain(problem);
-}
-
-/** Creates the lock, so that the first write to a new store is noticed. */
-function createIfAbsent(path: string): void {
-  try {
-    createPrivateFile(path);
-  } catch {
-    // The folder cannot be written.
-  }
-}
-
+/** How often the time stamp of the store is read, in milliseconds. */
+const storePauseMs = 2_000;
 const minListenDelayMs = 1_000;
 const maxListenDelayMs = 60_000;
 /** After a stream that lasted so long, the backoff starts again. */
@@ -145,10 +38,9 @@ interface EventStream {
   isOpen: boolean;
 }
 
-/** Notices changes of the host: by the engine's events, and by the lock of the store. */
+/** Notices changes of the host: by the engine's events, and by the time stamp of the store. */
 export class HostWatcher {
   readonly #options: HostWatcherOptions;
-  readonly #store: StoreWatcher;
   readonly #retry = new Wakeup();
   #stream: EventStream | null = null;
   #failures = 0;
@@ -156,23 +48,38 @@ export class HostWatcher {
   #problem = "";
 
   constructor(options: HostWatcherOptions) {
-    const { storePath, log, onChange } = options;
     this.#options = options;
-    this.#store = new StoreWatcher(storePath, { log, onChange });
   }
 
-  /** Watches until `signal` is aborted; listens again after each end of a stream. Never throws. */
+  /** Watches until `signal` is aborted. Never throws. */
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#watchEngine(signal), this.#watchStore(signal)]);
+  }
+
+  /**
+   * Opens no file, as the runtime's `Deno.watchFs` does: closing one would release every lock that
+   * SQLite has on it in this process, and another could undo a change in the middle of its commit.
+   */
+  async #watchStore(signal: AbortSignal): Promise<void> {
+    const { storePath, onChange } = this.#options;
+    const pause = new Wakeup();
+    for (let version = fileVersion(storePath); await pause.wait(storePauseMs, signal);) {
+      const next = fileVersion(storePath);
+      if (next !== version) onChange();
+      version = next;
+    }
+  }
+
+  /** Listens again after each end of a stream. */
+  async #watchEngine(signal: AbortSignal): Promise<void> {
     const { onChange, random = Math.random } = this.#options;
-    this.#store.renew();
     while (!signal.aborted) {
       const startedAt = performance.now();
       if (await this.#listen(signal) === "lost") onChange();
       this.#failures = performance.now() - startedAt > goodAfterMs ? 1 : this.#failures + 1;
       await this.#retry.wait(listenDelayMs(this.#failures, random()), signal);
-      this.#retry.takeSendRequest();
+      this.#retry.take("send");
     }
-    this.#store.close();
   }
 
   /** Compares what is watched with a snapshot of a heartbeat, or of an interval. */
@@ -191,7 +98,6 @@ export class HostWatcher {
       }
       this.#missed = 0;
     }
-    this.#store.renew();
   }
 
   #noteMissed(): void {

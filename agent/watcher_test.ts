@@ -1,233 +1,71 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { createLog } from "../host/log.ts";
-import { lockPathOf } from "../store/file.ts";
-import { readRow } from "../store/row.ts";
-import {
-  AgentSetup,
-  document,
-  topologyId,
-  versionHash,
-  WatchedLoop,
-} from "../tests/support/agent_setup.ts";
+import { AgentSetup, topologyId, WatchedLoop } from "../tests/support/agent_setup.ts";
 import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
 import { container, network } from "../tests/support/engine/state.ts";
-import { TemporaryFolder, until } from "../tests/support/environment.ts";
-import { requirement } from "../tests/support/requirements.ts";
-import { asWriter } from "../tests/support/store.ts";
-import { listenDelayMs, StoreWatcher } from "./watcher.ts";
-
-/** A watched store in its own folder, and how often a change was noticed. */
-class Watched implements Disposable {
-  readonly folder = new TemporaryFolder();
-  readonly path = `${this.folder.path}/state/topology.db`;
-  readonly lines: string[] = [];
-  readonly watch = new StoreWatcher(this.path, {
-    log: createLog((line) => this.lines.push(line)),
-    onChange: () => this.changes++,
-  });
-  changes = 0;
-
-  async change(message: string): Promise<void> {
-    await asWriter(this.path, (store) => store.recordError(topologyId, message));
-  }
-
-  [Symbol.dispose](): void {
-    this.watch.close();
-    this.folder[Symbol.dispose]();
-  }
-}
+import { until } from "../tests/support/environment.ts";
+import { asWriter, StorePlace } from "../tests/support/store.ts";
+import { HostWatcher, listenDelayMs } from "./watcher.ts";
 
 /** Lets time pass; 300 ms are enough for the kernel's notices to arrive. */
 async function settle(ms = 300): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-Deno.test("StoreWatcher notices each write of any process, and no read", async () => {
-  using it = new Watched();
-  await it.change("first");
-  it.watch.renew();
-  assert.equal(it.changes, 1, "what came before is unknown");
-  for (const message of ["second", "third"]) {
-    const before = it.changes;
-    await it.change(message);
-    await until(() => it.changes > before);
-    await settle();
+Deno.test("the loop sends soon what another process wrote to the store", async () => {
+  await using setup = await AgentSetup.create();
+  await using loop = new WatchedLoop(setup);
+  await until(() => loop.heartbeats.length > 0);
+  const write = (message: string) =>
+    asWriter(setup.storePath, (store) => store.recordError(topologyId, message));
+  const steps: [what: string, change: () => unknown][] = [
+    ["a new store", () => write("a new store")],
+    [
+      "without the lock",
+      () => setup.changeStore((it) => it.recordError(topologyId, "without the lock")),
+    ],
+    ["in another file", () => {
+      Deno.renameSync(setup.storePath, `${setup.storePath}.away`);
+      return write("in another file");
+    }],
+  ];
+  for (const [what, change] of steps) {
+    // The checks after the last change have ended by then.
+    await settle(7_000);
+    await change();
+    await until(() => loop.heartbeats.at(-1)!.body.topology?.last_error === what);
   }
-  const before = it.changes;
-  it.watch.renew();
-  assert.equal(readRow(it.path)!.lastError, "third");
-  Deno.writeTextFileSync(lockPathOf(it.path), "somebody");
-  await settle();
-  assert.equal(it.changes, before);
 });
 
-Deno.test("StoreWatcher waits for a folder, and follows a replaced one", async () => {
-  using it = new Watched();
-  it.watch.renew();
-  assert.equal(it.changes, 0);
-  await it.change("first");
-  it.watch.renew();
-  assert.equal(it.changes, 1);
-  Deno.renameSync(`${it.folder.path}/state`, `${it.folder.path}/away`);
-  await it.change("in another one");
-  const before = it.changes;
-  it.watch.renew();
-  await settle();
-  it.watch.renew();
-  assert.equal(it.changes, before + 1);
-  await it.change("again");
-  await until(() => it.changes > before + 1);
-});
-
-Deno.test("StoreWatcher notices the first write to a new store", async () => {
-  using it = new Watched();
-  Deno.mkdirSync(it.path.replace(/[^/]*$/, ""));
-  it.watch.renew();
-  assert.equal(it.changes, 1);
-  await it.change("first");
-  await until(() => it.changes > 1);
-});
-
-Deno.test("S18 StoreWatcher leaves SQLite its locks during a change", async () => {
-  using it = new Watched();
-  await it.change("first");
-  it.watch.renew();
-  const database = new DatabaseSync(it.path);
+Deno.test("S18 HostWatcher leaves SQLite its locks during a change", async () => {
+  using place = new StorePlace();
+  place.put();
+  const database = new DatabaseSync(place.path);
   database.exec("BEGIN IMMEDIATE; UPDATE applied_topology SET last_error = 'half-written'");
-  // Closing the file in this process would release the lock; the other process asks the kernel.
-  Deno.utimeSync(it.path, 1, 1);
-  Deno.writeTextFileSync(`${it.path}.corrupt-20261122T190501Z`, "");
-  Deno.writeTextFileSync(lockPathOf(it.path), "somebody");
-  await settle();
+  const stop = new AbortController();
+  const changed = Promise.withResolvers<void>();
+  const watching = new HostWatcher({
+    sockets: [`${place.folder}/absent.sock`],
+    networkPrefixes: [],
+    containerPrefixes: [],
+    storePath: place.path,
+    log: () => {},
+    onChange: changed.resolve,
+  }).run(stop.signal);
+  Deno.utimeSync(place.path, 1, 1);
+  await changed.promise;
+  // Closing the file in this process would release the lock; another process asks the kernel.
   const script = `
     import { DatabaseSync } from "node:sqlite";
     new DatabaseSync(Deno.args[0]).exec("BEGIN IMMEDIATE");
   `;
-  const other = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", script, it.path],
-    stdout: "null",
-    stderr: "piped",
-  });
-  const { success, stderr } = await other.output();
+  const args = ["eval", "--quiet", script, place.path];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
   assert.equal(success, false);
   assert.match(new TextDecoder().decode(stderr), /database is locked/);
-  database.exec("COMMIT");
   database.close();
-});
-
-Deno.test("StoreWatcher.close() ends all notices", async () => {
-  using it = new Watched();
-  await it.change("first");
-  it.watch.renew();
-  it.watch.close();
-  const before = it.changes;
-  it.watch.renew();
-  await it.change("second");
-  await settle();
-  assert.equal(it.changes, before);
-});
-
-Deno.test("the loop sends at once what another process wrote to the store", async () => {
-  await using setup = await AgentSetup.create();
-  setup.changeStore((store) => store.put(topologyId, versionHash, document));
-  await using loop = new WatchedLoop(setup);
-  await until(() => loop.heartbeats.length > 0);
-  // The checks after the start have ended by then.
-  await settle(7_000);
-  await asWriter(setup.storePath, (store) => store.recordError(topologyId, "an image is missing"));
-  await until(() => loop.heartbeats.at(-1)!.body.topology?.last_error === "an image is missing");
-});
-
-const obstacles: [what: string, make: (path: string) => unknown][] = [
-  ["a pipe", (path) => new Deno.Command("mkfifo", { args: [path] }).outputSync()],
-  ["a link to the store", (path) => Deno.symlinkSync("topology.db", path)],
-  ["a folder", (path) => Deno.mkdirSync(path)],
-];
-
-for (const [what, make] of obstacles) {
-  Deno.test(`S23 StoreWatcher does not watch ${what} in place of the lock`, () => {
-    using it = new Watched();
-    const lock = lockPathOf(it.path);
-    Deno.mkdirSync(`${it.folder.path}/state`);
-    Deno.writeTextFileSync(it.path, "");
-    make(lock);
-    it.watch.renew();
-    it.watch.renew();
-    assert.deepEqual([it.lines, it.changes], [[
-      `level=warn msg="Cannot watch ${lock}: it is not a regular file; ` +
-      'what others write to the store is reported at the interval" subject=store\n',
-    ], 0]);
-    Deno.removeSync(lock);
-    it.watch.renew();
-    assert.deepEqual([it.lines.length, it.changes], [1, 1]);
-  });
-}
-
-/** File permissions have an effect on root only without these capabilities. */
-const confined = Deno.uid() === 0
-  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-  : ["env"];
-
-/** Runs a command as a user that has no more rights than the file permissions give. */
-function run(...args: string[]): Deno.CommandOutput {
-  const [command = "", ...rest] = [...confined, ...args];
-  return new Deno.Command(command, { args: rest, env: { NO_COLOR: "1" } }).outputSync();
-}
-
-function canRun(): boolean {
-  try {
-    return run("true").success;
-  } catch {
-    return false;
-  }
-}
-
-const user = requirement("setpriv, as root", canRun());
-
-Deno.test({
-  name: `S23 StoreWatcher reports how to fix a lock that it cannot read${user.suffix}`,
-  ignore: user.ignore,
-  fn() {
-    user.check();
-    using folder = new TemporaryFolder();
-    const lock = `${folder.path}/apply.lock`;
-    Deno.writeTextFileSync(lock, "", { mode: 0o000 });
-    const script = `
-      import { StoreWatcher } from "${import.meta.resolve("./watcher.ts")}";
-      const log = (_level, message) => console.log(message);
-      new StoreWatcher(Deno.args[0], { log, onChange() {} }).renew();
-      Deno.exit();
-    `;
-    const { stdout, stderr } = run(
-      ...[Deno.execPath(), "eval", "--quiet", "--no-check", script, `${folder.path}/topology.db`],
-    );
-    assert.equal(
-      new TextDecoder().decode(stdout),
-      `Cannot watch ${lock}: Permission denied; ` +
-        "see that the agent's user owns the file and its folder (chown -R); " +
-        "what others write to the store is reported at the interval\n",
-      new TextDecoder().decode(stderr),
-    );
-  },
-});
-
-const root = requirement("root", Deno.uid() === 0);
-
-Deno.test({
-  name: `S25 StoreWatcher by root gives its lock to the folder's user${root.suffix}`,
-  ignore: root.ignore,
-  fn() {
-    root.check();
-    for (const owner of [65_534, 0]) {
-      using folder = new TemporaryFolder();
-      Deno.chownSync(folder.path, owner, owner);
-      const watch = new StoreWatcher(`${folder.path}/topology.db`, { log() {}, onChange() {} });
-      watch.renew();
-      watch.close();
-      assert.equal(Deno.statSync(`${folder.path}/apply.lock`).uid, owner);
-    }
-  },
+  stop.abort();
+  await watching;
 });
 
 /** Runs a test on a host whose engine is listened to, after the first heartbeat. */

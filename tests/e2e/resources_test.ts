@@ -171,32 +171,6 @@ Deno.test("R15 10,000 idle connections do not keep the master out", async () => 
   assert.doesNotMatch(stderr, /level=(warn|error)/);
 });
 
-/** Runs a program where the kernel watches nothing for its user. */
-const flags = ["--user", "--map-root-user", "sh", "-c"]
-  .concat('echo 0 > /proc/sys/user/max_inotify_instances && exec "$0" "$@"');
-const namespaces = requirement("user namespaces", await works("unshare", ...flags, "true"));
-
-test(
-  "decnet-agent logs once that it cannot watch its store, and sends on",
-  namespaces,
-  async () => {
-    await using setup = await createHost();
-    const { host, master } = setup;
-    await Deno.mkdir(host.storePath.replace("/topology.db", ""), { recursive: true });
-    const args = ["--interval=5s", ...host.flags(master)];
-    await using agent = new RunningAgent(args, { wrapper: ["unshare", ...flags] });
-    await agent.until(() => master.heartbeatCount >= 3);
-    const { code, stderr } = await agent.stop();
-    assert.equal(code, 0);
-    const warnings = stderr.split("\n").filter((line) => line.includes("Cannot watch"));
-    assert.equal(warnings.length, 1, stderr);
-    assert.match(
-      warnings[0]!,
-      /level=warn msg="Cannot watch \/.*: Too many open files.*; see sysctl fs\.inotify; what others write to the store is reported at the interval" subject=store$/,
-    );
-  },
-);
-
 /** What a small host may spare for an agent, in MiB; a check needs 20, a loop 24. */
 const enough = 96;
 
