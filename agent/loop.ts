@@ -31,12 +31,8 @@ interface LoopOptions {
 }
 
 /** Checks the host and sends heartbeats until `signal` is aborted. No error ends the loop. */
-export async function runLoop(
-  agent: Agent,
-  signal: AbortSignal,
-  options: LoopOptions,
-): Promise<void> {
-  await new Loop(agent, options).run(signal);
+export function runLoop(agent: Agent, signal: AbortSignal, options: LoopOptions): Promise<void> {
+  return new Loop(agent, options).run(signal);
 }
 
 class Loop {
@@ -77,8 +73,8 @@ class Loop {
     const { wait = wakeup.wait.bind(wakeup) } = this.#options;
     const forChecks = scheduler.takesCheckRequests;
     if (!await wait(scheduler.nextCheckMs(), signal, { forChecks })) return false;
-    if (wakeup.takeSendRequest()) scheduler.requestSend();
-    if (wakeup.takeCheckRequest()) scheduler.requestCheck();
+    if (wakeup.take("send")) scheduler.requestSend();
+    if (wakeup.take("check")) scheduler.requestCheck();
     return true;
   }
 

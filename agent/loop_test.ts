@@ -323,7 +323,7 @@ test("runLoop() sends nothing for a request that comes with the stop", async (se
     wakeup.requestSend();
     await stop();
     wakeup.requestSend();
-    assert.equal(wakeup.takeSendRequest(), true);
+    assert.equal(wakeup.take("send"), true);
   });
   assert.equal(setup.master.heartbeatCount, 1);
 });

@@ -1,34 +1,26 @@
+/** What a waiting part of the agent is requested to do. */
+type WakeupRequest = "send" | "check";
+
 /** Lets one part of the agent wait and another cut the wait short. */
 export class Wakeup {
-  #isSendRequested = false;
-  #isCheckRequested = false;
-  #onSendRequest = () => {};
-  #onCheckRequest = () => {};
+  readonly #requests = new Set<WakeupRequest>();
+  #onRequest = () => {};
 
   /** Requests a heartbeat at once; the request is kept until it is taken. */
   requestSend(): void {
-    this.#isSendRequested = true;
-    this.#onSendRequest();
+    this.#requests.add("send");
+    this.#onRequest();
   }
 
   /** Requests a check, as the host may have changed; the request is kept until it is taken. */
   requestCheck(): void {
-    this.#isCheckRequested = true;
-    this.#onCheckRequest();
+    this.#requests.add("check");
+    this.#onRequest();
   }
 
-  /** Returns true when a heartbeat was requested since the last call. */
-  takeSendRequest(): boolean {
-    const isRequested = this.#isSendRequested;
-    this.#isSendRequested = false;
-    return isRequested;
-  }
-
-  /** Returns true when a check was requested since the last call. */
-  takeCheckRequest(): boolean {
-    const isRequested = this.#isCheckRequested;
-    this.#isCheckRequested = false;
-    return isRequested;
+  /** Returns true when this was requested since the last call. */
+  take(request: WakeupRequest): boolean {
+    return this.#requests.delete(request);
   }
 
   /**
@@ -38,18 +30,19 @@ export class Wakeup {
    */
   wait(ms: number, signal: AbortSignal, { forChecks = false } = {}): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
+    const isRequested = () =>
+      this.#requests.has("send") || (forChecks && this.#requests.has("check"));
     const end = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", end);
-      this.#onSendRequest = this.#onCheckRequest = () => {};
+      this.#onRequest = () => {};
       resolve(!signal.aborted);
     };
     // A timer that fires early would find nothing due.
     const timer = setTimeout(end, Math.ceil(ms));
-    this.#onSendRequest = end;
-    if (forChecks) this.#onCheckRequest = end;
+    this.#onRequest = () => isRequested() && end();
     signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted || this.#isSendRequested || (forChecks && this.#isCheckRequested)) end();
+    if (signal.aborted || isRequested()) end();
     return promise;
   }
 }
@@ -145,11 +138,9 @@ export function nextDelayMs(history: SendHistory, random: number): number {
 }
 
 /** How the sending of a heartbeat ended, as far as it decides when the next one is due. */
-export interface SendOutcome {
+export interface SendOutcome extends Pick<SendHistory, "retryAfterMs"> {
   /** True when the master did not answer, or answered with 429 or 5xx. */
   readonly isFailure: boolean;
-  /** How long the master asked to wait, in milliseconds, or null. */
-  readonly retryAfterMs: number | null;
 }
 
 interface SchedulerOptions {

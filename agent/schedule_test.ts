@@ -91,7 +91,7 @@ async function isWaiting(waited: Promise<boolean>): Promise<boolean> {
 Deno.test("Wakeup.wait() ends in time, and returns false when it is aborted", async () => {
   const wakeup = new Wakeup();
   assert.equal(await wakeup.wait(1, never), true);
-  assert.equal(wakeup.takeSendRequest(), false);
+  assert.equal(wakeup.take("send"), false);
   const stop = new AbortController();
   const waited = wakeup.wait(longMs, stop.signal);
   stop.abort(new Error("stop"));
@@ -108,7 +108,7 @@ Deno.test("Wakeup.requestSend() ends each wait until it is taken", async () => {
   wakeup.requestSend();
   assert.equal(await waited, true);
   assert.equal(await wakeup.wait(longMs, never), true, "it was not kept");
-  assert.deepEqual([wakeup.takeSendRequest(), wakeup.takeSendRequest()], [true, false]);
+  assert.deepEqual([wakeup.take("send"), wakeup.take("send")], [true, false]);
   const next = wakeup.wait(longMs, never);
   assert.ok(await isWaiting(next), "it still ended a wait after it was taken");
   wakeup.requestSend();
@@ -128,7 +128,7 @@ Deno.test("Wakeup.requestCheck() ends waits for checks only, until it is taken",
   wakeup.requestSend();
   assert.equal(await other, true);
   assert.deepEqual(
-    [wakeup.takeSendRequest(), wakeup.takeCheckRequest(), wakeup.takeCheckRequest()],
+    [wakeup.take("send"), wakeup.take("check"), wakeup.take("check")],
     [true, true, false],
   );
 });

@@ -61,7 +61,8 @@ export interface SendResult {
 export function rejectionReason({ status, text }: MasterReply): string | null {
   if (status >= 200 && status < 300) return null;
   const words = text.replace(/\s+/g, " ").trim();
-  const parts = [`the master answered ${status}`, meanings[status], words && `"${words}"`];
+  const meaning = status >= 300 && status < 400 ? "redirects are not followed" : meanings[status];
+  const parts = [`the master answered ${status}`, meaning, words && `"${words}"`];
   return parts.filter((part) => part).join(": ");
 }
 
@@ -75,14 +76,8 @@ export function wantsBackoff(result: SendResult): boolean {
   return result.httpStatus === 429 || result.httpStatus! >= 500;
 }
 
-const redirected = "redirects are not followed";
 const misunderstood = "it does not understand the heartbeat; one of the two may be too old";
 const meanings: Readonly<Record<number, string>> = {
-  301: redirected,
-  302: redirected,
-  303: redirected,
-  307: redirected,
-  308: redirected,
   400: misunderstood,
   403: "worker.crt is not the certificate pinned to this host-uuid; enrol this host again",
   404: "it does not know this host-uuid; enrol this host, or see host-uuid",

@@ -135,9 +135,9 @@ Deno.test("TopologyService requests a check after each apply, also a refused one
       address: "127.0.0.1",
       clientSignal: never,
     });
-    assert.deepEqual([service.isBusy, wakeup.takeCheckRequest()], [true, false]);
+    assert.deepEqual([service.isBusy, wakeup.take("check")], [true, false]);
     await assert.rejects(applied);
-    assert.deepEqual([service.isBusy, wakeup.takeSendRequest(), wakeup.takeCheckRequest()], [
+    assert.deepEqual([service.isBusy, wakeup.take("send"), wakeup.take("check")], [
       false,
       false,
       true,
@@ -220,7 +220,7 @@ const { topologyId } = oneLan.plan;
 onTls.test("POST /self-destruct answers, then tears down what is stored", async (called) => {
   const { host, service, wakeup, log } = called;
   assert.equal(await called.apply(oneLan), 200);
-  wakeup.takeSendRequest();
+  wakeup.take("send");
   log.length = 0;
   host.engine.latencyMs = 300;
   await called.selfDestruct();
@@ -230,7 +230,7 @@ onTls.test("POST /self-destruct answers, then tears down what is stored", async 
   await service.settled();
   host.assertNothingLeft();
   assert.deepEqual(log, [`info topology torn down by self-destruct ${topologyId} 3`]);
-  assert.deepEqual([wakeup.takeSendRequest(), wakeup.takeCheckRequest()], [true, true]);
+  assert.deepEqual([wakeup.take("send"), wakeup.take("check")], [true, true]);
   // The agent stays, and takes a topology again.
   assert.equal(await called.apply(threeLans), 200);
   await host.assertApplied(threeLans);
@@ -244,7 +244,7 @@ onTls.test("POST /self-destruct with nothing applied changes nothing", async (ca
   }
   host.assertNothingLeft();
   assert.deepEqual(host.changes(), []);
-  assert.deepEqual([log, wakeup.takeSendRequest()], [[], false]);
+  assert.deepEqual([log, wakeup.take("send")], [[], false]);
 });
 
 onTls.test("POST /self-destruct removes a marker row and what it left", async (called) => {
@@ -263,7 +263,7 @@ onTls.test("POST /self-destruct records and logs its failure", async (called) =>
   const { host, service, wakeup, log } = called;
   assert.equal(await called.apply(oneLan), 200);
   const { document, versionHash } = host.row()!;
-  wakeup.takeSendRequest();
+  wakeup.take("send");
   log.length = 0;
   host.engine.fault = { kind: "status", method: "DELETE", status: 500, message: "device is busy" };
   await called.selfDestruct();
@@ -272,7 +272,7 @@ onTls.test("POST /self-destruct records and logs its failure", async (called) =>
   assert.deepEqual([row.document, row.versionHash], [document, versionHash]);
   assert.match(row.lastError!, /device is busy/);
   assert.deepEqual(log, [`error ${row.lastError} self-destruct`]);
-  assert.equal(wakeup.takeSendRequest(), true);
+  assert.equal(wakeup.take("send"), true);
   host.engine.fault = undefined;
   await called.selfDestruct();
   await service.settled();

@@ -73,18 +73,12 @@ export class StoreReader {
    */
   async current(signal: AbortSignal): Promise<AppliedTopology | null> {
     const startedAt = performance.now();
-    for (let wasHalfWritten = false;;) {
+    for (;;) {
       try {
         return this.#read();
       } catch (error) {
-        const reason = storeReason(error);
-        if (reason === "half-written" && !wasHalfWritten) {
-          // Opened again, it undoes what a crash left, or finds what another process undid.
-          wasHalfWritten = true;
-          continue;
-        }
         const isOver = signal.aborted || performance.now() - startedAt >= lockTimeoutMs;
-        if (reason !== "locked" || isOver) throw error;
+        if (storeReason(error) !== "locked" || isOver) throw error;
       }
       // Waiting inside SQLite would block the whole process.
       await new Promise((resolve) => setTimeout(resolve, lockPauseMs));
@@ -118,18 +112,18 @@ export class StoreReader {
     if (version !== this.#version) this.close();
     this.#version = version;
     try {
-      if (this.#rows) return this.#readOpen(this.#rows);
+      return this.#readOpen();
     } catch (error) {
       if (storeReason(error) === "locked") throw error;
-      // Opening the file again finds and undoes what a crashed writer left.
     }
+    // Opened again, SQLite undoes what a crash left, or finds what another process has undone.
     this.close();
-    this.#rows = RowReader.open(this.#path);
-    return this.#rows && this.#readOpen(this.#rows);
+    return this.#readOpen();
   }
 
-  #readOpen(rows: RowReader): AppliedTopology | null {
-    const applied = rows.current();
+  #readOpen(): AppliedTopology | null {
+    this.#rows ??= RowReader.open(this.#path);
+    const applied = this.#rows?.current() ?? null;
     // Writers take the file out of WAL mode, which fails while another process has it open.
     if (statFile(`${this.#path}-wal`)) this.close();
     return applied;

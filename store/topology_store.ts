@@ -110,8 +110,7 @@ export class TopologyStore implements Disposable {
    * another topology is stored, `SyntaxError` or `RangeError` for a value that cannot be stored.
    */
   put(topologyId: string, versionHash: string, document: string): void {
-    const sorted = sortKeys(document);
-    checkLengths(topologyId, versionHash, sorted);
+    const sorted = sortedDocument(topologyId, versionHash, document);
     this.#change(topologyId, (database) => {
       const appliedAt = Math.floor(this.#now() / 1000);
       database.prepare(upsert).run(topologyId, versionHash, sorted, appliedAt, null);
@@ -124,8 +123,7 @@ export class TopologyStore implements Disposable {
    */
   recordError(topologyId: string, message: string, document: string = unknownDocument): void {
     const error = firstCharacters(message, maximumErrorLength);
-    const sorted = sortKeys(document);
-    checkLengths(topologyId, "", sorted);
+    const sorted = sortedDocument(topologyId, "", document);
     this.#change(topologyId, (database) => {
       const { changes } = database.prepare(updateError).run(error, sorted, topologyId);
       if (changes === 0) database.prepare(insertRow).run(topologyId, "", sorted, 0, error);
@@ -231,22 +229,18 @@ function createSchema(database: DatabaseSync): void {
   if (Number(rows) <= 1) database.exec(createOneRowIndex);
 }
 
-function sortKeys(document: string): string {
-  return writeJson(parseJson(document));
-}
-
-/** Throws `RangeError` for a value that `current()` would not read. */
-function checkLengths(topologyId: string, versionHash: string, document: string): void {
+/** Sorts the document's keys. Throws `RangeError` for a value that `current()` would not read. */
+function sortedDocument(topologyId: string, versionHash: string, document: string): string {
   for (const text of [topologyId, versionHash]) {
     if (new TextEncoder().encode(text).length <= maximumIdBytes) continue;
     throw new RangeError(
       `Cannot store the topology: an id or hash of over ${maximumIdBytes} bytes`,
     );
   }
-  // The sorted document is ASCII.
-  if (document.length > maximumDocumentBytes) {
-    throw new RangeError("Cannot store the topology: a document of over 32 MiB");
-  }
+  const sorted = writeJson(parseJson(document));
+  // It is ASCII.
+  if (sorted.length <= maximumDocumentBytes) return sorted;
+  throw new RangeError("Cannot store the topology: a document of over 32 MiB");
 }
 
 /** Returns the first characters; a pair of surrogates is one, as in the first agent. */
