@@ -89,6 +89,16 @@ Deno.test("documents name files of the project that exist", () => {
   assert.deepEqual(named.filter(([, name]) => !existsSync(new URL(name, root))), []);
 });
 
+Deno.test("docs/topology.md lists exactly the codes of problems", () => {
+  const section = read("docs/topology.md").split(/^## /m).find((it) =>
+    it.startsWith("Validation")
+  )!;
+  const listed = [...section.matchAll(/^- ((?:`[A-Z_]+`(?:, )?)+): /gm)]
+    .flatMap(([, codes]) => codes!.match(/[A-Z_]+/g)!);
+  const known = read("topology/problem.ts").matchAll(/^ {2}\| "([A-Z_]+)"/gm);
+  assert.deepEqual(listed.sort(), [...known].map(([, code]) => code));
+});
+
 /** Returns the code of the product, with strings of several parts joined. */
 function productCode(): string {
   const modules = ["agent", "api", "apply", "cli", "docker", "host", "logs", "master"]
