@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { dirname, isAbsolute, join } from "node:path";
-import { readTarGzEntry, readZipEntry } from "./archive.ts";
 import { run } from "./build.ts";
 import { recoverBase } from "./elf.ts";
 
@@ -74,7 +73,7 @@ export async function findRuntimeBase(
   const { sha256, carrier } = pin;
   if (env.DENORT_BIN) return await fromDenortBin(env.DENORT_BIN, sha256);
   if (official || sha256 === undefined || carrier === undefined) {
-    return await fromDeno(await downloadBase(target, env), sha256);
+    return check(await downloadBase(target, env), { source: fromDeno, sha256 });
   }
 
   const kept = cachePath(target, env);
@@ -86,20 +85,22 @@ export async function findRuntimeBase(
     await Deno.remove(kept);
   }
 
-  const archive = await downloadBase(target, env).catch((error: Error) => {
+  const downloaded = await downloadBase(target, env).catch((error: Error) => {
     log(`${summary(error)}; going on without`);
   });
-  if (archive !== undefined) return await fromDeno(archive, sha256);
+  if (downloaded !== undefined) return check(downloaded, { source: fromDeno, sha256 });
 
   log(
     `Recovering the same bytes from the npm package ${carrier.spec}; none are used but those with ` +
       `SHA-256 ${sha256}, which is pinned`,
   );
   const source = `npm package ${carrier.spec}`;
-  const base = check(await recoverFromNpm(carrier), { source, sha256 });
+  const base = check(await recoverFromNpm(carrier, env), { source, sha256 });
   await writeCached(kept, base.bytes);
   return base;
 }
+
+const fromDeno = "deno compile, its cache or download";
 
 async function fromDenortBin(path: string, sha256: string | undefined): Promise<RuntimeBase> {
   const source = `DENORT_BIN, ${path}`;
@@ -108,17 +109,6 @@ async function fromDenortBin(path: string, sha256: string | undefined): Promise<
   const fix = "unset DENORT_BIN";
   if (sha256 !== undefined) return check(bytes, { source, sha256, fix });
   throw unusable(source, `no SHA-256 is pinned to check it by; ${fix}`);
-}
-
-async function fromDeno(path: string, sha256: string | undefined): Promise<RuntimeBase> {
-  const fix = "remove that file and try again";
-  let bytes;
-  try {
-    bytes = readZipEntry(await Deno.readFile(path), "denort");
-  } catch (error) {
-    throw unusable(path, `${(error as Error).message}; ${fix}`);
-  }
-  return check(bytes, { source: path, sha256, fix });
 }
 
 function check(
@@ -152,25 +142,18 @@ function summary(error: Error): string {
 const downloadTimeoutMs = 60_000;
 
 /**
- * Returns the path of the zip archive in which Deno itself keeps the runtime base, its bytes not
- * checked. Compiles an empty program if it is not in Deno's cache, for which Deno downloads it.
- * Throws `Error` if that fails.
+ * Lets Deno take the runtime base from its cache, or download it, for an empty program, and takes it out
+ * of that again. Throws `Error` if that fails.
  */
-async function downloadBase(target: string, env: Environment): Promise<string> {
+async function downloadBase(target: string, env: Environment): Promise<Uint8Array> {
   // With DENORT_BIN set, Deno would download nothing.
   const { DENORT_BIN: _, ...denoEnv } = env;
-  const info = JSON.parse(await run(Deno.execPath(), ["info", "--json"], { env: denoEnv }));
-  const release = `dl/release/v${Deno.version.deno}`;
-  const path = join(info.denoDir, release, `denort-${target}.zip`);
-  if (await Deno.stat(path).catch(() => null)) return path;
-
   const cwd = await Deno.makeTempDir({ prefix: "decnet-agent-download-" });
   try {
     await Deno.writeTextFile(join(cwd, "empty.js"), "");
-    const args = ["compile", "--no-config", "--target", target, "empty.js"];
+    const args = ["compile", "--no-config", "--target", target, "--output", "empty", "empty.js"];
     await run(Deno.execPath(), args, { cwd, env: denoEnv, timeoutMs: downloadTimeoutMs });
-    await Deno.stat(path);
-    return path;
+    return recoverBase(await Deno.readFile(join(cwd, "empty")));
   } catch (cause) {
     throw new Error(`Cannot download the runtime base: ${(cause as Error).message}`, { cause });
   } finally {
@@ -182,25 +165,30 @@ async function downloadBase(target: string, env: Environment): Promise<string> {
  * Recovers the runtime base from an npm package, fetched with the npm client. Nothing of the package
  * is run. The caller has to check the hash of the result.
  */
-async function recoverFromNpm(carrier: Carrier): Promise<Uint8Array> {
+async function recoverFromNpm(carrier: Carrier, env: Environment): Promise<Uint8Array> {
   const cwd = await Deno.makeTempDir({ prefix: "decnet-agent-carrier-" });
   try {
-    await run("npm", ["pack", "--ignore-scripts", carrier.spec], { cwd }).catch((error: Error) => {
+    const pack = ["pack", "--ignore-scripts", carrier.spec];
+    await run("npm", pack, { cwd, env }).catch((error: Error) => {
       const why = error instanceof Deno.errors.NotFound ? "npm was not found" : error.message;
       throw failed(`${why}\nInstall Node with npm, or set DENORT_BIN to the runtime base`);
     });
     const [archive] = [...Deno.readDirSync(cwd)];
-    return recoverFromArchive(await Deno.readFile(join(cwd, archive!.name)), carrier);
+    return await recoverFromArchive(join(cwd, archive!.name), carrier);
   } finally {
     await Deno.remove(cwd, { recursive: true });
   }
 }
 
 /** Recovers the runtime base. Throws `Error`, before it unpacks anything, for another archive. */
-export function recoverFromArchive(archive: Uint8Array, carrier: Carrier): Uint8Array {
-  const got = `sha512-${createHash("sha512").update(archive).digest("base64")}`;
-  if (got === carrier.integrity) return recoverBase(readTarGzEntry(archive, carrier.file));
-  throw failed(`integrity of ${carrier.spec} is ${got}, expected ${carrier.integrity}`);
+export async function recoverFromArchive(
+  path: string,
+  { spec, integrity, file }: Carrier,
+): Promise<Uint8Array> {
+  const got = `sha512-${createHash("sha512").update(await Deno.readFile(path)).digest("base64")}`;
+  if (got !== integrity) throw failed(`integrity of ${spec} is ${got}, expected ${integrity}`);
+  await run("tar", ["-xzf", path, "-C", dirname(path), file]);
+  return recoverBase(await Deno.readFile(join(dirname(path), file)));
 }
 
 function failed(why: string): Error {

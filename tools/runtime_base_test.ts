@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { Buffer } from "node:buffer";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { recoverBase } from "./elf.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { cachePath, findRuntimeBase, recoverFromArchive, writeCached } from "./runtime_base.ts";
 
@@ -33,17 +35,20 @@ Deno.test("writeCached() leaves the file and nothing else", async () => {
   assert.equal([...Deno.readDirSync(dirname(path))].length, 1);
 });
 
-Deno.test("recoverFromArchive() rejects an archive that does not carry the base", () => {
+Deno.test("recoverFromArchive() rejects an archive that does not carry the base", async () => {
+  using folder = new TemporaryFolder();
+  const path = join(folder.path, "carrier.tgz");
   const carrier = { spec: "carrier@1.0.0", integrity: "sha512-other", file: "package/program" };
-  assert.throws(
-    () => recoverFromArchive(new TextEncoder().encode("garbage"), carrier),
+  const archive = gzipSync(new Uint8Array(1024));
+  await Deno.writeFile(path, archive);
+  await assert.rejects(
+    recoverFromArchive(path, carrier),
     /^Error: Cannot recover the runtime base: integrity of carrier@1\.0\.0 is sha512-.{86}==, expected sha512-other$/,
   );
-  const archive = gzipSync(new Uint8Array(1024));
   const integrity = `sha512-${createHash("sha512").update(archive).digest("base64")}`;
-  assert.throws(
-    () => recoverFromArchive(archive, { ...carrier, integrity }),
-    /Cannot read package\/program from the tar archive: no such file in it/,
+  await assert.rejects(
+    recoverFromArchive(path, { ...carrier, integrity }),
+    /^Error: tar -xzf ended with code \d\n.*package\/program: Not found in archive/,
   );
 });
 
@@ -88,17 +93,34 @@ Deno.test("findRuntimeBase() rejects a DENORT_BIN with an unknown hash", async (
 
 Deno.test("findRuntimeBase() discards a damaged cache, rejects a damaged download", async () => {
   using folder = new TemporaryFolder();
-  const env = envIn(folder.path);
+  const env: Record<string, string> = { ...envIn(folder.path), PATH: "/nowhere" };
   const cached = cachePath(x86, env);
   await writeGarbage(cached);
-  await writeGarbage(
-    join(env.DENO_DIR!, "dl/release", `v${Deno.version.deno}`, `denort-${x86}.zip`),
-  );
+  const download = `dl/release/v${Deno.version.deno}/denort-${x86}.zip`;
+  await writeGarbage(join(env.DENO_DIR!, download));
   const lines: string[] = [];
   await assert.rejects(
     findRuntimeBase(x86, { env, log: (line) => lines.push(line) }),
-    /denort-x86_64-unknown-linux-gnu.zip: .* no directory at its end; remove/,
+    /^Error: Cannot recover the runtime base: npm was not found\nInstall Node/,
   );
-  assert.match(lines.join("\n"), /^Discarding .*SHA-256 is 795b6904.*$/);
+  assert.match(lines[0]!, /^Discarding .*SHA-256 is 795b6904/);
+  assert.match(lines[1]!, /^Cannot download the runtime base: .*; going on without$/);
   await assert.rejects(Deno.stat(cached), Deno.errors.NotFound);
+});
+
+Deno.test("findRuntimeBase() takes the base out of a program that Deno has compiled", async () => {
+  using folder = new TemporaryFolder();
+  const { bytes } = await findRuntimeBase(x86, { env: Deno.env.toObject() });
+  const program = join(folder.path, "empty.js");
+  await Deno.writeTextFile(program, "");
+  await Deno.writeFile(join(folder.path, "denort"), bytes);
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["compile", "--quiet", "--no-config", "--output", "empty", program],
+    cwd: folder.path,
+    env: { DENORT_BIN: join(folder.path, "denort") },
+  }).output();
+  assert.ok(success);
+  assert.ok(
+    Buffer.from(bytes).equals(recoverBase(await Deno.readFile(join(folder.path, "empty")))),
+  );
 });
