@@ -108,7 +108,7 @@ Deno.test("findRuntimeBase() discards a damaged cache, rejects a damaged downloa
   await assert.rejects(Deno.stat(cached), Deno.errors.NotFound);
 });
 
-Deno.test("findRuntimeBase() takes the base out of a program that Deno has compiled", async () => {
+Deno.test("findRuntimeBase() takes the base out of a program that Deno compiled", async () => {
   using folder = new TemporaryFolder();
   const { bytes } = await findRuntimeBase(x86, { env: Deno.env.toObject() });
   const program = join(folder.path, "empty.js");
