@@ -143,7 +143,7 @@ Deno.test("docs/troubleshooting.md has no one trust what a peer presents", () =>
     /^`its certificate (does not have the name|is not the pinned one)/.test(entry)
   );
   assert.equal(entries.length, 2);
-  for (const entry of entries) assert.match(entry, /shown on the master itself$/);
+  for (const entry of entries) assert.match(entry, /shown on the master itself\.$/);
 });
 
 Deno.test("readPluginOutput() accepts what the plugin guidelines allow", () => {
