@@ -5,9 +5,11 @@ import {
   type ContainerChange,
   type ContainerCreation,
   type ContainerRepair,
+  createdBy,
   describeSharing,
   type ImageIds,
   type NetworkChange,
+  removedBy,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
 import type { PlannedContainer } from "../topology/plan.ts";
@@ -38,7 +40,6 @@ export class ChangeExecutor {
   changeCount = 0;
   /** Whether all changes left the same objects: nothing was created or removed. */
   isSettled = true;
-  /** Null as long as no step has failed. */
   failed: FailedStep | null = null;
   /** Aborted by the first failure, or when the process stops; then no further call is sent. */
   readonly #stop: AbortController;
@@ -94,16 +95,14 @@ export class ChangeExecutor {
     const [services, bases] = [removed.filter(isService), removed.filter((it) => !isService(it))];
     await waitForAll(services.map((it) => this.#removeContainer(it)));
     await waitForAll(bases.map((it) => this.#removeContainer(it)));
-    for (const { actual: { name, id } } of networks.filter((it) => it.action === "remove")) {
+    for (const { name, id } of removedBy(networks)) {
       await this.#runStep(`remove network ${name}`, () => engine.removeNetwork(id));
     }
-    const created = networks.filter((it) => it.action === "create");
+    const creations = createdBy(networks).map(({ name, request }) =>
+      this.#runStep(`create network ${name}`, () => engine.createNetwork(request))
+    );
     try {
-      await waitForAll(
-        created.map(({ planned: { name, request } }) =>
-          this.#runStep(`create network ${name}`, () => engine.createNetwork(request))
-        ),
-      );
+      await waitForAll(creations);
     } finally {
       await checkNetworks?.();
     }
@@ -206,10 +205,6 @@ export class ChangeExecutor {
     this.#done++;
     this.#onProgress?.({ done: this.#done, total: this.#total, text: step });
   }
-}
-
-function removedBy(containers: readonly ContainerChange[]): ContainerInfo[] {
-  return containers.filter((it) => it.action === "remove").map(({ actual }) => actual);
 }
 
 function stepOf(type: string, change: NetworkChange | ContainerChange): string {

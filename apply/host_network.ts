@@ -1,9 +1,9 @@
 import { Engine } from "../docker/engine.ts";
 import { interfaceAddresses, pause } from "../host/process.ts";
 import { connectTo, hostAndPort, type MasterAddress, resolveHost } from "../master/connection.ts";
-import type { NetworkChange } from "../topology/changes.ts";
+import { createdBy, type NetworkChange } from "../topology/changes.ts";
 import { topologyLabel } from "../topology/inventory.ts";
-import { reserveAddress, type ReservedRange, reserveInterface } from "../topology/reserved.ts";
+import { reserveAddress, type ReservedRange, reserveInterface } from "../topology/address.ts";
 import { messageOf } from "./apply_error.ts";
 
 /** How long the master's name may take to resolve, in milliseconds; unresolved reserves nothing. */
@@ -62,7 +62,7 @@ export async function prepareNetworkCheck(
     signal: AbortSignal;
   },
 ): Promise<(() => Promise<void>) | undefined> {
-  const names = networks.flatMap((it) => it.action === "create" ? [it.planned.name] : []);
+  const names = createdBy(networks).map(({ name }) => name);
   if (!master || names.length === 0) return undefined;
   if (!await isReachable(master, signal)) return undefined;
   const where = hostAndPort(master);

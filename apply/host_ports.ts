@@ -1,5 +1,5 @@
 import { EngineError } from "../docker/errors.ts";
-import type { ContainerChange } from "../topology/changes.ts";
+import { type ContainerChange, createdBy, removedBy } from "../topology/changes.ts";
 import { type PlannedContainer, publishedBy } from "../topology/plan.ts";
 import type { Port } from "../topology/services.ts";
 import { messageOf } from "./apply_error.ts";
@@ -25,14 +25,11 @@ export async function findTakenPorts(
   changes: readonly ContainerChange[],
   listen: ListenAddress | null,
 ): Promise<string[]> {
-  const freed = new Set(
-    changes.flatMap((it) => it.action === "remove" ? it.actual.publishedPorts : []),
-  );
-  const wanted = changes.flatMap((it) => {
-    if (it.action !== "create") return [];
-    const { PortBindings = {} } = it.planned.request.HostConfig;
-    return publishedBy(it.planned).filter((port) => !freed.has(port))
-      .map((port) => ({ port, host: PortBindings[port]![0]!.HostIp, base: it.planned.name }));
+  const freed = new Set(removedBy(changes).flatMap(({ publishedPorts }) => publishedPorts));
+  const wanted = createdBy(changes).flatMap((base) => {
+    const { PortBindings = {} } = base.request.HostConfig;
+    return publishedBy(base).filter((port) => !freed.has(port))
+      .map((port) => ({ port, host: PortBindings[port]![0]!.HostIp, base: base.name }));
   });
   const obstacles = await Promise.all(wanted.map(async ({ port, host, base }) => {
     const problem = isOwn(port, host, listen)

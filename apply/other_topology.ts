@@ -11,7 +11,7 @@ import {
 } from "../store/history.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { AlreadyApplied } from "../store/topology_store.ts";
-import type { Changes } from "../topology/changes.ts";
+import { type Changes, removedBy } from "../topology/changes.ts";
 import { ApplyError } from "./apply_error.ts";
 
 /** How many replacements the history keeps. */
@@ -63,13 +63,10 @@ function describeLeft({ networks, containers }: Changes): string {
   const counts = [[networks.length, "network"], [containers.length, "container"]] as const;
   const parts = counts.filter(([count]) => count > 0)
     .map(([count, noun]) => `${count} ${noun}${count === 1 ? "" : "s"}`);
-  const names = [...networks, ...containers]
-    .flatMap((it) => it.action === "remove" ? [it.actual.name] : []).sort();
+  const names = [...removedBy(networks), ...removedBy(containers)].map(({ name }) => name).sort();
   const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : "";
-  const verb = names.length === 1 ? "is" : "are";
-  return `${parts.join(" and ")} of it ${verb} left: ${
-    names.slice(0, namesShown).join(", ")
-  }${more}`;
+  const shown = names.slice(0, namesShown).join(", ") + more;
+  return `${parts.join(" and ")} of it ${names.length === 1 ? "is" : "are"} left: ${shown}`;
 }
 
 /**

@@ -3,11 +3,16 @@ import { EngineError } from "../docker/errors.ts";
 import { findSocket } from "../docker/observe.ts";
 import { pause } from "../host/process.ts";
 import type { AppliedTopology } from "../store/row.ts";
-import { type Changes, findChanges, findRemovals, type ImageIds } from "../topology/changes.ts";
+import {
+  type Changes,
+  findChanges,
+  findRemovals,
+  findTakenSubnets,
+  type ImageIds,
+} from "../topology/changes.ts";
 import { needsSecondLook } from "../topology/drift.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { imagesOf, type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
-import { findTakenSubnets } from "../topology/reserved.ts";
 import { ChangeExecutor, type FailedStep, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
 import { findTakenPorts, type ListenAddress } from "./host_ports.ts";

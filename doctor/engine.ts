@@ -12,12 +12,13 @@ import {
 import { type AppliedTopology, unknownDocument } from "../store/row.ts";
 import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
 import {
+  containerClaim,
   type ContainerInfo,
   type Inventory,
+  networkClaim,
   type NetworkInfo,
   topologyLabel,
 } from "../topology/inventory.ts";
-import { containerClaim, networkClaim } from "../topology/ownership.ts";
 import { planDocument } from "../topology/plan.ts";
 import {
   describe,

@@ -2,8 +2,12 @@ import { EngineError, readFailure } from "../docker/errors.ts";
 import { TimeoutSet } from "../docker/http.ts";
 import { findSocket } from "../docker/observe.ts";
 import { isPowerOfTwo, type Log } from "../host/log.ts";
-import { type ContainerInfo, isRunning, topologyLabel } from "../topology/inventory.ts";
-import { containerClaim } from "../topology/ownership.ts";
+import {
+  containerClaim,
+  type ContainerInfo,
+  isRunning,
+  topologyLabel,
+} from "../topology/inventory.ts";
 import {
   ContainerLog,
   isPast,

@@ -64,3 +64,30 @@ export function overlaps(a: Subnet, b: Subnet): boolean {
 export function contains({ first, last }: Subnet, address: number): boolean {
   return first <= address && address <= last;
 }
+
+/** Addresses that a new LAN may not take: Docker would, and cut the host off from them. */
+export interface ReservedRange {
+  readonly range: Subnet;
+  /** Follows the subnet in a message, such as `overlaps 10.0.0.0/24 of this host's interface eth0`. */
+  readonly conflict: string;
+}
+
+/** Reserves the subnet of an address of one of this host's interfaces, such as 10.0.0.5/24. */
+export function reserveInterface(name: string, cidr: string): ReservedRange[] {
+  const parsed = parseCidr(cidr);
+  if (parsed === null) return [];
+  const { address, prefixLength } = parsed;
+  // With a length of 0, its network is what a default route leads to.
+  const range = subnetOf({ address, prefixLength: prefixLength || 32 });
+  return [{ range, conflict: `overlaps ${cidr} of this host's interface ${name}` }];
+}
+
+/** Reserves one address; none for a text that is no IPv4 address, as LANs have no others. */
+export function reserveAddress(text: string, conflict: string): ReservedRange[] {
+  const address = parseMapped(text);
+  if (address === null) return [];
+  return [{
+    range: { first: address, last: address },
+    conflict: `${conflict}, ${formatAddress(address)}`,
+  }];
+}

@@ -1,3 +1,4 @@
+import { overlaps, rangeOf, type ReservedRange } from "./address.ts";
 import {
   containerChange,
   isLeftBehind,
@@ -6,15 +7,18 @@ import {
   networkChange,
 } from "./drift.ts";
 import {
+  type Claim,
+  containerClaim,
   type ContainerInfo,
+  describeClaim,
   imageLabel,
   type Inventory,
   isRunning,
+  networkClaim,
   type NetworkInfo,
   specLabel,
 } from "./inventory.ts";
 import { compareCodePoints } from "./json.ts";
-import { containerClaim, describeClaim, networkClaim } from "./ownership.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
 interface Creation<Planned> {
@@ -54,19 +58,29 @@ export interface Changes {
   readonly obstacles: readonly string[];
 }
 
+type Action = (NetworkChange | ContainerChange)["action"];
+
+/** Returns the objects that changes remove; some of them are then created again. */
+export function removedBy<Info>(
+  changes: readonly (Removal<Info> | { readonly action: Exclude<Action, "remove"> })[],
+): Info[] {
+  return changes.flatMap((it) => it.action === "remove" ? [it.actual] : []);
+}
+
+/** Returns the planned objects that changes create. */
+export function createdBy<Planned>(
+  changes: readonly (Creation<Planned> | { readonly action: Exclude<Action, "create"> })[],
+): Planned[] {
+  return changes.flatMap((it) => it.action === "create" ? [it.planned] : []);
+}
+
 /** Image name → its id, or null when the host does not have it; for each image of a plan. */
 export type ImageIds = ReadonlyMap<string, string | null>;
 
 /** Finds the changes that make the engine's objects match a plan. */
-export function findChanges(
-  plan: Plan,
-  inventory: Inventory,
-  imageIds: ImageIds,
-): Changes {
+export function findChanges(plan: Plan, inventory: Inventory, imageIds: ImageIds): Changes {
   const networks = findNetworkChanges(plan, inventory.networks);
-  const newNetworks = new Set(
-    networks.changes.flatMap((it) => it.action === "create" ? [it.planned.name] : []),
-  );
+  const newNetworks = new Set(createdBy(networks.changes).map(({ name }) => name));
   const containers = findContainerChanges(plan, inventory.containers, { newNetworks, imageIds });
   const changes = { networks: networks.changes, containers: containers.changes };
   return {
@@ -156,62 +170,68 @@ function reasonToCreate(planned: PlannedNetwork, [first, ...others]: NetworkInfo
 
 function describeForeignNetwork(actual: NetworkInfo, id: string): string {
   const claim = networkClaim(actual, id);
-  const details = [
-    `driver ${actual.driver}`,
-    actual.subnets.join(" "),
-    describeClaim(claim, actual),
-  ]
-    .filter((part) => part !== "").join(", ");
-  const advice = claim === "other" ? tearDown : "remove it";
-  return `network ${actual.name} exists and does not belong to this topology (${details}): ${advice}`;
+  const driver = `driver ${actual.driver}`;
+  const details = [driver, actual.subnets.join(" "), describeClaim(claim, actual)];
+  return describeForeign(`network ${actual.name}`, { claim, details, advice: "remove it" });
 }
 
 function describeForeignContainer(actual: ContainerInfo, id: string): string {
   const claim = containerClaim(actual, id);
-  const details = describeClaim(claim, actual) || "without our label";
-  const advice = claim === "other" ? tearDown : "remove or rename it";
-  return `container ${actual.name} exists and does not belong to this topology (${details}): ${advice}`;
+  const details = [describeClaim(claim, actual) || "without our label"];
+  const advice = "remove or rename it";
+  return describeForeign(`container ${actual.name}`, { claim, details, advice });
 }
 
-const tearDown = "tear that one down";
-
-/** Facts that container changes depend on. */
-interface ContainerConstraints {
-  /** Names of the networks that will be created. */
-  readonly newNetworks: ReadonlySet<string>;
-  readonly imageIds: ImageIds;
+function describeForeign(
+  what: string,
+  { claim, details, advice }: { claim: Claim; details: readonly string[]; advice: string },
+): string {
+  const shown = details.filter((it) => it !== "").join(", ");
+  return `${what} exists and does not belong to this topology (${shown}): ` +
+    (claim === "other" ? "tear that one down" : advice);
 }
 
 type Decision = Pick<ContainerCreation | ContainerRepair, "action" | "reason">;
+
+/** What the decision on each container depends on. */
+interface DecisionContext {
+  readonly byName: ReadonlyMap<string, ContainerInfo>;
+  /** Names of the networks that will be created. */
+  readonly newNetworks: ReadonlySet<string>;
+  readonly imageIds: ImageIds;
+  /** Names of the bases in a restart loop whose network a service must join. */
+  readonly neededBases: ReadonlySet<string>;
+  /** Name of a container that was decided on → what happens to it; null: nothing. */
+  readonly decisions: ReadonlyMap<string, Decision | null>;
+}
 
 /** Finds the changes to containers, and obstacles. */
 function findContainerChanges(
   { topologyId: id, containers: planned }: Plan,
   existing: readonly ContainerInfo[],
-  constraints: ContainerConstraints,
+  { newNetworks, imageIds }: Pick<DecisionContext, "newNetworks" | "imageIds">,
 ): Found<ContainerChange> {
   const changes: ContainerChange[] = [];
   const obstacles: string[] = [];
   const byName = new Map(existing.map((actual) => [actual.name, actual]));
   const unplanned = new Map(byName);
-  const neededBases = findNeededBases(planned, byName, constraints);
-  const decisionByName = new Map<string, Decision | null>();
+  const [neededBases, decisions] = [new Set<string>(), new Map<string, Decision | null>()];
+  const context = { byName, newNetworks, imageIds, neededBases, decisions };
+  for (const service of planned) {
+    const base = byName.get(service.base ?? "");
+    if (base?.state === "restarting" && decide(service, context)) neededBases.add(base.name);
+  }
   for (const container of planned) {
     const { name } = container;
-    const actual = byName.get(name);
-    const base = byName.get(container.base ?? "");
+    const [actual, base] = [byName.get(name), byName.get(container.base ?? "")];
     unplanned.delete(name);
-    const imageId = constraints.imageIds.get(container.request.Image) ?? null;
+    const imageId = imageIds.get(container.request.Image) ?? null;
     if (actual && !isOurContainer(container, actual, { base, id, imageId })) {
       obstacles.push(describeForeignContainer(actual, id));
       continue;
     }
-    const baseDecision = decisionByName.get(container.base ?? "") ?? null;
-    const isNeeded = neededBases.has(name);
-    const decision: Decision | null = actual
-      ? decide(container, actual, { base, baseDecision, isNeeded, ...constraints })
-      : { action: "create", reason: "missing" };
-    decisionByName.set(name, decision);
+    const decision = decide(container, context);
+    decisions.set(name, decision);
     if (!decision) continue;
     const { action, reason } = decision;
     if (action === "create" && actual) changes.push(remove(actual, reason));
@@ -224,45 +244,19 @@ function findContainerChanges(
   return { changes, obstacles };
 }
 
-/** Finds the bases in a restart loop whose network a service must join. */
-function findNeededBases(
-  planned: readonly PlannedContainer[],
-  byName: ReadonlyMap<string, ContainerInfo>,
-  constraints: ContainerConstraints,
-): ReadonlySet<string> {
-  const needed = new Set<string>();
-  for (const service of planned) {
-    const base = byName.get(service.base ?? "");
-    if (base?.state !== "restarting") continue;
-    const actual = byName.get(service.name);
-    const context = { base, baseDecision: null, isNeeded: false, ...constraints };
-    if (!actual || decide(service, actual, context)) needed.add(base.name);
-  }
-  return needed;
-}
-
-interface DecisionContext extends ContainerConstraints {
-  readonly base: ContainerInfo | undefined;
-  /** What happens to the base; null when it is not changed. */
-  readonly baseDecision: Decision | null;
-  /** Whether this is a base whose network a service must join. */
-  readonly isNeeded: boolean;
-}
-
-/** Decides what to do with an existing container; null when it is correct. */
-function decide(
-  planned: PlannedContainer,
-  actual: ContainerInfo,
-  context: DecisionContext,
-): Decision | null {
-  const { base, baseDecision } = context;
+/** Decides what to do with a planned container; null when there is one that is correct. */
+function decide(planned: PlannedContainer, context: DecisionContext): Decision | null {
+  const actual = context.byName.get(planned.name);
+  if (!actual) return { action: "create", reason: "missing" };
   const reason = reasonToRecreate(planned, actual, context);
   if (reason !== null) return { action: "create", reason };
   if (actual.state === "exited") return { action: "start", reason: "stopped" };
   // Not removed: the engine may be starting it, as requested by an agent that was killed.
   if (actual.state === "created") return { action: "start", reason: "never started" };
   if (!isRunning(actual)) return { action: "create", reason: actual.state };
-  if (baseDecision?.action === "start" || (planned.base !== null && isLeftBehind(actual, base))) {
+  const base = context.byName.get(planned.base ?? "");
+  const isBaseStarted = context.decisions.get(planned.base ?? "")?.action === "start";
+  if (isBaseStarted || (planned.base !== null && isLeftBehind(actual, base))) {
     const action = actual.state === "running" ? "restart" : "create";
     return { action, reason: "its base is started again" };
   }
@@ -273,12 +267,12 @@ function decide(
 function reasonToRecreate(
   planned: PlannedContainer,
   actual: ContainerInfo,
-  { base, baseDecision, isNeeded, newNetworks, imageIds }: DecisionContext,
+  { byName, newNetworks, imageIds, neededBases, decisions }: DecisionContext,
 ): string | null {
-  if (baseDecision?.action === "create") return "its base is recreated";
+  if (decisions.get(planned.base ?? "")?.action === "create") return "its base is recreated";
   const newNetwork = planned.addressByNetwork.keys().find((name) => newNetworks.has(name));
   if (newNetwork !== undefined) return `network ${newNetwork} is recreated`;
-  const change = containerChange(planned, actual, base);
+  const change = containerChange(planned, actual, byName.get(planned.base ?? ""));
   if (change !== null) return change;
   if (!actual.labels.has(specLabel)) return "made by another program";
   const usedImage = actual.labels.get(imageLabel);
@@ -286,7 +280,7 @@ function reasonToRecreate(
   if (usedImage !== undefined && imageId !== null && usedImage !== imageId) {
     return `image ${planned.request.Image} is a newer one`;
   }
-  const isUseless = actual.state === "restarting" && isNeeded;
+  const isUseless = actual.state === "restarting" && neededBases.has(planned.name);
   return isUseless ? "it does not stay up, and a service needs it" : null;
 }
 
@@ -307,21 +301,19 @@ function findForeignGuests(
   { networks, containers }: Pick<Changes, "networks" | "containers">,
   inventory: Inventory,
 ): string[] {
-  const removed = new Set(containers.flatMap((it) => it.action === "remove" ? [it.actual] : []));
-  const created = containers.flatMap((it) => it.action === "create" ? [it.planned] : []);
-  const needed = new Set(created.flatMap((it) => [...it.addressByNetwork].map(String)));
+  const removed = new Set(removedBy(containers));
   const guests = inventory.containers.filter((it) => isRunning(it) && !removed.has(it));
-  const onNetworks = networks.flatMap((change) => {
-    if (change.action !== "remove") return [];
-    const { name } = change.actual;
-    return guests.filter(({ addressByNetwork }) => addressByNetwork.has(name))
-      .map((guest) => describeGuest(guest, `uses network ${name}`));
-  });
+  const onNetworks = removedBy(networks).flatMap(({ name }) =>
+    guests.filter(({ addressByNetwork }) => addressByNetwork.has(name))
+      .map((guest) => describeGuest(guest, `uses network ${name}`))
+  );
   const hosts = new Map<string, string>(
     [...removed].flatMap(({ id, name }) => [id, name].map((it) => [`container:${it}`, name])),
   );
   const inContainers = guests.filter(({ networkMode }) => hosts.has(networkMode))
     .map((guest) => describeSharing(guest, hosts.get(guest.networkMode)!));
+  const created = createdBy(containers);
+  const needed = new Set(created.flatMap((it) => [...it.addressByNetwork].map(String)));
   const atAddresses = guests.flatMap((guest) =>
     [...guest.addressByNetwork].filter((it) => needed.has(String(it)))
       .map(([network, address]) => describeGuest(guest, `has the address ${address} on ${network}`))
@@ -329,11 +321,38 @@ function findForeignGuests(
   return [...onNetworks, ...inContainers, ...atAddresses];
 }
 
-function findMissingImages(
-  changes: readonly ContainerChange[],
-  imageIds: ImageIds,
-): string[] {
-  const names = changes.flatMap((it) => it.action === "create" ? [it.planned.request.Image] : []);
-  const missing = [...new Set(names)].filter((name) => (imageIds.get(name) ?? null) === null);
+function findMissingImages(changes: readonly ContainerChange[], imageIds: ImageIds): string[] {
+  const names = new Set(createdBy(changes).map(({ request }) => request.Image));
+  const missing = [...names].filter((name) => (imageIds.get(name) ?? null) === null);
   return missing.length === 0 ? [] : [`missing images: ${missing.join(", ")}`];
+}
+
+/**
+ * Finds the networks to be created whose subnet is taken, also by a network that stays, which Docker
+ * would reject late and without its name. Returns an obstacle for each.
+ */
+export function findTakenSubnets(
+  changes: readonly NetworkChange[],
+  existing: readonly NetworkInfo[],
+  reserved: readonly ReservedRange[],
+): string[] {
+  const removed = removedBy(changes);
+  // What a network of another driver than bridge holds is outside, and stays there without it.
+  const staying = existing.filter((it) => it.driver !== "bridge" || !removed.includes(it));
+  const taken: (ReservedRange & { network?: string })[] = [
+    ...staying.flatMap(({ name: network, subnets }) =>
+      subnets.map((text) => {
+        const conflict = `is taken by network ${network} (${text})`;
+        return { network, range: rangeOf(text), conflict };
+      })
+    ),
+    ...reserved,
+  ];
+  return createdBy(changes).flatMap(({ name, subnet }) => {
+    const wanted = rangeOf(subnet);
+    const other = taken.find(({ network, range }) => network !== name && overlaps(range, wanted));
+    if (!other) return [];
+    const removal = other.network === undefined ? "" : "remove it, or ";
+    return [`subnet ${subnet} of ${name} ${other.conflict}: ${removal}choose another subnet`];
+  });
 }

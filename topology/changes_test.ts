@@ -25,7 +25,7 @@ import {
   webRemade,
 } from "../tests/support/plan.ts";
 import { SeededRandom } from "../tests/support/random.ts";
-import { type Changes, findChanges, findRemovals } from "./changes.ts";
+import { type Changes, findChanges, findRemovals, findTakenSubnets } from "./changes.ts";
 import { findDrift } from "./drift.ts";
 import {
   type ContainerInfo,
@@ -36,7 +36,6 @@ import {
   topologyLabel,
 } from "./inventory.ts";
 import { defaultPlanOptions, type Plan, planTopology } from "./plan.ts";
-import { findTakenSubnets } from "./reserved.ts";
 
 const nothing: Inventory = { networks: [], containers: [] };
 const containerNames = ["web", "web-http", "web-ssh", "db", "db-sql"];

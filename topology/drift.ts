@@ -1,13 +1,16 @@
 import {
+  type Claim,
+  containerClaim,
   type ContainerInfo,
+  describeClaim,
   type Inventory,
   isRunning,
+  networkClaim,
   type NetworkInfo,
   specLabel,
   topologyLabel,
 } from "./inventory.ts";
 import { compareCodePoints } from "./json.ts";
-import { type Claim, containerClaim, describeClaim, networkClaim } from "./ownership.ts";
 import type { Plan, PlannedContainer, PlannedNetwork } from "./plan.ts";
 
 /** The ways in which Docker can differ from what was applied. */

@@ -22,10 +22,7 @@ export class ShapeErrors {
   }
 }
 
-/**
- * A value of the document at its place. Reports a wrong shape once and then reads it as empty, so that
- * one reading finds every wrong shape.
- */
+/** A value of the document. Reports a wrong shape once, then reads it as empty, to find every one. */
 export class JsonCursor {
   readonly #value: Json | undefined;
   /** Null after an error of this value or of one that contains it. */
@@ -83,13 +80,11 @@ export class JsonCursor {
 
   /** The items of a list. */
   items(): JsonCursor[] {
-    if (Array.isArray(this.#value)) {
-      return this.#value.map((item, index) =>
-        this.#inner(item, () => `${this.#place()}[${index}]`)
-      );
+    if (!Array.isArray(this.#value)) {
+      this.#expected("array");
+      return [];
     }
-    this.#expected("array");
-    return [];
+    return this.#value.map((item, index) => this.#inner(item, () => `${this.#place()}[${index}]`));
   }
 
   /** One member of an object. */

@@ -1,7 +1,6 @@
 import { type Decky, type Lan, readTopology, type Topology } from "./document.ts";
-import { specLabel, topologyLabel } from "./inventory.ts";
+import { namePrefix, specLabel, topologyLabel } from "./inventory.ts";
 import { compareCodePoints, parseJson } from "./json.ts";
-import { namePrefix } from "./ownership.ts";
 import {
   builtInServices,
   type Port,

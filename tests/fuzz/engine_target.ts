@@ -11,10 +11,10 @@ import { ResponseReader } from "../../docker/http.ts";
 import { readContainers, readNetworks } from "../../docker/lists.ts";
 import { createLog } from "../../host/log.ts";
 import { TopologyStore } from "../../store/topology_store.ts";
-import { findChanges, findRemovals } from "../../topology/changes.ts";
+import { findChanges, findRemovals, findTakenSubnets } from "../../topology/changes.ts";
 import { findDrift } from "../../topology/drift.ts";
 import { planDocument } from "../../topology/plan.ts";
-import { findTakenSubnets, reserveInterface } from "../../topology/reserved.ts";
+import { reserveInterface } from "../../topology/address.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
 import {
