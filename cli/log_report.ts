@@ -1,9 +1,7 @@
 import { sanitizeLine } from "../host/log.ts";
-import type { LogStatus } from "../logs/positions.ts";
+import { lateReason, type LogStatus, maximumBehindMs } from "../logs/status.ts";
 import { besideStore, explain, openForReading } from "../store/file.ts";
 
-/** Lines that wait for longer are worth a warning, in milliseconds; so is a status that is older. */
-const maximumBehindMs = 600_000;
 /** How long to wait for the running agent while it writes, in milliseconds. */
 const busyTimeoutMs = 500;
 const maximumStatusBytes = 8 * 1024;
@@ -103,8 +101,7 @@ function warningsOf({ at, behindSince, problem }: LogStatus, now: number): strin
     ];
   }
   if (behindSince === null || now - behindSince <= maximumBehindMs) return [];
-  const reason = problem ?? "containers write more than can be sent";
-  return [`log lines wait since ${timeText(behindSince)}: ${reason}`];
+  return [`log lines wait since ${timeText(behindSince)}: ${lateReason(problem)}`];
 }
 
 function timeText(ms: number): string {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { type LogStatus, PositionStore } from "../logs/positions.ts";
+import { PositionStore } from "../logs/positions.ts";
+import type { LogStatus } from "../logs/status.ts";
 import { AgentSetup } from "../tests/support/agent_setup.ts";
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";

@@ -2,7 +2,7 @@ import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { SendResult } from "../agent/sender.ts";
 import { type Log, sanitizeLine } from "../host/log.ts";
 import { replaceTextFile } from "../host/textfile.ts";
-import type { LogStatus } from "../logs/positions.ts";
+import type { LogStatus } from "../logs/status.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { ExitCode } from "./report.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { LogStatus } from "../logs/positions.ts";
+import type { LogStatus } from "../logs/status.ts";
 import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { HostSnapshot } from "../agent/snapshot.ts";
 import type { Log } from "../host/log.ts";

@@ -1,11 +1,12 @@
 import { EngineError, statusError } from "../docker/errors.ts";
 import { EngineConnection, type EngineRequest, type TimeoutSet } from "../docker/http.ts";
+import type { ClockWatcher } from "./clock.ts";
 
 /** Where the reading of a log goes on. */
 export interface LogPosition {
   /** Of the last line, as the engine wrote it: RFC 3339 with nanoseconds. */
   readonly timestamp: string;
-  /** How many lines were read that have this timestamp. */
+  /** How many lines were read that have this timestamp; 0: those lines are not there any more. */
   readonly lines: number;
 }
 
@@ -80,9 +81,6 @@ export class LogParser {
   /** The earlier pieces of the current line. */
   #kept: Uint8Array<ArrayBuffer> = noBytes;
   #keptLength = 0;
-  /** Whether a line has begun and not ended. */
-  #isUnfinished = false;
-  #isReturned = false;
   /** Whether the shared memory was used up in the current line. */
   #isCut = false;
 
@@ -110,12 +108,11 @@ export class LogParser {
    * added. Throws `EngineError` for a stream that is not a log.
    */
   next(): Uint8Array | null {
-    if (this.#isReturned) this.#dropKept();
     for (;;) {
       if (this.#pieceLeft === 0 && !this.#beginPiece()) return null;
+      const isSameLine = !this.#sharesTimestamp || this.#pieceTimestamp === this.timestamp;
       // The container ended in the middle of a line, and was started again.
-      const isOther = this.#sharesTimestamp && this.#pieceTimestamp !== this.timestamp;
-      if (this.#isUnfinished && isOther) return this.#takeKept();
+      if (this.#hasBegun && !isSameLine) return this.#takeKept();
       this.timestamp = this.#pieceTimestamp;
       const available = Math.min(this.#pieceLeft, this.#end - this.#start);
       const end = this.#buffer.indexOf(lineFeed, this.#start);
@@ -123,7 +120,7 @@ export class LogParser {
         const piece = this.#buffer.subarray(this.#start, end);
         this.#skip(piece.length + 1);
         if (this.#isRaw) this.#pieceLeft = 0;
-        if (!this.#isUnfinished) return piece;
+        if (!this.#hasBegun) return piece;
         this.#keep(piece);
         return this.#takeKept();
       }
@@ -137,16 +134,20 @@ export class LogParser {
 
   /** Returns the line that the end of the log has left without a line feed, or null. */
   last(): Uint8Array | null {
-    if (this.#isReturned) this.#dropKept();
     const available = Math.min(this.#pieceLeft, this.#end - this.#start);
     this.#keep(this.#buffer.subarray(this.#start, this.#start + available));
     this.#start = this.#end;
-    return this.#isUnfinished ? this.#takeKept() : null;
+    return this.#hasBegun ? this.#takeKept() : null;
   }
 
   /** Gives its memory back. */
   close(): void {
-    this.#dropKept();
+    this.#takeKept();
+  }
+
+  /** Whether a line has begun and not ended. */
+  get #hasBegun(): boolean {
+    return this.#keptLength > 0 || this.#isCut;
   }
 
   /** Reads what is before a piece; returns false when more bytes must be added. */
@@ -176,7 +177,7 @@ export class LogParser {
   /** A TTY's line has its timestamp again in front of each further piece. */
   #beginRawPiece(length: number): boolean {
     const repeated = `${this.timestamp} `;
-    if (this.#isUnfinished) {
+    if (this.#hasBegun) {
       if (length < repeated.length) return false;
       const start = this.#buffer.subarray(this.#start, this.#start + repeated.length);
       if (decoder.decode(start) === repeated) this.#start += repeated.length;
@@ -208,9 +209,8 @@ export class LogParser {
     this.#pieceLeft -= count;
   }
 
+  /** Keeps a piece of a line, up to the most bytes of a line and as far as there is memory. */
   #keep(piece: Uint8Array): void {
-    if (piece.length === 0) return;
-    this.#isUnfinished = true;
     const length = Math.min(this.#keptLength + piece.length, maximumLineBytes);
     if (length > this.#kept.length && !this.#growKept(length)) {
       if (!this.#isCut) this.#memory.cutLines++;
@@ -230,23 +230,24 @@ export class LogParser {
     return true;
   }
 
+  /** Returns what is kept, and gives its memory back: the line is handled before the next is read. */
   #takeKept(): Uint8Array {
-    this.#isReturned = true;
-    return this.#kept.subarray(0, this.#keptLength);
-  }
-
-  #dropKept(): void {
+    const line = this.#kept.subarray(0, this.#keptLength);
     this.#memory.giveBack(this.#kept.length);
     this.#kept = noBytes;
     this.#keptLength = 0;
-    this.#isUnfinished = false;
-    this.#isReturned = false;
     this.#isCut = false;
+    return line;
   }
 
   #malformed(detail: string): EngineError {
     return new EngineError({ reason: "other", detail: `the log is malformed: ${detail}` });
   }
+}
+
+/** The line at which the reading of a log should go on is not there, as the engine has removed it. */
+export class MissingLineError extends Error {
+  override readonly name = "MissingLineError";
 }
 
 /** Which log to read, and from where on. */
@@ -255,37 +256,33 @@ export interface LogOptions {
   readonly socket: string;
   /** The container's id. */
   readonly id: string;
-  /** What was read before; null: nothing. */
+  /** The last line that was read before; null: read from the start. */
   readonly after: LogPosition | null;
+  readonly clock: ClockWatcher;
   readonly memory: SharedMemory;
   readonly timeouts: TimeoutSet;
-  /** Called when lines after the position are missing, because the engine has removed them. */
-  readonly onGap: () => void;
 }
 
 /** Reads what a container has written and writes to its standard output, line by line. */
 export class ContainerLog {
-  /** From where the engine was asked to begin; null: from the start. */
-  readonly since: LogPosition | null;
   isClosed = false;
-  readonly #onGap: () => void;
   readonly #connection: EngineConnection;
   readonly #parser: LogParser;
-  /** What was read before; null when all of it was skipped. */
+  /** The line that was read before, while it is looked for. */
   #after: LogPosition | null;
-  #hasSkipped = false;
   #timestamp = "";
   #lines = 0;
 
   private constructor(
     connection: EngineConnection,
     parser: LogParser,
-    { after, onGap }: Pick<LogOptions, "after" | "onGap">,
+    after: LogPosition | null,
+    /** From when on the engine sends lines, in milliseconds since 1970; null: from the start. */
+    readonly since: number | null,
   ) {
     this.#connection = connection;
     this.#parser = parser;
-    this.since = this.#after = after;
-    this.#onGap = onGap;
+    this.#after = after;
   }
 
   /**
@@ -293,13 +290,15 @@ export class ContainerLog {
    * engine refuses, or does not answer within 10 s.
    */
   static async open(signal: AbortSignal, options: LogOptions): Promise<ContainerLog> {
-    const { socket, id, timeouts, onGap } = options;
-    const after = options.after && isPast(options.after) ? options.after : null;
+    const { socket, id, after, clock, memory, timeouts } = options;
+    const readAt = after === null ? NaN : Date.parse(after.timestamp);
+    const earliest = clock.earliestAfter(readAt);
+    const since = earliest > 0 ? earliest : null;
+    const isLookedFor = after !== null && after.lines > 0 && !clock.mayComeTwice(readAt);
     const connection = await EngineConnection.open(socket, signal, timeouts, maximumHeadBytes);
     const stopTimeout = connection.abortAfter(answerTimeoutMs);
-    const call = logRequest(id, after);
     try {
-      await connection.send([call]);
+      await connection.send([logRequest(id, since)]);
       const { status, headers } = await connection.receiveHead();
       if (status !== 200) {
         const body = new Uint8Array(maximumRefusalBytes);
@@ -308,8 +307,8 @@ export class ContainerLog {
       }
       if (headers.has("transfer-encoding")) throw new EngineError({ reason: "not-http" });
       stopTimeout();
-      const parser = new LogParser(options.memory, !headers.has("libpod-api-version"));
-      return new ContainerLog(connection, parser, { after, onGap });
+      const parser = new LogParser(memory, !headers.has("libpod-api-version"));
+      return new ContainerLog(connection, parser, isLookedFor ? after : null, since);
     } catch (error) {
       connection.close();
       throw error;
@@ -325,7 +324,8 @@ export class ContainerLog {
 
   /**
    * Returns the next line that was not read before, without its line feed, valid until the next call;
-   * null when more must be waited for. Throws `EngineError` for a stream that is not a log.
+   * null when more must be waited for. Throws `EngineError` for a stream that is not a log, and
+   * `MissingLineError`.
    */
   next(): Uint8Array | null {
     for (;;) {
@@ -334,10 +334,15 @@ export class ContainerLog {
     }
   }
 
-  /** Returns what the end of the log has left without a line feed; null when there is nothing. */
+  /**
+   * Returns what the end of the log has left without a line feed; null when there is nothing. Throws
+   * `MissingLineError`.
+   */
   last(): Uint8Array | null {
     const line = this.#parser.last();
-    return line !== null && this.#isNew() ? line : null;
+    if (line !== null && this.#isNew()) return line;
+    if (this.#after !== null) throw new MissingLineError();
+    return null;
   }
 
   /** The position after the line that was returned last. */
@@ -357,37 +362,19 @@ export class ContainerLog {
     const { timestamp } = this.#parser;
     if (timestamp === this.#timestamp) this.#lines++;
     else [this.#timestamp, this.#lines] = [timestamp, 1];
-    if (this.#after === null) return true;
-    const isKnown = timestamp === this.#after.timestamp;
-    if (isKnown && this.#lines <= this.#after.lines) {
-      this.#hasSkipped = true;
-      return false;
-    }
-    // Begins with what was read last, unless that was removed.
-    if (!isKnown && !this.#hasSkipped) this.#onGap();
-    this.#after = null;
-    return true;
+    const after = this.#after;
+    if (after === null) return true;
+    if (timestamp === after.timestamp && this.#lines === after.lines) this.#after = null;
+    else if (!(Date.parse(timestamp) <= Date.parse(after.timestamp))) throw new MissingLineError();
+    return false;
   }
 }
 
-/** Asks for the lines from a position on, also those that are still to come. */
-function logRequest(id: string, after: LogPosition | null): EngineRequest {
-  const since = after === null ? "" : `&since=${unixTime(after.timestamp)}`;
+/** Asks for the lines since a time in milliseconds, also those that are still to come. */
+function logRequest(id: string, sinceMs: number | null): EngineRequest {
+  // Unix seconds; the engine takes no RFC 3339 here.
+  const since = sinceMs === null ? "" : `&since=${(sinceMs / 1000).toFixed(3)}`;
   const path = `/containers/${encodeURIComponent(id)}/logs`;
   const query = `stdout=1&stderr=0&follow=1&timestamps=1&tail=all${since}`;
   return { method: "GET", path: `${path}?${query}`, isStream: true };
-}
-
-/** Writes a timestamp as the engine wants it: Unix seconds, a dot and nanoseconds. */
-function unixTime(timestamp: string): string {
-  const fraction = /\.(\d{1,9})/.exec(timestamp)?.[1] ?? "";
-  return `${Math.floor(Date.parse(timestamp) / 1000)}.${fraction.padEnd(9, "0")}`;
-}
-
-/**
- * Returns false when the clock was set back behind a position: the engine would leave out what was written
- * since then. Also for a text that is no time.
- */
-export function isPast({ timestamp }: LogPosition): boolean {
-  return Date.parse(timestamp) <= Date.now();
 }

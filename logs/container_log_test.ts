@@ -5,11 +5,13 @@ import { withEngine } from "../tests/support/engine/client.ts";
 import type { FakeEngine } from "../tests/support/engine/fake_engine.ts";
 import { lineFrames, logFrame, timestampAt } from "../tests/support/engine/logs.ts";
 import { container } from "../tests/support/engine/state.ts";
+import { ClockWatcher } from "./clock.ts";
 import {
   ContainerLog,
   LogParser,
   type LogPosition,
   maximumLineBytes,
+  MissingLineError,
   SharedMemory,
 } from "./container_log.ts";
 
@@ -161,15 +163,15 @@ const web = container({ name: "web" });
 function open(
   engine: FakeEngine,
   after: LogPosition | null,
-  { onGap = () => {}, signal = new AbortController().signal } = {},
+  { signal = new AbortController().signal } = {},
 ) {
   return ContainerLog.open(signal, {
     socket: engine.socketPath,
     id: web.Id,
     after,
+    clock: new ClockWatcher(),
     memory: new SharedMemory(1e6),
     timeouts: new TimeoutSet(),
-    onGap,
   });
 }
 
@@ -197,9 +199,7 @@ Deno.test("ContainerLog follows a log, and goes on from its position", async () 
     engine.logs.print(web.Id, "6\n");
     assert.deepEqual(await read(log, 2), ["5", "6"]);
     log.close();
-    const next = await open(engine, position, {
-      onGap: () => assert.fail("there is no gap"),
-    });
+    const next = await open(engine, position);
     assert.deepEqual(await read(next, 2), ["5", "6"]);
     engine.logs.end(web.Id);
     assert.deepEqual(await read(next, 1), []);
@@ -225,15 +225,34 @@ Deno.test("ContainerLog.fill() throws once closed, also with a full buffer", asy
   });
 });
 
-Deno.test("L12 ContainerLog reports lines that the engine has removed", async () => {
+Deno.test("ContainerLog finds its position among lines of about the same time", async () => {
+  await withEngine(async (engine) => {
+    engine.containers = [web];
+    const at = Date.now() - 60_000;
+    const times = [timestampAt(at, 1), timestampAt(at, 2), timestampAt(at, 2), timestampAt(at, 3)];
+    for (const [index, time] of times.entries()) engine.logs.print(web.Id, `${index}\n`, time);
+    // The clock was set back before the last line.
+    engine.logs.print(web.Id, "last\n", timestampAt(at - 1_000));
+    for (const [timestamp, lines, next] of [[1, 1, "1"], [2, 1, "2"], [2, 2, "3"]] as const) {
+      const log = await open(engine, { timestamp: timestampAt(at, timestamp), lines });
+      assert.deepEqual(await read(log, 1), [next]);
+      await read(log, 3 - Number(next));
+      assert.deepEqual(await read(log, 1), ["last"]);
+      log.close();
+    }
+  });
+});
+
+Deno.test("L12 ContainerLog throws when the engine has removed lines", async () => {
   await withEngine(async (engine) => {
     engine.containers = [web];
     engine.logs.print(web.Id, "9\n");
-    let gaps = 0;
-    const log = await open(engine, { timestamp: first, lines: 1 }, { onGap: () => gaps++ });
-    assert.deepEqual(await read(log, 1), ["9"]);
-    assert.equal(gaps, 1);
+    const log = await open(engine, { timestamp: first, lines: 1 });
+    await assert.rejects(read(log, 1), MissingLineError);
     log.close();
+    const next = await open(engine, { timestamp: first, lines: 0 });
+    assert.deepEqual(await read(next, 1), ["9"]);
+    next.close();
   });
 });
 

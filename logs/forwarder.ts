@@ -8,15 +8,17 @@ import {
   isRunning,
   topologyLabel,
 } from "../topology/inventory.ts";
+import { ClockWatcher } from "./clock.ts";
 import {
   ContainerLog,
-  isPast,
   logMemoryBytes,
   type LogPosition,
+  MissingLineError,
   SharedMemory,
 } from "./container_log.ts";
-import { type LogStatus, PositionStore } from "./positions.ts";
+import { PositionStore } from "./positions.ts";
 import type { LineSink } from "./sender.ts";
+import { lateReason, type LogStatus, maximumBehindMs } from "./status.ts";
 
 /** How many logs are read at once by default; the others wait for their turn. */
 const maximumFollowed = 500;
@@ -39,8 +41,6 @@ const statusMs = 60_000;
 const problemMs = 2 * maxRetryMs;
 /** Lines that are older count as waiting, in milliseconds. */
 const lateMs = 5_000;
-/** Lines that wait for longer are logged, in milliseconds. */
-const maximumBehindMs = 600_000;
 /** At its first start the agent meets old lines, which is no fault. */
 const logLateAfterTicks = 10;
 
@@ -57,8 +57,6 @@ class Source {
   isRunning = false;
   /** Whether its log was read to the end after it had ended. */
   isDone = false;
-  /** After the last line that the sink has taken. */
-  position: LogPosition | null = null;
   /** Null while its log is not read. */
   log: ContainerLog | null = null;
   /** Resolves when the reading has ended. */
@@ -67,10 +65,14 @@ class Source {
   lastReadAt = 0;
   retryAt = 0;
   failures = 0;
-  /** When its lines were read that are not sent yet, in milliseconds since 1970, or null. */
-  heldSince: number | null = null;
+  /** Whether lines were read of its log that are not sent yet. */
+  hasUnsent = false;
 
-  constructor(readonly id: string) {}
+  constructor(
+    readonly id: string,
+    /** After the last line that the sink has taken. */
+    public position: LogPosition | null,
+  ) {}
 }
 
 /** Lets one log after the other send what was read of it. */
@@ -113,6 +115,7 @@ export class LogForwarder {
   readonly #timeouts = new TimeoutSet();
   readonly #memory = new SharedMemory(maximumBytes - maximumFollowed * logMemoryBytes);
   readonly #turns = new TurnQueue();
+  readonly #clock = new ClockWatcher();
   /** By container id, in the order of their turns. */
   readonly #sources = new Map<string, Source>();
   /** Those whose logs are read, by container id; also of containers that are gone. */
@@ -146,7 +149,8 @@ export class LogForwarder {
       if (!isForwarded(container)) continue;
       const { id } = container;
       gone.delete(id);
-      const source = this.#sources.get(id) ?? this.#active.get(id) ?? new Source(id);
+      const source = this.#sources.get(id) ?? this.#active.get(id) ??
+        new Source(id, this.#positions.read(id));
       this.#sources.set(id, source);
       source.isRunning = isRunning(container);
       source.isDone &&= !source.isRunning;
@@ -180,13 +184,8 @@ export class LogForwarder {
   /** What was done so far. */
   get status(): LogStatus {
     const { sink } = this.#options;
-    const held = [...this.#active.values()].map(({ heldSince }) => heldSince ?? Infinity);
-    const since = Math.min(
-      sink.status.waitingSince ?? Infinity,
-      this.#oldest,
-      this.#lastOldest,
-      ...held,
-    );
+    const waitingSince = sink.status.waitingSince ?? Infinity;
+    const since = Math.min(waitingSince, this.#oldest, this.#lastOldest);
     const now = Date.now();
     return {
       at: now,
@@ -207,7 +206,8 @@ export class LogForwarder {
       this.#options.log("info", "the logs of all containers are read again", { subject: "logs" });
     }
     if (this.#blockedAt !== null && now - this.#blockedAt > blockedMs) this.#suspend();
-    this.#closeOutdated(now);
+    this.#checkClock();
+    this.#endTurns(now);
     this.#openDue();
     [this.#lastOldest, this.#oldest] = [this.#oldest, Infinity];
     this.#storeStatus();
@@ -230,9 +230,8 @@ export class LogForwarder {
     const isLate = behindSince !== null && at - behindSince > maximumBehindMs;
     this.#lateTicks = isLate ? this.#lateTicks + 1 : 0;
     if (this.#lateTicks === logLateAfterTicks) {
-      const reason = problem ?? "containers write more than can be sent";
-      const text = `log lines have waited for ${maximumBehindMs / 60_000} minutes: ${reason}`;
-      log("warn", text, { subject: "logs" });
+      const text = `log lines have waited for ${maximumBehindMs / 60_000} minutes: `;
+      log("warn", text + lateReason(problem), { subject: "logs" });
     }
     if (wasLate && !isLate) log("info", "no log lines wait any more", { subject: "logs" });
   }
@@ -254,15 +253,20 @@ export class LogForwarder {
     for (const { log } of this.#active.values()) log?.close();
   }
 
-  /** Closes logs whose turn is over, and those that a clock that was set back has stopped. */
-  #closeOutdated(now: number): void {
+  /** Closes logs of which the engine leaves out lines until its clock has reached a time again. */
+  #checkClock(): void {
+    const setTo = this.#clock.check();
+    if (setTo === null) return;
+    for (const { log } of this.#active.values()) if ((log?.since ?? 0) > setTo) log?.close();
+  }
+
+  /** Closes logs whose turn is over. */
+  #endTurns(now: number): void {
     let waiting = this.#sources.size > this.#maximumFollowed ? this.#due(now).length : 0;
-    for (const { log, heldSince, openedAt, lastReadAt } of this.#active.values()) {
-      if (!log) continue;
-      // The engine leaves out all lines until its clock has reached that time again.
-      if (log.since && !isPast(log.since)) log.close();
-      if (waiting <= 0 || heldSince !== null) continue;
-      if (now - lastReadAt < quietMs && now - openedAt < turnMs) continue;
+    for (const { log, hasUnsent, openedAt, lastReadAt } of this.#active.values()) {
+      if (waiting <= 0) return;
+      const isOver = now - lastReadAt >= quietMs || now - openedAt >= turnMs;
+      if (!log || hasUnsent || !isOver) continue;
       log.close();
       waiting--;
     }
@@ -294,15 +298,15 @@ export class LogForwarder {
       log = source.log = await ContainerLog.open(this.#signal, {
         socket: findSocket(this.#sockets),
         id,
-        after: source.position ?? this.#positions.read(id),
+        after: source.position,
+        clock: this.#clock,
         memory: this.#memory,
         timeouts: this.#timeouts,
-        onGap: () => this.#noteGap(),
       });
       while (await log.fill()) {
-        source.heldSince = Date.now();
+        source.hasUnsent = true;
         await this.#sendLines(source, log);
-        source.heldSince = null;
+        source.hasUnsent = false;
         source.lastReadAt = performance.now();
       }
       // A container that runs may go on with its last line. The engine's end looks like that of a log:
@@ -313,7 +317,8 @@ export class LogForwarder {
         source.isDone = !source.isRunning;
       }
     } catch (error) {
-      this.#noteFailure(id, error);
+      if (error instanceof MissingLineError) this.#skipGap(source);
+      else this.#noteFailure(id, error);
     }
     this.#close(source, log);
   }
@@ -322,7 +327,8 @@ export class LogForwarder {
     const wasClosed = log?.isClosed ?? false;
     log?.close();
     this.#active.delete(source.id);
-    source.log = source.heldSince = null;
+    source.log = null;
+    source.hasUnsent = false;
     const delayMs = minRetryMs * 2 ** Math.min(source.failures++, 16);
     source.retryAt = wasClosed ? 0 : performance.now() + Math.min(maxRetryMs, delayMs);
     // The others come first.
@@ -365,7 +371,10 @@ export class LogForwarder {
     this.#openDue();
   }
 
-  #noteGap(): void {
+  /** Lets a log be read from where it begins now. */
+  #skipGap(source: Source): void {
+    source.position = { ...source.position!, lines: 0 };
+    source.log?.close();
     this.#gaps++;
     const text =
       "Docker has removed log lines before they were sent; the master was away for too " +

@@ -5,6 +5,7 @@ import { TemporaryFolder, until } from "../tests/support/environment.ts";
 import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
 import { lineFrames, timestampAt } from "../tests/support/engine/logs.ts";
 import { container, type ContainerItem, imageIdOf } from "../tests/support/engine/state.ts";
+import { TestClock } from "../tests/support/test_clock.ts";
 import { TestSink } from "../tests/support/test_sink.ts";
 import { isForwarded, LogForwarder } from "./forwarder.ts";
 import { PositionStore } from "./positions.ts";
@@ -179,7 +180,6 @@ Deno.test("LogForwarder closes all logs while the sink is full, and loses nothin
   await until(() => engine.logs.followed.length === 0, { what: "closed logs" });
   assert.equal(sink.lines.length, 4);
   for (let line = 20; line < 30; line++) print(line);
-  assert.notEqual(setup.forwarder.status.behindSince, null);
   sink.drain();
   await setup.untilLines(60);
   for (const name of ["a", "b", "c"]) {
@@ -269,25 +269,76 @@ Deno.test("L14 LogForwarder waits for an engine that has no socket", async () =>
   assert.match(setup.logged[0]!, /^warn: Cannot read the log of a container: Cannot find Docker/);
 });
 
-Deno.test("L16 LogForwarder reads a log again after the clock was set back", async () => {
+const [second, hour, day] = [1_000, 3_600_000, 86_400_000];
+/** How far the clock is set back, and what it shows later, by the time that it is. */
+const clocks = [
+  { what: "by a second", setBackMs: second, laterMs: 2 * second },
+  { what: "by an hour", setBackMs: hour, laterMs: -hour + 2 * second },
+  { what: "by a day", setBackMs: day, laterMs: -day + 2 * second },
+  { what: "by half an hour, and forward", setBackMs: hour / 2, laterMs: 2 * second },
+  { what: "while it runs", setBackMs: 2 * hour, laterMs: 2 * second, isRunning: true },
+];
+
+for (const { what, setBackMs, laterMs, isRunning } of clocks) {
+  Deno.test(`L16 LogForwarder misses no line of a clock set back ${what}`, async () => {
+    using clock = new TestClock();
+    const web = service("web-http");
+    await using setup = await Setup.start([web]);
+    const { engine, sink } = setup;
+    for (const line of ["1", "2"]) engine.logs.print(web.Id, `${line}\n`);
+    await setup.untilLines(2);
+    if (isRunning) {
+      // The sink has no room, so that no log is open.
+      sink.room = 1;
+      engine.logs.print(web.Id, "3\n");
+      await setup.untilLines(3);
+      await until(() => engine.logs.followed.length === 0);
+    } else {
+      await setup.stopForwarder();
+      engine.logs.print(web.Id, "3\n");
+    }
+    clock.set(-setBackMs);
+    for (const line of ["4", "5"]) engine.logs.print(web.Id, `${line}\n`, timestampAt(Date.now()));
+    if (isRunning) await new Promise((resolve) => setTimeout(resolve, 1_500));
+    clock.set(laterMs);
+    engine.logs.print(web.Id, "6\n", timestampAt(Date.now()));
+    if (isRunning) sink.drain();
+    else setup.startForwarder();
+    await until(() => sink.lines.includes("6"), { what: `6 in ${sink.lines}` });
+    assert.deepEqual([...new Set(sink.lines)].sort(), ["1", "2", "3", "4", "5", "6"]);
+  });
+}
+
+Deno.test("L16 LogForwarder reads a log again that the engine continues too late", async () => {
+  using clock = new TestClock();
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  engine.logs.print(web.Id, "1\n");
+  await setup.untilLines(1);
+  engine.logs.end();
+  await until(() => engine.logs.followed.length === 0);
+  await until(() => engine.logs.followed.length === 1);
+  clock.set(-hour);
+  // The engine leaves it out, as it is older than what was read.
+  engine.logs.print(web.Id, "2\n", timestampAt(Date.now()));
+  await until(() => sink.lines.includes("2"));
+  assert.deepEqual(setup.forwarder.status.gaps, 0);
+});
+
+Deno.test("L12 LogForwarder goes on behind a gap, and counts it", async () => {
   const web = service("web-http");
   await using setup = await Setup.start([web]);
   const { engine, sink } = setup;
   engine.logs.print(web.Id, "1\n");
   await setup.untilLines(1);
   await setup.stopForwarder();
+  engine.logs.rotate(web.Id);
+  for (const line of ["3\n", "4\n"]) engine.logs.print(web.Id, line);
   setup.startForwarder();
-  await until(() => engine.logs.followed.length === 1);
-  const { now } = Date;
-  Date.now = () => now() - 3_600_000;
-  try {
-    // The engine leaves it out, as it is older than what was read.
-    engine.logs.print(web.Id, "2\n");
-    await until(() => sink.lines.includes("2"));
-    assert.deepEqual(sink.lines, ["1", "1", "2"]);
-  } finally {
-    Date.now = now;
-  }
+  await setup.untilLines(3);
+  assert.deepEqual([sink.lines, setup.forwarder.status.gaps], [["1", "3", "4"], 1]);
+  assert.match(setup.logged.join(), /^warn: Docker has removed log lines before they were sent; /);
 });
 
 Deno.test("LogForwarder logs that lines have waited for 10 minutes", async () => {

@@ -3,7 +3,8 @@ import { DatabaseSync } from "node:sqlite";
 import type { Log } from "../host/log.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import type { LogPosition } from "./container_log.ts";
-import { type LogStatus, PositionStore } from "./positions.ts";
+import { PositionStore } from "./positions.ts";
+import type { LogStatus } from "./status.ts";
 
 const status: LogStatus = {
   at: 1,
