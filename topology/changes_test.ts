@@ -288,11 +288,7 @@ Deno.test("findChanges() starts or unpauses a container", () => {
     [{ "web-ssh": { state: "paused" } }, ["unpause container web-ssh: paused"]],
     [{ web: { state: "paused" } }, [unpause]],
     [
-      {
-        web: { state: "paused" },
-        "web-http": { state: "paused" },
-        "web-ssh": { state: "exited" },
-      },
+      { web: { state: "paused" }, "web-http": { state: "paused" }, "web-ssh": { state: "exited" } },
       [unpause, "unpause container web-http: paused", "start container web-ssh: stopped"],
     ],
   ]);
@@ -305,10 +301,7 @@ Deno.test("findChanges() starts a stopped base and restarts its services", () =>
   const [, sshRestarted = ""] = servicesRestarted;
   const cases: [services: Otherwise, lines: string[]][] = [
     [{}, servicesRestarted],
-    [{ "web-http": { state: "exited" } }, [
-      "start container web-http: stopped",
-      sshRestarted,
-    ]],
+    [{ "web-http": { state: "exited" } }, ["start container web-http: stopped", sshRestarted]],
     [{ "web-http": { state: "created" }, "web-ssh": { state: "dead" } }, [
       "start container web-http: never started",
       ...remade({ "web-ssh": "dead" }),
@@ -438,10 +431,7 @@ Deno.test("findChanges() recreates changed networks and their containers", () =>
   assert.equal(removal, "remove network inner: not internal");
   // Containers of a missing network have lost it, running or not.
   const [, ...lines] = dmzRemade("missing");
-  assertChanges([
-    [{ dmz: null }, lines],
-    [{ dmz: null, web: { state: "exited" } }, lines],
-  ]);
+  assertChanges([[{ dmz: null }, lines], [{ dmz: null, web: { state: "exited" } }, lines]]);
 });
 
 Deno.test("findChanges() replaces several networks of one name by one", () => {
@@ -584,32 +574,6 @@ Deno.test("findRemovals() removes unlabelled objects that look as planned", () =
   ]);
   const orphans = removalsOf(bare({ web: null }));
   assert.deepEqual(orphans, everything.filter((line) => !line.includes("web")));
-});
-
-Deno.test("findRemovals() leaves foreign objects", () => {
-  const without = (pattern: RegExp) => everything.filter((line) => !pattern.test(line));
-  const networks = [{ ...dmz, id: "more", name: full("zone"), ...unlabelled }];
-  const containers = [{ ...db, id: "more", name: full("more"), state: "exited", ...unlabelled }];
-  assert.deepEqual(removalsOf(inventory({}, { networks, containers })), everything);
-  const cases: [otherwise: Otherwise, lines: string[]][] = [
-    [{ dmz: ofAnother, "web-ssh": { ...ofAnother, state: "exited" } }, without(/ (dmz|web-ssh)$/)],
-    [{ dmz: null, web: null }, without(/ (dmz|web)$/)],
-    // A planned name is not enough.
-    [{ web: { ...unlabelled, ...at() } }, without(/ web$/)],
-    [{ web: unlabelled }, everything],
-  ];
-  for (const [otherwise, lines] of cases) {
-    assert.deepEqual(removalsOf(inventory(otherwise)), lines);
-  }
-});
-
-Deno.test("findRemovals() reports foreign containers on a network", () => {
-  const withGuest = (change: Partial<ContainerInfo>, otherwise: Otherwise = {}) =>
-    removalsOf(inventory(otherwise, { containers: [{ ...guest, ...change }] }));
-  assert.deepEqual(withGuest({}), [...everything, guestObstacle]);
-  assert.deepEqual(withGuest(ofAnother), [...everything, guestObstacle]);
-  assert.deepEqual(withGuest({ state: "exited" }), everything);
-  assert.deepEqual(withGuest({}, { dmz: ofAnother }), everything.toSpliced(1, 1));
 });
 
 Deno.test("findRemovals() sorts networks backwards and keeps its input", () => {

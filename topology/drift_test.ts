@@ -183,10 +183,7 @@ Deno.test("findDrift() finds unexpected objects, running or not", () => {
 
 Deno.test("findDrift() distinguishes a network and a container of one name", () => {
   const name = "decnet-same";
-  const more = {
-    networks: [{ ...dmz, name }],
-    containers: [{ ...web, name, ...unlabelled }],
-  };
+  const more = { networks: [{ ...dmz, name }], containers: [{ ...web, name, ...unlabelled }] };
   assert.deepEqual(driftOf(inventory({}, more)), [
     `unexpected network ${name}: its label names this topology, its name does not`,
     `unexpected container ${name}: running`,
@@ -206,11 +203,7 @@ Deno.test("findDrift() finds a service that runs longer than its base", () => {
     .map((name) => `changed container ${name}: runs longer than web, whose network it shared`);
   assertDrift([
     [{ web: up(1, 2) }, left],
-    [{ web: up(0, 59) }, left],
     [{ web: up(0, 60) }, []],
-    // "Less than a second", also of all that was started before the clock was set back.
-    [{ web: up(0, 1) }, []],
-    [{ "web-http": up(0, 1), "web-ssh": up(0, 1) }, []],
   ]);
 });
 

@@ -153,14 +153,9 @@ function objectsOf(...counts: number[]): string {
 Deno.test("parseJson() accepts numeric keys up to the limit", () => {
   const text = objectsOf(maximumNumericKeys - 1, 1);
   assert.equal(writeJson(parseJson(text)).length, text.length);
-});
-
-Deno.test("parseJson() rejects more numeric keys than the limit", () => {
-  for (const text of [objectsOf(maximumNumericKeys + 1), objectsOf(maximumNumericKeys, 1)]) {
-    assert.throws(() => parseJson(text), {
-      name: "SyntaxError",
-      message: "Cannot read the document: it holds more than 10000 keys that are numbers",
-    });
+  const message = "Cannot read the document: it holds more than 10000 keys that are numbers";
+  for (const more of [objectsOf(maximumNumericKeys + 1), objectsOf(maximumNumericKeys, 1)]) {
+    assert.throws(() => parseJson(more), { name: "SyntaxError", message });
   }
 });
 

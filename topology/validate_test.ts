@@ -164,32 +164,6 @@ Deno.test("validateTopology() finds every problem at once, each with its place",
   );
 });
 
-Deno.test("validateTopology() finds a missing DMZ beside other problems", () => {
-  const problems = validateTopology(
-    topology({ lans: [lan("a b", { isDmz: false })] }),
-    defaultPlanOptions,
-  );
-  assert.deepEqual(problems.map(({ code }) => code), ["DMZ_MISSING", "NAME_MALFORMED"]);
-});
-
-Deno.test("validateTopology() accepts __proto__ and constructor as names", () => {
-  const document = parseJson(`{
-    "topology": {"id": "a"},
-    "lans": [{"name": "constructor", "subnet": "10.0.0.0/24", "is_dmz": true}],
-    "deckies": [{"name": "toString", "services": ["__proto__", "constructor"], "decky_config": {
-      "ips_by_lan": {"constructor": "10.0.0.2", "__proto__": "10.0.0.3", "toString": "10.0.0.4"},
-      "service_config": {"__proto__": {"image": "A"}}
-    }}]
-  }`);
-  const problems = validateTopology(readTopology(document), defaultPlanOptions);
-  assert.deepEqual(places(problems), [
-    "NAME_MALFORMED deckies[0].services[0]",
-    "IP_UNKNOWN_LAN deckies[0].decky_config.ips_by_lan.__proto__",
-    "IP_UNKNOWN_LAN deckies[0].decky_config.ips_by_lan.toString",
-    "NAME_MALFORMED deckies[0].decky_config.service_config.__proto__.image",
-  ]);
-});
-
 /** As many LANs, deckies and services as are taken, every LAN on a path to the DMZ. */
 function largest() {
   const count = 1000;
@@ -383,12 +357,7 @@ Deno.test("readLanSubnet() says why it refuses any other", () => {
 Deno.test("checkLans() finds problems of names and subnets", () => {
   const cases: [lans: [name: string, subnet: string][], problems: string[]][] = [
     [
-      [
-        ["a", "10.0.1.0/24"],
-        ["b", "10.0.0.0/24"],
-        ["c", "10.0.2.0/25"],
-        ["d", "10.0.2.128/25"],
-      ],
+      [["a", "10.0.1.0/24"], ["b", "10.0.0.0/24"], ["c", "10.0.2.0/25"], ["d", "10.0.2.128/25"]],
       [],
     ],
     [
@@ -599,15 +568,6 @@ Deno.test("checkDeckies() finds two deckies with one address in a LAN", () => {
   assert.deepEqual(deckyProblems(["d0", { addresses }], ["d1", inOther]), []);
   assert.deepEqual(codesAt(["10.0.0.2"], "10.0.0.0/24", "10.0.1.0/24"), []);
   assert.deepEqual(codesAt(["9.9.9.9", "9.9.9.9"], "10.0.0.9/24"), ["IP_COLLISION"]);
-});
-
-Deno.test("checkDeckies() accepts one address in a /30 and five in a /29", () => {
-  assert.deepEqual(codesAt(["10.0.0.2"], "10.0.0.0/30"), []);
-  assert.deepEqual(codesAt(["10.0.0.1", "10.0.0.3"], "10.0.0.0/30"), [
-    "IP_COLLISION",
-    "IP_OUT_OF_SUBNET",
-  ]);
-  assert.deepEqual(codesAt([2, 3, 4, 5, 6].map((last) => `10.0.0.${last}`), "10.0.0.0/29"), []);
 });
 
 Deno.test("validateTopology() names values that cannot be sent, not what they are", () => {
