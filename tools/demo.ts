@@ -11,16 +11,15 @@ import { loadDocument, standInOptions } from "../tests/support/topology.ts";
 import { driftKinds } from "../topology/drift.ts";
 import { DemoAgent, DemoMaster, demoTerminal, Host, Narrator, type Setting } from "./demo_stage.ts";
 
-const usage = `usage: deno task demo [--docker [--apply]] | [--web [--seconds=N]]
+const usage = `usage: deno task demo [--apply | --web [--seconds=N]]
 
 Shows how the agent applies what its master pushes, and what the master receives when a container,
 the engine or the master itself fails. The agent is the real one; host and master are stand-ins. It
 takes about ten seconds, changes nothing on this host, and leaves nothing behind.
 
-  --docker           looks at this host's own engine, and only looks
-  --docker --apply   applies a small topology there, repairs it and tears it down; all that is made
-                     has names that only the demo uses, and is removed at the end
-  --web              shows a master's page with four hosts, of which three go wrong, until Ctrl-C
+  --apply   applies a small topology on this host's own engine, repairs it and tears it down; all
+            that is made has names that only the demo uses, and is removed at the end
+  --web     shows a master's page with four hosts, of which three go wrong, until Ctrl-C
 `;
 
 const introduction =
@@ -35,7 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
     stdout.write(usage);
     return 0;
   }
-  if (!/^(--docker( --apply)?|--web( --seconds=[1-9]\d{0,5})?)?$/.test(line)) {
+  if (!/^(--apply|--web( --seconds=[1-9]\d{0,5})?)?$/.test(line)) {
     stderr.write(`demo: cannot understand '${line}'\n\n${usage}`);
     return 2;
   }
@@ -79,11 +78,15 @@ async function perform(args: readonly string[], setting: Setting): Promise<void>
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
   narrator.tell(introduction);
-  const open = async (host: Host | null): Promise<Setup> => {
+  const open = async (host: Host): Promise<Setup> => {
     const master = stack.use(new DemoMaster(narrator));
     await master.start();
-    const options = { masterPort: master.port, host, uuid: "demo-host" };
-    return { master, agent: stack.use(new DemoAgent(setting, options)) };
+    return {
+      master,
+      agent: stack.use(
+        new DemoAgent(setting, { host, masterPort: master.port, uuid: "demo-host" }),
+      ),
+    };
   };
   if (args.includes("--web")) {
     const { webStory } = await import("./demo_web.ts");
@@ -97,9 +100,6 @@ async function perform(args: readonly string[], setting: Setting): Promise<void>
     await host.makeImage();
     await applyAndRepair(setup, host);
     await tearDown(setup, host);
-  } else if (args.includes("--docker")) {
-    narrator.tell("The host is this machine; its engine is asked what runs, and not changed.");
-    await look(await open(null));
   } else {
     narrator.tell("The host is a stand-in; its containers only seem to be there.");
     const host = stack.use(await Host.standIn(folder));
@@ -241,18 +241,6 @@ async function tearDown(setup: Setup, host: Host): Promise<void> {
   await agent.call(path, body);
   assertSame(new Map(), await host.list());
   await untilSaid(setup, "that says idle", ({ topology_id: id }) => id === null);
-}
-
-async function look(setup: Setup): Promise<void> {
-  const { master, agent } = setup;
-  master.narrator.title("What runs under the names and labels of decnet");
-  await agent.start();
-  await untilSaid(setup, "", () => true);
-  if ("error" in master.received[0]!.topology!.observed) throw new Error("no engine answers here");
-  await loseMaster(setup);
-  await agent[Symbol.asyncDispose]();
-  // 1 is a warning: what runs under these names is unexpected, as no topology was applied.
-  await runCommand(setup, "--once", [0, 1]);
 }
 
 // Ends without waiting for idle connections.

@@ -171,7 +171,7 @@ export interface Setting {
   readonly ending: AbortController;
 }
 
-/** The agent's loop, on a host or on this machine as it is. */
+/** The agent's loop on a host. */
 export class DemoAgent implements AsyncDisposable {
   readonly log: string[] = [];
   readonly flags: readonly string[];
@@ -182,12 +182,12 @@ export class DemoAgent implements AsyncDisposable {
 
   constructor(
     readonly setting: Setting,
-    { masterPort, host, uuid }: { masterPort: number; host: Host | null; uuid: string },
+    { masterPort, host, uuid }: { masterPort: number; host: Host; uuid: string },
   ) {
     this.flags = [
       ...["--master-host=127.0.0.1", `--swarmctl-port=${masterPort}`, `--host-uuid=${uuid}`],
       ...[`--agent-dir=${setting.folder}`, `--state-dir=${setting.folder}`],
-      ...(host ? [`--listen=127.0.0.1:${this.port}`, ...host.flags] : []),
+      ...[`--listen=127.0.0.1:${this.port}`, ...host.flags],
     ];
   }
 

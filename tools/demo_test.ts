@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import Docker from "dockerode";
-import { eventFilters } from "../docker/events.ts";
 import { docker as engine, dockerSocket } from "../tests/engines/engines.ts";
-import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
-import { container, network } from "../tests/support/engine/state.ts";
 import { TemporaryFolder, until } from "../tests/support/environment.ts";
 
 interface DemoOptions {
@@ -100,36 +97,11 @@ Deno.test("demo applies, repairs and removes a topology", async () => {
   ]);
 });
 
-Deno.test("demo --docker sends only GETs to the engine", async () => {
-  using folder = new TemporaryFolder();
-  await using engine = await FakeEngine.start(`${folder.path}/docker.sock`);
-  engine.networks = [network({ name: "bridge" }), network({ name: "decnet_t_x_lan" })];
-  engine.containers = [container({ name: "decnet-\x1b[2J" }), container({ name: "other" })];
-  const env = { DOCKER_HOST: `unix://${engine.socketPath}` };
-  const { code, stdout, stderr } = await runDemo(["--docker"], { env });
-  assert.equal(code, 0, stderr);
-  assertSequence(stdout, [
-    /networks: 1: decnet_t_x_lan\n\s+containers: 1: decnet- \[2J\n\s+drift: unexpected /,
-    ...masterFails,
-    /^DECNET WARNING - /m,
-    /^exit code 1$/m,
-  ]);
-  const paths = new Set(
-    engine.requests.map(({ method, path }) => `${method} ${path.split("?")[0]}`),
-  );
-  assert.deepEqual([...paths].sort(), ["GET /containers/json", "GET /events", "GET /networks"]);
-  const events = `/events?filters=${encodeURIComponent(eventFilters)}`;
-  assert.ok(engine.requests.some(({ path }) => path === events));
-});
-
-Deno.test("demo --docker fails when no engine answers", async () => {
+Deno.test("demo --apply fails when no engine answers", async () => {
   const env = { DOCKER_HOST: "unix:///nowhere/docker.sock" };
-  const looking = await runDemo(["--docker"], { env });
-  assert.equal(looking.code, 1);
-  assert.match(looking.stderr, /^demo: no engine answers here$/m);
-  const applying = await runDemo(["--docker", "--apply"], { env });
-  assert.equal(applying.code, 1);
-  assert.match(applying.stderr, /^demo: .*\/nowhere\/docker\.sock/m);
+  const { code, stderr } = await runDemo(["--apply"], { env });
+  assert.equal(code, 1);
+  assert.match(stderr, /^demo: .*\/nowhere\/docker\.sock/m);
 });
 
 Deno.test("demo --web shows hosts that go wrong", async () => {
@@ -150,7 +122,7 @@ Deno.test("demo explains its usage", async () => {
   const help = await runDemo(["--help"]);
   assert.equal(help.code, 0);
   assert.match(help.stdout, /^usage: deno task demo /);
-  for (const line of ["--dokcer", "--docker x", "--web --seconds=0", "--apply"]) {
+  for (const line of ["--aply", "--apply x", "--web --seconds=0"]) {
     const { code, stderr } = await runDemo(line.split(" "));
     assert.equal(code, 2, line);
     assert.ok(stderr.startsWith(`demo: cannot understand '${line}'\n\nusage: `), stderr);
@@ -182,22 +154,22 @@ async function listOwn(stdout: string): Promise<object[]> {
   return lists.flat().filter((it) => JSON.stringify(it).includes(tag));
 }
 
-Deno.test(`demo --docker --apply leaves the engine as it was${docker.suffix}`, docker, async () => {
+Deno.test(`demo --apply leaves the engine as it was${docker.suffix}`, docker, async () => {
   docker.check();
-  const { code, stdout, stderr } = await runDemo(["--docker", "--apply"], { env: ownEngine });
+  const { code, stdout, stderr } = await runDemo(["--apply"], { env: ownEngine });
   assert.equal(code, 0, stderr);
   assertSequence(stdout, [...applies, ...tearsDown]);
   assert.deepEqual(await listOwn(stdout), []);
 });
 
 for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-  const name = `demo --docker --apply leaves nothing behind at ${signal}${docker.suffix}`;
+  const name = `demo --apply leaves nothing behind at ${signal}${docker.suffix}`;
   Deno.test(name, docker, async () => {
     docker.check();
     const isUnderWay = async (stdout: string) => (await listOwn(stdout)).length > 5;
     const when = (stdout: string) => until(() => isUnderWay(stdout));
     const interrupt = { signal, mark: "pushes topology", when };
-    const ended = await runDemo(["--docker", "--apply"], { env: ownEngine, interrupt });
+    const ended = await runDemo(["--apply"], { env: ownEngine, interrupt });
     assert.equal(ended.code, code, ended.stderr);
     assert.doesNotMatch(ended.stdout, /^Something breaks/m);
     assert.deepEqual(await listOwn(ended.stdout), []);

@@ -14,7 +14,7 @@ interface DemoWeb {
 }
 
 /** Starts the master and hosts with the real agent; waits until each host runs its topology. */
-export async function openWeb(setting: Setting, stack: AsyncDisposableStack): Promise<DemoWeb> {
+async function openWeb(setting: Setting, stack: AsyncDisposableStack): Promise<DemoWeb> {
   const { folder, ending } = setting;
   const names = { commonName: "decnet-master", ipAddresses: ["127.0.0.1"] };
   const { certificatePem: cert, keyPem: key } = await authority.issue(names);
