@@ -55,8 +55,8 @@ const usualTimes = {
   settle: 5_000,
   /** From a line to its frame: lines share a write. */
   gather: 50,
-  /** After so long without a line, the connection is ended. */
-  quiet: 10 * 60_000,
+  /** So old a connection is ended when all is written, as its end proves that all was read. */
+  proof: 10 * 60_000,
   /** How often the certificates are read. */
   check: 30_000,
   /** A listener that takes nothing for so long hangs. */
@@ -112,8 +112,8 @@ export class LogSender implements LineSink {
   readonly #log: Log;
   readonly #times: typeof usualTimes;
   readonly #window = new ResendWindow();
-  /** Lines for which there is no room yet. */
-  readonly #queue: { line: Uint8Array; onSafe: () => void; taken: () => void }[] = [];
+  /** Resolves when there is room for more lines; null while there is. */
+  #room: PromiseWithResolvers<void> | null = null;
   #connection: Connection | null = null;
   #onUnsent = () => {};
   #isStopped = false;
@@ -142,16 +142,6 @@ export class LogSender implements LineSink {
 
   send(line: Uint8Array, onSafe: () => void): Promise<void> | null {
     if (this.#isStopped) return null;
-    if (this.#queue.length === 0 && !this.#window.isFull) {
-      this.#take(line, onSafe);
-      return null;
-    }
-    const { promise, resolve: taken } = Promise.withResolvers<void>();
-    this.#queue.push({ line, onSafe, taken });
-    return promise;
-  }
-
-  #take(line: Uint8Array, onSafe: () => void): void {
     const read = readLine(line);
     if (read === null) {
       this.#heldBack++;
@@ -162,16 +152,20 @@ export class LogSender implements LineSink {
     }
     if (this.#connection) this.#connection.requestWrite();
     else this.#onUnsent();
+    if (!this.#window.isFull) return null;
+    this.#room ??= Promise.withResolvers();
+    return this.#room.promise;
   }
 
-  /** Counts frames that were written for the first time, and takes lines that have waited. */
+  /** Counts frames that were written for the first time. */
   #written(frames: number): void {
     this.#sent += frames;
-    while (this.#queue.length > 0 && !this.#window.isFull) {
-      const { line, onSafe, taken } = this.#queue.shift()!;
-      this.#take(line, onSafe);
-      taken();
-    }
+    if (!this.#window.isFull) this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    this.#room?.resolve();
+    this.#room = null;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -194,15 +188,15 @@ export class LogSender implements LineSink {
     this.#stop();
   }
 
-  /** Takes no more lines, also not those that wait for room. */
+  /** Takes no more lines. */
   #stop(): void {
     this.#isStopped = true;
-    for (const { taken } of this.#queue.splice(0)) taken();
+    this.#makeRoom();
   }
 
   /** Connects and writes until the connection ends; returns null if the agent ended it, else why. */
   async #deliver(signal: AbortSignal): Promise<Failure | null> {
-    const { answer, settle, check, quiet, stall, stop } = this.#times;
+    const { answer, settle, check, proof, stall, stop } = this.#times;
     const { certificates } = await this.#certificates.load();
     const limits = { timeoutMs: answer, signal };
     const tcp = await connectTo(this.#address, limits);
@@ -214,7 +208,7 @@ export class LogSender implements LineSink {
     this.#window.keepsAll = true;
     connection.write();
     for (;;) {
-      const waitMs = Math.min(connection.ageMs < settle ? settle - connection.ageMs : check, quiet);
+      const waitMs = connection.ageMs < settle ? settle - connection.ageMs : Math.min(check, proof);
       await pause(waitMs, signal, (resolve) => connection.onEnd = resolve);
       if (connection.hasEnded) break;
       const hasSettled = connection.ageMs >= settle;
@@ -228,8 +222,8 @@ export class LogSender implements LineSink {
       this.#succeeded();
       this.#window.keepsAll = false;
       connection.requestWrite();
-      const isQuiet = this.#window.unsentBytes === 0 && connection.idleMs >= quiet;
-      if (isQuiet || await this.#isOutdated(socket, certificates)) {
+      const isProofDue = this.#window.unsentBytes === 0 && connection.ageMs >= proof;
+      if (isProofDue || await this.#isOutdated(socket, certificates)) {
         if (!await connection.end(answer, false)) break;
         this.#window.release();
         return null;

@@ -19,7 +19,7 @@ const startListener = (port = 0, certificate = listenerCertificate) =>
 const worker = await authority.issue({ commonName: "worker-1", usage: "client" });
 
 /** Short times for tests; the listener has as long to refuse as it takes here. */
-const times = { settle: 300, gather: 5, quiet: 60_000, check: 100, leastPause: 20, mostPause: 50 };
+const times = { settle: 300, gather: 5, proof: 60_000, check: 100, leastPause: 20, mostPause: 50 };
 
 /** A sender with its certificates, and what has become of its lines. */
 class SenderSetup implements AsyncDisposable {
@@ -299,7 +299,7 @@ Deno.test("L3 LogSender takes no early end for a proof", async () => {
 
 Deno.test("LogSender ends a quiet connection, which proves its lines", async () => {
   await using listener = await startListener();
-  await using setup = await SenderSetup.start(listener.port, { quiet: 400 });
+  await using setup = await SenderSetup.start(listener.port, { proof: 400 });
   await setup.send(10);
   await until(() => setup.safe.length === 10);
   await until(() => listener.openConnections === 0);
@@ -310,10 +310,22 @@ Deno.test("LogSender ends a quiet connection, which proves its lines", async () 
   assert.deepEqual([listener.connectionCount, listener.lines], [2, linesOf(20)]);
 });
 
+Deno.test("LogSender proves its lines on a connection that is never quiet", async () => {
+  await using listener = await startListener();
+  await using setup = await SenderSetup.start(listener.port, { proof: 600 });
+  const startedAt = performance.now();
+  for (; setup.safe.length === 0; await rest(20)) {
+    await setup.send(1);
+    assert.ok(performance.now() - startedAt < 10_000, "no line is safe");
+  }
+  await until(() => listener.lines.length === setup.count);
+  assert.deepEqual([listener.lines, setup.logged], [linesOf(setup.count), []]);
+});
+
 Deno.test("L5 LogSender proves nothing by an end that has no answer", async () => {
   await using listener = await startListener();
   await using proxy = new SwallowingProxy(listener.port);
-  await using setup = await SenderSetup.start(proxy.port, { quiet: 600, answer: 300 });
+  await using setup = await SenderSetup.start(proxy.port, { proof: 600, answer: 300 });
   await setup.send(10);
   await until(() => listener.lines.length === 10);
   proxy.swallow();
