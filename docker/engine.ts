@@ -211,7 +211,7 @@ export class Engine {
       const timeoutMs = request.method === "GET" ? this.#readTimeoutMs : this.#changeTimeoutMs;
       const stopTimeout = connection.abortAfter(timeoutMs);
       await connection.send([request]);
-      const answer = await connection.receive();
+      const answer = await connection.answers.next();
       stopTimeout();
       if (answer.isLast) this.#drop(connection);
       else this.#idle.push(connection);

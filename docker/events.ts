@@ -61,10 +61,8 @@ const actions = [
 
 const types: ReadonlySet<unknown> = new Set(["container", "network"]);
 const knownActions: ReadonlySet<string> = new Set(actions);
-/** Limit for the number of remembered ids. */
+/** So many ids are remembered, then all are forgotten. */
 const maximumUnmanaged = 4_096;
-/** Limit for a remembered id, to save memory; real ids have 64 characters. */
-const maximumIdLength = 128;
 
 /** The engine's filter: leaves out exec calls, passing health checks and similar events. */
 export const eventFilters: string = JSON.stringify({ type: [...types], event: actions });
@@ -76,7 +74,7 @@ type Fields = Readonly<Record<string, unknown>>;
  * with "and", and events of networks have no labels.
  */
 export class EventFilter {
-  /** Ids of containers that are known as unmanaged, the oldest first. */
+  /** Ids of containers that are known as unmanaged. */
   readonly #unmanaged = new Set<string>();
 
   constructor(readonly prefixes: Prefixes) {}
@@ -111,7 +109,10 @@ export class EventFilter {
     const mayHaveBeenOurs = verb === "rename" && oldName === undefined &&
       !this.#unmanaged.has(id);
     if (verb === "destroy" || verb === "remove") this.#unmanaged.delete(id);
-    else this.#remember(id);
+    else {
+      if (this.#unmanaged.size === maximumUnmanaged) this.#unmanaged.clear();
+      this.#unmanaged.add(id);
+    }
     return mayHaveBeenOurs;
   }
 
@@ -124,14 +125,6 @@ export class EventFilter {
   #isOurs(name: unknown): boolean {
     return typeof name === "string" &&
       hasPrefix(name.replace(/^\//, ""), this.prefixes.containerPrefixes);
-  }
-
-  #remember(id: string): void {
-    if (id.length > maximumIdLength || this.#unmanaged.has(id)) return;
-    if (this.#unmanaged.size === maximumUnmanaged) {
-      this.#unmanaged.delete(this.#unmanaged.values().next().value!);
-    }
-    this.#unmanaged.add(id);
   }
 }
 
@@ -171,16 +164,16 @@ export async function listenToEvents(signal: AbortSignal, options: EventOptions)
     const connection = await EngineConnection.open(socket, signal);
     try {
       await connection.send([listen]);
-      const head = await connection.receiveHead();
+      const head = await connection.answers.readHead();
       if (head.status !== 200) {
         const body = new BodyBuffer(maximumRefusalBytes);
         connection.abortAfter(refusalTimeoutMs);
         // The status is enough if the body is cut or late.
-        await connection.readBodyInto(head, body).catch(() => {});
+        await connection.answers.readBody(head, body).catch(() => {});
         throw statusError({ ...head, body: body.bytes() }, callName(listen));
       }
       onOpen();
-      await connection.readBodyInto(head, splitter);
+      await connection.answers.readBody(head, splitter);
       throw new Error("the engine ended the event stream");
     } finally {
       connection.close();

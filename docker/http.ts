@@ -126,7 +126,7 @@ export class ResponseReader {
     }
   }
 
-  /** Reads what comes next of a body without a length and without chunks; as `ReadBytes`. */
+  /** Reads what comes next of a body without a length and without chunks; null at its end. */
   readRest(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
     if (this.#start === this.#end) return this.#readBytes(into);
     const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + into.length));
@@ -271,8 +271,9 @@ export function callName({ method, path }: EngineRequest): string {
  * their answers. Unusable after an error. Why not fetch or node:http: docs/decisions/.
  */
 export class EngineConnection {
+  /** Reads the answers, in the order of their requests. Its methods throw why it was aborted. */
+  readonly answers: ResponseReader;
   readonly #connection: Deno.Conn;
-  readonly #reader: ResponseReader;
   readonly #signal: AbortSignal;
   readonly #timeouts: TimeoutSet;
   readonly #runningTimeouts = new Set<() => void>();
@@ -286,11 +287,8 @@ export class EngineConnection {
     maximumHeadBytes?: number,
   ) {
     this.#connection = connection;
-    this.#reader = new ResponseReader(
-      (into) => connection.read(into),
-      maximumBodyBytes,
-      maximumHeadBytes,
-    );
+    const read: ReadBytes = (into) => this.#read(into);
+    this.answers = new ResponseReader(read, maximumBodyBytes, maximumHeadBytes);
     this.#signal = signal;
     this.#timeouts = timeouts;
     signal.addEventListener("abort", this.#onAbort, { once: true });
@@ -316,28 +314,6 @@ export class EngineConnection {
     while (bytes.length > 0) {
       bytes = bytes.subarray(await this.#unlessAborted(this.#connection.write(bytes)));
     }
-  }
-
-  /** Reads the answer to the oldest request without one. */
-  receive(): Promise<EngineResponse> {
-    return this.#unlessAborted(this.#reader.next());
-  }
-
-  /** Reads only the head of that answer; `readBodyInto()` must follow. */
-  receiveHead(): Promise<EngineHead> {
-    return this.#unlessAborted(this.#reader.readHead());
-  }
-
-  /** Passes the body after `head` to `handler`, part by part; resolves at its end. */
-  readBodyInto(head: EngineHead, handler: BodyHandler): Promise<void> {
-    return this.#unlessAborted(this.#reader.readBody(head, handler));
-  }
-
-  /** Reads what comes next of a stream, after its head; null at its end. */
-  read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
-    // Into an array without room, the runtime reads nothing, also when the connection is closed.
-    if (this.#aborted) return Promise.reject(this.#aborted.reason);
-    return this.#unlessAborted(this.#reader.readRest(into));
   }
 
   /** Aborts the connection after `ms`; the returned function stops this timeout. */
@@ -368,6 +344,12 @@ export class EngineConnection {
     } catch (error) {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
+  }
+
+  #read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    // Into an array without room, the runtime reads nothing, also when the connection is closed.
+    if (this.#aborted) return Promise.reject(this.#aborted.reason);
+    return this.#unlessAborted(this.#connection.read(into));
   }
 
   async #unlessAborted<T>(work: Promise<T>): Promise<T> {

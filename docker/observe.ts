@@ -194,7 +194,7 @@ async function list(
       if (call === listNetworks) onAsked?.();
     }
     const stopTimeout = connection.abortAfter(callTimeoutMs);
-    const { headers, isLast, ...answer } = await connection.receive();
+    const { headers, isLast, ...answer } = await connection.answers.next();
     stopTimeout();
     if (isLast) {
       connection.close();

@@ -299,10 +299,10 @@ export class ContainerLog {
     const stopTimeout = connection.abortAfter(answerTimeoutMs);
     try {
       await connection.send([logRequest(id, since)]);
-      const { status, headers } = await connection.receiveHead();
+      const { status, headers } = await connection.answers.readHead();
       if (status !== 200) {
         const body = new Uint8Array(maximumRefusalBytes);
-        const length = await connection.read(body) ?? 0;
+        const length = await connection.answers.readRest(body) ?? 0;
         throw statusError({ status, body: body.subarray(0, length) }, callText);
       }
       if (headers.has("transfer-encoding")) throw new EngineError({ reason: "not-http" });
@@ -317,7 +317,7 @@ export class ContainerLog {
 
   /** Waits for more of the log; returns false at its end. Throws `EngineError`. */
   async fill(): Promise<boolean> {
-    const count = await this.#connection.read(this.#parser.space());
+    const count = await this.#connection.answers.readRest(this.#parser.space());
     this.#parser.added(count ?? 0);
     return count !== null;
   }

@@ -22,7 +22,7 @@ async function call(path: string, body?: unknown): Promise<string> {
     connection = await waiting.at(-1)!.promise;
   }
   await connection.send([{ method: "POST", path, body }]);
-  const answer = await connection.receive();
+  const answer = await connection.answers.next();
   const next = waiting.shift();
   if (next) next.resolve(connection);
   else idle.push(connection);

@@ -54,11 +54,11 @@ export class EventListener implements AsyncDisposable {
     const connection = await EngineConnection.open(socket, listener.#stop.signal);
     const path = `/events?filters=${encodeURIComponent(eventFilters)}`;
     await connection.send([{ method: "GET", path }]);
-    const head = await connection.receiveHead();
+    const head = await connection.answers.readHead();
     if (head.status !== 200) throw new Error(`The engine answered ${head.status}`);
     const splitter = new LineSplitter((line) => listener.#hear(line!));
     // It ends when it is cut.
-    listener.#listening = connection.readBodyInto(head, splitter).catch(() => {});
+    listener.#listening = connection.answers.readBody(head, splitter).catch(() => {});
     return listener;
   }
 
