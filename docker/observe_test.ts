@@ -292,14 +292,9 @@ async function runConfined(script: string): Promise<string> {
 
 /** Runs a test for which the process needs file permissions to apply. */
 function testConfined(title: string, test: (folder: string) => Promise<void>): void {
-  Deno.test({
-    name: `${title}${confinement.suffix}`,
-    ignore: confinement.ignore,
-    async fn() {
-      confinement.check();
-      using folder = new TemporaryFolder();
-      await test(folder.path);
-    },
+  confinement.test(`${title}`, async () => {
+    using folder = new TemporaryFolder();
+    await test(folder.path);
   });
 }
 

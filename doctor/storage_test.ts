@@ -91,15 +91,10 @@ const cases: [name: string, script: string, said: RegExp | string][] = [
 ];
 
 for (const [name, script, said] of cases) {
-  Deno.test({
-    name: `doctor reports ${name}${mounts.suffix}`,
-    ignore: mounts.ignore,
-    async fn() {
-      mounts.check();
-      const text = await lookAfter(script);
-      if (typeof said === "string") assert.equal(text, said);
-      else assert.match(text, said);
-    },
+  mounts.test(`doctor reports ${name}`, async () => {
+    const text = await lookAfter(script);
+    if (typeof said === "string") assert.equal(text, said);
+    else assert.match(text, said);
   });
 }
 
@@ -158,35 +153,30 @@ Deno.test("doctor accepts new metrics, and old ones without an agent", () =>
 const script = `mount --bind $S $S && mount -o remount,ro,bind $S $S
 $DOCTOR | tee $S.first; sh -c "$(sed -n '/^store /,/→/ s/.*→ [^:]*: //p' $S.first)"; $DOCTOR`;
 
-Deno.test({
-  name: `doctor fixes a store on a read-only file system${mounts.suffix}`,
-  ignore: mounts.ignore,
-  async fn() {
-    mounts.check();
-    using folder = new TemporaryFolder();
-    const S = `${folder.path}/state`;
-    await Deno.mkdir(S, { mode: 0o700 });
-    TopologyStore.open(`${S}/topology.db`).close();
-    const main = new URL("../main.ts", import.meta.url).pathname;
-    const { stdout, stderr } = await new Deno.Command("unshare", {
-      args: ["--mount", "sh", "-c", script],
-      env: {
-        S,
-        NO_COLOR: "1",
-        DOCTOR: `${Deno.execPath()} run -A ${main} doctor --state-dir=${S}`,
-      },
-    }).output();
-    const text = new TextDecoder().decode(stdout);
-    const [before, after] = [...text.matchAll(/^store +(\w+)/gm)].map(([, state]) => state);
-    assert.equal(before, "warning", text + new TextDecoder().decode(stderr));
-    assert.ok(
-      text.includes(
-        `→ make it writable: mount -o remount,rw "$(findmnt -n -o TARGET -T ${S})"`,
-      ),
-      text,
-    );
-    assert.equal(after, "ok", text);
-  },
+mounts.test("doctor fixes a store on a read-only file system", async () => {
+  using folder = new TemporaryFolder();
+  const S = `${folder.path}/state`;
+  await Deno.mkdir(S, { mode: 0o700 });
+  TopologyStore.open(`${S}/topology.db`).close();
+  const main = new URL("../main.ts", import.meta.url).pathname;
+  const { stdout, stderr } = await new Deno.Command("unshare", {
+    args: ["--mount", "sh", "-c", script],
+    env: {
+      S,
+      NO_COLOR: "1",
+      DOCTOR: `${Deno.execPath()} run -A ${main} doctor --state-dir=${S}`,
+    },
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  const [before, after] = [...text.matchAll(/^store +(\w+)/gm)].map(([, state]) => state);
+  assert.equal(before, "warning", text + new TextDecoder().decode(stderr));
+  assert.ok(
+    text.includes(
+      `→ make it writable: mount -o remount,rw "$(findmnt -n -o TARGET -T ${S})"`,
+    ),
+    text,
+  );
+  assert.equal(after, "ok", text);
 });
 
 const refusalFixes = {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { requirement, testWith, works } from "../tests/support/requirements.ts";
+import { requirement, works } from "../tests/support/requirements.ts";
 import { maximumLineBytes, readLine, ResendWindow } from "./frames.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -81,7 +81,7 @@ Deno.test("readLine() holds back header fields of over 255 characters", () => {
 
 const python = requirement("python3", await works("python3", "--version"));
 
-testWith(python, "readLine() passes only dates that Python reads", async () => {
+python.test("readLine() passes only dates that Python reads", async () => {
   const lines = [...readable, ...unreadable].filter((date) => sentOf(dated(date)) !== null);
   assert.deepEqual(lines, readable);
   const program = "import sys, datetime\n" +

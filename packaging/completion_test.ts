@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, testWith, works } from "../tests/support/requirements.ts";
+import { requirement, works } from "../tests/support/requirements.ts";
 
 const bash = requirement("bash", await works("bash", "--version"));
 const terminal = requirement("bash and script", await works("script", "--version"));
@@ -50,7 +50,7 @@ const cases: [line: string, offered: string[]][] = [
   ["--master-host ", []],
 ];
 
-testWith(bash, "print completion bash offers what fits, and nothing else", async () => {
+bash.test("print completion bash offers what fits, and nothing else", async () => {
   using folder = await folderWithCompletion();
   const answers = await askBash(folder.path, cases.map(([line]) => `decnet-agent ${line}`));
   for (const [index, [line, offered]] of cases.entries()) {
@@ -58,7 +58,7 @@ testWith(bash, "print completion bash offers what fits, and nothing else", async
   }
 });
 
-testWith(bash, "print completion bash offers every flag", async () => {
+bash.test("print completion bash offers every flag", async () => {
   using folder = await folderWithCompletion();
   const [offered = []] = await askBash(folder.path, ["decnet-agent --"]);
   const { stdout } = await runOn(["--help"]);
@@ -67,7 +67,7 @@ testWith(bash, "print completion bash offers every flag", async () => {
   assert.deepEqual(offered.sort(), [...new Set(flags)].sort());
 });
 
-testWith(terminal, "print completion bash completes what is typed at a terminal", async () => {
+terminal.test("print completion bash completes what is typed at a terminal", async () => {
   using folder = await folderWithCompletion();
   const settings = `source ./decnet-agent.bash; decnet-agent() { echo "<$*>"; }`;
   await Deno.writeTextFile(`${folder.path}/settings`, settings);

@@ -4,7 +4,7 @@ import { changeCodes, checkCodes, commands, flags, keys } from "../cli/help.ts";
 import { systemPaths } from "../host/files.ts";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, testWith, works } from "../tests/support/requirements.ts";
+import { requirement, works } from "../tests/support/requirements.ts";
 import man from "./decnet-agent.1" with { type: "text" };
 import manifest from "../deno.json" with { type: "json" };
 
@@ -16,7 +16,7 @@ Deno.test("run() print man prints the file", async () => {
   assert.deepEqual(await runOn(["print", "man"]), { code: 0, stdout: man, stderr: "" });
 });
 
-testWith(manDb, "man shows the man page at 80 columns without warnings", async () => {
+manDb.test("man shows the man page at 80 columns without warnings", async () => {
   const { code, stdout, stderr } = await readWith("man", "--warnings", "--local-file");
   assert.deepEqual([code, stderr], [0, ""]);
   const lines = stdout.split("\n");
@@ -26,7 +26,7 @@ testWith(manDb, "man shows the man page at 80 columns without warnings", async (
   assert.doesNotMatch(stdout, /\\f|\(aq|\\&|`/);
 });
 
-testWith(manDb, "the man page has every command, flag, key and exit code", async () => {
+manDb.test("the man page has every command, flag, key and exit code", async () => {
   const { stdout } = await readWith("man", "--local-file");
   // Lines are broken anywhere between words.
   const text = stdout.replaceAll(/\s+/g, " ");
@@ -51,7 +51,7 @@ testWith(manDb, "the man page has every command, flag, key and exit code", async
   }
 });
 
-testWith(mandoc, "mandoc finds no fault in the man page", async () => {
+mandoc.test("mandoc finds no fault in the man page", async () => {
   const { stdout, stderr } = await readWith("mandoc", "-Tlint");
   assert.deepEqual([stdout, stderr], ["", ""]);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, testWith, works } from "../tests/support/requirements.ts";
+import { requirement, works } from "../tests/support/requirements.ts";
 import { confinement, cronWord, execCommand, folderHiddenByUnit, listedPath } from "./units.ts";
 
 Deno.test("execCommand() and listedPath() escape a path for systemd", () => {
@@ -96,7 +96,7 @@ const units = {
 const maximumExposure = 1.5;
 
 for (const name of ["decnet-agent", "a b/50%h/$HOME/${x}/decnet-agent"]) {
-  testWith(systemd, `systemd finds no fault with the units printed by ${name}`, async () => {
+  systemd.test(`systemd finds no fault with the units printed by ${name}`, async () => {
     using folder = new TemporaryFolder();
     const paths = await printUnits(folder.path, name);
     const { code, said } = await analyze("verify", ...paths);
@@ -104,7 +104,7 @@ for (const name of ["decnet-agent", "a b/50%h/$HOME/${x}/decnet-agent"]) {
   });
 }
 
-testWith(systemd, `the printed services are exposed by ${maximumExposure} at most`, async () => {
+systemd.test(`the printed services are exposed by ${maximumExposure} at most`, async () => {
   using folder = new TemporaryFolder();
   const paths = await printUnits(folder.path, "decnet-agent");
   const services = paths.filter((path) => path.endsWith(".service"));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, testWith, works } from "../tests/support/requirements.ts";
+import { requirement, works } from "../tests/support/requirements.ts";
 import {
   crashInAChange,
   execSql,
@@ -414,7 +414,7 @@ const rows: [string, HostConstraint, StoreUse, file?: "absent" | "damaged"][] = 
 
 /** Runs a test, which needs this shell, with the folder of a store. */
 function shellTest(title: string, shell: string[], test: (folder: string) => Promise<void>): void {
-  testWith(needs.get(shell)!, title, async () => {
+  needs.get(shell)!.test(title, async () => {
     using folder = new TemporaryFolder();
     await test(`${folder.path}/state`);
   });

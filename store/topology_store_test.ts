@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { oneLan, requestOf, withHost } from "../tests/support/apply_host.ts";
 import { putAsFirstAgent, readAsFirstAgent } from "../tests/support/first_agent.ts";
 import type { StoreOrder } from "../tests/support/programs/store_worker.ts";
-import { python, testWith } from "../tests/support/requirements.ts";
+import { python } from "../tests/support/requirements.ts";
 import { execSql, never, StorePlace } from "../tests/support/store.ts";
 import { FallbackStore } from "./recovery.ts";
 import { type AppliedTopology, readRow, RowReader } from "./row.ts";
@@ -454,7 +454,7 @@ Deno.test("S19 Applier.apply() writes to a store in WAL mode that the loop reads
   }));
 
 function pythonTest(title: string, test: (place: StorePlace) => Promise<void>): void {
-  testWith(python, title, async () => {
+  python.test(title, async () => {
     using place = new StorePlace();
     await test(place);
   });

@@ -154,8 +154,7 @@ async function listOwn(stdout: string): Promise<object[]> {
   return lists.flat().filter((it) => JSON.stringify(it).includes(tag));
 }
 
-Deno.test(`demo --apply leaves the engine as it was${docker.suffix}`, docker, async () => {
-  docker.check();
+docker.test("demo --apply leaves the engine as it was", async () => {
   const { code, stdout, stderr } = await runDemo(["--apply"], { env: ownEngine });
   assert.equal(code, 0, stderr);
   assertSequence(stdout, [...applies, ...tearsDown]);
@@ -163,9 +162,7 @@ Deno.test(`demo --apply leaves the engine as it was${docker.suffix}`, docker, as
 });
 
 for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-  const name = `demo --apply leaves nothing behind at ${signal}${docker.suffix}`;
-  Deno.test(name, docker, async () => {
-    docker.check();
+  docker.test(`demo --apply leaves nothing behind at ${signal}`, async () => {
     const isUnderWay = async (stdout: string) => (await listOwn(stdout)).length > 5;
     const when = (stdout: string) => until(() => isUnderWay(stdout));
     const interrupt = { signal, mark: "pushes topology", when };

@@ -37,15 +37,7 @@ async function look(
 }
 
 function browserTest(name: string, fn: () => Promise<void>): void {
-  const { ignore, suffix } = chromium;
-  Deno.test({
-    name: `the example master's page ${name}${suffix}`,
-    ignore,
-    fn: () => {
-      chromium.check();
-      return fn();
-    },
-  });
+  chromium.test(`the example master's page ${name}`, fn);
 }
 
 browserTest("updates itself", () =>

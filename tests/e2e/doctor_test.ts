@@ -76,33 +76,28 @@ Deno.test("decnet-agent doctor changes nothing, and sends no heartbeat", async (
   assert.deepEqual(calls, ["GET /networks", "GET /containers/json", "GET /containers/json"]);
 });
 
-Deno.test({
-  name: `decnet-agent doctor creates, removes, renames and locks no file${strace.suffix}`,
-  ignore: strace.ignore,
-  fn: async () => {
-    strace.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    const { master } = await host.startMaster();
-    fill(host.storePath);
-    const log = await Deno.makeTempFile();
-    try {
-      const calls = "openat,mkdir,mkdirat,unlink,unlinkat,rename,renameat,renameat2,chmod,fchmod," +
-        "fchmodat,chown,fchown,fchownat,flock,ftruncate,truncate,link,symlink,utimensat";
-      const wrapper = ["strace", "-f", "-qq", "-o", log, "-e", `trace=${calls}`];
-      const ended = await execute(["doctor", ...host.flags(master)], { wrapper });
-      assert.match(ended.stdout, /^master-tls +ok/m);
-      const lines = (await Deno.readTextFile(log)).split("\n");
-      const opened = lines.filter((line) => line.includes("topology.db"));
-      assert.ok(opened.length > 0);
-      const changes = lines.filter((line) =>
-        /O_CREAT|O_TRUNC|O_TMPFILE/.test(line) || (line !== "" && !line.includes("openat("))
-      ).filter((line) => !/resumed|exited|SIG|\+\+\+|^\d+ +<\.\.\./.test(line));
-      assert.deepEqual(changes, []);
-    } finally {
-      await Deno.remove(log);
-    }
-  },
+strace.test("decnet-agent doctor creates, removes, renames and locks no file", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  fill(host.storePath);
+  const log = await Deno.makeTempFile();
+  try {
+    const calls = "openat,mkdir,mkdirat,unlink,unlinkat,rename,renameat,renameat2,chmod,fchmod," +
+      "fchmodat,chown,fchown,fchownat,flock,ftruncate,truncate,link,symlink,utimensat";
+    const wrapper = ["strace", "-f", "-qq", "-o", log, "-e", `trace=${calls}`];
+    const ended = await execute(["doctor", ...host.flags(master)], { wrapper });
+    assert.match(ended.stdout, /^master-tls +ok/m);
+    const lines = (await Deno.readTextFile(log)).split("\n");
+    const opened = lines.filter((line) => line.includes("topology.db"));
+    assert.ok(opened.length > 0);
+    const changes = lines.filter((line) =>
+      /O_CREAT|O_TRUNC|O_TMPFILE/.test(line) || (line !== "" && !line.includes("openat("))
+    ).filter((line) => !/resumed|exited|SIG|\+\+\+|^\d+ +<\.\.\./.test(line));
+    assert.deepEqual(changes, []);
+  } finally {
+    await Deno.remove(log);
+  }
 });
 
 Deno.test("decnet-agent doctor prints each check, and fixes below", async () => {
@@ -120,35 +115,30 @@ Deno.test("decnet-agent doctor prints each check, and fixes below", async () => 
   assert.ok(!stdout.includes("\x1b"));
 });
 
-Deno.test({
-  name: `decnet-agent doctor names what its user may not use${setpriv.suffix}`,
-  ignore: setpriv.ignore,
-  fn: async () => {
-    setpriv.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    const { master } = await host.startMaster();
-    await Deno.mkdir(host.stateDirectory);
-    await Deno.chmod(host.folder, 0o755);
-    // The group 1 has a name on every Linux: daemon, or bin.
-    await Deno.chown(host.socket, 0, 1);
-    await Deno.chmod(host.socket, 0o660);
-    const ended = await execute(["doctor", "--json", ...host.flags(master)], { wrapper: asNobody });
-    assert.equal(ended.code, 3, ended.stderr);
-    const name = (file: string, id: number) =>
-      Deno.readTextFileSync(file).split("\n").map((line) => line.split(":"))
-        .find((fields) => fields[2] === String(id))?.[0] ?? String(id);
-    const [user, group] = [name("/etc/passwd", 65534), name("/etc/group", 1)];
-    assert.equal(checkOf(ended, "socket").fix, `add user ${user} to group ${group} (usermod -aG)`);
-    assert.equal(checkOf(ended, "engine").state, "skipped");
-    const own = (path: string) =>
-      `make ${user} the owner of ${path} and of everything in it (chown -R)`;
-    assert.equal(checkOf(ended, "state-dir").fix, own(host.stateDirectory));
-    const key = checkOf(ended, "certificates");
-    assert.match(key.details, /worker\.key: user \S+ cannot read it/);
-    assert.equal(key.fix, own(host.agentDirectory));
-    assert.equal(checkOf(ended, "master-tls").state, "skipped");
-  },
+setpriv.test("decnet-agent doctor names what its user may not use", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  await Deno.mkdir(host.stateDirectory);
+  await Deno.chmod(host.folder, 0o755);
+  // The group 1 has a name on every Linux: daemon, or bin.
+  await Deno.chown(host.socket, 0, 1);
+  await Deno.chmod(host.socket, 0o660);
+  const ended = await execute(["doctor", "--json", ...host.flags(master)], { wrapper: asNobody });
+  assert.equal(ended.code, 3, ended.stderr);
+  const name = (file: string, id: number) =>
+    Deno.readTextFileSync(file).split("\n").map((line) => line.split(":"))
+      .find((fields) => fields[2] === String(id))?.[0] ?? String(id);
+  const [user, group] = [name("/etc/passwd", 65534), name("/etc/group", 1)];
+  assert.equal(checkOf(ended, "socket").fix, `add user ${user} to group ${group} (usermod -aG)`);
+  assert.equal(checkOf(ended, "engine").state, "skipped");
+  const own = (path: string) =>
+    `make ${user} the owner of ${path} and of everything in it (chown -R)`;
+  assert.equal(checkOf(ended, "state-dir").fix, own(host.stateDirectory));
+  const key = checkOf(ended, "certificates");
+  assert.match(key.details, /worker\.key: user \S+ cannot read it/);
+  assert.equal(key.fix, own(host.agentDirectory));
+  assert.equal(checkOf(ended, "master-tls").state, "skipped");
 });
 
 Deno.test("decnet-agent doctor recognises its own API", async () => {
@@ -184,25 +174,20 @@ for (
     },
   ]
 ) {
-  Deno.test({
-    name: `decnet-agent doctor tries the socket ${name}${setpriv.suffix}`,
-    ignore: setpriv.ignore,
-    fn: async () => {
-      setpriv.check();
-      await using host = await Host.create();
-      await host.startEngine();
-      await Deno.chmod(host.folder, 0o755);
-      await Deno.chown(host.socket, 0, group);
-      await Deno.chmod(host.socket, 0o660);
-      const wrapper = [...asNobody.slice(0, -1), groups];
-      const ended = await execute(["doctor", "--json", ...host.flags()], { wrapper });
-      assert.equal(ended.stderr, "");
-      const socket = checkOf(ended, "socket");
-      assert.equal(socket.state, state, ended.stdout);
-      assert.match(socket.details, details);
-      // The engine was really asked, or not: the two must agree.
-      assert.equal(checkOf(ended, "engine").state, state === "ok" ? "ok" : "skipped");
-    },
+  setpriv.test(`decnet-agent doctor tries the socket ${name}`, async () => {
+    await using host = await Host.create();
+    await host.startEngine();
+    await Deno.chmod(host.folder, 0o755);
+    await Deno.chown(host.socket, 0, group);
+    await Deno.chmod(host.socket, 0o660);
+    const wrapper = [...asNobody.slice(0, -1), groups];
+    const ended = await execute(["doctor", "--json", ...host.flags()], { wrapper });
+    assert.equal(ended.stderr, "");
+    const socket = checkOf(ended, "socket");
+    assert.equal(socket.state, state, ended.stdout);
+    assert.match(socket.details, details);
+    // The engine was really asked, or not: the two must agree.
+    assert.equal(checkOf(ended, "engine").state, state === "ok" ? "ok" : "skipped");
   });
 }
 
@@ -239,57 +224,47 @@ Deno.test("decnet-agent doctor ends in time when engine, store and master hang",
   assert.deepEqual(checks.map(({ name }) => name), allChecks.map(({ name }) => name));
 });
 
-Deno.test({
-  name: `decnet-agent doctor ends in time beside named pipes${mkfifo.suffix}`,
-  ignore: mkfifo.ignore,
-  fn: async () => {
-    mkfifo.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    const { master } = await host.startMaster();
-    await Deno.remove(`${host.agentDirectory}/worker.key`);
-    await makeFifo(`${host.agentDirectory}/worker.key`);
-    await Deno.mkdir(host.stateDirectory);
-    for (const name of ["topology.db", "agent.lock", "apply.lock"]) {
-      await makeFifo(`${host.stateDirectory}/${name}`);
-    }
-    const wrapper = ["timeout", "-s", "KILL", "30"];
-    const ended = await execute(["doctor", ...host.flags(master)], { wrapper });
-    assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
-    assert.equal(ended.code, 3, ended.stdout);
-    assert.match(ended.stdout, /^store +failed +Cannot read the store .*not a regular file/m);
-    assert.match(
-      ended.stdout,
-      /^certificates +failed +Cannot use .*worker\.key: not a regular file/m,
-    );
-  },
+mkfifo.test("decnet-agent doctor ends in time beside named pipes", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  await Deno.remove(`${host.agentDirectory}/worker.key`);
+  await makeFifo(`${host.agentDirectory}/worker.key`);
+  await Deno.mkdir(host.stateDirectory);
+  for (const name of ["topology.db", "agent.lock", "apply.lock"]) {
+    await makeFifo(`${host.stateDirectory}/${name}`);
+  }
+  const wrapper = ["timeout", "-s", "KILL", "30"];
+  const ended = await execute(["doctor", ...host.flags(master)], { wrapper });
+  assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
+  assert.equal(ended.code, 3, ended.stdout);
+  assert.match(ended.stdout, /^store +failed +Cannot read the store .*not a regular file/m);
+  assert.match(
+    ended.stdout,
+    /^certificates +failed +Cannot use .*worker\.key: not a regular file/m,
+  );
 });
 
-Deno.test({
-  name: `decnet-agent doctor ends in time when the name server is silent${namespaces.suffix}`,
-  ignore: namespaces.ignore,
-  fn: async () => {
-    namespaces.check();
-    await using host = await Host.create();
-    await host.startEngine();
-    const { master } = await host.startMaster();
-    const address = { hostname: "127.13.7.54", port: 53, transport: "udp" } as const;
-    using silent = new DisposableStack();
-    silent.adopt(Deno.listenDatagram(address), (socket) => socket.close());
-    const resolver = `${host.folder}/resolv.conf`;
-    await Deno.writeTextFile(resolver, `nameserver ${address.hostname}\noptions timeout:30\n`);
-    const mount = `mount --bind ${resolver} /etc/resolv.conf && exec "$0" "$@"`;
-    const ended = await execute(
-      ["doctor", ...host.flags(master), "--master-host=master.example"],
-      { wrapper: ["unshare", "--mount", "sh", "-c", mount] },
-    );
-    assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
-    assert.equal(ended.code, 2, ended.stdout + ended.stderr);
-    const said =
-      /^master-name +failed +master\.example: the name servers have not answered within 3 s\n/m;
-    assert.match(ended.stdout, said);
-    assert.match(ended.stdout, /→ correct master-host, or the name servers of this host/);
-  },
+namespaces.test("decnet-agent doctor ends in time when the name server is silent", async () => {
+  await using host = await Host.create();
+  await host.startEngine();
+  const { master } = await host.startMaster();
+  const address = { hostname: "127.13.7.54", port: 53, transport: "udp" } as const;
+  using silent = new DisposableStack();
+  silent.adopt(Deno.listenDatagram(address), (socket) => socket.close());
+  const resolver = `${host.folder}/resolv.conf`;
+  await Deno.writeTextFile(resolver, `nameserver ${address.hostname}\noptions timeout:30\n`);
+  const mount = `mount --bind ${resolver} /etc/resolv.conf && exec "$0" "$@"`;
+  const ended = await execute(
+    ["doctor", ...host.flags(master), "--master-host=master.example"],
+    { wrapper: ["unshare", "--mount", "sh", "-c", mount] },
+  );
+  assert.ok(ended.elapsedMs < longestMs, `${ended.elapsedMs} ms`);
+  assert.equal(ended.code, 2, ended.stdout + ended.stderr);
+  const said =
+    /^master-name +failed +master\.example: the name servers have not answered within 3 s\n/m;
+  assert.match(ended.stdout, said);
+  assert.match(ended.stdout, /→ correct master-host, or the name servers of this host/);
 });
 
 Deno.test("decnet-agent doctor names the lock's owner, and sees whether it runs", async () => {

@@ -15,19 +15,7 @@ import {
   memoryGroups,
   RunningAgent,
 } from "../support/executable.ts";
-import { type Requirement, requirement, works } from "../support/requirements.ts";
-
-/** A test that is skipped where the machine lacks something. */
-function test(name: string, needs: Requirement, run: () => Promise<void>): void {
-  Deno.test({
-    name: name + needs.suffix,
-    ignore: needs.ignore,
-    fn: async () => {
-      needs.check();
-      await run();
-    },
-  });
-}
+import { requirement, works } from "../support/requirements.ts";
 
 /** A host with an engine, which has so many unmanaged containers, and a master. */
 async function createHost(containerCount = 0) {
@@ -89,7 +77,7 @@ Deno.test("R3 --once: the runtime panics with 10 file descriptors", async () => 
   assert.match(stderr, /^\nthread 'main' \(\d+\) panicked at .*\n.*message: "Too many open files"/);
 });
 
-test("R4 decnet-agent continues without file descriptors and recovers", prlimit, async () => {
+prlimit.test("R4 decnet-agent continues without file descriptors and recovers", async () => {
   await using setup = await createHost();
   const { host, master } = setup;
   await using agent = new RunningAgent(["--interval=5s", ...host.flags(master)]);
@@ -118,7 +106,7 @@ test("R4 decnet-agent continues without file descriptors and recovers", prlimit,
   assert.match(stderr, /msg="Docker answers again"/);
 });
 
-test("R5 the API accepts again when there are file descriptors again", prlimit, async () => {
+prlimit.test("R5 the API accepts again when there are file descriptors again", async () => {
   await using setup = await ListeningHost.create();
   await setup.host.startEngine();
   await using agent = new RunningAgent(setup.flags);
@@ -174,7 +162,7 @@ Deno.test("R15 10,000 idle connections do not keep the master out", async () => 
 /** What a small host may spare for an agent, in MiB; a check needs 20, a loop 24. */
 const enough = 96;
 
-test(`R6 --once and the loop work in ${enough} MiB over TLS`, memoryGroups, async () => {
+memoryGroups.test(`R6 --once and the loop work in ${enough} MiB over TLS`, async () => {
   await using setup = await createHost(10);
   const { host, master } = setup;
   using group = new MemoryGroup(enough);
@@ -188,7 +176,7 @@ test(`R6 --once and the loop work in ${enough} MiB over TLS`, memoryGroups, asyn
   assert.equal((await agent.stop()).code, 0);
 });
 
-test("R7 --once is killed without output where memory is far too small", memoryGroups, async () => {
+memoryGroups.test("R7 --once is killed without output where memory is far too small", async () => {
   await using setup = await createHost(10_000);
   using group = new MemoryGroup(32);
   // Ends it where the kernel would rather turn pages over than kill.
@@ -279,7 +267,7 @@ async function pushOf(padding: string): Promise<string> {
   return `{"hydrated":${document},"version_hash":"${hash}"}`;
 }
 
-test("R13 the largest documents fit into the memory of the unit", memoryGroups, async () => {
+memoryGroups.test("R13 the largest documents fit into the memory of the unit", async () => {
   await using setup = await ListeningHost.create();
   await setup.host.startEngine();
   // The text that grows most when it is stored, and what takes most memory when it is read.

@@ -24,55 +24,49 @@ async function startEngine(host: Host): Promise<FakeEngine> {
 /** The names that are missing, of a drift in JSON. */
 const missingIn = (drift: { missing: { name: string }[] }) => drift.missing.map((it) => it.name);
 
-Deno.test({
-  name: `decnet-agent uses the first agent's store and leaves it usable` +
-    python.suffix,
-  ignore: python.ignore,
-  async fn() {
-    python.check();
-    await using host = await Host.create();
-    const engine = await startEngine(host);
-    await Deno.mkdir(host.stateDirectory);
-    const hash = await versionHash(parseJson(original));
-    const old = { id, hash, document: original, at: 1_700_000_000 };
-    await putAsFirstAgent(host.storePath, old);
-    const before = await Deno.readFile(host.storePath);
+python.test("decnet-agent uses the first agent's store and leaves it usable", async () => {
+  await using host = await Host.create();
+  const engine = await startEngine(host);
+  await Deno.mkdir(host.stateDirectory);
+  const hash = await versionHash(parseJson(original));
+  const old = { id, hash, document: original, at: 1_700_000_000 };
+  await putAsFirstAgent(host.storePath, old);
+  const before = await Deno.readFile(host.storePath);
 
-    const once = await execute(["--once", "--json", ...host.flags()]);
-    assert.equal(once.code, 1, once.stdout + once.stderr);
-    const { topology, drift } = JSON.parse(once.stdout);
-    assert.deepEqual(
-      [topology.topology_id, topology.applied_version_hash, topology.applied_at],
-      [id, hash, old.at],
-    );
-    assert.deepEqual(missingIn(drift), [base, service, "decnet_t_11111111_lan-00"]);
-    const state = await execute(["state", "--json", ...host.flags()]);
-    assert.equal(JSON.parse(state.stdout).applied_version_hash, hash, state.stdout);
-    assert.deepEqual(await Deno.readFile(host.storePath), before);
+  const once = await execute(["--once", "--json", ...host.flags()]);
+  assert.equal(once.code, 1, once.stdout + once.stderr);
+  const { topology, drift } = JSON.parse(once.stdout);
+  assert.deepEqual(
+    [topology.topology_id, topology.applied_version_hash, topology.applied_at],
+    [id, hash, old.at],
+  );
+  assert.deepEqual(missingIn(drift), [base, service, "decnet_t_11111111_lan-00"]);
+  const state = await execute(["state", "--json", ...host.flags()]);
+  assert.equal(JSON.parse(state.stdout).applied_version_hash, hash, state.stdout);
+  assert.deepEqual(await Deno.readFile(host.storePath), before);
 
-    const document = JSON.parse(original);
-    document.deckies[0].services = [];
-    document.deckies[0].decky_config.services = [];
-    const file = `${host.folder}/topology.json`;
-    await Deno.writeTextFile(file, JSON.stringify(document));
-    const apply = await execute(["apply", file, "--json", ...host.flags()]);
-    assert.equal(apply.code, 0, apply.stderr);
-    assert.deepEqual(engine.containers.map(({ Names }) => Names[0]), [`/${base}`]);
+  const document = JSON.parse(original);
+  document.deckies[0].services = [];
+  document.deckies[0].decky_config.services = [];
+  const file = `${host.folder}/topology.json`;
+  await Deno.writeTextFile(file, JSON.stringify(document));
+  const apply = await execute(["apply", file, "--json", ...host.flags()]);
+  assert.equal(apply.code, 0, apply.stderr);
+  assert.deepEqual(engine.containers.map(({ Names }) => Names[0]), [`/${base}`]);
 
-    const [row, ...others] = await readAsFirstAgent(host.storePath);
-    const newHash = await versionHash(parseJson(JSON.stringify(document)));
-    assert.deepEqual(others, []);
-    assert.deepEqual([row?.[0], row?.[1], row?.[2], row?.[4]], [id, newHash, document, null]);
-    assert.ok(row![3] > old.at);
-    await putAsFirstAgent(host.storePath, { ...old, at: old.at + 1 });
-    const again = await execute(["--once", "--json", ...host.flags()]);
-    assert.equal(again.code, 1, again.stdout);
-    const back = JSON.parse(again.stdout);
-    assert.deepEqual(
-      [back.topology.applied_version_hash, back.topology.applied_at, missingIn(back.drift)],
-      [hash, old.at + 1, [service]],
-    );
-  },
+  const [row, ...others] = await readAsFirstAgent(host.storePath);
+  const newHash = await versionHash(parseJson(JSON.stringify(document)));
+  assert.deepEqual(others, []);
+  assert.deepEqual([row?.[0], row?.[1], row?.[2], row?.[4]], [id, newHash, document, null]);
+  assert.ok(row![3] > old.at);
+  await putAsFirstAgent(host.storePath, { ...old, at: old.at + 1 });
+  const again = await execute(["--once", "--json", ...host.flags()]);
+  assert.equal(again.code, 1, again.stdout);
+  const back = JSON.parse(again.stdout);
+  assert.deepEqual(
+    [back.topology.applied_version_hash, back.topology.applied_at, missingIn(back.drift)],
+    [hash, old.at + 1, [service]],
+  );
 });
 
 /** Runs another executable than the one of all other tests. */

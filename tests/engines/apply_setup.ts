@@ -9,7 +9,7 @@ import { defaultPlanOptions, type PlanOptions } from "../../topology/plan.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
 import { withPassword } from "../support/secrets.ts";
 import { CountingProxy } from "./counting_proxy.ts";
-import { docker, type TestEngine, testWith } from "./engines.ts";
+import { docker, type TestEngine } from "./engines.ts";
 import { DockerSandbox } from "./sandbox.ts";
 import { driftOf } from "./three_lans.ts";
 
@@ -245,7 +245,7 @@ export function testApply(
   run: (setup: ApplySetup, t: Deno.TestContext) => Promise<void>,
   { requirement, socket }: Omit<TestEngine, "name"> = docker,
 ): void {
-  testWith(requirement, name, async (t) => {
+  requirement.test(name, async (t) => {
     await using setup = await ApplySetup.open(socket);
     await run(setup, t);
   });

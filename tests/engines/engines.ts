@@ -41,22 +41,6 @@ async function engineAnswers(path: string): Promise<boolean> {
   }
 }
 
-/** Adds a test that is skipped, outside of CI, where its requirement is absent. */
-export function testWith(
-  { ignore, suffix, check }: Requirement,
-  name: string,
-  run: (t: Deno.TestContext) => Promise<void>,
-): void {
-  Deno.test({
-    name: name + suffix,
-    ignore,
-    async fn(t) {
-      check();
-      await run(t);
-    },
-  });
-}
-
 /** A service of the machine's Podman that belongs to one test, which may stop and kill it. */
 export class OwnPodman implements AsyncDisposable {
   readonly socketPath: string;

@@ -1,7 +1,7 @@
 import { listenToEvents } from "../../docker/events.ts";
 import { AgentSetup, WatchedLoop } from "../support/agent_setup.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
-import { docker, dockerSocket, OwnPodman, ownPodman, podman, testWith } from "./engines.ts";
+import { docker, dockerSocket, OwnPodman, ownPodman, podman } from "./engines.ts";
 import { type DockerSandbox, testInSandbox } from "./sandbox.ts";
 
 /** Listens to an engine, and waits for events and for the changes that they report. */
@@ -136,7 +136,7 @@ testInSandbox(
   },
 );
 
-testWith(ownPodman, "the loop listens again after Podman was stopped or frozen", async () => {
+ownPodman.test("the loop listens again after Podman was stopped or frozen", async () => {
   using folder = new TemporaryFolder();
   await using service = new OwnPodman(folder.path);
   await service.run();

@@ -13,7 +13,7 @@ import { FirstAgentHost } from "./first_agent_host.ts";
 const engine = {
   requirement: requirement(
     "Docker and python3",
-    docker.requirement.suffix === "" && python.suffix === "",
+    docker.requirement.isPresent && python.isPresent,
   ),
   socket: docker.socket,
 };

@@ -6,7 +6,7 @@ import type { Difference } from "../../topology/drift.ts";
 import { runOn } from "../support/command_line.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
 import { changes, type Expected } from "./changes.ts";
-import { docker, OwnPodman, ownPodman, podman, testWith } from "./engines.ts";
+import { docker, OwnPodman, ownPodman, podman } from "./engines.ts";
 import { DockerSandbox, testInSandbox } from "./sandbox.ts";
 import { ThreeLans } from "./three_lans.ts";
 
@@ -205,7 +205,7 @@ const steps: Step[] = [
   [(service) => service.run(), null],
 ];
 
-testWith(ownPodman, "D17 heartbeat and --once report a Podman that fails and returns", async () => {
+ownPodman.test("D17 heartbeat and --once report a Podman that fails and returns", async () => {
   using folder = new TemporaryFolder();
   await using service = new OwnPodman(folder.path);
   await service.run();

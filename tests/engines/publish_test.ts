@@ -35,10 +35,10 @@ async function usesCni({ docker }: DockerSandbox): Promise<boolean> {
 
 const outsideIsPossible = await Outside.isPossible();
 
-for (const { name: engine, socket, requirement: { suffix } } of [docker, podman]) {
+for (const { name: engine, socket, requirement: { isPresent } } of [docker, podman]) {
   const withOutside = requirement(
     `${engine}, iproute2, iptables, nsenter and root`,
-    suffix === "" && outsideIsPossible,
+    isPresent && outsideIsPossible,
   );
   const options = { requirement: withOutside, socket };
   testApply(`a gateway answers from outside, no other decky does, in ${engine}`, async (setup) => {

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import Docker from "dockerode";
 import { type Observation, observe, type Prefixes } from "../../docker/observe.ts";
 import { until } from "../support/environment.ts";
-import { type TestEngine, testWith } from "./engines.ts";
+import type { TestEngine } from "./engines.ts";
 import { pausingImage } from "./pausing_image.ts";
 
 /** An item of the engine's list of networks, as far as tests look at it. */
@@ -273,7 +273,7 @@ export function testInSandbox(
   name: string,
   run: (sandbox: DockerSandbox, t: Deno.TestContext) => Promise<void>,
 ): void {
-  testWith(requirement, name, async (t) => {
+  requirement.test(name, async (t) => {
     await using sandbox = await DockerSandbox.open(socket);
     await run(sandbox, t);
   });

@@ -1,52 +1,27 @@
 import assert from "node:assert/strict";
 
-/** What a test needs of the machine: spread `ignore` into its options, add `suffix` to its name. */
+/** What a test needs of the machine. */
 export interface Requirement {
-  /** It is absent, and this is not CI: there, nothing is skipped. */
-  readonly ignore: boolean;
-  /** Empty when it is present, else ` (needs …)`. */
-  readonly suffix: string;
-  /** The first line of the test. Throws `Error`, which says what is needed, when it is absent. */
-  check(): void;
-  /** Defines a test that needs it. */
+  readonly isPresent: boolean;
+  /** Defines a test that needs it; skipped where it is absent, but never in CI: there it fails. */
   test(name: string, run: (context: Deno.TestContext) => Promise<void>): void;
 }
 
 /** Returns the requirement of `what`, such as `a Docker engine`, which is present here or not. */
-export function requirement(what: string, present: boolean): Requirement {
-  const ignore = !present && !Deno.env.get("CI");
-  const suffix = present ? "" : ` (needs ${what})`;
-  const check = () => {
-    if (!present) throw new Error(`This test needs ${what}, and CI skips nothing`);
-  };
+export function requirement(what: string, isPresent: boolean): Requirement {
   return {
-    ignore,
-    suffix,
-    check,
+    isPresent,
     test(name, run) {
-      const fn = async (context: Deno.TestContext) => {
-        check();
-        await run(context);
-      };
-      Deno.test({ name: name + suffix, ignore, fn });
+      Deno.test({
+        name: isPresent ? name : `${name} (needs ${what})`,
+        ignore: !isPresent && !Deno.env.get("CI"),
+        async fn(context) {
+          if (!isPresent) throw new Error(`This test needs ${what}, and CI skips nothing`);
+          await run(context);
+        },
+      });
     },
   };
-}
-
-/** Runs a test where what it needs is present. */
-export function testWith(
-  { ignore, suffix, check }: Requirement,
-  title: string,
-  test: () => Promise<void>,
-): void {
-  Deno.test({
-    name: title + suffix,
-    ignore,
-    async fn() {
-      check();
-      await test();
-    },
-  });
 }
 
 /** Python's own json and sqlite3 are what the first agent and the master use. */
