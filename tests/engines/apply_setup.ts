@@ -265,6 +265,8 @@ export const sample: Sample = {
 interface Damage {
   readonly name: string;
   readonly make: (setup: ApplySetup) => Promise<unknown>;
+  /** The differences, as `kind name: detail`. */
+  readonly drift: readonly string[];
   /** The objects that are recreated. */
   readonly recreated: readonly string[];
   /** The steps of the apply that fixes it. */
@@ -272,6 +274,7 @@ interface Damage {
 }
 
 const onInside = ["files", "files-smb", "inside", "web", "web-http", "web-ssh"];
+const stoppedInside = onInside.filter((it) => it !== "inside").map((it) => `stopped ${it}: exited`);
 const recreateInside = [
   ...["files-smb", "web-http", "web-ssh", "files", "web"].map((it) => `remove container ${it}`),
   "create network inside",
@@ -289,36 +292,42 @@ export const damages: readonly Damage[] = [
   {
     name: "a service that was removed",
     make: ({ sandbox, name }) => sandbox.remove(name("web-ssh")),
+    drift: ["missing web-ssh"],
     recreated: ["web-ssh"],
     steps: ["create container web-ssh"],
   },
   {
     name: "a service that was killed",
     make: ({ sandbox, name }) => sandbox.kill(name("files-smb")),
+    drift: ["stopped files-smb: exited"],
     recreated: [],
     steps: ["start container files-smb"],
   },
   {
     name: "a service that is paused",
     make: ({ sandbox, name }) => sandbox.docker.getContainer(name("files-smb")).pause(),
+    drift: ["unhealthy files-smb: paused"],
     recreated: [],
     steps: ["unpause container files-smb"],
   },
   {
     name: "a base that is paused",
     make: ({ sandbox, name }) => sandbox.docker.getContainer(name("files")).pause(),
+    drift: ["unhealthy files: paused"],
     recreated: [],
     steps: ["unpause container files"],
   },
   {
     name: "a base that was removed, with its services",
     make: ({ sandbox, name }) => sandbox.remove(name("files")),
+    drift: ["missing files"],
     recreated: ["files", "files-smb"],
     steps: ["remove container files-smb", "create container files", "create container files-smb"],
   },
   {
     name: "a base that was stopped, with its services",
     make: ({ sandbox, name }) => sandbox.kill(name("files")),
+    drift: ["stopped files: exited"],
     recreated: [],
     steps: ["start container files", "restart container files-smb"],
   },
@@ -328,6 +337,7 @@ export const damages: readonly Damage[] = [
       await sandbox.docker.getContainer(name("files-smb")).pause();
       await sandbox.kill(name("files"));
     },
+    drift: ["stopped files: exited", "unhealthy files-smb: paused"],
     recreated: ["files-smb"],
     steps: ["remove container files-smb", "start container files", "create container files-smb"],
   },
@@ -337,12 +347,14 @@ export const damages: readonly Damage[] = [
       await sandbox.kill(name("files-smb"));
       await sandbox.kill(name("files"));
     },
+    drift: ["stopped files: exited", "stopped files-smb: exited"],
     recreated: [],
     steps: ["start container files", "start container files-smb"],
   },
   {
     name: "a base that was cut off its network",
     make: ({ sandbox, name }) => sandbox.disconnect(name("inside"), name("files")),
+    drift: ["changed files: not attached to inside"],
     recreated: ["files", "files-smb"],
     steps: [
       "remove container files-smb",
@@ -355,6 +367,17 @@ export const damages: readonly Damage[] = [
     name: "a base that was attached to one network more",
     make: ({ sandbox, name }) =>
       sandbox.connect(name("inside"), name("front"), sandbox.address(1, 99)),
+    drift: ["changed front: attached to inside"],
+    recreated: ["front"],
+    steps: ["remove container front", "create container front"],
+  },
+  {
+    name: "a base at another address",
+    make: async ({ sandbox, name }) => {
+      await sandbox.disconnect(name("dmz"), name("front"));
+      await sandbox.connect(name("dmz"), name("front"), sandbox.address(0, 99));
+    },
+    drift: ["changed front: address 10.x.0.99 on dmz, not 10.x.0.4"],
     recreated: ["front"],
     steps: ["remove container front", "create container front"],
   },
@@ -376,6 +399,10 @@ export const damages: readonly Damage[] = [
         return /^Up \d/.test(Status);
       }, { what: "a base that has been up for a second" });
     },
+    drift: [
+      "changed web-http: runs longer than web, whose network it shared",
+      "changed web-ssh: runs longer than web, whose network it shared",
+    ],
     recreated: [],
     steps: ["restart container web-http", "restart container web-ssh"],
   },
@@ -387,12 +414,18 @@ export const damages: readonly Damage[] = [
       }
       await sandbox.docker.getNetwork(name("inside")).remove();
     },
+    drift: [
+      "missing inside",
+      "changed files: not attached to inside",
+      "changed web: not attached to inside",
+    ],
     recreated: onInside,
     steps: recreateInside,
   },
   {
     name: "a network that was removed while its decky was stopped",
     make: removeInsideOfStopped,
+    drift: ["missing inside", ...stoppedInside],
     recreated: onInside,
     steps: recreateInside,
   },
@@ -407,9 +440,21 @@ export const damages: readonly Damage[] = [
         labels,
       });
     },
+    drift: stoppedInside,
     recreated: onInside,
     // That is known only when they cannot be started.
     steps: onInside.filter((it) => it !== "inside")
       .map((it) => `${it.includes("-") ? "create" : "start"} container ${it}`),
+  },
+  {
+    name: "a network that another program has recreated elsewhere",
+    make: async (setup) => {
+      await removeInsideOfStopped(setup);
+      const { sandbox, name, labels } = setup;
+      await sandbox.makeNetwork(name("inside"), { subnet: sandbox.subnet(50), labels });
+    },
+    drift: [...stoppedInside, "changed inside: subnet 10.x.50.0/24, not 10.x.1.0/24"],
+    recreated: onInside,
+    steps: ["remove network inside", ...recreateInside],
   },
 ];
