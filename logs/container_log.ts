@@ -18,20 +18,17 @@ const pieceBytes = 16 * 1024;
 const bufferBytes = pieceBytes + 256;
 /** For the head of the engine's answer; real ones have 300 bytes. */
 const maximumHeadBytes = 1024;
+/** For the body of an answer that is an error, in bytes. */
+const maximumErrorBodyBytes = 4 * 1024;
 const headerBytes = 8;
 const longestTimestamp = 64;
 const standardOutput = 1;
 /** The type of a frame in which the engine says why it cannot read on. */
 const engineError = 3;
 const maximumErrorBytes = 300;
-/** Names the call in messages. */
-const callText = "GET /containers/ID/logs";
-const [lineFeed, space, firstDigit, letterT] = [10, 32, 48, 84];
+const [lineFeed, space, letterT] = [10, 32, 84];
 /** The engine answers within this time, in milliseconds, or hangs. */
 const answerTimeoutMs = 10_000;
-
-/** For the body of an answer that is an error, in bytes. */
-const maximumRefusalBytes = 4 * 1024;
 
 /** The memory of one log without the lines that span several pieces, in bytes. */
 export const logMemoryBytes = bufferBytes + 2 * maximumHeadBytes;
@@ -62,8 +59,8 @@ const decoder = new TextDecoder();
 const noBytes = new Uint8Array();
 
 /**
- * Splits the engine's stream of a log into lines. Without a TTY the stream consists of frames, each with
- * a timestamp and a line, or a piece of a long one. With a TTY there are no frames.
+ * Splits the engine's stream of a log into lines. It consists of frames, each with a timestamp and a
+ * line, or a piece of a long one.
  */
 export class LogParser {
   /** That of the line that was returned last. */
@@ -71,10 +68,9 @@ export class LogParser {
   readonly #memory: SharedMemory;
   readonly #sharesTimestamp: boolean;
   readonly #buffer = new Uint8Array(bufferBytes);
+  readonly #view = new DataView(this.#buffer.buffer);
   #start = 0;
   #end = 0;
-  /** Whether the stream is that of a TTY; null before its first byte. */
-  #isRaw: boolean | null = null;
   /** Bytes of the current piece that are still to come. */
   #pieceLeft = 0;
   #pieceTimestamp = "";
@@ -117,26 +113,22 @@ export class LogParser {
       const available = Math.min(this.#pieceLeft, this.#end - this.#start);
       const end = this.#buffer.indexOf(lineFeed, this.#start);
       if (end >= 0 && end < this.#start + available) {
-        const piece = this.#buffer.subarray(this.#start, end);
-        this.#skip(piece.length + 1);
-        if (this.#isRaw) this.#pieceLeft = 0;
+        const piece = this.#take(end - this.#start);
+        this.#take(1);
         if (!this.#hasBegun) return piece;
         this.#keep(piece);
         return this.#takeKept();
       }
       // Waits for the rest of the piece, unless it is larger than any of Docker.
       if (available < this.#pieceLeft && this.#pieceLeft <= bufferBytes) return null;
-      this.#keep(this.#buffer.subarray(this.#start, this.#start + available));
-      this.#skip(available);
+      this.#keep(this.#take(available));
       if (this.#pieceLeft > 0) return null;
     }
   }
 
   /** Returns the line that the end of the log has left without a line feed, or null. */
   last(): Uint8Array | null {
-    const available = Math.min(this.#pieceLeft, this.#end - this.#start);
-    this.#keep(this.#buffer.subarray(this.#start, this.#start + available));
-    this.#start = this.#end;
+    this.#keep(this.#take(Math.min(this.#pieceLeft, this.#end - this.#start)));
     return this.#hasBegun ? this.#takeKept() : null;
   }
 
@@ -152,61 +144,36 @@ export class LogParser {
 
   /** Reads what is before a piece; returns false when more bytes must be added. */
   #beginPiece(): boolean {
-    const length = this.#end - this.#start;
-    if (length === 0) return false;
-    this.#isRaw ??= this.#buffer[this.#start]! >= firstDigit;
-    if (this.#isRaw) return this.#beginRawPiece(length);
-    if (length < headerBytes) return false;
-    const [at, buffer] = [this.#start, this.#buffer];
-    const size = buffer[at + 4]! * 2 ** 24 + (buffer[at + 5]! << 16) + (buffer[at + 6]! << 8) +
-      buffer[at + 7]!;
-    if (buffer[at] === engineError) {
-      const errorLength = Math.min(size, maximumErrorBytes);
-      if (length < headerBytes + errorLength) return false;
-      const text = buffer.subarray(at + headerBytes, at + headerBytes + errorLength);
-      throw new EngineError({ reason: "other", detail: decoder.decode(text).trim() });
-    }
-    if (buffer[at] !== standardOutput) throw this.#malformed(`a frame of type ${buffer[at]}`);
-    const timestampLength = this.#readTimestamp(at + headerBytes, size);
-    if (timestampLength === 0) return false;
-    this.#pieceLeft = headerBytes + size;
-    this.#skip(headerBytes + timestampLength + 1);
-    return true;
-  }
-
-  /** A TTY's line has its timestamp again in front of each further piece. */
-  #beginRawPiece(length: number): boolean {
-    const repeated = `${this.timestamp} `;
-    if (this.#hasBegun) {
-      if (length < repeated.length) return false;
-      const start = this.#buffer.subarray(this.#start, this.#start + repeated.length);
-      if (decoder.decode(start) === repeated) this.#start += repeated.length;
-    } else {
-      const timestampLength = this.#readTimestamp(this.#start, Infinity);
-      if (timestampLength === 0) return false;
-      this.#start += timestampLength + 1;
-    }
-    this.#pieceLeft = pieceBytes;
-    return true;
-  }
-
-  /** Returns the length of the timestamp at `start`; 0 when more bytes must be added. */
-  #readTimestamp(start: number, size: number): number {
-    const length = this.#buffer.indexOf(space, start) - start;
+    const start = this.#start + headerBytes;
+    if (start > this.#end) return false;
+    const type = this.#buffer[this.#start];
+    const size = this.#view.getUint32(this.#start + 4);
     const available = Math.min(size, this.#end - start);
+    if (type === engineError) {
+      const length = Math.min(size, maximumErrorBytes);
+      if (available < length) return false;
+      const text = decoder.decode(this.#buffer.subarray(start, start + length));
+      throw new EngineError({ reason: "other", detail: text.trim() });
+    }
+    if (type !== standardOutput) throw malformed(`a frame of type ${type}`);
+    const length = this.#buffer.indexOf(space, start) - start;
     // RFC 3339: a T follows the day.
     const isTimestamp = length > 10 && this.#buffer[start + 10] === letterT;
-    if (isTimestamp && length < Math.min(available, longestTimestamp)) {
-      this.#pieceTimestamp = decoder.decode(this.#buffer.subarray(start, start + length));
-      return length;
+    if (!isTimestamp || length >= Math.min(available, longestTimestamp)) {
+      if (available >= Math.min(size, longestTimestamp)) throw malformed("no timestamp");
+      return false;
     }
-    if (available >= Math.min(size, longestTimestamp)) throw this.#malformed("no timestamp");
-    return 0;
+    this.#pieceTimestamp = decoder.decode(this.#buffer.subarray(start, start + length));
+    this.#start = start + length + 1;
+    this.#pieceLeft = size - length - 1;
+    return true;
   }
 
-  #skip(count: number): void {
+  /** Takes so many bytes of the current piece. */
+  #take(count: number): Uint8Array {
     this.#start += count;
     this.#pieceLeft -= count;
+    return this.#buffer.subarray(this.#start - count, this.#start);
   }
 
   /** Keeps a piece of a line, up to the most bytes of a line and as far as there is memory. */
@@ -239,10 +206,10 @@ export class LogParser {
     this.#isCut = false;
     return line;
   }
+}
 
-  #malformed(detail: string): EngineError {
-    return new EngineError({ reason: "other", detail: `the log is malformed: ${detail}` });
-  }
+function malformed(detail: string): EngineError {
+  return new EngineError({ reason: "other", detail: `the log is malformed: ${detail}` });
 }
 
 /** The line at which the reading of a log should go on is not there, as the engine has removed it. */
@@ -301,9 +268,9 @@ export class ContainerLog {
       await connection.send([logRequest(id, since)]);
       const { status, headers } = await connection.answers.readHead();
       if (status !== 200) {
-        const body = new Uint8Array(maximumRefusalBytes);
+        const body = new Uint8Array(maximumErrorBodyBytes);
         const length = await connection.answers.readRest(body) ?? 0;
-        throw statusError({ status, body: body.subarray(0, length) }, callText);
+        throw statusError({ status, body: body.subarray(0, length) }, "GET /containers/ID/logs");
       }
       if (headers.has("transfer-encoding")) throw new EngineError({ reason: "not-http" });
       stopTimeout();

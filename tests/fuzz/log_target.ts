@@ -28,14 +28,12 @@ function lineOf(random: SeededRandom): Uint8Array {
 }
 
 function streamOf(random: SeededRandom): Stream {
-  const isRaw = random.isOneIn(4);
   const parts: Uint8Array<ArrayBuffer>[] = [];
   const lines: [string, Uint8Array][] = [];
   for (let index = random.few(30); index > 0; index--) {
     const timestamp = timestampAt(1_767_323_045_000 + random.below(3), random.below(2));
     const line = lineOf(random);
-    const frames = lineFrames(timestamp, joined([line, Uint8Array.of(lineFeed)]));
-    parts.push(...frames.map((frame) => isRaw ? frame.slice(8) : frame));
+    parts.push(...lineFrames(timestamp, joined([line, Uint8Array.of(lineFeed)])));
     lines.push([timestamp, line.subarray(0, maximumLineBytes)]);
   }
   const bytes = joined(parts);
