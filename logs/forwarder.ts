@@ -28,8 +28,8 @@ const tickMs = 1_000;
 /** While others wait, a log is closed that was quiet for so long, or was read for so long, in ms. */
 const quietMs = 5_000;
 const turnMs = 30_000;
-/** All logs are closed when the sink takes nothing for so long, in milliseconds. */
-const blockedMs = 5_000;
+/** All logs are closed when the sink has no room for so long, in milliseconds. */
+const fullMs = 5_000;
 /** A log that ends or fails is opened again after a delay, which doubles each time, in milliseconds. */
 const minRetryMs = 1_000;
 const maxRetryMs = 30_000;
@@ -75,25 +75,22 @@ class Source {
   ) {}
 }
 
-/** Lets one log after the other send what was read of it. */
+/** Runs one work after the other, and lets the event loop run in between. */
 class TurnQueue {
-  readonly #waiting: (() => void)[] = [];
-  #isTaken = false;
+  #last: Promise<void> = Promise.resolve();
   #sliceStartedAt = 0;
 
-  /** Waits for the turn; `release()` must follow. */
-  async take(): Promise<void> {
-    if (this.#isTaken) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#isTaken = true;
+  /** Runs a work when those before it have ended; rejects as it does. */
+  run(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(() => this.#endSlice()).then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #endSlice(): Promise<void> {
     if (performance.now() - this.#sliceStartedAt < sliceMs) return;
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#sliceStartedAt = performance.now();
-  }
-
-  release(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#isTaken = false;
   }
 }
 
@@ -124,9 +121,8 @@ export class LogForwarder {
   #safe = new Map<string, LogPosition>();
   #signal = AbortSignal.abort();
   #sockets: readonly string[] = [];
-  /** When the sink began to be full, by a clock that never jumps; null when it takes lines. */
-  #blockedAt: number | null = null;
-  #isSuspended = false;
+  /** Since when the sink has no room, by a clock that never jumps; null while it has. */
+  #fullSince: number | null = null;
   #gaps = 0;
   #problem: string | null = null;
   #failedAt = 0;
@@ -165,19 +161,14 @@ export class LogForwarder {
    * where the engine's socket may be, and may change. Never throws.
    */
   async run(signal: AbortSignal, sockets: readonly string[]): Promise<void> {
-    const stopped = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => stopped.resolve(), { once: true });
-    if (signal.aborted) return;
     this.#signal = signal;
     this.#sockets = sockets;
-    const sending = this.#options.sink.run(signal);
     this.#openDue();
     const timer = setInterval(() => this.#tick(), tickMs);
-    await stopped.promise;
+    await this.#options.sink.run(signal);
     clearInterval(timer);
-    await sending;
     await Promise.all([...this.#active.values()].map(({ following }) => following));
-    this.#save();
+    this.#save(this.status);
     this.#positions.close();
   }
 
@@ -205,22 +196,20 @@ export class LogForwarder {
       this.#problem = null;
       this.#options.log("info", "the logs of all containers are read again", { subject: "logs" });
     }
-    if (this.#blockedAt !== null && now - this.#blockedAt > blockedMs) this.#suspend();
-    this.#checkClock();
-    this.#endTurns(now);
+    this.#closeLogs(now);
     this.#openDue();
     [this.#lastOldest, this.#oldest] = [this.#oldest, Infinity];
-    this.#storeStatus();
+    const { status } = this;
+    this.#storeStatus(status);
+    this.#logLate(status);
   }
 
   /** Stores what has changed. */
-  #storeStatus(): void {
-    const { status } = this;
+  #storeStatus(status: LogStatus): void {
     const last = this.#stored;
     const isSame = last !== null && last.behindSince === status.behindSince &&
       last.problem === status.problem && status.at - last.at < statusMs;
-    if (this.#safe.size > 0 || !isSame) this.#save();
-    this.#logLate(status);
+    if (this.#safe.size > 0 || !isSame) this.#save(status);
   }
 
   /** Logs when lines have waited too long, and when none does any more. */
@@ -236,8 +225,7 @@ export class LogForwarder {
     if (wasLate && !isLate) log("info", "no log lines wait any more", { subject: "logs" });
   }
 
-  #save(): void {
-    const { status } = this;
+  #save(status: LogStatus): void {
     if (!this.#positions.save(this.#safe, status)) {
       // Those of containers that are gone are of no use, and would add up.
       for (const id of this.#safe.keys()) if (!this.#sources.has(id)) this.#safe.delete(id);
@@ -247,28 +235,23 @@ export class LogForwarder {
     this.#safe.clear();
   }
 
-  /** Closes all logs until the sink takes lines again. The engine then keeps no files open for them. */
-  #suspend(): void {
-    this.#isSuspended = true;
-    for (const { log } of this.#active.values()) log?.close();
+  /** Whether no log is read until the sink has room; the engine then keeps no files open for them. */
+  get #isSuspended(): boolean {
+    return this.#fullSince !== null && performance.now() - this.#fullSince > fullMs;
   }
 
-  /** Closes logs of which the engine leaves out lines until its clock has reached a time again. */
-  #checkClock(): void {
-    const setTo = this.#clock.check();
-    if (setTo === null) return;
-    for (const { log } of this.#active.values()) if ((log?.since ?? 0) > setTo) log?.close();
-  }
-
-  /** Closes logs whose turn is over. */
-  #endTurns(now: number): void {
+  /** Closes logs that are opened again later, where they were. */
+  #closeLogs(now: number): void {
+    const setTo = this.#clock.check() ?? Infinity;
     let waiting = this.#sources.size > this.#maximumFollowed ? this.#due(now).length : 0;
     for (const { log, hasUnsent, openedAt, lastReadAt } of this.#active.values()) {
-      if (waiting <= 0) return;
-      const isOver = now - lastReadAt >= quietMs || now - openedAt >= turnMs;
-      if (!log || hasUnsent || !isOver) continue;
-      log.close();
-      waiting--;
+      if (!log) continue;
+      // The engine leaves out what is written until its clock has reached that time again.
+      const leavesOut = (log.since ?? 0) > setTo;
+      const isTurnOver = now - lastReadAt >= quietMs || now - openedAt >= turnMs;
+      const givesWay = waiting > 0 && isTurnOver && !hasUnsent;
+      if (givesWay) waiting--;
+      if (leavesOut || givesWay || this.#isSuspended) log.close();
     }
   }
 
@@ -279,96 +262,75 @@ export class LogForwarder {
 
   /** Opens the logs that are due, as far as there is room. */
   #openDue(): void {
-    if (this.#signal.aborted || this.#isSuspended || this.#active.size >= this.#maximumFollowed) {
-      return;
-    }
-    for (const source of this.#due(performance.now())) {
-      if (this.#active.size >= this.#maximumFollowed) return;
+    if (this.#signal.aborted || this.#isSuspended) return;
+    const room = this.#maximumFollowed - this.#active.size;
+    for (const source of this.#due(performance.now()).slice(0, room)) {
       this.#active.set(source.id, source);
       source.following = this.#follow(source);
     }
   }
 
-  /** Reads a log until it ends. Never throws. */
+  /** Reads a log until it ends or is closed. Never throws. */
   async #follow(source: Source): Promise<void> {
     const { id, isRunning, position } = source;
     source.openedAt = source.lastReadAt = performance.now();
-    let log: ContainerLog | null = null;
     try {
-      log = source.log = await ContainerLog.open(this.#signal, {
+      const log = source.log = await ContainerLog.open(this.#signal, {
         socket: findSocket(this.#sockets),
         id,
-        after: source.position,
+        after: position,
         clock: this.#clock,
         memory: this.#memory,
         timeouts: this.#timeouts,
       });
       while (await log.fill()) {
         source.hasUnsent = true;
-        await this.#sendLines(source, log);
+        await this.#turns.run(() => this.#sendLines(source, log));
         source.hasUnsent = false;
         source.lastReadAt = performance.now();
       }
       // A container that runs may go on with its last line. The engine's end looks like that of a log:
       // it is only known to be read when nothing new comes.
       if (!isRunning && source.position === position) {
-        const last = log.last();
-        if (last !== null) await this.#send(source, log, last);
+        await this.#turns.run(() => this.#sendLines(source, log, true));
         source.isDone = !source.isRunning;
       }
     } catch (error) {
       if (error instanceof MissingLineError) this.#skipGap(source);
       else this.#noteFailure(id, error);
     }
-    this.#close(source, log);
+    this.#endFollowing(source);
   }
 
-  #close(source: Source, log: ContainerLog | null): void {
-    const wasClosed = log?.isClosed ?? false;
+  #endFollowing(source: Source): void {
+    const { id, log } = source;
+    // One that was closed is opened again as soon as there is room, the others after a delay.
+    const delayMs = log?.isClosed ? 0 : minRetryMs * 2 ** Math.min(source.failures++, 16);
+    source.retryAt = performance.now() + Math.min(maxRetryMs, delayMs);
     log?.close();
-    this.#active.delete(source.id);
     source.log = null;
     source.hasUnsent = false;
-    const delayMs = minRetryMs * 2 ** Math.min(source.failures++, 16);
-    source.retryAt = wasClosed ? 0 : performance.now() + Math.min(maxRetryMs, delayMs);
+    this.#active.delete(id);
     // The others come first.
-    if (this.#sources.get(source.id) !== source) return;
-    this.#sources.delete(source.id);
-    this.#sources.set(source.id, source);
+    if (this.#sources.get(id) === source && this.#sources.delete(id)) this.#sources.set(id, source);
   }
 
-  /** Sends the lines that were read of a log, when it is its turn. */
-  async #sendLines(source: Source, log: ContainerLog): Promise<void> {
-    await this.#turns.take();
-    try {
-      let isFirst = true;
-      while (!log.isClosed && !this.#signal.aborted) {
-        const line = log.next();
-        if (line === null) return;
-        const room = this.#send(source, log, line);
-        if (isFirst) this.#oldest = Math.min(this.#oldest, Date.parse(log.position.timestamp));
-        isFirst = false;
-        if (room) await this.#waitFor(room);
-      }
-    } finally {
-      this.#turns.release();
+  /** Sends the lines that were read of a log; at its end also one without a line feed. */
+  async #sendLines(source: Source, log: ContainerLog, isEnd = false): Promise<void> {
+    const before = source.position;
+    while (!log.isClosed && !this.#signal.aborted) {
+      const line = log.next() ?? (isEnd ? log.last() : null);
+      if (line === null) break;
+      const position = source.position = log.position;
+      const room = this.#options.sink.send(line, () => this.#safe.set(source.id, position));
+      if (room === null) continue;
+      this.#fullSince = performance.now();
+      await room;
+      this.#fullSince = null;
     }
-  }
-
-  #send(source: Source, log: ContainerLog, line: Uint8Array): Promise<void> | null {
-    const { position } = log;
-    source.position = position;
+    if (source.position === null || source.position === before) return;
     source.failures = 0;
-    return this.#options.sink.send(line, () => this.#safe.set(source.id, position));
-  }
-
-  async #waitFor(room: Promise<void>): Promise<void> {
-    this.#blockedAt = performance.now();
-    await room;
-    this.#blockedAt = null;
-    if (!this.#isSuspended) return;
-    this.#isSuspended = false;
-    this.#openDue();
+    this.#oldest = Math.min(this.#oldest, Date.parse(source.position.timestamp));
   }
 
   /** Lets a log be read from where it begins now. */
