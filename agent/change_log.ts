@@ -1,4 +1,4 @@
-import { isPowerOfTwo, type Log } from "../host/log.ts";
+import { isPowerOfTwo, type Level, type Log } from "../host/log.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { SendResult } from "./sender.ts";
@@ -38,29 +38,37 @@ export class ChangeLog {
     { snapshot, body, certificates }: Pick<Heartbeat, "snapshot" | "body" | "certificates">,
     isBusy = false,
   ): void {
-    this.#compare("store", body.store.detail ?? null);
-    this.#compare("docker", snapshot.observed.kind === "failed" ? snapshot.observed.error : null);
-    this.#compare("certificates", certificates?.problem ?? null, certificates?.problemId);
+    const { observed, store } = snapshot;
+    this.#compare(
+      "store",
+      store.kind === "unreadable" ? "error" : "warn",
+      body.store.detail ?? null,
+    );
+    this.#compare("docker", "error", observed.kind === "failed" ? observed.error : null);
+    const level = certificates?.expiresAt === null ? "error" : "warn";
+    this.#compare("certificates", level, certificates?.problem ?? null, certificates?.problemId);
     // Unknown while Docker or the store cannot be read: the last known state stays.
     if (!body.topology || isBusy) return;
-    this.#compare("topology", body.topology.last_error);
+    this.#compare("topology", "warn", body.topology.last_error);
     if (snapshot.engine) this.#recordDrift(snapshot.drift);
   }
 
   /** Counts the master's failures; called once for each heartbeat. */
   recordSend(result: SendResult): void {
+    const ms = Math.round(result.latencyMs ?? 0);
+    this.#log("debug", "heartbeat", { result: result.kind, status: result.httpStatus ?? 0, ms });
     if (result.kind === "delivered") this.#masterAnswered();
     else if (result.error !== null && result.latencyMs !== null) this.#masterFailed(result.error);
   }
 
-  #compare(subject: Subject, problem: string | null, id = problem): void {
+  #compare(subject: Subject, level: Level, problem: string | null, id = problem): void {
     const before = this.#problems.get(subject);
     if (problem === null && before !== undefined) {
       this.#problems.delete(subject);
       this.#log("info", recovered[subject]);
     } else if (problem !== null && id !== before) {
       this.#problems.set(subject, id ?? problem);
-      this.#log("warn", problem, { subject });
+      this.#log(level, problem, { subject });
     }
   }
 
@@ -75,7 +83,7 @@ export class ChangeLog {
 
   #masterFailed(error: string): void {
     const failures = ++this.#masterFailures;
-    if (isPowerOfTwo(failures)) this.#log("warn", error, { subject: "master", failures });
+    if (isPowerOfTwo(failures)) this.#log("error", error, { subject: "master", failures });
   }
 
   #masterAnswered(): void {

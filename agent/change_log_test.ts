@@ -41,12 +41,12 @@ Deno.test("ChangeLog.record() logs a problem once, its changes and its end", () 
   const docker = (error: string) =>
     heartbeatWith({ snapshot: { ...dockerDown, observed: { kind: "failed", error } } });
   assert.deepEqual(linesOf(docker("a b"), docker("a b"), docker("c"), good, good, docker("c")), [
-    ['level=warn msg="a b" subject=docker'],
+    ['level=error msg="a b" subject=docker'],
     [],
-    ["level=warn msg=c subject=docker"],
+    ["level=error msg=c subject=docker"],
     ['level=info msg="Docker answers again"'],
     [],
-    ["level=warn msg=c subject=docker"],
+    ["level=error msg=c subject=docker"],
   ]);
 });
 
@@ -76,9 +76,9 @@ Deno.test("ChangeLog.record() keeps error and drift while Docker or store fails"
   const unreadable = heartbeatWith({ snapshot: storeUnreadable });
   const [, ...lines] = linesOf(bad, silent, bad, unreadable, bad);
   assert.deepEqual(lines, [
-    ['level=warn msg="Docker is down" subject=docker'],
+    ['level=error msg="Docker is down" subject=docker'],
     ['level=info msg="Docker answers again"'],
-    ['level=warn msg="the store is garbage" subject=store'],
+    ['level=error msg="the store is garbage" subject=store'],
     ['level=info msg="the store is in order again"'],
   ]);
 });
@@ -92,17 +92,17 @@ Deno.test("ChangeLog.recordSend() logs failures 1, 2, 4, 8 … and the return", 
   const lines = linesOf(...failing, good, good, failing[0]!);
   const written = lines.flatMap((list, index) => list.length > 0 ? [index + 1] : []);
   assert.deepEqual(written, [1, 2, 4, 8, 16, 21, 23]);
-  assert.deepEqual(lines[0], ['level=warn msg="the master said no" subject=master failures=1']);
-  assert.deepEqual(lines[15], ['level=warn msg="the master is gone" subject=master failures=16']);
+  assert.deepEqual(lines[0], ['level=error msg="the master said no" subject=master failures=1']);
+  assert.deepEqual(lines[15], ['level=error msg="the master is gone" subject=master failures=16']);
   assert.deepEqual(lines[20], ['level=info msg="the master accepts heartbeats again" failures=20']);
-  assert.deepEqual(lines[22], ['level=warn msg="the master said no" subject=master failures=1']);
+  assert.deepEqual(lines[22], ['level=error msg="the master said no" subject=master failures=1']);
 });
 
 Deno.test("ChangeLog.recordSend() does not count missing certificates", () => {
   const certificates = { expiresAt: null, problem: "no worker.crt" };
   const heartbeat = heartbeatWith({ result: sendResults.notSent, certificates });
   assert.deepEqual(linesOf(heartbeat, heartbeat, good), [
-    ['level=warn msg="no worker.crt" subject=certificates'],
+    ['level=error msg="no worker.crt" subject=certificates'],
     [],
     ['level=info msg="the certificates are in order again"'],
   ]);

@@ -166,7 +166,7 @@ test("runLoop() logs once that Docker is down, once that it is back", async (set
   });
   assert.equal(setup.master.heartbeatCount, 6);
   assert.equal(lines.length, 2);
-  assert.match(lines[0]!, /^level=warn msg=".*answered with 500 \(down\)" subject=docker$/);
+  assert.match(lines[0]!, /^level=error msg=".*answered with 500 \(down\)" subject=docker$/);
   assert.equal(lines[1], 'level=info msg="Docker answers again"');
 });
 
@@ -177,7 +177,7 @@ test("runLoop() logs missing certificates once, and sends when they come", async
     before: (heartbeat) => heartbeat === 4 ? Deno.rename(away, here) : undefined,
   });
   assert.deepEqual(lines, [
-    `level=warn msg="Cannot use ${here}: no such file; see agent-dir" subject=certificates`,
+    `level=error msg="Cannot use ${here}: no such file; see agent-dir" subject=certificates`,
     'level=info msg="the certificates are in order again"',
   ]);
   assert.ok(waitsMs.slice(1).every((ms) => isPaced(ms, intervalMs)));

@@ -1,6 +1,6 @@
 import { TimeoutSet } from "../docker/http.ts";
 import { type EngineVersion, findSocket, observe } from "../docker/observe.ts";
-import { shorten } from "../host/log.ts";
+import { type Log, shorten } from "../host/log.ts";
 import { readRefusedPush, type RefusedPush } from "../store/history.ts";
 import type { FallbackStore } from "../store/recovery.ts";
 import { unknownDocument } from "../store/row.ts";
@@ -88,6 +88,8 @@ export interface SnapshotOptions extends HostOptions {
   readonly planOptions: PlanOptions;
   /** Called with what runs, each time that the engine was asked. */
   readonly onInventory?: (inventory: Inventory) => void;
+  /** Gets a line of level debug for each call to the engine. */
+  readonly log?: Log;
 }
 
 /** Collects snapshots, and keeps the open store and the plan for the next one. */
@@ -108,7 +110,7 @@ export class SnapshotCollector {
    * quarantines a damaged store, and writes what could not be written before. Never throws.
    */
   async collect(signal: AbortSignal, { repairs = true } = {}): Promise<HostSnapshot> {
-    const { sockets, networkPrefixes, containerPrefixes } = this.#options;
+    const { sockets, networkPrefixes, containerPrefixes, log } = this.#options;
     let expected: Promise<Expected> | null = null;
     const readExpected = () => expected ??= this.#readExpected(signal, repairs);
     let socket: string | null = null;
@@ -119,6 +121,7 @@ export class SnapshotCollector {
         networkPrefixes,
         containerPrefixes,
         timeouts: this.#timeouts,
+        log,
         // Reads the store while the engine prepares its answer.
         onAsked: readExpected,
       });

@@ -109,7 +109,7 @@ export class HostWatcher {
 
   /** Listens once. A stream is lost when it was open and the agent did not end it. */
   async #listen(signal: AbortSignal): Promise<"lost" | "ended"> {
-    const { sockets, networkPrefixes, containerPrefixes, onChange } = this.#options;
+    const { sockets, networkPrefixes, containerPrefixes, log, onChange } = this.#options;
     const limit = new AbortController();
     const onAbort = () => limit.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
@@ -123,7 +123,7 @@ export class HostWatcher {
       const socket = findSocket(sockets);
       stream.place = placeOf(socket);
       this.#stream = stream;
-      const options = { socket, networkPrefixes, containerPrefixes, onOpen, onChange };
+      const options = { socket, networkPrefixes, containerPrefixes, log, onOpen, onChange };
       await listenToEvents(limit.signal, options);
     } catch (error) {
       this.#problem = (error as Error).message;

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import { fleetStatus } from "../agent/heartbeat.ts";
-import type { Log } from "../host/log.ts";
+import { type Log, shorten } from "../host/log.ts";
 import { type Json, NumberToken, parseJson } from "../topology/json.ts";
 import type { Connection, Limits } from "./connections.ts";
 
@@ -100,6 +100,8 @@ const statuses: Readonly<Record<ApplyErrorCode, number>> = {
   busy: 503,
   failed: 500,
 };
+/** How much of a path is logged, in characters. */
+const maximumPathLength = 200;
 /** How much of a failure's message is sent, in characters. */
 const maximumFailureLength = 500;
 
@@ -194,6 +196,18 @@ class Exchange {
   async run(): Promise<void> {
     // Without a listener, a connection that breaks would end the process.
     this.request.on("error", () => {});
+    const startedAt = performance.now();
+    await this.#answer();
+    const { method = "" } = this.request;
+    this.options.log("debug", "API call", {
+      method,
+      path: shorten(pathOf(this.request), maximumPathLength),
+      status: this.response.statusCode,
+      ms: Math.round(performance.now() - startedAt),
+    });
+  }
+
+  async #answer(): Promise<void> {
     // An error is answered before the runtime reads the body, so that the connection ends with it.
     const route = this.connection.isAllowed ? findRoute(this.request) : notAllowed;
     if (route instanceof HttpError) return await this.#send(answerOf(route));

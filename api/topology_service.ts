@@ -104,7 +104,7 @@ export class TopologyService implements ApiService {
     const { signal, wakeup, log } = this.#options;
     this.#runningCount++;
     try {
-      const result = await work({ signal, clientSignal, onWait: () => {} });
+      const result = await work({ signal, clientSignal, onWait: () => {}, log });
       if (!result?.changed) return;
       const { topologyId, changes } = result;
       if (changes > 0) log("info", `topology ${done}`, { topology: topologyId, changes });

@@ -54,7 +54,7 @@ function readNameServers(path: string): string[] {
  */
 export async function prepareNetworkCheck(
   { master }: Peers,
-  { engine: { socket }, topologyId, networks, signal }: {
+  { engine, topologyId, networks, signal }: {
     engine: Engine;
     topologyId: string;
     networks: readonly NetworkChange[];
@@ -70,7 +70,7 @@ export async function prepareNetworkCheck(
     if (await isReachable(master, signal)) return;
     await pause(pauseMs, signal);
     if (await isReachable(master, signal)) return;
-    const result = await removeNetworks(socket, { topologyId, names });
+    const result = await removeNetworks(engine, { topologyId, names });
     if (signal.aborted) return;
     throw new Error(
       `the master at ${where} accepted a connection before the networks of the LANs were made, and none ` +
@@ -95,10 +95,10 @@ async function isReachable(master: MasterAddress, signal: AbortSignal): Promise<
  * failure may have stopped the caller's engine.
  */
 async function removeNetworks(
-  socket: string,
+  { socket, log }: Engine,
   { topologyId, names }: { topologyId: string; names: readonly string[] },
 ): Promise<string> {
-  const engine = new Engine(socket, new AbortController().signal);
+  const engine = new Engine(socket, new AbortController().signal, { log });
   try {
     const { networks } = await engine.list();
     const made = networks.filter(({ name, labels }) =>

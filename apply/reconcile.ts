@@ -1,6 +1,7 @@
 import { Engine } from "../docker/engine.ts";
 import { EngineError } from "../docker/errors.ts";
 import { findSocket } from "../docker/observe.ts";
+import type { Log } from "../host/log.ts";
 import { pause } from "../host/process.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import {
@@ -35,6 +36,8 @@ export interface RunOptions {
   readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
   /** Called with the lock's owner before waiting for it; without it, a held lock is `busy`. */
   readonly onWait?: ((holder: string) => void) | undefined;
+  /** Gets a line of level debug for each call to the engine. */
+  readonly log?: Log | undefined;
 }
 
 /** A topology to be removed. */
@@ -123,7 +126,7 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
  */
 export async function reconcile(
   sockets: readonly string[],
-  { signal, onProgress }: RunOptions,
+  { signal, onProgress, log }: RunOptions,
   work: (executor: ChangeExecutor) => Promise<void>,
 ): Promise<number> {
   const pausesMs = [...retryPausesMs];
@@ -131,7 +134,7 @@ export async function reconcile(
   let changeCount = 0;
   for (let rounds = 0; rounds < maximumRounds;) {
     const stop = new AbortController();
-    const engine = new Engine(findSocket(sockets), stop.signal);
+    const engine = new Engine(findSocket(sockets), stop.signal, { log });
     const executor: ChangeExecutor = new ChangeExecutor(engine, stop, { onProgress, lastFailed });
     try {
       await runUntilStopped(signal, stop, work(executor));

@@ -37,9 +37,7 @@ export async function runOtherCommand(
       return await doctor({ values, config }, { ...command, json }, terminal);
     case "run": {
       if (!command.isNamed && terminal.stderrColumns() !== null) printLine(terminal, hint);
-      const configuration = readConfiguration();
-      const reload = () => configure(values, config, terminal);
-      return await new Daemon(reload, terminal).run(configuration);
+      return await new Daemon(() => configure(values, config, terminal), terminal).run();
     }
     case "state":
       return await printState(readConfiguration(), json, terminal);

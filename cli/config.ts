@@ -1,5 +1,6 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
 import { forbiddenPath, systemPaths } from "../host/files.ts";
+import type { Level } from "../host/log.ts";
 import { DocumentError } from "../topology/json.ts";
 import { builtInServices, parseServices, type ServiceCatalogue } from "../topology/services.ts";
 import { type Arguments, closest, UsageError } from "./args.ts";
@@ -201,6 +202,8 @@ function readText(path: string, { readFile }: Environment): string | null {
 export interface Configuration {
   readonly agent: AgentOptions;
   readonly intervalMs: number;
+  /** The lowest level that the running agent logs. */
+  readonly logLevel: Level;
   /** Whether an apply removes another topology first. */
   readonly supersede: boolean;
   /** Where the API listens; null: it is off. */
@@ -317,6 +320,7 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
       },
     },
     intervalMs: getOrDefault("interval"),
+    logLevel: getOrDefault("log-level"),
     supersede: getOrDefault("supersede"),
     listen: listen === null || listen === "off" ? null : { ...listen, allowedNames },
     logs: isForwarding && host !== null && syslogPort !== null ? { host, port: syslogPort } : null,

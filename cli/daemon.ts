@@ -6,8 +6,8 @@ import { ApiServer } from "../api/server.ts";
 import { TopologyService } from "../api/topology_service.ts";
 import { Applier } from "../apply/applier.ts";
 import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
-import { createLog, type Log, logText } from "../host/log.ts";
-import { SystemdNotifier } from "../host/systemd.ts";
+import { createLog, type Level, lineStart, type Log, logText } from "../host/log.ts";
+import { isJournal, SystemdNotifier } from "../host/systemd.ts";
 import { CertificateFolder } from "../master/certificates.ts";
 import { LogForwarder } from "../logs/forwarder.ts";
 import { LogSender } from "../logs/sender.ts";
@@ -23,6 +23,9 @@ import { agentVersion } from "./options.ts";
 import { type ExitCode, findingsOf, summary, worst } from "./report.ts";
 import { escapeControls, type Terminal } from "./terminal.ts";
 
+/** The descriptor of standard error. */
+const standardError = 2;
+
 /** A configuration, and the folder of its certificates. */
 interface Setup {
   readonly configuration: Configuration;
@@ -35,8 +38,10 @@ export class Daemon {
   readonly #readConfiguration: () => Configuration;
   readonly #stop: AbortSignal;
   readonly #log: Log;
+  readonly #isJournal: boolean;
   readonly #systemd: SystemdNotifier;
   readonly #terminal: Terminal;
+  #logLevel: Level = "info";
   #printed = "";
   #metrics: MetricsFile | null = null;
   /** Null until this process is the one that runs with the state directory. */
@@ -44,13 +49,19 @@ export class Daemon {
   /** Resolves when a reload is requested; several requests before it is read count as one. */
   #reload = Promise.withResolvers<void>();
 
-  /** `readConfiguration` is called for each reload, and throws `Error` for a wrong configuration. */
+  /** `readConfiguration` is called at the start and for each reload, and throws `Error` for a wrong configuration. */
   constructor(readConfiguration: () => Configuration, terminal: Terminal) {
     this.#readConfiguration = readConfiguration;
     this.#stop = terminal.stopSignal();
-    const log = createLog(terminal.stderr);
+    this.#isJournal = isJournal(terminal.variable("JOURNAL_STREAM"), standardError);
+    const log = createLog(
+      (line, level) => terminal.stderr(`${lineStart(level, this.#isJournal)}${line}`),
+      () => this.#logLevel,
+    );
     this.#log = (level, message, fields) => {
-      if (level !== "info") this.#problems?.record(level, logText(message, fields));
+      if (level === "error" || level === "warn") {
+        this.#problems?.record(level, logText(message, fields));
+      }
       log(level, message, fields);
     };
     terminal.onReload(() => this.#reload.resolve());
@@ -63,27 +74,45 @@ export class Daemon {
     this.#stop.addEventListener("abort", () => this.#systemd.stopping(), { once: true });
   }
 
-  /** Runs until the process is asked to stop; returns the exit code. */
-  async run(configuration: Configuration): Promise<ExitCode> {
-    const { storePath, agentDirectory } = configuration.agent;
-    this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
+  /** Runs until the process is asked to stop; returns the exit code. Throws `Error` if it cannot start. */
+  async run(): Promise<ExitCode> {
     try {
-      const lock = await lockState(storePath, this.#stop, this.#log);
-      this.#problems = new ProblemFile(storePath);
-      // Created once: what it keeps in memory must survive a reload.
-      const fallback = new FallbackStore(storePath);
-      const certificates = new CertificateFolder(agentDirectory);
-      let setup: Setup | null = { configuration, certificates };
-      for (let isFirst = true; setup && !this.#stop.aborted; isFirst = false) {
-        setup = await this.#runWith(setup, fallback, isFirst);
-      }
-      lock?.release();
-      this.#log("info", "stopped");
+      await this.#run();
+      return 0;
+    } catch (error) {
+      // The journal gets the line with its priority; elsewhere it looks as that of any other command.
+      if (!this.#isJournal) throw error;
+      this.#log("error", (error as Error).message);
+      return 3;
     } finally {
       this.#problems?.close();
       await this.#systemd.close();
     }
-    return 0;
+  }
+
+  async #run(): Promise<void> {
+    const configuration = this.#configure();
+    const { storePath, agentDirectory } = configuration.agent;
+    this.#logLevel = configuration.logLevel;
+    this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
+    const lock = await lockState(storePath, this.#stop, this.#log);
+    this.#problems = new ProblemFile(storePath);
+    // Created once: what it keeps in memory must survive a reload.
+    const fallback = new FallbackStore(storePath);
+    const certificates = new CertificateFolder(agentDirectory);
+    let setup: Setup | null = { configuration, certificates };
+    for (let isFirst = true; setup && !this.#stop.aborted; isFirst = false) {
+      setup = await this.#runWith(setup, fallback, isFirst);
+    }
+    lock?.release();
+    this.#log("info", "stopped");
+  }
+
+  /** Reads the configuration, and logs its warnings. Throws `Error` for a wrong one. */
+  #configure(): Configuration {
+    const configuration = this.#readConfiguration();
+    for (const warning of configuration.warnings) this.#log("warn", warning);
+    return configuration;
   }
 
   /** Runs with one configuration; returns the next one, or null at the end. */
@@ -147,9 +176,9 @@ export class Daemon {
       this.#reload = Promise.withResolvers();
       this.#systemd.reloading();
       try {
-        const configuration = this.#readConfiguration();
-        for (const warning of configuration.warnings) this.#log("warn", warning);
-        return await replaceSetup(current, configuration);
+        const setup = await replaceSetup(current, this.#configure());
+        this.#logLevel = setup.configuration.logLevel;
+        return setup;
       } catch (error) {
         const text = `the configuration stays as it was: ${(error as Error).message}`;
         this.#log("error", text, { subject: "configuration" });
@@ -199,7 +228,7 @@ class ConfiguredRun {
       fallback,
     });
     const onInventory = ({ containers }: Inventory) => logs?.note(containers);
-    this.agent = new Agent({ ...agent, sockets, certificates, fallback, onInventory });
+    this.agent = new Agent({ ...agent, sockets, certificates, fallback, onInventory, log });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });
     this.#watcher = new HostWatcher({
       sockets,

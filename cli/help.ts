@@ -181,6 +181,7 @@ const keyHelp: Record<KeyName, KeyHelp> = {
     "$DOCKER_HOST, else the first usual socket that may be opened",
   ],
   "interval": ["TIME", "the time between two heartbeats"],
+  "log-level": ["LEVEL", "what the running agent logs; debug adds each heartbeat and each call"],
   "network-prefix": ["LIST", "name prefixes of the networks that the agent manages"],
   "container-prefix": ["LIST", "name prefixes of the containers that the agent manages"],
   "base-image": ["IMAGE", "image of the containers that hold the network of a decky"],

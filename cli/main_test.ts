@@ -80,7 +80,8 @@ Deno.test("run() exits with 3 for wrong usage or configuration", async () => {
     ],
   ];
   for (const [args, message] of cases) {
-    assert.deepEqual(await runOn(args), {
+    const stopSignal = () => new AbortController().signal;
+    assert.deepEqual(await runOn(args, { stopSignal }), {
       code: 3,
       stdout: "",
       stderr: `decnet-agent: ${message}\n`,
@@ -139,7 +140,7 @@ Deno.test("run() logs the start and the stop of the service", async () => {
   const stopSignal = () => AbortSignal.abort(new Error("the agent is stopping"));
   const { code, stdout, stderr } = await runOn(flagsOf(setup), { stopSignal });
   assert.deepEqual([code, stdout], [0, ""]);
-  const [started, stopped, end] = stderr.split("\n");
+  const [started, stopped, end] = stderr.replaceAll(/^time=\S+Z /gm, "").split("\n");
   assert.equal(
     started,
     `level=info msg=started version=${manifest.version} master=127.0.0.1:${setup.port} host=host-1 ` +

@@ -171,7 +171,7 @@ export class MetricsFile implements LoopHistory {
     const problem = replaceTextFile(this.#path, text);
     if (problem === this.#problem) return;
     if (problem === null) this.#log("info", "the metrics are written again");
-    else this.#log("warn", problem, { subject: "textfile" });
+    else this.#log("error", problem, { subject: "textfile" });
     this.#problem = problem;
   }
 }

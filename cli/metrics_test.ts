@@ -221,7 +221,7 @@ Deno.test("MetricsFile.write() logs once that it cannot write, and the end", () 
   const lines: string[] = [];
   const file = fileAt(path, (level, message) => lines.push(`${level} ${message}`));
   for (let times = 0; times < 3; times++) report(file, heartbeatWith(), 0);
-  const problem = `warn Cannot write ${path}: its folder does not exist; make it`;
+  const problem = `error Cannot write ${path}: its folder does not exist; make it`;
   assert.deepEqual(lines, [problem]);
   Deno.mkdirSync(`${folder.path}/absent`);
   for (let times = 0; times < 3; times++) report(file, heartbeatWith(), 0);

@@ -1,4 +1,5 @@
 import { socketPath } from "../docker/observe.ts";
+import { levels } from "../host/log.ts";
 import { parseAddress } from "../topology/address.ts";
 import { isImageReference } from "../topology/document.ts";
 import { defaultImages, defaultPlanOptions, type ImageNames } from "../topology/plan.ts";
@@ -145,6 +146,11 @@ export const options = {
     "30s",
     "a time from 5s to 1h, such as 30 (seconds), 30s, 5m or 1h",
     parseInterval,
+  ),
+  "log-level": option(
+    "info",
+    `one of ${levels.join(", ")}`,
+    (text) => levels.find((it) => it === text) ?? null,
   ),
   "network-prefix": option("decnet-topology-,decnet_t_", prefixes, parsePrefixes),
   "container-prefix": option("decnet-,decnet_t_", prefixes, parsePrefixes),

@@ -33,6 +33,7 @@ Deno.test("deno.json permits exactly what the agent reads", () => {
   const environment = [
     "HOME",
     "DOCKER_HOST",
+    "JOURNAL_STREAM",
     "NOTIFY_SOCKET",
     "NO_COLOR",
     "STATE_DIRECTORY",

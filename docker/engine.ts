@@ -1,3 +1,4 @@
+import type { Log } from "../host/log.ts";
 import {
   type ContainerInfo,
   imageLabel,
@@ -31,7 +32,7 @@ import { listContainers, listNetworks } from "./observe.ts";
 
 const listImages: EngineRequest = { method: "GET", path: "/images/json?all=1" };
 
-/** Limits on the use of the engine. */
+/** Limits on the use of the engine, and who logs it. */
 export interface EngineOptions {
   /** How many calls may run at once. */
   readonly parallelCalls?: number;
@@ -39,6 +40,7 @@ export interface EngineOptions {
   readonly readTimeoutMs?: number;
   /** Limit for any other call, in milliseconds; a busy engine is slow to remove a container. */
   readonly changeTimeoutMs?: number;
+  readonly log?: Log | undefined;
 }
 
 /**
@@ -47,6 +49,7 @@ export interface EngineOptions {
  */
 export class Engine {
   readonly socket: string;
+  readonly log: Log | undefined;
   readonly #readTimeoutMs: number;
   readonly #changeTimeoutMs: number;
   readonly #timeouts = new TimeoutSet();
@@ -63,6 +66,7 @@ export class Engine {
     const { parallelCalls = 8, readTimeoutMs = 5_000, changeTimeoutMs = 60_000 } = options;
     this.socket = socket;
     this.#signal = signal;
+    this.log = options.log;
     this.#freeSlots = parallelCalls;
     this.#readTimeoutMs = readTimeoutMs;
     this.#changeTimeoutMs = changeTimeoutMs;
@@ -225,7 +229,8 @@ export class Engine {
   async #connect(): Promise<EngineConnection> {
     // A signal that never aborts, as running calls may finish after `#signal` is aborted.
     const { signal } = new AbortController();
-    const connection = await EngineConnection.open(this.socket, signal, this.#timeouts);
+    const options = { timeouts: this.#timeouts, log: this.log };
+    const connection = await EngineConnection.open(this.socket, signal, options);
     this.#connections.add(connection);
     return connection;
   }

@@ -1,3 +1,4 @@
+import type { Log } from "../host/log.ts";
 import { topologyLabel } from "../topology/inventory.ts";
 import { EngineError, readFailure, statusError } from "./errors.ts";
 import {
@@ -144,6 +145,7 @@ const listen: EngineRequest = {
 interface EventOptions extends Prefixes {
   /** The path of the engine's socket. */
   readonly socket: string;
+  readonly log?: Log | undefined;
   /** Called when the engine answers; some engines do so only with the first event. */
   readonly onOpen: () => void;
   /** Called when managed objects may have changed. */
@@ -155,13 +157,13 @@ interface EventOptions extends Prefixes {
  * `signal` is aborted.
  */
 export async function listenToEvents(signal: AbortSignal, options: EventOptions): Promise<never> {
-  const { socket, onOpen, onChange } = options;
+  const { socket, log, onOpen, onChange } = options;
   const filter = new EventFilter(options);
   const splitter = new LineSplitter((line) => {
     if (line === null || filter.isRelevant(line)) onChange();
   });
   try {
-    const connection = await EngineConnection.open(socket, signal);
+    const connection = await EngineConnection.open(socket, signal, { log });
     try {
       await connection.send([listen]);
       const head = await connection.answers.readHead();

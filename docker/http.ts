@@ -1,3 +1,4 @@
+import type { Log } from "../host/log.ts";
 import { EngineError } from "./errors.ts";
 
 /** Receives a body in parts. */
@@ -73,6 +74,7 @@ export type ReadBytes = (into: Uint8Array<ArrayBuffer>) => Promise<number | null
 /** Reads HTTP/1.1 answers, one after another, from a stream of bytes. */
 export class ResponseReader {
   readonly #readBytes: ReadBytes;
+  readonly #onHead: (status: number) => void;
   readonly #maximumBodyBytes: number;
   /** Larger than any head, so that it is never full while the end of a head is searched. */
   readonly #buffer: Uint8Array<ArrayBuffer>;
@@ -80,8 +82,15 @@ export class ResponseReader {
   #start = 0;
   #end = 0;
 
-  constructor(readBytes: ReadBytes, maximumBodyBytes: number, maximumHeadBytes = 32 * 1024) {
+  /** `onHead` gets the status of each answer. */
+  constructor(
+    readBytes: ReadBytes,
+    maximumBodyBytes: number,
+    maximumHeadBytes = 32 * 1024,
+    onHead: (status: number) => void = () => {},
+  ) {
     this.#readBytes = readBytes;
+    this.#onHead = onHead;
     this.#maximumHeadBytes = maximumHeadBytes;
     this.#buffer = new Uint8Array(2 * maximumHeadBytes);
     this.#maximumBodyBytes = maximumBodyBytes;
@@ -103,7 +112,9 @@ export class ResponseReader {
     for (;;) {
       await this.#expectProtocol();
       const head = parseHead(await this.#readUntil("\r\n\r\n", this.#maximumHeadBytes));
-      if (head.status >= 200) return head;
+      if (head.status < 200) continue;
+      this.#onHead(head.status);
+      return head;
     }
   }
 
@@ -266,6 +277,15 @@ export function callName({ method, path }: EngineRequest): string {
   return `${method} ${path.split("?")[0]}`;
 }
 
+/** What a connection may have. */
+interface ConnectionOptions {
+  readonly timeouts?: TimeoutSet | undefined;
+  /** Limit for the head of an answer, in bytes. */
+  readonly maximumHeadBytes?: number | undefined;
+  /** Gets a line of level debug for each answer. */
+  readonly log?: Log | undefined;
+}
+
 /**
  * An HTTP/1.1 connection to the engine's unix socket, with pipelining: several requests may wait for
  * their answers. Unusable after an error. Why not fetch or node:http: docs/decisions/.
@@ -278,19 +298,23 @@ export class EngineConnection {
   readonly #timeouts: TimeoutSet;
   readonly #runningTimeouts = new Set<() => void>();
   readonly #onAbort = () => this.abort(this.#signal.reason);
+  readonly #log: Log | undefined;
+  /** Requests without an answer, the oldest first; only for the log. */
+  readonly #unanswered: { readonly request: EngineRequest; readonly sentAt: number }[] = [];
   #aborted: { readonly reason: unknown } | null = null;
 
   private constructor(
     connection: Deno.Conn,
     signal: AbortSignal,
-    timeouts: TimeoutSet,
-    maximumHeadBytes?: number,
+    { timeouts = new TimeoutSet(), maximumHeadBytes, log }: ConnectionOptions,
   ) {
     this.#connection = connection;
     const read: ReadBytes = (into) => this.#read(into);
-    this.answers = new ResponseReader(read, maximumBodyBytes, maximumHeadBytes);
+    const onHead = (status: number) => this.#logCall(status);
+    this.answers = new ResponseReader(read, maximumBodyBytes, maximumHeadBytes, onHead);
     this.#signal = signal;
     this.#timeouts = timeouts;
+    this.#log = log;
     signal.addEventListener("abort", this.#onAbort, { once: true });
     if (signal.aborted) this.#onAbort();
   }
@@ -299,17 +323,20 @@ export class EngineConnection {
   static async open(
     path: string,
     signal: AbortSignal,
-    timeouts: TimeoutSet = new TimeoutSet(),
-    maximumHeadBytes?: number,
+    options: ConnectionOptions = {},
   ): Promise<EngineConnection> {
     signal.throwIfAborted();
     // Never waits: a unix socket with a full queue fails at once.
     const connection = await Deno.connect({ transport: "unix", path });
-    return new EngineConnection(connection, signal, timeouts, maximumHeadBytes);
+    return new EngineConnection(connection, signal, options);
   }
 
   /** Sends requests without waiting for their answers. */
   async send(requests: readonly EngineRequest[]): Promise<void> {
+    if (this.#log) {
+      const sentAt = performance.now();
+      for (const request of requests) this.#unanswered.push({ request, sentAt });
+    }
     let bytes = new TextEncoder().encode(requests.map(textOf).join(""));
     while (bytes.length > 0) {
       bytes = bytes.subarray(await this.#unlessAborted(this.#connection.write(bytes)));
@@ -339,6 +366,7 @@ export class EngineConnection {
     this.#signal.removeEventListener("abort", this.#onAbort);
     for (const stopTimeout of this.#runningTimeouts) stopTimeout();
     this.#runningTimeouts.clear();
+    while (this.#unanswered.length > 0) this.#logCall("none");
     try {
       this.#connection.close();
     } catch (error) {
@@ -350,6 +378,15 @@ export class EngineConnection {
     // Into an array without room, the runtime reads nothing, also when the connection is closed.
     if (this.#aborted) return Promise.reject(this.#aborted.reason);
     return this.#unlessAborted(this.#connection.read(into));
+  }
+
+  /** Logs the oldest request without an answer, and how long it has waited. */
+  #logCall(status: number | "none"): void {
+    const call = this.#unanswered.shift();
+    if (!call) return;
+    const { request: { method, path }, sentAt } = call;
+    const ms = Math.round(performance.now() - sentAt);
+    this.#log?.("debug", "Docker call", { method, path, status, ms });
   }
 
   async #unlessAborted<T>(work: Promise<T>): Promise<T> {

@@ -5,6 +5,7 @@ import {
   type NetworkInfo,
   topologyLabel,
 } from "../topology/inventory.ts";
+import type { Log } from "../host/log.ts";
 import type { Port } from "../topology/services.ts";
 import { compareCodePoints } from "../topology/json.ts";
 import { EngineError, parseAnswer, readFailure } from "./errors.ts";
@@ -122,6 +123,7 @@ export interface ObserveOptions extends Prefixes {
   readonly socket: string;
   /** Shared by observations in quick succession, so that timeouts do not accumulate. */
   readonly timeouts?: TimeoutSet;
+  readonly log?: Log | undefined;
   /** Called when the requests are sent, before any answer. */
   readonly onAsked?: () => void;
   /** Limit for each call, in milliseconds. */
@@ -181,7 +183,7 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
  */
 async function list(
   signal: AbortSignal,
-  { socket, containerPrefixes, onAsked, ...limits }: ObserveOptions,
+  { socket, containerPrefixes, log, onAsked, ...limits }: ObserveOptions,
 ): Promise<Inventory & Pick<EngineResponse, "headers">> {
   const { timeouts = new TimeoutSet(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = limits;
   const containerCalls = listManagedContainers(containerPrefixes);
@@ -189,7 +191,7 @@ async function list(
   let connection: EngineConnection | null = null;
   const receive = async (call: EngineRequest) => {
     if (!connection) {
-      connection = await EngineConnection.open(socket, signal, timeouts);
+      connection = await EngineConnection.open(socket, signal, { timeouts, log });
       await connection.send(calls.slice(calls.indexOf(call)));
       if (call === listNetworks) onAsked?.();
     }

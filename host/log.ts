@@ -9,24 +9,44 @@ export function shorten(text: string, maximum: number): string {
   return text.length <= maximum ? text : `${text.slice(0, maximum - 1).toWellFormed()}…`;
 }
 
-/** The severity of a line. */
-export type Level = "info" | "warn" | "error";
+/**
+ * The levels of lines with their priorities, as in sd-daemon(3). An error: the agent cannot do a part of
+ * its work now. A warning: it can, but an operator should look. An info: a change, or a problem's end.
+ */
+const priorities = { error: 3, warn: 4, info: 6, debug: 7 } as const;
 
-/** Writes one line of the log. */
+/** The severity of a line. */
+export type Level = keyof typeof priorities;
+
+/** All levels, the most severe first. */
+export const levels = Object.keys(priorities) as readonly Level[];
+
+/** Writes one line of the log. Makes no text of a line whose level is not logged. */
 export type Log = (level: Level, message: string, fields?: Record<string, string | number>) => void;
 
 /**
- * Returns a log that writes logfmt lines, `level=warn msg="…" key=value`, never with a line break in
- * them. They contain no time, because the journal adds its own.
+ * Returns a log of logfmt lines, `level=warn msg="…" key=value`, never with a line break in them. Leaves
+ * out levels below `lowest()`.
  */
-export function createLog(write: (line: string) => void): Log {
-  return (level, message, fields) => write(`level=${level} ${logText(message, fields)}\n`);
+export function createLog(
+  write: (line: string, level: Level) => void,
+  lowest: () => Level = () => "info",
+): Log {
+  return (level, message, fields) => {
+    if (priorities[level] > priorities[lowest()]) return;
+    write(`level=${level} ${logText(message, fields)}\n`, level);
+  };
 }
 
 /** Returns what a line of the log says, without its level: `msg="…" key=value`. */
 export function logText(message: string, fields: Record<string, string | number> = {}): string {
   return Object.entries({ msg: message, ...fields })
     .map(([key, value]) => `${key}=${quoteIfNeeded(sanitizeLine(String(value)))}`).join(" ");
+}
+
+/** Returns how a line begins: with its priority for the journal, which adds the time, else with that. */
+export function lineStart(level: Level, isJournal: boolean): string {
+  return isJournal ? `<${priorities[level]}>` : `time=${new Date().toISOString()} `;
 }
 
 /** Returns true for 1, 2, 4, 8 …: the counts at which something that repeats is logged. */

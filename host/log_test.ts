@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createLog, type Level } from "./log.ts";
+import { createLog, type Level, levels, lineStart } from "./log.ts";
 
 function lineOf(level: Level, message: string, fields?: Record<string, string | number>): string {
   const lines: string[] = [];
@@ -43,5 +43,29 @@ Deno.test("createLog() replaces control characters, and keeps to one line", () =
     // deno-lint-ignore no-control-regex
     assert.doesNotMatch(line.slice(0, -1), /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/);
     assert.match(line, /^level=info msg="a.*b" key="c.*level=error"\n$/);
+  }
+});
+
+Deno.test("createLog() leaves out what is below its level, and makes no text of it", () => {
+  let level: Level = "info";
+  const written: string[] = [];
+  const log = createLog((_, level) => written.push(level), () => level);
+  const all = (text: unknown) => {
+    written.length = 0;
+    for (const it of levels) log(it, "x", { text: text as string });
+    return written.splice(0);
+  };
+  const expected = { error: 1, warn: 2, info: 3, debug: 4 };
+  for (level of levels) assert.deepEqual(all("a"), levels.slice(0, expected[level]));
+  level = "error";
+  let texts = 0;
+  all({ toString: () => `${++texts}` });
+  assert.equal(texts, 1);
+});
+
+Deno.test("lineStart() has a priority for the journal, else the time in UTC", () => {
+  assert.deepEqual(levels.map((it) => lineStart(it, true)), ["<3>", "<4>", "<6>", "<7>"]);
+  for (const level of levels) {
+    assert.match(lineStart(level, false), /^time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z $/);
   }
 });

@@ -1,3 +1,5 @@
+import fs from "node:fs";
+
 /** How to reach systemd, from its environment variables. */
 interface SystemdNotifierOptions {
   /** `$NOTIFY_SOCKET`: a path, or an abstract address with a leading `@`; unset without systemd. */
@@ -103,4 +105,14 @@ export class SystemdNotifier {
     if (!this.#hasFailed) this.#onError(error);
     this.#hasFailed = true;
   }
+}
+
+/**
+ * Whether a descriptor, such as standard error, writes to the journal: `$JOURNAL_STREAM` is its device
+ * and inode then (systemd.exec(5)). A program that redirects it leaves the variable as it is.
+ */
+export function isJournal(stream: string | undefined, descriptor: number): boolean {
+  if (!stream) return false;
+  const { dev, ino } = fs.fstatSync(descriptor);
+  return stream === `${dev}:${ino}`;
 }

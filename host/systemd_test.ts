@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { SystemdNotifier } from "./systemd.ts";
+import { isJournal, SystemdNotifier } from "./systemd.ts";
 
 /** Listens as systemd does, on a path or, with `@`, on an abstract address. */
 class Listener implements Disposable {
@@ -129,4 +130,15 @@ Deno.test("SystemdNotifier.close() does not wait for ever for systemd", async ()
   // What was being sent when it closed still arrives, and nothing after it.
   for (let count = 0; count < length + 2; count++) await listener.receive();
   listener.close();
+});
+
+Deno.test("isJournal() knows the stream of the journal by its device and inode", () => {
+  using folder = new TemporaryFolder();
+  const stream = fs.openSync(`${folder.path}/stream`, "w");
+  const { dev, ino } = fs.fstatSync(stream);
+  assert.equal(isJournal(`${dev}:${ino}`, stream), true);
+  for (const other of [undefined, "", `${dev}:${ino + 1}`, `${dev + 1}:${ino}`, `${dev}`, "x"]) {
+    assert.equal(isJournal(other, stream), false);
+  }
+  fs.closeSync(stream);
 });

@@ -1,5 +1,6 @@
 import { EngineError, statusError } from "../docker/errors.ts";
 import { EngineConnection, type EngineRequest, type TimeoutSet } from "../docker/http.ts";
+import type { Log } from "../host/log.ts";
 import type { ClockWatcher } from "./clock.ts";
 
 /** Where the reading of a log goes on. */
@@ -228,6 +229,7 @@ export interface LogOptions {
   readonly clock: ClockWatcher;
   readonly memory: SharedMemory;
   readonly timeouts: TimeoutSet;
+  readonly log?: Log;
 }
 
 /** Reads what a container has written and writes to its standard output, line by line. */
@@ -257,12 +259,16 @@ export class ContainerLog {
    * engine refuses, or does not answer within 10 s.
    */
   static async open(signal: AbortSignal, options: LogOptions): Promise<ContainerLog> {
-    const { socket, id, after, clock, memory, timeouts } = options;
+    const { socket, id, after, clock, memory, timeouts, log } = options;
     const readAt = after === null ? NaN : Date.parse(after.timestamp);
     const earliest = clock.earliestAfter(readAt);
     const since = earliest > 0 ? earliest : null;
     const isLookedFor = after !== null && after.lines > 0 && !clock.mayComeTwice(readAt);
-    const connection = await EngineConnection.open(socket, signal, timeouts, maximumHeadBytes);
+    const connection = await EngineConnection.open(socket, signal, {
+      timeouts,
+      maximumHeadBytes,
+      log,
+    });
     const stopTimeout = connection.abortAfter(answerTimeoutMs);
     try {
       await connection.send([logRequest(id, since)]);

@@ -282,6 +282,7 @@ export class LogForwarder {
         clock: this.#clock,
         memory: this.#memory,
         timeouts: this.#timeouts,
+        log: this.#options.log,
       });
       while (await log.fill()) {
         source.hasUnsent = true;
@@ -354,7 +355,7 @@ export class LogForwarder {
     if (this.#signal.aborted || failure.reason === "client-closed" || isGone) return;
     const { message } = new EngineError(failure, "Cannot read the log of a container");
     if (message !== this.#problem) {
-      this.#options.log("warn", message, { subject: "logs", container: id.slice(0, 12) });
+      this.#options.log("error", message, { subject: "logs", container: id.slice(0, 12) });
     }
     this.#problem = message;
     this.#failedAt = performance.now();

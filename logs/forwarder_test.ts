@@ -42,6 +42,7 @@ class Setup implements AsyncDisposable {
 
   startForwarder(maximumFollowed = 500): void {
     const log: Log = (level, message, { container } = {}) => {
+      if (level === "debug") return;
       this.logged.push(`${level}: ${message}${container === undefined ? "" : ` (${container})`}`);
     };
     this.#stop = new AbortController();
@@ -252,7 +253,7 @@ Deno.test("L14 LogForwarder reports a log that cannot be read, once", async () =
   const text =
     "Cannot read the log of a container: GET /containers/ID/logs was answered with 501 " +
     "(the driver cannot be read)";
-  assert.deepEqual(setup.logged, [`warn: ${text} (${web.Id.slice(0, 12)})`]);
+  assert.deepEqual(setup.logged, [`error: ${text} (${web.Id.slice(0, 12)})`]);
   assert.equal(setup.forwarder.status.problem, text);
 });
 
@@ -266,7 +267,7 @@ Deno.test("L14 LogForwarder waits for an engine that has no socket", async () =>
   setup.engine.containers = [web, ftp];
   for (const { Id } of [web, ftp]) setup.engine.logs.print(Id, "line\n");
   await setup.untilLines(2);
-  assert.match(setup.logged[0]!, /^warn: Cannot read the log of a container: Cannot find Docker/);
+  assert.match(setup.logged[0]!, /^error: Cannot read the log of a container: Cannot find Docker/);
 });
 
 const [second, hour, day] = [1_000, 3_600_000, 86_400_000];

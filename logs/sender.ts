@@ -176,6 +176,11 @@ export class LogSender implements LineSink {
       });
       if (signal.aborted) break;
       const failure = await this.#deliver(signal).catch((error: Failure) => error);
+      if (this.#connection) {
+        const { ageMs } = this.#connection;
+        const reason = failure?.reason ?? "by the agent";
+        this.#log("debug", "disconnected from the log listener", { reason, ms: Math.round(ageMs) });
+      }
       this.#connection?.close();
       this.#connection = null;
       if (failure === null || signal.aborted) continue;
@@ -205,6 +210,8 @@ export class LogSender implements LineSink {
       gatherMs: this.#times.gather,
       onWritten: (frames) => this.#written(frames),
     });
+    const { host, port } = this.#address;
+    this.#log("debug", "connected to the log listener", { host, port });
     this.#window.keepsAll = true;
     connection.write();
     for (;;) {
@@ -251,7 +258,7 @@ export class LogSender implements LineSink {
     const failures = ++this.#failures;
     const where = hostAndPort(this.#address);
     this.#problem = `Cannot send log lines to ${where}: ${listenerProblem(failure)}`;
-    if (isPowerOfTwo(failures)) this.#log("warn", this.#problem, { subject: "logs", failures });
+    if (isPowerOfTwo(failures)) this.#log("error", this.#problem, { subject: "logs", failures });
   }
 
   #succeeded(): void {

@@ -25,6 +25,8 @@ const times = { settle: 300, gather: 5, proof: 60_000, check: 100, leastPause: 2
 class SenderSetup implements AsyncDisposable {
   readonly folder = new TemporaryFolder();
   readonly logged: string[] = [];
+  /** What was logged of connections. */
+  readonly connections: string[] = [];
   /** The numbers of the lines that are safe. */
   readonly safe: number[] = [];
   count = 0;
@@ -36,7 +38,9 @@ class SenderSetup implements AsyncDisposable {
     port: number,
     changes: Partial<typeof times & { answer: number; stall: number }> = {},
   ) {
-    const log: Log = (level, message) => this.logged.push(`${level} ${message}`);
+    const log: Log = (level, message) => {
+      (level === "debug" ? this.connections : this.logged).push(`${level} ${message}`);
+    };
     this.sender = new LogSender({
       master: { host: "127.0.0.1", port },
       certificates: new CertificateFolder(this.folder.path),
@@ -210,10 +214,10 @@ Deno.test("L1 LogSender loses no line while the listener is gone", async () => {
   await until(() => setup.logged.length > 0);
   assert.equal(
     setup.logged[0],
-    `warn Cannot send log lines to 127.0.0.1:${port}: connection refused; start the log listener ` +
+    `error Cannot send log lines to 127.0.0.1:${port}: connection refused; start the log listener ` +
       "on the master, or see syslog-port",
   );
-  assert.equal(setup.sender.status.problem, setup.logged[0]!.replace("warn ", ""));
+  assert.equal(setup.sender.status.problem, setup.logged[0]!.replace("error ", ""));
   const [one, other] = [await startListener(port), () => startListener(port)];
   await until(() => one.lines.length === 100);
   await until(() => setup.sender.status.problem === null);
@@ -308,6 +312,8 @@ Deno.test("LogSender ends a quiet connection, which proves its lines", async () 
   await setup.send(10);
   await until(() => setup.safe.length === 20);
   assert.deepEqual([listener.connectionCount, listener.lines], [2, linesOf(20)]);
+  const lines = ["connected to", "disconnected from"].map((it) => `debug ${it} the log listener`);
+  assert.deepEqual(setup.connections.slice(0, 2), lines);
 });
 
 Deno.test("LogSender proves its lines on a connection that is never quiet", async () => {

@@ -7,7 +7,7 @@ _decnet_agent() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     case $word in
-      --hash | --config | --master-host | --swarmctl-port | --master-name | --master-fingerprint | --host-uuid | --agent-dir | --state-dir | --docker-host | --interval | --network-prefix | --container-prefix | --base-image | --service-image | --services | --publish | --artifacts-dir | --listen | --allowed-cn | --supersede | --forward-logs | --syslog-port | --textfile)
+      --hash | --config | --master-host | --swarmctl-port | --master-name | --master-fingerprint | --host-uuid | --agent-dir | --state-dir | --docker-host | --interval | --log-level | --network-prefix | --container-prefix | --base-image | --service-image | --services | --publish | --artifacts-dir | --listen | --allowed-cn | --supersede | --forward-logs | --syslog-port | --textfile)
         # The value is the next word; bash makes the = before it a word of its own.
         at=$((i + 1))
         if [[ ${COMP_WORDS[at]} == = ]]; then
@@ -34,7 +34,7 @@ _decnet_agent() {
   esac
   if [[ -z $flag ]]; then
     if [[ $current == -* ]]; then
-      words='--config --version --help --master-host --swarmctl-port --master-name --master-fingerprint --host-uuid --agent-dir --state-dir --docker-host --interval --network-prefix --container-prefix --base-image --service-image --services --publish --artifacts-dir --listen --allowed-cn --supersede --forward-logs --syslog-port --textfile'
+      words='--config --version --help --master-host --swarmctl-port --master-name --master-fingerprint --host-uuid --agent-dir --state-dir --docker-host --interval --log-level --network-prefix --container-prefix --base-image --service-image --services --publish --artifacts-dir --listen --allowed-cn --supersede --forward-logs --syslog-port --textfile'
       case $command in '' | --once) words+=' --once' ;; esac
       case $command in '' | --once | state | doctor | apply | teardown | hash | images | version) words+=' --json' ;; esac
       case $command in '' | --once) words+=' --quiet' ;; esac

@@ -199,13 +199,13 @@ export class DemoAgent implements AsyncDisposable {
     const terminal = demoTerminal({
       stderr: (line) => {
         this.log.push(line);
-        narrator.say("agent", line.trimEnd());
+        narrator.say("agent", line.trimEnd().replace(/^time=\S+ /, ""));
       },
       stopSignal: () => this.#stopping.signal,
       onReload: () => {},
     });
     const configuration = { ...configure(values, config, terminal), intervalMs };
-    this.#loop = new Daemon(() => configuration, terminal).run(configuration);
+    this.#loop = new Daemon(() => configuration, terminal).run();
     this.#loop.catch((error) => ending.abort(error));
   }
 

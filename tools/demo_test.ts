@@ -66,7 +66,7 @@ const applies = [
 ];
 const masterFails = [
   /master {2}has stopped/,
-  /agent {3}level=warn msg="Cannot reach the master/,
+  /agent {3}level=error msg="Cannot reach the master/,
   /master {2}runs again/,
   /master {2}received heartbeat \d+\n/,
 ];

@@ -152,7 +152,7 @@ Deno.test("decnet-agent doctor recognises its own API", async () => {
   assert.equal(state, "ok", details);
   assert.match(details, /the agent listens on 127\.0\.0\.1:\d+, as IP Address:127\.0\.0\.1/);
   assert.equal((await listening.call("/health")).status, 200);
-  assert.equal(agent.stderr.slice(log.length).replaceAll(/^level=info.*\n/gm, ""), "");
+  assert.equal(agent.stderr.slice(log.length).replaceAll(/^time=\S+ level=info.*\n/gm, ""), "");
 });
 
 /** A group that no file of this host gives to a user. */

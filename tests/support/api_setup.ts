@@ -232,7 +232,8 @@ export class ApiSetup implements AsyncDisposable {
       allowedNames: ["decnet-master"],
       certificates: () => Promise.resolve(setup.loaded),
       log: (level, message, fields = {}) => {
-        setup.log.push(assertNoSecrets([level, message, ...Object.values(fields)].join(" ")));
+        const line = assertNoSecrets([level, message, ...Object.values(fields)].join(" "));
+        if (level !== "debug") setup.log.push(line);
       },
       ...options,
     });

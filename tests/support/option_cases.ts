@@ -66,6 +66,10 @@ export const keyCases: Record<
     refused: ["", "4", "3601", "4s", "0s", "3601s", "61m", "2h", "1d", "1.5m", "-5s", "5 s", "5S"]
       .concat("1m30s", "500ms", "s", "Infinitys", "99999999s"),
   },
+  "log-level": {
+    taken: same("error", "warn", "info", "debug"),
+    refused: ["", "warning", "INFO", "trace", "3", "toString", "info "],
+  },
   "network-prefix": { taken: prefixes(), refused: notPrefixes() },
   "container-prefix": { taken: prefixes(), refused: notPrefixes() },
   "base-image": {
