@@ -35,12 +35,16 @@ export function documentOf(deckies: number, services: readonly string[]): string
   });
 }
 
+/** As long as what the engine lists of a container besides, and nothing reads. */
+const unread = { Command: "sleep infinity", unread: "x".repeat(340) };
+
 /** Returns what runs of a topology, as the engine lists it. */
 export async function runningOf(
   document: string,
 ): Promise<{ networks: NetworkItem[]; containers: ContainerItem[] }> {
   const plan = await planDocument(document, standInOptions);
-  return { networks: plan.networks.map(networkOf), containers: plan.containers.map(containerOf) };
+  const containers = plan.containers.map((it) => ({ ...containerOf(it), ...unread }));
+  return { networks: plan.networks.map(networkOf), containers };
 }
 
 /** Returns a container of a web application: with ports, a volume and many labels, 2 KB. */
@@ -62,6 +66,6 @@ export function foreignContainer(index: number): ContainerItem {
   });
   const folders = { Source: `/srv/docker/volumes/${project}/_data`, Destination: "/var/lib/shop" };
   const how = { Driver: "local", Mode: "z", RW: true, Propagation: "" };
-  item.Mounts = [{ Type: "volume", Name: `${project}_data`, ...folders, ...how }];
-  return item;
+  const mounts = [{ Type: "volume", Name: `${project}_data`, ...folders, ...how }];
+  return Object.assign(item, unread, { Mounts: mounts });
 }

@@ -34,7 +34,7 @@ const ofMaster = "holds the address of the master, 198.19.0.200";
 /** As Docker lists a network of a plugin that leaves the addresses to a DHCP server. */
 const withoutPool: NetworkItem = {
   ...network({ name: "dhcpnet", driver: "docker-net-dhcp:release-linux-amd64" }),
-  IPAM: { Driver: "null", Options: null, Config: [{ Subnet: "0.0.0.0/0" }] },
+  IPAM: { Driver: "null", Config: [{ Subnet: "0.0.0.0/0" }] },
 };
 const configOnly: NetworkItem = {
   ...network({ name: "settings", subnet, driver: "macvlan" }),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type Answer, call, withEngine } from "../support/engine/client.ts";
+import type { ContainerItem, NetworkItem } from "../support/engine/state.ts";
 import { EventListener } from "../support/engine_client.ts";
 import { until } from "../support/environment.ts";
 import { docker, dockerSocket } from "./engines.ts";
@@ -123,15 +124,29 @@ async function play(socket: string, steps: readonly Step[]): Promise<unknown[]> 
   return answers;
 }
 
-/** Lists in the order of names, without times. */
+/** Lists in the order of names, with what the stand-in has of each item, and without times. */
 function comparable(body: Answer["body"]): unknown {
   if (!Array.isArray(body)) return body;
   const nameOf = (item: { Name?: string; Names?: string[] }) => item.Name ?? item.Names![0]!;
   return body.sort((one, other) => nameOf(one) < nameOf(other) ? -1 : 1)
-    .map(({ Created: _, Status: status = "", ...rest }) => ({
-      ...rest,
-      Status: status.replace(/\d+ seconds?/, "Less than a second"),
-    }));
+    .map((it) => it.Names ? comparableContainer(it) : comparableNetwork(it));
+}
+
+function comparableNetwork(it: NetworkItem) {
+  const { Id, Name, Driver, Internal, ConfigOnly, Labels, IPAM } = it;
+  const pools = IPAM.Config.map(({ Subnet }) => Subnet);
+  return { Id, Name, Driver, Internal, ConfigOnly, Labels, allocator: IPAM.Driver, pools };
+}
+
+function comparableContainer(it: ContainerItem) {
+  const { Id, Names, Image, ImageID, Labels, State, Ports, HostConfig } = it;
+  const endpoints = Object.entries(it.NetworkSettings.Networks).map(
+    ([name, { IPAMConfig, NetworkID, EndpointID, IPAddress }]) => [
+      ...[name, IPAMConfig, NetworkID, EndpointID, IPAddress],
+    ],
+  );
+  const status = it.Status.replace(/\d+ seconds?/, "Less than a second");
+  return { Id, Names, Image, ImageID, Labels, State, status, Ports, HostConfig, endpoints };
 }
 
 /** Everything that can happen to two networks and a container. */

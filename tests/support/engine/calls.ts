@@ -16,7 +16,6 @@ import {
   type EngineState,
   idleEndpoint,
   isUp,
-  liveEndpoint,
   network,
   type NetworkItem,
   newId,
@@ -165,8 +164,6 @@ function createNetwork({ state, body }: Call): [number, unknown] {
   const created = {
     ...network({ name, subnet, labels: labels ?? {}, internal: internal ?? false }),
     Id: newId(),
-    Created: new Date().toISOString(),
-    Options: body.Options ?? {},
   };
   const wanted = subnetIn(created);
   const used = state.networks.map(subnetIn).filter((it) => it !== null);
@@ -237,10 +234,9 @@ function attach(
   const subnet = subnetIn(network);
   if (!subnet) return { ...idle, EndpointID: newId() };
   const wanted = ipam?.IPv4Address;
-  const gateway = formatAddress(subnet.first + 1);
   const used = new Set(endpointsOn(state, network.Id).map(({ IPAddress }) => IPAddress));
-  for (const own of [subnet.first, subnet.last]) used.add(formatAddress(own));
-  used.add(gateway);
+  // The gateway takes the first address that is left.
+  for (const own of [subnet.first, subnet.first + 1, subnet.last]) used.add(formatAddress(own));
   let address = parseAddress(wanted ?? "") ?? subnet.first + 2;
   while (!wanted && used.has(formatAddress(address))) address++;
   if (address < subnet.first || address > subnet.last) {
@@ -249,8 +245,7 @@ function attach(
   }
   const text = formatAddress(address);
   if (used.has(text)) throw new EngineRefusal(403, "Address already in use");
-  const prefix = Number(network.IPAM.Config[0]!.Subnet.split("/")[1]);
-  return liveEndpoint(idle, { id: newId(), gateway, address: text, prefix });
+  return { ...idle, EndpointID: newId(), IPAddress: text };
 }
 
 function createContainer({ state, query, body }: Call): [number, unknown] {
@@ -277,8 +272,6 @@ function createContainer({ state, query, body }: Call): [number, unknown] {
     ...item,
     Id: id,
     ImageID: imageId,
-    Command: body.Cmd?.join(" ") ?? "",
-    Created: Math.floor(Date.now() / 1000),
     HostConfig: { NetworkMode: base === null ? mode : `container:${base}` },
     NetworkSettings: {
       Networks: base === null ? { [key]: idleEndpoint(endpoint?.IPAMConfig ?? null) } : {},

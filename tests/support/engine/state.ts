@@ -17,7 +17,7 @@ export type ContainerState =
   | "exited"
   | "dead";
 
-/** A network as the real engine lists it. */
+/** A network as the real engine lists it, as far as the agent reads it. */
 export function network(options: {
   name: string;
   subnet?: string | undefined;
@@ -29,24 +29,16 @@ export function network(options: {
   return {
     Name: name,
     Id: idOf("network", name),
-    Created: "2026-01-02T03:04:05.678901234Z",
-    Scope: "local",
     Driver: driver,
-    EnableIPv6: false,
-    IPAM: { Driver: "default", Options: null, Config: subnet ? [{ Subnet: subnet }] : [] },
+    IPAM: { Driver: "default", Config: subnet ? [{ Subnet: subnet }] : [] },
     Internal: internal,
-    Attachable: false,
-    Ingress: false,
-    ConfigFrom: { Network: "" },
     ConfigOnly: false,
-    Containers: {},
-    Options: {} as Record<string, string>,
     Labels: labels,
   };
 }
 
 /**
- * A container as the real engine lists it; `addresses` maps network names to IPv4 addresses, and
+ * A container as the real engine lists it, as far as the agent reads it; `addresses` maps network names to IPv4 addresses, and
  * a `networkMode` of `container:<name>` becomes one with that container's id, as the engine does.
  */
 export function container(options: {
@@ -66,8 +58,6 @@ export function container(options: {
     Names: [`/${name}`],
     Image: image,
     ImageID: imageIdOf(image),
-    Command: "sleep infinity",
-    Created: 1_767_323_045,
     Ports: [] as unknown[],
     Labels: labels,
     State: state,
@@ -82,7 +72,6 @@ export function container(options: {
         Object.entries(addresses).map(([name, ip]) => [name, endpoint(name, ip, state)]),
       ) as Record<string, EndpointItem>,
     },
-    Mounts: [] as unknown[],
   };
 }
 
@@ -90,43 +79,12 @@ function endpoint(network: string, ip: string, state: ContainerState): EndpointI
   const ipam = network === "bridge" ? null : { IPv4Address: ip };
   const idle = idleEndpoint(ipam, state === "created" ? "" : idOf("network", network));
   if (state !== "running" && state !== "paused") return idle;
-  const [id, gateway] = [idOf("endpoint", `${network} ${ip}`), ip.replace(/\d+$/, "1")];
-  return liveEndpoint(idle, { id, gateway, address: ip, prefix: 24 });
+  return { ...idle, EndpointID: idOf("endpoint", `${network} ${ip}`), IPAddress: ip };
 }
 
 /** The endpoint of a container that does not run; the engine gives it the network's id at a start. */
 export function idleEndpoint(ipam: { IPv4Address?: string } | null, networkId = "") {
-  return {
-    IPAMConfig: ipam,
-    Links: null,
-    Aliases: null,
-    NetworkID: networkId,
-    EndpointID: "",
-    Gateway: "",
-    IPAddress: "",
-    IPPrefixLen: 0,
-    IPv6Gateway: "",
-    GlobalIPv6Address: "",
-    GlobalIPv6PrefixLen: 0,
-    MacAddress: "",
-    DriverOpts: null,
-  };
-}
-
-/** The endpoint of a container that runs. */
-export function liveEndpoint(
-  idle: EndpointItem,
-  at: { id: string; gateway: string; address: string; prefix: number },
-): EndpointItem {
-  const mac = at.address.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
-  return {
-    ...idle,
-    EndpointID: at.id,
-    Gateway: at.gateway,
-    IPAddress: at.address,
-    IPPrefixLen: at.prefix,
-    MacAddress: `02:42:${mac.join(":")}`,
-  };
+  return { IPAMConfig: ipam, NetworkID: networkId, EndpointID: "", IPAddress: "" };
 }
 
 /** The words in which the engine lists a state that has lasted for `age`. */
