@@ -54,8 +54,12 @@ export async function runOtherCommand(
 
 function printVersion(json: boolean, terminal: Terminal): ExitCode {
   const all = versions();
+  const { agent, commit, date, deno, sqlite } = all;
+  const source = date === null ? commit : `${commit} of ${date}`;
   if (json) printJson(terminal, all);
-  else terminal.stdout(`decnet-agent ${all.agent} (Deno ${all.deno}, SQLite ${all.sqlite})\n`);
+  else {terminal.stdout(
+      `decnet-agent ${agent} (commit ${source}, Deno ${deno}, SQLite ${sqlite})\n`,
+    );}
   return 0;
 }
 

@@ -251,12 +251,27 @@ export function defaultText(name: KeyName): string {
   return options[name].default ?? keyHelp[name][2]!;
 }
 
-/** Returns the versions of the agent, the runtime and its SQLite. */
-export function versions(): { agent: string; deno: string; sqlite: string } {
+/** The commit of the source and its day, which tools/build.ts puts in place of `dev`. */
+const source = "decnet-agent source: dev";
+
+/** The versions of the agent, the runtime and its SQLite. */
+export interface Versions {
+  readonly agent: string;
+  /** `dev` when it runs from source, `unknown` when it was built outside of a checkout. */
+  readonly commit: string;
+  /** The day of the commit, such as 2026-11-29; null when it is unknown. */
+  readonly date: string | null;
+  readonly deno: string;
+  readonly sqlite: string;
+}
+
+/** Returns the versions. */
+export function versions(): Versions {
   const database = new DatabaseSync(":memory:");
   const { version } = database.prepare("SELECT sqlite_version() AS version").get()!;
   database.close();
-  return { agent: agentVersion, deno: Deno.version.deno, sqlite: String(version) };
+  const [commit, date = null] = source.replace(/^.*: /, "").split(" ") as [string, string?];
+  return { agent: agentVersion, commit, date, deno: Deno.version.deno, sqlite: String(version) };
 }
 
 /** Returns what `--help` prints; for one command, its usage, flags and exit codes. */

@@ -7,14 +7,15 @@ import manifest from "../deno.json" with { type: "json" };
 Deno.test("run() --version shows the versions of agent, Deno and SQLite", async () => {
   const { code, stdout } = await runOn(["--version"]);
   assert.equal(code, 0);
-  const expected = `decnet-agent ${manifest.version} (Deno ${Deno.version.deno}, SQLite `;
+  const expected =
+    `decnet-agent ${manifest.version} (commit dev, Deno ${Deno.version.deno}, SQLite `;
   assert.ok(stdout.startsWith(expected) && /\d+\.\d+\.\d+\)\n$/.test(stdout), stdout);
   for (const args of [["version"], ["-V"], ["-V", "state"]]) {
     assert.deepEqual(await runOn(args), { code, stdout, stderr: "" });
   }
   const json = JSON.parse((await runOn(["--version", "--json"])).stdout);
-  assert.deepEqual(Object.keys(json), ["agent", "deno", "sqlite"]);
-  assert.equal(json.agent, manifest.version);
+  assert.deepEqual(Object.keys(json), ["agent", "commit", "date", "deno", "sqlite"]);
+  assert.deepEqual([json.agent, json.commit, json.date], [manifest.version, "dev", null]);
 });
 
 Deno.test("run() hash prints the version hash of a file or of standard input", async () => {

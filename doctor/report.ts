@@ -62,7 +62,9 @@ async function versionLines(context: DoctorContext): Promise<string[]> {
   const release = await readText(`${root}/etc/os-release`);
   const [, distribution = "unknown"] = /^PRETTY_NAME="?(.*?)"?$/m.exec(release ?? "") ?? [];
   return [
-    ...Object.entries(versions).map(([name, version]) => `${name} ${version}`),
+    ...Object.entries(versions).filter(([, version]) => version !== null).map(([name, version]) =>
+      `${name} ${version}`
+    ),
     `distribution ${distribution}`,
     `glibc ${await glibcVersion(root) ?? "unknown"}`,
     ...await engineLines(context),

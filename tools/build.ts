@@ -100,8 +100,13 @@ export async function build(
     const folder = join(scratch, "bundle");
     await bundle(root, { entry, folder, env });
     await Deno.rename(join(folder, basename(entry).replace(/ts$/, "js")), join(folder, script));
+    const source = await describeSource(root, time);
     for await (const { name } of Deno.readDir(folder)) {
-      await Deno.rename(join(folder, name), join(scratch, name));
+      const text = await Deno.readTextFile(join(folder, name));
+      await Deno.writeTextFile(
+        join(scratch, name),
+        text.replace(/(decnet-agent source:) dev/, `$1 ${source}`),
+      );
       await Deno.utime(join(scratch, name), time, time);
     }
     await compile(scratch, { target, env, v8Flags });
@@ -157,6 +162,22 @@ async function compile(
       env: { ...Object.fromEntries(kept), NO_COLOR: "1", DENORT_BIN: join(scratch, "denort") },
     },
   );
+}
+
+/**
+ * Returns what `--version` says of the source: the commit, and its day in UTC; `unknown` outside of a
+ * checkout. A commit with changes that are not in it is marked.
+ */
+export async function describeSource(root: string, time: number): Promise<string> {
+  const git = ["--no-optional-locks", "--git-dir", join(root, ".git"), "--work-tree", root];
+  try {
+    const commit = await run("git", [...git, "rev-parse", "HEAD"]);
+    const changes = await run("git", [...git, "status", "--porcelain", "--untracked-files=no"]);
+    const day = new Date(time * 1000).toISOString().slice(0, 10);
+    return `${commit.slice(0, 12)}${changes === "" ? "" : "+changes"} ${day}`;
+  } catch {
+    return "unknown";
+  }
 }
 
 /**

@@ -38,11 +38,15 @@ const applied = {
 Deno.test("decnet-agent answers --version, --help and hash", async () => {
   const document = new URL("../data/topology-three-lans.json", import.meta.url).pathname;
   const hash = "88dc64f63e2971faecae57a63d466d72f83e34d4756b90d466a5fd70abf8ea50";
+  const commit = String.raw`(?:unknown|[0-9a-f]{12}(?:\+changes)? of \d{4}-\d\d-\d\d)`;
   const version = new RegExp(
-    String.raw`^decnet-agent ${manifest.version} \(Deno 2\.9\.4, SQLite 3\.\d+\.\d+\)\n$`,
+    String
+      .raw`^decnet-agent ${manifest.version} \(commit ${commit}, Deno 2\.9\.4, SQLite 3\.\d+\.\d+\)\n$`,
   );
   const cases: [line: string, answer: RegExp][] = [
     ["--version", version],
+    ["version", version],
+    ["-V", version],
     ["--once --version", version],
     ["--help", new RegExp(keyNames.map((name) => `  --${name} [^]*`).join(""))],
     ["--once --help", /^decnet-agent --once: /],
