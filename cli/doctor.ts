@@ -1,16 +1,10 @@
-import {
-  type ConfigReport,
-  type ConfigurationProblem,
-  DoctorContext,
-  quote,
-  quotePath,
-} from "../doctor/context.ts";
+import { type ConfigReport, type ConfigurationProblem, DoctorContext } from "../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
 import { makeReport, type ReportPart, reportParts } from "../doctor/report.ts";
-import { readService } from "../doctor/service.ts";
+import { quote, quotePath } from "../doctor/system.ts";
+import { readService } from "../doctor/unit.ts";
 import { systemPaths } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
-import { execCommand, folderHiddenByUnit } from "../packaging/units.ts";
 import type { Arguments } from "./args.ts";
 import {
   assemble,
@@ -92,22 +86,9 @@ export function explainConfiguration(
     problems,
     placeOf,
     defaultPort: defaultOf("swarmctl-port"),
-    program: {
-      path: program,
-      isStartable: environment.program === undefined || isStartable(program),
-    },
+    program,
     lineOf: (...words) => [quotePath(program), ...words, ...flagWords(flags, configFile)].join(" "),
   };
-}
-
-/** Returns true when a unit can start an executable at this path. */
-function isStartable(path: string): boolean {
-  try {
-    execCommand(path);
-    return folderHiddenByUnit(path) === null;
-  } catch {
-    return false;
-  }
 }
 
 /** Returns the given flags, quoted, without those that have wrong values. */
@@ -233,13 +214,14 @@ export async function doctor(
   { report, json }: { readonly report: boolean; readonly json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const { isActive } = await readService("");
+  const service = await readService("");
   const program = Deno.build.standalone ? terminal.executable() : undefined;
-  const environment = { ...terminal, program, isServiceActive: isActive };
+  const environment = { ...terminal, program, isServiceActive: service.isActive };
   const context = new DoctorContext({
     config: explainConfiguration(values, config, environment),
     versions: versions(),
     uid: Deno.uid() ?? 0,
+    service,
     otherStateDirectories: usualStateDirectories(terminal),
     signal: AbortSignal.timeout(lookTimeoutMs),
   });

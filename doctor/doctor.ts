@@ -1,14 +1,8 @@
 import { checkAuthority, checkCertificates, checkClock, checkValidity } from "./certificates.ts";
 import { type Check, type DoctorContext, failed, ok, type Result, warning } from "./context.ts";
-import { checkDrift, checkEngine, checkPrefixes, checkSocket } from "./engine.ts";
-import {
-  checkApi,
-  checkLogListener,
-  checkMasterConnection,
-  checkMasterName,
-  checkMasterTls,
-} from "./master.ts";
-import { agentUser, checkLock, checkOtherAgents, checkService } from "./service.ts";
+import { checkDrift, checkEngine, checkSocket } from "./engine.ts";
+import { checkApi, checkLogListener, checkMaster } from "./master.ts";
+import { checkLock, checkOtherAgents, checkService } from "./service.ts";
 import { forbiddenPath } from "../host/files.ts";
 import { checkStateDirectory, checkStore, checkTextfile } from "./storage.ts";
 
@@ -72,7 +66,7 @@ async function run(check: Check, context: DoctorContext): Promise<Result> {
   }
 }
 
-/** Returns how to see more. Does not look up the agent's user, because this may hang too. */
+/** Returns how to see more. */
 function reportOf({ config }: DoctorContext): string {
   return `check the host without the doctor: ${config.lineOf("--once", "--json")}`;
 }
@@ -91,14 +85,14 @@ function checkConfiguration({ config: { settings, problems } }: DoctorContext): 
 }
 
 /** Reports the versions and the user. */
-async function checkRuntime(context: DoctorContext): Promise<Result> {
+function checkRuntime(context: DoctorContext): Result {
   const { agent, deno, sqlite } = context.options.versions;
   const { name, uid } = context.user;
   const details = [
     `decnet-agent ${agent} on Deno ${deno} with SQLite ${sqlite}`,
     `user ${name} (${uid})`,
   ];
-  const user = await agentUser(context);
+  const user = context.agentUser;
   if (user.uid !== uid) {
     const line = context.config.lineOf("doctor");
     details.push(`the service runs as ${user.name}; to see what it may do, as that user: ${line}`);
@@ -116,14 +110,11 @@ export const checks: readonly Check[] = [
   { name: "lock", code: 3, run: checkLock },
   { name: "socket", code: 2, run: checkSocket },
   { name: "engine", code: 2, run: checkEngine },
-  { name: "prefixes", code: 2, run: checkPrefixes },
   { name: "drift", code: 2, run: checkDrift },
   { name: "certificates", code: 3, run: checkCertificates },
   { name: "authority", code: 3, run: checkAuthority },
   { name: "validity", code: 3, run: checkValidity },
-  { name: "master-name", code: 2, run: checkMasterName },
-  { name: "master-connection", code: 2, run: checkMasterConnection },
-  { name: "master-tls", code: 2, run: checkMasterTls },
+  { name: "master", code: 2, run: checkMaster },
   { name: "log-listener", code: 2, run: checkLogListener },
   { name: "api", code: 3, run: checkApi },
   { name: "textfile", code: 3, run: checkTextfile },

@@ -165,7 +165,7 @@ Deno.test("doctor puts no name from Docker, a peer or a lock into a command", ()
       assert.ok(!result.fix?.includes(hostile), check.name);
     }
     const states = findings.map(({ check, result }) => `${check.name} ${result.state}`);
-    assert.ok(states.includes("master-tls failed") && states.includes("lock warning"));
+    assert.ok(states.includes("master failed") && states.includes("lock warning"));
   }));
 
 /** Breaks something on a host without systemd; `expected` is the check and the fix that it names. */
@@ -204,7 +204,7 @@ testWithoutSystemd("validity: set the clock", async ({ path }) => {
   await writeAgentDirectory(path, authority, worker);
 });
 testWithoutSystemd(
-  "master-tls: renew the master's certificate; if this host's clock is wrong, set it",
+  "master: renew the master's certificate; if this host's clock is wrong, set it",
   async ({ port, master }, stack) => {
     await master.stop();
     const certificate = { notAfter: new Date(Date.now() - 1_000) };

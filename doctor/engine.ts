@@ -4,7 +4,6 @@ import { readFailure } from "../docker/errors.ts";
 import {
   accessTo,
   findSocket,
-  hasPrefix,
   type Observation,
   observe,
   selectManaged,
@@ -20,23 +19,10 @@ import {
   topologyLabel,
 } from "../topology/inventory.ts";
 import { planDocument } from "../topology/plan.ts";
-import {
-  describe,
-  type DoctorContext,
-  failed,
-  look,
-  mayUse,
-  ok,
-  parentOf,
-  quotePath,
-  reading,
-  type Result,
-  skipped,
-  warning,
-  writing,
-} from "./context.ts";
-import { agentUser, callAgent, hasUnit } from "./service.ts";
+import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { applyAgain, storeOf } from "./storage.ts";
+import { describe, look, mayUse, parentOf, quotePath, reading, writing } from "./system.ts";
+import { hasUnit } from "./unit.ts";
 
 /** The usual engines: socket, unit, and commands. */
 const engines = [
@@ -76,7 +62,7 @@ export async function checkSocket(context: DoctorContext): Promise<Result> {
   let result: Result | null = null;
   for (const path of sockets) {
     const info = await look(path);
-    const isUsed = info !== "absent" && !await isForbidden(context, path, info);
+    const isUsed = info !== "absent" && !isForbidden(context, path, info);
     // Without a usable socket, the first forbidden one is reported.
     if (info !== "absent" && (isUsed || !result)) result = await judgeSocket(context, path, info);
     if (isUsed) break;
@@ -88,13 +74,13 @@ export async function checkSocket(context: DoctorContext): Promise<Result> {
 }
 
 /** Returns true when the agent passes over a path, because its user may not connect there. */
-async function isForbidden(
+function isForbidden(
   context: DoctorContext,
   path: string,
   info: Deno.FileInfo | "forbidden",
-): Promise<boolean> {
+): boolean {
   if (info === "forbidden") return true;
-  const user = await agentUser(context);
+  const user = context.agentUser;
   if (user.uid === context.user.uid) return accessTo(path) === "forbidden";
   return info.isSocket === true && !mayUse(user, info, writing);
 }
@@ -104,7 +90,7 @@ async function judgeSocket(
   path: string,
   info: Deno.FileInfo | "forbidden",
 ): Promise<Result> {
-  const user = await agentUser(context);
+  const user = context.agentUser;
   if (info === "forbidden") {
     return failed(
       `${path}: user ${user.name} cannot enter ${parentOf(path)}`,
@@ -122,7 +108,7 @@ async function judgeSocket(
   }
   // The mode does not show everything, so the agent's own user tries to connect instead.
   if (user.uid !== context.user.uid && !mayUse(user, info, reading | writing)) {
-    return await judgeForbiddenSocket(context, path, info);
+    return judgeForbiddenSocket(context, path, info);
   }
   return await connect(context, path, info);
 }
@@ -156,12 +142,12 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
   return failed(text, restartEngine(context, sockets[0] ?? ""));
 }
 
-async function judgeForbiddenSocket(
+function judgeForbiddenSocket(
   context: DoctorContext,
   path: string,
   info: Deno.FileInfo,
-): Promise<Result> {
-  const user = await agentUser(context);
+): Result {
+  const user = context.agentUser;
   const gid = info.gid ?? 0;
   const group = context.accounts.groupName(gid);
   const details = [
@@ -189,7 +175,7 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
     }
     if (error instanceof Deno.errors.PermissionDenied) {
       if (!mayUse(user, info, reading | writing)) {
-        return await judgeForbiddenSocket(context, path, info);
+        return judgeForbiddenSocket(context, path, info);
       }
       // The user was added to the group after this login.
       const group = accounts.groupName(info.gid ?? 0);
@@ -201,8 +187,6 @@ async function connect(context: DoctorContext, path: string, info: Deno.FileInfo
   }
 }
 
-/** Name prefixes that agents and older masters have used. */
-const usualPrefixes = ["decnet_t_", "decnet-topology-"] as const;
 const callTimeoutMs = 5_000;
 const timeoutMs = 7_000;
 
@@ -220,7 +204,7 @@ const unreached: readonly string[] = [
   "not-listening",
 ];
 
-/** Lists all networks and containers with the agent's labels or a known prefix, once. */
+/** Lists the networks and containers that the agent manages, once. */
 function engineFindings(context: DoctorContext): Promise<EngineFindings> {
   return context.once(askEngine);
 }
@@ -231,8 +215,8 @@ async function askEngine({ agent, options: { signal } }: DoctorContext): Promise
     socket = findSocket(agent.sockets);
     const observation = await observe(signal, {
       socket,
-      networkPrefixes: [...agent.networkPrefixes, ...usualPrefixes],
-      containerPrefixes: [...agent.containerPrefixes, ...usualPrefixes],
+      networkPrefixes: agent.networkPrefixes,
+      containerPrefixes: agent.containerPrefixes,
       callTimeoutMs,
       timeoutMs,
     });
@@ -262,32 +246,6 @@ export async function checkEngine(context: DoctorContext): Promise<Result> {
 /** How many names a message lists. */
 const namesShown = 3;
 
-/** Checks that the configured prefixes match the networks and containers of this host. */
-export async function checkPrefixes(context: DoctorContext): Promise<Result> {
-  const found = await engineFindings(context);
-  if (found.kind !== "listed") return skipped("the engine does not answer");
-  const { networkPrefixes, containerPrefixes } = context.agent;
-  const { networks, containers } = found.observation.inventory;
-  const kinds = [
-    ["network-prefix", networkPrefixes, networks.map(({ name }) => name)],
-    ["container-prefix", containerPrefixes, containers.map(({ name }) => name)],
-  ] as const;
-  const details: string[] = [];
-  const fixes: string[] = [];
-  for (const [key, list, names] of kinds) {
-    const missed = names.filter((name) => !hasPrefix(name, list) && hasPrefix(name, usualPrefixes));
-    if (missed.length === 0) continue;
-    details.push(`${key} is ${list.join(",")}, so ${listed(missed)} would not be recognised`);
-    const lacking = usualPrefixes.filter((prefix) => missed.some((it) => it.startsWith(prefix)));
-    fixes.push(`add ${lacking.join(" and ")} to ${key} ${context.config.placeOf(key)}`);
-  }
-  if (details.length > 0) return warning(details, fixes.join("; "));
-  return ok(
-    `${networkPrefixes.join(",")} for networks`,
-    `${containerPrefixes.join(",")} for containers`,
-  );
-}
-
 /** Checks that Docker matches the applied topology. */
 export async function checkDrift(context: DoctorContext): Promise<Result> {
   const [engine, stored] = await Promise.all([engineFindings(context), storeOf(context)]);
@@ -309,12 +267,12 @@ export async function checkDrift(context: DoctorContext): Promise<Result> {
   if (text === null) {
     return ok(applied ? "Docker is as applied" : "nothing is applied, nothing runs");
   }
-  if (found.state === "unknown") return warning(text, await applyAgain(context));
-  return await judgeDrift(context, { text, drift: found, inventory, applied });
+  if (found.state === "unknown") return warning(text, applyAgain(context));
+  return judgeDrift(context, { text, drift: found, inventory, applied });
 }
 
 /** Says what would make Docker as applied: an apply, the teardown of another topology, or neither. */
-async function judgeDrift(
+function judgeDrift(
   context: DoctorContext,
   { text, drift, inventory, applied }: {
     readonly text: string;
@@ -322,7 +280,7 @@ async function judgeDrift(
     readonly inventory: Inventory;
     readonly applied: AppliedTopology | null;
   },
-): Promise<Result> {
+): Result {
   const { ids, others } = ownersOf(drift, inventory);
   const details = [applied ? text : `nothing is applied, but there is: ${text}`];
   const foreign = ids.filter((id) => id !== applied?.topologyId);
@@ -331,12 +289,12 @@ async function judgeDrift(
     details.push(`the agent leaves alone what is not its own: ${listed(others)}`);
   }
   const isChanged = driftKinds.some((kind) => kind !== "unexpected" && drift[kind].length > 0);
-  if (isChanged || ids.length > foreign.length) return warning(details, await applyAgain(context));
+  if (isChanged || ids.length > foreign.length) return warning(details, applyAgain(context));
   if (foreign.length === 0) {
     return warning(details, "find out what made it, and remove it when it is not needed any more");
   }
   const fix = "to keep it, let the master apply it again; to remove it, replace ID with its id";
-  return warning(details, await callAgent(context, fix, "teardown", "ID"));
+  return warning(details, context.callAgent(fix, "teardown", "ID"));
 }
 
 /**

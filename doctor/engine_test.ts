@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { flagsOf } from "../tests/support/command_line.ts";
 import {
   applyAgain,
   examineHost,
@@ -74,27 +73,6 @@ testFaults([
     finding: "engine: failed",
     details: /Cannot observe Docker at .*: GET \/networks was answered with 500 \(no space\)/,
     fix: "restart the engine: systemctl restart docker",
-  },
-  {
-    name: "a wrong prefix",
-    plant: () => ({ ini: "[agent]\nnetwork-prefix = honey_\n" }),
-    finding: "prefixes: warning",
-    details: /network-prefix is honey_, so decnet_t_11111111_lan-00 would not be recog/,
-    fix: "add decnet_t_ to network-prefix (set in /etc/decnet/decnet.ini line 2), then: " +
-      "systemctl reload decnet-agent",
-  },
-  {
-    name: "two wrong prefixes",
-    plant: (setup) => ({
-      flags: [...flagsOf(setup), "--container-prefix=honey_"],
-      ini: "[agent]\nnetwork-prefix = honey_\n",
-    }),
-    finding: "prefixes: warning",
-    details:
-      /network-prefix is honey_, so .*lan-00 would.*; container-prefix is honey_, so decnet_t_/,
-    fix: "add decnet_t_ to network-prefix (set in /etc/decnet/decnet.ini line 2), then: " +
-      "systemctl reload decnet-agent; add decnet_t_ to container-prefix (set by " +
-      "--container-prefix)",
   },
   {
     name: "drift",

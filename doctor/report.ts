@@ -7,10 +7,11 @@ import { listQuarantined } from "../store/file.ts";
 import { describeRefusedPush, readRefusedPush } from "../store/history.ts";
 import { readProblems } from "../store/problems.ts";
 import { certificateLines } from "./certificates.ts";
-import { type DoctorContext, look, readText } from "./context.ts";
+import type { DoctorContext } from "./context.ts";
 import { inOrder } from "./doctor.ts";
-import { serviceOf, unit as unitName } from "./service.ts";
 import { storeOf } from "./storage.ts";
+import { look, readText } from "./system.ts";
+import { unitName } from "./unit.ts";
 
 /** A part of the report that an operator carries out: it holds no secret and no document. */
 export interface ReportPart {
@@ -103,8 +104,8 @@ const secretSetting = /^[ \t]*(?:Environment|SetCredential\w*)[ \t]*=/;
 const ownVariable = /^[ \t]*Environment[ \t]*="?DECNET_\w+=[^\s"]*"?[ \t]*$/;
 
 /** The unit file and its drop-ins, as they lie on this host. */
-async function unitLines(context: DoctorContext): Promise<string[]> {
-  const { unit, isActive, isEnabled } = await serviceOf(context);
+function unitLines(context: DoctorContext): string[] {
+  const { unit, isActive, isEnabled } = context.service;
   if (unit === null) return [`${unitName} is not installed`];
   const state = `${isActive ? "active" : "not active"}, ${isEnabled ? "enabled" : "not enabled"}`;
   return [

@@ -4,31 +4,28 @@ import { describeRefusedPush, readRefusedPush, type RefusedPush } from "../store
 import { findDamage } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
 import { StoreReader } from "../store/store_reader.ts";
+import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
+import { readRunningAgent } from "./service.ts";
 import {
   type Account,
   describe,
-  type DoctorContext,
-  failed,
   look,
+  makeOwner,
   mayUse,
   moveAway,
-  ok,
   parentOf,
   quotePath,
-  type Result,
   searching,
-  skipped,
-  warning,
   writing,
-} from "./context.ts";
-import { agentUser, callAgent, readRunningAgent, type Service, serviceOf } from "./service.ts";
+} from "./system.ts";
+import type { Service } from "./unit.ts";
 
 const lost = "the applied topology is lost when the agent stops, and apply by hand fails";
 
 /** Checks that the agent can write to the state directory. */
 export async function checkStateDirectory(context: DoctorContext): Promise<Result> {
   const path = context.stateDirectory;
-  const user = await agentUser(context);
+  const user = context.agentUser;
   const info = await look(path);
   if (info === "absent") return await judgeAbsentFolder(path, user);
   if (info === "forbidden") {
@@ -38,10 +35,13 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
   const details = `${path}: ${describe(info, context.accounts)}`;
   if (!info.isDirectory) return failed(`${path} is no folder`, moveAway(path));
   if (!mayUse(user, info, searching)) {
-    return failed([details, `user ${user.name} cannot enter it`], own(path, user));
+    return failed([details, `user ${user.name} cannot enter it`], makeOwner(path, user));
   }
   if (!mayUse(user, info, writing)) {
-    return warning([details, `user ${user.name} cannot write to it: ${lost}`], own(path, user));
+    return warning(
+      [details, `user ${user.name} cannot write to it: ${lost}`],
+      makeOwner(path, user),
+    );
   }
   const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
   const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
@@ -124,10 +124,6 @@ function mountOf(folder: string): string {
 
 function remount(folder: string): string {
   return `make it writable: mount -o remount,rw ${mountOf(folder)}`;
-}
-
-function own(path: string, { name }: Account): string {
-  return `make ${name} the owner of ${path} and of everything in it (chown -R)`;
 }
 
 /** How long to wait for a locked store, and the pause between two tries, in milliseconds. */
@@ -227,10 +223,10 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
     case "journal":
       return warning(
         `${path}-journal belongs to a change that a crash interrupted; the next process that opens the store undoes it`,
-        await callAgent(context, "let the agent undo the change", "state"),
+        context.callAgent("let the agent undo the change", "state"),
       );
     default:
-      return failed(unread, own(context.stateDirectory, await agentUser(context)));
+      return failed(unread, makeOwner(context.stateDirectory, context.agentUser));
   }
 }
 
@@ -239,7 +235,7 @@ async function findFirstAgentStore(context: DoctorContext): Promise<Result | nul
   const { agentDirectory, storePath } = context.agent;
   const old = `${agentDirectory}/topology.db`;
   if (typeof await look(old) !== "object") return null;
-  const { name } = await agentUser(context);
+  const { name } = context.agentUser;
   return warning(
     `${storePath} does not exist, but the first agent has left ${old}`,
     `copy it: install -o ${name} -m 0600 ${quotePath(old)} ${quotePath(storePath)}`,
@@ -255,7 +251,7 @@ async function judgeStore(
   applied: AppliedTopology | null,
 ): Promise<Result> {
   const path = context.agent.storePath;
-  const user = await agentUser(context);
+  const user = context.agentUser;
   const info = await look(path);
   const details = [`${path}: ${contentOf(applied)}`];
   if (typeof info === "object") {
@@ -264,7 +260,7 @@ async function judgeStore(
       const whose = `it belongs to ${context.accounts.byUid(info.uid ?? -1).name}`;
       return warning(
         [`${whose}, and not to ${user.name}: an apply ran as another user`, ...details],
-        own(context.stateDirectory, user),
+        makeOwner(context.stateDirectory, user),
       );
     }
     if (((info.mode ?? 0) & 0o077) !== 0) {
@@ -276,7 +272,7 @@ async function judgeStore(
   if (unwritable !== null) {
     const fix = unwritable.reason === "read-only-mount"
       ? remount(context.stateDirectory)
-      : own(context.stateDirectory, user);
+      : makeOwner(context.stateDirectory, user);
     return warning([unwritable.message, ...details], fix);
   }
   if (applied?.hasOlderRows) {
@@ -295,7 +291,7 @@ async function judgeStore(
   if (applied?.lastError) {
     // The store does not say which of both it was.
     const what = "apply the stored topology again, unless a teardown of it has failed";
-    return warning(details, await callAgent(context, what, "apply", "--stored"));
+    return warning(details, context.callAgent(what, "apply", "--stored"));
   }
   return quarantined(path, details) ?? ok(...details);
 }
@@ -314,8 +310,8 @@ function refusalFix({ config }: DoctorContext, { code }: RefusedPush): string {
 }
 
 /** Returns how to apply the stored topology again. */
-export function applyAgain(context: DoctorContext): Promise<string> {
-  return callAgent(context, "apply the stored topology again", "apply", "--stored");
+export function applyAgain(context: DoctorContext): string {
+  return context.callAgent("apply the stored topology again", "apply", "--stored");
 }
 
 function quarantined(path: string, details: readonly string[] = []): Result | null {
@@ -343,22 +339,15 @@ const leastSilenceMs = 15 * 60_000;
 export async function checkTextfile(context: DoctorContext): Promise<Result> {
   const { textfile: path } = context.config.configuration;
   if (path === null) return skipped("textfile is not set");
-  return await findFolderProblem(parentOf(path), await agentUser(context)) ??
+  return await findFolderProblem(parentOf(path), context.agentUser) ??
     await judgeTextfile(context, path);
 }
 
 async function findFolderProblem(folder: string, user: Account): Promise<Result | null> {
   const info = await look(folder);
-  if (info === "absent") {
-    const create = `create ${folder} with mode 0755, owned by ${user.name}`;
-    return warning(`the folder of the metrics, ${folder}, does not exist`, create);
-  }
-  if (info === "forbidden") {
-    const why = `user ${user.name} cannot enter a folder above ${folder}`;
-    return warning(why, `check the modes of these folders: namei -l ${quotePath(folder)}`);
-  }
-  if (!info.isDirectory) {
-    return warning(`${folder}, where the metrics go, is no folder`, moveAway(folder));
+  if (typeof info !== "object" || !info.isDirectory) {
+    const text = `${folder}, where the metrics go, is no folder that user ${user.name} can enter`;
+    return warning(text, `create ${folder} with mode 0755, owned by ${user.name}`);
   }
   // With an access list, the bits of the group are the upper limit of what it gives.
   const wanted = writing | searching;
@@ -386,11 +375,12 @@ async function judgeTextfile(context: DoctorContext, path: string): Promise<Resu
   const agent = await readRunningAgent(context.stateDirectory);
   if (!agent) return ok(`${details}; no agent is running`);
   const longMs = Math.max(leastSilenceMs, 3 * context.config.configuration.intervalMs);
-  const isOld = (time: number | null) => time !== null && Date.now() - time > longMs;
+  const isOld = (time: number) => Date.now() - time > longMs;
   const isSilent = writtenAt === null || isOld(writtenAt);
-  if (!isSilent || !isOld(agent.since)) return ok(details);
-  const why = `${details}, although an agent has been running since ${timeOf(agent.since!)}`;
-  const service = await serviceOf(context);
+  const since = Date.parse(agent.since);
+  if (!isSilent || !isOld(since)) return ok(details);
+  const why = `${details}, although an agent has been running since ${timeOf(since)}`;
+  const service = context.service;
   if (!service.isActive) {
     const fix = "send SIGHUP to that process, or restart it with textfile";
     return warning(`${why}; it may not have read the key textfile yet`, fix);

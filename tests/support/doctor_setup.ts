@@ -3,7 +3,7 @@ import { parseArguments } from "../../cli/args.ts";
 import { explainConfiguration } from "../../cli/doctor.ts";
 import { DoctorContext } from "../../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../../doctor/doctor.ts";
-import { readService } from "../../doctor/service.ts";
+import { readService } from "../../doctor/unit.ts";
 import { AgentSetup } from "./agent_setup.ts";
 import { flagsOf } from "./command_line.ts";
 import { assertNoSecrets } from "./secrets.ts";
@@ -96,13 +96,14 @@ export async function contextOf(
     await Deno.mkdir(parentOf(path), { recursive: true });
     await Deno.symlink(target, `${root}${path}`);
   }
+  const service = await readService(root);
   const environment = {
     variable: () => undefined,
     readFile: () => ini,
     exists: () => ini !== null,
     isRoot: uid === 0,
     program,
-    isServiceActive: (await readService(root)).isActive,
+    isServiceActive: service.isActive,
   };
   const config = explainConfiguration(
     parseArguments(["doctor", ...flags]).values,
@@ -114,6 +115,7 @@ export async function contextOf(
     config,
     versions: { agent: "1", deno: "2", sqlite: "3" },
     settleMs: 50,
+    service,
     uid,
     root,
     signal: new AbortController().signal,

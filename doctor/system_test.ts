@@ -8,7 +8,7 @@ import {
   reading,
   searching,
   writing,
-} from "./context.ts";
+} from "./system.ts";
 
 Deno.test("Accounts reads the system's files, and knows the rest by number", async () => {
   using folder = new TemporaryFolder();
