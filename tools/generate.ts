@@ -7,53 +7,65 @@
 
 import type { PrintableFile } from "../cli/args.ts";
 import { keys } from "../cli/help.ts";
+import type { KeyName } from "../cli/options.ts";
 import { textOf } from "../cli/print.ts";
 import { systemPaths } from "../host/files.ts";
 import type { KeyText } from "../packaging/config.ts";
+
+/** When an operator sets a key; completes "Set it …". */
+const occasions: Record<KeyName, string> = {
+  "master-host": "on each host that has one",
+  "swarmctl-port": "when the master's controller listens on another port",
+  "master-name": "when its certificate has another name",
+  "master-fingerprint": "to pin one certificate, whatever else the authority signs",
+  "host-uuid": "to the id that the master has issued",
+  "agent-dir": "when the files are elsewhere",
+  "state-dir": "when `/var` must not be written",
+  "docker-host": "when another engine is found first, or none",
+  "interval": "when the master expects heartbeats at another pace",
+  "log-level": "to `debug` while you look for a fault, to `warn` to be told of problems only",
+  "network-prefix": "when networks of an older agent have other names",
+  "container-prefix": "when containers of an older agent have other names",
+  "base-image": "when this host has another small image",
+  "service-image": "when the images of the decoys have other names",
+  "services": "for a service that is not in the catalogue, or to change one",
+  "publish": "when another program needs the ports on some address, or to `off` to publish nothing",
+  "artifacts-dir": "to keep what attackers leave",
+  "listen": "so that the master can push; one address is safer than all",
+  "allowed-cn": "when the master's client certificate has another common name",
+  "supersede": "to `true` when the master replaces topologies without a teardown",
+  "forward-logs": "to `false` when log lines take another way",
+  "syslog-port": "when the ini file is not the one that the master issued",
+  "textfile": "to monitor this host with Prometheus",
+};
 
 /** Returns docs/configuration.md; its lines are not wrapped yet. */
 export function configurationReference(keys: readonly KeyText[]): string {
   return `# Configuration
 
-All configuration keys. \`tools/generate.ts\` makes this page from the table of \`decnet-agent --help\`.
+All keys, made by \`tools/generate.ts\`. Each is a flag (\`--master-host HOST\`), an environment variable
+(\`DECNET_MASTER_HOST\`) and a key of the ini file (\`master-host = HOST\`). Precedence: flag, environment,
+file, default. An empty variable counts as not set. A value that is not allowed is refused, with the place
+where it is set.
 
-Each key is a flag, an environment variable and a key of the ini file. Precedence: flag, environment,
-file, default. An empty variable counts as not set. A value that is not allowed is refused, with the
-place where it is set; \`--once\` prints that and exits with 3.
-
-The ini file is \`${systemPaths.config}\`, or the FILE of \`--config FILE\`; \`/dev/null\` is none. The keys are in its section
-\`[agent]\`. Lines that begin with \`#\` or \`;\` are comments. An unknown key is ignored, with a
-warning. The file that the master issues works as it is: its \`agent-port\` sets the default of [\`listen\`](#listen), and \`updater-dir\`, \`swarm-syslog-port\` and the section \`[decnet]\` have no effect here. \`decnet-agent print config\` prints a file with every key as a comment
-([packaging/decnet.ini](../packaging/decnet.ini)).
-
-| key | variable | default |
-| --- | --- | --- |
-${keys.map(row).join("\n")}
+The ini file is \`${systemPaths.config}\`, or that of \`--config FILE\`; \`/dev/null\` is none. The keys are in
+its section \`[agent]\`; lines that begin with \`#\` or \`;\` are comments. An unknown key is ignored, with a
+warning. The file that the master issues works as it is. \`decnet-agent print config\` prints a file with every
+key as a comment.
 
 ${keys.map(entry).join("\n")}`;
 }
 
-function row(key: KeyText): string {
-  const { name, variable } = key;
-  return `| [\`${name}\`](#${name}) | \`${variable}\` | ${defaultOf(key)} |`;
-}
-
 function entry(key: KeyText): string {
-  const { name, variable, placeholder, summary, allowed } = key;
+  const { name, placeholder, summary, allowed, value, fallback } = key;
+  const usual = value === null ? markCode(fallback!) : `\`${value}\``;
   return `## \`${name}\`
 
-${summary.charAt(0).toUpperCase()}${summary.slice(1)}.
+${summary.charAt(0).toUpperCase()}${summary.slice(1)}. Set it ${occasions[name as KeyName]}.
 
-- Flag: \`--${name} ${placeholder}\`
-- Variable: \`${variable}\`
-- Ini file: \`${name} = …\`
-- Default: ${defaultOf(key)}
-- Allowed: ${markCode(allowed)}
+- \`${placeholder}\`: ${markCode(allowed)}
+- Default: ${usual}
 `;
-}
-
-function defaultOf(key: KeyText): string {
-  return key.value === null ? markCode(key.fallback!) : `\`${key.value}\``;
 }
 
 /** Marks paths, variables and addresses as code. */

@@ -5,14 +5,15 @@ import { configurationReference, generatedFiles } from "./generate.ts";
 Deno.test("configurationReference() has a section for each key", () => {
   const text = configurationReference(keys);
   assert.equal(text.match(/^## /gm)?.length, keys.length);
-  for (const { name, variable, placeholder } of keys) {
-    const [, section = ""] = text.split(`## \`${name}\`\n`);
-    assert.ok(
-      section.includes(`- Flag: \`--${name} ${placeholder}\`\n- Variable: \`${variable}\`\n`),
-    );
-    assert.match(section, /^- Ini file: `[\w-]+ = …`\n- Default: \S.*\n- Allowed: \S.*\n/m);
-    assert.ok(text.includes(`| [\`${name}\`](#${name}) | \`${variable}\` | `));
+  for (const { name, placeholder } of keys) {
+    const [, section = ""] = text.split(`## \`${name}\`\n\n`);
+    assert.match(section, /^[A-Z].* Set it [^.]+\.\n\n/);
+    assert.ok(section.includes(`- \`${placeholder}\`: `));
+    assert.match(section, /^- Default: \S.*\n/m);
   }
+  const written = Deno.readTextFileSync(new URL("../docs/configuration.md", import.meta.url));
+  assert.ok(written.split(/\s+/).length <= 1_300);
+  assert.deepEqual(written.split("\n").filter((line) => line.length > 120), []);
 });
 
 const root = new URL("../", import.meta.url);
