@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { requirement, works } from "../tests/support/requirements.ts";
+import {
+  confined as confinedProgram,
+  confinement,
+  requirement,
+  works,
+} from "../tests/support/requirements.ts";
 import {
   crashInAChange,
   execSql,
@@ -297,19 +302,14 @@ Deno.test("S20 an apply's end is kept when the folder is writable only by then",
   reader.close();
 });
 
-/** A shell on which file permissions have an effect, which is root's only without these. */
-const confined = [
-  ...(Deno.uid() === 0 ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] : []),
-  "sh",
-];
+/** A shell on which file permissions have an effect. */
+const confined = [...confinedProgram, "sh"];
 /** A shell that may mount what nobody else sees, and which is gone with it. */
 const mounting = ["unshare", "--mount", "sh"];
 
-const runs = ([program = "", ...args]: string[]) => works(program, ...args, "-c", "true");
-
 const needs = new Map([
-  [confined, requirement("setpriv, as root", await runs(confined))],
-  [mounting, requirement("unshare and the right to use it", await runs(mounting))],
+  [confined, confinement],
+  [mounting, requirement("unshare and the right to use it", await works("unshare", "-m", "true"))],
 ]);
 
 /** One way in which a host keeps the agent from its store. */

@@ -4,7 +4,7 @@ import { oneLan, textOf } from "../support/apply_host.ts";
 import type { Fault } from "../support/engine/faults.ts";
 import { container } from "../support/engine/state.ts";
 import { execute, faketime, Host, hurried, RunningAgent, spawn } from "../support/executable.ts";
-import { requirement, works } from "../support/requirements.ts";
+import { confined, confinement } from "../support/requirements.ts";
 
 const id = oneLan.plan.topologyId;
 /** The advice after each failure. */
@@ -151,23 +151,19 @@ Deno.test("R10 apply run twice at once creates everything once", async () => {
 });
 
 const interval = "--interval=5s";
-/** Root can open every file unless it lacks these capabilities. */
-const confined = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] as const;
-const isRoot = Deno.uid() === 0;
-const setpriv = requirement("setpriv, as root", !isRoot || await works(...confined, "true"));
 
 /** Returns what the latest heartbeat reports of the engine. */
 function lastObserved(heartbeats: readonly { readonly body: unknown }[]): object {
   return (heartbeats.at(-1)!.body as { topology: { observed: object } }).topology.observed;
 }
 
-setpriv.test("D6 decnet-agent reports a forbidden socket and recovers", async () => {
+confinement.test("D6 decnet-agent reports a forbidden socket and recovers", async () => {
   await using host = await Host.create();
   const engine = await host.startEngine();
   engine.containers = [container({ name: "decnet-x" })];
   const { master } = await host.startMaster();
   await Deno.chmod(host.socket, 0);
-  const wrapper = isRoot ? confined : [];
+  const wrapper = confined;
   const error = `Cannot observe Docker at ${host.socket}: ` +
     "permission denied; run as root, or as a member of the socket's group";
 

@@ -75,6 +75,17 @@ export async function works(program: string, ...args: string[]): Promise<boolean
   }
 }
 
+/** What starts a program to which file permissions apply: to root they do not, with these rights. */
+export const confined: readonly string[] = Deno.uid() === 0
+  ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+  : ["env"];
+
+/** What tests with such a program need. */
+export const confinement: Requirement = requirement(
+  "setpriv, as root",
+  await works(confined[0]!, ...confined.slice(1), "true"),
+);
+
 /** Creates a named pipe without a writer: opening it for reading never ends. */
 export async function makeFifo(path: string): Promise<void> {
   const { success } = await new Deno.Command("mkfifo", { args: [path], stdin: "null" }).output();
