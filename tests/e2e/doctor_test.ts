@@ -100,21 +100,6 @@ strace.test("decnet-agent doctor creates, removes, renames and locks no file", a
   }
 });
 
-Deno.test("decnet-agent doctor prints each check, and fixes below", async () => {
-  await using host = await Host.create();
-  const { code, stdout } = await execute(["doctor", ...host.flags(), "--interval=1s"]);
-  assert.equal(code, 3);
-  assert.match(stdout, /^runtime +ok +decnet-agent \d/m);
-  assert.match(
-    stdout,
-    /^configuration +failed +interval: '1s' \(from --interval\) must be .*\n( +.*\n)* +→ start the agent without --interval/m,
-  );
-  assert.match(stdout, /^socket +failed +\S*docker\.sock: no such socket.*\n +→ /m);
-  assert.match(stdout, /^engine +skipped +its socket cannot be used$/m);
-  // Not a terminal: no colours.
-  assert.ok(!stdout.includes("\x1b"));
-});
-
 setpriv.test("decnet-agent doctor names what its user may not use", async () => {
   await using host = await Host.create();
   await host.startEngine();
@@ -265,31 +250,4 @@ namespaces.test("decnet-agent doctor ends in time when the name server is silent
     /^master +failed +Cannot reach the master at master\.example:\d+: the name servers have not answered within 3 s\n/m;
   assert.match(ended.stdout, said);
   assert.match(ended.stdout, /→ correct master-host, or the name servers of this host/);
-});
-
-Deno.test("decnet-agent doctor names the lock's owner, and sees whether it runs", async () => {
-  await using host = await Host.create();
-  const engine = await host.startEngine();
-  const path = `${host.stateDirectory}/agent.lock`;
-  const lock = async () => {
-    const text = await Deno.readTextFile(path);
-    const { state, details } = checkOf(
-      await execute(["doctor", "--json", ...host.flags()]),
-      "lock",
-    );
-    assert.equal(state, "ok");
-    assert.equal(await Deno.readTextFile(path), text);
-    return details;
-  };
-  await using agent = new RunningAgent(["--interval=1h", ...host.flags()]);
-  await agent.until(() => engine.requestCount > 0);
-  assert.match(await Deno.readTextFile(path), / for the loop of version \d+\.\d+\.\d+\n$/);
-  const details = await lock();
-  assert.ok(details.startsWith(`${path} names process ${agent.pid} since 20`), details);
-  assert.match(details, /, and there is such a process$/);
-  await agent.stop("SIGKILL");
-  assert.match(
-    await lock(),
-    /^\S+ was held by process \d+ since \S+ for the loop of \S+ \S+, which has ended$/,
-  );
 });
