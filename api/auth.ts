@@ -1,6 +1,4 @@
 import type { X509Certificate } from "node:crypto";
-import type * as Https from "node:https";
-import type { Server } from "node:net";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
 import { type Identity, splitChain } from "../master/certificates.ts";
@@ -92,58 +90,6 @@ export class ClientVerifier {
     if ((refused & (refused - 1)) !== 0) return;
     const text = `the API refused a resumed TLS session: its certificate ${faultTexts[reason]}`;
     this.#log("warn", text, { subject: "api", refused });
-  }
-}
-
-/** Returns the TLS options of a server that uses these certificates. */
-export function secureContextOf({ authority, certificate, key }: Identity): Https.ServerOptions {
-  return { ca: authority, cert: certificate, key, minVersion: "TLSv1.2" };
-}
-
-/** How many connections the kernel queues for the listener. The runtime accepts all of them at once. */
-const backlog = 128;
-
-/**
- * Makes a listener accept again. The runtime stops for good, and without an error, when it has no file
- * descriptor for a connection (seen in 2.9.4, `libs/core/uv_compat/tcp.rs`); to listen once more on the
- * same handle, which is not public, wakes it.
- */
-export function wakeListener(server: Server): void {
-  const { _handle } = server as unknown as { _handle: { listen(backlog: number): void } | null };
-  _handle?.listen(backlog);
-}
-
-/** Listens; port 0 means any free port. Throws `Error` for an operator. */
-export async function listen(server: Server, host: string, port: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject).listen({ host, port, backlog }, resolve);
-  try {
-    await promise;
-  } catch (cause) {
-    const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    const reason = explainListen(cause as Error, host);
-    throw new Error(`Cannot listen on ${address}: ${reason}`, { cause });
-  } finally {
-    server.off("error", reject);
-  }
-}
-
-function explainListen({ code, message }: Error & { code?: string }, host: string): string {
-  switch (code) {
-    case "EADDRINUSE":
-      return "the port is in use by another program; stop it, or set listen to another port";
-    case "EADDRNOTAVAIL":
-    case "EINVAL": // The runtime's code for the same.
-    case "ENOTFOUND":
-      if (host === "::1" || host.startsWith("127.")) {
-        return "the loopback interface is down, or has no such address; ip link set lo up";
-      }
-      return "this host has no such address; set listen to one that it has";
-    case "EACCES":
-    case "EPERM":
-      return "permission denied; a port below 1024 needs root or CAP_NET_BIND_SERVICE";
-    default:
-      return message;
   }
 }
 

@@ -36,10 +36,7 @@ export const defaultLimits: Limits = {
   stopTimeoutMs: 1_000,
 };
 
-/**
- * The part of a socket that receives. It is not public, but to pause a TLS socket does not stop the
- * runtime from receiving, without a bound (seen in 2.9.4, `ext/node/ops/tls_wrap.rs`).
- */
+/** Receives, not public: pausing a TLS socket bounds nothing (2.9.4, `ext/node/ops/tls_wrap.rs`). */
 interface Handle {
   readStart(): void;
   readStop(): void;
@@ -91,10 +88,7 @@ export class Connection {
     this.#peer = peer;
   }
 
-  /**
-   * Calls `answer` when all earlier requests are answered. The runtime parses all that it has received;
-   * so it receives nothing while requests wait.
-   */
+  /** Calls `answer` after earlier requests; receives nothing meanwhile, as the runtime would parse it. */
   queue(answer: () => void): void {
     this.#waiting.push(answer);
     if (this.isIdle) this.answerNext();
@@ -130,10 +124,7 @@ export class Connection {
 const reservedDescriptors = 192;
 const minimumHandshakes = 16;
 
-/**
- * Returns how many handshakes there may be at once. Opens as many files as could be needed, because the
- * process's limit of file descriptors cannot be read: the runtime refuses /proc.
- */
+/** Returns how many handshakes may be open; tries it out, as the runtime refuses to read the limit. */
 export function affordableHandshakes({ maximumHandshakes, maximumConnections }: Limits): number {
   const others = maximumConnections + reservedDescriptors;
   const files: Deno.FsFile[] = [];
@@ -147,10 +138,7 @@ export function affordableHandshakes({ maximumHandshakes, maximumConnections }: 
   return Math.max(minimumHandshakes, files.length - others);
 }
 
-/**
- * All open connections. Each connection counts as a handshake until it has shown a certificate: so
- * clients without one never take the place of those that have one.
- */
+/** All open connections; those without a certificate count apart, and take no place of the others. */
 export class Connections {
   readonly #maximum: number;
   readonly #maximumHandshakes: number;

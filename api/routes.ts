@@ -3,11 +3,8 @@ import type { Duplex } from "node:stream";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import { fleetStatus } from "../agent/heartbeat.ts";
 import { type Log, shorten } from "../host/log.ts";
-import { type Json, NumberToken, parseJson } from "../topology/json.ts";
+import { type Json, type JsonObject, NumberToken, parseJson } from "../topology/json.ts";
 import type { Connection, Limits } from "./connections.ts";
-
-/** A JSON object whose fields are not validated. */
-export type JsonObject = { readonly [key: string]: Json };
 
 /** The client of a call. */
 export interface ApiClient {
@@ -49,10 +46,7 @@ export class SerialQueue {
     return this.#last;
   }
 
-  /**
-   * Waits until all earlier requests have left; returns the function that leaves the queue. Throws
-   * `ClientGone` if `clientSignal` is aborted meanwhile.
-   */
+  /** Waits for earlier requests; returns the function that leaves. Throws `ClientGone` when aborted. */
   async enter(clientSignal: AbortSignal): Promise<() => void> {
     const { promise: left, resolve: leave } = Promise.withResolvers<void>();
     const before = this.#last;
@@ -87,10 +81,7 @@ class HttpError extends Error {
   }
 }
 
-const notAllowed = new HttpError(
-  403,
-  "the name in this client certificate is not allowed",
-);
+const notAllowed = new HttpError(403, "the name in this client certificate is not allowed");
 
 const statuses: Readonly<Record<ApplyErrorCode, number>> = {
   malformed: 422,
@@ -172,18 +163,8 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   }],
 ]);
 
-/** Answers one request. Never throws. */
-export function handle(
-  request: IncomingMessage,
-  response: ServerResponse,
-  connection: Connection,
-  options: HandlerOptions,
-): Promise<void> {
-  return new Exchange(request, response, connection, options).run();
-}
-
 /** One request and its answer. */
-class Exchange {
+export class Exchange {
   #leaveQueue = () => {};
 
   constructor(
@@ -193,6 +174,7 @@ class Exchange {
     readonly options: HandlerOptions,
   ) {}
 
+  /** Answers the request. Never throws. */
   async run(): Promise<void> {
     // Without a listener, a connection that breaks would end the process.
     this.request.on("error", () => {});
@@ -235,10 +217,7 @@ class Exchange {
     }
   }
 
-  /**
-   * Reads the body, and then waits for its turn: the runtime would receive the body meanwhile, without
-   * a bound, and a slow client would hold up all others.
-   */
+  /** Reads the body before its turn: else a slow client blocks all, or the runtime buffers it unbounded. */
   async #readInTurn(): Promise<Uint8Array> {
     const { clientSignal } = this.connection;
     const bytes = await this.#readBody();
@@ -289,10 +268,8 @@ function answerOf(error: HttpError | ApplyError): Answer {
     return { status, body: { detail: message }, headers };
   }
   const { code, message } = error;
-  const detail = code === "failed"
-    ? message.slice(0, maximumFailureLength).toWellFormed()
-    : message;
-  return { status: statuses[code], body: { detail } };
+  const failure = message.slice(0, maximumFailureLength).toWellFormed();
+  return { status: statuses[code], body: { detail: code === "failed" ? failure : message } };
 }
 
 function findRoute(request: IncomingMessage): Route | HttpError {

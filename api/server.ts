@@ -1,21 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type * as Https from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
 import type { Identity } from "../master/certificates.ts";
 import type { CryptoModule } from "../master/chain.ts";
-import {
-  CertificateReloader,
-  ClientVerifier,
-  listen,
-  type LoadedIdentity,
-  secureContextOf,
-  wakeListener,
-} from "./auth.ts";
+import { CertificateReloader, ClientVerifier, type LoadedIdentity } from "./auth.ts";
 import { affordableHandshakes, Connections, defaultLimits, type Limits } from "./connections.ts";
-import { type ApiService, handle, type HandlerOptions, refuseMalformed } from "./routes.ts";
+import { type ApiService, Exchange, type HandlerOptions, refuseMalformed } from "./routes.ts";
 
 /** How often the listener is woken, in milliseconds. */
 const wakeIntervalMs = 1_000;
@@ -92,10 +85,11 @@ export class ApiServer {
     await this.#reloader.stop();
   }
 
-  #use(identity: Identity): void {
-    this.#server.setSecureContext(secureContextOf(identity));
+  #use({ authority, certificate, key }: Identity): void {
+    const context = { ca: authority, cert: certificate, key, minVersion: "TLSv1.2" } as const;
+    this.#server.setSecureContext(context);
     // Clients that the previous authority verified must not stay connected.
-    if (this.#verifier.trust(identity.authority)) this.#connections.retire();
+    if (this.#verifier.trust(authority)) this.#connections.retire();
   }
 
   #handleEvents(): void {
@@ -122,7 +116,7 @@ export class ApiServer {
     if (!connection) return void request.socket.destroy();
     connection.queue(() => {
       response.once("close", () => connection.answerNext());
-      handle(request, response, connection, this.#handlerOptions);
+      new Exchange(request, response, connection, this.#handlerOptions).run();
     });
   }
 
@@ -158,4 +152,51 @@ function createServer(https: typeof Https, limits: Limits): Https.Server {
     // Otherwise the runtime answers by itself, and not in JSON.
     requireHostHeader: false,
   });
+}
+
+/** How many connections the kernel queues for the listener. The runtime accepts all of them at once. */
+const backlog = 128;
+
+/**
+ * Makes a listener accept again. The runtime stops for good, and without an error, when it has no file
+ * descriptor for a connection (seen in 2.9.4, `libs/core/uv_compat/tcp.rs`); to listen once more on the
+ * same handle, which is not public, wakes it.
+ */
+function wakeListener(server: Server): void {
+  const { _handle } = server as unknown as { _handle: { listen(backlog: number): void } | null };
+  _handle?.listen(backlog);
+}
+
+/** Listens; port 0 means any free port. Throws `Error` for an operator. */
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject).listen({ host, port, backlog }, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    const reason = explainListen(cause as Error, host);
+    throw new Error(`Cannot listen on ${address}: ${reason}`, { cause });
+  } finally {
+    server.off("error", reject);
+  }
+}
+
+function explainListen({ code, message }: Error & { code?: string }, host: string): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return "the port is in use by another program; stop it, or set listen to another port";
+    case "EADDRNOTAVAIL":
+    case "EINVAL": // The runtime's code for the same.
+    case "ENOTFOUND":
+      if (host === "::1" || host.startsWith("127.")) {
+        return "the loopback interface is down, or has no such address; ip link set lo up";
+      }
+      return "this host has no such address; set listen to one that it has";
+    case "EACCES":
+    case "EPERM":
+      return "permission denied; a port below 1024 needs root or CAP_NET_BIND_SERVICE";
+    default:
+      return message;
+  }
 }

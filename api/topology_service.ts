@@ -4,7 +4,8 @@ import type { Applier, ApplyResult } from "../apply/applier.ts";
 import { ApplyError } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import { isPowerOfTwo, type Log } from "../host/log.ts";
-import { type ApiClient, type ApiService, type JsonObject, SerialQueue } from "./routes.ts";
+import type { JsonObject } from "../topology/json.ts";
+import { type ApiClient, type ApiService, SerialQueue } from "./routes.ts";
 
 const maximumLoggedLength = 500;
 /** How many refusals are counted each by itself; those that differ from all of them, together. */

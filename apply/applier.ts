@@ -38,10 +38,7 @@ export interface ApplierOptions {
   readonly master: MasterAddress | null;
   /** Where the API listens, which no gateway may publish; null: it is off. */
   readonly listen: ListenAddress | null;
-  /**
-   * Whether a stored topology of another id is removed first; if not, it is a `conflict`. One of which
-   * only an error is stored, and nothing is in Docker, always gives way.
-   */
+  /** Whether another stored topology is removed first, and is no `conflict`, also if objects are left. */
   readonly supersede: boolean;
   /** Takes the row when the file cannot be written; without it, a failed write is an error. */
   readonly fallback?: FallbackStore | undefined;
@@ -295,10 +292,7 @@ export class Applier {
     });
   }
 
-  /**
-   * Removes the topology that is stored when the lock is acquired, as `teardown()` of its id does.
-   * Returns null when none is stored. Throws `ApplyError` `busy` or `failed`.
-   */
+  /** Tears down what is stored; returns null for nothing. Throws `ApplyError` `busy` or `failed`. */
   async teardownStored(run: RunOptions): Promise<ApplyResult | null> {
     return await this.#withApplyLock("teardown of the stored topology", run, async (store) => {
       const stored = store.current();

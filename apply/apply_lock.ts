@@ -12,10 +12,7 @@ const retryPauseMs = 50;
 /** How much of a purpose is written to the lock file, in characters: it contains an id. */
 const maximumPurposeLength = 80;
 
-/**
- * Repeats `work` for up to 5 s while another process keeps the store locked. SQLite could wait by
- * itself, but would block the whole process.
- */
+/** Repeats `work` for up to 5 s while the store is locked; SQLite's own wait would block the process. */
 export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): Promise<T> {
   for (const startedAt = performance.now();;) {
     try {
@@ -40,10 +37,7 @@ interface ApplyLockOptions {
   readonly run: RunOptions;
 }
 
-/**
- * Runs `work` with the store while no other apply or teardown runs, in this process or another.
- * Throws `ApplyError` `busy` or `failed`, or what `work` throws.
- */
+/** Runs `work` while no other apply or teardown runs. Throws `ApplyError`, or what `work` throws. */
 export async function withApplyLock<T>(
   options: ApplyLockOptions,
   work: (store: ApplyStore) => Promise<T>,

@@ -111,10 +111,7 @@ export class ChangeExecutor {
     await waitForAll([...deckies.values()].map((it) => this.#applyDecky(it)));
   }
 
-  /**
-   * Podman lists no network modes, and removes no container that another one depends on, running or
-   * not. Throws `Error` with the names of such containers that stay.
-   */
+  /** Throws `Error` for containers that share a removed one's network: Podman lists no network modes. */
   async checkGuests(containers: readonly ContainerChange[]): Promise<void> {
     const removed = removedBy(containers);
     const ids = new Set(removed.map(({ id }) => id));

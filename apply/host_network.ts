@@ -90,10 +90,7 @@ async function isReachable(master: MasterAddress, signal: AbortSignal): Promise<
   }
 }
 
-/**
- * Removes new networks, also those whose creation was not answered, on a connection of its own: a
- * failure may have stopped the caller's engine.
- */
+/** Removes new networks, also unanswered ones, on its own connection: the caller's may be stopped. */
 async function removeNetworks(
   { socket, log }: Engine,
   { topologyId, names }: { topologyId: string; names: readonly string[] },

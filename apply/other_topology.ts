@@ -69,10 +69,7 @@ function describeLeft({ networks, containers }: Changes): string {
   return `${parts.join(" and ")} of it ${names.length === 1 ? "is" : "are"} left: ${shown}`;
 }
 
-/**
- * Remembers the last replacements and the last refused push, for this process and others, in a small
- * file beside the store. What cannot be written is kept in memory. Never throws.
- */
+/** Keeps the last replacements and refused push beside the store, or in memory. Never throws. */
 export class HistoryFile {
   readonly #storePath: string;
   #unwritten: ApplyHistory | null = null;
@@ -129,10 +126,7 @@ export class HistoryFile {
     if (JSON.stringify(left) !== JSON.stringify(history)) this.#write(left);
   }
 
-  /**
-   * Throws `ApplyError` `loop`, for 10 minutes, when a third replacement within 10 minutes would bring
-   * topology `id` back, which was replaced within them.
-   */
+  /** Throws `ApplyError` `loop` if a third replacement in 10 minutes would bring a replaced one back. */
   checkLoop({ topologyId: keptId }: AppliedTopology, id: string): void {
     const now = Date.now();
     const history = this.#read();

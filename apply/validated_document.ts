@@ -16,10 +16,7 @@ export interface ValidatedDocument {
   readonly plan: Plan;
 }
 
-/**
- * Checks a document's hash if one is expected, validates the document and plans it. Throws
- * `ApplyError` `invalid` or `malformed` that names every problem.
- */
+/** Validates and plans a document. Throws `ApplyError` `invalid` or `malformed` with all problems. */
 export async function validateDocument(
   document: Json,
   { expectedHash, planOptions }: { expectedHash: string | null; planOptions: PlanOptions },

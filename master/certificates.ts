@@ -97,10 +97,7 @@ export class CertificateFolder {
     this.#path = path;
   }
 
-  /**
-   * Reads the files and returns the certificates. If changed files cannot be used, returns the
-   * previous certificates. Throws `CertificateError` when there are none.
-   */
+  /** Reads the files; returns the previous ones if unusable. Throws `CertificateError` without any. */
   load(): Promise<LoadedCertificates> {
     return this.#loading ??= this.#load().finally(() => this.#loading = null);
   }
@@ -261,9 +258,7 @@ export function weakHash(
  * Begins a handshake in memory: only this shows whether the runtime accepts a key. Throws its error,
  * which is no reason for an operator. Leaks 30 KB (seen in 2.9.4).
  */
-async function tryInTls(
-  { authority, certificate, key }: Identity,
-): Promise<void> {
+async function tryInTls({ authority, certificate, key }: Identity): Promise<void> {
   const [tls, { Duplex }] = await Promise.all([import("node:tls"), import("node:stream")]);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const wire = new Duplex({
@@ -288,10 +283,7 @@ function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: numbe
   return { from: Date.parse(validFrom), to: Date.parse(validTo) };
 }
 
-/**
- * Removes expired authorities, which may stay in the file after they were replaced. Keeps an expired
- * one when no valid authority has issued worker.crt.
- */
+/** Removes expired authorities, but those that issued worker.crt where no valid one did. */
 function selectUsable<T extends { readonly to: number; readonly hasIssued: () => boolean }>(
   roots: readonly T[],
   now: number,

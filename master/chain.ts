@@ -131,10 +131,7 @@ export function isSignedBy(
   return signedBy(authorities, chain, crypto).has(chain[0]);
 }
 
-/**
- * Returns those of `certificates` that `authorities` have signed, directly or through each other.
- * Begins with the authorities, so that it calculates with no key that none of them has signed.
- */
+/** Returns what `authorities` have signed, directly or not; uses no key that none of them has signed. */
 function signedBy(
   authorities: readonly X509Certificate[],
   certificates: readonly X509Certificate[],

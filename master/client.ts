@@ -12,10 +12,7 @@ import {
 } from "./connection.ts";
 import { diagnoseFailure, masterFailure, tlsOptions } from "./trust.ts";
 
-/**
- * Parses a `Retry-After` header, a number of seconds or a date. Returns milliseconds from `now`
- * (milliseconds since 1970); null when the header is absent or invalid.
- */
+/** Parses a `Retry-After` header, seconds or a date, to milliseconds from `now`; null if invalid. */
 export function parseRetryAfter(value: string | null, now: number): number | null {
   if (value === null) return null;
   if (/^\d+$/.test(value)) return Number(value) * 1000;

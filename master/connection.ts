@@ -183,10 +183,7 @@ export interface StepLimits {
   readonly signal: AbortSignal;
 }
 
-/**
- * Resolves the master's name to its addresses; an address resolves to itself. Throws `ConnectionError`
- * when the name servers do not know it, or do not answer in time.
- */
+/** Resolves a name or an address. Throws `ConnectionError` if it is unknown, or there is no answer. */
 export async function resolveHost(host: string, limits: StepLimits): Promise<string[]> {
   const { promises } = await import("node:dns");
   const text = `the name servers have not answered within ${limits.timeoutMs / 1000} s`;

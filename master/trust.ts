@@ -215,20 +215,19 @@ function weakness(chain: Chain, authorities: readonly X509Certificate[]): TrustE
   if (named.length === 0) return null;
   const [own, ...others] = chain;
   const issuers = [...others, ...named];
+  const weak = (reason: TrustReason, it: X509Certificate, text: string) =>
+    new TrustError(reason, `${whose(it, own)} ${text}`, false);
   for (const it of chain) {
     const hash = weakHash(it, issuers.find((issuer) => isNamed(issuer, it)));
-    if (hash === null) continue;
-    const text =
-      `${whose(it, own)} is signed with ${hash}, which is not accepted; issue it again, ` +
-      "with SHA-512";
-    return new TrustError("weak-signature", text, false);
+    const text = `is signed with ${hash}, which is not accepted; issue it again, with SHA-512`;
+    if (hash !== null) return weak("weak-signature", it, text);
   }
   for (const it of issuers) {
     const kind = unusableKey(it);
-    if (kind === null) continue;
-    const text = `${whose(it, own)} has a key of ${kind}, which TLS does not accept; issue both ` +
-      "again, with keys of EC P-256 for example";
-    return new TrustError("weak-key", text, false);
+    const text =
+      `has a key of ${kind}, which TLS does not accept; issue both again, with keys of ` +
+      "EC P-256 for example";
+    if (kind !== null) return weak("weak-key", it, text);
   }
   return null;
 }
@@ -313,10 +312,7 @@ export async function startTls(
   }
 }
 
-/**
- * Makes a handshake with mutual TLS on a TCP connection and closes it; sends no request. Throws
- * `TrustError` or `ConnectionError`.
- */
+/** Makes a handshake on a TCP connection, and closes it. Throws `TrustError` or `ConnectionError`. */
 export async function testHandshake(
   tcp: Net.Socket,
   address: MasterAddress,

@@ -64,10 +64,7 @@ function fail(): never {
   throw new Error("not a certificate in DER");
 }
 
-/**
- * Splits DER into its elements. Reads by index, because a list may have 32,000 names. Throws `Error`
- * unless each tag has one byte, and each length the shortest form, of at most two bytes.
- */
+/** Splits DER. Throws `Error` unless tags have one byte, and lengths the shortest form of up to two. */
 function elementsOf(bytes: Uint8Array<ArrayBuffer>): Element[] {
   const elements: Element[] = [];
   for (let at = 0, end = 0; at < bytes.length; at = end) {

@@ -327,10 +327,7 @@ function findMissingImages(changes: readonly ContainerChange[], imageIds: ImageI
   return missing.length === 0 ? [] : [`missing images: ${missing.join(", ")}`];
 }
 
-/**
- * Finds the networks to be created whose subnet is taken, also by a network that stays, which Docker
- * would reject late and without its name. Returns an obstacle for each.
- */
+/** Finds new networks whose subnet stays taken, which Docker would reject late and without its name. */
 export function findTakenSubnets(
   changes: readonly NetworkChange[],
   existing: readonly NetworkInfo[],

@@ -31,10 +31,7 @@ export interface Topology {
   readonly deckies: readonly Decky[];
 }
 
-/**
- * Reads a topology from its parsed document, described in docs/topology.md; ignores unknown fields.
- * Throws `TypeError`, which names the first twenty wrong shapes and counts the others.
- */
+/** Reads a document (docs/topology.md). Throws `TypeError` with the first 20 wrong shapes. */
 export function readTopology(document: Json): Topology {
   const errors = new ShapeErrors();
   const root = new JsonCursor(document, errors, () => "");

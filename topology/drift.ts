@@ -130,10 +130,7 @@ function compareContainer(
   return actual.unhealthy ? { kind: "unhealthy", detail: "health check failing" } : null;
 }
 
-/**
- * Reads whether a container belongs to topology `id`. Its label for its image may name the one before,
- * when the tag came to mean another image while the agent made it.
- */
+/** Reads whose a container is; its image label may be one behind, if the tag moved while it was made. */
 function claimAs(planned: PlannedContainer | undefined, actual: ContainerInfo, id: string): Claim {
   const claim = containerClaim(actual, id);
   const isLate = claim === "inherited" && actual.labels.get(topologyLabel) === id &&
@@ -172,10 +169,7 @@ export function containerChange(
   return change ?? specChange(planned, actual) ?? imageChange(planned, actual);
 }
 
-/**
- * Whether a service has been running longer than its base: then the base was restarted, and the service
- * is still in the old network, alone. False where the uptime of the base means nothing.
- */
+/** Whether a service runs longer than its base, in the base's old network; false if unclear. */
 export function isLeftBehind({ uptime }: ContainerInfo, base: ContainerInfo | undefined): boolean {
   return uptime !== null && base !== undefined && base.uptime !== null && !isUptimeUnclear(base) &&
     uptime.atLeast > base.uptime.atMost;

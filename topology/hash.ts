@@ -6,10 +6,7 @@ const volatileKeys: ReadonlySet<string> = new Set([
   ...["status", "version", "last_error", "x", "y", "w", "h"],
 ]);
 
-/**
- * Returns the version hash: SHA-256 of the canonical form, in lower-case hex. The master computes the
- * same, see docs/protocol.md; equal hashes mean the same topology.
- */
+/** Returns SHA-256 of the canonical form, in lower-case hex, as the master does (docs/protocol.md). */
 export async function versionHash(document: Json): Promise<string> {
   const bytes = new TextEncoder().encode(canonicalForm(document));
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();

@@ -117,10 +117,7 @@ function isFirstAgentService({ name, labels, networkMode }: ContainerInfo): bool
 }
 
 /** Describes a claim for an operator; empty without our label. */
-export function describeClaim(
-  claim: Claim,
-  { labels }: Pick<NetworkInfo, "labels">,
-): string {
+export function describeClaim(claim: Claim, { labels }: Pick<NetworkInfo, "labels">): string {
   if (claim === "other") return `of topology ${labels.get(topologyLabel)}`;
   return {
     none: "",

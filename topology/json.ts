@@ -16,10 +16,7 @@ const tooDeep = `it nests deeper than ${maximumDepth} levels`;
 /** Limit for values in a document; the largest valid topology has about 300,000. */
 export const maximumValues = 350_000;
 
-/**
- * Limit for keys that are whole numbers, such as "65536"; a topology needs none. V8 hashes them without
- * a secret: 60,000 chosen keys would block the agent for a minute.
- */
+/** Limit for keys that are numbers. V8 hashes them without a secret: 60,000 can block for a minute. */
 export const maximumNumericKeys = 10_000;
 
 /** Not JSON, or over a limit. */

@@ -142,10 +142,7 @@ export interface Plan {
   readonly containers: readonly PlannedContainer[];
 }
 
-/**
- * Plans a topology: names, labels, requests to the engine, and digests, by which a later apply finds
- * changes. This is part of the contract with the master (docs/topology.md).
- */
+/** Plans a topology; names, labels and digests are a contract with the master (docs/topology.md). */
 export async function planTopology(topology: Topology, options: PlanOptions): Promise<Plan> {
   const prefix = namePrefix(topology.id);
   const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
@@ -198,10 +195,7 @@ export function hideValues({ hiddenValues }: PlannedContainer, message: string):
 }
 
 /** Limits logs: a decoy under attack for months must not fill the disk. */
-const logConfig = {
-  Type: "json-file",
-  Config: { "max-size": "10m", "max-file": "5" },
-} as const;
+const logConfig = { Type: "json-file", Config: { "max-size": "10m", "max-file": "5" } } as const;
 const restartPolicy = { Name: "unless-stopped" } as const;
 
 function networkName(lan: string, prefix: string): string {
@@ -327,10 +321,7 @@ function planService(
   };
 }
 
-/**
- * Number of digests that are computed in parallel, each in a thread of the runtime. One at a time takes
- * three times as long.
- */
+/** Number of digests computed in parallel, in threads; one at a time takes three times as long. */
 const digestsAtOnce = 8;
 
 /** Maps planned objects, some at a time. */

@@ -68,10 +68,7 @@ export function problemLines(problems: readonly Problem[]): string[] {
   return [`${problems.length} topology validation error(s)`, ...listed];
 }
 
-/**
- * Shortens a text of the document for a message: at most 80 characters, well-formed, in quotes unless it
- * is a plain name, without control characters.
- */
+/** Shortens a text for a message to 80 harmless characters, in quotes unless it is a plain name. */
 export function excerpt(text: string): string {
   if (text.length <= maximumExcerpt && isPlain(text)) return text;
   // A character has at most two units.

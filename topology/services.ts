@@ -136,10 +136,7 @@ export function resolvePorts(
   return [...new Set([...ports, ...more])];
 }
 
-/**
- * Finds the ports that a decky publishes on the host, by number. Only a gateway publishes: a decky that
- * forwards and is on the DMZ, as Docker opens no port of an internal network.
- */
+/** Finds the ports that a decky publishes, by number: none unless it forwards and is on the DMZ. */
 export function publishedPorts(
   { services, forwardsL3, addressByLan, configByService }: Decky,
   { lans, catalogue }: { lans: readonly Lan[]; catalogue: ServiceCatalogue },
@@ -160,10 +157,7 @@ export function sortPorts(ports: readonly Port[]): Port[] {
 /** Limit for the text of a site's own services, in characters. */
 export const maximumServicesLength = 1 << 20;
 
-/**
- * Reads a site's own services, JSON of the form that docs/topology.md describes. Throws `TypeError`,
- * which names the first twenty wrong values by their places, and `DocumentError`.
- */
+/** Reads a site's services (docs/topology.md). Throws `DocumentError`, or `TypeError` with 20 faults. */
 export function parseServices(text: string): ServiceCatalogue {
   if (text.length > maximumServicesLength) throw new TypeError("it has over 1 MiB");
   const errors = new ShapeErrors();

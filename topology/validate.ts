@@ -24,10 +24,7 @@ const maximumAddresses = 100_000;
 /** The ports of a Linux bridge. */
 const maximumDeckiesOnLan = 1_023;
 
-/**
- * Finds all problems that prevent an apply, by the rules in docs/topology.md. Reports nothing else when
- * the topology is too large.
- */
+/** Finds all problems that prevent an apply (docs/topology.md); only `TOO_LARGE` if it is that. */
 export function validateTopology(
   topology: Topology,
   { images, services, publish }: Pick<PlanOptions, "images" | "services" | "publish">,
@@ -81,10 +78,7 @@ export function checkId(id: string): Problem[] {
   return [problem("ID_MALFORMED", subject, `an id must ${nameRule(64)}`)];
 }
 
-/**
- * Checks a name that becomes part of a Docker name, which limits the characters; a decky's name becomes a
- * host name, which limits the length.
- */
+/** Checks a name: Docker limits its characters; a decky's is a host name, which limits its length. */
 export function checkName(name: string, subject: Subject): Problem[] {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name)) return [];
   return [problem("NAME_MALFORMED", subject, `a name must ${nameRule(63)}`)];
