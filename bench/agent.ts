@@ -2,7 +2,10 @@ import { createAuthority, writeAgentDirectory } from "../tests/support/certifica
 import { TlsMaster } from "../tests/support/tls_master.ts";
 
 /** Starts a master on the loopback, and writes certificates of a host into each of these folders. */
-export async function startMaster(folders: readonly string[]): Promise<TlsMaster> {
+export async function startMaster(
+  folders: readonly string[],
+  keepAliveMs = 60_000,
+): Promise<TlsMaster> {
   const authority = await createAuthority("bench");
   const names = { commonName: "master", dnsNames: ["master.test"] };
   const certificate = await authority.issue({ ...names, usage: "server" });
@@ -11,19 +14,27 @@ export async function startMaster(folders: readonly string[]): Promise<TlsMaster
     const worker = await authority.issue({ commonName: `host-${host}`, usage: "client" });
     await writeAgentDirectory(folder, authority, worker);
   }
-  return await TlsMaster.start({ authority, certificate, keepAliveMs: 60_000 });
+  return await TlsMaster.start({ authority, certificate, keepAliveMs });
 }
 
-/** Starts the compiled agent in a process of its own, with certificates and state in `folder`. */
+/**
+ * Starts the compiled agent in a process of its own, with certificates and state in `folder`; without a
+ * master where `port` is null.
+ */
 export function startAgent(
   program: string,
   folder: string,
-  { port, socket, interval = "30s" }: { port: string | number; socket: string; interval?: string },
+  { port, socket, interval = "30s" }: {
+    port: string | number | null;
+    socket: string;
+    interval?: string;
+  },
   ...more: readonly string[]
 ): Deno.ChildProcess {
   return new Deno.Command(program, {
     args: [
-      ...[...masterFlags(port, folder), `--interval=${interval}`],
+      ...(port === null ? [] : masterFlags(port, folder)),
+      `--interval=${interval}`,
       ...[`--state-dir=${folder}/state`, `--docker-host=unix://${socket}`, ...more],
     ],
     clearEnv: true,

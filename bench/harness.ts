@@ -45,7 +45,7 @@ export async function run(
 }
 
 /** One run of a command, as the operating system has accounted for it: times in ms, memory in MiB. */
-type Run = Readonly<Record<"ms" | "cpuMs" | "mib" | "code", number>>;
+type Run = Readonly<Record<"ms" | "cpuMs" | "mib" | "anonymousMiB" | "code", number>>;
 
 /**
  * Runs commands in turn, `runs` times each, and returns the medians by name. Throws `Error` when one
@@ -62,7 +62,8 @@ export async function measureInTurn(
     const failed = runs.find(({ code }) => code > 1);
     if (failed) throw new Error(`Cannot measure ${name}: it ended with ${failed.code}`);
     const of = (key: keyof Run) => median(runs.map((it) => it[key]));
-    return [name, { ms: of("ms"), cpuMs: of("cpuMs"), mib: of("mib") }];
+    const [ms, cpuMs, mib, anonymousMiB] = [of("ms"), of("cpuMs"), of("mib"), of("anonymousMiB")];
+    return [name, { ms, cpuMs, mib, anonymousMiB }];
   }));
 }
 

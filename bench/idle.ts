@@ -1,60 +1,105 @@
-// deno-lint-ignore-file no-console
 /**
- * Measures an idle agent: `deno task bench:idle [SECONDS [INTERVAL]]`. The compiled agent listens to a
- * stand-in engine, as on a real one others may be at work, and sends to a master on the loopback. Its
- * processor time and its wake-ups, heartbeats included, are read from /proc.
+ * Measures what a running agent costs, beside whole checks: `deno task bench:idle [SECONDS
+ * [INTERVAL_SECONDS]]`. Three agents run at the same time: without a master, with one that keeps the
+ * connection, and with one that closes it after 5 s, as the real one does. Meanwhile checks run once in
+ * each interval, so that caches are as cold for them as for the agents. All look at one stand-in engine
+ * and have the same topology in their stores.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { FakeEngine } from "../tests/support/engine/fake_engine.ts";
-import { container, network } from "../tests/support/engine/state.ts";
-import { figure, printFigures, withAgent } from "./harness.ts";
-import { ListeningAgent } from "./agent.ts";
+import { masterFlags, startAgent, startMaster } from "./agent.ts";
+import { figure, measureInTurn, median, printFigures, printTable } from "./harness.ts";
+import { startStandIn, withAgent } from "./harness.ts";
 
-const seconds = Number(Deno.args[0] ?? 120);
-const interval = Deno.args[1] ?? "30s";
+const seconds = Number(Deno.args[0] ?? 600);
+const interval = Number(Deno.args[1] ?? 30);
+const names = ["no master", "a master", "a master that closes connections"] as const;
 
-/** Returns what a process and its threads have used until now. */
-function usageOf(pid: number): { atMs: number; cpuMs: number; wakeUps: number } {
+/** What a process has used until now: processor time, and how often one of its threads has waited. */
+function usageOf(pid: number): { cpuMs: number; wakeUps: number } {
   let [cpuMs, wakeUps] = [0, 0];
   for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
     const folder = `/proc/${pid}/task/${name}`;
     const status = Deno.readTextFileSync(`${folder}/status`);
     wakeUps += Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)![1]);
-    // Nanoseconds on the processor.
+    // In nanoseconds.
     cpuMs += Number(Deno.readTextFileSync(`${folder}/schedstat`).split(" ")[0]) / 1e6;
   }
-  return { atMs: performance.now(), cpuMs, wakeUps };
+  return { cpuMs, wakeUps };
+}
+
+function anonymousMiBOf(pid: number): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
 }
 
 await withAgent(async (folder) => {
-  const prefix = "decnet_t_";
   const socket = `${folder}/docker.sock`;
-  await using engine = await FakeEngine.start(socket);
-  engine.networks = [network({ name: `${prefix}1_lan`, subnet: "10.0.0.0/24" })];
-  engine.containers = Array.from({ length: 20 }, (_, index) => {
-    return container({ name: `${prefix}1_web-${index}` });
+  await using _engine = await startStandIn("engine", [socket], socket);
+  const folders = ["alone", "kept", "closed", "checks"].map((name) => `${folder}/${name}`);
+  const [alone = "", kept = "", closed = "", checks = ""] = folders;
+  await using keeping = await startMaster([kept, checks]);
+  await using closing = await startMaster([closed], 5_000);
+  for (const state of folders.map((folder) => `${folder}/state`)) {
+    await Deno.mkdir(state, { recursive: true });
+    await Deno.copyFile(`${socket}.db`, `${state}/topology.db`);
+  }
+  const start = (own: string, port: number | null) =>
+    startAgent(`${folder}/agent`, own, { port, socket, interval: `${interval}s` });
+  const agents = [start(alone, null), start(kept, keeping.port), start(closed, closing.port)];
+  const once = [`${folder}/agent`, "--once", `--state-dir=${checks}/state`];
+  const commands = {
+    [names[0]]: [...once, `--docker-host=unix://${socket}`],
+    [names[1]]: [...once, `--docker-host=unix://${socket}`, ...masterFlags(keeping.port, checks)],
+  };
+  // Starting is no part of it: the first heartbeats, and the checks that follow them.
+  await delay(interval * 1_500);
+  const before = agents.map(({ pid }) => usageOf(pid));
+  const startedAt = performance.now();
+  const checked: Map<string, { cpuMs: number }>[] = [];
+  while (performance.now() - startedAt < seconds * 1000) {
+    await delay(interval * 1000);
+    checked.push(await measureInTurn(commands, 1));
+  }
+  const intervals = (performance.now() - startedAt) / (interval * 1000);
+  const rows = agents.map(({ pid }, index) => {
+    const usage = usageOf(pid);
+    return {
+      name: names[index]!,
+      cpuMs: (usage.cpuMs - before[index]!.cpuMs) / intervals,
+      wakeUps: (usage.wakeUps - before[index]!.wakeUps) / intervals,
+      anonymousMiB: anonymousMiBOf(pid),
+    };
   });
-  const options = { socket, prefix, interval };
-  await using agent = await ListeningAgent.start(`${folder}/agent`, folder, options);
-  const { pid } = agent.process;
-  // Starting is no part of it: two heartbeats, and the checks that follow them.
-  for (let count = 0; count < 2; count++) await agent.master.nextHeartbeat(120_000);
-  await delay(8_000);
-  const before = usageOf(pid);
-  const heartbeatsBefore = agent.master.heartbeatCount;
-  await delay(seconds * 1000);
-  const after = usageOf(pid);
-  const elapsedMs = after.atMs - before.atMs;
-  const heartbeats = agent.master.heartbeatCount - heartbeatsBefore;
-  const wakeUps = (after.wakeUps - before.wakeUps) / elapsedMs * 60_000;
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  const residentMiB = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
-  console.log(`measured             ${(elapsedMs / 1000).toFixed(0)} s, ${heartbeats} heartbeats`);
-  console.log(`wake-ups per minute  ${wakeUps.toFixed(0)}, of all threads`);
-  const cpuSeconds = (after.cpuMs - before.cpuMs) / elapsedMs * 3600;
+  for (const agent of agents) {
+    agent.kill("SIGTERM");
+    await agent.status;
+  }
+  const onceMs = (name: string) => median(checked.flatMap((it) => it.get(name)?.cpuMs ?? []));
+  printTable(
+    [`agent, ${interval} s`, "processor ms a heartbeat", "of --once", "wake-ups", "anonymous MiB"],
+    rows.map(({ name, cpuMs, wakeUps, anonymousMiB }) => {
+      const whole = onceMs(name);
+      const ofOnce = whole ? `of ${whole.toFixed(1)}` : "";
+      return [name, cpuMs.toFixed(2), ofOnce, wakeUps.toFixed(0), anonymousMiB.toFixed(1)];
+    }),
+  );
+  const [without, withMaster, withClosing] = rows.map(({ cpuMs }) => cpuMs) as [
+    number,
+    number,
+    number,
+  ];
+  const canTell = seconds >= 300;
+  const ofCheck = "a heartbeat's processor time ÷ that of --once";
+  const [first, second] = [without / onceMs(names[0]), withMaster / onceMs(names[1])];
   printFigures([
-    figure("an idle agent, processor time in an hour", cpuSeconds, "≤ 2 s"),
-    figure("an idle agent, resident memory", residentMiB, "≤ 55 MiB", 1),
+    figure(`${ofCheck}, no master`, first, "≤ 0.35 ×", 2, canTell),
+    figure(`${ofCheck}, both with a master`, second, "≤ 0.7 ×", 2, canTell),
+    [
+      `…, a master that closes connections`,
+      "",
+      `${(withClosing / onceMs(names[1])).toFixed(2)} ×`,
+      "",
+    ],
   ]);
 });

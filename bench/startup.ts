@@ -1,7 +1,7 @@
 /**
- * Measures a health check as a whole process, beside an empty program, `docker ps` and a script in
- * Python: `deno task bench:startup [RUNS]`. Needs python3 with the docker SDK, and an engine with its
- * command line.
+ * Measures a health check as a whole process, with a topology in the store, beside an empty program,
+ * docker's client and a script in Python: `deno task bench:startup [RUNS]`. Needs python3 with the
+ * docker SDK, and an engine with its command line.
  */
 
 import { masterFlags } from "./agent.ts";
@@ -28,30 +28,29 @@ await withAgent(async (folder) => {
   const results = await measureInTurn({
     "empty program": [`${folder}/empty`],
     "--once": check(realSocket),
-    "docker ps -q": ["docker", "ps", "-q"],
+    "docker ps -q; docker network ls -q": ["sh", "-c", "docker ps -q; docker network ls -q"],
+    "--once with a master": check(realSocket, ...toMaster),
     "the same in Python": ["python3", script, store, realSocket],
-    "--once, stand-in engine": check(standIn),
-    "--once with a master": check(standIn, ...toMaster),
   }, runs);
   const of = (name: string) => results.get(name)!;
   const [empty, once] = [of("empty program"), of("--once")];
   printTable(
-    ["whole process", "wall ms", "to empty", "processor ms", "peak MiB"],
-    [...results].map(([name, { ms, cpuMs, mib }]) => {
-      return [name, ms.toFixed(1), (ms / empty.ms).toFixed(2), cpuMs.toFixed(1), mib.toFixed(1)];
-    }),
+    ["whole process", "wall ms", "to empty", "processor ms", "peak MiB", "anonymous MiB"],
+    [...results].map(([name, { ms, cpuMs, mib, anonymousMiB }]) => [
+      ...[name, ms.toFixed(1), (ms / empty.ms).toFixed(2), cpuMs.toFixed(1)],
+      ...[mib.toFixed(1), anonymousMiB.toFixed(1)],
+    ]),
   );
-  const withMaster = of("--once with a master").ms / empty.ms;
+  const docker = of("docker ps -q; docker network ls -q");
+  const addedMiB = once.anonymousMiB - empty.anonymousMiB;
   printFigures([
-    figure("--once ÷ an empty program", once.ms / empty.ms, "≤ 1.25 ×"),
-    figure("--once ÷ docker ps -q", once.ms / of("docker ps -q").ms, "≤ 1 ×"),
-    figure("the same in Python ÷ --once", of("the same in Python").ms / once.ms, "≥ 15 ×", 1),
+    figure("--once ÷ an empty program", once.ms / empty.ms, "≤ 1.5 ×"),
+    figure("--once ÷ docker's client, the same two lists", once.ms / docker.ms, "≤ 0.9 ×"),
     figure(
-      `--once, peak memory (an empty program: ${empty.mib.toFixed(0)})`,
-      once.mib,
-      "≤ 38 MiB",
-      1,
+      "--once with a master ÷ an empty program",
+      of("--once with a master").ms / empty.ms,
+      "≤ 4.5 ×",
     ),
-    figure("--once with a master ÷ an empty program", withMaster, "≤ 4 ×"),
+    figure("--once, anonymous memory above an empty program's", addedMiB, "≤ 9 MiB", 1),
   ]);
 });
