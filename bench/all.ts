@@ -16,7 +16,7 @@ const benchmarks: readonly [script: string, args: readonly string[], brief: read
   ["size", [], ["1", "100"]],
   ["topology", [], ["1", "200"]],
   ["apply_calls", [], ["1", "10"]],
-  ["transport", [], ["200"]],
+  ["memory", [], ["200"]],
   ["fleet", [], ["10000", "1"]],
   ["fleet_real", [], ["30", "5", "10"]],
   ["binary", [], []],

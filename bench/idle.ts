@@ -9,7 +9,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { masterFlags, startAgent, startMaster } from "./agent.ts";
 import { figure, measureInTurn, median, printFigures, printTable } from "./harness.ts";
-import { startStandIn, withAgent } from "./harness.ts";
+import { anonymousMiBOf, startStandIn, withAgent } from "./harness.ts";
 
 const seconds = Number(Deno.args[0] ?? 600);
 const interval = Number(Deno.args[1] ?? 30);
@@ -26,11 +26,6 @@ function usageOf(pid: number): { cpuMs: number; wakeUps: number } {
     cpuMs += Number(Deno.readTextFileSync(`${folder}/schedstat`).split(" ")[0]) / 1e6;
   }
   return { cpuMs, wakeUps };
-}
-
-function anonymousMiBOf(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
 }
 
 await withAgent(async (folder) => {

@@ -1,0 +1,44 @@
+/**
+ * Sends many heartbeats without a pause: KIND SOCKET HEARTBEATS MASTER_PORT. KIND is how each must end,
+ * a `kind` of SendResult. After a tenth of them, and after all, it prints the time of a heartbeat in
+ * milliseconds and waits for a byte.
+ */
+
+import { dirname } from "node:path";
+import { Agent } from "../../agent/heartbeat.ts";
+import { standInOptions } from "../../tests/support/topology.ts";
+
+const [kind = "", socket = "", count, masterPort] = Deno.args;
+const port = { not_configured: null, delivered: Number(masterPort), unreachable: 1 }[kind] ?? null;
+const prefixes = { networkPrefixes: ["decnet_t_"], containerPrefixes: ["decnet_t_"] };
+const { signal } = new AbortController();
+const agent = new Agent({
+  agentVersion: "0",
+  hostUuid: "bench",
+  master: port === null
+    ? null
+    : { host: "127.0.0.1", port, name: "master.test", fingerprint: null },
+  agentDirectory: `${dirname(socket)}/0`,
+  storePath: `${socket}.db`,
+  sockets: [socket],
+  planOptions: standInOptions,
+  ...prefixes,
+});
+
+const total = Number(count);
+const startedAt = performance.now();
+for (let done = 1; done <= total; done++) {
+  const { snapshot, result } = await agent.sendHeartbeat(signal);
+  if (snapshot.drift.state !== "consistent" || result.kind !== kind) {
+    throw new Error(`${snapshot.drift.state}, ${result.kind}`);
+  }
+  if (done === Math.ceil(total / 10) || done === total) {
+    print(`${((performance.now() - startedAt) / done).toFixed(2)}\n`);
+    // Its memory is read from outside meanwhile.
+    Deno.stdin.readSync(new Uint8Array(1));
+  }
+}
+
+function print(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}
