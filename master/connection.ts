@@ -156,7 +156,7 @@ const connectTimeoutMs = 6_000;
 
 /**
  * Creates an agent that keeps one connection. Connects TCP first and starts TLS on it: the runtime
- * leaks 20 KB for each TLS socket whose TCP connection fails (bench/transport.ts), which adds up to
+ * leaks 20 KB for each TLS socket whose TCP connection fails (bench/memory.ts), which adds up to
  * hundreds of MB when a master is down for a month.
  */
 export function createAgent({ https, tls }: TlsModules): Https.Agent {

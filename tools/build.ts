@@ -138,7 +138,7 @@ async function compile(
 ): Promise<void> {
   const kept = Object.entries(env).filter(([name]) => compileVariables.includes(name));
   // No JIT: so that the service can run under systemd's MemoryDenyWriteExecute. A small nursery: it
-  // would grow with the number of heartbeats, for nothing (bench/transport.ts). A small heap: garbage
+  // would grow with the number of heartbeats, for nothing (bench/memory.ts). A small heap: garbage
   // of large documents would stay until the unit's MemoryMax ends the agent.
   const v8 = ["--jitless", "--max-semi-space-size=1", "--max-old-space-size=256", ...v8Flags];
   await run(
