@@ -46,7 +46,7 @@ Deno.test("createLog() replaces control characters, and keeps to one line", () =
   }
 });
 
-Deno.test("createLog() leaves out what is below its level, and makes no text of it", () => {
+Deno.test("createLog() makes no text of what is below its level", () => {
   let level: Level = "info";
   const written: string[] = [];
   const log = createLog((_, level) => written.push(level), () => level);
