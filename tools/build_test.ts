@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { describeSource, run } from "./build.ts";
 
-Deno.test("describeSource() names the commit, its day and changes that are not in it", async () => {
+Deno.test("describeSource() names the commit, its day and uncommitted changes", async () => {
   using folder = new TemporaryFolder();
   const root = folder.path;
   const time = Date.UTC(2026, 10, 29, 23, 59, 59) / 1000;
