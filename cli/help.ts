@@ -21,11 +21,6 @@ export const checkCodes: CodeTable = [
   ["3 UNKNOWN", "wrong usage or configuration, no certificates, the store cannot be read"],
 ];
 
-const runCodes: CodeTable = [
-  ["0", "stopped by SIGTERM or Ctrl-C"],
-  ["3", "wrong usage or configuration, or an agent is running already"],
-];
-
 const stateCodes: CodeTable = [
   ["0 OK", "all is well"],
   ["1 WARNING", "drift, a recorded error, a store problem"],
@@ -48,29 +43,11 @@ export const changeCodes: CodeTable = [
   ["3", "refused, nothing was changed: invalid document, another topology, or busy"],
 ];
 
-const teardownCodes: CodeTable = [
-  ...changeCodes.slice(0, 3),
-  ["3", "refused, nothing was changed: only another topology is applied, or busy"],
-];
-
-const hashCodes: CodeTable = [
+/** The exit codes of a command without a status. */
+const plainCodes: CodeTable = [
   ["0", "done"],
-  ["3", "wrong usage, or a file without JSON; standard error says why"],
+  ["3", "wrong usage or input; standard error says why"],
 ];
-
-const imagesCodes: CodeTable = [
-  ["0", "done; with --missing: none is missing"],
-  ["2", "with --missing: one is missing, or Docker cannot be reached; standard error says so"],
-  ["3", "wrong usage or configuration, no document or an invalid one; standard error says why"],
-];
-
-const printCodes: CodeTable = [
-  ["0", "done"],
-  ["1", "printed, but the unit cannot work with the executable where it is"],
-  ["3", "wrong usage, or the path cannot be in a unit; standard error says why"],
-];
-
-const wordCodes: CodeTable = [["0", "done"], ["3", "wrong usage"]];
 
 /** The help of a command: its operand, one line on what it does, and its exit codes. */
 type CommandHelp = readonly [operand: string, summary: string, codes: CodeTable];
@@ -80,30 +57,39 @@ const commandHelp: Record<CommandName | "", CommandHelp> = {
   "run": [
     "",
     "run as a service until SIGTERM or Ctrl-C; SIGHUP reloads configuration and certificates",
-    runCodes,
+    plainCodes,
   ],
   "--once": ["", "check once: report, print one line, exit 0-3 (for monitoring)", checkCodes],
   "state": ["", "show what is applied, what runs, and the differences", stateCodes],
   "doctor": ["", "find what is wrong on this host, and show how to fix it", doctorCodes],
-  "apply": [
-    "FILE|-",
-    "create the networks and containers of a topology document, and report",
-    changeCodes,
-  ],
+  "apply": ["FILE|-", "make Docker run the topology of a document, and report", changeCodes],
   "teardown": [
     "ID",
     "remove a topology from Docker and from the store; 8 characters of its id are enough",
-    teardownCodes,
+    [...changeCodes.slice(0, 3), [
+      "3",
+      "refused, nothing was changed: another one is applied, or busy",
+    ]],
   ],
-  "hash": ["FILE|-", "print the version hash of a topology document", hashCodes],
-  "images": ["FILE|-", "list the images that a topology document needs", imagesCodes],
+  "hash": ["FILE|-", "print the version hash of a topology document", plainCodes],
+  "images": [
+    "FILE|-",
+    "list the images that a topology document needs",
+    plainCodes.toSpliced(1, 0, [
+      "2",
+      "with --missing: one is missing, or Docker cannot be reached",
+    ]),
+  ],
   "print": [
     "WHAT",
-    "print a file to install: unit, timer, cron, configuration, man page, completions",
-    printCodes,
+    "print a file or a script to install",
+    plainCodes.toSpliced(1, 0, [
+      "1",
+      "printed, but the unit cannot start the executable where it is",
+    ]),
   ],
-  "help": ["[COMMAND]", "show this help, or that of a command", wordCodes],
-  "version": ["", "show the versions of the agent, Deno and SQLite", wordCodes],
+  "help": ["[COMMAND]", "show this help, or that of a command", plainCodes],
+  "version": ["", "show the versions of the agent, Deno and SQLite", plainCodes],
 };
 
 /** The commands that ignore the configuration. */
@@ -119,26 +105,14 @@ const printableHelp: Record<PrintableFile, string> = {
   "completion": "completions for bash: print completion bash",
 };
 
-/**
- * The help of a flag, one text or one for each of its commands; the placeholder stands for its value, a
- * switch has none.
- */
-type FlagHelp = readonly [
-  summary: string | Readonly<Partial<Record<CommandName, string>>>,
-  placeholder?: string,
-];
+/** The help of a flag; the placeholder stands for its value, a switch has none. */
+type FlagHelp = readonly [summary: string, placeholder?: string];
 
 const flagHelp: Record<FlagName, FlagHelp> = {
   "json": ["print JSON"],
   "quiet": ["print nothing when all is well"],
-  "dry-run": [{
-    "--once": "check everything, but do not send the heartbeat",
-    "apply": "show what would change, and change nothing",
-  }],
-  "stored": [{
-    "apply": "instead of FILE: apply the document in the store again",
-    "images": "instead of FILE: the document in the store",
-  }],
+  "dry-run": ["only try: --once sends no heartbeat, apply shows what it would change"],
+  "stored": ["instead of FILE: the document in the store"],
   "missing": ["list only the images that Docker does not have"],
   "report": ["print all that a report of a fault needs, without secrets and documents"],
   "hash": ["apply only if the document's version hash is HEX", "HEX"],
@@ -154,16 +128,8 @@ type KeyHelp = readonly [placeholder: string, summary: string, fallback?: string
 const keyHelp: Record<KeyName, KeyHelp> = {
   "master-host": ["HOST", "the master to report to", "none: heartbeats are printed, not sent"],
   "swarmctl-port": ["PORT", "the port of the master"],
-  "master-name": [
-    "NAME",
-    "the name in the certificate of the master",
-    "master-host or swarmctl: either will do",
-  ],
-  "master-fingerprint": [
-    "HEX",
-    "SHA-256 of the master's certificate; no other is accepted",
-    "none",
-  ],
+  "master-name": ["NAME", "the name in the master's certificate", "master-host or swarmctl"],
+  "master-fingerprint": ["HEX", "SHA-256 of the only certificate of a master to accept", "none"],
   "host-uuid": ["UUID", "the id of this host at the master; required with master-host", "none"],
   "agent-dir": [
     "DIR",
@@ -187,24 +153,20 @@ const keyHelp: Record<KeyName, KeyHelp> = {
   "base-image": ["IMAGE", "image of the containers that hold the network of a decky"],
   "service-image": [
     "LIST",
-    "image of services; {service} is replaced by the name. Exceptions: ,SERVICE=IMAGE",
+    "image of services, with {service} for the name; ,SERVICE=IMAGE differs",
   ],
   "services": ["FILE", "a JSON file with more services, or other facts of them", "none"],
-  "publish": [
-    "ADDR",
-    "the address of this host where gateways publish the ports of their services",
-  ],
+  "publish": ["ADDR", "the address of this host where gateways publish their services' ports"],
   "artifacts-dir": ["DIR", "the folder for the files that services capture", "off"],
   "listen": [
     "ADDR:PORT",
     "where the master can push topologies to, over mutual TLS",
-    "off; 0.0.0.0:PORT, all addresses, where the ini file has agent-port = PORT, as the master's has",
+    "off; 0.0.0.0:PORT, all addresses, if the ini file has agent-port = PORT, as the master's has",
   ],
   "allowed-cn": ["LIST", "common names of the certificates that may push"],
   "supersede": [
     "BOOL",
-    "if another topology is applied: true removes it first, unless topologies replace each other " +
-    "in a loop; false refuses",
+    "another topology is applied: true removes it first, unless they replace each other in a loop",
   ],
   "forward-logs": [
     "BOOL",
@@ -218,8 +180,7 @@ const keyHelp: Record<KeyName, KeyHelp> = {
   ],
   "textfile": [
     "FILE",
-    "file for Prometheus metrics, written after each heartbeat: NAME.prom in the folder that " +
-    "the textfile collector of node_exporter reads",
+    "metrics for Prometheus, written after each heartbeat into the folder of node_exporter",
     "off",
   ],
 };
@@ -230,14 +191,12 @@ export const commands: readonly (CommandText & { readonly codes: CodeTable })[] 
     return { name, usage: `${name} ${operand}`.trim(), summary, codes };
   });
 
-/** All flags that are not configuration keys, with what each does for a command. */
-export const flags = (Object.keys(flagCommands) as FlagName[]).map((name) => {
-  const [summary, placeholder = null] = flagHelp[name];
-  const commands: readonly string[] = flagCommands[name];
-  const summaryFor = (command: CommandName) =>
-    typeof summary === "string" ? summary : summary[command]!;
-  return { flag: `--${name}`, placeholder, commands, summary, summaryFor };
-});
+/** All flags that are not configuration keys. */
+export const flags: readonly (FlagText & { readonly summary: string })[] =
+  (Object.keys(flagCommands) as FlagName[]).map((name) => {
+    const [summary, placeholder = null] = flagHelp[name];
+    return { flag: `--${name}`, placeholder, commands: flagCommands[name], summary };
+  });
 
 /** All configuration keys. */
 export const keys: readonly KeyText[] = keyNames.map((name) => {
@@ -276,10 +235,10 @@ export function versions(): Versions {
 
 /** Returns what `--help` prints; for one command, its usage, flags and exit codes. */
 export function helpText(about: CommandName | null): string {
-  return about === null ? wholeHelp() : commandHelpText(about);
+  return `${(about === null ? wholeHelp() : commandHelpText(about)).join("\n\n")}\n`;
 }
 
-function wholeHelp(): string {
+function wholeHelp(): string[] {
   const keyTexts = keys.map(({ name, placeholder, summary, value, fallback }) =>
     `  --${name} ${placeholder}\n      ${summary}\n      default: ${value ?? fallback}`
   );
@@ -288,18 +247,20 @@ function wholeHelp(): string {
   }), ini file
   (master-host = …), default.
 `;
-  return joinSections(
+  const withCommands = ({ commands, summary }: (typeof flags)[number]) =>
+    summary + (commands.length > 0 ? ` (with ${commands.join(", ")})` : "");
+  return [
     "decnet-agent: creates decoy (honeypot) networks in Docker on this host and reports to the master",
     section("usage", commands.map(({ usage, summary }) => row(`decnet-agent ${usage}`, summary))),
-    section("options", flags.map((flag) => flagText(flag, summariesOf(flag)))),
+    section("options", flags.map((flag) => flagText(flag, withCommands(flag)))),
     section("what print prints", printableRows()),
     section("configuration", [precedence, ...keyTexts]),
     section("exit codes", codeRows(checkCodes)),
     section("exit codes of apply and teardown", codeRows(changeCodes)),
-  );
+  ];
 }
 
-function commandHelpText(name: CommandName): string {
+function commandHelpText(name: CommandName): string[] {
   const { usage, summary, codes } = commands.find((command) => command.name === name)!;
   const isConfigured = !unconfigured.includes(name);
   const ownFlags = flags.filter(({ flag, commands }) =>
@@ -307,33 +268,21 @@ function commandHelpText(name: CommandName): string {
   );
   const configuration =
     "  Each key is a flag, too, such as --state-dir DIR. List them: decnet-agent --help";
-  return joinSections(
+  return [
     `decnet-agent ${usage}: ${summary}`,
-    section("options", ownFlags.map((flag) => flagText(flag, [flag.summaryFor(name)]))),
+    section("options", ownFlags.map((flag) => flagText(flag, flag.summary))),
     ...(name === "print" ? [section("what print prints", printableRows())] : []),
     ...(isConfigured ? [section("configuration", [configuration])] : []),
     section("exit codes", codeRows(codes)),
-  );
-}
-
-function joinSections(...sections: readonly string[]): string {
-  return `${sections.join("\n\n")}\n`;
+  ];
 }
 
 function section(title: string, lines: readonly string[]): string {
   return [title, ...lines].join("\n");
 }
 
-function flagText({ flag, placeholder }: FlagText, summaries: readonly string[]): string {
-  return [`  ${placeholder ? `${flag} ${placeholder}` : flag}`, ...summaries].join("\n      ");
-}
-
-/** Returns what a flag does, with the commands that have it. */
-function summariesOf({ commands, summary }: (typeof flags)[number]): string[] {
-  if (typeof summary === "string") {
-    return [summary + (commands.length > 0 ? ` (with ${commands.join(", ")})` : "")];
-  }
-  return Object.entries(summary).map(([command, text]) => `${text} (with ${command})`);
+function flagText({ flag, placeholder }: FlagText, summary: string): string {
+  return `  ${placeholder ? `${flag} ${placeholder}` : flag}\n      ${summary}`;
 }
 
 function printableRows(): string[] {
