@@ -18,6 +18,8 @@ export const printables = [
   "config",
   "man",
   "completion",
+  "install",
+  "uninstall",
 ] as const;
 
 /** A file that `print` can print. */

@@ -91,7 +91,7 @@ const noJson =
   "--json can only be used with --once, state, doctor, apply, teardown, hash, images and version";
 const noPrintable =
   "print takes one of systemd-service, systemd-check-service, systemd-check-timer, cron, " +
-  "config, man, completion";
+  "config, man, completion, install, uninstall";
 const noShell = "print completion takes bash; other shells are not supported";
 const noFile = "takes one file, or - for standard input, or --stored instead";
 const noHash = "must be 64 hex digits in lower case";

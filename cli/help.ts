@@ -103,6 +103,8 @@ const printableHelp: Record<PrintableFile, string> = {
   "config": "an ini file with every key",
   "man": "the man page",
   "completion": "completions for bash: print completion bash",
+  "install": "a script that installs or upgrades: print install | sh",
+  "uninstall": "a script that removes it: print uninstall | sh -s -- [--keep-topology] [--purge]",
 };
 
 /** The help of a flag; the placeholder stands for its value, a switch has none. */

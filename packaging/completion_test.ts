@@ -9,7 +9,7 @@ const terminal = requirement("bash and script", await works("script", "--version
 const commands = ["run", "state", "doctor", "apply", "teardown", "hash", "images", "print"]
   .concat("help", "version");
 const units = ["systemd-service", "systemd-check-service", "systemd-check-timer"];
-const printables = [...units, "cron", "config", "man", "completion"];
+const printables = [...units, "cron", "config", "man", "completion", "install", "uninstall"];
 const files = ["topics", "topology.json"];
 
 const cases: [line: string, offered: string[]][] = [

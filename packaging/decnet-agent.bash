@@ -51,7 +51,7 @@ _decnet_agent() {
         help) if [[ $last == help ]]; then words='run state doctor apply teardown hash images print help version'; fi ;;
         print)
           if [[ $last == print ]]; then
-            words='systemd-service systemd-check-service systemd-check-timer cron config man completion'
+            words='systemd-service systemd-check-service systemd-check-timer cron config man completion install uninstall'
           elif [[ $last == completion ]]; then
             words=bash
           fi

@@ -1,4 +1,6 @@
 import { systemPaths } from "../host/files.ts";
+import install from "./install.sh" with { type: "text" };
+import uninstall from "./uninstall.sh" with { type: "text" };
 
 /**
  * Writes the path of a program as the first word of `ExecStart=`. Throws `Error` when a unit cannot
@@ -141,9 +143,7 @@ RemoveIPC=yes
 /** Returns the unit of the service. Throws `Error` when a unit cannot contain the path. */
 export function systemdService(executable: string): string {
   return `# /etc/systemd/system/decnet-agent.service, as "decnet-agent print systemd-service" prints it.
-# decnet-agent as a system service. Create its user once:
-#   useradd --system --user-group --groups docker --home-dir /nonexistent --no-create-home \\
-#     --shell /usr/sbin/nologin decnet-agent
+# "decnet-agent print install | sh" installs it, with all that it needs.
 # The configuration is ${systemPaths.config}. Certificates are in ${systemPaths.certificates}, where worker.key
 # belongs to decnet-agent with mode 0600. Put your own changes into a drop-in:
 # systemctl edit decnet-agent
@@ -224,6 +224,22 @@ AccuracySec=1s
 [Install]
 WantedBy=timers.target
 `;
+}
+
+/** Returns the script that installs this executable. Throws `Error` when a line cannot show its path. */
+export function installScript(executable: string): string {
+  return withProgram(install, executable);
+}
+
+/** Returns the script that removes the agent. Throws `Error` when a line cannot show the path. */
+export function uninstallScript(executable: string): string {
+  return withProgram(uninstall, executable);
+}
+
+function withProgram(script: string, executable: string): string {
+  checkPath(executable);
+  const word = isPlain(executable) ? executable : `'${executable.replaceAll("'", "'\\''")}'`;
+  return script.replace(/^program=.*$/m, () => `program=${word}`);
 }
 
 /** Returns a file for /etc/cron.d. Throws `Error` when a line of cron cannot contain the path. */

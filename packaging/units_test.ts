@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
+import { systemPaths } from "../host/files.ts";
 import { runOn } from "../tests/support/command_line.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { requirement, works } from "../tests/support/requirements.ts";
-import { confinement, cronWord, execCommand, folderHiddenByUnit, listedPath } from "./units.ts";
+import {
+  confinement,
+  cronWord,
+  execCommand,
+  folderHiddenByUnit,
+  installScript,
+  listedPath,
+  uninstallScript,
+} from "./units.ts";
 
 Deno.test("execCommand() and listedPath() escape a path for systemd", () => {
   const cases: [path: string, command: string, listed: string][] = [
@@ -58,6 +67,37 @@ function asCronReads(text: string): string {
   }
   return read;
 }
+
+const shells = [
+  ["sh", requirement("sh", true)],
+  ["busybox", requirement("busybox", await works("busybox", "true"))],
+] as const;
+
+for (const [shell, needed] of shells) {
+  needed.test(`the scripts know any path of the executable under ${shell}`, async () => {
+    const paths = ["/usr/local/bin/decnet-agent", "/a b/it's", '/"$HOME"/`id`', "/$&/\\n/#;*~"];
+    for (const path of paths) {
+      for (const script of [installScript(path), uninstallScript(path)]) {
+        // Without the last line, which runs it.
+        const text = script.replace(/^main .*\n$/m, `printf %s "$program"\n`);
+        assert.ok(text.endsWith('"$program"\n'));
+        const args = [...(shell === "sh" ? [] : ["sh"]), "-c", text];
+        const { stdout, stderr } = await new Deno.Command(shell, { args }).output();
+        const said = [stdout, stderr].map((it) => new TextDecoder().decode(it));
+        assert.deepEqual(said, [path, ""]);
+      }
+    }
+  });
+}
+
+Deno.test("installScript() and uninstallScript() use the paths of the system", () => {
+  for (const script of [installScript("/a"), uninstallScript("/a")]) {
+    for (const path of Object.values(systemPaths)) {
+      assert.match(script, new RegExp(`=${path}$`, "m"));
+    }
+    assert.throws(() => installScript("/a\nb"), /without control characters$/);
+  }
+});
 
 Deno.test("folderHiddenByUnit() finds the folder that hides an executable", () => {
   const cases: [path: string, folder: string | null][] = [

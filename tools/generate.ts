@@ -81,7 +81,7 @@ const usualPath = "/usr/local/bin/decnet-agent";
 
 /** Returns all generated files, by their paths from the root. */
 export async function generatedFiles(): Promise<Map<string, string>> {
-  const printed = (what: PrintableFile) => textOf(what, usualPath);
+  const printed = (what: PrintableFile) => textOf(what, () => usualPath);
   return new Map([
     ["packaging/decnet-agent.service", printed("systemd-service")],
     ["packaging/decnet-agent-check.service", printed("systemd-check-service")],

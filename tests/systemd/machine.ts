@@ -36,16 +36,24 @@ async function execute(
   throw new Error(`${program} ${args.join(" ")} ended with code ${code}\n${end}`.trim());
 }
 
-/** The release that is booted; its systemd is 252, the oldest that the unit is made for. */
-const release = "bookworm";
-const packages = ["cron", "dbus", "procps", "systemd", "systemd-sysv"];
+/** The releases that are booted, with what they need. */
+const releases = {
+  /** Its systemd is 252, the oldest that the unit is made for. */
+  bookworm: ["cron", "dbus", "procps", "systemd", "systemd-sysv"],
+  /** The newest stable one, with Podman and the command line of Docker. */
+  trixie: ["busybox", "dbus", "docker-cli", "podman", "procps", "systemd", "systemd-sysv"],
+};
+
+/** A release that is booted. */
+export type Release = keyof typeof releases;
 
 /**
- * Returns the root folder of a small Debian with systemd and cron. It is made once, with debootstrap,
- * and kept in the user's cache: nothing is ever written to it again, and one with other packages is
- * another folder.
+ * Returns the root folder of a small Debian with systemd. It is made once, with debootstrap, and kept
+ * in the user's cache: nothing is ever written to it again, and one with other packages is another
+ * folder.
  */
 export async function findRootFolder(
+  release: Release,
   { XDG_CACHE_HOME = "", HOME = "" }: Readonly<Record<string, string>>,
   { signal, log }: { signal: AbortSignal; log: (line: string) => void },
 ): Promise<string> {
@@ -53,6 +61,7 @@ export async function findRootFolder(
     isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(HOME, ".cache"),
     "decnet-agent",
   );
+  const packages = releases[release];
   const digest = createHash("sha256").update(packages.join(" ")).digest("hex").slice(0, 8);
   const root = join(cache, `systemd-${release}-${digest}`);
   if (isFolder(root)) return root;
@@ -103,6 +112,21 @@ async function groupsOfBoot(): Promise<string[]> {
 /** How long it may take to shut down, in milliseconds; then it is killed. */
 const shutdownMs = 15_000;
 
+/**
+ * Boots the folder $1, and again when it ends with the code of systemd-nspawn for a reboot. What is
+ * written goes to memory, and is gone with the mount namespace of this script.
+ */
+const bootScript = `set -e
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
+shift
+code=133
+while [ $code = 133 ]; do
+  code=0
+  systemd-nspawn --directory=/mnt/root "$@" || code=$?
+done`;
+
 /** What a machine is booted from. */
 interface MachineOptions {
   /** Nothing is written to it: what the machine writes is gone when it ends. */
@@ -139,9 +163,9 @@ export class Machine implements AsyncDisposable {
   static async boot({ root, binds, signal }: MachineOptions): Promise<Machine> {
     const groups = await groupsOfBoot();
     signal.throwIfAborted();
-    const container = new Deno.Command("systemd-nspawn", {
+    const container = new Deno.Command("unshare", {
       args: [
-        ...[`--directory=${root}`, "--volatile=overlay", "--boot"],
+        ...["--mount", "sh", "-c", bootScript, "sh", root, "--boot"],
         // There may be no systemd out here to register with.
         ...["--register=no", "--keep-unit", "--link-journal=no", ...binds],
       ],
@@ -157,6 +181,14 @@ export class Machine implements AsyncDisposable {
       await machine[Symbol.asyncDispose]();
       throw new Error(`Cannot boot systemd: ${(error as Error).message}\n${machine.#console}`);
     }
+  }
+
+  /** Reboots, and returns when it is up again. */
+  async reboot(): Promise<void> {
+    await this.run(["systemctl", "reboot"], { accept: () => true });
+    const before = this.#init;
+    await until(async () => await this.#findInit() !== before, { what: "its end" });
+    await this.#comeUp();
   }
 
   /** Runs a program inside, as root. Throws `Error`, with its output, when it fails. */
@@ -178,11 +210,12 @@ export class Machine implements AsyncDisposable {
 
   /** Shuts down. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#hasEnded) this.#container.kill("SIGTERM");
+    const supervisor = await this.#supervisor() ?? this.#container.pid;
+    if (!this.#hasEnded) Deno.kill(supervisor, "SIGTERM");
     const timer = setTimeout(() => {
       // With its first process everything in it ends.
       if (this.#init) Deno.kill(this.#init, "SIGKILL");
-      if (!this.#hasEnded) this.#container.kill("SIGKILL");
+      if (!this.#hasEnded) Deno.kill(supervisor, "SIGKILL");
     }, shutdownMs);
     await this.#ended;
     clearTimeout(timer);
@@ -204,13 +237,12 @@ export class Machine implements AsyncDisposable {
 
   async #findInit(): Promise<number | undefined> {
     this.#mustRun();
-    const { pid } = this.#container;
-    const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
-    for (const child of children.trim().split(" ").filter(Boolean).map(Number)) {
-      const name = await Deno.readTextFile(`/proc/${child}/comm`).catch(() => "");
-      if (name === "systemd\n") return child;
-    }
-    return undefined;
+    const supervisor = await this.#supervisor();
+    return supervisor && await childOf(supervisor, "systemd");
+  }
+
+  #supervisor(): Promise<number | undefined> {
+    return childOf(this.#container.pid, "systemd-nspawn");
   }
 
   #mustRun(): void {
@@ -226,15 +258,19 @@ export class Machine implements AsyncDisposable {
   }
 }
 
+/** Returns the child of a process that runs a program; undefined when there is none. */
+async function childOf(parent: number, program: string): Promise<number | undefined> {
+  const children = await Deno.readTextFile(`/proc/${parent}/task/${parent}/children`)
+    .catch(() => "");
+  for (const child of children.trim().split(" ").filter(Boolean).map(Number)) {
+    const name = await Deno.readTextFile(`/proc/${child}/comm`).catch(() => "");
+    if (name === `${program}\n`) return child;
+  }
+  return undefined;
+}
+
 /** The user that the unit names. */
 export const user = "decnet-agent";
-
-/** Adds it as the comments of the unit say, to a group `docker` with the number of the socket. */
-export async function addUser(machine: Machine, group: number): Promise<void> {
-  await machine.run(["groupadd", "--non-unique", `--gid=${group}`, "docker"]);
-  const home = ["--home-dir=/nonexistent", "--no-create-home", "--shell=/usr/sbin/nologin"];
-  await machine.run(["useradd", "--system", "--user-group", "--groups=docker", ...home, user]);
-}
 
 /** Runs a program inside as this user. Throws `Error`, with its output, when it fails. */
 export async function asUser(

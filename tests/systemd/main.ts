@@ -1,8 +1,9 @@
 // deno-lint-ignore-file no-console
 /**
  * Checks what the printed units promise: boots a real systemd in a container, and installs the
- * executable there as an operator would. `deno task systemd`, as root; needs
- * Docker, debootstrap and systemd-nspawn. With `prepare` it only makes the root folder that is booted.
+ * executable there as an operator would. `deno task systemd [WORDS]`, as root; needs Docker, debootstrap
+ * and systemd-nspawn. WORDS, of their names, select checks. With `prepare` it only makes the root
+ * folders that are booted.
  *
  * @module
  */
@@ -11,10 +12,10 @@ import { runTool } from "../../tools/build.ts";
 import { dockerSocket } from "../engines/engines.ts";
 import { confinementChecks } from "./confinement_checks.ts";
 import { doctorChecks, faultChecks } from "./doctor_checks.ts";
+import { installChecks, removalChecks } from "./install_checks.ts";
 import { findRootFolder, Machine } from "./machine.ts";
-import { removalChecks } from "./removal_checks.ts";
 import { lackChecks, reloadChecks, unitChecks, watchChecks, workChecks } from "./service_checks.ts";
-import { type Check, install, type Site } from "./site.ts";
+import { carried, type Check, install, type Site } from "./site.ts";
 import { cronChecks, timerChecks } from "./timer_checks.ts";
 
 /** Two of these machines would stand in each other's control groups. */
@@ -32,12 +33,13 @@ const checks: readonly Check[] = [
   ...doctorChecks,
   ...faultChecks,
   ...cronChecks,
+  ...installChecks,
   ...removalChecks,
 ];
 
 /** Answers how many checks have failed. */
 async function main(
-  [mode]: readonly string[],
+  [mode = ""]: readonly string[],
   env: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<number> {
@@ -45,7 +47,7 @@ async function main(
   const startedAt = performance.now();
   await using stack = new AsyncDisposableStack();
   stack.use(await lock(signal));
-  const root = await findRootFolder(env, { signal, log: console.log });
+  const root = await findRootFolder("bookworm", env, { signal, log: console.log });
   if (mode === "prepare") return 0;
   const binary = new URL("../../dist/decnet-agent", import.meta.url).pathname;
   const machine = stack.use(
@@ -53,16 +55,17 @@ async function main(
       root,
       binds: [
         `--bind=${await Deno.realPath(dockerSocket)}:/run/docker.sock`,
-        `--bind-ro=${binary}:/usr/local/bin/decnet-agent`,
+        `--bind-ro=${binary}:${carried}`,
       ],
       signal,
     }),
   );
   const site = await install(machine, dockerSocket, stack);
   let failures = 0;
-  for (const check of checks) if (!await holds(check, site, signal)) failures++;
+  const selected = checks.filter(({ name }) => name.includes(mode));
+  for (const check of selected) if (!await holds(check, site, signal)) failures++;
   const seconds = Math.round((performance.now() - startedAt) / 1000);
-  console.log(`${checks.length - failures} passed, ${failures} failed, in ${seconds} s`);
+  console.log(`${selected.length - failures} passed, ${failures} failed, in ${seconds} s`);
   return failures;
 }
 

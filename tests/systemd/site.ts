@@ -8,7 +8,7 @@ import { call, type Reply } from "../support/api_setup.ts";
 import { createAuthority, writeAgentDirectory } from "../support/certificates.ts";
 import { freePort, until } from "../support/environment.ts";
 import { TlsMaster } from "../support/tls_master.ts";
-import { addUser, asUser, type Machine, user } from "./machine.ts";
+import { asUser, type Machine } from "./machine.ts";
 
 /** The agent as the machine's systemd runs it, by default by its unit of the running agent. */
 export class Service {
@@ -131,14 +131,21 @@ export class Doctor {
 }
 
 const configurationPath = "/etc/decnet/decnet.ini";
+/** Where the files are that the master issued. */
+const issued = "/root/issued";
 
 /** The common name in the agent's certificate. */
 export const worker = "host-1";
 
+/** Where the executable is carried to; the name needs quotation marks in a script. */
+export const carried = "/media/it's a stick/decnet-agent";
+
+/** What prints the script that installs the agent, and runs it, as root types it. */
+export const installLine = `"${carried}" print install | sh`;
+
 /**
- * Installs the agent on a machine as an operator would: its user, its certificates, its configuration
- * and the units that it prints. `socket` is the engine's, out here. What is started for it is put on
- * `stack`.
+ * Installs the agent on a machine as an operator would: by the script that it prints, with the files
+ * that its master issued. `socket` is the engine's, out here. What is started for it is put on `stack`.
  */
 export async function install(
   machine: Machine,
@@ -156,24 +163,40 @@ export async function install(
   const caller = { authority: authority.certificatePem, ...pair };
   const site = new Site(machine, master, sandbox, { port: freePort(), caller });
 
-  await addUser(machine, (await Deno.stat(socket)).gid ?? 0);
+  const group = (await Deno.stat(socket)).gid ?? 0;
+  await machine.run(["groupadd", "--non-unique", `--gid=${group}`, "docker"]);
   await Deno.writeTextFile(machine.path("/etc/hosts"), "127.0.0.1 localhost master.test\n");
-  await Deno.mkdir(machine.path("/etc/decnet/agent"), { recursive: true });
-  await writeAgentDirectory(machine.path("/etc/decnet/agent"), authority, own);
-  await machine.run(["chown", `${user}:`, "/etc/decnet/agent/worker.key"]);
-  await machine.shell(printing);
-  await configure(machine, settings(site));
+  await Deno.mkdir(machine.path(issued));
+  await writeAgentDirectory(machine.path(issued), authority, own);
+  await machine.shell(`cd ${issued} && "${carried}" print config > decnet.ini`);
+  await configure(machine, settings(site), `${issued}/decnet.ini`);
+  site.bare = await inventory(machine);
+  const { stdout } = await machine.shell(installLine);
+  // What it says to do next.
+  const next = stdout.slice(stdout.indexOf("\ninstall -m "));
+  await machine.shell(`set -e; cd ${issued}; ${next}`);
+  await machine.shell(timer);
   return site;
 }
 
 /** The commands in the comments of the printed files. */
-const printing = `set -e
-decnet-agent print config > ${configurationPath}
-decnet-agent print systemd-service > /etc/systemd/system/decnet-agent.service
+const timer = `set -e
 for kind in service timer; do
   decnet-agent print systemd-check-$kind > /etc/systemd/system/decnet-agent-check.$kind
 done
 systemctl daemon-reload`;
+
+/** Lists what an installation may change: files with their owners and modes, users and groups. */
+export async function inventory(machine: Machine): Promise<string[]> {
+  // The agent writes to its own folder; names with a - are copies that useradd and others make.
+  const { stdout } = await machine.shell(
+    `find /etc /usr/local /var/lib -not -path '/var/lib/systemd/*' \\
+      -not -path '/var/lib/decnet-agent/*' -not -name '*-' -not -name .pwd.lock \\
+      -printf '%p %M %u %g %l\\n' | sort
+    sort /etc/passwd /etc/group`,
+  );
+  return stdout.split("\n");
+}
 
 function settings({ master, sandbox, api }: Site): Record<string, string> {
   const image = `decnet-agent-test-${sandbox.tag}:1`;
@@ -189,8 +212,12 @@ function settings({ master, sandbox, api }: Site): Record<string, string> {
 }
 
 /** Gives keys a value in the printed configuration, where each is a comment at first. */
-export async function configure(machine: Machine, values: Record<string, string>): Promise<void> {
-  const path = machine.path(configurationPath);
+export async function configure(
+  machine: Machine,
+  values: Record<string, string>,
+  file = configurationPath,
+): Promise<void> {
+  const path = machine.path(file);
   let text = await Deno.readTextFile(path);
   for (const [key, value] of Object.entries(values)) {
     const line = new RegExp(`^#?${key} = .*$`, "m");
@@ -214,6 +241,8 @@ export interface Account {
 /** The agent installed on a machine, the master that it reports to, and its part of the engine. */
 export class Site {
   readonly service: Service;
+  /** What was on the machine before the agent. */
+  bare: readonly string[] = [];
   /** Of the topology that is pushed; its objects belong to the sandbox. */
   readonly topologyId: string;
 

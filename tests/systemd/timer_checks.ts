@@ -112,6 +112,7 @@ export const cronChecks: readonly Check[] = [
         return all.length > 0 ? all : undefined;
       }, { what: "a mail", timeoutMs: tickMs });
       await machine.shell(`rm ${file}`);
+      await configure(machine, { "docker-host": "unix:///run/docker.sock" });
       assert.match(mail!, /^To: root$/m);
       assert.match(mail!, /^Subject: .*decnet-agent --once --quiet$/m);
       const line = /^DECNET CRITICAL - .*$/m.exec(mail!)?.[0];
