@@ -49,7 +49,13 @@ Deno.test("Agent.sendHeartbeat() reports what is applied and what runs", () =>
       },
     });
     assert.deepEqual(made.body, received);
-    assert.equal(made.result.kind, "delivered");
+    const { latencyMs, ...result } = made.result;
+    assert.ok(latencyMs! > 0 && latencyMs! < 60_000);
+    const url = `https://127.0.0.1:${setup.master.port}/swarm/heartbeat`;
+    const delivered = { kind: "delivered", url, httpStatus: 204, retryAfterMs: null, error: null };
+    assert.deepEqual(result, delivered);
+    assert.equal(made.certificates?.problem, null);
+    assert.ok(Math.abs(made.checkedAt - Date.now()) < 60_000);
   }));
 
 Deno.test("Agent.sendHeartbeat() sends nulls for an idle host", () =>

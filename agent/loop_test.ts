@@ -5,6 +5,7 @@ import { FallbackStore } from "../store/recovery.ts";
 import {
   AgentSetup,
   document,
+  RunningLoop,
   runSkipping,
   topologyId,
   versionHash,
@@ -17,7 +18,7 @@ import { SeededRandom } from "../tests/support/random.ts";
 import { assertNoSecrets } from "../tests/support/secrets.ts";
 import { asWriter } from "../tests/support/store.ts";
 import type { MasterAnswer } from "../tests/support/tls_master.ts";
-import type { Agent, AgentOptions, Heartbeat } from "./heartbeat.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 import { runLoop } from "./loop.ts";
 import { Wakeup } from "./schedule.ts";
 import { until } from "../tests/support/environment.ts";
@@ -81,17 +82,6 @@ async function runHeartbeats(
 function isPaced(waitedMs: number, plannedMs: number): boolean {
   return waitedMs <= plannedMs && waitedMs > plannedMs - 10_000;
 }
-
-test("runLoop() waits a random part of the first interval, then all of it", async (setup) => {
-  for (
-    const [random, first, next] of [[0, 0, 24_000], [0.5, 15_000, 30_000], [0.75, 22_500, 33_000]]
-  ) {
-    const { waitsMs } = await runHeartbeats(setup, 3, { random: random! });
-    const arePaced = waitsMs.every((ms, index) => isPaced(ms, index === 0 ? first! : next!));
-    assert.ok(arePaced, waitsMs.join(" "));
-  }
-  assert.equal(setup.master.heartbeatCount, 9);
-});
 
 test("runLoop() subtracts the time of a heartbeat from the next wait", async (setup) => {
   // The list of containers has more than 2,000 bytes.
@@ -184,56 +174,14 @@ test("runLoop() logs missing certificates once, and sends when they come", async
   assert.equal(setup.master.heartbeatCount, 2);
 });
 
-/** A loop with real waits. */
-interface RunningLoop {
-  readonly agent: Agent;
-  readonly wakeup: Wakeup;
-  /** How many checks have begun. */
-  readonly works: () => number;
-  /** Stops the loop and waits for its end. */
-  readonly stop: () => Promise<void>;
-  readonly lines: string[];
-  readonly heartbeats: Heartbeat[];
-}
-
-/** Runs a test on a loop with real waits: by default, with an interval that no test waits for. */
+/** Runs a test on a loop with real waits. */
 async function withLoop(
   setup: AgentSetup,
   test: (loop: RunningLoop) => Promise<unknown>,
-  options: Partial<Parameters<typeof runLoop>[2]> & Partial<AgentOptions> = {},
+  options: ConstructorParameters<typeof RunningLoop>[1] = {},
 ): Promise<void> {
-  const { fallback, sockets, onWork, ...loopOptions } = options;
-  const wakeup = options.wakeup ?? new Wakeup();
-  const agent = setup.newAgent({ ...(fallback && { fallback }), ...(sockets && { sockets }) });
-  const controller = new AbortController();
-  const [lines, heartbeats]: [string[], Heartbeat[]] = [[], []];
-  let works = 0;
-  const loop = runLoop(agent, controller.signal, {
-    intervalMs: 3_600_000,
-    minEarlyGapMs: 0,
-    log: createLog((line) => lines.push(assertNoSecrets(line).trimEnd())),
-    // The first heartbeat comes at once.
-    random: () => 0,
-    wakeup,
-    onHeartbeat: (heartbeat) => heartbeats.push(heartbeat),
-    ...loopOptions,
-    onWork: (phase) => {
-      works += phase === "begin" ? 1 : 0;
-      onWork?.(phase);
-    },
-  });
-  const stop = async () => {
-    const startedAt = performance.now();
-    controller.abort(new Error("the agent is stopping"));
-    await loop;
-    assert.ok(performance.now() - startedAt < 2_000);
-  };
-  try {
-    await test({ agent, wakeup, works: () => works, stop, lines, heartbeats });
-  } finally {
-    await stop();
-    agent.close();
-  }
+  await using loop = new RunningLoop(setup, options);
+  await test(loop);
 }
 
 /** Lets time pass; 1.5 s are enough for what has begun to end, and for five checks. */
@@ -259,21 +207,6 @@ test("runLoop() sends at once when that is requested", async (setup) => {
       await setup.master.nextHeartbeat();
     }
   }, { wakeup, random: () => 0.9 });
-});
-
-test("runLoop() sends once for many requests, after the gap", async (setup) => {
-  const minEarlyGapMs = 700;
-  await withLoop(setup, async ({ wakeup }) => {
-    await setup.master.nextHeartbeat();
-    const requestedAt = performance.now();
-    for (let heartbeats = 0; heartbeats < 2; heartbeats++) {
-      for (let requests = 0; requests < 100; requests++) wakeup.requestSend();
-      await setup.master.nextHeartbeat();
-    }
-    assert.ok(performance.now() - requestedAt >= minEarlyGapMs, "the second came too early");
-    await pause(minEarlyGapMs + 300);
-    assert.equal(setup.master.heartbeatCount, 3);
-  }, { minEarlyGapMs });
 });
 
 test("runLoop() keeps 5 s between early heartbeats by default", async (setup) => {

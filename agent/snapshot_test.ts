@@ -3,7 +3,6 @@ import { findingsOf } from "../cli/report.ts";
 import { FileLock } from "../host/lock.ts";
 import { listQuarantined, lockPathOf } from "../store/file.ts";
 import { FallbackStore } from "../store/recovery.ts";
-import { StoreReader } from "../store/store_reader.ts";
 import { AgentSetup, topologyId, withHeartbeats } from "../tests/support/agent_setup.ts";
 import { oneLan, requestOf, threeLans, withHost } from "../tests/support/apply_host.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
@@ -92,19 +91,6 @@ Deno.test("SnapshotCollector.collect() leaves a damaged store that is locked", (
     lock.release();
     assert.equal((await heartbeat()).heartbeat.body.store.state, "idle");
   }, keeper));
-
-Deno.test("S16 a damaged store is quarantined once by many readers at once", async () => {
-  using folder = new TemporaryFolder();
-  const path = `${folder.path}/topology.db`;
-  const reader = new StoreReader(path, new FallbackStore(path));
-  for (let round = 1; round <= 3; round++) {
-    harm(path);
-    const snapshots = await Promise.all(Array.from({ length: 8 }, () => reader.readStatus(never)));
-    assert.deepEqual(new Set(snapshots.map(({ kind }) => kind)), new Set(["idle"]));
-    assert.equal(listQuarantined(path).length, round);
-  }
-  reader.close();
-});
 
 Deno.test("S16 a damaged store is quarantined once by several processes", async () => {
   using folder = new TemporaryFolder();

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { standInOptions } from "./topology.ts";
 import { Agent, type AgentOptions, type Heartbeat } from "../../agent/heartbeat.ts";
 import { runLoop } from "../../agent/loop.ts";
@@ -12,7 +13,7 @@ import { FakeEngine } from "./engine/fake_engine.ts";
 import { container, network } from "./engine/state.ts";
 import { TemporaryFolder } from "./environment.ts";
 import { authority, startMaster } from "./master_setup.ts";
-import { withPassword } from "./secrets.ts";
+import { assertNoSecrets, withPassword } from "./secrets.ts";
 import type { TlsMaster } from "./tls_master.ts";
 
 /** The document of one LAN with one decky. */
@@ -26,6 +27,11 @@ export const versionHash: string = await hashOf(parseJson(document));
 
 const lan = "decnet_t_11111111_lan-00";
 const decky = "decnet_t_11111111_decky-001";
+
+const prefixes = {
+  networkPrefixes: ["decnet-topology-", "decnet_t_"],
+  containerPrefixes: ["decnet-", "decnet_t_"],
+};
 
 /** A host with its own engine, master and folder. */
 export class AgentSetup implements AsyncDisposable {
@@ -68,8 +74,7 @@ export class AgentSetup implements AsyncDisposable {
       agentDirectory: this.path,
       storePath: this.storePath,
       sockets: [this.engine.socketPath],
-      networkPrefixes: ["decnet-topology-", "decnet_t_"],
-      containerPrefixes: ["decnet-", "decnet_t_"],
+      ...prefixes,
       planOptions: standInOptions,
       ...options,
     });
@@ -190,55 +195,59 @@ export async function runSkipping(agent: Agent, options: SkippingOptions): Promi
   return waitsMs;
 }
 
-/** How the loop is run. */
-interface WatchedOptions {
-  readonly intervalMs?: number;
-  readonly sockets?: readonly string[];
-  /** With 0 the first heartbeat comes at once, and waits for a stream are the shortest. */
-  readonly random?: () => number;
-}
+/** How a loop is run. */
+type RunningOptions =
+  & Partial<Parameters<typeof runLoop>[2]>
+  & Pick<AgentOptions, "fallback">
+  & Partial<Pick<AgentOptions, "sockets">>;
 
-/** The agent's loop and watcher, as `decnet-agent` runs them without the API. */
-export class WatchedLoop implements AsyncDisposable {
-  /** The lines of its log, without those about drift. */
+/** The agent's loop with real waits. */
+export class RunningLoop implements AsyncDisposable {
+  readonly agent: Agent;
+  readonly wakeup: Wakeup;
   readonly lines: string[] = [];
   readonly heartbeats: Heartbeat[] = [];
-  /** How many checks have begun. */
-  works = 0;
   readonly #stop = new AbortController();
   readonly #running: Promise<unknown>;
+  #works = 0;
 
-  /** The interval is so long that no test waits for it. */
-  constructor(setup: AgentSetup, options: WatchedOptions = {}) {
-    const { intervalMs = 3_600_000, sockets = [setup.engine.socketPath], random = () => 0 } =
-      options;
-    const agent = setup.newAgent({ sockets });
-    const wakeup = new Wakeup();
-    const log = createLog((line) => {
-      if (!line.includes("drift")) this.lines.push(line.trimEnd());
-    });
-    const watch = new HostWatcher({
+  /** By default no test waits for the interval, and the first heartbeat comes at once. */
+  constructor(setup: AgentSetup, options: RunningOptions = {}, isWatched = false) {
+    const { sockets = [setup.engine.socketPath], fallback, onWork, ...loopOptions } = options;
+    const { random = () => 0, wakeup = new Wakeup() } = loopOptions;
+    const agent = setup.newAgent({ sockets, ...(fallback && { fallback }) });
+    const log = createLog((line) => this.lines.push(assertNoSecrets(line).trimEnd()));
+    const watcher = new HostWatcher({
       sockets,
       storePath: setup.storePath,
-      networkPrefixes: ["decnet-topology-", "decnet_t_"],
-      containerPrefixes: ["decnet-", "decnet_t_"],
+      ...prefixes,
       log,
       onChange: () => wakeup.requestCheck(),
       random,
     });
     const { signal } = this.#stop;
+    this.agent = agent;
+    this.wakeup = wakeup;
     const loop = runLoop(agent, signal, {
-      intervalMs,
+      intervalMs: 3_600_000,
       minEarlyGapMs: 0,
       log,
-      wakeup,
       random,
-      onWork: (phase) => this.works += phase === "begin" ? 1 : 0,
+      wakeup,
       onHeartbeat: (heartbeat) => this.heartbeats.push(heartbeat),
-      onSnapshot: (snapshot) => watch.note(snapshot),
+      onSnapshot: (snapshot) => isWatched && watcher.note(snapshot),
+      ...loopOptions,
+      onWork: (phase) => {
+        this.#works += phase === "begin" ? 1 : 0;
+        onWork?.(phase);
+      },
     });
-    this.#running = Promise.all([loop, watch.run(signal)]).finally(() => agent.close());
+    const watching = isWatched && watcher.run(signal);
+    this.#running = Promise.all([loop, watching]).finally(() => agent.close());
   }
+
+  /** How many checks have begun. */
+  readonly works = (): number => this.#works;
 
   /** The containers of the last heartbeat, or its error. */
   get observed(): readonly string[] | string | null {
@@ -247,9 +256,22 @@ export class WatchedLoop implements AsyncDisposable {
     return observed.kind === "failed" ? observed.error : observed.containers;
   }
 
-  /** Ends it. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
+  /** Stops the loop, which must end at once. */
+  readonly stop = async (): Promise<void> => {
+    const startedAt = performance.now();
+    this.#stop.abort(new Error("the agent is stopping"));
     await this.#running;
+    assert.ok(performance.now() - startedAt < 2_000);
+  };
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+/** The agent's loop and watcher, as `decnet-agent` runs them without the API. */
+export class WatchedLoop extends RunningLoop {
+  constructor(setup: AgentSetup, options: RunningOptions = {}) {
+    super(setup, options, true);
   }
 }
