@@ -230,11 +230,7 @@ onHost.test("Applier.apply() fails when nothing has changed, or too often", asyn
     await host.teardown(id);
     host.engine.changes.length = 0;
   }
-  const { message, calls } = await refuseService(host, {
-    status: 500,
-    once: false,
-    isGoing: true,
-  });
+  const { message, calls } = await refuseService(host, { status: 500, once: false, isGoing: true });
   assert.match(message!, words);
   assert.equal(calls, 4);
   assert.equal(host.row()?.lastError, message);

@@ -188,7 +188,9 @@ onHost.test("Applier.apply() says to a push what to do at the master", async (ho
 
 onHost.test("Applier.apply() by hand is refused without a record", async (host) => {
   await host.apply(oneLan);
-  assert.equal((await refusalOf(host.apply(threeLans))).message, refused);
+  const count = host.engine.requestCount;
+  const { code, message } = await refusalOf(host.apply(threeLans));
+  assert.deepEqual([code, message, host.engine.requestCount], ["conflict", refused, count]);
   assert.equal(readRefusedPush(host.storePath, oneId), null);
 });
 
