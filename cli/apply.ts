@@ -1,7 +1,6 @@
 import { Agent } from "../agent/heartbeat.ts";
 import { Applier, type ApplyRequest, type ApplyResult } from "../apply/applier.ts";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
-import type { ProgressEvent } from "../apply/executor.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import { sanitizeLine } from "../host/log.ts";
 import { problemLines } from "../topology/problem.ts";
@@ -116,14 +115,15 @@ async function runAndReport(
   },
 ): Promise<ExitCode> {
   const signal = terminal.stopSignal();
-  const progress = new ProgressLine(terminal);
+  const say = (text: string) => terminal.stderr(`${sanitizeLine(text)}\n`);
   try {
     const result = await work(applierOf(configuration), {
       signal,
-      onProgress: (event) => progress.show(event),
-      onWait: noWait ? undefined : (holder) => progress.showWaiting(holder),
+      onProgress: ({ done, total, text }) => say(`[${done}/${total}] ${text}`),
+      onWait: noWait
+        ? undefined
+        : (holder) => say(`waiting: another apply or teardown is running, by ${holder}`),
     });
-    progress.end();
     const { topologyId, versionHash, changes } = result;
     const warnings = await sendHeartbeat(configuration, signal);
     const exitCode = warnings.length > 0 ? 1 : 0;
@@ -133,7 +133,6 @@ async function runAndReport(
     for (const warning of warnings) printLine(terminal, warning);
     return exitCode;
   } catch (error) {
-    progress.end();
     if (!(error instanceof ApplyError)) throw error;
     const exitCode = printError(error, json, terminal);
     const what = advice[status][error.code];
@@ -180,38 +179,4 @@ function describe(status: Status, { topologyId: id, changes, changed }: ApplyRes
   if (status === "applied") return `topology ${id} applied: ${count}`;
   if (!changed) return `nothing found for topology ${id}`;
   return `topology ${id} torn down: ${changes > 0 ? count : "nothing of it was in Docker"}`;
-}
-
-const clearLine = "\r\x1b[K";
-
-/** Shows progress on standard error: one line that changes on a terminal, else a line each. */
-export class ProgressLine {
-  #isLineOpen = false;
-
-  constructor(readonly terminal: Pick<Terminal, "stderr" | "stderrColumns">) {}
-
-  /** Shows a change that was made. */
-  show({ done, total, text }: ProgressEvent): void {
-    this.#write(`[${done}/${total}] ${text}`);
-  }
-
-  /** Shows which process to wait for. */
-  showWaiting(holder: string): void {
-    this.#write(`waiting: another apply or teardown is running, by ${holder}`);
-  }
-
-  /** Clears the line of a terminal. */
-  end(): void {
-    if (this.#isLineOpen) this.terminal.stderr(clearLine);
-    this.#isLineOpen = false;
-  }
-
-  #write(text: string): void {
-    // 0 means that the terminal's size is unknown.
-    const columns = this.terminal.stderrColumns() || null;
-    const line = sanitizeLine(text);
-    // A line that wraps could not be overwritten.
-    this.terminal.stderr(columns ? clearLine + line.slice(0, columns - 1) : `${line}\n`);
-    this.#isLineOpen = columns !== null;
-  }
 }

@@ -4,7 +4,6 @@ import { AgentSetup, document, topologyId } from "../tests/support/agent_setup.t
 import { flagsOf, runOn } from "../tests/support/command_line.ts";
 import { versionHash } from "../topology/hash.ts";
 import { parseJson } from "../topology/json.ts";
-import { ProgressLine } from "./apply.ts";
 
 const readInput = () => Promise.resolve(new TextEncoder().encode(document));
 const conflict =
@@ -114,7 +113,7 @@ Deno.test("run() apply --stored ends with 3 when nothing is stored", async () =>
 Deno.test("run() apply --stored refuses when the store has changed meanwhile", async () => {
   await using setup = await createHost();
   setup.changeStore((store) => store.put(topologyId, hash, stored));
-  const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "apply x" });
+  const lock = await FileLock.acquire(`${setup.path}/apply.lock`, { purpose: "\x1b[2Jx" });
   const { promise: waiting, resolve: waits } = Promise.withResolvers<void>();
   let output = "";
   const ending = runOn(["apply", "--stored", ...flagsOf(setup)], {
@@ -128,18 +127,13 @@ Deno.test("run() apply --stored refuses when the store has changed meanwhile", a
   setup.changeStore((store) => store.put(topologyId, "h2", newer));
   lock.release();
   assert.equal((await ending).code, 3);
+  assert.match(
+    output,
+    /^waiting: another apply or teardown is running, by process .* for {2}\[2Jx\n/,
+  );
   assert.match(output, /decnet-agent: nothing was changed; run it again later\n$/);
   assert.deepEqual(setup.engine.changes, []);
 });
-
-/** Returns what a `ProgressLine` writes; null columns: not to a terminal. */
-function written(columns: number | null, show: (progress: ProgressLine) => void): string {
-  let text = "";
-  show(new ProgressLine({ stderr: (part) => text += part, stderrColumns: () => columns }));
-  return text;
-}
-
-const step = { done: 3, total: 14, text: "create network decnet_t_11111111_lan-00" };
 
 Deno.test("run() apply says no more than that it was interrupted", async () => {
   await using setup = await createHost();
@@ -158,65 +152,4 @@ Deno.test("run() apply says no more than that it was interrupted", async () => {
     output,
     /^\[1\/3\] .*\ndecnet-agent: interrupted by a signal; apply it again or tear it down\n$/,
   );
-});
-
-Deno.test("ProgressLine writes a line for each step without a terminal", () => {
-  // A terminal of unknown size reports 0 columns.
-  for (const columns of [null, 0]) {
-    const text = written(columns, (progress) => {
-      progress.showWaiting("process 7 since 2026-01-02T03:04:05.678Z for apply topology-1");
-      progress.show(step);
-      progress.show({ ...step, done: 4, text: "start container x" });
-      progress.end();
-    });
-    assert.equal(
-      text,
-      "waiting: another apply or teardown is running, by process 7 since " +
-        "2026-01-02T03:04:05.678Z for apply topology-1\n" +
-        "[3/14] create network decnet_t_11111111_lan-00\n[4/14] start container x\n",
-    );
-  }
-});
-
-Deno.test("ProgressLine overwrites one line of a terminal and clears it once", () => {
-  assert.equal(written(80, (progress) => progress.end()), "");
-  const text = written(80, (progress) => {
-    progress.showWaiting("process 7");
-    progress.show(step);
-    progress.end();
-    progress.end();
-  });
-  assert.equal(
-    text,
-    "\r\x1b[Kwaiting: another apply or teardown is running, by process 7" +
-      "\r\x1b[K[3/14] create network decnet_t_11111111_lan-00\r\x1b[K",
-  );
-});
-
-Deno.test("ProgressLine cuts text to the width, which may change", () => {
-  const sizes = [12, 80, 10, 12];
-  let text = "";
-  const stderrColumns = () => sizes.shift()!;
-  const progress = new ProgressLine({ stderr: (part) => text += part, stderrColumns });
-  for (let times = 0; times < 3; times++) progress.show({ ...step, text: "starts" });
-  progress.show({ ...step, text: "1234" });
-  // The last column stays empty: with it some terminals begin a new line.
-  assert.equal(
-    text,
-    ["", "[3/14] star", "[3/14] starts", "[3/14] st", "[3/14] 1234"].join("\r\x1b[K"),
-  );
-});
-
-Deno.test("ProgressLine removes control characters", () => {
-  for (const columns of [null, 200]) {
-    const text = written(columns, (progress) => {
-      progress.show({ ...step, text: "a\nb\x1b[31mc\r\u202ed" });
-      progress.showWaiting("process 7\n\x1b[2J");
-    });
-    const own = columns ? text.replaceAll("\r\x1b[K", "\n") : text;
-    // deno-lint-ignore no-control-regex
-    assert.doesNotMatch(own, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]/);
-    assert.equal(own.trim().split("\n").length, 2);
-    assert.ok(own.includes("[3/14] a b [31mc d"));
-  }
 });

@@ -1,13 +1,24 @@
 import { type KeyName, keyNames } from "./options.ts";
 
-/** The commands. Without one, the agent runs as with `run`. */
-const commandNames = [
-  ...["run", "--once", "state", "doctor", "apply", "teardown"] as const,
-  ...["hash", "images", "print", "help", "version"] as const,
-] as const;
+/** The commands with their operand, in brackets where it is optional; an empty text: they have none. */
+export const operandOf = {
+  "run": "",
+  "--once": "",
+  "state": "",
+  "doctor": "",
+  "apply": "FILE|-",
+  "teardown": "ID",
+  "hash": "FILE|-",
+  "images": "FILE|-",
+  "print": "WHAT",
+  "help": "[COMMAND]",
+  "version": "",
+} as const;
 
-/** A command that has its own help text. */
-export type CommandName = (typeof commandNames)[number];
+/** A command that has its own help text. Without a command, the agent runs as with `run`. */
+export type CommandName = keyof typeof operandOf;
+
+const commandNames = Object.keys(operandOf) as CommandName[];
 
 /** The files that `print` can print. */
 export const printables = [
@@ -200,56 +211,46 @@ function checkFlags(command: CommandName, flags: GivenFlags): void {
   }
 }
 
+/** Throws `UsageError` unless the command has its operand, and no other one. */
+function checkOperands(name: CommandName, count: number, isStored: boolean): void {
+  const operand = operandOf[name];
+  const most = operand === "" || isStored ? 0 : 1;
+  const least = operand.startsWith("[") ? 0 : most;
+  if (count >= least && count <= most) return;
+  const instead = isOneOf(flagCommands.stored, name) ? ", or --stored instead" : "";
+  const what = operand === "" ? "no operand" : `one operand, ${operand}${instead}`;
+  throw new UsageError(`${name} takes ${what}`);
+}
+
 function parseOperands(name: CommandName, operands: readonly string[], flags: GivenFlags): Command {
-  const demand = (count: number, message: string) => {
-    if (operands.length !== count) throw new UsageError(message);
-  };
-  const demandDocument = () => {
-    const message = `${name} takes one file, or - for standard input, or --stored instead`;
-    demand(flags.has("stored") ? 0 : 1, message);
-  };
+  if (name === "print") return parsePrint(operands);
+  checkOperands(name, operands.length, flags.has("stored"));
+  const [operand = ""] = operands;
+  const file = flags.has("stored") ? null : operand;
   const dryRun = flags.has("dry-run");
   const noWait = flags.has("no-wait");
   switch (name) {
     case "run":
-      demand(0, "run takes no operand");
       return { name, isNamed: true };
-    case "help": {
-      const [about] = operands;
-      if (about === undefined) return { name, about: null };
-      demand(1, "help takes one command");
-      if (!isOneOf(commandNames, about)) throw unknownWord(about, "command");
-      return { name, about };
-    }
+    case "help":
+      if (operand === "") return { name, about: null };
+      if (!isOneOf(commandNames, operand)) throw unknownWord(operand, "command");
+      return { name, about: operand };
     case "--once":
       return { name: "once", dryRun, quiet: flags.has("quiet") };
     case "state":
     case "version":
-      demand(0, `${name} takes no operand`);
       return { name };
     case "doctor":
-      demand(0, "doctor takes no operand");
       return { name, report: flags.has("report") };
     case "hash":
-      demand(1, "hash takes one file, or - for standard input");
-      return { name, file: operands[0]! };
+      return { name, file: operand };
     case "teardown":
-      demand(1, "teardown takes the id of one topology");
-      return { name, topologyId: operands[0]!, noWait };
+      return { name, topologyId: operand, noWait };
     case "images":
-      demandDocument();
-      return { name, file: operands[0] ?? null, missing: flags.has("missing") };
+      return { name, file, missing: flags.has("missing") };
     case "apply":
-      demandDocument();
-      return {
-        name,
-        file: operands[0] ?? null,
-        hash: flags.get("hash") ?? null,
-        dryRun,
-        noWait,
-      };
-    case "print":
-      return parsePrint(operands);
+      return { name, file, hash: flags.get("hash") ?? null, dryRun, noWait };
   }
 }
 
@@ -257,12 +258,10 @@ function parsePrint([what, ...rest]: readonly string[]): Command {
   if (!isOneOf(printables, what)) {
     throw new UsageError(`print takes one of ${printables.join(", ")}`);
   }
-  if (what === "completion") {
-    if (rest.join() === "bash") return { name: "print", what };
-    throw new UsageError("print completion takes bash; other shells are not supported");
-  }
-  if (rest.length > 0) throw new UsageError(`print ${what} takes no operand`);
-  return { name: "print", what };
+  const isShell = what === "completion";
+  if (rest.join(" ") === (isShell ? "bash" : "")) return { name: "print", what };
+  const expected = isShell ? "bash; other shells are not supported" : "no operand";
+  throw new UsageError(`print ${what} takes ${expected}`);
 }
 
 function isOneOf<T extends string>(list: readonly T[], text: string | undefined): text is T {

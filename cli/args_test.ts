@@ -93,7 +93,7 @@ const noPrintable =
   "print takes one of systemd-service, systemd-check-service, systemd-check-timer, cron, " +
   "config, man, completion, install, uninstall";
 const noShell = "print completion takes bash; other shells are not supported";
-const noFile = "takes one file, or - for standard input, or --stored instead";
+const noFile = "takes one operand, FILE|-, or --stored instead";
 const noHash = "must be 64 hex digits in lower case";
 
 function notA(kind: "flag" | "command", word: string, advice?: string): string {
@@ -120,7 +120,7 @@ const refused: [message: string, ...lines: string[]][] = [
   [notA("command", "status", "state"), "status"],
   [notA("command", "doktor", "doctor"), "doktor"],
   ["run takes no operand", "run x"],
-  ["help takes one command", "help state x"],
+  ["help takes one operand, [COMMAND]", "help state x"],
   ["version takes no operand", "version x"],
   ["--once takes no value", "--once=1"],
   ["--json takes no value", "--json=true state"],
@@ -161,10 +161,10 @@ const refused: [message: string, ...lines: string[]][] = [
   [noPrintable, "print", "print toString"],
   ["print man takes no operand", "print man x"],
   [noShell, ...["", " zsh", " fish", " bash x"].map((shells) => `print completion${shells}`)],
-  ["hash takes one file, or - for standard input", "hash", "hash a b"],
+  ["hash takes one operand, FILE|-", "hash", "hash a b"],
   [`apply ${noFile}`, "apply", "apply a b", "apply --stored a", "apply - --stored"],
   [`images ${noFile}`, "images", "images a b", "images --stored a", "images --missing"],
-  ["teardown takes the id of one topology", "teardown", "teardown a b"],
+  ["teardown takes one operand, ID", "teardown", "teardown a b"],
 ];
 
 Deno.test("parseArguments() refuses wrong usage and names it", () => {

@@ -36,7 +36,7 @@ export async function runOtherCommand(
     case "doctor":
       return await doctor({ values, config }, { ...command, json }, terminal);
     case "run": {
-      if (!command.isNamed && terminal.stderrColumns() !== null) printLine(terminal, hint);
+      if (!command.isNamed && terminal.stderrIsTerminal()) printLine(terminal, hint);
       return await new Daemon(() => configure(values, config, terminal), terminal).run();
     }
     case "state":

@@ -5,6 +5,7 @@ import {
   type CommandName,
   flagCommands,
   type FlagName,
+  operandOf,
   type PrintableFile,
   printables,
 } from "./args.ts";
@@ -49,47 +50,29 @@ const plainCodes: CodeTable = [
   ["3", "wrong usage or input; standard error says why"],
 ];
 
-/** The help of a command: its operand, one line on what it does, and its exit codes. */
-type CommandHelp = readonly [operand: string, summary: string, codes: CodeTable];
+const teardownCodes: CodeTable = [
+  ...changeCodes.slice(0, 3),
+  ["3", "refused, nothing was changed: another one is applied, or busy"],
+];
 
-const commandHelp: Record<CommandName | "", CommandHelp> = {
-  "": ["", "the same as run", []],
-  "run": [
-    "",
-    "run as a service until SIGTERM or Ctrl-C; SIGHUP reloads configuration and certificates",
-    plainCodes,
-  ],
-  "--once": ["", "check once: report, print one line, exit 0-3 (for monitoring)", checkCodes],
-  "state": ["", "show what is applied, what runs, and the differences", stateCodes],
-  "doctor": ["", "find what is wrong on this host, and show how to fix it", doctorCodes],
-  "apply": ["FILE|-", "make Docker run the topology of a document, and report", changeCodes],
-  "teardown": [
-    "ID",
-    "remove a topology from Docker and from the store; 8 characters of its id are enough",
-    [...changeCodes.slice(0, 3), [
-      "3",
-      "refused, nothing was changed: another one is applied, or busy",
-    ]],
-  ],
-  "hash": ["FILE|-", "print the version hash of a topology document", plainCodes],
-  "images": [
-    "FILE|-",
-    "list the images that a topology document needs",
-    plainCodes.toSpliced(1, 0, [
-      "2",
-      "with --missing: one is missing, or Docker cannot be reached",
-    ]),
-  ],
-  "print": [
-    "WHAT",
-    "print a file or a script to install",
-    plainCodes.toSpliced(1, 0, [
-      "1",
-      "printed, but the unit cannot start the executable where it is",
-    ]),
-  ],
-  "help": ["[COMMAND]", "show this help, or that of a command", plainCodes],
-  "version": ["", "show the versions of the agent, Deno and SQLite", plainCodes],
+const imagesCodes = plainCodes.toSpliced(1, 0, ["2", "with --missing: one is, or Docker is down"]);
+const printCodes = plainCodes.toSpliced(1, 0, ["1", "printed, but the unit hides the executable"]);
+
+/** What a command does, and its exit codes. */
+type CommandHelp = readonly [summary: string, codes: CodeTable];
+
+const commandHelp: Record<CommandName, CommandHelp> = {
+  "run": ["run until SIGTERM or Ctrl-C; SIGHUP reloads configuration and certificates", plainCodes],
+  "--once": ["check once: report, print one line, exit 0-3 (for monitoring)", checkCodes],
+  "state": ["show what is applied, what runs, and the differences", stateCodes],
+  "doctor": ["find what is wrong on this host, and show how to fix it", doctorCodes],
+  "apply": ["make Docker run the topology of a document, and report", changeCodes],
+  "teardown": ["remove a topology; 8 characters of its id are enough", teardownCodes],
+  "hash": ["print the version hash of a topology document", plainCodes],
+  "images": ["list the images that a topology document needs", imagesCodes],
+  "print": ["print a file or a script to install", printCodes],
+  "help": ["show this help, or that of a command", plainCodes],
+  "version": ["show the versions of the agent, Deno and SQLite", plainCodes],
 };
 
 /** The commands that ignore the configuration. */
@@ -188,9 +171,10 @@ const keyHelp: Record<KeyName, KeyHelp> = {
 };
 
 /** All commands, in the order of the help. */
-export const commands: readonly (CommandText & { readonly codes: CodeTable })[] = Object
-  .entries(commandHelp).map(([name, [operand, summary, codes]]) => {
-    return { name, usage: `${name} ${operand}`.trim(), summary, codes };
+export const commands: readonly (CommandText & { readonly codes: CodeTable })[] =
+  (Object.keys(operandOf) as CommandName[]).map((name) => {
+    const [summary, codes] = commandHelp[name];
+    return { name, usage: `${name} ${operandOf[name]}`.trim(), summary, codes };
   });
 
 /** All flags that are not configuration keys. */
@@ -253,7 +237,10 @@ function wholeHelp(): string[] {
     summary + (commands.length > 0 ? ` (with ${commands.join(", ")})` : "");
   return [
     "decnet-agent: creates decoy (honeypot) networks in Docker on this host and reports to the master",
-    section("usage", commands.map(({ usage, summary }) => row(`decnet-agent ${usage}`, summary))),
+    section("usage", [
+      row("decnet-agent", "the same as decnet-agent run"),
+      ...commands.map(({ usage, summary }) => row(`decnet-agent ${usage}`, summary)),
+    ]),
     section("options", flags.map((flag) => flagText(flag, withCommands(flag)))),
     section("what print prints", printableRows()),
     section("configuration", [precedence, ...keyTexts]),

@@ -3,7 +3,7 @@ import { runOn } from "../tests/support/command_line.ts";
 import { commands, flags } from "./help.ts";
 import { keyNames, variableOf } from "./options.ts";
 
-for (const { name, usage, summary, codes } of commands.filter(({ name }) => name !== "")) {
+for (const { name, usage, summary, codes } of commands) {
   Deno.test(`run() ${name} --help shows its usage, flags and exit codes only`, async () => {
     const { code, stdout, stderr } = await runOn([name, "--help"]);
     assert.deepEqual([code, stderr], [0, ""]);

@@ -123,13 +123,13 @@ Deno.test("run() says at a terminal what it does without a command", async () =>
   await using setup = await AgentSetup.create();
   const stopSignal = () => AbortSignal.abort(new Error("the agent is stopping"));
   const hint = /^decnet-agent: runs until Ctrl-C; to check once: decnet-agent --once; .*\n/;
-  const cases: [words: string[], columns: number | null, hasHint: boolean][] = [
-    [[], 80, true],
-    [[], null, false],
-    [["run"], 80, false],
+  const cases: [words: string[], isTerminal: boolean, hasHint: boolean][] = [
+    [[], true, true],
+    [[], false, false],
+    [["run"], true, false],
   ];
-  for (const [words, columns, hasHint] of cases) {
-    const machine = { stopSignal, stderrColumns: () => columns };
+  for (const [words, isTerminal, hasHint] of cases) {
+    const machine = { stopSignal, stderrIsTerminal: () => isTerminal };
     const { stderr } = await runOn([...words, ...flagsOf(setup)], machine);
     assert.equal(hint.test(stderr), hasHint, stderr);
     assert.equal(stderr.match(/decnet-agent: /g)?.length ?? 0, Number(hasHint));

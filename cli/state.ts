@@ -1,6 +1,6 @@
 import { Agent, fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
 import type { HostSnapshot } from "../agent/snapshot.ts";
-import { sanitizeLine } from "../host/log.ts";
+import { sanitizeLine, shorten } from "../host/log.ts";
 import { describeRefusedPush } from "../store/history.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
@@ -103,32 +103,9 @@ function timeText(seconds: number): string {
   return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
 }
 
-/** Returns the most columns that a text takes on a terminal. */
-export function widthOf(text: string): number {
-  return [...text].reduce((sum, character) => sum + columnsOf(character), 0);
-}
-
 /** Shortens a text to a number of columns; a shortened text ends with `…`. */
-export function cut(text: string, columns: number): string {
-  if (widthOf(text) <= columns) return text;
-  let left = columns - 1;
-  if (left < 0) return "";
-  let start = "";
-  for (const character of text) {
-    left -= columnsOf(character);
-    if (left < 0) break;
-    start += character;
-  }
-  return `${start}…`;
-}
-
-/**
- * A terminal gives 2 columns to an ideogram or an emoji. A character that is wrongly counted as wide
- * costs a column; one that is wrongly counted as narrow would break the line.
- */
-function columnsOf(character: string): number {
-  const point = character.codePointAt(0)!;
-  return point < 0x1100 || (point >= 0x2010 && point < 0x2600) ? 1 : 2;
+function cut(text: string, columns: number): string {
+  return columns < 1 ? "" : shorten(text, columns);
 }
 
 /** A line of a tree, and the branches below it. */
@@ -181,7 +158,7 @@ class LineFormatter {
     if (!note || noteColumns < 1) return this.line(text);
     const { kind, detail } = note;
     const words = cut(sanitizeLine(detail === "" ? kind : `${kind} (${detail})`), noteColumns);
-    const rest = cut(sanitizeLine(text), this.columns - widthOf(words) - 2);
+    const rest = cut(sanitizeLine(text), this.columns - words.length - 2);
     const isDown = kind === "missing" || kind === "stopped";
     return `${rest}  ${this.#paint(words, isDown ? "red" : "yellow")}`;
   }

@@ -18,9 +18,8 @@ export interface Terminal extends Environment {
   /** Writes to standard output, as `OutputWriter.write()`; returns why the text is lost, or null. */
   readonly stdout: (text: string, endsAt?: number) => string | null;
   readonly stderr: (text: string, endsAt?: number) => void;
-  /** Returns the width of standard error in columns; null when it is not a terminal. */
-  readonly stderrColumns: () => number | null;
-  /** Returns the width of standard output, likewise; 0 when the terminal does not know it. */
+  readonly stderrIsTerminal: () => boolean;
+  /** Returns the width of standard output; null when it is not a terminal, 0 when that does not know. */
   readonly stdoutColumns: () => number | null;
   /** Returns the path of the running executable. */
   readonly executable: () => string;
@@ -69,7 +68,7 @@ export function processTerminal(): Terminal {
     stderr: (text, endsAt) => stderr.write(text, endsAt),
     variable: (name) => Deno.env.get(name),
     isRoot: Deno.uid() === 0,
-    stderrColumns: () => Deno.stderr.isTerminal() ? Deno.consoleSize().columns : null,
+    stderrIsTerminal: () => Deno.stderr.isTerminal(),
     stdoutColumns: () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
     executable,
     readFile: readConfigFile,

@@ -10,7 +10,7 @@ interface CommandLine {
 
 /** Completions of the command line for bash. */
 export function bashCompletion({ commands, flags, keys, printables }: CommandLine): string {
-  const names = commands.map(({ name }) => name).filter((name) => name !== "");
+  const names = commands.map(({ name }) => name);
   const words = names.filter((name) => !name.startsWith("-"));
   const withFile = commands.filter(({ usage }) => usage.includes(" FILE"))
     .map(({ name }) => name);

@@ -168,7 +168,7 @@ async function checkRun(args: readonly string[], machine: Environment): Promise<
       return null;
     },
     stderr: (text) => stderr += text,
-    stderrColumns: () => null,
+    stderrIsTerminal: () => false,
     stdoutColumns: () => null,
     executable: () => "/opt/decnet/decnet-agent",
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),

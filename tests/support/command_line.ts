@@ -32,7 +32,7 @@ export async function runOn(
       assert.ok(isChange, "only the service, apply and teardown may catch signals");
       return new AbortController().signal;
     },
-    stderrColumns: () => null,
+    stderrIsTerminal: () => false,
     stdoutColumns: () => null,
     executable: () => "/opt/decnet/decnet-agent",
     variable: () => undefined,
