@@ -214,7 +214,7 @@ export async function doctor(
   { report, json }: { readonly report: boolean; readonly json: boolean },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const service = await readService("");
+  const service = readService("");
   const program = Deno.build.standalone ? terminal.executable() : undefined;
   const environment = { ...terminal, program, isServiceActive: service.isActive };
   const context = new DoctorContext({

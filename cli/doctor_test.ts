@@ -165,12 +165,11 @@ Deno.test("ConfigReport.placeOf() names what counts, and what reads a change", (
 });
 
 Deno.test("ConfigReport says that listen comes from agent-port", () => {
-  const { settings, placeOf, configuration } = explain({ ini: section("agent-port = 9") });
+  const { settings, configuration } = explain({ ini: section("agent-port = 9") });
   assert.deepEqual(configuration.listen?.host, "0.0.0.0");
   assert.deepEqual(settings, [
     { key: "listen", text: "0.0.0.0:9 (agent-port in /etc/decnet/decnet.ini line 2)" },
   ]);
-  assert.equal(placeOf("listen"), "(in section [agent] of /etc/decnet/decnet.ini)");
   const [wrong] = explain({ ini: section("agent-port = x") }).problems;
   assert.equal(wrong!.fix, "correct the line: vi +2 /etc/decnet/decnet.ini");
 });

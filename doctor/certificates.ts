@@ -7,16 +7,7 @@ import { timeOf, TrustError, validityOf } from "../master/trust.ts";
 import { plainName } from "../master/x509.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { identityOf, installIssued, masterFindings, type ValidIdentity } from "./master.ts";
-import {
-  describe,
-  look,
-  makeOwner,
-  mayUse,
-  moveAway,
-  quotePath,
-  reading,
-  readText,
-} from "./system.ts";
+import { describe, look, makeOwner, mayUse, moveAway, quotePath, reading } from "./system.ts";
 
 /** The agent did not exist before this time, in milliseconds since 1970. */
 const earliest = Date.UTC(2026, 0, 1);
@@ -128,10 +119,7 @@ export async function checkCertificates(context: DoctorContext): Promise<Result>
     return ok(`${folder}: worker.crt names ${plainNameIn(own)}, worker.key fits it`);
   }
   const { path, reason, message } = identity.problem;
-  return failed(
-    message,
-    await conversion(path, reason) ?? installIssued(context, ...replacements(path, reason)),
-  );
+  return failed(message, installIssued(context, ...replacements(path, reason)));
 }
 
 async function findFileProblem(context: DoctorContext, name: string): Promise<Result | null> {
@@ -169,16 +157,4 @@ async function findFileProblem(context: DoctorContext, name: string): Promise<Re
 function replacements(path: string, reason: CertificateReason): readonly string[] {
   if (!path.endsWith("ca.crt")) return ["worker.crt", "worker.key"];
   return reason === "unusable-key" ? allFiles : ["ca.crt"];
-}
-
-/** Returns how to convert a file to PEM; null when it is neither encrypted nor DER. */
-async function conversion(path: string, reason: CertificateReason): Promise<string | null> {
-  const [from, to] = [quotePath(path), quotePath(`${path}.new`)];
-  if (reason === "encrypted") {
-    return `decrypt it: openssl pkey -in ${from} -out ${to} && mv ${to} ${from}`;
-  }
-  // DER begins with a sequence: byte 0x30, the character 0.
-  if (reason !== "not-pem" || !(await readText(path))?.startsWith("0")) return null;
-  const command = path.endsWith(".key") ? "pkey" : "x509";
-  return `write it as PEM: openssl ${command} -inform DER -in ${from} -out ${to} && mv ${to} ${from}`;
 }

@@ -171,8 +171,7 @@ testFaults([
       Deno.writeTextFile(`${path}/worker.key`, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n"),
     finding: "certificates: failed",
     details: /worker\.key: it is encrypted/,
-    fix: "decrypt it: openssl pkey -in PATH/worker.key -out PATH/worker.key.new && mv " +
-      "PATH/worker.key.new PATH/worker.key",
+    fix: renew,
   },
   {
     name: "a worker.crt of another authority",

@@ -1,6 +1,6 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
-import { exists } from "../host/files.ts";
-import { type Account, Accounts, ownerOf, parentOf } from "./system.ts";
+import { exists, folderOf } from "../host/files.ts";
+import { type Account, Accounts, ownerOf } from "./system.ts";
 import type { Service } from "./unit.ts";
 
 /** What a check has found. */
@@ -52,7 +52,6 @@ type KeyToSet =
   | "master-name"
   | "master-fingerprint"
   | "syslog-port"
-  | "listen"
   | "supersede";
 
 /** Something that is wrong with the configuration. */
@@ -131,7 +130,7 @@ export class DoctorContext {
     this.user = this.accounts.byUid(uid);
     this.service = service;
     this.agentUser = this.#findAgentUser();
-    this.stateDirectory = parentOf(this.agent.storePath);
+    this.stateDirectory = folderOf(this.agent.storePath);
     this.hasSystemd = exists(`${root}/run/systemd/units`);
   }
 

@@ -8,6 +8,7 @@ import {
   observe,
   selectManaged,
 } from "../docker/observe.ts";
+import { folderOf } from "../host/files.ts";
 import { type AppliedTopology, unknownDocument } from "../store/row.ts";
 import { type Drift, driftKinds, findDrift } from "../topology/drift.ts";
 import {
@@ -21,7 +22,7 @@ import {
 import { planDocument } from "../topology/plan.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { applyAgain, storeOf } from "./storage.ts";
-import { describe, look, mayUse, parentOf, quotePath, reading, writing } from "./system.ts";
+import { describe, look, mayUse, quotePath, reading, writing } from "./system.ts";
 import { hasUnit } from "./unit.ts";
 
 /** The usual engines: socket, unit, and commands. */
@@ -29,14 +30,12 @@ const engines = [
   {
     socket: "/var/run/docker.sock",
     unit: "docker.service",
-    install: "apt-get install docker.io",
     start: "systemctl enable --now docker",
     restart: "systemctl restart docker",
   },
   {
     socket: "/run/podman/podman.sock",
     unit: "podman.socket",
-    install: "apt-get install podman",
     start: "systemctl enable --now podman.socket",
     restart: "systemctl restart podman.socket",
   },
@@ -93,8 +92,8 @@ async function judgeSocket(
   const user = context.agentUser;
   if (info === "forbidden") {
     return failed(
-      `${path}: user ${user.name} cannot enter ${parentOf(path)}`,
-      `let user ${user.name} enter ${parentOf(path)} (chmod or setfacl)`,
+      `${path}: user ${user.name} cannot enter ${folderOf(path)}`,
+      `let user ${user.name} enter ${folderOf(path)} (chmod or setfacl)`,
     );
   }
   if (info.isDirectory) {
@@ -131,13 +130,7 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
     }
   }
   if (engines.some(({ socket }) => sockets.includes(socket))) {
-    const { install, start } = sockets.every((it) => engineOf(it) === podman) ? podman : docker;
-    const hasApt = await look(`${root}/usr/bin/apt-get`) !== "absent";
-    const fix = "install the engine and start it" + (hasApt ? `: ${install}` : "");
-    return failed(
-      `${text}, and the engine is not installed`,
-      hasApt && context.hasSystemd ? `${fix} && ${start}` : fix,
-    );
+    return failed(`${text}, and the engine is not installed`, "install Docker or Podman");
   }
   return failed(text, restartEngine(context, sockets[0] ?? ""));
 }

@@ -201,11 +201,10 @@ function fixServer(
         place("master-fingerprint");
     case "malformed":
     case "old-version":
-      return "if it is the master, issue its certificate again there, as X.509 version 3";
     case "weak-key":
     case "weak-signature":
-      return "if it is the master, issue its certificate again there, signed with SHA-256 and with " +
-        "a key of EC P-256 for example";
+      return "if it is the master, issue its certificate again there, as X.509 version 3, signed " +
+        "with SHA-256 and with a key of EC P-256 for example";
     case "certificate-refused":
     case "closed-after-handshake":
       return installIssued(context, "worker.crt", "worker.key");
@@ -238,10 +237,8 @@ export function fixWithoutTls(
   { port, ...of }: PortKey & { readonly port: number },
 ): string {
   const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
-  if (reason === "old-tls") return `${listing}; update it`;
-  if (reason === "nothing-in-common") {
-    return `${listing}; correct its TLS settings, or issue its certificate again, with a key of EC ` +
-      "P-256 for example";
+  if (reason === "old-tls" || reason === "nothing-in-common") {
+    return `${listing}; update it, or correct its TLS settings`;
   }
   if (reason !== "not-tls") return `${listing}; read its log, then restart it`;
   return port === of.defaultPort ? `${listing}; it must speak TLS there` : fixPort(of);
@@ -266,26 +263,35 @@ async function tryApi(
   context: DoctorContext,
   listen: { readonly host: string; readonly port: number },
 ): Promise<Result> {
-  const { config: { placeOf }, options: { signal } } = context;
+  const { options: { signal }, service: { isActive }, stateDirectory } = context;
   const where = hostAndPort(listen);
   const { port } = listen;
   const host = wildcards.get(listen.host) ?? listen.host;
-  if (!wildcards.has(listen.host) && !hasAddress(host)) {
-    const any = hostAndPort({ host: host.includes(":") ? "::" : "0.0.0.0", port });
-    const fix = `set listen to an address of this host, or to ${any} ${placeOf("listen")}`;
-    return warning(`${where}: this host has no such address`, fix);
-  }
   const identity = await identityOf(context);
   if (identity.kind === "invalid") return skipped("the certificates cannot be used");
   const [own] = identity.chain;
   const address = { host, port, name: host, fingerprint: null };
   const limits = { timeoutMs: apiTimeoutMs, signal };
   const tcp = await connectTo(address, limits).catch((error: ConnectionError) => error);
-  if (tcp instanceof ConnectionError) return await judgeSilence(context, where, tcp);
+  if (tcp instanceof ConnectionError) {
+    if (await readRunningAgent(stateDirectory) === null) {
+      return skipped(`no agent is running, so nothing listens on ${where}`);
+    }
+    const [what] = tcp.message.split(";");
+    const text = `${where}: ${what}, although an agent is running; its log says why`;
+    const restart = "restart the agent";
+    return warning(text, isActive ? `${restart}: systemctl restart decnet-agent` : restart);
+  }
   tcp.destroy();
   const tls = await loadTls();
   const [shown] = await presentedChain(tls, address, limits).catch(() => null) ?? [];
-  if (shown?.fingerprint256 !== own.fingerprint256) return judgeOther(context, where, shown);
+  if (shown?.fingerprint256 !== own.fingerprint256) {
+    const what = shown ? "certificate answers" : "program listens";
+    const reload = isActive ? "reload it: systemctl reload decnet-agent" : "send it SIGHUP";
+    const fix = "find out which program it is (ss -ltnp), and stop it or set listen to another " +
+      `port; if it is the agent with its old certificate, ${reload}`;
+    return warning(`${where}: another ${what} there`, fix);
+  }
   const fields = fieldsOf(own);
   if (!fields?.alternatives) {
     const lack = "worker.crt has no name or address, so no master can verify it";
@@ -293,43 +299,4 @@ async function tryApi(
     return warning(`${where}: ${lack}`, fix);
   }
   return ok(`the agent listens on ${where}, as ${namesIn(fields)}`);
-}
-
-async function judgeSilence(
-  context: DoctorContext,
-  where: string,
-  { message }: ConnectionError,
-): Promise<Result> {
-  if (await readRunningAgent(context.stateDirectory) === null) {
-    return skipped(`no agent is running, so nothing listens on ${where}`);
-  }
-  const [what] = message.split(";");
-  const text = `${where}: ${what}, although an agent is running; its log says why`;
-  const { isActive } = context.service;
-  return warning(text, `restart the agent${isActive ? ": systemctl restart decnet-agent" : ""}`);
-}
-
-function judgeOther(
-  { service: { isActive } }: DoctorContext,
-  where: string,
-  shown: X509Certificate | undefined,
-): Result {
-  if (!shown) {
-    const fix =
-      "find out which program it is, then stop it or set listen to another port: ss -ltnp";
-    return warning(`${where}: another program listens there`, fix);
-  }
-  const fix = "find out which program it is (ss -ltnp); if it is the agent with its old " +
-    `certificate, ${isActive ? "reload it: systemctl reload decnet-agent" : "send it SIGHUP"}`;
-  return warning(`${where}: another certificate answers there`, fix);
-}
-
-function hasAddress(host: string): boolean {
-  if (host.startsWith("127.")) return true;
-  try {
-    return Deno.networkInterfaces().some(({ address }) => address === host.toLowerCase());
-  } catch {
-    // Without the list, the connection shows it.
-    return true;
-  }
 }

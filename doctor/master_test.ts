@@ -49,7 +49,7 @@ Deno.test("doctor names the usual port, or the master, where TLS gets no answer"
       fixWithoutTls("not-tls", { key: "swarmctl-port", port: 8770, defaultPort: 8770, place }),
       tls,
     );
-    const newer = `${listing(8770)}; update it`;
+    const newer = `${listing(8770)}; update it, or correct its TLS settings`;
     assert.equal(
       fixWithoutTls("old-tls", { key: "swarmctl-port", port: 8770, defaultPort: 8770, place }),
       newer,
@@ -194,19 +194,12 @@ testFaults([
     fix: "restart the agent: systemctl restart decnet-agent",
   },
   {
-    name: "an address that is not this host's",
-    plant: (setup) => ({ flags: withFlag(setup, "listen", "192.0.2.1:8765") }),
-    finding: "api: warning",
-    details: /192\.0\.2\.1:8765: this host has no such address/,
-    fix: "set listen to an address of this host, or to 0.0.0.0:8765 (set by --listen)",
-  },
-  {
     name: "another program in place of the API",
     plant: (setup) => ({ flags: withFlag(setup, "listen", `127.0.0.1:${setup.port}`) }),
     finding: "api: warning",
     details: /another certificate answers there/,
-    fix: "find out which program it is (ss -ltnp); if it is the agent with its old " +
-      "certificate, reload it: systemctl reload decnet-agent",
+    fix: "find out which program it is (ss -ltnp), and stop it or set listen to another port; if " +
+      "it is the agent with its old certificate, reload it: systemctl reload decnet-agent",
   },
   {
     name: "a master of another name",

@@ -60,7 +60,7 @@ async function linesOrWhy(
 /** The versions of the agent and of what it runs on. */
 async function versionLines(context: DoctorContext): Promise<string[]> {
   const { root, options: { versions } } = context;
-  const release = await readText(`${root}/etc/os-release`);
+  const release = readText(`${root}/etc/os-release`);
   const [, distribution = "unknown"] = /^PRETTY_NAME="?(.*?)"?$/m.exec(release ?? "") ?? [];
   return [
     ...Object.entries(versions).filter(([, version]) => version !== null).map(([name, version]) =>

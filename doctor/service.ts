@@ -1,9 +1,5 @@
-import { identityOf, statFile } from "../host/files.ts";
-import {
-  describeOwner as describeProcess,
-  type LockOwner,
-  readLockOwner as readProcess,
-} from "../host/lock.ts";
+import { identityOf } from "../host/files.ts";
+import { describeOwner, type LockOwner, readLockOwner } from "../host/lock.ts";
 import { lockPathOf } from "../store/file.ts";
 import { type DoctorContext, ok, type Result, skipped, warning } from "./context.ts";
 import { look, moveAway, quotePath } from "./system.ts";
@@ -11,44 +7,37 @@ import { programOf, type Service, type Unit, unitName } from "./unit.ts";
 
 /** A process that a lock file names; the file of a killed process still names it. */
 export interface LockHolder extends LockOwner {
-  /** Whether a process with this number exists; null when this cannot be seen. */
-  readonly isThere: boolean | null;
+  /** Whether a process with this number exists. */
+  readonly isThere: boolean;
 }
 
 /** Reads a lock file without taking the lock; null when it names no process. */
-export async function readHolder(path: string): Promise<LockHolder | null> {
-  const owner = readProcess(path);
+async function readHolder(path: string): Promise<LockHolder | null> {
+  const owner = readLockOwner(path);
   return owner && { ...owner, isThere: await isProcess(owner.pid) };
 }
 
 /** Reads who holds the agent's lock in a folder; null when no agent runs. */
 export async function readRunningAgent(stateDirectory: string): Promise<LockHolder | null> {
   const holder = await readHolder(`${stateDirectory}/agent.lock`);
-  return holder?.isThere === false ? null : holder;
+  return holder?.isThere ? holder : null;
 }
 
-/** Describes the holder of a lock, and whether its process exists. */
-export function describeHolder(holder: LockHolder, path: string): string {
-  const text = describeProcess(holder);
-  if (holder.isThere === null) {
-    return `${path} names ${text}; the agent cannot see whether it still runs`;
-  }
+function describeHolder(holder: LockHolder, path: string): string {
+  const text = describeOwner(holder);
   return holder.isThere
     ? `${path} names ${text}, and there is such a process`
     : `${path} was held by ${text}, which has ended`;
 }
 
 /** Returns whether a process exists. Reads its priority, because the runtime hides /proc. */
-async function isProcess(pid: number): Promise<boolean | null> {
-  const { state } = Deno.permissions.querySync({ name: "sys", kind: "getPriority" });
-  if (state !== "granted") return null;
+async function isProcess(pid: number): Promise<boolean> {
   const { getPriority } = await import("node:os");
   try {
     getPriority(pid);
     return true;
   } catch (error) {
-    const { info } = error as { info?: { code?: string } };
-    return info?.code === "ESRCH" ? false : null;
+    return (error as { info?: { code?: string } }).info?.code !== "ESRCH";
   }
 }
 
@@ -61,9 +50,10 @@ export async function checkLock(context: DoctorContext): Promise<Result> {
   const { hasSystemd, service, stateDirectory } = context;
   const agentPath = `${stateDirectory}/agent.lock`;
   const applyPath = lockPathOf(context.agent.storePath);
-  const wrong = [agentPath, applyPath].find(isNoFile);
-  if (wrong !== undefined) {
-    return warning(`${wrong} is not a regular file, so it cannot be locked`, moveAway(wrong));
+  for (const path of [agentPath, applyPath]) {
+    const info = await look(path, Deno.lstat);
+    if (typeof info !== "object" || info.isFile) continue;
+    return warning(`${path} is not a regular file, so it cannot be locked`, moveAway(path));
   }
   const [agent, apply] = await Promise.all([agentPath, applyPath].map(readHolder));
   const details = [
@@ -71,28 +61,17 @@ export async function checkLock(context: DoctorContext): Promise<Result> {
     ...(apply ? [describeHolder(apply, applyPath)] : []),
   ];
   const isLong = apply && Date.now() - Date.parse(apply.since) > longApplyMs;
-  if (isLong && apply.isThere !== false) {
+  if (isLong && apply.isThere) {
     const long = "an apply or a teardown has been running for over 10 minutes";
     return warning([long, ...details], endProcess);
   }
   const isService = !hasSystemd || service.unit === null || service.isActive;
-  if (agent && agent.isThere !== false && !isService) {
+  if (agent?.isThere && !isService) {
     const foreign = `agent.lock names a process that is none of ${unitName}: another agent, ` +
       "beside which the service cannot start";
-    const orDead = agent.isThere === null ? ", or one that was killed" : "";
-    return warning([foreign + orDead, ...details], endProcess);
+    return warning([foreign, ...details], endProcess);
   }
   return ok(...details);
-}
-
-/** Returns true when something else than a file is at a path, such as a link. */
-function isNoFile(path: string): boolean {
-  try {
-    return statFile(path)?.isFile === false;
-  } catch {
-    // The check of the folder reports that it cannot be entered.
-    return false;
-  }
 }
 
 /** The user and the group in the printed unit. Other users are not looked up: they may come from LDAP. */
@@ -208,11 +187,6 @@ export async function checkOtherAgents(context: DoctorContext): Promise<Result> 
     const text = describeHolder(holder, `${folder}/agent.lock`);
     return warning(`another agent: ${text}; two of them report twice, and apply twice`, endProcess);
   }
-  const { others } = context.service;
-  return ok(
-    others.length === 0
-      ? "none in the usual state folders, none among the active units"
-      : `none in the usual state folders; active units: ${others.join(", ")}`,
-    "agents that were started by hand cannot be seen",
-  );
+  const text = "none in the usual state folders; those that were started by hand cannot be seen";
+  return ok(text);
 }

@@ -12,9 +12,7 @@ import {
   withContext,
   withFlag,
 } from "../tests/support/doctor_setup.ts";
-import { TemporaryFolder } from "../tests/support/environment.ts";
 import { makeFifo } from "../tests/support/requirements.ts";
-import { describeHolder, readHolder } from "./service.ts";
 
 const start = "systemctl enable --now decnet-agent";
 const install = "/usr/local/bin/decnet-agent print install | sh";
@@ -198,19 +196,6 @@ Deno.test("doctor prints nothing of a lock file that no agent wrote", () =>
       assert.doesNotMatch(JSON.stringify(findings), /hunter2/);
     }
   }));
-
-Deno.test({
-  name: "readHolder() does not know a process that it cannot see",
-  permissions: { read: true, write: true, sys: false },
-  async fn() {
-    using folder = new TemporaryFolder();
-    const path = `${folder.path}/agent.lock`;
-    await Deno.writeTextFile(path, lockText);
-    const holder = await readHolder(path);
-    assert.equal(holder?.isThere, null);
-    assert.match(describeHolder(holder, path), /; the agent cannot see whether it still/);
-  },
-});
 
 testFaults([
   {

@@ -1,3 +1,4 @@
+import { exists, folderOf } from "../host/files.ts";
 import { timeOf } from "../master/trust.ts";
 import { explain, findWriteProblem, listQuarantined, storeReason } from "../store/file.ts";
 import { describeRefusedPush, readRefusedPush, type RefusedPush } from "../store/history.ts";
@@ -13,12 +14,10 @@ import {
   makeOwner,
   mayUse,
   moveAway,
-  parentOf,
   quotePath,
   searching,
   writing,
 } from "./system.ts";
-import type { Service } from "./unit.ts";
 
 const lost = "the applied topology is lost when the agent stops, and apply by hand fails";
 
@@ -61,8 +60,8 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
 }
 
 async function judgeAbsentFolder(path: string, user: Account): Promise<Result> {
-  let parent = parentOf(path);
-  while (parent !== "/" && await look(parent) === "absent") parent = parentOf(parent);
+  let parent = folderOf(path);
+  while (parent !== "/" && await look(parent) === "absent") parent = folderOf(parent);
   const text = `${path} does not exist`;
   if (await isReadOnly(parent)) {
     return failed(`${text}, and the file system of ${parent} is read-only`, remount(parent));
@@ -201,7 +200,7 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
   const findings = await storeOf(context);
   const path = context.agent.storePath;
   if (findings.kind === "absent") {
-    return quarantined(path) ?? await findFirstAgentStore(context) ??
+    return quarantined(path) ?? findFirstAgentStore(context) ??
       ok(`${path} does not exist: nothing was applied`);
   }
   if (findings.kind === "read") return await judgeStore(context, findings.applied);
@@ -231,10 +230,10 @@ export async function checkStore(context: DoctorContext): Promise<Result> {
 }
 
 /** Returns a warning when the first agent has left a store beside its certificates. */
-async function findFirstAgentStore(context: DoctorContext): Promise<Result | null> {
+function findFirstAgentStore(context: DoctorContext): Result | null {
   const { agentDirectory, storePath } = context.agent;
   const old = `${agentDirectory}/topology.db`;
-  if (typeof await look(old) !== "object") return null;
+  if (!exists(old)) return null;
   const { name } = context.agentUser;
   return warning(
     `${storePath} does not exist, but the first agent has left ${old}`,
@@ -242,9 +241,8 @@ async function findFirstAgentStore(context: DoctorContext): Promise<Result | nul
   );
 }
 
-const newestRow =
-  "SELECT rowid FROM applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1";
-const deleteOlderRows = `DELETE FROM applied_topology WHERE rowid NOT IN (${newestRow})`;
+const deleteOlderRows = "DELETE FROM applied_topology WHERE rowid NOT IN (SELECT rowid FROM " +
+  "applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1)";
 
 async function judgeStore(
   context: DoctorContext,
@@ -337,33 +335,10 @@ const leastSilenceMs = 15 * 60_000;
 
 /** Checks that metrics can be written, and that a running agent writes them. */
 export async function checkTextfile(context: DoctorContext): Promise<Result> {
-  const { textfile: path } = context.config.configuration;
+  const { agentUser: user, config: { configuration: { textfile: path, intervalMs } } } = context;
   if (path === null) return skipped("textfile is not set");
-  return await findFolderProblem(parentOf(path), context.agentUser) ??
-    await judgeTextfile(context, path);
-}
-
-async function findFolderProblem(folder: string, user: Account): Promise<Result | null> {
-  const info = await look(folder);
-  if (typeof info !== "object" || !info.isDirectory) {
-    const text = `${folder}, where the metrics go, is no folder that user ${user.name} can enter`;
-    return warning(text, `create ${folder} with mode 0755, owned by ${user.name}`);
-  }
-  // With an access list, the bits of the group are the upper limit of what it gives.
-  const wanted = writing | searching;
-  const isListed = mayUse({ ...user, groups: new Set([info.gid ?? 0]) }, info, wanted);
-  if (!mayUse(user, info, wanted) && !isListed) {
-    return warning(
-      `user ${user.name} cannot write to ${folder}, where the metrics go`,
-      `let user ${user.name} write to ${folder} (chown, chmod or setfacl)`,
-    );
-  }
-  if (!await isReadOnly(folder)) return null;
-  const text = `the file system of ${folder}, where the metrics go, is read-only`;
-  return warning(text, remount(folder));
-}
-
-async function judgeTextfile(context: DoctorContext, path: string): Promise<Result> {
+  const problem = await findFolderProblem(folderOf(path), user);
+  if (problem) return problem;
   const info = await look(path);
   if (typeof info === "object" && !info.isFile) {
     return warning(`${path} is no regular file`, moveAway(path));
@@ -374,35 +349,32 @@ async function judgeTextfile(context: DoctorContext, path: string): Promise<Resu
     : `${path} was written at ${timeOf(writtenAt)}`;
   const agent = await readRunningAgent(context.stateDirectory);
   if (!agent) return ok(`${details}; no agent is running`);
-  const longMs = Math.max(leastSilenceMs, 3 * context.config.configuration.intervalMs);
-  const isOld = (time: number) => Date.now() - time > longMs;
-  const isSilent = writtenAt === null || isOld(writtenAt);
-  const since = Date.parse(agent.since);
-  if (!isSilent || !isOld(since)) return ok(details);
-  const why = `${details}, although an agent has been running since ${timeOf(since)}`;
-  const service = context.service;
-  if (!service.isActive) {
-    const fix = "send SIGHUP to that process, or restart it with textfile";
-    return warning(`${why}; it may not have read the key textfile yet`, fix);
-  }
-  const folder = parentOf(path);
-  if (isReadOnlyFor(service, folder)) {
-    return warning(
-      `${why}; its unit does not let it write there`,
-      `add ReadWritePaths=${folder} below [Service], then restart the service: ` +
-        "systemctl edit decnet-agent && systemctl restart decnet-agent",
-    );
-  }
+  const longAgo = Date.now() - Math.max(leastSilenceMs, 3 * intervalMs);
+  if ((writtenAt ?? 0) >= longAgo || !(Date.parse(agent.since) < longAgo)) return ok(details);
   return warning(
-    `${why}; it may not have read the key textfile yet; if it has, its log says why`,
-    "reload the configuration: systemctl reload decnet-agent",
+    `${details}, although an agent has been running since ${agent.since}: its log says why, or ` +
+      "it has not read the key textfile yet",
+    context.service.isActive
+      ? "reload the configuration: systemctl reload decnet-agent"
+      : "send SIGHUP to that process",
   );
 }
 
-/** Returns true when the unit makes a folder read-only for its service. */
-function isReadOnlyFor({ unit }: Service, folder: string): boolean {
-  if (unit?.last("ProtectSystem")?.value !== "strict") return false;
-  const paths = unit.all("ReadWritePaths").flatMap(({ value }) => value.split(/\s+/))
-    .map((path) => path.replace(/^[-+]+/, "").replace(/\/$/, ""));
-  return !paths.some((path) => `${folder}/`.startsWith(`${path}/`));
+async function findFolderProblem(folder: string, user: Account): Promise<Result | null> {
+  const info = await look(folder);
+  if (typeof info !== "object" || !info.isDirectory) {
+    const text = `${folder}, where the metrics go, is no folder that user ${user.name} can enter`;
+    return warning(text, `create ${folder} with mode 0755, owned by ${user.name}`);
+  }
+  // With an access list, the bits of the group are the upper limit of what it gives.
+  const listed = { ...user, groups: new Set([...user.groups, info.gid ?? 0]) };
+  if (!mayUse(listed, info, writing | searching)) {
+    return warning(
+      `user ${user.name} cannot write to ${folder}, where the metrics go`,
+      `let user ${user.name} write to ${folder} (chown, chmod or setfacl)`,
+    );
+  }
+  if (!await isReadOnly(folder)) return null;
+  const text = `the file system of ${folder}, where the metrics go, is read-only`;
+  return warning(text, remount(folder));
 }

@@ -1,3 +1,5 @@
+import { readConfigFile } from "../host/files.ts";
+
 /** A user of this host; without an entry in /etc/passwd, its number is the name. */
 export interface Account {
   readonly uid: number;
@@ -65,11 +67,7 @@ export function mayUse(
 }
 
 function readFields(path: string): string[][] {
-  try {
-    return Deno.readTextFileSync(path).split("\n").map((line) => line.split(":"));
-  } catch {
-    return [];
-  }
+  return (readText(path) ?? "").split("\n").map((line) => line.split(":"));
 }
 
 /** What stat found at a path. */
@@ -93,23 +91,23 @@ export async function look(path: string, stat = Deno.stat): Promise<StatResult> 
 /** Owner, group and mode of a file in words. */
 export function describe({ uid, gid, mode }: Deno.FileInfo, accounts: Accounts): string {
   const owner = accounts.byUid(uid ?? -1).name;
-  return `owner ${owner}, group ${accounts.groupName(gid ?? -1)}, mode ${modeOf(mode)}`;
+  const octal = ((mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
+  return `owner ${owner}, group ${accounts.groupName(gid ?? -1)}, mode ${octal}`;
 }
 
-/** The text of a small file, or null when it cannot be read. */
-export async function readText(path: string): Promise<string | null> {
+/** The text of a file of at most 1 MiB, or null when it cannot be read. */
+export function readText(path: string): string | null {
   try {
-    const { isFile, size } = await Deno.stat(path);
-    return isFile && size <= 2 ** 20 ? await Deno.readTextFile(path) : null;
+    return readConfigFile(path);
   } catch {
     return null;
   }
 }
 
 /** The names in a folder; none when it cannot be read. */
-export async function namesIn(path: string): Promise<string[]> {
+export function namesIn(path: string): string[] {
   try {
-    return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
+    return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
   } catch {
     return [];
   }
@@ -135,10 +133,6 @@ export function quote(text: string): string {
   return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-function modeOf(mode: number | null): string {
-  return ((mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
-}
-
 /** Returns the number of the user who owns what is at a path; null when it cannot be seen. */
 export function ownerOf(path: string): number | null {
   try {
@@ -146,10 +140,4 @@ export function ownerOf(path: string): number | null {
   } catch {
     return null;
   }
-}
-
-/** The folder that a path is in. */
-export function parentOf(path: string): string {
-  const end = path.lastIndexOf("/");
-  return end < 0 ? "." : path.slice(0, end) || "/";
 }

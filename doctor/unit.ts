@@ -43,17 +43,16 @@ export class Unit {
 }
 
 /** Reads a unit as systemd does; null when there is none. `root` is put before the paths. */
-export async function readUnit(root: string, name: string): Promise<Unit | null> {
+export function readUnit(root: string, name: string): Unit | null {
   const paths = folders.map((folder) => `${root}${folder}/${name}`);
   for (const [index, path] of paths.entries()) {
-    const text = await readText(path);
+    const text = readText(path);
     if (isMask(path) || text === "") {
-      const behind = await Promise.all(paths.slice(index + 1).map(readText));
-      const hasOther = behind.some(Boolean);
+      const hasOther = paths.slice(index + 1).some(readText);
       // A redirection whose command failed leaves an empty file, which for systemd is a mask.
       return text === "" && !hasOther ? null : new Unit(path, { hasOther });
     }
-    if (text !== null) return new Unit(path, null, { path, text }, ...await dropIns(root, name));
+    if (text !== null) return new Unit(path, null, { path, text }, ...dropIns(root, name));
   }
   return null;
 }
@@ -64,17 +63,15 @@ export function hasUnit(root: string, name: string): boolean {
 }
 
 /** Reads the drop-ins of a unit, sorted by name as systemd applies them. */
-async function dropIns(root: string, unit: string): Promise<Source[]> {
+function dropIns(root: string, unit: string): Source[] {
   const paths = new Map<string, string>();
   for (const folder of folders.map((it) => `${root}${it}/${unit}.d`)) {
-    for (const name of await namesIn(folder)) {
+    for (const name of namesIn(folder)) {
       if (name.endsWith(".conf") && !paths.has(name)) paths.set(name, `${folder}/${name}`);
     }
   }
-  const sorted = [...paths].sort(([a], [b]) => a < b ? -1 : 1).map(([, path]) => path);
-  return await Promise.all(
-    sorted.map(async (path) => ({ path, text: await readText(path) ?? "" })),
-  );
+  const sorted = [...paths].sort(([a], [b]) => a < b ? -1 : 1);
+  return sorted.map(([, path]) => ({ path, text: readText(path) ?? "" }));
 }
 
 function isMask(path: string): boolean {
@@ -87,7 +84,6 @@ function isMask(path: string): boolean {
 
 /** The unit of the agent. */
 export const unitName = "decnet-agent.service";
-const invocation = "invocation:";
 const configured = "/etc/systemd/system";
 
 /** The agent's service, read from the files of systemd. */
@@ -99,8 +95,6 @@ export interface Service {
   readonly groups: readonly string[];
   readonly isEnabled: boolean;
   readonly isActive: boolean;
-  /** Other units that are active and have decnet in their names. */
-  readonly others: readonly string[];
   /** A timer that runs checks, or null; no file shows whether it is active. */
   readonly timer: { readonly name: string; readonly isEnabled: boolean } | null;
   /** A cron file that runs checks, or null. */
@@ -108,22 +102,19 @@ export interface Service {
 }
 
 /** Reads the agent's service; `root` is put before the paths. Starts no program. */
-export async function readService(root: string): Promise<Service> {
+export function readService(root: string): Service {
   const namesOf = (folder: string) => namesIn(`${root}${folder}`);
-  const active = (await namesOf("/run/systemd/units"))
-    .filter((name) => name.startsWith(invocation)).map((name) => name.slice(invocation.length));
-  const found = await readUnit(root, unitName);
-  const timers = (await namesOf(configured)).filter((it) => /^decnet-agent.*\.timer$/.test(it));
-  const ticking = await namesOf(`${configured}/timers.target.wants`);
+  const found = readUnit(root, unitName);
+  const timers = namesOf(configured).filter((it) => /^decnet-agent.*\.timer$/.test(it));
+  const ticking = namesOf(`${configured}/timers.target.wants`);
   const timer = timers.find((it) => ticking.includes(it)) ?? timers[0];
-  const crons = await namesOf("/etc/cron.d");
+  const crons = namesOf("/etc/cron.d");
   return {
     unit: found,
     user: found?.last("User")?.value || null,
     groups: (found?.all("SupplementaryGroups") ?? []).flatMap(({ value }) => value.split(/\s+/)),
-    isEnabled: (await namesOf(`${configured}/multi-user.target.wants`)).includes(unitName),
-    isActive: active.includes(unitName),
-    others: active.filter((name) => name.includes("decnet") && name !== unitName),
+    isEnabled: namesOf(`${configured}/multi-user.target.wants`).includes(unitName),
+    isActive: namesOf("/run/systemd/units").includes(`invocation:${unitName}`),
     timer: timer === undefined ? null : { name: timer, isEnabled: ticking.includes(timer) },
     cronFile: crons.find((name) => name.startsWith("decnet-agent")) ?? null,
   };

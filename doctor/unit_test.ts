@@ -16,13 +16,13 @@ Deno.test("readUnit() reads drop-ins by name, each from the first folder", async
   await write("/etc/systemd/system/a.service.d/20.conf", "User=twenty\n");
   await write("/usr/lib/systemd/system/a.service.d/20.conf", "User=hidden\n");
   await write("/etc/systemd/system/a.service.d/30.conf.old", "User=old\n");
-  const unit = await readUnit(folder.path, "a.service");
+  const unit = readUnit(folder.path, "a.service");
   assert.equal(unit?.path, `${folder.path}/usr/lib/systemd/system/a.service`);
   assert.equal(unit.last("User")?.value, "twenty");
   assert.equal(unit.last("User")?.file, `${folder.path}/etc/systemd/system/a.service.d/20.conf`);
   assert.deepEqual(unit.all("Groups").map(({ value }) => value), ["three"]);
   assert.equal(unit.last("Absent"), null);
-  assert.equal(await readUnit(folder.path, "b.service"), null);
+  assert.equal(readUnit(folder.path, "b.service"), null);
 });
 
 Deno.test("programOf() reads a command line of a unit, as far as it can be known", () => {

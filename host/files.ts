@@ -39,7 +39,8 @@ export async function readInput(path: string): Promise<Uint8Array> {
 
 /** Returns the folder of the file at `path`. */
 export function folderOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || "/";
+  const end = path.lastIndexOf("/");
+  return end < 0 ? "." : path.slice(0, end) || "/";
 }
 
 /** Creates the folder of the file at `path`, for the owner alone. */

@@ -70,7 +70,7 @@ Deno.test("decnet-agent doctor --report holds all parts, and no secret", async (
       /^worker\.crt: subject host-1, issuer test authority\n.*: serial \w+, is valid /m,
     "unit": /^decnet-agent\.service|active/,
     "last errors":
-      /^last_error .*: the disk broke\nquarantined: .* 25 bytes, .*\nproblems .*:\n20\S+ warn msg=/,
+      /^last_error .*: the disk broke\nquarantined: .* 25 bytes, .*\nproblems .*:\n20\S+ (warn|error) msg=/,
   };
   for (const [heading, text] of Object.entries(wanted)) assert.match(parts.get(heading)!, text);
   await Deno.writeTextFile(config, malformed);
@@ -106,7 +106,7 @@ Deno.test("decnet-agent keeps the problems of its log, and nothing when steady",
   await agent.until(() => agent.stderr.includes("subject=docker") && exists());
   await agent.stop();
   const [problem] = JSON.parse(await Deno.readTextFile(path));
-  assert.equal(problem.level, "warn");
+  assert.equal(problem.level, "error");
   assert.match(problem.text, /^msg=".*" subject=docker$/);
   assert.equal(Deno.statSync(path).mode! & 0o777, 0o600);
 });

@@ -96,7 +96,7 @@ export async function contextOf(
     await Deno.mkdir(parentOf(path), { recursive: true });
     await Deno.symlink(target, `${root}${path}`);
   }
-  const service = await readService(root);
+  const service = readService(root);
   const environment = {
     variable: () => undefined,
     readFile: () => ini,
