@@ -77,6 +77,26 @@ Deno.test("documents link to files and headings that exist", () => {
   );
 });
 
+Deno.test("documents are short enough to be read", () => {
+  const wordsOf = (path: string) => read(path).trim().split(/\s+/).length;
+  const all = [...documents.keys()].reduce((sum, path) => sum + wordsOf(path), 0);
+  assert.ok(all <= 27_000, `${all} words in all documents`);
+  const limits = [[/^docs\/runbook/, 1400], [/^docs\/decisions\//, 250]] as const;
+  const long = limits.flatMap(([paths, maximum]) =>
+    [...documents.keys()].filter((path) => paths.test(path) && wordsOf(path) > maximum)
+  );
+  assert.deepEqual(long, []);
+  assert.ok(read("CHANGELOG.md").trimEnd().split("\n").length <= 25);
+});
+
+Deno.test("tables of documents fit into 120 columns", () => {
+  const rows = [...documents].flatMap(([path, text]) =>
+    text.split("\n").filter((line) => line.startsWith("|")).map((line) => [path, line] as const)
+  );
+  assert.ok(rows.length > 50, String(rows.length));
+  assert.deepEqual(rows.filter(([, line]) => line.length > 120), []);
+});
+
 Deno.test("documents name files of the project that exist", () => {
   const folders = [...Deno.readDirSync(root)].filter((it) => it.isDirectory).map(({ name }) =>
     name
