@@ -171,30 +171,6 @@ Deno.test("decnet-agent keeps its configuration when the new one is wrong", asyn
   await agent.until(() => uuidOf(master) === "host-2");
 });
 
-Deno.test("decnet-agent uses new certificates at SIGHUP if they are valid", async () => {
-  await using host = await Host.create();
-  await host.startEngine();
-  const { master, authority } = await host.startMaster();
-  const file = new FileHost(host);
-  const values = { "swarmctl-port": master.port, "interval": "1h" };
-  file.write(values);
-  const lastName = () => master.heartbeats.at(-1)?.clientCommonName;
-  await using agent = new RunningAgent(file.flags);
-  await agent.until(() => agent.stderr.includes("msg=started"));
-  agent.signal("SIGHUP");
-  await agent.until(() => lastName() === "host-1");
-  const other = await authority.issue({ commonName: "host-2", usage: "client" });
-  await writeAgentDirectory(host.agentDirectory, authority, other);
-  agent.signal("SIGHUP");
-  await agent.until(() => lastName() === "host-2");
-  await Deno.writeTextFile(`${host.agentDirectory}/worker.crt`, "half");
-  const before = master.heartbeatCount;
-  agent.signal("SIGHUP");
-  await agent.until(() => master.heartbeatCount > before);
-  assert.equal(lastName(), "host-2");
-  await agent.until(() => /worker\.crt: not valid PEM.* subject=certificates/.test(agent.stderr));
-});
-
 const namespaces = requirement(
   "unshare and the right to mount",
   await works("unshare", "--mount", "true"),

@@ -1,7 +1,7 @@
 import { listenToEvents } from "../../docker/events.ts";
 import { AgentSetup, WatchedLoop } from "../support/agent_setup.ts";
 import { TemporaryFolder, until } from "../support/environment.ts";
-import { docker, dockerSocket, OwnPodman, ownPodman, podman } from "./engines.ts";
+import { docker, OwnPodman, ownPodman, podman } from "./engines.ts";
 import { type DockerSandbox, testInSandbox } from "./sandbox.ts";
 
 /** Listens to an engine, and waits for events and for the changes that they report. */
@@ -119,20 +119,6 @@ testInSandbox(
     await sandbox.makeNetwork(lan, { subnet: sandbox.subnet(1) });
     await using listener = await ChangeListener.open(sandbox);
     await actOnContainers(sandbox, listener);
-  },
-);
-
-testInSandbox(
-  docker,
-  "the loop reports a kill in a real engine before its interval",
-  async (sandbox) => {
-    await using setup = await AgentSetup.create();
-    const web = `decnet-${sandbox.tag}-web`;
-    await sandbox.makeContainer(web);
-    await using loop = new WatchedLoop(setup, { sockets: [dockerSocket] });
-    await until(() => loop.observed?.includes(web) ?? false);
-    await sandbox.kill(web);
-    await until(() => Array.isArray(loop.observed) && !loop.observed.includes(web));
   },
 );
 

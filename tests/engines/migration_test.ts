@@ -149,13 +149,6 @@ testApply("an apply takes over what the first agent made", async (setup) => {
   await setup.assertTornDown();
 }, engine);
 
-testApply("a teardown removes what the first agent made, by its store", async (setup) => {
-  const { tagImages } = await migrate(setup);
-  await tagImages();
-  await setup.teardown();
-  await setup.assertTornDown();
-}, engine);
-
 testApply("a teardown without a store leaves networks of the first agent", async (setup) => {
   const { sample, tagImages } = await migrate(setup);
   await Deno.remove(setup.storePath);

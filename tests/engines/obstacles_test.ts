@@ -77,20 +77,6 @@ function another(tag: string): Sample {
   };
 }
 
-testApply("Applier.apply() supersedes another topology on the same subnets", async (setup) => {
-  await setup.apply(sample);
-  const other = another(setup.sandbox.tag);
-  await setup.apply(other, { supersede: true });
-  assert.deepEqual((await setup.sandbox.networks()).map(({ Labels }) => Labels), [
-    { ...(await setup.sandbox.networks())[0]!.Labels, "decnet.topology.id": other.id! },
-  ]);
-  const names = [...(await setup.ids()).keys()];
-  assert.equal(names.length, 3);
-  assert.ok(names.every((name) => name.includes("_")), names.join());
-  assert.equal(setup.row()?.topologyId, other.id);
-  assert.deepEqual((await setup.apply(other, { supersede: true })).calls, []);
-});
-
 for (const engine of [docker, podman]) {
   testApply(`Applier supersedes nothing that others share, in ${engine.name}`, async (setup) => {
     const { sandbox, name, storePath } = setup;
