@@ -7,6 +7,7 @@ import { AgentSetup, topologyId, withHeartbeats } from "../tests/support/agent_s
 import { oneLan, requestOf, threeLans, withHost } from "../tests/support/apply_host.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { consistent } from "../tests/support/heartbeat.ts";
+import { StoreWorker } from "../tests/support/store.ts";
 import { describeDrift, type KnownDrift } from "./snapshot.ts";
 
 const never = new AbortController().signal;
@@ -94,29 +95,21 @@ Deno.test("SnapshotCollector.collect() leaves a damaged store that is locked", (
 
 Deno.test("S16 a damaged store is quarantined once by several processes", async () => {
   using folder = new TemporaryFolder();
-  const program = new URL("../tests/support/programs/store_keeper_worker.ts", import.meta.url);
-  const workers = Array.from({ length: 4 }, () => new Worker(program, { type: "module" }));
+  const workers = Array.from({ length: 4 }, () => new StoreWorker());
   try {
     for (let round = 0; round < 30; round++) {
       const path = `${folder.path}/${round}/topology.db`;
       Deno.mkdirSync(path.replace(/\/[^/]*$/, ""));
       harm(path);
-      const states = await Promise.all(
-        workers.map((worker) =>
-          new Promise<string>((resolve, reject) => {
-            worker.onmessage = ({ data }) => resolve(data);
-            worker.onerror = ({ message }) => reject(new Error(message));
-            worker.postMessage(path);
-          })
-        ),
-      );
+      const order = { kind: "repair", path } as const;
+      const states = await Promise.all(workers.map((worker) => worker.answer(order)));
       // A reader that comes during the quarantine sees the empty store at its next reading.
       assert.ok(states.includes("idle"));
       assert.deepEqual(states.filter((it) => it !== "idle" && it !== "unreadable"), []);
       assert.equal(listQuarantined(path).length, 1);
     }
   } finally {
-    for (const worker of workers) worker.terminate();
+    for (const worker of workers) worker[Symbol.dispose]();
   }
 });
 

@@ -6,6 +6,7 @@ import { quarantineIfDamaged } from "../../store/recovery.ts";
 import { StoreReader } from "../../store/store_reader.ts";
 import { type StoreOptions, TopologyStore } from "../../store/topology_store.ts";
 import { TemporaryFolder } from "./environment.ts";
+import type { StoreOrder } from "./programs/store_worker.ts";
 
 /** A signal that is never aborted. */
 export const never = new AbortController().signal;
@@ -37,6 +38,27 @@ export class StorePlace implements Disposable {
 
   [Symbol.dispose](): void {
     this.#folder[Symbol.dispose]();
+  }
+}
+
+/** Another process, as far as SQLite and locks are concerned. */
+export class StoreWorker implements Disposable {
+  readonly #worker = new Worker(
+    new URL("./programs/store_worker.ts", import.meta.url),
+    { type: "module" },
+  );
+
+  /** Returns the answer to an order, or the next one. */
+  async answer(order?: StoreOrder): Promise<string | null> {
+    const { promise, resolve, reject } = Promise.withResolvers<string | null>();
+    this.#worker.onmessage = ({ data }) => resolve(data);
+    this.#worker.onerror = ({ message }) => reject(new Error(message));
+    if (order) this.#worker.postMessage(order);
+    return await promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#worker.terminate();
   }
 }
 
