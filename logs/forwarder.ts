@@ -165,7 +165,7 @@ export class LogForwarder {
     this.#sockets = sockets;
     this.#openDue();
     const timer = setInterval(() => this.#tick(), tickMs);
-    await this.#options.sink.run(signal);
+    await this.#options.sink.run(signal, (id, position) => this.#safe.set(id, position));
     clearInterval(timer);
     await Promise.all([...this.#active.values()].map(({ following }) => following));
     this.#save(this.status);
@@ -322,8 +322,8 @@ export class LogForwarder {
     while (!log.isClosed && !this.#signal.aborted) {
       const line = log.next() ?? (isEnd ? log.last() : null);
       if (line === null) break;
-      const position = source.position = log.position;
-      const room = this.#options.sink.send(line, () => this.#safe.set(source.id, position));
+      source.position = log.position;
+      const room = this.#options.sink.send(line, source.id, source.position);
       if (room === null) continue;
       this.#fullSince = performance.now();
       await room;

@@ -1,3 +1,5 @@
+import type { LogPosition } from "./container_log.ts";
+
 /** A line has at most so many bytes; longer ones could stop the master's ingestion. */
 export const maximumLineBytes = 32 * 1024;
 
@@ -57,21 +59,19 @@ function cut(bytes: Uint8Array): Uint8Array {
 /** Of what was written last, so many bytes are kept, to be sent again. */
 const windowBytes = 2 ** 20;
 const blockBytes = 64 * 1024;
-/** What a line counts at least: its callback and position take 200 bytes, also if it is held back. */
-const minimumCost = 128;
-/** While lines of so many bytes are not written, there is no room for more. */
+/** While so many bytes are not written, there is no room for more. */
 const maximumUnsent = 2 * blockBytes;
 
 /** Frames in one piece of memory. */
 class Block {
   readonly bytes = new Uint8Array(blockBytes);
-  readonly onSafe: (() => void)[] = [];
+  /** After the last line of each container in it, by the container's id. */
+  readonly positions = new Map<string, LogPosition>();
   used = 0;
   frames = 0;
-  cost = 0;
-  /** How much of each is written; `counted` frames were so at some time. */
+  /** How many bytes are written. */
   written = 0;
-  writtenCost = 0;
+  /** How many frames were written at some time. */
   counted = 0;
 }
 
@@ -79,27 +79,32 @@ class Block {
 interface Portion {
   readonly bytes: Uint8Array;
   readonly block: Block;
+  /** How many frames of the block are written then. */
   readonly frames: number;
-  readonly cost: number;
   /** In milliseconds since 1970. */
   readonly madeAt: number;
 }
 
+/** Is called with the position of a container, up to which no line has to be sent again. */
+export type OnSafe = (container: string, position: LogPosition) => void;
+
 /** Frames that are not written yet, or that may have to be written again. */
 export class ResendWindow {
+  readonly #onSafe: OnSafe;
   /** Oldest first; the last one takes more. */
   readonly #blocks: Block[] = [];
-  /** How many blocks, all but the last, are wholly written, and what they count. */
-  #writtenBlocks = 0;
-  #writtenCost = 0;
-  #unsentCost = 0;
+  #writtenBytes = 0;
   #unsentBytes = 0;
   #unsentSince: number | null = null;
-  /** Whether all is kept, and no more written: the listener may still refuse the connection. */
+  /** Whether all is kept, and only so much written: the listener may still refuse the connection. */
   keepsAll = false;
 
+  constructor(onSafe: OnSafe) {
+    this.#onSafe = onSafe;
+  }
+
   get isFull(): boolean {
-    return this.#unsentCost >= maximumUnsent;
+    return this.#unsentBytes >= maximumUnsent;
   }
 
   get unsentBytes(): number {
@@ -111,32 +116,26 @@ export class ResendWindow {
     return this.#unsentSince;
   }
 
-  /** Adds a line as a frame. */
-  add(line: Uint8Array, onSafe: () => void): void {
+  /** Adds a line as a frame; `position` is the one after it. */
+  add(line: Uint8Array, container: string, position: LogPosition): void {
     const head = `${line.length} `;
     const length = head.length + line.length;
-    const block = this.#addTo(length, Math.max(length, minimumCost), onSafe);
+    let block = this.#blocks.at(-1);
+    if (!block || block.used + length > blockBytes) block = this.seal();
     encoder.encodeInto(head, block.bytes.subarray(block.used));
     block.bytes.set(line, block.used + head.length);
     block.used += length;
     block.frames++;
+    block.positions.set(container, position);
     this.#unsentBytes += length;
     this.#unsentSince ??= Date.now();
   }
 
-  /** Adds a line that is not sent: it is safe once those before it are. */
-  hold(onSafe: () => void): void {
-    if (this.#blocks.length === 0) onSafe();
-    else this.#addTo(0, minimumCost, onSafe);
-  }
-
-  #addTo(length: number, cost: number, onSafe: () => void): Block {
-    let block = this.#blocks.at(-1);
-    if (!block || block.used + length > blockBytes || block.cost >= blockBytes) block = this.seal();
-    block.cost += cost;
-    block.onSafe.push(onSafe);
-    this.#unsentCost += cost;
-    return block;
+  /** Passes over a line that is not sent: it is safe once those before it are. */
+  hold(container: string, position: LogPosition): void {
+    const block = this.#blocks.at(-1);
+    if (block) block.positions.set(container, position);
+    else this.#onSafe(container, position);
   }
 
   /** Begins a new block, which keeps apart what comes from now on. */
@@ -148,68 +147,44 @@ export class ResendWindow {
 
   /** Returns what is to be written next, or null. */
   next(): Portion | null {
-    for (;;) {
-      if (this.keepsAll && this.#writtenCost >= windowBytes) return null;
-      const block = this.#blocks[this.#writtenBlocks];
-      if (!block) return null;
-      const { frames, cost } = block;
-      const bytes = block.bytes.subarray(block.written, block.used);
-      if (bytes.length > 0) return { bytes, block, frames, cost, madeAt: Date.now() };
-      // Lines that are held back may have come since.
-      this.#spend(block, cost);
-      if (this.#writtenBlocks === this.#blocks.length - 1) return null;
-      this.#writtenBlocks++;
-      this.#writtenCost += cost;
-      this.#slide();
-    }
+    if (this.keepsAll && this.#writtenBytes >= windowBytes) return null;
+    const block = this.#blocks.find(({ written, used }) => written < used);
+    if (!block) return null;
+    const bytes = block.bytes.subarray(block.written, block.used);
+    return { bytes, block, frames: block.frames, madeAt: Date.now() };
   }
 
   /** Records that a portion is written; returns how many of its frames never were before. */
-  written({ bytes, block, frames, cost, madeAt }: Portion): number {
+  written({ bytes, block, frames, madeAt }: Portion): number {
     const first = Math.max(0, frames - block.counted);
     block.counted += first;
     block.written += bytes.length;
-    this.#spend(block, cost);
+    this.#writtenBytes += bytes.length;
     this.#unsentBytes -= bytes.length;
     this.#unsentSince = this.#unsentBytes === 0 ? null : madeAt;
+    const isEnough = () => this.#writtenBytes - this.#blocks[0]!.used >= windowBytes;
+    while (!this.keepsAll && isEnough()) this.#dropFirst();
     return first;
-  }
-
-  #spend(block: Block, cost: number): void {
-    this.#unsentCost -= cost - block.writtenCost;
-    block.writtenCost = cost;
-  }
-
-  /** Lets the blocks go after which enough was written. */
-  #slide(): void {
-    if (this.keepsAll) return;
-    while (this.#writtenBlocks > 0 && this.#writtenCost - this.#blocks[0]!.cost >= windowBytes) {
-      const { cost, onSafe } = this.#blocks.shift()!;
-      this.#writtenBlocks--;
-      this.#writtenCost -= cost;
-      for (const call of onSafe) call();
-    }
   }
 
   /** Makes all frames unwritten, after a connection that may have lost them. */
   rewind(): void {
-    for (const block of this.#blocks) {
-      this.#unsentBytes += block.written;
-      this.#unsentCost += block.writtenCost;
-      block.written = block.writtenCost = 0;
-    }
-    // Blocks at the front that only hold lines back would take room, and are never written.
-    this.release();
+    for (const block of this.#blocks) block.written = 0;
+    this.#unsentBytes += this.#writtenBytes;
+    this.#writtenBytes = 0;
     if (this.#unsentBytes > 0) this.#unsentSince ??= Date.now();
   }
 
   /** Lets all blocks go that are wholly written: the listener has them. */
   release(): void {
-    this.#writtenBlocks = this.#writtenCost = 0;
     while (this.#blocks.length > 0 && this.#blocks[0]!.written === this.#blocks[0]!.used) {
-      const block = this.#blocks.shift()!;
-      this.#spend(block, block.cost);
-      for (const call of block.onSafe) call();
+      this.#dropFirst();
     }
+  }
+
+  #dropFirst(): void {
+    const { written, positions } = this.#blocks.shift()!;
+    this.#writtenBytes -= written;
+    for (const [container, position] of positions) this.#onSafe(container, position);
   }
 }

@@ -127,36 +127,52 @@ Deno.test("readLine() replaces bytes that are not UTF-8, and cuts after that", (
   }
 });
 
-/** Writes all that a window has; returns the text. */
-function writeAll(window: ResendWindow): string {
-  let text = "";
-  for (let portion = window.next(); portion; portion = window.next()) {
-    text += decode(portion.bytes);
-    window.written(portion);
+/** A window whose lines all are of one container, each with its number; calls back when one is safe. */
+class TestWindow extends ResendWindow {
+  #count = 0;
+
+  constructor(onSafe: (count: number) => void = () => {}) {
+    super((_container, { lines }) => onSafe(lines));
   }
-  return text;
+
+  addLine(text: string): void {
+    this.add(encode(text), "a", { timestamp: "", lines: ++this.#count });
+  }
+
+  holdLine(): void {
+    this.hold("a", { timestamp: "", lines: ++this.#count });
+  }
+
+  /** Writes all that there is; returns the text. */
+  writeAll(): string {
+    let text = "";
+    for (let portion = this.next(); portion; portion = this.next()) {
+      text += decode(portion.bytes);
+      this.written(portion);
+    }
+    return text;
+  }
 }
 
 Deno.test("ResendWindow makes frames by bytes, and writes each once", () => {
-  const window = new ResendWindow();
-  for (const line of ["a", "é€", "\u{1f600}"]) window.add(encode(line), () => {});
-  assert.equal(writeAll(window), "1 a5 é€4 \u{1f600}");
-  window.add(encode("b"), () => {});
+  const window = new TestWindow();
+  for (const line of ["a", "é€", "\u{1f600}"]) window.addLine(line);
+  assert.equal(window.writeAll(), "1 a5 é€4 \u{1f600}");
+  window.addLine("b");
   const portion = window.next()!;
-  window.add(encode("c"), () => {});
+  window.addLine("c");
   assert.equal(window.written(portion), 1);
-  assert.equal(writeAll(window), "1 c");
+  assert.equal(window.writeAll(), "1 c");
   assert.equal(window.next(), null);
   assert.equal(window.unsentSince, null);
 });
 
 Deno.test("ResendWindow writes all again that is not safe", () => {
-  const window = new ResendWindow();
-  const safe: string[] = [];
-  const add = (line: string) => window.add(encode(line), () => safe.push(line));
-  add("a");
-  writeAll(window);
-  add("b");
+  let safe = 0;
+  const window = new TestWindow((count) => safe = count);
+  window.addLine("a");
+  window.writeAll();
+  window.addLine("b");
   window.rewind();
   assert.notEqual(window.unsentSince, null);
   const portion = window.next()!;
@@ -164,84 +180,64 @@ Deno.test("ResendWindow writes all again that is not safe", () => {
   // Only b is written for the first time.
   assert.equal(window.written(portion), 1);
   window.seal();
-  add("c");
-  assert.deepEqual(safe, []);
+  window.addLine("c");
+  assert.equal(safe, 0);
   window.release();
-  assert.deepEqual(safe, ["a", "b"]);
+  assert.equal(safe, 2);
   window.rewind();
-  assert.equal(writeAll(window), "1 c");
+  assert.equal(window.writeAll(), "1 c");
 });
 
-Deno.test("ResendWindow keeps the last MiB, and calls onSafe in order", () => {
-  const window = new ResendWindow();
-  const lineBytes = 1_000;
-  const line = encode("x".repeat(lineBytes));
-  const count = 5_000;
+Deno.test("ResendWindow keeps the last MiB", () => {
   let [safe, most] = [0, 0];
-  for (let index = 0; index < count; index++) {
-    window.add(line, () => assert.equal(safe++, index));
-    if (index % 50 === 49) writeAll(window);
-    most = Math.max(most, index + 1 - safe);
+  const window = new TestWindow((count) => safe = count);
+  const text = "x".repeat(1_000);
+  const count = 5_000;
+  for (let added = 1; added <= count; added++) {
+    window.addLine(text);
+    if (added % 50 === 0) window.writeAll();
+    most = Math.max(most, added - safe);
     // Of what is safe, at least one MiB was written after it.
-    assert.ok(safe === 0 || (index + 1 - safe) * (lineBytes + 5) > 2 ** 20 - 2 ** 16);
+    assert.ok(safe === 0 || (added - safe) * 1_005 > 2 ** 20 - 2 ** 16);
   }
-  assert.ok(most * (lineBytes + 5) < 2 ** 20 + 4 * 2 ** 16, `${most} lines`);
+  assert.ok(most * 1_005 < 2 ** 20 + 4 * 2 ** 16, `${most} lines`);
   window.rewind();
-  assert.equal(writeAll(window).length, (count - safe) * (lineBytes + 5));
+  assert.equal(window.writeAll().length, (count - safe) * 1_005);
 });
 
-Deno.test("ResendWindow passes lines that are held back after earlier ones", () => {
-  const window = new ResendWindow();
-  const safe: string[] = [];
-  window.hold(() => safe.push("1"));
-  assert.deepEqual(safe, ["1"]);
-  window.add(encode("a"), () => safe.push("a"));
-  window.hold(() => safe.push("2"));
-  assert.deepEqual(safe, ["1"]);
-  writeAll(window);
+Deno.test("ResendWindow keeps all, and writes a MiB, while that is asked for", () => {
+  const window = new TestWindow(() => assert.fail("a line is safe"));
+  window.keepsAll = true;
+  for (let added = 0; added < 5_000; added++) window.addLine("x".repeat(1_000));
+  const { length } = window.writeAll();
+  assert.ok(length >= 2 ** 20 && length < 2 ** 20 + 2 ** 16, String(length));
+});
+
+Deno.test("ResendWindow passes over lines that are held back after earlier ones", () => {
+  const safe: number[] = [];
+  const window = new TestWindow((count) => safe.push(count));
+  window.holdLine();
+  assert.deepEqual(safe, [1]);
+  window.addLine("a");
+  for (let times = 0; times < 100_000; times++) window.holdLine();
+  assert.deepEqual([safe, window.isFull], [[1], false]);
+  window.writeAll();
+  window.rewind();
+  assert.deepEqual(safe, [1]);
+  window.writeAll();
   window.release();
-  assert.deepEqual(safe, ["1", "a", "2"]);
+  assert.deepEqual(safe, [1, 100_002]);
 });
 
-Deno.test("ResendWindow has no room while much waits, also held back", () => {
-  for (const isHeld of [false, true]) {
-    const window = new ResendWindow();
-    window.add(encode("a"), () => {});
-    let count = 0;
-    for (; !window.isFull; count++) {
-      if (isHeld) window.hold(() => {});
-      else window.add(encode("b".repeat(1_000)), () => {});
-    }
-    assert.ok(count * (isHeld ? 128 : 1_005) < 2 * 2 ** 16 + 1_005, String(count));
-    for (let times = 0; times < 3; times++) {
-      writeAll(window);
-      assert.ok(!window.isFull);
-      window.rewind();
-      assert.ok(window.isFull);
-    }
-    writeAll(window);
-    // A flood of lines that are held back takes no more memory than others.
-    let unsafe = 0;
-    for (let index = 0; index < 100_000; index++) {
-      unsafe++;
-      window.hold(() => unsafe--);
-      if (window.isFull) writeAll(window);
-    }
-    assert.ok(unsafe < 11_000, String(unsafe));
+Deno.test("ResendWindow has no room while much waits", () => {
+  const window = new TestWindow();
+  let count = 0;
+  for (; !window.isFull; count++) window.addLine("b".repeat(1_000));
+  assert.ok(count * 1_005 < 2 * 2 ** 16 + 1_005, String(count));
+  for (let times = 0; times < 3; times++) {
+    window.writeAll();
+    assert.ok(!window.isFull);
+    window.rewind();
+    assert.ok(window.isFull);
   }
-});
-
-Deno.test("ResendWindow has room when all that is left is held back", () => {
-  const window = new ResendWindow();
-  let [safe, count] = [0, 0];
-  window.add(encode("a"), () => safe++);
-  writeAll(window);
-  for (; safe === 0; count++) {
-    window.hold(() => safe++);
-    if (window.isFull) writeAll(window);
-  }
-  // With nothing to write, no connection would make room.
-  window.rewind();
-  assert.deepEqual([window.isFull, window.unsentBytes], [false, 0]);
-  assert.equal(safe, count + 1);
 });

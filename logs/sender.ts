@@ -12,35 +12,30 @@ import {
   waitFor,
 } from "../master/connection.ts";
 import { masterFailure, startTls } from "../master/trust.ts";
-import { readLine, ResendWindow } from "./frames.ts";
+import type { LogPosition } from "./container_log.ts";
+import { type OnSafe, readLine, ResendWindow } from "./frames.ts";
+import type { LogStatus } from "./status.ts";
 
 /** What a sink has done since it was made. */
-export interface SinkStatus {
-  /** Lines that were written to the master; not those that were written again. */
-  readonly sent: number;
-  /** Lines that the master cannot take, and were not sent. */
-  readonly heldBack: number;
-  /** Lines that were too long, and were sent without their end. */
-  readonly cut: number;
+export interface SinkStatus extends Pick<LogStatus, "sent" | "heldBack" | "cut" | "problem"> {
   /** When the oldest line was taken that is not written yet, in milliseconds since 1970, or null. */
   readonly waitingSince: number | null;
-  /** Why the master cannot be reached; null when it can, or when no line has to be sent. */
-  readonly problem: string | null;
 }
 
 /** Where lines go. */
 export interface LineSink {
   /**
-   * Takes a copy of a line, which has no line feed. Returns null when there is room for the next line,
-   * else a promise that resolves then. Calls `onSafe` when the line need not be sent again, after
-   * those of all earlier lines; also for a line that it holds back. Never throws.
+   * Takes a copy of a line, which has no line feed, of the container with an id; `position` is the one
+   * after it. Returns null when there is room for the next line, else a promise that resolves then.
+   * Never throws.
    */
-  send(line: Uint8Array, onSafe: () => void): Promise<void> | null;
+  send(line: Uint8Array, container: string, position: LogPosition): Promise<void> | null;
   /**
-   * Connects when there are lines, and sends them. When `signal` is aborted, writes what it has taken,
-   * ends the connection in order and resolves within a second. Never throws.
+   * Connects when there are lines, and sends them. Calls `onSafe` when no line of a container up to a
+   * position need be sent again. When `signal` is aborted, writes what it has taken, ends the
+   * connection in order and resolves within a second. Never throws.
    */
-  run(signal: AbortSignal): Promise<void>;
+  run(signal: AbortSignal, onSafe: OnSafe): Promise<void>;
   readonly status: SinkStatus;
 }
 
@@ -111,7 +106,8 @@ export class LogSender implements LineSink {
   readonly #certificates: CertificateFolder;
   readonly #log: Log;
   readonly #times: typeof usualTimes;
-  readonly #window = new ResendWindow();
+  readonly #window = new ResendWindow((...safe) => this.#onSafe(...safe));
+  #onSafe: OnSafe = () => {};
   /** Resolves when there is room for more lines; null while there is. */
   #room: PromiseWithResolvers<void> | null = null;
   #connection: Connection | null = null;
@@ -140,15 +136,15 @@ export class LogSender implements LineSink {
     };
   }
 
-  send(line: Uint8Array, onSafe: () => void): Promise<void> | null {
+  send(line: Uint8Array, container: string, position: LogPosition): Promise<void> | null {
     if (this.#isStopped) return null;
     const read = readLine(line);
     if (read === null) {
       this.#heldBack++;
-      this.#window.hold(onSafe);
+      this.#window.hold(container, position);
     } else {
       if (read.isCut) this.#cut++;
-      this.#window.add(read.bytes, onSafe);
+      this.#window.add(read.bytes, container, position);
     }
     if (this.#connection) this.#connection.requestWrite();
     else this.#onUnsent();
@@ -168,7 +164,8 @@ export class LogSender implements LineSink {
     this.#room = null;
   }
 
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal, onSafe: OnSafe): Promise<void> {
+    this.#onSafe = onSafe;
     while (!signal.aborted) {
       await pause(foreverMs, signal, (resolve) => {
         this.#onUnsent = () => this.#window.unsentBytes > 0 && resolve();
@@ -288,7 +285,6 @@ class Connection {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #mayWrite = true;
   #isEnding = false;
-  #isClosed = false;
   isWriting = false;
   /** Whether the listener has ended the connection, or it is lost. */
   hasEnded = false;
@@ -339,12 +335,11 @@ class Connection {
     this.#timer = undefined;
     if (this.isWriting || !this.#mayWrite) return;
     const portion = this.#window.next();
-    // Lines that are held back may have taken all room.
-    if (!portion) return this.#onWritten(0);
+    if (!portion) return;
     this.isWriting = true;
     this.#lastAt = performance.now();
     this.#socket.write(portion.bytes, (error) => {
-      if (error || this.#isClosed) return;
+      if (error || this.#socket.destroyed) return;
       this.isWriting = false;
       this.#lastAt = performance.now();
       this.#onWritten(this.#window.written(portion));
@@ -375,7 +370,6 @@ class Connection {
   }
 
   close(): void {
-    this.#isClosed = true;
     this.#mayWrite = false;
     clearTimeout(this.#timer);
     this.#socket.destroy();

@@ -72,8 +72,11 @@ function checkLine(line: Uint8Array): string {
 
 /** Checks that all lines reach a listener in order, over connections that are lost at any point. */
 function checkWindow(lines: readonly Uint8Array[], random: SeededRandom): void {
-  const window = new ResendWindow();
-  const safe: number[] = [];
+  const safe = new Map<string, number>();
+  const window = new ResendWindow((container, { lines }) => {
+    assert.ok((safe.get(container) ?? -1) < lines, "a position goes back");
+    safe.set(container, lines);
+  });
   let frames: string[] = [];
   let reader = new FrameReader(() => {});
   const connect = () => {
@@ -98,19 +101,22 @@ function checkWindow(lines: readonly Uint8Array[], random: SeededRandom): void {
   };
   const end = () => {
     while (window.unsentBytes > 0) write();
-    window.next();
     window.seal();
     window.release();
     done = done.concat(frames);
     frames = [];
     connect();
   };
+  const expected = new Map<string, number>();
   for (const [index, line] of lines.entries()) {
     const read = readLine(line);
-    if (read === null) window.hold(() => safe.push(index));
+    const container = random.pick(["a", "b", "c"]);
+    const position = { timestamp: "", lines: index };
+    expected.set(container, index);
+    if (read === null) window.hold(container, position);
     else {
       sent.push(new TextDecoder().decode(read.bytes));
-      window.add(read.bytes, () => safe.push(index));
+      window.add(read.bytes, container, position);
     }
     random.any(
       write,
@@ -122,7 +128,7 @@ function checkWindow(lines: readonly Uint8Array[], random: SeededRandom): void {
   }
   end();
   assert.deepEqual(done, sent);
-  assert.deepEqual(safe, lines.map((_, index) => index));
+  assert.deepEqual(safe, expected);
   assert.equal(window.unsentSince, null);
 }
 

@@ -1,3 +1,5 @@
+import type { LogPosition } from "../../logs/container_log.ts";
+import type { OnSafe } from "../../logs/frames.ts";
 import type { LineSink, SinkStatus } from "../../logs/sender.ts";
 
 const decoder = new TextDecoder();
@@ -13,13 +15,14 @@ export class TestSink implements LineSink {
   /** How long each line takes, in milliseconds. */
   workMs = 0;
   waitingSince: number | null = null;
+  #onSafe: OnSafe = () => {};
   #full: PromiseWithResolvers<void> | null = null;
 
-  send(line: Uint8Array, onSafe: () => void): Promise<void> | null {
+  send(line: Uint8Array, container: string, position: LogPosition): Promise<void> | null {
     this.lines.push(decoder.decode(line));
     for (const endsAt = performance.now() + this.workMs; performance.now() < endsAt;);
     this.bytes += line.length;
-    if (this.isSafe) onSafe();
+    if (this.isSafe) this.#onSafe(container, position);
     if (--this.room > 0) return null;
     this.#full ??= Promise.withResolvers();
     return this.#full.promise;
@@ -32,7 +35,8 @@ export class TestSink implements LineSink {
     this.#full = null;
   }
 
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal, onSafe: OnSafe): Promise<void> {
+    this.#onSafe = onSafe;
     await new Promise((resolve) => signal.addEventListener("abort", resolve));
     this.drain();
   }
