@@ -1,17 +1,15 @@
 import type { TLSSocket } from "node:tls";
 import { isPowerOfTwo, type Log } from "../host/log.ts";
 import type { CertificateFolder, Certificates } from "../master/certificates.ts";
-import { chainOf } from "../master/chain.ts";
 import {
   ConnectionError,
   connectionError,
   connectTo,
   hostAndPort,
-  loadTls,
   type MasterAddress,
   waitFor,
 } from "../master/connection.ts";
-import { masterFailure, startTls } from "../master/trust.ts";
+import { startTls } from "../master/trust.ts";
 import type { LogPosition } from "./container_log.ts";
 import { type OnSafe, readLine, ResendWindow } from "./frames.ts";
 import type { LogStatus } from "./status.ts";
@@ -110,8 +108,9 @@ export class LogSender implements LineSink {
   #onSafe: OnSafe = () => {};
   /** Resolves when there is room for more lines; null while there is. */
   #room: PromiseWithResolvers<void> | null = null;
-  #connection: Connection | null = null;
-  #onUnsent = () => {};
+  /** Ends a wait for lines. */
+  #wake = () => {};
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
   #failures = 0;
   #problem: string | null = null;
@@ -142,21 +141,57 @@ export class LogSender implements LineSink {
     if (read === null) {
       this.#heldBack++;
       this.#window.hold(container, position);
-    } else {
-      if (read.isCut) this.#cut++;
-      this.#window.add(read.bytes, container, position);
+      return null;
     }
-    if (this.#connection) this.#connection.requestWrite();
-    else this.#onUnsent();
+    if (read.isCut) this.#cut++;
+    this.#window.add(read.bytes, container, position);
+    this.#requestWrite();
     if (!this.#window.isFull) return null;
     this.#room ??= Promise.withResolvers();
     return this.#room.promise;
   }
 
-  /** Counts frames that were written for the first time. */
-  #written(frames: number): void {
-    this.#sent += frames;
-    if (!this.#window.isFull) this.#makeRoom();
+  /** Has what there is written soon, or at once where it is worthwhile. */
+  #requestWrite(): void {
+    if (this.#window.unsentBytes >= worthwhileBytes) return this.#wake();
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#wake();
+    }, this.#times.gather);
+  }
+
+  async run(signal: AbortSignal, onSafe: OnSafe): Promise<void> {
+    this.#onSafe = onSafe;
+    const { stop, leastPause, mostPause } = this.#times;
+    // What is written or awaited when the agent stops may go on until then.
+    const end = new AbortController();
+    let endTimer: ReturnType<typeof setTimeout> | undefined;
+    signal.addEventListener("abort", () => {
+      endTimer = setTimeout(() => end.abort(), stop);
+      this.#stop();
+    }, { once: true });
+    while (!signal.aborted) {
+      if (this.#window.unsentBytes === 0) {
+        await pause(foreverMs, signal, (resolve) => this.#wake = resolve);
+        continue;
+      }
+      const failure = await this.#deliver(signal, end.signal).catch((error: Failure) => error);
+      if (!failure || signal.aborted) continue;
+      this.#window.rewind();
+      this.#failed(failure);
+      const bound = Math.min(mostPause, leastPause * 2 ** Math.min(this.#failures, 16));
+      await pause(leastPause + (bound - leastPause) * Math.random(), signal);
+    }
+    clearTimeout(endTimer);
+    this.#stop();
+  }
+
+  /** Takes no more lines. */
+  #stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    this.#makeRoom();
+    this.#wake();
   }
 
   #makeRoom(): void {
@@ -164,103 +199,76 @@ export class LogSender implements LineSink {
     this.#room = null;
   }
 
-  async run(signal: AbortSignal, onSafe: OnSafe): Promise<void> {
-    this.#onSafe = onSafe;
-    while (!signal.aborted) {
-      await pause(foreverMs, signal, (resolve) => {
-        this.#onUnsent = () => this.#window.unsentBytes > 0 && resolve();
-        this.#onUnsent();
-      });
-      if (signal.aborted) break;
-      const failure = await this.#deliver(signal).catch((error: Failure) => error);
-      if (this.#connection) {
-        const { ageMs } = this.#connection;
-        const reason = failure?.reason ?? "by the agent";
-        this.#log("debug", "disconnected from the log listener", { reason, ms: Math.round(ageMs) });
-      }
-      this.#connection?.close();
-      this.#connection = null;
-      if (failure === null || signal.aborted) continue;
-      this.#window.rewind();
-      this.#failed(failure);
-      const { leastPause, mostPause } = this.#times;
-      const bound = Math.min(mostPause, leastPause * 2 ** Math.min(this.#failures, 16));
-      await pause(leastPause + (bound - leastPause) * Math.random(), signal);
-    }
-    this.#stop();
-  }
-
-  /** Takes no more lines. */
-  #stop(): void {
-    this.#isStopped = true;
-    this.#makeRoom();
-  }
-
-  /** Connects and writes until the connection ends; returns null if the agent ended it, else why. */
-  async #deliver(signal: AbortSignal): Promise<Failure | null> {
-    const { answer, settle, check, proof, stall, stop } = this.#times;
+  /**
+   * Connects, writes what there is, and ends the connection when it is time. Throws a `Failure`, also
+   * when `end` is aborted.
+   */
+  async #deliver(signal: AbortSignal, end: AbortSignal): Promise<void> {
+    const { answer, check, proof, settle, stall } = this.#times;
     const { certificates } = await this.#certificates.load();
     const limits = { timeoutMs: answer, signal };
     const tcp = await connectTo(this.#address, limits);
-    const socket = await startTls(tcp, this.#address, certificates, limits);
-    const connection = this.#connection = new Connection(socket, this.#window, {
-      gatherMs: this.#times.gather,
-      onWritten: (frames) => this.#written(frames),
-    });
+    const connection = new Connection(
+      await startTls(tcp, this.#address, certificates, limits),
+      end,
+    );
     const { host, port } = this.#address;
     this.#log("debug", "connected to the log listener", { host, port });
+    let checkedAt = performance.now();
+    let reason = "by the agent";
     this.#window.keepsAll = true;
-    connection.write();
-    for (;;) {
-      const waitMs = connection.ageMs < settle ? settle - connection.ageMs : Math.min(check, proof);
-      await pause(waitMs, signal, (resolve) => connection.onEnd = resolve);
-      if (connection.hasEnded) break;
-      const hasSettled = connection.ageMs >= settle;
-      if (signal.aborted) {
-        this.#stop();
-        // Before that, the listener may still have refused worker.crt.
-        if (await connection.end(stop, true) && hasSettled) this.#window.release();
-        return null;
+    try {
+      for (;;) {
+        if (this.#window.keepsAll && connection.ageMs >= settle) this.#succeeded();
+        const { keepsAll } = this.#window;
+        if (!keepsAll && performance.now() - checkedAt >= check) {
+          checkedAt = performance.now();
+          if (await this.#isRenewed(certificates)) break;
+        }
+        const portion = this.#window.next();
+        if (portion) {
+          await connection.write(portion.bytes, stall);
+          this.#sent += this.#window.written(portion);
+          if (!this.#window.isFull) this.#makeRoom();
+          continue;
+        }
+        if (signal.aborted || (!keepsAll && connection.ageMs >= proof)) break;
+        const waitMs = keepsAll ? Math.max(0, settle - connection.ageMs) : Math.min(check, proof);
+        await connection.wait(waitMs, null, (resolve) => this.#wake = resolve);
       }
-      if (!hasSettled) continue;
-      this.#succeeded();
-      this.#window.keepsAll = false;
-      connection.requestWrite();
-      const isProofDue = this.#window.unsentBytes === 0 && connection.ageMs >= proof;
-      if (isProofDue || await this.#isOutdated(socket, certificates)) {
-        if (!await connection.end(answer, false)) break;
-        this.#window.release();
-        return null;
-      }
-      if (connection.isWriting && connection.idleMs >= stall) {
-        return new ConnectionError("no-reply", `${stall / 1000} s`);
-      }
+      this.#window.seal();
+      await connection.end(answer);
+      if (!this.#window.keepsAll) this.#window.release();
+    } catch (error) {
+      const isRefusal = this.#window.keepsAll && (error as Failure).reason === "closed";
+      const failure = isRefusal ? new ConnectionError("closed-after-handshake") : error as Failure;
+      reason = String(failure.reason);
+      throw failure;
+    } finally {
+      const ms = Math.round(connection.ageMs);
+      this.#log("debug", "disconnected from the log listener", { reason, ms });
+      connection.close();
     }
-    if (!connection.hasEnded) return new ConnectionError("no-reply", `${answer / 1000} s`);
-    const failure = connectionError(connection.error ?? new ConnectionError("closed"));
-    const isRefusal = failure.reason === "closed" && connection.ageMs < settle;
-    return isRefusal ? new ConnectionError("closed-after-handshake") : failure;
   }
 
-  /** Returns true when the files of the certificates have changed, or the listener's is not valid. */
-  async #isOutdated(socket: TLSSocket, certificates: Certificates): Promise<boolean> {
+  /** Whether the files of the certificates have changed, and can be used. */
+  async #isRenewed(certificates: Certificates): Promise<boolean> {
     const loaded = await this.#certificates.load().catch(() => null);
-    if (loaded !== null && loaded.certificates !== certificates) return true;
-    const { crypto } = await loadTls();
-    const chain = chainOf(() => socket.getPeerCertificate(true), crypto);
-    return masterFailure(chain, this.#address, certificates.authority, crypto) !== null;
+    return loaded !== null && loaded.certificates !== certificates;
   }
 
   #failed(failure: Failure): void {
     const failures = ++this.#failures;
     const where = hostAndPort(this.#address);
     this.#problem = `Cannot send log lines to ${where}: ${listenerProblem(failure)}`;
-    if (isPowerOfTwo(failures)) this.#log("error", this.#problem, { subject: "logs", failures });
+    if (isPowerOfTwo(failures)) this.#log("warn", this.#problem, { subject: "logs", failures });
   }
 
+  /** The listener has accepted worker.crt. */
   #succeeded(): void {
     const failures = this.#failures;
     [this.#failures, this.#problem] = [0, null];
+    this.#window.keepsAll = false;
     if (failures > 0) this.#log("info", "the master takes log lines again", { failures });
   }
 }
@@ -274,104 +282,70 @@ async function pause(
   await waitFor({ timeoutMs, signal }, null, ({ resolve }) => begin(resolve)).catch(() => {});
 }
 
-/** Writes the frames of a window to one connection, a portion at a time. */
+/** A connection to the listener, which sends nothing. All that waits for it throws when it is lost. */
 class Connection {
   readonly #socket: TLSSocket;
-  readonly #window: ResendWindow;
-  readonly #gatherMs: number;
-  readonly #onWritten: (frames: number) => void;
+  readonly #signal: AbortSignal;
   readonly #openedAt = performance.now();
-  #lastAt = performance.now();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #mayWrite = true;
-  #isEnding = false;
-  isWriting = false;
-  /** Whether the listener has ended the connection, or it is lost. */
-  hasEnded = false;
-  error: Error | null = null;
-  /** Called when it has ended; in `end()` also when something is written. */
-  onEnd = () => {};
+  /** How it has ended; `error` is null where the listener did so in order. */
+  #ended: { readonly error: Error | null } | null = null;
+  #onEnd: (error: Error | null) => void = () => {};
 
-  constructor(
-    socket: TLSSocket,
-    window: ResendWindow,
-    { gatherMs, onWritten }: { gatherMs: number; onWritten: (frames: number) => void },
-  ) {
+  /** Each wait ends when `signal` is aborted. */
+  constructor(socket: TLSSocket, signal: AbortSignal) {
     this.#socket = socket;
-    this.#window = window;
-    this.#gatherMs = gatherMs;
-    this.#onWritten = onWritten;
-    const end = () => {
-      this.hasEnded = true;
-      this.onEnd();
+    this.#signal = signal;
+    const end = (error: Error | null) => {
+      this.#ended ??= { error };
+      this.#onEnd(this.#ended.error);
     };
-    socket.once("end", end).once("close", end).on("error", (error: Error) => {
-      this.error = error;
-      end();
-    });
-    // The listener sends nothing, but its end arrives only if the socket is read.
+    socket.once("end", () => end(null)).once("close", () => end(null)).on("error", end);
+    // The end of a listener arrives only if the socket is read.
     socket.resume();
   }
 
+  /** In milliseconds. */
   get ageMs(): number {
     return performance.now() - this.#openedAt;
   }
 
-  /** How long nothing has been written, in milliseconds. */
-  get idleMs(): number {
-    return performance.now() - this.#lastAt;
-  }
-
-  /** Writes soon, or at once where it is worthwhile. */
-  requestWrite(): void {
-    if (this.isWriting) return;
-    if (this.#window.unsentBytes >= worthwhileBytes) this.write();
-    else this.#timer ??= setTimeout(() => this.write(), this.#gatherMs);
-  }
-
-  /** Writes what there is, up to a block; then goes on. */
-  write(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.isWriting || !this.#mayWrite) return;
-    const portion = this.#window.next();
-    if (!portion) return;
-    this.isWriting = true;
-    this.#lastAt = performance.now();
-    this.#socket.write(portion.bytes, (error) => {
-      if (error || this.#socket.destroyed) return;
-      this.isWriting = false;
-      this.#lastAt = performance.now();
-      this.#onWritten(this.#window.written(portion));
-      if (this.#mayWrite && this.#window.unsentBytes > 0) this.requestWrite();
-      else if (this.#isEnding) this.onEnd();
+  /** Writes; waits while the listener takes nothing, at most so long. */
+  async write(bytes: Uint8Array, timeoutMs: number): Promise<void> {
+    await this.wait(timeoutMs, noReply(timeoutMs), (resolve) => {
+      this.#socket.write(bytes, (error) => error || resolve());
     });
   }
 
-  /**
-   * Ends the connection after the current write, or after all that there is; returns true if the
-   * listener then ended it, too, which shows that it has read everything.
-   */
-  async end(timeoutMs: number, writesAll: boolean): Promise<boolean> {
-    const dueAt = performance.now() + timeoutMs;
-    const { signal } = new AbortController();
-    const wait = () => pause(dueAt - performance.now(), signal, (resolve) => this.onEnd = resolve);
-    const isBusy = () => this.isWriting || (writesAll && this.#window.unsentBytes > 0);
-    this.#isEnding = true;
-    this.#mayWrite = writesAll;
-    this.write();
-    if (isBusy() && !this.hasEnded) await wait();
-    this.#mayWrite = false;
-    if (isBusy() || this.hasEnded) return false;
-    this.#window.seal();
-    this.#socket.end();
-    await wait();
-    return this.hasEnded && this.error === null;
+  /** Ends it; returns when the listener ends it, too, which shows that it has read everything. */
+  async end(timeoutMs: number): Promise<void> {
+    await this.wait(timeoutMs, noReply(timeoutMs), (resolve, reject) => {
+      this.#onEnd = (error) => error === null ? resolve() : reject(error);
+      this.#socket.end();
+    });
+  }
+
+  /** Waits until `begin` resolves; after the time throws `late`, or returns if it is null. */
+  async wait(
+    timeoutMs: number,
+    late: ConnectionError | null,
+    begin: (resolve: () => void, reject: (error: Error) => void) => void,
+  ): Promise<void> {
+    try {
+      await waitFor({ timeoutMs, signal: this.#signal }, late, ({ resolve, reject }) => {
+        this.#onEnd = (error) => reject(error ?? new ConnectionError("closed"));
+        if (this.#ended) this.#onEnd(this.#ended.error);
+        else begin(resolve, reject);
+      });
+    } catch (error) {
+      throw connectionError(error);
+    }
   }
 
   close(): void {
-    this.#mayWrite = false;
-    clearTimeout(this.#timer);
     this.#socket.destroy();
   }
+}
+
+function noReply(timeoutMs: number): ConnectionError {
+  return new ConnectionError("no-reply", `${timeoutMs / 1000} s`);
 }

@@ -102,7 +102,7 @@ Deno.test("LogSender sends lines in order, and knows at its end that they came",
 
 Deno.test("LogSender sends what it has taken before it stops", async () => {
   await using listener = await startListener();
-  await using setup = await SenderSetup.start(listener.port, { gather: 60_000 });
+  await using setup = await SenderSetup.start(listener.port, { gather: 500 });
   await setup.send(1);
   await until(() => listener.lines.length === 1);
   await rest(times.settle);
