@@ -126,7 +126,7 @@ export class LogForwarder {
   #gaps = 0;
   #problem: string | null = null;
   #failedAt = 0;
-  /** The time of the oldest line that was sent since the last tick, and in the tick before. */
+  /** The earliest time of a line that a turn ended with, since the last tick and in the one before. */
   #oldest = Infinity;
   #lastOldest = Infinity;
   #stored: LogStatus | null = null;

@@ -310,6 +310,26 @@ for (const { what, setBackMs, laterMs, isRunning } of clocks) {
   });
 }
 
+Deno.test("L16 LogForwarder misses no line that takes the place of a removed one", async () => {
+  using clock = new TestClock();
+  const web = service("web-http");
+  await using setup = await Setup.start([web]);
+  const { engine, sink } = setup;
+  engine.logs.print(web.Id, "1\n");
+  await setup.untilLines(1);
+  await setup.stopForwarder();
+  engine.logs.rotate(web.Id);
+  for (
+    const [line, byMs] of [["2", -hour / 2], ["3", -hour / 2 + second], ["4", second]] as const
+  ) {
+    clock.set(byMs);
+    engine.logs.print(web.Id, `${line}\n`, timestampAt(Date.now()));
+  }
+  setup.startForwarder();
+  await setup.untilLines(4);
+  assert.deepEqual([sink.lines, setup.forwarder.status.gaps], [["1", "2", "3", "4"], 1]);
+});
+
 Deno.test("L16 LogForwarder reads a log again that the engine continues too late", async () => {
   using clock = new TestClock();
   const web = service("web-http");

@@ -11,10 +11,7 @@ const schema = `
   CREATE TABLE IF NOT EXISTS status (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL)`;
 const upsert = "INSERT OR REPLACE INTO position (container, timestamp, lines) VALUES (?, ?, ?)";
 const upsertStatus = "INSERT OR REPLACE INTO status (id, json) VALUES (1, ?)";
-const select = `
-  SELECT timestamp, lines FROM position WHERE container = ?
-    AND typeof(timestamp) = 'text' AND octet_length(timestamp) < 64
-    AND typeof(lines) = 'integer' AND lines BETWEEN 1 AND ${Number.MAX_SAFE_INTEGER}`;
+const select = "SELECT timestamp, lines FROM position WHERE container = ?";
 /** Removes the positions that are the oldest: those of containers that are gone. */
 const maximumPositions = 20_000;
 const prune = `
@@ -72,9 +69,8 @@ export class PositionStore {
   #use<Result>(work: (file: OpenFile) => Result): Result | null {
     try {
       const result = work(this.#file ??= open(this.#path));
-      if (this.#problem !== null) {
-        this.#log("info", `the positions in ${this.#path} are kept again`);
-      }
+      const text = `the positions in ${this.#path} are kept again`;
+      if (this.#problem !== null) this.#log("info", text, { subject: "logs" });
       this.#problem = null;
       return result;
     } catch (error) {

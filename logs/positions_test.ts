@@ -85,17 +85,6 @@ Deno.test("L13 PositionStore.save() logs once while it cannot write", () => {
   });
 });
 
-Deno.test("PositionStore.read() ignores rows that no agent wrote", () => {
-  withStore((store, path) => {
-    store.save(noPositions, status);
-    const database = new DatabaseSync(path);
-    database.exec(`INSERT INTO position VALUES ('a', 'x', -1), ('b', x'00', 1),
-      ('c', '${"x".repeat(1000)}', 1), ('d', '2026', 'many'), ('e', '2026', 9223372036854775807)`);
-    database.close();
-    for (const id of "abcde") assert.equal(store.read(id), null);
-  });
-});
-
 Deno.test("PositionStore.save() keeps the positions of the newest 20,000", () => {
   withStore((store) => {
     const positions = new Map(Array.from({ length: 21_000 }, (_, i) => [`${i}`, position]));

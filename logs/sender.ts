@@ -81,21 +81,20 @@ export function listenerAddress({ host, port }: SenderOptions["master"]): Master
   return { host, port, name: listenerName, fingerprint: null };
 }
 
+/** Where the listener's port and log say more than the usual text. */
+const problems: Readonly<Record<string, string>> = {
+  "connection-refused":
+    "connection refused; start the log listener on the master, or see syslog-port",
+  "not-tls": "it does not speak TLS on that port; see syslog-port",
+  "wrong-name": `its certificate does not have the name ${listenerName}; see syslog-port`,
+  "closed-after-handshake":
+    "it closed the connection after the handshake; it may not accept worker.crt",
+  "closed": "it closed the connection; see its log",
+};
+
 /** Returns why the master takes no lines, for an operator. */
-export function listenerProblem(failure: Failure): string {
-  switch (failure.reason) {
-    case "connection-refused":
-      return "connection refused; start the log listener on the master, or see syslog-port";
-    case "not-tls":
-      return "it does not speak TLS on that port; see syslog-port";
-    case "wrong-name":
-      return `its certificate does not have the name ${listenerName}; see syslog-port`;
-    case "closed-after-handshake":
-      return "it closed the connection after the handshake; it may not accept worker.crt";
-    case "closed":
-      return "it closed the connection; see its log";
-  }
-  return failure.message;
+export function listenerProblem({ reason = "", message }: Failure): string {
+  return problems[reason] ?? message;
 }
 
 /** Sends lines to the master over mutual TLS, on one connection at a time. */
