@@ -260,7 +260,7 @@ export class LogSender implements LineSink {
     const failures = ++this.#failures;
     const where = hostAndPort(this.#address);
     this.#problem = `Cannot send log lines to ${where}: ${listenerProblem(failure)}`;
-    if (isPowerOfTwo(failures)) this.#log("warn", this.#problem, { subject: "logs", failures });
+    if (isPowerOfTwo(failures)) this.#log("error", this.#problem, { subject: "logs", failures });
   }
 
   /** The listener has accepted worker.crt. */
