@@ -98,14 +98,6 @@ export interface Source {
   readonly origin: Origin;
 }
 
-/** All values that are set, valid or not. */
-export interface Sources {
-  /** Returns the value of a key with the highest precedence; null where none is set. */
-  readonly find: (name: KeyName) => Source | null;
-  /** Lines of the ini file that are ignored, and why. */
-  readonly warnings: readonly { readonly text: string; readonly line: number }[];
-}
-
 /** Formats an origin for messages. */
 export function textOf(origin: Origin): string {
   switch (origin.kind) {
@@ -126,23 +118,20 @@ const otherKeys: readonly string[] = ["agent-port", "updater-dir"];
 /** In place of an ini file: there is none. */
 export const nullDevice = "/dev/null";
 
-/** Reads flags, variables and the ini file, in this order of precedence. Throws `ConfigFileError`. */
-export function readSources(
-  flags: ReadonlyMap<KeyName, string>,
-  configFile: string | null,
-  environment: Environment,
-): Sources {
-  const path = configFile ?? systemPaths.config;
-  const warnings: Sources["warnings"][number][] = [];
+/** Returns the values of an ini file by their keys; adds a warning for each key that is unknown. */
+function valuesOf(
+  entries: readonly IniEntry[],
+  path: string,
+  problems: ConfigProblem[],
+): Map<KeyName, Source> {
   const ini = new Map<KeyName, Source>();
-  const entries = readEntries(path, environment, configFile !== null);
   for (const { key, value, line } of entries) {
     const name = keyNames.find((name) => name === key) ?? issuedKeys.get(key);
     if (name === undefined && !otherKeys.includes(key)) {
       const advice = closest(key, keyNames);
       const question = advice === null ? "" : `; did you mean ${advice}?`;
       const text = `${path} line ${line}: unknown key '${key}' is ignored${question}`;
-      warnings.push({ text, line });
+      problems.push({ kind: "unknown-key", line, error: new UsageError(text) });
     } else if (name !== undefined && value !== "" && (name === key || !ini.has(name))) {
       ini.set(name, { value, origin: { kind: "line", path, line } });
     }
@@ -152,15 +141,15 @@ export function readSources(
     const origin = { kind: "agent-port", path, line: port.line } as const;
     ini.set("listen", { value: `0.0.0.0:${port.value}`, origin });
   }
-  return { find: sourceFinder(flags, environment, ini), warnings };
+  return ini;
 }
 
 /** Returns a function that finds the value of a key: its flag, its variable, or its line in `ini`. */
-export function sourceFinder(
+function sourceFinder(
   flags: ReadonlyMap<KeyName, string>,
   { variable }: Environment,
   ini: ReadonlyMap<KeyName, Source>,
-): Sources["find"] {
+): ConfigReading["find"] {
   // An empty variable counts as not set: unit files may list all variables.
   const findVariable = (name: string): Source | null => {
     const value = variable(name);
@@ -224,8 +213,29 @@ export interface ListenOptions {
   readonly allowedNames: readonly string[];
 }
 
+/** Something that is wrong with the configuration; only an unknown key does not stop the agent. */
+export type ConfigProblem =
+  & { readonly error: UsageError }
+  & (
+    | { readonly kind: "unknown-key"; readonly line: number }
+    | { readonly kind: "file"; readonly error: ConfigFileError }
+    | { readonly kind: "value"; readonly key: KeyName; readonly source: Source }
+    /** The services file at `path`. */
+    | { readonly kind: "services"; readonly path: string }
+    /** A key that others need; `fix` says what it must be set to. */
+    | { readonly kind: "missing"; readonly key: KeyName; readonly fix: string }
+  );
+
+/** The configuration as far as it can be used, and what is wrong with it. */
+export interface ConfigReading {
+  readonly configuration: Omit<Configuration, "warnings">;
+  readonly problems: readonly ConfigProblem[];
+  /** Returns what sets a key, with the highest precedence; null where nothing does. */
+  readonly find: (name: KeyName) => Source | null;
+}
+
 /** Returns the value of a key; null where it is not set. */
-export type Get = <Name extends KeyName>(name: Name) => Value<Name> | null;
+type Get = <Name extends KeyName>(name: Name) => Value<Name> | null;
 
 /** Like `configure()`, for a command line; prints the warnings. */
 export function configureAndWarn(
@@ -246,50 +256,70 @@ export function configure(
   configFile: string | null,
   environment: Environment,
 ): Configuration {
-  const { find, warnings } = readSources(flags, configFile, environment);
-  const get: Get = (name) => {
-    const source = find(name);
-    return source && valueOf(name, source);
+  const { configuration, problems } = readConfiguration(flags, configFile, environment);
+  const serious = problems.find(({ kind }) => kind !== "unknown-key");
+  if (serious) throw serious.error;
+  return { ...configuration, warnings: problems.map(({ error }) => error.message) };
+}
+
+/** Reads flags, variables and the ini file, and collects what is wrong. */
+export function readConfiguration(
+  flags: ReadonlyMap<KeyName, string>,
+  configFile: string | null,
+  environment: Environment,
+): ConfigReading {
+  const path = configFile ?? systemPaths.config;
+  const problems: ConfigProblem[] = [];
+  let entries: IniEntry[] = [];
+  try {
+    entries = readEntries(path, environment, configFile !== null);
+  } catch (error) {
+    if (!(error instanceof ConfigFileError)) throw error;
+    problems.push({ kind: "file", error });
+  }
+  const find = sourceFinder(flags, environment, valuesOf(entries, path, problems));
+  const get: Get = <Name extends KeyName>(key: Name) => {
+    const source = find(key);
+    if (!source) return null;
+    const { parse, allowed } = options[key];
+    const value = parse(source.value);
+    if (value === null) {
+      const text = `${key}: '${source.value}' (from ${textOf(source.origin)}) must be ${allowed}`;
+      problems.push({ kind: "value", key, source, error: new UsageError(text) });
+    }
+    return value as Value<Name> | null;
   };
-  const configuration = assemble(get, environment);
-  const [missing] = missingKeys(configuration, find);
-  if (missing) throw new UsageError(missing.problem);
-  return { ...configuration, warnings: warnings.map(({ text }) => text) };
+  const configuration = assemble(get, environment, problems);
+  problems.push(...missingKeys(configuration.agent, find));
+  return { configuration, problems, find };
 }
 
-/** A key that others need, and what it must be set to. */
-interface MissingKey {
-  readonly key: "host-uuid" | "master-host" | "syslog-port";
-  readonly problem: string;
-  readonly fix: string;
-}
-
-/** Returns the keys that are not set although others that are need them. */
-export function missingKeys(
-  { agent: { master, hostUuid } }: Pick<Configuration, "agent">,
-  find: Sources["find"],
-): MissingKey[] {
-  const missing: MissingKey[] = [];
+/** Returns a problem for each key that is not set although others that are need it. */
+function missingKeys(
+  { master, hostUuid }: AgentOptions,
+  find: ConfigReading["find"],
+): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const add = (key: KeyName, why: string, what: string) => {
+    const error = new UsageError(`${key}: ${why}; it is ${what}`);
+    problems.push({ kind: "missing", key, fix: `set ${key} to ${what}`, error });
+  };
   if (master !== null && hostUuid === null) {
-    missing.push({
-      key: "host-uuid",
-      problem:
-        "host-uuid: required with master-host, but not set; it is the id of this host at the master",
-      fix: "set host-uuid to this host's id at the master",
-    });
+    add("host-uuid", "required with master-host, but not set", "the id of this host at the master");
   }
-  if (find("forward-logs")?.value !== "true") return missing;
-  for (const key of ["master-host", "syslog-port"] as const) {
-    if (find(key) !== null) continue;
-    const what = key === "master-host" ? "the master" : "the port of the master's log listener";
-    const problem = `${key}: required with forward-logs, but not set; it is ${what}`;
-    missing.push({ key, problem, fix: `set ${key} to ${what}` });
-  }
-  return missing;
+  if (find("forward-logs")?.value !== "true") return problems;
+  const why = "required with forward-logs, but not set";
+  if (!find("master-host")) add("master-host", why, "the master");
+  if (!find("syslog-port")) add("syslog-port", why, "the port of the master's log listener");
+  return problems;
 }
 
 /** Puts the configuration together from the values that `get` returns, and from defaults. */
-export function assemble(get: Get, environment: Environment): Omit<Configuration, "warnings"> {
+function assemble(
+  get: Get,
+  environment: Environment,
+  problems: ConfigProblem[],
+): ConfigReading["configuration"] {
   const getOrDefault = <Name extends KeyName>(name: Name) => get(name) ?? defaultOf(name);
   // Each key is read, also where it has no effect, so that a wrong value is always refused.
   const host = get("master-host");
@@ -314,7 +344,9 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
       containerPrefixes: getOrDefault("container-prefix"),
       planOptions: {
         images: { base: getOrDefault("base-image"), ...getOrDefault("service-image") },
-        services: services === null ? builtInServices : readServices(services, environment),
+        services: services === null
+          ? builtInServices
+          : readServices(services, environment, problems),
         publish: publish === "off" ? null : publish,
         artifactsDirectory: get("artifacts-dir"),
       },
@@ -328,23 +360,23 @@ export function assemble(get: Get, environment: Environment): Omit<Configuration
   };
 }
 
-/** Parses the value of a key. Throws `UsageError`. */
-export function valueOf<Name extends KeyName>(name: Name, { value, origin }: Source): Value<Name> {
-  const { parse, allowed } = options[name];
-  const parsed = parse(value);
-  if (parsed !== null) return parsed as Value<Name>;
-  throw new UsageError(`${name}: '${value}' (from ${textOf(origin)}) must be ${allowed}`);
-}
-
-/** Reads a site's own services into the catalogue. Throws `ConfigFileError`. */
-export function readServices(path: string, environment: Environment): ServiceCatalogue {
-  const text = readText(path, environment);
-  if (text === null) throw new ConfigFileError(path, "absent", "no such file");
+/** Reads a site's own services into the catalogue. */
+function readServices(
+  path: string,
+  environment: Environment,
+  problems: ConfigProblem[],
+): ServiceCatalogue {
   try {
+    const text = readText(path, environment);
+    if (text === null) throw new ConfigFileError(path, "absent", "no such file");
     return new Map([...builtInServices, ...parseServices(text)]);
-  } catch (error) {
-    const detail = error instanceof DocumentError ? error.reason : (error as Error).message;
-    throw new ConfigFileError(path, "malformed", detail);
+  } catch (cause) {
+    const detail = cause instanceof DocumentError ? cause.reason : (cause as Error).message;
+    const error = cause instanceof ConfigFileError
+      ? cause
+      : new ConfigFileError(path, "malformed", detail);
+    problems.push({ kind: "services", path, error });
+    return builtInServices;
   }
 }
 

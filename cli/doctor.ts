@@ -1,4 +1,4 @@
-import { type ConfigReport, type ConfigurationProblem, DoctorContext } from "../doctor/context.ts";
+import { type ConfigReport, DoctorContext } from "../doctor/context.ts";
 import { checks, examine, exitCodeOf, type Finding } from "../doctor/doctor.ts";
 import { makeReport, type ReportPart, reportParts } from "../doctor/report.ts";
 import { quote, quotePath } from "../doctor/system.ts";
@@ -7,17 +7,12 @@ import { systemPaths } from "../host/files.ts";
 import { sanitizeLine } from "../host/log.ts";
 import type { Arguments } from "./args.ts";
 import {
-  assemble,
-  ConfigFileError,
-  type Get,
-  missingKeys,
+  type ConfigFileError,
+  type ConfigProblem,
   nullDevice,
-  readServices,
-  readSources,
+  readConfiguration,
   type Source,
-  sourceFinder,
   textOf,
-  valueOf,
 } from "./config.ts";
 import { defaultText, versions } from "./help.ts";
 import { agentVersion, defaultOf, type KeyName, keyNames, options } from "./options.ts";
@@ -40,42 +35,10 @@ export function explainConfiguration(
   environment: DoctorEnvironment,
 ): ConfigReport {
   const path = configFile ?? systemPaths.config;
-  const problems: ConfigurationProblem[] = [];
   const { program = "decnet-agent", isServiceActive = false } = environment;
   const fixes = new ConfigurationFixes(path, program, isServiceActive);
-  let find = sourceFinder(flags, environment, new Map());
-  try {
-    const sources = readSources(flags, configFile, environment);
-    find = sources.find;
-    for (const { text, line } of sources.warnings) {
-      problems.push({ text, fix: fixes.editLine(line), isWarning: true });
-    }
-  } catch (error) {
-    if (!(error instanceof ConfigFileError)) throw error;
-    const fix = fixes.ofFile(error, configFile !== null);
-    problems.push({ text: error.message, fix, isWarning: false });
-  }
-  const get: Get = (name) => {
-    const source = find(name);
-    if (!source) return null;
-    try {
-      const value = valueOf(name, source);
-      if (name === "services") readServices(source.value, environment);
-      return value;
-    } catch (error) {
-      const text = (error as Error).message;
-      const isFileWrong = name === "services" && options.services.parse(source.value) !== null;
-      const fix = isFileWrong ? fixes.editServices(source.value) : fixes.ofValue(name, source);
-      problems.push({ text, fix, isWarning: false });
-      return null;
-    }
-  };
-  const configuration = assemble(get, environment);
+  const { configuration, problems, find } = readConfiguration(flags, configFile, environment);
   const placeOf = (key: KeyName) => fixes.placeOf(key, find(key));
-  for (const { key, problem, fix } of missingKeys(configuration, find)) {
-    problems.push({ text: problem, fix: `${fix} ${placeOf(key)}`, isWarning: false });
-  }
-  problems.sort((a, b) => Number(a.isWarning) - Number(b.isWarning));
   const settings = keyNames.flatMap((key) => {
     const source = find(key);
     return source ? [{ key, text: `${source.value} (${textOf(source.origin)})` }] : [];
@@ -83,7 +46,11 @@ export function explainConfiguration(
   return {
     configuration,
     settings,
-    problems,
+    problems: problems.map((problem) => ({
+      text: problem.error.message,
+      fix: fixes.of(problem, configFile !== null, find),
+      isWarning: problem.kind === "unknown-key",
+    })).sort((a, b) => Number(a.isWarning) - Number(b.isWarning)),
     placeOf,
     defaultPort: defaultOf("swarmctl-port"),
     program,
@@ -112,12 +79,24 @@ class ConfigurationFixes {
     return ` && systemctl ${key === "state-dir" ? "restart" : "reload"} decnet-agent`;
   }
 
-  editLine(line: number, key?: KeyName): string {
-    return `correct the line: vi +${line} ${quotePath(this.path)}${this.#notice(key)}`;
+  /** `find` as in `ConfigReading`. */
+  of(problem: ConfigProblem, isChosen: boolean, find: (key: KeyName) => Source | null): string {
+    switch (problem.kind) {
+      case "unknown-key":
+        return this.#editLine(problem.line);
+      case "file":
+        return this.#ofFile(problem.error, isChosen);
+      case "value":
+        return this.#ofValue(problem.key, problem.source);
+      case "services":
+        return `correct the file: vi ${quotePath(problem.path)}${this.#notice("services")}`;
+      case "missing":
+        return `${problem.fix} ${this.placeOf(problem.key, find(problem.key))}`;
+    }
   }
 
-  editServices(path: string): string {
-    return `correct the file: vi ${quotePath(path)}${this.#notice("services")}`;
+  #editLine(line: number, key?: KeyName): string {
+    return `correct the line: vi +${line} ${quotePath(this.path)}${this.#notice(key)}`;
   }
 
   placeOf(key: KeyName, source: Source | null): string {
@@ -133,11 +112,11 @@ class ConfigurationFixes {
     return `(${place})${notice}`;
   }
 
-  ofFile({ reason, line }: ConfigFileError, isChosen: boolean): string {
+  #ofFile({ reason, line }: ConfigFileError, isChosen: boolean): string {
     const file = quotePath(this.path);
     switch (reason) {
       case "malformed":
-        return this.editLine(line ?? 1);
+        return this.#editLine(line ?? 1);
       case "denied":
         return `let every user read it: chmod a+r ${file}${this.#notice()}`;
       case "absent":
@@ -153,7 +132,7 @@ class ConfigurationFixes {
     }
   }
 
-  ofValue(name: KeyName, { origin }: Source): string {
+  #ofValue(name: KeyName, { origin }: Source): string {
     switch (origin.kind) {
       case "flag":
         return `start the agent without ${origin.flag}; the default is ${defaultText(name)}`;
@@ -161,7 +140,7 @@ class ConfigurationFixes {
         return `remove the variable: unset ${origin.variable}`;
       case "line":
       case "agent-port":
-        return this.editLine(origin.line, name);
+        return this.#editLine(origin.line, name);
     }
   }
 }

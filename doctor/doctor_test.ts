@@ -135,7 +135,7 @@ testFaults([
     plant: (setup) => ({ flags: without(setup, "host-uuid"), ini: "[agent]\n" }),
     finding: "configuration: failed",
     details: /host-uuid: required with master-host, but not set/,
-    fix: "set host-uuid to this host's id at the master (in section [agent] of " +
+    fix: "set host-uuid to the id of this host at the master (in section [agent] of " +
       "/etc/decnet/decnet.ini), then: systemctl reload decnet-agent",
   },
   {
