@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import type { AgentSetup } from "../tests/support/agent_setup.ts";
-import { writeAgentDirectory } from "../tests/support/certificates.ts";
 import {
   examineHost,
   type HostOptions,
@@ -12,7 +11,7 @@ import {
   withFlag,
   without,
 } from "../tests/support/doctor_setup.ts";
-import { authority, startMaster } from "../tests/support/master_setup.ts";
+import { startMaster } from "../tests/support/master_setup.ts";
 import { checkClock } from "./certificates.ts";
 import {
   type Check,
@@ -107,30 +106,6 @@ testFaults([
     fix: `correct the line: vi +3 /etc/decnet/decnet.ini${reload}`,
   },
   {
-    name: "an ini file that cannot be understood",
-    plant: () => ({ ini: "[agent]\nmaster\n" }),
-    finding: "configuration: failed",
-    details: /Cannot read \/etc\/decnet\/decnet\.ini: line 2 is neither/,
-    fix: `correct the line: vi +2 /etc/decnet/decnet.ini${reload}`,
-  },
-  {
-    name: "an unknown key in the ini file",
-    plant: () => ({ ini: "[agent]\nmaster-hosts = m\n" }),
-    finding: "configuration: warning",
-    details: /line 2: unknown key 'master-hosts' is ignored/,
-    fix: `correct the line: vi +2 /etc/decnet/decnet.ini${reload}`,
-  },
-  {
-    name: "a wrong value beside a service that does not run",
-    plant: () => ({
-      ini: "[agent]\ninterval = 5 minutes\n",
-      files: { "/run/systemd/units/invocation:decnet-agent.service": null },
-    }),
-    finding: "configuration: failed",
-    details: /interval: /,
-    fix: "correct the line: vi +2 /etc/decnet/decnet.ini",
-  },
-  {
     name: "a missing host-uuid",
     plant: (setup) => ({ flags: without(setup, "host-uuid"), ini: "[agent]\n" }),
     finding: "configuration: failed",
@@ -194,15 +169,6 @@ testWithoutSystemd(
     await Deno.mkdir(engine.socketPath);
   },
 );
-testWithoutSystemd("engine: restart the engine", ({ engine }) => {
-  engine.fault = { kind: "status", status: 500, message: "no space" };
-  return {};
-});
-testWithoutSystemd("validity: set the clock", async ({ path }) => {
-  const notBefore = new Date(Date.now() + 60_000);
-  const worker = await authority.issue({ commonName: "worker-1", usage: "client", notBefore });
-  await writeAgentDirectory(path, authority, worker);
-});
 testWithoutSystemd(
   "master: renew the master's certificate; if this host's clock is wrong, set it",
   async ({ port, master }, stack) => {

@@ -17,7 +17,6 @@ import { makeFifo } from "../tests/support/requirements.ts";
 const start = "systemctl enable --now decnet-agent";
 const install = "/usr/local/bin/decnet-agent print install | sh";
 const packagedUnit = "/usr/lib/systemd/system/decnet-agent.service";
-const timer = "/etc/systemd/system/decnet-agent-check.timer";
 const program = "[Service]\nExecStart=/usr/local/bin/decnet-agent\n";
 /** Removes the lock of the agent of `withContext()`. */
 const withoutAgent = (options: HostOptions) => async ({ path }: AgentSetup) => {
@@ -40,15 +39,6 @@ Deno.test("doctor names the drop-in with an absent program", () =>
       normalise(setup, fix),
       `remove the lines with ExecStart from ROOT${dropIn}, then start it: ${start}`,
     );
-  }));
-
-Deno.test("doctor accepts a timer that starts with the host", () =>
-  withContext(async (setup) => {
-    const wanted = timer.replace("system/", "system/timers.target.wants/");
-    const plant = withoutAgent({ files: { [unitFile]: null, [timer]: "", [wanted]: "" } });
-    const { state, details } = (await examineHost(setup, await plant(setup))).of("service");
-    assert.equal(state, "ok");
-    assert.match(details, /decnet-agent-check\.timer runs checks, unless it was stopped/);
   }));
 
 Deno.test("doctor knows, as root, the groups that the unit gives to the service", () =>
@@ -274,28 +264,6 @@ testFaults([
     details:
       /decnet-agent\.service has the service run \/usr\/local\/bin\/decnet-agent, which does not/,
     fix: `install the service again: ${install}`,
-  },
-  {
-    name: "a service whose program is a text",
-    plant: () => ({ files: { [unitFile]: program, "/usr/local/bin/decnet-agent": "" } }),
-    finding: "service: warning",
-    details: /has the service run \/usr\/local\/bin\/decnet-agent, which is no program/,
-    fix: `install the service again: ${install}`,
-  },
-  {
-    name: "a timer that was not enabled",
-    plant: withoutAgent({ files: { [unitFile]: null, [timer]: "" } }),
-    finding: "service: warning",
-    details:
-      /not installed; decnet-agent-check\.timer is installed, but does not start with the host/,
-    fix: "enable decnet-agent-check.timer (systemctl enable)",
-  },
-  {
-    name: "an empty unit file that hides the one of a package",
-    plant: () => ({ files: { [unitFile]: "", [packagedUnit]: program } }),
-    finding: "service: warning",
-    details: /etc\/systemd\/system\/decnet-agent\.service is masked/,
-    fix: `remove the mask and start the service: systemctl unmask decnet-agent && ${start}`,
   },
   {
     name: "a unit with a group that does not exist",
