@@ -1,7 +1,7 @@
 import type { Heartbeat } from "../agent/heartbeat.ts";
 import type { SendResult } from "../agent/sender.ts";
 import { type Log, sanitizeLine } from "../host/log.ts";
-import { replaceTextFile } from "../host/textfile.ts";
+import { replaceTextFile } from "../host/new_file.ts";
 import type { LogStatus } from "../logs/status.ts";
 import { driftKinds } from "../topology/drift.ts";
 import type { ExitCode } from "./report.ts";

@@ -1,4 +1,4 @@
-import { createFolderOf, linkProblem, openIfPresent, statFile } from "./files.ts";
+import { createFolderOf, linkProblem, openIfPresent, readSmallFile, statFile } from "./files.ts";
 import { createPrivateFile } from "./new_file.ts";
 
 /** How often to try again while another process holds the lock, in milliseconds. */
@@ -31,13 +31,7 @@ function parseOwner(text: string): LockOwner | null {
  */
 export function readLockOwner(path: string): LockOwner | null {
   try {
-    if (!statFile(path)?.isFile) return null;
-    const file = Deno.openSync(path);
-    try {
-      return isAt(path, file) ? parseOwner(readStart(file)) : null;
-    } finally {
-      file.close();
-    }
+    return parseOwner(readSmallFile(path, maximumOwnerBytes) ?? "");
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
-import { replaceTextFile } from "./textfile.ts";
+import { replaceTextFile } from "./new_file.ts";
 
 const permissions = (path: string) => Deno.statSync(path).mode! & 0o7777;
 
