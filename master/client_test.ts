@@ -40,12 +40,6 @@ Deno.test("startDeadline() is called off, also when it has been put off", async 
   assert.equal(isDue, false);
 });
 
-Deno.test("startDeadline() is due at its time in a process that runs", async () => {
-  const startedAt = performance.now();
-  await new Promise<void>((resolve) => startDeadline(30, resolve));
-  assert.ok(performance.now() - startedAt >= 29);
-});
-
 const now = Date.parse("2026-11-22T10:00:00Z");
 
 Deno.test("parseRetryAfter() reads seconds and dates, and answers milliseconds", () => {
@@ -76,53 +70,25 @@ Deno.test("parseRetryAfter() reads seconds and dates, and answers milliseconds",
   }
 });
 
-onMaster.test(
-  "MasterClient.post() uses one connection for many heartbeats",
-  async (master, client) => {
-    for (let heartbeat = 0; heartbeat < 5; heartbeat++) {
-      assert.equal((await client.post()).status, 204);
-    }
-    assert.equal(master.heartbeatCount, 5);
-    assert.equal(master.connectionCount, 1);
-  },
-);
-
-onMaster.test(
-  "MasterClient.post() keeps the connection over a single refusal",
-  async (master, client) => {
-    for (const status of [200, 500, 204, 403, 204]) {
-      master.answer = { status, ...(status !== 204 && { body: "x".repeat(10_000) }) };
-      assert.equal((await client.post()).status, status);
-    }
-    assert.equal(master.connectionCount, 1);
-  },
-);
-
-onMaster.test(
-  "M3 MasterClient.post() opens a new connection after two failures",
-  async (master, client) => {
-    const connections: number[] = [];
-    for (const status of [204, 500, 403, 500, 500, 500, 204, 500, 204, 500]) {
-      master.answer = { status };
-      await client.post();
-      connections.push(master.connectionCount);
-    }
-    assert.deepEqual(connections, [1, 1, 1, 2, 2, 3, 3, 3, 3, 3]);
-  },
-);
-
-onMaster.test(
-  "MasterClient.post() leaves no connection behind when it reconnects",
-  async (master, client) => {
-    master.answer = [{ status: 500 }, { status: 500 }, { kind: "reset" }];
+onMaster.test("M3 MasterClient.post() reconnects after two failures", async (master, client) => {
+  const connections: number[] = [];
+  for (const status of [204, 500, 403, 500, 500, 500, 204, 500, 204, 500]) {
+    master.answer = { status };
     await client.post();
-    await client.post();
-    await assert.rejects(client.post());
-    await client.post();
-    assert.equal(master.connectionCount, 3);
-    assert.equal(await openConnectionsOf(master), 1);
-  },
-);
+    connections.push(master.connectionCount);
+  }
+  assert.deepEqual(connections, [1, 1, 1, 2, 2, 3, 3, 3, 3, 3]);
+});
+
+onMaster.test("MasterClient.post() leaves no connection behind", async (master, client) => {
+  master.answer = [{ status: 500 }, { status: 500 }, { kind: "reset" }];
+  await client.post();
+  await client.post();
+  await assert.rejects(client.post());
+  await client.post();
+  assert.equal(master.connectionCount, 3);
+  assert.equal(await openConnectionsOf(master), 1);
+});
 
 /** How many are open, when there is more than one: as soon as the master has learned of the rest. */
 async function openConnectionsOf(master: TlsMaster): Promise<number> {
@@ -170,32 +136,26 @@ Deno.test("MasterClient.post() trusts a restarted master no more than a new one"
   }
 });
 
-onMaster.test(
-  "MasterClient.post() shows a new certificate on a new connection",
-  async (master, client) => {
-    const [old, renewed] = [await certificatesOf("old"), await certificatesOf("renewed")];
-    for (const certificates of [old, old, renewed, renewed]) await client.post({ certificates });
-    assert.deepEqual(
-      master.heartbeats.map(({ clientCommonName }) => clientCommonName),
-      ["old", "old", "renewed", "renewed"],
-    );
-    assert.equal(master.connectionCount, 2);
-    assert.equal(await openConnectionsOf(master), 1);
-  },
-);
+onMaster.test("MasterClient.post() reconnects for a new certificate", async (master, client) => {
+  const [old, renewed] = [await certificatesOf("old"), await certificatesOf("renewed")];
+  for (const certificates of [old, old, renewed, renewed]) await client.post({ certificates });
+  assert.deepEqual(
+    master.heartbeats.map(({ clientCommonName }) => clientCommonName),
+    ["old", "old", "renewed", "renewed"],
+  );
+  assert.equal(master.connectionCount, 2);
+  assert.equal(await openConnectionsOf(master), 1);
+});
 
-onMaster.test(
-  "MasterClient.post() judges the master by a new ca.crt at once",
-  async (master, client) => {
-    const certificates = await certificatesOf("worker-1");
-    await client.post({ certificates });
-    const distrust = { ...certificates, authority: rogueAuthority.certificatePem };
-    await assert.rejects(client.post({ certificates: distrust }), /not signed by ca\.crt/);
-    const both = { ...certificates, authority: distrust.authority + authority.certificatePem };
-    assert.equal((await client.post({ certificates: both })).status, 204);
-    assert.equal(master.heartbeatCount, 2);
-  },
-);
+onMaster.test("MasterClient.post() uses a new ca.crt at once", async (master, client) => {
+  const certificates = await certificatesOf("worker-1");
+  await client.post({ certificates });
+  const distrust = { ...certificates, authority: rogueAuthority.certificatePem };
+  await assert.rejects(client.post({ certificates: distrust }), /not signed by ca\.crt/);
+  const both = { ...certificates, authority: distrust.authority + authority.certificatePem };
+  assert.equal((await client.post({ certificates: both })).status, 204);
+  assert.equal(master.heartbeatCount, 2);
+});
 
 Deno.test("M23 MasterClient.post() verifies a kept connection's master again", async () => {
   // Certificates have whole seconds.
@@ -216,41 +176,23 @@ Deno.test("M23 MasterClient.post() verifies a kept connection's master again", a
   assert.equal((await client.post()).status, 204);
 });
 
-Deno.test("MasterClient.post() reconnects to a master that was renewed in time", async () => {
-  const notAfter = new Date(Math.ceil(Date.now() / 1000 + 1) * 1000);
-  await using master = await startMaster({ certificate: { notAfter } });
-  using client = await TestClient.to(master);
-  await client.post();
-  const names = { commonName: "the master", dnsNames: ["master.test"] };
-  master.renew(await authority.issue(names), authority.certificatePem);
-  await client.post();
-  assert.equal(master.connectionCount, 1);
-  while (Date.now() <= notAfter.getTime()) await new Promise((next) => setTimeout(next, 10));
-  assert.equal((await client.post()).status, 204);
-  assert.equal(master.connectionCount, 2);
-  assert.equal(await openConnectionsOf(master), 1);
+onMaster.test("MasterClient.post() returns any answer of the master", async (master, client) => {
+  const date = "Sun, 22 Nov 2026 10:00:00 GMT";
+  const cases: [answer: MasterAnswer & { status: number }, retryAfter?: string][] = [
+    ...[204, 403, 422].map((status): [{ status: number }] => [{ status }]),
+    [{ status: 200, body: "thanks" }],
+    [{ status: 400, body: "{}" }],
+    [{ status: 404, body: "é😀" }],
+    [{ status: 500, body: "boom" }],
+    [{ status: 429, headers: { "retry-after": "7" } }, "7"],
+    [{ status: 503, headers: { "Retry-After": date } }, date],
+  ];
+  for (const [answer, retryAfter = null] of cases) {
+    master.answer = answer;
+    const { status, body: text = "" } = answer as { status: number; body?: string };
+    assert.deepEqual(await client.post(), { status, retryAfter, text });
+  }
 });
-
-onMaster.test(
-  "MasterClient.post() answers what the master said, whatever its status",
-  async (master, client) => {
-    const date = "Sun, 22 Nov 2026 10:00:00 GMT";
-    const cases: [answer: MasterAnswer & { status: number }, retryAfter?: string][] = [
-      ...[204, 403, 422].map((status): [{ status: number }] => [{ status }]),
-      [{ status: 200, body: "thanks" }],
-      [{ status: 400, body: "{}" }],
-      [{ status: 404, body: "é😀" }],
-      [{ status: 500, body: "boom" }],
-      [{ status: 429, headers: { "retry-after": "7" } }, "7"],
-      [{ status: 503, headers: { "Retry-After": date } }, date],
-    ];
-    for (const [answer, retryAfter = null] of cases) {
-      master.answer = answer;
-      const { status, body: text = "" } = answer as { status: number; body?: string };
-      assert.deepEqual(await client.post(), { status, retryAfter, text });
-    }
-  },
-);
 
 Deno.test("M5 MasterClient.post() does not follow a redirect", async () => {
   await using master = await startMaster();
@@ -265,27 +207,14 @@ Deno.test("M5 MasterClient.post() does not follow a redirect", async () => {
   assert.equal(master.heartbeatCount, 5);
 });
 
-onMaster.test(
-  "MasterClient.post() keeps the first 200 characters of an answer",
-  async (master, client) => {
-    for (const body of ["x".repeat(300), "é".repeat(300), `${"x".repeat(199)}😀😀`]) {
-      master.answer = { status: 500, body };
-      const { text } = await client.post();
-      assert.equal(text.length, 200);
-      assert.ok(text.isWellFormed());
-      assert.equal(text.slice(0, 199), body.slice(0, 199));
-    }
-  },
-);
-
-onMaster.test("MasterClient.post() stops reading an endless answer", async (master, client) => {
-  master.answer = { kind: "huge", bytes: 4_000_000_000 };
-  const before = Deno.memoryUsage().rss;
-  const { status, text } = await client.post();
-  assert.deepEqual([status, text], [200, `"${"a".repeat(199)}`]);
-  assert.ok(Deno.memoryUsage().rss - before < 200e6);
-  master.answer = { status: 204 };
-  assert.equal((await client.post()).status, 204);
+onMaster.test("MasterClient.post() keeps 200 characters of an answer", async (master, client) => {
+  for (const body of ["x".repeat(300), "é".repeat(300), `${"x".repeat(199)}😀😀`]) {
+    master.answer = { status: 500, body };
+    const { text } = await client.post();
+    assert.equal(text.length, 200);
+    assert.ok(text.isWellFormed());
+    assert.equal(text.slice(0, 199), body.slice(0, 199));
+  }
 });
 
 Deno.test("MasterClient.post() gives up on a connection that does not come about", async () => {
@@ -326,42 +255,24 @@ async function listenWithFullQueue(): Promise<{ port: number; stop(): Promise<vo
   }
 }
 
-Deno.test("MasterClient.post() gives up on a port that speaks something else", async () => {
-  await using server = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-    () => new Response(),
+onMaster.test("MasterClient.post() says that it was cut off", async (master, client) => {
+  master.answer = { kind: "reset" };
+  await assert.rejects(
+    client.post(),
+    /: it closed the connection before it answered; it may not accept worker\.crt$/,
   );
-  using client = await TestClient.to(server.addr);
-  await assert.rejects(client.post(), {
-    message:
-      `Cannot reach the master at 127.0.0.1:${server.addr.port}: it does not speak TLS on that port; see swarmctl-port`,
-  });
+  assert.equal(master.heartbeatCount, 1);
 });
 
-onMaster.test(
-  "MasterClient.post() says that the master cut the connection",
-  async (master, client) => {
-    master.answer = { kind: "reset" };
-    await assert.rejects(
-      client.post(),
-      /: it closed the connection before it answered; it may not accept worker\.crt$/,
-    );
-    assert.equal(master.heartbeatCount, 1);
-  },
-);
-
-onMaster.test(
-  "MasterClient.post() returns the status of an answer that is cut",
-  async (master, client) => {
-    // On a kept connection first, and then on new ones.
-    for (const status of [204, 503, 200, 403]) {
-      master.answer = status === 204 ? { status } : { kind: "cut", status };
-      const { status: seen, retryAfter } = await client.post();
-      assert.deepEqual([seen, retryAfter], [status, status === 204 ? null : "7"]);
-    }
-    assert.equal(master.heartbeatCount, 4);
-  },
-);
+onMaster.test("MasterClient.post() returns the status of a cut answer", async (master, client) => {
+  // On a kept connection first, and then on new ones.
+  for (const status of [204, 503, 200, 403]) {
+    master.answer = status === 204 ? { status } : { kind: "cut", status };
+    const { status: seen, retryAfter } = await client.post();
+    assert.deepEqual([seen, retryAfter], [status, status === 204 ? null : "7"]);
+  }
+  assert.equal(master.heartbeatCount, 4);
+});
 
 for (const kind of ["hang", "half-open"] as const) {
   onMaster.test(`MasterClient.post() ends when aborted: ${kind}`, async (master, client) => {
@@ -374,14 +285,11 @@ for (const kind of ["hang", "half-open"] as const) {
   });
 }
 
-onMaster.test(
-  "MasterClient.post() sends nothing when it was aborted before",
-  async (master, client) => {
-    const signal = AbortSignal.abort(new Error("the agent is stopping"));
-    await assert.rejects(client.post({ signal }), /: the agent is stopping$/);
-    assert.equal(master.heartbeatCount, 0);
-  },
-);
+onMaster.test("MasterClient.post() sends nothing once aborted", async (master, client) => {
+  const signal = AbortSignal.abort(new Error("the agent is stopping"));
+  await assert.rejects(client.post({ signal }), /: the agent is stopping$/);
+  assert.equal(master.heartbeatCount, 0);
+});
 
 /** Starts a master whose answer to each heartbeat, counted from 1, the test gives. */
 async function startCustom(

@@ -210,12 +210,18 @@ function findOverlaps(subnets: readonly (Subnet | string)[]): Map<number, number
 
 /** Checks the names, services, images and addresses of deckies, also for conflicts. */
 export function checkDeckies({ lans, deckies }: Topology, images: ImageNames): Problem[] {
-  const containerNames = new ContainerNames();
-  const lanAddresses = new LanAddresses(lans);
+  const firstByName = new Map<string, Container>();
+  const lanByName = new Map<string, KnownLan>();
+  for (const { name, subnet: cidr } of lans) {
+    const read = readLanSubnet(cidr);
+    const subnet = typeof read === "string" ? null : read;
+    if (!lanByName.has(name)) lanByName.set(name, { cidr, subnet, ownerByAddress: new Map() });
+  }
+  const nameByLowerCase = new Map(lans.map(({ name }) => [name.toLowerCase(), name]));
   return deckies.flatMap((decky, index) => [
     ...checkDeckyNames(decky, index),
-    ...containerNames.add(decky, index),
-    ...lanAddresses.add(decky, index),
+    ...checkContainerNames(decky, index, firstByName),
+    ...checkAddresses(decky, index, { lanByName, nameByLowerCase }),
     ...checkImages(decky, index, images),
   ]);
 }
@@ -263,43 +269,37 @@ interface Container {
   readonly service?: string;
 }
 
-/** The names of containers, `<decky>` and `<decky>-<service>`, each with the first container. */
-class ContainerNames {
-  readonly #firstByName = new Map<string, Container>();
-
-  /** Adds the names of a decky's containers; returns a problem for each that is taken already. */
-  add(decky: Decky, index: number): Problem[] {
-    const place = `deckies[${index}]`;
-    const base = { subject: named(decky.name, `${place}.name`), decky };
-    const services = decky.services.map((service, at) => ({
-      subject: serviceSubject(decky, service, `${place}.services[${at}]`),
-      decky,
-      service,
-    }));
-    const ownByName = new Map<string, Container>();
-    return [base, ...services].flatMap((container) => this.#add(container, ownByName));
-  }
-
-  #add(container: Container, ownByName: Map<string, Container>): Problem[] {
-    const { decky, service, subject } = container;
+/** Checks the names `<decky>` and `<decky>-<service>`, and adds them to those of earlier deckies. */
+function checkContainerNames(
+  decky: Decky,
+  index: number,
+  firstByName: Map<string, Container>,
+): Problem[] {
+  const place = `deckies[${index}]`;
+  const base: Container = { subject: named(decky.name, `${place}.name`), decky };
+  const services = decky.services.map((service, at): Container => {
+    return { subject: serviceSubject(decky, service, `${place}.services[${at}]`), decky, service };
+  });
+  const ownByName = new Map<string, Container>();
+  return [base, ...services].flatMap((container) => {
+    const { subject, service } = container;
     const name = service === undefined ? decky.name : `${decky.name}-${service}`;
     // Longer names are malformed; comparing thousands with a huge common start takes too long.
     if (name.length > maximumNameLength) return [];
-    const first = ownByName.get(name) ?? this.#firstByName.get(name);
+    const first = ownByName.get(name) ?? firstByName.get(name);
     if (!ownByName.has(name)) ownByName.set(name, container);
-    if (!first) {
-      this.#firstByName.set(name, container);
-      return [];
-    }
-    const isTwin = first.decky !== decky && first.decky.name === decky.name;
+    if (!first) firstByName.set(name, container);
     // Reports two deckies with one name once, not again for each service that both have.
-    if (isTwin && service !== undefined && first.service === service) return [];
-    const other = describe(first.subject);
-    const fault = `its container ${excerpt(name)} has the same name as that of ${other}`;
+    const isTwin = first && first.decky !== decky && first.decky.name === decky.name;
+    if (!first || (isTwin && service !== undefined && first.service === service)) return [];
+    const fault = `its container ${excerpt(name)} has the same name as that of ${
+      describe(first.subject)
+    }`;
     return [problem("DECKY_NAME_DUP", subject, fault)];
-  }
+  });
 }
 
+/** A LAN, with the first decky at each of its addresses. */
 interface KnownLan {
   /** As it is written in the document. */
   readonly cidr: string;
@@ -308,51 +308,36 @@ interface KnownLan {
   readonly ownerByAddress: Map<number, Subject>;
 }
 
-/** The addresses in the LANs, each with the first decky that has it. */
-class LanAddresses {
-  readonly #lanByName = new Map<string, KnownLan>();
-  readonly #nameByLowerCase = new Map<string, string>();
-
-  constructor(lans: readonly Lan[]) {
-    for (const { name, subnet: cidr } of lans) {
-      if (this.#lanByName.has(name)) continue;
-      const read = readLanSubnet(cidr);
-      const subnet = typeof read === "string" ? null : read;
-      this.#lanByName.set(name, { cidr, subnet, ownerByAddress: new Map() });
-      this.#nameByLowerCase.set(name.toLowerCase(), name);
+/** Finds addresses that are malformed, taken or not on their LAN, and adds the others. */
+function checkAddresses(
+  { name, addressByLan }: Decky,
+  index: number,
+  { lanByName, nameByLowerCase }: {
+    lanByName: ReadonlyMap<string, KnownLan>;
+    nameByLowerCase: ReadonlyMap<string, string>;
+  },
+): Problem[] {
+  const place = `deckies[${index}].decky_config.ips_by_lan`;
+  if (addressByLan.size === 0) {
+    return [problem("DECKY_ORPHAN", named(name, place), "the decky is on no LAN")];
+  }
+  return [...addressByLan].flatMap(([lanName, text]) => {
+    const subject = named(name, `${place}.${excerpt(lanName)}`);
+    const problems: Problem[] = [];
+    const lan = lanByName.get(lanName);
+    if (!lan) {
+      const similar = nameByLowerCase.get(lanName.toLowerCase());
+      const hint = similar === undefined ? "" : `; case counts, ${excerpt(similar)} is one`;
+      const fault = `${excerpt(lanName)} is not a LAN of the document${hint}`;
+      problems.push(problem("IP_UNKNOWN_LAN", subject, fault));
     }
-  }
-
-  /** Adds a decky's addresses; returns a problem for each that is malformed, taken or not on its LAN. */
-  add({ name, addressByLan }: Decky, index: number): Problem[] {
-    const place = `deckies[${index}].decky_config.ips_by_lan`;
-    if (addressByLan.size === 0) {
-      return [problem("DECKY_ORPHAN", named(name, place), "the decky is on no LAN")];
-    }
-    return [...addressByLan].flatMap(([lanName, text]) => {
-      const subject = named(name, `${place}.${excerpt(lanName)}`);
-      const lan = this.#lanByName.get(lanName);
-      const problems = lan ? [] : [this.#unknownLan(lanName, subject)];
-      const address = parseAddress(text);
-      if (address === null) {
-        const fault = `${excerpt(text)} is not an IPv4 address such as 10.0.0.2`;
-        problems.push(problem("IP_MALFORMED", subject, fault));
-      } else if (lan) {
-        problems.push(...addAddress(address, lan, subject));
-      }
-      return problems;
-    });
-  }
-
-  #unknownLan(name: string, subject: Subject): Problem {
-    const similar = this.#nameByLowerCase.get(name.toLowerCase());
-    const hint = similar === undefined ? "" : `; case counts, ${excerpt(similar)} is one`;
-    return problem(
-      "IP_UNKNOWN_LAN",
-      subject,
-      `${excerpt(name)} is not a LAN of the document${hint}`,
-    );
-  }
+    const address = parseAddress(text);
+    if (address === null) {
+      const fault = `${excerpt(text)} is not an IPv4 address such as 10.0.0.2`;
+      problems.push(problem("IP_MALFORMED", subject, fault));
+    } else if (lan) problems.push(...addAddress(address, lan, subject));
+    return problems;
+  });
 }
 
 function addAddress(address: number, lan: KnownLan, subject: Subject): Problem[] {
