@@ -54,12 +54,12 @@ export class Engine {
   readonly #changeTimeoutMs: number;
   readonly #timeouts = new TimeoutSet();
   readonly #signal: AbortSignal;
-  readonly #connections = new Set<EngineConnection>();
+  /** Aborts all connections. */
+  readonly #closing = new AbortController();
   readonly #idle: EngineConnection[] = [];
   /** Calls that wait for a free slot. */
   readonly #waiting: (() => void)[] = [];
   #freeSlots: number;
-  #isClosed = false;
 
   /** Sends no further call after `signal` is aborted; running calls may finish. */
   constructor(socket: string, signal: AbortSignal, options: EngineOptions = {}) {
@@ -180,9 +180,7 @@ export class Engine {
 
   /** Closes all connections; running and waiting calls fail. */
   close(): void {
-    this.#isClosed = true;
-    for (const connection of this.#connections) connection.abort(clientClosed());
-    this.#connections.clear();
+    this.#closing.abort(new EngineError({ reason: "client-closed" }));
   }
 
   async #requestJson(request: EngineRequest): Promise<unknown> {
@@ -210,39 +208,23 @@ export class Engine {
   async #exchange(request: EngineRequest): Promise<EngineResponse> {
     let connection: EngineConnection | undefined;
     try {
-      connection = this.#idle.pop() ?? await this.#connect();
-      if (this.#isClosed) throw clientClosed();
+      // Not with `#signal`: running calls may finish after it was aborted.
+      const options = { timeouts: this.#timeouts, log: this.log };
+      connection = this.#idle.pop() ??
+        await EngineConnection.open(this.socket, this.#closing.signal, options);
       const timeoutMs = request.method === "GET" ? this.#readTimeoutMs : this.#changeTimeoutMs;
       const stopTimeout = connection.abortAfter(timeoutMs);
       await connection.send([request]);
       const answer = await connection.answers.next();
       stopTimeout();
-      if (answer.isLast) this.#drop(connection);
+      if (answer.isLast) connection.close();
       else this.#idle.push(connection);
       return answer;
     } catch (cause) {
-      if (connection) this.#drop(connection);
+      connection?.close();
       throw new EngineError(readFailure(cause), `Docker at ${this.socket}`, { cause });
     }
   }
-
-  async #connect(): Promise<EngineConnection> {
-    // A signal that never aborts, as running calls may finish after `#signal` is aborted.
-    const { signal } = new AbortController();
-    const options = { timeouts: this.#timeouts, log: this.log };
-    const connection = await EngineConnection.open(this.socket, signal, options);
-    this.#connections.add(connection);
-    return connection;
-  }
-
-  #drop(connection: EngineConnection): void {
-    this.#connections.delete(connection);
-    connection.close();
-  }
-}
-
-function clientClosed(): EngineError {
-  return new EngineError({ reason: "client-closed" });
 }
 
 /** Waits for a call; accepts the engine's refusal, if a status is given only with that one. */

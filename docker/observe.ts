@@ -37,12 +37,9 @@ export function socketPath(address: string): string | null {
  */
 export function findSocket(paths: readonly string[]): string {
   if (paths.length === 1) return paths[0]!;
-  const forbidden: string[] = [];
-  for (const path of paths) {
-    const access = accessTo(path);
-    if (access === "possible") return path;
-    if (access === "forbidden") forbidden.push(path);
-  }
+  const possible = paths.find((it) => accessTo(it) === "possible");
+  if (possible !== undefined) return possible;
+  const forbidden = paths.filter((it) => accessTo(it) === "forbidden");
   const absent = paths.filter((it) => !forbidden.includes(it));
   const reason = forbidden.length === 0
     ? `none of ${paths.join(", ")} exists; start the engine, or set docker-host`
@@ -186,42 +183,41 @@ async function list(
   { socket, containerPrefixes, log, onAsked, ...limits }: ObserveOptions,
 ): Promise<Inventory & Pick<EngineResponse, "headers">> {
   const { timeouts = new TimeoutSet(), callTimeoutMs = 5_000, timeoutMs = 8_000 } = limits;
-  const containerCalls = listManagedContainers(containerPrefixes);
-  const calls = [listNetworks, ...containerCalls];
+  const calls = [listNetworks, ...listManagedContainers(containerPrefixes)];
+  let networks: NetworkInfo[] = [];
+  let headers: EngineResponse["headers"] = new Map();
+  const containerById = new Map<string, ContainerInfo>();
   let connection: EngineConnection | null = null;
-  const receive = async (call: EngineRequest) => {
-    if (!connection) {
-      connection = await EngineConnection.open(socket, signal, { timeouts, log });
-      await connection.send(calls.slice(calls.indexOf(call)));
-      if (call === listNetworks) onAsked?.();
-    }
-    const stopTimeout = connection.abortAfter(callTimeoutMs);
-    const { headers, isLast, ...answer } = await connection.answers.next();
-    stopTimeout();
-    if (isLast) {
-      connection.close();
-      connection = null;
-    }
-    return { headers, content: parseAnswer(answer, callName(call)) };
-  };
   const stopTimeout = timeouts.start(timeoutMs, () => {
     connection?.abort(new EngineError({ reason: "timeout", afterMs: timeoutMs }));
   });
   try {
-    const { headers, content } = await receive(listNetworks);
-    const networks = readNetworks(content);
-    const containerById = new Map<string, ContainerInfo>();
-    for (const call of containerCalls) {
-      // Reads a container in both lists only once, to save time.
-      const { content } = await receive(call);
-      for (const container of readContainers(content, containerById)) {
-        containerById.set(container.id, container);
+    for (const [index, call] of calls.entries()) {
+      if (!connection) {
+        connection = await EngineConnection.open(socket, signal, { timeouts, log });
+        await connection.send(calls.slice(index));
+        if (index === 0) onAsked?.();
       }
+      const stopCallTimeout = connection.abortAfter(callTimeoutMs);
+      const answer = await connection.answers.next();
+      stopCallTimeout();
+      if (answer.isLast) {
+        connection.close();
+        connection = null;
+      }
+      const content = parseAnswer(answer, callName(call));
+      if (call === listNetworks) {
+        networks = readNetworks(content);
+        headers = answer.headers;
+        continue;
+      }
+      // Reads a container in both lists only once, to save time.
+      for (const it of readContainers(content, containerById)) containerById.set(it.id, it);
     }
     return { headers, networks, containers: [...containerById.values()] };
   } finally {
     stopTimeout();
-    (connection as EngineConnection | null)?.close();
+    connection?.close();
   }
 }
 
