@@ -1,6 +1,6 @@
 import type { AgentOptions } from "../agent/heartbeat.ts";
-import { exists, folderOf } from "../host/files.ts";
-import { type Account, Accounts, ownerOf } from "./system.ts";
+import { exists, folderOf, statFile } from "../host/files.ts";
+import { type Account, Accounts } from "./system.ts";
 import type { Service } from "./unit.ts";
 
 /** What a check has found. */
@@ -143,7 +143,7 @@ export class DoctorContext {
   callAgent(sentence: string, ...words: string[]): string {
     // If root ran it, the agent could not change the files that root creates.
     const isTheirs = this.agentUser.uid !== this.user.uid &&
-      ownerOf(this.stateDirectory) === this.agentUser.uid;
+      statFile(this.stateDirectory)?.uid === this.agentUser.uid;
     const who = isTheirs ? `, as user ${this.agentUser.name}` : "";
     return `${sentence}${who}: ${this.config.lineOf(...words)}`;
   }

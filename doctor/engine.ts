@@ -25,29 +25,17 @@ import { applyAgain, storeOf } from "./storage.ts";
 import { describe, look, mayUse, quotePath, reading, writing } from "./system.ts";
 import { hasUnit } from "./unit.ts";
 
-/** The usual engines: socket, unit, and commands. */
-const engines = [
-  {
-    socket: "/var/run/docker.sock",
-    unit: "docker.service",
-    start: "systemctl enable --now docker",
-    restart: "systemctl restart docker",
-  },
-  {
-    socket: "/run/podman/podman.sock",
-    unit: "podman.socket",
-    start: "systemctl enable --now podman.socket",
-    restart: "systemctl restart podman.socket",
-  },
-] as const;
-const [docker, podman] = engines;
+const docker = { socket: "/var/run/docker.sock", unit: "docker.service" } as const;
+const podman = { socket: "/run/podman/podman.sock", unit: "podman.socket" } as const;
+const engines = [docker, podman] as const;
 
-function engineOf(socket: string) {
-  return socket.includes("podman") ? podman : docker;
+/** The command that restarts the engine behind a socket. */
+function restartCommand(socket: string): string {
+  return `systemctl restart ${socket.includes("podman") ? podman.unit : docker.unit}`;
 }
 
 function restartEngine(context: DoctorContext, socket: string): string {
-  return context.withSystemd("restart the engine", engineOf(socket).restart);
+  return context.withSystemd("restart the engine", restartCommand(socket));
 }
 
 function setSocket({ config }: DoctorContext, socket: string): string {
@@ -98,7 +86,7 @@ async function judgeSocket(
   }
   if (info.isDirectory) {
     // Docker creates such a folder when a container mounts a missing socket.
-    const restart = context.hasSystemd ? ` && ${engineOf(path).restart}` : "";
+    const restart = context.hasSystemd ? ` && ${restartCommand(path)}` : "";
     const fix = `remove the folder and restart the engine: rmdir ${quotePath(path)}${restart}`;
     return failed(`${path} is no socket, but a folder`, fix);
   }
@@ -124,9 +112,12 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
       return failed(`${text}, but there is ${socket}`, setSocket(context, socket));
     }
   }
-  for (const { socket, unit, start } of engines) {
+  for (const { socket, unit } of engines) {
     if (sockets.includes(socket) && hasUnit(root, unit)) {
-      return failed(text, context.withSystemd("start the engine", start));
+      return failed(
+        text,
+        context.withSystemd("start the engine", `systemctl enable --now ${unit}`),
+      );
     }
   }
   if (engines.some(({ socket }) => sockets.includes(socket))) {

@@ -44,7 +44,7 @@ testFaults([
     finding: "socket: failed",
     details: /is no socket, but a folder/,
     fix: "remove the folder and restart the engine: rmdir PATH/docker.sock && systemctl " +
-      "restart docker",
+      "restart docker.service",
   },
   {
     name: "an engine that answers with errors",
@@ -53,7 +53,7 @@ testFaults([
     },
     finding: "engine: failed",
     details: /Cannot observe Docker at .*: GET \/networks was answered with 500 \(no space\)/,
-    fix: "restart the engine: systemctl restart docker",
+    fix: "restart the engine: systemctl restart docker.service",
   },
 ]);
 

@@ -10,7 +10,6 @@ import {
 import { fieldsOf } from "../master/chain.ts";
 import {
   ConnectionError,
-  type ConnectionReason,
   connectTo,
   hostAndPort,
   loadTls,
@@ -169,7 +168,7 @@ type FailedStep = Pick<Findings, "step"> & { readonly failure: ConnectionError |
 function fixServer(
   context: DoctorContext,
   { step, failure }: FailedStep,
-  key: PortKey["key"],
+  key: "swarmctl-port" | "syslog-port",
   port: number,
 ): string {
   if (step === "name") {
@@ -183,17 +182,14 @@ function fixServer(
       : `let this host reach port ${port} of the master: check routes and packet filters`;
   }
   const { config: { placeOf, defaultPort } } = context;
-  const ofPort = {
-    key,
-    port,
-    place: placeOf(key),
-    defaultPort: key === "syslog-port" ? usualLogPort : defaultPort,
-  };
+  const usualPort = key === "syslog-port" ? usualLogPort : defaultPort;
+  const fixPort = `correct ${key} ${placeOf(key)}; masters usually listen on ${usualPort}`;
+  const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
   const place = (key: "master-name" | "master-fingerprint") =>
     `that is shown on the master itself ${placeOf(key)}`;
   switch (failure.reason) {
     case "wrong-name":
-      if (key === "syslog-port") return fixPort(ofPort);
+      if (key === "syslog-port") return fixPort;
       return "check that master-host is the right host; if it is, set master-name to the name " +
         place("master-name");
     case "wrong-fingerprint":
@@ -208,8 +204,13 @@ function fixServer(
     case "certificate-refused":
     case "closed-after-handshake":
       return installIssued(context, "worker.crt", "worker.key");
+    case "old-tls":
+    case "nothing-in-common":
+      return `${listing}; update it, or correct its TLS settings`;
+    case "not-tls":
+      return port === usualPort ? `${listing}; it must speak TLS there` : fixPort;
   }
-  if (failure instanceof ConnectionError) return fixWithoutTls(failure.reason, ofPort);
+  if (failure instanceof ConnectionError) return `${listing}; read its log, then restart it`;
   // If only the dates are wrong, ca.crt is the right one.
   const isDated = failure.reason === "expired" || failure.reason === "not-yet-valid";
   if (!isDated || !failure.isSigned) return installIssued(context, "ca.crt");
@@ -219,30 +220,6 @@ function fixServer(
 
 /** Where masters usually take log lines. */
 const usualLogPort = 6514;
-
-/** A key for a port of the master, where it is or can be set, and its usual value. */
-interface PortKey {
-  readonly key: "swarmctl-port" | "syslog-port";
-  readonly place: string;
-  readonly defaultPort: number;
-}
-
-function fixPort({ key, place, defaultPort }: PortKey): string {
-  return `correct ${key} ${place}; masters usually listen on ${defaultPort}`;
-}
-
-/** Returns how to fix a master that does not answer with TLS on `port`. */
-export function fixWithoutTls(
-  reason: ConnectionReason,
-  { port, ...of }: PortKey & { readonly port: number },
-): string {
-  const listing = `see on the master which program listens on port ${port} (ss -ltnp)`;
-  if (reason === "old-tls" || reason === "nothing-in-common") {
-    return `${listing}; update it, or correct its TLS settings`;
-  }
-  if (reason !== "not-tls") return `${listing}; read its log, then restart it`;
-  return port === of.defaultPort ? `${listing}; it must speak TLS there` : fixPort(of);
-}
 
 const apiTimeoutMs = 2_000;
 const wildcards: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);

@@ -241,9 +241,6 @@ function findFirstAgentStore(context: DoctorContext): Result | null {
   );
 }
 
-const deleteOlderRows = "DELETE FROM applied_topology WHERE rowid NOT IN (SELECT rowid FROM " +
-  "applied_topology ORDER BY applied_at DESC, topology_id LIMIT 1)";
-
 async function judgeStore(
   context: DoctorContext,
   applied: AppliedTopology | null,
@@ -272,12 +269,6 @@ async function judgeStore(
       ? remount(context.stateDirectory)
       : makeOwner(context.stateDirectory, user);
     return warning([unwritable.message, ...details], fix);
-  }
-  if (applied?.hasOlderRows) {
-    return warning(
-      ["the store holds more than one row; the newest counts", ...details],
-      `delete the older rows: sqlite3 ${quotePath(path)} '${deleteOlderRows}'`,
-    );
   }
   if (applied?.lastError) {
     details.unshift(`the last apply or teardown failed: ${applied.lastError}`);

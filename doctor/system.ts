@@ -132,12 +132,3 @@ export function moveAway(path: string): string {
 export function quote(text: string): string {
   return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
-
-/** Returns the number of the user who owns what is at a path; null when it cannot be seen. */
-export function ownerOf(path: string): number | null {
-  try {
-    return Deno.statSync(path).uid;
-  } catch {
-    return null;
-  }
-}

@@ -13,19 +13,15 @@ type Source = { readonly path: string; readonly text: string };
 
 /** A unit file with its drop-ins, or the mask in its place. */
 export class Unit {
-  /** The unit's own file first; a masked one has none. */
-  readonly sources: readonly Source[];
-
   /**
-   * `mask` is set when the unit is masked; `hasOther`: a unit file is hidden by the mask.
+   * `mask` is set when the unit is masked; `hasOther`: a unit file is hidden by the mask. The first of
+   * `sources` is the unit's own file; a masked one has none.
    */
   constructor(
     readonly path: string,
     readonly mask: { readonly hasOther: boolean } | null,
-    ...sources: readonly Source[]
-  ) {
-    this.sources = sources;
-  }
+    readonly sources: readonly Source[],
+  ) {}
 
   /** Returns the values of a key in order; an empty value clears those before it. */
   all(key: string): Setting[] {
@@ -50,9 +46,9 @@ export function readUnit(root: string, name: string): Unit | null {
     if (isMask(path) || text === "") {
       const hasOther = paths.slice(index + 1).some(readText);
       // A redirection whose command failed leaves an empty file, which for systemd is a mask.
-      return text === "" && !hasOther ? null : new Unit(path, { hasOther });
+      return text === "" && !hasOther ? null : new Unit(path, { hasOther }, []);
     }
-    if (text !== null) return new Unit(path, null, { path, text }, ...dropIns(root, name));
+    if (text !== null) return new Unit(path, null, [{ path, text }, ...dropIns(root, name)]);
   }
   return null;
 }
