@@ -6,104 +6,78 @@ import { readPluginOutput } from "../tests/support/plugin_output.ts";
 
 const words = ["OK", "WARNING", "CRITICAL", "UNKNOWN"];
 
-interface Row {
-  readonly what: string;
-  readonly code: 0 | 1 | 2 | 3;
-  /** Matches the text between the status and the performance data. */
-  readonly says: RegExp;
-  readonly flags?: string[];
-  readonly prepare?: (setup: AgentSetup) => unknown;
-}
+/** `says` matches the text between the status and the performance data. */
+type Row = readonly [
+  code: 0 | 1 | 2 | 3,
+  what: string,
+  says: RegExp,
+  prepare?: (setup: AgentSetup) => unknown,
+  flag?: string,
+];
 
 const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
 const garbage = (setup: AgentSetup) => Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
 const removeKey = (setup: AgentSetup) => Deno.remove(`${setup.path}/worker.key`);
 
+const noKey = /worker\.key: no such file; see agent-dir$/;
+const runsOther = ({ engine }: AgentSetup) => {
+  engine.containers = [...engine.containers, container({ name: "decnet-x", state: "exited" })];
+};
+const fails = (setup: AgentSetup) =>
+  setup.changeStore((store) => store.recordError(topologyId, "boom"));
+const rejects = ({ master }: AgentSetup) => master.answer = { status: 403 };
+
 const rows: Row[] = [
-  {
-    what: "all is well",
-    code: 0,
-    says: new RegExp(`^topology 11111111-.* at ${versionHash.slice(0, 12)}, .*heartbeat sent$`),
-  },
-  {
-    what: "Docker runs something else",
-    code: 1,
-    says: /^unexpected decnet-x \(exited\)$/,
-    prepare: ({ engine }) => {
-      engine.containers = [...engine.containers, container({ name: "decnet-x", state: "exited" })];
-    },
-  },
-  {
-    what: "an error is recorded",
-    code: 1,
-    says: /^the last apply or teardown failed: boom$/,
-    prepare: (setup) => setup.changeStore((store) => store.recordError(topologyId, "boom")),
-  },
-  {
-    what: "a certificate expires soon",
-    code: 1,
-    says: /^worker\.crt expires on \d{4}-\d\d-\d\d; renew it$/,
-    prepare: (setup) => setup.writeCertificates("worker-1", inDays(29)),
-  },
-  {
-    what: "Docker is down",
-    code: 2,
-    says: /^Cannot observe Docker at .*docker\.sock: /,
-    prepare: ({ engine }) => engine.stop(),
-  },
-  {
-    what: "the master is gone",
-    code: 2,
-    says:
-      /^Cannot reach the master at 127\.0\.0\.1:\d+: connection refused; start it, or see swarmctl-port$/,
-    prepare: ({ master }) => master.stop(),
-  },
-  {
-    what: "the master rejects",
-    code: 2,
-    says: /^the master answered 403/,
-    prepare: ({ master }) => master.answer = { status: 403 },
-  },
-  {
-    what: "certificates are missing",
-    code: 3,
-    says: /worker\.key: no such file; see agent-dir$/,
-    prepare: removeKey,
-  },
-  {
-    what: "certificates are missing for a dry run",
-    code: 3,
-    says: /worker\.key: no such file; see agent-dir$/,
-    flags: ["--dry-run"],
-    prepare: removeKey,
-  },
-  {
-    what: "the store is unreadable",
-    code: 3,
-    says: /^Cannot read the store .*empty store$/,
-    prepare: garbage,
-  },
-  {
-    what: "Docker, master and store fail, the worst first",
-    code: 3,
-    says: /^Cannot read the store .*; Cannot observe Docker .*; the master answered 403/,
-    prepare: async (setup) => {
+  [
+    0,
+    "all is well",
+    new RegExp(`^topology 11111111-.* at ${versionHash.slice(0, 12)}, .*heartbeat sent$`),
+  ],
+  [1, "Docker runs something else", /^unexpected decnet-x \(exited\)$/, runsOther],
+  [1, "an error is recorded", /^the last apply or teardown failed: boom$/, fails],
+  [
+    1,
+    "a certificate expires soon",
+    /^worker\.crt expires on \d{4}-\d\d-\d\d; renew it$/,
+    (setup) => setup.writeCertificates("worker-1", inDays(29)),
+  ],
+  [
+    2,
+    "Docker is down",
+    /^Cannot observe Docker at .*docker\.sock: /,
+    ({ engine }) => engine.stop(),
+  ],
+  [
+    2,
+    "the master is gone",
+    /^Cannot reach the master at 127\.0\.0\.1:\d+: connection refused; start it, or see swarmctl-port$/,
+    ({ master }) => master.stop(),
+  ],
+  [2, "the master rejects", /^the master answered 403/, rejects],
+  [3, "certificates are missing", noKey, removeKey],
+  [3, "certificates are missing for a dry run", noKey, removeKey, "--dry-run"],
+  [3, "the store is unreadable", /^Cannot read the store .*empty store$/, garbage],
+  [
+    3,
+    "Docker, master and store fail, the worst first",
+    /^Cannot read the store .*; Cannot observe Docker .*; the master answered 403/,
+    async (setup) => {
       await garbage(setup);
-      setup.master.answer = { status: 403 };
+      rejects(setup);
       await setup.engine.stop();
     },
-  },
+  ],
 ];
 
 /** Removes the times, which differ between two checks. */
 const withoutTimes = (line: string) => line.replaceAll(/=[\d.]+s\b/g, "=s");
 
-for (const { what, code, says, flags = [], prepare = () => {} } of rows) {
+for (const [code, what, says, prepare = () => {}, flag] of rows) {
   Deno.test(`--once ends with ${code} when ${what}`, async () => {
     await using setup = await AgentSetup.create();
     setup.apply();
     await prepare(setup);
-    const args = ["--once", ...flagsOf(setup), ...flags];
+    const args = ["--once", ...flagsOf(setup), ...(flag ? [flag] : [])];
     const text = await runOn(args);
     assert.deepEqual([text.code, text.stderr], [code, ""]);
     const printed = readPluginOutput(text.stdout);

@@ -129,7 +129,6 @@ const allSockets = [
   ...["/var/run/docker.sock", "/run/user/7/docker.sock"],
   ...["/run/podman/podman.sock", "/run/user/7/podman/podman.sock"],
 ];
-const [base, service] = ["debian:bookworm-slim", "decnet/{service}:latest"];
 const master = { "master-host": "10.0.0.1", "host-uuid": "h" };
 const address = { host: "10.0.0.1", port: 8765 };
 const onAll = (port: number) => ({ host: "0.0.0.0", port, allowedNames: ["decnet-master"] });
@@ -185,19 +184,6 @@ const derived: Derived[] = [
     ],
     [{ flags: { "master-name": "m", "swarmctl-port": "1" } }, null],
     [{ flags: { "host-uuid": "h" } }, null],
-  ],
-  [
-    "the images",
-    ({ agent }) => agent.planOptions.images,
-    [{ flags: { "base-image": "b:1" } }, { base: "b:1", service, byService: new Map() }],
-    [
-      { flags: { "service-image": "s/{service}" } },
-      { base, service: "s/{service}", byService: new Map() },
-    ],
-    [
-      { flags: { "base-image": "b", "service-image": "s, ssh=x:2" } },
-      { base: "b", service: "s", byService: new Map([["ssh", "x:2"]]) },
-    ],
   ],
   [
     "who may push, and where",

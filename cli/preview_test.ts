@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { AgentSetup, document as oneLan, topologyId } from "../tests/support/agent_setup.ts";
 import { type Ended, flagsOf, runOn } from "../tests/support/command_line.ts";
 import { container } from "../tests/support/engine/state.ts";
-import { freePort } from "../tests/support/environment.ts";
 import {
   larger,
   made,
@@ -235,16 +234,6 @@ Deno.test("run() apply --dry-run prints a tree, and ends with 0", async () => {
   assert.equal((await dryRun(setup, { stdout: () => "no space" })).code, 3);
 });
 
-Deno.test("run() apply --dry-run plans with the images that are configured", async () => {
-  await using setup = await AgentSetup.create();
-  setup.engine.images = ["b:1", "s-ssh:latest", "own:2"];
-  const flags = ["--base-image=b:1", "--service-image=s-{service}"];
-  const { stdout } = await dryRun(setup, { flags });
-  assert.match(stdout, /\n│ {2}└─ ssh s-ssh +create: missing\n/);
-  const own = await dryRun(setup, { flags: ["--base-image=b:1", "--service-image=s,ssh=own:2"] });
-  assert.match(own.stdout, /\n│ {2}└─ ssh own:2 +create: missing\n/);
-});
-
 Deno.test("run() apply --dry-run --json prints requests, changes and obstacles", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.images = [base];
@@ -267,21 +256,6 @@ Deno.test("run() apply --dry-run --json prints requests, changes and obstacles",
   assert.ok(plain.stdout.endsWith(`\nobstacle: ${obstacles[0]}\n`), plain.stdout);
 });
 
-Deno.test("run() apply --dry-run names a gateway with the port of the API", async () => {
-  await using setup = await AgentSetup.create();
-  setup.engine.images = [base, service];
-  const port = freePort();
-  const api = ["--publish=127.0.0.1", `--listen=127.0.0.1:${port}`, "--services=/s.json"];
-  const readFile = (path: string) =>
-    path === "/s.json" ? `{"ssh": {"ports": ["${port}/tcp"]}}` : null;
-  const { code, stdout } = await dryRun(setup, { flags: api, readFile });
-  assert.equal(code, 2);
-  const obstacle =
-    `\nobstacle: container ${deckyName} publishes ${port}/tcp on 127.0.0.1, but the ` +
-    "agent's API listens there: ";
-  assert.ok(stdout.includes(obstacle), stdout);
-});
-
 Deno.test("run() apply --dry-run ends with 3 for a conflict, unless superseding", async () => {
   await using setup = await AgentSetup.create();
   setup.engine.images = [base, service];
@@ -300,26 +274,6 @@ Deno.test("run() apply --dry-run ends with 3 for a conflict, unless superseding"
     superseding.stdout,
     /\n├─ container decnet_t_other_theirs +remove: teardown\n└─ 4 changes\n$/,
   );
-});
-
-Deno.test("run() apply --dry-run shows whether an error row gives way", async () => {
-  await using setup = await AgentSetup.create();
-  setup.engine.images = [base, service];
-  setup.changeStore((store) => store.recordError("other", "missing images: x"));
-  const free = await dryRun(setup);
-  assert.deepEqual([free.code, free.stderr], [0, ""]);
-  assert.match(free.stdout, /\n└─ 3 changes\n$/);
-  const name = "decnet_t_other_theirs";
-  setup.engine.containers = [container({ name, labels: { "decnet.topology.id": "other" } })];
-  const { code, stdout } = await dryRun(setup);
-  assert.equal(code, 3);
-  const refused = `agent already has topology 'other'; cannot apply '${topologyId}': an apply of ` +
-    `'other' has failed, and 1 container of it is left: ${name}; ` +
-    "remove them with decnet-agent teardown other";
-  assert.ok(stdout.endsWith(`\nrefused: ${refused}\n`), stdout);
-  assert.equal((await dryRun(setup, { flags: ["--supersede=true"] })).code, 0);
-  setup.engine.fault = { kind: "status", status: 500, message: "boom" };
-  assert.equal((await dryRun(setup)).code, 2);
 });
 
 Deno.test("run() apply --dry-run ends with 3 for an invalid document", async () => {

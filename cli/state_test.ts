@@ -380,6 +380,8 @@ Deno.test("Agent.state() is the topology of the next heartbeat", () =>
       const { topology } = setup.master.heartbeats[index]!.body as { topology: unknown };
       assert.deepEqual(topology, state);
     }
+    await Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
+    assert.equal(await agent.state(never), null);
   }));
 
 Deno.test("Agent.state() ends with its signal, and reports why", () =>
@@ -388,12 +390,6 @@ Deno.test("Agent.state() ends with its signal, and reports why", () =>
     const late = (await agent.state(AbortSignal.abort(new Error("too late"))))!;
     assert.ok("error" in late.observed);
     assert.match(late.observed.error, /too late/);
-  }));
-
-Deno.test("Agent.state() is null when the store cannot be read", () =>
-  withAgent(async (setup, agent) => {
-    await Deno.writeTextFile(setup.storePath, "garbage ".repeat(999));
-    assert.equal(await agent.state(never), null);
   }));
 
 Deno.test("Agent.state() answers many calls at once, beside a heartbeat", () =>
@@ -408,13 +404,3 @@ Deno.test("Agent.state() answers many calls at once, beside a heartbeat", () =>
     for (const state of states) assert.deepEqual(state, heartbeat.body.topology);
     assert.equal(setup.master.heartbeatCount, 1);
   }));
-
-Deno.test("Agent.state() needs no master and no certificates", async () => {
-  await using setup = await AgentSetup.create();
-  setup.apply();
-  await setup.master.stop();
-  await Deno.remove(`${setup.path}/worker.key`);
-  const agent = setup.newAgent();
-  assert.equal((await agent.state(never))?.topology_id, topologyId);
-  agent.close();
-});

@@ -8,23 +8,15 @@ import { readRow } from "../store/row.ts";
 const short = topologyId.slice(0, 8);
 const otherId = `${short}-other`;
 
-/** The text after the id of what was torn down. */
-const removed = "torn down: 3 changes";
-const wasEmpty = "torn down: nothing of it was in Docker";
-
-interface Case {
-  readonly title: string;
-  readonly given: string;
-  readonly plant: (setup: AgentSetup) => void;
-  readonly code: number;
-  /** The line on standard output; empty when it is refused. */
-  readonly stdout: string;
-  /** The first line on standard error, after the name of the program. */
-  readonly stderr?: string;
-}
+const removed = `topology ${topologyId} torn down: 3 changes`;
+const wasEmpty = `topology ${topologyId} torn down: nothing of it was in Docker`;
 
 const apply = (setup: AgentSetup) => setup.apply();
-const nothing = () => {};
+const nothing = (_: AgentSetup): void => {};
+const withoutStore = (setup: AgentSetup) => {
+  setup.apply();
+  Deno.removeSync(setup.storePath);
+};
 /** Leaves the objects of the topology, and removes its row. */
 const withoutRow = (setup: AgentSetup) => {
   setup.apply();
@@ -49,109 +41,53 @@ const olderRow = (setup: AgentSetup) => {
 const refused = (given: string, applied = topologyId) =>
   `nothing found for topology ${given}; topology ${applied} is applied on this host`;
 
-const cases: readonly Case[] = [
-  { title: "the id", given: topologyId, plant: apply, code: 0, stdout: `${topologyId} ${removed}` },
-  {
-    title: "8 characters",
-    given: short,
-    plant: apply,
-    code: 0,
-    stdout: `${topologyId} ${removed}`,
-  },
-  {
-    title: "all characters but the last",
-    given: topologyId.slice(0, -1),
-    plant: apply,
-    code: 0,
-    stdout: `${topologyId} ${removed}`,
-  },
-  {
-    title: "8 characters of a marker row",
-    given: short,
-    plant: marker,
-    code: 0,
-    stdout: `${topologyId} ${wasEmpty}`,
-  },
-  {
-    title: "8 characters of what is only in Docker",
-    given: short,
-    plant: withoutRow,
-    code: 0,
-    stdout: `${topologyId} ${removed}`,
-  },
-  {
-    title: "8 characters of what is in Docker without a store",
-    given: short,
-    plant: (setup) => {
-      setup.apply();
-      Deno.removeSync(setup.storePath);
-    },
-    code: 0,
-    stdout: `${topologyId} ${removed}`,
-  },
-  {
-    title: "an older row",
-    given: topologyId,
-    plant: olderRow,
-    code: 0,
-    stdout: `${topologyId} ${wasEmpty}`,
-  },
-  {
-    title: "an id where nothing is applied",
-    given: short,
-    plant: nothing,
-    code: 0,
-    stdout: `nothing found for topology ${short}`,
-  },
-  ...Object.entries({
-    "7 characters": topologyId.slice(0, 7),
-    "a longer id": `${topologyId}0`,
-    "another short id": "5e1f0a3c",
-    "another id that starts the same": otherId,
-  }).map(([what, given]): Case => ({
-    title: `${what} for none`,
-    given,
-    plant: apply,
-    code: 3,
-    stdout: "",
-    stderr: refused(given),
-  })),
-  {
-    title: "another id than that of a marker row",
-    given: "5e1f0a3c",
-    plant: marker,
-    code: 3,
-    stdout: "",
-    stderr: refused("5e1f0a3c"),
-  },
-  {
-    title: "8 characters of two ids in Docker",
-    given: short,
-    plant: labelled(otherId),
-    code: 3,
-    stdout: "",
-    stderr: `several topologies in Docker have an id that starts with ${short}: ` +
-      `${topologyId}, ${otherId}`,
-  },
+/** What is torn down: a title, the given id, what is on the host, and the line that is printed. */
+const accepted: [title: string, given: string, plant: typeof nothing, line: string][] = [
+  ["the id", topologyId, apply, removed],
+  ["8 characters", short, apply, removed],
+  ["all characters but the last", topologyId.slice(0, -1), apply, removed],
+  ["8 characters of a marker row", short, marker, wasEmpty],
+  ["8 characters of what is only in Docker", short, withoutRow, removed],
+  ["8 characters of what is in Docker without a store", short, withoutStore, removed],
+  ["an older row", topologyId, olderRow, wasEmpty],
+  ["an id where nothing is applied", short, nothing, `nothing found for topology ${short}`],
+];
+
+/** What is refused, likewise, with the first line on standard error. */
+const refusals: typeof accepted = [
+  ...["5e1f0a3c", otherId, `${topologyId}0`, topologyId.slice(0, 7)]
+    .map((id): typeof accepted[number] => [`${id} for none`, id, apply, refused(id)]),
+  ["another id than that of a marker row", "5e1f0a3c", marker, refused("5e1f0a3c")],
+  [
+    "8 characters of two ids in Docker",
+    short,
+    labelled(otherId),
+    `several topologies in Docker have an id that starts with ${short}: ${topologyId}, ${otherId}`,
+  ],
 ];
 
 const teardown = (setup: AgentSetup, ...args: string[]): Promise<Ended> =>
   runOn(["teardown", ...args, ...flagsOf(setup, { master: false })]);
 
-for (const { title, given, plant, code, stdout, stderr } of cases) {
+for (const [title, given, plant, line] of accepted) {
   Deno.test(`run() teardown of ${title}`, async () => {
     await using setup = await AgentSetup.create();
     plant(setup);
+    const { code, stdout, stderr } = await teardown(setup, given);
+    assert.deepEqual([code, stdout], [0, `${line}\n`], stderr);
+    assert.notEqual(readRow(setup.storePath)?.topologyId, topologyId);
+  });
+}
+
+for (const [title, given, plant, line] of refusals) {
+  Deno.test(`run() teardown refuses ${title}`, async () => {
+    await using setup = await AgentSetup.create();
+    plant(setup);
     const before = setup.engine.containers.length;
-    const ended = await teardown(setup, given);
-    assert.equal(ended.code, code, ended.stderr);
-    const line = stdout.startsWith("nothing") || stdout === "" ? stdout : `topology ${stdout}`;
-    assert.equal(ended.stdout, line && `${line}\n`);
-    if (code === 0) assert.notEqual(readRow(setup.storePath)?.topologyId, topologyId);
-    else {
-      assert.equal(ended.stderr.split("\n")[0], `decnet-agent: ${stderr}`);
-      assert.deepEqual([setup.engine.changes, setup.engine.containers.length], [[], before]);
-    }
+    const { code, stdout, stderr } = await teardown(setup, given);
+    assert.deepEqual([code, stdout], [3, ""]);
+    assert.equal(stderr.split("\n")[0], `decnet-agent: ${line}`);
+    assert.deepEqual([setup.engine.changes, setup.engine.containers.length], [[], before]);
   });
 }
 
