@@ -23,7 +23,7 @@ import { planDocument } from "../topology/plan.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { applyAgain, storeOf } from "./storage.ts";
 import { describe, look, mayUse, quotePath, reading, writing } from "./system.ts";
-import { hasUnit } from "./unit.ts";
+import { readUnit } from "./unit.ts";
 
 const docker = { socket: "/var/run/docker.sock", unit: "docker.service" } as const;
 const podman = { socket: "/run/podman/podman.sock", unit: "podman.socket" } as const;
@@ -113,7 +113,7 @@ async function judgeAbsentSocket(context: DoctorContext): Promise<Result> {
     }
   }
   for (const { socket, unit } of engines) {
-    if (sockets.includes(socket) && hasUnit(root, unit)) {
+    if (sockets.includes(socket) && readUnit(root, unit) !== null) {
       return failed(
         text,
         context.withSystemd("start the engine", `systemctl enable --now ${unit}`),

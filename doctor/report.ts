@@ -41,8 +41,13 @@ export async function* makeReport(
   let index = 0;
   for await (const lines of inOrder(running, late, timeoutMs)) {
     const { heading } = parts[index++]!;
-    yield `\n== ${heading}\n${lines.map((line) => `${sanitizeLine(line).trimEnd()}\n`).join("")}`;
+    yield [`\n== ${heading}`, ...lines.map(plainLine), ""].join("\n");
   }
+}
+
+/** Leaves out what may be a password in a URL, such as a proxy's. */
+function plainLine(line: string): string {
+  return sanitizeLine(line).replaceAll(/:\/\/[^\s/@]+@/g, "://…@").trimEnd();
 }
 
 async function linesOrWhy(

@@ -24,13 +24,13 @@ Deno.test("makeReport() makes the rest when a part throws or hangs", async () =>
   const parts = [
     { heading: "broken", lines: () => Promise.reject(new Error("no idea")) },
     { heading: "hung", lines: () => new Promise<string[]>(() => {}) },
-    { heading: "well", lines: () => ["one\x1b[31m", "two\nthree"] },
+    { heading: "well", lines: () => ["one\x1b[31m", "two\nthree", "tcp://me:secret@host:1/ a@b"] },
   ];
   const texts = await Array.fromAsync(makeReport({} as DoctorContext, parts, 50));
   assert.deepEqual(texts, [
     "\n== broken\nCannot make this part: no idea\n",
     "\n== hung\nCannot make this part: something on this host hangs\n",
-    "\n== well\none [31m\ntwo three\n",
+    "\n== well\none [31m\ntwo three\ntcp://…@host:1/ a@b\n",
   ]);
 });
 

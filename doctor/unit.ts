@@ -1,4 +1,3 @@
-import { exists } from "../host/files.ts";
 import { namesIn, readText } from "./system.ts";
 
 /** Folders of units, in systemd's order: the first that has a file wins. */
@@ -51,11 +50,6 @@ export function readUnit(root: string, name: string): Unit | null {
     if (text !== null) return new Unit(path, null, [{ path, text }, ...dropIns(root, name)]);
   }
   return null;
-}
-
-/** Returns true when a unit of this name is installed. */
-export function hasUnit(root: string, name: string): boolean {
-  return folders.some((folder) => exists(`${root}${folder}/${name}`));
 }
 
 /** Reads the drop-ins of a unit, sorted by name as systemd applies them. */

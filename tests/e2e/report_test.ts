@@ -53,6 +53,9 @@ Deno.test("decnet-agent doctor --report holds all parts, and no secret", async (
     await agent.stop();
   }
   // assertNoSecrets() looks at all that is printed.
+  const env = { DECNET_LISTEN: `tcp://me:${plantedPassword}@host` };
+  const wrong = await execute(["doctor", "--report", ...flags], { env });
+  assert.match(wrong.stdout, /^listen = tcp:\/\/…@host \(\$DECNET_LISTEN\)$/m);
   const { code, stdout, stderr } = await execute(["doctor", "--report", ...flags]);
   assert.equal(stderr, "");
   const doctor = await execute(["doctor", "--json", ...flags]);
