@@ -20,6 +20,7 @@ import {
   makeCertificate,
 } from "../tests/support/raw_certificates.ts";
 import { authority, certificatesOf } from "../tests/support/master_setup.ts";
+import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
 
 const head = "HTTP/1.1\r\nHost: agent\r\n";
 const get = `GET /health ${head}\r\n`;
@@ -49,7 +50,8 @@ onApi.test("the API holds 256 handshakes, and answers the master beside them", a
 
 onApi.test("the API lets a slow master in while 100 addresses flood it", async (api) => {
   using stack = new DisposableStack();
-  await using distant = new DelayingProxy(api.port, 50);
+  await using distant = new SwallowingProxy(api.port);
+  distant.delayMs = 50;
   const flood = async (signal: AbortSignal) => {
     for (let i = 0; !signal.aborted; i++) {
       const attacker = stack.use(await Tcp.open(api.port, `127.0.1.${1 + i % 100}`));
@@ -154,40 +156,6 @@ class Tcp implements Disposable {
 
   [Symbol.dispose](): void {
     this.#socket.destroy();
-  }
-}
-
-/** Passes on everything after so many milliseconds, both ways. */
-class DelayingProxy implements AsyncDisposable {
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly port = this.#listener.addr.port;
-  readonly #serving: Promise<void>;
-
-  constructor(target: number, ms: number) {
-    this.#serving = this.#serve(target, ms);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#serving;
-  }
-
-  async #serve(port: number, ms: number): Promise<void> {
-    const relays: Promise<unknown>[] = [];
-    const later = () =>
-      new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
-        transform: async (bytes, controller) => {
-          await new Promise((resolve) => setTimeout(resolve, ms));
-          controller.enqueue(bytes);
-        },
-      });
-    for await (const client of this.#listener) {
-      const server = await Deno.connect({ hostname: "127.0.0.1", port });
-      const pipe = (from: Deno.Conn, to: Deno.Conn) =>
-        from.readable.pipeThrough(later()).pipeTo(to.writable).catch(() => {});
-      relays.push(pipe(client, server), pipe(server, client));
-    }
-    await Promise.all(relays);
   }
 }
 

@@ -234,8 +234,7 @@ setpriv.test("S25 a loop of root leaves a lock that the service's user can use",
     const before = engine.requestCount;
     await using agent = new RunningAgent(["--interval=5s", ...host.flags()], options);
     await agent.until(() => engine.requestCount > before + 3);
-    const { code, stderr } = await agent.stop();
-    assert.deepEqual([code, /level=(?:warn|error)/.test(stderr)], [0, false], stderr);
+    assert.doesNotMatch((await agent.stop()).stderr, /level=(?:warn|error)/);
   }
   const owners = [...Deno.readDirSync(host.stateDirectory)]
     .map(({ name }) => `${name} ${Deno.statSync(`${host.stateDirectory}/${name}`).uid}`);

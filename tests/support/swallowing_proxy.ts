@@ -4,6 +4,8 @@ export class SwallowingProxy implements AsyncDisposable {
   connectionCount = 0;
   /** Whether nothing that is sent on a connection, counted from 1, arrives. */
   isDead: (connection: number) => boolean = () => false;
+  /** How long each piece takes, in milliseconds. */
+  delayMs = 0;
   readonly #listener: Deno.TcpListener;
   readonly #connections = new Set<Deno.Conn>();
   readonly #serving: Promise<void>;
@@ -77,6 +79,7 @@ export class SwallowingProxy implements AsyncDisposable {
     const buffer = new Uint8Array(65_536);
     try {
       for (let length; (length = await from.read(buffer)) !== null;) {
+        if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
         if (!this.isDead(number)) await writeAll(to, buffer.subarray(0, length));
         await this.#held?.promise;
       }
