@@ -1,5 +1,4 @@
 import { explain } from "../store/file.ts";
-import type { Problem } from "../topology/problem.ts";
 
 /** Why an apply or a teardown did not happen. */
 export type ApplyErrorCode =
@@ -21,7 +20,7 @@ export class ApplyError extends Error {
   override readonly name = "ApplyError";
 
   /** The problems of an `invalid` document; empty when its hash or its size is wrong. */
-  readonly problems: readonly Problem[];
+  readonly problems: readonly string[];
   /** Whether the store has it as the last error. */
   readonly isRecorded: boolean;
   /** Whether an earlier `loop` has told the same. */
@@ -32,7 +31,7 @@ export class ApplyError extends Error {
     message: string,
     { cause, problems = [], isRecorded = false, isRepeated = false }: {
       cause?: unknown;
-      problems?: readonly Problem[];
+      problems?: readonly string[];
       isRecorded?: boolean;
       isRepeated?: boolean;
     } = {},

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { describeProblems, excerpt, named, type Problem, problem } from "./problem.ts";
+import { describeProblems, excerpt, named, problem } from "./problem.ts";
 
-function problems(count: number): Problem[] {
+function problems(count: number): string[] {
   return Array.from(
     { length: count },
     (_, index) => problem("DECKY_ORPHAN", named(`decky-${index}`, `deckies[${index}]`), "fault"),
@@ -9,11 +9,10 @@ function problems(count: number): Problem[] {
 }
 
 Deno.test("problem() begins its message with the subject and the place", () => {
-  assert.deepEqual(problem("LAN_NAME_DUP", named("LAN-01", "lans[1].name"), "taken"), {
-    code: "LAN_NAME_DUP",
-    place: "lans[1].name",
-    message: "LAN-01 at lans[1].name: taken",
-  });
+  assert.equal(
+    problem("LAN_NAME_DUP", named("LAN-01", "lans[1].name"), "taken"),
+    "[LAN_NAME_DUP] LAN-01 at lans[1].name: taken",
+  );
 });
 
 Deno.test("describeProblems() counts the problems and lists them with their codes", () => {

@@ -10,7 +10,7 @@ import {
 } from "./address.ts";
 import { type Decky, isImageReference, type Lan, type Topology } from "./document.ts";
 import { type ImageNames, type PlanOptions, serviceImage } from "./plan.ts";
-import { describe, excerpt, named, type Problem, problem, type Subject } from "./problem.ts";
+import { excerpt, named, problem } from "./problem.ts";
 import {
   type Port,
   publishedPorts,
@@ -28,7 +28,7 @@ const maximumDeckiesOnLan = 1_023;
 export function validateTopology(
   topology: Topology,
   { images, services, publish }: Pick<PlanOptions, "images" | "services" | "publish">,
-): Problem[] {
+): string[] {
   const tooLarge = checkSize(topology);
   if (tooLarge.length > 0) return tooLarge;
   return [
@@ -36,33 +36,36 @@ export function validateTopology(
     ...checkDmz(topology),
     ...checkLans(topology.lans),
     ...checkDeckies(topology, images),
-    ...topology.deckies.flatMap((decky, index) => checkConfigs(decky, index, services)),
+    ...checkConfigs(topology, services),
     ...(publish === null ? [] : checkPorts(topology, services)),
   ];
 }
 
-function checkSize({ id, lans, deckies }: Topology): Problem[] {
+function checkSize({ id, lans, deckies }: Topology): string[] {
   const containers = deckies.reduce((sum, { services }) => sum + 1 + services.length, 0);
   const addresses = deckies.reduce((sum, { addressByLan }) => sum + addressByLan.size, 0);
-  const sizes: [place: string, count: number, maximum: number, what: string][] = [
+  const sizes = [
     ["lans", lans.length, maximumLans, "LANs"],
     ["deckies", containers, maximumContainers, "deckies and services"],
     ["deckies", addresses, maximumAddresses, "addresses"],
-  ];
+  ] as const;
   const tooMany = sizes.filter(([, count, maximum]) => count > maximum);
   if (tooMany.length === 0) return checkBridges(lans, deckies);
   return tooMany.map(([place, count, maximum, what]) => {
-    const subject = { what: `topology ${excerpt(id)}`, place };
-    return problem("TOO_LARGE", subject, `it has ${count} ${what}; at most ${maximum} are taken`);
+    const fault = `it has ${count} ${what}; at most ${maximum} are taken`;
+    return problem("TOO_LARGE", topologyAt(id, place), fault);
   });
 }
 
+function topologyAt(id: string, place: string): string {
+  return `topology ${named(id, place)}`;
+}
+
 /** Checks that each LAN's bridge has a port for each of its deckies. */
-function checkBridges(lans: readonly Lan[], deckies: readonly Decky[]): Problem[] {
+function checkBridges(lans: readonly Lan[], deckies: readonly Decky[]): string[] {
+  const onLans = deckies.flatMap(({ addressByLan }) => [...addressByLan.keys()]);
   const countByLan = new Map<string, number>();
-  for (const lan of deckies.flatMap(({ addressByLan }) => [...addressByLan.keys()])) {
-    countByLan.set(lan, (countByLan.get(lan) ?? 0) + 1);
-  }
+  for (const lan of onLans) countByLan.set(lan, (countByLan.get(lan) ?? 0) + 1);
   return lans.flatMap(({ name }, index) => {
     const count = countByLan.get(name) ?? 0;
     if (count <= maximumDeckiesOnLan) return [];
@@ -72,14 +75,13 @@ function checkBridges(lans: readonly Lan[], deckies: readonly Decky[]): Problem[
 }
 
 /** Checks a topology's id. */
-export function checkId(id: string): Problem[] {
+export function checkId(id: string): string[] {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(id)) return [];
-  const subject = { what: `topology ${excerpt(id)}`, place: "topology.id" };
-  return [problem("ID_MALFORMED", subject, `an id must ${nameRule(64)}`)];
+  return [problem("ID_MALFORMED", topologyAt(id, "topology.id"), `an id must ${nameRule(64)}`)];
 }
 
 /** Checks a name: Docker limits its characters; a decky's is a host name, which limits its length. */
-export function checkName(name: string, subject: Subject): Problem[] {
+export function checkName(name: string, subject: string): string[] {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name)) return [];
   return [problem("NAME_MALFORMED", subject, `a name must ${nameRule(63)}`)];
 }
@@ -93,27 +95,24 @@ function nameRule(length: number): string {
 const maximumNamed = 10;
 
 /** Checks that there is one DMZ, and that deckies on several LANs connect every LAN to it. */
-export function checkDmz({ id, lans, deckies }: Topology): Problem[] {
+export function checkDmz({ id, lans, deckies }: Topology): string[] {
   if (lans.length === 0 && deckies.length === 0) return [];
-  const topology = { what: `topology ${excerpt(id)}`, place: "lans" };
   const subjects = lans.map(({ name }, index) => named(name, `lans[${index}]`));
   const dmzs = subjects.filter((_, index) => lans[index]!.isDmz);
-  if (dmzs.length === 0) return [problem("DMZ_MISSING", topology, "no LAN has is_dmz")];
-
-  const problems: Problem[] = [];
+  if (dmzs.length === 0) {
+    return [problem("DMZ_MISSING", topologyAt(id, "lans"), "no LAN has is_dmz")];
+  }
+  const problems: string[] = [];
   if (dmzs.length > 1) {
-    const listed = dmzs.slice(0, maximumNamed).map(describe);
-    if (dmzs.length > maximumNamed) listed.push(`${dmzs.length - maximumNamed} more`);
-    const fault = `only one LAN may have is_dmz, but ${listed.join(", ")} have it`;
-    problems.push(problem("DMZ_MULTIPLE", topology, fault));
+    const more = dmzs.length > maximumNamed ? `, ${dmzs.length - maximumNamed} more` : "";
+    const listed = dmzs.slice(0, maximumNamed).join(", ") + more;
+    const fault = `only one LAN may have is_dmz, but ${listed} have it`;
+    problems.push(problem("DMZ_MULTIPLE", topologyAt(id, "lans"), fault));
   }
   const reached = findReachableLans(lans, deckies);
+  const orphans = subjects.filter((_, index) => !reached.has(lans[index]!.name));
   const fault = "no deckies on several LANs make a path from it to the DMZ";
-  for (const [index, subject] of subjects.entries()) {
-    if (reached.has(lans[index]!.name)) continue;
-    problems.push(problem("DMZ_ORPHAN", subject, fault));
-  }
-  return problems;
+  return [...problems, ...orphans.map((subject) => problem("DMZ_ORPHAN", subject, fault))];
 }
 
 /** Finds the names of the LANs that can be reached from a DMZ, including the DMZs. */
@@ -135,34 +134,35 @@ function findReachableLans(lans: readonly Lan[], deckies: readonly Decky[]): Set
   return reached;
 }
 
-/** Checks the names and subnets of LANs, also for conflicts. */
-export function checkLans(lans: readonly Lan[]): Problem[] {
+/** Checks the names and subnets of LANs, also for conflicts with those before them. */
+export function checkLans(lans: readonly Lan[]): string[] {
   const subnets = lans.map(({ subnet }) => readLanSubnet(subnet));
-  const overlapping = findOverlaps(subnets);
-  const indexByDockerName = new Map<string, number>();
-  const subjectOf = (index: number, field: keyof Lan) =>
-    named(lans[index]!.name, `lans[${index}].${field}`);
-  return lans.flatMap(({ name, subnet }, index) => {
-    const [nameSubject, subnetSubject] = [subjectOf(index, "name"), subjectOf(index, "subnet")];
-    const problems = checkName(name, nameSubject);
-    const namesake = indexByDockerName.get(name.toLowerCase());
-    if (namesake === undefined) {
-      indexByDockerName.set(name.toLowerCase(), index);
-    } else {
-      const other = describe(subjectOf(namesake, "name"));
-      const fault = `${other} has this name already; case does not count`;
-      problems.push(problem("LAN_NAME_DUP", nameSubject, fault));
+  const firstByDockerName = new Map<string, string>();
+  return lans.flatMap(({ name }, index) => {
+    const subject = named(name, `lans[${index}].name`);
+    const problems = checkName(name, subject);
+    const namesake = firstByDockerName.get(name.toLowerCase());
+    if (namesake === undefined) firstByDockerName.set(name.toLowerCase(), subject);
+    else {
+      const fault = `${namesake} has this name already; case does not count`;
+      problems.push(problem("LAN_NAME_DUP", subject, fault));
     }
-    const read = subnets[index]!;
-    if (typeof read === "string") problems.push(problem("SUBNET_MALFORMED", subnetSubject, read));
-    const other = overlapping.get(index);
-    if (other !== undefined) {
-      const where = describe(subjectOf(other, "subnet"));
-      const fault = `${subnet} overlaps ${lans[other]!.subnet} of ${where}`;
-      problems.push(problem("SUBNET_OVERLAP", subnetSubject, fault));
-    }
-    return problems;
+    return [...problems, ...checkSubnet(lans, subnets, index)];
   });
+}
+
+function checkSubnet(
+  lans: readonly Lan[],
+  subnets: readonly (Subnet | string)[],
+  index: number,
+): string[] {
+  const subject = (at: number) => named(lans[at]!.name, `lans[${at}].subnet`);
+  const subnet = subnets[index]!;
+  if (typeof subnet === "string") return [problem("SUBNET_MALFORMED", subject(index), subnet)];
+  const at = subnets.findIndex((it) => typeof it !== "string" && overlaps(it, subnet));
+  if (at === index) return [];
+  const fault = `${lans[index]!.subnet} overlaps ${lans[at]!.subnet} of ${subject(at)}`;
+  return [problem("SUBNET_OVERLAP", subject(index), fault)];
 }
 
 /** Ranges that a Docker network cannot have or that would harm the host. */
@@ -193,64 +193,46 @@ export function readLanSubnet(text: string): Subnet | string {
   return reserved ? `${shown} overlaps ${reserved.cidr}, ${reserved.use}` : subnet;
 }
 
-/** Finds overlaps: index of a LAN → index of one other LAN that it overlaps. */
-function findOverlaps(subnets: readonly (Subnet | string)[]): Map<number, number> {
-  const sorted = subnets
-    .flatMap((subnet, index) => typeof subnet === "string" ? [] : [{ subnet, index }])
-    .sort((a, b) => a.subnet.first - b.subnet.first || b.subnet.last - a.subnet.last);
-  const overlapping = new Map<number, number>();
-  let widest = sorted[0];
-  for (const lan of sorted.slice(1)) {
-    // Subnets are nested or apart, so one that overlaps any earlier one overlaps the widest.
-    if (widest && overlaps(widest.subnet, lan.subnet)) overlapping.set(lan.index, widest.index);
-    else widest = lan;
-  }
-  return overlapping;
-}
-
 /** Checks the names, services, images and addresses of deckies, also for conflicts. */
-export function checkDeckies({ lans, deckies }: Topology, images: ImageNames): Problem[] {
-  const firstByName = new Map<string, Container>();
-  const lanByName = new Map<string, KnownLan>();
-  for (const { name, subnet: cidr } of lans) {
-    const read = readLanSubnet(cidr);
-    const subnet = typeof read === "string" ? null : read;
-    if (!lanByName.has(name)) lanByName.set(name, { cidr, subnet, ownerByAddress: new Map() });
-  }
-  const nameByLowerCase = new Map(lans.map(({ name }) => [name.toLowerCase(), name]));
+export function checkDeckies({ lans, deckies }: Topology, images: ImageNames): string[] {
+  const firstByName = new Map<string, FirstContainer>();
+  const lanByName = knownLans(lans);
   return deckies.flatMap((decky, index) => [
     ...checkDeckyNames(decky, index),
     ...checkContainerNames(decky, index, firstByName),
-    ...checkAddresses(decky, index, { lanByName, nameByLowerCase }),
+    ...checkAddresses(decky, index, lanByName),
     ...checkImages(decky, index, images),
   ]);
 }
 
-/** A decky's service as the subject of a problem. */
-function serviceSubject(decky: Decky, service: string, place: string): Subject {
-  return { what: `service ${excerpt(service)} of ${excerpt(decky.name)}`, place };
+/** Describes a decky's service as the subject of a problem. */
+function serviceAt(decky: string, service: string, place: string): string {
+  return `service ${excerpt(service)} of ${named(decky, place)}`;
 }
 
-function checkDeckyNames(decky: Decky, index: number): Problem[] {
+function checkDeckyNames(decky: Decky, index: number): string[] {
+  const place = `deckies[${index}]`;
   return [
-    ...checkName(decky.name, named(decky.name, `deckies[${index}].name`)),
-    ...decky.services.flatMap((service, at) => {
-      const place = `deckies[${index}].services[${at}]`;
-      return checkName(service, serviceSubject(decky, service, place));
-    }),
+    ...checkName(decky.name, named(decky.name, `${place}.name`)),
+    ...decky.services.flatMap((service, at) =>
+      checkName(service, serviceAt(decky.name, service, `${place}.services[${at}]`))
+    ),
   ];
 }
 
 /** Checks the images of a decky's services, those of the document and those that are configured. */
-function checkImages(decky: Decky, index: number, images: ImageNames): Problem[] {
+function checkImages(decky: Decky, index: number, images: ImageNames): string[] {
   // Ignores images of services that the decky does not have, as they are never used.
   return [...new Set(decky.services)].flatMap((service) => {
     const image = serviceImage(service, decky, images);
     if (isImageReference(image)) return [];
     const config = `decky_config.service_config.${excerpt(service)}.image`;
     const isOwn = decky.imageByService.has(service);
-    const place = `deckies[${index}].${isOwn ? config : "services"}`;
-    const subject = serviceSubject(decky, service, place);
+    const subject = serviceAt(
+      decky.name,
+      service,
+      `deckies[${index}].${isOwn ? config : "services"}`,
+    );
     // The name itself is reported: an image reference made of it is malformed, too.
     if (!isOwn && checkName(service, subject).length > 0) return [];
     const origin = isOwn ? "" : ", by service-image,";
@@ -262,72 +244,77 @@ function checkImages(decky: Decky, index: number, images: ImageNames): Problem[]
 /** Length of the longest valid `<decky>-<service>`. */
 const maximumNameLength = 63 + 1 + 63;
 
-interface Container {
-  readonly subject: Subject;
-  readonly decky: Decky;
-  /** Undefined for the decky's base container. */
-  readonly service?: string;
+/** The first container with a name. */
+interface FirstContainer {
+  readonly subject: string;
+  readonly isBase: boolean;
 }
 
-/** Checks the names `<decky>` and `<decky>-<service>`, and adds them to those of earlier deckies. */
+/** Checks the names of a decky's containers, `<decky>` and `<decky>-<service>`, and adds them. */
 function checkContainerNames(
-  decky: Decky,
+  { name: deckyName, services }: Decky,
   index: number,
-  firstByName: Map<string, Container>,
-): Problem[] {
+  firstByName: Map<string, FirstContainer>,
+): string[] {
   const place = `deckies[${index}]`;
-  const base: Container = { subject: named(decky.name, `${place}.name`), decky };
-  const services = decky.services.map((service, at): Container => {
-    return { subject: serviceSubject(decky, service, `${place}.services[${at}]`), decky, service };
-  });
-  const ownByName = new Map<string, Container>();
-  return [base, ...services].flatMap((container) => {
-    const { subject, service } = container;
-    const name = service === undefined ? decky.name : `${decky.name}-${service}`;
+  const base = { name: deckyName, subject: named(deckyName, `${place}.name`), isBase: true };
+  const hasNamesake = firstByName.get(deckyName)?.isBase;
+  // Reports two deckies with one name once, not again for each service that both have.
+  const containers = hasNamesake ? [base] : [
+    base,
+    ...services.map((service, at) => ({
+      name: `${deckyName}-${service}`,
+      subject: serviceAt(deckyName, service, `${place}.services[${at}]`),
+      isBase: false,
+    })),
+  ];
+  return containers.flatMap(({ name, subject, isBase }) => {
     // Longer names are malformed; comparing thousands with a huge common start takes too long.
     if (name.length > maximumNameLength) return [];
-    const first = ownByName.get(name) ?? firstByName.get(name);
-    if (!ownByName.has(name)) ownByName.set(name, container);
-    if (!first) firstByName.set(name, container);
-    // Reports two deckies with one name once, not again for each service that both have.
-    const isTwin = first && first.decky !== decky && first.decky.name === decky.name;
-    if (!first || (isTwin && service !== undefined && first.service === service)) return [];
-    const fault = `its container ${excerpt(name)} has the same name as that of ${
-      describe(first.subject)
-    }`;
-    return [problem("DECKY_NAME_DUP", subject, fault)];
+    const first = firstByName.get(name);
+    if (!first) firstByName.set(name, { subject, isBase });
+    const fault = first &&
+      `its container ${excerpt(name)} has the same name as that of ${first.subject}`;
+    return fault ? [problem("DECKY_NAME_DUP", subject, fault)] : [];
   });
 }
 
-/** A LAN, with the first decky at each of its addresses. */
 interface KnownLan {
-  /** As it is written in the document. */
-  readonly cidr: string;
+  readonly lan: Lan;
   /** Null when the subnet is malformed. */
   readonly subnet: Subnet | null;
-  readonly ownerByAddress: Map<number, Subject>;
+  /** The first decky that has an address. */
+  readonly ownerByAddress: Map<number, string>;
 }
 
-/** Finds addresses that are malformed, taken or not on their LAN, and adds the others. */
+/** Returns the LANs by their names in lower case; the first of several. */
+function knownLans(lans: readonly Lan[]): ReadonlyMap<string, KnownLan> {
+  return new Map(
+    lans.toReversed().map((lan) => {
+      const read = readLanSubnet(lan.subnet);
+      const subnet = typeof read === "string" ? null : read;
+      return [lan.name.toLowerCase(), { lan, subnet, ownerByAddress: new Map() }];
+    }),
+  );
+}
+
+/** Checks that a decky's addresses are well-formed, free and on its LANs, and adds them. */
 function checkAddresses(
   { name, addressByLan }: Decky,
   index: number,
-  { lanByName, nameByLowerCase }: {
-    lanByName: ReadonlyMap<string, KnownLan>;
-    nameByLowerCase: ReadonlyMap<string, string>;
-  },
-): Problem[] {
+  lanByName: ReadonlyMap<string, KnownLan>,
+): string[] {
   const place = `deckies[${index}].decky_config.ips_by_lan`;
   if (addressByLan.size === 0) {
     return [problem("DECKY_ORPHAN", named(name, place), "the decky is on no LAN")];
   }
   return [...addressByLan].flatMap(([lanName, text]) => {
     const subject = named(name, `${place}.${excerpt(lanName)}`);
-    const problems: Problem[] = [];
-    const lan = lanByName.get(lanName);
-    if (!lan) {
-      const similar = nameByLowerCase.get(lanName.toLowerCase());
-      const hint = similar === undefined ? "" : `; case counts, ${excerpt(similar)} is one`;
+    const similar = lanByName.get(lanName.toLowerCase());
+    const isKnown = similar?.lan.name === lanName;
+    const problems: string[] = [];
+    if (!isKnown) {
+      const hint = similar ? `; case counts, ${excerpt(similar.lan.name)} is one` : "";
       const fault = `${excerpt(lanName)} is not a LAN of the document${hint}`;
       problems.push(problem("IP_UNKNOWN_LAN", subject, fault));
     }
@@ -335,13 +322,13 @@ function checkAddresses(
     if (address === null) {
       const fault = `${excerpt(text)} is not an IPv4 address such as 10.0.0.2`;
       problems.push(problem("IP_MALFORMED", subject, fault));
-    } else if (lan) problems.push(...addAddress(address, lan, subject));
+    } else if (isKnown) problems.push(...addAddress(address, similar, subject));
     return problems;
   });
 }
 
-function addAddress(address: number, lan: KnownLan, subject: Subject): Problem[] {
-  const { cidr, subnet, ownerByAddress } = lan;
+function addAddress(address: number, known: KnownLan, subject: string): string[] {
+  const { lan: { subnet: cidr }, subnet, ownerByAddress } = known;
   const shown = formatAddress(address);
   const outside = (fault: string) => [problem("IP_OUT_OF_SUBNET", subject, `${shown} ${fault}`)];
   const taken = (fault: string) => [problem("IP_COLLISION", subject, `${shown} ${fault}`)];
@@ -350,38 +337,38 @@ function addAddress(address: number, lan: KnownLan, subject: Subject): Problem[]
     if (address === subnet.first) return outside(`is the network address of ${cidr}`);
     if (address === subnet.last) return outside(`is the broadcast address of ${cidr}`);
     // Docker's default gateway, also of an internal network.
-    if (address === subnet.first + 1) {
-      return taken(`is the gateway address of ${cidr}`);
-    }
+    if (address === subnet.first + 1) return taken(`is the gateway address of ${cidr}`);
   }
   const owner = ownerByAddress.get(address);
-  if (owner) return taken(`is also the address of ${describe(owner)}`);
+  if (owner !== undefined) return taken(`is also the address of ${owner}`);
   ownerByAddress.set(address, subject);
   return [];
 }
 
 /** Checks that each value of `service_config` that a service gets can be sent. */
-export function checkConfigs(decky: Decky, index: number, catalogue: ServiceCatalogue): Problem[] {
-  return [...new Set(decky.services)].flatMap((service) => {
-    const [facts, config] = [catalogue.get(service), decky.configByService.get(service)];
-    if (!facts || !config) return [];
-    return resolveEnvironment(facts, config).faults.map(({ key, fault }) => {
-      const names = [service, key].map(excerpt).join(".");
-      const place = `deckies[${index}].decky_config.service_config.${names}`;
-      return problem("CONFIG_MALFORMED", serviceSubject(decky, service, place), fault);
-    });
-  });
+function checkConfigs({ deckies }: Topology, catalogue: ServiceCatalogue): string[] {
+  return deckies.flatMap((decky, index) =>
+    [...decky.configByService].flatMap(([service, config]) => {
+      const place = `deckies[${index}].decky_config.service_config`;
+      return resolveEnvironment(catalogue.get(service) ?? {}, config).faults
+        .map(({ key, fault }) => {
+          const names = [service, key].map(excerpt).join(".");
+          const subject = serviceAt(decky.name, service, `${place}.${names}`);
+          return problem("CONFIG_MALFORMED", subject, fault);
+        });
+    })
+  );
 }
 
 /** Checks that no two gateways publish the same port. */
-export function checkPorts({ lans, deckies }: Topology, catalogue: ServiceCatalogue): Problem[] {
-  const firstByPort = new Map<Port, Subject>();
+function checkPorts({ lans, deckies }: Topology, catalogue: ServiceCatalogue): string[] {
+  const firstByPort = new Map<Port, string>();
   return deckies.flatMap((decky, index) => {
     const subject = named(decky.name, `deckies[${index}].services`);
     return publishedPorts(decky, { lans, catalogue }).flatMap((port) => {
       const first = firstByPort.get(port);
-      if (!first) firstByPort.set(port, subject);
-      const fault = first && `${describe(first)} publishes ${port} of the host already`;
+      if (first === undefined) firstByPort.set(port, subject);
+      const fault = first && `${first} publishes ${port} of the host already`;
       return fault ? [problem("PORT_COLLISION", subject, fault)] : [];
     });
   });

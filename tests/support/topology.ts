@@ -55,9 +55,7 @@ export function problemsOf(
   values: Partial<Topology>,
   options: Partial<PlanOptions> = {},
 ): string[] {
-  return validateTopology(topology(values), { ...defaultPlanOptions, ...options }).map((
-    { code, message },
-  ) => `[${code}] ${message}`);
+  return validateTopology(topology(values), { ...defaultPlanOptions, ...options });
 }
 
 const threeLansFile = new URL("../data/topology-three-lans.json", import.meta.url);
