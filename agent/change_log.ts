@@ -55,8 +55,9 @@ export class ChangeLog {
 
   /** Counts the master's failures; called once for each heartbeat. */
   recordSend(result: SendResult): void {
-    const ms = Math.round(result.latencyMs ?? 0);
-    this.#log("debug", "heartbeat", { result: result.kind, status: result.httpStatus ?? 0, ms });
+    const { kind, httpStatus, latencyMs } = result;
+    const ms = Math.round(latencyMs ?? 0);
+    this.#log("debug", "heartbeat", { result: kind, status: httpStatus ?? "none", ms });
     if (result.kind === "delivered") this.#masterAnswered();
     else if (result.error !== null && result.latencyMs !== null) this.#masterFailed(result.error);
   }

@@ -184,7 +184,7 @@ export class Exchange {
     this.options.log("debug", "API call", {
       method,
       path: shorten(pathOf(this.request), maximumPathLength),
-      status: this.response.statusCode,
+      status: this.response.headersSent ? this.response.statusCode : "none",
       ms: Math.round(performance.now() - startedAt),
     });
   }

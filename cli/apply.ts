@@ -1,5 +1,10 @@
 import { Agent } from "../agent/heartbeat.ts";
-import { Applier, type ApplyRequest, type ApplyResult } from "../apply/applier.ts";
+import {
+  Applier,
+  type ApplierOptions,
+  type ApplyRequest,
+  type ApplyResult,
+} from "../apply/applier.ts";
 import { ApplyError, type ApplyErrorCode } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
 import { sanitizeLine } from "../host/log.ts";
@@ -100,9 +105,13 @@ export async function readRequest(
     : { document: await readDocument(file, terminal), expectedHash: hash };
 }
 
-function applierOf({ agent, supersede, listen }: Configuration): Applier {
-  const { sockets, storePath, planOptions, master } = agent;
-  return new Applier({ sockets, storePath, planOptions, master, listen, supersede });
+/** Returns what applies topologies here; the running agent has a fallback, and knows the socket. */
+export function applierOf(
+  { agent, supersede, listen }: Configuration,
+  { sockets = agent.sockets, fallback }: Partial<Pick<ApplierOptions, "sockets" | "fallback">> = {},
+): Applier {
+  const { storePath, planOptions, master } = agent;
+  return new Applier({ sockets, storePath, planOptions, master, listen, supersede, fallback });
 }
 
 async function runAndReport(

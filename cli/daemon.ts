@@ -4,7 +4,6 @@ import { Wakeup } from "../agent/schedule.ts";
 import { HostWatcher } from "../agent/watcher.ts";
 import { ApiServer } from "../api/server.ts";
 import { TopologyService } from "../api/topology_service.ts";
-import { Applier } from "../apply/applier.ts";
 import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
 import { createLog, type Level, lineStart, type Log, logText } from "../host/log.ts";
 import { isJournal, SystemdNotifier } from "../host/systemd.ts";
@@ -16,6 +15,7 @@ import { besideStore, explain } from "../store/file.ts";
 import { ProblemFile } from "../store/problems.ts";
 import { FallbackStore } from "../store/recovery.ts";
 import type { Inventory } from "../topology/inventory.ts";
+import { applierOf } from "./apply.ts";
 import type { Configuration, ListenOptions } from "./config.ts";
 import { logsPathOf, reportOf } from "./log_report.ts";
 import type { MetricsFile } from "./metrics.ts";
@@ -214,19 +214,11 @@ class ConfiguredRun {
   constructor(options: RunOptions) {
     this.#options = options;
     const { configuration, certificates, fallback, logs, log, signal } = options;
-    const { agent, supersede, listen } = configuration;
-    const { networkPrefixes, containerPrefixes, storePath, planOptions, master } = agent;
+    const { agent } = configuration;
+    const { networkPrefixes, containerPrefixes, storePath } = agent;
     const sockets = this.#sockets = [...agent.sockets];
     const wakeup = this.#wakeup;
-    const applier = new Applier({
-      sockets,
-      storePath,
-      planOptions,
-      master,
-      listen,
-      supersede,
-      fallback,
-    });
+    const applier = applierOf(configuration, { sockets, fallback });
     const onInventory = ({ containers }: Inventory) => logs?.note(containers);
     this.agent = new Agent({ ...agent, sockets, certificates, fallback, onInventory, log });
     this.service = new TopologyService({ agent: this.agent, applier, wakeup, log, signal });

@@ -48,21 +48,23 @@ Deno.test("doctorJson() has a fix where something is wrong", () => {
   });
 });
 
+/** What `explain` reads; `path` is the ini file that `--config` names. */
+interface Host {
+  flags?: Partial<Record<KeyName, string>>;
+  variables?: Record<string, string>;
+  ini?: string | null | (() => string | null);
+  isServiceActive?: boolean;
+  path?: string | null;
+}
+
 /** Explains what is set by flags, variables and the ini file. */
-function explain(
-  { flags = {}, variables = {}, ini = null, isServiceActive = false }: {
-    flags?: Partial<Record<KeyName, string>>;
-    variables?: Record<string, string>;
-    ini?: string | null;
-    isServiceActive?: boolean;
-  },
-) {
-  return explainConfiguration(new Map(Object.entries(flags) as [KeyName, string][]), null, {
+function explain({ flags = {}, variables = {}, ini = null, path = null, ...more }: Host) {
+  return explainConfiguration(new Map(Object.entries(flags) as [KeyName, string][]), path, {
     variable: (name) => variables[name],
-    readFile: () => ini,
+    readFile: () => typeof ini === "function" ? ini() : ini,
     exists: (path) => path === "/etc/decnet/decnet.ini" && ini !== null,
     isRoot: true,
-    isServiceActive,
+    ...more,
   });
 }
 
@@ -124,17 +126,8 @@ Deno.test("explainConfiguration() goes on without a malformed ini file", () => {
 });
 
 Deno.test("ConfigReport.lineOf() repeats the right flags, quoted", () => {
-  const flags = new Map<KeyName, string>([
-    ["state-dir", "/a state"],
-    ["interval", "1s"],
-    ["docker-host", "unix:///d.sock"],
-  ]);
-  const { lineOf } = explainConfiguration(flags, "my.ini", {
-    variable: () => undefined,
-    readFile: () => "[agent]",
-    exists: () => true,
-    isRoot: true,
-  });
+  const flags = { "state-dir": "/a state", "interval": "1s", "docker-host": "unix:///d.sock" };
+  const { lineOf } = explain({ flags, path: "my.ini", ini: "[agent]" });
   assert.equal(
     lineOf("apply", "--stored"),
     "decnet-agent apply --stored --config=my.ini '--state-dir=/a state' " +
@@ -153,12 +146,7 @@ Deno.test("ConfigReport.placeOf() names what counts, and what reads a change", (
     placeOf({ ...line, isServiceActive: true }),
     "(set in /etc/decnet/decnet.ini line 2), then: systemctl reload decnet-agent",
   );
-  const noFile = explainConfiguration(new Map(), "/dev/null", {
-    variable: () => undefined,
-    readFile: () => assert.fail("it was read"),
-    exists: () => true,
-    isRoot: true,
-  });
+  const noFile = explain({ path: "/dev/null", ini: () => assert.fail("it was read") });
   assert.deepEqual(noFile.problems, []);
   assert.equal(noFile.placeOf("master-name"), "(with --master-name)");
   assert.equal(placeOf({}), "(in section [agent] of /etc/decnet/decnet.ini)");
@@ -175,13 +163,8 @@ Deno.test("ConfigReport says that listen comes from agent-port", () => {
 });
 
 /** Returns how to fix the one problem with a file named by `--config`. */
-function fixOf(path: string, readFile: () => string | null): string {
-  const { problems } = explainConfiguration(new Map(), path, {
-    variable: () => undefined,
-    readFile,
-    exists: () => true,
-    isRoot: true,
-  });
+function fixOf(path: string, ini: Host["ini"] = null): string {
+  const { problems } = explain({ path, ini });
   assert.equal(problems.length, 1);
   return problems[0]!.fix;
 }
@@ -190,19 +173,19 @@ Deno.test("explainConfiguration() never prints over a file, and quotes its path"
   const refuse = () => {
     throw new Error("it is not a regular file of at most 1 MiB");
   };
-  const cases: [path: string, readFile: () => string | null, fix: string][] = [
-    ["my.ini", () => "[agnet]\nmaster-host = m\n", "add the section [agent]: vi +1 my.ini"],
-    ["my.ini", () => "", "add the section [agent]: vi +1 my.ini"],
-    ["my agent.ini", () => "[agent]\nhuh\n", "correct the line: vi +2 'my agent.ini'"],
+  const cases: [path: string, ini: Host["ini"], fix: string][] = [
+    ["my.ini", "[agnet]\nmaster-host = m\n", "add the section [agent]: vi +1 my.ini"],
+    ["my.ini", "", "add the section [agent]: vi +1 my.ini"],
+    ["my agent.ini", "[agent]\nhuh\n", "correct the line: vi +2 'my agent.ini'"],
     ["/tmp", refuse, "start the agent without --config; the default is /etc/decnet/decnet.ini"],
   ];
-  for (const [path, readFile, fix] of cases) assert.equal(fixOf(path, readFile), fix);
+  for (const [path, ini, fix] of cases) assert.equal(fixOf(path, ini), fix);
 });
 
 Deno.test("explainConfiguration() has an absent file made with its folder", async () => {
   using folder = new TemporaryFolder();
   const path = `${folder.path}/new folder/agent.ini`;
-  const [, command = ""] = fixOf(path, () => null).split("create it: ");
+  const [, command = ""] = fixOf(path).split("create it: ");
   const echo = command.replace("decnet-agent print config", "echo printed");
   const { success } = await new Deno.Command("sh", { args: ["-c", echo] }).output();
   assert.ok(success, command);
