@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import type Docker from "dockerode";
 import { type Json, parseJson, writeJson } from "../../topology/json.ts";
 import { requirement } from "../support/requirements.ts";
-import { builtInServices, parseServices } from "../../topology/services.ts";
 import { plantedPassword } from "../support/secrets.ts";
 import { changed, type Sample, testApply } from "./apply_setup.ts";
 import { docker, podman } from "./engines.ts";
@@ -124,49 +123,6 @@ for (const engine of [docker, podman]) {
     assert.ok((await env()).includes("SSH_ROOT_PASSWORD=another"));
     await setup.assertApplied(document("another"));
   }, engine);
-
-  testApply(
-    `a changed services file is drift until it is applied, ${engine.name}`,
-    async (setup) => {
-      const withServices = (services: string) => ({
-        planOptions: {
-          ...setup.planOptions,
-          services: new Map([...builtInServices, ...parseServices(services)]),
-        },
-      });
-      const sample: Sample = {
-        lans: { dmz: 0 },
-        deckies: { web: { on: { dmz: 2 }, services: ["own", "ftp"] } },
-      };
-      const old = withServices('{"own": {"environment": {"A": {"value": "1"}}}}');
-      await setup.apply(sample, old);
-      await setup.assertApplied(sample, old);
-      const before = await setup.ids();
-      const specification =
-        "made from another specification; apply --stored makes it as configured";
-      for (
-        const services of [
-          '{"own": {"environment": {"A": {"value": "2"}}}}',
-          '{"own": {"capabilities": ["NET_RAW"]}}',
-          '{"own": {"confined": true}}',
-          // Of a decky that is no gateway nothing is published.
-          '{"own": {"ports": ["70/tcp"], "confined": true}}',
-        ]
-      ) {
-        const options = withServices(services);
-        const drift = await setup.drift(sample, options);
-        if (!services.includes("ports")) {
-          assert.equal(drift.state, "drifted");
-          const difference = { type: "container", name: setup.name("web-own") } as const;
-          assert.deepEqual(drift.changed, [{ ...difference, detail: specification }]);
-          await setup.apply(sample, options);
-        }
-        await setup.assertApplied(sample, options);
-      }
-      assert.deepEqual(changed(before, await setup.ids()), ["web-own"]);
-    },
-    engine,
-  );
 }
 
 for (const engine of [docker, podman]) {
