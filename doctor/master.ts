@@ -255,6 +255,10 @@ async function tryApi(
       return skipped(`no agent is running, so nothing listens on ${where}`);
     }
     const [what] = tcp.message.split(";");
+    if (tcp.reason === "no-route" || tcp.reason === "no-connection") {
+      const fix = "see its packet filter, and bring the loopback interface up: ip link set lo up";
+      return warning(`${where}: ${what}, although this is an address of this host`, fix);
+    }
     const text = `${where}: ${what}, although an agent is running; its log says why`;
     const restart = "restart the agent";
     return warning(text, isActive ? `${restart}: systemctl restart decnet-agent` : restart);
