@@ -13,7 +13,7 @@ type Benchmark = readonly [script: string, args: readonly string[], brief: reado
 /** Script → its arguments, and those of a brief run. */
 const benchmarks: readonly Benchmark[] = [
   ["startup", [], ["3"]],
-  ["idle", [], ["5", "5s"]],
+  ["idle", [], ["5", "5"]],
   ["events", [], ["4"]],
   ["logs", [], ["2000", "1"]],
   ["size", [], ["1", "100"]],
