@@ -55,7 +55,7 @@ type KeyToSet =
   | "supersede";
 
 /** Something that is wrong with the configuration. */
-export interface ConfigurationProblem {
+interface ConfigurationProblem {
   readonly text: string;
   /** A sentence; after `: ` a command. */
   readonly fix: string;

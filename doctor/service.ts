@@ -6,7 +6,7 @@ import { look, moveAway, quotePath } from "./system.ts";
 import { programOf, type Service, type Unit, unitName } from "./unit.ts";
 
 /** A process that a lock file names; the file of a killed process still names it. */
-export interface LockHolder extends LockOwner {
+interface LockHolder extends LockOwner {
   /** Whether a process with this number exists. */
   readonly isThere: boolean;
 }

@@ -23,8 +23,8 @@ const lost = "the applied topology is lost when the agent stops, and apply by ha
 
 /** Checks that the agent can write to the state directory. */
 export async function checkStateDirectory(context: DoctorContext): Promise<Result> {
-  const path = context.stateDirectory;
-  const user = context.agentUser;
+  const { stateDirectory: path, agentUser: user } = context;
+  const own = makeOwner(path, user);
   const info = await look(path);
   if (info === "absent") return await judgeAbsentFolder(path, user);
   if (info === "forbidden") {
@@ -34,19 +34,15 @@ export async function checkStateDirectory(context: DoctorContext): Promise<Resul
   const details = `${path}: ${describe(info, context.accounts)}`;
   if (!info.isDirectory) return failed(`${path} is no folder`, moveAway(path));
   if (!mayUse(user, info, searching)) {
-    return failed([details, `user ${user.name} cannot enter it`], makeOwner(path, user));
+    return failed([details, `user ${user.name} cannot enter it`], own);
   }
   if (!mayUse(user, info, writing)) {
-    return warning(
-      [details, `user ${user.name} cannot write to it: ${lost}`],
-      makeOwner(path, user),
-    );
+    return warning([details, `user ${user.name} cannot write to it: ${lost}`], own);
   }
   const isOpen = ((info.mode ?? 0) & 0o002) !== 0;
   const danger = isOpen ? ["every user of this host may replace what is in it"] : [];
   // If there is a store, its check reports a read-only file system.
-  const hasStore = await look(context.agent.storePath) !== "absent";
-  if (!hasStore && await isReadOnly(path)) {
+  if (!exists(context.agent.storePath) && await isReadOnly(path)) {
     const text = `the file system of ${path} is read-only: ${lost}`;
     return warning([text, details, ...danger], remount(path));
   }
