@@ -1,9 +1,7 @@
-import "reflect-metadata";
 import assert from "node:assert/strict";
 import * as nodeCrypto from "node:crypto";
 import { X509Certificate } from "node:crypto";
 import type { TlsOptions } from "node:tls";
-import * as x509 from "@peculiar/x509";
 import { assertOvercome, pinned } from "../tests/support/master_faults.ts";
 import {
   authority,
@@ -15,6 +13,11 @@ import {
   TestClient,
 } from "../tests/support/master_setup.ts";
 import { serveOpenssl } from "../tests/support/openssl.ts";
+import {
+  commonNames,
+  type MadeCertificate,
+  makeCertificate,
+} from "../tests/support/raw_certificates.ts";
 import { openssl } from "../tests/support/requirements.ts";
 import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
 import { TlsMaster } from "../tests/support/tls_master.ts";
@@ -37,32 +40,22 @@ Deno.test("diagnoseFailure() names the clock where it can read no certificate", 
   }
 });
 
-const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const now = Date.UTC(2026, 10, 22, 10);
-const hour = (hours: number) => new Date(now + hours * 3_600_000);
+/** So many hours from then, as milliseconds from the time that it is. */
+const hour = (hours: number) => now + hours * 3_600_000 - Date.now();
 
-interface Link {
+interface Link extends MadeCertificate {
   readonly certificate: X509Certificate;
-  readonly keys: CryptoKeyPair;
 }
 
-/** A certificate that is valid for so many hours from now, self-signed unless given an issuer. */
-async function link(
+/** A certificate that is valid for so many hours from then, self-signed unless given an issuer. */
+function link(
   name: string,
   { issuer, from = -1, to = 1 }: { issuer?: Link; from?: number; to?: number } = {},
-): Promise<Link> {
-  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const made = await x509.X509CertificateGenerator.create({
-    serialNumber: "01",
-    subject: [{ CN: [name] }],
-    issuer: issuer?.certificate.subject ?? [{ CN: [name] }],
-    notBefore: hour(from),
-    notAfter: hour(to),
-    signingAlgorithm: algorithm,
-    publicKey: keys.publicKey,
-    signingKey: (issuer?.keys ?? keys).privateKey,
-  });
-  return { certificate: new X509Certificate(made.toString("pem")), keys };
+): Link {
+  const [subject, signer] = [commonNames([name]), issuer && { signer: issuer }];
+  const made = makeCertificate({ subject, from: hour(from), to: hour(to), ...signer });
+  return { ...made, certificate: new X509Certificate(made.certificatePem) };
 }
 
 /** What is said of a master that presents this chain to a host that trusts these. */
@@ -72,10 +65,10 @@ function explain(chain: [Link, ...Link[]], authorities: Link[], at = now): strin
   return trustFailure([own!, ...others], trusted, at, nodeCrypto)?.message ?? "trusted";
 }
 
-const root = await link("root");
-const twin = await link("root");
-const middle = await link("middle", { issuer: root });
-const oldMiddle = await link("middle", { issuer: root, from: -9, to: -2 });
+const root = link("root");
+const twin = link("root");
+const middle = link("middle", { issuer: root });
+const oldMiddle = link("middle", { issuer: root, from: -9, to: -2 });
 
 const notSigned = (name: string, issuer: string) =>
   `is not signed by ca.crt: it has the name "${name}", and as its issuer "${issuer}"; ca.crt must ` +
@@ -84,8 +77,8 @@ const unfit = "its certificate is signed by ca.crt and valid now, but not fit fo
   "openssl x509 -text shows its key usage and its constraints";
 const clock = "this host's clock says 2026-11-22T10:00:00Z";
 
-Deno.test("trustFailure() says what is wrong with the master's certificate", async () => {
-  const leaf = await link("m", { issuer: root });
+Deno.test("trustFailure() says what is wrong with the master's certificate", () => {
+  const leaf = link("m", { issuer: root });
   assert.equal(explain([leaf], [root]), "trusted");
   assert.equal(explain([leaf], [twin, root]), "trusted");
   assert.equal(explain([leaf], [twin]), `its certificate ${notSigned("m", "root")}`);
@@ -94,13 +87,13 @@ Deno.test("trustFailure() says what is wrong with the master's certificate", asy
   assert.equal(explain([root], [twin]), `its certificate ${notSigned("root", "root")}`);
 });
 
-Deno.test("M9 a certificate out of its time is reported with validity and clock", async () => {
-  const old = await link("m", { issuer: root, from: -4, to: -2 });
+Deno.test("M9 a certificate out of its time is reported with validity and clock", () => {
+  const old = link("m", { issuer: root, from: -4, to: -2 });
   const expired = "its certificate has expired: it is valid from 2026-11-22T06:00:00Z to " +
     `2026-11-22T08:00:00Z, and ${clock}; renew it, or correct the clock`;
   assert.equal(explain([old], [root]), expired);
   assert.equal(explain([old], [twin]), `${expired}; besides, it ${notSigned("m", "root")}`);
-  const early = await link("m", { issuer: root, from: 2, to: 4 });
+  const early = link("m", { issuer: root, from: 2, to: 4 });
   assert.equal(
     explain([early], [root]),
     "its certificate is not valid yet: it is valid from 2026-11-22T12:00:00Z to " +
@@ -108,14 +101,14 @@ Deno.test("M9 a certificate out of its time is reported with validity and clock"
   );
 });
 
-Deno.test("trustFailure() follows the chain that the master presents", async () => {
-  const leaf = await link("m", { issuer: middle });
+Deno.test("trustFailure() follows the chain that the master presents", () => {
+  const leaf = link("m", { issuer: middle });
   // The one in the middle is none of an authority.
   assert.equal(explain([leaf, middle], [root]), unfit);
   assert.equal(explain([leaf, twin, middle, root], [root]), unfit);
   assert.equal(explain([leaf], [root]), `its certificate ${notSigned("m", "middle")}`);
   assert.equal(explain([leaf, middle], [twin]), `its certificate ${notSigned("m", "middle")}`);
-  const below = await link("m", { issuer: oldMiddle });
+  const below = link("m", { issuer: oldMiddle });
   assert.equal(
     explain([below, oldMiddle], [root]),
     'the certificate of its issuer "middle" has expired: it is valid from 2026-11-22T01:00:00Z to ' +
@@ -123,8 +116,8 @@ Deno.test("trustFailure() follows the chain that the master presents", async () 
   );
 });
 
-Deno.test("trustFailure() repeats little of a name, and breaks no line with it", async () => {
-  const text = explain([await link(`a\n"b" ${"x".repeat(200)}`)], [root]);
+Deno.test("trustFailure() repeats little of a name, and breaks no line with it", () => {
+  const text = explain([link(`a\n"b" ${"x".repeat(200)}`)], [root]);
   assert.ok(!text.includes("\n") && text.length < 330, text);
 });
 
