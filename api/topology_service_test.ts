@@ -173,7 +173,8 @@ class CalledHost implements AsyncDisposable {
       applier: host.applier({ fallback }),
       wakeup: this.wakeup,
       log: (level, message, fields = {}) => {
-        this.log.push([level, message, ...Object.values(fields)].join(" "));
+        const line = [level, message, ...Object.values(fields)].join(" ");
+        if (level !== "debug") this.log.push(line);
       },
       signal: this.stop.signal,
     });
