@@ -115,6 +115,9 @@ export function textOf(origin: Origin): string {
 /** More keys of that file: one is for `listen`, one has no effect here. */
 const otherKeys: readonly string[] = ["agent-port", "updater-dir"];
 
+/** For how many unknown keys a known one is looked for. */
+const maximumAdvice = 20;
+
 /** In place of an ini file: there is none. */
 export const nullDevice = "/dev/null";
 
@@ -128,7 +131,8 @@ function valuesOf(
   for (const { key, value, line } of entries) {
     const name = keyNames.find((name) => name === key) ?? issuedKeys.get(key);
     if (name === undefined && !otherKeys.includes(key)) {
-      const advice = closest(key, keyNames);
+      // For each of a million bytes of keys, it would take minutes.
+      const advice = problems.length < maximumAdvice ? closest(key, keyNames) : null;
       const question = advice === null ? "" : `; did you mean ${advice}?`;
       const text = `${path} line ${line}: unknown key '${key}' is ignored${question}`;
       problems.push({ kind: "unknown-key", line, error: new UsageError(text) });

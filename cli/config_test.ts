@@ -289,6 +289,12 @@ Deno.test("configure() warns of an unknown key in the ini file", () => {
     "/my.ini line 4: unknown key 'constructor' is ignored",
     "/my.ini line 5: unknown key 'once' is ignored",
   ]);
+  // Looking for a known key takes time, and a file may have 100,000 unknown ones.
+  const keys = Array.from({ length: 99 }, (_, index) => `interval${index} = 1`);
+  const asked = configureOn({ ini: section(...keys) }).warnings.map((it) =>
+    /mean interval/.test(it)
+  );
+  assert.deepEqual([asked.indexOf(false), asked.lastIndexOf(true), asked.length], [20, 19, 99]);
 });
 
 Deno.test("configure() takes the ini file that the master issues as it is", () => {
