@@ -42,8 +42,8 @@ const logging = (supersede: boolean) => ({
       withHost((host) =>
         withAgent(async (_, agent) => {
           const lines: string[] = [];
-          const log: Log = (_, message, fields) =>
-            lines.push(`${message} ${JSON.stringify(fields)}`);
+          const log: Log = (level, message, fields) =>
+            level !== "debug" && lines.push(`${message} ${JSON.stringify(fields)}`);
           const applier = host.applier({ supersede });
           const wakeup = new Wakeup();
           const service = new TopologyService({ agent, applier, wakeup, log, signal: never });
