@@ -15,7 +15,7 @@ podman=/etc/systemd/system/podman.socket.d/decnet-agent.conf
 changes=0
 
 fail() {
-  echo "decnet-agent: $*" >&2
+  printf 'decnet-agent: %s\n' "$*" >&2
   exit 1
 }
 

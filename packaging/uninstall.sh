@@ -15,7 +15,7 @@ state=/var/lib/decnet-agent
 units=/etc/systemd/system
 
 fail() {
-  echo "decnet-agent: $*" >&2
+  printf 'decnet-agent: %s\n' "$*" >&2
   exit 1
 }
 
@@ -28,7 +28,7 @@ remove() {
   for path; do
     [ -e "$path" ] || [ -L "$path" ] || continue
     rm -rf "$path"
-    echo "removed $path"
+    printf 'removed %s\n' "$path"
   done
 }
 
@@ -39,8 +39,11 @@ obstacle() {
   topology=$(printf '%s\n' "$report" | sed -n 's/^topology  *//p')
   case $topology in
     "none (idle)") ;;
-    "") echo "cannot tell whether a topology is applied (--keep-topology goes on): $report" ;;
-    *) echo "topology $topology is applied. First: decnet-agent teardown $topology" ;;
+    # It is nothing to paste into a shell.
+    "" | *[!A-Za-z0-9_.-]*)
+      printf 'cannot tell which topology is applied (--keep-topology goes on): %s\n' "$report"
+      ;;
+    *) printf 'topology %s is applied. First: decnet-agent teardown %s\n' "$topology" "$topology" ;;
   esac
 }
 
