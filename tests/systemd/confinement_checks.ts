@@ -86,14 +86,6 @@ export const confinementChecks: readonly Check[] = [
     },
   },
   {
-    name: "its state folder is its own, with mode 0700",
-    async run({ machine }) {
-      const { stdout } = await machine.run(["stat", "-c", "%a %U %G", stateFolder]);
-      assert.equal(stdout, `700 ${user} ${user}\n`);
-      return stdout.trim();
-    },
-  },
-  {
     name: "it leaves nothing in /tmp",
     async run({ machine, service }) {
       for (const folder of ["tmp", "var/tmp"]) {

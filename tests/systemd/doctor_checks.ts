@@ -38,12 +38,6 @@ const restart = `systemctl daemon-reload; systemctl restart ${name} || true`;
 
 const faultCases: readonly FaultCase[] = [
   {
-    name: "a service that was stopped",
-    harm: `systemctl stop ${name}`,
-    details: /decnet-agent\.service is installed, but not active/,
-    fix: `start the service: ${start}`,
-  },
-  {
     name: "a service that does not start with the host",
     harm: `systemctl disable ${name}`,
     details: /is active, but does not start with the host/,
@@ -104,13 +98,6 @@ const faultCases: readonly FaultCase[] = [
     },
   },
   {
-    name: "a host where nothing is installed",
-    harm: `systemctl disable --now ${name}; rm ${file} ${folder}/${name}-check.*; ` +
-      "systemctl daemon-reload",
-    details: /is not installed, and no agent is running/,
-    fix: `install the service: ${install}`,
-  },
-  {
     name: "a host without so much as the user",
     harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; systemctl daemon-reload`,
     details: /is not installed, and no agent is running/,
@@ -121,18 +108,6 @@ const faultCases: readonly FaultCase[] = [
     harm: `systemctl stop ${name} && userdel ${name}`,
     details: /runs as decnet-agent, and there is no such user/,
     fix: `install the service again: ${install}`,
-  },
-  {
-    name: "an empty unit file, as a failed command leaves it",
-    harm: `systemctl disable --now ${name}; : > ${file}; systemctl daemon-reload`,
-    details: /is not installed, and no agent is running/,
-    fix: `install the service: ${install}`,
-  },
-  {
-    name: "an empty unit file that hides the one of a package",
-    harm: `systemctl stop ${name}; mv ${file} ${packaged}; : > ${file}; systemctl daemon-reload`,
-    details: /decnet-agent\.service is masked: the service may not be started/,
-    fix: `remove the mask and start the service: systemctl unmask ${name} && ${start}`,
   },
   {
     name: "a host without the user and the group of the engine",
@@ -175,26 +150,10 @@ const faultCases: readonly FaultCase[] = [
 ];
 
 /** What the doctor says of a service that does not run as it should, and whether that helps. */
-export const faultChecks: readonly Check[] = [
-  ...faultCases.map((faultCase): Check => ({
-    name: `doctor names ${faultCase.name}, and how to fix it`,
-    run: (site) => checkFault(faultCase, site),
-  })),
-  {
-    name: "doctor takes no killed loop for one that runs",
-    async run({ machine }) {
-      await machine.shell(heal);
-      await machine.shell(`systemctl kill --signal=KILL ${name} && systemctl stop ${name}`);
-      const { state, details } = await new Doctor(machine).find("lock");
-      assert.match(
-        `${state} ${details}`,
-        /^ok \S+agent\.lock was held by process \d+ .*has ended$/,
-      );
-      await startService(machine);
-      return details;
-    },
-  },
-];
+export const faultChecks: readonly Check[] = faultCases.map((faultCase) => ({
+  name: `doctor names ${faultCase.name}, and how to fix it`,
+  run: (site) => checkFault(faultCase, site),
+}));
 
 /** Starts a service that does not run, as the doctor says. */
 async function startService(machine: Machine): Promise<void> {

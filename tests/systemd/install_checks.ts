@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import type { Machine } from "./machine.ts";
-import { carried, type Check, installLine, inventory, type Site } from "./site.ts";
+import {
+  type Account,
+  carried,
+  type Check,
+  installLine,
+  inventory,
+  type Site,
+  stick,
+  worker,
+} from "./site.ts";
 
 const installed = "/usr/local/bin/decnet-agent";
 const unit = "/etc/systemd/system/decnet-agent.service";
@@ -20,6 +29,63 @@ async function refusal({ machine, service }: Site, line: string): Promise<string
   assert.deepEqual([...await inventory(machine), await service.property("ActiveState")], before);
   return stderr.trim();
 }
+
+/**
+ * Installs the agent on a bare machine, and then runs the commands that are printed at the end, in one
+ * paste. Returns the output of the script.
+ */
+async function installOn(site: Site, shell: string): Promise<string> {
+  const { machine } = site;
+  site.bare = await inventory(machine);
+  const { stdout } = await machine.shell(`"${carried}" print install | ${shell}`);
+  const next = stdout.slice(stdout.indexOf("\n\n") + 2).split("\n\n")
+    .filter((it) => /^(install|mkdir) -/.test(it));
+  await machine.shell(`set -e; cd ${stick}\n${next.join("\n")}`);
+  return stdout;
+}
+
+/** The commands in the comments of the printed units. */
+const timer = `set -e
+for kind in service timer; do
+  decnet-agent print systemd-check-$kind > /etc/systemd/system/decnet-agent-check.$kind
+done
+systemctl daemon-reload`;
+
+/** The first check of a machine with Docker: the others need what it installs. */
+export const firstCheck: Check = {
+  name: "print install takes a bare host to a heartbeat in one paste",
+  async run(site) {
+    await installOn(site, "sh");
+    const { sender } = await site.heartbeat("the engine", (it) => it.observed.error === undefined);
+    await site.machine.shell(timer);
+    return `${sender} has reported`;
+  },
+};
+
+/** On a host with Debian 13's Podman, and without Docker. */
+export const podmanChecks: readonly Check[] = [
+  {
+    name: "print install works with Podman's socket, after a reboot too, and under busybox",
+    async run(site) {
+      const { machine } = site;
+      await machine.shell("systemctl --quiet enable podman.socket");
+      const says = await installOn(site, "busybox sh");
+      assert.match(says, /^There is no group docker\. To use Podman, /m);
+      await machine.shell("! grep SupplementaryGroups= /etc/systemd/system/decnet-agent.service");
+      const isWanted = ({ observed }: Account) => observed.containers !== undefined;
+      assert.equal((await site.heartbeat("the engine", isWanted)).sender, worker);
+      await machine.reboot();
+      await site.heartbeat("the engine after a reboot", isWanted);
+      const again = await installAgain(machine, `"${carried}" print install | busybox sh`);
+      assert.equal(again.at(-1), "nothing had to change");
+      await machine.shell(`"${carried}" print uninstall | busybox sh -s -- --purge`);
+      assert.deepEqual(await inventory(machine), site.bare);
+      const { stdout } = await machine.shell("stat -c '%G %a' /run/podman/podman.sock /run/podman");
+      assert.equal(stdout, "root 660\nroot 700\n");
+      return (await machine.run(["podman", "--version"])).stdout.trim();
+    },
+  },
+];
 
 /** What the script of `print install` does on a host where the agent runs. */
 export const installChecks: readonly Check[] = [
@@ -173,7 +239,9 @@ export const removalChecks: readonly Check[] = [
       const pushed = await refusal(site, uninstallWith("topology  none (idle)", "topology  t-1"));
       assert.match(pushed, /topology t-1 is applied/);
       const unknown = await refusal(site, uninstallWith("store: file is not a database"));
-      assert.match(unknown, /cannot tell whether .*: store: file is not a database$/);
+      assert.match(unknown, /cannot tell which .*: store: file is not a database$/);
+      const hostile = await refusal(site, uninstallWith("topology  x; \\033[31m rm -rf /"));
+      assert.match(hostile, /cannot tell which .*: topology {2}x; \\033\[31m rm -rf \/$/);
       return pushed;
     },
   },
@@ -210,10 +278,7 @@ export const removalChecks: readonly Check[] = [
         printf '[Service]\\nEnvironment=DECNET_TEXTFILE=${metrics}\\n' \\
           > /etc/systemd/system/decnet-agent.service.d/override.conf
         decnet-agent print cron > /etc/cron.d/decnet-agent
-        for kind in service timer; do
-          decnet-agent print systemd-check-$kind > /etc/systemd/system/decnet-agent-check.$kind
-        done
-        systemctl daemon-reload
+        ${timer}
         systemctl enable --now decnet-agent-check.timer`,
       );
       const { stdout } = await machine.shell(`"${carried}" print uninstall | sh -s -- --purge`);

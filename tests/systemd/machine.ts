@@ -41,7 +41,16 @@ const releases = {
   /** Its systemd is 252, the oldest that the unit is made for. */
   bookworm: ["cron", "dbus", "procps", "systemd", "systemd-sysv"],
   /** The newest stable one, with Podman and the command line of Docker. */
-  trixie: ["busybox", "dbus", "docker-cli", "podman", "procps", "systemd", "systemd-sysv"],
+  trixie: [
+    "busybox",
+    "dbus",
+    "docker-cli",
+    "openssh-client",
+    "podman",
+    "procps",
+    "systemd",
+    "systemd-sysv",
+  ],
 };
 
 /** A release that is booted. */

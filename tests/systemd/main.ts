@@ -12,17 +12,19 @@ import { runTool } from "../../tools/build.ts";
 import { dockerSocket } from "../engines/engines.ts";
 import { confinementChecks } from "./confinement_checks.ts";
 import { doctorChecks, faultChecks } from "./doctor_checks.ts";
-import { installChecks, removalChecks } from "./install_checks.ts";
-import { findRootFolder, Machine } from "./machine.ts";
+import { firstCheck, installChecks, podmanChecks, removalChecks } from "./install_checks.ts";
+import { findRootFolder, Machine, type Release } from "./machine.ts";
+import { runbookChecks } from "./runbook_checks.ts";
 import { lackChecks, reloadChecks, unitChecks, watchChecks, workChecks } from "./service_checks.ts";
-import { carried, type Check, install, type Site } from "./site.ts";
+import { carried, type Check, openSite, type Site } from "./site.ts";
 import { cronChecks, timerChecks } from "./timer_checks.ts";
 
 /** Two of these machines would stand in each other's control groups. */
 const lockPath = "/run/lock/decnet-agent-systemd-check";
 
 /** The working service first: the confinement is looked at while it runs. */
-const checks: readonly Check[] = [
+const serviceChecks: readonly Check[] = [
+  firstCheck,
   ...unitChecks,
   ...workChecks,
   ...reloadChecks,
@@ -37,6 +39,23 @@ const checks: readonly Check[] = [
   ...removalChecks,
 ];
 
+/** What is booted, what it sees of this host, and what is checked there. */
+interface Run {
+  readonly release: Release;
+  readonly options: readonly string[];
+  readonly checks: readonly Check[];
+}
+
+const binary = new URL("../../dist/decnet-agent", import.meta.url).pathname;
+const docker = `--bind=${await Deno.realPath(dockerSocket)}:/run/docker.sock`;
+
+const runs: readonly Run[] = [
+  { release: "bookworm", options: [docker], checks: serviceChecks },
+  // Podman does not work in the overlay that the machine is in.
+  { release: "trixie", options: ["--tmpfs=/var/lib/containers"], checks: podmanChecks },
+  { release: "trixie", options: [docker], checks: runbookChecks },
+];
+
 /** Answers how many checks have failed. */
 async function main(
   [mode = ""]: readonly string[],
@@ -47,26 +66,27 @@ async function main(
   const startedAt = performance.now();
   await using stack = new AsyncDisposableStack();
   stack.use(await lock(signal));
-  const root = await findRootFolder("bookworm", env, { signal, log: console.log });
-  if (mode === "prepare") return 0;
-  const binary = new URL("../../dist/decnet-agent", import.meta.url).pathname;
-  const machine = stack.use(
-    await Machine.boot({
-      root,
-      binds: [
-        `--bind=${await Deno.realPath(dockerSocket)}:/run/docker.sock`,
-        `--bind-ro=${binary}:${carried}`,
-      ],
-      signal,
-    }),
-  );
-  const site = await install(machine, dockerSocket, stack);
-  let failures = 0;
-  const selected = checks.filter(({ name }) => name.includes(mode));
-  for (const check of selected) if (!await holds(check, site, signal)) failures++;
+  let [passed, failed] = [0, 0];
+  for (const { release, options, checks } of runs) {
+    const root = await findRootFolder(release, env, { signal, log: console.log });
+    const selected = checks.filter(({ name }, index) => index === 0 || name.includes(mode));
+    if (mode === "prepare" || !checks.some(({ name }) => name.includes(mode))) continue;
+    await using parts = new AsyncDisposableStack();
+    const binds = [...options, `--bind-ro=${binary}:${carried}`];
+    const machine = parts.use(await Machine.boot({ root, binds, signal }));
+    const site = await openSite(machine, dockerSocket, parts);
+    if (options.includes(docker)) await addDockerGroup(machine);
+    for (const check of selected) await holds(check, site, signal) ? passed++ : failed++;
+  }
   const seconds = Math.round((performance.now() - startedAt) / 1000);
-  console.log(`${selected.length - failures} passed, ${failures} failed, in ${seconds} s`);
-  return failures;
+  console.log(`${passed} passed, ${failed} failed, in ${seconds} s`);
+  return failed;
+}
+
+/** What the package of Docker does. */
+async function addDockerGroup(machine: Machine): Promise<void> {
+  const group = (await Deno.stat(dockerSocket)).gid ?? 0;
+  await machine.run(["groupadd", "--non-unique", `--gid=${group}`, "docker"]);
 }
 
 /** Runs a check; prints and returns whether it holds. Throws when `signal` is aborted. */

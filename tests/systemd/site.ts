@@ -131,23 +131,21 @@ export class Doctor {
 }
 
 const configurationPath = "/etc/decnet/decnet.ini";
-/** Where the files are that the master issued. */
-const issued = "/root/issued";
 
 /** The common name in the agent's certificate. */
 export const worker = "host-1";
 
-/** Where the executable is carried to; the name needs quotation marks in a script. */
+/** Where a machine finds the executable; the name needs quotation marks in a script. */
 export const carried = "/media/it's a stick/decnet-agent";
 
 /** What prints the script that installs the agent, and runs it, as root types it. */
 export const installLine = `"${carried}" print install | sh`;
 
-/**
- * Installs the agent on a machine as an operator would: by the script that it prints, with the files
- * that its master issued. `socket` is the engine's, out here. What is started for it is put on `stack`.
- */
-export async function install(
+/** Where a machine has the files that the master issued for it. */
+export const stick = "/media/stick";
+
+/** Starts a master, which issues the files of a machine without the agent. `socket`: Docker's, out here. */
+export async function openSite(
   machine: Machine,
   socket: string,
   stack: AsyncDisposableStack,
@@ -162,37 +160,21 @@ export async function install(
   const pair = { certificate: client.certificatePem, key: client.keyPem };
   const caller = { authority: authority.certificatePem, ...pair };
   const site = new Site(machine, master, sandbox, { port: freePort(), caller });
-
-  const group = (await Deno.stat(socket)).gid ?? 0;
-  await machine.run(["groupadd", "--non-unique", `--gid=${group}`, "docker"]);
   await Deno.writeTextFile(machine.path("/etc/hosts"), "127.0.0.1 localhost master.test\n");
-  await Deno.mkdir(machine.path(issued));
-  await writeAgentDirectory(machine.path(issued), authority, own);
-  await machine.shell(`cd ${issued} && "${carried}" print config > decnet.ini`);
-  await configure(machine, settings(site), `${issued}/decnet.ini`);
-  site.bare = await inventory(machine);
-  const { stdout } = await machine.shell(installLine);
-  // What it says to do next.
-  const next = stdout.slice(stdout.indexOf("\ninstall -m "));
-  await machine.shell(`set -e; cd ${issued}; ${next}`);
-  await machine.shell(timer);
+  await Deno.mkdir(machine.path(stick));
+  await writeAgentDirectory(machine.path(stick), authority, own);
+  await machine.shell(`"${carried}" print config > ${stick}/decnet.ini`);
+  await configure(machine, settings(site), `${stick}/decnet.ini`);
   return site;
 }
 
-/** The commands in the comments of the printed files. */
-const timer = `set -e
-for kind in service timer; do
-  decnet-agent print systemd-check-$kind > /etc/systemd/system/decnet-agent-check.$kind
-done
-systemctl daemon-reload`;
-
 /** Lists what an installation may change: files with their owners and modes, users and groups. */
 export async function inventory(machine: Machine): Promise<string[]> {
-  // The agent writes to its own folder; names with a - are copies that useradd and others make.
+  // Agent and Podman write to their own folders; names with a - are copies that useradd and others make.
   const { stdout } = await machine.shell(
     `find /etc /usr/local /var/lib -not -path '/var/lib/systemd/*' \\
-      -not -path '/var/lib/decnet-agent/*' -not -name '*-' -not -name .pwd.lock \\
-      -printf '%p %M %u %g %l\\n' | sort
+      -not -path '/var/lib/decnet-agent/*' -not -path '/var/lib/containers/*' \\
+      -not -name '*-' -not -name .pwd.lock -printf '%p %M %u %g %l\\n' | sort
     sort /etc/passwd /etc/group`,
   );
   return stdout.split("\n");
@@ -241,7 +223,7 @@ export interface Account {
 /** The agent installed on a machine, the master that it reports to, and its part of the engine. */
 export class Site {
   readonly service: Service;
-  /** What was on the machine before the agent. */
+  /** What was on the machine before the agent was installed. */
   bare: readonly string[] = [];
   /** Of the topology that is pushed; its objects belong to the sandbox. */
   readonly topologyId: string;
