@@ -99,7 +99,8 @@ const faultCases: readonly FaultCase[] = [
   },
   {
     name: "a host without so much as the user",
-    harm: `systemctl disable --now ${name}; rm ${file}; userdel ${name}; systemctl daemon-reload`,
+    harm:
+      `systemctl disable --now ${name}; rm ${file} ${folder}/${name}-check.*; userdel ${name}; systemctl daemon-reload`,
     details: /is not installed, and no agent is running/,
     fix: `install the service: ${install}`,
   },
