@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import type * as Tls from "node:tls";
-import type { Log } from "../host/log.ts";
+import { isPowerOfTwo, type Log } from "../host/log.ts";
 import { type Identity, splitChain } from "../master/certificates.ts";
 import {
   type ChainFault,
@@ -87,37 +87,33 @@ export class ClientVerifier {
   /** Logs the 1st, 2nd, 4th, 8th … time: a client may try for ever, and anyone can be one. */
   #reportRefused(reason: ChainFault["reason"]): void {
     const refused = ++this.#refused;
-    if ((refused & (refused - 1)) !== 0) return;
+    if (!isPowerOfTwo(refused)) return;
     const text = `the API refused a resumed TLS session: its certificate ${faultTexts[reason]}`;
     this.#log("warn", text, { subject: "api", refused });
   }
 }
 
-/** How certificates are loaded and used. */
-interface CertificateReloaderOptions {
-  readonly load: () => Promise<LoadedIdentity>;
-  readonly use: (identity: Identity) => void;
-  readonly log: Log;
-}
-
 /** Loads certificates and uses new ones; logs each problem with new ones once. */
 export class CertificateReloader {
-  readonly #options: CertificateReloaderOptions;
   #loaded: Identity | null = null;
   #problem: string | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
   #reloading: Promise<void> | null = null;
 
-  constructor(options: CertificateReloaderOptions) {
-    this.#options = options;
-  }
+  constructor(
+    readonly options: {
+      readonly load: () => Promise<LoadedIdentity>;
+      readonly use: (identity: Identity) => void;
+      readonly log: Log;
+    },
+  ) {}
 
   /** Loads certificates and uses new ones. Throws `Error`, for an operator, if they are unusable. */
   async load(): Promise<void> {
-    const { certificates, problem } = await this.#options.load();
+    const { certificates, problem } = await this.options.load();
     if (!isSame(certificates, this.#loaded)) {
       this.#loaded = certificates;
-      this.#options.use(certificates);
+      this.options.use(certificates);
     }
     if (problem === null) this.#problem = null;
     else this.#report(problem);
@@ -147,7 +143,7 @@ export class CertificateReloader {
   #report(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
-    this.#options.log("warn", `the API keeps its current certificates: ${problem}`);
+    this.options.log("warn", `the API keeps its current certificates: ${problem}`);
   }
 }
 

@@ -2,39 +2,29 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Peer } from "./auth.ts";
 
-/** Limits on what clients may use. */
-export interface Limits {
+/** Limits on what clients may use. An answer may take any time: an apply can run for minutes. */
+export const defaultLimits = {
   /** Connections of clients that have shown a certificate. */
-  readonly maximumConnections: number;
-  /** Connections whose handshake is not over. */
-  readonly maximumHandshakes: number;
-  /** Bytes of a request's line and headers. */
-  readonly maximumHeaderBytes: number;
-  readonly maximumBodyBytes: number;
-  /** From the TCP connection to the end of the TLS handshake, in milliseconds. */
-  readonly handshakeTimeoutMs: number;
-  /** From the handshake, or a request's first byte, to the end of its headers, in milliseconds. */
-  readonly headerTimeoutMs: number;
-  /** For a request's body, in milliseconds. */
-  readonly bodyTimeoutMs: number;
-  /** How long a connection is kept between two requests, in milliseconds. */
-  readonly idleTimeoutMs: number;
-  /** How long `stop()` waits for answers, in milliseconds. */
-  readonly stopTimeoutMs: number;
-}
-
-/** The limits in production. An answer may take any time: an apply can run for minutes. */
-export const defaultLimits: Limits = {
   maximumConnections: 16,
+  /** Connections whose handshake is not over. */
   maximumHandshakes: 256,
+  /** Bytes of a request's line and headers. */
   maximumHeaderBytes: 16 * 1024,
   maximumBodyBytes: 8 * 2 ** 20,
+  /** From the TCP connection to the end of the TLS handshake, in milliseconds. */
   handshakeTimeoutMs: 5_000,
+  /** From the handshake, or a request's first byte, to the end of its headers, in milliseconds. */
   headerTimeoutMs: 5_000,
+  /** For a request's body, in milliseconds. */
   bodyTimeoutMs: 60_000,
+  /** How long a connection is kept between two requests, in milliseconds. */
   idleTimeoutMs: 60_000,
+  /** How long `stop()` waits for answers, in milliseconds. */
   stopTimeoutMs: 1_000,
 };
+
+/** Limits in the form of `defaultLimits`. */
+export type Limits = Readonly<typeof defaultLimits>;
 
 /** Receives, not public: pausing a TLS socket bounds nothing (2.9.4, `ext/node/ops/tls_wrap.rs`). */
 interface Handle {

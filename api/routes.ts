@@ -99,16 +99,7 @@ const maximumFailureLength = 500;
 /** One call of the API; `run` returns the body of an answer with status 200. */
 interface Route {
   readonly method: "GET" | "POST";
-  run(context: RouteContext): Promise<unknown>;
-}
-
-/** What a route needs. */
-interface RouteContext extends Pick<HandlerOptions, "service"> {
-  readonly client: ApiClient;
-  /** Reads the body and waits until earlier requests have left the queue. */
-  readInTurn(): Promise<JsonObject>;
-  /** Reads the body and does not wait. */
-  readAtOnce(): Promise<Uint8Array>;
+  run(exchange: Exchange): Promise<unknown>;
 }
 
 /** A call of the fleet form of deployment, which this agent does not have. */
@@ -121,22 +112,23 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ["/health", { method: "GET", run: () => Promise.resolve({ status: "ok" }) }],
   ["/topology/state", {
     method: "GET",
-    run: ({ service, client }) => service.state(client.clientSignal),
+    run: ({ options: { service }, client }) => service.state(client.clientSignal),
   }],
   ["/topology/apply", {
     method: "POST",
-    async run({ service, client, readInTurn }) {
-      const body = await readInTurn();
-      const versionHash = stringOf(body.version_hash, "version_hash");
-      await service.apply(objectOf(body.hydrated, "hydrated"), versionHash, client);
+    async run(exchange) {
+      const { version_hash: hash, hydrated } = await exchange.readInTurn();
+      const versionHash = stringOf(hash, "version_hash");
+      const { options: { service }, client } = exchange;
+      await service.apply(objectOf(hydrated, "hydrated"), versionHash, client);
       return { status: "applied", version_hash: versionHash };
     },
   }],
   ["/topology/teardown", {
     method: "POST",
-    async run({ service, client, readInTurn }) {
-      const topologyId = stringOf((await readInTurn()).topology_id, "topology_id");
-      await service.teardown(topologyId, client.clientSignal);
+    async run(exchange) {
+      const topologyId = stringOf((await exchange.readInTurn()).topology_id, "topology_id");
+      await exchange.options.service.teardown(topologyId, exchange.client.clientSignal);
       return { status: "torn_down", topology_id: topologyId };
     },
   }],
@@ -145,8 +137,8 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ["/mutate", fleetCall],
   ["/teardown", {
     method: "POST",
-    async run({ readAtOnce }) {
-      const { decky_id: deckyId = null } = parseObject(await readAtOnce());
+    async run(exchange) {
+      const { decky_id: deckyId = null } = parseObject(await exchange.readBody());
       if (deckyId === null || typeof deckyId === "string") {
         return { status: "torn_down", decky_id: deckyId };
       }
@@ -155,9 +147,9 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   }],
   ["/self-destruct", {
     method: "POST",
-    async run({ service, readAtOnce }) {
-      await readAtOnce();
-      service.scheduleSelfDestruct();
+    async run(exchange) {
+      await exchange.readBody();
+      exchange.options.service.scheduleSelfDestruct();
       return { status: "self_destruct_scheduled" };
     },
   }],
@@ -170,7 +162,7 @@ export class Exchange {
   constructor(
     readonly request: IncomingMessage,
     readonly response: ServerResponse,
-    readonly connection: Connection,
+    readonly client: Connection,
     readonly options: HandlerOptions,
   ) {}
 
@@ -191,7 +183,7 @@ export class Exchange {
 
   async #answer(): Promise<void> {
     // An error is answered before the runtime reads the body, so that the connection ends with it.
-    const route = this.connection.isAllowed ? findRoute(this.request) : notAllowed;
+    const route = this.client.isAllowed ? findRoute(this.request) : notAllowed;
     if (route instanceof HttpError) return await this.#send(answerOf(route));
     const answer = await this.#runRoute(route);
     if (answer) await this.#send(answer);
@@ -199,18 +191,13 @@ export class Exchange {
 
   /** Returns null if the client has disconnected. */
   async #runRoute(route: Route): Promise<Answer | null> {
-    const { service, log } = this.options;
-    const { connection: client } = this;
-    const readInTurn = async () => parseObject(await this.#readInTurn());
-    const readAtOnce = () => this.#readBody();
     try {
-      const body = await route.run({ service, client, readInTurn, readAtOnce });
-      return { status: 200, body };
+      return { status: 200, body: await route.run(this) };
     } catch (error) {
       if (error instanceof ClientGone) return null;
       if (error instanceof HttpError || error instanceof ApplyError) return answerOf(error);
       const message = error instanceof Error ? error.message : String(error);
-      log("error", `the API failed: ${message}`, { path: pathOf(this.request) });
+      this.options.log("error", `the API failed: ${message}`, { path: pathOf(this.request) });
       return { status: 500, body: { detail: "internal error" } };
     } finally {
       this.#leaveQueue();
@@ -218,18 +205,18 @@ export class Exchange {
   }
 
   /** Reads the body before its turn: else a slow client blocks all, or the runtime buffers it unbounded. */
-  async #readInTurn(): Promise<Uint8Array> {
-    const { clientSignal } = this.connection;
-    const bytes = await this.#readBody();
+  async readInTurn(): Promise<JsonObject> {
+    const bytes = await this.readBody();
     // The runtime reports a closed connection only after everything that was received is read.
     await new Promise((resolve) => setTimeout(resolve, 10));
-    this.#leaveQueue = await this.options.service.queue.enter(clientSignal);
-    return bytes;
+    this.#leaveQueue = await this.options.service.queue.enter(this.client.clientSignal);
+    return parseObject(bytes);
   }
 
-  async #readBody(): Promise<Uint8Array> {
+  /** Reads the body, and does not wait. */
+  async readBody(): Promise<Uint8Array> {
     if (this.request.headers.expect !== undefined) this.response.writeContinue();
-    return await readBytes(this.request, this.options.limits, this.connection.clientSignal);
+    return await readBytes(this.request, this.options.limits, this.client.clientSignal);
   }
 
   /**
@@ -241,7 +228,7 @@ export class Exchange {
     const { request, response } = this;
     if (response.destroyed) return;
     const isRead = isComplete(request);
-    const isLast = !isRead || status === 403 || this.connection.isRetired;
+    const isLast = !isRead || status === 403 || this.client.isRetired;
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     response.writeHead(status, {
       "content-type": "application/json",

@@ -104,20 +104,15 @@ export class CertificateFolder {
 
   async #load(): Promise<LoadedCertificates> {
     try {
-      return { certificates: await this.#readTwice(), problem: null };
+      const certificates = await this.#read().catch(async () => {
+        // While files are replaced one by one, they may not fit.
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        return await this.#read();
+      });
+      return { certificates, problem: null };
     } catch (error) {
       if (!this.#usable) throw error;
       return { certificates: this.#usable, problem: (error as Error).message };
-    }
-  }
-
-  /** Retries after a pause: while files are replaced one by one, they may not fit. */
-  async #readTwice(): Promise<Certificates> {
-    try {
-      return await this.#read();
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      return await this.#read();
     }
   }
 
