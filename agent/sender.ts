@@ -157,7 +157,7 @@ export class Sender {
 
   async #post(body: string, certificates: Certificates, signal: AbortSignal): Promise<SendResult> {
     const { master, agentVersion } = this.#options;
-    this.#client ??= await MasterClient.create(master, `decnet-agent/${agentVersion}`);
+    this.#client ??= new MasterClient(master, `decnet-agent/${agentVersion}`);
     if (signal.aborted) return this.#unreachable("no time was left to send the heartbeat");
     const startedAt = performance.now();
     try {

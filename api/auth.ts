@@ -1,21 +1,9 @@
 import type { X509Certificate } from "node:crypto";
 import type * as Tls from "node:tls";
 import { isPowerOfTwo, type Log } from "../host/log.ts";
-import { type Identity, splitChain } from "../master/certificates.ts";
-import {
-  type ChainFault,
-  chainOf,
-  type CryptoModule,
-  fieldsOf,
-  findFault,
-} from "../master/chain.ts";
+import { parseChain } from "../master/certificates.ts";
+import { type ChainFault, chainOf, fieldsOf, findFault } from "../master/chain.ts";
 import { commonNameOf } from "../master/x509.ts";
-
-/** The certificates to use, and why newer ones on the disk are not used. */
-export interface LoadedIdentity {
-  readonly certificates: Identity;
-  readonly problem: string | null;
-}
 
 /** The client at the other end of a connection. */
 export interface Peer {
@@ -42,24 +30,21 @@ const faultTexts: Record<ChainFault["reason"], string> = {
  */
 export class ClientVerifier {
   readonly #allowedNames: ReadonlySet<string>;
-  readonly #crypto: CryptoModule;
   readonly #log: Log;
   #authority = "";
   #authorities: readonly X509Certificate[] = [];
   /** How many resumed sessions were refused under this ca.crt. */
   #refused = 0;
 
-  constructor(allowedNames: readonly string[], crypto: CryptoModule, log: Log) {
+  constructor(allowedNames: readonly string[], log: Log) {
     this.#allowedNames = new Set(allowedNames);
-    this.#crypto = crypto;
     this.#log = log;
   }
 
   /** Sets the authority; returns whether it has changed, so that clients must be verified again. */
   trust(authority: string): boolean {
     if (authority === this.#authority) return false;
-    const { X509Certificate } = this.#crypto;
-    this.#authorities = splitChain(authority).map((block) => new X509Certificate(block));
+    this.#authorities = parseChain(authority);
     this.#authority = authority;
     this.#refused = 0;
     return true;
@@ -68,9 +53,9 @@ export class ClientVerifier {
   /** Returns the client that has just connected, or null if the connection must be closed. */
   identify(socket: Tls.TLSSocket): Peer | null {
     if (!socket.authorized) return null;
-    const chain = chainOf(() => socket.getPeerCertificate(true), this.#crypto);
+    const chain = chainOf(() => socket.getPeerCertificate(true));
     const check = { authorities: this.#authorities, purpose: "client", now: Date.now() } as const;
-    const fault = chain && findFault(chain, check, this.#crypto);
+    const fault = chain && findFault(chain, check);
     if (!chain || fault) {
       if (socket.isSessionReused()) this.#reportRefused(fault?.reason ?? "malformed");
       return null;
@@ -91,62 +76,4 @@ export class ClientVerifier {
     const text = `the API refused a resumed TLS session: its certificate ${faultTexts[reason]}`;
     this.#log("warn", text, { subject: "api", refused });
   }
-}
-
-/** Loads certificates and uses new ones; logs each problem with new ones once. */
-export class CertificateReloader {
-  #loaded: Identity | null = null;
-  #problem: string | null = null;
-  #timer: ReturnType<typeof setInterval> | undefined;
-  #reloading: Promise<void> | null = null;
-
-  constructor(
-    readonly options: {
-      readonly load: () => Promise<LoadedIdentity>;
-      readonly use: (identity: Identity) => void;
-      readonly log: Log;
-    },
-  ) {}
-
-  /** Loads certificates and uses new ones. Throws `Error`, for an operator, if they are unusable. */
-  async load(): Promise<void> {
-    const { certificates, problem } = await this.options.load();
-    if (!isSame(certificates, this.#loaded)) {
-      this.#loaded = certificates;
-      this.options.use(certificates);
-    }
-    if (problem === null) this.#problem = null;
-    else this.#report(problem);
-  }
-
-  /** Reloads every `intervalMs` milliseconds. */
-  watch(intervalMs: number): void {
-    this.#timer = setInterval(() => this.#reloading ??= this.#reload(), intervalMs);
-  }
-
-  /** Stops reloading; resolves when a reload that has begun is over. */
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#reloading;
-  }
-
-  async #reload(): Promise<void> {
-    try {
-      await this.load();
-    } catch (error) {
-      this.#report((error as Error).message);
-    } finally {
-      this.#reloading = null;
-    }
-  }
-
-  #report(problem: string): void {
-    if (problem === this.#problem) return;
-    this.#problem = problem;
-    this.options.log("warn", `the API keeps its current certificates: ${problem}`);
-  }
-}
-
-function isSame(a: Identity, b: Identity | null): boolean {
-  return a.authority === b?.authority && a.certificate === b.certificate && a.key === b.key;
 }

@@ -96,7 +96,7 @@ openssl.test("the API stays with its key when TLS does not accept a new one", as
   const first = await authority.issue({ commonName: "first", ...names });
   await writeAgentDirectory(path, authority, first);
   const certificates = new CertificateFolder(path);
-  await using api = await ApiSetup.start({ ...options, certificates: () => certificates.load() });
+  await using api = await ApiSetup.start({ ...options, certificates });
   using weak = await OpensslAuthority.create();
   for (
     const [kind, ...key] of [["RSA-PSS", "-algorithm", "RSA-PSS"], ["ED448", "-algorithm", "ED448"]]
@@ -120,7 +120,7 @@ openssl.test("ApiServer.start() refuses a key that TLS does not accept", async (
   await writeAgentDirectory(folder.path, weak, { ...await weak.issue({ key }), fingerprint: "" });
   const certificates = new CertificateFolder(folder.path);
   await assert.rejects(
-    ApiSetup.start({ certificates: () => certificates.load() }),
+    ApiSetup.start({ certificates }),
     /worker\.key: TLS does not accept a key of EC secp256k1; request worker\.crt and worker\.key again/,
   );
 });

@@ -235,7 +235,7 @@ Deno.test("the API reads the common name as it stands in the certificate", async
   const { certificate, key } = await agentIdentity("the agent");
   const certificates = { authority: root.certificatePem, certificate, key };
   await using api = await ApiSetup.start({
-    certificates: () => Promise.resolve({ certificates, problem: null }),
+    certificates: { load: () => Promise.resolve({ certificates, problem: null }) },
   });
   const name = "decnet-master";
   const utf8 = 0x0c, printable = 0x13, t61 = 0x14, bmp = 0x1e;
@@ -273,7 +273,7 @@ Deno.test("the API refuses the authority's own certificate", async () => {
   const [authority, certificate, key] = [root.certificatePem, leaf.certificatePem, leaf.keyPem];
   const identity = { authority, certificate, key };
   await using api = await ApiSetup.start({
-    certificates: () => Promise.resolve({ certificates: identity, problem: null }),
+    certificates: { load: () => Promise.resolve({ certificates: identity, problem: null }) },
   });
   using client = await api.talk({ certificate: root.certificatePem, key: root.keyPem });
   client.send(get);

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type * as Https from "node:https";
+import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
 import type { Log } from "../host/log.ts";
+import { nodeModule } from "../host/process.ts";
 import type { Identity } from "../master/certificates.ts";
-import type { CryptoModule } from "../master/chain.ts";
-import { CertificateReloader, ClientVerifier, type LoadedIdentity } from "./auth.ts";
+import { ClientVerifier } from "./auth.ts";
 import { affordableHandshakes, Connections, defaultLimits, type Limits } from "./connections.ts";
 import { type ApiService, Exchange, type HandlerOptions, refuseMalformed } from "./routes.ts";
 
@@ -20,7 +20,10 @@ export interface ApiOptions {
   readonly port: number;
   /** One of them must be the only common name of a client's certificate. */
   readonly allowedNames: readonly string[];
-  readonly certificates: () => Promise<LoadedIdentity>;
+  /** The folder of the certificates. */
+  readonly certificates: {
+    load(): Promise<{ readonly certificates: Identity; readonly problem: string | null }>;
+  };
   readonly log: Log;
   /** How often certificates are reloaded, in milliseconds. */
   readonly reloadIntervalMs?: number;
@@ -32,39 +35,37 @@ export class ApiServer {
   readonly #handlerOptions: HandlerOptions;
   readonly #connections: Connections;
   readonly #verifier: ClientVerifier;
-  readonly #reloader: CertificateReloader;
-  readonly #server: Https.Server;
-  #wakeTimer: ReturnType<typeof setInterval> | undefined;
+  readonly #folder: ApiOptions["certificates"];
+  readonly #server: HttpsServer;
+  #certificates: Identity | null = null;
+  /** Why newer certificates are not used, or null; logged once. */
+  #problem: string | null = null;
+  #reloading: Promise<void> | null = null;
+  #timers: ReturnType<typeof setInterval>[] = [];
 
   private constructor(
     service: ApiService,
     { log, allowedNames, certificates, limits: changedLimits }: ApiOptions,
-    https: typeof Https,
-    crypto: CryptoModule,
   ) {
     const limits = { ...defaultLimits, ...changedLimits };
     this.#handlerOptions = { service, limits, log };
     const handshakes = affordableHandshakes(limits);
     this.#connections = new Connections(limits.maximumConnections, handshakes);
-    this.#verifier = new ClientVerifier(allowedNames, crypto, log);
-    this.#server = createServer(https, limits);
-    this.#reloader = new CertificateReloader({
-      load: certificates,
-      use: (identity) => this.#use(identity),
-      log,
-    });
+    this.#verifier = new ClientVerifier(allowedNames, log);
+    this.#server = createServer(limits);
+    this.#folder = certificates;
   }
 
   /** Starts to listen. Throws `Error` for an operator. */
   static async start(service: ApiService, options: ApiOptions): Promise<ApiServer> {
-    // Loaded only here: a host that does not listen starts faster.
-    const [https, crypto] = await Promise.all([import("node:https"), import("node:crypto")]);
-    const server = new ApiServer(service, options, https, crypto);
-    await server.#reloader.load();
+    const server = new ApiServer(service, options);
+    await server.#load();
     server.#handleEvents();
     await listen(server.#server, options.host, options.port);
-    server.#reloader.watch(options.reloadIntervalMs ?? 5_000);
-    server.#wakeTimer = setInterval(() => wakeListener(server.#server), wakeIntervalMs);
+    server.#timers = [
+      setInterval(() => wakeListener(server.#server), wakeIntervalMs),
+      setInterval(() => server.#reload(), options.reloadIntervalMs ?? 5_000),
+    ];
     return server;
   }
 
@@ -75,21 +76,39 @@ export class ApiServer {
 
   /** Closes the port and all connections; requests get up to `stopTimeoutMs` for their answer. */
   async stop(): Promise<void> {
-    clearInterval(this.#wakeTimer);
+    for (const timer of this.#timers) clearInterval(timer);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#connections.retire();
     const { stopTimeoutMs } = this.#handlerOptions.limits;
     const timer = setTimeout(() => this.#connections.destroy(), stopTimeoutMs);
     await closed;
     clearTimeout(timer);
-    await this.#reloader.stop();
+    await this.#reloading;
   }
 
-  #use({ authority, certificate, key }: Identity): void {
+  #reload(): void {
+    this.#reloading ??= this.#load().catch((error: Error) => this.#report(error.message))
+      .finally(() => this.#reloading = null);
+  }
+
+  /** Loads certificates, and uses new ones. Throws `Error` for an operator where none can be used. */
+  async #load(): Promise<void> {
+    const { certificates, problem } = await this.#folder.load();
+    this.#report(problem);
+    if (certificates === this.#certificates) return;
+    this.#certificates = certificates;
+    const { authority, certificate, key } = certificates;
     const context = { ca: authority, cert: certificate, key, minVersion: "TLSv1.2" } as const;
     this.#server.setSecureContext(context);
     // Clients that the previous authority verified must not stay connected.
     if (this.#verifier.trust(authority)) this.#connections.retire();
+  }
+
+  #report(problem: string | null): void {
+    if (problem !== null && problem !== this.#problem) {
+      this.#handlerOptions.log("warn", `the API keeps its current certificates: ${problem}`);
+    }
+    this.#problem = problem;
   }
 
   #handleEvents(): void {
@@ -137,8 +156,8 @@ export class ApiServer {
 }
 
 /** Creates a server that requires client certificates; its own certificate is set later. */
-function createServer(https: typeof Https, limits: Limits): Https.Server {
-  return https.createServer({
+function createServer(limits: Limits): HttpsServer {
+  return nodeModule("node:https").createServer({
     requestCert: true,
     rejectUnauthorized: true,
     handshakeTimeout: limits.handshakeTimeoutMs,

@@ -349,7 +349,10 @@ onApi.test("the API writes no error into the answer to an earlier request", asyn
 
 Deno.test("ApiServer.start() rejects when the certificates cannot be loaded", async () => {
   const failure = new Error("Cannot use /etc/decnet/agent/ca.crt: no such file");
-  await assert.rejects(ApiSetup.start({ certificates: () => Promise.reject(failure) }), failure);
+  await assert.rejects(
+    ApiSetup.start({ certificates: { load: () => Promise.reject(failure) } }),
+    failure,
+  );
 });
 
 Deno.test("ApiServer.start() says why it cannot listen", async () => {

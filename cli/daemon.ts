@@ -289,7 +289,7 @@ class ConfiguredRun {
           port,
           allowedNames,
           log,
-          certificates: () => certificates.load(),
+          certificates,
         });
         log("info", "listening", { address: hostAndPort(listen) });
         lastProblem = "";

@@ -5,14 +5,13 @@ import {
   CertificateError,
   CertificateFolder,
   type Certificates,
-  splitChain,
+  parseChain,
 } from "../master/certificates.ts";
 import { fieldsOf } from "../master/chain.ts";
 import {
   ConnectionError,
   connectTo,
   hostAndPort,
-  loadTls,
   type MasterAddress,
   resolveHost,
 } from "../master/connection.ts";
@@ -41,10 +40,8 @@ export function identityOf(context: DoctorContext): Promise<Identity> {
 async function readIdentity({ agent }: DoctorContext): Promise<Identity> {
   try {
     const { certificates } = await new CertificateFolder(agent.agentDirectory).load();
-    const { X509Certificate } = await import("node:crypto");
-    const parse = (pem: string) => splitChain(pem).map((block) => new X509Certificate(block));
-    const chain = parse(certificates.certificate) as [X509Certificate, ...X509Certificate[]];
-    return { kind: "valid", certificates, chain, authorities: parse(certificates.authority) };
+    const chain = parseChain(certificates.certificate) as [X509Certificate, ...X509Certificate[]];
+    return { kind: "valid", certificates, chain, authorities: parseChain(certificates.authority) };
   } catch (problem) {
     if (problem instanceof CertificateError) return { kind: "invalid", problem };
     throw problem;
@@ -264,8 +261,7 @@ async function tryApi(
     return warning(text, isActive ? `${restart}: systemctl restart decnet-agent` : restart);
   }
   tcp.destroy();
-  const tls = await loadTls();
-  const [shown] = await presentedChain(tls, address, limits).catch(() => null) ?? [];
+  const [shown] = await presentedChain(address, limits).catch(() => null) ?? [];
   if (shown?.fingerprint256 !== own.fingerprint256) {
     const what = shown ? "certificate answers" : "program listens";
     const reload = isActive ? "reload it: systemctl reload decnet-agent" : "send it SIGHUP";

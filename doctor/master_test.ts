@@ -49,8 +49,7 @@ Deno.test("doctor remarks that the API listens on all addresses, and why", () =>
     const ipAddresses = ["127.0.0.1"];
     const worker = await authority.issue({ commonName: "worker-1", ipAddresses });
     await writeAgentDirectory(setup.path, authority, worker);
-    const folder = new CertificateFolder(setup.path);
-    const certificates = () => folder.load();
+    const certificates = new CertificateFolder(setup.path);
     await using api = await ApiSetup.start({ host: "0.0.0.0", certificates });
     const { port } = api;
     const ini = `[agent]\nagent-port = ${port}\n`;

@@ -1,4 +1,5 @@
-import type * as Crypto from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
+import { nodeModule } from "../host/process.ts";
 import { attempt, fieldsOf, hasSigned, isNamed } from "./chain.ts";
 
 /** A certificate with its key, and the only authorities that are trusted; all PEM. */
@@ -131,50 +132,46 @@ export class CertificateFolder {
   }
 
   async #parse([authorityText, certificateText, keyText]: Texts): Promise<Certificates> {
-    // Loaded only when a heartbeat is to be sent: a host without a master starts faster without it.
-    const crypto = await import("node:crypto");
-    const parse = (pem: string) => new crypto.X509Certificate(pem);
-    const authorityBlocks = this.#check("ca.crt", () => splitChain(authorityText));
-    const authorities = this.#check("ca.crt", () => authorityBlocks.map(parse));
+    const authorities = this.#check("ca.crt", () => parseChain(authorityText));
     // A peer could use its own one of version 1 without the key, see findFault().
     if (authorities.some((it) => fieldsOf(it)?.version !== 3)) {
       throw new CertificateError(`${this.#path}/ca.crt`, "old-version");
     }
-    const blocks = this.#check("worker.crt", () => splitChain(certificateText));
-    const chain = this.#check("worker.crt", () => blocks.map(parse));
+    const chain = this.#check("worker.crt", () => parseChain(certificateText));
     if (/-----BEGIN ENCRYPTED|^Proc-Type:.*ENCRYPTED/m.test(keyText)) {
       throw new CertificateError(`${this.#path}/worker.key`, "encrypted");
     }
     const [key] = this.#check("worker.key", () => blocksOf(keyText, keyPattern));
-    this.#checkKeys(authorities, chain, attempt(() => crypto.createPrivateKey(key)));
-    const files = { authority: authorityBlocks.join(""), certificate: blocks.join(""), key };
+    this.#checkKeys(
+      authorities,
+      chain,
+      attempt(() => nodeModule("node:crypto").createPrivateKey(key)),
+    );
+    const files = { authority: authorities.join(""), certificate: chain.join(""), key };
     await tryInTls(files).catch((cause) => {
       throw new CertificateError(`${this.#path}/worker.key`, "unusable-key", undefined, { cause });
     });
-    const last = chain.at(-1)!;
-    const roots = authorities.map((it) => {
-      return { file: "ca.crt", hasIssued: () => hasSigned(it, last, crypto), ...validity(it) };
-    });
-    const others = chain.map((it) => ({ file: "worker.crt", ...validity(it) }));
-    const counting = () => [...selectUsable(roots, Date.now()), ...others];
+    const boundsOf = (which: "validFrom" | "validTo") => [
+      ...usableAuthorities(authorities, chain.at(-1)!)
+        .map((it) => ({ at: Date.parse(it[which]), file: "ca.crt" })),
+      ...chain.map((it) => ({ at: Date.parse(it[which]), file: "worker.crt" })),
+    ];
     return {
       ...files,
       get validFrom() {
-        const { from: at, file } = counting().reduce((a, b) => b.from > a.from ? b : a);
-        return { at, file };
+        return boundsOf("validFrom").reduce((a, b) => b.at > a.at ? b : a);
       },
       get validTo() {
-        const { to: at, file } = counting().reduce((a, b) => b.to < a.to ? b : a);
-        return { at, file };
+        return boundsOf("validTo").reduce((a, b) => b.at < a.at ? b : a);
       },
     };
   }
 
   /** Throws `CertificateError` for keys and signatures that TLS does not accept. */
   #checkKeys(
-    authorities: readonly Crypto.X509Certificate[],
-    chain: readonly Crypto.X509Certificate[],
-    key: Crypto.KeyObject | null,
+    authorities: readonly X509Certificate[],
+    chain: readonly X509Certificate[],
+    key: KeyObject | null,
   ): void {
     const own = chain[0]!;
     const fail = (name: string, reason: CertificateReason, detail?: string) => {
@@ -208,8 +205,8 @@ const minimumRsaBits = 2048;
  * the runtime has accepted (seen in 2.9.4); `tryInTls()` shows any other difference.
  */
 export function unusableKey(
-  certificate: Crypto.X509Certificate,
-  key: Crypto.KeyObject | null = attempt(() => certificate.publicKey),
+  certificate: X509Certificate,
+  key: KeyObject | null = attempt(() => certificate.publicKey),
 ): string | null {
   // Unlike `publicKey`, never throws.
   const { modulus, asn1Curve, nistCurve } = certificate.toLegacyObject();
@@ -238,8 +235,8 @@ const ecdsaWithSha256 = "1.2.840.10045.4.3.2";
 
 /** Returns the hash of a certificate's signature when it is not accepted, else null. */
 export function weakHash(
-  certificate: Crypto.X509Certificate & { readonly signatureAlgorithmOid?: string },
-  issuer?: Crypto.X509Certificate,
+  certificate: X509Certificate & { readonly signatureAlgorithmOid?: string },
+  issuer?: X509Certificate,
 ): string | null {
   // What an authority says of itself is not verified.
   if (isNamed(certificate, certificate)) return null;
@@ -254,7 +251,7 @@ export function weakHash(
  * which is no reason for an operator. Leaks 30 KB (seen in 2.9.4).
  */
 async function tryInTls({ authority, certificate, key }: Identity): Promise<void> {
-  const [tls, { Duplex }] = await Promise.all([import("node:tls"), import("node:stream")]);
+  const { Duplex } = nodeModule("node:stream");
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const wire = new Duplex({
     read: () => {},
@@ -264,7 +261,8 @@ async function tryInTls({ authority, certificate, key }: Identity): Promise<void
       written();
     },
   });
-  const socket = tls.connect({ socket: wire, ca: authority, cert: certificate, key });
+  const { connect } = nodeModule("node:tls");
+  const socket = connect({ socket: wire, ca: authority, cert: certificate, key });
   socket.once("error", reject).once("close", () => reject(new Error("closed")));
   try {
     await promise;
@@ -274,24 +272,24 @@ async function tryInTls({ authority, certificate, key }: Identity): Promise<void
   }
 }
 
-function validity({ validFrom, validTo }: Crypto.X509Certificate): { from: number; to: number } {
-  return { from: Date.parse(validFrom), to: Date.parse(validTo) };
+/** Removes expired authorities, but those that have issued `subject` where no valid one has. */
+function usableAuthorities(
+  authorities: readonly X509Certificate[],
+  subject: X509Certificate,
+): readonly X509Certificate[] {
+  const isValid = ({ validTo }: X509Certificate) => Date.parse(validTo) > Date.now();
+  const hasIssued = (it: X509Certificate) => hasSigned(it, subject);
+  const valid = authorities.filter(isValid);
+  if (valid.length === 0 || valid.length === authorities.length) return authorities;
+  if (valid.some(hasIssued)) return valid;
+  return authorities.filter((it) => isValid(it) || hasIssued(it));
 }
 
-/** Removes expired authorities, but those that issued worker.crt where no valid one did. */
-function selectUsable<T extends { readonly to: number; readonly hasIssued: () => boolean }>(
-  roots: readonly T[],
-  now: number,
-): readonly T[] {
-  const lasting = roots.filter(({ to }) => to > now);
-  if (lasting.length === 0 || lasting.length === roots.length) return roots;
-  if (lasting.some((it) => it.hasIssued())) return lasting;
-  return roots.filter((it) => it.to > now || it.hasIssued());
-}
-
-/** Returns the PEM blocks of the certificates in a text. Throws `Error` when there is none. */
-export function splitChain(pem: string): string[] {
-  return blocksOf(pem, /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+/** Parses the certificates in a PEM text. Throws `Error` when there is none, or one is damaged. */
+export function parseChain(pem: string): X509Certificate[] {
+  const { X509Certificate } = nodeModule("node:crypto");
+  return blocksOf(pem, /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
+    .map((block) => new X509Certificate(block));
 }
 
 const keyPattern = /-----BEGIN ([A-Z]+ )?PRIVATE KEY-----[^-]+-----END \1PRIVATE KEY-----/g;

@@ -1,6 +1,6 @@
-import type * as Crypto from "node:crypto";
 import type { X509Certificate } from "node:crypto";
 import type { PeerCertificate } from "node:tls";
+import { nodeModule } from "../host/process.ts";
 import { type CertificateFields, readCertificate } from "./x509.ts";
 
 /** The certificates that a peer presents, its own first. */
@@ -30,17 +30,14 @@ export interface ChainCheck {
   readonly now: number;
 }
 
-/** `node:crypto`, which the callers load lazily. */
-export type CryptoModule = Pick<typeof Crypto, "X509Certificate" | "constants" | "verify">;
-
 /** How many certificates of a chain are looked at: each may cost a verification. */
 export const longestChain = 6;
 
 /** Returns the chain that a TLS socket presents; null when one of them cannot be parsed. */
 export function chainOf(
   read: () => PeerCertificate & { readonly issuerCertificate?: PeerCertificate },
-  { X509Certificate }: CryptoModule,
 ): Chain | null {
+  const { X509Certificate } = nodeModule("node:crypto");
   return attempt(() => {
     const chain: X509Certificate[] = [];
     let next: ReturnType<typeof read> | undefined = read();
@@ -70,14 +67,13 @@ export function attempt<T>(parse: () => T): T | null {
 export function findFault(
   chain: Chain,
   { authorities, purpose, now }: ChainCheck,
-  crypto: CryptoModule,
 ): ChainFault | null {
   const [own] = chain;
   const faultOf = (it: X509Certificate) =>
     certificateFault(it, it === own ? purpose : "authority", now);
   const sound = chain.filter((it) => faultOf(it) === null);
-  if (signedBy(authorities, sound, crypto).has(own)) return null;
-  const signed = signedBy(authorities, chain, crypto);
+  if (signedBy(authorities, sound).has(own)) return null;
+  const signed = signedBy(authorities, chain);
   const isSigned = signed.has(own);
   const certificate = isSigned ? chain.find((it) => signed.has(it) && !sound.includes(it))! : own;
   const reason = faultOf(certificate) ?? "foreign-authority";
@@ -123,24 +119,19 @@ export function nameIn(certificate: X509Certificate, whose: "subject" | "issuer"
 }
 
 /** Returns true when one of `authorities` has signed the first of `chain`, directly or through it. */
-export function isSignedBy(
-  chain: Chain,
-  authorities: readonly X509Certificate[],
-  crypto: CryptoModule,
-): boolean {
-  return signedBy(authorities, chain, crypto).has(chain[0]);
+export function isSignedBy(chain: Chain, authorities: readonly X509Certificate[]): boolean {
+  return signedBy(authorities, chain).has(chain[0]);
 }
 
 /** Returns what `authorities` have signed, directly or not; uses no key that none of them has signed. */
 function signedBy(
   authorities: readonly X509Certificate[],
   certificates: readonly X509Certificate[],
-  crypto: CryptoModule,
 ): ReadonlySet<X509Certificate> {
   const signed = new Set<X509Certificate>();
   for (let issuers = authorities; issuers.length > 0;) {
     const unsigned = certificates.filter((it) => !signed.has(it));
-    const next = unsigned.filter((it) => issuers.some((issuer) => hasSigned(issuer, it, crypto)));
+    const next = unsigned.filter((it) => issuers.some((issuer) => hasSigned(issuer, it)));
     for (const it of next) signed.add(it);
     issuers = next;
   }
@@ -177,12 +168,8 @@ export function isNamed(issuer: X509Certificate, subject: X509Certificate): bool
 }
 
 /** Returns true when the key of `issuer` has signed `subject`, which names it. */
-export function hasSigned(
-  issuer: X509Certificate,
-  subject: X509Certificate,
-  crypto: CryptoModule,
-): boolean {
-  const { verify, constants } = crypto;
+export function hasSigned(issuer: X509Certificate, subject: X509Certificate): boolean {
+  const { verify, constants } = nodeModule("node:crypto");
   const fields = fieldsOf(subject);
   const algorithm = algorithms.get(fields?.algorithm ?? "");
   if (!fields || !algorithm || !isNamed(issuer, subject)) return false;

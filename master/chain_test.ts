@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import * as crypto from "node:crypto";
+import crypto from "node:crypto";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority, certificatesOf, TestClient } from "../tests/support/master_setup.ts";
 import { serveOpenssl } from "../tests/support/openssl.ts";
@@ -242,19 +242,24 @@ Deno.test("findFault() calculates only with keys that an authority has signed", 
   const all = Array.from({ length: longestChain }, signing);
   const chain = all.map((it) => new crypto.X509Certificate(it.certificatePem));
   let verified = 0;
-  const verify = (...input: Parameters<typeof crypto.verify>) => {
+  const { verify } = crypto;
+  const counting = (...input: Parameters<typeof crypto.verify>) => {
     verified++;
-    return crypto.verify(...input);
+    return verify(...input);
   };
   const reasonUnder = (authorities: readonly crypto.X509Certificate[]) => {
     const check = { authorities, purpose: "server", now: Date.now() } as const;
-    const counting = { ...crypto, verify: verify as typeof crypto.verify };
-    return findFault(chain as unknown as Chain, check, counting)?.reason;
+    crypto.verify = counting as typeof crypto.verify;
+    try {
+      return findFault(chain as unknown as Chain, check)?.reason;
+    } finally {
+      crypto.verify = verify;
+    }
   };
   assert.equal(reasonUnder([]), "foreign-authority");
   assert.equal(verified, 0);
   // The right name with another key: each is tried once as it is, and once for the reason.
   const named = new crypto.X509Certificate(root.certificatePem);
   assert.equal(reasonUnder([named]), "foreign-authority");
-  assert.ok(verified <= 2 * longestChain, String(verified));
+  assert.ok(verified > 0 && verified <= 2 * longestChain, String(verified));
 });

@@ -1,15 +1,9 @@
 import type { IncomingMessage } from "node:http";
-import type * as Https from "node:https";
+import type { RequestOptions } from "node:https";
+import { nodeModule } from "../host/process.ts";
 import type { Certificates } from "./certificates.ts";
 import { type Chain, chainOf } from "./chain.ts";
-import {
-  ConnectionError,
-  createAgent,
-  hostAndPort,
-  loadTls,
-  type MasterAddress,
-  type TlsModules,
-} from "./connection.ts";
+import { ConnectionError, createAgent, hostAndPort, type MasterAddress } from "./connection.ts";
 import { diagnoseFailure, masterFailure, tlsOptions } from "./trust.ts";
 
 /** Parses a `Retry-After` header, seconds or a date, to milliseconds from `now`; null if invalid. */
@@ -74,25 +68,17 @@ interface Exchange extends Required<SendOptions> {
 
 /** Sends JSON to the master over mutual TLS, on one connection that is kept between requests. */
 export class MasterClient {
-  readonly #modules: TlsModules;
   readonly #address: MasterAddress;
   readonly #userAgent: string;
-  #agent: Https.Agent;
+  #agent = createAgent();
   #certificates: Certificates | null = null;
   /** What the master at the other end of the connection has presented. */
   #chain: Chain | null = null;
   #failures = 0;
 
-  private constructor(modules: TlsModules, address: MasterAddress, userAgent: string) {
-    this.#modules = modules;
+  constructor(address: MasterAddress, userAgent: string) {
     this.#address = address;
     this.#userAgent = userAgent;
-    this.#agent = createAgent(modules);
-  }
-
-  /** Loads TLS, lazily because it is slow to load. Does not connect yet. */
-  static async create(address: MasterAddress, userAgent: string): Promise<MasterClient> {
-    return new MasterClient(await loadTls(), address, userAgent);
   }
 
   /**
@@ -109,9 +95,8 @@ export class MasterClient {
     const startedAt = performance.now();
     const exchange = { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs };
     // A kept connection may outlast the master's certificate.
-    const { crypto } = this.#modules;
     const isUntrusted = this.#chain &&
-      masterFailure(this.#chain, this.#address, certificates.authority, crypto);
+      masterFailure(this.#chain, this.#address, certificates.authority);
     if (certificates !== this.#certificates || isUntrusted) this.#reconnect();
     this.#certificates = certificates;
     try {
@@ -125,7 +110,6 @@ export class MasterClient {
     } catch (error) {
       this.#count(false);
       const cause = await diagnoseFailure(error, {
-        modules: this.#modules,
         address: this.#address,
         authority: certificates.authority,
         timeoutMs: timeoutMs - (performance.now() - startedAt),
@@ -148,7 +132,7 @@ export class MasterClient {
 
   #reconnect(): void {
     this.#agent.destroy();
-    this.#agent = createAgent(this.#modules);
+    this.#agent = createAgent();
     this.#chain = null;
   }
 
@@ -156,7 +140,7 @@ export class MasterClient {
     const { body, signal, startedAt, connectTimeoutMs, timeoutMs } = exchange;
     const { promise, resolve, reject } = Promise.withResolvers<MasterReply>();
     const collector = new ReplyCollector(resolve);
-    const request = this.#modules.https.request(
+    const request = nodeModule("node:https").request(
       this.#requestOptions(exchange),
       (response) => collector.begin(response),
     );
@@ -198,11 +182,10 @@ export class MasterClient {
     }
   }
 
-  #requestOptions({ path, body, certificates }: Exchange): Https.RequestOptions {
-    const { crypto, net } = this.#modules;
+  #requestOptions({ path, body, certificates }: Exchange): RequestOptions {
     const { host, port } = this.#address;
     return {
-      ...tlsOptions(net, this.#address),
+      ...tlsOptions(this.#address),
       host,
       port,
       path,
@@ -219,9 +202,8 @@ export class MasterClient {
       rejectUnauthorized: true,
       // Called after the chain is verified; to return an error refuses the master.
       checkServerIdentity: (_host, peer) => {
-        this.#chain = chainOf(() => peer, crypto);
-        const { authority } = certificates;
-        return masterFailure(this.#chain, this.#address, authority, crypto) ?? undefined;
+        this.#chain = chainOf(() => peer);
+        return masterFailure(this.#chain, this.#address, certificates.authority) ?? undefined;
       },
     };
   }

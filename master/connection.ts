@@ -1,9 +1,8 @@
-import type * as Crypto from "node:crypto";
-import type * as Https from "node:https";
-import type { RequestOptions } from "node:https";
+import type { Agent, RequestOptions } from "node:https";
 import type * as Net from "node:net";
 import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
+import { nodeModule } from "../host/process.ts";
 
 /** The master and how it proves itself. */
 export interface MasterAddress {
@@ -110,31 +109,12 @@ export function connectionError(cause: unknown): ConnectionError {
   return new ConnectionError(reason(), detail, { cause });
 }
 
-/** The modules for TLS; loaded lazily, because a host without a master does not need them. */
-export interface TlsModules {
-  readonly crypto: typeof Crypto;
-  readonly https: typeof Https;
-  readonly net: typeof Net;
-  readonly tls: typeof Tls;
-}
-
-/** Loads the modules for TLS. */
-export async function loadTls(): Promise<TlsModules> {
-  const [crypto, https, net, tls] = await Promise.all([
-    import("node:crypto"),
-    import("node:https"),
-    import("node:net"),
-    import("node:tls"),
-  ]);
-  return { crypto, https, net, tls };
-}
-
 /**
  * Starts TLS on a connection. A certificate in the peer's chain that cannot be read would end the
  * process: the runtime throws in an event handler (seen in 2.9.4). Here such a peer has none.
  */
-export function connectTls(tls: typeof Tls, options: Tls.ConnectionOptions): Tls.TLSSocket {
-  const socket = tls.connect(options);
+export function connectTls(options: Tls.ConnectionOptions): Tls.TLSSocket {
+  const socket = nodeModule("node:tls").connect(options);
   const getPeerCertificate = socket.getPeerCertificate.bind(socket);
   const read = (isDetailed?: boolean) => {
     try {
@@ -159,16 +139,17 @@ const connectTimeoutMs = 6_000;
  * leaks 20 KB for each TLS socket whose TCP connection fails (bench/memory.ts), which adds up to
  * hundreds of MB when a master is down for a month.
  */
-export function createAgent({ https, tls }: TlsModules): Https.Agent {
+export function createAgent(): Agent {
+  const { Agent } = nodeModule("node:https");
   // An empty `proxyEnv` keeps the runtime from using a proxy of the environment.
   const options = { keepAlive: true, maxSockets: 1, proxyEnv: {} };
-  const agent = new https.Agent(options);
+  const agent = new Agent(options);
   const { signal } = new AbortController();
   // Returns nothing, as the agent would take it for the socket.
   const connect: CreateConnection = (options, callback) => {
     const { host, port } = options as MasterAddress;
     connectTo({ host, port }, { timeoutMs: connectTimeoutMs, signal }).then((socket) => {
-      callback(null, connectTls(tls, { ...(options as Tls.ConnectionOptions), socket }));
+      callback(null, connectTls({ ...(options as Tls.ConnectionOptions), socket }));
     }).catch(callback);
   };
   // The types lack the form that returns the socket by the callback.
@@ -185,11 +166,10 @@ export interface StepLimits {
 
 /** Resolves a name or an address. Throws `ConnectionError` if it is unknown, or there is no answer. */
 export async function resolveHost(host: string, limits: StepLimits): Promise<string[]> {
-  const { promises } = await import("node:dns");
   const text = `the name servers have not answered within ${limits.timeoutMs / 1000} s`;
   let addresses: string[] = [];
   await waitFor(limits, new ConnectionError("other", text), ({ resolve, reject }) => {
-    promises.lookup(host, { all: true }).then((found) => {
+    nodeModule("node:dns").promises.lookup(host, { all: true }).then((found) => {
       addresses = found.map(({ address }) => address);
       resolve();
     }, (error) => reject(connectionError(error)));
@@ -221,7 +201,7 @@ export async function connectToFirst(
   port: number,
   { timeoutMs, signal }: StepLimits,
 ): Promise<Net.Socket> {
-  const net = await import("node:net");
+  const net = nodeModule("node:net");
   const sockets: Net.Socket[] = [];
   const errors: unknown[] = [];
   let connected: Net.Socket | null = null;

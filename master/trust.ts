@@ -1,12 +1,12 @@
 import type { X509Certificate } from "node:crypto";
 import type * as Net from "node:net";
 import type * as Tls from "node:tls";
-import { type Identity, splitChain, unusableKey, weakHash } from "./certificates.ts";
+import { nodeModule } from "../host/process.ts";
+import { type Identity, parseChain, unusableKey, weakHash } from "./certificates.ts";
 import {
   type Chain,
   type ChainFault,
   chainOf,
-  type CryptoModule,
   fieldsOf,
   findFault,
   isNamed,
@@ -17,10 +17,8 @@ import {
   connectionError,
   connectTls,
   connectTo,
-  loadTls,
   type MasterAddress,
   type StepLimits,
-  type TlsModules,
   waitFor,
 } from "./connection.ts";
 import { hasName, namesIn, quoteName } from "./x509.ts";
@@ -57,11 +55,10 @@ export function masterFailure(
   chain: Chain | null,
   { host, name, fingerprint: pinned }: MasterAddress,
   authority: string,
-  crypto: CryptoModule,
 ): TrustError | null {
   if (!chain) return malformed(false);
-  const authorities = splitChain(authority).map((block) => new crypto.X509Certificate(block));
-  const failure = trustFailure(chain, authorities, Date.now(), crypto);
+  const authorities = parseChain(authority);
+  const failure = trustFailure(chain, authorities, Date.now());
   if (failure) return weakness(chain, authorities) ?? failure;
   const [own] = chain;
   const fields = fieldsOf(own)!;
@@ -91,7 +88,6 @@ const trustCodes: ReadonlySet<string | undefined> = new Set([
 
 /** What is needed to read the certificates of an untrusted master. */
 interface Diagnosis extends StepLimits {
-  readonly modules: TlsModules;
   readonly address: MasterAddress;
   /** PEM; the content of ca.crt. */
   readonly authority: string;
@@ -100,30 +96,24 @@ interface Diagnosis extends StepLimits {
 /** Converts an error of the runtime; may connect again to find out why a master is untrusted. */
 export async function diagnoseFailure(
   cause: unknown,
-  diagnosis: Diagnosis,
+  { address, authority, ...limits }: Diagnosis,
 ): Promise<ConnectionError | TrustError> {
   if (cause instanceof TrustError) return cause;
   const { code } = cause as { code?: string };
   if (!trustCodes.has(code)) return connectionError(cause);
-  const known = await diagnoseTrustFailure(diagnosis).catch((error) =>
-    error instanceof TrustError ? error : null
-  );
-  if (known) return known;
+  try {
+    const chain = await presentedChain(address, limits);
+    const authorities = parseChain(authority);
+    if (chain) {
+      return weakness(chain, authorities) ?? trustFailure(chain, authorities, Date.now()) ??
+        unfit();
+    }
+  } catch (error) {
+    if (error instanceof TrustError) return error;
+  }
   const text = "its certificate is not signed by ca.crt, or not valid now, which is " +
     `${new Date().toISOString()} by this host's clock (${code})`;
   return new TrustError("unknown", text, false, { cause });
-}
-
-/** Reads the certificates of an untrusted master and returns the reason; null if it has none. */
-async function diagnoseTrustFailure(
-  { modules, address, authority, timeoutMs, signal }: Diagnosis,
-): Promise<TrustError | null> {
-  const chain = await presentedChain(modules, address, { timeoutMs, signal });
-  if (!chain) return null;
-  const { crypto } = modules;
-  const authorities = splitChain(authority).map((block) => new crypto.X509Certificate(block));
-  return weakness(chain, authorities) ?? trustFailure(chain, authorities, Date.now(), crypto) ??
-    unfit();
 }
 
 /** How long an untrusted master may take to present its certificates, in milliseconds. */
@@ -134,7 +124,6 @@ const diagnosisTimeoutMs = 2_000;
  * the handshake, so its certificates stay unknown. Throws `TrustError` when its key cannot be verified.
  */
 export async function presentedChain(
-  { net, tls, crypto }: TlsModules,
   address: MasterAddress,
   { timeoutMs, signal }: StepLimits,
 ): Promise<Chain | null> {
@@ -144,16 +133,16 @@ export async function presentedChain(
   let socket: Tls.TLSSocket | null = null;
   try {
     // Connects TCP first, see createAgent().
-    const opened = socket = connectTls(tls, {
+    const opened = socket = connectTls({
       socket: await connectTo(address, limits()),
-      ...tlsOptions(net, address),
+      ...tlsOptions(address),
       // Only for this socket, on which nothing is written or read.
       rejectUnauthorized: false,
     });
     await waitFor(limits(), late, ({ resolve, reject }) => {
       opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(late));
     });
-    return chainOf(() => opened.getPeerCertificate(true), crypto);
+    return chainOf(() => opened.getPeerCertificate(true));
   } catch (cause) {
     // No authority is looked for here, so this can only be the signature of the handshake.
     if (!trustCodes.has((cause as { code?: string }).code)) return null;
@@ -166,9 +155,10 @@ export async function presentedChain(
 }
 
 /** Returns the options that every TLS connection to the master has. */
-export function tlsOptions(net: Pick<typeof Net, "isIP">, { host, name }: MasterAddress) {
+export function tlsOptions({ host, name }: MasterAddress) {
+  const { isIP } = nodeModule("node:net");
   // SNI carries no addresses.
-  const servername = [host, name ?? ""].find((it) => !net.isIP(it)) ?? "";
+  const servername = [host, name ?? ""].find((it) => !isIP(it)) ?? "";
   return { servername, minVersion: "TLSv1.2" } as const;
 }
 
@@ -180,9 +170,8 @@ export function trustFailure(
   chain: Chain,
   authorities: readonly X509Certificate[],
   now: number,
-  crypto: CryptoModule,
 ): TrustError | null {
-  const fault = findFault(chain, { authorities, purpose: "server", now }, crypto);
+  const fault = findFault(chain, { authorities, purpose: "server", now });
   if (!fault) return null;
   const { reason, certificate, isSigned } = fault;
   const [own] = chain;
@@ -286,17 +275,15 @@ export async function startTls(
   { authority, certificate, key }: Identity,
   { timeoutMs, signal }: StepLimits,
 ): Promise<Tls.TLSSocket> {
-  const modules = await loadTls();
-  const { net, tls, crypto } = modules;
-  const socket = connectTls(tls, {
+  const socket = connectTls({
     socket: tcp,
-    ...tlsOptions(net, address),
+    ...tlsOptions(address),
     ca: authority,
     cert: certificate,
     key,
     rejectUnauthorized: true,
     checkServerIdentity: (_host, peer) =>
-      masterFailure(chainOf(() => peer, crypto), address, authority, crypto) ?? undefined,
+      masterFailure(chainOf(() => peer), address, authority) ?? undefined,
   });
   try {
     const closed = new ConnectionError("closed");
@@ -308,7 +295,7 @@ export async function startTls(
   } catch (cause) {
     socket.destroy();
     tcp.destroy();
-    throw await diagnoseFailure(cause, { modules, address, authority, timeoutMs, signal });
+    throw await diagnoseFailure(cause, { address, authority, timeoutMs, signal });
   }
 }
 

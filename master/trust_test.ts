@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import * as nodeCrypto from "node:crypto";
 import { X509Certificate } from "node:crypto";
 import type { TlsOptions } from "node:tls";
 import { assertOvercome, pinned } from "../tests/support/master_faults.ts";
@@ -21,13 +20,11 @@ import {
 import { openssl } from "../tests/support/requirements.ts";
 import { SwallowingProxy } from "../tests/support/swallowing_proxy.ts";
 import { TlsMaster } from "../tests/support/tls_master.ts";
-import { loadTls } from "./connection.ts";
 import { diagnoseFailure, trustFailure } from "./trust.ts";
 
 Deno.test("diagnoseFailure() names the clock where it can read no certificate", async () => {
   for (const code of ["CERT_HAS_EXPIRED", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"]) {
     const { reason, message } = await diagnoseFailure(Object.assign(new Error(), { code }), {
-      modules: await loadTls(),
       address: { host: "127.0.0.1", port: 1, name: "m", fingerprint: null },
       authority: authority.certificatePem,
       timeoutMs: 1_000,
@@ -62,7 +59,7 @@ function link(
 function explain(chain: [Link, ...Link[]], authorities: Link[], at = now): string {
   const [own, ...others] = chain.map(({ certificate }) => certificate);
   const trusted = authorities.map((it) => it.certificate);
-  return trustFailure([own!, ...others], trusted, at, nodeCrypto)?.message ?? "trusted";
+  return trustFailure([own!, ...others], trusted, at)?.message ?? "trusted";
 }
 
 const root = link("root");

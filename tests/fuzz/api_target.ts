@@ -269,7 +269,7 @@ export async function open(folder: string): Promise<Target> {
     host: "127.0.0.1",
     port: 0,
     allowedNames: ["decnet-master"],
-    certificates: () => Promise.resolve({ certificates, problem: null }),
+    certificates: { load: () => Promise.resolve({ certificates, problem: null }) },
     log: (_level, message) => log.push(message),
   });
   const connect = () => RawConnection.open(server.port);

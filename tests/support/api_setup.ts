@@ -4,7 +4,6 @@ import { request } from "node:https";
 import { connect, type TLSSocket } from "node:tls";
 import { type ApiClient, type ApiService, SerialQueue } from "../../api/routes.ts";
 import { type ApiOptions, ApiServer } from "../../api/server.ts";
-import type { LoadedIdentity } from "../../api/auth.ts";
 import type { Identity } from "../../master/certificates.ts";
 import { writeJson } from "../../topology/json.ts";
 import type { Authority } from "./certificates.ts";
@@ -217,7 +216,10 @@ export class ApiSetup implements AsyncDisposable {
   readonly log: string[] = [];
   readonly service = new RecordingService();
   /** What lies on the disk. */
-  loaded: LoadedIdentity = { certificates: agent, problem: null };
+  loaded: Awaited<ReturnType<ApiOptions["certificates"]["load"]>> = {
+    certificates: agent,
+    problem: null,
+  };
   #server: ApiServer | null = null;
 
   /** Without a `service` of its own, the recording one is called. */
@@ -230,7 +232,7 @@ export class ApiSetup implements AsyncDisposable {
       host: "127.0.0.1",
       port: 0,
       allowedNames: ["decnet-master"],
-      certificates: () => Promise.resolve(setup.loaded),
+      certificates: { load: () => Promise.resolve(setup.loaded) },
       log: (level, message, fields = {}) => {
         const line = assertNoSecrets([level, message, ...Object.values(fields)].join(" "));
         if (level !== "debug") setup.log.push(line);

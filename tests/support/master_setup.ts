@@ -70,12 +70,12 @@ export class TestClient implements Disposable {
     this.#client = client;
   }
 
-  static async to(
+  static to(
     { port }: { readonly port: number },
     address: Partial<MasterAddress> = {},
-  ): Promise<TestClient> {
+  ): TestClient {
     const full = { host: "127.0.0.1", port, name: serverName, fingerprint: null, ...address };
-    return new TestClient(await MasterClient.create(full, "decnet-agent/test"));
+    return new TestClient(new MasterClient(full, "decnet-agent/test"));
   }
 
   post(options: PostOptions = {}): Promise<MasterReply> {
