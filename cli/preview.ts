@@ -2,12 +2,7 @@ import type { Preview } from "../apply/applier.ts";
 import { sanitizeLine } from "../host/log.ts";
 import type { ContainerChange, NetworkChange } from "../topology/changes.ts";
 import { specLabel } from "../topology/inventory.ts";
-import {
-  type ContainerRequest,
-  hiddenValue,
-  type PlannedContainer,
-  publishedBy,
-} from "../topology/plan.ts";
+import { type ContainerRequest, hiddenValue, type PlannedContainer } from "../topology/plan.ts";
 import { plural } from "./report.ts";
 
 /** A change, as `--json` prints it. */
@@ -43,53 +38,20 @@ function withoutDigest({ request, hiddenValues }: PlannedContainer): ContainerRe
   return { ...request, Labels: { ...request.Labels, [specLabel]: hiddenValue } };
 }
 
-/** Returns the same as a tree of networks, deckies and services, each with what an apply would do. */
+/** Returns the same for people: a line for each object that would change, the conflict and obstacles. */
 export function previewText(preview: Preview): string {
   const { plan, versionHash } = preview.validated;
   const changes = changesOf(preview);
   // A network and a container may have the same name.
-  const changesByObject = Map.groupBy(changes, ({ type, name }) => `${type} ${name}`);
-  const lines = new Map<string, string>();
-  const details = new Map<string, string[]>();
-  for (const { name, subnet, internal } of plan.networks) {
-    lines.set(`network ${name}`, `├─ network ${name} ${subnet}${internal ? " internal" : ""}`);
-  }
-  for (const [base, ...services] of Map.groupBy(plan.containers, ({ decky }) => decky).values()) {
-    const addresses = [...base!.addressByNetwork.values()].join(" ");
-    lines.set(`container ${base!.name}`, `├─ decky ${base!.name} ${addresses}`);
-    const ports = publishedBy(base!);
-    if (ports.length > 0) {
-      details.set(`container ${base!.name}`, [`│  publishes ${ports.join(" ")}`]);
-    }
-    for (const { name, service, request } of services) {
-      const isLast = name === services.at(-1)!.name;
-      lines.set(`container ${name}`, `│  ${isLast ? "└─" : "├─"} ${service} ${request.Image}`);
-      details.set(`container ${name}`, [`│  ${isLast ? "  " : "│ "} ${serviceDetails(request)}`]);
-    }
-  }
-  // Removed objects are not in the plan.
-  for (const object of changesByObject.keys()) {
-    if (!lines.has(object)) lines.set(object, `├─ ${object}`);
-  }
-  const width = Math.max(0, ...[...lines.values()].map((text) => text.length));
+  const objects = [...Map.groupBy(changes, ({ type, name }) => `${type} ${name}`)];
+  const width = Math.max(0, ...objects.map(([object]) => object.length));
   return [
     `topology ${plan.topologyId} at ${versionHash}`,
-    ...[...lines].flatMap(([object, text]) => [
-      `${text.padEnd(width)}  ${actionText(changesByObject.get(object))}`.trimEnd(),
-      ...details.get(object) ?? [],
-    ]),
-    `└─ ${changes.length === 0 ? "nothing would change" : plural(changes.length, "change")}`,
+    ...objects.map(([object, its]) => `${object.padEnd(width)}  ${actionText(its)}`),
+    changes.length === 0 ? "nothing would change" : plural(changes.length, "change"),
     ...(preview.conflict === null ? [] : [`refused: ${preview.conflict}`]),
     ...obstaclesOf(preview).map((obstacle) => `obstacle: ${obstacle}`),
   ].map((line) => `${sanitizeLine(line)}\n`).join("");
-}
-
-/** Returns the names of a service's variables, its capabilities and its mounts. */
-function serviceDetails({ Env = [], HostConfig: { CapAdd = [], Binds = [] } }: ContainerRequest) {
-  const names = Env.map((entry) => entry.slice(0, entry.indexOf("=")));
-  const parts = [["environment", names], ["capabilities", CapAdd], ["mounts", Binds]] as const;
-  return parts.filter(([, items]) => items.length > 0)
-    .map(([what, items]) => `${what} ${items.join(" ")}`).join("; ");
 }
 
 function changesOf({ removals, changes }: Preview): ChangeJson[] {
@@ -111,9 +73,8 @@ function obstaclesOf({ removals, changes }: Preview): string[] {
 }
 
 /** An object that is removed and created is shown as recreated. */
-function actionText(changes: readonly ChangeJson[] = []): string {
+function actionText(changes: readonly ChangeJson[]): string {
   const creation = changes.find(({ action }) => action === "create");
-  const change = creation ?? changes[0];
-  if (!change) return "";
-  return `${creation && changes.length > 1 ? "recreate" : change.action}: ${change.reason}`;
+  const { action, reason } = creation ?? changes[0]!;
+  return `${creation && changes.length > 1 ? "recreate" : action}: ${reason}`;
 }
