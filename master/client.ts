@@ -48,22 +48,16 @@ export interface MasterReply {
   readonly text: string;
 }
 
-/** Time limits of one request, in milliseconds. */
-interface SendOptions {
-  /** For name resolution and the TCP connection. */
-  readonly connectTimeoutMs?: number;
-  /** For the whole request. */
-  readonly timeoutMs?: number;
-}
-
 /** One request; sent a second time when the kept connection turns out to be closed. */
-interface Exchange extends Required<SendOptions> {
+interface Exchange {
   readonly path: string;
   readonly body: string;
   readonly certificates: Certificates;
   readonly signal: AbortSignal;
   /** When the time limits began, as `performance.now()`. */
   readonly startedAt: number;
+  readonly connectTimeoutMs: number;
+  readonly timeoutMs: number;
 }
 
 /** Sends JSON to the master over mutual TLS, on one connection that is kept between requests. */
@@ -82,15 +76,16 @@ export class MasterClient {
   }
 
   /**
-   * Posts `body` and returns the reply, whatever its status. Throws `Error` for an operator when no
-   * reply comes; its cause is a `ConnectionError` or a `TrustError`.
+   * Posts `body` and returns the reply, whatever its status. The first limit is for name resolution and
+   * the TCP connection, the second for all of it. Throws `Error` for an operator when no reply comes; its
+   * cause is a `ConnectionError` or a `TrustError`.
    */
   async post(
     path: string,
     body: string,
     certificates: Certificates,
     signal: AbortSignal,
-    { connectTimeoutMs = 5_000, timeoutMs = 10_000 }: SendOptions = {},
+    { connectTimeoutMs = 5_000, timeoutMs = 10_000 } = {},
   ): Promise<MasterReply> {
     const startedAt = performance.now();
     const exchange = { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs };
@@ -139,11 +134,12 @@ export class MasterClient {
   async #exchange(exchange: Exchange): Promise<MasterReply> {
     const { body, signal, startedAt, connectTimeoutMs, timeoutMs } = exchange;
     const { promise, resolve, reject } = Promise.withResolvers<MasterReply>();
-    const collector = new ReplyCollector(resolve);
-    const request = nodeModule("node:https").request(
-      this.#requestOptions(exchange),
-      (response) => collector.begin(response),
-    );
+    const request = nodeModule("node:https").request(this.#requestOptions(exchange));
+    let reply: IncomingMessage | null = null;
+    request.on("response", (response) => {
+      reply = response;
+      readReply(response).then(resolve);
+    });
     const fail = (error: Error) => {
       reject(error);
       // Otherwise the runtime sends the request again after it was reported as failed.
@@ -162,14 +158,14 @@ export class MasterClient {
       else stopConnecting();
     });
     request.on("error", (error: Error & { code?: string }) => {
-      collector.finish();
+      if (reply) return;
       const isStale = request.reusedSocket &&
         (error.code === "ECONNRESET" || error.code === "EPIPE");
       reject(isStale ? new StaleConnection("closed") : error);
     });
     request.on("close", () => {
-      collector.finish();
-      reject(new ConnectionError("closed"));
+      if (reply) reply.destroy();
+      else reject(new ConnectionError("closed"));
     });
     if (signal.aborted) abort();
     else request.end(body);
@@ -209,40 +205,21 @@ export class MasterClient {
   }
 }
 
-/** Collects the beginning of a reply. After its head the status counts, even if the body fails. */
-class ReplyCollector {
-  readonly #resolve: (reply: MasterReply) => void;
-  #response: IncomingMessage | null = null;
-  #text = "";
-  #length = 0;
-
-  constructor(resolve: (reply: MasterReply) => void) {
-    this.#resolve = resolve;
+/** Reads the beginning of a reply. After its head the status counts, even if the body fails. */
+async function readReply(response: IncomingMessage): Promise<MasterReply> {
+  const { statusCode: status = 0, headers } = response;
+  let [text, length] = ["", 0];
+  try {
+    for await (const chunk of response.setEncoding("utf8") as AsyncIterable<string>) {
+      if (text.length < keptReplyLength) text += chunk;
+      length += chunk.length;
+      if (length > maximumReplyLength) break;
+    }
+  } catch {
+    // The connection was cut within the body.
   }
-
-  begin(response: IncomingMessage): void {
-    this.#response = response;
-    response.setEncoding("utf8");
-    response.on("data", (chunk: string) => this.#add(chunk));
-    response.on("end", () => this.finish());
-    response.on("error", () => this.finish());
-  }
-
-  /** Resolves with what has arrived; does nothing before the head of the reply. */
-  finish(): void {
-    if (!this.#response) return;
-    const { statusCode: status = 0, headers } = this.#response;
-    const text = this.#text.slice(0, keptReplyLength).toWellFormed();
-    this.#resolve({ status, retryAfter: headers["retry-after"] ?? null, text });
-  }
-
-  #add(chunk: string): void {
-    if (this.#text.length < keptReplyLength) this.#text += chunk;
-    this.#length += chunk.length;
-    if (this.#length <= maximumReplyLength) return;
-    this.finish();
-    this.#response?.destroy();
-  }
+  text = text.slice(0, keptReplyLength).toWellFormed();
+  return { status, retryAfter: headers["retry-after"] ?? null, text };
 }
 
 /** A kept connection was closed before a reply came. */
