@@ -1,21 +1,27 @@
 import type { Log } from "../host/log.ts";
 import { topologyLabel } from "../topology/inventory.ts";
-import { EngineError, readFailure, statusError } from "./errors.ts";
-import {
-  BodyBuffer,
-  type BodyHandler,
-  callName,
-  EngineConnection,
-  type EngineRequest,
-} from "./http.ts";
+import { EngineError, readFailure } from "./errors.ts";
+import { BodyBuffer, EngineConnection, type ResponseReader } from "./http.ts";
 import { hasPrefix, type Prefixes } from "./observe.ts";
 
 const lineFeed = 10;
 /** An event contains all labels of a container, whose length is not limited. */
 const maximumLineBytes = 256 * 1024;
 
+/** Passes the lines of a stream to `onLine` until it ends; null for one that is too long. */
+export async function readLines(
+  answers: ResponseReader,
+  onLine: (line: string | null) => void,
+): Promise<void> {
+  const splitter = new LineSplitter(onLine);
+  const buffer = new Uint8Array(16 * 1024);
+  for (let length; (length = await answers.readRest(buffer)) !== null;) {
+    splitter.append(buffer.subarray(0, length));
+  }
+}
+
 /** Splits a stream into lines; drops a line that is too long. */
-export class LineSplitter implements BodyHandler {
+export class LineSplitter {
   readonly #onLine: (line: string | null) => void;
   readonly #maximumBytes: number;
   readonly #decoder = new TextDecoder();
@@ -28,6 +34,7 @@ export class LineSplitter implements BodyHandler {
     this.#maximumBytes = maximumBytes;
   }
 
+  /** Adds the next bytes; `part` may change afterwards. */
   append(part: Uint8Array): void {
     for (let start = 0; start < part.length;) {
       const end = part.indexOf(lineFeed, start);
@@ -133,14 +140,6 @@ function fields(value: unknown): Fields {
   return typeof value === "object" && value !== null ? value as Fields : {};
 }
 
-/** Limits for reading the body of an error, in bytes and milliseconds. */
-const maximumRefusalBytes = 64 * 1024;
-const refusalTimeoutMs = 2_000;
-const listen: EngineRequest = {
-  method: "GET",
-  path: `/events?filters=${encodeURIComponent(eventFilters)}`,
-};
-
 /** The engine to listen to, and the functions to call. */
 interface EventOptions extends Prefixes {
   /** The path of the engine's socket. */
@@ -159,23 +158,15 @@ interface EventOptions extends Prefixes {
 export async function listenToEvents(signal: AbortSignal, options: EventOptions): Promise<never> {
   const { socket, log, onOpen, onChange } = options;
   const filter = new EventFilter(options);
-  const splitter = new LineSplitter((line) => {
-    if (line === null || filter.isRelevant(line)) onChange();
-  });
   try {
     const connection = await EngineConnection.open(socket, signal, { log });
     try {
-      await connection.send([listen]);
-      const head = await connection.answers.readHead();
-      if (head.status !== 200) {
-        const body = new BodyBuffer(maximumRefusalBytes);
-        connection.abortAfter(refusalTimeoutMs);
-        // The status is enough if the body is cut or late.
-        await connection.answers.readBody(head, body).catch(() => {});
-        throw statusError({ ...head, body: body.bytes() }, callName(listen));
-      }
+      const path = `/events?filters=${encodeURIComponent(eventFilters)}`;
+      await connection.openStream({ method: "GET", path });
       onOpen();
-      await connection.answers.readBody(head, splitter);
+      await readLines(connection.answers, (line) => {
+        if (line === null || filter.isRelevant(line)) onChange();
+      });
       throw new Error("the engine ended the event stream");
     } finally {
       connection.close();

@@ -1,16 +1,8 @@
 import type { Log } from "../host/log.ts";
-import { EngineError } from "./errors.ts";
-
-/** Receives a body in parts. */
-export interface BodyHandler {
-  /** Throws `EngineError` when `more` bytes would exceed the limit. */
-  checkRoom?(more: number): void;
-  /** Handles the next bytes; `part` is valid only during the call. */
-  append(part: Uint8Array): void;
-}
+import { EngineError, statusError } from "./errors.ts";
 
 /** Collects bytes in one growing buffer; a buffer for each part would waste memory on tiny parts. */
-export class BodyBuffer implements BodyHandler {
+export class BodyBuffer {
   #bytes = new Uint8Array(16 * 1024);
   #length = 0;
 
@@ -20,6 +12,7 @@ export class BodyBuffer implements BodyHandler {
     return this.#length;
   }
 
+  /** Throws `EngineError` when `more` bytes would exceed the limit. */
   checkRoom(more: number): void {
     if (this.#length + more <= this.maximumBytes) return;
     throw new EngineError({ reason: "too-large", maximumBytes: this.maximumBytes });
@@ -48,7 +41,8 @@ export class BodyBuffer implements BodyHandler {
   }
 }
 
-const decoder = new TextDecoder();
+/** One character for each byte. */
+const decoder = new TextDecoder("latin1");
 const protocol = "HTTP/1.";
 /** Limit for the line before a chunk: its size, and extensions, which engines do not send. */
 const maximumLineBytes = 1024;
@@ -100,39 +94,34 @@ export class ResponseReader {
   async next(): Promise<EngineResponse> {
     const head = await this.readHead();
     const body = new BodyBuffer(this.#maximumBodyBytes);
-    await this.readBody(head, body);
+    await this.#readBody(head, body);
     return { ...head, body: body.bytes() };
   }
 
-  /**
-   * Reads the head of an answer; `readBody()` must follow. Skips informational answers (1xx), which
-   * come before it. Throws like `next()`.
-   */
+  /** Reads the head of an answer, after informational ones (1xx). Throws like `next()`. */
   async readHead(): Promise<EngineHead> {
     for (;;) {
-      await this.#expectProtocol();
-      const head = parseHead(await this.#readUntil("\r\n\r\n", this.#maximumHeadBytes));
+      const head = parseHead(await this.#readUntil("\r\n\r\n", this.#maximumHeadBytes, protocol));
       if (head.status < 200) continue;
       this.#onHead(head.status);
       return head;
     }
   }
 
-  /** Passes the body after `head` to `handler`, part by part. Throws like `next()`. */
-  async readBody({ status, headers }: EngineHead, handler: BodyHandler): Promise<void> {
+  async #readBody({ status, headers }: EngineHead, body: BodyBuffer): Promise<void> {
     const coding = headers.get("transfer-encoding");
     const length = headers.get("content-length");
     if (isBodiless(status)) return;
     if (coding !== undefined) {
       if (coding.toLowerCase() !== "chunked") throw malformed(`transfer encoding ${coding}`);
-      await this.#copyChunks(handler);
+      await this.#copyChunks(body);
     } else if (length !== undefined) {
       if (!/^\d{1,15}$/.test(length)) throw malformed(`content length ${length}`);
-      handler.checkRoom?.(Number(length));
-      await this.#copy(Number(length), handler);
+      body.checkRoom(Number(length));
+      await this.#copy(Number(length), body);
     } else {
       while (this.#end > this.#start || await this.#fill()) {
-        await this.#copy(this.#end - this.#start, handler);
+        await this.#copy(this.#end - this.#start, body);
       }
     }
   }
@@ -146,25 +135,15 @@ export class ResponseReader {
     return Promise.resolve(part.length);
   }
 
-  /** Checks the first bytes at once: a stream that is not HTTP may have no end of a head. */
-  async #expectProtocol(): Promise<void> {
-    for (let index = 0; index < protocol.length; index++) {
-      while (this.#start + index === this.#end) {
-        await this.#fillOrFail();
-      }
-      if (this.#buffer[this.#start + index] !== protocol.charCodeAt(index)) throw notHttp();
-    }
-  }
-
-  async #copyChunks(handler: BodyHandler): Promise<void> {
+  async #copyChunks(body: BodyBuffer): Promise<void> {
     for (;;) {
       const line = await this.#readUntil("\r\n", maximumLineBytes);
       const digits = /^([0-9a-fA-F]{1,8})(?:$|[ \t;])/.exec(line)?.[1];
       if (digits === undefined) throw malformed("a chunk without a size");
       const size = parseInt(digits, 16);
       if (size === 0) break;
-      handler.checkRoom?.(size);
-      await this.#copy(size, handler);
+      body.checkRoom(size);
+      await this.#copy(size, body);
       const rest = await this.#readUntil("\r\n", maximumLineBytes);
       if (rest !== "") throw malformed("a chunk too long");
     }
@@ -174,38 +153,32 @@ export class ResponseReader {
     }
   }
 
-  /** Passes the next `length` bytes of the stream to the handler. */
-  async #copy(length: number, handler: BodyHandler): Promise<void> {
+  async #copy(length: number, body: BodyBuffer): Promise<void> {
     for (let left = length; left > 0;) {
       if (this.#start === this.#end) await this.#fillOrFail();
       const part = this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + left));
-      handler.append(part);
+      body.append(part);
       left -= part.length;
       this.#start += part.length;
     }
   }
 
-  /** Returns the text before `mark`, and skips `mark`. */
-  async #readUntil(mark: "\r\n" | "\r\n\r\n", limit: number): Promise<string> {
-    for (let searched = 0;;) {
-      const last = Math.min(this.#end - mark.length, this.#start + limit);
-      for (let at = this.#start + searched; at <= last; at++) {
-        if (!this.#isAt(mark, at)) continue;
-        const text = decoder.decode(this.#buffer.subarray(this.#start, at));
-        this.#start = at + mark.length;
-        return text;
+  /** Returns the text before `mark`, and skips `mark`. Fails at once if it does not begin with `start`. */
+  async #readUntil(mark: "\r\n" | "\r\n\r\n", limit: number, start = ""): Promise<string> {
+    for (let text = "";;) {
+      const end = Math.min(this.#end, this.#start + limit + mark.length);
+      text += decoder.decode(this.#buffer.subarray(this.#start + text.length, end));
+      if (!start.startsWith(text.slice(0, start.length))) throw notHttp();
+      const at = text.indexOf(mark);
+      if (at >= 0) {
+        this.#start += at + mark.length;
+        return text.slice(0, at);
       }
-      searched = Math.max(0, this.#end - this.#start - mark.length + 1);
-      if (searched > limit) throw malformed(`a header or line of more than ${limit} bytes`);
+      if (text.length === limit + mark.length) {
+        throw malformed(`a header or line of more than ${limit} bytes`);
+      }
       await this.#fillOrFail();
     }
-  }
-
-  #isAt(mark: string, at: number): boolean {
-    for (let index = 0; index < mark.length; index++) {
-      if (this.#buffer[at + index] !== mark.charCodeAt(index)) return false;
-    }
-    return true;
   }
 
   async #fillOrFail(): Promise<void> {
@@ -256,6 +229,9 @@ function malformed(detail: string): EngineError {
   return new EngineError({ reason: "other", detail });
 }
 
+/** Limits for reading the body of a refusal, in bytes and milliseconds. */
+const maximumRefusalBytes = 4 * 1024;
+const refusalTimeoutMs = 2_000;
 /** Limit for a body, in bytes; a list of ten thousand containers has 15 to 30 MB. */
 const maximumBodyBytes = 32 * 2 ** 20;
 
@@ -341,6 +317,27 @@ export class EngineConnection {
     while (bytes.length > 0) {
       bytes = bytes.subarray(await this.#unlessAborted(this.#connection.write(bytes)));
     }
+  }
+
+  /**
+   * Sends a request whose answer is a stream for `answers.readRest()`; returns its headers. Throws
+   * `EngineError` for an answer that is none; `name` names the call in its message.
+   */
+  async openStream(
+    request: Pick<EngineRequest, "method" | "path">,
+    name = callName(request),
+  ): Promise<EngineHead["headers"]> {
+    await this.send([{ ...request, isStream: true }]);
+    const { status, headers } = await this.answers.readHead();
+    if (status !== 200) {
+      this.abortAfter(refusalTimeoutMs);
+      const body = new Uint8Array(maximumRefusalBytes);
+      // The status is enough if the body is cut or late.
+      const length = await this.answers.readRest(body).catch(() => null);
+      throw statusError({ status, body: body.subarray(0, length ?? 0) }, name);
+    }
+    if (headers.has("transfer-encoding")) throw notHttp();
+    return headers;
   }
 
   /** Aborts the connection after `ms`; the returned function stops this timeout. */

@@ -1,5 +1,5 @@
-import { EngineError, statusError } from "../docker/errors.ts";
-import { EngineConnection, type EngineRequest, type TimeoutSet } from "../docker/http.ts";
+import { EngineError } from "../docker/errors.ts";
+import { EngineConnection, type TimeoutSet } from "../docker/http.ts";
 import type { Log } from "../host/log.ts";
 import type { ClockWatcher } from "./clock.ts";
 
@@ -19,8 +19,6 @@ const pieceBytes = 16 * 1024;
 const bufferBytes = pieceBytes + 256;
 /** For the head of the engine's answer; real ones have 300 bytes. */
 const maximumHeadBytes = 1024;
-/** For the body of an answer that is an error, in bytes. */
-const maximumErrorBodyBytes = 4 * 1024;
 const headerBytes = 8;
 const longestTimestamp = 64;
 const standardOutput = 1;
@@ -271,14 +269,8 @@ export class ContainerLog {
     });
     const stopTimeout = connection.abortAfter(answerTimeoutMs);
     try {
-      await connection.send([logRequest(id, since)]);
-      const { status, headers } = await connection.answers.readHead();
-      if (status !== 200) {
-        const body = new Uint8Array(maximumErrorBodyBytes);
-        const length = await connection.answers.readRest(body) ?? 0;
-        throw statusError({ status, body: body.subarray(0, length) }, "GET /containers/ID/logs");
-      }
-      if (headers.has("transfer-encoding")) throw new EngineError({ reason: "not-http" });
+      const request = { method: "GET", path: logPath(id, since) } as const;
+      const headers = await connection.openStream(request, "GET /containers/ID/logs");
       stopTimeout();
       const parser = new LogParser(memory, !headers.has("libpod-api-version"));
       return new ContainerLog(connection, parser, isLookedFor ? after : null, since);
@@ -343,11 +335,11 @@ export class ContainerLog {
   }
 }
 
-/** Asks for the lines since a time in milliseconds, also those that are still to come. */
-function logRequest(id: string, sinceMs: number | null): EngineRequest {
+/** Returns where the engine has the lines since a time in milliseconds, also those still to come. */
+function logPath(id: string, sinceMs: number | null): string {
   // Unix seconds; the engine takes no RFC 3339 here.
   const since = sinceMs === null ? "" : `&since=${(sinceMs / 1000).toFixed(3)}`;
   const path = `/containers/${encodeURIComponent(id)}/logs`;
   const query = `stdout=1&stderr=0&follow=1&timestamps=1&tail=all${since}`;
-  return { method: "GET", path: `${path}?${query}`, isStream: true };
+  return `${path}?${query}`;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Engine, type EngineOptions } from "../../docker/engine.ts";
-import { eventFilters, LineSplitter } from "../../docker/events.ts";
+import { eventFilters, readLines } from "../../docker/events.ts";
 import { EngineConnection } from "../../docker/http.ts";
 import type { FakeEngine } from "./engine/fake_engine.ts";
 import { withEngine } from "./engine/client.ts";
@@ -53,12 +53,10 @@ export class EventListener implements AsyncDisposable {
     const listener = new EventListener(tag);
     const connection = await EngineConnection.open(socket, listener.#stop.signal);
     const path = `/events?filters=${encodeURIComponent(eventFilters)}`;
-    await connection.send([{ method: "GET", path }]);
-    const head = await connection.answers.readHead();
-    if (head.status !== 200) throw new Error(`The engine answered ${head.status}`);
-    const splitter = new LineSplitter((line) => listener.#hear(line!));
+    await connection.openStream({ method: "GET", path });
     // It ends when it is cut.
-    listener.#listening = connection.answers.readBody(head, splitter).catch(() => {});
+    listener.#listening = readLines(connection.answers, (line) => listener.#hear(line!))
+      .catch(() => {});
     return listener;
   }
 

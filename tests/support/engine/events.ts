@@ -1,4 +1,4 @@
-import { chunk, closeQuietly, headOf, writeAll } from "./http.ts";
+import { closeQuietly, headOf, writeAll } from "./http.ts";
 import {
   type ContainerItem,
   type EndpointItem,
@@ -93,7 +93,7 @@ function attachments(container: ContainerItem): Record<string, EndpointItem> {
 /** One connection that listens to events. */
 class EventStream {
   readonly #filters: Readonly<Record<string, readonly string[]>>;
-  #head = headOf(200, { "Transfer-Encoding": "chunked" });
+  #head = headOf(200, {}, 0);
   #written: Promise<unknown> = Promise.resolve();
 
   constructor(readonly connection: Deno.Conn, query: URLSearchParams) {
@@ -108,7 +108,7 @@ class EventStream {
       if (event?.includes(it.Action.split(":")[0]!) === false) continue;
       const { ID: id, Attributes: { image: from } } = it.Actor;
       const old = it.Type === "container" ? { status: it.Action, id, from } : {};
-      this.write(chunk(`${JSON.stringify({ ...old, ...it, scope: "local" })}\n`));
+      this.write(`${JSON.stringify({ ...old, ...it, scope: "local" })}\n`);
     }
   }
 

@@ -114,7 +114,11 @@ export function frame(
 }
 
 /** The status line and the headers of an answer, the empty line included. */
-export function headOf(status: number, more: Readonly<Record<string, string>>): string {
+export function headOf(
+  status: number,
+  more: Readonly<Record<string, string>>,
+  minorVersion = 1,
+): string {
   const fields = {
     "Api-Version": "1.41",
     "Content-Type": "application/json",
@@ -123,7 +127,7 @@ export function headOf(status: number, more: Readonly<Record<string, string>>): 
     ...more,
   };
   const text = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${text}\r\n`;
+  return `HTTP/1.${minorVersion} ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${text}\r\n`;
 }
 
 /** A text as one chunk; an empty one is the end. */
