@@ -84,12 +84,8 @@ class EnrolledHost implements AsyncDisposable {
     const controller = stack.use(
       await Controller.start({ authority, host, address: ours, pushEveryMs: 500 }),
     );
-    const named = { commonName: "decnet-master", dnsNames: ["decnet-master"] };
-    const listener = await authority.issue({ ...named, usage: "server" });
     // The issued file has the port.
-    stack.use(
-      await LogListener.start({ authority, certificate: listener, host: ours, port: 6514 }),
-    );
+    stack.use(await LogListener.start({ authority, host: ours, port: 6514 }));
     for (const folder of ["state", "etc", "etc/agent"]) await Deno.mkdir(`${path}/${folder}`);
     await writeAgentDirectory(`${path}/etc/agent`, authority, worker);
     const ini = issuedIni({ address: ours, port: controller.master.port });

@@ -25,9 +25,7 @@ async function withSite(test: (site: Site) => Promise<void>): Promise<void> {
   await using host = await Host.create();
   const engine = await host.startEngine();
   const { master, authority } = await host.startMaster();
-  const names = { commonName: "decnet-master", dnsNames: ["decnet-master"] };
-  const certificate = await authority.issue({ ...names, usage: "server" });
-  await using listener = await LogListener.start({ authority, certificate });
+  await using listener = await LogListener.start({ authority });
   const flags = ["--interval=5s", `--syslog-port=${listener.port}`, ...host.flags(master)];
   await test({ engine, master, listener, flags });
 }

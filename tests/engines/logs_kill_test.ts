@@ -79,9 +79,7 @@ function numbersOf(lines: readonly string[], mark: string): number[] {
 testInSandbox(docker, "L10 decnet-agent loses no line that Docker keeps", async (sandbox) => {
   await using host = await Host.create();
   const { master, authority } = await host.startMaster();
-  const names = { commonName: "decnet-master", dnsNames: ["decnet-master"] };
-  const certificate = await authority.issue({ ...names, usage: "server" });
-  let listener = await LogListener.start({ authority, certificate });
+  await using listener = await LogListener.start({ authority });
   const { port } = listener;
   const flags = host.flags(master).filter((flag) => !flag.startsWith("--docker-host"))
     .concat("--interval=5s", `--syslog-port=${port}`, `--docker-host=unix://${docker.socket}`);
@@ -100,9 +98,7 @@ testInSandbox(docker, "L10 decnet-agent loses no line that Docker keeps", async 
       await pause(3_000);
       await listener.stop();
       await pause(absenceMs);
-      const next = await LogListener.start({ authority, certificate, port });
-      next.lines.push(...listener.lines.splice(0));
-      listener = next;
+      await listener.restart();
     }
   };
   const restart = async () => {
@@ -128,5 +124,4 @@ testInSandbox(docker, "L10 decnet-agent loses no line that Docker keeps", async 
     assert.deepEqual(numbersOf(listener.lines, mark), expected, mark);
   }
   for (const printer of printers) printer.stop();
-  await listener.stop();
 });

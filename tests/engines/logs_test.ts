@@ -41,7 +41,7 @@ class ForwardedSandbox implements AsyncDisposable {
     const forwarder = new LogForwarder({
       path: `${this.#folder.path}/logs.db`,
       sink,
-      log: (level, message) => void logged.push(`${level}: ${message}`),
+      log: (level, message) => level === "debug" || logged.push(`${level}: ${message}`),
     });
     this.#running = forwarder.run(signal, [socketPath]);
     // Takes the place of the agent's loop.

@@ -1,6 +1,6 @@
-import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
-import type { Authority, IssuedCertificate } from "./certificates.ts";
+import type { Authority } from "./certificates.ts";
+import { type ServerOptions, TlsServer } from "./tls_server.ts";
 
 /** The most digits of a frame's count. */
 const maximumDigits = 10;
@@ -43,19 +43,14 @@ function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39;
 }
 
-/** What a listener is started with: 127.0.0.1 and a free port (0), unless others are given. */
-interface LogListenerOptions {
-  authority: Pick<Authority, "certificatePem">;
-  certificate: IssuedCertificate;
-  host?: string;
-  port?: number;
+/** What a listener is started with; it makes a certificate as the master does, unless one is given. */
+interface LogListenerOptions extends Omit<ServerOptions, "certificate"> {
+  authority: Authority;
+  certificate?: ServerOptions["certificate"];
 }
 
-/**
- * A stand-in for the master's listener for log lines: real TLS that demands client
- * certificates, octet-counted frames, never a byte in return.
- */
-export class LogListener implements AsyncDisposable {
+/** A stand-in for the master's listener for log lines: octet-counted frames, never a byte in return. */
+export class LogListener extends TlsServer {
   /** The text of each frame; bytes that are not UTF-8 are U+FFFD, as in the master's file. */
   readonly lines: string[] = [];
   /** How many connections have passed the handshake, and how many are open. */
@@ -72,63 +67,33 @@ export class LogListener implements AsyncDisposable {
   /** It closes the next connection when it has read so many bytes of it, wherever that is. */
   bytesToCut: number | null = null;
 
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #options: ServerOptions;
 
-  private constructor(server: Server) {
-    this.#server = server;
-    server.on("connection", (socket: Socket) => this.#track(socket));
+  private constructor(server: Server, options: ServerOptions) {
+    super(server);
+    this.#options = options;
     server.on("secureConnection", (socket: TLSSocket) => this.#serve(socket));
   }
 
   /** Starts a listener; throws when the port is taken. */
   static async start(
-    { authority, certificate, host = "127.0.0.1", port = 0 }: LogListenerOptions,
+    { authority, certificate, ...rest }: LogListenerOptions,
   ): Promise<LogListener> {
-    const server = createServer({
-      ca: authority.certificatePem,
-      cert: certificate.certificatePem,
-      key: certificate.keyPem,
-      requestCert: true,
-      rejectUnauthorized: true,
-      minVersion: "TLSv1.2",
-    });
-    const listener = new LogListener(server);
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen(port, host, resolve);
-    });
+    const names = { commonName: "decnet-master", dnsNames: ["decnet-master"] };
+    certificate ??= await authority.issue({ ...names, usage: "server" });
+    const options = { authority, certificate, ...rest };
+    const listener = new LogListener(createServer(this.optionsOf(options)), options);
+    await listener.listen(options);
+    listener.#options.port = listener.port;
     return listener;
   }
 
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  /** Closes the port and every connection at once. */
-  async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.cut();
-    await closed;
-  }
-
-  /** Closes every connection at once. */
-  cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  /** Same as {@linkcode stop}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
-  }
-
-  #track(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#sockets.delete(socket));
+  /** Listens again on its port, after `stop()`; keeps its lines. */
+  async restart(): Promise<void> {
+    await this.listen(this.#options);
   }
 
   #serve(socket: TLSSocket): void {
-    this.#track(socket);
     this.connectionCount++;
     this.openConnections++;
     socket.on("close", () => {

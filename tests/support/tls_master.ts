@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { pipeline, Readable } from "node:stream";
 import type { TlsOptions, TLSSocket } from "node:tls";
-import type { Authority, IssuedCertificate } from "./certificates.ts";
+import type { IssuedCertificate } from "./certificates.ts";
 import { assertNoSecrets } from "./secrets.ts";
+import { type ServerOptions, TlsServer } from "./tls_server.ts";
 
 /** How the master answers a heartbeat. */
 export type MasterAnswer =
@@ -109,13 +110,8 @@ interface ReceivedHeartbeat {
   receivedAt: number;
 }
 
-/** What a master is started with; port 0, the default, takes a free one. */
-interface TlsMasterOptions {
-  authority: Pick<Authority, "certificatePem">;
-  certificate: IssuedCertificate;
-  port?: number;
-  /** The address that it listens on; else 127.0.0.1. */
-  host?: string;
+/** What a master is started with. */
+interface TlsMasterOptions extends ServerOptions {
   /** How long an idle connection is kept, in milliseconds; else as long as the server likes. */
   keepAliveMs?: number;
   /** Replaces options of the TLS server. */
@@ -126,7 +122,7 @@ interface TlsMasterOptions {
  * A stand-in for the master: a real HTTPS server that demands client certificates, records heartbeats
  * and answers them as it is told. controller.ts answers and calls as the real master does.
  */
-export class TlsMaster implements AsyncDisposable {
+export class TlsMaster extends TlsServer {
   /**
    * One answer for every heartbeat, a list that is used up one by one (then 204 again), or a
    * function of the heartbeat's number, which starts at 1.
@@ -149,51 +145,26 @@ export class TlsMaster implements AsyncDisposable {
   /** How many of them are still open as far as the master knows. */
   openConnections = 0;
 
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
   #waiting: ((heartbeat: ReceivedHeartbeat) => void)[] = [];
 
   private constructor(server: Server) {
-    this.#server = server;
-    server.on("connection", (socket: Socket) => {
-      this.tcpConnectionCount++;
-      this.#track(socket);
-    });
+    super(server);
+    server.on("connection", () => this.tcpConnectionCount++);
     server.on("secureConnection", (socket: TLSSocket) => {
       this.connectionCount++;
       this.openConnections++;
       if (socket.getPeerCertificate()?.subject) this.certificateCount++;
       socket.on("data", ({ length }) => this.receivedBytes += length);
       socket.on("close", () => this.openConnections--);
-      this.#track(socket);
     });
     server.on("request", (request, response) => void this.#handle(request, response));
   }
 
   /** Starts a master; throws when the port is taken. */
-  static async start(
-    { authority, certificate, port = 0, host = "127.0.0.1", keepAliveMs, tls }: TlsMasterOptions,
-  ): Promise<TlsMaster> {
-    const server = createServer({
-      ca: authority.certificatePem,
-      cert: certificate.certificatePem,
-      key: certificate.keyPem,
-      requestCert: true,
-      rejectUnauthorized: true,
-      minVersion: "TLSv1.2",
-      ...tls,
-    });
+  static async start({ keepAliveMs, tls, ...options }: TlsMasterOptions): Promise<TlsMaster> {
+    const server = createServer({ ...this.optionsOf(options), ...tls });
     if (keepAliveMs !== undefined) server.keepAliveTimeout = keepAliveMs;
-    const master = new TlsMaster(server);
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen(port, host, resolve);
-    });
-    return master;
-  }
-
-  /** The port it listens on. */
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return await new TlsMaster(server).listen(options);
   }
 
   /** Resolves at the next heartbeat; throws when none comes within `timeoutMs`. */
@@ -209,25 +180,7 @@ export class TlsMaster implements AsyncDisposable {
 
   /** Presents another certificate on new connections. */
   renew({ certificatePem: cert, keyPem: key }: IssuedCertificate, ca: string): void {
-    this.#server.setSecureContext({ ca, cert, key });
-  }
-
-  /** Closes the port and every connection at once. */
-  async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
-  }
-
-  /** Same as {@linkcode stop}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
-  }
-
-  #track(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#sockets.delete(socket));
+    this.server.setSecureContext({ ca, cert, key });
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,0 +1,70 @@
+import type { AddressInfo, Socket } from "node:net";
+import type { Server, TlsOptions } from "node:tls";
+import type { Authority, IssuedCertificate } from "./certificates.ts";
+
+/** What a stand-in is started with: 127.0.0.1 and a free port (0), unless others are given. */
+export interface ServerOptions {
+  authority: Pick<Authority, "certificatePem">;
+  certificate: IssuedCertificate;
+  host?: string;
+  port?: number;
+}
+
+/** A stand-in for a server of the master: real TLS that demands client certificates. */
+export class TlsServer implements AsyncDisposable {
+  readonly #sockets = new Set<Socket>();
+
+  protected constructor(protected readonly server: Server) {
+    for (const event of ["connection", "secureConnection"]) {
+      server.on(event, (socket: Socket) => this.#track(socket));
+    }
+  }
+
+  /** What the master's servers have in common. */
+  protected static optionsOf({ authority, certificate }: ServerOptions): TlsOptions {
+    return {
+      ca: authority.certificatePem,
+      cert: certificate.certificatePem,
+      key: certificate.keyPem,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.2",
+    };
+  }
+
+  /** Listens; throws when the port is taken. */
+  protected async listen({ host = "127.0.0.1", port = 0 }: ServerOptions): Promise<this> {
+    await new Promise<void>((resolve, reject) => {
+      this.server.once("error", reject).listen(port, host, resolve);
+    });
+    return this;
+  }
+
+  /** The port it listens on. */
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  /** Closes the port and every connection at once. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    this.cut();
+    await closed;
+  }
+
+  /** Closes every connection at once. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Same as {@linkcode stop}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #track(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#sockets.delete(socket));
+  }
+}
