@@ -202,7 +202,7 @@ Deno.test("L2 LogSender starts a frame again that was cut in half", async () => 
   assert.equal(setup.listener.malformedCount, 0);
 });
 
-Deno.test("L1 LogSender takes few lines while the listener is gone, and loses none", async () => {
+Deno.test("L1 LogSender loses no line while the listener is gone, and takes few", async () => {
   const port = freePort();
   await using setup = await SenderSetup.start({ port });
   const sending = setup.send(3_000, (number) => String(number).padEnd(100, "y"));
