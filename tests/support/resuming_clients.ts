@@ -1,6 +1,6 @@
 import type { Identity } from "../../master/certificates.ts";
 import { TemporaryFolder } from "./environment.ts";
-import { node, openssl, python, type Requirement } from "./requirements.ts";
+import { node, python, type Requirement } from "./requirements.ts";
 
 /** Clients of the API that keep their TLS session, as masters do. */
 
@@ -83,29 +83,6 @@ async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGen
   }
 }
 
-/** Calls with `openssl s_client`, which keeps its session in a file. */
-async function callWithOpenssl(folder: string, version: string, port: number): Promise<string> {
-  const [session, pem] = [`${folder}/session`, `${folder}/master.pem`];
-  const exists = await Deno.stat(session).then(() => true, () => false);
-  const files = [...(exists ? ["-sess_in", session] : []), "-sess_out", session];
-  const tls = version === "TLSv1.2" ? "-tls1_2" : "-tls1_3";
-  const process = new Deno.Command("openssl", {
-    args: ["s_client", "-connect", `127.0.0.1:${port}`, tls, "-ign_eof", ...files]
-      .concat("-cert", pem, "-cert_chain", pem),
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  const input = process.stdin.getWriter();
-  const text = "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-  await input.write(new TextEncoder().encode(text)).catch(() => {});
-  await input.close().catch(() => {});
-  const said = new TextDecoder().decode((await process.output()).stdout);
-  const [, status] = /HTTP\/1\.1 (\d+)/.exec(said) ?? [];
-  if (status === undefined) return "closed";
-  return `${/^Reused, /m.test(said) ? "resumed" : "new"} ${status}`;
-}
-
 /** Runs a test with a client of one kind and one version of TLS. */
 type Run = (identity: Identity, run: (call: Call) => Promise<void>) => Promise<void>;
 
@@ -116,14 +93,6 @@ function runProgram(command: string, flags: readonly string[], version: string):
     await Deno.writeTextFile(file, certificate + key);
     await using client = new Program(command, [...flags, file, version]);
     await run((port) => client.ask(String(port)));
-  };
-}
-
-function runOpenssl(version: string): Run {
-  return async ({ certificate, key }, run) => {
-    using folder = new TemporaryFolder();
-    await Deno.writeTextFile(`${folder.path}/master.pem`, certificate + key);
-    await run((port) => callWithOpenssl(folder.path, version, port));
   };
 }
 
@@ -142,7 +111,6 @@ export const resumingClients: readonly { name: string; needs: Requirement; run: 
     needs: python,
     run: runProgram("python3", ["-c", programs.python], version),
   },
-  { name: `openssl, ${version}`, needs: openssl, run: runOpenssl(version) },
 ]);
 
 /** Calls at most twice, as a master may. Throws `Error` when both fail. */
