@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
-import { CertificateFolder } from "../master/certificates.ts";
 import { agentIdentity, ApiSetup } from "../tests/support/api_setup.ts";
-import { writeAgentDirectory } from "../tests/support/certificates.ts";
-import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority, rogueAuthority } from "../tests/support/master_setup.ts";
-import { OpensslAuthority } from "../tests/support/openssl.ts";
-import { openssl } from "../tests/support/requirements.ts";
 
 const getHealth = "GET /health HTTP/1.1\r\nHost: agent\r\n\r\n";
 const options = { reloadIntervalMs: 10 };
@@ -87,40 +82,4 @@ Deno.test("the API keeps its certificates when new ones are broken, logs once", 
     await seen({ certificates, problem: null });
     assert.deepEqual(api.log, []);
   }
-});
-
-openssl.test("the API stays with its key when TLS does not accept a new one", async () => {
-  using folder = new TemporaryFolder();
-  const { path } = folder;
-  const names = { dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] };
-  const first = await authority.issue({ commonName: "first", ...names });
-  await writeAgentDirectory(path, authority, first);
-  const certificates = new CertificateFolder(path);
-  await using api = await ApiSetup.start({ ...options, certificates });
-  using weak = await OpensslAuthority.create();
-  for (
-    const [kind, ...key] of [["RSA-PSS", "-algorithm", "RSA-PSS"], ["ED448", "-algorithm", "ED448"]]
-  ) {
-    await writeAgentDirectory(path, authority, { ...await weak.issue({ key }), fingerprint: "" });
-    while (!api.log.some((line) => line.includes(`a key of ${kind}`))) await api.call("/health");
-    assert.equal((await api.call("/health")).serverName, "first");
-  }
-  const second = await authority.issue({ commonName: "second", ...names });
-  await writeAgentDirectory(path, authority, second);
-  while ((await api.call("/health")).serverName !== "second");
-  const refused =
-    `warn the API keeps its current certificates: Cannot use ${path}/worker.key: TLS `;
-  assert.ok(api.log.filter((line) => line.startsWith(refused)).length >= 2, api.log.join("\n"));
-});
-
-openssl.test("ApiServer.start() refuses a key that TLS does not accept", async () => {
-  using folder = new TemporaryFolder();
-  using weak = await OpensslAuthority.create();
-  const key = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"];
-  await writeAgentDirectory(folder.path, weak, { ...await weak.issue({ key }), fingerprint: "" });
-  const certificates = new CertificateFolder(folder.path);
-  await assert.rejects(
-    ApiSetup.start({ certificates }),
-    /worker\.key: TLS does not accept a key of EC secp256k1; request worker\.crt and worker\.key again/,
-  );
 });

@@ -84,14 +84,6 @@ onApi.test("the API evicts no handshake of an address that the master called fro
   assert.ok(held.slice(-255).every(({ isClosed }) => !isClosed));
 });
 
-onApi.test("the API answers or closes a hundred connections at once", async (api) => {
-  const calls = Array.from({ length: 100 }, () => api.call("/health").then((it) => it.status));
-  const ended = await Promise.allSettled(calls);
-  const answered = ended.filter((it) => it.status === "fulfilled");
-  assert.ok(answered.length > 0 && answered.every(({ value }) => value === 200));
-  assert.equal((await api.call("/health")).status, 200);
-});
-
 onApi.test("the API closes a worker's connections before the master's", async (api) => {
   using own = await api.talk();
   own.send(get);

@@ -508,12 +508,9 @@ Deno.test("checkDeckies() checks the LANs and addresses of a decky", () => {
       `[IP_UNKNOWN_LAN] ${at}.Lan-00: Lan-00 is not a LAN of the document; case counts, LAN-00 is one`,
       `[IP_MALFORMED] ${at}.Lan-00: x is not an IPv4 address such as 10.0.0.2`,
     ]],
-    ...["10.0.0.02", "10.0.0.2/24", "10.0.0.256", "::1", "A"].map((
-      address,
-    ): [{ [lan: string]: string }, string[]] => [
-      { "LAN-00": address },
-      [`[IP_MALFORMED] ${at}.LAN-00: ${address} is not an IPv4 address such as 10.0.0.2`],
-    ]),
+    [{ "LAN-00": "10.0.0.02" }, [
+      `[IP_MALFORMED] ${at}.LAN-00: 10.0.0.02 is not an IPv4 address such as 10.0.0.2`,
+    ]],
     ...([
       ["10.0.0.255", "OUT_OF_SUBNET", "is not in 10.0.1.0/24"],
       ["10.0.1.0", "OUT_OF_SUBNET", "is the network address of 10.0.1.0/24"],
