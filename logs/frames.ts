@@ -94,8 +94,10 @@ export class ResendWindow {
   /** Oldest first; the last one takes more. */
   readonly #blocks: Block[] = [];
   #writtenBytes = 0;
-  #unsentBytes = 0;
-  #unsentSince: number | null = null;
+  /** Bytes of frames that are not written. */
+  unsentBytes = 0;
+  /** When the oldest of them came, in milliseconds since 1970, or null. */
+  unsentSince: number | null = null;
   /** Whether all is kept, and only so much written: the listener may still refuse the connection. */
   keepsAll = false;
 
@@ -104,16 +106,7 @@ export class ResendWindow {
   }
 
   get isFull(): boolean {
-    return this.#unsentBytes >= maximumUnsent;
-  }
-
-  get unsentBytes(): number {
-    return this.#unsentBytes;
-  }
-
-  /** When the oldest frame that is not written came, in milliseconds since 1970, or null. */
-  get unsentSince(): number | null {
-    return this.#unsentSince;
+    return this.unsentBytes >= maximumUnsent;
   }
 
   /** Adds a line as a frame; `position` is the one after it. */
@@ -127,8 +120,8 @@ export class ResendWindow {
     block.used += length;
     block.frames++;
     block.positions.set(container, position);
-    this.#unsentBytes += length;
-    this.#unsentSince ??= Date.now();
+    this.unsentBytes += length;
+    this.unsentSince ??= Date.now();
   }
 
   /** Passes over a line that is not sent: it is safe once those before it are. */
@@ -160,8 +153,8 @@ export class ResendWindow {
     block.counted += first;
     block.written += bytes.length;
     this.#writtenBytes += bytes.length;
-    this.#unsentBytes -= bytes.length;
-    this.#unsentSince = this.#unsentBytes === 0 ? null : madeAt;
+    this.unsentBytes -= bytes.length;
+    this.unsentSince = this.unsentBytes === 0 ? null : madeAt;
     const isEnough = () => this.#writtenBytes - this.#blocks[0]!.used >= windowBytes;
     while (!this.keepsAll && isEnough()) this.#dropFirst();
     return first;
@@ -170,9 +163,9 @@ export class ResendWindow {
   /** Makes all frames unwritten, after a connection that may have lost them. */
   rewind(): void {
     for (const block of this.#blocks) block.written = 0;
-    this.#unsentBytes += this.#writtenBytes;
+    this.unsentBytes += this.#writtenBytes;
     this.#writtenBytes = 0;
-    if (this.#unsentBytes > 0) this.#unsentSince ??= Date.now();
+    if (this.unsentBytes > 0) this.unsentSince ??= Date.now();
   }
 
   /** Lets all blocks go that are wholly written: the listener has them. */

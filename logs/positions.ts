@@ -1,4 +1,3 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Log } from "../host/log.ts";
 import { explain, storeReason, suffixes } from "../store/file.ts";
 import { openForWriting } from "../store/topology_store.ts";
@@ -87,15 +86,10 @@ export class PositionStore {
   }
 }
 
-/** Its statements are prepared once: each takes memory for a long time. */
-interface OpenFile {
-  readonly database: DatabaseSync;
-  readonly select: StatementSync;
-  readonly upsert: StatementSync;
-  readonly upsertStatus: StatementSync;
-}
+type OpenFile = ReturnType<typeof open>;
 
-function open(path: string): OpenFile {
+/** Opens the file; its statements are prepared once, as each takes memory for a long time. */
+function open(path: string) {
   const database = openForWriting(path, busyTimeoutMs);
   try {
     // Does not wait for the disk, which may take long while heartbeats are due: after a power failure

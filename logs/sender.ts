@@ -113,9 +113,7 @@ export class LogSender implements LineSink {
   #isStopped = false;
   #failures = 0;
   #problem: string | null = null;
-  #sent = 0;
-  #heldBack = 0;
-  #cut = 0;
+  readonly #counts = { sent: 0, heldBack: 0, cut: 0 };
 
   constructor({ master, certificates, log, times }: SenderOptions) {
     this.#address = listenerAddress(master);
@@ -125,24 +123,18 @@ export class LogSender implements LineSink {
   }
 
   get status(): SinkStatus {
-    return {
-      sent: this.#sent,
-      heldBack: this.#heldBack,
-      cut: this.#cut,
-      waitingSince: this.#window.unsentSince,
-      problem: this.#problem,
-    };
+    return { ...this.#counts, waitingSince: this.#window.unsentSince, problem: this.#problem };
   }
 
   send(line: Uint8Array, container: string, position: LogPosition): Promise<void> | null {
     if (this.#isStopped) return null;
     const read = readLine(line);
     if (read === null) {
-      this.#heldBack++;
+      this.#counts.heldBack++;
       this.#window.hold(container, position);
       return null;
     }
-    if (read.isCut) this.#cut++;
+    if (read.isCut) this.#counts.cut++;
     this.#window.add(read.bytes, container, position);
     this.#requestWrite();
     if (!this.#window.isFull) return null;
@@ -203,40 +195,19 @@ export class LogSender implements LineSink {
    * when `end` is aborted.
    */
   async #deliver(signal: AbortSignal, end: AbortSignal): Promise<void> {
-    const { answer, check, proof, settle, stall } = this.#times;
     const { certificates } = await this.#certificates.load();
-    const limits = { timeoutMs: answer, signal };
+    const limits = { timeoutMs: this.#times.answer, signal };
     const tcp = await connectTo(this.#address, limits);
-    const connection = new Connection(
-      await startTls(tcp, this.#address, certificates, limits),
-      end,
-    );
+    const socket = await startTls(tcp, this.#address, certificates, limits);
+    const connection = new Connection(socket, end);
     const { host, port } = this.#address;
     this.#log("debug", "connected to the log listener", { host, port });
-    let checkedAt = performance.now();
-    let reason = "by the agent";
     this.#window.keepsAll = true;
+    let reason = "by the agent";
     try {
-      for (;;) {
-        if (this.#window.keepsAll && connection.ageMs >= settle) this.#succeeded();
-        const { keepsAll } = this.#window;
-        if (!keepsAll && performance.now() - checkedAt >= check) {
-          checkedAt = performance.now();
-          if (await this.#isRenewed(certificates)) break;
-        }
-        const portion = this.#window.next();
-        if (portion) {
-          await connection.write(portion.bytes, stall);
-          this.#sent += this.#window.written(portion);
-          if (!this.#window.isFull) this.#makeRoom();
-          continue;
-        }
-        if (signal.aborted || (!keepsAll && connection.ageMs >= proof)) break;
-        const waitMs = keepsAll ? Math.max(0, settle - connection.ageMs) : Math.min(check, proof);
-        await connection.wait(waitMs, null, (resolve) => this.#wake = resolve);
-      }
+      await this.#write(connection, certificates, signal);
       this.#window.seal();
-      await connection.end(answer);
+      await connection.end(this.#times.answer);
       if (!this.#window.keepsAll) this.#window.release();
     } catch (error) {
       const isRefusal = this.#window.keepsAll && (error as Failure).reason === "closed";
@@ -247,6 +218,29 @@ export class LogSender implements LineSink {
       const ms = Math.round(connection.ageMs);
       this.#log("debug", "disconnected from the log listener", { reason, ms });
       connection.close();
+    }
+  }
+
+  /** Writes until the agent stops, the certificates are renewed, or a proof is due. */
+  async #write(connection: Connection, certificates: Certificates, signal: AbortSignal) {
+    const { check, proof, settle, stall } = this.#times;
+    for (let checkedAt = performance.now();;) {
+      if (this.#window.keepsAll && connection.ageMs >= settle) this.#succeeded();
+      const { keepsAll } = this.#window;
+      if (!keepsAll && performance.now() - checkedAt >= check) {
+        checkedAt = performance.now();
+        if (await this.#isRenewed(certificates)) return;
+      }
+      const portion = this.#window.next();
+      if (portion) {
+        await connection.write(portion.bytes, stall);
+        this.#counts.sent += this.#window.written(portion);
+        if (!this.#window.isFull) this.#makeRoom();
+        continue;
+      }
+      if (signal.aborted || (!keepsAll && connection.ageMs >= proof)) return;
+      const waitMs = keepsAll ? Math.max(0, settle - connection.ageMs) : Math.min(check, proof);
+      await connection.wait(waitMs, null, (resolve) => this.#wake = resolve);
     }
   }
 
