@@ -49,7 +49,7 @@ const abreast = 2;
 const limitMs = 10_000;
 
 /** What is wrong with a run, or null. */
-export function failureOf({ code, stdout, stderr, elapsedMs }: Ended): string | null {
+function failureOf({ code, stdout, stderr, elapsedMs }: Ended): string | null {
   if (code !== 0 && code !== 1) return `exit code ${code}: ${stdout}${stderr}`;
   const word = code === 0 ? "OK" : "WARNING";
   const line = new RegExp(

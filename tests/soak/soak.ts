@@ -41,7 +41,7 @@ const states = [
 ];
 
 /** By how much memory has grown in 10,000 heartbeats, in MiB, once the agent was warm. */
-export function growthOf({ heartbeats, memory }: SoakResult): number {
+function growthOf({ heartbeats, memory }: SoakResult): number {
   const warmAt = Math.max(heartbeats * warmUpPart, Math.min(warmUpHeartbeats, heartbeats / 2));
   return 10_000 * slopeOf(memory.filter((it) => it.heartbeats >= warmAt));
 }
@@ -90,7 +90,7 @@ export function summary(result: SoakResult): string {
  * Counts the lines that a master's answers bring: one at its 1st, 2nd, 4th, 8th … failure in a row,
  * and one when it is back.
  */
-export class MasterLines {
+class MasterLines {
   count = 0;
   #failures = 0;
 
