@@ -15,7 +15,7 @@ import {
   type MasterAddress,
   resolveHost,
 } from "../master/connection.ts";
-import { presentedChain, testHandshake, timeOf, TrustError } from "../master/trust.ts";
+import { presentedChain, testHandshake, TrustError } from "../master/trust.ts";
 import { namesIn } from "../master/x509.ts";
 import { type DoctorContext, failed, ok, type Result, skipped, warning } from "./context.ts";
 import { readRunningAgent } from "./service.ts";
@@ -108,9 +108,7 @@ async function tryServer(context: DoctorContext, server: MasterAddress): Promise
       worked.push("TLS was not tried: the certificates cannot be used");
       return { step, worked, failure: null };
     }
-    const handshake = await testHandshake(tcp, server, identity.certificates, limits);
-    const { protocol, names, validTo } = handshake;
-    worked.push(`${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`);
+    worked.push(await testHandshake(tcp, server, identity.certificates, limits));
     return { step: null, worked, failure: null };
   } catch (failure) {
     if (failure instanceof ConnectionError || failure instanceof TrustError) {

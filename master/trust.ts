@@ -86,23 +86,22 @@ const trustCodes: ReadonlySet<string | undefined> = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-/** What is needed to read the certificates of an untrusted master. */
-interface Diagnosis extends StepLimits {
-  readonly address: MasterAddress;
-  /** PEM; the content of ca.crt. */
-  readonly authority: string;
-}
-
-/** Converts an error of the runtime; may connect again to find out why a master is untrusted. */
+/**
+ * Converts an error of the runtime; may connect again to find out why a master is untrusted.
+ * `authority` is the content of ca.crt.
+ */
 export async function diagnoseFailure(
   cause: unknown,
-  { address, authority, ...limits }: Diagnosis,
+  { address, authority, timeoutMs, signal }: StepLimits & {
+    readonly address: MasterAddress;
+    readonly authority: string;
+  },
 ): Promise<ConnectionError | TrustError> {
   if (cause instanceof TrustError) return cause;
   const { code } = cause as { code?: string };
   if (!trustCodes.has(code)) return connectionError(cause);
   try {
-    const chain = await presentedChain(address, limits);
+    const chain = await presentedChain(address, { timeoutMs, signal });
     const authorities = parseChain(authority);
     if (chain) {
       return weakness(chain, authorities) ?? trustFailure(chain, authorities, Date.now()) ??
@@ -249,22 +248,6 @@ export function timeOf(ms: number): string {
   return Number.isNaN(ms) ? "an unknown time" : new Date(ms).toISOString().replace(/\.\d+/, "");
 }
 
-/** The result of a handshake. */
-export interface Handshake {
-  /** The version of TLS. */
-  readonly protocol: string;
-  /** The names in the master's certificate. */
-  readonly names: string;
-  /** When that certificate expires, as written in it. */
-  readonly validTo: string;
-}
-
-/** Limits of a handshake. */
-interface HandshakeLimits extends StepLimits {
-  /** How long a master of TLS 1.3 has to refuse the client certificate after the handshake. */
-  readonly settleMs: number;
-}
-
 /**
  * Starts mutual TLS on a TCP connection; sends nothing. Throws `TrustError` or `ConnectionError`, and
  * closes the connection then. A master of TLS 1.3 may refuse the client certificate later.
@@ -299,25 +282,29 @@ export async function startTls(
   }
 }
 
-/** Makes a handshake on a TCP connection, and closes it. Throws `TrustError` or `ConnectionError`. */
+/**
+ * Makes a handshake on a TCP connection, and closes it. Returns what the master has presented, in words.
+ * A master of TLS 1.3 has `settleMs` to refuse the client certificate. Throws `TrustError` or
+ * `ConnectionError`.
+ */
 export async function testHandshake(
   tcp: Net.Socket,
   address: MasterAddress,
   identity: Identity,
-  { timeoutMs, settleMs, signal }: HandshakeLimits,
-): Promise<Handshake> {
+  { timeoutMs, settleMs, signal }: StepLimits & { readonly settleMs: number },
+): Promise<string> {
   const socket = await startTls(tcp, address, identity, { timeoutMs, signal });
+  const { raw, valid_to: validTo } = socket.getPeerCertificate();
+  const protocol = socket.getProtocol() ?? "TLS";
   try {
-    const { raw, valid_to: validTo } = socket.getPeerCertificate();
-    const names = namesIn(fieldsOf({ raw })!);
-    const handshake = { protocol: socket.getProtocol() ?? "TLS", names, validTo };
     const closed = new ConnectionError("closed");
     await waitFor({ timeoutMs: settleMs, signal }, null, ({ reject }) => {
       socket.on("error", reject).once("close", () => reject(closed));
       // A refusal arrives only if the socket is read.
       socket.resume();
     });
-    return handshake;
+    const names = namesIn(fieldsOf({ raw })!);
+    return `${protocol} with ${names}, valid to ${timeOf(Date.parse(validTo))}`;
   } catch (cause) {
     const failure = connectionError(cause);
     if (failure.reason !== "closed") throw failure;
