@@ -53,7 +53,7 @@ Deno.test("run() apply --stored applies the stored document again", async () => 
   assert.match(refused.stderr, new RegExp(`version hash mismatch: the document has ${hash}`));
   const preview = await apply("--dry-run");
   assert.equal(preview.code, 0, preview.stderr);
-  assert.match(preview.stdout, /\n└─ 3 changes\n$/);
+  assert.match(preview.stdout, /\n3 changes\n$/);
   assert.deepEqual(setup.engine.changes, []);
   const { code, stdout, stderr } = await apply("--json", "--no-wait", `--hash=${hash}`);
   assert.equal(code, 0, stderr);

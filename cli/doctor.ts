@@ -246,7 +246,7 @@ async function stateLines(
     return null;
   };
   const { agent, logs } = configuration;
-  const pipe = { ...terminal, stdout, stdoutColumns: () => null };
+  const pipe = { ...terminal, stdout, stdoutIsTerminal: () => false };
   await printState({ agent: { ...agent, agentVersion }, logs }, false, pipe);
   return printed.trimEnd().split("\n");
 }

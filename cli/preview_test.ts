@@ -15,7 +15,7 @@ import { versionHash } from "../topology/hash.ts";
 import { type Inventory, specLabel, topologyLabel } from "../topology/inventory.ts";
 import { parseJson } from "../topology/json.ts";
 import { type ContainerRequest, defaultPlanOptions, planTopology } from "../topology/plan.ts";
-import { previewJson, previewText } from "./preview.ts";
+import { previewJson, previewText } from "./apply.ts";
 import type { Terminal } from "./terminal.ts";
 
 const asApplied = made(plan);

@@ -1,6 +1,6 @@
 import { Agent, fitReport, type Heartbeat, topologyReport } from "../agent/heartbeat.ts";
 import type { HostSnapshot } from "../agent/snapshot.ts";
-import { sanitizeLine, shorten } from "../host/log.ts";
+import { sanitizeLine } from "../host/log.ts";
 import { describeRefusedPush } from "../store/history.ts";
 import { driftKinds } from "../topology/drift.ts";
 import {
@@ -27,16 +27,14 @@ export async function printState(
   const agent = new Agent({ ...options, master: null });
   const heartbeat = await agent.sendHeartbeat(AbortSignal.timeout(checkTimeoutMs));
   const { topology, store } = heartbeat.body;
-  const columns = terminal.stdoutColumns();
   const report = logs && readLogReport(options.storePath);
   if (json) {
     printJson(terminal, fitReport(topologyReport(heartbeat.snapshot), (it) => it, jsonText));
     if (!topology) printLine(terminal, store.detail ?? "");
     const { refused } = heartbeat.snapshot;
     if (refused) printLine(terminal, describeRefusedPush(refused));
-  } else if (columns !== null) {
-    const format = { columns, isColoured: isColoured(terminal) };
-    terminal.stdout(await stateTree(heartbeat, options.planOptions, format));
+  } else if (terminal.stdoutIsTerminal()) {
+    terminal.stdout(await stateTree(heartbeat, options.planOptions, isColoured(terminal)));
     if (report) terminal.stdout(`\n${logLine(report)}\n`);
   } else {
     terminal.stdout(stateText(heartbeat));
@@ -103,11 +101,6 @@ function timeText(seconds: number): string {
   return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
 }
 
-/** Shortens a text to a number of columns; a shortened text ends with `…`. */
-function cut(text: string, columns: number): string {
-  return columns < 1 ? "" : shorten(text, columns);
-}
-
 /** A line of a tree, and the branches below it. */
 interface Branch {
   /** The cells of siblings are aligned. */
@@ -139,35 +132,6 @@ function drawTree(branches: readonly Branch[]): TreeLine[] {
   });
 }
 
-/** What the terminal can show; its width is unknown when `columns` is 0. */
-type TerminalFormat = { readonly columns: number; readonly isColoured: boolean };
-
-/** How many columns of a line stay visible beside a long note. */
-const minimumTextColumns = 16;
-
-/** Cuts lines to the width of a terminal, and colours them. */
-class LineFormatter {
-  constructor(readonly columns: number, readonly isColoured: boolean) {}
-
-  line(text: string, colour?: Colour): string {
-    return this.#paint(cut(sanitizeLine(text), this.columns), colour);
-  }
-
-  branch({ text, note }: TreeLine): string {
-    const noteColumns = this.columns - minimumTextColumns - 2;
-    if (!note || noteColumns < 1) return this.line(text);
-    const { kind, detail } = note;
-    const words = cut(sanitizeLine(detail === "" ? kind : `${kind} (${detail})`), noteColumns);
-    const rest = cut(sanitizeLine(text), this.columns - words.length - 2);
-    const isDown = kind === "missing" || kind === "stopped";
-    return `${rest}  ${this.#paint(words, isDown ? "red" : "yellow")}`;
-  }
-
-  #paint(text: string, colour?: Colour): string {
-    return colour && this.isColoured ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text;
-  }
-}
-
 /**
  * Formats the state for a terminal: the topology in the store as a tree of LANs, deckies and services,
  * each with how it differs.
@@ -175,28 +139,32 @@ class LineFormatter {
 export async function stateTree(
   heartbeat: Heartbeat,
   planOptions: PlanOptions,
-  format: TerminalFormat,
+  isColoured: boolean,
 ): Promise<string> {
-  const formatter = new LineFormatter(format.columns || 80, format.isColoured);
+  const paint = (text: string, colour?: Colour) =>
+    colour && isColoured ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text;
+  const draw = (branches: readonly Branch[]) =>
+    drawTree(branches).map(({ text, note }) => {
+      if (!note) return sanitizeLine(text);
+      const { kind, detail } = note;
+      const words = sanitizeLine(detail === "" ? kind : `${kind} (${detail})`);
+      const colour = kind === "missing" || kind === "stopped" ? "red" : "yellow";
+      return `${sanitizeLine(text)}  ${paint(words, colour)}`;
+    });
   const { observed, drift } = heartbeat.snapshot;
   const head = storeLines(heartbeat);
   if (observed.kind === "failed") head.push(["docker", observed.error, "red"]);
   head.push(["drift", driftText(heartbeat), drift.state === "consistent" ? "green" : "yellow"]);
-  const lines = head.map((line) => formatter.line(labelled(line), line[2]));
+  const lines = head.map((line) => paint(labelled(line), line[2]));
   const plan = await planOf(heartbeat, planOptions);
-  if (plan) {
-    const tree = drawTree(branchesOf(plan, heartbeat.snapshot));
-    lines.push("", formatter.line(`${prefixOf(plan)}…`));
-    lines.push(...tree.map((it) => formatter.branch(it)));
-  }
+  if (plan) lines.push("", `${prefixOf(plan)}…`, ...draw(branchesOf(plan, heartbeat.snapshot)));
   const unexpected = drift.state === "drifted" ? drift.unexpected : [];
-  if (unexpected.length > 0) lines.push("", formatter.line("not of the topology"));
-  const branches = unexpected.map(({ type, name, detail }): Branch => ({
+  if (unexpected.length > 0) lines.push("", "not of the topology");
+  lines.push(...draw(unexpected.map(({ type, name, detail }): Branch => ({
     cells: [`${type} ${name}`],
     note: { kind: "unexpected", detail },
     below: [],
-  }));
-  lines.push(...drawTree(branches).map((it) => formatter.branch(it)));
+  }))));
   return lines.map((line) => `${line}\n`).join("");
 }
 

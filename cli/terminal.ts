@@ -19,8 +19,7 @@ export interface Terminal extends Environment {
   readonly stdout: (text: string, endsAt?: number) => string | null;
   readonly stderr: (text: string, endsAt?: number) => void;
   readonly stderrIsTerminal: () => boolean;
-  /** Returns the width of standard output; null when it is not a terminal, 0 when that does not know. */
-  readonly stdoutColumns: () => number | null;
+  readonly stdoutIsTerminal: () => boolean;
   /** Returns the path of the running executable. */
   readonly executable: () => string;
   /** Reads a file; `-` is standard input. */
@@ -32,8 +31,8 @@ export interface Terminal extends Environment {
 }
 
 /** Whether to print colours to standard output (no-color.org). */
-export function isColoured({ variable, stdoutColumns }: Terminal): boolean {
-  return stdoutColumns() !== null && !variable("NO_COLOR") && variable("TERM") !== "dumb";
+export function isColoured({ variable, stdoutIsTerminal }: Terminal): boolean {
+  return stdoutIsTerminal() && !variable("NO_COLOR") && variable("TERM") !== "dumb";
 }
 
 /** Prints a line on standard error, behind the program's name. */
@@ -69,7 +68,7 @@ export function processTerminal(): Terminal {
     variable: (name) => Deno.env.get(name),
     isRoot: Deno.uid() === 0,
     stderrIsTerminal: () => Deno.stderr.isTerminal(),
-    stdoutColumns: () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
+    stdoutIsTerminal: () => Deno.stdout.isTerminal(),
     executable,
     readFile: readConfigFile,
     readInput,

