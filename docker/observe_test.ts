@@ -7,7 +7,7 @@ import { withEngine } from "../tests/support/engine/client.ts";
 import { container, network } from "../tests/support/engine/state.ts";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { SeededRandom } from "../tests/support/random.ts";
-import { confined, confinement } from "../tests/support/requirements.ts";
+import { confined, confinement, outputOf } from "../tests/support/requirements.ts";
 import type { ContainerInfo } from "../topology/inventory.ts";
 import { Engine } from "./engine.ts";
 import { findSocket, observe, type ObserveOptions, selectManaged, socketPath } from "./observe.ts";
@@ -242,11 +242,8 @@ for (const [fault, expected] of faults) {
 
 /** What a script prints that runs where file permissions apply. */
 async function runConfined(script: string): Promise<string> {
-  const [program = "", ...args] = [...confined, Deno.execPath(), "eval", "--quiet", script];
-  const env = { NO_COLOR: "1" };
-  const { success, stdout, stderr } = await new Deno.Command(program, { args, env }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout).trim();
+  const command = [...confined, Deno.execPath(), "eval", "--quiet", script];
+  return (await outputOf(command, { env: { NO_COLOR: "1" } })).trim();
 }
 
 confinement.test("observe() explains that permission is denied", async () => {
@@ -276,10 +273,8 @@ confinement.test("findSocket() passes over paths where permission is denied", as
   // To connect is to write.
   await Deno.chmod(at("own.sock"), 0o200);
   listeners.pop()!.close();
-  await new Deno.Command("python3", {
-    args: ["-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"]
-      .concat(at("silent.sock")),
-  }).output();
+  const bind = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])";
+  await outputOf(["python3", "-c", bind, at("silent.sock")]);
   const denied = ["docker.sock", "closed/docker.sock"];
   const cases: [paths: string[], found: string][] = [
     [["missing", ...denied, "own.sock"], "own.sock"],

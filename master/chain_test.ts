@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import crypto from "node:crypto";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { authority, certificatesOf, TestClient } from "../tests/support/master_setup.ts";
-import { serveOpenssl } from "../tests/support/openssl.ts";
+import { runOpenssl, serveOpenssl } from "../tests/support/openssl.ts";
 import {
   alternatives,
   commonNames,
@@ -183,11 +183,7 @@ const kinds: string[][] = [
 
 openssl.test("MasterClient.post() knows each signature that the runtime knows", async () => {
   using folder = new TemporaryFolder();
-  const run = async (...args: string[]) => {
-    const options = { args, cwd: folder.path, stderr: "piped" } as const;
-    const { success, stderr } = await new Deno.Command("openssl", options).output();
-    assert.ok(success, new TextDecoder().decode(stderr));
-  };
+  const run = (...args: string[]) => runOpenssl(folder.path, args);
   const read = (name: string) => Deno.readTextFile(`${folder.path}/${name}`);
   await Deno.writeTextFile(`${folder.path}/names`, "subjectAltName=DNS:master.test\n");
   const key = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];

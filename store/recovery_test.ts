@@ -4,6 +4,7 @@ import { TemporaryFolder } from "../tests/support/environment.ts";
 import {
   confined as confinedProgram,
   confinement,
+  outputOf,
   requirement,
   works,
 } from "../tests/support/requirements.ts";
@@ -422,7 +423,7 @@ function shellTest(title: string, shell: string[], test: (folder: string) => Pro
 
 /** Runs a program of the tests by a script, and returns the lines of JSON that it printed. */
 async function runIn(
-  [command = "", ...shellArgs]: string[],
+  shell: string[],
   { folder, script, program, args = [] }: {
     folder: string;
     script: string;
@@ -432,14 +433,11 @@ async function runIn(
 ) {
   const url = import.meta.resolve(`../tests/support/programs/${program}`);
   const deno = [Deno.execPath(), "run", "-q", "--no-check", "-A", url];
-  const { success, stdout, stderr } = await new Deno.Command(command, {
-    args: [...shellArgs, "-c", script, "sh", ...deno, `${folder}/topology.db`, ...args],
-    env: { S: folder, NO_COLOR: "1" },
-  }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
+  const command = [...shell, "-c", script, "sh", ...deno, `${folder}/topology.db`, ...args];
+  const printed = await outputOf(command, { env: { S: folder, NO_COLOR: "1" } });
   // Some errors name the call and the path.
-  const text = new TextDecoder().decode(stdout)
-    .replaceAll(/: \w+ '\/[^']*'( -> '[^']*')?/g, "").replaceAll(/: \/[^";]*/g, "");
+  const text = printed.replaceAll(/: \w+ '\/[^']*'( -> '[^']*')?/g, "")
+    .replaceAll(/: \/[^";]*/g, "");
   return text.trim().split("\n").map((line) => JSON.parse(line));
 }
 

@@ -15,7 +15,7 @@ import {
   memoryGroups,
   RunningAgent,
 } from "../support/executable.ts";
-import { requirement, works } from "../support/requirements.ts";
+import { outputOf, requirement, works } from "../support/requirements.ts";
 
 /** A host with an engine, which has so many unmanaged containers, and a master. */
 async function createHost(containerCount = 0) {
@@ -34,8 +34,7 @@ const prlimit = requirement("prlimit", await works("prlimit", "--nofile", "true"
 
 /** Lets a process have so many file descriptors from now on; those that it has stay open. */
 async function limit({ pid }: RunningAgent, descriptors: number): Promise<void> {
-  const args = ["--pid", String(pid), `--nofile=${descriptors}:`];
-  assert.ok((await new Deno.Command("prlimit", { args }).output()).success);
+  await outputOf(["prlimit", "--pid", String(pid), `--nofile=${descriptors}:`]);
 }
 
 function limited(descriptors: number) {

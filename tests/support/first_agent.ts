@@ -1,4 +1,4 @@
-import { runPython } from "./requirements.ts";
+import { outputOf } from "./requirements.ts";
 
 /** Opens the store as the first agent does, puts a topology there if one is given, prints the rows. */
 const program = `
@@ -24,7 +24,7 @@ type FirstAgentRow = [string, string, unknown, number, string | null];
 
 /** Returns the store's rows, as the agent in Python reads them. Throws `Error` when it cannot. */
 export async function readAsFirstAgent(path: string): Promise<FirstAgentRow[]> {
-  return JSON.parse(await runPython(program, path));
+  return JSON.parse(await outputOf(["python3", "-c", program, path]));
 }
 
 /**
@@ -35,5 +35,6 @@ export async function putAsFirstAgent(
   path: string,
   { id, hash, document, at }: { id: string; hash: string; document: string; at: number },
 ): Promise<FirstAgentRow[]> {
-  return JSON.parse(await runPython(program, path, id, hash, document, String(at)));
+  const args = [path, id, hash, document, String(at)];
+  return JSON.parse(await outputOf(["python3", "-c", program, ...args]));
 }

@@ -1,13 +1,11 @@
 import type { IssuedCertificate } from "./certificates.ts";
 import { TemporaryFolder } from "./environment.ts";
+import { outputOf } from "./requirements.ts";
 import { plantKey } from "./secrets.ts";
 
 /** Runs OpenSSL in a folder and returns its standard output. Throws `Error` when it fails. */
-export async function runOpenssl(cwd: string, args: readonly string[]): Promise<string> {
-  const process = new Deno.Command("openssl", { args: [...args], cwd, stdin: "null" });
-  const { success, stdout, stderr } = await process.output();
-  if (success) return new TextDecoder().decode(stdout);
-  throw new Error(`openssl ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+export function runOpenssl(cwd: string, args: readonly string[]): Promise<string> {
+  return outputOf(["openssl", ...args], { cwd });
 }
 
 /** The arguments of `openssl genpkey` for some kinds of key. */

@@ -33,13 +33,15 @@ export const node: Requirement = requirement("node", await works("node", "--vers
 /** What the master and its tools may use for TLS. */
 export const openssl: Requirement = requirement("openssl", await works("openssl", "version"));
 
-/** Runs a Python program and returns its standard output. Throws `Error` when it fails. */
-export async function runPython(program: string, ...args: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command("python3", {
-    args: ["-c", program, ...args],
-  }).output();
-  if (success) return new TextDecoder().decode(stdout);
-  throw new Error(`python3 failed: ${new TextDecoder().decode(stderr)}`);
+/** Runs a program; returns its standard output. Throws `Error`, with what it printed, when it fails. */
+export async function outputOf(
+  [program = "", ...args]: readonly string[],
+  options: { readonly cwd?: string; readonly env?: Record<string, string> } = {},
+): Promise<string> {
+  const output = await new Deno.Command(program, { args, stdin: "null", ...options }).output();
+  const [stdout, stderr] = [output.stdout, output.stderr].map((it) => new TextDecoder().decode(it));
+  if (output.success) return stdout!;
+  throw new Error(`${program} ${args.join(" ")} failed: ${stdout}${stderr}`);
 }
 
 /** Checks what Prometheus reads. */
@@ -88,8 +90,7 @@ export const confinement: Requirement = requirement(
 
 /** Creates a named pipe without a writer: opening it for reading never ends. */
 export async function makeFifo(path: string): Promise<void> {
-  const { success } = await new Deno.Command("mkfifo", { args: [path], stdin: "null" }).output();
-  if (!success) throw new Error(`mkfifo ${path} failed`);
+  await outputOf(["mkfifo", path]);
 }
 
 /** What tests with named pipes need. */

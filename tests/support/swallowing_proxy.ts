@@ -1,3 +1,5 @@
+import { closeQuietly, writeAll } from "./engine/http.ts";
+
 /** A way to a port of 127.0.0.1 that can hold up or lose connections without a word to either end. */
 export class SwallowingProxy implements AsyncDisposable {
   /** How many connections have come. */
@@ -57,7 +59,7 @@ export class SwallowingProxy implements AsyncDisposable {
     this.#isStopped = true;
     this.release();
     this.#listener.close();
-    for (const connection of this.#connections) close(connection);
+    for (const connection of this.#connections) closeQuietly(connection);
     await this.#serving;
   }
 
@@ -75,7 +77,7 @@ export class SwallowingProxy implements AsyncDisposable {
   async #relay(from: Deno.Conn, to: Deno.Conn, number: number): Promise<void> {
     this.#connections.add(from);
     // It came while the others were closed.
-    if (this.#isStopped) close(from);
+    if (this.#isStopped) closeQuietly(from);
     const buffer = new Uint8Array(65_536);
     try {
       for (let length; (length = await from.read(buffer)) !== null;) {
@@ -87,20 +89,6 @@ export class SwallowingProxy implements AsyncDisposable {
       // Either end was closed.
     }
     // Nor does the other end learn that this one has gone.
-    if (!this.isDead(number)) close(to);
-  }
-}
-
-async function writeAll(to: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length;) {
-    written += await to.write(bytes.subarray(written));
-  }
-}
-
-function close(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch {
-    // It was closed before.
+    if (!this.isDead(number)) closeQuietly(to);
   }
 }
