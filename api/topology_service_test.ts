@@ -18,7 +18,6 @@ import {
 import { until } from "../tests/support/environment.ts";
 import { standInOptions } from "../tests/support/topology.ts";
 import { writeJson } from "../topology/json.ts";
-import { Applier } from "../apply/applier.ts";
 import { TopologyService } from "./topology_service.ts";
 
 const never = new AbortController().signal;
@@ -33,6 +32,8 @@ interface LoggedService {
   readonly host: ApplyHost;
   readonly lines: string[];
   readonly push: (document: typeof oneLan) => Promise<void>;
+  readonly service: TopologyService;
+  readonly wakeup: Wakeup;
 }
 
 /** Defines tests of what a service logs. */
@@ -49,7 +50,7 @@ const logging = (supersede: boolean) => ({
           const service = new TopologyService({ agent, applier, wakeup, log, signal: never });
           const push = ({ text, versionHash }: typeof oneLan) =>
             service.apply(JSON.parse(text), versionHash, client).catch(() => {});
-          await run({ host, lines, push });
+          await run({ host, lines, push, service, wakeup });
         })
       )),
 });
@@ -118,31 +119,14 @@ superseding.test("TopologyService logs a failure that the store does not record"
   assert.equal(on.lines.length, 2);
 });
 
-Deno.test("TopologyService requests a check after each apply, also a refused one", () =>
-  withAgent(async (setup, agent) => {
-    const wakeup = new Wakeup();
-    const shared = { planOptions: standInOptions, signal: never, log: () => {} };
-    const applier = new Applier({
-      ...shared,
-      storePath: setup.storePath,
-      sockets: [setup.engine.socketPath],
-      master: null,
-      listen: null,
-      supersede: false,
-    });
-    const service = new TopologyService({ ...shared, agent, applier, wakeup });
-    const applied = service.apply({ topology: "nonsense" }, "0".repeat(64), {
-      address: "127.0.0.1",
-      clientSignal: never,
-    });
-    assert.deepEqual([service.isBusy, wakeup.take("check")], [true, false]);
-    await assert.rejects(applied);
-    assert.deepEqual([service.isBusy, wakeup.take("send"), wakeup.take("check")], [
-      false,
-      false,
-      true,
-    ]);
-  }));
+refusing.test("TopologyService requests a check after a refused apply, too", async (on) => {
+  const { service, wakeup } = on;
+  const applied = service.apply({ topology: "nonsense" }, "0".repeat(64), client);
+  assert.deepEqual([service.isBusy, wakeup.take("check")], [true, false]);
+  await assert.rejects(applied);
+  const taken = [wakeup.take("send"), wakeup.take("check")];
+  assert.deepEqual([service.isBusy, ...taken], [false, false, true]);
+});
 
 /** A host whose agent is called over TLS. */
 class CalledHost implements AsyncDisposable {

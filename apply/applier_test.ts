@@ -189,18 +189,6 @@ onHost.test("Applier.apply() that waits for a second look can be stopped", async
   assert.ok(performance.now() - startedAt < 1_000);
 });
 
-onHost.test("Applier.teardown() leaves what has nothing but a planned name", async (host) => {
-  const { engine } = host;
-  const orphan = `/${prefix}decky-001-ssh`;
-  await host.apply(threeLans);
-  engine.containers = engine.containers
-    .filter(({ Names }) => !Names.includes(`/${prefix}decky-001`))
-    .map((it) => it.Names.includes(orphan) ? { ...it, Labels: {} } : it);
-  await host.teardown(id);
-  assert.ok(engine.containers.some(({ Names }) => Names.includes(orphan)));
-  assert.equal(host.row(), null);
-});
-
 onHost.test("Applier leaves a container whose image has the topology's label", async (host) => {
   const { engine } = host;
   // The image of another one has the label of another topology: its own label is its own.
@@ -303,21 +291,6 @@ function fillDisk({ storePath }: ApplyHost, condition: string): void {
      BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`,
   );
 }
-
-onHost.test("Applier.apply() stores the first error with its document", async (host) => {
-  host.engine.fault = { kind: "status", status: 500, message: "no", path: "/containers/create" };
-  const { message } = await refusalOf(host.apply(threeLans));
-  assert.match(
-    message,
-    /^Cannot create container \S+: POST \/containers\/create was ans.*500 \(no\)$/,
-  );
-  const { document, appliedAt, versionHash, lastError } = host.row()!;
-  assert.deepEqual([appliedAt, versionHash, lastError], [0, "", message]);
-  assert.equal(document.length, threeLans.text.length);
-  host.engine.fault = undefined;
-  await host.apply(threeLans);
-  await host.assertApplied(threeLans);
-});
 
 onHost.test("Applier.apply() stores and throws no value that the engine repeats", async (host) => {
   const { plan: { containers } } = oneLan;

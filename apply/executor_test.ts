@@ -389,17 +389,6 @@ onHost.test("Applier.apply() that is stopped finishes calls, sends no more", asy
   assert.equal(host.changes().length, 3);
 });
 
-onHost.test("Applier.apply() changes nothing when it was stopped before", async (host) => {
-  const refusal = await refusalOf(host.apply(threeLans, { signal: AbortSignal.abort() }));
-  assert.deepEqual(
-    [refusal.code, refusal.message],
-    ["busy", "stopped while waiting for another apply or teardown"],
-  );
-  assert.equal(host.row(), null);
-  assert.deepEqual(host.changes(), []);
-  host.assertOthers();
-});
-
 const hangs: [what: string, fault: Fault, changes: number][] = [
   ["list", { kind: "hang", path: "/networks", method: "GET" }, 0],
   ["look-up of an image", { kind: "hang", path: "/images/" }, 0],

@@ -153,28 +153,15 @@ for (const { what, code, says, heartbeats = 1, prepare } of cases) {
 
 const interval = "--interval=5s";
 
-/** Sends one of the streams to a device that is always full. */
-function full(stream: "1" | "2"): readonly string[] {
-  return ["sh", "-c", `exec "$0" "$@" ${stream}>/dev/full`];
-}
-
 Deno.test("decnet-agent sends heartbeats when its log is lost", async () => {
   await using host = await Host.create();
   await host.startEngine();
   const { master } = await host.startMaster();
-  await using agent = new RunningAgent([interval, ...host.flags(master)], { wrapper: full("2") });
+  await using agent = new RunningAgent([interval, ...host.flags(master)], {
+    wrapper: ["sh", "-c", 'exec "$0" "$@" 2>/dev/full'],
+  });
   await agent.until(() => master.heartbeatCount >= 2);
   await agent.stop();
-});
-
-Deno.test("decnet-agent without a master runs when its output is lost", async () => {
-  await using host = await Host.create();
-  const engine = await host.startEngine();
-  await using agent = new RunningAgent([interval, ...host.flags()], { wrapper: full("1") });
-  // A heartbeat needs three requests; the second heartbeat shows that the agent still runs.
-  await agent.until(() => engine.requestCount >= 6);
-  const { stderr } = await agent.stop();
-  assert.deepEqual(stderr.match(/msg=\S+/g), ["msg=started", "msg=stopped"], stderr);
 });
 
 mkfifo.test("decnet-agent --once exits with its code when its reader has gone", async () => {
@@ -371,7 +358,6 @@ Deno.test("decnet-agent says that it may not use files of the system", async () 
       ["hash", "/proc/version"],
       `Cannot read /proc/version: ${system}; pass it on standard input (-)`,
     ],
-    [["state", "--config=/proc/version"], `Cannot read /proc/version: ${system}`],
     [
       ["teardown", "x", docker, "--state-dir=/proc/state"],
       `Cannot lock /proc/state/apply.lock: ${system}; set state-dir to another folder`,
@@ -381,16 +367,8 @@ Deno.test("decnet-agent says that it may not use files of the system", async () 
       `Cannot observe Docker at /proc/docker.sock: ${system}; set docker-host to another socket`,
     ],
     [
-      ["doctor", "--docker-host=unix:///proc/docker.sock", "--state-dir=/proc/state"],
-      `Check failed: ${system}`,
-    ],
-    [
       ["--once", docker, "--state-dir=/proc/state"],
       `Cannot read the store /proc/state/topology.db: ${system}; set state-dir to another folder`,
-    ],
-    [
-      ["--once", ...host.flags(), "--textfile=/proc/a.prom"],
-      `Cannot write /proc/a.prom: ${system}; name another one`,
     ],
   ];
   for (const [args, says] of cases) {
