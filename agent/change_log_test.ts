@@ -53,14 +53,14 @@ Deno.test("ChangeLog.record() logs a problem once, its changes and its end", () 
 Deno.test("ChangeLog.record() logs each subject separately", () => {
   const bad = heartbeatWith({
     snapshot: {
-      store: { kind: "ok", applied: { ...applied, lastError: "boom", hasOlderRows: true } },
+      store: { kind: "ok", applied: { ...applied, lastError: "boom" }, detail: "moved" },
       drift: drifted("n"),
     },
     certificates: { expiresAt: 1, problem: "expires" },
   });
   const [first, second, third] = linesOf(bad, bad, good);
   assert.deepEqual(first, [
-    'level=warn msg="the store holds more than one row; the newest counts" subject=store',
+    "level=warn msg=moved subject=store",
     "level=warn msg=expires subject=certificates",
     "level=warn msg=boom subject=topology",
     'level=warn msg="missing n" subject=drift',

@@ -50,21 +50,14 @@ export function heartbeatBody(
   hostUuid: string | null,
   agentVersion: string,
 ): HeartbeatBody {
+  const { kind, detail } = snapshot.store;
   return fitReport<HeartbeatBody>(topologyReport(snapshot), (topology) => ({
     host_uuid: hostUuid,
     agent_version: agentVersion,
     status: fleetStatus,
-    store: storeReport(snapshot),
+    store: { state: kind, ...(detail !== undefined && { detail }) },
     topology,
   }));
-}
-
-function storeReport({ store }: HostSnapshot): HeartbeatBody["store"] {
-  const details = store.detail === undefined ? [] : [store.detail];
-  if (store.kind === "ok" && store.applied.hasOlderRows) {
-    details.push("the store holds more than one row; the newest counts");
-  }
-  return { state: store.kind, ...(details.length > 0 && { detail: details.join("; ") }) };
 }
 
 /** Returns all of the topology; null when the store cannot be read. */

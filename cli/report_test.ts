@@ -23,8 +23,8 @@ const drifted = {
   state: "drifted",
   stopped: [{ type: "container", name: "c", detail: "exited" }],
 } as const;
-const store = (change: Partial<typeof applied>) =>
-  ({ kind: "ok", applied: { ...applied, ...change } }) as const;
+const store = (change: Partial<typeof applied>, detail?: string) =>
+  ({ kind: "ok", applied: { ...applied, ...change }, ...(detail && { detail }) }) as const;
 
 const refused = {
   code: "conflict",
@@ -50,12 +50,7 @@ Deno.test("findingsOf() gives each finding its code", () => {
     ["an error", { snapshot: { store: store({ lastError: "boom" }) } }, 1, `${failed}boom`],
     ["an empty error", { snapshot: { store: store({ lastError: "" }) } }, 1, failed],
     ["a refused push", { snapshot: { refused } }, 1, `a push was refused: ${refused.detail}`],
-    [
-      "two rows",
-      { snapshot: { store: store({ hasOlderRows: true }) } },
-      1,
-      "the store holds more than one row; the newest counts",
-    ],
+    ["a detail of the store", { snapshot: { store: store({}, "moved") } }, 1, "moved"],
     ["a certificate", { certificates: { expiresAt: 1, problem: "expires" } }, 1, "expires"],
     ["Docker down", { snapshot: dockerDown }, 2, "Docker is down"],
     ["the master gone", { result: sendResults.unreachable }, 2, "the master is gone"],
@@ -72,7 +67,7 @@ Deno.test("findingsOf() gives each finding its code", () => {
 Deno.test("findingsOf() puts the worst first, worst() returns its code", () => {
   const all = findingsOf(
     heartbeatWith({
-      snapshot: { drift: drifted, store: store({ lastError: "boom", hasOlderRows: true }) },
+      snapshot: { drift: drifted, store: store({ lastError: "boom" }, "moved") },
       result: sendResults.rejected,
       certificates: { expiresAt: 1, problem: "expires soon" },
     }),

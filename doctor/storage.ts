@@ -1,6 +1,12 @@
 import { exists, folderOf } from "../host/files.ts";
 import { timeOf } from "../master/trust.ts";
-import { explain, findWriteProblem, listQuarantined, storeReason } from "../store/file.ts";
+import {
+  explain,
+  findWriteError,
+  listQuarantined,
+  storeReason,
+  writeProblem,
+} from "../store/file.ts";
 import { describeRefusedPush, readRefusedPush, type RefusedPush } from "../store/history.ts";
 import { findDamage } from "../store/recovery.ts";
 import type { AppliedTopology } from "../store/row.ts";
@@ -259,12 +265,12 @@ async function judgeStore(
       return warning([danger, ...details], `allow only its owner: chmod go= ${quotePath(path)}`);
     }
   }
-  const unwritable = findWriteProblem(path);
+  const unwritable = findWriteError(path);
   if (unwritable !== null) {
-    const fix = unwritable.reason === "read-only-mount"
+    const fix = storeReason(unwritable) === "read-only-mount"
       ? remount(context.stateDirectory)
       : makeOwner(context.stateDirectory, user);
-    return warning([unwritable.message, ...details], fix);
+    return warning([writeProblem(unwritable), ...details], fix);
   }
   if (applied?.lastError) {
     details.unshift(`the last apply or teardown failed: ${applied.lastError}`);

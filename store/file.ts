@@ -66,56 +66,44 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/**
- * Returns true when `error`, thrown for `path`, means that no process can write there: no space, a
- * read-only mount, or a folder without permission. A file without permission is its owner's to write.
- */
+/** Returns true when no process can write at `path`; a file without permission is its owner's to write. */
 export function isWritingImpossible(error: unknown, path: string): boolean {
   const reason = storeReason(error);
   return reason === "full" || reason === "read-only-mount" ||
     (reason === "no-access" && fileVersion(path) === "absent");
 }
 
-/** Why the store cannot be written, as a code and in words. */
-export interface WriteProblem {
-  readonly reason: StoreReason;
-  readonly message: string;
-}
-
 /**
- * Returns why the file at `path` cannot be opened for writing; null when it can, or is absent. Not to be
+ * Returns the error of opening the file at `path` for writing; null when it opens, or is absent. Not to be
  * called during a change: it drops every lock that SQLite has on the file in this process.
  */
-export function findWriteProblem(path: string): WriteProblem | null {
+export function findWriteError(path: string): Error | null {
   try {
-    Deno.openSync(path, { write: true }).close();
+    openIfPresent(path, { write: true })?.close();
     return null;
   } catch (error) {
-    return error instanceof Deno.errors.NotFound ? null : writeProblem(error);
+    return error as Error;
   }
 }
 
-/** Returns what an error means that was thrown when the store was to be written. */
-export function writeProblem(error: unknown): WriteProblem {
-  return { reason: storeReason(error), message: `the store cannot be written: ${explain(error)}` };
+/** Describes an error of writing the store. */
+export function writeProblem(error: unknown): string {
+  return `the store cannot be written: ${explain(error)}`;
 }
 
 /**
  * Returns why SQLite cannot create its journal beside the file at `path`; null when it can, or when the
  * folder's mode does not show it. Ignores capabilities such as CAP_DAC_OVERRIDE, except for root.
  */
-export function findFolderProblem(
-  path: string,
-  uid: number | null = Deno.uid(),
-): WriteProblem | null {
+export function findFolderProblem(path: string, uid = Deno.uid()): string | null {
   const folder = statFile(folderOf(path));
   if (!folder?.isDirectory || uid === 0) return null;
   // With an access control list, the group's bits hold the list's mask.
   const writers = folder.uid === uid ? 0o200 : 0o022;
   if (((folder.mode ?? writers) & writers) !== 0) return null;
   const owner = folder.uid === uid ? "" : `, which is of user ${folder.uid}`;
-  const problem = `user ${uid} may not write to its folder${owner}; ${advice["not-writable"]}`;
-  return { reason: "not-writable", message: `the store cannot be written: ${problem}` };
+  const problem = `user ${uid} may not write to its folder${owner}`;
+  return writeProblem(`${problem}; ${advice["not-writable"]}`);
 }
 
 /** Returns the path of another file in the folder of the store. */
@@ -179,10 +167,7 @@ export function openForReading(path: string): DatabaseSync | null {
   return database;
 }
 
-/**
- * Returns a text that changes when the file is written or replaced. SQLite's own change counter can be
- * equal in a copy over the file, so that it would not see the new content.
- */
+/** Returns a text that changes with the file; SQLite's change counter may be equal in a copy over it. */
 export function fileVersion(path: string): string {
   try {
     const { dev, ino, size, mtime, ctime } = Deno.lstatSync(path);

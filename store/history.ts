@@ -5,11 +5,10 @@ import { besideStore } from "./file.ts";
 /** How long a replacement and a refused push count, in milliseconds. */
 export const recentMs = 10 * 60_000;
 
-/** The longest text of a refusal, in characters. */
+/** The longest text of a refusal, and the longest id, in characters. */
 export const maximumDetailLength = 1_000;
 
 const maximumFileBytes = 16 * 2 ** 10;
-const maximumIdLength = 1_000;
 
 /** A topology that has left its place in the store to another one. */
 export interface Replacement {
@@ -50,14 +49,11 @@ export function historyPathOf(storePath: string): string {
   return besideStore(storePath, "history.json");
 }
 
-/**
- * Reads the history beside the store at `storePath`. A file that is absent, cannot be read or holds
- * anything unexpected counts as empty. Never throws.
- */
+/** Reads the history beside a store; one that is absent, unreadable or unexpected is empty. */
 export function readHistory(storePath: string): ApplyHistory {
   try {
     const value = JSON.parse(readSmallFile(historyPathOf(storePath), maximumFileBytes) ?? "null");
-    return fits(value, historyShape) ? value : noHistory;
+    return isHistory(value) ? value : noHistory;
   } catch {
     return noHistory;
   }
@@ -80,32 +76,19 @@ export function isRecent(at: number, now: number): boolean {
   return Math.abs(now - at) < recentMs;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-/** What is expected of each field. */
-type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
+/** Returns true when all fields are as expected; may throw otherwise. */
+function isHistory({ replaced, refused, loop }: ApplyHistory): boolean {
+  return Array.isArray(replaced) && replaced.length <= 3 &&
+    replaced.every(({ topologyId, at }) => isText(topologyId) && Number.isSafeInteger(at)) &&
+    (refused === null || isRefusedPush(refused)) &&
+    (loop === null || (isText(loop.keptId) && Number.isSafeInteger(loop.since)));
+}
 
-const isTime = Number.isSafeInteger;
-const isText = (maximumLength: number) => (value: unknown) =>
-  typeof value === "string" && value.length <= maximumLength;
-const isId = isText(maximumIdLength);
+function isRefusedPush({ code, keptId, refusedId, detail, at }: RefusedPush): boolean {
+  return refusalCodes.includes(code) && [keptId, refusedId, detail].every(isText) &&
+    Number.isSafeInteger(at);
+}
 
-const replacementShape: Shape = { topologyId: isId, at: isTime };
-const refusalShape: Shape = {
-  code: (value) => refusalCodes.some((it) => it === value),
-  keptId: isId,
-  refusedId: isId,
-  detail: isText(maximumDetailLength),
-  at: isTime,
-};
-const loopShape: Shape = { keptId: isId, since: isTime };
-const historyShape: Shape = {
-  replaced: (value) =>
-    Array.isArray(value) && value.length <= 3 && value.every((it) => fits(it, replacementShape)),
-  refused: (value) => value === null || fits(value, refusalShape),
-  loop: (value) => value === null || fits(value, loopShape),
-};
-
-/** Returns true when all fields are as expected. Throws for null. */
-function fits(value: unknown, shape: Shape): boolean {
-  return Object.entries(shape).every(([name, isExpected]) => isExpected((value as Fields)[name]));
+function isText(value: unknown): boolean {
+  return typeof value === "string" && value.length <= maximumDetailLength;
 }

@@ -158,7 +158,7 @@ export class FallbackStore implements ApplyStore {
       this.#kept = null;
     } catch (error) {
       if (storeReason(error) === "locked") throw error;
-      this.#kept = { ...kept, stored, problem: writeProblem(error).message };
+      this.#kept = { ...kept, stored, problem: writeProblem(error) };
     }
   }
 
@@ -221,7 +221,7 @@ export class FallbackStore implements ApplyStore {
       if (!isFileProblem(error)) throw error;
       const store = TopologyStore.inMemory(row);
       const result = change(store);
-      this.#kept = { store, stored, problem: writeProblem(error).message };
+      this.#kept = { store, stored, problem: writeProblem(error) };
       return result;
     }
   }

@@ -3,10 +3,11 @@ import {
   explain,
   fileVersion,
   findFolderProblem,
-  findWriteProblem,
+  findWriteError,
   listQuarantined,
   type StoreReason,
   storeReason,
+  writeProblem,
 } from "./file.ts";
 import type { FallbackStore } from "./recovery.ts";
 import { type AppliedTopology, RowReader } from "./row.ts";
@@ -49,9 +50,12 @@ export class StoreReader {
       if (repairs && fallback && fallback.problem !== null) await fallback.tryRecover();
       const stored = await this.#readOrQuarantine(signal, repairs);
       const applied = fallback ? fallback.resolve(stored) : stored;
-      const problem = fallback?.problem ??
-        (findWriteProblem(path) ?? findFolderProblem(path))?.message;
-      const details = [problem, quarantineText(listQuarantined(path))].filter((it) => it != null);
+      const writeError = findWriteError(path);
+      const details = [
+        fallback?.problem ?? (writeError ? writeProblem(writeError) : findFolderProblem(path)),
+        quarantineText(listQuarantined(path)),
+        applied?.hasOlderRows && "the store holds more than one row; the newest counts",
+      ].filter((it) => it);
       const detail = details.length > 0 ? { detail: details.join("; ") } : {};
       return applied ? { kind: "ok", applied, ...detail } : { kind: "idle", ...detail };
     } catch (error) {
