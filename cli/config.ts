@@ -84,32 +84,14 @@ export function readSection(text: string, path: string): IniEntry[] | null {
   return entries;
 }
 
-/** Where a value comes from. */
-type Origin =
-  | { readonly kind: "flag"; readonly flag: string }
-  | { readonly kind: "variable"; readonly variable: string }
-  | { readonly kind: "line"; readonly path: string; readonly line: number }
-  /** A line that sets the port of the API as the first agent reads it. */
-  | { readonly kind: "agent-port"; readonly path: string; readonly line: number };
-
 /** The text of a value, and where it was set. */
 export interface Source {
   readonly value: string;
-  readonly origin: Origin;
-}
-
-/** Formats an origin for messages. */
-export function textOf(origin: Origin): string {
-  switch (origin.kind) {
-    case "flag":
-      return origin.flag;
-    case "variable":
-      return `$${origin.variable}`;
-    case "line":
-      return `${origin.path} line ${origin.line}`;
-    case "agent-port":
-      return `agent-port in ${origin.path} line ${origin.line}`;
-  }
+  readonly kind: "flag" | "variable" | "line";
+  /** In words: `--interval`, `$DECNET_INTERVAL`, or the file with the line. */
+  readonly origin: string;
+  /** The line in the ini file; null elsewhere. */
+  readonly line: number | null;
 }
 
 /** More keys of that file: one is for `listen`, one has no effect here. */
@@ -137,13 +119,14 @@ function valuesOf(
       const text = `${path} line ${line}: unknown key '${key}' is ignored${question}`;
       problems.push({ kind: "unknown-key", line, error: new UsageError(text) });
     } else if (name !== undefined && value !== "" && (name === key || !ini.has(name))) {
-      ini.set(name, { value, origin: { kind: "line", path, line } });
+      ini.set(name, { value, kind: "line", origin: `${path} line ${line}`, line });
     }
   }
   const port = entries.find(({ key, value }) => key === "agent-port" && value !== "");
   if (port && !ini.has("listen")) {
-    const origin = { kind: "agent-port", path, line: port.line } as const;
-    ini.set("listen", { value: `0.0.0.0:${port.value}`, origin });
+    const { value, line } = port;
+    const origin = `agent-port in ${path} line ${line}`;
+    ini.set("listen", { value: `0.0.0.0:${value}`, kind: "line", origin, line });
   }
   return ini;
 }
@@ -157,11 +140,11 @@ function sourceFinder(
   // An empty variable counts as not set: unit files may list all variables.
   const findVariable = (name: string): Source | null => {
     const value = variable(name);
-    return value ? { value, origin: { kind: "variable", variable: name } } : null;
+    return value ? { value, kind: "variable", origin: `$${name}`, line: null } : null;
   };
   return (name) => {
     const value = flags.get(name);
-    if (value !== undefined) return { value, origin: { kind: "flag", flag: `--${name}` } };
+    if (value !== undefined) return { value, kind: "flag", origin: `--${name}`, line: null };
     return findVariable(variableOf(name)) ?? ini.get(name) ??
       (name === "docker-host" ? findVariable("DOCKER_HOST") : null);
   };
@@ -288,7 +271,7 @@ export function readConfiguration(
     const { parse, allowed } = options[key];
     const value = parse(source.value);
     if (value === null) {
-      const text = `${key}: '${source.value}' (from ${textOf(source.origin)}) must be ${allowed}`;
+      const text = `${key}: '${source.value}' (from ${source.origin}) must be ${allowed}`;
       problems.push({ kind: "value", key, source, error: new UsageError(text) });
     }
     return value as Value<Name> | null;

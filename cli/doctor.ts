@@ -12,7 +12,6 @@ import {
   nullDevice,
   readConfiguration,
   type Source,
-  textOf,
 } from "./config.ts";
 import { defaultText, versions } from "./help.ts";
 import { agentVersion, defaultOf, type KeyName, keyNames, options } from "./options.ts";
@@ -41,7 +40,7 @@ export function explainConfiguration(
   const placeOf = (key: KeyName) => fixes.placeOf(key, find(key));
   const settings = keyNames.flatMap((key) => {
     const source = find(key);
-    return source ? [{ key, text: `${source.value} (${textOf(source.origin)})` }] : [];
+    return source ? [{ key, text: `${source.value} (${source.origin})` }] : [];
   });
   return {
     configuration,
@@ -100,14 +99,9 @@ class ConfigurationFixes {
   }
 
   placeOf(key: KeyName, source: Source | null): string {
-    const origin = source?.origin;
-    if (origin?.kind === "flag" || origin?.kind === "variable") {
-      return `(set by ${textOf(origin)})`;
-    }
+    if (source && source.kind !== "line") return `(set by ${source.origin})`;
     if (this.path === nullDevice) return `(with --${key})`;
-    const place = origin?.kind === "line"
-      ? `set in ${textOf(origin)}`
-      : `in section [agent] of ${this.path}`;
+    const place = source ? `set in ${source.origin}` : `in section [agent] of ${this.path}`;
     const notice = this.#notice(key).replace(" && ", ", then: ");
     return `(${place})${notice}`;
   }
@@ -132,16 +126,10 @@ class ConfigurationFixes {
     }
   }
 
-  #ofValue(name: KeyName, { origin }: Source): string {
-    switch (origin.kind) {
-      case "flag":
-        return `start the agent without ${origin.flag}; the default is ${defaultText(name)}`;
-      case "variable":
-        return `remove the variable: unset ${origin.variable}`;
-      case "line":
-      case "agent-port":
-        return this.#editLine(origin.line, name);
-    }
+  #ofValue(name: KeyName, { kind, origin, line }: Source): string {
+    if (line !== null) return this.#editLine(line, name);
+    if (kind === "variable") return `remove the variable: unset ${origin.replace("$", "")}`;
+    return `start the agent without ${origin}; the default is ${defaultText(name)}`;
   }
 }
 
