@@ -26,7 +26,10 @@ export const defaultLimits = {
 /** Limits in the form of `defaultLimits`. */
 export type Limits = Readonly<typeof defaultLimits>;
 
-/** Receives, not public: pausing a TLS socket bounds nothing (2.9.4, `ext/node/ops/tls_wrap.rs`). */
+/**
+ * The part of a socket that receives. It is not public, but to pause a TLS socket does not stop the
+ * runtime from receiving, without a bound (seen in 2.9.4, `ext/node/ops/tls_wrap.rs`).
+ */
 interface Handle {
   readStart(): void;
   readStop(): void;

@@ -38,7 +38,7 @@ export interface ApplierOptions {
   readonly master: MasterAddress | null;
   /** Where the API listens, which no gateway may publish; null: it is off. */
   readonly listen: ListenAddress | null;
-  /** Whether another stored topology is removed first, and is no `conflict`, also if objects are left. */
+  /** Whether another stored topology is removed first, not a `conflict`; a mere error always gives way. */
   readonly supersede: boolean;
   /** Takes the row when the file cannot be written; without it, a failed write is an error. */
   readonly fallback?: FallbackStore | undefined;

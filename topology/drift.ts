@@ -169,7 +169,7 @@ export function containerChange(
   return change ?? specChange(planned, actual) ?? imageChange(planned, actual);
 }
 
-/** Whether a service runs longer than its base, in the base's old network; false if unclear. */
+/** Whether a service runs longer than its base, and so in its old network; false if unclear. */
 export function isLeftBehind({ uptime }: ContainerInfo, base: ContainerInfo | undefined): boolean {
   return uptime !== null && base !== undefined && base.uptime !== null && !isUptimeUnclear(base) &&
     uptime.atLeast > base.uptime.atMost;

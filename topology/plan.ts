@@ -12,19 +12,7 @@ import {
 type Labels = Readonly<Record<string, string>>;
 
 /** The body of `POST /networks/create`. */
-export interface NetworkRequest {
-  readonly Name: string;
-  readonly CheckDuplicate: true;
-  readonly Driver: "bridge";
-  readonly Internal: boolean;
-  /** Said, as engines from 27 on can add a pool by default. */
-  readonly EnableIPv6?: false;
-  readonly IPAM: {
-    readonly Driver: "default";
-    readonly Config: readonly [{ readonly Subnet: string }];
-  };
-  readonly Labels: Labels;
-}
+export type NetworkRequest = ReturnType<typeof networkRequest> & { readonly EnableIPv6?: false };
 
 /** The body of `POST /containers/create`; engines before API 1.44 accept only one endpoint. */
 export interface ContainerRequest {
@@ -202,17 +190,22 @@ function networkName(lan: string, prefix: string): string {
   return prefix + lan.toLowerCase();
 }
 
-function planLan(lan: Lan, id: string, prefix: string): PlannedNetwork {
-  const [name, subnet, internal] = [networkName(lan.name, prefix), lan.subnet, !lan.isDmz];
-  const request: NetworkRequest = {
+function networkRequest(name: string, { subnet, isDmz }: Lan, id: string) {
+  const labels: Labels = { [topologyLabel]: id };
+  return {
     Name: name,
     CheckDuplicate: true,
     Driver: "bridge",
-    Internal: internal,
+    Internal: !isDmz,
     IPAM: { Driver: "default", Config: [{ Subnet: subnet }] },
-    Labels: { [topologyLabel]: id },
-  };
-  return { name, subnet, internal, request };
+    Labels: labels,
+  } as const;
+}
+
+function planLan(lan: Lan, id: string, prefix: string): PlannedNetwork {
+  const name = networkName(lan.name, prefix);
+  const request = networkRequest(name, lan, id);
+  return { name, subnet: lan.subnet, internal: !lan.isDmz, request };
 }
 
 interface DeckyContext {
@@ -355,6 +348,7 @@ async function withDigest<T extends PlannedNetwork | PlannedContainer>(
   };
 }
 
+/** Says so, as engines from 27 on can add a pool by default. */
 function withoutIpv6({ request }: PlannedNetwork): NetworkRequest {
   return { ...request, EnableIPv6: false };
 }
