@@ -41,14 +41,10 @@ put() {
     echo "unchanged: $path"
     return
   fi
-  case $path in "$installed" | "$unit")
-    restart=yes
-    if [ -f "$path" ]; then
-      ln -f "$path" "$path.previous"
-      kept=", keeping the old one as $path.previous"
-    fi
-    ;;
-  esac
+  if [ -f "$path" ] && { [ "$path" = "$installed" ] || [ "$path" = "$unit" ]; }; then
+    ln -f "$path" "$path.previous"
+    kept=", keeping the old one as $path.previous"
+  fi
   mv -fT "$new" "$path"
   if command -v restorecon >/dev/null; then restorecon "$path" || :; fi
   did "installed $path$kept"
@@ -127,17 +123,26 @@ print_unit() {
   printf '%s\n' "$text"
 }
 
+property() {
+  systemctl show --property="$1" --value decnet-agent
+}
+
+# Asks systemd what it runs: an earlier run of this script may have been interrupted.
 start_service() {
+  running=$(readlink "/proc/$(property MainPID)/exe") || :
+  is_old=$(property NeedDaemonReload)
   systemctl daemon-reload
   if ! systemctl is-enabled --quiet decnet-agent 2>/dev/null; then
     systemctl --quiet enable decnet-agent
     did "enabled decnet-agent.service"
   fi
   action=start
-  if systemctl is-active --quiet decnet-agent; then action=restart; fi
-  if [ "$action$restart" = restart ]; then
-    echo "unchanged: decnet-agent.service, which is running"
-    return
+  if systemctl is-active --quiet decnet-agent; then
+    action=restart
+    if [ "$running $is_old" = "$installed no" ]; then
+      echo "unchanged: decnet-agent.service, which is running"
+      return
+    fi
   fi
   systemctl "$action" decnet-agent || fail "it did not start: journalctl -u decnet-agent -n 20"
   did "${action}ed decnet-agent.service"
@@ -181,7 +186,7 @@ main() {
   [ "$(id -u)" = 0 ] || fail "only root can install it: decnet-agent print install | sudo sh"
   [ -d /run/systemd/system ] || fail "systemd does not run here. Use cron: decnet-agent print cron"
   [ "$(readlink "$unit")" != /dev/null ] || fail "its unit is masked: systemctl unmask decnet-agent"
-  new='' restart=''
+  new=''
   trap 'rm -f "$new"' EXIT
   trap 'exit 1' HUP INT TERM
 

@@ -37,8 +37,12 @@ obstacle() {
   [ -z "$keep" ] || return 0
   report=$("$program" state 2>&1) || :
   topology=$(printf '%s\n' "$report" | sed -n 's/^topology  *//p')
+  unknown=$(printf '%s\n' "$report" | sed -n 's/^  unexpected .* \(decnet_t_[^ ]*\).*/ \1/p')
   case $topology in
-    "none (idle)") ;;
+    "none (idle)")
+      [ -z "$unknown" ] ||
+        printf 'running, but not known to the agent (--keep-topology goes on):\n%s\n' "$unknown"
+      ;;
     # It is nothing to paste into a shell.
     "" | *[!A-Za-z0-9_.-]*)
       printf 'cannot tell which topology is applied (--keep-topology goes on): %s\n' "$report"
@@ -77,7 +81,7 @@ remove_units() {
   fi
   systemd daemon-reload || :
   systemd reset-failed 'decnet-agent*' 2>/dev/null || :
-  if [ -n "$podman" ]; then systemd try-restart podman.socket; fi
+  if [ -n "$podman" ]; then systemd try-restart podman.socket || :; fi
 }
 
 # Another user could get the number of the old one: nothing may be left that belongs to it.
