@@ -26,16 +26,18 @@ function service(name: string, more: Partial<Parameters<typeof container>[0]> = 
 class Setup implements AsyncDisposable {
   readonly #folder = new TemporaryFolder();
   readonly sink = new TestSink();
+  readonly web = service("web-http");
   readonly logged: string[] = [];
   engine!: FakeEngine;
   forwarder!: LogForwarder;
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
-  static async start(containers: ContainerItem[], maximumFollowed = 500): Promise<Setup> {
+  /** Starts one that follows `web`, or others. */
+  static async start(containers?: ContainerItem[], maximumFollowed = 500): Promise<Setup> {
     const setup = new Setup();
     setup.engine = await FakeEngine.start(`${setup.#folder.path}/docker.sock`);
-    setup.engine.containers = containers;
+    setup.engine.containers = containers ?? [setup.web];
     setup.startForwarder(maximumFollowed);
     return setup;
   }
@@ -117,9 +119,8 @@ Deno.test("LogForwarder sends the lines of services, each once and in order", as
 });
 
 Deno.test("LogForwarder goes on after a restart from what was safe", async () => {
-  const web = service("web-http");
-  await using setup = await Setup.start([web]);
-  const { engine, sink } = setup;
+  await using setup = await Setup.start();
+  const { engine, sink, web } = setup;
   const at = timestampAt(Date.now());
   for (const line of ["1\n", "2\n"]) engine.logs.print(web.Id, line, at);
   await setup.untilLines(2);
@@ -156,9 +157,8 @@ Deno.test("LogForwarder reads the log of a container that has ended, once", asyn
 });
 
 Deno.test("L14 LogForwarder opens a log again that was cut", async () => {
-  const web = service("web-http");
-  await using setup = await Setup.start([web]);
-  const { engine, sink } = setup;
+  await using setup = await Setup.start();
+  const { engine, sink, web } = setup;
   for (const line of ["1", "2", "3"]) {
     engine.logs.print(web.Id, `${line}\n`);
     await setup.untilLines(Number(line));
@@ -283,9 +283,8 @@ const clocks = [
 for (const { what, setBackMs, laterMs, isRunning } of clocks) {
   Deno.test(`L16 LogForwarder misses no line of a clock set back ${what}`, async () => {
     using clock = new TestClock();
-    const web = service("web-http");
-    await using setup = await Setup.start([web]);
-    const { engine, sink } = setup;
+    await using setup = await Setup.start();
+    const { engine, sink, web } = setup;
     for (const line of ["1", "2"]) engine.logs.print(web.Id, `${line}\n`);
     await setup.untilLines(2);
     if (isRunning) {
@@ -312,9 +311,8 @@ for (const { what, setBackMs, laterMs, isRunning } of clocks) {
 
 Deno.test("L16 LogForwarder misses no line that takes the place of a removed one", async () => {
   using clock = new TestClock();
-  const web = service("web-http");
-  await using setup = await Setup.start([web]);
-  const { engine, sink } = setup;
+  await using setup = await Setup.start();
+  const { engine, sink, web } = setup;
   engine.logs.print(web.Id, "1\n");
   await setup.untilLines(1);
   await setup.stopForwarder();
@@ -332,9 +330,8 @@ Deno.test("L16 LogForwarder misses no line that takes the place of a removed one
 
 Deno.test("L16 LogForwarder reads a log again that the engine continues too late", async () => {
   using clock = new TestClock();
-  const web = service("web-http");
-  await using setup = await Setup.start([web]);
-  const { engine, sink } = setup;
+  await using setup = await Setup.start();
+  const { engine, sink, web } = setup;
   engine.logs.print(web.Id, "1\n");
   await setup.untilLines(1);
   engine.logs.end();
@@ -348,9 +345,8 @@ Deno.test("L16 LogForwarder reads a log again that the engine continues too late
 });
 
 Deno.test("L12 LogForwarder goes on behind a gap, and counts it", async () => {
-  const web = service("web-http");
-  await using setup = await Setup.start([web]);
-  const { engine, sink } = setup;
+  await using setup = await Setup.start();
+  const { engine, sink, web } = setup;
   engine.logs.print(web.Id, "1\n");
   await setup.untilLines(1);
   await setup.stopForwarder();
@@ -392,9 +388,8 @@ Deno.test("LogForwarder forgets containers that are gone", async () => {
 });
 
 Deno.test("LogForwarder reads a log once when its container is listed again", async () => {
-  const web = service("web-http");
-  await using setup = await Setup.start([web]);
-  const { engine, sink } = setup;
+  await using setup = await Setup.start();
+  const { engine, sink, web } = setup;
   engine.logs.print(web.Id, "1\n");
   await setup.untilLines(1);
   for (const containers of [[], [web]]) {

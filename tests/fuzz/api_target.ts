@@ -293,7 +293,7 @@ export async function open(folder: string): Promise<Target> {
       assert.equal(status, 200, "the API no longer answers");
       return outcome;
     },
-    [Symbol.asyncDispose]: async () => {
+    close: async () => {
       kept.close();
       await server.stop();
       await host[Symbol.asyncDispose]();

@@ -86,16 +86,15 @@ function randomCertificate(random: SeededRandom): Uint8Array<ArrayBuffer> {
 }
 
 /** Opens the target: certificates, read by the agent, by OpenSSL and by the runtime's TLS. */
-export function open(folder: string): Promise<Target> {
+export function open(folder: string): Target {
   const file = `${folder}/certificate.pem`;
-  return Promise.resolve({
+  return {
     run: async (random) => {
       const der = randomCertificate(random);
       if (random.isOneIn(2)) return await compareNames(der, random, file);
       return await checkMutated(mutateBytes(der, random, { faults: 1 + random.few(3) }), file);
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  });
+  };
 }
 
 async function compareNames(

@@ -150,7 +150,7 @@ export async function open(folder: string): Promise<Target> {
       await checkValidated(validated, document, random);
       return "planned";
     },
-    [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
+    close: () => host[Symbol.asyncDispose](),
   };
 }
 

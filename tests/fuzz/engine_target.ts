@@ -144,7 +144,7 @@ export async function open(folder: string): Promise<Target> {
       socket.reply = joined([...answers, answerBytes(containers, random)]);
       return checkHeartbeat(await agent.sendHeartbeat(never));
     },
-    [Symbol.asyncDispose]: async () => {
+    close: async () => {
       agent.close();
       await socket[Symbol.asyncDispose]();
     },

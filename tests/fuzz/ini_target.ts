@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { type Arguments, parseArguments } from "../../cli/args.ts";
 import { type Configuration, configure } from "../../cli/config.ts";
-import { run } from "../../cli/main.ts";
 import { type KeyName, keyNames, variableOf } from "../../cli/options.ts";
 import type { Environment } from "../../cli/terminal.ts";
+import { runOn } from "../support/command_line.ts";
 import { keyCases } from "../support/option_cases.ts";
 import { checkError, checkImage, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
@@ -94,8 +94,8 @@ function value(name: KeyName, random: SeededRandom, rarely: number): string {
 const casesForEachRun = 10;
 
 /** Opens the target: configuration files, variables and command lines. */
-export function open(): Promise<Target> {
-  return Promise.resolve({
+export function open(): Target {
+  return {
     run: async (random) => {
       const args = commandLine(random);
       const machine = machineOf(random);
@@ -103,8 +103,7 @@ export function open(): Promise<Target> {
       if (outcome === "usage" && random.isOneIn(casesForEachRun)) await checkRun(args, machine);
       return outcome;
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  });
+  };
 }
 
 function machineOf(random: SeededRandom): Environment {
@@ -160,23 +159,8 @@ function checkConfiguration({ agent, intervalMs, listen }: Configuration): void 
 
 /** Checks that a rejected command line says why in one line, and does nothing. */
 async function checkRun(args: readonly string[], machine: Environment): Promise<void> {
-  let [stdout, stderr] = ["", ""];
-  const code = await run(args, {
-    ...machine,
-    stdout: (text) => {
-      stdout += text;
-      return null;
-    },
-    stderr: (text) => stderr += text,
-    stderrIsTerminal: () => false,
-    stdoutIsTerminal: () => false,
-    executable: () => "/opt/decnet/decnet-agent",
-    readInput: () => Promise.reject(new Deno.errors.NotFound("no such file")),
-    onReload: () => {},
-    stopSignal: () => {
-      throw new assert.AssertionError({ message: "it was going to change something" });
-    },
-  });
+  const stopSignal = () => assert.fail("it was going to change something");
+  const { code, stdout, stderr } = await runOn(args, { ...machine, stopSignal });
   const isAnswer = stderr === "" && code === 0;
   if (isAnswer) return assert.ok(/^(Usage|decnet-agent|\{|[0-9a-f]{64})/.test(stdout), stdout);
   assert.equal(code, 3);

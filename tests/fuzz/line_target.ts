@@ -133,8 +133,8 @@ function checkWindow(lines: readonly Uint8Array[], random: SeededRandom): void {
 }
 
 /** Opens the target: the lines of containers. */
-export function open(): Promise<Target> {
-  return Promise.resolve({
+export function open(): Target {
+  return {
     run: (random) => {
       const outcome = checkLine(hostileLine(random));
       if (random.isOneIn(4)) {
@@ -142,6 +142,5 @@ export function open(): Promise<Target> {
       }
       return Promise.resolve(outcome);
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  });
+  };
 }

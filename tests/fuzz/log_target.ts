@@ -87,8 +87,8 @@ function textOf([timestamp, line]: readonly [timestamp: string, line: Uint8Array
 }
 
 /** Opens the target: the engine's stream of a log, right or not, until it is split into lines. */
-export function open(): Promise<Target> {
-  return Promise.resolve({
+export function open(): Target {
+  return {
     run(random) {
       const stream = streamOf(random);
       const memory = new SharedMemory(memoryBytes);
@@ -103,6 +103,5 @@ export function open(): Promise<Target> {
         assert.ok(memory.take(memoryBytes), "memory is lost");
       }
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  });
+  };
 }

@@ -110,7 +110,7 @@ export async function open(): Promise<Target> {
         return "TLS: no answer";
       }
     },
-    [Symbol.asyncDispose]: async () => {
+    close: async () => {
       client[Symbol.dispose]();
       await master[Symbol.asyncDispose]();
     },

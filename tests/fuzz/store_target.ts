@@ -111,10 +111,10 @@ const expected = ["Error", "TypeError", "AlreadyApplied", "CorruptStoreError"];
 const neighbours = ["-journal", "-wal", "-shm"];
 
 /** Opens the target: files in the place of the store. */
-export function open(folder: string): Promise<Target> {
+export function open(folder: string): Target {
   const stores = makeStores(folder);
   let cases = 0;
-  return Promise.resolve({
+  return {
     run: async (random) => {
       // Each has its own folder, so that files beside the store are removed with it.
       const place = `${folder}/${cases++}`;
@@ -133,8 +133,7 @@ export function open(folder: string): Promise<Target> {
         Deno.removeSync(place, { recursive: true });
       }
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  });
+  };
 }
 
 async function read(path: string): Promise<string> {

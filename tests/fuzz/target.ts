@@ -7,12 +7,14 @@
 import { SeededRandom } from "../support/random.ts";
 
 /** A part of the program that gets hostile input, case after case. */
-export interface Target extends AsyncDisposable {
+export interface Target {
   /**
    * Runs one case, which depends on nothing but `random`, and returns its outcome in a word. Throws
    * when something happened that must never happen.
    */
   run(random: SeededRandom): Promise<string> | string;
+  /** Called after the last case. */
+  close?(): Promise<void>;
 }
 
 /** Which cases to run, and what none of them may exceed. */
@@ -108,10 +110,10 @@ function print(line: ChildLine): void {
 
 if (import.meta.main) {
   const [module = "", caseFile = "", folder = "", json = ""] = Deno.args;
-  const { open }: { open(folder: string): Promise<Target> } = await import(module);
+  const { open }: { open(folder: string): Target | Promise<Target> } = await import(module);
   const target = await open(folder);
   const tally = await runCases(target, caseFile, JSON.parse(json));
-  await target[Symbol.asyncDispose]();
+  await target.close?.();
   print({ kind: "tally", tally });
   Deno.exit(0);
 }

@@ -218,30 +218,21 @@ const faults: MasterFault[] = [
   ),
 ];
 
-const weakKeys: [kind: string, genpkey: string[]][] = [
-  ["RSA-PSS", ["-algorithm", "RSA-PSS"]],
-  ["ED448", ["-algorithm", "ED448"]],
-  ["EC P-224", ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-224"]],
-  ["RSA with 1024 bits", ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"]],
-];
-
-for (const [kind, key] of weakKeys) {
-  openssl.test(`M18 a new pair with a key of ${kind}: reported and survived`, async () => {
-    await assertOvercome({
-      what: kind,
-      strike: async (host) => {
-        using issuer = await OpensslAuthority.create();
-        await host.replaceWorker({ ...await issuer.issue({ key }), fingerprint: "" });
-      },
-      result: "delivered",
-      says: new RegExp(
-        `Cannot use \\S+/worker\\.key: TLS does not accept a key of ${kind}; request`,
-      ),
-      lines: [/ TLS does not accept a key of .* subject=certificates$/, inOrder],
-      once: ["UNKNOWN", 3],
-    });
+// master/certificates_openssl_test.ts has the other kinds of keys.
+openssl.test("M18 a new pair with a key of RSA-PSS: reported and survived", async () => {
+  await assertOvercome({
+    what: "a key of RSA-PSS",
+    strike: async (host) => {
+      using issuer = await OpensslAuthority.create();
+      const issued = await issuer.issue({ key: ["-algorithm", "RSA-PSS"] });
+      await host.replaceWorker({ ...issued, fingerprint: "" });
+    },
+    result: "delivered",
+    says: /Cannot use \S+\/worker\.key: TLS does not accept a key of RSA-PSS; request/,
+    lines: [/ TLS does not accept a key of .* subject=certificates$/, inOrder],
+    once: ["UNKNOWN", 3],
   });
-}
+});
 
 for (const fault of faults) {
   Deno.test(`${fault.what}: reported and survived`, () => assertOvercome(fault));
