@@ -45,18 +45,17 @@ export function conflictError(
   id: string,
   { left, isPush }: { left: Changes | null; isPush: boolean },
 ): ApplyError {
-  const { message } = new AlreadyApplied(storedId, id);
+  let { message } = new AlreadyApplied(storedId, id);
   if (left) {
     // An id of another program's row may hold what a shell would run.
     const word = /^[\w.-]+$/.test(storedId) ? storedId : "ID";
     const advice = `remove them with decnet-agent teardown ${word}`;
-    const text = `an apply of '${storedId}' has failed, and ${describeLeft(left)}; ${advice}`;
-    return new ApplyError("conflict", `${message}: ${text}`);
+    message += `: an apply of '${storedId}' has failed, and ${describeLeft(left)}; ${advice}`;
+  } else if (isPush) {
+    message += `: tear '${storedId}' down for this host at the master first, or set ` +
+      "supersede = true here";
   }
-  if (!isPush) return new ApplyError("conflict", message);
-  const advice =
-    `tear '${storedId}' down for this host at the master first, or set supersede = true here`;
-  return new ApplyError("conflict", `${message}: ${advice}`);
+  return new ApplyError("conflict", message);
 }
 
 function describeLeft({ networks, containers }: Changes): string {

@@ -55,33 +55,28 @@ export class ConnectionError extends Error {
   }
 }
 
-const reasons: ReadonlyMap<string | undefined, ConnectionReason> = new Map([
-  ["ENOTFOUND", "unresolved-name"],
-  ["EAI_AGAIN", "unresolved-name"],
-  ["EAI_FAIL", "unresolved-name"],
-  ["EAI_NONAME", "unresolved-name"],
-  ["ECONNREFUSED", "connection-refused"],
-  ["EHOSTUNREACH", "no-route"],
-  ["ENETUNREACH", "no-route"],
-  ["ECONNRESET", "closed"],
-  ["EPIPE", "closed"],
-]);
+type Meanings = readonly (readonly [words: string, reason: ConnectionReason])[];
 
-/** What a server's alert means, by its name in the runtime's message; it ends the handshake. */
-const alerts: ReadonlyMap<string, ConnectionReason> = new Map([
-  ["HandshakeFailure", "nothing-in-common"],
-  ["InsufficientSecurity", "nothing-in-common"],
+/** What the system's error codes mean. */
+const codes: Meanings = [
+  ["ENOTFOUND EAI_AGAIN EAI_FAIL EAI_NONAME", "unresolved-name"],
+  ["ECONNREFUSED", "connection-refused"],
+  ["EHOSTUNREACH ENETUNREACH", "no-route"],
+  ["ECONNRESET EPIPE", "closed"],
+];
+
+/** What a server's alerts mean, by their names in the runtime's message; each ends the handshake. */
+const alerts: Meanings = [
+  ["HandshakeFailure InsufficientSecurity", "nothing-in-common"],
   ["ProtocolVersion", "old-tls"],
-  ["BadCertificate", "certificate-refused"],
-  ["UnsupportedCertificate", "certificate-refused"],
-  ["CertificateRevoked", "certificate-refused"],
-  ["CertificateExpired", "certificate-refused"],
-  ["CertificateUnknown", "certificate-refused"],
-  ["UnknownCA", "certificate-refused"],
-  ["AccessDenied", "certificate-refused"],
-  ["DecryptError", "certificate-refused"],
-  ["CertificateRequired", "certificate-refused"],
-]);
+  ["BadCertificate UnsupportedCertificate CertificateRevoked", "certificate-refused"],
+  ["CertificateExpired CertificateUnknown CertificateRequired", "certificate-refused"],
+  ["UnknownCA AccessDenied DecryptError", "certificate-refused"],
+];
+
+function meaningOf(word: string, meanings: Meanings): ConnectionReason | undefined {
+  return meanings.find(([words]) => words.split(" ").includes(word))?.[1];
+}
 
 /** Reasons that say least: they are given only if there is no other. */
 const vague: readonly ConnectionReason[] = ["no-route", "timeout"];
@@ -103,8 +98,8 @@ export function connectionError(cause: unknown): ConnectionError {
     if (text.startsWith("peer is incompatible")) return "nothing-in-common";
     // The codes of many alerts are that of a failed handshake.
     const [, alert] = /^received fatal alert: (.+)$/.exec(text) ?? [];
-    if (alert !== undefined) return alerts.get(alert) ?? "handshake-ended";
-    return reasons.get(code) ?? "other";
+    if (alert !== undefined) return meaningOf(alert, alerts) ?? "handshake-ended";
+    return meaningOf(code ?? "", codes) ?? "other";
   };
   return new ConnectionError(reason(), detail, { cause });
 }
