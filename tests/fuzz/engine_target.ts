@@ -17,24 +17,10 @@ import { planDocument } from "../../topology/plan.ts";
 import { reserveInterface } from "../../topology/address.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
-import {
-  chunked,
-  encode,
-  hostileText,
-  joined,
-  mutateBytes,
-  mutateTree,
-  treeOf,
-  write,
-} from "./hostile.ts";
+import { answerBytes, encode, hostileText, joined, mutateTree, treeOf, write } from "./hostile.ts";
 import { ScriptedServer } from "./raw_socket.ts";
 import type { Target } from "./target.ts";
 
-const tokens = [
-  "HTTP/1.1 200 OK|HTTP/1.0|HTTP/2|\r\n|\n|\r\n\r\n|0\r\n\r\n|ffffffff\r\n|-1\r\n|:|\0|1;x=y\r\n",
-  "Connection: close|Content-Length: 5\r\n|Content-Length: 99999999999999\r\n|Content-Length: -1\r\n",
-  "Transfer-Encoding: chunked\r\n|Transfer-Encoding: gzip, chunked\r\n|Content-Length: 1, 1\r\n",
-].flatMap((line) => line.split("|"));
 const states = "created|running|paused|restarting|removing|exited|dead||x".split("|");
 const statuses = [
   "Up 5 minutes|Up 2 hours (unhealthy)|Up Less than a second|Exited (137) 3 days ago|Up|",
@@ -84,33 +70,17 @@ function textOf(list: unknown, random: SeededRandom): string {
 }
 
 /** A body as an answer of HTTP, in one form or another, right or not. */
-function answerBytes(text: string, random: SeededRandom): Uint8Array<ArrayBuffer> {
-  const body = encode(text);
+function answerOf(text: string, random: SeededRandom): Uint8Array<ArrayBuffer> {
   const rarely = random.pick([3, 1_000, 1_000]);
   const status = random.isOneIn(rarely) || text.startsWith("{")
     ? random.pick(["404 Not Found", "500 x", "204 No", "304 x", "100 Go", "199", "999 x", "20 x"])
     : "200 OK";
-  const fields = random.times(
-    random.few(random.isOneIn(99) ? 900 : 3),
-    () =>
-      random.isOneIn(rarely)
-        ? hostileText(random)
-        : `${random.pick(["Server: Docker/20.10 (linux)", "Api-Version: 1.41", "X: y"])}\r\n`,
-  );
-  const head = `HTTP/1.1 ${status}\r\n${fields.join("")}`;
-  const bytes = random.any(
-    () => joined([encode(`${head}Content-Length: ${body.length}\r\n\r\n`), body]),
-    () => joined([encode(`${head}Transfer-Encoding: chunked\r\n\r\n`), inChunks(body, random)]),
-    () => joined([encode(`${head}Connection: close\r\n\r\n`), body]),
-  );
-  if (!random.isOneIn(rarely)) return bytes;
-  return mutateBytes(bytes, random, { faults: 1 + random.few(6), tokens });
-}
-
-function inChunks(body: Uint8Array, random: SeededRandom): Uint8Array {
-  const size = random.pick([1, 7, 1_000, 1_000_000]);
-  const extension = () => random.isOneIn(50) ? ";a=b" : "";
-  return chunked(body, Math.max(size, Math.ceil(body.length / 2_000)), extension);
+  const field = () =>
+    random.isOneIn(rarely)
+      ? hostileText(random)
+      : `${random.pick(["Server: Docker/20.10 (linux)", "Api-Version: 1.41", "X: y"])}\r\n`;
+  const fields = random.times(random.few(random.isOneIn(99) ? 900 : 3), field);
+  return answerBytes(random, { status, fields, body: encode(text), rarely });
 }
 
 const text = Deno.readTextFileSync(new URL("../data/topology-three-lans.json", import.meta.url));
@@ -138,10 +108,10 @@ export async function open(folder: string): Promise<Target> {
   return {
     run: async (random) => {
       const [networks, containers] = listTexts(names, random);
-      const answers = [networks, containers].map((it) => answerBytes(it, random));
+      const answers = [networks, containers].map((it) => answerOf(it, random));
       if (!random.isOneIn(casesForEachHeartbeat)) return await readLists(joined(answers), random);
       // Containers are listed twice: by name and by label.
-      socket.reply = joined([...answers, answerBytes(containers, random)]);
+      socket.reply = joined([...answers, answerOf(containers, random)]);
       return checkHeartbeat(await agent.sendHeartbeat(never));
     },
     close: async () => {

@@ -174,6 +174,38 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
+const answerTokens = [
+  "HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|HTTP/1.0|HTTP/2|\r\n|\n|\r\n\r\n|0\r\n\r\n|:|\0",
+  "Content-Length: 5\r\n|Content-Length: 99999999999999\r\n|Content-Length: -1\r\n|1;x=y\r\n|-1\r\n",
+  "Transfer-Encoding: chunked\r\n|Transfer-Encoding: gzip, chunked\r\n|Content-Length: 1, 1\r\n",
+  "Connection: close\r\n|ffffffffffffffff\r\n|Upgrade: websocket\r\n|Trailer: x\r\n",
+  "HTTP/1.1 101 Switching\r\n\r\n|HTTP/1.1 103 Early\r\n\r\n",
+].flatMap((line) => line.split("|"));
+
+/** Returns an answer of HTTP in one form or another; one in `rarely` is not right. */
+export function answerBytes(
+  random: SeededRandom,
+  { status, fields, body, rarely }: {
+    status: string;
+    fields: readonly string[];
+    body: Uint8Array;
+    rarely: number;
+  },
+): Uint8Array<ArrayBuffer> {
+  const length = random.isOneIn(rarely) ? random.below(100_000) : body.length;
+  const size = Math.max(random.pick([1, 7, 1_000, 1_000_000]), Math.ceil(body.length / 2_000));
+  const chunks = () => chunked(body, size, () => random.isOneIn(50) ? ";a=b" : "");
+  const [field, content] = random.any<[string, Uint8Array]>(
+    () => [`Content-Length: ${length}\r\n`, body],
+    () => ["Transfer-Encoding: chunked\r\n", chunks()],
+    () => ["Connection: close\r\n", body],
+  );
+  const head = `HTTP/1.1 ${status}\r\n${fields.join("")}${field}\r\n`;
+  const bytes = joined([encode(head), content]);
+  if (!random.isOneIn(rarely)) return bytes;
+  return mutateBytes(bytes, random, { faults: 1 + random.few(6), tokens: answerTokens });
+}
+
 /**
  * JSON as it can be written, not only as it can be read: keys may stand twice, and a leaf is any
  * text, also of what is no JSON.

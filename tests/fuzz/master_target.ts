@@ -7,7 +7,7 @@ import { type MasterReply, parseRetryAfter } from "../../master/client.ts";
 import { authority, TestClient } from "../support/master_setup.ts";
 import { checkError, checkMessage } from "./oracles.ts";
 import type { SeededRandom } from "../support/random.ts";
-import { encode, hostileText, joined, mutateBytes } from "./hostile.ts";
+import { answerBytes, encode, hostileText } from "./hostile.ts";
 import { ScriptedServer } from "./raw_socket.ts";
 import type { Target } from "./target.ts";
 
@@ -18,12 +18,6 @@ const dates = [
   "Fri, 31 Dec 9999 23:59:59 GMT|Thu, 01 Jan 1970 00:00:00 GMT|Wed, 32 Foo 20266 99:99:99 GMT",
   "2026-11-22T21:00:00Z|Dec 1 -271821|Jan 1 275761",
 ].flatMap((line) => line.split("|"));
-const tokens = [
-  "HTTP/1.1 200 OK\r\n|HTTP/1.1 100 Continue\r\n\r\n|\r\n|\n|0\r\n\r\n|Connection: close\r\n|\0|:",
-  "Content-Length: 7\r\n|Content-Length: -1\r\n|Transfer-Encoding: chunked\r\n|ffffffffffffffff\r\n",
-  "Upgrade: websocket\r\n|HTTP/1.1 101 Switching\r\n\r\n|HTTP/1.1 103 Early\r\n\r\n|Trailer: x\r\n",
-].flatMap((line) => line.split("|"));
-
 /** A value for `Retry-After`. */
 function retryAfter(random: SeededRandom): string {
   return random.any(
@@ -58,16 +52,7 @@ function masterBytes(random: SeededRandom): Uint8Array<ArrayBuffer> {
       () => "Content-Type: application/json\r\n",
       () => random.isOneIn(rarely) ? hostileText(random) : "",
     ));
-  const length = random.isOneIn(rarely) ? random.below(100_000) : body.length;
-  const hex = length.toString(16);
-  const framing = random.any(
-    () => [encode(`Content-Length: ${length}\r\n\r\n`), body],
-    () => [encode(`Transfer-Encoding: chunked\r\n\r\n${hex}\r\n`), body, encode("\r\n0\r\n\r\n")],
-    () => [encode("\r\n"), body],
-  );
-  const bytes = joined([encode(`HTTP/1.1 ${status}\r\n${fields.join("")}`), ...framing]);
-  if (!random.isOneIn(rarely)) return bytes;
-  return mutateBytes(bytes, random, { faults: 1 + random.few(6), tokens });
+  return answerBytes(random, { status, fields, body, rarely });
 }
 
 const now = Date.UTC(2026, 10, 22);
