@@ -32,7 +32,8 @@ export async function runOtherCommand(
     case "hash":
       return await printHash(command.file, json, terminal);
     case "print":
-      return print(command.what, terminal);
+      print(command.what, terminal);
+      return 0;
     case "doctor":
       return await doctor({ values, config }, { ...command, json }, terminal);
     case "run": {

@@ -56,7 +56,6 @@ const teardownCodes: CodeTable = [
 ];
 
 const imagesCodes = plainCodes.toSpliced(1, 0, ["2", "with --missing: one is, or Docker is down"]);
-const printCodes = plainCodes.toSpliced(1, 0, ["1", "printed, but the unit hides the executable"]);
 
 /** What a command does, and its exit codes. */
 type CommandHelp = readonly [summary: string, codes: CodeTable];
@@ -70,7 +69,7 @@ const commandHelp: Record<CommandName, CommandHelp> = {
   "teardown": ["remove a topology; 8 characters of its id are enough", teardownCodes],
   "hash": ["print the version hash of a topology document", plainCodes],
   "images": ["list the images that a topology document needs", imagesCodes],
-  "print": ["print a file or a script to install", printCodes],
+  "print": ["print a file or a script to install", plainCodes],
   "help": ["show this help, or that of a command", plainCodes],
   "version": ["show the versions of the agent, Deno and SQLite", plainCodes],
 };

@@ -1,47 +1,33 @@
-import { sanitizeLine } from "../host/log.ts";
 import { systemPaths } from "../host/files.ts";
 import { bashCompletion } from "../packaging/completion.ts";
 import { config } from "../packaging/config.ts";
 import man from "../packaging/decnet-agent.1" with { type: "text" };
-import {
-  checkService,
-  checkTimer,
-  cron,
-  folderHiddenByUnit,
-  installScript,
-  systemdService,
-  uninstallScript,
-} from "../packaging/units.ts";
+import checkService from "../packaging/decnet-agent-check.service" with { type: "text" };
+import checkTimer from "../packaging/decnet-agent-check.timer" with { type: "text" };
+import cron from "../packaging/decnet-agent.cron" with { type: "text" };
+import service from "../packaging/decnet-agent.service" with { type: "text" };
+import install from "../packaging/install.sh" with { type: "text" };
+import uninstall from "../packaging/uninstall.sh" with { type: "text" };
 import { type PrintableFile, printables } from "./args.ts";
 import { commands, flags, keys } from "./help.ts";
-import type { ExitCode } from "./report.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Runs `print`: prints a file to install on this host. Throws `Error` as `textOf`. */
-export function print(what: PrintableFile, terminal: Terminal): ExitCode {
+/** Runs `print`. Throws `Error` where a script needs the executable, and there is none. */
+export function print(what: PrintableFile, terminal: Terminal): void {
   terminal.stdout(textOf(what, () => terminal.executable()));
-  if (what !== "systemd-service" && what !== "systemd-check-service") return 0;
-  const executable = terminal.executable();
-  const folder = folderHiddenByUnit(executable);
-  if (folder === null) return 0;
-  terminal.stderr(
-    `decnet-agent: the service cannot start ${sanitizeLine(executable)}: the unit hides ` +
-      `${folder}. Copy the executable to /usr/local/bin, then print again\n`,
-  );
-  return 1;
 }
 
-/** The text of a file. Throws what `executable`, its path, throws, and `Error` as `systemdService`. */
+/** Returns a file to install; a script gets the path of the executable. Throws as `executable`. */
 export function textOf(what: PrintableFile, executable: () => string): string {
   switch (what) {
     case "systemd-service":
-      return systemdService(executable());
+      return service;
     case "systemd-check-service":
-      return checkService(executable());
+      return checkService;
     case "systemd-check-timer":
-      return checkTimer();
+      return checkTimer;
     case "cron":
-      return cron(executable());
+      return cron;
     case "config":
       return config(keys, systemPaths.config);
     case "man":
@@ -49,8 +35,14 @@ export function textOf(what: PrintableFile, executable: () => string): string {
     case "completion":
       return bashCompletion({ commands, flags, keys, printables });
     case "install":
-      return installScript(executable());
+      return withProgram(install, executable());
     case "uninstall":
-      return uninstallScript(executable());
+      return withProgram(uninstall, executable());
   }
+}
+
+/** Sets the path of the executable in a script. */
+function withProgram(script: string, path: string): string {
+  const word = `'${path.replaceAll("'", "'\\''")}'`;
+  return script.replace(/^program=.*$/m, () => `program=${word}`);
 }

@@ -1,11 +1,10 @@
 /**
- * Writes the files of `decnet-agent print` into packaging/, and docs/configuration.md from the table of
- * options: `deno run -q -A tools/generate.ts`
+ * Writes packaging/decnet.ini, the completion for bash and docs/configuration.md from the tables of
+ * commands and options: `deno run -q -A tools/generate.ts`
  *
  * @module
  */
 
-import type { PrintableFile } from "../cli/args.ts";
 import { keys } from "../cli/help.ts";
 import type { KeyName } from "../cli/options.ts";
 import { textOf } from "../cli/print.ts";
@@ -76,19 +75,12 @@ function markCode(text: string): string {
 
 const root = new URL("../", import.meta.url);
 
-/** The path of the executable in the generated files. */
-const usualPath = "/usr/local/bin/decnet-agent";
-
 /** Returns all generated files, by their paths from the root. */
 export async function generatedFiles(): Promise<Map<string, string>> {
-  const printed = (what: PrintableFile) => textOf(what, () => usualPath);
+  const noPath = () => "";
   return new Map([
-    ["packaging/decnet-agent.service", printed("systemd-service")],
-    ["packaging/decnet-agent-check.service", printed("systemd-check-service")],
-    ["packaging/decnet-agent-check.timer", printed("systemd-check-timer")],
-    ["packaging/decnet-agent.cron", printed("cron")],
-    ["packaging/decnet.ini", printed("config")],
-    ["packaging/decnet-agent.bash", printed("completion")],
+    ["packaging/decnet.ini", textOf("config", noPath)],
+    ["packaging/decnet-agent.bash", textOf("completion", noPath)],
     ["docs/configuration.md", await formatted(configurationReference(keys))],
   ]);
 }

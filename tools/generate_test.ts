@@ -23,13 +23,3 @@ for (const [path, text] of await generatedFiles()) {
     assert.equal(await Deno.readTextFile(new URL(path, root)), text);
   });
 }
-
-const written = ["decnet-agent.1", "install.sh", "uninstall.sh"].map((name) => `packaging/${name}`);
-
-Deno.test("packaging/ has no other text files", async () => {
-  const made = [...(await generatedFiles()).keys()].concat(written)
-    .filter((path) => path.startsWith("packaging/"));
-  const found = [...Deno.readDirSync(new URL("packaging/", root))].map(({ name }) => name)
-    .filter((name) => !name.endsWith(".ts")).map((name) => `packaging/${name}`);
-  assert.deepEqual(found.sort(), made.sort());
-});
