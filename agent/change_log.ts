@@ -118,10 +118,7 @@ class DriftHistory {
     this.#now = now;
   }
 
-  /**
-   * Returns 0 when the drift need not be logged, or how often the object that makes it worth a line
-   * has differed.
-   */
+  /** Returns 0 for a drift not worth a line, else how often the object that is has differed. */
   record(drift: KnownDrift): number {
     const now = this.#now();
     const states = statesOf(drift);
@@ -144,10 +141,7 @@ class DriftHistory {
   }
 }
 
-/**
- * Returns how each object differs, by type and name. Those that are unexpected count as one, as they may
- * have a new name each time; an unknown drift has no name.
- */
+/** Returns how each object differs; the unexpected count as one, as their names may change. */
 function statesOf(drift: KnownDrift): ReadonlyMap<string, string> {
   if (drift.state === "unknown") return new Map([["", drift.detail]]);
   const states = new Map<string, string>();

@@ -79,10 +79,7 @@ export function topologyReport({ store, observed, drift }: HostSnapshot): Topolo
 /** The most that a report of the host takes as JSON: a heartbeat, the state or a check, in bytes. */
 export const maximumReportBytes = 2 ** 20;
 
-/**
- * Returns the report that `make` makes of a topology. Cuts the topology's lists, those of the drift first,
- * until the report has at most `maximumReportBytes` as `write` writes it.
- */
+/** Returns what `make` makes of a topology; cuts lists, first the drift's, until it fits. */
 export function fitReport<Report>(
   topology: TopologyReport | null,
   make: (topology: TopologyReport | null) => Report,
@@ -237,10 +234,7 @@ const notConfigured: SendResult = {
   error: null,
 };
 
-/**
- * Makes the runtime prepare its first TLS connection in another thread, which takes 25 ms. Otherwise
- * the connection would block this thread for as long.
- */
+/** Prepares the first TLS connection in another thread; it would block this one for 25 ms. */
 async function prewarmTls(): Promise<void> {
   try {
     await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);

@@ -47,10 +47,7 @@ export class Wakeup {
   }
 }
 
-/**
- * From a request to its check: changes seldom come alone, and Docker reports the end of a container
- * 10 to 80 ms before its lists show it.
- */
+/** From a request to its check: Docker's lists show a change 10 to 80 ms after its event. */
 const settleMs = 100;
 /** The longest pause before another check for the same request. */
 const maxRepeatMs = 3_200;
@@ -117,11 +114,6 @@ export interface SendHistory {
   readonly retryAfterMs: number | null;
 }
 
-/** Returns a random part of the first interval, as many hosts may be powered on together. */
-export function firstDelayMs(intervalMs: number, random: number): number {
-  return intervalMs * random;
-}
-
 /** Returns the delay from one heartbeat to the next; `random` is in [0, 1). Pure. */
 export function nextDelayMs(history: SendHistory, random: number): number {
   const { intervalMs, failures, retryAfterMs } = history;
@@ -135,12 +127,6 @@ export function nextDelayMs(history: SendHistory, random: number): number {
   // Full jitter: anywhere between the least and a bound that doubles with each failure.
   const bound = Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(failures, 16));
   return minBackoffMs + (bound - minBackoffMs) * random;
-}
-
-/** How the sending of a heartbeat ended, as far as it decides when the next one is due. */
-export interface SendOutcome extends Pick<SendHistory, "retryAfterMs"> {
-  /** True when the master did not answer, or answered with 429 or 5xx. */
-  readonly isFailure: boolean;
 }
 
 interface SchedulerOptions {
@@ -171,7 +157,8 @@ export class HeartbeatScheduler {
   constructor(options: SchedulerOptions) {
     const { intervalMs, now, random } = this.#options = options;
     this.#checkEndedAt = now();
-    this.#dueAt = this.#checkEndedAt + firstDelayMs(intervalMs, random());
+    // Many hosts may be powered on together.
+    this.#dueAt = this.#checkEndedAt + intervalMs * random();
   }
 
   /** Milliseconds until the next check; 0 when it is due. */
@@ -226,8 +213,10 @@ export class HeartbeatScheduler {
     return true;
   }
 
-  /** Plans the next heartbeat after one was sent. */
-  sent({ isFailure, retryAfterMs }: SendOutcome): void {
+  /** Plans the next heartbeat; a failure is no answer, or one of 429 or 5xx. */
+  sent(
+    { isFailure, retryAfterMs }: { isFailure: boolean; retryAfterMs: number | null },
+  ): void {
     const { intervalMs, now, random } = this.#options;
     if (this.#checkStartedAt < this.#dueAt) this.#lastEarlyAt = this.#checkStartedAt;
     this.#isEarlySendDue = false;

@@ -6,7 +6,7 @@
  * with fewer, chance has a larger part.
  */
 
-import { firstDelayMs, nextDelayMs, type SendHistory } from "../agent/schedule.ts";
+import { nextDelayMs, type SendHistory } from "../agent/schedule.ts";
 import { SeededRandom } from "../tests/support/random.ts";
 import { figure, printFigures, printTable } from "./harness.ts";
 
@@ -114,7 +114,10 @@ function loop(jitter: number): Schedule {
 export const schedules = {
   "fixed 30 s": loop(0),
   "30 s ± 4 %": loop(0.04),
-  "decnet-agent": { first: firstDelayMs, next: nextDelayMs },
+  "decnet-agent": {
+    first: (intervalMs: number, random: number) => intervalMs * random,
+    next: nextDelayMs,
+  },
 };
 
 /** Returns the time that follows an outage. */

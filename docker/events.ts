@@ -65,75 +65,35 @@ const actions = [
   ...["health_status", "connect", "disconnect"],
   // Podman only: a container reaches its final state with these, not with `die`.
   ...["died", "cleanup"],
-] as const;
-
-const types: ReadonlySet<unknown> = new Set(["container", "network"]);
-const knownActions: ReadonlySet<string> = new Set(actions);
-/** So many ids are remembered, then all are forgotten. */
-const maximumUnmanaged = 4_096;
+];
+const types = ["container", "network"];
 
 /** The engine's filter: leaves out exec calls, passing health checks and similar events. */
-export const eventFilters: string = JSON.stringify({ type: [...types], event: actions });
+export const eventFilters: string = JSON.stringify({ type: types, event: actions });
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * Selects the events of managed objects. The engine cannot do this: its filters combine label and name
- * with "and", and events of networks have no labels.
+ * Returns whether an event may have changed managed objects; true for a line that cannot be read. The
+ * engine cannot tell: its filters combine label and name with "and", and networks have no labels here.
  */
-export class EventFilter {
-  /** Ids of containers that are known as unmanaged. */
-  readonly #unmanaged = new Set<string>();
-
-  constructor(readonly prefixes: Prefixes) {}
-
-  /** Whether an event may have changed managed objects; true for a line that cannot be read. */
-  isRelevant(line: string): boolean {
-    let event: Fields;
-    try {
-      event = fields(JSON.parse(line));
-    } catch {
-      return true;
-    }
-    const actor = fields(event.Actor);
-    const attributes = fields(actor.Attributes);
-    const [id, action] = [actor.ID, event.Action];
-    if (typeof id !== "string" || typeof action !== "string") return true;
-    // `health_status: healthy` has its result after the colon. Not every engine applies the filter.
-    const verb = action.split(":")[0]!;
-    if (!types.has(event.Type) || !knownActions.has(verb)) return false;
-    return event.Type === "network"
-      ? this.#isNetworkRelevant(verb, id, attributes)
-      : this.#isContainerRelevant(verb, id, attributes);
+export function isRelevant(line: string, containerPrefixes: readonly string[]): boolean {
+  let event: Fields;
+  try {
+    event = fields(JSON.parse(line));
+  } catch {
+    return true;
   }
-
-  #isContainerRelevant(verb: string, id: string, { name, oldName, ...labels }: Fields): boolean {
-    if (typeof name !== "string") return true;
-    if (topologyLabel in labels || this.#isOurs(name) || this.#isOurs(oldName)) {
-      this.#unmanaged.delete(id);
-      return true;
-    }
-    // Podman does not send the old name.
-    const mayHaveBeenOurs = verb === "rename" && oldName === undefined &&
-      !this.#unmanaged.has(id);
-    if (verb === "destroy" || verb === "remove") this.#unmanaged.delete(id);
-    else {
-      if (this.#unmanaged.size === maximumUnmanaged) this.#unmanaged.clear();
-      this.#unmanaged.add(id);
-    }
-    return mayHaveBeenOurs;
-  }
-
-  /** In events of an attachment, Docker has the container as an attribute, Podman as the id. */
-  #isNetworkRelevant(verb: string, id: string, { container }: Fields): boolean {
-    const isAttachment = verb === "connect" || verb === "disconnect";
-    return !isAttachment || !this.#unmanaged.has(typeof container === "string" ? container : id);
-  }
-
-  #isOurs(name: unknown): boolean {
-    return typeof name === "string" &&
-      hasPrefix(name.replace(/^\//, ""), this.prefixes.containerPrefixes);
-  }
+  const { Type, Action, Actor } = event;
+  if (typeof Type !== "string" || typeof Action !== "string") return true;
+  // `health_status: healthy` has its result after the colon. Not every engine applies the filter.
+  const verb = Action.split(":")[0]!;
+  if (!types.includes(Type) || !actions.includes(verb)) return false;
+  const { name, oldName, ...labels } = fields(fields(Actor).Attributes);
+  if (Type === "network" || typeof name !== "string" || topologyLabel in labels) return true;
+  // Podman does not send the old name.
+  if (verb === "rename" && oldName === undefined) return true;
+  return [name, String(oldName)].some((it) => hasPrefix(it.replace(/^\//, ""), containerPrefixes));
 }
 
 function fields(value: unknown): Fields {
@@ -151,13 +111,9 @@ interface EventOptions extends Prefixes {
   readonly onChange: () => void;
 }
 
-/**
- * Listens to the engine's events until the connection ends. Always throws `EngineError`, also when
- * `signal` is aborted.
- */
+/** Listens to events until the connection ends or `signal` is aborted; throws `EngineError`. */
 export async function listenToEvents(signal: AbortSignal, options: EventOptions): Promise<never> {
-  const { socket, log, onOpen, onChange } = options;
-  const filter = new EventFilter(options);
+  const { socket, containerPrefixes, log, onOpen, onChange } = options;
   try {
     const connection = await EngineConnection.open(socket, signal, { log });
     try {
@@ -165,7 +121,7 @@ export async function listenToEvents(signal: AbortSignal, options: EventOptions)
       await connection.openStream({ method: "GET", path });
       onOpen();
       await readLines(connection.answers, (line) => {
-        if (line === null || filter.isRelevant(line)) onChange();
+        if (line === null || isRelevant(line, containerPrefixes)) onChange();
       });
       throw new Error("the engine ended the event stream");
     } finally {

@@ -29,7 +29,6 @@ const wellFormed: [name: string, stream: string, answers: [status: number, body:
     "\r\n0\r\n\r\n0\r\n",
   ]]],
   ["chunk extensions", `${chunkedHead}2;a=b\r\n[]\r\n0 ;last\r\n\r\n`, [[200, "[]"]]],
-  ["trailers", `${chunkedHead}2\r\n[]\r\n0\r\nDigest: x\r\nExpires: 0\r\n\r\n`, [[200, "[]"]]],
   ["a length, too", `${head}Content-Length: 99\r\n${chunkedHead.slice(17)}0\r\n\r\n`, [[200, ""]]],
   ["no content", "HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n", [[204, ""]]],
   [
@@ -163,7 +162,7 @@ const malformed: [name: string, stream: string, message: RegExp][] = [
   ["a chunk size of nine digits", `${chunkedHead}000000002\r\n[]\r\n`, /chunk without a size/],
   ["a chunk longer than its size", `${chunkedHead}1\r\n[]\r\n0\r\n\r\n`, /chunk too long/],
   ["a chunk shorter than its size", `${chunkedHead}4\r\n[]\r\n0\r\n\r\n`, /chunk too long/],
-  ["trailers without end", `${chunkedHead}0\r\n${"a: b\r\n".repeat(17)}\r\n`, /too many trailers/],
+  ["trailers", `${chunkedHead}0\r\na: b\r\n\r\n`, /chunk too long/],
 ];
 
 for (const [name, stream, message] of malformed) {
@@ -180,7 +179,6 @@ const x = (count: number) => "x".repeat(count);
 const limits: [name: string, most: number, stream: (length: number) => string][] = [
   ["head", 32_768, (n) => `${headStart}${x(n - headStart.length)}\r\n\r\n`],
   ["chunk's line", 1024, (n) => `${chunkedHead}0;${x(n - 2)}\r\n\r\n`],
-  ["trailer", 1024, (n) => `${chunkedHead}0\r\n${x(n)}\r\n\r\n`],
   ["body of known length", bodyLimit, (n) => `${head}Content-Length: ${n}\r\n\r\n${x(n)}`],
   ["chunk", bodyLimit, (n) => `${chunkedHead}${n.toString(16)}\r\n${x(n)}\r\n0\r\n\r\n`],
   ["number of chunks", bodyLimit, (n) => `${chunkedHead}${"1\r\nx\r\n".repeat(n)}0\r\n\r\n`],

@@ -28,10 +28,7 @@ export function readNetworks(answer: unknown): NetworkInfo[] {
   });
 }
 
-/**
- * Reads the engine's answer to `GET /containers/json`; skips containers whose id is in `known`. Throws
- * `TypeError` for a wrong shape.
- */
+/** Reads `GET /containers/json`, but for ids in `known`. Throws `TypeError` for a wrong shape. */
 export function readContainers(
   answer: unknown,
   known: ReadonlyMap<unknown, unknown> = new Map(),
@@ -105,10 +102,7 @@ export function readId(answer: unknown, what: string): string {
   return text(fields(answer, what).Id, `${what}: Id`);
 }
 
-/**
- * Reads the name, which may be among names of legacy links: `/other/alias`. A container whose removal
- * failed may have no name: then its short id.
- */
+/** Reads the name, not those of legacy links (`/other/alias`); the short id if there is none. */
 function readName({ Names, Id }: Fields, place: string): string {
   const own = items(Names ?? [], `${place}: Names`)
     .map((name) => text(name, `${place}: Names`).replace(/^\//, ""))
@@ -143,11 +137,17 @@ function text(value: unknown, place: string): string {
 
 const hour = 3600;
 const day = 24 * hour;
-/** The engine's word for a unit → seconds. */
-const units: ReadonlyMap<string, number> = new Map([
-  ...[["second", 1], ["minute", 60], ["hour", hour], ["day", day]] as const,
-  ...[["week", 7 * day], ["month", 30 * day], ["year", 365 * day]] as const,
-]);
+const secondsByUnit = new Map(
+  Object.entries({
+    second: 1,
+    minute: 60,
+    hour,
+    day,
+    week: 7 * day,
+    month: 30 * day,
+    year: 365 * day,
+  }),
+);
 const upPattern =
   /^Up (Less than a second|About an? (?=minute|hour)|(\d{1,6}) )?(\w+?)?s?(?: \(|$)/;
 
@@ -159,7 +159,7 @@ export function readUptime(status: string): Uptime | null {
   const [, words, count, unit] = upPattern.exec(status) ?? [];
   if (words === undefined) return null;
   if (words.startsWith("Less")) return { atLeast: 0, atMost: 1 };
-  const seconds = units.get(unit ?? "");
+  const seconds = secondsByUnit.get(unit ?? "");
   if (seconds === undefined) return null;
   const amount = Number(count ?? 1);
   const slack = seconds >= hour ? hour : 0;

@@ -21,10 +21,7 @@ import { readContainers, readNetworks } from "./lists.ts";
 /** The kernel's limit for the path of a socket, in bytes. */
 const maximumPathBytes = 107;
 
-/**
- * Returns the path of a `unix://` address; null for any other address, as the agent manages only its
- * own host, and for a path that is too long.
- */
+/** Returns the path of a `unix://` address; null for others, and for one that is too long. */
 export function socketPath(address: string): string | null {
   const path = /^unix:\/\/(\/[^\0]+)$/.exec(address)?.[1];
   if (path === undefined || new TextEncoder().encode(path).length > maximumPathBytes) return null;
@@ -102,10 +99,7 @@ export function listContainers(filters?: Readonly<Record<string, readonly string
   return { method: "GET", path: `/containers/json?all=1${query}` } as const;
 }
 
-/**
- * The calls that list managed containers. They are two, as the engine combines filters with "and"; the
- * result may contain more than `selectManaged` accepts.
- */
+/** Returns two calls, as engines combine filters with "and"; they may list more than managed. */
 function listManagedContainers(prefixes: readonly string[]): EngineRequest[] {
   const byLabel = listContainers({ label: [topologyLabel] });
   if (prefixes.length === 0) return [byLabel];
@@ -149,10 +143,7 @@ export interface Observation {
   readonly engine: EngineVersion;
 }
 
-/**
- * Lists the managed networks and containers. Inspects no single object, as it may be removed
- * meanwhile. Throws `EngineError` when a call fails.
- */
+/** Lists what is managed; inspects no object, as it may be removed. Throws `EngineError`. */
 export async function observe(signal: AbortSignal, options: ObserveOptions): Promise<Observation> {
   const { socket } = options;
   const startedAt = performance.now();
@@ -174,10 +165,7 @@ export async function observe(signal: AbortSignal, options: ObserveOptions): Pro
   }
 }
 
-/**
- * Lists all networks and possibly managed containers, on one connection unless the engine ends it;
- * returns the first answer's headers too.
- */
+/** Lists networks and containers on one connection, unless the engine ends it. */
 async function list(
   signal: AbortSignal,
   { socket, containerPrefixes, log, onAsked, ...limits }: ObserveOptions,

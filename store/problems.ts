@@ -23,10 +23,7 @@ export function problemsPathOf(storePath: string): string {
   return besideStore(storePath, "problems.json");
 }
 
-/**
- * Reads what the running agent has logged last, the newest at the end. A file that is absent, cannot be
- * read or holds anything unexpected counts as empty. Never throws.
- */
+/** Reads the last problems, the newest at the end; none from a file that is not as expected. */
 export function readProblems(storePath: string): readonly Problem[] {
   try {
     const text = readSmallFile(problemsPathOf(storePath), maximumFileBytes);

@@ -85,10 +85,7 @@ export type ApplyStore = Pick<
   "current" | "prepare" | "put" | "recordError" | "clear"
 >;
 
-/**
- * Opens the store at `path` for a process that holds its lock; quarantines a damaged file first. Throws
- * what SQLite says, or `QuarantineError`, when it cannot be read or opened for writing.
- */
+/** Opens the store for a process that holds its lock; quarantines a damaged file first. */
 export function openStore(path: string): TopologyStore {
   quarantineIfDamaged(path);
   const store = TopologyStore.open(path, withoutWaiting);
@@ -127,10 +124,7 @@ export class FallbackStore implements ApplyStore {
     return this.#kept && `${this.#kept.problem}; what is applied is kept in memory only`;
   }
 
-  /**
-   * Returns the row that counts, given the row in the file. Forgets what is kept when another process has
-   * written the file since.
-   */
+  /** Returns the row that counts; forgets what is kept once another process has written the file. */
   resolve(stored: AppliedTopology | null): AppliedTopology | null {
     if (this.#kept && !isSame(stored, this.#kept.stored)) this.#kept = null;
     return this.#kept ? this.#kept.store.current() : stored;

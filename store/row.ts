@@ -106,10 +106,7 @@ export class RowReader {
   }
 }
 
-/**
- * Returns the row of the file at `path`; null when file, table or row is absent. Throws what SQLite says,
- * or `CorruptStoreError`.
- */
+/** Returns the row of the file at `path`; null when file, table or row is absent. */
 export function readRow(path: string): AppliedTopology | null {
   const rows = RowReader.open(path);
   try {

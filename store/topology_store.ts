@@ -195,10 +195,7 @@ function checkStored(database: DatabaseSync, topologyId: string): void {
   }
 }
 
-/**
- * Opens the file at `path`; creates it and its folder for the owner alone. A statement blocks the process
- * for up to `busyTimeoutMs` while another process holds a lock.
- */
+/** Opens the file, or creates it; statements block for up to `busyTimeoutMs` for a lock. */
 export function openForWriting(path: string, busyTimeoutMs: number): DatabaseSync {
   createFolderOf(path);
   checkFiles(path);

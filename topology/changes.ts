@@ -293,10 +293,7 @@ export function describeSharing(guest: ContainerInfo, host: string): string {
   return describeGuest(guest, `shares the network of container ${host}`);
 }
 
-/**
- * Finds running foreign containers that changes would harm, or that would make them fail: on a network
- * or in the network of a container that is to be removed, or with an address that is needed.
- */
+/** Finds running foreign containers that changes would harm, or whose address they need. */
 function findForeignGuests(
   { networks, containers }: Pick<Changes, "networks" | "containers">,
   inventory: Inventory,

@@ -37,12 +37,6 @@ export function parseJson(text: string): Json {
   return new JsonReader(text).read();
 }
 
-const literals: ReadonlyMap<string, null | boolean> = new Map([
-  ["null", null],
-  ["true", true],
-  ["false", false],
-]);
-
 /** Reads one document. */
 class JsonReader {
   readonly #text: string;
@@ -74,8 +68,8 @@ class JsonReader {
         return this.#string();
     }
     const token = this.#match(/null|true|false|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y);
-    const literal = literals.get(token);
-    return literal === undefined ? new NumberToken(token) : literal;
+    if (token === "null") return null;
+    return token === "true" || (token === "false" ? false : new NumberToken(token));
   }
 
   #object(depth: number): Json {

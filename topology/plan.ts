@@ -135,7 +135,10 @@ export async function planTopology(topology: Topology, options: PlanOptions): Pr
   const prefix = namePrefix(topology.id);
   const lans = topology.lans.map((lan) => planLan(lan, topology.id, prefix));
   const deckies = topology.deckies.map((decky) => planDecky(decky, { topology, prefix, options }));
-  const networks = await mapInParallel(lans, (it) => withDigest(it, it.request, withoutIpv6(it)));
+  const networks = await mapInParallel(
+    lans,
+    (it) => withDigest(it, it.request, { ...it.request, EnableIPv6: false }),
+  );
   networks.sort((a, b) => compareCodePoints(a.name, b.name));
   const containers = await mapInParallel(
     deckies.flat(),
@@ -346,11 +349,6 @@ async function withDigest<T extends PlannedNetwork | PlannedContainer>(
     ...planned,
     request: { ...request, Labels: { ...request.Labels, [specLabel]: digest } },
   };
-}
-
-/** Says so, as engines from 27 on can add a pool by default. */
-function withoutIpv6({ request }: PlannedNetwork): NetworkRequest {
-  return { ...request, EnableIPv6: false };
 }
 
 const noNewPrivileges = "no-new-privileges";

@@ -52,31 +52,16 @@ export const builtInServices: ServiceCatalogue = new Map(
   Object.entries(entries as Record<string, ServiceFacts>),
 );
 
-/** An environment variable of a service's container. */
-export interface Variable {
-  readonly name: string;
-  readonly value: string;
-  /** Whether the value is fixed or a default; one from the document is never shown. */
-  readonly isPublic: boolean;
-}
-
-/** A value of `service_config` that cannot be sent; its message does not show it. */
-export interface ConfigFault {
-  /** The key in `service_config.<service>`. */
-  readonly key: string;
-  readonly fault: string;
-}
-
 /** Limit for the bytes of a value. Linux takes 128 KiB for a variable with its name. */
 const maximumValueBytes = 64 << 10;
 
-/** Finds the environment of a service, sorted by name, and the values that cannot be sent. */
-export function resolveEnvironment(
-  { environment = {} }: ServiceFacts,
-  config: JsonObject,
-): { variables: Variable[]; faults: ConfigFault[] } {
-  const variables: Variable[] = [];
-  const faults: ConfigFault[] = [];
+/**
+ * Finds the environment of a service, sorted by name, and the keys whose values cannot be sent. Only a
+ * public value, which is fixed or a default, may be shown; no fault shows a value.
+ */
+export function resolveEnvironment({ environment = {} }: ServiceFacts, config: JsonObject) {
+  const variables: { name: string; value: string; isPublic: boolean }[] = [];
+  const faults: { key: string; fault: string }[] = [];
   for (const [name, facts] of Object.entries(environment).sort(([a], [b]) => a < b ? -1 : 1)) {
     const { from: key } = facts;
     const given = key === undefined ? null : valueOf(config, key);
