@@ -99,14 +99,6 @@ oldStoreTest("TopologyStore opened for writing writes nothing until a change", (
   assert.notDeepEqual(stateOf(place.path), before);
 });
 
-Deno.test("TopologyStore treats an empty file as an idle host", () => {
-  using place = new StorePlace();
-  Deno.createSync(place.path).close();
-  assert.equal(readRow(place.path), null);
-  place.put();
-  assert.equal(readRow(place.path)?.topologyId, "A");
-});
-
 oldStoreTest("TopologyStore rejects a file that is no database, and leaves it", (place) => {
   const whole = Deno.readFileSync(place.path);
   const cases: [bytes: Uint8Array, message: RegExp][] = [

@@ -85,14 +85,6 @@ test("StoreReader.current() treats a dropped table as an idle host", async (read
   assert.equal(await read(), "h2");
 });
 
-test("StoreReader.current() undoes what a crashed writer left", async (read, place, reader) => {
-  place.put();
-  assert.equal(await read(), "h1");
-  crashInAChange(place.path);
-  assert.equal((await reader.current(never))?.lastError, null);
-  assert.equal(await read(), "h1");
-});
-
 test(
   "S18 StoreReader.current() reads again when a change begins at opening",
   async (read, place) => {
