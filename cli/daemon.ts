@@ -91,7 +91,7 @@ export class Daemon {
   }
 
   async #run(): Promise<void> {
-    const configuration = this.#configure();
+    const configuration = this.#readConfiguration();
     const { storePath, agentDirectory } = configuration.agent;
     this.#logLevel = configuration.logLevel;
     this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
@@ -108,17 +108,11 @@ export class Daemon {
     this.#log("info", "stopped");
   }
 
-  /** Reads the configuration, and logs its warnings. Throws `Error` for a wrong one. */
-  #configure(): Configuration {
-    const configuration = this.#readConfiguration();
-    for (const warning of configuration.warnings) this.#log("warn", warning);
-    return configuration;
-  }
-
   /** Runs with one configuration; returns the next one, or null at the end. */
   async #runWith(setup: Setup, fallback: FallbackStore, isFirst: boolean): Promise<Setup | null> {
     const { configuration, certificates } = setup;
     const { master } = configuration.agent;
+    for (const warning of configuration.warnings) this.#log("warn", warning);
     const replaced = new AbortController();
     const signal = AbortSignal.any([this.#stop, replaced.signal]);
     const run = new ConfiguredRun({
@@ -176,7 +170,7 @@ export class Daemon {
       this.#reload = Promise.withResolvers();
       this.#systemd.reloading();
       try {
-        const setup = await replaceSetup(current, this.#configure());
+        const setup = await replaceSetup(current, this.#readConfiguration());
         this.#logLevel = setup.configuration.logLevel;
         return setup;
       } catch (error) {

@@ -198,19 +198,11 @@ export function defaultText(name: KeyName): string {
 /** The commit of the source and its day, which tools/build.ts puts in place of `dev`. */
 const source = "decnet-agent source: dev";
 
-/** The versions of the agent, the runtime and its SQLite. */
-export interface Versions {
-  readonly agent: string;
-  /** `dev` when it runs from source, `unknown` when it was built outside of a checkout. */
-  readonly commit: string;
-  /** The day of the commit, such as 2026-11-29; null when it is unknown. */
-  readonly date: string | null;
-  readonly deno: string;
-  readonly sqlite: string;
-}
-
-/** Returns the versions. */
-export function versions(): Versions {
+/**
+ * Returns the versions of the agent, the runtime and its SQLite. The commit is `unknown` when it was built
+ * outside of a checkout; then its day, such as 2026-11-29, is null.
+ */
+export function versions() {
   const database = new DatabaseSync(":memory:");
   const { version } = database.prepare("SELECT sqlite_version() AS version").get()!;
   database.close();

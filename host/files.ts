@@ -9,19 +9,26 @@ export const systemPaths = {
 const maximumConfigBytes = 2 ** 20;
 const maximumInputBytes = 64 * 2 ** 20;
 
+/** Returns what `work` returns for a file; null when the file is absent. */
+function unlessAbsent<T>(work: () => T): T | null {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
 /**
  * Returns the text of a configuration file; null when it is absent. Throws `Error` unless it is a
  * regular file of at most 1 MiB: reading a pipe or a device may never end.
  */
 export function readConfigFile(path: string): string | null {
-  try {
+  return unlessAbsent(() => {
     const { isFile, size } = Deno.statSync(path);
     if (isFile && size <= maximumConfigBytes) return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-  throw new Error("it is not a regular file of at most 1 MiB");
+    throw new Error("it is not a regular file of at most 1 MiB");
+  });
 }
 
 /** Returns the bytes of a file, or of standard input for `-`. Throws `Error` above 64 MiB. */
@@ -71,22 +78,12 @@ export function exists(path: string): boolean {
 
 /** Returns what is at `path`, without following a link; null when it is absent. */
 export function statFile(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+  return unlessAbsent(() => Deno.lstatSync(path));
 }
 
 /** Opens a file; returns null when it is absent. */
 export function openIfPresent(path: string, options?: Deno.OpenOptions): Deno.FsFile | null {
-  try {
-    return Deno.openSync(path, options);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+  return unlessAbsent(() => Deno.openSync(path, options));
 }
 
 /**

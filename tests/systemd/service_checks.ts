@@ -31,6 +31,20 @@ export const workChecks: readonly Check[] = [
     },
   },
   {
+    name: "the journal takes the priority of each line from it",
+    async run({ machine, service }) {
+      const started = await until(async () => {
+        await service.journal();
+        const show = ["journalctl", "-o", "json", "-u", service.unit, "_COMM=decnet-agent"];
+        const lines = (await machine.run(show)).stdout.trim().split("\n");
+        return lines.map((line) => JSON.parse(line)).find(({ MESSAGE }) => /started/.test(MESSAGE));
+      }, { what: "the line of the start in the journal" });
+      assert.equal(started.PRIORITY, "6");
+      assert.match(started.MESSAGE, /^level=info msg=started /);
+      return started.MESSAGE;
+    },
+  },
+  {
     name: "it observes the host's engine, and sends over mutual TLS",
     async run(site) {
       const network = site.name("seen");
