@@ -105,15 +105,11 @@ onHost.test("Applier.teardown() removes services, bases, then networks backwards
 
 onHost.test("Applier.teardown() finds a topology that is not stored by its label", async (host) => {
   await host.apply(oneLan);
-  const { engine } = host;
   const lanName = `${prefix}some-lan`;
   const addresses = { [lanName]: "10.6.0.2" };
   const lan = network({ name: lanName, subnet: "10.6.0.0/24", labels });
-  engine.networks = [...engine.networks, lan];
-  engine.containers = [
-    ...engine.containers,
-    container({ name: `${prefix}some-decky`, labels, addresses }),
-  ];
+  const decky = container({ name: `${prefix}some-decky`, labels, addresses });
+  host.add({ networks: [lan], containers: [decky] });
   assert.equal((await host.teardown(id)).changes, 2);
   await host.assertApplied(oneLan);
   assert.equal((await host.teardown("nothing of that id")).changes, 0);
@@ -205,31 +201,24 @@ onHost.test("Applier leaves a container whose image has the topology's label", a
   const isThere = (item: typeof theirs) => engine.containers.some(({ Id }) => Id === item.Id);
   await host.apply(threeLans);
   assert.ok(!engine.requests.some(({ path }) => path.startsWith("/images/json")));
-  engine.containers = [...engine.containers, theirs, copy, gone, ours];
+  host.add({ containers: [theirs, copy, gone, ours] });
   await host.apply(threeLans);
   assert.deepEqual([theirs, copy, gone, ours].map(isThere), [true, true, true, false]);
-  engine.containers = [...engine.containers, ours];
+  host.add({ containers: [ours] });
   await host.teardown(id);
   assert.deepEqual([theirs, copy, gone, ours].map(isThere), [true, true, true, false]);
 });
-
-/** Adds objects to those that the engine has. */
-function add(host: ApplyHost, more: Partial<Pick<ApplyHost["engine"], "networks" | "containers">>) {
-  const { engine } = host;
-  engine.networks = [...engine.networks, ...(more.networks ?? [])];
-  engine.containers = [...engine.containers, ...(more.containers ?? [])];
-}
 
 const foreign = network({ name: `${prefix}lan-01`, driver: "macvlan", subnet: "10.5.0.0/24" });
 const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: RegExp][] = [
   [
     "a foreign network has a planned name",
-    (host) => add(host, { networks: [foreign] }),
+    (host) => host.add({ networks: [foreign] }),
     /^network decnet_t_7c9e6679_lan-01 exists and does not belong to this topology \(driver macvlan, 10\.5/,
   ],
   [
     "a subnet is taken",
-    (host) => add(host, { networks: [network({ name: "taken", subnet: "198.18.1.77/16" })] }),
+    (host) => host.add({ networks: [network({ name: "taken", subnet: "198.18.1.77/16" })] }),
     /^subnet 198\.18\.0\.0\/24 of decnet_t_7c9e6679_lan-00 is taken by network taken \(198\.18\.1\.77\/16/,
   ],
   [
@@ -254,7 +243,7 @@ for (const [what, prepare, message] of obstacles) {
 
 onHost.test("Applier.apply() names all obstacles, and stores 500 characters", async (host) => {
   const { containers } = threeLans.plan;
-  add(host, { containers: containers.map(({ name }) => container({ name })) });
+  host.add({ containers: containers.map(({ name }) => container({ name })) });
   const { message } = await refusalOf(host.apply(threeLans));
   for (const { name } of containers) assert.ok(message.includes(`container ${name} exists`));
   assert.ok(message.length > 600);
@@ -269,7 +258,7 @@ onHost.test("Applier changes nothing when a foreign container uses its network",
     name: "stranger",
     addresses: { [`${prefix}lan-01`]: "198.18.1.9" },
   });
-  add(host, { containers: [stranger] });
+  host.add({ containers: [stranger] });
   const { code, message } = await refusalOf(host.teardown(id));
   assert.equal(code, "failed");
   assert.match(

@@ -89,7 +89,7 @@ onHost.test("Applier.apply() names three of the objects that are left", async (h
 onHost.test("Applier.apply() counts what the first agent has made as left", async (host) => {
   await failWithoutImages(host);
   const lan = network({ name: "decnet_t_11111111_lan-00", subnet: "198.19.0.0/24" });
-  host.engine.networks = [...host.engine.networks, lan];
+  host.add({ networks: [lan] });
   assert.match((await refusalOf(host.push(threeLans))).message, /1 network of it is left/);
   host.engine.networks = host.engine.networks.filter((it) => it !== lan);
   await host.push(threeLans);
@@ -100,11 +100,8 @@ onHost.test("Applier.apply() does not count what a teardown would leave", async 
   // A copy by docker commit, and a decoy that was renamed.
   const labels = { "decnet.topology.id": oneId };
   const copy = { ...labels, "decnet.topology.image": "sha256:x" };
-  host.engine.containers = [
-    ...host.engine.containers,
-    container({ name: "decnet_t_11111111_copy", labels: copy }),
-    container({ name: "kept-for-analysis", labels }),
-  ];
+  const copied = container({ name: "decnet_t_11111111_copy", labels: copy });
+  host.add({ containers: [copied, container({ name: "kept-for-analysis", labels })] });
   await host.push(threeLans);
   assert.equal(host.row()?.topologyId, threeId);
 });
@@ -167,10 +164,8 @@ onHost.test("Applier.apply() is refused by a row behind an error without objects
   await failWithoutImages(host);
   // Two rows, as the first agent could leave them.
   runSql(host.storePath, "DROP INDEX applied_topology_one_row");
-  runSql(
-    host.storePath,
-    `INSERT INTO applied_topology VALUES ('older', 'h', '{}', -1, NULL)`,
-  );
+  const row = "'older', 'h', '{}', -1, NULL";
+  runSql(host.storePath, `INSERT INTO applied_topology VALUES (${row})`);
   const { code, message } = await refusalOf(host.push(threeLans));
   assert.equal(code, "conflict");
   assert.match(message, /^agent already has topology 'older'; cannot apply/);
@@ -273,17 +268,12 @@ const obstacles: [what: string, prepare: (host: ApplyHost) => void, message: Reg
   ["a missing image", ({ engine }) => engine.images.delete("decnet/smb"), /^missing images/],
   [
     "a taken subnet",
-    ({ engine }) => {
-      engine.networks = [...engine.networks, network({ name: "x", subnet: "198.18.1.0/24" })];
-    },
+    (host) => host.add({ networks: [network({ name: "x", subnet: "198.18.1.0/24" })] }),
     /^subnet 198\.18\.\S+ of \S+ is taken by network x/,
   ],
   [
     "a foreign container",
-    ({ engine }) => {
-      const name = "decnet_t_7c9e6679_decky-003";
-      engine.containers = [...engine.containers, container({ name })];
-    },
+    (host) => host.add({ containers: [container({ name: "decnet_t_7c9e6679_decky-003" })] }),
     /^container decnet_t_7c9e6679_decky-003 exists and does not belong/,
   ],
 ];

@@ -126,6 +126,12 @@ export class ApplyHost implements AsyncDisposable {
     return this.applier().teardown(id, { signal: never, ...options });
   }
 
+  /** Adds objects to those that the engine has. */
+  add({ networks = [], containers = [] }: Partial<Pick<FakeEngine, "networks" | "containers">>) {
+    this.engine.networks = [...this.engine.networks, ...networks];
+    this.engine.containers = [...this.engine.containers, ...containers];
+  }
+
   /** What the store holds. */
   row(): AppliedTopology | null {
     return readRow(this.storePath);
