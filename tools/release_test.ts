@@ -35,8 +35,8 @@ async function makeKey(path: string): Promise<string> {
 /** The commands of docs/install.md that verify a release, for the version that was built. */
 async function documented(): Promise<string[]> {
   const text = await Deno.readTextFile(`${root}docs/install.md`);
-  const commands = text.match(/^(?:ssh-keygen -Y verify|sha256sum --check|grep linux-).*$/gm) ?? [];
-  assert.equal(commands.length, 3, commands.join("\n"));
+  const commands = text.match(/^(?:ssh-keygen -Y verify|sha256sum --check).*$/gm) ?? [];
+  assert.equal(commands.length, 2, commands.join("\n"));
   return commands;
 }
 
