@@ -207,65 +207,40 @@ function prefixOf({ topologyId }: Plan): string {
   return `decnet_t_${topologyId.slice(0, 8)}_`;
 }
 
-/** What a tree is drawn from. */
-interface Drawing {
-  readonly plan: Plan;
-  readonly notes: ReadonlyMap<string, Note>;
-  readonly observed: HostSnapshot["observed"];
-}
-
 /** Returns the LANs with the deckies on them, then the deckies that are on no LAN. */
 function branchesOf(plan: Plan, snapshot: HostSnapshot): Branch[] {
-  const drawing = { plan, notes: notesOf(snapshot), observed: snapshot.observed };
-  const { notes } = drawing;
+  const notes = notesOf(snapshot);
+  const { observed } = snapshot;
+  const published = observed.kind === "listed" ? observed.published : null;
+  const shortName = (name: string) => name.slice(prefixOf(plan).length);
+  // The services of a decky are listed on its first LAN only.
+  const draw = ([base, ...services]: readonly PlannedContainer[], lan?: string): Branch => {
+    const { name, decky, addressByNetwork } = base!;
+    const [first] = addressByNetwork.keys();
+    const elsewhere = services.length > 0 ? `services: see ${shortName(first ?? "")}` : "";
+    const ports = published?.get(name)?.join(" ");
+    const here = ports === undefined ? "" : `publishes ${ports}`;
+    return {
+      cells: [
+        decky,
+        addressByNetwork.get(lan ?? "") ?? "on no LAN",
+        first === lan ? here : elsewhere,
+      ],
+      note: notes.get(`container ${name}`),
+      below: first !== lan ? [] : services.map(({ name, service, request }): Branch => ({
+        cells: [service!, request.Image],
+        note: notes.get(`container ${name}`),
+        below: [],
+      })),
+    };
+  };
   const deckies = [...Map.groupBy(plan.containers, ({ decky }) => decky).values()];
   const lans = plan.networks.map(({ name, subnet, internal }): Branch => ({
-    cells: [shortName(name, plan), subnet, internal ? "internal" : "DMZ"],
+    cells: [shortName(name), subnet, internal ? "internal" : "DMZ"],
     note: notes.get(`network ${name}`),
     below: deckies.filter(([base]) => base!.addressByNetwork.has(name))
-      .map((decky) => deckyBranch(decky, name, drawing)),
+      .map((decky) => draw(decky, name)),
   }));
-  const others = deckies.filter((decky) => firstLan(decky, plan) === undefined)
-    .map((decky) => deckyBranch(decky, undefined, drawing));
-  return [...lans, ...others];
-}
-
-/** Draws a decky on one of its LANs; its services are listed on the first one only. */
-function deckyBranch(
-  decky: readonly PlannedContainer[],
-  lan: string | undefined,
-  { plan, notes, observed }: Drawing,
-): Branch {
-  const [base, ...services] = decky;
-  const first = firstLan(decky, plan);
-  const hasServicesElsewhere = first !== lan && services.length > 0;
-  const published = observed.kind === "listed" ? observed.published.get(base!.name) : undefined;
-  const ports = first === lan ? published : undefined;
-  return {
-    cells: [
-      base!.decky,
-      lan === undefined ? "on no LAN" : base!.addressByNetwork.get(lan)!,
-      hasServicesElsewhere
-        ? `services: see ${shortName(first!, plan)}`
-        : ports
-        ? `publishes ${ports.join(" ")}`
-        : "",
-    ],
-    note: notes.get(`container ${base!.name}`),
-    below: first !== lan ? [] : services.map(({ name, service, request }): Branch => ({
-      cells: [service!, request.Image],
-      note: notes.get(`container ${name}`),
-      below: [],
-    })),
-  };
-}
-
-function firstLan([base]: readonly PlannedContainer[], { networks }: Plan): string | undefined {
-  return [...base!.addressByNetwork.keys()].find((lan) =>
-    networks.some(({ name }) => name === lan)
-  );
-}
-
-function shortName(name: string, plan: Plan): string {
-  return name.slice(prefixOf(plan).length);
+  const others = deckies.filter(([base]) => base!.addressByNetwork.size === 0);
+  return [...lans, ...others.map((decky) => draw(decky))];
 }
