@@ -222,7 +222,7 @@ Deno.test("L1 LogSender loses no line while the listener is gone, and takes few"
   await listener.stop();
   const last = setup.send(1, String);
   await rest(100);
-  await listener.restart();
+  await listener.listen();
   await last;
   // What was sent last is sent again.
   await until(() => listener.lines.at(-1) === "3000");

@@ -98,7 +98,7 @@ testInSandbox(docker, "L10 decnet-agent loses no line that Docker keeps", async 
       await pause(3_000);
       await listener.stop();
       await pause(absenceMs);
-      await listener.restart();
+      await listener.listen();
     }
   };
   const restart = async () => {

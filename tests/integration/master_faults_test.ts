@@ -89,37 +89,17 @@ const faults: MasterFault[] = [
     "its certificate is not the pinned one, but has the fingerprint [0-9a-f]{64}; " +
       "see master-fingerprint",
   ),
-  ...[301, 302, 303, 307, 308].map((status): MasterFault => ({
-    what: `M5 a master that redirects with ${status}`,
-    strike: async ({ master }) => {
-      const elsewhere = await startMaster();
-      let connections = 0;
-      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-      const accepting = (async () => {
-        for await (const connection of listener) {
-          connections++;
-          connection.close();
-        }
-      })();
-      const { port } = listener.addr as Deno.NetAddr;
-      // Alternately to a master that would accept it, and to a port that counts connections.
-      master.answer = (heartbeat) => ({
-        status,
-        headers: {
-          location: `https://127.0.0.1:${heartbeat % 2 ? port : elsewhere.port}/swarm/heartbeat`,
-        },
-      });
-      return async () => {
-        listener.close();
-        await accepting;
-        await elsewhere.stop();
-        assert.equal(connections + elsewhere.connectionCount, 0);
-        assert.ok(master.heartbeatCount >= 4);
-      };
+  {
+    // master/client_test.ts has the other statuses.
+    what: "M5 a master that redirects",
+    strike: ({ master }) => {
+      const location = "https://127.0.0.1:1/swarm/heartbeat";
+      master.answer = () => ({ status: 307, headers: { location } });
+      return Promise.resolve();
     },
     result: "rejected",
-    says: new RegExp(`the master answered ${status}: redirects are not followed`),
-  })),
+    says: /the master answered 307: redirects are not followed/,
+  },
 ];
 
 for (const fault of faults) {

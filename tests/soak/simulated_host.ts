@@ -203,12 +203,12 @@ async function openMaster(
 ): Promise<{ subject: Subject; port: number }> {
   const dnsNames = ["master.test"];
   const certificate = await authority.issue({ commonName: "master", dnsNames, usage: "server" });
-  let master = await TlsMaster.start({ authority, certificate });
+  const master = await TlsMaster.start({ authority, certificate });
   stack.defer(() => master.stop());
   const { port } = master;
   let isUp = true;
   const setAnswer = async (answer: MasterAnswer = { status: 204 }) => {
-    if (!isUp) master = await TlsMaster.start({ authority, certificate, port });
+    if (!isUp) await master.listen();
     isUp = true;
     master.answer = answer;
   };

@@ -67,11 +67,8 @@ export class LogListener extends TlsServer {
   /** It closes the next connection when it has read so many bytes of it, wherever that is. */
   bytesToCut: number | null = null;
 
-  readonly #options: ServerOptions;
-
-  private constructor(server: Server, options: ServerOptions) {
+  private constructor(server: Server) {
     super(server);
-    this.#options = options;
     server.on("secureConnection", (socket: TLSSocket) => this.#serve(socket));
   }
 
@@ -81,16 +78,8 @@ export class LogListener extends TlsServer {
   ): Promise<LogListener> {
     const names = { commonName: "decnet-master", dnsNames: ["decnet-master"] };
     certificate ??= await authority.issue({ ...names, usage: "server" });
-    const options = { authority, certificate, ...rest };
-    const listener = new LogListener(createServer(this.optionsOf(options)), options);
-    await listener.listen(options);
-    listener.#options.port = listener.port;
-    return listener;
-  }
-
-  /** Listens again on its port, after `stop()`; keeps its lines. */
-  async restart(): Promise<void> {
-    await this.listen(this.#options);
+    const server = createServer(this.optionsOf({ authority, certificate }));
+    return await new LogListener(server).listen(rest);
   }
 
   #serve(socket: TLSSocket): void {

@@ -13,6 +13,7 @@ export interface ServerOptions {
 /** A stand-in for a server of the master: real TLS that demands client certificates. */
 export class TlsServer implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
+  #place: { host: string; port: number } | null = null;
 
   protected constructor(protected readonly server: Server) {
     for (const event of ["connection", "secureConnection"]) {
@@ -32,11 +33,13 @@ export class TlsServer implements AsyncDisposable {
     };
   }
 
-  /** Listens; throws when the port is taken. */
-  protected async listen({ host = "127.0.0.1", port = 0 }: ServerOptions): Promise<this> {
+  /** Listens, after `stop()` in the same place as before; throws when the port is taken. */
+  async listen({ host = "127.0.0.1", port = 0 }: Partial<ServerOptions> = {}): Promise<this> {
+    this.#place ??= { host, port };
     await new Promise<void>((resolve, reject) => {
-      this.server.once("error", reject).listen(port, host, resolve);
+      this.server.once("error", reject).listen(this.#place, resolve);
     });
+    this.#place.port = this.port;
     return this;
   }
 
