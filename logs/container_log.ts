@@ -261,6 +261,7 @@ export class ContainerLog {
     const readAt = after === null ? NaN : Date.parse(after.timestamp);
     const earliest = clock.earliestAfter(readAt);
     const since = earliest > 0 ? earliest : null;
+    // Where a time comes twice, later lines do not all have later times.
     const isLookedFor = after !== null && after.lines > 0 && !clock.mayComeTwice(readAt);
     const connection = await EngineConnection.open(socket, signal, {
       timeouts,
