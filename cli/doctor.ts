@@ -14,7 +14,7 @@ import {
   type Source,
 } from "./config.ts";
 import { defaultText, versions } from "./help.ts";
-import { agentVersion, defaultOf, type KeyName, keyNames, options } from "./options.ts";
+import { agentVersion, defaultOf, type KeyName, keyNames, options, variableOf } from "./options.ts";
 import { type ExitCode, statusWords } from "./report.ts";
 import { printState } from "./state.ts";
 import { type Environment, isColoured, printJson, type Terminal } from "./terminal.ts";
@@ -50,6 +50,7 @@ export function explainConfiguration(
       fix: fixes.of(problem, configFile !== null, find),
       isWarning: problem.kind === "unknown-key",
     })).sort((a, b) => Number(a.isWarning) - Number(b.isWarning)),
+    variables: keyNames.map(variableOf),
     placeOf,
     defaultPort: defaultOf("swarmctl-port"),
     program,

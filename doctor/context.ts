@@ -79,6 +79,8 @@ export interface ConfigReport {
   /** Each key that is set: its value as it was given, and by what. */
   readonly settings: readonly { readonly key: string; readonly text: string }[];
   readonly problems: readonly ConfigurationProblem[];
+  /** The variables of the environment that set a key. */
+  readonly variables: readonly string[];
   /** Returns where a key is set or can be set, and what makes the service read it. */
   readonly placeOf: (key: KeyToSet) => string;
   /** The port of a master where none is configured. */

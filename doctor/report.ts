@@ -45,9 +45,13 @@ export async function* makeReport(
   }
 }
 
-/** Leaves out what may be a password in a URL, such as a proxy's. */
+/** Leaves out what may be a password in a URL, such as a proxy's; it may hold `/` and `@`. */
 function plainLine(line: string): string {
-  return sanitizeLine(line).replaceAll(/:\/\/[^\s/@]+@/g, "://…@").trimEnd();
+  return sanitizeLine(line).split(" ").map((word) => {
+    const start = word.indexOf("://");
+    const end = word.lastIndexOf("@");
+    return start < 0 || end < start ? word : `${word.slice(0, start)}://…${word.slice(end)}`;
+  }).join(" ").trimEnd();
 }
 
 async function linesOrWhy(
@@ -104,9 +108,14 @@ async function engineLines({ agent, options: { signal } }: DoctorContext): Promi
   }
 }
 
-/** Lines of a unit whose values may be secrets, unless they set variables of the agent. */
-const secretSetting = /^[ \t]*(?:Environment|SetCredential\w*)[ \t]*=/;
-const ownVariable = /^[ \t]*Environment[ \t]*="?DECNET_\w+=[^\s"]*"?[ \t]*$/;
+/** A setting of a unit; what is neither that nor a section may be a part of a secret. */
+const unitSetting = /^\s*([A-Z]+[a-z]\w*)\s*=/;
+const unitSection = /^\s*\[\w+\]\s*$/;
+
+/** Settings whose values may be secrets, unless they are the agent's own variables or command. */
+const secretSetting = /^(?:Environment|SetCredential\w*|StandardInput\w+|Exec\w+)$/;
+const ownVariable = /^\s*Environment\s*=\s*"?(DECNET_\w+)=[^\s"]*"?\s*$/;
+const ownCommand = /^\s*Exec\w+\s*=\s*[@:+!|-]*[\w./-]*\/decnet-agent(?:\s[^;]*)?$/;
 
 /** The unit file and its drop-ins, as they lie on this host. */
 function unitLines(context: DoctorContext): string[] {
@@ -115,15 +124,20 @@ function unitLines(context: DoctorContext): string[] {
   const state = `${isActive ? "active" : "not active"}, ${isEnabled ? "enabled" : "not enabled"}`;
   return [
     unit.mask ? `${unit.path} is masked; ${state}` : state,
-    ...unit.sources.flatMap(({ path, text }) => [`# ${path}`, ...withoutSecrets(text)]),
+    ...unit.sources.flatMap(({ path, text }) => {
+      return [`# ${path}`, ...withoutSecrets(text, context.config.variables)];
+    }),
   ];
 }
 
-function withoutSecrets(text: string): string[] {
-  // A line that ends with a backslash goes on in the next one.
-  return text.trimEnd().replaceAll(/\\\n/g, " ").split("\n").map((line) => {
-    const [setting] = secretSetting.exec(line) ?? [];
-    return setting === undefined || ownVariable.test(line) ? line : `${setting}(left out)`;
+/** Reads lines as systemd does: one that ends with a backslash goes on after comments. */
+function withoutSecrets(text: string, variables: readonly string[]): string[] {
+  const lines = text.split(/[\r\n\0]+/).filter((line) => !/^\s*(?:[#;]|$)/.test(line));
+  return lines.join("\n").replaceAll("\\\n", " ").split("\n").map((line) => {
+    const [setting, name = ""] = unitSetting.exec(line) ?? [];
+    if (setting === undefined) return unitSection.test(line) ? line : "(left out)";
+    const isOwn = ownCommand.test(line) || variables.includes(ownVariable.exec(line)?.[1] ?? "");
+    return isOwn || !secretSetting.test(name) ? line : `${setting.trim()}(left out)`;
   });
 }
 

@@ -24,7 +24,10 @@ Deno.test("makeReport() makes the rest when a part throws or hangs", async () =>
   const parts = [
     { heading: "broken", lines: () => Promise.reject(new Error("no idea")) },
     { heading: "hung", lines: () => new Promise<string[]>(() => {}) },
-    { heading: "well", lines: () => ["one\x1b[31m", "two\nthree", "tcp://me:secret@host:1/ a@b"] },
+    {
+      heading: "well",
+      lines: () => ["one\x1b[31m", "two\nthree", "tcp://me:sec/r@et@host:1/ a@b"],
+    },
   ];
   const texts = await Array.fromAsync(makeReport({} as DoctorContext, parts, 50));
   assert.deepEqual(texts, [
@@ -58,31 +61,37 @@ Deno.test("makeReport() names versions of the host and its engine", () =>
 
 Deno.test("makeReport() shows unit and drop-ins, no other programs' variables", () =>
   withContext(async (setup) => {
+    const own = ["[Service]", "User=decnet-agent", "Environment=DECNET_INTERVAL=10s"].concat(
+      "ExecStart=/usr/local/bin/decnet-agent run --interval=10s",
+    );
+    const secrets: [line: string, shown: string][] = [
+      [`Environment="HTTPS_PROXY=http://me:${plantedPassword}@proxy" A=b`, "Environment="],
+      [`  Environment = DECNET_X=1 B=${plantedPassword}`, "Environment ="],
+      [`Environment=DECNET_ADMIN_PASSWORD=${plantedPassword}`, "Environment="],
+      [`Environment=A=1 \\\n  B=${plantedPassword}`, "Environment="],
+      [`Environment=A=1 \\\n# of B\nB=${plantedPassword}`, "Environment="],
+      [`Environment=A=1 \\\r\nB=${plantedPassword}`, "Environment="],
+      [`Environment=A=1 \\ \nPASSWORD=${plantedPassword}`, "Environment="],
+      [`SetCredential=key:${plantedPassword}`, "SetCredential="],
+      [`SetCredentialEncrypted=key:${plantedPassword}`, "SetCredentialEncrypted="],
+      [`StandardInputText=${plantedPassword}`, "StandardInputText="],
+      [`ExecStartPre=-/usr/bin/curl -u me:${plantedPassword} x`, "ExecStartPre="],
+      [`ExecStart=/usr/local/bin/decnet-agent ; /bin/x ${plantedPassword}`, "ExecStart="],
+    ];
+    const comments = [`#Environment=TOKEN=${plantedPassword}`, ` ; ${plantedPassword} \\`];
+    const lines = ["[Service]", ...comments, ...secrets.map(([line]) => line)];
     const files = {
-      [unitFile]: "[Service]\nUser=decnet-agent\nEnvironment=DECNET_INTERVAL=10s\n",
-      [`${unitFile}.d/10-proxy.conf`]: [
-        "[Service]",
-        `Environment="HTTPS_PROXY=http://me:${plantedPassword}@proxy" A=b`,
-        `  Environment = DECNET_X=1 B=${plantedPassword}`,
-        "Environment=A=1 \\",
-        `  B=${plantedPassword}`,
-        `SetCredential=key:${plantedPassword}`,
-        `SetCredentialEncrypted=key:${plantedPassword}`,
-      ].join("\n"),
+      [unitFile]: `${own.join("\n")}\n`,
+      [`${unitFile}.d/10-proxy.conf`]: `${lines.join("\n")}\rEnvironment=T=${plantedPassword}`,
     };
-    assert.deepEqual(await linesOf("unit", setup, { files }), [
+    const shown = await linesOf("unit", setup, { files });
+    assert.deepEqual(shown.filter((line) => line !== "(left out)"), [
       "active, enabled",
       `# ${unitFile}`,
-      "[Service]",
-      "User=decnet-agent",
-      "Environment=DECNET_INTERVAL=10s",
+      ...own,
       `# ${unitFile}.d/10-proxy.conf`,
       "[Service]",
-      "Environment=(left out)",
-      "  Environment =(left out)",
-      "Environment=(left out)",
-      "SetCredential=(left out)",
-      "SetCredentialEncrypted=(left out)",
+      ...[...secrets.map(([, setting]) => setting), "Environment="].map((it) => `${it}(left out)`),
     ]);
     const absent = await linesOf("unit", setup, { files: noSystemd });
     assert.deepEqual(absent, ["decnet-agent.service is not installed"]);
