@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type CertificateFields, hasName, namesIn, readCertificate } from "../../master/x509.ts";
 import type { SeededRandom } from "../support/random.ts";
+import { opensslFinds } from "../support/openssl.ts";
 import {
   alternatives,
   commonNames,
@@ -107,7 +108,7 @@ async function compareNames(
   const found = wanted.filter((it) => hasName(fields, it));
   const name = random.pick(found.length > 0 && random.isOneIn(2) ? found : wanted);
   const isFound = hasName(fields, name);
-  const isFoundByOpenssl = await askOpenssl(der, name, file);
+  const isFoundByOpenssl = await opensslFinds(der, name, file);
   // A directory name without text, for instance.
   if (isFoundByOpenssl === null) return "not read by OpenSSL";
   if (isFound === isFoundByOpenssl) return isFound ? "found" : "not found";
@@ -149,22 +150,6 @@ async function checkMutated(der: Uint8Array<ArrayBuffer>, file: string): Promise
   }
   const name = wanted.find((it) => !it.endsWith(".") && hasName(fields, it));
   if (name === undefined) return "read";
-  assert.notEqual(await askOpenssl(der, name, file), false, `OpenSSL does not find ${name}`);
+  assert.notEqual(await opensslFinds(der, name, file), false, `OpenSSL does not find ${name}`);
   return "read, with a name";
-}
-
-/** Asks OpenSSL whether a certificate has a name; null where it cannot read it, or its names. */
-async function askOpenssl(der: Uint8Array, name: string, file: string): Promise<boolean | null> {
-  await Deno.writeTextFile(file, pemOf(der));
-  const isAddress = name.includes(":") || /^[\d.]+$/.test(name);
-  const check = [isAddress ? "-checkip" : "-checkhost", name];
-  const { stdout } = await new Deno.Command("openssl", {
-    args: ["x509", "-noout", "-in", file, "-ext", "subjectAltName", ...check],
-    stderr: "null",
-  }).output();
-  const text = new TextDecoder().decode(stdout);
-  const [, names] = /Alternative Name: (?:critical)?\n +([^\n]*)/.exec(text) ?? [];
-  const isRead = names === undefined || /^(DNS|IP|URI|email|DirName|Reg|other|<EMPTY>)/.test(names);
-  const [, not] = /does (NOT )?match certificate/.exec(text) ?? [];
-  return text === "" || !isRead ? null : not === undefined;
 }

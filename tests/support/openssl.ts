@@ -1,11 +1,35 @@
 import type { IssuedCertificate } from "./certificates.ts";
 import { TemporaryFolder } from "./environment.ts";
+import { pemOf } from "./raw_certificates.ts";
 import { outputOf } from "./requirements.ts";
 import { plantKey } from "./secrets.ts";
 
 /** Runs OpenSSL in a folder and returns its standard output. Throws `Error` when it fails. */
 export function runOpenssl(cwd: string, args: readonly string[]): Promise<string> {
   return outputOf(["openssl", ...args], { cwd });
+}
+
+/**
+ * Asks OpenSSL whether a certificate has a name; null where it cannot read it, or its
+ * names. Writes it to a file.
+ */
+export async function opensslFinds(
+  der: Uint8Array,
+  name: string,
+  file: string,
+): Promise<boolean | null> {
+  await Deno.writeTextFile(file, pemOf(der));
+  const isAddress = name.includes(":") || /^[\d.]+$/.test(name);
+  const check = [isAddress ? "-checkip" : "-checkhost", name];
+  const { stdout } = await new Deno.Command("openssl", {
+    args: ["x509", "-noout", "-in", file, "-ext", "subjectAltName", ...check],
+    stderr: "null",
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  const [, names] = /Alternative Name: (?:critical)?\n +([^\n]*)/.exec(text) ?? [];
+  const isRead = names === undefined || /^(DNS|IP|URI|email|DirName|Reg|other|<EMPTY>)/.test(names);
+  const [, not] = /does (NOT )?match certificate/.exec(text) ?? [];
+  return text === "" || !isRead ? null : not === undefined;
 }
 
 /** The arguments of `openssl genpkey` for some kinds of key. */
