@@ -111,10 +111,11 @@ export class Applier {
     { document, expectedHash, storedText, callerAddress }: ApplyRequest,
     run: RunOptions,
   ): Promise<ApplyResult> {
-    const { planOptions, master } = this.#options;
+    const { planOptions, master, storePath, fallback } = this.#options;
     const validated = await validateDocument(document, { expectedHash, planOptions });
     const { topologyId } = validated.plan;
-    return await this.#withApplyLock(`apply ${topologyId}`, run, async (store) => {
+    const lock = { storePath, fallback, purpose: `apply ${topologyId}`, run };
+    return await withApplyLock(lock, async (store) => {
       const stored = store.current();
       checkStillStored(stored, storedText);
       const other = otherTopology(topologyId, stored);
@@ -147,29 +148,25 @@ export class Applier {
     { store, isPush, signal }: { store: ApplyStore; isPush: boolean; signal: AbortSignal },
   ): Promise<void> {
     const { supersede, planOptions } = this.#options;
-    if (!isMarker(other)) return this.#checkReplaceable(other, id, { left: null, isPush });
-    const left = await this.#askEngine(
-      signal,
-      async (engine) => await computeRemovals(other, await engine.list(), planOptions),
-    );
-    if (!isNothing(left)) return this.#checkReplaceable(other, id, { left, isPush });
-    await retryWhileLocked(() => store.clear(other.topologyId), signal);
-    // Otherwise two topologies could replace each other for ever when one of them fails.
-    if (supersede) this.#history.recordReplaced(other.topologyId);
-    // The first agent's store may hold one row more.
-    const older = otherTopology(id, store.current());
-    if (older) this.#checkReplaceable(older, id, { left: null, isPush });
-  }
-
-  /** Throws `ApplyError` `conflict` or `loop` unless topology `id` may supersede the stored one. */
-  #checkReplaceable(
-    stored: AppliedTopology,
-    id: string,
-    { left, isPush }: { left: Changes | null; isPush: boolean },
-  ): void {
-    if (!this.#options.supersede) throw conflictError(stored, id, { left, isPush });
+    let left: Changes | null = null;
+    if (isMarker(other)) {
+      left = await this.#askEngine(
+        signal,
+        async (engine) => await computeRemovals(other, await engine.list(), planOptions),
+      );
+      if (isNothing(left)) {
+        await retryWhileLocked(() => store.clear(other.topologyId), signal);
+        // Otherwise two topologies could replace each other for ever when one of them fails.
+        if (supersede) this.#history.recordReplaced(other.topologyId);
+        // The first agent's store may hold one row more.
+        const older = otherTopology(id, store.current());
+        if (older) await this.#makeWay(older, id, { store, isPush, signal });
+        return;
+      }
+    }
+    if (!supersede) throw conflictError(other, id, { left, isPush });
     // A command by hand is a decision, and is never refused.
-    if (isPush) this.#history.checkLoop(stored, id);
+    if (isPush) this.#history.checkLoop(other, id);
   }
 
   /** Makes Docker match a document, and stores it, in place of any other topology. */
@@ -269,7 +266,8 @@ export class Applier {
       const isDone = isNothing(removals) && removals.obstacles.length === 0;
       if (isDone) return { topologyId: givenId, versionHash: null, changes: 0, changed: false };
     }
-    return await this.#withApplyLock(`teardown ${givenId}`, run, async (store) => {
+    const lock = { storePath, fallback, purpose: `teardown ${givenId}`, run };
+    return await withApplyLock(lock, async (store) => {
       const current = store.current();
       if (current && isMeant(current.topologyId)) {
         return await this.#removeStored(store, current, run);
@@ -294,7 +292,9 @@ export class Applier {
 
   /** Tears down what is stored; returns null for nothing. Throws `ApplyError` `busy` or `failed`. */
   async teardownStored(run: RunOptions): Promise<ApplyResult | null> {
-    return await this.#withApplyLock("teardown of the stored topology", run, async (store) => {
+    const { storePath, fallback } = this.#options;
+    const lock = { storePath, fallback, purpose: "teardown of the stored topology", run };
+    return await withApplyLock(lock, async (store) => {
       const stored = store.current();
       return stored && await this.#removeStored(store, stored, run);
     });
@@ -341,15 +341,6 @@ export class Applier {
     } finally {
       engine?.close();
     }
-  }
-
-  #withApplyLock<T>(
-    purpose: string,
-    run: RunOptions,
-    work: (store: ApplyStore) => Promise<T>,
-  ): Promise<T> {
-    const { storePath, fallback } = this.#options;
-    return withApplyLock({ storePath, fallback, purpose, run }, work);
   }
 }
 

@@ -77,10 +77,7 @@ async function acquireLock(
     if (cause instanceof LockHeld) {
       throw new ApplyError("busy", `another apply or teardown is running: ${cause.message}`);
     }
-    if (clientSignal?.aborted) {
-      throw new ApplyError("busy", "the client left while waiting for another apply or teardown");
-    }
-    if (signal.aborted) {
+    if (waiting.aborted) {
       throw new ApplyError("busy", "stopped while waiting for another apply or teardown");
     }
     if (fallback && isWritingImpossible(cause, path)) return null;

@@ -8,7 +8,6 @@ import {
   createdBy,
   describeSharing,
   type ImageIds,
-  type NetworkChange,
   removedBy,
 } from "../topology/changes.ts";
 import { type ContainerInfo, isService } from "../topology/inventory.ts";
@@ -25,51 +24,29 @@ export interface ProgressEvent {
   readonly text: string;
 }
 
-/** The first step that failed, such as `create container decnet_t_…`. */
-export interface FailedStep {
-  readonly error: Error;
-  readonly step: string;
-  /** The steps that were left, this one included. */
-  readonly left: ReadonlySet<string>;
-}
-
 /** Makes changes in an engine, and counts them. */
 export class ChangeExecutor {
-  readonly engine: Engine;
   /** How many changes have been made. */
   changeCount = 0;
   /** Whether all changes left the same objects: nothing was created or removed. */
   isSettled = true;
-  failed: FailedStep | null = null;
-  /** Aborted by the first failure, or when the process stops; then no further call is sent. */
-  readonly #stop: AbortController;
-  readonly #onProgress: ((event: ProgressEvent) => void) | undefined;
-  /** The failure of the round before this one; null once something is known to have changed since. */
-  #lastFailed: FailedStep | null;
+  /** The error of the first step that failed, if the engine has refused it. */
+  refusal: Error | null = null;
   #imageIds: ImageIds = new Map();
-  #left = new Set<string>();
   #done = 0;
   #total = 0;
 
+  /** `stop` is aborted by the first failure, or when the process stops: no further call is sent then. */
   constructor(
-    engine: Engine,
-    stop: AbortController,
-    { onProgress, lastFailed = null }: {
-      onProgress: ((event: ProgressEvent) => void) | undefined;
-      lastFailed?: FailedStep | null;
-    },
-  ) {
-    this.engine = engine;
-    this.#stop = stop;
-    this.#onProgress = onProgress;
-    this.#lastFailed = lastFailed;
-  }
+    readonly engine: Engine,
+    readonly stop: AbortController,
+    readonly onProgress: ((event: ProgressEvent) => void) | undefined,
+  ) {}
 
   /**
    * Removes services, bases and networks, then creates networks, bases and services. Independent
    * changes run in parallel. `imageIds` contains every image that they need. `checkNetworks` is called
-   * after networks were created, also when one could not be. Throws the first failure; or, before any
-   * change, the failure of the last round if nothing has changed since.
+   * after networks were created, also when one could not be. Throws the first failure.
    */
   async execute(
     { networks, containers }: Changes,
@@ -77,12 +54,6 @@ export class ChangeExecutor {
     checkNetworks?: () => Promise<void>,
   ): Promise<void> {
     const { engine } = this;
-    this.#left = new Set([
-      ...networks.map((it) => stepOf("network", it)),
-      ...containers.map((it) => stepOf("container", it)),
-    ]);
-    if (this.#lastFailed && isUnchanged(this.#lastFailed, this.#left)) throw this.#lastFailed.error;
-    this.#lastFailed = null;
     this.#imageIds = imageIds;
     this.#done = 0;
     this.#total = networks.length + containers.length;
@@ -158,8 +129,7 @@ export class ChangeExecutor {
         await this.engine.change(planned, change.actual.id, action);
       } catch (error) {
         // The engine refuses to start a container whose network or base is gone: recreate it.
-        const isRefused = error instanceof EngineError && error.status !== null;
-        if (!isRefused || action === "unpause") throw error;
+        if (!isRefusal(error) || action === "unpause") throw error;
         await onRecreate();
         await this.#removeOld(change);
         await this.#create(planned);
@@ -186,39 +156,26 @@ export class ChangeExecutor {
     run: () => Promise<unknown>,
     describe: (cause: unknown) => string = messageOf,
   ): Promise<void> {
-    const { signal } = this.#stop;
+    const { signal } = this.stop;
     try {
       signal.throwIfAborted();
       await run();
     } catch (cause) {
       const error = new Error(`Cannot ${step}: ${describe(cause)}`, { cause });
       // Only the first abort sets the reason.
-      this.#stop.abort(error);
-      if (signal.reason === error) this.failed = { error, step, left: this.#left };
+      this.stop.abort(error);
+      if (signal.reason === error && isRefusal(cause)) this.refusal = error;
       throw signal.reason;
     }
-    this.#left.delete(step);
     this.changeCount++;
     this.#done++;
-    this.#onProgress?.({ done: this.#done, total: this.#total, text: step });
+    this.onProgress?.({ done: this.#done, total: this.#total, text: step });
   }
 }
 
-function stepOf(type: string, change: NetworkChange | ContainerChange): string {
-  const { name } = change.action === "remove" ? change.actual : change.planned;
-  return `${change.action} ${type} ${name}`;
-}
-
-/** Returns a step without its action: `container decnet_t_…`. */
-function objectOf(step: string): string {
-  return step.slice(step.indexOf(" ") + 1);
-}
-
-/** Whether the same objects are left, and the step that failed comes first for its object. */
-function isUnchanged({ step, left }: FailedStep, steps: ReadonlySet<string>): boolean {
-  const [before, now] = [left, steps].map((it) => new Set([...it].map(objectOf)));
-  return before!.symmetricDifference(now!).size === 0 &&
-    [...steps].find((it) => objectOf(it) === objectOf(step)) === step;
+/** Whether the engine has answered with an error; after no answer at all, an apply fails. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof EngineError && error.status !== null;
 }
 
 /** Waits until all have ended, so that no call is left running, then throws the first failure. */

@@ -70,12 +70,9 @@ function describeLeft({ networks, containers }: Changes): string {
 
 /** Keeps the last replacements and refused push beside the store, or in memory. Never throws. */
 export class HistoryFile {
-  readonly #storePath: string;
   #unwritten: ApplyHistory | null = null;
 
-  constructor(storePath: string) {
-    this.#storePath = storePath;
-  }
+  constructor(readonly storePath: string) {}
 
   /** Records that the stored topology leaves its place to another one. */
   recordReplaced(topologyId: string): void {
@@ -146,12 +143,12 @@ export class HistoryFile {
   }
 
   #read(): ApplyHistory {
-    return this.#unwritten ?? readHistory(this.#storePath);
+    return this.#unwritten ?? readHistory(this.storePath);
   }
 
   #write(history: ApplyHistory): void {
     try {
-      replacePrivateFile(historyPathOf(this.#storePath), JSON.stringify(history));
+      replacePrivateFile(historyPathOf(this.storePath), JSON.stringify(history));
       this.#unwritten = null;
     } catch {
       this.#unwritten = history;

@@ -14,7 +14,7 @@ import {
 import { needsSecondLook } from "../topology/drift.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { imagesOf, type Plan, planDocument, type PlanOptions } from "../topology/plan.ts";
-import { ChangeExecutor, type FailedStep, type ProgressEvent } from "./executor.ts";
+import { ChangeExecutor, type ProgressEvent } from "./executor.ts";
 import { collectReserved, type Peers } from "./host_network.ts";
 import { findTakenPorts, type ListenAddress } from "./host_ports.ts";
 
@@ -121,8 +121,9 @@ function withoutRemoved({ networks, containers }: Inventory, removals: Changes):
 
 /**
  * Repeats `work`, which lists and changes the engine, until nothing was left to create or remove, as the
- * engine may still carry out calls of an agent that was killed. Repeats it also after a step that the
- * engine has refused, with any status, if something else has changed. Returns the number of changes.
+ * engine may still carry out calls of an agent that was killed. Repeats it also, at most three times,
+ * after a step that the engine has refused with any status, as something else may have changed. Returns
+ * the number of changes.
  */
 export async function reconcile(
   sockets: readonly string[],
@@ -130,39 +131,32 @@ export async function reconcile(
   work: (executor: ChangeExecutor) => Promise<void>,
 ): Promise<number> {
   const pausesMs = [...retryPausesMs];
-  let lastFailed: FailedStep | null = null;
+  let refusal: Error | null = null;
   let changeCount = 0;
   for (let rounds = 0; rounds < maximumRounds;) {
     const stop = new AbortController();
     const engine = new Engine(findSocket(sockets), stop.signal, { log });
-    const executor: ChangeExecutor = new ChangeExecutor(engine, stop, { onProgress, lastFailed });
+    const executor = new ChangeExecutor(engine, stop, onProgress);
     try {
       await runUntilStopped(signal, stop, work(executor));
-      lastFailed = null;
+      refusal = null;
       rounds++;
     } catch (error) {
-      // The engine may be gone by now: the step that failed first says more than its lists.
-      if (lastFailed && error instanceof EngineError) throw lastFailed.error;
-      const { failed } = executor;
+      // The engine may be gone by now: the step that was refused says more than its lists.
+      if (refusal && error instanceof EngineError) throw refusal;
+      refusal = executor.refusal;
       const pauseMs = pausesMs.shift();
-      const mayGoOn = failed !== null && failed.error === error && isRefused(failed);
-      if (!mayGoOn || pauseMs === undefined || signal.aborted) throw error;
-      lastFailed = failed;
+      if (error !== refusal || pauseMs === undefined || signal.aborted) throw error;
       await pause(pauseMs, signal);
     } finally {
       engine.close();
     }
     changeCount += executor.changeCount;
-    if (lastFailed === null && executor.isSettled) return changeCount;
+    if (refusal === null && executor.isSettled) return changeCount;
   }
   throw new Error(
     `Docker still differs after ${maximumRounds} rounds of changes; find out what else changes it`,
   );
-}
-
-/** Whether the engine has refused a step; after no answer at all the apply fails, and may be repeated. */
-function isRefused({ error: { cause } }: FailedStep): boolean {
-  return cause instanceof EngineError && cause.status !== null;
 }
 
 /** Waits for `work`; once `signal` is aborted, no further call is sent, and running ones get 1.2 s. */
