@@ -29,17 +29,12 @@ const faultTexts: Record<ChainFault["reason"], string> = {
  * under the current ca.crt: a resumed session was made with its key, whenever that was.
  */
 export class ClientVerifier {
-  readonly #allowedNames: ReadonlySet<string>;
-  readonly #log: Log;
   #authority = "";
   #authorities: readonly X509Certificate[] = [];
   /** How many resumed sessions were refused under this ca.crt. */
   #refused = 0;
 
-  constructor(allowedNames: readonly string[], log: Log) {
-    this.#allowedNames = new Set(allowedNames);
-    this.#log = log;
-  }
+  constructor(readonly allowedNames: readonly string[], readonly log: Log) {}
 
   /** Sets the authority; returns whether it has changed, so that clients must be verified again. */
   trust(authority: string): boolean {
@@ -65,7 +60,7 @@ export class ClientVerifier {
     if (this.#authorities.some((it) => it.fingerprint256 === own.fingerprint256)) return null;
     // With several names it is refused: the authority may have checked only one.
     const name = commonNameOf(fieldsOf(own)!.subject);
-    const isAllowed = name !== null && this.#allowedNames.has(name);
+    const isAllowed = name !== null && this.allowedNames.includes(name);
     return { isAllowed, expiresAt: Date.parse(own.validTo) };
   }
 
@@ -74,6 +69,6 @@ export class ClientVerifier {
     const refused = ++this.#refused;
     if (!isPowerOfTwo(refused)) return;
     const text = `the API refused a resumed TLS session: its certificate ${faultTexts[reason]}`;
-    this.#log("warn", text, { subject: "api", refused });
+    this.log("warn", text, { subject: "api", refused });
   }
 }

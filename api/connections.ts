@@ -43,7 +43,8 @@ export class Connection {
   readonly key: string;
   readonly #socket: Socket;
   readonly #closed = new AbortController();
-  #peer: Peer | null = null;
+  /** The client; null until the handshake is over. */
+  peer: Peer | null = null;
   /** Begin the answers to the requests after the current one. */
   readonly #waiting: (() => void)[] = [];
   #isAnswering = false;
@@ -68,17 +69,12 @@ export class Connection {
 
   /** Whether the client's certificate has an allowed name and is still valid. */
   get isAllowed(): boolean {
-    return this.#peer !== null && this.#peer.isAllowed && this.#peer.expiresAt > Date.now();
+    return this.peer !== null && this.peer.isAllowed && this.peer.expiresAt > Date.now();
   }
 
   /** Whether no request is being answered. */
   get isIdle(): boolean {
     return !this.#isAnswering;
-  }
-
-  /** Sets the client, which is known after the handshake. */
-  identify(peer: Peer): void {
-    this.#peer = peer;
   }
 
   /** Calls `answer` after earlier requests; receives nothing meanwhile, as the runtime would parse it. */
@@ -133,8 +129,6 @@ export function affordableHandshakes({ maximumHandshakes, maximumConnections }: 
 
 /** All open connections; those without a certificate count apart, and take no place of the others. */
 export class Connections {
-  readonly #maximum: number;
-  readonly #maximumHandshakes: number;
   /** By `key`, oldest first. */
   readonly #handshakes = new Map<string, Connection>();
   /** Oldest first. */
@@ -143,16 +137,13 @@ export class Connections {
   /** Where clients that may call have called from last, the latest at the end. */
   readonly #callers = new Set<string>();
 
-  constructor(maximum: number, maximumHandshakes: number) {
-    this.#maximum = maximum;
-    this.#maximumHandshakes = maximumHandshakes;
-  }
+  constructor(readonly maximum: number, readonly maximumHandshakes: number) {}
 
   /** Adds a connection that was just accepted. */
   add(socket: Socket): void {
     const connection = new Connection(socket);
     if (!connection.address) return connection.destroy();
-    if (this.#handshakes.size >= this.#maximumHandshakes) this.#evictHandshake(connection.address);
+    if (this.#handshakes.size >= this.maximumHandshakes) this.#evictHandshake(connection.address);
     this.#handshakes.set(connection.key, connection);
     socket.once("close", () => this.#remove(connection));
   }
@@ -162,7 +153,7 @@ export class Connections {
     // A TLS socket has no link to its TCP socket; both have the same addresses.
     const connection = this.#handshakes.get(keyOf(socket));
     if (!connection || connection.isRetired || !this.#makeRoom(connection, peer)) return false;
-    connection.identify(peer);
+    connection.peer = peer;
     this.#handshakes.delete(connection.key);
     this.#identified.add(connection);
     this.#secure.set(socket, connection);
@@ -193,29 +184,30 @@ export class Connections {
   #evictHandshake(newAddress: string): void {
     const all = [...this.#handshakes.values()];
     const strangers = all.filter(({ address }) => !this.#callers.has(address));
-    const evicted = oldestOfBusiestAddress(strangers, newAddress) ?? all[0]!;
-    this.#remove(evicted);
-    evicted.destroy();
+    this.#evict(oldestOfBusiestAddress(strangers, newAddress) ?? all[0]!);
   }
 
   /** Makes room for a client with a certificate; returns false if no connection can be closed. */
   #makeRoom({ address }: Connection, { isAllowed }: Peer): boolean {
-    if (this.#identified.size < this.#maximum) return true;
+    if (this.#identified.size < this.maximum) return true;
     const identified = [...this.#identified];
     const notAllowed = identified.filter((it) => !it.isAllowed);
     const evicted = oldestOfBusiestAddress(notAllowed, address) ??
       (isAllowed ? identified.find(({ isIdle }) => isIdle) : undefined);
-    if (!evicted) return false;
-    this.#remove(evicted);
-    evicted.destroy();
-    return true;
+    if (evicted) this.#evict(evicted);
+    return evicted !== undefined;
   }
 
   #rememberCaller(address: string): void {
     this.#callers.delete(address);
     this.#callers.add(address);
     const [oldest] = this.#callers;
-    if (this.#callers.size > this.#maximum) this.#callers.delete(oldest!);
+    if (this.#callers.size > this.maximum) this.#callers.delete(oldest!);
+  }
+
+  #evict(connection: Connection): void {
+    this.#remove(connection);
+    connection.destroy();
   }
 
   #remove(connection: Connection): void {

@@ -171,7 +171,10 @@ export class Exchange {
     // Without a listener, a connection that breaks would end the process.
     this.request.on("error", () => {});
     const startedAt = performance.now();
-    await this.#answer();
+    // An error is answered before the runtime reads the body, so that the connection ends with it.
+    const route = this.client.isAllowed ? findRoute(this.request) : notAllowed;
+    const answer = route instanceof HttpError ? answerOf(route) : await this.#runRoute(route);
+    if (answer) await this.#send(answer);
     const { method = "" } = this.request;
     this.options.log("debug", "API call", {
       method,
@@ -179,14 +182,6 @@ export class Exchange {
       status: this.response.headersSent ? this.response.statusCode : "none",
       ms: Math.round(performance.now() - startedAt),
     });
-  }
-
-  async #answer(): Promise<void> {
-    // An error is answered before the runtime reads the body, so that the connection ends with it.
-    const route = this.client.isAllowed ? findRoute(this.request) : notAllowed;
-    if (route instanceof HttpError) return await this.#send(answerOf(route));
-    const answer = await this.#runRoute(route);
-    if (answer) await this.#send(answer);
   }
 
   /** Returns null if the client has disconnected. */
@@ -255,8 +250,8 @@ function answerOf(error: HttpError | ApplyError): Answer {
     return { status, body: { detail: message }, headers };
   }
   const { code, message } = error;
-  const failure = message.slice(0, maximumFailureLength).toWellFormed();
-  return { status: statuses[code], body: { detail: code === "failed" ? failure : message } };
+  const detail = code === "failed" ? shorten(message, maximumFailureLength) : message;
+  return { status: statuses[code], body: { detail } };
 }
 
 function findRoute(request: IncomingMessage): Route | HttpError {

@@ -3,7 +3,7 @@ import type { Wakeup } from "../agent/schedule.ts";
 import type { Applier, ApplyResult } from "../apply/applier.ts";
 import { ApplyError } from "../apply/apply_error.ts";
 import type { RunOptions } from "../apply/reconcile.ts";
-import { isPowerOfTwo, type Log } from "../host/log.ts";
+import { isPowerOfTwo, type Log, shorten } from "../host/log.ts";
 import type { JsonObject } from "../topology/json.ts";
 import { type ApiClient, type ApiService, SerialQueue } from "./routes.ts";
 
@@ -28,7 +28,6 @@ interface TopologyServiceOptions {
 /** Returns the agent's state to the API, and applies and tears down topologies. */
 export class TopologyService implements ApiService {
   readonly queue = new SerialQueue();
-  readonly #options: TopologyServiceOptions;
   /** How often each refusal came since the last change: a master repeats a refused call. */
   readonly #refusals = new Map<string, number>();
   #runningCount = 0;
@@ -37,31 +36,29 @@ export class TopologyService implements ApiService {
   /** Resolves when the self-destruct that was scheduled last has ended. */
   #lastSelfDestruct: Promise<void> = Promise.resolve();
 
-  constructor(options: TopologyServiceOptions) {
-    this.#options = options;
-  }
+  constructor(readonly options: TopologyServiceOptions) {}
 
   state(signal: AbortSignal): Promise<unknown> {
-    return this.#options.agent.state(signal);
+    return this.options.agent.state(signal);
   }
 
   apply(hydrated: JsonObject, versionHash: string, client: ApiClient): Promise<void> {
     const { address: callerAddress, clientSignal } = client;
     const request = { document: hydrated, expectedHash: versionHash, callerAddress };
     return this.#answer("applied", clientSignal, (run) => {
-      return this.#options.applier.apply(request, run);
+      return this.options.applier.apply(request, run);
     });
   }
 
   teardown(topologyId: string, clientSignal: AbortSignal): Promise<void> {
     return this.#answer("torn down", clientSignal, (run) => {
-      return this.#options.applier.teardown(topologyId, run);
+      return this.options.applier.teardown(topologyId, run);
     });
   }
 
   scheduleSelfDestruct(): void {
     const { queue } = this;
-    const { signal, applier, log } = this.#options;
+    const { signal, applier, log } = this.options;
     if (signal.aborted) throw new ApplyError("failed", "the agent is stopping");
     // One that waits at the end of the queue does the same; a flood of calls fills no memory.
     if (queue.last === this.#selfDestructTurn) return;
@@ -73,7 +70,9 @@ export class TopologyService implements ApiService {
       return await applier.teardownStored(run).finally(leave);
     };
     this.#lastSelfDestruct = this.#run("torn down by self-destruct", work).catch((error) => {
-      log("error", shorten(error), { subject: "self-destruct" });
+      log("error", shorten((error as Error).message, maximumLoggedLength), {
+        subject: "self-destruct",
+      });
     });
   }
 
@@ -102,7 +101,7 @@ export class TopologyService implements ApiService {
 
   /** Logs what was done, and requests a heartbeat if the state has changed. */
   async #run(done: string, work: Work, clientSignal?: AbortSignal): Promise<void> {
-    const { signal, wakeup, log } = this.#options;
+    const { signal, wakeup, log } = this.options;
     this.#runningCount++;
     try {
       const result = await work({ signal, clientSignal, onWait: () => {}, log });
@@ -124,15 +123,11 @@ export class TopologyService implements ApiService {
   #logRefusal(error: ApplyError): void {
     // What the store has recorded is logged with the next heartbeat.
     if (error.isRecorded || error.isRepeated) return;
-    const text = shorten(error);
+    const text = shorten(error.message, maximumLoggedLength);
     const isCounted = this.#refusals.has(text) || this.#refusals.size < maximumRefusals;
     const key = isCounted ? text : "others";
     const refusals = (this.#refusals.get(key) ?? 0) + 1;
     this.#refusals.set(key, refusals);
-    if (isPowerOfTwo(refusals)) this.#options.log("warn", text, { subject: "api", refusals });
+    if (isPowerOfTwo(refusals)) this.options.log("warn", text, { subject: "api", refusals });
   }
-}
-
-function shorten({ message }: Error): string {
-  return message.slice(0, maximumLoggedLength).toWellFormed();
 }

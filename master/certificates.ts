@@ -88,15 +88,12 @@ type Texts = readonly [authority: string, certificate: string, key: string];
 
 /** The folder that holds `ca.crt`, `worker.crt` and `worker.key`. */
 export class CertificateFolder {
-  readonly #path: string;
   #loading: Promise<LoadedCertificates> | null = null;
   /** The last contents, and what they gave. */
   #last: { readonly texts: Texts; readonly result: Certificates | CertificateError } | null = null;
   #usable: Certificates | null = null;
 
-  constructor(path: string) {
-    this.#path = path;
-  }
+  constructor(readonly path: string) {}
 
   /** Reads the files; returns the previous ones if unusable. Throws `CertificateError` without any. */
   load(): Promise<LoadedCertificates> {
@@ -119,7 +116,7 @@ export class CertificateFolder {
 
   async #read(): Promise<Certificates> {
     const texts = fileNames.map((name) =>
-      this.#check(name, () => readFile(`${this.#path}/${name}`))
+      this.#check(name, () => readFile(`${this.path}/${name}`))
     ) as [string, string, string];
     // Compares contents: two changes within a millisecond have the same file time.
     if (!this.#last || texts.some((text, index) => text !== this.#last!.texts[index])) {
@@ -135,11 +132,11 @@ export class CertificateFolder {
     const authorities = this.#check("ca.crt", () => parseChain(authorityText));
     // A peer could use its own one of version 1 without the key, see findFault().
     if (authorities.some((it) => fieldsOf(it)?.version !== 3)) {
-      throw new CertificateError(`${this.#path}/ca.crt`, "old-version");
+      throw new CertificateError(`${this.path}/ca.crt`, "old-version");
     }
     const chain = this.#check("worker.crt", () => parseChain(certificateText));
     if (/-----BEGIN ENCRYPTED|^Proc-Type:.*ENCRYPTED/m.test(keyText)) {
-      throw new CertificateError(`${this.#path}/worker.key`, "encrypted");
+      throw new CertificateError(`${this.path}/worker.key`, "encrypted");
     }
     const [key] = this.#check("worker.key", () => blocksOf(keyText, keyPattern));
     this.#checkKeys(
@@ -149,7 +146,7 @@ export class CertificateFolder {
     );
     const files = { authority: authorities.join(""), certificate: chain.join(""), key };
     await tryInTls(files).catch((cause) => {
-      throw new CertificateError(`${this.#path}/worker.key`, "unusable-key", undefined, { cause });
+      throw new CertificateError(`${this.path}/worker.key`, "unusable-key", undefined, { cause });
     });
     const boundsOf = (which: "validFrom" | "validTo") => [
       ...usableAuthorities(authorities, chain.at(-1)!)
@@ -175,12 +172,12 @@ export class CertificateFolder {
   ): void {
     const own = chain[0]!;
     const fail = (name: string, reason: CertificateReason, detail?: string) => {
-      throw new CertificateError(`${this.#path}/${name}`, reason, detail);
+      throw new CertificateError(`${this.path}/${name}`, reason, detail);
     };
     const kind = unusableKey(own, key ?? undefined);
     if (kind !== null) fail("worker.key", "unusable-key", kind);
     if (key === null) return fail("worker.key", "unusable-key");
-    if (!own.checkPrivateKey(key)) throw new CertificateError(this.#path, "mismatch");
+    if (!own.checkPrivateKey(key)) throw new CertificateError(this.path, "mismatch");
     const hash = chain.map((it) => weakHash(it)).find((it) => it !== null);
     if (hash !== undefined) fail("worker.crt", "weak-signature", hash);
     const kinds = authorities.map((it) => unusableKey(it));
@@ -191,7 +188,7 @@ export class CertificateFolder {
     try {
       return check();
     } catch (cause) {
-      throw certificateError(`${this.#path}/${name}`, cause);
+      throw certificateError(`${this.path}/${name}`, cause);
     }
   }
 }

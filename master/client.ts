@@ -62,18 +62,13 @@ interface Exchange {
 
 /** Sends JSON to the master over mutual TLS, on one connection that is kept between requests. */
 export class MasterClient {
-  readonly #address: MasterAddress;
-  readonly #userAgent: string;
   #agent = createAgent();
   #certificates: Certificates | null = null;
   /** What the master at the other end of the connection has presented. */
   #chain: Chain | null = null;
   #failures = 0;
 
-  constructor(address: MasterAddress, userAgent: string) {
-    this.#address = address;
-    this.#userAgent = userAgent;
-  }
+  constructor(readonly address: MasterAddress, readonly userAgent: string) {}
 
   /**
    * Posts `body` and returns the reply, whatever its status. The first limit is for name resolution and
@@ -91,7 +86,7 @@ export class MasterClient {
     const exchange = { path, body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs };
     // A kept connection may outlast the master's certificate.
     const isUntrusted = this.#chain &&
-      masterFailure(this.#chain, this.#address, certificates.authority);
+      masterFailure(this.#chain, this.address, certificates.authority);
     if (certificates !== this.#certificates || isUntrusted) this.#reconnect();
     this.#certificates = certificates;
     try {
@@ -105,12 +100,12 @@ export class MasterClient {
     } catch (error) {
       this.#count(false);
       const cause = await diagnoseFailure(error, {
-        address: this.#address,
+        address: this.address,
         authority: certificates.authority,
         timeoutMs: timeoutMs - (performance.now() - startedAt),
         signal,
       });
-      const where = hostAndPort(this.#address);
+      const where = hostAndPort(this.address);
       throw new Error(`Cannot reach the master at ${where}: ${cause.message}`, { cause });
     }
   }
@@ -179,16 +174,16 @@ export class MasterClient {
   }
 
   #requestOptions({ path, body, certificates }: Exchange): RequestOptions {
-    const { host, port } = this.#address;
+    const { host, port } = this.address;
     return {
-      ...tlsOptions(this.#address),
+      ...tlsOptions(this.address),
       host,
       port,
       path,
       method: "POST",
       headers: {
         "content-type": "application/json",
-        "user-agent": this.#userAgent,
+        "user-agent": this.userAgent,
         "content-length": String(new TextEncoder().encode(body).length),
       },
       agent: this.#agent,
@@ -199,7 +194,7 @@ export class MasterClient {
       // Called after the chain is verified; to return an error refuses the master.
       checkServerIdentity: (_host, peer) => {
         this.#chain = chainOf(() => peer);
-        return masterFailure(this.#chain, this.#address, certificates.authority) ?? undefined;
+        return masterFailure(this.#chain, this.address, certificates.authority) ?? undefined;
       },
     };
   }
