@@ -1,10 +1,18 @@
 import type { IncomingMessage } from "node:http";
-import type { RequestOptions } from "node:https";
+import type { Agent, RequestOptions } from "node:https";
+import type { TLSSocket } from "node:tls";
 import { nodeModule } from "../host/process.ts";
 import type { Certificates } from "./certificates.ts";
 import { type Chain, chainOf } from "./chain.ts";
-import { ConnectionError, createAgent, hostAndPort, type MasterAddress } from "./connection.ts";
-import { diagnoseFailure, masterFailure, tlsOptions } from "./trust.ts";
+import {
+  ConnectionError,
+  connectionError,
+  connectTo,
+  hostAndPort,
+  type MasterAddress,
+  type StepLimits,
+} from "./connection.ts";
+import { masterFailure, startTls, TrustError } from "./trust.ts";
 
 /** Parses a `Retry-After` header, seconds or a date, to milliseconds from `now`; null if invalid. */
 export function parseRetryAfter(value: string | null, now: number): number | null {
@@ -99,12 +107,7 @@ export class MasterClient {
       return reply;
     } catch (error) {
       this.#count(false);
-      const cause = await diagnoseFailure(error, {
-        address: this.address,
-        authority: certificates.authority,
-        timeoutMs: timeoutMs - (performance.now() - startedAt),
-        signal,
-      });
+      const cause = error instanceof TrustError ? error : connectionError(error);
       const where = hostAndPort(this.address);
       throw new Error(`Cannot reach the master at ${where}: ${cause.message}`, { cause });
     }
@@ -127,8 +130,20 @@ export class MasterClient {
   }
 
   async #exchange(exchange: Exchange): Promise<MasterReply> {
-    const { body, signal, startedAt, connectTimeoutMs, timeoutMs } = exchange;
+    const { body, certificates, signal, startedAt, connectTimeoutMs, timeoutMs } = exchange;
     const { promise, resolve, reject } = Promise.withResolvers<MasterReply>();
+    const elapsedMs = performance.now() - startedAt;
+    const startTimer = (ms: number, reason: "no-connection" | "no-reply") =>
+      startDeadline(ms - elapsedMs, () => fail(new ConnectionError(reason, `${ms / 1000} s`)));
+    const stopConnecting = startTimer(connectTimeoutMs, "no-connection");
+    const stopAnswering = startTimer(timeoutMs, "no-reply");
+    const failed = new AbortController();
+    const createConnection: CreateConnection = (_options, callback) => {
+      this.#connect(certificates, stopConnecting, { timeoutMs, signal: failed.signal })
+        .then((socket) => callback(null, socket), callback);
+    };
+    // The types lack the form that returns the socket by the callback.
+    this.#agent.createConnection = createConnection as unknown as Agent["createConnection"];
     const request = nodeModule("node:https").request(this.#requestOptions(exchange));
     let reply: IncomingMessage | null = null;
     request.on("response", (response) => {
@@ -140,18 +155,11 @@ export class MasterClient {
       // Otherwise the runtime sends the request again after it was reported as failed.
       request.reusedSocket = false;
       request.destroy();
+      failed.abort(error);
     };
-    const elapsedMs = performance.now() - startedAt;
-    const startTimer = (ms: number, reason: "no-connection" | "no-reply") =>
-      startDeadline(ms - elapsedMs, () => fail(new ConnectionError(reason, `${ms / 1000} s`)));
-    const stopConnecting = startTimer(connectTimeoutMs, "no-connection");
-    const stopAnswering = startTimer(timeoutMs, "no-reply");
     const abort = () => fail(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
-    request.on("socket", (socket) => {
-      if (socket.connecting) socket.once("connect", stopConnecting);
-      else stopConnecting();
-    });
+    request.on("socket", stopConnecting);
     request.on("error", (error: Error & { code?: string }) => {
       if (reply) return;
       const isStale = request.reusedSocket &&
@@ -173,12 +181,23 @@ export class MasterClient {
     }
   }
 
-  #requestOptions({ path, body, certificates }: Exchange): RequestOptions {
-    const { host, port } = this.address;
+  /** Opens a connection; calls `onTcp` once TCP is connected. */
+  async #connect(
+    certificates: Certificates,
+    onTcp: () => void,
+    limits: StepLimits,
+  ): Promise<TLSSocket> {
+    const tcp = await connectTo(this.address, limits);
+    onTcp();
+    const socket = await startTls(tcp, this.address, certificates, limits);
+    this.#chain = chainOf(() => socket.getPeerCertificate(true));
+    return socket;
+  }
+
+  #requestOptions({ path, body }: Exchange): RequestOptions {
     return {
-      ...tlsOptions(this.address),
-      host,
-      port,
+      host: this.address.host,
+      port: this.address.port,
       path,
       method: "POST",
       headers: {
@@ -187,15 +206,6 @@ export class MasterClient {
         "content-length": String(new TextEncoder().encode(body).length),
       },
       agent: this.#agent,
-      ca: certificates.authority,
-      cert: certificates.certificate,
-      key: certificates.key,
-      rejectUnauthorized: true,
-      // Called after the chain is verified; to return an error refuses the master.
-      checkServerIdentity: (_host, peer) => {
-        this.#chain = chainOf(() => peer);
-        return masterFailure(this.#chain, this.address, certificates.authority) ?? undefined;
-      },
     };
   }
 }
@@ -216,6 +226,20 @@ async function readReply(response: IncomingMessage): Promise<MasterReply> {
   text = text.slice(0, keptReplyLength).toWellFormed();
   return { status, retryAfter: headers["retry-after"] ?? null, text };
 }
+
+/** Creates an agent that keeps one connection. */
+function createAgent(): Agent {
+  const { Agent } = nodeModule("node:https");
+  // An empty `proxyEnv` keeps the runtime from using a proxy of the environment.
+  const options = { keepAlive: true, maxSockets: 1, proxyEnv: {} };
+  return new Agent(options);
+}
+
+/** Opens a connection, and returns nothing: the agent would take it for the socket. */
+type CreateConnection = (
+  options: RequestOptions,
+  callback: (error: Error | null, socket?: TLSSocket) => void,
+) => void;
 
 /** A kept connection was closed before a reply came. */
 class StaleConnection extends ConnectionError {}

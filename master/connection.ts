@@ -1,6 +1,4 @@
-import type { Agent, RequestOptions } from "node:https";
 import type * as Net from "node:net";
-import type { Duplex } from "node:stream";
 import type * as Tls from "node:tls";
 import { nodeModule } from "../host/process.ts";
 
@@ -119,37 +117,6 @@ export function connectTls(options: Tls.ConnectionOptions): Tls.TLSSocket {
     }
   };
   return Object.assign(socket, { getPeerCertificate: read as typeof getPeerCertificate });
-}
-
-type CreateConnection = (
-  options: RequestOptions,
-  callback: (error: Error | null, socket?: Duplex) => void,
-) => void;
-
-/** Ends an attempt to connect that takes longer, in milliseconds; the request has failed by then. */
-const connectTimeoutMs = 6_000;
-
-/**
- * Creates an agent that keeps one connection. Connects TCP first and starts TLS on it: the runtime
- * leaks 20 KB for each TLS socket whose TCP connection fails (bench/memory.ts), which adds up to
- * hundreds of MB when a master is down for a month.
- */
-export function createAgent(): Agent {
-  const { Agent } = nodeModule("node:https");
-  // An empty `proxyEnv` keeps the runtime from using a proxy of the environment.
-  const options = { keepAlive: true, maxSockets: 1, proxyEnv: {} };
-  const agent = new Agent(options);
-  const { signal } = new AbortController();
-  // Returns nothing, as the agent would take it for the socket.
-  const connect: CreateConnection = (options, callback) => {
-    const { host, port } = options as MasterAddress;
-    connectTo({ host, port }, { timeoutMs: connectTimeoutMs, signal }).then((socket) => {
-      callback(null, connectTls({ ...(options as Tls.ConnectionOptions), socket }));
-    }).catch(callback);
-  };
-  // The types lack the form that returns the socket by the callback.
-  agent.createConnection = connect as unknown as typeof agent.createConnection;
-  return agent;
 }
 
 /** Limits of one step of a connection. */
