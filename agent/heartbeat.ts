@@ -161,13 +161,12 @@ export class Agent {
       readonly snapshotTimeoutMs?: number;
     } = {},
   ): Promise<Heartbeat> {
-    const checkedAt = Date.now();
     const prewarming = this.#options.master && !this.#sender && !dryRun ? prewarmTls() : null;
     const snapshotSignal = snapshotTimeoutMs === undefined
       ? signal
       : AbortSignal.any([signal, AbortSignal.timeout(snapshotTimeoutMs)]);
     const snapshot = await this.collector.collect(snapshotSignal);
-    const heartbeat = await this.send(snapshot, { checkedAt, dryRun, signal });
+    const heartbeat = await this.send(snapshot, signal, dryRun);
     await prewarming;
     return heartbeat;
   }
@@ -175,12 +174,10 @@ export class Agent {
   /** Sends a snapshot. What fails becomes part of the heartbeat. Never throws. */
   async send(
     snapshot: HostSnapshot,
-    { checkedAt = Date.now(), dryRun = false, signal }: {
-      readonly checkedAt?: number;
-      readonly dryRun?: boolean;
-      readonly signal: AbortSignal;
-    },
+    signal: AbortSignal,
+    dryRun = false,
   ): Promise<Heartbeat> {
+    const checkedAt = Date.now();
     const { master } = this.#options;
     const body = this.body(snapshot);
     if (!master) {

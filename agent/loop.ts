@@ -129,7 +129,7 @@ class Loop {
 
   async #send(snapshot: HostSnapshot, signal: AbortSignal): Promise<void> {
     const { onHeartbeat, onReport } = this.#options;
-    const heartbeat = this.#last = await this.#agent.send(snapshot, { signal });
+    const heartbeat = this.#last = await this.#agent.send(snapshot, signal);
     if (signal.aborted) return;
     const { result } = heartbeat;
     this.#changeLog.record(heartbeat, this.#isBusy);

@@ -1,5 +1,5 @@
 import { TimeoutSet } from "../docker/http.ts";
-import { type EngineVersion, findSocket, observe } from "../docker/observe.ts";
+import { type EngineVersion, findSocket, observe, type Prefixes } from "../docker/observe.ts";
 import { type Log, shorten } from "../host/log.ts";
 import { readRefusedPush, type RefusedPush } from "../store/history.ts";
 import type { FallbackStore } from "../store/recovery.ts";
@@ -63,19 +63,16 @@ export interface HostSnapshot {
 }
 
 /** What the store holds, and the plan that Docker should match. */
-interface Expected {
-  readonly store: StoreStatus;
+interface Expected extends Pick<HostSnapshot, "store" | "refused"> {
   readonly plan: Plan | null;
   /** Why the plan is unknown, or null. */
   readonly problem: string | null;
 }
 
 /** Where the store and the engine of a host are, and which objects are the agent's. */
-export interface HostOptions {
+export interface HostOptions extends Prefixes {
   /** Paths where the engine's socket may be; the first that may be opened is used. */
   readonly sockets: readonly string[];
-  readonly networkPrefixes: readonly string[];
-  readonly containerPrefixes: readonly string[];
   /** The SQLite file of the store. */
   readonly storePath: string;
 }
@@ -126,15 +123,14 @@ export class SnapshotCollector {
         onAsked: readExpected,
       });
       this.#options.onInventory?.(inventory);
-      const { store, plan, problem } = await readExpected();
+      const { store, refused, plan, problem } = await readExpected();
       const drift = problem === null ? findDrift(plan, inventory) : unknown(problem);
       const observed = { kind: "listed", ...names } as const;
-      return { store, observed, socket, engine, drift, refused: this.#readRefused(store) };
+      return { store, observed, socket, engine, drift, refused };
     } catch (cause) {
       const error = messageOf(cause).slice(0, maximumErrorLength).toWellFormed();
-      const { store } = await readExpected();
+      const { store, refused } = await readExpected();
       const drift = unknown("Docker did not answer");
-      const refused = this.#readRefused(store);
       return { store, observed: { kind: "failed", error }, socket, engine: null, drift, refused };
     }
   }
@@ -152,16 +148,15 @@ export class SnapshotCollector {
   /** Never throws. */
   async #readExpected(signal: AbortSignal, repairs: boolean): Promise<Expected> {
     const store = await this.#store.readStatus(signal, { repairs });
+    const { storePath } = this.#options;
+    const refused = store.kind === "ok"
+      ? readRefusedPush(storePath, store.applied.topologyId)
+      : null;
     try {
-      return { store, plan: await this.#plan(store), problem: null };
+      return { store, refused, plan: await this.#plan(store), problem: null };
     } catch (error) {
-      return { store, plan: null, problem: messageOf(error) };
+      return { store, refused, plan: null, problem: messageOf(error) };
     }
-  }
-
-  #readRefused(store: StoreStatus): RefusedPush | null {
-    if (store.kind !== "ok") return null;
-    return readRefusedPush(this.#options.storePath, store.applied.topologyId);
   }
 
   /** Returns the plan of what is stored, or null when nothing is. Throws `Error` when it cannot. */

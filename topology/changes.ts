@@ -149,7 +149,11 @@ function findNetworkChanges(
     const ours = namesakes.filter((actual) => isOurNetwork(network, actual, id));
     obstacles.push(
       ...namesakes.filter((actual) => !ours.includes(actual))
-        .map((actual) => describeForeignNetwork(actual, id)),
+        .map((actual) => {
+          const details = [`driver ${actual.driver}`, actual.subnets.join(" ")];
+          const claim = networkClaim(actual, id);
+          return describeForeign(actual, "network", { claim, details, advice: "remove it" });
+        }),
     );
     const reason = reasonToCreate(network, ours);
     if (reason === null) continue;
@@ -168,27 +172,15 @@ function reasonToCreate(planned: PlannedNetwork, [first, ...others]: NetworkInfo
   return others.length > 0 ? "several networks with this name" : networkChange(planned, first);
 }
 
-function describeForeignNetwork(actual: NetworkInfo, id: string): string {
-  const claim = networkClaim(actual, id);
-  const driver = `driver ${actual.driver}`;
-  const details = [driver, actual.subnets.join(" "), describeClaim(claim, actual)];
-  return describeForeign(`network ${actual.name}`, { claim, details, advice: "remove it" });
-}
-
-function describeForeignContainer(actual: ContainerInfo, id: string): string {
-  const claim = containerClaim(actual, id);
-  const details = [describeClaim(claim, actual) || "without our label"];
-  const advice = "remove or rename it";
-  return describeForeign(`container ${actual.name}`, { claim, details, advice });
-}
-
+/** Describes an object that has a planned name, and is not the topology's to change. */
 function describeForeign(
+  actual: NetworkInfo | ContainerInfo,
   what: string,
   { claim, details, advice }: { claim: Claim; details: readonly string[]; advice: string },
 ): string {
-  const shown = details.filter((it) => it !== "").join(", ");
-  return `${what} exists and does not belong to this topology (${shown}): ` +
-    (claim === "other" ? "tear that one down" : advice);
+  const shown = [...details, describeClaim(claim, actual)].filter((it) => it !== "").join(", ");
+  return `${what} ${actual.name} exists and does not belong to this topology ` +
+    `(${shown || "without our label"}): ${claim === "other" ? "tear that one down" : advice}`;
 }
 
 type Decision = Pick<ContainerCreation | ContainerRepair, "action" | "reason">;
@@ -227,7 +219,9 @@ function findContainerChanges(
     unplanned.delete(name);
     const imageId = imageIds.get(container.request.Image) ?? null;
     if (actual && !isOurContainer(container, actual, { base, id, imageId })) {
-      obstacles.push(describeForeignContainer(actual, id));
+      const claim = containerClaim(actual, id);
+      const advice = "remove or rename it";
+      obstacles.push(describeForeign(actual, "container", { claim, details: [], advice }));
       continue;
     }
     const decision = decide(container, context);

@@ -84,7 +84,9 @@ export class JsonCursor {
       this.#expected("array");
       return [];
     }
-    return this.#value.map((item, index) => this.#inner(item, () => `${this.#place()}[${index}]`));
+    return this.#value.map((item, index) =>
+      new JsonCursor(item, this.#errors, () => `${this.#place()}[${index}]`)
+    );
   }
 
   /** One member of an object. */
@@ -104,12 +106,9 @@ export class JsonCursor {
     }
   }
 
-  #inner(value: Json | undefined, place: () => string): JsonCursor {
-    return new JsonCursor(value, this.#errors, place);
-  }
-
   #member(key: string, value: Json | undefined): JsonCursor {
-    return this.#inner(value, () => [this.#place(), excerpt(key)].filter(Boolean).join("."));
+    const place = () => [this.#place(), excerpt(key)].filter(Boolean).join(".");
+    return new JsonCursor(value, this.#errors, place);
   }
 
   /** The object as it is; empty when the shape is wrong. */

@@ -195,11 +195,11 @@ export function readLanSubnet(text: string): Subnet | string {
 
 /** Checks the names, services, images and addresses of deckies, also for conflicts. */
 export function checkDeckies({ lans, deckies }: Topology, images: ImageNames): string[] {
-  const firstByName = new Map<string, FirstContainer>();
+  const names: TakenNames = { byBases: new Set(), firstByContainer: new Map() };
   const lanByName = knownLans(lans);
   return deckies.flatMap((decky, index) => [
     ...checkDeckyNames(decky, index),
-    ...checkContainerNames(decky, index, firstByName),
+    ...checkContainerNames(decky, index, names),
     ...checkAddresses(decky, index, lanByName),
     ...checkImages(decky, index, images),
   ]);
@@ -244,37 +244,34 @@ function checkImages(decky: Decky, index: number, images: ImageNames): string[] 
 /** Length of the longest valid `<decky>-<service>`. */
 const maximumNameLength = 63 + 1 + 63;
 
-/** The first container with a name. */
-interface FirstContainer {
-  readonly subject: string;
-  readonly isBase: boolean;
+interface TakenNames {
+  readonly byBases: Set<string>;
+  /** The name of a container → the first one that has it. */
+  readonly firstByContainer: Map<string, string>;
 }
 
 /** Checks the names of a decky's containers, `<decky>` and `<decky>-<service>`, and adds them. */
 function checkContainerNames(
   { name: deckyName, services }: Decky,
   index: number,
-  firstByName: Map<string, FirstContainer>,
+  { byBases, firstByContainer }: TakenNames,
 ): string[] {
   const place = `deckies[${index}]`;
-  const base = { name: deckyName, subject: named(deckyName, `${place}.name`), isBase: true };
-  const hasNamesake = firstByName.get(deckyName)?.isBase;
+  const containers = [[deckyName, named(deckyName, `${place}.name`)] as const];
   // Reports two deckies with one name once, not again for each service that both have.
-  const containers = hasNamesake ? [base] : [
-    base,
-    ...services.map((service, at) => ({
-      name: `${deckyName}-${service}`,
-      subject: serviceAt(deckyName, service, `${place}.services[${at}]`),
-      isBase: false,
-    })),
-  ];
-  return containers.flatMap(({ name, subject, isBase }) => {
+  if (!byBases.has(deckyName)) {
+    containers.push(...services.map((service, at) => {
+      const subject = serviceAt(deckyName, service, `${place}.services[${at}]`);
+      return [`${deckyName}-${service}`, subject] as const;
+    }));
+  }
+  byBases.add(deckyName);
+  return containers.flatMap(([name, subject]) => {
     // Longer names are malformed; comparing thousands with a huge common start takes too long.
     if (name.length > maximumNameLength) return [];
-    const first = firstByName.get(name);
-    if (!first) firstByName.set(name, { subject, isBase });
-    const fault = first &&
-      `its container ${excerpt(name)} has the same name as that of ${first.subject}`;
+    const first = firstByContainer.get(name);
+    if (first === undefined) firstByContainer.set(name, subject);
+    const fault = first && `its container ${excerpt(name)} has the same name as that of ${first}`;
     return fault ? [problem("DECKY_NAME_DUP", subject, fault)] : [];
   });
 }
