@@ -18,7 +18,7 @@ import type { Inventory } from "../topology/inventory.ts";
 import { applierOf } from "./apply.ts";
 import type { Configuration, ListenOptions } from "./config.ts";
 import { logsPathOf, reportOf } from "./log_report.ts";
-import type { MetricsFile } from "./metrics.ts";
+import { MetricsFile } from "./metrics.ts";
 import { agentVersion } from "./options.ts";
 import { type ExitCode, findingsOf, summary, worst } from "./report.ts";
 import { escapeControls, type Terminal } from "./terminal.ts";
@@ -34,16 +34,15 @@ interface Setup {
 
 /** Runs the agent until the process is asked to stop, with one configuration after another. */
 export class Daemon {
-  readonly #startedAt = Date.now();
   readonly #readConfiguration: () => Configuration;
   readonly #stop: AbortSignal;
   readonly #log: Log;
+  readonly #metrics: MetricsFile;
   readonly #isJournal: boolean;
   readonly #systemd: SystemdNotifier;
   readonly #terminal: Terminal;
   #logLevel: Level = "info";
   #printed = "";
-  #metrics: MetricsFile | null = null;
   /** Null until this process is the one that runs with the state directory. */
   #problems: ProblemFile | null = null;
   /** Resolves when a reload is requested; several requests before it is read count as one. */
@@ -64,6 +63,7 @@ export class Daemon {
       }
       log(level, message, fields);
     };
+    this.#metrics = new MetricsFile({ log: this.#log, startedAt: Date.now() });
     terminal.onReload(() => this.#reload.resolve());
     this.#terminal = terminal;
     this.#systemd = new SystemdNotifier({
@@ -113,13 +113,14 @@ export class Daemon {
     const { configuration, certificates } = setup;
     const { master } = configuration.agent;
     for (const warning of configuration.warnings) this.#log("warn", warning);
+    this.#metrics.moveTo(configuration.textfile);
     const replaced = new AbortController();
     const signal = AbortSignal.any([this.#stop, replaced.signal]);
     const run = new ConfiguredRun({
       configuration,
       certificates,
       fallback,
-      metrics: await this.#metricsAt(configuration.textfile),
+      metrics: this.#metrics,
       logs: openForwarder(setup, this.#log),
       log: this.#log,
       systemd: this.#systemd,
@@ -153,16 +154,6 @@ export class Daemon {
     this.#printed = line;
   }
 
-  async #metricsAt(textfile: string | null): Promise<MetricsFile | null> {
-    if (textfile !== null && !this.#metrics) {
-      // Loaded only when metrics are wanted.
-      const { MetricsFile } = await import("./metrics.ts");
-      this.#metrics = new MetricsFile({ log: this.#log, startedAt: this.#startedAt });
-    }
-    this.#metrics?.moveTo(textfile);
-    return this.#metrics;
-  }
-
   /** Waits until a reload was requested and has succeeded. */
   async #nextSetup(current: Setup): Promise<Setup> {
     for (;;) {
@@ -184,8 +175,7 @@ export class Daemon {
 
 interface RunOptions extends Setup {
   readonly fallback: FallbackStore;
-  /** Null when no metrics are wanted. */
-  readonly metrics: MetricsFile | null;
+  readonly metrics: MetricsFile;
   /** Null when no log lines are forwarded. */
   readonly logs: LogForwarder | null;
   readonly log: Log;
@@ -235,7 +225,7 @@ class ConfiguredRun {
   async run(): Promise<void> {
     const { configuration, metrics, logs, signal } = this.#options;
     const { listen } = configuration;
-    if (metrics) metrics.isListening = listen === null ? null : false;
+    metrics.isListening = listen === null ? null : false;
     const forwarding = logs?.run(signal, this.#sockets);
     const serving = listen && this.#serve(listen);
     await Promise.all([this.#watcher.run(signal), this.#loop(), forwarding, serving]);
@@ -252,7 +242,7 @@ class ConfiguredRun {
       onWork: (phase) => phase === "begin" ? systemd.beginWork() : systemd.endWork(),
       onHeartbeat: (heartbeat) => {
         onHeartbeat(heartbeat);
-        metrics?.count(heartbeat);
+        metrics.count(heartbeat);
       },
       onSnapshot: (snapshot) => {
         const { engine, socket } = snapshot;
@@ -264,7 +254,7 @@ class ConfiguredRun {
         const warnings = [...configuration.warnings, ...reportOf(status, Date.now()).warnings];
         const findings = findingsOf(heartbeat, warnings);
         systemd.status(summary(heartbeat, findings));
-        metrics?.write(heartbeat, worst(findings), status);
+        metrics.write(heartbeat, worst(findings), status);
       },
     });
   }
@@ -287,9 +277,9 @@ class ConfiguredRun {
         });
         log("info", "listening", { address: hostAndPort(listen) });
         lastProblem = "";
-        if (metrics) metrics.isListening = true;
+        metrics.isListening = true;
         await stopped.promise;
-        if (metrics) metrics.isListening = false;
+        metrics.isListening = false;
         await server.stop();
         await this.service.settled();
       } catch (error) {

@@ -7,15 +7,10 @@ import { driftKinds } from "../topology/drift.ts";
 import type { ExitCode } from "./report.ts";
 
 /** What a running agent remembers; a single check has no history. */
-export interface LoopHistory {
-  /** Milliseconds since 1970. */
-  readonly startedAt: number;
-  /** Milliseconds since 1970; 0 when no heartbeat was delivered. */
-  readonly lastSuccessAt: number;
-  readonly heartbeats: ReadonlyMap<SendResult["kind"], number>;
-  /** Null when the API is off. */
-  readonly isListening: boolean | null;
-}
+export type LoopHistory = Pick<
+  MetricsFile,
+  "startedAt" | "lastSuccessAt" | "heartbeats" | "isListening"
+>;
 
 /** Each metric and its help text; a name that ends in `_total` is a counter, the others are gauges. */
 const helpTexts = {
@@ -132,15 +127,17 @@ export function writeMetrics(
 }
 
 /** The metrics file of a running agent, and the counters in it. */
-export class MetricsFile implements LoopHistory {
+export class MetricsFile {
+  /** Milliseconds since 1970; the last success is 0 when there was none. */
   readonly startedAt: number;
   lastSuccessAt = 0;
-  readonly heartbeats = new Map<SendResult["kind"], number>([
+  readonly heartbeats: Map<SendResult["kind"], number> = new Map([
     ["delivered", 0],
     ["rejected", 0],
     ["unreachable", 0],
     ["not_configured", 0],
   ]);
+  /** Null when the API is off. */
   isListening: boolean | null = null;
   readonly #log: Log;
   #path: string | null = null;
