@@ -77,6 +77,44 @@ for (const [shell, needed] of shells) {
   });
 }
 
+/** Runs `line` in place of the last line of a script, which runs all of it. */
+async function runInScript(name: string, line: string, changes: Record<string, string>) {
+  const text = Object.entries(changes).reduce(
+    (text, [from, to]) => text.replaceAll(from, to),
+    await read(name),
+  ).replace(/^main .*\n$/m, `${line}\n`);
+  return await new Deno.Command("sh", {
+    args: ["-c", text],
+    env: { DECNET_STATE_DIR: "/elsewhere", DOCKER_HOST: "unix:///elsewhere" },
+  }).output().then(({ stdout, stderr }) =>
+    new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr)
+  );
+}
+
+Deno.test("install.sh writes no configuration where others could put a link", async () => {
+  using folder = new TemporaryFolder();
+  await Deno.chmod(folder.path, 0o777);
+  const changes = { "/etc/decnet": folder.path, "/usr/local/bin/decnet-agent": "echo" };
+  assert.equal(
+    await runInScript("install.sh", "make_config", changes),
+    `left alone: ${folder.path}/decnet.ini, which others than root could replace\n`,
+  );
+  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+});
+
+Deno.test("uninstall.sh asks for the topology without root's variables", async () => {
+  using folder = new TemporaryFolder();
+  const program = `${folder.path}/decnet-agent`;
+  const variables = "${DECNET_STATE_DIR-}${DOCKER_HOST-}";
+  await Deno.writeTextFile(program, `#!/bin/sh\necho "topology  found${variables}"\n`);
+  await Deno.chmod(program, 0o755);
+  const changes = { "/usr/local/bin/decnet-agent": program };
+  assert.equal(
+    await runInScript("uninstall.sh", "keep=; obstacle", changes),
+    "topology found is applied. First: decnet-agent teardown found\n",
+  );
+});
+
 async function analyze(...args: string[]): Promise<string> {
   const { stdout, stderr } = await new Deno.Command("systemd-analyze", {
     args,

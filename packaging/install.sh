@@ -116,6 +116,17 @@ make_folders() {
   done
 }
 
+make_config() {
+  if [ -e "$config" ] || [ -L "$config" ]; then
+    echo "left alone: $config"
+  elif ! is_roots "${config%/*}"; then
+    # Another user could put a link in the place of the new file while it is written.
+    echo "left alone: $config, which others than root could replace"
+  else
+    put "$config" 644 "$installed" print config
+  fi
+}
+
 # systemd starts no service with a group that does not exist.
 print_unit() {
   text=$("$installed" print systemd-service)
@@ -193,11 +204,7 @@ main() {
   put "$installed" 755 cat "$program"
   add_user
   make_folders
-  if [ -e "$config" ] || [ -L "$config" ]; then
-    echo "left alone: $config"
-  else
-    put "$config" 644 "$installed" print config
-  fi
+  make_config
   mkdir -p /usr/local/share/man/man1 /etc/bash_completion.d
   put /usr/local/share/man/man1/decnet-agent.1 644 "$installed" print man
   put /etc/bash_completion.d/decnet-agent 644 "$installed" print completion bash

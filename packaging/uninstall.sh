@@ -35,7 +35,8 @@ remove() {
 # Prints why the topology keeps the agent from being removed; nothing if it does not.
 obstacle() {
   [ -z "$keep" ] || return 0
-  report=$("$program" state 2>&1) || :
+  # Without what root's shell has set: it may name another store or engine.
+  report=$(env -i PATH="$PATH" "$program" state 2>&1) || :
   topology=$(printf '%s\n' "$report" | sed -n 's/^topology  *//p')
   unknown=$(printf '%s\n' "$report" | sed -n 's/^  unexpected .* \(decnet_t_[^ ]*\).*/ \1/p')
   case $topology in
