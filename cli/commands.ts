@@ -13,8 +13,8 @@ import { printState } from "./state.ts";
 import { printJson, printLine, type Terminal } from "./terminal.ts";
 
 /** What a person at a terminal reads who gives no command. */
-const hint = "runs until Ctrl-C; to check once: decnet-agent --once; to install it as a service: " +
-  "decnet-agent print install | sh; all commands: decnet-agent help";
+const hint = "runs until Ctrl-C. Add --once to check once, print install | sh to install it as a " +
+  "service, help to list all commands";
 
 /** Runs a command other than the check, which does not load this file. */
 export async function runOtherCommand(

@@ -55,7 +55,7 @@ const teardownCodes: CodeTable = [
   ["3", "refused, nothing was changed: another one is applied, or busy"],
 ];
 
-const imagesCodes = plainCodes.toSpliced(1, 0, ["2", "with --missing: one is, or Docker is down"]);
+const imagesCodes = plainCodes.toSpliced(1, 0, ["2", "--missing: one is missing, or no Docker"]);
 
 /** What a command does, and its exit codes. */
 type CommandHelp = readonly [summary: string, codes: CodeTable];

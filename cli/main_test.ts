@@ -122,7 +122,8 @@ Deno.test("run() prints warnings of the configuration", async () => {
 Deno.test("run() says at a terminal what it does without a command", async () => {
   await using setup = await AgentSetup.create();
   const stopSignal = () => AbortSignal.abort(new Error("the agent is stopping"));
-  const hint = /^decnet-agent: runs until Ctrl-C; to check once: decnet-agent --once; .*\n/;
+  const hint =
+    /^decnet-agent: runs until Ctrl-C\. Add --once to check once, print install \| sh .*\n/;
   const cases: [words: string[], isTerminal: boolean, hasHint: boolean][] = [
     [[], true, true],
     [[], false, false],

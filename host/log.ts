@@ -44,7 +44,7 @@ export function logText(message: string, fields: Record<string, string | number>
     .map(([key, value]) => `${key}=${quoteIfNeeded(sanitizeLine(String(value)))}`).join(" ");
 }
 
-/** Returns how a line begins: with its priority for the journal, which adds the time, else with that. */
+/** Returns what a line begins with: its priority for the journal, which adds the time; else the time. */
 export function lineStart(level: Level, isJournal: boolean): string {
   return isJournal ? `<${priorities[level]}>` : `time=${new Date().toISOString()} `;
 }
