@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { connect, type TLSSocket } from "node:tls";
 import { type ApiService, SerialQueue } from "../../api/routes.ts";
 import { ApiServer } from "../../api/server.ts";
 import { ApplyError } from "../../apply/apply_error.ts";
 import { versionHash as hashOf } from "../../topology/hash.ts";
 import { type JsonObject, parseJson } from "../../topology/json.ts";
-import { agentIdentity, master } from "../support/api_setup.ts";
+import { agentIdentity, Conversation, master } from "../support/api_setup.ts";
 import { examine } from "./document_target.ts";
 import { documentBytes } from "./documents.ts";
 import { checkMessage } from "./oracles.ts";
@@ -21,56 +20,6 @@ import {
   write,
 } from "./hostile.ts";
 import type { Target } from "./target.ts";
-
-/** A connection to the API on which any bytes can be sent. */
-class RawConnection {
-  /** All that was received, one character for each byte. */
-  received = "";
-  isClosed = false;
-  readonly #socket: TLSSocket;
-  #onChange = () => {};
-
-  private constructor(socket: TLSSocket) {
-    this.#socket = socket;
-    socket.setEncoding("latin1");
-    socket.on("error", () => {});
-    socket.on("data", (part: string) => {
-      this.received += part;
-      this.#onChange();
-    });
-    socket.on("close", () => {
-      this.isClosed = true;
-      this.#onChange();
-    });
-  }
-
-  static async open(port: number): Promise<RawConnection> {
-    const { authority: ca, certificate: cert, key } = master;
-    const options = { host: "127.0.0.1", port, ca, cert, key, rejectUnauthorized: false };
-    const socket = connect(options);
-    await new Promise((resolve, reject) => {
-      socket.once("secureConnect", () => resolve(null)).once("error", reject);
-    });
-    return new RawConnection(socket);
-  }
-
-  /** Sends bytes; the last ones also end the sending side. */
-  send(bytes: Uint8Array, isLast = false): void {
-    if (bytes.length > 0) this.#socket.write(bytes);
-    if (isLast) this.#socket.end();
-  }
-
-  /** Waits until `condition` holds or the connection is closed. */
-  async until(condition: () => boolean): Promise<void> {
-    while (!this.isClosed && !condition()) {
-      await new Promise<void>((resolve) => this.#onChange = resolve);
-    }
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-}
 
 /** An answer of the API. */
 interface ApiAnswer {
@@ -234,7 +183,7 @@ export async function open(): Promise<Target> {
     certificates: { load: () => Promise.resolve({ certificates, problem: null }) },
     log: (_level, message) => log.push(message),
   });
-  const connect = () => RawConnection.open(server.port);
+  const connect = () => Conversation.open(server.port, master);
   let kept = await connect();
   const open = async () => kept = kept.isClosed ? await connect() : kept;
   return {
@@ -251,14 +200,14 @@ export async function open(): Promise<Target> {
       return outcome;
     },
     close: async () => {
-      kept.close();
+      kept[Symbol.dispose]();
       await server.stop();
     },
   };
 }
 
 /** Checks that calls in HTTP get an answer each, one after the other. */
-async function callInHttp(connection: RawConnection, random: SeededRandom): Promise<string> {
+async function callInHttp(connection: Conversation, random: SeededRandom): Promise<string> {
   const calls: Uint8Array[] = [];
   for (let count = random.pick([1, 1, 1, 1, 3]); count > 0; count--) {
     calls.push(await wellFormed(random));
@@ -269,13 +218,13 @@ async function callInHttp(connection: RawConnection, random: SeededRandom): Prom
 }
 
 /** Checks that after any other bytes there is an answer or the connection ends. */
-async function callInOtherBytes(connection: RawConnection, random: SeededRandom): Promise<string> {
+async function callInOtherBytes(connection: Conversation, random: SeededRandom): Promise<string> {
   connection.send(await malformed(random), true);
   await connection.until(() => false);
   return `bad: ${readAnswers(connection.received, true).at(-1)?.status ?? "closed"}`;
 }
 
-async function answersTo(connection: RawConnection, call: Uint8Array, count: number) {
+async function answersTo(connection: Conversation, call: Uint8Array, count: number) {
   connection.send(call);
   const answers = () => readAnswers(connection.received, connection.isClosed);
   await connection.until(() => answers().length >= count);

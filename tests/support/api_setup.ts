@@ -83,24 +83,24 @@ export function serverFingerprint(port: number, host = "127.0.0.1"): Promise<str
   return promise.finally(() => socket.destroy());
 }
 
-/** A TLS connection on which any text can be sent. */
+/** A TLS connection on which anything can be sent. */
 export class Conversation implements Disposable {
   readonly #socket: TLSSocket;
-  #received = "";
   #onChange = () => {};
-  #isClosed = false;
+  /** All that was received, one character for each byte. */
+  received = "";
+  isClosed = false;
   /** How many bytes the kernel has taken of what was sent. */
   taken = 0;
 
   private constructor(socket: TLSSocket) {
     this.#socket = socket;
-    socket.on("error", () => {});
-    socket.on("data", (part: Uint8Array) => {
-      this.#received += assertNoSecrets(new TextDecoder().decode(part));
+    socket.setEncoding("latin1").on("error", () => {}).on("data", (part: string) => {
+      this.received += assertNoSecrets(part);
       this.#onChange();
     });
     socket.on("close", () => {
-      this.#isClosed = true;
+      this.isClosed = true;
       this.#onChange();
     });
   }
@@ -115,23 +115,24 @@ export class Conversation implements Disposable {
     return new Conversation(socket);
   }
 
-  /** Sends a text. */
-  send(text: string): void {
+  /** Sends a text or bytes; the last ones also end the sending side. */
+  send(content: string | Uint8Array, isLast = false): void {
     // An empty write would never complete.
-    if (text !== "") this.#socket.write(text, () => this.taken += text.length);
+    if (content.length > 0) this.#socket.write(content, () => this.taken += content.length);
+    if (isLast) this.#socket.end();
   }
 
   /** Resolves with everything received once it contains `text`. Throws `Error` if it never will. */
   async receive(text: string): Promise<string> {
-    await this.#until(() => this.#received.includes(text));
-    if (this.#received.includes(text)) return this.#received;
-    throw new Error(`Cannot receive ${text}: the connection was closed after ${this.#received}`);
+    await this.until(() => this.received.includes(text));
+    if (this.received.includes(text)) return this.received;
+    throw new Error(`Cannot receive ${text}: the connection was closed after ${this.received}`);
   }
 
   /** Resolves with everything received once the other end has closed the connection. */
   async end(): Promise<string> {
-    await this.#until(() => false);
-    return this.#received;
+    await this.until(() => false);
+    return this.received;
   }
 
   /** Closes the connection without notice. */
@@ -139,8 +140,9 @@ export class Conversation implements Disposable {
     this.#socket.destroy();
   }
 
-  async #until(condition: () => boolean): Promise<void> {
-    while (!this.#isClosed && !condition()) {
+  /** Waits until a condition holds or the connection is closed. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!this.isClosed && !condition()) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onChange = resolve;
       await promise;
