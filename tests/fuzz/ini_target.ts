@@ -15,10 +15,11 @@ const lines = [
   "interval|interval = 30s|interval: 30s|INTERVAL=30s|  interval = 30s|\ufeff[agent]|\0|%(x)s",
   "\ud800 = x",
 ].flatMap((line) => line.split("|"));
-const switches = ["--once", "--json", "--dry-run", "--no-wait", "--version", "--help", "-h"];
+const switches = ["--once", "--json", "--dry-run", "--no-wait", "--version", "--help", "-h", "-V"];
 const commands = ["", "--once", "--once --json", "state", "hash x.json", "teardown a", "--version"]
   .concat("apply x.json", "apply - --dry-run", `apply x --hash ${"0a".repeat(32)}`);
-const words = ["state", "hash", "apply", "teardown", "-", "x.json", "doctor", "--", "-x", "--=x"];
+const words = ["state", "hash", "apply", "teardown", "-", "x.json", "doctor", "--", "-x", "--=x"]
+  .concat("help", "version");
 
 /** The text of an ini file, right for the most part. */
 function iniText(random: SeededRandom): string {
