@@ -125,8 +125,6 @@ Deno.test("findChanges() recreates a changed base and its services", () => {
     [ofOldImage("web"), newerBase],
     // Made while the name of the image came to mean this one.
     [relabelled("web", imageLabel, "x"), newerBase],
-    [at([lan, "10.1.0.5"]), "not attached to inner"],
-    [{ state: "exited", ...at([lan, ""]) }, "not attached to inner"],
     [{ state: "created", ...at([lan, ""]) }, "not attached to inner"],
     [{ ...idle("web", "exited"), ...ofOldImage("web") }, newerBase],
     [idle("web", "dead"), "dead"],
@@ -283,7 +281,6 @@ Deno.test("findChanges() starts or unpauses a container", () => {
   assertChanges([
     [{ "web-ssh": { state: "exited" } }, ["start container web-ssh: stopped"]],
     [{ "web-ssh": { state: "created" } }, ["start container web-ssh: never started"]],
-    [{ "web-ssh": { state: "paused" } }, ["unpause container web-ssh: paused"]],
     [{ web: { state: "paused" } }, [unpause]],
     [
       { web: { state: "paused" }, "web-http": { state: "paused" }, "web-ssh": { state: "exited" } },
@@ -341,8 +338,6 @@ Deno.test("findChanges() restarts services that run longer than their base", () 
     [{ web: up(0, 59) }, servicesRestarted],
     // The ranges overlap: the base may run longer.
     [{ web: up(0, 60) }, []],
-    [{ web: up(3600, 7200) }, []],
-    [{ web: { uptime: null } }, []],
     [{ web: up(1, 2), "web-http": { uptime: null }, "web-ssh": up(2, 3) }, []],
     // "Less than a second" means nothing: the clock may have been set back.
     [{ web: up(0, 1) }, []],
@@ -381,7 +376,6 @@ Deno.test("findChanges() needs only images from which it creates a container", (
   const none = imagesWithout(...imagesOf(plan).keys());
   const cases: [otherwise: Otherwise, lines: string[], images?: typeof none][] = [
     [{}, []],
-    [{ "web-ssh": { state: "exited" } }, ["start container web-ssh: stopped"]],
     // A missing image cannot be a newer one.
     [{ web: ofOldImage("web") }, []],
     [{ "web-ssh": null }, [

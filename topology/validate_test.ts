@@ -3,7 +3,7 @@ import { decky, type DeckyValues, lan, problemsOf, topology } from "../tests/sup
 import { isImageReference, readTopology } from "./document.ts";
 import { parseJson } from "./json.ts";
 import { defaultImages, defaultPlanOptions, type ImageNames } from "./plan.ts";
-import { describeProblems, named } from "./problem.ts";
+import { named } from "./problem.ts";
 import { parseServices } from "./services.ts";
 import {
   checkDeckies,
@@ -96,66 +96,23 @@ Deno.test("validateTopology() accepts the sample documents and an empty one", ()
   assert.deepEqual(problemsOf({}), []);
 });
 
-/** Every rule broken but the size and the missing DMZ, which keep others from being reported. */
-const everyFault = {
-  topology: { id: "../x" },
-  lans: [
-    { name: "LAN-00", subnet: "10.77.0.0/24", is_dmz: true },
-    { name: "lan-00", subnet: "10.77.0.128/25", is_dmz: true },
-    { name: "no lan", subnet: "10.77.1.9/24" },
-    { name: "LAN-03", subnet: "10.77.3.0/24" },
-  ],
-  deckies: [
-    {
-      name: "a",
-      services: ["ssh"],
-      decky_config: {
-        ips_by_lan: { "LAN-00": "10.77.0.2" },
-        service_config: { ssh: { image: "SSH" } },
-      },
-    },
-    { name: "a-ssh", services: [], decky_config: { ips_by_lan: { "LAN-00": "10.77.0.2" } } },
-    { name: "b", services: [], decky_config: { ips_by_lan: {} } },
-    {
-      name: "c",
-      services: [],
-      decky_config: {
-        ips_by_lan: { "LAN-03": "10.9.9.9", "LAN-00": "10.77.0.03", "LAN-09": "10.77.9.9" },
-      },
-    },
-  ],
-};
-
 Deno.test("validateTopology() finds every problem at once, each with its place", () => {
-  const problems = validateTopology(
-    readTopology(parseJson(JSON.stringify(everyFault))),
-    defaultPlanOptions,
-  );
-  assert.deepEqual(places(problems), [
+  const document = topology({
+    id: "../x",
+    lans: [lan("LAN-00"), lan("no lan", { subnet: "10.77.1.9/24", isDmz: false })],
+    deckies: [
+      decky("a", { services: ["ssh"], addresses: { "LAN-00": "10.0.0.2" }, images: { ssh: "S" } }),
+      decky("b", { addresses: {} }),
+    ],
+  });
+  assert.deepEqual(places(validateTopology(document, defaultPlanOptions)), [
     "ID_MALFORMED topology.id",
-    "DMZ_MULTIPLE lans",
-    "DMZ_ORPHAN lans[2]",
-    "LAN_NAME_DUP lans[1].name",
-    "SUBNET_OVERLAP lans[1].subnet",
-    "NAME_MALFORMED lans[2].name",
-    "SUBNET_MALFORMED lans[2].subnet",
+    "DMZ_ORPHAN lans[1]",
+    "NAME_MALFORMED lans[1].name",
+    "SUBNET_MALFORMED lans[1].subnet",
     "NAME_MALFORMED deckies[0].decky_config.service_config.ssh.image",
-    "DECKY_NAME_DUP deckies[1].name",
-    "IP_COLLISION deckies[1].decky_config.ips_by_lan.LAN-00",
-    "DECKY_ORPHAN deckies[2].decky_config.ips_by_lan",
-    "IP_OUT_OF_SUBNET deckies[3].decky_config.ips_by_lan.LAN-03",
-    "IP_MALFORMED deckies[3].decky_config.ips_by_lan.LAN-00",
-    "IP_UNKNOWN_LAN deckies[3].decky_config.ips_by_lan.LAN-09",
+    "DECKY_ORPHAN deckies[1].decky_config.ips_by_lan",
   ]);
-  const description = describeProblems(problems);
-  assert.match(
-    description,
-    /^14 topology validation error\(s\): \[ID_MALFORMED\] topology \.\.\/x at /,
-  );
-  assert.match(
-    description,
-    /; \[IP_OUT_OF_SUBNET\] c at deckies\[3\]\.decky_config\.ips_by_lan\.LAN-03: 10\.9\.9\.9 is not in 10\.77\.3\.0\/24; /,
-  );
 });
 
 /** As many LANs, deckies and services as are taken, every LAN on a path to the DMZ. */
