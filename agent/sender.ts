@@ -1,6 +1,7 @@
 import { CertificateFolder, type Certificates } from "../master/certificates.ts";
 import { MasterClient, type MasterReply, parseRetryAfter } from "../master/client.ts";
 import { hostAndPort, type MasterAddress } from "../master/connection.ts";
+import { timeOf } from "../master/trust.ts";
 
 /** Certificates that expire within this time bring a warning, in milliseconds. */
 const expiryWarningMs = 30 * 24 * 60 * 60 * 1000;
@@ -36,10 +37,6 @@ export function validityProblem(
   const problemId = `${validTo.file} has expired at ${end}`;
   const advice = "renew it, or set the clock if it is wrong";
   return { problem: `${problemId}, and ${clock}; ${advice}`, problemId };
-}
-
-function timeOf(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+/, "");
 }
 
 /** How the sending of a heartbeat ended. */

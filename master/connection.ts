@@ -1,5 +1,4 @@
 import type * as Net from "node:net";
-import type * as Tls from "node:tls";
 import { nodeModule } from "../host/process.ts";
 
 /** The master and how it proves itself. */
@@ -100,23 +99,6 @@ export function connectionError(cause: unknown): ConnectionError {
     return meaningOf(code ?? "", codes) ?? "other";
   };
   return new ConnectionError(reason(), detail, { cause });
-}
-
-/**
- * Starts TLS on a connection. A certificate in the peer's chain that cannot be read would end the
- * process: the runtime throws in an event handler (seen in 2.9.4). Here such a peer has none.
- */
-export function connectTls(options: Tls.ConnectionOptions): Tls.TLSSocket {
-  const socket = nodeModule("node:tls").connect(options);
-  const getPeerCertificate = socket.getPeerCertificate.bind(socket);
-  const read = (isDetailed?: boolean) => {
-    try {
-      return getPeerCertificate(isDetailed);
-    } catch {
-      return {};
-    }
-  };
-  return Object.assign(socket, { getPeerCertificate: read as typeof getPeerCertificate });
 }
 
 /** Limits of one step of a connection. */

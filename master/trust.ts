@@ -4,6 +4,7 @@ import type * as Tls from "node:tls";
 import { nodeModule } from "../host/process.ts";
 import { type Identity, parseChain, unusableKey, weakHash } from "./certificates.ts";
 import {
+  attempt,
   type Chain,
   type ChainFault,
   chainOf,
@@ -15,7 +16,6 @@ import {
 import {
   ConnectionError,
   connectionError,
-  connectTls,
   connectTo,
   type MasterAddress,
   type StepLimits,
@@ -57,9 +57,8 @@ export function masterFailure(
   authority: string,
 ): TrustError | null {
   if (!chain) return malformed(false);
-  const authorities = parseChain(authority);
-  const failure = trustFailure(chain, authorities, Date.now());
-  if (failure) return weakness(chain, authorities) ?? failure;
+  const failure = trustFailure(chain, parseChain(authority), Date.now());
+  if (failure) return failure;
   const [own] = chain;
   const fields = fieldsOf(own)!;
   const names = name === null ? [...new Set([host, controllerName])] : [name];
@@ -104,7 +103,7 @@ export async function diagnoseFailure(
     const chain = await presentedChain(address, { timeoutMs, signal });
     const authorities = parseChain(authority);
     if (chain) {
-      return weakness(chain, authorities) ?? trustFailure(chain, authorities, Date.now()) ??
+      return trustFailure(chain, authorities, Date.now()) ?? weakness(chain, authorities) ??
         unfit();
     }
   } catch (error) {
@@ -128,37 +127,55 @@ export async function presentedChain(
 ): Promise<Chain | null> {
   const dueAt = performance.now() + Math.min(diagnosisTimeoutMs, timeoutMs);
   const limits = () => ({ timeoutMs: dueAt - performance.now(), signal });
-  const late = new ConnectionError("timeout");
-  let socket: Tls.TLSSocket | null = null;
   try {
-    // Connects TCP first, see startTls().
-    const opened = socket = connectTls({
-      socket: await connectTo(address, limits()),
-      ...tlsOptions(address),
-      // Only for this socket, on which nothing is written or read.
-      rejectUnauthorized: false,
-    });
-    await waitFor(limits(), late, ({ resolve, reject }) => {
-      opened.once("secureConnect", resolve).on("error", reject).once("close", () => reject(late));
-    });
-    return chainOf(() => opened.getPeerCertificate(true));
+    const tcp = await connectTo(address, limits());
+    // Only for this socket, on which nothing is written or read.
+    const socket = await performHandshake(tcp, address, { rejectUnauthorized: false }, limits());
+    const chain = chainOf(() => socket.getPeerCertificate(true));
+    socket.destroy();
+    return chain;
   } catch (cause) {
     // No authority is looked for here, so this can only be the signature of the handshake.
     if (!trustCodes.has((cause as { code?: string }).code)) return null;
     const text = "its key is too weak for TLS, as RSA under 2048 bits is, or is not that of its " +
       "certificate; issue its certificate again, with a key of EC P-256 for example";
     throw new TrustError("weak-key", text, false, { cause });
-  } finally {
-    socket?.destroy();
   }
 }
 
-/** Returns the options that every TLS connection to the master has. */
-export function tlsOptions({ host, name }: MasterAddress) {
+/**
+ * Starts TLS on a connection, and waits for the end of the handshake. Throws what the runtime does, or
+ * `ConnectionError`, and closes the connection then.
+ */
+async function performHandshake(
+  tcp: Net.Socket,
+  { host, name }: MasterAddress,
+  options: Tls.ConnectionOptions,
+  { timeoutMs, signal }: StepLimits,
+): Promise<Tls.TLSSocket> {
   const { isIP } = nodeModule("node:net");
   // SNI carries no addresses.
   const servername = [host, name ?? ""].find((it) => !isIP(it)) ?? "";
-  return { servername, minVersion: "TLSv1.2" } as const;
+  const { connect } = nodeModule("node:tls");
+  const socket = connect({ ...options, socket: tcp, servername, minVersion: "TLSv1.2" });
+  const getPeerCertificate = socket.getPeerCertificate.bind(socket);
+  // The runtime itself calls it in an event handler, where a certificate that cannot be read would end
+  // the process (seen in 2.9.4). Here such a peer has none.
+  socket.getPeerCertificate =
+    ((isDetailed) =>
+      attempt(() => getPeerCertificate(isDetailed)) ?? {}) as typeof getPeerCertificate;
+  try {
+    const closed = new ConnectionError("closed");
+    const late = new ConnectionError("other", `no answer within ${timeoutMs / 1000} s`);
+    await waitFor({ timeoutMs, signal }, late, ({ resolve, reject }) => {
+      socket.once("secureConnect", resolve).on("error", reject).once("close", () => reject(closed));
+    });
+    return socket;
+  } catch (cause) {
+    socket.destroy();
+    tcp.destroy();
+    throw cause;
+  }
 }
 
 /**
@@ -172,6 +189,8 @@ export function trustFailure(
 ): TrustError | null {
   const fault = findFault(chain, { authorities, purpose: "server", now });
   if (!fault) return null;
+  const weak = weakness(chain, authorities);
+  if (weak) return weak;
   const { reason, certificate, isSigned } = fault;
   const [own] = chain;
   const [name, issuer] = [nameIn(own, "subject"), nameIn(own, "issuer")].map(quoteName);
@@ -260,26 +279,17 @@ export async function startTls(
   { authority, certificate, key }: Identity,
   { timeoutMs, signal }: StepLimits,
 ): Promise<Tls.TLSSocket> {
-  const socket = connectTls({
-    socket: tcp,
-    ...tlsOptions(address),
+  const options: Tls.ConnectionOptions = {
     ca: authority,
     cert: certificate,
     key,
     rejectUnauthorized: true,
     checkServerIdentity: (_host, peer) =>
       masterFailure(chainOf(() => peer), address, authority) ?? undefined,
-  });
+  };
   try {
-    const closed = new ConnectionError("closed");
-    const late = new ConnectionError("other", `no answer within ${timeoutMs / 1000} s`);
-    await waitFor({ timeoutMs, signal }, late, ({ resolve, reject }) => {
-      socket.once("secureConnect", resolve).on("error", reject).once("close", () => reject(closed));
-    });
-    return socket;
+    return await performHandshake(tcp, address, options, { timeoutMs, signal });
   } catch (cause) {
-    socket.destroy();
-    tcp.destroy();
     // Ends before the time of a caller that has the same limit.
     throw await diagnoseFailure(cause, { address, authority, timeoutMs: timeoutMs / 2, signal });
   }
