@@ -75,6 +75,9 @@ Deno.test("L4 decnet-agent takes no processor time while log lines wait", async 
     await flood("x");
     await wait(untilClosedMs);
     await assertIdle("no listener");
+    await engine.stop();
+    await wait(1_000);
+    await assertIdle("no engine");
     await agent.stop("SIGTERM");
   } finally {
     await agent[Symbol.asyncDispose]();
