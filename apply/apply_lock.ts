@@ -1,30 +1,12 @@
 import { describeOwner, FileLock, LockHeld } from "../host/lock.ts";
-import { explain, isWritingImpossible, lockPathOf, storeReason } from "../store/file.ts";
+import { explain, isWritingImpossible, lockPathOf, retryWhileLocked } from "../store/file.ts";
 import { type ApplyStore, type FallbackStore, openStore } from "../store/recovery.ts";
 import type { TopologyStore } from "../store/topology_store.ts";
 import { ApplyError, storeError } from "./apply_error.ts";
 import type { RunOptions } from "./reconcile.ts";
 
-const lockedTimeoutMs = 5_000;
-/** The same limit while the process stops. */
-const stoppingTimeoutMs = 500;
-const retryPauseMs = 50;
 /** How much of a purpose is written to the lock file, in characters: it contains an id. */
 const maximumPurposeLength = 80;
-
-/** Repeats `work` for up to 5 s while the store is locked; SQLite's own wait would block the process. */
-export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): Promise<T> {
-  for (const startedAt = performance.now();;) {
-    try {
-      return work();
-    } catch (error) {
-      const elapsedMs = performance.now() - startedAt;
-      const timeoutMs = signal.aborted ? stoppingTimeoutMs : lockedTimeoutMs;
-      if (storeReason(error) !== "locked" || elapsedMs > timeoutMs) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, retryPauseMs));
-  }
-}
 
 /** Which lock is acquired, and for what. */
 interface ApplyLockOptions {

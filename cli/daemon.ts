@@ -12,7 +12,7 @@ import { LogForwarder } from "../logs/forwarder.ts";
 import { LogSender } from "../logs/sender.ts";
 import { hostAndPort } from "../master/connection.ts";
 import { besideStore, explain } from "../store/file.ts";
-import { ProblemFile } from "../store/problems.ts";
+import { recordProblem } from "../store/problems.ts";
 import { FallbackStore } from "../store/recovery.ts";
 import type { Inventory } from "../topology/inventory.ts";
 import { applierOf } from "./apply.ts";
@@ -44,7 +44,7 @@ export class Daemon {
   #logLevel: Level = "info";
   #printed = "";
   /** Null until this process is the one that runs with the state directory. */
-  #problems: ProblemFile | null = null;
+  #storePath: string | null = null;
   /** Resolves when a reload is requested; several requests before it is read count as one. */
   #reload = Promise.withResolvers<void>();
 
@@ -58,8 +58,8 @@ export class Daemon {
       () => this.#logLevel,
     );
     this.#log = (level, message, fields) => {
-      if (level === "error" || level === "warn") {
-        this.#problems?.record(level, logText(message, fields));
+      if (this.#storePath !== null && (level === "error" || level === "warn")) {
+        recordProblem(this.#storePath, level, logText(message, fields));
       }
       log(level, message, fields);
     };
@@ -85,7 +85,6 @@ export class Daemon {
       this.#log("error", (error as Error).message);
       return 3;
     } finally {
-      this.#problems?.close();
       await this.#systemd.close();
     }
   }
@@ -96,7 +95,7 @@ export class Daemon {
     this.#logLevel = configuration.logLevel;
     this.#log("info", "started", { version: agentVersion, ...describe(configuration) });
     const lock = await lockState(storePath, this.#stop, this.#log);
-    this.#problems = new ProblemFile(storePath);
+    this.#storePath = storePath;
     // Created once: what it keeps in memory must survive a reload.
     const fallback = new FallbackStore(storePath);
     const certificates = new CertificateFolder(agentDirectory);

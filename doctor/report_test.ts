@@ -8,7 +8,7 @@ import {
 } from "../tests/support/doctor_setup.ts";
 import type { AgentSetup } from "../tests/support/agent_setup.ts";
 import { assertNoSecrets, plantedPassword } from "../tests/support/secrets.ts";
-import { ProblemFile } from "../store/problems.ts";
+import { recordProblem } from "../store/problems.ts";
 import type { DoctorContext } from "./context.ts";
 import { makeReport, reportParts } from "./report.ts";
 
@@ -127,7 +127,7 @@ Deno.test("makeReport() lists the last errors of store and log", () =>
     const corrupt = `${setup.storePath}.corrupt-20261122T180000Z`;
     await Deno.writeTextFile(corrupt, "four");
     await Deno.utime(corrupt, 1_700_000_000, 1_700_000_000);
-    new ProblemFile(setup.storePath).record("error", 'msg="it broke" subject=api');
+    recordProblem(setup.storePath, "error", 'msg="it broke" subject=api');
     const [lastError, quarantined, , problem] = await linesOf("last errors", setup);
     assert.equal(lastError, "last_error of the store: no");
     assert.equal(quarantined, `quarantined: ${corrupt}, 4 bytes, of 2023-11-14T22:13:20Z`);

@@ -106,6 +106,25 @@ export function findFolderProblem(path: string, uid = Deno.uid()): string | null
   return writeProblem(`${problem}; ${advice["not-writable"]}`);
 }
 
+/** How long a lock is waited for, the same while the process stops, and between two tries, in ms. */
+const lockedTimeoutMs = 5_000;
+const stoppingTimeoutMs = 500;
+const retryPauseMs = 50;
+
+/** Repeats `work` for up to 5 s while the store is locked; SQLite's own wait would block the process. */
+export async function retryWhileLocked<T>(work: () => T, signal: AbortSignal): Promise<T> {
+  for (const startedAt = performance.now();;) {
+    try {
+      return work();
+    } catch (error) {
+      const elapsedMs = performance.now() - startedAt;
+      const timeoutMs = signal.aborted ? stoppingTimeoutMs : lockedTimeoutMs;
+      if (storeReason(error) !== "locked" || elapsedMs > timeoutMs) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, retryPauseMs));
+  }
+}
+
 /** Returns the path of another file in the folder of the store. */
 export function besideStore(storePath: string, name: string): string {
   return storePath.replace(/[^/]*$/, name);

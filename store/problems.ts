@@ -6,8 +6,6 @@ import { besideStore } from "./file.ts";
 const maximumCount = 20;
 const maximumTextLength = 500;
 const maximumFileBytes = 64 * 2 ** 10;
-/** The shortest time between two writes, in milliseconds. */
-const minimumGapMs = 1_000;
 
 /** A warning or an error that the running agent has logged. */
 export interface Problem {
@@ -42,45 +40,16 @@ function isProblem(value: Record<string, unknown> | null): boolean {
 }
 
 /**
- * Keeps the last 20 problems in a file beside the store, for `doctor --report`: a host may have no
- * journal that outlives a reboot. A file that cannot be written does no harm.
+ * Adds a line of the log to the last 20 problems, for `doctor --report`: a host may have no journal that
+ * outlives a reboot. A file that cannot be written does no harm.
  */
-export class ProblemFile {
-  readonly #storePath: string;
-  /** Null until the first problem: a host without problems reads and writes nothing. */
-  #problems: readonly Problem[] | null = null;
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  #writtenAt = -Infinity;
-
-  constructor(storePath: string) {
-    this.#storePath = storePath;
-  }
-
-  /** Adds a line of the log; writes it at once, or within a second of the last write. */
-  record(level: Problem["level"], text: string): void {
-    const before = this.#problems ?? readProblems(this.#storePath);
-    const problem = { at: new Date().toISOString(), level, text: shorten(text, maximumTextLength) };
-    this.#problems = [...before, problem].slice(-maximumCount);
-    if (this.#timer !== null) return;
-    const waitMs = this.#writtenAt + minimumGapMs - performance.now();
-    if (waitMs <= 0) this.#write();
-    else this.#timer = setTimeout(() => this.#write(), waitMs);
-  }
-
-  /** Writes what has not been written yet. */
-  close(): void {
-    if (this.#timer !== null) this.#write();
-  }
-
-  #write(): void {
-    clearTimeout(this.#timer ?? undefined);
-    this.#timer = null;
-    this.#writtenAt = performance.now();
-    try {
-      const lines = this.#problems!.map((it) => JSON.stringify(it)).join(",\n");
-      replacePrivateFile(problemsPathOf(this.#storePath), `[${lines}]\n`);
-    } catch {
-      // The disk may be full or the folder read-only; both are reported elsewhere.
-    }
+export function recordProblem(storePath: string, level: Problem["level"], text: string): void {
+  const problem = { at: new Date().toISOString(), level, text: shorten(text, maximumTextLength) };
+  const problems = [...readProblems(storePath), problem].slice(-maximumCount);
+  try {
+    const lines = problems.map((it) => JSON.stringify(it)).join(",\n");
+    replacePrivateFile(problemsPathOf(storePath), `[${lines}]\n`);
+  } catch {
+    // The disk may be full or the folder read-only; both are reported elsewhere.
   }
 }

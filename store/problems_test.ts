@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TemporaryFolder } from "../tests/support/environment.ts";
 import { makeFifo } from "../tests/support/requirements.ts";
-import { type Problem, ProblemFile, problemsPathOf, readProblems } from "./problems.ts";
+import { type Problem, problemsPathOf, readProblems, recordProblem } from "./problems.ts";
 
 /** A state folder with a file of problems. */
 class StateFolder extends TemporaryFolder {
@@ -15,14 +15,12 @@ class StateFolder extends TemporaryFolder {
 
 const problem: Problem = { at: "2026-11-29T12:00:00.000Z", level: "warn", text: "msg=x" };
 
-Deno.test("ProblemFile keeps the last 20, also those of an earlier run", () => {
+Deno.test("recordProblem() keeps the last 20, also those of an earlier run", () => {
   using folder = new StateFolder();
-  const earlier = new ProblemFile(folder.storePath);
-  earlier.record("warn", "msg=0");
-  earlier.close();
-  const file = new ProblemFile(folder.storePath);
-  for (let index = 1; index <= 20; index++) file.record("error", `msg=${index}`);
-  file.close();
+  recordProblem(folder.storePath, "warn", "msg=0");
+  for (let index = 1; index <= 20; index++) {
+    recordProblem(folder.storePath, "error", `msg=${index}`);
+  }
   assert.deepEqual(folder.texts(), Array.from({ length: 20 }, (_, index) => `msg=${index + 1}`));
   assert.equal(Deno.statSync(folder.problemsPath).mode! & 0o777, 0o600);
   const [first] = readProblems(folder.storePath);
@@ -30,26 +28,10 @@ Deno.test("ProblemFile keeps the last 20, also those of an earlier run", () => {
   assert.ok(Math.abs(Date.now() - Date.parse(first!.at)) < 60_000, first!.at);
 });
 
-Deno.test("ProblemFile.record() writes at once, then at most once a second", async () => {
+Deno.test("recordProblem() shortens a text, and the file stays readable", () => {
   using folder = new StateFolder();
-  const file = new ProblemFile(folder.storePath);
-  file.record("warn", "msg=first");
-  assert.deepEqual(folder.texts(), ["msg=first"]);
-  file.record("warn", "msg=second");
-  file.record("warn", "msg=third");
-  assert.deepEqual(folder.texts(), ["msg=first"]);
-  await new Promise((resolve) => setTimeout(resolve, 1_100));
-  assert.deepEqual(folder.texts(), ["msg=first", "msg=second", "msg=third"]);
-  const { mtime } = Deno.statSync(folder.problemsPath);
-  file.close();
-  assert.deepEqual(Deno.statSync(folder.problemsPath).mtime, mtime);
-});
-
-Deno.test("ProblemFile.record() shortens a text, and the file stays readable", () => {
-  using folder = new StateFolder();
-  const file = new ProblemFile(folder.storePath);
-  for (let index = 0; index < 20; index++) file.record("warn", "\u{1f600}\u0001".repeat(5_000));
-  file.close();
+  const text = "\u{1f600}\u0001".repeat(5_000);
+  for (let index = 0; index < 20; index++) recordProblem(folder.storePath, "warn", text);
   assert.deepEqual([...new Set(folder.texts().map(({ length }) => length))], [500]);
   assert.equal(folder.texts().length, 20);
 });
@@ -73,24 +55,21 @@ const foreign: Readonly<Record<string, (path: string) => unknown>> = {
   "a pipe": makeFifo,
 };
 for (const [what, make] of Object.entries(foreign)) {
-  Deno.test(`S26 ProblemFile replaces ${what}`, async () => {
+  Deno.test(`S26 recordProblem() replaces ${what}`, async () => {
     using folder = new StateFolder();
     await make(folder.problemsPath);
     assert.deepEqual(folder.texts(), []);
-    new ProblemFile(folder.storePath).record("warn", "msg=ours");
+    recordProblem(folder.storePath, "warn", "msg=ours");
     assert.deepEqual(folder.texts(), ["msg=ours"]);
     assert.ok(Deno.lstatSync(folder.problemsPath).isFile);
   });
 }
 
-Deno.test("S26 ProblemFile does no harm where it cannot write", () => {
+Deno.test("S26 recordProblem() does no harm where it cannot write", () => {
   using folder = new StateFolder();
   Deno.mkdirSync(folder.problemsPath);
   for (const path of [folder.storePath, `${folder.path}/absent/topology.db`, "/proc/topology.db"]) {
-    const file = new ProblemFile(path);
-    file.record("warn", "msg=lost");
-    file.record("warn", "msg=lost");
-    file.close();
+    recordProblem(path, "warn", "msg=lost");
     assert.deepEqual(readProblems(path), []);
   }
   assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["problems.json"]);

@@ -5,16 +5,13 @@ import {
   findFolderProblem,
   findWriteError,
   listQuarantined,
+  retryWhileLocked,
   type StoreReason,
   storeReason,
   writeProblem,
 } from "./file.ts";
 import type { FallbackStore } from "./recovery.ts";
 import { type AppliedTopology, RowReader } from "./row.ts";
-
-/** How long to wait for a lock of another process, in milliseconds, and between two tries. */
-const lockTimeoutMs = 5_000;
-const lockPauseMs = 50;
 
 /** What the store holds, or why it cannot be read; `detail` is for operators. */
 export type StoreStatus =
@@ -71,22 +68,9 @@ export class StoreReader {
       (status.kind === "unreadable" && status.reason === "damaged");
   }
 
-  /**
-   * Returns the row of the file that is at the path now. Changes nothing. Waits up to 5 s for a lock of
-   * another process, or until `signal` is aborted; throws what SQLite says, or `CorruptStoreError`.
-   */
-  async current(signal: AbortSignal): Promise<AppliedTopology | null> {
-    const startedAt = performance.now();
-    for (;;) {
-      try {
-        return this.#read();
-      } catch (error) {
-        const isOver = signal.aborted || performance.now() - startedAt >= lockTimeoutMs;
-        if (storeReason(error) !== "locked" || isOver) throw error;
-      }
-      // Waiting inside SQLite would block the whole process.
-      await new Promise((resolve) => setTimeout(resolve, lockPauseMs));
-    }
+  /** Returns the row of the file that is at the path now. Throws what SQLite says, or `CorruptStoreError`. */
+  current(signal: AbortSignal): Promise<AppliedTopology | null> {
+    return retryWhileLocked(() => this.#read(), signal);
   }
 
   /** Closes the file; the next reading opens it again. */

@@ -185,7 +185,6 @@ function describeForeign(
 
 type Decision = Pick<ContainerCreation | ContainerRepair, "action" | "reason">;
 
-/** What the decision on each container depends on. */
 interface DecisionContext {
   readonly byName: ReadonlyMap<string, ContainerInfo>;
   /** Names of the networks that will be created. */
@@ -197,7 +196,6 @@ interface DecisionContext {
   readonly decisions: ReadonlyMap<string, Decision | null>;
 }
 
-/** Finds the changes to containers, and obstacles. */
 function findContainerChanges(
   { topologyId: id, containers: planned }: Plan,
   existing: readonly ContainerInfo[],

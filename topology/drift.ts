@@ -90,7 +90,6 @@ function bestMatch(
     namesakes.find((it) => networkClaim(it, id) === "own") ?? namesakes[0];
 }
 
-/** How one object differs, with details for an operator. */
 interface ObjectDifference {
   readonly kind: (typeof driftKinds)[number];
   readonly detail: string;
@@ -98,7 +97,6 @@ interface ObjectDifference {
 
 const missing: ObjectDifference = { kind: "missing", detail: "" };
 
-/** Compares a planned network of topology `id` with the one that has its name. */
 function compareNetwork(
   planned: PlannedNetwork,
   actual: NetworkInfo | undefined,
@@ -110,7 +108,6 @@ function compareNetwork(
   return change === null ? null : changed(change);
 }
 
-/** Compares a planned container of topology `id` with the one that has its name, and its base. */
 function compareContainer(
   planned: PlannedContainer,
   actual: ContainerInfo | undefined,

@@ -37,7 +37,6 @@ export function parseJson(text: string): Json {
   return new JsonReader(text).read();
 }
 
-/** Reads one document. */
 class JsonReader {
   readonly #text: string;
   #at = 0;

@@ -320,7 +320,6 @@ function planService(
 /** Number of digests computed in parallel, in threads; one at a time takes three times as long. */
 const digestsAtOnce = 8;
 
-/** Maps planned objects, some at a time. */
 async function mapInParallel<T>(
   planned: readonly T[],
   map: (planned: T) => Promise<T>,

@@ -91,9 +91,6 @@ function nameRule(length: number): string {
     "or digit";
 }
 
-/** Limit for DMZs named in a message. */
-const maximumNamed = 10;
-
 /** Checks that there is one DMZ, and that deckies on several LANs connect every LAN to it. */
 export function checkDmz({ id, lans, deckies }: Topology): string[] {
   if (lans.length === 0 && deckies.length === 0) return [];
@@ -102,17 +99,15 @@ export function checkDmz({ id, lans, deckies }: Topology): string[] {
   if (dmzs.length === 0) {
     return [problem("DMZ_MISSING", topologyAt(id, "lans"), "no LAN has is_dmz")];
   }
-  const problems: string[] = [];
-  if (dmzs.length > 1) {
-    const more = dmzs.length > maximumNamed ? `, ${dmzs.length - maximumNamed} more` : "";
-    const listed = dmzs.slice(0, maximumNamed).join(", ") + more;
-    const fault = `only one LAN may have is_dmz, but ${listed} have it`;
-    problems.push(problem("DMZ_MULTIPLE", topologyAt(id, "lans"), fault));
-  }
+  const [first, ...others] = dmzs;
+  const twice = `only one LAN may have is_dmz, and ${first} has it`;
   const reached = findReachableLans(lans, deckies);
   const orphans = subjects.filter((_, index) => !reached.has(lans[index]!.name));
   const fault = "no deckies on several LANs make a path from it to the DMZ";
-  return [...problems, ...orphans.map((subject) => problem("DMZ_ORPHAN", subject, fault))];
+  return [
+    ...others.map((subject) => problem("DMZ_MULTIPLE", subject, twice)),
+    ...orphans.map((subject) => problem("DMZ_ORPHAN", subject, fault)),
+  ];
 }
 
 /** Finds the names of the LANs that can be reached from a DMZ, including the DMZs. */
@@ -205,7 +200,6 @@ export function checkDeckies({ lans, deckies }: Topology, images: ImageNames): s
   ]);
 }
 
-/** Describes a decky's service as the subject of a problem. */
 function serviceAt(decky: string, service: string, place: string): string {
   return `service ${excerpt(service)} of ${named(decky, place)}`;
 }

@@ -237,11 +237,8 @@ Deno.test("checkDmz() finds a missing DMZ, and then no orphans", () => {
 Deno.test("checkDmz() names the DMZs when there are several", () => {
   assert.deepEqual(dmzProblems(["A"]), []);
   assert.deepEqual(dmzProblems(["A", "b", "C"], [["A", "b"]]), [
-    "[DMZ_MULTIPLE] topology 7c9e6679 at lans: only one LAN may have is_dmz, " +
-    "but A at lans[0], C at lans[2] have it",
+    "[DMZ_MULTIPLE] C at lans[2]: only one LAN may have is_dmz, and A at lans[0] has it",
   ]);
-  const lans = Array.from({ length: 12 }, (_, index) => `L${index}`);
-  assert.match(dmzProblems(lans)[0]!, /, L9 at lans\[9\], 2 more have it$/);
 });
 
 Deno.test("checkDmz() finds LANs without a path to a DMZ", () => {
