@@ -53,7 +53,7 @@ export function jsonText(value: unknown): string {
 /** Escapes control characters that `JSON.stringify` does not escape. */
 export function escapeControls(json: string): string {
   return json.replace(
-    /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
+    /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

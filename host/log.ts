@@ -1,7 +1,7 @@
 /** Replaces what could move the cursor, set colours or end the line: for text from outside. */
 export function sanitizeLine(text: string): string {
   // deno-lint-ignore no-control-regex
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+/g, " ");
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g, " ");
 }
 
 /** Cuts a text that has more than `maximum` characters; it then ends with `…`. */

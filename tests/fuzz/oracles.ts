@@ -10,7 +10,7 @@ import {
 /** Longer than any message that is meant to be read, in characters. */
 const maximumLength = 1_000_000;
 /** What steers a terminal or breaks a line. */
-const unprintable = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/u;
+const unprintable = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
 
 /** Checks that a text is one line that can be shown to anybody, and not empty. */
 export function checkMessage(text: unknown, maximum = maximumLength): void {
