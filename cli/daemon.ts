@@ -339,7 +339,10 @@ async function lockState(
 ): Promise<FileLock | null> {
   const path = besideStore(storePath, "agent.lock");
   try {
-    return await FileLock.acquire(path, { purpose: `the loop of version ${agentVersion}`, signal });
+    return await FileLock.acquire(path, {
+      purpose: `the agent of version ${agentVersion}`,
+      signal,
+    });
   } catch (error) {
     if (error instanceof LockHeld) {
       const owner = describeOwner(error.owner);

@@ -143,7 +143,7 @@ function judgeRun(unit: Unit, context: DoctorContext, agent: LockHolder | null):
   const path = programOf(unit.last("ExecStart")?.value ?? "");
   const isThisProgram = path !== null &&
     identityOf(`${root}${path}`) === identityOf(`${root}${program}`);
-  const [, version] = /^the loop of version (\S+)$/.exec(agent.purpose) ?? [];
+  const [, version] = /^the agent of version (\S+)$/.exec(agent.purpose) ?? [];
   if (isThisProgram && version !== versions.agent) {
     const running = version === undefined ? "an older version" : `version ${version}`;
     const text = `the running agent is ${running}, and ${path} is version ${versions.agent}`;

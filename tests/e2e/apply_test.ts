@@ -106,7 +106,7 @@ Deno.test("R9 decnet-agent started twice runs once, the other exits with 3", asy
     const text = new TextDecoder().decode(stderr);
     assert.equal(code, 3, text);
     const pattern =
-      /held by process (\d+) since (\S+Z) for the loop of version [\d.]+; stop that one first\n$/;
+      /held by process (\d+) since (\S+Z) for the agent of version [\d.]+; stop that one first\n$/;
     const [, pid, since = ""] = pattern.exec(text) ?? [];
     assert.equal(Number(pid), both[1 - loser]!.pid, text);
     assert.ok(Math.abs(Date.parse(since) - Date.now()) < 60_000, text);

@@ -157,7 +157,7 @@ export async function withContext(test: (setup: AgentSetup) => Promise<void>): P
 
 /** The text of the lock file of an agent that runs. */
 export const lockText =
-  `process ${Deno.pid} since 2026-11-22T18:00:00.000Z for the loop of version 1\n`;
+  `process ${Deno.pid} since 2026-11-22T18:00:00.000Z for the agent of version 1\n`;
 
 /** A planted fault: what is broken, and what the doctor must report. */
 interface Fault {
