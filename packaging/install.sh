@@ -62,7 +62,7 @@ add_user() {
       --shell /usr/sbin/nologin "$user"
     did "created user $user"
   fi
-  if has_docker && ! id -nG "$user" | grep -qw docker; then
+  if has_docker && ! id -nG "$user" | tr ' ' '\n' | grep -qx docker; then
     usermod -aG docker "$user"
     did "added user $user to group docker"
   fi

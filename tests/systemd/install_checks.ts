@@ -143,14 +143,17 @@ export const installChecks: readonly Check[] = [
         `echo secret > /root/secret && chmod 600 /root/secret
         cd ${certificates} && chown -h decnet-agent . && mv worker.crt /root/worker.crt
         ln -s /root/secret worker.crt && chmod 644 worker.key && chmod 600 ca.crt
-        chown root worker.key ca.crt; chown -R root: /var/lib/decnet-agent`,
+        chown root worker.key ca.crt; chown -R root: /var/lib/decnet-agent
+        groupadd docker-users && usermod -G docker-users decnet-agent`,
       );
       const steps = await installAgain(machine);
       const { stdout } = await machine.shell(
         `stat -c '%n %a %U' /root/secret ${certificates} ${certificates}/*.key \\
         ${certificates}/ca.crt /var/lib/decnet-agent /var/lib/decnet-agent/agent.lock`,
       );
-      await machine.shell(`mv /root/worker.crt ${certificates}/ && rm /root/secret`);
+      await machine.shell(`mv /root/worker.crt ${certificates}/ && rm /root/secret
+        groupdel docker-users`);
+      assert.ok(steps.includes("added user decnet-agent to group docker"), steps.join("\n"));
       assert.ok(steps.includes(`left alone: ${certificates}/worker.crt, a link`));
       assert.deepEqual(stdout.trim().split("\n"), [
         "/root/secret 600 root",
